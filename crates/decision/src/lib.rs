@@ -1,0 +1,1 @@
+//! Profiles and thresholds: from scores to review and reject.

@@ -1,0 +1,3 @@
+//! Face boxes and landmarks for Likeness.
+mod face;
+pub use face::{BoundingBox, Face, Landmarks, Point};

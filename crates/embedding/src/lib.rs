@@ -1,0 +1,1 @@
+//! Alignment, face embedding, similarity and calibrated match confidence for Likeness.

@@ -1,0 +1,1 @@
+//! The Likeness engine: detection, embedding, liveness and decision in one call.

@@ -1,0 +1,80 @@
+//! What the engine answers.
+
+use std::time::Duration;
+
+use likeness_decision::{Decision, Score};
+use likeness_detection::Face;
+
+/// The size of an upright picture in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Pixels from left to right.
+    pub width: u32,
+    /// Pixels from top to bottom.
+    pub height: u32,
+}
+
+/// What was found in one picture.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct PictureReport {
+    /// Size of the upright picture.
+    pub size: Size,
+    /// The faces, largest first, boxes clipped to the picture. For a photo that was not searched for several faces:
+    /// only the one that was judged.
+    pub faces: Vec<Face>,
+    /// How many faces the detector found, whether or not they are listed in `faces`.
+    pub faces_found: usize,
+}
+
+/// The answer to [`Engine::verify`](crate::Engine::verify).
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Verification {
+    /// The selfie: its first face is the one that was judged.
+    pub selfie: PictureReport,
+    /// The photo that the selfie was compared with.
+    pub photo: PictureReport,
+    /// Calibrated match confidence; 0 where one of the pictures shows no face.
+    pub face_match: Score,
+    /// The cosine similarity behind `face_match`, -1..=1; `None` where one of the pictures shows no face.
+    pub similarity: Option<f32>,
+    /// Liveness of the selfie's first face; 0 where it shows none.
+    pub liveness: Score,
+    /// What the profile makes of it.
+    pub decision: Decision,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+/// The answer to [`Engine::liveness`](crate::Engine::liveness).
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct LivenessCheck {
+    /// The selfie: its first face is the one that was judged.
+    pub selfie: PictureReport,
+    /// Liveness of the first face; 0 where there is none.
+    pub liveness: Score,
+    /// The threshold that was applied, 0..=1.
+    pub threshold: f64,
+    /// Whether there is a face and its liveness reaches the threshold.
+    pub live: bool,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+/// Wall-clock time of each stage of one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Timings {
+    /// Waiting for a free worker.
+    pub queue: Duration,
+    /// Reading headers, decoding and turning upright.
+    pub decode: Duration,
+    /// Finding faces.
+    pub detect: Duration,
+    /// Aligning and embedding.
+    pub embed: Duration,
+    /// Scoring liveness.
+    pub liveness: Duration,
+}

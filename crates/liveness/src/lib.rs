@@ -1,0 +1,1 @@
+//! Passive liveness (presentation attack detection) for Likeness.

@@ -1,0 +1,1 @@
+//! Model packs for Likeness: manifest, store, checking.

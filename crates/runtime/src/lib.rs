@@ -1,0 +1,1 @@
+//! ONNX Runtime for Likeness: finding the library, sessions and their pool.

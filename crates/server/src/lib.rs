@@ -1,0 +1,1 @@
+//! The Kairos-compatible HTTP service of Likeness.
