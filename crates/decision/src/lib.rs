@@ -1,1 +1,39 @@
-//! Profiles and thresholds: from scores to review and reject.
+//! Profiles and thresholds: from scores to pass, warning, review and reject.
+//!
+//! This crate is pure: it sees no image, no model, no clock and does no IO, so that what a decision rests on can be
+//! read in one place and tested as a table. [`decide`] turns [`Evidence`] (two scores and the sizes of the faces)
+//! into a [`Decision`] under a [`Profile`].
+//!
+//! Codes, texts, bounds and rounding are those of the HTTP contract, which follows the public documentation of the
+//! Kairos IDV API.
+//!
+//! ```
+//! use likeness_decision::{Evidence, Outcome, Profile, Score, decide};
+//!
+//! let evidence = Evidence {
+//!     selfie_face_areas: &[68_232.7],
+//!     photo_face_areas: &[5_484.4],
+//!     photo_multiface: false,
+//!     face_match: Some(Score::new(0.4803)?),
+//!     liveness: Some(Score::new(0.9871)?),
+//! };
+//! let decision = decide(&Profile::optimal_v0(), &evidence)?;
+//! assert_eq!(decision.outcome(), Outcome::Review);
+//! assert_eq!(
+//!     decision.details[0].description,
+//!     "Faces do not match; threshold failed: 0.4 < 0.4803 (actual) < 0.56"
+//! );
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod decision;
+mod evidence;
+mod profile;
+mod score;
+mod thresholds;
+
+pub use decision::{Code, Decision, Detail, Outcome, Verdict};
+pub use evidence::{DecisionError, Evidence, MULTIPLE_FACES_AREA_RATIO, Measurement, Picture, decide};
+pub use profile::{MAX_NAME_LENGTH, Profile, ProfileError};
+pub use score::{NotAScore, Score};
+pub use thresholds::{Thresholds, ThresholdsError};

@@ -1,0 +1,96 @@
+//! A number that a decision may rest on.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+/// How many steps there are from 0 to 1: the HTTP contract rounds scores to 4 decimals.
+const STEPS: f64 = 10_000.0;
+
+/// How far outside of 0..=1 a value may lie and still count as an arithmetic slip of the model that made it (a softmax
+/// in single precision sums to 1 within about 1e-7).
+const SLACK: f64 = 1e-6;
+
+/// A score from 0 to 1, rounded to 4 decimals.
+///
+/// It is rounded here, once, so that a verdict is taken on the very number that the answer shows. A value that is not
+/// finite cannot become a `Score`, so no comparison further on can be fooled by one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Score(f64);
+
+impl Score {
+    /// The lowest score; also what the answer shows for a score that could not be computed.
+    pub const ZERO: Self = Self(0.0);
+
+    /// The highest score.
+    pub const ONE: Self = Self(1.0);
+
+    /// Rounds a value to 4 decimals (halves away from zero). Values outside of 0..=1 by no more than 1e-6 are taken as
+    /// 0 or 1.
+    ///
+    /// # Errors
+    /// [`NotAScore`] for NaN, an infinity, and what lies further outside.
+    pub fn new(value: f64) -> Result<Self, NotAScore> {
+        // NaN is in no range.
+        if !(-SLACK..=1.0 + SLACK).contains(&value) {
+            return Err(NotAScore(value));
+        }
+        // Dividing last makes the result the double nearest to the decimal, so that it prints with 4 decimals at most
+        // and reads back as itself. Adding 0.0 turns -0.0 into 0.0.
+        Ok(Self((value.clamp(0.0, 1.0) * STEPS).round() / STEPS + 0.0))
+    }
+
+    /// The score, 0..=1, the nearest double to a number of at most 4 decimals; never -0.0.
+    #[must_use]
+    pub fn value(self) -> f64 {
+        self.0
+    }
+}
+
+// Sound because the value is never NaN.
+impl Eq for Score {}
+
+impl Ord for Score {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+impl PartialOrd for Score {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for Score {
+    /// Shortest form, always with a decimal point: `0.0`, `0.4803`, `1.0`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+impl TryFrom<f64> for Score {
+    type Error = NotAScore;
+
+    fn try_from(value: f64) -> Result<Self, NotAScore> {
+        Self::new(value)
+    }
+}
+
+impl From<Score> for f64 {
+    fn from(score: Score) -> Self {
+        score.0
+    }
+}
+
+/// A value that is no score: not finite, or outside of 0..=1.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+#[error("{0} is not a score: it must be a finite number from 0 to 1")]
+pub struct NotAScore(f64);
+
+impl NotAScore {
+    /// The value that was refused.
+    #[must_use]
+    pub fn value(self) -> f64 {
+        self.0
+    }
+}
