@@ -1,1 +1,19 @@
-//! Model packs for Likeness: manifest, store, checking.
+//! Model packs for Likeness: the manifest that says which files a pack is made of and how they are fed, and the store
+//! that holds the files. Knows no picture and runs no model.
+//!
+//! A pack is checked whole before any of it is used: [`Store::load`] hands out bytes whose SHA-256 is the one in the
+//! manifest, and nothing else.
+
+mod error;
+mod manifest;
+mod store;
+
+pub use error::ModelsError;
+pub use manifest::{
+    Calibration, ChannelOrder, Curve, CurvePoint, DetectorAdapter, DetectorModel, EmbedderAdapter, EmbedderModel,
+    FileEntry, LivenessAdapter, LivenessModelEntry, Manifest, OperatingPoint,
+};
+pub use store::{ENV_STORE, Pack, Store, StoreSearch};
+
+/// The pack that is used when none is named.
+pub const DEFAULT_PACK: &str = "open-1";

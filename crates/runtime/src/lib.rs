@@ -1,1 +1,38 @@
-//! ONNX Runtime for Likeness: finding the library, sessions and their pool.
+//! ONNX Runtime for Likeness: finding the shared library, opening models, and the pool that shares opened models
+//! between threads. The only crate that names `ort`.
+//!
+//! ```no_run
+//! use likeness_runtime::{LibrarySearch, Provider, Runtime};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let runtime = Runtime::load(&LibrarySearch::new(), Provider::Cpu)?;
+//! let mut session = runtime.open("model.onnx", &std::fs::read("model.onnx")?)?;
+//! let input = ndarray::Array4::<f32>::zeros((1, 3, 128, 128));
+//! let outputs = session.run(input.view())?;
+//! println!("{:?}", outputs.first()?.shape());
+//! # Ok(())
+//! # }
+//! ```
+
+mod error;
+mod library;
+mod pool;
+mod runtime;
+mod session;
+
+pub use error::RuntimeError;
+pub use library::{ENV_LIBRARY, LibrarySearch, OLDEST_MINOR_VERSION};
+pub use pool::{Pool, Pooled};
+pub use runtime::{Provider, Runtime};
+pub use session::{ModelSession, Outputs};
+
+/// The `ort` that this crate is built with, for embedders who bring their own environment to
+/// [`Runtime::from_environment`].
+pub use ort;
+
+/// How many workers this machine can keep busy: the processors that the process may use, the CPU quota of its
+/// control group included, at least one.
+#[must_use]
+pub fn available_workers() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}

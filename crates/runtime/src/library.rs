@@ -1,0 +1,196 @@
+//! Where the ONNX Runtime shared library is looked for.
+
+use std::ffi::CStr;
+use std::path::{Path, PathBuf};
+
+use crate::RuntimeError;
+
+/// Environment variable that names the library file.
+pub const ENV_LIBRARY: &str = "ORT_DYLIB_PATH";
+
+/// The oldest ONNX Runtime that works is 1.24: the API level that this crate compiles against.
+pub const OLDEST_MINOR_VERSION: u32 = 24;
+
+/// Folder that `make setup` unpacks the library into, below the root of a checkout.
+const SETUP_FOLDER: &str = ".setup/onnxruntime";
+
+/// From `target/release/deps/<test>` to the root of a checkout.
+const LEVELS_ABOVE_EXECUTABLE: usize = 4;
+
+/// Where to look for the ONNX Runtime library, in this order: the file given to [`with_file`](Self::with_file), the
+/// file named by [`ORT_DYLIB_PATH`](ENV_LIBRARY), the folder that `make setup` unpacks into above the running
+/// executable, `lib/` beside the executable and `../lib/likeness/`, the system's library path.
+///
+/// The first two are orders, not hints: a file that is named and does not load is an error. The working directory is
+/// never searched, since a library is code.
+#[derive(Debug, Clone, Default)]
+pub struct LibrarySearch {
+    file: Option<PathBuf>,
+}
+
+/// A library that was found, loaded and asked for its version.
+#[derive(Debug, Clone)]
+pub(crate) struct Library {
+    pub(crate) path: PathBuf,
+    pub(crate) version: String,
+}
+
+impl LibrarySearch {
+    /// The usual places.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// This file and no other.
+    #[must_use]
+    pub fn with_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.file = Some(file.into());
+        self
+    }
+
+    /// The file that was ordered by argument or environment, if one was.
+    fn ordered(&self) -> Option<PathBuf> {
+        self.file.clone().or_else(|| {
+            std::env::var_os(ENV_LIBRARY).filter(|value| !value.is_empty()).map(PathBuf::from)
+        })
+    }
+
+    pub(crate) fn find(&self) -> Result<Library, RuntimeError> {
+        if let Some(path) = self.ordered() {
+            return match inspect(&path) {
+                Ok(version) => Ok(Library { path: absolute(path), version }),
+                Err(reason) => Err(RuntimeError::LibraryUnusable { path, reason }),
+            };
+        }
+        let mut looked_for = vec!["--ort-lib: not given".to_owned(), format!("{ENV_LIBRARY}: not set")];
+        for folder in folders() {
+            match library_in(&folder) {
+                None => looked_for.push(format!("{}: nothing there", folder.join(library_name()).display())),
+                Some(path) => match inspect(&path) {
+                    Ok(version) => return Ok(Library { path: absolute(path), version }),
+                    Err(reason) => looked_for.push(format!("{}: {reason}", path.display())),
+                },
+            }
+        }
+        let system = PathBuf::from(library_name());
+        match inspect(&system) {
+            Ok(version) => Ok(Library { path: system, version }),
+            Err(reason) => {
+                looked_for.push(format!("{} in the system's library path: {reason}", system.display()));
+                Err(RuntimeError::LibraryNotFound { looked_for })
+            }
+        }
+    }
+}
+
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
+fn library_name() -> String {
+    format!("{}onnxruntime{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
+}
+
+fn folders() -> Vec<PathBuf> {
+    let Ok(executable) = std::env::current_exe() else {
+        return Vec::new();
+    };
+    let above: Vec<&Path> = executable.ancestors().skip(1).collect();
+    let setup = above.iter().take(LEVELS_ABOVE_EXECUTABLE).map(|folder| folder.join(SETUP_FOLDER)).find(|f| f.is_dir());
+    let beside = above.first().map(|folder| folder.join("lib"));
+    let packaged = above.get(1).map(|folder| folder.join("lib").join("likeness"));
+    setup.into_iter().chain(beside).chain(packaged).collect()
+}
+
+/// The library in a folder, with or without a version behind its name (`libonnxruntime.so.1.32.0`).
+fn library_in(folder: &Path) -> Option<PathBuf> {
+    let plain = folder.join(library_name());
+    if plain.is_file() {
+        return Some(plain);
+    }
+    let mut versioned: Vec<PathBuf> = std::fs::read_dir(folder)
+        .ok()?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            path.file_name()
+                .and_then(|name| name.to_str())
+                .is_some_and(|name| name.starts_with(&format!("{}.", library_name())))
+        })
+        .collect();
+    versioned.sort();
+    versioned.pop()
+}
+
+/// Loads the library and asks for its version. ort would do the same later but panics where a library is too old for
+/// its API level, so the version is looked at first.
+fn inspect(path: &Path) -> Result<String, String> {
+    if path.components().count() > 1 && !path.is_file() {
+        return Err("no such file".to_owned());
+    }
+    let version = version_of(path)?;
+    let mut numbers = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    let (major, minor) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if (major, minor) < (1, OLDEST_MINOR_VERSION) {
+        return Err(format!("it is version {version}, at least 1.{OLDEST_MINOR_VERSION} is needed"));
+    }
+    Ok(version)
+}
+
+#[allow(unsafe_code)]
+fn version_of(path: &Path) -> Result<String, String> {
+    // SAFETY: the file is one that the operator named or installed as the ONNX Runtime; running its initialisers is
+    // what they asked for. `OrtGetApiBase` is the library's documented entry point and returns a pointer to a static.
+    unsafe {
+        let library = libloading::Library::new(path).map_err(|error| error.to_string())?;
+        let entry: libloading::Symbol<'_, unsafe extern "C" fn() -> *const ort::sys::OrtApiBase> =
+            library.get(b"OrtGetApiBase").map_err(|_| "it is not an ONNX Runtime library".to_owned())?;
+        let base = entry();
+        if base.is_null() {
+            return Err("it is not an ONNX Runtime library".to_owned());
+        }
+        let version = ((*base).GetVersionString)();
+        if version.is_null() {
+            return Err("it does not tell its version".to_owned());
+        }
+        let version = CStr::from_ptr(version).to_string_lossy().into_owned();
+        // Unloading and loading again would run the initialisers of a large C++ library twice.
+        std::mem::forget(library);
+        Ok(version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_named_file_that_is_missing_is_an_error_and_nothing_else_is_tried() {
+        let error = LibrarySearch::new().with_file("/nowhere/libonnxruntime.so").find().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cannot load ONNX Runtime from /nowhere/libonnxruntime.so: no such file"
+        );
+    }
+
+    #[test]
+    fn a_named_file_that_is_no_library_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("libonnxruntime.so");
+        std::fs::write(&file, b"not a library").unwrap();
+        let error = LibrarySearch::new().with_file(&file).find().unwrap_err();
+        assert!(matches!(error, RuntimeError::LibraryUnusable { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_versioned_library_is_found_in_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(library_in(folder.path()), None);
+        let versioned = folder.path().join(format!("{}.1.32.0", library_name()));
+        std::fs::write(&versioned, b"").unwrap();
+        assert_eq!(library_in(folder.path()), Some(versioned));
+        let plain = folder.path().join(library_name());
+        std::fs::write(&plain, b"").unwrap();
+        assert_eq!(library_in(folder.path()), Some(plain));
+    }
+}
