@@ -10,6 +10,11 @@ const STEPS: f64 = 10_000.0;
 /// in single precision sums to 1 within about 1e-7).
 const SLACK: f64 = 1e-6;
 
+/// How far below a half of a step a value may lie and still be rounded up, in steps. 0.55995 is a half to whoever
+/// writes it, yet times 10,000 it is 5599.499999999999 in double precision. The rounding of such a product is below
+/// 1e-11 steps, and single-precision models tell scores apart by 1e-4 steps at best.
+const HALF_SLACK: f64 = 1e-9;
+
 /// A score from 0 to 1, rounded to 4 decimals.
 ///
 /// It is rounded here, once, so that a verdict is taken on the very number that the answer shows. A value that is not
@@ -24,7 +29,7 @@ impl Score {
     /// The highest score.
     pub const ONE: Self = Self(1.0);
 
-    /// Rounds a value to 4 decimals (halves away from zero). Values outside of 0..=1 by no more than 1e-6 are taken as
+    /// Rounds a value to 4 decimals, halves upwards. Values outside of 0..=1 by no more than 1e-6 are taken as
     /// 0 or 1.
     ///
     /// # Errors
@@ -34,9 +39,10 @@ impl Score {
         if !(-SLACK..=1.0 + SLACK).contains(&value) {
             return Err(NotAScore(value));
         }
+        let steps = (value.clamp(0.0, 1.0) * STEPS + 0.5 + HALF_SLACK).floor();
         // Dividing last makes the result the double nearest to the decimal, so that it prints with 4 decimals at most
-        // and reads back as itself. Adding 0.0 turns -0.0 into 0.0.
-        Ok(Self((value.clamp(0.0, 1.0) * STEPS).round() / STEPS + 0.0))
+        // and reads back as itself.
+        Ok(Self(steps / STEPS))
     }
 
     /// The score, 0..=1, the nearest double to a number of at most 4 decimals; never -0.0.

@@ -1,0 +1,564 @@
+//! The rules of the HTTP contract for decisions, as tables.
+
+#![allow(clippy::unwrap_used)]
+
+use likeness_decision::{
+    Code, Decision, DecisionError, Evidence, Measurement, Outcome, Picture, Profile, Score, Thresholds,
+    Verdict, decide,
+};
+
+/// One face in each picture and two good scores: passes under every profile.
+fn good() -> Evidence<'static> {
+    Evidence {
+        selfie_face_areas: &[68_000.0],
+        photo_face_areas: &[5_400.0],
+        photo_multiface: false,
+        face_match: Some(Score::ONE),
+        liveness: Some(Score::ONE),
+    }
+}
+
+fn score(value: f64) -> Option<Score> {
+    Some(Score::new(value).unwrap())
+}
+
+/// Under `optimal-v0`.
+fn judge(evidence: &Evidence<'_>) -> Decision {
+    decide(&Profile::optimal_v0(), evidence).unwrap()
+}
+
+/// `CODE verdict confidence: text`, a line each.
+fn lines(decision: &Decision) -> Vec<String> {
+    let show = |line: &likeness_decision::Detail| {
+        format!(
+            "{} {} {}: {}",
+            line.code, line.verdict, line.confidence, line.description
+        )
+    };
+    decision.details.iter().map(show).collect()
+}
+
+fn scores(decision: &Decision) -> [f64; 3] {
+    [
+        decision.reject_score.value(),
+        decision.review_score.value(),
+        decision.warning_score.value(),
+    ]
+}
+
+#[test]
+fn profiles_have_the_bounds_of_the_contract() {
+    let table = [
+        ("permissive-v0", (0.30, 0.40), (0.30, 0.50)),
+        ("optimal-v0", (0.40, 0.56), (0.40, 0.60)),
+        ("strict-v0", (0.56, 0.70), (0.60, 0.80)),
+    ];
+    assert_eq!(Profile::BUILTIN_NAMES, table.map(|row| row.0));
+    for (name, face_match, liveness) in table {
+        let profile = Profile::builtin(name).unwrap();
+        assert_eq!(profile.name(), name);
+        // Through `new`, so that the built-in bounds are checked as an operator's are.
+        assert_eq!(
+            *profile.face_match(),
+            Thresholds::new(face_match.0, face_match.1).unwrap()
+        );
+        assert_eq!(
+            *profile.liveness(),
+            Thresholds::new(liveness.0, liveness.1).unwrap()
+        );
+        let again = Profile::new(name, *profile.face_match(), *profile.liveness()).unwrap();
+        assert_eq!(again, profile);
+    }
+    assert_eq!(Profile::default(), Profile::optimal_v0());
+    assert_eq!(Profile::builtin("Optimal-v0"), None);
+    assert_eq!(Profile::builtin(""), None);
+}
+
+#[test]
+fn the_documented_sample_to_the_letter() {
+    let decision = judge(&Evidence {
+        face_match: score(0.4803),
+        liveness: score(0.0026),
+        ..good()
+    });
+    assert_eq!(
+        lines(&decision),
+        [
+            "FAILED_FACE_MATCH review 1.0: \
+             Faces do not match; threshold failed: 0.4 < 0.4803 (actual) < 0.56",
+            "FAILED_SELFIE_LIVENESS reject 1.0: \
+             Selfie liveness threshold failed: 0.4 < 0.0026 (actual) < 0.6",
+        ]
+    );
+    assert_eq!(scores(&decision), [1.0, 1.0, 0.0]);
+    assert_eq!(decision.outcome(), Outcome::Reject);
+}
+
+#[test]
+fn what_each_profile_makes_of_a_face_match() {
+    use Outcome::{Pass, Reject, Review};
+    // score, then permissive, optimal, strict
+    let table = [
+        (0.0, [Reject, Reject, Reject]),
+        (0.2999, [Reject, Reject, Reject]),
+        (0.29994, [Reject, Reject, Reject]),
+        (0.29995, [Review, Reject, Reject]),
+        (0.3, [Review, Reject, Reject]),
+        (0.39994, [Review, Reject, Reject]),
+        (0.39996, [Pass, Review, Reject]),
+        (0.4, [Pass, Review, Reject]),
+        (0.5599, [Pass, Review, Reject]),
+        (0.55994, [Pass, Review, Reject]),
+        (0.55995, [Pass, Pass, Review]),
+        (0.56, [Pass, Pass, Review]),
+        (0.6999, [Pass, Pass, Review]),
+        (0.69994, [Pass, Pass, Review]),
+        (0.69995, [Pass, Pass, Pass]),
+        (0.7, [Pass, Pass, Pass]),
+        (1.0, [Pass, Pass, Pass]),
+    ];
+    for (value, outcomes) in table {
+        for (name, outcome) in Profile::BUILTIN_NAMES.into_iter().zip(outcomes) {
+            let profile = Profile::builtin(name).unwrap();
+            let decision = decide(
+                &profile,
+                &Evidence {
+                    face_match: score(value),
+                    ..good()
+                },
+            )
+            .unwrap();
+            assert_eq!(decision.outcome(), outcome, "{value} under {name}");
+        }
+    }
+}
+
+#[test]
+fn what_each_profile_makes_of_liveness() {
+    use Outcome::{Pass, Reject, Review};
+    let table = [
+        (0.0, [Reject, Reject, Reject]),
+        (0.29994, [Reject, Reject, Reject]),
+        (0.29995, [Review, Reject, Reject]),
+        (0.39994, [Review, Reject, Reject]),
+        (0.39996, [Review, Review, Reject]),
+        (0.49994, [Review, Review, Reject]),
+        (0.49995, [Pass, Review, Reject]),
+        (0.59994, [Pass, Review, Reject]),
+        (0.59995, [Pass, Pass, Review]),
+        (0.79994, [Pass, Pass, Review]),
+        (0.79995, [Pass, Pass, Pass]),
+        (1.0, [Pass, Pass, Pass]),
+    ];
+    for (value, outcomes) in table {
+        for (name, outcome) in Profile::BUILTIN_NAMES.into_iter().zip(outcomes) {
+            let profile = Profile::builtin(name).unwrap();
+            let decision = decide(
+                &profile,
+                &Evidence {
+                    liveness: score(value),
+                    ..good()
+                },
+            )
+            .unwrap();
+            assert_eq!(decision.outcome(), outcome, "{value} under {name}");
+        }
+    }
+}
+
+#[test]
+fn the_text_shows_the_rounded_score_that_was_judged() {
+    let text = |value| {
+        judge(&Evidence {
+            face_match: score(value),
+            ..good()
+        })
+        .details
+        .remove(0)
+    };
+    for (value, verdict, shown) in [
+        (0.0, Verdict::Reject, "0.4 < 0.0 (actual) < 0.56"),
+        (0.000_04, Verdict::Reject, "0.4 < 0.0 (actual) < 0.56"),
+        (0.000_06, Verdict::Reject, "0.4 < 0.0001 (actual) < 0.56"),
+        (0.399_94, Verdict::Reject, "0.4 < 0.3999 (actual) < 0.56"),
+        (0.399_96, Verdict::Review, "0.4 < 0.4 (actual) < 0.56"),
+        (0.5, Verdict::Review, "0.4 < 0.5 (actual) < 0.56"),
+        (0.559_94, Verdict::Review, "0.4 < 0.5599 (actual) < 0.56"),
+    ] {
+        let line = text(value);
+        assert_eq!(line.verdict, verdict, "{value}");
+        assert_eq!(
+            line.description,
+            format!("Faces do not match; threshold failed: {shown}")
+        );
+    }
+}
+
+#[test]
+fn the_text_shows_the_bounds_in_their_shortest_form() {
+    let text = |reject, review| {
+        let bounds = Thresholds::new(reject, review).unwrap();
+        let profile = Profile::new("own", bounds, bounds).unwrap();
+        let decision = decide(
+            &profile,
+            &Evidence {
+                liveness: Some(Score::ZERO),
+                ..good()
+            },
+        )
+        .unwrap();
+        decision.details[0].description.clone()
+    };
+    assert_eq!(
+        text(0.0, 1.0),
+        "Selfie liveness threshold failed: 0 < 0.0 (actual) < 1"
+    );
+    assert_eq!(
+        text(-0.0, 0.5),
+        "Selfie liveness threshold failed: 0 < 0.0 (actual) < 0.5"
+    );
+    assert_eq!(
+        text(1e-7, 0.123_456),
+        "Selfie liveness threshold failed: 0.0000001 < 0.0 (actual) < 0.123456"
+    );
+}
+
+#[test]
+fn no_face_leaves_the_scores_out() {
+    let no_selfie = Evidence {
+        selfie_face_areas: &[],
+        face_match: None,
+        liveness: None,
+        ..good()
+    };
+    assert_eq!(
+        lines(&judge(&no_selfie)),
+        ["NO_FACE_IN_SELFIE reject 1.0: No face detected in the selfie image"]
+    );
+
+    let no_photo = Evidence {
+        photo_face_areas: &[],
+        face_match: None,
+        ..good()
+    };
+    assert_eq!(
+        lines(&judge(&no_photo)),
+        ["NO_FACE_IN_IMAGE reject 1.0: No face detected in the photo image"]
+    );
+
+    let neither = Evidence {
+        photo_face_areas: &[],
+        ..no_selfie
+    };
+    assert_eq!(
+        lines(&judge(&neither)),
+        [
+            "NO_FACE_IN_SELFIE reject 1.0: No face detected in the selfie image",
+            "NO_FACE_IN_IMAGE reject 1.0: No face detected in the photo image",
+        ]
+    );
+    assert_eq!(scores(&judge(&neither)), [1.0, 0.0, 0.0]);
+}
+
+#[test]
+fn liveness_is_judged_without_a_face_in_the_photo() {
+    let evidence = Evidence {
+        photo_face_areas: &[],
+        face_match: None,
+        liveness: score(0.5),
+        ..good()
+    };
+    assert_eq!(
+        lines(&judge(&evidence)),
+        [
+            "FAILED_SELFIE_LIVENESS review 1.0: Selfie liveness threshold failed: 0.4 < 0.5 (actual) < 0.6",
+            "NO_FACE_IN_IMAGE reject 1.0: No face detected in the photo image",
+        ]
+    );
+    assert_eq!(scores(&judge(&evidence)), [1.0, 1.0, 0.0]);
+}
+
+#[test]
+fn a_second_face_counts_from_a_quarter_of_the_first() {
+    for (areas, several) in [
+        (&[400.0][..], false),
+        (&[400.0, 99.9], false),
+        (&[400.0, 99.9, 99.9], false),
+        (&[400.0, 100.0], true),
+        (&[400.0, 400.0], true),
+    ] {
+        let selfie = judge(&Evidence {
+            selfie_face_areas: areas,
+            ..good()
+        });
+        let photo = judge(&Evidence {
+            photo_face_areas: areas,
+            ..good()
+        });
+        let none: [&str; 0] = [];
+        if several {
+            assert_eq!(
+                lines(&selfie),
+                ["MULTIPLE_FACES_IN_SELFIE review 1.0: Multiple faces detected in the selfie image: 2"]
+            );
+            assert_eq!(scores(&selfie), [0.0, 1.0, 0.0]);
+            assert_eq!(selfie.outcome(), Outcome::Review);
+            assert_eq!(
+                lines(&photo),
+                ["MULTIPLE_FACES_IN_IMAGE warning 1.0: Multiple faces detected in the photo image: 2"]
+            );
+            assert_eq!(scores(&photo), [0.0, 0.0, 1.0]);
+            assert_eq!(photo.outcome(), Outcome::Warning);
+        } else {
+            assert_eq!(lines(&selfie), none, "{areas:?}");
+            assert_eq!(lines(&photo), none, "{areas:?}");
+        }
+    }
+}
+
+#[test]
+fn the_text_counts_every_face_that_was_found() {
+    // The third is too small to count as another person, but it was found.
+    let decision = judge(&Evidence {
+        selfie_face_areas: &[400.0, 100.0, 1.0],
+        ..good()
+    });
+    assert_eq!(
+        decision.details[0].description,
+        "Multiple faces detected in the selfie image: 3"
+    );
+}
+
+#[test]
+fn several_faces_in_the_photo_are_no_warning_where_they_were_asked_for() {
+    let areas = &[400.0, 400.0];
+    let decision = judge(&Evidence {
+        photo_face_areas: areas,
+        photo_multiface: true,
+        ..good()
+    });
+    assert_eq!(decision.details, []);
+    // In a selfie they always are.
+    let decision = judge(&Evidence {
+        selfie_face_areas: areas,
+        photo_multiface: true,
+        ..good()
+    });
+    assert_eq!(decision.outcome(), Outcome::Review);
+}
+
+#[test]
+fn lines_stand_in_the_order_of_the_codes() {
+    let areas = &[400.0, 400.0];
+    let everything = Evidence {
+        selfie_face_areas: areas,
+        photo_face_areas: areas,
+        photo_multiface: false,
+        face_match: Some(Score::ZERO),
+        liveness: Some(Score::ZERO),
+    };
+    let codes: Vec<_> = judge(&everything).details.iter().map(|line| line.code).collect();
+    assert_eq!(
+        codes,
+        [
+            Code::FailedFaceMatch,
+            Code::FailedSelfieLiveness,
+            Code::MultipleFacesInSelfie,
+            Code::MultipleFacesInImage
+        ]
+    );
+    assert_eq!(scores(&judge(&everything)), [1.0, 1.0, 1.0]);
+
+    let no_photo = Evidence {
+        photo_face_areas: &[],
+        face_match: None,
+        ..everything
+    };
+    let codes: Vec<_> = judge(&no_photo).details.iter().map(|line| line.code).collect();
+    assert_eq!(
+        codes,
+        [
+            Code::FailedSelfieLiveness,
+            Code::NoFaceInImage,
+            Code::MultipleFacesInSelfie
+        ]
+    );
+}
+
+#[test]
+fn passing_leaves_no_trace() {
+    for name in Profile::BUILTIN_NAMES {
+        let decision = decide(&Profile::builtin(name).unwrap(), &good()).unwrap();
+        assert_eq!(decision.details, []);
+        assert_eq!(scores(&decision), [0.0, 0.0, 0.0]);
+        assert_eq!(decision.outcome(), Outcome::Pass);
+    }
+}
+
+#[test]
+fn evidence_that_contradicts_itself_is_an_error() {
+    let no_selfie = Evidence {
+        selfie_face_areas: &[],
+        face_match: None,
+        liveness: None,
+        ..good()
+    };
+    let no_photo = Evidence {
+        photo_face_areas: &[],
+        face_match: None,
+        ..good()
+    };
+    let table = [
+        (
+            Evidence {
+                face_match: None,
+                ..good()
+            },
+            DecisionError::MissingScore(Measurement::FaceMatch),
+        ),
+        (
+            Evidence {
+                liveness: None,
+                ..good()
+            },
+            DecisionError::MissingScore(Measurement::Liveness),
+        ),
+        (
+            Evidence {
+                liveness: None,
+                ..no_photo
+            },
+            DecisionError::MissingScore(Measurement::Liveness),
+        ),
+        (
+            Evidence {
+                face_match: Some(Score::ONE),
+                ..no_selfie
+            },
+            DecisionError::ScoreWithoutFace(Measurement::FaceMatch),
+        ),
+        (
+            Evidence {
+                face_match: Some(Score::ONE),
+                ..no_photo
+            },
+            DecisionError::ScoreWithoutFace(Measurement::FaceMatch),
+        ),
+        (
+            Evidence {
+                liveness: Some(Score::ONE),
+                ..no_selfie
+            },
+            DecisionError::ScoreWithoutFace(Measurement::Liveness),
+        ),
+        (
+            Evidence {
+                selfie_face_areas: &[1.0, 2.0],
+                ..good()
+            },
+            DecisionError::NotLargestFirst(Picture::Selfie),
+        ),
+        (
+            Evidence {
+                photo_face_areas: &[3.0, 1.0, 2.0],
+                ..good()
+            },
+            DecisionError::NotLargestFirst(Picture::Photo),
+        ),
+        (
+            Evidence {
+                photo_face_areas: &[3.0, -1.0],
+                ..good()
+            },
+            DecisionError::ImpossibleArea {
+                picture: Picture::Photo,
+                index: 1,
+                area: -1.0,
+            },
+        ),
+        (
+            Evidence {
+                selfie_face_areas: &[f32::INFINITY],
+                ..good()
+            },
+            DecisionError::ImpossibleArea {
+                picture: Picture::Selfie,
+                index: 0,
+                area: f32::INFINITY,
+            },
+        ),
+    ];
+    for (evidence, error) in table {
+        assert_eq!(
+            decide(&Profile::optimal_v0(), &evidence),
+            Err(error),
+            "{evidence:?}"
+        );
+    }
+    let not_a_number = Evidence {
+        selfie_face_areas: &[f32::NAN],
+        ..good()
+    };
+    assert!(decide(&Profile::optimal_v0(), &not_a_number).is_err());
+}
+
+#[test]
+fn scores_are_rounded_once_to_four_decimals() {
+    for (value, rounded) in [
+        (0.480_349_9, 0.4803),
+        (0.480_35, 0.4804),
+        (0.55995, 0.56),
+        (0.55994, 0.5599),
+        (0.39996, 0.4),
+        (0.99995, 1.0),
+        (0.00005, 0.0001),
+        (0.000_049, 0.0),
+        (1.0, 1.0),
+        (0.0, 0.0),
+        // An arithmetic slip of a model.
+        (1.000_000_1, 1.0),
+        (-0.000_000_1, 0.0),
+    ] {
+        assert_eq!(Score::new(value).unwrap().value(), rounded, "{value}");
+    }
+    for zero in [-0.0, -1e-9] {
+        assert!(Score::new(zero).unwrap().value().is_sign_positive());
+    }
+}
+
+#[test]
+fn what_is_no_number_from_0_to_1_is_no_score() {
+    for value in [
+        f64::NAN,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        1.000_01,
+        -0.000_01,
+        100.0,
+    ] {
+        let refused = Score::new(value).unwrap_err();
+        assert_eq!(refused.value().to_bits(), value.to_bits());
+    }
+    assert_eq!(
+        Score::new(f64::NAN).unwrap_err().to_string(),
+        "NaN is not a score: it must be a finite number from 0 to 1"
+    );
+}
+
+#[test]
+fn equal_bounds_leave_no_room_for_a_review() {
+    let bounds = Thresholds::new(0.5, 0.5).unwrap();
+    assert_eq!(bounds.verdict(score(0.4999).unwrap()), Some(Verdict::Reject));
+    assert_eq!(bounds.verdict(score(0.5).unwrap()), None);
+    let off = Thresholds::new(0.0, 0.0).unwrap();
+    assert_eq!(off.verdict(Score::ZERO), None);
+}
+
+#[test]
+fn verdicts_and_outcomes_are_ordered_by_gravity() {
+    assert!(Verdict::Warning < Verdict::Review && Verdict::Review < Verdict::Reject);
+    assert!(Outcome::Pass < Outcome::Warning);
+    for verdict in [Verdict::Warning, Verdict::Review, Verdict::Reject] {
+        assert_eq!(verdict.as_str(), Outcome::from(verdict).as_str());
+    }
+}
