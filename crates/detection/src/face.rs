@@ -51,7 +51,12 @@ impl BoundingBox {
         let top = self.y.clamp(0.0, limit_y);
         let right = (self.x + self.width).clamp(left, limit_x);
         let bottom = (self.y + self.height).clamp(top, limit_y);
-        Self { x: left, y: top, width: right - left, height: bottom - top }
+        Self {
+            x: left,
+            y: top,
+            width: right - left,
+            height: bottom - top,
+        }
     }
 }
 
@@ -69,4 +74,87 @@ pub struct Face {
     pub score: f32,
     /// The landmarks that alignment works from.
     pub landmarks: Landmarks,
+}
+
+/// Orders faces by the area of their box, largest first, ties by score.
+pub fn largest_first(faces: &mut [Face]) {
+    faces.sort_by(|a, b| {
+        b.bounding_box
+            .area()
+            .total_cmp(&a.bounding_box.area())
+            .then(b.score.total_cmp(&a.score))
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_box() -> impl Strategy<Value = BoundingBox> {
+        (-500.0f32..500.0, -500.0f32..500.0, 0.0f32..500.0, 0.0f32..500.0)
+            .prop_map(|(x, y, width, height)| BoundingBox { x, y, width, height })
+    }
+
+    proptest! {
+        #[test]
+        fn overlap_is_symmetric_and_between_nothing_and_all(a in any_box(), b in any_box()) {
+            prop_assert_eq!(a.iou(&b), b.iou(&a));
+            prop_assert!((0.0..=1.0).contains(&a.iou(&b)));
+        }
+
+        #[test]
+        fn a_clipped_box_lies_in_the_picture(a in any_box(), width in 1u32..400, height in 1u32..400) {
+            let clipped = a.clipped(width, height);
+            prop_assert!(clipped.x >= 0.0 && clipped.y >= 0.0 && clipped.width >= 0.0 && clipped.height >= 0.0);
+            prop_assert!(clipped.x + clipped.width <= width as f32 + 1e-3);
+            prop_assert!(clipped.y + clipped.height <= height as f32 + 1e-3);
+            prop_assert!(clipped.area() <= a.area() + 1e-3);
+        }
+    }
+
+    #[test]
+    fn overlap_of_boxes_worked_by_hand() {
+        let a = BoundingBox {
+            x: 0.0,
+            y: 0.0,
+            width: 10.0,
+            height: 10.0,
+        };
+        let b = BoundingBox {
+            x: 5.0,
+            y: 0.0,
+            width: 10.0,
+            height: 10.0,
+        };
+        assert!((a.iou(&b) - 50.0 / 150.0).abs() < 1e-6);
+        assert_eq!(a.iou(&a), 1.0);
+        assert_eq!(
+            a.iou(&BoundingBox {
+                x: 10.0,
+                y: 0.0,
+                width: 1.0,
+                height: 1.0
+            }),
+            0.0
+        );
+    }
+
+    #[test]
+    fn the_largest_face_comes_first_and_the_surer_of_two_equal_ones() {
+        let face = |side: f32, score: f32| Face {
+            bounding_box: BoundingBox {
+                x: 0.0,
+                y: 0.0,
+                width: side,
+                height: side,
+            },
+            score,
+            landmarks: Landmarks::default(),
+        };
+        let mut faces = [face(10.0, 0.9), face(20.0, 0.7), face(20.0, 0.8)];
+        largest_first(&mut faces);
+        assert_eq!(faces.map(|f| f.score), [0.8, 0.7, 0.9]);
+    }
 }

@@ -1,1 +1,35 @@
-//! Alignment, face embedding, similarity and calibrated match confidence for Likeness.
+//! From a face to a match confidence: alignment by five landmarks, embedding, cosine similarity, and the calibration
+//! that gives a similarity a meaning.
+
+mod aligned_crop;
+mod alignment;
+mod calibration;
+mod embedding;
+mod error;
+
+use likeness_detection::Landmarks;
+use likeness_imaging::Picture;
+
+pub use aligned_crop::AlignedCropEmbedder;
+pub use alignment::{Template, align, similarity_transform};
+pub use calibration::LogisticCalibration;
+pub use embedding::Embedding;
+pub use error::EmbeddingError;
+
+/// A face to embed: the upright picture that it is in and its landmarks there.
+#[derive(Debug, Clone, Copy)]
+pub struct FaceInPicture<'a> {
+    /// The upright picture.
+    pub picture: &'a Picture,
+    /// The face's landmarks in the picture's pixels.
+    pub landmarks: &'a Landmarks,
+}
+
+/// Turns faces into embeddings. Implementations may keep buffers, so an embedder is used by one thread at a time.
+pub trait FaceEmbedder: Send {
+    /// One embedding for each face, in their order. A face's embedding does not depend on the faces beside it.
+    ///
+    /// # Errors
+    /// [`EmbeddingError`] where the model fails or a face's landmarks cannot be aligned.
+    fn embed(&mut self, faces: &[FaceInPicture<'_>]) -> Result<Vec<Embedding>, EmbeddingError>;
+}

@@ -76,7 +76,11 @@ impl Budget {
     /// # Errors
     /// [`EngineError::Cancelled`] or [`EngineError::DeadlineExceeded`].
     pub fn check(&self) -> Result<(), EngineError> {
-        if self.cancelled.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed)) {
+        if self
+            .cancelled
+            .as_ref()
+            .is_some_and(|flag| flag.load(Ordering::Relaxed))
+        {
             return Err(EngineError::Cancelled);
         }
         match self.deadline {
@@ -101,7 +105,11 @@ pub struct VerifyOptions {
 
 impl Default for VerifyOptions {
     fn default() -> Self {
-        Self { profile: Profile::optimal_v0(), photo_multiface: false, budget: Budget::unlimited() }
+        Self {
+            profile: Profile::optimal_v0(),
+            photo_multiface: false,
+            budget: Budget::unlimited(),
+        }
     }
 }
 
@@ -141,7 +149,10 @@ pub struct LivenessOptions {
 impl Default for LivenessOptions {
     /// The review bound of `optimal-v0`.
     fn default() -> Self {
-        Self { threshold: Profile::optimal_v0().liveness().review_below(), budget: Budget::unlimited() }
+        Self {
+            threshold: Profile::optimal_v0().liveness().review_below(),
+            budget: Budget::unlimited(),
+        }
     }
 }
 
@@ -150,6 +161,32 @@ impl LivenessOptions {
     #[must_use]
     pub fn with_threshold(mut self, threshold: f64) -> Self {
         self.threshold = threshold;
+        self
+    }
+
+    /// Stop as this says.
+    #[must_use]
+    pub fn with_budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
+}
+
+/// Options of [`Engine::embed`](crate::Engine::embed).
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct EmbedOptions {
+    /// Search thoroughly and embed every face, not only the largest.
+    pub all_faces: bool,
+    /// Deadline and cancellation.
+    pub budget: Budget,
+}
+
+impl EmbedOptions {
+    /// Embed every face.
+    #[must_use]
+    pub fn with_all_faces(mut self, all_faces: bool) -> Self {
+        self.all_faces = all_faces;
         self
     }
 

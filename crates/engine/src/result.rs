@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use likeness_decision::{Decision, Score};
 use likeness_detection::Face;
+use likeness_embedding::Embedding;
 
 /// The size of an upright picture in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +62,26 @@ pub struct LivenessCheck {
     pub live: bool,
     /// Where the time went.
     pub timings: Timings,
+}
+
+/// A face with its embedding, from [`Engine::embed`](crate::Engine::embed).
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct EmbeddedFace {
+    /// The face, its box clipped to the picture.
+    pub face: Face,
+    /// Its embedding.
+    pub embedding: Embedding,
+}
+
+/// The answer to [`Engine::compare`](crate::Engine::compare).
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Comparison {
+    /// Cosine similarity, -1..=1.
+    pub similarity: f32,
+    /// Calibrated match confidence.
+    pub confidence: Score,
 }
 
 /// Wall-clock time of each stage of one call.

@@ -1,1 +1,26 @@
-//! Passive liveness (presentation attack detection) for Likeness.
+//! Passive liveness: is the face in this one picture a live person, or a presentation attack such as a print or a
+//! screen?
+//!
+//! One picture can say only so much. The models here were trained against printed photographs and screens; a good mask,
+//! a picture injected behind the camera, or a sharp screen in good light can pass.
+
+mod crop;
+mod error;
+mod scaled_crop;
+
+use likeness_detection::BoundingBox;
+use likeness_imaging::Picture;
+
+pub use crop::crop_rect;
+pub use error::LivenessError;
+pub use scaled_crop::ScaledCropLiveness;
+
+/// Scores liveness. Implementations may keep buffers, so a model is used by one thread at a time.
+pub trait LivenessModel: Send {
+    /// Probability, 0..=1, that the face is live. `face` is the box in pixels of the upright picture and may reach
+    /// outside of it.
+    ///
+    /// # Errors
+    /// [`LivenessError`] where the model fails.
+    fn score(&mut self, picture: &Picture, face: &BoundingBox) -> Result<f64, LivenessError>;
+}

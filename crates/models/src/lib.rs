@@ -10,8 +10,8 @@ mod store;
 
 pub use error::ModelsError;
 pub use manifest::{
-    Calibration, ChannelOrder, Curve, CurvePoint, DetectorAdapter, DetectorModel, EmbedderAdapter, EmbedderModel,
-    FileEntry, LivenessAdapter, LivenessModelEntry, Manifest, OperatingPoint,
+    Calibration, ChannelOrder, Curve, CurvePoint, DetectorAdapter, DetectorModel, EmbedderAdapter,
+    EmbedderModel, FileEntry, LivenessAdapter, LivenessModelEntry, Manifest, OperatingPoint,
 };
 pub use store::{ENV_STORE, Pack, Store, StoreSearch};
 

@@ -205,7 +205,10 @@ impl Manifest {
         })?;
         match manifest.fault() {
             None => Ok(manifest),
-            Some(reason) => Err(ModelsError::Manifest { pack: manifest.name, reason }),
+            Some(reason) => Err(ModelsError::Manifest {
+                pack: manifest.name,
+                reason,
+            }),
         }
     }
 
@@ -219,7 +222,10 @@ impl Manifest {
     /// # Errors
     /// None for the manifests that the crate is published with.
     pub fn builtin(name: &str) -> Option<Result<Self, ModelsError>> {
-        BUILTIN.iter().find(|(builtin, _)| *builtin == name).map(|(_, text)| Self::parse(text))
+        BUILTIN
+            .iter()
+            .find(|(builtin, _)| *builtin == name)
+            .map(|(_, text)| Self::parse(text))
     }
 
     fn fault(&self) -> Option<String> {
@@ -233,12 +239,21 @@ impl Manifest {
             if !is_plain_name(name) {
                 return Some(format!("files: {name:?} is not a plain file name"));
             }
-            let digits = file.sha256.bytes().filter(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')).count();
+            let digits = file
+                .sha256
+                .bytes()
+                .filter(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+                .count();
             if digits != 64 || file.sha256.len() != 64 {
-                return Some(format!("files.{name:?}.sha256 is not 64 hexadecimal digits in lower case"));
+                return Some(format!(
+                    "files.{name:?}.sha256 is not 64 hexadecimal digits in lower case"
+                ));
             }
         }
-        let used = [("detector.file", &self.detector.file), ("embedder.file", &self.embedder.file)];
+        let used = [
+            ("detector.file", &self.detector.file),
+            ("embedder.file", &self.embedder.file),
+        ];
         let liveness = self.liveness.iter().map(|model| ("liveness.file", &model.file));
         for (key, file) in used.into_iter().chain(liveness) {
             if !self.files.contains_key(file) {
@@ -256,7 +271,8 @@ impl Manifest {
             return Some("liveness: at least one model is needed".to_owned());
         }
         for model in &self.liveness {
-            if !(1..=1024).contains(&model.size) || !(model.crop_scale > 0.0 && model.crop_scale.is_finite()) {
+            if !(1..=1024).contains(&model.size) || !(model.crop_scale > 0.0 && model.crop_scale.is_finite())
+            {
                 return Some("liveness: size must be 1..=1024 and crop_scale above 0".to_owned());
             }
         }
@@ -272,14 +288,18 @@ impl Calibration {
         for point in &self.points {
             if !(point.confidence > 0.0 && point.confidence < 1.0 && point.similarity.abs() <= 1.0) {
                 return Some(
-                    "embedder.calibration.points: similarity must be -1..=1, confidence between 0 and 1".to_owned(),
+                    "embedder.calibration.points: similarity must be -1..=1, confidence between 0 and 1"
+                        .to_owned(),
                 );
             }
         }
-        let ascending =
-            |pair: &[CurvePoint]| pair[0].similarity < pair[1].similarity && pair[0].confidence < pair[1].confidence;
+        let ascending = |pair: &[CurvePoint]| {
+            pair[0].similarity < pair[1].similarity && pair[0].confidence < pair[1].confidence
+        };
         if !self.points.windows(2).all(ascending) {
-            return Some("embedder.calibration.points must ascend in similarity and in confidence".to_owned());
+            return Some(
+                "embedder.calibration.points must ascend in similarity and in confidence".to_owned(),
+            );
         }
         None
     }
@@ -289,7 +309,9 @@ impl Calibration {
 pub(crate) fn is_plain_name(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with('.')
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
 }
 
 #[cfg(test)]
@@ -312,18 +334,40 @@ mod tests {
     fn what_is_wrong_is_named() {
         let cases = [
             ("format = 1", "format = 2", "format 2 is not supported"),
-            ("name = \"open-1\"", "name = \"../open-1\"", "is not a plain file name"),
+            (
+                "name = \"open-1\"",
+                "name = \"../open-1\"",
+                "is not a plain file name",
+            ),
             ("sha256 = \"104e", "sha256 = \"104E", "64 hexadecimal digits"),
-            ("file = \"minifasnet_v2.onnx\"", "file = \"gone.onnx\"", "liveness.file \"gone.onnx\" is not among"),
-            ("nms_iou = 0.3", "nms_iou = 1.3", "score_threshold and nms_iou must be 0..=1"),
-            ("nms_iou = 0.3", "nms_iou = nan", "score_threshold and nms_iou must be 0..=1"),
+            (
+                "file = \"minifasnet_v2.onnx\"",
+                "file = \"gone.onnx\"",
+                "liveness.file \"gone.onnx\" is not among",
+            ),
+            (
+                "nms_iou = 0.3",
+                "nms_iou = 1.3",
+                "score_threshold and nms_iou must be 0..=1",
+            ),
+            (
+                "nms_iou = 0.3",
+                "nms_iou = nan",
+                "score_threshold and nms_iou must be 0..=1",
+            ),
             ("confidence = 0.40", "confidence = 0.60", "must ascend"),
-            ("nms_iou = 0.3", "nms_iou = 0.3\ncolour = 1", "unknown field `colour`"),
+            (
+                "nms_iou = 0.3",
+                "nms_iou = 0.3\ncolour = 1",
+                "unknown field `colour`",
+            ),
             ("crop_scale = 4.0", "crop_scale = 0.0", "crop_scale above 0"),
         ];
         for (from, to, expected) in cases {
             assert!(text().contains(from), "{from}");
-            let error = Manifest::parse(&text().replace(from, to)).unwrap_err().to_string();
+            let error = Manifest::parse(&text().replace(from, to))
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(expected), "{to}: {error}");
         }
     }

@@ -48,17 +48,27 @@ impl StoreSearch {
     /// # Errors
     /// [`ModelsError::NoStore`] with every place that was tried.
     pub fn find(&self) -> Result<Store, ModelsError> {
-        let variable = || std::env::var_os(ENV_STORE).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let variable = || {
+            std::env::var_os(ENV_STORE)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
         if let Some(folder) = self.folder.clone().or_else(variable) {
             return if folder.is_dir() {
                 Ok(Store { folder })
             } else {
-                Err(ModelsError::NoStore { looked_for: vec![format!("{}: no such folder", folder.display())] })
+                Err(ModelsError::NoStore {
+                    looked_for: vec![format!("{}: no such folder", folder.display())],
+                })
             };
         }
         let mut looked_for = vec!["--models: not given".to_owned(), format!("{ENV_STORE}: not set")];
         let executable = std::env::current_exe().unwrap_or_default();
-        let above = executable.ancestors().skip(1).take(LEVELS_ABOVE_EXECUTABLE).map(|f| f.join(CHECKOUT_STORE));
+        let above = executable
+            .ancestors()
+            .skip(1)
+            .take(LEVELS_ABOVE_EXECUTABLE)
+            .map(|f| f.join(CHECKOUT_STORE));
         for folder in std::iter::once(PathBuf::from(CHECKOUT_STORE)).chain(above) {
             if folder.is_dir() {
                 return Ok(Store { folder });
@@ -86,7 +96,9 @@ impl Store {
     /// The store in this folder, whether or not it exists.
     #[must_use]
     pub fn at(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into() }
+        Self {
+            folder: folder.into(),
+        }
     }
 
     /// Where it is.
@@ -106,17 +118,27 @@ impl Store {
         let path = self.folder.join(pack).join("pack.toml");
         if !is_plain_name(pack) || !path.is_file() {
             let builtin = Manifest::builtin_names().collect::<Vec<_>>().join(", ");
-            return Err(ModelsError::UnknownPack { name: pack.to_owned(), builtin, manifest: path });
+            return Err(ModelsError::UnknownPack {
+                name: pack.to_owned(),
+                builtin,
+                manifest: path,
+            });
         }
         let text = read(&path, MANIFEST_LIMIT)?;
         let manifest = String::from_utf8(text)
-            .map_err(|error| ModelsError::Manifest { pack: pack.to_owned(), reason: error.to_string() })
+            .map_err(|error| ModelsError::Manifest {
+                pack: pack.to_owned(),
+                reason: error.to_string(),
+            })
             .and_then(|text| Manifest::parse(&text))?;
         if manifest.name == pack {
             Ok(manifest)
         } else {
             let reason = format!("{} calls itself '{}'", path.display(), manifest.name);
-            Err(ModelsError::Manifest { pack: pack.to_owned(), reason })
+            Err(ModelsError::Manifest {
+                pack: pack.to_owned(),
+                reason,
+            })
         }
     }
 
@@ -131,7 +153,10 @@ impl Store {
         for (name, entry) in &manifest.files {
             let path = self.folder.join(pack).join(name);
             if !path.is_file() {
-                return Err(ModelsError::MissingFile { pack: pack.to_owned(), path });
+                return Err(ModelsError::MissingFile {
+                    pack: pack.to_owned(),
+                    path,
+                });
             }
             // One byte more than it may have, so that a longer file is not taken for its beginning.
             let bytes = read(&path, entry.size.saturating_add(1))?;
@@ -143,7 +168,12 @@ impl Store {
                     found
                 };
                 let expected = entry.sha256.clone();
-                return Err(ModelsError::WrongFile { pack: pack.to_owned(), path, expected, found });
+                return Err(ModelsError::WrongFile {
+                    pack: pack.to_owned(),
+                    path,
+                    expected,
+                    found,
+                });
             }
             files.insert(name.clone(), bytes);
         }
@@ -163,10 +193,13 @@ impl Pack {
     /// # Errors
     /// [`ModelsError::Manifest`] where the pack has no such file.
     pub fn file(&self, name: &str) -> Result<&[u8], ModelsError> {
-        self.files.get(name).map(Vec::as_slice).ok_or_else(|| ModelsError::Manifest {
-            pack: self.manifest.name.clone(),
-            reason: format!("{name:?} is not among the files"),
-        })
+        self.files
+            .get(name)
+            .map(Vec::as_slice)
+            .ok_or_else(|| ModelsError::Manifest {
+                pack: self.manifest.name.clone(),
+                reason: format!("{name:?} is not among the files"),
+            })
     }
 }
 
@@ -174,7 +207,10 @@ fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ModelsError> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(limit).read_to_end(&mut bytes))
-        .map_err(|source| ModelsError::Unreadable { path: path.to_owned(), source })?;
+        .map_err(|source| ModelsError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
     Ok(bytes)
 }
 
@@ -248,7 +284,10 @@ mod tests {
         let (folder, store) = tiny();
         std::fs::write(folder.path().join("tiny/model.onnx"), b"abd").unwrap();
         let error = store.load("tiny").unwrap_err().to_string();
-        assert!(error.contains("model.onnx is not the file of this pack"), "{error}");
+        assert!(
+            error.contains("model.onnx is not the file of this pack"),
+            "{error}"
+        );
         assert!(error.contains("expected SHA-256 ba7816bf"), "{error}");
         assert!(error.contains("found a52d159f"), "{error}");
         assert!(error.contains("make setup"), "{error}");
@@ -259,7 +298,10 @@ mod tests {
         let (folder, store) = tiny();
         for bytes in [&b"ab"[..], b"abcd", b"abc and a good deal more", b""] {
             std::fs::write(folder.path().join("tiny/model.onnx"), bytes).unwrap();
-            assert!(matches!(store.load("tiny"), Err(ModelsError::WrongFile { .. })), "{bytes:?}");
+            assert!(
+                matches!(store.load("tiny"), Err(ModelsError::WrongFile { .. })),
+                "{bytes:?}"
+            );
         }
     }
 
@@ -276,13 +318,20 @@ mod tests {
     fn an_unknown_pack_is_named_and_names_cannot_leave_the_store() {
         let (_folder, store) = tiny();
         for name in ["gone", "../tiny", "", ".", "a/b"] {
-            assert!(matches!(store.load(name), Err(ModelsError::UnknownPack { .. })), "{name:?}");
+            assert!(
+                matches!(store.load(name), Err(ModelsError::UnknownPack { .. })),
+                "{name:?}"
+            );
         }
     }
 
     #[test]
     fn a_store_that_was_ordered_and_is_not_there_is_an_error() {
-        let error = StoreSearch::new().with_folder("/nowhere/store").find().unwrap_err().to_string();
+        let error = StoreSearch::new()
+            .with_folder("/nowhere/store")
+            .find()
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("/nowhere/store: no such folder"), "{error}");
     }
 }

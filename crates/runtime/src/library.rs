@@ -52,32 +52,54 @@ impl LibrarySearch {
     /// The file that was ordered by argument or environment, if one was.
     fn ordered(&self) -> Option<PathBuf> {
         self.file.clone().or_else(|| {
-            std::env::var_os(ENV_LIBRARY).filter(|value| !value.is_empty()).map(PathBuf::from)
+            std::env::var_os(ENV_LIBRARY)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
         })
     }
 
     pub(crate) fn find(&self) -> Result<Library, RuntimeError> {
         if let Some(path) = self.ordered() {
             return match inspect(&path) {
-                Ok(version) => Ok(Library { path: absolute(path), version }),
+                Ok(version) => Ok(Library {
+                    path: absolute(path),
+                    version,
+                }),
                 Err(reason) => Err(RuntimeError::LibraryUnusable { path, reason }),
             };
         }
-        let mut looked_for = vec!["--ort-lib: not given".to_owned(), format!("{ENV_LIBRARY}: not set")];
+        let mut looked_for = vec![
+            "--ort-lib: not given".to_owned(),
+            format!("{ENV_LIBRARY}: not set"),
+        ];
         for folder in folders() {
             match library_in(&folder) {
-                None => looked_for.push(format!("{}: nothing there", folder.join(library_name()).display())),
+                None => looked_for.push(format!(
+                    "{}: nothing there",
+                    folder.join(library_name()).display()
+                )),
                 Some(path) => match inspect(&path) {
-                    Ok(version) => return Ok(Library { path: absolute(path), version }),
+                    Ok(version) => {
+                        return Ok(Library {
+                            path: absolute(path),
+                            version,
+                        });
+                    }
                     Err(reason) => looked_for.push(format!("{}: {reason}", path.display())),
                 },
             }
         }
         let system = PathBuf::from(library_name());
         match inspect(&system) {
-            Ok(version) => Ok(Library { path: system, version }),
+            Ok(version) => Ok(Library {
+                path: system,
+                version,
+            }),
             Err(reason) => {
-                looked_for.push(format!("{} in the system's library path: {reason}", system.display()));
+                looked_for.push(format!(
+                    "{} in the system's library path: {reason}",
+                    system.display()
+                ));
                 Err(RuntimeError::LibraryNotFound { looked_for })
             }
         }
@@ -89,7 +111,11 @@ fn absolute(path: PathBuf) -> PathBuf {
 }
 
 fn library_name() -> String {
-    format!("{}onnxruntime{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
+    format!(
+        "{}onnxruntime{}",
+        std::env::consts::DLL_PREFIX,
+        std::env::consts::DLL_SUFFIX
+    )
 }
 
 fn folders() -> Vec<PathBuf> {
@@ -97,7 +123,11 @@ fn folders() -> Vec<PathBuf> {
         return Vec::new();
     };
     let above: Vec<&Path> = executable.ancestors().skip(1).collect();
-    let setup = above.iter().take(LEVELS_ABOVE_EXECUTABLE).map(|folder| folder.join(SETUP_FOLDER)).find(|f| f.is_dir());
+    let setup = above
+        .iter()
+        .take(LEVELS_ABOVE_EXECUTABLE)
+        .map(|folder| folder.join(SETUP_FOLDER))
+        .find(|f| f.is_dir());
     let beside = above.first().map(|folder| folder.join("lib"));
     let packaged = above.get(1).map(|folder| folder.join("lib").join("likeness"));
     setup.into_iter().chain(beside).chain(packaged).collect()
@@ -132,7 +162,9 @@ fn inspect(path: &Path) -> Result<String, String> {
     let mut numbers = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     let (major, minor) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     if (major, minor) < (1, OLDEST_MINOR_VERSION) {
-        return Err(format!("it is version {version}, at least 1.{OLDEST_MINOR_VERSION} is needed"));
+        return Err(format!(
+            "it is version {version}, at least 1.{OLDEST_MINOR_VERSION} is needed"
+        ));
     }
     Ok(version)
 }
@@ -143,8 +175,9 @@ fn version_of(path: &Path) -> Result<String, String> {
     // what they asked for. `OrtGetApiBase` is the library's documented entry point and returns a pointer to a static.
     unsafe {
         let library = libloading::Library::new(path).map_err(|error| error.to_string())?;
-        let entry: libloading::Symbol<'_, unsafe extern "C" fn() -> *const ort::sys::OrtApiBase> =
-            library.get(b"OrtGetApiBase").map_err(|_| "it is not an ONNX Runtime library".to_owned())?;
+        let entry: libloading::Symbol<'_, unsafe extern "C" fn() -> *const ort::sys::OrtApiBase> = library
+            .get(b"OrtGetApiBase")
+            .map_err(|_| "it is not an ONNX Runtime library".to_owned())?;
         let base = entry();
         if base.is_null() {
             return Err("it is not an ONNX Runtime library".to_owned());
@@ -166,7 +199,10 @@ mod tests {
 
     #[test]
     fn a_named_file_that_is_missing_is_an_error_and_nothing_else_is_tried() {
-        let error = LibrarySearch::new().with_file("/nowhere/libonnxruntime.so").find().unwrap_err();
+        let error = LibrarySearch::new()
+            .with_file("/nowhere/libonnxruntime.so")
+            .find()
+            .unwrap_err();
         assert_eq!(
             error.to_string(),
             "cannot load ONNX Runtime from /nowhere/libonnxruntime.so: no such file"

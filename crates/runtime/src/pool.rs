@@ -19,7 +19,11 @@ impl<T> Pool<T> {
     #[must_use]
     pub fn new(items: Vec<T>) -> Self {
         let slots: Vec<_> = items.into_iter().map(Mutex::new).collect();
-        Self { idle: Mutex::new((0..slots.len()).collect()), slots, returned: Condvar::new() }
+        Self {
+            idle: Mutex::new((0..slots.len()).collect()),
+            slots,
+            returned: Condvar::new(),
+        }
     }
 
     /// How many items there are, idle or not.
@@ -42,13 +46,23 @@ impl<T> Pool<T> {
                 None => self.returned.wait(idle).unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) => {
                     let left = deadline.checked_duration_since(Instant::now())?;
-                    self.returned.wait_timeout(idle, left).unwrap_or_else(PoisonError::into_inner).0
+                    self.returned
+                        .wait_timeout(idle, left)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
                 }
             };
         };
         drop(idle);
-        let item = self.slots.get(index)?.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(Pooled { item, _return: Return { pool: self, index } })
+        let item = self
+            .slots
+            .get(index)?
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Some(Pooled {
+            item,
+            _return: Return { pool: self, index },
+        })
     }
 }
 
@@ -68,7 +82,11 @@ struct Return<'p, T> {
 
 impl<T> Drop for Return<'_, T> {
     fn drop(&mut self) {
-        self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.index);
+        self.pool
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(self.index);
         self.pool.returned.notify_one();
     }
 }
@@ -111,10 +129,16 @@ mod tests {
         let pool = Pool::new(vec![()]);
         let held = pool.checkout(None);
         assert!(held.is_some());
-        assert!(pool.checkout(Some(Instant::now() + Duration::from_millis(5))).is_none());
+        assert!(
+            pool.checkout(Some(Instant::now() + Duration::from_millis(5)))
+                .is_none()
+        );
         assert!(pool.checkout(Some(Instant::now())).is_none());
         drop(held);
-        assert!(pool.checkout(Some(Instant::now())).is_some(), "an idle item is had even at the deadline");
+        assert!(
+            pool.checkout(Some(Instant::now())).is_some(),
+            "an idle item is had even at the deadline"
+        );
     }
 
     #[test]

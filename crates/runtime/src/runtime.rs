@@ -44,7 +44,10 @@ impl FromStr for Provider {
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         match name {
             "cpu" => Ok(Self::Cpu),
-            _ => Err(RuntimeError::ProviderUnavailable { name: name.to_owned(), available: "cpu" }),
+            _ => Err(RuntimeError::ProviderUnavailable {
+                name: name.to_owned(),
+                available: "cpu",
+            }),
         }
     }
 }
@@ -71,13 +74,20 @@ impl Runtime {
         let Library { path, version } = search.find()?;
         if let Some(runtime) = loaded.as_ref() {
             return match &runtime.library {
-                Some(library) if *library != path => {
-                    Err(RuntimeError::AlreadyLoaded { loaded: library.clone(), wanted: path })
-                }
-                _ => Ok(Self { provider, ..runtime.clone() }),
+                Some(library) if *library != path => Err(RuntimeError::AlreadyLoaded {
+                    loaded: library.clone(),
+                    wanted: path,
+                }),
+                _ => Ok(Self {
+                    provider,
+                    ..runtime.clone()
+                }),
             };
         }
-        let unusable = |reason: String| RuntimeError::LibraryUnusable { path: path.clone(), reason };
+        let unusable = |reason: String| RuntimeError::LibraryUnusable {
+            path: path.clone(),
+            reason,
+        };
         let environment = ort::init_from(&path)
             .map_err(|error| unusable(error.to_string()))?
             .with_name("likeness")
@@ -87,7 +97,12 @@ impl Runtime {
             .build()
             .map_err(|error| unusable(error.to_string()))?;
         environment.set_log_level(LogLevel::Warning);
-        let runtime = Self { environment, library: Some(path), version, provider };
+        let runtime = Self {
+            environment,
+            library: Some(path),
+            version,
+            provider,
+        };
         *loaded = Some(runtime.clone());
         Ok(runtime)
     }
@@ -96,7 +111,12 @@ impl Runtime {
     /// execution providers that the environment names.
     #[must_use]
     pub fn from_environment(environment: Environment) -> Self {
-        Self { environment, library: None, version: "embedder's".to_owned(), provider: Provider::Cpu }
+        Self {
+            environment,
+            library: None,
+            version: "embedder's".to_owned(),
+            provider: Provider::Cpu,
+        }
     }
 
     /// The library in use, where this crate loaded it.
@@ -124,7 +144,10 @@ impl Runtime {
     /// # Errors
     /// [`RuntimeError::Model`] where ONNX Runtime refuses the bytes.
     pub fn open(&self, name: &str, onnx: &[u8]) -> Result<ModelSession, RuntimeError> {
-        let refused = |reason: String| RuntimeError::Model { model: name.to_owned(), reason };
+        let refused = |reason: String| RuntimeError::Model {
+            model: name.to_owned(),
+            reason,
+        };
         let configure = || -> Result<Session, String> {
             Session::builder(&self.environment)
                 .map_err(|error| error.to_string())?
@@ -143,7 +166,9 @@ impl Runtime {
                 .commit_from_memory(onnx)
                 .map_err(|error| error.to_string())
         };
-        configure().map_err(refused).map(|session| ModelSession::new(name, session))
+        configure()
+            .map_err(refused)
+            .map(|session| ModelSession::new(name, session))
     }
 }
 

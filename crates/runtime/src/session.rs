@@ -16,7 +16,10 @@ pub struct ModelSession {
 
 impl ModelSession {
     pub(crate) fn new(name: &str, session: Session) -> Self {
-        Self { name: name.to_owned(), session }
+        Self {
+            name: name.to_owned(),
+            session,
+        }
     }
 
     /// The name given at [`Runtime::open`](crate::Runtime::open).
@@ -43,8 +46,10 @@ impl ModelSession {
     /// [`RuntimeError::Inference`] with what ONNX Runtime said.
     pub fn run(&mut self, input: ArrayView4<'_, f32>) -> Result<Outputs<'_>, RuntimeError> {
         let Self { name, session } = self;
-        let failed =
-            |error: ort::Error| RuntimeError::Inference { model: name.clone(), reason: error.to_string() };
+        let failed = |error: ort::Error| RuntimeError::Inference {
+            model: name.clone(),
+            reason: error.to_string(),
+        };
         let tensor = TensorRef::from_array_view(input).map_err(failed)?;
         let values = session.run(ort::inputs![tensor]).map_err(failed)?;
         Ok(Outputs { model: name, values })
@@ -72,7 +77,9 @@ pub struct Outputs<'s> {
 
 impl std::fmt::Debug for Outputs<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Outputs").field("model", &self.model).finish_non_exhaustive()
+        f.debug_struct("Outputs")
+            .field("model", &self.model)
+            .finish_non_exhaustive()
     }
 }
 
@@ -82,8 +89,13 @@ impl Outputs<'_> {
     /// # Errors
     /// [`RuntimeError::Output`] where the model has none of this name, or not of `f32`.
     pub fn get(&self, name: &str) -> Result<ArrayViewD<'_, f32>, RuntimeError> {
-        let value = self.values.get(name).ok_or_else(|| self.unusable(name, "there is no such output"))?;
-        value.try_extract_array::<f32>().map_err(|error| self.unusable(name, &error.to_string()))
+        let value = self
+            .values
+            .get(name)
+            .ok_or_else(|| self.unusable(name, "there is no such output"))?;
+        value
+            .try_extract_array::<f32>()
+            .map_err(|error| self.unusable(name, &error.to_string()))
     }
 
     /// The first output.
@@ -91,7 +103,11 @@ impl Outputs<'_> {
     /// # Errors
     /// [`RuntimeError::Output`] where the model has none, or not of `f32`.
     pub fn first(&self) -> Result<ArrayViewD<'_, f32>, RuntimeError> {
-        let name = self.values.keys().next().ok_or_else(|| self.unusable("", "there are no outputs"))?;
+        let name = self
+            .values
+            .keys()
+            .next()
+            .ok_or_else(|| self.unusable("", "there are no outputs"))?;
         self.get(name)
     }
 

@@ -1,0 +1,29 @@
+//! What can go wrong while looking for faces.
+
+use likeness_models::ModelsError;
+use likeness_runtime::RuntimeError;
+
+/// Everything that this crate fails with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DetectionError {
+    /// The pack has no usable detector: for whoever configured it.
+    #[error(transparent)]
+    Models(#[from] ModelsError),
+    /// The model cannot be opened or run: environment or bug.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The model's output has another shape than its adapter expects: for whoever made the pack.
+    #[error("the detector's output '{output}' has {found} numbers instead of {expected}")]
+    OutputShape {
+        /// Name of the output.
+        output: String,
+        /// How many numbers it should have.
+        expected: usize,
+        /// How many it has.
+        found: usize,
+    },
+    /// A detector from outside of this crate failed.
+    #[error("the detector failed: {0}")]
+    Other(String),
+}

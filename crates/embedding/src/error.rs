@@ -1,0 +1,38 @@
+//! What can go wrong while embedding.
+
+use likeness_models::ModelsError;
+use likeness_runtime::RuntimeError;
+
+/// Everything that this crate fails with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EmbeddingError {
+    /// The pack has no usable embedder: for whoever configured it.
+    #[error(transparent)]
+    Models(#[from] ModelsError),
+    /// The model cannot be opened or run: environment or bug.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// All five landmarks are in one place, so there is no way to align the face.
+    #[error("the face's landmarks are all in one place")]
+    Landmarks,
+    /// The model answered with a number of values that the manifest does not announce.
+    #[error("the embedder answered {found} numbers for {faces} faces instead of {expected} each")]
+    OutputShape {
+        /// Faces in the batch.
+        faces: usize,
+        /// Numbers that each should have.
+        expected: usize,
+        /// Numbers in all.
+        found: usize,
+    },
+    /// An embedding must be finite and cannot be all zeros.
+    #[error("the embedder answered a vector without a direction")]
+    NoDirection,
+    /// Two embeddings of different models cannot be compared.
+    #[error("embeddings of {0} and {1} numbers cannot be compared")]
+    Dimensions(usize, usize),
+    /// An embedder from outside of this crate failed.
+    #[error("the embedder failed: {0}")]
+    Other(String),
+}

@@ -1,0 +1,320 @@
+//! Putting an engine together.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use likeness_detection::{DetectionError, FaceDetector, YuNet};
+use likeness_embedding::{AlignedCropEmbedder, EmbeddingError, FaceEmbedder, LogisticCalibration};
+use likeness_imaging::Limits;
+use likeness_liveness::{LivenessError, LivenessModel, ScaledCropLiveness};
+use likeness_models::{
+    DEFAULT_PACK, DetectorAdapter, EmbedderAdapter, LivenessAdapter, ModelsError, Pack, StoreSearch,
+};
+use likeness_runtime::{LibrarySearch, Pool, Provider, Runtime, RuntimeError, available_workers};
+
+use crate::Engine;
+use crate::engine::Inner;
+use crate::worker::Worker;
+
+/// What a factory of custom models may fail with.
+pub type ModelError = Box<dyn std::error::Error + Send + Sync>;
+
+type Factory<T> = Arc<dyn Fn() -> Result<Box<T>, ModelError> + Send + Sync>;
+
+/// Why an engine cannot be built; for whoever installed or configured the process.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// ONNX Runtime is missing or unusable.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The pack is missing, incomplete or wrong.
+    #[error(transparent)]
+    Models(#[from] ModelsError),
+    /// The pack's detector cannot be opened.
+    #[error(transparent)]
+    Detection(#[from] DetectionError),
+    /// The pack's embedder cannot be opened.
+    #[error(transparent)]
+    Embedding(#[from] EmbeddingError),
+    /// The pack's liveness model cannot be opened.
+    #[error(transparent)]
+    Liveness(#[from] LivenessError),
+    /// A custom model could not be made.
+    #[error("a custom model could not be made: {0}")]
+    Custom(ModelError),
+    /// A setting cannot be used; the message names it.
+    #[error("{0}")]
+    Setting(String),
+}
+
+/// What an engine is made of, for `/info` and logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EngineInfo {
+    /// Version of ONNX Runtime; empty where every model is the embedder's own.
+    pub runtime_version: String,
+    /// The ONNX Runtime library in use, where Likeness loaded it.
+    pub runtime_library: Option<PathBuf>,
+    /// The execution provider in use.
+    pub provider: String,
+    /// Name of the model pack.
+    pub pack: String,
+    /// Version of the model pack.
+    pub pack_version: String,
+    /// What the calibration of the match confidence was measured on.
+    pub calibration: String,
+    /// How many calls run at the same time.
+    pub workers: usize,
+}
+
+/// Puts an [`Engine`] together.
+#[derive(Clone)]
+#[must_use = "nothing is built before `build`"]
+pub struct EngineBuilder {
+    library: LibrarySearch,
+    provider: Provider,
+    runtime: Option<Runtime>,
+    store: StoreSearch,
+    pack: String,
+    limits: Limits,
+    workers: Option<usize>,
+    detector: Option<Factory<dyn FaceDetector>>,
+    embedder: Option<(Factory<dyn FaceEmbedder>, LogisticCalibration)>,
+    liveness: Option<Factory<dyn LivenessModel>>,
+}
+
+impl std::fmt::Debug for EngineBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EngineBuilder")
+            .field("library", &self.library)
+            .field("provider", &self.provider)
+            .field("store", &self.store)
+            .field("pack", &self.pack)
+            .field("limits", &self.limits)
+            .field("workers", &self.workers)
+            .finish_non_exhaustive()
+    }
+}
+
+impl EngineBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            library: LibrarySearch::new(),
+            provider: Provider::default(),
+            runtime: None,
+            store: StoreSearch::new(),
+            pack: DEFAULT_PACK.to_owned(),
+            limits: Limits::default(),
+            workers: None,
+            detector: None,
+            embedder: None,
+            liveness: None,
+        }
+    }
+
+    /// Where to look for the ONNX Runtime library.
+    pub fn library(mut self, search: LibrarySearch) -> Self {
+        self.library = search;
+        self
+    }
+
+    /// What executes the models; [`Provider::Cpu`] unless told otherwise.
+    pub fn provider(mut self, provider: Provider) -> Self {
+        self.provider = provider;
+        self
+    }
+
+    /// Uses this ONNX Runtime instead of looking for one, for example the embedder's own environment through
+    /// [`Runtime::from_environment`].
+    pub fn runtime(mut self, runtime: Runtime) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    /// Where to look for model files.
+    pub fn store(mut self, search: StoreSearch) -> Self {
+        self.store = search;
+        self
+    }
+
+    /// The model pack; [`DEFAULT_PACK`] unless told otherwise.
+    pub fn pack(mut self, name: impl Into<String>) -> Self {
+        self.pack = name.into();
+        self
+    }
+
+    /// What a picture may measure.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How many calls run at the same time, 1..=1024; as many as the process has processors unless told otherwise. Each
+    /// worker holds the pack's models in memory once.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// Uses another detector. The factory is called once for each worker.
+    pub fn detector<D: FaceDetector + 'static>(
+        mut self,
+        factory: impl Fn() -> Result<D, ModelError> + Send + Sync + 'static,
+    ) -> Self {
+        self.detector = Some(Arc::new(move || Ok(Box::new(factory()?))));
+        self
+    }
+
+    /// Uses another embedder, with the calibration of its similarities. The factory is called once for each worker.
+    pub fn embedder<E: FaceEmbedder + 'static>(
+        mut self,
+        calibration: LogisticCalibration,
+        factory: impl Fn() -> Result<E, ModelError> + Send + Sync + 'static,
+    ) -> Self {
+        self.embedder = Some((Arc::new(move || Ok(Box::new(factory()?))), calibration));
+        self
+    }
+
+    /// Uses another liveness model. The factory is called once for each worker.
+    pub fn liveness<L: LivenessModel + 'static>(
+        mut self,
+        factory: impl Fn() -> Result<L, ModelError> + Send + Sync + 'static,
+    ) -> Self {
+        self.liveness = Some(Arc::new(move || Ok(Box::new(factory()?))));
+        self
+    }
+
+    /// Loads ONNX Runtime and the pack, checks every file, opens the models for every worker. Where all three models
+    /// are custom, neither ONNX Runtime nor a pack is looked for.
+    ///
+    /// # Errors
+    /// [`BuildError`], by what is missing or wrong.
+    pub fn build(self) -> Result<Engine, BuildError> {
+        let workers = self.workers.unwrap_or_else(available_workers);
+        if !(1..=1024).contains(&workers) {
+            return Err(BuildError::Setting(format!(
+                "workers must be between 1 and 1024, not {workers}"
+            )));
+        }
+        let needs_pack = self.detector.is_none() || self.embedder.is_none() || self.liveness.is_none();
+        let parts = if needs_pack {
+            Some(Parts::load(&self)?)
+        } else {
+            None
+        };
+        let parts = parts.as_ref();
+        let calibration = match (&self.embedder, parts) {
+            (Some((_, calibration)), _) => *calibration,
+            (None, Some(parts)) => parts.calibration()?,
+            (None, None) => return Err(missing("embedder")),
+        };
+        let sets = (0..workers)
+            .map(|_| self.worker(parts))
+            .collect::<Result<Vec<_>, _>>()?;
+        let manifest = parts.map(|parts| parts.pack.manifest());
+        let runtime = parts.map(|parts| &parts.runtime);
+        let info = EngineInfo {
+            runtime_version: runtime.map_or_else(String::new, |runtime| runtime.version().to_owned()),
+            runtime_library: runtime.and_then(|runtime| runtime.library().map(ToOwned::to_owned)),
+            provider: runtime
+                .map_or("custom", |runtime| runtime.provider().as_str())
+                .to_owned(),
+            pack: manifest.map_or("custom", |manifest| &manifest.name).to_owned(),
+            pack_version: manifest.map_or("", |manifest| &manifest.version).to_owned(),
+            calibration: match (&self.embedder, manifest) {
+                (None, Some(manifest)) => manifest.embedder.calibration.data.clone(),
+                _ => "custom".to_owned(),
+            },
+            workers,
+        };
+        Ok(Engine::new(Inner {
+            workers: Pool::new(sets),
+            calibration,
+            limits: self.limits,
+            info,
+        }))
+    }
+
+    fn worker(&self, parts: Option<&Parts>) -> Result<Worker, BuildError> {
+        Ok(Worker {
+            detector: match (&self.detector, parts) {
+                (Some(factory), _) => factory().map_err(BuildError::Custom)?,
+                (None, Some(parts)) => parts.detector()?,
+                (None, None) => return Err(missing("detector")),
+            },
+            embedder: match (&self.embedder, parts) {
+                (Some((factory, _)), _) => factory().map_err(BuildError::Custom)?,
+                (None, Some(parts)) => parts.embedder()?,
+                (None, None) => return Err(missing("embedder")),
+            },
+            liveness: match (&self.liveness, parts) {
+                (Some(factory), _) => factory().map_err(BuildError::Custom)?,
+                (None, Some(parts)) => parts.liveness()?,
+                (None, None) => return Err(missing("liveness model")),
+            },
+        })
+    }
+}
+
+fn missing(role: &str) -> BuildError {
+    BuildError::Setting(format!("there is no {role}"))
+}
+
+/// What the models of a pack are opened from.
+struct Parts {
+    runtime: Runtime,
+    pack: Pack,
+}
+
+impl Parts {
+    fn load(builder: &EngineBuilder) -> Result<Self, BuildError> {
+        let runtime = match &builder.runtime {
+            Some(runtime) => runtime.clone(),
+            None => Runtime::load(&builder.library, builder.provider)?,
+        };
+        Ok(Self {
+            runtime,
+            pack: builder.store.find()?.load(&builder.pack)?,
+        })
+    }
+
+    fn calibration(&self) -> Result<LogisticCalibration, BuildError> {
+        LogisticCalibration::from_manifest(&self.pack.manifest().embedder.calibration)
+            .ok_or_else(|| BuildError::Setting("the pack's calibration is no curve".to_owned()))
+    }
+
+    fn detector(&self) -> Result<Box<dyn FaceDetector>, BuildError> {
+        match self.pack.manifest().detector.adapter {
+            DetectorAdapter::Yunet => Ok(Box::new(YuNet::open(&self.runtime, &self.pack)?)),
+            other => Err(BuildError::Setting(format!(
+                "detector adapter {other:?} is not supported"
+            ))),
+        }
+    }
+
+    fn embedder(&self) -> Result<Box<dyn FaceEmbedder>, BuildError> {
+        match self.pack.manifest().embedder.adapter {
+            EmbedderAdapter::AlignedCrop => {
+                Ok(Box::new(AlignedCropEmbedder::open(&self.runtime, &self.pack)?))
+            }
+            other => Err(BuildError::Setting(format!(
+                "embedder adapter {other:?} is not supported"
+            ))),
+        }
+    }
+
+    fn liveness(&self) -> Result<Box<dyn LivenessModel>, BuildError> {
+        for model in &self.pack.manifest().liveness {
+            match model.adapter {
+                LivenessAdapter::ScaledCrop => {}
+                other => {
+                    return Err(BuildError::Setting(format!(
+                        "liveness adapter {other:?} is not supported"
+                    )));
+                }
+            }
+        }
+        Ok(Box::new(ScaledCropLiveness::open(&self.runtime, &self.pack)?))
+    }
+}

@@ -1,0 +1,133 @@
+//! The stages of a call, run by one worker with models of its own.
+
+use std::time::{Duration, Instant};
+
+use likeness_detection::{Face, FaceDetector, Search};
+use likeness_embedding::{Embedding, FaceEmbedder, FaceInPicture};
+use likeness_imaging::{self as imaging, Limits, Picture};
+use likeness_liveness::LivenessModel;
+
+use crate::{EngineError, Input, PictureReport, PictureRole, Size};
+
+/// One set of models.
+pub(crate) struct Worker {
+    pub(crate) detector: Box<dyn FaceDetector>,
+    pub(crate) embedder: Box<dyn FaceEmbedder>,
+    pub(crate) liveness: Box<dyn LivenessModel>,
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker").finish_non_exhaustive()
+    }
+}
+
+/// A picture that was borrowed or decoded.
+pub(crate) enum Decoded<'a> {
+    Borrowed(&'a Picture),
+    Owned(Picture),
+}
+
+impl Decoded<'_> {
+    pub(crate) fn picture(&self) -> &Picture {
+        match self {
+            Self::Borrowed(picture) => picture,
+            Self::Owned(picture) => picture,
+        }
+    }
+}
+
+/// A face as the detector gave it, for the models, and clipped to the picture, for whoever reads the answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found {
+    pub(crate) raw: Face,
+    pub(crate) shown: Face,
+}
+
+pub(crate) fn decode<'a>(
+    role: PictureRole,
+    input: Input<'a>,
+    limits: &Limits,
+) -> Result<Decoded<'a>, EngineError> {
+    match input {
+        Input::Picture(picture) => Ok(Decoded::Borrowed(picture)),
+        Input::Encoded(bytes) => imaging::decode(bytes, limits)
+            .map(Decoded::Owned)
+            .map_err(|source| EngineError::Picture { role, source }),
+    }
+}
+
+impl Worker {
+    /// The faces of a picture, the one with the largest visible box first, ties by score.
+    pub(crate) fn find(&mut self, picture: &Picture, search: Search) -> Result<Vec<Found>, EngineError> {
+        let faces = self.detector.detect(picture, search).map_err(inference)?;
+        let mut found: Vec<Found> = faces
+            .into_iter()
+            .map(|raw| {
+                let bounding_box = raw.bounding_box.clipped(picture.width(), picture.height());
+                Found {
+                    raw,
+                    shown: Face { bounding_box, ..raw },
+                }
+            })
+            .filter(|found| found.shown.bounding_box.area() > 0.0)
+            .collect();
+        found.sort_by(|a, b| {
+            let area = |found: &Found| found.shown.bounding_box.area();
+            area(b)
+                .total_cmp(&area(a))
+                .then(b.shown.score.total_cmp(&a.shown.score))
+        });
+        Ok(found)
+    }
+
+    pub(crate) fn embed(&mut self, faces: &[(&Picture, &Found)]) -> Result<Vec<Embedding>, EngineError> {
+        let faces: Vec<FaceInPicture<'_>> = faces
+            .iter()
+            .map(|(picture, found)| FaceInPicture {
+                picture,
+                landmarks: &found.raw.landmarks,
+            })
+            .collect();
+        let embeddings = self.embedder.embed(&faces).map_err(inference)?;
+        if embeddings.len() == faces.len() {
+            Ok(embeddings)
+        } else {
+            Err(EngineError::Inference(format!(
+                "{} embeddings for {} faces",
+                embeddings.len(),
+                faces.len()
+            )))
+        }
+    }
+
+    pub(crate) fn liveness(&mut self, picture: &Picture, found: &Found) -> Result<f64, EngineError> {
+        self.liveness
+            .score(picture, &found.raw.bounding_box)
+            .map_err(inference)
+    }
+}
+
+/// A model that fails is nothing that the caller could mend.
+pub(crate) fn inference(error: impl std::error::Error) -> EngineError {
+    EngineError::Inference(error.to_string())
+}
+
+pub(crate) fn report(picture: &Picture, found: &[Found], listed: usize) -> PictureReport {
+    PictureReport {
+        size: Size {
+            width: picture.width(),
+            height: picture.height(),
+        },
+        faces: found.iter().take(listed).map(|found| found.shown).collect(),
+        faces_found: found.len(),
+    }
+}
+
+/// Runs a stage and adds its time to `spent`.
+pub(crate) fn timed<T>(spent: &mut Duration, stage: impl FnOnce() -> T) -> T {
+    let begin = Instant::now();
+    let result = stage();
+    *spent += begin.elapsed();
+    result
+}

@@ -1,0 +1,30 @@
+//! What can go wrong while scoring liveness.
+
+use likeness_models::ModelsError;
+use likeness_runtime::RuntimeError;
+
+/// Everything that this crate fails with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LivenessError {
+    /// The pack has no usable liveness model: for whoever configured it.
+    #[error(transparent)]
+    Models(#[from] ModelsError),
+    /// The model cannot be opened or run: environment or bug.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The model has fewer classes than the manifest counts on: for whoever made the pack.
+    #[error("the liveness model answered {found} classes, class {live_class} should be the live one")]
+    Classes {
+        /// Index of the live class.
+        live_class: usize,
+        /// Classes in the answer.
+        found: usize,
+    },
+    /// The model answered with numbers that are no logits.
+    #[error("the liveness model answered with numbers that are not finite")]
+    NotFinite,
+    /// A liveness model from outside of this crate failed.
+    #[error("the liveness model failed: {0}")]
+    Other(String),
+}
