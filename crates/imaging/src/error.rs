@@ -1,0 +1,84 @@
+//! What can be wrong with a picture.
+
+use crate::Format;
+
+/// Why bytes did not become a picture.
+///
+/// All but [`BadBuffer`](Self::BadBuffer) are for whoever sent the bytes to mend; none carries any part of the picture.
+#[derive(Debug, thiserror::Error, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum ImagingError {
+    /// There are no bytes.
+    #[error("the file is empty")]
+    Empty,
+    /// The bytes carry no signature of a picture format.
+    #[error("the file is not an image")]
+    NotAnImage,
+    /// A picture format, or a variant of one, that is recognised and not decoded.
+    #[error("{format} is not supported: {reason}")]
+    Unsupported {
+        /// The name of the format, such as `HEIC` or `TIFF`.
+        format: &'static str,
+        /// What about it is not supported, and what to send in its place.
+        reason: String,
+    },
+    /// The file breaks the rules of its own format, or ends too early.
+    #[error("the {format} file is damaged: {reason}")]
+    Corrupt {
+        /// The format that the signature announces.
+        format: Format,
+        /// What the decoder stumbled over.
+        reason: String,
+    },
+    /// The file is longer than [`Limits::max_bytes`](crate::Limits::max_bytes).
+    #[error("the file has {bytes} bytes, the limit is {limit}")]
+    TooManyBytes {
+        /// The length of the file in bytes.
+        bytes: usize,
+        /// The largest accepted length in bytes.
+        limit: usize,
+    },
+    /// The header declares more pixels than the limits allow.
+    #[error(
+        "the picture is {width}x{height} pixels, the limits are {max_side} on a side and {max_pixels} in all"
+    )]
+    TooLarge {
+        /// The upright width in pixels.
+        width: u32,
+        /// The upright height in pixels.
+        height: u32,
+        /// The largest accepted width or height in pixels.
+        max_side: u32,
+        /// The largest accepted number of pixels.
+        max_pixels: u64,
+    },
+    /// [`Picture::from_rgb8`](crate::Picture::from_rgb8) was given a side of zero or a buffer of another length than
+    /// `3 * width * height`. A bug of the embedding program, not of the picture's sender.
+    #[error("{found} bytes cannot be a picture of {width}x{height} RGB pixels: expected {expected}")]
+    BadBuffer {
+        /// The width that was asked for, in pixels.
+        width: u32,
+        /// The height that was asked for, in pixels.
+        height: u32,
+        /// The bytes that such a picture has.
+        expected: u64,
+        /// The bytes that were given.
+        found: usize,
+    },
+}
+
+impl ImagingError {
+    pub(crate) fn corrupt(format: Format, reason: impl Into<String>) -> Self {
+        Self::Corrupt {
+            format,
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn unsupported(format: Format, reason: impl Into<String>) -> Self {
+        Self::Unsupported {
+            format: format.name(),
+            reason: reason.into(),
+        }
+    }
+}

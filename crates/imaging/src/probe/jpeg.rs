@@ -1,0 +1,183 @@
+//! JPEG: the marker segments before, between and behind the scans (ITU-T T.81, annex B).
+
+use super::Declared;
+use crate::fields::Endian::Big;
+use crate::{Format, ImagingError, Orientation};
+
+/// Start of image, the two bytes that every JPEG begins with.
+pub(crate) const SOI: [u8; 2] = [0xFF, 0xD8];
+/// End of image.
+pub(crate) const EOI: [u8; 2] = [0xFF, 0xD9];
+
+const MARKER_EOI: u8 = 0xD9;
+const MARKER_SOS: u8 = 0xDA;
+const MARKER_APP1: u8 = 0xE1;
+/// The application segment in which Adobe's programs say how the colours are coded.
+pub(crate) const MARKER_APP14: u8 = 0xEE;
+
+pub(crate) fn declared(bytes: &[u8]) -> Result<Declared, ImagingError> {
+    let frame = Frame::find(bytes)?;
+    let orientation = Segments::of(bytes)
+        .filter(|segment| segment.marker == MARKER_APP1)
+        .find_map(|segment| segment.payload.strip_prefix(b"Exif\0\0"))
+        .map(Orientation::from_exif_block)
+        .unwrap_or_default();
+    Ok(Declared {
+        width: frame.width,
+        height: frame.height,
+        orientation,
+    })
+}
+
+/// The frame header (SOFn).
+pub(crate) struct Frame<'a> {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    /// The low half of the marker: how the frame is coded.
+    pub(crate) coding: u8,
+    /// Bits a sample.
+    pub(crate) precision: u8,
+    /// Three bytes a component: its name, its sampling factors (horizontal, vertical), its quantisation table.
+    pub(crate) components: &'a [[u8; 3]],
+}
+
+impl<'a> Frame<'a> {
+    pub(crate) fn find(bytes: &'a [u8]) -> Result<Self, ImagingError> {
+        Segments::of(bytes)
+            .find(|segment| matches!(segment.marker, 0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF))
+            .and_then(|segment| {
+                let payload = segment.payload;
+                let (components, _) = payload.get(6..)?.as_chunks();
+                Some(Self {
+                    width: Big.u16(payload, 3)?.into(),
+                    height: Big.u16(payload, 1)?.into(),
+                    coding: segment.marker & 0x0F,
+                    precision: *payload.first()?,
+                    components: components.get(..usize::from(*payload.get(5)?))?,
+                })
+            })
+            .ok_or_else(|| ImagingError::corrupt(Format::Jpeg, "it has no frame header"))
+    }
+
+    /// Baseline and extended sequential: each coefficient comes once and whole.
+    pub(crate) fn is_sequential(&self) -> bool {
+        matches!(self.coding, 0 | 1)
+    }
+}
+
+/// A marker segment before the first scan.
+pub(crate) struct Segment<'a> {
+    pub(crate) marker: u8,
+    /// What follows the length.
+    pub(crate) payload: &'a [u8],
+    /// Where its marker's first byte stands.
+    pub(crate) start: usize,
+    /// Where the next one should begin.
+    pub(crate) end: usize,
+}
+
+/// The segments up to the first scan's header, that one included. They end early where the file does.
+///
+/// Bytes that belong to no segment are skipped over, as every browser does; a gap between one segment's `end` and the
+/// next one's `start` shows them.
+pub(crate) struct Segments<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Segments<'a> {
+    pub(crate) fn of(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: SOI.len() }
+    }
+}
+
+impl<'a> Iterator for Segments<'a> {
+    type Item = Segment<'a>;
+
+    fn next(&mut self) -> Option<Segment<'a>> {
+        let (marker, after) = next_marker(self.bytes, self.at)?;
+        if marker == MARKER_EOI {
+            self.at = self.bytes.len();
+            return None;
+        }
+        let payload = segment_payload(self.bytes, after)?;
+        let end = after + 2 + payload.len();
+        self.at = if marker == MARKER_SOS {
+            self.bytes.len()
+        } else {
+            end
+        };
+        Some(Segment {
+            marker,
+            payload,
+            start: after - 2,
+            end,
+        })
+    }
+}
+
+/// The next marker that is not a fill byte, a stuffed byte, a restart or another one without a segment, and the
+/// position behind it.
+fn next_marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
+    loop {
+        at += bytes.get(at..)?.iter().position(|&byte| byte == 0xFF)? + 1;
+        match bytes.get(at)? {
+            // Stuffing, TEM, RSTn, SOI.
+            0x00 | 0x01 | 0xD0..=0xD8 => at += 1,
+            0xFF => {}
+            &marker => return Some((marker, at + 1)),
+        }
+    }
+}
+
+fn segment_payload(bytes: &[u8], at: usize) -> Option<&[u8]> {
+    let length = usize::from(Big.u16(bytes, at)?);
+    bytes.get(at + 2..at + length.max(2))
+}
+
+/// What the scans look like from outside, without decoding them.
+pub(crate) struct Scans {
+    /// How many there are.
+    pub(crate) count: usize,
+    /// The components that at least one scan brings, a bit each in the order of the frame header.
+    pub(crate) components: u32,
+    /// Whether the end of the image is marked.
+    pub(crate) ended: bool,
+}
+
+impl Scans {
+    pub(crate) fn survey(bytes: &[u8], frame: &Frame<'_>) -> Self {
+        let mut scans = Self {
+            count: 0,
+            components: 0,
+            ended: false,
+        };
+        let Some(first) = Segments::of(bytes).find(|segment| segment.marker == MARKER_SOS) else {
+            return scans;
+        };
+        let mut at = first.start;
+        while let Some((marker, after)) = next_marker(bytes, at) {
+            if marker == MARKER_EOI {
+                scans.ended = true;
+                break;
+            }
+            let Some(payload) = segment_payload(bytes, after) else {
+                break;
+            };
+            if marker == MARKER_SOS {
+                scans.count += 1;
+                let named = payload.split_first().map_or(0, |(&count, _)| usize::from(count));
+                for selector in payload.get(1..).unwrap_or_default().chunks_exact(2).take(named) {
+                    let position = frame
+                        .components
+                        .iter()
+                        .position(|component| component[0] == selector[0]);
+                    scans.components |=
+                        position.map_or(0, |position| 1_u32.checked_shl(position as u32).unwrap_or(0));
+                }
+            }
+            at = after + 2 + payload.len();
+        }
+        scans
+    }
+}

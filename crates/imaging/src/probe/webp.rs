@@ -1,0 +1,69 @@
+//! WebP: the RIFF chunks.
+
+use super::Declared;
+use crate::fields::Endian::Little;
+use crate::{Format, ImagingError, Orientation};
+
+/// `RIFF`, a length, `WEBP`.
+const SIGNATURE: usize = 12;
+
+pub(crate) fn declared(bytes: &[u8]) -> Result<Declared, ImagingError> {
+    let (width, height) = chunks(bytes)
+        .next()
+        .and_then(|chunk| sides(&chunk))
+        .ok_or_else(|| ImagingError::corrupt(Format::WebP, "it has no header that makes sense"))?;
+    let orientation = chunks(bytes)
+        .find(|chunk| chunk.kind == b"EXIF")
+        .map(|chunk| Orientation::from_exif_block(chunk.data))
+        .unwrap_or_default();
+    Ok(Declared {
+        width,
+        height,
+        orientation,
+    })
+}
+
+fn sides(chunk: &Chunk<'_>) -> Option<(u32, u32)> {
+    let data = chunk.data;
+    match chunk.kind {
+        // Three bytes of frame tag, the start code, and two sides of 14 bits below two of scaling (RFC 6386, 9.1).
+        b"VP8 " if data.get(3..6)? == [0x9D, 0x01, 0x2A] => {
+            let side = |at| Some(u32::from(Little.u16(data, at)? & 0x3FFF));
+            Some((side(6)?, side(8)?))
+        }
+        // A signature byte, and two sides less one of 14 bits each.
+        b"VP8L" if data.first()? == &0x2F => {
+            let bits = Little.u32(data, 1)?;
+            Some(((bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1))
+        }
+        // Four bytes of flags, and two sides less one of 24 bits each.
+        b"VP8X" => {
+            let side = |at| Some((Little.u32(data, at)? & 0xFF_FFFF) + 1);
+            // The last side's three bytes end the chunk, so it is read from one byte earlier.
+            Some((side(4)?, (Little.u32(data, 6)? >> 8) + 1))
+        }
+        _ => None,
+    }
+}
+
+struct Chunk<'a> {
+    kind: &'a [u8],
+    data: &'a [u8],
+}
+
+/// The chunks, each padded to an even length. The last one may be cut: it still tells the size.
+fn chunks(bytes: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
+    let mut rest = bytes.get(SIGNATURE..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let (kind, after) = rest.split_at_checked(4)?;
+        let (length, after) = after.split_first_chunk::<4>()?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let (data, after) = after.split_at_checked(length).unwrap_or((after, &[]));
+        rest = if length % 2 == 1 {
+            after.get(1..).unwrap_or_default()
+        } else {
+            after
+        };
+        Some(Chunk { kind, data })
+    })
+}
