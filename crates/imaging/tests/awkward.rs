@@ -1,2 +1,225 @@
-//! Placeholder.
-fn main() {}
+//! Files from other libraries' test suites, and one portrait stored in every way that we accept.
+//!
+//! The pictures are not part of this repository: they lie in the folder that `LIKENESS_SHARED` names, or in `shared`
+//! beside the repository. Without them every trial is reported as ignored, under its own name.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use likeness_imaging::{ImagingError, Limits, Picture, decode, probe};
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let mut trials = Vec::new();
+    match shared() {
+        Some(shared) => {
+            trials.extend(library_files(&shared.join("data/awkward")));
+            trials.extend(portraits(&shared.join("data/awkward-faces")));
+        }
+        None => {
+            for name in ["awkward", "awkward-faces"] {
+                let name = format!("{name} (skipped: needs ../shared)");
+                trials
+                    .push(Trial::test(name, || Err("there are no pictures".into())).with_ignored_flag(true));
+            }
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn shared() -> Option<PathBuf> {
+    let folder = std::env::var_os("LIKENESS_SHARED").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
+        PathBuf::from,
+    );
+    folder.join("data").is_dir().then_some(folder)
+}
+
+/// Reads a file of the set, with its name in the error.
+fn read(path: &Path) -> Result<Vec<u8>, Failed> {
+    fs::read(path).map_err(|error| format!("{}: {error}", path.display()).into())
+}
+
+/// A trial for each line of `expected.csv`: file, format, upright width and height, what to expect, note.
+fn library_files(folder: &Path) -> Vec<Trial> {
+    let table = match fs::read_to_string(folder.join("expected.csv")) {
+        Ok(table) => table,
+        Err(error) => {
+            let message = format!("expected.csv: {error}");
+            return vec![Trial::test("awkward::expected.csv", move || Err(message.into()))];
+        }
+    };
+    table
+        .lines()
+        .skip(1)
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| {
+            let fields: Vec<String> = line.split(',').map(|field| field.trim().to_owned()).collect();
+            let name = fields.first().cloned().unwrap_or_default();
+            let path = folder.join(&name);
+            Trial::test(format!("awkward::{name}"), move || {
+                let [_, format, width, height, expect, ..] = fields.as_slice() else {
+                    return Err("a line of expected.csv is too short".into());
+                };
+                let bytes = read(&path)?;
+                let outcome = decode(&bytes, &Limits::default());
+                check_outcome(&outcome, expect)?;
+                let Ok(picture) = outcome else { return Ok(()) };
+                let header = probe(&bytes, &Limits::default())?;
+                let found = (header.width, header.height);
+                if found != (picture.width(), picture.height()) {
+                    return Err(format!("probed as {found:?} and decoded as {picture:?}").into());
+                }
+                if !format.is_empty() && !header.format.to_string().eq_ignore_ascii_case(format) {
+                    return Err(format!("{} instead of {format}", header.format).into());
+                }
+                if !width.is_empty() && format!("{}x{}", found.0, found.1) != format!("{width}x{height}") {
+                    return Err(format!("{found:?} instead of {width}x{height}").into());
+                }
+                Ok(())
+            })
+        })
+        .collect()
+}
+
+fn check_outcome(outcome: &Result<Picture, ImagingError>, expect: &str) -> Result<(), Failed> {
+    let found = match outcome {
+        Ok(_) => "ok",
+        Err(ImagingError::Corrupt { .. }) => "corrupt",
+        Err(ImagingError::Unsupported { .. }) => "unsupported",
+        Err(ImagingError::TooLarge { .. }) => "too_large",
+        Err(_) => "another error",
+    };
+    if expect.split("_or_").any(|expected| expected == found) {
+        Ok(())
+    } else {
+        Err(format!("{outcome:?} instead of {expect}").into())
+    }
+}
+
+/// How far a stored copy of the portrait may be from the first, as the mean absolute difference of a channel.
+///
+/// A wrong orientation costs 40 to 60 levels, swapped colours 15 or more, an inverted CMYK over 90.
+const PORTRAITS: &[(&str, f64)] = &[
+    // The same JPEG with another tag, or turned without loss and compressed again.
+    ("exif0_invalid.jpg", 0.0),
+    ("exif1.jpg", 0.0),
+    ("exif2.jpg", 3.0),
+    ("exif3.jpg", 3.0),
+    ("exif4.jpg", 3.0),
+    ("exif5.jpg", 3.0),
+    ("exif6.jpg", 3.0),
+    ("exif7.jpg", 3.0),
+    ("exif8.jpg", 3.0),
+    // Other coders at other qualities.
+    ("progressive.jpg", 3.0),
+    ("lossless.webp", 3.0),
+    ("lossy.webp", 3.0),
+    ("rgb.bmp", 3.0),
+    ("rgb.png", 3.0),
+    ("rgb.tiff", 3.0),
+    ("rgb16.png", 3.0),
+    ("rgba.png", 3.0),
+    ("cmyk.jpg", 3.0),
+    // 256 colours.
+    ("palette.png", 8.0),
+    ("rgb.gif", 8.0),
+];
+
+/// The portrait without its colours, compared by brightness.
+const GREY_PORTRAITS: &[(&str, f64)] = &[("grey.jpg", 3.0), ("grey.png", 3.0)];
+
+fn portraits(folder: &Path) -> Vec<Trial> {
+    let trial = |name: &'static str, check: fn(&Path, &str) -> Result<(), Failed>| {
+        let folder = folder.to_owned();
+        Trial::test(format!("awkward-faces::{name}"), move || check(&folder, name))
+    };
+    let mut trials: Vec<Trial> = PORTRAITS
+        .iter()
+        .chain(GREY_PORTRAITS)
+        .map(|&(name, _)| trial(name, check_portrait))
+        .collect();
+    trials.push(trial("empty.jpg", |folder, name| {
+        refused(folder, name, |error| *error == ImagingError::Empty)
+    }));
+    trials.push(trial("text.jpg", |folder, name| {
+        refused(folder, name, |error| *error == ImagingError::NotAnImage)
+    }));
+    trials.push(trial("truncated_half.jpg", |folder, name| {
+        refused(folder, name, |error| {
+            matches!(error, ImagingError::Corrupt { .. })
+        })
+    }));
+    trials.push(trial("every file is known", every_file_is_known));
+    trials
+}
+
+fn every_file_is_known(folder: &Path, _: &str) -> Result<(), Failed> {
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let known = PORTRAITS
+            .iter()
+            .chain(GREY_PORTRAITS)
+            .any(|(known, _)| *known == name)
+            || ["empty.jpg", "text.jpg", "truncated_half.jpg"].contains(&name.as_str());
+        if !known {
+            return Err(format!("no trial for {name}").into());
+        }
+    }
+    Ok(())
+}
+
+fn refused(folder: &Path, name: &str, expected: fn(&ImagingError) -> bool) -> Result<(), Failed> {
+    match decode(&read(&folder.join(name))?, &Limits::default()) {
+        Err(error) if expected(&error) => Ok(()),
+        other => Err(format!("{other:?}").into()),
+    }
+}
+
+fn check_portrait(folder: &Path, name: &str) -> Result<(), Failed> {
+    let load = |name: &str| -> Result<Picture, Failed> {
+        let picture = decode(&read(&folder.join(name))?, &Limits::default())?;
+        if (picture.width(), picture.height()) != (600, 800) {
+            return Err(format!("{name} is {picture:?}").into());
+        }
+        Ok(picture)
+    };
+    let (reference, picture) = (load("exif1.jpg")?, load(name)?);
+    let colour = PORTRAITS.iter().find(|(known, _)| *known == name);
+    let (difference, tolerance) = match colour {
+        Some(&(_, tolerance)) => (mean_difference(reference.as_rgb8(), picture.as_rgb8()), tolerance),
+        None => {
+            let tolerance = GREY_PORTRAITS
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map_or(0.0, |entry| entry.1);
+            (mean_difference(&luma(&reference), &luma(&picture)), tolerance)
+        }
+    };
+    if difference > tolerance {
+        return Err(format!("{difference:.2} levels from exif1.jpg, {tolerance} are allowed").into());
+    }
+    Ok(())
+}
+
+fn mean_difference(left: &[u8], right: &[u8]) -> f64 {
+    let sum: f64 = left
+        .iter()
+        .zip(right)
+        .map(|(&left, &right)| f64::from(left.abs_diff(right)))
+        .sum();
+    sum / left.len() as f64
+}
+
+/// Brightness by ITU-R BT.601, which JPEG and Pillow use.
+fn luma(picture: &Picture) -> Vec<u8> {
+    picture
+        .as_rgb8()
+        .chunks_exact(3)
+        .map(|pixel| {
+            let [r, g, b] = [pixel[0], pixel[1], pixel[2]].map(f64::from);
+            (0.299 * r + 0.587 * g + 0.114 * b).round() as u8
+        })
+        .collect()
+}

@@ -8,11 +8,19 @@ use crate::{Format, ImagingError, Orientation};
 const SIGNATURE: usize = 12;
 
 pub(crate) fn declared(bytes: &[u8]) -> Result<Declared, ImagingError> {
-    let (width, height) = chunks(bytes)
+    let (width, height) = chunks(bytes.get(SIGNATURE..).unwrap_or_default())
         .next()
         .and_then(|chunk| sides(&chunk))
         .ok_or_else(|| ImagingError::corrupt(Format::WebP, "it has no header that makes sense"))?;
-    let orientation = chunks(bytes)
+    // The decoding library believes each frame's own header before it compares it with the canvas, so a small canvas
+    // must not hide a large frame.
+    if !chunks(&bytes[SIGNATURE..]).all(|chunk| fits(&chunk, width, height)) {
+        return Err(ImagingError::corrupt(
+            Format::WebP,
+            "a frame is larger than the picture",
+        ));
+    }
+    let orientation = chunks(&bytes[SIGNATURE..])
         .find(|chunk| chunk.kind == b"EXIF")
         .map(|chunk| Orientation::from_exif_block(chunk.data))
         .unwrap_or_default();
@@ -38,9 +46,11 @@ fn sides(chunk: &Chunk<'_>) -> Option<(u32, u32)> {
         }
         // Four bytes of flags, and two sides less one of 24 bits each.
         b"VP8X" => {
-            let side = |at| Some((Little.u32(data, at)? & 0xFF_FFFF) + 1);
-            // The last side's three bytes end the chunk, so it is read from one byte earlier.
-            Some((side(4)?, (Little.u32(data, 6)? >> 8) + 1))
+            // The second side's three bytes end the chunk, so it is read from one byte earlier.
+            Some((
+                (Little.u32(data, 4)? & 0xFF_FFFF) + 1,
+                (Little.u32(data, 6)? >> 8) + 1,
+            ))
         }
         _ => None,
     }
@@ -51,9 +61,21 @@ struct Chunk<'a> {
     data: &'a [u8],
 }
 
+/// Whether what the chunk's own header declares, if it has one, is no larger than the picture.
+fn fits(chunk: &Chunk<'_>, width: u32, height: u32) -> bool {
+    /// Position, sides, duration and flags of an animation's frame.
+    const FRAME_HEADER: usize = 16;
+    match chunk.kind {
+        b"VP8 " | b"VP8L" => sides(chunk).is_none_or(|sides| sides.0 <= width && sides.1 <= height),
+        b"ANMF" => chunks(chunk.data.get(FRAME_HEADER..).unwrap_or_default())
+            .filter(|chunk| chunk.kind != b"ANMF")
+            .all(|chunk| fits(&chunk, width, height)),
+        _ => true,
+    }
+}
+
 /// The chunks, each padded to an even length. The last one may be cut: it still tells the size.
-fn chunks(bytes: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
-    let mut rest = bytes.get(SIGNATURE..).unwrap_or_default();
+fn chunks(mut rest: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
     std::iter::from_fn(move || {
         let (kind, after) = rest.split_at_checked(4)?;
         let (length, after) = after.split_first_chunk::<4>()?;
