@@ -7,8 +7,18 @@
 //! "The HTTP contract" in this crate's documentation is the public documentation of the Kairos IDV API, with the
 //! project's own rules where that is silent: key order and number formats are those of its sample responses.
 
+mod convert;
 mod error;
 mod meta;
+mod number;
+mod response;
 
+pub use convert::{biometric_response, error_response, liveness_response};
 pub use error::{ApiError, ErrorCode};
 pub use meta::Meta;
+pub use number::{Decimal, Number};
+pub use response::{
+    Biometric, BiometricData, BiometricResponse, Coordinates, DecisionLine, DecisionReport, ErrorBody,
+    ErrorResponse, ImageSize, LivenessResponse, PhotoReport, PredictedFace, RESPONSE_CODE_ERROR,
+    RESPONSE_CODE_NOT_LIVE, RESPONSE_CODE_OK, Response, SelfieReport,
+};

@@ -1,0 +1,255 @@
+//! The one way from what the engine answers to what goes over the wire.
+
+use jiff::Timestamp;
+use likeness_engine::decision::{Decision, Detail, Score};
+use likeness_engine::detection::Face;
+use likeness_engine::imaging::ImagingError;
+use likeness_engine::{EngineError, LivenessCheck, PictureReport, PictureRole, Size, Verification};
+
+use crate::response::{
+    Biometric, BiometricData, BiometricResponse, Coordinates, DecisionLine, DecisionReport, ErrorBody,
+    ErrorResponse, ImageSize, LivenessResponse, PhotoReport, PredictedFace, RESPONSE_CODE_ERROR,
+    RESPONSE_CODE_NOT_LIVE, RESPONSE_CODE_OK, Response, SelfieReport,
+};
+use crate::{ApiError, ErrorCode, Meta};
+
+/// What a caller may send, as the messages name it.
+const SUPPORTED_FORMATS: &str = "JPEG, PNG, WebP, BMP, TIFF or GIF";
+
+/// How much of a decoder's own words a message repeats, in characters.
+const MAX_REASON: usize = 200;
+
+/// The body that answers a biometric verification.
+#[must_use]
+pub fn biometric_response(
+    meta: &Meta,
+    processed_at: Timestamp,
+    verification: &Verification,
+) -> BiometricResponse {
+    let data = BiometricData {
+        biometric: biometric(
+            verification.face_match,
+            verification.liveness,
+            Seen::from(&verification.photo),
+            Seen::from(&verification.selfie),
+        ),
+        decision: DecisionReport::from(&verification.decision),
+    };
+    respond(meta, processed_at, RESPONSE_CODE_OK, data)
+}
+
+/// The body that answers a liveness verification.
+#[must_use]
+pub fn liveness_response(meta: &Meta, processed_at: Timestamp, check: &LivenessCheck) -> LivenessResponse {
+    let code = if check.live {
+        RESPONSE_CODE_OK
+    } else {
+        RESPONSE_CODE_NOT_LIVE
+    };
+    respond(
+        meta,
+        processed_at,
+        code,
+        selfie(check.liveness, Seen::from(&check.selfie)),
+    )
+}
+
+/// The body of an answer that is an error. The [cause](ApiError::cause) stays out of it.
+#[must_use]
+pub fn error_response(meta: &Meta, processed_at: Timestamp, error: &ApiError) -> ErrorResponse {
+    ErrorResponse {
+        api_req_uid: meta.id,
+        requested_at: meta.requested_at,
+        processed_at,
+        response_code: RESPONSE_CODE_ERROR,
+        error: ErrorBody {
+            code: error.code().as_str().to_owned(),
+            message: error.message().to_owned(),
+        },
+    }
+}
+
+fn respond<D>(meta: &Meta, processed_at: Timestamp, response_code: u8, response_data: D) -> Response<D> {
+    Response {
+        api_req_uid: meta.id,
+        processed_at,
+        requested_at: meta.requested_at,
+        response_code,
+        response_data,
+    }
+}
+
+/// The part of a [`PictureReport`] that goes over the wire.
+#[derive(Clone, Copy)]
+struct Seen<'a> {
+    faces: &'a [Face],
+    size: Size,
+}
+
+impl<'a> From<&'a PictureReport> for Seen<'a> {
+    fn from(report: &'a PictureReport) -> Self {
+        Self {
+            faces: &report.faces,
+            size: report.size,
+        }
+    }
+}
+
+fn biometric(face_match: Score, liveness: Score, photo: Seen<'_>, selfie_seen: Seen<'_>) -> Biometric {
+    Biometric {
+        face_match_confidence: face_match.into(),
+        image: PhotoReport {
+            faces_predicted: predicted(photo.faces),
+            img: photo.size.into(),
+        },
+        selfie: selfie(liveness, selfie_seen),
+    }
+}
+
+fn selfie(liveness: Score, seen: Seen<'_>) -> SelfieReport {
+    SelfieReport {
+        faces_liveness: liveness.into(),
+        faces_predicted: predicted(seen.faces),
+        img: seen.size.into(),
+    }
+}
+
+fn predicted(faces: &[Face]) -> Vec<PredictedFace> {
+    faces.iter().map(PredictedFace::from).collect()
+}
+
+impl From<&Face> for PredictedFace {
+    fn from(face: &Face) -> Self {
+        let area = face.bounding_box;
+        Self {
+            confidence: face.score.into(),
+            delta: Coordinates {
+                x: area.width.into(),
+                y: area.height.into(),
+            },
+            top_left: Coordinates {
+                x: area.x.into(),
+                y: area.y.into(),
+            },
+        }
+    }
+}
+
+impl From<Size> for ImageSize {
+    fn from(size: Size) -> Self {
+        Self {
+            height: size.height,
+            width: size.width,
+        }
+    }
+}
+
+impl From<&Decision> for DecisionReport {
+    fn from(decision: &Decision) -> Self {
+        Self {
+            details: decision.details.iter().map(DecisionLine::from).collect(),
+            reject_score: decision.reject_score.into(),
+            review_score: decision.review_score.into(),
+            warning_score: decision.warning_score.into(),
+        }
+    }
+}
+
+impl From<&Detail> for DecisionLine {
+    fn from(line: &Detail) -> Self {
+        Self {
+            code: line.code.as_str().to_owned(),
+            confidence: line.confidence.into(),
+            decision: line.verdict.as_str().to_owned(),
+            description: line.description.clone(),
+        }
+    }
+}
+
+impl From<EngineError> for ApiError {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Picture { role, source } => Self::from_imaging(form_field(role), &source),
+            EngineError::Option(problem) => Self::new(ErrorCode::InvalidParameter, problem),
+            EngineError::DeadlineExceeded => Self::from(ErrorCode::DeadlineExceeded),
+            // Whoever cancels has given up on the answer; if it is read after all, to send the request again is right.
+            EngineError::Cancelled => Self::new(
+                ErrorCode::DeadlineExceeded,
+                "The request was cancelled before its answer was ready. Send it again.",
+            ),
+            // `Inference`, and what a newer engine may add: nothing of it is for the caller.
+            other => Self::internal(other),
+        }
+    }
+}
+
+/// The form field that a picture comes in.
+fn form_field(role: PictureRole) -> &'static str {
+    match role {
+        PictureRole::Selfie => "selfie",
+        PictureRole::Photo => "image",
+    }
+}
+
+impl ApiError {
+    /// What a caller is told of a picture that cannot be used. `field` is the form field that it came in.
+    #[must_use]
+    pub fn from_imaging(field: &str, error: &ImagingError) -> Self {
+        match error {
+            ImagingError::Empty => Self::missing_field(field),
+            ImagingError::NotAnImage => {
+                let message = format!(
+                    "The file in `{field}` is no picture in a supported format: send {SUPPORTED_FORMATS}."
+                );
+                Self::new(ErrorCode::UnsupportedImageFormat, message)
+            }
+            ImagingError::Unsupported { format, reason } => {
+                let reason = plain(reason);
+                let message = format!(
+                    "The file in `{field}` is a kind of {format} that is not supported ({reason}): send {SUPPORTED_FORMATS}."
+                );
+                Self::new(ErrorCode::UnsupportedImageFormat, message)
+            }
+            ImagingError::Corrupt { format, reason } => {
+                let reason = plain(reason);
+                let message = format!(
+                    "The {format} file in `{field}` is damaged or incomplete ({reason}): send the original file."
+                );
+                Self::new(ErrorCode::CorruptImage, message)
+            }
+            ImagingError::TooManyBytes { bytes, limit } => Self::file_too_large(field, Some(*bytes), *limit),
+            ImagingError::TooLarge {
+                width,
+                height,
+                max_side,
+                max_pixels,
+            } => {
+                let message = format!(
+                    "The picture in `{field}` is {width}x{height} pixels; each side may have at most {max_side}, and the whole at most {max_pixels}."
+                );
+                Self::new(ErrorCode::ImageTooLarge, message)
+            }
+            // `BadBuffer` is the embedding program's mistake, and what a newer decoder may add is not known here.
+            other => Self::internal(format_args!("{field}: {other}")),
+        }
+    }
+}
+
+/// A decoder's own words, as they fit in the middle of a message: a line of at most [`MAX_REASON`] characters. They
+/// may repeat bytes of a hostile file.
+fn plain(reason: &str) -> String {
+    let line: String = reason
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(MAX_REASON)
+        .collect();
+    let line = line.trim().trim_end_matches('.');
+    if line.is_empty() {
+        "no more is known".to_owned()
+    } else {
+        line.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! The bodies, with their keys in the order of the documented samples.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{Decimal, Number};
+
+/// `response_code` of a biometric verification that was carried out, whatever it decides, and of a selfie that is live.
+pub const RESPONSE_CODE_OK: u8 = 1;
+
+/// `response_code` of a selfie that is not live or shows no face.
+pub const RESPONSE_CODE_NOT_LIVE: u8 = 2;
+
+/// `response_code` of a request that was not answered.
+pub const RESPONSE_CODE_ERROR: u8 = 0;
+
+/// The body of an answer, with what it answers in `response_data`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Response<D> {
+    /// The id of the request, a random UUID, hyphenated and in lower case.
+    pub api_req_uid: Uuid,
+    /// When the answer was ready: `YYYY-MM-DD HH:MM:SS`, UTC.
+    #[serde(with = "crate::meta::timestamp")]
+    pub processed_at: Timestamp,
+    /// When the request came in, written the same way.
+    #[serde(with = "crate::meta::timestamp")]
+    pub requested_at: Timestamp,
+    /// [`RESPONSE_CODE_OK`] or [`RESPONSE_CODE_NOT_LIVE`].
+    pub response_code: u8,
+    /// The answer.
+    pub response_data: D,
+}
+
+/// The body that answers a biometric verification.
+pub type BiometricResponse = Response<BiometricData>;
+
+/// The body that answers a liveness verification.
+pub type LivenessResponse = Response<SelfieReport>;
+
+/// `response_data` of a biometric verification.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct BiometricData {
+    /// What was measured.
+    pub biometric: Biometric,
+    /// What the profile makes of it.
+    pub decision: DecisionReport,
+}
+
+/// What was measured on the two pictures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Biometric {
+    /// Calibrated match confidence, 0..=1; 0.0 where one of the pictures shows no face.
+    pub face_match_confidence: Decimal,
+    /// The photo that the selfie is compared with.
+    pub image: PhotoReport,
+    /// The selfie.
+    pub selfie: SelfieReport,
+}
+
+/// What was found in the photo.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PhotoReport {
+    /// The face that was compared; with `image_multiface` all faces, largest first.
+    pub faces_predicted: Vec<PredictedFace>,
+    /// Size of the picture.
+    pub img: ImageSize,
+}
+
+/// What was found in a selfie; also `response_data` of a liveness verification.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SelfieReport {
+    /// Liveness of the first face, 0..=1; 0.0 where there is none.
+    pub faces_liveness: Decimal,
+    /// All faces, largest first. The first is the one that was judged.
+    pub faces_predicted: Vec<PredictedFace>,
+    /// Size of the picture.
+    pub img: ImageSize,
+}
+
+/// One face. Coordinates are pixels of the upright picture; x grows to the right, y downwards.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PredictedFace {
+    /// The detector's score, 0..=1.
+    pub confidence: Number,
+    /// Width (`x`) and height (`y`) of the face's box.
+    pub delta: Coordinates,
+    /// The box's corner that is nearest to the origin.
+    pub top_left: Coordinates,
+}
+
+/// A point or an extent in pixels of the upright picture.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Coordinates {
+    /// To the right.
+    pub x: Decimal,
+    /// Downwards.
+    pub y: Decimal,
+}
+
+/// Size of an upright picture in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ImageSize {
+    /// Pixels from top to bottom.
+    pub height: u32,
+    /// Pixels from left to right.
+    pub width: u32,
+}
+
+/// What a profile makes of the measurements.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct DecisionReport {
+    /// The lines; none where everything passes.
+    pub details: Vec<DecisionLine>,
+    /// Highest confidence among the rejecting lines, 0..=1; 0 where there is none.
+    pub reject_score: Number,
+    /// Highest confidence among the lines that ask for a review, 0..=1; 0 where there is none.
+    pub review_score: Number,
+    /// Highest confidence among the warnings, 0..=1; 0 where there is none.
+    pub warning_score: Number,
+}
+
+/// One line of a decision. Codes and decisions are text, so that a client reads the answers of a newer service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct DecisionLine {
+    /// Why the line is there: `FAILED_FACE_MATCH` and so on.
+    pub code: String,
+    /// How sure the line is, 0..=1.
+    pub confidence: Number,
+    /// `warning`, `review` or `reject`.
+    pub decision: String,
+    /// For a human, in English.
+    pub description: String,
+}
+
+/// The body of every answer that is no 200.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ErrorResponse {
+    /// The id of the request, a random UUID, hyphenated and in lower case.
+    pub api_req_uid: Uuid,
+    /// When the request came in: `YYYY-MM-DD HH:MM:SS`, UTC.
+    #[serde(with = "crate::meta::timestamp")]
+    pub requested_at: Timestamp,
+    /// When the answer was ready, written the same way.
+    #[serde(with = "crate::meta::timestamp")]
+    pub processed_at: Timestamp,
+    /// [`RESPONSE_CODE_ERROR`].
+    pub response_code: u8,
+    /// What went wrong.
+    pub error: ErrorBody,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ErrorBody {
+    /// The name of an [`ErrorCode`](crate::ErrorCode), for programs. Text, so that a client reads the answers of a
+    /// newer service.
+    pub code: String,
+    /// For an integrator, in English; the wording may change.
+    pub message: String,
+}
