@@ -1,1 +1,40 @@
 //! The Kairos-compatible HTTP service of Likeness.
+//!
+//! ```no_run
+//! # async fn serve(engine: likeness_engine::Engine) -> Result<(), likeness_server::ServeError> {
+//! use likeness_server::{Config, Overrides, Server, shutdown_signal};
+//!
+//! let config = Config::load(None, &Overrides::default())?;
+//! let apps = config.apps()?;
+//! let server = Server::bind(config, apps, engine).await?;
+//! server.run(shutdown_signal()).await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The way of a request: [`Server`] accepts a bounded number of connections; `routes` gives each request its id, its
+//! headers and its line in the log; `handlers` checks, in the order of the HTTP contract, the credentials (`apps`),
+//! whether there is room (`admission`), and the body as it arrives (`multipart`, `fields`); then the engine works on a
+//! thread of its own (`work`). Every queue is bounded and every wait has a deadline.
+
+mod admission;
+mod apps;
+pub mod config;
+mod connection;
+mod fields;
+mod handlers;
+mod multipart;
+mod request_log;
+mod response;
+mod routes;
+mod seconds;
+mod serve;
+mod service;
+mod work;
+
+pub use apps::{Apps, DEMO_APP};
+pub use config::{AppConfig, Config, ConfigError, Overrides};
+pub use serve::{ServeError, Server, shutdown_signal};
+
+/// The header that carries `api_req_uid` in answers and, in requests, an id of the client's.
+const REQUEST_ID: axum::http::HeaderName = axum::http::HeaderName::from_static("x-request-id");

@@ -1,0 +1,240 @@
+//! What each path does.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use jiff::Timestamp;
+use likeness_api::{ApiError, ErrorCode, biometric_response, liveness_response};
+use likeness_engine::decision::Profile;
+use likeness_engine::imaging::{self, probe};
+use likeness_engine::{LivenessOptions, VerifyOptions};
+use serde_json::json;
+use tokio::time::timeout_at;
+
+use crate::admission::Permit;
+use crate::apps::App;
+use crate::config::{SideLimits, VersionLimits};
+use crate::fields::{Field, Form};
+use crate::request_log::RequestLog;
+use crate::response;
+use crate::service::Service;
+
+const BIOMETRIC_FIELDS: &[Field] = &[Field::Selfie, Field::Image, Field::ImageMultiface, Field::Profile];
+const LIVENESS_FIELDS: &[Field] = &[Field::Selfie, Field::Threshold];
+
+/// Which verification a path asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    Biometric,
+    Liveness,
+}
+
+/// Answers a verification under the size limits of the path's version.
+pub(crate) async fn verification(
+    service: Arc<Service>,
+    endpoint: Endpoint,
+    limits: VersionLimits,
+    log: RequestLog,
+    request: Request,
+) -> Response {
+    let (parts, mut body) = request.into_parts();
+    let call = Call {
+        service: &service,
+        log: &log,
+        limits,
+    };
+    match call.answer(endpoint, &parts.headers, &mut body).await {
+        Ok(response) => response,
+        Err(error) => service.linger.failure(&log, &error, &parts, body),
+    }
+}
+
+struct Call<'a> {
+    service: &'a Service,
+    log: &'a RequestLog,
+    limits: VersionLimits,
+}
+
+impl Call<'_> {
+    /// The order of the checks is the HTTP contract's: nothing of the body is read for a client that is unknown, or
+    /// while the service is full.
+    async fn answer(
+        &self,
+        endpoint: Endpoint,
+        headers: &HeaderMap,
+        body: &mut Body,
+    ) -> Result<Response, ApiError> {
+        let app = self
+            .service
+            .apps
+            .authenticate(headers)
+            .ok_or_else(|| ApiError::from(ErrorCode::InvalidCredentials))?;
+        self.log.app(&app.id);
+        if app.disabled {
+            return Err(ApiError::from(ErrorCode::AppDisabled));
+        }
+        let permit = self.service.admission.admit()?;
+        let known = match endpoint {
+            Endpoint::Biometric => BIOMETRIC_FIELDS,
+            Endpoint::Liveness => LIVENESS_FIELDS,
+        };
+        let deadline = self.log.started + self.service.deadline;
+        let form = timeout_at(
+            deadline,
+            Form::read(headers, body, known, self.service.body_limits),
+        )
+        .await
+        .map_err(|_| ApiError::from(ErrorCode::DeadlineExceeded))??;
+        self.log.body_read();
+        match endpoint {
+            Endpoint::Biometric => self.biometric(&app, form, permit).await,
+            Endpoint::Liveness => self.liveness(&app, form, permit).await,
+        }
+    }
+
+    async fn biometric(&self, app: &App, mut form: Form, permit: Permit) -> Result<Response, ApiError> {
+        let selfie = form.file(Field::Selfie)?;
+        let photo = form.file(Field::Image)?;
+        let options = VerifyOptions::default()
+            .with_photo_multiface(form.multiface()?)
+            .with_profile(profile(app, form.profile()?)?);
+        self.log.profile(options.profile.name());
+        let engine = self.service.engine.clone();
+        let limits = self.limits;
+        let verification = self
+            .service
+            .work
+            .run(permit, self.log.started + self.service.deadline, move |budget| {
+                check_sides(Field::Selfie, &selfie, limits.selfie, engine.limits())?;
+                check_sides(Field::Image, &photo, limits.image, engine.limits())?;
+                Ok(engine.verify(&selfie, &photo, &options.with_budget(budget))?)
+            })
+            .await?;
+        self.log.verification(&verification);
+        let body = biometric_response(&self.log.meta, Timestamp::now(), &verification);
+        Ok(response::json(StatusCode::OK, &body))
+    }
+
+    async fn liveness(&self, app: &App, mut form: Form, permit: Permit) -> Result<Response, ApiError> {
+        let selfie = form.file(Field::Selfie)?;
+        let threshold = threshold(app, form.threshold()?)?;
+        let options = LivenessOptions::default().with_threshold(threshold);
+        let engine = self.service.engine.clone();
+        let limits = self.limits;
+        let check = self
+            .service
+            .work
+            .run(permit, self.log.started + self.service.deadline, move |budget| {
+                check_sides(Field::Selfie, &selfie, limits.selfie, engine.limits())?;
+                Ok(engine.liveness(&selfie, &options.with_budget(budget))?)
+            })
+            .await?;
+        self.log.liveness(&check);
+        let body = liveness_response(&self.log.meta, Timestamp::now(), &check);
+        Ok(response::json(StatusCode::OK, &body))
+    }
+}
+
+/// The profile that a request asks for, or the app's own.
+fn profile(app: &App, asked: Option<String>) -> Result<Profile, ApiError> {
+    let Some(name) = asked else {
+        return Ok(app.default_profile.clone());
+    };
+    app.profile(&name).cloned().ok_or_else(|| {
+        let allowed = app.profile_names();
+        ApiError::invalid_parameter(
+            Field::Profile.name(),
+            format!("must be one of those that this app may use: {allowed}"),
+        )
+    })
+}
+
+/// The threshold that a request asks for, or that of the app's profile. The floor bounds what callers ask for; what
+/// the operator set stands, but is not below the operator's own floor either.
+fn threshold(app: &App, asked: Option<f64>) -> Result<f64, ApiError> {
+    let floor = app.threshold_floor;
+    match asked {
+        Some(threshold) if threshold < floor => Err(ApiError::invalid_parameter(
+            Field::Threshold.name(),
+            format!("must be at least {floor} for this app"),
+        )),
+        Some(threshold) => Ok(threshold),
+        None => Ok(app.default_profile.liveness().review_below().max(floor)),
+    }
+}
+
+/// Checks the sides that the file's header declares against the limits of the API version.
+fn check_sides(
+    field: Field,
+    bytes: &[u8],
+    sides: SideLimits,
+    limits: &imaging::Limits,
+) -> Result<(), ApiError> {
+    let name = field.name();
+    let header = probe(bytes, limits).map_err(|error| ApiError::from_imaging(name, &error))?;
+    let (width, height) = (header.width, header.height);
+    if width.min(height) < sides.min_side {
+        return Err(ApiError::image_too_small(name, width, height, sides.min_side));
+    }
+    if width.max(height) > sides.max_side {
+        return Err(ApiError::image_too_large(name, width, height, sides.max_side));
+    }
+    Ok(())
+}
+
+/// Whether the process answers at all.
+pub(crate) async fn healthz() -> Response {
+    response::json(StatusCode::OK, &json!({ "status": "ok" }))
+}
+
+/// Whether new requests should be sent here.
+pub(crate) async fn readyz(
+    State(service): State<Arc<Service>>,
+    Extension(log): Extension<RequestLog>,
+) -> Response {
+    if service.ready.load(Ordering::Relaxed) {
+        response::json(StatusCode::OK, &json!({ "status": "ready" }))
+    } else {
+        response::failure(&log, &ApiError::from(ErrorCode::NotReady))
+    }
+}
+
+/// What runs here.
+pub(crate) async fn info(State(service): State<Arc<Service>>) -> Response {
+    let engine = service.engine.info();
+    let info = json!({
+        "name": "likeness",
+        "version": env!("CARGO_PKG_VERSION"),
+        "runtime_version": engine.runtime_version,
+        "provider": engine.provider,
+        "pack": engine.pack,
+        "pack_version": engine.pack_version,
+        "workers": service.engine.workers(),
+    });
+    response::json(StatusCode::OK, &info)
+}
+
+pub(crate) async fn not_found(
+    State(service): State<Arc<Service>>,
+    Extension(log): Extension<RequestLog>,
+    request: Request,
+) -> Response {
+    service
+        .linger
+        .refuse(&log, &ApiError::from(ErrorCode::NotFound), request)
+}
+
+pub(crate) async fn method_not_allowed(
+    State(service): State<Arc<Service>>,
+    Extension(log): Extension<RequestLog>,
+    request: Request,
+) -> Response {
+    service
+        .linger
+        .refuse(&log, &ApiError::from(ErrorCode::MethodNotAllowed), request)
+}

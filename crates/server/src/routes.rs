@@ -1,0 +1,89 @@
+//! Which path leads where, and what is done around every request.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use axum::routing::{MethodRouter, get, post};
+use axum::{Extension, Router};
+use likeness_api::ApiError;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::config::VersionLimits;
+use crate::handlers::{self, Endpoint};
+use crate::request_log::{Line, RequestLog};
+use crate::response;
+use crate::service::Service;
+use crate::work::describe_panic;
+
+pub(crate) fn router(service: Arc<Service>) -> Router {
+    let mut router = Router::new();
+    for (version, limits) in [("/v0.1", service.limits.v0_1), ("/v0.2", service.limits.v0_2)] {
+        for (name, endpoint) in [
+            ("biometric-verification", Endpoint::Biometric),
+            ("liveness-verification", Endpoint::Liveness),
+        ] {
+            let path = format!("{version}/{name}");
+            router = router
+                .route(&format!("{path}/"), verification(&service, endpoint, limits))
+                .route(&path, verification(&service, endpoint, limits));
+        }
+    }
+    router
+        .route("/healthz", get(handlers::healthz))
+        .route("/readyz", get(handlers::readyz))
+        .route("/info", get(handlers::info))
+        .method_not_allowed_fallback(handlers::method_not_allowed)
+        .fallback(handlers::not_found)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(observe))
+        .with_state(service)
+}
+
+fn verification(
+    service: &Arc<Service>,
+    endpoint: Endpoint,
+    limits: VersionLimits,
+) -> MethodRouter<Arc<Service>> {
+    let service = Arc::clone(service);
+    post(move |Extension(log): Extension<RequestLog>, request: Request| {
+        handlers::verification(Arc::clone(&service), endpoint, limits, log, request)
+    })
+}
+
+/// Outermost: gives the request its id, the answer its headers, and the log its line.
+async fn observe(mut request: Request, next: Next) -> Response {
+    let log = RequestLog::begin();
+    let line = Line::new(
+        log.clone(),
+        request.method(),
+        request.uri().path(),
+        request.headers(),
+    );
+    request.extensions_mut().insert(log.clone());
+    let mut response = next.run(request).await;
+    if let Some(Panicked(error)) = response.extensions().get() {
+        response = response::failure(&log, error);
+    }
+    response::add_headers(response.headers_mut(), &log);
+    line.finish(response.status());
+    response
+}
+
+/// Marks the answer of a handler that panicked; the envelope needs the request's id, which is not at hand there.
+#[derive(Clone)]
+struct Panicked(ApiError);
+
+#[expect(clippy::needless_pass_by_value, reason = "the layer wants it so")]
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    response
+        .extensions_mut()
+        .insert(Panicked(ApiError::internal(describe_panic(&*panic))));
+    response
+}

@@ -1,0 +1,60 @@
+//! What the handlers share.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use likeness_engine::Engine;
+
+use crate::admission::Admission;
+use crate::apps::Apps;
+use crate::config::{Config, LimitsConfig};
+use crate::fields::BodyLimits;
+use crate::response::Linger;
+use crate::work::WorkPool;
+
+/// Verifications that are admitted for each worker of the engine, where nothing is configured. At a tenth of a second
+/// each, the last one still meets its deadline with ease.
+const ADMITTED_PER_WORKER: usize = 16;
+
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) engine: Engine,
+    pub(crate) apps: Apps,
+    pub(crate) admission: Admission,
+    pub(crate) work: WorkPool,
+    pub(crate) limits: LimitsConfig,
+    pub(crate) body_limits: BodyLimits,
+    pub(crate) deadline: Duration,
+    pub(crate) linger: Linger,
+    pub(crate) ready: AtomicBool,
+}
+
+impl Service {
+    pub(crate) fn new(config: &Config, apps: Apps, engine: Engine) -> std::io::Result<Self> {
+        let workers = engine.workers().max(1);
+        let size = config
+            .admission
+            .max_requests
+            .unwrap_or_else(|| workers.saturating_mul(ADMITTED_PER_WORKER));
+        let admission = Admission::new(size);
+        // Every admitted request has one job at most: the queue is never full.
+        let work = WorkPool::start(workers, admission.size())?;
+        Ok(Self {
+            engine,
+            apps,
+            admission,
+            work,
+            limits: config.limits.clone(),
+            body_limits: BodyLimits {
+                file: config.limits.file_bytes,
+                body: config.limits.body_bytes,
+            },
+            deadline: config.limits.deadline,
+            linger: Linger {
+                time: config.connections.linger,
+                bytes: config.limits.body_bytes,
+            },
+            ready: AtomicBool::new(true),
+        })
+    }
+}
