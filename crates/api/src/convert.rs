@@ -170,7 +170,10 @@ impl From<EngineError> for ApiError {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::Picture { role, source } => Self::from_imaging(form_field(role), &source),
-            EngineError::Option(problem) => Self::new(ErrorCode::InvalidParameter, problem),
+            EngineError::Option(problem) => {
+                let message = format!("A parameter cannot be used: {}.", plain(&problem));
+                Self::new(ErrorCode::InvalidParameter, message)
+            }
             EngineError::DeadlineExceeded => Self::from(ErrorCode::DeadlineExceeded),
             // Whoever cancels has given up on the answer; if it is read after all, to send the request again is right.
             EngineError::Cancelled => Self::new(
@@ -206,7 +209,7 @@ impl ApiError {
             ImagingError::Unsupported { format, reason } => {
                 let reason = plain(reason);
                 let message = format!(
-                    "The file in `{field}` is a kind of {format} that is not supported ({reason}): send {SUPPORTED_FORMATS}."
+                    "The {format} file in `{field}` is not supported ({reason}). Save it as an ordinary JPEG or PNG and send that."
                 );
                 Self::new(ErrorCode::UnsupportedImageFormat, message)
             }

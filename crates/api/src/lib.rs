@@ -6,6 +6,17 @@
 //!
 //! "The HTTP contract" in this crate's documentation is the public documentation of the Kairos IDV API, with the
 //! project's own rules where that is silent: key order and number formats are those of its sample responses.
+//!
+//! ```
+//! use likeness_api::{ApiError, ErrorCode, Meta, error_response};
+//!
+//! let error = ApiError::missing_field("selfie");
+//! assert_eq!((error.code(), error.code().status()), (ErrorCode::MissingField, 400));
+//!
+//! let meta = Meta::now();
+//! let body = error_response(&meta, meta.requested_at, &error);
+//! assert_eq!(body.error.code, "MISSING_FIELD");
+//! ```
 
 mod convert;
 mod error;

@@ -303,7 +303,11 @@ fn what_a_caller_is_told_of_each_fault() {
         ImagingError::NotAnImage,
         ImagingError::Unsupported {
             format: "HEIC",
-            reason: "convert it to JPEG before sending it".into(),
+            reason: "send JPEG, PNG, WebP, BMP, TIFF or GIF".into(),
+        },
+        ImagingError::Unsupported {
+            format: "JPEG",
+            reason: "arithmetic coding".into(),
         },
         ImagingError::Corrupt {
             format: Format::Jpeg,
