@@ -117,31 +117,37 @@ fn reverse_pixels(pixels: &mut [u8]) {
     pixels.reverse();
 }
 
-/// Source rows that are read side by side: their pixels come to lie next to each other in the result, so that whole
-/// cache lines of it are written at a time (16 * 3 bytes) while the source is still read forwards.
-const BAND: usize = 16;
+/// The side of the tiles in which rows become columns. Both the tile read and the tile written then stay in the first
+/// level of the cache, and so do the page table entries of their rows.
+const TILE: usize = 32;
 
 /// Rows become columns; then the new rows in reverse order (`from_last_column`), and each of them in reverse order
 /// (`from_last_row`).
 fn transposed(pixels: &[u8], stride: usize, from_last_column: bool, from_last_row: bool) -> Vec<u8> {
     let (width, height) = (stride / CHANNELS, pixels.len() / stride);
     let mut turned = vec![0; pixels.len()];
-    for (band_index, band) in pixels.chunks(stride * BAND).enumerate() {
-        let rows = band.len() / stride;
-        let first = band_index * BAND;
-        // Where the band's rows come to lie in each row of the result.
-        let start = if from_last_row {
-            height - first - rows
-        } else {
-            first
-        };
-        for (x, out_row) in turned.chunks_exact_mut(height * CHANNELS).enumerate() {
-            let column = if from_last_column { width - 1 - x } else { x };
-            let out = &mut out_row[start * CHANNELS..(start + rows) * CHANNELS];
-            for (index, out) in out.chunks_exact_mut(CHANNELS).enumerate() {
-                let row = if from_last_row { rows - 1 - index } else { index };
-                let at = row * stride + column * CHANNELS;
-                out.copy_from_slice(&band[at..at + CHANNELS]);
+    let (source, _) = pixels.as_chunks::<CHANNELS>();
+    let (target, _) = turned.as_chunks_mut::<CHANNELS>();
+    for (band_index, band) in target.chunks_mut(height * TILE).enumerate() {
+        for start in (0..height).step_by(TILE) {
+            let end = height.min(start + TILE);
+            for (index, out_row) in band.chunks_exact_mut(height).enumerate() {
+                let x = band_index * TILE + index;
+                let column = if from_last_column { width - 1 - x } else { x };
+                let out = &mut out_row[start..end];
+                if from_last_row {
+                    let rows = source[(height - end) * width..]
+                        .iter()
+                        .skip(column)
+                        .step_by(width);
+                    out.iter_mut()
+                        .rev()
+                        .zip(rows)
+                        .for_each(|(out, pixel)| *out = *pixel);
+                } else {
+                    let rows = source[start * width..].iter().skip(column).step_by(width);
+                    out.iter_mut().zip(rows).for_each(|(out, pixel)| *out = *pixel);
+                }
             }
         }
     }

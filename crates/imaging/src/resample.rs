@@ -53,100 +53,113 @@ pub fn shrink_area(picture: &Picture, width: u32, height: u32) -> Picture {
     }
     let columns = Share::all(picture.width(), width);
     let rows = Share::all(picture.height(), height);
-    let stride = picture.stride();
-    let source_row = |y: usize| &picture.as_rgb8()[y * stride..][..stride];
-    let area = picture.width() as f64 * picture.height() as f64;
-
     let mut pixels = vec![0; byte_len(width, height)];
-    let mut column_sums = vec![0_u64; stride];
-    let mut whole_rows = vec![0_u16; stride];
+    let mut means = vec![0.0; picture.stride()];
     for (share, out) in rows.iter().zip(pixels.chunks_exact_mut(byte_len(width, 1))) {
-        // Rows first: neighbours in memory are then summed independently of each other, which the compiler vectorises.
-        let (first, last) = (source_row(share.first), source_row(share.last));
-        for ((sum, &first), &last) in column_sums.iter_mut().zip(first).zip(last) {
-            *sum = u64::from(first) * share.first_weight + u64::from(last) * share.last_weight;
-        }
-        let between = picture.as_rgb8()[(share.first + 1) * stride..share.last.max(share.first + 1) * stride]
-            .chunks_exact(stride);
-        let mut pending = 0;
-        for row in between {
-            for (sum, &value) in whole_rows.iter_mut().zip(row) {
-                *sum += u16::from(value);
-            }
-            pending += 1;
-            if pending == ROWS_PER_U16 {
-                flush(&mut whole_rows, &mut column_sums, share.whole_weight);
-                pending = 0;
-            }
-        }
-        if pending > 0 {
-            flush(&mut whole_rows, &mut column_sums, share.whole_weight);
-        }
+        // Rows first: values that lie side by side are then summed independently of each other, many at a time.
+        mean_of_rows(picture, share, &mut means);
         for (share, out) in columns.iter().zip(out.chunks_exact_mut(CHANNELS)) {
-            let covered = &column_sums[share.first * CHANNELS..(share.last + 1) * CHANNELS];
-            let mut sums = [0_u64; CHANNELS];
-            if let [r, g, b, between @ .., last_r, last_g, last_b] = covered {
-                for column in between.chunks_exact(CHANNELS) {
-                    for (sum, value) in sums.iter_mut().zip(column) {
-                        *sum += value;
-                    }
-                }
-                for (sum, (first, last)) in sums.iter_mut().zip([(r, last_r), (g, last_g), (b, last_b)]) {
-                    *sum = *sum * share.whole_weight + first * share.first_weight + last * share.last_weight;
-                }
-            } else {
-                for (sum, only) in sums.iter_mut().zip(covered) {
-                    *sum = only * share.first_weight;
-                }
-            }
-            for (out, sum) in out.iter_mut().zip(sums) {
-                *out = (sum as f64 / area + 0.5) as u8;
-            }
+            let (covered, _) = means[byte_len(share.first, 1)..=byte_len(share.last, 1) + 2].as_chunks();
+            let [red, green, blue] = mean_of_columns(covered, share);
+            out.copy_from_slice(&[red, green, blue].map(|mean| (mean + 0.5) as u8));
         }
     }
     Picture::from_parts(width, height, pixels)
 }
 
-/// As many rows of bytes as a `u16` can sum: `257 * 255 = 65_535`.
-const ROWS_PER_U16: u32 = 257;
-
-fn flush(whole_rows: &mut [u16], column_sums: &mut [u64], weight: u64) {
-    for (sum, whole) in column_sums.iter_mut().zip(whole_rows) {
-        *sum += u64::from(*whole) * weight;
-        *whole = 0;
+/// The mean over a share of the rows, for each value of a row.
+fn mean_of_rows(picture: &Picture, share: &Share, means: &mut [f32]) {
+    let stride = picture.stride();
+    let row = |y: u32| &picture.as_rgb8()[y as usize * stride..][..stride];
+    let (first, last) = (share.first_weight as f32, share.last_weight as f32);
+    let edges = row(share.first).iter().zip(row(share.last));
+    for (mean, (&upper, &lower)) in means.iter_mut().zip(edges) {
+        *mean = f32::from(upper) * first + f32::from(lower) * last;
+    }
+    // A strip of columns at a time, so that its sums stay in the first level of the cache.
+    let mut sums = [0_u16; STRIP];
+    let weight = share.whole_weight as f32;
+    for (index, means) in means.chunks_mut(STRIP).enumerate() {
+        let strip = index * STRIP..index * STRIP + means.len();
+        let sums = &mut sums[..means.len()];
+        let mut from = share.first + 1;
+        while from < share.last {
+            let to = share.last.min(from + ROWS_PER_U16);
+            sums.fill(0);
+            for y in from..to {
+                for (sum, &value) in sums.iter_mut().zip(&row(y)[strip.clone()]) {
+                    // As many rows as are taken cannot overflow it, and a check would keep it from being vectorised.
+                    *sum = sum.wrapping_add(u16::from(value));
+                }
+            }
+            for (mean, &sum) in means.iter_mut().zip(&*sums) {
+                *mean += f32::from(sum) * weight;
+            }
+            from = to;
+        }
     }
 }
 
-/// The source pixels along one axis that one pixel of a smaller picture covers.
-///
-/// With `source` pixels shared among `target` ones, a source pixel is taken to be `target` units long and so each
-/// target pixel `source` units: every share is then a whole number and the mean is exact.
+/// As many rows of bytes as a `u16` can sum: `257 * 255 = 65_535`.
+const ROWS_PER_U16: u32 = 257;
+
+/// Values in a strip: 6 kB of sums and 12 kB of means.
+const STRIP: usize = 3072;
+
+fn mean_of_columns(covered: &[[f32; CHANNELS]], share: &Share) -> [f64; CHANNELS] {
+    let weighted = |pixel: &[f32; CHANNELS], weight: f64| pixel.map(|value| f64::from(value) * weight);
+    let add = |sum: [f64; CHANNELS], pixel: [f64; CHANNELS]| {
+        [sum[0] + pixel[0], sum[1] + pixel[1], sum[2] + pixel[2]]
+    };
+    match covered {
+        [] => [0.0; CHANNELS],
+        [only] => weighted(only, share.first_weight),
+        [first, between @ .., last] => {
+            let whole = between
+                .iter()
+                .fold([0.0; CHANNELS], |sum, pixel| add(sum, pixel.map(f64::from)));
+            let edges = add(
+                weighted(first, share.first_weight),
+                weighted(last, share.last_weight),
+            );
+            add(edges, whole.map(|sum| sum * share.whole_weight))
+        }
+    }
+}
+
+/// The source pixels along one axis that one pixel of a smaller picture covers, and how much each counts. The weights
+/// add up to 1.
 struct Share {
-    first: usize,
-    last: usize,
-    /// Units of the first pixel that are covered.
-    first_weight: u64,
-    /// Units of the last pixel that are covered; 0 if it is also the first.
-    last_weight: u64,
-    /// Units of each pixel between the two.
-    whole_weight: u64,
+    first: u32,
+    last: u32,
+    first_weight: f64,
+    /// 0 if the last is also the first.
+    last_weight: f64,
+    /// Of each one between the two.
+    whole_weight: f64,
 }
 
 impl Share {
     fn all(source: u32, target: u32) -> Vec<Self> {
+        // With a source pixel taken to be `target` units long, each target pixel is `source` units long, and all ends
+        // are whole numbers.
         let (length, unit) = (u64::from(source), u64::from(target));
+        let weight = |units: u64| units as f64 / length as f64;
         (0..unit)
             .map(|index| {
                 let (start, end) = (index * length, (index + 1) * length);
                 let (first, last) = (start / unit, (end - 1) / unit);
-                let first_weight = end.min((first + 1) * unit) - start;
-                let last_weight = if last > first { end - last * unit } else { 0 };
+                let last_weight = if last > first {
+                    weight(end - last * unit)
+                } else {
+                    0.0
+                };
                 Self {
-                    first: first as usize,
-                    last: last as usize,
-                    first_weight,
+                    first: first as u32,
+                    last: last as u32,
+                    first_weight: weight(end.min((first + 1) * unit) - start),
                     last_weight,
-                    whole_weight: unit,
+                    whole_weight: weight(unit),
                 }
             })
             .collect()
@@ -170,42 +183,58 @@ pub fn crop_resize_bilinear(picture: &Picture, rect: PixelRect, width: u32, heig
         &picture.as_rgb8()[start..][..byte_len(rect.width, 1)]
     };
     let columns = Tap::all(rect.width, width);
-    let mut pixels = vec![0; byte_len(width, height)];
     let rows = Tap::all(rect.height, height);
-    for (row, out) in rows.iter().zip(pixels.chunks_exact_mut(byte_len(width, 1))) {
-        let (upper, lower) = (crop_row(row.near), crop_row(row.far));
-        for (column, out) in columns.iter().zip(out.chunks_exact_mut(CHANNELS)) {
-            let (left, right) = (byte_len(column.near, 1), byte_len(column.far, 1));
-            let (upper_left, upper_right) = (&upper[left..left + CHANNELS], &upper[right..right + CHANNELS]);
-            let (lower_left, lower_right) = (&lower[left..left + CHANNELS], &lower[right..right + CHANNELS]);
-            for channel in 0..CHANNELS {
-                let above = lerp(
-                    upper_left[channel].into(),
-                    upper_right[channel].into(),
-                    column.far_share,
-                );
-                let below = lerp(
-                    lower_left[channel].into(),
-                    lower_right[channel].into(),
-                    column.far_share,
-                );
-                out[channel] = (lerp(above, below, row.far_share) + 0.5) as u8;
+    let mut pixels = vec![0; byte_len(width, height)];
+    // Rows that are already interpolated along x, and which row of the rectangle each is. One that is used again, as
+    // most are when the picture grows, is not computed again.
+    let mut upper = (u32::MAX, vec![0; byte_len(width, 1)]);
+    let mut lower = (u32::MAX, vec![0; byte_len(width, 1)]);
+    for (tap, out) in rows.iter().zip(pixels.chunks_exact_mut(byte_len(width, 1))) {
+        if upper.0 != tap.near {
+            std::mem::swap(&mut upper, &mut lower);
+        }
+        for (held, wanted) in [(&mut upper, tap.near), (&mut lower, tap.far)] {
+            if held.0 != wanted {
+                stretch_row(crop_row(wanted), &columns, &mut held.1);
+                held.0 = wanted;
             }
+        }
+        for (out, (&above, &below)) in out.iter_mut().zip(upper.1.iter().zip(&lower.1)) {
+            *out = (mix(above, below, tap.far_share).wrapping_add(HALF) >> (2 * SHARE_BITS)) as u8;
         }
     }
     Picture::from_parts(width, height, pixels)
 }
 
-fn lerp(near: f32, far: f32, far_share: f32) -> f32 {
-    near + (far - near) * far_share
+/// Bits of a share of a pixel, as many as OpenCV's: a value mixed twice then takes 8 + 2 * 11 bits.
+const SHARE_BITS: u32 = 11;
+/// What makes cutting off a twice mixed value's lower bits a rounding.
+const HALF: u32 = 1 << (2 * SHARE_BITS - 1);
+
+/// The mixture of two values, [`SHARE_BITS`] longer than they are. It cannot overflow 32 bits, and a check would keep
+/// it from being vectorised.
+fn mix(near: u32, far: u32, far_share: u32) -> u32 {
+    let near_share = (1_u32 << SHARE_BITS).wrapping_sub(far_share);
+    near.wrapping_mul(near_share)
+        .wrapping_add(far.wrapping_mul(far_share))
+}
+
+/// A row interpolated along x.
+fn stretch_row(row: &[u8], columns: &[Tap], out: &mut [u32]) {
+    let (row, _) = row.as_chunks::<CHANNELS>();
+    let (out, _) = out.as_chunks_mut::<CHANNELS>();
+    for (out, tap) in out.iter_mut().zip(columns) {
+        let (near, far) = (row[tap.near as usize], row[tap.far as usize]);
+        *out = std::array::from_fn(|channel| mix(near[channel].into(), far[channel].into(), tap.far_share));
+    }
 }
 
 /// The two source pixels along one axis that a pixel of a resized picture mixes.
 struct Tap {
     near: u32,
     far: u32,
-    /// How much of the far one, `0.0..1.0`.
-    far_share: f32,
+    /// How much of the far one, in units of `2^-SHARE_BITS`.
+    far_share: u32,
 }
 
 impl Tap {
@@ -219,7 +248,7 @@ impl Tap {
                 Self {
                     near: near as u32,
                     far: (near as u32).saturating_add(1).min(last),
-                    far_share: (position - near) as f32,
+                    far_share: ((position - near) * f64::from(1_u32 << SHARE_BITS)).round() as u32,
                 }
             })
             .collect()
@@ -390,7 +419,7 @@ mod tests {
             };
             let small = shrink_area(&picture, width, height);
             // Each pixel is rounded by at most a half.
-            prop_assert!((mean(&small) - mean(&picture)).abs() <= 0.5 + 1e-9);
+            prop_assert!((mean(&small) - mean(&picture)).abs() <= 0.5 + 1e-3);
         }
 
         #[test]
@@ -413,7 +442,7 @@ mod tests {
                         }
                     }
                     let found = f64::from(small.as_rgb8()[((y * small.width() + x) * 3 + 1) as usize]);
-                    prop_assert!((found - expected).abs() <= 0.5 + 1e-6, "{found} for {expected}");
+                    prop_assert!((found - expected).abs() <= 0.5 + 1e-3, "{found} for {expected}");
                 }
             }
         }

@@ -1,0 +1,400 @@
+//! Each format as an encoder writes it: colours, depths, transparency, orientation.
+
+// What cannot be made or read fails the test that asked for it.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod samples;
+
+use image::ExtendedColorType;
+use jpeg_encoder::{ColorType, SamplingFactor};
+use likeness_imaging::{Format, ImagingError, Limits, Orientation, Picture, decode, probe};
+use samples::*;
+
+fn decoded(bytes: &[u8]) -> Picture {
+    decode(bytes, &Limits::default()).unwrap()
+}
+
+fn wide(samples: &[u16]) -> Vec<u8> {
+    samples.iter().flat_map(|sample| sample.to_ne_bytes()).collect()
+}
+
+#[test]
+fn every_format_gives_back_its_picture() {
+    let picture = slope(15, 11);
+    for (name, bytes) in one_of_each(&picture) {
+        let found = decoded(&bytes);
+        let tolerance = if name == "JPEG" { 6 } else { 0 };
+        assert!(largest_difference(&found, &picture) <= tolerance, "{name}");
+        let header = probe(&bytes, &Limits::default()).unwrap();
+        assert_eq!(
+            (
+                header.format.to_string().as_str(),
+                header.width,
+                header.height,
+                header.orientation
+            ),
+            (name, 15, 11, Orientation::Upright)
+        );
+    }
+}
+
+#[test]
+fn the_name_of_a_file_does_not_matter_and_what_follows_it_neither() {
+    let picture = slope(15, 11);
+    for (name, mut bytes) in one_of_each(&picture) {
+        bytes.extend_from_slice(b"\r\n--boundary--\r\n");
+        assert!(largest_difference(&decoded(&bytes), &picture) <= 6, "{name}");
+    }
+}
+
+#[test]
+fn jpeg_of_every_kind() {
+    let picture = slope(37, 21);
+    let kinds: [(&str, Vec<u8>); 6] = [
+        (
+            "4:2:0",
+            jpeg_with(&picture, |encoder| {
+                encoder.set_sampling_factor(SamplingFactor::F_2_2);
+            }),
+        ),
+        (
+            "4:2:2",
+            jpeg_with(&picture, |encoder| {
+                encoder.set_sampling_factor(SamplingFactor::F_2_1);
+            }),
+        ),
+        (
+            "4:1:1",
+            jpeg_with(&picture, |encoder| {
+                encoder.set_sampling_factor(SamplingFactor::F_4_1);
+            }),
+        ),
+        (
+            "progressive",
+            jpeg_with(&picture, |encoder| encoder.set_progressive(true)),
+        ),
+        (
+            "restarts",
+            jpeg_with(&picture, |encoder| encoder.set_restart_interval(2)),
+        ),
+        (
+            "own tables",
+            jpeg_with(&picture, |encoder| encoder.set_optimized_huffman_tables(true)),
+        ),
+    ];
+    for (name, bytes) in kinds {
+        let difference = largest_difference(&decoded(&bytes), &picture);
+        // A step of red is 7 levels, and half or a quarter of the columns keep their own colour.
+        let tolerance = match name {
+            "4:2:0" | "4:2:2" => 16,
+            "4:1:1" => 32,
+            _ => 6,
+        };
+        assert!(difference <= tolerance, "{name}: {difference}");
+    }
+}
+
+#[test]
+fn grey_jpeg_is_grey() {
+    let ramp: Vec<u8> = (0..16 * 16).map(|index| index as u8).collect();
+    let picture = decoded(&jpeg_of(&ramp, 16, 16, ColorType::Luma));
+    for (pixel, value) in picture.as_rgb8().chunks_exact(3).zip(ramp) {
+        assert!(
+            pixel
+                .iter()
+                .all(|&channel| channel == pixel[0] && channel.abs_diff(value) <= 4)
+        );
+    }
+}
+
+#[test]
+fn cmyk_and_ycck_are_converted() {
+    // Orange: no cyan, half magenta, all yellow, a fifth black: (1 - ink) * (1 - black).
+    let ink: Vec<u8> = [0, 128, 255, 51].repeat(64);
+    for layout in [ColorType::Cmyk, ColorType::CmykAsYcck] {
+        let picture = decoded(&jpeg_of(&ink, 8, 8, layout));
+        for (found, expected) in picture.as_rgb8().iter().zip([204, 102, 0].repeat(64)) {
+            assert!(found.abs_diff(expected) <= 3, "{found} for {expected}");
+        }
+    }
+}
+
+#[test]
+fn rgb_jpeg_by_adobes_tag_is_not_taken_for_ycbcr() {
+    // Three equal components are grey in RGB and would be far from it in YCbCr.
+    let ramp: Vec<u8> = (0..64).map(|index| index * 4).collect();
+    let rgb: Vec<u8> = ramp.iter().flat_map(|&value| [value, value, value]).collect();
+    let as_ycbcr = jpeg_of(&rgb, 8, 8, ColorType::Ycbcr);
+    let tagged = with_segment(&as_ycbcr, 0xEE, b"Adobe\0\x64\0\0\0\0\0");
+    for (pixel, value) in decoded(&tagged).as_rgb8().chunks_exact(3).zip(ramp) {
+        assert!(
+            pixel.iter().all(|channel| channel.abs_diff(value) <= 4),
+            "{pixel:?} for {value}"
+        );
+    }
+}
+
+#[test]
+fn adobes_transform_that_does_not_exist_means_ycbcr() {
+    let picture = slope(16, 16);
+    let odd = with_segment(&jpeg(&picture), 0xEE, b"Adobe\0\x64\0\0\0\0\x07");
+    assert!(largest_difference(&decoded(&odd), &picture) <= 6);
+}
+
+#[test]
+fn bytes_between_the_segments_of_a_jpeg_are_passed_over() {
+    let picture = slope(16, 16);
+    let whole = jpeg(&picture);
+    let mut odd = whole[..2].to_vec();
+    odd.extend([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0xFF, 0xFF]);
+    odd.extend(&whole[2..]);
+    // What is no marker at all is not even a JPEG by its first three bytes, so the odd ones come behind a comment.
+    let odd = with_segment(&odd, 0xFE, b"comment");
+    assert_eq!(decoded(&odd), decoded(&whole));
+}
+
+#[test]
+fn kinds_of_jpeg_that_are_not_decoded_are_named() {
+    let picture = slope(8, 8);
+    let with_frame = |at: usize, value: u8| {
+        let mut bytes = jpeg(&picture);
+        let frame = bytes
+            .windows(2)
+            .position(|window| window == [0xFF, 0xC0])
+            .unwrap();
+        bytes[frame + at] = value;
+        bytes
+    };
+    for (bytes, part) in [
+        (with_frame(1, 0xC9), "arithmetic"),
+        (with_frame(1, 0xC3), "lossless"),
+        (with_frame(1, 0xC5), "hierarchical"),
+        (with_frame(4, 12), "12 bits"),
+        (with_frame(9, 2), "2 colour components"),
+        // Luma sampled 3:1 beside chroma sampled 2:1.
+        (
+            {
+                let mut bytes = with_frame(11, 0x31);
+                let frame = bytes
+                    .windows(2)
+                    .position(|window| window == [0xFF, 0xC0])
+                    .unwrap();
+                bytes[frame + 14] = 0x21;
+                bytes
+            },
+            "fractional",
+        ),
+    ] {
+        match decode(&bytes, &Limits::default()) {
+            Err(ImagingError::Unsupported {
+                format: "JPEG",
+                reason,
+            }) => assert!(reason.contains(part), "{reason}"),
+            other => panic!("{part}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn png_of_every_depth() {
+    let opaque = [10, 20, 30, 40, 50, 60];
+    let wide_opaque: Vec<u16> = opaque.iter().map(|&value| u16::from(value) * 257).collect();
+    for (samples, width, layout, expected) in [
+        (vec![7, 9], 2, ExtendedColorType::L8, vec![7, 7, 7, 9, 9, 9]),
+        (
+            vec![7, 255, 0, 51],
+            2,
+            ExtendedColorType::La8,
+            vec![7, 7, 7, 204, 204, 204],
+        ),
+        (opaque.to_vec(), 2, ExtendedColorType::Rgb8, opaque.to_vec()),
+        (
+            vec![10, 20, 30, 255, 0, 100, 200, 51, 1, 2, 3, 0],
+            3,
+            ExtendedColorType::Rgba8,
+            vec![10, 20, 30, 204, 224, 244, 255, 255, 255],
+        ),
+        (
+            wide(&[7 * 257, 9 * 257]),
+            2,
+            ExtendedColorType::L16,
+            vec![7, 7, 7, 9, 9, 9],
+        ),
+        (
+            wide(&[0, 13_107]),
+            1,
+            ExtendedColorType::La16,
+            vec![204, 204, 204],
+        ),
+        (wide(&wide_opaque), 2, ExtendedColorType::Rgb16, opaque.to_vec()),
+        (
+            wide(&[0, 25_700, 51_400, 13_107]),
+            1,
+            ExtendedColorType::Rgba16,
+            vec![204, 224, 244],
+        ),
+    ] {
+        let picture = decoded(&png_of(&samples, width, 1, layout));
+        assert_eq!(picture.as_rgb8(), expected, "{layout:?}");
+    }
+}
+
+#[test]
+fn transparent_webp_is_laid_over_white() {
+    let picture = decoded(&webp_of(
+        &[0, 100, 200, 51, 9, 9, 9, 0],
+        2,
+        1,
+        ExtendedColorType::Rgba8,
+    ));
+    assert_eq!(picture.as_rgb8(), [204, 224, 244, 255, 255, 255]);
+}
+
+#[test]
+fn tiff_of_every_depth() {
+    for (samples, layout, expected) in [
+        (vec![7, 9], ExtendedColorType::L8, vec![7, 7, 7, 9, 9, 9]),
+        (
+            wide(&[7 * 257, 9 * 257]),
+            ExtendedColorType::L16,
+            vec![7, 7, 7, 9, 9, 9],
+        ),
+        (
+            wide(&[257, 514, 771, 1028, 1285, 1542]),
+            ExtendedColorType::Rgb16,
+            vec![1, 2, 3, 4, 5, 6],
+        ),
+        (
+            vec![1, 2, 3, 255, 4, 5, 6, 255],
+            ExtendedColorType::Rgba8,
+            vec![1, 2, 3, 4, 5, 6],
+        ),
+    ] {
+        assert_eq!(
+            decoded(&tiff_of(&samples, 2, 1, layout)).as_rgb8(),
+            expected,
+            "{layout:?}"
+        );
+    }
+}
+
+#[test]
+fn what_a_gif_leaves_out_is_white() {
+    // A canvas of 3x1, and a frame of one black pixel in its middle.
+    let bytes =
+        b"GIF89a\x03\0\x01\0\x80\0\0\0\0\0\xff\0\0,\x01\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;".as_slice();
+    assert_eq!(decoded(bytes).as_rgb8(), [255, 255, 255, 0, 0, 0, 255, 255, 255]);
+}
+
+#[test]
+fn a_bmp_from_top_to_bottom() {
+    let picture = slope(3, 2);
+    let mut bytes = bmp(&picture);
+    let upside_down = decoded(&{
+        bytes[22..26].copy_from_slice(&(-2_i32).to_le_bytes());
+        bytes
+    });
+    assert_eq!(upside_down.as_rgb8()[..9], picture.as_rgb8()[9..]);
+    assert_eq!(upside_down.as_rgb8()[9..], picture.as_rgb8()[..9]);
+}
+
+/// The stored picture whose upright version is `upright`, by the definition of the eight values: where the stored
+/// row 0 and column 0 are seen.
+fn stored(upright: &Picture, value: u16) -> Picture {
+    let (width, height) = (upright.width(), upright.height());
+    let (stored_width, stored_height) = if value > 4 {
+        (height, width)
+    } else {
+        (width, height)
+    };
+    let mut pixels = Vec::new();
+    for row in 0..stored_height {
+        for column in 0..stored_width {
+            let (right, below) = (|x: u32| width - 1 - x, |y: u32| height - 1 - y);
+            let (x, y) = match value {
+                2 => (right(column), row),
+                3 => (right(column), below(row)),
+                4 => (column, below(row)),
+                5 => (row, column),
+                6 => (right(row), column),
+                7 => (right(row), below(column)),
+                8 => (row, below(column)),
+                _ => (column, row),
+            };
+            let at = ((y * width + x) * 3) as usize;
+            pixels.extend(&upright.as_rgb8()[at..at + 3]);
+        }
+    }
+    Picture::from_rgb8(stored_width, stored_height, pixels).unwrap()
+}
+
+#[test]
+fn the_eight_orientations_stand_upright() {
+    let upright = slope(21, 10);
+    for value in 1..=8 {
+        let turned = stored(&upright, value);
+        for (name, bytes, tolerance) in [
+            ("JPEG", with_exif(&jpeg(&turned), &exif(value)), 6),
+            ("PNG", png_with_exif(&turned, exif(value)), 0),
+            ("WebP", webp_with_exif(&turned, exif(value)), 0),
+            ("TIFF", tiff_with_orientation(&turned, value), 0),
+        ] {
+            let header = probe(&bytes, &Limits::default()).unwrap();
+            assert_eq!((header.width, header.height), (21, 10), "{name} {value}");
+            assert_eq!(u16::from(header.orientation.to_exif()), value, "{name}");
+            assert!(
+                largest_difference(&decoded(&bytes), &upright) <= tolerance,
+                "{name} {value}"
+            );
+        }
+    }
+}
+
+#[test]
+fn orientations_that_do_not_exist_are_ignored() {
+    let picture = slope(5, 3);
+    for value in [0, 9, 255, 65_535] {
+        for bytes in [
+            png_with_exif(&picture, exif(value)),
+            webp_with_exif(&picture, exif(value)),
+            tiff_with_orientation(&picture, value),
+        ] {
+            assert_eq!(decoded(&bytes), picture, "{value}");
+        }
+        let jpeg = jpeg(&picture);
+        assert_eq!(
+            decoded(&with_exif(&jpeg, &exif(value))),
+            decoded(&jpeg),
+            "{value}"
+        );
+    }
+}
+
+#[test]
+fn broken_exif_costs_nothing_but_the_orientation() {
+    let picture = slope(5, 3);
+    let jpeg = jpeg(&picture);
+    let far = [b"II*\0".as_slice(), &u32::MAX.to_le_bytes()].concat();
+    let endless = [b"II*\0\x08\0\0\0\xff\xff".as_slice(), &[0xFF; 40]].concat();
+    for block in [&b""[..], b"II", b"no exif at all", &far, &endless, &exif(6)[..12]] {
+        assert_eq!(decoded(&with_exif(&jpeg, block)), decoded(&jpeg), "{block:?}");
+        if !block.is_empty() {
+            assert_eq!(
+                decoded(&png_with_exif(&picture, block.to_vec())),
+                picture,
+                "{block:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_thumbnail_is_not_the_picture() {
+    let picture = slope(24, 16);
+    let thumbnail = [exif(3), jpeg(&slope(8, 8))].concat();
+    let header = probe(&with_exif(&jpeg(&picture), &thumbnail), &Limits::default()).unwrap();
+    assert_eq!(
+        (header.format, header.width, header.height),
+        (Format::Jpeg, 24, 16)
+    );
+}
