@@ -37,8 +37,7 @@ pub fn warp_affine(picture: &Picture, map: &Affine, width: u32, height: u32) -> 
 /// Writes the colour at the position `(x, y)`; leaves `out` as it is (black) if no part of it lies in the picture.
 fn sample(picture: &Picture, x: f64, y: f64, out: &mut [u8]) {
     let (width, height) = (i64::from(picture.width()), i64::from(picture.height()));
-    // Casts of floats saturate, and not-a-number becomes zero, which the test for the weights below cannot mistake: the
-    // inverse is finite, and at worst a sum of two infinities of opposite sign gives not-a-number, which is refused.
+    // Written so that not-a-number, which huge coefficients can add up to, counts as outside.
     if !(x > -1.0 && y > -1.0 && x < width as f64 && y < height as f64) {
         return;
     }

@@ -228,7 +228,7 @@ fn a_cut_jpeg_is_refused_wherever_it_was_cut() {
                 // Without the end marker, but with all bits that show before it, the picture is whole.
                 Ok(picture) => {
                     assert!(
-                        length >= bytes.len() - 4,
+                        length >= bytes.len() - 3,
                         "{name} cut at {length} of {}",
                         bytes.len()
                     );

@@ -37,13 +37,19 @@ pub(super) fn decode(bytes: &[u8], stored: Stored) -> Result<Vec<u8>, ImagingErr
 
 /// What a decoder may allocate for a picture of this size.
 fn limits(stored: Stored) -> image::Limits {
-    // A pixel has 16 bytes at most (four floats), TIFF needs it twice over, and the rest is for palettes and profiles.
-    const BYTES_A_PIXEL: u64 = 2 * 16;
+    // PNG is decoded row by row, so that nothing grows with the picture: what is asked for beyond a few rows is a
+    // profile or a text, which a small file can blow up. TIFF and GIF may hold the picture once more, and a pixel of
+    // four floats has 16 bytes.
+    const BYTES_A_PIXEL: u64 = 16;
     const SLACK: u64 = 32 * 1024 * 1024;
+    let pixels = match stored.format {
+        Format::Png => 4 * u64::from(stored.width),
+        _ => 2 * stored.pixels() as u64,
+    };
     let mut limits = image::Limits::no_limits();
     limits.max_image_width = Some(stored.width);
     limits.max_image_height = Some(stored.height);
-    limits.max_alloc = Some(stored.pixels() as u64 * BYTES_A_PIXEL + SLACK);
+    limits.max_alloc = Some(pixels * BYTES_A_PIXEL + SLACK);
     limits
 }
 

@@ -126,22 +126,24 @@ fn adobe_transform(segment: &Segment<'_>, frame: &Frame<'_>) -> Option<u8> {
 /// A file that ends without the end marker: whole but for that, or cut?
 ///
 /// If nothing but the marker is missing, it does not matter which bits follow the last ones. So it is decoded twice,
-/// with different ones, and believed if the pictures are the same.
+/// with only ones behind it and with only zeros, and believed if the pictures are the same. Ones are no code of any
+/// Huffman table that follows the standard (T.81, annex C), so that reading on into them is an error by itself.
 fn decode_unended(stream: &[u8], stored: Stored) -> Result<Vec<u8>, ImagingError> {
     // Half a marker, perhaps.
     let stream = stream.strip_suffix(&EOI[..1]).unwrap_or(stream);
     let mut pixels = vec![0; stored.pixels() * CHANNELS];
-    let mut decode_with = |filler: u8| {
-        let mut ended = Vec::with_capacity(stream.len() + FILLER_LENGTH + EOI.len());
+    let mut decode_with = |filler: [u8; 2]| {
+        let mut ended = Vec::with_capacity(stream.len() + 2 * FILLER_PAIRS + EOI.len());
         ended.extend_from_slice(stream);
-        ended.resize(stream.len() + FILLER_LENGTH, filler);
+        ended.extend_from_slice([filler; FILLER_PAIRS].as_flattened());
         ended.extend_from_slice(&EOI);
         decode_into(&ended, stored, &mut pixels)?;
         let mut hasher = DefaultHasher::new();
         hasher.write(&pixels);
         Ok::<u64, ImagingError>(hasher.finish())
     };
-    if decode_with(0x00)? == decode_with(0x55)? {
+    // Eight ones are written with a zero byte behind them, lest they be taken for a marker.
+    if decode_with([0xFF, 0x00])? == decode_with([0x00, 0x00])? {
         Ok(pixels)
     } else {
         Err(corrupt("it was cut short"))
@@ -149,7 +151,7 @@ fn decode_unended(stream: &[u8], stored: Stored) -> Result<Vec<u8>, ImagingError
 }
 
 /// More than a block of coefficients can take, so that the decoder does not meet the marker in the middle of one.
-const FILLER_LENGTH: usize = 256;
+const FILLER_PAIRS: usize = 256;
 
 fn decode_into(stream: &[u8], stored: Stored, pixels: &mut [u8]) -> Result<(), ImagingError> {
     let options = DecoderOptions::default()
