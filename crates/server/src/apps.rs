@@ -190,10 +190,19 @@ mod tests {
 
     use super::*;
 
-    fn apps() -> Apps {
-        let mut config = Config::default();
-        config.apps = vec![AppConfig::new("one", "key:1"), AppConfig::new("two", "key2")];
+    fn with(apps: Vec<AppConfig>) -> Apps {
+        let config = Config {
+            apps,
+            ..Config::default()
+        };
         config.apps().unwrap()
+    }
+
+    fn apps() -> Apps {
+        with(vec![
+            AppConfig::new("one", "key:1"),
+            AppConfig::new("two", "key2"),
+        ])
     }
 
     fn who(headers: &[(&'static str, &str)]) -> Option<String> {
@@ -248,9 +257,7 @@ mod tests {
         assert!(first.bytes().all(|byte| byte.is_ascii_hexdigit()));
         assert_ne!(first, key());
 
-        let mut config = Config::default();
-        config.apps = vec![AppConfig::new(DEMO_APP, "mine")];
-        let mut apps = config.apps().unwrap();
+        let mut apps = with(vec![AppConfig::new(DEMO_APP, "mine")]);
         assert_eq!(apps.add_demo().unwrap(), None);
         assert_eq!(apps.len(), 1);
     }
@@ -260,9 +267,7 @@ mod tests {
         let mut app = AppConfig::new("one", "key");
         app.default_profile = Some("strict-v0".to_owned());
         app.profiles = Some(vec!["optimal-v0".to_owned()]);
-        let mut config = Config::default();
-        config.apps = vec![app];
-        let apps = config.apps().unwrap();
+        let apps = with(vec![app]);
         let app = &apps.entries[0].app;
         assert_eq!(app.profile_names(), "strict-v0, optimal-v0");
         assert!(app.profile("permissive-v0").is_none());

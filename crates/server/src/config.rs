@@ -24,6 +24,9 @@ pub const ENV_APPS: &str = "LIKENESS_APPS";
 /// Environment variable with the listening address.
 pub const ENV_LISTEN: &str = "LIKENESS_LISTEN";
 
+/// A commented file with every setting at its default.
+pub const REFERENCE: &str = include_str!("../reference.toml");
+
 /// Longest `id` and `key` of an app in bytes: both travel in headers.
 const MAX_CREDENTIAL_BYTES: usize = 256;
 /// Longest time that any setting in seconds may have: a day. It keeps sums of times far from overflowing.
@@ -157,7 +160,7 @@ pub struct ConnectionsConfig {
     /// Open connections; those beyond wait in the listening queue. Default: 1,024.
     pub max: usize,
     /// How long a client may take for the headers of a request; also how long a connection may stay idle. Default:
-    /// 30 s.
+    /// 75 s, which is longer than proxies keep idle connections (nginx: 60 s).
     #[serde(rename = "header_read_seconds", with = "seconds")]
     pub header_read: Duration,
     /// How long the rest of a refused upload is read and thrown away, so that the client sees the answer rather than
@@ -208,7 +211,7 @@ impl Default for Config {
             admission: AdmissionConfig { max_requests: None },
             connections: ConnectionsConfig {
                 max: 1_024,
-                header_read: Duration::from_secs(30),
+                header_read: Duration::from_secs(75),
                 linger: Duration::from_secs(5),
             },
             shutdown: ShutdownConfig {
@@ -714,6 +717,40 @@ mod tests {
         assert_eq!(config.imaging_limits(), imaging::Limits::default());
         assert!(config.apps.is_empty());
         assert_eq!(config.admission.max_requests, None);
+    }
+
+    #[test]
+    fn the_reference_file_has_every_setting_at_its_default() {
+        let config = load(REFERENCE, &[]).unwrap();
+        assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()));
+        let every_key = |config: &Config| serde_json::to_value(config).unwrap();
+        let table: toml::Table = toml::from_str(REFERENCE).unwrap();
+        for (section, settings) in every_key(&config).as_object().unwrap() {
+            for key in settings.as_object().into_iter().flat_map(serde_json::Map::keys) {
+                let found = table[section].get(key).is_some() || REFERENCE.contains(&format!("# {key} ="));
+                assert!(found, "{section}.{key}");
+            }
+        }
+        // What is commented out is valid too.
+        let uncommented: Vec<&str> = REFERENCE
+            .lines()
+            .map(|line| {
+                line.strip_prefix("# ")
+                    .filter(|rest| rest.contains(" = ") || rest.starts_with('['))
+                    .unwrap_or(line)
+            })
+            .collect();
+        let uncommented = uncommented.join("\n");
+        let (top, sections) = uncommented.split_once("[[apps]]").unwrap();
+        let config = load(&format!("{top}[[apps]]{sections}"), &[]).unwrap();
+        assert_eq!(
+            (
+                config.apps.len(),
+                config.profiles.len(),
+                config.admission.max_requests
+            ),
+            (1, 1, Some(64))
+        );
     }
 
     #[test]

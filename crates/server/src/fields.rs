@@ -145,6 +145,8 @@ impl Form {
             left = left.checked_sub(chunk.len() as u64).ok_or_else(too_large)?;
             parser.push(chunk, &mut collector)?;
         }
+        // A chunked body does not say by itself that nothing is left of it.
+        *body = Body::empty();
         parser.finish().map_err(malformed)?;
         Ok(collector.form)
     }
@@ -290,7 +292,7 @@ mod tests {
     #[test]
     fn thresholds() {
         for (text, value) in [
-            ("0", 0.0),
+            ("0", 0.0_f64),
             ("1", 1.0),
             ("0.6", 0.6),
             (" .5 ", 0.5),

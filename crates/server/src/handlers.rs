@@ -104,12 +104,12 @@ impl Call<'_> {
             .with_photo_multiface(form.multiface()?)
             .with_profile(profile(app, form.profile()?)?);
         self.log.profile(options.profile.name());
-        let engine = self.service.engine.clone();
-        let limits = self.limits;
+        let (engine, limits, log) = (self.service.engine.clone(), self.limits, self.log.clone());
         let verification = self
             .service
             .work
             .run(permit, self.log.started + self.service.deadline, move |budget| {
+                log.work_begun();
                 check_sides(Field::Selfie, &selfie, limits.selfie, engine.limits())?;
                 check_sides(Field::Image, &photo, limits.image, engine.limits())?;
                 Ok(engine.verify(&selfie, &photo, &options.with_budget(budget))?)
@@ -124,12 +124,12 @@ impl Call<'_> {
         let selfie = form.file(Field::Selfie)?;
         let threshold = threshold(app, form.threshold()?)?;
         let options = LivenessOptions::default().with_threshold(threshold);
-        let engine = self.service.engine.clone();
-        let limits = self.limits;
+        let (engine, limits, log) = (self.service.engine.clone(), self.limits, self.log.clone());
         let check = self
             .service
             .work
             .run(permit, self.log.started + self.service.deadline, move |budget| {
+                log.work_begun();
                 check_sides(Field::Selfie, &selfie, limits.selfie, engine.limits())?;
                 Ok(engine.liveness(&selfie, &options.with_budget(budget))?)
             })

@@ -33,7 +33,7 @@ mod service;
 mod work;
 
 pub use apps::{Apps, DEMO_APP};
-pub use config::{AppConfig, Config, ConfigError, Overrides};
+pub use config::{AppConfig, Config, ConfigError, Overrides, REFERENCE};
 pub use serve::{ServeError, Server, shutdown_signal};
 
 /// The header that carries `api_req_uid` in answers and, in requests, an id of the client's.

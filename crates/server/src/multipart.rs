@@ -315,10 +315,13 @@ mod tests {
 
     use super::*;
 
+    /// A name and its data.
+    type Part = (Vec<u8>, Vec<u8>);
+
     #[derive(Default)]
     struct Parts {
-        complete: Vec<(Vec<u8>, Vec<u8>)>,
-        current: Option<(Vec<u8>, Vec<u8>)>,
+        complete: Vec<Part>,
+        current: Option<Part>,
     }
 
     impl Sink for Parts {
@@ -341,11 +344,7 @@ mod tests {
         }
     }
 
-    fn parse_in_chunks(
-        content_type: &str,
-        body: &[u8],
-        chunk: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Malformed> {
+    fn parse_in_chunks(content_type: &str, body: &[u8], chunk: usize) -> Result<Vec<Part>, Malformed> {
         let mut parser = Parser::new(content_type.as_bytes())?;
         let mut parts = Parts::default();
         for chunk in body.chunks(chunk.max(1)) {
@@ -504,17 +503,16 @@ mod tests {
 
         #[test]
         fn no_input_panics_and_chunks_do_not_matter(
-            pieces in proptest::collection::vec(prop_oneof![
-                Just(&b"--B"[..]), Just(b"\r\n"), Just(b"--"), Just(b"Content-Disposition: form-data; name=a"),
-                Just(b"\r\n\r\n"), Just(b"\""), Just(b";"), Just(b" "), Just(b"x"), Just(b"\r"), Just(b"\\"),
-            ], 0..40),
+            pieces in proptest::collection::vec(proptest::sample::select(vec![
+                "--B", "\r\n", "--", "Content-Disposition: form-data; name=a", "\r\n\r\n", "\"", ";", " ", "x", "\r", "\\",
+            ]), 0..40),
             chunk in 1_usize..10,
         ) {
             let body = pieces.concat();
             let content_type = "multipart/form-data; boundary=B";
             prop_assert_eq!(
-                parse_in_chunks(content_type, &body, chunk),
-                parse_in_chunks(content_type, &body, usize::MAX)
+                parse_in_chunks(content_type, body.as_bytes(), chunk),
+                parse_in_chunks(content_type, body.as_bytes(), usize::MAX)
             );
         }
     }

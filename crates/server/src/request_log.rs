@@ -31,6 +31,7 @@ struct Facts {
     profile: Option<String>,
     error: Option<ApiError>,
     body_read: Option<Duration>,
+    work_begun: Option<Duration>,
     timings: Option<Timings>,
     selfie_faces: Option<u64>,
     photo_faces: Option<u64>,
@@ -60,6 +61,10 @@ impl RequestLog {
         self.facts().body_read = Some(self.started.elapsed());
     }
 
+    pub(crate) fn work_begun(&self) {
+        self.facts().work_begun = Some(self.started.elapsed());
+    }
+
     pub(crate) fn error(&self, error: &ApiError) {
         self.facts().error = Some(error.clone());
     }
@@ -84,6 +89,14 @@ impl RequestLog {
 
     fn facts(&self) -> MutexGuard<'_, Facts> {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Facts {
+    /// How long the request waited for a thread, and then for a worker of the engine.
+    fn queued(&self) -> Option<Duration> {
+        let for_thread = self.work_begun?.saturating_sub(self.body_read?);
+        Some(for_thread + self.timings.map_or(Duration::ZERO, |timings| timings.queue))
     }
 }
 
@@ -141,7 +154,7 @@ impl Drop for Line {
                     liveness = facts.liveness,
                     total_ms = millis(self.log.started.elapsed()),
                     body_ms = facts.body_read.map(millis),
-                    queue_ms = timings.map(|timings| millis(timings.queue)),
+                    queue_ms = facts.queued().map(millis),
                     decode_ms = timings.map(|timings| millis(timings.decode)),
                     detect_ms = timings.map(|timings| millis(timings.detect)),
                     embed_ms = timings.map(|timings| millis(timings.embed)),

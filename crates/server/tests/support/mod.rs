@@ -1,0 +1,118 @@
+//! A server with models that do as the test says, and a client that sends exactly the bytes it is told.
+#![allow(dead_code, reason = "no test file uses all of it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "this is a test"
+)]
+
+pub(crate) mod client;
+pub(crate) mod form;
+pub(crate) mod log;
+pub(crate) mod models;
+
+use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use likeness_server::{AppConfig, Config, Server};
+use tokio::sync::oneshot;
+
+pub(crate) use client::{Answer, Client};
+pub(crate) use form::Form;
+pub(crate) use models::Models;
+
+/// No wait of a test is longer; none is expected to come near.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) const APP: &str = "app-1";
+pub(crate) const KEY: &str = "s3cret:with-colon";
+pub(crate) const DISABLED_APP: &str = "app-off";
+
+/// A server on a port of its own, with a runtime of its own.
+pub(crate) struct TestServer {
+    pub(crate) address: SocketAddr,
+    shutdown: Option<oneshot::Sender<()>>,
+    ended: Receiver<()>,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl TestServer {
+    pub(crate) fn start(models: &Models, configure: impl FnOnce(&mut Config)) -> Self {
+        log::capture();
+        let mut config = Config::default();
+        config.listen = "127.0.0.1:0".parse().unwrap();
+        let mut disabled = AppConfig::new(DISABLED_APP, KEY);
+        disabled.disabled = true;
+        config.apps = vec![AppConfig::new(APP, KEY), disabled];
+        configure(&mut config);
+        let apps = config.apps().unwrap();
+        let engine = models.engine(config.imaging_limits());
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let server = runtime.block_on(Server::bind(config, apps, engine)).unwrap();
+        let address = server.local_addr();
+        let (shutdown, asked) = oneshot::channel::<()>();
+        let (tell, ended) = channel();
+        runtime.spawn(async move {
+            let asked = async {
+                if asked.await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            };
+            server.run(asked).await;
+            let _ = tell.send(());
+        });
+        Self {
+            address,
+            shutdown: Some(shutdown),
+            ended,
+            runtime: Some(runtime),
+        }
+    }
+
+    pub(crate) fn shut_down(&mut self) {
+        self.shutdown.take().unwrap().send(()).unwrap();
+    }
+
+    pub(crate) fn wait_for_end(&self) {
+        self.ended.recv_timeout(PATIENCE).unwrap();
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.try_recv().is_ok()
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    /// Sends a form with the right credentials on a connection of its own.
+    pub(crate) fn post(&self, path: &str, form: &Form) -> Answer {
+        let mut client = self.client();
+        client.send(&form.request(path, &credentials()));
+        client.answer()
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        let mut client = self.client();
+        client.send(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes());
+        client.answer()
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+pub(crate) fn credentials() -> String {
+    format!("app_id: {APP}\r\napp_key: {KEY}\r\n")
+}
