@@ -9,7 +9,7 @@ use likeness_models::Pack;
 use likeness_runtime::{ModelSession, Outputs, Runtime};
 use ndarray::ArrayView4;
 
-use crate::search::{self, Search};
+use crate::search::{self, Bounds, DOUBTFUL, Search};
 use crate::suppression::suppress;
 use crate::{
     BoundingBox, DetectionError, Face, FaceDetector, Landmarks, Point, channel_order, largest_first,
@@ -29,8 +29,7 @@ const MAX_LOG_SIDE: f32 = 8.0;
 pub struct YuNet {
     session: ModelSession,
     channels: imaging::ChannelOrder,
-    score_threshold: f32,
-    nms_iou: f32,
+    bounds: Bounds,
     input: Vec<f32>,
 }
 
@@ -44,8 +43,10 @@ impl YuNet {
         Ok(Self {
             session: runtime.open(&model.file, pack.file(&model.file)?)?,
             channels: channel_order(model.channels),
-            score_threshold: model.score_threshold,
-            nms_iou: model.nms_iou,
+            bounds: Bounds {
+                score: model.score_threshold,
+                iou: model.nms_iou,
+            },
             input: Vec::new(),
         })
     }
@@ -57,13 +58,18 @@ impl YuNet {
     /// # Errors
     /// [`DetectionError`] where the model fails.
     pub fn detect_at(&mut self, picture: &Picture, longest_side: u32) -> Result<Vec<Face>, DetectionError> {
-        let candidates = self.candidates_at(picture, longest_side)?;
-        let mut faces = suppress(candidates, self.nms_iou);
+        let candidates = self.candidates_at(picture, longest_side, self.bounds.score)?;
+        let mut faces = suppress(candidates, self.bounds.iou);
         largest_first(&mut faces);
         Ok(faces)
     }
 
-    fn candidates_at(&mut self, picture: &Picture, longest_side: u32) -> Result<Vec<Face>, DetectionError> {
+    fn candidates_at(
+        &mut self,
+        picture: &Picture,
+        longest_side: u32,
+        score: f32,
+    ) -> Result<Vec<Face>, DetectionError> {
         let ratio = f64::min(
             f64::from(longest_side) / f64::from(picture.width().max(picture.height())),
             1.0,
@@ -92,7 +98,7 @@ impl YuNet {
                 columns: padded_width / stride,
                 rows: padded_height / stride,
             };
-            level.decode(&outputs, self.score_threshold, ratio as f32, &mut faces)?;
+            level.decode(&outputs, score, ratio as f32, &mut faces)?;
         }
         Ok(faces)
     }
@@ -100,8 +106,9 @@ impl YuNet {
 
 impl FaceDetector for YuNet {
     fn detect(&mut self, picture: &Picture, search: Search) -> Result<Vec<Face>, DetectionError> {
-        search::run(picture, search, self.nms_iou, |side| {
-            self.candidates_at(picture, side)
+        let bounds = self.bounds;
+        search::run(picture, search, bounds, |side| {
+            self.candidates_at(picture, side, DOUBTFUL.min(bounds.score))
         })
     }
 }

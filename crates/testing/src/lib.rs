@@ -1,0 +1,110 @@
+//! What the suites of Likeness share: finding the test data, and reporting as skipped, by name, what cannot be tested
+//! without it.
+//!
+//! Test data is found by `LIKENESS_SHARED`, or as `../shared` beside the checkout. With `LIKENESS_NO_SKIP=1`, as in CI, a
+//! test that would be skipped fails instead.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+pub use libtest_mimic::Failed;
+use libtest_mimic::{Arguments, Trial};
+
+/// What the tests of a suite answer.
+pub type Outcome = Result<(), Failed>;
+
+/// The folder with test pictures, reference outputs and model files, where there is one.
+#[must_use]
+pub fn shared() -> Option<PathBuf> {
+    let folder = match std::env::var_os("LIKENESS_SHARED").filter(|value| !value.is_empty()) {
+        Some(folder) => PathBuf::from(folder),
+        None => workspace().parent()?.join("shared"),
+    };
+    folder.join("data").is_dir().then_some(folder)
+}
+
+/// Root of the checkout that this crate was compiled in.
+#[must_use]
+pub fn workspace() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_owned()
+}
+
+/// Whether set-up has brought ONNX Runtime and the default pack.
+#[must_use]
+pub fn has_models() -> bool {
+    let store = std::env::var_os("LIKENESS_MODELS").map_or_else(|| workspace().join("models/store"), PathBuf::from);
+    store.join("open-1").is_dir()
+}
+
+/// The tests of one binary with `harness = false`.
+#[derive(Default)]
+pub struct Suite {
+    trials: Vec<Trial>,
+}
+
+impl Suite {
+    /// No tests yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A test that needs nothing.
+    pub fn test(&mut self, name: impl Into<String>, test: impl FnOnce() -> Outcome + Send + 'static) {
+        self.trials.push(Trial::test(name, test));
+    }
+
+    /// A test that needs the model store.
+    pub fn with_models(&mut self, name: impl Into<String>, test: impl FnOnce() -> Outcome + Send + 'static) {
+        if has_models() {
+            self.test(name, test);
+        } else {
+            self.skip(name, "needs models/store");
+        }
+    }
+
+    /// A test that needs the shared test data; it is given the folder.
+    pub fn with_shared(&mut self, name: impl Into<String>, test: impl FnOnce(&Path) -> Outcome + Send + 'static) {
+        match shared() {
+            Some(folder) => self.test(name, move || test(&folder)),
+            None => self.skip(name, "needs ../shared"),
+        }
+    }
+
+    /// A test that needs the shared test data and the model store.
+    pub fn with_shared_and_models(
+        &mut self,
+        name: impl Into<String>,
+        test: impl FnOnce(&Path) -> Outcome + Send + 'static,
+    ) {
+        if has_models() {
+            self.with_shared(name, test);
+        } else {
+            self.skip(name, "needs models/store");
+        }
+    }
+
+    fn skip(&mut self, name: impl Into<String>, why: &'static str) {
+        let forbidden = std::env::var_os("LIKENESS_NO_SKIP").is_some_and(|value| !value.is_empty());
+        let trial = Trial::test(name, move || Err(format!("would be skipped: {why}").into()));
+        self.trials.push(trial.with_kind(why).with_ignored_flag(!forbidden));
+    }
+
+    /// Runs the tests that the command line asks for.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        libtest_mimic::run(&Arguments::from_args(), self.trials).exit_code()
+    }
+}
+
+/// Fails a test unless the condition holds.
+#[macro_export]
+macro_rules! ensure {
+    ($condition:expr, $($message:tt)+) => {
+        // Written so that a comparison with a number that is none fails the test.
+        if $condition {} else {
+            return ::std::result::Result::Err(::std::format!($($message)+).into());
+        }
+    };
+}

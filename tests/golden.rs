@@ -1,0 +1,192 @@
+//! Agreement with the golden outputs of an independent reference pipeline, stage by stage: each stage is given the
+//! golden output of the one before, so that a stage is judged by itself.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::OnceLock;
+
+use likeness_engine::detection::{BoundingBox, Face, Landmarks, Point, YuNet};
+use likeness_engine::embedding::{AlignedCropEmbedder, Embedding, FaceEmbedder, FaceInPicture};
+use likeness_engine::imaging::{self, Limits, Picture};
+use likeness_engine::liveness::{LivenessModel, ScaledCropLiveness};
+use likeness_engine::models::{Pack, StoreSearch};
+use likeness_engine::runtime::{LibrarySearch, Provider, Runtime};
+use likeness_engine::{EmbedOptions, Engine};
+use likeness_testing::{Failed, Outcome, Suite, ensure};
+use serde_json::Value;
+
+/// A picture that shows two dogs and no person: what is found there is a false positive of the reference too.
+const NO_HUMAN_FACE: &str = "groups/dogs.jpg";
+
+/// Golden faces below this score may be missed: they sit on the detector's threshold.
+const SURE_GOLDEN_SCORE: f32 = 0.65;
+
+fn main() -> ExitCode {
+    let mut suite = Suite::new();
+    suite.with_shared_and_models("detection_in_reference_mode_agrees_with_every_golden_face", |shared| {
+        for_each_golden(shared, detection_agrees)
+    });
+    suite.with_shared_and_models("alignment_and_embedding_of_golden_landmarks_agree", |shared| {
+        for_each_golden(shared, embedding_agrees)
+    });
+    suite.with_shared_and_models("liveness_of_golden_boxes_agrees", |shared| for_each_golden(shared, liveness_agrees));
+    suite.with_shared_and_models("the_default_path_finds_every_golden_primary_face", |shared| {
+        for_each_golden(shared, primary_is_found)
+    });
+    suite.with_shared_and_models("a_thorough_search_finds_every_golden_face", |shared| {
+        for_each_golden(shared, every_face_is_found)
+    });
+    suite.run()
+}
+
+/// What the reference says of one picture.
+struct Golden {
+    name: String,
+    picture: Picture,
+    faces: Vec<Face>,
+    embedding: Option<Embedding>,
+    live: Option<f64>,
+}
+
+fn numbers(value: &Value) -> Vec<f32> {
+    value.as_array().map(|list| list.iter().filter_map(Value::as_f64).map(|n| n as f32).collect()).unwrap_or_default()
+}
+
+impl Golden {
+    fn read(shared: &Path, name: &str, entry: &Value) -> Result<Self, Failed> {
+        let bytes = std::fs::read(shared.join("data").join(name))
+            .or_else(|_| std::fs::read(shared.join("data/liveness").join(name)))?;
+        let picture = imaging::decode(&bytes, &Limits::default())?;
+        let size = (entry["width"].as_u64(), entry["height"].as_u64());
+        ensure!(
+            size == (Some(picture.width().into()), Some(picture.height().into())),
+            "{name}: {}x{} instead of {size:?}",
+            picture.width(),
+            picture.height()
+        );
+        let faces = entry["faces"].as_array().map(|faces| faces.iter().map(face).collect()).unwrap_or_default();
+        let primary = &entry["primary"];
+        let embedding = primary.get("embedding").map(|values| Embedding::new(numbers(values))).transpose()?;
+        let live = primary.get("liveness").and_then(|classes| classes[1].as_f64());
+        Ok(Self { name: name.to_owned(), picture, faces, embedding, live })
+    }
+}
+
+fn face(entry: &Value) -> Face {
+    let bounds = numbers(&entry["box"]);
+    let points = numbers(&entry["landmarks"]);
+    let mut landmarks = Landmarks::default();
+    for (landmark, point) in landmarks.iter_mut().zip(points.chunks_exact(2)) {
+        *landmark = Point { x: point[0], y: point[1] };
+    }
+    Face {
+        bounding_box: BoundingBox { x: bounds[0], y: bounds[1], width: bounds[2], height: bounds[3] },
+        score: entry["score"].as_f64().unwrap_or_default() as f32,
+        landmarks,
+    }
+}
+
+/// Runs a check on every golden picture and reports all that fail.
+fn for_each_golden(shared: &Path, check: impl Fn(&Golden) -> Outcome) -> Outcome {
+    let text = std::fs::read_to_string(shared.join("golden/reference.json"))?;
+    let reference: Value = serde_json::from_str(&text)?;
+    let entries = reference.as_object().ok_or("reference.json is no object")?;
+    ensure!(entries.len() > 70, "only {} golden pictures", entries.len());
+    let mut failures = Vec::new();
+    for (name, entry) in entries.iter().filter(|(name, _)| *name != NO_HUMAN_FACE) {
+        if let Err(failure) = Golden::read(shared, name, entry).and_then(|golden| check(&golden)) {
+            failures.push(format!("{name}: {}", failure.message().unwrap_or("failed")));
+        }
+    }
+    ensure!(failures.is_empty(), "{} of {} pictures:\n{}", failures.len(), entries.len(), failures.join("\n"));
+    Ok(())
+}
+
+fn runtime() -> Result<Runtime, Failed> {
+    Ok(Runtime::load(&LibrarySearch::new(), Provider::Cpu)?)
+}
+
+fn pack() -> Result<&'static Pack, Failed> {
+    static PACK: OnceLock<Pack> = OnceLock::new();
+    if let Some(pack) = PACK.get() {
+        return Ok(pack);
+    }
+    let pack = StoreSearch::new().find()?.load("open-1")?;
+    Ok(PACK.get_or_init(|| pack))
+}
+
+fn detection_agrees(golden: &Golden) -> Outcome {
+    let found = YuNet::open(&runtime()?, pack()?)?.detect_at(&golden.picture, 640)?;
+    for expected in golden.faces.iter().filter(|face| face.score >= SURE_GOLDEN_SCORE) {
+        let (overlap, nearest) = nearest(&found, expected);
+        ensure!(overlap >= 0.95, "a face at {:?} overlaps by {overlap}", expected.bounding_box);
+        let Some(nearest) = nearest else { continue };
+        let [right_eye, left_eye, ..] = expected.landmarks;
+        let between_eyes = distance(right_eye, left_eye);
+        for (a, b) in nearest.landmarks.iter().zip(&expected.landmarks) {
+            let off = distance(*a, *b) / between_eyes;
+            ensure!(off <= 0.06, "a landmark at {b:?} is off by {off} of the distance between the eyes");
+        }
+    }
+    Ok(())
+}
+
+fn nearest<'a>(found: &'a [Face], expected: &Face) -> (f32, Option<&'a Face>) {
+    found
+        .iter()
+        .map(|face| (face.bounding_box.iou(&expected.bounding_box), Some(face)))
+        .fold((0.0, None), |best, next| if next.0 > best.0 { next } else { best })
+}
+
+fn distance(a: Point, b: Point) -> f32 {
+    (a.x - b.x).hypot(a.y - b.y)
+}
+
+fn embedding_agrees(golden: &Golden) -> Outcome {
+    let (Some(expected), Some(face)) = (&golden.embedding, golden.faces.first()) else { return Ok(()) };
+    let mut embedder = AlignedCropEmbedder::open(&runtime()?, pack()?)?;
+    let one = FaceInPicture { picture: &golden.picture, landmarks: &face.landmarks };
+    let alone = embedder.embed(&[one])?;
+    let similarity = alone[0].similarity(expected)?;
+    ensure!(similarity >= 0.999, "cosine {similarity}");
+    let together = embedder.embed(&[one, one, one])?;
+    ensure!(together.iter().all(|embedding| *embedding == alone[0]), "the batch changes the embedding");
+    Ok(())
+}
+
+fn liveness_agrees(golden: &Golden) -> Outcome {
+    let (Some(expected), Some(face)) = (golden.live, golden.faces.first()) else { return Ok(()) };
+    let score = ScaledCropLiveness::open(&runtime()?, pack()?)?.score(&golden.picture, &face.bounding_box)?;
+    ensure!((score - expected).abs() <= 0.04, "live probability {score} instead of {expected}");
+    Ok(())
+}
+
+fn engine() -> Result<&'static Engine, Failed> {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    if let Some(engine) = ENGINE.get() {
+        return Ok(engine);
+    }
+    let engine = Engine::builder().build()?;
+    Ok(ENGINE.get_or_init(|| engine))
+}
+
+fn primary_is_found(golden: &Golden) -> Outcome {
+    let Some(expected) = golden.faces.first() else { return Ok(()) };
+    let found = engine()?.embed(&golden.picture, &EmbedOptions::default())?;
+    let Some(primary) = found.first() else { return Err("no face".into()) };
+    let expected = expected.bounding_box.clipped(golden.picture.width(), golden.picture.height());
+    let overlap = primary.face.bounding_box.iou(&expected);
+    ensure!(overlap >= 0.7, "{}: overlaps by {overlap}", golden.name);
+    Ok(())
+}
+
+fn every_face_is_found(golden: &Golden) -> Outcome {
+    let found = engine()?.embed(&golden.picture, &EmbedOptions::default().with_all_faces(true))?;
+    let found: Vec<Face> = found.into_iter().map(|embedded| embedded.face).collect();
+    for expected in golden.faces.iter().filter(|face| face.score >= SURE_GOLDEN_SCORE) {
+        let bounding_box = expected.bounding_box.clipped(golden.picture.width(), golden.picture.height());
+        let (overlap, _) = nearest(&found, &Face { bounding_box, ..*expected });
+        ensure!(overlap >= 0.6, "a face at {bounding_box:?} overlaps by {overlap}");
+    }
+    Ok(())
+}
