@@ -90,7 +90,7 @@ impl YuNet {
         let shape = (1, 3, padded_height as usize, padded_width as usize);
         let input = ArrayView4::from_shape(shape, &self.input)
             .map_err(|error| DetectionError::Other(error.to_string()))?;
-        let outputs = self.session.run(input)?;
+        let outputs = self.session.run(&input)?;
         let mut faces = Vec::new();
         for stride in STRIDES {
             let level = Level {

@@ -49,7 +49,7 @@ impl AlignedCropEmbedder {
         }
         let input = ArrayView4::from_shape((faces.len(), 3, side, side), &self.input)
             .map_err(|error| EmbeddingError::Other(error.to_string()))?;
-        let outputs = self.session.run(input)?;
+        let outputs = self.session.run(&input)?;
         let values: Vec<f32> = outputs.first()?.iter().copied().collect();
         if values.len() != faces.len() * self.dimensions {
             return Err(EmbeddingError::OutputShape {

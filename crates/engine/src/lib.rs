@@ -23,6 +23,7 @@ mod engine;
 mod error;
 mod options;
 mod result;
+mod self_test;
 mod worker;
 
 pub use builder::{BuildError, EngineBuilder, EngineInfo, ModelError};
@@ -30,6 +31,7 @@ pub use engine::Engine;
 pub use error::{EngineError, PictureRole};
 pub use options::{Budget, EmbedOptions, Input, LivenessOptions, VerifyOptions};
 pub use result::{Comparison, EmbeddedFace, LivenessCheck, PictureReport, Size, Timings, Verification};
+pub use self_test::{SelfTest, self_test};
 
 pub use likeness_decision as decision;
 pub use likeness_detection as detection;

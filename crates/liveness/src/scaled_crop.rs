@@ -77,7 +77,7 @@ impl Part {
         imaging::write_planar(&crop, self.channels, [0.0; 3], [1.0; 3], input);
         let view = ArrayView4::from_shape((1, 3, side, side), input)
             .map_err(|error| LivenessError::Other(error.to_string()))?;
-        let outputs = self.session.run(view)?;
+        let outputs = self.session.run(&view)?;
         let logits: Vec<f32> = outputs.first()?.iter().copied().collect();
         probability(&logits, self.live_class)
     }

@@ -11,7 +11,7 @@ mod store;
 pub use error::ModelsError;
 pub use manifest::{
     Calibration, ChannelOrder, Curve, CurvePoint, DetectorAdapter, DetectorModel, EmbedderAdapter,
-    EmbedderModel, FileEntry, LivenessAdapter, LivenessModelEntry, Manifest, OperatingPoint,
+    EmbedderModel, FileEntry, LivenessAdapter, LivenessModelEntry, Manifest, OperatingPoint, SelfTestVector,
 };
 pub use store::{ENV_STORE, Pack, Store, StoreSearch};
 

@@ -82,6 +82,8 @@ pub struct DetectorModel {
     pub score_threshold: f32,
     /// Of two boxes that overlap by more than this intersection over union the weaker is dropped, 0..=1.
     pub nms_iou: f32,
+    /// What the model answers to the self-test's input.
+    pub self_test: Option<SelfTestVector>,
 }
 
 /// Families of embedders.
@@ -115,6 +117,8 @@ pub struct EmbedderModel {
     /// Measured error rates, for `/info` and the documentation.
     #[serde(default)]
     pub operating_points: Vec<OperatingPoint>,
+    /// What the model answers to the self-test's input.
+    pub self_test: Option<SelfTestVector>,
 }
 
 /// Shapes of calibration curves.
@@ -191,6 +195,21 @@ pub struct LivenessModelEntry {
     pub crop_scale: f64,
     /// Which of the classes means live.
     pub live_class: usize,
+    /// What the model answers to the self-test's input.
+    pub self_test: Option<SelfTestVector>,
+}
+
+/// What a model answers to a fixed input, so that a machine that computes something else is found out.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct SelfTestVector {
+    /// Name of the output.
+    pub output: String,
+    /// Its first numbers.
+    pub values: Vec<f32>,
+    /// How far a number may be off.
+    pub tolerance: f32,
 }
 
 impl Manifest {

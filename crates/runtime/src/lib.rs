@@ -8,7 +8,7 @@
 //! let runtime = Runtime::load(&LibrarySearch::new(), Provider::Cpu)?;
 //! let mut session = runtime.open("model.onnx", &std::fs::read("model.onnx")?)?;
 //! let input = ndarray::Array4::<f32>::zeros((1, 3, 128, 128));
-//! let outputs = session.run(input.view())?;
+//! let outputs = session.run(&input.view())?;
 //! println!("{:?}", outputs.first()?.shape());
 //! # Ok(())
 //! # }

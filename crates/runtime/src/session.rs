@@ -44,13 +44,13 @@ impl ModelSession {
     ///
     /// # Errors
     /// [`RuntimeError::Inference`] with what ONNX Runtime said.
-    pub fn run(&mut self, input: ArrayView4<'_, f32>) -> Result<Outputs<'_>, RuntimeError> {
+    pub fn run(&mut self, input: &ArrayView4<'_, f32>) -> Result<Outputs<'_>, RuntimeError> {
         let Self { name, session } = self;
         let failed = |error: ort::Error| RuntimeError::Inference {
             model: name.clone(),
             reason: error.to_string(),
         };
-        let tensor = TensorRef::from_array_view(input).map_err(failed)?;
+        let tensor = TensorRef::from_array_view(*input).map_err(failed)?;
         let values = session.run(ort::inputs![tensor]).map_err(failed)?;
         Ok(Outputs { model: name, values })
     }

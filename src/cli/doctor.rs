@@ -1,0 +1,153 @@
+//! `likeness doctor`.
+
+use std::process::ExitCode;
+
+use likeness::models::Pack;
+use likeness::runtime::{Runtime, available_workers};
+use likeness::self_test;
+
+use super::{EngineArguments, Failure, exit, say};
+
+/// Prints what was looked at and remembers whether all was well.
+struct Report {
+    well: bool,
+}
+
+impl Report {
+    fn good(&self, what: &str, found: impl std::fmt::Display) -> Result<(), Failure> {
+        say(format_args!("  ok    {what}: {found}"))
+    }
+
+    fn note(&self, what: &str, found: impl std::fmt::Display) -> Result<(), Failure> {
+        say(format_args!("  note  {what}: {found}"))
+    }
+
+    fn bad(&mut self, what: &str, problem: impl std::fmt::Display) -> Result<(), Failure> {
+        self.well = false;
+        let problem = problem.to_string().replace('\n', "\n        ");
+        say(format_args!("  FAIL  {what}: {problem}"))
+    }
+}
+
+pub(crate) fn run(arguments: &EngineArguments) -> Result<ExitCode, Failure> {
+    let mut report = Report { well: true };
+    say(format_args!("likeness {}", env!("CARGO_PKG_VERSION")))?;
+    processor(&report)?;
+    report.good(
+        "workers",
+        format_args!(
+            "{} (processors and CPU quota of this process)",
+            available_workers()
+        ),
+    )?;
+    let runtime = library(arguments, &mut report)?;
+    let pack = pack(arguments, &mut report)?;
+    match (runtime, pack) {
+        (Some(runtime), Some(pack)) => models(&runtime, &pack, &mut report)?,
+        _ => report.note("self-test", "not run: it needs the library and the models")?,
+    }
+    if report.well {
+        say("All well.")?;
+        Ok(exit::PASS.into())
+    } else {
+        say("Something is wrong: see FAIL above.")?;
+        Ok(exit::ERROR.into())
+    }
+}
+
+fn processor(report: &Report) -> Result<(), Failure> {
+    let features = processor_features();
+    let listed = features
+        .iter()
+        .filter(|(_, there)| *there)
+        .map(|(name, _)| *name)
+        .collect::<Vec<_>>()
+        .join(" ");
+    report.good("processor", format_args!("{} {listed}", std::env::consts::ARCH))?;
+    if features.iter().any(|(name, there)| *name == "avx2" && !there) {
+        report.note(
+            "processor",
+            "without AVX2 everything is several times slower; use a newer host or virtual CPU type",
+        )?;
+    }
+    Ok(())
+}
+
+#[cfg(target_arch = "x86_64")]
+fn processor_features() -> Vec<(&'static str, bool)> {
+    use std::arch::is_x86_feature_detected as has;
+    vec![
+        ("sse4.1", has!("sse4.1")),
+        ("avx", has!("avx")),
+        ("avx2", has!("avx2")),
+        ("fma", has!("fma")),
+        ("avx512f", has!("avx512f")),
+        ("avx512vnni", has!("avx512vnni")),
+    ]
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn processor_features() -> Vec<(&'static str, bool)> {
+    Vec::new()
+}
+
+fn library(arguments: &EngineArguments, report: &mut Report) -> Result<Option<Runtime>, Failure> {
+    match Runtime::load(&arguments.library(), arguments.provider) {
+        Ok(runtime) => {
+            let path = runtime
+                .library()
+                .map(|path| path.display().to_string())
+                .unwrap_or_default();
+            report.good("ONNX Runtime", format_args!("{} from {path}", runtime.version()))?;
+            report.good("provider", runtime.provider())?;
+            Ok(Some(runtime))
+        }
+        Err(error) => {
+            report.bad("ONNX Runtime", error)?;
+            Ok(None)
+        }
+    }
+}
+
+fn pack(arguments: &EngineArguments, report: &mut Report) -> Result<Option<Pack>, Failure> {
+    match arguments
+        .store()
+        .find()
+        .and_then(|store| store.load(&arguments.pack).map(|pack| (store, pack)))
+    {
+        Ok((store, pack)) => {
+            let manifest = pack.manifest();
+            let (name, version, files) = (&manifest.name, &manifest.version, manifest.files.len());
+            let folder = store.folder().join(name);
+            report.good(
+                "models",
+                format_args!(
+                    "pack {name} {version} in {}, {files} files, checksums right",
+                    folder.display()
+                ),
+            )?;
+            Ok(Some(pack))
+        }
+        Err(error) => {
+            report.bad("models", error)?;
+            Ok(None)
+        }
+    }
+}
+
+fn models(runtime: &Runtime, pack: &Pack, report: &mut Report) -> Result<(), Failure> {
+    for test in self_test(runtime, pack) {
+        let what = format!("self-test of {}", test.model);
+        match test.outcome {
+            Ok(took) => report.good(&what, format_args!("right, {:.1} ms", took.as_secs_f64() * 1e3))?,
+            Err(problem) => report.bad(
+                &what,
+                format_args!(
+                    "{problem}\nthe library or the processor does not compute what the model should: try another ONNX \
+                     Runtime with --ort-lib, or another provider"
+                ),
+            )?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! Arguments, and what each command shares: the engine's settings, reading files, exit codes.
+
+mod doctor;
+mod exit;
+mod liveness;
+mod serve;
+mod verify;
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use likeness::imaging::Limits;
+use likeness::models::{DEFAULT_PACK, StoreSearch};
+use likeness::runtime::{LibrarySearch, Provider};
+use likeness::{Engine, EngineBuilder};
+
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// On-premise face matching and passive liveness with a Kairos-compatible HTTP API.
+#[derive(Debug, Parser)]
+#[command(name = "likeness", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    engine: EngineArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answer the Kairos-compatible HTTP API until SIGTERM or Ctrl-C.
+    Serve(serve::ServeArguments),
+    /// Is the selfie a live person, and is it the person in the photo? Exit code: 0 pass (warnings allowed), 1 error,
+    /// 2 usage, 3 review, 4 reject.
+    Verify(verify::VerifyArguments),
+    /// Is the selfie a live person? Exit code: 0 live, 1 error, 2 usage, 4 not live.
+    Liveness(liveness::LivenessArguments),
+    /// Check processor, ONNX Runtime, provider and models, and say what to do about what is wrong. Exit code: 0 all
+    /// well, 1 something is wrong.
+    Doctor,
+}
+
+/// Which library, provider and models to use.
+#[derive(Debug, Args)]
+pub(crate) struct EngineArguments {
+    /// The ONNX Runtime library [default: ORT_DYLIB_PATH, else what `make setup` unpacked, else the system's].
+    #[arg(long, value_name = "FILE", global = true)]
+    ort_lib: Option<PathBuf>,
+    /// What executes the models: cpu.
+    #[arg(long, value_name = "NAME", default_value = "cpu", global = true, value_parser = parse_provider)]
+    provider: Provider,
+    /// Folder with model packs [default: LIKENESS_MODELS, else ./models/store].
+    #[arg(long, value_name = "DIR", global = true)]
+    models: Option<PathBuf>,
+    /// The model pack.
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_PACK, global = true)]
+    pack: String,
+    /// How many verifications run at the same time [default: one for each processor the process may use].
+    #[arg(long, value_name = "N", global = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
+}
+
+fn parse_provider(name: &str) -> Result<Provider, String> {
+    name.parse()
+        .map_err(|error: likeness::runtime::RuntimeError| error.to_string())
+}
+
+impl EngineArguments {
+    pub(crate) fn library(&self) -> LibrarySearch {
+        self.ort_lib
+            .iter()
+            .fold(LibrarySearch::new(), |search, file| search.with_file(file))
+    }
+
+    pub(crate) fn store(&self) -> StoreSearch {
+        self.models
+            .iter()
+            .fold(StoreSearch::new(), |search, folder| search.with_folder(folder))
+    }
+
+    pub(crate) fn builder(&self) -> EngineBuilder {
+        let builder = Engine::builder()
+            .library(self.library())
+            .provider(self.provider)
+            .store(self.store())
+            .pack(&self.pack);
+        match self.workers {
+            Some(workers) => builder.workers(workers.into()),
+            None => builder,
+        }
+    }
+
+    /// An engine for one call.
+    pub(crate) fn single(&self) -> Result<Engine, Failure> {
+        Ok(self.builder().workers(1).build()?)
+    }
+}
+
+/// Runs the command that the arguments ask for.
+pub(crate) fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match &arguments.command {
+        Command::Serve(serve) => serve.run(&arguments.engine),
+        Command::Verify(verify) => verify.run(&arguments.engine),
+        Command::Liveness(liveness) => liveness.run(&arguments.engine),
+        Command::Doctor => doctor::run(&arguments.engine),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            complain(&*error);
+            exit::ERROR.into()
+        }
+    }
+}
+
+/// Says on standard error what went wrong.
+pub(crate) fn complain(error: &(dyn std::error::Error + 'static)) {
+    // Nothing is left to do where even standard error is closed.
+    let _ = writeln!(std::io::stderr(), "likeness: {error}");
+}
+
+/// Writes a line to standard output.
+pub(crate) fn say(line: impl std::fmt::Display) -> Result<(), Failure> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
+}
+
+/// Reads a picture's file, no more of it than the engine would take: one byte beyond the limit is enough for the engine
+/// to say that there are too many.
+pub(crate) fn read_picture(path: &Path, limits: &Limits) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(limits.max_bytes as u64 + 1).read_to_end(&mut bytes))
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    Ok(bytes)
+}

@@ -1,0 +1,110 @@
+//! `likeness serve`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use likeness::Engine;
+use likeness::server::{Config, DEMO_APP, Overrides, Server, shutdown_signal};
+use tracing_subscriber::EnvFilter;
+
+use super::{EngineArguments, Failure, exit, say};
+
+/// Quiet about what ONNX Runtime says to itself; `RUST_LOG` overrides it.
+const DEFAULT_LOG_FILTER: &str = "info,onnxruntime=warn";
+
+/// Development pictures beside a checkout, for a curl line that works as it is.
+const SAMPLE_PICTURES: &str = "../shared/data/faces";
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArguments {
+    /// Configuration file (TOML).
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address and port to listen on [default: LIKENESS_LISTEN, else the configuration's, else 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Add an app `demo` with a new random key, and print the key and a request to paste.
+    #[arg(long)]
+    demo: bool,
+    /// How log lines, on standard error, are written. RUST_LOG sets how many there are.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+impl ServeArguments {
+    pub(crate) fn run(&self, arguments: &EngineArguments) -> Result<ExitCode, Failure> {
+        self.start_logging()?;
+        let config = Config::load(
+            self.config.as_deref(),
+            &Overrides::default().with_listen(self.listen),
+        )?;
+        let mut apps = config.apps()?;
+        let demo_key = if self.demo { apps.add_demo()? } else { None };
+        let engine = arguments.builder().limits(config.imaging_limits()).build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let server = Server::bind(config, apps, engine.clone()).await?;
+            self.announce(server.local_addr(), &engine, demo_key.as_deref())?;
+            server.run(shutdown_signal()).await;
+            Ok(exit::PASS.into())
+        })
+    }
+
+    fn start_logging(&self) -> Result<(), Failure> {
+        let filter = EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new(DEFAULT_LOG_FILTER))?;
+        let logs = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr);
+        match self.log_format {
+            LogFormat::Text => logs.try_init()?,
+            LogFormat::Json => logs.json().flatten_event(true).try_init()?,
+        }
+        Ok(())
+    }
+
+    fn announce(&self, address: SocketAddr, engine: &Engine, demo_key: Option<&str>) -> Result<(), Failure> {
+        let info = engine.info();
+        say(format_args!(
+            "Likeness {} is ready on http://{address} (pack {} {}, provider {}, ONNX Runtime {}, {} workers)",
+            env!("CARGO_PKG_VERSION"),
+            info.pack,
+            info.pack_version,
+            info.provider,
+            info.runtime_version,
+            info.workers,
+        ))?;
+        if !self.demo {
+            return Ok(());
+        }
+        let key = match demo_key {
+            Some(key) => {
+                say(format_args!("\n  app_id:  {DEMO_APP}\n  app_key: {key}\n"))?;
+                key
+            }
+            // The configuration has such an app already, and its key stays a secret.
+            None => "$DEMO_KEY",
+        };
+        let sample = |name: &str, otherwise: &str| {
+            let path = Path::new(SAMPLE_PICTURES).join(name);
+            if path.is_file() {
+                path
+            } else {
+                PathBuf::from(otherwise)
+            }
+        };
+        say(format_args!(
+            "Try it:\n\n  curl -sS http://{address}/v0.2/biometric-verification -H 'app_id: {DEMO_APP}' \
+             -H \"app_key: {key}\" -F selfie=@{} -F image=@{}\n\nCtrl-C ends it.",
+            sample("img2.jpg", "selfie.jpg").display(),
+            sample("img11.jpg", "photo.jpg").display(),
+        ))
+    }
+}
