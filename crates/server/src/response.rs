@@ -75,7 +75,7 @@ pub(crate) fn failure(log: &RequestLog, error: &ApiError) -> Response {
     response
 }
 
-/// The request whose body a refusal may leave unread, and how much of the rest is read after the answer.
+/// How much of the rest of a refused request's body is read, and for how long.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Linger {
     pub(crate) time: Duration,
@@ -94,8 +94,7 @@ impl Linger {
         body: Body,
     ) -> Response {
         let response = failure(log, error);
-        // HTTP/2 refuses the rest of one stream by itself.
-        if body.is_end_stream() || request.version >= Version::HTTP_2 {
+        if body.is_end_stream() {
             return response;
         }
         let (mut parts, answer) = response.into_parts();
@@ -105,7 +104,9 @@ impl Linger {
             .size_hint()
             .upper()
             .is_none_or(|length| length > KEEP_ALIVE_BYTES);
-        if expects || long || error.code() == ErrorCode::DeadlineExceeded {
+        let closes = expects || long || error.code() == ErrorCode::DeadlineExceeded;
+        // The streams of HTTP/2 end one by one.
+        if closes && request.version < Version::HTTP_2 {
             parts
                 .headers
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -2,7 +2,7 @@
 
 mod support;
 
-use likeness_server::{AppConfig, Config};
+use likeness_server::{AppConfig, Config, Server};
 use support::form::png;
 use support::models::{BLOCKING, EMPTY};
 use support::{APP, Answer, DISABLED_APP, Form, KEY, Models, TestServer, credentials, log};
@@ -493,4 +493,26 @@ fn the_log_has_one_line_a_request_and_no_secret() {
     assert_eq!(line["error"], "INVALID_CREDENTIALS");
     assert!(line.get("app").is_none(), "{line}");
     assert!(!log::all().contains(KEY));
+}
+
+#[test]
+fn a_service_that_cannot_serve_says_why() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let error = |config: Config| {
+        let apps = config.apps().unwrap();
+        let engine = Models::new(1).engine(config.imaging_limits());
+        runtime
+            .block_on(Server::bind(config, apps, engine))
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(error(Config::default()).contains("LIKENESS_APPS=app_id:app_key"));
+    let taken = server();
+    let mut config = Config::default();
+    config.apps = vec![AppConfig::new(APP, KEY)];
+    config.listen = taken.address;
+    assert!(error(config).contains(&format!("cannot listen on {}", taken.address)));
 }
