@@ -4,7 +4,9 @@
     setup.py [--lenient] [--pack NAME]
 
 ONNX Runtime comes from the `onnxruntime` wheel, pinned by version and SHA-256, through pip, and is unpacked into
-.setup/onnxruntime. Model files are copied into models/store from the folder named by LIKENESS_MODEL_MIRROR or else from
+.setup/onnxruntime. The assembler nasm, with which the JPEG decoder is built for the processor's vector instructions, is
+unpacked from Debian's package into .setup/nasm where the machine has none; without it decoding is about half as fast.
+Model files are copied into models/store from the folder named by LIKENESS_MODEL_MIRROR or else from
 ../shared/models (LIKENESS_SHARED names another `shared`), and are checked against the SHA-256 in the pack's manifest.
 
 Whatever is already there and right is left alone, so running it twice costs nothing. With --lenient, model files that
@@ -25,6 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = ROOT / ".setup" / "onnxruntime"
 STORE = ROOT / "models" / "store"
+ASSEMBLER = ROOT / ".setup" / "nasm"
 
 VERSION = "1.32.0"
 # (system, machine): (pip's platform tag, SHA-256 of the wheel, member of the wheel, name that the loader looks for).
@@ -132,6 +135,44 @@ def set_up_runtime():
     say(f"ONNX Runtime {VERSION}: unpacked into {RUNTIME.relative_to(ROOT)}")
 
 
+def set_up_assembler():
+    """Never an error: the decoder is also built without it, to the same pixels."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return  # elsewhere the C compiler assembles
+    found = shutil.which("nasm", path=os.pathsep.join([str(ASSEMBLER / "usr" / "bin"), os.environ.get("PATH", "")]))
+    if found:
+        say("nasm: there")
+        return
+    if shutil.which("apt-get") and shutil.which("dpkg-deb"):
+        ASSEMBLER.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=ASSEMBLER.parent) as folder:
+            os.chmod(folder, 0o755)  # apt downloads as a user of its own
+            if download_debian_package("nasm", folder):
+                (package,) = Path(folder).glob("nasm_*.deb")
+                unpacked = Path(folder) / "nasm"
+                subprocess.run(["dpkg-deb", "--extract", str(package), str(unpacked)], check=True)
+                shutil.rmtree(ASSEMBLER, ignore_errors=True)
+                unpacked.rename(ASSEMBLER)
+                say(f"nasm: Debian's package unpacked into {ASSEMBLER.relative_to(ROOT)}")
+                return
+    say("WARNING: no nasm on this machine: JPEG decoding will be about half as fast. Install it and build again")
+
+
+def download_debian_package(name, folder):
+    """Downloads a package without installing it; apt checks its signature. Lists that are missing are fetched into the
+    folder, so that this needs no rights."""
+    lists = Path(folder) / "lists"
+    (lists / "partial").mkdir(parents=True)
+    own_lists = ["-o", f"Dir::State::Lists={lists}"]
+    for attempt in (
+        [["apt-get", "download", name]],
+        [["apt-get", *own_lists, "update"], ["apt-get", *own_lists, "download", name]],
+    ):
+        if all(subprocess.run(command, cwd=folder, capture_output=True).returncode == 0 for command in attempt):
+            return True
+    return False
+
+
 def model_source():
     """The folder to copy model files from, and what to call it."""
     mirror = os.environ.get("LIKENESS_MODEL_MIRROR")
@@ -190,6 +231,7 @@ def main():
     arguments = parser.parse_args()
     check_tools()
     set_up_runtime()
+    set_up_assembler()
     set_up_models(arguments.pack, arguments.lenient)
 
 

@@ -1,0 +1,55 @@
+# What `make` can do here: `make help`.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+CARGO ?= cargo
+# Address of `make run`.
+LISTEN ?= 127.0.0.1:8080
+SHARED := $(or $(LIKENESS_SHARED),../shared)
+SELFIE ?= $(wildcard $(SHARED)/data/faces/img2.jpg)
+PHOTO ?= $(wildcard $(SHARED)/data/faces/img11.jpg)
+
+# One build profile and one target folder for everything.
+BUILD := --release --locked --target-dir target
+LIKENESS := target/release/likeness
+# Set-up may have brought the assembler that makes the JPEG decoder fast.
+export PATH := $(CURDIR)/.setup/nasm/usr/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test setup build demo lint bench bench-reference clean
+
+help: ## What can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+run: setup build ## Set everything up and serve on LISTEN (127.0.0.1:8080) until Ctrl-C
+	@exec $(LIKENESS) serve --demo --listen $(LISTEN)
+
+test: ## Set everything up and run the suite; what needs ../shared is skipped where it is absent
+	@$(PYTHON) scripts/setup.py --lenient
+	$(CARGO) test $(BUILD) --workspace
+
+setup: ## ONNX Runtime and the models, pinned and checked
+	@$(PYTHON) scripts/setup.py
+
+build: ## Leaves target/release/likeness
+	$(CARGO) build $(BUILD)
+
+demo: setup build ## Verify SELFIE=... against PHOTO=... once and print the JSON
+	@if [ -z "$(SELFIE)" ] || [ -z "$(PHOTO)" ]; then \
+	  echo "demo: name two pictures: make demo SELFIE=selfie.jpg PHOTO=photo.jpg" >&2; exit 2; fi
+	@$(LIKENESS) verify --json "$(SELFIE)" "$(PHOTO)"; code=$$?; \
+	case $$code in 0) v="pass";; 3) v="review";; 4) v="reject";; *) exit $$code;; esac; echo "demo: $$v" >&2
+
+lint: ## Format, clippy and documentation, warnings are errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(BUILD) --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(BUILD) --workspace --no-deps
+
+bench: setup ## The criterion benches
+	$(CARGO) bench --locked --target-dir target
+
+bench-reference: setup build ## Likeness and the plain Python reference, alternately in the same minute
+	@$(PYTHON) scripts/bench_reference.py
+
+clean: ## Remove what was built; what set-up has downloaded stays
+	$(CARGO) clean --target-dir target
