@@ -1,0 +1,33 @@
+//! How long does it take to score liveness?
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::hint::black_box;
+
+use criterion::Criterion;
+use likeness_engine::detection::{FaceDetector, Search, YuNet};
+use likeness_engine::imaging::crop_resize_bilinear;
+use likeness_engine::liveness::{LivenessModel, ScaledCropLiveness, crop_rect};
+
+mod support;
+
+fn main() {
+    support::run(|criterion| benches(criterion));
+}
+
+fn benches(criterion: &mut Criterion) {
+    let (runtime, pack) = support::parts();
+    let mut detector = YuNet::open(&runtime, &pack).unwrap();
+    let mut liveness = ScaledCropLiveness::open(&runtime, &pack).unwrap();
+    let picture = support::picture(support::SELFIE);
+    let face = detector.detect(&picture, Search::Primary).unwrap()[0].bounding_box;
+    let mut group = criterion.benchmark_group("liveness");
+    group.bench_function("both models of 1536x1152", |bencher| {
+        bencher.iter(|| liveness.score(black_box(&picture), &face).unwrap());
+    });
+    let rect = crop_rect(picture.width(), picture.height(), &face, 2.7);
+    group.bench_function("of which one crop", |bencher| {
+        bencher.iter(|| crop_resize_bilinear(black_box(&picture), rect, 80, 80));
+    });
+    group.finish();
+}

@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+"""Runs Likeness and the plain Python pipeline ../shared/reference/reference.py in turn, in the same minute, on one thread
+each, and prints the medians and their ratio.
+
+    bench_reference.py [--rounds N] [--runs N] [SELFIE PHOTO]
+"""
+
+import argparse
+import os
+import re
+import statistics
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("LIKENESS_SHARED") or ROOT.parent / "shared")
+VENV = ROOT / ".setup" / "reference-venv"
+REQUIREMENTS = ["numpy==2.2.6", "opencv-python-headless==4.12.0.88", "onnxruntime==1.32.0", "pillow==12.0.0"]
+
+
+def python():
+    """An interpreter that has what the reference imports."""
+    interpreter = VENV / "bin" / "python"
+    stamp = VENV / "requirements"
+    if not (stamp.is_file() and stamp.read_text() == "\n".join(REQUIREMENTS)):
+        print("installing what the reference needs", file=sys.stderr)
+        venv.create(VENV, with_pip=True, clear=True)
+        subprocess.run([interpreter, "-m", "pip", "install", "--quiet", *REQUIREMENTS], check=True)
+        stamp.write_text("\n".join(REQUIREMENTS))
+    return interpreter
+
+
+def medians(command):
+    output = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+    return {name: float(time) for name, time in re.findall(r"^(\w+)\s+([\d.]+) ms$", output, re.M)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pictures", nargs="*", metavar="SELFIE PHOTO")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each is run (default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=15, help="verifications a round (default: %(default)s)")
+    arguments = parser.parse_args()
+    faces = SHARED / "data" / "faces"
+    pictures = arguments.pictures or [str(faces / "img2.jpg"), str(faces / "img11.jpg")]
+    reference = SHARED / "reference" / "reference.py"
+    if len(pictures) != 2 or not reference.is_file():
+        sys.exit("bench_reference: two pictures and ../shared/reference/reference.py are needed")
+
+    build = ["cargo", "build", "--release", "--locked", "--target-dir", "target", "--example", "time_verify"]
+    subprocess.run(build, check=True, cwd=ROOT)
+    ours = [ROOT / "target/release/examples/time_verify", *pictures, str(arguments.runs)]
+    theirs = [python(), reference, *pictures, str(arguments.runs)]
+    rounds = [(medians(ours), medians(theirs)) for _ in range(arguments.rounds)]
+
+    print(f"{'':9} {'Likeness':>10} {'reference':>10} {'ratio':>6}")
+    for stage in rounds[0][0]:
+        a = statistics.median(ours[stage] for ours, _ in rounds)
+        b = statistics.median(theirs[stage] for _, theirs in rounds)
+        ratio = statistics.median(ours[stage] / theirs[stage] for ours, theirs in rounds)
+        print(f"{stage:9} {a:7.2f} ms {b:7.2f} ms {ratio:6.2f}")
+
+
+if __name__ == "__main__":
+    main()
