@@ -33,3 +33,8 @@ pub use likeness_api as api;
 /// The HTTP service.
 #[cfg(feature = "server")]
 pub use likeness_server as server;
+
+// The Rust in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -23,13 +23,16 @@ const SURE_GOLDEN_SCORE: f32 = 0.65;
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
-    suite.with_shared_and_models("detection_in_reference_mode_agrees_with_every_golden_face", |shared| {
-        for_each_golden(shared, detection_agrees)
-    });
+    suite.with_shared_and_models(
+        "detection_in_reference_mode_agrees_with_every_golden_face",
+        |shared| for_each_golden(shared, detection_agrees),
+    );
     suite.with_shared_and_models("alignment_and_embedding_of_golden_landmarks_agree", |shared| {
         for_each_golden(shared, embedding_agrees)
     });
-    suite.with_shared_and_models("liveness_of_golden_boxes_agrees", |shared| for_each_golden(shared, liveness_agrees));
+    suite.with_shared_and_models("liveness_of_golden_boxes_agrees", |shared| {
+        for_each_golden(shared, liveness_agrees)
+    });
     suite.with_shared_and_models("the_default_path_finds_every_golden_primary_face", |shared| {
         for_each_golden(shared, primary_is_found)
     });
@@ -49,7 +52,10 @@ struct Golden {
 }
 
 fn numbers(value: &Value) -> Vec<f32> {
-    value.as_array().map(|list| list.iter().filter_map(Value::as_f64).map(|n| n as f32).collect()).unwrap_or_default()
+    value
+        .as_array()
+        .map(|list| list.iter().filter_map(Value::as_f64).map(|n| n as f32).collect())
+        .unwrap_or_default()
 }
 
 impl Golden {
@@ -64,11 +70,23 @@ impl Golden {
             picture.width(),
             picture.height()
         );
-        let faces = entry["faces"].as_array().map(|faces| faces.iter().map(face).collect()).unwrap_or_default();
+        let faces = entry["faces"]
+            .as_array()
+            .map(|faces| faces.iter().map(face).collect())
+            .unwrap_or_default();
         let primary = &entry["primary"];
-        let embedding = primary.get("embedding").map(|values| Embedding::new(numbers(values))).transpose()?;
+        let embedding = primary
+            .get("embedding")
+            .map(|values| Embedding::new(numbers(values)))
+            .transpose()?;
         let live = primary.get("liveness").and_then(|classes| classes[1].as_f64());
-        Ok(Self { name: name.to_owned(), picture, faces, embedding, live })
+        Ok(Self {
+            name: name.to_owned(),
+            picture,
+            faces,
+            embedding,
+            live,
+        })
     }
 }
 
@@ -77,10 +95,18 @@ fn face(entry: &Value) -> Face {
     let points = numbers(&entry["landmarks"]);
     let mut landmarks = Landmarks::default();
     for (landmark, point) in landmarks.iter_mut().zip(points.chunks_exact(2)) {
-        *landmark = Point { x: point[0], y: point[1] };
+        *landmark = Point {
+            x: point[0],
+            y: point[1],
+        };
     }
     Face {
-        bounding_box: BoundingBox { x: bounds[0], y: bounds[1], width: bounds[2], height: bounds[3] },
+        bounding_box: BoundingBox {
+            x: bounds[0],
+            y: bounds[1],
+            width: bounds[2],
+            height: bounds[3],
+        },
         score: entry["score"].as_f64().unwrap_or_default() as f32,
         landmarks,
     }
@@ -98,7 +124,13 @@ fn for_each_golden(shared: &Path, check: impl Fn(&Golden) -> Outcome) -> Outcome
             failures.push(format!("{name}: {}", failure.message().unwrap_or("failed")));
         }
     }
-    ensure!(failures.is_empty(), "{} of {} pictures:\n{}", failures.len(), entries.len(), failures.join("\n"));
+    ensure!(
+        failures.is_empty(),
+        "{} of {} pictures:\n{}",
+        failures.len(),
+        entries.len(),
+        failures.join("\n")
+    );
     Ok(())
 }
 
@@ -119,13 +151,20 @@ fn detection_agrees(golden: &Golden) -> Outcome {
     let found = YuNet::open(&runtime()?, pack()?)?.detect_at(&golden.picture, 640)?;
     for expected in golden.faces.iter().filter(|face| face.score >= SURE_GOLDEN_SCORE) {
         let (overlap, nearest) = nearest(&found, expected);
-        ensure!(overlap >= 0.95, "a face at {:?} overlaps by {overlap}", expected.bounding_box);
+        ensure!(
+            overlap >= 0.95,
+            "a face at {:?} overlaps by {overlap}",
+            expected.bounding_box
+        );
         let Some(nearest) = nearest else { continue };
         let [right_eye, left_eye, ..] = expected.landmarks;
         let between_eyes = distance(right_eye, left_eye);
         for (a, b) in nearest.landmarks.iter().zip(&expected.landmarks) {
             let off = distance(*a, *b) / between_eyes;
-            ensure!(off <= 0.06, "a landmark at {b:?} is off by {off} of the distance between the eyes");
+            ensure!(
+                off <= 0.06,
+                "a landmark at {b:?} is off by {off} of the distance between the eyes"
+            );
         }
     }
     Ok(())
@@ -135,7 +174,10 @@ fn nearest<'a>(found: &'a [Face], expected: &Face) -> (f32, Option<&'a Face>) {
     found
         .iter()
         .map(|face| (face.bounding_box.iou(&expected.bounding_box), Some(face)))
-        .fold((0.0, None), |best, next| if next.0 > best.0 { next } else { best })
+        .fold(
+            (0.0, None),
+            |best, next| if next.0 > best.0 { next } else { best },
+        )
 }
 
 fn distance(a: Point, b: Point) -> f32 {
@@ -143,21 +185,34 @@ fn distance(a: Point, b: Point) -> f32 {
 }
 
 fn embedding_agrees(golden: &Golden) -> Outcome {
-    let (Some(expected), Some(face)) = (&golden.embedding, golden.faces.first()) else { return Ok(()) };
+    let (Some(expected), Some(face)) = (&golden.embedding, golden.faces.first()) else {
+        return Ok(());
+    };
     let mut embedder = AlignedCropEmbedder::open(&runtime()?, pack()?)?;
-    let one = FaceInPicture { picture: &golden.picture, landmarks: &face.landmarks };
+    let one = FaceInPicture {
+        picture: &golden.picture,
+        landmarks: &face.landmarks,
+    };
     let alone = embedder.embed(&[one])?;
     let similarity = alone[0].similarity(expected)?;
     ensure!(similarity >= 0.999, "cosine {similarity}");
     let together = embedder.embed(&[one, one, one])?;
-    ensure!(together.iter().all(|embedding| *embedding == alone[0]), "the batch changes the embedding");
+    ensure!(
+        together.iter().all(|embedding| *embedding == alone[0]),
+        "the batch changes the embedding"
+    );
     Ok(())
 }
 
 fn liveness_agrees(golden: &Golden) -> Outcome {
-    let (Some(expected), Some(face)) = (golden.live, golden.faces.first()) else { return Ok(()) };
+    let (Some(expected), Some(face)) = (golden.live, golden.faces.first()) else {
+        return Ok(());
+    };
     let score = ScaledCropLiveness::open(&runtime()?, pack()?)?.score(&golden.picture, &face.bounding_box)?;
-    ensure!((score - expected).abs() <= 0.04, "live probability {score} instead of {expected}");
+    ensure!(
+        (score - expected).abs() <= 0.04,
+        "live probability {score} instead of {expected}"
+    );
     Ok(())
 }
 
@@ -171,10 +226,16 @@ fn engine() -> Result<&'static Engine, Failed> {
 }
 
 fn primary_is_found(golden: &Golden) -> Outcome {
-    let Some(expected) = golden.faces.first() else { return Ok(()) };
+    let Some(expected) = golden.faces.first() else {
+        return Ok(());
+    };
     let found = engine()?.embed(&golden.picture, &EmbedOptions::default())?;
-    let Some(primary) = found.first() else { return Err("no face".into()) };
-    let expected = expected.bounding_box.clipped(golden.picture.width(), golden.picture.height());
+    let Some(primary) = found.first() else {
+        return Err("no face".into());
+    };
+    let expected = expected
+        .bounding_box
+        .clipped(golden.picture.width(), golden.picture.height());
     let overlap = primary.face.bounding_box.iou(&expected);
     ensure!(overlap >= 0.7, "{}: overlaps by {overlap}", golden.name);
     Ok(())
@@ -184,8 +245,16 @@ fn every_face_is_found(golden: &Golden) -> Outcome {
     let found = engine()?.embed(&golden.picture, &EmbedOptions::default().with_all_faces(true))?;
     let found: Vec<Face> = found.into_iter().map(|embedded| embedded.face).collect();
     for expected in golden.faces.iter().filter(|face| face.score >= SURE_GOLDEN_SCORE) {
-        let bounding_box = expected.bounding_box.clipped(golden.picture.width(), golden.picture.height());
-        let (overlap, _) = nearest(&found, &Face { bounding_box, ..*expected });
+        let bounding_box = expected
+            .bounding_box
+            .clipped(golden.picture.width(), golden.picture.height());
+        let (overlap, _) = nearest(
+            &found,
+            &Face {
+                bounding_box,
+                ..*expected
+            },
+        );
         ensure!(overlap >= 0.6, "a face at {bounding_box:?} overlaps by {overlap}");
     }
     Ok(())

@@ -63,7 +63,8 @@ impl ServeArguments {
         let filter = EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new(DEFAULT_LOG_FILTER))?;
         let logs = tracing_subscriber::fmt()
             .with_env_filter(filter)
-            .with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal());
         match self.log_format {
             LogFormat::Text => logs.try_init()?,
             LogFormat::Json => logs.json().flatten_event(true).try_init()?,

@@ -1,42 +1,31 @@
 //! The documented sample responses themselves: read into the wire types and written again, they are the same text, white
-//! space apart. That holds the key order and the number formats to the documentation. The files lie in `api/` of the
-//! folder that `LIKENESS_SHARED` names, or of `shared` beside the repository.
+//! space apart. That holds the key order and the number formats to the documentation.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::process::ExitCode;
 
-use libtest_mimic::{Arguments, Failed, Trial};
 use likeness_api::{BiometricResponse, LivenessResponse};
+use likeness_testing::{Outcome, Suite, ensure};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-fn main() {
-    let arguments = Arguments::from_args();
-    let shared = std::env::var_os("LIKENESS_SHARED").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
-    let trials = vec![
-        trial::<BiometricResponse>(&shared, "sample-biometric-verification.json"),
-        trial::<LivenessResponse>(&shared, "sample-liveness-verification.json"),
-    ];
-    libtest_mimic::run(&arguments, trials).exit();
+fn main() -> ExitCode {
+    let mut suite = Suite::new();
+    suite.with_shared("reads_and_writes_the_biometric_sample", |shared| {
+        same_text::<BiometricResponse>(&shared.join("api/sample-biometric-verification.json"))
+    });
+    suite.with_shared("reads_and_writes_the_liveness_sample", |shared| {
+        same_text::<LivenessResponse>(&shared.join("api/sample-liveness-verification.json"))
+    });
+    suite.run()
 }
 
-fn trial<T: Serialize + DeserializeOwned>(shared: &Path, name: &str) -> Trial {
-    let path = shared.join("api").join(name);
-    let absent = !path.is_file();
-    Trial::test(format!("reads_and_writes_{name}"), move || same_text::<T>(&path)).with_ignored_flag(absent)
-}
-
-fn same_text<T: Serialize + DeserializeOwned>(path: &Path) -> Result<(), Failed> {
+fn same_text<T: Serialize + DeserializeOwned>(path: &Path) -> Outcome {
     let sample = std::fs::read_to_string(path)?;
     let body: T = serde_json::from_str(&sample)?;
     let (written, sample) = (squeezed(&serde_json::to_string(&body)?), squeezed(&sample));
-    if written == sample {
-        Ok(())
-    } else {
-        Err(format!("written: {written}\n sample: {sample}").into())
-    }
+    ensure!(written == sample, "written: {written}\n sample: {sample}");
+    Ok(())
 }
 
 /// The text without white space.

@@ -33,7 +33,8 @@ pub fn workspace() -> PathBuf {
 /// Whether set-up has brought ONNX Runtime and the default pack.
 #[must_use]
 pub fn has_models() -> bool {
-    let store = std::env::var_os("LIKENESS_MODELS").map_or_else(|| workspace().join("models/store"), PathBuf::from);
+    let store =
+        std::env::var_os("LIKENESS_MODELS").map_or_else(|| workspace().join("models/store"), PathBuf::from);
     store.join("open-1").is_dir()
 }
 
@@ -65,7 +66,11 @@ impl Suite {
     }
 
     /// A test that needs the shared test data; it is given the folder.
-    pub fn with_shared(&mut self, name: impl Into<String>, test: impl FnOnce(&Path) -> Outcome + Send + 'static) {
+    pub fn with_shared(
+        &mut self,
+        name: impl Into<String>,
+        test: impl FnOnce(&Path) -> Outcome + Send + 'static,
+    ) {
         match shared() {
             Some(folder) => self.test(name, move || test(&folder)),
             None => self.skip(name, "needs ../shared"),
@@ -88,7 +93,8 @@ impl Suite {
     fn skip(&mut self, name: impl Into<String>, why: &'static str) {
         let forbidden = std::env::var_os("LIKENESS_NO_SKIP").is_some_and(|value| !value.is_empty());
         let trial = Trial::test(name, move || Err(format!("would be skipped: {why}").into()));
-        self.trials.push(trial.with_kind(why).with_ignored_flag(!forbidden));
+        self.trials
+            .push(trial.with_kind(why).with_ignored_flag(!forbidden));
     }
 
     /// Runs the tests that the command line asks for.

@@ -1,0 +1,56 @@
+//! What the documentation says of the code is so.
+
+use likeness::api::ErrorCode;
+use likeness::decision::Profile;
+
+fn text(file: &str) -> String {
+    std::fs::read_to_string(likeness_testing::workspace().join(file)).unwrap()
+}
+
+#[test]
+fn docs_api_has_every_error_code_with_its_status() {
+    let page = text("docs/api.md");
+    for code in ErrorCode::ALL {
+        let row = format!("| `{}` | {} |", code.as_str(), code.status());
+        assert!(page.contains(&row), "docs/api.md has no row {row}");
+    }
+}
+
+#[test]
+fn docs_api_has_the_bounds_of_every_profile() {
+    let page = text("docs/api.md");
+    for name in Profile::BUILTIN_NAMES {
+        let profile = Profile::builtin(name).unwrap();
+        let (face_match, liveness) = (profile.face_match(), profile.liveness());
+        let row = format!(
+            "| `{name}` | {:.2} / {:.2} | {:.2} / {:.2} |",
+            face_match.reject_below(),
+            face_match.review_below(),
+            liveness.reject_below(),
+            liveness.review_below()
+        );
+        assert!(page.contains(&row), "docs/api.md has no row {row}");
+    }
+}
+
+#[test]
+fn files_that_the_documentation_links_to_are_there() {
+    for page in [
+        "README.md",
+        "docs/api.md",
+        "docs/architecture.md",
+        "docs/operations.md",
+        "models/open-1/README.md",
+    ] {
+        let folder = likeness_testing::workspace()
+            .join(page)
+            .parent()
+            .unwrap()
+            .to_owned();
+        let text = text(page);
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for target in targets.filter(|target| !target.starts_with("http") && !target.starts_with('#')) {
+            assert!(folder.join(target).exists(), "{page} links to {target}");
+        }
+    }
+}
