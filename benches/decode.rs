@@ -10,7 +10,7 @@ use likeness_engine::imaging::{Limits, decode, probe};
 mod support;
 
 fn main() {
-    support::run(|criterion| benches(criterion));
+    support::run(benches);
 }
 
 fn benches(criterion: &mut Criterion) {
@@ -26,8 +26,12 @@ fn benches(criterion: &mut Criterion) {
     ] {
         let bytes = support::bytes(file);
         let header = probe(&bytes, &limits).unwrap();
-        group.throughput(Throughput::Elements(u64::from(header.width) * u64::from(header.height)));
-        group.bench_function(name, |bencher| bencher.iter(|| decode(black_box(&bytes), &limits).unwrap()));
+        group.throughput(Throughput::Elements(
+            u64::from(header.width) * u64::from(header.height),
+        ));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| decode(black_box(&bytes), &limits).unwrap());
+        });
     }
     group.finish();
     let bytes = support::bytes(support::SELFIE);

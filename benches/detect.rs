@@ -11,7 +11,7 @@ use likeness_engine::imaging::shrink_area;
 mod support;
 
 fn main() {
-    support::run(|criterion| benches(criterion));
+    support::run(benches);
 }
 
 fn benches(criterion: &mut Criterion) {
@@ -35,7 +35,11 @@ fn benches(criterion: &mut Criterion) {
     }
     let group_photo = support::picture("groups/bald_guys.jpg");
     group.bench_function("thorough search of 1986x1545", |bencher| {
-        bencher.iter(|| detector.detect(black_box(&group_photo), Search::Thorough).unwrap());
+        bencher.iter(|| {
+            detector
+                .detect(black_box(&group_photo), Search::Thorough)
+                .unwrap()
+        });
     });
     group.finish();
 }

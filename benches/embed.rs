@@ -11,16 +11,20 @@ use likeness_engine::embedding::{AlignedCropEmbedder, FaceEmbedder, FaceInPictur
 mod support;
 
 fn main() {
-    support::run(|criterion| benches(criterion));
+    support::run(benches);
 }
 
 fn benches(criterion: &mut Criterion) {
     let (runtime, pack) = support::parts();
     let mut detector = YuNet::open(&runtime, &pack).unwrap();
     let mut embedder = AlignedCropEmbedder::open(&runtime, &pack).unwrap();
-    let pictures = [support::picture(support::SELFIE), support::picture(support::PHOTO)];
-    let landmarks =
-        pictures.each_ref().map(|picture| detector.detect(picture, Search::Primary).unwrap()[0].landmarks);
+    let pictures = [
+        support::picture(support::SELFIE),
+        support::picture(support::PHOTO),
+    ];
+    let landmarks = pictures
+        .each_ref()
+        .map(|picture| detector.detect(picture, Search::Primary).unwrap()[0].landmarks);
     let faces: Vec<FaceInPicture<'_>> = pictures
         .iter()
         .zip(&landmarks)
@@ -29,7 +33,15 @@ fn benches(criterion: &mut Criterion) {
     let model = &pack.manifest().embedder;
     let mut group = criterion.benchmark_group("embed");
     group.bench_function("align one face", |bencher| {
-        bencher.iter(|| align(black_box(&pictures[0]), &landmarks[0], &model.template, model.size).unwrap());
+        bencher.iter(|| {
+            align(
+                black_box(&pictures[0]),
+                &landmarks[0],
+                &model.template,
+                model.size,
+            )
+            .unwrap()
+        });
     });
     for count in [1, 2] {
         group.bench_function(format!("align and embed a batch of {count}"), |bencher| {
@@ -38,7 +50,11 @@ fn benches(criterion: &mut Criterion) {
     }
     let embeddings = embedder.embed(&faces).unwrap();
     group.bench_function("similarity of two embeddings", |bencher| {
-        bencher.iter(|| black_box(&embeddings[0]).similarity(black_box(&embeddings[1])).unwrap());
+        bencher.iter(|| {
+            black_box(&embeddings[0])
+                .similarity(black_box(&embeddings[1]))
+                .unwrap()
+        });
     });
     group.finish();
 }

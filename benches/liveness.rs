@@ -12,7 +12,7 @@ use likeness_engine::liveness::{LivenessModel, ScaledCropLiveness, crop_rect};
 mod support;
 
 fn main() {
-    support::run(|criterion| benches(criterion));
+    support::run(benches);
 }
 
 fn benches(criterion: &mut Criterion) {

@@ -12,21 +12,32 @@ use ndarray::Array4;
 mod support;
 
 fn main() {
-    support::run(|criterion| benches(criterion));
+    support::run(benches);
 }
 
 fn benches(criterion: &mut Criterion) {
     let engine = Engine::builder().workers(1).build().unwrap();
     let (selfie, photo) = (support::bytes(support::SELFIE), support::bytes(support::PHOTO));
     let mut group = criterion.benchmark_group("verify");
-    for (name, multiface) in [("selfie 1536x1152, photo 600x800", false), ("the same, image_multiface", true)] {
+    for (name, multiface) in [
+        ("selfie 1536x1152, photo 600x800", false),
+        ("the same, image_multiface", true),
+    ] {
         let options = VerifyOptions::default().with_photo_multiface(multiface);
         group.bench_function(name, |bencher| {
-            bencher.iter(|| engine.verify(black_box(&selfie), black_box(&photo), &options).unwrap());
+            bencher.iter(|| {
+                engine
+                    .verify(black_box(&selfie), black_box(&photo), &options)
+                    .unwrap()
+            });
         });
     }
     group.bench_function("liveness alone, selfie 1536x1152", |bencher| {
-        bencher.iter(|| engine.liveness(black_box(&selfie), &LivenessOptions::default()).unwrap());
+        bencher.iter(|| {
+            engine
+                .liveness(black_box(&selfie), &LivenessOptions::default())
+                .unwrap()
+        });
     });
 
     // The same model calls with nothing around them: two detector passes at 320, a batch of two embeddings, two

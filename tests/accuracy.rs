@@ -1,10 +1,13 @@
 //! What the product's default path makes of the development pictures.
 
+// The figures that docs/accuracy.md states are printed.
+#![allow(clippy::print_stdout)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use likeness_engine::decision::{Outcome as Verdict, Profile};
+use likeness_engine::decision::{Outcome as Judgement, Profile, Verdict};
 use likeness_engine::detection::Face;
 use likeness_engine::embedding::Embedding;
 use likeness_engine::imaging::ImagingError;
@@ -59,9 +62,7 @@ fn pairs_are_separated(shared: &Path) -> Outcome {
             }
         }
         let comparison = engine.compare(&embeddings[left], &embeddings[right])?;
-        let verdict = bounds
-            .verdict(comparison.confidence)
-            .map(|verdict| verdict.as_str());
+        let verdict = bounds.verdict(comparison.confidence).map(Verdict::as_str);
         if label == "1" {
             lowest_genuine = lowest_genuine.min(comparison.similarity);
             if verdict == Some("reject") {
@@ -217,7 +218,7 @@ fn answers_are_the_same(shared: &Path) -> Outcome {
     let options = VerifyOptions::default();
     let first = engine.verify(&selfie, &photo, &options)?;
     ensure!(
-        first.decision.outcome() != Verdict::Reject || first.similarity.is_some(),
+        first.decision.outcome() != Judgement::Reject || first.similarity.is_some(),
         "no similarity"
     );
     let answers: Vec<_> = std::thread::scope(|scope| {

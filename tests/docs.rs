@@ -1,5 +1,7 @@
 //! What the documentation says of the code is so.
 
+#![allow(clippy::unwrap_used)]
+
 use likeness::api::ErrorCode;
 use likeness::decision::Profile;
 

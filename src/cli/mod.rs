@@ -71,13 +71,13 @@ impl EngineArguments {
     pub(crate) fn library(&self) -> LibrarySearch {
         self.ort_lib
             .iter()
-            .fold(LibrarySearch::new(), |search, file| search.with_file(file))
+            .fold(LibrarySearch::new(), LibrarySearch::with_file)
     }
 
     pub(crate) fn store(&self) -> StoreSearch {
         self.models
             .iter()
-            .fold(StoreSearch::new(), |search, folder| search.with_folder(folder))
+            .fold(StoreSearch::new(), StoreSearch::with_folder)
     }
 
     pub(crate) fn builder(&self) -> EngineBuilder {

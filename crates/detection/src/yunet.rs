@@ -155,8 +155,8 @@ impl Level {
             .zip(points.chunks_exact(10));
         for (cell, (((class, objectness), bounds), points)) in (0u32..).zip(cells) {
             let score = (class.clamp(0.0, 1.0) * objectness.clamp(0.0, 1.0)).sqrt();
-            // Not `score < threshold`: a score that is no number is no face either.
-            if !(score >= threshold) {
+            // A score that is no number is no face either.
+            if score.is_nan() || score < threshold {
                 continue;
             }
             let (column, row) = ((cell % self.columns) as f32, (cell / self.columns) as f32);

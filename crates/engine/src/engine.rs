@@ -30,7 +30,6 @@ pub(crate) struct Inner {
 
 impl Engine {
     /// An engine of the default pack on the CPU, unless the builder is told otherwise.
-    #[must_use]
     pub fn builder() -> EngineBuilder {
         EngineBuilder::new()
     }

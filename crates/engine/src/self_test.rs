@@ -74,8 +74,8 @@ fn test(
     let output = outputs.get(&vector.output).map_err(|error| error.to_string())?;
     for (index, expected) in vector.values.iter().enumerate() {
         let found = output.iter().nth(index).copied().unwrap_or(f32::NAN);
-        // Written so that a number that is none is wrong.
-        if !((found - expected).abs() <= vector.tolerance) {
+        let off = (found - expected).abs();
+        if off.is_nan() || off > vector.tolerance {
             return Err(format!(
                 "number {index} of output '{}' is {found} instead of {expected}",
                 vector.output

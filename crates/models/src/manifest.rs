@@ -290,8 +290,8 @@ impl Manifest {
             return Some("liveness: at least one model is needed".to_owned());
         }
         for model in &self.liveness {
-            if !(1..=1024).contains(&model.size) || !(model.crop_scale > 0.0 && model.crop_scale.is_finite())
-            {
+            let usable_scale = model.crop_scale > 0.0 && model.crop_scale.is_finite();
+            if !(1..=1024).contains(&model.size) || !usable_scale {
                 return Some("liveness: size must be 1..=1024 and crop_scale above 0".to_owned());
             }
         }
