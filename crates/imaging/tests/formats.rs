@@ -94,6 +94,47 @@ fn jpeg_of_every_kind() {
     }
 }
 
+/// Written by Pillow 13.0 (libjpeg-turbo 3.2), which also decoded them to what is expected here: 19x13 pixels each, so
+/// that neither side ends with a block, and the FNV-1a checksum of all their bytes in RGB.
+#[test]
+fn jpeg_pixels_are_those_of_pillow_and_opencv() {
+    let checksum = |bytes: &[u8]| {
+        bytes.iter().fold(0xCBF2_9CE4_8422_2325_u64, |sum, &byte| {
+            (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+        })
+    };
+    for (name, bytes, start, end, sum) in [
+        (
+            "baseline, 4:2:0",
+            include_bytes!("samples/baseline-420.jpg").as_slice(),
+            [0, 3, 11, 9, 15, 29, 14, 7, 38],
+            [233, 249, 88, 243, 251, 70, 246, 251, 70],
+            0xA72B_8A70_110F_C655,
+        ),
+        (
+            "progressive, 4:2:2",
+            include_bytes!("samples/progressive-422.jpg"),
+            [4, 0, 7, 22, 8, 33, 26, 0, 48],
+            [227, 254, 79, 238, 255, 47, 242, 255, 31],
+            0x5942_3571_44FA_D116,
+        ),
+        (
+            "CMYK",
+            include_bytes!("samples/cmyk.jpg"),
+            [0, 0, 2, 13, 0, 9, 26, 0, 24],
+            [16, 18, 6, 0, 0, 0, 254, 255, 42],
+            0xC04E_AF26_7DF8_F527,
+        ),
+    ] {
+        let picture = decoded(bytes);
+        assert_eq!((picture.width(), picture.height()), (19, 13), "{name}");
+        let pixels = picture.as_rgb8();
+        assert_eq!(pixels[..9], start, "{name}");
+        assert_eq!(pixels[pixels.len() - 9..], end, "{name}");
+        assert_eq!(checksum(pixels), sum, "{name}");
+    }
+}
+
 #[test]
 fn grey_jpeg_is_grey() {
     let ramp: Vec<u8> = (0..16 * 16).map(|index| index as u8).collect();
@@ -125,20 +166,27 @@ fn rgb_jpeg_by_adobes_tag_is_not_taken_for_ycbcr() {
     let ramp: Vec<u8> = (0..64).map(|index| index * 4).collect();
     let rgb: Vec<u8> = ramp.iter().flat_map(|&value| [value, value, value]).collect();
     let as_ycbcr = jpeg_of(&rgb, 8, 8, ColorType::Ycbcr);
-    let tagged = with_segment(&as_ycbcr, 0xEE, b"Adobe\0\x64\0\0\0\0\0");
+    let tag = b"Adobe\0\x64\0\0\0\0\0";
+    let tagged = with_segment(&without_jfif(&as_ycbcr), 0xEE, tag);
     for (pixel, value) in decoded(&tagged).as_rgb8().chunks_exact(3).zip(ramp) {
         assert!(
             pixel.iter().all(|channel| channel.abs_diff(value) <= 4),
             "{pixel:?} for {value}"
         );
     }
+    // JFIF knows no RGB: where both speak, libjpeg, and so every browser, believes JFIF.
+    let both = with_segment(&as_ycbcr, 0xEE, tag);
+    assert_eq!(decoded(&both), decoded(&as_ycbcr));
 }
 
 #[test]
 fn adobes_transform_that_does_not_exist_means_ycbcr() {
     let picture = slope(16, 16);
-    let odd = with_segment(&jpeg(&picture), 0xEE, b"Adobe\0\x64\0\0\0\0\x07");
-    assert!(largest_difference(&decoded(&odd), &picture) <= 6);
+    let whole = jpeg(&picture);
+    for bytes in [&whole, &without_jfif(&whole)] {
+        let odd = with_segment(bytes, 0xEE, b"Adobe\0\x64\0\0\0\0\x07");
+        assert!(largest_difference(&decoded(&odd), &picture) <= 6);
+    }
 }
 
 #[test]
@@ -151,6 +199,34 @@ fn bytes_between_the_segments_of_a_jpeg_are_passed_over() {
     // What is no marker at all is not even a JPEG by its first three bytes, so the odd ones come behind a comment.
     let odd = with_segment(&odd, 0xFE, b"comment");
     assert_eq!(decoded(&odd), decoded(&whole));
+    // Behind the last block of the only scan.
+    let end = whole.len() - 2;
+    let odd = [&whole[..end], &[0, 1, 2, 0xFF, 0, 3], &whole[end..]].concat();
+    assert_eq!(decoded(&odd), decoded(&whole));
+}
+
+#[test]
+fn versions_and_parameters_that_do_not_matter_are_passed_over() {
+    let whole = jpeg(&slope(16, 16));
+    let changed = |marker: u8, at: usize, value: u8| {
+        let mut bytes = whole.clone();
+        let start = bytes
+            .windows(2)
+            .position(|window| window == [0xFF, marker])
+            .unwrap();
+        bytes[start + at] = value;
+        bytes
+    };
+    for (name, bytes) in [
+        ("JFIF 9", changed(0xE0, 9, 9)),
+        (
+            "an end of the spectrum, in a sequential scan",
+            changed(0xDA, 12, 0),
+        ),
+    ] {
+        assert_ne!(bytes, whole, "{name}");
+        assert_eq!(decoded(&bytes), decoded(&whole), "{name}");
+    }
 }
 
 #[test]

@@ -249,6 +249,82 @@ fn a_cut_jpeg_is_refused_wherever_it_was_cut() {
     }
 }
 
+/// The positions behind the header of each scan.
+fn scan_starts(jpeg: &[u8]) -> Vec<usize> {
+    let headers = jpeg.windows(4).enumerate();
+    headers
+        .filter(|(_, bytes)| bytes[..2] == [0xFF, 0xDA])
+        .map(|(at, bytes)| at + 2 + usize::from(u16::from_be_bytes([bytes[2], bytes[3]])))
+        .collect()
+}
+
+#[test]
+fn a_jpeg_that_was_cut_and_given_an_end_again_is_refused() {
+    let picture = slope(40, 33);
+    for (name, bytes) in [
+        ("sequential", jpeg(&picture)),
+        ("restarts", jpeg_with(&picture, |e| e.set_restart_interval(3))),
+        ("progressive", jpeg_with(&picture, |e| e.set_progressive(true))),
+    ] {
+        let whole = decode(&bytes, &Limits::default()).unwrap();
+        let starts = scan_starts(&bytes);
+        assert_eq!(starts.len() > 1, name == "progressive");
+        for length in starts[0]..bytes.len() - 2 {
+            let cut = [&bytes[..length], &[0xFF, 0xD9]].concat();
+            // A progressive file without its last scans, and one with fewer from the start, look the same.
+            let between_scans = starts[1..].iter().any(|start| {
+                let header = bytes[..*start]
+                    .windows(2)
+                    .rposition(|window| window == [0xFF, 0xC4] || window == [0xFF, 0xDA]);
+                // Half a marker before the end marker is a byte to pass over.
+                header.is_some_and(|header| length == header || length == header + 1)
+            });
+            match decode(&cut, &Limits::default()) {
+                Ok(found) => assert!(
+                    between_scans || (found == whole && length >= bytes.len() - 3),
+                    "{name} cut at {length} of {}",
+                    bytes.len()
+                ),
+                Err(error) => assert!(matches!(error, ImagingError::Corrupt { .. }), "{name}: {error:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_jpeg_without_a_restart_marker_is_refused() {
+    let bytes = jpeg_with(&slope(40, 33), |encoder| encoder.set_restart_interval(3));
+    let at = bytes
+        .windows(2)
+        .position(|window| window == [0xFF, 0xD1])
+        .unwrap();
+    for replacement in [&[][..], &[0xFF, 0xD4]] {
+        let wrong = [&bytes[..at], replacement, &bytes[at + 2..]].concat();
+        let outcome = decode(&wrong, &Limits::default());
+        assert!(
+            matches!(outcome, Err(ImagingError::Corrupt { .. })),
+            "{outcome:?}"
+        );
+    }
+}
+
+#[test]
+fn a_jpeg_with_more_scans_than_anybody_writes_is_refused() {
+    // The last refinement once more, and once more.
+    let bytes = jpeg_with(&slope(24, 16), |encoder| encoder.set_progressive(true));
+    let last = bytes
+        .windows(2)
+        .rposition(|window| window == [0xFF, 0xDA])
+        .unwrap();
+    let end = bytes.len() - 2;
+    let repeated = [&bytes[..last], &bytes[last..end].repeat(80), &bytes[end..]].concat();
+    let outcome = decode(&repeated, &Limits::default());
+    assert!(
+        matches!(&outcome, Err(ImagingError::Corrupt { reason, .. }) if reason.contains("too many scans")),
+        "{outcome:?}"
+    );
+}
+
 #[test]
 fn a_sequential_jpeg_without_its_end_marker_is_whole() {
     let picture = slope(40, 33);

@@ -5,15 +5,11 @@ use crate::fields::Endian::Big;
 use crate::{Format, ImagingError, Orientation};
 
 /// Start of image, the two bytes that every JPEG begins with.
-pub(crate) const SOI: [u8; 2] = [0xFF, 0xD8];
-/// End of image.
-pub(crate) const EOI: [u8; 2] = [0xFF, 0xD9];
+const SOI: [u8; 2] = [0xFF, 0xD8];
 
 const MARKER_EOI: u8 = 0xD9;
 const MARKER_SOS: u8 = 0xDA;
 const MARKER_APP1: u8 = 0xE1;
-/// The application segment in which Adobe's programs say how the colours are coded.
-pub(crate) const MARKER_APP14: u8 = 0xEE;
 
 pub(crate) fn declared(bytes: &[u8]) -> Result<Declared, ImagingError> {
     let frame = Frame::find(bytes)?;
@@ -66,27 +62,24 @@ impl<'a> Frame<'a> {
 }
 
 /// A marker segment before the first scan.
-pub(crate) struct Segment<'a> {
-    pub(crate) marker: u8,
+struct Segment<'a> {
+    marker: u8,
     /// What follows the length.
-    pub(crate) payload: &'a [u8],
+    payload: &'a [u8],
     /// Where its marker's first byte stands.
-    pub(crate) start: usize,
-    /// Where the next one should begin.
-    pub(crate) end: usize,
+    start: usize,
 }
 
 /// The segments up to the first scan's header, that one included. They end early where the file does.
 ///
-/// Bytes that belong to no segment are skipped over, as every browser does; a gap between one segment's `end` and the
-/// next one's `start` shows them.
-pub(crate) struct Segments<'a> {
+/// Bytes that belong to no segment are skipped over, as every browser does.
+struct Segments<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Segments<'a> {
-    pub(crate) fn of(bytes: &'a [u8]) -> Self {
+    fn of(bytes: &'a [u8]) -> Self {
         Self { bytes, at: SOI.len() }
     }
 }
@@ -101,17 +94,15 @@ impl<'a> Iterator for Segments<'a> {
             return None;
         }
         let payload = segment_payload(self.bytes, after)?;
-        let end = after + 2 + payload.len();
         self.at = if marker == MARKER_SOS {
             self.bytes.len()
         } else {
-            end
+            after + 2 + payload.len()
         };
         Some(Segment {
             marker,
             payload,
             start: after - 2,
-            end,
         })
     }
 }

@@ -214,6 +214,13 @@ pub fn with_segment(jpeg: &[u8], marker: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// The JPEG without the segment that the encoder writes first.
+pub fn without_jfif(jpeg: &[u8]) -> Vec<u8> {
+    assert_eq!(jpeg[2..4], [0xFF, 0xE0]);
+    let length = usize::from(u16::from_be_bytes([jpeg[4], jpeg[5]]));
+    [&jpeg[..2], &jpeg[4 + length..]].concat()
+}
+
 /// The JPEG with that EXIF block.
 pub fn with_exif(jpeg: &[u8], block: &[u8]) -> Vec<u8> {
     with_segment(jpeg, 0xE1, &[b"Exif\0\0", block].concat())
