@@ -330,3 +330,14 @@ fn centered_face(picture: &Picture) -> Found {
         shown: face,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_goes_anywhere() {
+        fn goes_anywhere<T: Clone + Send + Sync + 'static>() {}
+        goes_anywhere::<Engine>();
+    }
+}

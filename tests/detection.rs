@@ -1,0 +1,181 @@
+//! The default search is sure where selfies are difficult: a face that fills the frame or is cut by it, a small one in a
+//! large picture, several, none.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use likeness::detection::{BoundingBox, Face};
+use likeness::imaging::{Limits, Picture, PixelRect, crop_resize_bilinear, decode, shrink_area};
+use likeness::{EmbedOptions, Engine};
+use likeness_testing::{Failed, Outcome, Suite, ensure};
+
+/// Portraits of one large face each.
+const PORTRAITS: [&str; 8] = [
+    "img2.jpg",
+    "img3.jpg",
+    "img9.jpg",
+    "img11.jpg",
+    "img17.jpg",
+    "img38.jpg",
+    "img43.jpg",
+    "img54.jpg",
+];
+
+fn main() -> ExitCode {
+    let mut suite = Suite::new();
+    suite.with_shared_and_models(
+        "a_face_that_fills_the_frame_or_is_cut_by_it_is_found",
+        tight_crops,
+    );
+    suite.with_shared_and_models(
+        "a_face_of_40_pixels_is_found_in_pictures_of_any_size",
+        small_faces,
+    );
+    suite.with_shared_and_models("several_faces_are_found_largest_first", several_faces);
+    suite.with_shared_and_models("pictures_without_a_face_show_none", no_face);
+    suite.run()
+}
+
+fn portraits(shared: &Path) -> Result<Vec<(Picture, Face)>, Failed> {
+    let engine = Engine::builder().workers(1).build()?;
+    PORTRAITS
+        .iter()
+        .map(|name| {
+            let picture = decode(
+                &std::fs::read(shared.join("data/faces").join(name))?,
+                &Limits::default(),
+            )?;
+            let face = primary(&engine, &picture)?.ok_or_else(|| format!("no face in {name}"))?;
+            Ok((picture, face))
+        })
+        .collect()
+}
+
+fn primary(engine: &Engine, picture: &Picture) -> Result<Option<Face>, Failed> {
+    let faces = engine.embed(picture, &EmbedOptions::default())?;
+    Ok(faces.first().map(|embedded| embedded.face))
+}
+
+fn tight_crops(shared: &Path) -> Outcome {
+    let engine = Engine::builder().workers(1).build()?;
+    for (name, (picture, face)) in PORTRAITS.iter().zip(portraits(shared)?) {
+        let face = face.bounding_box;
+        for scale in [1.5, 1.0, 0.8] {
+            let (width, height) = (face.width * scale, face.height * scale);
+            let part = BoundingBox {
+                x: face.x + (face.width - width) / 2.0,
+                y: face.y + (face.height - height) / 2.0,
+                width,
+                height,
+            }
+            .clipped(picture.width(), picture.height());
+            let rect = PixelRect {
+                left: part.x as u32,
+                top: part.y as u32,
+                width: part.width as u32,
+                height: part.height as u32,
+            };
+            // As large as a phone's selfie.
+            let enlarged = 1800.0 / part.height;
+            let crop = crop_resize_bilinear(&picture, rect, (part.width * enlarged) as u32, 1800);
+            let expected = BoundingBox {
+                x: (face.x - part.x) * enlarged,
+                y: (face.y - part.y) * enlarged,
+                width: face.width * enlarged,
+                height: face.height * enlarged,
+            }
+            .clipped(crop.width(), crop.height());
+            let found = primary(&engine, &crop)?.ok_or_else(|| format!("{name} at {scale}: no face"))?;
+            let overlap = found.bounding_box.iou(&expected);
+            ensure!(
+                overlap >= 0.7 && found.score >= 0.8,
+                "{name} at {scale}: overlap {overlap}, {}",
+                found.score
+            );
+        }
+    }
+    Ok(())
+}
+
+fn small_faces(shared: &Path) -> Outcome {
+    let engine = Engine::builder().workers(1).build()?;
+    for (name, (picture, face)) in PORTRAITS.iter().zip(portraits(shared)?) {
+        let ratio = 40.0 / face.bounding_box.width;
+        let (width, height) = (picture.width() as f32 * ratio, picture.height() as f32 * ratio);
+        let small = shrink_area(&picture, width as u32, height as u32);
+        for (canvas_width, canvas_height) in [(480, 640), (1280, 960), (3000, 4000)] {
+            let (left, top) = (
+                (canvas_width - small.width()) / 3,
+                (canvas_height - small.height()) / 2,
+            );
+            let canvas = pasted(&small, canvas_width, canvas_height, left, top)?;
+            let expected = BoundingBox {
+                x: left as f32 + face.bounding_box.x * ratio,
+                y: top as f32 + face.bounding_box.y * ratio,
+                width: face.bounding_box.width * ratio,
+                height: face.bounding_box.height * ratio,
+            };
+            let found =
+                primary(&engine, &canvas)?.ok_or_else(|| format!("{name} in {canvas_width} px: no face"))?;
+            let overlap = found.bounding_box.iou(&expected);
+            ensure!(overlap >= 0.5, "{name} in {canvas_width} px: overlap {overlap}");
+        }
+    }
+    Ok(())
+}
+
+/// A picture on a grey canvas.
+fn pasted(picture: &Picture, width: u32, height: u32, left: u32, top: u32) -> Result<Picture, Failed> {
+    let mut pixels = vec![128; width as usize * height as usize * 3];
+    let row_bytes = picture.width() as usize * 3;
+    for (row, source) in picture.as_rgb8().chunks_exact(row_bytes).enumerate() {
+        let begin = ((top as usize + row) * width as usize + left as usize) * 3;
+        pixels[begin..begin + row_bytes].copy_from_slice(source);
+    }
+    Ok(Picture::from_rgb8(width, height, pixels)?)
+}
+
+fn several_faces(shared: &Path) -> Outcome {
+    let engine = Engine::builder().workers(1).build()?;
+    // Counted by eye.
+    for (name, people) in [
+        ("couple.jpg", 2),
+        ("2008_001322.jpg", 3),
+        ("2007_007763.jpg", 7),
+        ("bald_guys.jpg", 20),
+    ] {
+        let bytes = std::fs::read(shared.join("data/groups").join(name))?;
+        let faces = engine.embed(&bytes, &EmbedOptions::default().with_all_faces(true))?;
+        ensure!(faces.len() >= people, "{name}: {} of {people} faces", faces.len());
+        let areas: Vec<f32> = faces.iter().map(|found| found.face.bounding_box.area()).collect();
+        ensure!(areas.is_sorted_by(|a, b| a >= b), "{name}: {areas:?}");
+    }
+    Ok(())
+}
+
+fn no_face(shared: &Path) -> Outcome {
+    let engine = Engine::builder().workers(1).build()?;
+    let folder = shared.join("data/awkward");
+    for name in [
+        "Landscape_1.jpg",
+        "Portrait_6.jpg",
+        "5_webp_a.webp",
+        "with-alpha.png",
+        "Crash_test.gif",
+    ] {
+        let bytes = std::fs::read(folder.join(name))?;
+        for options in [
+            EmbedOptions::default(),
+            EmbedOptions::default().with_all_faces(true),
+        ] {
+            let found = engine.embed(&bytes, &options)?;
+            ensure!(
+                found.is_empty(),
+                "{name}: {} faces, the first at {:?}",
+                found.len(),
+                found[0].face.bounding_box
+            );
+        }
+    }
+    Ok(())
+}
