@@ -1,43 +1,32 @@
 //! Files from other libraries' test suites, and one portrait stored in every way that we accept.
-//!
-//! The pictures are not part of this repository: they lie in the folder that `LIKENESS_SHARED` names, or in `shared`
-//! beside the repository. Without them every trial is reported as ignored, under its own name.
+
+mod counting;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::process::ExitCode;
 
-use libtest_mimic::{Arguments, Failed, Trial};
 use likeness_imaging::{ImagingError, Limits, Picture, decode, probe};
+use likeness_testing::{Failed, Outcome, Suite, ensure, shared};
 
-fn main() {
-    let arguments = Arguments::from_args();
-    let mut trials = Vec::new();
-    match shared() {
-        Some(shared) => {
-            trials.extend(library_files(&shared.join("data/awkward")));
-            trials.extend(portraits(&shared.join("data/awkward-faces")));
-        }
-        None => {
-            let portraits = PORTRAITS
-                .iter()
-                .chain(GREY_PORTRAITS)
-                .map(|&(name, _)| format!("awkward-faces::{name}"));
-            for name in portraits.chain(["awkward::expected.csv".to_owned()]) {
-                let name = format!("{name} (skipped: needs ../shared)");
-                trials
-                    .push(Trial::test(name, || Err("there are no pictures".into())).with_ignored_flag(true));
-            }
-        }
-    }
-    libtest_mimic::run(&arguments, trials).exit();
-}
+#[global_allocator]
+static ALLOCATOR: counting::Counting = counting::Counting;
 
-fn shared() -> Option<PathBuf> {
-    let folder = std::env::var_os("LIKENESS_SHARED").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
-    folder.join("data").is_dir().then_some(folder)
+/// What decoding may hold for each pixel, beside the file: the picture, a copy of it in another form (16 bits and four
+/// channels take 8 bytes), turned upright.
+const BYTES_PER_PIXEL: usize = 3 + 8 + 3;
+
+/// Tables and buffers of the decoders.
+const FIXED_BYTES: usize = 4 << 20;
+
+/// What refusing a picture for its size may hold.
+const REFUSAL_BYTES: usize = 1 << 20;
+
+fn main() -> ExitCode {
+    let mut suite = Suite::new();
+    library_files(&mut suite);
+    portraits(&mut suite);
+    suite.run()
 }
 
 /// Reads a file of the set, with its name in the error.
@@ -45,46 +34,60 @@ fn read(path: &Path) -> Result<Vec<u8>, Failed> {
     fs::read(path).map_err(|error| format!("{}: {error}", path.display()).into())
 }
 
-/// A trial for each line of `expected.csv`: file, format, upright width and height, what to expect, note.
-fn library_files(folder: &Path) -> Vec<Trial> {
-    let table = match fs::read_to_string(folder.join("expected.csv")) {
-        Ok(table) => table,
-        Err(error) => {
-            let message = format!("expected.csv: {error}");
-            return vec![Trial::test("awkward::expected.csv", move || Err(message.into()))];
-        }
+/// A test for each line of `expected.csv`: file, format, upright width and height, what to expect, note.
+fn library_files(suite: &mut Suite) {
+    let table = shared().and_then(|shared| fs::read_to_string(shared.join("data/awkward/expected.csv")).ok());
+    let Some(table) = table else {
+        suite.with_shared("awkward::expected.csv", |_| {
+            Err("expected.csv cannot be read".into())
+        });
+        return;
     };
-    table
-        .lines()
-        .skip(1)
-        .filter(|line| !line.trim().is_empty())
-        .map(|line| {
-            let fields: Vec<String> = line.split(',').map(|field| field.trim().to_owned()).collect();
-            let name = fields.first().cloned().unwrap_or_default();
-            let path = folder.join(&name);
-            Trial::test(format!("awkward::{name}"), move || {
-                let [_, format, width, height, expect, ..] = fields.as_slice() else {
-                    return Err("a line of expected.csv is too short".into());
-                };
-                let bytes = read(&path)?;
-                let outcome = decode(&bytes, &Limits::default());
-                check_outcome(&outcome, expect)?;
-                let Ok(picture) = outcome else { return Ok(()) };
-                let header = probe(&bytes, &Limits::default())?;
-                let found = (header.width, header.height);
-                if found != (picture.width(), picture.height()) {
-                    return Err(format!("probed as {found:?} and decoded as {picture:?}").into());
-                }
-                if !format.is_empty() && !header.format.to_string().eq_ignore_ascii_case(format) {
-                    return Err(format!("{} instead of {format}", header.format).into());
-                }
-                if !width.is_empty() && format!("{}x{}", found.0, found.1) != format!("{width}x{height}") {
-                    return Err(format!("{found:?} instead of {width}x{height}").into());
-                }
-                Ok(())
-            })
-        })
-        .collect()
+    for line in table.lines().skip(1).filter(|line| !line.trim().is_empty()) {
+        let fields: Vec<String> = line.split(',').map(|field| field.trim().to_owned()).collect();
+        let name = fields.first().cloned().unwrap_or_default();
+        suite.with_shared(format!("awkward::{name}"), move |shared| {
+            check_library_file(&shared.join("data/awkward").join(&name), &fields)
+        });
+    }
+}
+
+fn check_library_file(path: &Path, fields: &[String]) -> Outcome {
+    let [_, format, width, height, expect, ..] = fields else {
+        return Err("a line of expected.csv is too short".into());
+    };
+    let bytes = read(path)?;
+    let (outcome, peak) = counting::peak_of(|| decode(&bytes, &Limits::default()));
+    check_outcome(&outcome, expect)?;
+    let picture = match outcome {
+        Ok(picture) => picture,
+        Err(ImagingError::TooLarge { .. }) => {
+            ensure!(peak <= REFUSAL_BYTES, "refusing it took {peak} bytes");
+            return Ok(());
+        }
+        Err(_) => return Ok(()),
+    };
+    let pixels = picture.width() as usize * picture.height() as usize;
+    ensure!(
+        peak <= pixels * BYTES_PER_PIXEL + FIXED_BYTES,
+        "decoding {pixels} pixels took {peak} bytes"
+    );
+    let header = probe(&bytes, &Limits::default())?;
+    let found = (header.width, header.height);
+    ensure!(
+        found == (picture.width(), picture.height()),
+        "probed as {found:?} and decoded as {picture:?}"
+    );
+    ensure!(
+        format.is_empty() || header.format.to_string().eq_ignore_ascii_case(format),
+        "{} instead of {format}",
+        header.format
+    );
+    ensure!(
+        width.is_empty() || format!("{}x{}", found.0, found.1) == format!("{width}x{height}"),
+        "{found:?} instead of {width}x{height}"
+    );
+    Ok(())
 }
 
 fn check_outcome(outcome: &Result<Picture, ImagingError>, expect: &str) -> Result<(), Failed> {
@@ -137,29 +140,27 @@ const PORTRAITS: &[(&str, f64)] = &[
 /// The portrait without its colours, compared by brightness.
 const GREY_PORTRAITS: &[(&str, f64)] = &[("grey.jpg", 0.02), ("grey.png", 0.15)];
 
-fn portraits(folder: &Path) -> Vec<Trial> {
-    let trial = |name: &'static str, check: fn(&Path, &str) -> Result<(), Failed>| {
-        let folder = folder.to_owned();
-        Trial::test(format!("awkward-faces::{name}"), move || check(&folder, name))
+fn portraits(suite: &mut Suite) {
+    let mut test = |name: &'static str, check: fn(&Path, &str) -> Outcome| {
+        suite.with_shared(format!("awkward-faces::{name}"), move |shared| {
+            check(&shared.join("data/awkward-faces"), name)
+        });
     };
-    let mut trials: Vec<Trial> = PORTRAITS
-        .iter()
-        .chain(GREY_PORTRAITS)
-        .map(|&(name, _)| trial(name, check_portrait))
-        .collect();
-    trials.push(trial("empty.jpg", |folder, name| {
+    for &(name, _) in PORTRAITS.iter().chain(GREY_PORTRAITS) {
+        test(name, check_portrait);
+    }
+    test("empty.jpg", |folder, name| {
         refused(folder, name, |error| *error == ImagingError::Empty)
-    }));
-    trials.push(trial("text.jpg", |folder, name| {
+    });
+    test("text.jpg", |folder, name| {
         refused(folder, name, |error| *error == ImagingError::NotAnImage)
-    }));
-    trials.push(trial("truncated_half.jpg", |folder, name| {
+    });
+    test("truncated_half.jpg", |folder, name| {
         refused(folder, name, |error| {
             matches!(error, ImagingError::Corrupt { .. })
         })
-    }));
-    trials.push(trial("every file is known", every_file_is_known));
-    trials
+    });
+    test("every file is known", every_file_is_known);
 }
 
 fn every_file_is_known(folder: &Path, _: &str) -> Result<(), Failed> {
