@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use likeness::models::Pack;
-use likeness::runtime::{Runtime, available_workers};
+use likeness::runtime::{Runtime, RuntimeError, available_workers};
 use likeness::self_test;
 
 use super::{EngineArguments, Failure, exit, say};
@@ -101,6 +101,16 @@ fn library(arguments: &EngineArguments, report: &mut Report) -> Result<Option<Ru
             report.good("ONNX Runtime", format_args!("{} from {path}", runtime.version()))?;
             report.good("provider", runtime.provider())?;
             Ok(Some(runtime))
+        }
+        Err(error @ RuntimeError::LibraryUnusable { .. }) => {
+            report.bad(
+                "ONNX Runtime",
+                format_args!(
+                    "{error}\nname another file with --ort-lib FILE or ORT_DYLIB_PATH=FILE, or name none and run \
+                     `make setup`"
+                ),
+            )?;
+            Ok(None)
         }
         Err(error) => {
             report.bad("ONNX Runtime", error)?;

@@ -15,7 +15,7 @@ pub(crate) struct LivenessArguments {
     /// The picture that is judged.
     selfie: PathBuf,
     /// From this score on the face counts as live, 0 to 1 [default: 0.6, where optimal-v0 stops asking for review].
-    #[arg(long, value_name = "T", value_parser = parse_threshold)]
+    #[arg(long, value_name = "T", allow_negative_numbers = true, value_parser = parse_threshold)]
     threshold: Option<f64>,
     /// Print the body that the HTTP service would answer with.
     #[arg(long)]

@@ -1,0 +1,170 @@
+//! What an operator can read afterwards, and what nobody can.
+
+use std::path::Path;
+
+use likeness_testing::{Failed, Outcome, Suite, ensure};
+use serde_json::Value;
+
+use crate::support::form::{Form, head};
+use crate::support::server::{APP, BRANCH, DISABLED, SECRETS, Server, WRONG_KEY};
+use crate::support::{for_each, picture};
+
+pub(crate) fn tests(suite: &mut Suite) {
+    suite.with_shared_and_models("logs::have_one_line_for_each_request_as_text", |shared| {
+        one_line_for_each(shared, "text")
+    });
+    suite.with_shared_and_models("logs::have_one_line_for_each_request_as_json", |shared| {
+        one_line_for_each(shared, "json")
+    });
+}
+
+const BIOMETRIC: &str = "/v0.2/biometric-verification";
+const LIVENESS: &str = "/v0.2/liveness-verification";
+
+/// A request, and what its line must say besides its id.
+struct Case {
+    request: Vec<u8>,
+    expected: Vec<(&'static str, Value)>,
+}
+
+fn cases(shared: &Path) -> Result<Vec<Case>, Failed> {
+    let pair = Form::pair(
+        &picture(shared, "faces/img2.jpg")?,
+        &picture(shared, "faces/img11.jpg")?,
+    );
+    let selfie = Form::new().file("selfie", &picture(shared, "faces/img11.jpg")?);
+    let with_id = |app: &str| format!("{app}X-Request-ID: client-id 7\r\n");
+    // An id that could not be told from lines of the log is not taken over.
+    let with_bad_id = |app: &str| format!("{app}X-Request-ID: caf\u{e9}\r\n");
+    Ok(vec![
+        Case {
+            request: pair.request(BIOMETRIC, &with_id(&APP.headers())),
+            expected: vec![
+                ("status", 200.into()),
+                ("app", APP.id.into()),
+                ("method", "POST".into()),
+                ("endpoint", BIOMETRIC.into()),
+                ("profile", "optimal-v0".into()),
+                ("outcome", "pass".into()),
+                ("selfie_faces", 1.into()),
+                ("photo_faces", 1.into()),
+                ("correlation_id", "client-id 7".into()),
+                ("error", Value::Null),
+            ],
+        },
+        Case {
+            request: selfie.request(LIVENESS, &with_bad_id(&BRANCH.headers())),
+            expected: vec![
+                ("status", 200.into()),
+                ("app", BRANCH.id.into()),
+                ("endpoint", LIVENESS.into()),
+                ("outcome", "live".into()),
+                ("correlation_id", Value::Null),
+            ],
+        },
+        Case {
+            request: selfie.request(BIOMETRIC, &APP.headers()),
+            expected: vec![
+                ("status", 400.into()),
+                ("app", APP.id.into()),
+                ("error", "MISSING_FIELD".into()),
+                ("outcome", Value::Null),
+            ],
+        },
+        Case {
+            request: pair.request(
+                BIOMETRIC,
+                &format!("app_id: {}\r\napp_key: {WRONG_KEY}\r\n", APP.id),
+            ),
+            expected: vec![
+                ("status", 401.into()),
+                ("error", "INVALID_CREDENTIALS".into()),
+                // Nobody has shown to be this app.
+                ("app", Value::Null),
+            ],
+        },
+        Case {
+            request: pair.request(BIOMETRIC, &DISABLED.headers()),
+            expected: vec![
+                ("status", 403.into()),
+                ("app", DISABLED.id.into()),
+                ("error", "APP_DISABLED".into()),
+            ],
+        },
+        // Keys where they do not belong: in the query, and in a field.
+        Case {
+            request: pair.request(&format!("{BIOMETRIC}?app_key={}", APP.key), ""),
+            expected: vec![("status", 401.into()), ("endpoint", BIOMETRIC.into())],
+        },
+        Case {
+            request: pair
+                .clone()
+                .text("app_key", APP.key)
+                .text("profile", APP.key)
+                .request(BIOMETRIC, &APP.headers()),
+            expected: vec![("status", 400.into()), ("error", "INVALID_PARAMETER".into())],
+        },
+        Case {
+            request: head("/nowhere", &format!("{}Content-Length: 0\r\n", APP.headers())),
+            expected: vec![("status", 404.into()), ("endpoint", "/nowhere".into())],
+        },
+    ])
+}
+
+fn one_line_for_each(shared: &Path, format: &str) -> Outcome {
+    let server = Server::start(|command| {
+        // All that it could ever say, so that no level has a key in it.
+        command
+            .args(["--workers", "1", "--log-format", format])
+            .env("RUST_LOG", "trace,onnxruntime=warn");
+    })?;
+    let mut ids = Vec::new();
+    let cases = cases(shared)?;
+    for case in &cases {
+        ids.push(server.send(&case.request)?.id()?.to_owned());
+    }
+    server.interrupt()?;
+    ensure!(server.wait()?.success(), "{}", server.log.text());
+    let log = server.log.text();
+    for_each(
+        ids.iter().zip(&cases).map(|(id, case)| (id, (id, case))),
+        |(id, case)| {
+            let lines: Vec<&str> = log
+                .lines()
+                .filter(|line| line.contains("likeness::request") && line.contains(id.as_str()))
+                .collect();
+            let [line] = lines.as_slice() else {
+                return Err(format!("{} lines", lines.len()).into());
+            };
+            for (key, value) in &case.expected {
+                let right = if format == "json" {
+                    serde_json::from_str::<Value>(line)?
+                        .get(key)
+                        .unwrap_or(&Value::Null)
+                        == value
+                } else if value.is_null() {
+                    !line.contains(&format!(" {key}="))
+                } else {
+                    line.contains(&format!(" {key}={value} "))
+                };
+                ensure!(right, "{key} is not {value} in {line}");
+            }
+            Ok(())
+        },
+    )?;
+    ensure!(
+        !log.contains('\u{1b}'),
+        "a log that is no terminal's has escape sequences"
+    );
+    let said = format!("{log}{}", server.stdout.text());
+    for secret in SECRETS {
+        ensure!(
+            !said.contains(secret),
+            "a key is in the log: {}",
+            said.replace(secret, "KEY")
+        );
+    }
+    // Pictures are bytes that no line may have: a JPEG's first ones are enough to know it by.
+    ensure!(!said.contains("JFIF"), "a picture is in the log");
+    Ok(())
+}
