@@ -458,9 +458,10 @@ fn liveness(shared: &Path) -> Outcome {
 }
 
 fn doctor_well() -> Outcome {
-    let ended = run(&["doctor"])?;
+    let store = store()?;
+    let ended = Process::run(likeness().args(["doctor", "--models"]).arg(&store))?;
     ensure!(ended.code == Some(0) && ended.stderr.is_empty(), "{ended:?}");
-    let pack = store()?.join("open-1");
+    let pack = store.join("open-1");
     let expected = [
         format!("likeness {}", env!("CARGO_PKG_VERSION")),
         format!("  ok    processor: {}*", std::env::consts::ARCH),
