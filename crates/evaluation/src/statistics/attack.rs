@@ -1,0 +1,182 @@
+//! Errors of presentation attack detection, in the terms of ISO/IEC 30107-3.
+
+use serde::Serialize;
+
+use super::ranked::{Ranked, share};
+
+/// A presentation attack instrument species, or the bona fide presentations: their scores and those that gave none.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Species {
+    scores: Vec<f64>,
+    subjects: Vec<u32>,
+    non_responses: u64,
+}
+
+/// Presentations that gave no score.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct NonResponse {
+    /// How many.
+    pub count: u64,
+    /// Of how many.
+    pub presentations: u64,
+    /// Their share, 0..=1: APNRR for attacks, BPNRR for bona fide presentations.
+    pub rate: f64,
+}
+
+impl Species {
+    /// From liveness scores, 0..=1, each with its subject, counted from 0; `None` where a presentation gave no score.
+    pub fn new(presentations: impl IntoIterator<Item = (Option<f64>, u32)>) -> Self {
+        let mut scores = Vec::new();
+        let mut non_responses = 0;
+        for (score, subject) in presentations {
+            match score {
+                Some(score) => scores.push((score, subject)),
+                None => non_responses += 1,
+            }
+        }
+        scores.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        Self {
+            scores: scores.iter().map(|entry| entry.0).collect(),
+            subjects: scores.iter().map(|entry| entry.1).collect(),
+            non_responses,
+        }
+    }
+
+    /// The scores, ascending.
+    #[must_use]
+    pub fn ranked(&self) -> Ranked<'_> {
+        Ranked::plain(&self.scores, 0)
+    }
+
+    /// The scores, each weighing as often as its subject was drawn.
+    #[must_use]
+    pub fn weighted(&self, weights: &[u32]) -> Ranked<'_> {
+        let weight = |&subject: &u32| u64::from(weights.get(subject as usize).copied().unwrap_or_default());
+        Ranked::weighted(&self.scores, self.subjects.iter().map(weight), 0)
+    }
+
+    /// How many presentations gave a score.
+    #[must_use]
+    pub fn responses(&self) -> u64 {
+        self.scores.len() as u64
+    }
+
+    /// Those that gave none; `None` where there was no presentation.
+    #[must_use]
+    pub fn non_response(&self) -> Option<NonResponse> {
+        let presentations = self.responses() + self.non_responses;
+        Some(NonResponse {
+            count: self.non_responses,
+            presentations,
+            rate: share(self.non_responses, presentations)?,
+        })
+    }
+}
+
+/// Liveness scores of bona fide presentations and of attacks by species. A presentation passes as live when its score is
+/// at least the threshold. Presentations without a score are in none of the error rates but in the non-response rates.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct LivenessScores {
+    /// Live people.
+    pub bona_fide: Species,
+    /// Attacks, each species with its name.
+    pub attacks: Vec<(String, Species)>,
+}
+
+impl LivenessScores {
+    /// BPCER: share of the bona fide presentations that do not pass.
+    #[must_use]
+    pub fn bpcer(&self, threshold: f64) -> Option<f64> {
+        self.bona_fide.ranked().share_below(threshold)
+    }
+
+    /// APCER of the worst species, and which that is: the headline of ISO/IEC 30107-3, which forbids to average over
+    /// species. Of species that are as bad the first.
+    #[must_use]
+    pub fn worst_apcer(&self, threshold: f64) -> Option<(f64, &str)> {
+        let mut worst: Option<(f64, &str)> = None;
+        for (name, species) in &self.attacks {
+            let Some(rate) = species.ranked().share_at_or_above(threshold) else {
+                continue;
+            };
+            if worst.is_none_or(|(highest, _)| rate > highest) {
+                worst = Some((rate, name));
+            }
+        }
+        worst
+    }
+
+    /// ACER, the mean of the worst APCER and the BPCER. Withdrawn from ISO/IEC 30107-3; for comparison with papers only.
+    #[must_use]
+    pub fn acer(&self, threshold: f64) -> Option<f64> {
+        Some(f64::midpoint(
+            self.worst_apcer(threshold)?.0,
+            self.bpcer(threshold)?,
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn species(scores: &[f64], missing: usize) -> Species {
+        Species::new(
+            scores
+                .iter()
+                .map(|&score| Some(score))
+                .chain(std::iter::repeat_n(None, missing))
+                .zip(0..),
+        )
+    }
+
+    fn worked() -> LivenessScores {
+        LivenessScores {
+            bona_fide: species(&[0.9, 0.3, 0.6, 0.8], 1),
+            attacks: vec![
+                ("print".to_owned(), species(&[0.1, 0.2, 0.6, 0.3], 0)),
+                ("replay".to_owned(), species(&[0.7, 0.1], 2)),
+                ("mask".to_owned(), species(&[], 1)),
+            ],
+        }
+    }
+
+    #[test]
+    fn rates_at_a_threshold() {
+        let scores = worked();
+        assert_eq!(scores.bpcer(0.6), Some(0.25));
+        assert_eq!(scores.bpcer(0.61), Some(0.5));
+        // Print 1 of 4, replay 1 of 2.
+        assert_eq!(scores.worst_apcer(0.6), Some((0.5, "replay")));
+        assert_eq!(scores.acer(0.6), Some(0.375));
+        assert_eq!(scores.worst_apcer(0.2), Some((0.75, "print")));
+        // Both 0: the first.
+        assert_eq!(scores.worst_apcer(0.95), Some((0.0, "print")));
+    }
+
+    #[test]
+    fn a_presentation_without_a_score_is_neither_right_nor_wrong() {
+        let scores = worked();
+        let replay = scores.attacks[1].1.non_response().unwrap();
+        assert_eq!((replay.count, replay.presentations, replay.rate), (2, 4, 0.5));
+        let mask = &scores.attacks[2].1;
+        assert_eq!((mask.responses(), mask.non_response().unwrap().rate), (0, 1.0));
+        assert_eq!(Species::default().non_response(), None);
+    }
+
+    #[test]
+    fn without_attacks_there_is_no_attack_rate() {
+        let scores = LivenessScores {
+            attacks: vec![],
+            ..worked()
+        };
+        assert_eq!((scores.worst_apcer(0.5), scores.acer(0.5)), (None, None));
+    }
+
+    #[test]
+    fn a_subject_weighs_as_often_as_it_was_drawn() {
+        let bona_fide = species(&[0.9, 0.3, 0.6, 0.8], 0);
+        // Subjects 1 (0.3) three times and 3 (0.8) once.
+        assert_eq!(bona_fide.weighted(&[0, 3, 0, 1]).share_below(0.6), Some(0.75));
+    }
+}
