@@ -5,8 +5,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use likeness::detection::{BoundingBox, Face};
-use likeness::imaging::{Limits, Picture, PixelRect, crop_resize_bilinear, decode, shrink_area};
-use likeness::{EmbedOptions, Engine};
+use likeness::imaging::{
+    Affine, Limits, Picture, PixelRect, crop_resize_bilinear, decode, shrink_area, warp_affine,
+};
+use likeness::{EmbedOptions, Engine, VerifyOptions};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 
 /// Portraits of one large face each.
@@ -28,9 +30,10 @@ fn main() -> ExitCode {
         tight_crops,
     );
     suite.with_shared_and_models(
-        "a_face_of_40_pixels_is_found_in_pictures_of_any_size",
+        "a_face_of_40_pixels_is_found_in_the_largest_pictures",
         small_faces,
     );
+    suite.with_shared_and_models("a_turned_second_face_is_not_missed", turned_second_face);
     suite.with_shared_and_models("several_faces_are_found_largest_first", several_faces);
     suite.with_shared_and_models("pictures_without_a_face_show_none", no_face);
     suite.run()
@@ -103,7 +106,7 @@ fn small_faces(shared: &Path) -> Outcome {
         let ratio = 40.0 / face.bounding_box.width;
         let (width, height) = (picture.width() as f32 * ratio, picture.height() as f32 * ratio);
         let small = shrink_area(&picture, width as u32, height as u32);
-        for (canvas_width, canvas_height) in [(480, 640), (1280, 960), (3000, 4000)] {
+        for (canvas_width, canvas_height) in [(480, 640), (1280, 960), (3000, 4000), (5000, 5000)] {
             let (left, top) = (
                 (canvas_width - small.width()) / 3,
                 (canvas_height - small.height()) / 2,
@@ -122,6 +125,70 @@ fn small_faces(shared: &Path) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// The default search stops early, but not before a second face that is large enough to be a reason for review.
+fn turned_second_face(shared: &Path) -> Outcome {
+    let engine = Engine::builder().workers(1).build()?;
+    let faces = portraits(shared)?;
+    for (index, (name, (main, main_face))) in PORTRAITS.iter().zip(&faces).enumerate() {
+        let (other, other_face) = &faces[(index + 1) % faces.len()];
+        for degrees in [-30.0f64, 15.0, 30.0, 45.0] {
+            let mut canvas = Picture::from_rgb8(2000, 1500, vec![128; 2000 * 1500 * 3])?;
+            canvas = placed(&canvas, main, main_face, (650.0, 750.0), 400.0, 0.0)?;
+            canvas = placed(&canvas, other, other_face, (1550.0, 750.0), 225.0, degrees)?;
+            let thorough = engine.embed(&canvas, &EmbedOptions::default().with_all_faces(true))?;
+            let verified = engine.verify(&canvas, main, &VerifyOptions::default())?;
+            ensure!(
+                verified.selfie.faces_found >= thorough.len().min(2),
+                "{name}, turned by {degrees}: {} of {} faces",
+                verified.selfie.faces_found,
+                thorough.len()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Puts the surroundings of a face into a picture, the face's centre at a point, its width and angle as wanted.
+fn placed(
+    canvas: &Picture,
+    picture: &Picture,
+    face: &Face,
+    (x, y): (f64, f64),
+    width: f64,
+    degrees: f64,
+) -> Result<Picture, Failed> {
+    let bounds = face.bounding_box;
+    let (center_x, center_y) = (
+        f64::from(bounds.x + bounds.width / 2.0),
+        f64::from(bounds.y + bounds.height / 2.0),
+    );
+    let scale = width / f64::from(bounds.width);
+    let (sin, cos) = degrees.to_radians().sin_cos();
+    let (a, b) = (scale * cos, scale * sin);
+    let transform = Affine::new(
+        a,
+        -b,
+        x - a * center_x + b * center_y,
+        b,
+        a,
+        y - b * center_x - a * center_y,
+    );
+    let turned = warp_affine(picture, &transform, canvas.width(), canvas.height());
+    let mut pixels = canvas.as_rgb8().to_vec();
+    let reach = width * 1.2;
+    for row in 0..canvas.height() {
+        for column in 0..canvas.width() {
+            let inside = (f64::from(column) - x).hypot(f64::from(row) - y) < reach;
+            let at = (row as usize * canvas.width() as usize + column as usize) * 3;
+            let source = &turned.as_rgb8()[at..at + 3];
+            if inside && source != [0, 0, 0] {
+                pixels[at..at + 3].copy_from_slice(source);
+            }
+        }
+    }
+    Ok(Picture::from_rgb8(canvas.width(), canvas.height(), pixels)?)
 }
 
 /// A picture on a grey canvas.

@@ -49,7 +49,7 @@ impl ServeArguments {
         )?;
         let mut apps = config.apps()?;
         let demo_key = if self.demo { apps.add_demo()? } else { None };
-        let engine = arguments.builder().limits(config.imaging_limits()).build()?;
+        let engine = config.configure(arguments.builder()).build()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             let server = Server::bind(config, apps, engine.clone()).await?;

@@ -25,5 +25,5 @@ pub enum DetectionError {
     },
     /// A detector from outside of this crate failed.
     #[error("the detector failed: {0}")]
-    Other(String),
+    Other(Box<dyn std::error::Error + Send + Sync>),
 }

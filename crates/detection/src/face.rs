@@ -47,10 +47,11 @@ impl BoundingBox {
     #[must_use]
     pub fn clipped(&self, width: u32, height: u32) -> Self {
         let (limit_x, limit_y) = (width as f32, height as f32);
-        let left = self.x.clamp(0.0, limit_x);
-        let top = self.y.clamp(0.0, limit_y);
-        let right = (self.x + self.width).clamp(left, limit_x);
-        let bottom = (self.y + self.height).clamp(top, limit_y);
+        // Not `clamp`, which panics where a bound is no number.
+        let left = self.x.max(0.0).min(limit_x);
+        let top = self.y.max(0.0).min(limit_y);
+        let right = (self.x + self.width).max(left).min(limit_x);
+        let bottom = (self.y + self.height).max(top).min(limit_y);
         Self {
             x: left,
             y: top,
@@ -74,6 +75,19 @@ pub struct Face {
     pub score: f32,
     /// The landmarks that alignment works from.
     pub landmarks: Landmarks,
+}
+
+impl Face {
+    /// Whether every number of it is one.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        let BoundingBox { x, y, width, height } = self.bounding_box;
+        let points = self.landmarks.iter().flat_map(|point| [point.x, point.y]);
+        [x, y, width, height, self.score]
+            .into_iter()
+            .chain(points)
+            .all(f32::is_finite)
+    }
 }
 
 /// Orders faces by the area of their box, largest first, ties by score.
@@ -111,6 +125,20 @@ mod tests {
             prop_assert!(clipped.x + clipped.width <= width as f32 + 1e-3);
             prop_assert!(clipped.y + clipped.height <= height as f32 + 1e-3);
             prop_assert!(clipped.area() <= a.area() + 1e-3);
+        }
+    }
+
+    #[test]
+    fn clipping_what_is_no_box_does_not_panic() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX] {
+            let bounds = BoundingBox {
+                x: bad,
+                y: bad,
+                width: bad,
+                height: bad,
+            };
+            let clipped = bounds.clipped(10, 10);
+            assert!(clipped.x >= 0.0 && clipped.x <= 10.0, "{clipped:?}");
         }
     }
 

@@ -10,7 +10,7 @@ use likeness_imaging::Picture;
 
 pub use error::DetectionError;
 pub use face::{BoundingBox, Face, Landmarks, Point, largest_first};
-pub use search::{MAX_FACES, Search};
+pub use search::Search;
 pub use yunet::YuNet;
 
 /// Finds faces. Implementations may keep buffers, so a detector is used by one thread at a time.

@@ -9,7 +9,7 @@ use ndarray::ArrayView4;
 use crate::{Embedding, EmbeddingError, FaceEmbedder, FaceInPicture, Template, align};
 
 /// Faces in one call of the model: bounds the memory that a group photograph takes.
-const MAX_BATCH: usize = 16;
+const MAX_BATCH: usize = 4;
 
 /// An embedder on one session: input `[N, 3, size, size]`, pixels 0..255, output `N` times `dimensions` numbers.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl AlignedCropEmbedder {
             imaging::write_planar(&crop, self.channels, [0.0; 3], [1.0; 3], planes);
         }
         let input = ArrayView4::from_shape((faces.len(), 3, side, side), &self.input)
-            .map_err(|error| EmbeddingError::Other(error.to_string()))?;
+            .map_err(|error| EmbeddingError::Other(error.into()))?;
         let outputs = self.session.run(&input)?;
         let values: Vec<f32> = outputs.first()?.iter().copied().collect();
         if values.len() != faces.len() * self.dimensions {

@@ -34,5 +34,5 @@ pub enum EmbeddingError {
     Dimensions(usize, usize),
     /// An embedder from outside of this crate failed.
     #[error("the embedder failed: {0}")]
-    Other(String),
+    Other(Box<dyn std::error::Error + Send + Sync>),
 }

@@ -1,7 +1,7 @@
 //! Putting an engine together.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use likeness_detection::{DetectionError, FaceDetector, YuNet};
 use likeness_embedding::{AlignedCropEmbedder, EmbeddingError, FaceEmbedder, LogisticCalibration};
@@ -12,12 +12,12 @@ use likeness_models::{
 };
 use likeness_runtime::{LibrarySearch, Pool, Provider, Runtime, RuntimeError, available_workers};
 
-use crate::Engine;
 use crate::engine::Inner;
 use crate::worker::Worker;
+use crate::{Engine, ModelError};
 
-/// What a factory of custom models may fail with.
-pub type ModelError = Box<dyn std::error::Error + Send + Sync>;
+/// How many faces of a picture are looked at unless the builder is told otherwise.
+pub const DEFAULT_MAX_FACES: usize = 64;
 
 type Factory<T> = Arc<dyn Fn() -> Result<Box<T>, ModelError> + Send + Sync>;
 
@@ -79,6 +79,8 @@ pub struct EngineBuilder {
     pack: String,
     limits: Limits,
     workers: Option<usize>,
+    max_faces: usize,
+    min_face_score: Option<f32>,
     detector: Option<Factory<dyn FaceDetector>>,
     embedder: Option<(Factory<dyn FaceEmbedder>, LogisticCalibration)>,
     liveness: Option<Factory<dyn LivenessModel>>,
@@ -107,6 +109,8 @@ impl EngineBuilder {
             pack: DEFAULT_PACK.to_owned(),
             limits: Limits::default(),
             workers: None,
+            max_faces: DEFAULT_MAX_FACES,
+            min_face_score: None,
             detector: None,
             embedder: None,
             liveness: None,
@@ -157,6 +161,20 @@ impl EngineBuilder {
         self
     }
 
+    /// How many faces of a picture are looked at, the largest, 1..=1024; [`DEFAULT_MAX_FACES`] unless told otherwise.
+    /// With [`VerifyOptions::photo_multiface`](crate::VerifyOptions::photo_multiface) each costs an embedding.
+    pub fn max_faces(mut self, faces: usize) -> Self {
+        self.max_faces = faces;
+        self
+    }
+
+    /// The detector score from which on something is a face, 0..=1; the pack's own (0.6) unless told otherwise. A custom
+    /// detector decides for itself.
+    pub fn min_face_score(mut self, score: f32) -> Self {
+        self.min_face_score = Some(score);
+        self
+    }
+
     /// Uses another detector. The factory is called once for each worker.
     pub fn detector<D: FaceDetector + 'static>(
         mut self,
@@ -197,6 +215,15 @@ impl EngineBuilder {
                 "workers must be between 1 and 1024, not {workers}"
             )));
         }
+        if !(1..=1024).contains(&self.max_faces) {
+            let message = format!("max_faces must be between 1 and 1024, not {}", self.max_faces);
+            return Err(BuildError::Setting(message));
+        }
+        if let Some(score) = self.min_face_score.filter(|score| !(0.0..=1.0).contains(score)) {
+            return Err(BuildError::Setting(format!(
+                "min_face_score must be between 0 and 1, not {score}"
+            )));
+        }
         let needs_pack = self.detector.is_none() || self.embedder.is_none() || self.liveness.is_none();
         let parts = if needs_pack {
             Some(Parts::load(&self)?)
@@ -232,7 +259,9 @@ impl EngineBuilder {
             workers: Pool::new(sets),
             calibration,
             limits: self.limits,
+            max_faces: self.max_faces,
             info,
+            warming: Mutex::new(()),
         }))
     }
 
@@ -240,7 +269,7 @@ impl EngineBuilder {
         Ok(Worker {
             detector: match (&self.detector, parts) {
                 (Some(factory), _) => factory().map_err(BuildError::Custom)?,
-                (None, Some(parts)) => parts.detector()?,
+                (None, Some(parts)) => parts.detector(self.min_face_score)?,
                 (None, None) => return Err(missing("detector")),
             },
             embedder: match (&self.embedder, parts) {
@@ -284,9 +313,14 @@ impl Parts {
             .ok_or_else(|| BuildError::Setting("the pack's calibration is no curve".to_owned()))
     }
 
-    fn detector(&self) -> Result<Box<dyn FaceDetector>, BuildError> {
+    fn detector(&self, min_score: Option<f32>) -> Result<Box<dyn FaceDetector>, BuildError> {
         match self.pack.manifest().detector.adapter {
-            DetectorAdapter::Yunet => Ok(Box::new(YuNet::open(&self.runtime, &self.pack)?)),
+            DetectorAdapter::Yunet => {
+                let detector = YuNet::open(&self.runtime, &self.pack)?;
+                Ok(Box::new(
+                    min_score.into_iter().fold(detector, YuNet::with_score_threshold),
+                ))
+            }
             other => Err(BuildError::Setting(format!(
                 "detector adapter {other:?} is not supported"
             ))),

@@ -1,6 +1,7 @@
 //! The calls.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use likeness_decision::{self as decision, Evidence, Score};
 use likeness_detection::{BoundingBox, Face, Landmarks, Point, Search};
@@ -14,6 +15,9 @@ use crate::{
     LivenessCheck, LivenessOptions, PictureRole, Timings, Verification, VerifyOptions,
 };
 
+/// How long a call that was cancelled while it waited for a worker may go on waiting.
+const CANCEL_LATENCY: Duration = Duration::from_millis(50);
+
 /// Verifies faces; see the [crate's documentation](crate).
 #[derive(Debug, Clone)]
 pub struct Engine {
@@ -25,7 +29,10 @@ pub(crate) struct Inner {
     pub(crate) workers: Pool<Worker>,
     pub(crate) calibration: LogisticCalibration,
     pub(crate) limits: Limits,
+    pub(crate) max_faces: usize,
     pub(crate) info: EngineInfo,
+    /// Held while warming up: two who did so together would wait for each other's workers.
+    pub(crate) warming: Mutex<()>,
 }
 
 impl Engine {
@@ -60,7 +67,7 @@ impl Engine {
         let mut timings = Timings::default();
         let mut worker = timed(&mut timings.queue, || self.worker(budget))?;
 
-        let limits = &self.inner.limits;
+        let (limits, max_faces) = (&self.inner.limits, self.inner.max_faces);
         let selfie = timed(&mut timings.decode, || {
             decode(PictureRole::Selfie, selfie, limits)
         })?;
@@ -69,7 +76,7 @@ impl Engine {
         budget.check()?;
 
         let selfie_faces = timed(&mut timings.detect, || {
-            worker.find(selfie.picture(), Search::Primary)
+            worker.find(selfie.picture(), Search::Primary, max_faces)
         })?;
         budget.check()?;
         let search = if options.photo_multiface {
@@ -77,7 +84,9 @@ impl Engine {
         } else {
             Search::Primary
         };
-        let photo_faces = timed(&mut timings.detect, || worker.find(photo.picture(), search))?;
+        let photo_faces = timed(&mut timings.detect, || {
+            worker.find(photo.picture(), search, max_faces)
+        })?;
         budget.check()?;
 
         let compared = if options.photo_multiface {
@@ -85,20 +94,20 @@ impl Engine {
         } else {
             photo_faces.len().min(1)
         };
-        let (mut face_match, mut similarity) = (None, None);
+        let mut best = None;
         if let (Some(face), Some(candidates)) = (selfie_faces.first(), photo_faces.get(..compared))
             && !candidates.is_empty()
         {
-            let best = timed(&mut timings.embed, || {
+            best = Some(timed(&mut timings.embed, || {
                 best_match(
                     &mut worker,
                     (selfie.picture(), face),
                     (photo.picture(), candidates),
+                    budget,
                 )
-            })?;
-            face_match = Some(self.confidence(best)?);
-            similarity = Some(best);
+            })?);
         }
+        let face_match = best.map(|best| self.confidence(best.similarity)).transpose()?;
         budget.check()?;
 
         let mut liveness = None;
@@ -123,7 +132,8 @@ impl Engine {
             selfie: report(selfie.picture(), &selfie_faces, selfie_faces.len()),
             photo: report(photo.picture(), &photo_faces, compared),
             face_match: face_match.unwrap_or(Score::ZERO),
-            similarity,
+            similarity: best.map(|best| best.similarity),
+            matched_face: best.map(|best| best.index),
             liveness: liveness.unwrap_or(Score::ZERO),
             decision,
             timings,
@@ -148,13 +158,13 @@ impl Engine {
         let budget = &options.budget;
         let mut timings = Timings::default();
         let mut worker = timed(&mut timings.queue, || self.worker(budget))?;
-        let limits = &self.inner.limits;
+        let (limits, max_faces) = (&self.inner.limits, self.inner.max_faces);
         let selfie = timed(&mut timings.decode, || {
             decode(PictureRole::Selfie, selfie.into(), limits)
         })?;
         budget.check()?;
         let faces = timed(&mut timings.detect, || {
-            worker.find(selfie.picture(), Search::Primary)
+            worker.find(selfie.picture(), Search::Primary, max_faces)
         })?;
         budget.check()?;
         let mut liveness = None;
@@ -189,13 +199,13 @@ impl Engine {
         } else {
             Search::Primary
         };
-        let mut found = worker.find(picture.picture(), search)?;
+        let mut found = worker.find(picture.picture(), search, self.inner.max_faces)?;
         budget.check()?;
         if !options.all_faces {
             found.truncate(1);
         }
         let faces: Vec<(&Picture, &Found)> = found.iter().map(|face| (picture.picture(), face)).collect();
-        let embeddings = worker.embed(&faces)?;
+        let embeddings = worker.embed(&faces, budget)?;
         Ok(found
             .iter()
             .zip(embeddings)
@@ -243,29 +253,35 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Inference`] where a model fails.
     pub fn warm_up(&self) -> Result<(), EngineError> {
+        let _only_one = self.inner.warming.lock().unwrap_or_else(PoisonError::into_inner);
+        let unlimited = Budget::unlimited();
         // All at the same time: a worker that is given back would be handed out again.
         let mut workers = (0..self.workers())
-            .map(|_| self.worker(&Budget::unlimited()))
+            .map(|_| self.worker(&unlimited))
             .collect::<Result<Vec<_>, _>>()?;
         let picture = Picture::from_rgb8(640, 480, vec![127; 640 * 480 * 3]).map_err(inference)?;
         let face = centered_face(&picture);
         for worker in &mut workers {
-            worker.find(&picture, Search::Thorough)?;
-            worker.embed(&[(&picture, &face), (&picture, &face)])?;
+            worker.find(&picture, Search::Thorough, self.inner.max_faces)?;
+            worker.embed(&[(&picture, &face), (&picture, &face)], &unlimited)?;
             worker.liveness(&picture, &face)?;
         }
         Ok(())
     }
 
+    /// Waits for a worker for as long as the budget lasts.
     fn worker(&self, budget: &Budget) -> Result<Pooled<'_, Worker>, EngineError> {
-        budget.check()?;
-        let worker = self
-            .inner
-            .workers
-            .checkout(budget.deadline())
-            .ok_or(EngineError::DeadlineExceeded)?;
-        budget.check()?;
-        Ok(worker)
+        loop {
+            budget.check()?;
+            let next_look = Instant::now() + CANCEL_LATENCY;
+            let until = budget
+                .deadline()
+                .map_or(next_look, |deadline| deadline.min(next_look));
+            if let Some(worker) = self.inner.workers.checkout(Some(until)) {
+                budget.check()?;
+                return Ok(worker);
+            }
+        }
     }
 
     fn confidence(&self, similarity: f32) -> Result<Score, EngineError> {
@@ -273,22 +289,36 @@ impl Engine {
     }
 }
 
-/// The highest similarity of the selfie's face to any of the photo's.
+/// The face of the photo that is most similar to the selfie's.
+#[derive(Debug, Clone, Copy)]
+struct BestMatch {
+    index: usize,
+    similarity: f32,
+}
+
 fn best_match(
     worker: &mut Worker,
     (selfie, face): (&Picture, &Found),
     (photo, candidates): (&Picture, &[Found]),
-) -> Result<f32, EngineError> {
+    budget: &Budget,
+) -> Result<BestMatch, EngineError> {
     let faces: Vec<(&Picture, &Found)> = std::iter::once((selfie, face))
         .chain(candidates.iter().map(|candidate| (photo, candidate)))
         .collect();
-    let embeddings = worker.embed(&faces)?;
-    let Some((probe, references)) = embeddings.split_first() else {
-        return Err(EngineError::Inference("no embedding for the selfie".to_owned()));
+    let embeddings = worker.embed(&faces, budget)?;
+    let (probe, references) = match embeddings.split_first() {
+        Some((probe, references)) if !references.is_empty() => (probe, references),
+        _ => return Err(EngineError::Inference("there is nothing to compare".into())),
     };
-    let mut best = -1.0f32;
-    for reference in references {
-        best = best.max(probe.similarity(reference).map_err(inference)?);
+    let mut best = BestMatch {
+        index: 0,
+        similarity: f32::NEG_INFINITY,
+    };
+    for (index, reference) in references.iter().enumerate() {
+        let similarity = probe.similarity(reference).map_err(inference)?;
+        if similarity > best.similarity {
+            best = BestMatch { index, similarity };
+        }
     }
     Ok(best)
 }

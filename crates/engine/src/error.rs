@@ -2,6 +2,9 @@
 
 use likeness_imaging::ImagingError;
 
+/// What a model may fail with.
+pub type ModelError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Which of a request's pictures an error is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PictureRole {
@@ -43,5 +46,5 @@ pub enum EngineError {
     Cancelled,
     /// A model failed or gave numbers that no model should give: a bug or a broken environment.
     #[error("inference failed: {0}")]
-    Inference(String),
+    Inference(ModelError),
 }

@@ -26,9 +26,9 @@ mod result;
 mod self_test;
 mod worker;
 
-pub use builder::{BuildError, EngineBuilder, EngineInfo, ModelError};
+pub use builder::{BuildError, DEFAULT_MAX_FACES, EngineBuilder, EngineInfo};
 pub use engine::Engine;
-pub use error::{EngineError, PictureRole};
+pub use error::{EngineError, ModelError, PictureRole};
 pub use options::{Budget, EmbedOptions, Input, LivenessOptions, VerifyOptions};
 pub use result::{Comparison, EmbeddedFace, LivenessCheck, PictureReport, Size, Timings, Verification};
 pub use self_test::{SelfTest, self_test};

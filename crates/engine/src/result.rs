@@ -24,7 +24,7 @@ pub struct PictureReport {
     /// The faces, largest first, boxes clipped to the picture. For a photo that was not searched for several faces:
     /// only the one that was judged.
     pub faces: Vec<Face>,
-    /// How many faces the detector found, whether or not they are listed in `faces`.
+    /// How many faces were found (at most as many as the engine looks at), whether or not they are listed in `faces`.
     pub faces_found: usize,
 }
 
@@ -40,6 +40,8 @@ pub struct Verification {
     pub face_match: Score,
     /// The cosine similarity behind `face_match`, -1..=1; `None` where one of the pictures shows no face.
     pub similarity: Option<f32>,
+    /// Index into the photo's faces of the one that `similarity` is about; `None` where there is none.
+    pub matched_face: Option<usize>,
     /// Liveness of the selfie's first face; 0 where it shows none.
     pub liveness: Score,
     /// What the profile makes of it.

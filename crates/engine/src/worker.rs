@@ -7,7 +7,10 @@ use likeness_embedding::{Embedding, FaceEmbedder, FaceInPicture};
 use likeness_imaging::{self as imaging, Limits, Picture};
 use likeness_liveness::LivenessModel;
 
-use crate::{EngineError, Input, PictureReport, PictureRole, Size};
+use crate::{Budget, EngineError, Input, PictureReport, PictureRole, Size};
+
+/// Faces that are embedded before the budget is looked at again: with the default pack about a tenth of a second.
+const FACES_BETWEEN_CHECKS: usize = 4;
 
 /// One set of models.
 pub(crate) struct Worker {
@@ -50,17 +53,28 @@ pub(crate) fn decode<'a>(
     limits: &Limits,
 ) -> Result<Decoded<'a>, EngineError> {
     match input {
-        Input::Picture(picture) => Ok(Decoded::Borrowed(picture)),
-        Input::Encoded(bytes) => imaging::decode(bytes, limits)
-            .map(Decoded::Owned)
-            .map_err(|source| EngineError::Picture { role, source }),
+        Input::Picture(picture) => limits
+            .check_size(picture.width(), picture.height())
+            .map(|()| Decoded::Borrowed(picture)),
+        Input::Encoded(bytes) => imaging::decode(bytes, limits).map(Decoded::Owned),
     }
+    .map_err(|source| EngineError::Picture { role, source })
 }
 
 impl Worker {
-    /// The faces of a picture, the one with the largest visible box first, ties by score.
-    pub(crate) fn find(&mut self, picture: &Picture, search: Search) -> Result<Vec<Found>, EngineError> {
+    /// The faces of a picture, the one with the largest visible box first, ties by score, at most `max_faces`.
+    pub(crate) fn find(
+        &mut self,
+        picture: &Picture,
+        search: Search,
+        max_faces: usize,
+    ) -> Result<Vec<Found>, EngineError> {
         let faces = self.detector.detect(picture, search).map_err(inference)?;
+        if !faces.iter().all(Face::is_finite) {
+            return Err(EngineError::Inference(
+                "the detector answered with numbers that are not finite".into(),
+            ));
+        }
         let mut found: Vec<Found> = faces
             .into_iter()
             .map(|raw| {
@@ -78,10 +92,16 @@ impl Worker {
                 .total_cmp(&area(a))
                 .then(b.shown.score.total_cmp(&a.shown.score))
         });
+        found.truncate(max_faces);
         Ok(found)
     }
 
-    pub(crate) fn embed(&mut self, faces: &[(&Picture, &Found)]) -> Result<Vec<Embedding>, EngineError> {
+    /// The embeddings of faces, a few at a time, so that a call that should stop does.
+    pub(crate) fn embed(
+        &mut self,
+        faces: &[(&Picture, &Found)],
+        budget: &Budget,
+    ) -> Result<Vec<Embedding>, EngineError> {
         let faces: Vec<FaceInPicture<'_>> = faces
             .iter()
             .map(|(picture, found)| FaceInPicture {
@@ -89,15 +109,16 @@ impl Worker {
                 landmarks: &found.raw.landmarks,
             })
             .collect();
-        let embeddings = self.embedder.embed(&faces).map_err(inference)?;
+        let mut embeddings = Vec::with_capacity(faces.len());
+        for few in faces.chunks(FACES_BETWEEN_CHECKS) {
+            budget.check()?;
+            embeddings.extend(self.embedder.embed(few).map_err(inference)?);
+        }
         if embeddings.len() == faces.len() {
             Ok(embeddings)
         } else {
-            Err(EngineError::Inference(format!(
-                "{} embeddings for {} faces",
-                embeddings.len(),
-                faces.len()
-            )))
+            let message = format!("{} embeddings for {} faces", embeddings.len(), faces.len());
+            Err(EngineError::Inference(message.into()))
         }
     }
 
@@ -109,8 +130,8 @@ impl Worker {
 }
 
 /// A model that fails is nothing that the caller could mend.
-pub(crate) fn inference(error: impl std::error::Error) -> EngineError {
-    EngineError::Inference(error.to_string())
+pub(crate) fn inference(error: impl std::error::Error + Send + Sync + 'static) -> EngineError {
+    EngineError::Inference(Box::new(error))
 }
 
 pub(crate) fn report(picture: &Picture, found: &[Found], listed: usize) -> PictureReport {

@@ -61,7 +61,11 @@ impl Limits {
         Ok(())
     }
 
-    pub(crate) fn check_size(&self, width: u32, height: u32) -> Result<(), ImagingError> {
+    /// Checks the size of a picture.
+    ///
+    /// # Errors
+    /// [`ImagingError::TooLarge`].
+    pub fn check_size(&self, width: u32, height: u32) -> Result<(), ImagingError> {
         let pixels = u64::from(width) * u64::from(height);
         if width > self.max_side || height > self.max_side || pixels > self.max_pixels {
             return Err(ImagingError::TooLarge {

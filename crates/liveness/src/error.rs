@@ -26,5 +26,5 @@ pub enum LivenessError {
     NotFinite,
     /// A liveness model from outside of this crate failed.
     #[error("the liveness model failed: {0}")]
-    Other(String),
+    Other(Box<dyn std::error::Error + Send + Sync>),
 }

@@ -76,7 +76,7 @@ impl Part {
         input.resize(3 * side * side, 0.0);
         imaging::write_planar(&crop, self.channels, [0.0; 3], [1.0; 3], input);
         let view = ArrayView4::from_shape((1, 3, side, side), input)
-            .map_err(|error| LivenessError::Other(error.to_string()))?;
+            .map_err(|error| LivenessError::Other(error.into()))?;
         let outputs = self.session.run(&view)?;
         let logits: Vec<f32> = outputs.first()?.iter().copied().collect();
         probability(&logits, self.live_class)

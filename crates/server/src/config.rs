@@ -9,7 +9,7 @@ use std::time::Duration;
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Provider};
 use likeness_engine::decision::Profile;
-use likeness_engine::imaging;
+use likeness_engine::{DEFAULT_MAX_FACES, EngineBuilder, imaging};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,8 @@ pub const REFERENCE: &str = include_str!("../reference.toml");
 
 /// Longest `id` and `key` of an app in bytes: both travel in headers.
 const MAX_CREDENTIAL_BYTES: usize = 256;
+/// Most faces of a picture that an engine looks at.
+const MAX_FACES: usize = 1_024;
 /// Longest time that any setting in seconds may have: a day. It keeps sums of times far from overflowing.
 const MAX_SECONDS: Duration = Duration::from_secs(86_400);
 
@@ -129,8 +131,8 @@ pub struct SideLimits {
     pub max_side: u32,
 }
 
-/// The engine's own limits, see [`imaging::Limits`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+/// The engine's own limits, see [`imaging::Limits`] and [`EngineBuilder`].
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SafetyConfig {
@@ -140,6 +142,10 @@ pub struct SafetyConfig {
     pub max_side: u32,
     /// Width times height.
     pub max_pixels: u64,
+    /// Faces of a picture that are looked at, the largest; with `image_multiface` each costs an embedding.
+    pub max_faces: usize,
+    /// The detector score from which on something is a face, 0 to 1.
+    pub min_face_score: f64,
 }
 
 /// How many requests are let in.
@@ -207,6 +213,8 @@ impl Default for Config {
                 max_bytes: safety.max_bytes,
                 max_side: safety.max_side,
                 max_pixels: safety.max_pixels,
+                max_faces: DEFAULT_MAX_FACES,
+                min_face_score: 0.6,
             },
             admission: AdmissionConfig { max_requests: None },
             connections: ConnectionsConfig {
@@ -314,6 +322,14 @@ impl Config {
             .with_max_pixels(self.safety.max_pixels)
     }
 
+    /// The engine's builder with the safety settings of this configuration.
+    pub fn configure(&self, builder: EngineBuilder) -> EngineBuilder {
+        builder
+            .limits(self.imaging_limits())
+            .max_faces(self.safety.max_faces)
+            .min_face_score(self.safety.min_face_score as f32)
+    }
+
     /// The configured apps, ready to check credentials.
     ///
     /// # Errors
@@ -341,18 +357,29 @@ impl Config {
                 ));
             }
         }
-        let positive: [(&str, u64); 7] = [
+        let positive: [(&str, u64); 8] = [
             ("limits.file_bytes", limits.file_bytes as u64),
             ("limits.body_bytes", limits.body_bytes),
             ("safety.max_bytes", self.safety.max_bytes as u64),
             ("safety.max_side", u64::from(self.safety.max_side)),
             ("safety.max_pixels", self.safety.max_pixels),
+            ("safety.max_faces", self.safety.max_faces as u64),
             (
                 "admission.max_requests",
                 self.admission.max_requests.unwrap_or(1) as u64,
             ),
             ("connections.max", self.connections.max as u64),
         ];
+        if self.safety.max_faces > MAX_FACES {
+            let problem = format!("must be between 1 and {MAX_FACES}");
+            return Err(ConfigError::invalid("safety.max_faces", problem));
+        }
+        if !(0.0..=1.0).contains(&self.safety.min_face_score) {
+            return Err(ConfigError::invalid(
+                "safety.min_face_score",
+                "must be between 0 and 1",
+            ));
+        }
         for (key, value) in positive {
             if value == 0 {
                 return Err(ConfigError::invalid(key, "must be at least 1"));

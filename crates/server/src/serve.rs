@@ -76,7 +76,7 @@ impl Server {
         let warming = engine.clone();
         tokio::task::spawn_blocking(move || warming.warm_up())
             .await
-            .unwrap_or_else(|error| Err(EngineError::Inference(error.to_string())))
+            .unwrap_or_else(|error| Err(EngineError::Inference(error.into())))
             .map_err(ServeError::WarmUp)?;
         let bind_error = |source| ServeError::Bind {
             address: config.listen,

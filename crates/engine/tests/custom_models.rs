@@ -1,0 +1,222 @@
+//! An engine of the embedder's own models: what they answer is not trusted, and nobody waits for ever.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use likeness_engine::detection::{BoundingBox, DetectionError, Face, FaceDetector, Landmarks, Point, Search};
+use likeness_engine::embedding::{
+    Embedding, EmbeddingError, FaceEmbedder, FaceInPicture, LogisticCalibration,
+};
+use likeness_engine::imaging::{ImagingError, Limits, Picture};
+use likeness_engine::liveness::{LivenessError, LivenessModel};
+use likeness_engine::{Budget, BuildError, EmbedOptions, Engine, EngineBuilder, EngineError, VerifyOptions};
+
+/// Finds the same faces in every picture.
+struct Finds(Vec<Face>);
+
+impl FaceDetector for Finds {
+    fn detect(&mut self, _: &Picture, _: Search) -> Result<Vec<Face>, DetectionError> {
+        Ok(self.0.clone())
+    }
+}
+
+/// Embeds a face as the direction of its first landmark.
+struct Direction;
+
+impl FaceEmbedder for Direction {
+    fn embed(&mut self, faces: &[FaceInPicture<'_>]) -> Result<Vec<Embedding>, EmbeddingError> {
+        faces
+            .iter()
+            .map(|face| Embedding::new(vec![face.landmarks[0].x, face.landmarks[0].y]))
+            .collect()
+    }
+}
+
+struct Live(f64);
+
+impl LivenessModel for Live {
+    fn score(&mut self, _: &Picture, _: &BoundingBox) -> Result<f64, LivenessError> {
+        Ok(self.0)
+    }
+}
+
+fn face(side: f32, (x, y): (f32, f32)) -> Face {
+    let mut landmarks = Landmarks::default();
+    landmarks[0] = Point { x, y };
+    let bounding_box = BoundingBox {
+        x: 1.0,
+        y: 1.0,
+        width: side,
+        height: side,
+    };
+    Face {
+        bounding_box,
+        score: 0.9,
+        landmarks,
+    }
+}
+
+fn builder(faces: Vec<Face>, live: f64) -> EngineBuilder {
+    let calibration = LogisticCalibration::through((0.3, 0.4), (0.4, 0.6)).unwrap();
+    Engine::builder()
+        .workers(2)
+        .detector(move || Ok(Finds(faces.clone())))
+        .embedder(calibration, || Ok(Direction))
+        .liveness(move || Ok(Live(live)))
+}
+
+fn picture() -> Picture {
+    Picture::from_rgb8(100, 100, vec![0; 100 * 100 * 3]).unwrap()
+}
+
+#[test]
+fn neither_a_library_nor_a_pack_is_needed() {
+    let engine = builder(vec![face(50.0, (1.0, 0.0))], 0.9).build().unwrap();
+    let answer = engine
+        .verify(&picture(), &picture(), &VerifyOptions::default())
+        .unwrap();
+    assert!(answer.decision.details.is_empty(), "{:?}", answer.decision);
+    assert_eq!((answer.similarity, answer.matched_face), (Some(1.0), Some(0)));
+    assert_eq!(engine.info().pack, "custom");
+}
+
+#[test]
+fn the_best_of_several_faces_is_named() {
+    // The largest is the selfie's own, too: the other two are less similar, then as similar.
+    let faces = vec![
+        face(50.0, (1.0, 1.0)),
+        face(40.0, (1.0, 0.0)),
+        face(30.0, (2.0, 2.0)),
+    ];
+    let engine = builder(faces.clone(), 0.9).build().unwrap();
+    let options = VerifyOptions::default().with_photo_multiface(true);
+    let answer = engine.verify(&picture(), &picture(), &options).unwrap();
+    assert_eq!((answer.photo.faces.len(), answer.matched_face), (3, Some(0)));
+    // No more are looked at than the builder says.
+    let engine = builder(faces, 0.9).max_faces(2).build().unwrap();
+    let answer = engine.verify(&picture(), &picture(), &options).unwrap();
+    assert_eq!((answer.photo.faces.len(), answer.selfie.faces.len()), (2, 2));
+}
+
+#[test]
+fn numbers_that_are_none_are_an_error_and_never_a_pass() {
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut wrong_box = face(50.0, (1.0, 0.0));
+        wrong_box.bounding_box.width = bad;
+        let mut wrong_score = face(50.0, (1.0, 0.0));
+        wrong_score.score = bad;
+        for wrong in [wrong_box, wrong_score, face(50.0, (bad, 0.0))] {
+            let engine = builder(vec![wrong], 0.9).build().unwrap();
+            let answer = engine.verify(&picture(), &picture(), &VerifyOptions::default());
+            assert!(matches!(answer, Err(EngineError::Inference(_))), "{answer:?}");
+        }
+        let engine = builder(vec![face(50.0, (1.0, 0.0))], f64::from(bad))
+            .build()
+            .unwrap();
+        let answer = engine.verify(&picture(), &picture(), &VerifyOptions::default());
+        assert!(matches!(answer, Err(EngineError::Inference(_))), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_face_outside_of_the_picture_is_none() {
+    let mut outside = face(50.0, (1.0, 0.0));
+    outside.bounding_box.x = 200.0;
+    let engine = builder(vec![outside], 0.9).build().unwrap();
+    assert!(
+        engine
+            .embed(&picture(), &EmbedOptions::default())
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[test]
+fn pixels_are_held_to_the_limits_as_files_are() {
+    let limits = Limits::default().with_max_side(99);
+    let engine = builder(vec![], 0.9).limits(limits).build().unwrap();
+    let answer = engine.embed(&picture(), &EmbedOptions::default());
+    assert!(
+        matches!(
+            answer,
+            Err(EngineError::Picture {
+                source: ImagingError::TooLarge { .. },
+                ..
+            })
+        ),
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn settings_out_of_range_are_named() {
+    for (builder, named) in [
+        (builder(vec![], 0.9).workers(0), "workers"),
+        (builder(vec![], 0.9).max_faces(0), "max_faces"),
+        (builder(vec![], 0.9).min_face_score(f32::NAN), "min_face_score"),
+    ] {
+        match builder.build() {
+            Err(BuildError::Setting(message)) => assert!(message.starts_with(named), "{message}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn many_may_warm_up_at_the_same_time() {
+    let engine = builder(vec![], 0.9).build().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    engine.warm_up().unwrap();
+                    engine.embed(&picture(), &EmbedOptions::default()).unwrap();
+                }
+            });
+        }
+    });
+}
+
+/// Tells that it was called and waits to be let go.
+struct Blocks {
+    called: Sender<()>,
+    go: Receiver<()>,
+}
+
+impl FaceDetector for Blocks {
+    fn detect(&mut self, _: &Picture, _: Search) -> Result<Vec<Face>, DetectionError> {
+        self.called.send(()).unwrap();
+        self.go.recv().unwrap();
+        Ok(Vec::new())
+    }
+}
+
+#[test]
+fn who_waits_for_a_worker_can_be_cancelled_and_has_a_deadline() {
+    let (called, was_called) = channel();
+    let (release, go) = channel();
+    let blocks = std::sync::Mutex::new(Some(Blocks { called, go }));
+    let engine = builder(vec![], 0.9)
+        .workers(1)
+        .detector(move || blocks.lock().unwrap().take().ok_or_else(|| "only one".into()))
+        .build()
+        .unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| engine.embed(&picture(), &EmbedOptions::default()).unwrap());
+        was_called.recv().unwrap();
+
+        let soon = Budget::unlimited().with_deadline(Instant::now() + Duration::from_millis(10));
+        let answer = engine.embed(&picture(), &EmbedOptions::default().with_budget(soon));
+        assert!(matches!(answer, Err(EngineError::DeadlineExceeded)), "{answer:?}");
+
+        let flag = Arc::new(AtomicBool::new(false));
+        let budget = Budget::unlimited().with_cancel_flag(Arc::clone(&flag));
+        let waiting = scope.spawn(|| engine.embed(&picture(), &EmbedOptions::default().with_budget(budget)));
+        flag.store(true, Ordering::Relaxed);
+        let answer = waiting.join().unwrap();
+        assert!(matches!(answer, Err(EngineError::Cancelled)), "{answer:?}");
+        release.send(()).unwrap();
+    });
+}
