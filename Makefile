@@ -15,8 +15,10 @@ LIKENESS := target/release/likeness
 # Set-up may have brought the assembler that makes the JPEG decoder fast.
 export PATH := $(CURDIR)/.setup/nasm/usr/bin:$(PATH)
 
+# Set-up comes before the build, also with -j.
+.NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test setup build demo lint bench bench-reference clean
+.PHONY: help run test setup build demo lint accuracy lfw-error-rates bench bench-reference clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -46,7 +48,13 @@ lint: ## Format, clippy and documentation, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(BUILD) --workspace --no-deps
 
 bench: setup ## The criterion benches
-	$(CARGO) bench --locked --target-dir target
+	$(CARGO) bench --locked --target-dir target --benches
+
+accuracy: setup ## Pairs of portraits, prints and live frames: the figures of docs/accuracy.md
+	$(CARGO) test $(BUILD) --test accuracy
+
+lfw-error-rates: setup ## Error rates on LFW's development view, as docs/accuracy.md states them
+	$(CARGO) run $(BUILD) --example lfw_error_rates
 
 bench-reference: setup build ## Likeness and the plain Python reference, alternately in the same minute
 	@$(PYTHON) scripts/bench_reference.py

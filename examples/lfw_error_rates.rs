@@ -1,5 +1,5 @@
 //! Error rates of the default pack on LFW's development view, by the product's own detection and embedding:
-//! `cargo run --release --example lfw_error_rates`. All pairs of the training images are compared; the subject of an LFW
+//! `make lfw-error-rates`. All pairs of the training images are compared; the subject of an LFW
 //! picture is the face nearest its centre.
 
 #![allow(clippy::print_stdout)]

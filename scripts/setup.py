@@ -143,8 +143,14 @@ def set_up_assembler():
     if found:
         say("nasm: there")
         return
+    hint = "JPEG decoding will be about half as fast. Install it and build again"
+    given_up = ASSEMBLER.parent / "no-nasm"
+    if given_up.exists() or os.environ.get("LIKENESS_NO_APT"):
+        say(f"nasm: not there, {hint}")
+        return
     if shutil.which("apt-get") and shutil.which("dpkg-deb"):
         ASSEMBLER.parent.mkdir(parents=True, exist_ok=True)
+        say("nasm: not there, asking apt for Debian's package (LIKENESS_NO_APT=1 leaves that out)")
         with tempfile.TemporaryDirectory(dir=ASSEMBLER.parent) as folder:
             os.chmod(folder, 0o755)  # apt downloads as a user of its own
             if download_debian_package("nasm", folder):
@@ -153,9 +159,10 @@ def set_up_assembler():
                 subprocess.run(["dpkg-deb", "--extract", str(package), str(unpacked)], check=True)
                 shutil.rmtree(ASSEMBLER, ignore_errors=True)
                 unpacked.rename(ASSEMBLER)
-                say(f"nasm: Debian's package unpacked into {ASSEMBLER.relative_to(ROOT)}")
+                say(f"nasm: unpacked into {ASSEMBLER.relative_to(ROOT)}")
                 return
-    say("WARNING: no nasm on this machine: JPEG decoding will be about half as fast. Install it and build again")
+        given_up.write_text("apt had no nasm; delete this file to ask it again\n")
+    say(f"WARNING: nasm cannot be had here, {hint}")
 
 
 def download_debian_package(name, folder):
@@ -163,13 +170,17 @@ def download_debian_package(name, folder):
     folder, so that this needs no rights."""
     lists = Path(folder) / "lists"
     (lists / "partial").mkdir(parents=True)
-    own_lists = ["-o", f"Dir::State::Lists={lists}"]
+    quick = ["-o", "Acquire::Retries=0", "-o", "Acquire::http::Timeout=10", "-o", "Acquire::https::Timeout=10"]
+    own_lists = [*quick, "-o", f"Dir::State::Lists={lists}"]
     for attempt in (
-        [["apt-get", "download", name]],
+        [["apt-get", *quick, "download", name]],
         [["apt-get", *own_lists, "update"], ["apt-get", *own_lists, "download", name]],
     ):
-        if all(subprocess.run(command, cwd=folder, capture_output=True).returncode == 0 for command in attempt):
-            return True
+        try:
+            if all(subprocess.run(c, cwd=folder, capture_output=True, timeout=60).returncode == 0 for c in attempt):
+                return True
+        except subprocess.TimeoutExpired:
+            return False
     return False
 
 

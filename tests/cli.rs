@@ -461,17 +461,13 @@ fn doctor_well() -> Outcome {
     let store = store()?;
     let ended = Process::run(likeness().args(["doctor", "--models"]).arg(&store))?;
     ensure!(ended.code == Some(0) && ended.stderr.is_empty(), "{ended:?}");
-    let pack = store.join("open-1");
     let expected = [
         format!("likeness {}", env!("CARGO_PKG_VERSION")),
         format!("  ok    processor: {}*", std::env::consts::ARCH),
         "  ok    workers: * (processors and CPU quota of this process)".to_owned(),
         "  ok    ONNX Runtime: 1.* from *".to_owned(),
         "  ok    provider: cpu".to_owned(),
-        format!(
-            "  ok    models: pack open-1 * in {}, 4 files, checksums right",
-            pack.display()
-        ),
+        "  ok    models: pack open-1 * in *models/store/open-1, 4 files, checksums right".to_owned(),
         "  ok    self-test of yunet_n_dynamic.onnx: right, * ms".to_owned(),
         "  ok    self-test of face-reidentification-retail-0095.onnx: right, * ms".to_owned(),
         "  ok    self-test of minifasnet_v2.onnx: right, * ms".to_owned(),

@@ -1,5 +1,7 @@
 //! An engine of the embedder's own models: what they answer is not trusted, and nobody waits for ever.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};

@@ -283,8 +283,19 @@ impl Manifest {
         if !unit.contains(&self.detector.score_threshold) || !unit.contains(&self.detector.nms_iou) {
             return Some("detector: score_threshold and nms_iou must be 0..=1".to_owned());
         }
-        if !(1..=1024).contains(&self.embedder.size) || self.embedder.dimensions == 0 {
-            return Some("embedder: size must be 1..=1024 and dimensions at least 1".to_owned());
+        if !(1..=1024).contains(&self.embedder.size) || !(1..=65_536).contains(&self.embedder.dimensions) {
+            return Some("embedder: size must be 1..=1024 and dimensions 1..=65536".to_owned());
+        }
+        let template = self.embedder.template;
+        if !template
+            .iter()
+            .flatten()
+            .all(|value| (-1.0..=2.0).contains(value))
+        {
+            return Some("embedder.template: points are in units of size, between -1 and 2".to_owned());
+        }
+        if template.iter().all(|point| *point == template[0]) {
+            return Some("embedder.template: the points are all in one place".to_owned());
         }
         if self.liveness.is_empty() {
             return Some("liveness: at least one model is needed".to_owned());
@@ -381,6 +392,16 @@ mod tests {
                 "unknown field `colour`",
             ),
             ("crop_scale = 4.0", "crop_scale = 0.0", "crop_scale above 0"),
+            (
+                "dimensions = 256",
+                "dimensions = 99999999",
+                "dimensions 1..=65536",
+            ),
+            (
+                "[0.31556875, 0.46157411]",
+                "[nan, 0.46157411]",
+                "embedder.template",
+            ),
         ];
         for (from, to, expected) in cases {
             assert!(text().contains(from), "{from}");

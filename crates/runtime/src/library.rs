@@ -49,6 +49,11 @@ impl LibrarySearch {
         self
     }
 
+    /// The file given to [`with_file`](Self::with_file), if one was.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
     /// The file that was ordered by argument or environment, if one was.
     fn ordered(&self) -> Option<PathBuf> {
         self.file.clone().or_else(|| {

@@ -65,16 +65,25 @@ pub struct Runtime {
 static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
 
 impl Runtime {
-    /// Finds and loads ONNX Runtime, or returns the one that this process has loaded before.
+    /// Finds and loads ONNX Runtime. Where this process has loaded one before, that is returned, unless the search names
+    /// another file.
     ///
     /// # Errors
     /// No library, one that does not load or is too old, or another one already in use in this process.
     pub fn load(search: &LibrarySearch, provider: Provider) -> Result<Self, RuntimeError> {
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(runtime) = loaded.as_ref()
+            && search.file().is_none()
+        {
+            return Ok(Self {
+                provider,
+                ..runtime.clone()
+            });
+        }
         let Library { path, version } = search.find()?;
         if let Some(runtime) = loaded.as_ref() {
             return match &runtime.library {
-                Some(library) if *library != path => Err(RuntimeError::AlreadyLoaded {
+                Some(library) if !is_same_file(library, &path) => Err(RuntimeError::AlreadyLoaded {
                     loaded: library.clone(),
                     wanted: path,
                 }),
@@ -169,6 +178,14 @@ impl Runtime {
         configure()
             .map_err(refused)
             .map(|session| ModelSession::new(name, session))
+    }
+}
+
+/// Whether two paths lead to the same file, by whatever links.
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    match (a.canonicalize(), b.canonicalize()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => a == b,
     }
 }
 

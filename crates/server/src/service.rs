@@ -12,8 +12,9 @@ use crate::fields::BodyLimits;
 use crate::response::Linger;
 use crate::work::WorkPool;
 
-/// Verifications that are admitted for each worker of the engine, where nothing is configured. At a tenth of a second
-/// each, the last one still meets its deadline with ease.
+/// Verifications that are admitted for each worker of the engine, where nothing is configured. An ordinary one takes about
+/// a tenth of a second, so that the last one meets its deadline with ease. With `image_multiface` and a photo of very
+/// many faces one takes up to two seconds: of those, the last ones may not.
 const ADMITTED_PER_WORKER: usize = 16;
 
 #[derive(Debug)]
