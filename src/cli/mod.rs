@@ -1,6 +1,7 @@
 //! Arguments, and what each command shares: the engine's settings, reading files, exit codes.
 
 mod doctor;
+mod eval;
 mod exit;
 mod liveness;
 mod serve;
@@ -37,6 +38,9 @@ enum Command {
     Verify(verify::VerifyArguments),
     /// Is the selfie a live person? Exit code: 0 live, 1 error, 2 usage, 4 not live.
     Liveness(liveness::LivenessArguments),
+    /// Measure error rates on your own pictures: FMR and FNMR, APCER and BPCER. Exit code: 0 measured, 1 error, 2 usage.
+    #[command(subcommand)]
+    Eval(eval::EvalCommand),
     /// Check processor, ONNX Runtime, provider and models, and say what to do about what is wrong. Exit code: 0 all
     /// well, 1 something is wrong.
     Doctor,
@@ -105,6 +109,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(serve) => serve.run(&arguments.engine),
         Command::Verify(verify) => verify.run(&arguments.engine),
         Command::Liveness(liveness) => liveness.run(&arguments.engine),
+        Command::Eval(eval) => eval.run(&arguments.engine),
         Command::Doctor => doctor::run(&arguments.engine),
     };
     match result {

@@ -1,6 +1,28 @@
 //! How often Likeness is wrong, measured on one's own pictures, in the terms of ISO/IEC 19795-1 (false match and false
 //! non-match rates) and ISO/IEC 30107-3 (attack and bona fide presentation classification error rates).
 //!
-//! [`statistics`] is pure: scores in, rates out.
+//! [`PairList`] and [`People`] say what is compared, [`evaluate_pairs`] and [`evaluate_all_pairs`] compare it and give a
+//! [`MatchReport`]. [`statistics`] is pure: scores in, rates out. No HTTP and no command line is in here.
+//!
+//! Embeddings are biometric data: they are held in memory while an evaluation runs and written nowhere.
 
+mod acquisition;
+mod all_pairs;
+mod confidence;
+mod error;
+mod lists;
+mod matching;
+mod people;
+mod report;
 pub mod statistics;
+
+pub use acquisition::{Acquisition, FaceChoice, NoProgress, Progress, Status};
+pub use all_pairs::{AllPairs, HELD_IMPOSTORS, Scored, all_pairs};
+pub use error::EvaluationError;
+pub use lists::{KnownFrom, Pair, PairList};
+pub use matching::{MatchOptions, PairScores, ScoredPair, evaluate_all_pairs, evaluate_pairs};
+pub use people::People;
+pub use report::{
+    AcquisitionReport, AtFalseMatchRate, Bound, ComparisonCounts, EqualErrorReport, Estimate, MatchReport,
+    ProfileReport, Setup, Shares,
+};

@@ -1,0 +1,527 @@
+//! Comparing what is to be compared, and reporting on it.
+
+use std::io::Write;
+use std::num::NonZero;
+use std::path::Path;
+
+use likeness_engine::decision::{Profile, Score};
+use likeness_engine::{Comparison, Engine};
+
+use crate::acquisition::Acquisition;
+use crate::all_pairs::{AllPairs, HELD_IMPOSTORS, all_pairs};
+use crate::confidence::{confidence, similarity_reaching};
+use crate::report::{
+    AcquisitionReport, AtFalseMatchRate, Bound, ComparisonCounts, EqualErrorReport, Estimate, MatchReport,
+    ProfileReport, Setup, Shares,
+};
+use crate::statistics::{
+    Bootstrap, GenuineComparison, ImpostorComparison, Interval, Judged, MatchScores, Ranked, accuracy_at,
+    best_threshold, blocks, comparisons_needed, det_points, equal_error_rate, k_fold_accuracy, supports,
+    upper_bound_without_errors,
+};
+use crate::{EvaluationError, FaceChoice, KnownFrom, PairList, People, Progress, Status};
+
+/// The false match rates that are reported on.
+const FALSE_MATCH_RATES: [f64; 6] = [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6];
+
+/// Steps of the histograms in reports, over -1..=1.
+const SHOWN_STEPS: usize = 128;
+
+/// How far apart points of a DET curve are, in normal deviates: a plot of 6 deviates on 600 pixels shows no less.
+const DET_STEP: f64 = 0.01;
+
+/// How to evaluate matching.
+#[derive(Debug, Clone)]
+pub struct MatchOptions {
+    /// Which face of a picture counts.
+    pub face: FaceChoice,
+    /// Whose thresholds make the decisions of `scores.csv`.
+    pub profile: Profile,
+    /// Divide a list into this many folds, in its order, for the accuracy; a column `fold` of the list goes before it.
+    pub folds: Option<usize>,
+    /// What is measured on, in a few words, for the report.
+    pub data: String,
+    /// How many threads compare and resample; the results are the same from any number.
+    pub threads: NonZero<usize>,
+}
+
+/// A comparison of a list, as `scores.csv` has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScoredPair {
+    /// Path of the left picture, as the list has it.
+    pub left: String,
+    /// Path of the right picture.
+    pub right: String,
+    /// Whether it is the same person.
+    pub same: bool,
+    /// What the engine says; `None` where a picture was not acquired.
+    pub comparison: Option<Comparison>,
+    /// `pass`, `review` or `reject`; a picture without a face is rejected, as the engine does. Empty where there was
+    /// nothing to decide on.
+    pub decision: &'static str,
+    /// What became of the left picture.
+    pub left_status: Status,
+    /// What became of the right picture.
+    pub right_status: Status,
+}
+
+/// The comparisons of a list, in its order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PairScores {
+    /// In the list's order.
+    pub pairs: Vec<ScoredPair>,
+}
+
+impl PairScores {
+    /// Writes `scores.csv`: left, right, label, similarity, confidence, decision, left_status, right_status. Similarities
+    /// are written so that they read back as the same single-precision numbers.
+    ///
+    /// # Errors
+    /// Whatever writing fails with.
+    pub fn write_csv(&self, to: impl Write) -> std::io::Result<()> {
+        let mut writer = csv::Writer::from_writer(to);
+        writer.write_record(SCORES_HEADER)?;
+        for pair in &self.pairs {
+            let (similarity, confidence) = match pair.comparison {
+                Some(comparison) => (
+                    comparison.similarity.to_string(),
+                    comparison.confidence.to_string(),
+                ),
+                None => (String::new(), String::new()),
+            };
+            writer.write_record([
+                pair.left.as_str(),
+                &pair.right,
+                if pair.same { "1" } else { "0" },
+                &similarity,
+                &confidence,
+                pair.decision,
+                pair.left_status.as_str(),
+                pair.right_status.as_str(),
+            ])?;
+        }
+        writer.flush()
+    }
+
+    fn judged(&self) -> Vec<Judged> {
+        self.pairs
+            .iter()
+            .map(|pair| {
+                let similarity = pair.comparison.map(|comparison| f64::from(comparison.similarity));
+                (similarity, pair.same)
+            })
+            .collect()
+    }
+}
+
+const SCORES_HEADER: [&str; 8] = [
+    "left",
+    "right",
+    "label",
+    "similarity",
+    "confidence",
+    "decision",
+    "left_status",
+    "right_status",
+];
+
+/// Compares the pairs of a list whose paths begin at `root`. Each picture is decoded and embedded once.
+///
+/// With `training`, scored pairs of other people, their best threshold judges this list as well.
+///
+/// # Errors
+/// [`EvaluationError::Folds`] where the list cannot be divided as asked, [`EvaluationError::Engine`] where a model fails.
+pub fn evaluate_pairs(
+    engine: &Engine,
+    list: &PairList,
+    root: &Path,
+    training: Option<&PairScores>,
+    options: &MatchOptions,
+    progress: &dyn Progress,
+) -> Result<(MatchReport, PairScores), EvaluationError> {
+    // Before the work, which may take hours.
+    let folds = match (&list.folds, options.folds) {
+        (Some(folds), _) => Some(folds.clone()),
+        (None, Some(count)) => Some(blocks(list.pairs.len(), count)?),
+        (None, None) => None,
+    };
+    let acquired = Acquisition::embed(engine, root, &list.files, options.face, progress)?;
+    let scores = score_pairs(engine, list, &acquired, &options.profile)?;
+
+    let (mut genuine, mut impostor) = (Vec::new(), Vec::new());
+    let (mut genuine_without_score, mut impostor_without_score) = (0, 0);
+    let person = |picture: usize| list.person_of.get(picture).copied().unwrap_or_default();
+    for (pair, scored) in list.pairs.iter().zip(&scores.pairs) {
+        let people = (person(pair.left), person(pair.right));
+        match (scored.comparison, pair.same) {
+            (
+                Some(Comparison {
+                    similarity: score, ..
+                }),
+                true,
+            ) => genuine.push(GenuineComparison {
+                score,
+                person: people.0,
+            }),
+            (
+                Some(Comparison {
+                    similarity: score, ..
+                }),
+                false,
+            ) => {
+                impostor.push(ImpostorComparison { score, people });
+            }
+            (None, true) => genuine_without_score += 1,
+            (None, false) => impostor_without_score += 1,
+        }
+    }
+    let match_scores = MatchScores::listed(list.people(), genuine, impostor);
+    let judged = scores.judged();
+    let mut report = report(engine, &match_scores, &acquired, list.known_from, options)?;
+    report.comparisons.genuine_without_score = genuine_without_score;
+    report.comparisons.impostor_without_score = impostor_without_score;
+    report.accuracy = folds.map(|folds| k_fold_accuracy(&judged, &folds)).transpose()?;
+    report.accuracy_at_trained_threshold = training.and_then(|training| {
+        let threshold = best_threshold(&training.judged())?;
+        Some((accuracy_at(&judged, threshold)?, threshold))
+    });
+    Ok((report, scores))
+}
+
+fn score_pairs(
+    engine: &Engine,
+    list: &PairList,
+    acquired: &Acquisition,
+    profile: &Profile,
+) -> Result<PairScores, EvaluationError> {
+    let file = |picture: usize| list.files.get(picture).cloned().unwrap_or_default();
+    let mut pairs = Vec::with_capacity(list.pairs.len());
+    for pair in &list.pairs {
+        let comparison = match (acquired.embedding(pair.left), acquired.embedding(pair.right)) {
+            (Some(left), Some(right)) => Some(engine.compare(left, right)?),
+            _ => None,
+        };
+        let (left_status, right_status) = (acquired.status(pair.left), acquired.status(pair.right));
+        let judged = |status| matches!(status, Status::Ok | Status::NoFace);
+        let decision = match comparison {
+            Some(comparison) => decision(profile, comparison.confidence),
+            None if judged(left_status) && judged(right_status) => "reject",
+            None => "",
+        };
+        pairs.push(ScoredPair {
+            left: file(pair.left),
+            right: file(pair.right),
+            same: pair.same,
+            comparison,
+            decision,
+            left_status,
+            right_status,
+        });
+    }
+    Ok(PairScores { pairs })
+}
+
+fn decision(profile: &Profile, confidence: Score) -> &'static str {
+    profile
+        .face_match()
+        .verdict(confidence)
+        .map_or("pass", likeness_engine::decision::Verdict::as_str)
+}
+
+/// Compares every picture below `root` with every other. With `pairs`, every comparison is written there as a line of
+/// `scores.csv`, those of pictures that were not acquired excepted: for n pictures n (n - 1) / 2 lines.
+///
+/// # Errors
+/// [`EvaluationError::Engine`] where a model fails, [`EvaluationError::File`] where `pairs` cannot be written.
+pub fn evaluate_all_pairs(
+    engine: &Engine,
+    people: &People,
+    root: &Path,
+    pairs: Option<&mut dyn Write>,
+    options: &MatchOptions,
+    progress: &dyn Progress,
+) -> Result<MatchReport, EvaluationError> {
+    let acquired = Acquisition::embed(engine, root, &people.files, options.face, progress)?;
+    let usable: Vec<(usize, u32)> = (0..)
+        .zip(&people.person_of)
+        .filter(|(picture, _)| acquired.embedding(*picture).is_some())
+        .map(|(picture, &person)| (picture, person))
+        .collect();
+    let dimensions = usable
+        .first()
+        .and_then(|(picture, _)| acquired.embedding(*picture))
+        .map_or(0, |embedding| embedding.values().len());
+    let mut matrix = AllPairs::new(dimensions);
+    for &(picture, person) in &usable {
+        if let Some(embedding) = acquired.embedding(picture) {
+            matrix.push(embedding.values(), person);
+        }
+    }
+    let scores = all_pairs(&matrix, HELD_IMPOSTORS, options.threads);
+    let mut report = report(engine, &scores, &acquired, KnownFrom::Folders, options)?;
+    let (genuine, impostor) = every_pair(&people.person_of);
+    report.comparisons.genuine_without_score = genuine - report.comparisons.genuine;
+    report.comparisons.impostor_without_score = impostor - report.comparisons.impostor;
+
+    if let Some(to) = pairs {
+        write_all_pairs(engine, people, &usable, &matrix, &options.profile, to)?;
+    }
+    Ok(report)
+}
+
+/// How many genuine and impostor pairs of pictures there are.
+fn every_pair(person_of: &[u32]) -> (u64, u64) {
+    let mut counts = std::collections::BTreeMap::<u32, u64>::new();
+    for &person in person_of {
+        *counts.entry(person).or_default() += 1;
+    }
+    let impostor = crate::statistics::pairs_between(counts.values().copied());
+    let genuine = counts.values().map(|count| count * (count - 1) / 2).sum();
+    (genuine, impostor)
+}
+
+fn write_all_pairs(
+    engine: &Engine,
+    people: &People,
+    usable: &[(usize, u32)],
+    matrix: &AllPairs,
+    profile: &Profile,
+    to: &mut dyn Write,
+) -> Result<(), EvaluationError> {
+    let mut writer = csv::Writer::from_writer(to);
+    let name = |index: u32| {
+        usable
+            .get(index as usize)
+            .and_then(|(picture, _)| people.files.get(*picture))
+            .map_or("", String::as_str)
+    };
+    let mut failure = writer.write_record(SCORES_HEADER).err().map(csv_failure);
+    matrix.for_each(|scored, same| {
+        if failure.is_some() {
+            return;
+        }
+        let written = confidence(engine, f64::from(scored.score))
+            .map_err(EvaluationError::from)
+            .and_then(|confidence| {
+                writer
+                    .write_record([
+                        name(scored.pictures.0),
+                        name(scored.pictures.1),
+                        if same { "1" } else { "0" },
+                        &scored.score.to_string(),
+                        &confidence.to_string(),
+                        decision(profile, confidence),
+                        Status::Ok.as_str(),
+                        Status::Ok.as_str(),
+                    ])
+                    .map_err(csv_failure)
+            });
+        failure = written.err();
+    });
+    if failure.is_none() {
+        failure = writer.flush().err().map(EvaluationError::file("scores.csv"));
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+fn csv_failure(error: csv::Error) -> EvaluationError {
+    EvaluationError::file("scores.csv")(std::io::Error::other(error))
+}
+
+fn report(
+    engine: &Engine,
+    scores: &MatchScores,
+    acquired: &Acquisition,
+    known_from: KnownFrom,
+    options: &MatchOptions,
+) -> Result<MatchReport, EvaluationError> {
+    let bootstrap = Bootstrap::new(options.threads);
+    let profiles: Vec<Profile> = Profile::BUILTIN_NAMES
+        .iter()
+        .filter_map(|name| Profile::builtin(name))
+        .collect();
+    let mut bounds = Vec::new();
+    for profile in &profiles {
+        let thresholds = profile.face_match();
+        for confidence in [thresholds.reject_below(), thresholds.review_below()] {
+            bounds.push((confidence, similarity_reaching(engine, confidence)?));
+        }
+    }
+    let rates: Vec<f64> = FALSE_MATCH_RATES
+        .into_iter()
+        .filter(|&rate| supports(scores.impostor_count(), rate))
+        .collect();
+
+    let figures = |genuine: &Ranked<'_>, impostor: &Ranked<'_>| {
+        let at_rates = rates.iter().flat_map(|&rate| {
+            let threshold = impostor.threshold_at(rate);
+            [
+                threshold,
+                threshold.and_then(|threshold| genuine.share_below(threshold)),
+            ]
+        });
+        let at_bounds = bounds.iter().flat_map(|&(_, similarity)| {
+            [
+                impostor.share_at_or_above(similarity),
+                genuine.share_below(similarity),
+            ]
+        });
+        let equal = equal_error_rate(genuine, impostor).map(|equal| equal.rate);
+        at_rates.chain(at_bounds).chain([equal]).collect::<Vec<_>>()
+    };
+    let mut intervals = bootstrap
+        .intervals(scores.people(), |weights| {
+            let (genuine, impostor) = scores.weighted(weights);
+            figures(&genuine, &impostor)
+        })
+        .into_iter();
+    let mut next = move || intervals.next().flatten();
+
+    let mut at_false_match_rates = Vec::new();
+    for rate in FALSE_MATCH_RATES {
+        let needed = comparisons_needed(rate);
+        let sufficient = rates.contains(&rate);
+        let (of_threshold, of_rate) = if sufficient {
+            (next(), next())
+        } else {
+            (None, None)
+        };
+        let threshold = scores.threshold_at(rate).filter(|_| sufficient);
+        at_false_match_rates.push(AtFalseMatchRate {
+            false_match_rate: rate,
+            impostor_comparisons_needed: needed,
+            sufficient_data: sufficient,
+            threshold: estimate(threshold, of_threshold),
+            confidence: match threshold {
+                Some(threshold) => Some(confidence(engine, threshold)?.value()),
+                None => None,
+            },
+            false_non_match_rate: self::rate(
+                threshold.and_then(|threshold| scores.false_non_match_rate(threshold)),
+                of_rate,
+            ),
+        });
+    }
+    let mut reports = Vec::new();
+    for (profile, bounds) in profiles.iter().zip(bounds.chunks_exact(2)) {
+        let mut of_bounds = bounds
+            .iter()
+            .map(|&(confidence, similarity)| bound(scores, confidence, similarity, next(), next()))
+            .collect::<Vec<_>>()
+            .into_iter();
+        if let (Some(reject_below), Some(review_below)) = (of_bounds.next(), of_bounds.next()) {
+            let rate = |estimate: &Option<Estimate>| estimate.map(|estimate| estimate.value);
+            let genuine = (
+                rate(&reject_below.false_non_match_rate),
+                rate(&review_below.false_non_match_rate),
+            );
+            let impostor = (
+                rate(&reject_below.false_match_rate).map(|rate| 1.0 - rate),
+                rate(&review_below.false_match_rate).map(|rate| 1.0 - rate),
+            );
+            reports.push(ProfileReport {
+                profile: profile.name().to_owned(),
+                reject_below,
+                review_below,
+                genuine: shares(genuine),
+                impostor: shares(impostor),
+            });
+        }
+    }
+    let of_equal = next();
+    let equal_error = match scores.equal_error_rate() {
+        Some(equal) => Some(EqualErrorReport {
+            rate: Estimate {
+                value: equal.rate,
+                interval: of_equal.filter(|_| equal.rate > 0.0),
+            },
+            threshold: equal.threshold,
+            confidence: confidence(engine, equal.threshold)?.value(),
+        }),
+        None => None,
+    };
+    let fine = scores.impostor_histogram();
+    Ok(MatchReport {
+        setup: Setup::of(engine),
+        data: options.data.clone(),
+        face: options.face,
+        people: scores.people(),
+        people_known_from: known_from,
+        acquisition: AcquisitionReport::of(acquired.counts()),
+        comparisons: ComparisonCounts {
+            genuine: scores.genuine_count(),
+            impostor: scores.impostor_count(),
+            genuine_without_score: 0,
+            impostor_without_score: 0,
+        },
+        intervals: format!(
+            "{} % percentile intervals, {} replicates of a bootstrap over people, seed {}",
+            bootstrap.confidence * 100.0,
+            bootstrap.replicates,
+            bootstrap.seed
+        ),
+        at_false_match_rates,
+        equal_error_rate: equal_error,
+        accuracy: None,
+        accuracy_at_trained_threshold: None,
+        profiles: reports,
+        det: det_points(&scores.genuine(), &scores.impostor(), DET_STEP),
+        genuine_histogram: scores.genuine_histogram(SHOWN_STEPS),
+        impostor_histogram: fine.coarser(fine.counts().len() / SHOWN_STEPS),
+    })
+}
+
+fn estimate(value: Option<f64>, interval: Option<Interval>) -> Option<Estimate> {
+    value.map(|value| Estimate { value, interval })
+}
+
+/// Where no error was seen no replicate has one either: that interval would say that the rate is 0.
+fn rate(value: Option<f64>, interval: Option<Interval>) -> Option<Estimate> {
+    estimate(value, interval.filter(|_| value != Some(0.0)))
+}
+
+fn bound(
+    scores: &MatchScores,
+    confidence: f64,
+    similarity: f64,
+    of_match: Option<Interval>,
+    of_non_match: Option<Interval>,
+) -> Bound {
+    let false_match_rate = scores.false_match_rate(similarity);
+    Bound {
+        confidence,
+        similarity,
+        false_match_rate: rate(false_match_rate, of_match),
+        false_match_rate_at_most: (false_match_rate == Some(0.0))
+            .then(|| upper_bound_without_errors(scores.impostor_count())),
+        false_non_match_rate: rate(scores.false_non_match_rate(similarity), of_non_match),
+    }
+}
+
+/// From the shares below the two bounds.
+fn shares((reject, review): (Option<f64>, Option<f64>)) -> Option<Shares> {
+    let (reject, review) = (reject?, review?);
+    Some(Shares {
+        pass: 1.0 - review,
+        review: review - reject,
+        reject,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_of_pictures() {
+        assert_eq!(every_pair(&[0, 0, 0, 1, 2, 2]), (4, 11));
+        assert_eq!(every_pair(&[0]), (0, 0));
+    }
+
+    #[test]
+    fn shares_add_up() {
+        let found = shares((Some(0.25), Some(0.375))).unwrap();
+        assert_eq!((found.pass, found.review, found.reject), (0.625, 0.125, 0.25));
+        assert_eq!(shares((None, Some(0.5))), None);
+    }
+}

@@ -1,0 +1,405 @@
+//! `likeness eval`: the real binary with the real models on real pictures.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use likeness_testing::{Failed, Outcome, Suite, ensure};
+use serde_json::Value;
+
+mod support;
+
+use support::for_each;
+use support::process::{Ended, Process, likeness};
+
+fn main() -> ExitCode {
+    let mut suite = Suite::new();
+    suite.test("usage_is_told_and_ends_with_2", usage);
+    suite.test("a_list_that_is_wrong_is_told_with_its_line", wrong_lists);
+    suite.with_shared_and_models("match_scores_every_pair_in_the_lists_order", match_pairs);
+    suite.with_shared_and_models("match_counts_what_cannot_be_used_on_its_own", match_failures);
+    suite.with_shared_and_models("match_takes_the_face_that_it_is_told", match_faces);
+    suite.with_shared_and_models("match_accuracy_over_folds_and_after_training", match_accuracy);
+    suite.with_shared_and_models("match_people_compares_all_with_all", match_people);
+    suite.run()
+}
+
+fn eval<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Result<Ended, Failed> {
+    Process::run(likeness().arg("eval").args(arguments))
+}
+
+/// Runs to success.
+fn evaluated<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Result<String, Failed> {
+    let ended = eval(arguments)?;
+    ensure!(ended.code == Some(0), "{ended:?}");
+    ensure!(ended.stderr.is_empty(), "{}", ended.stderr);
+    Ok(ended.stdout)
+}
+
+fn json(path: &Path) -> Result<Value, Failed> {
+    Ok(serde_json::from_slice(&std::fs::read(path)?)?)
+}
+
+/// A number of a report by its path, such as `/comparisons/genuine`.
+fn number(report: &Value, pointer: &str) -> Result<f64, Failed> {
+    let found = report.pointer(pointer).and_then(Value::as_f64);
+    found.ok_or_else(|| format!("no number at {pointer} in {report}").into())
+}
+
+/// Rows of a CSV file without quoting.
+fn rows(path: &Path) -> Result<Vec<Vec<String>>, Failed> {
+    let text = std::fs::read_to_string(path)?;
+    Ok(text
+        .lines()
+        .map(|line| line.split(',').map(str::to_owned).collect())
+        .collect())
+}
+
+fn usage() -> Outcome {
+    let cases: [(&[&str], &str); 7] = [
+        (&[], "Usage"),
+        (&["match"], "--pairs"),
+        (&["match", "--pairs", "a", "--people", "b"], "cannot be used with"),
+        (&["match", "--pairs", "a", "--folds", "1"], "--folds"),
+        (
+            &["match", "--people", "a", "--folds", "10"],
+            "cannot be used with",
+        ),
+        (
+            &["match", "--pairs", "a", "--face", "left"],
+            "[possible values: largest, centre]",
+        ),
+        (&["match", "--people", "a", "--write-pairs"], "--out"),
+    ];
+    for_each(
+        cases.map(|case| (case.0.join(" "), case)),
+        |(arguments, expected)| {
+            let ended = eval(arguments)?;
+            ensure!(ended.code == Some(2) && ended.stdout.is_empty(), "{ended:?}");
+            ensure!(ended.stderr.contains(expected), "{ended:?}");
+            Ok(())
+        },
+    )
+}
+
+fn wrong_lists() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let list = folder.path().join("pairs.csv");
+    let arguments = [OsStr::new("match"), OsStr::new("--pairs"), list.as_os_str()];
+    let ended = eval(arguments)?;
+    ensure!(
+        ended.code == Some(1) && ended.stderr.contains("pairs.csv"),
+        "{ended:?}"
+    );
+    for (text, expected) in [
+        (
+            "left,right\na,b\n",
+            "pairs.csv:1: the header has no column \"label\"",
+        ),
+        (
+            "left,right,label\na,b,1\n\nc,d,yes\n",
+            "pairs.csv:4: label is \"yes\"",
+        ),
+        ("left,right,label\n", "there is no pair"),
+    ] {
+        std::fs::write(&list, text)?;
+        let ended = eval(arguments)?;
+        ensure!(ended.code == Some(1) && ended.stdout.is_empty(), "{ended:?}");
+        ensure!(ended.stderr.contains(expected), "{ended:?}");
+    }
+    Ok(())
+}
+
+fn match_pairs(shared: &Path) -> Outcome {
+    let list = shared.join("data/faces/pairs.csv");
+    let folder = tempfile::tempdir()?;
+    // A folder that is not there yet is made.
+    let outs = [folder.path().join("deeper/one"), folder.path().join("many")];
+    let mut printed = Vec::new();
+    for (out, workers) in outs.iter().zip(["1", "3"]) {
+        let arguments = [
+            OsStr::new("match"),
+            OsStr::new("--pairs"),
+            list.as_os_str(),
+            OsStr::new("--out"),
+            out.as_os_str(),
+            OsStr::new("--workers"),
+            OsStr::new(workers),
+        ];
+        printed.push(evaluated(arguments)?);
+    }
+    // The same from one thread and from several, to the last byte.
+    ensure!(
+        printed[0] == printed[1],
+        "{}\ninstead of\n{}",
+        printed[1],
+        printed[0]
+    );
+    for file in ["scores.csv", "report.json"] {
+        let same = std::fs::read(outs[0].join(file))? == std::fs::read(outs[1].join(file))?;
+        ensure!(same, "{file} differs");
+    }
+
+    let (listed, scored) = (rows(&list)?, rows(&outs[0].join("scores.csv"))?);
+    let header = scored.first().map(|header| header.join(","));
+    let expected = "left,right,label,similarity,confidence,decision,left_status,right_status";
+    ensure!(header.as_deref() == Some(expected), "{header:?}");
+    ensure!(listed.len() == scored.len(), "{} rows", scored.len());
+    for (pair, row) in listed.iter().zip(&scored).skip(1) {
+        ensure!(
+            row[..3] == pair[..] && row[6..] == ["ok", "ok"],
+            "{row:?} for {pair:?}"
+        );
+        let confidence: f64 = row[4].parse()?;
+        let decision = match confidence {
+            0.56.. => "pass",
+            0.4.. => "review",
+            _ => "reject",
+        };
+        ensure!(row[5] == decision, "{row:?}");
+    }
+
+    // The report counts what scores.csv has.
+    let report = json(&outs[0].join("report.json"))?;
+    let reached = |label: &str, threshold: f64| -> Result<(f64, f64), Failed> {
+        let scores: Vec<f64> = scored
+            .iter()
+            .filter(|row| row[2] == label)
+            .map(|row| row[3].parse())
+            .collect::<Result<_, _>>()?;
+        let reached = scores.iter().filter(|&&score| score >= threshold).count();
+        Ok((reached as f64, scores.len() as f64))
+    };
+    ensure!(number(&report, "/comparisons/genuine")? == 31.0, "{report}");
+    ensure!(number(&report, "/comparisons/impostor")? == 245.0, "{report}");
+    for profile in 0..3 {
+        for bound in ["reject_below", "review_below"] {
+            let at = format!("/profiles/{profile}/{bound}");
+            let threshold = number(&report, &format!("{at}/similarity"))?;
+            let (genuine, all) = reached("1", threshold)?;
+            let rate = number(&report, &format!("{at}/false_non_match_rate/value"))?;
+            ensure!((rate - (1.0 - genuine / all)).abs() < 1e-12, "{at}: {rate}");
+            let (impostor, all) = reached("0", threshold)?;
+            let rate = number(&report, &format!("{at}/false_match_rate/value"))?;
+            ensure!((rate - impostor / all).abs() < 1e-12, "{at}: {rate}");
+        }
+    }
+    // 245 impostor comparisons say nothing of any of the rates.
+    for row in 0..6 {
+        let at = format!("/at_false_match_rates/{row}");
+        let row = report.pointer(&at).ok_or("no such row")?;
+        ensure!(
+            row["sufficient_data"] == false
+                && row["threshold"].is_null()
+                && row["false_non_match_rate"].is_null(),
+            "{row}"
+        );
+    }
+    let needed = "1e-3     insufficient data: 245 impostor comparisons, 30,000 needed";
+    ensure!(printed[0].contains(needed), "{}", printed[0]);
+    Ok(())
+}
+
+fn match_failures(shared: &Path) -> Outcome {
+    let data = shared.join("data");
+    let folder = tempfile::tempdir()?;
+    let list = folder.path().join("pairs.csv");
+    let good = "faces/img2.jpg";
+    let flag = "awkward/Flag_of_the_Netherlands-16bit.png";
+    std::fs::write(
+        &list,
+        format!(
+            "left,right,label\n{good},faces/img11.jpg,1\n{good},{flag},0\n{good},faces/absent.jpg,1\n\
+             awkward-faces/text.jpg,{good},1\nfaces,{good},0\n{flag},{flag},1\n"
+        ),
+    )?;
+    let out = folder.path().join("out");
+    let printed = evaluated([
+        OsStr::new("match"),
+        OsStr::new("--pairs"),
+        list.as_os_str(),
+        OsStr::new("--root"),
+        data.as_os_str(),
+        OsStr::new("--out"),
+        out.as_os_str(),
+    ])?;
+    let scored = rows(&out.join("scores.csv"))?;
+    let ends: Vec<String> = scored.iter().skip(1).map(|row| row[5..].join(",")).collect();
+    ensure!(
+        ends == [
+            "pass,ok,ok",
+            "reject,ok,no_face",
+            ",ok,missing",
+            ",bad_picture,ok",
+            ",unreadable,ok",
+            "reject,no_face,no_face"
+        ],
+        "{ends:?}"
+    );
+    ensure!(
+        scored
+            .iter()
+            .skip(2)
+            .all(|row| row[3].is_empty() && row[4].is_empty()),
+        "{scored:?}"
+    );
+    let report = json(&out.join("report.json"))?;
+    for (at, expected) in [
+        ("/comparisons/genuine", 1.0),
+        ("/comparisons/impostor", 0.0),
+        ("/comparisons/genuine_without_score", 3.0),
+        ("/comparisons/impostor_without_score", 2.0),
+        ("/acquisition/pictures", 6.0),
+        // The flag and the text, of those and the two portraits.
+        ("/acquisition/failures_to_acquire", 2.0),
+        ("/acquisition/failure_to_acquire_rate", 0.5),
+        ("/acquisition/by_status/missing", 1.0),
+    ] {
+        let found = number(&report, at)?;
+        ensure!(found == expected, "{at} is {found}");
+    }
+    ensure!(
+        printed.contains("failure to acquire: 2 pictures (50.00 %)\n  no_face: 1\n  bad_picture: 1\n"),
+        "{printed}"
+    );
+    Ok(())
+}
+
+fn match_faces(shared: &Path) -> Outcome {
+    // One person large on the left, another small in the middle.
+    let faces = shared.join("data/faces");
+    let folder = tempfile::tempdir()?;
+    let mut both = image::RgbImage::from_pixel(1200, 600, image::Rgb([127; 3]));
+    let large = image::open(faces.join("img2.jpg"))?.crop_imm(450, 50, 650, 800);
+    let small = image::open(faces.join("img20.jpg"))?;
+    let filter = image::imageops::FilterType::Triangle;
+    image::imageops::replace(&mut both, &large.resize_exact(480, 590, filter).to_rgb8(), 0, 5);
+    image::imageops::replace(&mut both, &small.resize(220, 220, filter).to_rgb8(), 500, 190);
+    both.save(folder.path().join("both.png"))?;
+    std::fs::copy(faces.join("img11.jpg"), folder.path().join("large.jpg"))?;
+    std::fs::copy(faces.join("img21.jpg"), folder.path().join("small.jpg"))?;
+    let list = folder.path().join("pairs.csv");
+    std::fs::write(
+        &list,
+        "left,right,label\nboth.png,large.jpg,1\nboth.png,small.jpg,0\n",
+    )?;
+    for (face, expected) in [("largest", ["pass", "reject"]), ("centre", ["reject", "pass"])] {
+        // Paths begin at the list's own folder where no root is named.
+        evaluated([
+            OsStr::new("match"),
+            OsStr::new("--pairs"),
+            list.as_os_str(),
+            OsStr::new("--face"),
+            OsStr::new(face),
+            OsStr::new("--out"),
+            folder.path().as_os_str(),
+        ])?;
+        let scored = rows(&folder.path().join("scores.csv"))?;
+        let found: Vec<&str> = scored.iter().skip(1).map(|row| row[5].as_str()).collect();
+        ensure!(found == expected, "{face}: {scored:?}");
+    }
+    Ok(())
+}
+
+fn match_accuracy(shared: &Path) -> Outcome {
+    let list = shared.join("data/faces/pairs.csv");
+    let folder = tempfile::tempdir()?;
+    let base = [OsStr::new("match"), OsStr::new("--pairs"), list.as_os_str()];
+    let out = [OsStr::new("--out"), folder.path().as_os_str()];
+    // Every genuine pair is above every impostor pair, but the lowest one is below the threshold of the other folds.
+    let folds = [OsStr::new("--folds"), OsStr::new("10")];
+    let printed = evaluated(base.iter().chain(&folds).chain(&out))?;
+    ensure!(
+        printed.contains("accuracy over 10 folds: 0.9964 ± 0.0036"),
+        "{printed}"
+    );
+    let report = json(&folder.path().join("report.json"))?;
+    let thresholds = report["accuracy"]["thresholds"].as_array().map_or(0, Vec::len);
+    ensure!(thresholds == 10, "{report}");
+
+    let train = [OsStr::new("--train"), list.as_os_str()];
+    let printed = evaluated(base.iter().chain(&train))?;
+    ensure!(
+        printed.contains("best on the training pairs, 0.3") && printed.contains(": 1.0000\n"),
+        "{printed}"
+    );
+
+    let folds = [OsStr::new("--folds"), OsStr::new("277")];
+    let ended = eval(base.iter().chain(&folds))?;
+    ensure!(
+        ended.code == Some(1)
+            && ended
+                .stderr
+                .contains("276 comparisons cannot be divided into 277 folds"),
+        "{ended:?}"
+    );
+    Ok(())
+}
+
+fn match_people(shared: &Path) -> Outcome {
+    let faces = shared.join("data/faces");
+    let folder = tempfile::tempdir()?;
+    let people = folder.path().join("people");
+    for (person, pictures) in [
+        ("a", &["img4.jpg", "img2.jpg", "img11.jpg"][..]),
+        ("b", &["img16.jpg", "img17.jpg"]),
+        ("c", &["img20.jpg", "img21.jpg"]),
+    ] {
+        std::fs::create_dir_all(people.join(person))?;
+        for picture in pictures {
+            std::fs::copy(faces.join(picture), people.join(person).join(picture))?;
+        }
+    }
+    std::fs::write(people.join("c/empty.jpg"), b"")?;
+    let out = folder.path().join("out");
+    let base = [
+        OsStr::new("match"),
+        OsStr::new("--people"),
+        people.as_os_str(),
+        OsStr::new("--out"),
+        out.as_os_str(),
+    ];
+    evaluated(base)?;
+    ensure!(!out.join("scores.csv").exists(), "pairs were written unasked");
+    let first = json(&out.join("report.json"))?;
+    evaluated(base.iter().chain(&[OsStr::new("--write-pairs")]))?;
+    let report = json(&out.join("report.json"))?;
+    ensure!(report == first, "{report}\ninstead of\n{first}");
+    for (at, expected) in [
+        ("/people", 3.0),
+        ("/acquisition/pictures", 8.0),
+        ("/acquisition/failures_to_acquire", 1.0),
+        ("/comparisons/genuine", 5.0),
+        ("/comparisons/impostor", 16.0),
+        ("/comparisons/genuine_without_score", 2.0),
+        ("/comparisons/impostor_without_score", 5.0),
+        ("/equal_error_rate/rate/value", 0.0),
+    ] {
+        let found = number(&report, at)?;
+        ensure!(found == expected, "{at} is {found}");
+    }
+    // The same similarities as pair by pair, which are summed in double precision.
+    let scored = rows(&out.join("scores.csv"))?;
+    ensure!(scored.len() == 22, "{} rows", scored.len());
+    let list = folder.path().join("pairs.csv");
+    let lines: String = scored
+        .iter()
+        .map(|row| format!("{}\n", row[..3].join(",")))
+        .collect();
+    std::fs::write(&list, lines)?;
+    let again = folder.path().join("again");
+    evaluated([
+        OsStr::new("match"),
+        OsStr::new("--pairs"),
+        list.as_os_str(),
+        OsStr::new("--root"),
+        people.as_os_str(),
+        OsStr::new("--out"),
+        again.as_os_str(),
+    ])?;
+    for (row, pair) in scored.iter().zip(&rows(&again.join("scores.csv"))?).skip(1) {
+        let (a, b): (f64, f64) = (row[3].parse()?, pair[3].parse()?);
+        ensure!((a - b).abs() < 1e-6 && row[5] == pair[5], "{row:?} and {pair:?}");
+    }
+    Ok(())
+}
