@@ -21,6 +21,7 @@ fn main() -> ExitCode {
     suite.with_shared_and_models("match_takes_the_face_that_it_is_told", match_faces);
     suite.with_shared_and_models("match_accuracy_over_folds_and_after_training", match_accuracy);
     suite.with_shared_and_models("match_people_compares_all_with_all", match_people);
+    suite.with_shared_and_models("liveness_rates_are_counted_from_its_scores", liveness);
     suite.run()
 }
 
@@ -56,7 +57,7 @@ fn rows(path: &Path) -> Result<Vec<Vec<String>>, Failed> {
 }
 
 fn usage() -> Outcome {
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 8] = [
         (&[], "Usage"),
         (&["match"], "--pairs"),
         (&["match", "--pairs", "a", "--people", "b"], "cannot be used with"),
@@ -70,6 +71,7 @@ fn usage() -> Outcome {
             "[possible values: largest, centre]",
         ),
         (&["match", "--people", "a", "--write-pairs"], "--out"),
+        (&["liveness"], "--labels"),
     ];
     for_each(
         cases.map(|case| (case.0.join(" "), case)),
@@ -401,5 +403,88 @@ fn match_people(shared: &Path) -> Outcome {
         let (a, b): (f64, f64) = (row[3].parse()?, pair[3].parse()?);
         ensure!((a - b).abs() < 1e-6 && row[5] == pair[5], "{row:?} and {pair:?}");
     }
+    Ok(())
+}
+
+fn liveness(shared: &Path) -> Outcome {
+    let data = shared.join("data/liveness");
+    let folder = tempfile::tempdir()?;
+    let list = folder.path().join("labels.csv");
+    // Every sixth presentation of the development list; for once with whom it shows, and with what cannot be scored.
+    let mut lines = String::from("file,species,person\n");
+    for row in rows(&data.join("labels.csv"))?.iter().skip(1).step_by(6) {
+        let name = row[0].rsplit('/').next().unwrap_or_default();
+        lines.push_str(&format!("{},{},{}\n", row[0], row[1], &name[..4]));
+    }
+    lines.push_str("../awkward/Flag_of_the_Netherlands-16bit.png,print,flag\nabsent.jpg,live,nobody\n");
+    std::fs::write(&list, &lines)?;
+    let out = folder.path().join("out");
+    let printed = evaluated([
+        OsStr::new("liveness"),
+        OsStr::new("--labels"),
+        list.as_os_str(),
+        OsStr::new("--root"),
+        data.as_os_str(),
+        OsStr::new("--out"),
+        out.as_os_str(),
+    ])?;
+    let (listed, scored) = (rows(&list)?, rows(&out.join("scores.csv"))?);
+    ensure!(
+        scored[0].join(",") == "file,species,liveness,status",
+        "{:?}",
+        scored[0]
+    );
+    ensure!(listed.len() == scored.len(), "{} rows", scored.len());
+    for (label, row) in listed.iter().zip(&scored).skip(1) {
+        ensure!(label[..2] == row[..2], "{row:?} for {label:?}");
+    }
+    let ends: Vec<&str> = scored.iter().rev().take(2).map(|row| row[3].as_str()).collect();
+    ensure!(ends == ["missing", "no_face"], "{ends:?}");
+
+    let report = json(&out.join("report.json"))?;
+    let of = |species: &str| -> Result<Vec<f64>, Failed> {
+        let found = scored.iter().filter(|row| row[1] == species && row[3] == "ok");
+        Ok(found.map(|row| row[2].parse()).collect::<Result<_, _>>()?)
+    };
+    let (live, print) = (of("live")?, of("print")?);
+    ensure!(
+        live.len() >= 20 && print.len() >= 20,
+        "{} and {}",
+        live.len(),
+        print.len()
+    );
+    for (index, threshold) in [0.3, 0.4, 0.5, 0.6, 0.8].into_iter().enumerate() {
+        let at = format!("/at_thresholds/{index}");
+        ensure!(number(&report, &format!("{at}/threshold"))? == threshold, "{at}");
+        let below = live.iter().filter(|&&score| score < threshold).count() as f64;
+        let bpcer = number(&report, &format!("{at}/bpcer/value"))?;
+        ensure!((bpcer - below / live.len() as f64).abs() < 1e-12, "{at}: {bpcer}");
+        let passed = print.iter().filter(|&&score| score >= threshold).count() as f64;
+        let apcer = number(&report, &format!("{at}/apcer"))?;
+        ensure!(apcer >= passed / print.len() as f64, "{at}: {apcer}");
+    }
+    // The flag is a presentation without a response, the absent file is none at all.
+    for (at, expected) in [
+        ("/bona_fide_non_response/count", 0.0),
+        ("/bona_fide_non_response/presentations", live.len() as f64),
+        ("/acquisition/by_status/missing", 1.0),
+    ] {
+        let found = number(&report, at)?;
+        ensure!(found == expected, "{at} is {found}");
+    }
+    let species = report["species"].as_array().ok_or("no species")?;
+    let prints = species
+        .iter()
+        .find(|species| species["species"] == "print")
+        .ok_or("no prints")?;
+    ensure!(
+        number(prints, "/non_response/count")? == 1.0 && prints["bpcer_at"][2]["sufficient_data"] == false,
+        "{prints}"
+    );
+    ensure!(
+        printed.contains("BPCER100  insufficient data: 100 attack presentations needed"),
+        "{printed}"
+    );
+    ensure!(printed.contains("bootstrap over people"), "{printed}");
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! non-match rates) and ISO/IEC 30107-3 (attack and bona fide presentation classification error rates).
 //!
 //! [`PairList`] and [`People`] say what is compared, [`evaluate_pairs`] and [`evaluate_all_pairs`] compare it and give a
-//! [`MatchReport`]. [`statistics`] is pure: scores in, rates out. No HTTP and no command line is in here.
+//! [`MatchReport`]; [`LabelList`] and [`evaluate_liveness`] do the same for liveness. [`statistics`] is pure: scores in, rates out. No HTTP and no command line is in here.
 //!
 //! Embeddings are biometric data: they are held in memory while an evaluation runs and written nowhere.
 
@@ -13,6 +13,7 @@ mod error;
 mod lists;
 mod matching;
 mod people;
+mod presentation;
 mod report;
 pub mod statistics;
 
@@ -22,6 +23,10 @@ pub use error::EvaluationError;
 pub use lists::{KnownFrom, Pair, PairList};
 pub use matching::{MatchOptions, PairScores, ScoredPair, evaluate_all_pairs, evaluate_pairs};
 pub use people::People;
+pub use presentation::{
+    Apcer, AtThreshold, BpcerAt, LIVE, LabelList, LivenessReport, PresentationScores, ScoredPresentation,
+    SpeciesReport, evaluate_liveness,
+};
 pub use report::{
     AcquisitionReport, AtFalseMatchRate, Bound, ComparisonCounts, EqualErrorReport, Estimate, MatchReport,
     ProfileReport, Setup, Shares,

@@ -1,5 +1,6 @@
 //! `likeness eval`.
 
+mod liveness;
 mod matching;
 
 use std::fs::File;
@@ -19,12 +20,15 @@ use super::{EngineArguments, Failure};
 pub(crate) enum EvalCommand {
     /// False match and false non-match rates (ISO/IEC 19795-1).
     Match(Box<matching::MatchArguments>),
+    /// Attack and bona fide presentation classification error rates (ISO/IEC 30107-3).
+    Liveness(liveness::LivenessArguments),
 }
 
 impl EvalCommand {
     pub(crate) fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
         match self {
             Self::Match(arguments) => arguments.run(engine),
+            Self::Liveness(arguments) => arguments.run(engine),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::histogram::Histogram;
 use super::ranked::{Ranked, share};
 
 /// A presentation attack instrument species, or the bona fide presentations: their scores and those that gave none.
@@ -53,6 +54,16 @@ impl Species {
     pub fn weighted(&self, weights: &[u32]) -> Ranked<'_> {
         let weight = |&subject: &u32| u64::from(weights.get(subject as usize).copied().unwrap_or_default());
         Ranked::weighted(&self.scores, self.subjects.iter().map(weight), 0)
+    }
+
+    /// The scores in `steps` over 0..=1.
+    #[must_use]
+    pub fn histogram(&self, steps: usize) -> Histogram {
+        let mut histogram = Histogram::new(0.0, 1.0, steps);
+        for &score in &self.scores {
+            histogram.add(score);
+        }
+        histogram
     }
 
     /// How many presentations gave a score.
