@@ -124,7 +124,8 @@ mod tests {
             prop_assert!(clipped.x >= 0.0 && clipped.y >= 0.0 && clipped.width >= 0.0 && clipped.height >= 0.0);
             prop_assert!(clipped.x + clipped.width <= width as f32 + 1e-3);
             prop_assert!(clipped.y + clipped.height <= height as f32 + 1e-3);
-            prop_assert!(clipped.area() <= a.area() + 1e-3);
+            // Edges of up to 1,000 px are off by up to 6e-5 px each in f32, times the other side.
+            prop_assert!(clipped.area() <= a.area() + 2e-4 * (a.width + a.height) + 1e-3);
         }
     }
 
