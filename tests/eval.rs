@@ -137,7 +137,7 @@ fn match_pairs(shared: &Path) -> Outcome {
         printed[1],
         printed[0]
     );
-    for file in ["scores.csv", "report.json"] {
+    for file in ["scores.csv", "report.json", "report.html"] {
         let same = std::fs::read(outs[0].join(file))? == std::fs::read(outs[1].join(file))?;
         ensure!(same, "{file} differs");
     }
@@ -185,6 +185,15 @@ fn match_pairs(shared: &Path) -> Outcome {
             let rate = number(&report, &format!("{at}/false_match_rate/value"))?;
             ensure!((rate - impostor / all).abs() < 1e-12, "{at}: {rate}");
         }
+    }
+    let page = std::fs::read_to_string(outs[0].join("report.html"))?;
+    ensure!(
+        page.contains("insufficient data") && page.matches("<svg").count() == 2,
+        "{page}"
+    );
+    // It needs nothing from elsewhere.
+    for outside in ["<script", "<link", "<img", "src=", "@import", "url("] {
+        ensure!(!page.contains(outside), "{outside} in report.html");
     }
     // 245 impostor comparisons say nothing of any of the rates.
     for row in 0..6 {

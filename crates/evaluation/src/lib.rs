@@ -10,6 +10,7 @@ mod acquisition;
 mod all_pairs;
 mod confidence;
 mod error;
+mod html;
 mod lists;
 mod matching;
 mod people;

@@ -19,7 +19,7 @@ pub(crate) struct LivenessArguments {
     /// Where the paths in the CSV file begin [default: the folder of the file].
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
-    /// Write scores.csv and report.json to this folder.
+    /// Write scores.csv, report.json and report.html to this folder.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -41,6 +41,7 @@ impl LivenessArguments {
             file.flush()?;
         }
         output.json("report.json", &report)?;
+        output.text("report.html", &report.html())?;
         say(report.summary().trim_end())?;
         Ok(ExitCode::SUCCESS)
     }

@@ -32,7 +32,7 @@ pub(crate) struct MatchArguments {
     /// Where the paths in the CSV files begin [default: the folder of the file].
     #[arg(long, value_name = "DIR", conflicts_with = "people")]
     root: Option<PathBuf>,
-    /// Write scores.csv and report.json to this folder.
+    /// Write scores.csv, report.json and report.html to this folder.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Whose thresholds make the decisions in scores.csv.
@@ -110,6 +110,7 @@ impl MatchArguments {
             file.flush()?;
         }
         output.json("report.json", &report)?;
+        output.text("report.html", &report.html())?;
         say(report.summary().trim_end())?;
         Ok(ExitCode::SUCCESS)
     }

@@ -55,6 +55,14 @@ impl Output {
         Ok(Some(BufWriter::new(file)))
     }
 
+    pub(crate) fn text(&self, name: &str, text: &str) -> Result<(), Failure> {
+        if let Some(mut file) = self.open(name)? {
+            file.write_all(text.as_bytes())?;
+            file.flush()?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn json(&self, name: &str, value: &impl Serialize) -> Result<(), Failure> {
         if let Some(mut file) = self.open(name)? {
             serde_json::to_writer_pretty(&mut file, value)?;
