@@ -8,6 +8,7 @@ use criterion::Criterion;
 use likeness_engine::detection::{FaceDetector, Search, YuNet};
 use likeness_engine::imaging::crop_resize_bilinear;
 use likeness_engine::liveness::{LivenessModel, ScaledCropLiveness, crop_rect};
+use likeness_engine::models::CropFit;
 
 mod support;
 
@@ -25,7 +26,7 @@ fn benches(criterion: &mut Criterion) {
     group.bench_function("both models of 1536x1152", |bencher| {
         bencher.iter(|| liveness.score(black_box(&picture), &face).unwrap());
     });
-    let rect = crop_rect(picture.width(), picture.height(), &face, 2.7);
+    let rect = crop_rect(picture.width(), picture.height(), &face, 2.7, CropFit::Widen);
     group.bench_function("of which one crop", |bencher| {
         bencher.iter(|| crop_resize_bilinear(black_box(&picture), rect, 80, 80));
     });

@@ -2,7 +2,7 @@
 
 use likeness_detection::{BoundingBox, channel_order};
 use likeness_imaging::{self as imaging, Picture};
-use likeness_models::{LivenessModelEntry, Pack};
+use likeness_models::{CropFit, LivenessModelEntry, Pack};
 use likeness_runtime::{ModelSession, Runtime};
 use ndarray::ArrayView4;
 
@@ -22,6 +22,7 @@ struct Part {
     channels: imaging::ChannelOrder,
     size: u32,
     crop_scale: f64,
+    crop_fit: CropFit,
     live_class: usize,
 }
 
@@ -37,6 +38,7 @@ impl ScaledCropLiveness {
                 channels: channel_order(model.channels),
                 size: model.size,
                 crop_scale: model.crop_scale,
+                crop_fit: model.crop_fit,
                 live_class: model.live_class,
             })
         };
@@ -50,6 +52,15 @@ impl ScaledCropLiveness {
             parts,
             input: Vec::new(),
         })
+    }
+
+    /// The same models with another way to cut where the picture ends.
+    #[must_use]
+    pub fn with_crop_fit(mut self, fit: CropFit) -> Self {
+        for part in &mut self.parts {
+            part.crop_fit = fit;
+        }
+        self
     }
 }
 
@@ -70,7 +81,13 @@ impl Part {
         face: &BoundingBox,
         input: &mut Vec<f32>,
     ) -> Result<f64, LivenessError> {
-        let rect = crop_rect(picture.width(), picture.height(), face, self.crop_scale);
+        let rect = crop_rect(
+            picture.width(),
+            picture.height(),
+            face,
+            self.crop_scale,
+            self.crop_fit,
+        );
         let crop = imaging::crop_resize_bilinear(picture, rect, self.size, self.size);
         let side = self.size as usize;
         input.resize(3 * side * side, 0.0);

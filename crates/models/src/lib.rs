@@ -10,7 +10,7 @@ mod store;
 
 pub use error::ModelsError;
 pub use manifest::{
-    Calibration, ChannelOrder, Curve, CurvePoint, DetectorAdapter, DetectorModel, EmbedderAdapter,
+    Calibration, ChannelOrder, CropFit, Curve, CurvePoint, DetectorAdapter, DetectorModel, EmbedderAdapter,
     EmbedderModel, FileEntry, LivenessAdapter, LivenessModelEntry, Manifest, OperatingPoint, SelfTestVector,
 };
 pub use store::{ENV_STORE, Pack, Store, StoreSearch};

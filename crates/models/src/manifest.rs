@@ -178,6 +178,18 @@ pub enum LivenessAdapter {
     ScaledCrop,
 }
 
+/// What to cut out for a liveness model where the picture does not hold `crop_scale` times the face box.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum CropFit {
+    /// The largest crop of the face box's proportions that the picture holds.
+    #[default]
+    Shrink,
+    /// That crop, made wider or higher towards a square as far as the picture and the intended area allow.
+    Widen,
+}
+
 /// A liveness model of a pack.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -193,6 +205,9 @@ pub struct LivenessModelEntry {
     pub size: u32,
     /// Side of the crop in units of the face box.
     pub crop_scale: f64,
+    /// What to cut out where the picture does not hold that much.
+    #[serde(default)]
+    pub crop_fit: CropFit,
     /// Which of the classes means live.
     pub live_class: usize,
     /// What the model answers to the self-test's input.
