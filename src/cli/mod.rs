@@ -1,5 +1,6 @@
 //! Arguments, and what each command shares: the engine's settings, reading files, exit codes.
 
+mod calibrate;
 mod doctor;
 mod eval;
 mod exit;
@@ -41,6 +42,10 @@ enum Command {
     /// Measure error rates on your own pictures: FMR and FNMR, APCER and BPCER. Exit code: 0 measured, 1 error, 2 usage.
     #[command(subcommand)]
     Eval(eval::EvalCommand),
+    /// Measure what a score means and write it to a file that a pack or the service's configuration can use. Exit code: 0
+    /// written, 1 error, 2 usage.
+    #[command(subcommand)]
+    Calibrate(Box<calibrate::CalibrateCommand>),
     /// Check processor, ONNX Runtime, provider and models, and say what to do about what is wrong. Exit code: 0 all
     /// well, 1 something is wrong.
     Doctor,
@@ -61,6 +66,10 @@ pub(crate) struct EngineArguments {
     /// The model pack.
     #[arg(long, value_name = "NAME", default_value = DEFAULT_PACK, global = true)]
     pack: String,
+    /// A file of `likeness calibrate` that replaces the pack's calibration; may be given for the match confidence and for
+    /// the liveness.
+    #[arg(long, value_name = "FILE", global = true)]
+    calibration: Vec<PathBuf>,
     /// How many verifications run at the same time [default: one for each processor the process may use].
     #[arg(long, value_name = "N", global = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
@@ -90,10 +99,19 @@ impl EngineArguments {
             .provider(self.provider)
             .store(self.store())
             .pack(&self.pack);
+        let builder = self
+            .calibration
+            .iter()
+            .fold(builder, EngineBuilder::calibration_file);
         match self.workers {
             Some(workers) => builder.workers(workers.into()),
             None => builder,
         }
+    }
+
+    /// Whether a calibration other than the pack's was asked for.
+    pub(crate) fn is_calibrated(&self) -> bool {
+        !self.calibration.is_empty()
     }
 
     /// An engine for one call.
@@ -110,6 +128,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Verify(verify) => verify.run(&arguments.engine),
         Command::Liveness(liveness) => liveness.run(&arguments.engine),
         Command::Eval(eval) => eval.run(&arguments.engine),
+        Command::Calibrate(calibrate) => calibrate.run(&arguments.engine),
         Command::Doctor => doctor::run(&arguments.engine),
     };
     match result {

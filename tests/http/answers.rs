@@ -618,6 +618,8 @@ fn probes() -> Outcome {
     // Every key is here: what would be added has to be looked at for what it gives away.
     let expected = format!(
         r#"{{
+  "liveness_calibration": "none: the models' mean live probability as it is",
+  "match_calibration": "lfw-dev (2026-11-25): LFW development view, all pairs of the pictures of pairs-train.csv, face nearest the centre",
   "name": "likeness",
   "pack": "open-1",
   "pack_version": "*",

@@ -1,9 +1,8 @@
-//! From a face to a match confidence: alignment by five landmarks, embedding, cosine similarity, and the calibration
-//! that gives a similarity a meaning.
+//! From a face to a similarity: alignment by five landmarks, embedding, cosine. What a similarity means is the pack's
+//! calibration (`likeness_models::MatchCalibration`).
 
 mod aligned_crop;
 mod alignment;
-mod calibration;
 mod embedding;
 mod error;
 
@@ -12,7 +11,6 @@ use likeness_imaging::Picture;
 
 pub use aligned_crop::AlignedCropEmbedder;
 pub use alignment::{Template, align, similarity_transform};
-pub use calibration::LogisticCalibration;
 pub use embedding::Embedding;
 pub use error::EmbeddingError;
 

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use likeness_detection::{DetectionError, FaceDetector, YuNet};
-use likeness_embedding::{AlignedCropEmbedder, EmbeddingError, FaceEmbedder, LogisticCalibration};
+use likeness_embedding::{AlignedCropEmbedder, EmbeddingError, FaceEmbedder};
 use likeness_imaging::Limits;
 use likeness_liveness::{LivenessError, LivenessModel, ScaledCropLiveness};
 use likeness_models::{
-    DEFAULT_PACK, DetectorAdapter, EmbedderAdapter, LivenessAdapter, ModelsError, Pack, StoreSearch,
+    Calibration, CalibrationFile, DEFAULT_PACK, DetectorAdapter, EmbedderAdapter, LivenessAdapter,
+    LivenessCalibration, MatchCalibration, ModelsError, Pack, ScoreCurve, StoreSearch,
 };
 use likeness_runtime::{LibrarySearch, Pool, Provider, Runtime, RuntimeError, available_workers};
 
@@ -18,6 +19,9 @@ use crate::{Engine, ModelError};
 
 /// How many faces of a picture are looked at unless the builder is told otherwise.
 pub const DEFAULT_MAX_FACES: usize = 64;
+
+/// What an engine without a liveness calibration says of it.
+const UNCALIBRATED_LIVENESS: &str = "none: the models' mean live probability as it is";
 
 type Factory<T> = Arc<dyn Fn() -> Result<Box<T>, ModelError> + Send + Sync>;
 
@@ -62,8 +66,10 @@ pub struct EngineInfo {
     pub pack: String,
     /// Version of the model pack.
     pub pack_version: String,
-    /// What the calibration of the match confidence was measured on.
-    pub calibration: String,
+    /// The calibration of the match confidence: its name, its date, what it was measured on.
+    pub match_calibration: String,
+    /// The calibration of the liveness, likewise, or that there is none.
+    pub liveness_calibration: String,
     /// How many calls run at the same time.
     pub workers: usize,
 }
@@ -81,8 +87,9 @@ pub struct EngineBuilder {
     workers: Option<usize>,
     max_faces: usize,
     min_face_score: Option<f32>,
+    calibrations: Vec<PathBuf>,
     detector: Option<Factory<dyn FaceDetector>>,
-    embedder: Option<(Factory<dyn FaceEmbedder>, LogisticCalibration)>,
+    embedder: Option<(Factory<dyn FaceEmbedder>, ScoreCurve)>,
     liveness: Option<Factory<dyn LivenessModel>>,
 }
 
@@ -111,6 +118,7 @@ impl EngineBuilder {
             workers: None,
             max_faces: DEFAULT_MAX_FACES,
             min_face_score: None,
+            calibrations: Vec::new(),
             detector: None,
             embedder: None,
             liveness: None,
@@ -175,6 +183,13 @@ impl EngineBuilder {
         self
     }
 
+    /// Uses the calibration in this file, written by `likeness calibrate`, instead of the pack's own; call it once for
+    /// the match confidence and once for the liveness.
+    pub fn calibration_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.calibrations.push(path.into());
+        self
+    }
+
     /// Uses another detector. The factory is called once for each worker.
     pub fn detector<D: FaceDetector + 'static>(
         mut self,
@@ -184,13 +199,13 @@ impl EngineBuilder {
         self
     }
 
-    /// Uses another embedder, with the calibration of its similarities. The factory is called once for each worker.
+    /// Uses another embedder, with the curve from its similarities to match confidences. The factory is called once for each worker.
     pub fn embedder<E: FaceEmbedder + 'static>(
         mut self,
-        calibration: LogisticCalibration,
+        curve: ScoreCurve,
         factory: impl Fn() -> Result<E, ModelError> + Send + Sync + 'static,
     ) -> Self {
-        self.embedder = Some((Arc::new(move || Ok(Box::new(factory()?))), calibration));
+        self.embedder = Some((Arc::new(move || Ok(Box::new(factory()?))), curve));
         self
     }
 
@@ -231,10 +246,24 @@ impl EngineBuilder {
             None
         };
         let parts = parts.as_ref();
-        let calibration = match (&self.embedder, parts) {
-            (Some((_, calibration)), _) => *calibration,
-            (None, Some(parts)) => parts.calibration()?,
+        let calibrations = self.calibrations(parts)?;
+        let (match_curve, match_calibration) = match (&self.embedder, parts) {
+            (Some((_, curve)), _) => (curve.clone(), "custom".to_owned()),
+            (None, Some(parts)) => {
+                let of_pack = &parts.pack.manifest().embedder.calibration;
+                let calibration = calibrations.of_match.as_ref().unwrap_or(of_pack);
+                // Both were checked when they were read.
+                let curve = calibration
+                    .curve()
+                    .ok_or_else(|| BuildError::Setting("the match calibration is no curve".to_owned()))?;
+                (curve, calibration.provenance.describe())
+            }
             (None, None) => return Err(missing("embedder")),
+        };
+        let (liveness_curve, liveness_calibration) = match (&calibrations.of_liveness, &self.liveness) {
+            (Some(calibration), _) => (calibration.curve(), calibration.provenance.describe()),
+            (None, None) => (None, UNCALIBRATED_LIVENESS.to_owned()),
+            (None, Some(_)) => (None, "custom".to_owned()),
         };
         let sets = (0..workers)
             .map(|_| self.worker(parts))
@@ -249,20 +278,59 @@ impl EngineBuilder {
                 .to_owned(),
             pack: manifest.map_or("custom", |manifest| &manifest.name).to_owned(),
             pack_version: manifest.map_or("", |manifest| &manifest.version).to_owned(),
-            calibration: match (&self.embedder, manifest) {
-                (None, Some(manifest)) => manifest.embedder.calibration.data.clone(),
-                _ => "custom".to_owned(),
-            },
+            match_calibration,
+            liveness_calibration,
             workers,
         };
         Ok(Engine::new(Inner {
             workers: Pool::new(sets),
-            calibration,
+            match_curve,
+            liveness_curve,
             limits: self.limits,
             max_faces: self.max_faces,
             info,
             warming: Mutex::new(()),
         }))
+    }
+
+    /// Reads the calibration files: at most one of a kind, each of the pack in use and of a role that the pack fills.
+    fn calibrations(&self, parts: Option<&Parts>) -> Result<Calibrations, BuildError> {
+        let mut found = Calibrations::default();
+        for path in &self.calibrations {
+            let place = path.display().to_string();
+            let file = CalibrationFile::read(path)?;
+            let (role, is_custom, is_second) = match &file.calibration {
+                Calibration::Match(_) => ("embedder", self.embedder.is_some(), found.of_match.is_some()),
+                Calibration::Liveness(_) => (
+                    "liveness model",
+                    self.liveness.is_some(),
+                    found.of_liveness.is_some(),
+                ),
+                _ => {
+                    return Err(BuildError::Setting(format!(
+                        "calibration {place}: of an unknown kind"
+                    )));
+                }
+            };
+            let Some(parts) = parts.filter(|_| !is_custom) else {
+                return Err(BuildError::Setting(format!(
+                    "calibration {place}: it is for a pack's {role}, but this engine's is custom"
+                )));
+            };
+            if is_second {
+                return Err(BuildError::Setting(format!(
+                    "calibration {place}: there is another one for the {role} already"
+                )));
+            }
+            let manifest = parts.pack.manifest();
+            file.check_pack(&place, &manifest.name, &manifest.version)?;
+            match file.calibration {
+                Calibration::Match(calibration) => found.of_match = Some(calibration),
+                Calibration::Liveness(calibration) => found.of_liveness = Some(calibration),
+                _ => {}
+            }
+        }
+        Ok(found)
     }
 
     fn worker(&self, parts: Option<&Parts>) -> Result<Worker, BuildError> {
@@ -286,6 +354,13 @@ impl EngineBuilder {
     }
 }
 
+/// The calibrations that replace those of the pack.
+#[derive(Default)]
+struct Calibrations {
+    of_match: Option<MatchCalibration>,
+    of_liveness: Option<LivenessCalibration>,
+}
+
 fn missing(role: &str) -> BuildError {
     BuildError::Setting(format!("there is no {role}"))
 }
@@ -306,11 +381,6 @@ impl Parts {
             runtime,
             pack: builder.store.find()?.load(&builder.pack)?,
         })
-    }
-
-    fn calibration(&self) -> Result<LogisticCalibration, BuildError> {
-        LogisticCalibration::from_manifest(&self.pack.manifest().embedder.calibration)
-            .ok_or_else(|| BuildError::Setting("the pack's calibration is no curve".to_owned()))
     }
 
     fn detector(&self, min_score: Option<f32>) -> Result<Box<dyn FaceDetector>, BuildError> {

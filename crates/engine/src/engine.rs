@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use likeness_decision::{self as decision, Evidence, Score};
 use likeness_detection::{BoundingBox, Face, Landmarks, Point, Search};
-use likeness_embedding::{Embedding, LogisticCalibration};
+use likeness_embedding::Embedding;
 use likeness_imaging::{Limits, Picture};
+use likeness_models::{LivenessCurve, ScoreCurve};
 use likeness_runtime::{Pool, Pooled};
 
 use crate::worker::{Found, Worker, decode, inference, report, timed};
@@ -27,7 +28,9 @@ pub struct Engine {
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) workers: Pool<Worker>,
-    pub(crate) calibration: LogisticCalibration,
+    pub(crate) match_curve: ScoreCurve,
+    /// `None`: the models' mean live probability is the score.
+    pub(crate) liveness_curve: Option<LivenessCurve>,
     pub(crate) limits: Limits,
     pub(crate) max_faces: usize,
     pub(crate) info: EngineInfo,
@@ -112,8 +115,8 @@ impl Engine {
 
         let mut liveness = None;
         if let Some(face) = selfie_faces.first() {
-            let score = timed(&mut timings.liveness, || worker.liveness(selfie.picture(), face))?;
-            liveness = Some(Score::new(score).map_err(inference)?);
+            let probability = timed(&mut timings.liveness, || worker.liveness(selfie.picture(), face))?;
+            liveness = Some(self.liveness_score(probability)?);
         }
         drop(worker);
 
@@ -169,8 +172,8 @@ impl Engine {
         budget.check()?;
         let mut liveness = None;
         if let Some(face) = faces.first() {
-            let score = timed(&mut timings.liveness, || worker.liveness(selfie.picture(), face))?;
-            liveness = Some(Score::new(score).map_err(inference)?);
+            let probability = timed(&mut timings.liveness, || worker.liveness(selfie.picture(), face))?;
+            liveness = Some(self.liveness_score(probability)?);
         }
         Ok(LivenessCheck {
             selfie: report(selfie.picture(), &faces, faces.len()),
@@ -284,8 +287,21 @@ impl Engine {
         }
     }
 
-    fn confidence(&self, similarity: f32) -> Result<Score, EngineError> {
-        Score::new(self.inner.calibration.confidence(similarity)).map_err(inference)
+    /// Calibrated match confidence of a cosine similarity.
+    ///
+    /// # Errors
+    /// [`EngineError::Inference`] for what is no number.
+    pub fn confidence(&self, similarity: f32) -> Result<Score, EngineError> {
+        Score::new(self.inner.match_curve.at(f64::from(similarity))).map_err(inference)
+    }
+
+    fn liveness_score(&self, probability: f64) -> Result<Score, EngineError> {
+        let calibrated = match &self.inner.liveness_curve {
+            // What is no probability is told as such, not clamped into one.
+            Some(curve) if (0.0..=1.0).contains(&probability) => curve.at(probability),
+            _ => probability,
+        };
+        Score::new(calibrated).map_err(inference)
     }
 }
 

@@ -8,11 +8,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use likeness_engine::detection::{BoundingBox, DetectionError, Face, FaceDetector, Landmarks, Point, Search};
-use likeness_engine::embedding::{
-    Embedding, EmbeddingError, FaceEmbedder, FaceInPicture, LogisticCalibration,
-};
+use likeness_engine::embedding::{Embedding, EmbeddingError, FaceEmbedder, FaceInPicture};
 use likeness_engine::imaging::{ImagingError, Limits, Picture};
 use likeness_engine::liveness::{LivenessError, LivenessModel};
+use likeness_engine::models::ScoreCurve;
 use likeness_engine::{Budget, BuildError, EmbedOptions, Engine, EngineBuilder, EngineError, VerifyOptions};
 
 /// Finds the same faces in every picture.
@@ -61,7 +60,7 @@ fn face(side: f32, (x, y): (f32, f32)) -> Face {
 }
 
 fn builder(faces: Vec<Face>, live: f64) -> EngineBuilder {
-    let calibration = LogisticCalibration::through((0.3, 0.4), (0.4, 0.6)).unwrap();
+    let calibration = ScoreCurve::through(&[(0.3, 0.4), (0.4, 0.6)]).unwrap();
     Engine::builder()
         .workers(2)
         .detector(move || Ok(Finds(faces.clone())))

@@ -8,6 +8,7 @@
 
 mod acquisition;
 mod all_pairs;
+mod calibrate;
 mod confidence;
 mod error;
 mod html;
@@ -20,6 +21,9 @@ pub mod statistics;
 
 pub use acquisition::{Acquisition, FaceChoice, NoProgress, Progress, Status};
 pub use all_pairs::{AllPairs, HELD_IMPOSTORS, Scored, all_pairs};
+pub use calibrate::{
+    LivenessTargets, MATCH_ANCHORS, MatchAnchor, MatchFit, calibrate_liveness, calibrate_match,
+};
 pub use error::EvaluationError;
 pub use lists::{KnownFrom, Pair, PairList};
 pub use matching::{MatchOptions, PairScores, ScoredPair, evaluate_all_pairs, evaluate_pairs};

@@ -34,7 +34,7 @@ impl Setup {
             pack: format!("{} {}", info.pack, info.pack_version)
                 .trim_end()
                 .to_owned(),
-            calibration: info.calibration.clone(),
+            calibration: info.match_calibration.clone(),
             provider: info.provider.clone(),
             onnx_runtime: info.runtime_version.clone(),
         }

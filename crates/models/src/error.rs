@@ -37,6 +37,14 @@ pub enum ModelsError {
         /// What is wrong, with the key.
         reason: String,
     },
+    /// A calibration says something that it may not, or belongs to another pack.
+    #[error("calibration {place}: {reason}")]
+    Calibration {
+        /// The file.
+        place: String,
+        /// What is wrong, with the key.
+        reason: String,
+    },
     /// A file of the pack is not in the store.
     #[error("model pack '{pack}': {} is missing; {HINT}", path.display())]
     MissingFile {

@@ -4,14 +4,19 @@
 //! A pack is checked whole before any of it is used: [`Store::load`] hands out bytes whose SHA-256 is the one in the
 //! manifest, and nothing else.
 
+mod calibration;
 mod error;
 mod manifest;
 mod store;
 
+pub use calibration::{
+    Calibration, CalibrationFile, LivenessCalibration, LivenessCurve, LivenessPoint, MatchCalibration,
+    MatchPoint, MeasuredRange, PresentationCount, Provenance, ScoreCurve,
+};
 pub use error::ModelsError;
 pub use manifest::{
-    Calibration, ChannelOrder, CropFit, Curve, CurvePoint, DetectorAdapter, DetectorModel, EmbedderAdapter,
-    EmbedderModel, FileEntry, LivenessAdapter, LivenessModelEntry, Manifest, OperatingPoint, SelfTestVector,
+    ChannelOrder, CropFit, DetectorAdapter, DetectorModel, EmbedderAdapter, EmbedderModel, FileEntry,
+    LivenessAdapter, LivenessModelEntry, Manifest, SelfTestVector,
 };
 pub use store::{ENV_STORE, Pack, Store, StoreSearch};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::ModelsError;
+use crate::{MatchCalibration, ModelsError};
 
 /// The manifest format that this version reads.
 const FORMAT: u32 = 1;
@@ -113,60 +113,9 @@ pub struct EmbedderModel {
     /// Where the landmarks (right eye, left eye, nose tip, right and left mouth corner) go, in units of `size`.
     pub template: [[f64; 2]; 5],
     /// From cosine similarity to match confidence.
-    pub calibration: Calibration,
-    /// Measured error rates, for `/info` and the documentation.
-    #[serde(default)]
-    pub operating_points: Vec<OperatingPoint>,
+    pub calibration: MatchCalibration,
     /// What the model answers to the self-test's input.
     pub self_test: Option<SelfTestVector>,
-}
-
-/// Shapes of calibration curves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Curve {
-    /// `1 / (1 + exp(-(a * similarity + b)))` through two points.
-    Logistic,
-}
-
-/// From cosine similarity to match confidence.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Calibration {
-    /// Shape of the curve.
-    pub curve: Curve,
-    /// Points that it goes through, in ascending order.
-    pub points: Vec<CurvePoint>,
-    /// What the points were measured on.
-    pub data: String,
-}
-
-/// A point of a calibration curve.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct CurvePoint {
-    /// Cosine similarity, -1..=1.
-    pub similarity: f64,
-    /// Match confidence, between 0 and 1, both excluded.
-    pub confidence: f64,
-    /// False match rate at this similarity.
-    pub false_match_rate: f64,
-}
-
-/// Error rates measured at a similarity.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct OperatingPoint {
-    /// Share of zero-effort impostor comparisons at or above `similarity`.
-    pub false_match_rate: f64,
-    /// Cosine similarity, -1..=1.
-    pub similarity: f64,
-    /// Share of genuine comparisons below `similarity`.
-    pub false_non_match_rate: f64,
 }
 
 /// Families of liveness models.
@@ -321,32 +270,10 @@ impl Manifest {
                 return Some("liveness: size must be 1..=1024 and crop_scale above 0".to_owned());
             }
         }
-        self.embedder.calibration.fault()
-    }
-}
-
-impl Calibration {
-    fn fault(&self) -> Option<String> {
-        if self.points.len() != 2 {
-            return Some("embedder.calibration.points: a logistic curve takes two points".to_owned());
-        }
-        for point in &self.points {
-            if !(point.confidence > 0.0 && point.confidence < 1.0 && point.similarity.abs() <= 1.0) {
-                return Some(
-                    "embedder.calibration.points: similarity must be -1..=1, confidence between 0 and 1"
-                        .to_owned(),
-                );
-            }
-        }
-        let ascending = |pair: &[CurvePoint]| {
-            pair[0].similarity < pair[1].similarity && pair[0].confidence < pair[1].confidence
-        };
-        if !self.points.windows(2).all(ascending) {
-            return Some(
-                "embedder.calibration.points must ascend in similarity and in confidence".to_owned(),
-            );
-        }
-        None
+        self.embedder
+            .calibration
+            .fault()
+            .map(|fault| format!("embedder.calibration: {fault}"))
     }
 }
 

@@ -251,12 +251,15 @@ mod tests {
             dimensions = 512
             template = [[0.3, 0.5], [0.7, 0.5], [0.5, 0.7], [0.4, 0.8], [0.6, 0.8]]
             [embedder.calibration]
-            curve = "logistic"
+            people = 3
+            genuine_comparisons = 4
+            impostor_comparisons = 5
+            measured = { from = 0.1, to = 0.5 }
+            provenance = { name = "test", method = "by hand", data = "none", date = "2026-11-25" }
             points = [
                 { similarity = 0.2, confidence = 0.4, false_match_rate = 1e-3 },
                 { similarity = 0.3, confidence = 0.6, false_match_rate = 1e-4 },
             ]
-            data = "none"
             [[liveness]]
             adapter = "scaled-crop"
             file = "model.onnx"

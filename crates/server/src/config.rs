@@ -55,6 +55,10 @@ pub struct Config {
     /// Profiles besides the built-in ones.
     #[serde(default)]
     pub profiles: Vec<Profile>,
+    /// Files of `likeness calibrate` that replace the pack's calibrations: at most one of the match confidence and one
+    /// of the liveness.
+    #[serde(default)]
+    pub calibration_files: Vec<PathBuf>,
     /// What one request may bring, and how long it may take.
     pub limits: LimitsConfig,
     /// The largest pictures that the engine touches at all, whatever the API version.
@@ -202,6 +206,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             apps: Vec::new(),
             profiles: Vec::new(),
+            calibration_files: Vec::new(),
             limits: LimitsConfig {
                 v0_1: sides(480, 10_000),
                 v0_2: sides(300, 5_000),
@@ -322,9 +327,11 @@ impl Config {
             .with_max_pixels(self.safety.max_pixels)
     }
 
-    /// The engine's builder with the safety settings of this configuration.
+    /// The engine's builder with the safety settings and calibrations of this configuration.
     pub fn configure(&self, builder: EngineBuilder) -> EngineBuilder {
-        builder
+        self.calibration_files
+            .iter()
+            .fold(builder, EngineBuilder::calibration_file)
             .limits(self.imaging_limits())
             .max_faces(self.safety.max_faces)
             .min_face_score(self.safety.min_face_score as f32)

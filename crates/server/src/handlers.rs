@@ -214,6 +214,8 @@ pub(crate) async fn info(State(service): State<Arc<Service>>) -> Response {
         "provider": engine.provider,
         "pack": engine.pack,
         "pack_version": engine.pack_version,
+        "match_calibration": engine.match_calibration,
+        "liveness_calibration": engine.liveness_calibration,
         "workers": service.engine.workers(),
     });
     response::json(StatusCode::OK, &info)

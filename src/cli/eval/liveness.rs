@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use likeness_evaluation::{LabelList, evaluate_liveness};
 
-use super::{Bar, Output, threads};
+use super::{Bar, Output, describe_labels, threads};
 use crate::cli::{EngineArguments, Failure, say};
 
 #[derive(Debug, Args)]
@@ -33,8 +33,7 @@ impl LivenessArguments {
             None => self.labels.parent().unwrap_or(Path::new("")),
         };
         let engine = engine.builder().build()?;
-        let name = self.labels.file_name().unwrap_or_default().to_string_lossy();
-        let data = format!("the presentations of {name}");
+        let data = describe_labels(&self.labels);
         let (report, scores) = evaluate_liveness(&engine, &list, root, &data, threads(&engine), &Bar::new())?;
         if let Some(mut file) = output.open("scores.csv")? {
             scores.write_csv(&mut file)?;

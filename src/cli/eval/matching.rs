@@ -4,15 +4,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::Args;
 use clap::builder::PossibleValuesParser;
-use clap::{Args, ValueEnum};
 use likeness::Engine;
 use likeness::decision::Profile;
-use likeness_evaluation::{
-    FaceChoice, MatchOptions, MatchReport, PairList, People, evaluate_all_pairs, evaluate_pairs,
-};
+use likeness_evaluation::{MatchOptions, MatchReport, PairList, People, evaluate_all_pairs, evaluate_pairs};
 
-use super::{Bar, Output, threads};
+use super::{Bar, Face, Output, threads};
 use crate::cli::{EngineArguments, Failure, say};
 
 #[derive(Debug, Args)]
@@ -54,14 +52,6 @@ pub(crate) struct MatchArguments {
     /// Write every comparison to scores.csv where all pictures are compared: n (n - 1) / 2 lines.
     #[arg(long, requires = "out")]
     write_pairs: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Face {
-    /// The largest, as the engine judges.
-    Largest,
-    /// The one nearest the picture's centre, as LFW has it.
-    Centre,
 }
 
 impl MatchArguments {
@@ -139,22 +129,13 @@ impl MatchArguments {
     }
 
     fn options(&self, engine: &Engine, source: &Path) -> Result<MatchOptions, Failure> {
-        let name = source.file_name().unwrap_or(source.as_os_str()).to_string_lossy();
         Ok(MatchOptions {
-            face: match self.face {
-                Face::Largest => FaceChoice::Largest,
-                Face::Centre => FaceChoice::Centre,
-            },
+            face: self.face.choice(),
             profile: Profile::builtin(&self.profile).ok_or("there is no such profile")?,
             folds: self.folds.map(|folds| folds as usize),
-            data: match (self.people.is_some() || self.all_pairs, self.face) {
-                (false, Face::Largest) => format!("the pairs of {name}, largest face"),
-                (false, Face::Centre) => format!("the pairs of {name}, face nearest the centre"),
-                (true, Face::Largest) => format!("all pairs of the pictures of {name}, largest face"),
-                (true, Face::Centre) => {
-                    format!("all pairs of the pictures of {name}, face nearest the centre")
-                }
-            },
+            data: self
+                .face
+                .describe(source, self.people.is_some() || self.all_pairs),
             threads: threads(engine),
         })
     }

@@ -9,9 +9,9 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use likeness_evaluation::Progress;
+use likeness_evaluation::{FaceChoice, Progress};
 use serde::Serialize;
 
 use super::{EngineArguments, Failure};
@@ -31,6 +31,44 @@ impl EvalCommand {
             Self::Liveness(arguments) => arguments.run(engine),
         }
     }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Face {
+    /// The largest, as the engine judges.
+    Largest,
+    /// The one nearest the picture's centre, as LFW has it.
+    Centre,
+}
+
+impl Face {
+    pub(crate) fn choice(self) -> FaceChoice {
+        match self {
+            Self::Largest => FaceChoice::Largest,
+            Self::Centre => FaceChoice::Centre,
+        }
+    }
+
+    /// What is measured on, for reports: the pairs of a list, or `all` pairs of its pictures or of a folder's.
+    pub(crate) fn describe(self, source: &Path, all: bool) -> String {
+        let name = source.file_name().unwrap_or(source.as_os_str()).to_string_lossy();
+        let pairs = if all {
+            "all pairs of the pictures of"
+        } else {
+            "the pairs of"
+        };
+        let face = match self {
+            Self::Largest => "largest face",
+            Self::Centre => "face nearest the centre",
+        };
+        format!("{pairs} {name}, {face}")
+    }
+}
+
+/// What is measured on, for reports.
+pub(crate) fn describe_labels(list: &Path) -> String {
+    let name = list.file_name().unwrap_or_default().to_string_lossy();
+    format!("the presentations of {name}")
 }
 
 /// The folder that the results go to, where they go to one. It is made before the work begins: whoever has no right to

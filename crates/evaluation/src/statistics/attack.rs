@@ -49,6 +49,12 @@ impl Species {
         Ranked::plain(&self.scores, 0)
     }
 
+    /// The scores, ascending.
+    #[must_use]
+    pub fn scores(&self) -> &[f64] {
+        &self.scores
+    }
+
     /// The scores, each weighing as often as its subject was drawn.
     #[must_use]
     pub fn weighted(&self, weights: &[u32]) -> Ranked<'_> {

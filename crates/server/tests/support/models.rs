@@ -4,11 +4,10 @@ use std::sync::{Arc, Mutex};
 
 use likeness_engine::Engine;
 use likeness_engine::detection::{BoundingBox, DetectionError, Face, FaceDetector, Point, Search};
-use likeness_engine::embedding::{
-    Embedding, EmbeddingError, FaceEmbedder, FaceInPicture, LogisticCalibration,
-};
+use likeness_engine::embedding::{Embedding, EmbeddingError, FaceEmbedder, FaceInPicture};
 use likeness_engine::imaging::{Limits, Picture};
 use likeness_engine::liveness::{LivenessError, LivenessModel};
+use likeness_engine::models::ScoreCurve;
 
 use super::PATIENCE;
 
@@ -71,10 +70,9 @@ impl Models {
             .limits(limits)
             .workers(self.workers)
             .detector(move || Ok(Detector(Arc::clone(&gate))))
-            .embedder(
-                LogisticCalibration::through((0.0, 0.1), (1.0, 0.9)).unwrap(),
-                || Ok(Embedder),
-            )
+            .embedder(ScoreCurve::through(&[(0.0, 0.1), (1.0, 0.9)]).unwrap(), || {
+                Ok(Embedder)
+            })
             .liveness(move || Ok(Liveness(Arc::clone(&calls))))
             .build()
             .unwrap()

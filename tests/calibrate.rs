@@ -1,0 +1,373 @@
+//! `likeness calibrate`: the real binary with the real models, and what reads its files.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use likeness_testing::{Failed, Outcome, Suite, ensure};
+use serde_json::Value;
+
+mod support;
+
+use support::for_each;
+use support::process::{Ended, Process, likeness};
+
+fn main() -> ExitCode {
+    let mut suite = Suite::new();
+    suite.test("usage_is_told_and_ends_with_2", usage);
+    suite.test("a_file_that_is_no_calibration_is_told_with_its_name", wrong_files);
+    suite.with_shared_and_models("match_thresholds_get_their_false_match_rates", of_match);
+    suite.with_shared_and_models("liveness_bounds_get_their_error_rates", of_liveness);
+    suite.with_shared_and_models("too_little_data_is_told_with_what_is_needed", too_little);
+    suite.run()
+}
+
+fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Result<Ended, Failed> {
+    Process::run(likeness().args(arguments))
+}
+
+fn succeeds<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Result<String, Failed> {
+    let ended = run(arguments)?;
+    ensure!(ended.code == Some(0) && ended.stderr.is_empty(), "{ended:?}");
+    Ok(ended.stdout)
+}
+
+fn number(report: &Value, pointer: &str) -> Result<f64, Failed> {
+    let found = report.pointer(pointer).and_then(Value::as_f64);
+    found.ok_or_else(|| format!("no number at {pointer} in {report}").into())
+}
+
+fn report(out: &Path) -> Result<Value, Failed> {
+    Ok(serde_json::from_slice(&std::fs::read(out.join("report.json"))?)?)
+}
+
+fn usage() -> Outcome {
+    let cases: [(&[&str], &str); 6] = [
+        (&["calibrate"], "Usage"),
+        (&["calibrate", "match", "--pairs", "a"], "--out"),
+        (&["calibrate", "match", "--out", "a"], "--pairs"),
+        (
+            &["calibrate", "match", "--pairs", "a", "--out", "b", "--at", "0.4"],
+            "must be CONFIDENCE=FMR",
+        ),
+        (
+            &[
+                "calibrate",
+                "match",
+                "--pairs",
+                "a",
+                "--out",
+                "b",
+                "--at",
+                "1=0.1",
+            ],
+            "is no number between 0 and 1",
+        ),
+        (
+            &[
+                "calibrate",
+                "liveness",
+                "--labels",
+                "a",
+                "--out",
+                "b",
+                "--date",
+                "today",
+            ],
+            "--date",
+        ),
+    ];
+    for_each(
+        cases.map(|case| (case.0.join(" "), case)),
+        |(arguments, expected)| {
+            let ended = run(arguments)?;
+            ensure!(ended.code == Some(2) && ended.stdout.is_empty(), "{ended:?}");
+            ensure!(ended.stderr.contains(expected), "{ended:?}");
+            Ok(())
+        },
+    )?;
+    // Before anything is measured.
+    let ended = run([
+        "calibrate",
+        "match",
+        "--pairs",
+        "a",
+        "--out",
+        "no/such/folder/x.toml",
+    ])?;
+    ensure!(
+        ended.code == Some(1) && ended.stderr.contains("there is no folder no/such/folder"),
+        "{ended:?}"
+    );
+    let ended = run([
+        "calibrate",
+        "match",
+        "--pairs",
+        "a",
+        "--out",
+        "x.toml",
+        "--calibration",
+        "y.toml",
+    ])?;
+    ensure!(
+        ended.code == Some(1) && ended.stderr.contains("uncalibrated scores"),
+        "{ended:?}"
+    );
+    Ok(())
+}
+
+fn wrong_files() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("broken.toml");
+    std::fs::write(&file, "format = 1\n")?;
+    // Neither models nor pictures are needed to say so, where there are models.
+    if !likeness_testing::has_models() {
+        return Ok(());
+    }
+    for path in [&file, &folder.path().join("absent.toml")] {
+        let ended = run([
+            OsStr::new("liveness"),
+            OsStr::new("x.jpg"),
+            OsStr::new("--calibration"),
+            path.as_os_str(),
+        ])?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        ensure!(
+            ended.code == Some(1) && ended.stderr.contains(&*name),
+            "{ended:?}"
+        );
+    }
+    Ok(())
+}
+
+/// The first pictures of so many people of LFW's development view, a folder a person.
+fn people(shared: &Path, count: usize, to: &Path) -> Result<(), Failed> {
+    let images = shared.join("data/lfw-dev/images");
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(&images)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()?;
+    folders.sort();
+    ensure!(folders.len() >= count, "only {} people", folders.len());
+    for folder in folders.into_iter().step_by(7).take(count) {
+        let mut pictures: Vec<PathBuf> = std::fs::read_dir(&folder)?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<_, _>>()?;
+        pictures.sort();
+        let person = to.join(folder.file_name().unwrap_or_default());
+        std::fs::create_dir(&person)?;
+        for picture in pictures.into_iter().take(2) {
+            std::fs::copy(&picture, person.join(picture.file_name().unwrap_or_default()))?;
+        }
+    }
+    Ok(())
+}
+
+fn of_match(shared: &Path) -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let root = folder.path().join("people");
+    std::fs::create_dir(&root)?;
+    people(shared, 120, &root)?;
+    let file = folder.path().join("branch.toml");
+    let calibrate = |out: &Path| {
+        succeeds([
+            OsStr::new("calibrate"),
+            OsStr::new("match"),
+            OsStr::new("--people"),
+            root.as_os_str(),
+            OsStr::new("--at=0.40=1e-1"),
+            OsStr::new("--at=0.56=1e-2"),
+            OsStr::new("--at=0.70=1e-3"),
+            OsStr::new("--name=branch"),
+            OsStr::new("--date=2026-11-25"),
+            OsStr::new("--out"),
+            out.as_os_str(),
+        ])
+    };
+    let printed = calibrate(&file)?;
+    ensure!(
+        printed.contains(
+            "confidence 0.7 is left out: a false match rate of 1e-3 needs 30000 impostor comparisons"
+        ),
+        "{printed}"
+    );
+    let text = std::fs::read_to_string(&file)?;
+    for expected in [
+        "pack = \"open-1\"",
+        "name = \"branch\"",
+        "date = \"2026-11-25\"",
+        "all pairs",
+    ] {
+        ensure!(text.contains(expected), "{expected} is not in {text}");
+    }
+    // The same bytes again.
+    let again = folder.path().join("again.toml");
+    calibrate(&again)?;
+    ensure!(
+        std::fs::read_to_string(&again)? == text,
+        "another file the second time"
+    );
+
+    // In use, the thresholds have the rates that they were given, on the same pictures.
+    let out = folder.path().join("out");
+    succeeds([
+        OsStr::new("eval"),
+        OsStr::new("match"),
+        OsStr::new("--people"),
+        root.as_os_str(),
+        OsStr::new("--out"),
+        out.as_os_str(),
+        OsStr::new("--calibration"),
+        file.as_os_str(),
+    ])?;
+    let report = report(&out)?;
+    let profile = report["profiles"]
+        .as_array()
+        .and_then(|profiles| profiles.iter().find(|profile| profile["profile"] == "optimal-v0"))
+        .ok_or("no optimal-v0")?;
+    let impostors = number(&report, "/comparisons/impostor")?;
+    for (bound, rate) in [("reject_below", 1e-1), ("review_below", 1e-2)] {
+        let found = number(profile, &format!("/{bound}/false_match_rate/value"))?;
+        // Confidences are rounded to four decimals: a comparison or two may fall on the other side.
+        ensure!(
+            found <= rate + 2.0 / impostors && found >= rate - 5.0 / impostors,
+            "{bound}: {found} instead of {rate}"
+        );
+    }
+    let calibration = report["setup"]["calibration"].as_str().unwrap_or_default();
+    ensure!(calibration.starts_with("branch (2026-11-25): "), "{calibration}");
+
+    // Not with another version of the pack, and not twice.
+    let other = folder.path().join("other.toml");
+    std::fs::write(&other, text.replace("pack_version = \"", "pack_version = \"0."))?;
+    let used = |files: &[&Path]| {
+        let mut arguments = vec![OsStr::new("liveness"), OsStr::new("x.jpg")];
+        for file in files {
+            arguments.extend([OsStr::new("--calibration"), file.as_os_str()]);
+        }
+        run(arguments)
+    };
+    let ended = used(&[&other])?;
+    ensure!(
+        ended.code == Some(1) && ended.stderr.contains("it was measured with pack open-1 0."),
+        "{ended:?}"
+    );
+    let ended = used(&[&file, &again])?;
+    ensure!(
+        ended.code == Some(1)
+            && ended
+                .stderr
+                .contains("again.toml: there is another one for the embedder"),
+        "{ended:?}"
+    );
+    Ok(())
+}
+
+/// Every third presentation of the development list.
+fn presentations(shared: &Path, to: &Path) -> Result<PathBuf, Failed> {
+    let text = std::fs::read_to_string(shared.join("data/liveness/labels.csv"))?;
+    let mut list = String::from("file,species\n");
+    for line in text
+        .lines()
+        .skip(1)
+        .filter(|line| line.starts_with("nuaa"))
+        .step_by(3)
+    {
+        list.push_str(line);
+        list.push('\n');
+    }
+    let path = to.join("labels.csv");
+    std::fs::write(&path, list)?;
+    Ok(path)
+}
+
+fn of_liveness(shared: &Path) -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let list = presentations(shared, folder.path())?;
+    let root = shared.join("data/liveness");
+    let file = folder.path().join("live.toml");
+    let calibrate = |more: &[&str]| {
+        let fixed = [
+            OsStr::new("calibrate"),
+            OsStr::new("liveness"),
+            OsStr::new("--labels"),
+            list.as_os_str(),
+            OsStr::new("--root"),
+            root.as_os_str(),
+            OsStr::new("--bpcer=0.05"),
+            OsStr::new("--out"),
+            file.as_os_str(),
+        ];
+        succeeds(fixed.into_iter().chain(more.iter().map(OsStr::new)))
+    };
+    // Prints are easy: the bound is not lowered for them.
+    let printed = calibrate(&["--apcer=0.05"])?;
+    ensure!(
+        printed.contains("liveness 0.6: probability 0.6, ")
+            && printed.contains("fitted to one species of attack"),
+        "{printed}"
+    );
+    // Unless asked: then 0.6 stands for what one print in twenty reaches.
+    let printed = calibrate(&["--apcer=0.05", "--allow-easier"])?;
+    ensure!(printed.contains("liveness 0.6: probability 0.0"), "{printed}");
+    let out = folder.path().join("out");
+    succeeds([
+        OsStr::new("eval"),
+        OsStr::new("liveness"),
+        OsStr::new("--labels"),
+        list.as_os_str(),
+        OsStr::new("--root"),
+        root.as_os_str(),
+        OsStr::new("--out"),
+        out.as_os_str(),
+        OsStr::new("--calibration"),
+        file.as_os_str(),
+    ])?;
+    let report = report(&out)?;
+    let row = report["at_thresholds"]
+        .as_array()
+        .and_then(|rows| rows.iter().find(|row| row["threshold"] == 0.6))
+        .ok_or("no row for 0.6")?;
+    let apcer = number(row, "/apcer")?;
+    ensure!(apcer > 0.0 && apcer <= 0.05, "{row}");
+    Ok(())
+}
+
+fn too_little(shared: &Path) -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("x.toml");
+    let pairs = shared.join("data/faces/pairs.csv");
+    let ended = run([
+        OsStr::new("calibrate"),
+        OsStr::new("match"),
+        OsStr::new("--pairs"),
+        pairs.as_os_str(),
+        OsStr::new("--out"),
+        file.as_os_str(),
+    ])?;
+    ensure!(
+        ended.code == Some(1)
+            && ended
+                .stderr
+                .contains("insufficient data: a curve takes two points")
+            && ended.stderr.contains("the next one needs 30000"),
+        "{ended:?}"
+    );
+    let list = presentations(shared, folder.path())?;
+    let root = shared.join("data/liveness");
+    let ended = run([
+        OsStr::new("calibrate"),
+        OsStr::new("liveness"),
+        OsStr::new("--labels"),
+        list.as_os_str(),
+        OsStr::new("--root"),
+        root.as_os_str(),
+        OsStr::new("--out"),
+        file.as_os_str(),
+    ])?;
+    ensure!(
+        ended.code == Some(1) && ended.stderr.contains("100 needed for a BPCER of 0.01"),
+        "{ended:?}"
+    );
+    ensure!(!file.exists(), "a file was written");
+    Ok(())
+}
