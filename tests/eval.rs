@@ -3,14 +3,15 @@
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 use serde_json::Value;
 
 mod support;
 
-use support::for_each;
 use support::process::{Ended, Process, likeness};
+use support::{PATIENCE, for_each};
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
@@ -21,6 +22,12 @@ fn main() -> ExitCode {
     suite.with_shared_and_models("match_takes_the_face_that_it_is_told", match_faces);
     suite.with_shared_and_models("match_accuracy_over_folds_and_after_training", match_accuracy);
     suite.with_shared_and_models("match_people_compares_all_with_all", match_people);
+    suite.with_shared_and_models("match_goes_on_where_it_was_killed", match_resumes);
+    suite.with_shared_and_models("liveness_goes_on_where_it_was_killed", liveness_resumes);
+    suite.with_shared_and_models(
+        "a_journal_of_something_else_is_told_and_nothing_is_kept_unasked",
+        wrong_journals,
+    );
     suite.with_shared_and_models("liveness_rates_are_counted_from_its_scores", liveness);
     suite.run()
 }
@@ -57,7 +64,7 @@ fn rows(path: &Path) -> Result<Vec<Vec<String>>, Failed> {
 }
 
 fn usage() -> Outcome {
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 10] = [
         (&[], "Usage"),
         (&["match"], "--pairs"),
         (&["match", "--pairs", "a", "--people", "b"], "cannot be used with"),
@@ -71,7 +78,9 @@ fn usage() -> Outcome {
             "[possible values: largest, centre]",
         ),
         (&["match", "--people", "a", "--write-pairs"], "--out"),
+        (&["match", "--pairs", "a", "--resume"], "--out"),
         (&["liveness"], "--labels"),
+        (&["liveness", "--labels", "a", "--resume"], "--out"),
     ];
     for_each(
         cases.map(|case| (case.0.join(" "), case)),
@@ -495,5 +504,197 @@ fn liveness(shared: &Path) -> Outcome {
         "{printed}"
     );
     ensure!(printed.contains("bootstrap over people"), "{printed}");
+    Ok(())
+}
+
+/// Starts an evaluation with `--resume` and kills it as soon as its journal has grown to `bytes`.
+fn killed(arguments: &[&OsStr], journal: &Path, bytes: u64) -> Result<Vec<u8>, Failed> {
+    let mut process = Process::start(likeness().arg("eval").args(arguments).arg("--resume"))?;
+    let deadline = Instant::now() + PATIENCE;
+    while std::fs::metadata(journal).map_or(0, |metadata| metadata.len()) < bytes {
+        ensure!(
+            Instant::now() < deadline,
+            "the journal does not grow: {}",
+            process.stderr.text()
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    process.kill();
+    Ok(std::fs::read(journal)?)
+}
+
+/// Kills an evaluation twice, cuts the journal's last record, resumes, and wants what a run without interruption wrote.
+fn resumes(arguments: &[&OsStr], journal: &str, files: &[&str], record: u64) -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let (plain, resumed) = (folder.path().join("plain"), folder.path().join("resumed"));
+    let with = |out: &'_ Path| -> Vec<std::ffi::OsString> {
+        let mut all: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        all.extend(["--out".into(), out.into()]);
+        all
+    };
+    let expected = evaluated(with(&plain))?;
+    ensure!(!plain.join(journal).exists(), "{journal} was kept unasked");
+
+    let journal = resumed.join(journal);
+    let arguments = with(&resumed);
+    let arguments: Vec<&OsStr> = arguments.iter().map(|argument| argument.as_os_str()).collect();
+    // The header has a few hundred bytes.
+    let first = killed(&arguments, &journal, 600 + 4 * record)?;
+    ensure!(
+        !resumed.join("report.json").exists(),
+        "it was not killed in mid-run"
+    );
+    // In the middle of the last record.
+    std::fs::write(&journal, &first[..first.len() - 5])?;
+    let second = killed(&arguments, &journal, first.len() as u64 + 2 * record)?;
+    ensure!(
+        !resumed.join("report.json").exists(),
+        "it was not killed in mid-run"
+    );
+    let kept = first.len() - record as usize;
+    ensure!(second[..kept] == first[..kept], "what was there was not kept");
+
+    let printed = evaluated(arguments.iter().chain(&[OsStr::new("--resume")]))?;
+    ensure!(printed == expected, "{printed}\ninstead of\n{expected}");
+    for file in files {
+        let same = std::fs::read(plain.join(file))? == std::fs::read(resumed.join(file))?;
+        ensure!(same, "{file} differs");
+    }
+    let mut there: Vec<_> = std::fs::read_dir(&resumed)?
+        .map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()))
+        .collect::<Result<_, _>>()?;
+    there.sort();
+    let mut files: Vec<_> = files.iter().map(|file| (*file).to_owned()).collect();
+    files.sort();
+    ensure!(there == files, "{there:?} after success");
+    Ok(())
+}
+
+/// An embedding of 256 numbers, or a score, with its prefix, key and status.
+const EMBEDDING_RECORD: u64 = 12 + 17 + 4 * 256;
+const SCORE_RECORD: u64 = 12 + 17 + 4;
+
+fn match_resumes(shared: &Path) -> Outcome {
+    let list = shared.join("data/faces/pairs.csv");
+    let files = ["scores.csv", "report.json", "report.html"];
+    let base = [OsStr::new("match"), OsStr::new("--pairs"), list.as_os_str()];
+    for_each(
+        [
+            // Two lists share one journal.
+            ("training", &[OsStr::new("--train"), list.as_os_str()][..]),
+            ("workers", &[OsStr::new("--workers"), OsStr::new("3")][..]),
+        ],
+        |more| {
+            let arguments: Vec<&OsStr> = base.iter().chain(more).copied().collect();
+            resumes(&arguments, "embeddings.partial", &files, EMBEDDING_RECORD)
+        },
+    )?;
+    let lfw = shared.join("data/lfw-dev");
+    let folder = tempfile::tempdir()?;
+    let list = folder.path().join("pairs.csv");
+    let lines: Vec<String> = rows(&lfw.join("pairs-train.csv"))?
+        .iter()
+        .take(31)
+        .map(|row| row.join(",") + "\n")
+        .collect();
+    std::fs::write(&list, lines.concat())?;
+    let (list, root) = (list.as_os_str(), lfw.join("images"));
+    let arguments = [
+        OsStr::new("match"),
+        OsStr::new("--all-pairs"),
+        OsStr::new("--write-pairs"),
+        OsStr::new("--face"),
+        OsStr::new("centre"),
+        OsStr::new("--pairs"),
+        list,
+        OsStr::new("--root"),
+        root.as_os_str(),
+    ];
+    resumes(&arguments, "embeddings.partial", &files, EMBEDDING_RECORD)
+}
+
+fn liveness_resumes(shared: &Path) -> Outcome {
+    let data = shared.join("data/liveness");
+    let folder = tempfile::tempdir()?;
+    let list = folder.path().join("labels.csv");
+    let lines: Vec<String> = rows(&data.join("labels.csv"))?
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| *index == 0 || index % 3 == 1)
+        .map(|(_, row)| row.join(",") + "\n")
+        .collect();
+    std::fs::write(&list, lines.concat() + "absent.jpg,live\n")?;
+    let arguments = [
+        OsStr::new("liveness"),
+        OsStr::new("--labels"),
+        list.as_os_str(),
+        OsStr::new("--root"),
+        data.as_os_str(),
+    ];
+    let files = ["scores.csv", "report.json", "report.html"];
+    resumes(&arguments, "scores.partial", &files, SCORE_RECORD)
+}
+
+fn wrong_journals(shared: &Path) -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let faces = shared.join("data/faces");
+    let list = folder.path().join("pairs.csv");
+    std::fs::write(
+        &list,
+        "left,right,label\nimg2.jpg,img11.jpg,1\nimg4.jpg,img16.jpg,0\n",
+    )?;
+    let out = folder.path().join("out");
+    let journal = out.join("embeddings.partial");
+    let base = [
+        OsStr::new("match"),
+        OsStr::new("--pairs"),
+        list.as_os_str(),
+        OsStr::new("--out"),
+        out.as_os_str(),
+    ];
+    let bytes = killed(&base, &journal, 600 + EMBEDDING_RECORD)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(&journal)?.permissions().mode() & 0o777;
+        ensure!(mode == 0o600, "{mode:o}");
+    }
+    // Another face counts: what is there is of no use, and not overwritten either.
+    let other = [OsStr::new("--resume"), OsStr::new("--face"), OsStr::new("centre")];
+    let ended = eval(base.iter().chain(&other))?;
+    ensure!(ended.code == Some(1) && ended.stdout.is_empty(), "{ended:?}");
+    for part in [
+        "embeddings.partial: it was begun with something else",
+        "face was \"largest\", now it is \"centre\"",
+        "delete it to begin anew",
+    ] {
+        ensure!(ended.stderr.contains(part), "{ended:?}");
+    }
+    ensure!(std::fs::read(&journal)? == bytes, "the journal was changed");
+
+    // A run that keeps nothing says that something is left, and does not touch it.
+    let ended = eval(base)?;
+    ensure!(ended.code == Some(0), "{ended:?}");
+    ensure!(
+        ended
+            .stderr
+            .contains("is left from an evaluation that was broken off"),
+        "{ended:?}"
+    );
+    ensure!(std::fs::read(&journal)? == bytes, "the journal was changed");
+    let report = std::fs::read(out.join("report.json"))?;
+
+    // What is damaged is done again.
+    let mut damaged = bytes.clone();
+    if let Some(byte) = damaged.iter_mut().rev().nth(100) {
+        *byte ^= 1;
+    }
+    std::fs::write(&journal, damaged)?;
+    evaluated(base.iter().chain(&[OsStr::new("--resume")]))?;
+    ensure!(
+        std::fs::read(out.join("report.json"))? == report,
+        "another report"
+    );
+    ensure!(!journal.exists(), "the journal is left");
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Comparing what is to be compared, and reporting on it.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::num::NonZero;
 use std::path::Path;
@@ -19,7 +20,7 @@ use crate::statistics::{
     best_threshold, blocks, comparisons_needed, det_points, equal_error_rate, k_fold_accuracy, supports,
     upper_bound_without_errors,
 };
-use crate::{EvaluationError, FaceChoice, KnownFrom, PairList, People, Progress, Status};
+use crate::{EvaluationError, FaceChoice, Journal, KnownFrom, PairList, People, Progress, Status};
 
 /// The false match rates that are reported on.
 const FALSE_MATCH_RATES: [f64; 6] = [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6];
@@ -125,7 +126,8 @@ const SCORES_HEADER: [&str; 8] = [
     "right_status",
 ];
 
-/// Compares the pairs of a list whose paths begin at `root`. Each picture is decoded and embedded once.
+/// Compares the pairs of a list whose paths begin at `root`. Each picture is decoded and embedded once, and not at all where
+/// the journal has it.
 ///
 /// With `training`, scored pairs of other people, their best threshold judges this list as well.
 ///
@@ -137,6 +139,7 @@ pub fn evaluate_pairs(
     root: &Path,
     training: Option<&PairScores>,
     options: &MatchOptions,
+    journal: Option<&Journal>,
     progress: &dyn Progress,
 ) -> Result<(MatchReport, PairScores), EvaluationError> {
     // Before the work, which may take hours.
@@ -145,7 +148,7 @@ pub fn evaluate_pairs(
         (None, Some(count)) => Some(blocks(list.pairs.len(), count)?),
         (None, None) => None,
     };
-    let acquired = Acquisition::embed(engine, root, &list.files, options.face, progress)?;
+    let acquired = Acquisition::embed(engine, root, &list.files, options.face, journal, progress)?;
     let scores = score_pairs(engine, list, &acquired, &options.profile)?;
 
     let (mut genuine, mut impostor) = (Vec::new(), Vec::new());
@@ -177,7 +180,7 @@ pub fn evaluate_pairs(
     }
     let match_scores = MatchScores::listed(list.people(), genuine, impostor);
     let judged = scores.judged();
-    let mut report = report(engine, &match_scores, &acquired, list.known_from, options)?;
+    let mut report = report(engine, &match_scores, acquired.counts(), list.known_from, options)?;
     report.comparisons.genuine_without_score = genuine_without_score;
     report.comparisons.impostor_without_score = impostor_without_score;
     report.accuracy = folds.map(|folds| k_fold_accuracy(&judged, &folds)).transpose()?;
@@ -198,7 +201,7 @@ fn score_pairs(
     let mut pairs = Vec::with_capacity(list.pairs.len());
     for pair in &list.pairs {
         let comparison = match (acquired.embedding(pair.left), acquired.embedding(pair.right)) {
-            (Some(left), Some(right)) => Some(engine.compare(left, right)?),
+            (Some(left), Some(right)) => Some(engine.compare(&left, &right)?),
             _ => None,
         };
         let (left_status, right_status) = (acquired.status(pair.left), acquired.status(pair.right));
@@ -239,26 +242,14 @@ pub fn evaluate_all_pairs(
     root: &Path,
     pairs: Option<&mut dyn Write>,
     options: &MatchOptions,
+    journal: Option<&Journal>,
     progress: &dyn Progress,
 ) -> Result<MatchReport, EvaluationError> {
-    let acquired = Acquisition::embed(engine, root, &people.files, options.face, progress)?;
-    let usable: Vec<(usize, u32)> = (0..)
-        .zip(&people.person_of)
-        .filter(|(picture, _)| acquired.embedding(*picture).is_some())
-        .map(|(picture, &person)| (picture, person))
-        .collect();
-    let dimensions = usable
-        .first()
-        .and_then(|(picture, _)| acquired.embedding(*picture))
-        .map_or(0, |embedding| embedding.values().len());
-    let mut matrix = AllPairs::new(dimensions);
-    for &(picture, person) in &usable {
-        if let Some(embedding) = acquired.embedding(picture) {
-            matrix.push(embedding.values(), person);
-        }
-    }
+    let acquired = Acquisition::embed(engine, root, &people.files, options.face, journal, progress)?;
+    let counts = acquired.counts();
+    let (matrix, usable) = acquired.into_all_pairs(&people.person_of);
     let scores = all_pairs(&matrix, HELD_IMPOSTORS, options.threads);
-    let mut report = report(engine, &scores, &acquired, KnownFrom::Folders, options)?;
+    let mut report = report(engine, &scores, counts, KnownFrom::Folders, options)?;
     let (genuine, impostor) = every_pair(&people.person_of);
     report.comparisons.genuine_without_score = genuine - report.comparisons.genuine;
     report.comparisons.impostor_without_score = impostor - report.comparisons.impostor;
@@ -271,7 +262,7 @@ pub fn evaluate_all_pairs(
 
 /// How many genuine and impostor pairs of pictures there are.
 fn every_pair(person_of: &[u32]) -> (u64, u64) {
-    let mut counts = std::collections::BTreeMap::<u32, u64>::new();
+    let mut counts = BTreeMap::<u32, u64>::new();
     for &person in person_of {
         *counts.entry(person).or_default() += 1;
     }
@@ -283,7 +274,7 @@ fn every_pair(person_of: &[u32]) -> (u64, u64) {
 fn write_all_pairs(
     engine: &Engine,
     people: &People,
-    usable: &[(usize, u32)],
+    usable: &[u32],
     matrix: &AllPairs,
     profile: &Profile,
     to: &mut dyn Write,
@@ -292,7 +283,7 @@ fn write_all_pairs(
     let name = |index: u32| {
         usable
             .get(index as usize)
-            .and_then(|(picture, _)| people.files.get(*picture))
+            .and_then(|&picture| people.files.get(picture as usize))
             .map_or("", String::as_str)
     };
     let mut failure = writer.write_record(SCORES_HEADER).err().map(csv_failure);
@@ -331,7 +322,7 @@ fn csv_failure(error: csv::Error) -> EvaluationError {
 fn report(
     engine: &Engine,
     scores: &MatchScores,
-    acquired: &Acquisition,
+    acquired: BTreeMap<Status, u64>,
     known_from: KnownFrom,
     options: &MatchOptions,
 ) -> Result<MatchReport, EvaluationError> {
@@ -447,7 +438,7 @@ fn report(
         face: options.face,
         people: scores.people(),
         people_known_from: known_from,
-        acquisition: AcquisitionReport::of(acquired.counts()),
+        acquisition: AcquisitionReport::of(acquired),
         comparisons: ComparisonCounts {
             genuine: scores.genuine_count(),
             impostor: scores.impostor_count(),

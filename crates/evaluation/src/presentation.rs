@@ -10,14 +10,14 @@ use likeness_engine::decision::{Profile, Score};
 use likeness_engine::{Engine, EngineError, LivenessOptions};
 use serde::Serialize;
 
-use crate::acquisition::{for_each_file, read_file};
+use crate::acquisition::{Kept, for_each_file, read_file};
 use crate::lists::{Names, Table};
 use crate::report::{AcquisitionReport, Estimate, Setup, estimate as shown, grouped, percent};
 use crate::statistics::{
     Bootstrap, EqualErrorRate, Histogram, LivenessScores, NonResponse, OperatingPoint, Species, det_points,
     equal_error_rate, upper_bound_without_errors,
 };
-use crate::{EvaluationError, Progress, Status};
+use crate::{EvaluationError, Journal, Progress, Status};
 
 /// The species of bona fide presentations in a list.
 pub const LIVE: &str = "live";
@@ -218,10 +218,29 @@ pub fn evaluate_liveness(
     root: &Path,
     data: &str,
     threads: NonZero<usize>,
+    journal: Option<&Journal>,
     progress: &dyn Progress,
 ) -> Result<(LivenessReport, PresentationScores), EvaluationError> {
-    let results = for_each_file(engine, &list.files, progress, |file| {
-        score_file(engine, &root.join(file))
+    let results = for_each_file(engine, &list.files, progress, |_, file| {
+        let path = root.join(file);
+        let kept = Kept::of(journal, &path)?;
+        match kept
+            .result
+            .as_ref()
+            .map(|result| result.as_ref().map(|numbers| score(numbers)))
+        {
+            Some(Ok(Some(score))) => return Ok(Ok(score)),
+            Some(Err(status)) => return Ok(Err(*status)),
+            // Nothing, or no score.
+            Some(Ok(None)) | None => {}
+        }
+        let result = score_file(engine, &path)?;
+        match result {
+            // Four decimals are the same again after single precision.
+            Ok(score) => kept.add(Status::Ok, &[score.value() as f32])?,
+            Err(status) => kept.add(status, &[])?,
+        }
+        Ok(result)
     })?;
     let report = report(engine, list, &results, data, threads);
     let species = |index: usize| list.species_names.get(index).cloned().unwrap_or_default();
@@ -237,6 +256,14 @@ pub fn evaluate_liveness(
         })
         .collect();
     Ok((report, PresentationScores { presentations }))
+}
+
+/// What a journal has of a presentation.
+fn score(numbers: &[f32]) -> Option<Score> {
+    match numbers {
+        [score] => Score::new(f64::from(*score)).ok(),
+        _ => None,
+    }
 }
 
 fn score_file(engine: &Engine, path: &Path) -> Result<Result<Score, Status>, EngineError> {
@@ -554,6 +581,18 @@ mod tests {
             let error = read(text).unwrap_err().to_string();
             assert!(error.contains(expected), "{text:?}: {error}");
         }
+    }
+
+    #[test]
+    fn a_score_comes_back_from_a_journal_as_it_was() {
+        for step in 0..=10_000 {
+            let kept = Score::new(f64::from(step) / 10_000.0).unwrap();
+            assert_eq!(score(&[kept.value() as f32]), Some(kept));
+        }
+        assert_eq!(
+            (score(&[]), score(&[0.5, 0.5]), score(&[1.5])),
+            (None, None, None)
+        );
     }
 
     #[test]

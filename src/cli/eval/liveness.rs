@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use likeness_evaluation::{LabelList, evaluate_liveness};
+use likeness_evaluation::{JournalContent, LabelList, evaluate_liveness};
 
 use super::{Bar, Output, threads};
 use crate::cli::{EngineArguments, Failure, say};
@@ -22,6 +22,10 @@ pub(crate) struct LivenessArguments {
     /// Write scores.csv, report.json and report.html to this folder.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Keep each score in the folder of the results until all are there, and go on where a run that was killed has
+    /// stopped.
+    #[arg(long, requires = "out")]
+    resume: bool,
 }
 
 impl LivenessArguments {
@@ -35,13 +39,25 @@ impl LivenessArguments {
         let engine = engine.builder().build()?;
         let name = self.labels.file_name().unwrap_or_default().to_string_lossy();
         let data = format!("the presentations of {name}");
-        let (report, scores) = evaluate_liveness(&engine, &list, root, &data, threads(&engine), &Bar::new())?;
+        let journal = output.journal(self.resume, JournalContent::Scores, &engine)?;
+        let (report, scores) = evaluate_liveness(
+            &engine,
+            &list,
+            root,
+            &data,
+            threads(&engine),
+            journal.as_ref(),
+            &Bar::new(),
+        )?;
         if let Some(mut file) = output.open("scores.csv")? {
             scores.write_csv(&mut file)?;
             file.flush()?;
         }
         output.json("report.json", &report)?;
         output.text("report.html", &report.html())?;
+        if let Some(journal) = journal {
+            journal.delete()?;
+        }
         say(report.summary().trim_end())?;
         Ok(ExitCode::SUCCESS)
     }

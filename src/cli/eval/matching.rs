@@ -9,7 +9,8 @@ use clap::{Args, ValueEnum};
 use likeness::Engine;
 use likeness::decision::Profile;
 use likeness_evaluation::{
-    FaceChoice, MatchOptions, MatchReport, PairList, People, evaluate_all_pairs, evaluate_pairs,
+    FaceChoice, JournalContent, MatchOptions, PairList, PairScores, People, evaluate_all_pairs,
+    evaluate_pairs,
 };
 
 use super::{Bar, Output, threads};
@@ -54,6 +55,10 @@ pub(crate) struct MatchArguments {
     /// Write every comparison to scores.csv where all pictures are compared: n (n - 1) / 2 lines.
     #[arg(long, requires = "out")]
     write_pairs: bool,
+    /// Keep each embedding in the folder of the results, readable by nobody else, until all are there, and go on where a
+    /// run that was killed has stopped.
+    #[arg(long, requires = "out")]
+    resume: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -67,79 +72,85 @@ enum Face {
 impl MatchArguments {
     pub(crate) fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
         let output = Output::create(self.out.as_deref())?;
-        let (report, scores) = match (&self.people, &self.pairs) {
-            (Some(people), _) => {
-                let engine = engine.builder().build()?;
-                let report = self.all(&engine, &People::read(people)?, people, people, &output)?;
-                (report, None)
+        // Lists are read before the models are loaded: what is wrong with them is told at once.
+        let work = self.work()?;
+        let engine = engine.builder().build()?;
+        let options = self.options(&engine, &work)?;
+        let journal = output.journal(self.resume, JournalContent::Embeddings(options.face), &engine)?;
+        let (kept, bar) = (journal.as_ref(), Bar::new());
+        let report = match &work.comparisons {
+            Comparisons::All(people) => {
+                let mut file = if self.write_pairs {
+                    output.open("scores.csv")?
+                } else {
+                    None
+                };
+                let pairs = file.as_mut().map(|file| file as &mut dyn Write);
+                let report = evaluate_all_pairs(&engine, people, &work.root, pairs, &options, kept, &bar)?;
+                if let Some(mut file) = file {
+                    file.flush()?;
+                }
+                report
             }
+            Comparisons::Pairs { list, train } => {
+                let evaluate = |list, training: Option<&PairScores>, options| {
+                    evaluate_pairs(&engine, list, &work.root, training, options, kept, &bar)
+                };
+                let without_folds = unfolded(&options);
+                let training = match train {
+                    Some(train) => Some(evaluate(train, None, &without_folds)?.1),
+                    None => None,
+                };
+                let (report, scores) = evaluate(list, training.as_ref(), &options)?;
+                if let Some(mut file) = output.open("scores.csv")? {
+                    scores.write_csv(&mut file)?;
+                    file.flush()?;
+                }
+                report
+            }
+        };
+        output.json("report.json", &report)?;
+        output.text("report.html", &report.html())?;
+        if let Some(journal) = journal {
+            journal.delete()?;
+        }
+        say(report.summary().trim_end())?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn work(&self) -> Result<Work, Failure> {
+        let (source, root, comparisons) = match (&self.people, &self.pairs) {
+            (Some(people), _) => (people, people.clone(), Comparisons::All(People::read(people)?)),
             (None, Some(pairs)) => {
-                // Lists are read before the models are loaded: what is wrong with them is told at once.
                 let list = PairList::read(pairs)?;
                 let root = match &self.root {
                     Some(root) => root.clone(),
                     None => pairs.parent().unwrap_or(Path::new("")).to_owned(),
                 };
-                if self.all_pairs {
-                    let people = People::of_list(list)?;
-                    let engine = engine.builder().build()?;
-                    (self.all(&engine, &people, &root, pairs, &output)?, None)
+                let comparisons = if self.all_pairs {
+                    Comparisons::All(People::of_list(list)?)
                 } else {
                     let train = self.train.as_deref().map(PairList::read).transpose()?;
-                    let engine = engine.builder().build()?;
-                    let options = self.options(&engine, pairs)?;
-                    let bar = Bar::new();
-                    let training = match &train {
-                        Some(train) => {
-                            Some(evaluate_pairs(&engine, train, &root, None, &unfolded(&options), &bar)?.1)
-                        }
-                        None => None,
-                    };
-                    let (report, scores) =
-                        evaluate_pairs(&engine, &list, &root, training.as_ref(), &options, &bar)?;
-                    (report, Some(scores))
-                }
+                    Comparisons::Pairs { list, train }
+                };
+                (pairs, root, comparisons)
             }
             // The arguments ask for one of the two.
             (None, None) => return Err("--pairs or --people is needed".into()),
         };
-        if let Some(scores) = scores
-            && let Some(mut file) = output.open("scores.csv")?
-        {
-            scores.write_csv(&mut file)?;
-            file.flush()?;
-        }
-        output.json("report.json", &report)?;
-        output.text("report.html", &report.html())?;
-        say(report.summary().trim_end())?;
-        Ok(ExitCode::SUCCESS)
+        Ok(Work {
+            name: source
+                .file_name()
+                .unwrap_or(source.as_os_str())
+                .to_string_lossy()
+                .into_owned(),
+            root,
+            comparisons,
+        })
     }
 
-    fn all(
-        &self,
-        engine: &Engine,
-        people: &People,
-        root: &Path,
-        source: &Path,
-        output: &Output,
-    ) -> Result<MatchReport, Failure> {
-        let options = self.options(engine, source)?;
-        let bar = Bar::new();
-        let mut file = if self.write_pairs {
-            output.open("scores.csv")?
-        } else {
-            None
-        };
-        let pairs = file.as_mut().map(|file| file as &mut dyn Write);
-        let report = evaluate_all_pairs(engine, people, root, pairs, &options, &bar)?;
-        if let Some(mut file) = file {
-            file.flush()?;
-        }
-        Ok(report)
-    }
-
-    fn options(&self, engine: &Engine, source: &Path) -> Result<MatchOptions, Failure> {
-        let name = source.file_name().unwrap_or(source.as_os_str()).to_string_lossy();
+    fn options(&self, engine: &Engine, work: &Work) -> Result<MatchOptions, Failure> {
+        let name = &work.name;
         Ok(MatchOptions {
             face: match self.face {
                 Face::Largest => FaceChoice::Largest,
@@ -147,17 +158,35 @@ impl MatchArguments {
             },
             profile: Profile::builtin(&self.profile).ok_or("there is no such profile")?,
             folds: self.folds.map(|folds| folds as usize),
-            data: match (self.people.is_some() || self.all_pairs, self.face) {
-                (false, Face::Largest) => format!("the pairs of {name}, largest face"),
-                (false, Face::Centre) => format!("the pairs of {name}, face nearest the centre"),
-                (true, Face::Largest) => format!("all pairs of the pictures of {name}, largest face"),
-                (true, Face::Centre) => {
+            data: match (&work.comparisons, self.face) {
+                (Comparisons::Pairs { .. }, Face::Largest) => format!("the pairs of {name}, largest face"),
+                (Comparisons::Pairs { .. }, Face::Centre) => {
+                    format!("the pairs of {name}, face nearest the centre")
+                }
+                (Comparisons::All(_), Face::Largest) => {
+                    format!("all pairs of the pictures of {name}, largest face")
+                }
+                (Comparisons::All(_), Face::Centre) => {
                     format!("all pairs of the pictures of {name}, face nearest the centre")
                 }
             },
             threads: threads(engine),
         })
     }
+}
+
+/// What is to be compared.
+struct Work {
+    /// What the report calls it.
+    name: String,
+    /// Where its paths begin.
+    root: PathBuf,
+    comparisons: Comparisons,
+}
+
+enum Comparisons {
+    All(People),
+    Pairs { list: PairList, train: Option<PairList> },
 }
 
 /// The training pairs are only asked for their best threshold.

@@ -11,10 +11,11 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use likeness_evaluation::Progress;
+use likeness::Engine;
+use likeness_evaluation::{Journal, JournalContent, Progress, Setup};
 use serde::Serialize;
 
-use super::{EngineArguments, Failure};
+use super::{EngineArguments, Failure, complain};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum EvalCommand {
@@ -44,6 +45,30 @@ impl Output {
                 .map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
         }
         Ok(Self(folder.map(Path::to_owned)))
+    }
+
+    /// The journal of the folder, where one is asked for. One that is left from an evaluation that was broken off holds
+    /// what should not lie about: whoever does not ask for it is told.
+    pub(crate) fn journal(
+        &self,
+        resume: bool,
+        content: JournalContent,
+        engine: &Engine,
+    ) -> Result<Option<Journal>, Failure> {
+        let Some(folder) = &self.0 else { return Ok(None) };
+        if resume {
+            return Ok(Some(Journal::open(folder, content, &Setup::of(engine))?));
+        }
+        let path = folder.join(content.file_name());
+        if path.exists() {
+            let left: Failure = format!(
+                "{} is left from an evaluation that was broken off: --resume goes on with it, else delete it",
+                path.display()
+            )
+            .into();
+            complain(&*left);
+        }
+        Ok(None)
     }
 
     /// A file of the folder, if there is one.
@@ -109,6 +134,6 @@ impl Progress for Bar {
 }
 
 /// As many threads for comparing and resampling as the engine has workers.
-pub(crate) fn threads(engine: &likeness::Engine) -> NonZero<usize> {
+pub(crate) fn threads(engine: &Engine) -> NonZero<usize> {
     NonZero::new(engine.workers()).unwrap_or(NonZero::<usize>::MIN)
 }
