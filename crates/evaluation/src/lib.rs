@@ -19,6 +19,7 @@ mod people;
 mod presentation;
 mod report;
 pub mod statistics;
+mod what_if;
 
 pub use acquisition::{Acquisition, FaceChoice, NoProgress, Progress, Status};
 pub use all_pairs::{AllPairs, HELD_IMPOSTORS, Scored, all_pairs};
@@ -33,5 +34,5 @@ pub use presentation::{
 };
 pub use report::{
     AcquisitionReport, AtFalseMatchRate, Bound, ComparisonCounts, EqualErrorReport, Estimate, MatchReport,
-    ProfileReport, Setup, Shares,
+    Moved, MovedBounds, ProfileReport, Setup, Shares, WhatIf,
 };

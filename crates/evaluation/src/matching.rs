@@ -13,13 +13,14 @@ use crate::all_pairs::{AllPairs, HELD_IMPOSTORS, all_pairs};
 use crate::confidence::{confidence, similarity_reaching};
 use crate::report::{
     AcquisitionReport, AtFalseMatchRate, Bound, ComparisonCounts, EqualErrorReport, Estimate, MatchReport,
-    ProfileReport, Setup, Shares,
+    Moved, ProfileReport, Setup,
 };
 use crate::statistics::{
     Bootstrap, GenuineComparison, ImpostorComparison, Interval, Judged, MatchScores, Ranked, accuracy_at,
     best_threshold, blocks, comparisons_needed, det_points, equal_error_rate, k_fold_accuracy, supports,
     upper_bound_without_errors,
 };
+use crate::what_if;
 use crate::{EvaluationError, FaceChoice, Journal, KnownFrom, PairList, People, Progress, Status};
 
 /// The false match rates that are reported on.
@@ -342,6 +343,7 @@ fn report(
         .into_iter()
         .filter(|&rate| supports(scores.impostor_count(), rate))
         .collect();
+    let candidates = what_if::candidates(engine, &profiles, scores, &rates)?;
 
     let figures = |genuine: &Ranked<'_>, impostor: &Ranked<'_>| {
         let at_rates = rates.iter().flat_map(|&rate| {
@@ -358,7 +360,17 @@ fn report(
             ]
         });
         let equal = equal_error_rate(genuine, impostor).map(|equal| equal.rate);
-        at_rates.chain(at_bounds).chain([equal]).collect::<Vec<_>>()
+        let at_candidates = candidates.iter().flat_map(|candidate| {
+            [
+                impostor.share_at_or_above(candidate.similarity),
+                genuine.share_below(candidate.similarity),
+            ]
+        });
+        at_rates
+            .chain(at_bounds)
+            .chain([equal])
+            .chain(at_candidates)
+            .collect::<Vec<_>>()
     };
     let mut intervals = bootstrap
         .intervals(scores.people(), |weights| {
@@ -401,21 +413,13 @@ fn report(
             .collect::<Vec<_>>()
             .into_iter();
         if let (Some(reject_below), Some(review_below)) = (of_bounds.next(), of_bounds.next()) {
-            let rate = |estimate: &Option<Estimate>| estimate.map(|estimate| estimate.value);
-            let genuine = (
-                rate(&reject_below.false_non_match_rate),
-                rate(&review_below.false_non_match_rate),
-            );
-            let impostor = (
-                rate(&reject_below.false_match_rate).map(|rate| 1.0 - rate),
-                rate(&review_below.false_match_rate).map(|rate| 1.0 - rate),
-            );
+            let Moved { genuine, impostor } = what_if::moved(&reject_below, &review_below);
             reports.push(ProfileReport {
                 profile: profile.name().to_owned(),
                 reject_below,
                 review_below,
-                genuine: shares(genuine),
-                impostor: shares(impostor),
+                genuine,
+                impostor,
             });
         }
     }
@@ -431,6 +435,14 @@ fn report(
         }),
         None => None,
     };
+    let what_if = candidates
+        .into_iter()
+        .map(|candidate| {
+            let (confidence, similarity) = (candidate.confidence, candidate.similarity);
+            let bound = bound(scores, confidence, similarity, next(), next());
+            what_if::row(bound, candidate.used_as, &reports)
+        })
+        .collect();
     let fine = scores.impostor_histogram();
     Ok(MatchReport {
         setup: Setup::of(engine),
@@ -456,6 +468,7 @@ fn report(
         accuracy: None,
         accuracy_at_trained_threshold: None,
         profiles: reports,
+        what_if,
         det: det_points(&scores.genuine(), &scores.impostor(), DET_STEP),
         genuine_histogram: scores.genuine_histogram(SHOWN_STEPS),
         impostor_histogram: fine.coarser(fine.counts().len() / SHOWN_STEPS),
@@ -489,16 +502,6 @@ fn bound(
     }
 }
 
-/// From the shares below the two bounds.
-fn shares((reject, review): (Option<f64>, Option<f64>)) -> Option<Shares> {
-    let (reject, review) = (reject?, review?);
-    Some(Shares {
-        pass: 1.0 - review,
-        review: review - reject,
-        reject,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -507,12 +510,5 @@ mod tests {
     fn pairs_of_pictures() {
         assert_eq!(every_pair(&[0, 0, 0, 1, 2, 2]), (4, 11));
         assert_eq!(every_pair(&[0]), (0, 0));
-    }
-
-    #[test]
-    fn shares_add_up() {
-        let found = shares((Some(0.25), Some(0.375))).unwrap();
-        assert_eq!((found.pass, found.review, found.reject), (0.625, 0.125, 0.25));
-        assert_eq!(shares((None, Some(0.5))), None);
     }
 }
