@@ -18,7 +18,7 @@ export PATH := $(CURDIR)/.setup/nasm/usr/bin:$(PATH)
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test setup build demo lint accuracy lfw-error-rates bench bench-reference clean
+.PHONY: help run test setup build demo lint accuracy measure-evaluation bench bench-reference clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -53,8 +53,8 @@ bench: setup ## The criterion benches
 accuracy: setup ## Pairs of portraits, prints and live frames: the figures of docs/accuracy.md
 	$(CARGO) test $(BUILD) --test accuracy
 
-lfw-error-rates: setup ## Error rates on LFW's development view, as docs/accuracy.md states them
-	$(CARGO) run $(BUILD) --example lfw_error_rates
+measure-evaluation: setup build ## Pictures per second and peak memory of an evaluation of LFW
+	@$(PYTHON) scripts/measure_evaluation.py
 
 bench-reference: setup build ## Likeness and the plain Python reference, alternately in the same minute
 	@$(PYTHON) scripts/bench_reference.py
