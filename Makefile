@@ -18,7 +18,7 @@ export PATH := $(CURDIR)/.setup/nasm/usr/bin:$(PATH)
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test setup build demo lint accuracy measure-evaluation bench bench-reference clean
+.PHONY: help run test setup build demo lint accuracy check-statistics measure-evaluation bench bench-reference clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -50,8 +50,11 @@ lint: ## Format, clippy and documentation, warnings are errors
 bench: setup ## The criterion benches
 	$(CARGO) bench --locked --target-dir target --benches
 
-accuracy: setup ## Pairs of portraits, prints and live frames: the figures of docs/accuracy.md
-	$(CARGO) test $(BUILD) --test accuracy
+accuracy: setup build ## Measure on the development pictures and write docs/accuracy.md
+	@$(PYTHON) scripts/accuracy.py
+
+check-statistics: setup build ## Compute the figures of evaluations again with scikit-learn and SciPy
+	@$(PYTHON) scripts/check_statistics.py
 
 measure-evaluation: setup build ## Pictures per second and peak memory of an evaluation of LFW
 	@$(PYTHON) scripts/measure_evaluation.py
