@@ -609,7 +609,7 @@ fn resumes(arguments: &[&OsStr], journal: &str, files: &[&str], record: u64) -> 
 
     let journal = resumed.join(journal);
     let arguments = with(&resumed);
-    let arguments: Vec<&OsStr> = arguments.iter().map(|argument| argument.as_os_str()).collect();
+    let arguments: Vec<&OsStr> = arguments.iter().map(std::ffi::OsString::as_os_str).collect();
     // The header has a few hundred bytes.
     let first = killed(&arguments, &journal, 600 + 4 * record)?;
     ensure!(
