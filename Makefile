@@ -18,7 +18,7 @@ export PATH := $(CURDIR)/.setup/nasm/usr/bin:$(PATH)
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test setup build demo lint accuracy calibrate lfw-error-rates bench bench-reference clean
+.PHONY: help run test setup build demo lint accuracy calibrate check-statistics measure-evaluation bench bench-reference clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -50,16 +50,19 @@ lint: ## Format, clippy and documentation, warnings are errors
 bench: setup ## The criterion benches
 	$(CARGO) bench --locked --target-dir target --benches
 
-accuracy: setup ## Pairs of portraits, prints and live frames: the figures of docs/accuracy.md
-	$(CARGO) test $(BUILD) --test accuracy
+accuracy: setup build ## Measure on the development pictures and write docs/accuracy.md
+	@$(PYTHON) scripts/accuracy.py
 
 calibrate: setup build ## Fit the default pack's match calibration to LFW's development view again, into .out/match.toml
 	@mkdir -p .out
 	$(LIKENESS) calibrate match --pairs $(SHARED)/data/lfw-dev/pairs-train.csv --root $(SHARED)/data/lfw-dev/images \
 	  --all-pairs --face centre --name lfw-dev --out .out/match.toml
 
-lfw-error-rates: setup ## Error rates on LFW's development view, as docs/accuracy.md states them
-	$(CARGO) run $(BUILD) --example lfw_error_rates
+check-statistics: setup build ## Compute the figures of evaluations again with scikit-learn and SciPy
+	@$(PYTHON) scripts/check_statistics.py
+
+measure-evaluation: setup build ## Pictures per second and peak memory of an evaluation of LFW
+	@$(PYTHON) scripts/measure_evaluation.py
 
 bench-reference: setup build ## Likeness and the plain Python reference, alternately in the same minute
 	@$(PYTHON) scripts/bench_reference.py

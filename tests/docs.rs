@@ -39,8 +39,10 @@ fn docs_api_has_the_bounds_of_every_profile() {
 fn files_that_the_documentation_links_to_are_there() {
     for page in [
         "README.md",
+        "docs/accuracy.md",
         "docs/api.md",
         "docs/architecture.md",
+        "docs/evaluation.md",
         "docs/operations.md",
         "models/open-1/README.md",
     ] {

@@ -1,16 +1,17 @@
 //! `likeness eval`: the real binary with the real models on real pictures.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 use serde_json::Value;
 
 mod support;
 
-use support::for_each;
 use support::process::{Ended, Process, likeness};
+use support::{PATIENCE, for_each};
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
@@ -21,6 +22,12 @@ fn main() -> ExitCode {
     suite.with_shared_and_models("match_takes_the_face_that_it_is_told", match_faces);
     suite.with_shared_and_models("match_accuracy_over_folds_and_after_training", match_accuracy);
     suite.with_shared_and_models("match_people_compares_all_with_all", match_people);
+    suite.with_shared_and_models("match_goes_on_where_it_was_killed", match_resumes);
+    suite.with_shared_and_models("liveness_goes_on_where_it_was_killed", liveness_resumes);
+    suite.with_shared_and_models(
+        "a_journal_of_something_else_is_told_and_nothing_is_kept_unasked",
+        wrong_journals,
+    );
     suite.with_shared_and_models("liveness_rates_are_counted_from_its_scores", liveness);
     suite.run()
 }
@@ -57,7 +64,7 @@ fn rows(path: &Path) -> Result<Vec<Vec<String>>, Failed> {
 }
 
 fn usage() -> Outcome {
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 10] = [
         (&[], "Usage"),
         (&["match"], "--pairs"),
         (&["match", "--pairs", "a", "--people", "b"], "cannot be used with"),
@@ -71,7 +78,9 @@ fn usage() -> Outcome {
             "[possible values: largest, centre]",
         ),
         (&["match", "--people", "a", "--write-pairs"], "--out"),
+        (&["match", "--pairs", "a", "--resume"], "--out"),
         (&["liveness"], "--labels"),
+        (&["liveness", "--labels", "a", "--resume"], "--out"),
     ];
     for_each(
         cases.map(|case| (case.0.join(" "), case)),
@@ -186,7 +195,9 @@ fn match_pairs(shared: &Path) -> Outcome {
             ensure!((rate - impostor / all).abs() < 1e-12, "{at}: {rate}");
         }
     }
+    what_if(&report, reached)?;
     let page = std::fs::read_to_string(outs[0].join("report.html"))?;
+    ensure!(page.contains("strict-v0 with one bound moved"), "{page}");
     ensure!(
         page.contains("insufficient data") && page.matches("<svg").count() == 2,
         "{page}"
@@ -208,6 +219,62 @@ fn match_pairs(shared: &Path) -> Outcome {
     }
     let needed = "1e-3     insufficient data: 245 impostor comparisons, 30,000 needed";
     ensure!(printed[0].contains(needed), "{}", printed[0]);
+    Ok(())
+}
+
+/// Every row of the what-if table counts what `reached` counts of a label: those at or above a similarity, and all.
+fn what_if(report: &Value, reached: impl Fn(&str, f64) -> Result<(f64, f64), Failed>) -> Outcome {
+    let rows = report["what_if"].as_array().ok_or("no what-if table")?;
+    // 19 steps and 0.56, the only bound that is none; 245 impostor comparisons support no false match rate.
+    ensure!(rows.len() == 20, "{} rows", rows.len());
+    let bound =
+        |profile: usize, name: &str| number(report, &format!("/profiles/{profile}/{name}/similarity"));
+    for row in rows {
+        let threshold = number(row, "/similarity")?;
+        let share = |label: &str, threshold: f64| -> Result<f64, Failed> {
+            let (count, all) = reached(label, threshold)?;
+            Ok(count / all)
+        };
+        let mut expected = vec![
+            ("/false_match_rate/value".to_owned(), share("0", threshold)?),
+            (
+                "/false_non_match_rate/value".to_owned(),
+                1.0 - share("1", threshold)?,
+            ),
+        ];
+        for profile in 0..3 {
+            let (reject, review) = (bound(profile, "reject_below")?, bound(profile, "review_below")?);
+            for (name, reject, review) in [
+                ("as_reject_below", threshold, review),
+                ("as_review_below", reject, threshold),
+            ] {
+                let at = format!("/profiles/{profile}/{name}");
+                if reject > review {
+                    ensure!(row.pointer(&at).is_some_and(Value::is_null), "{at} in {row}");
+                    continue;
+                }
+                for (kind, label) in [("genuine", "1"), ("impostor", "0")] {
+                    let (pass, not_rejected) = (share(label, review)?, share(label, reject)?);
+                    expected.extend([
+                        (format!("{at}/{kind}/pass"), pass),
+                        (format!("{at}/{kind}/review"), not_rejected - pass),
+                        (format!("{at}/{kind}/reject"), 1.0 - not_rejected),
+                    ]);
+                }
+            }
+        }
+        for (at, expected) in expected {
+            let found = number(row, &at)?;
+            ensure!((found - expected).abs() < 1e-12, "{at} of {row}, not {expected}");
+        }
+    }
+    let used = |row: &&Value| row["used_as"].as_array().is_some_and(|used| !used.is_empty());
+    let confidences: Vec<f64> = rows
+        .iter()
+        .filter(used)
+        .map(|row| number(row, "/confidence"))
+        .collect::<Result<_, _>>()?;
+    ensure!(confidences == [0.3, 0.4, 0.56, 0.7], "{confidences:?}");
     Ok(())
 }
 
@@ -472,6 +539,22 @@ fn liveness(shared: &Path) -> Outcome {
         let apcer = number(&report, &format!("{at}/apcer"))?;
         ensure!(apcer >= passed / print.len() as f64, "{at}: {apcer}");
     }
+    let rows = report["what_if"].as_array().ok_or("no what-if table")?;
+    ensure!(rows.len() == 19, "{} rows", rows.len());
+    for row in rows {
+        let threshold = number(row, "/threshold")?;
+        let below = live.iter().filter(|&&score| score < threshold).count() as f64;
+        let bpcer = number(row, "/bpcer/value")?;
+        ensure!((bpcer - below / live.len() as f64).abs() < 1e-12, "{row}");
+        let prints = row["apcer_by_species"].as_array().map_or(&[][..], Vec::as_slice);
+        let prints = prints
+            .iter()
+            .find(|apcer| apcer["species"] == "print")
+            .ok_or("no prints")?;
+        let passed = print.iter().filter(|&&score| score >= threshold).count() as f64;
+        let apcer = number(prints, "/apcer/value")?;
+        ensure!((apcer - passed / print.len() as f64).abs() < 1e-12, "{row}");
+    }
     // The flag is a presentation without a response, the absent file is none at all.
     for (at, expected) in [
         ("/bona_fide_non_response/count", 0.0),
@@ -495,5 +578,195 @@ fn liveness(shared: &Path) -> Outcome {
         "{printed}"
     );
     ensure!(printed.contains("bootstrap over people"), "{printed}");
+    Ok(())
+}
+
+/// Starts an evaluation with `--resume` and kills it as soon as its journal has grown to `bytes`.
+fn killed(arguments: &[&OsStr], journal: &Path, bytes: u64) -> Result<Vec<u8>, Failed> {
+    let mut process = Process::start(likeness().arg("eval").args(arguments).arg("--resume"))?;
+    let deadline = Instant::now() + PATIENCE;
+    while std::fs::metadata(journal).map_or(0, |metadata| metadata.len()) < bytes {
+        let said = process.stdout.text() + &process.stderr.text();
+        ensure!(said.is_empty(), "it ended before it was killed:\n{said}");
+        ensure!(Instant::now() < deadline, "the journal does not grow");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    process.kill();
+    Ok(std::fs::read(journal)?)
+}
+
+/// Kills an evaluation twice, cuts the journal's last record, resumes, and wants what a run without interruption wrote.
+fn resumes(arguments: &[&OsStr], journal: &str, files: &[&str], record: u64) -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let (plain, resumed) = (folder.path().join("plain"), folder.path().join("resumed"));
+    let with = |out: &'_ Path| -> Vec<std::ffi::OsString> {
+        let mut all: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        all.extend(["--out".into(), out.into()]);
+        all
+    };
+    let expected = evaluated(with(&plain))?;
+    ensure!(!plain.join(journal).exists(), "{journal} was kept unasked");
+
+    let journal = resumed.join(journal);
+    let arguments = with(&resumed);
+    let arguments: Vec<&OsStr> = arguments.iter().map(std::ffi::OsString::as_os_str).collect();
+    // The header has a few hundred bytes.
+    let first = killed(&arguments, &journal, 600 + 4 * record)?;
+    ensure!(
+        !resumed.join("report.json").exists(),
+        "it was not killed in mid-run"
+    );
+    // In the middle of the last record.
+    std::fs::write(&journal, &first[..first.len() - 5])?;
+    let second = killed(&arguments, &journal, first.len() as u64 + 2 * record)?;
+    ensure!(
+        !resumed.join("report.json").exists(),
+        "it was not killed in mid-run"
+    );
+    let kept = first.len() - record as usize;
+    ensure!(second[..kept] == first[..kept], "what was there was not kept");
+
+    let printed = evaluated(arguments.iter().chain(&[OsStr::new("--resume")]))?;
+    ensure!(printed == expected, "{printed}\ninstead of\n{expected}");
+    for file in files {
+        let same = std::fs::read(plain.join(file))? == std::fs::read(resumed.join(file))?;
+        ensure!(same, "{file} differs");
+    }
+    let mut there: Vec<_> = std::fs::read_dir(&resumed)?
+        .map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()))
+        .collect::<Result<_, _>>()?;
+    there.sort();
+    let mut files: Vec<_> = files.iter().map(|file| (*file).to_owned()).collect();
+    files.sort();
+    ensure!(there == files, "{there:?} after success");
+    Ok(())
+}
+
+/// An embedding of 256 numbers, or a score, with its prefix, key and status.
+const EMBEDDING_RECORD: u64 = 12 + 17 + 4 * 256;
+const SCORE_RECORD: u64 = 12 + 17 + 4;
+
+/// The first pairs of LFW's training list: enough pictures for no run to be through before it is killed.
+fn lfw_pairs(shared: &Path, folder: &Path) -> Result<(PathBuf, PathBuf), Failed> {
+    let lfw = shared.join("data/lfw-dev");
+    let list = folder.join("lfw.csv");
+    let lines: Vec<String> = rows(&lfw.join("pairs-train.csv"))?
+        .iter()
+        .take(81)
+        .map(|row| row.join(",") + "\n")
+        .collect();
+    std::fs::write(&list, lines.concat())?;
+    Ok((list, lfw.join("images")))
+}
+
+fn match_resumes(shared: &Path) -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let (list, root) = lfw_pairs(shared, folder.path())?;
+    let faces = shared.join("data/faces/pairs.csv");
+    let base = [
+        OsStr::new("match"),
+        OsStr::new("--pairs"),
+        list.as_os_str(),
+        OsStr::new("--root"),
+        root.as_os_str(),
+    ];
+    // Two lists share one journal; paths that begin at another root are missing pictures, which are looked for again.
+    let training = [OsStr::new("--train"), faces.as_os_str()];
+    let all = [
+        "--all-pairs",
+        "--write-pairs",
+        "--face",
+        "centre",
+        "--workers",
+        "3",
+    ]
+    .map(OsStr::new);
+    let files = ["scores.csv", "report.json", "report.html"];
+    for_each([("training", &training[..]), ("all pairs", &all[..])], |more| {
+        let arguments: Vec<&OsStr> = base.iter().chain(more).copied().collect();
+        resumes(&arguments, "embeddings.partial", &files, EMBEDDING_RECORD)
+    })
+}
+
+fn liveness_resumes(shared: &Path) -> Outcome {
+    let data = shared.join("data/liveness");
+    let folder = tempfile::tempdir()?;
+    let list = folder.path().join("labels.csv");
+    let lines: Vec<String> = rows(&data.join("labels.csv"))?
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| *index == 0 || index % 3 == 1)
+        .map(|(_, row)| row.join(",") + "\n")
+        .collect();
+    std::fs::write(&list, lines.concat() + "absent.jpg,live\n")?;
+    let arguments = [
+        OsStr::new("liveness"),
+        OsStr::new("--labels"),
+        list.as_os_str(),
+        OsStr::new("--root"),
+        data.as_os_str(),
+    ];
+    let files = ["scores.csv", "report.json", "report.html"];
+    resumes(&arguments, "scores.partial", &files, SCORE_RECORD)
+}
+
+fn wrong_journals(shared: &Path) -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let (list, root) = lfw_pairs(shared, folder.path())?;
+    let out = folder.path().join("out");
+    let journal = out.join("embeddings.partial");
+    let base = [
+        OsStr::new("match"),
+        OsStr::new("--pairs"),
+        list.as_os_str(),
+        OsStr::new("--root"),
+        root.as_os_str(),
+        OsStr::new("--out"),
+        out.as_os_str(),
+    ];
+    let bytes = killed(&base, &journal, 600 + EMBEDDING_RECORD)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(&journal)?.permissions().mode() & 0o777;
+        ensure!(mode == 0o600, "{mode:o}");
+    }
+    // Another face counts: what is there is of no use, and not overwritten either.
+    let other = [OsStr::new("--resume"), OsStr::new("--face"), OsStr::new("centre")];
+    let ended = eval(base.iter().chain(&other))?;
+    ensure!(ended.code == Some(1) && ended.stdout.is_empty(), "{ended:?}");
+    for part in [
+        "embeddings.partial: it was begun with something else",
+        "face was \"largest\", now it is \"centre\"",
+        "delete it to begin anew",
+    ] {
+        ensure!(ended.stderr.contains(part), "{ended:?}");
+    }
+    ensure!(std::fs::read(&journal)? == bytes, "the journal was changed");
+
+    // A run that keeps nothing says that something is left, and does not touch it.
+    let ended = eval(base)?;
+    ensure!(ended.code == Some(0), "{ended:?}");
+    ensure!(
+        ended
+            .stderr
+            .contains("is left from an evaluation that was broken off"),
+        "{ended:?}"
+    );
+    ensure!(std::fs::read(&journal)? == bytes, "the journal was changed");
+    let report = std::fs::read(out.join("report.json"))?;
+
+    // What is damaged is done again.
+    let mut damaged = bytes.clone();
+    if let Some(byte) = damaged.iter_mut().rev().nth(100) {
+        *byte ^= 1;
+    }
+    std::fs::write(&journal, damaged)?;
+    evaluated(base.iter().chain(&[OsStr::new("--resume")]))?;
+    ensure!(
+        std::fs::read(out.join("report.json"))? == report,
+        "another report"
+    );
+    ensure!(!journal.exists(), "the journal is left");
     Ok(())
 }

@@ -9,11 +9,11 @@ use likeness::Engine;
 use likeness::decision::Profile;
 use likeness::models::{Calibration, CalibrationFile};
 use likeness_evaluation::{
-    LabelList, LivenessTargets, MATCH_ANCHORS, MatchAnchor, MatchOptions, PairList, People,
-    calibrate_liveness, calibrate_match, evaluate_all_pairs, evaluate_liveness, evaluate_pairs,
+    LivenessTargets, MATCH_ANCHORS, MatchAnchor, MatchOptions, calibrate_liveness, calibrate_match,
+    evaluate_all_pairs, evaluate_liveness, evaluate_pairs,
 };
 
-use super::eval::{Bar, Face, threads};
+use super::eval::{Bar, Comparisons, LivenessSource, MatchSource, threads};
 use super::{EngineArguments, Failure, say};
 
 #[derive(Debug, Subcommand)]
@@ -40,26 +40,8 @@ struct File {
 
 #[derive(Debug, Args)]
 pub(crate) struct MatchArguments {
-    /// CSV file with the columns left, right and label (1 = same person, 0 = not).
-    #[arg(
-        long,
-        value_name = "CSV",
-        required_unless_present = "people",
-        conflicts_with = "people"
-    )]
-    pairs: Option<PathBuf>,
-    /// A folder with a folder of pictures for each person: every picture is compared with every other.
-    #[arg(long, value_name = "DIR")]
-    people: Option<PathBuf>,
-    /// Where the paths in the CSV file begin [default: the folder of the file].
-    #[arg(long, value_name = "DIR", conflicts_with = "people")]
-    root: Option<PathBuf>,
-    /// Compare every picture of the pairs with every other instead of the pairs alone.
-    #[arg(long, conflicts_with = "people")]
-    all_pairs: bool,
-    /// Which face of a picture counts.
-    #[arg(long, value_enum, default_value_t = Face::Largest)]
-    face: Face,
+    #[command(flatten)]
+    source: MatchSource,
     /// A match confidence and the false match rate that it shall stand for; give at least two [default: 0.40=1e-3,
     /// 0.56=1e-4 and 0.70=1e-5].
     #[arg(long = "at", value_name = "CONFIDENCE=FMR", value_parser = parse_anchor)]
@@ -70,12 +52,8 @@ pub(crate) struct MatchArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct LivenessArguments {
-    /// CSV file with the columns file and species (live for bona fide, any other word names the attack species).
-    #[arg(long, value_name = "CSV")]
-    labels: PathBuf,
-    /// Where the paths in the CSV file begin [default: the folder of the file].
-    #[arg(long, value_name = "DIR")]
-    root: Option<PathBuf>,
+    #[command(flatten)]
+    source: LivenessSource,
     /// At liveness 0.60 at most this share of any attack species passes.
     #[arg(long, value_name = "RATE", default_value_t = LivenessTargets::default().apcer_at_review)]
     apcer: f64,
@@ -129,15 +107,8 @@ impl CalibrateCommand {
 }
 
 impl File {
-    fn name(&self, source: &Path) -> String {
-        let stem = || {
-            source
-                .file_stem()
-                .unwrap_or(source.as_os_str())
-                .to_string_lossy()
-                .into_owned()
-        };
-        self.name.clone().unwrap_or_else(stem)
+    fn name<'a>(&'a self, source: &'a str) -> &'a str {
+        self.name.as_deref().unwrap_or(source)
     }
 
     fn date(&self) -> String {
@@ -189,43 +160,33 @@ impl File {
     }
 }
 
-fn root<'a>(root: Option<&'a Path>, list: &'a Path) -> &'a Path {
-    root.unwrap_or_else(|| list.parent().unwrap_or(Path::new("")))
-}
-
 impl MatchArguments {
     fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
         self.file.check_folder()?;
+        let work = self.source.read()?;
+        let engine = engine.builder().build()?;
+        let options = MatchOptions {
+            face: work.face,
+            profile: Profile::default(),
+            folds: None,
+            data: work.data,
+            threads: threads(&engine),
+        };
         let bar = Bar::new();
-        let (engine, report, source) = match (&self.people, &self.pairs) {
-            (Some(folder), _) => {
-                let people = People::read(folder)?;
-                let engine = engine.builder().build()?;
-                let options = self.options(&engine, folder, true);
-                let report = evaluate_all_pairs(&engine, &people, folder, None, &options, &bar)?;
-                (engine, report, folder)
+        let report = match &work.comparisons {
+            Comparisons::All(people) => {
+                evaluate_all_pairs(&engine, people, &work.root, None, &options, None, &bar)?
             }
-            (None, Some(pairs)) => {
-                let list = PairList::read(pairs)?;
-                let engine = engine.builder().build()?;
-                let root = root(self.root.as_deref(), pairs);
-                let options = self.options(&engine, pairs, self.all_pairs);
-                let report = if self.all_pairs {
-                    evaluate_all_pairs(&engine, &People::of_list(list)?, root, None, &options, &bar)?
-                } else {
-                    evaluate_pairs(&engine, &list, root, None, &options, &bar)?.0
-                };
-                (engine, report, pairs)
+            Comparisons::Pairs(list) => {
+                evaluate_pairs(&engine, list, &work.root, None, &options, None, &bar)?.0
             }
-            // The arguments ask for one of the two.
-            (None, None) => return Err("--pairs or --people is needed".into()),
         };
         let anchors = if self.anchors.is_empty() {
             &MATCH_ANCHORS[..]
         } else {
             &self.anchors
         };
-        let fit = calibrate_match(&report, anchors, &self.file.name(source), &self.file.date())?;
+        let fit = calibrate_match(&report, anchors, self.file.name(&work.name), &self.file.date())?;
         for (anchor, needed) in &fit.left_out {
             say(format_args!(
                 "confidence {} is left out: a false match rate of {:e} needs {needed} impostor comparisons, there are {}",
@@ -247,26 +208,23 @@ impl MatchArguments {
         say(format_args!("written to {}", self.file.out.display()))?;
         Ok(ExitCode::SUCCESS)
     }
-
-    fn options(&self, engine: &Engine, source: &Path, all: bool) -> MatchOptions {
-        MatchOptions {
-            face: self.face.choice(),
-            profile: Profile::default(),
-            folds: None,
-            data: self.face.describe(source, all),
-            threads: threads(engine),
-        }
-    }
 }
 
 impl LivenessArguments {
     fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
         self.file.check_folder()?;
-        let list = LabelList::read(&self.labels)?;
+        let work = self.source.read()?;
         let engine = engine.builder().build()?;
-        let root = root(self.root.as_deref(), &self.labels);
-        let data = super::eval::describe_labels(&self.labels);
-        let (_, scores) = evaluate_liveness(&engine, &list, root, &data, threads(&engine), &Bar::new())?;
+        let threads = threads(&engine);
+        let (_, scores) = evaluate_liveness(
+            &engine,
+            &work.list,
+            work.root,
+            &work.data,
+            threads,
+            None,
+            &Bar::new(),
+        )?;
         let targets = LivenessTargets {
             apcer_at_review: self.apcer,
             bpcer_at_reject: self.bpcer,
@@ -275,8 +233,8 @@ impl LivenessArguments {
         let calibration = calibrate_liveness(
             &scores,
             &targets,
-            &self.file.name(&self.labels),
-            &data,
+            self.file.name(&work.name),
+            &work.data,
             &self.file.date(),
         )?;
         for point in &calibration.points {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use likeness_engine::detection::BoundingBox;
 use likeness_engine::embedding::Embedding;
@@ -12,6 +13,8 @@ use likeness_engine::{EmbedOptions, EmbeddedFace, Engine, EngineError};
 use serde::Serialize;
 
 use crate::EvaluationError;
+use crate::all_pairs::{AllPairs, row_length};
+use crate::journal::{Journal, key};
 
 /// What became of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -84,52 +87,179 @@ impl Progress for NoProgress {
 }
 
 /// What became of each picture; an embedding exactly where it was [`Status::Ok`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Acquisition {
-    pub(crate) results: Vec<Result<Embedding, Status>>,
+    statuses: Vec<Status>,
+    embeddings: Matrix,
+}
+
+impl std::fmt::Debug for Acquisition {
+    // Embeddings are not shown.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Acquisition")
+            .field("counts", &self.counts())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A row for each picture, where it is later compared from: the only place where its embedding is held.
+#[derive(Clone, PartialEq, Default)]
+struct Matrix {
+    values: Vec<f32>,
+    /// 0 until the first embedding says how long they are.
+    dimensions: usize,
+}
+
+impl Matrix {
+    fn set(&mut self, picture: usize, pictures: usize, embedding: &[f32]) -> Result<(), EngineError> {
+        let row = row_length(embedding.len());
+        if self.values.is_empty() {
+            self.dimensions = embedding.len();
+            // Pages of zeros take no memory before something is written to them.
+            self.values = vec![0.0; row * pictures];
+        }
+        if embedding.len() != self.dimensions {
+            let (found, dimensions) = (embedding.len(), self.dimensions);
+            return Err(EngineError::Inference(
+                format!("an embedding has {found} numbers, another {dimensions}").into(),
+            ));
+        }
+        if let Some(place) = self
+            .values
+            .get_mut(picture * row..picture * row + embedding.len())
+        {
+            place.copy_from_slice(embedding);
+        }
+        Ok(())
+    }
 }
 
 impl Acquisition {
     /// Embeds every picture, as many at a time as the engine has workers. The order of the results is that of the files,
-    /// whichever thread does which. Memory holds the embeddings and one picture for each worker.
+    /// whichever thread does which. Memory holds the embeddings and one picture for each worker. What the journal has is
+    /// taken from there, the rest is added to it.
     ///
     /// # Errors
-    /// [`EvaluationError::Engine`] where a model fails.
+    /// [`EvaluationError::Engine`] where a model fails, [`EvaluationError::File`] where the journal cannot be written.
     pub fn embed(
         engine: &Engine,
         root: &Path,
         files: &[String],
         face: FaceChoice,
+        journal: Option<&Journal>,
         progress: &dyn Progress,
     ) -> Result<Self, EvaluationError> {
-        let results = for_each_file(engine, files, progress, |file| {
-            embed_file(engine, &root.join(file), face)
+        let embeddings = Mutex::new(Matrix::default());
+        let set = |picture: usize, embedding: &[f32]| {
+            let mut matrix = embeddings.lock().unwrap_or_else(PoisonError::into_inner);
+            matrix.set(picture, files.len(), embedding)
+        };
+        let statuses = for_each_file(engine, files, progress, |picture, file| {
+            let path = root.join(file);
+            let kept = Kept::of(journal, &path)?;
+            if let Some(result) = kept.result {
+                return Ok(match result {
+                    Ok(embedding) => {
+                        set(picture, &embedding)?;
+                        Status::Ok
+                    }
+                    Err(status) => status,
+                });
+            }
+            match embed_file(engine, &path, face)? {
+                Ok(embedding) => {
+                    set(picture, embedding.values())?;
+                    kept.add(Status::Ok, embedding.values())?;
+                    Ok(Status::Ok)
+                }
+                Err(status) => {
+                    kept.add(status, &[])?;
+                    Ok(status)
+                }
+            }
         })?;
-        Ok(Self { results })
+        Ok(Self {
+            statuses,
+            embeddings: embeddings.into_inner().unwrap_or_else(PoisonError::into_inner),
+        })
     }
 
     /// What became of a picture.
     #[must_use]
     pub fn status(&self, picture: usize) -> Status {
-        match self.results.get(picture) {
-            Some(Ok(_)) => Status::Ok,
-            Some(Err(status)) => *status,
-            None => Status::Missing,
-        }
+        self.statuses.get(picture).copied().unwrap_or(Status::Missing)
     }
 
-    pub(crate) fn embedding(&self, picture: usize) -> Option<&Embedding> {
-        self.results.get(picture)?.as_ref().ok()
+    /// A picture's embedding, where it has one.
+    #[must_use]
+    pub fn embedding(&self, picture: usize) -> Option<Embedding> {
+        if self.status(picture) != Status::Ok {
+            return None;
+        }
+        let Matrix { values, dimensions } = &self.embeddings;
+        let begin = picture * row_length(*dimensions);
+        Embedding::new(values.get(begin..begin + dimensions)?.to_vec()).ok()
     }
 
     /// How many pictures came to what.
     #[must_use]
     pub fn counts(&self) -> BTreeMap<Status, u64> {
         let mut counts = BTreeMap::new();
-        for picture in 0..self.results.len() {
-            *counts.entry(self.status(picture)).or_default() += 1;
+        for &status in &self.statuses {
+            *counts.entry(status).or_default() += 1;
         }
         counts
+    }
+
+    /// The embeddings for comparing all with all, `person_of` the pictures; and which pictures they are of. Nothing is
+    /// copied to another place.
+    #[must_use]
+    pub fn into_all_pairs(self, person_of: &[u32]) -> (AllPairs, Vec<u32>) {
+        let (mut pictures, mut people) = (Vec::new(), Vec::new());
+        for ((picture, status), &person) in (0..).zip(&self.statuses).zip(person_of) {
+            if *status == Status::Ok {
+                pictures.push(picture);
+                people.push(person);
+            }
+        }
+        let Matrix {
+            mut values,
+            dimensions,
+        } = self.embeddings;
+        let row = row_length(dimensions);
+        for (to, &from) in pictures.iter().enumerate() {
+            let from = from as usize * row;
+            if from + row <= values.len() {
+                values.copy_within(from..from + row, to * row);
+            }
+        }
+        values.truncate(pictures.len() * row);
+        (AllPairs::from_rows(values, dimensions, people), pictures)
+    }
+}
+
+/// What a journal has of a picture, and where to add what it has not.
+pub(crate) struct Kept<'a> {
+    pub(crate) result: Option<crate::journal::Kept>,
+    journal: Option<(&'a Journal, crate::journal::Key)>,
+}
+
+impl<'a> Kept<'a> {
+    /// To be asked before the picture is read: if it changes in the meantime it has another key next time.
+    pub(crate) fn of(journal: Option<&'a Journal>, path: &Path) -> Result<Self, EvaluationError> {
+        let journal = journal.and_then(|journal| Some((journal, key(path)?)));
+        let result = match &journal {
+            Some((journal, key)) => journal.get(key)?,
+            None => None,
+        };
+        Ok(Self { result, journal })
+    }
+
+    pub(crate) fn add(&self, status: Status, numbers: &[f32]) -> Result<(), EvaluationError> {
+        match &self.journal {
+            Some((journal, key)) => journal.add(key, status, numbers),
+            None => Ok(()),
+        }
     }
 }
 
@@ -139,11 +269,11 @@ pub(crate) fn for_each_file<T: Send>(
     engine: &Engine,
     files: &[String],
     progress: &dyn Progress,
-    task: impl Fn(&str) -> Result<T, EngineError> + Sync,
+    task: impl Fn(usize, &str) -> Result<T, EvaluationError> + Sync,
 ) -> Result<Vec<T>, EvaluationError> {
     progress.begin(files.len());
     let next = AtomicUsize::new(0);
-    let parts: Vec<Result<Vec<(usize, T)>, EngineError>> = std::thread::scope(|scope| {
+    let parts: Vec<Result<Vec<(usize, T)>, EvaluationError>> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..engine.workers().clamp(1, files.len().max(1)))
             .map(|_| {
                 scope.spawn(|| {
@@ -153,7 +283,7 @@ pub(crate) fn for_each_file<T: Send>(
                         let Some(file) = files.get(index) else {
                             return Ok(done);
                         };
-                        match task(file) {
+                        match task(index, file) {
                             Ok(result) => done.push((index, result)),
                             Err(error) => {
                                 // The others stop at their next file.

@@ -24,6 +24,11 @@ pub struct Scored {
     pub pictures: (u32, u32),
 }
 
+/// How many numbers are held for a vector: zeros at the end of a row change no sum.
+pub(crate) fn row_length(dimensions: usize) -> usize {
+    dimensions.max(1).next_multiple_of(LANES)
+}
+
 /// Unit vectors in rows of one length.
 #[derive(Clone, PartialEq)]
 pub struct AllPairs {
@@ -47,9 +52,17 @@ impl AllPairs {
     pub fn new(dimensions: usize) -> Self {
         Self {
             values: Vec::new(),
-            // Zeros at the end of a row change no sum.
-            row: dimensions.max(1).next_multiple_of(LANES),
+            row: row_length(dimensions),
             person_of: Vec::new(),
+        }
+    }
+
+    /// Of rows that are as long as [`row_length`] says, one for each of `person_of`.
+    pub(crate) fn from_rows(values: Vec<f32>, dimensions: usize, person_of: Vec<u32>) -> Self {
+        Self {
+            values,
+            row: row_length(dimensions),
+            person_of,
         }
     }
 

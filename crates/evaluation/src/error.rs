@@ -29,6 +29,14 @@ pub enum EvaluationError {
         /// What is wrong and what would be right.
         reason: String,
     },
+    /// What an evaluation had computed before cannot be gone on with.
+    #[error("{path}: {reason}")]
+    Journal {
+        /// The file.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// There is nothing to compare, or what was asked for does not fit the list; the message says what would.
     #[error("{0}")]
     Input(String),

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::report::{estimate, grouped, percent};
 use crate::statistics::{Histogram, OperatingPoint, probit};
-use crate::{LivenessReport, MatchReport, Status};
+use crate::{AtThreshold, LivenessReport, MatchReport, Shares, Status};
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;color:#1d2430;background:#fff;max-width:60rem;\
     margin:2rem auto;padding:0 1rem}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}\
@@ -419,6 +419,7 @@ impl MatchReport {
             &["Profile", "Comparisons", "Pass", "Review", "Reject"],
             &rows,
         ));
+        self.write_what_if(body);
         body.push_str("<h2>Failure to acquire</h2>\n");
         writeln!(
             body,
@@ -437,6 +438,75 @@ impl MatchReport {
         ));
         writeln!(body, "<p class=\"note\">{}.</p>", escaped(&self.intervals))
     }
+}
+
+impl MatchReport {
+    fn write_what_if(&self, body: &mut String) {
+        body.push_str(
+            "<h2>What if a threshold were another</h2>\n\
+             <p>The errors if it were the only threshold: at or above it a comparison matches.</p>\n",
+        );
+        let rows: Vec<Vec<String>> = self
+            .what_if
+            .iter()
+            .map(|row| {
+                vec![
+                    row.bound.confidence.to_string(),
+                    format!("{:.4}", row.bound.similarity),
+                    estimate(row.bound.false_match_rate) + &at_most(row.bound.false_match_rate_at_most),
+                    estimate(row.bound.false_non_match_rate),
+                    row.used_as.join(", "),
+                ]
+            })
+            .collect();
+        let header = [
+            "Confidence",
+            "Similarity",
+            "FMR (interval)",
+            "FNMR (interval)",
+            "Is",
+        ];
+        body.push_str(&table(&header, &rows));
+        for (index, profile) in self.profiles.iter().enumerate() {
+            let _ = writeln!(
+                body,
+                "<h3>{} with one bound moved and the other where it is</h3>\n<p>Pass / review / reject.</p>",
+                escaped(&profile.profile)
+            );
+            let rows: Vec<Vec<String>> = self
+                .what_if
+                .iter()
+                .map(|row| {
+                    let moved = row.profiles.get(index);
+                    let mut cells = vec![row.bound.confidence.to_string()];
+                    for moved in [
+                        moved.and_then(|moved| moved.as_reject_below),
+                        moved.and_then(|moved| moved.as_review_below),
+                    ] {
+                        cells.push(shares(moved.and_then(|moved| moved.genuine)));
+                        cells.push(shares(moved.and_then(|moved| moved.impostor)));
+                    }
+                    cells
+                })
+                .collect();
+            let header = [
+                "Confidence",
+                "Reject below it: genuine",
+                "impostor",
+                "Review below it: genuine",
+                "impostor",
+            ];
+            body.push_str(&table(&header, &rows));
+        }
+    }
+}
+
+fn shares(shares: Option<Shares>) -> String {
+    shares.map_or_else(String::new, |shares| {
+        [shares.pass, shares.review, shares.reject]
+            .map(percent)
+            .join(" / ")
+    })
 }
 
 impl LivenessReport {
@@ -458,40 +528,7 @@ impl LivenessReport {
         )?;
         body.push_str(&setup(&self.setup));
         body.push_str("<h2>Errors at the profiles' bounds</h2>\n");
-        let rows: Vec<Vec<String>> = self
-            .at_thresholds
-            .iter()
-            .map(|row| {
-                let by_species: Vec<String> = row
-                    .apcer_by_species
-                    .iter()
-                    .map(|one| {
-                        format!(
-                            "{}: {}{}",
-                            one.species,
-                            estimate(one.apcer),
-                            at_most(one.apcer_at_most)
-                        )
-                    })
-                    .collect();
-                vec![
-                    row.threshold.to_string(),
-                    row.apcer.map_or_else(|| "-".to_owned(), percent),
-                    by_species.join("; "),
-                    estimate(row.bpcer),
-                    row.acer_for_comparison_only
-                        .map_or_else(|| "-".to_owned(), percent),
-                ]
-            })
-            .collect();
-        let header = [
-            "Threshold",
-            "APCER, worst species",
-            "APCER by species",
-            "BPCER (interval)",
-            "ACER, for comparison only",
-        ];
-        body.push_str(&table(&header, &rows));
+        body.push_str(&thresholds(&self.at_thresholds));
         body.push_str("<h2>DET curves</h2>\n");
         let curves: Vec<(&str, &[OperatingPoint])> = self
             .species
@@ -540,6 +577,9 @@ impl LivenessReport {
             "Attacks without a score",
         ];
         body.push_str(&table(&header, &rows));
+        body.push_str("<h2>What if the threshold were another</h2>\n");
+        body.push_str(&thresholds(&self.what_if));
+        body.push_str("<h2>Presentations without a score</h2>\n");
         if let Some(found) = self.bona_fide_non_response {
             writeln!(
                 body,
@@ -555,6 +595,44 @@ impl LivenessReport {
         ));
         writeln!(body, "<p class=\"note\">{}.</p>", escaped(&self.intervals))
     }
+}
+
+fn thresholds(rows: &[AtThreshold]) -> String {
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            let by_species: Vec<String> = row
+                .apcer_by_species
+                .iter()
+                .map(|one| {
+                    format!(
+                        "{}: {}{}",
+                        one.species,
+                        estimate(one.apcer),
+                        at_most(one.apcer_at_most)
+                    )
+                })
+                .collect();
+            vec![
+                row.threshold.to_string(),
+                row.apcer.map_or_else(|| "-".to_owned(), percent),
+                by_species.join("; "),
+                estimate(row.bpcer),
+                row.acer_for_comparison_only
+                    .map_or_else(|| "-".to_owned(), percent),
+                row.used_as.join(", "),
+            ]
+        })
+        .collect();
+    let header = [
+        "Threshold",
+        "APCER, worst species",
+        "APCER by species",
+        "BPCER (interval)",
+        "ACER, for comparison only",
+        "Is",
+    ];
+    table(&header, &rows)
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 //! [`PairList`] and [`People`] say what is compared, [`evaluate_pairs`] and [`evaluate_all_pairs`] compare it and give a
 //! [`MatchReport`]; [`LabelList`] and [`evaluate_liveness`] do the same for liveness. [`statistics`] is pure: scores in, rates out. No HTTP and no command line is in here.
 //!
-//! Embeddings are biometric data: they are held in memory while an evaluation runs and written nowhere.
+//! Embeddings are biometric data: they are held in memory while an evaluation runs, and written nowhere but to a
+//! [`Journal`] where somebody asks for one.
 
 mod acquisition;
 mod all_pairs;
@@ -12,12 +13,14 @@ mod calibrate;
 mod confidence;
 mod error;
 mod html;
+mod journal;
 mod lists;
 mod matching;
 mod people;
 mod presentation;
 mod report;
 pub mod statistics;
+mod what_if;
 
 pub use acquisition::{Acquisition, FaceChoice, NoProgress, Progress, Status};
 pub use all_pairs::{AllPairs, HELD_IMPOSTORS, Scored, all_pairs};
@@ -25,6 +28,7 @@ pub use calibrate::{
     LivenessTargets, MATCH_ANCHORS, MatchAnchor, MatchFit, calibrate_liveness, calibrate_match,
 };
 pub use error::EvaluationError;
+pub use journal::{Journal, JournalContent};
 pub use lists::{KnownFrom, Pair, PairList};
 pub use matching::{MatchOptions, PairScores, ScoredPair, evaluate_all_pairs, evaluate_pairs};
 pub use people::People;
@@ -34,5 +38,5 @@ pub use presentation::{
 };
 pub use report::{
     AcquisitionReport, AtFalseMatchRate, Bound, ComparisonCounts, EqualErrorReport, Estimate, MatchReport,
-    ProfileReport, Setup, Shares,
+    Moved, MovedBounds, ProfileReport, Setup, Shares, WhatIf,
 };

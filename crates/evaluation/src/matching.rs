@@ -1,5 +1,6 @@
 //! Comparing what is to be compared, and reporting on it.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::num::NonZero;
 use std::path::Path;
@@ -12,14 +13,15 @@ use crate::all_pairs::{AllPairs, HELD_IMPOSTORS, all_pairs};
 use crate::confidence::{confidence, similarity_reaching};
 use crate::report::{
     AcquisitionReport, AtFalseMatchRate, Bound, ComparisonCounts, EqualErrorReport, Estimate, MatchReport,
-    ProfileReport, Setup, Shares,
+    Moved, ProfileReport, Setup,
 };
 use crate::statistics::{
     Bootstrap, GenuineComparison, ImpostorComparison, Interval, Judged, MatchScores, Ranked, accuracy_at,
     best_threshold, blocks, comparisons_needed, det_points, equal_error_rate, k_fold_accuracy, supports,
     upper_bound_without_errors,
 };
-use crate::{EvaluationError, FaceChoice, KnownFrom, PairList, People, Progress, Status};
+use crate::what_if;
+use crate::{EvaluationError, FaceChoice, Journal, KnownFrom, PairList, People, Progress, Status};
 
 /// The false match rates that are reported on.
 const FALSE_MATCH_RATES: [f64; 6] = [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6];
@@ -125,7 +127,8 @@ const SCORES_HEADER: [&str; 8] = [
     "right_status",
 ];
 
-/// Compares the pairs of a list whose paths begin at `root`. Each picture is decoded and embedded once.
+/// Compares the pairs of a list whose paths begin at `root`. Each picture is decoded and embedded once, and not at all where
+/// the journal has it.
 ///
 /// With `training`, scored pairs of other people, their best threshold judges this list as well.
 ///
@@ -137,6 +140,7 @@ pub fn evaluate_pairs(
     root: &Path,
     training: Option<&PairScores>,
     options: &MatchOptions,
+    journal: Option<&Journal>,
     progress: &dyn Progress,
 ) -> Result<(MatchReport, PairScores), EvaluationError> {
     // Before the work, which may take hours.
@@ -145,7 +149,7 @@ pub fn evaluate_pairs(
         (None, Some(count)) => Some(blocks(list.pairs.len(), count)?),
         (None, None) => None,
     };
-    let acquired = Acquisition::embed(engine, root, &list.files, options.face, progress)?;
+    let acquired = Acquisition::embed(engine, root, &list.files, options.face, journal, progress)?;
     let scores = score_pairs(engine, list, &acquired, &options.profile)?;
 
     let (mut genuine, mut impostor) = (Vec::new(), Vec::new());
@@ -177,7 +181,7 @@ pub fn evaluate_pairs(
     }
     let match_scores = MatchScores::listed(list.people(), genuine, impostor);
     let judged = scores.judged();
-    let mut report = report(engine, &match_scores, &acquired, list.known_from, options)?;
+    let mut report = report(engine, &match_scores, acquired.counts(), list.known_from, options)?;
     report.comparisons.genuine_without_score = genuine_without_score;
     report.comparisons.impostor_without_score = impostor_without_score;
     report.accuracy = folds.map(|folds| k_fold_accuracy(&judged, &folds)).transpose()?;
@@ -198,7 +202,7 @@ fn score_pairs(
     let mut pairs = Vec::with_capacity(list.pairs.len());
     for pair in &list.pairs {
         let comparison = match (acquired.embedding(pair.left), acquired.embedding(pair.right)) {
-            (Some(left), Some(right)) => Some(engine.compare(left, right)?),
+            (Some(left), Some(right)) => Some(engine.compare(&left, &right)?),
             _ => None,
         };
         let (left_status, right_status) = (acquired.status(pair.left), acquired.status(pair.right));
@@ -239,26 +243,14 @@ pub fn evaluate_all_pairs(
     root: &Path,
     pairs: Option<&mut dyn Write>,
     options: &MatchOptions,
+    journal: Option<&Journal>,
     progress: &dyn Progress,
 ) -> Result<MatchReport, EvaluationError> {
-    let acquired = Acquisition::embed(engine, root, &people.files, options.face, progress)?;
-    let usable: Vec<(usize, u32)> = (0..)
-        .zip(&people.person_of)
-        .filter(|(picture, _)| acquired.embedding(*picture).is_some())
-        .map(|(picture, &person)| (picture, person))
-        .collect();
-    let dimensions = usable
-        .first()
-        .and_then(|(picture, _)| acquired.embedding(*picture))
-        .map_or(0, |embedding| embedding.values().len());
-    let mut matrix = AllPairs::new(dimensions);
-    for &(picture, person) in &usable {
-        if let Some(embedding) = acquired.embedding(picture) {
-            matrix.push(embedding.values(), person);
-        }
-    }
+    let acquired = Acquisition::embed(engine, root, &people.files, options.face, journal, progress)?;
+    let counts = acquired.counts();
+    let (matrix, usable) = acquired.into_all_pairs(&people.person_of);
     let scores = all_pairs(&matrix, HELD_IMPOSTORS, options.threads);
-    let mut report = report(engine, &scores, &acquired, KnownFrom::Folders, options)?;
+    let mut report = report(engine, &scores, counts, KnownFrom::Folders, options)?;
     let (genuine, impostor) = every_pair(&people.person_of);
     report.comparisons.genuine_without_score = genuine - report.comparisons.genuine;
     report.comparisons.impostor_without_score = impostor - report.comparisons.impostor;
@@ -271,7 +263,7 @@ pub fn evaluate_all_pairs(
 
 /// How many genuine and impostor pairs of pictures there are.
 fn every_pair(person_of: &[u32]) -> (u64, u64) {
-    let mut counts = std::collections::BTreeMap::<u32, u64>::new();
+    let mut counts = BTreeMap::<u32, u64>::new();
     for &person in person_of {
         *counts.entry(person).or_default() += 1;
     }
@@ -283,7 +275,7 @@ fn every_pair(person_of: &[u32]) -> (u64, u64) {
 fn write_all_pairs(
     engine: &Engine,
     people: &People,
-    usable: &[(usize, u32)],
+    usable: &[u32],
     matrix: &AllPairs,
     profile: &Profile,
     to: &mut dyn Write,
@@ -292,7 +284,7 @@ fn write_all_pairs(
     let name = |index: u32| {
         usable
             .get(index as usize)
-            .and_then(|(picture, _)| people.files.get(*picture))
+            .and_then(|&picture| people.files.get(picture as usize))
             .map_or("", String::as_str)
     };
     let mut failure = writer.write_record(SCORES_HEADER).err().map(csv_failure);
@@ -331,7 +323,7 @@ fn csv_failure(error: csv::Error) -> EvaluationError {
 fn report(
     engine: &Engine,
     scores: &MatchScores,
-    acquired: &Acquisition,
+    acquired: BTreeMap<Status, u64>,
     known_from: KnownFrom,
     options: &MatchOptions,
 ) -> Result<MatchReport, EvaluationError> {
@@ -351,6 +343,7 @@ fn report(
         .into_iter()
         .filter(|&rate| supports(scores.impostor_count(), rate))
         .collect();
+    let candidates = what_if::candidates(engine, &profiles, scores, &rates)?;
 
     let figures = |genuine: &Ranked<'_>, impostor: &Ranked<'_>| {
         let at_rates = rates.iter().flat_map(|&rate| {
@@ -367,7 +360,17 @@ fn report(
             ]
         });
         let equal = equal_error_rate(genuine, impostor).map(|equal| equal.rate);
-        at_rates.chain(at_bounds).chain([equal]).collect::<Vec<_>>()
+        let at_candidates = candidates.iter().flat_map(|candidate| {
+            [
+                impostor.share_at_or_above(candidate.similarity),
+                genuine.share_below(candidate.similarity),
+            ]
+        });
+        at_rates
+            .chain(at_bounds)
+            .chain([equal])
+            .chain(at_candidates)
+            .collect::<Vec<_>>()
     };
     let mut intervals = bootstrap
         .intervals(scores.people(), |weights| {
@@ -410,21 +413,13 @@ fn report(
             .collect::<Vec<_>>()
             .into_iter();
         if let (Some(reject_below), Some(review_below)) = (of_bounds.next(), of_bounds.next()) {
-            let rate = |estimate: &Option<Estimate>| estimate.map(|estimate| estimate.value);
-            let genuine = (
-                rate(&reject_below.false_non_match_rate),
-                rate(&review_below.false_non_match_rate),
-            );
-            let impostor = (
-                rate(&reject_below.false_match_rate).map(|rate| 1.0 - rate),
-                rate(&review_below.false_match_rate).map(|rate| 1.0 - rate),
-            );
+            let Moved { genuine, impostor } = what_if::moved(&reject_below, &review_below);
             reports.push(ProfileReport {
                 profile: profile.name().to_owned(),
                 reject_below,
                 review_below,
-                genuine: shares(genuine),
-                impostor: shares(impostor),
+                genuine,
+                impostor,
             });
         }
     }
@@ -440,6 +435,14 @@ fn report(
         }),
         None => None,
     };
+    let what_if = candidates
+        .into_iter()
+        .map(|candidate| {
+            let (confidence, similarity) = (candidate.confidence, candidate.similarity);
+            let bound = bound(scores, confidence, similarity, next(), next());
+            what_if::row(bound, candidate.used_as, &reports)
+        })
+        .collect();
     let fine = scores.impostor_histogram();
     Ok(MatchReport {
         setup: Setup::of(engine),
@@ -447,7 +450,7 @@ fn report(
         face: options.face,
         people: scores.people(),
         people_known_from: known_from,
-        acquisition: AcquisitionReport::of(acquired.counts()),
+        acquisition: AcquisitionReport::of(acquired),
         comparisons: ComparisonCounts {
             genuine: scores.genuine_count(),
             impostor: scores.impostor_count(),
@@ -465,6 +468,7 @@ fn report(
         accuracy: None,
         accuracy_at_trained_threshold: None,
         profiles: reports,
+        what_if,
         det: det_points(&scores.genuine(), &scores.impostor(), DET_STEP),
         genuine_histogram: scores.genuine_histogram(SHOWN_STEPS),
         impostor_histogram: fine.coarser(fine.counts().len() / SHOWN_STEPS),
@@ -498,16 +502,6 @@ fn bound(
     }
 }
 
-/// From the shares below the two bounds.
-fn shares((reject, review): (Option<f64>, Option<f64>)) -> Option<Shares> {
-    let (reject, review) = (reject?, review?);
-    Some(Shares {
-        pass: 1.0 - review,
-        review: review - reject,
-        reject,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -516,12 +510,5 @@ mod tests {
     fn pairs_of_pictures() {
         assert_eq!(every_pair(&[0, 0, 0, 1, 2, 2]), (4, 11));
         assert_eq!(every_pair(&[0]), (0, 0));
-    }
-
-    #[test]
-    fn shares_add_up() {
-        let found = shares((Some(0.25), Some(0.375))).unwrap();
-        assert_eq!((found.pass, found.review, found.reject), (0.625, 0.125, 0.25));
-        assert_eq!(shares((None, Some(0.5))), None);
     }
 }

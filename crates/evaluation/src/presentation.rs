@@ -10,14 +10,15 @@ use likeness_engine::decision::{Profile, Score};
 use likeness_engine::{Engine, EngineError, LivenessOptions};
 use serde::Serialize;
 
-use crate::acquisition::{for_each_file, read_file};
+use crate::acquisition::{Kept, for_each_file, read_file};
 use crate::lists::{Names, Table};
-use crate::report::{AcquisitionReport, Estimate, Setup, estimate as shown, grouped, percent};
+use crate::report::{AcquisitionReport, Estimate, Setup, estimate as shown, grouped, is_tenth, percent};
 use crate::statistics::{
     Bootstrap, EqualErrorRate, Histogram, LivenessScores, NonResponse, OperatingPoint, Species, det_points,
     equal_error_rate, upper_bound_without_errors,
 };
-use crate::{EvaluationError, Progress, Status};
+use crate::what_if::steps;
+use crate::{EvaluationError, Journal, Progress, Status};
 
 /// The species of bona fide presentations in a list.
 pub const LIVE: &str = "live";
@@ -202,6 +203,8 @@ pub struct LivenessReport {
     pub intervals: String,
     /// Errors at the bounds of the built-in profiles.
     pub at_thresholds: Vec<AtThreshold>,
+    /// Errors at every twentieth and at those bounds: what would be at another threshold.
+    pub what_if: Vec<AtThreshold>,
     /// Each species by itself.
     pub species: Vec<SpeciesReport>,
     /// Scores of the bona fide presentations.
@@ -218,10 +221,29 @@ pub fn evaluate_liveness(
     root: &Path,
     data: &str,
     threads: NonZero<usize>,
+    journal: Option<&Journal>,
     progress: &dyn Progress,
 ) -> Result<(LivenessReport, PresentationScores), EvaluationError> {
-    let results = for_each_file(engine, &list.files, progress, |file| {
-        score_file(engine, &root.join(file))
+    let results = for_each_file(engine, &list.files, progress, |_, file| {
+        let path = root.join(file);
+        let kept = Kept::of(journal, &path)?;
+        match kept
+            .result
+            .as_ref()
+            .map(|result| result.as_ref().map(|numbers| score(numbers)))
+        {
+            Some(Ok(Some(score))) => return Ok(Ok(score)),
+            Some(Err(status)) => return Ok(Err(*status)),
+            // Nothing, or no score.
+            Some(Ok(None)) | None => {}
+        }
+        let result = score_file(engine, &path)?;
+        match result {
+            // Four decimals are the same again after single precision.
+            Ok(score) => kept.add(Status::Ok, &[score.value() as f32])?,
+            Err(status) => kept.add(status, &[])?,
+        }
+        Ok(result)
     })?;
     let report = report(engine, list, &results, data, threads);
     let species = |index: usize| list.species_names.get(index).cloned().unwrap_or_default();
@@ -239,6 +261,14 @@ pub fn evaluate_liveness(
     Ok((report, PresentationScores { presentations }))
 }
 
+/// What a journal has of a presentation.
+fn score(numbers: &[f32]) -> Option<Score> {
+    match numbers {
+        [score] => Score::new(f64::from(*score)).ok(),
+        _ => None,
+    }
+}
+
 fn score_file(engine: &Engine, path: &Path) -> Result<Result<Score, Status>, EngineError> {
     let bytes = match read_file(path, engine.limits()) {
         Ok(bytes) => bytes,
@@ -252,9 +282,9 @@ fn score_file(engine: &Engine, path: &Path) -> Result<Result<Score, Status>, Eng
     }
 }
 
-/// Bounds of the built-in profiles, each with the names of those that have it, ascending.
+/// Every twentieth and the bounds of the built-in profiles, each with the names of those that have it, ascending.
 fn thresholds() -> Vec<(f64, Vec<String>)> {
-    let mut thresholds: Vec<(f64, Vec<String>)> = Vec::new();
+    let mut thresholds: Vec<(f64, Vec<String>)> = steps().map(|step| (step, Vec::new())).collect();
     for profile in Profile::BUILTIN_NAMES
         .iter()
         .filter_map(|name| Profile::builtin(name))
@@ -344,7 +374,7 @@ fn report(
         .into_iter();
     let mut next = move || intervals.next().flatten();
 
-    let mut at_thresholds = Vec::new();
+    let mut what_if = Vec::new();
     for (threshold, used_as) in &thresholds {
         let threshold = *threshold;
         let mut apcer_by_species = Vec::new();
@@ -357,7 +387,7 @@ fn report(
             });
         }
         let worst = scores.worst_apcer(threshold);
-        at_thresholds.push(AtThreshold {
+        what_if.push(AtThreshold {
             threshold,
             used_as: used_as.clone(),
             apcer: worst.map(|(rate, _)| rate),
@@ -409,7 +439,12 @@ fn report(
             },
             bootstrap.seed
         ),
-        at_thresholds,
+        at_thresholds: what_if
+            .iter()
+            .filter(|row| !row.used_as.is_empty())
+            .cloned()
+            .collect(),
+        what_if,
         species: species_reports,
         bona_fide_histogram: scores.bona_fide.histogram(SHOWN_STEPS),
     }
@@ -485,6 +520,21 @@ impl LivenessReport {
                 )?;
             }
         }
+        writeln!(
+            text,
+            "\nwhat if the threshold were another (in full in report.html and report.json)\n\
+             threshold  APCER of the worst species  BPCER"
+        )?;
+        for row in self.what_if.iter().filter(|row| is_tenth(row.threshold)) {
+            writeln!(
+                text,
+                "{:<10} {:27} {}",
+                row.threshold,
+                row.apcer.map_or_else(|| "-".to_owned(), percent),
+                row.bpcer
+                    .map_or_else(|| "-".to_owned(), |bpcer| percent(bpcer.value))
+            )?;
+        }
         for species in &self.species {
             writeln!(text, "\n{}", species.species)?;
             for row in &species.bpcer_at {
@@ -557,10 +607,25 @@ mod tests {
     }
 
     #[test]
-    fn the_thresholds_are_those_of_the_profiles() {
-        let values: Vec<f64> = thresholds().iter().map(|(value, _)| *value).collect();
+    fn a_score_comes_back_from_a_journal_as_it_was() {
+        for step in 0..=10_000 {
+            let kept = Score::new(f64::from(step) / 10_000.0).unwrap();
+            assert_eq!(score(&[kept.value() as f32]), Some(kept));
+        }
+        assert_eq!(
+            (score(&[]), score(&[0.5, 0.5]), score(&[1.5])),
+            (None, None, None)
+        );
+    }
+
+    #[test]
+    fn the_thresholds_are_those_of_the_profiles_and_steps_between() {
+        let (bounds, steps): (Vec<_>, Vec<_>) =
+            thresholds().into_iter().partition(|(_, names)| !names.is_empty());
+        let values: Vec<f64> = bounds.iter().map(|(value, _)| *value).collect();
         assert_eq!(values, [0.3, 0.4, 0.5, 0.6, 0.8]);
-        let names = &thresholds()[3].1;
-        assert_eq!(names, &["optimal-v0 review_below", "strict-v0 reject_below"]);
+        assert_eq!(bounds[3].1, ["optimal-v0 review_below", "strict-v0 reject_below"]);
+        assert_eq!(steps.len(), 14);
+        assert!(thresholds().is_sorted_by(|a, b| a.0 < b.0));
     }
 }

@@ -166,6 +166,38 @@ pub struct ProfileReport {
     pub impostor: Option<Shares>,
 }
 
+/// What becomes of comparisons where one of a profile's two bounds is moved.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Moved {
+    /// Genuine comparisons.
+    pub genuine: Option<Shares>,
+    /// Impostor comparisons.
+    pub impostor: Option<Shares>,
+}
+
+/// What a profile would do with one bound elsewhere and the other where it is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MovedBounds {
+    /// Its name.
+    pub profile: String,
+    /// With the threshold in place of `reject_below`; `None` where it is above `review_below`.
+    pub as_reject_below: Option<Moved>,
+    /// With the threshold in place of `review_below`; `None` where it is below `reject_below`.
+    pub as_review_below: Option<Moved>,
+}
+
+/// A row of the what-if table: a threshold, and what would be if it were in use.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WhatIf {
+    /// The threshold, and the errors if it were the only one.
+    #[serde(flatten)]
+    pub bound: Bound,
+    /// Bounds of built-in profiles that it is, or the named false match rate that it has here.
+    pub used_as: Vec<String>,
+    /// What each profile would do with it in place of one of its bounds.
+    pub profiles: Vec<MovedBounds>,
+}
+
 /// What an evaluation of matching found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MatchReport {
@@ -195,6 +227,9 @@ pub struct MatchReport {
     pub accuracy_at_trained_threshold: Option<(f64, f64)>,
     /// What each profile would do.
     pub profiles: Vec<ProfileReport>,
+    /// What would be at other thresholds, by similarity: confidences in steps of 0.05, every bound of a profile, and the
+    /// thresholds of the named false match rates that the data supports.
+    pub what_if: Vec<WhatIf>,
     /// The DET curve.
     pub det: Vec<OperatingPoint>,
     /// Genuine similarities.
@@ -379,8 +414,31 @@ impl MatchReport {
                 }
             }
         }
+        writeln!(
+            text,
+            "\nwhat if the threshold were another (in full in report.html and report.json)\n\
+             confidence  similarity  FMR       FNMR"
+        )?;
+        for row in self.what_if.iter().filter(|row| is_tenth(row.bound.confidence)) {
+            let rate = |estimate: Option<Estimate>| {
+                estimate.map_or_else(|| "-".to_owned(), |estimate| percent(estimate.value))
+            };
+            writeln!(
+                text,
+                "{:<11} {:<11.4} {:9} {}",
+                row.bound.confidence,
+                row.bound.similarity,
+                rate(row.bound.false_match_rate),
+                rate(row.bound.false_non_match_rate)
+            )?;
+        }
         Ok(())
     }
+}
+
+/// Whether a score is 0.1, 0.2 and so on: what a terminal shows of the steps of 0.05.
+pub(crate) fn is_tenth(score: f64) -> bool {
+    (1..10).any(|tenth| score == f64::from(tenth) / 10.0)
 }
 
 #[cfg(test)]

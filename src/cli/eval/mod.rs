@@ -2,6 +2,7 @@
 
 mod liveness;
 mod matching;
+mod source;
 
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal, Write};
@@ -9,12 +10,14 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use likeness_evaluation::{FaceChoice, Progress};
+use likeness::Engine;
+use likeness_evaluation::{Journal, JournalContent, Progress, Setup};
 use serde::Serialize;
 
-use super::{EngineArguments, Failure};
+pub(crate) use self::source::{Comparisons, LivenessSource, MatchSource};
+use super::{EngineArguments, Failure, complain};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum EvalCommand {
@@ -33,44 +36,6 @@ impl EvalCommand {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Face {
-    /// The largest, as the engine judges.
-    Largest,
-    /// The one nearest the picture's centre, as LFW has it.
-    Centre,
-}
-
-impl Face {
-    pub(crate) fn choice(self) -> FaceChoice {
-        match self {
-            Self::Largest => FaceChoice::Largest,
-            Self::Centre => FaceChoice::Centre,
-        }
-    }
-
-    /// What is measured on, for reports: the pairs of a list, or `all` pairs of its pictures or of a folder's.
-    pub(crate) fn describe(self, source: &Path, all: bool) -> String {
-        let name = source.file_name().unwrap_or(source.as_os_str()).to_string_lossy();
-        let pairs = if all {
-            "all pairs of the pictures of"
-        } else {
-            "the pairs of"
-        };
-        let face = match self {
-            Self::Largest => "largest face",
-            Self::Centre => "face nearest the centre",
-        };
-        format!("{pairs} {name}, {face}")
-    }
-}
-
-/// What is measured on, for reports.
-pub(crate) fn describe_labels(list: &Path) -> String {
-    let name = list.file_name().unwrap_or_default().to_string_lossy();
-    format!("the presentations of {name}")
-}
-
 /// The folder that the results go to, where they go to one. It is made before the work begins: whoever has no right to
 /// write there should not learn it hours later.
 pub(crate) struct Output(Option<PathBuf>);
@@ -82,6 +47,30 @@ impl Output {
                 .map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
         }
         Ok(Self(folder.map(Path::to_owned)))
+    }
+
+    /// The journal of the folder, where one is asked for. One that is left from an evaluation that was broken off holds
+    /// what should not lie about: whoever does not ask for it is told.
+    pub(crate) fn journal(
+        &self,
+        resume: bool,
+        content: JournalContent,
+        engine: &Engine,
+    ) -> Result<Option<Journal>, Failure> {
+        let Some(folder) = &self.0 else { return Ok(None) };
+        if resume {
+            return Ok(Some(Journal::open(folder, content, &Setup::of(engine))?));
+        }
+        let path = folder.join(content.file_name());
+        if path.exists() {
+            let left: Failure = format!(
+                "{} is left from an evaluation that was broken off: --resume goes on with it, else delete it",
+                path.display()
+            )
+            .into();
+            complain(&*left);
+        }
+        Ok(None)
     }
 
     /// A file of the folder, if there is one.
@@ -147,6 +136,6 @@ impl Progress for Bar {
 }
 
 /// As many threads for comparing and resampling as the engine has workers.
-pub(crate) fn threads(engine: &likeness::Engine) -> NonZero<usize> {
+pub(crate) fn threads(engine: &Engine) -> NonZero<usize> {
     NonZero::new(engine.workers()).unwrap_or(NonZero::<usize>::MIN)
 }

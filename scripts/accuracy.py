@@ -1,0 +1,362 @@
+#!/usr/bin/env python3
+"""Measures Likeness on the development pictures with its own commands and writes docs/accuracy.md from their reports.
+
+    accuracy.py
+
+Each section is a function that runs what it needs with `evaluate` and gives the lines of its part of the page; `main` puts
+them together.
+"""
+
+import csv
+import json
+import os
+import shlex
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# What the commands on the page call it, whatever LIKENESS_SHARED says, from the root of the checkout.
+SHOWN = "../shared"
+SHARED = Path(os.path.abspath(os.environ["LIKENESS_SHARED"])) if os.environ.get("LIKENESS_SHARED") else Path(SHOWN)
+DATA = SHARED / "data"
+OUT = Path(".out/accuracy")
+PAGE = ROOT / "docs" / "accuracy.md"
+LIKENESS = "target/release/likeness"
+
+
+def evaluate(name, *arguments):
+    """Runs `likeness eval ...` into OUT/name; its report, its scores and the command for the page."""
+    print(f"likeness eval {arguments[0]}: {name}", file=sys.stderr)
+    command = ["eval", *map(str, arguments), "--out", str(OUT / name)]
+    subprocess.run([LIKENESS, *command], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+    report = json.loads((ROOT / OUT / name / "report.json").read_text(encoding="utf-8"))
+    shown = shlex.join([LIKENESS, *command]).replace(str(SHARED), SHOWN)
+    return report, scores(name), ["```sh", shown.replace(" --", " \\\n  --", 1), "```", ""]
+
+
+def scores(name):
+    path = ROOT / OUT / name / "scores.csv"
+    # Where all pairs are compared they are not written.
+    if not path.is_file():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def percent(rate):
+    """As the reports print it: with digits that say something."""
+    hundred = 100 * rate
+    if hundred == 0:
+        return "0 %"
+    if hundred >= 0.1:
+        return f"{hundred:.2f} %"
+    if hundred >= 0.001:
+        return f"{hundred:.4f} %"
+    return f"{hundred:.1e} %".replace("e-0", "e-")
+
+
+def estimate(found, at_most=None):
+    """A rate with its interval, or with what it may still be where no error was seen."""
+    if found is None:
+        return "-"
+    if at_most is not None:
+        return f"{percent(found['value'])} (at most {percent(at_most)})"
+    interval = found["interval"]
+    if interval is None:
+        return percent(found["value"])
+    return f"{percent(found['value'])} ({percent(interval['low'])} to {percent(interval['high'])})"
+
+
+def at_most(trials):
+    """The 95 % bound where no error was seen, were the trials independent."""
+    return 1 - 0.05 ** (1 / trials)
+
+
+def binomial(right, trials):
+    """Wilson's 95 % interval of a share, were the trials independent."""
+    z, share = 1.959964, right / trials
+    middle = (share + z * z / (2 * trials)) / (1 + z * z / trials)
+    half = z / (1 + z * z / trials) * (share * (1 - share) / trials + z * z / (4 * trials * trials)) ** 0.5
+    return f"{share:.4f} ({middle - half:.4f} to {middle + half:.4f})"
+
+
+def prose(*paragraphs):
+    """Paragraphs and list items, broken at the width of the other pages."""
+    lines = []
+    for text in paragraphs:
+        item = text.startswith("- ")
+        lines += textwrap.wrap(text, 120, subsequent_indent="  " if item else "", break_long_words=False,
+                               break_on_hyphens=False)
+        if not item:
+            lines.append("")
+    return lines
+
+
+def table(header, rows):
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    return lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows] + [""]
+
+
+def acquisition(report):
+    """Failures to acquire in a sentence."""
+    found = report["acquisition"]
+    failures, pictures = found["failures_to_acquire"], found["pictures"]
+    unread = sum(found["by_status"].get(status, 0) for status in ("missing", "unreadable"))
+    if unread:
+        sys.exit(f"accuracy: {unread} pictures of the list are not there")
+    if failures == 0:
+        return f"no failure to acquire (at most {percent(at_most(pictures))})"
+    return f"{failures} failures to acquire ({percent(found['failure_to_acquire_rate'])})"
+
+
+def profile_bounds(report):
+    """FMR and FNMR at the bounds of each profile."""
+    rows = []
+    for profile in report["profiles"]:
+        for name in ("reject_below", "review_below"):
+            bound = profile[name]
+            rows.append([
+                f"`{profile['profile']}`",
+                f"{name.split('_')[0]} below {bound['confidence']:.2f}",
+                f"{bound['similarity']:.4f}",
+                estimate(bound["false_match_rate"], bound["false_match_rate_at_most"]),
+                estimate(bound["false_non_match_rate"]),
+            ])
+    return table(["profile", "bound", "similarity", "FMR", "FNMR"], rows)
+
+
+def profile_shares(report):
+    """What becomes of genuine and impostor comparisons."""
+    rows = []
+    for profile in report["profiles"]:
+        for kind in ("genuine", "impostor"):
+            shares = profile[kind]
+            rows.append([f"`{profile['profile']}`", kind] + [
+                percent(shares[name]) for name in ("pass", "review", "reject")])
+    return table(["profile", "comparisons", "pass", "review", "reject"], rows)
+
+
+def introduction(setup):
+    return ["# Accuracy", "", *prose(
+        "Written by `make accuracy`, which runs the commands below on the development pictures; not edited by hand.",
+        f"**Measured with** Likeness {setup['likeness']}, pack `{setup['pack']}`, execution provider "
+        f"`{setup['provider']}`, ONNX Runtime {setup['onnx_runtime']}. Match confidence calibrated on: "
+        f"{setup['calibration']}.",
+        "**How to read it.** Rates are followed by their 95 % interval over people in brackets (a bootstrap, see "
+        "[evaluation.md](evaluation.md)); \"at most\" stands where no error was seen and is the 95 % bound were the "
+        "comparisons independent. These pictures were known while Likeness was built: the figures show that it does what "
+        "its models can, not how it does on your people. For that, measure on your own pictures.",
+    )]
+
+
+def lfw_all_pairs():
+    lfw = DATA / "lfw-dev"
+    report, _, command = evaluate(
+        "lfw-all-pairs", "match", "--pairs", lfw / "pairs-train.csv", "--root", lfw / "images", "--all-pairs",
+        "--face", "centre")
+    counts = report["comparisons"]
+    rows = []
+    for row in report["at_false_match_rates"]:
+        rate = f"{row['false_match_rate']:.0e}".replace("e-0", "e-")
+        if row["sufficient_data"]:
+            threshold = row["threshold"]
+            interval = threshold["interval"]
+            rows.append([
+                rate,
+                f"{threshold['value']:.4f} ({interval['low']:.4f} to {interval['high']:.4f})",
+                f"{row['confidence']:.4f}",
+                estimate(row["false_non_match_rate"]),
+            ])
+        else:
+            needed = f"insufficient data: {row['impostor_comparisons_needed']:,} impostor comparisons needed"
+            rows.append([rate, needed, "", ""])
+    equal = report["equal_error_rate"]
+    return report["setup"], [
+        "## Match: all pairs of LFW's training pictures",
+        "",
+        *command,
+        *prose(
+            f"{report['acquisition']['pictures']:,} pictures of {report['people']:,} people (the face nearest the "
+            f"centre is LFW's subject), {counts['genuine']:,} genuine and {counts['impostor']:,} zero-effort impostor "
+            f"comparisons; {acquisition(report)}.",
+        ),
+        *table(["FMR", "similarity", "confidence", "FNMR"], rows),
+        *prose(
+            f"Equal error rate {estimate(equal['rate'])} at similarity {equal['threshold']:.4f}.",
+            "If a bound of a profile were the threshold:",
+        ),
+        *profile_bounds(report),
+        *prose("What each profile makes of the comparisons:"),
+        *profile_shares(report),
+        *prose(
+            "The calibration was fitted to these very comparisons: the false match rates at its points are right by "
+            "construction, what is measured is the false non-match rate.",
+        ),
+    ]
+
+
+def lfw_test_pairs():
+    lfw = DATA / "lfw-dev"
+    report, found, command = evaluate(
+        "lfw-test", "match", "--pairs", lfw / "pairs-test.csv", "--root", lfw / "images", "--train",
+        lfw / "pairs-train.csv", "--face", "centre")
+    accuracy, threshold = report["accuracy_at_trained_threshold"]
+    return [
+        "## Match: LFW's test pairs",
+        "",
+        *command,
+        *prose(
+            f"At the threshold that is best on the training pairs, similarity {threshold:.4f}, the share of right answers on "
+            f"the {len(found):,} test pairs of other people is **{binomial(round(accuracy * len(found)), len(found))}** "
+            f"(Wilson's interval, were the pairs independent); {acquisition(report)}.",
+        ),
+        *profile_bounds(report),
+    ]
+
+
+def portraits():
+    report, found, command = evaluate("faces", "match", "--pairs", DATA / "faces" / "pairs.csv")
+    of = {label: [float(row["similarity"]) for row in found if row["label"] == label and row["similarity"]]
+          for label in ("0", "1")}
+    return [
+        "## Match: portraits",
+        "",
+        *command,
+        *prose(
+            f"{len(of['1'])} genuine and {len(of['0'])} impostor pairs of {report['acquisition']['pictures']} portraits "
+            f"and snapshots, the largest face of each, as the service judges; {acquisition(report)}. The lowest genuine "
+            f"similarity is {min(of['1']):.4f}, the highest impostor one {max(of['0']):.4f}.",
+        ),
+        *profile_shares(report),
+    ]
+
+
+def subject(name):
+    """Whom a picture of the list shows: NUAA's file names begin with the subject's four digits. The samples of the models'
+    makers show somebody each."""
+    stem = Path(name).stem
+    return stem[:4] if stem[:4].isdigit() else stem
+
+
+def presentations():
+    """The list with a column for whom each picture shows, which it does not have; paths from the list's folder."""
+    with open(ROOT / DATA / "liveness" / "labels.csv", newline="", encoding="utf-8") as file:
+        return [(row["file"], row["species"], subject(row["file"])) for row in csv.DictReader(file)]
+
+
+def halves(rows):
+    """The development half, on which choices are made, and the held-out half: the subjects of odd and of even rank by
+    number, counted from 1. The makers' samples are in neither."""
+    numbers = sorted({person for _, _, person in rows if person.isdigit()})
+    development = set(numbers[0::2])
+    return (
+        [row for row in rows if row[2] in development],
+        [row for row in rows if row[2].isdigit() and row[2] not in development],
+    )
+
+
+def liveness_of(name, title, rows):
+    labels = OUT / f"{name}.csv"
+    (ROOT / OUT).mkdir(parents=True, exist_ok=True)
+    with open(ROOT / labels, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("file", "species", "person"), *rows])
+    report, _, command = evaluate(name, "liveness", "--labels", labels, "--root", DATA / "liveness")
+    live = [row for row in rows if row[1] == "live"]
+    species = [one["species"] for one in report["species"]]
+    people = len({person for _, _, person in rows})
+    lines = []
+    for at in report["at_thresholds"]:
+        used_as = [used.removesuffix("_below").split() for used in at["used_as"]]
+        cells = [f"{at['threshold']:.2f}", ", ".join(f"`{profile}` {bound}" for profile, bound in used_as)]
+        cells += [estimate(one["apcer"], one["apcer_at_most"]) for one in at["apcer_by_species"]]
+        lines.append([*cells, estimate(at["bpcer"])])
+    attacks = []
+    for one in report["species"]:
+        row = [one["species"], one["non_response"]["presentations"], percent(one["non_response"]["rate"])]
+        for at in one["bpcer_at"]:
+            insufficient = f"insufficient data: {at['presentations_needed']} attacks needed"
+            row.append(estimate(at["bpcer"]) if at["sufficient_data"] else insufficient)
+        equal = one["equal_error_rate"]
+        attacks.append([*row, percent(equal["rate"]) if equal else "-"])
+    non_response = report["bona_fide_non_response"]
+    return [
+        f"### {title}",
+        "",
+        *command,
+        *prose(
+            f"{len(live)} live presentations and {len(rows) - len(live)} attacks of {people} people; "
+            f"{non_response['count']} live presentations without a face.",
+        ),
+        *table(["threshold", "bound of", *(f"APCER {name}" for name in species), "BPCER"], lines),
+        *table(["species", "attacks", "no face", "BPCER10", "BPCER20", "BPCER100", "EER"], attacks),
+    ]
+
+
+def liveness():
+    rows = presentations()
+    development, held_out = halves(rows)
+    return [
+        "## Liveness",
+        "",
+        *prose(
+            "Webcam frames of NUAA's training list (live people and printed photographs of them) and three samples of the "
+            "models' makers. A presentation passes from the threshold on; APCER is the share of attacks that pass, of each "
+            "species, BPCER the share of live presentations that do not. Intervals over so few people are rough, and an APCER of "
+            "two attacks says nothing.",
+            "The list is `liveness/labels.csv` with a column `person`: the first four digits of NUAA's file names; "
+            "`scripts/accuracy.py` writes it. By rank of that number, the subjects of odd rank are the **development half**, "
+            "on which choices are made, those of even rank the **held-out half**, which is for reporting only. The makers' samples "
+            "are in neither.",
+        ),
+        *liveness_of("liveness", "All", rows),
+        *liveness_of("liveness-development", "Development half", development),
+        *liveness_of("liveness-held-out", "Held-out half", held_out),
+    ]
+
+
+def limits():
+    return ["## What cannot be claimed", "", *prose(
+        "- **Presentation attacks other than prints.** Liveness is judged from one picture, passively, by two small networks. "
+        "The attacks above are printed photographs, the easiest kind, taken with one webcam years ago. Not measured here: "
+        "replays on good screens, masks, make-up and prostheses. One picture does not reliably catch a sharp screen in good "
+        "light or a good mask. No conformance with ISO/IEC 30107-3 at any level is claimed.",
+        "- **Injected pictures and deep fakes.** A picture that is fed in behind the camera, generated or stolen, is a "
+        "perfect picture of a live person; nothing in it need give it away. That needs a trusted capture app or an active challenge.",
+        "- **Look-alikes and twins.** The false match rates are those of people who did not try to look like someone else "
+        "(zero-effort impostors). Relatives, twins, people chosen for their likeness and morphed photographs match far more often.",
+        "- **Demographic differences.** Not measured: false match and false non-match rates by sex, age, skin colour or "
+        "origin. LFW is mostly press pictures of men from a few countries in the early 2000s, without reliable labels; the "
+        "rates above are averages over that mixture, and face recognition is known to differ between groups by factors, "
+        "the false match rate most. NUAA shows a handful of young people from one university.",
+        "- **Documents.** A photo of an identity document, with its print, holograms, small size and age, is harder than a press "
+        "picture. None was measured.",
+        "- **`image_multiface`** takes the best of n faces, which multiplies the false match rate by up to n.",
+        "- **Capture.** LFW's pictures are cropped around the face, NUAA's are of one camera; other cameras, light, distance "
+        "and age between two pictures give other rates.",
+        "- **Unseen data.** All these pictures were known while Likeness was built, and the thresholds were fitted to LFW. "
+        "The held-out half of the liveness subjects and LFW's test pairs are for reporting only, but come from the same cameras "
+        "and the same sources as the rest. Expect worse on yours, and measure: [evaluation.md](evaluation.md).",
+    )]
+
+
+def main():
+    if not (ROOT / DATA / "lfw-dev").is_dir():
+        sys.exit(f"accuracy: {DATA} is needed")
+    setup, match = lfw_all_pairs()
+    lines = [
+        *introduction(setup),
+        *match,
+        *lfw_test_pairs(),
+        *portraits(),
+        *liveness(),
+        *limits(),
+    ]
+    page = "\n".join(lines).rstrip() + "\n"
+    PAGE.write_text(page, encoding="utf-8")
+    print(f"wrote {PAGE.relative_to(ROOT)}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
