@@ -175,7 +175,7 @@ fn verify_codes(shared: &Path) -> Outcome {
         },
         Case {
             profile: "optimal-v0",
-            pictures: ["faces/img22.jpg", "faces/img23.jpg"],
+            pictures: ["faces/img35.jpg", "faces/img36.jpg"],
             code: 3,
             outcome: "REVIEW",
             lines: &[
@@ -184,7 +184,7 @@ fn verify_codes(shared: &Path) -> Outcome {
         },
         Case {
             profile: "strict-v0",
-            pictures: ["faces/img22.jpg", "faces/img23.jpg"],
+            pictures: ["faces/img35.jpg", "faces/img36.jpg"],
             code: 4,
             outcome: "REJECT",
             lines: &[
@@ -272,7 +272,7 @@ fn verify_json(shared: &Path) -> Outcome {
     );
 
     // The code is that of the outcome, as without `--json`.
-    let unsure = ["faces/img22.jpg", "faces/img23.jpg"];
+    let unsure = ["faces/img35.jpg", "faces/img36.jpg"];
     for (profile, bounds, code) in [("optimal-v0", OPTIMAL, 3), ("strict-v0", STRICT, 4)] {
         let ended = run_on(shared, &["verify", "--json", "--profile", profile], &unsure)?;
         ensure!(ended.code == Some(code), "{ended:?}");
@@ -404,7 +404,7 @@ fn liveness(shared: &Path) -> Outcome {
     let (live, print, unsure) = (
         "faces/img11.jpg",
         "liveness/nuaa/print/0001_00_00_01_0.jpg",
-        "faces/img22.jpg",
+        "faces/img35.jpg",
     );
     let no_face = "awkward/Flag_of_the_Netherlands-16bit.png";
     let cases: [(&str, &[&str], i32, &str); 7] = [

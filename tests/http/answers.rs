@@ -31,12 +31,8 @@ const NO_FACE: &str = "awkward/Flag_of_the_Netherlands-16bit.png";
 /// Two faces, the second with more than a quarter of the first one's area. Below the least size of `/v0.1`.
 const TWO_FACES: &str = "groups/2008_001009.jpg";
 const CROWD: &str = "groups/selfie-many-people.jpg";
-/// Two pictures of one person; the liveness of the first is near 0.46, between the bounds of the profiles. It does not
-/// depend on how the picture was shrunk for the detector as much as that of a larger one.
-const UNSURE: (&str, &str) = (
-    "liveness/nuaa/live/0008_00_00_02_365.jpg",
-    "liveness/nuaa/live/0008_00_00_02_321.jpg",
-);
+/// Two pictures of one person; the liveness of the first is near 0.47, between the bounds of the profiles.
+const UNSURE: (&str, &str) = ("faces/img35.jpg", "faces/img36.jpg");
 
 const BIOMETRIC: &str = "/v0.2/biometric-verification";
 const LIVENESS: &str = "/v0.2/liveness-verification";
@@ -455,27 +451,27 @@ fn profiles(shared: &Path) -> Outcome {
         answer.expect(
             200,
             &biometric_answer(
-                "0.9851",
+                "0.9487",
                 r#"{
         "faces_predicted": [
           {
-            "confidence": 0.9376,
-            "delta": { "x": 184.3562, "y": 232.5633 },
-            "top_left": { "x": 206.5886, "y": 111.1262 }
+            "confidence": 0.949,
+            "delta": { "x": 278.2438, "y": 371.8159 },
+            "top_left": { "x": 648.5346, "y": 213.4547 }
           }
         ],
-        "img": { "height": 480, "width": 640 }
+        "img": { "height": 1000, "width": 1500 }
       }"#,
                 r#"{
-        "faces_liveness": 0.4583,
+        "faces_liveness": 0.4723,
         "faces_predicted": [
           {
-            "confidence": 0.9357,
-            "delta": { "x": 183.3195, "y": 229.2981 },
-            "top_left": { "x": 215.075, "y": 106.5032 }
+            "confidence": 0.9423,
+            "delta": { "x": 355.7329, "y": 470.7151 },
+            "top_left": { "x": 244.2324, "y": 127.4457 }
           }
         ],
-        "img": { "height": 480, "width": 640 }
+        "img": { "height": 1080, "width": 1080 }
       }"#,
                 &format!(
                     r#"{{
@@ -542,15 +538,15 @@ fn liveness(shared: &Path) -> Outcome {
     "img": { "height": 480, "width": 640 }
   }"#;
     let unsure = r#"{
-    "faces_liveness": 0.4583,
+    "faces_liveness": 0.4723,
     "faces_predicted": [
       {
-        "confidence": 0.9357,
-        "delta": { "x": 183.3195, "y": 229.2981 },
-        "top_left": { "x": 215.075, "y": 106.5032 }
+        "confidence": 0.9423,
+        "delta": { "x": 355.7329, "y": 470.7151 },
+        "top_left": { "x": 244.2324, "y": 127.4457 }
       }
     ],
-    "img": { "height": 480, "width": 640 }
+    "img": { "height": 1080, "width": 1080 }
   }"#;
     let no_face =
         r#"{ "faces_liveness": 0.0, "faces_predicted": [], "img": { "height": 600, "width": 900 } }"#;
