@@ -130,10 +130,10 @@ impl Default for QualityChecks {
             turned_face: PoseWithin {
                 yaw_above: 40.0,
                 pitch_above: 25.0,
-                roll_above: 20.0,
+                roll_above: 15.0,
                 verdict,
             },
-            blurred_face: at_least(0.45),
+            blurred_face: at_least(0.5),
             underexposed_face: at_least(0.25),
             overexposed_face: at_most(0.2),
             cut_face: at_least(0.9),

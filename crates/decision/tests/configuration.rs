@@ -112,10 +112,10 @@ fn a_profile_without_quality_has_the_documented_checks() {
         turned_face: PoseWithin {
             yaw_above: 40.0,
             pitch_above: 25.0,
-            roll_above: 20.0,
+            roll_above: 15.0,
             verdict,
         },
-        blurred_face: AtLeast { below: 0.45, verdict },
+        blurred_face: AtLeast { below: 0.5, verdict },
         underexposed_face: AtLeast { below: 0.25, verdict },
         overexposed_face: AtMost { above: 0.2, verdict },
         cut_face: AtLeast { below: 0.9, verdict },
@@ -142,10 +142,12 @@ fn what_a_quality_check_leaves_out_stays_as_it_is() {
         "#,
     ))
     .unwrap();
-    let mut expected = QualityChecks::default();
-    expected.small_face = AtLeast {
-        below: 60.0,
-        verdict: Finding::Review,
+    let mut expected = QualityChecks {
+        small_face: AtLeast {
+            below: 60.0,
+            verdict: Finding::Review,
+        },
+        ..QualityChecks::default()
     };
     expected.turned_face.yaw_above = 30.0;
     expected.off_centre_face.verdict = Finding::Off;

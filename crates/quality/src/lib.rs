@@ -48,8 +48,8 @@ use crate::sample::Sample;
 #[non_exhaustive]
 pub struct FaceQuality {
     /// Inter-eye distance: between the middles of the eyes in pixels of the upright picture, divided by the cosine of
-    /// the yaw as ISO/IEC 29794-5 does, so that a turned head does not count as a small one. The cosine is taken as 1/2
-    /// at least, since the estimate of a larger yaw is not worth more.
+    /// the yaw as ISO/IEC 29794-5 does, so that a turned head does not count as a small one. Of a head that is turned by
+    /// more than 60 degrees, the distance from the eyes to the mouth tells how far apart the eyes would be.
     pub inter_eye_distance: f64,
     /// Head pose in degrees, an estimate.
     pub pose: Pose,
@@ -84,9 +84,6 @@ pub enum QualityError {
     NotFinite,
 }
 
-/// The least cosine of the yaw that an inter-eye distance is divided by: that of 60 degrees.
-const LEAST_COSINE: f64 = 0.5;
-
 impl FaceQuality {
     /// Measures a face in an upright picture. The box should be the detector's own, not one clipped to the picture.
     ///
@@ -98,13 +95,10 @@ impl FaceQuality {
             return Err(QualityError::NotFinite);
         }
         let pose = Pose::of(&face.landmarks);
-        let [right_eye, left_eye, ..] = face.landmarks;
-        let eyes = (f64::from(left_eye.x) - f64::from(right_eye.x))
-            .hypot(f64::from(left_eye.y) - f64::from(right_eye.y));
         let sample = Sample::of(picture, &face.bounding_box);
         let sample = sample.as_ref();
         Ok(Self {
-            inter_eye_distance: eyes / pose.yaw.to_radians().cos().max(LEAST_COSINE),
+            inter_eye_distance: pose::inter_eye_distance(&face.landmarks, &pose),
             pose,
             sharpness: sample.map_or(0.0, sharpness::sharpness),
             brightness: sample.map_or(0.0, exposure::brightness),

@@ -71,6 +71,24 @@ impl Pose {
     }
 }
 
+/// The least cosine of the yaw that a distance between the eyes is divided by: that of 60 degrees. In a profile there is
+/// nothing left to divide.
+const LEAST_COSINE: f64 = 0.5;
+
+/// How far apart the eyes would be, did the head not look to the side; in pixels.
+pub(crate) fn inter_eye_distance(landmarks: &Landmarks, pose: &Pose) -> f64 {
+    let [right_eye, left_eye, _, right_mouth, left_mouth] =
+        landmarks.map(|Point { x, y }| [f64::from(x), f64::from(y)]);
+    let length = |[x, y]: [f64; 2]| x.hypot(y);
+    let cosine = pose.yaw.to_radians().cos();
+    if cosine >= LEAST_COSINE {
+        length(minus(left_eye, right_eye)) / cosine
+    } else {
+        let down = minus(middle(right_mouth, left_mouth), middle(right_eye, left_eye));
+        2.0 * length(down) / EYES_TO_MOUTH
+    }
+}
+
 fn middle(a: [f64; 2], b: [f64; 2]) -> [f64; 2] {
     [f64::midpoint(a[0], b[0]), f64::midpoint(a[1], b[1])]
 }

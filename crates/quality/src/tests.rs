@@ -99,14 +99,11 @@ fn signs_are_as_documented() {
 fn a_turned_head_is_not_a_smaller_one() {
     let picture = plain(128);
     let mut head = face(200.0, 250.0, 60.0);
-    for yaw in [0.0, 20.0, -45.0, 60.0] {
+    for yaw in [0.0, 20.0, -45.0, 59.0, 75.0, -89.0] {
         head.landmarks = turned(yaw, 0.0, 0.0, 30.0);
         let distance = measured(&picture, &head).inter_eye_distance;
         assert!(near(distance, 60.0, 0.1), "{distance} at {yaw}");
     }
-    // A profile has no distance between the eyes that could be corrected.
-    head.landmarks = turned(89.0, 0.0, 0.0, 30.0);
-    assert!(measured(&picture, &head).inter_eye_distance < 5.0);
 }
 
 /// Something with detail at all scales: bars of 2, 3, 5 ... pixels on the face.
