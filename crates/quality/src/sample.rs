@@ -1,7 +1,7 @@
 //! The middle of a face at a fixed size.
 
 use likeness_detection::BoundingBox;
-use likeness_imaging::{Picture, PixelRect, crop_resize_bilinear, shrink_area};
+use likeness_imaging::{Picture, PixelRect, shrink_area};
 
 /// The side of the square with a face box's area in a [`Sample`], in pixels; with the default detector the eyes of a
 /// frontal face are then about 50 px apart, and 47 in the crop that the default embedder sees. What is finer than that
@@ -50,11 +50,7 @@ impl Sample {
             width,
             height,
         };
-        let picked = if stride == 1 {
-            crop_resize_bilinear(picture, rect, width, height)
-        } else {
-            pick(picture, rect, stride)?
-        };
+        let picked = pick(picture, rect, stride)?;
         let target = |length: u32| ((f64::from(length) / ratio).round() as u32).max(1);
         let small = shrink_area(&picked, target(width), target(height));
         let (pixels, _) = small.as_rgb8().as_chunks::<3>();
