@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use likeness::api::ErrorCode;
-use likeness::decision::Profile;
+use likeness::decision::{Code, Profile, QualityChecks};
 
 fn text(file: &str) -> String {
     std::fs::read_to_string(likeness_testing::workspace().join(file)).unwrap()
@@ -15,6 +15,68 @@ fn docs_api_has_every_error_code_with_its_status() {
     for code in ErrorCode::ALL {
         let row = format!("| `{}` | {} |", code.as_str(), code.status());
         assert!(page.contains(&row), "docs/api.md has no row {row}");
+    }
+}
+
+#[test]
+fn docs_api_has_every_code_of_a_decision() {
+    let page = text("docs/api.md");
+    for code in Code::ALL {
+        let code = format!("`{code}`");
+        let row = page
+            .lines()
+            .find(|line| line.starts_with("| `") && line.contains(&code));
+        assert!(row.is_some(), "docs/api.md has no row with {code}");
+    }
+}
+
+#[test]
+fn docs_quality_has_the_default_bounds() {
+    let page = text("docs/quality.md");
+    let checks = QualityChecks::default();
+    let pose = checks.turned_face;
+    for (code, key, default) in [
+        (
+            "SMALL_FACE",
+            "small_face.below",
+            checks.small_face.below.to_string(),
+        ),
+        (
+            "TURNED_FACE",
+            "turned_face.yaw_above",
+            format!("{}, {}, {}", pose.yaw_above, pose.pitch_above, pose.roll_above),
+        ),
+        (
+            "BLURRED_FACE",
+            "blurred_face.below",
+            checks.blurred_face.below.to_string(),
+        ),
+        (
+            "UNDEREXPOSED_FACE",
+            "underexposed_face.below",
+            checks.underexposed_face.below.to_string(),
+        ),
+        (
+            "OVEREXPOSED_FACE",
+            "overexposed_face.above",
+            checks.overexposed_face.above.to_string(),
+        ),
+        ("CUT_FACE", "cut_face.below", checks.cut_face.below.to_string()),
+        (
+            "OFF_CENTRE_FACE",
+            "off_centre_face.above",
+            checks.off_centre_face.above.to_string(),
+        ),
+    ] {
+        let row = page.lines().find(|line| {
+            line.starts_with(&format!("| `{code}`"))
+                && line.contains(&format!("`{key}`"))
+                && line.ends_with(&format!("| {default} |"))
+        });
+        assert!(
+            row.is_some(),
+            "docs/quality.md has no row with {code}, {key} and {default}"
+        );
     }
 }
 
@@ -44,6 +106,7 @@ fn files_that_the_documentation_links_to_are_there() {
         "docs/architecture.md",
         "docs/evaluation.md",
         "docs/operations.md",
+        "docs/quality.md",
         "models/open-1/README.md",
     ] {
         let folder = likeness_testing::workspace()

@@ -356,6 +356,12 @@ fn verifications(shared: &Path) -> Outcome {
           "confidence": 1,
           "decision": "warning",
           "description": "Multiple faces detected in the photo image: 6"
+        },
+        {
+          "code": "CUT_FACE_IN_IMAGE",
+          "confidence": 1,
+          "decision": "warning",
+          "description": "Face cut by the border of the photo image: * of it visible (actual) < 0.9"
         }"#,
                     [1, 0, 1],
                 ),

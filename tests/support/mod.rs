@@ -1,6 +1,6 @@
 //! What the end-to-end tests share: the real binary as a child process, a client that sends exactly the bytes it is
 //! told, and JSON that keeps what a JSON library hides.
-#![allow(dead_code, reason = "neither of the two suites uses all of it")]
+#![allow(dead_code, reason = "no suite uses all of it")]
 
 pub(crate) mod answers;
 pub(crate) mod client;

@@ -91,6 +91,32 @@ pub enum Code {
     MultipleFacesInSelfie,
     /// It is not clear whose photo this is: warning.
     MultipleFacesInImage,
+    /// The selfie's eyes are nearer to each other than the profile's bound: as the profile says.
+    SmallFaceInSelfie,
+    /// The selfie's face looks elsewhere than at the camera: as the profile says.
+    TurnedFaceInSelfie,
+    /// The selfie's face is blurred, or was enlarged: as the profile says.
+    BlurredFaceInSelfie,
+    /// The selfie's face is too dark: as the profile says.
+    UnderexposedFaceInSelfie,
+    /// The selfie's face is too bright: as the profile says.
+    OverexposedFaceInSelfie,
+    /// The border of the picture cuts the selfie's face: as the profile says.
+    CutFaceInSelfie,
+    /// The selfie's face is far from the middle of the picture: as the profile says.
+    OffCentreFaceInSelfie,
+    /// The photo's eyes are nearer to each other than the profile's bound: as the profile says.
+    SmallFaceInImage,
+    /// The photo's face looks elsewhere than at the camera: as the profile says.
+    TurnedFaceInImage,
+    /// The photo's face is blurred, or was enlarged: as the profile says.
+    BlurredFaceInImage,
+    /// The photo's face is too dark: as the profile says.
+    UnderexposedFaceInImage,
+    /// The photo's face is too bright: as the profile says.
+    OverexposedFaceInImage,
+    /// The border of the picture cuts the photo's face: as the profile says.
+    CutFaceInImage,
 }
 
 impl Code {
@@ -102,6 +128,19 @@ impl Code {
         Self::NoFaceInImage,
         Self::MultipleFacesInSelfie,
         Self::MultipleFacesInImage,
+        Self::SmallFaceInSelfie,
+        Self::TurnedFaceInSelfie,
+        Self::BlurredFaceInSelfie,
+        Self::UnderexposedFaceInSelfie,
+        Self::OverexposedFaceInSelfie,
+        Self::CutFaceInSelfie,
+        Self::OffCentreFaceInSelfie,
+        Self::SmallFaceInImage,
+        Self::TurnedFaceInImage,
+        Self::BlurredFaceInImage,
+        Self::UnderexposedFaceInImage,
+        Self::OverexposedFaceInImage,
+        Self::CutFaceInImage,
     ];
 
     /// As the HTTP contract writes it, `FAILED_FACE_MATCH` and so on.
@@ -114,6 +153,19 @@ impl Code {
             Self::NoFaceInImage => "NO_FACE_IN_IMAGE",
             Self::MultipleFacesInSelfie => "MULTIPLE_FACES_IN_SELFIE",
             Self::MultipleFacesInImage => "MULTIPLE_FACES_IN_IMAGE",
+            Self::SmallFaceInSelfie => "SMALL_FACE_IN_SELFIE",
+            Self::TurnedFaceInSelfie => "TURNED_FACE_IN_SELFIE",
+            Self::BlurredFaceInSelfie => "BLURRED_FACE_IN_SELFIE",
+            Self::UnderexposedFaceInSelfie => "UNDEREXPOSED_FACE_IN_SELFIE",
+            Self::OverexposedFaceInSelfie => "OVEREXPOSED_FACE_IN_SELFIE",
+            Self::CutFaceInSelfie => "CUT_FACE_IN_SELFIE",
+            Self::OffCentreFaceInSelfie => "OFF_CENTRE_FACE_IN_SELFIE",
+            Self::SmallFaceInImage => "SMALL_FACE_IN_IMAGE",
+            Self::TurnedFaceInImage => "TURNED_FACE_IN_IMAGE",
+            Self::BlurredFaceInImage => "BLURRED_FACE_IN_IMAGE",
+            Self::UnderexposedFaceInImage => "UNDEREXPOSED_FACE_IN_IMAGE",
+            Self::OverexposedFaceInImage => "OVEREXPOSED_FACE_IN_IMAGE",
+            Self::CutFaceInImage => "CUT_FACE_IN_IMAGE",
         }
     }
 }
@@ -173,5 +225,15 @@ impl Decision {
             .map(|line| Outcome::from(line.verdict))
             .max()
             .unwrap_or(Outcome::Pass)
+    }
+}
+
+/// A line that is sure of itself, as all are.
+pub(crate) fn line(code: Code, verdict: Verdict, description: String) -> Detail {
+    Detail {
+        code,
+        confidence: Score::ONE,
+        verdict,
+        description,
     }
 }

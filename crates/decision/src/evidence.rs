@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::{Code, Decision, Detail, Profile, Score, Thresholds, Verdict};
+use crate::decision::line;
+use crate::{Code, Decision, Detail, MeasuredFace, Profile, Quality, Score, Thresholds, Verdict};
 
 /// A second face counts as another person's, rather than as somebody in the background, when its area is at least this
 /// part of the first one's. The HTTP contract's number.
@@ -21,6 +22,11 @@ pub struct Evidence<'a> {
     pub face_match: Option<Score>,
     /// Liveness of the selfie's first face; `None` where it shows none.
     pub liveness: Option<Score>,
+    /// How the selfie's first face was photographed; `None` where that was not measured, which adds no line.
+    pub selfie_quality: Option<MeasuredFace>,
+    /// How the face of the photo that was compared, else its first, was photographed; `None` where that was not
+    /// measured, which adds no line.
+    pub photo_quality: Option<MeasuredFace>,
 }
 
 /// Which picture an error is about.
@@ -83,13 +89,26 @@ pub enum DecisionError {
     /// The first face would not be the one that was judged.
     #[error("the faces of the {0} are not in order, largest first")]
     NotLargestFirst(Picture),
+    /// A measured number is infinite or not a number.
+    #[error("the {quality} of the face in the {picture} is {value}")]
+    ImpossibleQuality {
+        /// In which picture.
+        picture: Picture,
+        /// Which number.
+        quality: Quality,
+        /// What was given.
+        value: f64,
+    },
+    /// The measured numbers are there, the face is not.
+    #[error("the quality of a face in the {0} was measured although there is none")]
+    QualityWithoutFace(Picture),
 }
 
 /// Judges the evidence.
 ///
 /// The lines stand in the order face match, liveness, no face in the selfie, no face in the photo, several faces in the
-/// selfie, several faces in the photo. A score that could not be computed adds no line of its own beside the one that
-/// says why.
+/// selfie, several faces in the photo, then what the profile's quality checks find in the selfie and in the photo. A
+/// score that could not be computed adds no line of its own beside the one that says why.
 ///
 /// # Errors
 /// [`DecisionError`] where the evidence contradicts itself.
@@ -139,7 +158,20 @@ pub fn decide(profile: &Profile, evidence: &Evidence<'_>) -> Result<Decision, De
             line(Code::MultipleFacesInImage, Verdict::Warning, text)
         }),
     ];
-    Ok(Decision::from_details(lines.into_iter().flatten().collect()))
+    let mut lines: Vec<Detail> = lines.into_iter().flatten().collect();
+    for (picture, faces, quality) in [
+        (Picture::Selfie, selfie, evidence.selfie_quality),
+        (Picture::Photo, photo, evidence.photo_quality),
+    ] {
+        if let Some(face) = quality {
+            if !faces.any() {
+                return Err(DecisionError::QualityWithoutFace(picture));
+            }
+            face.checked(picture)?;
+            lines.extend(profile.quality().findings(picture, &face));
+        }
+    }
+    Ok(Decision::from_details(lines))
 }
 
 /// What a decision needs to know of the faces in one picture.
@@ -191,13 +223,4 @@ fn failed(code: Code, what: &str, thresholds: &Thresholds, score: Score) -> Opti
         verdict,
         format!("{what}: {}", thresholds.describe(score)),
     ))
-}
-
-fn line(code: Code, verdict: Verdict, description: String) -> Detail {
-    Detail {
-        code,
-        confidence: Score::ONE,
-        verdict,
-        description,
-    }
 }

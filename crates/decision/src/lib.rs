@@ -1,8 +1,8 @@
 //! Profiles and thresholds: from scores to pass, warning, review and reject.
 //!
 //! This crate is pure: it sees no image, no model, no clock and does no IO, so that what a decision rests on can be
-//! read in one place and tested as a table. [`decide`] turns [`Evidence`] (two scores and the sizes of the faces)
-//! into a [`Decision`] under a [`Profile`].
+//! read in one place and tested as a table. [`decide`] turns [`Evidence`] (two scores, the sizes of the faces and how
+//! they were photographed) into a [`Decision`] under a [`Profile`].
 //!
 //! Codes, texts, bounds and rounding are those of the HTTP contract, which follows the public documentation of the
 //! Kairos IDV API.
@@ -16,6 +16,8 @@
 //!     photo_multiface: false,
 //!     face_match: Some(Score::new(0.4803)?),
 //!     liveness: Some(Score::new(0.9871)?),
+//!     selfie_quality: None,
+//!     photo_quality: None,
 //! };
 //! let decision = decide(&Profile::optimal_v0(), &evidence)?;
 //! assert_eq!(decision.outcome(), Outcome::Review);
@@ -29,11 +31,15 @@
 mod decision;
 mod evidence;
 mod profile;
+mod quality;
 mod score;
 mod thresholds;
 
 pub use decision::{Code, Decision, Detail, Outcome, Verdict};
 pub use evidence::{DecisionError, Evidence, MULTIPLE_FACES_AREA_RATIO, Measurement, Picture, decide};
 pub use profile::{MAX_NAME_LENGTH, Profile, ProfileError};
+pub use quality::{
+    AtLeast, AtMost, Finding, MeasuredFace, PoseWithin, Quality, QualityBoundError, QualityChecks,
+};
 pub use score::{NotAScore, Score};
 pub use thresholds::{Thresholds, ThresholdsError};

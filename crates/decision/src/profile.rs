@@ -2,19 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Thresholds;
+use crate::{QualityBoundError, QualityChecks, Thresholds};
 
 /// How long the name of a profile may be, in bytes. It travels in form fields, logs and metrics.
 pub const MAX_NAME_LENGTH: usize = 64;
 
-/// The bounds of both checks, under a name that callers ask for.
+/// The bounds of all checks, under a name that callers ask for.
 ///
-/// In configuration, with all fields required:
+/// In configuration, with all fields required except `quality` and what is in it (see [`QualityChecks`]):
 ///
 /// ```toml
 /// name = "onboarding"
 /// face_match = { reject_below = 0.45, review_below = 0.6 }
 /// liveness = { reject_below = 0.5, review_below = 0.7 }
+/// quality = { small_face = { below = 60, verdict = "review" } }
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked")]
@@ -22,6 +23,7 @@ pub struct Profile {
     name: String,
     face_match: Thresholds,
     liveness: Thresholds,
+    quality: QualityChecks,
 }
 
 #[derive(Deserialize)]
@@ -30,13 +32,15 @@ struct Unchecked {
     name: String,
     face_match: Thresholds,
     liveness: Thresholds,
+    #[serde(default)]
+    quality: QualityChecks,
 }
 
 impl TryFrom<Unchecked> for Profile {
     type Error = ProfileError;
 
     fn try_from(profile: Unchecked) -> Result<Self, ProfileError> {
-        Self::new(profile.name, profile.face_match, profile.liveness)
+        Self::new(profile.name, profile.face_match, profile.liveness)?.with_quality(profile.quality)
     }
 }
 
@@ -45,7 +49,7 @@ impl Profile {
     /// them; `optimal-v0` is its default.
     pub const BUILTIN_NAMES: [&'static str; 3] = ["permissive-v0", "optimal-v0", "strict-v0"];
 
-    /// A profile of the operator's own.
+    /// A profile of the operator's own, with the default quality checks.
     ///
     /// # Errors
     /// [`ProfileError::Name`] where the name is empty, longer than [`MAX_NAME_LENGTH`] or has characters other than
@@ -64,7 +68,17 @@ impl Profile {
             name,
             face_match,
             liveness,
+            quality: QualityChecks::default(),
         })
+    }
+
+    /// The profile with these quality checks.
+    ///
+    /// # Errors
+    /// [`ProfileError::Quality`] where a bound is not in its range.
+    pub fn with_quality(mut self, quality: QualityChecks) -> Result<Self, ProfileError> {
+        self.quality = quality.checked()?;
+        Ok(self)
     }
 
     /// `permissive-v0`: face match 0.30 / 0.40, liveness 0.30 / 0.50. The Kairos documentation states the reject bound
@@ -75,6 +89,7 @@ impl Profile {
             name: Self::BUILTIN_NAMES[0].to_owned(),
             face_match: Thresholds::builtin(0.30, 0.40),
             liveness: Thresholds::builtin(0.30, 0.50),
+            quality: QualityChecks::default(),
         }
     }
 
@@ -85,6 +100,7 @@ impl Profile {
             name: Self::BUILTIN_NAMES[1].to_owned(),
             face_match: Thresholds::builtin(0.40, 0.56),
             liveness: Thresholds::builtin(0.40, 0.60),
+            quality: QualityChecks::default(),
         }
     }
 
@@ -96,6 +112,7 @@ impl Profile {
             name: Self::BUILTIN_NAMES[2].to_owned(),
             face_match: Thresholds::builtin(0.56, 0.70),
             liveness: Thresholds::builtin(0.60, 0.80),
+            quality: QualityChecks::default(),
         }
     }
 
@@ -125,6 +142,12 @@ impl Profile {
     pub fn liveness(&self) -> &Thresholds {
         &self.liveness
     }
+
+    /// What is asked of how the faces were photographed.
+    #[must_use]
+    pub fn quality(&self) -> &QualityChecks {
+        &self.quality
+    }
 }
 
 impl Default for Profile {
@@ -135,7 +158,7 @@ impl Default for Profile {
 }
 
 /// Why a [`Profile`] cannot be made.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProfileError {
     /// The name cannot be used.
@@ -143,4 +166,7 @@ pub enum ProfileError {
         "the profile name {0:?} cannot be used: it must have 1 to {MAX_NAME_LENGTH} ASCII letters, digits, '-', '_' or '.'"
     )]
     Name(String),
+    /// A bound of the quality checks cannot be used.
+    #[error(transparent)]
+    Quality(#[from] QualityBoundError),
 }

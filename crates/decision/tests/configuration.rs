@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use likeness_decision::{Profile, ProfileError, Thresholds};
+use likeness_decision::{
+    AtLeast, AtMost, Finding, PoseWithin, Profile, ProfileError, QualityBoundError, QualityChecks, Thresholds,
+};
 
 const ONBOARDING: &str = r#"
     name = "onboarding"
@@ -81,7 +83,7 @@ fn profiles_are_checked() {
     );
     assert_eq!(
         refusal::<Profile>(&format!("{ONBOARDING}\nfacematch = 1")),
-        "unknown field `facematch`, expected one of `name`, `face_match`, `liveness`"
+        "unknown field `facematch`, expected one of `name`, `face_match`, `liveness`, `quality`"
     );
 }
 
@@ -95,4 +97,124 @@ fn names_are_short_and_plain() {
     for name in ["", " ", "two words", "line\nbreak", "émile", &"x".repeat(65)] {
         assert_eq!(named(name), Err(ProfileError::Name(name.to_owned())));
     }
+}
+
+/// The profile with these lines as its table `quality`.
+fn with_quality(lines: &str) -> String {
+    format!("{ONBOARDING}\n[quality]\n{lines}")
+}
+
+#[test]
+fn a_profile_without_quality_has_the_documented_checks() {
+    let verdict = Finding::Warning;
+    let documented = QualityChecks {
+        small_face: AtLeast { below: 32.0, verdict },
+        turned_face: PoseWithin {
+            yaw_above: 40.0,
+            pitch_above: 25.0,
+            roll_above: 15.0,
+            verdict,
+        },
+        blurred_face: AtLeast { below: 0.5, verdict },
+        underexposed_face: AtLeast { below: 0.25, verdict },
+        overexposed_face: AtMost { above: 0.2, verdict },
+        cut_face: AtLeast { below: 0.9, verdict },
+        off_centre_face: AtMost { above: 0.65, verdict },
+    };
+    for text in [ONBOARDING.to_owned(), with_quality("")] {
+        assert_eq!(*toml::from_str::<Profile>(&text).unwrap().quality(), documented);
+    }
+    for name in Profile::BUILTIN_NAMES {
+        let profile = Profile::builtin(name).unwrap();
+        assert_eq!(*profile.quality(), documented);
+        // Through the check that an operator's bounds go through.
+        assert_eq!(profile.clone().with_quality(documented).unwrap(), profile);
+    }
+}
+
+#[test]
+fn what_a_quality_check_leaves_out_stays_as_it_is() {
+    let profile: Profile = toml::from_str(&with_quality(
+        r#"
+            small_face = { below = 60, verdict = "review" }
+            turned_face = { yaw_above = 30 }
+            off_centre_face = { verdict = "off" }
+        "#,
+    ))
+    .unwrap();
+    let mut expected = QualityChecks {
+        small_face: AtLeast {
+            below: 60.0,
+            verdict: Finding::Review,
+        },
+        ..QualityChecks::default()
+    };
+    expected.turned_face.yaw_above = 30.0;
+    expected.off_centre_face.verdict = Finding::Off;
+    assert_eq!(*profile.quality(), expected);
+    let text = toml::to_string(&profile).unwrap();
+    assert_eq!(toml::from_str::<Profile>(&text).unwrap(), profile);
+}
+
+#[test]
+fn quality_checks_are_checked() {
+    for (line, message) in [
+        (
+            "small_face = { below = -1 }",
+            "quality.small_face.below is -1, but must be a number from 0 to 10000",
+        ),
+        (
+            "turned_face = { roll_above = 181 }",
+            "quality.turned_face.roll_above is 181, but must be a number from 0 to 180",
+        ),
+        (
+            "blurred_face = { below = inf }",
+            "quality.blurred_face.below is inf, but must be a number from 0 to 10",
+        ),
+        (
+            "underexposed_face = { below = 64 }",
+            "quality.underexposed_face.below is 64, but must be a number from 0 to 1",
+        ),
+        (
+            "overexposed_face = { above = nan }",
+            "quality.overexposed_face.above is NaN, but must be a number from 0 to 1",
+        ),
+        (
+            "cut_face = { below = 1.01 }",
+            "quality.cut_face.below is 1.01, but must be a number from 0 to 1",
+        ),
+        (
+            "off_centre_face = { above = 50 }",
+            "quality.off_centre_face.above is 50, but must be a number from 0 to 1",
+        ),
+        (
+            "cut_face = { above = 0.5 }",
+            "unknown field `above`, expected `below` or `verdict`",
+        ),
+        (
+            "tiny_face = { below = 1 }",
+            "unknown field `tiny_face`, expected one of `small_face`, `turned_face`, `blurred_face`, \
+             `underexposed_face`, `overexposed_face`, `cut_face`, `off_centre_face`",
+        ),
+        // A finding is never a reason to turn somebody away.
+        (
+            "cut_face = { verdict = 'reject' }",
+            "unknown variant `reject`, expected one of `off`, `warning`, `review`",
+        ),
+    ] {
+        assert_eq!(refusal::<Profile>(&with_quality(line)), message);
+    }
+    let mut checks = QualityChecks::default();
+    checks.cut_face.below = 2.0;
+    assert_eq!(
+        Profile::optimal_v0().with_quality(checks),
+        Err(ProfileError::Quality(QualityBoundError {
+            key: "cut_face.below",
+            value: 2.0,
+            highest: 1.0
+        }))
+    );
+    // Negative zero is a zero, and shown as one.
+    let zero: Profile = toml::from_str(&with_quality("cut_face = { below = -0.0 }")).unwrap();
+    assert!(zero.quality().cut_face.below.is_sign_positive());
 }

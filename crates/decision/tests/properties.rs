@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use likeness_decision::{
-    Code, Decision, Detail, Evidence, Outcome, Profile, Score, Thresholds, Verdict, decide,
+    Code, Decision, Detail, Evidence, MeasuredFace, Outcome, Profile, Score, Thresholds, Verdict, decide,
 };
 use proptest::prelude::*;
 
@@ -56,6 +56,8 @@ fn judged(
         photo_multiface,
         face_match: (!selfie.is_empty() && !photo.is_empty()).then_some(face_match),
         liveness: (!selfie.is_empty()).then_some(liveness),
+        selfie_quality: None,
+        photo_quality: None,
     };
     decide(profile, &evidence).unwrap()
 }
@@ -225,6 +227,8 @@ proptest! {
             photo_multiface: multiface,
             face_match: face_match.and_then(|value| Score::new(value).ok()),
             liveness: liveness.and_then(|value| Score::new(value).ok()),
+            selfie_quality: None,
+            photo_quality: None,
         };
         if let Ok(decision) = decide(&profile, &evidence)
             && decision.outcome() == Outcome::Pass
@@ -232,6 +236,54 @@ proptest! {
             prop_assert!(face_match.is_some_and(f64::is_finite));
             prop_assert!(liveness.is_some_and(f64::is_finite));
             prop_assert!(selfie.iter().chain(&photo).all(|area| area.is_finite()));
+        }
+    }
+
+    #[test]
+    fn a_findings_numbers_are_on_the_wrong_side_of_its_bound_and_it_is_no_reject(
+        numbers in prop::array::uniform9(any_float()),
+    ) {
+        let [inter_eye_distance, yaw, pitch, roll, sharpness, brightness, overexposed_share, visible_share, off_centre] =
+            numbers;
+        let face = MeasuredFace {
+            inter_eye_distance: inter_eye_distance * 100.0,
+            yaw: yaw * 100.0,
+            pitch: pitch * 100.0,
+            roll: roll * 100.0,
+            sharpness,
+            brightness,
+            overexposed_share,
+            visible_share,
+            off_centre,
+        };
+        let evidence = Evidence {
+            selfie_face_areas: &[9.0],
+            photo_face_areas: &[9.0],
+            photo_multiface: false,
+            face_match: Some(Score::ONE),
+            liveness: Some(Score::ONE),
+            selfie_quality: Some(face),
+            photo_quality: None,
+        };
+        let finite = [face.inter_eye_distance, face.yaw, face.pitch, face.roll]
+            .iter()
+            .chain(&numbers[4..])
+            .all(|number| number.is_finite());
+        let decision = decide(&Profile::optimal_v0(), &evidence);
+        prop_assert_eq!(decision.is_ok(), finite);
+        for line in decision.iter().flat_map(|decision| &decision.details) {
+            prop_assert_eq!(line.verdict, Verdict::Warning);
+            let (_, numbers) = line.description.split_once(": ").unwrap();
+            for part in numbers.split(", ") {
+                let (actual, bound) = part.split_once(" (actual) ").unwrap();
+                let actual: f64 = actual.split(' ').find_map(|word| word.parse().ok()).unwrap();
+                let wrong = match bound.split_once(' ').unwrap() {
+                    ("<", bound) => actual < bound.parse().unwrap(),
+                    (">", bound) => actual > bound.parse().unwrap(),
+                    other => panic!("{other:?}"),
+                };
+                prop_assert!(wrong, "{}", line.description);
+            }
         }
     }
 }

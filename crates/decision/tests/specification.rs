@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use likeness_decision::{
-    Code, Decision, DecisionError, Evidence, Measurement, Outcome, Picture, Profile, Score, Thresholds,
-    Verdict, decide,
+    Code, Decision, DecisionError, Evidence, Finding, MeasuredFace, Measurement, Outcome, Picture, Profile,
+    Quality, QualityChecks, Score, Thresholds, Verdict, decide,
 };
 
 /// One face in each picture and two good scores: passes under every profile.
@@ -15,6 +15,8 @@ fn good() -> Evidence<'static> {
         photo_multiface: false,
         face_match: Some(Score::ONE),
         liveness: Some(Score::ONE),
+        selfie_quality: None,
+        photo_quality: None,
     }
 }
 
@@ -356,6 +358,8 @@ fn lines_stand_in_the_order_of_the_codes() {
         photo_multiface: false,
         face_match: Some(Score::ZERO),
         liveness: Some(Score::ZERO),
+        selfie_quality: None,
+        photo_quality: None,
     };
     let codes: Vec<_> = judge(&everything).details.iter().map(|line| line.code).collect();
     assert_eq!(
@@ -561,4 +565,283 @@ fn verdicts_and_outcomes_are_ordered_by_gravity() {
     for verdict in [Verdict::Warning, Verdict::Review, Verdict::Reject] {
         assert_eq!(verdict.as_str(), Outcome::from(verdict).as_str());
     }
+}
+
+/// A face that no check finds anything about.
+const GOOD_FACE: MeasuredFace = MeasuredFace {
+    inter_eye_distance: 90.0,
+    yaw: 3.0,
+    pitch: -5.0,
+    roll: 2.0,
+    sharpness: 0.85,
+    brightness: 0.8,
+    overexposed_share: 0.0,
+    visible_share: 1.0,
+    off_centre: 0.2,
+};
+
+/// Good evidence with these faces in selfie and photo.
+fn faces(selfie: MeasuredFace, photo: MeasuredFace) -> Evidence<'static> {
+    Evidence {
+        selfie_quality: Some(selfie),
+        photo_quality: Some(photo),
+        ..good()
+    }
+}
+
+/// Faces with one fault each; code without the picture, and text with `{}` for it.
+fn faults() -> [(MeasuredFace, &'static str, &'static str); 9] {
+    let good = GOOD_FACE;
+    [
+        (
+            MeasuredFace {
+                inter_eye_distance: 21.4399,
+                ..good
+            },
+            "SMALL_FACE",
+            "Face too small in the {} image: 21.4 px between the eyes (actual) < 32",
+        ),
+        (
+            MeasuredFace { yaw: -48.25, ..good },
+            "TURNED_FACE",
+            "Face turned away in the {} image: yaw 48.3 degrees (actual) > 40",
+        ),
+        (
+            MeasuredFace {
+                pitch: 26.0,
+                roll: -175.0,
+                ..good
+            },
+            "TURNED_FACE",
+            "Face turned away in the {} image: pitch 26 degrees (actual) > 25, roll 175 degrees (actual) > 15",
+        ),
+        (
+            MeasuredFace {
+                sharpness: 0.31262,
+                ..good
+            },
+            "BLURRED_FACE",
+            "Face blurred in the {} image: sharpness 0.3126 (actual) < 0.5",
+        ),
+        (
+            MeasuredFace {
+                brightness: 0.1176,
+                ..good
+            },
+            "UNDEREXPOSED_FACE",
+            "Face underexposed in the {} image: brightness 0.1176 (actual) < 0.25",
+        ),
+        (
+            MeasuredFace {
+                overexposed_share: 0.5,
+                ..good
+            },
+            "OVEREXPOSED_FACE",
+            "Face overexposed in the {} image: 0.5 of it too bright (actual) > 0.2",
+        ),
+        (
+            MeasuredFace {
+                visible_share: 0.7,
+                ..good
+            },
+            "CUT_FACE",
+            "Face cut by the border of the {} image: 0.7 of it visible (actual) < 0.9",
+        ),
+        (
+            MeasuredFace {
+                visible_share: 0.0,
+                ..good
+            },
+            "CUT_FACE",
+            "Face cut by the border of the {} image: 0 of it visible (actual) < 0.9",
+        ),
+        (
+            MeasuredFace {
+                off_centre: 0.7234,
+                ..good
+            },
+            "OFF_CENTRE_FACE",
+            "Face far from the middle of the {} image: 0.7234 half sides away (actual) > 0.65",
+        ),
+    ]
+}
+
+#[test]
+fn each_fault_of_a_face_is_a_warning_of_its_own() {
+    for (fault, code, text) in faults() {
+        let decision = judge(&faces(fault, GOOD_FACE));
+        assert_eq!(
+            lines(&decision),
+            [format!(
+                "{code}_IN_SELFIE warning 1.0: {}",
+                text.replace("{}", "selfie")
+            )]
+        );
+        assert_eq!(scores(&decision), [0.0, 0.0, 1.0]);
+        assert_eq!(decision.outcome(), Outcome::Warning);
+
+        let decision = judge(&faces(GOOD_FACE, fault));
+        if code == "OFF_CENTRE_FACE" {
+            // Where a face is in a photo says nothing.
+            assert_eq!(decision.details, []);
+        } else {
+            assert_eq!(
+                lines(&decision),
+                [format!(
+                    "{code}_IN_IMAGE warning 1.0: {}",
+                    text.replace("{}", "photo")
+                )]
+            );
+        }
+    }
+}
+
+#[test]
+fn a_profile_may_make_a_finding_a_review_or_switch_it_off() {
+    for (fault, _, _) in faults() {
+        for (finding, expected) in [
+            (Finding::Off, [0.0, 0.0, 0.0]),
+            (Finding::Warning, [0.0, 0.0, 1.0]),
+            (Finding::Review, [0.0, 1.0, 0.0]),
+        ] {
+            let mut checks = QualityChecks::default();
+            checks.small_face.verdict = finding;
+            checks.turned_face.verdict = finding;
+            checks.blurred_face.verdict = finding;
+            checks.underexposed_face.verdict = finding;
+            checks.overexposed_face.verdict = finding;
+            checks.cut_face.verdict = finding;
+            checks.off_centre_face.verdict = finding;
+            if finding == Finding::Off {
+                assert_eq!(checks, QualityChecks::off());
+            }
+            let profile = Profile::optimal_v0().with_quality(checks).unwrap();
+            let decision = decide(&profile, &faces(fault, GOOD_FACE)).unwrap();
+            assert_eq!(scores(&decision), expected, "{decision:?}");
+        }
+    }
+}
+
+#[test]
+fn a_bound_itself_is_good_enough_and_so_is_what_is_rounded_to_it() {
+    let at_the_bounds = MeasuredFace {
+        inter_eye_distance: 31.95,
+        yaw: 40.049,
+        pitch: -25.0,
+        roll: 15.0,
+        sharpness: 0.49996,
+        brightness: 0.25,
+        overexposed_share: 0.20004,
+        visible_share: 0.9,
+        off_centre: 0.65,
+    };
+    assert_eq!(judge(&faces(at_the_bounds, at_the_bounds)).details, []);
+    let just_beyond = MeasuredFace {
+        inter_eye_distance: 31.94,
+        yaw: -40.05,
+        sharpness: 0.49994,
+        overexposed_share: 0.20005,
+        ..at_the_bounds
+    };
+    let codes: Vec<_> = judge(&faces(just_beyond, GOOD_FACE))
+        .details
+        .iter()
+        .map(|line| line.code)
+        .collect();
+    assert_eq!(
+        codes,
+        [
+            Code::SmallFaceInSelfie,
+            Code::TurnedFaceInSelfie,
+            Code::BlurredFaceInSelfie,
+            Code::OverexposedFaceInSelfie
+        ]
+    );
+}
+
+#[test]
+fn findings_follow_the_other_lines_the_selfies_first() {
+    let worst = MeasuredFace {
+        inter_eye_distance: 1.0,
+        yaw: 90.0,
+        pitch: 90.0,
+        roll: 90.0,
+        sharpness: 0.0,
+        brightness: 0.0,
+        overexposed_share: 1.0,
+        visible_share: 0.0,
+        off_centre: 2.0,
+    };
+    let areas = &[400.0, 400.0];
+    let everything = Evidence {
+        selfie_face_areas: areas,
+        photo_face_areas: areas,
+        face_match: Some(Score::ZERO),
+        liveness: Some(Score::ZERO),
+        ..faces(worst, worst)
+    };
+    let decision = judge(&everything);
+    let codes: Vec<_> = decision.details.iter().map(|line| line.code).collect();
+    let no_face = |code: &&Code| matches!(code, Code::NoFaceInSelfie | Code::NoFaceInImage);
+    let expected: Vec<_> = Code::ALL.iter().filter(|code| !no_face(code)).copied().collect();
+    assert_eq!(codes, expected);
+    assert_eq!(scores(&decision), [1.0, 1.0, 1.0]);
+    // However poor the pictures, that is no reject.
+    let decision = judge(&faces(worst, worst));
+    assert_eq!(decision.outcome(), Outcome::Warning);
+}
+
+#[test]
+fn quality_that_is_no_number_or_of_no_face_is_an_error() {
+    type Change = fn(&mut MeasuredFace) -> &mut f64;
+    let numbers: [(Quality, Change); 9] = [
+        (Quality::InterEyeDistance, |face| &mut face.inter_eye_distance),
+        (Quality::Yaw, |face| &mut face.yaw),
+        (Quality::Pitch, |face| &mut face.pitch),
+        (Quality::Roll, |face| &mut face.roll),
+        (Quality::Sharpness, |face| &mut face.sharpness),
+        (Quality::Brightness, |face| &mut face.brightness),
+        (Quality::OverexposedShare, |face| &mut face.overexposed_share),
+        (Quality::VisibleShare, |face| &mut face.visible_share),
+        (Quality::OffCentre, |face| &mut face.off_centre),
+    ];
+    // Also where the check is off: a number that is none says that something is broken.
+    let off = Profile::optimal_v0().with_quality(QualityChecks::off()).unwrap();
+    for (quality, change) in numbers {
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let mut broken = GOOD_FACE;
+            *change(&mut broken) = value;
+            for (picture, evidence) in [
+                (Picture::Selfie, faces(broken, GOOD_FACE)),
+                (Picture::Photo, faces(GOOD_FACE, broken)),
+            ] {
+                for profile in [&Profile::optimal_v0(), &off] {
+                    let error = decide(profile, &evidence).unwrap_err();
+                    assert_eq!(
+                        error.to_string(),
+                        format!("the {quality} of the face in the {picture} is {value}")
+                    );
+                }
+            }
+        }
+    }
+    let no_photo = Evidence {
+        photo_face_areas: &[],
+        face_match: None,
+        ..faces(GOOD_FACE, GOOD_FACE)
+    };
+    assert_eq!(
+        decide(&Profile::optimal_v0(), &no_photo),
+        Err(DecisionError::QualityWithoutFace(Picture::Photo))
+    );
+    let no_selfie = Evidence {
+        selfie_face_areas: &[],
+        face_match: None,
+        liveness: None,
+        ..faces(GOOD_FACE, GOOD_FACE)
+    };
+    assert_eq!(
+        decide(&Profile::optimal_v0(), &no_selfie),
+        Err(DecisionError::QualityWithoutFace(Picture::Selfie))
+    );
 }

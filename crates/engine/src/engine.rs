@@ -10,7 +10,8 @@ use likeness_imaging::{Limits, Picture};
 use likeness_models::{LivenessCurve, ScoreCurve};
 use likeness_runtime::{Pool, Pooled};
 
-use crate::worker::{Found, Worker, decode, inference, report, timed};
+use crate::result::measured_face;
+use crate::worker::{Found, Worker, decode, inference, quality, report, timed};
 use crate::{
     Budget, Comparison, EmbedOptions, EmbeddedFace, EngineBuilder, EngineError, EngineInfo, Input,
     LivenessCheck, LivenessOptions, PictureRole, Timings, Verification, VerifyOptions,
@@ -118,6 +119,11 @@ impl Engine {
             let probability = timed(&mut timings.liveness, || worker.liveness(selfie.picture(), face))?;
             liveness = Some(self.liveness_score(probability)?);
         }
+        let matched = best.map_or(0, |best| best.index);
+        let (selfie_quality, photo_quality) = timed(&mut timings.quality, || {
+            let selfie = quality(selfie.picture(), selfie_faces.first())?;
+            Ok::<_, EngineError>((selfie, quality(photo.picture(), photo_faces.get(matched))?))
+        })?;
         drop(worker);
 
         let decision = decision::decide(
@@ -128,12 +134,19 @@ impl Engine {
                 photo_multiface: options.photo_multiface,
                 face_match,
                 liveness,
+                selfie_quality: selfie_quality.as_ref().map(measured_face),
+                photo_quality: photo_quality.as_ref().map(measured_face),
             },
         )
         .map_err(inference)?;
         Ok(Verification {
-            selfie: report(selfie.picture(), &selfie_faces, selfie_faces.len()),
-            photo: report(photo.picture(), &photo_faces, compared),
+            selfie: report(
+                selfie.picture(),
+                &selfie_faces,
+                selfie_faces.len(),
+                selfie_quality,
+            ),
+            photo: report(photo.picture(), &photo_faces, compared, photo_quality),
             face_match: face_match.unwrap_or(Score::ZERO),
             similarity: best.map(|best| best.similarity),
             matched_face: best.map(|best| best.index),
@@ -175,8 +188,9 @@ impl Engine {
             let probability = timed(&mut timings.liveness, || worker.liveness(selfie.picture(), face))?;
             liveness = Some(self.liveness_score(probability)?);
         }
+        let quality = timed(&mut timings.quality, || quality(selfie.picture(), faces.first()))?;
         Ok(LivenessCheck {
-            selfie: report(selfie.picture(), &faces, faces.len()),
+            selfie: report(selfie.picture(), &faces, faces.len(), quality),
             liveness: liveness.unwrap_or(Score::ZERO),
             threshold,
             live: liveness.is_some_and(|score| score.value() >= threshold),

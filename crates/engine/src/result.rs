@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use likeness_decision::{Decision, Score};
+use likeness_decision::{Decision, MeasuredFace, Score};
 use likeness_detection::Face;
 use likeness_embedding::Embedding;
+use likeness_quality::FaceQuality;
 
 /// The size of an upright picture in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,32 @@ pub struct PictureReport {
     pub faces: Vec<Face>,
     /// How many faces were found (at most as many as the engine looks at), whether or not they are listed in `faces`.
     pub faces_found: usize,
+    /// How the face that was judged is photographed: the selfie's first; of a photo the one that was compared, else its
+    /// first. `None` where there is no face.
+    pub quality: Option<FaceQuality>,
+}
+
+impl PictureReport {
+    /// The numbers of [`quality`](Self::quality) as a decision takes them, for those who judge by a profile of their own.
+    #[must_use]
+    pub fn measured_face(&self) -> Option<MeasuredFace> {
+        self.quality.as_ref().map(measured_face)
+    }
+}
+
+/// What a decision may rest on of how a face is photographed.
+pub(crate) fn measured_face(quality: &FaceQuality) -> MeasuredFace {
+    MeasuredFace {
+        inter_eye_distance: quality.inter_eye_distance,
+        yaw: quality.pose.yaw,
+        pitch: quality.pose.pitch,
+        roll: quality.pose.roll,
+        sharpness: quality.sharpness,
+        brightness: quality.brightness,
+        overexposed_share: quality.overexposed_share,
+        visible_share: quality.visible_share,
+        off_centre: quality.off_centre,
+    }
 }
 
 /// The answer to [`Engine::verify`](crate::Engine::verify).
@@ -100,4 +127,6 @@ pub struct Timings {
     pub embed: Duration,
     /// Scoring liveness.
     pub liveness: Duration,
+    /// Measuring how the faces are photographed.
+    pub quality: Duration,
 }

@@ -6,6 +6,7 @@ use likeness_detection::{Face, FaceDetector, Search};
 use likeness_embedding::{Embedding, FaceEmbedder, FaceInPicture};
 use likeness_imaging::{self as imaging, Limits, Picture};
 use likeness_liveness::LivenessModel;
+use likeness_quality::FaceQuality;
 
 use crate::{Budget, EngineError, Input, PictureReport, PictureRole, Size};
 
@@ -134,7 +135,19 @@ pub(crate) fn inference(error: impl std::error::Error + Send + Sync + 'static) -
     EngineError::Inference(Box::new(error))
 }
 
-pub(crate) fn report(picture: &Picture, found: &[Found], listed: usize) -> PictureReport {
+/// How a face is photographed; by the detector's own box, which says more of a face that is cut.
+pub(crate) fn quality(picture: &Picture, found: Option<&Found>) -> Result<Option<FaceQuality>, EngineError> {
+    found
+        .map(|found| FaceQuality::measure(picture, &found.raw).map_err(inference))
+        .transpose()
+}
+
+pub(crate) fn report(
+    picture: &Picture,
+    found: &[Found],
+    listed: usize,
+    quality: Option<FaceQuality>,
+) -> PictureReport {
     PictureReport {
         size: Size {
             width: picture.width(),
@@ -142,6 +155,7 @@ pub(crate) fn report(picture: &Picture, found: &[Found], listed: usize) -> Pictu
         },
         faces: found.iter().take(listed).map(|found| found.shown).collect(),
         faces_found: found.len(),
+        quality,
     }
 }
 

@@ -714,6 +714,8 @@ impl ConfigError {
 mod tests {
     use std::io::Write;
 
+    use likeness_engine::decision::QualityChecks;
+
     use super::*;
 
     fn load(file: &str, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
@@ -785,6 +787,8 @@ mod tests {
             ),
             (1, 1, Some(64))
         );
+        // The checks that it shows are those that hold without them.
+        assert_eq!(*config.profiles[0].quality(), QualityChecks::default());
     }
 
     #[test]

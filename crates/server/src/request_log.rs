@@ -159,6 +159,7 @@ impl Drop for Line {
                     detect_ms = timings.map(|timings| millis(timings.detect)),
                     embed_ms = timings.map(|timings| millis(timings.embed)),
                     liveness_ms = timings.map(|timings| millis(timings.liveness)),
+                    quality_ms = timings.map(|timings| millis(timings.quality)),
                 )
             };
         }

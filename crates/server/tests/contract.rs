@@ -481,6 +481,7 @@ fn the_log_has_one_line_a_request_and_no_secret() {
         "detect_ms",
         "embed_ms",
         "liveness_ms",
+        "quality_ms",
     ] {
         assert!(line[key].is_number(), "{key}: {line}");
     }

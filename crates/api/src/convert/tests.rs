@@ -47,6 +47,8 @@ fn biometric_body(
         photo_multiface: false,
         face_match: face_match.map(score),
         liveness: liveness.map(score),
+        selfie_quality: None,
+        photo_quality: None,
     };
     let decision = decide(&Profile::optimal_v0(), &evidence).unwrap();
     let shown = |value: Option<f64>| value.map_or(Score::ZERO, score);

@@ -9,6 +9,16 @@ pub(crate) fn png(width: u32, height: u32) -> Vec<u8> {
     bytes.into_inner()
 }
 
+/// A PNG of light and dark stripes: sharp and well lit, so that a face in it counts as well photographed; and small.
+fn stripes(width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    let stripe = |x: u32| image::Luma([if (x / 4) & 1 == 0 { 60 } else { 200 }]);
+    image::GrayImage::from_fn(width, height, |x, _| stripe(x))
+        .write_to(&mut bytes, image::ImageFormat::Png)
+        .unwrap();
+    bytes.into_inner()
+}
+
 /// A multipart form, byte by byte.
 #[derive(Clone)]
 pub(crate) struct Form {
@@ -27,8 +37,8 @@ impl Form {
     /// A selfie and a photo that both versions accept.
     pub(crate) fn pair() -> Self {
         Self::new()
-            .file("selfie", &png(600, 500))
-            .file("image", &png(600, 500))
+            .file("selfie", &stripes(600, 500))
+            .file("image", &stripes(600, 500))
     }
 
     pub(crate) fn selfie(width: u32, height: u32) -> Self {
