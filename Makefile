@@ -51,6 +51,7 @@ bench: setup ## The criterion benches
 	$(CARGO) bench --locked --target-dir target --benches
 
 accuracy: setup build ## Measure on the development pictures and write docs/accuracy.md
+	@$(CARGO) build $(BUILD) --example score_variants
 	@$(PYTHON) scripts/accuracy.py
 
 calibrate: setup build ## Fit the default pack's match calibration to LFW's development view again, into .out/match.toml

@@ -233,8 +233,8 @@ fn of_match(shared: &Path) -> Outcome {
             "{bound}: {found} instead of {rate}"
         );
     }
-    let calibration = report["setup"]["calibration"].as_str().unwrap_or_default();
-    ensure!(calibration.starts_with("branch (2026-11-25): "), "{calibration}");
+    let calibration = report["setup"]["match_calibration"].as_str().unwrap_or_default();
+    ensure!(calibration.starts_with("branch (2026-11-25, "), "{calibration}");
 
     // Not with another version of the pack, and not twice.
     let other = folder.path().join("other.toml");

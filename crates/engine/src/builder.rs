@@ -256,12 +256,12 @@ impl EngineBuilder {
                 let curve = calibration
                     .curve()
                     .ok_or_else(|| BuildError::Setting("the match calibration is no curve".to_owned()))?;
-                (curve, calibration.provenance.describe())
+                (curve, calibration.describe())
             }
             (None, None) => return Err(missing("embedder")),
         };
         let (liveness_curve, liveness_calibration) = match (&calibrations.of_liveness, &self.liveness) {
-            (Some(calibration), _) => (calibration.curve(), calibration.provenance.describe()),
+            (Some(calibration), _) => (calibration.curve(), calibration.describe()),
             (None, None) => (None, UNCALIBRATED_LIVENESS.to_owned()),
             (None, Some(_)) => (None, "custom".to_owned()),
         };

@@ -281,12 +281,14 @@ fn statuses<'a>(by_status: impl Iterator<Item = (&'a Status, &'a u64)>) -> Vec<V
 
 fn setup(setup: &crate::Setup) -> String {
     format!(
-        "<p class=\"note\">Likeness {}, pack {}, {}, ONNX Runtime {}. Confidence calibrated on: {}.</p>\n",
+        "<p class=\"note\">Likeness {}, pack {}, {}, ONNX Runtime {}. Calibration of the match confidence: {}; of the \
+         liveness: {}.</p>\n",
         escaped(&setup.likeness),
         escaped(&setup.pack),
         escaped(&setup.provider),
         escaped(&setup.onnx_runtime),
-        escaped(&setup.calibration)
+        escaped(&setup.match_calibration),
+        escaped(&setup.liveness_calibration)
     )
 }
 

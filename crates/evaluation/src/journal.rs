@@ -408,7 +408,8 @@ mod tests {
         Setup {
             likeness: "1.2.3".to_owned(),
             pack: "open-1 1".to_owned(),
-            calibration: "something".to_owned(),
+            match_calibration: "something".to_owned(),
+            liveness_calibration: "none".to_owned(),
             provider: "cpu".to_owned(),
             onnx_runtime: "1.32.0".to_owned(),
         }

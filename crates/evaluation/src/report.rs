@@ -16,8 +16,10 @@ pub struct Setup {
     pub likeness: String,
     /// Model pack and its version.
     pub pack: String,
-    /// What the confidence was calibrated on.
-    pub calibration: String,
+    /// The calibration of the match confidence.
+    pub match_calibration: String,
+    /// The calibration of the liveness, or that there is none.
+    pub liveness_calibration: String,
     /// Execution provider.
     pub provider: String,
     /// Version of ONNX Runtime.
@@ -34,7 +36,8 @@ impl Setup {
             pack: format!("{} {}", info.pack, info.pack_version)
                 .trim_end()
                 .to_owned(),
-            calibration: info.match_calibration.clone(),
+            match_calibration: info.match_calibration.clone(),
+            liveness_calibration: info.liveness_calibration.clone(),
             provider: info.provider.clone(),
             onnx_runtime: info.runtime_version.clone(),
         }

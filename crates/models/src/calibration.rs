@@ -7,14 +7,19 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::ModelsError;
+use crate::store::hex;
 
 /// The format of calibration files that this version reads and writes.
 const FORMAT: u32 = 1;
 
 /// Largest calibration file in bytes. One has a few dozen lines.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
+
+/// Hexadecimal digits of the digest that descriptions show.
+const DIGEST_DIGITS: usize = 8;
 
 /// Most points of a curve.
 const MAX_POINTS: usize = 64;
@@ -94,10 +99,13 @@ pub struct Provenance {
 }
 
 impl Provenance {
-    /// For `/info` and reports: name, date and data.
-    #[must_use]
-    pub fn describe(&self) -> String {
-        format!("{} ({}): {}", self.name, self.date, self.data)
+    /// For `/info` and reports. The digest tells two calibrations of one name and day apart.
+    fn describe(&self, calibration: &impl Serialize) -> String {
+        // Writing a calibration does not fail; were it to, the text alone would still name it.
+        let text = toml::to_string(calibration).unwrap_or_default();
+        let digest = hex(&Sha256::digest(text.as_bytes()));
+        let digest = digest.get(..DIGEST_DIGITS).unwrap_or(&digest);
+        format!("{} ({}, {digest}): {}", self.name, self.date, self.data)
     }
 
     fn fault(&self) -> Option<String> {
@@ -152,6 +160,12 @@ pub struct MatchCalibration {
 }
 
 impl MatchCalibration {
+    /// For `/info`, logs and reports: name, date, the first digits of a digest over all of it, and data.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        self.provenance.describe(self)
+    }
+
     /// The curve through the points; `None` where they are no curve.
     #[must_use]
     pub fn curve(&self) -> Option<ScoreCurve> {
@@ -236,6 +250,12 @@ pub struct LivenessCalibration {
 }
 
 impl LivenessCalibration {
+    /// As [`MatchCalibration::describe`].
+    #[must_use]
+    pub fn describe(&self) -> String {
+        self.provenance.describe(self)
+    }
+
     /// The curve through the points, over log-odds; `None` where they are no curve.
     #[must_use]
     pub fn curve(&self) -> Option<LivenessCurve> {
@@ -551,6 +571,18 @@ mod tests {
                 "{to}: {error}"
             );
         }
+    }
+
+    #[test]
+    fn two_of_one_name_and_day_are_told_apart() {
+        let (one, mut other) = (of_match(), of_match());
+        assert!(
+            one.describe().starts_with("branch (2026-11-25, ")
+                && one.describe().ends_with("): ten of our own")
+        );
+        assert_eq!(one.describe(), other.describe());
+        other.points[1].similarity = 0.41;
+        assert_ne!(one.describe(), other.describe());
     }
 
     #[test]

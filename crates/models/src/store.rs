@@ -214,7 +214,7 @@ fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ModelsError> {
     Ok(bytes)
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

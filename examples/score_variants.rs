@@ -1,0 +1,471 @@
+//! Ways to get better scores from the same models, each measured on the development pictures: the tables "What was tried"
+//! of `docs/accuracy.md`. `score_variants [DATA]` looks at LFW's development view, the portraits and the webcam frames
+//! below `../shared/data`.
+//!
+//! Whatever is chosen, is chosen on LFW's training people and on the subjects of odd rank of the webcam frames; the other
+//! columns are for reporting.
+
+#![allow(clippy::print_stdout)]
+
+use std::collections::BTreeSet;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use likeness::detection::{Face, FaceDetector, Landmarks, Point, Search, YuNet};
+use likeness::embedding::{AlignedCropEmbedder, Embedding, FaceEmbedder, FaceInPicture, Template, align};
+use likeness::imaging::{Limits, Picture, PixelRect, crop_resize_bilinear, decode, shrink_area};
+use likeness::liveness::{LivenessModel, ScaledCropLiveness};
+use likeness::models::{CropFit, DEFAULT_PACK, Pack, StoreSearch};
+use likeness::runtime::{LibrarySearch, Provider, Runtime, available_workers};
+use likeness_evaluation::statistics::{Judged, accuracy_at, best_threshold};
+use likeness_evaluation::{AllPairs, HELD_IMPOSTORS, all_pairs};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Ways to embed a face, with what each costs.
+const EMBEDDINGS: [(&str, &str); 6] = [
+    ("as shipped", "1 embedding"),
+    ("averaged with its mirror image", "2 embeddings"),
+    (
+        "landmarks of a second detector pass on the face",
+        "1 embedding, 1 pass at 256 px",
+    ),
+    (
+        "landmarks averaged over both passes",
+        "1 embedding, 1 pass at 256 px",
+    ),
+    (
+        "embeddings averaged over both passes",
+        "2 embeddings, 1 pass at 256 px",
+    ),
+    ("aligned at twice the size, then averaged down", "1 embedding"),
+];
+
+/// False match rates of the match table.
+const RATES: [f64; 3] = [1e-3, 1e-4, 1e-5];
+
+/// The review bound of `optimal-v0`.
+const PASSES: f64 = 0.6;
+
+fn main() -> Result<(), Failure> {
+    let data = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "../shared/data".to_owned());
+    let data = Path::new(&data);
+    let runtime = Runtime::load(&LibrarySearch::new(), Provider::Cpu)?;
+    let pack = StoreSearch::new().find()?.load(DEFAULT_PACK)?;
+    matching(&runtime, &pack, data)?;
+    println!();
+    liveness(&runtime, &pack, data)
+}
+
+// ---- Match -----------------------------------------------------------------------------------------------------------
+
+/// A pair of a list: its pictures and whether they show one person.
+type Pair = (String, String, bool);
+
+fn pairs(list: &Path) -> Result<Vec<Pair>, Failure> {
+    let text = std::fs::read_to_string(list)?;
+    text.lines()
+        .skip(1)
+        .map(|line| match line.split(',').collect::<Vec<_>>().as_slice() {
+            [left, right, label] => Ok(((*left).to_owned(), (*right).to_owned(), *label == "1")),
+            _ => Err(format!("{}: {line}", list.display()).into()),
+        })
+        .collect()
+}
+
+fn pictures(pairs: &[Pair]) -> Vec<String> {
+    let names: BTreeSet<&String> = pairs.iter().flat_map(|(left, right, _)| [left, right]).collect();
+    names.into_iter().cloned().collect()
+}
+
+fn matching(runtime: &Runtime, pack: &Pack, data: &Path) -> Result<(), Failure> {
+    let lfw = data.join("lfw-dev");
+    let (train, test) = (
+        pairs(&lfw.join("pairs-train.csv"))?,
+        pairs(&lfw.join("pairs-test.csv"))?,
+    );
+    let portraits = pairs(&data.join("faces/pairs.csv"))?;
+    let embed = |root: PathBuf, pairs: &[Pair]| -> Result<_, Failure> {
+        let names = pictures(pairs);
+        let vectors = each(
+            &names,
+            || Embedders::open(runtime, pack),
+            |models, name| models.embed(&root.join(name)),
+        )?;
+        Ok((names, vectors))
+    };
+    let (train_names, train_vectors) = embed(lfw.join("images"), &train)?;
+    let (test_names, test_vectors) = embed(lfw.join("images"), &test)?;
+    let (portrait_names, portrait_vectors) = embed(data.join("faces"), &portraits)?;
+
+    println!(
+        "| embedding | cost a face | FNMR at FMR 1e-3 | 1e-4 | 1e-5 | accuracy on test pairs | lowest genuine, highest \
+         impostor portrait |"
+    );
+    println!("|---|---|---|---|---|---|---|");
+    for (index, (name, cost)) in EMBEDDINGS.into_iter().enumerate() {
+        let mut matrix = AllPairs::new(pack.manifest().embedder.dimensions);
+        let mut people: Vec<&Path> = Vec::new();
+        for (name, vectors) in train_names.iter().zip(&train_vectors) {
+            // Names are sorted, so a person's pictures stand together.
+            let person = Path::new(name).parent().ok_or("a picture without a folder")?;
+            if people.last() != Some(&person) {
+                people.push(person);
+            }
+            matrix.push(vectors[index].values(), people.len() as u32 - 1);
+        }
+        let threads = NonZero::new(available_workers()).ok_or("no processor")?;
+        let scores = all_pairs(&matrix, HELD_IMPOSTORS, threads);
+        print!("| {name} | {cost} |");
+        for rate in RATES {
+            let missed = scores
+                .threshold_at(rate)
+                .and_then(|threshold| scores.false_non_match_rate(threshold))
+                .ok_or("too few comparisons")?;
+            print!(" {:.2} % |", 100.0 * missed);
+        }
+        let judged =
+            |pairs: &[Pair], names: &[String], vectors: &[Vec<Embedding>]| -> Result<Vec<Judged>, Failure> {
+                let vector = |name: &String| -> Result<&Embedding, Failure> {
+                    let at = names.binary_search(name).map_err(|_| "an unknown picture")?;
+                    Ok(&vectors[at][index])
+                };
+                pairs
+                    .iter()
+                    .map(|(left, right, same)| {
+                        Ok((Some(f64::from(vector(left)?.similarity(vector(right)?)?)), *same))
+                    })
+                    .collect()
+            };
+        let training = judged(&train, &train_names, &train_vectors)?;
+        let testing = judged(&test, &test_names, &test_vectors)?;
+        let accuracy = best_threshold(&training)
+            .and_then(|threshold| accuracy_at(&testing, threshold))
+            .ok_or("no pairs")?;
+        let snapshots = judged(&portraits, &portrait_names, &portrait_vectors)?;
+        let of = |wanted: bool| {
+            snapshots
+                .iter()
+                .filter(move |(_, same)| *same == wanted)
+                .filter_map(|(score, _)| *score)
+        };
+        println!(
+            " {accuracy:.4} | {:.4}, {:.4} |",
+            of(true).fold(f64::INFINITY, f64::min),
+            of(false).fold(f64::NEG_INFINITY, f64::max)
+        );
+    }
+    Ok(())
+}
+
+struct Embedders {
+    detector: YuNet,
+    embedder: AlignedCropEmbedder,
+    template: Template,
+    size: u32,
+}
+
+impl Embedders {
+    fn open(runtime: &Runtime, pack: &Pack) -> Result<Self, Failure> {
+        let model = &pack.manifest().embedder;
+        Ok(Self {
+            detector: YuNet::open(runtime, pack)?,
+            embedder: AlignedCropEmbedder::open(runtime, pack)?,
+            template: model.template,
+            size: model.size,
+        })
+    }
+
+    /// Every one of [`EMBEDDINGS`] of the face nearest the picture's centre.
+    fn embed(&mut self, path: &Path) -> Result<Vec<Embedding>, Failure> {
+        let picture = decode(&std::fs::read(path)?, &Limits::default())?;
+        let faces = self.detector.detect(&picture, Search::Primary)?;
+        let face = nearest(
+            &faces,
+            picture.width() as f32 / 2.0,
+            picture.height() as f32 / 2.0,
+        )
+        .ok_or_else(|| format!("no face in {}", path.display()))?;
+        let second = self.second_pass(&picture, &face)?;
+        let both: Landmarks = std::array::from_fn(|index| Point {
+            x: f32::midpoint(face.landmarks[index].x, second[index].x),
+            y: f32::midpoint(face.landmarks[index].y, second[index].y),
+        });
+        let plain = self.one(&picture, &face.landmarks)?;
+        let of_second = self.one(&picture, &second)?;
+        Ok(vec![
+            plain.clone(),
+            sum(&plain, &self.mirrored(&picture, &face.landmarks)?)?,
+            of_second.clone(),
+            self.one(&picture, &both)?,
+            sum(&plain, &of_second)?,
+            self.averaged_down(&picture, &face.landmarks)?,
+        ])
+    }
+
+    fn one(&mut self, picture: &Picture, landmarks: &Landmarks) -> Result<Embedding, Failure> {
+        let face = FaceInPicture { picture, landmarks };
+        let embeddings = self.embedder.embed(&[face])?;
+        Ok(embeddings.into_iter().next().ok_or("no embedding")?)
+    }
+
+    /// The landmarks that the detector sees when the face is about 128 px high in its input.
+    fn second_pass(&mut self, picture: &Picture, face: &Face) -> Result<Landmarks, Failure> {
+        const SIDE: u32 = 256;
+        let bounds = face.bounding_box;
+        let side = 2.0 * bounds.width.max(bounds.height);
+        let (middle_x, middle_y) = (bounds.x + bounds.width / 2.0, bounds.y + bounds.height / 2.0);
+        let clip = |from: f32, limit: u32| (from.max(0.0) as u32).min(limit.saturating_sub(1));
+        let (left, top) = (
+            clip(middle_x - side / 2.0, picture.width()),
+            clip(middle_y - side / 2.0, picture.height()),
+        );
+        let rect = PixelRect {
+            left,
+            top,
+            width: (side as u32).clamp(1, picture.width() - left),
+            height: (side as u32).clamp(1, picture.height() - top),
+        };
+        let longest = rect.width.max(rect.height);
+        let scaled = |side: u32| (side * SIDE / longest).max(1);
+        let (width, height) = (scaled(rect.width), scaled(rect.height));
+        // Averaged where it shrinks, interpolated where it grows.
+        let crop = if longest > SIDE {
+            let exact = crop_resize_bilinear(picture, rect, rect.width, rect.height);
+            shrink_area(&exact, width, height)
+        } else {
+            crop_resize_bilinear(picture, rect, width, height)
+        };
+        let faces = self.detector.detect_at(&crop, SIDE)?;
+        let (scale_x, scale_y) = (
+            rect.width as f32 / width as f32,
+            rect.height as f32 / height as f32,
+        );
+        let middle = (
+            (middle_x - left as f32) / scale_x,
+            (middle_y - top as f32) / scale_y,
+        );
+        let found = nearest(&faces, middle.0, middle.1).map_or(face.landmarks, |found| {
+            found.landmarks.map(|Point { x, y }| Point {
+                x: x * scale_x + left as f32,
+                y: y * scale_y + top as f32,
+            })
+        });
+        Ok(found)
+    }
+
+    fn mirrored(&mut self, picture: &Picture, landmarks: &Landmarks) -> Result<Embedding, Failure> {
+        let mirror = mirror(picture)?;
+        // What was the right eye is now the left one, and the mouth's corners likewise.
+        let [right_eye, left_eye, nose, right_mouth, left_mouth] = landmarks.map(|Point { x, y }| Point {
+            x: picture.width() as f32 - x,
+            y,
+        });
+        self.one(&mirror, &[left_eye, right_eye, nose, left_mouth, right_mouth])
+    }
+
+    fn averaged_down(&mut self, picture: &Picture, landmarks: &Landmarks) -> Result<Embedding, Failure> {
+        let large = align(picture, landmarks, &self.template, 2 * self.size)?;
+        let small = shrink_area(&large, self.size, self.size);
+        let side = self.size as f32;
+        let aligned = self.template.map(|[x, y]| Point {
+            x: x as f32 * side,
+            y: y as f32 * side,
+        });
+        self.one(&small, &aligned)
+    }
+}
+
+fn nearest(faces: &[Face], x: f32, y: f32) -> Option<Face> {
+    let distance = |face: &Face| {
+        let bounds = face.bounding_box;
+        (bounds.x + bounds.width / 2.0 - x).hypot(bounds.y + bounds.height / 2.0 - y)
+    };
+    faces
+        .iter()
+        .min_by(|a, b| distance(a).total_cmp(&distance(b)))
+        .copied()
+}
+
+fn sum(a: &Embedding, b: &Embedding) -> Result<Embedding, Failure> {
+    let values = a.values().iter().zip(b.values()).map(|(a, b)| a + b).collect();
+    Ok(Embedding::new(values)?)
+}
+
+// ---- Liveness --------------------------------------------------------------------------------------------------------
+
+/// Ways to score, each with how much the picture is shrunk first.
+const LIVENESS: [(&str, CropFit, bool, u32); 7] = [
+    ("crop shrunk, as the makers cut it", CropFit::Shrink, false, 1),
+    ("crop widened, as shipped", CropFit::Widen, false, 1),
+    (
+        "crop widened, averaged with its mirror image",
+        CropFit::Widen,
+        true,
+        1,
+    ),
+    ("crop shrunk, picture at a half", CropFit::Shrink, false, 2),
+    ("crop widened, picture at a half", CropFit::Widen, false, 2),
+    ("crop shrunk, picture at a quarter", CropFit::Shrink, false, 4),
+    ("crop widened, picture at a quarter", CropFit::Widen, false, 4),
+];
+
+/// What a webcam frame shows.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// A live person whose subject's number has an odd rank.
+    Development,
+    /// A live person of even rank.
+    HeldOut,
+    Print,
+}
+
+fn liveness(runtime: &Runtime, pack: &Pack, data: &Path) -> Result<(), Failure> {
+    let root = data.join("liveness");
+    let text = std::fs::read_to_string(root.join("labels.csv"))?;
+    let files: Vec<(String, String)> = text
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_once(','))
+        .filter(|(file, _)| file.starts_with("nuaa/"))
+        .map(|(file, species)| (file.to_owned(), species.to_owned()))
+        .collect();
+    let subject = |file: &str| -> String {
+        let name = file.rsplit('/').next().unwrap_or_default();
+        name.chars().take(4).collect()
+    };
+    let subjects: BTreeSet<String> = files.iter().map(|(file, _)| subject(file)).collect();
+    let subjects: Vec<String> = subjects.into_iter().collect();
+    let names: Vec<String> = files.iter().map(|(file, _)| file.clone()).collect();
+    let scores = each(
+        &names,
+        || {
+            Ok((
+                YuNet::open(runtime, pack)?,
+                ScaledCropLiveness::open(runtime, pack)?.with_crop_fit(CropFit::Shrink),
+                ScaledCropLiveness::open(runtime, pack)?.with_crop_fit(CropFit::Widen),
+            ))
+        },
+        |(detector, shrink, widen), name| score(detector, shrink, widen, &root.join(name)),
+    )?;
+    let kinds: Vec<Kind> = files
+        .iter()
+        .map(|(file, species)| {
+            let rank = subjects.binary_search(&subject(file)).unwrap_or_default() + 1;
+            match (species.as_str(), rank % 2) {
+                ("live", 1) => Kind::Development,
+                ("live", _) => Kind::HeldOut,
+                _ => Kind::Print,
+            }
+        })
+        .collect();
+    println!(
+        "| score | live below 0.6, development half | held-out half | prints at 0.6 or above | highest print |"
+    );
+    println!("|---|---|---|---|---|");
+    for (index, (name, ..)) in LIVENESS.into_iter().enumerate() {
+        let of = |wanted: Kind| -> Vec<f64> {
+            kinds
+                .iter()
+                .zip(&scores)
+                .filter(|(kind, _)| **kind == wanted)
+                .filter_map(|(_, scores)| scores[index])
+                .collect()
+        };
+        let (development, held_out, prints) = (of(Kind::Development), of(Kind::HeldOut), of(Kind::Print));
+        let below = |scores: &[f64]| {
+            let failed = scores.iter().filter(|score| **score < PASSES).count();
+            format!("{failed} of {}", scores.len())
+        };
+        let passed = prints.iter().filter(|score| **score >= PASSES).count();
+        println!(
+            "| {name} | {} | {} | {passed} of {} | {:.4} |",
+            below(&development),
+            below(&held_out),
+            prints.len(),
+            prints.iter().copied().fold(0.0, f64::max)
+        );
+    }
+    Ok(())
+}
+
+/// Every one of [`LIVENESS`] of the largest face; `None` where there is none.
+fn score(
+    detector: &mut YuNet,
+    shrink: &mut ScaledCropLiveness,
+    widen: &mut ScaledCropLiveness,
+    path: &Path,
+) -> Result<Vec<Option<f64>>, Failure> {
+    let whole = decode(&std::fs::read(path)?, &Limits::default())?;
+    LIVENESS
+        .into_iter()
+        .map(|(_, fit, with_mirror, part)| {
+            let picture = shrink_area(&whole, whole.width() / part, whole.height() / part);
+            let faces = detector.detect(&picture, Search::Primary)?;
+            let Some(face) = faces.first().map(|face| face.bounding_box) else {
+                return Ok(None);
+            };
+            let model = if fit == CropFit::Widen {
+                &mut *widen
+            } else {
+                &mut *shrink
+            };
+            let mut probability = model.score(&picture, &face)?;
+            if with_mirror {
+                let mut mirrored = face;
+                mirrored.x = picture.width() as f32 - face.x - face.width;
+                probability = f64::midpoint(probability, model.score(&mirror(&picture)?, &mirrored)?);
+            }
+            Ok(Some(probability))
+        })
+        .collect()
+}
+
+// ---- Both ------------------------------------------------------------------------------------------------------------
+
+fn mirror(picture: &Picture) -> Result<Picture, Failure> {
+    let pixels = picture
+        .as_rgb8()
+        .chunks_exact(3 * picture.width() as usize)
+        .flat_map(|row| row.chunks_exact(3).rev().flatten().copied())
+        .collect();
+    Ok(Picture::from_rgb8(picture.width(), picture.height(), pixels)?)
+}
+
+/// Runs a task on every name, on all processors, each with models of its own; results in the names' order.
+fn each<M, T: Send>(
+    names: &[String],
+    open: impl Fn() -> Result<M, Failure> + Sync,
+    task: impl Fn(&mut M, &str) -> Result<T, Failure> + Sync,
+) -> Result<Vec<T>, Failure> {
+    let next = AtomicUsize::new(0);
+    let parts: Vec<Result<Vec<(usize, T)>, Failure>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..available_workers())
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut models = open()?;
+                    let mut done = Vec::new();
+                    while let index = next.fetch_add(1, Ordering::Relaxed)
+                        && let Some(name) = names.get(index)
+                    {
+                        done.push((index, task(&mut models, name)?));
+                    }
+                    Ok(done)
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| Err("a thread panicked".into())))
+            .collect()
+    });
+    let mut done = Vec::with_capacity(names.len());
+    for part in parts {
+        done.extend(part?);
+    }
+    done.sort_by_key(|(index, _)| *index);
+    Ok(done.into_iter().map(|(_, result)| result).collect())
+}
