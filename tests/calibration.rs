@@ -18,10 +18,14 @@ use likeness_evaluation::statistics::{Bootstrap, MatchScores};
 use likeness_evaluation::{Acquisition, FaceChoice, HELD_IMPOSTORS, NoProgress, all_pairs};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 
-/// How many of the impostor comparisons reached the similarities of the pack's false match rates 1e-2, 1e-3 and 1e-4
-/// when the calibration was measured. With another calibration, `make accuracy` shows whether it is right, and these
+/// How many of the impostor comparisons reached the similarities of the pack's false match rates 1e-2 to 1e-5 when the calibration was measured. With another calibration, `make accuracy` shows whether it is right, and these
 /// are counted anew: a failure prints them.
-const REACHED: [(f64, f64); 3] = [(0.2405, 5_666.0), (0.3416, 566.0), (0.4273, 49.0)];
+const REACHED: [(f64, f64); 4] = [
+    (0.2405, 5_666.0),
+    (0.34169, 565.0),
+    (0.42735, 48.0),
+    (0.50204, 5.0),
+];
 
 /// What may change without anything being wrong: two standard deviations of a binomial count. The pictures stay the same,
 /// so alignments that are as good as each other differ by less: with the landmarks moved by 2 % of the face's height
@@ -150,8 +154,8 @@ impl FaceDetector for Misplaced {
 }
 
 fn worse_alignment(shared: &Path) -> Outcome {
-    // With the landmarks 8 % of the face's height too low about twice as many strangers match, and both points of the
-    // calibration are contradicted. With the face cut out at a tenth too small a scale a tenth more match: that is
+    // With the landmarks 8 % of the face's height too low about twice as many strangers match, and the points of the
+    // calibration at 1e-3 and 1e-4 are contradicted (of 1e-5 there are too few to say). With the face cut out at a tenth too small a scale a tenth more match: that is
     // within the interval of so few people, and only the counts show it.
     for (down, apart, contradicts) in [(0.08, 0.0, true), (0.0, 0.1, false)] {
         let (runtime, pack) = parts()?;
@@ -171,7 +175,7 @@ fn worse_alignment(shared: &Path) -> Outcome {
         );
         let against = contradicted(&scores, &pack);
         ensure!(
-            !contradicts || against.len() == 2,
+            !contradicts || against.len() >= 2,
             "down {down}, apart {apart}: not seen against the calibration: {against:?}"
         );
     }
