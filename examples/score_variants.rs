@@ -313,7 +313,7 @@ const LIVENESS: [(&str, CropFit, bool, u32); 7] = [
     ("crop widened, picture at a quarter", CropFit::Widen, false, 4),
 ];
 
-/// What a webcam frame shows.
+/// What a picture shows.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     /// A live person whose subject's number has an odd rank.
@@ -321,12 +321,14 @@ enum Kind {
     /// A live person of even rank.
     HeldOut,
     Print,
+    /// A portrait or snapshot of `faces/`: nobody presented it to a camera, but a real person's picture all the same.
+    Portrait,
 }
 
 fn liveness(runtime: &Runtime, pack: &Pack, data: &Path) -> Result<(), Failure> {
     let root = data.join("liveness");
     let text = std::fs::read_to_string(root.join("labels.csv"))?;
-    let files: Vec<(String, String)> = text
+    let mut files: Vec<(String, String)> = text
         .lines()
         .skip(1)
         .filter_map(|line| line.split_once(','))
@@ -338,6 +340,15 @@ fn liveness(runtime: &Runtime, pack: &Pack, data: &Path) -> Result<(), Failure> 
         name.chars().take(4).collect()
     };
     let subjects: BTreeSet<String> = files.iter().map(|(file, _)| subject(file)).collect();
+    let mut portraits = Vec::new();
+    for entry in std::fs::read_dir(data.join("faces"))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".jpg") {
+            portraits.push((format!("../faces/{name}"), "portrait".to_owned()));
+        }
+    }
+    portraits.sort();
+    files.extend(portraits);
     let subjects: Vec<String> = subjects.into_iter().collect();
     let names: Vec<String> = files.iter().map(|(file, _)| file.clone()).collect();
     let scores = each(
@@ -358,6 +369,7 @@ fn liveness(runtime: &Runtime, pack: &Pack, data: &Path) -> Result<(), Failure> 
             match (species.as_str(), rank % 2) {
                 ("live", 1) => Kind::Development,
                 ("live", _) => Kind::HeldOut,
+                ("portrait", _) => Kind::Portrait,
                 _ => Kind::Print,
             }
         })
@@ -376,15 +388,17 @@ fn liveness(runtime: &Runtime, pack: &Pack, data: &Path) -> Result<(), Failure> 
                 .collect()
         };
         let (development, held_out, prints) = (of(Kind::Development), of(Kind::HeldOut), of(Kind::Print));
+        let portraits = of(Kind::Portrait);
         let below = |scores: &[f64]| {
             let failed = scores.iter().filter(|score| **score < PASSES).count();
             format!("{failed} of {}", scores.len())
         };
         let passed = prints.iter().filter(|score| **score >= PASSES).count();
         println!(
-            "| {name} | {} | {} | {passed} of {} | {:.4} |",
+            "| {name} | {} | {} | {} | {passed} of {} | {:.4} |",
             below(&development),
             below(&held_out),
+            below(&portraits),
             prints.len(),
             prints.iter().copied().fold(0.0, f64::max)
         );
