@@ -375,9 +375,10 @@ fn liveness(runtime: &Runtime, pack: &Pack, data: &Path) -> Result<(), Failure> 
         })
         .collect();
     println!(
-        "| score | live below 0.6, development half | held-out half | prints at 0.6 or above | highest print |"
+        "| score | live below 0.6, development half | held-out half | portraits below 0.6 | prints at 0.6 or above | highest \
+         print |"
     );
-    println!("|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|");
     for (index, (name, ..)) in LIVENESS.into_iter().enumerate() {
         let of = |wanted: Kind| -> Vec<f64> {
             kinds
