@@ -60,8 +60,8 @@ pub(crate) struct LivenessArguments {
     /// Below liveness 0.40 there is at most this share of the live people.
     #[arg(long, value_name = "RATE", default_value_t = LivenessTargets::default().bpcer_at_reject)]
     bpcer: f64,
-    /// Let liveness 0.60 stand for less than the models' own 0.60 where these attacks allow it. Attacks that are not among
-    /// them, and harder, then pass more often.
+    /// Let a liveness stand for less than the models' own where these attacks allow it. Attacks that are not among them, and
+    /// harder, then pass more often.
     #[arg(long)]
     allow_easier: bool,
     #[command(flatten)]
@@ -124,7 +124,9 @@ impl File {
     /// Before the work begins, which may take hours.
     fn check_folder(&self) -> Result<(), Failure> {
         let folder = self.folder();
-        if folder.is_dir() {
+        if self.out.is_dir() {
+            Err(format!("cannot write {}: it is a folder", self.out.display()).into())
+        } else if folder.is_dir() {
             Ok(())
         } else {
             Err(format!(
@@ -213,6 +215,12 @@ impl MatchArguments {
 impl LivenessArguments {
     fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
         self.file.check_folder()?;
+        let targets = LivenessTargets {
+            apcer_at_review: self.apcer,
+            bpcer_at_reject: self.bpcer,
+            allow_easier: self.allow_easier,
+        };
+        targets.check()?;
         let work = self.source.read()?;
         let engine = engine.builder().build()?;
         let threads = threads(&engine);
@@ -225,11 +233,6 @@ impl LivenessArguments {
             None,
             &Bar::new(),
         )?;
-        let targets = LivenessTargets {
-            apcer_at_review: self.apcer,
-            bpcer_at_reject: self.bpcer,
-            allow_easier: self.allow_easier,
-        };
         let calibration = calibrate_liveness(
             &scores,
             &targets,

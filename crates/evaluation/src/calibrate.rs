@@ -3,7 +3,7 @@
 use likeness_engine::decision::Score;
 use likeness_engine::models::{
     LivenessCalibration, LivenessPoint, MatchCalibration, MatchPoint, MeasuredRange, PresentationCount,
-    Provenance,
+    Provenance, ScoreCurve, log_odds,
 };
 
 use crate::presentation::{LIVE, PresentationScores};
@@ -44,7 +44,8 @@ pub struct MatchFit {
     pub left_out: Vec<(MatchAnchor, u64)>,
 }
 
-/// Similarities are written with this many decimals, rounded up so that no false match rate is exceeded.
+/// Similarities are written with this many decimals, rounded up. Confidences are rounded as well, to four decimals, so that
+/// a comparison in a thousand of those counted may fall on the other side of a bound.
 const SIMILARITY_STEPS: f64 = 1e5;
 
 /// The curve that gives each anchor's confidence to the lowest similarity that reaches its false match rate.
@@ -136,7 +137,7 @@ pub struct LivenessTargets {
     pub apcer_at_review: f64,
     /// At liveness 0.40 the BPCER is not above this.
     pub bpcer_at_reject: f64,
-    /// Let liveness 0.60 stand for a lower probability than 0.60 where the attacks allow it. What was fitted to easy attacks
+    /// Let a liveness stand for a lower probability than itself where the attacks allow it. What was fitted to easy attacks
     /// lets harder ones in, so that is off by default.
     pub allow_easier: bool,
 }
@@ -151,19 +152,39 @@ impl Default for LivenessTargets {
     }
 }
 
+impl LivenessTargets {
+    /// Whether these can be aimed at, whatever the scores.
+    ///
+    /// # Errors
+    /// [`EvaluationError::Input`] for rates that are not between 0 and 1.
+    pub fn check(&self) -> Result<(), EvaluationError> {
+        for (what, rate) in [("APCER", self.apcer_at_review), ("BPCER", self.bpcer_at_reject)] {
+            // Also where it is no number.
+            if !(rate > 0.0 && rate < 1.0) {
+                return Err(EvaluationError::Input(format!(
+                    "the {what} to calibrate to is {rate}, but must be between 0 and 1"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The documented bounds of `optimal-v0`: rejected below the first, passed from the second on.
 const REJECT_BELOW: f64 = 0.40;
 const REVIEW_BELOW: f64 = 0.60;
 
-/// Probabilities are written with this many decimals, as scores are.
-const PROBABILITY_STEPS: f64 = 1e4;
+/// Probabilities are tried in the steps in which scores are written.
+const STEPS: u32 = 10_000;
 
 /// The curve through 0.40 and 0.60.
 ///
-/// 0.60 is the lowest probability at which no species of attack passes more often than the target says, but not below
-/// 0.60 itself unless [`LivenessTargets::allow_easier`]. 0.40 is the highest probability at which not more of the bona
-/// fide presentations are rejected than the target says, but near enough to the other that the curve is not steeper than
-/// the probability itself. A species with too few presentations for the target passes not at all.
+/// 0.60 is the lowest probability from which on no species of attack passes more often than the target says, but not below
+/// 0.60 itself, and 0.40 as far below it as it is for the probability: so no liveness is above the probability it comes from,
+/// and nobody passes any bound who did not before. Below 0.40 there must not be more of the bona fide presentations than the
+/// target says. With [`LivenessTargets::allow_easier`] 0.60 may be lower, and 0.40 so low that its target is met. What is
+/// found is counted again with the curve, rounded as scores are. A species with too few presentations for the target passes
+/// not at all.
 ///
 /// # Errors
 /// [`EvaluationError::Input`] where there are too few presentations, or where the models do not tell live people from
@@ -175,17 +196,8 @@ pub fn calibrate_liveness(
     data: &str,
     date: &str,
 ) -> Result<LivenessCalibration, EvaluationError> {
-    for (what, rate) in [
-        ("APCER", targets.apcer_at_review),
-        ("BPCER", targets.bpcer_at_reject),
-    ] {
-        if !(rate > 0.0 && rate < 1.0) {
-            return Err(EvaluationError::Input(format!(
-                "the {what} to calibrate to is {rate}, but must be between 0 and 1"
-            )));
-        }
-    }
-    let scored = of_species(scores);
+    targets.check()?;
+    let scored = scores.by_species();
     let needed = |rate: f64| (1.0 / rate).ceil() as u64;
     let live = scored.bona_fide.responses();
     if live < needed(targets.bpcer_at_reject) {
@@ -195,12 +207,8 @@ pub fn calibrate_liveness(
             targets.bpcer_at_reject
         )));
     }
-    let most = scored
-        .attacks
-        .iter()
-        .map(|(_, species)| species.responses())
-        .max();
-    let most = most.unwrap_or_default();
+    let counts = scored.attacks.iter().map(|(_, species)| species.responses());
+    let most = counts.max().unwrap_or_default();
     if most < needed(targets.apcer_at_review) {
         return Err(EvaluationError::Input(format!(
             "insufficient data: no species of attack has more than {most} presentations with a score, {} needed for an \
@@ -209,39 +217,19 @@ pub fn calibrate_liveness(
             targets.apcer_at_review
         )));
     }
-
-    let lowest_safe = scored
-        .attacks
-        .iter()
-        .filter_map(|(_, species)| species.ranked().threshold_at(targets.apcer_at_review))
-        .map(|threshold| (threshold * PROBABILITY_STEPS).ceil() / PROBABILITY_STEPS)
-        .fold(0.0, f64::max);
-    let floor = if targets.allow_easier { 0.0 } else { REVIEW_BELOW };
-    let review = inside(lowest_safe.max(floor));
-    let bearable = highest_with_at_most(&scored.bona_fide, targets.bpcer_at_reject);
-    // Where the probability itself would have its 0.40, were its 0.60 at `review`.
-    let own_odds = odds(review) - (odds(REVIEW_BELOW) - odds(REJECT_BELOW));
-    let own = 1.0 / (1.0 + (-own_odds).exp());
-    let reject = inside((bearable.min(own) * PROBABILITY_STEPS).floor() / PROBABILITY_STEPS);
-    if reject >= review {
-        return Err(EvaluationError::Input(format!(
-            "there is no room between the bounds: liveness {REJECT_BELOW} would stand for a probability of {reject}, \
-             {REVIEW_BELOW} for {review}"
-        )));
-    }
+    let [reject, review] = liveness_bounds(&scored, targets)?;
     let point = |probability: f64, liveness: f64| LivenessPoint {
         probability,
         liveness,
         apcer: rounded(scored.worst_apcer(probability).map_or(0.0, |(rate, _)| rate)),
         bpcer: rounded(scored.bpcer(probability).unwrap_or_default()),
     };
+    let species = scored
+        .attacks
+        .iter()
+        .map(|(name, species)| (name.as_str(), species));
     let presentations = std::iter::once((LIVE, &scored.bona_fide))
-        .chain(
-            scored
-                .attacks
-                .iter()
-                .map(|(name, species)| (name.as_str(), species)),
-        )
+        .chain(species)
         .map(|(species, scores)| PresentationCount {
             species: species.to_owned(),
             presentations: scores.responses(),
@@ -257,15 +245,15 @@ pub fn calibrate_liveness(
         provenance: Provenance {
             name: name.to_owned(),
             method: format!(
-                "straight lines in log-odds; 0.6 where the APCER of every species is at most {}{}, 0.4 where the BPCER is \
-                 at most {}",
+                "straight lines in log-odds; 0.6 where the APCER of every species is at most {}, 0.4 where the BPCER is at \
+                 most {}; {}",
                 targets.apcer_at_review,
+                targets.bpcer_at_reject,
                 if targets.allow_easier {
-                    ""
+                    "may be easier than the models"
                 } else {
-                    " and the probability at least 0.6"
+                    "nowhere easier than the models"
                 },
-                targets.bpcer_at_reject
             ),
             data: data.to_owned(),
             date: date.to_owned(),
@@ -279,42 +267,78 @@ pub fn calibrate_liveness(
     })
 }
 
-fn of_species(scores: &PresentationScores) -> LivenessScores {
-    let of = |wanted: &str| {
-        Species::new(
-            (0u32..)
-                .zip(scores.presentations.iter().filter(|one| one.species == wanted))
-                .filter_map(|(index, one)| Some((Some(one.liveness.ok()?.value()), index))),
-        )
+/// The probabilities that 0.40 and 0.60 stand for.
+fn liveness_bounds(scored: &LivenessScores, targets: &LivenessTargets) -> Result<[f64; 2], EvaluationError> {
+    let lowest = if targets.allow_easier {
+        1
+    } else {
+        (REVIEW_BELOW * f64::from(STEPS)).round() as u32
     };
-    let mut names: Vec<&str> = Vec::new();
-    for one in &scores.presentations {
-        if one.species != LIVE && !names.contains(&one.species.as_str()) {
-            names.push(&one.species);
+    for step in lowest..STEPS {
+        let review = f64::from(step) / f64::from(STEPS);
+        // A look at the probabilities spares most steps the curve.
+        if scored
+            .worst_apcer(review)
+            .is_some_and(|(rate, _)| rate > targets.apcer_at_review)
+        {
+            continue;
         }
+        let own_odds = log_odds(review) - (log_odds(REVIEW_BELOW) - log_odds(REJECT_BELOW));
+        let own = 1.0 / (1.0 + (-own_odds).exp());
+        let bearable = highest_with_at_most(&scored.bona_fide, targets.bpcer_at_reject);
+        let reject = if targets.allow_easier {
+            own.min(bearable.max(1.0 / f64::from(STEPS)))
+        } else {
+            own
+        };
+        let points = [(log_odds(reject), REJECT_BELOW), (log_odds(review), REVIEW_BELOW)];
+        let Some(curve) = ScoreCurve::through(&points) else {
+            continue;
+        };
+        let passing = |species: &Species, bound: f64| {
+            let calibrated = |&probability: &f64| Score::new(curve.at(log_odds(probability))).ok();
+            let passed = species
+                .scores()
+                .iter()
+                .filter_map(calibrated)
+                .filter(|score| score.value() >= bound);
+            passed.count() as f64 / species.responses().max(1) as f64
+        };
+        let attacks = scored
+            .attacks
+            .iter()
+            .map(|(_, species)| passing(species, REVIEW_BELOW));
+        if attacks.fold(0.0, f64::max) > targets.apcer_at_review {
+            continue;
+        }
+        let rejected = 1.0 - passing(&scored.bona_fide, REJECT_BELOW);
+        // A sum of doubles may lie a hair above the rate that was meant.
+        if rejected > targets.bpcer_at_reject + 1e-9 {
+            return Err(EvaluationError::Input(format!(
+                "the models do not tell these live people from these attacks so well: with an APCER of at most {} at \
+                 liveness 0.6 (probability {review}), the BPCER at 0.4 is {rejected:.4} and not {}; ask for less{}",
+                targets.apcer_at_review,
+                targets.bpcer_at_reject,
+                if targets.allow_easier {
+                    ""
+                } else {
+                    ", or let the curve be easier than the models"
+                },
+            )));
+        }
+        return Ok([reject, review]);
     }
-    LivenessScores {
-        bona_fide: of(LIVE),
-        attacks: names
-            .into_iter()
-            .map(|name| (name.to_owned(), of(name)))
-            .collect(),
-    }
+    Err(EvaluationError::Input(format!(
+        "the models do not tell these attacks from live people: there is no probability from which on at most {} of every \
+         species pass",
+        targets.apcer_at_review
+    )))
 }
 
 /// The highest score that at most this share of a species' scores lie below.
 fn highest_with_at_most(species: &Species, rate: f64) -> f64 {
     let allowed = (rate * species.responses() as f64 * (1.0 + 1e-9)).floor() as usize;
     species.scores().get(allowed).copied().unwrap_or(1.0)
-}
-
-/// Strictly between 0 and 1, where log-odds are finite.
-fn inside(probability: f64) -> f64 {
-    probability.clamp(1.0 / PROBABILITY_STEPS, 1.0 - 1.0 / PROBABILITY_STEPS)
-}
-
-fn odds(probability: f64) -> f64 {
-    (probability / (1.0 - probability)).ln()
 }
 
 /// Rates are facts for a reader: six decimals tell what can be told.
@@ -365,41 +389,104 @@ mod tests {
     const LIVE_SCORES: &[f64] = &[0.2, 0.5, 0.7, 0.8, 0.85, 0.9, 0.9, 0.95, 0.97, 0.99];
     const PRINTS: &[f64] = &[0.0, 0.01, 0.02, 0.1, 0.1, 0.2, 0.3, 0.4, 0.7, 0.8];
 
+    /// Shares that pass 0.60 and that are rejected below 0.40 with a calibration, counted as the engine would.
+    fn achieved(calibration: &LivenessCalibration, attacks: &[f64], live: &[f64]) -> (f64, f64) {
+        let curve = calibration.curve().unwrap();
+        let at = |probability: f64| Score::new(curve.at(probability)).unwrap().value();
+        let passing = attacks.iter().filter(|&&score| at(score) >= 0.6).count();
+        let rejected = live.iter().filter(|&&score| at(score) < 0.4).count();
+        (
+            passing as f64 / attacks.len() as f64,
+            rejected as f64 / live.len() as f64,
+        )
+    }
+
     #[test]
-    fn the_bounds_go_where_the_targets_are_met() {
-        // One print of ten may pass: from just above 0.7 on. One live person of ten may be rejected: below 0.5.
+    fn the_bound_goes_where_the_attacks_end() {
+        // One print of ten may pass: from just above 0.7 on. 0.40 is as far below as it is for the probability.
         let scores = presentations(&[("live", LIVE_SCORES), ("print", PRINTS)]);
-        let found = fit(&scores, &targets(0.1, 0.1, false)).unwrap();
-        assert_eq!(points(&found), [[0.5, 0.4, 0.2, 0.1], [0.7001, 0.6, 0.1, 0.3]]);
-        let curve = found.curve().unwrap();
-        assert!((curve.at(0.7001) - 0.6).abs() < 1e-9 && (curve.at(0.5) - 0.4).abs() < 1e-9);
+        let found = fit(&scores, &targets(0.1, 0.3, false)).unwrap();
+        let points = points(&found);
+        assert_eq!(
+            (points[1][0], points[1][1], points[1][2], points[1][3]),
+            (0.7001, 0.6, 0.1, 0.3)
+        );
+        // Log-odds of 0.7001 less those of 0.6 and plus those of 0.4: 0.036844.
+        assert!((points[0][0] - 0.509_210).abs() < 1e-5, "{points:?}");
+        assert_eq!(achieved(&found, PRINTS, LIVE_SCORES), (0.1, 0.2));
         let counts: Vec<_> = found.presentations.iter().map(|one| one.presentations).collect();
         assert_eq!(
             (counts, found.measured.from, found.measured.to),
             (vec![10, 10], 0.0, 0.99)
         );
+        // That is more than one live person of ten.
+        let error = fit(&scores, &targets(0.1, 0.1, false)).unwrap_err().to_string();
+        assert!(
+            error.contains("the BPCER at 0.4 is 0.2000 and not 0.1"),
+            "{error}"
+        );
     }
 
     #[test]
-    fn easy_attacks_do_not_lower_the_bound_unasked() {
+    fn nothing_is_easier_than_the_models_unless_asked() {
+        // Live people whom the models take for prints, and easy prints: a tempting curve.
+        let live = [LIVE_SCORES, &[0.0, 0.0]].concat();
         let easy: Vec<f64> = PRINTS.iter().map(|score| score / 10.0).collect();
-        let scores = presentations(&[("live", LIVE_SCORES), ("print", &easy)]);
-        let found = fit(&scores, &targets(0.1, 0.2, false)).unwrap();
-        // 0.40 would bear a probability of 0.7, but the curve is no steeper than the probability: 0.4 where 0.6 is 0.6.
-        assert_eq!(points(&found), [[0.4, 0.4, 0.0, 0.1], [0.6, 0.6, 0.0, 0.2]]);
+        let scores = presentations(&[("live", &live), ("print", &easy)]);
+        let found = fit(&scores, &targets(0.1, 0.4, false)).unwrap();
+        let curve = found.curve().unwrap();
+        for step in 0..=1000 {
+            let probability = f64::from(step) / 1000.0;
+            assert!(curve.at(probability) <= probability + 1e-6, "{probability}");
+        }
         let found = fit(&scores, &targets(0.1, 0.2, true)).unwrap();
-        let points = points(&found);
-        assert_eq!((points[1][0], points[1][1], points[1][2]), (0.0701, 0.6, 0.1));
-        assert!(points[0][0] < points[1][0], "{points:?}");
+        assert!(
+            (0.0701..0.071).contains(&found.points[1].probability),
+            "{found:?}"
+        );
+        let (passing, rejected) = achieved(&found, &easy, &live);
+        assert!(passing <= 0.1 && rejected <= 0.2, "{passing} {rejected}");
     }
 
     #[test]
     fn the_worst_species_decides_and_a_small_one_passes_not_at_all() {
         let scores = presentations(&[("live", LIVE_SCORES), ("print", PRINTS), ("replay", &[0.9, 0.1])]);
-        let found = fit(&scores, &targets(0.1, 0.1, false)).unwrap();
+        let found = fit(&scores, &targets(0.1, 0.7, false)).unwrap();
         assert_eq!(found.points[1].probability, 0.9001);
         // Both rates as they are there: no attack passes, seven of ten live people do not.
         assert_eq!((found.points[1].apcer, found.points[1].bpcer), (0.0, 0.7));
+    }
+
+    #[test]
+    fn the_target_is_met_wherever_the_scores_lie() {
+        // Of ten attacks one may pass; the second highest takes every value that a score can have.
+        for step in 1..9_990 {
+            let second = f64::from(step) / 10_000.0;
+            let attacks = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, second, 0.9995];
+            let scores = presentations(&[("live", &[0.9999; 10]), ("print", &attacks)]);
+            for allow_easier in [false, true] {
+                let found = fit(&scores, &targets(0.1, 0.1, allow_easier)).unwrap();
+                let (passing, rejected) = achieved(&found, &attacks, &[0.9999; 10]);
+                assert!(
+                    passing <= 0.1 && rejected <= 0.1,
+                    "{second}: {passing} {rejected}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn attacks_that_the_models_take_for_people_are_told() {
+        let scores = presentations(&[("live", &[0.9999; 10]), ("mask", &[0.9999; 10])]);
+        for allow_easier in [false, true] {
+            let error = fit(&scores, &targets(0.1, 0.1, allow_easier))
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains("do not tell these attacks from live people"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -108,6 +108,32 @@ pub struct PresentationScores {
 }
 
 impl PresentationScores {
+    /// The scores of each species, without the presentations that gave none, every presentation a subject of its own.
+    #[must_use]
+    pub fn by_species(&self) -> LivenessScores {
+        let mut scores = LivenessScores::default();
+        let mut names: Vec<&str> = Vec::new();
+        for one in &self.presentations {
+            if !names.contains(&one.species.as_str()) {
+                names.push(&one.species);
+            }
+        }
+        for name in names {
+            let presentations = self.presentations.iter().filter(|one| one.species == name);
+            let species = Species::new(
+                presentations
+                    .zip(0..)
+                    .filter_map(|(one, index)| Some((Some(one.liveness.ok()?.value()), index))),
+            );
+            if name == LIVE {
+                scores.bona_fide = species;
+            } else {
+                scores.attacks.push((name.to_owned(), species));
+            }
+        }
+        scores
+    }
+
     /// Writes `scores.csv`: file, species, liveness, status.
     ///
     /// # Errors

@@ -70,7 +70,9 @@ impl ScoreCurve {
     }
 }
 
-fn log_odds(probability: f64) -> f64 {
+/// `ln(p / (1 - p))`; infinite at 0 and 1.
+#[must_use]
+pub fn log_odds(probability: f64) -> f64 {
     (probability / (1.0 - probability)).ln()
 }
 

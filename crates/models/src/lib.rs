@@ -11,7 +11,7 @@ mod store;
 
 pub use calibration::{
     Calibration, CalibrationFile, LivenessCalibration, LivenessCurve, LivenessPoint, MatchCalibration,
-    MatchPoint, MeasuredRange, PresentationCount, Provenance, ScoreCurve,
+    MatchPoint, MeasuredRange, PresentationCount, Provenance, ScoreCurve, log_odds,
 };
 pub use error::ModelsError;
 pub use manifest::{
