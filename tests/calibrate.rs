@@ -15,7 +15,7 @@ use support::process::{Ended, Process, likeness};
 fn main() -> ExitCode {
     let mut suite = Suite::new();
     suite.test("usage_is_told_and_ends_with_2", usage);
-    suite.test("a_file_that_is_no_calibration_is_told_with_its_name", wrong_files);
+    suite.with_models("a_file_that_is_no_calibration_is_told_with_its_name", wrong_files);
     suite.with_shared_and_models("match_thresholds_get_their_false_match_rates", of_match);
     suite.with_shared_and_models("liveness_bounds_get_their_error_rates", of_liveness);
     suite.with_shared_and_models("too_little_data_is_told_with_what_is_needed", too_little);
@@ -120,11 +120,16 @@ fn wrong_files() -> Outcome {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("broken.toml");
     std::fs::write(&file, "format = 1\n")?;
-    // Neither models nor pictures are needed to say so, where there are models.
-    if !likeness_testing::has_models() {
-        return Ok(());
-    }
     for path in [&file, &folder.path().join("absent.toml")] {
+        let ended = run([
+            OsStr::new("doctor"),
+            OsStr::new("--calibration"),
+            path.as_os_str(),
+        ])?;
+        ensure!(
+            ended.code == Some(1) && ended.stdout.contains("FAIL  calibration: "),
+            "{ended:?}"
+        );
         let ended = run([
             OsStr::new("liveness"),
             OsStr::new("x.jpg"),
@@ -239,6 +244,12 @@ fn of_match(shared: &Path) -> Outcome {
     // Not with another version of the pack, and not twice.
     let other = folder.path().join("other.toml");
     std::fs::write(&other, text.replace("pack_version = \"", "pack_version = \"0."))?;
+    let changed = folder.path().join("changed.toml");
+    let digest = text.find("pack_digest = \"").ok_or("no digest")? + "pack_digest = \"".len();
+    std::fs::write(
+        &changed,
+        format!("{}00000000{}", &text[..digest], &text[digest + 8..]),
+    )?;
     let used = |files: &[&Path]| {
         let mut arguments = vec![OsStr::new("liveness"), OsStr::new("x.jpg")];
         for file in files {
@@ -249,6 +260,11 @@ fn of_match(shared: &Path) -> Outcome {
     let ended = used(&[&other])?;
     ensure!(
         ended.code == Some(1) && ended.stderr.contains("it was measured with pack open-1 0."),
+        "{ended:?}"
+    );
+    let ended = used(&[&changed])?;
+    ensure!(
+        ended.code == Some(1) && ended.stderr.contains("(00000000), but pack open-1"),
         "{ended:?}"
     );
     let ended = used(&[&file, &again])?;

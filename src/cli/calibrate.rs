@@ -148,7 +148,8 @@ impl File {
     /// The file is there whole or as it was before.
     fn write(&self, engine: &Engine, calibration: Calibration) -> Result<(), Failure> {
         let info = engine.info();
-        let text = CalibrationFile::new(&info.pack, &info.pack_version, calibration)?.to_toml()?;
+        let text = CalibrationFile::new(&info.pack, &info.pack_version, &info.pack_digest, calibration)?
+            .to_toml()?;
         let failed = |error: std::io::Error| format!("cannot write {}: {error}", self.out.display());
         let mut name = std::ffi::OsString::from(".");
         name.push(self.out.file_name().ok_or("--out names no file")?);

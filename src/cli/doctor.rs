@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use likeness::models::Pack;
+use likeness::models::{CalibrationFile, Pack};
 use likeness::runtime::{Runtime, RuntimeError, available_workers};
 use likeness::self_test;
 
@@ -42,6 +42,7 @@ pub(crate) fn run(arguments: &EngineArguments) -> Result<ExitCode, Failure> {
     )?;
     let runtime = library(arguments, &mut report)?;
     let pack = pack(arguments, &mut report)?;
+    calibrations(arguments, pack.as_ref(), &mut report)?;
     match (runtime, pack) {
         (Some(runtime), Some(pack)) => models(&runtime, &pack, &mut report)?,
         _ => report.note("self-test", "not run: it needs the library and the models")?,
@@ -53,6 +54,26 @@ pub(crate) fn run(arguments: &EngineArguments) -> Result<ExitCode, Failure> {
         say("Something is wrong: see FAIL above.")?;
         Ok(exit::ERROR.into())
     }
+}
+
+/// Files that were named with `--calibration`.
+fn calibrations(
+    arguments: &EngineArguments,
+    pack: Option<&Pack>,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    for path in arguments.calibrations() {
+        let place = path.display().to_string();
+        let checked = CalibrationFile::read(path).and_then(|file| match pack {
+            Some(pack) => file.check_pack(&place, pack.manifest()).map(|()| file),
+            None => Ok(file),
+        });
+        match checked {
+            Ok(_) => report.good("calibration", place)?,
+            Err(error) => report.bad("calibration", error)?,
+        }
+    }
+    Ok(())
 }
 
 fn processor(report: &Report) -> Result<(), Failure> {

@@ -42,7 +42,7 @@ enum Command {
     /// Measure error rates on your own pictures: FMR and FNMR, APCER and BPCER. Exit code: 0 measured, 1 error, 2 usage.
     #[command(subcommand)]
     Eval(eval::EvalCommand),
-    /// Measure what a score means and write it to a file that a pack or the service's configuration can use. Exit code: 0
+    /// Measure what a score means and write it to a file for --calibration and the service's configuration. Exit code: 0
     /// written, 1 error, 2 usage.
     #[command(subcommand)]
     Calibrate(Box<calibrate::CalibrateCommand>),
@@ -107,6 +107,11 @@ impl EngineArguments {
             Some(workers) => builder.workers(workers.into()),
             None => builder,
         }
+    }
+
+    /// Files that replace the pack's calibrations.
+    pub(crate) fn calibrations(&self) -> &[PathBuf] {
+        &self.calibration
     }
 
     /// Whether a calibration other than the pack's was asked for.

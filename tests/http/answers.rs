@@ -621,7 +621,7 @@ fn probes() -> Outcome {
     let expected = format!(
         r#"{{
   "liveness_calibration": "none: the models' mean live probability as it is",
-  "match_calibration": "lfw-dev (2026-11-25, *): LFW development view, all pairs of the pictures of pairs-train.csv, face nearest the centre",
+  "match_calibration": "lfw-dev (2026-11-25, *)",
   "name": "likeness",
   "pack": "open-1",
   "pack_version": "*",

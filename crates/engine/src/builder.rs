@@ -66,7 +66,9 @@ pub struct EngineInfo {
     pub pack: String,
     /// Version of the model pack.
     pub pack_version: String,
-    /// The calibration of the match confidence: its name, its date, what it was measured on.
+    /// Digest of the model pack's manifest, which pins its files; empty where every model is the embedder's own.
+    pub pack_digest: String,
+    /// The calibration of the match confidence: its name, its date and a digest.
     pub match_calibration: String,
     /// The calibration of the liveness, likewise, or that there is none.
     pub liveness_calibration: String,
@@ -278,6 +280,7 @@ impl EngineBuilder {
                 .to_owned(),
             pack: manifest.map_or("custom", |manifest| &manifest.name).to_owned(),
             pack_version: manifest.map_or("", |manifest| &manifest.version).to_owned(),
+            pack_digest: manifest.map_or("", |manifest| &manifest.digest).to_owned(),
             match_calibration,
             liveness_calibration,
             workers,
@@ -322,8 +325,7 @@ impl EngineBuilder {
                     "calibration {place}: there is another one for the {role} already"
                 )));
             }
-            let manifest = parts.pack.manifest();
-            file.check_pack(&place, &manifest.name, &manifest.version)?;
+            file.check_pack(&place, parts.pack.manifest())?;
             match file.calibration {
                 Calibration::Match(calibration) => found.of_match = Some(calibration),
                 Calibration::Liveness(calibration) => found.of_liveness = Some(calibration),

@@ -80,6 +80,9 @@ struct State {
 /// A record as it was written: what became of the picture, and the numbers where it was used.
 pub(crate) type Kept = Result<Vec<f32>, Status>;
 
+/// What an engine whose models are all the embedder's own says of its pack.
+const CUSTOM_PACK: &str = "custom";
+
 impl Journal {
     /// Opens the journal of a folder, or begins one, readable by nobody else.
     ///
@@ -88,6 +91,13 @@ impl Journal {
     /// none; [`EvaluationError::File`] where it cannot be read or written.
     pub fn open(folder: &Path, content: JournalContent, setup: &Setup) -> Result<Self, EvaluationError> {
         let path = folder.join(content.file_name());
+        if setup.pack == CUSTOM_PACK {
+            return Err(EvaluationError::Journal {
+                path,
+                reason: "models that are no pack's cannot be told apart, so nothing of theirs is kept"
+                    .to_owned(),
+            });
+        }
         let mut file = private(&path).map_err(EvaluationError::file(&path))?;
         match file.try_lock() {
             Ok(()) => {}
@@ -104,6 +114,7 @@ impl Journal {
         let wanted = header(content, setup);
         match read(&mut file, &wanted) {
             Ok((found, end)) => {
+                make_private(&file).map_err(EvaluationError::file(&path))?;
                 let state = State { file, found, end };
                 Ok(Self {
                     path,
@@ -239,14 +250,23 @@ fn private(path: &Path) -> io::Result<File> {
         use std::os::unix::fs::OpenOptionsExt;
         options.mode(0o600);
     }
-    let file = options.open(path)?;
+    // Through a link embeddings would go where nobody looks for them, and stay there.
+    if std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(io::Error::other("it is there and no file"));
+    }
+    options.open(path)
+}
+
+/// It may have been copied here with other rights.
+fn make_private(file: &File) -> io::Result<()> {
     #[cfg(unix)]
     {
-        // It may have been copied here with other rights.
         use std::os::unix::fs::PermissionsExt;
         file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
     }
-    Ok(file)
+    #[cfg(not(unix))]
+    let _ = file;
+    Ok(())
 }
 
 fn header(content: JournalContent, setup: &Setup) -> Map<String, Value> {
@@ -441,6 +461,40 @@ mod tests {
 
     fn kept_by(journal: &Journal) -> [Option<Kept>; 4] {
         [9, 3, 5, 6].map(|number| journal.get(&key_of(number)).unwrap())
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_not_followed_and_another_file_keeps_its_rights() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let elsewhere = folder.path().join("elsewhere");
+        std::fs::write(&elsewhere, b"").unwrap();
+        let path = folder.path().join(CONTENT.file_name());
+        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+        assert!(matches!(open(folder.path()), Err(EvaluationError::File { .. })));
+        assert_eq!(std::fs::read(&elsewhere).unwrap(), b"");
+
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, b"my notes").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(open(folder.path()).is_err());
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(
+            (mode, std::fs::read(&path).unwrap()),
+            (0o644, b"my notes".to_vec())
+        );
+    }
+
+    #[test]
+    fn nothing_is_kept_of_models_without_a_pack() {
+        let folder = tempfile::tempdir().unwrap();
+        let custom = Setup {
+            pack: CUSTOM_PACK.to_owned(),
+            ..setup()
+        };
+        let opened = Journal::open(folder.path(), CONTENT, &custom);
+        assert!(matches!(opened, Err(EvaluationError::Journal { .. })));
     }
 
     #[test]

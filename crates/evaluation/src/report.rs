@@ -14,7 +14,7 @@ use crate::{FaceChoice, KnownFrom, Status};
 pub struct Setup {
     /// Version of Likeness.
     pub likeness: String,
-    /// Model pack and its version.
+    /// Model pack, its version and a digest of its manifest.
     pub pack: String,
     /// The calibration of the match confidence.
     pub match_calibration: String,
@@ -33,9 +33,10 @@ impl Setup {
         let info = engine.info();
         Self {
             likeness: env!("CARGO_PKG_VERSION").to_owned(),
-            pack: format!("{} {}", info.pack, info.pack_version)
-                .trim_end()
-                .to_owned(),
+            pack: match info.pack_digest.as_str() {
+                "" => info.pack.clone(),
+                digest => format!("{} {} ({digest})", info.pack, info.pack_version),
+            },
             match_calibration: info.match_calibration.clone(),
             liveness_calibration: info.liveness_calibration.clone(),
             provider: info.provider.clone(),

@@ -7,19 +7,15 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use crate::ModelsError;
-use crate::store::hex;
+use crate::store::short_digest;
+use crate::{Manifest, ModelsError};
 
 /// The format of calibration files that this version reads and writes.
 const FORMAT: u32 = 1;
 
 /// Largest calibration file in bytes. One has a few dozen lines.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
-
-/// Hexadecimal digits of the digest that descriptions show.
-const DIGEST_DIGITS: usize = 8;
 
 /// Most points of a curve.
 const MAX_POINTS: usize = 64;
@@ -105,9 +101,8 @@ impl Provenance {
     fn describe(&self, calibration: &impl Serialize) -> String {
         // Writing a calibration does not fail; were it to, the text alone would still name it.
         let text = toml::to_string(calibration).unwrap_or_default();
-        let digest = hex(&Sha256::digest(text.as_bytes()));
-        let digest = digest.get(..DIGEST_DIGITS).unwrap_or(&digest);
-        format!("{} ({}, {digest}): {}", self.name, self.date, self.data)
+        let digest = short_digest(&text);
+        format!("{} ({}, {digest})", self.name, self.date)
     }
 
     fn fault(&self) -> Option<String> {
@@ -162,7 +157,7 @@ pub struct MatchCalibration {
 }
 
 impl MatchCalibration {
-    /// For `/info`, logs and reports: name, date, the first digits of a digest over all of it, and data.
+    /// For `/info`, logs and reports: name, date, and the first digits of a digest over all of it.
     #[must_use]
     pub fn describe(&self) -> String {
         self.provenance.describe(self)
@@ -327,6 +322,8 @@ pub struct CalibrationFile {
     pub pack: String,
     /// Version of the pack.
     pub pack_version: String,
+    /// Digest of the pack's manifest, which pins its files: [`Manifest::digest`](crate::Manifest::digest).
+    pub pack_digest: String,
     /// The calibration.
     pub calibration: Calibration,
 }
@@ -336,11 +333,17 @@ impl CalibrationFile {
     ///
     /// # Errors
     /// [`ModelsError::Calibration`] where the calibration is none.
-    pub fn new(pack: &str, pack_version: &str, calibration: Calibration) -> Result<Self, ModelsError> {
+    pub fn new(
+        pack: &str,
+        pack_version: &str,
+        pack_digest: &str,
+        calibration: Calibration,
+    ) -> Result<Self, ModelsError> {
         let file = Self {
             format: FORMAT,
             pack: pack.to_owned(),
             pack_version: pack_version.to_owned(),
+            pack_digest: pack_digest.to_owned(),
             calibration,
         };
         file.check("the calibration")?;
@@ -357,14 +360,19 @@ impl CalibrationFile {
             path: path.to_owned(),
             source,
         };
-        let length = std::fs::metadata(path).map_err(unreadable)?.len();
-        if length > MAX_FILE_BYTES {
+        // Not a pipe, which might never end; and no more of it than a calibration can have.
+        if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+            return Err(fault(&place, "it is no file".to_owned()));
+        }
+        let bytes = crate::store::read(path, MAX_FILE_BYTES + 1)?;
+        if bytes.len() as u64 > MAX_FILE_BYTES {
             return Err(fault(
                 &place,
-                format!("{length} bytes are too many for a calibration"),
+                format!("more than {MAX_FILE_BYTES} bytes are too many for a calibration"),
             ));
         }
-        Self::parse(&place, &std::fs::read_to_string(path).map_err(unreadable)?)
+        let text = String::from_utf8(bytes).map_err(|_| fault(&place, "it is not UTF-8".to_owned()))?;
+        Self::parse(&place, &text)
     }
 
     /// Reads the text of a file; `place` is what errors call it.
@@ -389,16 +397,26 @@ impl CalibrationFile {
     ///
     /// # Errors
     /// [`ModelsError::Calibration`] where it was measured with another one.
-    pub fn check_pack(&self, place: &str, pack: &str, version: &str) -> Result<(), ModelsError> {
-        if (self.pack.as_str(), self.pack_version.as_str()) == (pack, version) {
+    pub fn check_pack(&self, place: &str, manifest: &Manifest) -> Result<(), ModelsError> {
+        let found = (
+            self.pack.as_str(),
+            self.pack_version.as_str(),
+            self.pack_digest.as_str(),
+        );
+        if found == (&manifest.name, &manifest.version, &manifest.digest) {
             return Ok(());
         }
         Err(fault(
             place,
             format!(
-                "it was measured with pack {} {}, but pack {pack} {version} is in use, whose scores mean something else: \
+                "it was measured with pack {} {} ({}), but pack {} {} ({}) is in use, whose scores may mean something else: \
                  calibrate again",
-                self.pack, self.pack_version
+                self.pack,
+                self.pack_version,
+                self.pack_digest,
+                manifest.name,
+                manifest.version,
+                manifest.digest
             ),
         ))
     }
@@ -528,7 +546,7 @@ mod tests {
             Calibration::Match(of_match()),
             Calibration::Liveness(of_liveness(&[(0.5, 0.4), (0.9, 0.6)])),
         ] {
-            let file = CalibrationFile::new("open-1", "2", calibration).unwrap();
+            let file = CalibrationFile::new("open-1", "2", "0123abcd", calibration).unwrap();
             let text = file.to_toml().unwrap();
             assert_eq!(CalibrationFile::parse("x.toml", &text).unwrap(), file, "{text}");
         }
@@ -536,7 +554,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        let text = CalibrationFile::new("open-1", "2", Calibration::Match(of_match()))
+        let text = CalibrationFile::new("open-1", "2", "0123abcd", Calibration::Match(of_match()))
             .unwrap()
             .to_toml()
             .unwrap();
@@ -578,10 +596,7 @@ mod tests {
     #[test]
     fn two_of_one_name_and_day_are_told_apart() {
         let (one, mut other) = (of_match(), of_match());
-        assert!(
-            one.describe().starts_with("branch (2026-11-25, ")
-                && one.describe().ends_with("): ten of our own")
-        );
+        assert!(one.describe().starts_with("branch (2026-11-25, "));
         assert_eq!(one.describe(), other.describe());
         other.points[1].similarity = 0.41;
         assert_ne!(one.describe(), other.describe());
@@ -589,13 +604,20 @@ mod tests {
 
     #[test]
     fn a_calibration_goes_with_the_pack_that_it_was_measured_with() {
-        let file = CalibrationFile::new("open-1", "2", Calibration::Match(of_match())).unwrap();
-        assert!(file.check_pack("x.toml", "open-1", "2").is_ok());
-        let error = file.check_pack("x.toml", "open-1", "3").unwrap_err().to_string();
-        assert!(
-            error.contains("measured with pack open-1 2, but pack open-1 3"),
-            "{error}"
-        );
+        let mut manifest = Manifest::builtin("open-1").unwrap().unwrap();
+        let file = |manifest: &Manifest| {
+            let calibration = Calibration::Match(of_match());
+            CalibrationFile::new(&manifest.name, &manifest.version, &manifest.digest, calibration).unwrap()
+        };
+        let measured = file(&manifest);
+        assert!(measured.check_pack("x.toml", &manifest).is_ok());
+        // The same name and version, but made otherwise.
+        manifest.digest = "0123abcd".to_owned();
+        let error = measured.check_pack("x.toml", &manifest).unwrap_err().to_string();
+        assert!(error.contains("(0123abcd) is in use"), "{error}");
+        manifest = Manifest::builtin("open-1").unwrap().unwrap();
+        manifest.version = "0".to_owned();
+        assert!(measured.check_pack("x.toml", &manifest).is_err());
     }
 
     #[test]
@@ -604,9 +626,11 @@ mod tests {
         let path = folder.path().join("large.toml");
         std::fs::write(&path, vec![b'#'; 70_000]).unwrap();
         let error = CalibrationFile::read(&path).unwrap_err().to_string();
-        assert!(error.contains("70000 bytes are too many"), "{error}");
+        assert!(error.contains("more than 65536 bytes are too many"), "{error}");
         let absent = CalibrationFile::read(&folder.path().join("absent.toml"));
         assert!(matches!(absent, Err(ModelsError::Unreadable { .. })));
+        let error = CalibrationFile::read(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("it is no file"), "{error}");
     }
 
     proptest! {

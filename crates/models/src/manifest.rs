@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::store::short_digest;
 use crate::{MatchCalibration, ModelsError};
 
 /// The manifest format that this version reads.
@@ -23,6 +24,10 @@ pub struct Manifest {
     pub name: String,
     /// Version of the pack, shown by `/info`.
     pub version: String,
+    /// The first digits of the SHA-256 of the manifest's own text, which has the checksum of every file: two packs of one
+    /// name and version that are made otherwise have different ones.
+    #[serde(skip)]
+    pub digest: String,
     /// The files by name.
     pub files: BTreeMap<String, FileEntry>,
     /// Finds faces and landmarks.
@@ -182,10 +187,11 @@ impl Manifest {
     /// # Errors
     /// [`ModelsError::Manifest`] naming the key. Unknown keys are errors.
     pub fn parse(text: &str) -> Result<Self, ModelsError> {
-        let manifest: Self = toml::from_str(text).map_err(|error| ModelsError::Manifest {
+        let mut manifest: Self = toml::from_str(text).map_err(|error| ModelsError::Manifest {
             pack: "pack.toml".to_owned(),
             reason: error.to_string(),
         })?;
+        manifest.digest = short_digest(text);
         match manifest.fault() {
             None => Ok(manifest),
             Some(reason) => Err(ModelsError::Manifest {

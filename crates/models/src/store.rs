@@ -203,7 +203,7 @@ impl Pack {
     }
 }
 
-fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ModelsError> {
+pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ModelsError> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(limit).read_to_end(&mut bytes))
@@ -214,7 +214,14 @@ fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ModelsError> {
     Ok(bytes)
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
+/// The first 8 hexadecimal digits of a text's SHA-256: enough to tell versions apart by accident, not by malice.
+pub(crate) fn short_digest(text: &str) -> String {
+    let mut digest = hex(&Sha256::digest(text.as_bytes()));
+    digest.truncate(8);
+    digest
+}
+
+fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
