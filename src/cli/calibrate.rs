@@ -94,7 +94,7 @@ fn parse_date(text: &str) -> Result<String, String> {
 
 impl CalibrateCommand {
     pub(crate) fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
-        if engine.is_calibrated() {
+        if !engine.calibrations().is_empty() {
             return Err(
                 "--calibration cannot be used here: a calibration is fitted to uncalibrated scores".into(),
             );

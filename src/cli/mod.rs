@@ -114,11 +114,6 @@ impl EngineArguments {
         &self.calibration
     }
 
-    /// Whether a calibration other than the pack's was asked for.
-    pub(crate) fn is_calibrated(&self) -> bool {
-        !self.calibration.is_empty()
-    }
-
     /// An engine for one call.
     pub(crate) fn single(&self) -> Result<Engine, Failure> {
         Ok(self.builder().workers(1).build()?)

@@ -302,34 +302,24 @@ impl EngineBuilder {
         for path in &self.calibrations {
             let place = path.display().to_string();
             let file = CalibrationFile::read(path)?;
-            let (role, is_custom, is_second) = match &file.calibration {
-                Calibration::Match(_) => ("embedder", self.embedder.is_some(), found.of_match.is_some()),
-                Calibration::Liveness(_) => (
-                    "liveness model",
-                    self.liveness.is_some(),
-                    found.of_liveness.is_some(),
-                ),
-                _ => {
-                    return Err(BuildError::Setting(format!(
-                        "calibration {place}: of an unknown kind"
-                    )));
-                }
+            let (role, is_custom) = match file.calibration {
+                Calibration::Match(_) => ("embedder", self.embedder.is_some()),
+                Calibration::Liveness(_) => ("liveness model", self.liveness.is_some()),
             };
             let Some(parts) = parts.filter(|_| !is_custom) else {
                 return Err(BuildError::Setting(format!(
                     "calibration {place}: it is for a pack's {role}, but this engine's is custom"
                 )));
             };
+            file.check_pack(&place, parts.pack.manifest())?;
+            let is_second = match file.calibration {
+                Calibration::Match(calibration) => found.of_match.replace(calibration).is_some(),
+                Calibration::Liveness(calibration) => found.of_liveness.replace(calibration).is_some(),
+            };
             if is_second {
                 return Err(BuildError::Setting(format!(
                     "calibration {place}: there is another one for the {role} already"
                 )));
-            }
-            file.check_pack(&place, parts.pack.manifest())?;
-            match file.calibration {
-                Calibration::Match(calibration) => found.of_match = Some(calibration),
-                Calibration::Liveness(calibration) => found.of_liveness = Some(calibration),
-                _ => {}
             }
         }
         Ok(found)

@@ -394,12 +394,15 @@ fn report(
             false_match_rate: rate,
             impostor_comparisons_needed: needed,
             sufficient_data: sufficient,
-            threshold: estimate(threshold, of_threshold),
+            threshold: threshold.map(|value| Estimate {
+                value,
+                interval: of_threshold,
+            }),
             confidence: match threshold {
                 Some(threshold) => Some(confidence(engine, threshold)?.value()),
                 None => None,
             },
-            false_non_match_rate: self::rate(
+            false_non_match_rate: Estimate::of_rate(
                 threshold.and_then(|threshold| scores.false_non_match_rate(threshold)),
                 of_rate,
             ),
@@ -475,15 +478,6 @@ fn report(
     })
 }
 
-fn estimate(value: Option<f64>, interval: Option<Interval>) -> Option<Estimate> {
-    value.map(|value| Estimate { value, interval })
-}
-
-/// Where no error was seen no replicate has one either: that interval would say that the rate is 0.
-fn rate(value: Option<f64>, interval: Option<Interval>) -> Option<Estimate> {
-    estimate(value, interval.filter(|_| value != Some(0.0)))
-}
-
 fn bound(
     scores: &MatchScores,
     confidence: f64,
@@ -495,10 +489,10 @@ fn bound(
     Bound {
         confidence,
         similarity,
-        false_match_rate: rate(false_match_rate, of_match),
+        false_match_rate: Estimate::of_rate(false_match_rate, of_match),
         false_match_rate_at_most: (false_match_rate == Some(0.0))
             .then(|| upper_bound_without_errors(scores.impostor_count())),
-        false_non_match_rate: rate(scores.false_non_match_rate(similarity), of_non_match),
+        false_non_match_rate: Estimate::of_rate(scores.false_non_match_rate(similarity), of_non_match),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::statistics::{
     Bootstrap, EqualErrorRate, Histogram, LivenessScores, NonResponse, OperatingPoint, Species, det_points,
     equal_error_rate, upper_bound_without_errors,
 };
-use crate::what_if::steps;
+use crate::what_if::steps_and_bounds;
 use crate::{EvaluationError, Journal, Progress, Status};
 
 /// The species of bona fide presentations in a list.
@@ -108,30 +108,14 @@ pub struct PresentationScores {
 }
 
 impl PresentationScores {
-    /// The scores of each species, without the presentations that gave none, every presentation a subject of its own.
+    /// The scores of each species, every presentation a subject of its own.
     #[must_use]
     pub fn by_species(&self) -> LivenessScores {
-        let mut scores = LivenessScores::default();
-        let mut names: Vec<&str> = Vec::new();
-        for one in &self.presentations {
-            if !names.contains(&one.species.as_str()) {
-                names.push(&one.species);
-            }
-        }
-        for name in names {
-            let presentations = self.presentations.iter().filter(|one| one.species == name);
-            let species = Species::new(
-                presentations
-                    .zip(0..)
-                    .filter_map(|(one, index)| Some((Some(one.liveness.ok()?.value()), index))),
-            );
-            if name == LIVE {
-                scores.bona_fide = species;
-            } else {
-                scores.attacks.push((name.to_owned(), species));
-            }
-        }
-        scores
+        by_species((0..).zip(&self.presentations).map(|(subject, one)| Presentation {
+            species: &one.species,
+            result: one.liveness,
+            subject,
+        }))
     }
 
     /// Writes `scores.csv`: file, species, liveness, status.
@@ -150,6 +134,41 @@ impl PresentationScores {
         }
         writer.flush()
     }
+}
+
+/// What became of a presentation, and of whom it is.
+struct Presentation<'a> {
+    species: &'a str,
+    result: Result<Score, Status>,
+    subject: u32,
+}
+
+/// The presentations of each species, in the order in which the species first appear.
+fn by_species<'a>(presentations: impl Iterator<Item = Presentation<'a>>) -> LivenessScores {
+    let mut names = Names::default();
+    let mut found: Vec<Vec<(Option<f64>, u32)>> = Vec::new();
+    for one in presentations {
+        let species = names.index(one.species);
+        found.resize_with(names.names.len(), Vec::new);
+        let response = match one.result {
+            Ok(score) => Some(score.value()),
+            Err(status) if status.is_failure_to_acquire() => None,
+            // A file that is not there is no presentation.
+            Err(_) => continue,
+        };
+        if let Some(of_species) = found.get_mut(species) {
+            of_species.push((response, one.subject));
+        }
+    }
+    let mut scores = LivenessScores::default();
+    for (name, presentations) in names.names.into_iter().zip(found) {
+        if name == LIVE {
+            scores.bona_fide = Species::new(presentations);
+        } else {
+            scores.attacks.push((name, Species::new(presentations)));
+        }
+    }
+    scores
 }
 
 /// BPCER where the APCER of a species is at most 1 in `apcer_one_in`.
@@ -310,36 +329,16 @@ fn score_file(engine: &Engine, path: &Path) -> Result<Result<Score, Status>, Eng
 
 /// Every twentieth and the bounds of the built-in profiles, each with the names of those that have it, ascending.
 fn thresholds() -> Vec<(f64, Vec<String>)> {
-    let mut thresholds: Vec<(f64, Vec<String>)> = steps().map(|step| (step, Vec::new())).collect();
-    for profile in Profile::BUILTIN_NAMES
+    let profiles = Profile::BUILTIN_NAMES
         .iter()
-        .filter_map(|name| Profile::builtin(name))
-    {
-        let bounds = profile.liveness();
-        for (value, name) in [
-            (bounds.reject_below(), "reject_below"),
-            (bounds.review_below(), "review_below"),
-        ] {
-            let name = format!("{} {name}", profile.name());
-            match thresholds.iter_mut().find(|(other, _)| *other == value) {
-                Some((_, names)) => names.push(name),
-                None => thresholds.push((value, vec![name])),
-            }
-        }
-    }
+        .filter_map(|name| Profile::builtin(name));
+    let mut thresholds =
+        steps_and_bounds(profiles.map(|profile| (profile.name().to_owned(), *profile.liveness())));
     thresholds.sort_by(|a, b| a.0.total_cmp(&b.0));
     thresholds
 }
 
 const APCER_ONE_IN: [u64; 3] = [10, 20, 100];
-
-/// As for matching: where no error was seen, the replicates would say that there is none.
-fn rate(value: Option<f64>, interval: Option<crate::statistics::Interval>) -> Option<Estimate> {
-    value.map(|value| Estimate {
-        value,
-        interval: interval.filter(|_| value > 0.0),
-    })
-}
 
 fn report(
     engine: &Engine,
@@ -353,25 +352,13 @@ fn report(
         let status = result.as_ref().err().copied().unwrap_or(Status::Ok);
         *by_status.entry(status).or_default() += 1;
     }
-    let of_species = |wanted: usize| {
-        let presentations = results.iter().zip(&list.species).zip(&list.subjects);
-        Species::new(
-            presentations.filter_map(|((result, &kind), &subject)| match result {
-                _ if kind != wanted => None,
-                Ok(score) => Some((Some(score.value()), subject)),
-                // A file that is not there is no presentation.
-                Err(status) => status.is_failure_to_acquire().then_some((None, subject)),
-            }),
-        )
-    };
-    let mut scores = LivenessScores::default();
-    for (index, name) in list.species_names.iter().enumerate() {
-        if name == LIVE {
-            scores.bona_fide = of_species(index);
-        } else {
-            scores.attacks.push((name.clone(), of_species(index)));
-        }
-    }
+    let species = |index: usize| list.species_names.get(index).map_or("", String::as_str);
+    let presentations = results.iter().zip(&list.species).zip(&list.subjects);
+    let scores = by_species(presentations.map(|((&result, &kind), &subject)| Presentation {
+        species: species(kind),
+        result,
+        subject,
+    }));
 
     let thresholds = thresholds();
     let bootstrap = Bootstrap::new(threads);
@@ -408,7 +395,7 @@ fn report(
             let apcer = species.ranked().share_at_or_above(threshold);
             apcer_by_species.push(Apcer {
                 species: name.clone(),
-                apcer: rate(apcer, next()),
+                apcer: Estimate::of_rate(apcer, next()),
                 apcer_at_most: (apcer == Some(0.0)).then(|| upper_bound_without_errors(species.responses())),
             });
         }
@@ -419,7 +406,7 @@ fn report(
             apcer: worst.map(|(rate, _)| rate),
             worst_species: worst.map(|(_, name)| name.to_owned()),
             apcer_by_species,
-            bpcer: rate(scores.bpcer(threshold), next()),
+            bpcer: Estimate::of_rate(scores.bpcer(threshold), next()),
             acer_for_comparison_only: scores.acer(threshold),
         });
     }
@@ -436,7 +423,7 @@ fn report(
                 presentations_needed: one_in,
                 sufficient_data: sufficient,
                 threshold,
-                bpcer: rate(threshold.and_then(|threshold| scores.bpcer(threshold)), interval),
+                bpcer: Estimate::of_rate(threshold.and_then(|threshold| scores.bpcer(threshold)), interval),
             });
         }
         let live = scores.bona_fide.ranked();

@@ -101,6 +101,16 @@ pub struct Estimate {
     pub interval: Option<Interval>,
 }
 
+impl Estimate {
+    /// A rate. Where no error was seen no replicate has one either: that interval would say that the rate is 0.
+    pub(crate) fn of_rate(value: Option<f64>, interval: Option<Interval>) -> Option<Self> {
+        value.map(|value| Self {
+            value,
+            interval: interval.filter(|_| value != 0.0),
+        })
+    }
+}
+
 /// The threshold for a false match rate, and what it costs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AtFalseMatchRate {

@@ -1,7 +1,7 @@
 //! What would become of the comparisons if a threshold were another one.
 
 use likeness_engine::Engine;
-use likeness_engine::decision::Profile;
+use likeness_engine::decision::{Profile, Thresholds};
 
 use crate::EvaluationError;
 use crate::confidence::{confidence, similarity_reaching};
@@ -11,9 +11,26 @@ use crate::statistics::MatchScores;
 /// Steps of the table over 0..1.
 const STEPS: u32 = 20;
 
-/// The scores from 0.05 to 0.95 in steps of 0.05, each the double nearest to the decimal.
-pub(crate) fn steps() -> impl Iterator<Item = f64> {
-    (1..STEPS).map(|step| f64::from(step) / f64::from(STEPS))
+/// The scores from 0.05 to 0.95 in steps of 0.05, each the double nearest to the decimal, then those bounds of named profiles
+/// that are no step; each with the bounds that it is.
+pub(crate) fn steps_and_bounds(
+    profiles: impl IntoIterator<Item = (String, Thresholds)>,
+) -> Vec<(f64, Vec<String>)> {
+    let step = |step| (f64::from(step) / f64::from(STEPS), Vec::new());
+    let mut wanted: Vec<(f64, Vec<String>)> = (1..STEPS).map(step).collect();
+    for (profile, bounds) in profiles {
+        for (value, bound) in [
+            (bounds.reject_below(), "reject_below"),
+            (bounds.review_below(), "review_below"),
+        ] {
+            let name = format!("{profile} {bound}");
+            match wanted.iter_mut().find(|(other, _)| *other == value) {
+                Some((_, names)) => names.push(name),
+                None => wanted.push((value, vec![name])),
+            }
+        }
+    }
+    wanted
 }
 
 /// A row of the table before anything is counted.
@@ -32,20 +49,11 @@ pub(crate) fn candidates(
     scores: &MatchScores,
     rates: &[f64],
 ) -> Result<Vec<Candidate>, EvaluationError> {
-    let mut wanted: Vec<(f64, Vec<String>)> = steps().map(|step| (step, Vec::new())).collect();
-    for profile in profiles {
-        let bounds = profile.face_match();
-        for (value, name) in [
-            (bounds.reject_below(), "reject_below"),
-            (bounds.review_below(), "review_below"),
-        ] {
-            let name = format!("{} {name}", profile.name());
-            match wanted.iter_mut().find(|(other, _)| *other == value) {
-                Some((_, names)) => names.push(name),
-                None => wanted.push((value, vec![name])),
-            }
-        }
-    }
+    let wanted = steps_and_bounds(
+        profiles
+            .iter()
+            .map(|profile| (profile.name().to_owned(), *profile.face_match())),
+    );
     let mut candidates = Vec::new();
     for (confidence, used_as) in wanted {
         candidates.push(Candidate {
@@ -133,7 +141,7 @@ mod tests {
 
     #[test]
     fn steps_are_the_decimals() {
-        let steps: Vec<f64> = steps().collect();
+        let steps: Vec<f64> = steps_and_bounds([]).into_iter().map(|(step, _)| step).collect();
         assert_eq!(
             (steps.len(), steps[0], steps[5], steps[18]),
             (19, 0.05, 0.3, 0.95)

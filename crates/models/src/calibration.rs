@@ -304,7 +304,6 @@ impl LivenessCurve {
 /// What a calibration file holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[non_exhaustive]
 pub enum Calibration {
     /// Of the match confidence.
     Match(MatchCalibration),
