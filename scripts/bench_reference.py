@@ -11,25 +11,12 @@ import re
 import statistics
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from environment import ROOT, interpreter
+
 SHARED = Path(os.environ.get("LIKENESS_SHARED") or ROOT.parent / "shared")
-VENV = ROOT / ".setup" / "reference-venv"
 REQUIREMENTS = ["numpy==2.2.6", "opencv-python-headless==4.12.0.88", "onnxruntime==1.32.0", "pillow==12.0.0"]
-
-
-def python():
-    """An interpreter that has what the reference imports."""
-    interpreter = VENV / "bin" / "python"
-    stamp = VENV / "requirements"
-    if not (stamp.is_file() and stamp.read_text() == "\n".join(REQUIREMENTS)):
-        print("installing what the reference needs", file=sys.stderr)
-        venv.create(VENV, with_pip=True, clear=True)
-        subprocess.run([interpreter, "-m", "pip", "install", "--quiet", *REQUIREMENTS], check=True)
-        stamp.write_text("\n".join(REQUIREMENTS))
-    return interpreter
 
 
 def medians(command):
@@ -52,7 +39,7 @@ def main():
     build = ["cargo", "build", "--release", "--locked", "--target-dir", "target", "--example", "time_verify"]
     subprocess.run(build, check=True, cwd=ROOT)
     ours = [ROOT / "target/release/examples/time_verify", *pictures, str(arguments.runs)]
-    theirs = [python(), reference, *pictures, str(arguments.runs)]
+    theirs = [interpreter("reference-venv", REQUIREMENTS), reference, *pictures, str(arguments.runs)]
     rounds = [(medians(ours), medians(theirs)) for _ in range(arguments.rounds)]
 
     print(f"{'':9} {'Likeness':>10} {'reference':>10} {'ratio':>6}")

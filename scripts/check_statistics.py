@@ -11,27 +11,20 @@ import os
 import subprocess
 import sys
 import tempfile
-import venv
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from environment import ROOT, interpreter
+
 SHARED = Path(os.environ.get("LIKENESS_SHARED") or ROOT.parent / "shared")
-VENV = ROOT / ".setup" / "statistics-venv"
 REQUIREMENTS = ["numpy==2.2.6", "scipy==1.15.3", "scikit-learn==1.6.1"]
 LIKENESS = ROOT / "target/release/likeness"
 
 
-def enter_venv():
+def enter_environment():
     """Goes on in an interpreter that has what is imported here."""
-    interpreter = VENV / "bin" / "python"
-    stamp = VENV / "requirements"
-    if not (stamp.is_file() and stamp.read_text() == "\n".join(REQUIREMENTS)):
-        print("installing what the check needs", file=sys.stderr)
-        venv.create(VENV, with_pip=True, clear=True)
-        subprocess.run([interpreter, "-m", "pip", "install", "--quiet", *REQUIREMENTS], check=True)
-        stamp.write_text("\n".join(REQUIREMENTS))
-    if Path(sys.prefix) != VENV:
-        os.execv(interpreter, [interpreter, __file__, *sys.argv[1:]])
+    python = interpreter("statistics-venv", REQUIREMENTS)
+    if Path(sys.prefix) != python.parent.parent:
+        os.execv(python, [python, __file__, *sys.argv[1:]])
 
 
 class Checked:
@@ -213,7 +206,7 @@ def development(folder):
 
 
 def main():
-    enter_venv()
+    enter_environment()
     if sys.argv[1:]:
         for out in sys.argv[1:]:
             check(Path(out))

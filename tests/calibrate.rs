@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use likeness_testing::{Failed, Outcome, Suite, ensure};
-use serde_json::Value;
-
 mod support;
 
 use support::for_each;
 use support::process::{Ended, Process, likeness};
+use support::report::{number, report, succeeds};
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
@@ -24,21 +23,6 @@ fn main() -> ExitCode {
 
 fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Result<Ended, Failed> {
     Process::run(likeness().args(arguments))
-}
-
-fn succeeds<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Result<String, Failed> {
-    let ended = run(arguments)?;
-    ensure!(ended.code == Some(0) && ended.stderr.is_empty(), "{ended:?}");
-    Ok(ended.stdout)
-}
-
-fn number(report: &Value, pointer: &str) -> Result<f64, Failed> {
-    let found = report.pointer(pointer).and_then(Value::as_f64);
-    found.ok_or_else(|| format!("no number at {pointer} in {report}").into())
-}
-
-fn report(out: &Path) -> Result<Value, Failed> {
-    Ok(serde_json::from_slice(&std::fs::read(out.join("report.json"))?)?)
 }
 
 fn usage() -> Outcome {

@@ -1,6 +1,6 @@
 //! `likeness eval`: the real binary with the real models on real pictures.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use serde_json::Value;
 mod support;
 
 use support::process::{Ended, Process, likeness};
+use support::report::{number, succeeds};
 use support::{PATIENCE, for_each};
 
 fn main() -> ExitCode {
@@ -38,20 +39,8 @@ fn eval<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Result<Ended
 
 /// Runs to success.
 fn evaluated<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Result<String, Failed> {
-    let ended = eval(arguments)?;
-    ensure!(ended.code == Some(0), "{ended:?}");
-    ensure!(ended.stderr.is_empty(), "{}", ended.stderr);
-    Ok(ended.stdout)
-}
-
-fn json(path: &Path) -> Result<Value, Failed> {
-    Ok(serde_json::from_slice(&std::fs::read(path)?)?)
-}
-
-/// A number of a report by its path, such as `/comparisons/genuine`.
-fn number(report: &Value, pointer: &str) -> Result<f64, Failed> {
-    let found = report.pointer(pointer).and_then(Value::as_f64);
-    found.ok_or_else(|| format!("no number at {pointer} in {report}").into())
+    let eval = std::iter::once(OsString::from("eval"));
+    succeeds(eval.chain(arguments.into_iter().map(|argument| argument.as_ref().to_owned())))
 }
 
 /// Rows of a CSV file without quoting.
@@ -171,7 +160,7 @@ fn match_pairs(shared: &Path) -> Outcome {
     }
 
     // The report counts what scores.csv has.
-    let report = json(&outs[0].join("report.json"))?;
+    let report = support::report::report(&outs[0])?;
     let reached = |label: &str, threshold: f64| -> Result<(f64, f64), Failed> {
         let scores: Vec<f64> = scored
             .iter()
@@ -321,7 +310,7 @@ fn match_failures(shared: &Path) -> Outcome {
             .all(|row| row[3].is_empty() && row[4].is_empty()),
         "{scored:?}"
     );
-    let report = json(&out.join("report.json"))?;
+    let report = support::report::report(&out)?;
     for (at, expected) in [
         ("/comparisons/genuine", 1.0),
         ("/comparisons/impostor", 0.0),
@@ -391,7 +380,7 @@ fn match_accuracy(shared: &Path) -> Outcome {
         printed.contains("accuracy over 10 folds: 0.9964 ± 0.0036"),
         "{printed}"
     );
-    let report = json(&folder.path().join("report.json"))?;
+    let report = support::report::report(folder.path())?;
     let thresholds = report["accuracy"]["thresholds"].as_array().map_or(0, Vec::len);
     ensure!(thresholds == 10, "{report}");
 
@@ -439,9 +428,9 @@ fn match_people(shared: &Path) -> Outcome {
     ];
     evaluated(base)?;
     ensure!(!out.join("scores.csv").exists(), "pairs were written unasked");
-    let first = json(&out.join("report.json"))?;
+    let first = support::report::report(&out)?;
     evaluated(base.iter().chain(&[OsStr::new("--write-pairs")]))?;
-    let report = json(&out.join("report.json"))?;
+    let report = support::report::report(&out)?;
     ensure!(report == first, "{report}\ninstead of\n{first}");
     for (at, expected) in [
         ("/people", 3.0),
@@ -517,7 +506,7 @@ fn liveness(shared: &Path) -> Outcome {
     let ends: Vec<&str> = scored.iter().rev().take(2).map(|row| row[3].as_str()).collect();
     ensure!(ends == ["missing", "no_face"], "{ends:?}");
 
-    let report = json(&out.join("report.json"))?;
+    let report = support::report::report(&out)?;
     let of = |species: &str| -> Result<Vec<f64>, Failed> {
         let found = scored.iter().filter(|row| row[1] == species && row[3] == "ok");
         Ok(found.map(|row| row[2].parse()).collect::<Result<_, _>>()?)

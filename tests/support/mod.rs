@@ -7,6 +7,7 @@ pub(crate) mod client;
 pub(crate) mod form;
 pub(crate) mod json;
 pub(crate) mod process;
+pub(crate) mod report;
 pub(crate) mod server;
 
 use std::path::Path;
