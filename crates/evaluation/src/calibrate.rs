@@ -2,8 +2,8 @@
 
 use likeness_engine::decision::Score;
 use likeness_engine::models::{
-    LivenessCalibration, LivenessPoint, MatchCalibration, MatchPoint, MeasuredRange, PresentationCount,
-    Provenance, ScoreCurve, log_odds,
+    LivenessCalibration, LivenessCurve, LivenessPoint, MatchCalibration, MatchPoint, MeasuredRange,
+    PresentationCount, Provenance, log_odds,
 };
 
 use crate::presentation::{LIVE, PresentationScores};
@@ -291,12 +291,11 @@ fn liveness_bounds(scored: &LivenessScores, targets: &LivenessTargets) -> Result
         } else {
             own
         };
-        let points = [(log_odds(reject), REJECT_BELOW), (log_odds(review), REVIEW_BELOW)];
-        let Some(curve) = ScoreCurve::through(&points) else {
+        let Some(curve) = LivenessCurve::through(&[(reject, REJECT_BELOW), (review, REVIEW_BELOW)]) else {
             continue;
         };
         let passing = |species: &Species, bound: f64| {
-            let calibrated = |&probability: &f64| Score::new(curve.at(log_odds(probability))).ok();
+            let calibrated = |&probability: &f64| Score::new(curve.at(probability)).ok();
             let passed = species
                 .scores()
                 .iter()
