@@ -1,12 +1,15 @@
 //! How many pictures of the development data the quality checks of the default profile flag: the table of
 //! `docs/quality.md`. `quality_shares [DATA]` looks at every picture of the folders of `../shared/data`, and prints for
-//! each check the share of faces that it flags and, below, how the measured numbers are distributed.
+//! each check the share of faces that it flags and, below, how the measured numbers are distributed; then what spoilt copies
+//! of the live webcam frames measure.
 
 #![allow(clippy::print_stdout)]
 
 use std::path::{Path, PathBuf};
 
 use likeness::decision::{Code, Evidence, MeasuredFace, Profile, Score, decide};
+use likeness::detection::Face;
+use likeness::imaging::{Affine, Picture, PixelRect, crop_resize_bilinear, decode, shrink_area, warp_affine};
 use likeness::{Engine, EngineError, LivenessOptions};
 
 type Failure = Box<dyn std::error::Error>;
@@ -71,7 +74,173 @@ fn main() -> Result<(), Failure> {
             println!();
         }
     }
+    spoilt(&engine, &Path::new(&data).join("liveness/nuaa/live"))
+}
+
+/// Of so many webcam frames every other is spoilt: that keeps the command quick.
+const SPOILT_STEP: usize = 2;
+
+/// A way to spoil a picture with this face in it.
+type Spoil = fn(&Picture, &Face, &MeasuredFace) -> Result<Picture, Failure>;
+
+/// What spoilt copies measure: each way, with the number that should tell it and the check that should flag it.
+fn spoilt(engine: &Engine, folder: &Path) -> Result<(), Failure> {
+    let ways: [(&str, Spoil, Measure, &str); 10] = [
+        (
+            "blurred, 2 % of the eyes' distance",
+            |p, _, m| blurred(p, m, 0.02),
+            MEASURES[4],
+            "BLURRED",
+        ),
+        (
+            "blurred, 3 %",
+            |p, _, m| blurred(p, m, 0.03),
+            MEASURES[4],
+            "BLURRED",
+        ),
+        (
+            "blurred, 4 %",
+            |p, _, m| blurred(p, m, 0.04),
+            MEASURES[4],
+            "BLURRED",
+        ),
+        (
+            "blurred, 5 %",
+            |p, _, m| blurred(p, m, 0.05),
+            MEASURES[4],
+            "BLURRED",
+        ),
+        (
+            "enlarged from 12 px between the eyes",
+            |p, _, m| enlarged(p, m, 12.0),
+            MEASURES[4],
+            "BLURRED",
+        ),
+        (
+            "enlarged from 20 px",
+            |p, _, m| enlarged(p, m, 20.0),
+            MEASURES[4],
+            "BLURRED",
+        ),
+        (
+            "turned by 30 degrees",
+            |p, _, _| turned(p, 30.0),
+            MEASURES[3],
+            "TURNED",
+        ),
+        (
+            "turned by 35 degrees",
+            |p, _, _| turned(p, 35.0),
+            MEASURES[3],
+            "TURNED",
+        ),
+        (
+            "four times as bright",
+            |p, _, _| brighter(p, 4),
+            MEASURES[6],
+            "OVEREXPOSED",
+        ),
+        (
+            "a third of the face cut off",
+            |p, f, _| cut(p, f, 1.0 / 3.0),
+            MEASURES[7],
+            "CUT",
+        ),
+    ];
+    println!("\nspoilt webcam frames: measure, minimum, median, maximum, percent of faces flagged");
+    let files = pictures(folder)?;
+    for (name, spoil, (measure, value), code) in ways {
+        let (mut values, mut found) = (Vec::new(), Vec::new());
+        for file in files.iter().step_by(SPOILT_STEP) {
+            let picture = decode(&std::fs::read(file)?, engine.limits())?;
+            let before = engine.liveness(&picture, &LivenessOptions::default())?.selfie;
+            let (Some(face), Some(measured)) = (before.faces.first(), before.measured_face()) else {
+                continue;
+            };
+            let copy = spoil(&picture, face, &measured)?;
+            let after = engine.liveness(&copy, &LivenessOptions::default())?.selfie;
+            // What is no face any more is told by another code.
+            if let Some(measured) = after.measured_face() {
+                values.push(value(&measured));
+                found.push(flagged(&measured)?);
+            }
+        }
+        values.sort_by(f64::total_cmp);
+        let at = |rank: usize| values.get(rank).copied().unwrap_or(f64::NAN);
+        println!(
+            "  {name:<38} {measure:<17} {:>7.3} {:>7.3} {:>7.3} {:>7} of {}",
+            at(0),
+            at(values.len() / 2),
+            at(values.len().saturating_sub(1)),
+            percent(&found, |found| found
+                .iter()
+                .any(|found| found.as_str().starts_with(code))),
+            values.len()
+        );
+    }
     Ok(())
+}
+
+fn blurred(picture: &Picture, measured: &MeasuredFace, share: f64) -> Result<Picture, Failure> {
+    let pixels = image::RgbImage::from_raw(picture.width(), picture.height(), picture.as_rgb8().to_vec())
+        .ok_or("a picture without all its pixels")?;
+    let blurred = image::imageops::blur(&pixels, (share * measured.inter_eye_distance) as f32);
+    Ok(Picture::from_rgb8(
+        picture.width(),
+        picture.height(),
+        blurred.into_raw(),
+    )?)
+}
+
+fn enlarged(picture: &Picture, measured: &MeasuredFace, eyes: f64) -> Result<Picture, Failure> {
+    let (width, height) = (picture.width(), picture.height());
+    let part = (eyes / measured.inter_eye_distance).min(1.0);
+    let small = |side: u32| ((f64::from(side) * part).round() as u32).max(1);
+    let small = shrink_area(picture, small(width), small(height));
+    let whole = PixelRect {
+        left: 0,
+        top: 0,
+        width: small.width(),
+        height: small.height(),
+    };
+    Ok(crop_resize_bilinear(&small, whole, width, height))
+}
+
+fn turned(picture: &Picture, degrees: f64) -> Result<Picture, Failure> {
+    let (sin, cos) = degrees.to_radians().sin_cos();
+    let (x, y) = (
+        f64::from(picture.width()) / 2.0,
+        f64::from(picture.height()) / 2.0,
+    );
+    let about_middle = Affine::new(cos, -sin, x - cos * x + sin * y, sin, cos, y - sin * x - cos * y);
+    Ok(warp_affine(
+        picture,
+        &about_middle,
+        picture.width(),
+        picture.height(),
+    ))
+}
+
+fn brighter(picture: &Picture, times: u8) -> Result<Picture, Failure> {
+    let pixels = picture.as_rgb8().iter().map(|value| value.saturating_mul(times));
+    Ok(Picture::from_rgb8(
+        picture.width(),
+        picture.height(),
+        pixels.collect(),
+    )?)
+}
+
+/// Without what lies to the right of the rest of the face.
+fn cut(picture: &Picture, face: &Face, share: f32) -> Result<Picture, Failure> {
+    let bounds = face.bounding_box;
+    let width = ((bounds.x + (1.0 - share) * bounds.width) as u32).clamp(1, picture.width());
+    let rect = PixelRect {
+        left: 0,
+        top: 0,
+        width,
+        height: picture.height(),
+    };
+    Ok(crop_resize_bilinear(picture, rect, width, picture.height()))
 }
 
 /// A number of a face, and how it is read.

@@ -6,7 +6,7 @@ use likeness_detection::{Landmarks, Point};
 ///
 /// Five landmarks give an estimate and no measurement: a long nose or a low mouth reads as a turn of some degrees, a
 /// half-turned head has landmarks that the detector guesses, and detectors turn their landmarks less than the head: the
-/// default one's roll of a picture turned by 30 degrees is 25 to 27 in the median, and of single faces half of that. It
+/// default one's roll of a webcam frame turned by 30 degrees is 26 in the median, and of single faces 10. It
 /// tells a face that looks at the camera from one that does not.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Pose {

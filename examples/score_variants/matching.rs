@@ -1,27 +1,18 @@
-//! Ways to get better scores from the same models, each measured on the development pictures: the tables "What was tried"
-//! of `docs/accuracy.md`. `score_variants [DATA]` looks at LFW's development view, the portraits and the webcam frames
-//! below `../shared/data`.
-//!
-//! Whatever is chosen, is chosen on LFW's training people and on the subjects of odd rank of the webcam frames; the other
-//! columns are for reporting.
-
-#![allow(clippy::print_stdout)]
+//! Ways to embed a face.
 
 use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use likeness::detection::{Face, FaceDetector, Landmarks, Point, Search, YuNet};
 use likeness::embedding::{AlignedCropEmbedder, Embedding, FaceEmbedder, FaceInPicture, Template, align};
 use likeness::imaging::{Limits, Picture, PixelRect, crop_resize_bilinear, decode, shrink_area};
-use likeness::liveness::{LivenessModel, ScaledCropLiveness};
-use likeness::models::{CropFit, DEFAULT_PACK, Pack, StoreSearch};
-use likeness::runtime::{LibrarySearch, Provider, Runtime, available_workers};
+use likeness::models::Pack;
+use likeness::runtime::{Runtime, available_workers};
 use likeness_evaluation::statistics::{Judged, accuracy_at, best_threshold};
 use likeness_evaluation::{AllPairs, HELD_IMPOSTORS, all_pairs};
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+use crate::{Failure, each, mirror};
 
 /// Ways to embed a face, with what each costs.
 const EMBEDDINGS: [(&str, &str); 6] = [
@@ -45,23 +36,6 @@ const EMBEDDINGS: [(&str, &str); 6] = [
 /// False match rates of the match table.
 const RATES: [f64; 3] = [1e-3, 1e-4, 1e-5];
 
-/// The review bound of `optimal-v0`.
-const PASSES: f64 = 0.6;
-
-fn main() -> Result<(), Failure> {
-    let data = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| "../shared/data".to_owned());
-    let data = Path::new(&data);
-    let runtime = Runtime::load(&LibrarySearch::new(), Provider::Cpu)?;
-    let pack = StoreSearch::new().find()?.load(DEFAULT_PACK)?;
-    matching(&runtime, &pack, data)?;
-    println!();
-    liveness(&runtime, &pack, data)
-}
-
-// ---- Match -----------------------------------------------------------------------------------------------------------
-
 /// A pair of a list: its pictures and whether they show one person.
 type Pair = (String, String, bool);
 
@@ -81,7 +55,7 @@ fn pictures(pairs: &[Pair]) -> Vec<String> {
     names.into_iter().cloned().collect()
 }
 
-fn matching(runtime: &Runtime, pack: &Pack, data: &Path) -> Result<(), Failure> {
+pub(crate) fn print(runtime: &Runtime, pack: &Pack, data: &Path) -> Result<(), Failure> {
     let lfw = data.join("lfw-dev");
     let (train, test) = (
         pairs(&lfw.join("pairs-train.csv"))?,
@@ -293,194 +267,4 @@ fn nearest(faces: &[Face], x: f32, y: f32) -> Option<Face> {
 fn sum(a: &Embedding, b: &Embedding) -> Result<Embedding, Failure> {
     let values = a.values().iter().zip(b.values()).map(|(a, b)| a + b).collect();
     Ok(Embedding::new(values)?)
-}
-
-// ---- Liveness --------------------------------------------------------------------------------------------------------
-
-/// Ways to score, each with how much the picture is shrunk first.
-const LIVENESS: [(&str, CropFit, bool, u32); 7] = [
-    ("crop shrunk, as the makers cut it", CropFit::Shrink, false, 1),
-    ("crop widened, as shipped", CropFit::Widen, false, 1),
-    (
-        "crop widened, averaged with its mirror image",
-        CropFit::Widen,
-        true,
-        1,
-    ),
-    ("crop shrunk, picture at a half", CropFit::Shrink, false, 2),
-    ("crop widened, picture at a half", CropFit::Widen, false, 2),
-    ("crop shrunk, picture at a quarter", CropFit::Shrink, false, 4),
-    ("crop widened, picture at a quarter", CropFit::Widen, false, 4),
-];
-
-/// What a picture shows.
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
-    /// A live person whose subject's number has an odd rank.
-    Development,
-    /// A live person of even rank.
-    HeldOut,
-    Print,
-    /// A portrait or snapshot of `faces/`: nobody presented it to a camera, but a real person's picture all the same.
-    Portrait,
-}
-
-fn liveness(runtime: &Runtime, pack: &Pack, data: &Path) -> Result<(), Failure> {
-    let root = data.join("liveness");
-    let text = std::fs::read_to_string(root.join("labels.csv"))?;
-    let mut files: Vec<(String, String)> = text
-        .lines()
-        .skip(1)
-        .filter_map(|line| line.split_once(','))
-        .filter(|(file, _)| file.starts_with("nuaa/"))
-        .map(|(file, species)| (file.to_owned(), species.to_owned()))
-        .collect();
-    let subject = |file: &str| -> String {
-        let name = file.rsplit('/').next().unwrap_or_default();
-        name.chars().take(4).collect()
-    };
-    let subjects: BTreeSet<String> = files.iter().map(|(file, _)| subject(file)).collect();
-    let mut portraits = Vec::new();
-    for entry in std::fs::read_dir(data.join("faces"))? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".jpg") {
-            portraits.push((format!("../faces/{name}"), "portrait".to_owned()));
-        }
-    }
-    portraits.sort();
-    files.extend(portraits);
-    let subjects: Vec<String> = subjects.into_iter().collect();
-    let names: Vec<String> = files.iter().map(|(file, _)| file.clone()).collect();
-    let scores = each(
-        &names,
-        || {
-            Ok((
-                YuNet::open(runtime, pack)?,
-                ScaledCropLiveness::open(runtime, pack)?.with_crop_fit(CropFit::Shrink),
-                ScaledCropLiveness::open(runtime, pack)?.with_crop_fit(CropFit::Widen),
-            ))
-        },
-        |(detector, shrink, widen), name| score(detector, shrink, widen, &root.join(name)),
-    )?;
-    let kinds: Vec<Kind> = files
-        .iter()
-        .map(|(file, species)| {
-            let rank = subjects.binary_search(&subject(file)).unwrap_or_default() + 1;
-            match (species.as_str(), rank % 2) {
-                ("live", 1) => Kind::Development,
-                ("live", _) => Kind::HeldOut,
-                ("portrait", _) => Kind::Portrait,
-                _ => Kind::Print,
-            }
-        })
-        .collect();
-    println!(
-        "| score | live below 0.6, development half | held-out half | portraits below 0.6 | prints at 0.6 or above | highest \
-         print |"
-    );
-    println!("|---|---|---|---|---|---|");
-    for (index, (name, ..)) in LIVENESS.into_iter().enumerate() {
-        let of = |wanted: Kind| -> Vec<f64> {
-            kinds
-                .iter()
-                .zip(&scores)
-                .filter(|(kind, _)| **kind == wanted)
-                .filter_map(|(_, scores)| scores[index])
-                .collect()
-        };
-        let (development, held_out, prints) = (of(Kind::Development), of(Kind::HeldOut), of(Kind::Print));
-        let portraits = of(Kind::Portrait);
-        let below = |scores: &[f64]| {
-            let failed = scores.iter().filter(|score| **score < PASSES).count();
-            format!("{failed} of {}", scores.len())
-        };
-        let passed = prints.iter().filter(|score| **score >= PASSES).count();
-        println!(
-            "| {name} | {} | {} | {} | {passed} of {} | {:.4} |",
-            below(&development),
-            below(&held_out),
-            below(&portraits),
-            prints.len(),
-            prints.iter().copied().fold(0.0, f64::max)
-        );
-    }
-    Ok(())
-}
-
-/// Every one of [`LIVENESS`] of the largest face; `None` where there is none.
-fn score(
-    detector: &mut YuNet,
-    shrink: &mut ScaledCropLiveness,
-    widen: &mut ScaledCropLiveness,
-    path: &Path,
-) -> Result<Vec<Option<f64>>, Failure> {
-    let whole = decode(&std::fs::read(path)?, &Limits::default())?;
-    LIVENESS
-        .into_iter()
-        .map(|(_, fit, with_mirror, part)| {
-            let picture = shrink_area(&whole, whole.width() / part, whole.height() / part);
-            let faces = detector.detect(&picture, Search::Primary)?;
-            let Some(face) = faces.first().map(|face| face.bounding_box) else {
-                return Ok(None);
-            };
-            let model = if fit == CropFit::Widen {
-                &mut *widen
-            } else {
-                &mut *shrink
-            };
-            let mut probability = model.score(&picture, &face)?;
-            if with_mirror {
-                let mut mirrored = face;
-                mirrored.x = picture.width() as f32 - face.x - face.width;
-                probability = f64::midpoint(probability, model.score(&mirror(&picture)?, &mirrored)?);
-            }
-            Ok(Some(probability))
-        })
-        .collect()
-}
-
-// ---- Both ------------------------------------------------------------------------------------------------------------
-
-fn mirror(picture: &Picture) -> Result<Picture, Failure> {
-    let pixels = picture
-        .as_rgb8()
-        .chunks_exact(3 * picture.width() as usize)
-        .flat_map(|row| row.chunks_exact(3).rev().flatten().copied())
-        .collect();
-    Ok(Picture::from_rgb8(picture.width(), picture.height(), pixels)?)
-}
-
-/// Runs a task on every name, on all processors, each with models of its own; results in the names' order.
-fn each<M, T: Send>(
-    names: &[String],
-    open: impl Fn() -> Result<M, Failure> + Sync,
-    task: impl Fn(&mut M, &str) -> Result<T, Failure> + Sync,
-) -> Result<Vec<T>, Failure> {
-    let next = AtomicUsize::new(0);
-    let parts: Vec<Result<Vec<(usize, T)>, Failure>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..available_workers())
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut models = open()?;
-                    let mut done = Vec::new();
-                    while let index = next.fetch_add(1, Ordering::Relaxed)
-                        && let Some(name) = names.get(index)
-                    {
-                        done.push((index, task(&mut models, name)?));
-                    }
-                    Ok(done)
-                })
-            })
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|_| Err("a thread panicked".into())))
-            .collect()
-    });
-    let mut done = Vec::with_capacity(names.len());
-    for part in parts {
-        done.extend(part?);
-    }
-    done.sort_by_key(|(index, _)| *index);
-    Ok(done.into_iter().map(|(_, result)| result).collect())
 }
