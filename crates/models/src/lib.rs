@@ -7,6 +7,7 @@
 mod calibration;
 mod error;
 mod manifest;
+pub mod onnx;
 mod store;
 
 pub use calibration::{
