@@ -6,8 +6,10 @@
 
 mod calibration;
 mod error;
+pub mod import;
 mod manifest;
 pub mod onnx;
+pub mod rewrite;
 mod store;
 
 pub use calibration::{

@@ -1,0 +1,1 @@
+//! OpenVINO IR, version 11, to ONNX.

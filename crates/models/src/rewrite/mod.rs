@@ -1,0 +1,1 @@
+//! Rewriting graphs into what ONNX Runtime runs faster.
