@@ -30,14 +30,14 @@ fn benches(criterion: &mut Criterion) {
         .zip(&landmarks)
         .map(|(picture, landmarks)| FaceInPicture { picture, landmarks })
         .collect();
-    let model = &pack.manifest().embedder;
+    let model = &pack.manifest().embedders[0];
     let mut group = criterion.benchmark_group("embed");
     group.bench_function("align one face", |bencher| {
         bencher.iter(|| {
             align(
                 black_box(&pictures[0]),
                 &landmarks[0],
-                &model.template,
+                &model.template.points(),
                 model.size,
             )
             .unwrap()

@@ -43,10 +43,10 @@ fn benches(criterion: &mut Criterion) {
     // The same model calls with nothing around them: two detector passes at 320, a batch of two embeddings, two
     // liveness models.
     let (runtime, pack) = support::parts();
-    let open = |file: &str| runtime.open(file, pack.file(file).unwrap()).unwrap();
-    let mut detector = open("yunet_n_dynamic.onnx");
-    let mut embedder = open("face-reidentification-retail-0095.onnx");
-    let mut liveness = [open("minifasnet_v2.onnx"), open("minifasnet_v1se.onnx")];
+    let open = |file: &str| runtime.open(file, pack.model(file).unwrap()).unwrap();
+    let mut detector = open("yunet_n");
+    let mut embedder = open("face-reidentification-retail-0095");
+    let mut liveness = [open("minifasnet_v2"), open("minifasnet_v1se")];
     // Values of pixels, as uneven as those of a picture: zeros are faster than real.
     let pixels = |count, height, width| {
         let mut state = 1u32;

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use likeness::detection::{DetectionError, Face, FaceDetector, Point, Search, YuNet};
 use likeness::imaging::Picture;
-use likeness::models::{DEFAULT_PACK, Pack, StoreSearch};
+use likeness::models::{DEFAULT_PACK, MatchCalibration, Pack, StoreSearch};
 use likeness::runtime::{LibrarySearch, Provider, Runtime, available_workers};
 use likeness::{Engine, EngineBuilder};
 use likeness_evaluation::statistics::{Bootstrap, MatchScores};
@@ -89,9 +89,14 @@ fn moved(scores: &MatchScores) -> Vec<String> {
     moved
 }
 
+fn calibration(pack: &Pack) -> &MatchCalibration {
+    let calibration = pack.manifest().calibration.of_match.as_ref();
+    calibration.expect("the default pack has a match calibration")
+}
+
 /// The calibration's points whose false match rate is not within the interval of what is found, over people.
 fn contradicted(scores: &MatchScores, pack: &Pack) -> Vec<String> {
-    let points = &pack.manifest().embedder.calibration.points;
+    let points = &calibration(pack).points;
     let intervals = Bootstrap::new(threads()).intervals(scores.people(), |weights| {
         let (_, impostor) = scores.weighted(weights);
         points
@@ -111,8 +116,7 @@ fn contradicted(scores: &MatchScores, pack: &Pack) -> Vec<String> {
 
 fn calibrated(shared: &Path) -> Outcome {
     let (_, pack) = parts()?;
-    let embedder = &pack.manifest().embedder;
-    let points = embedder.calibration.points.iter().map(|point| point.similarity);
+    let points = calibration(&pack).points.iter().map(|point| point.similarity);
     for similarity in points {
         ensure!(
             REACHED.iter().any(|(counted, _)| *counted == similarity),

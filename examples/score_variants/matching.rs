@@ -81,7 +81,7 @@ pub(crate) fn print(runtime: &Runtime, pack: &Pack, data: &Path) -> Result<(), F
     );
     println!("|---|---|---|---|---|---|---|");
     for (index, (name, cost)) in EMBEDDINGS.into_iter().enumerate() {
-        let mut matrix = AllPairs::new(pack.manifest().embedder.dimensions);
+        let mut matrix = AllPairs::new(pack.manifest().embedders[0].dimensions);
         let mut people: Vec<&Path> = Vec::new();
         for (name, vectors) in train_names.iter().zip(&train_vectors) {
             // Names are sorted, so a person's pictures stand together.
@@ -144,11 +144,11 @@ struct Embedders {
 
 impl Embedders {
     fn open(runtime: &Runtime, pack: &Pack) -> Result<Self, Failure> {
-        let model = &pack.manifest().embedder;
+        let model = &pack.manifest().embedders[0];
         Ok(Self {
             detector: YuNet::open(runtime, pack)?,
             embedder: AlignedCropEmbedder::open(runtime, pack)?,
-            template: model.template,
+            template: model.template.points(),
             size: model.size,
         })
     }

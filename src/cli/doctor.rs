@@ -148,12 +148,12 @@ fn pack(arguments: &EngineArguments, report: &mut Report) -> Result<Option<Pack>
     {
         Ok((store, pack)) => {
             let manifest = pack.manifest();
-            let (name, version, files) = (&manifest.name, &manifest.version, manifest.files.len());
-            let folder = store.folder().join(name);
+            let (name, version, files) = (&manifest.name, &manifest.version, manifest.models.len());
+            let folder = store.folder();
             report.good(
                 "models",
                 format_args!(
-                    "pack {name} {version} in {}, {files} files, checksums right",
+                    "pack {name} {version} in {}, {files} models, checksums right",
                     folder.display()
                 ),
             )?;

@@ -10,6 +10,9 @@ pub enum DetectionError {
     /// The pack has no usable detector: for whoever configured it.
     #[error(transparent)]
     Models(#[from] ModelsError),
+    /// The pack has no detector of this family: for whoever made the pack.
+    #[error("the pack has no detector of this family")]
+    NoModel,
     /// The model cannot be opened or run: environment or bug.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),

@@ -5,7 +5,7 @@
 //! picture has to be shrunk first.
 
 use likeness_imaging::{self as imaging, Picture, PixelRect};
-use likeness_models::Pack;
+use likeness_models::{DetectorAdapter, DetectorModel, Pack};
 use likeness_runtime::{ModelSession, Outputs, Runtime};
 use ndarray::ArrayView4;
 
@@ -41,15 +41,26 @@ pub struct YuNet {
 }
 
 impl YuNet {
-    /// Opens the detector of a pack.
+    /// Opens the first YuNet of a pack.
     ///
     /// # Errors
-    /// A file that the pack does not have, or that ONNX Runtime refuses.
+    /// A pack without one, or a model that ONNX Runtime refuses.
     pub fn open(runtime: &Runtime, pack: &Pack) -> Result<Self, DetectionError> {
-        let model = &pack.manifest().detector;
+        let mut detectors = pack.manifest().detectors.iter();
+        let model = detectors
+            .find(|model| model.adapter == DetectorAdapter::Yunet)
+            .ok_or(DetectionError::NoModel)?;
+        Self::open_model(runtime, pack, model)
+    }
+
+    /// Opens this detector of a pack.
+    ///
+    /// # Errors
+    /// A model that the pack does not have, or that ONNX Runtime refuses.
+    pub fn open_model(runtime: &Runtime, pack: &Pack, model: &DetectorModel) -> Result<Self, DetectionError> {
         Ok(Self {
-            session: runtime.open(&model.file, pack.file(&model.file)?)?,
-            channels: channel_order(model.channels),
+            session: runtime.open(&model.model, pack.model(&model.model)?)?,
+            channels: channel_order(model.input.channels),
             bounds: Bounds {
                 score: model.score_threshold,
                 iou: model.nms_iou,

@@ -2,7 +2,7 @@
 
 use likeness_detection::channel_order;
 use likeness_imaging as imaging;
-use likeness_models::Pack;
+use likeness_models::{EmbedderModel, Pack};
 use likeness_runtime::{ModelSession, Runtime};
 use ndarray::ArrayView4;
 
@@ -23,18 +23,26 @@ pub struct AlignedCropEmbedder {
 }
 
 impl AlignedCropEmbedder {
-    /// Opens the embedder of a pack.
+    /// Opens the first embedder of a pack.
     ///
     /// # Errors
-    /// A file that the pack does not have, or that ONNX Runtime refuses.
+    /// A pack without one, or a model that ONNX Runtime refuses.
     pub fn open(runtime: &Runtime, pack: &Pack) -> Result<Self, EmbeddingError> {
-        let model = &pack.manifest().embedder;
+        let model = pack.manifest().embedders.first().ok_or(EmbeddingError::NoModel)?;
+        Self::open_model(runtime, pack, model)
+    }
+
+    /// Opens this embedder of a pack.
+    ///
+    /// # Errors
+    /// A model that the pack does not have, or that ONNX Runtime refuses.
+    pub fn open_model(runtime: &Runtime, pack: &Pack, model: &EmbedderModel) -> Result<Self, EmbeddingError> {
         Ok(Self {
-            session: runtime.open(&model.file, pack.file(&model.file)?)?,
-            channels: channel_order(model.channels),
+            session: runtime.open(&model.model, pack.model(&model.model)?)?,
+            channels: channel_order(model.input.channels),
             size: model.size,
             dimensions: model.dimensions,
-            template: model.template,
+            template: model.template.points(),
             input: Vec::new(),
         })
     }

@@ -252,8 +252,12 @@ impl EngineBuilder {
         let (match_curve, match_calibration) = match (&self.embedder, parts) {
             (Some((_, curve)), _) => (curve.clone(), "custom".to_owned()),
             (None, Some(parts)) => {
-                let of_pack = &parts.pack.manifest().embedder.calibration;
-                let calibration = calibrations.of_match.as_ref().unwrap_or(of_pack);
+                let of_pack = parts.pack.manifest().calibration.of_match.as_ref();
+                let calibration = calibrations
+                    .of_match
+                    .as_ref()
+                    .or(of_pack)
+                    .ok_or_else(|| BuildError::Setting("the pack has no match calibration".to_owned()))?;
                 // Both were checked when they were read.
                 let curve = calibration
                     .curve()
@@ -376,7 +380,7 @@ impl Parts {
     }
 
     fn detector(&self, min_score: Option<f32>) -> Result<Box<dyn FaceDetector>, BuildError> {
-        match self.pack.manifest().detector.adapter {
+        match self.pack.manifest().detectors[0].adapter {
             DetectorAdapter::Yunet => {
                 let detector = YuNet::open(&self.runtime, &self.pack)?;
                 Ok(Box::new(
@@ -390,7 +394,7 @@ impl Parts {
     }
 
     fn embedder(&self) -> Result<Box<dyn FaceEmbedder>, BuildError> {
-        match self.pack.manifest().embedder.adapter {
+        match self.pack.manifest().embedders[0].adapter {
             EmbedderAdapter::AlignedCrop => {
                 Ok(Box::new(AlignedCropEmbedder::open(&self.runtime, &self.pack)?))
             }

@@ -25,19 +25,19 @@ pub struct SelfTest {
 pub fn self_test(runtime: &Runtime, pack: &Pack) -> Vec<SelfTest> {
     let manifest = pack.manifest();
     let detector = (
-        &manifest.detector.file,
+        &manifest.detectors[0].model,
         DETECTOR_SIDE,
-        &manifest.detector.self_test,
+        &manifest.detectors[0].self_test,
     );
     let embedder = (
-        &manifest.embedder.file,
-        manifest.embedder.size as usize,
-        &manifest.embedder.self_test,
+        &manifest.embedders[0].model,
+        manifest.embedders[0].size as usize,
+        &manifest.embedders[0].self_test,
     );
     let liveness = manifest
         .liveness
         .iter()
-        .map(|model| (&model.file, model.size as usize, &model.self_test));
+        .map(|model| (&model.model, model.size as usize, &model.self_test));
     [detector, embedder]
         .into_iter()
         .chain(liveness)
@@ -65,7 +65,7 @@ fn test(
     side: usize,
     vector: &SelfTestVector,
 ) -> Result<Duration, String> {
-    let bytes = pack.file(file).map_err(|error| error.to_string())?;
+    let bytes = pack.model(file).map_err(|error| error.to_string())?;
     let mut session = runtime.open(file, bytes).map_err(|error| error.to_string())?;
     let input = pattern(side);
     let begin = Instant::now();

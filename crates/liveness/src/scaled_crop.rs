@@ -34,8 +34,8 @@ impl ScaledCropLiveness {
     pub fn open(runtime: &Runtime, pack: &Pack) -> Result<Self, LivenessError> {
         let open = |model: &LivenessModelEntry| -> Result<Part, LivenessError> {
             Ok(Part {
-                session: runtime.open(&model.file, pack.file(&model.file)?)?,
-                channels: channel_order(model.channels),
+                session: runtime.open(&model.model, pack.model(&model.model)?)?,
+                channels: channel_order(model.input.channels),
                 size: model.size,
                 crop_scale: model.crop_scale,
                 crop_fit: model.crop_fit,

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 /// How to get the files of a pack, said wherever they are missing.
-const HINT: &str = "run `make setup` (it copies them from ../shared/models or from the folder named by \
-                    LIKENESS_MODEL_MIRROR), or name a store that has them with --models DIR or LIKENESS_MODELS=DIR";
+const HINT: &str = "run `likeness models pull` (with --mirror or LIKENESS_MODEL_MIRROR from a folder or server of \
+                    yours, with --from out of an archive of `likeness models export`), or name a store that has them \
+                    with --models DIR or LIKENESS_MODELS=DIR";
 
 /// Everything that this crate fails with; all of it is for whoever installed or configured the process.
 #[derive(Debug, thiserror::Error)]
@@ -45,11 +46,13 @@ pub enum ModelsError {
         /// What is wrong, with the key.
         reason: String,
     },
-    /// A file of the pack is not in the store.
-    #[error("model pack '{pack}': {} is missing; {HINT}", path.display())]
+    /// A model of the pack is not in the store.
+    #[error("model pack '{pack}': model '{file}' is missing (there is no {}); {HINT}", path.display())]
     MissingFile {
         /// The pack.
         pack: String,
+        /// The model.
+        file: String,
         /// The file.
         path: PathBuf,
     },

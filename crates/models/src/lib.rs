@@ -18,8 +18,9 @@ pub use calibration::{
 };
 pub use error::ModelsError;
 pub use manifest::{
-    ChannelOrder, CropFit, DetectorAdapter, DetectorModel, EmbedderAdapter, EmbedderModel, FileEntry,
-    LivenessAdapter, LivenessModelEntry, Manifest, SelfTestVector,
+    ChannelOrder, ClassOutput, CropFit, DetectorAdapter, DetectorModel, EmbedderAdapter, EmbedderModel,
+    LivenessAdapter, LivenessModelEntry, MAX_FILE_BYTES, Manifest, ModelFile, NamedTemplate, PackCalibration,
+    Preprocessing, Recipe, SelfTestVector, SourceFile, Template,
 };
 pub use store::{ENV_STORE, Pack, Store, StoreSearch};
 

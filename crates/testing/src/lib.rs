@@ -39,11 +39,12 @@ pub fn has_models() -> bool {
         None => workspace().join("models/store"),
     };
     let manifest = std::fs::read_to_string(workspace().join("models/open-1/pack.toml")).unwrap_or_default();
-    let mut files = manifest
+    let mut checksums = manifest
         .lines()
-        .filter_map(|line| line.strip_prefix("[files.\"")?.strip_suffix("\"]"))
+        .filter_map(|line| line.strip_prefix("sha256 = \"")?.strip_suffix('"'))
         .peekable();
-    files.peek().is_some() && files.all(|file| store.join("open-1").join(file).is_file())
+    let blobs = store.join("blobs/sha256");
+    checksums.peek().is_some() && checksums.all(|checksum| blobs.join(checksum).is_file())
 }
 
 /// The tests of one binary with `harness = false`.
