@@ -1,5 +1,7 @@
 //! Models imported from their publishers' files against conversions made by others, on real faces.
 
+mod documented;
+
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -16,6 +18,10 @@ const LANDMARKS: &str = "landmarks-regression-retail-0009";
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
+    suite.with_models(
+        "every_operator_computes_what_openvino_documents",
+        operators_compute_what_is_documented,
+    );
     suite.with_shared_and_models("the_embedder_answers_as_its_reference_conversion", |shared| {
         embedder_agrees(shared)
     });
@@ -39,6 +45,22 @@ fn main() -> ExitCode {
 fn imported(shared: &Path, model: &str) -> Result<Vec<u8>, Failed> {
     let file = |extension: &str| std::fs::read(shared.join(format!("upstream/{model}.{extension}")));
     Ok(onnx::write(&openvino::import(&file("xml")?, &file("bin")?)?))
+}
+
+fn operators_compute_what_is_documented() -> Outcome {
+    let xml = include_bytes!("samples/every_operator.xml");
+    let model = openvino::import(xml, &documented::bin())?;
+    let pictures = documented::pictures();
+    let expected = documented::answer(&pictures);
+    let found = answers(&mut open("every_operator", &onnx::write(&model))?, &pictures)?;
+    ensure!(found.shape() == expected.shape(), "{:?}", found.shape());
+    ensure!(
+        expected.iter().any(|value| value.abs() > 0.1),
+        "an answer of nothing: {expected}"
+    );
+    let off = largest_difference(&found, &expected.into_dyn());
+    ensure!(off <= 1e-5, "off by {off}");
+    Ok(())
 }
 
 fn open(name: &str, onnx: &[u8]) -> Result<ModelSession, Failed> {

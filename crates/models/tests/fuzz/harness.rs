@@ -1,14 +1,12 @@
 //! Runs a target on many inputs, on all processors, and judges each.
 
-use std::cell::RefCell;
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use likeness_testing::allocation::{measure, set_ceiling};
 use likeness_testing::{Outcome, ensure};
 
+use crate::judgement::Judgement;
 use crate::mutate::{self, Random};
 use crate::seeds::Input;
 use crate::targets::Target;
@@ -17,19 +15,6 @@ use crate::targets::Target;
 const INPUTS: u64 = 4000;
 /// A thread takes this many at a time, and is named after them, so that a stack that overflows tells where to look.
 const BATCH: u64 = 500;
-/// No bound of a target is near this; more would hurt the machine before it could be judged.
-const CEILING: usize = 1 << 30;
-
-thread_local! {
-    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
-}
-
-/// Panics of the targets are reported as failures, by their input's number, and not where they happen.
-pub(crate) fn keep_panics_quiet() {
-    panic::set_hook(Box::new(|info| {
-        PANIC.with_borrow_mut(|message| *message = info.to_string());
-    }));
-}
 
 fn setting(name: &str, default: u64) -> Result<u64, String> {
     match std::env::var(name) {
@@ -56,7 +41,7 @@ pub(crate) fn run(target: &'static Target, seeds: &[Input]) -> Outcome {
     let count = setting("LIKENESS_FUZZ_INPUTS", INPUTS)?;
     let first = setting("LIKENESS_FUZZ_FIRST", 0)?;
     ensure!(!seeds.is_empty(), "no seeds");
-    let accepted = seeds.iter().filter(|seed| (target.run)(seed) == Ok(true)).count();
+    let accepted = seeds.iter().filter(|seed| (target.read)(seed).is_some()).count();
     let all = seeds.len();
     ensure!(
         accepted == all,
@@ -113,31 +98,35 @@ pub(crate) fn run(target: &'static Target, seeds: &[Input]) -> Outcome {
     Ok(())
 }
 
+/// Gives a target inputs as they are.
+pub(crate) fn run_as_they_are(target: &Target, inputs: &[Input]) -> Outcome {
+    for (place, input) in inputs.iter().enumerate() {
+        let judgement = Judgement::of(target, input);
+        println!(
+            "{}: flood {place}, {} bytes: {}",
+            target.name,
+            mutate::size(input),
+            judgement.summary()
+        );
+        if let Some(wrong) = judgement.wrong {
+            return Err(format!("flood {place}: {wrong}").into());
+        }
+    }
+    Ok(())
+}
+
 fn judge(target: &Target, seeds: &[Input], number: u64, findings: &Findings) {
     let input = mutate::input(seeds, &mut Random::of(target.name, number));
-    let bound = (target.bound)(mutate::size(&input));
-    set_ceiling(CEILING);
-    let started = Instant::now();
-    let (answer, usage) = measure(|| panic::catch_unwind(AssertUnwindSafe(|| (target.run)(&input))));
-    let took = started.elapsed();
-    set_ceiling(usize::MAX);
-    match answer {
-        Ok(Ok(accepted)) => {
-            findings
-                .accepted
-                .fetch_add(u64::from(accepted), Ordering::Relaxed);
-        }
-        Ok(Err(wrong)) => findings.fail(number, wrong),
-        Err(_) => findings.fail(number, PANIC.with_borrow(Clone::clone)),
-    }
-    if usage.peak > bound || usage.largest > bound {
-        findings.fail(number, format!("took {usage:?} where {bound} bytes are allowed"));
-    }
+    let judgement = Judgement::of(target, &input);
     findings
-        .peak
-        .fetch_max(usage.peak.saturating_mul(1000) / bound, Ordering::Relaxed);
+        .accepted
+        .fetch_add(u64::from(judgement.accepted), Ordering::Relaxed);
+    findings.peak.fetch_max(judgement.peak, Ordering::Relaxed);
     let mut slowest = findings.slowest.lock().unwrap_or_else(PoisonError::into_inner);
-    *slowest = (*slowest).max((took, number));
+    *slowest = (*slowest).max((judgement.took, number));
+    if let Some(wrong) = judgement.wrong {
+        findings.fail(number, wrong);
+    }
 }
 
 impl Findings {

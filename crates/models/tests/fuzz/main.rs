@@ -5,7 +5,9 @@
 //! `LIKENESS_FUZZ_FIRST=number LIKENESS_FUZZ_INPUTS=1` with the target's name makes it again. Targets with real files
 //! take their seeds from them, so their numbers mean the same only where the same files are.
 
+mod floods;
 mod harness;
+mod judgement;
 mod mutate;
 mod seeds;
 mod targets;
@@ -19,7 +21,7 @@ use likeness_testing::allocation::Counting;
 static ALLOCATOR: Counting = Counting;
 
 fn main() -> ExitCode {
-    harness::keep_panics_quiet();
+    judgement::keep_panics_quiet();
     let mut suite = Suite::new();
     for target in targets::ALL {
         suite.test(format!("{}_small_files", target.name), move || {
@@ -28,6 +30,10 @@ fn main() -> ExitCode {
         suite.with_shared(format!("{}_real_files", target.name), move |shared| {
             harness::run(target, &(target.real)(shared)?)
         });
+        suite.test(format!("{}_floods", target.name), move || {
+            harness::run_as_they_are(target, &(target.floods)())
+        });
     }
+    judgement::test(&mut suite);
     suite.run()
 }
