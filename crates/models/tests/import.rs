@@ -1,5 +1,7 @@
 //! Models imported from their publishers' files against conversions made by others, on real faces.
 
+#![allow(clippy::print_stdout)]
+
 mod documented;
 
 use std::path::Path;
