@@ -4,6 +4,8 @@
 //! Test data is found by `LIKENESS_SHARED`, or as `../shared` beside the checkout. With `LIKENESS_NO_SKIP=1`, as in CI, a
 //! test that would be skipped fails instead.
 
+pub mod allocation;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
