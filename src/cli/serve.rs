@@ -61,11 +61,13 @@ impl ServeArguments {
         runtime.block_on(async {
             let hangups = Hangups::listen();
             let server = Server::bind_reloadable(config, apps, engines).await?;
+            // Whoever has read that it is ready may stop it.
+            let shutdown = shutdown_signal();
             self.announce(&server, demo_key.as_deref())?;
             if let Some(reloader) = server.reloader() {
                 tokio::spawn(hangups.reload(reloader));
             }
-            server.run(shutdown_signal()).await;
+            server.run(shutdown).await;
             Ok(exit::PASS.into())
         })
     }

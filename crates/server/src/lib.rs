@@ -35,12 +35,14 @@ mod routes;
 mod seconds;
 mod serve;
 mod service;
+mod signals;
 mod work;
 
 pub use apps::{Apps, DEMO_APP};
 pub use config::{AdminConfig, AppConfig, Config, ConfigError, Overrides, REFERENCE, ReloadConfig};
 pub use reload::{EngineSource, Hangups, Reload, ReloadError, Reloader, SourceError};
-pub use serve::{ServeError, Server, shutdown_signal};
+pub use serve::{ServeError, Server};
+pub use signals::shutdown_signal;
 
 /// The header that carries `api_req_uid` in answers and, in requests, an id of the client's.
 const REQUEST_ID: axum::http::HeaderName = axum::http::HeaderName::from_static("x-request-id");

@@ -160,7 +160,7 @@ impl Server {
         self.reloader.clone()
     }
 
-    /// Serves until `shutdown` resolves, see [`shutdown_signal`]. Then `/readyz` turns 503; after
+    /// Serves until `shutdown` resolves, see [`shutdown_signal`](crate::shutdown_signal). Then `/readyz` turns 503; after
     /// `shutdown.delay_seconds` the ports close; what is under way is finished, for as long as a request may take and
     /// `shutdown.grace_seconds` more; then this returns. A reload that is under way is given up at its next step; until
     /// it has come there, a thread of the runtime's blocking pool is busy with it.
@@ -248,33 +248,4 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|error| Err(ServeError::WarmUp(EngineError::Inference(error.into()))))
-}
-
-/// Resolves at the first SIGTERM or Ctrl-C of this process. Where a signal cannot be listened to, that is logged, and
-/// the other one works.
-pub async fn shutdown_signal() {
-    let interrupt = async {
-        if let Err(error) = tokio::signal::ctrl_c().await {
-            tracing::error!(%error, "Ctrl-C cannot be listened to");
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(error) => {
-                tracing::error!(%error, "SIGTERM cannot be listened to");
-                std::future::pending::<()>().await;
-            }
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
-    }
 }

@@ -1,5 +1,7 @@
 //! Other models while serving: who is answered by which, and what happens where the new ones are of no use.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::collections::VecDeque;
@@ -434,7 +436,7 @@ fn the_operators_port_has_the_probes_and_nothing_of_the_callers() {
 fn with_a_token_nobody_else_is_an_operator() {
     let disk = Disk::with(&Models::new(1));
     let server = TestServer::start_reloadable(disk.clone(), |config| {
-        config.admin.listen = Some("0.0.0.0:0".parse().unwrap());
+        config.admin.listen = Some("127.0.0.1:0".parse().unwrap());
         config.admin.token = Some("0perator".into());
     });
     disk.build(&Models::new(1).with_liveness(0.5));

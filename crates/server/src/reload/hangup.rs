@@ -1,12 +1,14 @@
 //! SIGHUP, by which daemons are told to read their files again.
 
 use super::Reloader;
+#[cfg(unix)]
+use crate::signals::Signal;
 
 /// The SIGHUPs that this process gets; none where the system has no such signal.
 #[derive(Debug)]
 pub struct Hangups {
     #[cfg(unix)]
-    signal: Option<tokio::signal::unix::Signal>,
+    signal: Signal,
 }
 
 impl Hangups {
@@ -14,15 +16,10 @@ impl Hangups {
     /// takes long. Where the signal cannot be listened to, that is logged. To be called within a tokio runtime.
     #[must_use = "a signal that is taken over and not waited for does nothing at all"]
     pub fn listen() -> Self {
-        #[cfg(unix)]
-        {
-            let signal = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())
-                .inspect_err(|error| tracing::error!(%error, "SIGHUP cannot be listened to"))
-                .ok();
-            Self { signal }
+        Self {
+            #[cfg(unix)]
+            signal: Signal::listen(tokio::signal::unix::SignalKind::hangup(), "SIGHUP"),
         }
-        #[cfg(not(unix))]
-        Self {}
     }
 
     /// Has the models read again at each SIGHUP, also one that came before this was called, until this future is dropped.
@@ -31,19 +28,14 @@ impl Hangups {
         loop {
             self.next().await;
             // Nobody waits for an answer that it is busy, so it is done when it is not. The outcome is logged there.
-            if reloader.reload_in_turn().await.is_ok() {
-                tracing::debug!("SIGHUP has been obeyed");
-            }
+            drop(reloader.reload_in_turn().await);
         }
     }
 
     async fn next(&mut self) {
         #[cfg(unix)]
-        if let Some(signal) = &mut self.signal
-            && signal.recv().await.is_some()
-        {
-            return;
-        }
+        self.signal.next().await;
+        #[cfg(not(unix))]
         std::future::pending::<()>().await;
     }
 }
