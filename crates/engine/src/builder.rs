@@ -1,5 +1,7 @@
 //! Putting an engine together.
 
+mod fingerprint;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -14,6 +16,7 @@ use likeness_models::{
 use likeness_runtime::{LibrarySearch, Pool, Provider, Runtime, RuntimeError, available_workers};
 
 use crate::engine::Inner;
+use crate::self_test::self_test;
 use crate::worker::Worker;
 use crate::{Engine, ModelError};
 
@@ -47,6 +50,14 @@ pub enum BuildError {
     /// A custom model could not be made.
     #[error("a custom model could not be made: {0}")]
     Custom(ModelError),
+    /// A model of the pack does not compute here what it should; see [`EngineBuilder::self_tested`].
+    #[error("model {model} failed its self-test: {reason}")]
+    SelfTest {
+        /// File name of the model.
+        model: String,
+        /// Which number is off, or why there is none.
+        reason: String,
+    },
     /// A setting cannot be used; the message names it.
     #[error("{0}")]
     Setting(String),
@@ -90,6 +101,7 @@ pub struct EngineBuilder {
     max_faces: usize,
     min_face_score: Option<f32>,
     calibrations: Vec<PathBuf>,
+    self_tested: bool,
     detector: Option<Factory<dyn FaceDetector>>,
     embedder: Option<(Factory<dyn FaceEmbedder>, ScoreCurve)>,
     liveness: Option<Factory<dyn LivenessModel>>,
@@ -121,6 +133,7 @@ impl EngineBuilder {
             max_faces: DEFAULT_MAX_FACES,
             min_face_score: None,
             calibrations: Vec::new(),
+            self_tested: false,
             detector: None,
             embedder: None,
             liveness: None,
@@ -192,6 +205,14 @@ impl EngineBuilder {
         self
     }
 
+    /// Runs the pack's self-test vectors before anything else is done with its models, on the very bytes that are then
+    /// used: an engine that does not compute what the pack says it should is not built. It takes as long as opening the
+    /// models once more. Off unless asked for.
+    pub fn self_tested(mut self) -> Self {
+        self.self_tested = true;
+        self
+    }
+
     /// Uses another detector. The factory is called once for each worker.
     pub fn detector<D: FaceDetector + 'static>(
         mut self,
@@ -241,14 +262,16 @@ impl EngineBuilder {
                 "min_face_score must be between 0 and 1, not {score}"
             )));
         }
-        let needs_pack = self.detector.is_none() || self.embedder.is_none() || self.liveness.is_none();
-        let parts = if needs_pack {
+        let parts = if self.needs_pack() {
             Some(Parts::load(&self)?)
         } else {
             None
         };
         let parts = parts.as_ref();
         let calibrations = self.calibrations(parts)?;
+        if let Some(parts) = parts.filter(|_| self.self_tested) {
+            parts.self_test()?;
+        }
         let (match_curve, match_calibration) = match (&self.embedder, parts) {
             (Some((_, curve)), _) => (curve.clone(), "custom".to_owned()),
             (None, Some(parts)) => {
@@ -298,6 +321,10 @@ impl EngineBuilder {
             info,
             warming: Mutex::new(()),
         }))
+    }
+
+    fn needs_pack(&self) -> bool {
+        self.detector.is_none() || self.embedder.is_none() || self.liveness.is_none()
     }
 
     /// Reads the calibration files: at most one of a kind, each of the pack in use and of a role that the pack fills.
@@ -377,6 +404,16 @@ impl Parts {
             runtime,
             pack: builder.store.find()?.load(&builder.pack)?,
         })
+    }
+
+    fn self_test(&self) -> Result<(), BuildError> {
+        for test in self_test(&self.runtime, &self.pack) {
+            if let Err(reason) = test.outcome {
+                let model = test.model;
+                return Err(BuildError::SelfTest { model, reason });
+            }
+        }
+        Ok(())
     }
 
     fn detector(&self, min_score: Option<f32>) -> Result<Box<dyn FaceDetector>, BuildError> {
