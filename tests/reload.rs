@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use likeness::models::{DEFAULT_PACK, Store};
 use likeness_testing::{Failed, Outcome, Suite, ensure, workspace};
 
 use support::answers::SAME_PERSON;
@@ -35,8 +36,8 @@ struct TestStore {
     manifest: String,
 }
 
-/// What these tests ask of one of the models: a file that the pack needs.
-const MODEL: &str = "yunet_n_dynamic.onnx";
+/// One of its models.
+const MODEL: &str = "yunet_n";
 
 impl TestStore {
     /// With version 1 of the pack.
@@ -50,19 +51,22 @@ impl TestStore {
             folder: tempfile::tempdir()?,
             manifest: manifest.replacen("name = \"open-1\"", &format!("name = \"{PACK}\""), 1),
         };
-        std::fs::create_dir(store.folder.path().join(PACK))?;
-        for entry in std::fs::read_dir(original.join("open-1"))? {
-            let from = entry?.path();
-            let name = from.file_name().ok_or("a file without a name")?;
-            std::fs::copy(&from, store.folder.path().join(PACK).join(name))?;
+        std::fs::create_dir_all(store.pack())?;
+        let pack = Store::at(original).load(DEFAULT_PACK)?;
+        for name in pack.manifest().models.keys() {
+            std::fs::write(store.pack().join(format!("{name}.onnx")), pack.model(name)?)?;
         }
         ensure!(store.model().is_file(), "there is no {}", store.model().display());
         store.publish("1", |_| {})?;
         Ok(store)
     }
 
+    fn pack(&self) -> PathBuf {
+        self.folder.path().join("packs").join(PACK)
+    }
+
     fn model(&self) -> PathBuf {
-        self.folder.path().join(PACK).join(MODEL)
+        self.pack().join(format!("{MODEL}.onnx"))
     }
 
     /// Puts a version of the manifest in place of the one before, in one step, as an installer does.
@@ -74,7 +78,7 @@ impl TestStore {
             .find(|line| line.starts_with("version = "))
             .ok_or("no version in the manifest")?;
         let text = text.replacen(line, &format!("version = \"{version}\""), 1);
-        let path = self.folder.path().join(PACK).join("pack.toml");
+        let path = self.pack().join("pack.toml");
         let new = path.with_extension("new");
         std::fs::write(&new, text)?;
         Ok(std::fs::rename(new, path)?)

@@ -15,7 +15,7 @@ fn builder(folder: &Path) -> EngineBuilder {
 
 fn calibration(folder: &Path, edit: impl FnOnce(&mut MatchCalibration)) -> CalibrationFile {
     let manifest = Store::at(folder).manifest(DEFAULT_PACK).unwrap();
-    let mut calibration = manifest.embedder.calibration;
+    let mut calibration = manifest.calibration.of_match.clone().unwrap();
     edit(&mut calibration);
     let (name, version, digest) = (&manifest.name, &manifest.version, &manifest.digest);
     CalibrationFile::new(name, version, digest, Calibration::Match(calibration)).unwrap()
