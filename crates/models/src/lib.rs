@@ -10,6 +10,7 @@ pub mod import;
 mod manifest;
 pub mod onnx;
 pub mod rewrite;
+mod shapes;
 mod store;
 
 pub use calibration::{
