@@ -21,11 +21,21 @@ pub enum ImportError {
         /// What is wrong with it.
         fault: OnnxError,
     },
-    /// There is no importer for the format yet.
-    #[error("importing {format} is not supported yet")]
-    Unsupported {
-        /// What the sources are.
-        format: &'static str,
+    /// The source should be OpenVINO IR and cannot be imported.
+    #[error("{file}: {fault}")]
+    OpenVino {
+        /// The source with the graph.
+        file: String,
+        /// What is wrong with it.
+        fault: openvino::OpenVinoError,
+    },
+    /// The source should be a PyTorch state dict and cannot be imported.
+    #[error("{file}: {fault}")]
+    PyTorch {
+        /// The source.
+        file: String,
+        /// What is wrong with it.
+        fault: pytorch::PyTorchError,
     },
 }
 
@@ -49,11 +59,19 @@ pub fn import(
                 }),
             }
         }
-        Recipe::OpenvinoIr { .. } => Err(ImportError::Unsupported {
-            format: "OpenVINO IR",
-        }),
-        Recipe::Pytorch { .. } => Err(ImportError::Unsupported {
-            format: "a PyTorch state dict",
-        }),
+        Recipe::OpenvinoIr { xml, bin } => match openvino::import(&source(xml)?, &source(bin)?) {
+            Ok(model) => Ok(onnx::write(&model)),
+            Err(fault) => Err(ImportError::OpenVino {
+                file: xml.clone(),
+                fault,
+            }),
+        },
+        Recipe::Pytorch { file, architecture } => match pytorch::import(&source(file)?, *architecture) {
+            Ok(model) => Ok(onnx::write(&model)),
+            Err(fault) => Err(ImportError::PyTorch {
+                file: file.clone(),
+                fault,
+            }),
+        },
     }
 }
