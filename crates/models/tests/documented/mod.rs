@@ -1,6 +1,6 @@
 //! Every operator of the sample computed in the plainest way, as OpenVINO's operation set `opset1` documents it.
 
-use ndarray::{Array4, ArrayView4, Axis, s};
+use ndarray::{Array4, Axis, s};
 
 /// As bits of `f16`, and their values.
 const SCALE: ([u16; 2], [f32; 2]) = ([0x3800, 0xb400], [0.5, -0.25]);
@@ -49,10 +49,10 @@ pub(crate) fn pictures() -> Array4<f32> {
 pub(crate) fn answer(pictures: &Array4<f32>) -> Array4<f32> {
     let scaled = along_channels(pictures, |channel, value| value * SCALE.1[channel]);
     let shifted = scaled.mapv(|value| value + OFFSET);
-    let convolved = convolution(shifted.view(), &kernel(), [1, 4, 2], 2);
+    let convolved = convolution(&shifted, &kernel(), [1, 4, 2], 2);
     let biased = along_channels(&convolved, |channel, value| value + BIAS.1[channel]);
     let activated = along_channels(&biased, |channel, value| prelu(value, SLOPES[channel]));
-    let grouped = convolution(activated.view(), &group_kernel(), [2, 3, 2], 1);
+    let grouped = convolution(&activated, &group_kernel(), [2, 3, 2], 1);
     let activated = grouped.mapv(|value| prelu(value, SLOPE.1[0]));
     let pooled = windows(&activated, |window| {
         window.into_iter().fold(f32::NEG_INFINITY, f32::max)
@@ -73,7 +73,7 @@ fn prelu(value: f32, slope: f32) -> f32 {
 
 /// Kernels of three rows and columns, one row and column of zeros around.
 fn convolution(
-    input: ArrayView4<'_, f32>,
+    input: &Array4<f32>,
     kernel: &[f32],
     [groups, made, read]: [usize; 3],
     stride: usize,
@@ -81,7 +81,7 @@ fn convolution(
     let (batch, channels, height, width) = input.dim();
     assert_eq!(channels, groups * read);
     let mut padded = Array4::zeros((batch, channels, height + 2, width + 2));
-    padded.slice_mut(s![.., .., 1..=height, 1..=width]).assign(&input);
+    padded.slice_mut(s![.., .., 1..=height, 1..=width]).assign(input);
     let side = |side: usize| (side + 2 - 3) / stride + 1;
     Array4::from_shape_fn(
         (batch, groups * made, side(height), side(width)),

@@ -63,7 +63,9 @@ pub(crate) fn run(target: &'static Target, seeds: &[Input]) -> Outcome {
                     let numbers = from..end.min(from + BATCH);
                     let name = format!("{} inputs from {from}", target.name);
                     let batch = std::thread::Builder::new().name(name).spawn_scoped(scope, || {
-                        numbers.for_each(|number| judge(target, seeds, number, &findings))
+                        for number in numbers {
+                            judge(target, seeds, number, &findings);
+                        }
                     });
                     let joined = batch.map(std::thread::ScopedJoinHandle::join);
                     if !matches!(joined, Ok(Ok(()))) {

@@ -5,6 +5,8 @@
 //! `LIKENESS_FUZZ_FIRST=number LIKENESS_FUZZ_INPUTS=1` with the target's name makes it again. Targets with real files
 //! take their seeds from them, so their numbers mean the same only where the same files are.
 
+#![allow(clippy::print_stdout)]
+
 mod floods;
 mod harness;
 mod judgement;

@@ -118,6 +118,7 @@ impl<'a> Conversion<'a> {
             return Err(label.unsupported("a second Result"));
         }
         match operands {
+            _ if !layer.outputs.is_empty() => Err(label.unsupported("a Result with an output")),
             [Value::Tensor(tensor)] if self.nodes.iter().any(|node| node.name == tensor.name) => {
                 self.output = Some(value_info(tensor.name, tensor.shape));
                 Ok(())

@@ -92,9 +92,14 @@ pub(super) fn node<'a>(
         (Operator::Sigmoid, [Value::Tensor(data)]) => {
             Ok((made(layer, "Sigmoid", &[data.name], Vec::new()), data.shape))
         }
-        _ => Err(layer
-            .label
-            .unsupported("these operands, in number or in which of them are constants,")),
+        _ => {
+            let is_constant = |operand: &&Value<'_>| matches!(operand, Value::Constant(_));
+            Err(layer.label.unsupported(format!(
+                "reading {} values of which {} are constants",
+                operands.len(),
+                operands.iter().filter(is_constant).count()
+            )))
+        }
     }
 }
 
@@ -266,8 +271,7 @@ impl Window {
         })
     }
 
-    /// How many places the kernel has; `None` where it has none. No number is large
-    /// enough for an overflow.
+    /// How many places the kernel has; `None` where it has none. No number is large enough for an overflow.
     fn output(&self, input: [u64; 2], kernel: [u64; 2], dilations: [u64; 2]) -> Option<[u64; 2]> {
         let side = |axis: usize| {
             let reach = (kernel[axis] - 1) * dilations[axis] + 1;

@@ -206,8 +206,8 @@ fn what_contradicts_itself_is_refused_by_the_name_of_its_layer() {
         (
             r#"type="Parameter""#,
             r#"type="Sigmoid""#,
-            "OpenVINO IR: layer 0 'picture' (Sigmoid): these operands, in number or in which of them are constants, is \
-             not supported",
+            "OpenVINO IR: layer 0 'picture' (Sigmoid): reading 0 values of which 0 are \
+             constants is not supported",
         ),
         (
             r#"type="Result""#,
@@ -218,6 +218,27 @@ fn what_contradicts_itself_is_refused_by_the_name_of_its_layer() {
         let found = refusal(from, to);
         assert!(found.starts_with(message), "{to}: {found}");
     }
+}
+
+#[test]
+fn what_the_batch_depends_on_is_refused() {
+    // A constant with two pictures; everything else agrees with it.
+    let two = |text: &str| {
+        text.replacen(
+            "shape=\"1\" offset=\"4\" size=\"4\"",
+            "shape=\"2,1,1,1\" offset=\"4\" size=\"8\"",
+            1,
+        )
+        .replace(
+            "precision=\"FP32\"><dim>1</dim></port>",
+            "precision=\"FP32\"><dim>2</dim><dim>1</dim><dim>1</dim><dim>1</dim></port>",
+        )
+    };
+    let message = import(two(XML).as_bytes(), &bin()).unwrap_err().to_string();
+    assert_eq!(
+        message,
+        "OpenVINO IR: layer 5 'shifted' (Add): a constant for each picture of the batch is not supported"
+    );
 }
 
 #[test]
