@@ -14,9 +14,13 @@ use likeness_runtime::{LibrarySearch, ModelSession, Provider, Runtime};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 use ndarray::{Array4, ArrayD, Axis, s};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 const EMBEDDER: &str = "face-reidentification-retail-0095";
 const LANDMARKS: &str = "landmarks-regression-retail-0009";
+/// Of what is made of the files that `sources.toml` names: it is the same on every machine, until the importer changes.
+const EMBEDDER_SHA256: &str = "6f1a2d5b83ec45077549e58f9ccef8aa0aeb00c9211f9105f5005b7df7b2e76f";
+const LANDMARKS_SHA256: &str = "654b73d67bad352c559ff1afa278fb48774c241ee063f51c9808c2bf30b265f4";
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
@@ -30,7 +34,7 @@ fn main() -> ExitCode {
     suite.with_shared_and_models("the_landmark_regressor_finds_the_golden_landmarks", |shared| {
         landmarks_are_found(shared)
     });
-    for model in [EMBEDDER, LANDMARKS] {
+    for (model, sha256) in [(EMBEDDER, EMBEDDER_SHA256), (LANDMARKS, LANDMARKS_SHA256)] {
         suite.with_shared_and_models(format!("{model}_takes_any_batch"), move |shared| {
             batches_do_not_matter(shared, model)
         });
@@ -38,6 +42,11 @@ fn main() -> ExitCode {
             let (first, second) = (imported(shared, model)?, imported(shared, model)?);
             ensure!(first == second, "two imports differ");
             ensure!(onnx::write(&onnx::read(&first)?) == first, "reading changes it");
+            let digest = Sha256::digest(&first)
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>();
+            ensure!(digest == sha256, "SHA-256 {digest}, {} bytes", first.len());
             Ok(())
         });
     }

@@ -49,6 +49,7 @@ pub(crate) fn irs() -> Vec<Input> {
     .map(|xml| vec![xml.into_bytes(), vec![0; 2]])
     .into();
     floods.extend([4, 5].map(one_constant_many_times));
+    floods.extend([1000, 50_000].map(long_name_read_often));
     floods
 }
 
@@ -136,4 +137,37 @@ pub(crate) fn onnx() -> Vec<Input> {
     ]
     .map(|model| vec![model])
     .into()
+}
+
+/// An input whose name has this many bytes, which thousands of layers read: each of their nodes repeats it.
+fn long_name_read_often(bytes: usize) -> Input {
+    const READERS: usize = 9000;
+    let port = |id: usize| {
+        let dims = "<dim>1</dim>".repeat(4);
+        format!("<port id=\"{id}\" precision=\"FP32\">{dims}</port>")
+    };
+    let name = "n".repeat(bytes);
+    let mut layers = format!(
+        "<layer id=\"0\" name=\"{name}\" type=\"Parameter\" version=\"opset1\"><data shape=\"1,1,1,1\" \
+         element_type=\"f32\"/><output>{}</output></layer>",
+        port(0)
+    );
+    let mut edges = String::new();
+    for id in 1..=READERS {
+        layers += &format!(
+            "<layer id=\"{id}\" name=\"{id}\" type=\"Sigmoid\" version=\"opset1\"><input>{}</input><output>{}</output>\
+             </layer>",
+            port(0),
+            port(1)
+        );
+        edges += &format!("<edge from-layer=\"0\" from-port=\"0\" to-layer=\"{id}\" to-port=\"0\"/>");
+    }
+    let end = READERS + 1;
+    layers += &format!(
+        "<layer id=\"{end}\" name=\"end\" type=\"Result\" version=\"opset1\"><input>{}</input></layer>",
+        port(0)
+    );
+    edges += &format!("<edge from-layer=\"1\" from-port=\"1\" to-layer=\"{end}\" to-port=\"0\"/>");
+    let xml = format!("<net version=\"11\"><layers>{layers}</layers><edges>{edges}</edges></net>");
+    vec![xml.into_bytes(), Vec::new()]
 }
