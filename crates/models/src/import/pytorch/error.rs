@@ -89,7 +89,7 @@ pub enum PyTorchError {
         found: Vec<usize>,
     },
     /// There are tensors that the architecture does not have.
-    #[error("{architecture} has no tensors {}; {count} in all are not of it", names.join(", "))]
+    #[error("{count} tensors that {architecture} does not have, such as {}", names.join(", "))]
     Unexpected {
         /// What was to be imported.
         architecture: Architecture,

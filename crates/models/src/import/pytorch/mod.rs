@@ -4,6 +4,18 @@
 //! what it names; here it can make tensors, dictionaries, tuples, lists, numbers, texts, truth values and `None`, and
 //! whatever else it asks for is refused by name. A state dict says nothing of what is computed with its tensors: the
 //! [`Architecture`]s that can be imported are written down here.
+//!
+//! ```no_run
+//! use likeness_models::import::pytorch::{Architecture, import};
+//! use likeness_models::onnx;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let published = std::fs::read("2.7_80x80_MiniFASNetV2.pth")?;
+//! let model = import(&published, Architecture::MiniFasNetV2)?;
+//! std::fs::write("minifasnet_v2.onnx", onnx::write(&model))?;
+//! # Ok(())
+//! # }
+//! ```
 
 mod cursor;
 mod error;
@@ -39,7 +51,7 @@ pub fn state_dict(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, PyTorchError
 
 /// Makes an ONNX model of a state dict of this architecture. The same bytes give the same model.
 ///
-/// Input `input`, `f32` [N,3,80,80], BGR, 0..255; output `logits`, `f32` [N,3]; the batch is free. Batch norms are folded
+/// Input `input`, `f32` of `[N, 3, 80, 80]`, BGR, 0..255; output `logits`, `f32` of `[N, 3]`; the batch is free. Batch norms are folded
 /// into the convolutions and linear layers before them, see [`Architecture`]. The tensors' names may bear the prefix
 /// `module.` of PyTorch's `DataParallel`; counters of training steps (`num_batches_tracked`) are passed over.
 ///

@@ -100,7 +100,7 @@ impl<'a> Machine<'a> {
             }
             opcode::LONG1 => {
                 let len = cursor.byte("LONG1")?;
-                self.push(long(cursor.take(len.into(), "LONG1")?))?;
+                self.push(Value::of_long(cursor.take(len.into(), "LONG1")?))?;
             }
             opcode::BINFLOAT => {
                 cursor.take(8, "BINFLOAT")?;
@@ -404,22 +404,6 @@ impl<'a> Machine<'a> {
         };
         self.objects.storages.push(StorageName { element, key, len });
         self.push(Value::Storage(self.objects.storages.len() - 1))
-    }
-}
-
-fn long(bytes: &[u8]) -> Value<'_> {
-    let fill = if bytes.last().is_some_and(|&byte| byte & 0x80 != 0) {
-        0xff
-    } else {
-        0
-    };
-    let mut number = [fill; 8];
-    match number.get_mut(..bytes.len()) {
-        Some(low) => {
-            low.copy_from_slice(bytes);
-            Value::Int(i64::from_le_bytes(number))
-        }
-        None => Value::Long(bytes),
     }
 }
 

@@ -56,7 +56,20 @@ pub(super) enum Value<'a> {
     Tensor(usize),
 }
 
-impl Value<'_> {
+impl<'a> Value<'a> {
+    /// A whole number from the bytes of an opcode: two's complement, little-endian, as few as it takes.
+    pub(super) fn of_long(bytes: &'a [u8]) -> Self {
+        let negative = bytes.last().is_some_and(|&byte| byte & 0x80 != 0);
+        let mut number = [if negative { 0xff } else { 0 }; 8];
+        match number.get_mut(..bytes.len()) {
+            Some(low) => {
+                low.copy_from_slice(bytes);
+                Self::Int(i64::from_le_bytes(number))
+            }
+            None => Self::Long(bytes),
+        }
+    }
+
     pub(super) fn kind(self) -> &'static str {
         match self {
             Self::None => "None",

@@ -145,7 +145,7 @@ fn what_is_wrong_with_a_tensor_is_told_by_name() {
     );
     assert_eq!(
         spoilt("FTGenerator.ft.0.weight", of(&[1], 0.5)),
-        "minifasnet-v2 has no tensors FTGenerator.ft.0.weight; 1 in all are not of it"
+        "1 tensors that minifasnet-v2 does not have, such as FTGenerator.ft.0.weight"
     );
     for value in [f32::NAN, f32::INFINITY] {
         assert_eq!(
