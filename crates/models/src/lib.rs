@@ -7,6 +7,7 @@
 mod calibration;
 mod error;
 pub mod import;
+pub mod inspect;
 mod manifest;
 pub mod onnx;
 pub mod rewrite;
@@ -18,6 +19,7 @@ pub use calibration::{
     MatchPoint, MeasuredRange, PresentationCount, Provenance, ScoreCurve, log_odds,
 };
 pub use error::ModelsError;
+pub use inspect::{Inspection, inspect};
 pub use manifest::{
     ChannelOrder, CropFit, DetectorAdapter, DetectorModel, EmbedderAdapter, EmbedderModel, FileEntry,
     LivenessAdapter, LivenessModelEntry, Manifest, SelfTestVector,
