@@ -16,6 +16,7 @@ mod error;
 #[cfg(feature = "fetch")]
 pub mod fetch;
 pub mod import;
+pub mod inspect;
 mod manifest;
 pub mod onnx;
 pub mod rewrite;
@@ -27,6 +28,7 @@ pub use calibration::{
     MatchPoint, MeasuredRange, PresentationCount, Provenance, ScoreCurve, log_odds,
 };
 pub use error::ModelsError;
+pub use inspect::{Inspection, inspect};
 pub use manifest::{
     ChannelOrder, ClassOutput, CropFit, DetectorAdapter, DetectorModel, EmbedderAdapter, EmbedderModel,
     LivenessAdapter, LivenessModelEntry, MAX_FILE_BYTES, Manifest, ModelFile, NamedTemplate, PackCalibration,

@@ -58,3 +58,112 @@ fn affine(net: &Net, node: &NodeProto, channels: usize) -> Option<(Vec<f64>, Vec
     }
     Some((scales, shifts))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Pass;
+    use super::super::testing::{after, constant, model, node, node_with, operators, values};
+    use crate::onnx::proto::{AttributeProto, NodeProto, TensorProto};
+
+    fn norm(input: &str) -> NodeProto {
+        node_with(
+            "BatchNormalization",
+            &[input, "scale", "bias", "mean", "variance"],
+            "y",
+            vec![AttributeProto::float("epsilon", 0.0)],
+        )
+    }
+
+    /// 3 (v - 1) / 2 + 10 for one channel, 5 v - 5 for the other.
+    fn statistics() -> Vec<TensorProto> {
+        let tensor = |name, values: [f32; 2]| TensorProto::of_f32(name, &[2], &values);
+        vec![
+            tensor("scale", [3.0, 5.0]),
+            tensor("bias", [10.0, 0.0]),
+            tensor("mean", [1.0, 1.0]),
+            tensor("variance", [4.0, 1.0]),
+        ]
+    }
+
+    #[test]
+    fn it_goes_into_the_weights_and_the_bias_of_a_convolution() {
+        let mut constants = statistics();
+        constants.push(constant("w", &[2, 1, 1, 1]));
+        let (graph, changed) = after(
+            model(1, vec![node("Conv", &["x", "w"], "a"), norm("a")], constants),
+            Pass::BatchNorm,
+        );
+        assert_eq!((operators(&graph).as_str(), changed), ("Conv", 1));
+        assert_eq!(values(&graph, "y", 1), [0.75, 7.5]);
+        assert_eq!(values(&graph, "y", 2), [8.5, -5.0]);
+    }
+
+    #[test]
+    fn a_matrix_product_becomes_one_with_a_bias() {
+        let mut constants = statistics();
+        constants.push(constant("w", &[64, 2]));
+        let nodes = vec![
+            node("Flatten", &["x"], "flat"),
+            node("MatMul", &["flat", "w"], "a"),
+            norm("a"),
+        ];
+        let (graph, changed) = after(model(1, nodes, constants), Pass::BatchNorm);
+        assert_eq!((operators(&graph).as_str(), changed), ("Flatten Gemm", 1));
+        assert_eq!(values(&graph, "y", 1)[..2], [0.75, 7.5]);
+        assert_eq!(values(&graph, "y", 2), [8.5, -5.0]);
+    }
+
+    #[test]
+    fn a_bias_that_is_scaled_itself_keeps_its_part() {
+        let mut constants = statistics();
+        constants.push(constant("w", &[2, 64]));
+        constants.push(TensorProto::of_f32("b", &[1], &[2.0]));
+        let gemm = vec![
+            AttributeProto::int("transB", 1),
+            AttributeProto::float("beta", 3.0),
+        ];
+        let nodes = vec![
+            node("Flatten", &["x"], "flat"),
+            node_with("Gemm", &["flat", "w", "b"], "a", gemm),
+            norm("a"),
+        ];
+        let (graph, _) = after(model(1, nodes, constants), Pass::BatchNorm);
+        assert_eq!(
+            values(&graph, "y", 2),
+            [3.0 * 2.0 * 1.5 + 8.5, 3.0 * 2.0 * 5.0 - 5.0]
+        );
+        assert!(graph.node[1].attribute("beta").is_none());
+    }
+
+    #[test]
+    fn it_stays_where_the_convolution_is_read_elsewhere_or_the_weights_are_shared() {
+        let mut constants = statistics();
+        constants.push(constant("w", &[2, 1, 1, 1]));
+        for inputs in [["x", "w"], ["u", "w"]] {
+            let nodes = vec![
+                node("Conv", &["x", "w"], "a"),
+                node("Relu", &["x"], "u"),
+                node("Conv", &inputs, "other"),
+                node("Add", &["a", "other"], "unread"),
+                norm("a"),
+            ];
+            let (_, changed) = after(model(1, nodes, constants.clone()), Pass::BatchNorm);
+            assert_eq!(changed, 0);
+        }
+    }
+
+    #[test]
+    fn it_stays_where_it_would_not_be_finite_or_is_for_training() {
+        for (variance, training) in [(0.0, 0), (-1.0, 0), (4.0, 1)] {
+            let mut constants = statistics();
+            constants[3] = TensorProto::of_f32("variance", &[2], &[variance, 1.0]);
+            constants.push(constant("w", &[2, 1, 1, 1]));
+            let mut norm = norm("a");
+            norm.attribute
+                .push(AttributeProto::int("training_mode", training));
+            let nodes = vec![node("Conv", &["x", "w"], "a"), norm];
+            let (_, changed) = after(model(1, nodes, constants), Pass::BatchNorm);
+            assert_eq!(changed, 0, "{variance} {training}");
+        }
+    }
+}

@@ -47,3 +47,93 @@ fn affine(net: &Net, shapes: &Shapes, node: &NodeProto) -> Option<(Layer, Vec<f6
     };
     Some((layer, scale, shift))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Pass;
+    use super::super::testing::{after, constant, model, node, operators, values};
+    use crate::onnx::proto::TensorProto;
+
+    /// A convolution with weights of 0.5 and 1.5, then the operator.
+    fn after_conv(op_type: &str, inputs: [&str; 2], dims: &[i64]) -> Option<(Vec<f32>, Vec<f32>)> {
+        let len: i64 = dims.iter().product();
+        let c: Vec<f32> = (0..len).map(|index| if index == 0 { 2.0 } else { 4.0 }).collect();
+        let constants = vec![
+            constant("w", &[2, 1, 1, 1]),
+            TensorProto::of_f32("b", &[2], &[1.0, 1.0]),
+            TensorProto::of_f32("c", dims, &c),
+        ];
+        let nodes = vec![node("Conv", &["x", "w", "b"], "a"), node(op_type, &inputs, "y")];
+        let (graph, changed) = after(model(1, nodes, constants), Pass::ChannelAffine);
+        (changed == 1).then(|| {
+            assert_eq!(operators(&graph), "Conv");
+            (values(&graph, "y", 1), values(&graph, "y", 2))
+        })
+    }
+
+    #[test]
+    fn the_four_operations_go_into_weights_and_bias() {
+        let each = [1, 2, 1, 1];
+        let expect = |w: [f32; 2], b: [f32; 2]| Some((w.to_vec(), b.to_vec()));
+        assert_eq!(
+            after_conv("Add", ["a", "c"], &each),
+            expect([0.5, 1.5], [3.0, 5.0])
+        );
+        assert_eq!(
+            after_conv("Add", ["c", "a"], &[2, 1, 1]),
+            expect([0.5, 1.5], [3.0, 5.0])
+        );
+        assert_eq!(
+            after_conv("Mul", ["a", "c"], &each),
+            expect([1.0, 6.0], [2.0, 4.0])
+        );
+        assert_eq!(
+            after_conv("Sub", ["a", "c"], &each),
+            expect([0.5, 1.5], [-1.0, -3.0])
+        );
+        assert_eq!(
+            after_conv("Sub", ["c", "a"], &each),
+            expect([-0.5, -1.5], [1.0, 3.0])
+        );
+        assert_eq!(
+            after_conv("Div", ["a", "c"], &each),
+            expect([0.25, 0.375], [0.5, 0.25])
+        );
+        assert_eq!(after_conv("Mul", ["a", "c"], &[]), expect([1.0, 3.0], [2.0, 2.0]));
+    }
+
+    #[test]
+    fn what_is_no_constant_for_each_channel_stays() {
+        assert_eq!(after_conv("Div", ["c", "a"], &[1, 2, 1, 1]), None);
+        assert_eq!(after_conv("Add", ["a", "c"], &[2]), None, "along the width");
+        assert_eq!(
+            after_conv("Add", ["a", "c"], &[1, 2, 8, 1]),
+            None,
+            "along the height too"
+        );
+        assert_eq!(
+            after_conv("Add", ["a", "c"], &[2, 1, 1, 1]),
+            None,
+            "along the batch"
+        );
+        assert_eq!(
+            after_conv("Add", ["a", "c"], &[1, 1, 1, 1, 1]),
+            None,
+            "another rank"
+        );
+    }
+
+    #[test]
+    fn a_constant_that_the_caller_may_replace_stays() {
+        let constants = vec![constant("w", &[2, 1, 1, 1]), constant("c", &[1, 2, 1, 1])];
+        let nodes = vec![node("Conv", &["x", "w"], "a"), node("Add", &["a", "c"], "y")];
+        for default in ["w", "c"] {
+            let mut model = model(1, nodes.clone(), constants.clone());
+            let graph = model.graph.as_mut().unwrap();
+            let mut input = graph.input[0].clone();
+            input.name = default.to_owned();
+            graph.input.push(input);
+            assert_eq!(after(model, Pass::ChannelAffine).1, 0, "{default}");
+        }
+    }
+}

@@ -43,3 +43,44 @@ fn take_value(node: &mut NodeProto) -> Option<TensorProto> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Pass;
+    use super::super::testing::{after, constant, model, node, node_with, operators, values};
+    use crate::onnx::proto::{AttributeProto, kind};
+
+    #[test]
+    fn tensors_and_numbers_become_constants() {
+        let tensor = AttributeProto {
+            name: "value".to_owned(),
+            t: Some(constant("", &[4, 1, 1])),
+            r#type: kind::TENSOR,
+            ..AttributeProto::default()
+        };
+        let nodes = vec![
+            node_with("Constant", &[], "c", vec![tensor]),
+            node_with(
+                "Constant",
+                &[],
+                "d",
+                vec![AttributeProto::float("value_float", 2.0)],
+            ),
+            node("Mul", &["x", "c"], "a"),
+            node("Add", &["a", "d"], "y"),
+        ];
+        let (graph, changed) = after(model(4, nodes, Vec::new()), Pass::ConstantNodes);
+        assert_eq!((operators(&graph).as_str(), changed), ("Mul Add", 2));
+        assert_eq!(values(&graph, "a", 1), [0.5, 1.5, 2.5, 3.5]);
+        assert_eq!(values(&graph, "y", 1), [2.0]);
+    }
+
+    #[test]
+    fn what_is_not_understood_stays() {
+        let nodes = vec![
+            node_with("Constant", &[], "c", vec![AttributeProto::int("sparse_value", 1)]),
+            node("Mul", &["x", "c"], "y"),
+        ];
+        assert_eq!(after(model(4, nodes, Vec::new()), Pass::ConstantNodes).1, 0);
+    }
+}

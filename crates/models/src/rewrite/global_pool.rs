@@ -63,3 +63,68 @@ fn means_all(node: &NodeProto, shapes: &Shapes, opset: i64) -> Option<bool> {
     axes.sort_unstable();
     Some(rank == 4 && axes == [2, 3] && attribute::int(node, "keepdims", 1)? == 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Pass;
+    use super::super::testing::{after, model, node_with, operators};
+    use crate::onnx::proto::AttributeProto;
+
+    fn pooled(op_type: &str, attributes: Vec<AttributeProto>) -> bool {
+        let (graph, changed) = after(
+            model(4, vec![node_with(op_type, &["x"], "y", attributes)], Vec::new()),
+            Pass::GlobalPool,
+        );
+        assert_eq!(operators(&graph) == "GlobalAveragePool", changed == 1);
+        changed == 1
+    }
+
+    #[test]
+    fn a_kernel_of_the_maps_size_pools_it_whole() {
+        let ints = AttributeProto::ints;
+        assert!(pooled(
+            "AveragePool",
+            vec![ints("kernel_shape", &[8, 8]), ints("strides", &[8, 8])]
+        ));
+        assert!(!pooled("AveragePool", vec![ints("kernel_shape", &[8, 4])]));
+        let padded = vec![ints("kernel_shape", &[8, 8]), ints("pads", &[1, 1, 1, 1])];
+        assert!(!pooled("AveragePool", padded));
+        assert!(!pooled("AveragePool", Vec::new()));
+    }
+
+    #[test]
+    fn a_mean_over_height_and_width_is_one_if_they_are_kept() {
+        let ints = AttributeProto::ints;
+        assert!(pooled("ReduceMean", vec![ints("axes", &[2, 3])]));
+        assert!(pooled("ReduceMean", vec![ints("axes", &[-1, 2])]));
+        assert!(!pooled("ReduceMean", vec![ints("axes", &[1, 2])]));
+        assert!(!pooled("ReduceMean", Vec::new()));
+        let dropped = vec![ints("axes", &[2, 3]), AttributeProto::int("keepdims", 0)];
+        assert!(!pooled("ReduceMean", dropped));
+    }
+
+    #[test]
+    fn a_map_of_unknown_size_stays() {
+        let pool = node_with(
+            "AveragePool",
+            &["x"],
+            "y",
+            vec![AttributeProto::ints("kernel_shape", &[8, 8])],
+        );
+        let mut model = model(4, vec![pool], Vec::new());
+        let input = &mut model.graph.as_mut().unwrap().input[0];
+        input
+            .r#type
+            .as_mut()
+            .unwrap()
+            .tensor_type
+            .as_mut()
+            .unwrap()
+            .shape
+            .as_mut()
+            .unwrap()
+            .dim[3]
+            .value = None;
+        assert_eq!(after(model, Pass::GlobalPool).1, 0);
+    }
+}

@@ -21,6 +21,8 @@ mod no_ops;
 mod pad_channels;
 mod prelu;
 mod shared_constants;
+#[cfg(test)]
+mod testing;
 
 use std::fmt;
 use std::str::FromStr;

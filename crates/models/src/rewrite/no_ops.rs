@@ -110,3 +110,97 @@ fn unchanged_operand<'n>(net: &Net, shapes: &Shapes, node: &'n NodeProto) -> Opt
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Pass;
+    use super::super::testing::{after, constant, model, node, node_with, operators};
+    use crate::onnx::proto::{AttributeProto, NodeProto, TensorProto};
+
+    /// What is left of relu, the node from `a` to `b`, and relu.
+    fn between(middle: NodeProto) -> String {
+        let constants = vec![
+            TensorProto::of_f32("zero", &[], &[0.0]),
+            TensorProto::of_f32("ones", &[4, 1, 1], &[1.0; 4]),
+            TensorProto::of_f32("wide", &[1, 1, 4, 1, 1], &[1.0; 4]),
+            TensorProto::of_i64("same", &[4], &[0, 4, 8, -1]),
+            TensorProto::of_i64("other", &[4], &[0, 8, 4, -1]),
+            constant("c", &[1]),
+        ];
+        let nodes = vec![node("Relu", &["x"], "a"), middle, node("Relu", &["b"], "y")];
+        operators(&after(model(4, nodes, constants), Pass::NoOps).0)
+    }
+
+    #[test]
+    fn what_changes_nothing_goes() {
+        let ints = AttributeProto::ints;
+        for middle in [
+            node("Identity", &["a"], "b"),
+            node("Dropout", &["a"], "b"),
+            node("Add", &["zero", "a"], "b"),
+            node("Sub", &["a", "zero"], "b"),
+            node("Mul", &["a", "ones"], "b"),
+            node("Div", &["a", "ones"], "b"),
+            node("Reshape", &["a", "same"], "b"),
+            node_with("Transpose", &["a"], "b", vec![ints("perm", &[0, 1, 2, 3])]),
+            node_with("Cast", &["a"], "b", vec![AttributeProto::int("to", 1)]),
+        ] {
+            assert_eq!(between(middle.clone()), "Relu Relu", "{middle:?}");
+        }
+    }
+
+    #[test]
+    fn what_changes_something_stays() {
+        let ints = AttributeProto::ints;
+        for middle in [
+            node("Add", &["c", "a"], "b"),
+            node("Sub", &["zero", "a"], "b"),
+            node("Div", &["ones", "a"], "b"),
+            node("Mul", &["a", "wide"], "b"),
+            node("Reshape", &["a", "other"], "b"),
+            node("Transpose", &["a"], "b"),
+            node_with("Transpose", &["a"], "b", vec![ints("perm", &[0, 1, 3, 2])]),
+            node_with("Cast", &["a"], "b", vec![AttributeProto::int("to", 10)]),
+        ] {
+            let operators = between(middle.clone());
+            assert_eq!(operators.split(' ').count(), 3, "{middle:?}");
+        }
+    }
+
+    #[test]
+    fn inputs_and_outputs_keep_their_names() {
+        let nodes = vec![node("Relu", &["x"], "a"), node("Identity", &["a"], "y")];
+        let (graph, _) = after(model(4, nodes, Vec::new()), Pass::NoOps);
+        assert_eq!(
+            (operators(&graph).as_str(), graph.node[0].output[0].as_str()),
+            ("Relu", "y")
+        );
+        let (graph, changed) = after(
+            model(4, vec![node("Identity", &["x"], "y")], Vec::new()),
+            Pass::NoOps,
+        );
+        assert_eq!((operators(&graph).as_str(), changed), ("Identity", 0));
+    }
+
+    #[test]
+    fn values_that_a_subgraph_reads_keep_their_names() {
+        let inner = crate::onnx::proto::GraphProto {
+            node: vec![node("Relu", &["b"], "inner")],
+            ..Default::default()
+        };
+        let branch = AttributeProto {
+            name: "then_branch".to_owned(),
+            g: Some(inner),
+            r#type: crate::onnx::proto::kind::GRAPH,
+            ..AttributeProto::default()
+        };
+        let nodes = vec![
+            node("Relu", &["x"], "a"),
+            node("Identity", &["a"], "b"),
+            node_with("If", &["a"], "y", vec![branch]),
+        ];
+        let (graph, _) = after(model(4, nodes, Vec::new()), Pass::NoOps);
+        assert_eq!(graph.node[0].output[0], "b");
+        assert_eq!(graph.node[1].input[0], "b");
+    }
+}

@@ -276,7 +276,10 @@ fn whole_blocks(channels: usize) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::whole_blocks;
+    use super::super::Pass;
+    use super::super::testing::{after, constant, model, node, node_with, values};
+    use super::*;
+    use crate::onnx::proto::{AttributeProto, GraphProto};
 
     #[test]
     fn channels_grow_to_whole_blocks_by_half_at_most() {
@@ -285,5 +288,104 @@ mod tests {
         assert_eq!(whole_blocks(10), None);
         assert_eq!(whole_blocks(64), None);
         assert_eq!(whole_blocks(usize::MAX), None);
+    }
+
+    /// To 13 channels, along each one, and back to two; `extra` comes before the last.
+    fn bottleneck(extra: Vec<NodeProto>) -> (GraphProto, usize) {
+        let constants = vec![
+            constant("w", &[13, 3, 1, 1]),
+            constant("b", &[13]),
+            constant("slope", &[13, 1, 1]),
+            constant("depthwise", &[13, 1, 3, 3]),
+            constant("v", &[2, 13, 1, 1]),
+            constant("u", &[13, 13, 1, 1]),
+        ];
+        let mut nodes = vec![
+            node("Conv", &["x", "w", "b"], "a"),
+            node("PRelu", &["a", "slope"], "c"),
+            node_with(
+                "Conv",
+                &["c", "depthwise"],
+                "d",
+                vec![AttributeProto::int("group", 13)],
+            ),
+        ];
+        nodes.extend(extra);
+        nodes.push(node("Conv", &["d", "v"], "y"));
+        after(model(3, nodes, constants), Pass::PadChannels)
+    }
+
+    fn dims<'g>(graph: &'g GraphProto, name: &str) -> &'g [i64] {
+        &graph.constants()[name].dims
+    }
+
+    #[test]
+    fn everything_between_two_mixing_convolutions_is_padded() {
+        let (graph, changed) = bottleneck(Vec::new());
+        assert_eq!(changed, 1);
+        assert_eq!(dims(&graph, "w"), [16, 3, 1, 1]);
+        assert_eq!(dims(&graph, "b"), [16]);
+        assert_eq!(dims(&graph, "slope"), [16, 1, 1]);
+        assert_eq!(dims(&graph, "depthwise"), [16, 1, 3, 3]);
+        assert_eq!(dims(&graph, "v"), [2, 16, 1, 1]);
+        assert_eq!(attribute::int(&graph.node[2], "group", 1), Some(16));
+        assert_eq!(
+            values(&graph, "a", 1)[36..],
+            [36.5, 37.5, 38.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+        );
+        let rows = values(&graph, "y", 1);
+        assert_eq!(rows[12..17], [12.5, 0.0, 0.0, 0.0, 13.5]);
+    }
+
+    #[test]
+    fn sums_are_padded_on_both_sides() {
+        let extra = vec![
+            node("Conv", &["c", "u"], "e"),
+            node("Add", &["c", "e"], "f"),
+            node("Conv", &["f", "t"], "g"),
+        ];
+        let mut constants = vec![
+            constant("w", &[13, 3, 1, 1]),
+            constant("u", &[13, 13, 1, 1]),
+            constant("t", &[2, 13, 1, 1]),
+        ];
+        let mut nodes = vec![node("Conv", &["x", "w"], "c")];
+        nodes.extend(extra);
+        nodes.push(node("Relu", &["g"], "y"));
+        let (graph, changed) = after(model(3, nodes, constants.split_off(0)), Pass::PadChannels);
+        assert_eq!(changed, 2);
+        assert_eq!(dims(&graph, "u"), [16, 16, 1, 1]);
+        assert_eq!(values(&graph, "e", 1)[12..17], [12.5, 0.0, 0.0, 0.0, 13.5]);
+    }
+
+    #[test]
+    fn another_reader_keeps_all_of_them_as_they_are() {
+        for reader in [
+            node("Shape", &["c"], "other"),
+            node("Softmax", &["a"], "other"),
+            node("Add", &["d", "x"], "other"),
+            node("Clip", &["x", "d"], "other"),
+            node("Mul", &["d", "b"], "other"),
+            node("Conv", &["d", "v"], "other"),
+        ] {
+            assert_eq!(bottleneck(vec![reader.clone()]).1, 0, "{reader:?}");
+        }
+    }
+
+    #[test]
+    fn outputs_keep_their_channels() {
+        let constants = vec![constant("w", &[13, 3, 1, 1])];
+        let (_, changed) = after(
+            model(3, vec![node("Conv", &["x", "w"], "y")], constants),
+            Pass::PadChannels,
+        );
+        assert_eq!(changed, 0);
+    }
+
+    #[test]
+    fn weights_that_do_not_fit_one_another_stay() {
+        let constants = vec![constant("w", &[13, 3, 1, 1]), constant("v", &[2, 14, 1, 1])];
+        let nodes = vec![node("Conv", &["x", "w"], "a"), node("Conv", &["a", "v"], "y")];
+        assert_eq!(after(model(3, nodes, constants), Pass::PadChannels).1, 0);
     }
 }

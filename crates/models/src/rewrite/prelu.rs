@@ -176,3 +176,94 @@ impl Weights {
         made.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Pass;
+    use super::super::testing::{after, constant, model, node, operators, values};
+    use super::*;
+    use crate::onnx::proto::GraphProto;
+
+    /// A convolution to as many channels as there are slopes, and a PRelu.
+    fn rewritten(dims: &[i64], slopes: &[f32]) -> (GraphProto, usize) {
+        let channels = i64::try_from(slopes.len()).unwrap();
+        let constants = vec![
+            constant("w", &[channels, 3, 1, 1]),
+            TensorProto::of_f32("slope", dims, slopes),
+        ];
+        let nodes = vec![
+            node("Conv", &["x", "w"], "a"),
+            node("PRelu", &["a", "slope"], "y"),
+        ];
+        after(model(3, nodes, constants), Pass::Prelu)
+    }
+
+    #[test]
+    fn one_slope_is_a_leaky_relu() {
+        for slopes in [&[-2.5][..], &[0.25; 5]] {
+            let (graph, changed) = rewritten(&[i64::try_from(slopes.len()).unwrap(), 1, 1], slopes);
+            assert_eq!((operators(&graph).as_str(), changed), ("Conv LeakyRelu", 1));
+            assert_eq!(attribute::float(&graph.node[1], "alpha", 0.0), Some(slopes[0]));
+        }
+    }
+
+    #[test]
+    fn slopes_up_to_one_of_whole_blocks_are_a_depthwise_convolution_with_a_relu() {
+        let mut slopes = [0.25; 16];
+        slopes[3] = -1.0;
+        let (graph, _) = rewritten(&[16, 1, 1], &slopes);
+        assert_eq!(operators(&graph), "Conv Conv Relu Add");
+        assert_eq!(attribute::int(&graph.node[1], "group", 1), Some(16));
+        assert_eq!(values(&graph, "y/scaled", 1)[2..4], [-0.75, -2.0]);
+    }
+
+    #[test]
+    fn larger_slopes_of_whole_blocks_are_two() {
+        let mut slopes = [0.25; 16];
+        slopes[3] = 3.0;
+        let (graph, _) = rewritten(&[1, 16, 1, 1], &slopes);
+        assert_eq!(operators(&graph), "Conv Relu Conv Conv Add");
+        assert_eq!(values(&graph, "y/rest", 1)[2..4], [0.75, -2.0]);
+        assert_eq!(values(&graph, "y/scaled", 1)[2..4], [0.25, 3.0]);
+    }
+
+    #[test]
+    fn other_slopes_are_vector_operations() {
+        let (graph, _) = rewritten(&[3, 1, 1], &[0.0, 0.5, 1.0]);
+        assert_eq!(operators(&graph), "Conv Mul Max");
+        let (graph, _) = rewritten(&[3, 1, 1], &[0.0, 0.5, 1.5]);
+        assert_eq!(operators(&graph), "Conv Relu Sub Mul Add");
+        let mut along_the_width = [0.25; 16];
+        along_the_width[0] = 0.5;
+        let (graph, _) = rewritten(&[16], &along_the_width);
+        assert_eq!(operators(&graph), "Conv Mul Max");
+    }
+
+    #[test]
+    fn slopes_that_several_share_become_shared_weights() {
+        let mut slopes = [0.25; 16];
+        slopes[0] = 0.5;
+        let constants = vec![
+            constant("w", &[16, 3, 1, 1]),
+            TensorProto::of_f32("slope", &[16, 1, 1], &slopes),
+        ];
+        let nodes = vec![
+            node("Conv", &["x", "w"], "a"),
+            node("PRelu", &["a", "slope"], "b"),
+            node("PRelu", &["b", "slope"], "y"),
+        ];
+        let (graph, changed) = after(model(3, nodes, constants), Pass::Prelu);
+        assert_eq!((changed, graph.initializer.len()), (2, 3));
+    }
+
+    #[test]
+    fn slopes_that_are_no_finite_constants_of_f32_stay() {
+        let nodes = vec![node("Relu", &["x"], "slope"), node("PRelu", &["x", "slope"], "y")];
+        assert_eq!(after(model(3, nodes, Vec::new()), Pass::Prelu).1, 0);
+        assert_eq!(rewritten(&[1, 1, 1], &[f32::NAN]).1, 0);
+        let mut half = constant("slope", &[1]);
+        half.data_type = 10;
+        let nodes = vec![node("PRelu", &["x", "slope"], "y")];
+        assert_eq!(after(model(3, nodes, vec![half]), Pass::Prelu).1, 0);
+    }
+}

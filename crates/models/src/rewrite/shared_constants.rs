@@ -52,3 +52,41 @@ fn is_plain(tensor: &TensorProto) -> bool {
         && tensor.uint64_data.is_empty()
         && tensor.string_data.is_empty()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Pass;
+    use super::super::testing::{after, constant, model, node};
+
+    #[test]
+    fn the_same_values_are_kept_once() {
+        let nodes = vec![
+            node("Mul", &["x", "c"], "a"),
+            node("Mul", &["a", "d"], "b"),
+            node("Mul", &["b", "e"], "y"),
+        ];
+        let constants = vec![constant("c", &[1]), constant("d", &[1]), constant("e", &[1, 1])];
+        let (graph, changed) = after(model(4, nodes, constants), Pass::SharedConstants);
+        assert_eq!(changed, 1, "the third has another shape");
+        assert_eq!(
+            (graph.node[1].input[1].as_str(), graph.initializer.len()),
+            ("c", 2)
+        );
+    }
+
+    #[test]
+    fn the_same_bytes_of_different_types_or_elsewhere_are_not_the_same() {
+        let nodes = vec![node("Mul", &["x", "c"], "a"), node("Mul", &["a", "d"], "y")];
+        let mut other = constant("d", &[1]);
+        other.data_type = 6;
+        let constants = vec![constant("c", &[1]), other.clone()];
+        assert_eq!(
+            after(model(4, nodes.clone(), constants), Pass::SharedConstants).1,
+            0
+        );
+        other.data_type = 1;
+        other.data_location = 1;
+        let constants = vec![constant("c", &[1]), other];
+        assert_eq!(after(model(4, nodes, constants), Pass::SharedConstants).1, 0);
+    }
+}
