@@ -252,13 +252,16 @@ impl<'a> Entries<'a> {
         if found != name {
             return Err(self.fault(&found, &format!("is where {name} should be")));
         }
-        if entry.size() > limit {
+        let size = entry.size();
+        if size > limit {
             return Err(self.fault(name, &format!("has more than {limit} bytes")));
         }
         let mut text = String::new();
-        let read = entry.take(limit).read_to_string(&mut text);
-        read.map_err(|error| damaged(self.path, &format!("{name}: {error}")))?;
-        Ok(text)
+        match entry.take(limit).read_to_string(&mut text) {
+            Ok(read) if read as u64 == size => Ok(text),
+            Ok(_) => Err(damaged(self.path, &format!("it ends within {name}"))),
+            Err(error) => Err(damaged(self.path, &format!("{name}: {error}"))),
+        }
     }
 
     fn fault(&self, entry: &str, reason: &str) -> ArchiveError {

@@ -123,6 +123,7 @@ fn write(
 /// An entry with nothing in it of this machine, this user or this day.
 fn append(tar: &mut tar::Builder<impl Write>, name: &str, bytes: &[u8]) -> std::io::Result<()> {
     let mut header = tar::Header::new_ustar();
+    header.set_entry_type(tar::EntryType::Regular);
     header.set_size(bytes.len() as u64);
     header.set_mode(0o644);
     header.set_uid(0);

@@ -75,7 +75,6 @@ impl<'a> Job<'a> {
             self.store
                 .install(&self.located.manifest.name, &self.located.text)?;
         }
-        self.store.tidy();
         Ok(self.done(fetched, made, installs))
     }
 
@@ -99,11 +98,10 @@ impl<'a> Job<'a> {
             self.store
                 .install(&self.located.manifest.name, &self.located.text)?;
         }
-        self.store.tidy();
         Ok(self.done(taken, before, installs))
     }
 
-    fn lock(&self) -> Result<Lock, StoreError> {
+    fn lock(&self) -> Result<Lock<'a>, StoreError> {
         self.store.lock(|| {
             if self.pull.wait {
                 (self.watch)(Event::Waiting {

@@ -23,7 +23,7 @@ pub(super) fn follow(from: &Uri, location: &str) -> Result<Uri, String> {
     };
     let to: Uri = absolute
         .parse()
-        .map_err(|_| format!("a redirect to {location:?}, which is no address"))?;
+        .map_err(|_| format!("a redirect to {location:?}, which is no http(s) address"))?;
     let known = [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&to.scheme());
     if !known || to.host().is_none_or(str::is_empty) {
         return Err(format!("a redirect to {location:?}, which is no http(s) address"));
@@ -65,9 +65,9 @@ mod tests {
             ("http://host/x", "from https to http"),
             ("file:///etc/passwd", "no http(s) address"),
             ("ftp://host/x", "no http(s) address"),
-            ("https://", "no address"),
-            ("https:///x", "no address"),
-            ("a b", "no address"),
+            ("https://", "no http(s) address"),
+            ("https:///x", "no http(s) address"),
+            ("a b", "no http(s) address"),
         ] {
             let error = follow_from("https://host/x", location).unwrap_err();
             assert!(error.contains(expected), "{location}: {error}");

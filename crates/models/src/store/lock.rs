@@ -7,12 +7,22 @@ use super::write::StoreError;
 
 /// While this lives, nobody else writes to the store.
 #[derive(Debug)]
-pub(crate) struct Lock(#[allow(dead_code, reason = "closing it unlocks")] File);
+pub(crate) struct Lock<'a> {
+    store: &'a Store,
+    #[allow(dead_code, reason = "closing it unlocks")]
+    file: File,
+}
+
+impl Drop for Lock<'_> {
+    fn drop(&mut self) {
+        self.store.tidy();
+    }
+}
 
 impl Store {
     /// Locks the store for writing, and makes it where there is none. Where another process has locked it: `wait` is
     /// called, and says whether to wait.
-    pub(crate) fn lock(&self, wait: impl FnOnce() -> bool) -> Result<Lock, StoreError> {
+    pub(crate) fn lock(&self, wait: impl FnOnce() -> bool) -> Result<Lock<'_>, StoreError> {
         std::fs::create_dir_all(&self.folder).map_err(StoreError::at(&self.folder))?;
         let path = self.folder.join("lock");
         let file = File::options()
@@ -28,6 +38,6 @@ impl Store {
             Err(TryLockError::Error(error)) => return Err(StoreError::at(&path)(error)),
         }
         self.create()?;
-        Ok(Lock(file))
+        Ok(Lock { store: self, file })
     }
 }

@@ -215,7 +215,7 @@ impl Store {
     }
 
     /// Removes the folder of unfinished files where there is none.
-    pub(crate) fn tidy(&self) {
+    pub(super) fn tidy(&self) {
         // It is left where something is in it, and it hurts nobody.
         let _ = std::fs::remove_dir(self.partials());
     }

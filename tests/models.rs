@@ -1,0 +1,360 @@
+//! `likeness models`: the real binary, small packs, publishers on loopback. Whole outputs are compared.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use likeness_testing::{Failed, Outcome, Suite, ensure, has_models, workspace};
+
+#[path = "../crates/models/tests/support/mod.rs"]
+mod packs;
+mod support;
+
+use packs::publisher::{Publisher, Step, gate};
+use packs::{Pack, onnx_file, sha256, store_of, tree};
+use support::process::{Ended, Process, likeness};
+
+fn main() -> ExitCode {
+    let mut suite = Suite::new();
+    suite.test(
+        "a_pack_goes_from_a_mirror_over_an_archive_into_another_store",
+        round_trip,
+    );
+    suite.test("a_pull_that_is_killed_is_taken_up_by_the_next", killed);
+    suite.test("a_file_that_cannot_be_had_is_told_with_every_place", refused);
+    suite.test("a_pull_waits_for_another_or_ends_at_once_as_it_is_told", locked);
+    suite.test("a_file_that_finds_no_room_is_told_and_nothing_is_left", no_room);
+    suite.test("licences_without_commercial_use_are_to_be_accepted", license);
+    suite.test("usage_is_told_and_ends_with_2", usage);
+    suite.with_models("the_default_pack_goes_through_an_archive", default_pack);
+    suite.run()
+}
+
+/// A folder with a manifest, and room for stores.
+struct Scene {
+    folder: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new() -> Result<Self, Failed> {
+        Ok(Self {
+            folder: tempfile::tempdir()?,
+        })
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    /// `likeness models` with a store of this name.
+    fn models(&self, store: &str, arguments: &[&str]) -> Command {
+        let mut command = likeness();
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().to_lowercase().ends_with("_proxy") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .arg("models")
+            .args(arguments)
+            .args(["--models", &self.path(store)]);
+        command
+    }
+
+    fn run(&self, store: &str, arguments: &[&str]) -> Result<Ended, Failed> {
+        Process::run(&mut self.models(store, arguments))
+    }
+}
+
+fn ended(ended: &Ended, code: i32, stdout: &str, stderr: &str) -> Outcome {
+    ensure!(ended.code == Some(code), "{ended:?}");
+    ensure!(
+        ended.stdout == stdout,
+        "expected {stdout:?}, found {:?}",
+        ended.stdout
+    );
+    ensure!(
+        ended.stderr == stderr,
+        "expected {stderr:?}, found {:?}",
+        ended.stderr
+    );
+    Ok(())
+}
+
+fn round_trip() -> Outcome {
+    let scene = Scene::new()?;
+    let file = onnx_file("a", 50_000);
+    let size = file.len();
+    let path = Pack::of(&file, []).write(scene.folder.path());
+    std::fs::create_dir(scene.path("mirror"))?;
+    std::fs::write(scene.path("mirror/a.onnx"), &file)?;
+    let (mirror, store) = (scene.path("mirror"), scene.path("store"));
+
+    let pull = ["pull", &path, "--install", "--mirror", &mirror];
+    let brought = format!(
+        "a.onnx: {size} bytes from {mirror}/a.onnx, checksum right\nmodel a: {size} bytes, checksum right\n"
+    );
+    let said = format!(
+        "model pack tiny 1: 1 file brought, manifest installed; 1 model in {store}, checksums right\n"
+    );
+    ended(&scene.run("store", &pull)?, 0, &said, &brought)?;
+    let there = format!("model pack tiny 1: there; 1 model in {store}, checksums right\n");
+    ended(&scene.run("store", &pull)?, 0, &there, "")?;
+    ended(&scene.run("store", &["pull", "tiny", "--quiet"])?, 0, "", "")?;
+
+    let archive = scene.path("tiny.tar");
+    let exported = scene.run("store", &["export", "tiny", "--out", &archive])?;
+    let bytes = std::fs::metadata(&archive)?.len();
+    let said = format!("model pack tiny 1: 1 model and 0 other files in {archive}, {bytes} bytes\n");
+    ended(&exported, 0, &said, "")?;
+
+    let other = scene.path("other/store");
+    let said = format!(
+        "model pack tiny 1: 1 file brought, manifest installed; 1 model in {other}, checksums right\n"
+    );
+    let made = format!("model a: {size} bytes, checksum right\n");
+    ended(
+        &scene.run("other/store", &["pull", "--from", &archive])?,
+        0,
+        &said,
+        &made,
+    )?;
+    ensure!(
+        tree(Path::new(&other)) == tree(Path::new(&store)),
+        "the stores differ"
+    );
+
+    let list = scene.run("other/store", &["list"])?;
+    let lines: Vec<_> = list.stdout.lines().collect();
+    ensure!(list.code == Some(0) && lines.len() == 3, "{list:?}");
+    ensure!(lines[0] == format!("store: {other}"), "{list:?}");
+    ensure!(
+        lines[1].starts_with("open-1 ")
+            && lines[1].contains(": built in, Apache-2.0 (commercial use allowed); missing: ")
+            && lines[1].ends_with(": run `likeness models pull open-1`"),
+        "{list:?}"
+    );
+    ensure!(
+        lines[2] == "tiny 1: installed, Test-1.0 (commercial use allowed); complete, 1 model",
+        "{list:?}"
+    );
+    Ok(())
+}
+
+fn killed() -> Outcome {
+    let scene = Scene::new()?;
+    let publisher = Publisher::start();
+    let file = onnx_file("a", 3 << 20);
+    let path = Pack::of(&file, [publisher.url("/a")]).write(scene.folder.path());
+    let (step, half_is_out, _closed) = gate(&file);
+    publisher.script("/a", [step]);
+
+    let mut process = Process::start(&mut scene.models("store", &["pull", &path]))?;
+    half_is_out.recv()?;
+    process.signal("KILL")?;
+    process.wait()?;
+    let store = PathBuf::from(scene.path("store"));
+    let mut left = tree(&store);
+    let partial = left
+        .remove(&format!("partial/{}", sha256(&file)))
+        .unwrap_or_default();
+    left.remove("partial/");
+    ensure!(
+        file.starts_with(&partial),
+        "what has arrived is not the beginning of the file"
+    );
+    ensure!(left == store_of([]), "{:?}", left.keys());
+
+    publisher.script("/a", [Step::File(file.clone())]);
+    let again = scene.run("store", &["pull", &path])?;
+    ensure!(again.code == Some(0), "{again:?}");
+    ensure!(tree(&store) == store_of([&file[..]]), "{:?}", tree(&store).keys());
+    let range = (!partial.is_empty()).then(|| format!("bytes={}-", partial.len()));
+    ensure!(publisher.requests()[1].1 == range, "{:?}", publisher.requests());
+    Ok(())
+}
+
+fn refused() -> Outcome {
+    let scene = Scene::new()?;
+    let publisher = Publisher::start();
+    let file = onnx_file("a", 1000);
+    let (one, two) = (publisher.url("/one"), publisher.url("/two"));
+    publisher.script("/two", [Step::File(vec![0; file.len()])]);
+    let path = Pack::of(&file, [one.clone(), two.clone()]).write(scene.folder.path());
+    let wrong = format!(
+        "not the file: expected SHA-256 {}, found {}",
+        sha256(&file),
+        sha256(&vec![0; file.len()])
+    );
+    let stderr = format!(
+        "a.onnx: not from {one}: HTTP status 404 (there is no such file)\n\
+         a.onnx: not from {two}: {wrong}\n\
+         likeness: model pack 'tiny': files that could not be had:\n  a.onnx\n\
+         \x20   - {one}: HTTP status 404 (there is no such file)\n    - {two}: {wrong}\n\
+         what is served there is not what the manifest names: nothing of it was kept\n\
+         what has arrived of unfinished files is kept: pull again to go on from there\n\
+         behind a proxy set HTTPS_PROXY; in a closed network name a folder or server with these files with --mirror or \
+         LIKENESS_MODEL_MIRROR, or bring an archive of `likeness models export` and name it with --from\n"
+    );
+    ended(&scene.run("store", &["pull", &path])?, 1, "", &stderr)?;
+    ensure!(
+        tree(Path::new(&scene.path("store"))) == store_of([]),
+        "something is left"
+    );
+
+    let mut through = scene.models("store", &["pull", &path]);
+    through
+        .env("HTTP_PROXY", publisher.url(""))
+        .env("NO_PROXY", "elsewhere.example");
+    let answer = Process::run(&mut through)?;
+    let proxy = publisher.url("").replace("http://", "(through the proxy ") + ")";
+    ensure!(
+        answer.code == Some(1) && answer.stderr.contains(&proxy),
+        "{answer:?}"
+    );
+    Ok(())
+}
+
+fn locked() -> Outcome {
+    let scene = Scene::new()?;
+    let file = onnx_file("a", 1000);
+    let path = Pack::of(&file, []).write(scene.folder.path());
+    std::fs::write(scene.path("a.onnx"), &file)?;
+    std::fs::create_dir(scene.path("store"))?;
+    let lock = std::fs::File::create(scene.path("store/lock"))?;
+    lock.lock()?;
+
+    let stderr = format!(
+        "likeness: another process is pulling into this store (it holds {}); wait for it, or pull again later\n",
+        scene.path("store/lock")
+    );
+    ended(
+        &scene.run("store", &["pull", &path, "--no-wait"])?,
+        1,
+        "",
+        &stderr,
+    )?;
+
+    let mut waiting = Process::start(&mut scene.models("store", &["pull", &path]))?;
+    waiting
+        .stderr
+        .wait_for("waiting", |line| line.starts_with("waiting for another process"))?;
+    drop(lock);
+    let status = waiting.wait()?;
+    ensure!(status.success(), "{}", waiting.stderr.text());
+    ensure!(
+        tree(Path::new(&scene.path("store"))) == store_of([&file[..]]),
+        "the store is not as it should be"
+    );
+    Ok(())
+}
+
+/// A limit on the size of files stands for a disk that is full: the system refuses a write in the middle of a file.
+fn no_room() -> Outcome {
+    let scene = Scene::new()?;
+    let file = onnx_file("a", 200_000);
+    let path = Pack::of(&file, []).write(scene.folder.path());
+    std::fs::write(scene.path("a.onnx"), &file)?;
+    let pull = scene.models("store", &["pull", &path]);
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", "trap '' XFSZ; ulimit -f 100; exec \"$@\"", "sh"])
+        .arg(pull.get_program())
+        .args(pull.get_args());
+    let answer = Process::run(&mut limited)?;
+    ensure!(answer.code == Some(1) && answer.stdout.is_empty(), "{answer:?}");
+    ensure!(answer.stderr.starts_with("likeness: no room for "), "{answer:?}");
+    ensure!(answer.stderr.contains("make room and pull again"), "{answer:?}");
+    let answer = scene.run("store", &["pull", &path])?;
+    ensure!(answer.code == Some(0), "{answer:?}");
+    ensure!(
+        tree(Path::new(&scene.path("store"))) == store_of([&file[..]]),
+        "the store is not as it should be"
+    );
+    Ok(())
+}
+
+fn license() -> Outcome {
+    let scene = Scene::new()?;
+    let file = onnx_file("a", 1000);
+    std::fs::write(scene.path("a.onnx"), &file)?;
+    let mut pack = Pack::of(&file, []);
+    pack.commercial_use = false;
+    let path = pack.write(scene.folder.path());
+    let stderr = "likeness: model pack 'tiny' is not free for commercial use, by the licences of its files:\n  - a.onnx: \
+                  Test-1.0 (the test of a.onnx)\ngive --accept-license if you may use it under these licences\n";
+    ended(&scene.run("store", &["pull", &path])?, 1, "", stderr)?;
+    let accepted = scene.run(
+        "store",
+        &["pull", &path, "--accept-license", "--install", "--quiet"],
+    )?;
+    ended(&accepted, 0, "", "")?;
+    let list = scene.run("store", &["list"])?;
+    let line = "tiny 1: installed, Test-1.0 (NO commercial use); complete, 1 model";
+    ensure!(list.stdout.lines().nth(2) == Some(line), "{list:?}");
+    Ok(())
+}
+
+fn usage() -> Outcome {
+    let scene = Scene::new()?;
+    for (arguments, expected) in [
+        (
+            &["pull", "--from", "a.tar", "--mirror", "b"][..],
+            "cannot be used with",
+        ),
+        (&["pull", "--from", "a.tar", "--install"], "cannot be used with"),
+        (&["pull", "--jobs", "0"], "0 is not in 1..=32"),
+        (&["export", "open-1"], "--out <FILE.tar>"),
+        (&["fetch"], "unrecognized subcommand 'fetch'"),
+    ] {
+        let answer = scene.run("store", arguments)?;
+        ensure!(
+            answer.code == Some(2) && answer.stderr.contains(expected),
+            "{answer:?}"
+        );
+    }
+    let unknown = scene.run("store", &["pull", "no-such-pack"])?;
+    ensure!(
+        unknown.code == Some(1) && unknown.stderr.contains("unknown model pack 'no-such-pack'"),
+        "{unknown:?}"
+    );
+    let help = scene.run("store", &["pull", "--help"])?;
+    for expected in [
+        "--mirror <DIR|URL>",
+        "LIKENESS_MODEL_MIRROR",
+        "HTTPS_PROXY",
+        "SSL_CERT_FILE",
+        "--accept-license",
+    ] {
+        ensure!(
+            help.code == Some(0) && help.stdout.contains(expected),
+            "{expected} is not in {}",
+            help.stdout
+        );
+    }
+    ensure!(!Path::new(&scene.path("store")).exists(), "a store was made");
+    Ok(())
+}
+
+/// Whatever the pack consists of: what is exported of it makes an empty store that the engine can use.
+fn default_pack() -> Outcome {
+    ensure!(has_models(), "the store has no models");
+    let scene = Scene::new()?;
+    let own =
+        std::env::var_os("LIKENESS_MODELS").map_or_else(|| workspace().join("models/store"), PathBuf::from);
+    let archive = scene.path("open-1.tar");
+    let exported = Process::run(
+        likeness()
+            .args(["models", "export", "--out", &archive, "--models"])
+            .arg(own),
+    )?;
+    ensure!(exported.code == Some(0), "{exported:?}");
+    let pulled = scene.run("store", &["pull", "open-1", "--from", &archive, "--drop-sources"])?;
+    ensure!(pulled.code == Some(0), "{pulled:?}");
+    let list = scene.run("store", &["list"])?;
+    ensure!(
+        list.stdout.lines().count() == 2 && list.stdout.contains("; complete, "),
+        "{list:?}"
+    );
+    let again = scene.run("again", &["pull", "--from", &archive, "--quiet"])?;
+    ended(&again, 0, "", "")
+}
