@@ -19,28 +19,34 @@ export PATH := $(CURDIR)/.setup/nasm/usr/bin:$(PATH)
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz setup build demo lint accuracy calibrate check-statistics measure-evaluation bench bench-reference clean
+.PHONY: help run test fuzz setup build models demo lint accuracy calibrate check-statistics measure-evaluation bench bench-reference clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
-run: setup build ## Set everything up and serve on LISTEN (127.0.0.1:8080) until Ctrl-C
+run: setup build models ## Set everything up and serve on LISTEN (127.0.0.1:8080) until Ctrl-C
 	@exec $(LIKENESS) serve --demo --listen $(LISTEN)
 
 test: ## Set everything up and run the suite; what needs ../shared is skipped where it is absent
-	@$(PYTHON) scripts/setup.py --lenient
+	@$(PYTHON) scripts/setup.py
+	@# The program that fetches the models is among what the suite is built of: nothing is built twice.
+	$(CARGO) test $(BUILD) --workspace --no-run
+	@$(PYTHON) scripts/setup.py models --lenient
 	$(CARGO) test $(BUILD) --workspace
 
 fuzz: ## FUZZ_INPUTS (a million) spoilt files for each reader of model files, one after the other
 	LIKENESS_FUZZ_INPUTS=$(FUZZ_INPUTS) $(CARGO) test $(BUILD) -p likeness-models --test fuzz -- --nocapture --test-threads=1
 
-setup: ## ONNX Runtime and the models, pinned and checked
+setup: ## ONNX Runtime and what the build needs, pinned and checked
 	@$(PYTHON) scripts/setup.py
 
 build: ## Leaves target/release/likeness
 	$(CARGO) build $(BUILD)
 
-demo: setup build ## Verify SELFIE=... against PHOTO=... once and print the JSON
+models: build ## The models of the default pack into models/store, pinned and checked
+	@$(PYTHON) scripts/setup.py models
+
+demo: setup build models ## Verify SELFIE=... against PHOTO=... once and print the JSON
 	@if [ -z "$(SELFIE)" ] || [ -z "$(PHOTO)" ]; then \
 	  echo "demo: name two pictures: make demo SELFIE=selfie.jpg PHOTO=photo.jpg" >&2; exit 2; fi
 	@$(LIKENESS) verify --json "$(SELFIE)" "$(PHOTO)"; code=$$?; \
@@ -51,25 +57,25 @@ lint: ## Format, clippy and documentation, warnings are errors
 	$(CARGO) clippy $(BUILD) --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(BUILD) --workspace --no-deps
 
-bench: setup ## The criterion benches
+bench: setup build models ## The criterion benches
 	$(CARGO) bench --locked --target-dir target --benches
 
-accuracy: setup build ## Measure on the development pictures and write docs/accuracy.md
+accuracy: setup build models ## Measure on the development pictures and write docs/accuracy.md
 	@$(CARGO) build $(BUILD) --example score_variants
 	@$(PYTHON) scripts/accuracy.py
 
-calibrate: setup build ## Fit the default pack's match calibration to LFW's development view again, into .out/match.toml
+calibrate: setup build models ## Fit the default pack's match calibration to LFW's development view again, into .out/match.toml
 	@mkdir -p .out
 	$(LIKENESS) calibrate match --pairs $(SHARED)/data/lfw-dev/pairs-train.csv --root $(SHARED)/data/lfw-dev/images \
 	  --all-pairs --face centre --name lfw-dev --out .out/match.toml
 
-check-statistics: setup build ## Compute the figures of evaluations again with scikit-learn and SciPy
+check-statistics: setup build models ## Compute the figures of evaluations again with scikit-learn and SciPy
 	@$(PYTHON) scripts/check_statistics.py
 
-measure-evaluation: setup build ## Pictures per second and peak memory of an evaluation of LFW
+measure-evaluation: setup build models ## Pictures per second and peak memory of an evaluation of LFW
 	@$(PYTHON) scripts/measure_evaluation.py
 
-bench-reference: setup build ## Likeness and the plain Python reference, alternately in the same minute
+bench-reference: setup build models ## Likeness and the plain Python reference, alternately in the same minute
 	@$(PYTHON) scripts/bench_reference.py
 
 clean: ## Remove what was built; what set-up has downloaded stays

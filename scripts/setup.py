@@ -1,16 +1,21 @@
 #!/usr/bin/env python3
-"""Sets up what the build and the service need beside Rust: ONNX Runtime and the files of the default model pack.
+"""Sets up what the build and the service need beside Rust: ONNX Runtime, an assembler and, once the program is built, the
+files of a model pack.
 
-    setup.py [--lenient] [--pack NAME]
+    setup.py
+    setup.py models [--lenient] [--pack NAME]
 
 ONNX Runtime comes from the `onnxruntime` wheel, pinned by version and SHA-256, through pip, and is unpacked into
 .setup/onnxruntime. The assembler nasm, with which the JPEG decoder is built for the processor's vector instructions, is
 unpacked from Debian's package into .setup/nasm where the machine has none; without it decoding is about half as fast.
-Model files are copied into models/store from the folder named by LIKENESS_MODEL_MIRROR or else from
-../shared/models (LIKENESS_SHARED names another `shared`), and are checked against the SHA-256 in the pack's manifest.
 
-Whatever is already there and right is left alone, so running it twice costs nothing. With --lenient, model files that
-cannot be had are a warning: the tests that need them are then reported as skipped.
+`setup.py models` runs `likeness models pull`, which fills models/store and checks every file. The files come from the
+folder or server that LIKENESS_MODEL_MIRROR names, else from ../shared/upstream where that is there (LIKENESS_SHARED names
+another `shared`), else from the addresses in the pack's manifest. docs/models.md has more.
+
+Whatever is already there and right is left alone, so running it twice costs nothing. With --lenient, models that cannot be
+had from the network are a warning: the tests that need them are then reported as skipped. A mirror that lacks them or has
+wrong ones is an error all the same.
 """
 
 import argparse
@@ -26,7 +31,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = ROOT / ".setup" / "onnxruntime"
-STORE = ROOT / "models" / "store"
+LIKENESS = ROOT / "target" / "release" / ("likeness.exe" if platform.system() == "Windows" else "likeness")
 ASSEMBLER = ROOT / ".setup" / "nasm"
 
 VERSION = "1.32.0"
@@ -184,66 +189,36 @@ def download_debian_package(name, folder):
     return False
 
 
-def model_source():
-    """The folder to copy model files from, and what to call it."""
-    mirror = os.environ.get("LIKENESS_MODEL_MIRROR")
-    if mirror:
-        return Path(mirror), "LIKENESS_MODEL_MIRROR"
-    shared = Path(os.environ.get("LIKENESS_SHARED") or ROOT.parent / "shared")
-    return shared / "models", "shared/models"
-
-
 def set_up_models(pack, lenient):
-    import tomllib  # new in Python 3.11, which check_tools has asked for
-
-    with open(ROOT / "models" / pack / "pack.toml", "rb") as file:
-        files = tomllib.load(file)["files"]
-    folder = STORE / pack
-    wanted = {name: entry["sha256"] for name, entry in files.items()}
-    missing = [name for name in wanted if not (folder / name).is_file() or sha256_of(folder / name) != wanted[name]]
-    if not missing:
-        say(f"model pack {pack}: there")
+    if not LIKENESS.is_file():
+        fail(f"{LIKENESS.relative_to(ROOT)} is not there: run `make build` first")
+    environment = dict(os.environ)
+    has_mirror = bool(environment.get("LIKENESS_MODEL_MIRROR"))
+    upstream = Path(environment.get("LIKENESS_SHARED") or ROOT.parent / "shared") / "upstream"
+    if not has_mirror and upstream.is_dir():
+        environment["LIKENESS_MODEL_MIRROR"] = str(upstream)
+        has_mirror = True
+    if subprocess.run([LIKENESS, "models", "pull", pack], cwd=ROOT, env=environment).returncode == 0:
         return
-    source, called = model_source()
-    if not source.is_dir():
-        message = (
-            f"model pack {pack}: {', '.join(missing)} missing, and there is no folder to copy from: neither "
-            "LIKENESS_MODEL_MIRROR nor ../shared/models. Set LIKENESS_MODEL_MIRROR to a folder that holds these files"
-        )
-        if not lenient:
-            fail(message)
-        say(f"WARNING: {message}. Tests that need them will be reported as skipped")
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in missing:
-        if not (source / name).is_file():
-            fail(f"model pack {pack}: {called} has no {name}")
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".", delete=False) as target:
-            partial = Path(target.name)
-            try:
-                with open(source / name, "rb") as read:
-                    shutil.copyfileobj(read, target)
-                target.flush()
-                os.fsync(target.fileno())
-                found = sha256_of(partial)
-                if found != wanted[name]:
-                    fail(f"model pack {pack}: {called} has a wrong {name}: expected SHA-256 {wanted[name]}, found {found}")
-                partial.chmod(0o644)
-                partial.replace(folder / name)
-            finally:
-                partial.unlink(missing_ok=True)
-    say(f"model pack {pack}: {len(missing)} files copied from {called} into {folder.relative_to(ROOT)}, checksums right")
+    message = f"model pack {pack} cannot be had (the reason is above)"
+    if has_mirror or not lenient:
+        fail(message)
+    say(f"WARNING: {message}. Tests that need it will be reported as skipped")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lenient", action="store_true", help="model files that cannot be had are only a warning")
-    parser.add_argument("--pack", default="open-1", help="the model pack (default: %(default)s)")
+    commands = parser.add_subparsers(dest="command")
+    models = commands.add_parser("models", help="fill models/store with the program that was built")
+    models.add_argument("--lenient", action="store_true", help="models that cannot be had are only a warning")
+    models.add_argument("--pack", default="open-1", help="the model pack (default: %(default)s)")
     arguments = parser.parse_args()
+    if arguments.command == "models":
+        set_up_models(arguments.pack, arguments.lenient)
+        return
     check_tools()
     set_up_runtime()
     set_up_assembler()
-    set_up_models(arguments.pack, arguments.lenient)
 
 
 if __name__ == "__main__":

@@ -105,6 +105,7 @@ fn files_that_the_documentation_links_to_are_there() {
         "docs/api.md",
         "docs/architecture.md",
         "docs/evaluation.md",
+        "docs/models.md",
         "docs/operations.md",
         "docs/quality.md",
         "models/open-1/README.md",

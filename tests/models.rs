@@ -21,6 +21,10 @@ fn main() -> ExitCode {
     );
     suite.test("a_pull_that_is_killed_is_taken_up_by_the_next", killed);
     suite.test("a_file_that_cannot_be_had_is_told_with_every_place", refused);
+    suite.test(
+        "certificates_that_are_not_there_or_not_trusted_are_told",
+        certificates,
+    );
     suite.test("a_pull_waits_for_another_or_ends_at_once_as_it_is_told", locked);
     suite.test("a_file_that_finds_no_room_is_told_and_nothing_is_left", no_room);
     suite.test("licences_without_commercial_use_are_to_be_accepted", license);
@@ -191,7 +195,6 @@ fn refused() -> Outcome {
          likeness: model pack 'tiny': files that could not be had:\n  a.onnx\n\
          \x20   - {one}: HTTP status 404 (there is no such file)\n    - {two}: {wrong}\n\
          what is served there is not what the manifest names: nothing of it was kept\n\
-         what has arrived of unfinished files is kept: pull again to go on from there\n\
          behind a proxy set HTTPS_PROXY; in a closed network name a folder or server with these files with --mirror or \
          LIKENESS_MODEL_MIRROR, or bring an archive of `likeness models export` and name it with --from\n"
     );
@@ -211,6 +214,33 @@ fn refused() -> Outcome {
         answer.code == Some(1) && answer.stderr.contains(&proxy),
         "{answer:?}"
     );
+    Ok(())
+}
+
+fn certificates() -> Outcome {
+    let scene = Scene::new()?;
+    let publisher = Publisher::start();
+    let address = publisher.url("/a").replace("http://", "https://");
+    let path = Pack::of(&onnx_file("a", 1000), [address]).write(scene.folder.path());
+    for (file, expected) in [
+        (scene.path("gone.pem"), "no usable root certificates ("),
+        (path.clone(), "no usable root certificates ("),
+    ] {
+        let answer = Process::run(scene.models("store", &["pull", &path]).env("SSL_CERT_FILE", file))?;
+        ensure!(answer.code == Some(1), "{answer:?}");
+        for expected in [
+            expected,
+            "no secure connection: ",
+            "name a file of them with SSL_CERT_FILE",
+        ] {
+            ensure!(
+                answer.stderr.contains(expected),
+                "{expected} is not in {answer:?}"
+            );
+        }
+    }
+    // Nobody has been asked without a certificate to trust.
+    ensure!(publisher.requests().is_empty(), "{:?}", publisher.requests());
     Ok(())
 }
 

@@ -115,8 +115,11 @@ fn a_file_arrives_and_the_pack_can_be_loaded_and_nothing_is_fetched_again() {
     let path = pack.write(scene.folder.path());
     assert_eq!(scene.store().load(&path).unwrap().model("a").unwrap(), file);
 
+    // Nor is anything written: the store of a service may be read-only.
+    std::fs::remove_file(scene.folder.path().join("store/lock")).unwrap();
     let again = scene.pull(&pack).unwrap();
     assert!(again.fetched.is_empty() && again.made.is_empty() && !again.installed);
+    assert!(!scene.tree().contains_key("lock"));
     assert_eq!(scene.publisher.requests().len(), 1);
 }
 

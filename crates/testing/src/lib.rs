@@ -32,7 +32,7 @@ pub fn workspace() -> PathBuf {
     here.ancestors().nth(2).unwrap_or(here).to_owned()
 }
 
-/// Whether set-up has brought the default pack: every file that its manifest names is there. ONNX Runtime is not asked
+/// Whether set-up has brought the default pack: every model that its manifest names is there. ONNX Runtime is not asked
 /// for: where there are models, a missing library is an error and no reason to skip.
 #[must_use]
 pub fn has_models() -> bool {
@@ -40,13 +40,26 @@ pub fn has_models() -> bool {
         Some(folder) => PathBuf::from(folder),
         None => workspace().join("models/store"),
     };
-    let manifest = std::fs::read_to_string(workspace().join("models/open-1/pack.toml")).unwrap_or_default();
-    let mut checksums = manifest
-        .lines()
-        .filter_map(|line| line.strip_prefix("sha256 = \"")?.strip_suffix('"'))
-        .peekable();
     let blobs = store.join("blobs/sha256");
-    checksums.peek().is_some() && checksums.all(|checksum| blobs.join(checksum).is_file())
+    let manifest = std::fs::read_to_string(workspace().join("models/open-1/pack.toml")).unwrap_or_default();
+    model_checksums(&manifest)
+        .is_some_and(|checksums| checksums.iter().all(|checksum| blobs.join(checksum).is_file()))
+}
+
+/// SHA-256 of each model of a manifest: its own, or that of the source that it is taken from as it is.
+fn model_checksums(manifest: &str) -> Option<Vec<String>> {
+    let manifest: toml::Table = manifest.parse().ok()?;
+    let (models, sources) = (manifest.get("models")?.as_table()?, manifest.get("sources")?);
+    let checksum = |model: &toml::Value| {
+        let source = || {
+            sources
+                .get(model.get("import")?.get("file")?.as_str()?)?
+                .get("sha256")
+        };
+        Some(model.get("sha256").or_else(source)?.as_str()?.to_owned())
+    };
+    let checksums = models.values().map(checksum).collect::<Option<Vec<_>>>()?;
+    (!checksums.is_empty()).then_some(checksums)
 }
 
 /// The tests of one binary with `harness = false`.

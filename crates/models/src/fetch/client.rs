@@ -159,6 +159,7 @@ fn trouble_of(error: &ureq::Error, proxy: Option<&str>) -> Trouble {
         }
         ureq::Error::HostNotFound => Trouble::Network(format!("the host is not known here{through}")),
         ureq::Error::Timeout(_) => Trouble::Network(format!("no answer in time{through}")),
+        ureq::Error::Io(fault) => Trouble::Network(format!("{fault}{through}")),
         other => Trouble::Network(format!("{other}{through}")),
     }
 }

@@ -160,11 +160,9 @@ impl Trouble {
         }
     }
 
+    /// Whether it may have left something to go on from.
     fn is_network(&self) -> bool {
-        matches!(
-            self,
-            Self::Network(_) | Self::Cut { .. } | Self::Address(_) | Self::Redirect(_)
-        ) || matches!(self, Self::Status(_))
+        matches!(self, Self::Network(_) | Self::Cut { .. })
     }
 
     fn is_wrong_file(&self) -> bool {

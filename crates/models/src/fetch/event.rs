@@ -8,7 +8,7 @@ use std::path::Path;
 pub enum Event<'a> {
     /// Another process is writing to the store; the pull waits until it has ended.
     Waiting {
-        /// The file that is locked.
+        /// Folder of the store.
         store: &'a Path,
     },
     /// A file is asked for.

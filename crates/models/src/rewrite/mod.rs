@@ -10,6 +10,7 @@
 //! costs itself and the reordering before and after it.
 
 mod batch_norm;
+mod cache;
 mod channel_affine;
 mod computed_shapes;
 mod constant_nodes;
@@ -30,6 +31,7 @@ use std::str::FromStr;
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{self, OnnxError};
 
+pub(crate) use cache::cached;
 use net::Net;
 
 /// Channels in a block, at most (16 with AVX-512, otherwise 8): multiples of it fill blocks on every machine.

@@ -17,6 +17,7 @@ mod write;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -30,6 +31,7 @@ pub use write::StoreError;
 pub(crate) use write::{Partial, write_whole};
 
 use crate::manifest::{is_plain_name, is_sha256};
+use crate::rewrite::{self, Passes};
 use crate::{Manifest, ModelsError};
 
 /// A manifest is text that a person writes.
@@ -48,7 +50,7 @@ pub struct Store {
 #[derive(Debug, Clone)]
 pub struct Pack {
     manifest: Manifest,
-    models: BTreeMap<String, Vec<u8>>,
+    models: BTreeMap<String, Arc<Vec<u8>>>,
 }
 
 /// A manifest and the folder that it lies in; files beside it belong to it.
@@ -177,7 +179,7 @@ impl Store {
                     path,
                 });
             }
-            models.insert(name.clone(), self.check_model(&located, name, &path)?);
+            models.insert(name.clone(), Arc::new(self.check_model(&located, name, &path)?));
         }
         let manifest = located.manifest;
         Ok(Pack { manifest, models })
@@ -191,6 +193,17 @@ impl Pack {
         &self.manifest
     }
 
+    /// The pack with its models rewritten into what ONNX Runtime runs faster, see [`crate::rewrite`]. What they compute
+    /// is the same but for rounding. Models that were rewritten before in this process are not rewritten again.
+    #[must_use]
+    pub fn rewritten(mut self, passes: &Passes) -> Self {
+        for (name, onnx) in &mut self.models {
+            let sha256 = self.manifest.model_sha256(name).unwrap_or_default();
+            *onnx = rewrite::cached(sha256, onnx, passes);
+        }
+        self
+    }
+
     /// The bytes of one of its ONNX models.
     ///
     /// # Errors
@@ -198,7 +211,7 @@ impl Pack {
     pub fn model(&self, name: &str) -> Result<&[u8], ModelsError> {
         self.models
             .get(name)
-            .map(Vec::as_slice)
+            .map(|onnx| onnx.as_slice())
             .ok_or_else(|| ModelsError::Manifest {
                 pack: self.manifest.name.clone(),
                 reason: format!("{name:?} is not among the models"),
