@@ -222,7 +222,7 @@ impl EngineBuilder {
         };
         let parts = parts.as_ref();
         let calibrations = self.calibrations(parts)?;
-        let (match_curve, match_calibration) = self.match_curve(parts, calibrations.of_match)?;
+        let (match_curve, match_calibration) = self.match_curve(parts, calibrations.of_match.as_ref())?;
         let of_pack = parts
             .filter(|_| self.liveness.is_none())
             .and_then(|parts| parts.pack.manifest().calibration.of_liveness.as_ref());
@@ -267,7 +267,7 @@ impl EngineBuilder {
     fn match_curve(
         &self,
         parts: Option<&Parts>,
-        of_file: Option<MatchCalibration>,
+        of_file: Option<&MatchCalibration>,
     ) -> Result<(Option<ScoreCurve>, String), BuildError> {
         if self.raw_scores {
             return Ok((None, UNCALIBRATED_MATCH.to_owned()));
@@ -278,7 +278,7 @@ impl EngineBuilder {
         let manifest = parts
             .map(|parts| parts.pack.manifest())
             .ok_or_else(|| missing("embedder"))?;
-        match of_file.as_ref().or(manifest.calibration.of_match.as_ref()) {
+        match of_file.or(manifest.calibration.of_match.as_ref()) {
             Some(calibration) => {
                 // Both were checked when they were read.
                 let curve = calibration

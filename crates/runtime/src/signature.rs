@@ -176,7 +176,7 @@ pub(crate) fn vector_output(outputs: &[TensorSpec], numbers: usize) -> Result<Ve
         [] => true,
         [batch, length, rest @ ..] => {
             matches!(batch, None | Some(1))
-                && matches!(length, None)
+                && length.is_none()
                 && rest.iter().all(|size| matches!(size, None | Some(1)))
         }
         [_] => false,

@@ -9,7 +9,7 @@ use likeness_detection::{self as detection, BoundingBox, Landmarks, Point, Searc
 use likeness_embedding::{self as embedding, FaceEmbedder, FaceInPicture};
 use likeness_imaging::Picture;
 use likeness_liveness::{LivenessModel, ScaledCropLiveness};
-use likeness_models::Pack;
+use likeness_models::{LivenessCalibration, MatchCalibration, Pack};
 use likeness_runtime::{ModelSession, Runtime, listed};
 
 pub(crate) use entry::Entry;
@@ -45,12 +45,12 @@ pub fn check(runtime: &Runtime, pack: &Pack) -> PackCheck {
             .calibration
             .of_match
             .as_ref()
-            .map(|calibration| calibration.describe()),
+            .map(MatchCalibration::describe),
         liveness_calibration: manifest
             .calibration
             .of_liveness
             .as_ref()
-            .map(|calibration| calibration.describe()),
+            .map(LivenessCalibration::describe),
         models: Entry::all(manifest)
             .iter()
             .map(|entry| check_model(runtime, pack, entry))
