@@ -5,6 +5,7 @@ PYTHON ?= python3
 CARGO ?= cargo
 # Address of `make run`.
 LISTEN ?= 127.0.0.1:8080
+FUZZ_INPUTS ?= 1000000
 SHARED := $(or $(LIKENESS_SHARED),../shared)
 SELFIE ?= $(wildcard $(SHARED)/data/faces/img2.jpg)
 PHOTO ?= $(wildcard $(SHARED)/data/faces/img11.jpg)
@@ -18,7 +19,7 @@ export PATH := $(CURDIR)/.setup/nasm/usr/bin:$(PATH)
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test setup build demo lint accuracy calibrate check-statistics measure-evaluation bench bench-reference clean
+.PHONY: help run test fuzz setup build demo lint accuracy calibrate check-statistics measure-evaluation bench bench-reference clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -29,6 +30,9 @@ run: setup build ## Set everything up and serve on LISTEN (127.0.0.1:8080) until
 test: ## Set everything up and run the suite; what needs ../shared is skipped where it is absent
 	@$(PYTHON) scripts/setup.py --lenient
 	$(CARGO) test $(BUILD) --workspace
+
+fuzz: ## FUZZ_INPUTS (a million) spoilt files for each reader of model files, one after the other
+	LIKENESS_FUZZ_INPUTS=$(FUZZ_INPUTS) $(CARGO) test $(BUILD) -p likeness-models --test fuzz -- --nocapture --test-threads=1
 
 setup: ## ONNX Runtime and the models, pinned and checked
 	@$(PYTHON) scripts/setup.py

@@ -5,6 +5,7 @@ mod doctor;
 mod eval;
 mod exit;
 mod liveness;
+mod models;
 mod serve;
 mod verify;
 
@@ -46,6 +47,9 @@ enum Command {
     /// written, 1 error, 2 usage.
     #[command(subcommand)]
     Calibrate(Box<calibrate::CalibrateCommand>),
+    /// Get model packs, move them to closed networks, see what there is. Exit code: 0 done, 1 error, 2 usage.
+    #[command(subcommand)]
+    Models(models::ModelsCommand),
     /// Check processor, ONNX Runtime, provider and models, and say what to do about what is wrong. Exit code: 0 all
     /// well, 1 something is wrong.
     Doctor,
@@ -63,7 +67,7 @@ pub(crate) struct EngineArguments {
     /// Folder with model packs [default: LIKENESS_MODELS, else ./models/store].
     #[arg(long, value_name = "DIR", global = true)]
     models: Option<PathBuf>,
-    /// The model pack.
+    /// The model pack: a built-in or installed one by its name, or another by the path of its pack.toml.
     #[arg(long, value_name = "NAME", default_value = DEFAULT_PACK, global = true)]
     pack: String,
     /// A file of `likeness calibrate` that replaces the pack's calibration; may be given for the match confidence and for
@@ -91,6 +95,10 @@ impl EngineArguments {
         self.models
             .iter()
             .fold(StoreSearch::new(), StoreSearch::with_folder)
+    }
+
+    pub(crate) fn pack_name(&self) -> &str {
+        &self.pack
     }
 
     pub(crate) fn builder(&self) -> EngineBuilder {
@@ -129,6 +137,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Liveness(liveness) => liveness.run(&arguments.engine),
         Command::Eval(eval) => eval.run(&arguments.engine),
         Command::Calibrate(calibrate) => calibrate.run(&arguments.engine),
+        Command::Models(models) => models.run(&arguments.engine),
         Command::Doctor => doctor::run(&arguments.engine),
     };
     match result {

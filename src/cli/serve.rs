@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use likeness::Engine;
-use likeness::server::{Config, DEMO_APP, Overrides, Server, shutdown_signal};
+use likeness::runtime::available_workers;
+use likeness::server::{Config, DEMO_APP, Hangups, Overrides, Server, shutdown_signal};
 use tracing_subscriber::EnvFilter;
 
 use super::{EngineArguments, Failure, exit, say};
@@ -26,6 +26,10 @@ pub(crate) struct ServeArguments {
     /// Address and port to listen on [default: LIKENESS_LISTEN, else the configuration's, else 127.0.0.1:8080].
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
+    /// Address and port to listen on for the operator, who may have the models read again there [default:
+    /// LIKENESS_ADMIN_LISTEN, else the configuration's, else no such port].
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    admin_listen: Option<SocketAddr>,
     /// Add an app `demo` with a new random key, and print the key and a request to paste.
     #[arg(long)]
     demo: bool,
@@ -45,16 +49,25 @@ impl ServeArguments {
         self.start_logging()?;
         let config = Config::load(
             self.config.as_deref(),
-            &Overrides::default().with_listen(self.listen),
+            &Overrides::default()
+                .with_listen(self.listen)
+                .with_admin_listen(self.admin_listen),
         )?;
         let mut apps = config.apps()?;
         let demo_key = if self.demo { apps.add_demo()? } else { None };
-        let engine = config.configure(arguments.builder()).build()?;
+        let workers = arguments.workers.map_or_else(available_workers, usize::from);
+        let engines = config.configure(arguments.builder()).workers(workers);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
-            let server = Server::bind(config, apps, engine.clone()).await?;
-            self.announce(server.local_addr(), &engine, demo_key.as_deref())?;
-            server.run(shutdown_signal()).await;
+            let hangups = Hangups::listen();
+            let server = Server::bind_reloadable(config, apps, engines).await?;
+            // Whoever has read that it is ready may stop it.
+            let shutdown = shutdown_signal();
+            self.announce(&server, demo_key.as_deref())?;
+            if let Some(reloader) = server.reloader() {
+                tokio::spawn(hangups.reload(reloader));
+            }
+            server.run(shutdown).await;
             Ok(exit::PASS.into())
         })
     }
@@ -72,7 +85,9 @@ impl ServeArguments {
         Ok(())
     }
 
-    fn announce(&self, address: SocketAddr, engine: &Engine, demo_key: Option<&str>) -> Result<(), Failure> {
+    fn announce(&self, server: &Server, demo_key: Option<&str>) -> Result<(), Failure> {
+        let address = server.local_addr();
+        let engine = server.engine();
         let info = engine.info();
         say(format_args!(
             "Likeness {} is ready on http://{address} (pack {} {}, provider {}, ONNX Runtime {}, {} workers)",
@@ -83,6 +98,9 @@ impl ServeArguments {
             info.runtime_version,
             info.workers,
         ))?;
+        if let Some(address) = server.admin_addr() {
+            say(format_args!("The operator's port is on http://{address}"))?;
+        }
         if !self.demo {
             return Ok(());
         }

@@ -46,6 +46,16 @@ impl Connection {
 
     /// The next answer, with what all of them have in common checked.
     pub(crate) fn answer(&mut self) -> Result<Answer, Failed> {
+        let answer = self.operators_answer()?;
+        answer.check().map_err(|failure| {
+            let said = failure.message().unwrap_or_default();
+            format!("{said}, in {answer:?}")
+        })?;
+        Ok(answer)
+    }
+
+    /// The next answer of the operator's port, whose errors have no envelope.
+    pub(crate) fn operators_answer(&mut self) -> Result<Answer, Failed> {
         let start = self.line()?;
         let status = start
             .strip_prefix("HTTP/1.1 ")
@@ -74,10 +84,6 @@ impl Connection {
             .parse()?;
         answer.body.resize(length, 0);
         self.stream.read_exact(&mut answer.body)?;
-        answer.check().map_err(|failure| {
-            let said = failure.message().unwrap_or_default();
-            format!("{said}, in {answer:?}")
-        })?;
         Ok(answer)
     }
 

@@ -147,6 +147,26 @@ impl Server {
         self.process().signal("INT")
     }
 
+    /// Asks the server to read its models again, as supervisors of daemons do.
+    pub(crate) fn hang_up(&self) -> Outcome {
+        self.process().signal("HUP")
+    }
+
+    /// Sends a request without a body to the operator's port.
+    pub(crate) fn operate(&self, method: &str, path: &str, headers: &str) -> Result<Answer, Failed> {
+        let line = self
+            .stdout
+            .wait_for("`operator's port`", |line| line.contains("operator's port"))?;
+        let address = line
+            .split_once("http://")
+            .ok_or_else(|| format!("no address in {line:?}"))?
+            .1;
+        let mut connection = Connection::open(address.parse()?)?;
+        connection
+            .send(format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n").as_bytes())?;
+        connection.operators_answer()
+    }
+
     /// Waits until the server has stopped.
     pub(crate) fn wait(&self) -> Result<ExitStatus, Failed> {
         self.process().wait()

@@ -1,5 +1,7 @@
 //! Putting an engine together.
 
+mod fingerprint;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -15,6 +17,7 @@ use likeness_runtime::{LibrarySearch, Pool, Provider, Runtime, available_workers
 
 use crate::engine::Inner;
 use crate::info::licenses;
+use crate::self_test::self_test;
 use crate::worker::Worker;
 use crate::{BuildError, Engine, EngineInfo, ModelError};
 
@@ -45,6 +48,7 @@ pub struct EngineBuilder {
     calibrations: Vec<PathBuf>,
     uncalibrated: bool,
     raw_scores: bool,
+    self_tested: bool,
     detector: Option<Factory<dyn FaceDetector>>,
     embedder: Option<(Factory<dyn FaceEmbedder>, ScoreCurve)>,
     liveness: Option<Factory<dyn LivenessModel>>,
@@ -78,6 +82,7 @@ impl EngineBuilder {
             calibrations: Vec::new(),
             uncalibrated: false,
             raw_scores: false,
+            self_tested: false,
             detector: None,
             embedder: None,
             liveness: None,
@@ -164,6 +169,14 @@ impl EngineBuilder {
         self
     }
 
+    /// Runs the pack's self-test vectors before anything else is done with its models, on the very bytes that are then
+    /// used: an engine that does not compute what the pack says it should is not built. It takes as long as opening the
+    /// models once more. Off unless asked for.
+    pub fn self_tested(mut self) -> Self {
+        self.self_tested = true;
+        self
+    }
+
     /// Uses another detector. The factory is called once for each worker.
     pub fn detector<D: FaceDetector + 'static>(
         mut self,
@@ -214,14 +227,16 @@ impl EngineBuilder {
                 "min_face_score must be between 0 and 1, not {score}"
             )));
         }
-        let needs_pack = self.detector.is_none() || self.embedder.is_none() || self.liveness.is_none();
-        let parts = if needs_pack {
+        let parts = if self.needs_pack() {
             Some(Parts::load(&self)?)
         } else {
             None
         };
         let parts = parts.as_ref();
         let calibrations = self.calibrations(parts)?;
+        if let Some(parts) = parts.filter(|_| self.self_tested) {
+            parts.self_test()?;
+        }
         let (match_curve, match_calibration) = self.match_curve(parts, calibrations.of_match.as_ref())?;
         let of_pack = parts
             .filter(|_| self.liveness.is_none())
@@ -291,6 +306,10 @@ impl EngineBuilder {
                 pack: manifest.name.clone(),
             }),
         }
+    }
+
+    fn needs_pack(&self) -> bool {
+        self.detector.is_none() || self.embedder.is_none() || self.liveness.is_none()
     }
 
     /// Reads the calibration files: at most one of a kind, each of the pack in use and of a role that the pack fills.
@@ -374,5 +393,15 @@ impl Parts {
             runtime,
             pack: builder.store.find()?.load(&builder.pack)?,
         })
+    }
+
+    fn self_test(&self) -> Result<(), BuildError> {
+        for test in self_test(&self.runtime, &self.pack) {
+            if let Err(reason) = test.outcome {
+                let model = test.model;
+                return Err(BuildError::SelfTest { model, reason });
+            }
+        }
+        Ok(())
     }
 }

@@ -32,6 +32,15 @@ pub enum BuildError {
     /// A custom model could not be made.
     #[error("a custom model could not be made: {0}")]
     Custom(ModelError),
+    /// A model of the pack does not compute here what it should; see
+    /// [`EngineBuilder::self_tested`](crate::EngineBuilder::self_tested).
+    #[error("model {model} failed its self-test: {reason}")]
+    SelfTest {
+        /// Name of the model.
+        model: String,
+        /// Which number is off, or why there is none.
+        reason: String,
+    },
     /// Nobody has measured what the similarities of the pack mean.
     #[error(
         "pack '{pack}' has no match calibration: measure one with `likeness calibrate match` on your pictures and name it \

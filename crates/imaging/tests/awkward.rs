@@ -1,16 +1,15 @@
 //! Files from other libraries' test suites, and one portrait stored in every way that we accept.
 
-mod counting;
-
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
 use likeness_imaging::{ImagingError, Limits, Picture, decode, probe};
+use likeness_testing::allocation::{Counting, measure};
 use likeness_testing::{Failed, Outcome, Suite, ensure, shared};
 
 #[global_allocator]
-static ALLOCATOR: counting::Counting = counting::Counting;
+static ALLOCATOR: Counting = Counting;
 
 /// What decoding may hold for each pixel, beside the file: the picture, a copy of it in another form (16 bits and four
 /// channels take 8 bytes), turned upright.
@@ -57,7 +56,8 @@ fn check_library_file(path: &Path, fields: &[String]) -> Outcome {
         return Err("a line of expected.csv is too short".into());
     };
     let bytes = read(path)?;
-    let (outcome, peak) = counting::peak_of(|| decode(&bytes, &Limits::default()));
+    let (outcome, usage) = measure(|| decode(&bytes, &Limits::default()));
+    let peak = usage.peak;
     check_outcome(&outcome, expect)?;
     let picture = match outcome {
         Ok(picture) => picture,

@@ -3,13 +3,23 @@
 //!
 //! A pack is checked whole before any of it is used: [`Store::load`] hands out bytes whose SHA-256 is the one in the
 //! manifest, and nothing else.
+//!
+//! # Features
+//!
+//! `fetch`, off by default, brings packs into a store (`fetch`) and moves them in one file (`archive`). Without it
+//! no HTTP client is compiled.
 
+#[cfg(feature = "fetch")]
+pub mod archive;
 mod calibration;
 mod error;
+#[cfg(feature = "fetch")]
+pub mod fetch;
 pub mod import;
 mod manifest;
 pub mod onnx;
 pub mod rewrite;
+mod shapes;
 mod store;
 
 pub use calibration::{
@@ -22,7 +32,9 @@ pub use manifest::{
     LivenessAdapter, LivenessModelEntry, MAX_FILE_BYTES, Manifest, ModelFile, NamedTemplate, PackCalibration,
     Preprocessing, Recipe, SelfTestVector, SourceFile, Template,
 };
-pub use store::{ENV_STORE, Pack, Store, StoreSearch};
+#[cfg(feature = "fetch")]
+pub use store::StoreError;
+pub use store::{ENV_STORE, Pack, PackPlace, PackStatus, Store, StoreSearch};
 
 /// The pack that is used when none is named.
 pub const DEFAULT_PACK: &str = "open-1";

@@ -1,5 +1,8 @@
 //! What an operator can set, its defaults, and the layers that it is read from.
 
+mod admin;
+mod reload;
+
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,6 +19,9 @@ use serde::{Deserialize, Serialize};
 use crate::apps::Apps;
 use crate::seconds;
 
+pub use admin::AdminConfig;
+pub use reload::ReloadConfig;
+
 /// Prefix of the environment variables that set any key: `LIKENESS__LIMITS__V0_2__SELFIE__MIN_SIDE=200` is
 /// `limits.v0_2.selfie.min_side`.
 pub const ENV_PREFIX: &str = "LIKENESS__";
@@ -23,6 +29,17 @@ pub const ENV_PREFIX: &str = "LIKENESS__";
 pub const ENV_APPS: &str = "LIKENESS_APPS";
 /// Environment variable with the listening address.
 pub const ENV_LISTEN: &str = "LIKENESS_LISTEN";
+/// Environment variable with the listening address of the operator's port.
+pub const ENV_ADMIN_LISTEN: &str = "LIKENESS_ADMIN_LISTEN";
+/// Environment variable with the operator's token.
+pub const ENV_ADMIN_TOKEN: &str = "LIKENESS_ADMIN_TOKEN";
+
+/// The variables that set one key each, with its path.
+const ENV_KEYS: [(&str, &str); 3] = [
+    (ENV_LISTEN, "listen"),
+    (ENV_ADMIN_LISTEN, "admin.listen"),
+    (ENV_ADMIN_TOKEN, "admin.token"),
+];
 
 /// A commented file with every setting at its default.
 pub const REFERENCE: &str = include_str!("../reference.toml");
@@ -39,7 +56,7 @@ const MAX_SECONDS: Duration = Duration::from_secs(86_400);
 /// 1. the defaults, which are those of [`Config::default`];
 /// 2. a TOML file;
 /// 3. environment variables that start with [`ENV_PREFIX`];
-/// 4. [`ENV_LISTEN`], and [`ENV_APPS`] (see [`Config::load`]);
+/// 4. [`ENV_LISTEN`], [`ENV_ADMIN_LISTEN`], [`ENV_ADMIN_TOKEN`], and [`ENV_APPS`] (see [`Config::load`]);
 /// 5. the [`Overrides`] of a command line.
 ///
 /// A key that is not known is an error, in every layer.
@@ -69,6 +86,10 @@ pub struct Config {
     pub connections: ConnectionsConfig,
     /// How the service stops.
     pub shutdown: ShutdownConfig,
+    /// The operator's port.
+    pub admin: AdminConfig,
+    /// How other models are noticed.
+    pub reload: ReloadConfig,
 }
 
 /// One caller of the service.
@@ -231,6 +252,8 @@ impl Default for Config {
                 delay: Duration::ZERO,
                 grace: Duration::from_secs(5),
             },
+            admin: AdminConfig::default(),
+            reload: ReloadConfig::default(),
         }
     }
 }
@@ -253,6 +276,8 @@ impl AppConfig {
 pub struct Overrides {
     /// Replaces [`Config::listen`].
     pub listen: Option<SocketAddr>,
+    /// Replaces [`AdminConfig::listen`].
+    pub admin_listen: Option<SocketAddr>,
 }
 
 impl Overrides {
@@ -260,6 +285,13 @@ impl Overrides {
     #[must_use]
     pub fn with_listen(mut self, listen: Option<SocketAddr>) -> Self {
         self.listen = listen;
+        self
+    }
+
+    /// Listen here for the operator.
+    #[must_use]
+    pub fn with_admin_listen(mut self, listen: Option<SocketAddr>) -> Self {
+        self.admin_listen = listen;
         self
     }
 }
@@ -304,6 +336,9 @@ impl Config {
         if let Some(listen) = overrides.listen {
             config.listen = listen;
         }
+        if overrides.admin_listen.is_some() {
+            config.admin.listen = overrides.admin_listen;
+        }
         config.validate()?;
         Ok(config)
     }
@@ -315,7 +350,9 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.validate_limits()?;
         self.validate_profiles()?;
-        self.validate_apps()
+        self.validate_apps()?;
+        self.admin.validate(self.listen)?;
+        self.reload.validate()
     }
 
     /// The engine's limits, to build it with.
@@ -410,6 +447,7 @@ impl Config {
             ("connections.linger_seconds", self.connections.linger, true),
             ("shutdown.delay_seconds", self.shutdown.delay, true),
             ("shutdown.grace_seconds", self.shutdown.grace, true),
+            ("reload.check_seconds", self.reload.check, true),
         ] {
             if value > MAX_SECONDS {
                 return Err(ConfigError::invalid(key, "must not be more than a day"));
@@ -547,6 +585,13 @@ fn secret<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<SecretStr
     }
 }
 
+/// Like [`secret`], for one that may be absent.
+fn optional_secret<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SecretString>, D::Error> {
+    secret(deserializer).map(Some)
+}
+
 /// One layer of settings, with the name that errors show.
 struct Layer {
     name: String,
@@ -605,11 +650,11 @@ impl Environment {
         let mut variables: Vec<(String, OsString)> = variables
             .into_iter()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-            .filter(|(name, _)| name.starts_with(ENV_PREFIX) || name == ENV_APPS || name == ENV_LISTEN)
+            .filter(|(name, _)| name.starts_with(ENV_PREFIX) || name == ENV_APPS || key_of(name).is_some())
             .collect();
         variables.sort_unstable();
         let mut general = Vec::new();
-        let mut listening = Vec::new();
+        let mut single = Vec::new();
         let mut apps = None;
         for (name, value) in variables {
             let Ok(value) = value.into_string() else {
@@ -617,10 +662,11 @@ impl Environment {
             };
             if name == ENV_APPS {
                 apps = (!value.trim().is_empty()).then(|| value.into());
-            } else if name == ENV_LISTEN {
+            } else if let Some(key) = key_of(&name) {
                 if !value.trim().is_empty() {
-                    let settings = Dict::from([("listen".to_owned(), Value::from(value.trim().to_owned()))]);
-                    listening.push(Layer { name, settings });
+                    let value = Value::from(value.trim().to_owned());
+                    let settings = figment::util::nest(key, value).into_dict().unwrap_or_default();
+                    single.push(Layer { name, settings });
                 }
             } else {
                 let path = name[ENV_PREFIX.len()..].to_ascii_lowercase().replace("__", ".");
@@ -635,12 +681,20 @@ impl Environment {
                 general.push(Layer { name, settings });
             }
         }
-        general.append(&mut listening);
+        general.append(&mut single);
         Ok(Self {
             layers: general,
             apps,
         })
     }
+}
+
+/// The key that this variable sets.
+fn key_of(variable: &str) -> Option<&'static str> {
+    ENV_KEYS
+        .iter()
+        .find(|(name, _)| *name == variable)
+        .map(|(_, key)| *key)
 }
 
 /// Why there is no usable configuration. The operator must act.
@@ -695,7 +749,9 @@ impl ConfigError {
                 format!("{key} (set by {})", metadata.name)
             };
         }
-        let secret = error.path.first().is_some_and(|first| first == "apps");
+        let path: Vec<&str> = error.path.iter().map(String::as_str).collect();
+        // A table in place of `admin` may have been meant as the token.
+        let secret = matches!(path[..], ["apps", ..] | ["admin"] | ["admin", "token", ..]);
         let reason = match &error.kind {
             // These show the value that was found.
             figment::error::Kind::InvalidType(_, expected)
@@ -825,6 +881,40 @@ mod tests {
     }
 
     #[test]
+    fn the_operators_port_is_off_until_it_has_an_address() {
+        let config = load("", &[]).unwrap();
+        assert!(config.admin.listen.is_none() && config.admin.token.is_none());
+        assert_eq!(config.reload.check, Duration::from_secs(10));
+
+        let file = "[admin]\nlisten = '127.0.0.1:1'\ntoken = 'file'\n[reload]\ncheck_seconds = 0\n";
+        let port = |config: &Config| config.admin.listen.unwrap().port();
+        let token = |config: &Config| config.admin.token.as_ref().unwrap().expose_secret().to_owned();
+        let config = load(file, &[]).unwrap();
+        assert_eq!((port(&config), token(&config).as_str()), (1, "file"));
+        assert!(config.reload.check.is_zero());
+
+        let env = [
+            ("LIKENESS__ADMIN__LISTEN", "127.0.0.1:2"),
+            ("LIKENESS_ADMIN_LISTEN", "127.0.0.1:3"),
+            ("LIKENESS_ADMIN_TOKEN", "73310"),
+        ];
+        assert_eq!(port(&load(file, &env[..1]).unwrap()), 2);
+        let config = load(file, &env).unwrap();
+        assert_eq!((port(&config), token(&config).as_str()), (3, "73310"));
+        assert!(!format!("{config:?}").contains("73310"));
+        let config = load(
+            file,
+            &[("LIKENESS_ADMIN_LISTEN", " "), ("LIKENESS_ADMIN_TOKEN", "")],
+        )
+        .unwrap();
+        assert_eq!((port(&config), token(&config).as_str()), (1, "file"));
+
+        let overrides = Overrides::default().with_admin_listen(Some("127.0.0.1:4".parse().unwrap()));
+        let env = env.map(|(name, value)| (name.into(), value.into()));
+        assert_eq!(port(&Config::load_with_env(None, env, &overrides).unwrap()), 4);
+    }
+
+    #[test]
     fn apps_from_the_environment() {
         let config = load("", &[("LIKENESS_APPS", "one:k:e:y, two:key2")]).unwrap();
         let apps: Vec<_> = config
@@ -869,6 +959,23 @@ mod tests {
                 "limits.deadline_seconds",
             ),
             ("[connections]\nmax = 0", &[], "connections.max"),
+            ("[reload]\ncheck_seconds = -1", &[], "reload.check_seconds"),
+            ("[reload]\ncheck_seconds = 0.001", &[], "reload.check_seconds"),
+            ("[reload]\ncheck_seconds = 86401", &[], "reload.check_seconds"),
+            ("[admin]\nlisten = 'here'", &[], "admin.listen"),
+            ("[admin]\nlisten = '127.0.0.1:8080'", &[], "admin.listen"),
+            ("[admin]\nlisten = '0.0.0.0:9090'", &[], "admin.token"),
+            ("[admin]\ntoken = 73310", &[], "admin.token"),
+            ("[admin]\ntoken = ['s3cret']", &[], "admin.token"),
+            ("[admin]\ntoken = ''", &[], "admin.token"),
+            ("[admin]\ntocken = 's3cret'", &[], "tocken"),
+            ("admin = 's3cret'", &[], "admin"),
+            ("", &[("LIKENESS_ADMIN_TOKEN", "s3cret s3cret")], "admin.token"),
+            (
+                "",
+                &[("LIKENESS_ADMIN_LISTEN", "nowhere")],
+                "admin.listen (set by LIKENESS_ADMIN_LISTEN)",
+            ),
             ("[admission]\nmax_requests = 0", &[], "admission.max_requests"),
             (
                 "[[profiles]]\nname = 'strict-v0'\nface_match = { reject_below = 0, review_below = 1 }\nliveness = { reject_below = 0, review_below = 1 }",

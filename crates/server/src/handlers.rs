@@ -104,12 +104,14 @@ impl Call<'_> {
             .with_photo_multiface(form.multiface()?)
             .with_profile(profile(app, form.profile()?)?);
         self.log.profile(options.profile.name());
-        let (engine, limits, log) = (self.service.engine.clone(), self.limits, self.log.clone());
+        let (engines, limits, log) = (self.service.engine.clone(), self.limits, self.log.clone());
         let verification = self
             .service
             .work
             .run(permit, self.log.started + self.service.deadline, move |budget| {
                 log.work_begun();
+                // One for all of the request, whatever takes its place meanwhile.
+                let engine = engines.current();
                 check_sides(Field::Selfie, &selfie, limits.selfie, engine.limits())?;
                 check_sides(Field::Image, &photo, limits.image, engine.limits())?;
                 Ok(engine.verify(&selfie, &photo, &options.with_budget(budget))?)
@@ -124,12 +126,14 @@ impl Call<'_> {
         let selfie = form.file(Field::Selfie)?;
         let threshold = threshold(app, form.threshold()?)?;
         let options = LivenessOptions::default().with_threshold(threshold);
-        let (engine, limits, log) = (self.service.engine.clone(), self.limits, self.log.clone());
+        let (engines, limits, log) = (self.service.engine.clone(), self.limits, self.log.clone());
         let check = self
             .service
             .work
             .run(permit, self.log.started + self.service.deadline, move |budget| {
                 log.work_begun();
+                // One for all of the request, whatever takes its place meanwhile.
+                let engine = engines.current();
                 check_sides(Field::Selfie, &selfie, limits.selfie, engine.limits())?;
                 Ok(engine.liveness(&selfie, &options.with_budget(budget))?)
             })
@@ -206,7 +210,9 @@ pub(crate) async fn readyz(
 
 /// What runs here.
 pub(crate) async fn info(State(service): State<Arc<Service>>) -> Response {
-    let engine = service.engine.info();
+    let engine = service.engine.current();
+    let workers = engine.workers();
+    let engine = engine.info();
     let info = json!({
         "name": "likeness",
         "version": env!("CARGO_PKG_VERSION"),
@@ -216,7 +222,7 @@ pub(crate) async fn info(State(service): State<Arc<Service>>) -> Response {
         "pack_version": engine.pack_version,
         "match_calibration": engine.match_calibration,
         "liveness_calibration": engine.liveness_calibration,
-        "workers": service.engine.workers(),
+        "workers": workers,
     });
     response::json(StatusCode::OK, &info)
 }

@@ -15,26 +15,34 @@
 //! The way of a request: [`Server`] accepts a bounded number of connections; `routes` gives each request its id, its
 //! headers and its line in the log; `handlers` checks, in the order of the HTTP contract, the credentials (`apps`),
 //! whether there is room (`admission`), and the body as it arrives (`multipart`, `fields`); then the engine works on a
-//! thread of its own (`work`). Every queue is bounded and every wait has a deadline.
+//! thread of its own (`work`). Which engine that is, `engine_slot` says when the work begins: `reload` replaces it by
+//! another one while requests are under way, when files change or an operator asks on a port apart (`admin`). Every queue is bounded and every wait has a deadline.
 
+mod admin;
 mod admission;
 mod apps;
 pub mod config;
 mod connection;
+mod engine_slot;
 mod fields;
 mod handlers;
 mod multipart;
+mod port;
+mod reload;
 mod request_log;
 mod response;
 mod routes;
 mod seconds;
 mod serve;
 mod service;
+mod signals;
 mod work;
 
 pub use apps::{Apps, DEMO_APP};
-pub use config::{AppConfig, Config, ConfigError, Overrides, REFERENCE};
-pub use serve::{ServeError, Server, shutdown_signal};
+pub use config::{AdminConfig, AppConfig, Config, ConfigError, Overrides, REFERENCE, ReloadConfig};
+pub use reload::{EngineSource, Hangups, Reload, ReloadError, Reloader, SourceError};
+pub use serve::{ServeError, Server};
+pub use signals::shutdown_signal;
 
 /// The header that carries `api_req_uid` in answers and, in requests, an id of the client's.
 const REQUEST_ID: axum::http::HeaderName = axum::http::HeaderName::from_static("x-request-id");

@@ -33,15 +33,26 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
                 .route(&path, verification(&service, endpoint, limits));
         }
     }
-    router
+    let router = router
+        .merge(probes())
+        .method_not_allowed_fallback(handlers::method_not_allowed)
+        .fallback(handlers::not_found);
+    observed(router.with_state(service))
+}
+
+/// What says how the service is, on every port.
+pub(crate) fn probes() -> Router<Arc<Service>> {
+    Router::new()
         .route("/healthz", get(handlers::healthz))
         .route("/readyz", get(handlers::readyz))
         .route("/info", get(handlers::info))
-        .method_not_allowed_fallback(handlers::method_not_allowed)
-        .fallback(handlers::not_found)
+}
+
+/// With what is done around every request, on every port.
+pub(crate) fn observed(router: Router) -> Router {
+    router
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(observe))
-        .with_state(service)
 }
 
 fn verification(

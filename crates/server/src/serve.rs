@@ -1,35 +1,34 @@
-//! The listening socket, from warm-up to the last answer.
+//! The service, from warm-up to the last answer.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use hyper_util::server::graceful::GracefulShutdown;
 use likeness_engine::{Engine, EngineError};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::admin::{self, Admin};
 use crate::apps::Apps;
 use crate::config::{Config, ConfigError};
-use crate::connection::ConnectionServer;
+use crate::engine_slot::EngineSlot;
+use crate::port::Port;
+use crate::reload::{EngineSource, Reloader, SourceError};
 use crate::routes::router;
 use crate::service::Service;
 
-/// First and longest pause after the system could give no connection, as when it is out of file descriptors.
-const ACCEPT_PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
+/// Connections of operators at the same time: people, supervisors and what collects metrics.
+const MAX_ADMIN_CONNECTIONS: usize = 64;
 
-/// The service, with its port open.
+/// The service, with its ports open.
 #[derive(Debug)]
 pub struct Server {
-    listener: TcpListener,
-    local_addr: SocketAddr,
+    callers: Port,
+    operators: Option<Port>,
     service: Arc<Service>,
-    connections: ConnectionServer,
-    max_connections: Arc<Semaphore>,
+    reloader: Option<Reloader>,
     config: Config,
 }
 
@@ -46,6 +45,9 @@ pub enum ServeError {
          `key` into the configuration file"
     )]
     NoApps,
+    /// There is no engine.
+    #[error(transparent)]
+    Source(SourceError),
     /// The models do not work.
     #[error("the models failed their first run: {0}")]
     WarmUp(EngineError),
@@ -63,35 +65,73 @@ pub enum ServeError {
 }
 
 impl Server {
-    /// Runs the models once, then opens the port: whoever can connect is answered at full speed. `apps` are
-    /// [`Config::apps`], perhaps with [`Apps::add_demo`]. To be called within a tokio runtime.
+    /// Runs the models once, then opens the ports: whoever can connect is answered at full speed. `apps` are
+    /// [`Config::apps`], perhaps with [`Apps::add_demo`]. The engine serves to the end; with
+    /// [`bind_reloadable`](Self::bind_reloadable) it can be replaced. To be called within a tokio runtime.
     ///
     /// # Errors
     /// [`ServeError`].
     pub async fn bind(config: Config, apps: Apps, engine: Engine) -> Result<Self, ServeError> {
-        config.validate()?;
-        if apps.is_empty() {
-            return Err(ServeError::NoApps);
-        }
-        let warming = engine.clone();
-        tokio::task::spawn_blocking(move || warming.warm_up())
-            .await
-            .unwrap_or_else(|error| Err(EngineError::Inference(error.into())))
-            .map_err(ServeError::WarmUp)?;
-        let bind_error = |source| ServeError::Bind {
-            address: config.listen,
-            source,
-        };
-        let listener = TcpListener::bind(config.listen).await.map_err(bind_error)?;
-        let local_addr = listener.local_addr().map_err(bind_error)?;
+        check(&config, &apps)?;
+        let engine = blocking(move || {
+            engine.warm_up().map_err(ServeError::WarmUp)?;
+            Ok(engine)
+        })
+        .await?;
+        Self::open(config, apps, EngineSlot::new(engine), None).await
+    }
+
+    /// Like [`bind`](Self::bind), with an engine of this source; and with others of it, as its fingerprint changes or an
+    /// operator asks.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub async fn bind_reloadable(
+        config: Config,
+        apps: Apps,
+        source: impl EngineSource,
+    ) -> Result<Self, ServeError> {
+        check(&config, &apps)?;
+        let (source, fingerprint, engine) = blocking(move || {
+            // In this order: what changes meanwhile is noticed later.
+            let fingerprint = source.fingerprint().map_err(ServeError::Source)?;
+            let engine = source.build().map_err(ServeError::Source)?;
+            engine.warm_up().map_err(ServeError::WarmUp)?;
+            Ok((source, fingerprint, engine))
+        })
+        .await?;
+        let slot = EngineSlot::new(engine);
+        let reloader = Reloader::new(Box::new(source), slot.clone(), fingerprint);
+        Self::open(config, apps, slot, Some(reloader)).await
+    }
+
+    async fn open(
+        config: Config,
+        apps: Apps,
+        engine: EngineSlot,
+        reloader: Option<Reloader>,
+    ) -> Result<Self, ServeError> {
         let service = Arc::new(Service::new(&config, apps, engine).map_err(ServeError::Threads)?);
-        let connections = ConnectionServer::new(router(Arc::clone(&service)), config.connections.header_read);
+        let idle = config.connections.header_read;
+        let callers = Port::open(
+            config.listen,
+            router(Arc::clone(&service)),
+            idle,
+            config.connections.max,
+        )
+        .await?;
+        let operators = match config.admin.listen {
+            Some(address) => {
+                let admin = Admin::new(&config.admin, Arc::clone(&service), reloader.clone());
+                Some(Port::open(address, admin::router(admin), idle, MAX_ADMIN_CONNECTIONS).await?)
+            }
+            None => None,
+        };
         Ok(Self {
-            listener,
-            local_addr,
+            callers,
+            operators,
             service,
-            connections,
-            max_connections: Arc::new(Semaphore::new(config.connections.max)),
+            reloader,
             config,
         })
     }
@@ -99,25 +139,63 @@ impl Server {
     /// The address that is listened on; its port is the one that the system chose where 0 was asked for.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+        self.callers.address()
     }
 
-    /// Serves until `shutdown` resolves, see [`shutdown_signal`]. Then `/readyz` turns 503; after
-    /// `shutdown.delay_seconds` the port closes; what is under way is finished, for as long as a request may take and
-    /// `shutdown.grace_seconds` more; then this returns.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let mut tasks = JoinSet::new();
-        let graceful = GracefulShutdown::new();
-        self.accept_until(shutdown, &mut tasks, &graceful).await;
+    /// Likewise the address of the operator's port, where there is one.
+    #[must_use]
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.operators.as_ref().map(Port::address)
+    }
 
-        self.service.ready.store(false, Ordering::Relaxed);
-        tracing::info!(
-            connections = graceful.count(),
-            "shutting down: finishing what is under way"
-        );
-        self.accept_until(sleep(self.config.shutdown.delay), &mut tasks, &graceful)
-            .await;
-        drop(self.listener);
+    /// The engine that answers now.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        self.service.engine.current()
+    }
+
+    /// What replaces the engine, for a service that was made with [`bind_reloadable`](Self::bind_reloadable).
+    #[must_use]
+    pub fn reloader(&self) -> Option<Reloader> {
+        self.reloader.clone()
+    }
+
+    /// Serves until `shutdown` resolves, see [`shutdown_signal`](crate::shutdown_signal). Then `/readyz` turns 503; after
+    /// `shutdown.delay_seconds` the ports close; what is under way is finished, for as long as a request may take and
+    /// `shutdown.grace_seconds` more; then this returns. A reload that is under way is given up at its next step; until
+    /// it has come there, a thread of the runtime's blocking pool is busy with it.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let (mut callers, mut operators) = (JoinSet::new(), JoinSet::new());
+        let graceful = GracefulShutdown::new();
+        {
+            let serving = async {
+                tokio::join!(
+                    self.callers.serve(&mut callers, &graceful),
+                    self.serve_operators(&mut operators, &graceful),
+                    self.watch(),
+                )
+            };
+            let mut serving = std::pin::pin!(serving);
+            tokio::select! {
+                biased;
+                () = shutdown => {}
+                _ = &mut serving => {}
+            }
+            self.service.ready.store(false, Ordering::Relaxed);
+            tracing::info!(
+                connections = graceful.count(),
+                "shutting down: finishing what is under way"
+            );
+            tokio::select! {
+                biased;
+                () = sleep(self.config.shutdown.delay) => {}
+                _ = &mut serving => {}
+            }
+        }
+        if let Some(reloader) = &self.reloader {
+            reloader.stop();
+        }
+        drop((self.callers, self.operators));
 
         let patience = self
             .config
@@ -130,95 +208,44 @@ impl Server {
         };
         if timeout(patience, finished).await.is_err() {
             tracing::warn!(
-                connections = tasks.len(),
+                connections = callers.len() + operators.len(),
                 "shut down before everything under way was finished"
             );
         } else {
             tracing::info!("shut down");
         }
-        tasks.shutdown().await;
+        callers.shutdown().await;
+        operators.shutdown().await;
     }
 
-    async fn accept_until(
-        &self,
-        until: impl Future<Output = ()>,
-        tasks: &mut JoinSet<()>,
-        graceful: &GracefulShutdown,
-    ) {
-        let mut until = std::pin::pin!(until);
-        let mut pause = ACCEPT_PAUSES.0;
-        loop {
-            let accepted = tokio::select! {
-                biased;
-                () = &mut until => return,
-                Some(_) = tasks.join_next() => continue,
-                accepted = self.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, permit)) => {
-                    pause = ACCEPT_PAUSES.0;
-                    let serving = self.connections.clone().serve(stream, graceful.watcher());
-                    tasks.spawn(async move {
-                        serving.await;
-                        drop(permit);
-                    });
-                }
-                // The client gave up before it was accepted.
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::ConnectionAborted
-                            | io::ErrorKind::ConnectionReset
-                            | io::ErrorKind::ConnectionRefused
-                    ) => {}
-                Err(error) => {
-                    tracing::warn!(%error, "no connection could be accepted");
-                    tokio::select! {
-                        () = &mut until => return,
-                        () = sleep(pause) => {}
-                    }
-                    pause = pause.saturating_mul(2).min(ACCEPT_PAUSES.1);
-                }
-            }
+    async fn serve_operators(&self, tasks: &mut JoinSet<()>, graceful: &GracefulShutdown) {
+        match &self.operators {
+            Some(port) => port.serve(tasks, graceful).await,
+            None => std::future::pending().await,
         }
     }
 
-    /// The next connection, once there is room for one.
-    async fn accept(&self) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-        let permit = Arc::clone(&self.max_connections)
-            .acquire_owned()
-            .await
-            .map_err(io::Error::other)?;
-        let (stream, _) = self.listener.accept().await?;
-        Ok((stream, permit))
+    async fn watch(&self) {
+        match &self.reloader {
+            Some(reloader) => reloader.watch(self.config.reload.check).await,
+            None => std::future::pending().await,
+        }
     }
 }
 
-/// Resolves at the first SIGTERM or Ctrl-C of this process. Where a signal cannot be listened to, that is logged, and
-/// the other one works.
-pub async fn shutdown_signal() {
-    let interrupt = async {
-        if let Err(error) = tokio::signal::ctrl_c().await {
-            tracing::error!(%error, "Ctrl-C cannot be listened to");
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(error) => {
-                tracing::error!(%error, "SIGTERM cannot be listened to");
-                std::future::pending::<()>().await;
-            }
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
+fn check(config: &Config, apps: &Apps) -> Result<(), ServeError> {
+    config.validate()?;
+    if apps.is_empty() {
+        return Err(ServeError::NoApps);
     }
+    Ok(())
+}
+
+/// Does what takes long on a thread that may. A panic is an error of the models, whose code runs there.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ServeError> + Send + 'static,
+) -> Result<T, ServeError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(ServeError::WarmUp(EngineError::Inference(error.into()))))
 }

@@ -3,11 +3,10 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use likeness_engine::Engine;
-
 use crate::admission::Admission;
 use crate::apps::Apps;
 use crate::config::{Config, LimitsConfig};
+use crate::engine_slot::EngineSlot;
 use crate::fields::BodyLimits;
 use crate::response::Linger;
 use crate::work::WorkPool;
@@ -19,7 +18,7 @@ const ADMITTED_PER_WORKER: usize = 16;
 
 #[derive(Debug)]
 pub(crate) struct Service {
-    pub(crate) engine: Engine,
+    pub(crate) engine: EngineSlot,
     pub(crate) apps: Apps,
     pub(crate) admission: Admission,
     pub(crate) work: WorkPool,
@@ -31,8 +30,9 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) fn new(config: &Config, apps: Apps, engine: Engine) -> std::io::Result<Self> {
-        let workers = engine.workers().max(1);
+    pub(crate) fn new(config: &Config, apps: Apps, engine: EngineSlot) -> std::io::Result<Self> {
+        // An engine that takes this one's place has as many.
+        let workers = engine.current().workers().max(1);
         let size = config
             .admission
             .max_requests

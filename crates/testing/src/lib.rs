@@ -4,6 +4,7 @@
 //! Test data is found by `LIKENESS_SHARED`, or as `../shared` beside the checkout. With `LIKENESS_NO_SKIP=1`, as in CI, a
 //! test that would be skipped fails instead.
 
+pub mod allocation;
 pub mod onnx;
 mod pack;
 

@@ -1,6 +1,8 @@
 //! Where the files of a pack come from, and what is made of them.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+
+use crate::import::pytorch::Architecture;
 
 /// Largest file that is taken where a manifest states no size: protobuf ends at 2 GiB, and so does ONNX in one file.
 pub const MAX_FILE_BYTES: u64 = (1 << 31) - 1;
@@ -70,8 +72,14 @@ pub enum Recipe {
         /// The source.
         file: String,
         /// What the weights are for.
-        architecture: String,
+        #[serde(deserialize_with = "architecture")]
+        architecture: Architecture,
     },
+}
+
+fn architecture<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Architecture, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    name.parse().map_err(serde::de::Error::custom)
 }
 
 impl Recipe {

@@ -120,10 +120,13 @@ impl Manifest {
     /// # Errors
     /// None for the manifests that the crate is published with.
     pub fn builtin(name: &str) -> Option<Result<Self, ModelsError>> {
-        BUILTIN
-            .iter()
-            .find(|(builtin, _)| *builtin == name)
-            .map(|(_, text)| Self::parse(text))
+        Self::builtin_text(name).map(Self::parse)
+    }
+
+    /// The text of that manifest.
+    pub(crate) fn builtin_text(name: &str) -> Option<&'static str> {
+        let found = BUILTIN.iter().find(|(builtin, _)| *builtin == name);
+        found.map(|(_, text)| *text)
     }
 
     /// SHA-256 of a model's ONNX file; `None` where there is no such model.

@@ -384,6 +384,48 @@ impl AttributeProto {
     }
 }
 
+/// Reads the attributes of nodes: `None` where one is of another type than asked for, or a function's.
+pub mod attribute {
+    use super::{AttributeProto, NodeProto, kind};
+
+    fn of_kind<'n>(node: &'n NodeProto, name: &str, kind: i32) -> Option<Option<&'n AttributeProto>> {
+        match node.attribute(name) {
+            None => Some(None),
+            Some(attribute) if attribute.r#type == kind && attribute.ref_attr_name.is_empty() => {
+                Some(Some(attribute))
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// A whole number, `default` where it is absent.
+    #[must_use]
+    pub fn int(node: &NodeProto, name: &str, default: i64) -> Option<i64> {
+        Some(of_kind(node, name, kind::INT)?.map_or(default, |attribute| attribute.i))
+    }
+
+    /// A number, `default` where it is absent.
+    #[must_use]
+    pub fn float(node: &NodeProto, name: &str, default: f32) -> Option<f32> {
+        Some(of_kind(node, name, kind::FLOAT)?.map_or(default, |attribute| attribute.f))
+    }
+
+    /// Whole numbers; `None` also where they are absent.
+    #[must_use]
+    pub fn ints(node: &NodeProto, name: &str) -> Option<Vec<i64>> {
+        Some(of_kind(node, name, kind::INTS)??.ints.clone())
+    }
+
+    /// A text, `default` where it is absent.
+    #[must_use]
+    pub fn text(node: &NodeProto, name: &str, default: &str) -> Option<String> {
+        match of_kind(node, name, kind::STRING)? {
+            None => Some(default.to_owned()),
+            Some(attribute) => String::from_utf8(attribute.s.clone()).ok(),
+        }
+    }
+}
+
 impl NodeProto {
     /// A node of ONNX's own operators, named as its first output.
     #[must_use]

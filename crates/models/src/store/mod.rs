@@ -3,9 +3,16 @@
 //! ```text
 //! <store>/blobs/sha256/<64 digits>     files whose bytes have this SHA-256: sources and the ONNX made of them
 //! <store>/packs/<name>/pack.toml       manifests of installed packs
+//! <store>/partial/<64 digits>          what has arrived of a file that is still being fetched
+//! <store>/lock                         held by the process that writes to the store
 //! ```
 
+#[cfg(feature = "fetch")]
+mod lock;
+mod packs;
 mod search;
+#[cfg(feature = "fetch")]
+mod write;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -13,13 +20,20 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+#[cfg(feature = "fetch")]
+pub(crate) use lock::Lock;
+pub use packs::{PackPlace, PackStatus};
 pub use search::{ENV_STORE, StoreSearch};
+#[cfg(feature = "fetch")]
+pub use write::StoreError;
+#[cfg(feature = "fetch")]
+pub(crate) use write::{Partial, write_whole};
 
 use crate::manifest::{is_plain_name, is_sha256};
 use crate::{Manifest, ModelsError};
 
 /// A manifest is text that a person writes.
-const MANIFEST_LIMIT: u64 = 1 << 20;
+pub(crate) const MANIFEST_LIMIT: u64 = 1 << 20;
 
 /// Name of a manifest's file.
 pub(crate) const MANIFEST_FILE: &str = "pack.toml";
@@ -41,6 +55,9 @@ pub struct Pack {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Located {
     pub(crate) manifest: Manifest,
+    /// The manifest as it was written.
+    #[cfg_attr(not(feature = "fetch"), allow(dead_code))]
+    pub(crate) text: String,
     pub(crate) folder: Option<PathBuf>,
 }
 
@@ -63,7 +80,11 @@ impl Store {
     #[must_use]
     pub fn blob(&self, sha256: &str) -> PathBuf {
         let name = if is_sha256(sha256) { sha256 } else { "none" };
-        self.folder.join("blobs").join("sha256").join(name)
+        self.blobs().join(name)
+    }
+
+    fn blobs(&self) -> PathBuf {
+        self.folder.join("blobs").join("sha256")
     }
 
     /// Where the manifest of an installed pack is, or would be.
@@ -86,6 +107,7 @@ impl Store {
         if let Some(builtin) = Manifest::builtin(pack) {
             return Ok(Located {
                 manifest: builtin?,
+                text: Manifest::builtin_text(pack).unwrap_or_default().to_owned(),
                 folder: None,
             });
         }
@@ -109,12 +131,11 @@ impl Store {
             });
         }
         let text = read(&path, MANIFEST_LIMIT)?;
-        let manifest = String::from_utf8(text)
-            .map_err(|error| ModelsError::Manifest {
-                pack: pack.to_owned(),
-                reason: error.to_string(),
-            })
-            .and_then(|text| Manifest::parse(&text))?;
+        let text = String::from_utf8(text).map_err(|error| ModelsError::Manifest {
+            pack: pack.to_owned(),
+            reason: error.to_string(),
+        })?;
+        let manifest = Manifest::parse(&text)?;
         if !is_path && manifest.name != pack {
             let reason = format!("{} calls itself '{}'", path.display(), manifest.name);
             return Err(ModelsError::Manifest {
@@ -134,6 +155,7 @@ impl Store {
         }
         Ok(Located {
             manifest,
+            text,
             folder: path.parent().map(Path::to_owned),
         })
     }
@@ -144,30 +166,20 @@ impl Store {
     /// # Errors
     /// The first model that is missing, unreadable or not the one that the manifest names.
     pub fn load(&self, pack: &str) -> Result<Pack, ModelsError> {
-        let Located { manifest, folder } = self.locate(pack)?;
+        let located = self.locate(pack)?;
         let mut models = BTreeMap::new();
-        for name in manifest.models.keys() {
-            let sha256 = manifest.model_sha256(name).unwrap_or_default();
-            let blob = self.blob(sha256);
-            let beside = folder
-                .iter()
-                .flat_map(|folder| [folder.join(name), folder.join(format!("{name}.onnx"))])
-                .find(|path| path.is_file());
-            let path = match beside {
-                Some(path) if !blob.is_file() => path,
-                _ => blob,
-            };
+        for name in located.manifest.models.keys() {
+            let path = self.model_path(&located, name);
             if !path.is_file() {
                 return Err(ModelsError::MissingFile {
-                    pack: manifest.name.clone(),
+                    pack: located.manifest.name.clone(),
                     file: name.clone(),
                     path,
                 });
             }
-            let limit = manifest.model_max_bytes(name);
-            let bytes = read_checked(&path, sha256, limit).map_err(|fault| fault.of_pack(&manifest.name))?;
-            models.insert(name.clone(), bytes);
+            models.insert(name.clone(), self.check_model(&located, name, &path)?);
         }
+        let manifest = located.manifest;
         Ok(Pack { manifest, models })
     }
 }

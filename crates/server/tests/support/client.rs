@@ -57,6 +57,11 @@ impl Client {
         answer
     }
 
+    /// The answer of the operator's port, whose errors have no envelope.
+    pub(crate) fn operators_answer(&mut self) -> Answer {
+        self.read(true)
+    }
+
     /// The answer to a HEAD request.
     pub(crate) fn head_answer(&mut self) -> Answer {
         self.read(false)

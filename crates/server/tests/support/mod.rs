@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use likeness_server::{AppConfig, Config, Server};
+use likeness_server::{AppConfig, Apps, Config, EngineSource, ServeError, Server};
 use tokio::sync::oneshot;
 
 pub(crate) use client::{Answer, Client};
@@ -33,6 +33,8 @@ pub(crate) const DISABLED_APP: &str = "app-off";
 /// A server on a port of its own, with a runtime of its own.
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
+    /// The operator's port.
+    pub(crate) admin_address: Option<SocketAddr>,
     shutdown: Option<oneshot::Sender<()>>,
     ended: Receiver<()>,
     runtime: Option<tokio::runtime::Runtime>,
@@ -40,6 +42,23 @@ pub(crate) struct TestServer {
 
 impl TestServer {
     pub(crate) fn start(models: &Models, configure: impl FnOnce(&mut Config)) -> Self {
+        Self::launch(configure, async |config, apps| {
+            let engine = models.engine(config.imaging_limits());
+            Server::bind(config, apps, engine).await
+        })
+    }
+
+    /// A server whose engines come from this source.
+    pub(crate) fn start_reloadable(source: impl EngineSource, configure: impl FnOnce(&mut Config)) -> Self {
+        Self::launch(configure, async |config, apps| {
+            Server::bind_reloadable(config, apps, source).await
+        })
+    }
+
+    fn launch(
+        configure: impl FnOnce(&mut Config),
+        bind: impl AsyncFnOnce(Config, Apps) -> Result<Server, ServeError>,
+    ) -> Self {
         log::capture();
         let mut config = Config::default();
         config.listen = "127.0.0.1:0".parse().unwrap();
@@ -48,14 +67,14 @@ impl TestServer {
         config.apps = vec![AppConfig::new(APP, KEY), disabled];
         configure(&mut config);
         let apps = config.apps().unwrap();
-        let engine = models.engine(config.imaging_limits());
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .unwrap();
-        let server = runtime.block_on(Server::bind(config, apps, engine)).unwrap();
+        let server = runtime.block_on(bind(config, apps)).unwrap();
         let address = server.local_addr();
+        let admin_address = server.admin_addr();
         let (shutdown, asked) = oneshot::channel::<()>();
         let (tell, ended) = channel();
         runtime.spawn(async move {
@@ -69,6 +88,7 @@ impl TestServer {
         });
         Self {
             address,
+            admin_address,
             shutdown: Some(shutdown),
             ended,
             runtime: Some(runtime),
@@ -89,6 +109,11 @@ impl TestServer {
 
     pub(crate) fn client(&self) -> Client {
         Client::connect(self.address)
+    }
+
+    /// A connection to the operator's port.
+    pub(crate) fn operator(&self) -> Client {
+        Client::connect(self.admin_address.expect("an operator's port"))
     }
 
     /// Sends a form with the right credentials on a connection of its own.

@@ -1,0 +1,76 @@
+//! Where a redirect leads.
+
+use ureq::http::Uri;
+use ureq::http::uri::Scheme;
+
+/// The address that a `Location` names, seen from the address that answered with it.
+///
+/// # Errors
+/// Why it is not followed: it is no http(s) address, or leads from https to http.
+pub(super) fn follow(from: &Uri, location: &str) -> Result<Uri, String> {
+    let location = location.split('#').next().unwrap_or_default().trim();
+    let scheme = from.scheme_str().unwrap_or_default();
+    let authority = from.authority().map_or("", |authority| authority.as_str());
+    let absolute = if location.contains("://") {
+        location.to_owned()
+    } else if location.starts_with("//") {
+        format!("{scheme}:{location}")
+    } else if location.starts_with('/') {
+        format!("{scheme}://{authority}{location}")
+    } else {
+        let folder = from.path().rsplit_once('/').map_or("", |(folder, _)| folder);
+        format!("{scheme}://{authority}{folder}/{location}")
+    };
+    let to: Uri = absolute
+        .parse()
+        .map_err(|_| format!("a redirect to {location:?}, which is no address"))?;
+    let known = [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&to.scheme());
+    if !known || to.host().is_none_or(str::is_empty) {
+        return Err(format!("a redirect to {location:?}, which is no http(s) address"));
+    }
+    if from.scheme() == Some(&Scheme::HTTPS) && to.scheme() != Some(&Scheme::HTTPS) {
+        return Err(format!("a redirect from https to {to}, which is not safe"));
+    }
+    Ok(to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn follow_from(from: &str, location: &str) -> Result<String, String> {
+        follow(&from.parse().unwrap(), location).map(|uri| uri.to_string())
+    }
+
+    #[test]
+    fn addresses_are_absolute_or_relative_to_the_one_that_answered() {
+        let from = "https://host:8443/folder/file?query";
+        for (location, expected) in [
+            ("https://other/x?y", "https://other/x?y"),
+            ("//other/x", "https://other/x"),
+            ("/x", "https://host:8443/x"),
+            ("x#part", "https://host:8443/folder/x"),
+        ] {
+            assert_eq!(follow_from(from, location).unwrap(), expected);
+        }
+        assert_eq!(
+            follow_from("http://host/x", "https://host/x").unwrap(),
+            "https://host/x"
+        );
+    }
+
+    #[test]
+    fn a_redirect_never_leads_to_plain_http_nor_to_files() {
+        for (location, expected) in [
+            ("http://host/x", "from https to http"),
+            ("file:///etc/passwd", "no http(s) address"),
+            ("ftp://host/x", "no http(s) address"),
+            ("https://", "no address"),
+            ("https:///x", "no address"),
+            ("a b", "no address"),
+        ] {
+            let error = follow_from("https://host/x", location).unwrap_err();
+            assert!(error.contains(expected), "{location}: {error}");
+        }
+    }
+}

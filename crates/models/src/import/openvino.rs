@@ -1,1 +1,0 @@
-//! OpenVINO IR, version 11, to ONNX.

@@ -1,0 +1,182 @@
+//! XML as a sequence of elements, read once and not kept. Nothing that expands or refers to other files is accepted.
+
+use quick_xml::XmlVersion;
+use quick_xml::events::Event;
+
+use super::OpenVinoError;
+use super::error::{quoted, shown};
+
+/// Deeper than any IR of the supported operators: their deepest element is five below `net`.
+const MAX_DEPTH: usize = 32;
+/// An IR's richest element has eight.
+const MAX_ATTRIBUTES: usize = 24;
+/// In bytes; what is longest in real files is the list of a port's tensor names. Each of a layer's consumers gets a copy
+/// of its name.
+const MAX_VALUE: usize = 1024;
+
+/// Reads the elements of an XML text.
+pub(super) struct XmlReader<'x> {
+    inner: quick_xml::Reader<&'x [u8]>,
+    depth: usize,
+}
+
+/// The begin tag of an element.
+pub(super) struct Element {
+    /// Its name.
+    pub(super) name: String,
+    /// Its attributes.
+    pub(super) attributes: Attributes,
+}
+
+/// Attributes, each to be taken once, so that those that nobody knows are left over.
+#[derive(Default)]
+pub(super) struct Attributes(Vec<(String, String)>);
+
+impl Attributes {
+    /// The attribute of this name, which is no longer there then.
+    pub(super) fn take(&mut self, name: &str) -> Option<String> {
+        let place = self.0.iter().position(|(key, _)| key == name)?;
+        Some(self.0.swap_remove(place).1)
+    }
+
+    /// The name of the first of those that are left, in the order of the alphabet.
+    pub(super) fn left(&self) -> Option<&str> {
+        self.0.iter().map(|(key, _)| key.as_str()).min()
+    }
+}
+
+impl<'x> XmlReader<'x> {
+    /// # Errors
+    /// Where it is not UTF-8.
+    pub(super) fn new(xml: &'x [u8]) -> Result<Self, OpenVinoError> {
+        let text = std::str::from_utf8(xml).map_err(|error| OpenVinoError::Malformed {
+            at: error.valid_up_to() as u64,
+            reason: "no UTF-8".to_owned(),
+        })?;
+        let mut inner = quick_xml::Reader::from_str(text);
+        let config = inner.config_mut();
+        config.expand_empty_elements = true;
+        config.check_comments = true;
+        Ok(Self { inner, depth: 0 })
+    }
+
+    /// An error at the place that has been reached.
+    pub(super) fn malformed(&self, reason: impl Into<String>) -> OpenVinoError {
+        OpenVinoError::Malformed {
+            at: self.inner.buffer_position(),
+            reason: reason.into(),
+        }
+    }
+
+    fn event(&mut self) -> Result<Event<'x>, OpenVinoError> {
+        match self.inner.read_event() {
+            Ok(Event::DocType(_)) => Err(self.malformed("a document type declaration, which no IR has")),
+            Ok(Event::GeneralRef(_)) => Err(self.malformed("a reference between elements, which no IR has")),
+            Ok(event) => Ok(event),
+            Err(error) => Err(self.malformed(shown(&error.to_string()))),
+        }
+    }
+
+    /// The next element inside of the one that is open; `None` at its end, which is passed then. Before the first
+    /// element: the root; after it: that nothing follows.
+    pub(super) fn child(&mut self) -> Result<Option<Element>, OpenVinoError> {
+        loop {
+            match self.event()? {
+                Event::Start(tag) => {
+                    self.depth += 1;
+                    if self.depth > MAX_DEPTH {
+                        return Err(self.malformed("elements nested too deeply"));
+                    }
+                    let mut attributes = Vec::new();
+                    for attribute in tag.attributes() {
+                        if attributes.len() == MAX_ATTRIBUTES {
+                            return Err(self.malformed("an element with too many attributes"));
+                        }
+                        let attribute =
+                            attribute.map_err(|error| self.malformed(shown(&error.to_string())))?;
+                        if attribute.value.len() > MAX_VALUE || attribute.key.0.len() > MAX_VALUE {
+                            return Err(self.malformed("an attribute that is too long"));
+                        }
+                        let value = attribute
+                            .normalized_value(XmlVersion::Implicit1_0)
+                            .map_err(|error| self.malformed(shown(&error.to_string())))?;
+                        attributes.push((attribute.key.0.to_owned(), value.into_owned()));
+                    }
+                    let name = tag.name().0;
+                    if name.len() > MAX_VALUE {
+                        return Err(self.malformed("a name of an element that is too long"));
+                    }
+                    return Ok(Some(Element {
+                        name: name.to_owned(),
+                        attributes: Attributes(attributes),
+                    }));
+                }
+                Event::End(_) => {
+                    self.depth = self.depth.saturating_sub(1);
+                    return Ok(None);
+                }
+                Event::Eof if self.depth == 0 => return Ok(None),
+                Event::Eof => return Err(self.malformed("the text ends inside of an element")),
+                Event::Text(text) if text.trim_matches(['\u{feff}', ' ', '\t', '\r', '\n']).is_empty() => {}
+                Event::Text(_) | Event::CData(_) => {
+                    return Err(self.malformed("text where elements are expected"));
+                }
+                Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
+                // The reader is told to make `Start` and `End` of it; the others are refused in `event`.
+                Event::Empty(_) | Event::DocType(_) | Event::GeneralRef(_) => {}
+            }
+        }
+    }
+
+    /// The text of the element that is open and has nothing else in it; passes its end.
+    pub(super) fn text(&mut self) -> Result<String, OpenVinoError> {
+        let mut all = String::new();
+        loop {
+            match self.event()? {
+                Event::Text(text) if all.is_empty() && text.len() <= MAX_VALUE => {
+                    all = text.trim().to_owned();
+                }
+                Event::End(_) => {
+                    self.depth = self.depth.saturating_sub(1);
+                    return Ok(all);
+                }
+                Event::Comment(_) => {}
+                _ => {
+                    return Err(
+                        self.malformed("an element that should hold a short text holds something else")
+                    );
+                }
+            }
+        }
+    }
+
+    /// Passes the element that is open and everything in it.
+    pub(super) fn skip(&mut self) -> Result<(), OpenVinoError> {
+        let outside = self.depth.saturating_sub(1);
+        while self.depth > outside {
+            match self.event()? {
+                Event::Start(_) => {
+                    self.depth += 1;
+                    if self.depth > MAX_DEPTH {
+                        return Err(self.malformed("elements nested too deeply"));
+                    }
+                }
+                Event::End(_) => self.depth -= 1,
+                Event::Eof => return Err(self.malformed("the text ends inside of an element")),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses an element that has something in it, `rt_info` left aside; passes its end.
+    pub(super) fn empty(&mut self, parent: &str) -> Result<(), OpenVinoError> {
+        while let Some(child) = self.child()? {
+            if child.name != "rt_info" {
+                return Err(self.malformed(format!("{} inside of '{parent}'", quoted(&child.name))));
+            }
+            self.skip()?;
+        }
+        Ok(())
+    }
+}

@@ -1,1 +1,0 @@
-//! PyTorch state dicts in the legacy format to ONNX.

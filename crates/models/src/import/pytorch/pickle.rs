@@ -1,0 +1,427 @@
+//! The part of Python's pickle machine that state dicts need.
+//!
+//! Python's own machine runs whatever the file names. This one knows [`Global`] and refuses the rest by name; nothing is
+//! ever run. Values are copied, see [`Value`], so what is read again from the memo costs no more than its place on the
+//! stack, nothing recurses, and the memory taken is bounded by the number of opcodes, whatever they are.
+
+use std::collections::BTreeMap;
+
+use super::PyTorchError;
+use super::cursor::Cursor;
+use super::error::quotable;
+use super::opcode;
+use super::value::{Global, Objects, StorageName, TensorView, Value};
+
+/// MiniFASNetV1SE, of 370 tensors, takes 13,710.
+const MAX_OPCODES: usize = 1 << 16;
+/// MiniFASNetV1SE takes 3,692.
+const MAX_MEMO: usize = 1 << 15;
+/// Python's pickler writes the items of a container a thousand at a time.
+const MAX_STACK: usize = 1 << 14;
+/// A state dict's are about five deep.
+const MAX_MARKS: usize = 64;
+/// Lists and dictionaries; MiniFASNetV1SE has 605, one for the hooks of each tensor and one for each module's version.
+const MAX_CONTAINERS: usize = 1 << 13;
+/// Names of tensors and modules are some fifty bytes long.
+const MAX_TEXT: usize = 1 << 12;
+/// Names of Python's modules and classes, likewise.
+const MAX_LINE: usize = 256;
+
+/// Reads one pickle; the cursor is left behind it.
+///
+/// # Errors
+/// [`PyTorchError`], with the place of the opcode.
+pub(super) fn load<'a>(cursor: &mut Cursor<'a>) -> Result<(Value<'a>, Objects<'a>), PyTorchError> {
+    let mut machine = Machine {
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memo: BTreeMap::new(),
+        objects: Objects::default(),
+        at: cursor.at(),
+    };
+    for _ in 0..MAX_OPCODES {
+        if let Some(root) = machine.step(cursor)? {
+            return Ok((root, machine.objects));
+        }
+    }
+    Err(too_much("opcodes in a pickle", MAX_OPCODES))
+}
+
+fn too_much(what: &'static str, limit: usize) -> PyTorchError {
+    PyTorchError::TooMuch { what, limit }
+}
+
+struct Machine<'a> {
+    stack: Vec<Value<'a>>,
+    /// Heights of the stack.
+    marks: Vec<usize>,
+    memo: BTreeMap<u32, Value<'a>>,
+    objects: Objects<'a>,
+    /// Where the opcode is that is being looked at.
+    at: usize,
+}
+
+impl<'a> Machine<'a> {
+    /// One opcode; the root, where it is the last.
+    fn step(&mut self, cursor: &mut Cursor<'a>) -> Result<Option<Value<'a>>, PyTorchError> {
+        self.at = cursor.at();
+        match cursor.byte("a pickle")? {
+            opcode::PROTO => match cursor.byte("PROTO")? {
+                2 => {}
+                version => return Err(self.malformed(format!("protocol {version} of pickle, not 2"))),
+            },
+            opcode::STOP => {
+                let root = self.pop()?;
+                if !self.stack.is_empty() || !self.marks.is_empty() {
+                    return Err(self.malformed("values are left over at the end"));
+                }
+                return Ok(Some(root));
+            }
+            opcode::MARK => {
+                if self.marks.len() == MAX_MARKS {
+                    return Err(too_much("levels of a pickle", MAX_MARKS));
+                }
+                self.marks.push(self.stack.len());
+            }
+            opcode::POP => {
+                self.pop()?;
+            }
+            opcode::POP_MARK => {
+                let height = self.pop_mark()?;
+                self.stack.truncate(height);
+            }
+            opcode::NONE => self.push(Value::None)?,
+            opcode::NEWTRUE => self.push(Value::Bool(true))?,
+            opcode::NEWFALSE => self.push(Value::Bool(false))?,
+            opcode::BININT => self.push(Value::Int(i32::from_le_bytes(cursor.array("BININT")?).into()))?,
+            opcode::BININT1 => self.push(Value::Int(cursor.byte("BININT1")?.into()))?,
+            opcode::BININT2 => {
+                self.push(Value::Int(u16::from_le_bytes(cursor.array("BININT2")?).into()))?;
+            }
+            opcode::LONG1 => {
+                let len = cursor.byte("LONG1")?;
+                self.push(long(cursor.take(len.into(), "LONG1")?))?;
+            }
+            opcode::BINFLOAT => {
+                cursor.take(8, "BINFLOAT")?;
+                self.push(Value::Float)?;
+            }
+            opcode::BINUNICODE => {
+                let len = u32::from_le_bytes(cursor.array("BINUNICODE")?);
+                self.text(cursor, len, "BINUNICODE")?;
+            }
+            opcode::SHORT_BINSTRING => {
+                let len = cursor.byte("SHORT_BINSTRING")?;
+                self.text(cursor, len.into(), "SHORT_BINSTRING")?;
+            }
+            opcode::EMPTY_TUPLE => self.tuple(self.stack.len())?,
+            opcode::TUPLE1 => self.tuple_of(1)?,
+            opcode::TUPLE2 => self.tuple_of(2)?,
+            opcode::TUPLE3 => self.tuple_of(3)?,
+            opcode::TUPLE => {
+                let height = self.pop_mark()?;
+                self.tuple(height)?;
+            }
+            opcode::EMPTY_LIST => {
+                self.check_containers()?;
+                self.objects.lists.push(Vec::new());
+                self.push(Value::List(self.objects.lists.len() - 1))?;
+            }
+            opcode::APPEND => self.append(self.stack.len().saturating_sub(1))?,
+            opcode::APPENDS => {
+                let height = self.pop_mark()?;
+                self.append(height)?;
+            }
+            opcode::EMPTY_DICT => self.dict()?,
+            opcode::SETITEM => self.set_items(self.stack.len().saturating_sub(2))?,
+            opcode::SETITEMS => {
+                let height = self.pop_mark()?;
+                self.set_items(height)?;
+            }
+            opcode::BINPUT => {
+                let place = cursor.byte("BINPUT")?;
+                self.put(place.into())?;
+            }
+            opcode::LONG_BINPUT => {
+                let place = u32::from_le_bytes(cursor.array("LONG_BINPUT")?);
+                self.put(place)?;
+            }
+            opcode::BINGET => {
+                let place = cursor.byte("BINGET")?;
+                self.get(place.into())?;
+            }
+            opcode::LONG_BINGET => {
+                let place = u32::from_le_bytes(cursor.array("LONG_BINGET")?);
+                self.get(place)?;
+            }
+            opcode::GLOBAL => {
+                let (module, name) = self.two_lines(cursor, "GLOBAL")?;
+                let global = Global::find(module, name)
+                    .ok_or_else(|| self.refused(&format!("{module}.{name}"), "GLOBAL"))?;
+                self.push(Value::Global(global))?;
+            }
+            opcode::INST => {
+                let (module, name) = self.two_lines(cursor, "INST")?;
+                return Err(self.refused(&format!("{module}.{name}"), "INST"));
+            }
+            opcode::STACK_GLOBAL => {
+                let what = match (self.pop()?, self.pop()?) {
+                    (Value::Text(name), Value::Text(module)) => format!("{module}.{name}"),
+                    (other, _) => other.kind().to_owned(),
+                };
+                return Err(self.refused(&what, "STACK_GLOBAL"));
+            }
+            opcode::REDUCE => self.reduce()?,
+            opcode::BUILD => self.build()?,
+            opcode::BINPERSID => self.storage()?,
+            other => {
+                return Err(match opcode::refused(other) {
+                    Some(name) => self.refused("an opcode that no state dict needs", name),
+                    None => self.malformed(format!("{other:#04x} is no opcode of pickle's")),
+                });
+            }
+        }
+        Ok(None)
+    }
+
+    fn malformed(&self, reason: impl Into<String>) -> PyTorchError {
+        PyTorchError::Malformed {
+            at: self.at,
+            reason: reason.into(),
+        }
+    }
+
+    fn refused(&self, what: &str, opcode: &'static str) -> PyTorchError {
+        PyTorchError::Refused {
+            what: quotable(what),
+            opcode,
+            at: self.at,
+        }
+    }
+
+    fn push(&mut self, value: Value<'a>) -> Result<(), PyTorchError> {
+        if self.stack.len() == MAX_STACK {
+            return Err(too_much("values on a pickle's stack", MAX_STACK));
+        }
+        self.stack.push(value);
+        Ok(())
+    }
+
+    /// The value on top; those below a mark cannot be had before the mark is gone.
+    fn top(&self) -> Result<Value<'a>, PyTorchError> {
+        let floor = self.marks.last().copied().unwrap_or(0);
+        match self.stack.get(floor..) {
+            Some([.., top]) => Ok(*top),
+            _ => Err(self.malformed("it takes a value that is not there")),
+        }
+    }
+
+    fn pop(&mut self) -> Result<Value<'a>, PyTorchError> {
+        let top = self.top()?;
+        self.stack.pop();
+        Ok(top)
+    }
+
+    fn pop_mark(&mut self) -> Result<usize, PyTorchError> {
+        self.marks
+            .pop()
+            .ok_or_else(|| self.malformed("it takes a mark that is not there"))
+    }
+
+    /// Whether what lies above a height of the stack may be taken: the height must not be below a mark.
+    fn check_above(&self, height: usize) -> Result<(), PyTorchError> {
+        let floor = self.marks.last().copied().unwrap_or(0);
+        if (floor..=self.stack.len()).contains(&height) {
+            Ok(())
+        } else {
+            Err(self.malformed("it takes values that are not there"))
+        }
+    }
+
+    fn text(&mut self, cursor: &mut Cursor<'a>, len: u32, what: &'static str) -> Result<(), PyTorchError> {
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        if len > MAX_TEXT {
+            return Err(too_much("bytes in a text", MAX_TEXT));
+        }
+        let text = std::str::from_utf8(cursor.take(len, what)?)
+            .map_err(|error| self.malformed(format!("a text that is not UTF-8: {error}")))?;
+        self.push(Value::Text(text))
+    }
+
+    fn two_lines(
+        &self,
+        cursor: &mut Cursor<'a>,
+        what: &'static str,
+    ) -> Result<(&'a str, &'a str), PyTorchError> {
+        let mut line = || {
+            std::str::from_utf8(cursor.line(MAX_LINE, what)?)
+                .map_err(|_| self.malformed("a name that is not UTF-8"))
+        };
+        Ok((line()?, line()?))
+    }
+
+    fn tuple_of(&mut self, len: usize) -> Result<(), PyTorchError> {
+        let height = self.stack.len().checked_sub(len);
+        let height = height.ok_or_else(|| self.malformed("it takes values that are not there"))?;
+        self.tuple(height)
+    }
+
+    /// Of what lies above a height of the stack.
+    fn tuple(&mut self, height: usize) -> Result<(), PyTorchError> {
+        self.check_above(height)?;
+        let start = self.objects.items.len();
+        self.objects.items.extend(self.stack.drain(height..));
+        let len = self.objects.items.len() - start;
+        // Both fit: neither the items nor the stack outgrow the number of opcodes.
+        let place = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        self.push(Value::Tuple(place(start), place(len)))
+    }
+
+    fn check_containers(&self) -> Result<(), PyTorchError> {
+        if self.objects.lists.len() + self.objects.dicts.len() < MAX_CONTAINERS {
+            Ok(())
+        } else {
+            Err(too_much("lists and dictionaries in a pickle", MAX_CONTAINERS))
+        }
+    }
+
+    fn dict(&mut self) -> Result<(), PyTorchError> {
+        self.check_containers()?;
+        self.objects.dicts.push(Vec::new());
+        self.push(Value::Dict(self.objects.dicts.len() - 1))
+    }
+
+    /// What lies above a height of the stack, to the list that lies there.
+    fn append(&mut self, height: usize) -> Result<(), PyTorchError> {
+        self.check_above(height)?;
+        let mut items = self.stack.split_off(height);
+        let list = match self.top()? {
+            Value::List(place) => self.objects.lists.get_mut(place),
+            _ => None,
+        };
+        match list {
+            Some(list) => list.append(&mut items),
+            None => return Err(self.malformed("it adds to what is no list")),
+        }
+        Ok(())
+    }
+
+    /// What lies above a height of the stack, key by value, to the dictionary that lies there.
+    fn set_items(&mut self, height: usize) -> Result<(), PyTorchError> {
+        self.check_above(height)?;
+        let items = self.stack.split_off(height);
+        let (pairs, []) = items.as_chunks::<2>() else {
+            return Err(self.malformed("a key without a value"));
+        };
+        let dict = match self.top()? {
+            Value::Dict(place) => self.objects.dicts.get_mut(place),
+            _ => None,
+        };
+        match dict {
+            Some(dict) => dict.extend(pairs.iter().map(|&[key, value]| (key, value))),
+            None => return Err(self.malformed("it sets an item of what is no dictionary")),
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, place: u32) -> Result<(), PyTorchError> {
+        let value = self.top()?;
+        self.memo.insert(place, value);
+        if self.memo.len() > MAX_MEMO {
+            return Err(too_much("values in a pickle's memo", MAX_MEMO));
+        }
+        Ok(())
+    }
+
+    fn get(&mut self, place: u32) -> Result<(), PyTorchError> {
+        let value = self.memo.get(&place).copied();
+        let value = value.ok_or_else(|| self.malformed(format!("there is no value {place} in the memo")))?;
+        self.push(value)
+    }
+
+    /// Calls a function, of which there are two.
+    fn reduce(&mut self) -> Result<(), PyTorchError> {
+        let (arguments, function) = (self.pop()?, self.pop()?);
+        let Some(arguments) = self.objects.tuple(arguments) else {
+            return Err(self.malformed("arguments that are no tuple"));
+        };
+        match function {
+            Value::Global(Global::OrderedDict) if arguments.is_empty() => self.dict(),
+            Value::Global(Global::RebuildTensor) => {
+                // The rest: whether gradients are wanted, and hooks for them; later versions add metadata.
+                let [Value::Storage(storage), offset, shape, strides, _, _, ..] = *arguments else {
+                    return Err(
+                        self.malformed("a tensor that is not made of a storage, offset, shape and strides")
+                    );
+                };
+                self.objects.tensors.push(TensorView {
+                    storage,
+                    offset,
+                    shape,
+                    strides,
+                });
+                self.push(Value::Tensor(self.objects.tensors.len() - 1))
+            }
+            other => Err(self.refused(other.kind(), "REDUCE")),
+        }
+    }
+
+    /// Sets the attributes of an object. A state dict has one, the versions of its modules, which is of no use here.
+    fn build(&mut self) -> Result<(), PyTorchError> {
+        let (attributes, object) = (self.pop()?, self.top()?);
+        let known = self
+            .objects
+            .dict(attributes)
+            .is_some_and(|pairs| pairs.iter().all(|pair| pair.0 == Value::Text("_metadata")));
+        if known && matches!(object, Value::Dict(_)) {
+            Ok(())
+        } else {
+            Err(self.refused(&format!("attributes of {}", object.kind()), "BUILD"))
+        }
+    }
+
+    /// Names a storage: its type, key, device, number of elements, and what part of another it is, if any.
+    fn storage(&mut self) -> Result<(), PyTorchError> {
+        let name = self.pop()?;
+        let Some(
+            &[
+                Value::Text("storage"),
+                Value::Global(Global::Storage(element)),
+                Value::Text(key),
+                Value::Text(_),
+                len,
+                Value::None,
+            ],
+        ) = self.objects.tuple(name)
+        else {
+            return Err(self.refused(
+                "something outside of the pickle that is no whole storage",
+                "BINPERSID",
+            ));
+        };
+        let Some(len) = len.size() else {
+            return Err(self.malformed("a storage's number of elements that is none"));
+        };
+        self.objects.storages.push(StorageName { element, key, len });
+        self.push(Value::Storage(self.objects.storages.len() - 1))
+    }
+}
+
+fn long(bytes: &[u8]) -> Value<'_> {
+    let fill = if bytes.last().is_some_and(|&byte| byte & 0x80 != 0) {
+        0xff
+    } else {
+        0
+    };
+    let mut number = [fill; 8];
+    match number.get_mut(..bytes.len()) {
+        Some(low) => {
+            low.copy_from_slice(bytes);
+            Value::Int(i64::from_le_bytes(number))
+        }
+        None => Value::Long(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests;

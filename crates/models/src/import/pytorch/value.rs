@@ -1,0 +1,143 @@
+//! What a pickle can make here.
+
+/// The classes and functions of Python's that a state dict is made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Global {
+    OrderedDict,
+    RebuildTensor,
+    Storage(ElementType),
+}
+
+/// What a storage holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ElementType {
+    F32,
+    I64,
+}
+
+impl Global {
+    pub(super) fn find(module: &str, name: &str) -> Option<Self> {
+        Some(match (module, name) {
+            ("collections", "OrderedDict") => Self::OrderedDict,
+            ("torch._utils", "_rebuild_tensor_v2") => Self::RebuildTensor,
+            ("torch", "FloatStorage") => Self::Storage(ElementType::F32),
+            ("torch", "LongStorage") => Self::Storage(ElementType::I64),
+            _ => return None,
+        })
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::OrderedDict => "collections.OrderedDict",
+            Self::RebuildTensor => "torch._utils._rebuild_tensor_v2",
+            Self::Storage(ElementType::F32) => "torch.FloatStorage",
+            Self::Storage(ElementType::I64) => "torch.LongStorage",
+        }
+    }
+}
+
+/// Small, so that it is copied: a text points into the file, a container is a place in [`Objects`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Value<'a> {
+    None,
+    Bool(bool),
+    Int(i64),
+    /// A whole number beyond an `i64`, as it is in the file: two's complement, little-endian.
+    Long(&'a [u8]),
+    /// No part of a tensor is one, so what it is does not matter.
+    Float,
+    Text(&'a str),
+    /// Place and number of the items in [`Objects::items`].
+    Tuple(u32, u32),
+    List(usize),
+    Dict(usize),
+    Global(Global),
+    Storage(usize),
+    Tensor(usize),
+}
+
+impl Value<'_> {
+    pub(super) fn kind(self) -> &'static str {
+        match self {
+            Self::None => "None",
+            Self::Bool(_) => "a truth value",
+            Self::Int(_) | Self::Long(_) => "a whole number",
+            Self::Float => "a number",
+            Self::Text(_) => "a text",
+            Self::Tuple(..) => "a tuple",
+            Self::List(_) => "a list",
+            Self::Dict(_) => "a dictionary",
+            Self::Global(global) => global.name(),
+            Self::Storage(_) => "a storage",
+            Self::Tensor(_) => "a tensor",
+        }
+    }
+
+    /// A size, an offset or a stride.
+    pub(super) fn size(self) -> Option<usize> {
+        match self {
+            Self::Int(number) => usize::try_from(number).ok(),
+            _ => None,
+        }
+    }
+}
+
+/// A storage as the pickle names it; its elements come later in the file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StorageName<'a> {
+    pub(super) element: ElementType,
+    pub(super) key: &'a str,
+    /// Number of elements.
+    pub(super) len: usize,
+}
+
+/// A tensor as the pickle describes it; nothing of it is checked against the storage yet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TensorView<'a> {
+    /// Place in [`Objects::storages`].
+    pub(super) storage: usize,
+    pub(super) offset: Value<'a>,
+    pub(super) shape: Value<'a>,
+    pub(super) strides: Value<'a>,
+}
+
+/// What the values stand for.
+#[derive(Debug, Default)]
+pub(super) struct Objects<'a> {
+    pub(super) items: Vec<Value<'a>>,
+    pub(super) lists: Vec<Vec<Value<'a>>>,
+    pub(super) dicts: Vec<Vec<(Value<'a>, Value<'a>)>>,
+    pub(super) storages: Vec<StorageName<'a>>,
+    pub(super) tensors: Vec<TensorView<'a>>,
+}
+
+impl<'a> Objects<'a> {
+    pub(super) fn tuple(&self, value: Value<'a>) -> Option<&[Value<'a>]> {
+        let Value::Tuple(start, len) = value else {
+            return None;
+        };
+        let start = usize::try_from(start).ok()?;
+        self.items.get(start..start + usize::try_from(len).ok()?)
+    }
+
+    pub(super) fn list(&self, value: Value<'a>) -> Option<&[Value<'a>]> {
+        match value {
+            Value::List(place) => self.lists.get(place).map(Vec::as_slice),
+            _ => None,
+        }
+    }
+
+    /// Pairs in the order in which they were set; a key may be there more than once.
+    pub(super) fn dict(&self, value: Value<'a>) -> Option<&[(Value<'a>, Value<'a>)]> {
+        match value {
+            Value::Dict(place) => self.dicts.get(place).map(Vec::as_slice),
+            _ => None,
+        }
+    }
+
+    /// What a dictionary holds under a key, the one set last.
+    pub(super) fn get(&self, dict: Value<'a>, key: &str) -> Option<Value<'a>> {
+        let mut pairs = self.dict(dict)?.iter().rev();
+        pairs.find(|pair| pair.0 == Value::Text(key)).map(|pair| pair.1)
+    }
+}

@@ -1,0 +1,181 @@
+//! Rewritten models compute what they computed before: every model of the test data, on pictures, with each pass by
+//! itself, each left out, and all of them.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use likeness_imaging::{Limits, PixelRect, crop_resize_bilinear, decode};
+use likeness_models::onnx;
+use likeness_models::rewrite::{Pass, Passes, rewrite, rewrite_bytes};
+use likeness_runtime::{LibrarySearch, ModelSession, Provider, Runtime};
+use likeness_testing::{Failed, Outcome, Suite, ensure};
+use ndarray::{Array4, ArrayD};
+
+/// How far an output may be from what it was.
+const TOLERANCE: f32 = 1e-4;
+
+/// Files below the test data's folder, each with the sizes (height, width) of its input that are tried.
+const MODELS: [(&str, &[(usize, usize)]); 5] = [
+    ("models/face-reidentification-retail-0095.onnx", &[(128, 128)]),
+    ("models/minifasnet_v2.onnx", &[(80, 80)]),
+    ("models/minifasnet_v1se.onnx", &[(80, 80)]),
+    (
+        "models/yunet_n_dynamic.onnx",
+        &[(320, 320), (96, 160), (256, 320)],
+    ),
+    (
+        "upstream/yunet_s_dynamic.onnx",
+        &[(320, 320), (96, 160), (256, 320)],
+    ),
+];
+
+/// Faces near and far, light and dark skin, and a picture without a person.
+const PICTURES: [&str; 4] = [
+    "faces/img2.jpg",
+    "faces/img11.jpg",
+    "faces/couple.jpg",
+    "groups/dogs.jpg",
+];
+
+fn main() -> ExitCode {
+    let mut suite = Suite::new();
+    for (file, sizes) in MODELS {
+        let name = Path::new(file)
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        suite.with_shared_and_models(
+            format!("{name}_computes_the_same_after_every_pass"),
+            move |shared| computes_the_same(shared, file, sizes),
+        );
+        suite.with_shared(
+            format!("{name}_is_rewritten_to_the_same_bytes_each_time"),
+            move |shared| is_deterministic(shared, file),
+        );
+    }
+    suite.with_shared("slow_operators_are_gone_from_the_default_pack", |shared| {
+        slow_operators_are_gone(shared)
+    });
+    suite.run()
+}
+
+fn computes_the_same(shared: &Path, file: &str, sizes: &[(usize, usize)]) -> Outcome {
+    let published = std::fs::read(shared.join(file))?;
+    let runtime = Runtime::load(&LibrarySearch::new(), Provider::Cpu)?;
+    let mut inputs = Vec::new();
+    for &(height, width) in sizes {
+        for picture in PICTURES {
+            inputs.push(pixels(&shared.join("data").join(picture), height, width)?);
+        }
+        inputs.push(batch_of_two(&inputs)?);
+    }
+    let mut original = runtime.open(file, &published)?;
+    let expected = inputs
+        .iter()
+        .map(|input| outputs(&mut original, input))
+        .collect::<Result<Vec<_>, _>>()?;
+    for (what, passes) in variants() {
+        let (rewritten, _) = rewrite_bytes(&published, &passes)?;
+        let mut session = runtime.open(file, &rewritten)?;
+        ensure!(session.inputs() == original.inputs(), "{what}: other inputs");
+        ensure!(session.outputs() == original.outputs(), "{what}: other outputs");
+        for (input, expected) in inputs.iter().zip(&expected) {
+            let found = outputs(&mut session, input)?;
+            for ((name, expected), (_, found)) in expected.iter().zip(&found) {
+                ensure!(
+                    expected.shape() == found.shape(),
+                    "{what}: {name} has another shape"
+                );
+                let largest = expected
+                    .iter()
+                    .zip(found)
+                    .map(|(a, b)| (a - b).abs())
+                    .fold(0.0, |a, b| if b > a || b.is_nan() { b } else { a });
+                ensure!(
+                    largest <= TOLERANCE,
+                    "{what}: {name} of {:?} is off by {largest}",
+                    input.shape()
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// All passes, each by itself, and all but each.
+fn variants() -> Vec<(String, Passes)> {
+    let mut variants = vec![("all passes".to_owned(), Passes::all())];
+    for pass in Pass::ALL {
+        variants.push((format!("{pass} alone"), Passes::none().with(pass)));
+        variants.push((format!("all but {pass}"), Passes::all().without(pass)));
+    }
+    variants
+}
+
+type Named = Vec<(String, ArrayD<f32>)>;
+
+fn outputs(session: &mut ModelSession, input: &Array4<f32>) -> Result<Named, Failed> {
+    let names: Vec<String> = session.outputs().into_iter().map(|output| output.name).collect();
+    let outputs = session.run(&input.view())?;
+    let read = |name: String| {
+        let values = outputs.get(&name)?.into_owned();
+        Ok((name, values))
+    };
+    names.into_iter().map(read).collect()
+}
+
+/// The middle of a picture as the models take it: blue, green, red, 0 to 255.
+fn pixels(path: &Path, height: usize, width: usize) -> Result<Array4<f32>, Failed> {
+    let picture = decode(&std::fs::read(path)?, &Limits::default())?;
+    let side = picture.width().min(picture.height());
+    let rect = PixelRect {
+        left: (picture.width() - side) / 2,
+        top: (picture.height() - side) / 2,
+        width: side,
+        height: side,
+    };
+    let crop = crop_resize_bilinear(&picture, rect, u32::try_from(width)?, u32::try_from(height)?);
+    let rgb = crop.as_rgb8();
+    Ok(Array4::from_shape_fn(
+        (1, 3, height, width),
+        |(_, channel, y, x)| f32::from(rgb[(y * width + x) * 3 + 2 - channel]),
+    ))
+}
+
+fn batch_of_two(inputs: &[Array4<f32>]) -> Result<Array4<f32>, Failed> {
+    let last: Vec<_> = inputs.iter().rev().take(2).map(|input| input.view()).collect();
+    Ok(ndarray::concatenate(ndarray::Axis(0), &last)?)
+}
+
+fn is_deterministic(shared: &Path, file: &str) -> Outcome {
+    let published = std::fs::read(shared.join(file))?;
+    let first = rewrite_bytes(&published, &Passes::all())?;
+    ensure!(
+        first == rewrite_bytes(&published, &Passes::all())?,
+        "{file}: other bytes"
+    );
+    let unchanged = rewrite_bytes(&published, &Passes::none())?.0;
+    ensure!(unchanged.len() <= published.len(), "{file}: grown without a pass");
+    ensure!(
+        first.0.len() <= published.len() * 9 / 4,
+        "{file}: {} bytes have become {}",
+        published.len(),
+        first.0.len()
+    );
+    Ok(())
+}
+
+fn slow_operators_are_gone(shared: &Path) -> Outcome {
+    for (file, _) in MODELS {
+        let mut model = onnx::read(&std::fs::read(shared.join(file))?)?;
+        let report = rewrite(&mut model, &Passes::all());
+        ensure!(report.left_alone().is_none(), "{file}: {report}");
+        let graph = model.graph.unwrap_or_default();
+        for op_type in ["PRelu", "BatchNormalization", "AveragePool", "Shape", "Constant"] {
+            let left = graph.node.iter().filter(|node| node.is(op_type)).count();
+            ensure!(left == 0, "{file}: {left} of {op_type} are left; {report}");
+        }
+    }
+    Ok(())
+}

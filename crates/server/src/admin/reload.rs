@@ -1,0 +1,95 @@
+//! `POST /admin/reload`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use likeness_engine::EngineInfo;
+use serde::Serialize;
+
+use super::{Admin, failure};
+use crate::reload::{Reload, ReloadError};
+use crate::response;
+
+/// What an engine judges by.
+#[derive(Debug, Serialize)]
+struct Models<'a> {
+    pack: &'a str,
+    version: &'a str,
+    digest: &'a str,
+    match_calibration: &'a str,
+    liveness_calibration: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct Done<'a> {
+    /// `false`: what is on disk is what answers already.
+    reloaded: bool,
+    #[serde(flatten)]
+    serving: Models<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous: Option<Models<'a>>,
+    took_ms: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Failed<'a> {
+    error: String,
+    /// What goes on answering.
+    serving: Models<'a>,
+}
+
+impl<'a> Models<'a> {
+    fn of(info: &'a EngineInfo) -> Self {
+        Self {
+            pack: &info.pack,
+            version: &info.pack_version,
+            digest: &info.pack_digest,
+            match_calibration: &info.match_calibration,
+            liveness_calibration: &info.liveness_calibration,
+        }
+    }
+}
+
+/// Has the models read again, and answers when the new ones serve or cannot. It goes on where its client does not wait.
+pub(super) async fn reload(State(admin): State<Arc<Admin>>) -> Response {
+    let Some(reloader) = &admin.reloader else {
+        return failure(
+            StatusCode::NOT_IMPLEMENTED,
+            "this service was given its engine by the program that it is part of, and has no source of others",
+        );
+    };
+    match reloader.reload().await {
+        Ok(reload) => done(&reload),
+        Err(error) => {
+            let engine = admin.service.engine.current();
+            let answer = Failed {
+                error: error.to_string(),
+                serving: Models::of(engine.info()),
+            };
+            response::json(status(&error), &answer)
+        }
+    }
+}
+
+fn done(reload: &Reload) -> Response {
+    let answer = Done {
+        reloaded: reload.previous.is_some(),
+        serving: Models::of(&reload.serving),
+        previous: reload.previous.as_ref().map(Models::of),
+        took_ms: u64::try_from(reload.took.as_millis()).unwrap_or(u64::MAX),
+    };
+    response::json(StatusCode::OK, &answer)
+}
+
+fn status(error: &ReloadError) -> StatusCode {
+    match error {
+        ReloadError::UnderWay => StatusCode::CONFLICT,
+        ReloadError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        ReloadError::Source(_) | ReloadError::WarmUp(_) | ReloadError::Workers { .. } => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
+        ReloadError::Panicked(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}

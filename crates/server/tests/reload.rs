@@ -1,0 +1,525 @@
+//! Other models while serving: who is answered by which, and what happens where the new ones are of no use.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::collections::VecDeque;
+use std::net::TcpStream;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use likeness_engine::Engine;
+use likeness_engine::imaging::Limits;
+use likeness_server::{AppConfig, Config, EngineSource, Server, SourceError};
+use serde_json::Value;
+use support::models::BLOCKING;
+use support::{Answer, Client, Form, Models, PATIENCE, TestServer, credentials, log};
+
+const BIOMETRIC: &str = "/v0.2/biometric-verification";
+const LIVENESS: &str = "/v0.2/liveness-verification";
+
+type Build = Box<dyn FnOnce() -> Result<Engine, SourceError> + Send>;
+
+/// A source whose files are what a test puts there.
+#[derive(Clone)]
+struct Disk(Arc<Mutex<State>>);
+
+struct State {
+    fingerprint: Result<String, String>,
+    builds: VecDeque<Build>,
+}
+
+impl Disk {
+    fn with(models: &Models) -> Self {
+        let state = State {
+            fingerprint: Ok("first".to_owned()),
+            builds: VecDeque::new(),
+        };
+        let disk = Self(Arc::new(Mutex::new(state)));
+        disk.build(models);
+        disk
+    }
+
+    /// What is told of the files.
+    fn say(&self, fingerprint: Result<&str, &str>) {
+        let fingerprint = fingerprint.map(str::to_owned).map_err(str::to_owned);
+        self.0.lock().unwrap().fingerprint = fingerprint;
+    }
+
+    fn build(&self, models: &Models) {
+        let engine = models.engine(Limits::default());
+        self.build_by(move || Ok(engine));
+    }
+
+    /// What is done where the next engine is asked for.
+    fn build_by(&self, build: impl FnOnce() -> Result<Engine, SourceError> + Send + 'static) {
+        self.0.lock().unwrap().builds.push_back(Box::new(build));
+    }
+
+    fn is_used_up(&self) -> bool {
+        self.0.lock().unwrap().builds.is_empty()
+    }
+}
+
+impl EngineSource for Disk {
+    fn fingerprint(&self) -> Result<String, SourceError> {
+        Ok(self.0.lock().unwrap().fingerprint.clone()?)
+    }
+
+    fn build(&self) -> Result<Engine, SourceError> {
+        let next = self.0.lock().unwrap().builds.pop_front();
+        next.ok_or("nothing is prepared")?()
+    }
+}
+
+/// A server that looks at no file by itself, with an operator's port.
+fn start(disk: &Disk) -> TestServer {
+    TestServer::start_reloadable(disk.clone(), |config| {
+        config.admin.listen = Some("127.0.0.1:0".parse().unwrap());
+        config.reload.check = Duration::ZERO;
+    })
+}
+
+fn request(method: &str, path: &str, headers: &str) -> Vec<u8> {
+    format!("{method} {path} HTTP/1.1\r\nhost: x\r\n{headers}\r\n").into_bytes()
+}
+
+fn ask(server: &TestServer, method: &str, path: &str, headers: &str) -> Answer {
+    let mut operator = server.operator();
+    operator.send(&request(method, path, headers));
+    operator.operators_answer()
+}
+
+fn reload(server: &TestServer) -> Answer {
+    ask(server, "POST", "/admin/reload", "")
+}
+
+fn said(answer: &Answer) -> String {
+    answer.json()["error"].as_str().unwrap_or("no error").to_owned()
+}
+
+#[track_caller]
+fn expect(answer: &Answer, status: u16) -> Value {
+    assert_eq!(answer.status, status, "{}", answer.json());
+    answer.json()
+}
+
+/// The liveness that a server answers with now.
+fn liveness(server: &TestServer) -> f64 {
+    liveness_of(&server.post(LIVENESS, &Form::selfie(600, 500)))
+}
+
+#[track_caller]
+fn liveness_of(answer: &Answer) -> f64 {
+    let json = expect(answer, 200);
+    let data = &json["response_data"];
+    let selfie = data.get("faces_liveness");
+    let value = selfie.or_else(|| data["biometric"]["selfie"].get("faces_liveness"));
+    value.and_then(Value::as_f64).unwrap()
+}
+
+#[test]
+fn requests_under_way_end_with_the_models_that_they_began_with() {
+    let (old, new) = (Models::new(2), Models::new(2).with_liveness(0.5));
+    let disk = Disk::with(&old);
+    let server = start(&disk);
+    // Both workers of the old engine are busy, with requests of both kinds; two more requests wait for a thread, and one
+    // has only begun to send its body.
+    let send = |form: &Form, path: &str| -> Client {
+        let mut client = server.client();
+        client.send(&form.request(path, &credentials()));
+        client
+    };
+    let blocking = Form::selfie(BLOCKING, 500);
+    let pair = Form::new()
+        .file("selfie", &support::form::png(BLOCKING, 500))
+        .file("image", &support::form::png(2_000, 1_500));
+    let mut busy = [send(&pair, BIOMETRIC), send(&blocking, LIVENESS)];
+    old.wait_until_blocked();
+    old.wait_until_blocked();
+    let mut waiting = [
+        send(&Form::pair(), BIOMETRIC),
+        send(&Form::selfie(1_000, 800), LIVENESS),
+    ];
+    let form = Form::selfie(700, 600);
+    let mut arriving = server.client();
+    let head = form.head(LIVENESS, &format!("{}expect: 100-continue\r\n", credentials()));
+    arriving.send(head.as_bytes());
+    arriving.wait_for_continue();
+
+    disk.build(&new);
+    disk.say(Ok("second"));
+    let done = expect(&reload(&server), 200);
+    assert_eq!(done["reloaded"], true);
+    assert_eq!(
+        new.liveness_calls(),
+        2,
+        "the new models were run before they serve"
+    );
+    arriving.send(&form.body());
+
+    old.release();
+    old.release();
+    for client in &mut busy {
+        assert_eq!(liveness_of(&client.answer()), 0.75, "begun before");
+    }
+    for client in waiting.iter_mut().chain([&mut arriving]) {
+        assert_eq!(liveness_of(&client.answer()), 0.5, "begun after");
+    }
+    assert_eq!(liveness(&server), 0.5);
+}
+
+#[test]
+fn nobody_fails_while_models_are_replaced_again_and_again() {
+    let models: Vec<Models> = [0.125, 0.25, 0.375, 0.5, 0.625]
+        .into_iter()
+        .map(|liveness| Models::new(2).with_liveness(liveness))
+        .collect();
+    let disk = Disk::with(&models[0]);
+    let server = start(&disk);
+    let answered = Mutex::new(0_usize);
+    std::thread::scope(|scope| {
+        let (stop, stopped) = channel::<()>();
+        let stopped = Arc::new(Mutex::new(stopped));
+        for number in 0..4 {
+            let (stopped, answered, address) = (Arc::clone(&stopped), &answered, server.address);
+            let requests = [
+                Form::pair().request(BIOMETRIC, &credentials()),
+                Form::selfie(600 + 100 * number, 500).request(LIVENESS, &credentials()),
+            ];
+            scope.spawn(move || {
+                let mut client = Client::connect(address);
+                let mut latest = 0.0;
+                while stopped.lock().unwrap().try_recv() == Err(TryRecvError::Empty) {
+                    for request in &requests {
+                        client.send(request);
+                        let found = liveness_of(&client.answer());
+                        assert!(
+                            found >= latest,
+                            "{found} after {latest}: older models answer again"
+                        );
+                        latest = found;
+                        *answered.lock().unwrap() += 1;
+                    }
+                }
+                // What came after the last swap is answered by the last models.
+                client.send(&requests[0]);
+                assert_eq!(liveness_of(&client.answer()), 0.625);
+            });
+        }
+        for (number, models) in models.iter().enumerate().skip(1) {
+            // Some requests between two swaps.
+            let before = *answered.lock().unwrap();
+            let start = Instant::now();
+            while *answered.lock().unwrap() < before + 20 {
+                assert!(start.elapsed() < PATIENCE);
+                std::thread::yield_now();
+            }
+            disk.build(models);
+            disk.say(Ok(&number.to_string()));
+            assert_eq!(expect(&reload(&server), 200)["reloaded"], true);
+        }
+        drop(stop);
+    });
+}
+
+#[test]
+fn what_serves_already_is_not_built_again() {
+    let disk = Disk::with(&Models::new(1));
+    let server = start(&disk);
+    let answer = expect(&reload(&server), 200);
+    assert_eq!(answer["reloaded"], false);
+    assert!(answer.get("previous").is_none());
+    for key in [
+        "pack",
+        "version",
+        "digest",
+        "match_calibration",
+        "liveness_calibration",
+    ] {
+        assert!(answer[key].is_string(), "{key} of {answer}");
+    }
+    assert!(answer["took_ms"].is_u64());
+}
+
+#[test]
+fn the_answer_tells_new_and_old() {
+    let disk = Disk::with(&Models::new(1));
+    let server = start(&disk);
+    disk.build(&Models::new(1));
+    disk.say(Ok("second"));
+    let answer = expect(&reload(&server), 200);
+    assert_eq!(
+        (&answer["reloaded"], &answer["pack"]),
+        (&true.into(), &"custom".into())
+    );
+    assert_eq!(answer["previous"]["pack"], "custom");
+}
+
+#[test]
+fn models_that_cannot_be_used_leave_the_old_ones_serving_and_say_why() {
+    let disk = Disk::with(&Models::new(1));
+    let server = start(&disk);
+    let before = expect(&reload(&server), 200);
+    disk.build_by(|| Err("model.onnx is not the file of this pack".into()));
+    disk.build(&Models::new(2));
+    disk.build(&Models::new(1).with_liveness(f64::NAN));
+    disk.build_by(|| panic!("the source panics"));
+    disk.say(Ok("second"));
+    for (status, why) in [
+        (422, "model.onnx is not the file of this pack"),
+        (422, "the new engine has 2 workers instead of 1"),
+        (422, "the models failed their first run"),
+        (500, "the source panics"),
+    ] {
+        let answer = reload(&server);
+        let json = expect(&answer, status);
+        assert!(said(&answer).contains(why), "{json}");
+        assert_eq!(json["serving"]["pack"], before["pack"]);
+        assert_eq!(liveness(&server), 0.75);
+        let logged = log::all();
+        assert!(logged.contains(why), "{why} is not in the log");
+    }
+    disk.say(Err("pack.toml: expected a value"));
+    let answer = reload(&server);
+    expect(&answer, 422);
+    assert_eq!(said(&answer), "pack.toml: expected a value");
+    assert_eq!(liveness(&server), 0.75);
+    // What failed is tried again by whoever asks, at once.
+    disk.say(Ok("second"));
+    disk.build(&Models::new(1).with_liveness(0.5));
+    assert_eq!(expect(&reload(&server), 200)["reloaded"], true);
+    assert_eq!(liveness(&server), 0.5);
+}
+
+/// Has the next build wait; gives what tells that it has begun, and what lets it go on.
+fn hold_build(disk: &Disk, models: &Models) -> (Receiver<()>, Sender<()>) {
+    let (begin, begun) = channel();
+    let (release, released) = channel();
+    let engine = models.engine(Limits::default());
+    disk.build_by(move || {
+        begin.send(())?;
+        let _ = released.recv_timeout(PATIENCE);
+        Ok(engine)
+    });
+    (begun, release)
+}
+
+#[test]
+fn there_is_one_reload_at_a_time() {
+    let disk = Disk::with(&Models::new(1));
+    let server = start(&disk);
+    let (begun, release) = hold_build(&disk, &Models::new(1).with_liveness(0.5));
+    disk.say(Ok("second"));
+    let mut first = server.operator();
+    first.send(&request("POST", "/admin/reload", ""));
+    begun.recv_timeout(PATIENCE).unwrap();
+    let second = reload(&server);
+    assert_eq!(expect(&second, 409)["serving"]["pack"], "custom");
+    assert!(said(&second).contains("another reload is under way"));
+    // Nobody else notices anything.
+    assert_eq!(liveness(&server), 0.75);
+    assert_eq!(server.get("/readyz").status, 200);
+    release.send(()).unwrap();
+    assert_eq!(expect(&first.operators_answer(), 200)["reloaded"], true);
+    assert_eq!(expect(&reload(&server), 200)["reloaded"], false);
+    assert!(disk.is_used_up());
+}
+
+#[test]
+fn a_reload_goes_on_without_its_client() {
+    let disk = Disk::with(&Models::new(1));
+    let server = start(&disk);
+    let (begun, release) = hold_build(&disk, &Models::new(1).with_liveness(0.5));
+    disk.say(Ok("second"));
+    let mut gone = server.operator();
+    gone.send(&request(
+        "POST",
+        "/admin/reload",
+        "x-request-id: corr-reload-gone\r\n",
+    ));
+    begun.recv_timeout(PATIENCE).unwrap();
+    drop(gone);
+    assert_eq!(log::wait_for("corr-reload-gone")["status"], 499);
+    release.send(()).unwrap();
+    wait_for_liveness(&server, 0.5);
+}
+
+#[test]
+fn shutting_down_ends_a_reload_before_its_next_step() {
+    let models = Models::new(1);
+    let disk = Disk::with(&Models::new(1));
+    let mut server = start(&disk);
+    let (begun, release) = hold_build(&disk, &models);
+    disk.say(Ok("second"));
+    let mut operator = server.operator();
+    operator.send(&request("POST", "/admin/reload", ""));
+    begun.recv_timeout(PATIENCE).unwrap();
+    server.shut_down();
+    for address in [server.address, server.admin_address.unwrap()] {
+        let start = Instant::now();
+        while TcpStream::connect(address).is_ok() {
+            assert!(start.elapsed() < PATIENCE);
+        }
+    }
+    release.send(()).unwrap();
+    let answer = operator.operators_answer();
+    expect(&answer, 503);
+    assert!(said(&answer).contains("shutting down"));
+    server.wait_for_end();
+    assert_eq!(models.liveness_calls(), 0, "the new models are not even run");
+}
+
+/// Asks until the answers come from these models.
+fn wait_for_liveness(server: &TestServer, expected: f64) {
+    let start = Instant::now();
+    while liveness(server) != expected {
+        assert!(start.elapsed() < PATIENCE);
+    }
+}
+
+#[test]
+fn the_server_notices_other_models_by_itself() {
+    let disk = Disk::with(&Models::new(1));
+    let server = TestServer::start_reloadable(disk.clone(), |config| {
+        config.reload.check = Duration::from_millis(10);
+    });
+    assert!(
+        server.admin_address.is_none(),
+        "there is no operator's port by default"
+    );
+    disk.build(&Models::new(1).with_liveness(0.5));
+    disk.say(Ok("second"));
+    wait_for_liveness(&server, 0.5);
+    disk.build_by(|| Err("half of it is missing".into()));
+    disk.say(Ok("third"));
+    disk.build(&Models::new(1).with_liveness(0.25));
+    let start = Instant::now();
+    while !log::all().contains("half of it is missing") {
+        assert!(start.elapsed() < PATIENCE);
+        assert_eq!(liveness(&server), 0.5);
+    }
+    disk.say(Ok("fourth"));
+    wait_for_liveness(&server, 0.25);
+}
+
+#[test]
+fn the_operators_port_has_the_probes_and_nothing_of_the_callers() {
+    let disk = Disk::with(&Models::new(1));
+    let server = start(&disk);
+    for path in ["/healthz", "/readyz", "/info"] {
+        let (callers, operators) = (server.get(path), ask(&server, "GET", path, ""));
+        assert_eq!((callers.status, operators.status), (200, 200));
+        assert_eq!(callers.json(), operators.json(), "{path}");
+    }
+    for (method, path, status) in [
+        ("POST", LIVENESS, 404),
+        ("GET", "/", 404),
+        ("GET", "/admin", 404),
+        ("GET", "/admin/reload", 405),
+        ("POST", "/info", 405),
+    ] {
+        let answer = ask(&server, method, path, "");
+        assert_eq!(answer.status, status, "{method} {path}");
+        assert!(!said(&answer).is_empty());
+        assert!(answer.header("x-request-id").is_some());
+    }
+    // Nor have the callers anything of the operator's.
+    let mut client = server.client();
+    client.send(&request("POST", "/admin/reload", &credentials()));
+    client.answer().expect(404, "NOT_FOUND");
+}
+
+#[test]
+fn with_a_token_nobody_else_is_an_operator() {
+    let disk = Disk::with(&Models::new(1));
+    let server = TestServer::start_reloadable(disk.clone(), |config| {
+        config.admin.listen = Some("127.0.0.1:0".parse().unwrap());
+        config.admin.token = Some("0perator".into());
+    });
+    disk.build(&Models::new(1).with_liveness(0.5));
+    disk.say(Ok("second"));
+    let apps = credentials();
+    for headers in [
+        "",
+        "authorization: Bearer wrong\r\n",
+        "authorization: Basic 0perator\r\n",
+        apps.as_str(),
+    ] {
+        // Who is no operator is not told which paths there are.
+        for (method, path) in [
+            ("POST", "/admin/reload"),
+            ("GET", "/admin/reload"),
+            ("GET", "/nowhere"),
+        ] {
+            let answer = ask(&server, method, path, headers);
+            assert_eq!(answer.status, 401, "{method} {path} {headers}");
+            assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+            assert!(said(&answer).contains("token") && !said(&answer).contains("0perator"));
+        }
+        for path in ["/healthz", "/readyz", "/info"] {
+            assert_eq!(ask(&server, "GET", path, headers).status, 200);
+        }
+    }
+    assert_eq!(liveness(&server), 0.75);
+    let headers = "authorization: Bearer 0perator\r\nx-request-id: corr-operator\r\n";
+    let answer = ask(&server, "POST", "/admin/reload", headers);
+    assert_eq!(expect(&answer, 200)["reloaded"], true);
+    assert_eq!(log::wait_for("corr-operator")["endpoint"], "/admin/reload");
+    assert!(!log::all().contains("0perator"));
+}
+
+#[test]
+fn a_page_in_a_browser_is_no_operator() {
+    let disk = Disk::with(&Models::new(1));
+    let server = start(&disk);
+    let answer = ask(
+        &server,
+        "POST",
+        "/admin/reload",
+        "origin: https://example.org\r\ncontent-length: 0\r\n",
+    );
+    expect(&answer, 403);
+}
+
+#[test]
+fn an_engine_without_a_source_stays() {
+    let server = TestServer::start(&Models::new(1), |config| {
+        config.admin.listen = Some("127.0.0.1:0".parse().unwrap());
+    });
+    let answer = reload(&server);
+    expect(&answer, 501);
+    assert!(said(&answer).contains("no source"));
+    assert_eq!(ask(&server, "GET", "/readyz", "").status, 200);
+}
+
+#[test]
+fn a_source_without_an_engine_does_not_start() {
+    for (fingerprint, build) in [
+        (Err("pack.toml is missing"), None),
+        (Ok("first"), Some("pack.toml is missing")),
+    ] {
+        let disk = Disk(Arc::new(Mutex::new(State {
+            fingerprint: Ok(String::new()),
+            builds: VecDeque::new(),
+        })));
+        disk.say(fingerprint);
+        if let Some(build) = build {
+            disk.build_by(move || Err(build.into()));
+        }
+        let mut config = Config::default();
+        config.listen = "127.0.0.1:0".parse().unwrap();
+        config.apps = vec![AppConfig::new(support::APP, support::KEY)];
+        let apps = config.apps().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let error = runtime
+            .block_on(Server::bind_reloadable(config, apps, disk))
+            .unwrap_err();
+        assert_eq!(error.to_string(), "pack.toml is missing");
+    }
+}

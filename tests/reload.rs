@@ -1,0 +1,285 @@
+//! Other models while the real binary serves with real ones.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use likeness::models::{DEFAULT_PACK, Store};
+use likeness_testing::{Failed, Outcome, Suite, ensure, workspace};
+
+use support::answers::SAME_PERSON;
+use support::client::Answer;
+use support::form::Form;
+use support::json::Json;
+use support::picture;
+use support::server::Server;
+
+mod support;
+
+const BIOMETRIC: &str = "/v0.2/biometric-verification";
+/// The pack of these tests.
+const PACK: &str = "branch-1";
+
+fn main() -> ExitCode {
+    let mut suite = Suite::new();
+    suite.with_shared_and_models("an_operator_has_another_pack_serve", operator);
+    suite.with_models("a_pack_that_fails_its_check_does_not_serve", broken);
+    suite.with_models("files_that_change_are_noticed", noticed);
+    suite.with_models("sighup_is_obeyed", hang_up);
+    suite.with_models("the_operators_port_asks_for_its_token", token);
+    suite.run()
+}
+
+/// A store of its own with the default pack's models under another name. Where its files lie and what its manifest looks
+/// like is known here and nowhere else in this suite.
+struct TestStore {
+    folder: tempfile::TempDir,
+    manifest: String,
+}
+
+/// One of its models.
+const MODEL: &str = "yunet_n";
+
+impl TestStore {
+    /// With version 1 of the pack.
+    fn new() -> Result<Self, Failed> {
+        let original = match std::env::var_os("LIKENESS_MODELS").filter(|value| !value.is_empty()) {
+            Some(store) => PathBuf::from(store),
+            None => workspace().join("models/store"),
+        };
+        let manifest = std::fs::read_to_string(workspace().join("models/open-1/pack.toml"))?;
+        let store = Self {
+            folder: tempfile::tempdir()?,
+            manifest: manifest.replacen("name = \"open-1\"", &format!("name = \"{PACK}\""), 1),
+        };
+        std::fs::create_dir_all(store.pack())?;
+        let pack = Store::at(original).load(DEFAULT_PACK)?;
+        for name in pack.manifest().models.keys() {
+            std::fs::write(store.pack().join(format!("{name}.onnx")), pack.model(name)?)?;
+        }
+        ensure!(store.model().is_file(), "there is no {}", store.model().display());
+        store.publish("1", |_| {})?;
+        Ok(store)
+    }
+
+    fn pack(&self) -> PathBuf {
+        self.folder.path().join("packs").join(PACK)
+    }
+
+    fn model(&self) -> PathBuf {
+        self.pack().join(format!("{MODEL}.onnx"))
+    }
+
+    /// Puts a version of the manifest in place of the one before, in one step, as an installer does.
+    fn publish(&self, version: &str, edit: impl FnOnce(&mut String)) -> Outcome {
+        let mut text = self.manifest.clone();
+        edit(&mut text);
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("version = "))
+            .ok_or("no version in the manifest")?;
+        let text = text.replacen(line, &format!("version = \"{version}\""), 1);
+        let path = self.pack().join("pack.toml");
+        let new = path.with_extension("new");
+        std::fs::write(&new, text)?;
+        Ok(std::fs::rename(new, path)?)
+    }
+
+    /// A server of this store, with one worker, which looks at the files every so many seconds; 0: when it is told.
+    fn serve(&self, check_seconds: &str) -> Result<Server, Failed> {
+        Server::start(|command| {
+            command
+                .args(["--workers", "1", "--pack", PACK, "--admin-listen", "127.0.0.1:0"])
+                .arg("--models")
+                .arg(self.folder.path())
+                .env("LIKENESS__RELOAD__CHECK_SECONDS", check_seconds);
+        })
+    }
+}
+
+/// A checksum that no file has.
+fn wrong_checksum(manifest: &mut String) {
+    if let Some(at) = manifest.find("sha256 = \"").map(|at| at + "sha256 = \"".len()) {
+        manifest.replace_range(at..at + 64, &"0".repeat(64));
+    }
+}
+
+/// A number that no model computes.
+fn wrong_self_test(manifest: &mut String) {
+    let values = manifest
+        .find("self_test")
+        .and_then(|at| Some(at + manifest.get(at..)?.find("values = [")? + "values = [".len()));
+    if let Some(at) = values {
+        manifest.insert_str(at, "951.5, ");
+    }
+}
+
+fn reload(server: &Server) -> Result<Answer, Failed> {
+    server.operate("POST", "/admin/reload", "")
+}
+
+fn version(server: &Server) -> Result<String, Failed> {
+    let info = server.get("/info")?.json()?;
+    ensure!(info.text("pack")? == PACK, "{info:?}");
+    Ok(info.text("pack_version")?.to_owned())
+}
+
+/// Checks that a reload is refused with these words, and that the version before goes on.
+fn expect_refusal(server: &Server, serving: &str, words: &[&str]) -> Outcome {
+    let answer = reload(server)?;
+    ensure!(answer.status == 422, "{answer:?}");
+    let json = answer.json()?;
+    let error = json.text("error")?;
+    for word in words {
+        ensure!(error.contains(word), "{word:?} is not in {error:?}");
+    }
+    ensure!(json.text("serving.pack")? == PACK, "{json:?}");
+    ensure!(json.text("serving.version")? == serving, "{json:?}");
+    ensure!(version(server)? == serving, "{}", version(server)?);
+    Ok(())
+}
+
+fn expect_reload(server: &Server, from: &str, to: &str) -> Outcome {
+    let answer = reload(server)?;
+    ensure!(answer.status == 200, "{answer:?}");
+    let json = answer.json()?;
+    ensure!(*json.at("reloaded")? == Json::Bool(true), "{json:?}");
+    ensure!(
+        (json.text("version")?, json.text("previous.version")?) == (to, from),
+        "{json:?}"
+    );
+    ensure!(json.text("digest")? != json.text("previous.digest")?, "{json:?}");
+    ensure!(version(server)? == to, "{}", version(server)?);
+    Ok(())
+}
+
+fn operator(shared: &Path) -> Outcome {
+    let store = TestStore::new()?;
+    let server = store.serve("0")?;
+    let form = Form::pair(&picture(shared, SAME_PERSON.0)?, &picture(shared, SAME_PERSON.1)?);
+    let answer = server.post(BIOMETRIC, &form)?.lasting()?;
+    ensure!(version(&server)? == "1", "{}", version(&server)?);
+
+    let unchanged = reload(&server)?.json()?;
+    ensure!(*unchanged.at("reloaded")? == Json::Bool(false), "{unchanged:?}");
+
+    store.publish("2", |_| {})?;
+    expect_reload(&server, "1", "2")?;
+    server.log.wait_for("the new and the old version", |line| {
+        line.contains("new models answer from now on")
+            && line.contains("version=\"2\"")
+            && line.contains("previous_version=\"1\"")
+    })?;
+    ensure!(
+        server.post(BIOMETRIC, &form)?.lasting()? == answer,
+        "other answers"
+    );
+
+    store.publish("3", wrong_checksum)?;
+    expect_refusal(&server, "2", &[PACK, MODEL, &"0".repeat(64)])?;
+    ensure!(
+        server.post(BIOMETRIC, &form)?.lasting()? == answer,
+        "other answers"
+    );
+
+    server.terminate()?;
+    ensure!(server.wait()?.success(), "{}", server.log.text());
+    Ok(())
+}
+
+fn broken() -> Outcome {
+    let store = TestStore::new()?;
+    let server = store.serve("0")?;
+    let model = std::fs::read(store.model())?;
+
+    store.publish("2", |manifest| manifest.truncate(manifest.len() / 2))?;
+    expect_refusal(&server, "1", &["pack.toml"])?;
+
+    store.publish("2", |_| {})?;
+    std::fs::write(store.model(), &model[..model.len() / 2])?;
+    expect_refusal(&server, "1", &[PACK, MODEL, "found"])?;
+    std::fs::remove_file(store.model())?;
+    expect_refusal(&server, "1", &[PACK, MODEL, "is missing"])?;
+    std::fs::write(store.model(), &model)?;
+
+    store.publish("2", wrong_self_test)?;
+    expect_refusal(
+        &server,
+        "1",
+        &[MODEL, "failed its self-test", "number 0", "instead of 951.5"],
+    )?;
+    server.log.wait_for("why the pack is not used", |line| {
+        line.contains("instead of 951.5") && line.contains("the ones before go on answering")
+    })?;
+    // A service does not start with it either.
+    let Err(failure) = store.serve("0") else {
+        return Err("a service starts with a pack that fails its self-test".into());
+    };
+    let said = failure.message().unwrap_or_default();
+    ensure!(said.contains("failed its self-test"), "{said}");
+
+    store.publish("3", |_| {})?;
+    expect_reload(&server, "1", "3")
+}
+
+fn noticed() -> Outcome {
+    let store = TestStore::new()?;
+    let server = store.serve("0.05")?;
+    let model = std::fs::read(store.model())?;
+    store.publish("2", |_| {})?;
+    server.log.wait_for("the new version", |line| {
+        line.contains("new models answer from now on") && line.contains("version=\"2\"")
+    })?;
+    ensure!(version(&server)? == "2", "{}", version(&server)?);
+    // A manifest that is there before its files.
+    std::fs::remove_file(store.model())?;
+    store.publish("3", |_| {})?;
+    server
+        .log
+        .wait_for("what is missing", |line| line.contains("is missing"))?;
+    ensure!(version(&server)? == "2", "{}", version(&server)?);
+    std::fs::write(store.model(), &model)?;
+    store.publish("4", |_| {})?;
+    server.log.wait_for("the next version", |line| {
+        line.contains("new models answer from now on") && line.contains("version=\"4\"")
+    })?;
+    ensure!(version(&server)? == "4", "{}", version(&server)?);
+    Ok(())
+}
+
+fn hang_up() -> Outcome {
+    let store = TestStore::new()?;
+    let server = store.serve("0")?;
+    store.publish("2", |_| {})?;
+    server.hang_up()?;
+    server.log.wait_for("the new version", |line| {
+        line.contains("new models answer from now on") && line.contains("version=\"2\"")
+    })?;
+    ensure!(version(&server)? == "2", "{}", version(&server)?);
+    Ok(())
+}
+
+fn token() -> Outcome {
+    let server = Server::start(|command| {
+        command
+            .args(["--workers", "1"])
+            .env("LIKENESS_ADMIN_LISTEN", "127.0.0.1:0")
+            .env("LIKENESS_ADMIN_TOKEN", "token-Kx3fQ8");
+    })?;
+    let answer = reload(&server)?;
+    ensure!(answer.status == 401, "{answer:?}");
+    let answer = server.operate("POST", "/admin/reload", "Authorization: Bearer token-Kx3fQ8\r\n")?;
+    ensure!(answer.status == 200, "{answer:?}");
+    ensure!(!server.log.text().contains("token-Kx3fQ8"), "the token is logged");
+
+    let Err(failure) = Server::start(|command| {
+        command.args(["--admin-listen", "0.0.0.0:0"]);
+    }) else {
+        return Err("a service starts that has anybody for an operator".into());
+    };
+    let said = failure.message().unwrap_or_default();
+    ensure!(
+        said.contains("admin.token") && said.contains("LIKENESS_ADMIN_TOKEN"),
+        "{said}"
+    );
+    Ok(())
+}
