@@ -129,16 +129,16 @@ fn own_pack(folder: &Path) -> Outcome {
     Ok(())
 }
 
-/// Two pictures of each of 24 people: a red face before a wall of the person's colour.
+/// Two pictures of each of 42 people: a red face before a wall of the person's colour.
 fn people_of_colours(folder: &Path) -> Outcome {
-    for person in 0..24u8 {
+    for person in 0..42u8 {
         let home = folder.join(format!("person_{person:02}"));
         std::fs::create_dir_all(&home)?;
         for shade in [0, 9u8] {
             let wall = [
-                (person % 3) * 60 + shade,
-                (person / 3 % 3) * 90 + shade,
-                (person / 9) * 110 + shade,
+                (person % 4) * 60 + shade,
+                (person / 4 % 4) * 70 + shade,
+                (person / 16) * 110 + shade,
             ];
             let picture = image::RgbImage::from_fn(320, 320, |x, y| {
                 let is_face = (128..160).contains(&x) && (128..160).contains(&y);

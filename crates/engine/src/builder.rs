@@ -10,8 +10,8 @@ use likeness_embedding::{self as embedding, FaceEmbedder};
 use likeness_imaging::Limits;
 use likeness_liveness::{LivenessModel, ScaledCropLiveness};
 use likeness_models::{
-    Calibration, CalibrationFile, DEFAULT_PACK, LivenessCalibration, MatchCalibration, Pack, ScoreCurve,
-    StoreSearch,
+    Calibration, CalibrationFile, DEFAULT_PACK, LivenessCalibration, MatchCalibration, ModelsError, Pack,
+    ScoreCurve, Store, StoreSearch,
 };
 use likeness_runtime::{LibrarySearch, Pool, Provider, Runtime, available_workers};
 
@@ -312,6 +312,18 @@ impl EngineBuilder {
         self.detector.is_none() || self.embedder.is_none() || self.liveness.is_none()
     }
 
+    /// The store; where the pack is named by its path, its files may lie beside its manifest and no store need be there.
+    fn model_store(&self) -> Result<Store, ModelsError> {
+        let is_path = self.pack.contains(['/', '\\']);
+        self.store.find().or_else(|error| {
+            if is_path {
+                Ok(self.store.place())
+            } else {
+                Err(error)
+            }
+        })
+    }
+
     /// Reads the calibration files: at most one of a kind, each of the pack in use and of a role that the pack fills.
     fn calibrations(&self, parts: Option<&Parts>) -> Result<Calibrations, BuildError> {
         if self.raw_scores && !self.calibrations.is_empty() {
@@ -391,7 +403,7 @@ impl Parts {
         };
         Ok(Self {
             runtime,
-            pack: builder.store.find()?.load(&builder.pack)?,
+            pack: builder.model_store()?.load(&builder.pack)?,
         })
     }
 

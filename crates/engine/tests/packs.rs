@@ -156,7 +156,7 @@ fn near(a: f64, b: f64) -> bool {
 
 fn verifies() -> Outcome {
     let (_folder, builder) = builder(&sound("own").with(CALIBRATION))?;
-    let engine = builder.build()?;
+    let engine = builder.clone().build()?;
     engine.warm_up()?;
     let (green, blue) = (
         picture(320, 320, [0, 200, 0], (128, 128))?,
@@ -179,6 +179,9 @@ fn verifies() -> Outcome {
         other.similarity < same.similarity && other.face_match.value() < same.face_match.value(),
         "{other:?}"
     );
+    // A store that is not there is not missed: all files lie beside the manifest.
+    let elsewhere = StoreSearch::new().with_folder("no/such/store");
+    builder.store(elsewhere).build()?;
     let info = engine.info();
     ensure!(
         info.pack == "own" && info.commercial_use == Some(true) && info.licenses == ["Apache-2.0"],

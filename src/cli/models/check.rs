@@ -10,13 +10,15 @@ use crate::cli::{EngineArguments, Failure, exit, say};
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArguments {
-    /// The pack: its name, or the path of its folder or manifest, with a separator in it [default: that of --pack].
-    pack: Option<String>,
+    /// A built-in or installed pack by its name, or another by the path of its pack.toml or of the folder that holds it
+    /// [default: that of --pack].
+    #[arg(value_name = "PACK")]
+    name: Option<String>,
 }
 
 impl CheckArguments {
     pub(crate) fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
-        let name = self.pack.as_deref().unwrap_or(engine.pack_name());
+        let name = self.name.as_deref().unwrap_or(engine.pack_name());
         let runtime = Runtime::load(&engine.library(), engine.provider)?;
         // A folder of one's own needs no store.
         let pack = engine.store().place().load(name)?;
