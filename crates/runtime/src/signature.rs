@@ -192,7 +192,7 @@ pub(crate) fn vector_output(outputs: &[TensorSpec], numbers: usize) -> Result<Ve
         .ok_or_else(|| Misfit::new(format!("output [N,{numbers}]"), listed(outputs)))
 }
 
-/// Whether an answer to a batch has so many numbers for each picture, as [`vector_output`] wants them.
+/// Whether an answer to a batch has so many numbers for each picture, as [`ModelSession::vector_output`](crate::ModelSession::vector_output) wants them.
 #[must_use]
 pub fn is_vector_batch(shape: &[usize], pictures: usize, numbers: usize) -> bool {
     match shape {
