@@ -4,7 +4,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use likeness_testing::{Failed, Outcome, Suite, ensure};
+use likeness_testing::onnx::{InputShape, RedFaces, Vectors};
+use likeness_testing::{Failed, Outcome, Suite, TestPack, ensure};
 mod support;
 
 use support::for_each;
@@ -15,6 +16,7 @@ fn main() -> ExitCode {
     let mut suite = Suite::new();
     suite.test("usage_is_told_and_ends_with_2", usage);
     suite.with_models("a_file_that_is_no_calibration_is_told_with_its_name", wrong_files);
+    suite.with_models("a_pack_of_ones_own_is_calibrated_and_then_verifies", of_own_pack);
     suite.with_shared_and_models("match_thresholds_get_their_false_match_rates", of_match);
     suite.with_shared_and_models("liveness_bounds_get_their_error_rates", of_liveness);
     suite.with_shared_and_models("too_little_data_is_told_with_what_is_needed", too_little);
@@ -96,6 +98,145 @@ fn usage() -> Outcome {
     ensure!(
         ended.code == Some(1) && ended.stderr.contains("uncalibrated scores"),
         "{ended:?}"
+    );
+    Ok(())
+}
+
+/// Detector, embedder and liveness model that look at colours.
+fn own_pack(folder: &Path) -> Outcome {
+    let detector = RedFaces::of(InputShape::one_of_any_size()).scrfd();
+    let embedder = Vectors::means(InputShape::one_square(112)).onnx();
+    let live = Vectors::constant(InputShape::squares(80), &[0.0, 2.0]).onnx();
+    let pixels = "input = { channels = \"rgb\", mean = [127.5, 127.5, 127.5], std = [128.0, 128.0, 128.0] }";
+    TestPack::new("own")
+        .detector(
+            "detector",
+            detector,
+            &format!("adapter = \"scrfd\"\n{pixels}\nscore_threshold = 0.5\nnms_iou = 0.4"),
+        )
+        .embedder(
+            "embedder",
+            embedder,
+            &format!("adapter = \"aligned-crop\"\n{pixels}\nsize = 112\ndimensions = 3\ntemplate = \"arcface\""),
+        )
+        .liveness(
+            "live",
+            live,
+            "adapter = \"scaled-crop\"\ninput = { channels = \"bgr\" }\nsize = 80\ncrop_scale = 2.7\nclasses = 2\n\
+             live_class = 1",
+        )
+        .write(folder)?;
+    Ok(())
+}
+
+/// Two pictures of each of 42 people: a red face before a wall of the person's colour.
+fn people_of_colours(folder: &Path) -> Outcome {
+    for person in 0..42u8 {
+        let home = folder.join(format!("person_{person:02}"));
+        std::fs::create_dir_all(&home)?;
+        for shade in [0, 9u8] {
+            let wall = [
+                (person % 4) * 60 + shade,
+                (person / 4 % 4) * 70 + shade,
+                (person / 16) * 110 + shade,
+            ];
+            let picture = image::RgbImage::from_fn(320, 320, |x, y| {
+                let is_face = (128..160).contains(&x) && (128..160).contains(&y);
+                image::Rgb(if is_face { [255, 0, 0] } else { wall })
+            });
+            picture.save(home.join(format!("{shade}.png")))?;
+        }
+    }
+    Ok(())
+}
+
+fn of_own_pack() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let (pack, root) = (folder.path().join("pack"), folder.path().join("people"));
+    own_pack(&pack)?;
+    people_of_colours(&root)?;
+    let file = folder.path().join("own.toml");
+    let with_pack = |arguments: &[&OsStr]| {
+        let pack = [
+            "--pack".as_ref(),
+            pack.as_os_str(),
+            "--models".as_ref(),
+            folder.path().as_os_str(),
+        ];
+        run(arguments.iter().copied().chain(pack))
+    };
+    let (left, right) = (root.join("person_01/0.png"), root.join("person_01/9.png"));
+    let verify = ["verify".as_ref(), left.as_os_str(), right.as_os_str()];
+
+    let refused = with_pack(&verify)?;
+    ensure!(
+        refused.code == Some(1)
+            && refused
+                .stderr
+                .contains("pack 'own' has no match calibration: measure one with `likeness calibrate match`"),
+        "{refused:?}"
+    );
+    // What needs no confidence is not refused.
+    let live = with_pack(&["liveness".as_ref(), left.as_os_str()])?;
+    ensure!(
+        live.code == Some(0) && live.stdout.starts_with("LIVE"),
+        "{live:?}"
+    );
+    let evaluate = [
+        "eval".as_ref(),
+        "match".as_ref(),
+        "--people".as_ref(),
+        root.as_os_str(),
+    ];
+    let raw = with_pack(&evaluate)?;
+    ensure!(
+        raw.code == Some(0)
+            && raw
+                .stdout
+                .contains("without a match calibration there are no confidences"),
+        "{raw:?}"
+    );
+
+    let calibrated = with_pack(&[
+        "calibrate".as_ref(),
+        "match".as_ref(),
+        "--people".as_ref(),
+        root.as_os_str(),
+        "--at=0.40=1e-1".as_ref(),
+        "--at=0.56=1e-2".as_ref(),
+        "--out".as_ref(),
+        file.as_os_str(),
+    ])?;
+    ensure!(calibrated.code == Some(0), "{calibrated:?}");
+    let verified = with_pack(&[&verify[..], &["--calibration".as_ref(), file.as_os_str()]].concat())?;
+    ensure!(
+        verified.stdout.contains("similarity") && verified.stderr.is_empty(),
+        "{verified:?}"
+    );
+    let evaluated = with_pack(&[&evaluate[..], &["--calibration".as_ref(), file.as_os_str()]].concat())?;
+    ensure!(
+        evaluated.code == Some(0) && evaluated.stdout.contains("optimal-v0"),
+        "{evaluated:?}"
+    );
+
+    // The same pack, looked at.
+    let checked = with_pack(&["models".as_ref(), "check".as_ref()])?;
+    ensure!(
+        checked.code == Some(0) && checked.stdout.ends_with("All models can be used.\n"),
+        "{checked:?}"
+    );
+    let manifest = std::fs::read_to_string(pack.join("pack.toml"))?;
+    std::fs::write(
+        pack.join("pack.toml"),
+        manifest.replace("dimensions = 3", "dimensions = 512"),
+    )?;
+    let checked = with_pack(&["models".as_ref(), "check".as_ref()])?;
+    ensure!(
+        checked.code == Some(1)
+            && checked.stdout.contains(
+                "FAIL  embedder embedder: the adapter aligned-crop needs output [N,512], the model has [1,3]"
+            ),
+        "{checked:?}"
     );
     Ok(())
 }

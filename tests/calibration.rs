@@ -89,6 +89,7 @@ fn moved(scores: &MatchScores) -> Vec<String> {
     moved
 }
 
+#[allow(clippy::expect_used, reason = "a test whose subject is the calibration")]
 fn calibration(pack: &Pack) -> &MatchCalibration {
     let calibration = pack.manifest().calibration.of_match.as_ref();
     calibration.expect("the default pack has a match calibration")

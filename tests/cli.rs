@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use likeness::models::Manifest;
 use likeness_testing::{Failed, Outcome, Suite, ensure, workspace};
 
 mod support;
@@ -467,11 +468,11 @@ fn doctor_well() -> Outcome {
         "  ok    workers: * (processors and CPU quota of this process)".to_owned(),
         "  ok    ONNX Runtime: 1.* from *".to_owned(),
         "  ok    provider: cpu".to_owned(),
-        "  ok    models: pack open-1 * in *models/store/open-1, 4 files, checksums right".to_owned(),
-        "  ok    self-test of yunet_n_dynamic.onnx: right, * ms".to_owned(),
-        "  ok    self-test of face-reidentification-retail-0095.onnx: right, * ms".to_owned(),
-        "  ok    self-test of minifasnet_v2.onnx: right, * ms".to_owned(),
-        "  ok    self-test of minifasnet_v1se.onnx: right, * ms".to_owned(),
+        "  ok    models: pack open-1 * in *models/store, 4 models, checksums right".to_owned(),
+        "  ok    self-test of yunet_n: right, * ms".to_owned(),
+        "  ok    self-test of face-reidentification-retail-0095: right, * ms".to_owned(),
+        "  ok    self-test of minifasnet_v2: right, * ms".to_owned(),
+        "  ok    self-test of minifasnet_v1se: right, * ms".to_owned(),
         "All well.".to_owned(),
     ];
     // An older processor gets a note more.
@@ -509,7 +510,7 @@ fn doctor_ill() -> Outcome {
     let no_library = folder.path().join("libonnxruntime.so");
     let not_a_library = folder.path().join("notes.txt");
     std::fs::write(&not_a_library, "no library")?;
-    let missing_model = folder.path().join("open-1").display().to_string();
+    let missing_model = folder.path().join("blobs").display().to_string();
     let arguments = |option: &str, value: &Path| [OsString::from(option), value.into()];
     let cases = [
         (
@@ -533,7 +534,7 @@ fn doctor_ill() -> Outcome {
             (
                 arguments("--models", Path::new(&empty)),
                 missing_model.clone(),
-                ["--models", "make setup"],
+                ["--models", "likeness models pull"],
             ),
         ),
         (
@@ -541,7 +542,7 @@ fn doctor_ill() -> Outcome {
             (
                 arguments("--models", &folder.path().join("absent")),
                 folder.path().join("absent").display().to_string(),
-                ["--models", "make setup"],
+                ["--models", "likeness models pull"],
             ),
         ),
     ];
@@ -571,12 +572,12 @@ fn doctor_ill() -> Outcome {
 /// One byte of one file is changed.
 fn altered_models() -> Outcome {
     let folder = tempfile::tempdir()?;
-    let pack = folder.path().join("open-1");
-    std::fs::create_dir(&pack)?;
-    for entry in std::fs::read_dir(store()?.join("open-1"))? {
+    let blobs = folder.path().join("blobs/sha256");
+    std::fs::create_dir_all(&blobs)?;
+    for entry in std::fs::read_dir(store()?.join("blobs/sha256"))? {
         let path = entry?.path();
         std::fs::write(
-            pack.join(path.file_name().ok_or("a file without a name")?),
+            blobs.join(path.file_name().ok_or("a file without a name")?),
             std::fs::read(&path)?,
         )?;
     }
@@ -584,7 +585,8 @@ fn altered_models() -> Outcome {
     let ended = run(&["doctor", "--models", &models])?;
     ensure!(ended.code == Some(0), "a copy of the store is as good: {ended:?}");
 
-    let altered = pack.join("minifasnet_v2.onnx");
+    let manifest = Manifest::builtin("open-1").ok_or("no open-1")??;
+    let altered = blobs.join(manifest.model_sha256("minifasnet_v2").ok_or("no such model")?);
     let mut bytes = std::fs::read(&altered)?;
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
@@ -600,7 +602,12 @@ fn altered_models() -> Outcome {
         let ended = run(&[command, &["--models", &models]].concat())?;
         ensure!(ended.code == Some(1), "{ended:?}");
         let said = format!("{}{}", complaints(&ended.stdout), ended.stderr);
-        for expected in [named.as_str(), "expected SHA-256 ", "found ", "make setup"] {
+        for expected in [
+            named.as_str(),
+            "expected SHA-256 ",
+            "found ",
+            "likeness models pull",
+        ] {
             ensure!(said.contains(expected), "{expected:?} is not in {said:?}");
         }
         Ok(())

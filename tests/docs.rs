@@ -4,6 +4,7 @@
 
 use likeness::api::ErrorCode;
 use likeness::decision::{Code, Profile, QualityChecks};
+use likeness::models::Manifest;
 
 fn text(file: &str) -> String {
     std::fs::read_to_string(likeness_testing::workspace().join(file)).unwrap()
@@ -120,5 +121,62 @@ fn files_that_the_documentation_links_to_are_there() {
         for target in targets.filter(|target| !target.starts_with("http") && !target.starts_with('#')) {
             assert!(folder.join(target).exists(), "{page} links to {target}");
         }
+    }
+}
+
+/// An entry for each role, and files for every model.
+fn manifest_of(entries: &[&str]) -> String {
+    let mut text = "format = 2\nname = \"docs\"\nversion = \"1\"\ncommercial_use = true\n".to_owned();
+    let mut models: Vec<&str> = entries
+        .iter()
+        .flat_map(|entry| entry.lines())
+        .filter_map(|line| line.strip_prefix("model = \"")?.strip_suffix('"'))
+        .collect();
+    models.sort_unstable();
+    models.dedup();
+    for model in models {
+        text += &format!(
+            "[sources.\"{model}.onnx\"]\nsha256 = \"{}\"\nlicense = \"MIT\"\nattribution = \"docs\"\n[models.{model}]\n\
+             import = {{ from = \"onnx\", file = \"{model}.onnx\" }}\n",
+            "0".repeat(64)
+        );
+    }
+    text + &entries.join("\n")
+}
+
+#[test]
+fn docs_packs_has_entries_that_can_be_used() {
+    let page = text("docs/packs.md");
+    let examples: Vec<&str> = page
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert!(examples.len() >= 4, "{examples:?}");
+    let others = [
+        ("[[detector]]", "scrfd"),
+        ("[[embedder]]", "sface"),
+        ("[[liveness]]", "my_liveness"),
+    ];
+    for example in &examples {
+        let mut entries = vec![*example];
+        for (role, model) in others {
+            let other = examples
+                .iter()
+                .find(|other| other.starts_with(role) && other.contains(model));
+            if !example.starts_with(role) {
+                entries.push(other.unwrap());
+            }
+        }
+        if let Err(error) = Manifest::parse(&manifest_of(&entries)) {
+            panic!("{example}: {error}");
+        }
+    }
+}
+
+#[test]
+fn every_built_in_pack_has_a_card() {
+    for pack in Manifest::builtin_names() {
+        assert!(text(&format!("models/{pack}/README.md")).starts_with(&format!("# Model pack `{pack}`")));
     }
 }

@@ -1,7 +1,13 @@
-//! Face boxes and landmarks for Likeness: the trait that detectors implement, and YuNet behind it.
+//! Face boxes and landmarks for Likeness: the trait that detectors implement, and YuNet and SCRFD behind
+//! it, one or several together.
 
+mod ensemble;
 mod error;
 mod face;
+mod grid;
+mod open;
+mod preprocessing;
+mod scrfd;
 mod search;
 mod suppression;
 mod yunet;
@@ -10,6 +16,10 @@ use likeness_imaging::Picture;
 
 pub use error::DetectionError;
 pub use face::{BoundingBox, Face, Landmarks, Point, largest_first};
+pub use grid::GridDetector;
+pub use open::{open, open_model};
+pub use preprocessing::{channel_order, write_input};
+pub use scrfd::Scrfd;
 pub use search::Search;
 pub use yunet::YuNet;
 
@@ -20,13 +30,4 @@ pub trait FaceDetector: Send {
     /// # Errors
     /// [`DetectionError`] where the model fails. A picture without a face is no error but an empty answer.
     fn detect(&mut self, picture: &Picture, search: Search) -> Result<Vec<Face>, DetectionError>;
-}
-
-/// The colour order that a manifest names, as the imaging crate calls it.
-#[must_use]
-pub fn channel_order(order: likeness_models::ChannelOrder) -> likeness_imaging::ChannelOrder {
-    match order {
-        likeness_models::ChannelOrder::Rgb => likeness_imaging::ChannelOrder::Rgb,
-        likeness_models::ChannelOrder::Bgr => likeness_imaging::ChannelOrder::Bgr,
-    }
 }

@@ -56,6 +56,21 @@ pub(crate) fn run(
     bounds: Bounds,
     mut pass: impl FnMut(u32) -> Result<Vec<Face>, DetectionError>,
 ) -> Result<Vec<Face>, DetectionError> {
+    let mut candidates = Vec::new();
+    run_with(picture, search, bounds, |side| {
+        candidates.extend(pass(side)?);
+        candidates = suppress(std::mem::take(&mut candidates), bounds.iou);
+        Ok(candidates.clone())
+    })
+}
+
+/// The same where `pass` adds what it sees to what it saw before, and answers with all of it, no face twice.
+pub(crate) fn run_with(
+    picture: &Picture,
+    search: Search,
+    bounds: Bounds,
+    mut pass: impl FnMut(u32) -> Result<Vec<Face>, DetectionError>,
+) -> Result<Vec<Face>, DetectionError> {
     let longest_side = picture.width().max(picture.height());
     let passes = match search {
         Search::Primary => &PRIMARY_PASSES[..],
@@ -68,8 +83,7 @@ pub(crate) fn run(
     };
     let mut candidates = Vec::new();
     for side in distinct(passes, longest_side) {
-        candidates.extend(pass(side)?);
-        candidates = suppress(candidates, bounds.iou);
+        candidates = pass(side)?;
         if search == Search::Primary && is_settled(&candidates, bounds.score, visible) {
             break;
         }

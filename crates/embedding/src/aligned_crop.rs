@@ -1,9 +1,8 @@
 //! Embedders that take one aligned square crop of a face.
 
-use likeness_detection::channel_order;
-use likeness_imaging as imaging;
-use likeness_models::{EmbedderModel, Pack};
-use likeness_runtime::{ModelSession, Runtime};
+use likeness_detection::write_input;
+use likeness_models::{EmbedderModel, Pack, Preprocessing};
+use likeness_runtime::{Misfit, ModelSession, Runtime, is_vector_batch, shape_text};
 use ndarray::ArrayView4;
 
 use crate::{Embedding, EmbeddingError, FaceEmbedder, FaceInPicture, Template, align};
@@ -11,14 +10,21 @@ use crate::{Embedding, EmbeddingError, FaceEmbedder, FaceInPicture, Template, al
 /// Faces in one call of the model: bounds the memory that a group photograph takes.
 const MAX_BATCH: usize = 4;
 
-/// An embedder on one session: input `[N, 3, size, size]`, pixels 0..255, output `N` times `dimensions` numbers.
+/// The family as manifests name it.
+const ADAPTER: &str = "aligned-crop";
+
+/// An embedder on one session: input `[N,3,size,size]` or `[1,3,size,size]`, pixels as the manifest scales them, output
+/// `[N,dimensions]`, also with more dimensions of 1.
 #[derive(Debug)]
 pub struct AlignedCropEmbedder {
     session: ModelSession,
-    channels: imaging::ChannelOrder,
+    preprocessing: Preprocessing,
     size: u32,
     dimensions: usize,
     template: Template,
+    /// Faces in one call of the model.
+    batch: usize,
+    output: String,
     input: Vec<f32>,
 }
 
@@ -26,7 +32,7 @@ impl AlignedCropEmbedder {
     /// Opens the first embedder of a pack.
     ///
     /// # Errors
-    /// A pack without one, or a model that ONNX Runtime refuses.
+    /// A pack without one, a model that ONNX Runtime refuses, or one that does not fit the adapter.
     pub fn open(runtime: &Runtime, pack: &Pack) -> Result<Self, EmbeddingError> {
         let model = pack.manifest().embedders.first().ok_or(EmbeddingError::NoModel)?;
         Self::open_model(runtime, pack, model)
@@ -35,14 +41,26 @@ impl AlignedCropEmbedder {
     /// Opens this embedder of a pack.
     ///
     /// # Errors
-    /// A model that the pack does not have, or that ONNX Runtime refuses.
+    /// A model that the pack does not have, that ONNX Runtime refuses, or whose declared input and outputs are not those
+    /// that the manifest announces.
     pub fn open_model(runtime: &Runtime, pack: &Pack, model: &EmbedderModel) -> Result<Self, EmbeddingError> {
+        let session = runtime.open(&model.model, pack.model(&model.model)?)?;
+        let (input, output) = session
+            .picture_input(Some(model.size))
+            .and_then(|input| Ok((input, session.vector_output(model.dimensions)?)))
+            .map_err(|misfit| misfit_of(session.name(), misfit))?;
         Ok(Self {
-            session: runtime.open(&model.model, pack.model(&model.model)?)?,
-            channels: channel_order(model.input.channels),
+            session,
+            preprocessing: model.input,
             size: model.size,
             dimensions: model.dimensions,
             template: model.template.points(),
+            batch: if input.is_single || output.is_single {
+                1
+            } else {
+                MAX_BATCH
+            },
+            output: output.name,
             input: Vec::new(),
         })
     }
@@ -53,19 +71,20 @@ impl AlignedCropEmbedder {
         self.input.resize(numbers * faces.len(), 0.0);
         for (face, planes) in faces.iter().zip(self.input.chunks_exact_mut(numbers)) {
             let crop = align(face.picture, face.landmarks, &self.template, self.size)?;
-            imaging::write_planar(&crop, self.channels, [0.0; 3], [1.0; 3], planes);
+            write_input(&crop, &self.preprocessing, planes);
         }
         let input = ArrayView4::from_shape((faces.len(), 3, side, side), &self.input)
             .map_err(|error| EmbeddingError::Other(error.into()))?;
         let outputs = self.session.run(&input)?;
-        let values: Vec<f32> = outputs.first()?.iter().copied().collect();
-        if values.len() != faces.len() * self.dimensions {
-            return Err(EmbeddingError::OutputShape {
-                faces: faces.len(),
-                expected: self.dimensions,
-                found: values.len(),
-            });
+        let answer = outputs.get(&self.output)?;
+        if !is_vector_batch(answer.shape(), faces.len(), self.dimensions) {
+            let needs = format!("output [{},{}]", faces.len(), self.dimensions);
+            return Err(misfit_of(
+                outputs.model(),
+                Misfit::new(needs, shape_text(answer.shape())),
+            ));
         }
+        let values: Vec<f32> = answer.iter().copied().collect();
         values
             .chunks_exact(self.dimensions)
             .map(|vector| Embedding::new(vector.to_vec()))
@@ -73,10 +92,18 @@ impl AlignedCropEmbedder {
     }
 }
 
+fn misfit_of(model: &str, misfit: Misfit) -> EmbeddingError {
+    EmbeddingError::Misfit {
+        model: model.to_owned(),
+        adapter: ADAPTER,
+        misfit,
+    }
+}
+
 impl FaceEmbedder for AlignedCropEmbedder {
     fn embed(&mut self, faces: &[FaceInPicture<'_>]) -> Result<Vec<Embedding>, EmbeddingError> {
         let mut embeddings = Vec::with_capacity(faces.len());
-        for batch in faces.chunks(MAX_BATCH) {
+        for batch in faces.chunks(self.batch) {
             embeddings.extend(self.embed_batch(batch)?);
         }
         Ok(embeddings)

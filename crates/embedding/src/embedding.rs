@@ -30,6 +30,23 @@ impl Embedding {
         Ok(Self { values })
     }
 
+    /// Embeddings of one face by several models as one: each times the root of its weight's share, one after the other. The
+    /// [similarity](Self::similarity) of two that were joined with the same weights is the mean of the models'
+    /// similarities, by weight.
+    ///
+    /// # Errors
+    /// [`EmbeddingError::NoDirection`] where there is none, or no weight above 0.
+    pub fn joined(parts: &[(f64, Self)]) -> Result<Self, EmbeddingError> {
+        let total: f64 = parts.iter().map(|(weight, _)| weight).sum();
+        let values = parts.iter().flat_map(|(weight, part)| {
+            let root = (weight / total).sqrt();
+            part.values
+                .iter()
+                .map(move |&value| (f64::from(value) * root) as f32)
+        });
+        Self::new(values.collect())
+    }
+
     /// The numbers, of unit length together.
     #[must_use]
     pub fn values(&self) -> &[f32] {
@@ -103,7 +120,42 @@ mod tests {
         );
     }
 
+    #[test]
+    fn nothing_cannot_be_joined() {
+        assert!(Embedding::joined(&[]).is_err());
+        let one = Embedding::new(vec![1.0, 0.0]).unwrap();
+        assert!(Embedding::joined(&[(0.0, one.clone())]).is_err());
+        assert_eq!(Embedding::joined(&[(3.0, one.clone())]).unwrap(), one);
+    }
+
+    fn direction(numbers: usize) -> impl Strategy<Value = Embedding> {
+        prop::collection::vec(-10.0f32..10.0, numbers).prop_filter_map("no direction", |values| {
+            values
+                .iter()
+                .any(|value| value.abs() > 0.01)
+                .then(|| Embedding::new(values).ok())?
+        })
+    }
+
     proptest! {
+        #[test]
+        fn the_similarity_of_joined_embeddings_is_the_weighted_mean(
+            a in (direction(8), direction(5), direction(3)),
+            b in (direction(8), direction(5), direction(3)),
+            weights in prop::array::uniform3(0.01f64..100.0),
+        ) {
+            let [first, second, third] = weights;
+            let mean = (first * f64::from(a.0.similarity(&b.0).unwrap())
+                + second * f64::from(a.1.similarity(&b.1).unwrap())
+                + third * f64::from(a.2.similarity(&b.2).unwrap()))
+                / (first + second + third);
+            let joined = |of: (Embedding, Embedding, Embedding)| {
+                Embedding::joined(&[(first, of.0), (second, of.1), (third, of.2)]).unwrap()
+            };
+            let similarity = joined(a).similarity(&joined(b)).unwrap();
+            prop_assert!((f64::from(similarity) - mean).abs() < 1e-5, "{similarity} {mean}");
+        }
+
         #[test]
         fn similarity_is_symmetric_bounded_and_blind_to_length(
             a in prop::collection::vec(-10.0f32..10.0, 8),

@@ -1,7 +1,7 @@
 //! What can go wrong while embedding.
 
-use likeness_models::ModelsError;
-use likeness_runtime::RuntimeError;
+use likeness_models::{EmbedderAdapter, ModelsError};
+use likeness_runtime::{Misfit, RuntimeError};
 
 /// Everything that this crate fails with.
 #[derive(Debug, thiserror::Error)]
@@ -19,15 +19,18 @@ pub enum EmbeddingError {
     /// All five landmarks are in one place, so there is no way to align the face.
     #[error("the face's landmarks are all in one place")]
     Landmarks,
-    /// The model answered with a number of values that the manifest does not announce.
-    #[error("the embedder answered {found} numbers for {faces} faces instead of {expected} each")]
-    OutputShape {
-        /// Faces in the batch.
-        faces: usize,
-        /// Numbers that each should have.
-        expected: usize,
-        /// Numbers in all.
-        found: usize,
+    /// A family that this crate does not know: for whoever made the pack.
+    #[error("embedder adapter {0:?} is not supported")]
+    Unsupported(EmbedderAdapter),
+    /// The model's input or outputs are not those that the manifest announces: for whoever made the pack.
+    #[error("embedder {model}: the adapter {adapter} {misfit}")]
+    Misfit {
+        /// Name of the model.
+        model: String,
+        /// Name of the adapter.
+        adapter: &'static str,
+        /// What is needed and what is there.
+        misfit: Misfit,
     },
     /// An embedding must be finite and cannot be all zeros.
     #[error("the embedder answered a vector without a direction")]

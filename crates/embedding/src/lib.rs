@@ -4,6 +4,7 @@
 mod aligned_crop;
 mod alignment;
 mod embedding;
+mod ensemble;
 mod error;
 
 use likeness_detection::Landmarks;
@@ -12,6 +13,7 @@ use likeness_imaging::Picture;
 pub use aligned_crop::AlignedCropEmbedder;
 pub use alignment::{Template, align, similarity_transform};
 pub use embedding::Embedding;
+pub use ensemble::{open, open_model};
 pub use error::EmbeddingError;
 
 /// A face to embed: the upright picture that it is in and its landmarks there.

@@ -5,20 +5,21 @@ mod fingerprint;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use likeness_detection::{DetectionError, FaceDetector, YuNet};
-use likeness_embedding::{AlignedCropEmbedder, EmbeddingError, FaceEmbedder};
+use likeness_detection::{self as detection, FaceDetector};
+use likeness_embedding::{self as embedding, FaceEmbedder};
 use likeness_imaging::Limits;
-use likeness_liveness::{LivenessError, LivenessModel, ScaledCropLiveness};
+use likeness_liveness::{LivenessModel, ScaledCropLiveness};
 use likeness_models::{
-    Calibration, CalibrationFile, DEFAULT_PACK, DetectorAdapter, EmbedderAdapter, LivenessAdapter,
-    LivenessCalibration, MatchCalibration, ModelsError, Pack, ScoreCurve, StoreSearch,
+    Calibration, CalibrationFile, DEFAULT_PACK, LivenessCalibration, MatchCalibration, ModelsError, Pack,
+    ScoreCurve, Store, StoreSearch,
 };
-use likeness_runtime::{LibrarySearch, Pool, Provider, Runtime, RuntimeError, available_workers};
+use likeness_runtime::{LibrarySearch, Pool, Provider, Runtime, available_workers};
 
 use crate::engine::Inner;
+use crate::info::licenses;
 use crate::self_test::self_test;
 use crate::worker::Worker;
-use crate::{Engine, ModelError};
+use crate::{BuildError, Engine, EngineInfo, ModelError};
 
 /// How many faces of a picture are looked at unless the builder is told otherwise.
 pub const DEFAULT_MAX_FACES: usize = 64;
@@ -26,66 +27,10 @@ pub const DEFAULT_MAX_FACES: usize = 64;
 /// What an engine without a liveness calibration says of it.
 const UNCALIBRATED_LIVENESS: &str = "none: the models' mean live probability as it is";
 
+/// What an engine without a match calibration says of it.
+const UNCALIBRATED_MATCH: &str = "none: similarities only, no confidence";
+
 type Factory<T> = Arc<dyn Fn() -> Result<Box<T>, ModelError> + Send + Sync>;
-
-/// Why an engine cannot be built; for whoever installed or configured the process.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// ONNX Runtime is missing or unusable.
-    #[error(transparent)]
-    Runtime(#[from] RuntimeError),
-    /// The pack is missing, incomplete or wrong.
-    #[error(transparent)]
-    Models(#[from] ModelsError),
-    /// The pack's detector cannot be opened.
-    #[error(transparent)]
-    Detection(#[from] DetectionError),
-    /// The pack's embedder cannot be opened.
-    #[error(transparent)]
-    Embedding(#[from] EmbeddingError),
-    /// The pack's liveness model cannot be opened.
-    #[error(transparent)]
-    Liveness(#[from] LivenessError),
-    /// A custom model could not be made.
-    #[error("a custom model could not be made: {0}")]
-    Custom(ModelError),
-    /// A model of the pack does not compute here what it should; see [`EngineBuilder::self_tested`].
-    #[error("model {model} failed its self-test: {reason}")]
-    SelfTest {
-        /// File name of the model.
-        model: String,
-        /// Which number is off, or why there is none.
-        reason: String,
-    },
-    /// A setting cannot be used; the message names it.
-    #[error("{0}")]
-    Setting(String),
-}
-
-/// What an engine is made of, for `/info` and logs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct EngineInfo {
-    /// Version of ONNX Runtime; empty where every model is the embedder's own.
-    pub runtime_version: String,
-    /// The ONNX Runtime library in use, where Likeness loaded it.
-    pub runtime_library: Option<PathBuf>,
-    /// The execution provider in use.
-    pub provider: String,
-    /// Name of the model pack.
-    pub pack: String,
-    /// Version of the model pack.
-    pub pack_version: String,
-    /// Digest of the model pack's manifest, which pins its files; empty where every model is the embedder's own.
-    pub pack_digest: String,
-    /// The calibration of the match confidence: its name, its date and a digest.
-    pub match_calibration: String,
-    /// The calibration of the liveness, likewise, or that there is none.
-    pub liveness_calibration: String,
-    /// How many calls run at the same time.
-    pub workers: usize,
-}
 
 /// Puts an [`Engine`] together.
 #[derive(Clone)]
@@ -101,6 +46,8 @@ pub struct EngineBuilder {
     max_faces: usize,
     min_face_score: Option<f32>,
     calibrations: Vec<PathBuf>,
+    uncalibrated: bool,
+    raw_scores: bool,
     self_tested: bool,
     detector: Option<Factory<dyn FaceDetector>>,
     embedder: Option<(Factory<dyn FaceEmbedder>, ScoreCurve)>,
@@ -133,6 +80,8 @@ impl EngineBuilder {
             max_faces: DEFAULT_MAX_FACES,
             min_face_score: None,
             calibrations: Vec::new(),
+            uncalibrated: false,
+            raw_scores: false,
             self_tested: false,
             detector: None,
             embedder: None,
@@ -205,6 +154,21 @@ impl EngineBuilder {
         self
     }
 
+    /// Also takes a pack without a match calibration where no file brings one: liveness, embeddings and similarities can
+    /// then be had, and calls that need a confidence fail with
+    /// [`EngineError::Uncalibrated`](crate::EngineError::Uncalibrated).
+    pub fn uncalibrated(mut self, uncalibrated: bool) -> Self {
+        self.uncalibrated = uncalibrated;
+        self
+    }
+
+    /// Applies no calibration, whatever the pack has: liveness is the models' mean live probability, and there is no match
+    /// confidence. For fitting calibrations; goes with no calibration file.
+    pub fn raw_scores(mut self, raw: bool) -> Self {
+        self.raw_scores = raw;
+        self
+    }
+
     /// Runs the pack's self-test vectors before anything else is done with its models, on the very bytes that are then
     /// used: an engine that does not compute what the pack says it should is not built. It takes as long as opening the
     /// models once more. Off unless asked for.
@@ -241,8 +205,9 @@ impl EngineBuilder {
         self
     }
 
-    /// Loads ONNX Runtime and the pack, checks every file, opens the models for every worker. Where all three models
-    /// are custom, neither ONNX Runtime nor a pack is looked for.
+    /// Loads ONNX Runtime and the pack, checks every file and whether each model's declared inputs and outputs are what its
+    /// adapter needs, opens the models for every worker. Where all three models are custom, neither ONNX Runtime nor a pack
+    /// is looked for.
     ///
     /// # Errors
     /// [`BuildError`], by what is missing or wrong.
@@ -272,27 +237,15 @@ impl EngineBuilder {
         if let Some(parts) = parts.filter(|_| self.self_tested) {
             parts.self_test()?;
         }
-        let (match_curve, match_calibration) = match (&self.embedder, parts) {
-            (Some((_, curve)), _) => (curve.clone(), "custom".to_owned()),
-            (None, Some(parts)) => {
-                let of_pack = parts.pack.manifest().calibration.of_match.as_ref();
-                let calibration = calibrations
-                    .of_match
-                    .as_ref()
-                    .or(of_pack)
-                    .ok_or_else(|| BuildError::Setting("the pack has no match calibration".to_owned()))?;
-                // Both were checked when they were read.
-                let curve = calibration
-                    .curve()
-                    .ok_or_else(|| BuildError::Setting("the match calibration is no curve".to_owned()))?;
-                (curve, calibration.describe())
-            }
-            (None, None) => return Err(missing("embedder")),
-        };
-        let (liveness_curve, liveness_calibration) = match (&calibrations.of_liveness, &self.liveness) {
-            (Some(calibration), _) => (calibration.curve(), calibration.describe()),
-            (None, None) => (None, UNCALIBRATED_LIVENESS.to_owned()),
-            (None, Some(_)) => (None, "custom".to_owned()),
+        let (match_curve, match_calibration) = self.match_curve(parts, calibrations.of_match.as_ref())?;
+        let of_pack = parts
+            .filter(|_| self.liveness.is_none())
+            .and_then(|parts| parts.pack.manifest().calibration.of_liveness.as_ref());
+        let (liveness_curve, liveness_calibration) = match calibrations.of_liveness.as_ref().or(of_pack) {
+            _ if self.raw_scores => (None, UNCALIBRATED_LIVENESS.to_owned()),
+            Some(calibration) => (calibration.curve(), calibration.describe()),
+            None if self.liveness.is_some() => (None, "custom".to_owned()),
+            None => (None, UNCALIBRATED_LIVENESS.to_owned()),
         };
         let sets = (0..workers)
             .map(|_| self.worker(parts))
@@ -308,6 +261,8 @@ impl EngineBuilder {
             pack: manifest.map_or("custom", |manifest| &manifest.name).to_owned(),
             pack_version: manifest.map_or("", |manifest| &manifest.version).to_owned(),
             pack_digest: manifest.map_or("", |manifest| &manifest.digest).to_owned(),
+            commercial_use: manifest.map(|manifest| manifest.commercial_use),
+            licenses: manifest.map(licenses).unwrap_or_default(),
             match_calibration,
             liveness_calibration,
             workers,
@@ -323,12 +278,58 @@ impl EngineBuilder {
         }))
     }
 
+    /// The curve to match confidences, where there is to be one, and what to call it.
+    fn match_curve(
+        &self,
+        parts: Option<&Parts>,
+        of_file: Option<&MatchCalibration>,
+    ) -> Result<(Option<ScoreCurve>, String), BuildError> {
+        if self.raw_scores {
+            return Ok((None, UNCALIBRATED_MATCH.to_owned()));
+        }
+        if let Some((_, curve)) = &self.embedder {
+            return Ok((Some(curve.clone()), "custom".to_owned()));
+        }
+        let manifest = parts
+            .map(|parts| parts.pack.manifest())
+            .ok_or_else(|| missing("embedder"))?;
+        match of_file.or(manifest.calibration.of_match.as_ref()) {
+            Some(calibration) => {
+                // Both were checked when they were read.
+                let curve = calibration
+                    .curve()
+                    .ok_or_else(|| BuildError::Setting("the match calibration is no curve".to_owned()))?;
+                Ok((Some(curve), calibration.describe()))
+            }
+            None if self.uncalibrated => Ok((None, UNCALIBRATED_MATCH.to_owned())),
+            None => Err(BuildError::Uncalibrated {
+                pack: manifest.name.clone(),
+            }),
+        }
+    }
+
     fn needs_pack(&self) -> bool {
         self.detector.is_none() || self.embedder.is_none() || self.liveness.is_none()
     }
 
+    /// The store; where the pack is named by its path, its files may lie beside its manifest and no store need be there.
+    fn model_store(&self) -> Result<Store, ModelsError> {
+        let is_path = self.pack.contains(['/', '\\']);
+        self.store.find().or_else(|error| {
+            if is_path {
+                Ok(self.store.place())
+            } else {
+                Err(error)
+            }
+        })
+    }
+
     /// Reads the calibration files: at most one of a kind, each of the pack in use and of a role that the pack fills.
     fn calibrations(&self, parts: Option<&Parts>) -> Result<Calibrations, BuildError> {
+        if self.raw_scores && !self.calibrations.is_empty() {
+            let message = "raw scores and a calibration file exclude each other";
+            return Err(BuildError::Setting(message.to_owned()));
+        }
         let mut found = Calibrations::default();
         for path in &self.calibrations {
             let place = path.display().to_string();
@@ -360,17 +361,17 @@ impl EngineBuilder {
         Ok(Worker {
             detector: match (&self.detector, parts) {
                 (Some(factory), _) => factory().map_err(BuildError::Custom)?,
-                (None, Some(parts)) => parts.detector(self.min_face_score)?,
+                (None, Some(parts)) => detection::open(&parts.runtime, &parts.pack, self.min_face_score)?,
                 (None, None) => return Err(missing("detector")),
             },
             embedder: match (&self.embedder, parts) {
                 (Some((factory, _)), _) => factory().map_err(BuildError::Custom)?,
-                (None, Some(parts)) => parts.embedder()?,
+                (None, Some(parts)) => embedding::open(&parts.runtime, &parts.pack)?,
                 (None, None) => return Err(missing("embedder")),
             },
             liveness: match (&self.liveness, parts) {
                 (Some(factory), _) => factory().map_err(BuildError::Custom)?,
-                (None, Some(parts)) => parts.liveness()?,
+                (None, Some(parts)) => Box::new(ScaledCropLiveness::open(&parts.runtime, &parts.pack)?),
                 (None, None) => return Err(missing("liveness model")),
             },
         })
@@ -402,7 +403,7 @@ impl Parts {
         };
         Ok(Self {
             runtime,
-            pack: builder.store.find()?.load(&builder.pack)?,
+            pack: builder.model_store()?.load(&builder.pack)?,
         })
     }
 
@@ -414,44 +415,5 @@ impl Parts {
             }
         }
         Ok(())
-    }
-
-    fn detector(&self, min_score: Option<f32>) -> Result<Box<dyn FaceDetector>, BuildError> {
-        match self.pack.manifest().detectors[0].adapter {
-            DetectorAdapter::Yunet => {
-                let detector = YuNet::open(&self.runtime, &self.pack)?;
-                Ok(Box::new(
-                    min_score.into_iter().fold(detector, YuNet::with_score_threshold),
-                ))
-            }
-            other => Err(BuildError::Setting(format!(
-                "detector adapter {other:?} is not supported"
-            ))),
-        }
-    }
-
-    fn embedder(&self) -> Result<Box<dyn FaceEmbedder>, BuildError> {
-        match self.pack.manifest().embedders[0].adapter {
-            EmbedderAdapter::AlignedCrop => {
-                Ok(Box::new(AlignedCropEmbedder::open(&self.runtime, &self.pack)?))
-            }
-            other => Err(BuildError::Setting(format!(
-                "embedder adapter {other:?} is not supported"
-            ))),
-        }
-    }
-
-    fn liveness(&self) -> Result<Box<dyn LivenessModel>, BuildError> {
-        for model in &self.pack.manifest().liveness {
-            match model.adapter {
-                LivenessAdapter::ScaledCrop => {}
-                other => {
-                    return Err(BuildError::Setting(format!(
-                        "liveness adapter {other:?} is not supported"
-                    )));
-                }
-            }
-        }
-        Ok(Box::new(ScaledCropLiveness::open(&self.runtime, &self.pack)?))
     }
 }

@@ -29,7 +29,8 @@ pub struct Engine {
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) workers: Pool<Worker>,
-    pub(crate) match_curve: ScoreCurve,
+    /// `None`: there is no match confidence.
+    pub(crate) match_curve: Option<ScoreCurve>,
     /// `None`: the models' mean live probability is the score.
     pub(crate) liveness_curve: Option<LivenessCurve>,
     pub(crate) limits: Limits,
@@ -59,13 +60,17 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Picture`] for bytes that are no usable picture, [`EngineError::DeadlineExceeded`] and
-    /// [`EngineError::Cancelled`] as the budget says, [`EngineError::Inference`] where a model fails.
+    /// [`EngineError::Cancelled`] as the budget says, [`EngineError::Inference`] where a model fails,
+    /// [`EngineError::Uncalibrated`] where the engine has no match calibration.
     pub fn verify<'a>(
         &self,
         selfie: impl Into<Input<'a>>,
         photo: impl Into<Input<'a>>,
         options: &VerifyOptions,
     ) -> Result<Verification, EngineError> {
+        if !self.is_calibrated() {
+            return Err(EngineError::Uncalibrated);
+        }
         let (selfie, photo) = (selfie.into(), photo.into());
         let budget = &options.budget;
         let mut timings = Timings::default();
@@ -236,7 +241,8 @@ impl Engine {
     /// Compares two embeddings of this engine's embedder.
     ///
     /// # Errors
-    /// [`EngineError::Option`] for embeddings of different lengths.
+    /// [`EngineError::Option`] for embeddings of different lengths, [`EngineError::Uncalibrated`] where the engine has no
+    /// match calibration; [`Embedding::similarity`] needs none.
     pub fn compare(&self, a: &Embedding, b: &Embedding) -> Result<Comparison, EngineError> {
         let similarity = a
             .similarity(b)
@@ -304,9 +310,18 @@ impl Engine {
     /// Calibrated match confidence of a cosine similarity.
     ///
     /// # Errors
-    /// [`EngineError::Inference`] for what is no number.
+    /// [`EngineError::Inference`] for what is no number, [`EngineError::Uncalibrated`] where the engine has no match
+    /// calibration.
     pub fn confidence(&self, similarity: f32) -> Result<Score, EngineError> {
-        Score::new(self.inner.match_curve.at(f64::from(similarity))).map_err(inference)
+        let curve = self.inner.match_curve.as_ref().ok_or(EngineError::Uncalibrated)?;
+        Score::new(curve.at(f64::from(similarity))).map_err(inference)
+    }
+
+    /// Whether there are match confidences: an engine that was built
+    /// [uncalibrated](crate::EngineBuilder::uncalibrated) may have none.
+    #[must_use]
+    pub fn is_calibrated(&self) -> bool {
+        self.inner.match_curve.is_some()
     }
 
     fn liveness_score(&self, probability: f64) -> Result<Score, EngineError> {

@@ -19,16 +19,20 @@
 //! threads of their own.
 
 mod builder;
+mod check;
 mod engine;
 mod error;
+mod info;
 mod options;
 mod result;
 mod self_test;
 mod worker;
 
-pub use builder::{BuildError, DEFAULT_MAX_FACES, EngineBuilder, EngineInfo};
+pub use builder::{DEFAULT_MAX_FACES, EngineBuilder};
+pub use check::{ModelCheck, PackCheck, Role, VectorCheck, check};
 pub use engine::Engine;
-pub use error::{EngineError, ModelError, PictureRole};
+pub use error::{BuildError, EngineError, ModelError, PictureRole};
+pub use info::EngineInfo;
 pub use options::{Budget, EmbedOptions, Input, LivenessOptions, VerifyOptions};
 pub use result::{Comparison, EmbeddedFace, LivenessCheck, PictureReport, Size, Timings, Verification};
 pub use self_test::{SelfTest, self_test};

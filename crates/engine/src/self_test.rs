@@ -3,17 +3,19 @@
 use std::time::{Duration, Instant};
 
 use likeness_models::{Pack, SelfTestVector};
-use likeness_runtime::Runtime;
+use likeness_runtime::{Misfit, ModelSession, Outputs, Runtime};
 use ndarray::Array4;
 
-/// Side of the detector's test input in pixels, a multiple of 32.
-const DETECTOR_SIDE: usize = 160;
+use crate::check::Entry;
+
+/// Side of the test input in pixels for a model that takes any size, a multiple of 32.
+const FREE_SIDE: usize = 160;
 
 /// What the self-test of one model found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SelfTest {
-    /// File name of the model.
+    /// Name of the model.
     pub model: String,
     /// How long the run took, or what is wrong.
     pub outcome: Result<Duration, String>,
@@ -23,57 +25,34 @@ pub struct SelfTest {
 /// vector.
 #[must_use]
 pub fn self_test(runtime: &Runtime, pack: &Pack) -> Vec<SelfTest> {
-    let manifest = pack.manifest();
-    let detector = (
-        &manifest.detectors[0].model,
-        DETECTOR_SIDE,
-        &manifest.detectors[0].self_test,
-    );
-    let embedder = (
-        &manifest.embedders[0].model,
-        manifest.embedders[0].size as usize,
-        &manifest.embedders[0].self_test,
-    );
-    let liveness = manifest
-        .liveness
-        .iter()
-        .map(|model| (&model.model, model.size as usize, &model.self_test));
-    [detector, embedder]
+    Entry::all(pack.manifest())
         .into_iter()
-        .chain(liveness)
-        .filter_map(|(file, side, vector)| {
-            let outcome = test(runtime, pack, file, side, vector.as_ref()?);
+        .filter_map(|entry| {
+            let vector = entry.vector()?;
             Some(SelfTest {
-                model: file.clone(),
-                outcome,
+                model: entry.model().to_owned(),
+                outcome: test(runtime, pack, &entry, vector),
             })
         })
         .collect()
 }
 
-/// A pattern without symmetry, pixels 0..=255.
-fn pattern(side: usize) -> Array4<f32> {
-    Array4::from_shape_fn((1, 3, side, side), |(_, c, y, x)| {
-        ((x * 7 + y * 13 + c * 29 + x * y / 16) % 256) as f32
-    })
+/// The fixed input of a model: a pattern without symmetry, pixels 0..=255, of the model's own size, else of the adapter's,
+/// else 160 pixels a side.
+pub(crate) fn pattern(session: &ModelSession, size: Option<u32>) -> Result<Array4<f32>, Misfit> {
+    let input = session.picture_input(size)?;
+    let side = |own: Option<usize>| own.or(size.map(|size| size as usize)).unwrap_or(FREE_SIDE);
+    Ok(Array4::from_shape_fn(
+        (1, 3, side(input.height), side(input.width)),
+        |(_, c, y, x)| ((x * 7 + y * 13 + c * 29 + x * y / 16) % 256) as f32,
+    ))
 }
 
-fn test(
-    runtime: &Runtime,
-    pack: &Pack,
-    file: &str,
-    side: usize,
-    vector: &SelfTestVector,
-) -> Result<Duration, String> {
-    let bytes = pack.model(file).map_err(|error| error.to_string())?;
-    let mut session = runtime.open(file, bytes).map_err(|error| error.to_string())?;
-    let input = pattern(side);
-    let begin = Instant::now();
-    let outputs = session.run(&input.view()).map_err(|error| error.to_string())?;
-    let took = begin.elapsed();
+/// Compares an answer to [`pattern`] with what it should be.
+pub(crate) fn compare(outputs: &Outputs<'_>, vector: &SelfTestVector) -> Result<(), String> {
     let output = outputs.get(&vector.output).map_err(|error| error.to_string())?;
-    for (index, expected) in vector.values.iter().enumerate() {
-        let found = output.iter().nth(index).copied().unwrap_or(f32::NAN);
+    let found = output.iter().copied().chain(std::iter::repeat(f32::NAN));
+    for (index, (expected, found)) in vector.values.iter().zip(found).enumerate() {
         let off = (found - expected).abs();
         if off.is_nan() || off > vector.tolerance {
             return Err(format!(
@@ -82,5 +61,22 @@ fn test(
             ));
         }
     }
-    Ok(took)
+    Ok(())
+}
+
+fn test(
+    runtime: &Runtime,
+    pack: &Pack,
+    entry: &Entry<'_>,
+    vector: &SelfTestVector,
+) -> Result<Duration, String> {
+    let bytes = pack.model(entry.model()).map_err(|error| error.to_string())?;
+    let mut session = runtime
+        .open(entry.model(), bytes)
+        .map_err(|error| error.to_string())?;
+    let input = pattern(&session, entry.size()).map_err(|misfit| format!("the adapter {misfit}"))?;
+    let begin = Instant::now();
+    let outputs = session.run(&input.view()).map_err(|error| error.to_string())?;
+    let took = begin.elapsed();
+    compare(&outputs, vector).map(|()| took)
 }

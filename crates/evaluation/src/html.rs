@@ -323,10 +323,10 @@ impl MatchReport {
             .at_false_match_rates
             .iter()
             .map(|row| match (row.threshold, row.confidence) {
-                (Some(threshold), Some(confidence)) => vec![
+                (Some(threshold), confidence) => vec![
                     format!("{:e}", row.false_match_rate),
                     format!("{:.4}", threshold.value),
-                    format!("{confidence:.4}"),
+                    confidence.map_or_else(|| "-".to_owned(), |confidence| format!("{confidence:.4}")),
                     estimate(row.false_non_match_rate),
                 ],
                 _ => vec![
@@ -379,6 +379,36 @@ impl MatchReport {
             ("impostor", &self.impostor_histogram),
         ];
         body.push_str(&histogram_plot(&kinds, "cosine similarity"));
+        if self.profiles.is_empty() {
+            body.push_str(
+                "<p>Without a match calibration there are no confidences, and no profile has anything to judge.</p>\n",
+            );
+        } else {
+            self.write_profiles(body);
+            self.write_what_if(body);
+        }
+        body.push_str("<h2>Failure to acquire</h2>\n");
+        writeln!(
+            body,
+            "<p>{} pictures ({}); {} genuine and {} impostor comparisons have no score for it and are in no rate \
+             above.</p>",
+            grouped(self.acquisition.failures_to_acquire),
+            self.acquisition
+                .failure_to_acquire_rate
+                .map_or_else(|| "-".to_owned(), percent),
+            grouped(counts.genuine_without_score),
+            grouped(counts.impostor_without_score)
+        )?;
+        body.push_str(&table(
+            &["Picture", "Count"],
+            &statuses(self.acquisition.by_status.iter()),
+        ));
+        writeln!(body, "<p class=\"note\">{}.</p>", escaped(&self.intervals))
+    }
+}
+
+impl MatchReport {
+    fn write_profiles(&self, body: &mut String) {
         body.push_str("<h2>What each profile would do</h2>\n");
         let mut rows = Vec::new();
         for profile in &self.profiles {
@@ -421,28 +451,8 @@ impl MatchReport {
             &["Profile", "Comparisons", "Pass", "Review", "Reject"],
             &rows,
         ));
-        self.write_what_if(body);
-        body.push_str("<h2>Failure to acquire</h2>\n");
-        writeln!(
-            body,
-            "<p>{} pictures ({}); {} genuine and {} impostor comparisons have no score for it and are in no rate \
-             above.</p>",
-            grouped(self.acquisition.failures_to_acquire),
-            self.acquisition
-                .failure_to_acquire_rate
-                .map_or_else(|| "-".to_owned(), percent),
-            grouped(counts.genuine_without_score),
-            grouped(counts.impostor_without_score)
-        )?;
-        body.push_str(&table(
-            &["Picture", "Count"],
-            &statuses(self.acquisition.by_status.iter()),
-        ));
-        writeln!(body, "<p class=\"note\">{}.</p>", escaped(&self.intervals))
     }
-}
 
-impl MatchReport {
     fn write_what_if(&self, body: &mut String) {
         body.push_str(
             "<h2>What if a threshold were another</h2>\n\

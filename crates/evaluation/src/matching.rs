@@ -6,7 +6,7 @@ use std::num::NonZero;
 use std::path::Path;
 
 use likeness_engine::decision::{Profile, Score};
-use likeness_engine::{Comparison, Engine};
+use likeness_engine::{Engine, EngineError};
 
 use crate::acquisition::Acquisition;
 use crate::all_pairs::{AllPairs, HELD_IMPOSTORS, all_pairs};
@@ -56,8 +56,10 @@ pub struct ScoredPair {
     pub right: String,
     /// Whether it is the same person.
     pub same: bool,
-    /// What the engine says; `None` where a picture was not acquired.
-    pub comparison: Option<Comparison>,
+    /// Cosine similarity; `None` where a picture was not acquired.
+    pub similarity: Option<f32>,
+    /// Calibrated match confidence; `None` also where the engine has no match calibration.
+    pub confidence: Option<Score>,
     /// `pass`, `review` or `reject`; a picture without a face is rejected, as the engine does. Empty where there was
     /// nothing to decide on.
     pub decision: &'static str,
@@ -84,19 +86,13 @@ impl PairScores {
         let mut writer = csv::Writer::from_writer(to);
         writer.write_record(SCORES_HEADER)?;
         for pair in &self.pairs {
-            let (similarity, confidence) = match pair.comparison {
-                Some(comparison) => (
-                    comparison.similarity.to_string(),
-                    comparison.confidence.to_string(),
-                ),
-                None => (String::new(), String::new()),
-            };
+            let similarity = pair.similarity.map(|similarity| similarity.to_string());
             writer.write_record([
                 pair.left.as_str(),
                 &pair.right,
                 if pair.same { "1" } else { "0" },
-                &similarity,
-                &confidence,
+                &similarity.unwrap_or_default(),
+                &written(pair.confidence),
                 pair.decision,
                 pair.left_status.as_str(),
                 pair.right_status.as_str(),
@@ -108,12 +104,16 @@ impl PairScores {
     fn judged(&self) -> Vec<Judged> {
         self.pairs
             .iter()
-            .map(|pair| {
-                let similarity = pair.comparison.map(|comparison| f64::from(comparison.similarity));
-                (similarity, pair.same)
-            })
+            .map(|pair| (pair.similarity.map(f64::from), pair.same))
             .collect()
     }
+}
+
+/// A confidence as `scores.csv` has it, empty where there is none.
+fn written(confidence: Option<Score>) -> String {
+    confidence
+        .map(|confidence| confidence.to_string())
+        .unwrap_or_default()
 }
 
 const SCORES_HEADER: [&str; 8] = [
@@ -157,24 +157,12 @@ pub fn evaluate_pairs(
     let person = |picture: usize| list.person_of.get(picture).copied().unwrap_or_default();
     for (pair, scored) in list.pairs.iter().zip(&scores.pairs) {
         let people = (person(pair.left), person(pair.right));
-        match (scored.comparison, pair.same) {
-            (
-                Some(Comparison {
-                    similarity: score, ..
-                }),
-                true,
-            ) => genuine.push(GenuineComparison {
+        match (scored.similarity, pair.same) {
+            (Some(score), true) => genuine.push(GenuineComparison {
                 score,
                 person: people.0,
             }),
-            (
-                Some(Comparison {
-                    similarity: score, ..
-                }),
-                false,
-            ) => {
-                impostor.push(ImpostorComparison { score, people });
-            }
+            (Some(score), false) => impostor.push(ImpostorComparison { score, people }),
             (None, true) => genuine_without_score += 1,
             (None, false) => impostor_without_score += 1,
         }
@@ -201,22 +189,29 @@ fn score_pairs(
     let file = |picture: usize| list.files.get(picture).cloned().unwrap_or_default();
     let mut pairs = Vec::with_capacity(list.pairs.len());
     for pair in &list.pairs {
-        let comparison = match (acquired.embedding(pair.left), acquired.embedding(pair.right)) {
-            (Some(left), Some(right)) => Some(engine.compare(&left, &right)?),
+        let similarity = match (acquired.embedding(pair.left), acquired.embedding(pair.right)) {
+            (Some(left), Some(right)) => {
+                let similarity = left.similarity(&right);
+                Some(similarity.map_err(|error| EngineError::Inference(error.into()))?)
+            }
             _ => None,
+        };
+        let confidence = match similarity {
+            Some(similarity) => confidence(engine, f64::from(similarity))?,
+            None => None,
         };
         let (left_status, right_status) = (acquired.status(pair.left), acquired.status(pair.right));
         let judged = |status| matches!(status, Status::Ok | Status::NoFace);
-        let decision = match comparison {
-            Some(comparison) => decision(profile, comparison.confidence),
-            None if judged(left_status) && judged(right_status) => "reject",
-            None => "",
+        let decision = match (similarity, confidence) {
+            (None, _) if judged(left_status) && judged(right_status) => "reject",
+            (_, confidence) => decision(profile, confidence),
         };
         pairs.push(ScoredPair {
             left: file(pair.left),
             right: file(pair.right),
             same: pair.same,
-            comparison,
+            similarity,
+            confidence,
             decision,
             left_status,
             right_status,
@@ -225,11 +220,14 @@ fn score_pairs(
     Ok(PairScores { pairs })
 }
 
-fn decision(profile: &Profile, confidence: Score) -> &'static str {
-    profile
-        .face_match()
-        .verdict(confidence)
-        .map_or("pass", likeness_engine::decision::Verdict::as_str)
+/// Empty where there is no confidence to decide on.
+fn decision(profile: &Profile, confidence: Option<Score>) -> &'static str {
+    confidence.map_or("", |confidence| {
+        profile
+            .face_match()
+            .verdict(confidence)
+            .map_or("pass", likeness_engine::decision::Verdict::as_str)
+    })
 }
 
 /// Compares every picture below `root` with every other. With `pairs`, every comparison is written there as a line of
@@ -292,7 +290,7 @@ fn write_all_pairs(
         if failure.is_some() {
             return;
         }
-        let written = confidence(engine, f64::from(scored.score))
+        let result = confidence(engine, f64::from(scored.score))
             .map_err(EvaluationError::from)
             .and_then(|confidence| {
                 writer
@@ -301,14 +299,14 @@ fn write_all_pairs(
                         name(scored.pictures.1),
                         if same { "1" } else { "0" },
                         &scored.score.to_string(),
-                        &confidence.to_string(),
+                        &written(confidence),
                         decision(profile, confidence),
                         Status::Ok.as_str(),
                         Status::Ok.as_str(),
                     ])
                     .map_err(csv_failure)
             });
-        failure = written.err();
+        failure = result.err();
     });
     if failure.is_none() {
         failure = writer.flush().err().map(EvaluationError::file("scores.csv"));
@@ -328,8 +326,10 @@ fn report(
     options: &MatchOptions,
 ) -> Result<MatchReport, EvaluationError> {
     let bootstrap = Bootstrap::new(options.threads);
+    // Profiles judge confidences.
     let profiles: Vec<Profile> = Profile::BUILTIN_NAMES
         .iter()
+        .filter(|_| engine.is_calibrated())
         .filter_map(|name| Profile::builtin(name))
         .collect();
     let mut bounds = Vec::new();
@@ -399,7 +399,7 @@ fn report(
                 interval: of_threshold,
             }),
             confidence: match threshold {
-                Some(threshold) => Some(confidence(engine, threshold)?.value()),
+                Some(threshold) => confidence(engine, threshold)?.map(Score::value),
                 None => None,
             },
             false_non_match_rate: Estimate::of_rate(
@@ -434,7 +434,7 @@ fn report(
                 interval: of_equal.filter(|_| equal.rate > 0.0),
             },
             threshold: equal.threshold,
-            confidence: confidence(engine, equal.threshold)?.value(),
+            confidence: confidence(engine, equal.threshold)?.map(Score::value),
         }),
         None => None,
     };

@@ -122,7 +122,7 @@ pub struct AtFalseMatchRate {
     pub sufficient_data: bool,
     /// The lowest similarity threshold with this false match rate.
     pub threshold: Option<Estimate>,
-    /// Confidence at that threshold, rounded to 4 decimals.
+    /// Confidence at that threshold, rounded to 4 decimals; `None` also where the engine has no match calibration.
     pub confidence: Option<f64>,
     /// False non-match rate at that threshold; its interval is for the false match rate held fixed.
     pub false_non_match_rate: Option<Estimate>,
@@ -135,8 +135,8 @@ pub struct EqualErrorReport {
     pub rate: Estimate,
     /// Similarity there.
     pub threshold: f64,
-    /// Confidence there, rounded to 4 decimals.
-    pub confidence: f64,
+    /// Confidence there, rounded to 4 decimals; `None` where the engine has no match calibration.
+    pub confidence: Option<f64>,
 }
 
 /// Shares of pass, review and reject, of comparisons with a score.
@@ -295,6 +295,11 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
+/// A confidence, where there is one.
+fn shown(confidence: Option<f64>) -> String {
+    confidence.map_or_else(|| "-".to_owned(), |confidence| format!("{confidence:.4}"))
+}
+
 impl MatchReport {
     /// The report for reading in a terminal.
     #[must_use]
@@ -351,10 +356,11 @@ impl MatchReport {
         for row in &self.at_false_match_rates {
             let rate = format!("{:e}", row.false_match_rate);
             match (row.threshold, row.confidence) {
-                (Some(threshold), Some(confidence)) => writeln!(
+                (Some(threshold), confidence) => writeln!(
                     text,
-                    "{rate:8} {:<10.4} {confidence:<11.4} {}",
+                    "{rate:8} {:<10.4} {:<11} {}",
                     threshold.value,
+                    shown(confidence),
                     estimate(row.false_non_match_rate)
                 )?,
                 _ => writeln!(
@@ -368,10 +374,10 @@ impl MatchReport {
         match &self.equal_error_rate {
             Some(equal) => writeln!(
                 text,
-                "equal error rate: {} at similarity {:.4} (confidence {:.4})",
+                "equal error rate: {} at similarity {:.4} (confidence {})",
                 estimate(Some(equal.rate)),
                 equal.threshold,
-                equal.confidence
+                shown(equal.confidence)
             )?,
             None => writeln!(text, "equal error rate: -")?,
         }
@@ -389,6 +395,12 @@ impl MatchReport {
                 text,
                 "accuracy at the threshold that is best on the training pairs, {threshold:.4}: {accuracy:.4}"
             )?;
+        }
+        if self.profiles.is_empty() {
+            return writeln!(
+                text,
+                "\nwithout a match calibration there are no confidences for profiles to judge"
+            );
         }
         writeln!(
             text,

@@ -49,6 +49,10 @@ pub(crate) fn candidates(
     scores: &MatchScores,
     rates: &[f64],
 ) -> Result<Vec<Candidate>, EvaluationError> {
+    // Without a calibration no similarity stands for a step.
+    if !engine.is_calibrated() {
+        return Ok(Vec::new());
+    }
     let wanted = steps_and_bounds(
         profiles
             .iter()
@@ -63,9 +67,11 @@ pub(crate) fn candidates(
         });
     }
     for &rate in rates {
-        if let Some(similarity) = scores.threshold_at(rate) {
+        if let Some(similarity) = scores.threshold_at(rate)
+            && let Some(confidence) = confidence(engine, similarity)?
+        {
             candidates.push(Candidate {
-                confidence: confidence(engine, similarity)?.value(),
+                confidence: confidence.value(),
                 similarity,
                 used_as: vec![format!("FMR {rate:e}")],
             });

@@ -1,52 +1,66 @@
 //! Liveness models that look at a square picture of the face and its surroundings.
 
-use likeness_detection::{BoundingBox, channel_order};
+use likeness_detection::{BoundingBox, write_input};
 use likeness_imaging::{self as imaging, Picture};
-use likeness_models::{CropFit, LivenessModelEntry, Pack};
-use likeness_runtime::{ModelSession, Runtime};
+use likeness_models::{ClassOutput, CropFit, LivenessAdapter, LivenessModelEntry, Pack, Preprocessing};
+use likeness_runtime::{Misfit, ModelSession, Runtime, is_vector_batch, shape_text};
 use ndarray::ArrayView4;
 
 use crate::{LivenessError, LivenessModel, crop_rect};
 
-/// The liveness models of a pack; the score is the mean of their live probabilities.
+/// The family as manifests name it.
+const ADAPTER: &str = "scaled-crop";
+
+/// By how much probabilities may lie outside of 0..=1, and their sum from 1: half-precision ones are off by less.
+const PROBABILITY_TOLERANCE: f64 = 1e-2;
+
+/// The liveness models of a pack; the score is the mean of their live probabilities, by weight.
 #[derive(Debug)]
 pub struct ScaledCropLiveness {
     parts: Vec<Part>,
     input: Vec<f32>,
 }
 
-/// One model: input `[N, 3, size, size]`, pixels 0..255 (not divided by 255), output logits of the classes.
+/// One model: input `[N,3,size,size]` or `[1,3,size,size]`, pixels as the manifest scales them, output `[N,classes]`.
 #[derive(Debug)]
 struct Part {
     session: ModelSession,
-    channels: imaging::ChannelOrder,
+    weight: f64,
+    preprocessing: Preprocessing,
     size: u32,
     crop_scale: f64,
     crop_fit: CropFit,
+    classes: usize,
     live_class: usize,
+    numbers: ClassOutput,
+    output: String,
 }
 
 impl ScaledCropLiveness {
     /// Opens the liveness models of a pack.
     ///
     /// # Errors
-    /// A file that the pack does not have, or that ONNX Runtime refuses.
+    /// A pack without any, a model that ONNX Runtime refuses, or one that does not fit the adapter.
     pub fn open(runtime: &Runtime, pack: &Pack) -> Result<Self, LivenessError> {
-        let open = |model: &LivenessModelEntry| -> Result<Part, LivenessError> {
-            Ok(Part {
-                session: runtime.open(&model.model, pack.model(&model.model)?)?,
-                channels: channel_order(model.input.channels),
-                size: model.size,
-                crop_scale: model.crop_scale,
-                crop_fit: model.crop_fit,
-                live_class: model.live_class,
-            })
-        };
-        let parts = pack
-            .manifest()
-            .liveness
+        Self::open_models(runtime, pack, &pack.manifest().liveness)
+    }
+
+    /// Opens these liveness models of a pack.
+    ///
+    /// # Errors
+    /// No model at all, one that the pack does not have, that ONNX Runtime refuses, or whose declared input and outputs are
+    /// not those that the manifest announces.
+    pub fn open_models(
+        runtime: &Runtime,
+        pack: &Pack,
+        models: &[LivenessModelEntry],
+    ) -> Result<Self, LivenessError> {
+        if models.is_empty() {
+            return Err(LivenessError::NoModel);
+        }
+        let parts = models
             .iter()
-            .map(open)
+            .map(|model| Part::open(runtime, pack, model))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             parts,
@@ -66,15 +80,40 @@ impl ScaledCropLiveness {
 
 impl LivenessModel for ScaledCropLiveness {
     fn score(&mut self, picture: &Picture, face: &BoundingBox) -> Result<f64, LivenessError> {
-        let mut sum = 0.0;
+        let (mut sum, mut weights) = (0.0, 0.0);
         for part in &mut self.parts {
-            sum += part.score(picture, face, &mut self.input)?;
+            sum += part.weight * part.score(picture, face, &mut self.input)?;
+            weights += part.weight;
         }
-        Ok(sum / self.parts.len() as f64)
+        Ok(sum / weights)
     }
 }
 
 impl Part {
+    fn open(runtime: &Runtime, pack: &Pack, model: &LivenessModelEntry) -> Result<Self, LivenessError> {
+        match model.adapter {
+            LivenessAdapter::ScaledCrop => {}
+            other => return Err(LivenessError::Unsupported(other)),
+        }
+        let session = runtime.open(&model.model, pack.model(&model.model)?)?;
+        let output = session
+            .picture_input(Some(model.size))
+            .and_then(|_| session.vector_output(model.classes))
+            .map_err(|misfit| misfit_of(session.name(), misfit))?;
+        Ok(Self {
+            session,
+            weight: model.weight,
+            preprocessing: model.input,
+            size: model.size,
+            crop_scale: model.crop_scale,
+            crop_fit: model.crop_fit,
+            classes: model.classes,
+            live_class: model.live_class,
+            numbers: model.output,
+            output: output.name,
+        })
+    }
+
     fn score(
         &mut self,
         picture: &Picture,
@@ -91,31 +130,70 @@ impl Part {
         let crop = imaging::crop_resize_bilinear(picture, rect, self.size, self.size);
         let side = self.size as usize;
         input.resize(3 * side * side, 0.0);
-        imaging::write_planar(&crop, self.channels, [0.0; 3], [1.0; 3], input);
+        write_input(&crop, &self.preprocessing, input);
         let view = ArrayView4::from_shape((1, 3, side, side), input)
             .map_err(|error| LivenessError::Other(error.into()))?;
         let outputs = self.session.run(&view)?;
-        let logits: Vec<f32> = outputs.first()?.iter().copied().collect();
-        probability(&logits, self.live_class)
+        let answer = outputs.get(&self.output)?;
+        if !is_vector_batch(answer.shape(), 1, self.classes) {
+            let needs = format!("output [1,{}]", self.classes);
+            return Err(misfit_of(
+                outputs.model(),
+                Misfit::new(needs, shape_text(answer.shape())),
+            ));
+        }
+        let numbers: Vec<f32> = answer.iter().copied().collect();
+        match self.numbers {
+            ClassOutput::Logits => softmax(&numbers, self.live_class),
+            ClassOutput::Probabilities => probability(&numbers, self.live_class),
+            other => {
+                let reason = format!("class output {other:?} is not supported");
+                Err(LivenessError::Other(reason.into()))
+            }
+        }
     }
 }
 
-/// Softmax probability of one class.
-fn probability(logits: &[f32], class: usize) -> Result<f64, LivenessError> {
-    let Some(&wanted) = logits.get(class) else {
-        return Err(LivenessError::Classes {
-            live_class: class,
-            found: logits.len(),
-        });
-    };
-    if !logits.iter().all(|logit| logit.is_finite()) {
+fn misfit_of(model: &str, misfit: Misfit) -> LivenessError {
+    LivenessError::Misfit {
+        model: model.to_owned(),
+        adapter: ADAPTER,
+        misfit,
+    }
+}
+
+/// The number of a class, where all are finite.
+fn class_of(numbers: &[f32], class: usize) -> Result<f32, LivenessError> {
+    if !numbers.iter().all(|number| number.is_finite()) {
         return Err(LivenessError::NotFinite);
     }
+    numbers.get(class).copied().ok_or(LivenessError::Classes {
+        live_class: class,
+        found: numbers.len(),
+    })
+}
+
+/// Softmax probability of one class.
+fn softmax(logits: &[f32], class: usize) -> Result<f64, LivenessError> {
+    let wanted = class_of(logits, class)?;
     let sum: f64 = logits
         .iter()
         .map(|&logit| (f64::from(logit) - f64::from(wanted)).exp())
         .sum();
     Ok(1.0 / sum)
+}
+
+/// One of numbers that are probabilities already.
+fn probability(probabilities: &[f32], class: usize) -> Result<f64, LivenessError> {
+    let wanted = class_of(probabilities, class)?;
+    let lies =
+        |&value: &f32| (-PROBABILITY_TOLERANCE..=1.0 + PROBABILITY_TOLERANCE).contains(&f64::from(value));
+    let sum: f64 = probabilities.iter().map(|&value| f64::from(value)).sum();
+    if probabilities.iter().all(lies) && (sum - 1.0).abs() <= PROBABILITY_TOLERANCE {
+        Ok(f64::from(wanted).clamp(0.0, 1.0))
+    } else {
+        Err(LivenessError::NoProbabilities { sum })
+    }
 }
 
 #[cfg(test)]
@@ -126,28 +204,39 @@ mod tests {
     fn softmax_worked_by_hand() {
         let ln = |v: f64| v.ln() as f32;
         let logits = [ln(1.0), ln(2.0), ln(5.0)];
-        assert!((probability(&logits, 1).unwrap() - 0.25).abs() < 1e-6);
+        assert!((softmax(&logits, 1).unwrap() - 0.25).abs() < 1e-6);
         // Far apart: no overflow, no NaN.
-        assert_eq!(probability(&[1e4, -1e4, 0.0], 1).unwrap(), 0.0);
-        assert_eq!(probability(&[-1e4, 1e4, 0.0], 1).unwrap(), 1.0);
+        assert_eq!(softmax(&[1e4, -1e4, 0.0], 1).unwrap(), 0.0);
+        assert_eq!(softmax(&[-1e4, 1e4, 0.0], 1).unwrap(), 1.0);
+    }
+
+    #[test]
+    fn probabilities_are_taken_as_they_are() {
+        assert_eq!(probability(&[0.25, 0.75], 1).unwrap(), 0.75);
+        // Rounded by half precision.
+        assert_eq!(probability(&[1.0005, -0.0002], 0).unwrap(), 1.0);
     }
 
     #[test]
     fn what_is_no_probability_is_an_error() {
-        assert!(matches!(
-            probability(&[0.0, f32::NAN, 0.0], 1),
-            Err(LivenessError::NotFinite)
-        ));
-        assert!(matches!(
-            probability(&[0.0, 1.0, f32::INFINITY], 1),
-            Err(LivenessError::NotFinite)
-        ));
-        assert!(matches!(
-            probability(&[0.0], 1),
-            Err(LivenessError::Classes {
-                live_class: 1,
-                found: 1
-            })
-        ));
+        for of in [softmax, probability] {
+            for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                assert!(matches!(of(&[0.0, 1.0, bad], 1), Err(LivenessError::NotFinite)));
+            }
+            assert!(matches!(
+                of(&[1.0], 1),
+                Err(LivenessError::Classes {
+                    live_class: 1,
+                    found: 1
+                })
+            ));
+        }
+        // Logits that the manifest calls probabilities.
+        for logits in [[3.1, -3.0], [0.9, 0.9], [0.2, 0.1], [-0.5, 1.5]] {
+            assert!(matches!(
+                probability(&logits, 1),
+                Err(LivenessError::NoProbabilities { .. })
+            ));
+        }
     }
 }

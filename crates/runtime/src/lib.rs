@@ -19,12 +19,14 @@ mod library;
 mod pool;
 mod runtime;
 mod session;
+mod signature;
 
 pub use error::RuntimeError;
 pub use library::{ENV_LIBRARY, LibrarySearch, OLDEST_MINOR_VERSION};
 pub use pool::{Pool, Pooled};
 pub use runtime::{Provider, Runtime};
 pub use session::{ModelSession, Outputs};
+pub use signature::{Misfit, PictureInput, TensorSpec, VectorOutput, is_vector_batch, listed, shape_text};
 
 /// The `ort` that this crate is built with, for embedders who bring their own environment to
 /// [`Runtime::from_environment`].

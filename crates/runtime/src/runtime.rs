@@ -194,6 +194,11 @@ fn log(level: LogLevel, category: &str, id: &str, location: &str, message: &str)
         LogLevel::Error | LogLevel::Fatal => {
             tracing::error!(target: "onnxruntime", category, id, location, "{message}");
         }
+        // Exports for any size often declare the shapes that they were traced with, and ONNX Runtime says so at every run.
+        // Adapters check the shapes of what they get.
+        LogLevel::Warning if message.starts_with("Expected shape from model of") => {
+            tracing::debug!(target: "onnxruntime", category, id, location, "{message}");
+        }
         LogLevel::Warning => tracing::warn!(target: "onnxruntime", category, id, location, "{message}"),
         LogLevel::Info => tracing::debug!(target: "onnxruntime", category, id, location, "{message}"),
         LogLevel::Verbose => tracing::trace!(target: "onnxruntime", category, id, location, "{message}"),

@@ -2,9 +2,10 @@
 
 use ndarray::{ArrayView4, ArrayViewD};
 use ort::session::{Session, SessionOutputs};
-use ort::value::{Outlet, TensorRef, ValueType};
+use ort::value::TensorRef;
 
-use crate::RuntimeError;
+use crate::signature::{picture_input, vector_output};
+use crate::{Misfit, PictureInput, RuntimeError, TensorSpec, VectorOutput};
 
 /// One opened model with one input of four dimensions (`[N, channels, height, width]`, `f32`). Not shared between
 /// threads: each worker opens its own.
@@ -28,16 +29,34 @@ impl ModelSession {
         &self.name
     }
 
-    /// The model's inputs: name and shape, -1 for a dimension that is free.
+    /// The model's inputs as it declares them.
     #[must_use]
-    pub fn inputs(&self) -> Vec<(String, Vec<i64>)> {
-        describe(self.session.inputs())
+    pub fn inputs(&self) -> Vec<TensorSpec> {
+        self.session.inputs().iter().map(TensorSpec::of).collect()
     }
 
-    /// The model's outputs: name and shape, -1 for a dimension that is free.
+    /// The model's outputs as it declares them.
     #[must_use]
-    pub fn outputs(&self) -> Vec<(String, Vec<i64>)> {
-        describe(self.session.outputs())
+    pub fn outputs(&self) -> Vec<TensorSpec> {
+        self.session.outputs().iter().map(TensorSpec::of).collect()
+    }
+
+    /// The model's one input where it takes pictures: `[N,3,H,W]` of `f32`, N free or 1. `size` is the side in pixels of
+    /// the square that is fed, `None` where any size is.
+    ///
+    /// # Errors
+    /// [`Misfit`] where it takes anything else.
+    pub fn picture_input(&self, size: Option<u32>) -> Result<PictureInput, Misfit> {
+        picture_input(&self.inputs(), size.map(|size| size as usize))
+    }
+
+    /// The output with so many numbers for each picture: the first that is declared as `[N,numbers]` of `f32`, also with
+    /// more dimensions of 1; where none is, the first of which the model does not say how many it has.
+    ///
+    /// # Errors
+    /// [`Misfit`] where there is none.
+    pub fn vector_output(&self, numbers: usize) -> Result<VectorOutput, Misfit> {
+        vector_output(&self.outputs(), numbers)
     }
 
     /// Runs the model on one batch.
@@ -56,19 +75,6 @@ impl ModelSession {
     }
 }
 
-fn describe(outlets: &[Outlet]) -> Vec<(String, Vec<i64>)> {
-    outlets
-        .iter()
-        .map(|outlet| {
-            let shape = match outlet.dtype() {
-                ValueType::Tensor { shape, .. } => shape.to_vec(),
-                _ => Vec::new(),
-            };
-            (outlet.name().to_owned(), shape)
-        })
-        .collect()
-}
-
 /// What a model answered; borrowed from its session.
 pub struct Outputs<'s> {
     model: &'s str,
@@ -84,6 +90,12 @@ impl std::fmt::Debug for Outputs<'_> {
 }
 
 impl Outputs<'_> {
+    /// Name of the model that answered.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        self.model
+    }
+
     /// The output of this name.
     ///
     /// # Errors
@@ -109,6 +121,13 @@ impl Outputs<'_> {
             .next()
             .ok_or_else(|| self.unusable("", "there are no outputs"))?;
         self.get(name)
+    }
+
+    /// Every output of `f32`: its name and its numbers, in the model's order.
+    pub fn all(&self) -> impl Iterator<Item = (&str, ArrayViewD<'_, f32>)> {
+        self.values
+            .keys()
+            .filter_map(|name| Some((name, self.get(name).ok()?)))
     }
 
     fn unusable(&self, output: &str, reason: &str) -> RuntimeError {

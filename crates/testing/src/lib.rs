@@ -1,16 +1,19 @@
-//! What the suites of Likeness share: finding the test data, and reporting as skipped, by name, what cannot be tested
-//! without it.
+//! What the suites of Likeness share: finding the test data, reporting as skipped, by name, what cannot be tested without
+//! it, and packs of tiny models that are made on the spot.
 //!
 //! Test data is found by `LIKENESS_SHARED`, or as `../shared` beside the checkout. With `LIKENESS_NO_SKIP=1`, as in CI, a
 //! test that would be skipped fails instead.
 
 pub mod allocation;
+pub mod onnx;
+mod pack;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub use libtest_mimic::Failed;
 use libtest_mimic::{Arguments, Trial};
+pub use pack::TestPack;
 
 /// What the tests of a suite answer.
 pub type Outcome = Result<(), Failed>;

@@ -1,5 +1,6 @@
 //! `likeness models`.
 
+mod check;
 mod export;
 mod list;
 mod pull;
@@ -17,6 +18,9 @@ pub(crate) enum ModelsCommand {
     Pull(pull::PullArguments),
     /// Write a pack into one file that `likeness models pull --from` installs where no network is.
     Export(export::ExportArguments),
+    /// Open every model of a pack, compare it with what its adapter needs, run it, and measure how fast it is. Exit code: 0
+    /// all can be used, 1 not, 2 usage.
+    Check(check::CheckArguments),
     /// The packs that can be named, and what is missing of them.
     List,
 }
@@ -26,6 +30,7 @@ impl ModelsCommand {
         match self {
             Self::Pull(arguments) => arguments.run(engine),
             Self::Export(arguments) => arguments.run(engine),
+            Self::Check(arguments) => arguments.run(engine),
             Self::List => list::run(engine),
         }
     }

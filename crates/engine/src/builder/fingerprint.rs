@@ -18,7 +18,7 @@ impl EngineBuilder {
     pub fn fingerprint(&self) -> Result<String, BuildError> {
         let mut parts = Vec::new();
         if self.needs_pack() {
-            let manifest = self.store.find()?.manifest(&self.pack)?;
+            let manifest = self.model_store()?.manifest(&self.pack)?;
             parts.push(format!(
                 "{} {} ({})",
                 manifest.name, manifest.version, manifest.digest

@@ -22,7 +22,19 @@ pub use roles::{
 const FORMAT: u32 = 2;
 
 /// Manifests that are part of the crate, so that the checksums of the default pack are those of the binary.
-const BUILTIN: &[(&str, &str)] = &[("open-1", include_str!("../../packs/open-1.toml"))];
+const BUILTIN: &[(&str, &str)] = &[
+    ("open-1", include_str!("../../packs/open-1.toml")),
+    ("sface-1", include_str!("../../packs/sface-1.toml")),
+    (
+        "insightface-r50",
+        include_str!("../../packs/insightface-r50.toml"),
+    ),
+    ("adaface-101", include_str!("../../packs/adaface-101.toml")),
+    (
+        "minifasnet-onnx",
+        include_str!("../../packs/minifasnet-onnx.toml"),
+    ),
+];
 
 /// A model pack: where its files come from, what is made of them and, for each role, the adapters that know the models'
 /// families and the numbers they need.
@@ -156,6 +168,67 @@ mod tests {
             assert_eq!(Manifest::builtin(name).unwrap().unwrap().name, name);
         }
         assert!(Manifest::builtin("no-such-pack").is_none());
+    }
+
+    #[test]
+    fn what_packs_share_with_the_default_one_is_the_same_everywhere() {
+        let of = |name: &str| Manifest::builtin(name).unwrap().unwrap();
+        let default = of(crate::DEFAULT_PACK);
+        for pack in Manifest::builtin_names().map(of) {
+            for (name, source) in &pack.sources {
+                assert!(
+                    default.sources.get(name).is_none_or(|own| own == source),
+                    "{} {name}",
+                    pack.name
+                );
+            }
+            for (name, model) in &pack.models {
+                assert!(
+                    default.models.get(name).is_none_or(|own| own == model),
+                    "{} {name}",
+                    pack.name
+                );
+            }
+            for entry in &pack.detectors {
+                let own = default.detectors.iter().find(|own| own.model == entry.model);
+                assert!(
+                    own.is_none_or(|own| own == entry),
+                    "{} {}",
+                    pack.name,
+                    entry.model
+                );
+            }
+            for entry in &pack.embedders {
+                let own = default.embedders.iter().find(|own| own.model == entry.model);
+                assert!(
+                    own.is_none_or(|own| own == entry),
+                    "{} {}",
+                    pack.name,
+                    entry.model
+                );
+            }
+            for entry in &pack.liveness {
+                let own = default.liveness.iter().find(|own| own.model == entry.model);
+                assert!(
+                    own.is_none_or(|own| own == entry),
+                    "{} {}",
+                    pack.name,
+                    entry.model
+                );
+            }
+            // A calibration is one of the detectors and embedders that it was measured with.
+            let matches_alike = pack.detectors == default.detectors && pack.embedders == default.embedders;
+            let expected = default.calibration.of_match.as_ref().filter(|_| matches_alike);
+            assert_eq!(pack.calibration.of_match.as_ref(), expected, "{}", pack.name);
+        }
+    }
+
+    #[test]
+    fn a_pack_is_commercial_only_where_no_licence_says_otherwise() {
+        for pack in Manifest::builtin_names().map(|name| Manifest::builtin(name).unwrap().unwrap()) {
+            let free = pack.sources.values().all(|source| source.license == "Apache-2.0");
+            assert_eq!(pack.commercial_use, free, "{}", pack.name);
+        }
     }
 
     #[test]

@@ -1,0 +1,181 @@
+//! Can a pack be used? Every model is opened, compared with what its adapter needs, and run.
+
+mod entry;
+mod report;
+
+use std::time::{Duration, Instant};
+
+use likeness_detection::{self as detection, BoundingBox, Landmarks, Point, Search};
+use likeness_embedding::{self as embedding, FaceEmbedder, FaceInPicture};
+use likeness_imaging::Picture;
+use likeness_liveness::{LivenessModel, ScaledCropLiveness};
+use likeness_models::{LivenessCalibration, MatchCalibration, Pack};
+use likeness_runtime::{ModelSession, Runtime, listed};
+
+pub(crate) use entry::Entry;
+pub use entry::Role;
+pub use report::{ModelCheck, PackCheck, VectorCheck};
+
+use crate::ModelError;
+use crate::info::licenses;
+use crate::self_test::{compare, pattern};
+
+/// Runs whose median is the speed; the first, in which ONNX Runtime takes its memory, is not among them.
+const TIMED_RUNS: usize = 7;
+
+/// Side of the picture that the adapters are run on: detectors make their passes at 160, 320 and 640 pixels.
+const PICTURE_SIDE: u32 = 640;
+
+/// Two embeddings of one face, alone and in a batch, are the same direction but for rounding.
+const SAME_FACE: f32 = 0.999;
+
+/// Opens every model of a pack, compares its declared inputs and outputs with what its adapter needs, runs it through the
+/// adapter and on the input of the self-test, and measures how long that takes on one thread. What is wrong is in the
+/// report, which goes on with the next model.
+#[must_use]
+pub fn check(runtime: &Runtime, pack: &Pack) -> PackCheck {
+    let manifest = pack.manifest();
+    PackCheck {
+        pack: manifest.name.clone(),
+        version: manifest.version.clone(),
+        digest: manifest.digest.clone(),
+        commercial_use: manifest.commercial_use,
+        licenses: licenses(manifest),
+        match_calibration: manifest
+            .calibration
+            .of_match
+            .as_ref()
+            .map(MatchCalibration::describe),
+        liveness_calibration: manifest
+            .calibration
+            .of_liveness
+            .as_ref()
+            .map(LivenessCalibration::describe),
+        models: Entry::all(manifest)
+            .iter()
+            .map(|entry| check_model(runtime, pack, entry))
+            .collect(),
+    }
+}
+
+fn check_model(runtime: &Runtime, pack: &Pack, entry: &Entry<'_>) -> ModelCheck {
+    let mut report = ModelCheck::new(entry.role(), entry.model(), entry.adapter());
+    let bytes = match pack.model(entry.model()) {
+        Ok(bytes) => bytes,
+        Err(error) => return report.with_fault(error),
+    };
+    let mut session = match runtime.open(entry.model(), bytes) {
+        Ok(session) => session,
+        Err(error) => return report.with_fault(error),
+    };
+    report.input = listed(&session.inputs());
+    report.output = listed(&session.outputs());
+    if let Err(error) = run_adapter(runtime, pack, entry) {
+        return report.with_fault(error);
+    }
+    match measure(&mut session, entry) {
+        Ok((vector, median)) => {
+            report.vector = vector;
+            report.median = Some(median);
+            report
+        }
+        Err(error) => report.with_fault(error),
+    }
+}
+
+/// The self-test, and the median time of a run on its input.
+fn measure(session: &mut ModelSession, entry: &Entry<'_>) -> Result<(VectorCheck, Duration), ModelError> {
+    let input = pattern(session, entry.size())?;
+    let outputs = session.run(&input.view())?;
+    let vector = match entry.vector() {
+        None => VectorCheck::Missing,
+        Some(vector) => match compare(&outputs, vector) {
+            Ok(()) => VectorCheck::Right,
+            Err(problem) => VectorCheck::Wrong(problem),
+        },
+    };
+    drop(outputs);
+    let mut times = Vec::with_capacity(TIMED_RUNS);
+    for _ in 0..TIMED_RUNS {
+        let begin = Instant::now();
+        session.run(&input.view())?;
+        times.push(begin.elapsed());
+    }
+    times.sort_unstable();
+    Ok((vector, times.get(TIMED_RUNS / 2).copied().unwrap_or_default()))
+}
+
+/// Opens a model as the engine does and runs it once on a picture, so that what it answers is looked at as well.
+fn run_adapter(runtime: &Runtime, pack: &Pack, entry: &Entry<'_>) -> Result<(), ModelError> {
+    let picture = test_picture()?;
+    match entry {
+        Entry::Detector(model) => {
+            detection::open_model(runtime, pack, model, None)?.detect(&picture, Search::Thorough)?;
+        }
+        Entry::Embedder(model) => {
+            let mut embedder = embedding::open_model(runtime, pack, model)?;
+            embed(&mut *embedder, &picture)?;
+        }
+        Entry::Liveness(model) => {
+            let side = PICTURE_SIDE as f32 / 4.0;
+            let face = BoundingBox {
+                x: side,
+                y: side,
+                width: side,
+                height: side,
+            };
+            let mut liveness = ScaledCropLiveness::open_models(runtime, pack, std::slice::from_ref(*model))?;
+            liveness.score(&picture, &face)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a face is embedded alike alone and beside another.
+fn embed(embedder: &mut dyn FaceEmbedder, picture: &Picture) -> Result<(), ModelError> {
+    let (one, other) = (landmarks(200.0), landmarks(320.0));
+    let face = |landmarks| FaceInPicture { picture, landmarks };
+    let alone = embedder.embed(&[face(&one)])?;
+    let together = embedder.embed(&[face(&other), face(&one)])?;
+    match (alone.as_slice(), together.as_slice()) {
+        ([alone], [_, beside]) => {
+            let similarity = alone.similarity(beside)?;
+            if similarity >= SAME_FACE {
+                Ok(())
+            } else {
+                let problem = format!(
+                    "a face's embedding depends on the faces beside it: alone and in a batch of two its similarity is \
+                     {similarity}"
+                );
+                Err(problem.into())
+            }
+        }
+        _ => Err("not one embedding for each face".into()),
+    }
+}
+
+/// A picture without symmetry.
+fn test_picture() -> Result<Picture, ModelError> {
+    let pixels = (0..PICTURE_SIDE * PICTURE_SIDE)
+        .flat_map(|pixel| {
+            let (x, y) = (pixel % PICTURE_SIDE, pixel / PICTURE_SIDE);
+            [x / 3, y / 3, (x * y) / 512].map(|value| (value % 256) as u8)
+        })
+        .collect();
+    Ok(Picture::from_rgb8(PICTURE_SIDE, PICTURE_SIDE, pixels)?)
+}
+
+/// Where the landmarks of a face of about 200 pixels might be.
+fn landmarks(left: f32) -> Landmarks {
+    let at = |x: f32, y: f32| Point {
+        x: left + x,
+        y: 200.0 + y,
+    };
+    [
+        at(60.0, 70.0),
+        at(140.0, 70.0),
+        at(100.0, 115.0),
+        at(70.0, 160.0),
+        at(130.0, 160.0),
+    ]
+}

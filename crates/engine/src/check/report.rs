@@ -1,0 +1,222 @@
+//! What was found, for programs and for reading.
+
+use std::time::Duration;
+
+use super::Role;
+
+/// Widest a column of shapes is shown.
+const WIDEST_SHAPES: usize = 44;
+
+/// What [`check`](super::check) found of a pack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PackCheck {
+    /// Name of the pack.
+    pub pack: String,
+    /// Its version.
+    pub version: String,
+    /// Digest of its manifest.
+    pub digest: String,
+    /// Whether its manifest says that it may be used commercially.
+    pub commercial_use: bool,
+    /// The licences of its files, each once, sorted.
+    pub licenses: Vec<String>,
+    /// Its match calibration; a pack without one cannot verify before one is measured.
+    pub match_calibration: Option<String>,
+    /// Its liveness calibration; without one the models' mean live probability is the score.
+    pub liveness_calibration: Option<String>,
+    /// Its models in the manifest's order.
+    pub models: Vec<ModelCheck>,
+}
+
+/// What was found of one model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ModelCheck {
+    /// What it does.
+    pub role: Role,
+    /// Its name.
+    pub model: String,
+    /// The adapter that the manifest names.
+    pub adapter: &'static str,
+    /// The inputs that it declares; empty where it could not be opened.
+    pub input: String,
+    /// The outputs that it declares, likewise.
+    pub output: String,
+    /// Why it cannot be used, if it cannot.
+    pub fault: Option<String>,
+    /// What the self-test found.
+    pub vector: VectorCheck,
+    /// Median time of a run on one thread, of one picture of the size that the self-test has; `None` where it was not run.
+    pub median: Option<Duration>,
+}
+
+/// What a self-test found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum VectorCheck {
+    /// It was not run.
+    NotRun,
+    /// The manifest has no vector: nobody has written down what the model should answer.
+    Missing,
+    /// The model answers what it should.
+    Right,
+    /// It answers something else.
+    Wrong(String),
+}
+
+impl ModelCheck {
+    pub(crate) fn new(role: Role, model: &str, adapter: &'static str) -> Self {
+        Self {
+            role,
+            model: model.to_owned(),
+            adapter,
+            input: String::new(),
+            output: String::new(),
+            fault: None,
+            vector: VectorCheck::NotRun,
+            median: None,
+        }
+    }
+
+    /// The message names role and model, whatever failed.
+    pub(crate) fn with_fault(mut self, fault: impl std::fmt::Display) -> Self {
+        let fault = fault.to_string();
+        let is_named = fault.contains(&self.model) && fault.contains(self.role.as_str());
+        self.fault = Some(if is_named {
+            fault
+        } else {
+            format!("{} {}: {fault}", self.role, self.model)
+        });
+        self
+    }
+
+    /// Whether it can be used and answers what it should, as far as that is known.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.fault.is_none() && !matches!(self.vector, VectorCheck::Wrong(_))
+    }
+
+    fn speed(&self) -> (String, String) {
+        match self.median.map(|median| median.as_secs_f64()) {
+            Some(seconds) if seconds > 0.0 => {
+                (format!("{:.2}", seconds * 1e3), format!("{:.1}", 1.0 / seconds))
+            }
+            _ => ("-".to_owned(), "-".to_owned()),
+        }
+    }
+}
+
+impl PackCheck {
+    /// Whether every model is well.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.models.iter().all(ModelCheck::is_well)
+    }
+
+    /// What is wrong, a line each.
+    pub fn faults(&self) -> impl Iterator<Item = String> {
+        self.models.iter().flat_map(|model| {
+            let wrong = match &model.vector {
+                VectorCheck::Wrong(problem) => {
+                    Some(format!("{} {}: self-test: {problem}", model.role, model.model))
+                }
+                _ => None,
+            };
+            model.fault.clone().into_iter().chain(wrong)
+        })
+    }
+}
+
+/// A table of the models, then what is wrong, then what there is to know.
+impl std::fmt::Display for PackCheck {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "pack {} {} ({})", self.pack, self.version, self.digest)?;
+        let header = [
+            "role",
+            "model",
+            "adapter",
+            "input",
+            "output",
+            "self-test",
+            "ms",
+            "per second",
+        ];
+        let mut rows = vec![header.map(ToOwned::to_owned)];
+        for model in &self.models {
+            let vector = match model.vector {
+                VectorCheck::NotRun => "not run",
+                VectorCheck::Missing => "no vector",
+                VectorCheck::Right => "right",
+                VectorCheck::Wrong(_) => "WRONG",
+            };
+            let (milliseconds, per_second) = model.speed();
+            rows.push([
+                model.role.to_string(),
+                model.model.clone(),
+                model.adapter.to_owned(),
+                shortened(&model.input),
+                shortened(&model.output),
+                vector.to_owned(),
+                milliseconds,
+                per_second,
+            ]);
+        }
+        let width = |column: usize| {
+            rows.iter()
+                .map(|row| row[column].chars().count())
+                .max()
+                .unwrap_or(0)
+        };
+        let widths: [usize; 8] = std::array::from_fn(width);
+        for row in &rows {
+            let cells: Vec<String> = row
+                .iter()
+                .zip(widths)
+                .map(|(cell, width)| format!("{cell:width$}"))
+                .collect();
+            writeln!(f, "  {}", cells.join("  ").trim_end())?;
+        }
+        for fault in self.faults() {
+            writeln!(f, "  FAIL  {fault}")?;
+        }
+        writeln!(f, "licences: {}", self.licenses.join("; "))?;
+        if !self.commercial_use {
+            writeln!(f, "not for commercial use, says the manifest")?;
+        }
+        match &self.match_calibration {
+            Some(calibration) => writeln!(f, "match calibration: {calibration}")?,
+            None => writeln!(
+                f,
+                "match calibration: none; before the pack can verify, measure one with `likeness calibrate match`"
+            )?,
+        }
+        let liveness = self.liveness_calibration.as_deref();
+        writeln!(
+            f,
+            "liveness calibration: {}",
+            liveness.unwrap_or("none; the score is the models' mean live probability")
+        )?;
+        f.write_str(if self.is_well() {
+            "All models can be used."
+        } else {
+            "The pack cannot be used: see FAIL above."
+        })
+    }
+}
+
+/// Twelve outputs of a detector would make a line that nobody reads.
+fn shortened(shapes: &str) -> String {
+    if shapes.chars().count() <= WIDEST_SHAPES {
+        return shapes.to_owned();
+    }
+    let mut text = String::new();
+    for shape in shapes.split(' ') {
+        if text.len() + shape.len() > WIDEST_SHAPES {
+            break;
+        }
+        text.push_str(shape);
+        text.push(' ');
+    }
+    text + "..."
+}
