@@ -47,6 +47,8 @@ pub(crate) struct Facts {
 pub(crate) struct Shapes {
     values: HashMap<String, Facts>,
     free: usize,
+    /// What the file calls free dimensions of inputs.
+    names: HashMap<usize, String>,
 }
 
 impl Shapes {
@@ -95,6 +97,11 @@ impl Shapes {
         self.facts(value)?.dims.as_deref()
     }
 
+    /// What the file calls a free dimension, where it is an input's.
+    pub(crate) fn name(&self, free: usize) -> Option<&str> {
+        self.names.get(&free).map(String::as_str)
+    }
+
     fn of_input(&mut self, input: &ValueInfoProto, size_of: impl Fn(usize) -> Option<i64>) -> Facts {
         let Some(tensor) = input.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref()) else {
             return Facts::default();
@@ -105,9 +112,9 @@ impl Shapes {
             .filter(|shape| shape.dim.len() <= MAX_RANK)
             .map(|shape| {
                 let dims = shape.dim.iter().enumerate();
-                dims.map(|(axis, dim)| match dim.value {
-                    Some(DimensionValue::Fixed(size)) if size >= 0 => Dim::Known(size),
-                    _ => size_of(axis).map_or_else(|| self.fresh(), Dim::Known),
+                dims.map(|(axis, dim)| match &dim.value {
+                    Some(DimensionValue::Fixed(size)) if *size >= 0 => Dim::Known(*size),
+                    value => size_of(axis).map_or_else(|| self.named(value.as_ref()), Dim::Known),
                 })
                 .collect()
             });
@@ -116,6 +123,16 @@ impl Shapes {
             dims,
             ..Facts::default()
         }
+    }
+
+    fn named(&mut self, value: Option<&DimensionValue>) -> Dim {
+        let dim = self.fresh();
+        if let (Dim::Free(free), Some(DimensionValue::Named(name))) = (dim, value)
+            && !name.is_empty()
+        {
+            self.names.insert(free, name.clone());
+        }
+        dim
     }
 
     fn fresh(&mut self) -> Dim {

@@ -14,6 +14,7 @@ mod channel_affine;
 mod computed_shapes;
 mod constant_nodes;
 mod dead_code;
+mod gates;
 mod global_pool;
 mod layer;
 mod net;
@@ -55,6 +56,8 @@ pub enum Pass {
     PadChannels,
     /// `PRelu` becomes what works on blocks or at least on vectors.
     Prelu,
+    /// Multiplication of a map by a number for each channel becomes one of two maps.
+    Gates,
     /// Constants of the same values become one.
     SharedConstants,
     /// Nodes and constants that nothing reads are dropped.
@@ -63,7 +66,7 @@ pub enum Pass {
 
 impl Pass {
     /// Every pass, in order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ConstantNodes,
         Self::NoOps,
         Self::ComputedShapes,
@@ -72,6 +75,7 @@ impl Pass {
         Self::GlobalPool,
         Self::PadChannels,
         Self::Prelu,
+        Self::Gates,
         Self::SharedConstants,
         Self::DeadCode,
     ];
@@ -88,6 +92,7 @@ impl Pass {
             Self::GlobalPool => "global-pool",
             Self::PadChannels => "pad-channels",
             Self::Prelu => "prelu",
+            Self::Gates => "gates",
             Self::SharedConstants => "shared-constants",
             Self::DeadCode => "dead-code",
         }
@@ -104,6 +109,7 @@ impl Pass {
             Self::GlobalPool => global_pool::run(net),
             Self::PadChannels => pad_channels::run(net),
             Self::Prelu => prelu::run(net),
+            Self::Gates => gates::run(net),
             Self::SharedConstants => shared_constants::run(net),
             Self::DeadCode => dead_code::run(net),
         }

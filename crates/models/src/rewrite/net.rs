@@ -301,6 +301,11 @@ impl Net {
         self.rest.value_info.retain(|info| !values.contains(&info.name));
     }
 
+    /// Says the type of a value.
+    pub(super) fn add_type(&mut self, info: ValueInfoProto) {
+        self.rest.value_info.push(info);
+    }
+
     fn insert(&mut self, node: NodeProto, order: (usize, usize)) {
         let place = self.nodes.len();
         self.index(place, &node);
