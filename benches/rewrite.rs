@@ -24,7 +24,7 @@ const MODELS: [(&str, (usize, usize)); 5] = [
 ];
 
 /// Calls in turn, of which the shortest counts: what else the machine does only ever adds.
-const ROUNDS: usize = 200;
+const ROUNDS: usize = 500;
 
 fn main() {
     support::run(benches);

@@ -237,3 +237,97 @@ impl fmt::Display for Inspection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::proto::{AttributeProto, NodeProto, TensorProto};
+    use crate::rewrite::Pass;
+
+    /// 3 channels to 8 with a window of 3x3 and a PRelu, then a product of 8 with 5.
+    fn model(size: Option<i64>) -> Vec<u8> {
+        let node = |op_type, inputs: &[&str], output| NodeProto::new(op_type, inputs, &[output], Vec::new());
+        let mut conv = node("Conv", &["x", "w"], "a");
+        conv.attribute.push(AttributeProto::ints("pads", &[1, 1, 1, 1]));
+        let constant = |name, dims: &[i64]| {
+            let len: i64 = dims.iter().product();
+            TensorProto::of_f32(name, dims, &vec![0.5; usize::try_from(len).unwrap()])
+        };
+        let graph = GraphProto {
+            node: vec![
+                conv,
+                node("PRelu", &["a", "slope"], "b"),
+                node("GlobalAveragePool", &["b"], "c"),
+                node("Flatten", &["c"], "d"),
+                node("MatMul", &["d", "v"], "y"),
+            ],
+            initializer: vec![
+                constant("w", &[8, 3, 3, 3]),
+                constant("slope", &[1]),
+                constant("v", &[8, 5]),
+                TensorProto::of_i64("unused", &[2], &[1, 2]),
+            ],
+            input: vec![ValueInfoProto::of_f32("x", &[None, Some(3), size, size])],
+            output: vec![ValueInfoProto::of_f32("y", &[None, Some(5)])],
+            ..GraphProto::default()
+        };
+        onnx::write(&onnx::model(graph))
+    }
+
+    #[test]
+    fn operations_parameters_and_operators_are_counted() {
+        let bytes = model(Some(10));
+        let inspection = inspect(&bytes).unwrap();
+        assert_eq!(inspection.work.macs, 10 * 10 * 8 * 27 + 8 * 5);
+        assert_eq!(inspection.work.flops(), 2 * inspection.work.macs);
+        assert_eq!(inspection.work.uncounted, 0);
+        assert_eq!(inspection.parameters, 8 * 27 + 1 + 40);
+        assert_eq!(inspection.operators["Conv"], 1);
+        assert_eq!(inspection.bytes, bytes.len());
+        assert_eq!(inspection.opsets, [("ai.onnx".to_owned(), onnx::OPSET)]);
+        assert_eq!(inspection.rewriting.count(Pass::Prelu), 1);
+    }
+
+    #[test]
+    fn free_dimensions_are_taken_as_assumed() {
+        let bytes = model(None);
+        let macs = |batch, side| {
+            let assumptions = Assumptions { batch, side };
+            inspect_with(&bytes, assumptions).unwrap().work.macs
+        };
+        assert_eq!(macs(1, 320), 320 * 320 * 8 * 27 + 40);
+        assert_eq!(macs(2, 20), 2 * (20 * 20 * 8 * 27 + 40));
+    }
+
+    #[test]
+    fn it_says_all_of_that_and_what_was_assumed() {
+        let text = inspect(&model(None)).unwrap().to_string();
+        for part in [
+            "input       x f32 [batch, 3, batch, batch]",
+            "parameters  257",
+            "work        44.24 MFLOPs",
+            "free dimensions taken as batch 1 and 320 for each other",
+            "     1  PRelu",
+            "     1  prelu",
+            "     0  batch-norm",
+        ] {
+            assert!(text.contains(part), "no '{part}' in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn why_a_model_is_left_as_it_is_is_said() {
+        let mut old = onnx::read(&model(None)).unwrap();
+        old.opset_import[0].version = 3;
+        let text = inspect(&onnx::write(&old)).unwrap().to_string();
+        assert!(
+            text.contains("rewriting   none: it asks for a version of ONNX's operators"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_is_no_model_is_an_error() {
+        assert!(inspect(b"no model").is_err());
+    }
+}

@@ -1,6 +1,6 @@
 //! Batch normalisation is folded into the convolution or matrix product before it.
 
-use crate::onnx::proto::{NodeProto, attribute};
+use crate::onnx::proto::{NodeProto, TensorProto, attribute};
 
 use super::layer::{self, Layer};
 use super::net::Net;
@@ -39,9 +39,8 @@ fn affine(net: &Net, node: &NodeProto, channels: usize) -> Option<(Vec<f64>, Vec
         return None;
     };
     let read = |name: &String| {
-        let tensor = net.constant(name)?;
-        let values = tensor.f32s().filter(|values| values.len() == channels)?;
-        (tensor.dims.len() == 1).then_some(values)
+        let is_fitting = |tensor: &&TensorProto| tensor.dims.len() == 1 && tensor.len() == Some(channels);
+        net.constant(name).filter(is_fitting)?.f32s()
     };
     let (scale, bias, mean, variance) = (read(scale)?, read(bias)?, read(mean)?, read(variance)?);
     let epsilon = f64::from(attribute::float(node, "epsilon", EPSILON)?);

@@ -1,6 +1,6 @@
 //! Averaging over the whole map becomes `GlobalAveragePool`, which works on blocks of channels.
 
-use crate::onnx::proto::{NodeProto, attribute};
+use crate::onnx::proto::{NodeProto, attribute, data_type};
 use crate::shapes::Shapes;
 
 use super::layer;
@@ -61,7 +61,9 @@ fn means_all(node: &NodeProto, shapes: &Shapes, opset: i64) -> Option<bool> {
         }
     }
     axes.sort_unstable();
-    Some(rank == 4 && axes == [2, 3] && attribute::int(node, "keepdims", 1)? == 1)
+    // The mean of whole numbers is one of them.
+    let is_f32 = shapes.facts(node.input.first()?)?.elem_type == data_type::FLOAT;
+    Some(is_f32 && rank == 4 && axes == [2, 3] && attribute::int(node, "keepdims", 1)? == 1)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod channel_affine;
 mod computed_shapes;
 mod constant_nodes;
 mod dead_code;
+mod gates;
 mod global_pool;
 mod layer;
 mod net;
@@ -57,6 +58,8 @@ pub enum Pass {
     PadChannels,
     /// `PRelu` becomes what works on blocks or at least on vectors.
     Prelu,
+    /// Multiplication of a map by a number for each channel becomes one of two maps.
+    Gates,
     /// Constants of the same values become one.
     SharedConstants,
     /// Nodes and constants that nothing reads are dropped.
@@ -65,7 +68,7 @@ pub enum Pass {
 
 impl Pass {
     /// Every pass, in order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ConstantNodes,
         Self::NoOps,
         Self::ComputedShapes,
@@ -74,6 +77,7 @@ impl Pass {
         Self::GlobalPool,
         Self::PadChannels,
         Self::Prelu,
+        Self::Gates,
         Self::SharedConstants,
         Self::DeadCode,
     ];
@@ -90,6 +94,7 @@ impl Pass {
             Self::GlobalPool => "global-pool",
             Self::PadChannels => "pad-channels",
             Self::Prelu => "prelu",
+            Self::Gates => "gates",
             Self::SharedConstants => "shared-constants",
             Self::DeadCode => "dead-code",
         }
@@ -106,6 +111,7 @@ impl Pass {
             Self::GlobalPool => global_pool::run(net),
             Self::PadChannels => pad_channels::run(net),
             Self::Prelu => prelu::run(net),
+            Self::Gates => gates::run(net),
             Self::SharedConstants => shared_constants::run(net),
             Self::DeadCode => dead_code::run(net),
         }

@@ -29,6 +29,8 @@ pub(super) struct Net {
     readers: HashMap<String, BTreeMap<usize, usize>>,
     /// Values that somebody outside of the nodes reads: outputs, subgraphs.
     pinned: HashSet<String>,
+    /// Names of inputs: a constant of such a name is a default, which the caller may replace.
+    inputs: HashSet<String>,
     names: HashSet<String>,
     work_left: usize,
 }
@@ -63,6 +65,7 @@ impl Net {
             producers: HashMap::new(),
             readers: HashMap::new(),
             pinned: rest.output.iter().map(|output| output.name.clone()).collect(),
+            inputs: rest.input.iter().map(|input| input.name.clone()).collect(),
             names: HashSet::new(),
             work_left: WORK_ALWAYS,
             rest: GraphProto::default(),
@@ -82,12 +85,9 @@ impl Net {
             net.names.insert(tensor.name.clone());
             net.constants.insert(tensor.name.clone(), tensor);
         }
-        net.names
-            .extend(rest.input.iter().map(|input| input.name.clone()));
         net.rest = rest;
-        // A constant that is an input as well is a default, which the caller may replace.
-        net.pinned
-            .extend(net.rest.input.iter().map(|input| input.name.clone()));
+        net.names.extend(net.inputs.iter().cloned());
+        net.pinned.extend(net.inputs.iter().cloned());
         Ok(net)
     }
 
@@ -175,15 +175,14 @@ impl Net {
 
     /// The constant of this name; a default of an input is none.
     pub(super) fn constant(&self, name: &str) -> Option<&TensorProto> {
-        let is_default = || self.rest.input.iter().any(|input| input.name == name);
-        self.constants.get(name).filter(|_| !is_default())
+        self.constants.get(name).filter(|_| !self.inputs.contains(name))
     }
 
     pub(super) fn constant_names(&self) -> &[String] {
         &self.constant_order
     }
 
-    /// Asks leave to go over that many elements.
+    /// Asks leave to go over that many elements or names.
     pub(super) fn spend(&mut self, elements: usize) -> bool {
         match self.work_left.checked_sub(elements) {
             Some(left) => {
@@ -281,14 +280,34 @@ impl Net {
         } else {
             return false;
         };
+        let maker = self.producer(&input).filter(|&maker| maker != place);
+        let others = self.readers(&input).chain(maker);
+        let others: BTreeSet<usize> = others.filter(|&other| other != place).collect();
+        if !self.rename(&others, &input, &kept) {
+            return false;
+        }
         self.remove(place);
-        let maker = self.producer(&input);
-        let places: BTreeSet<usize> = self.readers(&input).chain(maker).collect();
-        for place in places {
+        if let Some(maker) = maker {
+            self.producers.insert(kept, maker);
+        }
+        true
+    }
+
+    /// Calls a value otherwise in these nodes. False, and nothing done, where that is too much.
+    pub(super) fn rename(&mut self, places: &BTreeSet<usize>, from: &str, to: &str) -> bool {
+        let names = |&place: &usize| {
+            self.node(place)
+                .map_or(0, |node| node.input.len() + node.output.len())
+        };
+        let work = places.iter().map(names).sum();
+        if !self.spend(work) {
+            return false;
+        }
+        for &place in places {
             self.edit(place, |node| {
                 for name in node.input.iter_mut().chain(&mut node.output) {
-                    if *name == input {
-                        name.clone_from(&kept);
+                    if name == from {
+                        to.clone_into(name);
                     }
                 }
             });
@@ -299,6 +318,11 @@ impl Net {
     /// Forgets what the file says of the type of values that have changed.
     pub(super) fn forget_types(&mut self, values: &HashSet<String>) {
         self.rest.value_info.retain(|info| !values.contains(&info.name));
+    }
+
+    /// Says the type of a value.
+    pub(super) fn add_type(&mut self, info: ValueInfoProto) {
+        self.rest.value_info.push(info);
     }
 
     fn insert(&mut self, node: NodeProto, order: (usize, usize)) {

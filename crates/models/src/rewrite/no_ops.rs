@@ -6,6 +6,9 @@ use crate::shapes::{Dim, Shapes};
 use super::layer;
 use super::net::Net;
 
+/// Longer constants are not looked through for what they are: one for each channel is never that long.
+const MAX_NEUTRAL: usize = 4096;
+
 const CANDIDATES: [&str; 11] = [
     "Identity",
     "Dropout",
@@ -97,7 +100,8 @@ fn unchanged_operand<'n>(net: &Net, shapes: &Shapes, node: &'n NodeProto) -> Opt
                     .i64s()
                     .is_some_and(|all| all.iter().all(|&value| value == neutral))
             };
-            !tensor.is_empty() && (of_f32() || of_i64())
+            let is_looked_at = tensor.len().is_some_and(|len| (1..=MAX_NEUTRAL).contains(&len));
+            is_looked_at && (of_f32() || of_i64())
         })
     };
     let output = shapes.dims(node.output.first()?)?;

@@ -121,12 +121,12 @@ fn place_in_family(net: &Net, node: &NodeProto, families: &mut Families) {
             .filter(|name| !name.is_empty())
     };
     let is_sum = node.is("Add") || node.is("Mul");
-    for value in values() {
-        let is_fixed = !net.is_inner(value) || net.producer(value).is_none();
-        let is_side = || !is_sum && node.input.iter().skip(1).any(|input| input == value);
-        if is_fixed || is_side() {
-            families.spoil(value);
-        }
+    for value in values().filter(|value| !net.is_inner(value) || net.producer(value).is_none()) {
+        families.spoil(value);
+    }
+    if !is_sum {
+        // Weights and bounds: who makes them has nothing to do with channels.
+        node.input.iter().skip(1).for_each(|value| families.spoil(value));
     }
     let kind = kind(net, node);
     let (Some(kind), Some(input), Some(output)) = (kind, node.input.first(), node.output.first()) else {
@@ -256,7 +256,8 @@ fn pad_bias(net: &mut Net, place: usize, channels: usize) -> Option<()> {
     if net.is_read_once(&old) {
         net.replace_constant(tensor(&old));
     } else {
-        let name = net.fresh(&old, "padded");
+        let output = net.node(place)?.output.first()?.clone();
+        let name = net.fresh(&output, "bias");
         net.add_constant(tensor(&name));
         net.edit(place, |node| {
             if let Some(bias) = node.input.get_mut(2) {

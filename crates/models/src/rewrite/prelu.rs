@@ -19,6 +19,13 @@ pub(super) fn run(net: &mut Net) -> usize {
     let mut weights = Weights::default();
     let mut changed = 0;
     for place in net.places_of(&["PRelu"]) {
+        // Many may share long slopes.
+        let slopes = net
+            .node(place)
+            .and_then(|node| net.constant(node.input.get(1)?)?.len());
+        if !slopes.is_some_and(|slopes| net.spend(slopes)) {
+            continue;
+        }
         let Some(prelu) = net.node(place).and_then(|node| Prelu::of(net, node)) else {
             continue;
         };

@@ -26,19 +26,16 @@ pub(super) fn run(net: &mut Net) -> usize {
             }
         }
     }
+    let mut changed = 0;
     for (name, first) in &same {
         let readers: BTreeSet<usize> = net.readers(name).collect();
-        for place in readers {
-            net.edit(place, |node| {
-                for input in node.input.iter_mut().filter(|input| *input == name) {
-                    input.clone_from(first);
-                }
-            });
+        if net.rename(&readers, name, first) {
+            net.remove_constant(name);
+            changed += 1;
         }
-        net.remove_constant(name);
     }
     net.forget_removed_constants();
-    same.len()
+    changed
 }
 
 /// Whether its bytes are all there is of it.

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use likeness_imaging::{Limits, PixelRect, crop_resize_bilinear, decode};
-use likeness_models::onnx;
 use likeness_models::rewrite::{Pass, Passes, rewrite, rewrite_bytes};
+use likeness_models::{inspect, onnx};
 use likeness_runtime::{LibrarySearch, ModelSession, Provider, Runtime};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 use ndarray::{Array4, ArrayD};
@@ -58,6 +58,9 @@ fn main() -> ExitCode {
     }
     suite.with_shared("slow_operators_are_gone_from_the_default_pack", |shared| {
         slow_operators_are_gone(shared)
+    });
+    suite.with_shared("the_embedder_is_counted_as_its_publisher_counts_it", |shared| {
+        is_counted_as_published(shared)
     });
     for small in small::all() {
         suite.with_models(format!("{}_computes_the_same", small.name), move || {
@@ -202,5 +205,17 @@ fn slow_operators_are_gone(shared: &Path) -> Outcome {
             ensure!(left == 0, "{file}: {left} of {op_type} are left; {report}");
         }
     }
+    Ok(())
+}
+
+/// Open Model Zoo says of face-reidentification-retail-0095: 0.588 GFLOPs, 1.107 million parameters.
+fn is_counted_as_published(shared: &Path) -> Outcome {
+    let inspection = inspect(&std::fs::read(shared.join(MODELS[0].0))?)?;
+    let (flops, parameters) = (inspection.work.flops() as f64, inspection.parameters as f64);
+    ensure!((flops / 0.588e9 - 1.0).abs() < 0.03, "{flops} operations");
+    ensure!(
+        (parameters / 1.107e6 - 1.0).abs() < 0.01,
+        "{parameters} parameters"
+    );
     Ok(())
 }

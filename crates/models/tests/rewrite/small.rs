@@ -199,6 +199,14 @@ pub(crate) fn all() -> Vec<Small> {
             ),
         Builder::new()
             .conv("x", [3, 16], 1, "a")
+            .node("GlobalAveragePool", &["a"], "b")
+            .conv("b", [16, 16], 1, "c")
+            .node("Sigmoid", &["c"], "d")
+            .node("Mul", &["d", "a"], "e")
+            .node("Add", &["e", "a"], "y")
+            .small("a_gate_of_whole_blocks", &maps(16), &[Pass::Gates]),
+        Builder::new()
+            .conv("x", [3, 16], 1, "a")
             .node_with(
                 "ReduceMean",
                 &["a"],

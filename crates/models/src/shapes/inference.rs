@@ -1,148 +1,14 @@
-//! Shapes of the values of a graph, as far as they follow from its inputs, for the operators of vision models.
-//!
-//! What the file itself says of the values in between is not believed: it may be missing or wrong.
+//! What follows from a node for what it makes.
 
-use std::collections::HashMap;
+use crate::onnx::proto::{NodeProto, attribute, data_type};
 
-use crate::onnx::proto::{DimensionValue, NodeProto, TensorProto, ValueInfoProto, attribute, data_type};
-
-/// Values of more dimensions are not followed; no vision model has them.
-const MAX_RANK: usize = 8;
-/// Longer lists of numbers are no shapes.
-const MAX_CONTENTS: usize = 16;
-
-/// Size of a dimension.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Dim {
-    /// Known.
-    Known(i64),
-    /// Unknown; the same number stands for the same size, different numbers for what may differ.
-    Free(usize),
-}
-
-impl Dim {
-    pub(crate) fn known(self) -> Option<i64> {
-        match self {
-            Self::Known(size) => Some(size),
-            Self::Free(_) => None,
-        }
-    }
-}
-
-/// What is known of a value.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Facts {
-    /// Type of the elements, of [`data_type`]; 0 where unknown.
-    pub(crate) elem_type: i32,
-    /// Its shape, where the number of dimensions is known.
-    pub(crate) dims: Option<Vec<Dim>>,
-    /// Its elements, where they are few whole numbers, such as a shape.
-    pub(crate) contents: Option<Vec<Dim>>,
-    /// Its elements, where they are a few constants of `f32`, such as the scales of a resize.
-    scales: Option<Vec<f32>>,
-}
-
-/// What is known of the values of a graph.
-#[derive(Debug, Default)]
-pub(crate) struct Shapes {
-    values: HashMap<String, Facts>,
-    free: usize,
-}
-
-impl Shapes {
-    /// Goes through a graph. `size_of` may give sizes to free dimensions of inputs: it is told the axis.
-    pub(crate) fn of<'g>(
-        opset: i64,
-        inputs: &[ValueInfoProto],
-        constant: impl Fn(&str) -> Option<&'g TensorProto>,
-        nodes: impl Iterator<Item = &'g NodeProto>,
-        size_of: impl Fn(usize) -> Option<i64>,
-    ) -> Self {
-        let mut shapes = Self::default();
-        for input in inputs {
-            let facts = shapes.of_input(input, &size_of);
-            shapes.values.insert(input.name.clone(), facts);
-        }
-        for node in nodes {
-            for input in &node.input {
-                if let Some(tensor) = constant(input)
-                    && !shapes.values.contains_key(input)
-                {
-                    shapes.values.insert(input.clone(), of_constant(tensor));
-                }
-            }
-            let first = Inference {
-                opset,
-                node,
-                shapes: &mut shapes,
-            }
-            .first_output()
-            .filter(|facts| facts.dims.as_ref().is_none_or(|dims| dims.len() <= MAX_RANK));
-            if let (Some(output), Some(facts)) = (node.output.first(), first) {
-                shapes.values.insert(output.clone(), facts);
-            }
-        }
-        shapes
-    }
-
-    /// What is known of the value.
-    pub(crate) fn facts(&self, value: &str) -> Option<&Facts> {
-        self.values.get(value)
-    }
-
-    /// The value's dimensions.
-    pub(crate) fn dims(&self, value: &str) -> Option<&[Dim]> {
-        self.facts(value)?.dims.as_deref()
-    }
-
-    fn of_input(&mut self, input: &ValueInfoProto, size_of: impl Fn(usize) -> Option<i64>) -> Facts {
-        let Some(tensor) = input.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref()) else {
-            return Facts::default();
-        };
-        let dims = tensor
-            .shape
-            .as_ref()
-            .filter(|shape| shape.dim.len() <= MAX_RANK)
-            .map(|shape| {
-                let dims = shape.dim.iter().enumerate();
-                dims.map(|(axis, dim)| match dim.value {
-                    Some(DimensionValue::Fixed(size)) if size >= 0 => Dim::Known(size),
-                    _ => size_of(axis).map_or_else(|| self.fresh(), Dim::Known),
-                })
-                .collect()
-            });
-        Facts {
-            elem_type: tensor.elem_type,
-            dims,
-            ..Facts::default()
-        }
-    }
-
-    fn fresh(&mut self) -> Dim {
-        self.free += 1;
-        Dim::Free(self.free)
-    }
-}
-
-fn of_constant(tensor: &TensorProto) -> Facts {
-    let valid = tensor.dims.len() <= MAX_RANK && tensor.dims.iter().all(|&dim| dim >= 0);
-    let few = tensor.dims.len() <= 1 && tensor.len().is_some_and(|len| len <= MAX_CONTENTS);
-    Facts {
-        elem_type: tensor.data_type,
-        dims: valid.then(|| tensor.dims.iter().copied().map(Dim::Known).collect()),
-        contents: few
-            .then(|| tensor.i64s())
-            .flatten()
-            .map(|values| values.into_iter().map(Dim::Known).collect()),
-        scales: few.then(|| tensor.f32s()).flatten(),
-    }
-}
+use super::{Dim, Facts, MAX_CONTENTS, MAX_RANK, Shapes};
 
 /// One node.
-struct Inference<'s, 'n> {
-    opset: i64,
-    node: &'n NodeProto,
-    shapes: &'s mut Shapes,
+pub(super) struct Inference<'s, 'n> {
+    pub(super) opset: i64,
+    pub(super) node: &'n NodeProto,
+    pub(super) shapes: &'s mut Shapes,
 }
 
 impl Inference<'_, '_> {
@@ -171,7 +37,8 @@ impl Inference<'_, '_> {
         }
     }
 
-    fn first_output(mut self) -> Option<Facts> {
+    /// What is known of the first thing it makes.
+    pub(super) fn first_output(mut self) -> Option<Facts> {
         if !(self.node.domain.is_empty() || self.node.domain == "ai.onnx") {
             return None;
         }
