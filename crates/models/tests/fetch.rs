@@ -1,6 +1,8 @@
 //! Pulling from publishers that behave well and badly. After each, every file of the store is looked at: nothing may be
 //! in it that is not what its name says.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 mod support;
 
 use std::num::NonZero;

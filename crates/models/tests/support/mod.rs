@@ -1,6 +1,7 @@
 //! What the suites of fetching and archives share: small packs of ONNX files that are made on the spot, and stores whose
 //! every file is looked at.
 #![allow(dead_code, reason = "no suite uses all of it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 pub(crate) mod publisher;
 
