@@ -53,7 +53,8 @@ impl Scene {
     fn models(&self, store: &str, arguments: &[&str]) -> Command {
         let mut command = likeness();
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().to_lowercase().ends_with("_proxy") {
+            let text = name.to_string_lossy().to_lowercase();
+            if text.ends_with("_proxy") || text.starts_with("ssl_cert_") {
                 command.env_remove(name);
             }
         }
@@ -115,12 +116,11 @@ fn round_trip() -> Outcome {
     let said = format!(
         "model pack tiny 1: 1 file brought, manifest installed; 1 model in {other}, checksums right\n"
     );
-    let made = format!("model a: {size} bytes, checksum right\n");
     ended(
         &scene.run("other/store", &["pull", "--from", &archive])?,
         0,
         &said,
-        &made,
+        "",
     )?;
     ensure!(
         tree(Path::new(&other)) == tree(Path::new(&store)),

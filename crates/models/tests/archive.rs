@@ -1,5 +1,7 @@
 //! Archives: what an export holds, and that nothing is taken from an archive which does not belong there.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 mod support;
 
 use std::collections::BTreeMap;

@@ -37,12 +37,14 @@ impl Client {
     /// Root certificates come from `SSL_CERT_FILE` and `SSL_CERT_DIR` where they are set, else from the system.
     pub(super) fn new(patience: &Patience) -> Self {
         let found = rustls_native_certs::load_native_certs();
-        let ordered = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
-            .iter()
-            .any(|name| std::env::var_os(name).is_some());
-        let faults = found.errors.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let no_tls = (found.certs.is_empty() || ordered && !faults.is_empty()).then(|| {
-            let reason = if faults.is_empty() { "there are none".to_owned() } else { faults.join("; ") };
+        let named = std::env::var_os("SSL_CERT_FILE").map(std::path::PathBuf::from);
+        let unreadable = named.and_then(|file| {
+            let error = std::fs::File::open(&file).err()?;
+            Some(format!("{}: {error}", file.display()))
+        });
+        let no_tls = (found.certs.is_empty() || unreadable.is_some()).then(|| {
+            let mut faults = unreadable.into_iter().chain(found.errors.iter().map(ToString::to_string));
+            let reason = faults.next().unwrap_or_else(|| "there are none".to_owned());
             format!(
                 "no usable root certificates ({reason}): install the system's (Debian: ca-certificates) or name a file \
                  of them with SSL_CERT_FILE"

@@ -68,7 +68,7 @@ impl Place {
     pub(super) fn name(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
-            Self::Address(address) => address.clone(),
+            Self::Address(address) => without_password(address),
         }
     }
 }
@@ -96,5 +96,42 @@ pub(super) fn places(
             let addresses = source.urls.iter().cloned().map(Place::Address);
             beside.map(Place::File).into_iter().chain(addresses).collect()
         }
+    }
+}
+
+/// An address as it may be shown: what stands before an `@` in its host may be a password.
+fn without_password(address: &str) -> String {
+    let hidden = || {
+        let (scheme, rest) = address.split_once("://")?;
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (_, host) = host.rsplit_once('@')?;
+        Some(format!("{scheme}://...@{host}/{path}"))
+    };
+    hidden().unwrap_or_else(|| address.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_not_shown() {
+        for (address, shown) in [
+            ("https://user:pass@host/x", "https://...@host/x"),
+            ("https://user:p@ss@host:1", "https://...@host:1/"),
+            ("https://host/a@b", "https://host/a@b"),
+        ] {
+            assert_eq!(Place::Address(address.to_owned()).name(), shown);
+        }
+    }
+
+    #[test]
+    fn a_mirror_is_a_server_by_its_scheme_and_else_a_folder() {
+        assert_eq!(
+            "http://host/x".parse(),
+            Ok(Mirror::Server("http://host/x".to_owned()))
+        );
+        assert_eq!("https:/x".parse(), Ok(Mirror::Folder("https:/x".into())));
+        assert_eq!("models".parse(), Ok(Mirror::Folder("models".into())));
     }
 }

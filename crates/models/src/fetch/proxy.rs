@@ -1,5 +1,5 @@
 //! Which proxy stands before an address: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in upper or lower
-//! case, as curl reads them.
+//! case.
 
 use ureq::http::Uri;
 use ureq::http::uri::Scheme;

@@ -1,8 +1,10 @@
 //! What the suites of fetching and archives share: small packs of ONNX files that are made on the spot, and stores whose
 //! every file is looked at.
 #![allow(dead_code, reason = "no suite uses all of it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 pub(crate) mod publisher;
+pub(crate) mod scene;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,6 +24,11 @@ pub(crate) fn onnx_file(name: &str, bytes: usize) -> Vec<u8> {
         initializer: vec![weights],
         ..GraphProto::default()
     }))
+}
+
+/// The file of most packs.
+pub(crate) fn file() -> Vec<u8> {
+    onnx_file("a", 200_000)
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
