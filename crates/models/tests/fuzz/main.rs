@@ -7,11 +7,20 @@
 
 #![allow(clippy::print_stdout)]
 
+mod checks;
 mod floods;
+mod graphs;
 mod harness;
 mod judgement;
+#[path = "../support/legacy.rs"]
+mod legacy;
+mod manifests;
 mod mutate;
+mod pickles;
 mod seeds;
+#[path = "../rewrite/small.rs"]
+#[allow(dead_code, reason = "it is part of the tests of rewriting, which need more of it")]
+mod small;
 mod targets;
 
 use std::process::ExitCode;
