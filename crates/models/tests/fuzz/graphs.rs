@@ -13,8 +13,14 @@ use crate::small as rewriting;
 
 /// The seeds of the reader, and the models on which the passes are tested: each pass has something to do in one.
 pub(crate) fn small() -> Vec<Input> {
-    let models = rewriting::all().into_iter().map(|small| vec![onnx::write(&small.model)]);
-    seeds::small_onnx().into_iter().chain(models).chain([computed()]).collect()
+    let models = rewriting::all()
+        .into_iter()
+        .map(|small| vec![onnx::write(&small.model)]);
+    seeds::small_onnx()
+        .into_iter()
+        .chain(models)
+        .chain([computed()])
+        .collect()
 }
 
 /// Shapes that nodes compute, constants in nodes, and nodes that hand on what they are given.
@@ -33,8 +39,18 @@ fn computed() -> Input {
             node("Identity", &["a"], "b"),
             node("Add", &["b", "zero"], "d"),
             node("Shape", &["d"], "shape"),
-            NodeProto::new("Gather", &["shape", "first"], &["batch"], vec![AttributeProto::int("axis", 0)]),
-            NodeProto::new("Concat", &["batch", "rest"], &["to"], vec![AttributeProto::int("axis", 0)]),
+            NodeProto::new(
+                "Gather",
+                &["shape", "first"],
+                &["batch"],
+                vec![AttributeProto::int("axis", 0)],
+            ),
+            NodeProto::new(
+                "Concat",
+                &["batch", "rest"],
+                &["to"],
+                vec![AttributeProto::int("axis", 0)],
+            ),
             node("Reshape", &["d", "to"], "y"),
         ],
         vec![
@@ -72,20 +88,30 @@ pub(crate) fn real(shared: &Path) -> Result<Vec<Input>, Failed> {
 /// Models in which much would come of little.
 pub(crate) fn floods() -> Vec<Input> {
     const MANY: usize = 9000;
-    let node = |op_type: &str, inputs: &[&str], output: &str| {
-        NodeProto::new(op_type, inputs, &[output], Vec::new())
-    };
+    let node =
+        |op_type: &str, inputs: &[&str], output: &str| NodeProto::new(op_type, inputs, &[output], Vec::new());
     let long = "n".repeat(20_000);
     let scalar = |name: &str, value: f32| TensorProto::of_f32(name, &[], &[value]);
-    let named = |start: &str, count: usize| (0..count).map(|number| format!("{start}{number}")).collect::<Vec<_>>();
+    let named = |start: &str, count: usize| {
+        (0..count)
+            .map(|number| format!("{start}{number}"))
+            .collect::<Vec<_>>()
+    };
     let results = named("y", MANY);
     let last = results.last().cloned().unwrap_or_default();
 
     // What a long name would replace.
     let mut handed_on = vec![node("Relu", &["x"], &long), node("Identity", &[&long], "a")];
     handed_on.extend(results.iter().map(|result| node("Relu", &["a"], result)));
-    let same: Vec<TensorProto> = [&long].into_iter().chain(&named("c", MANY)).map(|name| scalar(name, 2.0)).collect();
-    let adds = results.iter().zip(&same[1..]).map(|(result, constant)| node("Add", &["x", &constant.name], result));
+    let same: Vec<TensorProto> = [&long]
+        .into_iter()
+        .chain(&named("c", MANY))
+        .map(|name| scalar(name, 2.0))
+        .collect();
+    let adds = results
+        .iter()
+        .zip(&same[1..])
+        .map(|(result, constant)| node("Add", &["x", &constant.name], result));
 
     // A chain behind a convolution of many channels, each link of which asks for a bias of its own.
     let chain = |constants: Vec<TensorProto>| {
@@ -109,7 +135,9 @@ pub(crate) fn floods() -> Vec<Input> {
 
     let slopes: Vec<f32> = (0..4096).map(|slope| slope as f32).collect();
     let slope = TensorProto::of_f32("slope", &[4096, 1, 1], &slopes);
-    let prelus = results.iter().map(|result| node("PRelu", &["x", "slope"], result));
+    let prelus = results
+        .iter()
+        .map(|result| node("PRelu", &["x", "slope"], result));
 
     // One node that reads thousands of constants that are the same.
     let constants = named("c", MANY);
@@ -127,9 +155,16 @@ pub(crate) fn floods() -> Vec<Input> {
         write(nodes, Vec::new(), &last)
     };
     let many_inputs = onnx::write(&onnx::model(GraphProto {
-        node: results.iter().zip(&constants).map(|(result, constant)| node("Mul", &[constant, constant], result)).collect(),
+        node: results
+            .iter()
+            .zip(&constants)
+            .map(|(result, constant)| node("Mul", &[constant, constant], result))
+            .collect(),
         initializer: constants.iter().map(|name| scalar(name, 1.0)).collect(),
-        input: named("x", MANY).iter().map(|name| ValueInfoProto::of_f32(name, &[])).collect(),
+        input: named("x", MANY)
+            .iter()
+            .map(|name| ValueInfoProto::of_f32(name, &[]))
+            .collect(),
         ..GraphProto::default()
     }));
     let mut floods = vec![

@@ -19,7 +19,10 @@ mod mutate;
 mod pickles;
 mod seeds;
 #[path = "../rewrite/small.rs"]
-#[allow(dead_code, reason = "it is part of the tests of rewriting, which need more of it")]
+#[allow(
+    dead_code,
+    reason = "it is part of the tests of rewriting, which need more of it"
+)]
 mod small;
 mod targets;
 

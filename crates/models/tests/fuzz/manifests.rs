@@ -40,7 +40,8 @@ pub(crate) fn floods() -> Vec<Input> {
 /// Whether the store may work with it: no name leads out of a folder, and each model can be made of sources that are
 /// there.
 pub(crate) fn is_usable(manifest: &Manifest) -> Result<(), String> {
-    let plain = |name: &String| !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
+    let plain =
+        |name: &String| !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
     let named = [&manifest.name].into_iter();
     let mut names = named.chain(manifest.sources.keys()).chain(manifest.models.keys());
     if let Some(name) = names.find(|name| !plain(name)) {
@@ -52,7 +53,10 @@ pub(crate) fn is_usable(manifest: &Manifest) -> Result<(), String> {
             return Err(format!("the model {name:?} has no checksum"));
         }
         let sources = model.import.sources();
-        if sources.iter().any(|source| !manifest.sources.contains_key(*source)) {
+        if sources
+            .iter()
+            .any(|source| !manifest.sources.contains_key(*source))
+        {
             return Err(format!("the model {name:?} is made of what is not there"));
         }
         if manifest.model_max_bytes(name) > MAX_FILE_BYTES {
@@ -60,13 +64,20 @@ pub(crate) fn is_usable(manifest: &Manifest) -> Result<(), String> {
         }
     }
     let sources = manifest.sources.values();
-    if sources.clone().any(|source| source.max_bytes() > MAX_FILE_BYTES || !is_digest(&source.sha256)) {
+    if sources
+        .clone()
+        .any(|source| source.max_bytes() > MAX_FILE_BYTES || !is_digest(&source.sha256))
+    {
         return Err("a source is larger than any, or has no checksum".to_owned());
     }
     let detectors = manifest.detectors.iter().map(|entry| &entry.model);
     let embedders = manifest.embedders.iter().map(|entry| &entry.model);
     let liveness = manifest.liveness.iter().map(|entry| &entry.model);
-    match detectors.chain(embedders).chain(liveness).find(|model| !manifest.models.contains_key(*model)) {
+    match detectors
+        .chain(embedders)
+        .chain(liveness)
+        .find(|model| !manifest.models.contains_key(*model))
+    {
         Some(model) => Err(format!("{model:?} has a role and is no model")),
         None => Ok(()),
     }

@@ -112,9 +112,33 @@ const WORDS: &[&str] = &[
 
 /// Values for keys of a manifest.
 const TOML: &[&str] = &[
-    "1", "-1", "0.5", "nan", "inf", "-inf", "1e308", "1e-320", "9223372036854775807", "true", "\"\"", "\"../x\"",
-    "\"a/b\"", "\"\\u0000\"", "[]", "[[]]", "[nan, 1.0]", "[1.0, 0.0]", "{}", "{ a = 1 }", "{ from = \"onnx\" }",
-    "{ from = \"onnx\", file = \"..\" }", "1979-05-27", "'''", "\"\"\"", "[", "{",
+    "1",
+    "-1",
+    "0.5",
+    "nan",
+    "inf",
+    "-inf",
+    "1e308",
+    "1e-320",
+    "9223372036854775807",
+    "true",
+    "\"\"",
+    "\"../x\"",
+    "\"a/b\"",
+    "\"\\u0000\"",
+    "[]",
+    "[[]]",
+    "[nan, 1.0]",
+    "[1.0, 0.0]",
+    "{}",
+    "{ a = 1 }",
+    "{ from = \"onnx\" }",
+    "{ from = \"onnx\", file = \"..\" }",
+    "1979-05-27",
+    "'''",
+    "\"\"\"",
+    "[",
+    "{",
 ];
 
 /// Texts that begin or end something in XML.
@@ -181,7 +205,9 @@ fn mutate(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
         return mutate_text(bytes, other, random);
     }
     // A manifest begins with a comment or a key.
-    let is_lines = bytes.first().is_some_and(|&byte| byte == b'#' || byte.is_ascii_lowercase());
+    let is_lines = bytes
+        .first()
+        .is_some_and(|&byte| byte == b'#' || byte.is_ascii_lowercase());
     if is_lines && random.below(8) > 0 {
         return mutate_lines(bytes, other, random);
     }
@@ -302,7 +328,10 @@ fn mutate_lines(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
                 between(bytes, at, b'\n', b'\n'),
                 between(other, random.below(other.len()), b'\n', b'\n'),
             ) {
-                bytes.splice(to.start..to.start, other[from.start..from.end - 1].iter().copied());
+                bytes.splice(
+                    to.start..to.start,
+                    other[from.start..from.end - 1].iter().copied(),
+                );
             }
         }
         3 => {
@@ -324,10 +353,7 @@ fn mutate_lines(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
             }
         }
         6 => {
-            if let (Some(to), Some(from)) = (
-                value(bytes, at),
-                value(other, random.below(other.len())),
-            ) {
+            if let (Some(to), Some(from)) = (value(bytes, at), value(other, random.below(other.len()))) {
                 bytes.splice(to, other[from].iter().copied());
             }
         }

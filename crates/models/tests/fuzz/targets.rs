@@ -56,7 +56,7 @@ pub(crate) const ALL: &[Target] = &[
     Target {
         name: "pytorch",
         read: import_pytorch,
-        bound: |bytes| (4 << 20) + 4 * bytes,
+        bound: |bytes| (3 << 20) + 3 * bytes,
         small: pickles::small,
         real: pickles::real,
         floods: pickles::floods,
@@ -80,7 +80,7 @@ pub(crate) const ALL: &[Target] = &[
     Target {
         name: "manifest",
         read: parse_manifest,
-        bound: |bytes| (64 << 10) + 64 * bytes,
+        bound: |bytes| (64 << 10) + 128 * bytes,
         small: manifests::builtin,
         real: |_| Ok(manifests::builtin()),
         floods: manifests::floods,
@@ -165,7 +165,9 @@ fn rewritten(bytes: &[u8], model: &ModelProto, report: Report) -> Result<(), Str
     }
     let again = rewrite(&mut original, &Passes::all());
     if again != report || onnx::write(&original) != written {
-        return Err(format!("another time it is rewritten otherwise: {report}; {again}"));
+        return Err(format!(
+            "another time it is rewritten otherwise: {report}; {again}"
+        ));
     }
     Ok(())
 }
@@ -179,7 +181,9 @@ fn inspect_onnx(input: &[Vec<u8>]) -> Option<Check> {
         let graph = onnx::read(&bytes).ok().and_then(|model| model.graph);
         let nodes = graph.map_or(0, |graph| graph.node.len());
         if inspection.operators.values().sum::<usize>() != nodes {
-            return Err(format!("it has {nodes} nodes, and is said to have others: {text}"));
+            return Err(format!(
+                "it has {nodes} nodes, and is said to have others: {text}"
+            ));
         }
         Ok(())
     }))
