@@ -135,9 +135,12 @@ pub(crate) fn floods() -> Vec<Input> {
 
     let slopes: Vec<f32> = (0..4096).map(|slope| slope as f32).collect();
     let slope = TensorProto::of_f32("slope", &[4096, 1, 1], &slopes);
-    let prelus = results
+    let prelus: Vec<NodeProto> = results
         .iter()
-        .map(|result| node("PRelu", &["x", "slope"], result));
+        .map(|result| node("PRelu", &["x", "slope"], result))
+        .collect();
+
+    let two_slopes = TensorProto::of_f32("slope", &[2, 1, 1], &[-2.0, 2.0]);
 
     // One node that reads thousands of constants that are the same.
     let constants = named("c", MANY);
@@ -172,7 +175,8 @@ pub(crate) fn floods() -> Vec<Input> {
         write(adds.collect(), same.clone(), &last),
         chain(Vec::new()),
         chain(vec![claims]),
-        write(prelus.collect(), vec![slope], &last),
+        write(prelus.clone(), vec![slope], &last),
+        write(prelus, vec![two_slopes], &last),
         write(vec![wide], of_wide, "y"),
         many_inputs,
     ];
