@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use likeness::detection::{DetectionError, Face, FaceDetector, Point, Search, YuNet};
 use likeness::imaging::Picture;
+use likeness::models::rewrite::Passes;
 use likeness::models::{DEFAULT_PACK, MatchCalibration, Pack, StoreSearch};
 use likeness::runtime::{LibrarySearch, Provider, Runtime, available_workers};
 use likeness::{Engine, EngineBuilder};
@@ -43,7 +44,13 @@ fn main() -> ExitCode {
 
 fn parts() -> Result<(Runtime, Pack), Failed> {
     let runtime = Runtime::load(&LibrarySearch::new(), Provider::Cpu)?;
-    Ok((runtime, StoreSearch::new().find()?.load(DEFAULT_PACK)?))
+    Ok((
+        runtime,
+        StoreSearch::new()
+            .find()?
+            .load(DEFAULT_PACK)?
+            .rewritten(&Passes::all()),
+    ))
 }
 
 /// The first picture of every second person, by name.

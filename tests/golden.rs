@@ -9,6 +9,7 @@ use likeness_engine::detection::{BoundingBox, Face, Landmarks, Point, YuNet};
 use likeness_engine::embedding::{AlignedCropEmbedder, Embedding, FaceEmbedder, FaceInPicture};
 use likeness_engine::imaging::{self, Limits, Picture};
 use likeness_engine::liveness::{LivenessModel, ScaledCropLiveness};
+use likeness_engine::models::rewrite::Passes;
 use likeness_engine::models::{CropFit, Pack, StoreSearch};
 use likeness_engine::runtime::{LibrarySearch, Provider, Runtime};
 use likeness_engine::{EmbedOptions, Engine};
@@ -143,7 +144,10 @@ fn pack() -> Result<&'static Pack, Failed> {
     if let Some(pack) = PACK.get() {
         return Ok(pack);
     }
-    let pack = StoreSearch::new().find()?.load("open-1")?;
+    let pack = StoreSearch::new()
+        .find()?
+        .load("open-1")?
+        .rewritten(&Passes::all());
     Ok(PACK.get_or_init(|| pack))
 }
 

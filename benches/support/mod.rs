@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use criterion::Criterion;
 use likeness_engine::imaging::{Limits, Picture, decode};
+use likeness_engine::models::rewrite::Passes;
 use likeness_engine::models::{Pack, StoreSearch};
 use likeness_engine::runtime::{LibrarySearch, Provider, Runtime};
 
@@ -40,5 +41,6 @@ pub(crate) fn picture(name: &str) -> Picture {
 pub(crate) fn parts() -> (Runtime, Pack) {
     let runtime = Runtime::load(&LibrarySearch::new(), Provider::Cpu).unwrap();
     let pack = StoreSearch::new().find().unwrap().load("open-1").unwrap();
+    let pack = pack.rewritten(&Passes::all());
     (runtime, pack)
 }

@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use likeness::imaging::Picture;
+use likeness::models::rewrite::Passes;
 use likeness::models::{DEFAULT_PACK, StoreSearch};
 use likeness::runtime::{LibrarySearch, Provider, Runtime, available_workers};
 
@@ -25,7 +26,10 @@ fn main() -> Result<(), Failure> {
         .unwrap_or_else(|| "../shared/data".to_owned());
     let data = Path::new(&data);
     let runtime = Runtime::load(&LibrarySearch::new(), Provider::Cpu)?;
-    let pack = StoreSearch::new().find()?.load(DEFAULT_PACK)?;
+    let pack = StoreSearch::new()
+        .find()?
+        .load(DEFAULT_PACK)?
+        .rewritten(&Passes::all());
     matching::print(&runtime, &pack, data)?;
     println!();
     liveness::print(&runtime, &pack, data)

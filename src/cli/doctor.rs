@@ -141,11 +141,11 @@ fn library(arguments: &EngineArguments, report: &mut Report) -> Result<Option<Ru
 }
 
 fn pack(arguments: &EngineArguments, report: &mut Report) -> Result<Option<Pack>, Failure> {
-    match arguments
-        .store()
-        .find()
-        .and_then(|store| store.load(&arguments.pack).map(|pack| (store, pack)))
-    {
+    match arguments.store().find().and_then(|store| {
+        store
+            .load(&arguments.pack)
+            .map(|pack| (store, pack.rewritten(&arguments.passes())))
+    }) {
         Ok((store, pack)) => {
             let manifest = pack.manifest();
             let (name, version, files) = (&manifest.name, &manifest.version, manifest.models.len());

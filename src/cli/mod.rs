@@ -15,6 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use likeness::imaging::Limits;
+use likeness::models::rewrite::Passes;
 use likeness::models::{DEFAULT_PACK, StoreSearch};
 use likeness::runtime::{LibrarySearch, Provider};
 use likeness::{Engine, EngineBuilder};
@@ -74,9 +75,26 @@ pub(crate) struct EngineArguments {
     /// the liveness.
     #[arg(long, value_name = "FILE", global = true)]
     calibration: Vec<PathBuf>,
+    /// Rewrites of the models that are not made: names as `likeness models inspect` lists them, separated by commas, or
+    /// `all` to run the models as their publishers made them.
+    #[arg(long, value_name = "PASSES", global = true, value_parser = parse_passes)]
+    no_rewrite: Option<Passes>,
     /// How many verifications run at the same time [default: one for each processor the process may use].
     #[arg(long, value_name = "N", global = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
+}
+
+/// The passes that are left.
+fn parse_passes(names: &str) -> Result<Passes, String> {
+    if names == "all" {
+        return Ok(Passes::none());
+    }
+    names
+        .split(',')
+        .try_fold(Passes::all(), |passes, name| {
+            name.trim().parse().map(|pass| passes.without(pass))
+        })
+        .map_err(|error| error.to_string())
 }
 
 fn parse_provider(name: &str) -> Result<Provider, String> {
@@ -101,12 +119,18 @@ impl EngineArguments {
         &self.pack
     }
 
+    /// Which rewrites are made of the models.
+    pub(crate) fn passes(&self) -> Passes {
+        self.no_rewrite.unwrap_or_else(Passes::all)
+    }
+
     pub(crate) fn builder(&self) -> EngineBuilder {
         let builder = Engine::builder()
             .library(self.library())
             .provider(self.provider)
             .store(self.store())
-            .pack(&self.pack);
+            .pack(&self.pack)
+            .rewriting(self.passes());
         let builder = self
             .calibration
             .iter()

@@ -9,6 +9,7 @@ use likeness_detection::{self as detection, FaceDetector};
 use likeness_embedding::{self as embedding, FaceEmbedder};
 use likeness_imaging::Limits;
 use likeness_liveness::{LivenessModel, ScaledCropLiveness};
+use likeness_models::rewrite::Passes;
 use likeness_models::{
     Calibration, CalibrationFile, DEFAULT_PACK, LivenessCalibration, MatchCalibration, ModelsError, Pack,
     ScoreCurve, Store, StoreSearch,
@@ -46,6 +47,7 @@ pub struct EngineBuilder {
     max_faces: usize,
     min_face_score: Option<f32>,
     calibrations: Vec<PathBuf>,
+    rewriting: Passes,
     uncalibrated: bool,
     raw_scores: bool,
     self_tested: bool,
@@ -80,6 +82,7 @@ impl EngineBuilder {
             max_faces: DEFAULT_MAX_FACES,
             min_face_score: None,
             calibrations: Vec::new(),
+            rewriting: Passes::all(),
             uncalibrated: false,
             raw_scores: false,
             self_tested: false,
@@ -117,6 +120,13 @@ impl EngineBuilder {
     /// The model pack; [`DEFAULT_PACK`] unless told otherwise.
     pub fn pack(mut self, name: impl Into<String>) -> Self {
         self.pack = name.into();
+        self
+    }
+
+    /// Which rewrites of [`likeness_models::rewrite`] are made of the pack's models before ONNX Runtime gets them; all
+    /// unless told otherwise. They change how fast a model is, and what it computes by rounding only.
+    pub fn rewriting(mut self, passes: Passes) -> Self {
+        self.rewriting = passes;
         self
     }
 
@@ -401,9 +411,10 @@ impl Parts {
             Some(runtime) => runtime.clone(),
             None => Runtime::load(&builder.library, builder.provider)?,
         };
+        let pack = builder.model_store()?.load(&builder.pack)?;
         Ok(Self {
             runtime,
-            pack: builder.model_store()?.load(&builder.pack)?,
+            pack: pack.rewritten(&builder.rewriting),
         })
     }
 

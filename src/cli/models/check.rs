@@ -21,7 +21,7 @@ impl CheckArguments {
         let name = self.name.as_deref().unwrap_or(engine.pack_name());
         let runtime = Runtime::load(&engine.library(), engine.provider)?;
         // A folder of one's own needs no store.
-        let pack = engine.store().place().load(name)?;
+        let pack = engine.store().place().load(name)?.rewritten(&engine.passes());
         let report = check(&runtime, &pack);
         say(&report)?;
         Ok(if report.is_well() { exit::PASS } else { exit::ERROR }.into())

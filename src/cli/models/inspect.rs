@@ -44,7 +44,13 @@ impl InspectArguments {
         let text: String = inspection
             .to_string()
             .chars()
-            .map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c })
+            .map(|c| {
+                if c.is_control() && c != '\n' {
+                    '\u{fffd}'
+                } else {
+                    c
+                }
+            })
             .collect();
         say(text.trim_end())?;
         Ok(exit::PASS.into())

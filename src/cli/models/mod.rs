@@ -2,6 +2,7 @@
 
 mod check;
 mod export;
+mod inspect;
 mod list;
 mod pull;
 mod show;
@@ -21,6 +22,8 @@ pub(crate) enum ModelsCommand {
     /// Open every model of a pack, compare it with what its adapter needs, run it, and measure how fast it is. Exit code: 0
     /// all can be used, 1 not, 2 usage.
     Check(check::CheckArguments),
+    /// What an ONNX file is made of: operators, parameters, FLOPs, and what rewriting it would do.
+    Inspect(inspect::InspectArguments),
     /// The packs that can be named, and what is missing of them.
     List,
 }
@@ -31,6 +34,7 @@ impl ModelsCommand {
             Self::Pull(arguments) => arguments.run(engine),
             Self::Export(arguments) => arguments.run(engine),
             Self::Check(arguments) => arguments.run(engine),
+            Self::Inspect(arguments) => arguments.run(),
             Self::List => list::run(engine),
         }
     }
