@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::onnx::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 
-use super::LeftAlone;
+use super::{LeftAlone, layer};
 
 /// Versions of ONNX's own operators whose meaning the passes know. Before 7, operators that broadcast did so otherwise.
 const OPSETS: std::ops::RangeInclusive<i64> = 7..=23;
@@ -30,6 +30,8 @@ pub(super) struct Net {
     /// Values that somebody outside of the nodes reads: outputs, subgraphs.
     pinned: HashSet<String>,
     names: HashSet<String>,
+    /// Names of the inputs.
+    inputs: HashSet<String>,
     work_left: usize,
 }
 
@@ -64,6 +66,7 @@ impl Net {
             readers: HashMap::new(),
             pinned: rest.output.iter().map(|output| output.name.clone()).collect(),
             names: HashSet::new(),
+            inputs: rest.input.iter().map(|input| input.name.clone()).collect(),
             work_left: WORK_ALWAYS,
             rest: GraphProto::default(),
         };
@@ -76,8 +79,10 @@ impl Net {
             net.insert(node, (index, 0));
         }
         for tensor in std::mem::take(&mut rest.initializer) {
-            let elements = tensor.len().unwrap_or(0).saturating_mul(TIMES_CONSTANTS);
-            net.work_left = net.work_left.saturating_add(elements);
+            // What a constant says of its shape costs nothing, so the elements must be there to count.
+            let elements = tensor.len().filter(|_| layer::has_f32s(&tensor));
+            let work = elements.unwrap_or(0).saturating_mul(TIMES_CONSTANTS);
+            net.work_left = net.work_left.saturating_add(work);
             net.constant_order.push(tensor.name.clone());
             net.names.insert(tensor.name.clone());
             net.constants.insert(tensor.name.clone(), tensor);
@@ -175,8 +180,7 @@ impl Net {
 
     /// The constant of this name; a default of an input is none.
     pub(super) fn constant(&self, name: &str) -> Option<&TensorProto> {
-        let is_default = || self.rest.input.iter().any(|input| input.name == name);
-        self.constants.get(name).filter(|_| !is_default())
+        self.constants.get(name).filter(|_| !self.inputs.contains(name))
     }
 
     pub(super) fn constant_names(&self) -> &[String] {
@@ -192,6 +196,19 @@ impl Net {
             }
             None => false,
         }
+    }
+
+    /// Asks leave to have all nodes that read one value read another: each of their inputs is gone over, and a name that is
+    /// longer takes its room as often as it is read.
+    pub(super) fn may_reread(&mut self, value: &str, instead: &str) -> bool {
+        let longer = instead.len().saturating_sub(value.len());
+        let readers = self.readers.get(value).into_iter().flatten();
+        let work = readers.fold(0usize, |sum, (&place, &times)| {
+            let inputs = self.node(place).map_or(0, |node| node.input.len());
+            sum.saturating_add(inputs)
+                .saturating_add(longer.saturating_mul(times))
+        });
+        self.spend(work)
     }
 
     /// A name like `base` that nothing has.
@@ -269,7 +286,7 @@ impl Net {
     }
 
     /// Removes a node whose first output is what `input` is already. False, and nothing done, where one name would have
-    /// to stand for two.
+    /// to stand for two, or a long one would be read too often.
     pub(super) fn bypass(&mut self, place: usize, input: &str) -> bool {
         let Some(output) = self.node(place).and_then(|node| node.output.first()).cloned() else {
             return false;
@@ -281,6 +298,9 @@ impl Net {
         } else {
             return false;
         };
+        if !self.may_reread(&input, &kept) {
+            return false;
+        }
         self.remove(place);
         let maker = self.producer(&input);
         let places: BTreeSet<usize> = self.readers(&input).chain(maker).collect();
