@@ -1,6 +1,6 @@
 //! What a manifest may not say.
 
-use super::{Manifest, Preprocessing, SelfTestVector};
+use super::{MAX_FILE_BYTES, Manifest, Preprocessing, SelfTestVector};
 
 /// Most models of one role.
 const MAX_MODELS: usize = 8;
@@ -60,6 +60,9 @@ impl Manifest {
                     "sources.{name:?}.sha256 is not 64 hexadecimal digits in lower case"
                 ));
             }
+            if source.size > Some(MAX_FILE_BYTES) {
+                return Some(format!("sources.{name:?}.size is above {MAX_FILE_BYTES}"));
+            }
             let is_web = |url: &String| url.starts_with("https://") || url.starts_with("http://");
             if let Some(url) = source.urls.iter().find(|url| !is_web(url)) {
                 return Some(format!("sources.{name:?}.urls: {url:?} is no http(s) address"));
@@ -68,6 +71,9 @@ impl Manifest {
         for (name, model) in &self.models {
             if !is_plain_name(name) {
                 return Some(format!("models: {name:?} is not a plain file name"));
+            }
+            if model.size > Some(MAX_FILE_BYTES) {
+                return Some(format!("models.{name:?}.size is above {MAX_FILE_BYTES}"));
             }
             for source in model.import.sources() {
                 if !self.sources.contains_key(source) {

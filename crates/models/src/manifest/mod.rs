@@ -167,6 +167,7 @@ mod tests {
                 "name = \"../open-1\"",
                 "is not a plain file name",
             ),
+            ("size = 322906", "size = 2147483648", ".size is above 2147483647"),
             ("sha256 = \"104e", "sha256 = \"104E", "64 hexadecimal digits"),
             (
                 "model = \"minifasnet_v2\"",
