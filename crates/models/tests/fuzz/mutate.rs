@@ -110,6 +110,37 @@ const WORDS: &[&str] = &[
     "\u{feff}",
 ];
 
+/// Values for keys of a manifest.
+const TOML: &[&str] = &[
+    "1",
+    "-1",
+    "0.5",
+    "nan",
+    "inf",
+    "-inf",
+    "1e308",
+    "1e-320",
+    "9223372036854775807",
+    "true",
+    "\"\"",
+    "\"../x\"",
+    "\"a/b\"",
+    "\"\\u0000\"",
+    "[]",
+    "[[]]",
+    "[nan, 1.0]",
+    "[1.0, 0.0]",
+    "{}",
+    "{ a = 1 }",
+    "{ from = \"onnx\" }",
+    "{ from = \"onnx\", file = \"..\" }",
+    "1979-05-27",
+    "'''",
+    "\"\"\"",
+    "[",
+    "{",
+];
+
 /// Texts that begin or end something in XML.
 const MARKUP: &[&str] = &[
     "<!DOCTYPE x [<!ENTITY a \"b\">]>",
@@ -172,6 +203,13 @@ fn mutate(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
     let is_text = bytes.first() == Some(&b'<');
     if is_text && random.below(4) > 0 {
         return mutate_text(bytes, other, random);
+    }
+    // A manifest begins with a comment or a key.
+    let is_lines = bytes
+        .first()
+        .is_some_and(|&byte| byte == b'#' || byte.is_ascii_lowercase());
+    if is_lines && random.below(8) > 0 {
+        return mutate_lines(bytes, other, random);
     }
     let at = random.below(bytes.len());
     match random.below(9) {
@@ -271,6 +309,64 @@ fn mutate_text(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
             let markup = random.one_of(MARKUP);
             let at = between(bytes, at, b'<', b'>').map_or(at, |tag| tag.start);
             bytes.splice(at..at, markup.bytes());
+        }
+    }
+}
+
+/// Something that is done to a text of lines with keys and values.
+fn mutate_lines(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
+    let at = random.below(bytes.len());
+    match random.below(8) {
+        0 => {
+            if let Some(line) = between(bytes, at, b'\n', b'\n') {
+                bytes.drain(line.start..line.end - 1);
+            }
+        }
+        1 | 2 => {
+            // A line from elsewhere.
+            if let (Some(to), Some(from)) = (
+                between(bytes, at, b'\n', b'\n'),
+                between(other, random.below(other.len()), b'\n', b'\n'),
+            ) {
+                bytes.splice(
+                    to.start..to.start,
+                    other[from.start..from.end - 1].iter().copied(),
+                );
+            }
+        }
+        3 => {
+            let word = random.one_of(TOML);
+            if let Some(to) = between(bytes, at, b'=', b'\n') {
+                bytes.splice(to.start + 1..to.end - 1, word.bytes());
+            }
+        }
+        4 => {
+            let word = random.one_of(WORDS);
+            if let Some(to) = value(bytes, at) {
+                bytes.splice(to, word.bytes());
+            }
+        }
+        5 => {
+            let number = NUMBERS[random.below(NUMBERS.len())].to_string();
+            if let Some(to) = digits(bytes, at) {
+                bytes.splice(to, number.bytes());
+            }
+        }
+        6 => {
+            if let (Some(to), Some(from)) = (value(bytes, at), value(other, random.below(other.len()))) {
+                bytes.splice(to, other[from].iter().copied());
+            }
+        }
+        _ => {
+            // A few lines once more, or gone.
+            let from = between(bytes, at, b'\n', b'\n').map_or(at, |line| line.start);
+            let end = from + random.below(400.min(bytes.len() - from) + 1);
+            if random.below(2) == 0 {
+                bytes.drain(from..end);
+            } else {
+                let copy = bytes[from..end].to_vec();
+                bytes.splice(end..end, copy);
+            }
         }
     }
 }

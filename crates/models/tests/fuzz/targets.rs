@@ -1,17 +1,24 @@
 //! What is fuzzed.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
+use likeness_models::Manifest;
 use likeness_models::import::openvino;
+use likeness_models::import::pytorch::{self, Architecture, Elements, Tensor};
+use likeness_models::inspect;
 use likeness_models::onnx::{self, proto::ModelProto};
+use likeness_models::rewrite::{Passes, Report, rewrite};
 use likeness_testing::Failed;
 
-use crate::floods;
+use crate::checks::{connected, is_in_order, rereads};
 use crate::seeds::{self, Input};
+use crate::{floods, graphs, manifests, pickles};
 
 /// Looks at what was made of an accepted input, and says what is wrong with it. What it takes of memory is not judged.
 pub(crate) type Check = Box<dyn FnOnce() -> Result<(), String>>;
+
+/// Makes seeds of the files in a folder.
+pub(crate) type RealSeeds = fn(&Path) -> Result<Vec<Input>, Failed>;
 
 /// A reader.
 pub(crate) struct Target {
@@ -23,8 +30,8 @@ pub(crate) struct Target {
     pub(crate) bound: fn(usize) -> usize,
     /// Seeds that are always there.
     pub(crate) small: fn() -> Vec<Input>,
-    /// Seeds made of the real files in this folder.
-    pub(crate) real: fn(&Path) -> Result<Vec<Input>, Failed>,
+    /// Seeds made of the real files in this folder, where there are any.
+    pub(crate) real: Option<RealSeeds>,
     /// Files that ask for as much as can be asked for in few bytes, given as they are.
     pub(crate) floods: fn() -> Vec<Input>,
 }
@@ -37,7 +44,7 @@ pub(crate) const ALL: &[Target] = &[
         // Constants may cover the .bin four times, and are twice as long as f32; layers take about four times their text.
         bound: |bytes| (64 << 10) + 9 * bytes,
         small: seeds::small_irs,
-        real: seeds::real_irs,
+        real: Some(seeds::real_irs),
         floods: floods::irs,
     },
     Target {
@@ -46,8 +53,45 @@ pub(crate) const ALL: &[Target] = &[
         // The reader's own limit is on what is kept; a list that grows takes up to three times that for a moment.
         bound: |bytes| 3 * ((4 << 20) + 16 * bytes),
         small: seeds::small_onnx,
-        real: seeds::real_onnx,
+        real: Some(seeds::real_onnx),
         floods: floods::onnx,
+    },
+    Target {
+        name: "pytorch",
+        read: import_pytorch,
+        // All that the opcodes of a pickle can make takes less than the first part. Tensors may take the file twice.
+        bound: |bytes| (3 << 20) + 3 * bytes,
+        small: pickles::small,
+        real: Some(pickles::real),
+        floods: pickles::floods,
+    },
+    Target {
+        name: "rewrite",
+        read: rewrite_onnx,
+        // What the reader may take, see above, is there meanwhile no more. What it keeps is a third of that, and with the
+        // tables of names and readers, new names, and constants that grow, it takes up to four times as much.
+        bound: |bytes| 4 * ((4 << 20) + 16 * bytes),
+        small: graphs::small,
+        real: Some(graphs::real),
+        floods: graphs::floods,
+    },
+    Target {
+        name: "inspect",
+        read: inspect_onnx,
+        // It rewrites.
+        bound: |bytes| 4 * ((4 << 20) + 16 * bytes),
+        small: graphs::small,
+        real: Some(graphs::real),
+        floods: graphs::floods,
+    },
+    Target {
+        name: "manifest",
+        read: parse_manifest,
+        // Each value of a list is an event and a span of the TOML parser's. The store reads a megabyte at most.
+        bound: |bytes| (64 << 10) + 128 * bytes,
+        small: manifests::builtin,
+        real: None,
+        floods: manifests::floods,
     },
 ];
 
@@ -66,45 +110,95 @@ fn read_onnx(input: &[Vec<u8>]) -> Option<Check> {
     Some(Box::new(move || rereads(&model)))
 }
 
-/// Whether a model is the same, written, after it is read again.
-fn rereads(model: &ModelProto) -> Result<(), String> {
-    let written = onnx::write(model);
-    let again = onnx::read(&written).map_err(|error| format!("what was written is not read: {error}"))?;
-    if onnx::write(&again) == written {
-        Ok(())
-    } else {
-        Err("reading what was written changes it".to_owned())
-    }
+fn import_pytorch(input: &[Vec<u8>]) -> Option<Check> {
+    let [bytes] = input else { return None };
+    let tensors = pytorch::state_dict(bytes).ok()?;
+    let whole = tensors.values().all(is_whole);
+    drop(tensors);
+    let import = |architecture| pytorch::import(bytes, architecture).ok();
+    // No state dict is that of both.
+    let model = import(Architecture::MiniFasNetV2).or_else(|| import(Architecture::MiniFasNetV1Se));
+    Some(Box::new(move || {
+        if !whole {
+            return Err("a tensor has more or fewer elements than its shape says".to_owned());
+        }
+        model.map_or(Ok(()), |model| connected(&model).and_then(|()| rereads(&model)))
+    }))
 }
 
-/// Whether each node of an imported model reads what is there before it, each name is made once, and each constant has as
-/// many elements as its shape says.
-fn connected(model: &ModelProto) -> Result<(), String> {
-    let graph = model.graph.as_ref().ok_or("no graph")?;
-    let mut known = BTreeSet::new();
-    for tensor in &graph.initializer {
-        if tensor.f32s().is_none() {
-            return Err(format!("{:?} is no tensor", tensor.name));
-        }
+/// Whether a tensor has as many elements as its shape says.
+fn is_whole(tensor: &Tensor) -> bool {
+    let elements = match &tensor.elements {
+        Elements::F32(elements) => elements.len(),
+        Elements::I64(elements) => elements.len(),
+    };
+    let sizes = tensor.shape.iter();
+    tensor.shape.contains(&0) && elements == 0
+        || sizes.copied().try_fold(1, usize::checked_mul) == Some(elements)
+}
+
+fn rewrite_onnx(input: &[Vec<u8>]) -> Option<Check> {
+    let [bytes] = input else { return None };
+    let mut model = onnx::read(bytes).ok()?;
+    let report = rewrite(&mut model, &Passes::all());
+    let bytes = bytes.clone();
+    Some(Box::new(move || rewritten(&bytes, &model, report)))
+}
+
+/// Whether a rewritten model keeps what rewriting must not change.
+fn rewritten(bytes: &[u8], model: &ModelProto, report: Report) -> Result<(), String> {
+    rereads(model)?;
+    let mut original = onnx::read(bytes).map_err(|error| error.to_string())?;
+    let written = onnx::write(model);
+    let (Some(before), Some(after)) = (&original.graph, &model.graph) else {
+        return Err("there is no graph".to_owned());
+    };
+    if before.input != after.input || before.output != after.output {
+        return Err(format!("other inputs or outputs: {report}"));
     }
-    let ends = graph.input.iter().map(|input| &input.name);
-    for name in ends.chain(graph.initializer.iter().map(|tensor| &tensor.name)) {
-        if name.is_empty() || !known.insert(name) {
-            return Err(format!("{name:?} is made twice, or no name"));
-        }
+    if is_in_order(before) && !is_in_order(after) {
+        return Err(format!("a node reads what is not there before it: {report}"));
     }
-    for node in &graph.node {
-        if let Some(name) = node.input.iter().find(|name| !known.contains(name)) {
-            return Err(format!("{name:?} is read before it is made"));
-        }
-        for name in &node.output {
-            if name.is_empty() || !known.insert(name) {
-                return Err(format!("{name:?} is made twice, or no name"));
-            }
-        }
+    // The nodes that take the place of one are a few, of names like its own.
+    let most = 3 * bytes.len() + 1024 * (1 + before.node.len());
+    if written.len() > most {
+        return Err(format!(
+            "{} bytes have become {}: {report}",
+            bytes.len(),
+            written.len()
+        ));
     }
-    match graph.output.iter().find(|output| !known.contains(&output.name)) {
-        Some(output) => Err(format!("the output {:?} is not made", output.name)),
-        None => Ok(()),
+    if report.left_alone().is_some() && onnx::write(&original) != written {
+        return Err(format!("it is changed and said to be left alone: {report}"));
     }
+    let again = rewrite(&mut original, &Passes::all());
+    if again != report || onnx::write(&original) != written {
+        return Err(format!(
+            "another time it is rewritten otherwise: {report}; {again}"
+        ));
+    }
+    Ok(())
+}
+
+fn inspect_onnx(input: &[Vec<u8>]) -> Option<Check> {
+    let [bytes] = input else { return None };
+    let inspection = inspect(bytes).ok()?;
+    let text = inspection.to_string();
+    let bytes = bytes.clone();
+    Some(Box::new(move || {
+        let graph = onnx::read(&bytes).ok().and_then(|model| model.graph);
+        let nodes = graph.map_or(0, |graph| graph.node.len());
+        if inspection.operators.values().sum::<usize>() != nodes {
+            return Err(format!(
+                "it has {nodes} nodes, and is said to have others: {text}"
+            ));
+        }
+        Ok(())
+    }))
+}
+
+fn parse_manifest(input: &[Vec<u8>]) -> Option<Check> {
+    let [bytes] = input else { return None };
+    let manifest = Manifest::parse(std::str::from_utf8(bytes).ok()?).ok()?;
+    Some(Box::new(move || manifests::is_usable(&manifest)))
 }

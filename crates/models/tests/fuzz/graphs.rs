@@ -1,0 +1,186 @@
+//! Models to rewrite and to look into: seeds and floods.
+
+use std::path::Path;
+
+use likeness_models::onnx::{
+    self, proto::AttributeProto, proto::GraphProto, proto::NodeProto, proto::TensorProto,
+    proto::ValueInfoProto,
+};
+use likeness_testing::Failed;
+
+use crate::seeds::{self, Input};
+use crate::small as rewriting;
+
+/// The seeds of the reader, and the models on which the passes are tested: each pass has something to do in one.
+pub(crate) fn small() -> Vec<Input> {
+    let models = rewriting::all()
+        .into_iter()
+        .map(|small| vec![onnx::write(&small.model)]);
+    seeds::small_onnx()
+        .into_iter()
+        .chain(models)
+        .chain([computed()])
+        .collect()
+}
+
+/// Shapes that nodes compute, constants in nodes, and nodes that hand on what they are given.
+fn computed() -> Input {
+    let tensor = AttributeProto {
+        name: "value".to_owned(),
+        t: Some(TensorProto::of_f32("", &[3, 1, 1], &[0.5, 1.5, 2.5])),
+        r#type: 4,
+        ..AttributeProto::default()
+    };
+    let node = |op_type, inputs: &[&str], output| NodeProto::new(op_type, inputs, &[output], Vec::new());
+    vec![write(
+        vec![
+            NodeProto::new("Constant", &[], &["c"], vec![tensor]),
+            node("Mul", &["x", "c"], "a"),
+            node("Identity", &["a"], "b"),
+            node("Add", &["b", "zero"], "d"),
+            node("Shape", &["d"], "shape"),
+            NodeProto::new(
+                "Gather",
+                &["shape", "first"],
+                &["batch"],
+                vec![AttributeProto::int("axis", 0)],
+            ),
+            NodeProto::new(
+                "Concat",
+                &["batch", "rest"],
+                &["to"],
+                vec![AttributeProto::int("axis", 0)],
+            ),
+            node("Reshape", &["d", "to"], "y"),
+        ],
+        vec![
+            TensorProto::of_f32("zero", &[1], &[0.0]),
+            TensorProto::of_i64("first", &[1], &[0]),
+            TensorProto::of_i64("rest", &[1], &[-1]),
+        ],
+        "y",
+    )]
+}
+
+/// A model that reads `x` of `[batch, 3, 16, 16]`.
+fn write(node: Vec<NodeProto>, initializer: Vec<TensorProto>, output: &str) -> Vec<u8> {
+    onnx::write(&onnx::model(GraphProto {
+        node,
+        initializer,
+        input: vec![ValueInfoProto::of_f32("x", &[None, Some(3), Some(16), Some(16)])],
+        output: vec![ValueInfoProto {
+            name: output.to_owned(),
+            ..ValueInfoProto::default()
+        }],
+        ..GraphProto::default()
+    }))
+}
+
+/// The real models with few weights, in which little can be rewritten, and two of them whole.
+pub(crate) fn real(shared: &Path) -> Result<Vec<Input>, Failed> {
+    let mut models = seeds::real_onnx(shared)?;
+    for name in ["models/yunet_n_dynamic.onnx", "models/minifasnet_v1se.onnx"] {
+        models.push(vec![std::fs::read(shared.join(name))?]);
+    }
+    Ok(models)
+}
+
+/// Models in which much would come of little.
+pub(crate) fn floods() -> Vec<Input> {
+    const MANY: usize = 5000;
+    let node =
+        |op_type: &str, inputs: &[&str], output: &str| NodeProto::new(op_type, inputs, &[output], Vec::new());
+    let long = "n".repeat(20_000);
+    let scalar = |name: &str, value: f32| TensorProto::of_f32(name, &[], &[value]);
+    let named = |start: &str, count: usize| {
+        (0..count)
+            .map(|number| format!("{start}{number}"))
+            .collect::<Vec<_>>()
+    };
+    let results = named("y", MANY);
+    let last = results.last().cloned().unwrap_or_default();
+
+    // What a long name would replace.
+    let mut handed_on = vec![node("Relu", &["x"], &long), node("Identity", &[&long], "a")];
+    handed_on.extend(results.iter().map(|result| node("Relu", &["a"], result)));
+    let same: Vec<TensorProto> = [&long]
+        .into_iter()
+        .chain(&named("c", MANY))
+        .map(|name| scalar(name, 2.0))
+        .collect();
+    let adds = results
+        .iter()
+        .zip(&same[1..])
+        .map(|(result, constant)| node("Add", &["x", &constant.name], result));
+
+    // A chain behind a convolution of many channels, each link of which asks for a bias of its own.
+    let chain = |constants: Vec<TensorProto>| {
+        let channels = 1 << 16;
+        let mut nodes = vec![node("Conv", &["x", "w"], "start")];
+        let mut from = "start";
+        for result in &results {
+            nodes.push(node("Add", &[from, "one"], result));
+            from = result;
+        }
+        let weights = TensorProto::of_f32("w", &[channels, 3, 1, 1], &vec![1.0; 3 << 16]);
+        let all = [vec![weights, scalar("one", 1.0)], constants].concat();
+        write(nodes, all, &last)
+    };
+    let claims = TensorProto {
+        name: "claims".to_owned(),
+        dims: vec![1 << 40],
+        data_type: 1,
+        ..TensorProto::default()
+    };
+
+    let slopes: Vec<f32> = (0..4096).map(|slope| slope as f32).collect();
+    let slope = TensorProto::of_f32("slope", &[4096, 1, 1], &slopes);
+    let prelus: Vec<NodeProto> = results
+        .iter()
+        .map(|result| node("PRelu", &["x", "slope"], result))
+        .collect();
+
+    let two_slopes = TensorProto::of_f32("slope", &[2, 1, 1], &[-2.0, 2.0]);
+
+    // One node that reads thousands of constants that are the same.
+    let constants = named("c", MANY);
+    let inputs: Vec<&str> = constants.iter().map(String::as_str).collect();
+    let wide = node("Concat", &inputs, "y");
+    let of_wide = constants.iter().map(|name| scalar(name, 1.0)).collect();
+
+    let line = |op_type: &str| {
+        let mut from = "x";
+        let mut nodes = Vec::new();
+        for result in &results {
+            nodes.push(node(op_type, &[from], result));
+            from = result;
+        }
+        write(nodes, Vec::new(), &last)
+    };
+    let many_inputs = onnx::write(&onnx::model(GraphProto {
+        node: results
+            .iter()
+            .zip(&constants)
+            .map(|(result, constant)| node("Mul", &[constant, constant], result))
+            .collect(),
+        initializer: constants.iter().map(|name| scalar(name, 1.0)).collect(),
+        input: named("x", MANY)
+            .iter()
+            .map(|name| ValueInfoProto::of_f32(name, &[]))
+            .collect(),
+        ..GraphProto::default()
+    }));
+    let mut floods = vec![
+        write(handed_on, Vec::new(), &last),
+        write(adds.collect(), same.clone(), &last),
+        chain(Vec::new()),
+        chain(vec![claims]),
+        write(prelus.clone(), vec![slope], &last),
+        write(prelus, vec![two_slopes], &last),
+        write(vec![wide], of_wide, "y"),
+        many_inputs,
+    ];
+    floods.extend(["Identity", "Relu", "GlobalAveragePool"].map(line));
+    let floods = floods.into_iter().map(|model| vec![model]);
+    floods.chain(crate::floods::onnx()).collect()
+}
