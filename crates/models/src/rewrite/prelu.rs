@@ -16,7 +16,7 @@ use super::{BLOCK, layer};
 
 /// What a node of few slopes costs of the work that may be done, since it becomes up to four: so that thousands of them do
 /// not take many times the memory of the file. No known model has a hundred.
-const LEAST_WORK: usize = 1 << 10;
+const LEAST_WORK: usize = 1 << 11;
 
 pub(super) fn run(net: &mut Net) -> usize {
     let shapes = layer::shapes(net);
