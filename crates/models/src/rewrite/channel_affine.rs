@@ -54,6 +54,25 @@ mod tests {
     use super::super::testing::{after, constant, model, node, operators, values};
     use crate::onnx::proto::TensorProto;
 
+    #[test]
+    fn a_shape_without_elements_buys_no_work() {
+        let names: Vec<String> = (0..100).map(|number| format!("a{number}")).collect();
+        let mut nodes = vec![node("Conv", &["x", "w"], "a")];
+        let mut from = "a";
+        for name in &names {
+            nodes.push(node("Add", &[from, "c"], name));
+            from = name;
+        }
+        nodes.push(node("Relu", &[from], "y"));
+        let claim = TensorProto {
+            dims: vec![1 << 40],
+            ..constant("claim", &[0])
+        };
+        let constants = vec![constant("w", &[1 << 18, 1, 1, 1]), constant("c", &[]), claim];
+        let (_, changed) = after(model(1, nodes, constants), Pass::ChannelAffine);
+        assert!((16..40).contains(&changed), "{changed}");
+    }
+
     /// A convolution with weights of 0.5 and 1.5, then the operator.
     fn after_conv(op_type: &str, inputs: [&str; 2], dims: &[i64]) -> Option<(Vec<f32>, Vec<f32>)> {
         let len: i64 = dims.iter().product();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::onnx::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 
-use super::LeftAlone;
+use super::{LeftAlone, layer};
 
 /// Versions of ONNX's own operators whose meaning the passes know. Before 7, operators that broadcast did so otherwise.
 const OPSETS: std::ops::RangeInclusive<i64> = 7..=23;
@@ -79,8 +79,10 @@ impl Net {
             net.insert(node, (index, 0));
         }
         for tensor in std::mem::take(&mut rest.initializer) {
-            let elements = tensor.len().unwrap_or(0).saturating_mul(TIMES_CONSTANTS);
-            net.work_left = net.work_left.saturating_add(elements);
+            // What a constant says of its shape costs nothing, so the elements must be there to count.
+            let elements = tensor.len().filter(|_| layer::has_f32s(&tensor));
+            let work = elements.unwrap_or(0).saturating_mul(TIMES_CONSTANTS);
+            net.work_left = net.work_left.saturating_add(work);
             net.constant_order.push(tensor.name.clone());
             net.names.insert(tensor.name.clone());
             net.constants.insert(tensor.name.clone(), tensor);
@@ -268,7 +270,7 @@ impl Net {
     }
 
     /// Removes a node whose first output is what `input` is already. False, and nothing done, where one name would have
-    /// to stand for two.
+    /// to stand for two, or a long one would be read too often.
     pub(super) fn bypass(&mut self, place: usize, input: &str) -> bool {
         let Some(output) = self.node(place).and_then(|node| node.output.first()).cloned() else {
             return false;
@@ -293,13 +295,19 @@ impl Net {
         true
     }
 
-    /// Calls a value otherwise in these nodes. False, and nothing done, where that is too much.
+    /// Calls a value otherwise in these nodes. False, and nothing done, where that is too much: all of their names are gone
+    /// over, and a name that is longer takes its room as often as it is used.
     pub(super) fn rename(&mut self, places: &BTreeSet<usize>, from: &str, to: &str) -> bool {
-        let names = |&place: &usize| {
-            self.node(place)
-                .map_or(0, |node| node.input.len() + node.output.len())
-        };
-        let work = places.iter().map(names).sum();
+        let longer = to.len().saturating_sub(from.len());
+        let work = places
+            .iter()
+            .filter_map(|&place| self.node(place))
+            .fold(0usize, |work, node| {
+                let names = || node.input.iter().chain(&node.output);
+                let uses = names().filter(|name| *name == from).count();
+                work.saturating_add(names().count())
+                    .saturating_add(longer.saturating_mul(uses))
+            });
         if !self.spend(work) {
             return false;
         }

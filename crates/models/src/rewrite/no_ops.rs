@@ -1,6 +1,6 @@
 //! Nodes that hand on what they are given are taken out.
 
-use crate::onnx::proto::{NodeProto, attribute};
+use crate::onnx::proto::{NodeProto, TensorProto, attribute};
 use crate::shapes::{Dim, Shapes};
 
 use super::layer;
@@ -27,6 +27,9 @@ pub(super) fn run(net: &mut Net) -> usize {
     let shapes = layer::shapes(net);
     let mut changed = 0;
     for place in net.places_of(&CANDIDATES) {
+        if !net.spend(elements(net, place)) {
+            continue;
+        }
         let kept = net
             .node(place)
             .and_then(|node| handed_on(net, &shapes, node))
@@ -36,6 +39,16 @@ pub(super) fn run(net: &mut Net) -> usize {
         }
     }
     changed
+}
+
+/// Elements of constants that may have to be gone over.
+fn elements(net: &Net, place: usize) -> usize {
+    let node = net.node(place).filter(|node| node.input.len() == 2);
+    let inputs = node.map(|node| node.input.as_slice()).unwrap_or_default();
+    let constants = inputs.iter().filter_map(|name| net.constant(name));
+    constants
+        .filter_map(TensorProto::len)
+        .fold(0, usize::saturating_add)
 }
 
 /// The input that is the node's first and only output as well.
@@ -184,6 +197,15 @@ mod tests {
             Pass::NoOps,
         );
         assert_eq!((operators(&graph).as_str(), changed), ("Identity", 0));
+    }
+
+    #[test]
+    fn a_long_name_is_not_repeated_for_thousands_of_readers() {
+        let long = "n".repeat(10_000);
+        let mut nodes = vec![node("Relu", &["x"], &long), node("Identity", &[&long], "a")];
+        nodes.extend((0..2000).map(|number| node("Relu", &["a"], &format!("r{number}"))));
+        nodes.push(node("Relu", &["r1999"], "y"));
+        assert_eq!(after(model(4, nodes, Vec::new()), Pass::NoOps).1, 0);
     }
 
     #[test]

@@ -14,16 +14,18 @@ use crate::shapes::Shapes;
 use super::net::Net;
 use super::{BLOCK, layer};
 
+/// What a node of few slopes costs of the work that may be done, since it becomes up to four: so that thousands of them do
+/// not take many times the memory of the file. No known model has a hundred.
+const LEAST_WORK: usize = 1 << 11;
+
 pub(super) fn run(net: &mut Net) -> usize {
     let shapes = layer::shapes(net);
     let mut weights = Weights::default();
     let mut changed = 0;
     for place in net.places_of(&["PRelu"]) {
-        // Many may share long slopes.
-        let slopes = net
-            .node(place)
-            .and_then(|node| net.constant(node.input.get(1)?)?.len());
-        if !slopes.is_some_and(|slopes| net.spend(slopes)) {
+        let slopes = net.node(place).and_then(|node| net.constant(node.input.get(1)?));
+        let work = slopes.and_then(TensorProto::len).unwrap_or(0).max(LEAST_WORK);
+        if !net.spend(work) {
             continue;
         }
         let Some(prelu) = net.node(place).and_then(|node| Prelu::of(net, node)) else {
@@ -203,6 +205,19 @@ mod tests {
             node("PRelu", &["a", "slope"], "y"),
         ];
         after(model(3, nodes, constants), Pass::Prelu)
+    }
+
+    #[test]
+    fn only_so_many_are_rewritten_as_the_constants_pay_for() {
+        let names: Vec<String> = (0..6000).map(|number| format!("p{number}")).collect();
+        let mut nodes: Vec<NodeProto> = names
+            .iter()
+            .map(|name| node("PRelu", &["x", "slope"], name))
+            .collect();
+        nodes.push(node("Relu", &["p0"], "y"));
+        let slope = TensorProto::of_f32("slope", &[2, 1, 1], &[-2.0, 2.0]);
+        let (_, changed) = after(model(2, nodes, vec![slope]), Pass::Prelu);
+        assert!((1000..5000).contains(&changed), "{changed}");
     }
 
     #[test]

@@ -7,8 +7,9 @@ use crate::onnx::proto::TensorProto;
 use super::net::Net;
 
 pub(super) fn run(net: &mut Net) -> usize {
-    let mut firsts: HashMap<(i32, &[i64], &[u8]), &str> = HashMap::new();
-    let mut same: Vec<(String, String)> = Vec::new();
+    // Of each kind the first, and after it those that are the same.
+    let mut kinds: Vec<(String, Vec<String>)> = Vec::new();
+    let mut places: HashMap<(i32, &[i64], &[u8]), usize> = HashMap::new();
     for name in net.constant_names() {
         let Some(tensor) = net.constant(name).filter(|tensor| is_plain(tensor)) else {
             continue;
@@ -18,20 +19,21 @@ pub(super) fn run(net: &mut Net) -> usize {
             tensor.dims.as_slice(),
             tensor.raw_data.as_slice(),
         );
-        match firsts.get(&key) {
-            Some(&first) if net.is_inner(name) => same.push((name.clone(), first.to_owned())),
+        let place = *places.entry(key).or_insert(kinds.len());
+        match kinds.get_mut(place) {
+            Some((_, same)) if net.is_inner(name) => same.push(name.clone()),
             Some(_) => {}
-            None => {
-                firsts.insert(key, name);
-            }
+            None => kinds.push((name.clone(), Vec::new())),
         }
     }
     let mut changed = 0;
-    for (name, first) in &same {
-        let readers: BTreeSet<usize> = net.readers(name).collect();
-        if net.rename(&readers, name, first) {
-            net.remove_constant(name);
-            changed += 1;
+    for (first, same) in &kinds {
+        for name in same {
+            let readers: BTreeSet<usize> = net.readers(name).collect();
+            if net.rename(&readers, name, first) {
+                net.remove_constant(name);
+                changed += 1;
+            }
         }
     }
     net.forget_removed_constants();
@@ -68,6 +70,31 @@ mod tests {
         assert_eq!(
             (graph.node[1].input[1].as_str(), graph.initializer.len()),
             ("c", 2)
+        );
+    }
+
+    #[test]
+    fn a_long_name_is_not_repeated_for_thousands_of_readers() {
+        let names: Vec<String> = (0..2000).map(|number| format!("c{number}")).collect();
+        let long = "n".repeat(10_000);
+        let mut nodes = vec![node("Mul", &["x", &long], "y")];
+        nodes.extend(
+            names
+                .iter()
+                .map(|name| node("Mul", &["x", name], &format!("of {name}"))),
+        );
+        let mut constants = vec![constant(&long, &[1])];
+        constants.extend(names.iter().map(|name| constant(name, &[1])));
+        let (graph, changed) = after(model(4, nodes, constants), Pass::SharedConstants);
+        let bytes: usize = graph
+            .node
+            .iter()
+            .flat_map(|node| &node.input)
+            .map(String::len)
+            .sum();
+        assert!(
+            bytes < 5_000_000 && changed > 100,
+            "{changed} changed, {bytes} bytes of names"
         );
     }
 

@@ -87,7 +87,7 @@ pub(crate) fn real(shared: &Path) -> Result<Vec<Input>, Failed> {
 
 /// Models in which much would come of little.
 pub(crate) fn floods() -> Vec<Input> {
-    const MANY: usize = 9000;
+    const MANY: usize = 5000;
     let node =
         |op_type: &str, inputs: &[&str], output: &str| NodeProto::new(op_type, inputs, &[output], Vec::new());
     let long = "n".repeat(20_000);
