@@ -4,24 +4,25 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 use std::hint::black_box;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
-use likeness_engine::models::rewrite::{Passes, rewrite_bytes};
+use likeness_engine::models::rewrite::{Pass, Passes, rewrite_bytes};
 use likeness_engine::runtime::{LibrarySearch, ModelSession, Provider, Runtime};
 use ndarray::Array4;
 
 mod support;
 
-/// File, and height and width of its input.
-const MODELS: [(&str, (usize, usize)); 5] = [
-    ("models/face-reidentification-retail-0095.onnx", (128, 128)),
-    ("models/minifasnet_v2.onnx", (80, 80)),
-    ("models/minifasnet_v1se.onnx", (80, 80)),
-    ("models/yunet_n_dynamic.onnx", (256, 320)),
-    ("upstream/yunet_s_dynamic.onnx", (256, 320)),
+/// Model of the default pack, and height and width of its input.
+const MODELS: [(&str, (usize, usize)); 4] = [
+    ("face-reidentification-retail-0095", (128, 128)),
+    ("minifasnet_v2", (80, 80)),
+    ("minifasnet_v1se", (80, 80)),
+    ("yunet_n", (256, 320)),
 ];
+
+/// Passes that make a difference of their own.
+const TELLING: [Pass; 3] = [Pass::Prelu, Pass::PadChannels, Pass::Gates];
 
 /// Calls in turn, of which the shortest counts: what else the machine does only ever adds.
 const ROUNDS: usize = 500;
@@ -35,21 +36,22 @@ fn benches(criterion: &mut Criterion) {
     let runtime = Runtime::load(&LibrarySearch::new(), Provider::Cpu).unwrap();
     let mut group = criterion.benchmark_group("rewrite");
     let mut table = Vec::new();
-    for (file, (height, width)) in MODELS {
-        let name = Path::new(file).file_stem().unwrap().to_str().unwrap();
-        let published = std::fs::read(shared.join(file)).unwrap();
-        let (rewritten, report) = rewrite_bytes(&published, &Passes::all()).unwrap();
-        println!("{name}: {report}");
+    for (name, (height, width)) in MODELS {
+        let published = likeness_testing::published(&shared, name).unwrap();
+        let rewrite = |passes: &Passes| rewrite_bytes(&published, passes).unwrap();
+        println!("{name}: {}", rewrite(&Passes::all()).1);
         let input = noise(height, width);
-        let mut published = runtime.open(name, &published).unwrap();
-        let mut rewritten = runtime.open(name, &rewritten).unwrap();
-        let (mut before, mut after) = (Duration::MAX, Duration::MAX);
+        let open = |onnx: &[u8]| runtime.open(name, onnx).unwrap();
+        let mut sessions = vec![open(&published), open(&rewrite(&Passes::all()).0)];
+        sessions.extend(TELLING.map(|pass| open(&rewrite(&Passes::all().without(pass)).0)));
+        let mut shortest = vec![Duration::MAX; sessions.len()];
         for _ in 0..ROUNDS {
-            before = before.min(time(&mut published, &input));
-            after = after.min(time(&mut rewritten, &input));
+            for (session, shortest) in sessions.iter_mut().zip(&mut shortest) {
+                *shortest = (*shortest).min(time(session, &input));
+            }
         }
-        table.push((name, before, after));
-        for (what, session) in [("as published", &mut published), ("rewritten", &mut rewritten)] {
+        table.push((name, shortest));
+        for (what, session) in ["as published", "rewritten"].iter().zip(&mut sessions) {
             group.bench_function(format!("{name}, {what}"), |bencher| {
                 bencher.iter(|| {
                     session
@@ -63,10 +65,20 @@ fn benches(criterion: &mut Criterion) {
         }
     }
     group.finish();
-    println!("| model | as published | rewritten | ratio |\n|---|---|---|---|");
-    for (name, before, after) in table {
-        let ratio = before.as_secs_f64() / after.as_secs_f64();
-        println!("| {name} | {before:.2?} | {after:.2?} | {ratio:.2} |");
+    let without = TELLING.map(|pass| format!(" without {pass} |"));
+    println!("| model | as published | rewritten | ratio |{}", without.concat());
+    println!("|---|---|---|---|---|---|---|");
+    for (name, shortest) in table {
+        let ratio = |time: &Duration| shortest[0].as_secs_f64() / time.as_secs_f64();
+        let without: String = shortest[2..]
+            .iter()
+            .map(|time| format!(" {:.2} |", ratio(time)))
+            .collect();
+        let (before, after) = (shortest[0], shortest[1]);
+        println!(
+            "| {name} | {before:.2?} | {after:.2?} | {:.2} |{without}",
+            ratio(&after)
+        );
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod allocation;
 pub mod onnx;
 mod pack;
+mod published;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 pub use libtest_mimic::Failed;
 use libtest_mimic::{Arguments, Trial};
 pub use pack::TestPack;
+pub use published::published;
 
 /// What the tests of a suite answer.
 pub type Outcome = Result<(), Failed>;

@@ -6,7 +6,7 @@ use likeness_models::onnx::{
     self, proto::AttributeProto, proto::GraphProto, proto::NodeProto, proto::TensorProto,
     proto::ValueInfoProto,
 };
-use likeness_testing::Failed;
+use likeness_testing::{Failed, published};
 
 use crate::seeds::{self, Input};
 use crate::small as rewriting;
@@ -79,8 +79,8 @@ fn write(node: Vec<NodeProto>, initializer: Vec<TensorProto>, output: &str) -> V
 /// The real models with few weights, in which little can be rewritten, and two of them whole.
 pub(crate) fn real(shared: &Path) -> Result<Vec<Input>, Failed> {
     let mut models = seeds::real_onnx(shared)?;
-    for name in ["models/yunet_n_dynamic.onnx", "models/minifasnet_v1se.onnx"] {
-        models.push(vec![std::fs::read(shared.join(name))?]);
+    for name in ["yunet_n", "minifasnet_v1se"] {
+        models.push(vec![published(shared, name)?]);
     }
     Ok(models)
 }

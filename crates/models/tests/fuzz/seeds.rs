@@ -6,7 +6,7 @@ use likeness_models::import::openvino;
 use likeness_models::onnx::{
     self, proto::AttributeProto, proto::GraphProto, proto::NodeProto, proto::TensorProto,
 };
-use likeness_testing::Failed;
+use likeness_testing::{Failed, published};
 
 /// The files that a reader is given.
 pub(crate) type Input = Vec<Vec<u8>>;
@@ -165,12 +165,12 @@ pub(crate) fn small_onnx() -> Vec<Input> {
 pub(crate) fn real_onnx(shared: &Path) -> Result<Vec<Input>, Failed> {
     let mut models = Vec::new();
     for name in [
-        "yunet_n_dynamic",
+        "yunet_n",
         "minifasnet_v2",
         "minifasnet_v1se",
         "face-reidentification-retail-0095",
     ] {
-        let mut model = onnx::read(&std::fs::read(shared.join(format!("models/{name}.onnx")))?)?;
+        let mut model = onnx::read(&published(shared, name)?)?;
         if let Some(graph) = &mut model.graph {
             for tensor in &mut graph.initializer {
                 tensor.raw_data.truncate(KEPT);

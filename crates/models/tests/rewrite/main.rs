@@ -10,25 +10,19 @@ use likeness_imaging::{Limits, PixelRect, crop_resize_bilinear, decode};
 use likeness_models::rewrite::{Pass, Passes, rewrite, rewrite_bytes};
 use likeness_models::{inspect, onnx};
 use likeness_runtime::{LibrarySearch, ModelSession, Provider, Runtime};
-use likeness_testing::{Failed, Outcome, Suite, ensure};
+use likeness_testing::{Failed, Outcome, Suite, ensure, published};
 use ndarray::{Array4, ArrayD};
 
 /// How far an output may be from what it was.
 const TOLERANCE: f32 = 1e-4;
 
-/// Files below the test data's folder, each with the sizes (height, width) of its input that are tried.
+/// Models of the default pack, and a file of its publisher's, each with the sizes (height, width) of its input that are tried.
 const MODELS: [(&str, &[(usize, usize)]); 5] = [
-    ("models/face-reidentification-retail-0095.onnx", &[(128, 128)]),
-    ("models/minifasnet_v2.onnx", &[(80, 80)]),
-    ("models/minifasnet_v1se.onnx", &[(80, 80)]),
-    (
-        "models/yunet_n_dynamic.onnx",
-        &[(320, 320), (96, 160), (256, 320)],
-    ),
-    (
-        "upstream/yunet_s_dynamic.onnx",
-        &[(320, 320), (96, 160), (256, 320)],
-    ),
+    ("face-reidentification-retail-0095", &[(128, 128)]),
+    ("minifasnet_v2", &[(80, 80)]),
+    ("minifasnet_v1se", &[(80, 80)]),
+    ("yunet_n", &[(320, 320), (96, 160), (256, 320)]),
+    ("yunet_s_dynamic.onnx", &[(320, 320), (96, 160), (256, 320)]),
 ];
 
 /// Faces near and far, light and dark skin, and a picture without a person.
@@ -84,8 +78,17 @@ fn small_is_the_same(small: &small::Small) -> Outcome {
     all_variants_agree(small.name, &onnx::write(&small.model), &[input])
 }
 
+/// A model of the default pack, or a file of the publishers'.
+fn model(shared: &Path, name: &str) -> Result<Vec<u8>, Failed> {
+    if name.ends_with(".onnx") {
+        Ok(std::fs::read(shared.join("upstream").join(name))?)
+    } else {
+        published(shared, name)
+    }
+}
+
 fn computes_the_same(shared: &Path, file: &str, sizes: &[(usize, usize)]) -> Outcome {
-    let published = std::fs::read(shared.join(file))?;
+    let published = model(shared, file)?;
     let mut inputs = Vec::new();
     for &(height, width) in sizes {
         for picture in PICTURES {
@@ -177,7 +180,7 @@ fn batch_of_two(inputs: &[Array4<f32>]) -> Result<Array4<f32>, Failed> {
 }
 
 fn is_deterministic(shared: &Path, file: &str) -> Outcome {
-    let published = std::fs::read(shared.join(file))?;
+    let published = model(shared, file)?;
     let first = rewrite_bytes(&published, &Passes::all())?;
     ensure!(
         first == rewrite_bytes(&published, &Passes::all())?,
@@ -196,7 +199,7 @@ fn is_deterministic(shared: &Path, file: &str) -> Outcome {
 
 fn slow_operators_are_gone(shared: &Path) -> Outcome {
     for (file, _) in MODELS {
-        let mut model = onnx::read(&std::fs::read(shared.join(file))?)?;
+        let mut model = onnx::read(&model(shared, file)?)?;
         let report = rewrite(&mut model, &Passes::all());
         ensure!(report.left_alone().is_none(), "{file}: {report}");
         let graph = model.graph.unwrap_or_default();

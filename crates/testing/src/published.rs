@@ -1,0 +1,26 @@
+//! The models of the default pack, made of their publishers' files among the test data.
+
+use std::path::Path;
+
+use likeness_models::import::import;
+use likeness_models::{DEFAULT_PACK, Manifest, ModelsError};
+
+use crate::Failed;
+
+/// The ONNX that the default pack's recipe makes of the files in `<shared>/upstream`: a model by its name in the
+/// manifest. Neither the store nor the reference conversions are read.
+///
+/// # Errors
+/// No such model or file, or one that cannot be imported.
+pub fn published(shared: &Path, model: &str) -> Result<Vec<u8>, Failed> {
+    let manifest = Manifest::builtin(DEFAULT_PACK).ok_or("no default pack")??;
+    let entry = manifest
+        .models
+        .get(model)
+        .ok_or_else(|| format!("the default pack has no {model}"))?;
+    let read = |name: &str| {
+        let path = shared.join("upstream").join(name);
+        std::fs::read(&path).map_err(|source| ModelsError::Unreadable { path, source })
+    };
+    Ok(import(&entry.import, read)?)
+}
