@@ -213,7 +213,7 @@ fn slow_operators_are_gone(shared: &Path) -> Outcome {
 
 /// Open Model Zoo says of face-reidentification-retail-0095: 0.588 GFLOPs, 1.107 million parameters.
 fn is_counted_as_published(shared: &Path) -> Outcome {
-    let inspection = inspect(&std::fs::read(shared.join(MODELS[0].0))?)?;
+    let inspection = inspect(&model(shared, MODELS[0].0)?)?;
     let (flops, parameters) = (inspection.work.flops() as f64, inspection.parameters as f64);
     ensure!((flops / 0.588e9 - 1.0).abs() < 0.03, "{flops} operations");
     ensure!(
