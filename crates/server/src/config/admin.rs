@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, check_credential, optional_secret};
+use super::ConfigError;
+use super::secrets::{check_credential, optional_secret};
 
 /// The operator's port: a second one, apart from that of the callers. It is off unless it has an address.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]

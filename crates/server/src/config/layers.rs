@@ -1,0 +1,125 @@
+//! The layers that settings are read from: the defaults, a file, the environment.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use figment::value::{Dict, Map, Value};
+use figment::{Metadata, Provider};
+use secrecy::SecretString;
+use serde::Serialize;
+
+use super::{Config, ConfigError, ENV_ADMIN_LISTEN, ENV_ADMIN_TOKEN, ENV_APPS, ENV_LISTEN, ENV_PREFIX};
+
+/// The variables that set one key each, with its path.
+const ENV_KEYS: [(&str, &str); 3] = [
+    (ENV_LISTEN, "listen"),
+    (ENV_ADMIN_LISTEN, "admin.listen"),
+    (ENV_ADMIN_TOKEN, "admin.token"),
+];
+
+/// One layer of settings, with the name that errors show.
+pub(super) struct Layer {
+    name: String,
+    settings: Dict,
+}
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.name.clone())
+    }
+
+    fn data(&self) -> Result<Map<figment::Profile, Dict>, figment::Error> {
+        Ok(figment::Profile::Default.collect(self.settings.clone()))
+    }
+}
+
+impl Layer {
+    fn new(name: String, settings: &impl Serialize) -> Result<Self, ConfigError> {
+        let settings = Value::serialize(settings).map_err(|error| ConfigError::from_figment(&error))?;
+        Ok(Self {
+            name,
+            settings: settings.into_dict().unwrap_or_default(),
+        })
+    }
+
+    pub(super) fn defaults() -> Result<Self, ConfigError> {
+        Self::new("the defaults".to_owned(), &Config::default())
+    }
+
+    pub(super) fn file(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::File {
+            path: path.to_owned(),
+            source,
+        })?;
+        // Not figment's own TOML provider: its errors quote the line, and the line may hold a key.
+        let table: toml::Table = toml::from_str(&text).map_err(|error| {
+            let start = error.span().map_or(0, |span| span.start);
+            ConfigError::Syntax {
+                path: path.to_owned(),
+                line: 1 + text.bytes().take(start).filter(|&byte| byte == b'\n').count(),
+                reason: error.message().to_owned(),
+            }
+        })?;
+        Self::new(path.display().to_string(), &table)
+    }
+}
+
+/// What the environment sets.
+pub(super) struct Environment {
+    pub(super) layers: Vec<Layer>,
+    pub(super) apps: Option<SecretString>,
+}
+
+impl Environment {
+    pub(super) fn read(
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        let mut variables: Vec<(String, OsString)> = variables
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+            .filter(|(name, _)| name.starts_with(ENV_PREFIX) || name == ENV_APPS || key_of(name).is_some())
+            .collect();
+        variables.sort_unstable();
+        let mut general = Vec::new();
+        let mut single = Vec::new();
+        let mut apps = None;
+        for (name, value) in variables {
+            let Ok(value) = value.into_string() else {
+                return Err(ConfigError::invalid(name, "is not UTF-8"));
+            };
+            if name == ENV_APPS {
+                apps = (!value.trim().is_empty()).then(|| value.into());
+            } else if let Some(key) = key_of(&name) {
+                if !value.trim().is_empty() {
+                    let value = Value::from(value.trim().to_owned());
+                    let settings = figment::util::nest(key, value).into_dict().unwrap_or_default();
+                    single.push(Layer { name, settings });
+                }
+            } else {
+                let path = name[ENV_PREFIX.len()..].to_ascii_lowercase().replace("__", ".");
+                if path.split('.').any(str::is_empty) {
+                    return Err(ConfigError::invalid(name, "names no key"));
+                }
+                let value: Value = match value.parse() {
+                    Ok(value) => value,
+                    Err(never) => match never {},
+                };
+                let settings = figment::util::nest(&path, value).into_dict().unwrap_or_default();
+                general.push(Layer { name, settings });
+            }
+        }
+        general.append(&mut single);
+        Ok(Self {
+            layers: general,
+            apps,
+        })
+    }
+}
+
+/// The key that this variable sets.
+fn key_of(variable: &str) -> Option<&'static str> {
+    ENV_KEYS
+        .iter()
+        .find(|(name, _)| *name == variable)
+        .map(|(_, key)| *key)
+}

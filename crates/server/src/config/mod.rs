@@ -1,0 +1,279 @@
+//! What an operator can set, its defaults, and the layers that it is read from.
+
+mod admin;
+mod apps;
+mod connections;
+mod error;
+mod layers;
+mod limits;
+mod reload;
+mod secrets;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::Figment;
+use likeness_engine::decision::Profile;
+use likeness_engine::{DEFAULT_MAX_FACES, EngineBuilder, imaging};
+use serde::{Deserialize, Serialize};
+
+use crate::apps::Apps;
+use layers::{Environment, Layer};
+
+pub use admin::AdminConfig;
+pub use apps::AppConfig;
+pub use connections::{ConnectionsConfig, ShutdownConfig};
+pub use error::ConfigError;
+pub use limits::{AdmissionConfig, LimitsConfig, SafetyConfig, SideLimits, VersionLimits};
+pub use reload::ReloadConfig;
+
+/// Prefix of the environment variables that set any key: `LIKENESS__LIMITS__V0_2__SELFIE__MIN_SIDE=200` is
+/// `limits.v0_2.selfie.min_side`.
+pub const ENV_PREFIX: &str = "LIKENESS__";
+/// Environment variable with the apps as `id:key,id:key`.
+pub const ENV_APPS: &str = "LIKENESS_APPS";
+/// Environment variable with the listening address.
+pub const ENV_LISTEN: &str = "LIKENESS_LISTEN";
+/// Environment variable with the listening address of the operator's port.
+pub const ENV_ADMIN_LISTEN: &str = "LIKENESS_ADMIN_LISTEN";
+/// Environment variable with the operator's token.
+pub const ENV_ADMIN_TOKEN: &str = "LIKENESS_ADMIN_TOKEN";
+
+/// A commented file with every setting at its default.
+pub const REFERENCE: &str = include_str!("../../likeness.toml");
+
+/// Longest time that any setting in seconds may have: a day. It keeps sums of times far from overflowing.
+const MAX_SECONDS: Duration = Duration::from_secs(86_400);
+
+/// The settings of the service. [`Config::load`] reads them in layers, each overriding the one before:
+///
+/// 1. the defaults, which are those of [`Config::default`];
+/// 2. a TOML file;
+/// 3. environment variables that start with [`ENV_PREFIX`];
+/// 4. [`ENV_LISTEN`], [`ENV_ADMIN_LISTEN`], [`ENV_ADMIN_TOKEN`], and [`ENV_APPS`] (see [`Config::load`]);
+/// 5. the [`Overrides`] of a command line.
+///
+/// A key that is not known is an error, in every layer.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Config {
+    /// Address and port to listen on.
+    pub listen: SocketAddr,
+    /// Who may call.
+    #[serde(default, skip_serializing)]
+    pub apps: Vec<AppConfig>,
+    /// Profiles besides the built-in ones.
+    #[serde(default)]
+    pub profiles: Vec<Profile>,
+    /// Files of `likeness calibrate` that replace the pack's calibrations: at most one of the match confidence and one
+    /// of the liveness.
+    #[serde(default)]
+    pub calibration_files: Vec<PathBuf>,
+    /// What one request may bring, and how long it may take.
+    pub limits: LimitsConfig,
+    /// The largest pictures that the engine touches at all, whatever the API version.
+    pub safety: SafetyConfig,
+    /// How many requests are let in.
+    pub admission: AdmissionConfig,
+    /// Sockets.
+    pub connections: ConnectionsConfig,
+    /// How the service stops.
+    pub shutdown: ShutdownConfig,
+    /// The operator's port.
+    pub admin: AdminConfig,
+    /// How other models are noticed.
+    pub reload: ReloadConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let sides = |min_side, max_side| {
+            let limits = SideLimits { min_side, max_side };
+            VersionLimits {
+                selfie: limits,
+                image: limits,
+            }
+        };
+        let safety = imaging::Limits::default();
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            apps: Vec::new(),
+            profiles: Vec::new(),
+            calibration_files: Vec::new(),
+            limits: LimitsConfig {
+                v0_1: sides(480, 10_000),
+                v0_2: sides(300, 5_000),
+                file_bytes: 15 * 1024 * 1024,
+                body_bytes: 32 * 1024 * 1024,
+                deadline: Duration::from_secs(10),
+            },
+            safety: SafetyConfig {
+                max_bytes: safety.max_bytes,
+                max_side: safety.max_side,
+                max_pixels: safety.max_pixels,
+                max_faces: DEFAULT_MAX_FACES,
+                min_face_score: 0.6,
+            },
+            admission: AdmissionConfig { max_requests: None },
+            connections: ConnectionsConfig {
+                max: 1_024,
+                header_read: Duration::from_secs(75),
+                linger: Duration::from_secs(5),
+            },
+            shutdown: ShutdownConfig {
+                delay: Duration::ZERO,
+                grace: Duration::from_secs(5),
+            },
+            admin: AdminConfig::default(),
+            reload: ReloadConfig::default(),
+        }
+    }
+}
+
+/// What a command line sets over everything else.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Overrides {
+    /// Replaces [`Config::listen`].
+    pub listen: Option<SocketAddr>,
+    /// Replaces [`AdminConfig::listen`].
+    pub admin_listen: Option<SocketAddr>,
+}
+
+impl Overrides {
+    /// Listen here.
+    #[must_use]
+    pub fn with_listen(mut self, listen: Option<SocketAddr>) -> Self {
+        self.listen = listen;
+        self
+    }
+
+    /// Listen here for the operator.
+    #[must_use]
+    pub fn with_admin_listen(mut self, listen: Option<SocketAddr>) -> Self {
+        self.admin_listen = listen;
+        self
+    }
+}
+
+impl Config {
+    /// Reads the layers, with the environment of this process, and checks the whole.
+    ///
+    /// An app in [`ENV_APPS`] that a layer below has as well keeps that layer's settings and takes the key from the
+    /// variable, so that keys can stay out of the file; the others are added. The entries are separated by commas,
+    /// and id and key by the first colon: a key with a comma in it has to be set in another layer. An empty variable
+    /// counts as an absent one.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which names the key and never shows a secret.
+    pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Self, ConfigError> {
+        Self::load_with_env(file, std::env::vars_os(), overrides)
+    }
+
+    /// Like [`Config::load`], with these environment variables instead of the process's.
+    ///
+    /// # Errors
+    /// See [`Config::load`].
+    pub fn load_with_env(
+        file: Option<&Path>,
+        env: impl IntoIterator<Item = (OsString, OsString)>,
+        overrides: &Overrides,
+    ) -> Result<Self, ConfigError> {
+        let mut figment = Figment::from(Layer::defaults()?);
+        if let Some(file) = file {
+            figment = figment.merge(Layer::file(file)?);
+        }
+        let env = Environment::read(env)?;
+        for layer in env.layers {
+            figment = figment.merge(layer);
+        }
+        let mut config: Self = figment
+            .extract()
+            .map_err(|error| ConfigError::from_figment(&error))?;
+        if let Some(apps) = &env.apps {
+            config.merge_apps(apps)?;
+        }
+        if let Some(listen) = overrides.listen {
+            config.listen = listen;
+        }
+        if overrides.admin_listen.is_some() {
+            config.admin.listen = overrides.admin_listen;
+        }
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Checks what the types cannot say. [`Config::load`] has done so; for those who make a `Config` by hand.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`].
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.validate_limits()?;
+        self.validate_profiles()?;
+        self.validate_apps()?;
+        self.admin.validate(self.listen)?;
+        self.reload.validate()
+    }
+
+    /// The engine's limits, to build it with.
+    #[must_use]
+    pub fn imaging_limits(&self) -> imaging::Limits {
+        imaging::Limits::default()
+            .with_max_bytes(self.safety.max_bytes)
+            .with_max_side(self.safety.max_side)
+            .with_max_pixels(self.safety.max_pixels)
+    }
+
+    /// The engine's builder with the safety settings and calibrations of this configuration.
+    pub fn configure(&self, builder: EngineBuilder) -> EngineBuilder {
+        self.calibration_files
+            .iter()
+            .fold(builder, EngineBuilder::calibration_file)
+            .limits(self.imaging_limits())
+            .max_faces(self.safety.max_faces)
+            .min_face_score(self.safety.min_face_score as f32)
+    }
+
+    /// The configured apps, ready to check credentials.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`].
+    pub fn apps(&self) -> Result<Apps, ConfigError> {
+        self.validate()?;
+        Apps::new(self)
+    }
+
+    fn validate_profiles(&self) -> Result<(), ConfigError> {
+        let mut names: BTreeSet<&str> = Profile::BUILTIN_NAMES.into_iter().collect();
+        for (index, profile) in self.profiles.iter().enumerate() {
+            if !names.insert(profile.name()) {
+                return Err(ConfigError::invalid(
+                    format!("profiles[{index}].name"),
+                    format!("`{}` is the name of another profile", profile.name()),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn profile(&self, name: &str) -> Option<Profile> {
+        Profile::builtin(name).or_else(|| {
+            self.profiles
+                .iter()
+                .find(|profile| profile.name() == name)
+                .cloned()
+        })
+    }
+
+    pub(crate) fn profile_names(&self) -> impl Iterator<Item = &str> {
+        Profile::BUILTIN_NAMES
+            .into_iter()
+            .chain(self.profiles.iter().map(Profile::name))
+    }
+}

@@ -1,0 +1,281 @@
+//! What the layers and checks make of what they are given.
+
+use std::io::Write;
+
+use likeness_engine::decision::QualityChecks;
+use secrecy::ExposeSecret;
+
+use super::*;
+
+fn load(file: &str, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let mut toml = tempfile::NamedTempFile::new().unwrap();
+    toml.write_all(file.as_bytes()).unwrap();
+    let env = env.iter().map(|(name, value)| (name.into(), value.into()));
+    Config::load_with_env(Some(toml.path()), env, &Overrides::default())
+}
+
+fn error(file: &str, env: &[(&str, &str)]) -> String {
+    load(file, env).unwrap_err().to_string()
+}
+
+#[test]
+fn defaults_are_the_contracts() {
+    let config = Config::load_with_env(None, [], &Overrides::default()).unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(
+        config.limits.v0_1.selfie,
+        SideLimits {
+            min_side: 480,
+            max_side: 10_000
+        }
+    );
+    assert_eq!(
+        config.limits.v0_2.image,
+        SideLimits {
+            min_side: 300,
+            max_side: 5_000
+        }
+    );
+    assert_eq!(config.limits.file_bytes, 15 << 20);
+    assert_eq!(config.limits.body_bytes, 32 << 20);
+    assert_eq!(config.limits.deadline, Duration::from_secs(10));
+    assert_eq!(config.imaging_limits(), imaging::Limits::default());
+    assert!(config.apps.is_empty());
+    assert_eq!(config.admission.max_requests, None);
+}
+
+#[test]
+fn the_reference_file_has_every_setting_at_its_default() {
+    let config = load(REFERENCE, &[]).unwrap();
+    assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()));
+    let every_key = |config: &Config| serde_json::to_value(config).unwrap();
+    let table: toml::Table = toml::from_str(REFERENCE).unwrap();
+    for (section, settings) in every_key(&config).as_object().unwrap() {
+        for key in settings.as_object().into_iter().flat_map(serde_json::Map::keys) {
+            let found = table[section].get(key).is_some() || REFERENCE.contains(&format!("# {key} ="));
+            assert!(found, "{section}.{key}");
+        }
+    }
+    // What is commented out is valid too.
+    let uncommented: Vec<&str> = REFERENCE
+        .lines()
+        .map(|line| {
+            line.strip_prefix("# ")
+                .filter(|rest| rest.contains(" = ") || rest.starts_with('['))
+                .unwrap_or(line)
+        })
+        .collect();
+    let uncommented = uncommented.join("\n");
+    let (top, sections) = uncommented.split_once("[[apps]]").unwrap();
+    let config = load(&format!("{top}[[apps]]{sections}"), &[]).unwrap();
+    assert_eq!(
+        (
+            config.apps.len(),
+            config.profiles.len(),
+            config.admission.max_requests
+        ),
+        (1, 1, Some(64))
+    );
+    // The checks that it shows are those that hold without them.
+    assert_eq!(*config.profiles[0].quality(), QualityChecks::default());
+}
+
+#[test]
+fn each_layer_overrides_the_one_before() {
+    let file =
+        "listen = '127.0.0.1:1'\n[limits]\ndeadline_seconds = 2.5\n[limits.v0_2.selfie]\nmin_side = 10\n";
+    let config = load(file, &[]).unwrap();
+    assert_eq!(config.listen.port(), 1);
+    assert_eq!(config.limits.deadline, Duration::from_millis(2_500));
+    assert_eq!(config.limits.v0_2.selfie.min_side, 10);
+    assert_eq!(config.limits.v0_2.selfie.max_side, 5_000);
+    assert_eq!(config.limits.v0_2.image.min_side, 300);
+
+    let mut env = vec![
+        ("LIKENESS__LISTEN", "127.0.0.1:2"),
+        ("LIKENESS__LIMITS__V0_2__SELFIE__MIN_SIDE", "20"),
+    ];
+    let config = load(file, &env).unwrap();
+    assert_eq!(config.listen.port(), 2);
+    assert_eq!(config.limits.v0_2.selfie.min_side, 20);
+
+    env.push(("LIKENESS_LISTEN", "127.0.0.1:3"));
+    assert_eq!(load(file, &env).unwrap().listen.port(), 3);
+
+    let overrides = Overrides::default().with_listen(Some("127.0.0.1:4".parse().unwrap()));
+    let env = env.iter().map(|(name, value)| (name.into(), value.into()));
+    assert_eq!(
+        Config::load_with_env(None, env, &overrides)
+            .unwrap()
+            .listen
+            .port(),
+        4
+    );
+}
+
+#[test]
+fn the_operators_port_is_off_until_it_has_an_address() {
+    let config = load("", &[]).unwrap();
+    assert!(config.admin.listen.is_none() && config.admin.token.is_none());
+    assert_eq!(config.reload.check, Duration::from_secs(10));
+
+    let file = "[admin]\nlisten = '127.0.0.1:1'\ntoken = 'file'\n[reload]\ncheck_seconds = 0\n";
+    let port = |config: &Config| config.admin.listen.unwrap().port();
+    let token = |config: &Config| config.admin.token.as_ref().unwrap().expose_secret().to_owned();
+    let config = load(file, &[]).unwrap();
+    assert_eq!((port(&config), token(&config).as_str()), (1, "file"));
+    assert!(config.reload.check.is_zero());
+
+    let env = [
+        ("LIKENESS__ADMIN__LISTEN", "127.0.0.1:2"),
+        ("LIKENESS_ADMIN_LISTEN", "127.0.0.1:3"),
+        ("LIKENESS_ADMIN_TOKEN", "73310"),
+    ];
+    assert_eq!(port(&load(file, &env[..1]).unwrap()), 2);
+    let config = load(file, &env).unwrap();
+    assert_eq!((port(&config), token(&config).as_str()), (3, "73310"));
+    assert!(!format!("{config:?}").contains("73310"));
+    let config = load(
+        file,
+        &[("LIKENESS_ADMIN_LISTEN", " "), ("LIKENESS_ADMIN_TOKEN", "")],
+    )
+    .unwrap();
+    assert_eq!((port(&config), token(&config).as_str()), (1, "file"));
+
+    let overrides = Overrides::default().with_admin_listen(Some("127.0.0.1:4".parse().unwrap()));
+    let env = env.map(|(name, value)| (name.into(), value.into()));
+    assert_eq!(port(&Config::load_with_env(None, env, &overrides).unwrap()), 4);
+}
+
+#[test]
+fn apps_from_the_environment() {
+    let config = load("", &[("LIKENESS_APPS", "one:k:e:y, two:key2")]).unwrap();
+    let apps: Vec<_> = config
+        .apps
+        .iter()
+        .map(|app| (app.id.as_str(), app.key.expose_secret()))
+        .collect();
+    assert_eq!(apps, [("one", "k:e:y"), ("two", "key2")]);
+    assert!(load("", &[("LIKENESS_APPS", " ")]).unwrap().apps.is_empty());
+    let config = load("", &[("LIKENESS__APPS", "[{id = \"a\", key = \"secret\"}]")]).unwrap();
+    assert_eq!(config.apps[0].key.expose_secret(), "secret");
+}
+
+#[test]
+fn the_environment_brings_the_key_of_an_app_in_the_file() {
+    let file = "[[apps]]\nid = 'one'\ndefault_profile = 'strict-v0'\n";
+    assert!(error(file, &[]).contains("apps[0].key: is empty (app `one`)"));
+    let config = load(file, &[("LIKENESS_APPS", "one:key")]).unwrap();
+    assert_eq!(config.apps.len(), 1);
+    assert_eq!(config.apps[0].key.expose_secret(), "key");
+    assert_eq!(config.apps[0].default_profile.as_deref(), Some("strict-v0"));
+}
+
+#[test]
+fn errors_name_the_key_and_hide_secrets() {
+    for (file, env, named) in [
+        ("lisen = 1", &[][..], "lisen"),
+        ("listen = 'here'", &[], "listen"),
+        (
+            "[limits.v0_1.selfie]\nmin_side = 'x'",
+            &[],
+            "limits.v0_1.selfie.min_side",
+        ),
+        ("[limits.v0_1.selfie]\nmin_side = 0", &[], "limits.v0_1.selfie"),
+        ("[limits.v0_1.selfie]\nmin_size = 1", &[], "min_size"),
+        ("[limits]\ndeadline_seconds = 0", &[], "limits.deadline_seconds"),
+        ("[limits]\ndeadline_seconds = nan", &[], "limits.deadline_seconds"),
+        ("[limits]\ndeadline_seconds = -1", &[], "limits.deadline_seconds"),
+        (
+            "[limits]\ndeadline_seconds = 1e300",
+            &[],
+            "limits.deadline_seconds",
+        ),
+        ("[connections]\nmax = 0", &[], "connections.max"),
+        ("[reload]\ncheck_seconds = -1", &[], "reload.check_seconds"),
+        ("[reload]\ncheck_seconds = 0.001", &[], "reload.check_seconds"),
+        ("[reload]\ncheck_seconds = 86401", &[], "reload.check_seconds"),
+        ("[admin]\nlisten = 'here'", &[], "admin.listen"),
+        ("[admin]\nlisten = '127.0.0.1:8080'", &[], "admin.listen"),
+        ("[admin]\nlisten = '0.0.0.0:9090'", &[], "admin.token"),
+        ("[admin]\ntoken = 73310", &[], "admin.token"),
+        ("[admin]\ntoken = ['s3cret']", &[], "admin.token"),
+        ("[admin]\ntoken = ''", &[], "admin.token"),
+        ("[admin]\ntocken = 's3cret'", &[], "tocken"),
+        ("admin = 's3cret'", &[], "admin"),
+        ("", &[("LIKENESS_ADMIN_TOKEN", "s3cret s3cret")], "admin.token"),
+        (
+            "",
+            &[("LIKENESS_ADMIN_LISTEN", "nowhere")],
+            "admin.listen (set by LIKENESS_ADMIN_LISTEN)",
+        ),
+        ("[admission]\nmax_requests = 0", &[], "admission.max_requests"),
+        (
+            "[[profiles]]\nname = 'strict-v0'\nface_match = { reject_below = 0, review_below = 1 }\nliveness = { reject_below = 0, review_below = 1 }",
+            &[],
+            "profiles[0].name",
+        ),
+        (
+            "[[apps]]\nid = 'a'\nkey = 's3cret'\ndefault_profile = 'p'",
+            &[],
+            "apps[0].default_profile",
+        ),
+        (
+            "[[apps]]\nid = 'a'\nkey = 's3cret'\nprofiles = ['p']",
+            &[],
+            "apps[0].profiles",
+        ),
+        (
+            "[[apps]]\nid = 'a'\nkey = 's3cret'\nliveness_threshold_floor = nan",
+            &[],
+            "apps[0].liveness_threshold_floor",
+        ),
+        (
+            "[[apps]]\nid = 'a'\nkey = 's3cret'\n[[apps]]\nid = 'a'\nkey = 's3cret'",
+            &[],
+            "apps[1].id",
+        ),
+        ("[[apps]]\nid = 'a b'\nkey = 's3cret'", &[], "apps[0].id"),
+        ("[[apps]]\nid = ''\nkey = 's3cret'", &[], "apps[0].id"),
+        ("[[apps]]\nid = 'a'\nkey = ' s3cret'", &[], "apps[0].key"),
+        ("[[apps]]\nid = 'a'\nkey = 73310", &[], "apps.0.key"),
+        ("apps = 's3cret'", &[], "apps"),
+        ("[[apps]]\nkey = 's3cret'\nkey = ", &[], "line 3"),
+        ("", &[("LIKENESS_APPS", "s3cret")], "LIKENESS_APPS: entry 1"),
+        ("", &[("LIKENESS_APPS", "a:s3cret,")], "LIKENESS_APPS: entry 2"),
+        (
+            "",
+            &[("LIKENESS_APPS", "a:s3cret,a:s3cret")],
+            "LIKENESS_APPS: entry 2",
+        ),
+        ("", &[("LIKENESS_APPS", ":s3cret")], "LIKENESS_APPS: entry 1"),
+        ("", &[("LIKENESS_APPS", "a:")], "LIKENESS_APPS: entry 1"),
+        ("", &[("LIKENESS__APPS", "a:s3cret")], "LIKENESS__APPS"),
+        (
+            "",
+            &[("LIKENESS__LIMITS__FILE_BYTES", "many")],
+            "limits.file_bytes (set by LIKENESS__LIMITS__FILE_BYTES)",
+        ),
+        ("", &[("LIKENESS__LIMIT__FILE_BYTES", "1")], "limit"),
+        ("", &[("LIKENESS__", "1")], "LIKENESS__"),
+        (
+            "",
+            &[("LIKENESS_LISTEN", "nowhere")],
+            "listen (set by LIKENESS_LISTEN)",
+        ),
+    ] {
+        let message = error(file, env);
+        assert!(message.contains(named), "{file:?} {env:?}: {message}");
+        assert!(
+            !message.contains("s3cret") && !message.contains("73310"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn debug_shows_no_key() {
+    let config = load("", &[("LIKENESS_APPS", "one:s3cret")]).unwrap();
+    let debug = format!("{config:?}");
+    assert!(debug.contains("one") && !debug.contains("s3cret"), "{debug}");
+}
