@@ -34,6 +34,16 @@ pub(crate) enum Endpoint {
     Liveness,
 }
 
+impl Endpoint {
+    /// As operators name it, in records and metrics.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Biometric => "biometric-verification",
+            Self::Liveness => "liveness-verification",
+        }
+    }
+}
+
 /// Answers a verification under the size limits of the path's version.
 pub(crate) async fn verification(
     service: Arc<Service>,
@@ -42,6 +52,7 @@ pub(crate) async fn verification(
     log: RequestLog,
     request: Request,
 ) -> Response {
+    log.endpoint(endpoint);
     let (parts, mut body) = request.into_parts();
     let call = Call {
         service: &service,
@@ -100,6 +111,7 @@ impl Call<'_> {
     async fn biometric(&self, app: &App, mut form: Form, permit: Permit) -> Result<Response, ApiError> {
         let selfie = form.file(Field::Selfie)?;
         let photo = form.file(Field::Image)?;
+        self.log.files(selfie.len(), Some(photo.len()));
         let options = VerifyOptions::default()
             .with_photo_multiface(form.multiface()?)
             .with_profile(profile(app, form.profile()?)?);
@@ -109,9 +121,9 @@ impl Call<'_> {
             .service
             .work
             .run(permit, self.log.started + self.service.deadline, move |budget| {
-                log.work_begun();
                 // One for all of the request, whatever takes its place meanwhile.
                 let engine = engines.current();
+                log.work_begun(&engine);
                 check_sides(Field::Selfie, &selfie, limits.selfie, engine.limits())?;
                 check_sides(Field::Image, &photo, limits.image, engine.limits())?;
                 Ok(engine.verify(&selfie, &photo, &options.with_budget(budget))?)
@@ -124,6 +136,7 @@ impl Call<'_> {
 
     async fn liveness(&self, app: &App, mut form: Form, permit: Permit) -> Result<Response, ApiError> {
         let selfie = form.file(Field::Selfie)?;
+        self.log.files(selfie.len(), None);
         let threshold = threshold(app, form.threshold()?)?;
         let options = LivenessOptions::default().with_threshold(threshold);
         let (engines, limits, log) = (self.service.engine.clone(), self.limits, self.log.clone());
@@ -131,9 +144,9 @@ impl Call<'_> {
             .service
             .work
             .run(permit, self.log.started + self.service.deadline, move |budget| {
-                log.work_begun();
                 // One for all of the request, whatever takes its place meanwhile.
                 let engine = engines.current();
+                log.work_begun(&engine);
                 check_sides(Field::Selfie, &selfie, limits.selfie, engine.limits())?;
                 Ok(engine.liveness(&selfie, &options.with_budget(budget))?)
             })

@@ -4,9 +4,9 @@ use std::any::Any;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Router};
@@ -15,7 +15,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::config::VersionLimits;
 use crate::handlers::{self, Endpoint};
-use crate::request_log::{Line, RequestLog};
+use crate::record::{Observed, Observers};
+use crate::request_log::RequestLog;
 use crate::response;
 use crate::service::Service;
 use crate::work::describe_panic;
@@ -23,11 +24,8 @@ use crate::work::describe_panic;
 pub(crate) fn router(service: Arc<Service>) -> Router {
     let mut router = Router::new();
     for (version, limits) in [("/v0.1", service.limits.v0_1), ("/v0.2", service.limits.v0_2)] {
-        for (name, endpoint) in [
-            ("biometric-verification", Endpoint::Biometric),
-            ("liveness-verification", Endpoint::Liveness),
-        ] {
-            let path = format!("{version}/{name}");
+        for endpoint in [Endpoint::Biometric, Endpoint::Liveness] {
+            let path = format!("{version}/{}", endpoint.as_str());
             router = router
                 .route(&format!("{path}/"), verification(&service, endpoint, limits))
                 .route(&path, verification(&service, endpoint, limits));
@@ -37,7 +35,8 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .merge(probes())
         .method_not_allowed_fallback(handlers::method_not_allowed)
         .fallback(handlers::not_found);
-    observed(router.with_state(service))
+    let observers = service.observers.clone();
+    observed(router.with_state(service), observers)
 }
 
 /// What says how the service is, on every port.
@@ -49,10 +48,10 @@ pub(crate) fn probes() -> Router<Arc<Service>> {
 }
 
 /// With what is done around every request, on every port.
-pub(crate) fn observed(router: Router) -> Router {
+pub(crate) fn observed(router: Router, observers: Observers) -> Router {
     router
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn(observe))
+        .layer(from_fn_with_state(observers, observe))
 }
 
 fn verification(
@@ -66,10 +65,11 @@ fn verification(
     })
 }
 
-/// Outermost: gives the request its id, the answer its headers, and the log its line.
-async fn observe(mut request: Request, next: Next) -> Response {
+/// Outermost: gives the request its id, the answer its headers, and the observers what became of it.
+async fn observe(State(observers): State<Observers>, mut request: Request, next: Next) -> Response {
     let log = RequestLog::begin();
-    let line = Line::new(
+    let observed = Observed::new(
+        observers,
         log.clone(),
         request.method(),
         request.uri().path(),
@@ -81,7 +81,7 @@ async fn observe(mut request: Request, next: Next) -> Response {
         response = response::failure(&log, error);
     }
     response::add_headers(response.headers_mut(), &log);
-    line.finish(response.status());
+    observed.finish(response.status());
     response
 }
 

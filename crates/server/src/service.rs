@@ -8,6 +8,7 @@ use crate::apps::Apps;
 use crate::config::{Config, LimitsConfig};
 use crate::engine_slot::EngineSlot;
 use crate::fields::BodyLimits;
+use crate::record::Observers;
 use crate::response::Linger;
 use crate::work::WorkPool;
 
@@ -27,6 +28,7 @@ pub(crate) struct Service {
     pub(crate) deadline: Duration,
     pub(crate) linger: Linger,
     pub(crate) ready: AtomicBool,
+    pub(crate) observers: Observers,
 }
 
 impl Service {
@@ -56,6 +58,7 @@ impl Service {
                 bytes: config.limits.body_bytes,
             },
             ready: AtomicBool::new(true),
+            observers: Observers::default(),
         })
     }
 }

@@ -40,6 +40,7 @@ impl Admin {
 
 /// The probes are open here as they are on the callers' port; all else, also a path that is none, is for the operator.
 pub(crate) fn router(admin: Admin) -> Router {
+    let observers = admin.service.observers.clone();
     let admin = Arc::new(admin);
     let probes = probes()
         .method_not_allowed_fallback(method_not_allowed)
@@ -50,7 +51,7 @@ pub(crate) fn router(admin: Admin) -> Router {
         .fallback(not_found)
         .layer(from_fn_with_state(Arc::clone(&admin), operator::admit))
         .with_state(admin);
-    observed(guarded.merge(probes))
+    observed(guarded.merge(probes), observers)
 }
 
 async fn not_found() -> Response {

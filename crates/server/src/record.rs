@@ -1,0 +1,201 @@
+//! What is known of a request when it has ended, and who is told.
+
+use std::time::Duration;
+
+use axum::http::{HeaderMap, Method, StatusCode};
+use likeness_api::{ApiError, Meta};
+use likeness_engine::{EngineInfo, PictureReport, Timings};
+
+use crate::REQUEST_ID;
+use crate::handlers::Endpoint;
+use crate::request_log::RequestLog;
+
+/// Longest `X-Request-ID` of a client that is kept, in bytes.
+const MAX_CORRELATION_BYTES: usize = 128;
+/// Longest path that is kept, in bytes.
+const MAX_PATH_BYTES: usize = 128;
+/// The status that a request is recorded with whose client did not wait for the answer; nginx made it customary.
+const CLIENT_GONE: u16 = 499;
+
+/// A request that has ended.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) meta: Meta,
+    /// The client's own id of the request.
+    pub(crate) correlation_id: Option<String>,
+    pub(crate) method: Method,
+    /// As it was asked for, cut where it is long.
+    pub(crate) path: String,
+    pub(crate) status: u16,
+    /// From the end of the request's headers to its answer.
+    pub(crate) total: Duration,
+    pub(crate) facts: Facts,
+}
+
+/// What handlers found out.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    /// Which verification was asked for; `None` for all other paths.
+    pub(crate) endpoint: Option<Endpoint>,
+    pub(crate) app: Option<String>,
+    pub(crate) profile: Option<String>,
+    pub(crate) error: Option<ApiError>,
+    /// When the body had come, after the request's begin.
+    pub(crate) body_read: Option<Duration>,
+    /// When a thread took the request up, likewise.
+    pub(crate) work_begun: Option<Duration>,
+    pub(crate) timings: Option<Timings>,
+    /// What judged.
+    pub(crate) models: Option<Models>,
+    pub(crate) selfie: Picture,
+    pub(crate) photo: Picture,
+    pub(crate) face_match: Option<f64>,
+    pub(crate) liveness: Option<f64>,
+    /// Of a liveness verification.
+    pub(crate) threshold: Option<f64>,
+    pub(crate) outcome: Option<&'static str>,
+    /// Codes of the decision's lines.
+    pub(crate) codes: Vec<&'static str>,
+}
+
+/// What is known of one of the two pictures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Picture {
+    pub(crate) bytes: Option<u64>,
+    /// Width and height of the upright picture, in pixels.
+    pub(crate) size: Option<(u32, u32)>,
+    pub(crate) faces: Option<u64>,
+}
+
+/// Which models judged a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Models {
+    pub(crate) pack: String,
+    pub(crate) pack_version: String,
+    pub(crate) pack_digest: String,
+    pub(crate) match_calibration: String,
+    pub(crate) liveness_calibration: String,
+}
+
+impl Models {
+    pub(crate) fn of(info: &EngineInfo) -> Self {
+        Self {
+            pack: info.pack.clone(),
+            pack_version: info.pack_version.clone(),
+            pack_digest: info.pack_digest.clone(),
+            match_calibration: info.match_calibration.clone(),
+            liveness_calibration: info.liveness_calibration.clone(),
+        }
+    }
+}
+
+impl Picture {
+    pub(crate) fn found(&mut self, report: &PictureReport) {
+        self.size = Some((report.size.width, report.size.height));
+        self.faces = Some(report.faces_found as u64);
+    }
+}
+
+impl Facts {
+    /// How long the request waited for a thread, and then for a worker of the engine.
+    pub(crate) fn queued(&self) -> Option<Duration> {
+        let for_thread = self.work_begun?.saturating_sub(self.body_read?);
+        Some(for_thread + self.timings.map_or(Duration::ZERO, |timings| timings.queue))
+    }
+}
+
+/// Those who hear of every request that has ended. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Observers {}
+
+impl Observers {
+    fn ended(&self, record: &Record) {
+        let Self {} = self;
+        crate::request_line::write(record);
+    }
+}
+
+/// Sees to it that the observers hear of a request when it is answered, or when it is dropped because its client has
+/// gone.
+pub(crate) struct Observed {
+    observers: Observers,
+    log: RequestLog,
+    method: Method,
+    path: String,
+    correlation_id: Option<String>,
+    status: u16,
+}
+
+impl Observed {
+    pub(crate) fn new(
+        observers: Observers,
+        log: RequestLog,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> Self {
+        Self {
+            observers,
+            log,
+            method: method.clone(),
+            path: path.chars().take(MAX_PATH_BYTES).collect(),
+            correlation_id: correlation_id(headers),
+            status: CLIENT_GONE,
+        }
+    }
+
+    pub(crate) fn finish(mut self, status: StatusCode) {
+        self.status = status.as_u16();
+    }
+}
+
+impl Drop for Observed {
+    fn drop(&mut self) {
+        let record = Record {
+            meta: self.log.meta,
+            correlation_id: self.correlation_id.take(),
+            method: self.method.clone(),
+            path: std::mem::take(&mut self.path),
+            status: self.status,
+            total: self.log.started.elapsed(),
+            facts: self.log.take(),
+        };
+        self.observers.ended(&record);
+    }
+}
+
+/// The client's own id of the request, where it is fit for a log.
+fn correlation_id(headers: &HeaderMap) -> Option<String> {
+    let mut values = headers.get_all(REQUEST_ID).iter();
+    let value = values.next()?.as_bytes();
+    let fit = values.next().is_none()
+        && (1..=MAX_CORRELATION_BYTES).contains(&value.len())
+        && value.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    fit.then(|| String::from_utf8_lossy(value).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn only_printable_ids_of_clients_are_taken() {
+        let id = |values: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(REQUEST_ID, HeaderValue::from_bytes(value).unwrap());
+            }
+            correlation_id(&headers)
+        };
+        assert_eq!(id(&[b"abc-1"]).as_deref(), Some("abc-1"));
+        assert_eq!(id(&[&[b'x'; 128]]).map(|id| id.len()), Some(128));
+        assert_eq!(id(&[&[b'x'; 129]]), None);
+        assert_eq!(id(&[b"caf\xe9"]), None);
+        assert_eq!(id(&[b"a\tb"]), None);
+        assert_eq!(id(&[b""]), None);
+        assert_eq!(id(&[b"a", b"b"]), None);
+        assert_eq!(id(&[]), None);
+    }
+}
