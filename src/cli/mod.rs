@@ -1,6 +1,7 @@
 //! Arguments, and what each command shares: the engine's settings, reading files, exit codes.
 
 mod calibrate;
+mod config;
 mod doctor;
 mod eval;
 mod exit;
@@ -51,6 +52,9 @@ enum Command {
     /// Get model packs, move them to closed networks, see what there is. Exit code: 0 done, 1 error, 2 usage.
     #[command(subcommand)]
     Models(models::ModelsCommand),
+    /// See and check the settings of `likeness serve`. Exit code: 0 done, 1 the settings cannot be used, 2 usage.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Check processor, ONNX Runtime, provider and models, and say what to do about what is wrong. Exit code: 0 all
     /// well, 1 something is wrong.
     Doctor,
@@ -162,6 +166,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Eval(eval) => eval.run(&arguments.engine),
         Command::Calibrate(calibrate) => calibrate.run(&arguments.engine),
         Command::Models(models) => models.run(&arguments.engine),
+        Command::Config(config) => config.run(),
         Command::Doctor => doctor::run(&arguments.engine),
     };
     match result {

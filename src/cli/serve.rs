@@ -10,6 +10,7 @@ use likeness::runtime::available_workers;
 use likeness::server::{Config, DEMO_APP, Hangups, Overrides, Server, shutdown_signal};
 use tracing_subscriber::EnvFilter;
 
+use super::config::ConfigArguments;
 use super::{EngineArguments, Failure, exit, say};
 
 /// Quiet about what ONNX Runtime says to itself; `RUST_LOG` overrides it.
@@ -20,9 +21,8 @@ const SAMPLE_PICTURES: &str = "../shared/data/faces";
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArguments {
-    /// Configuration file (TOML).
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArguments,
     /// Address and port to listen on [default: LIKENESS_LISTEN, else the configuration's, else 127.0.0.1:8080].
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
@@ -47,12 +47,12 @@ enum LogFormat {
 impl ServeArguments {
     pub(crate) fn run(&self, arguments: &EngineArguments) -> Result<ExitCode, Failure> {
         self.start_logging()?;
-        let config = Config::load(
-            self.config.as_deref(),
-            &Overrides::default()
-                .with_listen(self.listen)
-                .with_admin_listen(self.admin_listen),
-        )?;
+        let overrides = Overrides::default()
+            .with_listen(self.listen)
+            .with_admin_listen(self.admin_listen);
+        let file = self.config.file().map(Path::to_owned);
+        let read = move || Config::load(file.as_deref(), &overrides);
+        let config = read()?;
         let mut apps = config.apps()?;
         let demo_key = if self.demo { apps.add_demo()? } else { None };
         let workers = arguments.workers.map_or_else(available_workers, usize::from);
@@ -60,13 +60,13 @@ impl ServeArguments {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             let hangups = Hangups::listen();
-            let server = Server::bind_reloadable(config, apps, engines).await?;
+            let server = Server::bind_reloadable(config, apps, engines)
+                .await?
+                .with_settings(read)
+                .with_hangups(hangups);
             // Whoever has read that it is ready may stop it.
             let shutdown = shutdown_signal();
             self.announce(&server, demo_key.as_deref())?;
-            if let Some(reloader) = server.reloader() {
-                tokio::spawn(hangups.reload(reloader));
-            }
             server.run(shutdown).await;
             Ok(exit::PASS.into())
         })

@@ -70,6 +70,8 @@ impl App {
 /// A server that is ready.
 pub(crate) struct Server {
     process: Mutex<Process>,
+    /// Of its configuration, which it may read again.
+    folder: Option<tempfile::TempDir>,
     pub(crate) address: SocketAddr,
     /// The line that it printed when it was ready.
     pub(crate) ready: String,
@@ -90,7 +92,9 @@ impl Server {
             .arg(&file)
             .env("LIKENESS_APPS", keys.join(","));
         configure(&mut command);
-        Self::start_command(&mut command)
+        let mut server = Self::start_command(&mut command)?;
+        server.folder = Some(folder);
+        Ok(server)
     }
 
     /// The server of a command that is whole.
@@ -110,6 +114,7 @@ impl Server {
             .parse()?;
         Ok(Self {
             process: Mutex::new(process),
+            folder: None,
             address,
             ready,
             stdout,

@@ -14,12 +14,12 @@ use likeness_engine::decision::Profile;
 use likeness_engine::imaging::{self, probe};
 use likeness_engine::{LivenessOptions, VerifyOptions};
 use serde_json::json;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use crate::admission::Permit;
 use crate::apps::App;
-use crate::config::{SideLimits, VersionLimits};
-use crate::fields::{Field, Form};
+use crate::config::{LimitsConfig, SideLimits, VersionLimits};
+use crate::fields::{BodyLimits, Field, Form};
 use crate::request_log::RequestLog;
 use crate::response;
 use crate::service::Service;
@@ -44,20 +44,52 @@ impl Endpoint {
     }
 }
 
+/// Versions of the API: the same but for the sizes of pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ApiVersion {
+    V0_1,
+    V0_2,
+}
+
+impl ApiVersion {
+    pub(crate) const ALL: [Self; 2] = [Self::V0_1, Self::V0_2];
+
+    /// What paths begin with.
+    pub(crate) const fn path(self) -> &'static str {
+        match self {
+            Self::V0_1 => "/v0.1",
+            Self::V0_2 => "/v0.2",
+        }
+    }
+
+    fn sides(self, limits: &LimitsConfig) -> VersionLimits {
+        match self {
+            Self::V0_1 => limits.v0_1,
+            Self::V0_2 => limits.v0_2,
+        }
+    }
+}
+
 /// Answers a verification under the size limits of the path's version.
 pub(crate) async fn verification(
     service: Arc<Service>,
+    version: ApiVersion,
     endpoint: Endpoint,
-    limits: VersionLimits,
     log: RequestLog,
     request: Request,
 ) -> Response {
     log.endpoint(endpoint);
     let (parts, mut body) = request.into_parts();
+    let limits = service.limits();
     let call = Call {
         service: &service,
         log: &log,
-        limits,
+        sides: version.sides(&limits),
+        body_limits: BodyLimits {
+            file: limits.file_bytes,
+            body: limits.body_bytes,
+        },
+        deadline: log.started + limits.deadline,
     };
     match call.answer(endpoint, &parts.headers, &mut body).await {
         Ok(response) => response,
@@ -68,7 +100,9 @@ pub(crate) async fn verification(
 struct Call<'a> {
     service: &'a Service,
     log: &'a RequestLog,
-    limits: VersionLimits,
+    sides: VersionLimits,
+    body_limits: BodyLimits,
+    deadline: Instant,
 }
 
 impl Call<'_> {
@@ -94,13 +128,9 @@ impl Call<'_> {
             Endpoint::Biometric => BIOMETRIC_FIELDS,
             Endpoint::Liveness => LIVENESS_FIELDS,
         };
-        let deadline = self.log.started + self.service.deadline;
-        let form = timeout_at(
-            deadline,
-            Form::read(headers, body, known, self.service.body_limits),
-        )
-        .await
-        .map_err(|_| ApiError::from(ErrorCode::DeadlineExceeded))??;
+        let form = timeout_at(self.deadline, Form::read(headers, body, known, self.body_limits))
+            .await
+            .map_err(|_| ApiError::from(ErrorCode::DeadlineExceeded))??;
         self.log.body_read();
         match endpoint {
             Endpoint::Biometric => self.biometric(&app, form, permit).await,
@@ -116,16 +146,16 @@ impl Call<'_> {
             .with_photo_multiface(form.multiface()?)
             .with_profile(profile(app, form.profile()?)?);
         self.log.profile(options.profile.name());
-        let (engines, limits, log) = (self.service.engine.clone(), self.limits, self.log.clone());
+        let (engines, sides, log) = (self.service.engine.clone(), self.sides, self.log.clone());
         let verification = self
             .service
             .work
-            .run(permit, self.log.started + self.service.deadline, move |budget| {
+            .run(permit, self.deadline, move |budget| {
                 // One for all of the request, whatever takes its place meanwhile.
                 let engine = engines.current();
                 log.work_begun(&engine);
-                check_sides(Field::Selfie, &selfie, limits.selfie, engine.limits())?;
-                check_sides(Field::Image, &photo, limits.image, engine.limits())?;
+                check_sides(Field::Selfie, &selfie, sides.selfie, engine.limits())?;
+                check_sides(Field::Image, &photo, sides.image, engine.limits())?;
                 Ok(engine.verify(&selfie, &photo, &options.with_budget(budget))?)
             })
             .await?;
@@ -139,15 +169,15 @@ impl Call<'_> {
         self.log.files(selfie.len(), None);
         let threshold = threshold(app, form.threshold()?)?;
         let options = LivenessOptions::default().with_threshold(threshold);
-        let (engines, limits, log) = (self.service.engine.clone(), self.limits, self.log.clone());
+        let (engines, sides, log) = (self.service.engine.clone(), self.sides, self.log.clone());
         let check = self
             .service
             .work
-            .run(permit, self.log.started + self.service.deadline, move |budget| {
+            .run(permit, self.deadline, move |budget| {
                 // One for all of the request, whatever takes its place meanwhile.
                 let engine = engines.current();
                 log.work_begun(&engine);
-                check_sides(Field::Selfie, &selfie, limits.selfie, engine.limits())?;
+                check_sides(Field::Selfie, &selfie, sides.selfie, engine.limits())?;
                 Ok(engine.liveness(&selfie, &options.with_budget(budget))?)
             })
             .await?;

@@ -41,8 +41,10 @@ mod signals;
 mod work;
 
 pub use apps::{Apps, DEMO_APP};
-pub use config::{AdminConfig, AppConfig, Config, ConfigError, Overrides, REFERENCE, ReloadConfig};
-pub use reload::{EngineSource, Hangups, Reload, ReloadError, Reloader, SourceError};
+pub use config::{
+    AdminConfig, AppConfig, Config, ConfigError, Explained, Overrides, REFERENCE, ReloadConfig,
+};
+pub use reload::{EngineSource, Hangups, Reload, ReloadError, Reloader, SettingsReload, SourceError};
 pub use serve::{ServeError, Server};
 pub use signals::shutdown_signal;
 

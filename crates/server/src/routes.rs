@@ -13,8 +13,7 @@ use axum::{Extension, Router};
 use likeness_api::ApiError;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::config::VersionLimits;
-use crate::handlers::{self, Endpoint};
+use crate::handlers::{self, ApiVersion, Endpoint};
 use crate::record::{Observed, Observers};
 use crate::request_log::RequestLog;
 use crate::response;
@@ -23,12 +22,12 @@ use crate::work::describe_panic;
 
 pub(crate) fn router(service: Arc<Service>) -> Router {
     let mut router = Router::new();
-    for (version, limits) in [("/v0.1", service.limits.v0_1), ("/v0.2", service.limits.v0_2)] {
+    for version in ApiVersion::ALL {
         for endpoint in [Endpoint::Biometric, Endpoint::Liveness] {
-            let path = format!("{version}/{}", endpoint.as_str());
+            let path = format!("{}/{}", version.path(), endpoint.as_str());
             router = router
-                .route(&format!("{path}/"), verification(&service, endpoint, limits))
-                .route(&path, verification(&service, endpoint, limits));
+                .route(&format!("{path}/"), verification(&service, version, endpoint))
+                .route(&path, verification(&service, version, endpoint));
         }
     }
     let router = router
@@ -56,12 +55,12 @@ pub(crate) fn observed(router: Router, observers: Observers) -> Router {
 
 fn verification(
     service: &Arc<Service>,
+    version: ApiVersion,
     endpoint: Endpoint,
-    limits: VersionLimits,
 ) -> MethodRouter<Arc<Service>> {
     let service = Arc::clone(service);
     post(move |Extension(log): Extension<RequestLog>, request: Request| {
-        handlers::verification(Arc::clone(&service), endpoint, limits, log, request)
+        handlers::verification(Arc::clone(&service), version, endpoint, log, request)
     })
 }
 

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 use hyper_util::server::graceful::GracefulShutdown;
 use likeness_engine::{Engine, EngineError};
@@ -15,7 +15,7 @@ use crate::apps::Apps;
 use crate::config::{Config, ConfigError};
 use crate::engine_slot::EngineSlot;
 use crate::port::Port;
-use crate::reload::{EngineSource, Reloader, SourceError};
+use crate::reload::{EngineSource, Hangups, Reloader, SettingsReloader, SourceError};
 use crate::routes::router;
 use crate::service::Service;
 
@@ -29,6 +29,8 @@ pub struct Server {
     operators: Option<Port>,
     service: Arc<Service>,
     reloader: Option<Reloader>,
+    settings: Arc<OnceLock<SettingsReloader>>,
+    hangups: Option<Hangups>,
     config: Config,
 }
 
@@ -112,6 +114,7 @@ impl Server {
         reloader: Option<Reloader>,
     ) -> Result<Self, ServeError> {
         let service = Arc::new(Service::new(&config, apps, engine).map_err(ServeError::Threads)?);
+        let settings = Arc::new(OnceLock::new());
         let idle = config.connections.header_read;
         let callers = Port::open(
             config.listen,
@@ -122,7 +125,12 @@ impl Server {
         .await?;
         let operators = match config.admin.listen {
             Some(address) => {
-                let admin = Admin::new(&config.admin, Arc::clone(&service), reloader.clone());
+                let admin = Admin::new(
+                    &config.admin,
+                    Arc::clone(&service),
+                    reloader.clone(),
+                    Arc::clone(&settings),
+                );
                 Some(Port::open(address, admin::router(admin), idle, MAX_ADMIN_CONNECTIONS).await?)
             }
             None => None,
@@ -132,6 +140,8 @@ impl Server {
             operators,
             service,
             reloader,
+            settings,
+            hangups: None,
             config,
         })
     }
@@ -160,19 +170,45 @@ impl Server {
         self.reloader.clone()
     }
 
+    /// Has the settings read by `read` when an operator asks for a reload; what can be changed while serving holds from
+    /// then on. Without this call they stay as they are. `read` gives what the service was bound with, until that changes.
+    #[must_use]
+    pub fn with_settings(
+        self,
+        read: impl Fn() -> Result<Config, ConfigError> + Send + Sync + 'static,
+    ) -> Self {
+        // A second call changes nothing.
+        let _ = self.settings.set(SettingsReloader::new(
+            Arc::clone(&self.service),
+            self.config.clone(),
+            read,
+        ));
+        self
+    }
+
+    /// Has settings and models read again at each of these, also those that came before [`run`](Self::run). What comes of
+    /// it is logged.
+    #[must_use]
+    pub fn with_hangups(mut self, hangups: Hangups) -> Self {
+        self.hangups = Some(hangups);
+        self
+    }
+
     /// Serves until `shutdown` resolves, see [`shutdown_signal`](crate::shutdown_signal). Then `/readyz` turns 503; after
     /// `shutdown.delay_seconds` the ports close; what is under way is finished, for as long as a request may take and
     /// `shutdown.grace_seconds` more; then this returns. A reload that is under way is given up at its next step; until
     /// it has come there, a thread of the runtime's blocking pool is busy with it.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
         let (mut callers, mut operators) = (JoinSet::new(), JoinSet::new());
         let graceful = GracefulShutdown::new();
+        let hangups = self.hangups.take();
         {
             let serving = async {
                 tokio::join!(
                     self.callers.serve(&mut callers, &graceful),
                     self.serve_operators(&mut operators, &graceful),
                     self.watch(),
+                    self.reload_on(hangups),
                 )
             };
             let mut serving = std::pin::pin!(serving);
@@ -198,8 +234,8 @@ impl Server {
         drop((self.callers, self.operators));
 
         let patience = self
-            .config
-            .limits
+            .service
+            .limits()
             .deadline
             .saturating_add(self.config.shutdown.grace);
         let finished = async {
@@ -222,6 +258,22 @@ impl Server {
         match &self.operators {
             Some(port) => port.serve(tasks, graceful).await,
             None => std::future::pending().await,
+        }
+    }
+
+    async fn reload_on(&self, hangups: Option<Hangups>) {
+        let Some(mut hangups) = hangups else {
+            return std::future::pending().await;
+        };
+        loop {
+            hangups.next().await;
+            // Nobody waits for an answer; the outcomes are logged there.
+            if let Some(settings) = self.settings.get().cloned() {
+                drop(tokio::task::spawn_blocking(move || settings.reload()).await);
+            }
+            if let Some(reloader) = &self.reloader {
+                drop(reloader.reload_in_turn().await);
+            }
         }
     }
 

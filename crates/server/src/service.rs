@@ -1,13 +1,12 @@
 //! What the handlers share.
 
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::admission::Admission;
 use crate::apps::Apps;
 use crate::config::{Config, LimitsConfig};
 use crate::engine_slot::EngineSlot;
-use crate::fields::BodyLimits;
 use crate::record::Observers;
 use crate::response::Linger;
 use crate::work::WorkPool;
@@ -23,9 +22,7 @@ pub(crate) struct Service {
     pub(crate) apps: Apps,
     pub(crate) admission: Admission,
     pub(crate) work: WorkPool,
-    pub(crate) limits: LimitsConfig,
-    pub(crate) body_limits: BodyLimits,
-    pub(crate) deadline: Duration,
+    limits: RwLock<Arc<LimitsConfig>>,
     pub(crate) linger: Linger,
     pub(crate) ready: AtomicBool,
     pub(crate) observers: Observers,
@@ -47,12 +44,7 @@ impl Service {
             apps,
             admission,
             work,
-            limits: config.limits.clone(),
-            body_limits: BodyLimits {
-                file: config.limits.file_bytes,
-                body: config.limits.body_bytes,
-            },
-            deadline: config.limits.deadline,
+            limits: RwLock::new(Arc::new(config.limits.clone())),
             linger: Linger {
                 time: config.connections.linger,
                 bytes: config.limits.body_bytes,
@@ -60,5 +52,14 @@ impl Service {
             ready: AtomicBool::new(true),
             observers: Observers::default(),
         })
+    }
+
+    /// The limits of requests that begin now. A request takes them once and keeps to them.
+    pub(crate) fn limits(&self) -> Arc<LimitsConfig> {
+        Arc::clone(&self.limits.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn set_limits(&self, limits: LimitsConfig) {
+        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
     }
 }

@@ -4,7 +4,7 @@
 mod operator;
 mod reload;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -14,7 +14,7 @@ use axum::routing::post;
 use serde_json::json;
 
 use crate::config::AdminConfig;
-use crate::reload::Reloader;
+use crate::reload::{Reloader, SettingsReloader};
 use crate::response;
 use crate::routes::{observed, probes};
 use crate::service::Service;
@@ -26,14 +26,21 @@ pub(crate) struct Admin {
     service: Arc<Service>,
     operator: Operator,
     reloader: Option<Reloader>,
+    settings: Arc<OnceLock<SettingsReloader>>,
 }
 
 impl Admin {
-    pub(crate) fn new(config: &AdminConfig, service: Arc<Service>, reloader: Option<Reloader>) -> Self {
+    pub(crate) fn new(
+        config: &AdminConfig,
+        service: Arc<Service>,
+        reloader: Option<Reloader>,
+        settings: Arc<OnceLock<SettingsReloader>>,
+    ) -> Self {
         Self {
             service,
             operator: Operator::new(config.token.as_ref()),
             reloader,
+            settings,
         }
     }
 }

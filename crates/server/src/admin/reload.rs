@@ -31,6 +31,19 @@ struct Done<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     previous: Option<Models<'a>>,
     took_ms: u64,
+    #[serde(flatten)]
+    settings: Settings,
+}
+
+/// What came of reading the settings again, where they can be.
+#[derive(Debug, Default, Serialize)]
+struct Settings {
+    /// Keys whose new values hold.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    settings_changed: Vec<String>,
+    /// Keys whose new values hold after a restart.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    settings_need_restart: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -38,6 +51,8 @@ struct Failed<'a> {
     error: String,
     /// What goes on answering.
     serving: Models<'a>,
+    #[serde(flatten)]
+    settings: Settings,
 }
 
 impl<'a> Models<'a> {
@@ -52,7 +67,8 @@ impl<'a> Models<'a> {
     }
 }
 
-/// Has the models read again, and answers when the new ones serve or cannot. It goes on where its client does not wait.
+/// Has the settings and then the models read again, and answers when the new ones hold or cannot. It goes on where its
+/// client does not wait.
 pub(super) async fn reload(State(admin): State<Arc<Admin>>) -> Response {
     let Some(reloader) = &admin.reloader else {
         return failure(
@@ -60,25 +76,46 @@ pub(super) async fn reload(State(admin): State<Arc<Admin>>) -> Response {
             "this service was given its engine by the program that it is part of, and has no source of others",
         );
     };
+    let engine = admin.service.engine.current();
+    let failed = |status, error: String, settings| {
+        let answer = Failed {
+            error,
+            serving: Models::of(engine.info()),
+            settings,
+        };
+        response::json(status, &answer)
+    };
+    let settings = match reload_settings(&admin).await {
+        Ok(settings) => settings,
+        Err((status, error)) => return failed(status, error, Settings::default()),
+    };
     match reloader.reload().await {
-        Ok(reload) => done(&reload),
-        Err(error) => {
-            let engine = admin.service.engine.current();
-            let answer = Failed {
-                error: error.to_string(),
-                serving: Models::of(engine.info()),
-            };
-            response::json(status(&error), &answer)
-        }
+        Ok(reload) => done(&reload, settings),
+        Err(error) => failed(status(&error), error.to_string(), settings),
     }
 }
 
-fn done(reload: &Reload) -> Response {
+async fn reload_settings(admin: &Admin) -> Result<Settings, (StatusCode, String)> {
+    let Some(reloader) = admin.settings.get().cloned() else {
+        return Ok(Settings::default());
+    };
+    let reload = tokio::task::spawn_blocking(move || reloader.reload())
+        .await
+        .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?
+        .map_err(|error| (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
+    Ok(Settings {
+        settings_changed: reload.changed,
+        settings_need_restart: reload.needs_restart,
+    })
+}
+
+fn done(reload: &Reload, settings: Settings) -> Response {
     let answer = Done {
         reloaded: reload.previous.is_some(),
         serving: Models::of(&reload.serving),
         previous: reload.previous.as_ref().map(Models::of),
         took_ms: u64::try_from(reload.took.as_millis()).unwrap_or(u64::MAX),
+        settings,
     };
     response::json(StatusCode::OK, &answer)
 }

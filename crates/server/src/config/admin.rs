@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
-use super::secrets::{check_credential, optional_secret};
+use super::secrets::{check_credential, optional_secret, redacted};
 
 /// The operator's port: a second one, apart from that of the callers. It is off unless it has an address.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
@@ -14,11 +14,16 @@ use super::secrets::{check_credential, optional_secret};
 #[non_exhaustive]
 pub struct AdminConfig {
     /// Address and port to listen on for the operator. Absent: there is no such port.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listen: Option<SocketAddr>,
     /// What an operator sends as `Authorization: Bearer …`. Absent: nothing is asked for, which is allowed on loopback
     /// addresses only.
-    #[serde(default, skip_serializing, deserialize_with = "optional_secret")]
+    #[serde(
+        default,
+        deserialize_with = "optional_secret",
+        serialize_with = "redacted",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub token: Option<SecretString>,
 }
 

@@ -3,26 +3,26 @@
 use std::collections::BTreeSet;
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::secrets::{check_credential, secret};
+use super::secrets::{check_credential, redacted, secret};
 use super::{Config, ConfigError, ENV_APPS};
 
 /// One caller of the service.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct AppConfig {
     /// What the caller sends as `app_id`. Logged.
     pub id: String,
     /// What the caller sends as `app_key`. May be left out of a file where [`ENV_APPS`] brings it.
-    #[serde(default, deserialize_with = "secret")]
+    #[serde(default, deserialize_with = "secret", serialize_with = "redacted")]
     pub key: SecretString,
     /// The profile of requests that name none; `optimal-v0` where absent.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_profile: Option<String>,
     /// The profiles that a request may name, besides the default one. Absent: all, built-in and configured.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profiles: Option<Vec<String>>,
     /// The lowest `threshold` that a liveness verification may ask for, 0..=1. Default: 0.
     #[serde(default)]

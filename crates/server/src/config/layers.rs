@@ -8,7 +8,9 @@ use figment::{Metadata, Provider};
 use secrecy::SecretString;
 use serde::Serialize;
 
-use super::{Config, ConfigError, ENV_ADMIN_LISTEN, ENV_ADMIN_TOKEN, ENV_APPS, ENV_LISTEN, ENV_PREFIX};
+use super::{
+    Config, ConfigError, ENV_ADMIN_LISTEN, ENV_ADMIN_TOKEN, ENV_APPS, ENV_LISTEN, ENV_PREFIX, Overrides,
+};
 
 /// The variables that set one key each, with its path.
 const ENV_KEYS: [(&str, &str); 3] = [
@@ -16,6 +18,9 @@ const ENV_KEYS: [(&str, &str); 3] = [
     (ENV_ADMIN_LISTEN, "admin.listen"),
     (ENV_ADMIN_TOKEN, "admin.token"),
 ];
+
+/// Name of the first layer.
+pub(super) const DEFAULTS: &str = "the defaults";
 
 /// One layer of settings, with the name that errors show.
 pub(super) struct Layer {
@@ -43,7 +48,23 @@ impl Layer {
     }
 
     pub(super) fn defaults() -> Result<Self, ConfigError> {
-        Self::new("the defaults".to_owned(), &Config::default())
+        Self::new(DEFAULTS.to_owned(), &Config::default())
+    }
+
+    /// What a command line says, a layer for each flag.
+    pub(super) fn flags(overrides: &Overrides) -> impl Iterator<Item = Self> {
+        [
+            ("--listen", "listen", overrides.listen),
+            ("--admin-listen", "admin.listen", overrides.admin_listen),
+        ]
+        .into_iter()
+        .filter_map(|(flag, key, address)| {
+            let value = Value::from(address?.to_string());
+            Some(Self {
+                name: flag.to_owned(),
+                settings: figment::util::nest(key, value).into_dict().unwrap_or_default(),
+            })
+        })
     }
 
     pub(super) fn file(path: &Path) -> Result<Self, ConfigError> {

@@ -74,6 +74,7 @@ pub struct SafetyConfig {
 pub struct AdmissionConfig {
     /// Verifications that are being read, waiting or worked on at the same time; those beyond are answered 503 at
     /// once. Each may hold a body of `limits.body_bytes` in memory. Absent: 16 for each worker of the engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_requests: Option<usize>,
 }
 

@@ -4,6 +4,7 @@ mod admin;
 mod apps;
 mod connections;
 mod error;
+mod explained;
 mod layers;
 mod limits;
 mod reload;
@@ -17,18 +18,17 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use figment::Figment;
 use likeness_engine::decision::Profile;
 use likeness_engine::{DEFAULT_MAX_FACES, EngineBuilder, imaging};
 use serde::{Deserialize, Serialize};
 
 use crate::apps::Apps;
-use layers::{Environment, Layer};
 
 pub use admin::AdminConfig;
 pub use apps::AppConfig;
 pub use connections::{ConnectionsConfig, ShutdownConfig};
 pub use error::ConfigError;
+pub use explained::{Explained, Setting};
 pub use limits::{AdmissionConfig, LimitsConfig, SafetyConfig, SideLimits, VersionLimits};
 pub use reload::ReloadConfig;
 
@@ -66,7 +66,7 @@ pub struct Config {
     /// Address and port to listen on.
     pub listen: SocketAddr,
     /// Who may call.
-    #[serde(default, skip_serializing)]
+    #[serde(default)]
     pub apps: Vec<AppConfig>,
     /// Profiles besides the built-in ones.
     #[serde(default)]
@@ -185,28 +185,7 @@ impl Config {
         env: impl IntoIterator<Item = (OsString, OsString)>,
         overrides: &Overrides,
     ) -> Result<Self, ConfigError> {
-        let mut figment = Figment::from(Layer::defaults()?);
-        if let Some(file) = file {
-            figment = figment.merge(Layer::file(file)?);
-        }
-        let env = Environment::read(env)?;
-        for layer in env.layers {
-            figment = figment.merge(layer);
-        }
-        let mut config: Self = figment
-            .extract()
-            .map_err(|error| ConfigError::from_figment(&error))?;
-        if let Some(apps) = &env.apps {
-            config.merge_apps(apps)?;
-        }
-        if let Some(listen) = overrides.listen {
-            config.listen = listen;
-        }
-        if overrides.admin_listen.is_some() {
-            config.admin.listen = overrides.admin_listen;
-        }
-        config.validate()?;
-        Ok(config)
+        Ok(Explained::load(file, env, overrides)?.config)
     }
 
     /// Checks what the types cannot say. [`Config::load`] has done so; for those who make a `Config` by hand.

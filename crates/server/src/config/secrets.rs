@@ -2,7 +2,7 @@
 
 use figment::value::Value;
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serializer};
 
 /// Longest `id` and `key` of an app in bytes: both travel in headers.
 const MAX_CREDENTIAL_BYTES: usize = 256;
@@ -34,4 +34,12 @@ pub(super) fn optional_secret<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<SecretString>, D::Error> {
     secret(deserializer).map(Some)
+}
+
+/// What is written in a secret's place.
+pub(super) const REDACTED: &str = "<redacted>";
+
+/// Writes that there is a secret, for `#[serde(serialize_with = "redacted")]`.
+pub(super) fn redacted<T, S: Serializer>(_: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(REDACTED)
 }

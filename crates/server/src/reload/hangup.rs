@@ -1,6 +1,5 @@
 //! SIGHUP, by which daemons are told to read their files again.
 
-use super::Reloader;
 #[cfg(unix)]
 use crate::signals::Signal;
 
@@ -22,17 +21,8 @@ impl Hangups {
         }
     }
 
-    /// Has the models read again at each SIGHUP, also one that came before this was called, until this future is dropped.
-    /// What comes of it is logged.
-    pub async fn reload(mut self, reloader: Reloader) {
-        loop {
-            self.next().await;
-            // Nobody waits for an answer that it is busy, so it is done when it is not. The outcome is logged there.
-            drop(reloader.reload_in_turn().await);
-        }
-    }
-
-    async fn next(&mut self) {
+    /// Resolves at the next one, also where it came before this was called.
+    pub(crate) async fn next(&mut self) {
         #[cfg(unix)]
         self.signal.next().await;
         #[cfg(not(unix))]

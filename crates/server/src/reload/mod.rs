@@ -2,6 +2,7 @@
 
 mod failures;
 mod hangup;
+mod settings;
 mod source;
 mod watch;
 
@@ -18,6 +19,8 @@ use crate::work::describe_panic;
 use failures::Failures;
 
 pub use hangup::Hangups;
+pub use settings::SettingsReload;
+pub(crate) use settings::SettingsReloader;
 pub use source::{EngineSource, SourceError};
 
 /// Replaces the engine of a service by a new one of its [`EngineSource`]. Clones are the same reloader.

@@ -1,0 +1,107 @@
+//! `likeness config`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use likeness::models::CalibrationFile;
+use likeness::server::{Config, Explained, Overrides, REFERENCE};
+
+use super::{Failure, exit, say};
+
+/// Where the settings of the service are.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArguments {
+    /// Configuration file (TOML) [default: none].
+    #[arg(long, value_name = "FILE", env = "LIKENESS_CONFIG", hide_env_values = true)]
+    config: Option<PathBuf>,
+}
+
+impl ConfigArguments {
+    /// The file, where one is named.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.config.as_deref().filter(|path| !path.as_os_str().is_empty())
+    }
+
+    fn explained(&self) -> Result<Explained, Failure> {
+        Ok(Explained::load(
+            self.file(),
+            std::env::vars_os(),
+            &Overrides::default(),
+        )?)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Check the file and the environment as `likeness serve` would, and the files that they name.
+    Check(ConfigArguments),
+    /// Write the settings that hold, each that is not the default with what set it. Secrets are not shown.
+    Show(ShowArguments),
+    /// Write the commented reference file, with every setting at its default.
+    Reference,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// Only what is not the default, as `key = value  # what set it`.
+    #[arg(long)]
+    changed: bool,
+}
+
+impl ConfigCommand {
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Check(arguments) => check(arguments),
+            Self::Show(arguments) => show(arguments),
+            Self::Reference => {
+                say(REFERENCE.trim_end())?;
+                Ok(exit::PASS.into())
+            }
+        }
+    }
+}
+
+fn check(arguments: &ConfigArguments) -> Result<ExitCode, Failure> {
+    let explained = arguments.explained()?;
+    let config = &explained.config;
+    check_files(config)?;
+    let changed = explained
+        .settings()
+        .iter()
+        .filter(|setting| setting.origin.is_some())
+        .count();
+    let from = arguments.file().map_or_else(
+        || "the environment".to_owned(),
+        |file| format!("{} and the environment", file.display()),
+    );
+    say(format_args!(
+        "The settings of {from} can be used: {changed} of them are not the default, {} apps.",
+        config.apps.len()
+    ))?;
+    Ok(exit::PASS.into())
+}
+
+/// The files that the settings name, as far as they can be checked without what they belong to.
+fn check_files(config: &Config) -> Result<(), Failure> {
+    for path in &config.calibration_files {
+        CalibrationFile::read(path).map_err(|error| format!("configuration: calibration_files: {error}"))?;
+    }
+    Ok(())
+}
+
+fn show(arguments: &ShowArguments) -> Result<ExitCode, Failure> {
+    let explained = arguments.config.explained()?;
+    if !arguments.changed {
+        say(explained.to_string().trim_end())?;
+        return Ok(exit::PASS.into());
+    }
+    for setting in explained.settings() {
+        if let Some(origin) = &setting.origin {
+            say(format_args!("{} = {}  # {origin}", setting.key, setting.value))?;
+        }
+    }
+    Ok(exit::PASS.into())
+}
