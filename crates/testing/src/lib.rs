@@ -5,16 +5,21 @@
 //! test that would be skipped fails instead.
 
 pub mod allocation;
+mod database;
 pub mod onnx;
 mod pack;
+pub mod postgres;
 mod published;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
+pub use database::TestDatabase;
 pub use libtest_mimic::Failed;
 use libtest_mimic::{Arguments, Trial};
 pub use pack::TestPack;
+pub use postgres::Postgres;
 pub use published::published;
 
 /// What the tests of a suite answer.
@@ -71,6 +76,7 @@ fn model_checksums(manifest: &str) -> Option<Vec<String>> {
 #[derive(Default)]
 pub struct Suite {
     trials: Vec<Trial>,
+    postgres: Arc<database::SharedPostgres>,
 }
 
 impl Suite {
@@ -129,7 +135,9 @@ impl Suite {
     /// Runs the tests that the command line asks for.
     #[must_use]
     pub fn run(self) -> ExitCode {
-        libtest_mimic::run(&Arguments::from_args(), self.trials).exit_code()
+        let conclusion = libtest_mimic::run(&Arguments::from_args(), self.trials);
+        self.postgres.end();
+        conclusion.exit_code()
     }
 }
 

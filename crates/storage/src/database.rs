@@ -1,0 +1,361 @@
+//! The handle of a database.
+
+use std::fmt;
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_core::future::BoxFuture;
+use sqlx::any::{Any, AnyConnectOptions, AnyPoolOptions, install_default_drivers};
+use sqlx::migrate::MigrateError;
+use sqlx::pool::PoolConnection;
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection as _, Executor};
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use crate::migrations::{migrator, newest};
+use crate::{Place, Settings, StorageError};
+
+/// What statements run on.
+pub type Connection = AnyConnection;
+
+/// Connections to an SQLite file: readers do not wait for each other nor for the one that writes.
+const SQLITE_CONNECTIONS: u32 = 4;
+
+/// How long an unused connection to a server is kept: less than what firewalls commonly forget one after.
+const IDLE: Duration = Duration::from_secs(300);
+
+/// The longest that the tables may take to be brought up to date, waiting for another replica that does so included.
+const MIGRATION_TIME: Duration = Duration::from_secs(120);
+
+/// Pause between two looks whether it is this process's turn to migrate an SQLite file.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// Which of the databases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// In a file or in memory; used by this machine only.
+    Sqlite,
+    /// A server, which several replicas may share.
+    Postgres,
+}
+
+/// An open database. Clones share its connections.
+///
+/// Every call ends within [`Settings::timeout`] of being made, whatever the network does; a connection that did not answer
+/// in time is closed. A PostgreSQL server is told as well (`statement_timeout`), so that it gives up what nobody waits for.
+///
+/// SQLite is used with a write-ahead log and `synchronous=NORMAL`: what was committed survives the end of the process,
+/// however it ends. A power loss or a crash of the operating system may lose the commits of the last moments, never
+/// anything older, and never damages the file.
+#[derive(Clone)]
+pub struct Database {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    pool: AnyPool,
+    kind: Kind,
+    name: String,
+    timeout: Duration,
+    keeps_connection: bool,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Database").field(&self.inner.name).finish()
+    }
+}
+
+impl Database {
+    /// Opens the database and brings its tables up to date. Several processes may do so at the same time: one does the
+    /// work, the others wait for it.
+    ///
+    /// # Errors
+    /// [`StorageError`]; it is not tried again, see [`StorageError::is_transient`].
+    pub async fn open(settings: &Settings) -> Result<Self, StorageError> {
+        install_default_drivers();
+        let name = settings.place.name();
+        if let Place::File(path) = &settings.place {
+            make_file(path)?;
+        }
+        let options = AnyConnectOptions::from_url(&settings.place.url()?).map_err(|_| StorageError::Url {
+            reason: "it cannot be read".to_owned(),
+        })?;
+        let kind = match &settings.place {
+            Place::Server(_) => Kind::Postgres,
+            Place::File(_) | Place::Memory => Kind::Sqlite,
+        };
+        let database = Self {
+            inner: Arc::new(Inner {
+                pool: pool_options(settings, kind).connect_lazy_with(options.clone()),
+                kind,
+                name,
+                timeout: settings.timeout,
+                keeps_connection: matches!(settings.place, Place::Memory),
+            }),
+        };
+        let turn = match &settings.place {
+            Place::File(path) => Some(migration_turn(path).await?),
+            Place::Memory | Place::Server(_) => None,
+        };
+        database.migrate(&options).await?;
+        drop(turn);
+        Ok(database)
+    }
+
+    /// Which of the databases it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.inner.kind
+    }
+
+    /// What messages call it: the file, or user, host, port and database. Never a password.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// The longest that a call takes.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.inner.timeout
+    }
+
+    /// Runs statements on a connection, each for itself.
+    ///
+    /// ```no_run
+    /// # async fn count(database: &likeness_storage::Database) -> Result<i64, likeness_storage::StorageError> {
+    /// database
+    ///     .run(|connection| {
+    ///         Box::pin(async move {
+    ///             sqlx::query_scalar("SELECT COUNT(*) FROM apps").fetch_one(connection).await
+    ///         })
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn run<T, F>(&self, work: F) -> Result<T, StorageError>
+    where
+        T: Send,
+        F: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send,
+    {
+        let deadline = Instant::now() + self.inner.timeout;
+        let mut lease = self.acquire(deadline).await?;
+        let outcome = timeout_at(deadline, work(&mut lease)).await;
+        self.settle(lease, outcome)
+    }
+
+    /// Runs statements in a transaction: all of them hold, or none where one fails. On SQLite it waits for its turn to
+    /// write at its beginning, so that what it reads stays true; on PostgreSQL the isolation is `READ COMMITTED`, and
+    /// what must stay true is locked by an `UPDATE` first.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn transaction<T, F>(&self, work: F) -> Result<T, StorageError>
+    where
+        T: Send,
+        F: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send,
+    {
+        let begin = match self.inner.kind {
+            Kind::Sqlite => "BEGIN IMMEDIATE",
+            Kind::Postgres => "BEGIN",
+        };
+        let deadline = Instant::now() + self.inner.timeout;
+        let mut lease = self.acquire(deadline).await?;
+        let outcome = timeout_at(deadline, async {
+            let mut transaction = lease.begin_with(begin).await?;
+            // Where this fails, it is rolled back as it is dropped.
+            let done = work(&mut transaction).await?;
+            transaction.commit().await?;
+            Ok(done)
+        })
+        .await;
+        self.settle(lease, outcome)
+    }
+
+    /// Closes the connections, once their calls have ended. For orderly ends; dropping the last handle does as well.
+    pub async fn close(&self) {
+        // What does not end by itself is left to the operating system.
+        let _ = timeout(self.inner.timeout, self.inner.pool.close()).await;
+    }
+
+    async fn acquire(&self, deadline: Instant) -> Result<PoolConnection<Any>, StorageError> {
+        match timeout_at(deadline, self.inner.pool.acquire()).await {
+            Ok(acquired) => acquired.map_err(|error| self.fault(error)),
+            Err(_) => Err(self.timed_out()),
+        }
+    }
+
+    fn settle<T>(
+        &self,
+        lease: PoolConnection<Any>,
+        outcome: Result<Result<T, sqlx::Error>, Elapsed>,
+    ) -> Result<T, StorageError> {
+        match outcome {
+            Ok(done) => done.map_err(|error| self.fault(error)),
+            Err(_) => {
+                // Whoever got this connection next would wait for the same answer.
+                if !self.inner.keeps_connection {
+                    drop(lease.detach());
+                }
+                Err(self.timed_out())
+            }
+        }
+    }
+
+    fn timed_out(&self) -> StorageError {
+        StorageError::TimedOut {
+            place: self.inner.name.clone(),
+            after: self.inner.timeout,
+        }
+    }
+
+    fn fault(&self, error: sqlx::Error) -> StorageError {
+        StorageError::from_sqlx(error, self.inner.kind, &self.inner.name, self.inner.timeout)
+    }
+
+    /// Brings the tables up to date, on a connection of its own where the database is not in memory: it says why nobody
+    /// answers, and its lock ends with it.
+    async fn migrate(&self, options: &AnyConnectOptions) -> Result<(), StorageError> {
+        let migrated = if self.inner.keeps_connection {
+            let mut lease = self.acquire(Instant::now() + self.inner.timeout).await?;
+            timeout(MIGRATION_TIME, migrator().run_direct(None, &mut *lease, false)).await
+        } else {
+            let mut connection = timeout(self.inner.timeout, AnyConnection::connect_with(options))
+                .await
+                .map_err(|_| self.timed_out())?
+                .map_err(|error| self.fault(error))?;
+            if self.inner.kind == Kind::Sqlite {
+                prepare_sqlite(&mut connection, self.inner.timeout)
+                    .await
+                    .map_err(|error| self.fault(error))?;
+            }
+            let migrated = timeout(
+                MIGRATION_TIME,
+                migrator().run_direct(None, &mut connection, false),
+            )
+            .await;
+            // Dropped is closed as well.
+            drop(timeout(self.inner.timeout, connection.close()).await);
+            migrated
+        };
+        let place = self.inner.name.clone();
+        match migrated {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(MigrateError::VersionMissing(found))) => Err(StorageError::Newer {
+                place,
+                found,
+                known: newest(),
+            }),
+            Ok(Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _))) => {
+                Err(self.fault(error))
+            }
+            Ok(Err(error)) => Err(StorageError::Corrupt {
+                place,
+                reason: error.to_string(),
+            }),
+            Err(_) => Err(StorageError::TimedOut {
+                place,
+                after: MIGRATION_TIME,
+            }),
+        }
+    }
+}
+
+/// Makes the file and its folder, so that nobody else may read them. SQLite gives the files beside it the same rights.
+fn make_file(path: &Path) -> Result<(), StorageError> {
+    let fault = |path: &Path| {
+        let path = path.to_owned();
+        move |source: io::Error| StorageError::Folder { path, source }
+    };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(folder).map_err(fault(folder))?;
+    }
+    let mut options = OpenOptions::new();
+    // One that is there is not even opened: closing it again would take SQLite's locks away from the rest of this process
+    // (https://www.sqlite.org/howtocorrupt.html, 2.2).
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(fault(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Waits for its turn to bring the tables of an SQLite file up to date, which ends as the file is closed. sqlx has such a
+/// lock for servers only.
+async fn migration_turn(path: &Path) -> Result<File, StorageError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-migration");
+    let path = Path::new(&name);
+    let fault = |source| StorageError::Folder {
+        path: path.to_owned(),
+        source,
+    };
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path).map_err(fault)?;
+    let deadline = Instant::now() + MIGRATION_TIME;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => sleep(LOCK_PAUSE).await,
+            Err(error) => return Err(fault(error.into())),
+        }
+    }
+}
+
+fn pool_options(settings: &Settings, kind: Kind) -> AnyPoolOptions {
+    let wait = settings.timeout;
+    let options = AnyPoolOptions::new()
+        .acquire_timeout(wait)
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                match kind {
+                    Kind::Sqlite => prepare_sqlite(connection, wait).await,
+                    Kind::Postgres => prepare_postgres(connection, wait).await,
+                }
+            })
+        });
+    match settings.place {
+        Place::Memory => options
+            .max_connections(1)
+            .min_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None),
+        Place::File(_) => options.max_connections(SQLITE_CONNECTIONS),
+        Place::Server(_) => options
+            .max_connections(settings.connections.max(1))
+            .idle_timeout(IDLE),
+    }
+}
+
+async fn prepare_sqlite(connection: &mut AnyConnection, wait: Duration) -> Result<(), sqlx::Error> {
+    let statements = format!(
+        "PRAGMA busy_timeout = {}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;",
+        wait.as_millis()
+    );
+    connection.execute(AssertSqlSafe(statements)).await.map(drop)
+}
+
+/// The server gives up what nobody waits for any more, and takes locks back from a client that has gone.
+async fn prepare_postgres(connection: &mut AnyConnection, wait: Duration) -> Result<(), sqlx::Error> {
+    let wait = wait.as_millis();
+    let statements = format!(
+        "SET statement_timeout = {wait}; SET lock_timeout = {wait}; SET idle_in_transaction_session_timeout = {wait};"
+    );
+    connection.execute(AssertSqlSafe(statements)).await.map(drop)
+}
