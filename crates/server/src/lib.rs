@@ -38,11 +38,12 @@ mod seconds;
 mod serve;
 mod service;
 mod signals;
+mod storage;
 mod work;
 
 pub use apps::{Apps, DEMO_APP};
 pub use config::{
-    AdminConfig, AppConfig, Config, ConfigError, Explained, Overrides, REFERENCE, ReloadConfig,
+    AdminConfig, AppConfig, Config, ConfigError, Explained, Overrides, REFERENCE, ReloadConfig, StorageConfig,
 };
 pub use reload::{EngineSource, Hangups, Reload, ReloadError, Reloader, SettingsReload, SourceError};
 pub use serve::{ServeError, Server};

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use hyper_util::server::graceful::GracefulShutdown;
 use likeness_engine::{Engine, EngineError};
+use likeness_storage::StorageError;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -53,6 +54,9 @@ pub enum ServeError {
     /// The models do not work.
     #[error("the models failed their first run: {0}")]
     WarmUp(EngineError),
+    /// The storage cannot be used.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// A thread could not be started.
     #[error("the worker threads could not be started: {0}")]
     Threads(io::Error),
@@ -113,7 +117,8 @@ impl Server {
         engine: EngineSlot,
         reloader: Option<Reloader>,
     ) -> Result<Self, ServeError> {
-        let service = Arc::new(Service::new(&config, apps, engine).map_err(ServeError::Threads)?);
+        let database = config.storage.open().await?;
+        let service = Arc::new(Service::new(&config, apps, engine, database).map_err(ServeError::Threads)?);
         let settings = Arc::new(OnceLock::new());
         let idle = config.connections.header_read;
         let callers = Port::open(

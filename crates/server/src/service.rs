@@ -3,6 +3,8 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use likeness_storage::Database;
+
 use crate::admission::Admission;
 use crate::apps::Apps;
 use crate::config::{Config, LimitsConfig};
@@ -26,10 +28,16 @@ pub(crate) struct Service {
     pub(crate) linger: Linger,
     pub(crate) ready: AtomicBool,
     pub(crate) observers: Observers,
+    pub(crate) database: Database,
 }
 
 impl Service {
-    pub(crate) fn new(config: &Config, apps: Apps, engine: EngineSlot) -> std::io::Result<Self> {
+    pub(crate) fn new(
+        config: &Config,
+        apps: Apps,
+        engine: EngineSlot,
+        database: Database,
+    ) -> std::io::Result<Self> {
         // An engine that takes this one's place has as many.
         let workers = engine.current().workers().max(1);
         let size = config
@@ -51,6 +59,7 @@ impl Service {
             },
             ready: AtomicBool::new(true),
             observers: Observers::default(),
+            database,
         })
     }
 

@@ -55,8 +55,11 @@ impl ConfigError {
             };
         }
         let path: Vec<&str> = error.path.iter().map(String::as_str).collect();
-        // A table in place of `admin` may have been meant as the token.
-        let secret = matches!(path[..], ["apps", ..] | ["admin"] | ["admin", "token", ..]);
+        // What is there in place of `admin` or `storage` may have been meant as its secret.
+        let secret = matches!(
+            path[..],
+            ["apps", ..] | ["admin"] | ["admin", "token", ..] | ["storage"] | ["storage", "url", ..]
+        );
         let reason = match &error.kind {
             // These show the value that was found.
             figment::error::Kind::InvalidType(_, expected)

@@ -9,14 +9,16 @@ use secrecy::SecretString;
 use serde::Serialize;
 
 use super::{
-    Config, ConfigError, ENV_ADMIN_LISTEN, ENV_ADMIN_TOKEN, ENV_APPS, ENV_LISTEN, ENV_PREFIX, Overrides,
+    Config, ConfigError, ENV_ADMIN_LISTEN, ENV_ADMIN_TOKEN, ENV_APPS, ENV_LISTEN, ENV_PREFIX,
+    ENV_STORAGE_URL, Overrides,
 };
 
 /// The variables that set one key each, with its path.
-const ENV_KEYS: [(&str, &str); 3] = [
+const ENV_KEYS: [(&str, &str); 4] = [
     (ENV_LISTEN, "listen"),
     (ENV_ADMIN_LISTEN, "admin.listen"),
     (ENV_ADMIN_TOKEN, "admin.token"),
+    (ENV_STORAGE_URL, "storage.url"),
 ];
 
 /// Name of the first layer.

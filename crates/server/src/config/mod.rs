@@ -9,6 +9,7 @@ mod layers;
 mod limits;
 mod reload;
 mod secrets;
+mod storage;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +32,7 @@ pub use error::ConfigError;
 pub use explained::{Explained, Setting};
 pub use limits::{AdmissionConfig, LimitsConfig, SafetyConfig, SideLimits, VersionLimits};
 pub use reload::ReloadConfig;
+pub use storage::StorageConfig;
 
 /// Prefix of the environment variables that set any key: `LIKENESS__LIMITS__V0_2__SELFIE__MIN_SIDE=200` is
 /// `limits.v0_2.selfie.min_side`.
@@ -43,6 +45,8 @@ pub const ENV_LISTEN: &str = "LIKENESS_LISTEN";
 pub const ENV_ADMIN_LISTEN: &str = "LIKENESS_ADMIN_LISTEN";
 /// Environment variable with the operator's token.
 pub const ENV_ADMIN_TOKEN: &str = "LIKENESS_ADMIN_TOKEN";
+/// Environment variable with the URL of the storage.
+pub const ENV_STORAGE_URL: &str = "LIKENESS_STORAGE_URL";
 
 /// A commented file with every setting at its default.
 pub const REFERENCE: &str = include_str!("../../likeness.toml");
@@ -55,7 +59,7 @@ const MAX_SECONDS: Duration = Duration::from_secs(86_400);
 /// 1. the defaults, which are those of [`Config::default`];
 /// 2. a TOML file;
 /// 3. environment variables that start with [`ENV_PREFIX`];
-/// 4. [`ENV_LISTEN`], [`ENV_ADMIN_LISTEN`], [`ENV_ADMIN_TOKEN`], and [`ENV_APPS`] (see [`Config::load`]);
+/// 4. [`ENV_LISTEN`], [`ENV_ADMIN_LISTEN`], [`ENV_ADMIN_TOKEN`], [`ENV_STORAGE_URL`], and [`ENV_APPS`] (see [`Config::load`]);
 /// 5. the [`Overrides`] of a command line.
 ///
 /// A key that is not known is an error, in every layer.
@@ -89,6 +93,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// How other models are noticed.
     pub reload: ReloadConfig,
+    /// Where apps, usage and audit are kept.
+    pub storage: StorageConfig,
 }
 
 impl Default for Config {
@@ -132,6 +138,7 @@ impl Default for Config {
             },
             admin: AdminConfig::default(),
             reload: ReloadConfig::default(),
+            storage: StorageConfig::default(),
         }
     }
 }
@@ -197,7 +204,8 @@ impl Config {
         self.validate_profiles()?;
         self.validate_apps()?;
         self.admin.validate(self.listen)?;
-        self.reload.validate()
+        self.reload.validate()?;
+        self.storage.validate()
     }
 
     /// The engine's limits, to build it with.
