@@ -13,6 +13,7 @@ use likeness_api::{ApiError, ErrorCode, biometric_response, liveness_response};
 use likeness_engine::decision::Profile;
 use likeness_engine::imaging::{self, probe};
 use likeness_engine::{LivenessOptions, VerifyOptions};
+use likeness_storage::apps::AppEndpoint;
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
@@ -35,6 +36,14 @@ pub(crate) enum Endpoint {
 }
 
 impl Endpoint {
+    /// As the settings of apps have it.
+    const fn setting(self) -> AppEndpoint {
+        match self {
+            Self::Biometric => AppEndpoint::Biometric,
+            Self::Liveness => AppEndpoint::Liveness,
+        }
+    }
+
     /// As operators name it, in records and metrics.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -117,11 +126,19 @@ impl Call<'_> {
         let app = self
             .service
             .apps
+            .current()
             .authenticate(headers)
             .ok_or_else(|| ApiError::from(ErrorCode::InvalidCredentials))?;
         self.log.app(&app.id);
         if app.disabled {
             return Err(ApiError::from(ErrorCode::AppDisabled));
+        }
+        if !app.may_call(endpoint.setting()) {
+            let message = format!(
+                "This app may not use {}. Ask the operator of this service.",
+                endpoint.as_str()
+            );
+            return Err(ApiError::new(ErrorCode::InvalidParameter, message));
         }
         let permit = self.service.admission.admit()?;
         let known = match endpoint {

@@ -27,6 +27,7 @@ mod engine_slot;
 mod fields;
 mod handlers;
 mod multipart;
+mod open_storage;
 mod port;
 mod record;
 mod reload;
@@ -38,16 +39,18 @@ mod seconds;
 mod serve;
 mod service;
 mod signals;
-mod storage;
 mod work;
 
-pub use apps::{Apps, DEMO_APP};
+pub use apps::{Apps, DEMO_APP, FIRST_APP};
 pub use config::{
     AdminConfig, AppConfig, Config, ConfigError, Explained, Overrides, REFERENCE, ReloadConfig, StorageConfig,
 };
 pub use reload::{EngineSource, Hangups, Reload, ReloadError, Reloader, SettingsReload, SourceError};
 pub use serve::{ServeError, Server};
 pub use signals::shutdown_signal;
+
+/// What the service keeps in a database: apps and their keys, among other things.
+pub use likeness_storage as storage;
 
 /// The header that carries `api_req_uid` in answers and, in requests, an id of the client's.
 const REQUEST_ID: axum::http::HeaderName = axum::http::HeaderName::from_static("x-request-id");

@@ -8,11 +8,12 @@ use std::sync::{Arc, OnceLock};
 use hyper_util::server::graceful::GracefulShutdown;
 use likeness_engine::{Engine, EngineError};
 use likeness_storage::StorageError;
+use likeness_storage::apps::NewApp;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::admin::{self, Admin};
-use crate::apps::Apps;
+use crate::apps::{AppDirectory, Apps};
 use crate::config::{Config, ConfigError};
 use crate::engine_slot::EngineSlot;
 use crate::port::Port;
@@ -32,6 +33,7 @@ pub struct Server {
     reloader: Option<Reloader>,
     settings: Arc<OnceLock<SettingsReloader>>,
     hangups: Option<Hangups>,
+    first_app: Option<NewApp>,
     config: Config,
 }
 
@@ -42,12 +44,6 @@ pub enum ServeError {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Nobody could call.
-    #[error(
-        "no app is configured, so nobody could call: set LIKENESS_APPS=app_id:app_key, or put [[apps]] with `id` and \
-         `key` into the configuration file"
-    )]
-    NoApps,
     /// There is no engine.
     #[error(transparent)]
     Source(SourceError),
@@ -78,7 +74,7 @@ impl Server {
     /// # Errors
     /// [`ServeError`].
     pub async fn bind(config: Config, apps: Apps, engine: Engine) -> Result<Self, ServeError> {
-        check(&config, &apps)?;
+        config.validate()?;
         let engine = blocking(move || {
             engine.warm_up().map_err(ServeError::WarmUp)?;
             Ok(engine)
@@ -97,7 +93,7 @@ impl Server {
         apps: Apps,
         source: impl EngineSource,
     ) -> Result<Self, ServeError> {
-        check(&config, &apps)?;
+        config.validate()?;
         let (source, fingerprint, engine) = blocking(move || {
             // In this order: what changes meanwhile is noticed later.
             let fingerprint = source.fingerprint().map_err(ServeError::Source)?;
@@ -118,6 +114,7 @@ impl Server {
         reloader: Option<Reloader>,
     ) -> Result<Self, ServeError> {
         let database = config.storage.open().await?;
+        let apps = AppDirectory::open(apps, database.clone()).await?;
         let service = Arc::new(Service::new(&config, apps, engine, database).map_err(ServeError::Threads)?);
         let settings = Arc::new(OnceLock::new());
         let idle = config.connections.header_read;
@@ -140,6 +137,11 @@ impl Server {
             }
             None => None,
         };
+        // Last: whoever starts it sees the key of an app that is made only where the start succeeds.
+        let first_app = service.apps.make_first().await?;
+        if service.apps.current().is_empty() {
+            tracing::warn!("there is no app, so nobody can call: make one with `likeness apps create`");
+        }
         Ok(Self {
             callers,
             operators,
@@ -147,6 +149,7 @@ impl Server {
             reloader,
             settings,
             hangups: None,
+            first_app,
             config,
         })
     }
@@ -161,6 +164,12 @@ impl Server {
     #[must_use]
     pub fn admin_addr(&self) -> Option<SocketAddr> {
         self.operators.as_ref().map(Port::address)
+    }
+
+    /// The app that was made because there was none, neither in the configuration nor in a new storage. Its key is to be
+    /// shown: nothing keeps it.
+    pub fn take_first_app(&mut self) -> Option<NewApp> {
+        self.first_app.take()
     }
 
     /// The engine that answers now.
@@ -214,6 +223,7 @@ impl Server {
                     self.serve_operators(&mut operators, &graceful),
                     self.watch(),
                     self.reload_on(hangups),
+                    self.service.apps.watch(self.config.storage.refresh),
                 )
             };
             let mut serving = std::pin::pin!(serving);
@@ -288,14 +298,6 @@ impl Server {
             None => std::future::pending().await,
         }
     }
-}
-
-fn check(config: &Config, apps: &Apps) -> Result<(), ServeError> {
-    config.validate()?;
-    if apps.is_empty() {
-        return Err(ServeError::NoApps);
-    }
-    Ok(())
 }
 
 /// Does what takes long on a thread that may. A panic is an error of the models, whose code runs there.

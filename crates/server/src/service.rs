@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use likeness_storage::Database;
 
 use crate::admission::Admission;
-use crate::apps::Apps;
+use crate::apps::AppDirectory;
 use crate::config::{Config, LimitsConfig};
 use crate::engine_slot::EngineSlot;
 use crate::record::Observers;
@@ -21,7 +21,7 @@ const ADMITTED_PER_WORKER: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) engine: EngineSlot,
-    pub(crate) apps: Apps,
+    pub(crate) apps: AppDirectory,
     pub(crate) admission: Admission,
     pub(crate) work: WorkPool,
     limits: RwLock<Arc<LimitsConfig>>,
@@ -34,7 +34,7 @@ pub(crate) struct Service {
 impl Service {
     pub(crate) fn new(
         config: &Config,
-        apps: Apps,
+        apps: AppDirectory,
         engine: EngineSlot,
         database: Database,
     ) -> std::io::Result<Self> {

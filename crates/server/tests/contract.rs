@@ -510,10 +510,17 @@ fn a_service_that_cannot_serve_says_why() {
             .unwrap_err()
             .to_string()
     };
-    assert!(error(Config::default()).contains("LIKENESS_APPS=app_id:app_key"));
+    let nowhere = "postgres://likeness:s3cret@127.0.0.1:1/likeness";
+    let mut config = support::config();
+    config.storage.url = Some(nowhere.into());
+    config.storage.start = std::time::Duration::ZERO;
+    let said = error(config);
+    assert!(
+        said.contains("postgres://likeness@127.0.0.1:1/likeness") && !said.contains("s3cret"),
+        "{said}"
+    );
     let taken = server();
-    let mut config = Config::default();
-    config.apps = vec![AppConfig::new(APP, KEY)];
+    let mut config = support::config();
     config.listen = taken.address;
     assert!(error(config).contains(&format!("cannot listen on {}", taken.address)));
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use likeness_engine::Engine;
 use likeness_engine::imaging::Limits;
-use likeness_server::{AppConfig, Config, EngineSource, Server, SourceError};
+use likeness_server::{EngineSource, Server, SourceError};
 use serde_json::Value;
 use support::models::BLOCKING;
 use support::{Answer, Client, Form, Models, PATIENCE, TestServer, credentials, log};
@@ -509,9 +509,7 @@ fn a_source_without_an_engine_does_not_start() {
         if let Some(build) = build {
             disk.build_by(move || Err(build.into()));
         }
-        let mut config = Config::default();
-        config.listen = "127.0.0.1:0".parse().unwrap();
-        config.apps = vec![AppConfig::new(support::APP, support::KEY)];
+        let config = support::config();
         let apps = config.apps().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

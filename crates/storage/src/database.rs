@@ -1,5 +1,6 @@
 //! The handle of a database.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
@@ -159,8 +160,29 @@ impl Database {
     /// [`StorageError`].
     pub async fn transaction<T, F>(&self, work: F) -> Result<T, StorageError>
     where
-        T: Send,
+        T: Send + 'static,
         F: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send,
+    {
+        let done = self.try_transaction::<T, Infallible, _>(|connection| {
+            let work = work(connection);
+            Box::pin(async move { work.await.map(Ok) })
+        });
+        match done.await? {
+            Ok(done) => Ok(done),
+            Err(never) => match never {},
+        }
+    }
+
+    /// Like [`transaction`](Self::transaction), for work that may find that nothing is to be changed after all: its `Err`
+    /// undoes what it has done.
+    ///
+    /// # Errors
+    /// [`StorageError`]; inside, what the work says.
+    pub async fn try_transaction<T, R, F>(&self, work: F) -> Result<Result<T, R>, StorageError>
+    where
+        T: Send,
+        R: Send,
+        F: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<Result<T, R>, sqlx::Error>> + Send,
     {
         let begin = match self.inner.kind {
             Kind::Sqlite => "BEGIN IMMEDIATE",
@@ -172,7 +194,10 @@ impl Database {
             let mut transaction = lease.begin_with(begin).await?;
             // Where this fails, it is rolled back as it is dropped.
             let done = work(&mut transaction).await?;
-            transaction.commit().await?;
+            match done {
+                Ok(_) => transaction.commit().await?,
+                Err(_) => transaction.rollback().await?,
+            }
             Ok(done)
         })
         .await;

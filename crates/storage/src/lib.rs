@@ -14,6 +14,7 @@
 //! - Sums are `CAST(… AS BIGINT)`: PostgreSQL's `SUM` of `BIGINT` is a `NUMERIC`, which `Any` does not read.
 //! - What reads and then writes is a [`Database::transaction`], which takes SQLite's write lock at its beginning.
 
+pub mod apps;
 mod database;
 mod error;
 mod migrations;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use likeness_storage::apps::{AppEndpoint, AppLimits, AppSettings};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,12 @@ pub struct AppConfig {
     /// The lowest `threshold` that a liveness verification may ask for, 0..=1. Default: 0.
     #[serde(default)]
     pub liveness_threshold_floor: f64,
+    /// The endpoints that it may call. Absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<Vec<AppEndpoint>>,
+    /// How much it may ask for. What is absent is not limited.
+    #[serde(default, skip_serializing_if = "AppLimits::is_none")]
+    pub limits: AppLimits,
     /// A disabled app is refused with 403.
     #[serde(default)]
     pub disabled: bool,
@@ -42,6 +49,18 @@ impl AppConfig {
             ..Self::default()
         }
     }
+
+    /// What it may do.
+    pub(crate) fn settings(&self) -> AppSettings {
+        let mut settings = AppSettings::default();
+        settings.disabled = self.disabled;
+        settings.default_profile.clone_from(&self.default_profile);
+        settings.profiles.clone_from(&self.profiles);
+        settings.endpoints.clone_from(&self.endpoints);
+        settings.liveness_threshold_floor = self.liveness_threshold_floor;
+        settings.limits = self.limits;
+        settings
+    }
 }
 
 impl Config {
@@ -50,18 +69,8 @@ impl Config {
         for (index, app) in self.apps.iter().enumerate() {
             let invalid =
                 |key: &str, reason: String| Err(ConfigError::invalid(format!("apps[{index}].{key}"), reason));
-            if let Err(reason) = check_credential(&app.id) {
-                return invalid("id", reason.to_owned());
-            }
-            if !app
-                .id
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && byte != b':' && byte != b',')
-            {
-                return invalid(
-                    "id",
-                    "must be printable ASCII without space, ':' and ','".to_owned(),
-                );
+            if let Err((key, reason)) = self.check_parts(&app.id, &app.settings()) {
+                return invalid(&key, reason);
             }
             if let Err(reason) = check_credential(app.key.expose_secret()) {
                 return invalid("key", format!("{reason} (app `{}`)", app.id));
@@ -69,25 +78,61 @@ impl Config {
             if !ids.insert(app.id.as_str()) {
                 return invalid("id", format!("`{}` is the id of another app", app.id));
             }
-            if let Some(name) = &app.default_profile
-                && self.profile(name).is_none()
-            {
-                return invalid("default_profile", format!("there is no profile `{name}`"));
-            }
-            for name in app.profiles.iter().flatten() {
-                if self.profile(name).is_none() {
-                    return invalid("profiles", format!("there is no profile `{name}`"));
-                }
-            }
-            // NaN is in no range.
-            if !(0.0..=1.0).contains(&app.liveness_threshold_floor) {
-                return invalid(
-                    "liveness_threshold_floor",
-                    "must be a number from 0 to 1".to_owned(),
-                );
-            }
         }
         Ok(())
+    }
+
+    /// Checks the id and the settings of an app that is to be stored, as those of a configured one are checked.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`], which names the setting.
+    pub fn check_app(&self, id: &str, settings: &AppSettings) -> Result<(), ConfigError> {
+        self.check_parts(id, settings)
+            .map_err(|(key, reason)| ConfigError::invalid(format!("app `{id}`: {key}"), reason))
+    }
+
+    /// The setting that is wrong, and why.
+    fn check_parts(&self, id: &str, settings: &AppSettings) -> Result<(), (String, String)> {
+        let invalid = |key: &str, reason: String| Err((key.to_owned(), reason));
+        if let Err(reason) = check_credential(id) {
+            return invalid("id", reason.to_owned());
+        }
+        if !id
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b':' && byte != b',')
+        {
+            return invalid(
+                "id",
+                "must be printable ASCII without space, ':' and ','".to_owned(),
+            );
+        }
+        if let Some(name) = &settings.default_profile
+            && self.profile(name).is_none()
+        {
+            return invalid("default_profile", format!("there is no profile `{name}`"));
+        }
+        for name in settings.profiles.iter().flatten() {
+            if self.profile(name).is_none() {
+                return invalid("profiles", format!("there is no profile `{name}`"));
+            }
+        }
+        if settings.endpoints.as_ref().is_some_and(Vec::is_empty) {
+            return invalid(
+                "endpoints",
+                "has none in it; an app that may call nothing is disabled".to_owned(),
+            );
+        }
+        // NaN is in no range.
+        if !(0.0..=1.0).contains(&settings.liveness_threshold_floor) {
+            return invalid(
+                "liveness_threshold_floor",
+                "must be a number from 0 to 1".to_owned(),
+            );
+        }
+        settings
+            .limits
+            .check()
+            .map_err(|(limit, reason)| (format!("limits.{limit}"), reason.to_owned()))
     }
 
     pub(super) fn merge_apps(&mut self, list: &SecretString) -> Result<(), ConfigError> {

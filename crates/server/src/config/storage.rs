@@ -86,8 +86,10 @@ impl StorageConfig {
         if self.folder.as_os_str().is_empty() {
             return invalid("folder", "is empty".to_owned());
         }
-        if let Err(error) = self.settings() {
-            return invalid("url", error.to_string());
+        match self.settings() {
+            Err(StorageError::Url { reason }) => return invalid("url", reason),
+            Err(error) => return invalid("url", error.to_string()),
+            Ok(_) => {}
         }
         if !(MIN_TIMEOUT..=MAX_SECONDS).contains(&self.timeout) {
             let (min, max) = (MIN_TIMEOUT.as_secs_f64(), MAX_SECONDS.as_secs());

@@ -6,7 +6,7 @@ use crate::config::{Config, ConfigError};
 use crate::service::Service;
 
 /// The sections and keys that are taken up while serving. All others are read at the start only.
-const RELOADABLE: [&str; 1] = ["limits"];
+const RELOADABLE: [&str; 3] = ["apps", "limits", "profiles"];
 
 /// Reads a configuration anew, and has the service go by what can be changed while it serves. Clones are the same one.
 #[derive(Clone)]
@@ -88,7 +88,13 @@ impl Inner {
             .differences(&new)?
             .into_iter()
             .partition(|key| is_reloadable(key));
+        self.service
+            .apps
+            .configure(new.apps()?)
+            .map_err(|error| ConfigError::Random(error.to_string()))?;
         self.service.set_limits(new.limits.clone());
+        current.apps = new.apps;
+        current.profiles = new.profiles;
         current.limits = new.limits;
         Ok(SettingsReload {
             changed,

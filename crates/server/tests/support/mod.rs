@@ -38,6 +38,18 @@ pub(crate) struct TestServer {
     shutdown: Option<oneshot::Sender<()>>,
     ended: Receiver<()>,
     runtime: Option<tokio::runtime::Runtime>,
+    _folder: tempfile::TempDir,
+}
+
+/// The settings of a service on a port of its own: two apps, and a storage that goes with it.
+pub(crate) fn config() -> Config {
+    let mut config = Config::default();
+    config.listen = "127.0.0.1:0".parse().unwrap();
+    config.storage.url = Some("sqlite::memory:".into());
+    let mut disabled = AppConfig::new(DISABLED_APP, KEY);
+    disabled.disabled = true;
+    config.apps = vec![AppConfig::new(APP, KEY), disabled];
+    config
 }
 
 impl TestServer {
@@ -60,12 +72,10 @@ impl TestServer {
         bind: impl AsyncFnOnce(Config, Apps) -> Result<Server, ServeError>,
     ) -> Self {
         log::capture();
-        let mut config = Config::default();
-        config.listen = "127.0.0.1:0".parse().unwrap();
-        config.storage.url = Some("sqlite::memory:".into());
-        let mut disabled = AppConfig::new(DISABLED_APP, KEY);
-        disabled.disabled = true;
-        config.apps = vec![AppConfig::new(APP, KEY), disabled];
+        let mut config = config();
+        // Where something has to be on a disk.
+        let folder = tempfile::tempdir().unwrap();
+        config.storage.folder = folder.path().to_owned();
         configure(&mut config);
         let apps = config.apps().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -93,6 +103,7 @@ impl TestServer {
             shutdown: Some(shutdown),
             ended,
             runtime: Some(runtime),
+            _folder: folder,
         }
     }
 

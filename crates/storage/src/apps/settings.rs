@@ -1,0 +1,173 @@
+//! What an app may do.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// What an app may do.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct AppSettings {
+    /// It is refused, whatever it asks for.
+    pub disabled: bool,
+    /// The profile of requests that name none; the service's where absent.
+    pub default_profile: Option<String>,
+    /// The profiles that a request may name, besides the default one. Absent: all.
+    pub profiles: Option<Vec<String>>,
+    /// The endpoints that it may call. Absent: all.
+    pub endpoints: Option<Vec<AppEndpoint>>,
+    /// The lowest `threshold` that a liveness verification may ask for, 0..=1.
+    pub liveness_threshold_floor: f64,
+    /// How much it may ask for.
+    pub limits: AppLimits,
+    /// For operators: whose app it is, for instance.
+    pub note: String,
+}
+
+/// How much an app may ask for. What is absent is not limited.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct AppLimits {
+    /// Requests a second in the long run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_second: Option<f64>,
+    /// Requests that may come at once after a pause. Absent: as many as come in a second, at least one. Means something
+    /// with `requests_per_second` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<u32>,
+    /// Requests at the same time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrent_requests: Option<u32>,
+    /// Requests a day, in UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily_quota: Option<u64>,
+    /// Requests a calendar month, in UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monthly_quota: Option<u64>,
+}
+
+/// The largest number of any limit: what a `BIGINT` and a JSON number hold exactly.
+const MAX_LIMIT: u64 = 1 << 53;
+
+impl AppLimits {
+    /// Nothing is limited.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Whether nothing is limited.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::none()
+    }
+
+    /// Says what is wrong: the limit, and why. A limit of 0 is refused: an app that may not call is disabled.
+    ///
+    /// # Errors
+    /// The name of a limit and a clause such as `must be more than 0`.
+    pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        let in_range = |limit: Option<u64>| limit.is_none_or(|limit| (1..=MAX_LIMIT).contains(&limit));
+        if self
+            .requests_per_second
+            // NaN is in no range.
+            .is_some_and(|rate| !(f64::MIN_POSITIVE..=1e6).contains(&rate))
+        {
+            return Err(("requests_per_second", "must be more than 0 and at most 1,000,000"));
+        }
+        if self.burst.is_some() && self.requests_per_second.is_none() {
+            return Err(("burst", "means something together with requests_per_second only"));
+        }
+        let limits = [
+            ("burst", self.burst.map(u64::from)),
+            ("concurrent_requests", self.concurrent_requests.map(u64::from)),
+            ("daily_quota", self.daily_quota),
+            ("monthly_quota", self.monthly_quota),
+        ];
+        match limits.into_iter().find(|(_, limit)| !in_range(*limit)) {
+            Some((name, _)) => Err((name, "must be more than 0 and at most 2^53")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What an app may call, in each version of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AppEndpoint {
+    /// `biometric-verification`.
+    Biometric,
+    /// `liveness-verification`.
+    Liveness,
+}
+
+impl AppEndpoint {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Biometric, Self::Liveness];
+
+    /// As settings name it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Biometric => "biometric",
+            Self::Liveness => "liveness",
+        }
+    }
+}
+
+impl fmt::Display for AppEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for AppEndpoint {
+    type Err = UnknownEndpoint;
+
+    fn from_str(name: &str) -> Result<Self, UnknownEndpoint> {
+        Self::ALL
+            .into_iter()
+            .find(|endpoint| endpoint.as_str() == name)
+            .ok_or(UnknownEndpoint)
+    }
+}
+
+/// No endpoint has that name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be `biometric` or `liveness`")]
+pub struct UnknownEndpoint;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_positive_or_absent() {
+        assert_eq!(AppLimits::none().check(), Ok(()));
+        let fault = |change: fn(&mut AppLimits)| {
+            let mut limits = AppLimits::none();
+            change(&mut limits);
+            limits.check().err().map(|(name, _)| name)
+        };
+        for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let limits = AppLimits {
+                requests_per_second: Some(rate),
+                ..AppLimits::none()
+            };
+            assert!(limits.check().is_err(), "{rate}");
+        }
+        assert_eq!(fault(|limits| limits.burst = Some(3)), Some("burst"));
+        assert_eq!(
+            fault(|limits| limits.concurrent_requests = Some(0)),
+            Some("concurrent_requests")
+        );
+        assert_eq!(fault(|limits| limits.daily_quota = Some(0)), Some("daily_quota"));
+        assert_eq!(
+            fault(|limits| limits.monthly_quota = Some(u64::MAX)),
+            Some("monthly_quota")
+        );
+        assert_eq!(fault(|limits| limits.monthly_quota = Some(1)), None);
+    }
+}
