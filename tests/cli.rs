@@ -632,7 +632,6 @@ fn serve_refusals() -> Outcome {
     let number = file("number.toml", "[[apps]]\nid = \"a\"\nkey = 12345678\n")?;
     let listen = |address: &str| vec!["--listen".to_owned(), address.to_owned()];
     let cases = [
-        ("no app", ("", vec![], "LIKENESS_APPS=app_id:app_key")),
         (
             "an app without a key",
             (
@@ -687,6 +686,7 @@ fn serve_refusals() -> Outcome {
         if !apps.is_empty() {
             command.env("LIKENESS_APPS", apps);
         }
+        command.env("LIKENESS_STORAGE_URL", "sqlite::memory:");
         let ended = Process::run(&mut command)?;
         ensure!(ended.code == Some(1) && ended.stdout.is_empty(), "{ended:?}");
         ensure!(ended.stderr.contains(expected), "{expected} is not in {ended:?}");

@@ -1,5 +1,6 @@
 //! Arguments, and what each command shares: the engine's settings, reading files, exit codes.
 
+mod apps;
 mod calibrate;
 mod config;
 mod doctor;
@@ -52,6 +53,9 @@ enum Command {
     /// Get model packs, move them to closed networks, see what there is. Exit code: 0 done, 1 error, 2 usage.
     #[command(subcommand)]
     Models(models::ModelsCommand),
+    /// Make, change and list the apps that may call `likeness serve`, and their keys. Exit code: 0 done, 1 error, 2 usage.
+    #[command(subcommand)]
+    Apps(Box<apps::AppsCommand>),
     /// See and check the settings of `likeness serve`. Exit code: 0 done, 1 the settings cannot be used, 2 usage.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -166,6 +170,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Eval(eval) => eval.run(&arguments.engine),
         Command::Calibrate(calibrate) => calibrate.run(&arguments.engine),
         Command::Models(models) => models.run(&arguments.engine),
+        Command::Apps(apps) => apps.run(),
         Command::Config(config) => config.run(),
         Command::Doctor => doctor::run(&arguments.engine),
     };

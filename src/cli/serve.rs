@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use likeness::runtime::available_workers;
+use likeness::server::storage::apps::NewApp;
 use likeness::server::{Config, DEMO_APP, Hangups, Overrides, Server, shutdown_signal};
 use tracing_subscriber::EnvFilter;
 
@@ -60,13 +61,14 @@ impl ServeArguments {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             let hangups = Hangups::listen();
-            let server = Server::bind_reloadable(config, apps, engines)
+            let mut server = Server::bind_reloadable(config, apps, engines)
                 .await?
                 .with_settings(read)
                 .with_hangups(hangups);
             // Whoever has read that it is ready may stop it.
             let shutdown = shutdown_signal();
             self.announce(&server, demo_key.as_deref())?;
+            announce_first_app(server.take_first_app())?;
             server.run(shutdown).await;
             Ok(exit::PASS.into())
         })
@@ -127,4 +129,17 @@ impl ServeArguments {
             sample("img11.jpg", "photo.jpg").display(),
         ))
     }
+}
+
+/// Shows the app that a first start has made.
+fn announce_first_app(app: Option<NewApp>) -> Result<(), Failure> {
+    let Some(app) = app else {
+        return Ok(());
+    };
+    say(format_args!(
+        "\nThis is the first start with this storage: it has an app now. Its key is shown this once.\n\n  \
+         app_id:  {}\n  app_key: {}\n\n`likeness apps` makes others.",
+        app.id,
+        app.key.expose()
+    ))
 }

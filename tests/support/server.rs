@@ -72,6 +72,8 @@ pub(crate) struct Server {
     process: Mutex<Process>,
     /// Of its configuration, which it may read again.
     folder: Option<tempfile::TempDir>,
+    /// Of its storage, where the test gave it none.
+    storage: Option<tempfile::TempDir>,
     pub(crate) address: SocketAddr,
     /// The line that it printed when it was ready.
     pub(crate) ready: String,
@@ -99,6 +101,7 @@ impl Server {
 
     /// The server of a command that is whole.
     pub(crate) fn start_command(command: &mut Command) -> Result<Self, Failed> {
+        let storage = storage_for(command)?;
         let process = Process::start(command)?;
         let (stdout, log) = (Arc::clone(&process.stdout), Arc::clone(&process.stderr));
         let ready = stdout
@@ -115,6 +118,7 @@ impl Server {
         Ok(Self {
             process: Mutex::new(process),
             folder: None,
+            storage,
             address,
             ready,
             stdout,
@@ -185,6 +189,19 @@ impl Server {
     fn process(&self) -> MutexGuard<'_, Process> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A folder for what the command stores, unless it says where: never the checkout.
+pub(crate) fn storage_for(command: &mut Command) -> Result<Option<tempfile::TempDir>, Failed> {
+    let chosen = command
+        .get_envs()
+        .any(|(name, value)| value.is_some() && name.to_string_lossy().contains("STORAGE"));
+    if chosen {
+        return Ok(None);
+    }
+    let folder = tempfile::tempdir()?;
+    command.env("LIKENESS__STORAGE__FOLDER", folder.path());
+    Ok(Some(folder))
 }
 
 /// A server that several tests share. It starts when the first of them asks for it.
