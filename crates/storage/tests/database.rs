@@ -1,11 +1,14 @@
 //! Opening a database, whichever it is, and what is said where that fails.
 
-use std::future::Future;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use likeness_storage::{Database, Place, Settings, StorageError};
-use likeness_testing::{Failed, Outcome, Suite, TestDatabase, ensure};
+use likeness_storage::{Connection, Database, StorageError};
+use likeness_testing::{Failed, Outcome, Postgres, Suite, TestDatabase, ensure};
+
+mod support;
+
+use support::{block_on, open, settings};
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
@@ -16,53 +19,44 @@ fn main() -> ExitCode {
     );
     suite.with_databases("what a newer version changed is not touched", newer);
     suite.with_databases("a transaction that fails changes nothing", rolled_back);
-    suite.with_postgres("a call ends in time while others hold the lock", |postgres| {
-        bounded(&postgres.new_database()?)
-    });
+    suite.with_databases("a call ends in time while others hold the lock", locked);
+    suite.with_postgres("a call ends in time whatever the server is busy with", busy);
+    suite.with_postgres("a server that was away is found again", |_| away());
+    suite.with_postgres("who must act is said, and no password", refused);
+    suite.test("a file is its owner's only", file_rights);
+    suite.test("a file that is no database is said", no_database);
+    suite.test("each database in memory is one of its own", memory);
     suite.run()
 }
 
-fn block_on<T>(future: impl Future<Output = Result<T, StorageError>>) -> Result<T, Failed> {
-    Ok(tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?
-        .block_on(future)?)
-}
-
-fn settings(url: &str) -> Result<Settings, StorageError> {
-    Ok(Settings::new(Place::from_url(&url.into())?))
-}
-
-async fn revision(database: &Database) -> Result<i64, StorageError> {
-    database
-        .run(|connection| {
-            Box::pin(async move {
-                sqlx::query_scalar("SELECT revision FROM apps_revision WHERE id = $1")
-                    .bind(1_i64)
-                    .fetch_one(connection)
-                    .await
-            })
-        })
+async fn revision(connection: &mut Connection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("SELECT revision FROM apps_revision WHERE id = $1")
+        .bind(1_i64)
+        .fetch_one(connection)
         .await
+}
+
+async fn set_revision(connection: &mut Connection, revision: i64) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE apps_revision SET revision = $1")
+        .bind(revision)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+async fn read(database: &Database) -> Result<i64, StorageError> {
+    database.run(|connection| Box::pin(revision(connection))).await
 }
 
 fn opened_twice(test: &TestDatabase) -> Outcome {
     block_on(async {
-        let settings = settings(test.url())?;
-        let first = Database::open(&settings).await?;
+        let first = open(test).await?;
         first
-            .run(|connection| {
-                Box::pin(async move {
-                    sqlx::query("UPDATE apps_revision SET revision = 7")
-                        .execute(connection)
-                        .await
-                })
-            })
+            .run(|connection| Box::pin(set_revision(connection, 7)))
             .await?;
         first.close().await;
-        let second = Database::open(&settings).await?;
-        assert_eq!(revision(&second).await?, 7);
+        let found = read(&open(test).await?).await?;
+        ensure!(found == 7, "{found}");
         Ok(())
     })
 }
@@ -73,19 +67,18 @@ fn opened_together(test: &TestDatabase) -> Outcome {
         let mut openings = tokio::task::JoinSet::new();
         for _ in 0..6 {
             let settings = settings.clone();
-            openings.spawn(async move { revision(&Database::open(&settings).await?).await });
+            openings.spawn(async move { read(&Database::open(&settings).await?).await });
         }
         for outcome in openings.join_all().await {
-            assert_eq!(outcome?, 0);
+            ensure!(outcome? == 0, "another revision");
         }
         Ok(())
     })
 }
 
 fn newer(test: &TestDatabase) -> Outcome {
-    let error = block_on(async {
-        let settings = settings(test.url())?;
-        let database = Database::open(&settings).await?;
+    block_on(async {
+        let database = open(test).await?;
         database
             .run(|connection| {
                 Box::pin(async move {
@@ -99,66 +92,211 @@ fn newer(test: &TestDatabase) -> Outcome {
                 })
             })
             .await?;
-        Ok(Database::open(&settings).await.err())
-    })?;
-    ensure!(
-        matches!(error, Some(StorageError::Newer { found: 9000, .. })),
-        "{error:?}"
-    );
-    Ok(())
+        let error = Database::open(&settings(test.url())?).await.err();
+        ensure!(
+            matches!(error, Some(StorageError::Newer { found: 9000, .. })),
+            "{error:?}"
+        );
+        Ok(())
+    })
 }
 
 fn rolled_back(test: &TestDatabase) -> Outcome {
     block_on(async {
-        let database = Database::open(&settings(test.url())?).await?;
-        let outcome = database
+        let database = open(test).await?;
+        let failed = database
             .transaction(|connection| {
                 Box::pin(async move {
-                    sqlx::query("UPDATE apps_revision SET revision = 7")
-                        .execute(&mut *connection)
-                        .await?;
-                    sqlx::query("INSERT INTO apps_revision (id, revision) VALUES ($1, 0)")
-                        .bind(1_i64)
+                    set_revision(&mut *connection, 7).await?;
+                    sqlx::query("INSERT INTO apps_revision (id, revision) VALUES (1, 0)")
                         .execute(connection)
                         .await
                 })
             })
             .await;
-        assert!(matches!(outcome, Err(StorageError::Failed { .. })), "{outcome:?}");
-        assert_eq!(revision(&database).await?, 0);
+        ensure!(matches!(failed, Err(StorageError::Failed { .. })), "{failed:?}");
+        let given_up = database
+            .try_transaction(|connection| {
+                Box::pin(async move {
+                    set_revision(connection, 8).await?;
+                    Ok(Err::<(), _>("no"))
+                })
+            })
+            .await?;
+        ensure!(given_up == Err("no"), "{given_up:?}");
+        ensure!(read(&database).await? == 0, "something was changed");
         Ok(())
     })
 }
 
-fn bounded(url: &str) -> Outcome {
-    let error = block_on(async {
-        let settings = settings(url)?.with_timeout(Duration::from_millis(500));
-        let (one, other) = (Database::open(&settings).await?, Database::open(&settings).await?);
-        let (locked, wait) = tokio::sync::oneshot::channel();
-        let holder = tokio::spawn(async move {
-            one.transaction(|connection| {
-                Box::pin(async move {
-                    sqlx::query("UPDATE apps_revision SET revision = 1")
-                        .execute(connection)
-                        .await?;
-                    let _ = locked.send(());
-                    std::future::pending::<Result<(), sqlx::Error>>().await
-                })
+/// Holds the lock of the row until told to go on, which it never is.
+async fn hold(database: Database, held: tokio::sync::oneshot::Sender<()>) -> Result<(), StorageError> {
+    database
+        .transaction(|connection| {
+            Box::pin(async move {
+                set_revision(connection, 1).await?;
+                let _ = held.send(());
+                std::future::pending().await
             })
-            .await
-        });
-        drop(wait.await);
-        let waits = other
+        })
+        .await
+}
+
+fn locked(test: &TestDatabase) -> Outcome {
+    block_on(async {
+        let patient = open(test).await?;
+        let hasty = settings(test.url())?.with_timeout(Duration::from_millis(200));
+        let hasty = Database::open(&hasty).await?;
+        let (held, is_held) = tokio::sync::oneshot::channel();
+        let holder = tokio::spawn(hold(patient, held));
+        is_held.await?;
+        let outcome = hasty
+            .transaction(|connection| Box::pin(set_revision(connection, 2)))
+            .await;
+        ensure!(
+            matches!(outcome, Err(StorageError::TimedOut { .. })),
+            "{outcome:?}"
+        );
+        holder.abort();
+        drop(holder.await);
+        // The lock goes with its holder.
+        hasty
+            .transaction(|connection| Box::pin(set_revision(connection, 3)))
+            .await?;
+        ensure!(read(&hasty).await? == 3, "the change is not there");
+        Ok(())
+    })
+}
+
+fn busy(postgres: &Postgres) -> Outcome {
+    let url = postgres.new_database()?;
+    block_on(async {
+        let hasty = settings(&url)?.with_timeout(Duration::from_millis(200));
+        let database = Database::open(&hasty).await?;
+        let outcome = database
             .run(|connection| {
                 Box::pin(async move { sqlx::query("SELECT pg_sleep(600)").execute(connection).await })
             })
             .await;
-        assert!(matches!(waits, Err(StorageError::TimedOut { .. })), "{waits:?}");
-        Ok(holder.await)
-    })?;
-    ensure!(
-        matches!(error, Ok(Err(StorageError::TimedOut { .. }))),
-        "{error:?}"
-    );
-    Ok(())
+        ensure!(
+            matches!(outcome, Err(StorageError::TimedOut { .. })),
+            "{outcome:?}"
+        );
+        ensure!(read(&database).await? == 0, "it does not answer any more");
+        Ok(())
+    })
+}
+
+fn away() -> Outcome {
+    let postgres = Postgres::start_new()?;
+    let url = postgres.new_database()?;
+    block_on(async {
+        let hasty = settings(&url)?.with_timeout(Duration::from_millis(500));
+        let database = Database::open(&hasty).await?;
+        ensure!(read(&database).await? == 0, "it does not answer");
+        postgres.stop();
+        for _ in 0..2 {
+            let error = read(&database).await.err().ok_or("it answers without a server")?;
+            ensure!(
+                error.is_transient() && said_without(&error, postgres.password()),
+                "{error}"
+            );
+        }
+        let error = Database::open(&hasty)
+            .await
+            .err()
+            .ok_or("opened without a server")?;
+        ensure!(
+            error.is_transient() && error.to_string().contains("postgres://likeness@127.0.0.1:"),
+            "{error}"
+        );
+        postgres.start()?;
+        ensure!(read(&database).await? == 0, "it is not found again");
+        Ok(())
+    })
+}
+
+fn said_without(error: &StorageError, password: &str) -> bool {
+    !format!("{error} {error:?}").contains(password)
+}
+
+fn refused(postgres: &Postgres) -> Outcome {
+    let url = postgres.new_database()?;
+    block_on(async {
+        let wrong = [
+            url.replace(postgres.password(), "s3cret-and-wrong"),
+            url.replace("/test", "/absent"),
+        ];
+        for url in wrong {
+            let error = Database::open(&settings(&url)?)
+                .await
+                .err()
+                .ok_or("it was let in")?;
+            ensure!(matches!(error, StorageError::Refused { .. }), "{error:?}");
+            ensure!(
+                said_without(&error, "s3cret") && said_without(&error, postgres.password()),
+                "{error:?}"
+            );
+        }
+        Ok(())
+    })
+}
+
+fn file_rights() -> Outcome {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("made/with it");
+    block_on(async {
+        let url = format!("sqlite:{}", data.join("likeness.db").display());
+        let database = Database::open(&settings(&url)?).await?;
+        database
+            .run(|connection| Box::pin(set_revision(connection, 7)))
+            .await?;
+        let mode = |path: &std::path::Path| -> Result<u32, Failed> {
+            Ok(std::fs::metadata(path)?.permissions().mode() & 0o777)
+        };
+        ensure!(mode(&data)? == 0o700, "{:o}", mode(&data)?);
+        let mut files = 0;
+        for entry in std::fs::read_dir(&data)? {
+            let path = entry?.path();
+            ensure!(mode(&path)? == 0o600, "{}: {:o}", path.display(), mode(&path)?);
+            files += 1;
+        }
+        // Among them what SQLite itself has made beside the database.
+        ensure!(files >= 3, "{files} files");
+        Ok(())
+    })
+}
+
+fn no_database() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("likeness.db");
+    std::fs::write(
+        &path,
+        "something else, and long enough to be looked at".repeat(100),
+    )?;
+    block_on(async {
+        let url = format!("sqlite:{}", path.display());
+        let error = Database::open(&settings(&url)?)
+            .await
+            .err()
+            .ok_or("it was opened")?;
+        ensure!(matches!(error, StorageError::Corrupt { .. }), "{error:?}");
+        ensure!(error.to_string().contains("likeness.db"), "{error}");
+        Ok(())
+    })
+}
+
+fn memory() -> Outcome {
+    block_on(async {
+        let settings = settings("sqlite::memory:")?;
+        let (one, other) = (Database::open(&settings).await?, Database::open(&settings).await?);
+        one.run(|connection| Box::pin(set_revision(connection, 7)))
+            .await?;
+        ensure!(
+            read(&one).await? == 7 && read(&other).await? == 0,
+            "they are the same"
+        );
+        Ok(())
+    })
 }
