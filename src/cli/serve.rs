@@ -67,8 +67,8 @@ impl ServeArguments {
                 .with_hangups(hangups);
             // Whoever has read that it is ready may stop it.
             let shutdown = shutdown_signal();
-            self.announce(&server, demo_key.as_deref())?;
             announce_first_app(server.take_first_app())?;
+            self.announce(&server, demo_key.as_deref())?;
             server.run(shutdown).await;
             Ok(exit::PASS.into())
         })
@@ -137,8 +137,8 @@ fn announce_first_app(app: Option<NewApp>) -> Result<(), Failure> {
         return Ok(());
     };
     say(format_args!(
-        "\nThis is the first start with this storage: it has an app now. Its key is shown this once.\n\n  \
-         app_id:  {}\n  app_key: {}\n\n`likeness apps` makes others.",
+        "This is the first start with this storage: it has an app now. Its key is shown this once.\n\n  \
+         app_id:  {}\n  app_key: {}\n\n`likeness apps` makes others.\n",
         app.id,
         app.key.expose()
     ))

@@ -17,21 +17,21 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
-    suite.with_databases("an app is read as it was made", read_back);
-    suite.with_databases("an id is taken once", taken);
-    suite.with_databases("what is changed is read", changed);
-    suite.with_databases("a rotation leaves two keys, then one", rotation);
-    suite.with_databases("a third live key is refused, or made room for", third_key);
-    suite.with_databases("without grace only the new key is left", no_grace);
-    suite.with_databases("a removed app leaves no key behind", removed);
-    suite.with_databases("each change is noticed, and nothing else", revisions);
+    suite.with_databases("an_app_is_read_as_it_was_made", read_back);
+    suite.with_databases("an_id_is_taken_once", taken);
+    suite.with_databases("what_is_changed_is_read", changed);
+    suite.with_databases("a_rotation_leaves_two_keys_then_one", rotation);
+    suite.with_databases("a_third_live_key_is_refused_or_made_room_for", third_key);
+    suite.with_databases("without_grace_only_the_new_key_is_left", no_grace);
+    suite.with_databases("a_removed_app_leaves_no_key_behind", removed);
+    suite.with_databases("each_change_is_noticed_and_nothing_else", revisions);
     suite.with_databases(
-        "one of many makes the first app, once in a storage's life",
+        "one_of_many_makes_the_first_app_once_in_a_storages_life",
         first_app,
     );
-    suite.with_databases("changes at the same time are all made", concurrent_changes);
-    suite.with_databases("no key is in the database", hashed);
-    suite.with_databases("a damaged digest is said, not taken for a key", damaged);
+    suite.with_databases("changes_at_the_same_time_are_all_made", concurrent_changes);
+    suite.with_databases("no_key_is_in_the_database", hashed);
+    suite.with_databases("a_damaged_digest_is_said_not_taken_for_a_key", damaged);
     suite.run()
 }
 

@@ -12,20 +12,20 @@ use support::{block_on, open, settings};
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
-    suite.with_databases("opened twice, the tables are made once", opened_twice);
+    suite.with_databases("opened_twice_the_tables_are_made_once", opened_twice);
     suite.with_databases(
-        "many may open an empty database at the same time",
+        "many_may_open_an_empty_database_at_the_same_time",
         opened_together,
     );
-    suite.with_databases("what a newer version changed is not touched", newer);
-    suite.with_databases("a transaction that fails changes nothing", rolled_back);
-    suite.with_databases("a call ends in time while others hold the lock", locked);
-    suite.with_postgres("a call ends in time whatever the server is busy with", busy);
-    suite.with_postgres("a server that was away is found again", |_| away());
-    suite.with_postgres("who must act is said, and no password", refused);
-    suite.test("a file is its owner's only", file_rights);
-    suite.test("a file that is no database is said", no_database);
-    suite.test("each database in memory is one of its own", memory);
+    suite.with_databases("what_a_newer_version_changed_is_not_touched", newer);
+    suite.with_databases("a_transaction_that_fails_changes_nothing", rolled_back);
+    suite.with_databases("a_call_ends_in_time_while_others_hold_the_lock", locked);
+    suite.with_postgres("a_call_ends_in_time_whatever_the_server_is_busy_with", busy);
+    suite.with_postgres("a_server_that_was_away_is_found_again", |_| away());
+    suite.with_postgres("who_must_act_is_said_and_no_password", refused);
+    suite.test("a_file_is_its_owners_only", file_rights);
+    suite.test("a_file_that_is_no_database_is_said", no_database);
+    suite.test("each_database_in_memory_is_one_of_its_own", memory);
     suite.run()
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tempfile::TempDir;
 
 use crate::postgres::{Postgres, programs};
-use crate::{Failed, Outcome, Suite};
+use crate::{Failed, NEEDS_MODELS, Outcome, Suite, has_models};
 
 /// An empty database of a test's own.
 #[derive(Debug)]
@@ -81,6 +81,32 @@ impl Suite {
         self.test(name, move || test(&*shared.get()?));
     }
 
+    /// Like [`with_postgres`](Self::with_postgres), for a test that needs the model store as well.
+    pub fn with_models_and_postgres(
+        &mut self,
+        name: impl Into<String>,
+        test: impl FnOnce(&Postgres) -> Outcome + Send + 'static,
+    ) {
+        if has_models() {
+            self.with_postgres(name, test);
+        } else {
+            self.skip(name, NEEDS_MODELS);
+        }
+    }
+
+    /// Like [`with_databases`](Self::with_databases), for a test that needs the model store as well.
+    pub fn with_models_and_databases(
+        &mut self,
+        name: &str,
+        test: impl Fn(&TestDatabase) -> Outcome + Clone + Send + 'static,
+    ) {
+        if has_models() {
+            self.with_databases(name, test);
+        } else {
+            self.skip(name, NEEDS_MODELS);
+        }
+    }
+
     /// The same test twice: over an SQLite file, and over PostgreSQL where that is there. Each has a new, empty database.
     pub fn with_databases(
         &mut self,
@@ -88,11 +114,11 @@ impl Suite {
         test: impl Fn(&TestDatabase) -> Outcome + Clone + Send + 'static,
     ) {
         let on_sqlite = test.clone();
-        self.test(format!("{name} (sqlite)"), move || {
+        self.test(format!("{name}_on_sqlite"), move || {
             on_sqlite(&TestDatabase::sqlite()?)
         });
         let shared = Arc::clone(&self.postgres);
-        self.with_postgres(format!("{name} (postgres)"), move |server| {
+        self.with_postgres(format!("{name}_on_postgres"), move |server| {
             let database = TestDatabase {
                 url: server.new_database()?,
                 _folder: None,

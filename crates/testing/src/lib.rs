@@ -72,6 +72,9 @@ fn model_checksums(manifest: &str) -> Option<Vec<String>> {
     (!checksums.is_empty()).then_some(checksums)
 }
 
+/// Why a test is skipped where set-up has not brought the default pack.
+const NEEDS_MODELS: &str = "needs models/store";
+
 /// The tests of one binary with `harness = false`.
 #[derive(Default)]
 pub struct Suite {
@@ -96,7 +99,7 @@ impl Suite {
         if has_models() {
             self.test(name, test);
         } else {
-            self.skip(name, "needs models/store");
+            self.skip(name, NEEDS_MODELS);
         }
     }
 
@@ -121,7 +124,7 @@ impl Suite {
         if has_models() {
             self.with_shared(name, test);
         } else {
-            self.skip(name, "needs models/store");
+            self.skip(name, NEEDS_MODELS);
         }
     }
 

@@ -1,0 +1,26 @@
+//! `likeness apps`, and services that go by what it does.
+
+use std::process::ExitCode;
+
+use likeness_testing::Suite;
+
+#[path = "apps/commands.rs"]
+mod commands;
+#[path = "apps/first_start.rs"]
+mod first_start;
+#[path = "apps/outage.rs"]
+mod outage;
+#[path = "apps/rotation.rs"]
+mod rotation;
+#[path = "apps/storage.rs"]
+mod storage;
+mod support;
+
+fn main() -> ExitCode {
+    let mut suite = Suite::new();
+    commands::tests(&mut suite);
+    first_start::tests(&mut suite);
+    rotation::tests(&mut suite);
+    outage::tests(&mut suite);
+    suite.run()
+}

@@ -1,0 +1,246 @@
+//! What the commands print, and how they end.
+
+use likeness_testing::{Outcome, Suite, TestDatabase, ensure};
+
+use super::storage::{Storage, text};
+use crate::support::for_each;
+use crate::support::process::Process;
+
+pub(crate) fn tests(suite: &mut Suite) {
+    suite.with_databases("commands::a_key_is_shown_once_and_never_again", shown_once);
+    suite.with_databases("commands::set_changes_what_it_names_and_nothing_else", set);
+    suite.with_databases("commands::a_third_live_key_takes_force", third_key);
+    suite.test("commands::a_key_that_is_brought_along_is_not_repeated", imported);
+    suite.test("commands::what_cannot_be_done_is_said", refusals);
+    suite.test("commands::without_a_storage_nothing_is_made_up", no_storage);
+}
+
+fn shown_once(database: &TestDatabase) -> Outcome {
+    let storage = Storage::of(database)?;
+    let created = storage.apps(&["create", "acme", "--note", "ACME bank", "--no-wait"])?;
+    ensure!(
+        created.code == Some(0) && created.stderr.is_empty(),
+        "{created:?}"
+    );
+    let key = created
+        .stdout
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("app_key: "))
+        .ok_or_else(|| format!("no key in {created:?}"))?;
+    ensure!(key.len() == 67 && key.starts_with("lk_"), "{key:?}");
+    ensure!(created.stdout.contains("app_id:  acme"), "{created:?}");
+
+    let rotated = storage.json(&["rotate", "acme", "--grace", "1h", "--no-wait"])?;
+    let other = text(&rotated, "key")?;
+    ensure!(other != key && rotated["before"][0]["live"] == true, "{rotated}");
+    let secrets = [key, other.as_str()].map(|key| &key[3..]);
+    let commands: [&[&str]; 7] = [
+        &["list"],
+        &["list", "--json"],
+        &["show", "acme"],
+        &["show", "acme", "--json"],
+        &["disable", "acme", "--no-wait"],
+        &["enable", "acme", "--no-wait", "--json"],
+        &[
+            "set",
+            "acme",
+            "--burst",
+            "2",
+            "--requests-per-second",
+            "1",
+            "--no-wait",
+        ],
+    ];
+    for_each(commands.map(|command| (command.join(" "), command)), |command| {
+        let ended = storage.apps(command)?;
+        ensure!(ended.code == Some(0) && ended.stderr.is_empty(), "{ended:?}");
+        ensure!(ended.stdout.contains("acme"), "{ended:?}");
+        ensure!(
+            !secrets.iter().any(|secret| ended.stdout.contains(secret)),
+            "{ended:?}"
+        );
+        Ok(())
+    })?;
+    let list = storage.apps(&["list"])?.stdout;
+    ensure!(
+        list.contains("acme  enabled           2  ACME bank"),
+        "two keys are live: {list}"
+    );
+    let deleted = storage.apps(&["delete", "acme", "--no-wait"])?;
+    ensure!(deleted.code == Some(0), "{deleted:?}");
+    ensure!(
+        storage.json(&["list"])? == serde_json::json!([]),
+        "it is still there"
+    );
+    Ok(())
+}
+
+fn set(database: &TestDatabase) -> Outcome {
+    let storage = Storage::of(database)?;
+    storage.json(&[
+        "create",
+        "acme",
+        "--default-profile",
+        "strict-v0",
+        "--profiles",
+        "optimal-v0,permissive-v0",
+        "--endpoints",
+        "liveness",
+        "--liveness-threshold-floor",
+        "0.4",
+        "--daily-quota",
+        "1000",
+        "--no-wait",
+    ])?;
+    let changed = storage.json(&[
+        "set",
+        "acme",
+        "--monthly-quota",
+        "20000",
+        "--concurrent-requests",
+        "4",
+        "--unset",
+        "daily-quota,endpoints",
+        "--no-wait",
+    ])?;
+    let expected = serde_json::json!({
+        "disabled": false,
+        "default_profile": "strict-v0",
+        "profiles": ["optimal-v0", "permissive-v0"],
+        "endpoints": null,
+        "liveness_threshold_floor": 0.4,
+        "limits": { "concurrent_requests": 4, "monthly_quota": 20_000 },
+        "note": "",
+    });
+    ensure!(changed["settings"] == expected, "{changed}");
+    ensure!(
+        storage.json(&["show", "acme"])? == changed,
+        "show says something else"
+    );
+    Ok(())
+}
+
+fn third_key(database: &TestDatabase) -> Outcome {
+    let storage = Storage::of(database)?;
+    let first = text(&storage.json(&["create", "acme", "--no-wait"])?, "label")?;
+    storage.json(&["rotate", "acme", "--no-wait"])?;
+    let refused = storage.apps(&["rotate", "acme", "--no-wait"])?;
+    ensure!(
+        refused.code == Some(1) && refused.stdout.is_empty(),
+        "{refused:?}"
+    );
+    ensure!(
+        refused.stderr.contains(&first) && refused.stderr.contains("--force"),
+        "{refused:?}"
+    );
+    storage.json(&["rotate", "acme", "--no-wait", "--force"])?;
+    storage.json(&["rotate", "acme", "--no-wait", "--grace", "0"])?;
+    let live = storage.json(&["show", "acme"])?["keys"]
+        .as_array()
+        .map(|keys| keys.iter().filter(|key| key["live"] == true).count());
+    ensure!(live == Some(1), "{live:?} keys are live");
+    Ok(())
+}
+
+fn imported() -> Outcome {
+    let storage = Storage::of(&TestDatabase::sqlite()?)?;
+    let key = "0f3a9c5b7d1e24680f3a9c5b7d1e2468";
+    let created = storage.apps_with_input(
+        &["create", "mover", "--key-stdin", "--no-wait"],
+        &format!("{key}\n"),
+    )?;
+    ensure!(
+        created.code == Some(0) && !created.stdout.contains(key),
+        "{created:?}"
+    );
+    for (input, why) in [
+        ("0123456789abcde", "fewer than 16"),
+        ("a key with spaces in it", "printable ASCII"),
+    ] {
+        let refused = storage.apps_with_input(&["create", "other", "--key-stdin", "--no-wait"], input)?;
+        ensure!(
+            refused.code == Some(1) && refused.stderr.contains(why),
+            "{refused:?}"
+        );
+        ensure!(!refused.stderr.contains(input), "{refused:?}");
+    }
+    ensure!(
+        storage.apps(&["show", "other"])?.code == Some(1),
+        "it was made all the same"
+    );
+    Ok(())
+}
+
+fn refusals() -> Outcome {
+    let storage = Storage::of(&TestDatabase::sqlite()?)?;
+    storage.json(&["create", "acme", "--no-wait"])?;
+    let cases: [(&[&str], i32, &str); 11] = [
+        (&["create", "acme"], 1, "there is an app `acme` already"),
+        (&["create", "a:b"], 1, "must be printable ASCII"),
+        (
+            &["create", "configured"],
+            1,
+            "the configuration has an app `configured`",
+        ),
+        (
+            &["create", "x", "--profiles", "none-v1"],
+            1,
+            "there is no profile `none-v1`",
+        ),
+        (
+            &["create", "x", "--daily-quota", "0"],
+            1,
+            "limits.daily_quota: must be more than 0",
+        ),
+        (
+            &["create", "x", "--endpoints", "face"],
+            2,
+            "must be `biometric` or `liveness`",
+        ),
+        (&["set", "acme", "--burst", "3"], 1, "limits.burst"),
+        (&["set", "acme", "--unset", "key"], 2, "invalid value 'key'"),
+        (&["show", "none"], 1, "there is no app `none` in the storage"),
+        (&["rotate", "acme", "--grace", "7w"], 2, "such as 7d or 12h"),
+        (&["delete", "none"], 1, "there is no app `none` in the storage"),
+    ];
+    for_each(
+        cases.map(|case| (case.0.join(" "), case)),
+        |(arguments, code, why)| {
+            let mut command = storage.command(&[&["apps"], arguments].concat());
+            command.env("LIKENESS_APPS", "configured:some-key-of-it");
+            let ended = Process::run(&mut command)?;
+            ensure!(ended.code == Some(code) && ended.stdout.is_empty(), "{ended:?}");
+            ensure!(ended.stderr.contains(why), "{why:?} is not in {ended:?}");
+            Ok(())
+        },
+    )
+}
+
+fn no_storage() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("absent/likeness.db");
+    let absent = Storage::at(&format!("sqlite:{}", file.display()))?;
+    for command in [&["list"][..], &["rotate", "acme"]] {
+        let ended = absent.apps(command)?;
+        ensure!(
+            ended.code == Some(1) && ended.stderr.contains("--config") && !file.exists(),
+            "{ended:?}"
+        );
+    }
+    let memory = Storage::at("sqlite::memory:")?.apps(&["create", "acme"])?;
+    ensure!(
+        memory.code == Some(1) && memory.stderr.contains("memory"),
+        "{memory:?}"
+    );
+    let mut nowhere =
+        Storage::at("postgres://likeness:s3cret@127.0.0.1:1/likeness")?.command(&["apps", "list"]);
+    nowhere.env("LIKENESS__STORAGE__START_SECONDS", "0");
+    let ended = Process::run(&mut nowhere)?;
+    ensure!(
+        ended.code == Some(1)
+            && ended.stderr.contains("postgres://likeness@127.0.0.1:1/likeness")
+            && !ended.stderr.contains("s3cret"),
+        "{ended:?}"
+    );
+    Ok(())
+}
