@@ -4,7 +4,7 @@ use std::thread;
 
 use likeness_testing::{Failed, Outcome, Postgres, Suite, TestDatabase, ensure};
 
-use super::rotation::{ask, headers};
+use super::rotation::{ask, headers, wait_until_accepted};
 use super::storage::Storage;
 use crate::support::server::Server;
 
@@ -85,13 +85,9 @@ fn replicas(postgres: &Postgres) -> Outcome {
             .lines()
             .find_map(|line| line.trim().strip_prefix("app_key: ").map(str::to_owned))
     });
+    let key = key.ok_or("no replica has printed a key")?;
     for server in &running {
-        if let Some(key) = &key {
-            ensure!(
-                ask(server, &headers("default", key))? == 200,
-                "the key is not accepted"
-            );
-        }
+        wait_until_accepted(server, &headers("default", &key))?;
         keys.extend(printed_key(server)?);
     }
     ensure!(keys.len() == 1, "{} keys", keys.len());

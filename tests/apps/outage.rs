@@ -1,12 +1,9 @@
 //! A database that is away.
 
-use std::time::Instant;
-
 use likeness_testing::{Failed, Outcome, Postgres, Suite, ensure};
 
-use super::rotation::{ask, headers};
+use super::rotation::{ask, headers, wait_until_accepted};
 use super::storage::{Storage, text};
-use crate::support::PATIENCE;
 use crate::support::process::Process;
 
 pub(crate) fn tests(suite: &mut Suite) {
@@ -49,10 +46,7 @@ fn while_serving() -> Outcome {
     postgres.start()?;
     server.log.wait_for("its end", |line| line.contains(up))?;
     let other = text(&storage.json(&["create", "other"])?, "key")?;
-    let deadline = Instant::now() + PATIENCE;
-    while ask(&server, &headers("other", &other))? != 200 {
-        ensure!(Instant::now() < deadline, "a new app is not noticed");
-    }
+    wait_until_accepted(&server, &headers("other", &other))?;
     let log = server.log.text();
     let lines = [down, up].map(|text| log.lines().filter(|line| line.contains(text)).count());
     ensure!(lines == [1, 1], "{lines:?} lines in:\n{log}");

@@ -33,6 +33,15 @@ pub(crate) fn ask(server: &Server, headers: &str) -> Result<u16, Failed> {
     Ok(server.send(&form.request(LIVENESS, headers))?.status)
 }
 
+/// Asks until a service has noticed an app or a key.
+pub(crate) fn wait_until_accepted(server: &Server, headers: &str) -> Outcome {
+    let deadline = Instant::now() + PATIENCE;
+    while ask(server, headers)? != 200 {
+        ensure!(Instant::now() < deadline, "it is never let in");
+    }
+    Ok(())
+}
+
 /// What the clients share.
 struct Load<'a> {
     server: &'a Server,
