@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""Sets up what the build and the service need beside Rust: ONNX Runtime, an assembler and, once the program is built, the
-files of a model pack.
+"""Sets up what the build, the service and the suite need beside Rust: ONNX Runtime, an assembler, a PostgreSQL server for
+the tests and, once the program is built, the files of a model pack.
 
     setup.py
     setup.py models [--lenient] [--pack NAME]
 
 ONNX Runtime comes from the `onnxruntime` wheel, pinned by version and SHA-256, through pip, and is unpacked into
 .setup/onnxruntime. The assembler nasm, with which the JPEG decoder is built for the processor's vector instructions, is
-unpacked from Debian's package into .setup/nasm where the machine has none; without it decoding is about half as fast.
+unpacked from Debian's package into .setup/nasm where the machine has none; without it decoding is about half as fast. So is
+PostgreSQL's server into .setup/postgresql; without it the tests that need one are reported as skipped. LIKENESS_NO_APT=1
+leaves both out.
 
 `setup.py models` runs `likeness models pull`, which fills models/store and checks every file. The files come from the
 folder or server that LIKENESS_MODEL_MIRROR names, else from ../shared/upstream where that is there (LIKENESS_SHARED names
@@ -33,6 +35,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = ROOT / ".setup" / "onnxruntime"
 LIKENESS = ROOT / "target" / "release" / ("likeness.exe" if platform.system() == "Windows" else "likeness")
 ASSEMBLER = ROOT / ".setup" / "nasm"
+POSTGRESQL = ROOT / ".setup" / "postgresql"
 
 VERSION = "1.32.0"
 # (system, machine): (pip's platform tag, SHA-256 of the wheel, member of the wheel, name that the loader looks for).
@@ -158,7 +161,7 @@ def set_up_assembler():
         say("nasm: not there, asking apt for Debian's package (LIKENESS_NO_APT=1 leaves that out)")
         with tempfile.TemporaryDirectory(dir=ASSEMBLER.parent) as folder:
             os.chmod(folder, 0o755)  # apt downloads as a user of its own
-            if download_debian_package("nasm", folder):
+            if download_debian_packages(["nasm"], folder):
                 (package,) = Path(folder).glob("nasm_*.deb")
                 unpacked = Path(folder) / "nasm"
                 subprocess.run(["dpkg-deb", "--extract", str(package), str(unpacked)], check=True)
@@ -170,16 +173,90 @@ def set_up_assembler():
     say(f"WARNING: nasm cannot be had here, {hint}")
 
 
-def download_debian_package(name, folder):
-    """Downloads a package without installing it; apt checks its signature. Lists that are missing are fetched into the
+def set_up_postgresql():
+    """Never an error: only tests need it. The service itself has a client of its own."""
+    if platform.system() != "Linux":
+        return
+    folders = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
+    for versions in (Path("/usr/lib/postgresql"), POSTGRESQL / "usr" / "lib" / "postgresql"):
+        folders += versions.glob("*/bin")
+    if any(all((folder / name).is_file() for name in ("initdb", "postgres", "createdb")) for folder in folders):
+        say("PostgreSQL server: there")
+        return
+    hint = "the tests that need one will be reported as skipped"
+    given_up = POSTGRESQL.parent / "no-postgresql"
+    if given_up.exists() or os.environ.get("LIKENESS_NO_APT"):
+        say(f"PostgreSQL server: not there, {hint}")
+        return
+    if shutil.which("apt-get") and shutil.which("dpkg-deb"):
+        POSTGRESQL.parent.mkdir(parents=True, exist_ok=True)
+        say("PostgreSQL server: not there, asking apt for Debian's packages (LIKENESS_NO_APT=1 leaves that out)")
+        with tempfile.TemporaryDirectory(dir=POSTGRESQL.parent) as folder:
+            os.chmod(folder, 0o755)  # apt downloads as a user of its own
+            if unpack_postgresql(Path(folder)):
+                shutil.rmtree(POSTGRESQL, ignore_errors=True)
+                (Path(folder) / "postgresql").rename(POSTGRESQL)
+                say(f"PostgreSQL server: unpacked into {POSTGRESQL.relative_to(ROOT)}")
+                return
+        given_up.write_text("apt had no postgresql; delete this file to ask it again\n")
+    say(f"WARNING: a PostgreSQL server cannot be had here, {hint}")
+
+
+def unpack_postgresql(folder):
+    """Whichever version this Debian has: the package `postgresql` names it."""
+    target = folder / "postgresql"
+    if not download_debian_packages(["postgresql"], folder):
+        return False
+    (meta,) = folder.glob("postgresql_*.deb")
+    server = next((name for name in depends_of(meta) if name.startswith("postgresql-")), None)
+    if server is None:
+        return False
+    names = [server, server.replace("postgresql-", "postgresql-client-"), "libpq5"]
+    if not download_debian_packages(names, folder):
+        return False
+    meta.unlink()
+    done = set()
+    while True:
+        packages = sorted(set(folder.glob("*.deb")) - done)
+        for package in packages:
+            subprocess.run(["dpkg-deb", "--extract", str(package), str(target)], check=True)
+        done.update(packages)
+        if not lacks_libraries(target):
+            return True
+        # The next libraries, but for the compiler that it can do without and for what every program here has.
+        left_out = ("libllvm", "libc6", "libgcc", "libstdc++")
+        known = {package.name.split("_")[0] for package in done}
+        wanted = {name for package in packages for name in depends_of(package) if name.startswith("lib")} - known
+        wanted = sorted(name for name in wanted if not name.startswith(left_out))
+        if not wanted or not download_debian_packages(wanted, folder):
+            return False
+
+
+def lacks_libraries(root):
+    """Whether a program of the server would not start."""
+    folders = [str(root / place / f"{platform.machine()}-linux-gnu") for place in ("usr/lib", "lib")]
+    environment = {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(folders)}
+    programs = [str(program) for name in ("postgres", "createdb") for program in root.glob(f"usr/lib/postgresql/*/bin/{name}")]
+    said = subprocess.run(["ldd", *programs], capture_output=True, text=True, env=environment)
+    return said.returncode != 0 or "not found" in said.stdout
+
+
+def depends_of(package):
+    """The names of the packages that this one asks for, the first of alternatives."""
+    field = subprocess.run(["dpkg-deb", "--field", str(package), "Depends"], capture_output=True, text=True, check=True)
+    return [part.split("|")[0].split("(")[0].split(":")[0].strip() for part in field.stdout.split(",")]
+
+
+def download_debian_packages(names, folder):
+    """Downloads packages without installing them; apt checks their signatures. Lists that are missing are fetched into the
     folder, so that this needs no rights."""
     lists = Path(folder) / "lists"
-    (lists / "partial").mkdir(parents=True)
+    (lists / "partial").mkdir(parents=True, exist_ok=True)
     quick = ["-o", "Acquire::Retries=0", "-o", "Acquire::http::Timeout=10", "-o", "Acquire::https::Timeout=10"]
     own_lists = [*quick, "-o", f"Dir::State::Lists={lists}"]
     for attempt in (
-        [["apt-get", *quick, "download", name]],
-        [["apt-get", *own_lists, "update"], ["apt-get", *own_lists, "download", name]],
+        [["apt-get", *quick, "download", *names]],
+        [["apt-get", *own_lists, "update"], ["apt-get", *own_lists, "download", *names]],
     ):
         try:
             if all(subprocess.run(c, cwd=folder, capture_output=True, timeout=60).returncode == 0 for c in attempt):
@@ -219,6 +296,7 @@ def main():
     check_tools()
     set_up_runtime()
     set_up_assembler()
+    set_up_postgresql()
 
 
 if __name__ == "__main__":

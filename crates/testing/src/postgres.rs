@@ -196,8 +196,10 @@ impl Postgres {
         if let Some(root) = self.programs.ancestors().nth(4)
             && root.ends_with(".setup/postgresql")
         {
-            let libraries = root.join(format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH));
-            command.env("LD_LIBRARY_PATH", libraries);
+            let of = |folder: &str| root.join(format!("{folder}/{}-linux-gnu", std::env::consts::ARCH));
+            if let Ok(paths) = std::env::join_paths([of("usr/lib"), of("lib")]) {
+                command.env("LD_LIBRARY_PATH", paths);
+            }
         }
         command.current_dir(self.folder.path());
         command
