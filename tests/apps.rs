@@ -10,6 +10,8 @@ mod commands;
 mod first_start;
 #[path = "apps/outage.rs"]
 mod outage;
+#[path = "apps/reload.rs"]
+mod reload;
 #[path = "apps/rotation.rs"]
 mod rotation;
 #[path = "apps/storage.rs"]
@@ -22,5 +24,6 @@ fn main() -> ExitCode {
     first_start::tests(&mut suite);
     rotation::tests(&mut suite);
     outage::tests(&mut suite);
+    reload::tests(&mut suite);
     suite.run()
 }
