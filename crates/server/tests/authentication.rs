@@ -1,5 +1,6 @@
 //! Who is let in, over real HTTP: every endpoint and every way to be wrong, in one table; and what changes while the
 //! service runs.
+#![allow(clippy::unwrap_used, reason = "this is a test")]
 
 mod support;
 
@@ -284,7 +285,7 @@ fn what_is_changed_holds_while_the_service_runs() {
 fn an_app_may_call_what_it_is_allowed() {
     let stored = Stored::new();
     let live = stored.create("live", |settings| {
-        settings.endpoints = Some(vec![AppEndpoint::Liveness])
+        settings.endpoints = Some(vec![AppEndpoint::Liveness]);
     });
     let match_only = stored.create("match", |settings| {
         settings.endpoints = Some(vec![AppEndpoint::Biometric]);
@@ -312,7 +313,7 @@ fn the_settings_of_a_stored_app_hold() {
     });
     // Its profile is not one of this service's: nothing else may take its place.
     let lost = stored.create("lost", |settings| {
-        settings.default_profile = Some("gone-v1".to_owned())
+        settings.default_profile = Some("gone-v1".to_owned());
     });
     let server = stored.server(|_| {});
     let ask = |path: &str, form: Form| {

@@ -94,7 +94,9 @@ impl StorageError {
     /// Who must act on what sqlx says.
     pub(crate) fn from_sqlx(error: sqlx::Error, kind: Kind, place: &str, after: Duration) -> Self {
         let place = place.to_owned();
-        let code = error.as_database_error().and_then(|error| error.code());
+        let code = error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code);
         let code = code.as_deref();
         match (&error, kind) {
             (sqlx::Error::PoolTimedOut, _) => return Self::TimedOut { place, after },

@@ -123,7 +123,9 @@ mod tests {
             ..StorageConfig::default()
         };
         let settings = config.settings().unwrap();
-        assert!(matches!(&settings.place, Place::File(path) if *path == PathBuf::from("data/likeness.db")));
+        assert!(
+            matches!(&settings.place, Place::File(path) if path.as_path() == std::path::Path::new("data/likeness.db"))
+        );
         assert_eq!(settings.timeout, Duration::from_secs(5));
     }
 

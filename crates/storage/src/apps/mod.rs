@@ -1,6 +1,7 @@
 //! The apps that may call, and their keys.
 //!
-//! A key is kept as a salted SHA-256, see [`SaltedDigest`]. Each change raises the revision ([`Database::apps_revision`]),
+//! A key is kept as a salted SHA-256, see [`SaltedDigest`]. Each change raises the revision
+//! ([`Database::apps_revision`](crate::Database::apps_revision)),
 //! so that services notice with one small query whether they have to read the apps again.
 
 mod change;
