@@ -183,14 +183,16 @@ impl Postgres {
     /// A program of the server, run as the user that may run it: never root.
     fn program(&self, name: &str) -> Command {
         let path = self.programs.join(name);
-        let mut command = match other_user() {
-            Some(user) => {
-                let mut command = Command::new("setpriv");
+        let user = other_user();
+        let mut command = if user.is_some() || Path::new("/usr/bin/setpriv").is_file() {
+            let mut command = Command::new("setpriv");
+            if let Some(user) = user {
                 command.args(["--reuid", user, "--regid", user, "--clear-groups"]);
-                command.args(["--pdeathsig", "QUIT", "--"]).arg(path);
-                command
             }
-            None => Command::new(path),
+            command.args(["--pdeathsig", "QUIT", "--"]).arg(path);
+            command
+        } else {
+            Command::new(path)
         };
         // Where the packages are unpacked only, their libraries are beside them.
         if let Some(root) = self.programs.ancestors().nth(4)

@@ -279,3 +279,54 @@ fn debug_shows_no_key() {
     let debug = format!("{config:?}");
     assert!(debug.contains("one") && !debug.contains("s3cret"), "{debug}");
 }
+
+#[test]
+fn the_storages_url_is_a_secret_that_a_variable_brings() {
+    const URL: &str = "postgres://likeness:s3cret@db.example/likeness";
+    let config = load("[storage]\nfolder = 'data'\n", &[("LIKENESS_STORAGE_URL", URL)]).unwrap();
+    assert_eq!(config.storage.url.as_ref().unwrap().expose_secret(), URL);
+    let env = [("LIKENESS_STORAGE_URL".into(), URL.into())];
+    let explained = Explained::load(None, env, &Overrides::default()).unwrap();
+    let shown = explained.to_string();
+    assert!(
+        shown.contains("url = \"<redacted>\"  # LIKENESS_STORAGE_URL") && !shown.contains("s3cret"),
+        "{shown}"
+    );
+    assert!(!format!("{config:?}").contains("s3cret"));
+    let other = load("[storage]\nfolder = 'data'\nurl = 'sqlite::memory:'\n", &[]).unwrap();
+    assert_eq!(config.differences(&other).unwrap(), ["storage.url"]);
+    for wrong in [
+        "[storage]\nurl = 12345678\n",
+        "storage = 's3cret'\n",
+        "[storage]\nurl = 'mysql://u:s3cret@h/d'\n",
+    ] {
+        let error = error(wrong, &[]);
+        assert!(
+            error.contains("storage") && !error.contains("s3cret") && !error.contains("12345678"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn apps_have_endpoints_and_limits() {
+    let app = |settings: &str| format!("[[apps]]\nid = 'a'\nkey = 'k'\n{settings}\n");
+    let file =
+        app("endpoints = ['liveness']\nlimits = { requests_per_second = 0.5, burst = 2, daily_quota = 10 }");
+    let apps = load(&file, &[]).unwrap().apps;
+    assert_eq!(
+        apps[0].endpoints.as_deref(),
+        Some(&[likeness_storage::apps::AppEndpoint::Liveness][..])
+    );
+    assert_eq!(apps[0].limits.requests_per_second, Some(0.5));
+    assert_eq!(apps[0].limits.daily_quota, Some(10));
+    for (wrong, named) in [
+        ("endpoints = ['face']", "endpoints"),
+        ("endpoints = []", "apps[0].endpoints"),
+        ("limits = { daily_quota = 0 }", "apps[0].limits.daily_quota"),
+        ("limits = { hourly_quota = 1 }", "hourly_quota"),
+    ] {
+        let error = error(&app(wrong), &[]);
+        assert!(error.contains(named), "{error}");
+    }
+}
