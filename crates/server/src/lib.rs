@@ -13,7 +13,8 @@
 //! ```
 //!
 //! The way of a request: [`Server`] accepts a bounded number of connections; `routes` gives each request its id, its
-//! headers and its line in the log; `handlers` checks, in the order of the HTTP contract, the credentials (`apps`),
+//! headers and its line in the log; `handlers` checks, in the order of the HTTP contract, the credentials (`apps`: those of
+//! the configuration, and those of the storage, which are looked at again every second),
 //! whether there is room (`admission`), and the body as it arrives (`multipart`, `fields`); then the engine works on a
 //! thread of its own (`work`). Which engine that is, `engine_slot` says when the work begins: `reload` replaces it by
 //! another one while requests are under way, when files change or an operator asks on a port apart (`admin`). Every queue is bounded and every wait has a deadline.

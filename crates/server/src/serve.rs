@@ -67,8 +67,9 @@ pub enum ServeError {
 }
 
 impl Server {
-    /// Runs the models once, then opens the ports: whoever can connect is answered at full speed. `apps` are
-    /// [`Config::apps`], perhaps with [`Apps::add_demo`]. The engine serves to the end; with
+    /// Runs the models once, opens the storage that `config.storage` names (unless it says otherwise an SQLite file in the
+    /// working directory), then opens the ports: whoever can connect is answered at full speed. `apps` are
+    /// [`Config::apps`], perhaps with [`Apps::add_demo`]; those of the storage come besides. The engine serves to the end; with
     /// [`bind_reloadable`](Self::bind_reloadable) it can be replaced. To be called within a tokio runtime.
     ///
     /// # Errors
@@ -267,6 +268,7 @@ impl Server {
         }
         callers.shutdown().await;
         operators.shutdown().await;
+        self.service.database.close().await;
     }
 
     async fn serve_operators(&self, tasks: &mut JoinSet<()>, graceful: &GracefulShutdown) {

@@ -14,7 +14,7 @@ pub struct TestDatabase {
     /// With the file, where there is one.
     _folder: Option<TempDir>,
     /// What runs the database, where something does.
-    _server: Option<Arc<Postgres>>,
+    server: Option<Arc<Postgres>>,
 }
 
 impl TestDatabase {
@@ -27,7 +27,7 @@ impl TestDatabase {
         Ok(Self {
             url: format!("sqlite:{}", folder.path().join("likeness.db").display()),
             _folder: Some(folder),
-            _server: None,
+            server: None,
         })
     }
 
@@ -40,7 +40,7 @@ impl TestDatabase {
     /// Whether several machines could share it.
     #[must_use]
     pub fn is_postgres(&self) -> bool {
-        self._server.is_some()
+        self.server.is_some()
     }
 }
 
@@ -122,7 +122,7 @@ impl Suite {
             let database = TestDatabase {
                 url: server.new_database()?,
                 _folder: None,
-                _server: Some(shared.get()?),
+                server: Some(shared.get()?),
             };
             test(&database)
         });

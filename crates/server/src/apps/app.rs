@@ -12,6 +12,7 @@ pub(crate) struct App {
     /// Of a liveness verification, 0..=1.
     pub(crate) threshold_floor: f64,
     /// How much it may ask for.
+    #[allow(dead_code, reason = "nothing enforces the limits yet")]
     pub(crate) limits: AppLimits,
     /// `None`: all.
     endpoints: Option<Vec<AppEndpoint>>,
