@@ -58,6 +58,7 @@ pub struct Database {
 
 struct Inner {
     pool: AnyPool,
+    options: AnyConnectOptions,
     kind: Kind,
     name: String,
     timeout: Duration,
@@ -92,6 +93,7 @@ impl Database {
         let database = Self {
             inner: Arc::new(Inner {
                 pool: pool_options(settings, kind).connect_lazy_with(options.clone()),
+                options,
                 kind,
                 name,
                 timeout: settings.timeout,
@@ -102,7 +104,7 @@ impl Database {
             Place::File(path) => Some(migration_turn(path).await?),
             Place::Memory | Place::Server(_) => None,
         };
-        database.migrate(&options).await?;
+        database.migrate().await?;
         drop(turn);
         Ok(database)
     }
@@ -211,6 +213,14 @@ impl Database {
     }
 
     async fn acquire(&self, deadline: Instant) -> Result<PoolConnection<Any>, StorageError> {
+        // The pool would go on trying to the deadline where a server refuses: who has no connection is told at once.
+        if self.inner.kind == Kind::Postgres && self.inner.pool.size() == 0 {
+            let connection = timeout_at(deadline, AnyConnection::connect_with(&self.inner.options))
+                .await
+                .map_err(|_| self.timed_out())?
+                .map_err(|error| self.fault(error))?;
+            drop(timeout_at(deadline, connection.close()).await);
+        }
         match timeout_at(deadline, self.inner.pool.acquire()).await {
             Ok(acquired) => acquired.map_err(|error| self.fault(error)),
             Err(_) => Err(self.timed_out()),
@@ -247,15 +257,18 @@ impl Database {
 
     /// Brings the tables up to date, on a connection of its own where the database is not in memory: it says why nobody
     /// answers, and its lock ends with it.
-    async fn migrate(&self, options: &AnyConnectOptions) -> Result<(), StorageError> {
+    async fn migrate(&self) -> Result<(), StorageError> {
         let migrated = if self.inner.keeps_connection {
             let mut lease = self.acquire(Instant::now() + self.inner.timeout).await?;
             timeout(MIGRATION_TIME, migrator().run_direct(None, &mut *lease, false)).await
         } else {
-            let mut connection = timeout(self.inner.timeout, AnyConnection::connect_with(options))
-                .await
-                .map_err(|_| self.timed_out())?
-                .map_err(|error| self.fault(error))?;
+            let mut connection = timeout(
+                self.inner.timeout,
+                AnyConnection::connect_with(&self.inner.options),
+            )
+            .await
+            .map_err(|_| self.timed_out())?
+            .map_err(|error| self.fault(error))?;
             if self.inner.kind == Kind::Sqlite {
                 prepare_sqlite(&mut connection, self.inner.timeout)
                     .await

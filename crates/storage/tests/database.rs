@@ -195,13 +195,17 @@ fn away() -> Outcome {
         let database = Database::open(&hasty).await?;
         ensure!(read(&database).await? == 0, "it does not answer");
         postgres.stop();
+        let mut last = None;
         for _ in 0..2 {
             let error = read(&database).await.err().ok_or("it answers without a server")?;
             ensure!(
                 error.is_transient() && said_without(&error, postgres.password()),
                 "{error}"
             );
+            last = Some(error);
         }
+        // Once no connection is left, nobody waits for one.
+        ensure!(matches!(last, Some(StorageError::Unreachable { .. })), "{last:?}");
         let error = Database::open(&hasty)
             .await
             .err()
