@@ -21,11 +21,13 @@
 mod admin;
 mod admission;
 mod apps;
+mod build;
 pub mod config;
 mod connection;
 mod engine_slot;
 mod fields;
 mod handlers;
+mod metrics;
 mod multipart;
 mod port;
 mod record;

@@ -18,6 +18,25 @@ use crate::serve::ServeError;
 /// First and longest pause after the system could give no connection, as when it is out of file descriptors.
 const ACCEPT_PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
+/// How many connections a port has, for metrics.
+#[derive(Debug, Clone)]
+pub(crate) struct PortUsage {
+    free: Arc<Semaphore>,
+    max: usize,
+}
+
+impl PortUsage {
+    /// Connections that are open, and the one that is waited for.
+    pub(crate) fn open(&self) -> usize {
+        self.max.saturating_sub(self.free.available_permits())
+    }
+
+    /// How many may be open at the same time.
+    pub(crate) fn max(&self) -> usize {
+        self.max
+    }
+}
+
 /// An open port. It closes when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Port {
@@ -25,6 +44,7 @@ pub(crate) struct Port {
     address: SocketAddr,
     connections: ConnectionServer,
     max_connections: Arc<Semaphore>,
+    max: usize,
 }
 
 impl Port {
@@ -42,12 +62,21 @@ impl Port {
             listener,
             connections: ConnectionServer::new(router, idle),
             max_connections: Arc::new(Semaphore::new(max_connections)),
+            max: max_connections,
         })
     }
 
     /// The address that is listened on, with the port that the system chose where 0 was asked for.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Says how many connections there are, whenever it is asked.
+    pub(crate) fn usage(&self) -> PortUsage {
+        PortUsage {
+            free: Arc::clone(&self.max_connections),
+            max: self.max,
+        }
     }
 
     /// Accepts connections and serves them in `tasks`, for as long as this future is polled.

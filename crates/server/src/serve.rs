@@ -126,7 +126,7 @@ impl Server {
         let operators = match config.admin.listen {
             Some(address) => {
                 let admin = Admin::new(
-                    &config.admin,
+                    &config,
                     Arc::clone(&service),
                     reloader.clone(),
                     Arc::clone(&settings),
@@ -135,6 +135,12 @@ impl Server {
             }
             None => None,
         };
+        let operators_usage = operators.as_ref().map(|port| ("operators", port.usage()));
+        let ports = [("callers", callers.usage())].into_iter().chain(operators_usage);
+        service.metrics.set_ports(ports.collect());
+        if let Some(reloader) = &reloader {
+            service.metrics.set_model_reloads(reloader.outcomes());
+        }
         Ok(Self {
             callers,
             operators,
@@ -209,6 +215,7 @@ impl Server {
                     self.serve_operators(&mut operators, &graceful),
                     self.watch(),
                     self.reload_on(hangups),
+                    self.service.metrics.keep_up(),
                 )
             };
             let mut serving = std::pin::pin!(serving);

@@ -7,6 +7,7 @@ use crate::admission::Admission;
 use crate::apps::Apps;
 use crate::config::{Config, LimitsConfig};
 use crate::engine_slot::EngineSlot;
+use crate::metrics::Metrics;
 use crate::record::Observers;
 use crate::response::Linger;
 use crate::work::WorkPool;
@@ -25,6 +26,7 @@ pub(crate) struct Service {
     limits: RwLock<Arc<LimitsConfig>>,
     pub(crate) linger: Linger,
     pub(crate) ready: AtomicBool,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) observers: Observers,
 }
 
@@ -39,6 +41,7 @@ impl Service {
         let admission = Admission::new(size);
         // Every admitted request has one job at most: the queue is never full.
         let work = WorkPool::start(workers, admission.size())?;
+        let metrics = Arc::new(Metrics::new());
         Ok(Self {
             engine,
             apps,
@@ -50,7 +53,10 @@ impl Service {
                 bytes: config.limits.body_bytes,
             },
             ready: AtomicBool::new(true),
-            observers: Observers::default(),
+            observers: Observers {
+                metrics: Arc::clone(&metrics),
+            },
+            metrics,
         })
     }
 

@@ -114,8 +114,11 @@ impl Config {
     }
 
     /// The settings that are secrets, but for those of the apps.
-    fn secrets(&self) -> [(&'static str, Option<&SecretString>); 1] {
-        [("admin.token", self.admin.token.as_ref())]
+    fn secrets(&self) -> [(&'static str, Option<&SecretString>); 2] {
+        [
+            ("admin.token", self.admin.token.as_ref()),
+            ("admin.metrics_token", self.admin.metrics_token.as_ref()),
+        ]
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::{Config, ConfigError};
+use crate::metrics::Outcome;
 use crate::service::Service;
 
 /// The sections and keys that are taken up while serving. All others are read at the start only.
@@ -56,6 +57,11 @@ impl SettingsReloader {
     /// must not wait.
     pub(crate) fn reload(&self) -> Result<SettingsReload, ConfigError> {
         let outcome = self.inner.reload();
+        self.inner.service.metrics.setting_reloads.add(match &outcome {
+            Ok(reload) if reload.changed.is_empty() => Outcome::Unchanged,
+            Ok(_) => Outcome::Changed,
+            Err(_) => Outcome::Failed,
+        });
         match &outcome {
             Ok(SettingsReload {
                 changed,
