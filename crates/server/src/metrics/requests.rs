@@ -51,7 +51,8 @@ impl Requests {
                     .collect::<Vec<_>>()
             })
         };
-        let requests = with_local_recorder(&*recorder, || Self {
+        let requests = with_local_recorder(&*recorder, || {
+            Self {
             recorder: Arc::clone(&recorder),
             by_status: Default::default(),
             by_error: Route::ALL.map(|_| ErrorCode::ALL.iter().map(|_| OnceLock::new()).collect()),
@@ -72,6 +73,7 @@ impl Requests {
             faces: PICTURES.map(|picture| histogram!(name::FACES, "picture" => picture)),
             upload: PICTURES.map(|picture| histogram!(name::UPLOAD_BYTES, "picture" => picture)),
             refusals: LIMITS.map(|limit| counter!(name::REFUSALS, "limit" => limit)),
+        }
         });
         for route in [Route::Biometric, Route::Liveness] {
             requests.status(route, 200);
@@ -194,18 +196,20 @@ impl Requests {
         let index = STATUSES.iter().position(|(known, _)| *known == status);
         let text = index.map_or("other", |index| STATUSES[index].1);
         self.by_status[route as usize][index.unwrap_or(STATUSES.len())].get_or_init(|| {
-            with_local_recorder(&*self.recorder, || {
-                counter!(name::REQUESTS, "endpoint" => route.as_str(), "status" => text)
-            })
+            with_local_recorder(
+                &*self.recorder,
+                || counter!(name::REQUESTS, "endpoint" => route.as_str(), "status" => text),
+            )
         })
     }
 
     fn error(&self, route: Route, code: usize) -> &Counter {
         self.by_error[route as usize][code].get_or_init(|| {
             let code = ErrorCode::ALL[code].as_str();
-            with_local_recorder(&*self.recorder, || {
-                counter!(name::ERRORS, "endpoint" => route.as_str(), "code" => code)
-            })
+            with_local_recorder(
+                &*self.recorder,
+                || counter!(name::ERRORS, "endpoint" => route.as_str(), "code" => code),
+            )
         })
     }
 }

@@ -22,7 +22,11 @@ pub(super) fn record(service: &Service) {
     let engine = service.engine.current();
     gauge!(name::WORKERS).set(engine.workers() as f64);
     gauge!(name::SESSIONS_BUSY).set(engine.workers_in_use() as f64);
-    gauge!(name::READY).set(if service.ready.load(Ordering::Relaxed) { 1.0 } else { 0.0 });
+    gauge!(name::READY).set(if service.ready.load(Ordering::Relaxed) {
+        1.0
+    } else {
+        0.0
+    });
     gauge!(name::APPS).set(service.apps.len() as f64);
     for (port, usage) in service.metrics.ports() {
         gauge!(name::CONNECTIONS, "port" => *port).set(usage.open() as f64);

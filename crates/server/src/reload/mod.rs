@@ -226,7 +226,9 @@ impl Inner {
 
     fn count(&self, outcome: &Result<Reload, ReloadError>) {
         self.outcomes.add(match outcome {
-            Ok(Reload { previous: Some(_), .. }) => Outcome::Changed,
+            Ok(Reload {
+                previous: Some(_), ..
+            }) => Outcome::Changed,
             Ok(Reload { previous: None, .. }) => Outcome::Unchanged,
             // Nothing was read.
             Err(ReloadError::Stopping | ReloadError::UnderWay) => return,
