@@ -6,6 +6,7 @@ CARGO ?= cargo
 # Address of `make run`.
 LISTEN ?= 127.0.0.1:8080
 FUZZ_INPUTS ?= 1000000
+SOAK ?= 20000
 SHARED := $(or $(LIKENESS_SHARED),../shared)
 SELFIE ?= $(wildcard $(SHARED)/data/faces/img2.jpg)
 PHOTO ?= $(wildcard $(SHARED)/data/faces/img11.jpg)
@@ -19,7 +20,7 @@ export PATH := $(CURDIR)/.setup/nasm/usr/bin:$(PATH)
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz setup build models demo lint accuracy calibrate check-statistics measure-evaluation bench bench-reference clean
+.PHONY: help run test soak fuzz setup build models demo lint accuracy calibrate check-statistics measure-evaluation bench bench-reference clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -34,6 +35,10 @@ test: ## Set everything up and run the suite; what needs ../shared is skipped wh
 	$(CARGO) test $(BUILD) --workspace --no-run
 	@$(PYTHON) scripts/setup.py models --lenient
 	$(CARGO) test $(BUILD) --workspace
+
+soak: ## SOAK (20,000) requests at full load: no wrong answer, no memory that grows
+	@$(PYTHON) scripts/setup.py
+	LIKENESS_SOAK=$(SOAK) $(CARGO) test $(BUILD) --test soak -- --nocapture
 
 fuzz: ## FUZZ_INPUTS (a million) spoilt files for each reader of model files, one after the other
 	LIKENESS_FUZZ_INPUTS=$(FUZZ_INPUTS) $(CARGO) test $(BUILD) -p likeness-models --test fuzz -- --nocapture --test-threads=1

@@ -36,7 +36,7 @@ impl ConfigArguments {
 pub(crate) enum ConfigCommand {
     /// Check the file and the environment as `likeness serve` would, and the files that they name.
     Check(ConfigArguments),
-    /// Write the settings that hold, each that is not the default with what set it. Secrets are not shown.
+    /// Write the settings that hold, each with what set it where something did. Secrets are not shown.
     Show(ShowArguments),
     /// Write the commented reference file, with every setting at its default.
     Reference,
@@ -71,15 +71,14 @@ fn check(arguments: &ConfigArguments) -> Result<ExitCode, Failure> {
     let changed = explained
         .settings()
         .iter()
-        .filter(|setting| setting.origin.is_some())
+        .filter(|setting| !setting.is_default)
         .count();
     let from = arguments.file().map_or_else(
         || "the environment".to_owned(),
         |file| format!("{} and the environment", file.display()),
     );
     say(format_args!(
-        "The settings of {from} can be used: {changed} of them are not the default, {} apps.",
-        config.apps.len()
+        "The settings of {from} can be used: {changed} are not at their default."
     ))?;
     Ok(exit::PASS.into())
 }
@@ -98,10 +97,9 @@ fn show(arguments: &ShowArguments) -> Result<ExitCode, Failure> {
         say(explained.to_string().trim_end())?;
         return Ok(exit::PASS.into());
     }
-    for setting in explained.settings() {
-        if let Some(origin) = &setting.origin {
-            say(format_args!("{} = {}  # {origin}", setting.key, setting.value))?;
-        }
+    for setting in explained.settings().iter().filter(|setting| !setting.is_default) {
+        let origin = setting.origin.as_deref().unwrap_or("?");
+        say(format_args!("{} = {}  # {origin}", setting.key, setting.value))?;
     }
     Ok(exit::PASS.into())
 }

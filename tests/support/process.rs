@@ -85,6 +85,18 @@ impl Process {
         }
     }
 
+    /// What the process has in memory now, in bytes, as Linux says.
+    pub(crate) fn resident_bytes(&self) -> Result<u64, Failed> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let kilobytes: u64 = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
+            .ok_or("no VmRSS")?
+            .trim()
+            .parse()?;
+        Ok(kilobytes * 1024)
+    }
+
     /// Waits until the process has ended: it closes both outputs by that.
     pub(crate) fn wait(&mut self) -> Result<ExitStatus, Failed> {
         self.stdout.wait_for_end()?;

@@ -172,6 +172,11 @@ impl Server {
         connection.operators_answer()
     }
 
+    /// What the process has in memory now, in bytes.
+    pub(crate) fn resident_bytes(&self) -> Result<u64, Failed> {
+        self.process().resident_bytes()
+    }
+
     /// Waits until the server has stopped.
     pub(crate) fn wait(&self) -> Result<ExitStatus, Failed> {
         self.process().wait()

@@ -30,8 +30,10 @@ pub struct Setting {
     pub key: String,
     /// Its value; never a secret.
     pub value: Value,
-    /// What set it: a file, an environment variable or a flag. `None`: it is the default.
+    /// What set it: a file, an environment variable or a flag. `None`: nothing did, it is the default.
     pub origin: Option<String>,
+    /// Whether the value is the default, also where something set it so.
+    pub is_default: bool,
 }
 
 impl Explained {
@@ -63,6 +65,7 @@ impl Explained {
             config.merge_apps(apps)?;
         }
         config.validate()?;
+        let defaults = flattened(&Config::default())?;
         let mut settings = Vec::new();
         for (key, value) in flattened(&config)? {
             let mut origin = origin(&key);
@@ -72,7 +75,13 @@ impl Explained {
                     None => ENV_APPS.to_owned(),
                 });
             }
-            settings.push(Setting { key, value, origin });
+            let is_default = defaults.get(&key) == Some(&value);
+            settings.push(Setting {
+                key,
+                value,
+                origin,
+                is_default,
+            });
         }
         Ok(Self { config, settings })
     }
@@ -146,8 +155,8 @@ fn flatten(prefix: &str, table: Table, flat: &mut BTreeMap<String, Value>) {
 }
 
 impl fmt::Display for Explained {
-    /// TOML: first the settings that are in no section, then section by section, each that is not the default with what
-    /// set it.
+    /// TOML: first the settings that are in no section, then section by section, each with what set it where
+    /// something did.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_list = |setting: &&Setting| is_list_of_tables(&setting.value);
         let (lists, others): (Vec<_>, Vec<_>) = self.settings.iter().partition(is_list);
