@@ -27,6 +27,7 @@ mod connection;
 mod engine_slot;
 mod fields;
 mod handlers;
+mod logs;
 mod metrics;
 mod multipart;
 mod port;
@@ -40,15 +41,21 @@ mod seconds;
 mod serve;
 mod service;
 mod signals;
+#[cfg(feature = "otel")]
+mod traces;
 mod work;
 
 pub use apps::{Apps, DEMO_APP};
 pub use config::{
-    AdminConfig, AppConfig, Config, ConfigError, Explained, Overrides, REFERENCE, ReloadConfig,
+    AdminConfig, AppConfig, Config, ConfigError, Explained, LogConfig, LogFormat, Overrides, REFERENCE,
+    ReloadConfig,
 };
+pub use logs::{Logs, LogsError};
 pub use reload::{EngineSource, Hangups, Reload, ReloadError, Reloader, SettingsReload, SourceError};
 pub use serve::{ServeError, Server};
 pub use signals::shutdown_signal;
+#[cfg(feature = "otel")]
+pub use traces::{Traces, TracesError};
 
 /// The header that carries `api_req_uid` in answers and, in requests, an id of the client's.
 const REQUEST_ID: axum::http::HeaderName = axum::http::HeaderName::from_static("x-request-id");

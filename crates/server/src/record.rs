@@ -33,6 +33,9 @@ pub(crate) struct Record {
     /// From the end of the request's headers to its answer.
     pub(crate) total: Duration,
     pub(crate) facts: Facts,
+    /// The span of the client that the request belongs to.
+    #[cfg(feature = "otel")]
+    pub(crate) parent: crate::traces::Parent,
 }
 
 /// What handlers found out.
@@ -113,11 +116,18 @@ impl Facts {
 #[derive(Debug, Clone)]
 pub(crate) struct Observers {
     pub(crate) metrics: Arc<Metrics>,
+    /// Set where traces are exported.
+    #[cfg(feature = "otel")]
+    pub(crate) traces: Arc<std::sync::OnceLock<crate::traces::Traces>>,
 }
 
 impl Observers {
     fn ended(&self, record: &Record) {
         self.metrics.add(record);
+        #[cfg(feature = "otel")]
+        if let Some(traces) = self.traces.get() {
+            traces.add(record);
+        }
         crate::request_line::write(record);
     }
 }
@@ -132,6 +142,8 @@ pub(crate) struct Observed {
     version: Version,
     correlation_id: Option<String>,
     status: u16,
+    #[cfg(feature = "otel")]
+    parent: crate::traces::Parent,
 }
 
 impl Observed {
@@ -151,6 +163,8 @@ impl Observed {
             version,
             correlation_id: correlation_id(headers),
             status: CLIENT_GONE,
+            #[cfg(feature = "otel")]
+            parent: crate::traces::Parent::of(headers),
         }
     }
 
@@ -170,6 +184,8 @@ impl Drop for Observed {
             status: self.status,
             total: self.log.started.elapsed(),
             facts: self.log.take(),
+            #[cfg(feature = "otel")]
+            parent: self.parent.clone(),
         };
         self.observers.ended(&record);
     }

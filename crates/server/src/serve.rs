@@ -14,6 +14,7 @@ use crate::admin::{self, Admin};
 use crate::apps::Apps;
 use crate::config::{Config, ConfigError};
 use crate::engine_slot::EngineSlot;
+use crate::logs::Logs;
 use crate::port::Port;
 use crate::reload::{EngineSource, Hangups, Reloader, SettingsReloader, SourceError};
 use crate::routes::router;
@@ -192,6 +193,23 @@ impl Server {
         self
     }
 
+    /// Has the log follow `log.filter` when the settings are read again. The log outlives the service.
+    #[must_use]
+    pub fn with_logs(self, logs: Logs) -> Self {
+        // A second call changes nothing.
+        let _ = self.service.logs.set(logs);
+        self
+    }
+
+    /// Has what becomes of requests exported as traces.
+    #[cfg(feature = "otel")]
+    #[must_use]
+    pub fn with_traces(self, traces: crate::traces::Traces) -> Self {
+        // A second call changes nothing.
+        let _ = self.service.observers.traces.set(traces);
+        self
+    }
+
     /// Has settings and models read again at each of these, also those that came before [`run`](Self::run). What comes of
     /// it is logged.
     #[must_use]
@@ -259,6 +277,15 @@ impl Server {
         }
         callers.shutdown().await;
         operators.shutdown().await;
+        #[cfg(feature = "otel")]
+        drop(
+            tokio::task::spawn_blocking(move || {
+                if let Some(traces) = self.service.observers.traces.get() {
+                    traces.end();
+                }
+            })
+            .await,
+        );
     }
 
     async fn serve_operators(&self, tasks: &mut JoinSet<()>, graceful: &GracefulShutdown) {

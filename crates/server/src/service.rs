@@ -1,12 +1,13 @@
 //! What the handlers share.
 
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use crate::admission::Admission;
 use crate::apps::Apps;
 use crate::config::{Config, LimitsConfig};
 use crate::engine_slot::EngineSlot;
+use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::record::Observers;
 use crate::response::Linger;
@@ -27,6 +28,8 @@ pub(crate) struct Service {
     pub(crate) linger: Linger,
     pub(crate) ready: AtomicBool,
     pub(crate) metrics: Arc<Metrics>,
+    /// Where this service sees to the log.
+    pub(crate) logs: OnceLock<Logs>,
     pub(crate) observers: Observers,
 }
 
@@ -55,8 +58,11 @@ impl Service {
             ready: AtomicBool::new(true),
             observers: Observers {
                 metrics: Arc::clone(&metrics),
+                #[cfg(feature = "otel")]
+                traces: Arc::default(),
             },
             metrics,
+            logs: OnceLock::new(),
         })
     }
 

@@ -7,6 +7,7 @@ mod error;
 mod explained;
 mod layers;
 mod limits;
+mod log;
 mod reload;
 mod secrets;
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub use connections::{ConnectionsConfig, ShutdownConfig};
 pub use error::ConfigError;
 pub use explained::{Explained, Setting};
 pub use limits::{AdmissionConfig, LimitsConfig, SafetyConfig, SideLimits, VersionLimits};
+pub use log::{LogConfig, LogFormat};
 pub use reload::ReloadConfig;
 
 /// Prefix of the environment variables that set any key: `LIKENESS__LIMITS__V0_2__SELFIE__MIN_SIDE=200` is
@@ -41,6 +43,8 @@ pub const ENV_APPS: &str = "LIKENESS_APPS";
 pub const ENV_LISTEN: &str = "LIKENESS_LISTEN";
 /// Environment variable with the listening address of the operator's port.
 pub const ENV_ADMIN_LISTEN: &str = "LIKENESS_ADMIN_LISTEN";
+/// Environment variable with [`LogConfig::filter`], as Rust's programs have it.
+pub const ENV_LOG: &str = "RUST_LOG";
 /// Environment variable with the operator's token.
 pub const ENV_ADMIN_TOKEN: &str = "LIKENESS_ADMIN_TOKEN";
 
@@ -55,7 +59,7 @@ const MAX_SECONDS: Duration = Duration::from_secs(86_400);
 /// 1. the defaults, which are those of [`Config::default`];
 /// 2. a TOML file;
 /// 3. environment variables that start with [`ENV_PREFIX`];
-/// 4. [`ENV_LISTEN`], [`ENV_ADMIN_LISTEN`], [`ENV_ADMIN_TOKEN`], and [`ENV_APPS`] (see [`Config::load`]);
+/// 4. [`ENV_LISTEN`], [`ENV_ADMIN_LISTEN`], [`ENV_ADMIN_TOKEN`], [`ENV_LOG`], and [`ENV_APPS`] (see [`Config::load`]);
 /// 5. the [`Overrides`] of a command line.
 ///
 /// A key that is not known is an error, in every layer.
@@ -89,6 +93,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// How other models are noticed.
     pub reload: ReloadConfig,
+    /// What is logged.
+    pub log: LogConfig,
 }
 
 impl Default for Config {
@@ -132,6 +138,7 @@ impl Default for Config {
             },
             admin: AdminConfig::default(),
             reload: ReloadConfig::default(),
+            log: LogConfig::default(),
         }
     }
 }
@@ -144,6 +151,8 @@ pub struct Overrides {
     pub listen: Option<SocketAddr>,
     /// Replaces [`AdminConfig::listen`].
     pub admin_listen: Option<SocketAddr>,
+    /// Replaces [`LogConfig::format`].
+    pub log_format: Option<LogFormat>,
 }
 
 impl Overrides {
@@ -158,6 +167,13 @@ impl Overrides {
     #[must_use]
     pub fn with_admin_listen(mut self, listen: Option<SocketAddr>) -> Self {
         self.admin_listen = listen;
+        self
+    }
+
+    /// Write log lines so.
+    #[must_use]
+    pub fn with_log_format(mut self, format: Option<LogFormat>) -> Self {
+        self.log_format = format;
         self
     }
 }
@@ -197,7 +213,8 @@ impl Config {
         self.validate_profiles()?;
         self.validate_apps()?;
         self.admin.validate(self.listen)?;
-        self.reload.validate()
+        self.reload.validate()?;
+        self.log.validate()
     }
 
     /// The engine's limits, to build it with.

@@ -7,7 +7,7 @@ use crate::metrics::Outcome;
 use crate::service::Service;
 
 /// The sections and keys that are taken up while serving. All others are read at the start only.
-const RELOADABLE: [&str; 1] = ["limits"];
+const RELOADABLE: [&str; 2] = ["limits", "log.filter"];
 
 /// Reads a configuration anew, and has the service go by what can be changed while it serves. Clones are the same one.
 #[derive(Clone)]
@@ -94,6 +94,12 @@ impl Inner {
             .differences(&new)?
             .into_iter()
             .partition(|key| is_reloadable(key));
+        if let Some(logs) = self.service.logs.get()
+            && new.log.filter != current.log.filter
+        {
+            logs.set_filter(&new.log)?;
+        }
+        current.log.filter = new.log.filter;
         self.service.set_limits(new.limits.clone());
         current.limits = new.limits;
         Ok(SettingsReload {
