@@ -7,6 +7,8 @@ mod labels;
 mod requests;
 mod sources;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -85,7 +87,7 @@ impl Metrics {
         let recorder = recorder();
         let handle = recorder.handle();
         Self {
-            requests: Requests::new(Arc::new(recorder)),
+            requests: Requests::new(&Arc::new(recorder)),
             handle,
             started: Instant::now(),
             ports: OnceLock::new(),

@@ -42,39 +42,8 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    pub(super) fn new(recorder: Arc<PrometheusRecorder>) -> Self {
-        let by_endpoint = |name: &'static str, key: &'static str, values: &'static [&'static str]| {
-            ENDPOINTS.map(|endpoint| {
-                values
-                    .iter()
-                    .map(|value| histogram!(name, "endpoint" => endpoint.as_str(), key => *value))
-                    .collect::<Vec<_>>()
-            })
-        };
-        let requests = with_local_recorder(&*recorder, || {
-            Self {
-            recorder: Arc::clone(&recorder),
-            by_status: Default::default(),
-            by_error: Route::ALL.map(|_| ErrorCode::ALL.iter().map(|_| OnceLock::new()).collect()),
-            by_version: VERSIONS.map(|version| counter!(name::HTTP_REQUESTS, "version" => version)),
-            apps: Apps::new(),
-            seconds: by_endpoint(name::REQUEST_SECONDS, "class", &CLASSES).map(array),
-            stages: by_endpoint(name::STAGE_SECONDS, "stage", &STAGES).map(array),
-            outcomes: OUTCOMES.map(|(endpoint, _, outcome)| {
-                counter!(name::DECISIONS, "endpoint" => endpoint.as_str(), "outcome" => outcome)
-            }),
-            codes: Code::ALL
-                .iter()
-                .map(|code| counter!(name::DECISION_CODES, "code" => code.as_str()))
-                .collect(),
-            face_match: histogram!(name::FACE_MATCH),
-            liveness: ENDPOINTS
-                .map(|endpoint| histogram!(name::LIVENESS, "endpoint" => endpoint.as_str())),
-            faces: PICTURES.map(|picture| histogram!(name::FACES, "picture" => picture)),
-            upload: PICTURES.map(|picture| histogram!(name::UPLOAD_BYTES, "picture" => picture)),
-            refusals: LIMITS.map(|limit| counter!(name::REFUSALS, "limit" => limit)),
-        }
-        });
+    pub(super) fn new(recorder: &Arc<PrometheusRecorder>) -> Self {
+        let requests = with_local_recorder(recorder.as_ref(), || Self::register(recorder));
         for route in [Route::Biometric, Route::Liveness] {
             requests.status(route, 200);
             for (index, code) in ErrorCode::ALL.iter().enumerate() {
@@ -88,6 +57,29 @@ impl Requests {
             }
         }
         requests
+    }
+
+    /// With the recorder that is in force, which is this one.
+    fn register(recorder: &Arc<PrometheusRecorder>) -> Self {
+        let outcome = |(endpoint, _, outcome): (Endpoint, &str, &'static str)| counter!(name::DECISIONS, "endpoint" => endpoint.as_str(), "outcome" => outcome);
+        let code = |code: &Code| counter!(name::DECISION_CODES, "code" => code.as_str());
+        let liveness = |endpoint: Endpoint| histogram!(name::LIVENESS, "endpoint" => endpoint.as_str());
+        Self {
+            recorder: Arc::clone(recorder),
+            by_status: Default::default(),
+            by_error: Route::ALL.map(|_| ErrorCode::ALL.iter().map(|_| OnceLock::new()).collect()),
+            by_version: VERSIONS.map(|version| counter!(name::HTTP_REQUESTS, "version" => version)),
+            apps: Apps::new(),
+            seconds: ENDPOINTS.map(|endpoint| by(name::REQUEST_SECONDS, endpoint, "class", CLASSES)),
+            stages: ENDPOINTS.map(|endpoint| by(name::STAGE_SECONDS, endpoint, "stage", STAGES)),
+            outcomes: OUTCOMES.map(outcome),
+            codes: Code::ALL.iter().map(code).collect(),
+            face_match: histogram!(name::FACE_MATCH),
+            liveness: ENDPOINTS.map(liveness),
+            faces: PICTURES.map(|picture| histogram!(name::FACES, "picture" => picture)),
+            upload: PICTURES.map(|picture| histogram!(name::UPLOAD_BYTES, "picture" => picture)),
+            refusals: LIMITS.map(|limit| counter!(name::REFUSALS, "limit" => limit)),
+        }
     }
 
     /// Counts this request.
@@ -253,8 +245,12 @@ impl Apps {
 /// What apps beyond [`MAX_APPS`] are counted as. An app of this name shares the counters.
 const OTHER_APPS: &str = "other";
 
-/// Histograms of one endpoint, as many as there are labels.
-fn array<const N: usize>(histograms: Vec<Histogram>) -> [Histogram; N] {
-    let mut histograms = histograms.into_iter();
-    std::array::from_fn(|_| histograms.next().unwrap_or_else(Histogram::noop))
+/// Histograms of one endpoint, one for each value of the label `key`.
+fn by<const N: usize>(
+    name: &'static str,
+    endpoint: Endpoint,
+    key: &'static str,
+    values: [&'static str; N],
+) -> [Histogram; N] {
+    values.map(|value| histogram!(name, "endpoint" => endpoint.as_str(), key => value))
 }
