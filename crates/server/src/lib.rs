@@ -16,7 +16,9 @@
 //! headers and its line in the log; `handlers` checks, in the order of the HTTP contract, the credentials (`apps`),
 //! whether there is room (`admission`), and the body as it arrives (`multipart`, `fields`); then the engine works on a
 //! thread of its own (`work`). Which engine that is, `engine_slot` says when the work begins: `reload` replaces it by
-//! another one while requests are under way, when files change or an operator asks on a port apart (`admin`). Every queue is bounded and every wait has a deadline.
+//! another one while requests are under way, when files change or an operator asks on a port apart (`admin`). When a
+//! request has ended, observers hear of it (`record`): the log, and what is counted (`metrics`). Every queue is bounded and
+//! every wait has a deadline.
 
 mod admin;
 mod admission;

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -21,19 +22,33 @@ const ACCEPT_PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration:
 /// How many connections a port has, for metrics.
 #[derive(Debug, Clone)]
 pub(crate) struct PortUsage {
-    free: Arc<Semaphore>,
+    open: Arc<AtomicUsize>,
     max: usize,
 }
 
 impl PortUsage {
-    /// Connections that are open, and the one that is waited for.
+    /// Connections that are open.
     pub(crate) fn open(&self) -> usize {
-        self.max.saturating_sub(self.free.available_permits())
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// One more, for as long as what this gives lives.
+    fn enter(&self) -> OpenConnection {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        OpenConnection(Arc::clone(&self.open))
     }
 
     /// How many may be open at the same time.
     pub(crate) fn max(&self) -> usize {
         self.max
+    }
+}
+
+struct OpenConnection(Arc<AtomicUsize>);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -44,7 +59,7 @@ pub(crate) struct Port {
     address: SocketAddr,
     connections: ConnectionServer,
     max_connections: Arc<Semaphore>,
-    max: usize,
+    usage: PortUsage,
 }
 
 impl Port {
@@ -62,7 +77,10 @@ impl Port {
             listener,
             connections: ConnectionServer::new(router, idle),
             max_connections: Arc::new(Semaphore::new(max_connections)),
-            max: max_connections,
+            usage: PortUsage {
+                open: Arc::default(),
+                max: max_connections,
+            },
         })
     }
 
@@ -73,10 +91,7 @@ impl Port {
 
     /// Says how many connections there are, whenever it is asked.
     pub(crate) fn usage(&self) -> PortUsage {
-        PortUsage {
-            free: Arc::clone(&self.max_connections),
-            max: self.max,
-        }
+        self.usage.clone()
     }
 
     /// Accepts connections and serves them in `tasks`, for as long as this future is polled.
@@ -92,9 +107,10 @@ impl Port {
                 Ok((stream, permit)) => {
                     pause = ACCEPT_PAUSES.0;
                     let serving = self.connections.clone().serve(stream, graceful.watcher());
+                    let open = self.usage.enter();
                     tasks.spawn(async move {
                         serving.await;
-                        drop(permit);
+                        drop((open, permit));
                     });
                 }
                 // The client gave up before it was accepted.

@@ -468,6 +468,11 @@ fn with_a_token_nobody_else_is_an_operator() {
     let headers = "authorization: Bearer 0perator\r\nx-request-id: corr-operator\r\n";
     let answer = ask(&server, "POST", "/admin/reload", headers);
     assert_eq!(expect(&answer, 200)["reloaded"], true);
+    let text = String::from_utf8(ask(&server, "GET", "/metrics", headers).body).unwrap();
+    assert!(
+        text.contains("likeness_reloads_total{what=\"models\",outcome=\"changed\"} 1\n"),
+        "{text}"
+    );
     assert_eq!(log::wait_for("corr-operator")["endpoint"], "/admin/reload");
     assert!(!log::all().contains("0perator"));
 }

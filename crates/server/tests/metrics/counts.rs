@@ -21,6 +21,7 @@ pub(crate) fn tests(suite: &mut Suite) {
     };
     test("agree_with_what_was_sent", agree_with_what_was_sent);
     test("say_what_is_under_way", say_what_is_under_way);
+    test("have_the_open_connections", have_the_open_connections);
     test("stay_few_under_hostile_requests", stay_few_under_hostile_requests);
     test("of_apps_are_bounded", of_apps_are_bounded);
     test("are_of_one_server_only", are_of_one_server_only);
@@ -142,10 +143,6 @@ fn agree_with_what_was_sent() {
             .sum()
     };
     assert!(stages("sum") > 0.0);
-    assert_eq!(
-        after.value(r#"likeness_connections{port="operators"}"#) > 0.0,
-        true
-    );
     assert_eq!(after.value("likeness_apps"), 3.0);
     assert_eq!(after.value("likeness_ready"), 1.0);
     assert_eq!(after.value("likeness_workers"), 1.0);
@@ -201,6 +198,27 @@ fn say_what_is_under_way() {
     ] {
         assert!(has(&text, line), "{line} in {text}");
     }
+}
+
+fn have_the_open_connections() {
+    let server = server();
+    let wait_for = |expected: f64| {
+        let deadline = Instant::now() + PATIENCE;
+        // A connection that its client has closed is one until the server has seen that.
+        while scrape(&server).value(r#"likeness_connections{port="callers"}"#) != expected {
+            assert!(Instant::now() < deadline, "{expected}");
+        }
+    };
+    wait_for(0.0);
+    let (one, other) = (server.client(), server.client());
+    wait_for(2.0);
+    drop(one);
+    wait_for(1.0);
+    drop(other);
+    wait_for(0.0);
+    let text = scrape(&server);
+    assert_eq!(text.value(r#"likeness_connections_max{port="callers"}"#), 1_024.0);
+    assert!(text.value(r#"likeness_connections{port="operators"}"#) >= 1.0);
 }
 
 /// Whatever callers write into a request, no label is made of it.
