@@ -41,7 +41,7 @@ soak: ## SOAK (20,000) requests at full load: no wrong answer, no memory that gr
 	LIKENESS_SOAK=$(SOAK) $(CARGO) test $(BUILD) --test soak -- --nocapture
 
 test-otel: ## The feature otel, which the suite is built without: its lints and its tests
-	$(CARGO) clippy $(BUILD) -p likeness -p likeness-server --features likeness/otel,likeness-server/otel --all-targets -- -D warnings
+	$(CARGO) clippy $(BUILD) -p likeness -p likeness-server --features likeness/otel,likeness-server/otel --lib --bins --test otel -- -D warnings
 	$(CARGO) test $(BUILD) -p likeness-server --features otel --test otel
 
 fuzz: ## FUZZ_INPUTS (a million) spoilt files for each reader of model files, one after the other

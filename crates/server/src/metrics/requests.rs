@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use likeness_api::ErrorCode;
+use likeness_engine::Timings;
 use likeness_engine::decision::Code;
 use metrics::{Counter, Histogram, counter, histogram, with_local_recorder};
 use metrics_exporter_prometheus::PrometheusRecorder;
@@ -156,14 +157,17 @@ impl Requests {
     fn stages(&self, endpoint: usize, record: &Record) {
         let facts = &record.facts;
         let timings = facts.timings;
+        // A liveness check embeds nothing.
+        let stage =
+            |took: fn(&Timings) -> Duration| timings.as_ref().map(took).filter(|took| !took.is_zero());
         let known = [
             facts.body_read,
             facts.queued(),
-            timings.map(|timings| timings.decode),
-            timings.map(|timings| timings.detect),
-            timings.map(|timings| timings.embed),
-            timings.map(|timings| timings.liveness),
-            timings.map(|timings| timings.quality),
+            stage(|timings| timings.decode),
+            stage(|timings| timings.detect),
+            stage(|timings| timings.embed),
+            stage(|timings| timings.liveness),
+            stage(|timings| timings.quality),
         ];
         let sum: Duration = known.iter().flatten().sum();
         let other = timings.map(|_| record.total.saturating_sub(sum));
