@@ -1,6 +1,5 @@
 //! The numbers agree with what was sent.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use likeness_server::AppConfig;
@@ -286,7 +285,7 @@ fn are_of_one_server_only() {
 }
 
 fn are_for_the_operator_only() {
-    let server = Arc::new(server());
+    let server = server();
     for path in ["/metrics", "/metrics/", "/admin/metrics"] {
         assert_eq!(server.get(path).status, 404, "{path} on the callers' port");
     }
