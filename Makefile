@@ -20,7 +20,7 @@ export PATH := $(CURDIR)/.setup/nasm/usr/bin:$(PATH)
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test soak fuzz setup build models demo lint accuracy calibrate check-statistics measure-evaluation bench bench-reference clean
+.PHONY: help run test test-otel soak fuzz setup build models demo lint accuracy calibrate check-statistics measure-evaluation bench bench-reference clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -30,6 +30,7 @@ run: setup build models ## Set everything up and serve on LISTEN (127.0.0.1:8080
 
 test: ## Set everything up and run the suite; what needs ../shared is skipped where it is absent
 	@$(PYTHON) scripts/setup.py
+	@$(PYTHON) scripts/setup.py promtool
 	@# The program that fetches the models is among what the suite is built of: nothing is built twice.
 	$(CARGO) test $(BUILD) --workspace --no-run
 	@$(PYTHON) scripts/setup.py models --lenient
@@ -38,6 +39,10 @@ test: ## Set everything up and run the suite; what needs ../shared is skipped wh
 soak: ## SOAK (20,000) requests at full load: no wrong answer, no memory that grows
 	@$(PYTHON) scripts/setup.py
 	LIKENESS_SOAK=$(SOAK) $(CARGO) test $(BUILD) --test soak -- --nocapture
+
+test-otel: ## The feature otel, which the suite is built without: its lints and its tests
+	$(CARGO) clippy $(BUILD) -p likeness -p likeness-server --features likeness/otel,likeness-server/otel --lib --bins --test otel -- -D warnings
+	$(CARGO) test $(BUILD) -p likeness-server --features otel --test otel
 
 fuzz: ## FUZZ_INPUTS (a million) spoilt files for each reader of model files, one after the other
 	LIKENESS_FUZZ_INPUTS=$(FUZZ_INPUTS) $(CARGO) test $(BUILD) -p likeness-models --test fuzz -- --nocapture --test-threads=1

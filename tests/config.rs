@@ -23,6 +23,7 @@ fn main() -> ExitCode {
     suite.test("the_reference_is_a_file_to_begin_with", reference);
     suite.with_models("sighup_takes_up_what_can_be_changed_while_serving", hang_up);
     suite.with_models("an_operator_is_told_what_a_reload_took_up", operator);
+    suite.with_models("the_log_follows_its_filter", log_filter);
     suite.run()
 }
 
@@ -238,6 +239,41 @@ fn operator() -> Outcome {
     let answer = reload()?;
     ensure!(
         answer.status == 422 && answer.json()?.text("error")?.contains("lisen"),
+        "{answer:?}"
+    );
+    Ok(())
+}
+
+/// The log without RUST_LOG, which would win.
+fn log_filter() -> Outcome {
+    let log = |filter: &str| format!("{}[log]\nformat = 'json'\nfilter = '{filter}'\n", settings(400));
+    let file = File::with(&log("warn"))?;
+    let server = serve(&file)?;
+    ensure!(status(&server)? == 200, "no answer");
+    file.write(&log("info"))?;
+    let reload = server.operate("POST", "/admin/reload", "")?.json()?;
+    ensure!(
+        format!("{:?}", reload.list("settings_changed")?).contains("log.filter"),
+        "{reload:?}"
+    );
+    ensure!(status(&server)? == 200, "no answer");
+    server
+        .log
+        .wait_for("the line of a request", |line| line.contains(LIVENESS))?;
+    // Of the two requests one has a line.
+    let lines: Vec<String> = server
+        .log
+        .text()
+        .lines()
+        .filter(|line| line.contains(LIVENESS))
+        .map(ToOwned::to_owned)
+        .collect();
+    ensure!(lines.len() == 1 && lines[0].starts_with('{'), "{lines:?}");
+
+    file.write(&log("likeness=loud"))?;
+    let answer = server.operate("POST", "/admin/reload", "")?;
+    ensure!(
+        answer.status == 422 && answer.json()?.text("error")?.contains("log.filter"),
         "{answer:?}"
     );
     Ok(())

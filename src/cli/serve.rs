@@ -1,6 +1,5 @@
 //! `likeness serve`.
 
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,14 +7,10 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use likeness::runtime::available_workers;
 use likeness::server::storage::apps::NewApp;
-use likeness::server::{Config, DEMO_APP, Hangups, Overrides, Server, shutdown_signal};
-use tracing_subscriber::EnvFilter;
+use likeness::server::{Config, DEMO_APP, Hangups, LogFormat, Logs, Overrides, Server, shutdown_signal};
 
 use super::config::ConfigArguments;
 use super::{EngineArguments, Failure, exit, say};
-
-/// Quiet about what ONNX Runtime says to itself; `RUST_LOG` overrides it.
-const DEFAULT_LOG_FILTER: &str = "info,onnxruntime=warn";
 
 /// Development pictures beside a checkout, for a curl line that works as it is.
 const SAMPLE_PICTURES: &str = "../shared/data/faces";
@@ -34,26 +29,37 @@ pub(crate) struct ServeArguments {
     /// Add an app `demo` with a new random key, and print the key and a request to paste.
     #[arg(long)]
     demo: bool,
-    /// How log lines, on standard error, are written. RUST_LOG sets how many there are.
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
-    log_format: LogFormat,
+    /// How log lines, on standard error, are written [default: the configuration's, else text]. RUST_LOG sets which there
+    /// are.
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    log_format: Option<Format>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum LogFormat {
+enum Format {
     Text,
     Json,
 }
 
+impl From<Format> for LogFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Text => Self::Text,
+            Format::Json => Self::Json,
+        }
+    }
+}
+
 impl ServeArguments {
     pub(crate) fn run(&self, arguments: &EngineArguments) -> Result<ExitCode, Failure> {
-        self.start_logging()?;
         let overrides = Overrides::default()
             .with_listen(self.listen)
-            .with_admin_listen(self.admin_listen);
+            .with_admin_listen(self.admin_listen)
+            .with_log_format(self.log_format.map(Into::into));
         let file = self.config.file().map(Path::to_owned);
         let read = move || Config::load(file.as_deref(), &overrides);
         let config = read()?;
+        let logs = Logs::start(&config.log)?;
         let mut apps = config.apps()?;
         let demo_key = if self.demo { apps.add_demo()? } else { None };
         let workers = arguments.workers.map_or_else(available_workers, usize::from);
@@ -64,7 +70,13 @@ impl ServeArguments {
             let mut server = Server::bind_reloadable(config, apps, engines)
                 .await?
                 .with_settings(read)
+                .with_logs(logs)
                 .with_hangups(hangups);
+            #[cfg(feature = "otel")]
+            let server = match likeness::server::Traces::from_environment()? {
+                Some(traces) => server.with_traces(traces),
+                None => server,
+            };
             // Whoever has read that it is ready may stop it.
             let shutdown = shutdown_signal();
             announce_first_app(server.take_first_app())?;
@@ -72,19 +84,6 @@ impl ServeArguments {
             server.run(shutdown).await;
             Ok(exit::PASS.into())
         })
-    }
-
-    fn start_logging(&self) -> Result<(), Failure> {
-        let filter = EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new(DEFAULT_LOG_FILTER))?;
-        let logs = tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(std::io::stderr)
-            .with_ansi(std::io::stderr().is_terminal());
-        match self.log_format {
-            LogFormat::Text => logs.try_init()?,
-            LogFormat::Json => logs.json().flatten_event(true).try_init()?,
-        }
-        Ok(())
     }
 
     fn announce(&self, server: &Server, demo_key: Option<&str>) -> Result<(), Failure> {

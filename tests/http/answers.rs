@@ -626,9 +626,7 @@ fn probes() -> Outcome {
   "pack": "open-1",
   "pack_version": "*",
   "provider": "cpu",
-  "runtime_version": "1.*",
-  "version": "{}",
-  "workers": 2
+  "version": "{}"
 }}"#,
         env!("CARGO_PKG_VERSION")
     );

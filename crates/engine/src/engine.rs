@@ -259,6 +259,12 @@ impl Engine {
         self.inner.workers.size()
     }
 
+    /// How many workers work at this moment, for metrics.
+    #[must_use]
+    pub fn workers_in_use(&self) -> usize {
+        self.inner.workers.in_use()
+    }
+
     /// What a picture may measure.
     #[must_use]
     pub fn limits(&self) -> &Limits {

@@ -32,6 +32,13 @@ impl<T> Pool<T> {
         self.slots.len()
     }
 
+    /// How many items are checked out at this moment.
+    #[must_use]
+    pub fn in_use(&self) -> usize {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        self.slots.len().saturating_sub(idle.len())
+    }
+
     /// Waits for an item until the deadline; `None` when it passed (or at once where the pool has no items at all).
     pub fn checkout(&self, deadline: Option<Instant>) -> Option<Pooled<'_, T>> {
         if self.slots.is_empty() {

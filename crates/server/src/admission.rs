@@ -33,6 +33,11 @@ impl Admission {
         self.size
     }
 
+    /// How many are in at this moment.
+    pub(crate) fn admitted(&self) -> usize {
+        self.size.saturating_sub(self.permits.available_permits())
+    }
+
     pub(crate) fn admit(&self) -> Result<Permit, ApiError> {
         Arc::clone(&self.permits)
             .try_acquire_owned()

@@ -268,21 +268,19 @@ pub(crate) async fn readyz(
     }
 }
 
-/// What runs here.
+/// What answers here, for callers who keep it beside an answer. Versions of libraries and how much the service can take
+/// are no business of theirs: the operator's port has them.
 pub(crate) async fn info(State(service): State<Arc<Service>>) -> Response {
     let engine = service.engine.current();
-    let workers = engine.workers();
     let engine = engine.info();
     let info = json!({
         "name": "likeness",
         "version": env!("CARGO_PKG_VERSION"),
-        "runtime_version": engine.runtime_version,
         "provider": engine.provider,
         "pack": engine.pack,
         "pack_version": engine.pack_version,
         "match_calibration": engine.match_calibration,
         "liveness_calibration": engine.liveness_calibration,
-        "workers": workers,
     });
     response::json(StatusCode::OK, &info)
 }

@@ -17,16 +17,21 @@
 //! the configuration, and those of the storage, which are looked at again every second),
 //! whether there is room (`admission`), and the body as it arrives (`multipart`, `fields`); then the engine works on a
 //! thread of its own (`work`). Which engine that is, `engine_slot` says when the work begins: `reload` replaces it by
-//! another one while requests are under way, when files change or an operator asks on a port apart (`admin`). Every queue is bounded and every wait has a deadline.
+//! another one while requests are under way, when files change or an operator asks on a port apart (`admin`). When a
+//! request has ended, observers hear of it (`record`): the log, and what is counted (`metrics`). Every queue is bounded and
+//! every wait has a deadline.
 
 mod admin;
 mod admission;
 mod apps;
+mod build;
 pub mod config;
 mod connection;
 mod engine_slot;
 mod fields;
 mod handlers;
+mod logs;
+mod metrics;
 mod multipart;
 mod open_storage;
 mod port;
@@ -40,15 +45,21 @@ mod seconds;
 mod serve;
 mod service;
 mod signals;
+#[cfg(feature = "otel")]
+mod traces;
 mod work;
 
 pub use apps::{Apps, DEMO_APP, FIRST_APP};
 pub use config::{
-    AdminConfig, AppConfig, Config, ConfigError, Explained, Overrides, REFERENCE, ReloadConfig, StorageConfig,
+    AdminConfig, AppConfig, Config, ConfigError, Explained, LogConfig, LogFormat, Overrides, REFERENCE,
+    ReloadConfig, StorageConfig,
 };
+pub use logs::{Logs, LogsError};
 pub use reload::{EngineSource, Hangups, Reload, ReloadError, Reloader, SettingsReload, SourceError};
 pub use serve::{ServeError, Server};
 pub use signals::shutdown_signal;
+#[cfg(feature = "otel")]
+pub use traces::{Traces, TracesError};
 
 /// What the service keeps in a database: apps and their keys, among other things.
 pub use likeness_storage as storage;

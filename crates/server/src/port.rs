@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -18,6 +19,39 @@ use crate::serve::ServeError;
 /// First and longest pause after the system could give no connection, as when it is out of file descriptors.
 const ACCEPT_PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
+/// How many connections a port has, for metrics.
+#[derive(Debug, Clone)]
+pub(crate) struct PortUsage {
+    open: Arc<AtomicUsize>,
+    max: usize,
+}
+
+impl PortUsage {
+    /// Connections that are open.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// One more, for as long as what this gives lives.
+    fn enter(&self) -> OpenConnection {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        OpenConnection(Arc::clone(&self.open))
+    }
+
+    /// How many may be open at the same time.
+    pub(crate) fn max(&self) -> usize {
+        self.max
+    }
+}
+
+struct OpenConnection(Arc<AtomicUsize>);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// An open port. It closes when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Port {
@@ -25,6 +59,7 @@ pub(crate) struct Port {
     address: SocketAddr,
     connections: ConnectionServer,
     max_connections: Arc<Semaphore>,
+    usage: PortUsage,
 }
 
 impl Port {
@@ -42,12 +77,21 @@ impl Port {
             listener,
             connections: ConnectionServer::new(router, idle),
             max_connections: Arc::new(Semaphore::new(max_connections)),
+            usage: PortUsage {
+                open: Arc::default(),
+                max: max_connections,
+            },
         })
     }
 
     /// The address that is listened on, with the port that the system chose where 0 was asked for.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Says how many connections there are, whenever it is asked.
+    pub(crate) fn usage(&self) -> PortUsage {
+        self.usage.clone()
     }
 
     /// Accepts connections and serves them in `tasks`, for as long as this future is polled.
@@ -63,9 +107,10 @@ impl Port {
                 Ok((stream, permit)) => {
                     pause = ACCEPT_PAUSES.0;
                     let serving = self.connections.clone().serve(stream, graceful.watcher());
+                    let open = self.usage.enter();
                     tasks.spawn(async move {
                         serving.await;
-                        drop(permit);
+                        drop((open, permit));
                     });
                 }
                 // The client gave up before it was accepted.

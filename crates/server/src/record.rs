@@ -1,13 +1,15 @@
 //! What is known of a request when it has ended, and who is told.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, Version};
 use likeness_api::{ApiError, Meta};
 use likeness_engine::{EngineInfo, PictureReport, Timings};
 
 use crate::REQUEST_ID;
 use crate::handlers::Endpoint;
+use crate::metrics::Metrics;
 use crate::request_log::RequestLog;
 
 /// Longest `X-Request-ID` of a client that is kept, in bytes.
@@ -26,10 +28,14 @@ pub(crate) struct Record {
     pub(crate) method: Method,
     /// As it was asked for, cut where it is long.
     pub(crate) path: String,
+    pub(crate) version: Version,
     pub(crate) status: u16,
     /// From the end of the request's headers to its answer.
     pub(crate) total: Duration,
     pub(crate) facts: Facts,
+    /// The span of the client that the request belongs to.
+    #[cfg(feature = "otel")]
+    pub(crate) parent: crate::traces::Parent,
 }
 
 /// What handlers found out.
@@ -40,6 +46,8 @@ pub(crate) struct Facts {
     pub(crate) app: Option<String>,
     pub(crate) profile: Option<String>,
     pub(crate) error: Option<ApiError>,
+    /// Of a request over its app's limits: which one, `rate`, `concurrent`, `daily` or `monthly`.
+    pub(crate) refused_by: Option<&'static str>,
     /// When the body had come, after the request's begin.
     pub(crate) body_read: Option<Duration>,
     /// When a thread took the request up, likewise.
@@ -105,12 +113,21 @@ impl Facts {
 }
 
 /// Those who hear of every request that has ended. Clones share them.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Observers {}
+#[derive(Debug, Clone)]
+pub(crate) struct Observers {
+    pub(crate) metrics: Arc<Metrics>,
+    /// Set where traces are exported.
+    #[cfg(feature = "otel")]
+    pub(crate) traces: Arc<std::sync::OnceLock<crate::traces::Traces>>,
+}
 
 impl Observers {
     fn ended(&self, record: &Record) {
-        let Self {} = self;
+        self.metrics.add(record);
+        #[cfg(feature = "otel")]
+        if let Some(traces) = self.traces.get() {
+            traces.add(record);
+        }
         crate::request_line::write(record);
     }
 }
@@ -122,8 +139,11 @@ pub(crate) struct Observed {
     log: RequestLog,
     method: Method,
     path: String,
+    version: Version,
     correlation_id: Option<String>,
     status: u16,
+    #[cfg(feature = "otel")]
+    parent: crate::traces::Parent,
 }
 
 impl Observed {
@@ -132,6 +152,7 @@ impl Observed {
         log: RequestLog,
         method: &Method,
         path: &str,
+        version: Version,
         headers: &HeaderMap,
     ) -> Self {
         Self {
@@ -139,8 +160,11 @@ impl Observed {
             log,
             method: method.clone(),
             path: path.chars().take(MAX_PATH_BYTES).collect(),
+            version,
             correlation_id: correlation_id(headers),
             status: CLIENT_GONE,
+            #[cfg(feature = "otel")]
+            parent: crate::traces::Parent::of(headers),
         }
     }
 
@@ -156,9 +180,12 @@ impl Drop for Observed {
             correlation_id: self.correlation_id.take(),
             method: self.method.clone(),
             path: std::mem::take(&mut self.path),
+            version: self.version,
             status: self.status,
             total: self.log.started.elapsed(),
             facts: self.log.take(),
+            #[cfg(feature = "otel")]
+            parent: self.parent.clone(),
         };
         self.observers.ended(&record);
     }

@@ -45,6 +45,8 @@ pub(crate) fn write(record: &Record) {
         501.. => line!(warn),
         // Probes come every few seconds.
         _ if matches!(record.path.as_str(), "/healthz" | "/readyz") => line!(debug),
+        // So does what collects metrics, where it is let in.
+        200 if record.path == "/metrics" => line!(debug),
         _ => line!(info),
     }
 }

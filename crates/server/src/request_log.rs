@@ -62,6 +62,12 @@ impl RequestLog {
         self.facts().error = Some(error.clone());
     }
 
+    /// Which of the app's limits refused the request: `rate`, `concurrent`, `daily` or `monthly`.
+    #[allow(dead_code, reason = "the limits are built beside this")]
+    pub(crate) fn refused_by(&self, limit: &'static str) {
+        self.facts().refused_by = Some(limit);
+    }
+
     pub(crate) fn verification(&self, verification: &Verification) {
         let mut facts = self.facts();
         facts.selfie.found(&verification.selfie);

@@ -12,6 +12,7 @@ use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Router};
 use likeness_api::ApiError;
 use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument;
 
 use crate::handlers::{self, ApiVersion, Endpoint};
 use crate::record::{Observed, Observers};
@@ -32,6 +33,7 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
     }
     let router = router
         .merge(probes())
+        .route("/info", get(handlers::info))
         .method_not_allowed_fallback(handlers::method_not_allowed)
         .fallback(handlers::not_found);
     let observers = service.observers.clone();
@@ -43,7 +45,6 @@ pub(crate) fn probes() -> Router<Arc<Service>> {
     Router::new()
         .route("/healthz", get(handlers::healthz))
         .route("/readyz", get(handlers::readyz))
-        .route("/info", get(handlers::info))
 }
 
 /// With what is done around every request, on every port.
@@ -72,10 +73,13 @@ async fn observe(State(observers): State<Observers>, mut request: Request, next:
         log.clone(),
         request.method(),
         request.uri().path(),
+        request.version(),
         request.headers(),
     );
     request.extensions_mut().insert(log.clone());
-    let mut response = next.run(request).await;
+    // At the level that no filter leaves out: it is not a line, but what all lines of the request say.
+    let span = tracing::error_span!(target: "likeness::request", "request", request_id = %log.meta.id);
+    let mut response = next.run(request).instrument(span).await;
     if let Some(Panicked(error)) = response.extensions().get() {
         response = response::failure(&log, error);
     }

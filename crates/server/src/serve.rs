@@ -16,6 +16,7 @@ use crate::admin::{self, Admin};
 use crate::apps::{AppDirectory, Apps};
 use crate::config::{Config, ConfigError};
 use crate::engine_slot::EngineSlot;
+use crate::logs::Logs;
 use crate::port::Port;
 use crate::reload::{EngineSource, Hangups, Reloader, SettingsReloader, SourceError};
 use crate::routes::router;
@@ -129,7 +130,7 @@ impl Server {
         let operators = match config.admin.listen {
             Some(address) => {
                 let admin = Admin::new(
-                    &config.admin,
+                    &config,
                     Arc::clone(&service),
                     reloader.clone(),
                     Arc::clone(&settings),
@@ -138,6 +139,12 @@ impl Server {
             }
             None => None,
         };
+        let operators_usage = operators.as_ref().map(|port| ("operators", port.usage()));
+        let ports = [("callers", callers.usage())].into_iter().chain(operators_usage);
+        service.metrics.set_ports(ports.collect());
+        if let Some(reloader) = &reloader {
+            service.metrics.set_model_reloads(reloader.outcomes());
+        }
         // Last: whoever starts it sees the key of an app that is made only where the start succeeds.
         let first_app = service.apps.make_first().await?;
         if service.apps.current().is_empty() {
@@ -201,6 +208,23 @@ impl Server {
         self
     }
 
+    /// Has the log follow `log.filter` when the settings are read again. The log outlives the service.
+    #[must_use]
+    pub fn with_logs(self, logs: Logs) -> Self {
+        // A second call changes nothing.
+        let _ = self.service.logs.set(logs);
+        self
+    }
+
+    /// Has what becomes of requests exported as traces.
+    #[cfg(feature = "otel")]
+    #[must_use]
+    pub fn with_traces(self, traces: crate::traces::Traces) -> Self {
+        // A second call changes nothing.
+        let _ = self.service.observers.traces.set(traces);
+        self
+    }
+
     /// Has settings and models read again at each of these, also those that came before [`run`](Self::run). What comes of
     /// it is logged.
     #[must_use]
@@ -225,6 +249,7 @@ impl Server {
                     self.watch(),
                     self.reload_on(hangups),
                     self.service.apps.watch(self.config.storage.refresh),
+                    self.service.metrics.keep_up(),
                 )
             };
             let mut serving = std::pin::pin!(serving);
@@ -269,6 +294,15 @@ impl Server {
         callers.shutdown().await;
         operators.shutdown().await;
         self.service.database.close().await;
+        #[cfg(feature = "otel")]
+        drop(
+            tokio::task::spawn_blocking(move || {
+                if let Some(traces) = self.service.observers.traces.get() {
+                    traces.end();
+                }
+            })
+            .await,
+        );
     }
 
     async fn serve_operators(&self, tasks: &mut JoinSet<()>, graceful: &GracefulShutdown) {

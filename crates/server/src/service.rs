@@ -1,7 +1,7 @@
 //! What the handlers share.
 
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use likeness_storage::Database;
 
@@ -9,6 +9,8 @@ use crate::admission::Admission;
 use crate::apps::AppDirectory;
 use crate::config::{Config, LimitsConfig};
 use crate::engine_slot::EngineSlot;
+use crate::logs::Logs;
+use crate::metrics::Metrics;
 use crate::record::Observers;
 use crate::response::Linger;
 use crate::work::WorkPool;
@@ -27,6 +29,9 @@ pub(crate) struct Service {
     limits: RwLock<Arc<LimitsConfig>>,
     pub(crate) linger: Linger,
     pub(crate) ready: AtomicBool,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Where this service sees to the log.
+    pub(crate) logs: OnceLock<Logs>,
     pub(crate) observers: Observers,
     pub(crate) database: Database,
 }
@@ -47,6 +52,7 @@ impl Service {
         let admission = Admission::new(size);
         // Every admitted request has one job at most: the queue is never full.
         let work = WorkPool::start(workers, admission.size())?;
+        let metrics = Arc::new(Metrics::new());
         Ok(Self {
             engine,
             apps,
@@ -58,7 +64,13 @@ impl Service {
                 bytes: config.limits.body_bytes,
             },
             ready: AtomicBool::new(true),
-            observers: Observers::default(),
+            observers: Observers {
+                metrics: Arc::clone(&metrics),
+                #[cfg(feature = "otel")]
+                traces: Arc::default(),
+            },
+            metrics,
+            logs: OnceLock::new(),
             database,
         })
     }

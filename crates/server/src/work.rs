@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,6 +20,22 @@ type Job = Box<dyn FnOnce() + Send>;
 #[derive(Debug)]
 pub(crate) struct WorkPool {
     queue: SyncSender<Job>,
+    load: Arc<Load>,
+}
+
+#[derive(Debug, Default)]
+struct Load {
+    queued: AtomicUsize,
+    busy: AtomicUsize,
+}
+
+/// What the threads are at, for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// Jobs that wait for a thread.
+    pub(crate) queued: usize,
+    /// Threads with a job.
+    pub(crate) busy: usize,
 }
 
 impl WorkPool {
@@ -32,7 +48,18 @@ impl WorkPool {
                 .name(format!("likeness-work-{number}"))
                 .spawn(move || while next(&jobs).map(|job| job()).is_some() {})?;
         }
-        Ok(Self { queue })
+        Ok(Self {
+            queue,
+            load: Arc::default(),
+        })
+    }
+
+    /// What the threads are at now.
+    pub(crate) fn usage(&self) -> Usage {
+        Usage {
+            queued: self.load.queued.load(Ordering::Relaxed),
+            busy: self.load.busy.load(Ordering::Relaxed),
+        }
     }
 
     /// Runs `work` on one of the threads and waits for it until `deadline`. Where this future is dropped, or the
@@ -48,7 +75,13 @@ impl WorkPool {
             .with_deadline(deadline.into_std())
             .with_cancel_flag(Arc::clone(&cancel.0));
         let (answer, answered) = oneshot::channel();
+        let queued = Counted::new(&self.load, |load| &load.queued);
+        // What is said on the thread belongs to the request as well.
+        let span = tracing::Span::current();
         let job = Box::new(move || {
+            let _entered = span.enter();
+            let busy = Counted::new(&queued.load, |load| &load.busy);
+            drop(queued);
             let result = match budget.check() {
                 Ok(()) => catch_unwind(AssertUnwindSafe(|| work(budget)))
                     .unwrap_or_else(|panic| Err(ApiError::internal(describe_panic(&*panic)))),
@@ -59,7 +92,7 @@ impl WorkPool {
                 }
             };
             // Before the answer: a client that has it may come again at once.
-            drop(permit);
+            drop((busy, permit));
             let _ = answer.send(result);
         });
         self.queue.try_send(job).map_err(|error| match error {
@@ -71,6 +104,28 @@ impl WorkPool {
             Ok(Err(_)) => Err(ApiError::internal("a worker thread dropped its job")),
             Err(_) => Err(ApiError::from(ErrorCode::DeadlineExceeded)),
         }
+    }
+}
+
+/// Counts one more for as long as it lives.
+struct Counted {
+    load: Arc<Load>,
+    of: fn(&Load) -> &AtomicUsize,
+}
+
+impl Counted {
+    fn new(load: &Arc<Load>, of: fn(&Load) -> &AtomicUsize) -> Self {
+        of(load).fetch_add(1, Ordering::Relaxed);
+        Self {
+            load: Arc::clone(load),
+            of,
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        (self.of)(&self.load).fetch_sub(1, Ordering::Relaxed);
     }
 }
 

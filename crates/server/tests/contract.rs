@@ -439,7 +439,6 @@ fn probes_and_information() {
     assert_eq!(server.get("/readyz").json()["status"], "ready");
     let info = server.get("/info");
     assert_eq!(info.json()["pack"], "custom");
-    assert_eq!(info.json()["workers"], 1);
     assert_eq!(info.json()["version"], env!("CARGO_PKG_VERSION"));
     assert!(!String::from_utf8(info.body).unwrap().contains(APP));
     let mut client = server.client();

@@ -409,7 +409,7 @@ fn the_server_notices_other_models_by_itself() {
 fn the_operators_port_has_the_probes_and_nothing_of_the_callers() {
     let disk = Disk::with(&Models::new(1));
     let server = start(&disk);
-    for path in ["/healthz", "/readyz", "/info"] {
+    for path in ["/healthz", "/readyz"] {
         let (callers, operators) = (server.get(path), ask(&server, "GET", path, ""));
         assert_eq!((callers.status, operators.status), (200, 200));
         assert_eq!(callers.json(), operators.json(), "{path}");
@@ -453,13 +453,14 @@ fn with_a_token_nobody_else_is_an_operator() {
             ("POST", "/admin/reload"),
             ("GET", "/admin/reload"),
             ("GET", "/nowhere"),
+            ("GET", "/info"),
         ] {
             let answer = ask(&server, method, path, headers);
             assert_eq!(answer.status, 401, "{method} {path} {headers}");
             assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
             assert!(said(&answer).contains("token") && !said(&answer).contains("0perator"));
         }
-        for path in ["/healthz", "/readyz", "/info"] {
+        for path in ["/healthz", "/readyz"] {
             assert_eq!(ask(&server, "GET", path, headers).status, 200);
         }
     }
@@ -467,6 +468,11 @@ fn with_a_token_nobody_else_is_an_operator() {
     let headers = "authorization: Bearer 0perator\r\nx-request-id: corr-operator\r\n";
     let answer = ask(&server, "POST", "/admin/reload", headers);
     assert_eq!(expect(&answer, 200)["reloaded"], true);
+    let text = String::from_utf8(ask(&server, "GET", "/metrics", headers).body).unwrap();
+    assert!(
+        text.contains("likeness_reloads_total{what=\"models\",outcome=\"changed\"} 1\n"),
+        "{text}"
+    );
     assert_eq!(log::wait_for("corr-operator")["endpoint"], "/admin/reload");
     assert!(!log::all().contains("0perator"));
 }

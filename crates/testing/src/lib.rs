@@ -75,6 +75,16 @@ fn model_checksums(manifest: &str) -> Option<Vec<String>> {
 /// Why a test is skipped where set-up has not brought the default pack.
 const NEEDS_MODELS: &str = "needs models/store";
 
+/// The program of this name: what set-up has unpacked, or one on the path.
+fn find_program(name: &str) -> Option<PathBuf> {
+    let set_up = workspace().join(".setup").join(name).join("usr/bin");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::iter::once(set_up)
+        .chain(std::env::split_paths(&path))
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+}
+
 /// The tests of one binary with `harness = false`.
 #[derive(Default)]
 pub struct Suite {
@@ -125,6 +135,19 @@ impl Suite {
             self.with_shared(name, test);
         } else {
             self.skip(name, NEEDS_MODELS);
+        }
+    }
+
+    /// A test that needs a program, which set-up may have unpacked into `.setup`; it is given its path.
+    pub fn with_program(
+        &mut self,
+        name: impl Into<String>,
+        program: &'static str,
+        test: impl FnOnce(&Path) -> Outcome + Send + 'static,
+    ) {
+        match find_program(program) {
+            Some(path) => self.test(name, move || test(&path)),
+            None => self.skip(name, program),
         }
     }
 

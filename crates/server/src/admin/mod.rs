@@ -1,6 +1,8 @@
 //! The operator's port: what is no business of the callers. It is apart from theirs, so that a firewall can tell the two
 //! from each other, and asks for a token of its own.
 
+mod info;
+mod metrics;
 mod operator;
 mod reload;
 
@@ -10,10 +12,10 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
-use axum::routing::post;
+use axum::routing::{get, post};
 use serde_json::json;
 
-use crate::config::AdminConfig;
+use crate::config::Config;
 use crate::reload::{Reloader, SettingsReloader};
 use crate::response;
 use crate::routes::{observed, probes};
@@ -27,20 +29,23 @@ pub(crate) struct Admin {
     operator: Operator,
     reloader: Option<Reloader>,
     settings: Arc<OnceLock<SettingsReloader>>,
+    /// What was configured, without secrets.
+    configuration: serde_json::Value,
 }
 
 impl Admin {
     pub(crate) fn new(
-        config: &AdminConfig,
+        config: &Config,
         service: Arc<Service>,
         reloader: Option<Reloader>,
         settings: Arc<OnceLock<SettingsReloader>>,
     ) -> Self {
         Self {
             service,
-            operator: Operator::new(config.token.as_ref()),
+            operator: Operator::new(&config.admin),
             reloader,
             settings,
+            configuration: info::summary(config),
         }
     }
 }
@@ -54,6 +59,8 @@ pub(crate) fn router(admin: Admin) -> Router {
         .with_state(Arc::clone(&admin.service));
     let guarded = Router::new()
         .route("/admin/reload", post(reload::reload))
+        .route("/info", get(info::info))
+        .route("/metrics", get(metrics::metrics))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(from_fn_with_state(Arc::clone(&admin), operator::admit))

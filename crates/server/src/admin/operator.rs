@@ -12,10 +12,16 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 use super::{Admin, failure};
+use crate::config::AdminConfig;
+
+/// Paths on which the token of the metrics is good.
+const LOOKS: [&str; 2] = ["/metrics", "/info"];
 
 /// Holds the digest of the operator's token, never the token; `None` where none is asked for.
 pub(super) struct Operator {
     token_digest: Option<[u8; 32]>,
+    /// Of the token that is good for looking only.
+    metrics_digest: Option<[u8; 32]>,
 }
 
 /// Why a request is not let in.
@@ -31,17 +37,22 @@ impl fmt::Debug for Operator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Operator")
             .field("asks_for_token", &self.token_digest.is_some())
+            .field("has_metrics_token", &self.metrics_digest.is_some())
             .finish()
     }
 }
 
 impl Operator {
-    pub(super) fn new(token: Option<&SecretString>) -> Self {
-        let token_digest = token.map(|token| Sha256::digest(token.expose_secret()).into());
-        Self { token_digest }
+    pub(super) fn new(config: &AdminConfig) -> Self {
+        let digest = |token: &SecretString| Sha256::digest(token.expose_secret()).into();
+        Self {
+            token_digest: config.token.as_ref().map(digest),
+            metrics_digest: config.metrics_token.as_ref().map(digest),
+        }
     }
 
-    fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    /// `looks`: whether the request changes nothing.
+    fn check(&self, headers: &HeaderMap, looks: bool) -> Result<(), Refusal> {
         let Some(expected) = &self.token_digest else {
             // Without a token whoever is on this machine is the operator, but not the pages that somebody reads there:
             // browsers send this header with whatever a page posts to another host.
@@ -53,7 +64,12 @@ impl Operator {
         };
         let (token, usable) = bearer(headers);
         // As long for an absent token as for a wrong one, and no comparison ends early.
-        let matches = expected.ct_eq(&Sha256::digest(token)) & Choice::from(u8::from(usable));
+        let found = Sha256::digest(token);
+        let metrics = self
+            .metrics_digest
+            .filter(|_| looks)
+            .map_or(Choice::from(0), |expected| expected.ct_eq(&found));
+        let matches = (expected.ct_eq(&found) | metrics) & Choice::from(u8::from(usable));
         if bool::from(matches) {
             Ok(())
         } else {
@@ -78,7 +94,8 @@ fn bearer(headers: &HeaderMap) -> (&[u8], bool) {
 
 /// Lets the operator through and nobody else.
 pub(super) async fn admit(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
-    match admin.operator.check(request.headers()) {
+    let looks = request.method().is_safe() && LOOKS.contains(&request.uri().path());
+    match admin.operator.check(request.headers(), looks) {
         Ok(()) => next.run(request).await,
         Err(Refusal::Browser) => failure(
             StatusCode::FORBIDDEN,
@@ -101,12 +118,19 @@ pub(super) async fn admit(State(admin): State<Arc<Admin>>, request: Request, nex
 mod tests {
     use super::*;
 
+    fn config(token: Option<&str>) -> AdminConfig {
+        AdminConfig {
+            token: token.map(SecretString::from),
+            ..AdminConfig::default()
+        }
+    }
+
     fn check(token: Option<&str>, headers: &[(&'static str, &str)]) -> Result<(), Refusal> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_str(value).unwrap());
         }
-        Operator::new(token.map(SecretString::from).as_ref()).check(&map)
+        Operator::new(&config(token)).check(&map, false)
     }
 
     #[test]
@@ -150,7 +174,29 @@ mod tests {
 
     #[test]
     fn debug_shows_neither_token_nor_digest() {
-        let operator = Operator::new(Some(&SecretString::from("s3cret")));
-        assert_eq!(format!("{operator:?}"), "Operator { asks_for_token: true }");
+        let operator = Operator::new(&config(Some("s3cret")));
+        assert_eq!(
+            format!("{operator:?}"),
+            "Operator { asks_for_token: true, has_metrics_token: false }"
+        );
+    }
+
+    #[test]
+    fn the_token_of_the_metrics_is_good_for_looking_only() {
+        let mut config = config(Some("s3cret"));
+        config.metrics_token = Some("l00k".into());
+        let operator = Operator::new(&config);
+        for (token, looks, expected) in [
+            ("s3cret", false, Ok(())),
+            ("s3cret", true, Ok(())),
+            ("l00k", true, Ok(())),
+            ("l00k", false, Err(Refusal::Unknown)),
+            ("other", true, Err(Refusal::Unknown)),
+        ] {
+            let mut headers = HeaderMap::new();
+            let value = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
+            headers.insert(header::AUTHORIZATION, value);
+            assert_eq!(operator.check(&headers, looks), expected, "{token} {looks}");
+        }
     }
 }

@@ -25,20 +25,40 @@ pub struct AdminConfig {
         skip_serializing_if = "Option::is_none"
     )]
     pub token: Option<SecretString>,
+    /// What may be sent instead of `token` where nothing is changed: for `/metrics` and `/info`. What collects metrics
+    /// need not be able to do what an operator can. Needs `token`.
+    #[serde(
+        default,
+        deserialize_with = "optional_secret",
+        serialize_with = "redacted",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub metrics_token: Option<SecretString>,
 }
 
 impl AdminConfig {
     /// Checks the settings against each other and against the callers' address.
     pub(super) fn validate(&self, callers: SocketAddr) -> Result<(), ConfigError> {
-        if let Some(token) = &self.token {
+        let tokens = [
+            ("admin.token", &self.token),
+            ("admin.metrics_token", &self.metrics_token),
+        ];
+        for (key, token) in tokens {
+            let Some(token) = token else { continue };
             let token = token.expose_secret();
             let wrong = check_credential(token).err().or_else(|| {
                 let has_space = token.contains(char::is_whitespace);
                 has_space.then_some("has spaces in it")
             });
             if let Some(reason) = wrong {
-                return Err(ConfigError::invalid("admin.token", reason));
+                return Err(ConfigError::invalid(key, reason));
             }
+        }
+        if self.metrics_token.is_some() && self.token.is_none() {
+            return Err(ConfigError::invalid(
+                "admin.metrics_token",
+                "is of no use without admin.token: nothing is asked for then",
+            ));
         }
         let Some(listen) = self.listen else {
             return Ok(());
@@ -73,6 +93,7 @@ mod tests {
         let config = AdminConfig {
             listen: Some(listen.parse().unwrap()),
             token: token.map(Into::into),
+            metrics_token: None,
         };
         let callers = "127.0.0.1:8080".parse().unwrap();
         config.validate(callers).err().map(|error| error.to_string())

@@ -123,10 +123,11 @@ impl Config {
     }
 
     /// The settings that are secrets, but for those of the apps.
-    fn secrets(&self) -> [(&'static str, Option<&SecretString>); 2] {
+    fn secrets(&self) -> [(&'static str, Option<&SecretString>); 3] {
         [
             ("admin.token", self.admin.token.as_ref()),
             ("storage.url", self.storage.url.as_ref()),
+            ("admin.metrics_token", self.admin.metrics_token.as_ref()),
         ]
     }
 }

@@ -9,16 +9,17 @@ use secrecy::SecretString;
 use serde::Serialize;
 
 use super::{
-    Config, ConfigError, ENV_ADMIN_LISTEN, ENV_ADMIN_TOKEN, ENV_APPS, ENV_LISTEN, ENV_PREFIX,
+    Config, ConfigError, ENV_ADMIN_LISTEN, ENV_ADMIN_TOKEN, ENV_APPS, ENV_LISTEN, ENV_LOG, ENV_PREFIX,
     ENV_STORAGE_URL, Overrides,
 };
 
 /// The variables that set one key each, with its path.
-const ENV_KEYS: [(&str, &str); 4] = [
+const ENV_KEYS: [(&str, &str); 5] = [
     (ENV_LISTEN, "listen"),
     (ENV_ADMIN_LISTEN, "admin.listen"),
     (ENV_ADMIN_TOKEN, "admin.token"),
     (ENV_STORAGE_URL, "storage.url"),
+    (ENV_LOG, "log.filter"),
 ];
 
 /// Name of the first layer.
@@ -56,12 +57,21 @@ impl Layer {
     /// What a command line says, a layer for each flag.
     pub(super) fn flags(overrides: &Overrides) -> impl Iterator<Item = Self> {
         [
-            ("--listen", "listen", overrides.listen),
-            ("--admin-listen", "admin.listen", overrides.admin_listen),
+            ("--listen", "listen", overrides.listen.map(|it| it.to_string())),
+            (
+                "--admin-listen",
+                "admin.listen",
+                overrides.admin_listen.map(|it| it.to_string()),
+            ),
+            (
+                "--log-format",
+                "log.format",
+                overrides.log_format.map(|it| it.as_str().to_owned()),
+            ),
         ]
         .into_iter()
-        .filter_map(|(flag, key, address)| {
-            let value = Value::from(address?.to_string());
+        .filter_map(|(flag, key, value)| {
+            let value = Value::from(value?);
             Some(Self {
                 name: flag.to_owned(),
                 settings: figment::util::nest(key, value).into_dict().unwrap_or_default(),

@@ -7,6 +7,7 @@ mod error;
 mod explained;
 mod layers;
 mod limits;
+mod log;
 mod reload;
 mod secrets;
 mod storage;
@@ -31,6 +32,7 @@ pub use connections::{ConnectionsConfig, ShutdownConfig};
 pub use error::ConfigError;
 pub use explained::{Explained, Setting};
 pub use limits::{AdmissionConfig, LimitsConfig, SafetyConfig, SideLimits, VersionLimits};
+pub use log::{LogConfig, LogFormat};
 pub use reload::ReloadConfig;
 pub use storage::StorageConfig;
 
@@ -43,6 +45,8 @@ pub const ENV_APPS: &str = "LIKENESS_APPS";
 pub const ENV_LISTEN: &str = "LIKENESS_LISTEN";
 /// Environment variable with the listening address of the operator's port.
 pub const ENV_ADMIN_LISTEN: &str = "LIKENESS_ADMIN_LISTEN";
+/// Environment variable with [`LogConfig::filter`], as Rust's programs have it.
+pub const ENV_LOG: &str = "RUST_LOG";
 /// Environment variable with the operator's token.
 pub const ENV_ADMIN_TOKEN: &str = "LIKENESS_ADMIN_TOKEN";
 /// Environment variable with the URL of the storage.
@@ -59,7 +63,8 @@ const MAX_SECONDS: Duration = Duration::from_secs(86_400);
 /// 1. the defaults, which are those of [`Config::default`];
 /// 2. a TOML file;
 /// 3. environment variables that start with [`ENV_PREFIX`];
-/// 4. [`ENV_LISTEN`], [`ENV_ADMIN_LISTEN`], [`ENV_ADMIN_TOKEN`], [`ENV_STORAGE_URL`], and [`ENV_APPS`] (see [`Config::load`]);
+/// 4. [`ENV_LISTEN`], [`ENV_ADMIN_LISTEN`], [`ENV_ADMIN_TOKEN`], [`ENV_STORAGE_URL`], [`ENV_LOG`], and [`ENV_APPS`] (see
+///    [`Config::load`]);
 /// 5. the [`Overrides`] of a command line.
 ///
 /// A key that is not known is an error, in every layer.
@@ -95,6 +100,8 @@ pub struct Config {
     pub reload: ReloadConfig,
     /// Where apps, usage and audit are kept.
     pub storage: StorageConfig,
+    /// What is logged.
+    pub log: LogConfig,
 }
 
 impl Default for Config {
@@ -139,6 +146,7 @@ impl Default for Config {
             admin: AdminConfig::default(),
             reload: ReloadConfig::default(),
             storage: StorageConfig::default(),
+            log: LogConfig::default(),
         }
     }
 }
@@ -151,6 +159,8 @@ pub struct Overrides {
     pub listen: Option<SocketAddr>,
     /// Replaces [`AdminConfig::listen`].
     pub admin_listen: Option<SocketAddr>,
+    /// Replaces [`LogConfig::format`].
+    pub log_format: Option<LogFormat>,
 }
 
 impl Overrides {
@@ -165,6 +175,13 @@ impl Overrides {
     #[must_use]
     pub fn with_admin_listen(mut self, listen: Option<SocketAddr>) -> Self {
         self.admin_listen = listen;
+        self
+    }
+
+    /// Write log lines so.
+    #[must_use]
+    pub fn with_log_format(mut self, format: Option<LogFormat>) -> Self {
+        self.log_format = format;
         self
     }
 }
@@ -205,7 +222,8 @@ impl Config {
         self.validate_apps()?;
         self.admin.validate(self.listen)?;
         self.reload.validate()?;
-        self.storage.validate()
+        self.storage.validate()?;
+        self.log.validate()
     }
 
     /// The engine's limits, to build it with.

@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::engine_slot::EngineSlot;
+use crate::metrics::{Outcome, Outcomes};
 use crate::work::describe_panic;
 use failures::Failures;
 
@@ -35,6 +36,8 @@ struct Inner {
     memory: Mutex<Memory>,
     /// Of one permit: two at a time would hold three engines in memory. Closed when the service stops.
     turn: Arc<Semaphore>,
+    /// For metrics.
+    outcomes: Arc<Outcomes>,
 }
 
 struct Memory {
@@ -107,6 +110,7 @@ impl Reloader {
                     unreadable: None,
                 }),
                 turn: Arc::new(Semaphore::new(1)),
+                outcomes: Arc::default(),
             }),
         }
     }
@@ -133,6 +137,11 @@ impl Reloader {
         self.run(turn).await
     }
 
+    /// What came of all reloads so far.
+    pub(crate) fn outcomes(&self) -> Arc<Outcomes> {
+        Arc::clone(&self.inner.outcomes)
+    }
+
     /// Begins no other reload, and ends one that is under way before its next step.
     pub(crate) fn stop(&self) {
         self.inner.turn.close();
@@ -143,6 +152,7 @@ impl Reloader {
         let run = move || {
             let outcome = catch_unwind(AssertUnwindSafe(|| inner.reload()))
                 .unwrap_or_else(|panic| Err(ReloadError::Panicked(describe_panic(&*panic))));
+            inner.count(&outcome);
             inner.log(&outcome);
             drop(turn);
             outcome
@@ -212,6 +222,18 @@ impl Inner {
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, outcome: &Result<Reload, ReloadError>) {
+        self.outcomes.add(match outcome {
+            Ok(Reload {
+                previous: Some(_), ..
+            }) => Outcome::Changed,
+            Ok(Reload { previous: None, .. }) => Outcome::Unchanged,
+            // Nothing was read.
+            Err(ReloadError::Stopping | ReloadError::UnderWay) => return,
+            Err(_) => Outcome::Failed,
+        });
     }
 
     fn log(&self, outcome: &Result<Reload, ReloadError>) {

@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::{Config, ConfigError};
+use crate::metrics::Outcome;
 use crate::service::Service;
 
 /// The sections and keys that are taken up while serving. All others are read at the start only.
-const RELOADABLE: [&str; 3] = ["apps", "limits", "profiles"];
+const RELOADABLE: [&str; 4] = ["apps", "limits", "log.filter", "profiles"];
 
 /// Reads a configuration anew, and has the service go by what can be changed while it serves. Clones are the same one.
 #[derive(Clone)]
@@ -56,6 +57,11 @@ impl SettingsReloader {
     /// must not wait.
     pub(crate) fn reload(&self) -> Result<SettingsReload, ConfigError> {
         let outcome = self.inner.reload();
+        self.inner.service.metrics.setting_reloads.add(match &outcome {
+            Ok(reload) if reload.changed.is_empty() => Outcome::Unchanged,
+            Ok(_) => Outcome::Changed,
+            Err(_) => Outcome::Failed,
+        });
         match &outcome {
             Ok(SettingsReload {
                 changed,
@@ -92,6 +98,12 @@ impl Inner {
             .apps
             .configure(new.apps()?)
             .map_err(|error| ConfigError::Random(error.to_string()))?;
+        if let Some(logs) = self.service.logs.get()
+            && new.log.filter != current.log.filter
+        {
+            logs.set_filter(&new.log)?;
+        }
+        current.log.filter = new.log.filter;
         self.service.set_limits(new.limits.clone());
         current.apps = new.apps;
         current.profiles = new.profiles;

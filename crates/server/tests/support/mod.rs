@@ -67,7 +67,7 @@ impl TestServer {
         })
     }
 
-    fn launch(
+    pub(crate) fn launch(
         configure: impl FnOnce(&mut Config),
         bind: impl AsyncFnOnce(Config, Apps) -> Result<Server, ServeError>,
     ) -> Self {

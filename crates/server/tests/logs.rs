@@ -1,0 +1,33 @@
+//! Which request a line of the log belongs to.
+
+#![allow(clippy::unwrap_used, reason = "this is a test")]
+
+mod support;
+
+use serde_json::Value;
+use support::models::TELLING;
+use support::{Form, Models, TestServer, credentials, log};
+
+#[test]
+fn what_is_said_while_a_request_is_worked_on_bears_its_id() {
+    let server = TestServer::start(&Models::new(2), |_| {});
+    let mut ids = Vec::new();
+    for number in 0..3 {
+        let form = Form::selfie(TELLING, 500);
+        let headers = format!("{}x-request-id: tells-{number}\r\n", credentials());
+        let mut client = server.client();
+        client.send(&form.request("/v0.2/liveness-verification", &headers));
+        let answer = client.answer();
+        assert_eq!(answer.status, 200);
+        let line = log::wait_for(&format!("tells-{number}"));
+        assert_eq!(line["request_id"].as_str(), answer.header("x-request-id"));
+        ids.push(line["request_id"].as_str().unwrap().to_owned());
+    }
+    let said: Vec<String> = log::all()
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|line| line["message"] == "the detector says something")
+        .map(|line| line["span"]["request_id"].as_str().unwrap_or("none").to_owned())
+        .collect();
+    assert_eq!(said, ids);
+}

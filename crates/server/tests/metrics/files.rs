@@ -1,0 +1,180 @@
+//! The dashboard and the alerts of `deploy/` name what a server really has, and are what Prometheus can read.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use likeness_testing::{Outcome, Suite, ensure, workspace};
+use serde_json::Value;
+
+use crate::traffic::{scrape, server, traffic};
+
+/// What a server has where it is set up so: a store, audit records, a certificate.
+const SET_UP: [&str; 6] = [
+    "likeness_audit_lag_seconds",
+    "likeness_audit_lost_rows_total",
+    "likeness_audit_pending_rows",
+    "likeness_storage_errors_total",
+    "likeness_storage_up",
+    "likeness_tls_certificate_not_after_timestamp_seconds",
+];
+
+pub(crate) fn tests(suite: &mut Suite) {
+    suite.test("files::name_what_a_server_has", name_what_a_server_has);
+    suite.test("files::alerts_are_in_the_operators_guide", in_the_guide);
+    suite.with_program("files::alerts_pass_promtool", "promtool", |promtool| {
+        let folder = workspace().join("deploy/prometheus");
+        run(promtool, &folder, &["check", "rules", "alerts.yml"])?;
+        run(
+            promtool,
+            &folder,
+            &["check", "config", "--syntax-only", "prometheus.yml"],
+        )
+    });
+    suite.with_program("files::alerts_pass_their_tests", "promtool", |promtool| {
+        let folder = workspace().join("deploy/prometheus");
+        run(
+            promtool,
+            &folder,
+            &["test", "rules", "alerts_test.yml", "alerts_drift_test.yml"],
+        )
+    });
+    suite.with_program("files::the_dashboard_passes_promtool", "promtool", dashboard);
+    suite.test("files::each_alert_has_a_test", each_has_a_test);
+}
+
+fn file(name: &str) -> Result<String, likeness_testing::Failed> {
+    Ok(std::fs::read_to_string(workspace().join(name))?)
+}
+
+/// What is asked for in the dashboard.
+fn expressions() -> Result<Vec<String>, likeness_testing::Failed> {
+    fn collect(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(object) => {
+                for (key, value) in object {
+                    match value.as_str() {
+                        Some(text) if key == "expr" => found.push(text.to_owned()),
+                        _ => collect(value, found),
+                    }
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    collect(
+        &serde_json::from_str(&file("deploy/grafana/likeness.json")?)?,
+        &mut found,
+    );
+    ensure!(found.len() > 30, "{found:?}");
+    Ok(found)
+}
+
+/// Names of metrics in a text.
+fn names(text: &str) -> BTreeSet<&str> {
+    text.split(|character: char| !(character.is_ascii_alphanumeric() || character == '_'))
+        .filter(|word| {
+            ["likeness_", "process_"]
+                .iter()
+                .any(|prefix| word.starts_with(prefix))
+        })
+        .collect()
+}
+
+fn name_what_a_server_has() -> Outcome {
+    let server = server();
+    traffic(&server);
+    let text = scrape(&server);
+    let mut exposed = text.names();
+    exposed.extend(SET_UP);
+    let alerts = file("deploy/prometheus/alerts.yml")?;
+    let dashboard = expressions()?.join("\n");
+    for (file, text) in [("alerts.yml", &alerts), ("likeness.json", &dashboard)] {
+        let unknown: Vec<_> = names(text).difference(&exposed).copied().collect();
+        ensure!(unknown.is_empty(), "{file} names {unknown:?}");
+    }
+    // And nothing is measured that nobody would see.
+    let seen: BTreeSet<&str> = names(&alerts).union(&names(&dashboard)).copied().collect();
+    let unseen: Vec<_> = exposed
+        .iter()
+        .filter(|name| name.starts_with("likeness_"))
+        .filter(|name| {
+            let family = ["_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|suffix| name.strip_suffix(suffix));
+            !seen
+                .iter()
+                .any(|seen| seen == *name || family.is_some_and(|family| seen.starts_with(family)))
+        })
+        .collect();
+    ensure!(unseen.is_empty(), "neither alerts nor dashboard show {unseen:?}");
+    Ok(())
+}
+
+fn alerts() -> Result<Vec<String>, likeness_testing::Failed> {
+    let alerts: Vec<String> = file("deploy/prometheus/alerts.yml")?
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: ").map(ToOwned::to_owned))
+        .collect();
+    ensure!(alerts.len() > 15, "{alerts:?}");
+    Ok(alerts)
+}
+
+fn in_the_guide() -> Outcome {
+    let guide = file("docs/operations.md")?;
+    for alert in alerts()? {
+        ensure!(
+            guide.contains(&format!("| `{alert}` |")),
+            "docs/operations.md has no row for {alert}"
+        );
+    }
+    Ok(())
+}
+
+fn each_has_a_test() -> Outcome {
+    let tests =
+        file("deploy/prometheus/alerts_test.yml")? + &file("deploy/prometheus/alerts_drift_test.yml")?;
+    for alert in alerts()? {
+        ensure!(
+            tests.contains(&format!("alertname: {alert}\n        exp_alerts")),
+            "no test has {alert} fire"
+        );
+    }
+    Ok(())
+}
+
+/// Prometheus reads every expression, as a rule that records it.
+fn dashboard(promtool: &Path) -> Outcome {
+    let mut rules = "groups:\n  - name: dashboard\n    rules:\n".to_owned();
+    for (index, expression) in expressions()?.iter().enumerate() {
+        let expression = expression
+            .replace("$__rate_interval", "5m")
+            .replace("$job", ".+")
+            .replace("$instance", ".+");
+        ensure!(!expression.contains('$'), "{expression}");
+        let expression = serde_json::to_string(&expression)?;
+        writeln!(rules, "      - record: panel:{index}\n        expr: {expression}")?;
+    }
+    let folder = tempfile::tempdir()?;
+    std::fs::write(folder.path().join("dashboard.yml"), rules)?;
+    run(promtool, folder.path(), &["check", "rules", "dashboard.yml"])
+}
+
+fn run(program: &Path, folder: &Path, arguments: &[&str]) -> Outcome {
+    // A relative one begins at this test's folder, not at that one.
+    let program: PathBuf = std::path::absolute(program)?;
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "{arguments:?}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
+}
