@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use likeness::runtime::available_workers;
 use likeness::server::storage::apps::NewApp;
-use likeness::server::{Config, DEMO_APP, Hangups, LogFormat, Logs, Overrides, Server, shutdown_signal};
+use likeness::server::{Config, DEMO_APP, Hangups, LogFormat, Logs, Overrides, Server, second_shutdown_signal, shutdown_signal};
 
 use super::config::ConfigArguments;
 use super::{EngineArguments, Failure, exit, say};
@@ -79,10 +79,13 @@ impl ServeArguments {
             };
             // Whoever has read that it is ready may stop it.
             let shutdown = shutdown_signal();
+            let at_once = second_shutdown_signal();
             announce_first_app(server.take_first_app())?;
             self.announce(&server, demo_key.as_deref())?;
-            server.run(shutdown).await;
-            Ok(exit::PASS.into())
+            tokio::select! {
+                () = server.run(shutdown) => Ok(exit::PASS.into()),
+                () = at_once => Err("told twice to stop: what was under way was not finished".into()),
+            }
         })
     }
 
@@ -90,8 +93,9 @@ impl ServeArguments {
         let address = server.local_addr();
         let engine = server.engine();
         let info = engine.info();
+        let scheme = server.scheme();
         say(format_args!(
-            "Likeness {} is ready on http://{address} (pack {} {}, provider {}, ONNX Runtime {}, {} workers)",
+            "Likeness {} is ready on {scheme}://{address} (pack {} {}, provider {}, ONNX Runtime {}, {} workers)",
             env!("CARGO_PKG_VERSION"),
             info.pack,
             info.pack_version,
@@ -100,7 +104,7 @@ impl ServeArguments {
             info.workers,
         ))?;
         if let Some(address) = server.admin_addr() {
-            say(format_args!("The operator's port is on http://{address}"))?;
+            say(format_args!("The operator's port is on {}://{address}", server.operators_scheme()))?;
         }
         if !self.demo {
             return Ok(());

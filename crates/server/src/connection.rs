@@ -1,5 +1,6 @@
-//! One connection: HTTP/1.1 or HTTP/2 without TLS, with bounds on everything that a client can drag out.
+//! One connection: HTTP/1.1 or HTTP/2, with bounds on everything that a client can drag out.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,7 +13,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::Watcher;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::client_address::Peer;
 
 /// Largest head of an HTTP/1 request in bytes; hyper answers 431 beyond it.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -20,6 +23,9 @@ const MAX_HEAD_BYTES: usize = 64 * 1024;
 const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
 /// Requests at the same time on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 64;
+/// Streams of one HTTP/2 connection that a client may have begun and reset at once; beyond that it is closed (the flood
+/// of CVE-2023-44487).
+const MAX_RESETS: usize = 32;
 
 /// Serves connections, all in the same way.
 #[derive(Debug, Clone)]
@@ -43,6 +49,8 @@ impl ConnectionServer {
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
             .max_header_list_size(MAX_HEADER_LIST_BYTES)
+            .max_pending_accept_reset_streams(MAX_RESETS)
+            .max_local_error_reset_streams(Some(MAX_RESETS))
             .keep_alive_interval(idle)
             .keep_alive_timeout(idle);
         Self {
@@ -53,13 +61,14 @@ impl ConnectionServer {
     }
 
     /// Serves this connection until its client is done, is idle for too long, or the service stops.
-    pub(crate) async fn serve(self, stream: TcpStream, watcher: Watcher) {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY could not be set");
-        }
+    pub(crate) async fn serve<S>(self, stream: S, peer: IpAddr, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let activity = Arc::new(Activity::default());
         let router = TowerToHyperService::new(self.router);
-        let service = service_fn(|request: Request<Incoming>| {
+        let service = service_fn(|mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
             let under_way = activity.begin();
             let answer = router.call(request);
             async move {

@@ -1,9 +1,12 @@
 //! The form fields of the two endpoints, read from a body within its limits.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use likeness_api::{ApiError, ErrorCode};
+use tokio::time::timeout;
 
 use crate::multipart::{Malformed, Parser, Sink};
 
@@ -41,6 +44,8 @@ impl Field {
 pub(crate) struct BodyLimits {
     pub(crate) file: usize,
     pub(crate) body: u64,
+    /// How long nothing may come of it.
+    pub(crate) idle: Duration,
 }
 
 /// The fields of one request that its endpoint knows. What it does not know was read and thrown away.
@@ -138,7 +143,10 @@ impl Form {
             current: None,
         };
         let mut left = limits.body;
-        while let Some(frame) = body.frame().await {
+        while let Some(frame) = timeout(limits.idle, body.frame())
+            .await
+            .map_err(|_| stalled(limits.idle))?
+        {
             let frame = frame
                 .map_err(|error| malformed(Malformed("the body breaks off")).with_cause(error.to_string()))?;
             let Some(chunk) = frame.data_ref() else { continue };
@@ -150,6 +158,16 @@ impl Form {
         parser.finish().map_err(malformed)?;
         Ok(collector.form)
     }
+}
+
+fn stalled(idle: Duration) -> ApiError {
+    ApiError::new(
+        ErrorCode::DeadlineExceeded,
+        format!(
+            "Nothing came of the request body for {} seconds. Try again.",
+            idle.as_secs_f64()
+        ),
+    )
 }
 
 fn content_type(headers: &HeaderMap) -> Result<&[u8], ApiError> {

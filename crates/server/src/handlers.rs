@@ -97,6 +97,7 @@ pub(crate) async fn verification(
         body_limits: BodyLimits {
             file: limits.file_bytes,
             body: limits.body_bytes,
+            idle: service.body_idle,
         },
         deadline: log.started + limits.deadline,
     };

@@ -21,10 +21,12 @@
 //! request has ended, observers hear of it (`record`): the log, and what is counted (`metrics`). Every queue is bounded and
 //! every wait has a deadline.
 
+mod addresses;
 mod admin;
 mod admission;
 mod apps;
 mod build;
+mod client_address;
 pub mod config;
 mod connection;
 mod engine_slot;
@@ -45,19 +47,21 @@ mod seconds;
 mod serve;
 mod service;
 mod signals;
+mod tls;
 #[cfg(feature = "otel")]
 mod traces;
 mod work;
 
 pub use apps::{Apps, DEMO_APP, FIRST_APP};
 pub use config::{
-    AdminConfig, AppConfig, Config, ConfigError, Explained, LogConfig, LogFormat, Overrides, REFERENCE,
-    ReloadConfig, StorageConfig,
+    AdminConfig, AppConfig, ClientCertificates, Config, ConfigError, Explained, LogConfig, LogFormat,
+    Overrides, REFERENCE, ReloadConfig, StorageConfig, TlsConfig,
 };
 pub use logs::{Logs, LogsError};
 pub use reload::{EngineSource, Hangups, Reload, ReloadError, Reloader, SettingsReload, SourceError};
 pub use serve::{ServeError, Server};
-pub use signals::shutdown_signal;
+pub use signals::{second_shutdown_signal, shutdown_signal};
+pub use tls::TlsError;
 #[cfg(feature = "otel")]
 pub use traces::{Traces, TracesError};
 

@@ -1,20 +1,22 @@
 //! A listening socket and the connections that come by it.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::addresses::Addresses;
 use crate::connection::ConnectionServer;
 use crate::serve::ServeError;
+use crate::tls::Tls;
 
 /// First and longest pause after the system could give no connection, as when it is out of file descriptors.
 const ACCEPT_PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
@@ -59,17 +61,36 @@ pub(crate) struct Port {
     address: SocketAddr,
     connections: ConnectionServer,
     max_connections: Arc<Semaphore>,
+    addresses: Addresses,
+    tls: Option<Tls>,
     usage: PortUsage,
 }
 
+/// How a port deals with those who connect.
+#[derive(Debug)]
+pub(crate) struct PortSettings {
+    /// How long a connection may be idle.
+    pub(crate) idle: Duration,
+    /// How many are accepted at the same time.
+    pub(crate) max_connections: usize,
+    /// Of these, how many of one address.
+    pub(crate) addresses: Addresses,
+    pub(crate) tls: Option<Tls>,
+}
+
 impl Port {
-    /// Opens the port; at most `max_connections` at a time are accepted, and each may be idle for as long as `idle`.
+    /// Opens the port.
     pub(crate) async fn open(
         address: SocketAddr,
         router: Router,
-        idle: Duration,
-        max_connections: usize,
+        settings: PortSettings,
     ) -> Result<Self, ServeError> {
+        let PortSettings {
+            idle,
+            max_connections,
+            addresses,
+            tls,
+        } = settings;
         let bind_error = |source| ServeError::Bind { address, source };
         let listener = TcpListener::bind(address).await.map_err(bind_error)?;
         Ok(Self {
@@ -77,6 +98,8 @@ impl Port {
             listener,
             connections: ConnectionServer::new(router, idle),
             max_connections: Arc::new(Semaphore::new(max_connections)),
+            addresses,
+            tls,
             usage: PortUsage {
                 open: Arc::default(),
                 max: max_connections,
@@ -104,13 +127,17 @@ impl Port {
                 accepted = self.accept() => accepted,
             };
             match accepted {
-                Ok((stream, permit)) => {
+                Ok((stream, peer, permit)) => {
                     pause = ACCEPT_PAUSES.0;
-                    let serving = self.connections.clone().serve(stream, graceful.watcher());
+                    let Some(of_address) = self.addresses.enter(peer) else {
+                        tracing::debug!(%peer, "a connection is closed: its address has as many as it may");
+                        continue;
+                    };
+                    let serving = self.serve_one(stream, peer, graceful.watcher());
                     let open = self.usage.enter();
                     tasks.spawn(async move {
                         serving.await;
-                        drop((open, permit));
+                        drop((open, of_address, permit));
                     });
                 }
                 // The client gave up before it was accepted.
@@ -131,12 +158,34 @@ impl Port {
     }
 
     /// The next connection, once there is room for one.
-    async fn accept(&self) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    async fn accept(&self) -> io::Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
         let permit = Arc::clone(&self.max_connections)
             .acquire_owned()
             .await
             .map_err(io::Error::other)?;
-        let (stream, _) = self.listener.accept().await?;
-        Ok((stream, permit))
+        let (stream, peer) = self.listener.accept().await?;
+        Ok((stream, peer.ip(), permit))
+    }
+
+    /// Serves a connection, in TLS where this port speaks it.
+    fn serve_one(
+        &self,
+        stream: TcpStream,
+        peer: IpAddr,
+        watcher: Watcher,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let (connections, tls) = (self.connections.clone(), self.tls.clone());
+        async move {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "TCP_NODELAY could not be set");
+            }
+            match tls {
+                None => connections.serve(stream, peer, watcher).await,
+                Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) => connections.serve(stream, peer, watcher).await,
+                    Err(error) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
+                },
+            }
+        }
     }
 }

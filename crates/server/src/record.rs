@@ -1,5 +1,6 @@
 //! What is known of a request when it has ended, and who is told.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use likeness_api::{ApiError, Meta};
 use likeness_engine::{EngineInfo, PictureReport, Timings};
 
 use crate::REQUEST_ID;
+use crate::client_address::Proxies;
 use crate::handlers::Endpoint;
 use crate::metrics::Metrics;
 use crate::request_log::RequestLog;
@@ -43,6 +45,8 @@ pub(crate) struct Record {
 pub(crate) struct Facts {
     /// Which verification was asked for; `None` for all other paths.
     pub(crate) endpoint: Option<Endpoint>,
+    /// Who called, as far as trusted proxies tell.
+    pub(crate) client: Option<IpAddr>,
     pub(crate) app: Option<String>,
     pub(crate) profile: Option<String>,
     pub(crate) error: Option<ApiError>,
@@ -115,6 +119,7 @@ impl Facts {
 /// Those who hear of every request that has ended. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Observers {
+    pub(crate) proxies: Proxies,
     pub(crate) metrics: Arc<Metrics>,
     /// Set where traces are exported.
     #[cfg(feature = "otel")]
@@ -166,6 +171,11 @@ impl Observed {
             #[cfg(feature = "otel")]
             parent: crate::traces::Parent::of(headers),
         }
+    }
+
+    /// The address of who called, where the connection is with `peer`.
+    pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        self.observers.proxies.client(peer, headers)
     }
 
     pub(crate) fn finish(mut self, status: StatusCode) {

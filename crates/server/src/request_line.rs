@@ -16,6 +16,7 @@ pub(crate) fn write(record: &Record) {
                 target: "likeness::request",
                 request_id = %record.meta.id,
                 correlation_id = record.correlation_id.as_deref(),
+                client = facts.client.map(tracing::field::display),
                 app = facts.app.as_deref(),
                 method = record.method.as_str(),
                 endpoint = record.path.as_str(),

@@ -1,6 +1,7 @@
 //! What is known of a request, gathered as it is worked on. Ids, scores and decisions; never a picture, an embedding or a
 //! key.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use likeness_api::{ApiError, Meta};
@@ -29,6 +30,10 @@ impl RequestLog {
 
     pub(crate) fn endpoint(&self, endpoint: Endpoint) {
         self.facts().endpoint = Some(endpoint);
+    }
+
+    pub(crate) fn client(&self, address: IpAddr) {
+        self.facts().client = Some(address);
     }
 
     pub(crate) fn app(&self, id: &str) {

@@ -2,18 +2,24 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Router};
 use likeness_api::ApiError;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument;
 
+use crate::REQUEST_ID;
+use crate::apps::{ID_HEADERS, KEY_HEADERS};
+use crate::client_address::Peer;
+use crate::config::CorsConfig;
 use crate::handlers::{self, ApiVersion, Endpoint};
 use crate::record::{Observed, Observers};
 use crate::request_log::RequestLog;
@@ -21,7 +27,10 @@ use crate::response;
 use crate::service::Service;
 use crate::work::describe_panic;
 
-pub(crate) fn router(service: Arc<Service>) -> Router {
+/// How long a browser goes by an answer to its question.
+const PREFLIGHT_HOLDS: Duration = Duration::from_secs(3_600);
+
+pub(crate) fn router(service: Arc<Service>, cors: &CorsConfig) -> Router {
     let mut router = Router::new();
     for version in ApiVersion::ALL {
         for endpoint in [Endpoint::Biometric, Endpoint::Liveness] {
@@ -37,7 +46,11 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .method_not_allowed_fallback(handlers::method_not_allowed)
         .fallback(handlers::not_found);
     let observers = service.observers.clone();
-    observed(router.with_state(service), observers)
+    let mut router = router.with_state(service);
+    if !cors.origins.is_empty() {
+        router = router.layer(cross_origin(cors));
+    }
+    observed(router, observers)
 }
 
 /// What says how the service is, on every port.
@@ -76,6 +89,9 @@ async fn observe(State(observers): State<Observers>, mut request: Request, next:
         request.version(),
         request.headers(),
     );
+    if let Some(Peer(peer)) = request.extensions().get() {
+        log.client(observed.client(*peer, request.headers()));
+    }
     request.extensions_mut().insert(log.clone());
     // At the level that no filter leaves out: it is not a line, but what all lines of the request say.
     let span = tracing::error_span!(target: "likeness::request", "request", request_id = %log.meta.id);
@@ -86,6 +102,28 @@ async fn observe(State(observers): State<Observers>, mut request: Request, next:
     response::add_headers(response.headers_mut(), &log);
     observed.finish(response.status());
     response
+}
+
+/// For pages of these origins; browsers ask before they send headers such as `app_id`.
+fn cross_origin(config: &CorsConfig) -> CorsLayer {
+    let origins = config
+        .origins
+        .iter()
+        .filter_map(|origin| HeaderValue::from_str(origin).ok());
+    let credentials = ID_HEADERS
+        .into_iter()
+        .chain(KEY_HEADERS)
+        .map(HeaderName::from_static);
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers(
+            credentials
+                .chain([header::CONTENT_TYPE, REQUEST_ID])
+                .collect::<Vec<_>>(),
+        )
+        .expose_headers([REQUEST_ID, header::RETRY_AFTER])
+        .max_age(PREFLIGHT_HOLDS)
 }
 
 /// Marks the answer of a handler that panicked; the envelope needs the request's id, which is not at hand there.

@@ -12,15 +12,17 @@ use likeness_storage::apps::NewApp;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::addresses::Addresses;
 use crate::admin::{self, Admin};
 use crate::apps::{AppDirectory, Apps};
 use crate::config::{Config, ConfigError};
 use crate::engine_slot::EngineSlot;
 use crate::logs::Logs;
-use crate::port::Port;
+use crate::port::{Port, PortSettings};
 use crate::reload::{EngineSource, Hangups, Reloader, SettingsReloader, SourceError};
 use crate::routes::router;
 use crate::service::Service;
+use crate::tls::{Tls, TlsError};
 
 /// Connections of operators at the same time: people, supervisors and what collects metrics.
 const MAX_ADMIN_CONNECTIONS: usize = 64;
@@ -34,6 +36,7 @@ pub struct Server {
     reloader: Option<Reloader>,
     settings: Arc<OnceLock<SettingsReloader>>,
     hangups: Option<Hangups>,
+    tls: Option<Tls>,
     first_app: Option<NewApp>,
     config: Config,
 }
@@ -48,6 +51,9 @@ pub enum ServeError {
     /// There is no engine.
     #[error(transparent)]
     Source(SourceError),
+    /// There is no certificate to be served.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The models do not work.
     #[error("the models failed their first run: {0}")]
     WarmUp(EngineError),
@@ -119,12 +125,25 @@ impl Server {
         let apps = AppDirectory::open(apps, database.clone()).await?;
         let service = Arc::new(Service::new(&config, apps, engine, database).map_err(ServeError::Threads)?);
         let settings = Arc::new(OnceLock::new());
-        let idle = config.connections.header_read;
+        let tls = Tls::open(&config.tls)?;
+        if let Some(tls) = &tls {
+            service.metrics.sources.set_certificate(tls.clone());
+        }
+        let proxies = service.observers.proxies.clone();
+        let port = |max_connections, max_per_address, tls| PortSettings {
+            idle: config.connections.header_read,
+            max_connections,
+            addresses: Addresses::new(max_per_address, proxies.clone()),
+            tls,
+        };
         let callers = Port::open(
             config.listen,
-            router(Arc::clone(&service)),
-            idle,
-            config.connections.max,
+            router(Arc::clone(&service), &config.cors),
+            port(
+                config.connections.max,
+                config.connections.max_per_address,
+                tls.clone(),
+            ),
         )
         .await?;
         let operators = match config.admin.listen {
@@ -135,7 +154,8 @@ impl Server {
                     reloader.clone(),
                     Arc::clone(&settings),
                 );
-                Some(Port::open(address, admin::router(admin), idle, MAX_ADMIN_CONNECTIONS).await?)
+                let tls = tls.clone().filter(|_| config.tls.operators);
+                Some(Port::open(address, admin::router(admin), port(MAX_ADMIN_CONNECTIONS, 0, tls)).await?)
             }
             None => None,
         };
@@ -157,9 +177,22 @@ impl Server {
             reloader,
             settings,
             hangups: None,
+            tls,
             first_app,
             config,
         })
+    }
+
+    /// What callers' URLs begin with: `http`, or `https` where they have to speak TLS.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        scheme(self.tls.is_some())
+    }
+
+    /// What operators' URLs begin with.
+    #[must_use]
+    pub fn operators_scheme(&self) -> &'static str {
+        scheme(self.tls.is_some() && self.config.tls.operators)
     }
 
     /// The address that is listened on; its port is the one that the system chose where 0 was asked for.
@@ -248,6 +281,7 @@ impl Server {
                     self.serve_operators(&mut operators, &graceful),
                     self.watch(),
                     self.reload_on(hangups),
+                    self.watch_tls(),
                     self.service.apps.watch(self.config.storage.refresh),
                     self.service.metrics.keep_up(),
                 )
@@ -322,9 +356,19 @@ impl Server {
             if let Some(settings) = self.settings.get().cloned() {
                 drop(tokio::task::spawn_blocking(move || settings.reload()).await);
             }
+            if let Some(tls) = &self.tls {
+                tls.reload_aside().await;
+            }
             if let Some(reloader) = &self.reloader {
                 drop(reloader.reload_in_turn().await);
             }
+        }
+    }
+
+    async fn watch_tls(&self) {
+        match &self.tls {
+            Some(tls) => tls.watch(self.config.tls.check).await,
+            None => std::future::pending().await,
         }
     }
 
@@ -343,4 +387,8 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|error| Err(ServeError::WarmUp(EngineError::Inference(error.into()))))
+}
+
+fn scheme(tls: bool) -> &'static str {
+    if tls { "https" } else { "http" }
 }

@@ -2,11 +2,13 @@
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use likeness_storage::Database;
 
 use crate::admission::Admission;
 use crate::apps::AppDirectory;
+use crate::client_address::Proxies;
 use crate::config::{Config, LimitsConfig};
 use crate::engine_slot::EngineSlot;
 use crate::logs::Logs;
@@ -28,6 +30,8 @@ pub(crate) struct Service {
     pub(crate) work: WorkPool,
     limits: RwLock<Arc<LimitsConfig>>,
     pub(crate) linger: Linger,
+    /// How long a client may send nothing of a body.
+    pub(crate) body_idle: Duration,
     pub(crate) ready: AtomicBool,
     pub(crate) metrics: Arc<Metrics>,
     /// Where this service sees to the log.
@@ -63,8 +67,10 @@ impl Service {
                 time: config.connections.linger,
                 bytes: config.limits.body_bytes,
             },
+            body_idle: config.connections.body_idle,
             ready: AtomicBool::new(true),
             observers: Observers {
+                proxies: Proxies::new(&config.proxies),
                 metrics: Arc::clone(&metrics),
                 #[cfg(feature = "otel")]
                 traces: Arc::default(),

@@ -27,6 +27,33 @@ impl Signal {
     }
 }
 
+/// Resolves at the second one of what [`shutdown_signal`] listens to, for those who do not want to wait for what is under
+/// way. To be called within a tokio runtime.
+pub fn second_shutdown_signal() -> impl Future<Output = ()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::SignalKind;
+        let mut interrupt = Signal::listen(SignalKind::interrupt(), "SIGINT");
+        let mut terminate = Signal::listen(SignalKind::terminate(), "SIGTERM");
+        async move {
+            for _ in 0..2 {
+                tokio::select! {
+                    () = interrupt.next() => {}
+                    () = terminate.next() => {}
+                }
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    async {
+        for _ in 0..2 {
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
 /// Resolves at the first SIGTERM or Ctrl-C of this process after the call, whether or not it has been polled by then:
 /// before that they end the process. Where one of them cannot be listened to, that is logged, and the other one works. To
 /// be called within a tokio runtime.

@@ -6,8 +6,8 @@ use likeness_storage::apps::{MAX_LIVE_KEYS, SaltedDigest, StoredKey};
 use subtle::Choice;
 
 /// Both spellings of the documentation. A proxy such as nginx drops names with underscores.
-pub(super) const ID_HEADERS: [&str; 2] = ["app_id", "app-id"];
-pub(super) const KEY_HEADERS: [&str; 2] = ["app_key", "app-key"];
+pub(crate) const ID_HEADERS: [&str; 2] = ["app_id", "app-id"];
+pub(crate) const KEY_HEADERS: [&str; 2] = ["app_key", "app-key"];
 
 /// No key is longer, in bytes. What is longer is not even hashed.
 const MAX_KEY_BYTES: usize = 256;

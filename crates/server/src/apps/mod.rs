@@ -21,6 +21,7 @@ use crate::config::{AppConfig, Config, ConfigError};
 use credentials::{Credentials, Presented};
 
 pub(crate) use app::App;
+pub(crate) use credentials::{ID_HEADERS, KEY_HEADERS};
 pub(crate) use directory::AppDirectory;
 pub use directory::FIRST_APP;
 

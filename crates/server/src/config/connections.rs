@@ -21,6 +21,12 @@ pub struct ConnectionsConfig {
     /// a reset. Default: 5 s.
     #[serde(rename = "linger_seconds", with = "seconds")]
     pub linger: Duration,
+    /// How long a client may send nothing of a body. Default: 5 s; `limits.deadline_seconds` bounds the whole.
+    #[serde(rename = "body_idle_seconds", with = "seconds")]
+    pub body_idle: Duration,
+    /// Open connections of one address; those beyond are closed at once. Those of trusted proxies are not counted. 0: as
+    /// many as there may be. Default: 0, since a proxy that is not known as one would be cut off.
+    pub max_per_address: usize,
 }
 
 /// How the service stops.

@@ -3,16 +3,19 @@
 mod admin;
 mod apps;
 mod connections;
+mod cors;
 mod error;
 mod explained;
 mod layers;
 mod limits;
 mod log;
+mod proxies;
 mod reload;
 mod secrets;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -29,12 +32,15 @@ use crate::apps::Apps;
 pub use admin::AdminConfig;
 pub use apps::AppConfig;
 pub use connections::{ConnectionsConfig, ShutdownConfig};
+pub use cors::CorsConfig;
 pub use error::ConfigError;
 pub use explained::{Explained, Setting};
 pub use limits::{AdmissionConfig, LimitsConfig, SafetyConfig, SideLimits, VersionLimits};
 pub use log::{LogConfig, LogFormat};
+pub use proxies::ProxiesConfig;
 pub use reload::ReloadConfig;
 pub use storage::StorageConfig;
+pub use tls::{ClientCertificates, TlsConfig};
 
 /// Prefix of the environment variables that set any key: `LIKENESS__LIMITS__V0_2__SELFIE__MIN_SIDE=200` is
 /// `limits.v0_2.selfie.min_side`.
@@ -102,6 +108,12 @@ pub struct Config {
     pub storage: StorageConfig,
     /// What is logged.
     pub log: LogConfig,
+    /// TLS on the ports.
+    pub tls: TlsConfig,
+    /// Which proxies are believed.
+    pub proxies: ProxiesConfig,
+    /// Which pages in browsers may call.
+    pub cors: CorsConfig,
 }
 
 impl Default for Config {
@@ -138,6 +150,8 @@ impl Default for Config {
                 max: 1_024,
                 header_read: Duration::from_secs(75),
                 linger: Duration::from_secs(5),
+                body_idle: Duration::from_secs(5),
+                max_per_address: 0,
             },
             shutdown: ShutdownConfig {
                 delay: Duration::ZERO,
@@ -147,6 +161,9 @@ impl Default for Config {
             reload: ReloadConfig::default(),
             storage: StorageConfig::default(),
             log: LogConfig::default(),
+            tls: TlsConfig::default(),
+            proxies: ProxiesConfig::default(),
+            cors: CorsConfig::default(),
         }
     }
 }
@@ -223,6 +240,8 @@ impl Config {
         self.admin.validate(self.listen)?;
         self.reload.validate()?;
         self.storage.validate()?;
+        self.tls.validate()?;
+        self.cors.validate()?;
         self.log.validate()
     }
 

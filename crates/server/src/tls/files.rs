@@ -1,0 +1,224 @@
+//! PEM files to what rustls serves.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use sha2::{Digest, Sha256};
+
+use crate::config::{ClientCertificates, TlsConfig};
+
+/// Largest file that is read, in bytes: chains are a few kilobytes, lists of roots some hundred.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// Why a certificate cannot be served. The operator must act.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("the TLS file {path} cannot be read: {source}", path = path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file holds something else.
+    #[error("{path} is not what TLS needs: {reason}", path = path.display())]
+    Content {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The certificate is over.
+    #[error("the TLS certificate {path} has expired", path = path.display())]
+    Expired {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The two do not belong together.
+    #[error("the TLS certificate {certificate} cannot be served with the key {key}: {reason}", certificate = certificate.display(), key = key.display())]
+    Pair {
+        /// File of the certificate.
+        certificate: PathBuf,
+        /// File of the key.
+        key: PathBuf,
+        /// What rustls says.
+        reason: String,
+    },
+}
+
+/// The files that a configuration names.
+#[derive(Debug, Clone)]
+pub(super) struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
+    client_ca: Option<PathBuf>,
+    clients: ClientCertificates,
+}
+
+/// What they held at one time.
+pub(super) struct Contents {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+    client_ca: Option<Vec<u8>>,
+}
+
+/// What is served.
+pub(super) struct Loaded {
+    pub(super) config: ServerConfig,
+    pub(super) digest: String,
+    pub(super) not_after: SystemTime,
+}
+
+impl Contents {
+    /// Tells contents from each other.
+    pub(super) fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        for part in [&self.certificate, &self.key].into_iter().chain(&self.client_ca) {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl Files {
+    pub(super) fn of(config: &TlsConfig) -> Option<Self> {
+        Some(Self {
+            certificate: config.certificate.clone()?,
+            key: config.key.clone()?,
+            client_ca: config.client_ca.clone(),
+            clients: config.client_certificates,
+        })
+    }
+
+    pub(super) fn certificate(&self) -> &Path {
+        &self.certificate
+    }
+
+    pub(super) fn key(&self) -> &Path {
+        &self.key
+    }
+
+    /// Whether others than the owner and a group may read the key.
+    pub(super) fn key_is_open(&self) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            std::fs::metadata(&self.key).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+        }
+        #[cfg(not(unix))]
+        false
+    }
+
+    pub(super) fn read(&self) -> Result<Contents, TlsError> {
+        Ok(Contents {
+            certificate: read(&self.certificate)?,
+            key: read(&self.key)?,
+            client_ca: self.client_ca.as_deref().map(read).transpose()?,
+        })
+    }
+
+    pub(super) fn load(&self, contents: &Contents) -> Result<Loaded, TlsError> {
+        let chain = certificates(&self.certificate, &contents.certificate)?;
+        let not_after = chain
+            .first()
+            .map_or(Err("it has no certificate".to_owned()), not_after)
+            .map_err(|reason| content(&self.certificate, reason))?;
+        let key = PrivateKeyDer::from_pem_slice(&contents.key).map_err(|error| {
+            let reason =
+                format!("it has no private key that can be read ({error}); one with a passphrase cannot");
+            content(&self.key, reason)
+        })?;
+        let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| content(&self.certificate, error.to_string()))?;
+        let builder = match self.client_verifier(contents)? {
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder
+            .with_single_cert(chain, key)
+            .map_err(|error| TlsError::Pair {
+                certificate: self.certificate.clone(),
+                key: self.key.clone(),
+                reason: error.to_string(),
+            })?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Loaded {
+            config,
+            digest: contents.digest(),
+            not_after,
+        })
+    }
+
+    fn client_verifier(&self, contents: &Contents) -> Result<Option<Arc<dyn ClientCertVerifier>>, TlsError> {
+        let (Some(path), Some(pem)) = (&self.client_ca, &contents.client_ca) else {
+            return Ok(None);
+        };
+        let mut roots = RootCertStore::empty();
+        for root in certificates(path, pem)? {
+            roots
+                .add(root)
+                .map_err(|error| content(path, error.to_string()))?;
+        }
+        let builder =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(ring::default_provider()));
+        let builder = match self.clients {
+            ClientCertificates::Off => return Ok(None),
+            ClientCertificates::Optional => builder.allow_unauthenticated(),
+            ClientCertificates::Required => builder,
+        };
+        builder
+            .build()
+            .map(Some)
+            .map_err(|error| content(path, error.to_string()))
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|source| TlsError::File {
+            path: path.to_owned(),
+            source,
+        })?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(content(path, format!("it has more than {MAX_BYTES} bytes")));
+    }
+    Ok(bytes)
+}
+
+fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let chain = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| content(path, error.to_string()))?;
+    if chain.is_empty() {
+        return Err(content(path, "it has no certificate (PEM) in it".to_owned()));
+    }
+    Ok(chain)
+}
+
+fn content(path: &Path, reason: String) -> TlsError {
+    TlsError::Content {
+        path: path.to_owned(),
+        reason,
+    }
+}
+
+fn not_after(certificate: &CertificateDer<'_>) -> Result<SystemTime, String> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).map_err(|error| error.to_string())?;
+    let seconds = parsed.validity().not_after.timestamp();
+    Ok(u64::try_from(seconds).map_or(UNIX_EPOCH, |seconds| UNIX_EPOCH + Duration::from_secs(seconds)))
+}
