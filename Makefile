@@ -30,7 +30,7 @@ run: setup build models ## Set everything up and serve on LISTEN (127.0.0.1:8080
 
 test: ## Set everything up and run the suite; what needs ../shared is skipped where it is absent
 	@$(PYTHON) scripts/setup.py
-	@$(PYTHON) scripts/setup.py promtool
+	@$(PYTHON) scripts/setup.py programs
 	@# The program that fetches the models is among what the suite is built of: nothing is built twice.
 	$(CARGO) test $(BUILD) --workspace --no-run
 	@$(PYTHON) scripts/setup.py models --lenient

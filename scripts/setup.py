@@ -4,7 +4,7 @@ the tests and, once the program is built, the files of a model pack.
 
     setup.py
     setup.py models [--lenient] [--pack NAME]
-    setup.py promtool
+    setup.py programs
 
 ONNX Runtime comes from the `onnxruntime` wheel, pinned by version and SHA-256, through pip, and is unpacked into
 .setup/onnxruntime. The assembler nasm, with which the JPEG decoder is built for the processor's vector instructions, is
@@ -16,8 +16,8 @@ leaves both out.
 folder or server that LIKENESS_MODEL_MIRROR names, else from ../shared/upstream where that is there (LIKENESS_SHARED names
 another `shared`), else from the addresses in the pack's manifest. docs/models.md has more.
 
-`setup.py promtool` unpacks promtool, which some tests check metrics and alerts with, from Debian's package `prometheus` into
-.setup/promtool where the machine has none. That it cannot be had is only a warning.
+`setup.py programs` unpacks what some tests need from Debian's packages into .setup where the machine has none: promtool, which
+checks metrics and alerts, and nginx. That one cannot be had is only a warning.
 
 Whatever is already there and right is left alone, so running it twice costs nothing. With --lenient, models that cannot be
 had from the network are a warning: the tests that need them are then reported as skipped. A mirror that lacks them or has
@@ -177,30 +177,37 @@ def set_up_assembler():
     say(f"WARNING: nasm cannot be had here, {hint}")
 
 
-def set_up_promtool():
+# Programs that some tests need: the program, the package that has it, and where in that.
+PROGRAMS = [
+    ("promtool", "prometheus", "usr/bin/promtool"),
+    ("nginx", "nginx", "usr/sbin/nginx"),
+]
+
+
+def set_up_program(name, package, member):
     """Never an error: the tests that need it are then reported as skipped."""
-    target = ROOT / ".setup" / "promtool"
-    if shutil.which("promtool", path=os.pathsep.join([str(target / "usr" / "bin"), os.environ.get("PATH", "")])):
-        say("promtool: there")
+    target = ROOT / ".setup" / name
+    if shutil.which(name, path=os.pathsep.join([str(target / "usr" / "bin"), os.environ.get("PATH", ""), "/usr/sbin"])):
+        say(f"{name}: there")
         return
-    given_up = target.parent / "no-promtool"
+    given_up = target.parent / f"no-{name}"
     if not given_up.exists() and not os.environ.get("LIKENESS_NO_APT") and shutil.which("apt-get"):
         target.parent.mkdir(parents=True, exist_ok=True)
-        say("promtool: not there, asking apt for Debian's package (LIKENESS_NO_APT=1 leaves that out)")
+        say(f"{name}: not there, asking apt for Debian's package (LIKENESS_NO_APT=1 leaves that out)")
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             os.chmod(folder, 0o755)  # apt downloads as a user of its own
-            if download_debian_packages(["prometheus"], Path(folder)):
-                (package,) = Path(folder).glob("prometheus_*.deb")
+            if download_debian_packages([package], Path(folder)):
+                (archive,) = Path(folder).glob(f"{package}_*.deb")
                 unpacked = Path(folder) / "unpacked"
-                subprocess.run(["dpkg-deb", "--extract", str(package), str(unpacked)], check=True)
+                subprocess.run(["dpkg-deb", "--extract", str(archive), str(unpacked)], check=True)
                 shutil.rmtree(target, ignore_errors=True)
                 (target / "usr" / "bin").mkdir(parents=True)
-                # The rest of it is a server and its pages, a hundred megabytes.
-                shutil.move(unpacked / "usr" / "bin" / "promtool", target / "usr" / "bin" / "promtool")
-                say(f"promtool: unpacked into {target.relative_to(ROOT)}")
+                # The rest of a package may be a hundred megabytes.
+                shutil.move(unpacked / member, target / "usr" / "bin" / name)
+                say(f"{name}: unpacked into {target.relative_to(ROOT)}")
                 return
-        given_up.write_text("apt had no prometheus; delete this file to ask it again\n")
-    say("WARNING: promtool cannot be had here. Tests that need it will be reported as skipped")
+        given_up.write_text(f"apt had no {package}; delete this file to ask it again\n")
+    say(f"WARNING: {name} cannot be had here. Tests that need it will be reported as skipped")
 
 
 def set_up_postgresql():
@@ -319,13 +326,14 @@ def main():
     models = commands.add_parser("models", help="fill models/store with the program that was built")
     models.add_argument("--lenient", action="store_true", help="models that cannot be had are only a warning")
     models.add_argument("--pack", default="open-1", help="the model pack (default: %(default)s)")
-    commands.add_parser("promtool", help="unpack promtool, for the tests of metrics and alerts")
+    commands.add_parser("programs", help="unpack the programs that some tests need")
     arguments = parser.parse_args()
     if arguments.command == "models":
         set_up_models(arguments.pack, arguments.lenient)
         return
-    if arguments.command == "promtool":
-        set_up_promtool()
+    if arguments.command == "programs":
+        for program in PROGRAMS:
+            set_up_program(*program)
         return
     check_tools()
     set_up_runtime()

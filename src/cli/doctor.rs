@@ -2,10 +2,12 @@
 
 use std::process::ExitCode;
 
+use clap::Args;
 use likeness::models::{CalibrationFile, Pack};
 use likeness::runtime::{Runtime, RuntimeError, available_workers};
 use likeness::self_test;
 
+use super::http::agent;
 use super::{EngineArguments, Failure, exit, say};
 
 /// Prints what was looked at and remembers whether all was well.
@@ -27,9 +29,85 @@ impl Report {
         let problem = problem.to_string().replace('\n', "\n        ");
         say(format_args!("  FAIL  {what}: {problem}"))
     }
+
+    fn end(&self) -> Result<ExitCode, Failure> {
+        if self.well {
+            say("All well.")?;
+            Ok(exit::PASS.into())
+        } else {
+            say("Something is wrong: see FAIL above.")?;
+            Ok(exit::ERROR.into())
+        }
+    }
 }
 
-pub(crate) fn run(arguments: &EngineArguments) -> Result<ExitCode, Failure> {
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
+    /// Ask a running service, by the URL that clients use, whether the credentials reach it in both spellings, instead of
+    /// looking at this machine. Needs --app-id and LIKENESS_APP_KEY.
+    #[arg(long, value_name = "URL", requires = "app_id")]
+    url: Option<String>,
+    /// The app to ask as; its key is read from LIKENESS_APP_KEY.
+    #[arg(long, value_name = "ID", requires = "url")]
+    app_id: Option<String>,
+}
+
+impl DoctorArguments {
+    pub(crate) fn run(&self, arguments: &EngineArguments) -> Result<ExitCode, Failure> {
+        match (&self.url, &self.app_id) {
+            (Some(url), Some(app_id)) => service(url, app_id),
+            _ => machine(arguments),
+        }
+    }
+}
+
+/// Whether a service, by what lies before it, gets the credentials.
+fn service(url: &str, app_id: &str) -> Result<ExitCode, Failure> {
+    let key =
+        std::env::var("LIKENESS_APP_KEY").map_err(|_| "LIKENESS_APP_KEY must hold the key of the app")?;
+    let mut report = Report { well: true };
+    let underscores = probe(url, [("app_id", app_id), ("app_key", &key)])?;
+    let dashes = probe(url, [("app-id", app_id), ("app-key", &key)])?;
+    let what = "credentials";
+    match (underscores, dashes) {
+        (true, true) => report.good(what, "app_id, app_key and app-id, app-key both reach the service")?,
+        (false, true) => report.bad(
+            what,
+            "only app-id and app-key reach the service: a proxy drops header names with underscores\nset \
+             `underscores_in_headers on;` in nginx, or have clients send the names with dashes",
+        )?,
+        (true, false) => report.bad(
+            what,
+            "only app_id and app_key reach the service: something before it drops or renames app-id and app-key",
+        )?,
+        (false, false) => report.bad(
+            what,
+            "neither spelling is let in: the app or its key is wrong, or a proxy drops all of these headers",
+        )?,
+    }
+    report.end()
+}
+
+/// Whether the service knows the caller: it then says that there is no form in the request.
+fn probe(url: &str, headers: [(&str, &str); 2]) -> Result<bool, Failure> {
+    let url = format!("{}/v0.2/liveness-verification", url.trim_end_matches('/'));
+    let request = headers
+        .into_iter()
+        .fold(agent().post(&url), |request, (name, value)| {
+            request.header(name, value)
+        });
+    let answer = request.send_empty().map_err(|error| format!("{url}: {error}"))?;
+    match answer.status().as_u16() {
+        401 => Ok(false),
+        400 | 403 | 415 => Ok(true),
+        status => Err(format!(
+            "{url} answers with status {status}, which is none of Likeness's to this request"
+        )
+        .into()),
+    }
+}
+
+fn machine(arguments: &EngineArguments) -> Result<ExitCode, Failure> {
     let mut report = Report { well: true };
     say(format_args!("likeness {}", env!("CARGO_PKG_VERSION")))?;
     processor(&report)?;
@@ -47,13 +125,7 @@ pub(crate) fn run(arguments: &EngineArguments) -> Result<ExitCode, Failure> {
         (Some(runtime), Some(pack)) => models(&runtime, &pack, &mut report)?,
         _ => report.note("self-test", "not run: it needs the library and the models")?,
     }
-    if report.well {
-        say("All well.")?;
-        Ok(exit::PASS.into())
-    } else {
-        say("Something is wrong: see FAIL above.")?;
-        Ok(exit::ERROR.into())
-    }
+    report.end()
 }
 
 /// Files that were named with `--calibration`.

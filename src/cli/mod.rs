@@ -6,6 +6,7 @@ mod config;
 mod doctor;
 mod eval;
 mod exit;
+mod http;
 mod liveness;
 mod models;
 mod serve;
@@ -61,7 +62,7 @@ enum Command {
     Config(config::ConfigCommand),
     /// Check processor, ONNX Runtime, provider and models, and say what to do about what is wrong. Exit code: 0 all
     /// well, 1 something is wrong.
-    Doctor,
+    Doctor(doctor::DoctorArguments),
 }
 
 /// Which library, provider and models to use.
@@ -172,7 +173,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Models(models) => models.run(&arguments.engine),
         Command::Apps(apps) => apps.run(),
         Command::Config(config) => config.run(),
-        Command::Doctor => doctor::run(&arguments.engine),
+        Command::Doctor(doctor) => doctor.run(&arguments.engine),
     };
     match result {
         Ok(code) => code,

@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use likeness::runtime::available_workers;
 use likeness::server::storage::apps::NewApp;
-use likeness::server::{Config, DEMO_APP, Hangups, LogFormat, Logs, Overrides, Server, second_shutdown_signal, shutdown_signal};
+use likeness::server::{
+    Config, DEMO_APP, Hangups, LogFormat, Logs, Overrides, Server, second_shutdown_signal, shutdown_signal,
+};
 
 use super::config::ConfigArguments;
 use super::{EngineArguments, Failure, exit, say};
@@ -104,7 +106,10 @@ impl ServeArguments {
             info.workers,
         ))?;
         if let Some(address) = server.admin_addr() {
-            say(format_args!("The operator's port is on {}://{address}", server.operators_scheme()))?;
+            say(format_args!(
+                "The operator's port is on {}://{address}",
+                server.operators_scheme()
+            ))?;
         }
         if !self.demo {
             return Ok(());

@@ -124,12 +124,10 @@ impl Call<'_> {
         headers: &HeaderMap,
         body: &mut Body,
     ) -> Result<Response, ApiError> {
-        let app = self
-            .service
-            .apps
-            .current()
-            .authenticate(headers)
-            .ok_or_else(|| ApiError::from(ErrorCode::InvalidCredentials))?;
+        let app = self.service.apps.current().authenticate(headers).ok_or_else(|| {
+            self.service.proxy_hint.look_at(headers);
+            ApiError::from(ErrorCode::InvalidCredentials)
+        })?;
         self.log.app(&app.id);
         if app.disabled {
             return Err(ApiError::from(ErrorCode::AppDisabled));

@@ -37,6 +37,7 @@ mod metrics;
 mod multipart;
 mod open_storage;
 mod port;
+mod proxy_hint;
 mod record;
 mod reload;
 mod request_line;

@@ -13,6 +13,7 @@ use crate::config::{Config, LimitsConfig};
 use crate::engine_slot::EngineSlot;
 use crate::logs::Logs;
 use crate::metrics::Metrics;
+use crate::proxy_hint::ProxyHint;
 use crate::record::Observers;
 use crate::response::Linger;
 use crate::work::WorkPool;
@@ -30,6 +31,7 @@ pub(crate) struct Service {
     pub(crate) work: WorkPool,
     limits: RwLock<Arc<LimitsConfig>>,
     pub(crate) linger: Linger,
+    pub(crate) proxy_hint: ProxyHint,
     /// How long a client may send nothing of a body.
     pub(crate) body_idle: Duration,
     pub(crate) ready: AtomicBool,
@@ -67,6 +69,7 @@ impl Service {
                 time: config.connections.linger,
                 bytes: config.limits.body_bytes,
             },
+            proxy_hint: ProxyHint::default(),
             body_idle: config.connections.body_idle,
             ready: AtomicBool::new(true),
             observers: Observers {
