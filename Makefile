@@ -20,7 +20,7 @@ export PATH := $(CURDIR)/.setup/nasm/usr/bin:$(PATH)
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-otel soak fuzz setup build models demo lint accuracy calibrate check-statistics measure-evaluation bench bench-reference clean
+.PHONY: help run test test-otel soak fuzz setup build models demo lint accuracy calibrate check-statistics measure-evaluation bench bench-load bench-reference clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -84,6 +84,10 @@ check-statistics: setup build models ## Compute the figures of evaluations again
 
 measure-evaluation: setup build models ## Pictures per second and peak memory of an evaluation of LFW
 	@$(PYTHON) scripts/measure_evaluation.py
+
+bench-load: setup build models ## Latency, refusals and memory of the service while one to 128 clients call
+	@$(CARGO) build $(BUILD) --example load
+	@$(PYTHON) scripts/bench_load.py
 
 bench-reference: setup build models ## Likeness and the plain Python reference, alternately in the same minute
 	@$(PYTHON) scripts/bench_reference.py

@@ -19,6 +19,10 @@ pub(crate) fn tests(suite: &mut Suite) {
         parallel,
     );
     suite.with_models("load::who_comes_while_it_is_full_is_refused", overloaded);
+    suite.with_shared_and_models(
+        "load::many_times_its_capacity_leaves_it_as_it_was",
+        overloaded_by_many,
+    );
     suite.with_models("load::a_body_that_does_not_come_meets_the_deadline", deadline);
     suite.with_shared_and_models("load::the_end_waits_for_what_is_under_way", shutdown);
     suite.with_models("load::balancers_are_told_before_the_port_closes", notice);
@@ -130,6 +134,58 @@ fn overloaded() -> Outcome {
         })?;
     let answer = server.post(LIVENESS, &form)?;
     ensure!(answer.status == 200, "{answer:?}");
+    Ok(())
+}
+
+/// How many clients call at the same time, and how often each; one worker, and four requests that are let in.
+const CROWD: (usize, usize) = (64, 6);
+
+fn overloaded_by_many(shared: &Path) -> Outcome {
+    let server = Server::start(|command| {
+        command
+            .args(["--workers", "1"])
+            .env("LIKENESS__ADMISSION__MAX_REQUESTS", "4");
+    })?;
+    let form = Form::new().file("selfie", &picture(shared, "faces/img2.jpg")?);
+    let usual = server.post(LIVENESS, &form)?.lasting()?;
+    let request = form.request(LIVENESS, &APP.headers());
+    let crowd = || -> Result<usize, Failed> {
+        let client = || -> Result<usize, Failed> {
+            let mut answered = 0;
+            for _ in 0..CROWD.1 {
+                let answer = server.send(&request)?;
+                match answer.status {
+                    200 if answer.lasting()? == usual => answered += 1,
+                    503 if answer.header("retry-after")? == Some("1") => {}
+                    _ => return Err(format!("{answer:?}").into()),
+                }
+            }
+            Ok(answered)
+        };
+        std::thread::scope(|scope| {
+            let clients: Vec<_> = (0..CROWD.0).map(|_| scope.spawn(client)).collect();
+            clients.into_iter().try_fold(0, |answered, client| {
+                Ok(answered + client.join().map_err(|_| Failed::from("a client panicked"))??)
+            })
+        })
+    };
+    let first = crowd()?;
+    let before = server.resident_bytes()?;
+    let second = crowd()?;
+    let after = server.resident_bytes()?;
+    let all = CROWD.0 * CROWD.1;
+    ensure!(
+        first > 0 && second > 0 && first + second < 2 * all,
+        "of twice {all} requests {first} and {second} were answered"
+    );
+    ensure!(
+        after <= before + before / 10,
+        "{before} bytes of memory became {after}"
+    );
+    for _ in 0..CROWD.1 {
+        let answer = server.post(LIVENESS, &form)?;
+        ensure!(answer.status == 200, "it is over, and still {answer:?}");
+    }
     Ok(())
 }
 
