@@ -33,7 +33,7 @@ def cpu_seconds(pid):
 def main():
     pictures = SHARED / "data" / "faces"
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "LIKENESS_APPS": f"bench:{KEY}", "LIKENESS__STORAGE__FOLDER": folder, "RUST_LOG": "warn"}
+        environment = {**os.environ, "LIKENESS_APPS": f"bench:{KEY}", "LIKENESS__STORAGE__FOLDER": folder, "RUST_LOG": "error"}
         server = subprocess.Popen(
             [ROOT / "target/release/likeness", "serve", "--workers", "2", "--listen", "127.0.0.1:0"],
             cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True,
