@@ -3,6 +3,7 @@
 mod apps;
 mod calibrate;
 mod config;
+mod csv_cell;
 mod doctor;
 mod eval;
 mod exit;
@@ -10,6 +11,7 @@ mod http;
 mod liveness;
 mod models;
 mod serve;
+mod usage;
 mod verify;
 
 use std::io::{Read, Write};
@@ -57,6 +59,8 @@ enum Command {
     /// Make, change and list the apps that may call `likeness serve`, and their keys. Exit code: 0 done, 1 error, 2 usage.
     #[command(subcommand)]
     Apps(Box<apps::AppsCommand>),
+    /// How much each app has asked for, by day, and what is used of its quotas. Exit code: 0 done, 1 error, 2 usage.
+    Usage(usage::UsageArguments),
     /// See and check the settings of `likeness serve`. Exit code: 0 done, 1 the settings cannot be used, 2 usage.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -172,6 +176,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Calibrate(calibrate) => calibrate.run(&arguments.engine),
         Command::Models(models) => models.run(&arguments.engine),
         Command::Apps(apps) => apps.run(),
+        Command::Usage(usage) => usage.run(),
         Command::Config(config) => config.run(),
         Command::Doctor(doctor) => doctor.run(&arguments.engine),
     };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::limits::Slot;
 use likeness_api::{ApiError, ErrorCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -11,7 +12,21 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Held from the check of the credentials until the last work for a request has ended, even where its client has long
 /// been answered: so what is admitted bounds what is in memory and on the CPU.
-pub(crate) type Permit = OwnedSemaphorePermit;
+#[derive(Debug)]
+pub(crate) struct Permit {
+    _admitted: OwnedSemaphorePermit,
+    _slot: Option<Slot>,
+}
+
+impl Permit {
+    /// With the place among its app's requests, which is given back with it.
+    pub(crate) fn with_slot(self, slot: Slot) -> Self {
+        Self {
+            _slot: Some(slot),
+            ..self
+        }
+    }
+}
 
 /// The gate. There is no queue before it: whoever finds it full is refused at once.
 #[derive(Debug)]
@@ -41,6 +56,10 @@ impl Admission {
     pub(crate) fn admit(&self) -> Result<Permit, ApiError> {
         Arc::clone(&self.permits)
             .try_acquire_owned()
+            .map(|admitted| Permit {
+                _admitted: admitted,
+                _slot: None,
+            })
             .map_err(|_| ApiError::from(ErrorCode::Overloaded).with_retry_after(RETRY_AFTER))
     }
 

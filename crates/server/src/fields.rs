@@ -370,6 +370,7 @@ mod tests {
     const LIMITS: BodyLimits = BodyLimits {
         file: 1_000,
         body: 10_000,
+        idle: Duration::from_secs(5),
     };
 
     #[tokio::test]

@@ -21,6 +21,7 @@ use crate::admission::Permit;
 use crate::apps::App;
 use crate::config::{LimitsConfig, SideLimits, VersionLimits};
 use crate::fields::{BodyLimits, Field, Form};
+use crate::limits::Slot;
 use crate::request_log::RequestLog;
 use crate::response;
 use crate::service::Service;
@@ -139,7 +140,30 @@ impl Call<'_> {
             );
             return Err(ApiError::new(ErrorCode::InvalidParameter, message));
         }
-        let permit = self.service.admission.admit()?;
+        let (taken, slot) = self
+            .service
+            .app_limits
+            .take(&app, endpoint.setting(), self.log)
+            .await?;
+        match self.admitted(endpoint, &app, slot, headers, body).await {
+            // Not the client's fault: it does not count.
+            Err(error) if error.code().status() >= 500 => {
+                taken.give_back();
+                Err(error)
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn admitted(
+        &self,
+        endpoint: Endpoint,
+        app: &App,
+        slot: Slot,
+        headers: &HeaderMap,
+        body: &mut Body,
+    ) -> Result<Response, ApiError> {
+        let permit = self.service.admission.admit()?.with_slot(slot);
         let known = match endpoint {
             Endpoint::Biometric => BIOMETRIC_FIELDS,
             Endpoint::Liveness => LIVENESS_FIELDS,
@@ -149,8 +173,8 @@ impl Call<'_> {
             .map_err(|_| ApiError::from(ErrorCode::DeadlineExceeded))??;
         self.log.body_read();
         match endpoint {
-            Endpoint::Biometric => self.biometric(&app, form, permit).await,
-            Endpoint::Liveness => self.liveness(&app, form, permit).await,
+            Endpoint::Biometric => self.biometric(app, form, permit).await,
+            Endpoint::Liveness => self.liveness(app, form, permit).await,
         }
     }
 

@@ -32,6 +32,7 @@ mod connection;
 mod engine_slot;
 mod fields;
 mod handlers;
+mod limits;
 mod logs;
 mod metrics;
 mod multipart;
@@ -56,7 +57,7 @@ mod work;
 pub use apps::{Apps, DEMO_APP, FIRST_APP};
 pub use config::{
     AdminConfig, AppConfig, ClientCertificates, Config, ConfigError, Explained, LogConfig, LogFormat,
-    Overrides, REFERENCE, ReloadConfig, StorageConfig, TlsConfig,
+    Overrides, QuotasConfig, REFERENCE, ReloadConfig, StorageConfig, TlsConfig, WhenUnavailable,
 };
 pub use logs::{Logs, LogsError};
 pub use reload::{EngineSource, Hangups, Reload, ReloadError, Reloader, SettingsReload, SourceError};

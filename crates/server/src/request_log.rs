@@ -68,7 +68,6 @@ impl RequestLog {
     }
 
     /// Which of the app's limits refused the request: `rate`, `concurrent`, `daily` or `monthly`.
-    #[allow(dead_code, reason = "the limits are built beside this")]
     pub(crate) fn refused_by(&self, limit: &'static str) {
         self.facts().refused_by = Some(limit);
     }

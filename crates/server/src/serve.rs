@@ -17,6 +17,7 @@ use crate::admin::{self, Admin};
 use crate::apps::{AppDirectory, Apps};
 use crate::config::{Config, ConfigError};
 use crate::engine_slot::EngineSlot;
+use crate::limits::Limits;
 use crate::logs::Logs;
 use crate::port::{Port, PortSettings};
 use crate::reload::{EngineSource, Hangups, Reloader, SettingsReloader, SourceError};
@@ -123,7 +124,9 @@ impl Server {
     ) -> Result<Self, ServeError> {
         let database = config.storage.open().await?;
         let apps = AppDirectory::open(apps, database.clone()).await?;
-        let service = Arc::new(Service::new(&config, apps, engine, database).map_err(ServeError::Threads)?);
+        let app_limits = Limits::open(database.clone(), &config.storage.folder, &config.quotas).await?;
+        let service =
+            Arc::new(Service::new(&config, apps, app_limits, engine, database).map_err(ServeError::Threads)?);
         let settings = Arc::new(OnceLock::new());
         let tls = Tls::open(&config.tls)?;
         if let Some(tls) = &tls {
@@ -283,6 +286,7 @@ impl Server {
                     self.reload_on(hangups),
                     self.watch_tls(),
                     self.service.apps.watch(self.config.storage.refresh),
+                    self.service.app_limits.keep_up(),
                     self.service.metrics.keep_up(),
                 )
             };
@@ -327,6 +331,7 @@ impl Server {
         }
         callers.shutdown().await;
         operators.shutdown().await;
+        self.service.app_limits.settle().await;
         self.service.database.close().await;
         #[cfg(feature = "otel")]
         drop(

@@ -11,6 +11,7 @@ use crate::apps::AppDirectory;
 use crate::client_address::Proxies;
 use crate::config::{Config, LimitsConfig};
 use crate::engine_slot::EngineSlot;
+use crate::limits::Limits;
 use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::proxy_hint::ProxyHint;
@@ -27,6 +28,7 @@ const ADMITTED_PER_WORKER: usize = 16;
 pub(crate) struct Service {
     pub(crate) engine: EngineSlot,
     pub(crate) apps: AppDirectory,
+    pub(crate) app_limits: Limits,
     pub(crate) admission: Admission,
     pub(crate) work: WorkPool,
     limits: RwLock<Arc<LimitsConfig>>,
@@ -46,6 +48,7 @@ impl Service {
     pub(crate) fn new(
         config: &Config,
         apps: AppDirectory,
+        app_limits: Limits,
         engine: EngineSlot,
         database: Database,
     ) -> std::io::Result<Self> {
@@ -62,6 +65,7 @@ impl Service {
         Ok(Self {
             engine,
             apps,
+            app_limits,
             admission,
             work,
             limits: RwLock::new(Arc::new(config.limits.clone())),

@@ -20,6 +20,7 @@ mod error;
 mod migrations;
 mod settings;
 mod time;
+pub mod usage;
 
 pub use database::{Connection, Database, Kind};
 pub use error::StorageError;

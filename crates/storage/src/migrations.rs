@@ -7,7 +7,10 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Every migration: its number, what it brings, its SQL. The numbers ascend; what has once been released is never changed,
 /// as each database knows the checksums of those that made it.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "apps", include_str!("../migrations/0001_apps.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "apps", include_str!("../migrations/0001_apps.sql")),
+    (2, "usage", include_str!("../migrations/0002_usage.sql")),
+];
 
 /// The number of the last one.
 pub(crate) fn newest() -> i64 {

@@ -12,7 +12,6 @@ pub(crate) struct App {
     /// Of a liveness verification, 0..=1.
     pub(crate) threshold_floor: f64,
     /// How much it may ask for.
-    #[allow(dead_code, reason = "nothing enforces the limits yet")]
     pub(crate) limits: AppLimits,
     /// `None`: all.
     endpoints: Option<Vec<AppEndpoint>>,
@@ -66,6 +65,17 @@ impl App {
             limits: AppLimits::none(),
             endpoints: None,
             profiles: Vec::new(),
+        }
+    }
+
+    /// An app with these limits and nothing else that is special of it.
+    #[cfg(test)]
+    pub(crate) fn with_limits(id: &str, profile: Profile, limits: AppLimits) -> Self {
+        Self {
+            disabled: false,
+            default_profile: profile,
+            limits,
+            ..Self::refused(id)
         }
     }
 

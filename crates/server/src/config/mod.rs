@@ -10,6 +10,7 @@ mod layers;
 mod limits;
 mod log;
 mod proxies;
+mod quotas;
 mod reload;
 mod secrets;
 mod storage;
@@ -38,6 +39,7 @@ pub use explained::{Explained, Setting};
 pub use limits::{AdmissionConfig, LimitsConfig, SafetyConfig, SideLimits, VersionLimits};
 pub use log::{LogConfig, LogFormat};
 pub use proxies::ProxiesConfig;
+pub use quotas::{QuotasConfig, WhenUnavailable};
 pub use reload::ReloadConfig;
 pub use storage::StorageConfig;
 pub use tls::{ClientCertificates, TlsConfig};
@@ -110,6 +112,8 @@ pub struct Config {
     pub log: LogConfig,
     /// TLS on the ports.
     pub tls: TlsConfig,
+    /// How quotas are kept.
+    pub quotas: QuotasConfig,
     /// Which proxies are believed.
     pub proxies: ProxiesConfig,
     /// Which pages in browsers may call.
@@ -162,6 +166,7 @@ impl Default for Config {
             storage: StorageConfig::default(),
             log: LogConfig::default(),
             tls: TlsConfig::default(),
+            quotas: QuotasConfig::default(),
             proxies: ProxiesConfig::default(),
             cors: CorsConfig::default(),
         }

@@ -17,6 +17,7 @@ use crate::apps::AppDirectory;
 use crate::config::{AppConfig, Config};
 use crate::engine_slot::EngineSlot;
 use crate::handlers::Endpoint;
+use crate::limits::Limits;
 use crate::record::Facts;
 
 struct Plain;
@@ -57,17 +58,19 @@ fn service() -> Service {
     let apps = config.apps().unwrap();
     let storage = async {
         let database = config.storage.open().await.unwrap();
-        (
-            AppDirectory::open(apps, database.clone()).await.unwrap(),
-            database,
-        )
+        let apps = AppDirectory::open(apps, database.clone()).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let limits = Limits::open(database.clone(), folder.path(), &config.quotas)
+            .await
+            .unwrap();
+        (apps, limits, database)
     };
     // On a thread of its own: one of the tests is within a runtime already.
-    let (apps, database) = std::thread::scope(|scope| {
+    let (apps, limits, database) = std::thread::scope(|scope| {
         let opened = scope.spawn(|| tokio::runtime::Runtime::new().unwrap().block_on(storage));
         opened.join().unwrap()
     });
-    Service::new(&config, apps, EngineSlot::new(engine), database).unwrap()
+    Service::new(&config, apps, limits, EngineSlot::new(engine), database).unwrap()
 }
 
 fn record(status: u16, facts: Facts) -> Record {

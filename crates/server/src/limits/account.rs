@@ -1,0 +1,254 @@
+//! What one app has under way and has used.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use likeness_storage::apps::{AppEndpoint, AppLimits};
+use likeness_storage::usage::{Counted, Period, Quotas, Used};
+use tokio::time::Instant;
+
+use super::bucket::TokenBucket;
+
+/// Of what remains of a quota, one unit in so many may be reserved at a time: others want theirs.
+const SHARE: u64 = 20;
+
+#[derive(Debug)]
+pub(super) struct Account {
+    app: String,
+    bucket: Mutex<Option<TokenBucket>>,
+    under_way: AtomicU32,
+    ledger: Mutex<Option<Ledger>>,
+    /// One reservation at a time: the others spend what it brings.
+    pub(super) turn: tokio::sync::Mutex<()>,
+}
+
+/// What is counted of one day, until the database knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ledger {
+    period: Period,
+    /// Units that are reserved and not spent.
+    reserved: u64,
+    /// Units that are spent and not reserved; less than 0: given back.
+    unsettled: i64,
+    biometric: i64,
+    liveness: i64,
+    refused: i64,
+    /// What the database said is used, and what was spent without it since.
+    pub(super) known: Option<Used>,
+    /// Requests of this second, and of the one before.
+    recent: (u64, u64),
+}
+
+impl Ledger {
+    fn new(period: Period, known: Option<Used>) -> Self {
+        Self {
+            period,
+            reserved: 0,
+            unsettled: 0,
+            biometric: 0,
+            liveness: 0,
+            refused: 0,
+            known,
+            recent: (0, 0),
+        }
+    }
+
+    pub(super) fn period(&self) -> Period {
+        self.period
+    }
+
+    /// What is to be written down, units that nobody spent given back.
+    fn counted(&self, app: &str) -> Counted {
+        let reserved = i64::try_from(self.reserved).unwrap_or(i64::MAX);
+        Counted {
+            app: app.to_owned(),
+            period: self.period,
+            units: self.unsettled.saturating_sub(reserved),
+            biometric: self.biometric,
+            liveness: self.liveness,
+            refused: self.refused,
+        }
+    }
+
+    /// Spends a reserved unit, where there is one.
+    pub(super) fn spend(&mut self) -> bool {
+        let there = self.reserved > 0;
+        self.reserved -= u64::from(there);
+        there
+    }
+
+    /// Spends a unit that the database does not know of.
+    pub(super) fn spend_unsettled(&mut self) {
+        self.unsettled += 1;
+        if let Some(known) = &mut self.known {
+            known.day += 1;
+            known.month += 1;
+        }
+    }
+
+    pub(super) fn reserve(&mut self, units: u64, used: Used) {
+        self.reserved += units;
+        self.known = Some(used);
+    }
+
+    /// How many units to ask for: about a second's, and only a small share of what was left.
+    pub(super) fn wanted(&self, quotas: Quotas) -> u64 {
+        let left = |quota: Option<u64>, used: u64| quota.map_or(u64::MAX, |quota| quota.saturating_sub(used));
+        let used = self.known.unwrap_or_default();
+        let left = left(quotas.daily, used.day).min(left(quotas.monthly, used.month));
+        self.recent.0.max(self.recent.1).min(left / SHARE).max(1)
+    }
+
+    /// Counts a request that was let in.
+    pub(super) fn count(&mut self, endpoint: AppEndpoint) {
+        self.recent.0 += 1;
+        *self.of(endpoint) += 1;
+    }
+
+    fn of(&mut self, endpoint: AppEndpoint) -> &mut i64 {
+        match endpoint {
+            AppEndpoint::Biometric => &mut self.biometric,
+            AppEndpoint::Liveness => &mut self.liveness,
+        }
+    }
+}
+
+impl Account {
+    pub(super) fn new(app: &str) -> Self {
+        Self {
+            app: app.to_owned(),
+            bucket: Mutex::new(None),
+            under_way: AtomicU32::new(0),
+            ledger: Mutex::new(None),
+            turn: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    pub(super) fn app(&self) -> &str {
+        &self.app
+    }
+
+    /// A token of the app's rate, where it has one; else how long until there is one.
+    pub(super) fn take_token(&self, limits: &AppLimits, now: Instant) -> Result<(), Duration> {
+        let mut bucket = locked(&self.bucket);
+        let Some(rate) = limits.requests_per_second else {
+            *bucket = None;
+            return Ok(());
+        };
+        let burst = limits.burst.map_or_else(|| rate.max(1.0), f64::from);
+        if !bucket.as_ref().is_some_and(|bucket| bucket.is(rate, burst)) {
+            *bucket = Some(TokenBucket::new(rate, burst, now));
+        }
+        bucket.as_mut().map_or(Ok(()), |bucket| bucket.take(now))
+    }
+
+    /// A place among the requests that the app may have under way.
+    pub(super) fn enter(self: &Arc<Self>, most: Option<u32>) -> Option<Slot> {
+        let most = most.unwrap_or(u32::MAX);
+        self.under_way
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
+                (count < most).then(|| count.saturating_add(1))
+            })
+            .ok()?;
+        Some(Slot(Arc::clone(self)))
+    }
+
+    /// The ledger of this period; that of one that is over is put into `over`.
+    pub(super) fn ledger(&self, period: Period, over: &Mutex<Vec<Counted>>) -> LedgerGuard<'_> {
+        let mut guard = locked(&self.ledger);
+        if let Some(ledger) = guard.as_ref()
+            && ledger.period != period
+        {
+            let known = ledger.known.map(|used| Used {
+                day: 0,
+                month: if ledger.period.month == period.month {
+                    used.month
+                } else {
+                    0
+                },
+            });
+            locked(over).push(ledger.counted(&self.app));
+            *guard = Some(Ledger::new(period, known));
+        }
+        guard.get_or_insert_with(|| Ledger::new(period, None));
+        LedgerGuard(guard, period)
+    }
+
+    /// Puts down that a limit refused a request.
+    pub(super) fn refuse(&self, period: Period, over: &Mutex<Vec<Counted>>) {
+        self.ledger(period, over).get().refused += 1;
+    }
+
+    /// Gives a unit back that was spent in this period.
+    pub(super) fn give_back(&self, period: Period, endpoint: AppEndpoint, was_reserved: bool) {
+        if let Some(ledger) = locked(&self.ledger).as_mut()
+            && ledger.period == period
+        {
+            *ledger.of(endpoint) -= 1;
+            if was_reserved {
+                ledger.reserved += 1;
+            } else {
+                ledger.unsettled -= 1;
+                if let Some(known) = &mut ledger.known {
+                    known.day = known.day.saturating_sub(1);
+                    known.month = known.month.saturating_sub(1);
+                }
+            }
+        }
+    }
+
+    /// Takes out what is to be written down.
+    pub(super) fn take_counted(&self) -> Option<Counted> {
+        let mut guard = locked(&self.ledger);
+        let ledger = guard.as_mut()?;
+        let counted = ledger.counted(&self.app);
+        let mut next = Ledger::new(ledger.period, ledger.known);
+        // What is given back is used no more.
+        if let Some(known) = &mut next.known {
+            known.day = known.day.saturating_sub(ledger.reserved);
+            known.month = known.month.saturating_sub(ledger.reserved);
+        }
+        next.recent = (0, ledger.recent.0);
+        *guard = Some(next);
+        let nothing = (
+            counted.units,
+            counted.biometric,
+            counted.liveness,
+            counted.refused,
+        ) == (0, 0, 0, 0);
+        (!nothing).then_some(counted)
+    }
+
+    /// What the database says is used, where nothing else is known.
+    pub(super) fn learn(&self, period: Period, used: Used) {
+        let mut guard = locked(&self.ledger);
+        let ledger = guard.get_or_insert_with(|| Ledger::new(period, None));
+        if ledger.period == period {
+            ledger.known.get_or_insert(used);
+        }
+    }
+}
+
+/// The ledger of the period that it was asked for.
+pub(super) struct LedgerGuard<'a>(MutexGuard<'a, Option<Ledger>>, Period);
+
+impl LedgerGuard<'_> {
+    pub(super) fn get(&mut self) -> &mut Ledger {
+        self.0.get_or_insert_with(|| Ledger::new(self.1, None))
+    }
+}
+
+/// A request of the app that is under way, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Slot(Arc<Account>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

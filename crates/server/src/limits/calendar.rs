@@ -1,0 +1,78 @@
+//! Days and months, in UTC.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+use likeness_storage::usage::Period;
+
+/// Seconds of a day: UTC as computers count it has no others.
+const DAY: i64 = 86_400;
+
+/// The day and month that it is.
+pub(super) fn period(now: Timestamp) -> Period {
+    let date = TimeZone::UTC.to_datetime(now).date();
+    Period {
+        day: now.as_second().div_euclid(DAY),
+        month: i32::from(date.year()) * 100 + i32::from(date.month()),
+    }
+}
+
+/// When the day ends.
+pub(super) fn end_of_day(now: Timestamp) -> Timestamp {
+    let seconds = (now.as_second().div_euclid(DAY) + 1) * DAY;
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
+}
+
+/// When the month ends.
+pub(super) fn end_of_month(now: Timestamp) -> Timestamp {
+    let first = TimeZone::UTC.to_datetime(now).date().first_of_month();
+    first
+        .checked_add(1.month())
+        .and_then(|next| TimeZone::UTC.to_timestamp(next.to_datetime(jiff::civil::Time::midnight())))
+        .unwrap_or(Timestamp::MAX)
+}
+
+/// How long it is until then, at least a second.
+pub(super) fn until(now: Timestamp, then: Timestamp) -> Duration {
+    Duration::try_from(then.duration_since(now))
+        .unwrap_or_default()
+        .max(Duration::from_secs(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn months_end_where_the_calendar_says() {
+        for (now, month, ends) in [
+            ("2026-11-25T20:00:00Z", 202_611, "2026-12-01T00:00:00Z"),
+            ("2026-12-31T23:59:59.999Z", 202_612, "2027-01-01T00:00:00Z"),
+            ("2028-02-28T12:00:00Z", 202_802, "2028-03-01T00:00:00Z"),
+            ("2028-02-29T23:59:59Z", 202_802, "2028-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(
+                (period(at(now)).month, end_of_month(at(now))),
+                (month, at(ends)),
+                "{now}"
+            );
+        }
+    }
+
+    #[test]
+    fn days_end_at_midnight() {
+        let now = at("2028-02-28T23:59:59.5Z");
+        assert_eq!(end_of_day(now), at("2028-02-29T00:00:00Z"));
+        assert_eq!(period(end_of_day(now)).day, period(now).day + 1);
+        assert_eq!(until(now, end_of_day(now)), Duration::from_secs(1));
+        assert_eq!(
+            until(at("2028-02-28T00:00:00Z"), end_of_day(now)),
+            Duration::from_secs(86_400)
+        );
+    }
+}

@@ -1,0 +1,298 @@
+//! How much each app may ask for: requests a second, at the same time, a day and a month.
+//!
+//! Rate and concurrency are this process's own. Quotas hold across all services of one database: each takes units out of
+//! it ahead of time, about as many as it needs in a second, and gives back each second what it has not spent. So most
+//! requests do not touch the database, no unit is granted twice, and who is killed loses units rather than winning some.
+
+mod account;
+mod bucket;
+mod calendar;
+mod refusal;
+mod settle;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use likeness_api::{ApiError, ErrorCode};
+use likeness_storage::apps::AppEndpoint;
+use likeness_storage::usage::{Counted, Period, Quotas};
+use likeness_storage::{Database, StorageError};
+use tokio::time::{Instant, timeout};
+
+use crate::apps::App;
+use crate::config::{QuotasConfig, WhenUnavailable};
+use crate::request_log::RequestLog;
+use account::{Account, locked};
+use refusal::Refusal;
+use settle::Debts;
+
+pub(crate) use account::Slot;
+
+/// The longest that a request waits for units: the database's own timeout may be longer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Tells the time.
+type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
+
+pub(crate) struct Limits {
+    accounts: RwLock<HashMap<String, Arc<Account>>>,
+    database: Database,
+    when_unavailable: WhenUnavailable,
+    clock: Clock,
+    /// Counts of days that are over, and those that could not be written yet.
+    owed: Mutex<Vec<Counted>>,
+    debts: Debts,
+    is_down: AtomicBool,
+}
+
+impl std::fmt::Debug for Limits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Limits").finish_non_exhaustive()
+    }
+}
+
+/// What a request has taken of its app's limits.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    account: Arc<Account>,
+    period: Period,
+    endpoint: AppEndpoint,
+    was_reserved: bool,
+}
+
+impl Taken {
+    /// Gives the unit back: the request was not answered, by no fault of its client.
+    pub(crate) fn give_back(self) {
+        self.account
+            .give_back(self.period, self.endpoint, self.was_reserved);
+    }
+}
+
+impl Limits {
+    /// Knows what was used before, also what an earlier process could not write down.
+    pub(crate) async fn open(
+        database: Database,
+        folder: &Path,
+        config: &QuotasConfig,
+    ) -> Result<Self, StorageError> {
+        Self::open_with_clock(database, folder, config, Box::new(Timestamp::now)).await
+    }
+
+    async fn open_with_clock(
+        database: Database,
+        folder: &Path,
+        config: &QuotasConfig,
+        clock: Clock,
+    ) -> Result<Self, StorageError> {
+        let debts = Debts::at(folder);
+        let limits = Self {
+            accounts: RwLock::default(),
+            owed: Mutex::new(debts.read()),
+            debts,
+            database,
+            when_unavailable: config.when_unavailable,
+            clock,
+            is_down: AtomicBool::new(false),
+        };
+        limits.settle().await;
+        let period = limits.period();
+        for (app, used) in limits.database.used_units(period).await? {
+            limits.account(&app).learn(period, used);
+        }
+        Ok(limits)
+    }
+
+    /// Whether the app may have this request. The slot is to be held until no work is left for it.
+    pub(crate) async fn take(
+        &self,
+        app: &App,
+        endpoint: AppEndpoint,
+        log: &RequestLog,
+    ) -> Result<(Taken, Slot), ApiError> {
+        let account = self.account(&app.id);
+        let refuse = |refusal: &Refusal| {
+            log.refused_by(refusal.limit());
+            account.refuse(self.period(), &self.owed);
+            Err(refusal.error((self.clock)()))
+        };
+        if let Err(wait) = account.take_token(&app.limits, Instant::now()) {
+            let rate = app.limits.requests_per_second.unwrap_or_default();
+            return refuse(&Refusal::Rate { rate, wait });
+        }
+        let most = app.limits.concurrent_requests;
+        let Some(slot) = account.enter(most) else {
+            let most = most.unwrap_or_default();
+            return refuse(&Refusal::Concurrent { most });
+        };
+        let quotas = Quotas {
+            daily: app.limits.daily_quota,
+            monthly: app.limits.monthly_quota,
+        };
+        let spent = if quotas == Quotas::default() {
+            let period = self.period();
+            account.ledger(period, &self.owed).get().spend_unsettled();
+            Ok((period, false))
+        } else {
+            self.spend(&account, quotas).await
+        };
+        let (period, was_reserved) = match spent {
+            Ok(spent) => spent,
+            Err(Stop::Limit(refusal)) => return refuse(&refusal),
+            Err(Stop::Unavailable) => {
+                return Err(ApiError::from(ErrorCode::NotReady)
+                    .with_cause("the app's quota cannot be looked up: the storage is not there"));
+            }
+        };
+        account.ledger(period, &self.owed).get().count(endpoint);
+        let taken = Taken {
+            account,
+            period,
+            endpoint,
+            was_reserved,
+        };
+        Ok((taken, slot))
+    }
+
+    /// Spends a unit of the app's quotas: one that is reserved, or one of a new reservation.
+    async fn spend(&self, account: &Account, quotas: Quotas) -> Result<(Period, bool), Stop> {
+        let period = self.period();
+        if account.ledger(period, &self.owed).get().spend() {
+            return Ok((period, true));
+        }
+        let reserved = timeout(PATIENCE, self.reserve(account, quotas)).await;
+        match reserved {
+            Ok(Ok(spent)) => spent,
+            Ok(Err(error)) => self.without_storage(account, quotas, &error.to_string()),
+            Err(_) => self.without_storage(account, quotas, "it does not answer in time"),
+        }
+    }
+
+    async fn reserve(
+        &self,
+        account: &Account,
+        quotas: Quotas,
+    ) -> Result<Result<(Period, bool), Stop>, StorageError> {
+        let _turn = account.turn.lock().await;
+        let period = self.period();
+        let wanted = {
+            let mut guard = account.ledger(period, &self.owed);
+            let ledger = guard.get();
+            // Whoever had the turn before may have brought enough.
+            if ledger.spend() {
+                return Ok(Ok((period, true)));
+            }
+            ledger.wanted(quotas)
+        };
+        let grant = self
+            .database
+            .reserve_units(account.app(), period, quotas, wanted)
+            .await?;
+        self.is_back();
+        let mut guard = account.ledger(self.period(), &self.owed);
+        let ledger = guard.get();
+        if ledger.period() != period {
+            // Midnight came meanwhile: these belong to yesterday. The next attempt is for today.
+            drop(guard);
+            self.owe(account.app(), period, grant.units);
+            return Ok(Err(Stop::Unavailable));
+        }
+        ledger.reserve(grant.units, grant.used);
+        if ledger.spend() {
+            return Ok(Ok((period, true)));
+        }
+        let is_daily = quotas.daily.is_some_and(|quota| grant.used.day >= quota);
+        Ok(Err(Stop::Limit(match (is_daily, quotas.daily, quotas.monthly) {
+            (true, Some(quota), _) => Refusal::Daily { quota },
+            (_, _, quota) => Refusal::Monthly {
+                quota: quota.unwrap_or_default(),
+            },
+        })))
+    }
+
+    /// Units that were reserved and are not wanted.
+    fn owe(&self, app: &str, period: Period, units: u64) {
+        let units = i64::try_from(units).unwrap_or(i64::MAX);
+        locked(&self.owed).push(Counted {
+            app: app.to_owned(),
+            period,
+            units: -units,
+            biometric: 0,
+            liveness: 0,
+            refused: 0,
+        });
+    }
+
+    /// What is done while the database cannot be asked.
+    fn without_storage(&self, account: &Account, quotas: Quotas, why: &str) -> Result<(Period, bool), Stop> {
+        self.is_gone(why);
+        let period = self.period();
+        let mut guard = account.ledger(period, &self.owed);
+        let ledger = guard.get();
+        let Some(known) = ledger
+            .known
+            .filter(|_| self.when_unavailable == WhenUnavailable::Serve)
+        else {
+            return Err(Stop::Unavailable);
+        };
+        match quotas {
+            Quotas {
+                daily: Some(quota), ..
+            } if known.day >= quota => Err(Stop::Limit(Refusal::Daily { quota })),
+            Quotas {
+                monthly: Some(quota), ..
+            } if known.month >= quota => Err(Stop::Limit(Refusal::Monthly { quota })),
+            _ => {
+                ledger.spend_unsettled();
+                Ok((period, false))
+            }
+        }
+    }
+
+    fn account(&self, app: &str) -> Arc<Account> {
+        if let Some(account) = self
+            .accounts
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(app)
+        {
+            return Arc::clone(account);
+        }
+        let mut accounts = self.accounts.write().unwrap_or_else(PoisonError::into_inner);
+        let account = accounts
+            .entry(app.to_owned())
+            .or_insert_with(|| Arc::new(Account::new(app)));
+        Arc::clone(account)
+    }
+
+    fn period(&self) -> Period {
+        calendar::period((self.clock)())
+    }
+
+    fn is_gone(&self, why: &str) {
+        if !self.is_down.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                why,
+                "usage cannot be written down: it is kept here until the storage is back, and quotas hold by what was known"
+            );
+        }
+    }
+
+    fn is_back(&self) {
+        if self.is_down.swap(false, Ordering::Relaxed) {
+            tracing::info!("usage is written down again");
+        }
+    }
+}
+
+/// Why no unit was spent.
+enum Stop {
+    Limit(Refusal),
+    Unavailable,
+}
+
+#[cfg(test)]
+mod tests;
