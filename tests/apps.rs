@@ -10,6 +10,8 @@ mod commands;
 mod first_start;
 #[path = "apps/outage.rs"]
 mod outage;
+#[path = "apps/quota.rs"]
+mod quota;
 #[path = "apps/reload.rs"]
 mod reload;
 #[path = "apps/rotation.rs"]
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
     commands::tests(&mut suite);
     first_start::tests(&mut suite);
     rotation::tests(&mut suite);
+    quota::tests(&mut suite);
     outage::tests(&mut suite);
     reload::tests(&mut suite);
     suite.run()

@@ -1,6 +1,7 @@
 //! Arguments, and what each command shares: the engine's settings, reading files, exit codes.
 
 mod apps;
+mod audit;
 mod calibrate;
 mod config;
 mod csv_cell;
@@ -59,6 +60,9 @@ enum Command {
     /// Make, change and list the apps that may call `likeness serve`, and their keys. Exit code: 0 done, 1 error, 2 usage.
     #[command(subcommand)]
     Apps(Box<apps::AppsCommand>),
+    /// See, export and check what is recorded of every verification.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// How much each app has asked for, by day, and what is used of its quotas. Exit code: 0 done, 1 error, 2 usage.
     Usage(usage::UsageArguments),
     /// See and check the settings of `likeness serve`. Exit code: 0 done, 1 the settings cannot be used, 2 usage.
@@ -176,6 +180,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Calibrate(calibrate) => calibrate.run(&arguments.engine),
         Command::Models(models) => models.run(&arguments.engine),
         Command::Apps(apps) => apps.run(),
+        Command::Audit(audit) => audit.run(),
         Command::Usage(usage) => usage.run(),
         Command::Config(config) => config.run(),
         Command::Doctor(doctor) => doctor.run(&arguments.engine),

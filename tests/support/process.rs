@@ -67,6 +67,10 @@ impl Process {
         })
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal, such as `TERM`. The shell's own `kill` is there on every Unix.
     pub(crate) fn signal(&self, name: &str) -> Outcome {
         let status = Command::new("sh")

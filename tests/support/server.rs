@@ -156,6 +156,16 @@ impl Server {
         self.process().signal("INT")
     }
 
+    /// The id of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process().id()
+    }
+
+    /// Ends the server as nobody can prepare for.
+    pub(crate) fn kill(&self) {
+        self.process().kill();
+    }
+
     /// Asks the server to read its models again, as supervisors of daemons do.
     pub(crate) fn hang_up(&self) -> Outcome {
         self.process().signal("HUP")

@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::admission::Permit;
 use crate::apps::App;
+use crate::audit::Audit;
 use crate::config::{LimitsConfig, SideLimits, VersionLimits};
 use crate::fields::{BodyLimits, Field, Form};
 use crate::limits::Slot;
@@ -139,6 +140,9 @@ impl Call<'_> {
                 endpoint.as_str()
             );
             return Err(ApiError::new(ErrorCode::InvalidParameter, message));
+        }
+        if self.service.observers.audit.as_ref().is_some_and(Audit::refuses) {
+            return Err(ApiError::from(ErrorCode::NotReady).with_cause("the audit cannot be written"));
         }
         let (taken, slot) = self
             .service

@@ -25,6 +25,7 @@ mod addresses;
 mod admin;
 mod admission;
 mod apps;
+pub mod audit;
 mod build;
 mod client_address;
 pub mod config;
@@ -56,8 +57,9 @@ mod work;
 
 pub use apps::{Apps, DEMO_APP, FIRST_APP};
 pub use config::{
-    AdminConfig, AppConfig, ClientCertificates, Config, ConfigError, Explained, LogConfig, LogFormat,
-    Overrides, QuotasConfig, REFERENCE, ReloadConfig, StorageConfig, TlsConfig, WhenUnavailable,
+    AdminConfig, AppConfig, AuditConfig, AuditMode, ClientCertificates, Config, ConfigError, Explained,
+    LogConfig, LogFormat, Overrides, QuotasConfig, REFERENCE, ReloadConfig, StorageConfig, TlsConfig,
+    WhenUnavailable,
 };
 pub use logs::{Logs, LogsError};
 pub use reload::{EngineSource, Hangups, Reload, ReloadError, Reloader, SettingsReload, SourceError};

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, Method, StatusCode, Version};
-use likeness_api::{ApiError, Meta};
+use likeness_api::{ApiError, ErrorCode, Meta};
 use likeness_engine::{EngineInfo, PictureReport, Timings};
 
 use crate::REQUEST_ID;
+use crate::audit::Audit;
 use crate::client_address::Proxies;
 use crate::handlers::Endpoint;
 use crate::metrics::Metrics;
@@ -119,6 +120,7 @@ impl Facts {
 /// Those who hear of every request that has ended. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Observers {
+    pub(crate) audit: Option<Audit>,
     pub(crate) proxies: Proxies,
     pub(crate) metrics: Arc<Metrics>,
     /// Set where traces are exported.
@@ -149,6 +151,9 @@ pub(crate) struct Observed {
     status: u16,
     #[cfg(feature = "otel")]
     parent: crate::traces::Parent,
+    /// The record of a request that has an answer, until the observers have heard of it.
+    answered: Option<Record>,
+    is_ended: bool,
 }
 
 impl Observed {
@@ -170,6 +175,8 @@ impl Observed {
             status: CLIENT_GONE,
             #[cfg(feature = "otel")]
             parent: crate::traces::Parent::of(headers),
+            answered: None,
+            is_ended: false,
         }
     }
 
@@ -178,14 +185,35 @@ impl Observed {
         self.observers.proxies.client(peer, headers)
     }
 
-    pub(crate) fn finish(mut self, status: StatusCode) {
+    /// Tells the observers of the answer. Whether it may go out: not where it has to be recorded first, and is not.
+    pub(crate) async fn finish(mut self, status: StatusCode) -> bool {
         self.status = status.as_u16();
+        let record = self.record();
+        self.is_ended = true;
+        let mut may_go = true;
+        if let Some(audit) = self.observers.audit.clone()
+            && record.facts.endpoint.is_some()
+        {
+            let pending = audit.submit(&record);
+            self.answered = Some(record);
+            // Of what is refused anyway there is nothing to hold back.
+            may_go = audit.wait(pending).await || !status.is_success();
+        } else {
+            self.answered = Some(record);
+        }
+        if let Some(mut record) = self.answered.take() {
+            if !may_go {
+                let error = ApiError::from(ErrorCode::NotReady);
+                record.status = error.code().status();
+                record.facts.error = Some(error.with_cause("it could not be recorded in the audit"));
+            }
+            self.observers.ended(&record);
+        }
+        may_go
     }
-}
 
-impl Drop for Observed {
-    fn drop(&mut self) {
-        let record = Record {
+    fn record(&mut self) -> Record {
+        Record {
             meta: self.log.meta,
             correlation_id: self.correlation_id.take(),
             method: self.method.clone(),
@@ -196,8 +224,22 @@ impl Drop for Observed {
             facts: self.log.take(),
             #[cfg(feature = "otel")]
             parent: self.parent.clone(),
-        };
-        self.observers.ended(&record);
+        }
+    }
+}
+
+impl Drop for Observed {
+    fn drop(&mut self) {
+        if let Some(record) = self.answered.take() {
+            // The client went away while its answer waited to be recorded.
+            self.observers.ended(&record);
+        } else if !self.is_ended {
+            let record = self.record();
+            if let Some(audit) = &self.observers.audit {
+                drop(audit.submit(&record));
+            }
+            self.observers.ended(&record);
+        }
     }
 }
 

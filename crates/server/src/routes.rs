@@ -11,7 +11,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Router};
-use likeness_api::ApiError;
+use likeness_api::{ApiError, ErrorCode};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument;
@@ -100,7 +100,10 @@ async fn observe(State(observers): State<Observers>, mut request: Request, next:
         response = response::failure(&log, error);
     }
     response::add_headers(response.headers_mut(), &log);
-    observed.finish(response.status());
+    if !observed.finish(response.status()).await {
+        response = response::failure(&log, &ApiError::from(ErrorCode::NotReady));
+        response::add_headers(response.headers_mut(), &log);
+    }
     response
 }
 

@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 use crate::addresses::Addresses;
 use crate::admin::{self, Admin};
 use crate::apps::{AppDirectory, Apps};
+use crate::audit::{Audit, AuditError};
 use crate::config::{Config, ConfigError};
 use crate::engine_slot::EngineSlot;
 use crate::limits::Limits;
@@ -23,6 +24,8 @@ use crate::port::{Port, PortSettings};
 use crate::reload::{EngineSource, Hangups, Reloader, SettingsReloader, SourceError};
 use crate::routes::router;
 use crate::service::Service;
+#[cfg(unix)]
+use crate::signals::survive_file_size_limit;
 use crate::tls::{Tls, TlsError};
 
 /// Connections of operators at the same time: people, supervisors and what collects metrics.
@@ -52,6 +55,9 @@ pub enum ServeError {
     /// There is no engine.
     #[error(transparent)]
     Source(SourceError),
+    /// Nothing could be recorded.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// There is no certificate to be served.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -125,8 +131,9 @@ impl Server {
         let database = config.storage.open().await?;
         let apps = AppDirectory::open(apps, database.clone()).await?;
         let app_limits = Limits::open(database.clone(), &config.storage.folder, &config.quotas).await?;
-        let service =
-            Arc::new(Service::new(&config, apps, app_limits, engine, database).map_err(ServeError::Threads)?);
+        let audit = Audit::open(&config.audit, &config.storage.folder, database.clone())?;
+        let service = Service::new(&config, apps, app_limits, engine, database, audit);
+        let service = Arc::new(service.map_err(ServeError::Threads)?);
         let settings = Arc::new(OnceLock::new());
         let tls = Tls::open(&config.tls)?;
         if let Some(tls) = &tls {
@@ -167,6 +174,10 @@ impl Server {
         service.metrics.set_ports(ports.collect());
         if let Some(reloader) = &reloader {
             service.metrics.set_model_reloads(reloader.outcomes());
+        }
+        if let Some(audit) = &service.observers.audit {
+            service.metrics.sources.set_audit(audit.gauges());
+            audit.started(service.engine.current().info());
         }
         // Last: whoever starts it sees the key of an app that is made only where the start succeeds.
         let first_app = service.apps.make_first().await?;
@@ -276,6 +287,8 @@ impl Server {
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
         let (mut callers, mut operators) = (JoinSet::new(), JoinSet::new());
         let graceful = GracefulShutdown::new();
+        #[cfg(unix)]
+        let _file_size = survive_file_size_limit();
         let hangups = self.hangups.take();
         {
             let serving = async {
@@ -287,6 +300,7 @@ impl Server {
                     self.watch_tls(),
                     self.service.apps.watch(self.config.storage.refresh),
                     self.service.app_limits.keep_up(),
+                    self.keep_audit(),
                     self.service.metrics.keep_up(),
                 )
             };
@@ -331,6 +345,9 @@ impl Server {
         }
         callers.shutdown().await;
         operators.shutdown().await;
+        if let Some(audit) = &self.service.observers.audit {
+            audit.end().await;
+        }
         self.service.app_limits.settle().await;
         self.service.database.close().await;
         #[cfg(feature = "otel")]
@@ -367,6 +384,13 @@ impl Server {
             if let Some(reloader) = &self.reloader {
                 drop(reloader.reload_in_turn().await);
             }
+        }
+    }
+
+    async fn keep_audit(&self) {
+        match &self.service.observers.audit {
+            Some(audit) => audit.keep_up().await,
+            None => std::future::pending().await,
         }
     }
 

@@ -8,6 +8,7 @@ use likeness_storage::Database;
 
 use crate::admission::Admission;
 use crate::apps::AppDirectory;
+use crate::audit::Audit;
 use crate::client_address::Proxies;
 use crate::config::{Config, LimitsConfig};
 use crate::engine_slot::EngineSlot;
@@ -51,6 +52,7 @@ impl Service {
         app_limits: Limits,
         engine: EngineSlot,
         database: Database,
+        audit: Option<Audit>,
     ) -> std::io::Result<Self> {
         // An engine that takes this one's place has as many.
         let workers = engine.current().workers().max(1);
@@ -77,6 +79,7 @@ impl Service {
             body_idle: config.connections.body_idle,
             ready: AtomicBool::new(true),
             observers: Observers {
+                audit,
                 proxies: Proxies::new(&config.proxies),
                 metrics: Arc::clone(&metrics),
                 #[cfg(feature = "otel")]

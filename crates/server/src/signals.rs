@@ -27,6 +27,15 @@ impl Signal {
     }
 }
 
+/// Has a write beyond the limit of a file's size (`ulimit -f`) fail, for as long as what this gives lives: otherwise its
+/// signal ends the process.
+#[cfg(unix)]
+pub(crate) fn survive_file_size_limit() -> Signal {
+    /// SIGXFSZ, on Linux and macOS alike; tokio has no name for it.
+    const SIGXFSZ: i32 = 25;
+    Signal::listen(tokio::signal::unix::SignalKind::from_raw(SIGXFSZ), "SIGXFSZ")
+}
+
 /// Resolves at the second one of what [`shutdown_signal`] listens to, for those who do not want to wait for what is under
 /// way. To be called within a tokio runtime.
 pub fn second_shutdown_signal() -> impl Future<Output = ()> {

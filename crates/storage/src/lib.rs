@@ -15,6 +15,7 @@
 //! - What reads and then writes is a [`Database::transaction`], which takes SQLite's write lock at its beginning.
 
 pub mod apps;
+pub mod audit;
 mod database;
 mod error;
 mod migrations;

@@ -183,7 +183,7 @@ impl Database {
                     sqlx::query(
                         "SELECT app, CAST(SUM(CASE WHEN period = $1 THEN used ELSE 0 END) AS BIGINT) AS day_used, \
                          CAST(SUM(CASE WHEN period = $2 THEN used ELSE 0 END) AS BIGINT) AS month_used FROM ( \
-                         SELECT app, period, used FROM usage_periods WHERE period = $3 OR period = $4) AS both \
+                         SELECT app, period, used FROM usage_periods WHERE period = $3 OR period = $4) AS periods \
                          GROUP BY app ORDER BY app",
                     )
                     .bind(&day)

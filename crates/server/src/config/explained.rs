@@ -123,9 +123,10 @@ impl Config {
     }
 
     /// The settings that are secrets, but for those of the apps.
-    fn secrets(&self) -> [(&'static str, Option<&SecretString>); 3] {
+    fn secrets(&self) -> [(&'static str, Option<&SecretString>); 4] {
         [
             ("admin.token", self.admin.token.as_ref()),
+            ("audit.chain_key", self.audit.chain_key.as_ref()),
             ("storage.url", self.storage.url.as_ref()),
             ("admin.metrics_token", self.admin.metrics_token.as_ref()),
         ]

@@ -9,16 +9,17 @@ use secrecy::SecretString;
 use serde::Serialize;
 
 use super::{
-    Config, ConfigError, ENV_ADMIN_LISTEN, ENV_ADMIN_TOKEN, ENV_APPS, ENV_LISTEN, ENV_LOG, ENV_PREFIX,
-    ENV_STORAGE_URL, Overrides,
+    Config, ConfigError, ENV_ADMIN_LISTEN, ENV_ADMIN_TOKEN, ENV_APPS, ENV_AUDIT_CHAIN_KEY, ENV_LISTEN,
+    ENV_LOG, ENV_PREFIX, ENV_STORAGE_URL, Overrides,
 };
 
 /// The variables that set one key each, with its path.
-const ENV_KEYS: [(&str, &str); 5] = [
+const ENV_KEYS: [(&str, &str); 6] = [
     (ENV_LISTEN, "listen"),
     (ENV_ADMIN_LISTEN, "admin.listen"),
     (ENV_ADMIN_TOKEN, "admin.token"),
     (ENV_STORAGE_URL, "storage.url"),
+    (ENV_AUDIT_CHAIN_KEY, "audit.chain_key"),
     (ENV_LOG, "log.filter"),
 ];
 

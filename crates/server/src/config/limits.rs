@@ -142,6 +142,7 @@ impl Config {
             ),
             ("connections.linger_seconds", self.connections.linger, true),
             ("connections.body_idle_seconds", self.connections.body_idle, false),
+            ("audit.sync_seconds", self.audit.sync, false),
             ("tls.handshake_seconds", self.tls.handshake, false),
             ("tls.check_seconds", self.tls.check, true),
             ("shutdown.delay_seconds", self.shutdown.delay, true),

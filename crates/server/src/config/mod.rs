@@ -2,6 +2,7 @@
 
 mod admin;
 mod apps;
+mod audit;
 mod connections;
 mod cors;
 mod error;
@@ -32,6 +33,7 @@ use crate::apps::Apps;
 
 pub use admin::AdminConfig;
 pub use apps::AppConfig;
+pub use audit::{AuditConfig, AuditMode};
 pub use connections::{ConnectionsConfig, ShutdownConfig};
 pub use cors::CorsConfig;
 pub use error::ConfigError;
@@ -57,6 +59,8 @@ pub const ENV_ADMIN_LISTEN: &str = "LIKENESS_ADMIN_LISTEN";
 pub const ENV_LOG: &str = "RUST_LOG";
 /// Environment variable with the operator's token.
 pub const ENV_ADMIN_TOKEN: &str = "LIKENESS_ADMIN_TOKEN";
+/// Environment variable with [`AuditConfig::chain_key`].
+pub const ENV_AUDIT_CHAIN_KEY: &str = "LIKENESS_AUDIT_CHAIN_KEY";
 /// Environment variable with the URL of the storage.
 pub const ENV_STORAGE_URL: &str = "LIKENESS_STORAGE_URL";
 
@@ -112,6 +116,8 @@ pub struct Config {
     pub log: LogConfig,
     /// TLS on the ports.
     pub tls: TlsConfig,
+    /// What is recorded of every verification.
+    pub audit: AuditConfig,
     /// How quotas are kept.
     pub quotas: QuotasConfig,
     /// Which proxies are believed.
@@ -166,6 +172,7 @@ impl Default for Config {
             storage: StorageConfig::default(),
             log: LogConfig::default(),
             tls: TlsConfig::default(),
+            audit: AuditConfig::default(),
             quotas: QuotasConfig::default(),
             proxies: ProxiesConfig::default(),
             cors: CorsConfig::default(),
@@ -245,6 +252,7 @@ impl Config {
         self.admin.validate(self.listen)?;
         self.reload.validate()?;
         self.storage.validate()?;
+        self.audit.validate()?;
         self.tls.validate()?;
         self.cors.validate()?;
         self.log.validate()

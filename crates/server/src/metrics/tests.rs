@@ -70,7 +70,7 @@ fn service() -> Service {
         let opened = scope.spawn(|| tokio::runtime::Runtime::new().unwrap().block_on(storage));
         opened.join().unwrap()
     });
-    Service::new(&config, apps, limits, EngineSlot::new(engine), database).unwrap()
+    Service::new(&config, apps, limits, EngineSlot::new(engine), database, None).unwrap()
 }
 
 fn record(status: u16, facts: Facts) -> Record {

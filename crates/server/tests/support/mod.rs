@@ -46,6 +46,7 @@ pub(crate) fn config() -> Config {
     let mut config = Config::default();
     config.listen = "127.0.0.1:0".parse().unwrap();
     config.storage.url = Some("sqlite::memory:".into());
+    config.audit.enabled = false;
     let mut disabled = AppConfig::new(DISABLED_APP, KEY);
     disabled.disabled = true;
     config.apps = vec![AppConfig::new(APP, KEY), disabled];

@@ -1,0 +1,241 @@
+//! The audit's files: who may write them, in which order they are, and where they end.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::chain::{Head, Line};
+
+const LOCK: &str = "lock";
+const ANCHOR: &str = "anchor.json";
+const EXTENSION: &str = "jsonl";
+/// Longest line, in bytes: events are far shorter.
+pub(super) const MAX_LINE: usize = 64 << 10;
+
+/// The folder of one instance, which nobody else writes to.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    instance: String,
+    /// Held for as long as this lives.
+    _lock: File,
+}
+
+/// Where a chain begins whose earlier files were removed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Anchor {
+    pub(super) seq: u64,
+    pub(super) hash: String,
+}
+
+impl Folder {
+    /// The first folder in `audit` that no living process has; else a new one.
+    pub(super) fn claim(audit: &Path) -> io::Result<Self> {
+        make(audit)?;
+        for instance in instances(audit)? {
+            if let Some(folder) = Self::lock(audit, instance)? {
+                return Ok(folder);
+            }
+        }
+        Self::create(audit)
+    }
+
+    /// A new one.
+    pub(super) fn create(audit: &Path) -> io::Result<Self> {
+        let instance = Uuid::new_v4().to_string();
+        make(&audit.join(&instance))?;
+        Self::lock(audit, instance)?.ok_or_else(|| io::Error::other("a new folder is locked"))
+    }
+
+    fn lock(audit: &Path, instance: String) -> io::Result<Option<Self>> {
+        let path = audit.join(&instance);
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path.join(LOCK))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(Self {
+                path,
+                instance,
+                _lock: lock,
+            })),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    pub(super) fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Cuts a last line that is not whole, as a crash leaves one; and says where the chain ends.
+    pub(super) fn recover(&self) -> io::Result<Head> {
+        for file in files(&self.path)?.iter().rev() {
+            let mut file = OpenOptions::new().read(true).write(true).open(file)?;
+            let end = last_line_end(&mut file)?;
+            if end < file.metadata()?.len() {
+                tracing::warn!(
+                    instance = self.instance,
+                    "the last line of the audit was not whole and is cut: the process before was killed"
+                );
+                file.set_len(end)?;
+                file.sync_all()?;
+            }
+            if end == 0 {
+                continue;
+            }
+            let text = last_line(&mut file, end)?;
+            let line: Line<'_> = serde_json::from_str(&text)?;
+            return Ok(Head {
+                seq: line.seq,
+                hash: line.hash.to_owned(),
+            });
+        }
+        Ok(match anchor(&self.path)? {
+            Some(anchor) => Head {
+                seq: anchor.seq,
+                hash: anchor.hash,
+            },
+            None => Head::default(),
+        })
+    }
+
+    /// The file that begins with this line; its name keeps the order.
+    pub(super) fn file(&self, first: u64, day: &str) -> PathBuf {
+        self.path.join(format!("{first:016}-{day}.{EXTENSION}"))
+    }
+}
+
+fn make(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// The instances that have written here, sorted.
+pub(super) fn instances(audit: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    let entries = match fs::read_dir(audit) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(names),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if let Ok(name) = entry.file_name().into_string()
+            && Uuid::try_parse(&name).is_ok()
+            && entry.file_type()?.is_dir()
+        {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The files of an instance, in order.
+pub(super) fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<io::Result<Vec<_>>>()?
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == EXTENSION))
+        .collect();
+    files.sort();
+    Ok(files)
+}
+
+/// The number of a file's first line, which its name begins with.
+pub(super) fn first_line_of(file: &Path) -> Option<u64> {
+    file.file_name()?.to_str()?.split('-').next()?.parse().ok()
+}
+
+pub(super) fn anchor(folder: &Path) -> io::Result<Option<Anchor>> {
+    match fs::read(folder.join(ANCHOR)) {
+        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) fn set_anchor(folder: &Path, anchor: &Anchor) -> io::Result<()> {
+    replace(&folder.join(ANCHOR), &serde_json::to_vec(anchor)?)
+}
+
+/// Puts a whole file in place of the one before.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    fs::write(&new, bytes)?;
+    fs::rename(new, path)
+}
+
+/// The lines of a file from a place on, each with the place behind it. A last line that is not whole is none yet.
+pub(super) fn lines(
+    file: &Path,
+    from: u64,
+) -> io::Result<impl Iterator<Item = io::Result<(String, u64)>> + use<>> {
+    let mut file = File::open(file)?;
+    file.seek(SeekFrom::Start(from))?;
+    let mut reader = BufReader::new(file);
+    let mut place = from;
+    Ok(std::iter::from_fn(move || {
+        let mut bytes = Vec::new();
+        let read = (&mut reader).take(MAX_LINE as u64).read_until(b'\n', &mut bytes);
+        match read {
+            Err(error) => Some(Err(error)),
+            Ok(_) if bytes.last() != Some(&b'\n') => {
+                (bytes.len() >= MAX_LINE).then(|| Err(io::Error::other("a line is too long")))
+            }
+            Ok(length) => {
+                place += length as u64;
+                bytes.pop();
+                Some(
+                    String::from_utf8(bytes)
+                        .map(|line| (line, place))
+                        .map_err(io::Error::other),
+                )
+            }
+        }
+    }))
+}
+
+/// The place behind the last line that is whole.
+fn last_line_end(file: &mut File) -> io::Result<u64> {
+    let mut end = file.metadata()?.len();
+    let mut block = vec![0; MAX_LINE];
+    while end > 0 {
+        let length = (end as usize).min(MAX_LINE);
+        let start = end - length as u64;
+        file.seek(SeekFrom::Start(start))?;
+        let block = &mut block[..length];
+        file.read_exact(block)?;
+        if let Some(at) = block.iter().rposition(|&byte| byte == b'\n') {
+            return Ok(start + at as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
+/// The line that ends there.
+fn last_line(file: &mut File, end: u64) -> io::Result<String> {
+    let length = end.min(MAX_LINE as u64);
+    file.seek(SeekFrom::Start(end - length))?;
+    let mut bytes = vec![0; length as usize];
+    file.read_exact(&mut bytes)?;
+    bytes.pop();
+    let begin = bytes
+        .iter()
+        .rposition(|&byte| byte == b'\n')
+        .map_or(0, |at| at + 1);
+    String::from_utf8(bytes.split_off(begin)).map_err(io::Error::other)
+}

@@ -1,0 +1,240 @@
+//! The audit: a line for every verification that is asked for, in files that hold on to each other, and from there in the
+//! storage.
+//!
+//! The files are the truth. An event goes through a bounded channel to one thread, which appends it to the file of this
+//! service's own folder; only then is the request answered, or a bounded time later where the disk is slow. A task moves
+//! the lines into the storage. Where that is not there, they wait in the files.
+
+mod chain;
+mod event;
+mod folder;
+mod shipper;
+mod state;
+mod verify;
+mod writer;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use likeness_engine::EngineInfo;
+use likeness_storage::Database;
+use serde::Serialize;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::config::{AuditConfig, AuditMode};
+use crate::record::Record;
+use event::{Note, Verification};
+use folder::Folder;
+use shipper::Shipper;
+use state::{Gauges, State};
+use writer::{Message, Settings, Writer};
+
+pub use chain::{ChainKey, Fault, Head};
+pub use verify::{AuditReport, ChainEnd, VerifyError, file_lines, verify_files, verify_storage};
+
+/// Events between requests and the writer.
+const QUEUE: usize = 8_192;
+/// How long the end of the service waits for the last lines.
+const LAST_LINES: Duration = Duration::from_secs(5);
+
+/// The folder of the audit in the storage's.
+#[must_use]
+pub fn audit_folder(storage: &Path) -> PathBuf {
+    storage.join("audit")
+}
+
+/// Why there is no audit. The operator must act.
+#[derive(Debug, thiserror::Error)]
+#[error("the audit cannot be written to {path}: {source}", path = path.display())]
+pub struct AuditError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// Records what becomes of verifications. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Audit {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    messages: SyncSender<Message>,
+    state: Arc<State>,
+    shipper: Shipper,
+    wait: Duration,
+    required: bool,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for Audit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Audit")
+            .field("state", &self.inner.state)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An event that is being written.
+pub(crate) struct Pending(Option<oneshot::Receiver<bool>>);
+
+impl Audit {
+    /// Opens the files; `None` where there is to be no audit.
+    pub(crate) fn open(
+        config: &AuditConfig,
+        storage: &Path,
+        database: Database,
+    ) -> Result<Option<Self>, AuditError> {
+        if !config.enabled {
+            return Ok(None);
+        }
+        let path = audit_folder(storage);
+        Self::start(config, &path, database)
+            .map(Some)
+            .map_err(|source| AuditError { path, source })
+    }
+
+    fn start(config: &AuditConfig, path: &Path, database: Database) -> io::Result<Self> {
+        let mut folder = Folder::claim(path)?;
+        let head = match folder.recover() {
+            Ok(head) => head,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                tracing::error!(
+                    %error, folder = %folder.path().display(),
+                    "the end of the audit is damaged: a new chain is begun beside it; see `likeness audit verify`"
+                );
+                folder = Folder::create(path)?;
+                Head::default()
+            }
+            Err(error) => return Err(error),
+        };
+        let (folder, state) = (Arc::new(folder), Arc::new(State::default()));
+        let retention = config
+            .retention_days
+            .map(|days| Duration::from_secs(u64::from(days) * 86_400));
+        let shipper = Shipper::new(
+            Arc::clone(&folder),
+            Arc::clone(&state),
+            database,
+            retention,
+            head.seq,
+        )?;
+        let required = config.mode == AuditMode::Required;
+        let settings = Settings {
+            key: ChainKey::new(config.chain_key.clone()),
+            sync: config.sync,
+            required,
+            rotate_bytes: config.rotate_mib.saturating_mul(1 << 20),
+            max_spool: config.max_spool_mib.saturating_mul(1 << 20),
+        };
+        let writer = Writer::new(folder, Arc::clone(&state), settings, head);
+        let (messages, received) = sync_channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("likeness-audit".to_owned())
+            .spawn(move || writer.run(&received))?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                messages,
+                state,
+                shipper,
+                wait: Duration::from_millis(config.wait_ms),
+                required,
+                writer: Mutex::new(Some(thread)),
+            }),
+        })
+    }
+
+    /// Whether verifications must not be begun, since they could not be recorded.
+    pub(crate) fn refuses(&self) -> bool {
+        self.inner.required && self.inner.state.is_failing.load(Ordering::Relaxed) && !self.probe()
+    }
+
+    /// Has the writer try again; the answer is for whoever asks next.
+    fn probe(&self) -> bool {
+        self.note(&Note::new("probe"));
+        false
+    }
+
+    /// Hands a record to the writer.
+    pub(crate) fn submit(&self, record: &Record) -> Pending {
+        if record.facts.endpoint.is_none() {
+            return Pending(None);
+        }
+        self.send(&Verification::of(record))
+    }
+
+    /// Waits until it is in the file, for as long as an answer may. Whether the answer may go out.
+    pub(crate) async fn wait(&self, pending: Pending) -> bool {
+        let Pending(Some(written)) = pending else {
+            // Lost before it began, or none of the audit's business; the latter is told by the caller.
+            return !self.inner.required;
+        };
+        let is_written = matches!(timeout(self.inner.wait, written).await, Ok(Ok(true)));
+        is_written || !self.inner.required
+    }
+
+    /// Records that the service has begun.
+    pub(crate) fn started(&self, info: &EngineInfo) {
+        self.note(&Note::new("start").with_models(info));
+    }
+
+    fn note(&self, note: &Note<'_>) {
+        drop(self.send(note));
+    }
+
+    fn send(&self, event: &impl Serialize) -> Pending {
+        let state = &self.inner.state;
+        let Ok(event) = serde_json::value::to_raw_value(event) else {
+            state.lost.fetch_add(1, Ordering::Relaxed);
+            return Pending(None);
+        };
+        let (written, told) = oneshot::channel();
+        if self
+            .inner
+            .messages
+            .try_send(Message::Event(event, Some(written)))
+            .is_err()
+        {
+            state.lost.fetch_add(1, Ordering::Relaxed);
+            return Pending(None);
+        }
+        Pending(Some(told))
+    }
+
+    /// Moves lines into the storage for as long as it is polled.
+    pub(crate) async fn keep_up(&self) {
+        self.inner.shipper.keep_up().await;
+    }
+
+    /// Records that the service ends, and writes and moves what there is.
+    pub(crate) async fn end(&self) {
+        self.note(&Note::new("stop"));
+        let audit = self.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            // Waits where the queue is full: nothing else comes.
+            let _ = audit.inner.messages.send(Message::Stop);
+            let writer = audit
+                .inner
+                .writer
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
+            writer.map(JoinHandle::join)
+        });
+        if timeout(LAST_LINES, written).await.is_err() {
+            tracing::error!("the last lines of the audit could not be written in time");
+        }
+        if timeout(LAST_LINES, self.inner.shipper.ship()).await.is_err() {
+            tracing::warn!("the last lines of the audit wait in its files: the storage does not take them");
+        }
+    }
+
+    pub(crate) fn gauges(&self) -> impl crate::metrics::AuditGauges + 'static {
+        Gauges(Arc::clone(&self.inner.state))
+    }
+}

@@ -1,0 +1,285 @@
+//! From the files into the storage.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use likeness_storage::audit::{AuditAnchor, AuditRow};
+use likeness_storage::{Database, StorageError};
+use serde::{Deserialize, Serialize};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::chain::Line;
+use super::folder::{self, Anchor, Folder};
+use super::state::State;
+
+/// Rows of one transaction.
+const BATCH: usize = 500;
+/// Time between two looks at the files.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Looks between two clean-ups.
+const CLEANING: u64 = 300;
+const CURSOR: &str = "cursor.json";
+
+/// What of the files is in the storage.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Cursor {
+    /// Name of the file; empty: none yet.
+    file: String,
+    /// Place in it.
+    place: u64,
+    /// Number of the last line.
+    seq: u64,
+}
+
+/// Why nothing was moved.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ShipError {
+    #[error("{0}")]
+    Storage(#[from] StorageError),
+    #[error("the audit's files cannot be read: {0}")]
+    Files(#[from] io::Error),
+}
+
+pub(super) struct Shipper {
+    folder: Arc<Folder>,
+    state: Arc<State>,
+    database: Database,
+    retention: Option<Duration>,
+    cursor: tokio::sync::Mutex<Cursor>,
+    is_down: AtomicBool,
+}
+
+/// Lines of one file that are to be moved.
+struct Batch {
+    rows: Vec<AuditRow>,
+    bytes: u64,
+    next: Cursor,
+}
+
+impl Shipper {
+    pub(super) fn new(
+        folder: Arc<Folder>,
+        state: Arc<State>,
+        database: Database,
+        retention: Option<Duration>,
+        written: u64,
+    ) -> io::Result<Self> {
+        let cursor = match std::fs::read(folder.path().join(CURSOR)) {
+            Ok(bytes) => serde_json::from_slice(&bytes)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Cursor::default(),
+            Err(error) => return Err(error),
+        };
+        let mut spool = 0;
+        for file in folder::files(folder.path())? {
+            let length = std::fs::metadata(&file)?.len();
+            let name = name(&file);
+            if name == cursor.file {
+                spool += length.saturating_sub(cursor.place);
+            } else if name > cursor.file {
+                spool += length;
+            }
+        }
+        state.begin(written, cursor.seq, spool);
+        Ok(Self {
+            folder,
+            state,
+            database,
+            retention,
+            cursor: tokio::sync::Mutex::new(cursor),
+            is_down: AtomicBool::new(false),
+        })
+    }
+
+    /// Moves lines for as long as it is polled.
+    pub(super) async fn keep_up(&self) {
+        let mut ticks = interval(PAUSE);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looks = 0_u64;
+        loop {
+            ticks.tick().await;
+            self.ship().await;
+            if looks.is_multiple_of(CLEANING)
+                && let Err(error) = self.clean().await
+            {
+                tracing::warn!(%error, "what is older than audit.retention_days could not be removed");
+            }
+            looks += 1;
+        }
+    }
+
+    /// Moves all that there is.
+    pub(super) async fn ship(&self) {
+        loop {
+            match self.step().await {
+                Ok(0) => return,
+                Ok(_) => {
+                    if self.is_down.swap(false, Ordering::Relaxed) {
+                        tracing::info!("the audit goes into the storage again");
+                    }
+                }
+                Err(error) => {
+                    if !self.is_down.swap(true, Ordering::Relaxed) {
+                        tracing::error!(%error, "the audit does not get into the storage: it waits in its files");
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Moves a batch; how many lines it had.
+    async fn step(&self) -> Result<usize, ShipError> {
+        let mut cursor = self.cursor.lock().await;
+        let batch = {
+            let (folder, from) = (Arc::clone(&self.folder), cursor.clone());
+            tokio::task::spawn_blocking(move || next_batch(&folder, &from))
+                .await
+                .map_err(io::Error::other)??
+        };
+        let Some(batch) = batch else { return Ok(0) };
+        let count = batch.rows.len();
+        self.database.add_audit(batch.rows).await?;
+        // Where this is lost, rows are sent again, and stay as they are.
+        folder::replace(
+            &self.folder.path().join(CURSOR),
+            &serde_json::to_vec(&batch.next).map_err(io::Error::from)?,
+        )?;
+        self.state.stored(batch.next.seq, batch.bytes);
+        *cursor = batch.next;
+        Ok(count)
+    }
+
+    /// Removes what is older than it should be: rows of the storage, and files that are in there.
+    pub(super) async fn clean(&self) -> Result<(), ShipError> {
+        let Some(retention) = self.retention else {
+            return Ok(());
+        };
+        let before = Timestamp::now()
+            .as_microsecond()
+            .saturating_sub(i64::try_from(retention.as_micros()).unwrap_or(i64::MAX));
+        let instance = self.folder.instance();
+        if let Some(row) = self.database.last_audit_before(instance, before).await? {
+            let hash = serde_json::from_str::<Line<'_>>(&row.line)
+                .map_err(io::Error::from)?
+                .hash
+                .to_owned();
+            let anchor = AuditAnchor {
+                instance: instance.to_owned(),
+                seq: row.seq,
+                hash,
+            };
+            self.database.remove_audit(anchor).await?;
+        }
+        let stored = self.cursor.lock().await.seq;
+        let folder = Arc::clone(&self.folder);
+        tokio::task::spawn_blocking(move || remove_files(&folder, stored, before))
+            .await
+            .map_err(io::Error::other)??;
+        Ok(())
+    }
+}
+
+fn name(file: &std::path::Path) -> String {
+    file.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+fn next_batch(folder: &Folder, from: &Cursor) -> io::Result<Option<Batch>> {
+    for file in folder::files(folder.path())? {
+        let name = name(&file);
+        if name < from.file {
+            continue;
+        }
+        let place = if name == from.file { from.place } else { 0 };
+        let mut batch = Batch {
+            rows: Vec::new(),
+            bytes: 0,
+            next: Cursor {
+                file: name,
+                place,
+                seq: from.seq,
+            },
+        };
+        for line in folder::lines(&file, place)?.take(BATCH) {
+            let (text, behind) = line?;
+            batch.bytes += behind - batch.next.place;
+            batch.next.place = behind;
+            let row = row(text)?;
+            batch.next.seq = u64::try_from(row.seq).unwrap_or(0);
+            batch.rows.push(row);
+        }
+        if !batch.rows.is_empty() {
+            return Ok(Some(batch));
+        }
+    }
+    Ok(None)
+}
+
+/// What of an event is searched by.
+#[derive(Debug, Deserialize)]
+struct Searched {
+    time: String,
+    kind: String,
+    #[serde(default)]
+    request_id: Option<String>,
+    #[serde(default)]
+    app: Option<String>,
+    #[serde(default)]
+    status: Option<i64>,
+    #[serde(default)]
+    outcome: Option<String>,
+}
+
+/// The row of a line.
+pub(super) fn row(text: String) -> io::Result<AuditRow> {
+    let line: Line<'_> = serde_json::from_str(&text)?;
+    let event: Searched = serde_json::from_str(line.event.get())?;
+    Ok(AuditRow {
+        instance: line.instance.to_owned(),
+        seq: i64::try_from(line.seq).map_err(io::Error::other)?,
+        time: event
+            .time
+            .parse::<Timestamp>()
+            .map_err(io::Error::other)?
+            .as_microsecond(),
+        kind: event.kind,
+        request_id: event.request_id,
+        app: event.app,
+        status: event.status,
+        outcome: event.outcome,
+        line: text,
+    })
+}
+
+/// Removes whole files from the beginning, never the last one.
+fn remove_files(folder: &Folder, stored: u64, before: i64) -> io::Result<()> {
+    let files: Vec<PathBuf> = folder::files(folder.path())?;
+    for pair in files.windows(2) {
+        let [file, next] = pair else { break };
+        let Some(last) = folder::first_line_of(next).and_then(|first| first.checked_sub(1)) else {
+            break;
+        };
+        let Some(Ok((text, _))) = folder::lines(file, 0)?.last() else {
+            break;
+        };
+        let row = row(text)?;
+        if last > stored || row.time >= before {
+            break;
+        }
+        let line: Line<'_> = serde_json::from_str(&row.line)?;
+        let anchor = Anchor {
+            seq: line.seq,
+            hash: line.hash.to_owned(),
+        };
+        // Before the file is gone: the chain is whole at every moment.
+        folder::set_anchor(folder.path(), &anchor)?;
+        std::fs::remove_file(file)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! Whether an audit is whole.
+
+use std::io;
+use std::path::Path;
+
+use likeness_storage::{Database, StorageError};
+
+use super::chain::{ChainKey, Fault, Head};
+use super::{folder, shipper};
+
+/// Rows that are read at a time.
+const PAGE: i64 = 500;
+
+/// What was checked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AuditReport {
+    /// The end of each chain, with the number of lines that were checked.
+    pub chains: Vec<ChainEnd>,
+    /// What is wrong, the first of each chain.
+    pub faults: Vec<Fault>,
+}
+
+/// The end of a chain as far as it is right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChainEnd {
+    /// Which service wrote it.
+    pub instance: String,
+    /// Lines that were checked and are right.
+    pub lines: u64,
+    /// The last of them. To be noted down elsewhere: that lines are missing at the end shows by nothing else.
+    pub head: Head,
+}
+
+/// Why nothing could be checked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// The files cannot be read.
+    #[error("the audit's files cannot be read: {0}")]
+    Files(#[from] io::Error),
+    /// The storage cannot be read.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Checks the files in this folder, see [`audit_folder`](super::audit_folder). Blocks.
+///
+/// # Errors
+/// [`VerifyError::Files`]. What is wrong with the audit is in the report.
+pub fn verify_files(audit: &Path, key: &ChainKey) -> Result<AuditReport, VerifyError> {
+    let mut report = AuditReport::default();
+    for instance in folder::instances(audit)? {
+        let path = audit.join(&instance);
+        let mut head = match folder::anchor(&path)? {
+            Some(anchor) => Head {
+                seq: anchor.seq,
+                hash: anchor.hash,
+            },
+            None => Head::default(),
+        };
+        let mut lines = 0;
+        'files: for file in folder::files(&path)? {
+            for line in folder::lines(&file, 0)? {
+                let checked = line
+                    .map_err(|error| Fault::Unreadable {
+                        instance: instance.clone(),
+                        after: head.seq,
+                        reason: error.to_string(),
+                    })
+                    .and_then(|(text, _)| head.check(key, &instance, &text).map(drop));
+                if let Err(fault) = checked {
+                    report.faults.push(fault);
+                    break 'files;
+                }
+                lines += 1;
+            }
+        }
+        report.chains.push(ChainEnd {
+            instance,
+            lines,
+            head,
+        });
+    }
+    Ok(report)
+}
+
+/// Checks the rows of the storage: their lines, and that their columns say what the lines say.
+///
+/// # Errors
+/// [`VerifyError::Storage`]. What is wrong with the audit is in the report.
+pub async fn verify_storage(database: &Database, key: &ChainKey) -> Result<AuditReport, VerifyError> {
+    let anchors = database.audit_anchors().await?;
+    let mut report = AuditReport::default();
+    let (mut instance, mut seq) = (String::new(), 0);
+    // Whether the rest of the chain is passed over, since it is wrong before.
+    let mut is_broken = false;
+    loop {
+        let rows = database.audit_after(&instance, seq, PAGE).await?;
+        if rows.is_empty() {
+            break;
+        }
+        for row in rows {
+            if report
+                .chains
+                .last()
+                .is_none_or(|chain| chain.instance != row.instance)
+            {
+                let anchor = anchors.iter().find(|anchor| anchor.instance == row.instance);
+                let head = anchor.map_or_else(Head::default, |anchor| Head {
+                    seq: u64::try_from(anchor.seq).unwrap_or(0),
+                    hash: anchor.hash.clone(),
+                });
+                is_broken = false;
+                report.chains.push(ChainEnd {
+                    instance: row.instance.clone(),
+                    lines: 0,
+                    head,
+                });
+            }
+            (instance, seq) = (row.instance.clone(), row.seq);
+            let Some(chain) = report.chains.last_mut().filter(|_| !is_broken) else {
+                continue;
+            };
+            let checked = chain.head.check(key, &row.instance, &row.line).map(drop);
+            let checked = checked.and_then(|()| match shipper::row(row.line.clone()) {
+                Ok(said) if said == row => Ok(()),
+                _ => Err(Fault::Columns {
+                    instance: row.instance.clone(),
+                    seq: chain.head.seq,
+                }),
+            });
+            match checked {
+                Ok(()) => chain.lines += 1,
+                Err(fault) => {
+                    is_broken = true;
+                    report.faults.push(fault);
+                }
+            }
+        }
+    }
+    Ok(report)
+}
+
+/// Gives every line of the files to `each`, instance by instance. Blocks.
+///
+/// # Errors
+/// Those of the files, and of `each`.
+pub fn file_lines(audit: &Path, mut each: impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
+    for instance in folder::instances(audit)? {
+        for file in folder::files(&audit.join(&instance))? {
+            for line in folder::lines(&file, 0)? {
+                each(&line?.0)?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,281 @@
+//! `likeness audit`.
+
+use std::io::{BufWriter, Write};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand, ValueEnum};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use likeness::server::audit::{
+    AuditReport, ChainKey, Head, audit_folder, file_lines, verify_files, verify_storage,
+};
+use likeness::server::storage::audit::AuditFilter;
+use likeness::server::{Config, Overrides};
+use serde_json::Value;
+
+use super::config::ConfigArguments;
+use super::csv_cell::cell;
+use super::{Failure, exit, say};
+
+/// Rows that are read at a time.
+const PAGE: i64 = 500;
+
+/// The columns of CSV, as paths into an event.
+const COLUMNS: [&str; 32] = [
+    "time",
+    "kind",
+    "request_id",
+    "correlation_id",
+    "client",
+    "app",
+    "endpoint",
+    "path",
+    "profile",
+    "pack",
+    "pack_version",
+    "pack_digest",
+    "match_calibration",
+    "liveness_calibration",
+    "selfie.bytes",
+    "selfie.width",
+    "selfie.height",
+    "selfie.faces",
+    "photo.bytes",
+    "photo.width",
+    "photo.height",
+    "photo.faces",
+    "face_match",
+    "liveness",
+    "threshold",
+    "outcome",
+    "codes",
+    "status",
+    "error",
+    "limit",
+    "ms.total",
+    "ms.queue",
+];
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Is the audit whole? Names the first line of each chain that was changed, removed, added or moved. Exit code: 0 whole,
+    /// 1 it could not be checked, 2 usage, 4 it is not whole.
+    Verify(VerifyArguments),
+    /// Write the events of a time as lines of JSON or as CSV.
+    Export(ExportArguments),
+    /// Say how much there is, in the files and in the storage.
+    Status(ConfigArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// Which of the two.
+    #[arg(long, value_enum, default_value_t = Place::Store)]
+    from: Place,
+    /// An end that was noted down, as `INSTANCE:NUMBER:HASH`: lines that are missing at the end show by nothing else.
+    #[arg(long, value_name = "HEAD")]
+    expect_head: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// From this day or time on, UTC: 2026-11-25 or 2026-11-25T08:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Timestamp,
+    /// Before this day or time [default: no end].
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    until: Option<Timestamp>,
+    /// Only of this app.
+    #[arg(long, value_name = "ID")]
+    app: Option<String>,
+    /// How it is written.
+    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+    format: Format,
+    /// From which of the two.
+    #[arg(long, value_enum, default_value_t = Place::Store)]
+    from: Place,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Place {
+    Store,
+    Files,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Jsonl,
+    Csv,
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    let midnight = |date: Date| TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0));
+    text.parse::<Timestamp>()
+        .or_else(|_| text.parse::<Date>().and_then(midnight))
+        .map_err(|_| "is neither a day such as 2026-11-25 nor a time such as 2026-11-25T08:00:00Z".to_owned())
+}
+
+impl AuditCommand {
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+        let arguments = match self {
+            Self::Verify(arguments) => &arguments.config,
+            Self::Export(arguments) => &arguments.config,
+            Self::Status(arguments) => arguments,
+        };
+        let config = Config::load(arguments.file(), &Overrides::default())?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            match self {
+                Self::Verify(arguments) => verify(arguments, &config).await,
+                Self::Export(arguments) => export(arguments, &config).await,
+                Self::Status(_) => status(&config).await,
+            }
+        })
+    }
+}
+
+async fn verify(arguments: &VerifyArguments, config: &Config) -> Result<ExitCode, Failure> {
+    let key = ChainKey::new(config.audit.chain_key.clone());
+    let report = match arguments.from {
+        Place::Files => verify_files(&audit_folder(&config.storage.folder), &key)?,
+        Place::Store => verify_storage(&config.storage.open().await?, &key).await?,
+    };
+    for chain in &report.chains {
+        let (instance, Head { seq, hash }) = (&chain.instance, &chain.head);
+        say(format_args!(
+            "{} lines are right, up to {instance}:{seq}:{hash}",
+            chain.lines
+        ))?;
+    }
+    let mut is_whole = report.faults.is_empty();
+    for fault in &report.faults {
+        say(format_args!("FAULT {fault}"))?;
+    }
+    for expected in &arguments.expect_head {
+        if !reaches(&report, expected)? {
+            is_whole = false;
+            say(format_args!(
+                "FAULT the chain does not reach {expected}: lines are missing at its end, or were changed"
+            ))?;
+        }
+    }
+    if is_whole {
+        say("The audit is whole.")?;
+        Ok(exit::PASS.into())
+    } else {
+        say("The audit is NOT whole.")?;
+        Ok(exit::REJECT.into())
+    }
+}
+
+/// Whether a chain is at this head, or has gone on from that number.
+fn reaches(report: &AuditReport, expected: &str) -> Result<bool, Failure> {
+    let mut parts = expected.rsplitn(3, ':');
+    let (Some(hash), Some(seq), Some(instance)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err(format!("--expect-head: `{expected}` is not INSTANCE:NUMBER:HASH").into());
+    };
+    let seq: u64 = seq
+        .parse()
+        .map_err(|_| format!("--expect-head: `{seq}` is no number"))?;
+    Ok(report.chains.iter().any(|chain| {
+        chain.instance == instance
+            && (chain.head.seq > seq || (chain.head.seq == seq && chain.head.hash == hash))
+    }))
+}
+
+async fn export(arguments: &ExportArguments, config: &Config) -> Result<ExitCode, Failure> {
+    let filter = AuditFilter {
+        since: Some(arguments.since.as_microsecond()),
+        until: arguments.until.map(Timestamp::as_microsecond),
+        app: arguments.app.clone(),
+    };
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    if arguments.format == Format::Csv {
+        writeln!(out, "{}", COLUMNS.join(","))?;
+    }
+    match arguments.from {
+        Place::Store => {
+            let database = config.storage.open().await?;
+            let (mut time, mut instance, mut seq) = (i64::MIN, String::new(), 0);
+            loop {
+                let rows = database.find_audit(&filter, (time, &instance, seq), PAGE).await?;
+                let Some(last) = rows.last() else { break };
+                (time, instance, seq) = (last.time, last.instance.clone(), last.seq);
+                for row in &rows {
+                    write_line(&mut out, &row.line, arguments.format)?;
+                }
+            }
+        }
+        Place::Files => file_lines(&audit_folder(&config.storage.folder), |line| {
+            if is_wanted(line, &filter)? {
+                write_line(&mut out, line, arguments.format)?;
+            }
+            Ok(())
+        })?,
+    }
+    out.flush()?;
+    Ok(exit::PASS.into())
+}
+
+fn is_wanted(line: &str, filter: &AuditFilter) -> std::io::Result<bool> {
+    let line: Value = serde_json::from_str(line)?;
+    let event = &line["event"];
+    let time = event["time"]
+        .as_str()
+        .and_then(|time| time.parse::<Timestamp>().ok())
+        .map(Timestamp::as_microsecond);
+    Ok(time.is_some_and(|time| {
+        filter.since.is_none_or(|since| time >= since) && filter.until.is_none_or(|until| time < until)
+    }) && filter.app.as_deref().is_none_or(|app| event["app"] == app))
+}
+
+fn write_line(out: &mut impl Write, line: &str, format: Format) -> std::io::Result<()> {
+    if format == Format::Jsonl {
+        return writeln!(out, "{line}");
+    }
+    let line: Value = serde_json::from_str(line)?;
+    let cells: Vec<String> = COLUMNS
+        .iter()
+        .map(|path| {
+            let value = path.split('.').fold(&line["event"], |value, key| &value[key]);
+            match value {
+                Value::Null => String::new(),
+                Value::String(text) => cell(text).into_owned(),
+                Value::Array(list) => {
+                    let words: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
+                    cell(&words.join(" ")).into_owned()
+                }
+                other => cell(&other.to_string()).into_owned(),
+            }
+        })
+        .collect();
+    writeln!(out, "{}", cells.join(","))
+}
+
+async fn status(config: &Config) -> Result<ExitCode, Failure> {
+    let folder = audit_folder(&config.storage.folder);
+    let mut lines = 0_u64;
+    file_lines(&folder, |_| {
+        lines += 1;
+        Ok(())
+    })?;
+    say(format_args!("files in {}: {lines} lines", folder.display()))?;
+    let database = config.storage.open().await?;
+    let (rows, latest) = database.audit_size().await?;
+    let latest = latest.map_or_else(
+        || "none".to_owned(),
+        |time| Timestamp::from_microsecond(time).map_or_else(|_| time.to_string(), |time| time.to_string()),
+    );
+    say(format_args!(
+        "storage {}: {rows} rows, the latest of {latest}",
+        database.name()
+    ))?;
+    Ok(exit::PASS.into())
+}
