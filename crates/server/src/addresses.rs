@@ -7,18 +7,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::client_address::Proxies;
 
+/// The connections of each address that has any.
+type Open = Arc<Mutex<HashMap<IpAddr, usize>>>;
+
 /// Counts the connections of each address, up to a bound. Clones count together.
 #[derive(Debug, Clone)]
 pub(crate) struct Addresses {
     max: usize,
     exempt: Proxies,
-    open: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    open: Open,
 }
 
 /// A connection that counts, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct OfAddress {
-    counted: Option<(IpAddr, Arc<Mutex<HashMap<IpAddr, usize>>>)>,
+    counted: Option<(IpAddr, Open)>,
 }
 
 impl Addresses {
@@ -73,19 +76,20 @@ mod tests {
 
     #[test]
     fn an_address_has_its_share_and_gets_it_back() {
-        let mut trusted = ProxiesConfig::default();
-        trusted.trusted = vec!["10.0.0.0/8".parse().unwrap()];
+        let trusted = ProxiesConfig {
+            trusted: vec!["10.0.0.0/8".parse().unwrap()],
+        };
         let addresses = Addresses::new(2, Proxies::new(&trusted));
         let enter = |address: &str| addresses.enter(address.parse().unwrap());
         let first = enter("192.0.2.1").unwrap();
-        let _second = enter("::ffff:192.0.2.1").unwrap();
+        let second = enter("::ffff:192.0.2.1").unwrap();
         assert!(enter("192.0.2.1").is_none());
         assert!(enter("192.0.2.2").is_some());
         drop(first);
         assert!(enter("192.0.2.1").is_some());
         let proxied: Vec<_> = (0..9).map(|_| enter("10.0.0.1")).collect();
         assert!(proxied.iter().all(Option::is_some));
-        drop((_second, proxied));
+        drop((second, proxied));
         assert!(locked(&addresses.open).is_empty());
     }
 }

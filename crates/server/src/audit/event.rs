@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use likeness_api::ErrorCode;
 use serde::Serialize;
 
+use crate::handlers::Endpoint;
 use crate::record::{Picture, Record};
 
 /// Version of what events say; it changes when a field does.
@@ -93,7 +94,7 @@ impl<'a> Verification<'a> {
             correlation_id: record.correlation_id.as_deref(),
             client: facts.client,
             app: facts.app.as_deref(),
-            endpoint: facts.endpoint.map(|endpoint| endpoint.as_str()),
+            endpoint: facts.endpoint.map(Endpoint::as_str),
             path: &record.path,
             profile: facts.profile.as_deref(),
             pack: models.map(|models| models.pack.as_str()),
