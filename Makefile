@@ -20,7 +20,7 @@ export PATH := $(CURDIR)/.setup/nasm/usr/bin:$(PATH)
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-otel soak fuzz setup build models demo lint accuracy calibrate check-statistics measure-evaluation bench bench-load bench-reference clean
+.PHONY: help run test test-otel soak fuzz setup build models demo lint accuracy calibrate check-statistics measure-evaluation sbom rootfs image deny bench bench-load bench-reference clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -84,6 +84,18 @@ check-statistics: setup build models ## Compute the figures of evaluations again
 
 measure-evaluation: setup build models ## Pictures per second and peak memory of an evaluation of LFW
 	@$(PYTHON) scripts/measure_evaluation.py
+
+sbom: setup ## The bill of materials (CycloneDX) into .out/sbom.cdx.json
+	@$(PYTHON) scripts/sbom.py .out/sbom.cdx.json
+
+rootfs: setup build models ## What goes into the image, into .out/rootfs
+	@$(PYTHON) scripts/image/rootfs.py .out/rootfs
+
+image: ## The container image `likeness`
+	docker build --build-arg LIKENESS_GIT_COMMIT="$$(git rev-parse HEAD)" --tag likeness .
+
+deny: ## Licences, sources and doubled crates; known vulnerabilities where their database can be reached
+	@$(PYTHON) scripts/deny.py
 
 bench-load: setup build models ## Latency, refusals and memory of the service while one to 128 clients call
 	@$(CARGO) build $(BUILD) --example load

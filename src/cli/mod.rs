@@ -8,6 +8,7 @@ mod csv_cell;
 mod doctor;
 mod eval;
 mod exit;
+mod healthcheck;
 mod http;
 mod liveness;
 mod models;
@@ -63,6 +64,8 @@ enum Command {
     /// See, export and check what is recorded of every verification.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Ask a running service whether it is well, for containers. Exit code: 0 it is, 1 it is not.
+    Healthcheck(healthcheck::HealthcheckArguments),
     /// How much each app has asked for, by day, and what is used of its quotas. Exit code: 0 done, 1 error, 2 usage.
     Usage(usage::UsageArguments),
     /// See and check the settings of `likeness serve`. Exit code: 0 done, 1 the settings cannot be used, 2 usage.
@@ -181,6 +184,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Models(models) => models.run(&arguments.engine),
         Command::Apps(apps) => apps.run(),
         Command::Audit(audit) => audit.run(),
+        Command::Healthcheck(healthcheck) => healthcheck.run(),
         Command::Usage(usage) => usage.run(),
         Command::Config(config) => config.run(),
         Command::Doctor(doctor) => doctor.run(&arguments.engine),

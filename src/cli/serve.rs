@@ -28,6 +28,9 @@ pub(crate) struct ServeArguments {
     /// LIKENESS_ADMIN_LISTEN, else the configuration's, else no such port].
     #[arg(long, value_name = "ADDRESS:PORT")]
     admin_listen: Option<SocketAddr>,
+    /// Leave core dumps as the system has them. Without this the limit is set to 0: a dump of this process holds pictures.
+    #[arg(long)]
+    allow_core_dumps: bool,
     /// Add an app `demo` with a new random key, and print the key and a request to paste.
     #[arg(long)]
     demo: bool,
@@ -62,6 +65,9 @@ impl ServeArguments {
         let read = move || Config::load(file.as_deref(), &overrides);
         let config = read()?;
         let logs = Logs::start(&config.log)?;
+        if !self.allow_core_dumps {
+            forbid_core_dumps();
+        }
         let mut apps = config.apps()?;
         let demo_key = if self.demo { apps.add_demo()? } else { None };
         let workers = arguments.workers.map_or_else(available_workers, usize::from);
@@ -151,3 +157,19 @@ fn announce_first_app(app: Option<NewApp>) -> Result<(), Failure> {
         app.key.expose()
     ))
 }
+
+/// No picture is to get onto a disk by a crash.
+#[cfg(unix)]
+fn forbid_core_dumps() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        super::complain(&error);
+    }
+}
+
+#[cfg(not(unix))]
+fn forbid_core_dumps() {}

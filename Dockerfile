@@ -1,0 +1,37 @@
+# The service with its models and ONNX Runtime, for amd64 and arm64:
+#
+#     docker build --build-arg LIKENESS_GIT_COMMIT="$(git rev-parse HEAD)" --tag likeness .
+#
+# The steps are those of the Makefile and of scripts/image, which the test suite runs outside a container. Pin the base images
+# by digest where your registry does.
+
+FROM rust:1.95-bookworm AS build
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends make nasm python3 python3-pip \
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY . .
+ARG LIKENESS_GIT_COMMIT=unknown
+ENV LIKENESS_GIT_COMMIT=$LIKENESS_GIT_COMMIT
+# Python of the distribution: pip only downloads here, into no environment.
+RUN make setup build models
+RUN python3 scripts/image/rootfs.py /image
+
+FROM debian:bookworm-slim
+LABEL org.opencontainers.image.title="likeness" \
+      org.opencontainers.image.description="On-premise face matching and passive liveness with a Kairos-compatible HTTP API" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /image/ /
+COPY --from=build --chown=10001:10001 /image/var/lib/likeness /var/lib/likeness
+ENV LIKENESS_MODELS=/usr/share/likeness/models \
+    LIKENESS_CONFIG=/etc/likeness/likeness.toml \
+    LIKENESS_LISTEN=0.0.0.0:8080 \
+    LIKENESS__STORAGE__FOLDER=/var/lib/likeness \
+    LIKENESS__LOG__FORMAT=json
+USER 10001:10001
+WORKDIR /var/lib/likeness
+VOLUME /var/lib/likeness
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["likeness", "healthcheck"]
+ENTRYPOINT ["likeness"]
+CMD ["serve"]

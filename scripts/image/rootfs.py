@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""Assembles what goes into the image, of what `make build models` has left: binary, ONNX Runtime, models, licences, bill of
+materials, configuration.
+
+    rootfs.py FOLDER
+
+The folder must be new or empty. Nothing in it is writable afterwards, and it holds no picture and no secret.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BINARY = ROOT / "target" / "release" / "likeness"
+LIBRARY = ROOT / ".setup" / "onnxruntime"
+STORE = ROOT / "models" / "store"
+
+
+def put(source, target, mode):
+    if not source.is_file():
+        sys.exit(f"rootfs: {source.relative_to(ROOT)} is not there: run `make setup build models` first")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    target.chmod(mode)
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    root = Path(sys.argv[1])
+    root.mkdir(parents=True, exist_ok=True)
+    if any(root.iterdir()):
+        sys.exit(f"rootfs: {root} is not empty")
+    put(BINARY, root / "usr/local/bin/likeness", 0o555)
+    # The binary looks for the library here by itself.
+    put(LIBRARY / "libonnxruntime.so", root / "usr/local/lib/likeness/libonnxruntime.so", 0o444)
+    documents = root / "usr/share/doc/likeness"
+    put(LIBRARY / "LICENSE", documents / "onnxruntime-LICENSE", 0o444)
+    for name in ("LICENSE", "NOTICE", "SECURITY.md"):
+        put(ROOT / name, documents / name, 0o444)
+    for file in sorted(path for path in (STORE / "blobs").rglob("*") if path.is_file()):
+        put(file, root / "usr/share/likeness/models" / file.relative_to(STORE), 0o444)
+    subprocess.run([sys.executable, str(ROOT / "scripts" / "sbom.py"), str(documents / "sbom.cdx.json")], check=True)
+    configuration = root / "etc/likeness/likeness.toml"
+    configuration.parent.mkdir(parents=True)
+    configuration.write_text(subprocess.run([str(BINARY), "config", "reference"], check=True, capture_output=True, text=True).stdout)
+    configuration.chmod(0o444)
+    # What the service writes to is a volume; its place is here.
+    (root / "var/lib/likeness").mkdir(parents=True)
+    for folder, _, _ in os.walk(root, topdown=False):
+        if not folder.endswith("var/lib/likeness"):
+            os.chmod(folder, 0o555)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""The software bill of materials of the binary, ONNX Runtime and the default pack's models: CycloneDX 1.6, JSON.
+
+    sbom.py [FILE]
+
+What it says is what Cargo.lock, scripts/setup.py and models/open-1/pack.toml pin. The same inputs give the same bytes.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import setup
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def crates():
+    """What is compiled into the binary on this platform: not what only tests and build scripts use."""
+    host = subprocess.run(["rustc", "-vV"], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    (host,) = [line.removeprefix("host: ") for line in host.splitlines() if line.startswith("host: ")]
+    # Not over the network where all is there already.
+    command = ["cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", host]
+    metadata = json.loads(subprocess.run(command, capture_output=True, check=True, cwd=ROOT).stdout)
+    packages = {package["id"]: package for package in metadata["packages"]}
+    nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
+    root = metadata["resolve"]["root"]
+    seen, waiting = set(), [root]
+    while waiting:
+        node = waiting.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        for dependency in nodes[node]["deps"]:
+            if any(kind["kind"] is None for kind in dependency["dep_kinds"]):
+                waiting.append(dependency["pkg"])
+    return packages[root], [packages[node] for node in sorted(seen - {root})]
+
+
+def checksums():
+    lock = tomllib.loads((ROOT / "Cargo.lock").read_text())
+    return {(package["name"], package["version"]): package.get("checksum") for package in lock["package"]}
+
+
+def licence(expression):
+    return [{"expression": expression.replace("/", " OR ")}] if expression else []
+
+
+def hashes(sha256):
+    return [{"alg": "SHA-256", "content": sha256}] if sha256 else []
+
+
+def component(kind, name, version, **more):
+    return {"type": kind, "name": name, "version": version, **{key: value for key, value in more.items() if value}}
+
+
+def bill():
+    root, others = crates()
+    known = checksums()
+    components = [
+        component(
+            "library", package["name"], package["version"],
+            licenses=licence(package["license"]),
+            hashes=hashes(known.get((package["name"], package["version"]))),
+            purl=f"pkg:cargo/{package['name']}@{package['version']}",
+        )
+        for package in others
+    ]
+    wheel = setup.WHEELS.get((setup.platform.system(), setup.platform.machine()))
+    components.append(
+        component(
+            "library", "onnxruntime", setup.VERSION, licenses=licence("MIT"),
+            hashes=hashes(wheel[1] if wheel else None), purl=f"pkg:pypi/onnxruntime@{setup.VERSION}",
+        )
+    )
+    pack = tomllib.loads((ROOT / "models" / "open-1" / "pack.toml").read_text())
+    for name, source in sorted(pack["sources"].items()):
+        components.append(
+            component(
+                "machine-learning-model", name, f"{pack['name']}-{pack['version']}",
+                licenses=licence(source.get("license")), hashes=hashes(source.get("sha256")),
+            )
+        )
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {
+            "component": component(
+                "application", root["name"], root["version"], licenses=licence(root["license"]),
+                purl=f"pkg:cargo/{root['name']}@{root['version']}",
+            )
+        },
+        "components": components,
+    }
+
+
+def main():
+    text = json.dumps(bill(), indent=1, sort_keys=True) + "\n"
+    if len(sys.argv) > 1:
+        target = Path(sys.argv[1])
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+    else:
+        sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    main()

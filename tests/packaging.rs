@@ -1,0 +1,292 @@
+//! What the image and the manifests are made of, outside a container.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use likeness_testing::{Failed, Outcome, Suite, ensure, has_models, workspace};
+use serde_json::Value;
+
+use support::form::Form;
+use support::picture;
+use support::process::{Process, likeness};
+use support::server::{APP, Server};
+
+mod support;
+
+/// As in the Dockerfile: nobody that a machine knows.
+const USER: &str = "10001";
+
+fn main() -> ExitCode {
+    let mut suite = Suite::new();
+    suite.with_shared_and_models(
+        "the_images_tree_serves_as_nobody_from_where_nothing_can_be_written",
+        tree,
+    );
+    suite.test("the_bill_of_materials_names_what_is_shipped", bill);
+    suite.test(
+        "the_dockerfile_copies_what_is_there_and_runs_as_nobody",
+        dockerfile,
+    );
+    suite.with_program("the_manifests_are_whole", "kubectl", manifests);
+    suite.with_program("the_unit_is_hardened", "systemd-analyze", unit);
+    suite.with_models("a_healthcheck_tells_who_is_well", healthcheck);
+    suite.run()
+}
+
+fn python(script: &str) -> Command {
+    let mut command = Command::new("python3");
+    command.arg(workspace().join(script)).current_dir(workspace());
+    command
+}
+
+fn done(command: &mut Command) -> Result<String, Failed> {
+    let ended = Process::run(command)?;
+    ensure!(ended.code == Some(0), "{ended:?}");
+    Ok(ended.stdout)
+}
+
+fn tree(shared: &Path) -> Outcome {
+    let folder = tempfile::tempdir()?;
+    // Nobody may come by here, but not write.
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
+    let root = folder.path().join("root");
+    done(python("scripts/image/rootfs.py").arg(&root))?;
+    for (path, entry) in walk(&root)? {
+        let writable = entry.permissions().mode() & 0o022 != 0;
+        ensure!(!writable, "{} is writable for others", path.display());
+        let name = path.to_string_lossy().to_ascii_lowercase();
+        ensure!(
+            ![".jpg", ".png", ".webp"].iter().any(|end| name.ends_with(end)),
+            "{name} is a picture"
+        );
+    }
+
+    let data = tempfile::tempdir()?;
+    let is_root = done(Command::new("id").arg("-u"))?.trim() == "0";
+    if is_root {
+        done(Command::new("chown").args([USER]).arg(data.path()))?;
+    }
+    let binary = root.join("usr/local/bin/likeness");
+    let mut command = if is_root {
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid", USER, "--regid", USER, "--clear-groups"])
+            .arg(&binary);
+        command
+    } else {
+        Command::new(&binary)
+    };
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--workers", "1", "--config"])
+        .arg(root.join("etc/likeness/likeness.toml"))
+        .current_dir(data.path())
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("LIKENESS_MODELS", root.join("usr/share/likeness/models"))
+        .env("LIKENESS__STORAGE__FOLDER", data.path().join("store"))
+        .env("LIKENESS_APPS", format!("{}:{}", APP.id, APP.key));
+    let server = Server::start_command(&mut command)?;
+    let form = Form::pair(
+        &picture(shared, "faces/img2.jpg")?,
+        &picture(shared, "faces/img11.jpg")?,
+    );
+    let answer = server.post("/v0.2/biometric-verification", &form)?;
+    ensure!(answer.status == 200, "{answer:?}");
+    ensure!(
+        data.path().join("store/likeness.db").is_file(),
+        "there is no database"
+    );
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.id()))?;
+    let cores = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .unwrap_or_default();
+    ensure!(cores.split_whitespace().nth(4) == Some("0"), "{cores}");
+    server.terminate()?;
+    ensure!(server.wait()?.code() == Some(0), "it does not end well");
+    // What this made is to be removed by whoever runs the test.
+    done(Command::new("chmod").args(["-R", "u+w"]).arg(&root))?;
+    Ok(())
+}
+
+fn walk(folder: &Path) -> Result<Vec<(std::path::PathBuf, std::fs::Metadata)>, Failed> {
+    let mut found = Vec::new();
+    let mut waiting = vec![folder.to_owned()];
+    while let Some(folder) = waiting.pop() {
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            let metadata = entry.metadata()?;
+            if metadata.is_dir() {
+                waiting.push(entry.path());
+            }
+            found.push((entry.path(), metadata));
+        }
+    }
+    Ok(found)
+}
+
+fn bill() -> Outcome {
+    let bill: Value = serde_json::from_str(&done(&mut python("scripts/sbom.py"))?)?;
+    ensure!(
+        bill["bomFormat"] == "CycloneDX" && bill["specVersion"] == "1.6",
+        "{}",
+        bill["bomFormat"]
+    );
+    let components = bill["components"].as_array().ok_or("no components")?;
+    let names: BTreeSet<&str> = components
+        .iter()
+        .filter_map(|component| component["name"].as_str())
+        .collect();
+    for shipped in ["axum", "ort", "sqlx", "rustls", "onnxruntime", "likeness-server"] {
+        ensure!(names.contains(shipped), "{shipped} is missing");
+    }
+    for tool in ["criterion", "proptest", "insta", "rcgen"] {
+        ensure!(!names.contains(tool), "{tool} is in no binary");
+    }
+    let models = components
+        .iter()
+        .filter(|component| component["type"] == "machine-learning-model");
+    ensure!(models.clone().count() >= 4, "the models are missing");
+    for component in components {
+        ensure!(
+            !component["licenses"].is_null(),
+            "{} has no licence",
+            component["name"]
+        );
+    }
+    Ok(())
+}
+
+fn dockerfile() -> Outcome {
+    let text = std::fs::read_to_string(workspace().join("Dockerfile"))?;
+    let allowed = std::fs::read_to_string(workspace().join(".dockerignore"))?;
+    for line in allowed.lines().filter_map(|line| line.strip_prefix('!')) {
+        ensure!(
+            workspace().join(line).exists(),
+            ".dockerignore lets in {line}, which is not there"
+        );
+    }
+    for script in ["scripts/image/rootfs.py"] {
+        ensure!(
+            text.contains(script) && workspace().join(script).is_file(),
+            "{script}"
+        );
+    }
+    let user = text
+        .lines()
+        .rfind(|line| line.starts_with("USER "))
+        .unwrap_or_default();
+    ensure!(user == format!("USER {USER}:{USER}"), "{user}");
+    let makefile = std::fs::read_to_string(workspace().join("Makefile"))?;
+    for target in ["setup:", "build:", "models:"] {
+        ensure!(
+            makefile.lines().any(|line| line.starts_with(target)),
+            "make has no {target}"
+        );
+    }
+    let healthcheck = text
+        .lines()
+        .any(|line| line.starts_with("HEALTHCHECK ") && line.contains("\"healthcheck\""));
+    ensure!(healthcheck, "there is no health check");
+    Ok(())
+}
+
+fn manifests(kubectl: &Path) -> Outcome {
+    let rendered = done(
+        Command::new(kubectl)
+            .arg("kustomize")
+            .arg(workspace().join("deploy/kubernetes")),
+    )?;
+    let kinds: BTreeSet<&str> = rendered
+        .lines()
+        .filter_map(|line| line.strip_prefix("kind: "))
+        .collect();
+    for kind in [
+        "Namespace",
+        "ConfigMap",
+        "Deployment",
+        "Service",
+        "Ingress",
+        "HorizontalPodAutoscaler",
+        "PodDisruptionBudget",
+        "NetworkPolicy",
+    ] {
+        ensure!(kinds.contains(kind), "there is no {kind}");
+    }
+    ensure!(
+        !kinds.contains("Secret"),
+        "the example of a secret would be applied"
+    );
+    for line in [
+        "readOnlyRootFilesystem: true",
+        "runAsNonRoot: true",
+        "enableServiceLinks: false",
+    ] {
+        ensure!(rendered.contains(line), "no {line}");
+    }
+    // The configuration in there is one that the service takes.
+    let config = std::fs::read_to_string(workspace().join("deploy/kubernetes/config.yaml"))?;
+    let (_, config) = config
+        .split_once("likeness.toml: |\n")
+        .ok_or("no likeness.toml")?;
+    let file = tempfile::NamedTempFile::new()?;
+    let text: String = config
+        .lines()
+        .map(|line| format!("{}\n", line.trim_start_matches("    ")))
+        .collect();
+    std::fs::write(file.path(), text)?;
+    done(
+        likeness()
+            .args(["config", "check", "--config"])
+            .arg(file.path())
+            .env("LIKENESS_ADMIN_TOKEN", "example"),
+    )?;
+    Ok(())
+}
+
+fn unit(analyze: &Path) -> Outcome {
+    let unit = workspace().join("deploy/systemd/likeness.service");
+    let ended = Process::run(
+        Command::new(analyze)
+            .args(["security", "--offline=true", "--threshold=20"])
+            .arg(&unit),
+    )?;
+    ensure!(ended.code == Some(0), "{ended:?}");
+    let text = std::fs::read_to_string(unit)?;
+    for line in [
+        "LimitCORE=0",
+        "MemorySwapMax=0",
+        "DynamicUser=yes",
+        "NoNewPrivileges=yes",
+    ] {
+        ensure!(text.lines().any(|found| found == line), "no {line}");
+    }
+    Ok(())
+}
+
+fn healthcheck() -> Outcome {
+    ensure!(has_models(), "no models");
+    let server = Server::start(|command| {
+        command
+            .args(["--workers", "1"])
+            .env("LIKENESS__SHUTDOWN__DELAY_SECONDS", "3600");
+    })?;
+    let url = format!("http://{}", server.address);
+    let ask = |more: &[&str]| Process::run(likeness().args(["healthcheck", "--url", &url]).args(more));
+    ensure!(
+        ask(&[])?.code == Some(0) && ask(&["--ready"])?.code == Some(0),
+        "it is well"
+    );
+    server.terminate()?;
+    server
+        .log
+        .wait_for("its end", |line| line.contains("shutting down"))?;
+    ensure!(ask(&[])?.code == Some(0), "it is alive");
+    let ready = ask(&["--ready"])?;
+    ensure!(ready.code == Some(1) && ready.stderr.contains("503"), "{ready:?}");
+    server.kill();
+    ensure!(ask(&[])?.code == Some(1), "it is gone");
+    Ok(())
+}
