@@ -25,9 +25,10 @@ use likeness_engine::EngineInfo;
 use likeness_storage::Database;
 use serde::Serialize;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::config::{AuditConfig, AuditMode};
+use crate::limits::TokenBucket;
 use crate::record::Record;
 use event::{Note, Verification};
 use folder::Folder;
@@ -40,6 +41,8 @@ pub use verify::{AuditReport, ChainEnd, VerifyError, file_lines, verify_files, v
 
 /// Events between requests and the writer.
 const QUEUE: usize = 8_192;
+/// Requests without credentials that are recorded in a second, and at once after a pause.
+const STRANGERS: (f64, f64) = (50.0, 1_000.0);
 /// How long the end of the service waits for the last lines.
 const LAST_LINES: Duration = Duration::from_secs(5);
 
@@ -70,6 +73,8 @@ struct Inner {
     wait: Duration,
     required: bool,
     writer: Mutex<Option<JoinHandle<()>>>,
+    /// The rate at which requests without credentials are recorded, and how many were not since the last one that was.
+    strangers: Mutex<(TokenBucket, u64)>,
 }
 
 impl std::fmt::Debug for Audit {
@@ -145,27 +150,46 @@ impl Audit {
                 wait: Duration::from_millis(config.wait_ms),
                 required,
                 writer: Mutex::new(Some(thread)),
+                strangers: Mutex::new((TokenBucket::new(STRANGERS.0, STRANGERS.1, Instant::now()), 0)),
             }),
         })
     }
 
     /// Whether verifications must not be begun, since they could not be recorded.
     pub(crate) fn refuses(&self) -> bool {
-        self.inner.required && self.inner.state.is_failing.load(Ordering::Relaxed) && !self.probe()
-    }
-
-    /// Has the writer try again; the answer is for whoever asks next.
-    fn probe(&self) -> bool {
-        self.note(&Note::new("probe"));
-        false
+        self.inner.required && self.inner.state.is_failing.load(Ordering::Relaxed)
     }
 
     /// Hands a record to the writer.
     pub(crate) fn submit(&self, record: &Record) -> Pending {
-        if record.facts.endpoint.is_none() {
+        if record.facts.endpoint.is_none() || (record.facts.app.is_none() && !self.has_room_for_strangers()) {
             return Pending(None);
         }
         self.send(&Verification::of(record))
+    }
+
+    /// Whoever has no credentials must not fill the disk.
+    fn has_room_for_strangers(&self) -> bool {
+        let mut strangers = self
+            .inner
+            .strangers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let (bucket, skipped) = &mut *strangers;
+        if bucket.take(Instant::now()).is_err() {
+            *skipped += 1;
+            return false;
+        }
+        let skipped = std::mem::take(skipped);
+        drop(strangers);
+        if skipped > 0 {
+            tracing::warn!(
+                skipped,
+                "requests without credentials were too many to be all recorded"
+            );
+            self.note(&Note::new("skipped").with_lost(skipped));
+        }
+        true
     }
 
     /// Waits until it is in the file, for as long as an answer may. Whether the answer may go out.

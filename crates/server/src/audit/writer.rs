@@ -111,9 +111,10 @@ impl Writer {
     fn write_backlog(&mut self) {
         let lost = self.state.lost.load(Ordering::Relaxed);
         if let Some(before) = self.failing
-            && lost > before
+            && (lost > before || self.backlog.is_empty())
         {
-            // First of all, so that the files say that something is missing.
+            // First of all, so that the files say that something is missing; and where nothing else is to be written, to
+            // see whether that could be.
             self.note_lost(lost - before);
         }
         while !self.backlog.is_empty() {

@@ -31,6 +31,7 @@ use refusal::Refusal;
 use settle::Debts;
 
 pub(crate) use account::Slot;
+pub(crate) use bucket::TokenBucket;
 
 /// The longest that a request waits for units: the database's own timeout may be longer.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -1,5 +1,7 @@
 //! Writing down what was counted, each second; and keeping it on disk while that cannot be done.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -60,23 +62,25 @@ impl Limits {
 
 /// One item for each app and period, none of which is nothing.
 fn merged(counted: Vec<Counted>) -> Vec<Counted> {
-    let mut merged: Vec<Counted> = Vec::new();
+    let mut merged: BTreeMap<(String, i64, i32), Counted> = BTreeMap::new();
     for item in counted {
-        match merged
-            .iter_mut()
-            .find(|other| other.app == item.app && other.period == item.period)
-        {
-            Some(other) => {
+        match merged.entry((item.app.clone(), item.period.day, item.period.month)) {
+            Entry::Vacant(place) => {
+                place.insert(item);
+            }
+            Entry::Occupied(mut place) => {
+                let other = place.get_mut();
                 other.units = other.units.saturating_add(item.units);
                 other.biometric = other.biometric.saturating_add(item.biometric);
                 other.liveness = other.liveness.saturating_add(item.liveness);
                 other.refused = other.refused.saturating_add(item.refused);
             }
-            None => merged.push(item),
         }
     }
-    merged.retain(|item| (item.units, item.biometric, item.liveness, item.refused) != (0, 0, 0, 0));
     merged
+        .into_values()
+        .filter(|item| (item.units, item.biometric, item.liveness, item.refused) != (0, 0, 0, 0))
+        .collect()
 }
 
 /// The file that keeps what is owed to the database over a restart.
