@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 use std::sync::Mutex;
 use std::time::Instant;
 
-use likeness_testing::{Failed, Outcome, Suite, TestDatabase, ensure};
+use likeness_testing::{Failed, Outcome, Postgres, Suite, TestDatabase, ensure};
 use serde_json::{Value, json};
 
 use support::form::{Form, flat};
@@ -356,7 +356,9 @@ fn required() -> Outcome {
     Ok(())
 }
 
-fn outage(postgres: &likeness_testing::Postgres) -> Outcome {
+fn outage(_: &Postgres) -> Outcome {
+    // One of its own: it is stopped.
+    let postgres = Postgres::start_new()?;
     let url = postgres.new_database()?;
     let storage = Storage::new(Some(&url))?;
     let server = storage.serve(|command| {

@@ -9,6 +9,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use likeness_engine::{Engine, EngineError};
 use likeness_storage::StorageError;
 use likeness_storage::apps::NewApp;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -289,6 +290,9 @@ impl Server {
         let graceful = GracefulShutdown::new();
         #[cfg(unix)]
         let _file_size = survive_file_size_limit();
+        let (settled, service) = (Arc::new(Notify::new()), Arc::clone(&self.service));
+        let end = Arc::clone(&settled);
+        let settling = tokio::spawn(async move { service.app_limits.keep_up(&end).await });
         let hangups = self.hangups.take();
         {
             let serving = async {
@@ -299,7 +303,6 @@ impl Server {
                     self.reload_on(hangups),
                     self.watch_tls(),
                     self.service.apps.watch(self.config.storage.refresh),
-                    self.service.app_limits.keep_up(),
                     self.keep_audit(),
                     self.service.metrics.keep_up(),
                 )
@@ -348,6 +351,9 @@ impl Server {
         if let Some(audit) = &self.service.observers.audit {
             audit.end().await;
         }
+        settled.notify_one();
+        // A panic in there is no reason not to write down what there is.
+        drop(settling.await);
         self.service.app_limits.settle().await;
         self.service.database.close().await;
         #[cfg(feature = "otel")]

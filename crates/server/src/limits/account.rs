@@ -9,6 +9,7 @@ use likeness_storage::usage::{Counted, Period, Quotas, Used};
 use tokio::time::Instant;
 
 use super::bucket::TokenBucket;
+use super::refusal::Refusal;
 
 /// Of what remains of a quota, one unit in so many may be reserved at a time: others want theirs.
 const SHARE: u64 = 20;
@@ -24,7 +25,7 @@ pub(super) struct Account {
 }
 
 /// What is counted of one day, until the database knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Ledger {
     period: Period,
     /// Units that are reserved and not spent.
@@ -38,6 +39,8 @@ pub(super) struct Ledger {
     pub(super) known: Option<Used>,
     /// Requests of this second, and of the one before.
     recent: (u64, u64),
+    /// Which of the quotas was found to be used up. It is forgotten each second, as other services give units back.
+    exhausted: Option<(Quotas, Refusal)>,
 }
 
 impl Ledger {
@@ -51,6 +54,7 @@ impl Ledger {
             refused: 0,
             known,
             recent: (0, 0),
+            exhausted: None,
         }
     }
 
@@ -90,6 +94,26 @@ impl Ledger {
     pub(super) fn reserve(&mut self, units: u64, used: Used) {
         self.reserved += units;
         self.known = Some(used);
+    }
+
+    /// These, and what this ledger has that the database does not know of.
+    pub(super) fn with_unsettled(&self, used: Used) -> Used {
+        let unsettled = u64::try_from(self.unsettled).unwrap_or(0);
+        Used {
+            day: used.day.saturating_add(unsettled),
+            month: used.month.saturating_add(unsettled),
+        }
+    }
+
+    /// Which of these quotas is used up, as far as that was found out lately.
+    pub(super) fn exhausted(&self, quotas: Quotas) -> Option<Refusal> {
+        self.exhausted
+            .filter(|(of, _)| *of == quotas)
+            .map(|(_, refusal)| refusal)
+    }
+
+    pub(super) fn exhaust(&mut self, quotas: Quotas, refusal: Refusal) {
+        self.exhausted = Some((quotas, refusal));
     }
 
     /// How many units to ask for: about a second's, and only a small share of what was left.
@@ -154,22 +178,28 @@ impl Account {
         Some(Slot(Arc::clone(self)))
     }
 
-    /// The ledger of this period; that of one that is over is put into `over`.
+    /// The ledger of this period; that of one that is over is put into `over`. Locks are taken in the order of `over` and
+    /// ledger, never the other way round.
     pub(super) fn ledger(&self, period: Period, over: &Mutex<Vec<Counted>>) -> LedgerGuard<'_> {
         let mut guard = locked(&self.ledger);
-        if let Some(ledger) = guard.as_ref()
-            && ledger.period != period
-        {
-            let known = ledger.known.map(|used| Used {
-                day: 0,
-                month: if ledger.period.month == period.month {
-                    used.month
-                } else {
-                    0
-                },
-            });
-            locked(over).push(ledger.counted(&self.app));
-            *guard = Some(Ledger::new(period, known));
+        if guard.as_ref().is_some_and(|ledger| ledger.period != period) {
+            drop(guard);
+            let mut over = locked(over);
+            guard = locked(&self.ledger);
+            if let Some(ledger) = guard.as_ref()
+                && ledger.period != period
+            {
+                let known = ledger.known.map(|used| Used {
+                    day: 0,
+                    month: if ledger.period.month == period.month {
+                        used.month
+                    } else {
+                        0
+                    },
+                });
+                over.push(ledger.counted(&self.app));
+                *guard = Some(Ledger::new(period, known));
+            }
         }
         guard.get_or_insert_with(|| Ledger::new(period, None));
         LedgerGuard(guard, period)
@@ -186,6 +216,7 @@ impl Account {
             && ledger.period == period
         {
             *ledger.of(endpoint) -= 1;
+            ledger.exhausted = None;
             if was_reserved {
                 ledger.reserved += 1;
             } else {

@@ -19,7 +19,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use likeness_api::{ApiError, ErrorCode};
 use likeness_storage::apps::AppEndpoint;
-use likeness_storage::usage::{Counted, Period, Quotas};
+use likeness_storage::usage::{Counted, Period, Quotas, Used};
 use likeness_storage::{Database, StorageError};
 use tokio::time::{Instant, timeout};
 
@@ -164,7 +164,15 @@ impl Limits {
         if account.ledger(period, &self.owed).get().spend() {
             return Ok((period, true));
         }
+        if let Some(refusal) = account.ledger(period, &self.owed).get().exhausted(quotas) {
+            return Err(Stop::Limit(refusal));
+        }
+        // A queue is no outage: who does not get a turn in time is asked to come again.
+        let Ok(turn) = timeout(PATIENCE, account.turn.lock()).await else {
+            return Err(Stop::Unavailable);
+        };
         let reserved = timeout(PATIENCE, self.reserve(account, quotas)).await;
+        drop(turn);
         match reserved {
             Ok(Ok(spent)) => spent,
             Ok(Err(error)) => self.without_storage(account, quotas, &error.to_string()),
@@ -177,21 +185,34 @@ impl Limits {
         account: &Account,
         quotas: Quotas,
     ) -> Result<Result<(Period, bool), Stop>, StorageError> {
-        let _turn = account.turn.lock().await;
         let period = self.period();
-        let wanted = {
+        // What the database does not know of is not there to be granted again.
+        let outstanding = self.outstanding(account.app(), period);
+        let (wanted, outstanding) = {
             let mut guard = account.ledger(period, &self.owed);
             let ledger = guard.get();
             // Whoever had the turn before may have brought enough.
             if ledger.spend() {
                 return Ok(Ok((period, true)));
             }
-            ledger.wanted(quotas)
+            if let Some(refusal) = ledger.exhausted(quotas) {
+                return Ok(Err(Stop::Limit(refusal)));
+            }
+            (ledger.wanted(quotas), ledger.with_unsettled(outstanding))
+        };
+        let left = |quota: Option<u64>, used: u64| quota.map(|quota| quota.saturating_sub(used));
+        let asked = Quotas {
+            daily: left(quotas.daily, outstanding.day),
+            monthly: left(quotas.monthly, outstanding.month),
         };
         let grant = self
             .database
-            .reserve_units(account.app(), period, quotas, wanted)
+            .reserve_units(account.app(), period, asked, wanted)
             .await?;
+        let used = Used {
+            day: grant.used.day.saturating_add(outstanding.day),
+            month: grant.used.month.saturating_add(outstanding.month),
+        };
         self.is_back();
         let mut guard = account.ledger(self.period(), &self.owed);
         let ledger = guard.get();
@@ -201,17 +222,19 @@ impl Limits {
             self.owe(account.app(), period, grant.units);
             return Ok(Err(Stop::Unavailable));
         }
-        ledger.reserve(grant.units, grant.used);
+        ledger.reserve(grant.units, used);
         if ledger.spend() {
             return Ok(Ok((period, true)));
         }
-        let is_daily = quotas.daily.is_some_and(|quota| grant.used.day >= quota);
-        Ok(Err(Stop::Limit(match (is_daily, quotas.daily, quotas.monthly) {
+        let is_daily = quotas.daily.is_some_and(|quota| used.day >= quota);
+        let refusal = match (is_daily, quotas.daily, quotas.monthly) {
             (true, Some(quota), _) => Refusal::Daily { quota },
             (_, _, quota) => Refusal::Monthly {
                 quota: quota.unwrap_or_default(),
             },
-        })))
+        };
+        ledger.exhaust(quotas, refusal);
+        Ok(Err(Stop::Limit(refusal)))
     }
 
     /// Units that were reserved and are not wanted.

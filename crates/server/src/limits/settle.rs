@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::io::ErrorKind;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 use std::time::Duration;
 
-use likeness_storage::usage::{Counted, Period};
+use likeness_storage::usage::{Counted, Period, Used};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Limits;
@@ -19,44 +22,86 @@ const PAUSE: Duration = Duration::from_secs(1);
 const MAX_BYTES: u64 = 16 << 20;
 
 impl Limits {
-    /// Settles each second, for as long as it is polled.
-    pub(crate) async fn keep_up(&self) {
+    /// Settles each second until it is told to end. A settlement that is under way is finished: given up in the middle,
+    /// nobody would know what of it is written.
+    pub(crate) async fn keep_up(&self, end: &Notify) {
         let mut ticks = interval(PAUSE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                biased;
+                () = end.notified() => return,
+                _ = ticks.tick() => {}
+            }
             self.settle().await;
         }
     }
 
     /// Writes down what was counted, and gives back what is reserved and not spent. What cannot be written is kept.
     pub(crate) async fn settle(&self) {
-        let mut counted = std::mem::take(&mut *locked(&self.owed));
         let accounts: Vec<_> = {
-            let accounts = self
-                .accounts
-                .read()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
             accounts.values().cloned().collect()
         };
-        counted.extend(accounts.iter().filter_map(|account| account.take_counted()));
-        let counted = merged(counted);
-        if counted.is_empty() {
+        let batch = {
+            let mut owed = locked(&self.owed);
+            owed.extend(accounts.iter().filter_map(|account| account.take_counted()));
+            *owed = merged(std::mem::take(&mut *owed));
+            // They stay among what is owed until they are written: whoever reserves looks there.
+            owed.clone()
+        };
+        if batch.is_empty() {
             return;
         }
-        match self.database.add_usage(counted.clone()).await {
+        match self.database.add_usage(batch.clone()).await {
             Ok(()) => {
                 self.is_back();
-                self.debts.clear();
+                let mut owed = locked(&self.owed);
+                owed.extend(batch.into_iter().map(negated));
+                *owed = merged(std::mem::take(&mut *owed));
+                if owed.is_empty() {
+                    self.debts.clear();
+                }
             }
             Err(error) => {
                 self.is_gone(&error.to_string());
                 let mut owed = locked(&self.owed);
-                owed.extend(counted);
+                // They may have been written after all, as the last word was not heard. To count twice costs the app some
+                // units; to give back twice would be to grant them twice.
+                for item in owed.iter_mut() {
+                    item.units = item.units.max(0);
+                }
                 *owed = merged(std::mem::take(&mut *owed));
                 self.debts.write(&owed);
             }
         }
+    }
+
+    /// Units of an app that are spent and that the database does not know of: of the day, and of the month.
+    pub(super) fn outstanding(&self, app: &str, period: Period) -> Used {
+        let owed = locked(&self.owed);
+        let of_app = owed.iter().filter(|item| item.app == app);
+        let mut used = Used::default();
+        for item in of_app {
+            let units = u64::try_from(item.units).unwrap_or(0);
+            if item.period.day == period.day {
+                used.day += units;
+            }
+            if item.period.month == period.month {
+                used.month += units;
+            }
+        }
+        used
+    }
+}
+
+fn negated(item: Counted) -> Counted {
+    Counted {
+        units: -item.units,
+        biometric: -item.biometric,
+        liveness: -item.liveness,
+        refused: -item.refused,
+        ..item
     }
 }
 
@@ -83,10 +128,12 @@ fn merged(counted: Vec<Counted>) -> Vec<Counted> {
         .collect()
 }
 
-/// The file that keeps what is owed to the database over a restart.
+/// The file that keeps what is owed to the database over a restart. One process has it at a time.
 #[derive(Debug)]
 pub(super) struct Debts {
     file: PathBuf,
+    /// `None`: another process has the file, and nothing is kept here.
+    lock: Option<File>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -102,12 +149,30 @@ struct Debt {
 
 impl Debts {
     pub(super) fn at(folder: &Path) -> Self {
+        let open = || -> std::io::Result<Option<File>> {
+            std::fs::create_dir_all(folder)?;
+            let mut options = OpenOptions::new();
+            let lock = options
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(folder.join("usage-owed.lock"))?;
+            Ok(lock.try_lock().is_ok().then_some(lock))
+        };
+        let lock = open().unwrap_or_else(|error| {
+            tracing::warn!(%error, folder = %folder.display(), "usage would not survive a restart while the storage is away");
+            None
+        });
         Self {
             file: folder.join("usage-owed.json"),
+            lock,
         }
     }
 
     pub(super) fn read(&self) -> Vec<Counted> {
+        if self.lock.is_none() {
+            return Vec::new();
+        }
         let read = || -> std::io::Result<Vec<Debt>> {
             if std::fs::metadata(&self.file)?.len() > MAX_BYTES {
                 return Err(std::io::Error::other("it is too large"));
@@ -126,11 +191,18 @@ impl Debts {
     }
 
     fn write(&self, owed: &[Counted]) {
+        if self.lock.is_none() {
+            return;
+        }
         let debts: Vec<Debt> = owed.iter().map(Debt::from).collect();
         let new = self.file.with_extension("new");
         let written = serde_json::to_vec(&debts)
             .map_err(std::io::Error::from)
-            .and_then(|bytes| std::fs::write(&new, bytes))
+            .and_then(|bytes| {
+                let mut file = File::create(&new)?;
+                file.write_all(&bytes)?;
+                file.sync_all()
+            })
             .and_then(|()| std::fs::rename(&new, &self.file));
         if let Err(error) = written {
             tracing::warn!(%error, file = %self.file.display(), "usage is kept in memory only: it cannot be written to disk either");
@@ -138,6 +210,9 @@ impl Debts {
     }
 
     fn clear(&self) {
+        if self.lock.is_none() {
+            return;
+        }
         if let Err(error) = std::fs::remove_file(&self.file)
             && error.kind() != ErrorKind::NotFound
         {
