@@ -10,8 +10,8 @@ use crate::config::{Config, VersionLimits};
 use crate::fields::Field;
 use crate::handlers::{ApiVersion, Endpoint};
 
-/// `image_multiface` as the service reads it: any case.
-const BOOLEAN: &str = "^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|[Yy][Ee][Ss]|[Nn][Oo]|1|0)$";
+/// `image_multiface` as the service reads it: any case, space around it, and blank for the default.
+const BOOLEAN: &str = r"^\s*([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|[Yy][Ee][Ss]|[Nn][Oo]|1|0)?\s*$";
 /// What pictures may be sent as. The service looks at the bytes and not at this.
 const PICTURES: &str =
     "image/jpeg, image/png, image/webp, image/bmp, image/tiff, image/gif, application/octet-stream";
@@ -207,7 +207,7 @@ fn field_schema(field: Field) -> Value {
                 photo and answer with the best match; that multiplies the false match rate by up to the number of faces.",
         }),
         Field::Profile => json!({
-            "type": "string", "examples": Profile::BUILTIN_NAMES,
+            "type": "string", "format": "profile-name", "examples": Profile::BUILTIN_NAMES,
             "description": format!(
                 "How strict the decision is: {}, or a profile of the operator's that the app may use. Default: the app's own, else `optimal-v0`.",
                 Profile::BUILTIN_NAMES.map(|name| format!("`{name}`")).join(", "),
