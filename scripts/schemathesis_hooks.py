@@ -23,5 +23,8 @@ def filter_case(context, case):
     # A list is sent as its items, none of them as no field at all: what arrives may be right.
     if any(isinstance(value, (list, dict, type(None))) for value in body.values()):
         return False
+    # All fields are sent as text: `true` that is no string arrives as the string that is allowed.
+    if any(isinstance(value, bool) for value in body.values()) or not isinstance(body.get("image_multiface", ""), str):
+        return False
     # The client writes names into quotes as they are, so that what arrives is another name, or none that ends.
     return not any(character in name for name in body for character in '\\"\r\n')
