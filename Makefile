@@ -20,7 +20,7 @@ export PATH := $(CURDIR)/.setup/nasm/usr/bin:$(PATH)
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-otel soak fuzz setup build models demo lint accuracy calibrate check-statistics measure-evaluation sbom rootfs image deny bench bench-load bench-reference clean
+.PHONY: help run test test-otel soak fuzz setup build models demo lint openapi schemathesis accuracy calibrate check-statistics measure-evaluation sbom rootfs image deny bench bench-load bench-reference clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -66,6 +66,13 @@ lint: ## Format, clippy and documentation, warnings are errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(BUILD) --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(BUILD) --workspace --no-deps
+
+openapi: build ## Write docs/openapi.json and the collection for Postman again
+	$(LIKENESS) openapi > docs/openapi.json
+	$(LIKENESS) openapi --postman > docs/likeness.postman_collection.json
+
+schemathesis: build models ## The service against its own OpenAPI document, with all checks of Schemathesis
+	@scripts/schemathesis.sh
 
 bench: setup build models ## The criterion benches
 	$(CARGO) bench --locked --target-dir target --benches

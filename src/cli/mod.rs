@@ -12,6 +12,7 @@ mod healthcheck;
 mod http;
 mod liveness;
 mod models;
+mod openapi;
 mod serve;
 mod usage;
 mod verify;
@@ -71,6 +72,8 @@ enum Command {
     /// See and check the settings of `likeness serve`. Exit code: 0 done, 1 the settings cannot be used, 2 usage.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Write the OpenAPI document of the HTTP API, or its collection for Postman. Exit code: 0 written, 1 error, 2 usage.
+    Openapi(openapi::OpenapiArguments),
     /// Check processor, ONNX Runtime, provider and models, and say what to do about what is wrong. Exit code: 0 all
     /// well, 1 something is wrong.
     Doctor(doctor::DoctorArguments),
@@ -187,6 +190,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Healthcheck(healthcheck) => healthcheck.run(),
         Command::Usage(usage) => usage.run(),
         Command::Config(config) => config.run(),
+        Command::Openapi(openapi) => openapi.run(),
         Command::Doctor(doctor) => doctor.run(&arguments.engine),
     };
     match result {

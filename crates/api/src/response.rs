@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{Decimal, Number};
@@ -16,18 +17,21 @@ pub const RESPONSE_CODE_NOT_LIVE: u8 = 2;
 pub const RESPONSE_CODE_ERROR: u8 = 0;
 
 /// The body of an answer, with what it answers in `response_data`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[non_exhaustive]
 pub struct Response<D> {
     /// The id of the request, a random UUID, hyphenated and in lower case.
     pub api_req_uid: Uuid,
     /// When the answer was ready: `YYYY-MM-DD HH:MM:SS`, UTC.
     #[serde(with = "crate::meta::timestamp")]
+    #[schema(value_type = String, pattern = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$", example = "2026-11-23 13:47:51")]
     pub processed_at: Timestamp,
     /// When the request came in, written the same way.
     #[serde(with = "crate::meta::timestamp")]
+    #[schema(value_type = String, pattern = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$", example = "2026-11-23 13:47:51")]
     pub requested_at: Timestamp,
-    /// [`RESPONSE_CODE_OK`] or [`RESPONSE_CODE_NOT_LIVE`].
+    /// 1: carried out, or live; 2: not live, or no face.
+    #[schema(minimum = 1, maximum = 2)]
     pub response_code: u8,
     /// The answer.
     pub response_data: D,
@@ -40,7 +44,7 @@ pub type BiometricResponse = Response<BiometricData>;
 pub type LivenessResponse = Response<SelfieReport>;
 
 /// `response_data` of a biometric verification.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[non_exhaustive]
 pub struct BiometricData {
     /// What was measured.
@@ -50,10 +54,11 @@ pub struct BiometricData {
 }
 
 /// What was measured on the two pictures.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[non_exhaustive]
 pub struct Biometric {
     /// Calibrated match confidence, 0..=1; 0.0 where one of the pictures shows no face.
+    #[schema(value_type = f64, minimum = 0, maximum = 1)]
     pub face_match_confidence: Decimal,
     /// The photo that the selfie is compared with.
     pub image: PhotoReport,
@@ -62,7 +67,7 @@ pub struct Biometric {
 }
 
 /// What was found in the photo.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[non_exhaustive]
 pub struct PhotoReport {
     /// The face that was compared; with `image_multiface` all faces, largest first.
@@ -72,10 +77,11 @@ pub struct PhotoReport {
 }
 
 /// What was found in a selfie; also `response_data` of a liveness verification.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[non_exhaustive]
 pub struct SelfieReport {
     /// Liveness of the first face, 0..=1; 0.0 where there is none.
+    #[schema(value_type = f64, minimum = 0, maximum = 1)]
     pub faces_liveness: Decimal,
     /// All faces, largest first. The first is the one that was judged.
     pub faces_predicted: Vec<PredictedFace>,
@@ -84,10 +90,11 @@ pub struct SelfieReport {
 }
 
 /// One face. Coordinates are pixels of the upright picture; x grows to the right, y downwards.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 #[non_exhaustive]
 pub struct PredictedFace {
     /// The detector's score, 0..=1.
+    #[schema(value_type = f64, minimum = 0, maximum = 1)]
     pub confidence: Number,
     /// Width (`x`) and height (`y`) of the face's box.
     pub delta: Coordinates,
@@ -96,17 +103,19 @@ pub struct PredictedFace {
 }
 
 /// A point or an extent in pixels of the upright picture.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 #[non_exhaustive]
 pub struct Coordinates {
     /// To the right.
+    #[schema(value_type = f64)]
     pub x: Decimal,
     /// Downwards.
+    #[schema(value_type = f64)]
     pub y: Decimal,
 }
 
 /// Size of an upright picture in pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[non_exhaustive]
 pub struct ImageSize {
     /// Pixels from top to bottom.
@@ -116,26 +125,30 @@ pub struct ImageSize {
 }
 
 /// What a profile makes of the measurements.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[non_exhaustive]
 pub struct DecisionReport {
     /// The lines; none where everything passes.
     pub details: Vec<DecisionLine>,
     /// Highest confidence among the rejecting lines, 0..=1; 0 where there is none.
+    #[schema(value_type = f64, minimum = 0, maximum = 1)]
     pub reject_score: Number,
     /// Highest confidence among the lines that ask for a review, 0..=1; 0 where there is none.
+    #[schema(value_type = f64, minimum = 0, maximum = 1)]
     pub review_score: Number,
     /// Highest confidence among the warnings, 0..=1; 0 where there is none.
+    #[schema(value_type = f64, minimum = 0, maximum = 1)]
     pub warning_score: Number,
 }
 
 /// One line of a decision. Codes and decisions are text, so that a client reads the answers of a newer service.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[non_exhaustive]
 pub struct DecisionLine {
     /// Why the line is there: `FAILED_FACE_MATCH` and so on.
     pub code: String,
     /// How sure the line is, 0..=1.
+    #[schema(value_type = f64, minimum = 0, maximum = 1)]
     pub confidence: Number,
     /// `warning`, `review` or `reject`.
     pub decision: String,
@@ -144,29 +157,31 @@ pub struct DecisionLine {
 }
 
 /// The body of every answer that is no 200.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[non_exhaustive]
 pub struct ErrorResponse {
     /// The id of the request, a random UUID, hyphenated and in lower case.
     pub api_req_uid: Uuid,
     /// When the request came in: `YYYY-MM-DD HH:MM:SS`, UTC.
     #[serde(with = "crate::meta::timestamp")]
+    #[schema(value_type = String, pattern = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$", example = "2026-11-23 13:47:51")]
     pub requested_at: Timestamp,
     /// When the answer was ready, written the same way.
     #[serde(with = "crate::meta::timestamp")]
+    #[schema(value_type = String, pattern = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$", example = "2026-11-23 13:47:51")]
     pub processed_at: Timestamp,
-    /// [`RESPONSE_CODE_ERROR`].
+    /// Always 0.
+    #[schema(minimum = 0, maximum = 0)]
     pub response_code: u8,
     /// What went wrong.
     pub error: ErrorBody,
 }
 
 /// What went wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[non_exhaustive]
 pub struct ErrorBody {
-    /// The name of an [`ErrorCode`](crate::ErrorCode), for programs. Text, so that a client reads the answers of a
-    /// newer service.
+    /// What went wrong, for programs. A newer service may have codes that this document does not list.
     pub code: String,
     /// For an integrator, in English; the wording may change.
     pub message: String,

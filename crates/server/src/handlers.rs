@@ -73,7 +73,7 @@ impl ApiVersion {
         }
     }
 
-    fn sides(self, limits: &LimitsConfig) -> VersionLimits {
+    pub(crate) fn sides(self, limits: &LimitsConfig) -> VersionLimits {
         match self {
             Self::V0_1 => limits.v0_1,
             Self::V0_2 => limits.v0_2,

@@ -38,6 +38,7 @@ mod logs;
 mod metrics;
 mod multipart;
 mod open_storage;
+pub mod openapi;
 mod port;
 mod proxy_hint;
 mod record;

@@ -19,8 +19,9 @@ use tracing::Instrument;
 use crate::REQUEST_ID;
 use crate::apps::{ID_HEADERS, KEY_HEADERS};
 use crate::client_address::Peer;
-use crate::config::CorsConfig;
+use crate::config::{CorsConfig, DocsConfig};
 use crate::handlers::{self, ApiVersion, Endpoint};
+use crate::openapi;
 use crate::record::{Observed, Observers};
 use crate::request_log::RequestLog;
 use crate::response;
@@ -30,7 +31,7 @@ use crate::work::describe_panic;
 /// How long a browser goes by an answer to its question.
 const PREFLIGHT_HOLDS: Duration = Duration::from_secs(3_600);
 
-pub(crate) fn router(service: Arc<Service>, cors: &CorsConfig) -> Router {
+pub(crate) fn router(service: Arc<Service>, cors: &CorsConfig, docs: DocsConfig) -> Router {
     let mut router = Router::new();
     for version in ApiVersion::ALL {
         for endpoint in [Endpoint::Biometric, Endpoint::Liveness] {
@@ -39,6 +40,9 @@ pub(crate) fn router(service: Arc<Service>, cors: &CorsConfig) -> Router {
                 .route(&format!("{path}/"), verification(&service, version, endpoint))
                 .route(&path, verification(&service, version, endpoint));
         }
+    }
+    if docs.enabled {
+        router = router.merge(openapi::routes());
     }
     let router = router
         .merge(probes())

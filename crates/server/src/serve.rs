@@ -149,7 +149,7 @@ impl Server {
         };
         let callers = Port::open(
             config.listen,
-            router(Arc::clone(&service), &config.cors),
+            router(Arc::clone(&service), &config.cors, config.docs),
             port(
                 config.connections.max,
                 config.connections.max_per_address,

@@ -5,6 +5,7 @@ mod apps;
 mod audit;
 mod connections;
 mod cors;
+mod docs;
 mod error;
 mod explained;
 mod layers;
@@ -36,6 +37,7 @@ pub use apps::AppConfig;
 pub use audit::{AuditConfig, AuditMode};
 pub use connections::{ConnectionsConfig, ShutdownConfig};
 pub use cors::CorsConfig;
+pub use docs::DocsConfig;
 pub use error::ConfigError;
 pub use explained::{Explained, Setting};
 pub use limits::{AdmissionConfig, LimitsConfig, SafetyConfig, SideLimits, VersionLimits};
@@ -124,6 +126,8 @@ pub struct Config {
     pub proxies: ProxiesConfig,
     /// Which pages in browsers may call.
     pub cors: CorsConfig,
+    /// The pages for integrators.
+    pub docs: DocsConfig,
 }
 
 impl Default for Config {
@@ -176,6 +180,7 @@ impl Default for Config {
             quotas: QuotasConfig::default(),
             proxies: ProxiesConfig::default(),
             cors: CorsConfig::default(),
+            docs: DocsConfig::default(),
         }
     }
 }
