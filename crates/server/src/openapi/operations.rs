@@ -214,8 +214,10 @@ fn field_schema(field: Field) -> Value {
             ),
         }),
         Field::Threshold => json!({
-            "type": "number", "minimum": 0, "maximum": 1, "examples": [0.6],
-            "description": "Live from this score on, 0 to 1; the operator may have set a floor. Default: the review bound of the app's profile (0.6).",
+            // HTML forms send what was left blank.
+            "anyOf": [{ "type": "number", "minimum": 0, "maximum": 1 }, { "type": "string", "pattern": "^\\s*$" }],
+            "examples": [0.6],
+            "description": "Live from this score on, 0 to 1; the operator may have set a floor. Absent or blank: the review bound of the app's profile (0.6).",
         }),
     }
 }
