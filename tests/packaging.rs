@@ -168,12 +168,11 @@ fn dockerfile() -> Outcome {
             ".dockerignore lets in {line}, which is not there"
         );
     }
-    for script in ["scripts/image/rootfs.py"] {
-        ensure!(
-            text.contains(script) && workspace().join(script).is_file(),
-            "{script}"
-        );
-    }
+    let script = "scripts/image/rootfs.py";
+    ensure!(
+        text.contains(script) && workspace().join(script).is_file(),
+        "{script}"
+    );
     let user = text
         .lines()
         .rfind(|line| line.starts_with("USER "))

@@ -148,7 +148,7 @@ fn kind(schema: &Value) -> String {
     for key in ["format", "const", "minimum", "maximum", "default"] {
         match schema.get(key) {
             Some(Value::String(value)) => {
-                put(&mut said, format_args!(", {key} <code>{}</code>", escape(value)))
+                put(&mut said, format_args!(", {key} <code>{}</code>", escape(value)));
             }
             Some(value) => put(&mut said, format_args!(", {key} {}", escape(&value.to_string()))),
             None => {}
