@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use likeness_testing::{Failed, Outcome, Postgres, Suite, TestDatabase, ensure};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use support::form::{Form, flat};
 use support::process::{Ended, Process, likeness};
@@ -240,7 +241,7 @@ fn tampered() -> Outcome {
             "was changed",
         ),
         ("removed", without_line(2), "were removed"),
-        ("cut", without_line(4), "missing at its end"),
+        ("cut", without_line(4), "lines are missing at its end"),
     ] {
         ensure!(text != right, "{what}: nothing was");
         std::fs::write(&file, &text)?;
@@ -250,7 +251,44 @@ fn tampered() -> Outcome {
             "{what}: {found:?}"
         );
     }
+    // Made anew by who knows how, and longer than what was noted down: only that gives it away.
+    std::fs::write(&file, forged(&right)?)?;
+    let without = storage.audit(&["verify", "--from", "files"])?;
+    ensure!(without.code == Some(0), "{without:?}");
+    let found = storage.audit(&["verify", "--from", "files", "--expect-head", &head])?;
+    ensure!(
+        found.code == Some(4) && found.stdout.contains("no chain goes through"),
+        "{found:?}"
+    );
     Ok(())
+}
+
+/// The same lines with another score, and one more, all hashed as they should be.
+fn forged(right: &str) -> Result<String, Failed> {
+    let mut events = Vec::new();
+    let mut instance = String::new();
+    for line in right.lines() {
+        let whole: Value = serde_json::from_str(line)?;
+        whole["instance"]
+            .as_str()
+            .ok_or("no instance")?
+            .clone_into(&mut instance);
+        let (_, event) = line.split_once("\"event\":").ok_or("no event")?;
+        let event = event.strip_suffix('}').ok_or("no end")?;
+        events.push(event.replace("\"liveness\":0.0", "\"liveness\":0.9"));
+    }
+    events.extend(events.last().cloned());
+    let mut prev = "0".repeat(64);
+    let mut lines = Vec::new();
+    for (seq, event) in (1..).zip(events) {
+        let digest = Sha256::digest(format!("{instance}\n{seq}\n{prev}\n{event}"));
+        let hash: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        lines.push(format!(
+            "{{\"instance\":\"{instance}\",\"seq\":{seq},\"prev\":\"{prev}\",\"hash\":\"{hash}\",\"event\":{event}}}\n"
+        ));
+        prev = hash;
+    }
+    Ok(lines.concat())
 }
 
 fn killed(place: &TestDatabase) -> Outcome {

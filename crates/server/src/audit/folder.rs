@@ -1,7 +1,7 @@
 //! The audit's files: who may write them, in which order they are, and where they end.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -174,7 +174,9 @@ pub(super) fn set_anchor(folder: &Path, anchor: &Anchor) -> io::Result<()> {
 /// Puts a whole file in place of the one before.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
-    fs::write(&new, bytes)?;
+    let mut file = File::create(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
     fs::rename(new, path)
 }
 

@@ -37,7 +37,7 @@ use state::{Gauges, State};
 use writer::{Message, Settings, Writer};
 
 pub use chain::{ChainKey, Fault, Head};
-pub use verify::{AuditReport, ChainEnd, VerifyError, file_lines, verify_files, verify_storage};
+pub use verify::{AuditReport, ChainEnd, NotedHead, VerifyError, file_lines, verify_files, verify_storage};
 
 /// Events between requests and the writer.
 const QUEUE: usize = 8_192;

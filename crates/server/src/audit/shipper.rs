@@ -69,7 +69,11 @@ impl Shipper {
         written: u64,
     ) -> io::Result<Self> {
         let cursor = match std::fs::read(folder.path().join(CURSOR)) {
-            Ok(bytes) => serde_json::from_slice(&bytes)?,
+            // Where it is damaged, all is sent again: rows that are there stay as they are.
+            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+                tracing::warn!(%error, "the audit's cursor is damaged: its files are sent again from the beginning");
+                Cursor::default()
+            }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Cursor::default(),
             Err(error) => return Err(error),
         };

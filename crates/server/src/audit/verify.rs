@@ -19,6 +19,8 @@ pub struct AuditReport {
     pub chains: Vec<ChainEnd>,
     /// What is wrong, the first of each chain.
     pub faults: Vec<Fault>,
+    /// Noted heads that no chain has passed.
+    pub missed: Vec<NotedHead>,
 }
 
 /// The end of a chain as far as it is right.
@@ -31,6 +33,46 @@ pub struct ChainEnd {
     pub lines: u64,
     /// The last of them. To be noted down elsewhere: that lines are missing at the end shows by nothing else.
     pub head: Head,
+}
+
+/// An end of a chain that was noted down earlier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotedHead {
+    /// Which chain.
+    pub instance: String,
+    /// What was its end then.
+    pub head: Head,
+}
+
+/// Heads that were noted down, and which of them the chains have passed with the same hash.
+struct Noted<'a> {
+    heads: &'a [NotedHead],
+    passed: Vec<bool>,
+}
+
+impl<'a> Noted<'a> {
+    fn new(heads: &'a [NotedHead]) -> Self {
+        Self {
+            heads,
+            passed: vec![false; heads.len()],
+        }
+    }
+
+    /// A chain is here now.
+    fn pass(&mut self, instance: &str, head: &Head) {
+        for (noted, passed) in self.heads.iter().zip(&mut self.passed) {
+            *passed |= noted.instance == instance && noted.head == *head;
+        }
+    }
+
+    /// Those that no chain has passed: it ends before, or it is another one, or retention has removed that line.
+    fn missed(self) -> Vec<NotedHead> {
+        let heads = self.heads.iter().zip(self.passed);
+        heads
+            .filter(|(_, passed)| !passed)
+            .map(|(head, _)| head.clone())
+            .collect()
+    }
 }
 
 /// Why nothing could be checked.
@@ -49,7 +91,8 @@ pub enum VerifyError {
 ///
 /// # Errors
 /// [`VerifyError::Files`]. What is wrong with the audit is in the report.
-pub fn verify_files(audit: &Path, key: &ChainKey) -> Result<AuditReport, VerifyError> {
+pub fn verify_files(audit: &Path, key: &ChainKey, noted: &[NotedHead]) -> Result<AuditReport, VerifyError> {
+    let mut noted = Noted::new(noted);
     let mut report = AuditReport::default();
     for instance in folder::instances(audit)? {
         let path = audit.join(&instance);
@@ -60,6 +103,7 @@ pub fn verify_files(audit: &Path, key: &ChainKey) -> Result<AuditReport, VerifyE
             },
             None => Head::default(),
         };
+        noted.pass(&instance, &head);
         let mut lines = 0;
         'files: for file in folder::files(&path)? {
             for line in folder::lines(&file, 0)? {
@@ -74,6 +118,7 @@ pub fn verify_files(audit: &Path, key: &ChainKey) -> Result<AuditReport, VerifyE
                     report.faults.push(fault);
                     break 'files;
                 }
+                noted.pass(&instance, &head);
                 lines += 1;
             }
         }
@@ -83,6 +128,7 @@ pub fn verify_files(audit: &Path, key: &ChainKey) -> Result<AuditReport, VerifyE
             head,
         });
     }
+    report.missed = noted.missed();
     Ok(report)
 }
 
@@ -90,7 +136,12 @@ pub fn verify_files(audit: &Path, key: &ChainKey) -> Result<AuditReport, VerifyE
 ///
 /// # Errors
 /// [`VerifyError::Storage`]. What is wrong with the audit is in the report.
-pub async fn verify_storage(database: &Database, key: &ChainKey) -> Result<AuditReport, VerifyError> {
+pub async fn verify_storage(
+    database: &Database,
+    key: &ChainKey,
+    noted: &[NotedHead],
+) -> Result<AuditReport, VerifyError> {
+    let mut noted = Noted::new(noted);
     let anchors = database.audit_anchors().await?;
     let mut report = AuditReport::default();
     let (mut instance, mut seq) = (String::new(), 0);
@@ -113,6 +164,7 @@ pub async fn verify_storage(database: &Database, key: &ChainKey) -> Result<Audit
                     hash: anchor.hash.clone(),
                 });
                 is_broken = false;
+                noted.pass(&row.instance, &head);
                 report.chains.push(ChainEnd {
                     instance: row.instance.clone(),
                     lines: 0,
@@ -132,7 +184,10 @@ pub async fn verify_storage(database: &Database, key: &ChainKey) -> Result<Audit
                 }),
             });
             match checked {
-                Ok(()) => chain.lines += 1,
+                Ok(()) => {
+                    noted.pass(&row.instance, &chain.head);
+                    chain.lines += 1;
+                }
                 Err(fault) => {
                     is_broken = true;
                     report.faults.push(fault);
@@ -140,6 +195,7 @@ pub async fn verify_storage(database: &Database, key: &ChainKey) -> Result<Audit
             }
         }
     }
+    report.missed = noted.missed();
     Ok(report)
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod log;
 pub(crate) mod models;
 
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ pub(crate) use models::Models;
 
 /// No wait of a test is longer; none is expected to come near.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What servers of this process keep, which all of them share.
+static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
 
 pub(crate) const APP: &str = "app-1";
 pub(crate) const KEY: &str = "s3cret:with-colon";
@@ -47,6 +51,7 @@ pub(crate) fn config() -> Config {
     config.listen = "127.0.0.1:0".parse().unwrap();
     config.storage.url = Some("sqlite::memory:".into());
     config.audit.enabled = false;
+    config.storage.folder = FOLDER.path().to_owned();
     let mut disabled = AppConfig::new(DISABLED_APP, KEY);
     disabled.disabled = true;
     config.apps = vec![AppConfig::new(APP, KEY), disabled];
