@@ -75,7 +75,7 @@ impl ServeArguments {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             let hangups = Hangups::listen();
-            let mut server = Server::bind_reloadable(config, apps, engines)
+            let server = Server::bind_reloadable(config, apps, engines)
                 .await?
                 .with_settings(read)
                 .with_logs(logs)
@@ -88,6 +88,7 @@ impl ServeArguments {
             // Whoever has read that it is ready may stop it.
             let shutdown = shutdown_signal();
             let at_once = second_shutdown_signal();
+            let mut server = server;
             announce_first_app(server.take_first_app())?;
             self.announce(&server, demo_key.as_deref())?;
             tokio::select! {
