@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::client_address::Proxies;
+use crate::locked::locked;
 
 /// The connections of each address that has any.
 type Open = Arc<Mutex<HashMap<IpAddr, usize>>>;
@@ -63,10 +64,6 @@ impl Drop for OfAddress {
             }
         }
     }
-}
-
-fn locked(open: &Mutex<HashMap<IpAddr, usize>>) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-    open.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

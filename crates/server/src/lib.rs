@@ -33,12 +33,17 @@ mod connection;
 mod engine_slot;
 mod fields;
 mod handlers;
+mod hex;
 mod limits;
+mod locked;
 mod logs;
+mod looks;
 mod metrics;
 mod multipart;
 mod open_storage;
 pub mod openapi;
+#[cfg(test)]
+mod plain;
 mod port;
 mod proxy_hint;
 mod record;

@@ -117,6 +117,11 @@ impl Facts {
     }
 }
 
+/// A time as records write it: milliseconds, to the microsecond.
+pub(crate) fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
 /// Those who hear of every request that has ended. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Observers {

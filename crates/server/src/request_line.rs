@@ -1,10 +1,8 @@
 //! One line of the log for each request. Ids, scores and decisions; never a picture, an embedding or a key.
 
-use std::time::Duration;
-
 use likeness_api::ApiError;
 
-use crate::record::Record;
+use crate::record::{Record, millis};
 
 /// Writes the line of a request that has ended.
 pub(crate) fn write(record: &Record) {
@@ -50,8 +48,4 @@ pub(crate) fn write(record: &Record) {
         200 if record.path == "/metrics" => line!(debug),
         _ => line!(info),
     }
-}
-
-fn millis(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
 }

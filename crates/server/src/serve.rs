@@ -298,12 +298,20 @@ impl Server {
             let serving = async {
                 tokio::join!(
                     self.callers.serve(&mut callers, &graceful),
-                    self.serve_operators(&mut operators, &graceful),
-                    self.watch(),
+                    while_there(
+                        self.operators
+                            .as_ref()
+                            .map(|port| port.serve(&mut operators, &graceful))
+                    ),
+                    while_there(
+                        self.reloader
+                            .as_ref()
+                            .map(|reloader| reloader.watch(self.config.reload.check))
+                    ),
                     self.reload_on(hangups),
-                    self.watch_tls(),
+                    while_there(self.tls.as_ref().map(|tls| tls.watch(self.config.tls.check))),
                     self.service.apps.watch(self.config.storage.refresh),
-                    self.keep_audit(),
+                    while_there(self.service.observers.audit.as_ref().map(Audit::keep_up)),
                     self.service.metrics.keep_up(),
                 )
             };
@@ -367,13 +375,6 @@ impl Server {
         );
     }
 
-    async fn serve_operators(&self, tasks: &mut JoinSet<()>, graceful: &GracefulShutdown) {
-        match &self.operators {
-            Some(port) => port.serve(tasks, graceful).await,
-            None => std::future::pending().await,
-        }
-    }
-
     async fn reload_on(&self, hangups: Option<Hangups>) {
         let Some(mut hangups) = hangups else {
             return std::future::pending().await;
@@ -392,26 +393,13 @@ impl Server {
             }
         }
     }
+}
 
-    async fn keep_audit(&self) {
-        match &self.service.observers.audit {
-            Some(audit) => audit.keep_up().await,
-            None => std::future::pending().await,
-        }
-    }
-
-    async fn watch_tls(&self) {
-        match &self.tls {
-            Some(tls) => tls.watch(self.config.tls.check).await,
-            None => std::future::pending().await,
-        }
-    }
-
-    async fn watch(&self) {
-        match &self.reloader {
-            Some(reloader) => reloader.watch(self.config.reload.check).await,
-            None => std::future::pending().await,
-        }
+/// What a part does; where it is not there, nothing for ever.
+async fn while_there(part: Option<impl Future<Output = ()>>) {
+    match part {
+        Some(part) => part.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -2,9 +2,14 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use sqlx::Row;
 
 use crate::{Connection, Database, StorageError};
+
+/// Seconds of a day, in UTC.
+pub const SECONDS_OF_A_DAY: i64 = 86_400;
 
 /// Days since 1970, and the month that the day is in: what quotas are counted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,6 +21,17 @@ pub struct Period {
 }
 
 impl Period {
+    /// The one that it is at this time.
+    #[must_use]
+    pub fn at(time: Timestamp) -> Self {
+        let date = TimeZone::UTC.to_datetime(time).date();
+        Self {
+            // UTC as computers count it has no other seconds.
+            day: time.as_second().div_euclid(SECONDS_OF_A_DAY),
+            month: i32::from(date.year()) * 100 + i32::from(date.month()),
+        }
+    }
+
     fn keys(self) -> [String; 2] {
         [format!("d{}", self.day), format!("m{}", self.month)]
     }
@@ -34,6 +50,24 @@ pub struct Quotas {
     pub daily: Option<u64>,
     /// Requests a month; `None`: no bound.
     pub monthly: Option<u64>,
+}
+
+impl Quotas {
+    /// What is left of them.
+    #[must_use]
+    pub fn left(self, used: Used) -> Self {
+        let left = |quota: Option<u64>, used| quota.map(|quota| quota.saturating_sub(used));
+        Self {
+            daily: left(self.daily, used.day),
+            monthly: left(self.monthly, used.month),
+        }
+    }
+
+    /// The nearer of the two; `None`: no bound.
+    #[must_use]
+    pub fn least(self) -> Option<u64> {
+        self.daily.into_iter().chain(self.monthly).min()
+    }
 }
 
 /// What an app has used of a day and of its month.
@@ -107,12 +141,7 @@ impl Database {
                     day: touch(connection, &app, &day).await?,
                     month: touch(connection, &app, &month).await?,
                 };
-                let left = |quota: Option<u64>, used: u64| {
-                    quota.map_or(u64::MAX, |quota| quota.saturating_sub(used))
-                };
-                let units = units
-                    .min(left(quotas.daily, used.day))
-                    .min(left(quotas.monthly, used.month));
+                let units = quotas.left(used).least().map_or(units, |left| units.min(left));
                 if units > 0 {
                     add(connection, &app, &day, signed(units)).await?;
                     add(connection, &app, &month, signed(units)).await?;

@@ -17,6 +17,7 @@ use likeness_storage::{StorageError, now};
 use secrecy::ExposeSecret;
 
 use crate::config::{AppConfig, Config, ConfigError};
+use crate::hex::hex;
 
 use credentials::{Credentials, Presented};
 
@@ -94,7 +95,7 @@ impl Apps {
         }
         let mut random = [0_u8; 16];
         getrandom::fill(&mut random).map_err(|error| ConfigError::Random(error.to_string()))?;
-        let key: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let key = hex(&random);
         self.configure(&AppConfig::new(DEMO_APP, key.as_str()))?;
         self.has_demo = true;
         Ok(Some(key))

@@ -7,6 +7,8 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::hex::hex;
+
 /// What the first line of a chain holds on to.
 pub(super) const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
@@ -55,7 +57,7 @@ impl ChainKey {
                 mac.finalize().into_bytes().into()
             }
         };
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&digest)
     }
 }
 

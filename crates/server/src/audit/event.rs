@@ -1,14 +1,13 @@
 //! What a line of the audit says. Ids, scores and decisions; never a picture, an embedding or a key.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use likeness_api::ErrorCode;
 use serde::Serialize;
 
 use crate::handlers::Endpoint;
-use crate::record::{Picture, Record};
+use crate::record::{Picture, Record, millis};
 
 /// Version of what events say; it changes when a field does.
 const VERSION: u8 = 1;
@@ -171,8 +170,4 @@ impl File {
 /// RFC 3339, UTC, with microseconds.
 fn time(now: Timestamp) -> String {
     now.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
-}
-
-fn millis(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
 }

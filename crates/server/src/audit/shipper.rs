@@ -10,11 +10,12 @@ use jiff::Timestamp;
 use likeness_storage::audit::{AuditAnchor, AuditRow};
 use likeness_storage::{Database, StorageError};
 use serde::{Deserialize, Serialize};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::Instant;
 
 use super::chain::Line;
 use super::folder::{self, Anchor, Folder};
 use super::state::State;
+use crate::looks::pauses;
 
 /// Rows of one transaction.
 const BATCH: usize = 500;
@@ -100,8 +101,7 @@ impl Shipper {
 
     /// Moves lines for as long as it is polled.
     pub(super) async fn keep_up(&self) {
-        let mut ticks = interval(PAUSE);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = pauses(Instant::now(), PAUSE);
         let mut looks = 0_u64;
         loop {
             ticks.tick().await;

@@ -1,7 +1,7 @@
 //! What one app has under way and has used.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use likeness_storage::apps::{AppEndpoint, AppLimits};
@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::bucket::TokenBucket;
 use super::refusal::Refusal;
+use crate::locked::locked;
 
 /// Of what remains of a quota, one unit in so many may be reserved at a time: others want theirs.
 const SHARE: u64 = 20;
@@ -118,10 +119,9 @@ impl Ledger {
 
     /// How many units to ask for: about a second's, and only a small share of what was left.
     pub(super) fn wanted(&self, quotas: Quotas) -> u64 {
-        let left = |quota: Option<u64>, used: u64| quota.map_or(u64::MAX, |quota| quota.saturating_sub(used));
-        let used = self.known.unwrap_or_default();
-        let left = left(quotas.daily, used.day).min(left(quotas.monthly, used.month));
-        self.recent.0.max(self.recent.1).min(left / SHARE).max(1)
+        let left = quotas.left(self.known.unwrap_or_default()).least();
+        let share = left.map_or(u64::MAX, |left| left / SHARE);
+        self.recent.0.max(self.recent.1).min(share).max(1)
     }
 
     /// Counts a request that was let in.
@@ -278,8 +278,4 @@ impl Drop for Slot {
     fn drop(&mut self) {
         self.0.under_way.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

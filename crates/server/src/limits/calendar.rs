@@ -1,26 +1,14 @@
-//! Days and months, in UTC.
+//! When days and months end, in UTC.
 
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
-use likeness_storage::usage::Period;
-
-/// Seconds of a day: UTC as computers count it has no others.
-const DAY: i64 = 86_400;
-
-/// The day and month that it is.
-pub(super) fn period(now: Timestamp) -> Period {
-    let date = TimeZone::UTC.to_datetime(now).date();
-    Period {
-        day: now.as_second().div_euclid(DAY),
-        month: i32::from(date.year()) * 100 + i32::from(date.month()),
-    }
-}
+use likeness_storage::usage::{Period, SECONDS_OF_A_DAY};
 
 /// When the day ends.
 pub(super) fn end_of_day(now: Timestamp) -> Timestamp {
-    let seconds = (now.as_second().div_euclid(DAY) + 1) * DAY;
+    let seconds = (Period::at(now).day + 1) * SECONDS_OF_A_DAY;
     Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
 }
 
@@ -57,7 +45,7 @@ mod tests {
             ("2028-02-29T23:59:59Z", 202_802, "2028-03-01T00:00:00Z"),
         ] {
             assert_eq!(
-                (period(at(now)).month, end_of_month(at(now))),
+                (Period::at(at(now)).month, end_of_month(at(now))),
                 (month, at(ends)),
                 "{now}"
             );
@@ -68,7 +56,7 @@ mod tests {
     fn days_end_at_midnight() {
         let now = at("2028-02-28T23:59:59.5Z");
         assert_eq!(end_of_day(now), at("2028-02-29T00:00:00Z"));
-        assert_eq!(period(end_of_day(now)).day, period(now).day + 1);
+        assert_eq!(Period::at(end_of_day(now)).day, Period::at(now).day + 1);
         assert_eq!(until(now, end_of_day(now)), Duration::from_secs(1));
         assert_eq!(
             until(at("2028-02-28T00:00:00Z"), end_of_day(now)),

@@ -25,8 +25,9 @@ use tokio::time::{Instant, timeout};
 
 use crate::apps::App;
 use crate::config::{QuotasConfig, WhenUnavailable};
+use crate::locked::locked;
 use crate::request_log::RequestLog;
-use account::{Account, locked};
+use account::Account;
 use refusal::Refusal;
 use settle::Debts;
 
@@ -200,14 +201,9 @@ impl Limits {
             }
             (ledger.wanted(quotas), ledger.with_unsettled(outstanding))
         };
-        let left = |quota: Option<u64>, used: u64| quota.map(|quota| quota.saturating_sub(used));
-        let asked = Quotas {
-            daily: left(quotas.daily, outstanding.day),
-            monthly: left(quotas.monthly, outstanding.month),
-        };
         let grant = self
             .database
-            .reserve_units(account.app(), period, asked, wanted)
+            .reserve_units(account.app(), period, quotas.left(outstanding), wanted)
             .await?;
         let used = Used {
             day: grant.used.day.saturating_add(outstanding.day),
@@ -226,12 +222,8 @@ impl Limits {
         if ledger.spend() {
             return Ok(Ok((period, true)));
         }
-        let is_daily = quotas.daily.is_some_and(|quota| used.day >= quota);
-        let refusal = match (is_daily, quotas.daily, quotas.monthly) {
-            (true, Some(quota), _) => Refusal::Daily { quota },
-            (_, _, quota) => Refusal::Monthly {
-                quota: quota.unwrap_or_default(),
-            },
+        let Some(refusal) = Refusal::of(quotas, used) else {
+            return Ok(Err(Stop::Unavailable));
         };
         ledger.exhaust(quotas, refusal);
         Ok(Err(Stop::Limit(refusal)))
@@ -262,18 +254,11 @@ impl Limits {
         else {
             return Err(Stop::Unavailable);
         };
-        match quotas {
-            Quotas {
-                daily: Some(quota), ..
-            } if known.day >= quota => Err(Stop::Limit(Refusal::Daily { quota })),
-            Quotas {
-                monthly: Some(quota), ..
-            } if known.month >= quota => Err(Stop::Limit(Refusal::Monthly { quota })),
-            _ => {
-                ledger.spend_unsettled();
-                Ok((period, false))
-            }
+        if let Some(refusal) = Refusal::of(quotas, known) {
+            return Err(Stop::Limit(refusal));
         }
+        ledger.spend_unsettled();
+        Ok((period, false))
     }
 
     fn account(&self, app: &str) -> Arc<Account> {
@@ -293,7 +278,7 @@ impl Limits {
     }
 
     fn period(&self) -> Period {
-        calendar::period((self.clock)())
+        Period::at((self.clock)())
     }
 
     fn is_gone(&self, why: &str) {

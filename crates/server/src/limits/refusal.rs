@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use likeness_api::{ApiError, ErrorCode};
+use likeness_storage::usage::{Quotas, Used};
 
 use super::calendar::{end_of_day, end_of_month, until};
 
@@ -17,6 +18,15 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
+    /// Which of the quotas is used up; of both, the day's.
+    pub(super) fn of(quotas: Quotas, used: Used) -> Option<Self> {
+        let daily = quotas.daily.filter(|quota| used.day >= *quota);
+        let monthly = quotas.monthly.filter(|quota| used.month >= *quota);
+        daily
+            .map(|quota| Self::Daily { quota })
+            .or_else(|| monthly.map(|quota| Self::Monthly { quota }))
+    }
+
     /// As metrics name it.
     pub(super) const fn limit(&self) -> &'static str {
         match self {

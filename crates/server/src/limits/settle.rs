@@ -11,10 +11,11 @@ use std::time::Duration;
 use likeness_storage::usage::{Counted, Period, Used};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::Instant;
 
 use super::Limits;
-use super::account::locked;
+use crate::locked::locked;
+use crate::looks::pauses;
 
 /// Time between two settlements: what a crash may lose.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -25,8 +26,7 @@ impl Limits {
     /// Settles each second until it is told to end. A settlement that is under way is finished: given up in the middle,
     /// nobody would know what of it is written.
     pub(crate) async fn keep_up(&self, end: &Notify) {
-        let mut ticks = interval(PAUSE);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = pauses(Instant::now(), PAUSE);
         loop {
             tokio::select! {
                 biased;

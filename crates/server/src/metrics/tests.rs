@@ -4,13 +4,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use axum::http::{Method, Version};
 use likeness_api::{ApiError, ErrorCode, Meta};
+use likeness_engine::Timings;
 use likeness_engine::decision::Code;
-use likeness_engine::detection::{BoundingBox, DetectionError, Face, FaceDetector, Search};
-use likeness_engine::embedding::{Embedding, EmbeddingError, FaceEmbedder, FaceInPicture};
-use likeness_engine::imaging::Picture;
-use likeness_engine::liveness::{LivenessError, LivenessModel};
-use likeness_engine::models::ScoreCurve;
-use likeness_engine::{Engine, Timings};
 
 use super::*;
 use crate::apps::AppDirectory;
@@ -18,38 +13,11 @@ use crate::config::{AppConfig, Config};
 use crate::engine_slot::EngineSlot;
 use crate::handlers::Endpoint;
 use crate::limits::Limits;
+use crate::plain::plain_engine;
 use crate::record::Facts;
 
-struct Plain;
-
-impl FaceDetector for Plain {
-    fn detect(&mut self, _: &Picture, _: Search) -> Result<Vec<Face>, DetectionError> {
-        Ok(Vec::new())
-    }
-}
-
-impl FaceEmbedder for Plain {
-    fn embed(&mut self, faces: &[FaceInPicture<'_>]) -> Result<Vec<Embedding>, EmbeddingError> {
-        faces.iter().map(|_| Embedding::new(vec![1.0])).collect()
-    }
-}
-
-impl LivenessModel for Plain {
-    fn score(&mut self, _: &Picture, _: &BoundingBox) -> Result<f64, LivenessError> {
-        Ok(0.5)
-    }
-}
-
 fn service() -> Service {
-    let engine = Engine::builder()
-        .workers(1)
-        .detector(|| Ok(Plain))
-        .embedder(ScoreCurve::through(&[(0.0, 0.1), (1.0, 0.9)]).unwrap(), || {
-            Ok(Plain)
-        })
-        .liveness(|| Ok(Plain))
-        .build()
-        .unwrap();
+    let engine = plain_engine();
     let mut config = Config {
         apps: vec![AppConfig::new("a", "k")],
         ..Config::default()

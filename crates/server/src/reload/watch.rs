@@ -3,22 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::Instant;
 
 use super::{Inner, Reloader};
+use crate::looks::Looks;
 
 impl Reloader {
     /// Looks every so often, for as long as it is polled; never, where `every` is 0. Files are asked, not the system's
     /// notifications: those do not come from network file systems, nor through many a container's mounts.
     pub(crate) async fn watch(&self, every: Duration) {
-        if every.is_zero() {
-            return std::future::pending().await;
-        }
-        let mut ticks = interval_at(Instant::now() + every, every);
-        // After a look that took long there is a whole pause again.
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looks = Looks::every(every);
         loop {
-            ticks.tick().await;
+            looks.next().await;
             self.look().await;
         }
     }
@@ -69,49 +65,13 @@ mod tests {
     use std::sync::Mutex;
 
     use likeness_engine::Engine;
-    use likeness_engine::detection::{BoundingBox, DetectionError, Face, FaceDetector, Search};
-    use likeness_engine::embedding::{Embedding, EmbeddingError, FaceEmbedder, FaceInPicture};
-    use likeness_engine::imaging::Picture;
-    use likeness_engine::liveness::{LivenessError, LivenessModel};
-    use likeness_engine::models::ScoreCurve;
 
     use super::*;
     use crate::engine_slot::EngineSlot;
+    use crate::plain::plain_engine;
     use crate::reload::{EngineSource, SourceError};
 
     const EVERY: Duration = Duration::from_secs(10);
-
-    struct Plain;
-
-    impl FaceDetector for Plain {
-        fn detect(&mut self, _: &Picture, _: Search) -> Result<Vec<Face>, DetectionError> {
-            Ok(Vec::new())
-        }
-    }
-
-    impl FaceEmbedder for Plain {
-        fn embed(&mut self, faces: &[FaceInPicture<'_>]) -> Result<Vec<Embedding>, EmbeddingError> {
-            faces.iter().map(|_| Embedding::new(vec![1.0])).collect()
-        }
-    }
-
-    impl LivenessModel for Plain {
-        fn score(&mut self, _: &Picture, _: &BoundingBox) -> Result<f64, LivenessError> {
-            Ok(0.5)
-        }
-    }
-
-    fn engine() -> Engine {
-        Engine::builder()
-            .workers(1)
-            .detector(|| Ok(Plain))
-            .embedder(ScoreCurve::through(&[(0.0, 0.1), (1.0, 0.9)]).unwrap(), || {
-                Ok(Plain)
-            })
-            .liveness(|| Ok(Plain))
-            .build()
-            .unwrap()
-    }
 
     /// What a test says of the disk, and how often it was looked at and built from.
     #[derive(Clone, Default)]
@@ -138,7 +98,7 @@ mod tests {
             if state.broken {
                 return Err("half of it is missing".into());
             }
-            Ok(engine())
+            Ok(plain_engine())
         }
     }
 
@@ -161,7 +121,11 @@ mod tests {
     fn watched() -> (Disk, Reloader) {
         let disk = Disk::default();
         disk.set(|state| state.fingerprint = Some("a"));
-        let reloader = Reloader::new(Box::new(disk.clone()), EngineSlot::new(engine()), "a".to_owned());
+        let reloader = Reloader::new(
+            Box::new(disk.clone()),
+            EngineSlot::new(plain_engine()),
+            "a".to_owned(),
+        );
         let watching = reloader.clone();
         tokio::spawn(async move { watching.watch(EVERY).await });
         (disk, reloader)
@@ -262,7 +226,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn nobody_looks_where_that_is_switched_off() {
         let disk = Disk::default();
-        let reloader = Reloader::new(Box::new(disk.clone()), EngineSlot::new(engine()), "a".to_owned());
+        let reloader = Reloader::new(
+            Box::new(disk.clone()),
+            EngineSlot::new(plain_engine()),
+            "a".to_owned(),
+        );
         let watching = reloader.watch(Duration::ZERO);
         assert!(tokio::time::timeout(EVERY * 1_000, watching).await.is_err());
         assert_eq!(disk.counts(), (0, 0));

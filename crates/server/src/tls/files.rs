@@ -15,6 +15,7 @@ use rustls::{RootCertStore, ServerConfig};
 use sha2::{Digest, Sha256};
 
 use crate::config::{ClientCertificates, TlsConfig};
+use crate::hex::hex;
 
 /// Largest file that is read, in bytes: chains are a few kilobytes, lists of roots some hundred.
 const MAX_BYTES: u64 = 4 << 20;
@@ -88,7 +89,7 @@ impl Contents {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&hash.finalize())
     }
 }
 

@@ -9,11 +9,12 @@ use std::time::{Duration, SystemTime};
 
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::config::TlsConfig;
+use crate::looks::Looks;
 use files::{Files, Loaded};
 
 pub use files::TlsError;
@@ -111,13 +112,9 @@ impl Tls {
 
     /// Looks at the files every so often, for as long as it is polled; never, where `every` is 0.
     pub(crate) async fn watch(&self, every: Duration) {
-        if every.is_zero() {
-            return std::future::pending().await;
-        }
-        let mut ticks = interval_at(Instant::now() + every, every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looks = Looks::every(every);
         loop {
-            ticks.tick().await;
+            looks.next().await;
             self.reload_aside().await;
         }
     }
