@@ -7,16 +7,16 @@ use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use likeness::server::Config;
 use likeness::server::audit::{
     ChainKey, Head, NotedHead, audit_folder, file_lines, verify_files, verify_storage,
 };
 use likeness::server::storage::audit::AuditFilter;
-use likeness::server::{Config, Overrides};
 use serde_json::Value;
 
 use super::config::ConfigArguments;
 use super::csv_cell::cell;
-use super::{Failure, exit, say};
+use super::{Failure, block_on, exit, say};
 
 /// Rows that are read at a time.
 const PAGE: i64 = 500;
@@ -127,11 +127,8 @@ impl AuditCommand {
             Self::Export(arguments) => &arguments.config,
             Self::Status(arguments) => arguments,
         };
-        let config = Config::load(arguments.file(), &Overrides::default())?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        runtime.block_on(async {
+        let config = arguments.load()?;
+        block_on(async {
             match self {
                 Self::Verify(arguments) => verify(arguments, &config).await,
                 Self::Export(arguments) => export(arguments, &config).await,

@@ -23,6 +23,11 @@ impl ConfigArguments {
         self.config.as_deref().filter(|path| !path.as_os_str().is_empty())
     }
 
+    /// The settings, as the service would have them without flags of its own.
+    pub(crate) fn load(&self) -> Result<Config, Failure> {
+        Ok(Config::load(self.file(), &Overrides::default())?)
+    }
+
     fn explained(&self) -> Result<Explained, Failure> {
         Ok(Explained::load(
             self.file(),

@@ -202,6 +202,14 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
+/// Runs what waits for a database, on this thread.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(work)
+}
+
 /// Says on standard error what went wrong.
 pub(crate) fn complain(error: &(dyn std::error::Error + 'static)) {
     // Nothing is left to do where even standard error is closed.

@@ -8,14 +8,11 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use likeness::server::storage::usage::{Period, UsageDay, Used};
-use likeness::server::{Config, Overrides};
 use serde_json::json;
 
 use super::config::ConfigArguments;
 use super::csv_cell::cell;
-use super::{Failure, exit, say};
-
-const SECONDS_OF_A_DAY: i64 = 86_400;
+use super::{Failure, block_on, exit, say};
 
 #[derive(Debug, Args)]
 pub(crate) struct UsageArguments {
@@ -44,26 +41,20 @@ enum Format {
 
 impl UsageArguments {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
-        let config = Config::load(self.config.file(), &Overrides::default())?;
-        let today = TimeZone::UTC.to_datetime(Timestamp::now()).date();
+        let config = self.config.load()?;
+        let now = Timestamp::now();
+        let today = TimeZone::UTC.to_datetime(now).date();
         let since = self.since.unwrap_or_else(|| today.first_of_month());
         let until = self.until.unwrap_or(today);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let (days, used) = runtime.block_on(async {
+        let (days, used) = block_on(async {
             let database = config.storage.open().await?;
             let days = database
                 .usage(self.app.as_deref(), number(since)?, number(until)?)
                 .await?;
-            let period = Period {
-                day: number(today)?,
-                month: i32::from(today.year()) * 100 + i32::from(today.month()),
-            };
-            let mut used = database.used_units(period).await?;
+            let mut used = database.used_units(Period::at(now)).await?;
             used.retain(|(app, _)| self.app.as_ref().is_none_or(|wanted| wanted == app));
             database.close().await;
-            Ok::<_, Failure>((days, used))
+            Ok((days, used))
         })?;
         match self.format {
             Format::Table => table(&days, &used)?,
@@ -76,7 +67,7 @@ impl UsageArguments {
 
 /// Days since 1970.
 fn number(date: Date) -> Result<i64, Failure> {
-    Ok(TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0))?.as_second() / SECONDS_OF_A_DAY)
+    Ok(Period::at(TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0))?).day)
 }
 
 fn date(day: i64) -> String {

@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::config::ConfigArguments;
-use super::{Failure, exit, say};
+use super::{Failure, block_on, exit, say};
 
 use change::{ChangeArguments, CreateArguments, RotateArguments, SetArguments};
 use storage::Access;
@@ -59,10 +59,7 @@ pub(crate) struct AppArguments {
 
 impl AppsCommand {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        runtime.block_on(async {
+        block_on(async {
             match self {
                 Self::Create(create) => create.run().await,
                 Self::List(common) => list(common).await,

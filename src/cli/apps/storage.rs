@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use likeness::server::Config;
 use likeness::server::storage::apps::{AppError, StoredApp};
 use likeness::server::storage::{Database, Place};
-use likeness::server::{Config, Overrides};
 
 use super::{CommonArguments, Failure};
 
@@ -56,7 +56,7 @@ impl Access {
 }
 
 fn settings(common: &CommonArguments) -> Result<Config, Failure> {
-    let config = Config::load(common.config.file(), &Overrides::default())?;
+    let config = common.config.load()?;
     if matches!(config.storage.settings()?.place, Place::Memory) {
         return Err("the storage is in the memory of each process: no other one sees its apps".into());
     }
