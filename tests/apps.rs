@@ -16,8 +16,6 @@ mod quota;
 mod reload;
 #[path = "apps/rotation.rs"]
 mod rotation;
-#[path = "apps/storage.rs"]
-mod storage;
 mod support;
 
 fn main() -> ExitCode {

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use support::form::{Form, flat};
-use support::process::{Ended, Process, likeness};
+use support::process::{Ended, Process};
 use support::server::{APP, SECRETS, Server, WRONG_KEY};
+use support::storage::Storage;
 use support::{PATIENCE, picture};
 
 mod support;
@@ -30,65 +31,42 @@ fn main() -> ExitCode {
     suite.run()
 }
 
-/// A folder for a service's storage, and the commands that are run on it.
-struct Storage {
-    folder: tempfile::TempDir,
-    url: Option<String>,
+/// A service with one worker on this storage.
+fn serve(storage: &Storage, more: impl FnOnce(&mut Command)) -> Result<Server, Failed> {
+    Server::start(|command| {
+        storage.set_for(command);
+        command.args(["--workers", "1"]);
+        more(command);
+    })
 }
 
-impl Storage {
-    fn new(url: Option<&str>) -> Result<Self, Failed> {
-        Ok(Self {
-            folder: tempfile::tempdir()?,
-            url: url.map(str::to_owned),
-        })
-    }
+/// Runs `likeness audit`.
+fn audit(storage: &Storage, arguments: &[&str]) -> Result<Ended, Failed> {
+    Process::run(&mut storage.command(&[&["audit"], arguments].concat()))
+}
 
-    fn settings(&self, command: &mut Command) {
-        command.env("LIKENESS__STORAGE__FOLDER", self.folder.path());
-        if let Some(url) = &self.url {
-            command.env("LIKENESS_STORAGE_URL", url);
+/// The events in the files or in the storage.
+fn events_of(storage: &Storage, from: &str) -> Result<Vec<Value>, Failed> {
+    let ended = audit(storage, &["export", "--since", "2020-01-01", "--from", from])?;
+    ensure!(ended.code == Some(0), "{ended:?}");
+    ended
+        .stdout
+        .lines()
+        .map(|line| Ok(serde_json::from_str::<Value>(line)?["event"].take()))
+        .collect()
+}
+
+fn files(storage: &Storage) -> Result<Vec<PathBuf>, Failed> {
+    let mut files = Vec::new();
+    for instance in std::fs::read_dir(storage.folder().join("audit"))? {
+        for entry in std::fs::read_dir(instance?.path())? {
+            files.extend(
+                Some(entry?.path()).filter(|path| path.extension().is_some_and(|name| name == "jsonl")),
+            );
         }
     }
-
-    fn serve(&self, more: impl FnOnce(&mut Command)) -> Result<Server, Failed> {
-        Server::start(|command| {
-            self.settings(command);
-            command.args(["--workers", "1"]);
-            more(command);
-        })
-    }
-
-    fn audit(&self, arguments: &[&str]) -> Result<Ended, Failed> {
-        let mut command = likeness();
-        command.arg("audit").args(arguments);
-        self.settings(&mut command);
-        Process::run(&mut command)
-    }
-
-    /// The events in the files or in the storage.
-    fn events(&self, from: &str) -> Result<Vec<Value>, Failed> {
-        let ended = self.audit(&["export", "--since", "2020-01-01", "--from", from])?;
-        ensure!(ended.code == Some(0), "{ended:?}");
-        ended
-            .stdout
-            .lines()
-            .map(|line| Ok(serde_json::from_str::<Value>(line)?["event"].take()))
-            .collect()
-    }
-
-    fn files(&self) -> Result<Vec<PathBuf>, Failed> {
-        let mut files = Vec::new();
-        for instance in std::fs::read_dir(self.folder.path().join("audit"))? {
-            for entry in std::fs::read_dir(instance?.path())? {
-                files.extend(
-                    Some(entry?.path()).filter(|path| path.extension().is_some_and(|name| name == "jsonl")),
-                );
-            }
-        }
-        files.sort();
-        Ok(files)
-    }
+    files.sort();
+    Ok(files)
 }
 
 fn stop(server: &Server) -> Outcome {
@@ -125,8 +103,8 @@ fn lasting(mut event: Value) -> Value {
 }
 
 fn events(shared: &Path) -> Outcome {
-    let storage = Storage::new(None)?;
-    let server = storage.serve(|_| {})?;
+    let storage = Storage::new()?;
+    let server = serve(&storage, |_| {})?;
     let pair = Form::pair(
         &picture(shared, "faces/img2.jpg")?,
         &picture(shared, "faces/img11.jpg")?,
@@ -149,9 +127,9 @@ fn events(shared: &Path) -> Outcome {
     );
     stop(&server)?;
 
-    let found = storage.events("store")?;
+    let found = events_of(&storage, "store")?;
     ensure!(
-        found == storage.events("files")?,
+        found == events_of(&storage, "files")?,
         "the storage says something else than the files"
     );
     let kinds: Vec<&str> = found.iter().filter_map(|event| event["kind"].as_str()).collect();
@@ -184,21 +162,24 @@ fn events(shared: &Path) -> Outcome {
     );
     ensure!(found[3]["error"] == "UNSUPPORTED_IMAGE_FORMAT", "{}", found[3]);
 
-    for file in storage.files()? {
+    for file in files(&storage)? {
         let text = std::fs::read_to_string(file)?;
         for secret in SECRETS {
             ensure!(!text.contains(secret), "a key is on record");
         }
     }
-    let csv = storage.audit(&[
-        "export",
-        "--since",
-        "2020-01-01",
-        "--app",
-        APP.id,
-        "--format",
-        "csv",
-    ])?;
+    let csv = audit(
+        &storage,
+        &[
+            "export",
+            "--since",
+            "2020-01-01",
+            "--app",
+            APP.id,
+            "--format",
+            "csv",
+        ],
+    )?;
     ensure!(
         csv.stdout.lines().count() == 3 && csv.stdout.contains("mine-1"),
         "{}",
@@ -208,13 +189,13 @@ fn events(shared: &Path) -> Outcome {
 }
 
 fn tampered() -> Outcome {
-    let storage = Storage::new(None)?;
-    let server = storage.serve(|_| {})?;
+    let storage = Storage::new()?;
+    let server = serve(&storage, |_| {})?;
     for _ in 0..3 {
         ensure!(server.post(LIVENESS, &selfie()?)?.status == 200, "a verification");
     }
     stop(&server)?;
-    let whole = storage.audit(&["verify"])?;
+    let whole = audit(&storage, &["verify"])?;
     ensure!(
         whole.code == Some(0) && whole.stdout.contains("The audit is whole."),
         "{whole:?}"
@@ -225,10 +206,10 @@ fn tampered() -> Outcome {
         .find(|word| word.matches(':').count() == 2)
         .ok_or("no head")?
         .to_owned();
-    let files = storage.audit(&["verify", "--from", "files", "--expect-head", &head])?;
-    ensure!(files.code == Some(0), "{files:?}");
+    let from_files = audit(&storage, &["verify", "--from", "files", "--expect-head", &head])?;
+    ensure!(from_files.code == Some(0), "{from_files:?}");
 
-    let file = storage.files()?.remove(0);
+    let file = files(&storage)?.remove(0);
     let right = std::fs::read_to_string(&file)?;
     let without_line = |number: usize| -> String {
         let lines = right.lines().enumerate().filter(|(at, _)| *at != number);
@@ -245,7 +226,7 @@ fn tampered() -> Outcome {
     ] {
         ensure!(text != right, "{what}: nothing was");
         std::fs::write(&file, &text)?;
-        let found = storage.audit(&["verify", "--from", "files", "--expect-head", &head])?;
+        let found = audit(&storage, &["verify", "--from", "files", "--expect-head", &head])?;
         ensure!(
             found.code == Some(4) && found.stdout.contains(said),
             "{what}: {found:?}"
@@ -253,9 +234,9 @@ fn tampered() -> Outcome {
     }
     // Made anew by who knows how, and longer than what was noted down: only that gives it away.
     std::fs::write(&file, forged(&right)?)?;
-    let without = storage.audit(&["verify", "--from", "files"])?;
+    let without = audit(&storage, &["verify", "--from", "files"])?;
     ensure!(without.code == Some(0), "{without:?}");
-    let found = storage.audit(&["verify", "--from", "files", "--expect-head", &head])?;
+    let found = audit(&storage, &["verify", "--from", "files", "--expect-head", &head])?;
     ensure!(
         found.code == Some(4) && found.stdout.contains("no chain goes through"),
         "{found:?}"
@@ -292,8 +273,8 @@ fn forged(right: &str) -> Result<String, Failed> {
 }
 
 fn killed(place: &TestDatabase) -> Outcome {
-    let storage = Storage::new(Some(place.url()))?;
-    let server = storage.serve(|_| {})?;
+    let storage = Storage::of(place)?;
+    let server = serve(&storage, |_| {})?;
     let answered = Mutex::new(Vec::new());
     let request = selfie()?.request(LIVENESS, &APP.headers());
     std::thread::scope(|scope| {
@@ -319,24 +300,24 @@ fn killed(place: &TestDatabase) -> Outcome {
             .filter(|id| !events.iter().any(|event| event["request_id"] == id.as_str()))
             .count()
     };
-    let missing = on_record(&storage.events("files")?);
+    let missing = on_record(&events_of(&storage, "files")?);
     ensure!(
         missing == 0,
         "{missing} of {} are not in the files",
         answered.len()
     );
 
-    let again = storage.serve(|_| {})?;
+    let again = serve(&storage, |_| {})?;
     ensure!(again.post(LIVENESS, &selfie()?)?.status == 200, "after a restart");
     stop(&again)?;
-    let missing = on_record(&storage.events("store")?);
+    let missing = on_record(&events_of(&storage, "store")?);
     ensure!(
         missing == 0,
         "{missing} of {} are not in the storage",
         answered.len()
     );
     for from in ["store", "files"] {
-        let whole = storage.audit(&["verify", "--from", from])?;
+        let whole = audit(&storage, &["verify", "--from", from])?;
         ensure!(whole.code == Some(0), "{from}: {whole:?}");
     }
     Ok(())
@@ -344,7 +325,7 @@ fn killed(place: &TestDatabase) -> Outcome {
 
 /// Has the server write no more than so many bytes to any file, as on a disk that is full.
 fn with_full_disk(storage: &Storage, mode: &str) -> Result<Server, Failed> {
-    let server = storage.serve(|command| {
+    let server = serve(storage, |command| {
         command
             .env("LIKENESS__AUDIT__MODE", mode)
             .env("LIKENESS__AUDIT__WAIT_MS", "5000");
@@ -363,7 +344,7 @@ fn with_full_disk(storage: &Storage, mode: &str) -> Result<Server, Failed> {
 }
 
 fn full_disk() -> Outcome {
-    let storage = Storage::new(None)?;
+    let storage = Storage::new()?;
     let server = with_full_disk(&storage, "best-effort")?;
     for _ in 0..3 {
         ensure!(
@@ -380,7 +361,7 @@ fn full_disk() -> Outcome {
 }
 
 fn required() -> Outcome {
-    let storage = Storage::new(None)?;
+    let storage = Storage::new()?;
     let server = with_full_disk(&storage, "required")?;
     for _ in 0..3 {
         let answer = server.post(LIVENESS, &selfie()?)?;
@@ -398,8 +379,8 @@ fn outage(_: &Postgres) -> Outcome {
     // One of its own: it is stopped.
     let postgres = Postgres::start_new()?;
     let url = postgres.new_database()?;
-    let storage = Storage::new(Some(&url))?;
-    let server = storage.serve(|command| {
+    let storage = Storage::at(&url)?;
+    let server = serve(&storage, |command| {
         command.env("LIKENESS__STORAGE__TIMEOUT_SECONDS", "1");
     })?;
     ensure!(server.post(LIVENESS, &selfie()?)?.status == 200, "before");
@@ -419,7 +400,7 @@ fn outage(_: &Postgres) -> Outcome {
     })?;
     let begun = Instant::now();
     loop {
-        let stored = storage.events("store")?;
+        let stored = events_of(&storage, "store")?;
         if stored.iter().filter(|event| event["status"] == 200).count() == 6 {
             break;
         }

@@ -2,9 +2,9 @@
 
 use likeness_testing::{Outcome, Suite, TestDatabase, ensure};
 
-use super::storage::{Storage, text};
 use crate::support::for_each;
 use crate::support::process::Process;
+use crate::support::storage::{Storage, text};
 
 pub(crate) fn tests(suite: &mut Suite) {
     suite.with_databases("commands::a_key_is_shown_once_and_never_again", shown_once);

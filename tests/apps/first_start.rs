@@ -5,8 +5,8 @@ use std::thread;
 use likeness_testing::{Failed, Outcome, Postgres, Suite, TestDatabase, ensure};
 
 use super::rotation::{ask, headers, wait_until_accepted};
-use super::storage::Storage;
 use crate::support::server::Server;
+use crate::support::storage::Storage;
 
 pub(crate) fn tests(suite: &mut Suite) {
     suite.with_models_and_databases("first_start::makes_an_app_and_prints_its_key_once", once);

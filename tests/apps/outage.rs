@@ -3,8 +3,8 @@
 use likeness_testing::{Failed, Outcome, Postgres, Suite, ensure};
 
 use super::rotation::{ask, headers, wait_until_accepted};
-use super::storage::{Storage, text};
 use crate::support::process::Process;
+use crate::support::storage::{Storage, text};
 
 pub(crate) fn tests(suite: &mut Suite) {
     suite.with_models_and_postgres("outage::known_apps_stay_valid_and_it_is_said_once", |_| {

@@ -5,8 +5,8 @@ use std::time::Instant;
 use likeness_testing::{Failed, Outcome, Postgres, Suite, TestDatabase, ensure};
 
 use super::rotation::{ask, headers, wait_until_accepted};
-use super::storage::{Storage, text};
 use crate::support::PATIENCE;
+use crate::support::storage::{Storage, text};
 
 const QUOTA: usize = 60;
 

@@ -3,7 +3,7 @@
 use likeness_testing::{Outcome, Suite, TestDatabase, ensure};
 
 use super::rotation::{ask, headers};
-use super::storage::{Storage, text};
+use crate::support::storage::{Storage, text};
 
 pub(crate) fn tests(suite: &mut Suite) {
     suite.with_models("reload::a_key_in_the_file_is_replaced_while_serving", replaced);

@@ -8,10 +8,10 @@ use std::time::Instant;
 use jiff::Timestamp;
 use likeness_testing::{Failed, Outcome, Suite, TestDatabase, ensure};
 
-use super::storage::{Storage, text};
 use crate::support::PATIENCE;
 use crate::support::form::{Form, flat};
 use crate::support::server::Server;
+use crate::support::storage::{Storage, text};
 
 const LIVENESS: &str = "/v0.2/liveness-verification";
 const CLIENTS: usize = 4;

@@ -9,6 +9,7 @@ pub(crate) mod json;
 pub(crate) mod process;
 pub(crate) mod report;
 pub(crate) mod server;
+pub(crate) mod storage;
 
 use std::path::Path;
 use std::time::Duration;

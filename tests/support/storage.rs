@@ -1,17 +1,19 @@
 //! A storage, and the commands that are run on it.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use likeness_testing::{Failed, TestDatabase, ensure};
 use serde_json::Value;
 
-use crate::support::process::{Ended, Process, likeness};
-use crate::support::server::Server;
+use super::process::{Ended, Process, likeness};
+use super::server::Server;
 
 /// A storage of a test's own. What runs with it looks for changes often.
 pub(crate) struct Storage {
-    url: String,
+    /// `None`: SQLite in the folder.
+    url: Option<String>,
     folder: tempfile::TempDir,
 }
 
@@ -22,19 +24,37 @@ impl Storage {
 
     pub(crate) fn at(url: &str) -> Result<Self, Failed> {
         Ok(Self {
-            url: url.to_owned(),
+            url: Some(url.to_owned()),
+            ..Self::new()?
+        })
+    }
+
+    pub(crate) fn new() -> Result<Self, Failed> {
+        Ok(Self {
+            url: None,
             folder: tempfile::tempdir()?,
         })
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Has a command use this storage.
+    pub(crate) fn set_for(&self, command: &mut Command) {
+        if let Some(url) = &self.url {
+            command.env("LIKENESS_STORAGE_URL", url);
+        }
+        command
+            .env("LIKENESS__STORAGE__FOLDER", self.folder.path())
+            .env("LIKENESS__STORAGE__REFRESH_SECONDS", "0.05");
     }
 
     /// The binary with this storage.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = likeness();
-        command
-            .args(arguments)
-            .env("LIKENESS_STORAGE_URL", &self.url)
-            .env("LIKENESS__STORAGE__FOLDER", self.folder.path())
-            .env("LIKENESS__STORAGE__REFRESH_SECONDS", "0.05");
+        command.args(arguments);
+        self.set_for(&mut command);
         command
     }
 
