@@ -232,15 +232,18 @@ fn liveness(engine: &Engine, data: &Path) -> Result<(), Failure> {
     println!("|---|---|---|---|---|---|---|---|");
     for times in ENLARGED {
         let scores = each(engine, &names, |name| {
-            let (bytes, whole) = enlarged(&data.join(name), times)?;
+            let Some((bytes, whole)) = enlarged(&data.join(name), times)? else {
+                return Ok(None);
+            };
             let options = LivenessOptions::default();
-            Ok([
+            Ok(Some([
                 engine.liveness(&whole, &options)?.liveness.value(),
                 engine.liveness(&bytes, &options)?.liveness.value(),
-            ])
+            ]))
         })?;
         let changes: Vec<f64> = scores
             .iter()
+            .flatten()
             .map(|[whole, served]| (whole - served).abs())
             .collect();
         for (way, decoded) in ["whole", "as served"].into_iter().enumerate() {
@@ -249,7 +252,7 @@ fn liveness(engine: &Engine, data: &Path) -> Result<(), Failure> {
                     .iter()
                     .zip(&scores)
                     .filter(|((_, kind), _)| *kind == wanted)
-                    .filter_map(|(_, scores)| Some((*scores)?[way]))
+                    .filter_map(|(_, scores)| scores.map(|scores| scores[way]))
                     .collect()
             };
             let below = |scores: &[f64]| {

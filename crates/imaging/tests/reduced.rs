@@ -18,14 +18,6 @@ fn size(picture: &Picture) -> (u32, u32) {
     (picture.width(), picture.height())
 }
 
-fn mean_difference(left: &Picture, right: &Picture) -> f64 {
-    let differences = left.as_rgb8().iter().zip(right.as_rgb8());
-    let sum: u64 = differences
-        .map(|(left, right)| u64::from(left.abs_diff(*right)))
-        .sum();
-    sum as f64 / left.as_rgb8().len() as f64
-}
-
 #[test]
 fn a_jpeg_is_no_larger_than_asked_for_by_a_factor_of_two() {
     let bytes = jpeg(&slope(330, 170));
@@ -61,9 +53,9 @@ fn it_shows_what_the_whole_shows() {
             }),
         ),
         (
-            "4:1:1",
+            "4:2:2",
             jpeg_with(&picture, |encoder| {
-                encoder.set_sampling_factor(SamplingFactor::F_4_1);
+                encoder.set_sampling_factor(SamplingFactor::F_2_1);
             }),
         ),
         (
@@ -76,11 +68,9 @@ fn it_shows_what_the_whole_shows() {
         for factor in [2, 4, 8] {
             let found = reduced(&bytes, 128 / factor);
             let expected = shrink_area(&whole, 128 / factor, 96 / factor);
-            let mean = mean_difference(found.picture(), &expected);
-            assert!(mean < 1.0, "{name} at 1/{factor}: {mean}");
-            // Colours that are stored for every fourth pixel only are further off at the border.
+            // As much as the whole differs from what was encoded.
             let difference = largest_difference(found.picture(), &expected);
-            assert!(difference <= 12, "{name} at 1/{factor}: {difference}");
+            assert!(difference <= 6, "{name} at 1/{factor}: {difference}");
         }
     }
 }
