@@ -40,7 +40,7 @@ fn benches(criterion: &mut Criterion) {
         let published = likeness_testing::published(&shared, name).unwrap();
         let rewrite = |passes: &Passes| rewrite_bytes(&published, passes).unwrap();
         println!("{name}: {}", rewrite(&Passes::all()).1);
-        let input = noise(height, width);
+        let input = support::pixels(1, height, width);
         let open = |onnx: &[u8]| runtime.open(name, onnx).unwrap();
         let mut sessions = vec![open(&published), open(&rewrite(&Passes::all()).0)];
         sessions.extend(TELLING.map(|pass| open(&rewrite(&Passes::all().without(pass)).0)));
@@ -86,13 +86,4 @@ fn time(session: &mut ModelSession, input: &Array4<f32>) -> Duration {
     let start = Instant::now();
     session.run(black_box(&input.view())).unwrap();
     start.elapsed()
-}
-
-/// Pixels of 0 to 255 that are the same in every run. On zeros the models take less time than on pictures.
-fn noise(height: usize, width: usize) -> Array4<f32> {
-    let mut state = 1u32;
-    Array4::from_shape_simple_fn((1, 3, height, width), || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as f32
-    })
 }

@@ -9,7 +9,8 @@ use criterion::Criterion;
 use likeness_engine::imaging::{Limits, Picture, decode};
 use likeness_engine::models::rewrite::Passes;
 use likeness_engine::models::{Pack, StoreSearch};
-use likeness_engine::runtime::{LibrarySearch, Provider, Runtime};
+use likeness_engine::runtime::{LibrarySearch, ModelSession, Provider, Runtime};
+use ndarray::Array4;
 
 /// A selfie-like portrait of 1536x1152 (progressive JPEG) and a photo of 600x800 (baseline) of the same person.
 pub(crate) const SELFIE: &str = "faces/img2.jpg";
@@ -43,4 +44,53 @@ pub(crate) fn parts() -> (Runtime, Pack) {
     let pack = StoreSearch::new().find().unwrap().load("open-1").unwrap();
     let pack = pack.rewritten(&Passes::all());
     (runtime, pack)
+}
+
+/// The model calls of a verification with nothing around them: two detector passes at 320 pixels, a batch of two
+/// embeddings, two liveness models.
+pub(crate) struct BareModels {
+    detector: ModelSession,
+    embedder: ModelSession,
+    liveness: [ModelSession; 2],
+    portrait: Array4<f32>,
+    crops: Array4<f32>,
+    face: Array4<f32>,
+}
+
+impl BareModels {
+    /// Sessions of one thread each.
+    pub(crate) fn open() -> Self {
+        let (runtime, pack) = parts();
+        let open = |file: &str| runtime.open(file, pack.model(file).unwrap()).unwrap();
+        Self {
+            detector: open("yunet_n"),
+            embedder: open("face-reidentification-retail-0095"),
+            liveness: [open("minifasnet_v2"), open("minifasnet_v1se")],
+            portrait: pixels(1, 320, 256),
+            crops: pixels(2, 128, 128),
+            face: pixels(1, 80, 80),
+        }
+    }
+
+    /// All calls once.
+    pub(crate) fn verification(&mut self) {
+        let call = |session: &mut ModelSession, input: &Array4<f32>| {
+            session.run(&input.view()).unwrap();
+        };
+        call(&mut self.detector, &self.portrait);
+        call(&mut self.detector, &self.portrait);
+        call(&mut self.embedder, &self.crops);
+        for model in &mut self.liveness {
+            call(model, &self.face);
+        }
+    }
+}
+
+/// Values of pixels that are the same in every run, as uneven as those of a picture: on zeros the models are faster.
+pub(crate) fn pixels(count: usize, height: usize, width: usize) -> Array4<f32> {
+    let mut state = 1u32;
+    Array4::from_shape_simple_fn((count, 3, height, width), || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as f32
+    })
 }

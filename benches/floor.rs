@@ -1,0 +1,156 @@
+//! How near is a verification to what nobody can take away: the bare calls of the models, and the bare decoding of both
+//! JPEG files at the part of their size that suffices? All three in turn on one thread in the same run, on portraits of
+//! three sizes; the ratios are of medians.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use criterion::Criterion;
+use image::RgbImage;
+use image::imageops::{FilterType, crop_imm, resize};
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use likeness_engine::{Engine, Timings, VerifyOptions};
+use mozjpeg::Decompress;
+
+mod support;
+
+use support::BareModels;
+
+/// Width and height of the pictures, and the eighths of them that suffice: 640 pixels on the longest side.
+const SIZES: [(u32, u32, u8); 3] = [(480, 640, 8), (1080, 1440, 4), (3024, 4032, 2)];
+
+/// As cameras of telephones write it, or better.
+const QUALITY: u8 = 90;
+
+/// Rounds of which the median counts.
+const ROUNDS: usize = 101;
+
+fn main() {
+    support::run(benches);
+}
+
+fn benches(criterion: &mut Criterion) {
+    let engine = Engine::builder().workers(1).build().unwrap();
+    let options = VerifyOptions::default();
+    let mut models = BareModels::open();
+    let mut table = Vec::new();
+    let mut group = criterion.benchmark_group("floor");
+    for (width, height, eighths) in SIZES {
+        let selfie = portrait(support::SELFIE, width, height);
+        let photo = portrait(support::PHOTO, width, height);
+        let decode = || {
+            for bytes in [&selfie, &photo] {
+                black_box(bare_decode(black_box(bytes), eighths));
+            }
+        };
+        let verify = || {
+            engine
+                .verify(black_box(&selfie), black_box(&photo), &options)
+                .unwrap()
+        };
+        let mut times = Times::default();
+        for _ in 0..ROUNDS {
+            times.models.push(time(|| models.verification()));
+            times.decode.push(time(decode));
+            let begin = Instant::now();
+            let answer = verify();
+            times.verify.push(begin.elapsed());
+            times.stages.push(answer.timings);
+        }
+        table.push(((width, height), times));
+        group.bench_function(format!("models and decoding {width}x{height}"), |bencher| {
+            bencher.iter(|| {
+                models.verification();
+                decode();
+            });
+        });
+        group.bench_function(format!("verify {width}x{height}"), |bencher| bencher.iter(verify));
+    }
+    group.finish();
+    print(&table);
+}
+
+#[derive(Default)]
+struct Times {
+    models: Vec<Duration>,
+    decode: Vec<Duration>,
+    verify: Vec<Duration>,
+    stages: Vec<Timings>,
+}
+
+fn print(table: &[((u32, u32), Times)]) {
+    println!();
+    println!("| pictures | bare models | bare decoding | verify | verify / floor |");
+    println!("|---|---|---|---|---|");
+    for ((width, height), times) in table {
+        let (models, decode) = (median(&times.models), median(&times.decode));
+        let verify = median(&times.verify);
+        println!(
+            "| {width}x{height} | {models:.2?} | {decode:.2?} | {verify:.2?} | {:.2} |",
+            verify.as_secs_f64() / (models + decode).as_secs_f64()
+        );
+    }
+    println!();
+    println!("| pictures | decode | detect | embed | liveness | quality | rest |");
+    println!("|---|---|---|---|---|---|---|");
+    for ((width, height), times) in table {
+        let stage = |of: fn(&Timings) -> Duration| median(&times.stages.iter().map(of).collect::<Vec<_>>());
+        let stages = [
+            stage(|timings| timings.decode),
+            stage(|timings| timings.detect),
+            stage(|timings| timings.embed),
+            stage(|timings| timings.liveness),
+            stage(|timings| timings.quality),
+        ];
+        let rest = median(&times.verify).saturating_sub(stages.iter().sum());
+        print!("| {width}x{height} |");
+        for time in stages {
+            print!(" {time:.2?} |");
+        }
+        println!(" {rest:.2?} |");
+    }
+}
+
+fn median(times: &[Duration]) -> Duration {
+    let mut times = times.to_vec();
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn time(task: impl FnOnce()) -> Duration {
+    let begin = Instant::now();
+    task();
+    begin.elapsed()
+}
+
+/// The middle of a development picture at another size, as a baseline JPEG with half the colours, like a camera's.
+fn portrait(name: &str, width: u32, height: u32) -> Vec<u8> {
+    let picture = support::picture(name);
+    let (own_width, own_height) = (picture.width(), picture.height());
+    let pixels = RgbImage::from_raw(own_width, own_height, picture.into_rgb8()).unwrap();
+    let cut_width = own_width.min(own_height * width / height);
+    let cut_height = own_height.min(own_width * height / width);
+    let cut = crop_imm(
+        &pixels,
+        (own_width - cut_width) / 2,
+        (own_height - cut_height) / 2,
+        cut_width,
+        cut_height,
+    );
+    let sized = resize(&cut.to_image(), width, height, FilterType::CatmullRom);
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, QUALITY);
+    encoder.set_sampling_factor(SamplingFactor::F_2_2);
+    encoder
+        .encode(&sized, width as u16, height as u16, ColorType::Rgb)
+        .unwrap();
+    bytes
+}
+
+fn bare_decode(bytes: &[u8], eighths: u8) -> Vec<[u8; 3]> {
+    let mut decompress = Decompress::new_mem(bytes).unwrap();
+    decompress.scale(eighths);
+    decompress.rgb().unwrap().read_scanlines().unwrap()
+}
