@@ -375,15 +375,43 @@ fn required() -> Outcome {
     Ok(())
 }
 
+/// A number of the operator's port.
+fn metric(server: &Server, name: &str) -> Result<f64, Failed> {
+    let answer = server.operate("GET", "/metrics", "")?;
+    let text = String::from_utf8(answer.body)?;
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    Ok(value.ok_or_else(|| format!("no {name} in\n{text}"))?.parse()?)
+}
+
+/// Asks for a number until it is as wanted.
+fn wait_for_metric(server: &Server, name: &str, wanted: impl Fn(f64) -> bool) -> Outcome {
+    let begun = Instant::now();
+    loop {
+        let value = metric(server, name)?;
+        if wanted(value) {
+            return Ok(());
+        }
+        ensure!(begun.elapsed() < PATIENCE, "{name} stays {value}");
+    }
+}
+
 fn outage(_: &Postgres) -> Outcome {
     // One of its own: it is stopped.
     let postgres = Postgres::start_new()?;
     let url = postgres.new_database()?;
     let storage = Storage::at(&url)?;
     let server = serve(&storage, |command| {
-        command.env("LIKENESS__STORAGE__TIMEOUT_SECONDS", "1");
+        command
+            .env("LIKENESS__STORAGE__TIMEOUT_SECONDS", "1")
+            .env("LIKENESS__ADMIN__LISTEN", "127.0.0.1:0");
     })?;
     ensure!(server.post(LIVENESS, &selfie()?)?.status == 200, "before");
+    ensure!(
+        metric(&server, "likeness_storage_up")? == 1.0,
+        "it is down before"
+    );
     postgres.stop();
     for _ in 0..5 {
         ensure!(
@@ -394,6 +422,12 @@ fn outage(_: &Postgres) -> Outcome {
     server.log.wait_for("that it is away", |line| {
         line.contains("the audit does not get into the storage")
     })?;
+    wait_for_metric(&server, "likeness_storage_up", |up| up == 0.0)?;
+    wait_for_metric(
+        &server,
+        "likeness_storage_errors_total{operation=\"connect\"}",
+        |errors| errors >= 1.0,
+    )?;
     postgres.start()?;
     server.log.wait_for("that it is back", |line| {
         line.contains("the audit goes into the storage again")
@@ -406,6 +440,7 @@ fn outage(_: &Postgres) -> Outcome {
         }
         ensure!(begun.elapsed() < PATIENCE, "{stored:?}");
     }
+    wait_for_metric(&server, "likeness_storage_up", |up| up == 1.0)?;
     for said in [
         "the audit does not get into the storage",
         "the audit goes into the storage again",
