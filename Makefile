@@ -101,7 +101,7 @@ rootfs: setup build models ## What goes into the image, into .out/rootfs
 image: ## The container image `likeness`
 	docker build --build-arg LIKENESS_GIT_COMMIT="$$(git rev-parse HEAD)" --tag likeness .
 
-deny: ## Licences, sources and doubled crates; known vulnerabilities where their database can be reached
+deny: ## Licences and sources of all crates; known vulnerabilities where their database can be reached
 	@$(PYTHON) scripts/deny.py
 
 bench-load: setup build models ## Latency, refusals and memory of the service while one to 128 clients call

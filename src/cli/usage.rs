@@ -7,8 +7,9 @@ use clap::{Args, ValueEnum};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
-use likeness::server::storage::usage::{Period, UsageDay, Used};
-use serde_json::json;
+use likeness::server::storage::apps::AppLimits;
+use likeness::server::storage::usage::{Period, Quotas, UsageDay, Used};
+use serde_json::{Value, json};
 
 use super::config::ConfigArguments;
 use super::csv_cell::cell;
@@ -27,9 +28,32 @@ pub(crate) struct UsageArguments {
     /// To this day, UTC [default: today].
     #[arg(long, value_name = "YYYY-MM-DD")]
     until: Option<Date>,
-    /// How it is written. A table also says what is used of the quotas now.
+    /// How it is written. Table and JSON also have each app's limits, and what is left of its quotas now.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    /// Write JSON, as `--format json` does.
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+}
+
+/// What is known of an app.
+#[derive(Debug, Default)]
+struct Usage {
+    biometric: u64,
+    liveness: u64,
+    refused: u64,
+    /// Of this day and month.
+    used: Used,
+    limits: AppLimits,
+}
+
+impl Usage {
+    fn quotas(&self) -> Quotas {
+        Quotas {
+            daily: self.limits.daily_quota,
+            monthly: self.limits.monthly_quota,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -46,19 +70,38 @@ impl UsageArguments {
         let today = TimeZone::UTC.to_datetime(now).date();
         let since = self.since.unwrap_or_else(|| today.first_of_month());
         let until = self.until.unwrap_or(today);
-        let (days, used) = block_on(async {
+        let wanted = |app: &str| self.app.as_ref().is_none_or(|wanted| wanted == app);
+        let configured = config.apps.iter().map(|app| (app.id.clone(), app.limits));
+        let (days, used, limits) = block_on(async {
             let database = config.storage.open().await?;
             let days = database
                 .usage(self.app.as_deref(), number(since)?, number(until)?)
                 .await?;
-            let mut used = database.used_units(Period::at(now)).await?;
-            used.retain(|(app, _)| self.app.as_ref().is_none_or(|wanted| wanted == app));
+            let used = database.used_units(Period::at(now)).await?;
+            let (_, stored) = database.apps().await?;
             database.close().await;
-            Ok((days, used))
+            let stored = stored.into_iter().map(|app| (app.id, app.settings.limits));
+            // The service goes by the configuration where an app is in both.
+            let limits: Vec<_> = stored.chain(configured).collect();
+            Ok((days, used, limits))
         })?;
+        let mut apps: BTreeMap<String, Usage> = BTreeMap::new();
+        for (app, limits) in limits.into_iter().filter(|(app, _)| wanted(app)) {
+            apps.entry(app).or_default().limits = limits;
+        }
+        for (app, used) in used.into_iter().filter(|(app, _)| wanted(app)) {
+            apps.entry(app).or_default().used = used;
+        }
+        for day in &days {
+            let sum = apps.entry(day.app.clone()).or_default();
+            sum.biometric += day.biometric;
+            sum.liveness += day.liveness;
+            sum.refused += day.refused;
+        }
         match self.format {
-            Format::Table => table(&days, &used)?,
-            Format::Json => list(&days)?,
+            Format::Json => list(&apps, &days)?,
+            _ if self.json => list(&apps, &days)?,
+            Format::Table => table(&apps)?,
             Format::Csv => csv(&days)?,
         }
         Ok(exit::PASS.into())
@@ -76,36 +119,39 @@ fn date(day: i64) -> String {
         .map_or_else(|_| day.to_string(), |date| date.to_string())
 }
 
-fn table(days: &[UsageDay], used: &[(String, Used)]) -> Result<(), Failure> {
-    let mut sums: BTreeMap<&str, (u64, u64, u64)> = BTreeMap::new();
-    for day in days {
-        let sum = sums.entry(&day.app).or_default();
-        sum.0 += day.biometric;
-        sum.1 += day.liveness;
-        sum.2 += day.refused;
-    }
+fn table(apps: &BTreeMap<String, Usage>) -> Result<(), Failure> {
     say(format_args!(
-        "{:<24} {:>10} {:>10} {:>10} {:>12} {:>12}",
-        "app", "biometric", "liveness", "refused", "used today", "this month"
+        "{:<24} {:>10} {:>10} {:>10} {:>20} {:>20} {:>10} {:>10}",
+        "app",
+        "biometric",
+        "liveness",
+        "refused",
+        "used today (left)",
+        "this month (left)",
+        "a second",
+        "at once"
     ))?;
-    for (app, _) in used {
-        sums.entry(app).or_default();
+    fn or<T: ToString>(limit: Option<T>) -> String {
+        limit.map_or_else(|| "-".to_owned(), |limit| limit.to_string())
     }
-    for (app, (biometric, liveness, refused)) in sums {
-        let now = used
-            .iter()
-            .find(|(id, _)| id == app)
-            .map(|(_, used)| *used)
-            .unwrap_or_default();
+    for (app, usage) in apps {
+        let left = usage.quotas().left(usage.used);
+        let of = |used: u64, left: Option<u64>| format!("{used} ({})", or(left));
         say(format_args!(
-            "{app:<24} {biometric:>10} {liveness:>10} {refused:>10} {:>12} {:>12}",
-            now.day, now.month
+            "{app:<24} {:>10} {:>10} {:>10} {:>20} {:>20} {:>10} {:>10}",
+            usage.biometric,
+            usage.liveness,
+            usage.refused,
+            of(usage.used.day, left.daily),
+            of(usage.used.month, left.monthly),
+            or(usage.limits.requests_per_second),
+            or(usage.limits.concurrent_requests),
         ))?;
     }
     Ok(())
 }
 
-fn list(days: &[UsageDay]) -> Result<(), Failure> {
+fn list(apps: &BTreeMap<String, Usage>, days: &[UsageDay]) -> Result<(), Failure> {
     let days: Vec<_> = days
         .iter()
         .map(|day| {
@@ -115,7 +161,25 @@ fn list(days: &[UsageDay]) -> Result<(), Failure> {
             })
         })
         .collect();
-    say(serde_json::to_string_pretty(&days)?)
+    let apps: Vec<_> = apps.iter().map(|(app, usage)| as_json(app, usage)).collect();
+    say(serde_json::to_string_pretty(
+        &json!({ "apps": apps, "days": days }),
+    )?)
+}
+
+fn as_json(app: &str, usage: &Usage) -> Value {
+    let left = usage.quotas().left(usage.used);
+    json!({
+        "app": app,
+        "biometric": usage.biometric,
+        "liveness": usage.liveness,
+        "refused": usage.refused,
+        "today": { "used": usage.used.day, "quota": usage.limits.daily_quota, "left": left.daily },
+        "this_month": { "used": usage.used.month, "quota": usage.limits.monthly_quota, "left": left.monthly },
+        "requests_per_second": usage.limits.requests_per_second,
+        "burst": usage.limits.burst,
+        "concurrent_requests": usage.limits.concurrent_requests,
+    })
 }
 
 fn csv(days: &[UsageDay]) -> Result<(), Failure> {

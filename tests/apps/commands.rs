@@ -10,6 +10,7 @@ pub(crate) fn tests(suite: &mut Suite) {
     suite.with_databases("commands::a_key_is_shown_once_and_never_again", shown_once);
     suite.with_databases("commands::set_changes_what_it_names_and_nothing_else", set);
     suite.with_databases("commands::a_third_live_key_takes_force", third_key);
+    suite.with_models_and_databases("commands::usage_says_what_is_left_of_the_quotas", usage_left);
     suite.test("commands::a_key_that_is_brought_along_is_not_repeated", imported);
     suite.test("commands::what_cannot_be_done_is_said", refusals);
     suite.test("commands::without_a_storage_nothing_is_made_up", no_storage);
@@ -241,6 +242,71 @@ fn no_storage() -> Outcome {
             && ended.stderr.contains("postgres://likeness@127.0.0.1:1/likeness")
             && !ended.stderr.contains("s3cret"),
         "{ended:?}"
+    );
+    Ok(())
+}
+
+fn usage_left(database: &TestDatabase) -> Outcome {
+    let storage = Storage::of(database)?;
+    let limited = [
+        "create",
+        "acme",
+        "--daily-quota",
+        "30",
+        "--monthly-quota",
+        "500",
+        "--requests-per-second",
+        "2.5",
+        "--no-wait",
+    ];
+    storage.json(&limited)?;
+    storage.json(&["create", "free", "--no-wait"])?;
+    // What a service would have written down before it was stopped, found when the next one starts.
+    let now = jiff::Timestamp::now();
+    let today = jiff::tz::TimeZone::UTC.to_datetime(now).date();
+    let owed = serde_json::json!([{
+        "app": "acme", "day": now.as_second().div_euclid(86_400),
+        "month": i32::from(today.year()) * 100 + i32::from(today.month()),
+        "units": 12, "biometric": 5, "liveness": 7, "refused": 3,
+    }]);
+    std::fs::write(storage.folder().join("usage-owed.json"), owed.to_string())?;
+    let server = storage.serve(|command| {
+        command.env("LIKENESS_APPS", "from-config:0123456789abcdef");
+    })?;
+    server.terminate()?;
+    ensure!(server.wait()?.code() == Some(0), "it does not end well");
+
+    let run = |arguments: &[&str]| Process::run(&mut storage.command(&[&["usage"], arguments].concat()));
+    let ended = run(&["--json"])?;
+    ensure!(ended.code == Some(0), "{ended:?}");
+    let json: serde_json::Value = serde_json::from_str(&ended.stdout)?;
+    let expected = serde_json::json!([
+        {
+            "app": "acme", "biometric": 5, "liveness": 7, "refused": 3,
+            "today": { "used": 12, "quota": 30, "left": 18 },
+            "this_month": { "used": 12, "quota": 500, "left": 488 },
+            "requests_per_second": 2.5, "burst": null, "concurrent_requests": null,
+        },
+        {
+            "app": "free", "biometric": 0, "liveness": 0, "refused": 0,
+            "today": { "used": 0, "quota": null, "left": null },
+            "this_month": { "used": 0, "quota": null, "left": null },
+            "requests_per_second": null, "burst": null, "concurrent_requests": null,
+        },
+    ]);
+    ensure!(json["apps"] == expected, "{json}");
+    ensure!(json["days"][0]["day"] == today.to_string(), "{json}");
+    let table = run(&["--app", "acme"])?.stdout;
+    ensure!(
+        table.contains("12 (18)")
+            && table.contains("12 (488)")
+            && table.contains(" 2.5 ")
+            && !table.contains("free"),
+        "{table}"
+    );
+    ensure!(
+        run(&["--json", "--format", "csv"])?.code == Some(2),
+        "of two forms"
     );
     Ok(())
 }

@@ -38,21 +38,35 @@ impl DetectorEnsemble {
     pub(crate) fn new(members: Vec<(f64, Box<dyn Candidates>)>, bounds: Bounds) -> Self {
         Self { members, bounds }
     }
-}
 
-impl FaceDetector for DetectorEnsemble {
-    fn detect(&mut self, picture: &Picture, search: Search) -> Result<Vec<Face>, DetectionError> {
+    /// A pass of every member after the other, which answers with the faces of all passes up to now.
+    fn passes<'a>(
+        &'a mut self,
+        picture: &'a Picture,
+    ) -> impl FnMut(u32) -> Result<Vec<Face>, DetectionError> + 'a {
         let Self { members, bounds } = self;
         let weights: Vec<f64> = members.iter().map(|(weight, _)| *weight).collect();
-        // What each has seen in all passes up to now: the same face may need different scales.
+        // What each has seen: the same face may need different scales.
         let mut seen: Vec<Vec<Face>> = vec![Vec::new(); members.len()];
-        search::run_with(picture, search, *bounds, |side| {
+        move |side| {
             for ((_, member), seen) in members.iter_mut().zip(&mut seen) {
                 seen.extend(member.candidates_at(picture, side, DOUBTFUL.min(bounds.score))?);
                 *seen = suppress(std::mem::take(seen), member.bounds().iou);
             }
             Ok(fuse(&seen, &weights, bounds.iou))
-        })
+        }
+    }
+}
+
+impl FaceDetector for DetectorEnsemble {
+    fn detect(&mut self, picture: &Picture, search: Search) -> Result<Vec<Face>, DetectionError> {
+        let bounds = self.bounds;
+        search::run_with(picture, search, bounds, self.passes(picture))
+    }
+
+    fn glance(&mut self, picture: &Picture) -> Result<Option<Vec<Face>>, DetectionError> {
+        let bounds = self.bounds;
+        search::glance(picture, bounds, self.passes(picture))
     }
 }
 

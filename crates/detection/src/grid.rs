@@ -216,6 +216,14 @@ impl<F: GridFamily> FaceDetector for GridDetector<F> {
             self.candidates_at(picture, side, DOUBTFUL.min(bounds.score))
         })
     }
+
+    fn glance(&mut self, picture: &Picture) -> Result<Option<Vec<Face>>, DetectionError> {
+        let bounds = self.bounds;
+        search::glance(picture, bounds, |side| {
+            let candidates = self.candidates_at(picture, side, DOUBTFUL.min(bounds.score))?;
+            Ok(suppress(candidates, bounds.iou))
+        })
+    }
 }
 
 /// Width and height that every input must have, where the model says so.

@@ -20,7 +20,7 @@ pub use grid::GridDetector;
 pub use open::{open, open_model};
 pub use preprocessing::{channel_order, write_input};
 pub use scrfd::Scrfd;
-pub use search::Search;
+pub use search::{GLANCE_SIDE, Search};
 pub use yunet::YuNet;
 
 /// Finds faces. Implementations may keep buffers, so a detector is used by one thread at a time.
@@ -30,4 +30,14 @@ pub trait FaceDetector: Send {
     /// # Errors
     /// [`DetectionError`] where the model fails. A picture without a face is no error but an empty answer.
     fn detect(&mut self, picture: &Picture, search: Search) -> Result<Vec<Face>, DetectionError>;
+
+    /// What [`detect`](Self::detect) would find with [`Search::Primary`], where a first pass at [`GLANCE_SIDE`] pixels on the
+    /// longest side is enough to tell: so the picture may be one that was decoded at a part of its size. `None` where
+    /// the search would go on in the picture at its own size, and from detectors that do not know of such a pass.
+    ///
+    /// # Errors
+    /// As [`detect`](Self::detect).
+    fn glance(&mut self, _picture: &Picture) -> Result<Option<Vec<Face>>, DetectionError> {
+        Ok(None)
+    }
 }

@@ -21,9 +21,13 @@ pub(crate) const DOUBTFUL: f32 = 0.3;
 /// What a face must have of the main face's area to matter: from there on the HTTP contract counts it as a second face.
 const RELEVANT_SHARE: f32 = 0.25;
 
+/// Longest side in pixels of the pass that finds nearly every main face: the first of a search for it, and all that
+/// [`FaceDetector::glance`](crate::FaceDetector::glance) looks at.
+pub const GLANCE_SIDE: u32 = 320;
+
 /// Longest sides of the passes of a search for the main face, in pixels, in order: first the one that finds nearly all,
 /// then larger ones for small faces and a smaller one for what is too large for the first.
-const PRIMARY_PASSES: [u32; 5] = [320, 640, 1280, 160, 2560];
+const PRIMARY_PASSES: [u32; 5] = [GLANCE_SIDE, 640, 1280, 160, 2560];
 
 /// Longest sides of the passes of a thorough search: the last finds a face of 10 px in it, which is 40 px in the largest
 /// picture that the HTTP service takes by default.
@@ -71,30 +75,48 @@ pub(crate) fn run_with(
     bounds: Bounds,
     mut pass: impl FnMut(u32) -> Result<Vec<Face>, DetectionError>,
 ) -> Result<Vec<Face>, DetectionError> {
-    let longest_side = picture.width().max(picture.height());
+    let longest_side = longest_side(picture);
     let passes = match search {
         Search::Primary => &PRIMARY_PASSES[..],
         Search::Thorough => &THOROUGH_PASSES[..],
     };
+    let mut candidates = Vec::new();
+    for side in distinct(passes, longest_side) {
+        candidates = pass(side)?;
+        if search == Search::Primary && is_settled(&candidates, bounds.score, picture) {
+            break;
+        }
+    }
+    Ok(faces_of(candidates, bounds))
+}
+
+/// The first pass of a search for the main face; `None` where the search would go on. `pass` is that of [`run_with`].
+pub(crate) fn glance(
+    picture: &Picture,
+    bounds: Bounds,
+    pass: impl FnOnce(u32) -> Result<Vec<Face>, DetectionError>,
+) -> Result<Option<Vec<Face>>, DetectionError> {
+    let candidates = pass(GLANCE_SIDE.min(longest_side(picture)))?;
+    Ok(is_settled(&candidates, bounds.score, picture).then(|| faces_of(candidates, bounds)))
+}
+
+fn longest_side(picture: &Picture) -> u32 {
+    picture.width().max(picture.height())
+}
+
+fn faces_of(mut candidates: Vec<Face>, bounds: Bounds) -> Vec<Face> {
+    candidates.retain(|face| face.score >= bounds.score);
+    largest_first(&mut candidates);
+    candidates
+}
+
+/// Whether the largest face is sure and nothing else that matters may be one.
+fn is_settled(candidates: &[Face], score: f32, picture: &Picture) -> bool {
     let visible = |face: &Face| {
         face.bounding_box
             .clipped(picture.width(), picture.height())
             .area()
     };
-    let mut candidates = Vec::new();
-    for side in distinct(passes, longest_side) {
-        candidates = pass(side)?;
-        if search == Search::Primary && is_settled(&candidates, bounds.score, visible) {
-            break;
-        }
-    }
-    candidates.retain(|face| face.score >= bounds.score);
-    largest_first(&mut candidates);
-    Ok(candidates)
-}
-
-/// Whether the largest face is sure and nothing else that matters may be one.
-fn is_settled(candidates: &[Face], score: f32, visible: impl Fn(&Face) -> f32) -> bool {
     let (faces, doubtful): (Vec<&Face>, Vec<&Face>) = candidates.iter().partition(|face| face.score >= score);
     let Some(main) = faces.into_iter().max_by(|a, b| visible(a).total_cmp(&visible(b))) else {
         return false;
@@ -156,6 +178,30 @@ mod tests {
         let (sides, faces) = searched((2000, 1000), Search::Primary, |_| vec![face(0.0, 500.0, 0.93)]);
         assert_eq!(sides, [320]);
         assert_eq!(faces.len(), 1);
+    }
+
+    #[test]
+    fn a_glance_is_the_first_pass_and_tells_whether_it_is_enough() {
+        let bounds = Bounds { score: 0.6, iou: 0.3 };
+        let glanced = |(width, height), sees: Vec<Face>| {
+            let mut sides = Vec::new();
+            let faces = glance(&picture(width, height), bounds, |side| {
+                sides.push(side);
+                Ok(sees)
+            });
+            (sides, faces.unwrap().map(|faces| faces.len()))
+        };
+        let (main, other) = (face(0.0, 200.0, 0.93), face(300.0, 60.0, 0.7));
+        assert_eq!(glanced((750, 1000), vec![other, main]), (vec![320], Some(2)));
+        assert_eq!(glanced((300, 200), vec![main]), (vec![300], Some(1)));
+        // Where a search would go on, a glance says nothing.
+        for doubtful in [
+            vec![],
+            vec![face(0.0, 200.0, 0.8)],
+            vec![main, face(300.0, 110.0, 0.4)],
+        ] {
+            assert_eq!(glanced((750, 1000), doubtful), (vec![320], None));
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use likeness_models::{
     Calibration, CalibrationFile, DEFAULT_PACK, LivenessCalibration, MatchCalibration, ModelsError, Pack,
     ScoreCurve, Store, StoreSearch,
 };
+use likeness_quality::FaceQuality;
 use likeness_runtime::{LibrarySearch, Pool, Provider, Runtime, available_workers};
 
 use crate::engine::Inner;
@@ -283,6 +284,7 @@ impl EngineBuilder {
             liveness_curve,
             limits: self.limits,
             max_faces: self.max_faces,
+            detail: self.detail(parts),
             info,
             warming: Mutex::new(()),
         }))
@@ -365,6 +367,22 @@ impl EngineBuilder {
             }
         }
         Ok(found)
+    }
+
+    /// Side of a face, in pixels, from which on more pixels tell the models nothing; unknown of those that are not of a
+    /// pack, which are shown pictures at their own size.
+    fn detail(&self, parts: Option<&Parts>) -> Option<f32> {
+        if self.detector.is_some() || self.embedder.is_some() || self.liveness.is_some() {
+            return None;
+        }
+        let manifest = parts?.pack.manifest();
+        // An aligned crop shows about as much as the detector's box, and a liveness crop so many times as much.
+        let embedders = manifest.embedders.iter().map(|model| model.size as f32);
+        let liveness = manifest
+            .liveness
+            .iter()
+            .map(|model| (f64::from(model.size) / model.crop_scale) as f32);
+        Some(embedders.chain(liveness).fold(FaceQuality::DETAIL, f32::max))
     }
 
     fn worker(&self, parts: Option<&Parts>) -> Result<Worker, BuildError> {

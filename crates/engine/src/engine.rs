@@ -10,8 +10,9 @@ use likeness_imaging::{Limits, Picture};
 use likeness_models::{LivenessCurve, ScoreCurve};
 use likeness_runtime::{Pool, Pooled};
 
+use crate::look::{Found, Look, Looking};
 use crate::result::measured_face;
-use crate::worker::{Found, Worker, decode, inference, quality, report, timed};
+use crate::worker::{Worker, inference, timed};
 use crate::{
     Budget, Comparison, EmbedOptions, EmbeddedFace, EngineBuilder, EngineError, EngineInfo, Input,
     LivenessCheck, LivenessOptions, PictureRole, Timings, Verification, VerifyOptions,
@@ -35,6 +36,8 @@ pub(crate) struct Inner {
     pub(crate) liveness_curve: Option<LivenessCurve>,
     pub(crate) limits: Limits,
     pub(crate) max_faces: usize,
+    /// As [`Looking`] has it.
+    pub(crate) detail: Option<f32>,
     pub(crate) info: EngineInfo,
     /// Held while warming up: two who did so together would wait for each other's workers.
     pub(crate) warming: Mutex<()>,
@@ -76,35 +79,36 @@ impl Engine {
         let mut timings = Timings::default();
         let mut worker = timed(&mut timings.queue, || self.worker(budget))?;
 
-        let (limits, max_faces) = (&self.inner.limits, self.inner.max_faces);
-        let selfie = timed(&mut timings.decode, || {
-            decode(PictureRole::Selfie, selfie, limits)
-        })?;
-        budget.check()?;
-        let photo = timed(&mut timings.decode, || decode(PictureRole::Photo, photo, limits))?;
-        budget.check()?;
-
-        let selfie_faces = timed(&mut timings.detect, || {
-            worker.find(selfie.picture(), Search::Primary, max_faces)
-        })?;
-        budget.check()?;
+        let looking = self.looking(budget);
+        let selfie = Look::at(
+            &mut worker,
+            PictureRole::Selfie,
+            selfie,
+            Search::Primary,
+            looking,
+            &mut timings,
+        )?;
         let search = if options.photo_multiface {
             Search::Thorough
         } else {
             Search::Primary
         };
-        let photo_faces = timed(&mut timings.detect, || {
-            worker.find(photo.picture(), search, max_faces)
-        })?;
-        budget.check()?;
+        let photo = Look::at(
+            &mut worker,
+            PictureRole::Photo,
+            photo,
+            search,
+            looking,
+            &mut timings,
+        )?;
 
         let compared = if options.photo_multiface {
-            photo_faces.len()
+            photo.faces.len()
         } else {
-            photo_faces.len().min(1)
+            photo.faces.len().min(1)
         };
         let mut best = None;
-        if let (Some(face), Some(candidates)) = (selfie_faces.first(), photo_faces.get(..compared))
+        if let (Some(face), Some(candidates)) = (selfie.faces.first(), photo.faces.get(..compared))
             && !candidates.is_empty()
         {
             best = Some(timed(&mut timings.embed, || {
@@ -120,22 +124,21 @@ impl Engine {
         budget.check()?;
 
         let mut liveness = None;
-        if let Some(face) = selfie_faces.first() {
+        if let Some(face) = selfie.faces.first() {
             let probability = timed(&mut timings.liveness, || worker.liveness(selfie.picture(), face))?;
             liveness = Some(self.liveness_score(probability)?);
         }
         let matched = best.map_or(0, |best| best.index);
         let (selfie_quality, photo_quality) = timed(&mut timings.quality, || {
-            let selfie = quality(selfie.picture(), selfie_faces.first())?;
-            Ok::<_, EngineError>((selfie, quality(photo.picture(), photo_faces.get(matched))?))
+            Ok::<_, EngineError>((selfie.quality(0)?, photo.quality(matched)?))
         })?;
         drop(worker);
 
         let decision = decision::decide(
             &options.profile,
             &Evidence {
-                selfie_face_areas: &areas(&selfie_faces),
-                photo_face_areas: &areas(&photo_faces),
+                selfie_face_areas: &selfie.areas(),
+                photo_face_areas: &photo.areas(),
                 photo_multiface: options.photo_multiface,
                 face_match,
                 liveness,
@@ -145,13 +148,8 @@ impl Engine {
         )
         .map_err(inference)?;
         Ok(Verification {
-            selfie: report(
-                selfie.picture(),
-                &selfie_faces,
-                selfie_faces.len(),
-                selfie_quality,
-            ),
-            photo: report(photo.picture(), &photo_faces, compared, photo_quality),
+            selfie: selfie.report(selfie.faces.len(), selfie_quality),
+            photo: photo.report(compared, photo_quality),
             face_match: face_match.unwrap_or(Score::ZERO),
             similarity: best.map(|best| best.similarity),
             matched_face: best.map(|best| best.index),
@@ -179,23 +177,22 @@ impl Engine {
         let budget = &options.budget;
         let mut timings = Timings::default();
         let mut worker = timed(&mut timings.queue, || self.worker(budget))?;
-        let (limits, max_faces) = (&self.inner.limits, self.inner.max_faces);
-        let selfie = timed(&mut timings.decode, || {
-            decode(PictureRole::Selfie, selfie.into(), limits)
-        })?;
-        budget.check()?;
-        let faces = timed(&mut timings.detect, || {
-            worker.find(selfie.picture(), Search::Primary, max_faces)
-        })?;
-        budget.check()?;
+        let selfie = Look::at(
+            &mut worker,
+            PictureRole::Selfie,
+            selfie.into(),
+            Search::Primary,
+            self.looking(budget),
+            &mut timings,
+        )?;
         let mut liveness = None;
-        if let Some(face) = faces.first() {
+        if let Some(face) = selfie.faces.first() {
             let probability = timed(&mut timings.liveness, || worker.liveness(selfie.picture(), face))?;
             liveness = Some(self.liveness_score(probability)?);
         }
-        let quality = timed(&mut timings.quality, || quality(selfie.picture(), faces.first()))?;
+        let quality = timed(&mut timings.quality, || selfie.quality(0))?;
         Ok(LivenessCheck {
-            selfie: report(selfie.picture(), &faces, faces.len(), quality),
+            selfie: selfie.report(selfie.faces.len(), quality),
             liveness: liveness.unwrap_or(Score::ZERO),
             threshold,
             live: liveness.is_some_and(|score| score.value() >= threshold),
@@ -214,24 +211,32 @@ impl Engine {
     ) -> Result<Vec<EmbeddedFace>, EngineError> {
         let budget = &options.budget;
         let mut worker = self.worker(budget)?;
-        let picture = decode(PictureRole::Photo, picture.into(), &self.inner.limits)?;
-        budget.check()?;
         let search = if options.all_faces {
             Search::Thorough
         } else {
             Search::Primary
         };
-        let mut found = worker.find(picture.picture(), search, self.inner.max_faces)?;
-        budget.check()?;
+        let mut picture = Look::at(
+            &mut worker,
+            PictureRole::Photo,
+            picture.into(),
+            search,
+            self.looking(budget),
+            &mut Timings::default(),
+        )?;
         if !options.all_faces {
-            found.truncate(1);
+            picture.faces.truncate(1);
         }
-        let faces: Vec<(&Picture, &Found)> = found.iter().map(|face| (picture.picture(), face)).collect();
+        let faces: Vec<(&Picture, &Found)> = picture
+            .faces
+            .iter()
+            .map(|face| (picture.picture(), face))
+            .collect();
         let embeddings = worker.embed(&faces, budget)?;
-        Ok(found
+        Ok(faces
             .iter()
             .zip(embeddings)
-            .map(|(found, embedding)| EmbeddedFace {
+            .map(|((_, found), embedding)| EmbeddedFace {
                 face: found.shown,
                 embedding,
             })
@@ -291,11 +296,23 @@ impl Engine {
         let picture = Picture::from_rgb8(640, 480, vec![127; 640 * 480 * 3]).map_err(inference)?;
         let face = centered_face(&picture);
         for worker in &mut workers {
-            worker.find(&picture, Search::Thorough, self.inner.max_faces)?;
+            worker
+                .detector
+                .detect(&picture, Search::Thorough)
+                .map_err(inference)?;
             worker.embed(&[(&picture, &face), (&picture, &face)], &unlimited)?;
             worker.liveness(&picture, &face)?;
         }
         Ok(())
+    }
+
+    fn looking<'a>(&'a self, budget: &'a Budget) -> Looking<'a> {
+        Looking {
+            limits: &self.inner.limits,
+            max_faces: self.inner.max_faces,
+            detail: self.inner.detail,
+            budget,
+        }
     }
 
     /// Waits for a worker for as long as the budget lasts.
@@ -372,13 +389,6 @@ fn best_match(
         }
     }
     Ok(best)
-}
-
-fn areas(faces: &[Found]) -> Vec<f32> {
-    faces
-        .iter()
-        .map(|found| found.shown.bounding_box.area())
-        .collect()
 }
 
 /// A face in the middle of a picture, for warming up: a plain picture shows none.

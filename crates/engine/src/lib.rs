@@ -23,6 +23,7 @@ mod check;
 mod engine;
 mod error;
 mod info;
+mod look;
 mod options;
 mod result;
 mod self_test;

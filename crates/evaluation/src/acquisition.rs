@@ -335,14 +335,17 @@ fn embed_file(
         Ok(bytes) => bytes,
         Err(status) => return Ok(Err(status)),
     };
-    let Ok(picture) = imaging::decode(&bytes, engine.limits()) else {
+    let Ok(header) = imaging::probe(&bytes, engine.limits()) else {
         return Ok(Err(Status::BadPicture));
     };
     let options = EmbedOptions::default().with_all_faces(face == FaceChoice::Centre);
-    let faces = engine.embed(&picture, &options)?;
+    let faces = match engine.embed(&bytes, &options) {
+        Err(EngineError::Picture { .. }) => return Ok(Err(Status::BadPicture)),
+        faces => faces?,
+    };
     let subject = match face {
         FaceChoice::Largest => faces.into_iter().next(),
-        FaceChoice::Centre => nearest_centre(faces, picture.width(), picture.height()),
+        FaceChoice::Centre => nearest_centre(faces, header.width, header.height),
     };
     Ok(subject.map(|face| face.embedding).ok_or(Status::NoFace))
 }

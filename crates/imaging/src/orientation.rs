@@ -68,6 +68,16 @@ impl Orientation {
         )
     }
 
+    /// Whether what is stored last comes first, from left to right and from top to bottom, once it stands upright.
+    pub(crate) fn flips(self) -> (bool, bool) {
+        match self {
+            Self::Upright | Self::Transpose => (false, false),
+            Self::FlipHorizontal | Self::Rotate90 => (true, false),
+            Self::FlipVertical | Self::Rotate270 => (false, true),
+            Self::Rotate180 | Self::Transverse => (true, true),
+        }
+    }
+
     /// The orientation that an EXIF block (a small TIFF file) names.
     ///
     /// A block that is broken, silent or out of range counts as upright, as it does for every browser: a phone that

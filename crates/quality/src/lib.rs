@@ -85,6 +85,10 @@ pub enum QualityError {
 }
 
 impl FaceQuality {
+    /// Side of a face box in pixels (of a square with its area) from which on more pixels change nothing that is measured
+    /// but the [`inter_eye_distance`](Self::inter_eye_distance).
+    pub const DETAIL: f32 = sample::FACE_SIDE as f32;
+
     /// Measures a face in an upright picture. The box should be the detector's own, not one clipped to the picture.
     ///
     /// # Errors

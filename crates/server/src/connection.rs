@@ -19,6 +19,9 @@ use crate::client_address::Peer;
 
 /// Largest head of an HTTP/1 request in bytes; hyper answers 431 beyond it.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// Most headers of an HTTP/1 request; hyper answers 431 beyond it. What it does by itself, said here so that it stays so.
+/// Those of HTTP/2 count by their size, 32 bytes more for each (RFC 9113, 6.5.2): 512 at most.
+const MAX_HEADERS: usize = 100;
 /// Largest list of headers of an HTTP/2 request in bytes.
 const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
 /// Requests at the same time on one HTTP/2 connection.
@@ -43,7 +46,8 @@ impl ConnectionServer {
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(idle)
-            .max_buf_size(MAX_HEAD_BYTES);
+            .max_buf_size(MAX_HEAD_BYTES)
+            .max_headers(MAX_HEADERS);
         builder
             .http2()
             .timer(TokioTimer::new())

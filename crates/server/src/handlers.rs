@@ -152,7 +152,7 @@ impl Call<'_> {
         match self.admitted(endpoint, &app, slot, headers, body).await {
             // Not the client's fault: it does not count.
             Err(error) if error.code().status() >= 500 => {
-                taken.give_back();
+                self.service.app_limits.give_back(&taken);
                 Err(error)
             }
             outcome => outcome,

@@ -47,6 +47,7 @@ mod plain;
 mod port;
 mod proxy_hint;
 mod record;
+mod refusal_lines;
 mod reload;
 mod request_line;
 mod request_log;

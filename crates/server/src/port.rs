@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -64,6 +64,9 @@ pub(crate) struct Port {
     addresses: Addresses,
     tls: Option<Tls>,
     usage: PortUsage,
+    /// Handshakes hear by this that the port has closed: nothing has been asked for in them, and one that stalls is not
+    /// worth waiting for.
+    open: watch::Sender<()>,
 }
 
 /// How a port deals with those who connect.
@@ -104,6 +107,7 @@ impl Port {
                 open: Arc::default(),
                 max: max_connections,
             },
+            open: watch::Sender::new(()),
         })
     }
 
@@ -175,16 +179,25 @@ impl Port {
         watcher: Watcher,
     ) -> impl Future<Output = ()> + Send + 'static {
         let (connections, tls) = (self.connections.clone(), self.tls.clone());
+        let mut open = self.open.subscribe();
         async move {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "TCP_NODELAY could not be set");
             }
             match tls {
                 None => connections.serve(stream, peer, watcher).await,
-                Some(tls) => match tls.accept(stream).await {
-                    Ok(stream) => connections.serve(stream, peer, watcher).await,
-                    Err(error) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
-                },
+                Some(tls) => {
+                    let accepted = tokio::select! {
+                        biased;
+                        accepted = tls.accept(stream) => accepted,
+                        // Nothing is ever sent: it ends with the port.
+                        _ = open.changed() => return,
+                    };
+                    match accepted {
+                        Ok(stream) => connections.serve(stream, peer, watcher).await,
+                        Err(error) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
+                    }
+                }
             }
         }
     }

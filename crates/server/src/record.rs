@@ -13,6 +13,7 @@ use crate::audit::Audit;
 use crate::client_address::Proxies;
 use crate::handlers::Endpoint;
 use crate::metrics::Metrics;
+use crate::refusal_lines::RefusalLines;
 use crate::request_log::RequestLog;
 
 /// Longest `X-Request-ID` of a client that is kept, in bytes.
@@ -128,6 +129,7 @@ pub(crate) struct Observers {
     pub(crate) audit: Option<Audit>,
     pub(crate) proxies: Proxies,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) refusal_lines: Arc<RefusalLines>,
     /// Set where traces are exported.
     #[cfg(feature = "otel")]
     pub(crate) traces: Arc<std::sync::OnceLock<crate::traces::Traces>>,
@@ -140,7 +142,9 @@ impl Observers {
         if let Some(traces) = self.traces.get() {
             traces.add(record);
         }
-        crate::request_line::write(record);
+        if self.refusal_lines.admit(record) {
+            crate::request_line::write(record);
+        }
     }
 }
 

@@ -313,6 +313,7 @@ impl Server {
                     self.service.apps.watch(self.config.storage.refresh),
                     while_there(self.service.observers.audit.as_ref().map(Audit::keep_up)),
                     self.service.metrics.keep_up(),
+                    self.service.observers.refusal_lines.keep_up(),
                 )
             };
             let mut serving = std::pin::pin!(serving);
@@ -359,6 +360,7 @@ impl Server {
         if let Some(audit) = &self.service.observers.audit {
             audit.end().await;
         }
+        self.service.observers.refusal_lines.sum_up();
         settled.notify_one();
         // A panic in there is no reason not to write down what there is.
         drop(settling.await);

@@ -17,6 +17,7 @@ use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::proxy_hint::ProxyHint;
 use crate::record::Observers;
+use crate::refusal_lines::RefusalLines;
 use crate::response::Linger;
 use crate::work::WorkPool;
 
@@ -82,6 +83,7 @@ impl Service {
                 audit,
                 proxies: Proxies::new(&config.proxies),
                 metrics: Arc::clone(&metrics),
+                refusal_lines: Arc::new(RefusalLines::new(config.log.refusals_per_second)),
                 #[cfg(feature = "otel")]
                 traces: Arc::default(),
             },

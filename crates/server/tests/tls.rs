@@ -99,7 +99,7 @@ struct Caller {
 type Stream = StreamOwned<ClientConnection, TcpStream>;
 
 impl Caller {
-    fn connect(&self, address: SocketAddr) -> io::Result<Stream> {
+    fn config(&self) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.roots.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -117,6 +117,11 @@ impl Caller {
                 .unwrap(),
         };
         config.alpn_protocols = self.protocols.clone();
+        config
+    }
+
+    fn connect(&self, address: SocketAddr) -> io::Result<Stream> {
+        let config = self.config();
         let stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let name = ServerName::try_from("localhost").unwrap();
@@ -216,6 +221,80 @@ fn a_handshake_that_does_not_go_on_is_given_up() {
     files.client().healthy(server.address).unwrap();
 }
 
+/// A stalled handshake is nothing that is under way.
+#[test]
+fn shutting_down_does_not_wait_for_handshakes() {
+    let files = Files::new();
+    let mut server = files.serve(|config| {
+        config.tls.handshake = PATIENCE * 2;
+        config.limits.deadline = PATIENCE * 2;
+    });
+    let mut stalled = TcpStream::connect(server.address).unwrap();
+    stalled.set_read_timeout(Some(PATIENCE)).unwrap();
+    stalled.write_all(&[22, 3, 1]).unwrap();
+    // Accepted in turn: when this one is served, the other is in its handshake.
+    files.client().healthy(server.address).unwrap();
+    server.shut_down();
+    server.wait_for_end();
+    assert_eq!(stalled.read(&mut [0]).unwrap_or(0), 0);
+}
+
+#[test]
+fn who_speaks_none_of_our_protocols_is_refused_in_the_handshake() {
+    let files = Files::new();
+    let server = files.serve(|_| {});
+    let mut caller = files.client();
+    caller.protocols = vec![b"spdy/3".to_vec()];
+    assert!(caller.connect(server.address).is_err());
+}
+
+/// In flight over HTTP/2 when the service is asked to stop: answered; the client is told (GOAWAY) to ask nothing more.
+#[test]
+fn shutting_down_finishes_what_is_under_way_over_http2() {
+    let files = Files::new();
+    let models = Models::new(1);
+    let mut server = TestServer::start(&models, |config| files.configure(config));
+    let address = server.address;
+    let mut caller = files.client();
+    caller.protocols = vec![b"h2".to_vec()];
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(caller.config()));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let stream = connector.connect(name, stream).await.unwrap();
+        let (client, connection) = h2::client::handshake(stream).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let mut client = client.ready().await.unwrap();
+        let request = hyper::Request::post("https://localhost/v0.2/liveness-verification")
+            .header("app_id", support::APP)
+            .header("app_key", support::KEY)
+            .header("content-type", "multipart/form-data; boundary=BOUNDARY")
+            .body(())
+            .unwrap();
+        let (answer, mut body) = client.send_request(request, false).unwrap();
+        let form = support::Form::selfie(support::models::BLOCKING, 500).body();
+        body.send_data(form.into(), true).unwrap();
+        models.wait_until_blocked();
+        server.shut_down();
+        // Refused from now on, whether the port is closed or the connection told so.
+        let refused = loop {
+            match client.clone().ready().await {
+                Err(error) => break error,
+                Ok(_) => tokio::task::yield_now().await,
+            }
+        };
+        assert!(refused.is_go_away() && refused.is_remote(), "{refused:?}");
+        while tokio::net::TcpStream::connect(address).await.is_ok() {}
+        assert!(!server.has_ended());
+        models.release();
+        assert_eq!(answer.await.unwrap().status(), 200);
+        drop(client);
+        let _ = connection.await;
+    });
+    server.wait_for_end();
+}
+
 #[test]
 fn clients_show_certificates_where_they_must() {
     let files = Files::new();
@@ -273,6 +352,13 @@ fn what_cannot_be_served_is_told_once_and_the_one_before_goes_on() {
         params.not_after = rcgen::date_time_ymd(2001, 1, 2);
     }));
     eventually(|| said("has expired") >= 1);
+
+    // Not before next century.
+    files.write(issue(&files.authority, "early", |params| {
+        params.not_before = rcgen::date_time_ymd(2101, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2102, 1, 1);
+    }));
+    eventually(|| said("is not valid yet") >= 1);
 
     std::fs::remove_file(files.path("key.pem")).unwrap();
     let gone = format!("the TLS file {folder}/key.pem cannot be read");

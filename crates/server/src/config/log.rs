@@ -8,6 +8,9 @@ use super::ConfigError;
 /// Quiet about what ONNX Runtime says to itself.
 const DEFAULT_FILTER: &str = "info,onnxruntime=warn,sqlx=warn";
 
+/// Enough to see who and why; a flood writes at most some ten kilobytes a second.
+const DEFAULT_REFUSALS: u32 = 20;
+
 /// How lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -40,6 +43,9 @@ pub struct LogConfig {
     /// [`EnvFilter`](https://docs.rs/tracing-subscriber/0.3/tracing_subscriber/filter/struct.EnvFilter.html).
     /// Default: `info,onnxruntime=warn,sqlx=warn`.
     pub filter: String,
+    /// Lines a second, of each reason, of requests that are refused with 401, 403, 404, 405 or 503. Those beyond have one
+    /// line together; metrics count all. 0: no bound. Default: 20.
+    pub refusals_per_second: u32,
 }
 
 impl Default for LogConfig {
@@ -47,6 +53,7 @@ impl Default for LogConfig {
         Self {
             format: LogFormat::Text,
             filter: DEFAULT_FILTER.to_owned(),
+            refusals_per_second: DEFAULT_REFUSALS,
         }
     }
 }

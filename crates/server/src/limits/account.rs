@@ -44,6 +44,14 @@ pub(super) struct Ledger {
     exhausted: Option<(Quotas, Refusal)>,
 }
 
+/// A unit that a request was let in by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spent {
+    period: Period,
+    endpoint: AppEndpoint,
+    was_reserved: bool,
+}
+
 impl Ledger {
     fn new(period: Period, known: Option<Used>) -> Self {
         Self {
@@ -76,20 +84,20 @@ impl Ledger {
         }
     }
 
-    /// Spends a reserved unit, where there is one.
-    pub(super) fn spend(&mut self) -> bool {
-        let there = self.reserved > 0;
-        self.reserved -= u64::from(there);
-        there
+    /// Lets a request in by a reserved unit, where there is one.
+    pub(super) fn spend(&mut self, endpoint: AppEndpoint) -> Option<Spent> {
+        self.reserved = self.reserved.checked_sub(1)?;
+        Some(self.count(endpoint, true))
     }
 
-    /// Spends a unit that the database does not know of.
-    pub(super) fn spend_unsettled(&mut self) {
+    /// Lets a request in by a unit that the database does not know of.
+    pub(super) fn spend_unsettled(&mut self, endpoint: AppEndpoint) -> Spent {
         self.unsettled += 1;
         if let Some(known) = &mut self.known {
             known.day += 1;
             known.month += 1;
         }
+        self.count(endpoint, false)
     }
 
     pub(super) fn reserve(&mut self, units: u64, used: Used) {
@@ -124,10 +132,41 @@ impl Ledger {
         self.recent.0.max(self.recent.1).min(share).max(1)
     }
 
-    /// Counts a request that was let in.
-    pub(super) fn count(&mut self, endpoint: AppEndpoint) {
+    fn count(&mut self, endpoint: AppEndpoint, was_reserved: bool) -> Spent {
         self.recent.0 += 1;
         *self.of(endpoint) += 1;
+        Spent {
+            period: self.period,
+            endpoint,
+            was_reserved,
+        }
+    }
+
+    /// Puts down that a limit refused a request.
+    pub(super) fn refuse(&mut self) {
+        self.refused += 1;
+    }
+
+    /// So many units less are used of the day and of the month.
+    fn forget(&mut self, day: u64, month: u64) {
+        if let Some(known) = &mut self.known {
+            known.day = known.day.saturating_sub(day);
+            known.month = known.month.saturating_sub(month);
+        }
+    }
+
+    /// What of this is known for a later period; for an earlier one, as of a clock that is set back, nothing.
+    fn known_in(&self, period: Period) -> Option<Used> {
+        // What is reserved is given back.
+        let month = self.known?.month.saturating_sub(self.reserved);
+        (period.day > self.period.day).then_some(Used {
+            day: 0,
+            month: if self.period.month == period.month {
+                month
+            } else {
+                0
+            },
+        })
     }
 
     fn of(&mut self, endpoint: AppEndpoint) -> &mut i64 {
@@ -178,41 +217,38 @@ impl Account {
         Some(Slot(Arc::clone(self)))
     }
 
-    /// The ledger of this period; that of one that is over is put into `over`. Locks are taken in the order of `over` and
-    /// ledger, never the other way round.
-    pub(super) fn ledger(&self, period: Period, over: &Mutex<Vec<Counted>>) -> LedgerGuard<'_> {
+    /// The ledger of the period that it is; that of one that is over is put into `over`. What time it is is asked under the
+    /// lock: a request that came before midnight and gets here after another one that came later does not turn the day
+    /// back. Locks are taken in the order of `over` and ledger, never the other way round.
+    pub(super) fn ledger(&self, now: impl Fn() -> Period, over: &Mutex<Vec<Counted>>) -> LedgerGuard<'_> {
         let mut guard = locked(&self.ledger);
+        let mut period = now();
         if guard.as_ref().is_some_and(|ledger| ledger.period != period) {
             drop(guard);
             let mut over = locked(over);
             guard = locked(&self.ledger);
+            period = now();
             if let Some(ledger) = guard.as_ref()
                 && ledger.period != period
             {
-                let known = ledger.known.map(|used| Used {
-                    day: 0,
-                    month: if ledger.period.month == period.month {
-                        used.month
-                    } else {
-                        0
-                    },
-                });
                 over.push(ledger.counted(&self.app));
-                *guard = Some(Ledger::new(period, known));
+                *guard = Some(Ledger::new(period, ledger.known_in(period)));
             }
         }
         guard.get_or_insert_with(|| Ledger::new(period, None));
         LedgerGuard(guard, period)
     }
 
-    /// Puts down that a limit refused a request.
-    pub(super) fn refuse(&self, period: Period, over: &Mutex<Vec<Counted>>) {
-        self.ledger(period, over).get().refused += 1;
-    }
-
-    /// Gives a unit back that was spent in this period.
-    pub(super) fn give_back(&self, period: Period, endpoint: AppEndpoint, was_reserved: bool) {
-        if let Some(ledger) = locked(&self.ledger).as_mut()
+    /// Gives a unit back, to the day and month that it was taken from.
+    pub(super) fn give_back(&self, spent: Spent, over: &Mutex<Vec<Counted>>) {
+        let Spent {
+            period,
+            endpoint,
+            was_reserved,
+        } = spent;
+        let mut over = locked(over);
+        let mut guard = locked(&self.ledger);
+        if let Some(ledger) = guard.as_mut()
             && ledger.period == period
         {
             *ledger.of(endpoint) -= 1;
@@ -221,12 +257,22 @@ impl Account {
                 ledger.reserved += 1;
             } else {
                 ledger.unsettled -= 1;
-                if let Some(known) = &mut ledger.known {
-                    known.day = known.day.saturating_sub(1);
-                    known.month = known.month.saturating_sub(1);
-                }
+                ledger.forget(1, 1);
             }
+            return;
         }
+        // Its day is over and the month may not be.
+        if let Some(ledger) = guard.as_mut()
+            && ledger.period.month == period.month
+        {
+            ledger.exhausted = None;
+            ledger.forget(0, 1);
+        }
+        drop(guard);
+        let mut back = Ledger::new(period, None);
+        back.unsettled = -1;
+        *back.of(endpoint) = -1;
+        over.push(back.counted(&self.app));
     }
 
     /// Takes out what is to be written down.
@@ -236,10 +282,7 @@ impl Account {
         let counted = ledger.counted(&self.app);
         let mut next = Ledger::new(ledger.period, ledger.known);
         // What is given back is used no more.
-        if let Some(known) = &mut next.known {
-            known.day = known.day.saturating_sub(ledger.reserved);
-            known.month = known.month.saturating_sub(ledger.reserved);
-        }
+        next.forget(ledger.reserved, ledger.reserved);
         next.recent = (0, ledger.recent.0);
         *guard = Some(next);
         let nothing = (

@@ -2,22 +2,24 @@
 
 use std::time::Duration;
 
+use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use likeness_storage::usage::{Period, SECONDS_OF_A_DAY};
 
-/// When the day ends.
-pub(super) fn end_of_day(now: Timestamp) -> Timestamp {
-    let seconds = (Period::at(now).day + 1) * SECONDS_OF_A_DAY;
-    Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
+/// When this day ends.
+pub(super) fn end_of_day(period: Period) -> Timestamp {
+    let days = period.day.saturating_add(1);
+    Timestamp::from_second(days.saturating_mul(SECONDS_OF_A_DAY)).unwrap_or(Timestamp::MAX)
 }
 
-/// When the month ends.
-pub(super) fn end_of_month(now: Timestamp) -> Timestamp {
-    let first = TimeZone::UTC.to_datetime(now).date().first_of_month();
-    first
-        .checked_add(1.month())
-        .and_then(|next| TimeZone::UTC.to_timestamp(next.to_datetime(jiff::civil::Time::midnight())))
+/// When this month ends.
+pub(super) fn end_of_month(period: Period) -> Timestamp {
+    let part = |number: i32| i16::try_from(number).unwrap_or_default();
+    let month = i8::try_from(period.month % 100).unwrap_or_default();
+    Date::new(part(period.month / 100), month, 1)
+        .and_then(|first| first.checked_add(1.month()))
+        .and_then(|next| TimeZone::UTC.to_timestamp(next.to_datetime(Time::midnight())))
         .unwrap_or(Timestamp::MAX)
 }
 
@@ -45,7 +47,7 @@ mod tests {
             ("2028-02-29T23:59:59Z", 202_802, "2028-03-01T00:00:00Z"),
         ] {
             assert_eq!(
-                (Period::at(at(now)).month, end_of_month(at(now))),
+                (Period::at(at(now)).month, end_of_month(Period::at(at(now)))),
                 (month, at(ends)),
                 "{now}"
             );
@@ -55,12 +57,15 @@ mod tests {
     #[test]
     fn days_end_at_midnight() {
         let now = at("2028-02-28T23:59:59.5Z");
-        assert_eq!(end_of_day(now), at("2028-02-29T00:00:00Z"));
-        assert_eq!(Period::at(end_of_day(now)).day, Period::at(now).day + 1);
-        assert_eq!(until(now, end_of_day(now)), Duration::from_secs(1));
+        let end = end_of_day(Period::at(now));
+        assert_eq!(end, at("2028-02-29T00:00:00Z"));
+        assert_eq!(Period::at(end).day, Period::at(now).day + 1);
+        assert_eq!(until(now, end), Duration::from_secs(1));
         assert_eq!(
-            until(at("2028-02-28T00:00:00Z"), end_of_day(now)),
+            until(at("2028-02-28T00:00:00Z"), end),
             Duration::from_secs(86_400)
         );
+        // Who was refused a moment before is told to come back now.
+        assert_eq!(until(at("2028-02-29T00:00:01Z"), end), Duration::from_secs(1));
     }
 }

@@ -27,7 +27,7 @@ use crate::apps::App;
 use crate::config::{QuotasConfig, WhenUnavailable};
 use crate::locked::locked;
 use crate::request_log::RequestLog;
-use account::Account;
+use account::{Account, Ledger, LedgerGuard, Spent};
 use refusal::Refusal;
 use settle::Debts;
 
@@ -36,6 +36,10 @@ pub(crate) use bucket::TokenBucket;
 
 /// The longest that a request waits for units: the database's own timeout may be longer.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often units are asked for where the period ends meanwhile: each but the last is a midnight within
+/// [`PATIENCE`].
+const ATTEMPTS: usize = 3;
 
 /// Tells the time.
 type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
@@ -61,17 +65,7 @@ impl std::fmt::Debug for Limits {
 #[derive(Debug)]
 pub(crate) struct Taken {
     account: Arc<Account>,
-    period: Period,
-    endpoint: AppEndpoint,
-    was_reserved: bool,
-}
-
-impl Taken {
-    /// Gives the unit back: the request was not answered, by no fault of its client.
-    pub(crate) fn give_back(self) {
-        self.account
-            .give_back(self.period, self.endpoint, self.was_reserved);
-    }
+    spent: Spent,
 }
 
 impl Limits {
@@ -118,7 +112,7 @@ impl Limits {
         let account = self.account(&app.id);
         let refuse = |refusal: &Refusal| {
             log.refused_by(refusal.limit());
-            account.refuse(self.period(), &self.owed);
+            self.ledger(&account).get().refuse();
             Err(refusal.error((self.clock)()))
         };
         if let Err(wait) = account.take_token(&app.limits, Instant::now()) {
@@ -135,98 +129,92 @@ impl Limits {
             monthly: app.limits.monthly_quota,
         };
         let spent = if quotas == Quotas::default() {
-            let period = self.period();
-            account.ledger(period, &self.owed).get().spend_unsettled();
-            Ok((period, false))
+            Ok(self.ledger(&account).get().spend_unsettled(endpoint))
         } else {
-            self.spend(&account, quotas).await
+            self.spend(&account, quotas, endpoint).await
         };
-        let (period, was_reserved) = match spent {
-            Ok(spent) => spent,
-            Err(Stop::Limit(refusal)) => return refuse(&refusal),
-            Err(Stop::Unavailable) => {
-                return Err(ApiError::from(ErrorCode::NotReady)
-                    .with_cause("the app's quota cannot be looked up: the storage is not there"));
-            }
-        };
-        account.ledger(period, &self.owed).get().count(endpoint);
-        let taken = Taken {
-            account,
-            period,
-            endpoint,
-            was_reserved,
-        };
-        Ok((taken, slot))
+        match spent {
+            Ok(spent) => Ok((Taken { account, spent }, slot)),
+            Err(Stop::Limit(refusal)) => refuse(&refusal),
+            Err(Stop::Unavailable) => Err(ApiError::from(ErrorCode::NotReady)
+                .with_cause("the app's quota cannot be looked up: the storage is not there")),
+        }
+    }
+
+    /// Gives the unit back: the request was not answered, by no fault of its client.
+    pub(crate) fn give_back(&self, taken: &Taken) {
+        taken.account.give_back(taken.spent, &self.owed);
     }
 
     /// Spends a unit of the app's quotas: one that is reserved, or one of a new reservation.
-    async fn spend(&self, account: &Account, quotas: Quotas) -> Result<(Period, bool), Stop> {
-        let period = self.period();
-        if account.ledger(period, &self.owed).get().spend() {
-            return Ok((period, true));
-        }
-        if let Some(refusal) = account.ledger(period, &self.owed).get().exhausted(quotas) {
-            return Err(Stop::Limit(refusal));
+    async fn spend(&self, account: &Account, quotas: Quotas, endpoint: AppEndpoint) -> Result<Spent, Stop> {
+        if let Some(outcome) = spend_known(self.ledger(account).get(), quotas, endpoint) {
+            return outcome;
         }
         // A queue is no outage: who does not get a turn in time is asked to come again.
         let Ok(turn) = timeout(PATIENCE, account.turn.lock()).await else {
             return Err(Stop::Unavailable);
         };
-        let reserved = timeout(PATIENCE, self.reserve(account, quotas)).await;
+        let reserved = timeout(PATIENCE, self.reserve(account, quotas, endpoint)).await;
         drop(turn);
         match reserved {
             Ok(Ok(spent)) => spent,
-            Ok(Err(error)) => self.without_storage(account, quotas, &error.to_string()),
-            Err(_) => self.without_storage(account, quotas, "it does not answer in time"),
+            Ok(Err(error)) => self.without_storage(account, quotas, endpoint, &error.to_string()),
+            Err(_) => self.without_storage(account, quotas, endpoint, "it does not answer in time"),
         }
     }
 
+    /// Where midnight comes while units are reserved, they are given back to their day, and the request is one of the new
+    /// day.
     async fn reserve(
         &self,
         account: &Account,
         quotas: Quotas,
-    ) -> Result<Result<(Period, bool), Stop>, StorageError> {
-        let period = self.period();
-        // What the database does not know of is not there to be granted again.
-        let outstanding = self.outstanding(account.app(), period);
-        let (wanted, outstanding) = {
-            let mut guard = account.ledger(period, &self.owed);
+        endpoint: AppEndpoint,
+    ) -> Result<Result<Spent, Stop>, StorageError> {
+        for _ in 0..ATTEMPTS {
+            let period = self.period();
+            // What the database does not know of is not there to be granted again.
+            let outstanding = self.outstanding(account.app(), period);
+            let (wanted, outstanding) = {
+                let mut guard = self.ledger(account);
+                let ledger = guard.get();
+                if ledger.period() != period {
+                    continue;
+                }
+                // Whoever had the turn before may have brought enough.
+                if let Some(outcome) = spend_known(ledger, quotas, endpoint) {
+                    return Ok(outcome);
+                }
+                (ledger.wanted(quotas), ledger.with_unsettled(outstanding))
+            };
+            let grant = self
+                .database
+                .reserve_units(account.app(), period, quotas.left(outstanding), wanted)
+                .await?;
+            let used = Used {
+                day: grant.used.day.saturating_add(outstanding.day),
+                month: grant.used.month.saturating_add(outstanding.month),
+            };
+            self.is_back();
+            let mut guard = self.ledger(account);
             let ledger = guard.get();
-            // Whoever had the turn before may have brought enough.
-            if ledger.spend() {
-                return Ok(Ok((period, true)));
+            if ledger.period() != period {
+                drop(guard);
+                self.owe(account.app(), period, grant.units);
+                continue;
             }
-            if let Some(refusal) = ledger.exhausted(quotas) {
-                return Ok(Err(Stop::Limit(refusal)));
+            ledger.reserve(grant.units, used);
+            if let Some(spent) = ledger.spend(endpoint) {
+                return Ok(Ok(spent));
             }
-            (ledger.wanted(quotas), ledger.with_unsettled(outstanding))
-        };
-        let grant = self
-            .database
-            .reserve_units(account.app(), period, quotas.left(outstanding), wanted)
-            .await?;
-        let used = Used {
-            day: grant.used.day.saturating_add(outstanding.day),
-            month: grant.used.month.saturating_add(outstanding.month),
-        };
-        self.is_back();
-        let mut guard = account.ledger(self.period(), &self.owed);
-        let ledger = guard.get();
-        if ledger.period() != period {
-            // Midnight came meanwhile: these belong to yesterday. The next attempt is for today.
-            drop(guard);
-            self.owe(account.app(), period, grant.units);
-            return Ok(Err(Stop::Unavailable));
+            let Some(refusal) = Refusal::of(quotas, used, period) else {
+                break;
+            };
+            ledger.exhaust(quotas, refusal);
+            return Ok(Err(Stop::Limit(refusal)));
         }
-        ledger.reserve(grant.units, used);
-        if ledger.spend() {
-            return Ok(Ok((period, true)));
-        }
-        let Some(refusal) = Refusal::of(quotas, used) else {
-            return Ok(Err(Stop::Unavailable));
-        };
-        ledger.exhaust(quotas, refusal);
-        Ok(Err(Stop::Limit(refusal)))
+        Ok(Err(Stop::Unavailable))
     }
 
     /// Units that were reserved and are not wanted.
@@ -243,10 +231,15 @@ impl Limits {
     }
 
     /// What is done while the database cannot be asked.
-    fn without_storage(&self, account: &Account, quotas: Quotas, why: &str) -> Result<(Period, bool), Stop> {
+    fn without_storage(
+        &self,
+        account: &Account,
+        quotas: Quotas,
+        endpoint: AppEndpoint,
+        why: &str,
+    ) -> Result<Spent, Stop> {
         self.is_gone(why);
-        let period = self.period();
-        let mut guard = account.ledger(period, &self.owed);
+        let mut guard = self.ledger(account);
         let ledger = guard.get();
         let Some(known) = ledger
             .known
@@ -254,11 +247,10 @@ impl Limits {
         else {
             return Err(Stop::Unavailable);
         };
-        if let Some(refusal) = Refusal::of(quotas, known) {
+        if let Some(refusal) = Refusal::of(quotas, known, ledger.period()) {
             return Err(Stop::Limit(refusal));
         }
-        ledger.spend_unsettled();
-        Ok((period, false))
+        Ok(ledger.spend_unsettled(endpoint))
     }
 
     fn account(&self, app: &str) -> Arc<Account> {
@@ -275,6 +267,10 @@ impl Limits {
             .entry(app.to_owned())
             .or_insert_with(|| Arc::new(Account::new(app)));
         Arc::clone(account)
+    }
+
+    fn ledger<'a>(&self, account: &'a Account) -> LedgerGuard<'a> {
+        account.ledger(|| self.period(), &self.owed)
     }
 
     fn period(&self) -> Period {
@@ -295,6 +291,14 @@ impl Limits {
             tracing::info!("usage is written down again");
         }
     }
+}
+
+/// Spends a reserved unit, or says that there is none to be had, where that is known without asking.
+fn spend_known(ledger: &mut Ledger, quotas: Quotas, endpoint: AppEndpoint) -> Option<Result<Spent, Stop>> {
+    if let Some(spent) = ledger.spend(endpoint) {
+        return Some(Ok(spent));
+    }
+    ledger.exhausted(quotas).map(|refusal| Err(Stop::Limit(refusal)))
 }
 
 /// Why no unit was spent.

@@ -4,27 +4,30 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use likeness_api::{ApiError, ErrorCode};
-use likeness_storage::usage::{Quotas, Used};
+use likeness_storage::usage::{Period, Quotas, Used};
 
 use super::calendar::{end_of_day, end_of_month, until};
+
+/// How long who has too many requests under way is asked to wait: one of them is done by then.
+const CONCURRENT_WAIT: Duration = Duration::from_secs(1);
 
 /// Which limit, and its value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Refusal {
     Rate { rate: f64, wait: Duration },
     Concurrent { most: u32 },
-    Daily { quota: u64 },
-    Monthly { quota: u64 },
+    Daily { quota: u64, period: Period },
+    Monthly { quota: u64, period: Period },
 }
 
 impl Refusal {
-    /// Which of the quotas is used up; of both, the day's.
-    pub(super) fn of(quotas: Quotas, used: Used) -> Option<Self> {
+    /// Which of the quotas is used up in this period; of both, the day's.
+    pub(super) fn of(quotas: Quotas, used: Used, period: Period) -> Option<Self> {
         let daily = quotas.daily.filter(|quota| used.day >= *quota);
         let monthly = quotas.monthly.filter(|quota| used.month >= *quota);
         daily
-            .map(|quota| Self::Daily { quota })
-            .or_else(|| monthly.map(|quota| Self::Monthly { quota }))
+            .map(|quota| Self::Daily { quota, period })
+            .or_else(|| monthly.map(|quota| Self::Monthly { quota, period }))
     }
 
     /// As metrics name it.
@@ -38,31 +41,44 @@ impl Refusal {
     }
 
     pub(super) fn error(&self, now: Timestamp) -> ApiError {
-        let time = |then: Timestamp| then.strftime("%Y-%m-%d %H:%M:%S").to_string();
         let (message, wait) = match self {
-            Self::Rate { rate, wait } => (
-                format!("This app may send {rate} requests a second in the long run."),
-                *wait,
-            ),
-            Self::Concurrent { most } => (
-                format!("This app may have {most} requests under way at the same time."),
-                Duration::from_secs(1),
-            ),
-            Self::Daily { quota } => (
-                format!(
-                    "This app has used up its {quota} requests of this day, which ends at {} UTC.",
-                    time(end_of_day(now))
-                ),
-                until(now, end_of_day(now)),
-            ),
-            Self::Monthly { quota } => (
-                format!(
-                    "This app has used up its {quota} requests of this month, which ends at {} UTC.",
-                    time(end_of_month(now))
-                ),
-                until(now, end_of_month(now)),
-            ),
+            Self::Rate { rate, wait } => {
+                let wait = whole_seconds(*wait);
+                let message = format!(
+                    "This app may send {rate} requests a second in the long run. {}",
+                    again(wait)
+                );
+                (message, wait)
+            }
+            Self::Concurrent { most } => {
+                let message = format!(
+                    "This app may have {most} requests under way at the same time. {}",
+                    again(CONCURRENT_WAIT)
+                );
+                (message, CONCURRENT_WAIT)
+            }
+            Self::Daily { quota, period } => used_up(*quota, "day", end_of_day(*period), now),
+            Self::Monthly { quota, period } => used_up(*quota, "month", end_of_month(*period), now),
         };
         ApiError::new(ErrorCode::LimitExceeded, message).with_retry_after(wait)
     }
+}
+
+/// As the `Retry-After` header has it.
+fn whole_seconds(wait: Duration) -> Duration {
+    let part = u64::from(wait.subsec_nanos() > 0);
+    Duration::from_secs(wait.as_secs().saturating_add(part).max(1))
+}
+
+fn again(wait: Duration) -> String {
+    let seconds = wait.as_secs();
+    let plural = if seconds == 1 { "" } else { "s" };
+    format!("Try again in {seconds} second{plural}.")
+}
+
+fn used_up(quota: u64, of: &str, end: Timestamp, now: Timestamp) -> (String, Duration) {
+    let time = end.strftime("%Y-%m-%d %H:%M:%S");
+    let message =
+        format!("This app has used up its {quota} requests of this {of}, which ends at {time} UTC.");
+    (message, until(now, end))
 }

@@ -29,6 +29,20 @@ impl Fixture {
         }
     }
 
+    /// What the database knows to be used of the day and of the month of this time.
+    async fn used(&self, time: &str) -> (u64, u64) {
+        let period = Period::at(time.parse().unwrap());
+        let used = self.database.used_units(period).await.unwrap();
+        used.first().map_or((0, 0), |(_, used)| (used.day, used.month))
+    }
+
+    /// Liveness verifications that were let in, and requests refused, on the day of this time.
+    async fn counted(&self, time: &str) -> (u64, u64) {
+        let day = Period::at(time.parse().unwrap()).day;
+        let days = self.database.usage(Some("acme"), day, day).await.unwrap();
+        days.first().map_or((0, 0), |day| (day.liveness, day.refused))
+    }
+
     fn set(&self, time: &str) {
         self.now.store(seconds(time), Ordering::Relaxed);
     }
@@ -41,6 +55,10 @@ impl Fixture {
     async fn limits_that(&self, when_unavailable: WhenUnavailable) -> Limits {
         let now = Arc::clone(&self.now);
         let clock = Box::new(move || Timestamp::from_second(now.load(Ordering::Relaxed)).unwrap());
+        self.limits_by(clock, when_unavailable).await
+    }
+
+    async fn limits_by(&self, clock: Clock, when_unavailable: WhenUnavailable) -> Limits {
         let config = QuotasConfig { when_unavailable };
         Limits::open_with_clock(self.database.clone(), self.folder.path(), &config, clock)
             .await
@@ -119,7 +137,13 @@ async fn a_rate_and_a_number_at_the_same_time_are_kept() {
     });
     let (let_in, refused) = ask(&limits, &slow, 5).await;
     assert_eq!(let_in, 3);
-    assert!((990..=1_000).contains(&refused.unwrap().retry_after_seconds().unwrap()));
+    let refused = refused.unwrap();
+    let wait = refused.retry_after_seconds().unwrap();
+    assert!((990..=1_000).contains(&wait));
+    assert_eq!(
+        refused.message(),
+        format!("This app may send 0.001 requests a second in the long run. Try again in {wait} seconds.")
+    );
 
     let narrow = app(|limits| limits.concurrent_requests = Some(2));
     let first = take(&limits, &narrow).await.unwrap();
@@ -139,12 +163,138 @@ async fn what_is_given_back_can_be_had_again() {
     let limits = fixture.limits().await;
     let app = app(|limits| limits.daily_quota = Some(3));
     for _ in 0..10 {
-        take(&limits, &app).await.unwrap().0.give_back();
+        let (taken, _) = take(&limits, &app).await.unwrap();
+        limits.give_back(&taken);
     }
     assert_eq!(ask(&limits, &app, 5).await.0, 3);
     limits.settle().await;
     let days = fixture.database.usage(Some("acme"), 0, i64::MAX).await.unwrap();
     assert_eq!((days.len(), days[0].liveness, days[0].refused), (1, 3, 2));
+}
+
+/// Whether it is the first look at the clock that has the new day or the twentieth: the request is let in, and counts once,
+/// on one of the two days.
+#[tokio::test]
+async fn a_midnight_during_a_reservation_is_nobodys_fault_and_counts_once() {
+    for (before, after) in [
+        ("2026-11-25T23:59:59Z", "2026-11-26T00:00:00Z"),
+        ("2026-11-30T23:59:59Z", "2026-12-01T00:00:00Z"),
+        ("2026-12-31T23:59:59Z", "2027-01-01T00:00:00Z"),
+    ] {
+        let same_month = before[..7] == after[..7];
+        let mut days = Vec::new();
+        for look in 0..20 {
+            let fixture = Fixture::at(before).await;
+            let midnight = Arc::new(AtomicI64::new(i64::MAX));
+            let left = Arc::clone(&midnight);
+            let times = [before, after].map(|time| time.parse::<Timestamp>().unwrap());
+            let clock = Box::new(move || times[usize::from(left.fetch_sub(1, Ordering::Relaxed) <= 0)]);
+            let limits = fixture.limits_by(clock, WhenUnavailable::Serve).await;
+            let app = app(|limits| {
+                limits.daily_quota = Some(50);
+                limits.monthly_quota = Some(500);
+            });
+            // Some are reserved ahead on the old day, and stay.
+            assert_eq!(ask(&limits, &app, 6).await.0, 6);
+            limits.settle().await;
+            midnight.store(look, Ordering::Relaxed);
+            let (taken, _slot) = take(&limits, &app).await.expect("no 503, and no limit");
+            midnight.store(0, Ordering::Relaxed);
+            limits.settle().await;
+            let used = [fixture.used(before).await, fixture.used(after).await];
+            let counted = [
+                fixture.counted(before).await.0 - 6,
+                fixture.counted(after).await.0,
+            ];
+            assert_eq!(counted[0] + counted[1], 1, "look {look}");
+            assert_eq!([used[0].0 - 6, used[1].0], counted, "look {look}");
+            let months = if same_month {
+                [7, 7]
+            } else {
+                [6 + counted[0], counted[1]]
+            };
+            assert_eq!([used[0].1, used[1].1], months, "look {look}");
+            days.push(counted[0]);
+
+            limits.give_back(&taken);
+            limits.settle().await;
+            let months = if same_month { 6 } else { 0 };
+            assert_eq!(fixture.used(before).await, (6, 6), "look {look}");
+            assert_eq!(fixture.used(after).await, (0, months), "look {look}");
+        }
+        assert!(days.contains(&0) && days.contains(&1), "both days had their turn");
+    }
+}
+
+/// A request that was let in before midnight and fails after it: the day and the month before get it back.
+#[tokio::test]
+async fn what_is_given_back_after_midnight_was_never_used() {
+    for (before, after, same_month) in [
+        ("2026-11-25T23:59:50Z", "2026-11-26T00:00:05Z", true),
+        ("2026-11-30T23:59:50Z", "2026-12-01T00:00:05Z", false),
+    ] {
+        for settles_before in [false, true] {
+            for has_quota in [false, true] {
+                let fixture = Fixture::at(before).await;
+                let limits = fixture.limits().await;
+                let app = app(|limits| limits.monthly_quota = has_quota.then_some(4));
+                assert_eq!(ask(&limits, &app, 2).await.0, 2);
+                let (taken, _slot) = take(&limits, &app).await.unwrap();
+                if settles_before {
+                    limits.settle().await;
+                }
+                fixture.set(after);
+                // The new day has begun when it comes back, or not.
+                if settles_before {
+                    assert_eq!(ask(&limits, &app, 1).await.0, 1);
+                }
+                limits.give_back(&taken);
+                limits.settle().await;
+                let new = u64::from(settles_before);
+                assert_eq!(fixture.used(before).await.0, 2);
+                assert_eq!(fixture.counted(before).await.0, 2);
+                let month = if same_month { 2 + new } else { new };
+                assert_eq!(fixture.used(after).await, (new, month));
+                if has_quota {
+                    let left = usize::try_from(4 - month).unwrap();
+                    assert_eq!(ask(&limits, &app, 9).await.0, left, "of the month");
+                }
+            }
+        }
+    }
+}
+
+/// Who is refused in the last moment of a day and hears of it in the next one is not sent away for a day.
+#[test]
+fn a_refusal_ends_with_the_day_that_it_is_of() {
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    let quotas = Quotas {
+        daily: Some(1),
+        monthly: Some(1),
+    };
+    let period = Period::at(at("2026-11-30T23:59:59Z"));
+    let refusal = Refusal::of(quotas, Used { day: 1, month: 1 }, period).unwrap();
+    let error = refusal.error(at("2026-12-01T00:00:00.1Z"));
+    assert_eq!(error.retry_after_seconds(), Some(1));
+    assert!(
+        error.to_string().contains("ends at 2026-12-01 00:00:00 UTC"),
+        "{error}"
+    );
+}
+
+/// A clock that is set back over midnight grants the earlier day what is left of it, and no more.
+#[tokio::test]
+async fn a_clock_that_is_set_back_grants_nothing_twice() {
+    let fixture = Fixture::at("2026-11-25T23:59:50Z").await;
+    let limits = fixture.limits().await;
+    let app = app(|limits| limits.daily_quota = Some(5));
+    assert_eq!(ask(&limits, &app, 3).await.0, 3);
+    fixture.set("2026-11-26T00:00:00Z");
+    assert_eq!(ask(&limits, &app, 4).await.0, 4);
+    fixture.set("2026-11-25T23:59:59Z");
+    assert_eq!(ask(&limits, &app, 9).await.0, 2);
+    fixture.set("2026-11-26T00:00:01Z");
+    assert_eq!(ask(&limits, &app, 9).await.0, 1);
 }
 
 #[tokio::test]

@@ -46,6 +46,12 @@ pub enum TlsError {
         /// Which file.
         path: PathBuf,
     },
+    /// The certificate is of a time to come.
+    #[error("the TLS certificate {path} is not valid yet", path = path.display())]
+    NotYetValid {
+        /// Which file.
+        path: PathBuf,
+    },
     /// The two do not belong together.
     #[error("the TLS certificate {certificate} cannot be served with the key {key}: {reason}", certificate = certificate.display(), key = key.display())]
     Pair {
@@ -78,6 +84,7 @@ pub(super) struct Contents {
 pub(super) struct Loaded {
     pub(super) config: ServerConfig,
     pub(super) digest: String,
+    pub(super) not_before: SystemTime,
     pub(super) not_after: SystemTime,
 }
 
@@ -132,9 +139,9 @@ impl Files {
 
     pub(super) fn load(&self, contents: &Contents) -> Result<Loaded, TlsError> {
         let chain = certificates(&self.certificate, &contents.certificate)?;
-        let not_after = chain
+        let (not_before, not_after) = chain
             .first()
-            .map_or(Err("it has no certificate".to_owned()), not_after)
+            .map_or(Err("it has no certificate".to_owned()), validity)
             .map_err(|reason| content(&self.certificate, reason))?;
         let key = PrivateKeyDer::from_pem_slice(&contents.key).map_err(|error| {
             let reason =
@@ -159,6 +166,7 @@ impl Files {
         Ok(Loaded {
             config,
             digest: contents.digest(),
+            not_before,
             not_after,
         })
     }
@@ -218,8 +226,15 @@ fn content(path: &Path, reason: String) -> TlsError {
     }
 }
 
-fn not_after(certificate: &CertificateDer<'_>) -> Result<SystemTime, String> {
+/// From when on and until when.
+fn validity(certificate: &CertificateDer<'_>) -> Result<(SystemTime, SystemTime), String> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).map_err(|error| error.to_string())?;
-    let seconds = parsed.validity().not_after.timestamp();
-    Ok(u64::try_from(seconds).map_or(UNIX_EPOCH, |seconds| UNIX_EPOCH + Duration::from_secs(seconds)))
+    let time = |seconds: i64| {
+        u64::try_from(seconds).map_or(UNIX_EPOCH, |seconds| UNIX_EPOCH + Duration::from_secs(seconds))
+    };
+    let validity = parsed.validity();
+    Ok((
+        time(validity.not_before.timestamp()),
+        time(validity.not_after.timestamp()),
+    ))
 }

@@ -58,6 +58,12 @@ impl Tls {
                 "the TLS certificate has expired: clients will refuse it"
             );
         }
+        if loaded.not_before > SystemTime::now() {
+            tracing::error!(
+                file = %files.certificate().display(),
+                "the TLS certificate is not valid yet: clients will refuse it"
+            );
+        }
         told(&files, &loaded);
         Ok(Some(Self {
             inner: Arc::new(Inner {
@@ -103,6 +109,10 @@ impl Tls {
         if loaded.not_after <= SystemTime::now() {
             let path = files.certificate().to_owned();
             return Err(TlsError::Expired { path });
+        }
+        if loaded.not_before > SystemTime::now() {
+            let path = files.certificate().to_owned();
+            return Err(TlsError::NotYetValid { path });
         }
         told(files, &loaded);
         tracing::info!(file = %files.certificate().display(), "a new TLS certificate is served from now on");

@@ -112,9 +112,10 @@ fn read_rgb(bytes: &[u8], stored: Stored) -> Result<Vec<u8>, ImagingError> {
 fn read_cmyk(bytes: &[u8], stored: Stored) -> Result<Vec<u8>, ImagingError> {
     const INKS: usize = 4;
     let mut started = start(bytes, stored, ColorSpace::JCS_CMYK)?;
-    let mut row = vec![0; stored.width as usize * INKS];
-    let mut pixels = vec![0; stored.pixels() * CHANNELS];
-    for out in pixels.chunks_exact_mut(stored.width as usize * CHANNELS) {
+    let (width, height) = (started.width(), started.height());
+    let mut row = vec![0; width * INKS];
+    let mut pixels = vec![0; width * height * CHANNELS];
+    for out in pixels.chunks_exact_mut(width * CHANNELS) {
         started
             .read_scanlines_into(&mut row)
             .map_err(|error| refusal(&error))?;
@@ -132,23 +133,29 @@ fn under(colour: u8, black: u8) -> u8 {
     ((u32::from(colour) * u32::from(black) + 127) / 255) as u8
 }
 
-/// Reads the header and, of a progressive file, all scans: what is left is one pass over the rows.
-///
-/// A picture that is far larger than needed could be decoded at a half, a quarter or an eighth from here on
-/// (`Decompress::scale`).
+/// Reads the header and, of a progressive file, all scans: what is left is one pass over the rows of the reduced picture.
 fn start(
     bytes: &[u8],
     stored: Stored,
     colours: ColorSpace,
 ) -> Result<DecompressStarted<&[u8]>, ImagingError> {
-    let decompress = Decompress::builder()
+    let mut decompress = Decompress::builder()
         .with_err(errors::manager())
         .from_mem(bytes)
         .map_err(|error| refusal(&error))?;
     if decompress.size() != (stored.width as usize, stored.height as usize) {
         return Err(corrupt("its headers contradict each other"));
     }
-    decompress.to_colorspace(colours).map_err(|error| refusal(&error))
+    decompress.scale(stored.reduction.eighths());
+    let started = decompress
+        .to_colorspace(colours)
+        .map_err(|error| refusal(&error))?;
+    let reduced = [stored.width, stored.height].map(|side| stored.reduction.of(side) as usize);
+    if [started.width(), started.height()] == reduced {
+        Ok(started)
+    } else {
+        Err(corrupt("its headers contradict each other"))
+    }
 }
 
 fn refusal(error: &io::Error) -> ImagingError {

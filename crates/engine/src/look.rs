@@ -1,0 +1,268 @@
+//! A picture of a call: decoded at the size that its faces need, and searched.
+
+use likeness_detection::{BoundingBox, Face, GLANCE_SIDE, Point, Search};
+use likeness_imaging::{self as imaging, Limits, Picture, Reduced};
+use likeness_quality::FaceQuality;
+
+use crate::worker::{Worker, inference, timed};
+use crate::{Budget, EngineError, Input, PictureReport, PictureRole, Size, Timings};
+
+/// Longest side that a picture is decoded at for a first look, at least: twice what the detector then sees, so that what
+/// is shrunk has been averaged over four pixels or more, and a main face of a fifth of it has the 128 pixels that the
+/// default pack needs.
+const FIRST_LOOK_SIDE: u32 = 2 * GLANCE_SIDE;
+
+/// How a picture is to be looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Looking<'a> {
+    pub(crate) limits: &'a Limits,
+    pub(crate) max_faces: usize,
+    /// Side of a face, in pixels, from which on more pixels tell the models nothing. `None`: nobody knows, so that every
+    /// pixel counts.
+    pub(crate) detail: Option<f32>,
+    pub(crate) budget: &'a Budget,
+}
+
+/// A picture and the faces in it.
+pub(crate) struct Look<'a> {
+    pixels: Pixels<'a>,
+    /// The one with the largest visible box first, ties by score.
+    pub(crate) faces: Vec<Found>,
+}
+
+/// A face as the detector gave it, in the pixels that were decoded, for the models; and clipped to the picture and in its
+/// own pixels, for whoever reads the answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found {
+    pub(crate) raw: Face,
+    pub(crate) shown: Face,
+}
+
+enum Pixels<'a> {
+    Borrowed(&'a Picture),
+    Decoded(Reduced),
+}
+
+impl<'a> Look<'a> {
+    /// Decodes a picture as far as needed, and finds its faces.
+    pub(crate) fn at(
+        worker: &mut Worker,
+        role: PictureRole,
+        input: Input<'a>,
+        search: Search,
+        looking: Looking<'_>,
+        timings: &mut Timings,
+    ) -> Result<Self, EngineError> {
+        let Looking { limits, budget, .. } = looking;
+        let refused = |source| EngineError::Picture { role, source };
+        let bytes = match input {
+            Input::Picture(picture) => {
+                limits
+                    .check_size(picture.width(), picture.height())
+                    .map_err(refused)?;
+                return Self::searched(worker, Pixels::Borrowed(picture), search, looking, timings);
+            }
+            Input::Encoded(bytes) => bytes,
+        };
+        let mut decode = |longest_side| {
+            let reduced = timed(&mut timings.decode, || {
+                imaging::decode_reduced(bytes, limits, longest_side).map_err(refused)
+            })?;
+            budget.check()?;
+            Ok::<_, EngineError>(reduced)
+        };
+        let first_side = match (search, looking.detail) {
+            (Search::Primary, Some(_)) => FIRST_LOOK_SIDE,
+            _ => u32::MAX,
+        };
+        let first = decode(first_side)?;
+        if first.factor() == 1 {
+            return Self::searched(worker, Pixels::Decoded(first), search, looking, timings);
+        }
+        let glanced = timed(&mut timings.detect, || {
+            worker.detector.glance(first.picture()).map_err(inference)
+        })?;
+        let Some(faces) = glanced else {
+            let whole = decode(u32::MAX)?;
+            return Self::searched(worker, Pixels::Decoded(whole), search, looking, timings);
+        };
+        let pixels = Pixels::Decoded(first);
+        let mut look = Self {
+            faces: found(&pixels, faces, looking.max_faces)?,
+            pixels,
+        };
+        budget.check()?;
+        let lacking = looking.detail.zip(look.faces.first()).map(|(detail, face)| {
+            let BoundingBox { width, height, .. } = face.raw.bounding_box;
+            detail / (width * height).sqrt()
+        });
+        if let Some(lacking) = lacking.filter(|lacking| *lacking > 1.0) {
+            let longest_side = look.pixels.picture().width().max(look.pixels.picture().height());
+            // A side beyond what there is means the whole picture.
+            look.move_to(decode((longest_side as f32 * lacking).ceil() as u32)?);
+        }
+        Ok(look)
+    }
+
+    fn searched(
+        worker: &mut Worker,
+        pixels: Pixels<'a>,
+        search: Search,
+        looking: Looking<'_>,
+        timings: &mut Timings,
+    ) -> Result<Self, EngineError> {
+        let faces = timed(&mut timings.detect, || {
+            worker
+                .detector
+                .detect(pixels.picture(), search)
+                .map_err(inference)
+        })?;
+        looking.budget.check()?;
+        Ok(Self {
+            faces: found(&pixels, faces, looking.max_faces)?,
+            pixels,
+        })
+    }
+
+    /// Replaces the pixels by those of the same picture at another size.
+    fn move_to(&mut self, other: Reduced) {
+        let other = Pixels::Decoded(other);
+        for face in &mut self.faces {
+            face.raw = other.face_from_whole(&self.pixels.face_to_whole(&face.raw));
+        }
+        self.pixels = other;
+    }
+
+    /// The pixels that the [raw](Found::raw) faces are in.
+    pub(crate) fn picture(&self) -> &Picture {
+        self.pixels.picture()
+    }
+
+    /// How a face is photographed; by the detector's own box, which says more of a face that is cut.
+    pub(crate) fn quality(&self, index: usize) -> Result<Option<FaceQuality>, EngineError> {
+        self.faces
+            .get(index)
+            .map(|found| {
+                let mut quality = FaceQuality::measure(self.picture(), &found.raw).map_err(inference)?;
+                quality.inter_eye_distance *= f64::from(self.pixels.factor());
+                Ok(quality)
+            })
+            .transpose()
+    }
+
+    /// What is answered about the picture, with so many of the faces.
+    pub(crate) fn report(&self, listed: usize, quality: Option<FaceQuality>) -> PictureReport {
+        PictureReport {
+            size: self.pixels.whole_size(),
+            faces: self.faces.iter().take(listed).map(|found| found.shown).collect(),
+            faces_found: self.faces.len(),
+            quality,
+        }
+    }
+
+    /// The areas of the faces, in square pixels of the whole picture.
+    pub(crate) fn areas(&self) -> Vec<f32> {
+        self.faces
+            .iter()
+            .map(|found| found.shown.bounding_box.area())
+            .collect()
+    }
+}
+
+impl Pixels<'_> {
+    fn picture(&self) -> &Picture {
+        match self {
+            Self::Borrowed(picture) => picture,
+            Self::Decoded(reduced) => reduced.picture(),
+        }
+    }
+
+    fn whole_size(&self) -> Size {
+        match self {
+            Self::Borrowed(picture) => Size {
+                width: picture.width(),
+                height: picture.height(),
+            },
+            Self::Decoded(reduced) => Size {
+                width: reduced.whole_width(),
+                height: reduced.whole_height(),
+            },
+        }
+    }
+
+    fn factor(&self) -> u32 {
+        match self {
+            Self::Borrowed(_) => 1,
+            Self::Decoded(reduced) => reduced.factor(),
+        }
+    }
+
+    fn face_to_whole(&self, face: &Face) -> Face {
+        match self {
+            Self::Borrowed(_) => *face,
+            Self::Decoded(reduced) => moved(face, reduced.factor() as f32, |point| {
+                reduced.to_whole(point.x, point.y)
+            }),
+        }
+    }
+
+    fn face_from_whole(&self, face: &Face) -> Face {
+        match self {
+            Self::Borrowed(_) => *face,
+            Self::Decoded(reduced) => moved(face, 1.0 / reduced.factor() as f32, |point| {
+                reduced.from_whole(point.x, point.y)
+            }),
+        }
+    }
+}
+
+fn moved(face: &Face, scale: f32, to: impl Fn(Point) -> (f32, f32)) -> Face {
+    let BoundingBox { x, y, width, height } = face.bounding_box;
+    let (x, y) = to(Point { x, y });
+    Face {
+        bounding_box: BoundingBox {
+            x,
+            y,
+            width: width * scale,
+            height: height * scale,
+        },
+        score: face.score,
+        landmarks: face.landmarks.map(|point| {
+            let (x, y) = to(point);
+            Point { x, y }
+        }),
+    }
+}
+
+/// The faces of a picture in the order of a [`Look`], at most `max_faces`.
+fn found(pixels: &Pixels<'_>, faces: Vec<Face>, max_faces: usize) -> Result<Vec<Found>, EngineError> {
+    if !faces.iter().all(Face::is_finite) {
+        return Err(EngineError::Inference(
+            "the detector answered with numbers that are not finite".into(),
+        ));
+    }
+    let Size { width, height } = pixels.whole_size();
+    let mut found: Vec<Found> = faces
+        .into_iter()
+        .map(|raw| {
+            let whole = pixels.face_to_whole(&raw);
+            let bounding_box = whole.bounding_box.clipped(width, height);
+            Found {
+                raw,
+                shown: Face {
+                    bounding_box,
+                    ..whole
+                },
+            }
+        })
+        .filter(|found| found.shown.bounding_box.area() > 0.0)
+        .collect();
+    found.sort_by(|a, b| {
+        let area = |found: &Found| found.shown.bounding_box.area();
+        area(b)
+            .total_cmp(&area(a))
+            .then(b.shown.score.total_cmp(&a.shown.score))
+    });
+    found.truncate(max_faces);
+    Ok(found)
+}

@@ -1,0 +1,248 @@
+//! What a client can do to a connection, and what it gets for it.
+
+#![allow(clippy::unwrap_used, reason = "this is a test")]
+
+mod support;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use likeness_server::Config;
+use support::{Answer, Form, Models, PATIENCE, TestServer, credentials};
+
+const LIVENESS: &str = "/v0.2/liveness-verification";
+const ORIGIN: &str = "https://onboarding.example";
+
+fn serve(configure: impl FnOnce(&mut Config)) -> TestServer {
+    TestServer::start(&Models::new(1), configure)
+}
+
+fn send(server: &TestServer, request: &str) -> Answer {
+    let mut client = server.client();
+    client.send(request.as_bytes());
+    client.answer()
+}
+
+/// The status of an answer that hyper gives by itself, without a body and the usual headers; the connection closes.
+fn bare_status(server: &TestServer, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(request).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    assert!(answer.ends_with("\r\n\r\n"), "it has a body: {answer}");
+    answer.lines().next().unwrap_or_default().to_owned()
+}
+
+fn preflight(origin: &str) -> String {
+    format!(
+        "OPTIONS {LIVENESS} HTTP/1.1\r\nhost: x\r\norigin: {origin}\r\naccess-control-request-method: POST\r\n\
+         access-control-request-headers: app_id,app_key\r\n\r\n"
+    )
+}
+
+fn cross_origin_headers(answer: &Answer) -> Vec<&str> {
+    let names = answer.headers.iter().map(|(name, _)| name.as_str());
+    names.filter(|name| name.starts_with("access-control-")).collect()
+}
+
+#[test]
+fn pages_in_browsers_may_not_call_by_default() {
+    let server = serve(|_| {});
+    let asked = send(&server, &preflight(ORIGIN)).expect(405, "METHOD_NOT_ALLOWED");
+    assert_eq!(cross_origin_headers(&asked), [""; 0]);
+    let get = format!("GET /info HTTP/1.1\r\nhost: x\r\norigin: {ORIGIN}\r\n\r\n");
+    let answer = send(&server, &get);
+    assert_eq!(answer.status, 200);
+    assert_eq!(cross_origin_headers(&answer), [""; 0]);
+}
+
+#[test]
+fn pages_of_the_origins_that_are_named_may_call() {
+    let server = serve(|config| config.cors.origins = vec![ORIGIN.to_owned()]);
+    let mut client = server.client();
+    client.send(preflight(ORIGIN).as_bytes());
+    // It has no body, and no content type.
+    let asked = client.operators_answer();
+    assert_eq!((asked.status, asked.body.len()), (200, 0));
+    assert_eq!(asked.header("access-control-allow-origin"), Some(ORIGIN));
+    assert_eq!(asked.header("access-control-allow-methods"), Some("GET,POST"));
+    let headers = asked.header("access-control-allow-headers").unwrap();
+    for name in ["app_id", "app_key", "app-id", "app-key", "content-type"] {
+        assert!(headers.split(',').any(|found| found == name), "{headers}");
+    }
+    assert_eq!(asked.header("access-control-allow-credentials"), None);
+    assert!(asked.header("x-request-id").is_some());
+
+    let form = Form::selfie(600, 500);
+    let mut client = server.client();
+    client.send(&form.request(LIVENESS, &format!("{}origin: {ORIGIN}\r\n", credentials())));
+    let answer = client.answer();
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("access-control-allow-origin"), Some(ORIGIN));
+    // Pages can read why they were refused, too.
+    client.send(&form.request(LIVENESS, &format!("origin: {ORIGIN}\r\n")));
+    let refused = client.answer().expect(401, "INVALID_CREDENTIALS");
+    assert_eq!(refused.header("access-control-allow-origin"), Some(ORIGIN));
+
+    for other in [
+        "https://evil.example",
+        "null",
+        "https://onboarding.example.evil.example",
+    ] {
+        let mut client = server.client();
+        client.send(preflight(other).as_bytes());
+        let asked = client.operators_answer();
+        assert_eq!(asked.header("access-control-allow-origin"), None, "{other}");
+    }
+}
+
+#[test]
+fn an_address_has_so_many_connections_and_no_more() {
+    let server = serve(|config| config.connections.max_per_address = 2);
+    let healthz = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+    let mut clients = [server.client(), server.client()];
+    for client in &mut clients {
+        client.send(healthz);
+        assert_eq!(client.answer().status, 200);
+    }
+    assert!(server.client().is_closed(), "the third");
+    for client in &mut clients {
+        client.send(healthz);
+        assert_eq!(client.answer().status, 200, "the first two go on");
+    }
+    drop(clients);
+    let begun = Instant::now();
+    let is_served = || {
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(healthz).is_ok() && stream.read(&mut [0]).is_ok_and(|count| count == 1)
+    };
+    while !is_served() {
+        assert!(begun.elapsed() < PATIENCE, "their places are never free again");
+    }
+}
+
+#[test]
+fn a_body_that_stalls_is_not_waited_for() {
+    let server = serve(|config| {
+        config.connections.body_idle = Duration::from_millis(100);
+        config.connections.linger = Duration::from_millis(100);
+        config.limits.deadline = PATIENCE * 2;
+    });
+    let mut client = server.client();
+    let request = Form::pair().request(LIVENESS, &credentials());
+    client.send(&request[..request.len() - 10]);
+    let answer = client.answer().expect(504, "DEADLINE_EXCEEDED");
+    assert_eq!(
+        answer.message(),
+        "Nothing came of the request body for 0.1 seconds. Try again."
+    );
+    assert_eq!(answer.header("connection"), Some("close"));
+    assert!(client.is_closed());
+}
+
+/// It asks and asks and reads nothing: once no more goes into the buffers between the two, it has as long as any idle
+/// connection.
+#[test]
+fn a_client_that_does_not_read_is_closed() {
+    let server = serve(|config| config.connections.header_read = Duration::from_millis(200));
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    let begun = Instant::now();
+    let error = loop {
+        if let Err(error) = stream.write_all(b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n") {
+            break error;
+        }
+        assert!(begun.elapsed() < PATIENCE, "it is never closed");
+    };
+    assert!(
+        matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe),
+        "{error}"
+    );
+    assert_eq!(server.get("/healthz").status, 200);
+}
+
+#[test]
+fn headers_are_bounded_in_number_and_size() {
+    let server = serve(|_| {});
+    let request = |count: usize, value: &str| {
+        let headers: String = (1..count)
+            .map(|number| format!("x-{number}: {value}\r\n"))
+            .collect();
+        format!("GET /healthz HTTP/1.1\r\nhost: x\r\n{headers}\r\n")
+    };
+    assert_eq!(send(&server, &request(100, "y")).status, 200);
+    let too_many = "HTTP/1.1 431 Request Header Fields Too Large";
+    assert_eq!(bare_status(&server, request(101, "y").as_bytes()), too_many);
+    let long = "y".repeat(70_000);
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(request(2, &long).as_bytes()).unwrap();
+    let mut begin = vec![0; too_many.len()];
+    stream.read_exact(&mut begin).unwrap();
+    assert_eq!(String::from_utf8_lossy(&begin), too_many);
+}
+
+#[test]
+fn methods_and_paths_that_are_none_get_the_envelope() {
+    let server = serve(|_| {});
+    for method in ["OPTIONS", "TRACE", "PROPFIND", "get", "X"] {
+        for path in [LIVENESS, "/healthz", "/info", "/docs"] {
+            let request = format!("{method} {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+            let answer = send(&server, &request).expect(405, "METHOD_NOT_ALLOWED");
+            let allowed = if path == LIVENESS { "POST" } else { "GET,HEAD" };
+            assert_eq!(answer.header("allow"), Some(allowed), "{request}");
+            // What TRACE would send back are the credentials.
+            assert!(!String::from_utf8_lossy(&answer.body).contains(method));
+        }
+    }
+    for (path, status) in [("/healthz", 200), (LIVENESS, 405), ("/nowhere", 404)] {
+        let mut client = server.client();
+        client.send(format!("HEAD {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes());
+        assert_eq!(client.head_answer().status, status, "{path}");
+        // No body came: the connection is where it should be.
+        client.send(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n");
+        assert_eq!(client.answer().status, 200, "{path}");
+    }
+    for path in [
+        "/healthz/",
+        "/%",
+        "/%zz",
+        "/%00",
+        "/%68ealthz",
+        "/v0.2/%6civeness-verification",
+        "/v0.2/../healthz",
+        "/v0.2//liveness-verification",
+        "/v0.2/liveness-verification//",
+        "/nowhere?%zz=%",
+    ] {
+        server.get(path).expect(404, "NOT_FOUND");
+    }
+    assert_eq!(server.get("/healthz?%zz=%&&").status, 200);
+    let slash = format!("{LIVENESS}/");
+    assert_eq!(server.post(&slash, &Form::selfie(600, 500)).status, 200);
+    for broken in [
+        &b"GET /a b HTTP/1.1\r\nhost: x\r\n\r\n"[..],
+        b"GET /\x00 HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost : x\r\n\r\n",
+        b"POST /info HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
+    ] {
+        let status = bare_status(&server, broken);
+        assert_eq!(status, "HTTP/1.1 400 Bad Request", "{}", broken.escape_ascii());
+    }
+}
+
+#[test]
+fn the_description_can_be_switched_off() {
+    let paths = ["/openapi.json", "/docs", "/docs/style.css"];
+    let (with, without) = (serve(|_| {}), serve(|config| config.docs.enabled = false));
+    for path in paths {
+        let mut client = with.client();
+        client.send(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes());
+        assert_eq!(client.operators_answer().status, 200, "{path}");
+        without.get(path).expect(404, "NOT_FOUND");
+    }
+}
