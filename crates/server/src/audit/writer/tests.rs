@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::audit::chain::Fault;
 use crate::audit::fakes::Disk;
 use crate::audit::verify::{file_lines, verify_files};
 use crate::audit::waiting::{self, Subject, Wait};
@@ -171,4 +172,50 @@ fn what_memory_does_not_hold_is_lost_and_on_record_with_its_number() {
     // The oldest are the lost ones.
     assert_eq!(ids[..2], ["lost", "3"]);
     assert_eq!(fixture.events()[0]["lost"], 3);
+}
+
+#[test]
+fn a_chain_goes_on_from_file_to_file_and_none_may_be_missing() {
+    let mut fixture = Fixture::new(false);
+    fixture.writer.settings.rotate_bytes = 1_000;
+    let ids: Vec<String> = (0..20).map(|number| number.to_string()).collect();
+    for id in &ids {
+        fixture.write(id);
+    }
+    assert_eq!(fixture.ids(), ids);
+    let files = crate::audit::folder::files(fixture.writer.folder.path()).unwrap();
+    assert!(files.len() > 3, "{files:?}");
+    std::fs::remove_file(&files[1]).unwrap();
+    let report = verify_files(fixture.audit.path(), &ChainKey::default(), &[]).unwrap();
+    assert!(
+        matches!(report.faults[..], [Fault::Order { .. }]),
+        "{:?}",
+        report.faults
+    );
+}
+
+/// It also says what that cost:
+/// `cargo test --release -p likeness-server --lib -- --nocapture audit::writer::tests::many_events`
+#[test]
+#[allow(clippy::print_stderr, reason = "it says what it cost")]
+fn many_events_are_all_written() {
+    const EVENTS: usize = 20_000;
+    let mut fixture = Fixture::new(false);
+    // About as long as a verification's.
+    let id = "x".repeat(900);
+    let begun = Instant::now();
+    for _ in 0..EVENTS {
+        fixture.write(&id);
+    }
+    let one_by_one = begun.elapsed() / EVENTS as u32;
+    let begun = Instant::now();
+    for _ in 0..EVENTS {
+        fixture.add(&id, None);
+    }
+    fixture.writer.write_backlog();
+    let together = begun.elapsed() / EVENTS as u32;
+    eprintln!(
+        "{one_by_one:?} for an event that is written by itself, {together:?} for one of {BATCH} together"
+    );
+    assert_eq!(fixture.ids().len(), 2 * EVENTS);
 }
