@@ -21,7 +21,7 @@ const MAX_CORRELATION_BYTES: usize = 128;
 /// Longest path that is kept, in bytes.
 const MAX_PATH_BYTES: usize = 128;
 /// The status that a request is recorded with whose client did not wait for the answer; nginx made it customary.
-const CLIENT_GONE: u16 = 499;
+pub(crate) const CLIENT_GONE: u16 = 499;
 
 /// A request that has ended.
 #[derive(Debug)]
@@ -205,8 +205,7 @@ impl Observed {
         {
             let pending = audit.submit(&record);
             self.answered = Some(record);
-            // Of what is refused anyway there is nothing to hold back.
-            may_go = audit.wait(pending).await || !status.is_success();
+            may_go = audit.wait(pending).await;
         } else {
             self.answered = Some(record);
         }
@@ -239,13 +238,14 @@ impl Observed {
 
 impl Drop for Observed {
     fn drop(&mut self) {
-        if let Some(record) = self.answered.take() {
+        if let Some(mut record) = self.answered.take() {
             // The client went away while its answer waited to be recorded.
+            record.status = CLIENT_GONE;
             self.observers.ended(&record);
         } else if !self.is_ended {
             let record = self.record();
             if let Some(audit) = &self.observers.audit {
-                drop(audit.submit(&record));
+                audit.record(&record);
             }
             self.observers.ended(&record);
         }

@@ -16,8 +16,9 @@ use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection as 
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use crate::health::Counts;
 use crate::migrations::{migrator, newest};
-use crate::{Place, Settings, StorageError};
+use crate::{Health, Operation, Place, Settings, StorageError};
 
 /// What statements run on.
 pub type Connection = AnyConnection;
@@ -63,6 +64,7 @@ struct Inner {
     name: String,
     timeout: Duration,
     keeps_connection: bool,
+    counts: Counts,
 }
 
 impl fmt::Debug for Database {
@@ -98,6 +100,7 @@ impl Database {
                 name,
                 timeout: settings.timeout,
                 keeps_connection: matches!(settings.place, Place::Memory),
+                counts: Counts::default(),
             }),
         };
         let turn = match &settings.place {
@@ -127,6 +130,12 @@ impl Database {
         self.inner.timeout
     }
 
+    /// How it has done since it was opened.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.inner.counts.health()
+    }
+
     /// Runs statements on a connection, each for itself.
     ///
     /// ```no_run
@@ -151,7 +160,7 @@ impl Database {
         let deadline = Instant::now() + self.inner.timeout;
         let mut lease = self.acquire(deadline).await?;
         let outcome = timeout_at(deadline, work(&mut lease)).await;
-        self.settle(lease, outcome)
+        self.settle(Operation::Statement, lease, outcome)
     }
 
     /// Runs statements in a transaction: all of them hold, or none where one fails. On SQLite it waits for its turn to
@@ -203,7 +212,7 @@ impl Database {
             Ok(done)
         })
         .await;
-        self.settle(lease, outcome)
+        self.settle(Operation::Transaction, lease, outcome)
     }
 
     /// Closes the connections, once their calls have ended. For orderly ends; dropping the last handle does as well.
@@ -213,6 +222,11 @@ impl Database {
     }
 
     async fn acquire(&self, deadline: Instant) -> Result<PoolConnection<Any>, StorageError> {
+        let acquired = self.try_acquire(deadline).await;
+        acquired.inspect_err(|error| self.inner.counts.failed(Operation::Connect, error))
+    }
+
+    async fn try_acquire(&self, deadline: Instant) -> Result<PoolConnection<Any>, StorageError> {
         // The pool would go on trying to the deadline where a server refuses: who has no connection is told at once.
         if self.inner.kind == Kind::Postgres && self.inner.pool.size() == 0 {
             let connection = timeout_at(deadline, AnyConnection::connect_with(&self.inner.options))
@@ -229,10 +243,11 @@ impl Database {
 
     fn settle<T>(
         &self,
+        operation: Operation,
         lease: PoolConnection<Any>,
         outcome: Result<Result<T, sqlx::Error>, Elapsed>,
     ) -> Result<T, StorageError> {
-        match outcome {
+        let outcome = match outcome {
             Ok(done) => done.map_err(|error| self.fault(error)),
             Err(_) => {
                 // Whoever got this connection next would wait for the same answer.
@@ -241,7 +256,12 @@ impl Database {
                 }
                 Err(self.timed_out())
             }
+        };
+        match &outcome {
+            Ok(_) => self.inner.counts.done(),
+            Err(error) => self.inner.counts.failed(operation, error),
         }
+        outcome
     }
 
     fn timed_out(&self) -> StorageError {

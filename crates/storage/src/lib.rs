@@ -18,6 +18,7 @@ pub mod apps;
 pub mod audit;
 mod database;
 mod error;
+mod health;
 mod migrations;
 mod settings;
 mod time;
@@ -25,5 +26,6 @@ pub mod usage;
 
 pub use database::{Connection, Database, Kind};
 pub use error::StorageError;
+pub use health::{Health, Operation};
 pub use settings::{Place, Settings};
 pub use time::now;

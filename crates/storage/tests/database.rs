@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use likeness_storage::{Connection, Database, StorageError};
+use likeness_storage::{Connection, Database, Operation, StorageError};
 use likeness_testing::{Failed, Outcome, Postgres, Suite, TestDatabase, ensure};
 
 mod support;
@@ -124,6 +124,12 @@ fn rolled_back(test: &TestDatabase) -> Outcome {
             })
             .await?;
         ensure!(given_up == Err("no"), "{given_up:?}");
+        // It works, and what it refuses is the caller's.
+        let health = database.health();
+        ensure!(
+            health.is_up && health.errors.iter().all(|(_, count)| *count == 0),
+            "{health:?}"
+        );
         ensure!(read(&database).await? == 0, "something was changed");
         Ok(())
     })
@@ -182,6 +188,11 @@ fn busy(postgres: &Postgres) -> Outcome {
             matches!(outcome, Err(StorageError::TimedOut { .. })),
             "{outcome:?}"
         );
+        let health = database.health();
+        ensure!(
+            !health.is_up && health.errors.contains(&(Operation::Statement, 1)),
+            "{health:?}"
+        );
         ensure!(read(&database).await? == 0, "it does not answer any more");
         Ok(())
     })
@@ -194,6 +205,7 @@ fn away() -> Outcome {
         let hasty = settings(&url)?.with_timeout(Duration::from_millis(500));
         let database = Database::open(&hasty).await?;
         ensure!(read(&database).await? == 0, "it does not answer");
+        ensure!(database.health().is_up, "{:?}", database.health());
         postgres.stop();
         let mut last = None;
         for _ in 0..2 {
@@ -206,6 +218,9 @@ fn away() -> Outcome {
         }
         // Once no connection is left, nobody waits for one.
         ensure!(matches!(last, Some(StorageError::Unreachable { .. })), "{last:?}");
+        let health = database.health();
+        let errors: u64 = health.errors.iter().map(|(_, count)| count).sum();
+        ensure!(!health.is_up && errors == 2, "{health:?}");
         let error = Database::open(&hasty)
             .await
             .err()
@@ -216,6 +231,7 @@ fn away() -> Outcome {
         );
         postgres.start()?;
         ensure!(read(&database).await? == 0, "it is not found again");
+        ensure!(database.health().is_up, "{:?}", database.health());
         Ok(())
     })
 }

@@ -111,6 +111,19 @@ pub enum Fault {
         /// Its number.
         seq: u64,
     },
+    /// The storage has got more.
+    #[error(
+        "{instance}: the files end at line {last} and the storage has got lines up to {stored}: lines were removed from the \
+         end, or a power loss took them"
+    )]
+    End {
+        /// Which chain.
+        instance: String,
+        /// The number that the files end at.
+        last: u64,
+        /// The number of the last line that was moved into the storage.
+        stored: u64,
+    },
     /// What is searched by is not what the line says.
     #[error("{instance}: the columns of line {seq} do not say what the line says")]
     Columns {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use likeness_api::ErrorCode;
 use serde::Serialize;
 
+use super::waiting::Withheld;
 use crate::handlers::Endpoint;
 use crate::record::{Picture, Record, millis};
 
@@ -78,6 +79,12 @@ pub(super) struct Note<'a> {
     pack_digest: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lost: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
 }
 
 impl<'a> Verification<'a> {
@@ -136,6 +143,19 @@ impl<'a> Note<'a> {
             pack_version: None,
             pack_digest: None,
             lost: None,
+            request_id: None,
+            app: None,
+            status: None,
+        }
+    }
+
+    /// The client has got another answer than the line of its request says.
+    pub(super) fn withheld(withheld: &'a Withheld) -> Self {
+        Self {
+            request_id: Some(&withheld.subject.request_id),
+            app: withheld.subject.app.as_deref(),
+            status: Some(withheld.status),
+            ..Self::new("withheld")
         }
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::chain::{Head, Line};
+use super::line_file::sync_folder_of;
 
 const LOCK: &str = "lock";
 const ANCHOR: &str = "anchor.json";
@@ -32,15 +33,13 @@ pub(super) struct Anchor {
 }
 
 impl Folder {
-    /// The first folder in `audit` that no living process has; else a new one.
-    pub(super) fn claim(audit: &Path) -> io::Result<Self> {
+    /// Those in `audit` that no living process has, one after the other.
+    pub(super) fn free(audit: &Path) -> io::Result<impl Iterator<Item = io::Result<Self>>> {
         make(audit)?;
-        for instance in instances(audit)? {
-            if let Some(folder) = Self::lock(audit, instance)? {
-                return Ok(folder);
-            }
-        }
-        Self::create(audit)
+        let locked = instances(audit)?
+            .into_iter()
+            .map(|instance| Self::lock(audit, instance).transpose());
+        Ok(locked.flatten())
     }
 
     /// A new one.
@@ -168,7 +167,10 @@ pub(super) fn anchor(folder: &Path) -> io::Result<Option<Anchor>> {
 }
 
 pub(super) fn set_anchor(folder: &Path, anchor: &Anchor) -> io::Result<()> {
-    replace(&folder.join(ANCHOR), &serde_json::to_vec(anchor)?)
+    let path = folder.join(ANCHOR);
+    replace(&path, &serde_json::to_vec(anchor)?)?;
+    // The files before it go only after it is there to stay.
+    sync_folder_of(&path)
 }
 
 /// Puts a whole file in place of the one before.

@@ -7,10 +7,16 @@
 
 mod chain;
 mod event;
+#[cfg(test)]
+mod fakes;
 mod folder;
+mod line_file;
 mod shipper;
 mod state;
+#[cfg(test)]
+mod tests;
 mod verify;
+mod waiting;
 mod writer;
 
 use std::io;
@@ -24,7 +30,6 @@ use std::time::Duration;
 use likeness_engine::EngineInfo;
 use likeness_storage::Database;
 use serde::Serialize;
-use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use crate::config::{AuditConfig, AuditMode};
@@ -34,7 +39,8 @@ use event::{Note, Verification};
 use folder::Folder;
 use shipper::Shipper;
 use state::{Gauges, State};
-use writer::{Message, Settings, Writer};
+use waiting::{Subject, Wait, Waiting};
+use writer::{Event, Message, Settings, Writer};
 
 pub use chain::{ChainKey, Fault, Head};
 pub use verify::{AuditReport, ChainEnd, NotedHead, VerifyError, file_lines, verify_files, verify_storage};
@@ -43,6 +49,8 @@ pub use verify::{AuditReport, ChainEnd, NotedHead, VerifyError, file_lines, veri
 const QUEUE: usize = 8_192;
 /// Requests without credentials that are recorded in a second, and at once after a pause.
 const STRANGERS: (f64, f64) = (50.0, 1_000.0);
+/// How long the queue must not have been full before the log says so: an outage is told of twice, not again and again.
+const QUIET: Duration = Duration::from_secs(10);
 /// How long the end of the service waits for the last lines.
 const LAST_LINES: Duration = Duration::from_secs(5);
 
@@ -85,8 +93,18 @@ impl std::fmt::Debug for Audit {
     }
 }
 
-/// An event that is being written.
-pub(crate) struct Pending(Option<oneshot::Receiver<bool>>);
+/// An event that is being written, and whose answer waits for that. Where it is dropped, the client went away.
+pub(crate) enum Pending {
+    /// It is on its way.
+    Event(Wait),
+    /// It is not to be recorded.
+    Nothing,
+    /// It is lost. The answer may go out nevertheless, or not.
+    Lost {
+        /// Whether it may.
+        goes: bool,
+    },
+}
 
 impl Audit {
     /// Opens the files; `None` where there is to be no audit.
@@ -105,19 +123,7 @@ impl Audit {
     }
 
     fn start(config: &AuditConfig, path: &Path, database: Database) -> io::Result<Self> {
-        let mut folder = Folder::claim(path)?;
-        let head = match folder.recover() {
-            Ok(head) => head,
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                tracing::error!(
-                    %error, folder = %folder.path().display(),
-                    "the end of the audit is damaged: a new chain is begun beside it; see `likeness audit verify`"
-                );
-                folder = Folder::create(path)?;
-                Head::default()
-            }
-            Err(error) => return Err(error),
-        };
+        let (folder, head) = take_up(path)?;
         let (folder, state) = (Arc::new(folder), Arc::new(State::default()));
         let retention = config
             .retention_days
@@ -136,6 +142,8 @@ impl Audit {
             required,
             rotate_bytes: config.rotate_mib.saturating_mul(1 << 20),
             max_spool: config.max_spool_mib.saturating_mul(1 << 20),
+            quiet: QUIET,
+            open: Box::new(line_file::open),
         };
         let writer = Writer::new(folder, Arc::clone(&state), settings, head);
         let (messages, received) = sync_channel(QUEUE);
@@ -157,15 +165,39 @@ impl Audit {
 
     /// Whether verifications must not be begun, since they could not be recorded.
     pub(crate) fn refuses(&self) -> bool {
-        self.inner.required && self.inner.state.is_failing.load(Ordering::Relaxed)
+        let state = &self.inner.state;
+        self.inner.required
+            && (state.is_failing.load(Ordering::Relaxed) || state.is_full.load(Ordering::Relaxed))
     }
 
-    /// Hands a record to the writer.
+    /// Hands a record to the writer, whose answer waits.
     pub(crate) fn submit(&self, record: &Record) -> Pending {
-        if record.facts.endpoint.is_none() || (record.facts.app.is_none() && !self.has_room_for_strangers()) {
-            return Pending(None);
+        if !self.is_wanted(record) {
+            return Pending::Nothing;
         }
-        self.send(&Verification::of(record))
+        // Of what is refused anyway there is nothing to hold back.
+        let is_held = self.inner.required && record.status < 400;
+        let subject = Subject {
+            request_id: record.meta.id.to_string(),
+            app: record.facts.app.clone(),
+        };
+        let (waiting, wait) = waiting::wait(subject, is_held);
+        if self.send(&Verification::of(record), Some(waiting)) {
+            Pending::Event(wait)
+        } else {
+            Pending::Lost { goes: !is_held }
+        }
+    }
+
+    /// Hands a record to the writer, for whose answer nobody waits.
+    pub(crate) fn record(&self, record: &Record) {
+        if self.is_wanted(record) {
+            self.send(&Verification::of(record), None);
+        }
+    }
+
+    fn is_wanted(&self, record: &Record) -> bool {
+        record.facts.endpoint.is_some() && (record.facts.app.is_some() || self.has_room_for_strangers())
     }
 
     /// Whoever has no credentials must not fill the disk.
@@ -194,12 +226,11 @@ impl Audit {
 
     /// Waits until it is in the file, for as long as an answer may. Whether the answer may go out.
     pub(crate) async fn wait(&self, pending: Pending) -> bool {
-        let Pending(Some(written)) = pending else {
-            // Lost before it began, or none of the audit's business; the latter is told by the caller.
-            return !self.inner.required;
-        };
-        let is_written = matches!(timeout(self.inner.wait, written).await, Ok(Ok(true)));
-        is_written || !self.inner.required
+        match pending {
+            Pending::Event(wait) => wait.within(self.inner.wait).await,
+            Pending::Nothing => true,
+            Pending::Lost { goes } => goes,
+        }
     }
 
     /// Records that the service has begun.
@@ -208,26 +239,31 @@ impl Audit {
     }
 
     fn note(&self, note: &Note<'_>) {
-        drop(self.send(note));
+        self.send(note, None);
     }
 
-    fn send(&self, event: &impl Serialize) -> Pending {
+    /// Whether there was room for it.
+    fn send(&self, event: &impl Serialize, waiting: Option<Waiting>) -> bool {
         let state = &self.inner.state;
-        let Ok(event) = serde_json::value::to_raw_value(event) else {
+        let event = serde_json::value::to_raw_value(event).map(|text| Event { text, waiting });
+        let sent = event.is_ok_and(|event| self.inner.messages.try_send(Message::Event(event)).is_ok());
+        if !sent {
             state.lost.fetch_add(1, Ordering::Relaxed);
-            return Pending(None);
-        };
-        let (written, told) = oneshot::channel();
-        if self
-            .inner
-            .messages
-            .try_send(Message::Event(event, Some(written)))
-            .is_err()
-        {
-            state.lost.fetch_add(1, Ordering::Relaxed);
-            return Pending(None);
+            state.is_full.store(true, Ordering::Relaxed);
+            if !state.is_overflow_told.swap(true, Ordering::Relaxed) {
+                let consequence = if self.inner.required {
+                    "verifications are refused until it can"
+                } else {
+                    "verifications go on, and what comes is lost"
+                };
+                tracing::error!(
+                    waiting = QUEUE,
+                    consequence,
+                    "the audit cannot be written fast enough: its queue is full"
+                );
+            }
         }
-        Pending(Some(told))
+        sent
     }
 
     /// Moves lines into the storage for as long as it is polled.
@@ -261,4 +297,25 @@ impl Audit {
     pub(crate) fn gauges(&self) -> impl crate::metrics::AuditGauges + 'static {
         Gauges(Arc::clone(&self.inner.state))
     }
+}
+
+/// A chain that nobody goes on with and that can be gone on with, or a new one; and its end.
+fn take_up(path: &Path) -> io::Result<(Folder, Head)> {
+    for folder in Folder::free(path)? {
+        let folder = folder?;
+        match folder.recover() {
+            Ok(head) if shipper::last_stored(folder.path())? <= head.seq => return Ok((folder, head)),
+            // A power loss took lines that the storage had got. Their numbers must not be given again.
+            Ok(_) => tracing::error!(
+                folder = %folder.path().display(),
+                "the files of the audit end before what the storage has of them: a new chain is begun beside them"
+            ),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => tracing::error!(
+                %error, folder = %folder.path().display(),
+                "the end of the audit is damaged: a new chain is begun beside it; see `likeness audit verify`"
+            ),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((Folder::create(path)?, Head::default()))
 }

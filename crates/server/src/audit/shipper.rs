@@ -1,7 +1,7 @@
 //! From the files into the storage.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -61,6 +61,25 @@ struct Batch {
     next: Cursor,
 }
 
+impl Cursor {
+    fn of(folder: &Path) -> io::Result<Self> {
+        match std::fs::read(folder.join(CURSOR)) {
+            // Where it is damaged, all is sent again: rows that are there stay as they are.
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+                tracing::warn!(%error, "the audit's cursor is damaged: its files are sent again from the beginning");
+                Self::default()
+            })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Number of the last line of this folder that is in the storage.
+pub(super) fn last_stored(folder: &Path) -> io::Result<u64> {
+    Ok(Cursor::of(folder)?.seq)
+}
+
 impl Shipper {
     pub(super) fn new(
         folder: Arc<Folder>,
@@ -69,15 +88,7 @@ impl Shipper {
         retention: Option<Duration>,
         written: u64,
     ) -> io::Result<Self> {
-        let cursor = match std::fs::read(folder.path().join(CURSOR)) {
-            // Where it is damaged, all is sent again: rows that are there stay as they are.
-            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-                tracing::warn!(%error, "the audit's cursor is damaged: its files are sent again from the beginning");
-                Cursor::default()
-            }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Cursor::default(),
-            Err(error) => return Err(error),
-        };
+        let cursor = Cursor::of(folder.path())?;
         let mut spool = 0;
         for file in folder::files(folder.path())? {
             let length = std::fs::metadata(&file)?.len();
@@ -88,7 +99,8 @@ impl Shipper {
                 spool += length;
             }
         }
-        state.begin(written, cursor.seq, spool);
+        let oldest = next_batch(&folder, &cursor, written)?.and_then(|batch| batch.oldest());
+        state.begin(written, cursor.seq, spool, oldest);
         Ok(Self {
             folder,
             state,
@@ -140,10 +152,12 @@ impl Shipper {
         let mut cursor = self.cursor.lock().await;
         let batch = {
             let (folder, from) = (Arc::clone(&self.folder), cursor.clone());
-            tokio::task::spawn_blocking(move || next_batch(&folder, &from))
+            let written = self.state.last_written();
+            tokio::task::spawn_blocking(move || next_batch(&folder, &from, written))
                 .await
                 .map_err(io::Error::other)??
         };
+        self.state.waits_since(batch.as_ref().and_then(Batch::oldest));
         let Some(batch) = batch else { return Ok(0) };
         let count = batch.rows.len();
         self.database.add_audit(batch.rows).await?;
@@ -187,14 +201,22 @@ impl Shipper {
     }
 }
 
-fn name(file: &std::path::Path) -> String {
+fn name(file: &Path) -> String {
     file.file_name()
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned()
 }
 
-fn next_batch(folder: &Folder, from: &Cursor) -> io::Result<Option<Batch>> {
+impl Batch {
+    /// The time of its first line.
+    fn oldest(&self) -> Option<i64> {
+        self.rows.first().map(|row| row.time)
+    }
+}
+
+/// What comes next, up to line `written`: what is behind that may not stay.
+fn next_batch(folder: &Folder, from: &Cursor, written: u64) -> io::Result<Option<Batch>> {
     for file in folder::files(folder.path())? {
         let name = name(&file);
         if name < from.file {
@@ -211,10 +233,14 @@ fn next_batch(folder: &Folder, from: &Cursor) -> io::Result<Option<Batch>> {
             },
         };
         for line in folder::lines(&file, place)?.take(BATCH) {
+            let seq = batch.next.seq;
+            if seq >= written {
+                break;
+            }
             let (text, behind) = line?;
+            let row = row(text)?;
             batch.bytes += behind - batch.next.place;
             batch.next.place = behind;
-            let row = row(text)?;
             batch.next.seq = u64::try_from(row.seq).unwrap_or(0);
             batch.rows.push(row);
         }
@@ -287,3 +313,6 @@ fn remove_files(folder: &Folder, stored: u64, before: i64) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use likeness_storage::now;
 
 use crate::metrics::AuditGauges;
 
@@ -14,32 +16,54 @@ pub(super) struct State {
     pub(super) lost: AtomicU64,
     /// Whether the file takes nothing.
     pub(super) is_failing: AtomicBool,
+    /// Whether the last event found no place in the queue.
+    pub(super) is_full: AtomicBool,
+    /// Whether it was logged that the queue is full, and not yet that it no longer is.
+    pub(super) is_overflow_told: AtomicBool,
     /// Number of the last line in the files, and of the last one in the storage.
     lines: (AtomicU64, AtomicU64),
     /// Bytes of the files, and those of them that are in the storage; since the start.
     bytes: (AtomicU64, AtomicU64),
-    /// Since when something waits for the storage.
-    behind: Mutex<Option<Instant>>,
+    /// The time of the oldest line that waits for the storage, in microseconds since 1970.
+    oldest: Mutex<Option<i64>>,
 }
 
 impl State {
-    pub(super) fn begin(&self, written: u64, stored: u64, spool: u64) {
+    /// `written`: number of the last line in the files; `stored`: of the last one in the storage; `spool`: bytes between;
+    /// `oldest`: the time of the first line between.
+    pub(super) fn begin(&self, written: u64, stored: u64, spool: u64, oldest: Option<i64>) {
         self.lines.0.store(written, Ordering::Relaxed);
         self.lines.1.store(stored, Ordering::Relaxed);
         self.bytes.0.store(spool, Ordering::Relaxed);
+        *self.oldest() = oldest;
     }
 
+    /// Lines up to this one are in the files to stay.
     pub(super) fn written(&self, seq: u64, bytes: u64) {
-        self.lines.0.store(seq, Ordering::Relaxed);
         self.bytes.0.fetch_add(bytes, Ordering::Relaxed);
-        self.behind().get_or_insert_with(Instant::now);
+        let mut oldest = self.oldest();
+        self.lines.0.store(seq, Ordering::Release);
+        oldest.get_or_insert_with(now);
     }
 
+    /// Lines up to this one are in the storage.
     pub(super) fn stored(&self, seq: u64, bytes: u64) {
         self.lines.1.store(seq, Ordering::Relaxed);
         self.bytes.1.fetch_add(bytes, Ordering::Relaxed);
-        let mut behind = self.behind();
-        *behind = (self.pending() > 0).then(Instant::now);
+    }
+
+    /// The first line that waits for the storage is of this time; or there is none.
+    pub(super) fn waits_since(&self, time: Option<i64>) {
+        let mut oldest = self.oldest();
+        // One may have been written after it was looked whether there is one.
+        if time.is_some() || self.pending() == 0 {
+            *oldest = time;
+        }
+    }
+
+    /// Number of the last line that stays.
+    pub(super) fn last_written(&self) -> u64 {
+        self.lines.0.load(Ordering::Acquire)
     }
 
     /// Bytes that wait for the storage.
@@ -51,11 +75,17 @@ impl State {
     /// Lines that wait for the storage.
     pub(super) fn pending(&self) -> u64 {
         let stored = self.lines.1.load(Ordering::Relaxed);
-        self.lines.0.load(Ordering::Relaxed).saturating_sub(stored)
+        self.last_written().saturating_sub(stored)
     }
 
-    fn behind(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.behind.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Age of the oldest line that waits for the storage, at this time.
+    pub(super) fn lag(&self, now: i64) -> Duration {
+        let age = self.oldest().map_or(0, |oldest| now.saturating_sub(oldest));
+        Duration::from_micros(u64::try_from(age).unwrap_or(0))
+    }
+
+    fn oldest(&self) -> std::sync::MutexGuard<'_, Option<i64>> {
+        self.oldest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -64,7 +94,7 @@ pub(super) struct Gauges(pub(super) std::sync::Arc<State>);
 
 impl AuditGauges for Gauges {
     fn lag(&self) -> Duration {
-        self.0.behind().map_or(Duration::ZERO, |since| since.elapsed())
+        self.0.lag(now())
     }
 
     fn pending(&self) -> u64 {

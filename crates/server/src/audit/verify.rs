@@ -96,6 +96,8 @@ pub fn verify_files(audit: &Path, key: &ChainKey, noted: &[NotedHead]) -> Result
     let mut report = AuditReport::default();
     for instance in folder::instances(audit)? {
         let path = audit.join(&instance);
+        // Before the files: what is moved meanwhile is not taken for missing.
+        let stored = shipper::last_stored(&path)?;
         let mut head = match folder::anchor(&path)? {
             Some(anchor) => Head {
                 seq: anchor.seq,
@@ -104,7 +106,7 @@ pub fn verify_files(audit: &Path, key: &ChainKey, noted: &[NotedHead]) -> Result
             None => Head::default(),
         };
         noted.pass(&instance, &head);
-        let mut lines = 0;
+        let (mut lines, faults) = (0, report.faults.len());
         'files: for file in folder::files(&path)? {
             for line in folder::lines(&file, 0)? {
                 let checked = line
@@ -121,6 +123,13 @@ pub fn verify_files(audit: &Path, key: &ChainKey, noted: &[NotedHead]) -> Result
                 noted.pass(&instance, &head);
                 lines += 1;
             }
+        }
+        if report.faults.len() == faults && head.seq < stored {
+            report.faults.push(Fault::End {
+                instance: instance.clone(),
+                last: head.seq,
+                stored,
+            });
         }
         report.chains.push(ChainEnd {
             instance,

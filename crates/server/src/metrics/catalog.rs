@@ -95,9 +95,9 @@ metrics! {
     AUDIT_LOST = "likeness_audit_lost_rows_total", Kind::Counter,
         "Audit records that could be kept neither in the store nor on disk.";
     STORAGE_UP = "likeness_storage_up", Kind::Gauge,
-        "1: the latest statement to the store succeeded. 0: it failed.";
+        "1: the latest call reached the store and was done. 0: it was not.";
     STORAGE_ERRORS = "likeness_storage_errors_total", Kind::Counter,
-        "Statements to the store that failed.";
+        "Calls that the store did not do, by operation.";
     CERTIFICATE = "likeness_tls_certificate_not_after_timestamp_seconds", Kind::Gauge,
         "When the certificate that is served expires, in seconds since 1970.";
 }

@@ -23,8 +23,7 @@ use crate::service::Service;
 use catalog::{ALL, Kind};
 use requests::Requests;
 
-#[allow(unused_imports, reason = "the parts that know are built one by one")]
-pub(crate) use sources::{AuditGauges, CertificateGauges, Sources, StorageGauges};
+pub(crate) use sources::{AuditGauges, CertificateGauges, Sources};
 
 /// `Content-Type` of the text.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

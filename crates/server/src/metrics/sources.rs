@@ -14,14 +14,6 @@ pub(crate) trait AuditGauges: Send + Sync {
     fn lost(&self) -> u64;
 }
 
-/// How the store is doing.
-pub(crate) trait StorageGauges: Send + Sync {
-    /// Whether the latest statement succeeded.
-    fn is_up(&self) -> bool;
-    /// Statements that failed, since the start.
-    fn errors(&self) -> u64;
-}
-
 /// The certificate that is served.
 pub(crate) trait CertificateGauges: Send + Sync {
     /// When it expires.
@@ -32,19 +24,13 @@ pub(crate) trait CertificateGauges: Send + Sync {
 #[derive(Default)]
 pub(crate) struct Sources {
     pub(super) audit: OnceLock<Box<dyn AuditGauges>>,
-    pub(super) storage: OnceLock<Box<dyn StorageGauges>>,
     pub(super) certificate: OnceLock<Box<dyn CertificateGauges>>,
 }
 
-#[allow(dead_code, reason = "the parts that know are built one by one")]
 impl Sources {
     /// A second call changes nothing, here and below.
     pub(crate) fn set_audit(&self, gauges: impl AuditGauges + 'static) {
         let _ = self.audit.set(Box::new(gauges));
-    }
-
-    pub(crate) fn set_storage(&self, gauges: impl StorageGauges + 'static) {
-        let _ = self.storage.set(Box::new(gauges));
     }
 
     pub(crate) fn set_certificate(&self, gauges: impl CertificateGauges + 'static) {
@@ -56,7 +42,6 @@ impl std::fmt::Debug for Sources {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sources")
             .field("audit", &self.audit.get().is_some())
-            .field("storage", &self.storage.get().is_some())
             .field("certificate", &self.certificate.get().is_some())
             .finish()
     }

@@ -61,6 +61,11 @@ pub(super) fn record(service: &Service) {
         gauge!(name::RUNTIME_TASKS).set(runtime.num_alive_tasks() as f64);
         gauge!(name::RUNTIME_QUEUE).set(runtime.global_queue_depth() as f64);
     }
+    let storage = service.database.health();
+    gauge!(name::STORAGE_UP).set(if storage.is_up { 1.0 } else { 0.0 });
+    for (operation, count) in storage.errors {
+        counter!(name::STORAGE_ERRORS, "operation" => operation.as_str()).absolute(count);
+    }
     asked(&service.metrics.sources);
     process();
 }
@@ -70,10 +75,6 @@ fn asked(sources: &Sources) {
         gauge!(name::AUDIT_LAG).set(audit.lag().as_secs_f64());
         gauge!(name::AUDIT_PENDING).set(audit.pending() as f64);
         counter!(name::AUDIT_LOST).absolute(audit.lost());
-    }
-    if let Some(storage) = sources.storage.get() {
-        gauge!(name::STORAGE_UP).set(if storage.is_up() { 1.0 } else { 0.0 });
-        counter!(name::STORAGE_ERRORS).absolute(storage.errors());
     }
     if let Some(expires) = sources.certificate.get().and_then(|it| it.not_after()) {
         let seconds = expires

@@ -161,15 +161,6 @@ impl AuditGauges for Fake {
     }
 }
 
-impl StorageGauges for Fake {
-    fn is_up(&self) -> bool {
-        false
-    }
-    fn errors(&self) -> u64 {
-        4
-    }
-}
-
 impl CertificateGauges for Fake {
     fn not_after(&self) -> Option<SystemTime> {
         Some(UNIX_EPOCH + Duration::from_secs(2_000_000_000))
@@ -181,15 +172,12 @@ fn what_other_parts_know_is_asked_for() {
     let service = service();
     let before = service.metrics.render(&service);
     service.metrics.sources.set_audit(Fake);
-    service.metrics.sources.set_storage(Fake);
     service.metrics.sources.set_certificate(Fake);
     let after = service.metrics.render(&service);
     for line in [
         "likeness_audit_lag_seconds 2.5",
         "likeness_audit_pending_rows 7",
         "likeness_audit_lost_rows_total 3",
-        "likeness_storage_up 0",
-        "likeness_storage_errors_total 4",
         "likeness_tls_certificate_not_after_timestamp_seconds 2000000000",
     ] {
         let name = line.split(' ').next().unwrap();

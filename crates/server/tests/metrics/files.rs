@@ -10,13 +10,11 @@ use serde_json::Value;
 
 use crate::traffic::{scrape, server, traffic};
 
-/// What a server has where it is set up so: a store, audit records, a certificate.
-const SET_UP: [&str; 6] = [
+/// What a server has where it is set up so: audit records, a certificate.
+const SET_UP: [&str; 4] = [
     "likeness_audit_lag_seconds",
     "likeness_audit_lost_rows_total",
     "likeness_audit_pending_rows",
-    "likeness_storage_errors_total",
-    "likeness_storage_up",
     "likeness_tls_certificate_not_after_timestamp_seconds",
 ];
 

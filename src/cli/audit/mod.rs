@@ -15,52 +15,17 @@ use likeness::server::storage::audit::AuditFilter;
 use serde_json::Value;
 
 use super::config::ConfigArguments;
-use super::csv_cell::cell;
 use super::{Failure, block_on, exit, say};
+
+mod table;
 
 /// Rows that are read at a time.
 const PAGE: i64 = 500;
 
-/// The columns of CSV, as paths into an event.
-const COLUMNS: [&str; 32] = [
-    "time",
-    "kind",
-    "request_id",
-    "correlation_id",
-    "client",
-    "app",
-    "endpoint",
-    "path",
-    "profile",
-    "pack",
-    "pack_version",
-    "pack_digest",
-    "match_calibration",
-    "liveness_calibration",
-    "selfie.bytes",
-    "selfie.width",
-    "selfie.height",
-    "selfie.faces",
-    "photo.bytes",
-    "photo.width",
-    "photo.height",
-    "photo.faces",
-    "face_match",
-    "liveness",
-    "threshold",
-    "outcome",
-    "codes",
-    "status",
-    "error",
-    "limit",
-    "ms.total",
-    "ms.queue",
-];
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
     /// Is the audit whole? Names the first line of each chain that was changed, removed, added or moved. Exit code: 0 whole,
-    /// 1 it could not be checked, 2 usage, 4 it is not whole.
+    /// 1 it could not be checked or there is none, 2 usage, 4 it is not whole.
     Verify(VerifyArguments),
     /// Write the events of a time as lines of JSON or as CSV.
     Export(ExportArguments),
@@ -145,12 +110,28 @@ async fn verify(arguments: &VerifyArguments, config: &Config) -> Result<ExitCode
         .iter()
         .map(|head| noted(head))
         .collect::<Result<Vec<_>, _>>()?;
-    let report = match arguments.from {
-        Place::Files => verify_files(&audit_folder(&config.storage.folder), &key, &expected)?,
-        Place::Store => verify_storage(&config.storage.open().await?, &key, &expected).await?,
+    let (report, place) = match arguments.from {
+        Place::Files => {
+            let folder = audit_folder(&config.storage.folder);
+            (
+                verify_files(&folder, &key, &expected)?,
+                folder.display().to_string(),
+            )
+        }
+        Place::Store => {
+            let database = config.storage.open().await?;
+            (
+                verify_storage(&database, &key, &expected).await?,
+                database.name().to_owned(),
+            )
+        }
     };
     for chain in &report.chains {
         let (instance, Head { seq, hash }) = (&chain.instance, &chain.head);
+        if *seq == 0 {
+            say(format_args!("no lines of {instance}"))?;
+            continue;
+        }
         say(format_args!(
             "{} lines are right, up to {instance}:{seq}:{hash}",
             chain.lines
@@ -167,7 +148,13 @@ async fn verify(arguments: &VerifyArguments, config: &Config) -> Result<ExitCode
             head.seq, head.hash
         ))?;
     }
-    if is_whole {
+    let is_empty = report.chains.iter().all(|chain| chain.lines == 0);
+    if is_whole && is_empty {
+        say(format_args!(
+            "Nothing was found in {place}: there is no audit to be checked."
+        ))?;
+        Ok(exit::ERROR.into())
+    } else if is_whole {
         say("The audit is whole.")?;
         Ok(exit::PASS.into())
     } else {
@@ -202,7 +189,7 @@ async fn export(arguments: &ExportArguments, config: &Config) -> Result<ExitCode
     };
     let mut out = BufWriter::new(std::io::stdout().lock());
     if arguments.format == Format::Csv {
-        writeln!(out, "{}", COLUMNS.join(","))?;
+        table::write_header(&mut out)?;
     }
     match arguments.from {
         Place::Store => {
@@ -241,26 +228,10 @@ fn is_wanted(line: &str, filter: &AuditFilter) -> std::io::Result<bool> {
 }
 
 fn write_line(out: &mut impl Write, line: &str, format: Format) -> std::io::Result<()> {
-    if format == Format::Jsonl {
-        return writeln!(out, "{line}");
+    match format {
+        Format::Jsonl => writeln!(out, "{line}"),
+        Format::Csv => table::write_row(out, line),
     }
-    let line: Value = serde_json::from_str(line)?;
-    let cells: Vec<String> = COLUMNS
-        .iter()
-        .map(|path| {
-            let value = path.split('.').fold(&line["event"], |value, key| &value[key]);
-            match value {
-                Value::Null => String::new(),
-                Value::String(text) => cell(text).into_owned(),
-                Value::Array(list) => {
-                    let words: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
-                    cell(&words.join(" ")).into_owned()
-                }
-                other => cell(&other.to_string()).into_owned(),
-            }
-        })
-        .collect();
-    writeln!(out, "{}", cells.join(","))
 }
 
 async fn status(config: &Config) -> Result<ExitCode, Failure> {

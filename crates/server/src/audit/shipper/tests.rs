@@ -1,0 +1,187 @@
+//! What gets into the storage, and how far it is behind.
+
+use likeness_storage::{Place, Settings};
+use serde_json::json;
+
+use super::*;
+use crate::audit::chain::{ChainKey, Fault, Head};
+use crate::audit::verify::{NotedHead, verify_files, verify_storage};
+
+/// The time of the first line; each later one is a second younger.
+const FIRST: i64 = 1_700_000_000_000_000;
+const SECOND: i64 = 1_000_000;
+
+/// A folder with so many lines in files of a hundred.
+fn folder(audit: &std::path::Path, lines: u64) -> Arc<Folder> {
+    let folder = Folder::create(audit).unwrap();
+    let mut head = Head::default();
+    for number in 0..lines {
+        let time = Timestamp::from_microsecond(FIRST + number as i64 * SECOND).unwrap();
+        let event = json!({ "time": time.to_string(), "kind": "verification" });
+        let event = serde_json::value::to_raw_value(&event).unwrap();
+        let line = head
+            .extend(&ChainKey::default(), folder.instance(), &event)
+            .unwrap();
+        let path = folder.file(number / 100 * 100 + 1, "20231114");
+        let (mut file, _) = crate::audit::line_file::open(&path).unwrap();
+        file.append(format!("{line}\n").as_bytes()).unwrap();
+    }
+    Arc::new(folder)
+}
+
+async fn shipper(folder: &Arc<Folder>, written: u64) -> (Shipper, Arc<State>) {
+    let database = Database::open(&Settings::new(Place::Memory)).await.unwrap();
+    let state = Arc::new(State::default());
+    let shipper = Shipper::new(Arc::clone(folder), Arc::clone(&state), database, None, written);
+    (shipper.unwrap(), state)
+}
+
+/// The lag in seconds after the time of the first line.
+fn lag(state: &State, seconds: i64) -> u64 {
+    state.lag(FIRST + seconds * SECOND).as_secs()
+}
+
+#[tokio::test]
+async fn the_lag_is_the_age_of_the_oldest_line_that_waits() {
+    let audit = tempfile::tempdir().unwrap();
+    let folder = folder(audit.path(), 250);
+    let (shipper, state) = shipper(&folder, 250).await;
+    assert_eq!(lag(&state, 1_000), 1_000, "right after a start");
+    // A file at a time: what is left is younger, and not new because something was moved.
+    assert_eq!(shipper.step().await.unwrap(), 100);
+    assert_eq!(shipper.step().await.unwrap(), 100);
+    assert_eq!(lag(&state, 1_000), 900, "of what was waiting at the last look");
+    assert_eq!(shipper.step().await.unwrap(), 50);
+    assert_eq!(lag(&state, 1_000), 800);
+    assert_eq!(shipper.step().await.unwrap(), 0);
+    assert_eq!((lag(&state, 1_000), state.pending()), (0, 0));
+}
+
+#[tokio::test]
+async fn the_lag_grows_while_the_storage_is_away() {
+    let audit = tempfile::tempdir().unwrap();
+    let folder = folder(audit.path(), 3);
+    let (shipper, state) = shipper(&folder, 3).await;
+    shipper.database.close().await;
+    for seconds in [10, 20] {
+        assert!(shipper.step().await.is_err());
+        assert_eq!(lag(&state, seconds), seconds as u64);
+    }
+}
+
+#[tokio::test]
+async fn what_may_be_cut_yet_does_not_get_into_the_storage() {
+    let audit = tempfile::tempdir().unwrap();
+    let folder = folder(audit.path(), 150);
+    let (shipper, state) = shipper(&folder, 120).await;
+    shipper.ship().await;
+    assert_eq!(shipper.database.audit_size().await.unwrap().0, 120);
+    state.written(150, 0);
+    shipper.ship().await;
+    assert_eq!(shipper.database.audit_size().await.unwrap().0, 150);
+}
+
+#[tokio::test]
+async fn what_retention_leaves_is_whole_from_its_anchor_on() {
+    let audit = tempfile::tempdir().unwrap();
+    let folder = folder(audit.path(), 250);
+    let (mut shipper, _) = shipper(&folder, 250).await;
+    // So that the first 220 are older than that.
+    let age = Timestamp::now().as_microsecond() - (FIRST + 220 * SECOND) + SECOND / 2;
+    shipper.retention = Some(Duration::from_micros(age as u64));
+    let key = ChainKey::default();
+    let whole = verify_files(audit.path(), &key, &[]).unwrap();
+
+    shipper.clean().await.unwrap();
+    assert_eq!(
+        folder::files(folder.path()).unwrap().len(),
+        3,
+        "what is not in the storage is removed"
+    );
+    shipper.ship().await;
+    shipper.clean().await.unwrap();
+    assert_eq!(folder::files(folder.path()).unwrap().len(), 1);
+    let noted = [NotedHead {
+        instance: folder.instance().to_owned(),
+        head: whole.chains[0].head.clone(),
+    }];
+    let files = verify_files(audit.path(), &key, &noted).unwrap();
+    let rows = verify_storage(&shipper.database, &key, &noted).await.unwrap();
+    for (report, lines) in [(&files, 50), (&rows, 30)] {
+        assert_eq!((&report.faults, &report.missed), (&Vec::new(), &Vec::new()));
+        let chain = &report.chains[0];
+        assert_eq!((chain.lines, &chain.head), (lines, &whole.chains[0].head));
+    }
+    // Removed by somebody else's hand, the next file leaves a gap behind the anchor.
+    std::fs::remove_file(&folder::files(folder.path()).unwrap()[0]).unwrap();
+    let report = verify_files(audit.path(), &key, &[]).unwrap();
+    assert!(
+        matches!(
+            report.faults[..],
+            [Fault::End {
+                last: 200,
+                stored: 250,
+                ..
+            }]
+        ),
+        "{:?}",
+        report.faults
+    );
+}
+
+#[tokio::test]
+async fn rows_that_were_changed_removed_or_moved_are_found() {
+    let audit = tempfile::tempdir().unwrap();
+    let folder = folder(audit.path(), 10);
+    let (shipper, _) = shipper(&folder, 10).await;
+    shipper.ship().await;
+    let rows = shipper.database.audit_after("", 0, 100).await.unwrap();
+    assert_eq!(rows.len(), 10);
+    type Change = fn(&mut Vec<AuditRow>);
+    let cases: [(&str, Change, &str); 6] = [
+        ("nothing", |_| (), ""),
+        (
+            "a line",
+            |rows| rows[4].line = rows[4].line.replace("verification", "verificatiom"),
+            "line 5 was changed",
+        ),
+        (
+            "a column",
+            |rows| rows[4].status = Some(200),
+            "the columns of line 5",
+        ),
+        (
+            "removed",
+            |rows| drop(rows.remove(4)),
+            "line 5 should be here and 6 is",
+        ),
+        (
+            "removed at the beginning",
+            |rows| drop(rows.remove(0)),
+            "line 1 should be here and 2 is",
+        ),
+        (
+            "swapped",
+            |rows| {
+                let (before, after) = rows.split_at_mut(5);
+                std::mem::swap(&mut before[4].line, &mut after[0].line);
+            },
+            "line 5 should be here and 6 is",
+        ),
+    ];
+    for (what, change, said) in cases {
+        let mut rows = rows.clone();
+        change(&mut rows);
+        let database = Database::open(&Settings::new(Place::Memory)).await.unwrap();
+        database.add_audit(rows).await.unwrap();
+        let report = verify_storage(&database, &ChainKey::default(), &[])
+            .await
+            .unwrap();
+        let faults: Vec<String> = report.faults.iter().map(ToString::to_string).collect();
+        assert_eq!(faults.len(), usize::from(!said.is_empty()), "{what}: {faults:?}");
+        assert!(
+            faults.iter().all(|fault| fault.contains(said)),
+            "{what}: {faults:?}"
+        );
+    }
+}

@@ -1,0 +1,161 @@
+//! What requests see of the audit.
+
+use likeness_api::Meta;
+use likeness_storage::{Place, Settings as StorageSettings};
+
+use super::fakes::{Disk, Log};
+use super::*;
+use crate::handlers::Endpoint;
+use crate::record::Facts;
+
+/// An audit whose writer runs when the test says so, with room for two events in its queue.
+struct Fixture {
+    _audit: tempfile::TempDir,
+    audit: Audit,
+    writer: Writer,
+    received: std::sync::mpsc::Receiver<Message>,
+}
+
+async fn fixture(required: bool) -> Fixture {
+    let path = tempfile::tempdir().unwrap();
+    let (folder, head) = take_up(path.path()).unwrap();
+    let (folder, state) = (Arc::new(folder), Arc::new(State::default()));
+    let database = Database::open(&StorageSettings::new(Place::Memory))
+        .await
+        .unwrap();
+    let shipper = Shipper::new(Arc::clone(&folder), Arc::clone(&state), database, None, 0).unwrap();
+    let settings = Settings {
+        key: ChainKey::default(),
+        sync: Duration::ZERO,
+        required,
+        rotate_bytes: 1 << 20,
+        max_spool: 1 << 20,
+        quiet: Duration::ZERO,
+        open: Disk::default().open(),
+    };
+    let writer = Writer::new(folder, Arc::clone(&state), settings, head);
+    let (messages, received) = sync_channel(2);
+    let audit = Audit {
+        inner: Arc::new(Inner {
+            messages,
+            state,
+            shipper,
+            wait: Duration::from_secs(60),
+            required,
+            writer: Mutex::new(None),
+            strangers: Mutex::new((TokenBucket::new(STRANGERS.0, STRANGERS.1, Instant::now()), 0)),
+        }),
+    };
+    Fixture {
+        _audit: path,
+        audit,
+        writer,
+        received,
+    }
+}
+
+fn record(status: u16) -> Record {
+    Record {
+        meta: Meta::now(),
+        correlation_id: None,
+        method: axum::http::Method::POST,
+        path: "/v0.2/liveness-verification".to_owned(),
+        version: axum::http::Version::HTTP_11,
+        status,
+        total: Duration::from_millis(30),
+        facts: Facts {
+            endpoint: Some(Endpoint::Liveness),
+            app: Some("app".to_owned()),
+            ..Facts::default()
+        },
+        #[cfg(feature = "otel")]
+        parent: crate::traces::Parent::of(&axum::http::HeaderMap::new()),
+    }
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_results_where_they_must_be_recorded() {
+    let Fixture {
+        audit,
+        writer,
+        received,
+        _audit,
+    } = fixture(true).await;
+    let log = Log::default();
+    let _capturing = log.capture();
+    let first = [audit.submit(&record(200)), audit.submit(&record(200))];
+    assert!(!audit.refuses());
+    let beyond = audit.submit(&record(200));
+    assert!(!audit.wait(beyond).await, "a result that is not recorded");
+    assert!(audit.refuses(), "it goes on to verify what it cannot record");
+    let refused = audit.submit(&record(403));
+    assert!(audit.wait(refused).await, "a refusal is held back");
+    let end = audit.clone();
+    let writing = std::thread::spawn(move || {
+        let _capturing = log.capture();
+        writer.run(&received);
+        log
+    });
+    for pending in first {
+        assert!(audit.wait(pending).await);
+    }
+    end.inner.messages.send(Message::Stop).unwrap();
+    let log = writing.join().unwrap();
+    assert!(!audit.refuses(), "it goes on to refuse");
+    assert_eq!(log.lines_with("its queue is full").len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_full_queue_loses_is_logged_once_with_its_number_and_on_record() {
+    let Fixture {
+        audit,
+        writer,
+        received,
+        _audit: folder,
+    } = fixture(false).await;
+    let log = Log::default();
+    let _capturing = log.capture();
+    for _ in 0..7 {
+        let pending = audit.submit(&record(200));
+        if let Pending::Lost { .. } = pending {
+            assert!(audit.wait(pending).await, "the answer is held back");
+        }
+    }
+    let end = audit.clone();
+    let stopping = std::thread::spawn(move || end.inner.messages.send(Message::Stop));
+    writer.run(&received);
+    stopping.join().unwrap().unwrap();
+    let began = log.lines_with("its queue is full");
+    assert!(began.len() == 1 && began[0].contains("ERROR"), "{began:?}");
+    let ended = log.lines_with("the audit keeps up again");
+    assert!(ended.len() == 1 && ended[0].contains("lost=5"), "{ended:?}");
+    let mut notes = Vec::new();
+    file_lines(folder.path(), |line| {
+        notes.extend(line.contains(r#""kind":"lost""#).then(|| line.to_owned()));
+        Ok(())
+    })
+    .unwrap();
+    assert!(notes.len() == 1 && notes[0].contains(r#""lost":5"#), "{notes:?}");
+}
+
+#[test]
+fn numbers_that_the_storage_has_are_not_given_again() {
+    let audit = tempfile::tempdir().unwrap();
+    let (folder, head) = take_up(audit.path()).unwrap();
+    assert_eq!(head, Head::default());
+    let first = folder.instance().to_owned();
+    let in_use = take_up(audit.path()).unwrap().0;
+    assert_ne!(in_use.instance(), first, "two services write one chain");
+    folder::replace(
+        &folder.path().join("cursor.json"),
+        br#"{"file":"x","place":9,"seq":3}"#,
+    )
+    .unwrap();
+    drop((folder, in_use));
+    // And again and again, without a new one each time.
+    let taken: Vec<String> = (0..3)
+        .map(|_| take_up(audit.path()).unwrap().0.instance().to_owned())
+        .collect();
+    assert!(!taken.contains(&first), "{taken:?}");
+    assert_eq!(taken[0], taken[2]);
+}

@@ -1,0 +1,221 @@
+//! What the writer does on disks that fail.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::audit::chain::Fault;
+use crate::audit::fakes::Disk;
+use crate::audit::verify::{file_lines, verify_files};
+use crate::audit::waiting::{self, Subject, Wait};
+
+/// A writer that is driven by hand.
+struct Fixture {
+    audit: tempfile::TempDir,
+    disk: Disk,
+    state: Arc<State>,
+    writer: Writer,
+}
+
+impl Fixture {
+    fn new(required: bool) -> Self {
+        let audit = tempfile::tempdir().unwrap();
+        let folder = Arc::new(Folder::create(audit.path()).unwrap());
+        let (disk, state) = (Disk::default(), Arc::new(State::default()));
+        let settings = Settings {
+            key: ChainKey::default(),
+            sync: Duration::ZERO,
+            required,
+            rotate_bytes: 1 << 20,
+            max_spool: 1 << 30,
+            quiet: Duration::ZERO,
+            open: disk.open(),
+        };
+        let writer = Writer::new(folder, Arc::clone(&state), settings, Head::default());
+        Self {
+            audit,
+            disk,
+            state,
+            writer,
+        }
+    }
+
+    /// Has an event written that nobody waits for.
+    fn write(&mut self, id: &str) {
+        self.add(id, None);
+        self.writer.write_backlog();
+    }
+
+    /// Adds an event whose answer waits.
+    fn wait(&mut self, id: &str, is_held: bool) -> Wait {
+        let subject = Subject {
+            request_id: id.to_owned(),
+            app: Some("app".to_owned()),
+        };
+        let (waiting, wait) = waiting::wait(subject, is_held);
+        self.add(id, Some(waiting));
+        wait
+    }
+
+    fn add(&mut self, id: &str, waiting: Option<Waiting>) {
+        let event = json!({ "time": "2026-11-25T08:00:00Z", "kind": "verification", "request_id": id });
+        let text = serde_json::value::to_raw_value(&event).unwrap();
+        self.writer.backlog.push_back(Event { text, waiting });
+    }
+
+    /// What the files say, which is whole.
+    fn events(&self) -> Vec<Value> {
+        let report = verify_files(self.audit.path(), &ChainKey::default(), &[]).unwrap();
+        assert_eq!(report.faults, []);
+        let mut events = Vec::new();
+        file_lines(self.audit.path(), |line| {
+            events.push(serde_json::from_str::<Value>(line).unwrap()["event"].take());
+            Ok(())
+        })
+        .unwrap();
+        events
+    }
+
+    /// Of each event its id, or else its kind.
+    fn ids(&self) -> Vec<String> {
+        let text = |value: &Value| value.as_str().map(ToOwned::to_owned);
+        let name = |event: Value| text(&event["request_id"]).or_else(|| text(&event["kind"]));
+        self.events().into_iter().filter_map(name).collect()
+    }
+}
+
+#[test]
+fn what_a_failed_write_left_is_cut_before_the_next_line() {
+    for torn in [0, 1, 100, usize::MAX] {
+        let mut fixture = Fixture::new(false);
+        fixture.write("one");
+        fixture.disk.faults().append = Some(torn);
+        fixture.disk.faults().cut = true;
+        fixture.write("two");
+        assert_eq!(fixture.state.last_written(), 1);
+        // The disk has room, but what is torn cannot be cut yet: nothing comes behind it.
+        fixture.disk.faults().append = None;
+        fixture.write("three");
+        assert!(fixture.state.is_failing.load(Ordering::Relaxed));
+        fixture.disk.repair();
+        fixture.write("four");
+        assert_eq!(
+            fixture.ids(),
+            ["one", "two", "three", "four"],
+            "after {torn} bytes"
+        );
+        assert_eq!(fixture.state.last_written(), 4);
+        assert_eq!(fixture.state.lost.load(Ordering::Relaxed), 0);
+    }
+}
+
+#[tokio::test]
+async fn whole_lines_that_did_not_get_to_the_disk_do_not_stay() {
+    let mut fixture = Fixture::new(true);
+    fixture.disk.faults().sync = true;
+    fixture.disk.faults().cut = true;
+    let wait = fixture.wait("one", true);
+    fixture.writer.write_backlog();
+    assert!(!wait.within(Duration::MAX).await, "a result that is not recorded");
+    fixture.disk.repair();
+    fixture.write("two");
+    assert_eq!(fixture.ids(), ["lost", "two"]);
+    assert_eq!(fixture.events()[0]["lost"], 1);
+}
+
+#[tokio::test]
+async fn a_refusal_is_recorded_later_where_results_are_required_to_be() {
+    let mut fixture = Fixture::new(true);
+    fixture.disk.faults().append = Some(0);
+    let wait = fixture.wait("refused", false);
+    fixture.writer.write_backlog();
+    assert!(wait.within(Duration::MAX).await, "a refusal is held back");
+    fixture.disk.repair();
+    fixture.writer.write_backlog();
+    assert_eq!(fixture.ids(), ["refused"]);
+    assert_eq!(fixture.state.lost.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn a_second_line_says_what_the_client_got_instead() {
+    let mut fixture = Fixture::new(true);
+    let late = fixture.wait("late", true);
+    assert!(!late.within(Duration::ZERO).await);
+    drop(fixture.wait("gone", true));
+    let in_time = fixture.wait("in time", true);
+    fixture.writer.write_backlog();
+    assert!(in_time.within(Duration::MAX).await);
+    let events = fixture.events();
+    assert_eq!(events.len(), 5);
+    for (id, status) in [("late", 503), ("gone", 499)] {
+        let line = events[3..]
+            .iter()
+            .find(|event| event["request_id"] == id)
+            .unwrap();
+        assert_eq!(line["kind"], "withheld");
+        assert_eq!((&line["status"], &line["app"]), (&json!(status), &json!("app")));
+    }
+}
+
+#[test]
+fn what_memory_does_not_hold_is_lost_and_on_record_with_its_number() {
+    let mut fixture = Fixture::new(false);
+    fixture.disk.faults().append = Some(0);
+    for number in 0..BACKLOG + 3 {
+        fixture.add(&number.to_string(), None);
+    }
+    fixture.writer.write_backlog();
+    assert_eq!(fixture.state.lost.load(Ordering::Relaxed), 3);
+    fixture.disk.repair();
+    fixture.writer.write_backlog();
+    let ids = fixture.ids();
+    assert_eq!(ids.len(), BACKLOG + 1);
+    // The oldest are the lost ones.
+    assert_eq!(ids[..2], ["lost", "3"]);
+    assert_eq!(fixture.events()[0]["lost"], 3);
+}
+
+#[test]
+fn a_chain_goes_on_from_file_to_file_and_none_may_be_missing() {
+    let mut fixture = Fixture::new(false);
+    fixture.writer.settings.rotate_bytes = 1_000;
+    let ids: Vec<String> = (0..20).map(|number| number.to_string()).collect();
+    for id in &ids {
+        fixture.write(id);
+    }
+    assert_eq!(fixture.ids(), ids);
+    let files = crate::audit::folder::files(fixture.writer.folder.path()).unwrap();
+    assert!(files.len() > 3, "{files:?}");
+    std::fs::remove_file(&files[1]).unwrap();
+    let report = verify_files(fixture.audit.path(), &ChainKey::default(), &[]).unwrap();
+    assert!(
+        matches!(report.faults[..], [Fault::Order { .. }]),
+        "{:?}",
+        report.faults
+    );
+}
+
+/// It also says what that cost:
+/// `cargo test --release -p likeness-server --lib -- --nocapture audit::writer::tests::many_events`
+#[test]
+#[allow(clippy::print_stderr, reason = "it says what it cost")]
+fn many_events_are_all_written() {
+    const EVENTS: usize = 20_000;
+    let mut fixture = Fixture::new(false);
+    // About as long as a verification's.
+    let id = "x".repeat(900);
+    let begun = Instant::now();
+    for _ in 0..EVENTS {
+        fixture.write(&id);
+    }
+    let one_by_one = begun.elapsed() / EVENTS as u32;
+    let begun = Instant::now();
+    for _ in 0..EVENTS {
+        fixture.add(&id, None);
+    }
+    fixture.writer.write_backlog();
+    let together = begun.elapsed() / EVENTS as u32;
+    eprintln!(
+        "{one_by_one:?} for an event that is written by itself, {together:?} for one of {BATCH} together"
+    );
+    assert_eq!(fixture.ids().len(), 2 * EVENTS);
+}

@@ -1,0 +1,142 @@
+//! Lines of the audit as CSV.
+
+use std::io::{self, Write};
+
+use serde_json::Value;
+
+use crate::cli::csv_cell::cell;
+
+/// The columns, as paths into a line: those of the chain, then those of events by their names in there.
+const COLUMNS: [&str; 45] = [
+    "instance",
+    "seq",
+    "prev",
+    "hash",
+    "v",
+    "time",
+    "kind",
+    "request_id",
+    "correlation_id",
+    "client",
+    "app",
+    "endpoint",
+    "path",
+    "profile",
+    "pack",
+    "pack_version",
+    "pack_digest",
+    "match_calibration",
+    "liveness_calibration",
+    "selfie.bytes",
+    "selfie.width",
+    "selfie.height",
+    "selfie.faces",
+    "photo.bytes",
+    "photo.width",
+    "photo.height",
+    "photo.faces",
+    "face_match",
+    "liveness",
+    "threshold",
+    "outcome",
+    "codes",
+    "status",
+    "error",
+    "limit",
+    "ms.total",
+    "ms.body",
+    "ms.queue",
+    "ms.decode",
+    "ms.detect",
+    "ms.embed",
+    "ms.liveness",
+    "ms.quality",
+    // Of what befell the service.
+    "version",
+    "lost",
+];
+
+/// The first row: the columns' names.
+pub(super) fn write_header(out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "{}", COLUMNS.join(","))
+}
+
+/// The row of a line.
+///
+/// # Errors
+/// Those of `out`; and where the line has a field that has no column: a newer version wrote it, and nothing is to be left
+/// out without a word.
+pub(super) fn write_row(out: &mut impl Write, line: &str) -> io::Result<()> {
+    let line: Value = serde_json::from_str(line)?;
+    let mut fields = Vec::new();
+    flatten(&line, "", &mut fields);
+    if let Some((unknown, _)) = fields.iter().find(|(name, _)| !COLUMNS.contains(&name.as_str())) {
+        return Err(io::Error::other(format!(
+            "a line has the field `{unknown}`, for which this version has no column: use --format jsonl"
+        )));
+    }
+    for (index, column) in COLUMNS.iter().enumerate() {
+        let value = fields.iter().find(|(name, _)| name == column);
+        let text = value.map_or_else(String::new, |(_, value)| text(value));
+        let comma = if index == 0 { "" } else { "," };
+        write!(out, "{comma}{}", cell(&text))?;
+    }
+    writeln!(out)
+}
+
+/// The fields of a line, as paths; those of its event without that name before them.
+fn flatten<'a>(value: &'a Value, path: &str, fields: &mut Vec<(String, &'a Value)>) {
+    let Some(object) = value.as_object() else {
+        fields.push((path.to_owned(), value));
+        return;
+    };
+    for (key, value) in object {
+        match (path, key.as_str()) {
+            ("", "event") => flatten(value, "", fields),
+            ("", _) => flatten(value, key, fields),
+            _ => flatten(value, &format!("{path}.{key}"), fields),
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(list) => {
+            let words: Vec<String> = list.iter().map(text).collect();
+            words.join(" ")
+        }
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(line: &str) -> io::Result<String> {
+        let mut out = Vec::new();
+        write_row(&mut out, line)?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn a_row_has_what_the_line_says_in_its_columns() {
+        let line = r#"{"instance":"i","seq":7,"prev":"p","hash":"h","event":{"v":1,"kind":"verification",
+            "correlation_id":"=1+1","codes":["A","B"],"selfie":{"bytes":9,"width":null},"ms":{"total":1.5}}}"#;
+        let row = row(line).unwrap();
+        assert!(row.starts_with("i,7,p,h,1,,verification,,\"'=1+1\","), "{row}");
+        assert!(
+            row.contains(",9,,") && row.contains(",A B,") && row.contains(",1.5,"),
+            "{row}"
+        );
+        assert_eq!(row.matches(',').count(), COLUMNS.len() - 1);
+    }
+
+    #[test]
+    fn a_field_without_a_column_is_not_left_out_without_a_word() {
+        let error = row(r#"{"seq":1,"event":{"ms":{"later":1}}}"#).unwrap_err();
+        assert!(error.to_string().contains("`ms.later`"), "{error}");
+    }
+}

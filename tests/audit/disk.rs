@@ -1,0 +1,110 @@
+//! A disk that is full, and has room again.
+
+use std::process::Command;
+
+use likeness_testing::{Failed, Outcome, Suite, ensure};
+use serde_json::{Value, json};
+
+use crate::events::{expected, lasting};
+use crate::run::{LIVENESS, audit, events_of, selfie, serve, stop};
+use crate::support::server::Server;
+use crate::support::storage::Storage;
+
+pub(crate) fn tests(suite: &mut Suite) {
+    suite.with_models("what_cannot_be_recorded_is_refused_where_it_must_be", required);
+    suite.with_models(
+        "a_full_disk_does_not_stop_verifications_and_all_is_recorded_later",
+        full_disk,
+    );
+}
+
+/// Has the server write no more than so many bytes to any file, as on a disk that is full.
+fn with_full_disk(storage: &Storage, mode: &str) -> Result<Server, Failed> {
+    let server = serve(storage, |command| {
+        command
+            .env("LIKENESS__AUDIT__MODE", mode)
+            .env("LIKENESS__AUDIT__WAIT_MS", "5000");
+        // SQLite has its own files: they are not to be touched by this.
+        command.env("LIKENESS_STORAGE_URL", "sqlite::memory:");
+    })?;
+    ensure!(
+        server.post(LIVENESS, &selfie()?)?.status == 200,
+        "before the disk is full"
+    );
+    set_room(&server, "1")?;
+    Ok(server)
+}
+
+/// The longest that a file may be, in bytes.
+fn set_room(server: &Server, bytes: &str) -> Outcome {
+    let status = Command::new("prlimit")
+        .args(["--pid", &server.id().to_string(), &format!("--fsize={bytes}:")])
+        .status()?;
+    ensure!(status.success(), "prlimit: {status}");
+    Ok(())
+}
+
+/// There is room again; ends the service, and gives what is on record, which is whole.
+fn after(storage: &Storage, server: &Server) -> Result<Vec<Value>, Failed> {
+    set_room(server, "unlimited")?;
+    server.log.wait_for("that it is written again", |line| {
+        line.contains("the audit is written again")
+    })?;
+    stop(server)?;
+    let whole = audit(storage, &["verify", "--from", "files"])?;
+    ensure!(whole.code == Some(0), "{whole:?}");
+    events_of(storage, "files")
+}
+
+fn with_status(events: &[Value], status: u16) -> Vec<Value> {
+    let found = events.iter().filter(|event| event["status"] == status);
+    found.cloned().collect()
+}
+
+fn full_disk() -> Outcome {
+    let storage = Storage::new()?;
+    let server = with_full_disk(&storage, "best-effort")?;
+    for _ in 0..3 {
+        ensure!(
+            server.post(LIVENESS, &selfie()?)?.status == 200,
+            "while the disk is full"
+        );
+    }
+    server.log.wait_for("what is wrong", |line| {
+        line.contains("the audit cannot be written")
+    })?;
+    let lines = server.log.text().matches("the audit cannot be written").count();
+    ensure!(lines == 1, "it is said {lines} times");
+    let events = after(&storage, &server)?;
+    ensure!(with_status(&events, 200).len() == 4, "{events:?}");
+    Ok(())
+}
+
+fn required() -> Outcome {
+    let storage = Storage::new()?;
+    let server = with_full_disk(&storage, "required")?;
+    for _ in 0..3 {
+        let answer = server.post(LIVENESS, &selfie()?)?;
+        answer.expect_error(
+            503,
+            "NOT_READY",
+            "The service is not ready yet. Try again shortly.",
+        )?;
+    }
+    ensure!(server.get("/healthz")?.status == 200, "/healthz");
+    let events = after(&storage, &server)?;
+    // The first of them was judged before it was known that it cannot be recorded, and its result given to nobody.
+    let lost: u64 = events.iter().filter_map(|event| event["lost"].as_u64()).sum();
+    ensure!(
+        lost == 1 && with_status(&events, 200).len() == 1,
+        "{lost} lost: {events:?}"
+    );
+    let refused = with_status(&events, 503);
+    ensure!(refused.len() == 2, "{refused:?}");
+    let wanted = expected(json!({
+        "path": LIVENESS, "endpoint": "liveness-verification", "status": 503, "error": "NOT_READY",
+    }));
+    let event = lasting(refused[0].clone());
+    ensure!(event == wanted, "{event}\ninstead of\n{wanted}");
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! An audit that somebody has laid hands on.
+
+use likeness_testing::{Failed, Outcome, Suite, ensure};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::run::{LIVENESS, audit, files, selfie, serve, stop};
+use crate::support::storage::Storage;
+
+pub(crate) fn tests(suite: &mut Suite) {
+    suite.with_models("what_was_tampered_with_is_found", tampered);
+    suite.test("what_is_not_there_is_not_called_whole", nothing);
+}
+
+fn tampered() -> Outcome {
+    let storage = Storage::new()?;
+    let server = serve(&storage, |_| {})?;
+    for _ in 0..3 {
+        ensure!(server.post(LIVENESS, &selfie()?)?.status == 200, "a verification");
+    }
+    stop(&server)?;
+    let whole = audit(&storage, &["verify"])?;
+    ensure!(
+        whole.code == Some(0) && whole.stdout.contains("The audit is whole."),
+        "{whole:?}"
+    );
+    let head = whole
+        .stdout
+        .split_whitespace()
+        .find(|word| word.matches(':').count() == 2)
+        .ok_or("no head")?
+        .to_owned();
+    let from_files = audit(&storage, &["verify", "--from", "files", "--expect-head", &head])?;
+    ensure!(from_files.code == Some(0), "{from_files:?}");
+
+    let file = files(&storage)?.remove(0);
+    let right = std::fs::read_to_string(&file)?;
+    let without_line = |number: usize| -> String {
+        let lines = right.lines().enumerate().filter(|(at, _)| *at != number);
+        lines.map(|(_, line)| format!("{line}\n")).collect()
+    };
+    for (what, text, said) in [
+        (
+            "changed",
+            right.replacen("\"liveness\":0.0", "\"liveness\":0.9", 1),
+            "was changed",
+        ),
+        ("removed", without_line(2), "were removed"),
+        ("cut", without_line(4), "lines are missing at its end"),
+    ] {
+        ensure!(text != right, "{what}: nothing was");
+        std::fs::write(&file, &text)?;
+        let found = audit(&storage, &["verify", "--from", "files", "--expect-head", &head])?;
+        ensure!(
+            found.code == Some(4) && found.stdout.contains(said),
+            "{what}: {found:?}"
+        );
+    }
+    // Made anew by who knows how, and longer than what was noted down: only that gives it away.
+    std::fs::write(&file, forged(&right)?)?;
+    let without = audit(&storage, &["verify", "--from", "files"])?;
+    ensure!(without.code == Some(0), "{without:?}");
+    let found = audit(&storage, &["verify", "--from", "files", "--expect-head", &head])?;
+    ensure!(
+        found.code == Some(4) && found.stdout.contains("no chain goes through"),
+        "{found:?}"
+    );
+    Ok(())
+}
+
+/// The same lines with another score, and one more, all hashed as they should be.
+fn forged(right: &str) -> Result<String, Failed> {
+    let mut events = Vec::new();
+    let mut instance = String::new();
+    for line in right.lines() {
+        let whole: Value = serde_json::from_str(line)?;
+        whole["instance"]
+            .as_str()
+            .ok_or("no instance")?
+            .clone_into(&mut instance);
+        let (_, event) = line.split_once("\"event\":").ok_or("no event")?;
+        let event = event.strip_suffix('}').ok_or("no end")?;
+        events.push(event.replace("\"liveness\":0.0", "\"liveness\":0.9"));
+    }
+    events.extend(events.last().cloned());
+    let mut prev = "0".repeat(64);
+    let mut lines = Vec::new();
+    for (seq, event) in (1..).zip(events) {
+        let digest = Sha256::digest(format!("{instance}\n{seq}\n{prev}\n{event}"));
+        let hash: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        lines.push(format!(
+            "{{\"instance\":\"{instance}\",\"seq\":{seq},\"prev\":\"{prev}\",\"hash\":\"{hash}\",\"event\":{event}}}\n"
+        ));
+        prev = hash;
+    }
+    Ok(lines.concat())
+}
+
+fn nothing() -> Outcome {
+    let storage = Storage::new()?;
+    let instance = storage
+        .folder()
+        .join("audit/6f1f9b1e-7c3a-4d57-9f0c-2b8f6a1d3e55");
+    for made in [false, true] {
+        if made {
+            std::fs::create_dir_all(&instance)?;
+        }
+        for from in ["files", "store"] {
+            let found = audit(&storage, &["verify", "--from", from])?;
+            ensure!(
+                found.code == Some(1)
+                    && found.stdout.contains("Nothing was found in")
+                    && !found.stdout.contains("whole"),
+                "{found:?}"
+            );
+        }
+    }
+    Ok(())
+}
