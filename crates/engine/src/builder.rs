@@ -369,20 +369,16 @@ impl EngineBuilder {
         Ok(found)
     }
 
-    /// Side of a face, in pixels, from which on more pixels tell the models nothing; unknown of those that are not of a
-    /// pack, which are shown pictures at their own size.
+    /// Side of a face, in pixels, from which on more pixels tell the embedders nothing; unknown of models that are not of
+    /// a pack, which are shown pictures at their own size.
     fn detail(&self, parts: Option<&Parts>) -> Option<f32> {
-        if self.detector.is_some() || self.embedder.is_some() || self.liveness.is_some() {
+        if self.detector.is_some() || self.embedder.is_some() {
             return None;
         }
         let manifest = parts?.pack.manifest();
-        // An aligned crop shows about as much as the detector's box, and a liveness crop so many times as much.
+        // An aligned crop shows about as much as the detector's box.
         let embedders = manifest.embedders.iter().map(|model| model.size as f32);
-        let liveness = manifest
-            .liveness
-            .iter()
-            .map(|model| (f64::from(model.size) / model.crop_scale) as f32);
-        Some(embedders.chain(liveness).fold(FaceQuality::DETAIL, f32::max))
+        Some(embedders.fold(FaceQuality::DETAIL, f32::max))
     }
 
     fn worker(&self, parts: Option<&Parts>) -> Result<Worker, BuildError> {

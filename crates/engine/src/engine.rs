@@ -85,7 +85,7 @@ impl Engine {
             PictureRole::Selfie,
             selfie,
             Search::Primary,
-            looking,
+            looking.at_every_pixel(),
             &mut timings,
         )?;
         let search = if options.photo_multiface {
@@ -182,7 +182,7 @@ impl Engine {
             PictureRole::Selfie,
             selfie.into(),
             Search::Primary,
-            self.looking(budget),
+            self.looking(budget).at_every_pixel(),
             &mut timings,
         )?;
         let mut liveness = None;

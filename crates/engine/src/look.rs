@@ -17,10 +17,18 @@ const FIRST_LOOK_SIDE: u32 = 2 * GLANCE_SIDE;
 pub(crate) struct Looking<'a> {
     pub(crate) limits: &'a Limits,
     pub(crate) max_faces: usize,
-    /// Side of a face, in pixels, from which on more pixels tell the models nothing. `None`: nobody knows, so that every
-    /// pixel counts.
+    /// Side of a face, in pixels, from which on more pixels tell the models nothing. `None`: every pixel counts, or nobody
+    /// knows.
     pub(crate) detail: Option<f32>,
     pub(crate) budget: &'a Budget,
+}
+
+impl Looking<'_> {
+    /// For the picture that liveness is judged by: of averaged pixels its models think otherwise, on one portrait 0.82
+    /// instead of 0.99.
+    pub(crate) fn at_every_pixel(self) -> Self {
+        Self { detail: None, ..self }
+    }
 }
 
 /// A picture and the faces in it.
@@ -71,9 +79,8 @@ impl<'a> Look<'a> {
             budget.check()?;
             Ok::<_, EngineError>(reduced)
         };
-        // Not the selfie: of averaged pixels the liveness models think otherwise, on one portrait 0.82 instead of 0.99.
-        let first_side = match (role, search, looking.detail) {
-            (PictureRole::Photo, Search::Primary, Some(_)) => FIRST_LOOK_SIDE,
+        let first_side = match (search, looking.detail) {
+            (Search::Primary, Some(_)) => FIRST_LOOK_SIDE,
             _ => u32::MAX,
         };
         let first = decode(first_side)?;
@@ -87,22 +94,23 @@ impl<'a> Look<'a> {
             let whole = decode(u32::MAX)?;
             return Self::searched(worker, Pixels::Decoded(whole), search, looking, timings);
         };
-        let pixels = Pixels::Decoded(first);
-        let mut look = Self {
-            faces: found(&pixels, faces, looking.max_faces)?,
-            pixels,
-        };
+        let longest_side = first.picture().width().max(first.picture().height());
+        let mut pixels = Pixels::Decoded(first);
+        let mut faces = found(&pixels, faces, looking.max_faces)?;
         budget.check()?;
-        let lacking = looking.detail.zip(look.faces.first()).map(|(detail, face)| {
-            let BoundingBox { width, height, .. } = face.raw.bounding_box;
-            detail / (width * height).sqrt()
-        });
+        let lacking = looking
+            .detail
+            .zip(faces.first())
+            .map(|(detail, face)| detail / face.raw.bounding_box.area().sqrt());
         if let Some(lacking) = lacking.filter(|lacking| *lacking > 1.0) {
-            let longest_side = look.pixels.picture().width().max(look.pixels.picture().height());
             // A side beyond what there is means the whole picture.
-            look.move_to(decode((longest_side as f32 * lacking).ceil() as u32)?);
+            let larger = decode((longest_side as f32 * lacking).ceil() as u32)?;
+            for face in &mut faces {
+                face.raw = face_from_whole(&larger, &pixels.face_to_whole(&face.raw));
+            }
+            pixels = Pixels::Decoded(larger);
         }
-        Ok(look)
+        Ok(Self { pixels, faces })
     }
 
     fn searched(
@@ -123,15 +131,6 @@ impl<'a> Look<'a> {
             faces: found(&pixels, faces, looking.max_faces)?,
             pixels,
         })
-    }
-
-    /// Replaces the pixels by those of the same picture at another size.
-    fn move_to(&mut self, other: Reduced) {
-        let other = Pixels::Decoded(other);
-        for face in &mut self.faces {
-            face.raw = other.face_from_whole(&self.pixels.face_to_whole(&face.raw));
-        }
-        self.pixels = other;
     }
 
     /// The pixels that the [raw](Found::raw) faces are in.
@@ -206,15 +205,12 @@ impl Pixels<'_> {
             }),
         }
     }
+}
 
-    fn face_from_whole(&self, face: &Face) -> Face {
-        match self {
-            Self::Borrowed(_) => *face,
-            Self::Decoded(reduced) => moved(face, 1.0 / reduced.factor() as f32, |point| {
-                reduced.from_whole(point.x, point.y)
-            }),
-        }
-    }
+fn face_from_whole(reduced: &Reduced, face: &Face) -> Face {
+    moved(face, 1.0 / reduced.factor() as f32, |point| {
+        reduced.from_whole(point.x, point.y)
+    })
 }
 
 fn moved(face: &Face, scale: f32, to: impl Fn(Point) -> (f32, f32)) -> Face {

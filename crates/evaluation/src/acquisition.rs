@@ -335,9 +335,6 @@ fn embed_file(
         Ok(bytes) => bytes,
         Err(status) => return Ok(Err(status)),
     };
-    let Ok(header) = imaging::probe(&bytes, engine.limits()) else {
-        return Ok(Err(Status::BadPicture));
-    };
     let options = EmbedOptions::default().with_all_faces(face == FaceChoice::Centre);
     let faces = match engine.embed(&bytes, &options) {
         Err(EngineError::Picture { .. }) => return Ok(Err(Status::BadPicture)),
@@ -345,7 +342,10 @@ fn embed_file(
     };
     let subject = match face {
         FaceChoice::Largest => faces.into_iter().next(),
-        FaceChoice::Centre => nearest_centre(faces, header.width, header.height),
+        FaceChoice::Centre => match imaging::probe(&bytes, engine.limits()) {
+            Ok(header) => nearest_centre(faces, header.width, header.height),
+            Err(_) => return Ok(Err(Status::BadPicture)),
+        },
     };
     Ok(subject.map(|face| face.embedding).ok_or(Status::NoFace))
 }
