@@ -1,12 +1,13 @@
 //! A word to the operator where a proxy seems to drop the credentials.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, header};
 use tokio::time::Instant;
 
 use crate::apps::{ID_HEADERS, KEY_HEADERS};
+use crate::locked::locked;
 
 /// Time between two such lines: they say the same.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -31,7 +32,7 @@ impl ProxyHint {
         if !seems_dropped(headers) {
             return;
         }
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = locked(&self.said);
         if said.is_none_or(|said| said.elapsed() >= PAUSE) {
             *said = Some(Instant::now());
             tracing::warn!(

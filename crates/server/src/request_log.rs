@@ -2,13 +2,14 @@
 //! key.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use likeness_api::{ApiError, Meta};
 use likeness_engine::{Engine, LivenessCheck, Verification};
 use tokio::time::Instant;
 
 use crate::handlers::Endpoint;
+use crate::locked::locked;
 use crate::record::{Facts, Models};
 
 /// What is known of a request so far. It travels with the request, and the handler adds to it.
@@ -103,6 +104,6 @@ impl RequestLog {
     }
 
     fn facts(&self) -> MutexGuard<'_, Facts> {
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.facts)
     }
 }

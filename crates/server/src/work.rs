@@ -4,7 +4,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use likeness_api::{ApiError, ErrorCode};
 use likeness_engine::Budget;
@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use crate::admission::Permit;
+use crate::locked::locked;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -131,7 +132,7 @@ impl Drop for Counted {
 
 /// Waits for a job; `None` when the pool is gone.
 fn next(jobs: &Mutex<Receiver<Job>>) -> Option<Job> {
-    jobs.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+    locked(jobs).recv().ok()
 }
 
 /// What a panic said, for the log.

@@ -9,6 +9,8 @@ use tokio::time::sleep;
 
 use super::Apps;
 
+use crate::locked::locked;
+
 /// Id of the app that a service makes which finds none.
 pub const FIRST_APP: &str = "default";
 
@@ -133,6 +135,6 @@ impl AppDirectory {
     }
 
     fn sources(&self) -> std::sync::MutexGuard<'_, Sources> {
-        self.inner.sources.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.inner.sources)
     }
 }

@@ -23,7 +23,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -34,6 +34,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::config::{AuditConfig, AuditMode};
 use crate::limits::TokenBucket;
+use crate::locked::locked;
 use crate::record::Record;
 use event::{Note, Verification};
 use folder::Folder;
@@ -202,11 +203,7 @@ impl Audit {
 
     /// Whoever has no credentials must not fill the disk.
     fn has_room_for_strangers(&self) -> bool {
-        let mut strangers = self
-            .inner
-            .strangers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut strangers = locked(&self.inner.strangers);
         let (bucket, skipped) = &mut *strangers;
         if bucket.take(Instant::now()).is_err() {
             *skipped += 1;
@@ -278,12 +275,7 @@ impl Audit {
         let written = tokio::task::spawn_blocking(move || {
             // Waits where the queue is full: nothing else comes.
             let _ = audit.inner.messages.send(Message::Stop);
-            let writer = audit
-                .inner
-                .writer
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take();
+            let writer = locked(&audit.inner.writer).take();
             writer.map(JoinHandle::join)
         });
         if timeout(LAST_LINES, written).await.is_err() {

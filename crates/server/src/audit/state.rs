@@ -1,11 +1,12 @@
 //! How the audit is doing.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use likeness_storage::now;
 
+use crate::locked::locked;
 use crate::metrics::AuditGauges;
 
 #[derive(Debug, Default)]
@@ -85,7 +86,7 @@ impl State {
     }
 
     fn oldest(&self) -> std::sync::MutexGuard<'_, Option<i64>> {
-        self.oldest.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.oldest)
     }
 }
 

@@ -7,7 +7,7 @@ mod source;
 mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use likeness_engine::{Engine, EngineError, EngineInfo};
@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::engine_slot::EngineSlot;
+use crate::locked::locked;
 use crate::metrics::{Outcome, Outcomes};
 use crate::work::describe_panic;
 use failures::Failures;
@@ -221,7 +222,7 @@ impl Inner {
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.memory)
     }
 
     fn count(&self, outcome: &Result<Reload, ReloadError>) {

@@ -1,8 +1,9 @@
 //! Other settings while serving.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::config::{Config, ConfigError};
+use crate::locked::locked;
 use crate::metrics::Outcome;
 use crate::service::Service;
 
@@ -88,7 +89,7 @@ impl SettingsReloader {
 impl Inner {
     fn reload(&self) -> Result<SettingsReload, ConfigError> {
         // Held throughout: one reload after the other.
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = locked(&self.current);
         let new = (self.read)()?;
         let (changed, needs_restart) = current
             .differences(&new)?

@@ -14,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::config::TlsConfig;
+use crate::locked::locked;
 use crate::looks::Looks;
 use files::{Files, Loaded};
 
@@ -86,7 +87,7 @@ impl Tls {
     /// Reads the files again, and serves what they hold to those who connect from now on. Where they cannot be used, what
     /// was served before goes on; that is logged once, until something else is wrong with them. Blocks.
     pub(crate) fn reload(&self) {
-        let mut failed = self.inner.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failed = locked(&self.inner.failed);
         match self.try_reload() {
             Ok(()) => *failed = None,
             Err(error) => {
