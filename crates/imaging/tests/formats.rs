@@ -6,7 +6,7 @@
 mod samples;
 
 use image::ExtendedColorType;
-use jpeg_encoder::{ColorType, SamplingFactor};
+use jpeg_encoder::ColorType;
 use likeness_imaging::{Format, ImagingError, Limits, Orientation, Picture, decode, probe};
 use samples::*;
 
@@ -50,39 +50,7 @@ fn the_name_of_a_file_does_not_matter_and_what_follows_it_neither() {
 #[test]
 fn jpeg_of_every_kind() {
     let picture = slope(37, 21);
-    let kinds: [(&str, Vec<u8>); 6] = [
-        (
-            "4:2:0",
-            jpeg_with(&picture, |encoder| {
-                encoder.set_sampling_factor(SamplingFactor::F_2_2);
-            }),
-        ),
-        (
-            "4:2:2",
-            jpeg_with(&picture, |encoder| {
-                encoder.set_sampling_factor(SamplingFactor::F_2_1);
-            }),
-        ),
-        (
-            "4:1:1",
-            jpeg_with(&picture, |encoder| {
-                encoder.set_sampling_factor(SamplingFactor::F_4_1);
-            }),
-        ),
-        (
-            "progressive",
-            jpeg_with(&picture, |encoder| encoder.set_progressive(true)),
-        ),
-        (
-            "restarts",
-            jpeg_with(&picture, |encoder| encoder.set_restart_interval(2)),
-        ),
-        (
-            "own tables",
-            jpeg_with(&picture, |encoder| encoder.set_optimized_huffman_tables(true)),
-        ),
-    ];
-    for (name, bytes) in kinds {
+    for (name, bytes) in jpeg_kinds(&picture) {
         let difference = largest_difference(&decoded(&bytes), &picture);
         // A step of red is 7 levels, and half or a quarter of the columns keep their own colour.
         let tolerance = match name {

@@ -50,6 +50,42 @@ pub fn jpeg_with(picture: &Picture, settings: impl FnOnce(&mut Encoder<&mut Vec<
     bytes
 }
 
+/// The ways in which a JPEG may be written, each with its name.
+pub fn jpeg_kinds(picture: &Picture) -> [(&'static str, Vec<u8>); 6] {
+    [
+        (
+            "4:2:0",
+            jpeg_with(picture, |encoder| {
+                encoder.set_sampling_factor(SamplingFactor::F_2_2);
+            }),
+        ),
+        (
+            "4:2:2",
+            jpeg_with(picture, |encoder| {
+                encoder.set_sampling_factor(SamplingFactor::F_2_1);
+            }),
+        ),
+        (
+            "4:1:1",
+            jpeg_with(picture, |encoder| {
+                encoder.set_sampling_factor(SamplingFactor::F_4_1);
+            }),
+        ),
+        (
+            "progressive",
+            jpeg_with(picture, |encoder| encoder.set_progressive(true)),
+        ),
+        (
+            "restarts",
+            jpeg_with(picture, |encoder| encoder.set_restart_interval(2)),
+        ),
+        (
+            "own tables",
+            jpeg_with(picture, |encoder| encoder.set_optimized_huffman_tables(true)),
+        ),
+    ]
+}
+
 /// Other samples than RGB as a JPEG.
 pub fn jpeg_of(samples: &[u8], width: u32, height: u32, layout: ColorType) -> Vec<u8> {
     let mut bytes = Vec::new();
