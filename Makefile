@@ -78,7 +78,7 @@ bench: setup build models ## The criterion benches
 	$(CARGO) bench --locked --target-dir target --benches
 
 accuracy: setup build models ## Measure on the development pictures and write docs/accuracy.md
-	@$(CARGO) build $(BUILD) --example score_variants
+	@$(CARGO) build $(BUILD) --example score_variants --example reduced_decoding
 	@$(PYTHON) scripts/accuracy.py
 
 calibrate: setup build models ## Fit the default pack's match calibration to LFW's development view again, into .out/match.toml

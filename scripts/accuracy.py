@@ -370,6 +370,35 @@ def tried():
     ]
 
 
+def reduced():
+    """What decoding JPEGs at a part of their size does."""
+    print("reduced_decoding", file=sys.stderr)
+    command = ["target/release/examples/reduced_decoding", str(DATA)]
+    found = subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout
+    match, liveness_table = (part.splitlines() for part in found.strip().split("\n\n"))
+    return [
+        "## Decoding at a part of the size",
+        "",
+        "```sh",
+        "cargo run --release --locked --target-dir target --example reduced_decoding",
+        "```",
+        "",
+        *prose(
+            "A JPEG photo of 1,279 pixels or more on its longest side is decoded at a half, a quarter or an eighth of its size, with "
+            "640 pixels left or more, and larger where its face would have fewer than 128. The pictures are enlarged (Catmull-Rom), "
+            "encoded again at quality 90, and judged twice: decoded whole and at a part. All pairs of LFW's test pictures, largest face.",
+        ),
+        *match,
+        "",
+        *prose(
+            "A selfie is decoded whole, for liveness: its models were trained on crops that are not averaged, and of averaged ones "
+            "some scores are others. This is what they would be:",
+        ),
+        *liveness_table,
+        "",
+    ]
+
+
 def calibration():
     return ["## What the calibration says", "", *prose(
         "The default pack's match confidence is straight in log-odds between three measured points (`make calibrate` prints "
@@ -420,6 +449,7 @@ def main():
         *liveness(),
         *calibration(),
         *tried(),
+        *reduced(),
         *limits(),
     ]
     page = "\n".join(lines).rstrip() + "\n"

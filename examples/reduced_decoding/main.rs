@@ -1,29 +1,35 @@
 //! What decoding JPEGs at a part of their size does to the scores: the tables "Decoding at a part of the size" of
 //! `docs/accuracy.md`. `reduced_decoding [DATA]` enlarges the pictures of LFW's test pairs, the portraits and the webcam
-//! frames below `../shared/data`, encodes them again, and judges each file twice: decoded at its own size, and as the
-//! service decodes it.
+//! frames below `../shared/data`, encodes them again, and judges each file twice: decoded at its own size, and at the part of
+//! it that the service decodes photos at. Selfies it decodes whole: the second table says why.
 
 #![allow(clippy::print_stdout)]
 
 use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use image::imageops::{FilterType, resize};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use likeness::embedding::Embedding;
-use likeness::imaging::{Limits, Picture, decode};
+use likeness::imaging::{Limits, Picture, decode, decode_reduced};
+use likeness::runtime::available_workers;
 use likeness::{EmbedOptions, Engine, LivenessOptions};
-use likeness_evaluation::{AllPairs, HELD_IMPOSTORS, all_pairs};
+use likeness_evaluation::{HELD_IMPOSTORS, all_pairs};
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+#[path = "../support/mod.rs"]
+mod support;
+
+use support::{Failure, by_person, each};
 
 /// How many times as wide and as high the pictures are made; those of LFW are 250x250.
 const ENLARGED: [u32; 4] = [1, 2, 4, 8];
 
 /// Nothing is made larger than that: pictures that would be are left out.
 const LONGEST_SIDE: u32 = 6_000;
+
+/// Longest side that the engine decodes photos at for a first look, at least.
+const FIRST_LOOK_SIDE: u32 = 640;
 
 /// JPEG quality of what is encoded again.
 const QUALITY: u8 = 90;
@@ -72,41 +78,7 @@ fn enlarged(path: &Path, times: u32) -> Result<Option<(Vec<u8>, Picture)>, Failu
     Ok(Some((bytes, whole)))
 }
 
-/// Runs a task on every name, on as many threads as the engine has workers; results in the names' order.
-fn each<T: Send>(
-    engine: &Engine,
-    names: &[String],
-    task: impl Fn(&str) -> Result<T, Failure> + Sync,
-) -> Result<Vec<T>, Failure> {
-    let next = AtomicUsize::new(0);
-    let parts: Vec<Result<Vec<(usize, T)>, Failure>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..engine.workers())
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut done = Vec::new();
-                    while let index = next.fetch_add(1, Ordering::Relaxed)
-                        && let Some(name) = names.get(index)
-                    {
-                        done.push((index, task(name)?));
-                    }
-                    Ok(done)
-                })
-            })
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|_| Err("a thread panicked".into())))
-            .collect()
-    });
-    let mut done = Vec::with_capacity(names.len());
-    for part in parts {
-        done.extend(part?);
-    }
-    done.sort_by_key(|(index, _)| *index);
-    Ok(done.into_iter().map(|(_, result)| result).collect())
-}
-
-/// The embeddings of one file, decoded whole and as served; `None` where a face was not found.
+/// The embeddings of one file, decoded whole and at a part of its size; `None` where a face was not found.
 type Both = [Option<Embedding>; 2];
 
 fn embeddings(engine: &Engine, path: &Path, times: u32) -> Result<Option<Both>, Failure> {
@@ -139,7 +111,11 @@ fn matching(engine: &Engine, data: &Path) -> Result<(), Failure> {
         let names: Vec<String> = names.into_iter().collect();
         let root = data.join(root);
         for times in ENLARGED {
-            let found = each(engine, &names, |name| embeddings(engine, &root.join(name), times))?;
+            let found = each(
+                &names,
+                || Ok(()),
+                |(), name| embeddings(engine, &root.join(name), times),
+            )?;
             let (names, found): (Vec<&String>, Vec<Both>) = names
                 .iter()
                 .zip(found)
@@ -150,10 +126,10 @@ fn matching(engine: &Engine, data: &Path) -> Result<(), Failure> {
             }
             let alike: Vec<f64> = found
                 .iter()
-                .filter_map(|[whole, served]| whole.as_ref().zip(served.as_ref()))
-                .map(|(whole, served)| Ok(f64::from(whole.similarity(served)?)))
+                .filter_map(|[whole, reduced]| whole.as_ref().zip(reduced.as_ref()))
+                .map(|(whole, reduced)| Ok(f64::from(whole.similarity(reduced)?)))
                 .collect::<Result<_, Failure>>()?;
-            for (way, decoded) in ["whole", "as served"].into_iter().enumerate() {
+            for (way, decoded) in ["whole", "at a part"].into_iter().enumerate() {
                 let missing = found.iter().filter(|both| both[way].is_none()).count();
                 print!("| {name} | {times}x | {decoded} | {missing} of {} |", names.len());
                 for rate in RATES {
@@ -179,25 +155,13 @@ fn matching(engine: &Engine, data: &Path) -> Result<(), Failure> {
 }
 
 fn false_non_match_rate(names: &[&String], found: &[Both], way: usize, rate: f64) -> Result<f64, Failure> {
-    let dimensions = found
-        .iter()
-        .find_map(|both| both[way].as_ref())
-        .ok_or("no face")?
-        .values()
-        .len();
-    let mut matrix = AllPairs::new(dimensions);
-    let mut people: Vec<&Path> = Vec::new();
-    for (name, both) in names.iter().zip(found) {
-        // Names are sorted, so a person's pictures stand together.
-        let person = Path::new(name).parent().ok_or("a picture without a folder")?;
-        if people.last() != Some(&person) {
-            people.push(person);
-        }
-        if let Some(embedding) = &both[way] {
-            matrix.push(embedding.values(), people.len() as u32 - 1);
-        }
-    }
-    let threads = NonZero::new(2).ok_or("no thread")?;
+    let pictures = || {
+        let found = names.iter().copied().zip(found);
+        found.filter_map(|(name, both)| Some((name, both[way].as_ref()?)))
+    };
+    let (_, first) = pictures().next().ok_or("no face")?;
+    let matrix = by_person(first.values().len(), pictures())?;
+    let threads = NonZero::new(available_workers()).ok_or("no processor")?;
     let scores = all_pairs(&matrix, HELD_IMPOSTORS, threads);
     scores
         .threshold_at(rate)
@@ -231,22 +195,27 @@ fn liveness(engine: &Engine, data: &Path) -> Result<(), Failure> {
     );
     println!("|---|---|---|---|---|---|---|---|");
     for times in ENLARGED {
-        let scores = each(engine, &names, |name| {
-            let Some((bytes, whole)) = enlarged(&data.join(name), times)? else {
-                return Ok(None);
-            };
-            let options = LivenessOptions::default();
-            Ok(Some([
-                engine.liveness(&whole, &options)?.liveness.value(),
-                engine.liveness(&bytes, &options)?.liveness.value(),
-            ]))
-        })?;
+        let scores = each(
+            &names,
+            || Ok(()),
+            |(), name| {
+                let Some((bytes, whole)) = enlarged(&data.join(name), times)? else {
+                    return Ok(None);
+                };
+                let part = decode_reduced(&bytes, &Limits::default(), FIRST_LOOK_SIDE)?.into_picture();
+                let options = LivenessOptions::default();
+                Ok(Some([
+                    engine.liveness(&whole, &options)?.liveness.value(),
+                    engine.liveness(&part, &options)?.liveness.value(),
+                ]))
+            },
+        )?;
         let changes: Vec<f64> = scores
             .iter()
             .flatten()
-            .map(|[whole, served]| (whole - served).abs())
+            .map(|[whole, reduced]| (whole - reduced).abs())
             .collect();
-        for (way, decoded) in ["whole", "as served"].into_iter().enumerate() {
+        for (way, decoded) in ["whole", "at a part"].into_iter().enumerate() {
             let of = |wanted: &str| -> Vec<f64> {
                 files
                     .iter()

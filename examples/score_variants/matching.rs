@@ -10,9 +10,9 @@ use likeness::imaging::{Limits, Picture, PixelRect, crop_resize_bilinear, decode
 use likeness::models::Pack;
 use likeness::runtime::{Runtime, available_workers};
 use likeness_evaluation::statistics::{Judged, accuracy_at, best_threshold};
-use likeness_evaluation::{AllPairs, HELD_IMPOSTORS, all_pairs};
+use likeness_evaluation::{HELD_IMPOSTORS, all_pairs};
 
-use crate::{Failure, each, mirror};
+use crate::{Failure, by_person, each, mirror};
 
 /// Ways to embed a face, with what each costs.
 const EMBEDDINGS: [(&str, &str); 6] = [
@@ -81,16 +81,9 @@ pub(crate) fn print(runtime: &Runtime, pack: &Pack, data: &Path) -> Result<(), F
     );
     println!("|---|---|---|---|---|---|---|");
     for (index, (name, cost)) in EMBEDDINGS.into_iter().enumerate() {
-        let mut matrix = AllPairs::new(pack.manifest().embedders[0].dimensions);
-        let mut people: Vec<&Path> = Vec::new();
-        for (name, vectors) in train_names.iter().zip(&train_vectors) {
-            // Names are sorted, so a person's pictures stand together.
-            let person = Path::new(name).parent().ok_or("a picture without a folder")?;
-            if people.last() != Some(&person) {
-                people.push(person);
-            }
-            matrix.push(vectors[index].values(), people.len() as u32 - 1);
-        }
+        let vectors = train_vectors.iter().map(|vectors| &vectors[index]);
+        let dimensions = pack.manifest().embedders[0].dimensions;
+        let matrix = by_person(dimensions, train_names.iter().zip(vectors))?;
         let threads = NonZero::new(available_workers()).ok_or("no processor")?;
         let scores = all_pairs(&matrix, HELD_IMPOSTORS, threads);
         print!("| {name} | {cost} |");

@@ -1,0 +1,62 @@
+//! What the examples that measure share.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use likeness::embedding::Embedding;
+use likeness::runtime::available_workers;
+use likeness_evaluation::AllPairs;
+
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs a task on every name, on all processors, each with what it has opened for itself; results in the names' order.
+pub(crate) fn each<M, T: Send>(
+    names: &[String],
+    open: impl Fn() -> Result<M, Failure> + Sync,
+    task: impl Fn(&mut M, &str) -> Result<T, Failure> + Sync,
+) -> Result<Vec<T>, Failure> {
+    let next = AtomicUsize::new(0);
+    let parts: Vec<Result<Vec<(usize, T)>, Failure>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..available_workers())
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut opened = open()?;
+                    let mut done = Vec::new();
+                    while let index = next.fetch_add(1, Ordering::Relaxed)
+                        && let Some(name) = names.get(index)
+                    {
+                        done.push((index, task(&mut opened, name)?));
+                    }
+                    Ok(done)
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| Err("a thread panicked".into())))
+            .collect()
+    });
+    let mut done = Vec::with_capacity(names.len());
+    for part in parts {
+        done.extend(part?);
+    }
+    done.sort_by_key(|(index, _)| *index);
+    Ok(done.into_iter().map(|(_, result)| result).collect())
+}
+
+/// Pictures to compare all with all. Names are sorted, and those of a person are in one folder.
+pub(crate) fn by_person<'a>(
+    dimensions: usize,
+    pictures: impl Iterator<Item = (&'a String, &'a Embedding)>,
+) -> Result<AllPairs, Failure> {
+    let mut matrix = AllPairs::new(dimensions);
+    let mut people: Vec<&Path> = Vec::new();
+    for (name, embedding) in pictures {
+        let person = Path::new(name).parent().ok_or("a picture without a folder")?;
+        if people.last() != Some(&person) {
+            people.push(person);
+        }
+        matrix.push(embedding.values(), people.len() as u32 - 1);
+    }
+    Ok(matrix)
+}
