@@ -25,7 +25,7 @@ pub(crate) struct Looking<'a> {
 
 impl Looking<'_> {
     /// For the picture that liveness is judged by: of averaged pixels its models think otherwise, on one portrait 0.82
-    /// instead of 0.99.
+    /// instead of 0.91.
     pub(crate) fn at_every_pixel(self) -> Self {
         Self { detail: None, ..self }
     }
