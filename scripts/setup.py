@@ -17,7 +17,8 @@ folder or server that LIKENESS_MODEL_MIRROR names, else from ../shared/upstream 
 another `shared`), else from the addresses in the pack's manifest. docs/models.md has more.
 
 `setup.py programs` unpacks what some tests need from Debian's packages into .setup where the machine has none: promtool, which
-checks metrics and alerts, and nginx. That one cannot be had is only a warning.
+checks metrics and alerts, and nginx. It installs what other tests need of Python into environments there (scripts/*-requirements.txt).
+That one cannot be had is only a warning.
 
 Whatever is already there and right is left alone, so running it twice costs nothing. With --lenient, models that cannot be
 had from the network are a warning: the tests that need them are then reported as skipped. A mirror that lacks them or has
@@ -34,6 +35,8 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
+
+import environment as environments
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = ROOT / ".setup" / "onnxruntime"
@@ -185,6 +188,23 @@ def set_up_program(name, package, member, without="tests that need it will be re
     say(f"WARNING: {name} cannot be had here: {without}")
 
 
+# Python environments that some tests need.
+ENVIRONMENTS = ["schemas"]
+
+
+def set_up_environment(name):
+    """Never an error: the tests that need it are reported as skipped where it cannot be had."""
+    given_up = ROOT / ".setup" / f"no-{name}"
+    if not given_up.exists():
+        try:
+            environments.locked(name)
+            say(f"Python environment {name}: there")
+            return
+        except (OSError, subprocess.CalledProcessError) as error:
+            given_up.write_text(f"{error}; delete this file to try again\n")
+    say(f"WARNING: the Python environment {name} cannot be had here: tests that need it will be reported as skipped")
+
+
 def set_up_postgresql():
     """Never an error: only tests need it. The service itself has a client of its own."""
     if platform.system() != "Linux":
@@ -309,6 +329,8 @@ def main():
     if arguments.command == "programs":
         for program in PROGRAMS:
             set_up_program(*program)
+        for name in ENVIRONMENTS:
+            set_up_environment(name)
         return
     check_tools()
     set_up_runtime()

@@ -13,6 +13,8 @@ use support::picture;
 use support::process::{Process, likeness};
 use support::server::{APP, Server};
 
+#[path = "packaging/schemas.rs"]
+mod schemas;
 mod support;
 
 /// As in the Dockerfile: nobody that a machine knows.
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
     );
     suite.with_program("the_manifests_are_whole", "kubectl", manifests);
     suite.with_program("the_unit_is_hardened", "systemd-analyze", unit);
+    schemas::tests(&mut suite);
     suite.with_models("a_healthcheck_tells_who_is_well", healthcheck);
     suite.run()
 }
