@@ -16,6 +16,8 @@ use support::server::{APP, Server};
 #[path = "packaging/schemas.rs"]
 mod schemas;
 mod support;
+#[path = "packaging/unit.rs"]
+mod unit;
 
 /// As in the Dockerfile: nobody that a machine knows.
 const USER: &str = "10001";
@@ -32,8 +34,8 @@ fn main() -> ExitCode {
         dockerfile,
     );
     suite.with_program("the_manifests_are_whole", "kubectl", manifests);
-    suite.with_program("the_unit_is_hardened", "systemd-analyze", unit);
     schemas::tests(&mut suite);
+    unit::tests(&mut suite);
     suite.with_models("a_healthcheck_tells_who_is_well", healthcheck);
     suite.run()
 }
@@ -245,26 +247,6 @@ fn manifests(kubectl: &Path) -> Outcome {
             .arg(file.path())
             .env("LIKENESS_ADMIN_TOKEN", "example"),
     )?;
-    Ok(())
-}
-
-fn unit(analyze: &Path) -> Outcome {
-    let unit = workspace().join("deploy/systemd/likeness.service");
-    let ended = Process::run(
-        Command::new(analyze)
-            .args(["security", "--offline=true", "--threshold=20"])
-            .arg(&unit),
-    )?;
-    ensure!(ended.code == Some(0), "{ended:?}");
-    let text = std::fs::read_to_string(unit)?;
-    for line in [
-        "LimitCORE=0",
-        "MemorySwapMax=0",
-        "DynamicUser=yes",
-        "NoNewPrivileges=yes",
-    ] {
-        ensure!(text.lines().any(|found| found == line), "no {line}");
-    }
     Ok(())
 }
 

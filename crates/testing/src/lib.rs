@@ -152,6 +152,20 @@ impl Suite {
         }
     }
 
+    /// A test that needs the model store and a program; it is given the program's path.
+    pub fn with_models_and_program(
+        &mut self,
+        name: impl Into<String>,
+        program: &'static str,
+        test: impl FnOnce(&Path) -> Outcome + Send + 'static,
+    ) {
+        if has_models() {
+            self.with_program(name, program, test);
+        } else {
+            self.skip(name, NEEDS_MODELS);
+        }
+    }
+
     /// A test that needs a Python environment of `scripts/NAME-requirements.txt`, which set-up may have made; it is given the
     /// interpreter.
     pub fn with_python(

@@ -1,4 +1,4 @@
-//! The layers that settings are read from: the defaults, a file, the environment.
+//! The layers that settings are read from: the defaults, a file, credentials, the environment.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -8,6 +8,7 @@ use figment::{Metadata, Provider};
 use secrecy::SecretString;
 use serde::Serialize;
 
+use super::credentials::{self, ENV_CREDENTIALS};
 use super::{
     Config, ConfigError, ENV_ADMIN_LISTEN, ENV_ADMIN_TOKEN, ENV_APPS, ENV_AUDIT_CHAIN_KEY, ENV_LISTEN,
     ENV_LOG, ENV_PREFIX, ENV_STORAGE_URL, Overrides,
@@ -43,6 +44,15 @@ impl Provider for Layer {
 }
 
 impl Layer {
+    /// A layer with one key, by its path.
+    pub(super) fn of_key(name: String, key: &str, value: String) -> Self {
+        let settings = figment::util::nest(key, Value::from(value));
+        Self {
+            name,
+            settings: settings.into_dict().unwrap_or_default(),
+        }
+    }
+
     fn new(name: String, settings: &impl Serialize) -> Result<Self, ConfigError> {
         let settings = Value::serialize(settings).map_err(|error| ConfigError::from_figment(&error))?;
         Ok(Self {
@@ -71,13 +81,7 @@ impl Layer {
             ),
         ]
         .into_iter()
-        .filter_map(|(flag, key, value)| {
-            let value = Value::from(value?);
-            Some(Self {
-                name: flag.to_owned(),
-                settings: figment::util::nest(key, value).into_dict().unwrap_or_default(),
-            })
-        })
+        .filter_map(|(flag, key, value)| Some(Self::of_key(flag.to_owned(), key, value?)))
     }
 
     pub(super) fn file(path: &Path) -> Result<Self, ConfigError> {
@@ -98,7 +102,7 @@ impl Layer {
     }
 }
 
-/// What the environment sets.
+/// What the environment sets, and what the files set that it names.
 pub(super) struct Environment {
     pub(super) layers: Vec<Layer>,
     pub(super) apps: Option<SecretString>,
@@ -111,13 +115,24 @@ impl Environment {
         let mut variables: Vec<(String, OsString)> = variables
             .into_iter()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-            .filter(|(name, _)| name.starts_with(ENV_PREFIX) || name == ENV_APPS || key_of(name).is_some())
+            .filter(|(name, _)| {
+                name.starts_with(ENV_PREFIX)
+                    || [ENV_APPS, ENV_CREDENTIALS].contains(&name.as_str())
+                    || key_of(name).is_some()
+            })
             .collect();
         variables.sort_unstable();
+        let mut layers = Vec::new();
         let mut general = Vec::new();
         let mut single = Vec::new();
         let mut apps = None;
         for (name, value) in variables {
+            if name == ENV_CREDENTIALS {
+                if !value.is_empty() {
+                    layers = credentials::layers(&value)?;
+                }
+                continue;
+            }
             let Ok(value) = value.into_string() else {
                 return Err(ConfigError::invalid(name, "is not UTF-8"));
             };
@@ -125,9 +140,7 @@ impl Environment {
                 apps = (!value.trim().is_empty()).then(|| value.into());
             } else if let Some(key) = key_of(&name) {
                 if !value.trim().is_empty() {
-                    let value = Value::from(value.trim().to_owned());
-                    let settings = figment::util::nest(key, value).into_dict().unwrap_or_default();
-                    single.push(Layer { name, settings });
+                    single.push(Layer::of_key(name, key, value.trim().to_owned()));
                 }
             } else {
                 let path = name[ENV_PREFIX.len()..].to_ascii_lowercase().replace("__", ".");
@@ -142,11 +155,9 @@ impl Environment {
                 general.push(Layer { name, settings });
             }
         }
-        general.append(&mut single);
-        Ok(Self {
-            layers: general,
-            apps,
-        })
+        layers.append(&mut general);
+        layers.append(&mut single);
+        Ok(Self { layers, apps })
     }
 }
 
