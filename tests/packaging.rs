@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use likeness_testing::{Failed, Outcome, Suite, ensure, has_models, workspace};
+use likeness_testing::{Failed, Outcome, Suite, ensure, workspace};
 use serde_json::Value;
 
 use support::form::Form;
@@ -13,6 +13,8 @@ use support::picture;
 use support::process::{Process, likeness};
 use support::server::{APP, Server};
 
+#[path = "packaging/healthcheck.rs"]
+mod healthcheck;
 #[path = "packaging/schemas.rs"]
 mod schemas;
 mod support;
@@ -34,9 +36,9 @@ fn main() -> ExitCode {
         dockerfile,
     );
     suite.with_program("the_manifests_are_whole", "kubectl", manifests);
+    healthcheck::tests(&mut suite);
     schemas::tests(&mut suite);
     unit::tests(&mut suite);
-    suite.with_models("a_healthcheck_tells_who_is_well", healthcheck);
     suite.run()
 }
 
@@ -247,30 +249,5 @@ fn manifests(kubectl: &Path) -> Outcome {
             .arg(file.path())
             .env("LIKENESS_ADMIN_TOKEN", "example"),
     )?;
-    Ok(())
-}
-
-fn healthcheck() -> Outcome {
-    ensure!(has_models(), "no models");
-    let server = Server::start(|command| {
-        command
-            .args(["--workers", "1"])
-            .env("LIKENESS__SHUTDOWN__DELAY_SECONDS", "3600");
-    })?;
-    let url = format!("http://{}", server.address);
-    let ask = |more: &[&str]| Process::run(likeness().args(["healthcheck", "--url", &url]).args(more));
-    ensure!(
-        ask(&[])?.code == Some(0) && ask(&["--ready"])?.code == Some(0),
-        "it is well"
-    );
-    server.terminate()?;
-    server
-        .log
-        .wait_for("its end", |line| line.contains("shutting down"))?;
-    ensure!(ask(&[])?.code == Some(0), "it is alive");
-    let ready = ask(&["--ready"])?;
-    ensure!(ready.code == Some(1) && ready.stderr.contains("503"), "{ready:?}");
-    server.kill();
-    ensure!(ask(&[])?.code == Some(1), "it is gone");
     Ok(())
 }
