@@ -196,19 +196,54 @@ fn dockerfile() -> Outcome {
         .lines()
         .any(|line| line.starts_with("HEALTHCHECK ") && line.contains("\"healthcheck\""));
     ensure!(healthcheck, "there is no health check");
+    let (_, run) = text.rsplit_once("\nFROM ").ok_or("one stage")?;
+    for label in ["version", "revision", "created", "source", "base.name"] {
+        let label = format!("org.opencontainers.image.{label}=\"${{");
+        let (_, argument) = run.split_once(&label).ok_or_else(|| format!("no {label}"))?;
+        let (argument, _) = argument.split_once("}\"").ok_or("no end of an argument")?;
+        // An argument that its own stage does not declare is empty.
+        let declared = run
+            .lines()
+            .filter_map(|line| line.strip_prefix("ARG "))
+            .any(|line| line.split('=').next() == Some(argument));
+        ensure!(declared, "the last stage has no ARG {argument}");
+        ensure!(
+            argument == "RUN_IMAGE" || makefile.contains(&format!("--build-arg {argument}=")),
+            "`make image` sets no {argument}"
+        );
+    }
+    // What is pinned by digest is named in one place, which a build argument replaces.
+    for line in text.lines().filter_map(|line| line.strip_prefix("FROM ")) {
+        ensure!(line.starts_with("${"), "FROM {line}");
+    }
     Ok(())
 }
 
 fn manifests(kubectl: &Path) -> Outcome {
-    let rendered = done(
-        Command::new(kubectl)
-            .arg("kustomize")
-            .arg(workspace().join("deploy/kubernetes")),
-    )?;
-    let kinds: BTreeSet<&str> = rendered
-        .lines()
-        .filter_map(|line| line.strip_prefix("kind: "))
-        .collect();
+    let render = |folder: &str| {
+        done(
+            Command::new(kubectl)
+                .arg("kustomize")
+                .arg(workspace().join(folder)),
+        )
+    };
+    let kinds = |rendered: &str| -> BTreeSet<String> {
+        rendered
+            .lines()
+            .filter_map(|line| line.strip_prefix("kind: ").map(str::to_owned))
+            .collect()
+    };
+    let monitoring = render("deploy/kubernetes/monitoring")?;
+    ensure!(
+        kinds(&monitoring) == BTreeSet::from(["PodMonitor".to_owned()]),
+        "{monitoring}"
+    );
+    let rendered = render("deploy/kubernetes")?;
+    let kinds = kinds(&rendered);
+    ensure!(
+        !kinds.contains("PodMonitor"),
+        "a cluster without the Prometheus operator refuses it"
+    );
     for kind in [
         "Namespace",
         "ConfigMap",
