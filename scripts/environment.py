@@ -28,7 +28,7 @@ def installed(name, wanted, arguments, what):
     if not (stamp.is_file() and stamp.read_text() == wanted):
         print(f"installing {what}", file=sys.stderr)
         venv.create(folder, with_pip=True, clear=True)
-        pip = [found, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip = [found, "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check"]
         subprocess.run([*pip, *arguments], check=True)
         stamp.write_text(wanted)
     return found

@@ -222,7 +222,7 @@ def set_up_systemd_analyze():
 
 
 # Python environments that some tests need.
-ENVIRONMENTS = ["schemas"]
+ENVIRONMENTS = ["schemas", "schemathesis"]
 
 
 def set_up_environment(name):
