@@ -17,6 +17,7 @@ use likeness_models::{
 use likeness_quality::FaceQuality;
 use likeness_runtime::{LibrarySearch, Pool, Provider, Runtime, available_workers};
 
+use crate::aside::Aside;
 use crate::engine::Inner;
 use crate::info::licenses;
 use crate::look::Detail;
@@ -280,6 +281,7 @@ impl EngineBuilder {
             workers,
         };
         Ok(Engine::new(Inner {
+            aside: Aside::new(sets.len())?,
             workers: Pool::new(sets),
             match_curve,
             liveness_curve,
