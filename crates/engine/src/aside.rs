@@ -1,5 +1,6 @@
 //! Work of a call that is done on another thread while the call's own does the rest.
 
+use rayon::iter::{FromParallelIterator, IntoParallelIterator, ParallelIterator};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::{BuildError, EngineError};
@@ -28,6 +29,21 @@ impl Aside {
         Ok(Self {
             threads: Some(threads),
         })
+    }
+
+    /// Does the same with each of these, on all threads, and answers in their order.
+    ///
+    /// # Errors
+    /// One of those that are met.
+    pub(crate) fn each<I: Send, T: Send, E: Send, C: FromIterator<T> + FromParallelIterator<T> + Send>(
+        &self,
+        items: Vec<I>,
+        work: impl Fn(I) -> Result<T, E> + Send + Sync,
+    ) -> Result<C, E> {
+        match &self.threads {
+            None => items.into_iter().map(work).collect(),
+            Some(threads) => threads.install(|| items.into_par_iter().map(work).collect()),
+        }
     }
 
     /// Does `here` on this thread and `there` on another, and waits for both; where there is no other thread, one after the

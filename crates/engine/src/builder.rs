@@ -260,9 +260,8 @@ impl EngineBuilder {
             None if self.liveness.is_some() => (None, "custom".to_owned()),
             None => (None, UNCALIBRATED_LIVENESS.to_owned()),
         };
-        let sets = (0..workers)
-            .map(|_| self.worker(parts))
-            .collect::<Result<Vec<_>, _>>()?;
+        let aside = Aside::new(workers)?;
+        let sets: Vec<Worker> = aside.each(vec![(); workers], |()| self.worker(parts))?;
         let manifest = parts.map(|parts| parts.pack.manifest());
         let runtime = parts.map(|parts| &parts.runtime);
         let info = EngineInfo {
@@ -281,7 +280,7 @@ impl EngineBuilder {
             workers,
         };
         Ok(Engine::new(Inner {
-            aside: Aside::new(sets.len())?,
+            aside,
             workers: Pool::new(sets),
             match_curve,
             liveness_curve,

@@ -191,15 +191,15 @@ impl Engine {
             .collect::<Result<Vec<_>, _>>()?;
         let picture = Picture::from_rgb8(640, 480, vec![127; 640 * 480 * 3]).map_err(inference)?;
         let face = centered_face(&picture);
-        for worker in &mut workers {
+        let workers: Vec<&mut Worker> = workers.iter_mut().map(|worker| &mut **worker).collect();
+        self.inner.aside.each(workers, |worker| {
             worker
                 .detector
                 .detect(&picture, Search::Thorough)
                 .map_err(inference)?;
             worker.embed(&[(&picture, &face), (&picture, &face)], &unlimited)?;
-            worker.liveness(&picture, &face)?;
-        }
-        Ok(())
+            worker.liveness(&picture, &face).map(|_| ())
+        })
     }
 
     pub(crate) fn looking<'a>(&'a self, budget: &'a Budget) -> Looking<'a> {
