@@ -4,15 +4,12 @@
 Prints the tables of docs/performance.md, section "Start and footprint". Bounded: IDLE_SECONDS and STARTS for each row.
 """
 
-import os
 import re
 import statistics
-import sys
-import tempfile
 import time
 from pathlib import Path
 
-from serving import ROOT, SHARED, Service, cpu_seconds, resident_mib
+from serving import ROOT, Service, cpu_seconds, resident_mib
 
 WORKERS = (1, 2, 4)
 STARTS = 7
