@@ -1,0 +1,205 @@
+//! The models, rewritten, and pictures as the product gives them to the models.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use likeness::detection::{BoundingBox, Face, FaceDetector, GLANCE_SIDE, Search, YuNet, write_input};
+use likeness::embedding::align;
+use likeness::imaging::{Limits, Picture, crop_resize_bilinear, decode, shrink_area};
+use likeness::liveness::crop_rect;
+use likeness::models::rewrite::Passes;
+use likeness::models::{DEFAULT_PACK, Pack, Preprocessing, StoreSearch};
+use likeness::runtime::Runtime;
+
+use crate::Failure;
+
+/// Pictures of LFW's training people, evenly from the sorted list.
+const FACES: usize = 300;
+
+/// Pictures whose detector inputs are written: each is 1.2 MB.
+const SCENES: usize = 100;
+
+/// Writes models and inputs into a folder.
+pub(crate) fn write(runtime: &Runtime, out: &Path, data: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(out)?;
+    let pack = StoreSearch::new()
+        .find()?
+        .load(DEFAULT_PACK)?
+        .rewritten(&Passes::all());
+    for name in pack.manifest().models.keys() {
+        std::fs::write(out.join(format!("{name}.onnx")), pack.model(name)?)?;
+    }
+    let mut detector = YuNet::open(runtime, &pack)?;
+    let training = evenly(&training(data)?, FACES);
+    let presented = presented(data)?;
+    embedder(&pack, &mut detector, out, &training)?;
+    liveness(&pack, &mut detector, out, &presented)?;
+    let mut scenes = evenly(&training, SCENES / 2);
+    scenes.extend(evenly(&presented, SCENES / 2));
+    scenes_for_the_detector(&pack, out, &scenes)
+}
+
+/// Every picture of LFW's training pairs.
+fn training(data: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let text = std::fs::read_to_string(data.join("lfw-dev/pairs-train.csv"))?;
+    let names: BTreeSet<&str> = text
+        .lines()
+        .skip(1)
+        .flat_map(|line| line.split(',').take(2))
+        .collect();
+    let images = data.join("lfw-dev/images");
+    Ok(names.into_iter().map(|name| images.join(name)).collect())
+}
+
+/// Live people and prints of the development half, as `docs/accuracy.md` has it: the subjects of odd rank by number.
+fn presented(data: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let root = data.join("liveness");
+    let text = std::fs::read_to_string(root.join("labels.csv"))?;
+    let files: BTreeSet<&str> = text
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split(',').next())
+        .filter(|file| file.starts_with("nuaa/"))
+        .collect();
+    let subject = |file: &str| {
+        file.rsplit('/')
+            .next()
+            .and_then(|name| name.get(..4))
+            .map(str::to_owned)
+    };
+    let subjects: BTreeSet<String> = files.iter().filter_map(|file| subject(file)).collect();
+    let development: BTreeSet<String> = subjects.into_iter().step_by(2).collect();
+    Ok(files
+        .into_iter()
+        .filter(|file| subject(file).is_some_and(|subject| development.contains(&subject)))
+        .map(|file| root.join(file))
+        .collect())
+}
+
+/// So many of the list, or all where it has fewer.
+fn evenly(list: &[PathBuf], count: usize) -> Vec<PathBuf> {
+    let count = count.min(list.len());
+    (0..count)
+        .filter_map(|index| list.get(index * list.len() / count).cloned())
+        .collect()
+}
+
+fn read(path: &Path) -> Result<Picture, Failure> {
+    Ok(decode(&std::fs::read(path)?, &Limits::default())?)
+}
+
+/// The picture with its largest face; `None` where there is none.
+fn largest_face(detector: &mut YuNet, path: &Path) -> Result<Option<(Picture, Face)>, Failure> {
+    let picture = read(path)?;
+    let faces = detector.detect(&picture, Search::Primary)?;
+    Ok(faces.into_iter().next().map(|face| (picture, face)))
+}
+
+/// A file of inputs of one size.
+struct Inputs<'a> {
+    preprocessing: &'a Preprocessing,
+    planes: Vec<f32>,
+    file: BufWriter<File>,
+    count: usize,
+    name: String,
+}
+
+impl<'a> Inputs<'a> {
+    fn create(
+        out: &Path,
+        model: &str,
+        height: u32,
+        width: u32,
+        preprocessing: &'a Preprocessing,
+    ) -> Result<Self, Failure> {
+        let name = format!("{model}.3x{height}x{width}.f32");
+        Ok(Self {
+            preprocessing,
+            planes: vec![0.0; 3 * height as usize * width as usize],
+            file: BufWriter::new(File::create(out.join(&name))?),
+            count: 0,
+            name,
+        })
+    }
+
+    fn push(&mut self, picture: &Picture) -> Result<(), Failure> {
+        write_input(picture, self.preprocessing, &mut self.planes);
+        for number in &self.planes {
+            self.file.write_all(&number.to_le_bytes())?;
+        }
+        self.count += 1;
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<(), Failure> {
+        self.file.flush()?;
+        println!("{}: {} pictures", self.name, self.count);
+        Ok(())
+    }
+}
+
+fn embedder(pack: &Pack, detector: &mut YuNet, out: &Path, pictures: &[PathBuf]) -> Result<(), Failure> {
+    for model in &pack.manifest().embedders {
+        let mut inputs = Inputs::create(out, &model.model, model.size, model.size, &model.input)?;
+        for path in pictures {
+            if let Some((picture, face)) = largest_face(detector, path)? {
+                inputs.push(&align(
+                    &picture,
+                    &face.landmarks,
+                    &model.template.points(),
+                    model.size,
+                )?)?;
+            }
+        }
+        inputs.finish()?;
+    }
+    Ok(())
+}
+
+fn liveness(pack: &Pack, detector: &mut YuNet, out: &Path, pictures: &[PathBuf]) -> Result<(), Failure> {
+    let mut found: Vec<(Picture, BoundingBox)> = Vec::new();
+    for path in pictures {
+        found.extend(largest_face(detector, path)?.map(|(picture, face)| (picture, face.bounding_box)));
+    }
+    for model in &pack.manifest().liveness {
+        let mut inputs = Inputs::create(out, &model.model, model.size, model.size, &model.input)?;
+        for (picture, face) in &found {
+            let (width, height) = (picture.width(), picture.height());
+            let rect = crop_rect(width, height, face, model.crop_scale, model.crop_fit);
+            inputs.push(&crop_resize_bilinear(picture, rect, model.size, model.size))?;
+        }
+        inputs.finish()?;
+    }
+    Ok(())
+}
+
+/// Pictures of any shape as squares with the longest side of the first pass: what the detector pads is in them, too.
+fn scenes_for_the_detector(pack: &Pack, out: &Path, pictures: &[PathBuf]) -> Result<(), Failure> {
+    for model in &pack.manifest().detectors {
+        let mut inputs = Inputs::create(out, &model.model, GLANCE_SIDE, GLANCE_SIDE, &model.input)?;
+        for path in pictures {
+            inputs.push(&padded(&read(path)?)?)?;
+        }
+        inputs.finish()?;
+    }
+    Ok(())
+}
+
+/// Shrunk to the first pass's size, never enlarged, and padded with black on the right and at the bottom.
+fn padded(picture: &Picture) -> Result<Picture, Failure> {
+    let longest = picture.width().max(picture.height());
+    let side = |pixels: u32| (pixels * GLANCE_SIDE.min(longest) / longest).max(1);
+    let small = shrink_area(picture, side(picture.width()), side(picture.height()));
+    let (row, side) = (3 * small.width() as usize, GLANCE_SIDE as usize);
+    let mut pixels = vec![0; 3 * side * side];
+    for (from, to) in small
+        .as_rgb8()
+        .chunks_exact(row)
+        .zip(pixels.chunks_exact_mut(3 * side))
+    {
+        to[..row].copy_from_slice(from);
+    }
+    Ok(Picture::from_rgb8(GLANCE_SIDE, GLANCE_SIDE, pixels)?)
+}
