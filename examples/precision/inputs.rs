@@ -9,7 +9,7 @@ use likeness::detection::{BoundingBox, Face, FaceDetector, GLANCE_SIDE, Search, 
 use likeness::embedding::align;
 use likeness::imaging::{Limits, Picture, crop_resize_bilinear, decode, shrink_area};
 use likeness::liveness::crop_rect;
-use likeness::models::rewrite::Passes;
+use likeness::models::rewrite::{Pass, Passes};
 use likeness::models::{DEFAULT_PACK, Pack, Preprocessing, StoreSearch};
 use likeness::runtime::Runtime;
 
@@ -23,14 +23,14 @@ const SCENES: usize = 100;
 
 /// Writes models and inputs into a folder.
 pub(crate) fn write(runtime: &Runtime, out: &Path, data: &Path) -> Result<(), Failure> {
-    std::fs::create_dir_all(out)?;
-    let pack = StoreSearch::new()
-        .find()?
-        .load(DEFAULT_PACK)?
-        .rewritten(&Passes::all());
-    for name in pack.manifest().models.keys() {
-        std::fs::write(out.join(format!("{name}.onnx")), pack.model(name)?)?;
-    }
+    let store = StoreSearch::new().find()?;
+    let load = |passes: &Passes| Ok::<_, Failure>(store.load(DEFAULT_PACK)?.rewritten(passes));
+    let pack = load(&Passes::all())?;
+    models(&pack, out)?;
+    models(
+        &load(&Passes::all().without(Pass::Gates))?,
+        &out.join("int8-base"),
+    )?;
     let mut detector = YuNet::open(runtime, &pack)?;
     let training = evenly(&training(data)?, FACES);
     let presented = presented(data)?;
@@ -39,6 +39,14 @@ pub(crate) fn write(runtime: &Runtime, out: &Path, data: &Path) -> Result<(), Fa
     let mut scenes = evenly(&training, SCENES / 2);
     scenes.extend(evenly(&presented, SCENES / 2));
     scenes_for_the_detector(&pack, out, &scenes)
+}
+
+fn models(pack: &Pack, out: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(out)?;
+    for name in pack.manifest().models.keys() {
+        std::fs::write(out.join(format!("{name}.onnx")), pack.model(name)?)?;
+    }
+    Ok(())
 }
 
 /// Every picture of LFW's training pairs.

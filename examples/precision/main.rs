@@ -1,6 +1,7 @@
 //! What `scripts/quantize.py` needs of the product, and how fast its models are.
 //!
-//! `precision inputs OUT [DATA]` writes each model of the default pack, rewritten, to `OUT/MODEL.onnx`, and what the product
+//! `precision inputs OUT [DATA]` writes each model of the default pack, rewritten, to `OUT/MODEL.onnx`, rewritten without the
+//! pass that 8 bits do not gain by to `OUT/int8-base/MODEL.onnx`, and what the product
 //! gives it for pictures that are not those on which the variants are judged to `OUT/MODEL.3xHEIGHTxWIDTH.f32`: numbers of
 //! 32 bits, lowest byte first, one picture after the other.
 //!
