@@ -26,8 +26,9 @@ from pathlib import Path
 from environment import locked
 
 SIXTEEN_BITS = ("fp16", "bf16")
-# By channel is known from this version of ONNX's operators on.
-OLDEST_OPSET = 13
+# Versions of ONNX's operators from which on there are 8 bits by channel, and convolutions of bf16.
+EIGHT_BITS_OPSET = 13
+BFLOAT16_OPSET = 22
 
 
 def enter_environment():
@@ -38,21 +39,18 @@ def enter_environment():
 
 
 def in_sixteen_bits(model, kind):
-    """A copy whose weights and maps have 16 bits."""
-    from onnx import TensorProto
+    """The model with weights and maps of 16 bits."""
     from onnxruntime.transformers.float16 import convert_float_to_float16
     if kind == "fp16":
         return convert_float_to_float16(model, keep_io_types=True)
-    return in_bfloat16(model, TensorProto)
+    return in_bfloat16(model)
 
 
-def in_bfloat16(model, types):
+def in_bfloat16(model):
     """No tool of ONNX Runtime makes these: casts behind the input and before the outputs, constants in between."""
     import ml_dtypes
-    import onnx
-    from onnx import helper, numpy_helper
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
+    from onnx import TensorProto as types, helper, numpy_helper, version_converter
+    made = version_converter.convert_version(model, BFLOAT16_OPSET)
     graph = made.graph
     # Sizes of Resize stay as they are: its operator takes no others.
     sizes = {name for node in graph.node if node.op_type == "Resize" for name in node.input[1:]}
@@ -98,8 +96,8 @@ def in_eight_bits(folder, name, form, made):
             return next(self.rest, None)
 
     model = onnx.load(folder / "int8-base" / f"{name}.onnx")
-    if model.opset_import[0].version < OLDEST_OPSET:
-        model = version_converter.convert_version(model, OLDEST_OPSET)
+    if model.opset_import[0].version < EIGHT_BITS_OPSET:
+        model = version_converter.convert_version(model, EIGHT_BITS_OPSET)
     with tempfile.TemporaryDirectory() as temporary:
         base, prepared = Path(temporary) / "base.onnx", Path(temporary) / "prepared.onnx"
         onnx.save(model, base)
