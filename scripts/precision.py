@@ -24,7 +24,7 @@ EXAMPLE = "target/release/examples/precision"
 PACK = OUT / "open-1-int8"
 # What the pack takes: faster than FP32 on an x86-64 processor with instructions for products of 8 bits.
 FASTER = {
-    "face-reidentification-retail-0095": "int8-qoperator",
+    "face-reidentification-retail-0095": "int8-ends-fp32",
     "minifasnet_v2": "int8-qoperator",
     "minifasnet_v1se": "int8-qoperator",
 }
