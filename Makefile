@@ -22,7 +22,7 @@ export PATH := $(CURDIR)/.setup/nasm/usr/bin:$(PATH)
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-otel soak fuzz setup build models demo lint openapi schemathesis accuracy calibrate check-statistics measure-evaluation sbom rootfs image deny bench bench-load bench-sizing footprint bench-reference clean
+.PHONY: help run test test-otel soak fuzz setup build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom rootfs image deny bench bench-load bench-sizing footprint bench-reference clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -82,6 +82,10 @@ bench: setup build models ## The criterion benches
 accuracy: setup build models ## Measure on the development pictures and write docs/accuracy.md
 	@$(CARGO) build $(BUILD) --example score_variants --example reduced_decoding
 	@$(PYTHON) scripts/accuracy.py
+
+precision: setup build models ## FP16, BF16 and INT8 variants of the models: how fast they are, and what they do to the error rates
+	@$(CARGO) build $(BUILD) --example precision --example time_verify
+	@$(PYTHON) scripts/precision.py
 
 calibrate: setup build models ## Fit the default pack's match calibration to LFW's development view again, into .out/match.toml
 	@mkdir -p .out

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Makes variants of smaller numbers of the default pack's models, measures how fast they are, and what those that are faster
-do to the error rates: the tables of "Precision" in docs/performance.md. Everything is left in .out/precision, the
-pack of the faster variants with a match calibration of its own in .out/precision/open-1-int8.
+do to the error rates: the tables of "Precision" in docs/performance.md. Everything is left in .out/precision; the pack that
+docs/packs.md speaks of, with a match calibration of its own, in .out/precision/open-1-int8.
 
     precision.py [--made]    with --made the variants of the last run are taken
 """
 
+import csv
 import hashlib
 import re
 import shutil
@@ -21,14 +22,13 @@ from bench_reference import medians
 OUT = Path(".out/precision")
 MODELS = ROOT / OUT
 EXAMPLE = "target/release/examples/precision"
-PACK = OUT / "open-1-int8"
-# What the pack takes: faster than FP32 on an x86-64 processor with instructions for products of 8 bits.
-FASTER = {
-    "face-reidentification-retail-0095": "int8-ends-fp32",
-    "minifasnet_v2": "int8-qoperator",
-    "minifasnet_v1se": "int8-qoperator",
-}
+# The default pack with the embedder in 8 bits; and with the liveness models, only to see what that does.
+PACK, LIVENESS = OUT / "open-1-int8", OUT / "liveness-int8"
+EMBEDDER = {"face-reidentification-retail-0095": "int8-ends-fp32"}
+LIVENESS_MODELS = {"minifasnet_v2": "int8-qoperator", "minifasnet_v1se": "int8-qoperator"}
 RATES = (1e-3, 1e-4)
+# The bounds of optimal-v0, and the highest of all.
+THRESHOLDS = (0.4, 0.6, 0.8)
 ROUNDS, RUNS = 7, 15
 
 
@@ -42,17 +42,17 @@ def make_variants():
     run(sys.executable, "scripts/quantize.py", OUT)
 
 
-def make_pack():
-    """The default pack's manifest with the models replaced, their sources beside it, and a calibration of its own."""
+def make_pack(pack, variants):
+    """The default pack's manifest with models replaced, their files beside it; without what the scores mean."""
     text = (ROOT / "models/open-1/pack.toml").read_text(encoding="utf-8")
     text = text[:text.index("# ---- What the scores mean")]
-    text = text.replace('name = "open-1"', f'name = "{PACK.name}"', 1)
-    shutil.rmtree(ROOT / PACK, ignore_errors=True)
-    (ROOT / PACK).mkdir(parents=True)
-    for model, variant in FASTER.items():
+    text = text.replace('name = "open-1"', f'name = "{pack.name}"', 1)
+    shutil.rmtree(ROOT / pack, ignore_errors=True)
+    (ROOT / pack).mkdir(parents=True)
+    for model, variant in variants.items():
         made = (MODELS / f"{model}.{variant}.onnx").read_bytes()
-        name = f"{model}-{variant}"
-        (ROOT / PACK / f"{name}.onnx").write_bytes(made)
+        name = f"{model}-int8"
+        (ROOT / pack / f"{name}.onnx").write_bytes(made)
         text = without_sources(text, model)
         # What the model of FP32 answers to the pattern is not what this one does.
         text = re.sub(rf'(model = )"{model}"((?:(?!\n\[\[).)*?)\nself_test = [^\n]*', rf'\1"{name}"\2', text, flags=re.S)
@@ -60,13 +60,17 @@ def make_pack():
             f'[sources."{name}.onnx"]\nsha256 = "{hashlib.sha256(made).hexdigest()}"\nlicense = "Apache-2.0"\n'
             f'attribution = "{model} in 8 bits, made by scripts/quantize.py"\n\n'
             f'[models.{name}]\nimport = {{ from = "onnx", file = "{name}.onnx" }}\n'), text)
-    manifest = ROOT / PACK / "pack.toml"
-    manifest.write_text(text, encoding="utf-8")
+    (ROOT / pack / "pack.toml").write_text(text, encoding="utf-8")
+
+
+def calibrate(pack):
+    """Gives the pack a match calibration, fitted as the default pack's is."""
     lfw = DATA / "lfw-dev"
-    measured = OUT / "match.toml"
+    measured, manifest = OUT / "match.toml", ROOT / pack / "pack.toml"
     run(LIKENESS, "calibrate", "match", "--pairs", lfw / "pairs-train.csv", "--root", lfw / "images", "--all-pairs",
-        "--face", "centre", "--name", "lfw-dev", "--pack", f"{PACK}", "--out", measured)
+        "--face", "centre", "--name", "lfw-dev", "--pack", pack, "--out", measured)
     calibration = (ROOT / measured).read_text(encoding="utf-8")
+    text = manifest.read_text(encoding="utf-8")
     manifest.write_text(text + calibration[calibration.index("[calibration.match]"):], encoding="utf-8")
 
 
@@ -78,13 +82,10 @@ def without_sources(text, model):
     return text
 
 
-def evaluate(name, *arguments):
-    """The reports of both packs."""
-    reports = []
-    for pack in ("open-1", str(PACK)):
-        report, _, _ = accuracy.evaluate(f"{name}-{Path(pack).name}", *arguments, "--pack", pack)
-        reports.append(report)
-    return reports
+def evaluate(name, pack, *arguments):
+    """The reports and the scores of the default pack and of this one."""
+    found = [accuracy.evaluate(f"{name}-{Path(one).name}", *arguments, "--pack", one) for one in ("open-1", pack)]
+    return [report for report, _, _ in found], [scores for _, scores, _ in found]
 
 
 def judged(before, after):
@@ -104,8 +105,8 @@ def match_rows():
     lfw = DATA / "lfw-dev"
     rows = []
     for name in ("test", "train"):
-        before, after = evaluate(f"lfw-{name}", "match", "--pairs", lfw / f"pairs-{name}.csv", "--root", lfw / "images",
-                                 "--all-pairs", "--face", "centre")
+        (before, after), _ = evaluate(f"lfw-{name}", PACK, "match", "--pairs", lfw / f"pairs-{name}.csv", "--root",
+                                      lfw / "images", "--all-pairs", "--face", "centre")
         for rate in RATES:
             at = [next(one for one in report["at_false_match_rates"] if one["false_match_rate"] == rate)
                   ["false_non_match_rate"] for report in (before, after)]
@@ -122,19 +123,24 @@ def match_rows():
 def liveness_rows():
     rows = []
     presentations = accuracy.presentations()
-    development, held_out = accuracy.halves(presentations)
-    for name, part in (("held-out", held_out), ("development", development), ("all", presentations)):
-        labels = OUT / f"{name}.csv"
+    _, held_out = accuracy.halves(presentations)
+    for name, part in (("held-out half", held_out), ("all", presentations)):
+        labels = OUT / "labels.csv"
         with open(ROOT / labels, "w", newline="", encoding="utf-8") as file:
-            accuracy.csv.writer(file).writerows([("file", "species", "person"), *part])
-        before, after = evaluate(f"liveness-{name}", "liveness", "--labels", labels, "--root", DATA / "liveness")
+            csv.writer(file).writerows([("file", "species", "person"), *part])
+        (before, after), scores = evaluate(f"liveness-{name.split()[0]}", LIVENESS, "liveness", "--labels", labels,
+                                           "--root", DATA / "liveness")
         for at in zip(before["at_thresholds"], after["at_thresholds"]):
-            where = f"{name}, threshold {at[0]['threshold']:.2f}"
-            for species in zip(*(one["apcer_by_species"] for one in at)):
-                if species[0]["species"] == "print":
-                    rows.append(row(f"{where}: APCER print", *(one["apcer"] for one in species),
-                                    [one["apcer_at_most"] for one in species]))
-            rows.append(row(f"{where}: BPCER", *(one["bpcer"] for one in at)))
+            if at[0]["threshold"] not in THRESHOLDS:
+                continue
+            where = f"at {at[0]['threshold']:.2f}, {name}"
+            prints = [next(one for one in report["apcer_by_species"] if one["species"] == "print") for report in at]
+            rows.append(row(f"APCER of prints {where}", *(one["apcer"] for one in prints),
+                            [one["apcer_at_most"] for one in prints]))
+            rows.append(row(f"BPCER {where}", *(one["bpcer"] for one in at)))
+        moved = [abs(float(one["liveness"]) - float(other["liveness"])) for one, other in zip(*scores) if one["liveness"]]
+        mean, largest = f"{statistics.mean(moved):.4f}", f"{max(moved):.4f}"
+        rows.append([f"scores, {name}", "", "", f"{mean} in the mean, {largest} at most", ""])
     return rows
 
 
@@ -158,7 +164,9 @@ def main():
         make_variants()
     run(EXAMPLE, "time", OUT)
     print(flush=True)
-    make_pack()
+    make_pack(PACK, EMBEDDER)
+    make_pack(LIVENESS, LIVENESS_MODELS)
+    calibrate(PACK)
     accuracy.OUT = OUT / "evaluations"
     header = ["", "FP32", "INT8", "change", "of FP32's interval"]
     print("\n".join(["", *table(header, match_rows())]), flush=True)

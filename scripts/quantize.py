@@ -13,7 +13,8 @@ Each becomes FOLDER/MODEL.VARIANT.onnx:
     int8-ends-fp32  the same, but the model's first and last operators stay as they are; where that was worth trying
 
 The 8 bits are fitted to FOLDER/MODEL.3xHEIGHTxWIDTH.f32, what the product gives the model for pictures (static); weights
-have a scale for each output channel. Maps are unsigned: ONNX Runtime's kernels for x86-64 want that. The base is the model
+have a scale for each output channel, a map's ends are the percentiles of all its numbers that one in 100,000 lies beyond:
+with the least and the largest number the embedder loses twice as much. Maps are unsigned: ONNX Runtime's kernels for x86-64 want that. The base is the model
 of FOLDER/int8-base, whose multiplications by a number for each channel are as they were published: 8 bits do not gain by
 making a whole map of it.
 """
@@ -22,6 +23,7 @@ import logging
 import os
 import sys
 import tempfile
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from environment import locked
@@ -30,6 +32,7 @@ SIXTEEN_BITS = ("fp16", "bf16")
 # Versions of ONNX's operators from which on there are 8 bits by channel, and convolutions of bf16.
 EIGHT_BITS_OPSET = 13
 BFLOAT16_OPSET = 22
+PERCENTILE = 99.999
 # So many operators at the start and at the end stay in FP32. Quantised alone, the operators of the embedder from the one before
 # its 8x8 convolution on turn embeddings of training pictures by a cosine of 0.6 to 0.85, those of the start by 0.997, no
 # other below 0.999.
@@ -109,10 +112,12 @@ def in_eight_bits(folder, name, form, made, ends=None):
         quant_pre_process(base, prepared, skip_symbolic_shape=True)
         nodes = [node.name for node in onnx.load(prepared).graph.node]
         kept = nodes[:ends[0]] + nodes[-ends[1]:] if ends else []
-        quantize_static(
-            prepared, made, Pictures(model.graph.input[0].name, pictures(folder, name)), quant_format=QuantFormat[form],
-            per_channel=True, nodes_to_exclude=kept, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax, calibration_providers=["CPUExecutionProvider"])
+        with redirect_stdout(sys.stderr):
+            quantize_static(
+                prepared, made, Pictures(model.graph.input[0].name, pictures(folder, name)), quant_format=QuantFormat[form],
+                per_channel=True, nodes_to_exclude=kept, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+                calibrate_method=CalibrationMethod.Percentile, calibration_providers=["CPUExecutionProvider"],
+                extra_options={"CalibPercentile": PERCENTILE})
 
 
 def main():

@@ -15,11 +15,8 @@ use likeness::runtime::Runtime;
 
 use crate::Failure;
 
-/// Pictures of LFW's training people, evenly from the sorted list.
-const FACES: usize = 300;
-
-/// Pictures whose detector inputs are written: each is 1.2 MB.
-const SCENES: usize = 100;
+/// Pictures for each model, evenly from sorted lists: what is fitted to them keeps every map of the model for each, 40 MB.
+const PICTURES: usize = 100;
 
 /// Writes models and inputs into a folder.
 pub(crate) fn write(runtime: &Runtime, out: &Path, data: &Path) -> Result<(), Failure> {
@@ -32,12 +29,12 @@ pub(crate) fn write(runtime: &Runtime, out: &Path, data: &Path) -> Result<(), Fa
         &out.join("int8-base"),
     )?;
     let mut detector = YuNet::open(runtime, &pack)?;
-    let training = evenly(&training(data)?, FACES);
-    let presented = presented(data)?;
+    let training = evenly(&training(data)?, PICTURES);
+    let presented = evenly(&presented(data)?, PICTURES);
     embedder(&pack, &mut detector, out, &training)?;
     liveness(&pack, &mut detector, out, &presented)?;
-    let mut scenes = evenly(&training, SCENES / 2);
-    scenes.extend(evenly(&presented, SCENES / 2));
+    let mut scenes = evenly(&training, PICTURES / 2);
+    scenes.extend(evenly(&presented, PICTURES / 2));
     scenes_for_the_detector(&pack, out, &scenes)
 }
 

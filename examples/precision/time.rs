@@ -80,7 +80,7 @@ fn of(folder: &Path, model: &str) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     Ok(all)
 }
 
-/// A session that has run once; where ONNX Runtime cannot run the model, the first line of what it says.
+/// A session that has run once; where ONNX Runtime cannot run the model, the reason that it gives, on one line.
 fn opened(runtime: &Runtime, model: &str, onnx: &[u8], input: &Array4<f32>) -> Result<ModelSession, String> {
     let brief =
         |error: &dyn std::error::Error| error.to_string().lines().next().unwrap_or_default().to_owned();
