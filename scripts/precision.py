@@ -45,7 +45,8 @@ def make_variants():
 def make_pack(pack, variants):
     """The default pack's manifest with models replaced, their files beside it; without what the scores mean."""
     text = (ROOT / "models/open-1/pack.toml").read_text(encoding="utf-8")
-    text = text[:text.index("# ---- What the scores mean")]
+    text = text[text.index("format = "):text.index("# ---- What the scores mean")]
+    text = "# Made by scripts/precision.py of the default pack: models in 8 bits.\n" + text
     text = text.replace('name = "open-1"', f'name = "{pack.name}"', 1)
     shutil.rmtree(ROOT / pack, ignore_errors=True)
     (ROOT / pack).mkdir(parents=True)
@@ -55,7 +56,8 @@ def make_pack(pack, variants):
         (ROOT / pack / f"{name}.onnx").write_bytes(made)
         text = without_sources(text, model)
         # What the model of FP32 answers to the pattern is not what this one does.
-        text = re.sub(rf'(model = )"{model}"((?:(?!\n\[\[).)*?)\nself_test = [^\n]*', rf'\1"{name}"\2', text, flags=re.S)
+        self_test = r"((?:\n#[^\n]*)*)\nself_test = [^\n]*"
+        text = re.sub(rf'(model = )"{model}"((?:(?!\n\[\[).)*?){self_test}', rf'\1"{name}"\2', text, flags=re.S)
         text = re.sub(rf"\[models\.{model}\]\n(?:[^\n]+\n)+", lambda _: (
             f'[sources."{name}.onnx"]\nsha256 = "{hashlib.sha256(made).hexdigest()}"\nlicense = "Apache-2.0"\n'
             f'attribution = "{model} in 8 bits, made by scripts/quantize.py"\n\n'

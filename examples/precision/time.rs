@@ -82,8 +82,11 @@ fn of(folder: &Path, model: &str) -> Result<Vec<(String, Vec<u8>)>, Failure> {
 
 /// A session that has run once; where ONNX Runtime cannot run the model, the reason that it gives, on one line.
 fn opened(runtime: &Runtime, model: &str, onnx: &[u8], input: &Array4<f32>) -> Result<ModelSession, String> {
-    let brief =
-        |error: &dyn std::error::Error| error.to_string().lines().next().unwrap_or_default().to_owned();
+    let brief = |error: &dyn std::error::Error| {
+        let text = error.to_string();
+        let line = text.lines().next().unwrap_or_default();
+        line.rsplit(": ").next().unwrap_or_default().to_owned()
+    };
     let mut session = runtime.open(model, onnx).map_err(|error| brief(&error))?;
     session.run(&input.view()).map_err(|error| brief(&error))?;
     Ok(session)
