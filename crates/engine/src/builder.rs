@@ -15,7 +15,7 @@ use likeness_models::{
     ScoreCurve, Store, StoreSearch,
 };
 use likeness_quality::FaceQuality;
-use likeness_runtime::{LibrarySearch, Pool, Provider, Runtime, available_workers};
+use likeness_runtime::{Execution, LibrarySearch, Pool, Runtime, available_workers};
 
 use crate::engine::Inner;
 use crate::info::licenses;
@@ -39,7 +39,7 @@ type Factory<T> = Arc<dyn Fn() -> Result<Box<T>, ModelError> + Send + Sync>;
 #[must_use = "nothing is built before `build`"]
 pub struct EngineBuilder {
     library: LibrarySearch,
-    provider: Provider,
+    execution: Execution,
     runtime: Option<Runtime>,
     store: StoreSearch,
     pack: String,
@@ -61,7 +61,7 @@ impl std::fmt::Debug for EngineBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("EngineBuilder")
             .field("library", &self.library)
-            .field("provider", &self.provider)
+            .field("execution", &self.execution)
             .field("store", &self.store)
             .field("pack", &self.pack)
             .field("limits", &self.limits)
@@ -74,7 +74,7 @@ impl EngineBuilder {
     pub(crate) fn new() -> Self {
         Self {
             library: LibrarySearch::new(),
-            provider: Provider::default(),
+            execution: Execution::default(),
             runtime: None,
             store: StoreSearch::new(),
             pack: DEFAULT_PACK.to_owned(),
@@ -99,9 +99,10 @@ impl EngineBuilder {
         self
     }
 
-    /// What executes the models; [`Provider::Cpu`] unless told otherwise.
-    pub fn provider(mut self, provider: Provider) -> Self {
-        self.provider = provider;
+    /// What executes the models, a [`Provider`](likeness_runtime::Provider) or one with options; on the CPU unless told
+    /// otherwise. Where it cannot be had, [`build`](Self::build) fails: no other one takes its place.
+    pub fn provider(mut self, execution: impl Into<Execution>) -> Self {
+        self.execution = execution.into();
         self
     }
 
@@ -423,7 +424,7 @@ impl Parts {
     fn load(builder: &EngineBuilder) -> Result<Self, BuildError> {
         let runtime = match &builder.runtime {
             Some(runtime) => runtime.clone(),
-            None => Runtime::load(&builder.library, builder.provider)?,
+            None => Runtime::load(&builder.library, builder.execution.clone())?,
         };
         let pack = builder.model_store()?.load(&builder.pack)?;
         Ok(Self {
