@@ -185,14 +185,30 @@ fn processor_features() -> Vec<(&'static str, bool)> {
 }
 
 fn library(arguments: &EngineArguments, report: &mut Report) -> Result<Option<Runtime>, Failure> {
-    match Runtime::load(&arguments.library(), arguments.provider) {
+    let execution = match arguments.execution() {
+        Ok(execution) => execution,
+        Err(error) => {
+            report.bad("provider", error)?;
+            return Ok(None);
+        }
+    };
+    match Runtime::load(&arguments.library(), execution) {
         Ok(runtime) => {
             let path = runtime
                 .library()
                 .map(|path| path.display().to_string())
                 .unwrap_or_default();
             report.good("ONNX Runtime", format_args!("{} from {path}", runtime.version()))?;
-            report.good("provider", runtime.provider())?;
+            let execution = runtime.execution();
+            report.good(
+                "provider",
+                format_args!(
+                    "{} on {}, {}",
+                    execution.provider(),
+                    execution.device(),
+                    execution.precision()
+                ),
+            )?;
             Ok(Some(runtime))
         }
         Err(error @ RuntimeError::LibraryUnusable { .. }) => {
@@ -203,6 +219,14 @@ fn library(arguments: &EngineArguments, report: &mut Report) -> Result<Option<Ru
                      `make setup`"
                 ),
             )?;
+            Ok(None)
+        }
+        Err(
+            error @ (RuntimeError::ProviderMissing { .. }
+            | RuntimeError::ProviderUnusable { .. }
+            | RuntimeError::ProviderOption { .. }),
+        ) => {
+            report.bad("provider", error)?;
             Ok(None)
         }
         Err(error) => {

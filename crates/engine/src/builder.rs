@@ -264,11 +264,16 @@ impl EngineBuilder {
             .collect::<Result<Vec<_>, _>>()?;
         let manifest = parts.map(|parts| parts.pack.manifest());
         let runtime = parts.map(|parts| &parts.runtime);
+        let execution = runtime.map(Runtime::execution);
         let info = EngineInfo {
             runtime_version: runtime.map_or_else(String::new, |runtime| runtime.version().to_owned()),
             runtime_library: runtime.and_then(|runtime| runtime.library().map(ToOwned::to_owned)),
-            provider: runtime
-                .map_or("custom", |runtime| runtime.provider().as_str())
+            provider: execution
+                .map_or("custom", |execution| execution.provider().as_str())
+                .to_owned(),
+            device: execution.map_or_else(String::new, Execution::device),
+            precision: execution
+                .map_or("", |execution| execution.precision().as_str())
                 .to_owned(),
             pack: manifest.map_or("custom", |manifest| &manifest.name).to_owned(),
             pack_version: manifest.map_or("", |manifest| &manifest.version).to_owned(),

@@ -35,6 +35,7 @@ impl Runtime {
     /// library lacks or that does not start.
     pub fn load(search: &LibrarySearch, execution: impl Into<Execution>) -> Result<Self, RuntimeError> {
         let execution = execution.into();
+        execution.check()?;
         Self::loaded(search, execution.provider())?.with_execution(execution)
     }
 
@@ -94,10 +95,11 @@ impl Runtime {
     /// Executes models with this provider from now on.
     ///
     /// # Errors
-    /// [`RuntimeError::ProviderMissing`] where the library was built without it, [`RuntimeError::ProviderUnusable`] where it
+    /// [`RuntimeError::ProviderOption`] for options that the provider does not take, [`RuntimeError::ProviderMissing`] where the library was built without it, [`RuntimeError::ProviderUnusable`] where it
     /// does not start here, as for want of its own libraries or of a device.
     pub fn with_execution(self, execution: impl Into<Execution>) -> Result<Self, RuntimeError> {
         let execution = execution.into();
+        execution.check()?;
         let provider = execution.provider();
         let runtime = Self { execution, ..self };
         if provider != Provider::Cpu && !provider.is_in_library() {

@@ -24,14 +24,11 @@ impl From<Provider> for Execution {
 }
 
 impl Execution {
-    /// A provider with these options.
-    ///
-    /// # Errors
-    /// [`RuntimeError::ProviderOption`] for an option that the provider does not have or a value that it does not take.
-    pub fn new(provider: Provider, options: ProviderOptions) -> Result<Self, RuntimeError> {
-        let execution = Self { provider, options };
-        execution.check()?;
-        Ok(execution)
+    /// A provider with these options. Whether they go together is [checked](Self::check) where they are used, at the
+    /// latest.
+    #[must_use]
+    pub fn new(provider: Provider, options: ProviderOptions) -> Self {
+        Self { provider, options }
     }
 
     /// The provider.
@@ -76,7 +73,11 @@ impl Execution {
         self.provider != Provider::Cpu && self.options.cpu_nodes != Some(true)
     }
 
-    fn check(&self) -> Result<(), RuntimeError> {
+    /// Whether the provider has the options and takes their values. Neither library nor device is asked.
+    ///
+    /// # Errors
+    /// [`RuntimeError::ProviderOption`].
+    pub fn check(&self) -> Result<(), RuntimeError> {
         let provider = self.provider;
         for option in self.options.set() {
             if !option.providers().contains(&provider) {
@@ -188,7 +189,7 @@ mod tests {
     use super::*;
 
     fn refused(provider: Provider, options: ProviderOptions) -> String {
-        Execution::new(provider, options).unwrap_err().to_string()
+        Execution::new(provider, options).check().unwrap_err().to_string()
     }
 
     #[test]
@@ -201,7 +202,7 @@ mod tests {
             refused(Provider::Cpu, threads.clone()),
             "provider cpu: option threads: it is an option of openvino"
         );
-        assert!(Execution::new(Provider::OpenVino, threads).is_ok());
+        assert!(Execution::new(Provider::OpenVino, threads).check().is_ok());
         let folder = ProviderOptions {
             cache_folder: Some("cache".into()),
             ..ProviderOptions::default()
@@ -245,7 +246,7 @@ mod tests {
                     ProviderOption::CpuNodes => one.cpu_nodes = values.cpu_nodes,
                 }
                 assert_eq!(
-                    Execution::new(provider, one).is_ok(),
+                    Execution::new(provider, one).check().is_ok(),
                     option.providers().contains(&provider),
                     "{option} of {provider}"
                 );
@@ -263,7 +264,8 @@ mod tests {
             Execution::new(Provider::OpenVino, options)
         };
         for device in ["CPU", "GPU", "GPU.0", "GPU.12", "NPU"] {
-            assert_eq!(on(device).unwrap().device(), device);
+            assert!(on(device).check().is_ok());
+            assert_eq!(on(device).device(), device);
         }
         for device in [
             "",
@@ -275,7 +277,7 @@ mod tests {
             "GPU.x",
             "CPU.0",
         ] {
-            let said = on(device).unwrap_err().to_string();
+            let said = on(device).check().unwrap_err().to_string();
             assert_eq!(
                 said,
                 format!(
@@ -294,7 +296,7 @@ mod tests {
                 device_type: device_type.map(ToOwned::to_owned),
                 ..ProviderOptions::default()
             };
-            Execution::new(provider, options)
+            Execution::new(provider, options).check()
         };
         assert!(with(Provider::Cuda, Precision::Tf32, None).is_ok());
         assert!(with(Provider::TensorRt, Precision::F16, None).is_ok());
@@ -316,7 +318,7 @@ mod tests {
                 threads: Some(threads),
                 ..ProviderOptions::default()
             };
-            Execution::new(Provider::OpenVino, options).is_ok()
+            Execution::new(Provider::OpenVino, options).check().is_ok()
         };
         assert!(threads(1) && threads(MAX_THREADS));
         assert!(!threads(0) && !threads(MAX_THREADS + 1));

@@ -56,7 +56,11 @@ impl Layer {
     }
 
     /// What a command line says, a layer for each flag.
-    pub(super) fn flags(overrides: &Overrides) -> impl Iterator<Item = Self> {
+    pub(super) fn flags(overrides: &Overrides) -> impl Iterator<Item = Self> + use<'_> {
+        let options = overrides
+            .provider_options
+            .iter()
+            .map(|(name, value)| Self::flag("--provider-option", &format!("engine.{name}"), parsed(value)));
         [
             ("--listen", "listen", overrides.listen.map(|it| it.to_string())),
             (
@@ -69,15 +73,26 @@ impl Layer {
                 "log.format",
                 overrides.log_format.map(|it| it.as_str().to_owned()),
             ),
+            (
+                "--provider",
+                "engine.provider",
+                overrides.provider.map(|it| it.as_str().to_owned()),
+            ),
         ]
         .into_iter()
-        .filter_map(|(flag, key, value)| {
-            let value = Value::from(value?);
-            Some(Self {
-                name: flag.to_owned(),
-                settings: figment::util::nest(key, value).into_dict().unwrap_or_default(),
-            })
-        })
+        .filter_map(|(flag, key, value)| Some(Self::flag(flag, key, Value::from(value?))))
+        .chain(options)
+    }
+
+    fn flag(flag: &str, key: &str, value: Value) -> Self {
+        Self {
+            name: flag.to_owned(),
+            settings: figment::util::nest(key, value).into_dict().unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn is_of_engine(&self) -> bool {
+        self.settings.contains_key("engine")
     }
 
     pub(super) fn file(path: &Path) -> Result<Self, ConfigError> {
@@ -134,11 +149,9 @@ impl Environment {
                 if path.split('.').any(str::is_empty) {
                     return Err(ConfigError::invalid(name, "names no key"));
                 }
-                let value: Value = match value.parse() {
-                    Ok(value) => value,
-                    Err(never) => match never {},
-                };
-                let settings = figment::util::nest(&path, value).into_dict().unwrap_or_default();
+                let settings = figment::util::nest(&path, parsed(&value))
+                    .into_dict()
+                    .unwrap_or_default();
                 general.push(Layer { name, settings });
             }
         }
@@ -147,6 +160,14 @@ impl Environment {
             layers: general,
             apps,
         })
+    }
+}
+
+/// A value as a variable or a flag writes it.
+fn parsed(value: &str) -> Value {
+    match value.parse() {
+        Ok(value) => value,
+        Err(never) => match never {},
     }
 }
 
