@@ -15,6 +15,7 @@
 //! ```
 
 mod error;
+mod fixed_shapes;
 mod library;
 mod pool;
 mod provider;

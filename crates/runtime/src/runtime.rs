@@ -8,6 +8,7 @@ use ort::logging::LogLevel;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
+use crate::fixed_shapes::FixedShapes;
 use crate::library::Library;
 use crate::{Execution, LibrarySearch, ModelSession, Provider, RuntimeError};
 
@@ -150,11 +151,35 @@ impl Runtime {
     /// [`RuntimeError::Model`] where ONNX Runtime refuses the bytes, [`RuntimeError::ProviderPartial`] where the provider
     /// cannot execute all of the model.
     pub fn open(&self, name: &str, onnx: &[u8]) -> Result<ModelSession, RuntimeError> {
-        let mut builder = self.session_builder().map_err(|reason| self.unusable(reason))?;
-        builder
-            .commit_from_memory(onnx)
-            .map(|session| ModelSession::new(name, session))
-            .map_err(|error| self.refused(name, error.to_string()))
+        let session = self.session(name, onnx, &[])?;
+        let fixed_shapes = match session.inputs() {
+            [input] if self.provider().prefers_fixed_shapes() => FixedShapes::new(self, onnx, input),
+            _ => None,
+        };
+        Ok(ModelSession::new(name, session, fixed_shapes))
+    }
+
+    /// A session in which the input's sizes of these names are fixed.
+    pub(crate) fn session(
+        &self,
+        name: &str,
+        onnx: &[u8],
+        sizes: &[(&str, i64)],
+    ) -> Result<Session, RuntimeError> {
+        let builder = self.session_builder().map_err(|reason| self.unusable(reason))?;
+        sizes
+            .iter()
+            .try_fold(builder, |builder, (size, value)| {
+                builder
+                    .with_dimension_override(size, *value)
+                    .map_err(|error| error.to_string())
+            })
+            .and_then(|mut builder| {
+                builder
+                    .commit_from_memory(onnx)
+                    .map_err(|error| error.to_string())
+            })
+            .map_err(|reason| self.refused(name, reason))
     }
 
     fn session_builder(&self) -> Result<SessionBuilder, String> {

@@ -35,6 +35,16 @@ pub fn shared() -> Option<PathBuf> {
     folder.join("data").is_dir().then_some(folder)
 }
 
+/// Name of the execution provider that tests and benches which follow it use: that of the environment variable
+/// `LIKENESS__ENGINE__PROVIDER`, else `cpu`.
+#[must_use]
+pub fn provider() -> String {
+    std::env::var("LIKENESS__ENGINE__PROVIDER")
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "cpu".to_owned())
+}
+
 /// Root of the checkout that this crate was compiled in.
 #[must_use]
 pub fn workspace() -> PathBuf {

@@ -81,6 +81,12 @@ impl Provider {
         listed(Self::ALL.into_iter().filter(|provider| provider.is_in_library()))
     }
 
+    /// Whether it is faster where a model is compiled for each shape of its input. So far that was measured of OpenVINO only
+    /// (docs/performance.md).
+    pub(crate) fn prefers_fixed_shapes(self) -> bool {
+        self == Self::OpenVino
+    }
+
     /// What to do where the library has none or it does not start.
     pub(crate) fn advice(self) -> &'static str {
         match self {
