@@ -6,8 +6,8 @@
 use std::path::PathBuf;
 
 use criterion::Criterion;
+use likeness_engine::default_rewriting;
 use likeness_engine::imaging::{Limits, Picture, decode};
-use likeness_engine::models::rewrite::Passes;
 use likeness_engine::models::{Pack, StoreSearch};
 use likeness_engine::runtime::{LibrarySearch, ModelSession, Provider, Runtime};
 use ndarray::Array4;
@@ -38,11 +38,16 @@ pub(crate) fn picture(name: &str) -> Picture {
     decode(&bytes(name), &Limits::default()).unwrap()
 }
 
+/// What executes the models: the provider of the environment, else the CPU.
+pub(crate) fn provider() -> Provider {
+    likeness_testing::provider().parse().unwrap()
+}
+
 /// What the models are opened from.
 pub(crate) fn parts() -> (Runtime, Pack) {
-    let runtime = Runtime::load(&LibrarySearch::new(), Provider::Cpu).unwrap();
+    let runtime = Runtime::load(&LibrarySearch::new(), provider()).unwrap();
     let pack = StoreSearch::new().find().unwrap().load("open-1").unwrap();
-    let pack = pack.rewritten(&Passes::all());
+    let pack = pack.rewritten(&default_rewriting(provider()));
     (runtime, pack)
 }
 

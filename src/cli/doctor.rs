@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use likeness::models::{CalibrationFile, Pack};
-use likeness::runtime::{Runtime, RuntimeError, available_workers};
+use likeness::runtime::{Provider, Runtime, RuntimeError, available_workers};
 use likeness::self_test;
 
 use super::http::agent;
@@ -119,7 +119,7 @@ fn machine(arguments: &EngineArguments) -> Result<ExitCode, Failure> {
         ),
     )?;
     let runtime = library(arguments, &mut report)?;
-    let pack = pack(arguments, &mut report)?;
+    let pack = pack(arguments, runtime.as_ref(), &mut report)?;
     calibrations(arguments, pack.as_ref(), &mut report)?;
     match (runtime, pack) {
         (Some(runtime), Some(pack)) => models(&runtime, &pack, &mut report)?,
@@ -236,11 +236,16 @@ fn library(arguments: &EngineArguments, report: &mut Report) -> Result<Option<Ru
     }
 }
 
-fn pack(arguments: &EngineArguments, report: &mut Report) -> Result<Option<Pack>, Failure> {
+fn pack(
+    arguments: &EngineArguments,
+    runtime: Option<&Runtime>,
+    report: &mut Report,
+) -> Result<Option<Pack>, Failure> {
+    let passes = arguments.passes(runtime.map_or_else(Provider::default, Runtime::provider));
     match arguments.store().find().and_then(|store| {
         store
             .load(&arguments.pack)
-            .map(|pack| (store, pack.rewritten(&arguments.passes())))
+            .map(|pack| (store, pack.rewritten(&passes)))
     }) {
         Ok((store, pack)) => {
             let manifest = pack.manifest();

@@ -27,7 +27,7 @@ use likeness::models::rewrite::Passes;
 use likeness::models::{DEFAULT_PACK, StoreSearch};
 use likeness::runtime::{Execution, LibrarySearch, Provider, ProviderOption};
 use likeness::server::{EngineConfig, Overrides};
-use likeness::{Engine, EngineBuilder};
+use likeness::{Engine, EngineBuilder, default_rewriting};
 
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -105,7 +105,8 @@ pub(crate) struct EngineArguments {
     #[arg(long, value_name = "FILE", global = true)]
     calibration: Vec<PathBuf>,
     /// Rewrites of the models that are not made: names as `likeness models inspect` lists them, separated by commas, or
-    /// `all` to run the models as their publishers made them.
+    /// `all` to run the models as their publishers made them. Unless this is given, those that only ONNX Runtime's CPU
+    /// kernels gain by are left out with other providers.
     #[arg(long, value_name = "PASSES", global = true, value_parser = parse_passes)]
     no_rewrite: Option<Passes>,
     /// How many verifications run at the same time [default: one for each processor the process may use].
@@ -169,9 +170,9 @@ impl EngineArguments {
         &self.pack
     }
 
-    /// Which rewrites are made of the models.
-    pub(crate) fn passes(&self) -> Passes {
-        self.no_rewrite.unwrap_or_else(Passes::all)
+    /// Which rewrites are made of the models for this provider.
+    pub(crate) fn passes(&self, provider: Provider) -> Passes {
+        self.no_rewrite.unwrap_or_else(|| default_rewriting(provider))
     }
 
     /// An engine of these arguments, executed as arguments and environment say.
@@ -184,8 +185,11 @@ impl EngineArguments {
         let builder = Engine::builder()
             .library(self.library())
             .store(self.store())
-            .pack(&self.pack)
-            .rewriting(self.passes());
+            .pack(&self.pack);
+        let builder = match self.no_rewrite {
+            Some(passes) => builder.rewriting(passes),
+            None => builder,
+        };
         let builder = self
             .calibration
             .iter()

@@ -15,7 +15,7 @@ use likeness_models::{
     ScoreCurve, Store, StoreSearch,
 };
 use likeness_quality::FaceQuality;
-use likeness_runtime::{Execution, LibrarySearch, Pool, Runtime, available_workers};
+use likeness_runtime::{Execution, LibrarySearch, Pool, Provider, Runtime, available_workers};
 
 use crate::engine::Inner;
 use crate::info::licenses;
@@ -31,6 +31,16 @@ const UNCALIBRATED_LIVENESS: &str = "none: the models' mean live probability as 
 
 /// What an engine without a match calibration says of it.
 const UNCALIBRATED_MATCH: &str = "none: similarities only, no confidence";
+
+/// The rewrites that make models fast on this provider: all on the CPU, elsewhere those that are not made for ONNX Runtime's
+/// CPU kernels.
+#[must_use]
+pub fn default_rewriting(provider: Provider) -> Passes {
+    match provider {
+        Provider::Cpu => Passes::all(),
+        _ => Passes::portable(),
+    }
+}
 
 type Factory<T> = Arc<dyn Fn() -> Result<Box<T>, ModelError> + Send + Sync>;
 
@@ -48,7 +58,7 @@ pub struct EngineBuilder {
     max_faces: usize,
     min_face_score: Option<f32>,
     calibrations: Vec<PathBuf>,
-    rewriting: Passes,
+    rewriting: Option<Passes>,
     uncalibrated: bool,
     raw_scores: bool,
     self_tested: bool,
@@ -83,7 +93,7 @@ impl EngineBuilder {
             max_faces: DEFAULT_MAX_FACES,
             min_face_score: None,
             calibrations: Vec::new(),
-            rewriting: Passes::all(),
+            rewriting: None,
             uncalibrated: false,
             raw_scores: false,
             self_tested: false,
@@ -99,7 +109,7 @@ impl EngineBuilder {
         self
     }
 
-    /// What executes the models, a [`Provider`](likeness_runtime::Provider) or one with options; on the CPU unless told
+    /// What executes the models, a [`Provider`] or one with options; on the CPU unless told
     /// otherwise. Where it cannot be had, [`build`](Self::build) fails: no other one takes its place.
     pub fn provider(mut self, execution: impl Into<Execution>) -> Self {
         self.execution = execution.into();
@@ -125,10 +135,10 @@ impl EngineBuilder {
         self
     }
 
-    /// Which rewrites of [`likeness_models::rewrite`] are made of the pack's models before ONNX Runtime gets them; all
-    /// unless told otherwise. They change how fast a model is, and what it computes by rounding only.
+    /// Which rewrites of [`likeness_models::rewrite`] are made of the pack's models before ONNX Runtime gets them;
+    /// [`default_rewriting`] of the provider unless told otherwise. They change how fast a model is, and what it computes by rounding only.
     pub fn rewriting(mut self, passes: Passes) -> Self {
-        self.rewriting = passes;
+        self.rewriting = Some(passes);
         self
     }
 
@@ -432,9 +442,12 @@ impl Parts {
             None => Runtime::load(&builder.library, builder.execution.clone())?,
         };
         let pack = builder.model_store()?.load(&builder.pack)?;
+        let passes = builder
+            .rewriting
+            .unwrap_or_else(|| default_rewriting(runtime.provider()));
         Ok(Self {
+            pack: pack.rewritten(&passes),
             runtime,
-            pack: pack.rewritten(&builder.rewriting),
         })
     }
 

@@ -29,7 +29,7 @@ mod result;
 mod self_test;
 mod worker;
 
-pub use builder::{DEFAULT_MAX_FACES, EngineBuilder};
+pub use builder::{DEFAULT_MAX_FACES, EngineBuilder, default_rewriting};
 pub use check::{ModelCheck, PackCheck, Role, VectorCheck, check};
 pub use engine::Engine;
 pub use error::{BuildError, EngineError, ModelError, PictureRole};

@@ -21,7 +21,11 @@ impl CheckArguments {
         let name = self.name.as_deref().unwrap_or(engine.pack_name());
         let runtime = Runtime::load(&engine.library(), engine.execution()?)?;
         // A folder of one's own needs no store.
-        let pack = engine.store().place().load(name)?.rewritten(&engine.passes());
+        let pack = engine
+            .store()
+            .place()
+            .load(name)?
+            .rewritten(&engine.passes(runtime.provider()));
         let report = check(&runtime, &pack);
         say(&report)?;
         Ok(if report.is_well() { exit::PASS } else { exit::ERROR }.into())
