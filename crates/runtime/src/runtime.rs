@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ort::environment::Environment;
+use ort::ep;
 use ort::logging::LogLevel;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
@@ -111,6 +112,9 @@ impl Runtime {
                 offers: Provider::of_library(),
             });
         }
+        if let Err(reason) = runtime.preload() {
+            return Err(runtime.unusable(reason));
+        }
         // Sooner than with the first model, and with the provider's own words for what is missing.
         match runtime.session_builder() {
             Ok(_) => Ok(runtime),
@@ -213,6 +217,20 @@ impl Runtime {
                 .with_execution_providers([provider])
                 .map_err(|error| error.to_string()),
             None => Ok(builder),
+        }
+    }
+
+    /// Loads what the provider needs where it lies beside the library, as `make setup-cuda` puts it: NVIDIA's libraries are
+    /// looked for in the system's places only, unless the process has them already.
+    fn preload(&self) -> Result<(), String> {
+        let folder = self.library.as_deref().and_then(Path::parent);
+        match (self.provider(), folder) {
+            (Provider::Cuda | Provider::TensorRt, Some(folder))
+                if folder.join(ep::cuda::CUDA_DYLIBS[0]).is_file() =>
+            {
+                ep::cuda::preload_dylibs(Some(folder), Some(folder)).map_err(|error| error.to_string())
+            }
+            _ => Ok(()),
         }
     }
 

@@ -149,6 +149,22 @@ impl Suite {
         }
     }
 
+    /// A test that needs an ONNX Runtime with this execution provider, which `make setup-NAME` unpacks, besides the shared
+    /// test data and the model store.
+    pub fn with_provider(
+        &mut self,
+        name: impl Into<String>,
+        provider: &'static str,
+        test: impl FnOnce(&Path) -> Outcome + Send + 'static,
+    ) {
+        let folder = workspace().join(format!(".setup/onnxruntime-{provider}"));
+        if folder.is_dir() {
+            self.with_shared_and_models(name, test);
+        } else {
+            self.skip(name, provider);
+        }
+    }
+
     /// A test that needs a program, which set-up may have unpacked into `.setup`; it is given its path.
     pub fn with_program(
         &mut self,
