@@ -20,7 +20,7 @@ export PATH := $(CURDIR)/.setup/nasm/usr/bin:$(PATH)
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-otel test-openvino soak fuzz setup setup-openvino setup-cuda build models demo lint openapi schemathesis accuracy calibrate check-statistics measure-evaluation sbom rootfs image deny bench bench-load bench-reference clean
+.PHONY: help run test test-otel test-openvino soak fuzz setup setup-openvino setup-cuda build models demo lint openapi schemathesis accuracy calibrate check-statistics measure-evaluation sbom rootfs image deny bench bench-load bench-reference bench-openvino bench-gpu clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -120,6 +120,13 @@ bench-load: setup build models ## Latency, refusals and memory of the service wh
 
 bench-reference: setup build models ## Likeness and the plain Python reference, alternately in the same minute
 	@$(PYTHON) scripts/bench_reference.py
+
+bench-openvino: setup setup-openvino build models ## Models and verifications with OpenVINO and with the CPU provider, alternately
+	@$(PYTHON) scripts/bench_providers.py openvino
+	@$(PYTHON) scripts/bench_reference.py --provider openvino
+
+bench-gpu: ## Agreement and all benches with CUDA, on a machine with an NVIDIA GPU
+	@$(PYTHON) scripts/bench_gpu.py
 
 clean: ## Remove what was built; what set-up has downloaded stays
 	$(CARGO) clean --target-dir target

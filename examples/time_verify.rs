@@ -1,11 +1,12 @@
-//! Times verifications in one process, one at a time: `time_verify SELFIE PHOTO [RUNS [PROVIDER]]` prints the medians in
-//! milliseconds as `../shared/reference/reference.py` does, so that the two can be run in turn.
+//! Times verifications in one process, one at a time: `time_verify SELFIE PHOTO [RUNS]` prints the medians in
+//! milliseconds as `../shared/reference/reference.py` does, so that the two can be run in turn. The environment
+//! names the execution provider (`LIKENESS__ENGINE__PROVIDER` and its options).
 
 #![allow(clippy::print_stdout)]
 
 use std::time::{Duration, Instant};
 
-use likeness::runtime::Provider;
+use likeness::server::{EngineConfig, Overrides};
 use likeness::{Engine, VerifyOptions};
 
 /// Runs before the first that counts.
@@ -14,12 +15,15 @@ const WARM_UP: usize = 3;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (Some(selfie), Some(photo)) = (arguments.first(), arguments.get(1)) else {
-        return Err("usage: time_verify SELFIE PHOTO [RUNS [PROVIDER]]".into());
+        return Err("usage: time_verify SELFIE PHOTO [RUNS]".into());
     };
     let runs: usize = arguments.get(2).map_or(Ok(20), |runs| runs.parse())?;
-    let provider: Provider = arguments.get(3).map_or(Ok(Provider::Cpu), |name| name.parse())?;
+    let engine = EngineConfig::load_with_env(std::env::vars_os(), &Overrides::default())?;
     let (selfie, photo) = (std::fs::read(selfie)?, std::fs::read(photo)?);
-    let engine = Engine::builder().provider(provider).workers(1).build()?;
+    let engine = Engine::builder()
+        .provider(engine.execution())
+        .workers(1)
+        .build()?;
     let options = VerifyOptions::default();
     let mut stages: [(&str, Vec<Duration>); 5] =
         ["decode", "detect", "embed", "liveness", "verify"].map(|name| (name, Vec::new()));

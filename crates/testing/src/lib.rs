@@ -61,8 +61,7 @@ pub fn has_models() -> bool {
         None => workspace().join("models/store"),
     };
     let blobs = store.join("blobs/sha256");
-    let manifest = std::fs::read_to_string(workspace().join("models/open-1/pack.toml")).unwrap_or_default();
-    model_checksums(&manifest)
+    model_checksums(MANIFEST)
         .is_some_and(|checksums| checksums.iter().all(|checksum| blobs.join(checksum).is_file()))
 }
 
@@ -81,6 +80,9 @@ fn model_checksums(manifest: &str) -> Option<Vec<String>> {
     let checksums = models.values().map(checksum).collect::<Option<Vec<_>>>()?;
     (!checksums.is_empty()).then_some(checksums)
 }
+
+/// The default pack's, compiled in: tests may run where there is no checkout.
+const MANIFEST: &str = include_str!("../../../models/open-1/pack.toml");
 
 /// Why a test is skipped where set-up has not brought the default pack.
 const NEEDS_MODELS: &str = "needs models/store";
