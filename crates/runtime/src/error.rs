@@ -77,13 +77,15 @@ pub enum RuntimeError {
     },
     /// The ONNX Runtime library has the execution provider, but it does not work here.
     #[error(
-        "execution provider '{provider}' does not start with the ONNX Runtime {version} at {library}, which offers: \
-         {offers}\nits reason: {reason}\n{}",
-        .provider.advice()
+        "execution provider '{provider}' does not start on {device} with the ONNX Runtime {version} at {library}, which offers: \
+         {offers}\nits reason: {}\nsee whether the device and its driver are there; else {}",
+        .reason.trim(), .provider.advice()
     )]
     ProviderUnusable {
         /// What was asked for.
         provider: Provider,
+        /// The device that it was to execute on.
+        device: String,
         /// The library in use.
         library: String,
         /// Its version.

@@ -244,6 +244,7 @@ impl Runtime {
     fn unusable(&self, reason: String) -> RuntimeError {
         RuntimeError::ProviderUnusable {
             provider: self.provider(),
+            device: self.execution.device(),
             library: self.library_name(),
             version: self.version.clone(),
             offers: Provider::of_library(),
