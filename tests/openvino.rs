@@ -20,7 +20,9 @@ use ndarray::Array4;
 mod support;
 
 use support::captures;
+use support::form::Form;
 use support::process::{Process, likeness};
+use support::server::Server;
 
 /// How far apart scores of the two providers may be: their kernels round differently.
 const TOLERANCE: f64 = 5e-4;
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
     test("a_device_that_is_not_there_is_refused", absent_device);
     test("a_model_that_it_cannot_execute_whole_is_refused", partial);
     test("answers_do_not_depend_on_the_shapes_before", shapes);
+    test("the_service_answers_with_it_and_says_so", serve);
     test("compiled_models_are_kept_where_a_folder_is_named", cache);
     suite.run()
 }
@@ -82,6 +85,42 @@ fn doctor(_: &Path) -> Outcome {
         ensure!(ended.stdout.contains(line), "{ended:?}");
     }
     Ok(())
+}
+
+fn serve(shared: &Path) -> Outcome {
+    let server = Server::start(|command| {
+        command.args(["--provider", "openvino", "--workers", "2"]);
+    })?;
+    ensure!(
+        server
+            .ready
+            .contains("provider openvino on CPU, ONNX Runtime 1.24."),
+        "{}",
+        server.ready
+    );
+    // As many at once as there are workers, and as many again that wait for one.
+    let answers: Vec<Result<String, Failed>> = std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| verified(&server, shared)))
+            .collect();
+        callers
+            .into_iter()
+            .map(|caller| caller.join().unwrap_or_else(|_| Err("a caller panicked".into())))
+            .collect()
+    });
+    let mut scores = answers.into_iter().collect::<Result<Vec<_>, _>>()?;
+    scores.dedup();
+    ensure!(scores.len() == 1, "{scores:?}");
+    Ok(())
+}
+
+/// What the service answers, but for ids and times, for the first of [`PAIRS`].
+fn verified(server: &Server, shared: &Path) -> Result<String, Failed> {
+    let read = |name: &str| std::fs::read(shared.join("data").join(name));
+    let form = Form::pair(&read(PAIRS[0].0)?, &read(PAIRS[0].1)?);
+    let answer = server.post("/v0.2/biometric-verification", &form)?;
+    ensure!(answer.status == 200, "{answer:?}");
+    Ok(format!("{:?}", answer.json()?.without_meta()))
 }
 
 /// Number 99 is nowhere.
