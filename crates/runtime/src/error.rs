@@ -62,24 +62,20 @@ pub enum RuntimeError {
     },
     /// The ONNX Runtime library was built without the execution provider.
     #[error(
-        "the ONNX Runtime {version} at {library} has no execution provider '{provider}'; it offers: {offers}\n{}",
-        .provider.advice()
+        "the {library} has no execution provider '{provider}'; it offers: {}\n{}",
+        .library.offers, .provider.advice()
     )]
     ProviderMissing {
         /// What was asked for.
         provider: Provider,
         /// The library in use.
-        library: String,
-        /// Its version.
-        version: String,
-        /// The providers that the library was built with.
-        offers: String,
+        library: Box<LibraryAtHand>,
     },
     /// The ONNX Runtime library has the execution provider, but it does not work here.
     #[error(
-        "execution provider '{provider}' does not start on {device} with the ONNX Runtime {version} at {library}, which offers: \
-         {offers}\nits reason: {}\nsee whether the device and its driver are there; else {}",
-        .reason.trim(), .provider.advice()
+        "execution provider '{provider}' does not start on {device} with the {library}, which offers: {}\nits reason: {}\n\
+         see whether the device and its driver are there; else {}",
+        .library.offers, .reason.trim(), .provider.advice()
     )]
     ProviderUnusable {
         /// What was asked for.
@@ -87,11 +83,7 @@ pub enum RuntimeError {
         /// The device that it was to execute on.
         device: String,
         /// The library in use.
-        library: String,
-        /// Its version.
-        version: String,
-        /// The providers that the library was built with.
-        offers: String,
+        library: Box<LibraryAtHand>,
         /// What ONNX Runtime said.
         reason: String,
     },
@@ -134,4 +126,22 @@ pub enum RuntimeError {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+/// The ONNX Runtime library in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LibraryAtHand {
+    /// Its path, or that the embedder brought it.
+    pub path: String,
+    /// Its version.
+    pub version: String,
+    /// The providers that it was built with.
+    pub offers: String,
+}
+
+impl std::fmt::Display for LibraryAtHand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ONNX Runtime {} at {}", self.version, self.path)
+    }
 }

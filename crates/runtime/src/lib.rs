@@ -23,7 +23,7 @@ mod runtime;
 mod session;
 mod signature;
 
-pub use error::RuntimeError;
+pub use error::{LibraryAtHand, RuntimeError};
 pub use library::{ENV_LIBRARY, LibrarySearch, OLDEST_MINOR_VERSION};
 pub use pool::{Pool, Pooled};
 pub use provider::{Execution, Precision, Provider, ProviderOption, ProviderOptions};

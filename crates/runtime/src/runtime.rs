@@ -11,7 +11,7 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use crate::fixed_shapes::FixedShapes;
 use crate::library::Library;
-use crate::{Execution, LibrarySearch, ModelSession, Provider, RuntimeError};
+use crate::{Execution, LibraryAtHand, LibrarySearch, ModelSession, Provider, RuntimeError};
 
 /// The process's ONNX Runtime: opens models. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -105,12 +105,8 @@ impl Runtime {
         let provider = execution.provider();
         let runtime = Self { execution, ..self };
         if provider != Provider::Cpu && !provider.is_in_library() {
-            return Err(RuntimeError::ProviderMissing {
-                provider,
-                library: runtime.library_name(),
-                version: runtime.version,
-                offers: Provider::of_library(),
-            });
+            let library = runtime.at_hand();
+            return Err(RuntimeError::ProviderMissing { provider, library });
         }
         if let Err(reason) = runtime.preload() {
             return Err(runtime.unusable(reason));
@@ -234,20 +230,20 @@ impl Runtime {
         }
     }
 
-    fn library_name(&self) -> String {
-        self.library.as_ref().map_or_else(
-            || "the embedder's place".to_owned(),
-            |path| path.display().to_string(),
-        )
+    fn at_hand(&self) -> Box<LibraryAtHand> {
+        let path = self.library.as_ref().map(|path| path.display().to_string());
+        Box::new(LibraryAtHand {
+            path: path.unwrap_or_else(|| "the embedder's place".to_owned()),
+            version: self.version.clone(),
+            offers: Provider::of_library(),
+        })
     }
 
     fn unusable(&self, reason: String) -> RuntimeError {
         RuntimeError::ProviderUnusable {
             provider: self.provider(),
             device: self.execution.device(),
-            library: self.library_name(),
-            version: self.version.clone(),
-            offers: Provider::of_library(),
+            library: self.at_hand(),
             reason,
         }
     }
