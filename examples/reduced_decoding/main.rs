@@ -1,7 +1,7 @@
 //! What decoding JPEGs at a part of their size does to the scores: the tables "Decoding at a part of the size" of
 //! `docs/accuracy.md`. `reduced_decoding [DATA]` enlarges the pictures of LFW's test pairs, the portraits and the webcam
 //! frames below `../shared/data`, encodes them again, and judges each file twice: decoded at its own size, and at the part of
-//! it that the service decodes photos at. Selfies it decodes whole: the second table says why.
+//! it that the service decodes it at.
 
 #![allow(clippy::print_stdout)]
 
@@ -12,7 +12,7 @@ use std::path::Path;
 use image::imageops::{FilterType, resize};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use likeness::embedding::Embedding;
-use likeness::imaging::{Limits, Picture, decode, decode_reduced};
+use likeness::imaging::{Limits, Picture, decode};
 use likeness::runtime::available_workers;
 use likeness::{EmbedOptions, Engine, LivenessOptions};
 use likeness_evaluation::{HELD_IMPOSTORS, all_pairs};
@@ -27,9 +27,6 @@ const ENLARGED: [u32; 4] = [1, 2, 4, 8];
 
 /// Nothing is made larger than that: pictures that would be are left out.
 const LONGEST_SIDE: u32 = 6_000;
-
-/// Longest side that the engine decodes photos at for a first look, at least.
-const FIRST_LOOK_SIDE: u32 = 640;
 
 /// JPEG quality of what is encoded again.
 const QUALITY: u8 = 90;
@@ -202,11 +199,10 @@ fn liveness(engine: &Engine, data: &Path) -> Result<(), Failure> {
                 let Some((bytes, whole)) = enlarged(&data.join(name), times)? else {
                     return Ok(None);
                 };
-                let part = decode_reduced(&bytes, &Limits::default(), FIRST_LOOK_SIDE)?.into_picture();
                 let options = LivenessOptions::default();
                 Ok(Some([
                     engine.liveness(&whole, &options)?.liveness.value(),
-                    engine.liveness(&part, &options)?.liveness.value(),
+                    engine.liveness(&bytes, &options)?.liveness.value(),
                 ]))
             },
         )?;

@@ -19,6 +19,7 @@ use likeness_runtime::{Execution, LibrarySearch, Pool, Provider, Runtime, availa
 
 use crate::engine::Inner;
 use crate::info::licenses;
+use crate::look::Detail;
 use crate::self_test::self_test;
 use crate::worker::Worker;
 use crate::{BuildError, Engine, EngineInfo, ModelError};
@@ -385,16 +386,23 @@ impl EngineBuilder {
         Ok(found)
     }
 
-    /// Side of a face, in pixels, from which on more pixels tell the embedders nothing; unknown of models that are not of
-    /// a pack, which are shown pictures at their own size.
-    fn detail(&self, parts: Option<&Parts>) -> Option<f32> {
-        if self.detector.is_some() || self.embedder.is_some() {
-            return None;
-        }
-        let manifest = parts?.pack.manifest();
+    /// What a face of either picture needs; unknown of models that are not of a pack, which are shown pictures at their own
+    /// size.
+    fn detail(&self, parts: Option<&Parts>) -> Detail {
+        let manifest = match parts {
+            Some(parts) if self.detector.is_none() && self.embedder.is_none() => parts.pack.manifest(),
+            _ => return Detail::default(),
+        };
         // An aligned crop shows about as much as the detector's box.
         let embedders = manifest.embedders.iter().map(|model| model.size as f32);
-        Some(embedders.fold(FaceQuality::DETAIL, f32::max))
+        let photo = embedders.fold(FaceQuality::DETAIL, f32::max);
+        // The crop of a liveness model shows no less than the box.
+        let liveness = manifest.liveness.iter().map(|model| model.size as f32);
+        let selfie = liveness.fold(photo.max(likeness_liveness::DETAIL), f32::max);
+        Detail {
+            photo: Some(photo),
+            selfie: self.liveness.is_none().then_some(selfie),
+        }
     }
 
     fn worker(&self, parts: Option<&Parts>) -> Result<Worker, BuildError> {

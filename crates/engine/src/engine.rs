@@ -10,7 +10,7 @@ use likeness_imaging::{Limits, Picture};
 use likeness_models::{LivenessCurve, ScoreCurve};
 use likeness_runtime::{Pool, Pooled};
 
-use crate::look::{Found, Look, Looking};
+use crate::look::{Detail, Found, Look, Looking};
 use crate::result::measured_face;
 use crate::worker::{Worker, inference, timed};
 use crate::{
@@ -36,8 +36,7 @@ pub(crate) struct Inner {
     pub(crate) liveness_curve: Option<LivenessCurve>,
     pub(crate) limits: Limits,
     pub(crate) max_faces: usize,
-    /// As [`Looking`] has it.
-    pub(crate) detail: Option<f32>,
+    pub(crate) detail: Detail,
     pub(crate) info: EngineInfo,
     /// Held while warming up: two who did so together would wait for each other's workers.
     pub(crate) warming: Mutex<()>,
@@ -85,7 +84,7 @@ impl Engine {
             PictureRole::Selfie,
             selfie,
             Search::Primary,
-            looking.at_every_pixel(),
+            looking,
             &mut timings,
         )?;
         let search = if options.photo_multiface {
@@ -182,7 +181,7 @@ impl Engine {
             PictureRole::Selfie,
             selfie.into(),
             Search::Primary,
-            self.looking(budget).at_every_pixel(),
+            self.looking(budget),
             &mut timings,
         )?;
         let mut liveness = None;

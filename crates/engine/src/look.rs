@@ -7,27 +7,41 @@ use likeness_quality::FaceQuality;
 use crate::worker::{Worker, inference, timed};
 use crate::{Budget, EngineError, Input, PictureReport, PictureRole, Size, Timings};
 
-/// Longest side that a picture is decoded at for a first look, at least: twice what the detector then sees, so that what
-/// is shrunk has been averaged over four pixels or more, and a main face of a fifth of it has the 128 pixels that the
-/// default pack needs.
-const FIRST_LOOK_SIDE: u32 = 2 * GLANCE_SIDE;
+/// Longest side that a photo is decoded at for a first look, at least: twice what the detector then sees, so that what is
+/// shrunk has been averaged over four pixels or more, and a main face of a fifth of it has the 128 pixels that the default
+/// pack needs.
+const PHOTO_SIDE: u32 = 2 * GLANCE_SIDE;
+
+/// The same of a selfie, whose face needs the [256 pixels](likeness_liveness::DETAIL) of liveness and is larger in its
+/// picture: with this side, a first look suffices from 27 % of it on.
+const SELFIE_SIDE: u32 = 3 * GLANCE_SIDE;
 
 /// How a picture is to be looked at.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Looking<'a> {
     pub(crate) limits: &'a Limits,
     pub(crate) max_faces: usize,
-    /// Side of a face, in pixels, from which on more pixels tell the models nothing. `None`: every pixel counts, or nobody
-    /// knows.
-    pub(crate) detail: Option<f32>,
+    pub(crate) detail: Detail,
     pub(crate) budget: &'a Budget,
 }
 
-impl Looking<'_> {
-    /// For the picture that liveness is judged by: of averaged pixels its models think otherwise, on one portrait 0.82
-    /// instead of 0.91.
-    pub(crate) fn at_every_pixel(self) -> Self {
-        Self { detail: None, ..self }
+/// Side of a face, in pixels, from which on more pixels tell the models nothing. `None`: every pixel counts, or nobody
+/// knows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Detail {
+    /// To the embedder, and to whoever measures quality.
+    pub(crate) photo: Option<f32>,
+    /// To the liveness models as well.
+    pub(crate) selfie: Option<f32>,
+}
+
+impl Detail {
+    /// What a face needs, and the longest side of a first look, at least.
+    fn of(self, role: PictureRole) -> Option<(f32, u32)> {
+        match role {
+            PictureRole::Photo => self.photo.map(|detail| (detail, PHOTO_SIDE)),
+            PictureRole::Selfie => self.selfie.map(|detail| (detail, SELFIE_SIDE)),
+        }
     }
 }
 
@@ -79,9 +93,10 @@ impl<'a> Look<'a> {
             budget.check()?;
             Ok::<_, EngineError>(reduced)
         };
-        let first_side = match (search, looking.detail) {
-            (Search::Primary, Some(_)) => FIRST_LOOK_SIDE,
-            _ => u32::MAX,
+        let detail = looking.detail.of(role).filter(|_| search == Search::Primary);
+        let Some((detail, first_side)) = detail else {
+            let whole = decode(u32::MAX)?;
+            return Self::searched(worker, Pixels::Decoded(whole), search, looking, timings);
         };
         let first = decode(first_side)?;
         if first.factor() == 1 {
@@ -98,10 +113,9 @@ impl<'a> Look<'a> {
         let mut pixels = Pixels::Decoded(first);
         let mut faces = found(&pixels, faces, looking.max_faces)?;
         budget.check()?;
-        let lacking = looking
-            .detail
-            .zip(faces.first())
-            .map(|(detail, face)| detail / face.raw.bounding_box.area().sqrt());
+        let lacking = faces
+            .first()
+            .map(|face| detail / face.raw.bounding_box.area().sqrt());
         if let Some(lacking) = lacking.filter(|lacking| *lacking > 1.0) {
             // A side beyond what there is means the whole picture.
             let larger = decode((longest_side as f32 * lacking).ceil() as u32)?;

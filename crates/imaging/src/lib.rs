@@ -36,6 +36,7 @@ mod planar;
 mod probe;
 mod reduced;
 mod resample;
+mod round;
 mod warp;
 
 pub use affine::Affine;

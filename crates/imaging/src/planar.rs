@@ -1,5 +1,7 @@
 //! Pictures as the tensors that models read.
 
+use multiversion::multiversion;
+
 use crate::Picture;
 use crate::picture::CHANNELS;
 
@@ -20,6 +22,7 @@ pub enum ChannelOrder {
 /// # Panics
 ///
 /// If `out` does not have exactly `3 * width * height` elements, which is a bug of the caller and not of the picture.
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+fma"))]
 pub fn write_planar(
     picture: &Picture,
     order: ChannelOrder,
@@ -41,7 +44,8 @@ pub fn write_planar(
         ChannelOrder::Bgr => (2, 0),
     };
     let planes = first.iter_mut().zip(second).zip(third);
-    for (pixel, ((first, second), third)) in pixels.chunks_exact(CHANNELS).zip(planes) {
+    let (pixels, _) = pixels.as_chunks::<CHANNELS>();
+    for (pixel, ((first, second), third)) in pixels.iter().zip(planes) {
         *first = (f32::from(pixel[first_channel]) - mean[0]) * scale[0];
         *second = (f32::from(pixel[1]) - mean[1]) * scale[1];
         *third = (f32::from(pixel[third_channel]) - mean[2]) * scale[2];

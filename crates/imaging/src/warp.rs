@@ -1,6 +1,9 @@
 //! Pictures under affine maps.
 
+use multiversion::multiversion;
+
 use crate::picture::CHANNELS;
+use crate::round::round;
 use crate::{Affine, Picture};
 
 /// The picture under `map`, seen through a window of `width` x `height` pixels at the origin.
@@ -17,79 +20,106 @@ pub fn warp_affine(picture: &Picture, map: &Affine, width: u32, height: u32) -> 
     let Some(back) = map.inverse() else {
         return warped;
     };
-    let [[step_x, _, _], [step_y, _, _]] = back.rows();
     let stride = warped.stride();
+    let mut colours = vec![0.0; stride];
     for (y, row) in (0_u32..).zip(warped.pixels_mut().chunks_exact_mut(stride)) {
-        let (start_x, start_y) = back.apply(0.0, f64::from(y));
-        for (x, out) in (0_u32..).zip(row.chunks_exact_mut(CHANNELS)) {
-            // Multiplied afresh and not summed up, so that no error grows along the row.
-            sample(
-                picture,
-                start_x + step_x * f64::from(x),
-                start_y + step_y * f64::from(x),
-                out,
-            );
-        }
+        warp_row(picture, &back, y, &mut colours);
+        round(&colours, row);
     }
     warped
 }
 
-/// Writes the colour at the position `(x, y)`; leaves `out` as it is (black) if no part of it lies in the picture.
-fn sample(picture: &Picture, x: f64, y: f64, out: &mut [u8]) {
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+fma"))]
+fn warp_row(picture: &Picture, back: &Affine, y: u32, row: &mut [f32]) {
+    let [[step_x, _, _], [step_y, _, _]] = back.rows();
+    let (start_x, start_y) = back.apply(0.0, f64::from(y));
+    // Multiplied afresh and not summed up, so that no error grows along the row.
+    let origin = |x: usize| (start_x + step_x * x as f64, start_y + step_y * x as f64);
+    let (last_x, last_y) = (f64::from(picture.width() - 1), f64::from(picture.height() - 1));
+    let has_neighbours = |x: &usize| {
+        let (x, y) = origin(*x);
+        x >= 0.0 && y >= 0.0 && x < last_x && y < last_y
+    };
+    let (row, _) = row.as_chunks_mut::<CHANNELS>();
+    // Along a line through a picture, what is inside lies side by side.
+    let first = (0..row.len()).find(has_neighbours).unwrap_or(row.len());
+    let behind = (first..row.len())
+        .rfind(has_neighbours)
+        .map_or(first, |last| last + 1);
+    let (pixels, stride) = (picture.as_rgb8(), picture.stride());
+    for (x, out) in row.iter_mut().enumerate() {
+        let (source_x, source_y) = origin(x);
+        if !(first..behind).contains(&x) {
+            sample(picture, source_x, source_y, out);
+            continue;
+        }
+        // Neither is negative: cutting off is rounding down.
+        let (left, top) = (source_x as usize, source_y as usize);
+        let shares = Shares {
+            right: (source_x - left as f64) as f32,
+            bottom: (source_y - top as f64) as f32,
+        };
+        let upper = top * stride + left * CHANNELS;
+        let pair = |from: usize| {
+            pixels
+                .get(from..)
+                .and_then(<[u8]>::first_chunk::<{ 2 * CHANNELS }>)
+        };
+        if let (Some(upper), Some(lower)) = (pair(upper), pair(upper + stride)) {
+            for (channel, out) in out.iter_mut().enumerate() {
+                let right = channel + CHANNELS;
+                *out = shares.mix(upper[channel], upper[right], lower[channel], lower[right]);
+            }
+        }
+    }
+}
+
+/// How much of the right and of the lower neighbours there is in a pixel.
+#[derive(Clone, Copy)]
+struct Shares {
+    right: f32,
+    bottom: f32,
+}
+
+impl Shares {
+    #[inline]
+    fn mix(self, upper_left: u8, upper_right: u8, lower_left: u8, lower_right: u8) -> f32 {
+        let across =
+            |left: u8, right: u8| f32::from(left) + (f32::from(right) - f32::from(left)) * self.right;
+        let (above, below) = (across(upper_left, upper_right), across(lower_left, lower_right));
+        above + (below - above) * self.bottom
+    }
+}
+
+/// Writes the colour at the position `(x, y)`, which is black if no part of it lies in the picture.
+fn sample(picture: &Picture, x: f64, y: f64, out: &mut [f32; CHANNELS]) {
     let (width, height) = (i64::from(picture.width()), i64::from(picture.height()));
     // Written so that not-a-number, which huge coefficients can add up to, counts as outside.
     if !(x > -1.0 && y > -1.0 && x < width as f64 && y < height as f64) {
+        *out = [0.0; CHANNELS];
         return;
     }
     let (left, top) = (x.floor(), y.floor());
-    let (right_share, bottom_share) = ((x - left) as f32, (y - top) as f32);
+    let shares = Shares {
+        right: (x - left) as f32,
+        bottom: (y - top) as f32,
+    };
     let (left, top) = (left as i64, top as i64);
-    let row = |y: i64| -> &[u8] {
-        if (0..height).contains(&y) {
-            let stride = picture.stride();
-            &picture.as_rgb8()[y as usize * stride..][..stride]
-        } else {
-            &[]
+    let at = |x: i64, y: i64, channel: usize| {
+        if !(0..width).contains(&x) || !(0..height).contains(&y) {
+            return 0;
         }
+        let start = y as usize * picture.stride() + x as usize * CHANNELS;
+        picture.as_rgb8().get(start + channel).copied().unwrap_or(0)
     };
-    let (upper, lower) = (row(top), row(top + 1));
-    let mix = |upper_left: u8, upper_right: u8, lower_left: u8, lower_right: u8| {
-        let above = f32::from(upper_left) + (f32::from(upper_right) - f32::from(upper_left)) * right_share;
-        let below = f32::from(lower_left) + (f32::from(lower_right) - f32::from(lower_left)) * right_share;
-        (above + (below - above) * bottom_share + 0.5) as u8
-    };
-    if left >= 0 && left + 1 < width && !upper.is_empty() && !lower.is_empty() {
-        let from = left as usize * CHANNELS;
-        let (upper, lower) = (
-            &upper[from..from + 2 * CHANNELS],
-            &lower[from..from + 2 * CHANNELS],
-        );
-        for channel in 0..CHANNELS {
-            out[channel] = mix(
-                upper[channel],
-                upper[channel + CHANNELS],
-                lower[channel],
-                lower[channel + CHANNELS],
-            );
-        }
-    } else {
-        let at = |row: &[u8], x: i64, channel: usize| {
-            let inside = (0..width).contains(&x);
-            if inside {
-                row.get(x as usize * CHANNELS + channel).copied().unwrap_or(0)
-            } else {
-                0
-            }
-        };
-        for (channel, out) in out.iter_mut().enumerate() {
-            *out = mix(
-                at(upper, left, channel),
-                at(upper, left + 1, channel),
-                at(lower, left, channel),
-                at(lower, left + 1, channel),
-            );
-        }
-    }
+    *out = std::array::from_fn(|channel| {
+        shares.mix(
+            at(left, top, channel),
+            at(left + 1, top, channel),
+            at(left, top + 1, channel),
+            at(left + 1, top + 1, channel),
+        )
+    });
 }
 
 #[cfg(test)]

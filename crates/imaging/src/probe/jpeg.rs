@@ -1,5 +1,7 @@
 //! JPEG: the marker segments before, between and behind the scans (ITU-T T.81, annex B).
 
+use memchr::memchr;
+
 use super::Declared;
 use crate::fields::Endian::Big;
 use crate::{Format, ImagingError, Orientation};
@@ -111,7 +113,7 @@ impl<'a> Iterator for Segments<'a> {
 /// position behind it.
 fn next_marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
     loop {
-        at += bytes.get(at..)?.iter().position(|&byte| byte == 0xFF)? + 1;
+        at += memchr(0xFF, bytes.get(at..)?)? + 1;
         match bytes.get(at)? {
             // Stuffing, TEM, RSTn, SOI.
             0x00 | 0x01 | 0xD0..=0xD8 => at += 1,

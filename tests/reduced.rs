@@ -1,0 +1,193 @@
+//! Large JPEG files are decoded at a part of their size, and nobody can tell from the answer.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use image::{ImageFormat, RgbImage, imageops};
+use jpeg_encoder::{ColorType, Encoder};
+use likeness::detection::BoundingBox;
+use likeness::imaging::{Limits, Picture, decode, decode_reduced};
+use likeness::liveness::{LivenessError, LivenessModel};
+use likeness::{BuildError, EmbedOptions, EmbeddedFace, Engine, LivenessOptions, VerifyOptions};
+use likeness_testing::{Failed, Outcome, Suite, ensure};
+
+mod support;
+
+use support::picture;
+
+/// A portrait of 600x800, its face 313 pixels a side.
+const PORTRAIT: &str = "faces/img11.jpg";
+
+fn main() -> ExitCode {
+    let mut suite = Suite::new();
+    suite.with_shared_and_models("a_large_selfie_is_judged_at_a_part_of_its_size", large_selfie);
+    suite.with_shared_and_models(
+        "a_selfie_whose_face_has_no_pixels_to_spare_is_judged_whole",
+        selfie_to_be_kept,
+    );
+    suite.with_shared_and_models(
+        "a_photo_with_a_small_face_is_decoded_again_at_more_pixels",
+        small_face,
+    );
+    suite.with_shared_and_models(
+        "a_liveness_model_of_ones_own_sees_every_pixel",
+        own_liveness_model,
+    );
+    suite.with_shared_and_models(
+        "a_verification_of_large_pictures_answers_in_their_own_pixels",
+        verification,
+    );
+    suite.run()
+}
+
+fn engine() -> Result<Engine, BuildError> {
+    Engine::builder().workers(1).build()
+}
+
+/// The portrait so many times as large, with `margin` times its size of grey around it on each side.
+fn enlarged(shared: &Path, times: u32, margin: u32) -> Result<Vec<u8>, Failed> {
+    let portrait = picture(shared, PORTRAIT)?;
+    let portrait = image::load_from_memory_with_format(&portrait, ImageFormat::Jpeg)?.to_rgb8();
+    let (width, height) = (portrait.width(), portrait.height());
+    let mut canvas = RgbImage::from_pixel(
+        (2 * margin + 1) * width,
+        (2 * margin + 1) * height,
+        image::Rgb([110, 115, 120]),
+    );
+    imageops::overlay(
+        &mut canvas,
+        &portrait,
+        (margin * width).into(),
+        (margin * height).into(),
+    );
+    let (width, height) = (times * canvas.width(), times * canvas.height());
+    let large = imageops::resize(&canvas, width, height, imageops::FilterType::CatmullRom);
+    let mut bytes = Vec::new();
+    Encoder::new(&mut bytes, 90).encode(
+        &large,
+        u16::try_from(width)?,
+        u16::try_from(height)?,
+        ColorType::Rgb,
+    )?;
+    Ok(bytes)
+}
+
+fn at_a_part(bytes: &[u8], factor: u32) -> Result<Picture, Failed> {
+    let whole = decode(bytes, &Limits::default())?;
+    let side = whole.width().max(whole.height()).div_ceil(factor);
+    let reduced = decode_reduced(bytes, &Limits::default(), side)?;
+    ensure!(reduced.factor() == factor, "reduced by {}", reduced.factor());
+    Ok(reduced.into_picture())
+}
+
+/// 2400x3200: a quarter has 800 pixels, fewer than a first look; a half has a face of 626.
+fn large_selfie(shared: &Path) -> Outcome {
+    let (engine, options) = (engine()?, LivenessOptions::default());
+    let bytes = enlarged(shared, 4, 0)?;
+    let answer = engine.liveness(&bytes, &options)?;
+    let expected = engine.liveness(&at_a_part(&bytes, 2)?, &options)?;
+    let whole = engine.liveness(&decode(&bytes, &Limits::default())?, &options)?;
+    ensure!(
+        answer.liveness == expected.liveness,
+        "{} instead of {}",
+        answer.liveness,
+        expected.liveness
+    );
+    ensure!(
+        answer.liveness != whole.liveness,
+        "{} tells nothing",
+        whole.liveness
+    );
+    ensure!(
+        (answer.selfie.size.width, answer.selfie.size.height) == (2400, 3200),
+        "{:?}",
+        answer.selfie.size
+    );
+    Ok(())
+}
+
+/// 1800x2400 with a face of 313: at the half of a first look it has 156.
+fn selfie_to_be_kept(shared: &Path) -> Outcome {
+    let (engine, options) = (engine()?, LivenessOptions::default());
+    let bytes = enlarged(shared, 1, 1)?;
+    let answer = engine.liveness(&bytes, &options)?.liveness.value();
+    let whole = engine
+        .liveness(&decode(&bytes, &Limits::default())?, &options)?
+        .liveness
+        .value();
+    let part = engine
+        .liveness(&at_a_part(&bytes, 2)?, &options)?
+        .liveness
+        .value();
+    // The box was found in the half, so that the crop is a pixel off.
+    ensure!(
+        (answer - whole).abs() < (answer - part).abs(),
+        "{answer} where the whole has {whole} and the half {part}"
+    );
+    Ok(())
+}
+
+/// 4200x5600 has a face of 313 and, at the eighth of a first look, one of 39.
+fn small_face(shared: &Path) -> Outcome {
+    let engine = engine()?;
+    let bytes = enlarged(shared, 1, 3)?;
+    let embedding = |faces: Vec<EmbeddedFace>| {
+        let first = faces.into_iter().next();
+        first.map(|face| face.embedding).ok_or("no face")
+    };
+    let options = EmbedOptions::default();
+    let answer = embedding(engine.embed(&bytes, &options)?)?;
+    let whole = embedding(engine.embed(&decode(&bytes, &Limits::default())?, &options)?)?;
+    let part = embedding(engine.embed(&at_a_part(&bytes, 8)?, &options)?)?;
+    let (answer, part) = (whole.similarity(&answer)?, whole.similarity(&part)?);
+    ensure!(
+        answer > 0.98 && part < 0.96,
+        "similarity to the whole {answer}, at the size of a first look {part}"
+    );
+    Ok(())
+}
+
+/// Says how large the picture is that it was shown.
+#[derive(Debug)]
+struct Height;
+
+impl LivenessModel for Height {
+    fn score(&mut self, picture: &Picture, _: &BoundingBox) -> Result<f64, LivenessError> {
+        Ok(f64::from(picture.height()) / 1e4)
+    }
+}
+
+fn own_liveness_model(shared: &Path) -> Outcome {
+    let engine = Engine::builder().workers(1).liveness(|| Ok(Height)).build()?;
+    let bytes = enlarged(shared, 4, 0)?;
+    let answer = engine.liveness(&bytes, &LivenessOptions::default())?;
+    ensure!(answer.liveness.value() == 0.32, "{}", answer.liveness);
+    Ok(())
+}
+
+fn verification(shared: &Path) -> Outcome {
+    let engine = engine()?;
+    let options = VerifyOptions::default();
+    let large = enlarged(shared, 6, 0)?;
+    let whole = decode(&large, &Limits::default())?;
+    let answer = engine.verify(&large, &large, &options)?;
+    let expected = engine.verify(&whole, &whole, &options)?;
+    ensure!(answer.decision == expected.decision, "{:?}", answer.decision);
+    for (found, wanted) in [
+        (&answer.selfie, &expected.selfie),
+        (&answer.photo, &expected.photo),
+    ] {
+        ensure!(found.size == wanted.size, "{:?}", found.size);
+        let (found, wanted) = (&found.faces[0], &wanted.faces[0]);
+        let boxes = [&found.bounding_box, &wanted.bounding_box];
+        let [found_box, wanted_box] = boxes.map(|at| [at.x, at.y, at.width, at.height]);
+        for (found, wanted) in found_box.into_iter().zip(wanted_box) {
+            // Less than a pixel of the 320 that the detector sees on the longest side.
+            ensure!(
+                (found - wanted).abs() < 4800.0 / 320.0,
+                "{found_box:?} instead of {wanted_box:?}"
+            );
+        }
+    }
+    Ok(())
+}
