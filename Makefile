@@ -20,7 +20,7 @@ export PATH := $(CURDIR)/.setup/nasm/usr/bin:$(PATH)
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-otel test-openvino soak fuzz setup setup-openvino setup-cuda build models demo lint openapi schemathesis accuracy calibrate check-statistics measure-evaluation sbom rootfs image deny bench bench-load bench-reference bench-openvino bench-gpu clean
+.PHONY: help run test test-otel test-openvino soak fuzz setup setup-openvino setup-cuda build models demo lint openapi schemathesis accuracy calibrate check-statistics measure-evaluation sbom rootfs image deny bench bench-load bench-sizing footprint bench-reference bench-openvino bench-gpu clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -117,6 +117,13 @@ deny: ## Licences and sources of all crates; known vulnerabilities where their d
 bench-load: setup build models ## Latency, refusals and memory of the service while one to 128 clients call
 	@$(CARGO) build $(BUILD) --example load
 	@$(PYTHON) scripts/bench_load.py
+
+bench-sizing: setup build models ## What one core carries and what two do, closed and open loop
+	@$(CARGO) build $(BUILD) --example load
+	@$(PYTHON) scripts/bench_sizing.py
+
+footprint: setup build models ## Time to start, memory, wake-ups and size of the service at rest
+	@$(PYTHON) scripts/footprint.py
 
 bench-reference: setup build models ## Likeness and the plain Python reference, alternately in the same minute
 	@$(PYTHON) scripts/bench_reference.py

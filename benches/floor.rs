@@ -8,23 +8,16 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
-use image::RgbImage;
-use image::imageops::{FilterType, crop_imm, resize};
-use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use likeness_engine::{Engine, Timings, VerifyOptions};
-use mozjpeg::Decompress;
 
 mod support;
 
-use support::BareModels;
+use support::{BareModels, bare_decode, median, portrait};
 
 /// Width and height of the pictures, and the eighths of the selfie and of the photo that suffice: those that leave the
 /// selfie's face, a third of its height, the 256 pixels of `likeness_liveness::DETAIL`, and the photo 640 pixels on its
 /// longest side.
 const SIZES: [(u32, u32, [u8; 2]); 3] = [(480, 640, [8, 8]), (1080, 1440, [8, 4]), (3024, 4032, [2, 2])];
-
-/// As cameras of telephones write it, or better.
-const QUALITY: u8 = 90;
 
 /// Rounds of which the median counts.
 const ROUNDS: usize = 101;
@@ -119,44 +112,8 @@ fn print(table: &[((u32, u32), Times)]) {
     }
 }
 
-fn median(times: &[Duration]) -> Duration {
-    let mut times = times.to_vec();
-    times.sort_unstable();
-    times[times.len() / 2]
-}
-
 fn time(task: impl FnOnce()) -> Duration {
     let begin = Instant::now();
     task();
     begin.elapsed()
-}
-
-/// The middle of a development picture at another size, as a baseline JPEG with half the colours, like a camera's.
-fn portrait(name: &str, width: u32, height: u32) -> Vec<u8> {
-    let picture = support::picture(name);
-    let (own_width, own_height) = (picture.width(), picture.height());
-    let pixels = RgbImage::from_raw(own_width, own_height, picture.into_rgb8()).unwrap();
-    let cut_width = own_width.min(own_height * width / height);
-    let cut_height = own_height.min(own_width * height / width);
-    let cut = crop_imm(
-        &pixels,
-        (own_width - cut_width) / 2,
-        (own_height - cut_height) / 2,
-        cut_width,
-        cut_height,
-    );
-    let sized = resize(&cut.to_image(), width, height, FilterType::CatmullRom);
-    let mut bytes = Vec::new();
-    let mut encoder = Encoder::new(&mut bytes, QUALITY);
-    encoder.set_sampling_factor(SamplingFactor::F_2_2);
-    encoder
-        .encode(&sized, width as u16, height as u16, ColorType::Rgb)
-        .unwrap();
-    bytes
-}
-
-fn bare_decode(bytes: &[u8], eighths: u8) -> Vec<[u8; 3]> {
-    let mut decompress = Decompress::new_mem(bytes).unwrap();
-    decompress.scale(eighths);
-    decompress.rgb().unwrap().read_scanlines().unwrap()
 }

@@ -6,10 +6,14 @@
 use std::path::PathBuf;
 
 use criterion::Criterion;
+use image::RgbImage;
+use image::imageops::{FilterType, crop_imm, resize};
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use likeness_engine::default_rewriting;
 use likeness_engine::imaging::{Limits, Picture, decode};
 use likeness_engine::models::{Pack, StoreSearch};
 use likeness_engine::runtime::{LibrarySearch, ModelSession, Provider, Runtime};
+use mozjpeg::Decompress;
 use ndarray::Array4;
 
 /// A selfie-like portrait of 1536x1152 (progressive JPEG) and a photo of 600x800 (baseline) of the same person.
@@ -98,4 +102,45 @@ pub(crate) fn pixels(count: usize, height: usize, width: usize) -> Array4<f32> {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 24) as f32
     })
+}
+
+/// As cameras of telephones write it, or better.
+const QUALITY: u8 = 90;
+
+/// The middle of a development picture at another size, as a baseline JPEG with half the colours, like a camera's.
+pub(crate) fn portrait(name: &str, width: u32, height: u32) -> Vec<u8> {
+    let picture = picture(name);
+    let (own_width, own_height) = (picture.width(), picture.height());
+    let pixels = RgbImage::from_raw(own_width, own_height, picture.into_rgb8()).unwrap();
+    let cut_width = own_width.min(own_height * width / height);
+    let cut_height = own_height.min(own_width * height / width);
+    let cut = crop_imm(
+        &pixels,
+        (own_width - cut_width) / 2,
+        (own_height - cut_height) / 2,
+        cut_width,
+        cut_height,
+    );
+    let sized = resize(&cut.to_image(), width, height, FilterType::CatmullRom);
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, QUALITY);
+    encoder.set_sampling_factor(SamplingFactor::F_2_2);
+    encoder
+        .encode(&sized, width as u16, height as u16, ColorType::Rgb)
+        .unwrap();
+    bytes
+}
+
+/// The pixels of a JPEG file at so many eighths of its size, by libjpeg-turbo with nothing around it.
+pub(crate) fn bare_decode(bytes: &[u8], eighths: u8) -> Vec<[u8; 3]> {
+    let mut decompress = Decompress::new_mem(bytes).unwrap();
+    decompress.scale(eighths);
+    decompress.rgb().unwrap().read_scanlines().unwrap()
+}
+
+/// The middle of measurements.
+pub(crate) fn median<T: Copy + PartialOrd>(values: &[T]) -> T {
+    let mut values = values.to_vec();
+    values.sort_by(|a, b| a.partial_cmp(b).unwrap());
+    values[values.len() / 2]
 }

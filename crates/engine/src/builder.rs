@@ -17,6 +17,7 @@ use likeness_models::{
 use likeness_quality::FaceQuality;
 use likeness_runtime::{Execution, LibrarySearch, Pool, Provider, Runtime, available_workers};
 
+use crate::aside::Aside;
 use crate::engine::Inner;
 use crate::info::licenses;
 use crate::look::Detail;
@@ -270,9 +271,8 @@ impl EngineBuilder {
             None if self.liveness.is_some() => (None, "custom".to_owned()),
             None => (None, UNCALIBRATED_LIVENESS.to_owned()),
         };
-        let sets = (0..workers)
-            .map(|_| self.worker(parts))
-            .collect::<Result<Vec<_>, _>>()?;
+        let aside = Aside::new(workers)?;
+        let sets: Vec<Worker> = aside.each(vec![(); workers], |()| self.worker(parts))?;
         let manifest = parts.map(|parts| parts.pack.manifest());
         let runtime = parts.map(|parts| &parts.runtime);
         let execution = runtime.map(Runtime::execution);
@@ -296,6 +296,7 @@ impl EngineBuilder {
             workers,
         };
         Ok(Engine::new(Inner {
+            aside,
             workers: Pool::new(sets),
             match_curve,
             liveness_curve,

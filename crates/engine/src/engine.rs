@@ -3,19 +3,19 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use likeness_decision::{self as decision, Evidence, Score};
+use likeness_decision::Score;
 use likeness_detection::{BoundingBox, Face, Landmarks, Point, Search};
 use likeness_embedding::Embedding;
 use likeness_imaging::{Limits, Picture};
 use likeness_models::{LivenessCurve, ScoreCurve};
 use likeness_runtime::{Pool, Pooled};
 
+use crate::aside::Aside;
 use crate::look::{Detail, Found, Look, Looking};
-use crate::result::measured_face;
 use crate::worker::{Worker, inference, timed};
 use crate::{
     Budget, Comparison, EmbedOptions, EmbeddedFace, EngineBuilder, EngineError, EngineInfo, Input,
-    LivenessCheck, LivenessOptions, PictureRole, Timings, Verification, VerifyOptions,
+    LivenessCheck, LivenessOptions, PictureRole, Timings,
 };
 
 /// How long a call that was cancelled while it waited for a worker may go on waiting.
@@ -24,12 +24,13 @@ const CANCEL_LATENCY: Duration = Duration::from_millis(50);
 /// Verifies faces; see the [crate's documentation](crate).
 #[derive(Debug, Clone)]
 pub struct Engine {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) workers: Pool<Worker>,
+    pub(crate) aside: Aside,
     /// `None`: there is no match confidence.
     pub(crate) match_curve: Option<ScoreCurve>,
     /// `None`: the models' mean live probability is the score.
@@ -52,110 +53,6 @@ impl Engine {
         Self {
             inner: Arc::new(inner),
         }
-    }
-
-    /// Is the selfie a live person, and is it the person in the photo?
-    ///
-    /// The largest face of the selfie is judged; it is compared with the largest face of the photo or, with
-    /// [`VerifyOptions::photo_multiface`], with the most similar of its faces. A picture without a face is no error but a
-    /// decision.
-    ///
-    /// # Errors
-    /// [`EngineError::Picture`] for bytes that are no usable picture, [`EngineError::DeadlineExceeded`] and
-    /// [`EngineError::Cancelled`] as the budget says, [`EngineError::Inference`] where a model fails,
-    /// [`EngineError::Uncalibrated`] where the engine has no match calibration.
-    pub fn verify<'a>(
-        &self,
-        selfie: impl Into<Input<'a>>,
-        photo: impl Into<Input<'a>>,
-        options: &VerifyOptions,
-    ) -> Result<Verification, EngineError> {
-        if !self.is_calibrated() {
-            return Err(EngineError::Uncalibrated);
-        }
-        let (selfie, photo) = (selfie.into(), photo.into());
-        let budget = &options.budget;
-        let mut timings = Timings::default();
-        let mut worker = timed(&mut timings.queue, || self.worker(budget))?;
-
-        let looking = self.looking(budget);
-        let selfie = Look::at(
-            &mut worker,
-            PictureRole::Selfie,
-            selfie,
-            Search::Primary,
-            looking,
-            &mut timings,
-        )?;
-        let search = if options.photo_multiface {
-            Search::Thorough
-        } else {
-            Search::Primary
-        };
-        let photo = Look::at(
-            &mut worker,
-            PictureRole::Photo,
-            photo,
-            search,
-            looking,
-            &mut timings,
-        )?;
-
-        let compared = if options.photo_multiface {
-            photo.faces.len()
-        } else {
-            photo.faces.len().min(1)
-        };
-        let mut best = None;
-        if let (Some(face), Some(candidates)) = (selfie.faces.first(), photo.faces.get(..compared))
-            && !candidates.is_empty()
-        {
-            best = Some(timed(&mut timings.embed, || {
-                best_match(
-                    &mut worker,
-                    (selfie.picture(), face),
-                    (photo.picture(), candidates),
-                    budget,
-                )
-            })?);
-        }
-        let face_match = best.map(|best| self.confidence(best.similarity)).transpose()?;
-        budget.check()?;
-
-        let mut liveness = None;
-        if let Some(face) = selfie.faces.first() {
-            let probability = timed(&mut timings.liveness, || worker.liveness(selfie.picture(), face))?;
-            liveness = Some(self.liveness_score(probability)?);
-        }
-        let matched = best.map_or(0, |best| best.index);
-        let (selfie_quality, photo_quality) = timed(&mut timings.quality, || {
-            Ok::<_, EngineError>((selfie.quality(0)?, photo.quality(matched)?))
-        })?;
-        drop(worker);
-
-        let decision = decision::decide(
-            &options.profile,
-            &Evidence {
-                selfie_face_areas: &selfie.areas(),
-                photo_face_areas: &photo.areas(),
-                photo_multiface: options.photo_multiface,
-                face_match,
-                liveness,
-                selfie_quality: selfie_quality.as_ref().map(measured_face),
-                photo_quality: photo_quality.as_ref().map(measured_face),
-            },
-        )
-        .map_err(inference)?;
-        Ok(Verification {
-            selfie: selfie.report(selfie.faces.len(), selfie_quality),
-            photo: photo.report(compared, photo_quality),
-            face_match: face_match.unwrap_or(Score::ZERO),
-            similarity: best.map(|best| best.similarity),
-            matched_face: best.map(|best| best.index),
-            liveness: liveness.unwrap_or(Score::ZERO),
-            decision,
-            timings,
-        })
     }
 
     /// Is the selfie a live person?
@@ -294,18 +191,18 @@ impl Engine {
             .collect::<Result<Vec<_>, _>>()?;
         let picture = Picture::from_rgb8(640, 480, vec![127; 640 * 480 * 3]).map_err(inference)?;
         let face = centered_face(&picture);
-        for worker in &mut workers {
+        let workers: Vec<&mut Worker> = workers.iter_mut().map(|worker| &mut **worker).collect();
+        self.inner.aside.each(workers, |worker| {
             worker
                 .detector
                 .detect(&picture, Search::Thorough)
                 .map_err(inference)?;
             worker.embed(&[(&picture, &face), (&picture, &face)], &unlimited)?;
-            worker.liveness(&picture, &face)?;
-        }
-        Ok(())
+            worker.liveness(&picture, &face).map(|_| ())
+        })
     }
 
-    fn looking<'a>(&'a self, budget: &'a Budget) -> Looking<'a> {
+    pub(crate) fn looking<'a>(&'a self, budget: &'a Budget) -> Looking<'a> {
         Looking {
             limits: &self.inner.limits,
             max_faces: self.inner.max_faces,
@@ -315,7 +212,7 @@ impl Engine {
     }
 
     /// Waits for a worker for as long as the budget lasts.
-    fn worker(&self, budget: &Budget) -> Result<Pooled<'_, Worker>, EngineError> {
+    pub(crate) fn worker(&self, budget: &Budget) -> Result<Pooled<'_, Worker>, EngineError> {
         loop {
             budget.check()?;
             let next_look = Instant::now() + CANCEL_LATENCY;
@@ -346,7 +243,7 @@ impl Engine {
         self.inner.match_curve.is_some()
     }
 
-    fn liveness_score(&self, probability: f64) -> Result<Score, EngineError> {
+    pub(crate) fn liveness_score(&self, probability: f64) -> Result<Score, EngineError> {
         let calibrated = match &self.inner.liveness_curve {
             // What is no probability is told as such, not clamped into one.
             Some(curve) if (0.0..=1.0).contains(&probability) => curve.at(probability),
@@ -354,40 +251,6 @@ impl Engine {
         };
         Score::new(calibrated).map_err(inference)
     }
-}
-
-/// The face of the photo that is most similar to the selfie's.
-#[derive(Debug, Clone, Copy)]
-struct BestMatch {
-    index: usize,
-    similarity: f32,
-}
-
-fn best_match(
-    worker: &mut Worker,
-    (selfie, face): (&Picture, &Found),
-    (photo, candidates): (&Picture, &[Found]),
-    budget: &Budget,
-) -> Result<BestMatch, EngineError> {
-    let faces: Vec<(&Picture, &Found)> = std::iter::once((selfie, face))
-        .chain(candidates.iter().map(|candidate| (photo, candidate)))
-        .collect();
-    let embeddings = worker.embed(&faces, budget)?;
-    let (probe, references) = match embeddings.split_first() {
-        Some((probe, references)) if !references.is_empty() => (probe, references),
-        _ => return Err(EngineError::Inference("there is nothing to compare".into())),
-    };
-    let mut best = BestMatch {
-        index: 0,
-        similarity: f32::NEG_INFINITY,
-    };
-    for (index, reference) in references.iter().enumerate() {
-        let similarity = probe.similarity(reference).map_err(inference)?;
-        if similarity > best.similarity {
-            best = BestMatch { index, similarity };
-        }
-    }
-    Ok(best)
 }
 
 /// A face in the middle of a picture, for warming up: a plain picture shows none.

@@ -18,6 +18,7 @@
 //! it has workers, each with models of its own; more wait. All calls block; from asynchronous code they belong on
 //! threads of their own.
 
+mod aside;
 mod builder;
 mod check;
 mod engine;
@@ -27,6 +28,7 @@ mod look;
 mod options;
 mod result;
 mod self_test;
+mod verify;
 mod worker;
 
 pub use builder::{DEFAULT_MAX_FACES, EngineBuilder, default_rewriting};

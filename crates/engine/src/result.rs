@@ -113,7 +113,8 @@ pub struct Comparison {
     pub confidence: Score,
 }
 
-/// Wall-clock time of each stage of one call.
+/// Time that was spent in each stage of one call. Where both pictures were looked at side by side, both count, and the sum
+/// is longer than the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Timings {
@@ -129,4 +130,15 @@ pub struct Timings {
     pub liveness: Duration,
     /// Measuring how the faces are photographed.
     pub quality: Duration,
+}
+
+impl std::ops::AddAssign for Timings {
+    fn add_assign(&mut self, other: Self) {
+        self.queue += other.queue;
+        self.decode += other.decode;
+        self.detect += other.detect;
+        self.embed += other.embed;
+        self.liveness += other.liveness;
+        self.quality += other.quality;
+    }
 }

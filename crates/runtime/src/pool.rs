@@ -9,9 +9,16 @@ use std::time::Instant;
 #[derive(Debug)]
 pub struct Pool<T> {
     slots: Vec<Mutex<T>>,
-    /// Indices into `slots`. Whoever holds an index is the only one to lock that slot.
-    idle: Mutex<Vec<usize>>,
+    queue: Mutex<Queue>,
     returned: Condvar,
+}
+
+#[derive(Debug)]
+struct Queue {
+    /// Indices into `slots`. Whoever holds an index is the only one to lock that slot.
+    idle: Vec<usize>,
+    /// How many threads wait for an item.
+    waiting: usize,
 }
 
 impl<T> Pool<T> {
@@ -20,7 +27,10 @@ impl<T> Pool<T> {
     pub fn new(items: Vec<T>) -> Self {
         let slots: Vec<_> = items.into_iter().map(Mutex::new).collect();
         Self {
-            idle: Mutex::new((0..slots.len()).collect()),
+            queue: Mutex::new(Queue {
+                idle: (0..slots.len()).collect(),
+                waiting: 0,
+            }),
             slots,
             returned: Condvar::new(),
         }
@@ -35,8 +45,7 @@ impl<T> Pool<T> {
     /// How many items are checked out at this moment.
     #[must_use]
     pub fn in_use(&self) -> usize {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        self.slots.len().saturating_sub(idle.len())
+        self.slots.len().saturating_sub(self.queue().idle.len())
     }
 
     /// Waits for an item until the deadline; `None` when it passed (or at once where the pool has no items at all).
@@ -44,32 +53,51 @@ impl<T> Pool<T> {
         if self.slots.is_empty() {
             return None;
         }
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.queue();
         let index = loop {
-            if let Some(index) = idle.pop() {
+            if let Some(index) = queue.idle.pop() {
                 break index;
             }
-            idle = match deadline {
-                None => self.returned.wait(idle).unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.checked_duration_since(Instant::now())?;
-                    self.returned
-                        .wait_timeout(idle, left)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
+            let left = match deadline {
+                None => None,
+                Some(deadline) => Some(deadline.checked_duration_since(Instant::now())?),
+            };
+            queue.waiting += 1;
+            queue = match left {
+                None => self.returned.wait(queue).unwrap_or_else(PoisonError::into_inner),
+                Some(left) => {
+                    let woken = self.returned.wait_timeout(queue, left);
+                    woken.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
+            queue.waiting = queue.waiting.saturating_sub(1);
         };
-        drop(idle);
-        let item = self
-            .slots
-            .get(index)?
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        drop(queue);
+        self.take(index)
+    }
+
+    /// An item that nobody waits for, if there is one at this moment.
+    pub fn spare(&self) -> Option<Pooled<'_, T>> {
+        let mut queue = self.queue();
+        if queue.idle.len() <= queue.waiting {
+            return None;
+        }
+        let index = queue.idle.pop()?;
+        drop(queue);
+        self.take(index)
+    }
+
+    /// The item of an index that was taken from those that are idle.
+    fn take(&self, index: usize) -> Option<Pooled<'_, T>> {
+        let slot = self.slots.get(index)?;
         Some(Pooled {
-            item,
+            item: slot.lock().unwrap_or_else(PoisonError::into_inner),
             _return: Return { pool: self, index },
         })
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -89,11 +117,7 @@ struct Return<'p, T> {
 
 impl<T> Drop for Return<'_, T> {
     fn drop(&mut self) {
-        self.pool
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(self.index);
+        self.pool.queue().idle.push(self.index);
         self.pool.returned.notify_one();
     }
 }
@@ -163,6 +187,26 @@ mod tests {
             drop(held);
             assert_eq!(waiter.join().unwrap(), 8);
         });
+    }
+
+    #[test]
+    fn what_somebody_waits_for_is_not_to_spare() {
+        let pool = Pool::new(vec![()]);
+        let held = pool.checkout(None).unwrap();
+        assert!(pool.spare().is_none(), "it is checked out");
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| pool.checkout(None).map(|_| ()));
+            while pool.queue().waiting == 0 {
+                std::thread::yield_now();
+            }
+            // As between the moment that an item comes back and the moment that the waiting thread has woken up.
+            pool.queue().idle.push(0);
+            assert!(pool.spare().is_none());
+            pool.queue().idle.clear();
+            drop(held);
+            assert_eq!(waiter.join().unwrap(), Some(()));
+        });
+        assert!(pool.spare().is_some());
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Large JPEG files are decoded at a part of their size, and nobody can tell from the answer.
+//! How the pictures of a call are looked at, which nobody can tell from the answer: large JPEG files at a part of their size,
+//! selfie and photo side by side where a worker is free.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -8,7 +9,10 @@ use jpeg_encoder::{ColorType, Encoder};
 use likeness::detection::BoundingBox;
 use likeness::imaging::{Limits, Picture, decode, decode_reduced};
 use likeness::liveness::{LivenessError, LivenessModel};
-use likeness::{BuildError, EmbedOptions, EmbeddedFace, Engine, LivenessOptions, VerifyOptions};
+use likeness::{
+    BuildError, EmbedOptions, EmbeddedFace, Engine, EngineError, LivenessOptions, PictureRole, Timings,
+    VerifyOptions,
+};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 
 mod support;
@@ -37,6 +41,8 @@ fn main() -> ExitCode {
         "a_verification_of_large_pictures_answers_in_their_own_pixels",
         verification,
     );
+    suite.with_shared_and_models("side_by_side_or_in_turn_the_answer_is_the_same", side_by_side);
+    suite.with_shared_and_models("of_two_wrong_pictures_the_selfie_is_told", two_wrong_pictures);
     suite.run()
 }
 
@@ -186,6 +192,58 @@ fn verification(shared: &Path) -> Outcome {
             ensure!(
                 (found - wanted).abs() < 4800.0 / 320.0,
                 "{found_box:?} instead of {wanted_box:?}"
+            );
+        }
+    }
+    Ok(())
+}
+
+fn side_by_side(shared: &Path) -> Outcome {
+    // One worker has none beside it; of four, three are free.
+    let [one, four] = [1, 4].map(|workers| Engine::builder().workers(workers).build());
+    let (one, four) = (one?, four?);
+    let mut nobody = Vec::new();
+    Encoder::new(&mut nobody, 90).encode(&[128; 64 * 64], 64, 64, ColorType::Luma)?;
+    let [portrait, same, other, couple] =
+        [PORTRAIT, "faces/img2.jpg", "faces/img3.jpg", "faces/couple.jpg"].map(|name| picture(shared, name));
+    let (portrait, same, other, couple) = (portrait?, same?, other?, couple?);
+    for (selfie, photo) in [
+        (&same, &portrait),
+        (&same, &other),
+        (&couple, &same),
+        (&same, &couple),
+        (&nobody, &portrait),
+        (&portrait, &nobody),
+    ] {
+        for multiface in [false, true] {
+            let options = VerifyOptions::default().with_photo_multiface(multiface);
+            let [turn, side] = [&one, &four].map(|engine| {
+                let mut answer = engine.verify(selfie, photo, &options)?;
+                answer.timings = Timings::default();
+                Ok::<_, EngineError>(format!("{answer:#?}"))
+            });
+            let (turn, side) = (turn?, side?);
+            ensure!(turn == side, "in turn:\n{turn}\nside by side:\n{side}");
+        }
+    }
+    Ok(())
+}
+
+fn two_wrong_pictures(shared: &Path) -> Outcome {
+    let good = picture(shared, PORTRAIT)?;
+    let (bad, worse) = (good[..200].to_vec(), b"no picture".to_vec());
+    for workers in [1, 2] {
+        let engine = Engine::builder().workers(workers).build()?;
+        for (selfie, photo, wrong) in [
+            (&bad, &worse, PictureRole::Selfie),
+            (&worse, &bad, PictureRole::Selfie),
+            (&good, &bad, PictureRole::Photo),
+            (&bad, &good, PictureRole::Selfie),
+        ] {
+            let error = engine.verify(selfie, photo, &VerifyOptions::default());
+            ensure!(
+                matches!(&error, Err(EngineError::Picture { role, .. }) if *role == wrong),
+                "{workers} workers: {error:?}"
             );
         }
     }

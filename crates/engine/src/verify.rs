@@ -1,0 +1,215 @@
+//! Is the selfie the person of the photo, and live?
+
+use likeness_decision::{self as decision, Evidence, Score};
+use likeness_detection::Search;
+use likeness_imaging::Picture;
+
+use crate::look::{Found, Look};
+use crate::result::measured_face;
+use crate::worker::{Worker, inference, timed};
+use crate::{Budget, Engine, EngineError, Input, PictureRole, Timings, Verification, VerifyOptions};
+
+impl Engine {
+    /// Is the selfie a live person, and is it the person in the photo?
+    ///
+    /// The largest face of the selfie is judged; it is compared with the largest face of the photo or, with
+    /// [`VerifyOptions::photo_multiface`], with the most similar of its faces. A picture without a face is no error but a
+    /// decision.
+    ///
+    /// # Errors
+    /// [`EngineError::Picture`] for bytes that are no usable picture, [`EngineError::DeadlineExceeded`] and
+    /// [`EngineError::Cancelled`] as the budget says, [`EngineError::Inference`] where a model fails,
+    /// [`EngineError::Uncalibrated`] where the engine has no match calibration.
+    pub fn verify<'a>(
+        &self,
+        selfie: impl Into<Input<'a>>,
+        photo: impl Into<Input<'a>>,
+        options: &VerifyOptions,
+    ) -> Result<Verification, EngineError> {
+        if !self.is_calibrated() {
+            return Err(EngineError::Uncalibrated);
+        }
+        let (selfie, photo) = (selfie.into(), photo.into());
+        let budget = &options.budget;
+        let mut timings = Timings::default();
+        let mut worker = timed(&mut timings.queue, || self.worker(budget))?;
+
+        let (selfie, photo) = self.look_at_both(&mut worker, selfie, photo, options, &mut timings)?;
+        let compared = if options.photo_multiface {
+            photo.faces.len()
+        } else {
+            photo.faces.len().min(1)
+        };
+        let (best, probability) = self.judge(
+            &mut worker,
+            &selfie,
+            (photo.picture(), photo.faces.get(..compared).unwrap_or_default()),
+            budget,
+            &mut timings,
+        )?;
+        let face_match = best.map(|best| self.confidence(best.similarity)).transpose()?;
+        let liveness = probability.map(|live| self.liveness_score(live)).transpose()?;
+        let matched = best.map_or(0, |best| best.index);
+        let (selfie_quality, photo_quality) = timed(&mut timings.quality, || {
+            Ok::<_, EngineError>((selfie.quality(0)?, photo.quality(matched)?))
+        })?;
+        drop(worker);
+
+        let decision = decision::decide(
+            &options.profile,
+            &Evidence {
+                selfie_face_areas: &selfie.areas(),
+                photo_face_areas: &photo.areas(),
+                photo_multiface: options.photo_multiface,
+                face_match,
+                liveness,
+                selfie_quality: selfie_quality.as_ref().map(measured_face),
+                photo_quality: photo_quality.as_ref().map(measured_face),
+            },
+        )
+        .map_err(inference)?;
+        Ok(Verification {
+            selfie: selfie.report(selfie.faces.len(), selfie_quality),
+            photo: photo.report(compared, photo_quality),
+            face_match: face_match.unwrap_or(Score::ZERO),
+            similarity: best.map(|best| best.similarity),
+            matched_face: best.map(|best| best.index),
+            liveness: liveness.unwrap_or(Score::ZERO),
+            decision,
+            timings,
+        })
+    }
+
+    /// Looks at both pictures, side by side where a worker has nothing else to do.
+    fn look_at_both<'p>(
+        &self,
+        worker: &mut Worker,
+        selfie: Input<'p>,
+        photo: Input<'p>,
+        options: &VerifyOptions,
+        timings: &mut Timings,
+    ) -> Result<(Look<'p>, Look<'p>), EngineError> {
+        let looking = self.looking(&options.budget);
+        let search = if options.photo_multiface {
+            Search::Thorough
+        } else {
+            Search::Primary
+        };
+        let mut aside = Timings::default();
+        let look_at_selfie = |worker: &mut Worker, timings: &mut Timings| {
+            Look::at(
+                worker,
+                PictureRole::Selfie,
+                selfie,
+                Search::Primary,
+                looking,
+                timings,
+            )
+        };
+        let look_at_photo = |worker: &mut Worker, timings: &mut Timings| {
+            Look::at(worker, PictureRole::Photo, photo, search, looking, timings)
+        };
+        let Some(mut other) = self.inner.workers.spare() else {
+            let selfie = look_at_selfie(worker, timings)?;
+            return Ok((selfie, look_at_photo(worker, timings)?));
+        };
+        let (photo, selfie) = self.inner.aside.both(
+            || {
+                let photo = look_at_photo(&mut other, timings);
+                // Whoever waits need not wait for the selfie.
+                drop(other);
+                photo
+            },
+            || look_at_selfie(worker, &mut aside),
+        );
+        *timings += aside;
+        // Where both are wrong, the selfie is told, as it is when they are looked at in turn.
+        Ok((selfie?, photo?))
+    }
+
+    /// The most similar of the photo's faces, and whether the selfie's is live, side by side where a worker has nothing else
+    /// to do; none where there is no face.
+    fn judge(
+        &self,
+        worker: &mut Worker,
+        selfie: &Look<'_>,
+        (photo, candidates): (&Picture, &[Found]),
+        budget: &Budget,
+        timings: &mut Timings,
+    ) -> Result<(Option<BestMatch>, Option<f64>), EngineError> {
+        let Some(face) = selfie.faces.first() else {
+            return Ok((None, None));
+        };
+        let Timings { embed, liveness, .. } = timings;
+        let mut match_faces = |worker: &mut Worker| {
+            if candidates.is_empty() {
+                return Ok(None);
+            }
+            timed(embed, || {
+                best_match(worker, (selfie.picture(), face), (photo, candidates), budget).map(Some)
+            })
+        };
+        let mut score_liveness =
+            |worker: &mut Worker| timed(liveness, || worker.liveness(selfie.picture(), face));
+        let spare = if candidates.is_empty() {
+            None
+        } else {
+            self.inner.workers.spare()
+        };
+        let (best, live) = match spare {
+            None => {
+                let best = match_faces(worker)?;
+                budget.check()?;
+                (best, score_liveness(worker)?)
+            }
+            Some(mut other) => {
+                let (live, best) = self.inner.aside.both(
+                    || {
+                        let live = score_liveness(&mut other);
+                        drop(other);
+                        live
+                    },
+                    || match_faces(worker),
+                );
+                let best = best?;
+                budget.check()?;
+                (best, live?)
+            }
+        };
+        Ok((best, Some(live)))
+    }
+}
+
+/// The face of the photo that is most similar to the selfie's.
+#[derive(Debug, Clone, Copy)]
+struct BestMatch {
+    index: usize,
+    similarity: f32,
+}
+
+fn best_match(
+    worker: &mut Worker,
+    (selfie, face): (&Picture, &Found),
+    (photo, candidates): (&Picture, &[Found]),
+    budget: &Budget,
+) -> Result<BestMatch, EngineError> {
+    let faces: Vec<(&Picture, &Found)> = std::iter::once((selfie, face))
+        .chain(candidates.iter().map(|candidate| (photo, candidate)))
+        .collect();
+    let embeddings = worker.embed(&faces, budget)?;
+    let (probe, references) = match embeddings.split_first() {
+        Some((probe, references)) if !references.is_empty() => (probe, references),
+        _ => return Err(EngineError::Inference("there is nothing to compare".into())),
+    };
+    let mut best = BestMatch {
+        index: 0,
+        similarity: f32::NEG_INFINITY,
+    };
+    for (index, reference) in references.iter().enumerate() {
+        let similarity = probe.similarity(reference).map_err(inference)?;
+        if similarity > best.similarity {
+            best = BestMatch { index, similarity };
+        }
+    }
+    Ok(best)
+}
