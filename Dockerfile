@@ -2,10 +2,13 @@
 #
 #     docker build --build-arg LIKENESS_GIT_COMMIT="$(git rev-parse HEAD)" --tag likeness .
 #
-# The steps are those of the Makefile and of scripts/image, which the test suite runs outside a container. Pin the base images
-# by digest where your registry does.
+# or `make image`, which fills in the labels too. The steps are those of the Makefile and of scripts/image, which the test suite
+# runs outside a container. docs/operations.md says how the base images are pinned by digest.
 
-FROM rust:1.95-bookworm AS build
+ARG BUILD_IMAGE=docker.io/library/rust:1.95-bookworm
+ARG RUN_IMAGE=docker.io/library/debian:bookworm-slim
+
+FROM ${BUILD_IMAGE} AS build
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends make nasm python3 python3-pip \
  && rm -rf /var/lib/apt/lists/*
@@ -17,10 +20,7 @@ ENV LIKENESS_GIT_COMMIT=$LIKENESS_GIT_COMMIT
 RUN make setup build models
 RUN python3 scripts/image/rootfs.py /image
 
-FROM debian:bookworm-slim
-LABEL org.opencontainers.image.title="likeness" \
-      org.opencontainers.image.description="On-premise face matching and passive liveness with a Kairos-compatible HTTP API" \
-      org.opencontainers.image.licenses="Apache-2.0"
+FROM ${RUN_IMAGE}
 COPY --from=build /image/ /
 COPY --from=build --chown=10001:10001 /image/var/lib/likeness /var/lib/likeness
 ENV LIKENESS_MODELS=/usr/share/likeness/models \
@@ -35,3 +35,18 @@ EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["likeness", "healthcheck"]
 ENTRYPOINT ["likeness"]
 CMD ["serve"]
+
+# Last: a label that changes costs no other layer.
+ARG LIKENESS_VERSION=unknown
+ARG LIKENESS_GIT_COMMIT=unknown
+ARG LIKENESS_CREATED=unknown
+ARG LIKENESS_SOURCE=unknown
+ARG RUN_IMAGE
+LABEL org.opencontainers.image.title="likeness" \
+      org.opencontainers.image.description="On-premise face matching and passive liveness with a Kairos-compatible HTTP API" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${LIKENESS_VERSION}" \
+      org.opencontainers.image.revision="${LIKENESS_GIT_COMMIT}" \
+      org.opencontainers.image.created="${LIKENESS_CREATED}" \
+      org.opencontainers.image.source="${LIKENESS_SOURCE}" \
+      org.opencontainers.image.base.name="${RUN_IMAGE}"

@@ -7,6 +7,8 @@ CARGO ?= cargo
 LISTEN ?= 127.0.0.1:8080
 FUZZ_INPUTS ?= 1000000
 SOAK ?= 20000
+# Of `make image`: where the source is, for its label.
+SOURCE ?= unknown
 SHARED := $(or $(LIKENESS_SHARED),../shared)
 SELFIE ?= $(wildcard $(SHARED)/data/faces/img2.jpg)
 PHOTO ?= $(wildcard $(SHARED)/data/faces/img11.jpg)
@@ -108,8 +110,11 @@ sbom: setup ## The bill of materials (CycloneDX) into .out/sbom.cdx.json
 rootfs: setup build models ## What goes into the image, into .out/rootfs
 	@$(PYTHON) scripts/image/rootfs.py .out/rootfs
 
-image: ## The container image `likeness`
-	docker build --build-arg LIKENESS_GIT_COMMIT="$$(git rev-parse HEAD)" --tag likeness .
+image: ## The container image `likeness`; IMAGE_ARGUMENTS are for docker build
+	docker build --build-arg LIKENESS_GIT_COMMIT="$$(git rev-parse HEAD)" \
+	  --build-arg LIKENESS_VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)" \
+	  --build-arg LIKENESS_CREATED="$$(TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd)" \
+	  --build-arg LIKENESS_SOURCE="$(SOURCE)" --tag likeness $(IMAGE_ARGUMENTS) .
 
 deny: ## Licences and sources of all crates; known vulnerabilities where their database can be reached
 	@$(PYTHON) scripts/deny.py

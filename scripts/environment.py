@@ -10,12 +10,25 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def interpreter(name, requirements):
     """The interpreter of the environment `name`, with the requirements installed."""
+    return installed(name, "\n".join(requirements), requirements, ", ".join(requirements))
+
+
+def locked(name):
+    """The interpreter of the environment `name`, with what scripts/NAME-requirements.txt pins by version and SHA-256: that
+    and nothing else is installed."""
+    file = ROOT / "scripts" / f"{name}-requirements.txt"
+    options = ["--require-hashes", "--no-deps", "--only-binary=:all:", "--requirement", file]
+    return installed(name, file.read_text(), options, file.name)
+
+
+def installed(name, wanted, arguments, what):
     folder = ROOT / ".setup" / name
     found = folder / "bin" / "python"
     stamp = folder / "requirements"
-    if not (stamp.is_file() and stamp.read_text() == "\n".join(requirements)):
-        print(f"installing {', '.join(requirements)}", file=sys.stderr)
+    if not (stamp.is_file() and stamp.read_text() == wanted):
+        print(f"installing {what}", file=sys.stderr)
         venv.create(folder, with_pip=True, clear=True)
-        subprocess.run([found, "-m", "pip", "install", "--quiet", *requirements], check=True)
-        stamp.write_text("\n".join(requirements))
+        pip = [found, "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check"]
+        subprocess.run([*pip, *arguments], check=True)
+        stamp.write_text(wanted)
     return found

@@ -17,7 +17,8 @@ folder or server that LIKENESS_MODEL_MIRROR names, else from ../shared/upstream 
 another `shared`), else from the addresses in the pack's manifest. docs/models.md has more.
 
 `setup.py programs` unpacks what some tests need from Debian's packages into .setup where the machine has none: promtool, which
-checks metrics and alerts, and nginx. That one cannot be had is only a warning.
+checks metrics and alerts, nginx, and systemd-analyze. It installs what other tests need of Python into environments there
+(scripts/*-requirements.txt). That one cannot be had is only a warning.
 
 Whatever is already there and right is left alone, so running it twice costs nothing. With --lenient, models that cannot be
 had from the network are a warning: the tests that need them are then reported as skipped. A mirror that lacks them or has
@@ -34,6 +35,8 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
+
+import environment as environments
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = ROOT / ".setup" / "onnxruntime"
@@ -194,6 +197,56 @@ def set_up_program(name, package, member, without="tests that need it will be re
     say(f"WARNING: {name} cannot be had here: {without}")
 
 
+def set_up_systemd_analyze():
+    """What checks the unit for systemd. Never an error: the tests that need it are reported as skipped where it cannot be had."""
+    name, package = "systemd-analyze", "systemd"
+    target = ROOT / ".setup" / name
+    if shutil.which(name, path=os.pathsep.join([str(target / "usr" / "bin"), os.environ.get("PATH", "")])):
+        say(f"{name}: there")
+        return
+    given_up = target.parent / f"no-{name}"
+    if not given_up.exists() and not os.environ.get("LIKENESS_NO_APT") and shutil.which("apt-get"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        say(f"{name}: not there, asking apt for Debian's packages (LIKENESS_NO_APT=1 leaves that out)")
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            os.chmod(folder, 0o755)  # apt downloads as a user of its own
+            folder = Path(folder)
+            unpacked = folder / "unpacked"
+            program = f"usr/bin/{name}"
+            if download_debian_packages([package], folder) and unpack_with_libraries(folder, unpacked, [program]):
+                # Where it looks for its libraries is written into it.
+                (unpacked / program).rename(unpacked / "usr/lib" / name)
+                there = os.pathsep.join(f"$root/{place.relative_to(unpacked)}" for place in library_folders(unpacked))
+                (unpacked / program).write_text(
+                    '#!/bin/sh\nroot=$(dirname "$(readlink -f "$0")")/../..\n'
+                    f'LD_LIBRARY_PATH="{there}" exec "$root/usr/lib/{name}" "$@"\n'
+                )
+                (unpacked / program).chmod(0o755)
+                shutil.rmtree(target, ignore_errors=True)
+                unpacked.rename(target)
+                say(f"{name}: unpacked into {target.relative_to(ROOT)}")
+                return
+        given_up.write_text(f"apt had no {package}; delete this file to ask it again\n")
+    say(f"WARNING: {name} cannot be had here: tests that need it will be reported as skipped")
+
+
+# Python environments that some tests need.
+ENVIRONMENTS = ["schemas", "schemathesis"]
+
+
+def set_up_environment(name):
+    """Never an error: the tests that need it are reported as skipped where it cannot be had."""
+    given_up = ROOT / ".setup" / f"no-{name}"
+    if not given_up.exists():
+        try:
+            environments.locked(name)
+            say(f"Python environment {name}: there")
+            return
+        except (OSError, subprocess.CalledProcessError) as error:
+            given_up.write_text(f"{error}; delete this file to try again\n")
+    say(f"WARNING: the Python environment {name} cannot be had here: tests that need it will be reported as skipped")
+
+
 def set_up_postgresql():
     """Never an error: only tests need it. The service itself has a client of its own."""
     if platform.system() != "Linux":
@@ -236,13 +289,18 @@ def unpack_postgresql(folder):
     if not download_debian_packages(names, folder):
         return False
     meta.unlink()
+    return unpack_with_libraries(folder, target, ["usr/lib/postgresql/*/bin/postgres", "usr/lib/postgresql/*/bin/createdb"])
+
+
+def unpack_with_libraries(folder, target, programs):
+    """Unpacks the packages in the folder, and those with what the programs lack, until all would start."""
     done = set()
     while True:
         packages = sorted(set(folder.glob("*.deb")) - done)
         for package in packages:
             subprocess.run(["dpkg-deb", "--extract", str(package), str(target)], check=True)
         done.update(packages)
-        if not lacks_libraries(target):
+        if not lacks_libraries(target, programs):
             return True
         # The next libraries, but for the compiler that it can do without and for what every program here has.
         left_out = ("libllvm", "libc6", "libgcc", "libstdc++")
@@ -253,12 +311,17 @@ def unpack_postgresql(folder):
             return False
 
 
-def lacks_libraries(root):
-    """Whether a program of the server would not start."""
-    folders = [str(root / place / f"{platform.machine()}-linux-gnu") for place in ("usr/lib", "lib")]
-    environment = {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(folders)}
-    programs = [str(program) for name in ("postgres", "createdb") for program in root.glob(f"usr/lib/postgresql/*/bin/{name}")]
-    said = subprocess.run(["ldd", *programs], capture_output=True, text=True, env=environment)
+def library_folders(root):
+    """Where Debian's packages have libraries, systemd's own among them."""
+    machine = f"{platform.machine()}-linux-gnu"
+    return [root / place / machine / more for place in ("usr/lib", "lib") for more in ("", "systemd")]
+
+
+def lacks_libraries(root, programs):
+    """Whether one of the programs would not start."""
+    environment = {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(map(str, library_folders(root)))}
+    found = [str(program) for pattern in programs for program in root.glob(pattern)]
+    said = subprocess.run(["ldd", *found], capture_output=True, text=True, env=environment)
     return said.returncode != 0 or "not found" in said.stdout
 
 
@@ -318,6 +381,10 @@ def main():
     if arguments.command == "programs":
         for program in PROGRAMS:
             set_up_program(*program)
+        if platform.system() == "Linux":
+            set_up_systemd_analyze()
+        for name in ENVIRONMENTS:
+            set_up_environment(name)
         return
     check_tools()
     set_up_runtime()

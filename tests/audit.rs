@@ -10,6 +10,8 @@ mod disk;
 mod events;
 #[path = "audit/export.rs"]
 mod export;
+#[path = "audit/retention.rs"]
+mod retention;
 #[path = "audit/run.rs"]
 mod run;
 #[path = "audit/storage.rs"]
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
     export::tests(&mut suite);
     tampered::tests(&mut suite);
     disk::tests(&mut suite);
+    retention::tests(&mut suite);
     storage::tests(&mut suite);
     suite.run()
 }

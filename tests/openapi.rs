@@ -1,9 +1,10 @@
 //! The committed description of the API is the program's, and bodies are as it says.
 
-use std::process::ExitCode;
+use std::path::Path;
+use std::process::{Command, ExitCode};
 
 use likeness::server::openapi;
-use likeness_testing::{Outcome, Suite, ensure, workspace};
+use likeness_testing::{Outcome, Suite, ensure, has_models, shared, workspace};
 use serde_json::{Value, json};
 
 fn main() -> ExitCode {
@@ -16,6 +17,12 @@ fn main() -> ExitCode {
         committed(file, &openapi::postman_collection(), "openapi --postman")
     });
     suite.test("openapi::every_example_is_as_its_schema_says", examples);
+    const SERVED: &str = "openapi::schemathesis_finds_no_answer_that_is_not_as_described";
+    match shared().filter(|_| has_models()) {
+        Some(shared) => suite.with_python(SERVED, "schemathesis", move |_| served(&shared)),
+        // Reported as skipped.
+        None => suite.with_shared_and_models(SERVED, |_| Ok(())),
+    }
     suite.run()
 }
 
@@ -26,6 +33,31 @@ fn committed(file: &str, made: &Value, command: &str) -> Outcome {
         found == *made,
         "docs/{file} is out of date: `likeness {command} > docs/{file}`, or `make openapi`"
     );
+    Ok(())
+}
+
+/// Few requests, so that it takes seconds; `make schemathesis` sends more.
+fn served(shared: &Path) -> Outcome {
+    let output = Command::new(workspace().join("scripts/schemathesis.sh"))
+        .env("LIKENESS", env!("CARGO_BIN_EXE_likeness"))
+        .env("LIKENESS_SHARED", shared)
+        .env("EXAMPLES", "2")
+        .env("MAX_SECONDS", "10")
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(
+        output.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    // So that it does not pass by doing nothing.
+    let document = openapi::document();
+    let paths = document["paths"].as_object().into_iter().flatten();
+    let operations: usize = paths
+        .filter_map(|(_, methods)| methods.as_object().map(serde_json::Map::len))
+        .sum();
+    // It leaves out where it got the document from.
+    ensure!(said.contains(&format!("Tested: {}", operations - 1)), "{said}");
     Ok(())
 }
 

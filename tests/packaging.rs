@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use likeness_testing::{Failed, Outcome, Suite, ensure, has_models, workspace};
+use likeness_testing::{Failed, Outcome, Suite, ensure, workspace};
 use serde_json::Value;
 
 use support::form::Form;
@@ -13,7 +13,13 @@ use support::picture;
 use support::process::{Process, likeness};
 use support::server::{APP, Server};
 
+#[path = "packaging/healthcheck.rs"]
+mod healthcheck;
+#[path = "packaging/schemas.rs"]
+mod schemas;
 mod support;
+#[path = "packaging/unit.rs"]
+mod unit;
 
 /// As in the Dockerfile: nobody that a machine knows.
 const USER: &str = "10001";
@@ -30,8 +36,9 @@ fn main() -> ExitCode {
         dockerfile,
     );
     suite.with_program("the_manifests_are_whole", "kubectl", manifests);
-    suite.with_program("the_unit_is_hardened", "systemd-analyze", unit);
-    suite.with_models("a_healthcheck_tells_who_is_well", healthcheck);
+    healthcheck::tests(&mut suite);
+    schemas::tests(&mut suite);
+    unit::tests(&mut suite);
     suite.run()
 }
 
@@ -189,19 +196,54 @@ fn dockerfile() -> Outcome {
         .lines()
         .any(|line| line.starts_with("HEALTHCHECK ") && line.contains("\"healthcheck\""));
     ensure!(healthcheck, "there is no health check");
+    let (_, run) = text.rsplit_once("\nFROM ").ok_or("one stage")?;
+    for label in ["version", "revision", "created", "source", "base.name"] {
+        let label = format!("org.opencontainers.image.{label}=\"${{");
+        let (_, argument) = run.split_once(&label).ok_or_else(|| format!("no {label}"))?;
+        let (argument, _) = argument.split_once("}\"").ok_or("no end of an argument")?;
+        // An argument that its own stage does not declare is empty.
+        let declared = run
+            .lines()
+            .filter_map(|line| line.strip_prefix("ARG "))
+            .any(|line| line.split('=').next() == Some(argument));
+        ensure!(declared, "the last stage has no ARG {argument}");
+        ensure!(
+            argument == "RUN_IMAGE" || makefile.contains(&format!("--build-arg {argument}=")),
+            "`make image` sets no {argument}"
+        );
+    }
+    // What is pinned by digest is named in one place, which a build argument replaces.
+    for line in text.lines().filter_map(|line| line.strip_prefix("FROM ")) {
+        ensure!(line.starts_with("${"), "FROM {line}");
+    }
     Ok(())
 }
 
 fn manifests(kubectl: &Path) -> Outcome {
-    let rendered = done(
-        Command::new(kubectl)
-            .arg("kustomize")
-            .arg(workspace().join("deploy/kubernetes")),
-    )?;
-    let kinds: BTreeSet<&str> = rendered
-        .lines()
-        .filter_map(|line| line.strip_prefix("kind: "))
-        .collect();
+    let render = |folder: &str| {
+        done(
+            Command::new(kubectl)
+                .arg("kustomize")
+                .arg(workspace().join(folder)),
+        )
+    };
+    let kinds = |rendered: &str| -> BTreeSet<String> {
+        rendered
+            .lines()
+            .filter_map(|line| line.strip_prefix("kind: ").map(str::to_owned))
+            .collect()
+    };
+    let monitoring = render("deploy/kubernetes/monitoring")?;
+    ensure!(
+        kinds(&monitoring) == BTreeSet::from(["PodMonitor".to_owned()]),
+        "{monitoring}"
+    );
+    let rendered = render("deploy/kubernetes")?;
+    let kinds = kinds(&rendered);
+    ensure!(
+        !kinds.contains("PodMonitor"),
+        "a cluster without the Prometheus operator refuses it"
+    );
     for kind in [
         "Namespace",
         "ConfigMap",
@@ -242,50 +284,5 @@ fn manifests(kubectl: &Path) -> Outcome {
             .arg(file.path())
             .env("LIKENESS_ADMIN_TOKEN", "example"),
     )?;
-    Ok(())
-}
-
-fn unit(analyze: &Path) -> Outcome {
-    let unit = workspace().join("deploy/systemd/likeness.service");
-    let ended = Process::run(
-        Command::new(analyze)
-            .args(["security", "--offline=true", "--threshold=20"])
-            .arg(&unit),
-    )?;
-    ensure!(ended.code == Some(0), "{ended:?}");
-    let text = std::fs::read_to_string(unit)?;
-    for line in [
-        "LimitCORE=0",
-        "MemorySwapMax=0",
-        "DynamicUser=yes",
-        "NoNewPrivileges=yes",
-    ] {
-        ensure!(text.lines().any(|found| found == line), "no {line}");
-    }
-    Ok(())
-}
-
-fn healthcheck() -> Outcome {
-    ensure!(has_models(), "no models");
-    let server = Server::start(|command| {
-        command
-            .args(["--workers", "1"])
-            .env("LIKENESS__SHUTDOWN__DELAY_SECONDS", "3600");
-    })?;
-    let url = format!("http://{}", server.address);
-    let ask = |more: &[&str]| Process::run(likeness().args(["healthcheck", "--url", &url]).args(more));
-    ensure!(
-        ask(&[])?.code == Some(0) && ask(&["--ready"])?.code == Some(0),
-        "it is well"
-    );
-    server.terminate()?;
-    server
-        .log
-        .wait_for("its end", |line| line.contains("shutting down"))?;
-    ensure!(ask(&[])?.code == Some(0), "it is alive");
-    let ready = ask(&["--ready"])?;
-    ensure!(ready.code == Some(1) && ready.stderr.contains("503"), "{ready:?}");
-    server.kill();
-    ensure!(ask(&[])?.code == Some(1), "it is gone");
     Ok(())
 }

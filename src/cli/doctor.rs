@@ -7,7 +7,7 @@ use likeness::models::{CalibrationFile, Pack};
 use likeness::runtime::{Provider, Runtime, RuntimeError, available_workers};
 use likeness::self_test;
 
-use super::http::agent;
+use super::http::Peer;
 use super::{EngineArguments, Failure, exit, say};
 
 /// Prints what was looked at and remembers whether all was well.
@@ -93,7 +93,7 @@ fn probe(url: &str, headers: [(&str, &str); 2]) -> Result<bool, Failure> {
     let url = format!("{}/v0.2/liveness-verification", url.trim_end_matches('/'));
     let request = headers
         .into_iter()
-        .fold(agent().post(&url), |request, (name, value)| {
+        .fold(Peer::default().agent()?.post(&url), |request, (name, value)| {
             request.header(name, value)
         });
     let answer = request.send_empty().map_err(|error| format!("{url}: {error}"))?;

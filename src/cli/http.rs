@@ -1,36 +1,123 @@
 //! Asking a running service.
 
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::crypto::ring;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::sign::CertifiedKey;
 use ureq::Agent;
-use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, TlsProvider, parse_pem};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+
+use super::Failure;
 
 /// The longest that one question takes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Asks without a proxy, and believes the certificates that the system believes (`SSL_CERT_FILE` names others). Every status
-/// is an answer.
-pub(crate) fn agent() -> Agent {
-    let roots = rustls_native_certs::load_native_certs();
-    let roots: Vec<Certificate<'static>> = roots
-        .certs
-        .iter()
-        .map(|certificate| Certificate::from_der(certificate.as_ref()).to_owned())
+/// Whom to ask, and what to show and believe.
+#[derive(Debug, Default)]
+pub(super) struct Peer {
+    /// Where to connect to, whatever the name in the URL stands for.
+    pub(super) address: Option<SocketAddr>,
+    /// PEM file of the roots that are believed. Absent: what the system believes (`SSL_CERT_FILE` names others).
+    pub(super) roots: Option<PathBuf>,
+    /// PEM files of the certificate to show, and of its key.
+    pub(super) identity: Option<(PathBuf, PathBuf)>,
+}
+
+impl Peer {
+    /// Asks without a proxy. Every status is an answer.
+    pub(super) fn agent(&self) -> Result<Agent, Failure> {
+        let roots = match &self.roots {
+            Some(file) => certificates(file)?,
+            None => rustls_native_certs::load_native_certs()
+                .certs
+                .iter()
+                .map(|certificate| Certificate::from_der(certificate.as_ref()).to_owned())
+                .collect(),
+        };
+        let identity = match &self.identity {
+            Some((certificate, key)) => Some(identity(certificate, key)?),
+            None => None,
+        };
+        let tls = TlsConfig::builder()
+            .provider(TlsProvider::Rustls)
+            .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
+            .root_certs(RootCerts::from(roots.into_iter()))
+            .client_cert(identity)
+            .build();
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_global(Some(PATIENCE))
+            .proxy(None)
+            .tls_config(tls)
+            .build();
+        Ok(match self.address {
+            Some(address) => Agent::with_parts(config, DefaultConnector::new(), Fixed(address)),
+            None => config.new_agent(),
+        })
+    }
+}
+
+/// Every name stands for one address.
+#[derive(Debug)]
+struct Fixed(SocketAddr);
+
+impl Resolver for Fixed {
+    fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let mut addresses = DefaultResolver::default().empty();
+        addresses.push(self.0);
+        Ok(addresses)
+    }
+}
+
+fn pem(file: &Path) -> Result<Vec<PemItem<'static>>, Failure> {
+    let text = std::fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    parse_pem(&text)
+        .collect::<Result<_, _>>()
+        .map_err(|error| format!("{}: {error}", file.display()).into())
+}
+
+fn certificates(file: &Path) -> Result<Vec<Certificate<'static>>, Failure> {
+    let found: Vec<_> = pem(file)?
+        .into_iter()
+        .filter_map(|item| match item {
+            PemItem::Certificate(certificate) => Some(certificate),
+            _ => None,
+        })
         .collect();
-    let tls = TlsConfig::builder()
-        .provider(TlsProvider::Rustls)
-        .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
-        .root_certs(RootCerts::from(roots.into_iter()))
-        .build();
-    Agent::config_builder()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .timeout_global(Some(PATIENCE))
-        .proxy(None)
-        .tls_config(tls)
-        .build()
-        .new_agent()
+    if found.is_empty() {
+        return Err(format!("{}: there is no certificate in it", file.display()).into());
+    }
+    Ok(found)
+}
+
+/// A certificate with its key. That they belong together is checked here, as ureq takes it for granted.
+fn identity(certificate: &Path, key: &Path) -> Result<ClientCert, Failure> {
+    let (chain, secret) = (certificates(certificate)?, private_key(key)?);
+    let ders = chain.iter().map(|it| it.der().to_vec().into()).collect();
+    let der = PrivateKeyDer::try_from(secret.der().to_vec())?;
+    CertifiedKey::from_der(ders, der, &ring::default_provider()).map_err(|error| {
+        let (certificate, key) = (certificate.display(), key.display());
+        format!("{certificate} and {key} are no certificate and its key: {error}")
+    })?;
+    Ok(ClientCert::new_with_certs(&chain, secret))
+}
+
+fn private_key(file: &Path) -> Result<PrivateKey<'static>, Failure> {
+    pem(file)?
+        .into_iter()
+        .find_map(|item| match item {
+            PemItem::PrivateKey(key) => Some(key),
+            _ => None,
+        })
+        .ok_or_else(|| format!("{}: there is no private key in it", file.display()).into())
 }

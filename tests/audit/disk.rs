@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 
 use crate::events::{expected, lasting};
 use crate::run::{LIVENESS, audit, events_of, selfie, serve, stop};
-use crate::support::server::Server;
+use crate::support::server::{APP, Server};
 use crate::support::storage::Storage;
 
 pub(crate) fn tests(suite: &mut Suite) {
     suite.with_models("what_cannot_be_recorded_is_refused_where_it_must_be", required);
+    suite.with_models("a_result_that_is_withheld_costs_no_unit_of_a_quota", withheld);
     suite.with_models(
         "a_full_disk_does_not_stop_verifications_and_all_is_recorded_later",
         full_disk,
@@ -107,4 +108,33 @@ fn required() -> Outcome {
     let event = lasting(refused[0].clone());
     ensure!(event == wanted, "{event}\ninstead of\n{wanted}");
     Ok(())
+}
+
+fn withheld() -> Outcome {
+    let storage = Storage::new()?;
+    let file = storage.folder().join("likeness.toml");
+    let app = format!("id = \"{}\"\nkey = \"{}\"", APP.id, APP.key);
+    std::fs::write(
+        &file,
+        format!("[[apps]]\n{app}\nlimits = {{ daily_quota = 2 }}\n"),
+    )?;
+    let server = storage.serve(|command| {
+        command
+            .arg("--config")
+            .arg(&file)
+            .env("LIKENESS__AUDIT__MODE", "required")
+            .env("LIKENESS__AUDIT__WAIT_MS", "5000")
+            .env("LIKENESS_STORAGE_URL", "sqlite::memory:");
+    })?;
+    let status = || Ok::<u16, Failed>(server.post(LIVENESS, &selfie()?)?.status);
+    ensure!(status()? == 200, "the first of two");
+    set_room(&server, "1")?;
+    ensure!(status()? == 503, "its result cannot be recorded");
+    set_room(&server, "unlimited")?;
+    server.log.wait_for("that it is written again", |line| {
+        line.contains("the audit is written again")
+    })?;
+    ensure!(status()? == 200, "the second of two");
+    ensure!(status()? == 403, "the quota is used up");
+    stop(&server)
 }

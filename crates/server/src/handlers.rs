@@ -149,14 +149,8 @@ impl Call<'_> {
             .app_limits
             .take(&app, endpoint.setting(), self.log)
             .await?;
-        match self.admitted(endpoint, &app, slot, headers, body).await {
-            // Not the client's fault: it does not count.
-            Err(error) if error.code().status() >= 500 => {
-                self.service.app_limits.give_back(&taken);
-                Err(error)
-            }
-            outcome => outcome,
-        }
+        self.log.took(taken);
+        self.admitted(endpoint, &app, slot, headers, body).await
     }
 
     async fn admitted(

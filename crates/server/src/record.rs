@@ -215,6 +215,8 @@ impl Observed {
                 record.status = error.code().status();
                 record.facts.error = Some(error.with_cause("it could not be recorded in the audit"));
             }
+            // A result that is withheld is none.
+            self.log.settle(record.status);
             self.observers.ended(&record);
         }
         may_go

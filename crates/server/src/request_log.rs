@@ -9,6 +9,7 @@ use likeness_engine::{Engine, LivenessCheck, Verification};
 use tokio::time::Instant;
 
 use crate::handlers::Endpoint;
+use crate::limits::Taken;
 use crate::locked::locked;
 use crate::record::{Facts, Models};
 
@@ -18,6 +19,8 @@ pub(crate) struct RequestLog {
     pub(crate) meta: Meta,
     pub(crate) started: Instant,
     facts: Arc<Mutex<Facts>>,
+    /// What it has cost its app.
+    taken: Arc<Mutex<Option<Taken>>>,
 }
 
 impl RequestLog {
@@ -26,6 +29,7 @@ impl RequestLog {
             meta: Meta::now(),
             started: Instant::now(),
             facts: Arc::default(),
+            taken: Arc::default(),
         }
     }
 
@@ -66,6 +70,19 @@ impl RequestLog {
 
     pub(crate) fn error(&self, error: &ApiError) {
         self.facts().error = Some(error.clone());
+    }
+
+    /// The request was let in by this.
+    pub(crate) fn took(&self, taken: Taken) {
+        *locked(&self.taken) = Some(taken);
+    }
+
+    /// The request has ended with this status. What is not the client's fault costs its app nothing.
+    pub(crate) fn settle(&self, status: u16) {
+        let taken = locked(&self.taken).take();
+        if let Some(taken) = taken.filter(|_| status >= 500) {
+            taken.give_back();
+        }
     }
 
     /// Which of the app's limits refused the request: `rate`, `concurrent`, `daily` or `monthly`.

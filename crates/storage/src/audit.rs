@@ -36,6 +36,8 @@ pub struct AuditAnchor {
     pub seq: i64,
     /// Its hash, in hexadecimal digits.
     pub hash: String,
+    /// What shows that it was removed by who has the chain's key, in hexadecimal digits.
+    pub seal: Option<String>,
 }
 
 /// Which rows are wanted.
@@ -178,12 +180,14 @@ impl Database {
         self.transaction(move |connection| {
             Box::pin(async move {
                 sqlx::query(
-                    "INSERT INTO audit_anchors (instance, seq, hash) VALUES ($1, $2, $3) \
-                     ON CONFLICT (instance) DO UPDATE SET seq = excluded.seq, hash = excluded.hash",
+                    "INSERT INTO audit_anchors (instance, seq, hash, seal) VALUES ($1, $2, $3, $4) \
+                     ON CONFLICT (instance) DO UPDATE \
+                     SET seq = excluded.seq, hash = excluded.hash, seal = excluded.seal",
                 )
                 .bind(&anchor.instance)
                 .bind(anchor.seq)
                 .bind(&anchor.hash)
+                .bind(&anchor.seal)
                 .execute(&mut *connection)
                 .await?;
                 sqlx::query("DELETE FROM audit WHERE instance = $1 AND seq <= $2")
@@ -236,7 +240,7 @@ impl Database {
     pub async fn audit_anchors(&self) -> Result<Vec<AuditAnchor>, StorageError> {
         self.run(|connection| {
             Box::pin(async move {
-                sqlx::query("SELECT instance, seq, hash FROM audit_anchors ORDER BY instance")
+                sqlx::query("SELECT instance, seq, hash, seal FROM audit_anchors ORDER BY instance")
                     .fetch_all(connection)
                     .await?
                     .iter()
@@ -245,6 +249,7 @@ impl Database {
                             instance: row.try_get("instance")?,
                             seq: row.try_get("seq")?,
                             hash: row.try_get("hash")?,
+                            seal: row.try_get("seal")?,
                         })
                     })
                     .collect()

@@ -1,6 +1,6 @@
 //! Whether the database does what it is asked for, and how often it did not.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlx::error::ErrorKind;
 
@@ -36,35 +36,39 @@ impl Operation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Health {
-    /// Whether the latest call reached the database, and the database could do what was asked.
+    /// Whether the database is reached and does what it is asked. `false` from the third call on that failed in a row,
+    /// until one succeeds: a call that fails for itself is no outage.
     pub is_up: bool,
     /// How many could not be done.
     pub errors: [(Operation, u64); 3],
 }
 
+/// Calls that fail one after the other before the database counts as down. A service asks at least every second.
+const OUTAGE: u64 = 3;
+
 /// What [`Health`] is taken from.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
-    is_down: AtomicBool,
+    failed_in_a_row: AtomicU64,
     errors: [AtomicU64; 3],
 }
 
 impl Counts {
     pub(crate) fn done(&self) {
-        self.is_down.store(false, Ordering::Relaxed);
+        self.failed_in_a_row.store(0, Ordering::Relaxed);
     }
 
     pub(crate) fn failed(&self, operation: Operation, error: &StorageError) {
         if is_callers(error) {
             return self.done();
         }
-        self.is_down.store(true, Ordering::Relaxed);
+        self.failed_in_a_row.fetch_add(1, Ordering::Relaxed);
         self.errors[operation as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn health(&self) -> Health {
         Health {
-            is_up: !self.is_down.load(Ordering::Relaxed),
+            is_up: self.failed_in_a_row.load(Ordering::Relaxed) < OUTAGE,
             errors: Operation::ALL
                 .map(|operation| (operation, self.errors[operation as usize].load(Ordering::Relaxed))),
         }
@@ -79,4 +83,33 @@ fn is_callers(error: &StorageError) -> bool {
     source
         .as_database_error()
         .is_some_and(|error| !matches!(error.kind(), ErrorKind::Other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_call_that_fails_is_no_outage() {
+        let counts = Counts::default();
+        let timed_out = StorageError::TimedOut {
+            place: "it".to_owned(),
+            after: std::time::Duration::ZERO,
+        };
+        let failed = || counts.failed(Operation::Connect, &timed_out);
+        for _ in 1..OUTAGE {
+            failed();
+            assert!(counts.health().is_up);
+        }
+        counts.done();
+        for _ in 1..OUTAGE {
+            failed();
+        }
+        assert!(counts.health().is_up, "one that succeeded is between");
+        failed();
+        assert!(!counts.health().is_up);
+        assert_eq!(counts.health().errors[0], (Operation::Connect, 2 * OUTAGE - 1));
+        counts.done();
+        assert!(counts.health().is_up);
+    }
 }

@@ -11,6 +11,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "apps", include_str!("../migrations/0001_apps.sql")),
     (2, "usage", include_str!("../migrations/0002_usage.sql")),
     (3, "audit", include_str!("../migrations/0003_audit.sql")),
+    (
+        4,
+        "audit seals",
+        include_str!("../migrations/0004_audit_seals.sql"),
+    ),
 ];
 
 /// The number of the last one.

@@ -180,6 +180,37 @@ impl Suite {
         }
     }
 
+    /// A test that needs the model store and a program; it is given the program's path.
+    pub fn with_models_and_program(
+        &mut self,
+        name: impl Into<String>,
+        program: &'static str,
+        test: impl FnOnce(&Path) -> Outcome + Send + 'static,
+    ) {
+        if has_models() {
+            self.with_program(name, program, test);
+        } else {
+            self.skip(name, NEEDS_MODELS);
+        }
+    }
+
+    /// A test that needs a Python environment of `scripts/NAME-requirements.txt`, which set-up may have made; it is given the
+    /// interpreter.
+    pub fn with_python(
+        &mut self,
+        name: impl Into<String>,
+        environment: &'static str,
+        test: impl FnOnce(&Path) -> Outcome + Send + 'static,
+    ) {
+        let folder = workspace().join(".setup").join(environment);
+        // Written when all is installed.
+        if folder.join("requirements").is_file() {
+            self.test(name, move || test(&folder.join("bin/python")));
+        } else {
+            self.skip(name, environment);
+        }
+    }
+
     fn skip(&mut self, name: impl Into<String>, why: &'static str) {
         let forbidden = std::env::var_os("LIKENESS_NO_SKIP").is_some_and(|value| !value.is_empty());
         let trial = Trial::test(name, move || Err(format!("would be skipped: {why}").into()));

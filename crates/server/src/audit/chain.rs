@@ -42,9 +42,28 @@ impl ChainKey {
         Self(key)
     }
 
-    /// The hash of a line, in hexadecimal digits. What it is made of is told apart by line ends, which none of it has.
+    /// The hash of a line, in hexadecimal digits.
     pub(super) fn hash(&self, instance: &str, seq: u64, prev: &str, event: &str) -> String {
-        let parts = [instance, &seq.to_string(), prev, event];
+        self.digest([instance, &seq.to_string(), prev, event])
+    }
+
+    /// What shows that a chain that begins after this line was shortened by who has its key, in hexadecimal digits. `None`
+    /// where there is no key: then everybody could make it.
+    pub(super) fn seal(&self, instance: &str, before: &Head) -> Option<String> {
+        self.0.as_ref()?;
+        // No instance has this name, so that no line is hashed to a seal.
+        Some(self.digest(["anchor", instance, &before.seq.to_string(), &before.hash]))
+    }
+
+    /// Whether this is the seal of a chain that begins after that line, or none is to be expected.
+    pub(super) fn is_sealed(&self, instance: &str, before: &Head, seal: Option<&str>) -> bool {
+        self.seal(instance, before).is_none_or(|expected| {
+            seal.is_some_and(|seal| bool::from(expected.as_bytes().ct_eq(seal.as_bytes())))
+        })
+    }
+
+    /// What it is made of is told apart by line ends, which none of it has.
+    fn digest(&self, parts: [&str; 4]) -> String {
         let bytes = parts.join("\n");
         let digest: [u8; 32] = match &self.0 {
             None => Sha256::digest(&bytes).into(),
@@ -62,7 +81,7 @@ impl ChainKey {
 }
 
 /// The end of a chain: what the next line holds on to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// Number of the last line; 0 where there is none.
     pub seq: u64,
@@ -109,6 +128,17 @@ pub enum Fault {
         /// Which chain.
         instance: String,
         /// Its number.
+        seq: u64,
+    },
+    /// Its beginning was removed by who has not its key, or by a version that made no seals.
+    #[error(
+        "{instance}: what says that the chain begins after line {seq} is not sealed with this key: lines may have been removed \
+         from the beginning"
+    )]
+    Anchor {
+        /// Which chain.
+        instance: String,
+        /// The number of the last line that is said to have been removed.
         seq: u64,
     },
     /// The storage has got more.
@@ -225,6 +255,34 @@ mod tests {
             assert_eq!(check(key, &lines).unwrap().seq, 5);
             let other = &keys()[1 - number];
             assert!(matches!(check(other, &lines), Err(Fault::Changed { seq: 1, .. })));
+        }
+    }
+
+    #[test]
+    fn a_seal_is_of_its_key_chain_and_line() {
+        let [none, key] = keys();
+        let head = |seq: u64, hash: &str| Head {
+            seq,
+            hash: hash.to_owned(),
+        };
+        let before = head(5, "aa");
+        assert_eq!(none.seal("one", &before), None);
+        assert!(none.is_sealed("one", &before, None));
+        let seal = key.seal("one", &before).unwrap();
+        assert!(key.is_sealed("one", &before, Some(&seal)));
+        let other = ChainKey::new(Some("another".into()));
+        for (key, instance, before, seal) in [
+            (&other, "one", &before, Some(&*seal)),
+            (&key, "two", &before, Some(&*seal)),
+            (&key, "one", &head(6, "aa"), Some(&*seal)),
+            (&key, "one", &head(5, "ab"), Some(&*seal)),
+            (&key, "one", &before, None),
+            (&key, "one", &before, Some("")),
+        ] {
+            assert!(
+                !key.is_sealed(instance, before, seal),
+                "{instance} {before:?} {seal:?}"
+            );
         }
     }
 

@@ -28,8 +28,12 @@ pub(super) struct Folder {
 /// Where a chain begins whose earlier files were removed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Anchor {
-    pub(super) seq: u64,
-    pub(super) hash: String,
+    /// The last line that was removed.
+    #[serde(flatten)]
+    pub(super) before: Head,
+    /// See [`ChainKey::seal`](super::chain::ChainKey::seal).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) seal: Option<String>,
 }
 
 impl Folder {
@@ -98,13 +102,9 @@ impl Folder {
                 hash: line.hash.to_owned(),
             });
         }
-        Ok(match anchor(&self.path)? {
-            Some(anchor) => Head {
-                seq: anchor.seq,
-                hash: anchor.hash,
-            },
-            None => Head::default(),
-        })
+        Ok(anchor(&self.path)?
+            .map(|anchor| anchor.before)
+            .unwrap_or_default())
     }
 
     /// The file that begins with this line; its name keeps the order.

@@ -129,16 +129,18 @@ impl Audit {
         let retention = config
             .retention_days
             .map(|days| Duration::from_secs(u64::from(days) * 86_400));
+        let key = ChainKey::new(config.chain_key.clone());
         let shipper = Shipper::new(
             Arc::clone(&folder),
             Arc::clone(&state),
             database,
             retention,
+            key.clone(),
             head.seq,
         )?;
         let required = config.mode == AuditMode::Required;
         let settings = Settings {
-            key: ChainKey::new(config.chain_key.clone()),
+            key,
             sync: config.sync,
             required,
             rotate_bytes: config.rotate_mib.saturating_mul(1 << 20),

@@ -12,7 +12,7 @@ use likeness_storage::{Database, StorageError};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::chain::Line;
+use super::chain::{ChainKey, Head, Line};
 use super::folder::{self, Anchor, Folder};
 use super::state::State;
 use crate::looks::pauses;
@@ -50,6 +50,7 @@ pub(super) struct Shipper {
     state: Arc<State>,
     database: Database,
     retention: Option<Duration>,
+    key: ChainKey,
     cursor: tokio::sync::Mutex<Cursor>,
     is_down: AtomicBool,
 }
@@ -86,6 +87,7 @@ impl Shipper {
         state: Arc<State>,
         database: Database,
         retention: Option<Duration>,
+        key: ChainKey,
         written: u64,
     ) -> io::Result<Self> {
         let cursor = Cursor::of(folder.path())?;
@@ -106,6 +108,7 @@ impl Shipper {
             state,
             database,
             retention,
+            key,
             cursor: tokio::sync::Mutex::new(cursor),
             is_down: AtomicBool::new(false),
         })
@@ -181,20 +184,18 @@ impl Shipper {
             .saturating_sub(i64::try_from(retention.as_micros()).unwrap_or(i64::MAX));
         let instance = self.folder.instance();
         if let Some(row) = self.database.last_audit_before(instance, before).await? {
-            let hash = serde_json::from_str::<Line<'_>>(&row.line)
-                .map_err(io::Error::from)?
-                .hash
-                .to_owned();
+            let before = head_of(&row.line)?;
             let anchor = AuditAnchor {
                 instance: instance.to_owned(),
                 seq: row.seq,
-                hash,
+                seal: self.key.seal(instance, &before),
+                hash: before.hash,
             };
             self.database.remove_audit(anchor).await?;
         }
         let stored = self.cursor.lock().await.seq;
-        let folder = Arc::clone(&self.folder);
-        tokio::task::spawn_blocking(move || remove_files(&folder, stored, before))
+        let (folder, key) = (Arc::clone(&self.folder), self.key.clone());
+        tokio::task::spawn_blocking(move || remove_files(&folder, &key, stored, before))
             .await
             .map_err(io::Error::other)??;
         Ok(())
@@ -287,8 +288,17 @@ pub(super) fn row(text: String) -> io::Result<AuditRow> {
     })
 }
 
+/// The end of a chain that ends with this line.
+fn head_of(line: &str) -> io::Result<Head> {
+    let line: Line<'_> = serde_json::from_str(line)?;
+    Ok(Head {
+        seq: line.seq,
+        hash: line.hash.to_owned(),
+    })
+}
+
 /// Removes whole files from the beginning, never the last one.
-fn remove_files(folder: &Folder, stored: u64, before: i64) -> io::Result<()> {
+fn remove_files(folder: &Folder, key: &ChainKey, stored: u64, before: i64) -> io::Result<()> {
     let files: Vec<PathBuf> = folder::files(folder.path())?;
     for pair in files.windows(2) {
         let [file, next] = pair else { break };
@@ -302,10 +312,10 @@ fn remove_files(folder: &Folder, stored: u64, before: i64) -> io::Result<()> {
         if last > stored || row.time >= before {
             break;
         }
-        let line: Line<'_> = serde_json::from_str(&row.line)?;
+        let before = head_of(&row.line)?;
         let anchor = Anchor {
-            seq: line.seq,
-            hash: line.hash.to_owned(),
+            seal: key.seal(folder.instance(), &before),
+            before,
         };
         // Before the file is gone: the chain is whole at every moment.
         folder::set_anchor(folder.path(), &anchor)?;

@@ -23,7 +23,15 @@ async fn fixture(required: bool) -> Fixture {
     let database = Database::open(&StorageSettings::new(Place::Memory))
         .await
         .unwrap();
-    let shipper = Shipper::new(Arc::clone(&folder), Arc::clone(&state), database, None, 0).unwrap();
+    let shipper = Shipper::new(
+        Arc::clone(&folder),
+        Arc::clone(&state),
+        database,
+        None,
+        ChainKey::default(),
+        0,
+    )
+    .unwrap();
     let settings = Settings {
         key: ChainKey::default(),
         sync: Duration::ZERO,

@@ -98,13 +98,20 @@ pub fn verify_files(audit: &Path, key: &ChainKey, noted: &[NotedHead]) -> Result
         let path = audit.join(&instance);
         // Before the files: what is moved meanwhile is not taken for missing.
         let stored = shipper::last_stored(&path)?;
-        let mut head = match folder::anchor(&path)? {
-            Some(anchor) => Head {
-                seq: anchor.seq,
-                hash: anchor.hash,
-            },
-            None => Head::default(),
-        };
+        let anchor = folder::anchor(&path)?;
+        let unsealed = anchor
+            .as_ref()
+            .and_then(|anchor| unsealed(key, &instance, &anchor.before, anchor.seal.as_deref()));
+        let mut head = anchor.map(|anchor| anchor.before).unwrap_or_default();
+        if let Some(fault) = unsealed {
+            report.faults.push(fault);
+            report.chains.push(ChainEnd {
+                instance,
+                lines: 0,
+                head,
+            });
+            continue;
+        }
         noted.pass(&instance, &head);
         let (mut lines, faults) = (0, report.faults.len());
         'files: for file in folder::files(&path)? {
@@ -172,8 +179,13 @@ pub async fn verify_storage(
                     seq: u64::try_from(anchor.seq).unwrap_or(0),
                     hash: anchor.hash.clone(),
                 });
-                is_broken = false;
-                noted.pass(&row.instance, &head);
+                let seal = anchor.and_then(|anchor| anchor.seal.as_deref());
+                let fault = anchor.and_then(|_| unsealed(key, &row.instance, &head, seal));
+                is_broken = fault.is_some();
+                if !is_broken {
+                    noted.pass(&row.instance, &head);
+                }
+                report.faults.extend(fault);
                 report.chains.push(ChainEnd {
                     instance: row.instance.clone(),
                     lines: 0,
@@ -206,6 +218,14 @@ pub async fn verify_storage(
     }
     report.missed = noted.missed();
     Ok(report)
+}
+
+/// What is wrong with where a chain is said to begin.
+fn unsealed(key: &ChainKey, instance: &str, before: &Head, seal: Option<&str>) -> Option<Fault> {
+    (!key.is_sealed(instance, before, seal)).then(|| Fault::Anchor {
+        instance: instance.to_owned(),
+        seq: before.seq,
+    })
 }
 
 /// Gives every line of the files to `each`, instance by instance. Blocks.

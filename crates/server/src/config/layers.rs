@@ -1,4 +1,4 @@
-//! The layers that settings are read from: the defaults, a file, the environment.
+//! The layers that settings are read from: the defaults, a file, credentials, the environment.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -8,6 +8,7 @@ use figment::{Metadata, Provider};
 use secrecy::SecretString;
 use serde::Serialize;
 
+use super::credentials::{self, ENV_CREDENTIALS};
 use super::{
     Config, ConfigError, ENV_ADMIN_LISTEN, ENV_ADMIN_TOKEN, ENV_APPS, ENV_AUDIT_CHAIN_KEY, ENV_LISTEN,
     ENV_LOG, ENV_PREFIX, ENV_STORAGE_URL, Overrides,
@@ -43,6 +44,15 @@ impl Provider for Layer {
 }
 
 impl Layer {
+    /// A layer with one key, by its path.
+    pub(super) fn of_key(name: String, key: &str, value: impl Into<Value>) -> Self {
+        let settings = figment::util::nest(key, value.into());
+        Self {
+            name,
+            settings: settings.into_dict().unwrap_or_default(),
+        }
+    }
+
     fn new(name: String, settings: &impl Serialize) -> Result<Self, ConfigError> {
         let settings = Value::serialize(settings).map_err(|error| ConfigError::from_figment(&error))?;
         Ok(Self {
@@ -57,10 +67,13 @@ impl Layer {
 
     /// What a command line says, a layer for each flag.
     pub(super) fn flags(overrides: &Overrides) -> impl Iterator<Item = Self> + use<'_> {
-        let options = overrides
-            .provider_options
-            .iter()
-            .map(|(name, value)| Self::flag("--provider-option", &format!("engine.{name}"), parsed(value)));
+        let options = overrides.provider_options.iter().map(|(name, value)| {
+            Self::of_key(
+                "--provider-option".to_owned(),
+                &format!("engine.{name}"),
+                parsed(value),
+            )
+        });
         [
             ("--listen", "listen", overrides.listen.map(|it| it.to_string())),
             (
@@ -80,15 +93,8 @@ impl Layer {
             ),
         ]
         .into_iter()
-        .filter_map(|(flag, key, value)| Some(Self::flag(flag, key, Value::from(value?))))
+        .filter_map(|(flag, key, value)| Some(Self::of_key(flag.to_owned(), key, value?)))
         .chain(options)
-    }
-
-    fn flag(flag: &str, key: &str, value: Value) -> Self {
-        Self {
-            name: flag.to_owned(),
-            settings: figment::util::nest(key, value).into_dict().unwrap_or_default(),
-        }
     }
 
     pub(super) fn is_of_engine(&self) -> bool {
@@ -113,7 +119,7 @@ impl Layer {
     }
 }
 
-/// What the environment sets.
+/// What the environment sets, and what the files set that it names.
 pub(super) struct Environment {
     pub(super) layers: Vec<Layer>,
     pub(super) apps: Option<SecretString>,
@@ -126,13 +132,24 @@ impl Environment {
         let mut variables: Vec<(String, OsString)> = variables
             .into_iter()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-            .filter(|(name, _)| name.starts_with(ENV_PREFIX) || name == ENV_APPS || key_of(name).is_some())
+            .filter(|(name, _)| {
+                name.starts_with(ENV_PREFIX)
+                    || [ENV_APPS, ENV_CREDENTIALS].contains(&name.as_str())
+                    || key_of(name).is_some()
+            })
             .collect();
         variables.sort_unstable();
+        let mut layers = Vec::new();
         let mut general = Vec::new();
         let mut single = Vec::new();
         let mut apps = None;
         for (name, value) in variables {
+            if name == ENV_CREDENTIALS {
+                if !value.is_empty() {
+                    layers = credentials::layers(&value)?;
+                }
+                continue;
+            }
             let Ok(value) = value.into_string() else {
                 return Err(ConfigError::invalid(name, "is not UTF-8"));
             };
@@ -140,9 +157,7 @@ impl Environment {
                 apps = (!value.trim().is_empty()).then(|| value.into());
             } else if let Some(key) = key_of(&name) {
                 if !value.trim().is_empty() {
-                    let value = Value::from(value.trim().to_owned());
-                    let settings = figment::util::nest(key, value).into_dict().unwrap_or_default();
-                    single.push(Layer { name, settings });
+                    single.push(Layer::of_key(name, key, value.trim().to_owned()));
                 }
             } else {
                 let path = name[ENV_PREFIX.len()..].to_ascii_lowercase().replace("__", ".");
@@ -155,11 +170,9 @@ impl Environment {
                 general.push(Layer { name, settings });
             }
         }
-        general.append(&mut single);
-        Ok(Self {
-            layers: general,
-            apps,
-        })
+        layers.append(&mut general);
+        layers.append(&mut single);
+        Ok(Self { layers, apps })
     }
 }
 

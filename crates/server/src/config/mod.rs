@@ -5,6 +5,7 @@ mod apps;
 mod audit;
 mod connections;
 mod cors;
+mod credentials;
 mod docs;
 mod engine;
 mod error;
@@ -39,6 +40,7 @@ pub use apps::AppConfig;
 pub use audit::{AuditConfig, AuditMode};
 pub use connections::{ConnectionsConfig, ShutdownConfig};
 pub use cors::CorsConfig;
+pub use credentials::ENV_CREDENTIALS;
 pub use docs::DocsConfig;
 pub use engine::EngineConfig;
 pub use error::ConfigError;
@@ -79,10 +81,11 @@ const MAX_SECONDS: Duration = Duration::from_secs(86_400);
 ///
 /// 1. the defaults, which are those of [`Config::default`];
 /// 2. a TOML file;
-/// 3. environment variables that start with [`ENV_PREFIX`];
-/// 4. [`ENV_LISTEN`], [`ENV_ADMIN_LISTEN`], [`ENV_ADMIN_TOKEN`], [`ENV_STORAGE_URL`], [`ENV_LOG`], and [`ENV_APPS`] (see
+/// 3. secrets in files of the folder that [`ENV_CREDENTIALS`] names;
+/// 4. environment variables that start with [`ENV_PREFIX`];
+/// 5. [`ENV_LISTEN`], [`ENV_ADMIN_LISTEN`], [`ENV_ADMIN_TOKEN`], [`ENV_STORAGE_URL`], [`ENV_LOG`], and [`ENV_APPS`] (see
 ///    [`Config::load`]);
-/// 5. the [`Overrides`] of a command line.
+/// 6. the [`Overrides`] of a command line.
 ///
 /// A key that is not known is an error, in every layer.
 #[derive(Debug, Clone, Deserialize, Serialize)]

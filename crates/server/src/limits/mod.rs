@@ -50,7 +50,7 @@ pub(crate) struct Limits {
     when_unavailable: WhenUnavailable,
     clock: Clock,
     /// Counts of days that are over, and those that could not be written yet.
-    owed: Mutex<Vec<Counted>>,
+    owed: Arc<Mutex<Vec<Counted>>>,
     debts: Debts,
     is_down: AtomicBool,
 }
@@ -66,6 +66,14 @@ impl std::fmt::Debug for Limits {
 pub(crate) struct Taken {
     account: Arc<Account>,
     spent: Spent,
+    owed: Arc<Mutex<Vec<Counted>>>,
+}
+
+impl Taken {
+    /// Gives the unit back: the request was not answered, by no fault of its client.
+    pub(crate) fn give_back(self) {
+        self.account.give_back(self.spent, &self.owed);
+    }
 }
 
 impl Limits {
@@ -87,7 +95,7 @@ impl Limits {
         let debts = Debts::at(folder);
         let limits = Self {
             accounts: RwLock::default(),
-            owed: Mutex::new(debts.read()),
+            owed: Arc::new(Mutex::new(debts.read())),
             debts,
             database,
             when_unavailable: config.when_unavailable,
@@ -134,16 +142,14 @@ impl Limits {
             self.spend(&account, quotas, endpoint).await
         };
         match spent {
-            Ok(spent) => Ok((Taken { account, spent }, slot)),
+            Ok(spent) => {
+                let owed = Arc::clone(&self.owed);
+                Ok((Taken { account, spent, owed }, slot))
+            }
             Err(Stop::Limit(refusal)) => refuse(&refusal),
             Err(Stop::Unavailable) => Err(ApiError::from(ErrorCode::NotReady)
                 .with_cause("the app's quota cannot be looked up: the storage is not there")),
         }
-    }
-
-    /// Gives the unit back: the request was not answered, by no fault of its client.
-    pub(crate) fn give_back(&self, taken: &Taken) {
-        taken.account.give_back(taken.spent, &self.owed);
     }
 
     /// Spends a unit of the app's quotas: one that is reserved, or one of a new reservation.

@@ -164,7 +164,7 @@ async fn what_is_given_back_can_be_had_again() {
     let app = app(|limits| limits.daily_quota = Some(3));
     for _ in 0..10 {
         let (taken, _) = take(&limits, &app).await.unwrap();
-        limits.give_back(&taken);
+        taken.give_back();
     }
     assert_eq!(ask(&limits, &app, 5).await.0, 3);
     limits.settle().await;
@@ -216,7 +216,7 @@ async fn a_midnight_during_a_reservation_is_nobodys_fault_and_counts_once() {
             assert_eq!([used[0].1, used[1].1], months, "look {look}");
             days.push(counted[0]);
 
-            limits.give_back(&taken);
+            taken.give_back();
             limits.settle().await;
             let months = if same_month { 6 } else { 0 };
             assert_eq!(fixture.used(before).await, (6, 6), "look {look}");
@@ -248,7 +248,7 @@ async fn what_is_given_back_after_midnight_was_never_used() {
                 if settles_before {
                     assert_eq!(ask(&limits, &app, 1).await.0, 1);
                 }
-                limits.give_back(&taken);
+                taken.give_back();
                 limits.settle().await;
                 let new = u64::from(settles_before);
                 assert_eq!(fixture.used(before).await.0, 2);

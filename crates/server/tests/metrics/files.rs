@@ -39,6 +39,7 @@ pub(crate) fn tests(suite: &mut Suite) {
         )
     });
     suite.with_program("files::the_dashboard_passes_promtool", "promtool", dashboard);
+    suite.test("files::the_dashboard_can_be_drawn", drawn);
     suite.test("files::each_alert_has_a_test", each_has_a_test);
 }
 
@@ -90,7 +91,9 @@ fn name_what_a_server_has() -> Outcome {
     exposed.extend(SET_UP);
     let alerts = file("deploy/prometheus/alerts.yml")?;
     let dashboard = expressions()?.join("\n");
-    for (file, text) in [("alerts.yml", &alerts), ("likeness.json", &dashboard)] {
+    // The lists to choose from are asked for as well.
+    let whole = file("deploy/grafana/likeness.json")?;
+    for (file, text) in [("alerts.yml", &alerts), ("likeness.json", &whole)] {
         let unknown: Vec<_> = names(text).difference(&exposed).copied().collect();
         ensure!(unknown.is_empty(), "{file} names {unknown:?}");
     }
@@ -159,6 +162,58 @@ fn dashboard(promtool: &Path) -> Outcome {
     let folder = tempfile::tempdir()?;
     std::fs::write(folder.path().join("dashboard.yml"), rules)?;
     run(promtool, folder.path(), &["check", "rules", "dashboard.yml"])
+}
+
+/// What can be seen without Grafana: panels have ids and places of their own, and variables are there that are used.
+fn drawn() -> Outcome {
+    const COLUMNS: u64 = 24;
+    let text = file("deploy/grafana/likeness.json")?;
+    let dashboard: Value = serde_json::from_str(&text)?;
+    let variables: BTreeSet<&str> = dashboard["templating"]["list"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|variable| variable["name"].as_str())
+        .collect();
+    for used in text.split('$').skip(1) {
+        let name: String = used
+            .trim_start_matches('{')
+            .chars()
+            .take_while(|letter| letter.is_ascii_alphanumeric() || *letter == '_')
+            .collect();
+        // Those with two underscores are Grafana's own.
+        ensure!(
+            name.starts_with("__") || variables.contains(name.as_str()),
+            "there is no variable {name:?}"
+        );
+    }
+    let panels = dashboard["panels"].as_array().ok_or("no panels")?;
+    let mut ids = BTreeSet::new();
+    let mut cells = BTreeSet::new();
+    for panel in panels {
+        let title = &panel["title"];
+        ensure!(ids.insert(panel["id"].as_u64()), "{title}: the id is another's");
+        let place = |key: &str| panel["gridPos"][key].as_u64().ok_or(format!("{title}: no {key}"));
+        let (x, y, width, height) = (place("x")?, place("y")?, place("w")?, place("h")?);
+        ensure!(width > 0 && x + width <= COLUMNS, "{title} is too wide");
+        for cell in (y..y + height).flat_map(|row| (x..x + width).map(move |column| (row, column))) {
+            ensure!(cells.insert(cell), "{title} covers another panel");
+        }
+        let targets = panel["targets"].as_array();
+        if panel["type"] == "row" {
+            continue;
+        }
+        ensure!(
+            panel["datasource"]["uid"] == "${datasource}",
+            "{title}: a data source of its own"
+        );
+        let targets = targets
+            .filter(|targets| !targets.is_empty())
+            .ok_or(format!("{title} shows nothing"))?;
+        let refs: BTreeSet<_> = targets.iter().map(|target| target["refId"].as_str()).collect();
+        ensure!(refs.len() == targets.len(), "{title}: two queries of one name");
+    }
+    Ok(())
 }
 
 fn run(program: &Path, folder: &Path, arguments: &[&str]) -> Outcome {

@@ -13,15 +13,17 @@ const SECOND: i64 = 1_000_000;
 
 /// A folder with so many lines in files of a hundred.
 fn folder(audit: &std::path::Path, lines: u64) -> Arc<Folder> {
+    folder_by(&ChainKey::default(), audit, lines)
+}
+
+fn folder_by(key: &ChainKey, audit: &std::path::Path, lines: u64) -> Arc<Folder> {
     let folder = Folder::create(audit).unwrap();
     let mut head = Head::default();
     for number in 0..lines {
         let time = Timestamp::from_microsecond(FIRST + number as i64 * SECOND).unwrap();
         let event = json!({ "time": time.to_string(), "kind": "verification" });
         let event = serde_json::value::to_raw_value(&event).unwrap();
-        let line = head
-            .extend(&ChainKey::default(), folder.instance(), &event)
-            .unwrap();
+        let line = head.extend(key, folder.instance(), &event).unwrap();
         let path = folder.file(number / 100 * 100 + 1, "20231114");
         let (mut file, _) = crate::audit::line_file::open(&path).unwrap();
         file.append(format!("{line}\n").as_bytes()).unwrap();
@@ -32,7 +34,15 @@ fn folder(audit: &std::path::Path, lines: u64) -> Arc<Folder> {
 async fn shipper(folder: &Arc<Folder>, written: u64) -> (Shipper, Arc<State>) {
     let database = Database::open(&Settings::new(Place::Memory)).await.unwrap();
     let state = Arc::new(State::default());
-    let shipper = Shipper::new(Arc::clone(folder), Arc::clone(&state), database, None, written);
+    let key = ChainKey::default();
+    let shipper = Shipper::new(
+        Arc::clone(folder),
+        Arc::clone(&state),
+        database,
+        None,
+        key,
+        written,
+    );
     (shipper.unwrap(), state)
 }
 
@@ -127,6 +137,57 @@ async fn what_retention_leaves_is_whole_from_its_anchor_on() {
         "{:?}",
         report.faults
     );
+}
+
+/// Who can write files and rows and has not the key cuts a beginning off, and says so where retention does.
+#[tokio::test]
+async fn who_has_not_the_key_cannot_cut_a_beginning_off() {
+    for key in [None, Some("s3cret")] {
+        let key = ChainKey::new(key.map(Into::into));
+        let has_key = key.seal("any", &Head::default()).is_some();
+        let audit = tempfile::tempdir().unwrap();
+        let folder = folder_by(&key, audit.path(), 300);
+        let (mut shipper, _) = shipper(&folder, 300).await;
+        shipper.key = key.clone();
+        let age = Timestamp::now().as_microsecond() - (FIRST + 120 * SECOND) + SECOND / 2;
+        shipper.retention = Some(Duration::from_micros(age as u64));
+        shipper.ship().await;
+        shipper.clean().await.unwrap();
+        for faults in faults(&shipper, audit.path(), &key).await {
+            assert_eq!(faults, [], "retention");
+        }
+
+        let second = &folder::files(folder.path()).unwrap()[0];
+        let (line, _) = folder::lines(second, 0).unwrap().last().unwrap().unwrap();
+        let before = head_of(&line).unwrap();
+        let kept = folder::anchor(folder.path()).unwrap().unwrap();
+        std::fs::remove_file(second).unwrap();
+        // With no seal, and with the one that was there.
+        for seal in [None, kept.seal] {
+            let anchor = Anchor {
+                before: before.clone(),
+                seal: seal.clone(),
+            };
+            folder::set_anchor(folder.path(), &anchor).unwrap();
+            let anchor = AuditAnchor {
+                instance: folder.instance().to_owned(),
+                seq: before.seq as i64,
+                hash: before.hash.clone(),
+                seal,
+            };
+            shipper.database.remove_audit(anchor).await.unwrap();
+            for faults in faults(&shipper, audit.path(), &key).await {
+                let is_found = matches!(faults[..], [Fault::Anchor { seq: 200, .. }]);
+                assert_eq!(is_found, has_key, "{faults:?}");
+            }
+        }
+    }
+}
+
+/// Of the files, and of the storage.
+async fn faults(shipper: &Shipper, audit: &std::path::Path, key: &ChainKey) -> [Vec<Fault>; 2] {
+    let rows = verify_storage(&shipper.database, key, &[]).await.unwrap();
+    [verify_files(audit, key, &[]).unwrap().faults, rows.faults]
 }
 
 #[tokio::test]

@@ -1,0 +1,90 @@
+//! What is deployed is what its readers take, by their own schemas: Kubernetes', the Compose specification's, CycloneDX's.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use likeness_testing::{Failed, Outcome, Suite, ensure, workspace};
+
+use super::support::process::{Ended, Process};
+use super::{done, python};
+
+pub(crate) fn tests(suite: &mut Suite) {
+    suite.with_python("schemas::kubernetes_takes_every_manifest", "schemas", kubernetes);
+    suite.with_python("schemas::compose_takes_its_file", "schemas", compose);
+    suite.with_python("schemas::cyclonedx_takes_the_bill_of_materials", "schemas", bill);
+}
+
+fn check(python: &Path, kind: &str, files: &[PathBuf]) -> Result<Ended, Failed> {
+    Process::run(
+        Command::new(python)
+            .arg(workspace().join("scripts/check_schemas.py"))
+            .arg(kind)
+            .args(files),
+    )
+}
+
+/// These files pass, and a text that is spoilt does not, with the named complaint: so nothing passes unseen.
+fn pass(python: &Path, kind: &str, files: &[PathBuf], spoilt: &str, complaint: &str) -> Outcome {
+    let ended = check(python, kind, files)?;
+    ensure!(ended.code == Some(0), "{}", ended.stderr);
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), spoilt)?;
+    let ended = check(python, kind, &[file.path().to_owned()])?;
+    ensure!(
+        ended.code == Some(1) && ended.stderr.contains(complaint),
+        "spoilt, and not refused with {complaint:?}: {ended:?}"
+    );
+    Ok(())
+}
+
+fn spoil(text: &str, from: &str, to: &str) -> Result<String, Failed> {
+    ensure!(text.contains(from), "no {from}");
+    Ok(text.replacen(from, to, 1))
+}
+
+/// Every YAML file below a folder.
+fn yaml(folder: &Path) -> Result<Vec<PathBuf>, Failed> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(yaml(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "yaml") {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+fn kubernetes(python: &Path) -> Outcome {
+    let folder = workspace().join("deploy/kubernetes");
+    let files = yaml(&folder)?;
+    ensure!(files.len() >= 10, "{files:?}");
+    let deployment = std::fs::read_to_string(folder.join("deployment.yaml"))?;
+    let spoilt = spoil(&deployment, "runAsNonRoot:", "runAsNoneRoot:")?;
+    pass(
+        python,
+        "kubernetes",
+        &files,
+        &spoilt,
+        "'runAsNoneRoot' was unexpected",
+    )
+}
+
+fn compose(python: &Path) -> Outcome {
+    let file = workspace().join("deploy/compose/compose.yaml");
+    let spoilt = spoil(&std::fs::read_to_string(&file)?, "read_only:", "readonly:")?;
+    pass(python, "compose", &[file], &spoilt, "'readonly' was unexpected")
+}
+
+fn bill(interpreter: &Path) -> Outcome {
+    let file = tempfile::NamedTempFile::new()?;
+    done(python("scripts/sbom.py").arg(file.path()))?;
+    let spoilt = spoil(
+        &std::fs::read_to_string(file.path())?,
+        "\"SHA-256\"",
+        "\"SHA256\"",
+    )?;
+    let files = [file.path().to_owned()];
+    pass(interpreter, "sbom", &files, &spoilt, "'SHA256' is not one of")
+}
