@@ -22,7 +22,11 @@ export PATH := $(CURDIR)/.setup/nasm/usr/bin:$(PATH)
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help run test test-otel soak fuzz setup build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom rootfs image deny bench bench-load bench-sizing footprint bench-reference clean
+=======
+.PHONY: help run test test-otel test-openvino soak fuzz setup setup-openvino setup-cuda build models demo lint openapi schemathesis accuracy calibrate check-statistics measure-evaluation sbom rootfs image deny bench bench-load bench-sizing footprint bench-reference bench-openvino bench-gpu clean
+>>>>>>> main
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -46,11 +50,21 @@ test-otel: ## The feature otel, which the suite is built without: its lints and 
 	$(CARGO) clippy $(BUILD) -p likeness -p likeness-server --features likeness/otel,likeness-server/otel --lib --bins --test otel -- -D warnings
 	$(CARGO) test $(BUILD) -p likeness-server --features otel --test otel
 
+test-openvino: setup setup-openvino build models ## What is computed with OpenVINO agrees with the reference, and only whole
+	$(CARGO) test $(BUILD) --test openvino
+	LIKENESS__ENGINE__PROVIDER=openvino $(CARGO) test $(BUILD) --test golden
+
 fuzz: ## FUZZ_INPUTS (a million) spoilt files for each reader of model files, one after the other
 	LIKENESS_FUZZ_INPUTS=$(FUZZ_INPUTS) $(CARGO) test $(BUILD) -p likeness-models --test fuzz -- --nocapture --test-threads=1
 
 setup: ## ONNX Runtime and what the build needs, pinned and checked
 	@$(PYTHON) scripts/setup.py
+
+setup-openvino: ## ONNX Runtime with OpenVINO, pinned and checked, beside the other one
+	@$(PYTHON) scripts/setup_provider.py openvino
+
+setup-cuda: ## ONNX Runtime with CUDA and NVIDIA's libraries for it (1.4 GB), likewise
+	@$(PYTHON) scripts/setup_provider.py cuda
 
 build: ## Leaves target/release/likeness
 	$(CARGO) build $(BUILD)
@@ -126,6 +140,13 @@ footprint: setup build models ## Time to start, memory, wake-ups and size of the
 
 bench-reference: setup build models ## Likeness and the plain Python reference, alternately in the same minute
 	@$(PYTHON) scripts/bench_reference.py
+
+bench-openvino: setup setup-openvino build models ## Models and verifications with OpenVINO and with the CPU provider, alternately
+	@$(PYTHON) scripts/bench_providers.py openvino
+	@$(PYTHON) scripts/bench_reference.py --provider openvino
+
+bench-gpu: ## Agreement and all benches with CUDA, on a machine with an NVIDIA GPU
+	@$(PYTHON) scripts/bench_gpu.py
 
 clean: ## Remove what was built; what set-up has downloaded stays
 	$(CARGO) clean --target-dir target

@@ -27,7 +27,11 @@ fn main() {
 }
 
 fn benches(criterion: &mut Criterion) {
-    let engine = Engine::builder().workers(1).build().unwrap();
+    let engine = Engine::builder()
+        .provider(support::provider())
+        .workers(1)
+        .build()
+        .unwrap();
     let options = VerifyOptions::default();
     let mut models = BareModels::open();
     let mut table = Vec::new();

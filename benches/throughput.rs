@@ -43,7 +43,13 @@ fn measure() {
         models.verification();
     };
     let (mut first, mut second) = (BareModels::open(), BareModels::open());
-    let [one, two] = [1, 2].map(|workers| Engine::builder().workers(workers).build().unwrap());
+    let [one, two] = [1, 2].map(|workers| {
+        Engine::builder()
+            .provider(support::provider())
+            .workers(workers)
+            .build()
+            .unwrap()
+    });
     let options = VerifyOptions::default();
     let verify = |engine: &Engine| {
         engine

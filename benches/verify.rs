@@ -16,7 +16,11 @@ fn main() {
 }
 
 fn benches(criterion: &mut Criterion) {
-    let engine = Engine::builder().workers(1).build().unwrap();
+    let engine = Engine::builder()
+        .provider(support::provider())
+        .workers(1)
+        .build()
+        .unwrap();
     let (selfie, photo) = (support::bytes(support::SELFIE), support::bytes(support::PHOTO));
     let mut group = criterion.benchmark_group("verify");
     for (name, multiface) in [

@@ -1,10 +1,12 @@
 //! Times verifications in one process, one at a time: `time_verify SELFIE PHOTO [RUNS [PACK]]` prints the medians in
-//! milliseconds as `../shared/reference/reference.py` does, so that the two can be run in turn.
+//! milliseconds as `../shared/reference/reference.py` does, so that the two can be run in turn. The environment
+//! names the execution provider (`LIKENESS__ENGINE__PROVIDER` and its options).
 
 #![allow(clippy::print_stdout)]
 
 use std::time::{Duration, Instant};
 
+use likeness::server::{EngineConfig, Overrides};
 use likeness::{Engine, VerifyOptions};
 
 /// Runs before the first that counts.
@@ -16,8 +18,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: time_verify SELFIE PHOTO [RUNS [PACK]]".into());
     };
     let runs: usize = arguments.get(2).map_or(Ok(20), |runs| runs.parse())?;
+    let engine = EngineConfig::load_with_env(std::env::vars_os(), &Overrides::default())?;
     let (selfie, photo) = (std::fs::read(selfie)?, std::fs::read(photo)?);
-    let mut builder = Engine::builder().workers(1);
+    let mut builder = Engine::builder().provider(engine.execution()).workers(1);
     if let Some(pack) = arguments.get(3) {
         builder = builder.pack(pack);
     }

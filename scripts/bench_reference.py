@@ -2,7 +2,9 @@
 """Runs Likeness and the plain Python pipeline ../shared/reference/reference.py in turn, in the same minute, on one thread
 each, and prints the medians and their ratio.
 
-    bench_reference.py [--rounds N] [--runs N] [SELFIE PHOTO]
+    bench_reference.py [--rounds N] [--runs N] [--provider NAME] [SELFIE PHOTO]
+
+With --provider Likeness is run with this execution provider too, in the same turns.
 """
 
 import argparse
@@ -19,8 +21,10 @@ SHARED = Path(os.environ.get("LIKENESS_SHARED") or ROOT.parent / "shared")
 REQUIREMENTS = ["numpy==2.2.6", "opencv-python-headless==4.12.0.88", "onnxruntime==1.32.0", "pillow==12.0.0"]
 
 
-def medians(command):
-    output = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+def medians(command, provider="cpu"):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LIKENESS__ENGINE__")}
+    environment["LIKENESS__ENGINE__PROVIDER"] = provider
+    output = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, env=environment).stdout
     return {name: float(time) for name, time in re.findall(r"^(\w+)\s+([\d.]+) ms$", output, re.M)}
 
 
@@ -29,6 +33,7 @@ def main():
     parser.add_argument("pictures", nargs="*", metavar="SELFIE PHOTO")
     parser.add_argument("--rounds", type=int, default=5, help="how often each is run (default: %(default)s)")
     parser.add_argument("--runs", type=int, default=15, help="verifications a round (default: %(default)s)")
+    parser.add_argument("--provider", help="an execution provider besides cpu")
     arguments = parser.parse_args()
     faces = SHARED / "data" / "faces"
     pictures = arguments.pictures or [str(faces / "img2.jpg"), str(faces / "img11.jpg")]
@@ -40,14 +45,17 @@ def main():
     subprocess.run(build, check=True, cwd=ROOT)
     ours = [ROOT / "target/release/examples/time_verify", *pictures, str(arguments.runs)]
     theirs = [interpreter("reference-venv", REQUIREMENTS), reference, *pictures, str(arguments.runs)]
-    rounds = [(medians(ours), medians(theirs)) for _ in range(arguments.rounds)]
+    providers = ["cpu"] + ([arguments.provider] if arguments.provider else [])
+    rounds = [
+        [medians(ours, provider) for provider in providers] + [medians(theirs)] for _ in range(arguments.rounds)
+    ]
 
-    print(f"{'':9} {'Likeness':>10} {'reference':>10} {'ratio':>6}")
+    names = ["Likeness"] + [f"with {provider}" for provider in providers[1:]]
+    print(f"{'':9}" + "".join(f" {name:>13}" for name in [*names, "reference"]) + "".join(f" {'ratio':>6}" for _ in names))
     for stage in rounds[0][0]:
-        a = statistics.median(ours[stage] for ours, _ in rounds)
-        b = statistics.median(theirs[stage] for _, theirs in rounds)
-        ratio = statistics.median(ours[stage] / theirs[stage] for ours, theirs in rounds)
-        print(f"{stage:9} {a:7.2f} ms {b:7.2f} ms {ratio:6.2f}")
+        times = [statistics.median(times[stage] for times in column) for column in zip(*rounds)]
+        ratios = [statistics.median(turn[i][stage] / turn[-1][stage] for turn in rounds) for i in range(len(names))]
+        print(f"{stage:9}" + "".join(f" {time:10.2f} ms" for time in times) + "".join(f" {ratio:6.2f}" for ratio in ratios))
 
 
 if __name__ == "__main__":

@@ -121,22 +121,13 @@ def set_up_runtime():
     RUNTIME.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=RUNTIME.parent) as folder:
         folder = Path(folder)
-        requirements = folder / "requirements.txt"
-        requirements.write_text(f"onnxruntime=={VERSION} --hash=sha256:{wheel_sha256}\n")
         say(f"ONNX Runtime {VERSION}: downloading the wheel with pip")
-        pip = subprocess.run(
-            [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-            + ["--require-hashes", "--only-binary=:all:", "--python-version", "3.12", "--implementation", "cp"]
-            + ["--platform", tag, "--dest", str(folder), "--requirement", str(requirements)]
-        )
-        if pip.returncode != 0:
+        wheel = download_wheel(folder, "onnxruntime", VERSION, wheel_sha256, [tag])
+        if wheel is None:
             fail(
                 "pip could not download the ONNX Runtime wheel (its message is above). In a closed network point pip at "
                 "your mirror, or set ORT_DYLIB_PATH to a libonnxruntime of version 1.24 or newer"
             )
-        (wheel,) = folder.glob("onnxruntime-*.whl")
-        if sha256_of(wheel) != wheel_sha256:
-            fail(f"{wheel.name} is not the pinned file: expected SHA-256 {wheel_sha256}, found {sha256_of(wheel)}")
         unpacked = folder / "onnxruntime"
         unpacked.mkdir()
         with zipfile.ZipFile(wheel) as archive:
@@ -147,6 +138,24 @@ def set_up_runtime():
         shutil.rmtree(RUNTIME, ignore_errors=True)
         unpacked.rename(RUNTIME)
     say(f"ONNX Runtime {VERSION}: unpacked into {RUNTIME.relative_to(ROOT)}")
+
+
+def download_wheel(folder, name, version, sha256, tags, source=()):
+    """The wheel, checked, whatever Python this machine has; None where pip cannot have it. `source` are options of pip."""
+    requirements = folder / "requirements.txt"
+    requirements.write_text(f"{name}=={version} --hash=sha256:{sha256}\n")
+    platforms = [option for tag in tags for option in ("--platform", tag)]
+    pip = subprocess.run(
+        [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        + ["--require-hashes", "--only-binary=:all:", "--python-version", "3.12", "--implementation", "cp"]
+        + [*platforms, *source, "--dest", str(folder), "--requirement", str(requirements)]
+    )
+    if pip.returncode != 0:
+        return None
+    (wheel,) = folder.glob(f"{name.replace('-', '_')}-{version}-*.whl")
+    if sha256_of(wheel) != sha256:
+        fail(f"{wheel.name} is not the pinned file: expected SHA-256 {sha256}, found {sha256_of(wheel)}")
+    return wheel
 
 
 def set_up_assembler():

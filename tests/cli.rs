@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     let mut suite = Suite::new();
     suite.test("usage_is_told_and_ends_with_2", usage);
     suite.test(
-        "a_provider_that_is_not_there_is_an_error_that_names_those_that_are",
+        "a_provider_that_nobody_knows_is_an_error_that_names_those_that_are_known",
         provider,
     );
     suite.with_shared_and_models("verify_ends_with_a_code_for_each_outcome", verify_codes);
@@ -116,10 +116,12 @@ fn provider() -> Outcome {
         &["serve"],
     ];
     for_each(commands.map(|command| (command[0], command)), |command| {
-        for name in ["cuda", "CPU-and-more"] {
+        for name in ["rocm", "CPU-and-more"] {
             let ended = run(&[command, &["--provider", name]].concat())?;
             ensure!(ended.code == Some(2) && ended.stdout.is_empty(), "{ended:?}");
-            let expected = format!("execution provider '{name}' is not available; available: cpu");
+            let expected = format!(
+                "there is no execution provider '{name}': it must be one of cpu, openvino, cuda, tensorrt, coreml, directml"
+            );
             ensure!(ended.stderr.contains(&expected), "{ended:?}");
         }
         Ok(())
@@ -467,7 +469,7 @@ fn doctor_well() -> Outcome {
         format!("  ok    processor: {}*", std::env::consts::ARCH),
         "  ok    workers: * (processors and CPU quota of this process)".to_owned(),
         "  ok    ONNX Runtime: 1.* from *".to_owned(),
-        "  ok    provider: cpu".to_owned(),
+        "  ok    provider: cpu on CPU, f32".to_owned(),
         "  ok    models: pack open-1 * in *models/store, 4 models, checksums right".to_owned(),
         "  ok    self-test of yunet_n: right, * ms".to_owned(),
         "  ok    self-test of face-reidentification-retail-0095: right, * ms".to_owned(),
@@ -715,7 +717,7 @@ fn demo(shared: &Path) -> Outcome {
     ensure!(
         captures(
             &format!(
-                "Likeness {} is ready on http://127.0.0.1:* (pack open-1 *, provider cpu, ONNX Runtime 1.*, 1 workers)",
+                "Likeness {} is ready on http://127.0.0.1:* (pack open-1 *, provider cpu on CPU, ONNX Runtime 1.*, 1 workers)",
                 env!("CARGO_PKG_VERSION")
             ),
             &server.ready

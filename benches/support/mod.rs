@@ -9,8 +9,8 @@ use criterion::Criterion;
 use image::RgbImage;
 use image::imageops::{FilterType, crop_imm, resize};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use likeness_engine::default_rewriting;
 use likeness_engine::imaging::{Limits, Picture, decode};
-use likeness_engine::models::rewrite::Passes;
 use likeness_engine::models::{Pack, StoreSearch};
 use likeness_engine::runtime::{LibrarySearch, ModelSession, Provider, Runtime};
 use mozjpeg::Decompress;
@@ -42,11 +42,16 @@ pub(crate) fn picture(name: &str) -> Picture {
     decode(&bytes(name), &Limits::default()).unwrap()
 }
 
+/// What executes the models: the provider of the environment, else the CPU.
+pub(crate) fn provider() -> Provider {
+    likeness_testing::provider().parse().unwrap()
+}
+
 /// What the models are opened from.
 pub(crate) fn parts() -> (Runtime, Pack) {
-    let runtime = Runtime::load(&LibrarySearch::new(), Provider::Cpu).unwrap();
+    let runtime = Runtime::load(&LibrarySearch::new(), provider()).unwrap();
     let pack = StoreSearch::new().find().unwrap().load("open-1").unwrap();
-    let pack = pack.rewritten(&Passes::all());
+    let pack = pack.rewritten(&default_rewriting(provider()));
     (runtime, pack)
 }
 

@@ -27,6 +27,15 @@ def put(source, target, mode):
     target.chmod(mode)
 
 
+def put_binary(target):
+    """Without the tables of lines, which are four fifths of it; functions keep their names in a backtrace."""
+    put(BINARY, target, 0o755)
+    strip = shutil.which("strip")
+    if strip:
+        subprocess.run([strip, "--strip-debug", str(target)], check=True)
+    target.chmod(0o555)
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
@@ -34,7 +43,7 @@ def main():
     root.mkdir(parents=True, exist_ok=True)
     if any(root.iterdir()):
         sys.exit(f"rootfs: {root} is not empty")
-    put(BINARY, root / "usr/local/bin/likeness", 0o555)
+    put_binary(root / "usr/local/bin/likeness")
     # The binary looks for the library here by itself.
     put(LIBRARY / "libonnxruntime.so", root / "usr/local/lib/likeness/libonnxruntime.so", 0o444)
     documents = root / "usr/share/doc/likeness"

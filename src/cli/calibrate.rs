@@ -167,7 +167,7 @@ impl MatchArguments {
     fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
         self.file.check_folder()?;
         let work = self.source.read()?;
-        let engine = engine.builder().raw_scores(true).build()?;
+        let engine = engine.builder()?.raw_scores(true).build()?;
         let options = MatchOptions {
             face: work.face,
             profile: Profile::default(),
@@ -223,7 +223,7 @@ impl LivenessArguments {
         };
         targets.check()?;
         let work = self.source.read()?;
-        let engine = engine.builder().raw_scores(true).build()?;
+        let engine = engine.builder()?.raw_scores(true).build()?;
         let threads = threads(&engine);
         let (_, scores) = evaluate_liveness(
             &engine,

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use likeness::models::{CalibrationFile, Pack};
-use likeness::runtime::{Runtime, RuntimeError, available_workers};
+use likeness::runtime::{Provider, Runtime, RuntimeError, available_workers};
 use likeness::self_test;
 
 use super::http::Peer;
@@ -119,7 +119,7 @@ fn machine(arguments: &EngineArguments) -> Result<ExitCode, Failure> {
         ),
     )?;
     let runtime = library(arguments, &mut report)?;
-    let pack = pack(arguments, &mut report)?;
+    let pack = pack(arguments, runtime.as_ref(), &mut report)?;
     calibrations(arguments, pack.as_ref(), &mut report)?;
     match (runtime, pack) {
         (Some(runtime), Some(pack)) => models(&runtime, &pack, &mut report)?,
@@ -185,14 +185,30 @@ fn processor_features() -> Vec<(&'static str, bool)> {
 }
 
 fn library(arguments: &EngineArguments, report: &mut Report) -> Result<Option<Runtime>, Failure> {
-    match Runtime::load(&arguments.library(), arguments.provider) {
+    let execution = match arguments.execution() {
+        Ok(execution) => execution,
+        Err(error) => {
+            report.bad("provider", error)?;
+            return Ok(None);
+        }
+    };
+    match Runtime::load(&arguments.library(), execution) {
         Ok(runtime) => {
             let path = runtime
                 .library()
                 .map(|path| path.display().to_string())
                 .unwrap_or_default();
             report.good("ONNX Runtime", format_args!("{} from {path}", runtime.version()))?;
-            report.good("provider", runtime.provider())?;
+            let execution = runtime.execution();
+            report.good(
+                "provider",
+                format_args!(
+                    "{} on {}, {}",
+                    execution.provider(),
+                    execution.device(),
+                    execution.precision()
+                ),
+            )?;
             Ok(Some(runtime))
         }
         Err(error @ RuntimeError::LibraryUnusable { .. }) => {
@@ -205,6 +221,14 @@ fn library(arguments: &EngineArguments, report: &mut Report) -> Result<Option<Ru
             )?;
             Ok(None)
         }
+        Err(
+            error @ (RuntimeError::ProviderMissing { .. }
+            | RuntimeError::ProviderUnusable { .. }
+            | RuntimeError::ProviderOption { .. }),
+        ) => {
+            report.bad("provider", error)?;
+            Ok(None)
+        }
         Err(error) => {
             report.bad("ONNX Runtime", error)?;
             Ok(None)
@@ -212,11 +236,16 @@ fn library(arguments: &EngineArguments, report: &mut Report) -> Result<Option<Ru
     }
 }
 
-fn pack(arguments: &EngineArguments, report: &mut Report) -> Result<Option<Pack>, Failure> {
+fn pack(
+    arguments: &EngineArguments,
+    runtime: Option<&Runtime>,
+    report: &mut Report,
+) -> Result<Option<Pack>, Failure> {
+    let passes = arguments.passes(runtime.map_or_else(Provider::default, Runtime::provider));
     match arguments.store().find().and_then(|store| {
         store
             .load(&arguments.pack)
-            .map(|pack| (store, pack.rewritten(&arguments.passes())))
+            .map(|pack| (store, pack.rewritten(&passes)))
     }) {
         Ok((store, pack)) => {
             let manifest = pack.manifest();

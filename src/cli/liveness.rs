@@ -33,7 +33,7 @@ impl LivenessArguments {
     pub(crate) fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
         let meta = Meta::now();
         // No face is compared with another here.
-        let engine = engine.builder().uncalibrated(true).workers(1).build()?;
+        let engine = engine.builder()?.uncalibrated(true).workers(1).build()?;
         let selfie = read_picture(&self.selfie, engine.limits())?;
         let mut options = LivenessOptions::default();
         if let Some(threshold) = self.threshold {

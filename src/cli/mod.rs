@@ -25,8 +25,9 @@ use clap::{Args, Parser, Subcommand};
 use likeness::imaging::Limits;
 use likeness::models::rewrite::Passes;
 use likeness::models::{DEFAULT_PACK, StoreSearch};
-use likeness::runtime::{LibrarySearch, Provider};
-use likeness::{Engine, EngineBuilder};
+use likeness::runtime::{Execution, LibrarySearch, Provider, ProviderOption};
+use likeness::server::{EngineConfig, Overrides};
+use likeness::{Engine, EngineBuilder, default_rewriting};
 
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -85,9 +86,14 @@ pub(crate) struct EngineArguments {
     /// The ONNX Runtime library [default: ORT_DYLIB_PATH, else what `make setup` unpacked, else the system's].
     #[arg(long, value_name = "FILE", global = true)]
     ort_lib: Option<PathBuf>,
-    /// What executes the models: cpu.
-    #[arg(long, value_name = "NAME", default_value = "cpu", global = true, value_parser = parse_provider)]
-    provider: Provider,
+    /// What executes the models: cpu, openvino, cuda, tensorrt, coreml or directml; one that cannot be had is an error
+    /// [default: LIKENESS__ENGINE__PROVIDER, else the configuration's, else cpu].
+    #[arg(long, value_name = "NAME", global = true, value_parser = parse_provider)]
+    provider: Option<Provider>,
+    /// An option of the provider, such as device_id=1; may be given for several. The names are those of the section [engine]
+    /// of the configuration (`likeness config reference`).
+    #[arg(long, value_name = "NAME=VALUE", global = true, value_parser = parse_provider_option)]
+    provider_option: Vec<(String, String)>,
     /// Folder with model packs [default: LIKENESS_MODELS, else ./models/store].
     #[arg(long, value_name = "DIR", global = true)]
     models: Option<PathBuf>,
@@ -99,7 +105,8 @@ pub(crate) struct EngineArguments {
     #[arg(long, value_name = "FILE", global = true)]
     calibration: Vec<PathBuf>,
     /// Rewrites of the models that are not made: names as `likeness models inspect` lists them, separated by commas, or
-    /// `all` to run the models as their publishers made them.
+    /// `all` to run the models as their publishers made them. Unless this is given, those that only ONNX Runtime's CPU
+    /// kernels gain by are left out with other providers.
     #[arg(long, value_name = "PASSES", global = true, value_parser = parse_passes)]
     no_rewrite: Option<Passes>,
     /// How many verifications run at the same time [default: one for each processor the process may use].
@@ -125,7 +132,28 @@ fn parse_provider(name: &str) -> Result<Provider, String> {
         .map_err(|error: likeness::runtime::RuntimeError| error.to_string())
 }
 
+fn parse_provider_option(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it must be written NAME=VALUE")?;
+    if ProviderOption::ALL.iter().any(|option| option.as_str() == name) {
+        return Ok((name.to_owned(), value.to_owned()));
+    }
+    let names = ProviderOption::ALL.map(ProviderOption::as_str).join(", ");
+    Err(format!("there is no option '{name}': it must be one of {names}"))
+}
+
 impl EngineArguments {
+    /// What these arguments set of the service's settings.
+    pub(crate) fn overrides(&self) -> Overrides {
+        Overrides::default()
+            .with_provider(self.provider)
+            .with_provider_options(self.provider_option.clone())
+    }
+
+    /// What executes the models, as arguments and environment say.
+    pub(crate) fn execution(&self) -> Result<Execution, Failure> {
+        Ok(EngineConfig::load_with_env(std::env::vars_os(), &self.overrides())?.execution())
+    }
+
     pub(crate) fn library(&self) -> LibrarySearch {
         self.ort_lib
             .iter()
@@ -142,18 +170,26 @@ impl EngineArguments {
         &self.pack
     }
 
-    /// Which rewrites are made of the models.
-    pub(crate) fn passes(&self) -> Passes {
-        self.no_rewrite.unwrap_or_else(Passes::all)
+    /// Which rewrites are made of the models for this provider.
+    pub(crate) fn passes(&self, provider: Provider) -> Passes {
+        self.no_rewrite.unwrap_or_else(|| default_rewriting(provider))
     }
 
-    pub(crate) fn builder(&self) -> EngineBuilder {
+    /// An engine of these arguments, executed as arguments and environment say.
+    pub(crate) fn builder(&self) -> Result<EngineBuilder, Failure> {
+        Ok(self.builder_on_cpu().provider(self.execution()?))
+    }
+
+    /// An engine of these arguments whose provider is for the caller to say.
+    pub(crate) fn builder_on_cpu(&self) -> EngineBuilder {
         let builder = Engine::builder()
             .library(self.library())
-            .provider(self.provider)
             .store(self.store())
-            .pack(&self.pack)
-            .rewriting(self.passes());
+            .pack(&self.pack);
+        let builder = match self.no_rewrite {
+            Some(passes) => builder.rewriting(passes),
+            None => builder,
+        };
         let builder = self
             .calibration
             .iter()
@@ -171,7 +207,7 @@ impl EngineArguments {
 
     /// An engine for one call.
     pub(crate) fn single(&self) -> Result<Engine, Failure> {
-        Ok(self.builder().workers(1).build()?)
+        Ok(self.builder()?.workers(1).build()?)
     }
 }
 

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use likeness::runtime::available_workers;
 use likeness::server::storage::apps::NewApp;
 use likeness::server::{
-    Config, DEMO_APP, Hangups, LogFormat, Logs, Overrides, Server, second_shutdown_signal, shutdown_signal,
+    Config, DEMO_APP, Hangups, LogFormat, Logs, Server, second_shutdown_signal, shutdown_signal,
 };
 
 use super::config::ConfigArguments;
@@ -57,7 +57,8 @@ impl From<Format> for LogFormat {
 
 impl ServeArguments {
     pub(crate) fn run(&self, arguments: &EngineArguments) -> Result<ExitCode, Failure> {
-        let overrides = Overrides::default()
+        let overrides = arguments
+            .overrides()
             .with_listen(self.listen)
             .with_admin_listen(self.admin_listen)
             .with_log_format(self.log_format.map(Into::into));
@@ -71,7 +72,7 @@ impl ServeArguments {
         let mut apps = config.apps()?;
         let demo_key = if self.demo { apps.add_demo()? } else { None };
         let workers = arguments.workers.map_or_else(available_workers, usize::from);
-        let engines = config.configure(arguments.builder()).workers(workers);
+        let engines = config.configure(arguments.builder_on_cpu()).workers(workers);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             let hangups = Hangups::listen();
@@ -104,11 +105,12 @@ impl ServeArguments {
         let info = engine.info();
         let scheme = server.scheme();
         say(format_args!(
-            "Likeness {} is ready on {scheme}://{address} (pack {} {}, provider {}, ONNX Runtime {}, {} workers)",
+            "Likeness {} is ready on {scheme}://{address} (pack {} {}, provider {} on {}, ONNX Runtime {}, {} workers)",
             env!("CARGO_PKG_VERSION"),
             info.pack,
             info.pack_version,
             info.provider,
+            info.device,
             info.runtime_version,
             info.workers,
         ))?;

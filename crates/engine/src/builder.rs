@@ -15,7 +15,7 @@ use likeness_models::{
     ScoreCurve, Store, StoreSearch,
 };
 use likeness_quality::FaceQuality;
-use likeness_runtime::{LibrarySearch, Pool, Provider, Runtime, available_workers};
+use likeness_runtime::{Execution, LibrarySearch, Pool, Provider, Runtime, available_workers};
 
 use crate::aside::Aside;
 use crate::engine::Inner;
@@ -34,6 +34,16 @@ const UNCALIBRATED_LIVENESS: &str = "none: the models' mean live probability as 
 /// What an engine without a match calibration says of it.
 const UNCALIBRATED_MATCH: &str = "none: similarities only, no confidence";
 
+/// The rewrites that make models fast on this provider: all on the CPU, elsewhere those that are not made for ONNX Runtime's
+/// CPU kernels.
+#[must_use]
+pub fn default_rewriting(provider: Provider) -> Passes {
+    match provider {
+        Provider::Cpu => Passes::all(),
+        _ => Passes::portable(),
+    }
+}
+
 type Factory<T> = Arc<dyn Fn() -> Result<Box<T>, ModelError> + Send + Sync>;
 
 /// Puts an [`Engine`] together.
@@ -41,7 +51,7 @@ type Factory<T> = Arc<dyn Fn() -> Result<Box<T>, ModelError> + Send + Sync>;
 #[must_use = "nothing is built before `build`"]
 pub struct EngineBuilder {
     library: LibrarySearch,
-    provider: Provider,
+    execution: Execution,
     runtime: Option<Runtime>,
     store: StoreSearch,
     pack: String,
@@ -50,7 +60,7 @@ pub struct EngineBuilder {
     max_faces: usize,
     min_face_score: Option<f32>,
     calibrations: Vec<PathBuf>,
-    rewriting: Passes,
+    rewriting: Option<Passes>,
     uncalibrated: bool,
     raw_scores: bool,
     self_tested: bool,
@@ -63,7 +73,7 @@ impl std::fmt::Debug for EngineBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("EngineBuilder")
             .field("library", &self.library)
-            .field("provider", &self.provider)
+            .field("execution", &self.execution)
             .field("store", &self.store)
             .field("pack", &self.pack)
             .field("limits", &self.limits)
@@ -76,7 +86,7 @@ impl EngineBuilder {
     pub(crate) fn new() -> Self {
         Self {
             library: LibrarySearch::new(),
-            provider: Provider::default(),
+            execution: Execution::default(),
             runtime: None,
             store: StoreSearch::new(),
             pack: DEFAULT_PACK.to_owned(),
@@ -85,7 +95,7 @@ impl EngineBuilder {
             max_faces: DEFAULT_MAX_FACES,
             min_face_score: None,
             calibrations: Vec::new(),
-            rewriting: Passes::all(),
+            rewriting: None,
             uncalibrated: false,
             raw_scores: false,
             self_tested: false,
@@ -101,9 +111,10 @@ impl EngineBuilder {
         self
     }
 
-    /// What executes the models; [`Provider::Cpu`] unless told otherwise.
-    pub fn provider(mut self, provider: Provider) -> Self {
-        self.provider = provider;
+    /// What executes the models, a [`Provider`] or one with options; on the CPU unless told
+    /// otherwise. Where it cannot be had, [`build`](Self::build) fails: no other one takes its place.
+    pub fn provider(mut self, execution: impl Into<Execution>) -> Self {
+        self.execution = execution.into();
         self
     }
 
@@ -126,10 +137,10 @@ impl EngineBuilder {
         self
     }
 
-    /// Which rewrites of [`likeness_models::rewrite`] are made of the pack's models before ONNX Runtime gets them; all
-    /// unless told otherwise. They change how fast a model is, and what it computes by rounding only.
+    /// Which rewrites of [`likeness_models::rewrite`] are made of the pack's models before ONNX Runtime gets them;
+    /// [`default_rewriting`] of the provider unless told otherwise. They change how fast a model is, and what it computes by rounding only.
     pub fn rewriting(mut self, passes: Passes) -> Self {
-        self.rewriting = passes;
+        self.rewriting = Some(passes);
         self
     }
 
@@ -264,11 +275,16 @@ impl EngineBuilder {
         let sets: Vec<Worker> = aside.each(vec![(); workers], |()| self.worker(parts))?;
         let manifest = parts.map(|parts| parts.pack.manifest());
         let runtime = parts.map(|parts| &parts.runtime);
+        let execution = runtime.map(Runtime::execution);
         let info = EngineInfo {
             runtime_version: runtime.map_or_else(String::new, |runtime| runtime.version().to_owned()),
             runtime_library: runtime.and_then(|runtime| runtime.library().map(ToOwned::to_owned)),
-            provider: runtime
-                .map_or("custom", |runtime| runtime.provider().as_str())
+            provider: execution
+                .map_or("custom", |execution| execution.provider().as_str())
+                .to_owned(),
+            device: execution.map_or_else(String::new, Execution::device),
+            precision: execution
+                .map_or("", |execution| execution.precision().as_str())
                 .to_owned(),
             pack: manifest.map_or("custom", |manifest| &manifest.name).to_owned(),
             pack_version: manifest.map_or("", |manifest| &manifest.version).to_owned(),
@@ -432,12 +448,15 @@ impl Parts {
     fn load(builder: &EngineBuilder) -> Result<Self, BuildError> {
         let runtime = match &builder.runtime {
             Some(runtime) => runtime.clone(),
-            None => Runtime::load(&builder.library, builder.provider)?,
+            None => Runtime::load(&builder.library, builder.execution.clone())?,
         };
         let pack = builder.model_store()?.load(&builder.pack)?;
+        let passes = builder
+            .rewriting
+            .unwrap_or_else(|| default_rewriting(runtime.provider()));
         Ok(Self {
+            pack: pack.rewritten(&passes),
             runtime,
-            pack: pack.rewritten(&builder.rewriting),
         })
     }
 

@@ -15,6 +15,11 @@ pub struct EngineInfo {
     pub runtime_library: Option<PathBuf>,
     /// The execution provider in use.
     pub provider: String,
+    /// The device that it executes on, in the provider's words (`CPU`, `GPU.1`, `GPU 0`); empty where every model is the
+    /// embedder's own.
+    pub device: String,
+    /// With which numbers it computes (`f32`, `tf32`, `f16`); empty likewise.
+    pub precision: String,
     /// Name of the model pack.
     pub pack: String,
     /// Version of the model pack.

@@ -31,7 +31,7 @@ mod self_test;
 mod verify;
 mod worker;
 
-pub use builder::{DEFAULT_MAX_FACES, EngineBuilder};
+pub use builder::{DEFAULT_MAX_FACES, EngineBuilder, default_rewriting};
 pub use check::{ModelCheck, PackCheck, Role, VectorCheck, check};
 pub use engine::Engine;
 pub use error::{BuildError, EngineError, ModelError, PictureRole};

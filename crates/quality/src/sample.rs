@@ -65,20 +65,25 @@ impl Sample {
 /// Every `stride`-th pixel of every `stride`-th row.
 fn pick(picture: &Picture, rect: PixelRect, stride: u32) -> Option<Picture> {
     let (width, height) = (rect.width.div_ceil(stride), rect.height.div_ceil(stride));
+    let stride = stride as usize;
     let (pixels, _) = picture.as_rgb8().as_chunks::<3>();
     let rows = pixels.chunks_exact(picture.width() as usize);
-    let mut picked = Vec::with_capacity(width as usize * height as usize * 3);
-    for row in rows
-        .skip(rect.top as usize)
-        .take(rect.height as usize)
-        .step_by(stride as usize)
+    let mut picked = vec![[0; 3]; width as usize * height as usize];
+    let wanted = rows.skip(rect.top as usize).take(rect.height as usize);
+    for (row, out) in wanted
+        .step_by(stride)
+        .zip(picked.chunks_exact_mut(width as usize))
     {
-        let row = row.iter().skip(rect.left as usize).take(rect.width as usize);
-        for pixel in row.step_by(stride as usize) {
-            picked.extend_from_slice(pixel);
+        let row = row.get(rect.left as usize..)?.get(..rect.width as usize)?;
+        if stride == 1 {
+            out.copy_from_slice(row);
+        } else {
+            for (out, pixels) in out.iter_mut().zip(row.chunks(stride)) {
+                *out = pixels.first().copied().unwrap_or_default();
+            }
         }
     }
-    Picture::from_rgb8(width, height, picked).ok()
+    Picture::from_rgb8(width, height, picked.into_flattened()).ok()
 }
 
 /// Rec. 709, the weights in 256ths.

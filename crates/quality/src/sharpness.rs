@@ -54,21 +54,36 @@ fn median_size(detail: &[f32]) -> f64 {
 
 /// Each pixel mixed with those `step` away, 1 : 2 : 1 in both directions; beyond the border with the last one.
 fn blurred(values: &[f32], width: usize, height: usize, step: usize) -> Vec<f32> {
-    let mix = |before: f32, value: f32, after: f32| (before + 2.0 * value + after) / 4.0;
-    let mut across = Vec::with_capacity(values.len());
-    for row in values.chunks_exact(width.max(1)) {
+    let mut across = vec![0.0; values.len()];
+    for (row, out) in values
+        .chunks_exact(width.max(1))
+        .zip(across.chunks_exact_mut(width.max(1)))
+    {
         let last = row.len() - 1;
-        for (x, &value) in row.iter().enumerate() {
-            across.push(mix(row[x.saturating_sub(step)], value, row[(x + step).min(last)]));
+        // Within a step of either end.
+        for x in (0..row.len().min(step)).chain(row.len().saturating_sub(step)..row.len()) {
+            out[x] = mix(row[x.saturating_sub(step)], row[x], row[(x + step).min(last)]);
+        }
+        if row.len() > 2 * step {
+            let (before, value, after) = (row, &row[step..], &row[2 * step..]);
+            mix_all([before, value, after], &mut out[step..row.len() - step]);
         }
     }
-    let mut both = Vec::with_capacity(values.len());
-    for y in 0..height {
+    let mut both = vec![0.0; values.len()];
+    for (y, out) in both.chunks_exact_mut(width.max(1)).enumerate() {
         let row = |y: usize| &across[y * width..(y + 1) * width];
         let (before, after) = (row(y.saturating_sub(step)), row((y + step).min(height - 1)));
-        for ((&before, &value), &after) in before.iter().zip(row(y)).zip(after) {
-            both.push(mix(before, value, after));
-        }
+        mix_all([before, row(y), after], out);
     }
     both
+}
+
+fn mix(before: f32, value: f32, after: f32) -> f32 {
+    (before + 2.0 * value + after) / 4.0
+}
+
+fn mix_all([before, value, after]: [&[f32]; 3], out: &mut [f32]) {
+    for (((out, &before), &value), &after) in out.iter_mut().zip(before).zip(value).zip(after) {
+        *out = mix(before, value, after);
+    }
 }

@@ -1,4 +1,4 @@
-//! ONNX Runtime for Likeness: finding the shared library, opening models, and the pool that shares opened models
+//! ONNX Runtime for Likeness: finding the shared library, execution providers, opening models, and the pool that shares opened models
 //! between threads. The only crate that names `ort`.
 //!
 //! ```no_run
@@ -15,16 +15,19 @@
 //! ```
 
 mod error;
+mod fixed_shapes;
 mod library;
 mod pool;
+mod provider;
 mod runtime;
 mod session;
 mod signature;
 
-pub use error::RuntimeError;
+pub use error::{LibraryAtHand, RuntimeError};
 pub use library::{ENV_LIBRARY, LibrarySearch, OLDEST_MINOR_VERSION};
 pub use pool::{Pool, Pooled};
-pub use runtime::{Provider, Runtime};
+pub use provider::{Execution, Precision, Provider, ProviderOption, ProviderOptions};
+pub use runtime::Runtime;
 pub use session::{ModelSession, Outputs};
 pub use signature::{Misfit, PictureInput, TensorSpec, VectorOutput, is_vector_batch, listed, shape_text};
 

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 
-use crate::RuntimeError;
+use crate::{Provider, RuntimeError};
 
 /// Environment variable that names the library file.
 pub const ENV_LIBRARY: &str = "ORT_DYLIB_PATH";
@@ -11,7 +11,8 @@ pub const ENV_LIBRARY: &str = "ORT_DYLIB_PATH";
 /// The oldest ONNX Runtime that works is 1.24: the API level that this crate compiles against.
 pub const OLDEST_MINOR_VERSION: u32 = 24;
 
-/// Folder that `make setup` unpacks the library into, below the root of a checkout.
+/// Folder that `make setup` unpacks the library into, below the root of a checkout; `-openvino` and so on follows for those
+/// with other providers.
 const SETUP_FOLDER: &str = ".setup/onnxruntime";
 
 /// From `target/release/deps/<test>` to the root of a checkout.
@@ -19,7 +20,9 @@ const LEVELS_ABOVE_EXECUTABLE: usize = 4;
 
 /// Where to look for the ONNX Runtime library, in this order: the file given to [`with_file`](Self::with_file), the
 /// file named by [`ORT_DYLIB_PATH`](ENV_LIBRARY), the folder that `make setup` unpacks into above the running
-/// executable, `lib/` beside the executable and `../lib/likeness/`, the system's library path.
+/// executable, `lib/` beside the executable and `../lib/likeness/`, the system's library path. Where a provider is asked for
+/// that a library of its own has, its folders come before: what `make setup-openvino` or `make setup-cuda` unpacks,
+/// `lib/openvino/` and so on.
 ///
 /// The first two are orders, not hints: a file that is named and does not load is an error. The working directory is
 /// never searched, since a library is code.
@@ -63,7 +66,7 @@ impl LibrarySearch {
         })
     }
 
-    pub(crate) fn find(&self) -> Result<Library, RuntimeError> {
+    pub(crate) fn find(&self, provider: Provider) -> Result<Library, RuntimeError> {
         if let Some(path) = self.ordered() {
             return match inspect(&path) {
                 Ok(version) => Ok(Library {
@@ -77,7 +80,7 @@ impl LibrarySearch {
             "--ort-lib: not given".to_owned(),
             format!("{ENV_LIBRARY}: not set"),
         ];
-        for folder in folders() {
+        for folder in folders(provider) {
             match library_in(&folder) {
                 None => looked_for.push(format!(
                     "{}: nothing there",
@@ -123,19 +126,45 @@ fn library_name() -> String {
     )
 }
 
-fn folders() -> Vec<PathBuf> {
+/// Where set-up and packages put libraries: those with the provider first, then those with the CPU provider only.
+fn folders(provider: Provider) -> Vec<PathBuf> {
     let Ok(executable) = std::env::current_exe() else {
         return Vec::new();
     };
     let above: Vec<&Path> = executable.ancestors().skip(1).collect();
-    let setup = above
-        .iter()
-        .take(LEVELS_ABOVE_EXECUTABLE)
-        .map(|folder| folder.join(SETUP_FOLDER))
-        .find(|f| f.is_dir());
+    let setup = |kind: &str| {
+        above
+            .iter()
+            .take(LEVELS_ABOVE_EXECUTABLE)
+            .map(|folder| folder.join(format!("{SETUP_FOLDER}{kind}")))
+            .find(|folder| folder.is_dir())
+    };
     let beside = above.first().map(|folder| folder.join("lib"));
     let packaged = above.get(1).map(|folder| folder.join("lib").join("likeness"));
-    setup.into_iter().chain(beside).chain(packaged).collect()
+    let mut folders = Vec::new();
+    if let Some(kind) = folder_of(provider) {
+        folders.extend(setup(&format!("-{kind}")));
+        folders.extend(
+            [&beside, &packaged]
+                .into_iter()
+                .flatten()
+                .map(|folder| folder.join(kind)),
+        );
+    }
+    folders.extend(setup(""));
+    folders.extend(beside);
+    folders.extend(packaged);
+    folders
+}
+
+/// Which library has the provider: the name of its folder, where it is not the library of all.
+fn folder_of(provider: Provider) -> Option<&'static str> {
+    match provider {
+        Provider::Cpu | Provider::CoreMl => None,
+        Provider::OpenVino => Some("openvino"),
+        Provider::Cuda | Provider::TensorRt => Some("cuda"),
+        Provider::DirectMl => Some("directml"),
+    }
 }
 
 /// The library in a folder, with or without a version behind its name (`libonnxruntime.so.1.32.0`).
@@ -206,7 +235,7 @@ mod tests {
     fn a_named_file_that_is_missing_is_an_error_and_nothing_else_is_tried() {
         let error = LibrarySearch::new()
             .with_file("/nowhere/libonnxruntime.so")
-            .find()
+            .find(Provider::Cpu)
             .unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -219,7 +248,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("libonnxruntime.so");
         std::fs::write(&file, b"not a library").unwrap();
-        let error = LibrarySearch::new().with_file(&file).find().unwrap_err();
+        let error = LibrarySearch::new()
+            .with_file(&file)
+            .find(Provider::Cpu)
+            .unwrap_err();
         assert!(matches!(error, RuntimeError::LibraryUnusable { .. }), "{error}");
     }
 

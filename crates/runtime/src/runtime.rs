@@ -1,56 +1,17 @@
 //! The process's ONNX Runtime.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ort::environment::Environment;
+use ort::ep;
 use ort::logging::LogLevel;
 use ort::session::Session;
-use ort::session::builder::GraphOptimizationLevel;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
+use crate::fixed_shapes::FixedShapes;
 use crate::library::Library;
-use crate::{LibrarySearch, ModelSession, RuntimeError};
-
-/// What executes the models.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Provider {
-    /// ONNX Runtime's own CPU kernels.
-    #[default]
-    Cpu,
-}
-
-impl Provider {
-    /// The name on the command line, in configuration and in `/info`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu",
-        }
-    }
-}
-
-impl std::fmt::Display for Provider {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Provider {
-    type Err = RuntimeError;
-
-    /// An unknown provider is an error and never the default.
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        match name {
-            "cpu" => Ok(Self::Cpu),
-            _ => Err(RuntimeError::ProviderUnavailable {
-                name: name.to_owned(),
-                available: "cpu",
-            }),
-        }
-    }
-}
+use crate::{Execution, LibraryAtHand, LibrarySearch, ModelSession, Provider, RuntimeError};
 
 /// The process's ONNX Runtime: opens models. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -58,39 +19,44 @@ pub struct Runtime {
     environment: Environment,
     library: Option<PathBuf>,
     version: String,
-    provider: Provider,
+    execution: Execution,
 }
+
+/// What ONNX Runtime says of a model with nodes that only its CPU kernels execute, where those are not to.
+const CPU_NODES: &str = "fallback to CPU EP has been explicitly disabled";
 
 /// A process can create one environment only, so the first that is created is kept for all later calls.
 static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
 
 impl Runtime {
-    /// Finds and loads ONNX Runtime. Where this process has loaded one before, that is returned, unless the search names
-    /// another file.
+    /// Finds and loads ONNX Runtime, and sees whether it has the execution provider and that starts here. Where this process
+    /// has loaded one before, that is taken, unless the search names another file.
     ///
     /// # Errors
-    /// No library, one that does not load or is too old, or another one already in use in this process.
-    pub fn load(search: &LibrarySearch, provider: Provider) -> Result<Self, RuntimeError> {
+    /// No library, one that does not load or is too old, or another one already in use in this process; a provider that the
+    /// library lacks or that does not start.
+    pub fn load(search: &LibrarySearch, execution: impl Into<Execution>) -> Result<Self, RuntimeError> {
+        let execution = execution.into();
+        execution.check()?;
+        Self::loaded(search, execution.provider())?.with_execution(execution)
+    }
+
+    /// On the CPU provider, whatever library there is.
+    fn loaded(search: &LibrarySearch, provider: Provider) -> Result<Self, RuntimeError> {
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(runtime) = loaded.as_ref()
             && search.file().is_none()
         {
-            return Ok(Self {
-                provider,
-                ..runtime.clone()
-            });
+            return Ok(runtime.clone());
         }
-        let Library { path, version } = search.find()?;
+        let Library { path, version } = search.find(provider)?;
         if let Some(runtime) = loaded.as_ref() {
             return match &runtime.library {
                 Some(library) if !is_same_file(library, &path) => Err(RuntimeError::AlreadyLoaded {
                     loaded: library.clone(),
                     wanted: path,
                 }),
-                _ => Ok(Self {
-                    provider,
-                    ..runtime.clone()
-                }),
+                _ => Ok(runtime.clone()),
             };
         }
         let unusable = |reason: String| RuntimeError::LibraryUnusable {
@@ -110,21 +76,45 @@ impl Runtime {
             environment,
             library: Some(path),
             version,
-            provider,
+            execution: Execution::default(),
         };
         *loaded = Some(runtime.clone());
         Ok(runtime)
     }
 
     /// Works in an environment that the embedder created with [`ort`](crate::ort), on the CPU provider beside the
-    /// execution providers that the environment names.
+    /// execution providers that the environment names. [`with_execution`](Self::with_execution) takes another one.
     #[must_use]
     pub fn from_environment(environment: Environment) -> Self {
         Self {
             environment,
             library: None,
             version: "embedder's".to_owned(),
-            provider: Provider::Cpu,
+            execution: Execution::default(),
+        }
+    }
+
+    /// Executes models with this provider from now on.
+    ///
+    /// # Errors
+    /// [`RuntimeError::ProviderOption`] for options that the provider does not take, [`RuntimeError::ProviderMissing`] where the library was built without it, [`RuntimeError::ProviderUnusable`] where it
+    /// does not start here, as for want of its own libraries or of a device.
+    pub fn with_execution(self, execution: impl Into<Execution>) -> Result<Self, RuntimeError> {
+        let execution = execution.into();
+        execution.check()?;
+        let provider = execution.provider();
+        let runtime = Self { execution, ..self };
+        if provider != Provider::Cpu && !provider.is_in_library() {
+            let library = runtime.at_hand();
+            return Err(RuntimeError::ProviderMissing { provider, library });
+        }
+        if let Err(reason) = runtime.preload() {
+            return Err(runtime.unusable(reason));
+        }
+        // Sooner than with the first model, and with the provider's own words for what is missing.
+        match runtime.session_builder() {
+            Ok(_) => Ok(runtime),
+            Err(reason) => Err(runtime.unusable(reason)),
         }
     }
 
@@ -143,41 +133,133 @@ impl Runtime {
     /// What executes the models.
     #[must_use]
     pub fn provider(&self) -> Provider {
-        self.provider
+        self.execution.provider()
+    }
+
+    /// What executes the models, and how.
+    #[must_use]
+    pub fn execution(&self) -> &Execution {
+        &self.execution
     }
 
     /// Opens a model from the bytes of an ONNX file. `name` is for messages.
     ///
-    /// The session runs on the thread that calls it: one intra-op thread, no thread pool that could spin.
+    /// On the CPU provider the session runs on the thread that calls it: one intra-op thread, no thread pool that could
+    /// spin.
     ///
     /// # Errors
-    /// [`RuntimeError::Model`] where ONNX Runtime refuses the bytes.
+    /// [`RuntimeError::Model`] where ONNX Runtime refuses the bytes, [`RuntimeError::ProviderPartial`] where the provider
+    /// cannot execute all of the model.
     pub fn open(&self, name: &str, onnx: &[u8]) -> Result<ModelSession, RuntimeError> {
-        let refused = |reason: String| RuntimeError::Model {
-            model: name.to_owned(),
+        let session = self.session(name, onnx, &[])?;
+        let fixed_shapes = match session.inputs() {
+            [input] if self.provider().prefers_fixed_shapes() => FixedShapes::new(self, onnx, input),
+            _ => None,
+        };
+        Ok(ModelSession::new(name, session, fixed_shapes))
+    }
+
+    /// A session in which the input's sizes of these names are fixed.
+    pub(crate) fn session(
+        &self,
+        name: &str,
+        onnx: &[u8],
+        sizes: &[(&str, i64)],
+    ) -> Result<Session, RuntimeError> {
+        let builder = self.session_builder().map_err(|reason| self.unusable(reason))?;
+        sizes
+            .iter()
+            .try_fold(builder, |builder, (size, value)| {
+                builder
+                    .with_dimension_override(size, *value)
+                    .map_err(|error| error.to_string())
+            })
+            .and_then(|mut builder| {
+                builder
+                    .commit_from_memory(onnx)
+                    .map_err(|error| error.to_string())
+            })
+            .map_err(|reason| self.refused(name, reason))
+    }
+
+    fn session_builder(&self) -> Result<SessionBuilder, String> {
+        let mut builder = Session::builder(&self.environment)
+            .map_err(|error| error.to_string())?
+            .with_log_level(LogLevel::Warning)
+            .map_err(|error| error.to_string())?
+            .with_optimization_level(GraphOptimizationLevel::All)
+            .map_err(|error| error.to_string())?
+            .with_intra_threads(1)
+            .map_err(|error| error.to_string())?
+            .with_inter_threads(1)
+            .map_err(|error| error.to_string())?
+            .with_intra_op_spinning(false)
+            .map_err(|error| error.to_string())?
+            .with_inter_op_spinning(false)
+            .map_err(|error| error.to_string())?;
+        if self.execution.refuses_cpu_nodes() {
+            builder = builder
+                .with_disable_cpu_fallback()
+                .map_err(|error| error.to_string())?;
+        }
+        if self.execution.provider() == Provider::DirectMl {
+            // It takes sessions without memory patterns only.
+            builder = builder
+                .with_memory_pattern(false)
+                .map_err(|error| error.to_string())?;
+        }
+        match self.execution.dispatch() {
+            Some(provider) => builder
+                .with_execution_providers([provider])
+                .map_err(|error| error.to_string()),
+            None => Ok(builder),
+        }
+    }
+
+    /// Loads what the provider needs where it lies beside the library, as `make setup-cuda` puts it: NVIDIA's libraries are
+    /// looked for in the system's places only, unless the process has them already.
+    fn preload(&self) -> Result<(), String> {
+        let folder = self.library.as_deref().and_then(Path::parent);
+        match (self.provider(), folder) {
+            (Provider::Cuda | Provider::TensorRt, Some(folder))
+                if folder.join(ep::cuda::CUDA_DYLIBS[0]).is_file() =>
+            {
+                ep::cuda::preload_dylibs(Some(folder), Some(folder)).map_err(|error| error.to_string())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn at_hand(&self) -> Box<LibraryAtHand> {
+        let path = self.library.as_ref().map(|path| path.display().to_string());
+        Box::new(LibraryAtHand {
+            path: path.unwrap_or_else(|| "the embedder's place".to_owned()),
+            version: self.version.clone(),
+            offers: Provider::of_library(),
+        })
+    }
+
+    fn unusable(&self, reason: String) -> RuntimeError {
+        RuntimeError::ProviderUnusable {
+            provider: self.provider(),
+            device: self.execution.device(),
+            library: self.at_hand(),
             reason,
-        };
-        let configure = || -> Result<Session, String> {
-            Session::builder(&self.environment)
-                .map_err(|error| error.to_string())?
-                .with_log_level(LogLevel::Warning)
-                .map_err(|error| error.to_string())?
-                .with_optimization_level(GraphOptimizationLevel::All)
-                .map_err(|error| error.to_string())?
-                .with_intra_threads(1)
-                .map_err(|error| error.to_string())?
-                .with_inter_threads(1)
-                .map_err(|error| error.to_string())?
-                .with_intra_op_spinning(false)
-                .map_err(|error| error.to_string())?
-                .with_inter_op_spinning(false)
-                .map_err(|error| error.to_string())?
-                .commit_from_memory(onnx)
-                .map_err(|error| error.to_string())
-        };
-        configure()
-            .map_err(refused)
-            .map(|session| ModelSession::new(name, session))
+        }
+    }
+
+    fn refused(&self, model: &str, reason: String) -> RuntimeError {
+        let model = model.to_owned();
+        // ONNX Runtime has no code of its own for it.
+        if self.execution.refuses_cpu_nodes() && reason.contains(CPU_NODES) {
+            let provider = self.provider();
+            return RuntimeError::ProviderPartial {
+                provider,
+                model,
+                reason,
+            };
+        }
+        RuntimeError::Model { model, reason }
     }
 }
 
@@ -202,19 +284,5 @@ fn log(level: LogLevel, category: &str, id: &str, location: &str, message: &str)
         LogLevel::Warning => tracing::warn!(target: "onnxruntime", category, id, location, "{message}"),
         LogLevel::Info => tracing::debug!(target: "onnxruntime", category, id, location, "{message}"),
         LogLevel::Verbose => tracing::trace!(target: "onnxruntime", category, id, location, "{message}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_unknown_provider_is_an_error_that_names_the_known_ones() {
-        assert_eq!("cpu".parse::<Provider>().unwrap(), Provider::Cpu);
-        assert_eq!(
-            "cuda".parse::<Provider>().unwrap_err().to_string(),
-            "execution provider 'cuda' is not available; available: cpu"
-        );
     }
 }

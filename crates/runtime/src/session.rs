@@ -4,6 +4,7 @@ use ndarray::{ArrayView4, ArrayViewD};
 use ort::session::{Session, SessionOutputs};
 use ort::value::TensorRef;
 
+use crate::fixed_shapes::FixedShapes;
 use crate::signature::{picture_input, vector_output};
 use crate::{Misfit, PictureInput, RuntimeError, TensorSpec, VectorOutput};
 
@@ -12,14 +13,18 @@ use crate::{Misfit, PictureInput, RuntimeError, TensorSpec, VectorOutput};
 #[derive(Debug)]
 pub struct ModelSession {
     name: String,
+    /// For inputs of any shape.
     session: Session,
+    /// Those for one shape each, where the provider is faster with them.
+    fixed_shapes: Option<FixedShapes>,
 }
 
 impl ModelSession {
-    pub(crate) fn new(name: &str, session: Session) -> Self {
+    pub(crate) fn new(name: &str, session: Session, fixed_shapes: Option<FixedShapes>) -> Self {
         Self {
             name: name.to_owned(),
             session,
+            fixed_shapes,
         }
     }
 
@@ -59,12 +64,23 @@ impl ModelSession {
         vector_output(&self.outputs(), numbers)
     }
 
-    /// Runs the model on one batch.
+    /// Runs the model on one batch. With a provider that compiles models for shapes (OpenVINO) the first batch of a shape
+    /// takes as long as opening the model.
     ///
     /// # Errors
     /// [`RuntimeError::Inference`] with what ONNX Runtime said.
     pub fn run(&mut self, input: &ArrayView4<'_, f32>) -> Result<Outputs<'_>, RuntimeError> {
-        let Self { name, session } = self;
+        let Self {
+            name,
+            session,
+            fixed_shapes,
+        } = self;
+        let (count, channels, height, width) = input.dim();
+        let fixed = match fixed_shapes {
+            Some(shapes) => shapes.session(name, [count, channels, height, width])?,
+            None => None,
+        };
+        let session = fixed.unwrap_or(session);
         let failed = |error: ort::Error| RuntimeError::Inference {
             model: name.clone(),
             reason: error.to_string(),

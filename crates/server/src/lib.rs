@@ -64,9 +64,9 @@ mod work;
 
 pub use apps::{Apps, DEMO_APP, FIRST_APP};
 pub use config::{
-    AdminConfig, AppConfig, AuditConfig, AuditMode, ClientCertificates, Config, ConfigError, Explained,
-    LogConfig, LogFormat, Overrides, QuotasConfig, REFERENCE, ReloadConfig, StorageConfig, TlsConfig,
-    WhenUnavailable,
+    AdminConfig, AppConfig, AuditConfig, AuditMode, ClientCertificates, Config, ConfigError, EngineConfig,
+    Explained, LogConfig, LogFormat, Overrides, QuotasConfig, REFERENCE, ReloadConfig, StorageConfig,
+    TlsConfig, WhenUnavailable,
 };
 pub use logs::{Logs, LogsError};
 pub use reload::{EngineSource, Hangups, Reload, ReloadError, Reloader, SettingsReload, SourceError};

@@ -35,6 +35,16 @@ pub fn shared() -> Option<PathBuf> {
     folder.join("data").is_dir().then_some(folder)
 }
 
+/// Name of the execution provider that tests and benches which follow it use: that of the environment variable
+/// `LIKENESS__ENGINE__PROVIDER`, else `cpu`.
+#[must_use]
+pub fn provider() -> String {
+    std::env::var("LIKENESS__ENGINE__PROVIDER")
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "cpu".to_owned())
+}
+
 /// Root of the checkout that this crate was compiled in.
 #[must_use]
 pub fn workspace() -> PathBuf {
@@ -51,8 +61,7 @@ pub fn has_models() -> bool {
         None => workspace().join("models/store"),
     };
     let blobs = store.join("blobs/sha256");
-    let manifest = std::fs::read_to_string(workspace().join("models/open-1/pack.toml")).unwrap_or_default();
-    model_checksums(&manifest)
+    model_checksums(MANIFEST)
         .is_some_and(|checksums| checksums.iter().all(|checksum| blobs.join(checksum).is_file()))
 }
 
@@ -71,6 +80,9 @@ fn model_checksums(manifest: &str) -> Option<Vec<String>> {
     let checksums = models.values().map(checksum).collect::<Option<Vec<_>>>()?;
     (!checksums.is_empty()).then_some(checksums)
 }
+
+/// The default pack's, compiled in: tests may run where there is no checkout.
+const MANIFEST: &str = include_str!("../../../models/open-1/pack.toml");
 
 /// Why a test is skipped where set-up has not brought the default pack.
 const NEEDS_MODELS: &str = "needs models/store";
@@ -136,6 +148,22 @@ impl Suite {
             self.with_shared(name, test);
         } else {
             self.skip(name, NEEDS_MODELS);
+        }
+    }
+
+    /// A test that needs an ONNX Runtime with this execution provider, which `make setup-NAME` unpacks, besides the shared
+    /// test data and the model store.
+    pub fn with_provider(
+        &mut self,
+        name: impl Into<String>,
+        provider: &'static str,
+        test: impl FnOnce(&Path) -> Outcome + Send + 'static,
+    ) {
+        let folder = workspace().join(format!(".setup/onnxruntime-{provider}"));
+        if folder.is_dir() {
+            self.with_shared_and_models(name, test);
+        } else {
+            self.skip(name, provider);
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::cli::csv_cell::cell;
 
 /// The columns, as paths into a line: those of the chain, then those of events by their names in there.
-const COLUMNS: [&str; 45] = [
+const COLUMNS: [&str; 46] = [
     "instance",
     "seq",
     "prev",
@@ -25,6 +25,7 @@ const COLUMNS: [&str; 45] = [
     "pack",
     "pack_version",
     "pack_digest",
+    "provider",
     "match_calibration",
     "liveness_calibration",
     "selfie.bytes",

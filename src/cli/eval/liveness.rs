@@ -28,7 +28,7 @@ impl LivenessArguments {
     pub(crate) fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
         let output = Output::create(self.out.as_deref())?;
         let work = self.source.read()?;
-        let engine = engine.builder().uncalibrated(true).build()?;
+        let engine = engine.builder()?.uncalibrated(true).build()?;
         let journal = output.journal(self.resume, JournalContent::Scores, &engine)?;
         let (report, scores) = evaluate_liveness(
             &engine,

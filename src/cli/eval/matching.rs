@@ -48,7 +48,7 @@ impl MatchArguments {
         // Lists are read before the models are loaded: what is wrong with them is told at once.
         let work = self.source.read()?;
         let train = self.train.as_deref().map(PairList::read).transpose()?;
-        let engine = engine.builder().uncalibrated(true).build()?;
+        let engine = engine.builder()?.uncalibrated(true).build()?;
         let options = self.options(&engine, &work)?;
         let journal = output.journal(self.resume, JournalContent::Embeddings(options.face), &engine)?;
         let (kept, bar) = (journal.as_ref(), Bar::new());

@@ -19,9 +19,13 @@ pub(crate) struct CheckArguments {
 impl CheckArguments {
     pub(crate) fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
         let name = self.name.as_deref().unwrap_or(engine.pack_name());
-        let runtime = Runtime::load(&engine.library(), engine.provider)?;
+        let runtime = Runtime::load(&engine.library(), engine.execution()?)?;
         // A folder of one's own needs no store.
-        let pack = engine.store().place().load(name)?.rewritten(&engine.passes());
+        let pack = engine
+            .store()
+            .place()
+            .load(name)?
+            .rewritten(&engine.passes(runtime.provider()));
         let report = check(&runtime, &pack);
         say(&report)?;
         Ok(if report.is_well() { exit::PASS } else { exit::ERROR }.into())

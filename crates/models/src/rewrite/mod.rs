@@ -158,6 +158,16 @@ impl Passes {
         }
     }
 
+    /// Those that make a model smaller and plainer whatever executes it. Left out are those whose gain is that ONNX
+    /// Runtime's CPU kernels stay in blocks of channels, and which cost elsewhere (docs/performance.md has the figures of
+    /// OpenVINO).
+    #[must_use]
+    pub fn portable() -> Self {
+        [Pass::Prelu, Pass::PadChannels, Pass::Gates]
+            .into_iter()
+            .fold(Self::all(), Self::without)
+    }
+
     /// No pass.
     #[must_use]
     pub fn none() -> Self {

@@ -33,6 +33,8 @@ pub(super) async fn info(State(admin): State<Arc<Admin>>) -> Response {
             "version": engine.runtime_version,
             "library": engine.runtime_library,
             "provider": engine.provider,
+            "device": engine.device,
+            "precision": engine.precision,
         },
         "models": {
             "pack": engine.pack,

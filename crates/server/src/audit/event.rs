@@ -78,6 +78,8 @@ pub(super) struct Note<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pack_digest: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     lost: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
@@ -142,6 +144,7 @@ impl<'a> Note<'a> {
             pack: None,
             pack_version: None,
             pack_digest: None,
+            provider: None,
             lost: None,
             request_id: None,
             app: None,
@@ -164,6 +167,7 @@ impl<'a> Note<'a> {
             pack: Some(&info.pack),
             pack_version: Some(&info.pack_version),
             pack_digest: Some(&info.pack_digest),
+            provider: Some(&info.provider),
             ..self
         }
     }

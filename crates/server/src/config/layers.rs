@@ -45,8 +45,8 @@ impl Provider for Layer {
 
 impl Layer {
     /// A layer with one key, by its path.
-    pub(super) fn of_key(name: String, key: &str, value: String) -> Self {
-        let settings = figment::util::nest(key, Value::from(value));
+    pub(super) fn of_key(name: String, key: &str, value: impl Into<Value>) -> Self {
+        let settings = figment::util::nest(key, value.into());
         Self {
             name,
             settings: settings.into_dict().unwrap_or_default(),
@@ -66,7 +66,14 @@ impl Layer {
     }
 
     /// What a command line says, a layer for each flag.
-    pub(super) fn flags(overrides: &Overrides) -> impl Iterator<Item = Self> {
+    pub(super) fn flags(overrides: &Overrides) -> impl Iterator<Item = Self> + use<'_> {
+        let options = overrides.provider_options.iter().map(|(name, value)| {
+            Self::of_key(
+                "--provider-option".to_owned(),
+                &format!("engine.{name}"),
+                parsed(value),
+            )
+        });
         [
             ("--listen", "listen", overrides.listen.map(|it| it.to_string())),
             (
@@ -79,9 +86,19 @@ impl Layer {
                 "log.format",
                 overrides.log_format.map(|it| it.as_str().to_owned()),
             ),
+            (
+                "--provider",
+                "engine.provider",
+                overrides.provider.map(|it| it.as_str().to_owned()),
+            ),
         ]
         .into_iter()
         .filter_map(|(flag, key, value)| Some(Self::of_key(flag.to_owned(), key, value?)))
+        .chain(options)
+    }
+
+    pub(super) fn is_of_engine(&self) -> bool {
+        self.settings.contains_key("engine")
     }
 
     pub(super) fn file(path: &Path) -> Result<Self, ConfigError> {
@@ -147,17 +164,23 @@ impl Environment {
                 if path.split('.').any(str::is_empty) {
                     return Err(ConfigError::invalid(name, "names no key"));
                 }
-                let value: Value = match value.parse() {
-                    Ok(value) => value,
-                    Err(never) => match never {},
-                };
-                let settings = figment::util::nest(&path, value).into_dict().unwrap_or_default();
+                let settings = figment::util::nest(&path, parsed(&value))
+                    .into_dict()
+                    .unwrap_or_default();
                 general.push(Layer { name, settings });
             }
         }
         layers.append(&mut general);
         layers.append(&mut single);
         Ok(Self { layers, apps })
+    }
+}
+
+/// A value as a variable or a flag writes it.
+fn parsed(value: &str) -> Value {
+    match value.parse() {
+        Ok(value) => value,
+        Err(never) => match never {},
     }
 }
 

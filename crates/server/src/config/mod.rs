@@ -7,6 +7,7 @@ mod connections;
 mod cors;
 mod credentials;
 mod docs;
+mod engine;
 mod error;
 mod explained;
 mod layers;
@@ -28,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use likeness_engine::decision::Profile;
+use likeness_engine::runtime::Provider;
 use likeness_engine::{DEFAULT_MAX_FACES, EngineBuilder, imaging};
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +42,7 @@ pub use connections::{ConnectionsConfig, ShutdownConfig};
 pub use cors::CorsConfig;
 pub use credentials::ENV_CREDENTIALS;
 pub use docs::DocsConfig;
+pub use engine::EngineConfig;
 pub use error::ConfigError;
 pub use explained::{Explained, Setting};
 pub use limits::{AdmissionConfig, LimitsConfig, SafetyConfig, SideLimits, VersionLimits};
@@ -101,6 +104,8 @@ pub struct Config {
     /// of the liveness.
     #[serde(default)]
     pub calibration_files: Vec<PathBuf>,
+    /// What executes the models.
+    pub engine: EngineConfig,
     /// What one request may bring, and how long it may take.
     pub limits: LimitsConfig,
     /// The largest pictures that the engine touches at all, whatever the API version.
@@ -148,6 +153,7 @@ impl Default for Config {
             apps: Vec::new(),
             profiles: Vec::new(),
             calibration_files: Vec::new(),
+            engine: EngineConfig::default(),
             limits: LimitsConfig {
                 v0_1: sides(480, 10_000),
                 v0_2: sides(300, 5_000),
@@ -198,6 +204,10 @@ pub struct Overrides {
     pub admin_listen: Option<SocketAddr>,
     /// Replaces [`LogConfig::format`].
     pub log_format: Option<LogFormat>,
+    /// Replaces [`EngineConfig::provider`].
+    pub provider: Option<Provider>,
+    /// Replace fields of [`EngineConfig`]: names and values, as the environment writes them.
+    pub provider_options: Vec<(String, String)>,
 }
 
 impl Overrides {
@@ -219,6 +229,20 @@ impl Overrides {
     #[must_use]
     pub fn with_log_format(mut self, format: Option<LogFormat>) -> Self {
         self.log_format = format;
+        self
+    }
+
+    /// Execute models so.
+    #[must_use]
+    pub fn with_provider(mut self, provider: Option<Provider>) -> Self {
+        self.provider = provider;
+        self
+    }
+
+    /// With these of the provider's options.
+    #[must_use]
+    pub fn with_provider_options(mut self, options: Vec<(String, String)>) -> Self {
+        self.provider_options = options;
         self
     }
 }
@@ -254,6 +278,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Invalid`].
     pub fn validate(&self) -> Result<(), ConfigError> {
+        self.engine.validate()?;
         self.validate_limits()?;
         self.validate_profiles()?;
         self.validate_apps()?;
@@ -275,11 +300,12 @@ impl Config {
             .with_max_pixels(self.safety.max_pixels)
     }
 
-    /// The engine's builder with the safety settings and calibrations of this configuration.
+    /// The engine's builder with the provider, the safety settings and the calibrations of this configuration.
     pub fn configure(&self, builder: EngineBuilder) -> EngineBuilder {
         self.calibration_files
             .iter()
             .fold(builder, EngineBuilder::calibration_file)
+            .provider(self.engine.execution())
             .limits(self.imaging_limits())
             .max_faces(self.safety.max_faces)
             .min_face_score(self.safety.min_face_score as f32)

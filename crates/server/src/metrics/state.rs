@@ -40,6 +40,8 @@ pub(super) fn record(service: &Service) {
         ("match_calibration", info.match_calibration.clone()),
         ("liveness_calibration", info.liveness_calibration.clone()),
         ("provider", info.provider.clone()),
+        ("device", info.device.clone()),
+        ("precision", info.precision.clone()),
         ("runtime_version", info.runtime_version.clone()),
     ];
     gauge!(name::MODEL, &labels).set(1.0);

@@ -326,6 +326,11 @@ fn details_are_for_the_operator_only() {
     assert_eq!(answer.status, 200);
     let info = answer.json();
     assert_eq!(info["build"]["version"], env!("CARGO_PKG_VERSION"));
+    // The tests' models are custom, and nobody executes them on a device.
+    let runtime = &info["runtime"];
+    for (key, value) in [("provider", "custom"), ("device", ""), ("precision", "")] {
+        assert_eq!(runtime[key], value, "{key}");
+    }
     for key in ["rustc", "target"] {
         assert!(
             info["build"][key].as_str().is_some_and(|text| !text.is_empty()),

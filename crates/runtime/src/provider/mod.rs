@@ -1,0 +1,164 @@
+//! What executes the models.
+
+mod execution;
+mod options;
+mod register;
+
+use std::str::FromStr;
+
+use ort::ep::{self, ExecutionProvider};
+
+use crate::RuntimeError;
+
+pub use execution::Execution;
+pub use options::{Precision, ProviderOption, ProviderOptions};
+
+/// What executes the models. Which of them there are is for the ONNX Runtime library to say, not for this crate: nothing
+/// but Rust is compiled in for any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Provider {
+    /// ONNX Runtime's own CPU kernels.
+    #[default]
+    Cpu,
+    /// Intel's OpenVINO, on processors (of AMD too), Intel's GPUs and NPUs.
+    OpenVino,
+    /// NVIDIA's GPUs by CUDA and cuDNN.
+    Cuda,
+    /// NVIDIA's GPUs by TensorRT, which compiles each model for the GPU.
+    TensorRt,
+    /// Apple's Core ML.
+    CoreMl,
+    /// DirectX 12 GPUs on Windows.
+    DirectMl,
+}
+
+impl Provider {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Cpu,
+        Self::OpenVino,
+        Self::Cuda,
+        Self::TensorRt,
+        Self::CoreMl,
+        Self::DirectMl,
+    ];
+
+    /// The name on the command line, in configuration and in `/info`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::OpenVino => "openvino",
+            Self::Cuda => "cuda",
+            Self::TensorRt => "tensorrt",
+            Self::CoreMl => "coreml",
+            Self::DirectMl => "directml",
+        }
+    }
+
+    /// The names of all, for messages.
+    #[must_use]
+    pub fn names() -> String {
+        listed(Self::ALL)
+    }
+
+    /// Whether the library that is loaded was built with it. That says nothing of the machine.
+    pub(crate) fn is_in_library(self) -> bool {
+        let is_there = match self {
+            Self::Cpu => ep::CPU::is_available(),
+            Self::OpenVino => ep::OpenVINO::is_available(),
+            Self::Cuda => ep::CUDA::is_available(),
+            Self::TensorRt => ep::TensorRT::is_available(),
+            Self::CoreMl => ep::CoreML::is_available(),
+            Self::DirectMl => ep::DirectML::is_available(),
+        };
+        is_there.unwrap_or(false)
+    }
+
+    /// What the library that is loaded was built with.
+    pub(crate) fn of_library() -> String {
+        listed(Self::ALL.into_iter().filter(|provider| provider.is_in_library()))
+    }
+
+    /// Whether it is faster where a model is compiled for each shape of its input. So far that was measured of OpenVINO only
+    /// (docs/performance.md).
+    pub(crate) fn prefers_fixed_shapes(self) -> bool {
+        self == Self::OpenVino
+    }
+
+    /// What to do where the library has none or it does not start.
+    pub(crate) fn advice(self) -> &'static str {
+        match self {
+            Self::Cpu => "name another library with --ort-lib FILE or ORT_DYLIB_PATH=FILE",
+            Self::OpenVino => {
+                "run `make setup-openvino` and name no other library, or name the one of the wheel onnxruntime-openvino with \
+                 --ort-lib FILE or ORT_DYLIB_PATH=FILE"
+            }
+            Self::Cuda => {
+                "run `make setup-cuda` on a machine with NVIDIA's driver and name no other library, or name the one of the \
+                 wheel onnxruntime-gpu with --ort-lib FILE or ORT_DYLIB_PATH=FILE"
+            }
+            Self::TensorRt => {
+                "run `make setup-cuda` on a machine with NVIDIA's driver, install TensorRT where the system's loader finds it, \
+                 and name no other library"
+            }
+            Self::CoreMl => {
+                "it is part of the wheel onnxruntime for macOS: run `make setup` there and name no other library"
+            }
+            Self::DirectMl => {
+                "it is part of the wheel onnxruntime-directml for Windows: name its onnxruntime.dll with --ort-lib FILE or \
+                 ORT_DYLIB_PATH=FILE"
+            }
+        }
+    }
+}
+
+fn listed(providers: impl IntoIterator<Item = Provider>) -> String {
+    let names: Vec<&str> = providers.into_iter().map(Provider::as_str).collect();
+    names.join(", ")
+}
+
+impl std::fmt::Display for Provider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Provider {
+    type Err = RuntimeError;
+
+    /// An unknown provider is an error and never the default.
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|provider| provider.as_str() == name)
+            .ok_or_else(|| RuntimeError::UnknownProvider {
+                name: name.to_owned(),
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_provider_is_parsed_from_its_name() {
+        for provider in Provider::ALL {
+            assert_eq!(provider.as_str().parse::<Provider>().unwrap(), provider);
+        }
+    }
+
+    #[test]
+    fn an_unknown_provider_is_an_error_that_names_the_known_ones() {
+        for name in ["", "CPU", "cpu ", "rocm"] {
+            assert_eq!(
+                name.parse::<Provider>().unwrap_err().to_string(),
+                format!(
+                    "there is no execution provider '{name}': it must be one of cpu, openvino, cuda, tensorrt, coreml, directml"
+                )
+            );
+        }
+    }
+}

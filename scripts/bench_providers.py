@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+"""Times the models and whole verifications with an execution provider and with `cpu`, in turn in the same minute, and prints a
+table of the times and their ratios.
+
+    bench_providers.py PROVIDER [--option NAME=VALUE ...] [--rounds N] [--calls N] [--runs N] [--batches N,N...]
+                       [--examples FOLDER]
+
+The rows are bare calls of one session of each model (`examples/time_models`: the shortest call of a round), the embedder with
+batches too, and the stages of a verification of faces/img2.jpg and faces/img11.jpg with one worker (`examples/time_verify`: the
+median of a round). Times are medians of the rounds, ratios medians of the rounds' ratios: above 1, `cpu` takes longer.
+"""
+
+import argparse
+import os
+import re
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from environment import ROOT
+
+SHARED = Path(os.environ.get("LIKENESS_SHARED") or ROOT.parent / "shared")
+
+
+def times(command, provider, options):
+    """What a command prints, by its name in order, in milliseconds."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LIKENESS__ENGINE__")}
+    environment["LIKENESS__ENGINE__PROVIDER"] = provider
+    for name, value in options:
+        environment[f"LIKENESS__ENGINE__{name.upper()}"] = value
+    run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+    if run.returncode != 0:
+        sys.exit(f"bench_providers: {Path(command[0]).name} with {provider}: {run.stderr.strip()}")
+    return {name: float(time) for name, time in re.findall(r"^(\S+)\s+([\d.]+) ms$", run.stdout, re.M)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("provider")
+    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="of the provider")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each is run (default: %(default)s)")
+    parser.add_argument("--calls", type=int, default=200, help="calls of a model a round (default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=15, help="verifications a round (default: %(default)s)")
+    parser.add_argument("--batches", default="1,2,4,8", help="of the embedder (default: %(default)s)")
+    parser.add_argument("--examples", type=Path, metavar="FOLDER", help="has the two programs; they are built unless given")
+    arguments = parser.parse_args()
+    options = [option.split("=", 1) for option in arguments.option]
+    if any(len(option) != 2 for option in options):
+        parser.error("--option must be NAME=VALUE")
+    pictures = [SHARED / "data" / "faces" / name for name in ("img2.jpg", "img11.jpg")]
+    if not all(picture.is_file() for picture in pictures):
+        sys.exit("bench_providers: ../shared/data/faces is needed")
+
+    if arguments.examples is None:
+        examples = [argument for name in ("time_models", "time_verify") for argument in ("--example", name)]
+        build = ["cargo", "build", "--release", "--locked", "--target-dir", "target", *examples]
+        subprocess.run(build, check=True, cwd=ROOT)
+    folder = (arguments.examples or ROOT / "target" / "release" / "examples").resolve()
+    commands = [
+        [folder / "time_models", str(arguments.calls), *arguments.batches.split(",")],
+        [folder / "time_verify", *pictures, str(arguments.runs)],
+    ]
+    rounds = []
+    for _ in range(arguments.rounds):
+        turn = []
+        for provider, of_provider in (("cpu", []), (arguments.provider, options)):
+            turn.append({name: time for command in commands for name, time in times(command, provider, of_provider).items()})
+        rounds.append(turn)
+
+    print(f"| | cpu | {arguments.provider} | cpu / {arguments.provider} |\n|---|---|---|---|")
+    for name in rounds[0][0]:
+        cpu, other = (statistics.median(turn[i][name] for turn in rounds) for i in (0, 1))
+        ratio = statistics.median(turn[0][name] / turn[1][name] for turn in rounds)
+        print(f"| {name} | {cpu:.2f} ms | {other:.2f} ms | {ratio:.2f} |")
+
+
+if __name__ == "__main__":
+    main()

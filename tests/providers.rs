@@ -1,0 +1,191 @@
+//! The real binary, asked for execution providers that are not there and for options that they do not have: it says what
+//! there is and ends. Nothing else takes the place of what was asked for.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use likeness_testing::{Failed, Outcome, Suite, ensure, workspace};
+
+mod support;
+
+use support::for_each;
+use support::process::{Ended, Process, likeness};
+
+fn main() -> ExitCode {
+    let mut suite = Suite::new();
+    suite.with_models("a_provider_that_the_library_lacks_is_refused", lacking);
+    suite.test("configuration_and_environment_name_the_provider_too", configured);
+    suite.test("options_that_the_provider_does_not_have_are_refused", options);
+    suite.test("options_are_written_as_name_and_value", usage);
+    suite.run()
+}
+
+/// The library with the CPU provider only; or the one that is being tested, which then must be such.
+fn library() -> PathBuf {
+    std::env::var_os("ORT_DYLIB_PATH").map_or_else(
+        || {
+            let name = format!(
+                "{}onnxruntime{}",
+                std::env::consts::DLL_PREFIX,
+                std::env::consts::DLL_SUFFIX
+            );
+            workspace().join(".setup/onnxruntime").join(name)
+        },
+        PathBuf::from,
+    )
+}
+
+/// What it offers: Apple's has Core ML.
+const OFFERED: &str = if cfg!(target_os = "macos") {
+    "cpu, coreml"
+} else {
+    "cpu"
+};
+
+/// Every command that opens models, on files that need not be there: the provider comes first.
+const COMMANDS: [&[&str]; 5] = [
+    &["verify", "a.jpg", "b.jpg"],
+    &["liveness", "a.jpg"],
+    &["serve", "--listen", "127.0.0.1:0"],
+    &["models", "check"],
+    &["doctor"],
+];
+
+fn run(arguments: &[&str]) -> Result<Ended, Failed> {
+    Process::run(likeness().arg("--ort-lib").arg(library()).args(arguments))
+}
+
+/// What was said on standard error; `doctor` reports on standard output.
+fn said(command: &str, ended: &Ended) -> String {
+    if command == "doctor" {
+        ended.stdout.replace("\n        ", "\n")
+    } else {
+        ended.stderr.clone()
+    }
+}
+
+fn lacking() -> Outcome {
+    let library = library().display().to_string();
+    for_each(COMMANDS.map(|command| (command[0], command)), |command| {
+        for (name, advice) in [
+            (
+                "openvino",
+                "run `make setup-openvino` and name no other library, or name the one of the wheel \
+              onnxruntime-openvino with --ort-lib FILE or ORT_DYLIB_PATH=FILE",
+            ),
+            (
+                "cuda",
+                "run `make setup-cuda` on a machine with NVIDIA's driver and name no other library, or name the one of the \
+              wheel onnxruntime-gpu with --ort-lib FILE or ORT_DYLIB_PATH=FILE",
+            ),
+        ] {
+            let ended = run(&[command, &["--provider", name]].concat())?;
+            ensure!(ended.code == Some(1), "{ended:?}");
+            let said = said(command[0], &ended);
+            let whole =
+                format!(" at {library} has no execution provider '{name}'; it offers: {OFFERED}\n{advice}\n");
+            ensure!(
+                said.contains("the ONNX Runtime 1.") && said.contains(&whole),
+                "{said:?}\ninstead of\n{whole:?}"
+            );
+        }
+        Ok(())
+    })
+}
+
+fn configured() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("likeness.toml");
+    std::fs::write(&file, "[engine]\nprovider = 'openvino'\n")?;
+    let serve = |extra: &[&str]| {
+        Process::run(
+            likeness()
+                .args(["serve", "--listen", "127.0.0.1:0", "--config"])
+                .arg(&file)
+                .arg("--ort-lib")
+                .arg(library())
+                .args(extra),
+        )
+    };
+    let lacks = |ended: &Ended, name: &str| {
+        ended.code == Some(1)
+            && ended
+                .stderr
+                .contains(&format!("has no execution provider '{name}'"))
+    };
+    let ended = serve(&[])?;
+    ensure!(lacks(&ended, "openvino"), "{ended:?}");
+    // The command line wins.
+    let ended = serve(&["--provider", "cuda"])?;
+    ensure!(lacks(&ended, "cuda"), "{ended:?}");
+    for command in COMMANDS {
+        let ended = Process::run(
+            likeness()
+                .arg("--ort-lib")
+                .arg(library())
+                .args(command)
+                .env("LIKENESS__ENGINE__PROVIDER", "openvino"),
+        )?;
+        let said = said(command[0], &ended);
+        ensure!(
+            ended.code == Some(1) && said.contains("has no execution provider 'openvino'"),
+            "{command:?}: {ended:?}"
+        );
+    }
+    Ok(())
+}
+
+fn options() -> Outcome {
+    let cases: [(&[&str], &str); 5] = [
+        (
+            &["--provider-option", "threads=2"],
+            "configuration: engine.threads: provider cpu: it is an option of openvino",
+        ),
+        (
+            &["--provider", "cuda", "--provider-option", "device_type=GPU"],
+            "configuration: engine.device_type: provider cuda: it is an option of openvino, coreml",
+        ),
+        (
+            &["--provider", "openvino", "--provider-option", "device_type=AUTO"],
+            "configuration: engine.device_type: provider openvino: 'AUTO': it must be one device: CPU, GPU, GPU.0, GPU.1 and so \
+             on, or NPU",
+        ),
+        (
+            &["--provider", "openvino", "--provider-option", "precision=f16"],
+            "configuration: engine.precision: provider openvino: f16 is for device_type GPU or NPU",
+        ),
+        (
+            &["--provider", "openvino", "--provider-option", "threads=many"],
+            "configuration: engine.threads (set by --provider-option): invalid type: found string \"many\", expected u16",
+        ),
+    ];
+    for command in COMMANDS {
+        for (flags, expected) in cases {
+            let ended = run(&[command, flags].concat())?;
+            let said = said(command[0], &ended);
+            ensure!(
+                ended.code == Some(1) && said.contains(expected),
+                "{command:?} {flags:?}: {ended:?}"
+            );
+        }
+    }
+    Ok(())
+}
+
+fn usage() -> Outcome {
+    for (option, expected) in [
+        ("threads", "it must be written NAME=VALUE"),
+        (
+            "gpu=1",
+            "there is no option 'gpu': it must be one of device_id, device_type, memory_limit_mib, precision, threads, streams, \
+             cache_folder, cpu_nodes",
+        ),
+    ] {
+        let ended = run(&["doctor", "--provider-option", option])?;
+        ensure!(
+            ended.code == Some(2) && ended.stderr.contains(expected),
+            "{ended:?}"
+        );
+    }
+    Ok(())
+}
