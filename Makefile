@@ -22,11 +22,7 @@ export PATH := $(CURDIR)/.setup/nasm/usr/bin:$(PATH)
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help run test test-otel soak fuzz setup build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom rootfs image deny bench bench-load bench-sizing footprint bench-reference clean
-=======
-.PHONY: help run test test-otel test-openvino soak fuzz setup setup-openvino setup-cuda build models demo lint openapi schemathesis accuracy calibrate check-statistics measure-evaluation sbom rootfs image deny bench bench-load bench-sizing footprint bench-reference bench-openvino bench-gpu clean
->>>>>>> main
+.PHONY: help run test test-otel test-openvino soak fuzz setup setup-openvino setup-cuda build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom rootfs image deny bench bench-load bench-sizing footprint bench-reference bench-openvino bench-gpu clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
