@@ -22,9 +22,11 @@ from bench_reference import medians
 OUT = Path(".out/precision")
 MODELS = ROOT / OUT
 EXAMPLE = "target/release/examples/precision"
-# The default pack with the embedder in 8 bits; and with the liveness models, only to see what that does.
-PACK, LIVENESS = OUT / "open-1-int8", OUT / "liveness-int8"
+# The default pack with the embedder in 8 bits; and, only to see what that does, with the whole of it and with the liveness
+# models.
+PACK, WHOLE, LIVENESS = OUT / "open-1-int8", OUT / "whole-int8", OUT / "liveness-int8"
 EMBEDDER = {"face-reidentification-retail-0095": "int8-ends-fp32"}
+WHOLE_EMBEDDER = {"face-reidentification-retail-0095": "int8-qoperator"}
 LIVENESS_MODELS = {"minifasnet_v2": "int8-qoperator", "minifasnet_v1se": "int8-qoperator"}
 RATES = (1e-3, 1e-4)
 # The bounds of optimal-v0, and the highest of all.
@@ -103,11 +105,11 @@ def row(what, before, after, bounds=(None, None)):
     return [what, estimate(before, bounds[0]), estimate(after, bounds[1]), change, judged(before, after)]
 
 
-def match_rows():
+def match_rows(pack, *names):
     lfw = DATA / "lfw-dev"
     rows = []
-    for name in ("test", "train"):
-        (before, after), _ = evaluate(f"lfw-{name}", PACK, "match", "--pairs", lfw / f"pairs-{name}.csv", "--root",
+    for name in names:
+        (before, after), _ = evaluate(f"lfw-{name}", pack, "match", "--pairs", lfw / f"pairs-{name}.csv", "--root",
                                       lfw / "images", "--all-pairs", "--face", "centre")
         for rate in RATES:
             at = [next(one for one in report["at_false_match_rates"] if one["false_match_rate"] == rate)
@@ -168,10 +170,13 @@ def main():
     print(flush=True)
     make_pack(PACK, EMBEDDER)
     make_pack(LIVENESS, LIVENESS_MODELS)
+    make_pack(WHOLE, WHOLE_EMBEDDER)
     calibrate(PACK)
+    calibrate(WHOLE)
     accuracy.OUT = OUT / "evaluations"
     header = ["", "FP32", "INT8", "change", "of FP32's interval"]
-    print("\n".join(["", *table(header, match_rows())]), flush=True)
+    print("\n".join(["", *table(header, match_rows(PACK, "test", "train"))]), flush=True)
+    print("\n".join(table([WHOLE.name, *header[1:]], match_rows(WHOLE, "test"))), flush=True)
     print("\n".join(table(header, liveness_rows())), flush=True)
     print("\n".join(table(["stage", "FP32", "INT8", "speed ratio"], verification())), flush=True)
 
