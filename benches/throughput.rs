@@ -1,6 +1,7 @@
-//! Do two workers do twice as much as one, at the same cost? Four loops in turn in one run: the bare model calls and bare
+//! Do two workers do twice as much as one, at the same cost? Five loops in turn in one run: the bare model calls and bare
 //! decoding of a verification on one thread, two independent copies of that on two threads, the engine with one worker
-//! and one caller, and with two workers and two callers. Medians of the rounds.
+//! and one caller, and with two workers and two callers. And what does one caller gain by the second worker? Medians of the
+//! rounds.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
@@ -58,9 +59,9 @@ fn measure() {
     };
     verify(&one);
     verify(&two);
-    let mut loops: [Rounds; 4] = Default::default();
+    let mut loops: [Rounds; 5] = Default::default();
     for _ in 0..ROUNDS {
-        let [bare_one, bare_two, engine_one, engine_two] = &mut loops;
+        let [bare_one, bare_two, engine_one, engine_two, engine_side] = &mut loops;
         bare_one.time(vec![Box::new(|| bare(&mut first))]);
         bare_two.time(vec![
             Box::new(|| bare(&mut first)),
@@ -68,6 +69,7 @@ fn measure() {
         ]);
         engine_one.time(vec![Box::new(|| verify(&one))]);
         engine_two.time(vec![Box::new(|| verify(&two)), Box::new(|| verify(&two))]);
+        engine_side.time(vec![Box::new(|| verify(&two))]);
     }
     println!();
     println!("| loop | verifications/s | of one | processor time of each |");
@@ -75,8 +77,9 @@ fn measure() {
     let names = [
         ("bare calls, one thread", 0),
         ("bare calls, two threads", 0),
-        ("engine, one worker", 2),
-        ("engine, two workers", 2),
+        ("engine, one worker, one caller", 2),
+        ("engine, two workers, two callers", 2),
+        ("engine, two workers, one caller", 2),
     ];
     for ((name, one), rounds) in names.into_iter().zip(&loops) {
         println!(
@@ -86,7 +89,7 @@ fn measure() {
             median(&rounds.cost),
         );
     }
-    let [bare_one, bare_two, engine_one, engine_two] = &loops;
+    let [bare_one, bare_two, engine_one, engine_two, _] = &loops;
     let gain = |two: &[f64], one: &[f64]| median(two) / median(one);
     println!();
     println!(
