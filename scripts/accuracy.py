@@ -397,43 +397,6 @@ def reduced():
         ),
         *liveness_table,
         "",
-        *prose(
-            "The widened crop was chosen on the development half and kept: it costs nothing. It differs from the makers' only "
-            "where the picture does not hold the whole crop, which for a face that fills a landscape frame means that the surroundings "
-            "at the sides are seen and the face is not stretched. The mirror image costs twice as much and gains nothing. Live faces and prints that are small fail as not "
-            "live rather than pass, so there is no bound on their size but the warning `SMALL_FACE_IN_SELFIE`.",
-        ),
-    ]
-
-
-def reduced():
-    """What decoding JPEGs at a part of their size does."""
-    print("reduced_decoding", file=sys.stderr)
-    command = ["target/release/examples/reduced_decoding", str(DATA)]
-    found = subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout
-    match, liveness_table = (part.splitlines() for part in found.strip().split("\n\n"))
-    return [
-        "## Decoding at a part of the size",
-        "",
-        "```sh",
-        "cargo run --release --locked --target-dir target --example reduced_decoding",
-        "```",
-        "",
-        *prose(
-            "A JPEG photo of 1,279 pixels or more on its longest side is decoded at a half, a quarter or an eighth of its size, with "
-            "640 pixels left or more, and larger where its face would have fewer than 128. The pictures are enlarged (Catmull-Rom), "
-            "encoded again at quality 90, and judged twice: decoded whole and at a part. All pairs of LFW's test pictures, largest face.",
-        ),
-        *match,
-        "",
-        *prose(
-            "A selfie keeps more: 960 pixels on its longest side or more, and 256 of its face. The liveness models were trained on "
-            "crops whose pixels are picked and not averaged, and with fewer, faces of which a first version kept 128 changed by up "
-            "to 0.33. What changes is the pictures with a face of 512 pixels or more, which in the table are 18 of the portraits as "
-            "they are, and all of those and of the webcam frames that were enlarged enough:",
-        ),
-        *liveness_table,
-        "",
     ]
 
 

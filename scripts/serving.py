@@ -16,7 +16,7 @@ APP, KEY = "bench", "bench-load-key"
 class Service:
     """`likeness serve` with so many workers and its defaults, from ready to ended."""
 
-    def __init__(self, workers, *options, cores=None):
+    def __init__(self, workers, cores=None):
         self.folder = tempfile.TemporaryDirectory()
         environment = {
             **os.environ,
@@ -24,7 +24,7 @@ class Service:
             "LIKENESS__STORAGE__FOLDER": self.folder.name,
             "RUST_LOG": "error",
         }
-        command = [ROOT / "target/release/likeness", "serve", "--workers", str(workers), "--listen", "127.0.0.1:0", *options]
+        command = [ROOT / "target/release/likeness", "serve", "--workers", str(workers), "--listen", "127.0.0.1:0"]
         if cores is not None:
             command = ["taskset", "--cpu-list", ",".join(map(str, cores)), *command]
         self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)

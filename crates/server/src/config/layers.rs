@@ -164,10 +164,7 @@ impl Environment {
                 if path.split('.').any(str::is_empty) {
                     return Err(ConfigError::invalid(name, "names no key"));
                 }
-                let settings = figment::util::nest(&path, parsed(&value))
-                    .into_dict()
-                    .unwrap_or_default();
-                general.push(Layer { name, settings });
+                general.push(Layer::of_key(name, &path, parsed(&value)));
             }
         }
         layers.append(&mut general);
