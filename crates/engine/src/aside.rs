@@ -1,6 +1,6 @@
 //! Work of a call that is done on another thread while the call's own does the rest.
 
-use rayon::iter::{FromParallelIterator, IntoParallelIterator, ParallelIterator};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::{BuildError, EngineError};
@@ -35,11 +35,11 @@ impl Aside {
     ///
     /// # Errors
     /// One of those that are met.
-    pub(crate) fn each<I: Send, T: Send, E: Send, C: FromIterator<T> + FromParallelIterator<T> + Send>(
+    pub(crate) fn each<I: Send, T: Send, E: Send>(
         &self,
         items: Vec<I>,
         work: impl Fn(I) -> Result<T, E> + Send + Sync,
-    ) -> Result<C, E> {
+    ) -> Result<Vec<T>, E> {
         match &self.threads {
             None => items.into_iter().map(work).collect(),
             Some(threads) => threads.install(|| items.into_par_iter().map(work).collect()),

@@ -272,7 +272,7 @@ impl EngineBuilder {
             None => (None, UNCALIBRATED_LIVENESS.to_owned()),
         };
         let aside = Aside::new(workers)?;
-        let sets: Vec<Worker> = aside.each(vec![(); workers], |()| self.worker(parts))?;
+        let sets = aside.each(vec![(); workers], |()| self.worker(parts))?;
         let manifest = parts.map(|parts| parts.pack.manifest());
         let runtime = parts.map(|parts| &parts.runtime);
         let execution = runtime.map(Runtime::execution);

@@ -198,8 +198,9 @@ impl Engine {
                 .detect(&picture, Search::Thorough)
                 .map_err(inference)?;
             worker.embed(&[(&picture, &face), (&picture, &face)], &unlimited)?;
-            worker.liveness(&picture, &face).map(|_| ())
-        })
+            worker.liveness(&picture, &face)
+        })?;
+        Ok(())
     }
 
     pub(crate) fn looking<'a>(&'a self, budget: &'a Budget) -> Looking<'a> {

@@ -93,11 +93,12 @@ impl<'a> Look<'a> {
             budget.check()?;
             Ok::<_, EngineError>(reduced)
         };
-        let detail = looking.detail.of(role).filter(|_| search == Search::Primary);
-        let Some((detail, first_side)) = detail else {
-            let whole = decode(u32::MAX)?;
-            return Self::searched(worker, Pixels::Decoded(whole), search, looking, timings);
-        };
+        // No picture is that long: it is decoded whole.
+        let (detail, first_side) = looking
+            .detail
+            .of(role)
+            .filter(|_| search == Search::Primary)
+            .unwrap_or((0.0, u32::MAX));
         let first = decode(first_side)?;
         if first.factor() == 1 {
             return Self::searched(worker, Pixels::Decoded(first), search, looking, timings);

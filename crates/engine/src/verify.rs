@@ -95,36 +95,18 @@ impl Engine {
         } else {
             Search::Primary
         };
-        let mut aside = Timings::default();
-        let look_at_selfie = |worker: &mut Worker, timings: &mut Timings| {
-            Look::at(
-                worker,
-                PictureRole::Selfie,
-                selfie,
-                Search::Primary,
-                looking,
-                timings,
-            )
-        };
-        let look_at_photo = |worker: &mut Worker, timings: &mut Timings| {
-            Look::at(worker, PictureRole::Photo, photo, search, looking, timings)
-        };
-        let Some(mut other) = self.inner.workers.spare() else {
-            let selfie = look_at_selfie(worker, timings)?;
-            return Ok((selfie, look_at_photo(worker, timings)?));
-        };
-        let (photo, selfie) = self.inner.aside.both(
-            || {
-                let photo = look_at_photo(&mut other, timings);
-                // Whoever waits need not wait for the selfie.
-                drop(other);
-                photo
+        let mut of_photo = Timings::default();
+        let looks = self.halves(
+            worker,
+            &options.budget,
+            |worker| {
+                let search = Search::Primary;
+                Look::at(worker, PictureRole::Selfie, selfie, search, looking, timings)
             },
-            || look_at_selfie(worker, &mut aside),
-        );
-        *timings += aside;
-        // Where both are wrong, the selfie is told, as it is when they are looked at in turn.
-        Ok((selfie?, photo?))
+            |worker| Look::at(worker, PictureRole::Photo, photo, search, looking, &mut of_photo),
+        )?;
+        *timings += of_photo;
+        Ok(looks)
     }
 
     /// The most similar of the photo's faces, and whether the selfie's is live, side by side where a worker has nothing else
@@ -141,42 +123,51 @@ impl Engine {
             return Ok((None, None));
         };
         let Timings { embed, liveness, .. } = timings;
-        let mut match_faces = |worker: &mut Worker| {
-            if candidates.is_empty() {
-                return Ok(None);
-            }
-            timed(embed, || {
-                best_match(worker, (selfie.picture(), face), (photo, candidates), budget).map(Some)
-            })
-        };
         let mut score_liveness =
             |worker: &mut Worker| timed(liveness, || worker.liveness(selfie.picture(), face));
-        let spare = if candidates.is_empty() {
-            None
-        } else {
-            self.inner.workers.spare()
+        if candidates.is_empty() {
+            budget.check()?;
+            return Ok((None, Some(score_liveness(worker)?)));
+        }
+        let (best, live) = self.halves(
+            worker,
+            budget,
+            |worker| {
+                timed(embed, || {
+                    best_match(worker, (selfie.picture(), face), (photo, candidates), budget)
+                })
+            },
+            score_liveness,
+        )?;
+        Ok((Some(best), Some(live)))
+    }
+
+    /// Does both with a worker, the second at the same time with another one where that has nothing else to do. Where both
+    /// fail, the first is told, as it is when they are done in turn.
+    fn halves<A: Send, B>(
+        &self,
+        worker: &mut Worker,
+        budget: &Budget,
+        first: impl FnOnce(&mut Worker) -> Result<A, EngineError> + Send,
+        second: impl FnOnce(&mut Worker) -> Result<B, EngineError>,
+    ) -> Result<(A, B), EngineError> {
+        let Some(mut other) = self.inner.workers.spare() else {
+            let first = first(worker)?;
+            budget.check()?;
+            return Ok((first, second(worker)?));
         };
-        let (best, live) = match spare {
-            None => {
-                let best = match_faces(worker)?;
-                budget.check()?;
-                (best, score_liveness(worker)?)
-            }
-            Some(mut other) => {
-                let (live, best) = self.inner.aside.both(
-                    || {
-                        let live = score_liveness(&mut other);
-                        drop(other);
-                        live
-                    },
-                    || match_faces(worker),
-                );
-                let best = best?;
-                budget.check()?;
-                (best, live?)
-            }
-        };
-        Ok((best, Some(live)))
+        let (second, first) = self.inner.aside.both(
+            || {
+                let second = second(&mut other);
+                // Whoever waits need not wait for the first half.
+                drop(other);
+                second
+            },
+            || first(worker),
+        );
+        let first = first?;
+        budget.check()?;
+        Ok((first, second?))
     }
 }
 
