@@ -10,6 +10,7 @@ use likeness::default_rewriting;
 use likeness::models::StoreSearch;
 use likeness::runtime::{LibrarySearch, ModelSession, Runtime};
 use likeness::server::{EngineConfig, Overrides};
+use likeness_testing::noise;
 use ndarray::Array4;
 
 /// Models of the default pack, and height and width of their inputs: of the detector a portrait at its first pass.
@@ -44,7 +45,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut session = runtime.open(name, pack.model(name)?)?;
         let own: &[usize] = if name == EMBEDDER { batches } else { &[] };
         for &batch in std::iter::once(&1).chain(own.iter().filter(|&&batch| batch != 1)) {
-            let time = shortest(&mut session, calls, &pixels([batch, 3, height, width]))?;
+            let time = shortest(
+                &mut session,
+                calls,
+                &Array4::from_shape_simple_fn((batch, 3, height, width), noise()),
+            )?;
             println!(
                 "{:<40} {:8.3} ms",
                 format!("{name}/{batch}"),
@@ -70,12 +75,4 @@ fn shortest(
         }
     }
     Ok(shortest)
-}
-
-fn pixels(shape: [usize; 4]) -> Array4<f32> {
-    let mut state = 1u32;
-    Array4::from_shape_simple_fn(shape, || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as f32
-    })
 }

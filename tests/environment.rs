@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use likeness::models::StoreSearch;
 use likeness::runtime::{LibrarySearch, Runtime, RuntimeError, ort};
 use likeness::{Engine, VerifyOptions};
-use likeness_testing::{Outcome, Suite, ensure, workspace};
+use likeness_testing::{Outcome, Suite, ensure};
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
@@ -18,18 +18,7 @@ fn main() -> ExitCode {
 }
 
 fn embedders_environment(shared: &Path) -> Outcome {
-    let library = std::env::var_os("ORT_DYLIB_PATH").map_or_else(
-        || {
-            let name = format!(
-                "{}onnxruntime{}",
-                std::env::consts::DLL_PREFIX,
-                std::env::consts::DLL_SUFFIX
-            );
-            workspace().join(".setup/onnxruntime").join(name)
-        },
-        Into::into,
-    );
-    let environment = ort::init_from(library)?
+    let environment = ort::init_from(likeness_testing::library())?
         .with_name("embedder")
         .with_telemetry(false)
         .build()?;

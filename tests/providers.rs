@@ -1,10 +1,9 @@
 //! The real binary, asked for execution providers that are not there and for options that they do not have: it says what
 //! there is and ends. Nothing else takes the place of what was asked for.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use likeness_testing::{Failed, Outcome, Suite, ensure, workspace};
+use likeness_testing::{Failed, Outcome, Suite, ensure, library};
 
 mod support;
 
@@ -18,21 +17,6 @@ fn main() -> ExitCode {
     suite.test("options_that_the_provider_does_not_have_are_refused", options);
     suite.test("options_are_written_as_name_and_value", usage);
     suite.run()
-}
-
-/// The library with the CPU provider only; or the one that is being tested, which then must be such.
-fn library() -> PathBuf {
-    std::env::var_os("ORT_DYLIB_PATH").map_or_else(
-        || {
-            let name = format!(
-                "{}onnxruntime{}",
-                std::env::consts::DLL_PREFIX,
-                std::env::consts::DLL_SUFFIX
-            );
-            workspace().join(".setup/onnxruntime").join(name)
-        },
-        PathBuf::from,
-    )
 }
 
 /// What it offers: Apple's has Core ML.

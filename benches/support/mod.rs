@@ -95,13 +95,9 @@ impl BareModels {
     }
 }
 
-/// Values of pixels that are the same in every run, as uneven as those of a picture: on zeros the models are faster.
+/// Pixels of so many pictures.
 pub(crate) fn pixels(count: usize, height: usize, width: usize) -> Array4<f32> {
-    let mut state = 1u32;
-    Array4::from_shape_simple_fn((count, 3, height, width), || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as f32
-    })
+    Array4::from_shape_simple_fn((count, 3, height, width), likeness_testing::noise())
 }
 
 /// As cameras of telephones write it, or better.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use likeness::runtime::{ModelSession, Runtime};
+use likeness_testing::noise;
 use ndarray::Array4;
 
 use crate::Failure;
@@ -27,7 +28,7 @@ pub(crate) fn print(runtime: &Runtime, folder: &Path) -> Result<(), Failure> {
     println!("| model | pictures in a call | variant | shortest call | speed ratio to FP32 | size |");
     println!("|---|---|---|---|---|---|");
     for (model, [count, height, width]) in CALLS {
-        let input = noise(count, height, width);
+        let input = Array4::from_shape_simple_fn((count, 3, height, width), noise());
         let mut variants = Vec::new();
         for (variant, onnx) in of(folder, model)? {
             let size = onnx.len() as f64 / f64::from(1 << 20);
@@ -90,13 +91,4 @@ fn opened(runtime: &Runtime, model: &str, onnx: &[u8], input: &Array4<f32>) -> R
     let mut session = runtime.open(model, onnx).map_err(|error| brief(&error))?;
     session.run(&input.view()).map_err(|error| brief(&error))?;
     Ok(session)
-}
-
-/// Values of pixels that are the same in every run, as uneven as those of a picture: on zeros the models are faster.
-fn noise(count: usize, height: usize, width: usize) -> Array4<f32> {
-    let mut state = 1u32;
-    Array4::from_shape_simple_fn((count, 3, height, width), || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as f32
-    })
 }

@@ -45,6 +45,30 @@ pub fn provider() -> String {
         .unwrap_or_else(|| "cpu".to_owned())
 }
 
+/// The ONNX Runtime library that tests name: that of `ORT_DYLIB_PATH`, else the one with the CPU provider only, which
+/// `make setup` unpacks.
+#[must_use]
+pub fn library() -> PathBuf {
+    let name = format!(
+        "{}onnxruntime{}",
+        std::env::consts::DLL_PREFIX,
+        std::env::consts::DLL_SUFFIX
+    );
+    std::env::var_os("ORT_DYLIB_PATH").map_or_else(
+        || workspace().join(".setup/onnxruntime").join(name),
+        PathBuf::from,
+    )
+}
+
+/// Noise of 0 to 255, as uneven as the pixels of a picture and the same in every run: on zeros models are faster.
+pub fn noise() -> impl FnMut() -> f32 {
+    let mut state = 1_u32;
+    move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as f32
+    }
+}
+
 /// Root of the checkout that this crate was compiled in.
 #[must_use]
 pub fn workspace() -> PathBuf {
