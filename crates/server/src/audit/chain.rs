@@ -165,6 +165,15 @@ pub enum Fault {
 }
 
 impl Head {
+    /// The end of a chain that ends with this line.
+    pub(super) fn of(line: &str) -> serde_json::Result<Self> {
+        let line: Line<'_> = serde_json::from_str(line)?;
+        Ok(Self {
+            seq: line.seq,
+            hash: line.hash.to_owned(),
+        })
+    }
+
     /// Makes the next line of an event, and becomes its head.
     pub(super) fn extend(
         &mut self,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::chain::{Head, Line};
+use super::chain::Head;
 use super::line_file::sync_folder_of;
 
 const LOCK: &str = "lock";
@@ -96,11 +96,7 @@ impl Folder {
                 continue;
             }
             let text = last_line(&mut file, end)?;
-            let line: Line<'_> = serde_json::from_str(&text)?;
-            return Ok(Head {
-                seq: line.seq,
-                hash: line.hash.to_owned(),
-            });
+            return Ok(Head::of(&text)?);
         }
         Ok(anchor(&self.path)?
             .map(|anchor| anchor.before)

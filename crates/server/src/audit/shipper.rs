@@ -184,7 +184,7 @@ impl Shipper {
             .saturating_sub(i64::try_from(retention.as_micros()).unwrap_or(i64::MAX));
         let instance = self.folder.instance();
         if let Some(row) = self.database.last_audit_before(instance, before).await? {
-            let before = head_of(&row.line)?;
+            let before = Head::of(&row.line).map_err(io::Error::from)?;
             let anchor = AuditAnchor {
                 instance: instance.to_owned(),
                 seq: row.seq,
@@ -288,15 +288,6 @@ pub(super) fn row(text: String) -> io::Result<AuditRow> {
     })
 }
 
-/// The end of a chain that ends with this line.
-fn head_of(line: &str) -> io::Result<Head> {
-    let line: Line<'_> = serde_json::from_str(line)?;
-    Ok(Head {
-        seq: line.seq,
-        hash: line.hash.to_owned(),
-    })
-}
-
 /// Removes whole files from the beginning, never the last one.
 fn remove_files(folder: &Folder, key: &ChainKey, stored: u64, before: i64) -> io::Result<()> {
     let files: Vec<PathBuf> = folder::files(folder.path())?;
@@ -312,7 +303,7 @@ fn remove_files(folder: &Folder, key: &ChainKey, stored: u64, before: i64) -> io
         if last > stored || row.time >= before {
             break;
         }
-        let before = head_of(&row.line)?;
+        let before = Head::of(&row.line)?;
         let anchor = Anchor {
             seal: key.seal(folder.instance(), &before),
             before,

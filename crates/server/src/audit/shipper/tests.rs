@@ -159,7 +159,7 @@ async fn who_has_not_the_key_cannot_cut_a_beginning_off() {
 
         let second = &folder::files(folder.path()).unwrap()[0];
         let (line, _) = folder::lines(second, 0).unwrap().last().unwrap().unwrap();
-        let before = head_of(&line).unwrap();
+        let before = Head::of(&line).unwrap();
         let kept = folder::anchor(folder.path()).unwrap().unwrap();
         std::fs::remove_file(second).unwrap();
         // With no seal, and with the one that was there.
