@@ -51,7 +51,13 @@ fn benches(criterion: &mut Criterion) {
         };
         let mut times = Times::default();
         for _ in 0..ROUNDS {
-            times.models.push(time(|| models.verification()));
+            let parts = [
+                time(|| models.detect()),
+                time(|| models.embed()),
+                time(|| models.judge()),
+            ];
+            times.models.push(parts.iter().sum());
+            times.parts.push(parts);
             times.decode.push(time(decode));
             let begin = Instant::now();
             let answer = verify();
@@ -74,6 +80,8 @@ fn benches(criterion: &mut Criterion) {
 #[derive(Default)]
 struct Times {
     models: Vec<Duration>,
+    /// Of which detection, embedding, liveness.
+    parts: Vec<[Duration; 3]>,
     decode: Vec<Duration>,
     verify: Vec<Duration>,
     stages: Vec<Timings>,
@@ -109,6 +117,12 @@ fn print(table: &[((u32, u32), Times)]) {
             print!(" {time:.2?} |");
         }
         println!(" {rest:.2?} |");
+        let [detect, embed, liveness] =
+            [0, 1, 2].map(|part| median(&times.parts.iter().map(|parts| parts[part]).collect::<Vec<_>>()));
+        println!(
+            "| of which bare | {:.2?} | {detect:.2?} | {embed:.2?} | {liveness:.2?} | | |",
+            median(&times.decode)
+        );
     }
 }
 

@@ -83,14 +83,27 @@ impl BareModels {
 
     /// All calls once.
     pub(crate) fn verification(&mut self) {
-        let call = |session: &mut ModelSession, input: &Array4<f32>| {
-            session.run(&input.view()).unwrap();
-        };
-        call(&mut self.detector, &self.portrait);
-        call(&mut self.detector, &self.portrait);
-        call(&mut self.embedder, &self.crops);
+        self.detect();
+        self.embed();
+        self.judge();
+    }
+
+    /// Both detector passes.
+    pub(crate) fn detect(&mut self) {
+        for _ in 0..2 {
+            self.detector.run(&self.portrait.view()).unwrap();
+        }
+    }
+
+    /// The batch of two embeddings.
+    pub(crate) fn embed(&mut self) {
+        self.embedder.run(&self.crops.view()).unwrap();
+    }
+
+    /// Both liveness models.
+    pub(crate) fn judge(&mut self) {
         for model in &mut self.liveness {
-            call(model, &self.face);
+            model.run(&self.face.view()).unwrap();
         }
     }
 }
