@@ -26,9 +26,9 @@ import sys
 from pathlib import Path
 
 import setup_provider
+from environment import SHARED
 from setup import LIKENESS, ROOT, fail, say
 
-SHARED = Path(os.environ.get("LIKENESS_SHARED") or ROOT.parent / "shared")
 BUILD = ["--release", "--locked", "--target-dir", "target"]
 BENCHES = ["detect", "embed", "liveness", "verify", "floor"]
 EXAMPLES = ["time_models", "time_verify"]

@@ -11,28 +11,13 @@ median of a round). Times are medians of the rounds, ratios medians of the round
 """
 
 import argparse
-import os
-import re
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 
-from environment import ROOT
-
-SHARED = Path(os.environ.get("LIKENESS_SHARED") or ROOT.parent / "shared")
-
-
-def times(command, provider, options):
-    """What a command prints, by its name in order, in milliseconds."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("LIKENESS__ENGINE__")}
-    environment["LIKENESS__ENGINE__PROVIDER"] = provider
-    for name, value in options:
-        environment[f"LIKENESS__ENGINE__{name.upper()}"] = value
-    run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
-    if run.returncode != 0:
-        sys.exit(f"bench_providers: {Path(command[0]).name} with {provider}: {run.stderr.strip()}")
-    return {name: float(time) for name, time in re.findall(r"^(\S+)\s+([\d.]+) ms$", run.stdout, re.M)}
+from bench_reference import medians
+from environment import ROOT, SHARED
 
 
 def main():
@@ -65,7 +50,7 @@ def main():
     for _ in range(arguments.rounds):
         turn = []
         for provider, of_provider in (("cpu", []), (arguments.provider, options)):
-            turn.append({name: time for command in commands for name, time in times(command, provider, of_provider).items()})
+            turn.append({name: time for command in commands for name, time in medians(command, provider, of_provider).items()})
         rounds.append(turn)
 
     print(f"| | cpu | {arguments.provider} | cpu / {arguments.provider} |\n|---|---|---|---|")

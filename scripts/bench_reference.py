@@ -15,17 +15,21 @@ import subprocess
 import sys
 from pathlib import Path
 
-from environment import ROOT, interpreter
+from environment import ROOT, SHARED, interpreter
 
-SHARED = Path(os.environ.get("LIKENESS_SHARED") or ROOT.parent / "shared")
 REQUIREMENTS = ["numpy==2.2.6", "opencv-python-headless==4.12.0.88", "onnxruntime==1.32.0", "pillow==12.0.0"]
 
 
-def medians(command, provider="cpu"):
+def medians(command, provider="cpu", options=()):
+    """What a command prints, by its name in order, in milliseconds; with this execution provider and options of it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LIKENESS__ENGINE__")}
     environment["LIKENESS__ENGINE__PROVIDER"] = provider
-    output = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, env=environment).stdout
-    return {name: float(time) for name, time in re.findall(r"^(\w+)\s+([\d.]+) ms$", output, re.M)}
+    for name, value in options:
+        environment[f"LIKENESS__ENGINE__{name.upper()}"] = value
+    run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+    if run.returncode != 0:
+        sys.exit(f"{Path(command[0]).name} with {provider}: {run.stderr.strip()}")
+    return {name: float(time) for name, time in re.findall(r"^(\S+)\s+([\d.]+) ms$", run.stdout, re.M)}
 
 
 def main():

@@ -6,13 +6,11 @@ Prints the tables of docs/performance.md, section "Sizing". Bounded: SECONDS for
 one and the clients the other; with two they share both, as nothing else can be had on two cores.
 """
 
-import json
 import os
-import subprocess
 import sys
 import time
 
-from serving import APP, KEY, ROOT, SHARED, Service, cpu_seconds, resident_mib
+from serving import Service, load, resident_mib
 
 SECONDS = 5
 CLIENTS = (1, 2, 4, 16, 64)
@@ -28,29 +26,16 @@ def busy_seconds():
     return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
 
 
-def load(service, cores, clients, rate=None):
-    pictures = SHARED / "data" / "faces"
-    before = cpu_seconds(service.pid)
-    command = ["taskset", "--cpu-list", cores, ROOT / "target/release/examples/load", "--address", service.address]
-    command += ["--app-id", APP, "--seconds", str(SECONDS), "--clients", str(clients)]
-    command += ["--selfie", pictures / "img2.jpg", "--photo", pictures / "img11.jpg"]
-    if rate is not None:
-        command += ["--rate", f"{rate:.2f}"]
-    environment = {**os.environ, "LIKENESS_APP_KEY": KEY}
-    run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    by_status = json.loads(run.stdout)["by_status"]
-    if set(by_status) - {"200", "503"} or "200" not in by_status:
-        sys.exit(f"bench-sizing: {by_status}")
-    done = by_status["200"]
-    done["refused"] = by_status.get("503", {"per_second": 0})["per_second"]
-    done["cost_ms"] = 1e3 * (cpu_seconds(service.pid) - before) / done["count"]
-    return done
+def children_seconds():
+    """Of the service and the clients that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def row(cores, offered, done, resident):
     print(
         f"| {cores} | {offered} | {done['per_second']:.1f} | {done['p50_ms']} ms | {done['p95_ms']} ms | {done['p99_ms']} ms "
-        f"| {done['refused']} | {done['cost_ms']:.1f} ms | {resident:.0f} MiB |",
+        f"| {done['refused']['per_second']} | {done['cost_ms']:.1f} ms | {resident:.0f} MiB |",
         flush=True,
     )
 
@@ -63,24 +48,22 @@ def main():
     print("| cores | offered | verifications/s | p50 | p95 | p99 | 503 a second | CPU of each | resident |")
     print("|---|---|---|---|---|---|---|---|---|")
     capacity = {}
-    begin, busy = time.monotonic(), busy_seconds()
+    begin, others = time.monotonic(), busy_seconds() - children_seconds()
     for cores, clients_on in (([first], [second]), ([first, second], [first, second])):
-        clients_on = ",".join(map(str, clients_on))
         with Service(len(cores), cores=cores) as service:
-            load(service, clients_on, 4)
+            load(service, 4, SECONDS, clients_on)
             rows = []
             for clients in CLIENTS:
-                done = load(service, clients_on, clients)
+                done = load(service, clients, SECONDS, clients_on)
                 rows.append(done)
-                row(len(cores), f"{clients} clients", done, resident_mib(service.pid))
+                row(len(cores), f"{clients} client{'s' if clients > 1 else ''}", done, resident_mib(service.pid))
             best = max(rows, key=lambda done: done["per_second"])
             capacity[len(cores)] = best
             for share in SHARES:
                 rate = share * best["per_second"]
-                done = load(service, clients_on, OPEN_CLIENTS, rate)
+                done = load(service, OPEN_CLIENTS, SECONDS, clients_on, rate)
                 row(len(cores), f"{rate:.1f} a second ({100 * share:.0f} %)", done, resident_mib(service.pid))
-    children = os.times()
-    others = busy_seconds() - busy - children.children_user - children.children_system
+    others = busy_seconds() - children_seconds() - others
     one, two = capacity[1], capacity[2]
     print()
     print(

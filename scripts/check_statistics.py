@@ -7,24 +7,15 @@ installs to a virtual environment of its own.
 
 import csv
 import json
-import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from environment import ROOT, interpreter
+from environment import ROOT, SHARED, enter, interpreter
 
-SHARED = Path(os.environ.get("LIKENESS_SHARED") or ROOT.parent / "shared")
 REQUIREMENTS = ["numpy==2.2.6", "scipy==1.15.3", "scikit-learn==1.6.1"]
 LIKENESS = ROOT / "target/release/likeness"
-
-
-def enter_environment():
-    """Goes on in an interpreter that has what is imported here."""
-    python = interpreter("statistics-venv", REQUIREMENTS)
-    if Path(sys.prefix) != python.parent.parent:
-        os.execv(python, [python, __file__, *sys.argv[1:]])
 
 
 class Checked:
@@ -206,7 +197,7 @@ def development(folder):
 
 
 def main():
-    enter_environment()
+    enter(interpreter("statistics-venv", REQUIREMENTS))
     if sys.argv[1:]:
         for out in sys.argv[1:]:
             check(Path(out))

@@ -1,11 +1,20 @@
 """Virtual environments of scripts that need more than Python's own library: pinned, made once, below .setup."""
 
+import os
 import subprocess
 import sys
 import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+# Models, pictures and the reference.
+SHARED = Path(os.environ.get("LIKENESS_SHARED") or ROOT.parent / "shared")
+
+
+def enter(python):
+    """Goes on with this program in that interpreter, which has what it imports."""
+    if Path(sys.prefix) != python.parent.parent:
+        os.execv(python, [python, *sys.argv])
 
 
 def interpreter(name, requirements):

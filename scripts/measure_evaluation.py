@@ -5,7 +5,6 @@
 """
 
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -13,8 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-SHARED = Path(os.environ.get("LIKENESS_SHARED") or ROOT.parent / "shared")
+from environment import ROOT, SHARED
+
 
 
 def main():

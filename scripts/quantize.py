@@ -20,13 +20,12 @@ making a whole map of it.
 """
 
 import logging
-import os
 import sys
 import tempfile
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from environment import locked
+from environment import enter, locked
 
 SIXTEEN_BITS = ("fp16", "bf16")
 # Versions of ONNX's operators from which on there are 8 bits by channel, and convolutions of bf16.
@@ -37,13 +36,6 @@ PERCENTILE = 99.999
 # have a cosine of 0.62 to 0.85 to what they were where it is one of the three before the last, 0.997 where it is one of the
 # start, and above 0.999 where it is any other.
 ENDS = {"face-reidentification-retail-0095": (6, 4)}
-
-
-def enter_environment():
-    """Goes on in an interpreter that has what is imported here."""
-    python = locked("quantize")
-    if Path(sys.prefix) != python.parent.parent:
-        os.execv(python, [python, __file__, *sys.argv[1:]])
 
 
 def in_sixteen_bits(model, kind):
@@ -121,7 +113,7 @@ def in_eight_bits(folder, name, form, made, ends=None):
 
 
 def main():
-    enter_environment()
+    enter(locked("quantize"))
     if len(sys.argv) < 2:
         sys.exit(__doc__)
     import onnx

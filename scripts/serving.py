@@ -1,5 +1,6 @@
 """The real binary on loopback, for scripts that measure it; and what Linux tells of its process."""
 
+import json
 import os
 import re
 import signal
@@ -8,8 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-SHARED = Path(os.environ.get("LIKENESS_SHARED") or ROOT.parent / "shared")
+from environment import ROOT, SHARED
+
 APP, KEY = "bench", "bench-load-key"
 
 
@@ -25,9 +26,7 @@ class Service:
             "RUST_LOG": "error",
         }
         command = [ROOT / "target/release/likeness", "serve", "--workers", str(workers), "--listen", "127.0.0.1:0"]
-        if cores is not None:
-            command = ["taskset", "--cpu-list", ",".join(map(str, cores)), *command]
-        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(on_cores(cores, command), cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
         ready = self.process.stdout.readline()
         address = re.search(r"http://(\S+)", ready)
         if not address:
@@ -56,3 +55,29 @@ def resident_mib(pid):
 def cpu_seconds(pid):
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def load(service, clients, seconds, cores=None, rate=None):
+    """Lets clients verify for a while: each again as soon as it is answered, or all together so many times a second. What
+    `examples/load` says of the verifications, with `refused`, which is that of the 503, and `cost_ms`, the service's processor
+    time for each."""
+    pictures = SHARED / "data" / "faces"
+    command = [ROOT / "target/release/examples/load", "--address", service.address, "--app-id", APP]
+    command += ["--seconds", str(seconds), "--clients", str(clients)]
+    command += ["--selfie", pictures / "img2.jpg", "--photo", pictures / "img11.jpg"]
+    if rate is not None:
+        command += ["--rate", f"{rate:.2f}"]
+    before = cpu_seconds(service.pid)
+    environment = {**os.environ, "LIKENESS_APP_KEY": KEY}
+    run = subprocess.run(on_cores(cores, command), env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    spent = cpu_seconds(service.pid) - before
+    by_status = json.loads(run.stdout)["by_status"]
+    if set(by_status) - {"200", "503"} or "200" not in by_status:
+        sys.exit(f"not only verifications and 503: {by_status}")
+    refused = by_status.get("503", {"count": 0, "per_second": 0})
+    return {**by_status["200"], "refused": refused, "cost_ms": 1e3 * spent / by_status["200"]["count"]}
+
+
+def on_cores(cores, command):
+    """The command on these cores, or on all."""
+    return command if cores is None else ["taskset", "--cpu-list", ",".join(map(str, cores)), *command]

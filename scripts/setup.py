@@ -161,18 +161,12 @@ def download_wheel(folder, name, version, sha256, tags, source=()):
 def set_up_assembler():
     """The decoder is also built without it, to the same pixels."""
     if platform.machine() in ("x86_64", "AMD64"):  # elsewhere the C compiler assembles
-        set_up_program("nasm", "nasm", "usr/bin/nasm", "JPEG decoding will be about half as fast. Install it and build again")
+        set_up_program("nasm", "nasm", alone("usr/bin/nasm"), "JPEG decoding will be about half as fast. Install it and build again")
 
 
-# Programs that some tests need: the program, the package that has it, and where in that.
-PROGRAMS = [
-    ("promtool", "prometheus", "usr/bin/promtool"),
-    ("nginx", "nginx", "usr/sbin/nginx"),
-]
-
-
-def set_up_program(name, package, member, without="tests that need it will be reported as skipped"):
-    """Never an error: `without` says what is so where it cannot be had."""
+def set_up_program(name, package, unpack, without="tests that need it will be reported as skipped"):
+    """Where the machine has none, `unpack` makes .setup/NAME of Debian's package: of a folder with the package it makes another
+    one. Never an error: `without` says what is so where it cannot be had."""
     target = ROOT / ".setup" / name
     if shutil.which(name, path=os.pathsep.join([str(target / "usr" / "bin"), os.environ.get("PATH", ""), "/usr/sbin"])):
         say(f"{name}: there")
@@ -183,51 +177,56 @@ def set_up_program(name, package, member, without="tests that need it will be re
         say(f"{name}: not there, asking apt for Debian's package (LIKENESS_NO_APT=1 leaves that out)")
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             os.chmod(folder, 0o755)  # apt downloads as a user of its own
-            if download_debian_packages([package], Path(folder)):
-                (archive,) = Path(folder).glob(f"{package}_*.deb")
-                unpacked = Path(folder) / "unpacked"
-                subprocess.run(["dpkg-deb", "--extract", str(archive), str(unpacked)], check=True)
+            unpacked = Path(folder) / "unpacked"
+            if download_debian_packages([package], Path(folder)) and unpack(Path(folder), unpacked):
                 shutil.rmtree(target, ignore_errors=True)
-                (target / "usr" / "bin").mkdir(parents=True)
-                # The rest of a package may be a hundred megabytes.
-                shutil.move(unpacked / member, target / "usr" / "bin" / name)
+                unpacked.rename(target)
                 say(f"{name}: unpacked into {target.relative_to(ROOT)}")
                 return
         given_up.write_text(f"apt had no {package}; delete this file to ask it again\n")
     say(f"WARNING: {name} cannot be had here: {without}")
 
 
-def set_up_systemd_analyze():
-    """What checks the unit for systemd. Never an error: the tests that need it are reported as skipped where it cannot be had."""
-    name, package = "systemd-analyze", "systemd"
-    target = ROOT / ".setup" / name
-    if shutil.which(name, path=os.pathsep.join([str(target / "usr" / "bin"), os.environ.get("PATH", "")])):
-        say(f"{name}: there")
-        return
-    given_up = target.parent / f"no-{name}"
-    if not given_up.exists() and not os.environ.get("LIKENESS_NO_APT") and shutil.which("apt-get"):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        say(f"{name}: not there, asking apt for Debian's packages (LIKENESS_NO_APT=1 leaves that out)")
-        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-            os.chmod(folder, 0o755)  # apt downloads as a user of its own
-            folder = Path(folder)
-            unpacked = folder / "unpacked"
-            program = f"usr/bin/{name}"
-            if download_debian_packages([package], folder) and unpack_with_libraries(folder, unpacked, [program]):
-                # Where it looks for its libraries is written into it.
-                (unpacked / program).rename(unpacked / "usr/lib" / name)
-                there = os.pathsep.join(f"$root/{place.relative_to(unpacked)}" for place in library_folders(unpacked))
-                (unpacked / program).write_text(
-                    '#!/bin/sh\nroot=$(dirname "$(readlink -f "$0")")/../..\n'
-                    f'LD_LIBRARY_PATH="{there}" exec "$root/usr/lib/{name}" "$@"\n'
-                )
-                (unpacked / program).chmod(0o755)
-                shutil.rmtree(target, ignore_errors=True)
-                unpacked.rename(target)
-                say(f"{name}: unpacked into {target.relative_to(ROOT)}")
-                return
-        given_up.write_text(f"apt had no {package}; delete this file to ask it again\n")
-    say(f"WARNING: {name} cannot be had here: tests that need it will be reported as skipped")
+def alone(member):
+    """One program of a package, whose rest may be a hundred megabytes."""
+
+    def unpack(folder, unpacked):
+        (archive,) = folder.glob("*.deb")
+        package = folder / "package"
+        subprocess.run(["dpkg-deb", "--extract", str(archive), str(package)], check=True)
+        (unpacked / "usr" / "bin").mkdir(parents=True)
+        shutil.move(package / member, unpacked / "usr" / "bin" / Path(member).name)
+        return True
+
+    return unpack
+
+
+def with_its_libraries(member):
+    """A program of a package with the libraries that it is linked to, in a script that tells it where they are."""
+
+    def unpack(folder, unpacked):
+        if not unpack_with_libraries(folder, unpacked, [member]):
+            return False
+        program, name = unpacked / member, Path(member).name
+        # Where it looks for its libraries is written into it.
+        program.rename(unpacked / "usr/lib" / name)
+        there = os.pathsep.join(f"$root/{place.relative_to(unpacked)}" for place in library_folders(unpacked))
+        program.write_text(
+            '#!/bin/sh\nroot=$(dirname "$(readlink -f "$0")")/../..\n'
+            f'LD_LIBRARY_PATH="{there}" exec "$root/usr/lib/{name}" "$@"\n'
+        )
+        program.chmod(0o755)
+        return True
+
+    return unpack
+
+
+# Programs that some tests need: the program, the package that has it, and how it is taken out of that.
+PROGRAMS = [
+    ("promtool", "prometheus", alone("usr/bin/promtool")),
+    ("nginx", "nginx", alone("usr/sbin/nginx")),
+    ("systemd-analyze", "systemd", with_its_libraries("usr/bin/systemd-analyze")),
+]
 
 
 # Python environments that some tests need.
@@ -381,8 +380,6 @@ def main():
     if arguments.command == "programs":
         for program in PROGRAMS:
             set_up_program(*program)
-        if platform.system() == "Linux":
-            set_up_systemd_analyze()
         for name in ENVIRONMENTS:
             set_up_environment(name)
         return
