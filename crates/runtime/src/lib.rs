@@ -22,6 +22,8 @@ mod pool;
 mod provider;
 mod runtime;
 mod session;
+mod sessions;
+mod shared;
 mod signature;
 
 pub use error::{LibraryAtHand, RuntimeError};
