@@ -27,7 +27,7 @@ pub use error::{LibraryAtHand, RuntimeError};
 pub use library::{ENV_LIBRARY, LibrarySearch, OLDEST_MINOR_VERSION};
 pub use pool::{Pool, Pooled};
 pub use provider::{Execution, Precision, Provider, ProviderOption, ProviderOptions};
-pub use runtime::Runtime;
+pub use runtime::{ENV_NO_TELEMETRY, Runtime};
 pub use session::{ModelSession, Outputs};
 pub use signature::{Misfit, PictureInput, TensorSpec, VectorOutput, is_vector_batch, listed, shape_text};
 
