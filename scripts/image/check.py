@@ -34,6 +34,8 @@ READY, DRAINED = 30, 30
 BOUNDARY = "likeness-check"
 VERIFICATION = "/v0.2/biometric-verification"
 TOOLS = {"cargo", "rustc", "cc", "gcc", "g++", "ld", "as", "make", "nasm", "git", "pip", "pip3", "python3"}
+# Where the build works.
+BUILT_IN = {"src", "image", "state"}
 # What only this machine knows, and what a build leaves behind.
 PRIVATE = (".pem", ".key", ".jpg", ".jpeg", ".png", ".webp", ".rs", ".rlib", ".git", ".env", "/.netrc", "/id_rsa")
 
@@ -93,8 +95,10 @@ def check_image(engine, image):
     ensure(health.get("Test") == ["CMD", "likeness", "healthcheck"], f"health check: {health.get('Test')}")
     labels = config["Labels"]
     for label in ("version", "revision", "created"):
-        ensure(labels.get(f"org.opencontainers.image.{label}", "unknown") != "unknown", f"{label}: {labels[f'org.opencontainers.image.{label}']}")
-    secret = [variable for variable in config["Env"] if any(word in variable.upper() for word in ("TOKEN", "SECRET", "PASSWORD", "KEY"))]
+        value = labels.get(f"org.opencontainers.image.{label}", "unknown")
+        ensure(value != "unknown", f"{label}: {value}")
+    words = ("TOKEN", "SECRET", "PASSWORD", "KEY")
+    secret = [variable for variable in config["Env"] if any(word in variable.upper() for word in words)]
     ensure(not secret, f"{len(secret)} secrets in the environment")
     print(f"  size: {inspected['Size'] / 2**20:.0f} MiB, base included")
 
@@ -110,6 +114,8 @@ def check_files(engine, image):
                 path = Path("/") / entry.name
                 if path.name in TOOLS and str(path.parent).endswith("bin"):
                     tools.append(str(path))
+                if path.parts[1:] and path.parts[1] in BUILT_IN:
+                    private.append(str(path))
                 if "likeness" not in str(path):
                     continue
                 if str(path) == "/var/lib/likeness":
