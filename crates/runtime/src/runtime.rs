@@ -34,12 +34,23 @@ type SharedModels = Arc<Mutex<BTreeMap<(String, u64), Arc<Shared>>>>;
 /// What ONNX Runtime says of a model with nodes that only its CPU kernels execute, where those are not to.
 const CPU_NODES: &str = "fallback to CPU EP has been explicitly disabled";
 
+/// Environment variable that keeps ONNX Runtime from reporting to its maker, if it is `1` before the library is loaded.
+///
+/// Official builds since 1.29 write an identifier of the machine to `~/.cache/Microsoft` and send events to
+/// `mobile.events.data.microsoft.com` without it. What the C API has to turn that off ([`ort`](crate::ort)'s
+/// `with_telemetry`) comes too late: the first event is logged as the environment is created
+/// (<https://github.com/microsoft/onnxruntime/pull/27379>).
+pub const ENV_NO_TELEMETRY: &str = "ORT_DISABLE_TELEMETRY";
+
 /// A process can create one environment only, so the first that is created is kept for all later calls.
 static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
 
 impl Runtime {
     /// Finds and loads ONNX Runtime, and sees whether it has the execution provider and that starts here. Where this process
     /// has loaded one before, that is taken, unless the search names another file.
+    ///
+    /// The program `likeness` sets [`ENV_NO_TELEMETRY`] by itself. A program of yours should be started with it: a library
+    /// cannot set a variable of a process with threads. Where it is not set, a warning is logged.
     ///
     /// # Errors
     /// No library, one that does not load or is too old, or another one already in use in this process; a provider that the
@@ -58,6 +69,9 @@ impl Runtime {
         {
             return Ok(runtime.clone());
         }
+        if std::env::var_os(ENV_NO_TELEMETRY).is_none_or(|value| value != "1") {
+            tracing::warn!("{ENV_NO_TELEMETRY} is not 1: ONNX Runtime may report to its maker");
+        }
         let Library { path, version } = search.find(provider)?;
         if let Some(runtime) = loaded.as_ref() {
             return match &runtime.library {
@@ -75,7 +89,7 @@ impl Runtime {
         let environment = ort::init_from(&path)
             .map_err(|error| unusable(error.to_string()))?
             .with_name("likeness")
-            // Nothing leaves the building.
+            // Nothing leaves the building. Alone this comes too late: see `ENV_NO_TELEMETRY`.
             .with_telemetry(false)
             .with_logger(Arc::new(log))
             .build()
