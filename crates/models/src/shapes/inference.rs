@@ -397,23 +397,41 @@ impl Inference<'_, '_> {
         Some(vec![*a.get(rows)?, *b.get(columns)?])
     }
 
-    /// With scales that are a constant of the file.
+    /// With scales that are a constant of the file, one for each dimension in order, and the last input.
     fn resize(&mut self) -> Option<Vec<Dim>> {
         let dims = self.dims(0)?;
-        let scales = self
-            .facts(self.node.input.len().checked_sub(1)?)?
-            .scales
-            .clone()?;
-        if scales.len() != dims.len() || self.node.input.len() > 3 {
+        let last = self
+            .node
+            .input
+            .len()
+            .checked_sub(1)
+            .filter(|last| (1..=2).contains(last))?;
+        let mode = attribute::text(self.node, "coordinate_transformation_mode", "")?;
+        // With `axes` the scales may be in another order; in this mode the sizes hang on a region as well.
+        if self.node.attribute("axes").is_some() || mode == "tf_crop_and_resize" {
+            return None;
+        }
+        let scales = self.facts(last)?.scales.clone()?;
+        if scales.len() != dims.len() {
             return None;
         }
         let scaled = |(dim, scale): (Dim, f32)| match dim {
             dim if scale == 1.0 => dim,
-            Dim::Known(size) if size < 1 << 24 => Dim::Known((size as f64 * f64::from(scale)).floor() as i64),
-            _ => self.shapes.fresh(),
+            Dim::Known(size) => scaled(size, scale).map_or_else(|| self.shapes.fresh(), Dim::Known),
+            Dim::Free(_) => self.shapes.fresh(),
         };
         Some(dims.into_iter().zip(scales).map(scaled).collect())
     }
+}
+
+/// The whole part of a product. ONNX defines it for real numbers, and ONNX Runtime rounds the product to `f32` first: it is
+/// known where both are the same.
+fn scaled(size: i64, scale: f32) -> Option<i64> {
+    let is_exact = (0..1 << 24).contains(&size) && scale > 0.0 && scale.is_finite();
+    let (real, rounded) = (size as f64 * f64::from(scale), size as f32 * scale);
+    let product = real.floor();
+    (is_exact && product == f64::from(rounded.floor()) && product < f64::from(1u32 << 31))
+        .then_some(product as i64)
 }
 
 /// An axis counted from the start.
