@@ -8,6 +8,8 @@
 //! ```
 
 #[cfg(feature = "fetch")]
+mod files;
+#[cfg(feature = "fetch")]
 mod lock;
 mod packs;
 mod search;
@@ -22,13 +24,15 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 #[cfg(feature = "fetch")]
+pub(crate) use files::write_whole;
+#[cfg(feature = "fetch")]
 pub(crate) use lock::Lock;
 pub use packs::{PackPlace, PackStatus};
 pub use search::{ENV_STORE, StoreSearch};
 #[cfg(feature = "fetch")]
-pub use write::StoreError;
+pub(crate) use write::Partial;
 #[cfg(feature = "fetch")]
-pub(crate) use write::{Partial, write_whole};
+pub use write::StoreError;
 
 use crate::manifest::{is_plain_name, is_sha256};
 use crate::rewrite::{self, Passes};
@@ -124,7 +128,7 @@ impl Store {
         } else {
             self.manifest_path(pack)
         };
-        if !(is_path || is_plain_name(pack)) || !path.is_file() {
+        if !(is_path || is_plain_name(pack)) || !is_there(&path)? {
             let builtin = Manifest::builtin_names().collect::<Vec<_>>().join(", ");
             return Err(ModelsError::UnknownPack {
                 name: pack.to_owned(),
@@ -132,12 +136,22 @@ impl Store {
                 manifest: path,
             });
         }
-        let text = read(&path, MANIFEST_LIMIT)?;
-        let text = String::from_utf8(text).map_err(|error| ModelsError::Manifest {
-            pack: pack.to_owned(),
-            reason: error.to_string(),
+        let wrong = |reason: String| ModelsError::Manifest {
+            pack: path.display().to_string(),
+            reason,
+        };
+        // One byte more than it may have, so that a longer file is not taken for its beginning.
+        let text = read(&path, MANIFEST_LIMIT + 1)?;
+        if text.len() as u64 > MANIFEST_LIMIT {
+            return Err(wrong(format!(
+                "more than {MANIFEST_LIMIT} bytes are too many for a manifest"
+            )));
+        }
+        let text = String::from_utf8(text).map_err(|error| wrong(error.to_string()))?;
+        let manifest = Manifest::parse(&text).map_err(|error| match error {
+            ModelsError::Manifest { reason, .. } => wrong(reason),
+            other => other,
         })?;
-        let manifest = Manifest::parse(&text)?;
         if !is_path && manifest.name != pack {
             let reason = format!("{} calls itself '{}'", path.display(), manifest.name);
             return Err(ModelsError::Manifest {
@@ -172,7 +186,7 @@ impl Store {
         let mut models = BTreeMap::new();
         for name in located.manifest.models.keys() {
             let path = self.model_path(&located, name);
-            if !path.is_file() {
+            if !is_there(&path)? {
                 return Err(ModelsError::MissingFile {
                     pack: located.manifest.name.clone(),
                     file: name.clone(),
@@ -265,6 +279,20 @@ pub(crate) fn read_checked(path: &Path, sha256: &str, limit: u64) -> Result<Vec<
         expected: sha256.to_owned(),
         found,
     })
+}
+
+/// Whether there is a file. One that cannot be looked at, as in a folder that this user may not enter, is an error: it is
+/// not had by fetching it again.
+fn is_there(path: &Path) -> Result<bool, ModelsError> {
+    use std::io::ErrorKind as Kind;
+    match std::fs::metadata(path) {
+        Ok(found) => Ok(found.is_file()),
+        Err(error) if matches!(error.kind(), Kind::NotFound | Kind::NotADirectory) => Ok(false),
+        Err(source) => Err(ModelsError::Unreadable {
+            path: path.to_owned(),
+            source,
+        }),
+    }
 }
 
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ModelsError> {
@@ -390,6 +418,61 @@ mod tests {
         let error = store.load("tiny").unwrap_err().to_string();
         assert!(error.contains("model 'model' is missing"), "{error}");
         assert!(error.contains("LIKENESS_MODEL_MIRROR"), "{error}");
+    }
+
+    /// A link that leads to itself: what it holds cannot be looked at, not even by root.
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_cannot_be_looked_at_is_not_missing() {
+        let (folder, store) = tiny();
+        for name in ["model.onnx", "pack.toml"] {
+            let path = folder.path().join("packs/tiny").join(name);
+            std::fs::remove_file(&path).unwrap();
+            let blob = store.blob("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+            let path = if name == "model.onnx" { blob } else { path };
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::os::unix::fs::symlink(&path, &path).unwrap();
+            let error = store.load("tiny").unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("cannot read {}", path.display())),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_manifest_is_not_taken_for_its_beginning() {
+        let (folder, store) = tiny();
+        let path = folder.path().join("packs/tiny/pack.toml");
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        text.push('#');
+        text.extend(std::iter::repeat_n('x', MANIFEST_LIMIT as usize - text.len()));
+        std::fs::write(&path, &text).unwrap();
+        assert!(store.load("tiny").is_ok());
+        std::fs::write(&path, text + "\n[calibration]\n").unwrap();
+        let error = store.load("tiny").unwrap_err().to_string();
+        assert!(error.contains("more than 1048576 bytes are too many"), "{error}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_manifest_is_told_with_its_file() {
+        let (folder, store) = tiny();
+        let path = folder.path().join("packs/tiny/pack.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (text, expected) in [
+            (
+                text.replace("format = 2", "format = 3"),
+                "format 3 is not supported",
+            ),
+            (text.replace("format = 2", "format = "), "TOML parse error"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            for name in ["tiny".to_owned(), path.display().to_string()] {
+                let error = store.load(&name).unwrap_err().to_string();
+                let start = format!("model pack '{}': ", path.display());
+                assert!(error.starts_with(&start) && error.contains(expected), "{error}");
+            }
+        }
     }
 
     #[test]
