@@ -11,7 +11,7 @@ use crate::onnx::proto::{DimensionValue, NodeProto, TensorProto, ValueInfoProto}
 use inference::Inference;
 
 /// Values of more dimensions are not followed; no vision model has them.
-const MAX_RANK: usize = 8;
+pub(crate) const MAX_RANK: usize = 8;
 /// Longer lists of numbers are no shapes.
 const MAX_CONTENTS: usize = 16;
 
