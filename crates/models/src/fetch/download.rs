@@ -3,12 +3,14 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::time::Instant;
 
 use super::Patience;
 use super::client::{Client, read_trouble};
 use super::error::Trouble;
 use super::event::{Event, Watcher};
 use super::origin::Place;
+use super::pace::Pace;
 use crate::store::Partial;
 use crate::{SourceFile, Store, StoreError};
 
@@ -77,7 +79,7 @@ impl Fetcher<'_> {
         let file = File::open(path).map_err(Trouble::Unreadable)?;
         let mut partial = self.store.begin(&wanted.source.sha256)?;
         self.begin(wanted, &path.display().to_string(), &partial);
-        self.receive(wanted, file, &mut partial, Trouble::Unreadable)?;
+        self.receive(wanted, file, &mut partial, Trouble::Unreadable, |_| Ok(()))?;
         finish(wanted.source, partial)
     }
 
@@ -153,7 +155,14 @@ impl Fetcher<'_> {
                 return Err(Trouble::Status(status).into());
             }
         }
-        self.receive(wanted, answer.body, partial, |error| read_trouble(&error))?;
+        let mut pace = Pace::new(self.patience.read, Instant::now(), partial.length());
+        self.receive(
+            wanted,
+            answer.body,
+            partial,
+            |error| read_trouble(&error),
+            |length| pace.check(Instant::now(), length),
+        )?;
         let expected = wanted.source.size.or(answer.total);
         if expected.is_some_and(|expected| partial.length() < expected) {
             let received = partial.length();
@@ -171,13 +180,15 @@ impl Fetcher<'_> {
         });
     }
 
-    /// Writes what can be read, as long as it is no more than the file may have.
+    /// Writes what can be read, as long as it is no more than the file may have, and `go_on`, which is told how much there
+    /// is, allows it.
     fn receive(
         &self,
         wanted: Wanted<'_>,
         mut from: impl Read,
         partial: &mut Partial,
         trouble: impl Fn(std::io::Error) -> Trouble,
+        mut go_on: impl FnMut(u64) -> Result<(), Trouble>,
     ) -> Result<(), Stop> {
         let limit = wanted.source.max_bytes();
         let mut chunk = vec![0; CHUNK];
@@ -197,6 +208,9 @@ impl Fetcher<'_> {
                 file: wanted.name,
                 bytes: partial.length(),
             });
+            if partial.length() < limit {
+                go_on(partial.length())?;
+            }
         }
     }
 }
