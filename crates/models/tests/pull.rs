@@ -359,7 +359,7 @@ fn what_a_link_in_the_store_leads_to_is_not_written_to() {
         }
         let partials = scene.folder.path().join("store/partial");
         std::fs::create_dir_all(&partials).unwrap();
-        for name in [sha256(&file), "tiny.pack.toml".to_owned()] {
+        for name in [sha256(&file), "tiny.pack.toml".to_owned(), "../lock".to_owned()] {
             symlink(&victim, partials.join(name)).unwrap();
         }
         let pack = Pack::of(&file, [scene.url("/a")]);

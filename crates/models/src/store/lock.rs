@@ -3,7 +3,7 @@
 use std::fs::{File, TryLockError};
 
 use super::Store;
-use super::files::create_folder;
+use super::files::{create_folder, open_own};
 use super::write::StoreError;
 
 /// While this lives, nobody else writes to the store.
@@ -26,12 +26,7 @@ impl Store {
     pub(crate) fn lock(&self, wait: impl FnOnce() -> bool) -> Result<Lock<'_>, StoreError> {
         create_folder(&self.folder).map_err(StoreError::at(&self.folder))?;
         let path = self.folder.join("lock");
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(StoreError::at(&path))?;
+        let file = open_own(&path).map_err(StoreError::at(&path))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) if wait() => file.lock().map_err(StoreError::at(&path))?,
