@@ -22,7 +22,7 @@ export PATH := $(CURDIR)/.setup/nasm/usr/bin:$(PATH)
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-otel test-openvino soak fuzz setup setup-openvino setup-cuda build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom rootfs image deny bench bench-load bench-sizing footprint bench-reference bench-openvino bench-gpu clean
+.PHONY: help run test test-otel test-openvino soak fuzz setup setup-openvino setup-cuda build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom rootfs image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-openvino bench-gpu clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -133,6 +133,10 @@ bench-sizing: setup build models ## What one core carries and what two do, close
 
 footprint: setup build models ## Time to start, memory, wake-ups and size of the service at rest
 	@$(PYTHON) scripts/footprint.py
+
+reload-memory: setup build models ## What the service holds after its models were changed forty times
+	@$(CARGO) build $(BUILD) --example load
+	@$(PYTHON) scripts/reload_memory.py
 
 bench-reference: setup build models ## Likeness and the plain Python reference, alternately in the same minute
 	@$(PYTHON) scripts/bench_reference.py

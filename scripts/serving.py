@@ -15,9 +15,10 @@ APP, KEY = "bench", "bench-load-key"
 
 
 class Service:
-    """`likeness serve` with so many workers and its defaults, from ready to ended."""
+    """`likeness serve` with so many workers and its defaults, from ready to ended; with a pack, that one in place of the
+    default, and an operator's port, whose models are read anew only when it is told to."""
 
-    def __init__(self, workers, cores=None):
+    def __init__(self, workers, cores=None, pack=None):
         self.folder = tempfile.TemporaryDirectory()
         environment = {
             **os.environ,
@@ -26,13 +27,21 @@ class Service:
             "RUST_LOG": "error",
         }
         command = [ROOT / "target/release/likeness", "serve", "--workers", str(workers), "--listen", "127.0.0.1:0"]
+        if pack is not None:
+            environment["LIKENESS__RELOAD__CHECK_SECONDS"] = "0"
+            command += ["--pack", pack, "--admin-listen", "127.0.0.1:0"]
         self.process = subprocess.Popen(on_cores(cores, command), cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
-        ready = self.process.stdout.readline()
-        address = re.search(r"http://(\S+)", ready)
+        self.address = self.announced()
+        self.admin_address = None if pack is None else self.announced()
+
+    def announced(self):
+        """The address in the next line that the service prints as it starts."""
+        line = self.process.stdout.readline()
+        address = re.search(r"http://(\S+)", line)
         if not address:
             self.__exit__()
-            sys.exit(f"the service did not start: {ready}")
-        self.address = address[1]
+            sys.exit(f"the service did not start: {line}")
+        return address[1]
 
     @property
     def pid(self):

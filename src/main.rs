@@ -3,5 +3,6 @@
 mod cli;
 
 fn main() -> std::process::ExitCode {
+    likeness::runtime::keep_freed_memory();
     cli::run()
 }

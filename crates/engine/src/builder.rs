@@ -18,7 +18,7 @@ use likeness_quality::FaceQuality;
 use likeness_runtime::{Execution, LibrarySearch, Pool, Provider, Runtime, available_workers};
 
 use crate::aside::Aside;
-use crate::engine::Inner;
+use crate::engine::{FreedMemory, Inner};
 use crate::info::licenses;
 use crate::look::Detail;
 use crate::self_test::self_test;
@@ -305,6 +305,7 @@ impl EngineBuilder {
             detail: self.detail(parts),
             info,
             warming: Mutex::new(()),
+            _memory: FreedMemory,
         }))
     }
 
@@ -456,7 +457,7 @@ impl Parts {
             .unwrap_or_else(|| default_rewriting(runtime.provider()));
         Ok(Self {
             pack: pack.rewritten(&passes),
-            runtime,
+            runtime: runtime.sharing(),
         })
     }
 

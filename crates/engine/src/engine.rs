@@ -8,7 +8,7 @@ use likeness_detection::{BoundingBox, Face, Landmarks, Point, Search};
 use likeness_embedding::Embedding;
 use likeness_imaging::{Limits, Picture};
 use likeness_models::{LivenessCurve, ScoreCurve};
-use likeness_runtime::{Pool, Pooled};
+use likeness_runtime::{Pool, Pooled, give_back_freed_memory};
 
 use crate::aside::Aside;
 use crate::look::{Detail, Found, Look, Looking};
@@ -41,6 +41,19 @@ pub(crate) struct Inner {
     pub(crate) info: EngineInfo,
     /// Held while warming up: two who did so together would wait for each other's workers.
     pub(crate) warming: Mutex<()>,
+    /// The last: it goes when the models have gone.
+    pub(crate) _memory: FreedMemory,
+}
+
+/// Gives the memory of models back with which another engine may have replaced this one: what they leave are holes that
+/// the next do not fill.
+#[derive(Debug)]
+pub(crate) struct FreedMemory;
+
+impl Drop for FreedMemory {
+    fn drop(&mut self) {
+        give_back_freed_memory();
+    }
 }
 
 impl Engine {

@@ -17,14 +17,18 @@
 mod error;
 mod fixed_shapes;
 mod library;
+mod memory;
 mod pool;
 mod provider;
 mod runtime;
 mod session;
+mod sessions;
+mod shared;
 mod signature;
 
 pub use error::{LibraryAtHand, RuntimeError};
 pub use library::{ENV_LIBRARY, LibrarySearch, OLDEST_MINOR_VERSION};
+pub use memory::{give_back_freed_memory, keep_freed_memory};
 pub use pool::{Pool, Pooled};
 pub use provider::{Execution, Precision, Provider, ProviderOption, ProviderOptions};
 pub use runtime::Runtime;
