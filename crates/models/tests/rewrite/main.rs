@@ -132,7 +132,7 @@ fn all_variants_agree(file: &str, published: &[u8], inputs: &[Array4<f32>]) -> O
         let mut session = runtime.open(file, &rewritten)?;
         ensure!(session.inputs() == original.inputs(), "{what}: other inputs");
         ensure!(
-            are_no_less_known(&session.outputs(), &original.outputs()),
+            are_no_less_known(session.outputs(), original.outputs()),
             "{what}: other outputs"
         );
         for (input, expected) in inputs.iter().zip(&expected) {
