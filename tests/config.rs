@@ -156,11 +156,6 @@ fn check() -> Outcome {
             "[tls]\ncertificate = 'nowhere.pem'\nkey = 'nowhere.key'\n",
             "tls: the TLS file nowhere.pem cannot be read",
         ),
-        (
-            "[limits]\nfile_bytes = 40_000_000\n[safety]\nmax_bytes = 40_000_000\n",
-            "limits.file_bytes",
-        ),
-        ("[safety]\nmax_bytes = 1_000_000\n", "limits.file_bytes"),
     ] {
         let file = File::with(text)?;
         let checked = config("check", &file.path, |_| {})?;

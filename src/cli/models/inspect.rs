@@ -40,19 +40,7 @@ impl InspectArguments {
             side: self.side,
         };
         let inspection = inspect_with(&onnx, assumptions).map_err(|error| format!("{place}: {error}"))?;
-        // Names are the file's, and may hold what would move the cursor.
-        let text: String = inspection
-            .to_string()
-            .chars()
-            .map(|c| {
-                if c.is_control() && c != '\n' {
-                    '\u{fffd}'
-                } else {
-                    c
-                }
-            })
-            .collect();
-        say(text.trim_end())?;
+        say(inspection.to_string().trim_end())?;
         Ok(exit::PASS.into())
     }
 }
