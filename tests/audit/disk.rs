@@ -131,6 +131,11 @@ fn full_storage() -> Outcome {
         errors >= failed + 4.0 || metric(&server, "likeness_storage_up").is_ok_and(|up| up != 0.0)
     })?;
     ensure!(metric(&server, "likeness_storage_up")? == 0.0, "it flaps");
+    let log = server.log.text();
+    ensure!(
+        !log.contains("the storage does not answer"),
+        "nothing can be read:\n{log}"
+    );
     verify(3)?;
 
     set_room(&server, "unlimited")?;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
@@ -64,6 +64,9 @@ struct Inner {
     name: String,
     timeout: Duration,
     keeps_connection: bool,
+    /// Of an SQLite file: stays open for as long as this does. The last one that is closed takes the files beside the
+    /// database with it, and while the disk is full no other could be opened again, not even to read.
+    keeper: Mutex<Option<AnyConnection>>,
     counts: Counts,
 }
 
@@ -117,6 +120,7 @@ impl Database {
                 name,
                 timeout: settings.timeout,
                 keeps_connection: matches!(settings.place, Place::Memory),
+                keeper: Mutex::new(None),
                 counts: Counts::default(),
             }),
         };
@@ -235,8 +239,15 @@ impl Database {
 
     /// Closes the connections, once their calls have ended. For orderly ends; dropping the last handle does as well.
     pub async fn close(&self) {
+        let keeper = self.keeper().take();
+        let close = async {
+            self.inner.pool.close().await;
+            if let Some(keeper) = keeper {
+                drop(keeper.close().await);
+            }
+        };
         // What does not end by itself is left to the operating system.
-        let _ = timeout(self.inner.timeout, self.inner.pool.close()).await;
+        let _ = timeout(self.inner.timeout, close).await;
     }
 
     /// A connection for such a call.
@@ -284,6 +295,10 @@ impl Database {
         outcome
     }
 
+    fn keeper(&self) -> MutexGuard<'_, Option<AnyConnection>> {
+        self.inner.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn timed_out(&self) -> StorageError {
         StorageError::TimedOut {
             place: self.inner.name.clone(),
@@ -324,8 +339,12 @@ impl Database {
                 migrator().run_direct(None, &mut connection, false),
             )
             .await;
-            // Dropped is closed as well.
-            drop(timeout(self.inner.timeout, connection.close()).await);
+            if self.inner.kind == Kind::Sqlite {
+                *self.keeper() = Some(connection);
+            } else {
+                // Dropped is closed as well.
+                drop(timeout(self.inner.timeout, connection.close()).await);
+            }
             migrated
         };
         let place = self.inner.name.clone();
