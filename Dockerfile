@@ -14,15 +14,19 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
+# Where the models come from, if not from the addresses in the pack's manifest: docs/models.md.
+ARG LIKENESS_MODEL_MIRROR
 ARG LIKENESS_GIT_COMMIT=unknown
 ENV LIKENESS_GIT_COMMIT=$LIKENESS_GIT_COMMIT
-# Python of the distribution: pip only downloads here, into no environment.
-RUN make setup build models
-RUN python3 scripts/image/rootfs.py /image
+# Python of the distribution: pip only downloads here, into no environment. What apt has to bring is there: set-up would ask it
+# for the PostgreSQL of the tests.
+RUN LIKENESS_NO_APT=1 make setup build models
+RUN python3 scripts/image/rootfs.py /image && mkdir /state
 
 FROM ${RUN_IMAGE}
 COPY --from=build /image/ /
-COPY --from=build --chown=10001:10001 /image/var/lib/likeness /var/lib/likeness
+# A folder that is there already would keep its owner, whatever --chown says: so it is not part of /image.
+COPY --from=build --chown=10001:10001 /state/ /var/lib/likeness/
 ENV LIKENESS_MODELS=/usr/share/likeness/models \
     LIKENESS_CONFIG=/etc/likeness/likeness.toml \
     LIKENESS_LISTEN=0.0.0.0:8080 \

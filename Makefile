@@ -7,8 +7,11 @@ CARGO ?= cargo
 LISTEN ?= 127.0.0.1:8080
 FUZZ_INPUTS ?= 1000000
 SOAK ?= 20000
-# Of `make image`: where the source is, for its label.
+# Of `make image`: docker, podman or buildah; and where the source is, for its label.
+BUILDER ?= docker
 SOURCE ?= unknown
+# Of `make test-image`: docker or podman.
+RUNNER ?= $(BUILDER:buildah=podman)
 SHARED := $(or $(LIKENESS_SHARED),../shared)
 SELFIE ?= $(wildcard $(SHARED)/data/faces/img2.jpg)
 PHOTO ?= $(wildcard $(SHARED)/data/faces/img11.jpg)
@@ -19,10 +22,13 @@ LIKENESS := target/release/likeness
 # Set-up may have brought the assembler that makes the JPEG decoder fast.
 export PATH := $(CURDIR)/.setup/nasm/usr/bin:$(PATH)
 
+# Scripts load ONNX Runtime too: it reports nothing to its maker.
+export ORT_DISABLE_TELEMETRY := 1
+
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-otel test-openvino soak fuzz setup setup-openvino setup-cuda build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom rootfs image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-openvino bench-gpu clean
+.PHONY: help run test test-otel test-openvino soak fuzz setup setup-openvino setup-cuda build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-openvino bench-gpu clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -112,13 +118,18 @@ sbom: setup ## The bill of materials (CycloneDX) into .out/sbom.cdx.json
 	@$(PYTHON) scripts/sbom.py .out/sbom.cdx.json
 
 rootfs: setup build models ## What goes into the image, into .out/rootfs
+	@rm -rf .out/rootfs
 	@$(PYTHON) scripts/image/rootfs.py .out/rootfs
 
-image: ## The container image `likeness`; IMAGE_ARGUMENTS are for docker build
-	docker build --build-arg LIKENESS_GIT_COMMIT="$$(git rev-parse HEAD)" \
+image: ## The container image `likeness`, by BUILDER (docker, podman, buildah); IMAGE_ARGUMENTS are for its `build`
+	@# The health check is something that only docker's format of images has.
+	$(BUILDER) build $(if $(filter docker,$(BUILDER)),,--format docker) --build-arg LIKENESS_GIT_COMMIT="$$(git rev-parse HEAD)" \
 	  --build-arg LIKENESS_VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)" \
 	  --build-arg LIKENESS_CREATED="$$(TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd)" \
 	  --build-arg LIKENESS_SOURCE="$(SOURCE)" --tag likeness $(IMAGE_ARGUMENTS) .
+
+test-image: ## Run the image `likeness` by RUNNER (docker, podman), hardened, and look whether it does what it should
+	$(PYTHON) scripts/image/check.py --engine $(RUNNER) $(CHECK_ARGUMENTS) likeness
 
 deny: ## Licences and sources of all crates; known vulnerabilities where their database can be reached
 	@$(PYTHON) scripts/deny.py

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What one core carries and what two do: the real binary on loopback, one worker for each core, one to 64 clients that ask
-again at once (closed loop), then requests at a part of what that reached, whatever comes back (open loop).
+again at once (closed loop), then requests at a part of what that reached and at ten times as many, whatever comes back (open
+loop), and how it is in the second after that.
 
 Prints the tables of docs/performance.md, section "Sizing". Bounded: SECONDS for each row. With one core the service has
 one and the clients the other; with two they share both, as nothing else can be had on two cores.
@@ -14,7 +15,7 @@ from serving import Service, load, resident_mib
 
 SECONDS = 5
 CLIENTS = (1, 2, 4, 16, 64)
-SHARES = (0.5, 0.8, 0.95)
+SHARES = (0.5, 0.8, 0.95, 10)
 # As many as can wait for a late service before requests of the open loop go out late themselves.
 OPEN_CLIENTS = 64
 
@@ -63,6 +64,8 @@ def main():
                 rate = share * best["per_second"]
                 done = load(service, OPEN_CLIENTS, SECONDS, clients_on, rate)
                 row(len(cores), f"{rate:.1f} a second ({100 * share:.0f} %)", done, resident_mib(service.pid))
+            done = load(service, len(cores), 1, clients_on)
+            row(len(cores), f"{len(cores)} client{'s' if len(cores) > 1 else ''}, the second after", done, resident_mib(service.pid))
     others = busy_seconds() - children_seconds() - others
     one, two = capacity[1], capacity[2]
     print()

@@ -32,6 +32,7 @@ fn main() -> ExitCode {
     suite.with_shared_and_models("liveness_with_and_without_threshold", liveness);
     suite.with_models("doctor_finds_all_well", doctor_well);
     suite.with_models("doctor_says_what_is_wrong_and_what_to_do", doctor_ill);
+    suite.with_models("onnx_runtime_reports_nothing_to_its_maker", silence);
     suite.with_models("models_that_are_not_the_packs_are_not_used", altered_models);
     suite.with_models("serve_does_not_start_where_nobody_could_call", serve_refusals);
     suite.with_shared_and_models("serve_demo_prints_a_request_that_works", demo);
@@ -458,6 +459,32 @@ fn liveness(shared: &Path) -> Outcome {
             Ok(())
         },
     )
+}
+
+/// Where it does report, it first writes down who it is, below the home folder.
+fn silence() -> Outcome {
+    let home = tempfile::tempdir()?;
+    let mut command = likeness();
+    // In CI it would be silent by itself.
+    for name in [
+        "CI",
+        "GITHUB_ACTIONS",
+        "TF_BUILD",
+        "XDG_CACHE_HOME",
+        "XDG_DATA_HOME",
+    ] {
+        command.env_remove(name);
+    }
+    let ended = Process::run(
+        command
+            .arg("doctor")
+            .env("HOME", home.path())
+            .env("ORT_DISABLE_TELEMETRY", "0"),
+    )?;
+    ensure!(ended.code == Some(0), "{ended:?}");
+    let left: Vec<_> = std::fs::read_dir(home.path())?.collect();
+    ensure!(left.is_empty(), "{left:?}");
+    Ok(())
 }
 
 fn doctor_well() -> Outcome {

@@ -21,6 +21,10 @@ fn main() -> ExitCode {
     suite.test("what_show_writes_can_be_read_again", show_again);
     suite.test("check_names_the_key_that_is_wrong", check);
     suite.test("the_reference_is_a_file_to_begin_with", reference);
+    #[cfg(unix)]
+    suite.test("more_connections_than_open_files_are_refused", too_few_files);
+    #[cfg(target_os = "linux")]
+    suite.with_models("the_limit_of_open_files_is_raised_as_needed", raised_files);
     suite.with_models("sighup_takes_up_what_can_be_changed_while_serving", hang_up);
     suite.with_models("an_operator_is_told_what_a_reload_took_up", operator);
     suite.with_models("the_log_follows_its_filter", log_filter);
@@ -148,6 +152,15 @@ fn check() -> Outcome {
         ("[limits]\ndeadlin_seconds = 2.5\n", "deadlin_seconds"),
         ("[limits]\ndeadline_seconds = 0\n", "limits.deadline_seconds"),
         ("calibration_files = ['nowhere.toml']\n", "calibration_files"),
+        (
+            "[tls]\ncertificate = 'nowhere.pem'\nkey = 'nowhere.key'\n",
+            "tls: the TLS file nowhere.pem cannot be read",
+        ),
+        (
+            "[limits]\nfile_bytes = 40_000_000\n[safety]\nmax_bytes = 40_000_000\n",
+            "limits.file_bytes",
+        ),
+        ("[safety]\nmax_bytes = 1_000_000\n", "limits.file_bytes"),
     ] {
         let file = File::with(text)?;
         let checked = config("check", &file.path, |_| {})?;
@@ -276,5 +289,54 @@ fn log_filter() -> Outcome {
         answer.status == 422 && answer.json()?.text("error")?.contains("log.filter"),
         "{answer:?}"
     );
+    Ok(())
+}
+
+/// The command, with what the shell's `ulimit` sets.
+#[cfg(unix)]
+fn limited(limit: &str, command: &Command) -> Command {
+    let mut limited = Command::new("sh");
+    limited
+        .arg("-c")
+        .arg(format!("ulimit {limit} && exec \"$@\""))
+        .arg("sh")
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        limited.current_dir(folder);
+    }
+    limited
+}
+
+#[cfg(unix)]
+fn too_few_files() -> Outcome {
+    let file = File::with("[connections]\nmax = 500\n")?;
+    let mut serve = likeness();
+    serve.args(["serve", "--config"]).arg(&file.path);
+    let ended = Process::run(&mut limited("-n 400", &serve))?;
+    ensure!(
+        ended.code == Some(1)
+            && ended.stderr.contains(
+                "configuration: connections.max: 500 connections take up to 756 open files, and this process may have 400 \
+                 (`ulimit -Hn`): raise that, or lower connections.max"
+            ),
+        "{ended:?}"
+    );
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn raised_files() -> Outcome {
+    let server = Server::start(|command| *command = limited("-Sn 400", command))?;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.id()))?;
+    let line = limits.lines().find(|line| line.starts_with("Max open files"));
+    let soft = line.and_then(|line| line.split_whitespace().nth(3));
+    ensure!(soft == Some("1280"), "{line:?}");
     Ok(())
 }

@@ -3,15 +3,17 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::thread;
 
 use image::{ImageFormat, RgbImage, imageops};
 use jpeg_encoder::{ColorType, Encoder};
 use likeness::detection::BoundingBox;
 use likeness::imaging::{Limits, Picture, decode, decode_reduced};
 use likeness::liveness::{LivenessError, LivenessModel};
+use likeness::runtime::{Execution, Provider, ProviderOptions};
 use likeness::{
     BuildError, EmbedOptions, EmbeddedFace, Engine, EngineError, LivenessOptions, PictureRole, Timings,
-    VerifyOptions,
+    Verification, VerifyOptions,
 };
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 
@@ -42,6 +44,10 @@ fn main() -> ExitCode {
         verification,
     );
     suite.with_shared_and_models("side_by_side_or_in_turn_the_answer_is_the_same", side_by_side);
+    suite.with_shared_and_models(
+        "workers_that_share_their_sessions_answer_as_others_do",
+        shared_sessions,
+    );
     suite.with_shared_and_models("of_two_wrong_pictures_the_selfie_is_told", two_wrong_pictures);
     suite.run()
 }
@@ -246,6 +252,51 @@ fn two_wrong_pictures(shared: &Path) -> Outcome {
                 "{workers} workers: {error:?}"
             );
         }
+    }
+    Ok(())
+}
+
+/// More callers than workers, so that calls wait for each other in the pool and at the models.
+fn shared_sessions(shared: &Path) -> Outcome {
+    let pictures = [
+        "faces/img2.jpg",
+        "faces/img11.jpg",
+        "faces/img3.jpg",
+        "faces/img4.jpg",
+    ]
+    .map(|name| picture(shared, name));
+    let pictures: Vec<Vec<u8>> = pictures.into_iter().collect::<Result<_, _>>()?;
+    let options = ProviderOptions {
+        shared_sessions: Some(true),
+        ..ProviderOptions::default()
+    };
+    let sharing = Engine::builder()
+        .provider(Execution::new(Provider::Cpu, options))
+        .workers(3)
+        .build()?;
+    let own = engine()?;
+    let verify = |engine: &Engine, selfie: usize| {
+        let photo = (selfie + 1) % pictures.len();
+        engine.verify(&pictures[selfie], &pictures[photo], &VerifyOptions::default())
+    };
+    let selfies = || (0..pictures.len()).cycle().take(2 * pictures.len());
+    let answers: Vec<_> = thread::scope(|scope| {
+        let (sharing, verify) = (&sharing, &verify);
+        let callers: Vec<_> = selfies()
+            .map(|selfie| scope.spawn(move || verify(sharing, selfie)))
+            .collect();
+        callers.into_iter().map(thread::ScopedJoinHandle::join).collect()
+    });
+    for (selfie, answer) in selfies().zip(answers) {
+        let answer = answer.map_err(|_| "a caller panicked")??;
+        let expected = verify(&own, selfie)?;
+        let similarity = |answer: &Verification| answer.similarity.unwrap_or(f32::NAN);
+        let (found, wanted) = (similarity(&answer), similarity(&expected));
+        ensure!((found - wanted).abs() < 1e-5, "{found} instead of {wanted}");
+        let (found, wanted) = (answer.liveness.value(), expected.liveness.value());
+        ensure!((found - wanted).abs() < 1e-4, "{found} instead of {wanted}");
+        let (found, wanted) = (answer.selfie.faces.len(), expected.selfie.faces.len());
+        ensure!(found == wanted, "{found} faces instead of {wanted}");
     }
     Ok(())
 }

@@ -162,7 +162,7 @@ fn usage() -> Outcome {
         (
             "gpu=1",
             "there is no option 'gpu': it must be one of device_id, device_type, memory_limit_mib, precision, threads, streams, \
-             cache_folder, cpu_nodes",
+             cache_folder, cpu_nodes, shared_sessions",
         ),
     ] {
         let ended = run(&["doctor", "--provider-option", option])?;

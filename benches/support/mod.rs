@@ -50,9 +50,13 @@ pub(crate) fn provider() -> Provider {
 /// What the models are opened from.
 pub(crate) fn parts() -> (Runtime, Pack) {
     let runtime = Runtime::load(&LibrarySearch::new(), provider()).unwrap();
+    (runtime, pack())
+}
+
+/// The default pack as the provider is given it.
+pub(crate) fn pack() -> Pack {
     let pack = StoreSearch::new().find().unwrap().load("open-1").unwrap();
-    let pack = pack.rewritten(&default_rewriting(provider()));
-    (runtime, pack)
+    pack.rewritten(&default_rewriting(provider()))
 }
 
 /// The model calls of a verification with nothing around them: two detector passes at 320 pixels, a batch of two

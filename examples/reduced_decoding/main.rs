@@ -3,7 +3,7 @@
 //! frames below `../shared/data`, encodes them again, and judges each file twice: decoded at its own size, and at the part of
 //! it that the service decodes it at.
 
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::collections::BTreeSet;
 use std::num::NonZero;
@@ -11,10 +11,9 @@ use std::path::Path;
 
 use image::imageops::{FilterType, resize};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
-use likeness::embedding::Embedding;
 use likeness::imaging::{Limits, Picture, decode};
 use likeness::runtime::available_workers;
-use likeness::{EmbedOptions, Engine, LivenessOptions};
+use likeness::{EmbedOptions, EmbeddedFace, Engine, LivenessOptions};
 use likeness_evaluation::{HELD_IMPOSTORS, all_pairs};
 
 #[path = "../support/mod.rs"]
@@ -75,15 +74,18 @@ fn enlarged(path: &Path, times: u32) -> Result<Option<(Vec<u8>, Picture)>, Failu
     Ok(Some((bytes, whole)))
 }
 
-/// The embeddings of one file, decoded whole and at a part of its size; `None` where a face was not found.
-type Both = [Option<Embedding>; 2];
+/// The largest face of one file, decoded whole and at a part of its size; `None` where none was found.
+type Both = [Option<EmbeddedFace>; 2];
+
+/// A similarity to the face of the whole below which the picture is named: another face, or nearly.
+const OTHER_FACE: f64 = 0.5;
 
 fn embeddings(engine: &Engine, path: &Path, times: u32) -> Result<Option<Both>, Failure> {
     let Some((bytes, whole)) = enlarged(path, times)? else {
         return Ok(None);
     };
     let options = EmbedOptions::default();
-    let first = |faces: Vec<likeness::EmbeddedFace>| faces.into_iter().next().map(|face| face.embedding);
+    let first = |faces: Vec<EmbeddedFace>| faces.into_iter().next();
     Ok(Some([
         first(engine.embed(&whole, &options)?),
         first(engine.embed(&bytes, &options)?),
@@ -121,11 +123,20 @@ fn matching(engine: &Engine, data: &Path) -> Result<(), Failure> {
             if found.is_empty() {
                 continue;
             }
-            let alike: Vec<f64> = found
-                .iter()
-                .filter_map(|[whole, reduced]| whole.as_ref().zip(reduced.as_ref()))
-                .map(|(whole, reduced)| Ok(f64::from(whole.similarity(reduced)?)))
-                .collect::<Result<_, Failure>>()?;
+            let mut alike = Vec::new();
+            for (name, both) in names.iter().zip(&found) {
+                let [Some(whole), Some(reduced)] = both else {
+                    continue;
+                };
+                let similarity = f64::from(whole.embedding.similarity(&reduced.embedding)?);
+                if similarity < OTHER_FACE {
+                    let [whole, reduced] = [whole, reduced].map(|face| face.face.bounding_box);
+                    eprintln!(
+                        "{name} at {times}x: similarity {similarity:.4}; whole {whole:?}, at a part {reduced:?}"
+                    );
+                }
+                alike.push(similarity);
+            }
             for (way, decoded) in ["whole", "at a part"].into_iter().enumerate() {
                 let missing = found.iter().filter(|both| both[way].is_none()).count();
                 print!("| {name} | {times}x | {decoded} | {missing} of {} |", names.len());
@@ -154,7 +165,7 @@ fn matching(engine: &Engine, data: &Path) -> Result<(), Failure> {
 fn false_non_match_rate(names: &[&String], found: &[Both], way: usize, rate: f64) -> Result<f64, Failure> {
     let pictures = || {
         let found = names.iter().copied().zip(found);
-        found.filter_map(|(name, both)| Some((name, both[way].as_ref()?)))
+        found.filter_map(|(name, both)| Some((name, &both[way].as_ref()?.embedding)))
     };
     let (_, first) = pictures().next().ok_or("no face")?;
     let matrix = by_person(first.values().len(), pictures())?;

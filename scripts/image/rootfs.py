@@ -4,7 +4,7 @@ materials, configuration.
 
     rootfs.py FOLDER
 
-The folder must be new or empty. Nothing in it is writable afterwards, and it holds no picture and no secret.
+The folder must be new or empty. It holds no picture and no secret, and nothing that the service could write to.
 """
 
 import os
@@ -57,11 +57,9 @@ def main():
     configuration.parent.mkdir(parents=True)
     configuration.write_text(subprocess.run([str(BINARY), "config", "reference"], check=True, capture_output=True, text=True).stdout)
     configuration.chmod(0o444)
-    # What the service writes to is a volume; its place is here.
-    (root / "var/lib/likeness").mkdir(parents=True)
-    for folder, _, _ in os.walk(root, topdown=False):
-        if not folder.endswith("var/lib/likeness"):
-            os.chmod(folder, 0o555)
+    # As those of a distribution: the image's own /usr and /etc take over these modes.
+    for folder, _, _ in os.walk(root):
+        os.chmod(folder, 0o755)
 
 
 if __name__ == "__main__":

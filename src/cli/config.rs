@@ -93,7 +93,10 @@ fn check_files(config: &Config) -> Result<(), Failure> {
     for path in &config.calibration_files {
         CalibrationFile::read(path).map_err(|error| format!("configuration: calibration_files: {error}"))?;
     }
-    Ok(())
+    config
+        .tls
+        .check_files()
+        .map_err(|error| format!("configuration: tls: {error}").into())
 }
 
 fn show(arguments: &ShowArguments) -> Result<ExitCode, Failure> {

@@ -13,6 +13,7 @@ mod http;
 mod liveness;
 mod models;
 mod openapi;
+mod process;
 mod serve;
 mod usage;
 mod verify;

@@ -12,7 +12,7 @@ use likeness::server::{
 };
 
 use super::config::ConfigArguments;
-use super::{EngineArguments, Failure, exit, say};
+use super::{EngineArguments, Failure, exit, process, say};
 
 /// Development pictures beside a checkout, for a curl line that works as it is.
 const SAMPLE_PICTURES: &str = "../shared/data/faces";
@@ -67,8 +67,9 @@ impl ServeArguments {
         let config = read()?;
         let logs = Logs::start(&config.log)?;
         if !self.allow_core_dumps {
-            forbid_core_dumps();
+            process::forbid_core_dumps();
         }
+        process::allow_open_files(config.connections.max)?;
         let mut apps = config.apps()?;
         let demo_key = if self.demo { apps.add_demo()? } else { None };
         let workers = arguments.workers.map_or_else(available_workers, usize::from);
@@ -160,19 +161,3 @@ fn announce_first_app(app: Option<NewApp>) -> Result<(), Failure> {
         app.key.expose()
     ))
 }
-
-/// No picture is to get onto a disk by a crash.
-#[cfg(unix)]
-fn forbid_core_dumps() {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    let none = Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
-    if let Err(error) = setrlimit(Resource::Core, none) {
-        super::complain(&error);
-    }
-}
-
-#[cfg(not(unix))]
-fn forbid_core_dumps() {}

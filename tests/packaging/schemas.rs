@@ -73,7 +73,17 @@ fn kubernetes(python: &Path) -> Outcome {
 
 fn compose(python: &Path) -> Outcome {
     let file = workspace().join("deploy/compose/compose.yaml");
-    let spoilt = spoil(&std::fs::read_to_string(&file)?, "read_only:", "readonly:")?;
+    let text = std::fs::read_to_string(&file)?;
+    let mounted: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- .")?.split(':').next())
+        .map(|path| file.with_file_name(format!(".{path}")))
+        .collect();
+    ensure!(mounted.len() == 2, "{mounted:?}");
+    for path in mounted {
+        ensure!(path.is_file(), "{} is mounted and not there", path.display());
+    }
+    let spoilt = spoil(&text, "read_only:", "readonly:")?;
     pass(python, "compose", &[file], &spoilt, "'readonly' was unexpected")
 }
 

@@ -85,7 +85,7 @@ impl<F: GridFamily> GridDetector<F> {
     pub fn open_model(runtime: &Runtime, pack: &Pack, model: &DetectorModel) -> Result<Self, DetectionError> {
         let session = runtime.open(&model.model, pack.model(&model.model)?)?;
         let (width, height) = fixed_size(&session)
-            .and_then(|size| F::check(&session.outputs()).map(|()| size))
+            .and_then(|size| F::check(session.outputs()).map(|()| size))
             .map_err(|misfit| DetectionError::misfit(session.name(), F::NAME, misfit))?;
         Ok(Self {
             session,
@@ -236,7 +236,7 @@ fn fixed_size(session: &ModelSession) -> Result<(Option<u32>, Option<u32>), Misf
         }
         Some(_) => Err(Misfit::new(
             "an input of any size, or of one of 320 to 2560 pixels a side that is a multiple of 32",
-            likeness_runtime::listed(&session.inputs()),
+            likeness_runtime::listed(session.inputs()),
         )),
     };
     Ok((side(input.width)?, side(input.height)?))

@@ -457,7 +457,7 @@ impl Parts {
             .unwrap_or_else(|| default_rewriting(runtime.provider()));
         Ok(Self {
             pack: pack.rewritten(&passes),
-            runtime,
+            runtime: runtime.sharing(),
         })
     }
 

@@ -157,12 +157,12 @@ fn largest_difference(a: &ArrayD<f32>, b: &ArrayD<f32>) -> f32 {
 fn embedder_agrees(shared: &Path) -> Outcome {
     let mut ours = open(EMBEDDER, &imported(shared, EMBEDDER)?)?;
     ensure!(
-        declared(&ours.inputs()) == ["0 [N,3,128,128]"],
+        declared(ours.inputs()) == ["0 [N,3,128,128]"],
         "inputs {:?}",
         ours.inputs()
     );
     ensure!(
-        declared(&ours.outputs()) == ["658 [N,256,1,1]"],
+        declared(ours.outputs()) == ["658 [N,256,1,1]"],
         "outputs {:?}",
         ours.outputs()
     );
@@ -192,12 +192,12 @@ fn embedder_agrees(shared: &Path) -> Outcome {
 fn landmarks_are_found(shared: &Path) -> Outcome {
     let mut session = open(LANDMARKS, &imported(shared, LANDMARKS)?)?;
     ensure!(
-        declared(&session.inputs()) == ["0 [N,3,48,48]"],
+        declared(session.inputs()) == ["0 [N,3,48,48]"],
         "inputs {:?}",
         session.inputs()
     );
     ensure!(
-        declared(&session.outputs()) == ["95 [N,10,1,1]"],
+        declared(session.outputs()) == ["95 [N,10,1,1]"],
         "outputs {:?}",
         session.outputs()
     );

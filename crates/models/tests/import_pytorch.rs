@@ -154,12 +154,12 @@ fn answers_agree(shared: &Path, published: Published) -> Outcome {
     let mut reference = runtime.open(published.reference, &reference)?;
     let mut imported = runtime.open(published.file, &published.import(shared)?)?;
     ensure!(
-        described(&imported.inputs()) == ["input [N,3,80,80]"],
+        described(imported.inputs()) == ["input [N,3,80,80]"],
         "inputs {:?}",
         imported.inputs()
     );
     ensure!(
-        described(&imported.outputs()) == ["logits [N,3]"],
+        described(imported.outputs()) == ["logits [N,3]"],
         "outputs {:?}",
         imported.outputs()
     );

@@ -6,7 +6,7 @@ use crate::{Provider, ProviderOption};
 
 /// Everything that this crate fails with. All but [`RuntimeError::Inference`] and [`RuntimeError::Output`] are for
 /// whoever installed or configured the process.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum RuntimeError {
     /// No ONNX Runtime library was found.

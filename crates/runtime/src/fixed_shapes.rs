@@ -25,7 +25,7 @@ pub(crate) struct FixedShapes {
 
 impl FixedShapes {
     /// `None` where the model leaves no size free, or one without a name, by which it could be fixed.
-    pub(crate) fn new(runtime: &Runtime, onnx: &[u8], input: &Outlet) -> Option<Self> {
+    pub(crate) fn new(runtime: Runtime, onnx: &[u8], input: &Outlet) -> Option<Self> {
         let ValueType::Tensor {
             shape,
             dimension_symbols,
@@ -46,7 +46,7 @@ impl FixedShapes {
             }
         }
         sizes.iter().any(Option::is_some).then(|| Self {
-            runtime: runtime.clone(),
+            runtime,
             onnx: onnx.into(),
             sizes,
             sessions: Vec::new(),

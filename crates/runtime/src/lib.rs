@@ -22,6 +22,8 @@ mod pool;
 mod provider;
 mod runtime;
 mod session;
+mod sessions;
+mod shared;
 mod signature;
 
 pub use error::{LibraryAtHand, RuntimeError};
@@ -29,7 +31,7 @@ pub use library::{ENV_LIBRARY, LibrarySearch, OLDEST_MINOR_VERSION};
 pub use memory::{give_back_freed_memory, keep_freed_memory};
 pub use pool::{Pool, Pooled};
 pub use provider::{Execution, Precision, Provider, ProviderOption, ProviderOptions};
-pub use runtime::Runtime;
+pub use runtime::{ENV_NO_TELEMETRY, Runtime};
 pub use session::{ModelSession, Outputs};
 pub use signature::{Misfit, PictureInput, TensorSpec, VectorOutput, is_vector_batch, listed, shape_text};
 

@@ -1,5 +1,7 @@
 //! The process's ONNX Runtime.
 
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,6 +13,8 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use crate::fixed_shapes::FixedShapes;
 use crate::library::Library;
+use crate::sessions::Sessions;
+use crate::shared::Shared;
 use crate::{Execution, LibraryAtHand, LibrarySearch, ModelSession, Provider, RuntimeError};
 
 /// The process's ONNX Runtime: opens models. Cheap to clone.
@@ -20,10 +24,23 @@ pub struct Runtime {
     library: Option<PathBuf>,
     version: String,
     execution: Execution,
+    /// What was opened to be shared. `None`: each has its own.
+    shared: Option<SharedModels>,
 }
+
+/// By a model's name and a digest of its bytes.
+type SharedModels = Arc<Mutex<BTreeMap<(String, u64), Arc<Shared>>>>;
 
 /// What ONNX Runtime says of a model with nodes that only its CPU kernels execute, where those are not to.
 const CPU_NODES: &str = "fallback to CPU EP has been explicitly disabled";
+
+/// Environment variable that keeps ONNX Runtime from reporting to its maker, if it is `1` before the library is loaded.
+///
+/// Official builds since 1.29 write an identifier of the machine to `~/.cache/Microsoft` and send events to
+/// `mobile.events.data.microsoft.com` without it. What the C API has to turn that off ([`ort`](crate::ort)'s
+/// `with_telemetry`) comes too late: the first event is logged as the environment is created
+/// (<https://github.com/microsoft/onnxruntime/pull/27379>).
+pub const ENV_NO_TELEMETRY: &str = "ORT_DISABLE_TELEMETRY";
 
 /// A process can create one environment only, so the first that is created is kept for all later calls.
 static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
@@ -31,6 +48,9 @@ static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
 impl Runtime {
     /// Finds and loads ONNX Runtime, and sees whether it has the execution provider and that starts here. Where this process
     /// has loaded one before, that is taken, unless the search names another file.
+    ///
+    /// The program `likeness` sets [`ENV_NO_TELEMETRY`] by itself. A program of yours should be started with it: a library
+    /// cannot set a variable of a process with threads. Where it is not set, a warning is logged.
     ///
     /// # Errors
     /// No library, one that does not load or is too old, or another one already in use in this process; a provider that the
@@ -49,6 +69,9 @@ impl Runtime {
         {
             return Ok(runtime.clone());
         }
+        if std::env::var_os(ENV_NO_TELEMETRY).is_none_or(|value| value != "1") {
+            tracing::warn!("{ENV_NO_TELEMETRY} is not 1: ONNX Runtime may report to its maker");
+        }
         let Library { path, version } = search.find(provider)?;
         if let Some(runtime) = loaded.as_ref() {
             return match &runtime.library {
@@ -66,7 +89,7 @@ impl Runtime {
         let environment = ort::init_from(&path)
             .map_err(|error| unusable(error.to_string()))?
             .with_name("likeness")
-            // Nothing leaves the building.
+            // Nothing leaves the building. Alone this comes too late: see `ENV_NO_TELEMETRY`.
             .with_telemetry(false)
             .with_logger(Arc::new(log))
             .build()
@@ -77,6 +100,7 @@ impl Runtime {
             library: Some(path),
             version,
             execution: Execution::default(),
+            shared: None,
         };
         *loaded = Some(runtime.clone());
         Ok(runtime)
@@ -91,6 +115,7 @@ impl Runtime {
             library: None,
             version: "embedder's".to_owned(),
             execution: Execution::default(),
+            shared: None,
         }
     }
 
@@ -151,12 +176,52 @@ impl Runtime {
     /// [`RuntimeError::Model`] where ONNX Runtime refuses the bytes, [`RuntimeError::ProviderPartial`] where the provider
     /// cannot execute all of the model.
     pub fn open(&self, name: &str, onnx: &[u8]) -> Result<ModelSession, RuntimeError> {
+        let Some(shared) = &self.shared else {
+            return Ok(ModelSession::own(name, self.sessions(name, onnx)?));
+        };
+        let mut hasher = DefaultHasher::new();
+        onnx.hash(&mut hasher);
+        let key = (name.to_owned(), hasher.finish());
+        // Held while the model is opened, so that others wait for it and do not open it again.
+        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let model = match shared.get(&key) {
+            Some(model) => Arc::clone(model),
+            None => {
+                let sessions = self.sessions(name, onnx)?;
+                let gathers = self.execution.takes_any_batch() && sessions.takes_batches();
+                let model = Arc::new(Shared::new(name, sessions, gathers));
+                shared.insert(key, Arc::clone(&model));
+                model
+            }
+        };
+        drop(shared);
+        Ok(ModelSession::shared(name, model))
+    }
+
+    /// This runtime where its execution [shares sessions](Execution::shares_sessions) with nothing opened so far: what is
+    /// opened from now on by it and its clones is opened once for each model. Otherwise the same as before.
+    #[must_use]
+    pub fn sharing(&self) -> Self {
+        Self {
+            shared: self.execution.shares_sessions().then(SharedModels::default),
+            ..self.clone()
+        }
+    }
+
+    fn sessions(&self, name: &str, onnx: &[u8]) -> Result<Sessions, RuntimeError> {
         let session = self.session(name, onnx, &[])?;
         let fixed_shapes = match session.inputs() {
-            [input] if self.provider().prefers_fixed_shapes() => FixedShapes::new(self, onnx, input),
+            [input] if self.provider().prefers_fixed_shapes() => {
+                // What is shared must not hold what it is shared by.
+                let runtime = Self {
+                    shared: None,
+                    ..self.clone()
+                };
+                FixedShapes::new(runtime, onnx, input)
+            }
             _ => None,
         };
-        Ok(ModelSession::new(name, session, fixed_shapes))
+        Ok(Sessions::new(name, session, fixed_shapes))
     }
 
     /// A session in which the input's sizes of these names are fixed.

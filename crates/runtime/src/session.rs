@@ -1,30 +1,51 @@
 //! One opened model.
 
-use ndarray::{ArrayView4, ArrayViewD};
-use ort::session::{Session, SessionOutputs};
-use ort::value::TensorRef;
+use std::sync::Arc;
 
-use crate::fixed_shapes::FixedShapes;
+use ndarray::{ArrayView4, ArrayViewD};
+use ort::session::SessionOutputs;
+
+use crate::sessions::Sessions;
+use crate::shared::{Answer, Shared};
 use crate::signature::{picture_input, vector_output};
 use crate::{Misfit, PictureInput, RuntimeError, TensorSpec, VectorOutput};
 
-/// One opened model with one input of four dimensions (`[N, channels, height, width]`, `f32`). Not shared between
-/// threads: each worker opens its own.
+/// One opened model with one input of four dimensions (`[N, channels, height, width]`, `f32`). Each worker opens its own;
+/// what it opens may be [shared](crate::ProviderOptions::shared_sessions) with the others behind that.
 #[derive(Debug)]
 pub struct ModelSession {
     name: String,
-    /// For inputs of any shape.
-    session: Session,
-    /// Those for one shape each, where the provider is faster with them.
-    fixed_shapes: Option<FixedShapes>,
+    inputs: Vec<TensorSpec>,
+    outputs: Vec<TensorSpec>,
+    model: Model,
+}
+
+#[derive(Debug)]
+enum Model {
+    Own(Box<Sessions>),
+    Shared(Arc<Shared>),
 }
 
 impl ModelSession {
-    pub(crate) fn new(name: &str, session: Session, fixed_shapes: Option<FixedShapes>) -> Self {
+    pub(crate) fn own(name: &str, sessions: Sessions) -> Self {
         Self {
             name: name.to_owned(),
-            session,
-            fixed_shapes,
+            inputs: sessions.inputs(),
+            outputs: sessions.outputs(),
+            model: Model::Own(Box::new(sessions)),
+        }
+    }
+
+    pub(crate) fn shared(name: &str, model: Arc<Shared>) -> Self {
+        let (inputs, outputs) = {
+            let sessions = model.model();
+            (sessions.inputs(), sessions.outputs())
+        };
+        Self {
+            name: name.to_owned(),
+            inputs,
+            outputs,
+            model: Model::Shared(model),
         }
     }
 
@@ -36,14 +57,14 @@ impl ModelSession {
 
     /// The model's inputs as it declares them.
     #[must_use]
-    pub fn inputs(&self) -> Vec<TensorSpec> {
-        self.session.inputs().iter().map(TensorSpec::of).collect()
+    pub fn inputs(&self) -> &[TensorSpec] {
+        &self.inputs
     }
 
     /// The model's outputs as it declares them.
     #[must_use]
-    pub fn outputs(&self) -> Vec<TensorSpec> {
-        self.session.outputs().iter().map(TensorSpec::of).collect()
+    pub fn outputs(&self) -> &[TensorSpec] {
+        &self.outputs
     }
 
     /// The model's one input where it takes pictures: `[N,3,H,W]` of `f32`, N free or 1. `size` is the side in pixels of
@@ -52,7 +73,7 @@ impl ModelSession {
     /// # Errors
     /// [`Misfit`] where it takes anything else.
     pub fn picture_input(&self, size: Option<u32>) -> Result<PictureInput, Misfit> {
-        picture_input(&self.inputs(), size.map(|size| size as usize))
+        picture_input(&self.inputs, size.map(|size| size as usize))
     }
 
     /// The output with so many numbers for each picture: the first that is declared as `[N,numbers]` of `f32`, also with
@@ -61,7 +82,7 @@ impl ModelSession {
     /// # Errors
     /// [`Misfit`] where there is none.
     pub fn vector_output(&self, numbers: usize) -> Result<VectorOutput, Misfit> {
-        vector_output(&self.outputs(), numbers)
+        vector_output(&self.outputs, numbers)
     }
 
     /// Runs the model on one batch. With a provider that compiles models for shapes (OpenVINO) the first batch of a shape
@@ -70,31 +91,24 @@ impl ModelSession {
     /// # Errors
     /// [`RuntimeError::Inference`] with what ONNX Runtime said.
     pub fn run(&mut self, input: &ArrayView4<'_, f32>) -> Result<Outputs<'_>, RuntimeError> {
-        let Self {
-            name,
-            session,
-            fixed_shapes,
-        } = self;
-        let (count, channels, height, width) = input.dim();
-        let fixed = match fixed_shapes {
-            Some(shapes) => shapes.session(name, [count, channels, height, width])?,
-            None => None,
+        let Self { name, model, .. } = self;
+        let values = match model {
+            Model::Own(sessions) => Values::Borrowed(sessions.run(input)?),
+            Model::Shared(shared) => Values::Taken(shared.run(input)?),
         };
-        let session = fixed.unwrap_or(session);
-        let failed = |error: ort::Error| RuntimeError::Inference {
-            model: name.clone(),
-            reason: error.to_string(),
-        };
-        let tensor = TensorRef::from_array_view(*input).map_err(failed)?;
-        let values = session.run(ort::inputs![tensor]).map_err(failed)?;
         Ok(Outputs { model: name, values })
     }
 }
 
-/// What a model answered; borrowed from its session.
+/// What a model answered; borrowed from its session, unless others use that too.
 pub struct Outputs<'s> {
     model: &'s str,
-    values: SessionOutputs<'s>,
+    values: Values<'s>,
+}
+
+enum Values<'s> {
+    Borrowed(SessionOutputs<'s>),
+    Taken(Answer),
 }
 
 impl std::fmt::Debug for Outputs<'_> {
@@ -117,13 +131,19 @@ impl Outputs<'_> {
     /// # Errors
     /// [`RuntimeError::Output`] where the model has none of this name, or not of `f32`.
     pub fn get(&self, name: &str) -> Result<ArrayViewD<'_, f32>, RuntimeError> {
-        let value = self
-            .values
-            .get(name)
-            .ok_or_else(|| self.unusable(name, "there is no such output"))?;
-        value
-            .try_extract_array::<f32>()
-            .map_err(|error| self.unusable(name, &error.to_string()))
+        let missing = || self.unusable(name, "there is no such output");
+        match &self.values {
+            Values::Borrowed(values) => values
+                .get(name)
+                .ok_or_else(missing)?
+                .try_extract_array::<f32>()
+                .map_err(|error| self.unusable(name, &error.to_string())),
+            Values::Taken(answer) => answer
+                .iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, array)| array.view())
+                .ok_or_else(missing),
+        }
     }
 
     /// The first output.
@@ -132,8 +152,7 @@ impl Outputs<'_> {
     /// [`RuntimeError::Output`] where the model has none, or not of `f32`.
     pub fn first(&self) -> Result<ArrayViewD<'_, f32>, RuntimeError> {
         let name = self
-            .values
-            .keys()
+            .names()
             .next()
             .ok_or_else(|| self.unusable("", "there are no outputs"))?;
         self.get(name)
@@ -141,9 +160,15 @@ impl Outputs<'_> {
 
     /// Every output of `f32`: its name and its numbers, in the model's order.
     pub fn all(&self) -> impl Iterator<Item = (&str, ArrayViewD<'_, f32>)> {
-        self.values
-            .keys()
-            .filter_map(|name| Some((name, self.get(name).ok()?)))
+        self.names().filter_map(|name| Some((name, self.get(name).ok()?)))
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let (borrowed, taken) = match &self.values {
+            Values::Borrowed(values) => (Some(values.keys()), None),
+            Values::Taken(answer) => (None, Some(answer.iter().map(|(name, _)| name.as_str()))),
+        };
+        borrowed.into_iter().flatten().chain(taken.into_iter().flatten())
     }
 
     fn unusable(&self, output: &str, reason: &str) -> RuntimeError {

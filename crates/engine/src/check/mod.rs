@@ -68,8 +68,8 @@ fn check_model(runtime: &Runtime, pack: &Pack, entry: &Entry<'_>) -> ModelCheck 
         Ok(session) => session,
         Err(error) => return report.with_fault(error),
     };
-    report.input = listed(&session.inputs());
-    report.output = listed(&session.outputs());
+    report.input = listed(session.inputs());
+    report.output = listed(session.outputs());
     if let Err(error) = run_adapter(runtime, pack, entry) {
         return report.with_fault(error);
     }

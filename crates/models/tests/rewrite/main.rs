@@ -147,7 +147,11 @@ fn variants() -> Vec<(String, Passes)> {
 type Named = Vec<(String, ArrayD<f32>)>;
 
 fn outputs(session: &mut ModelSession, input: &Array4<f32>) -> Result<Named, Failed> {
-    let names: Vec<String> = session.outputs().into_iter().map(|output| output.name).collect();
+    let names: Vec<String> = session
+        .outputs()
+        .iter()
+        .map(|output| output.name.clone())
+        .collect();
     let outputs = session.run(&input.view())?;
     let read = |name: String| {
         let values = outputs.get(&name)?.into_owned();

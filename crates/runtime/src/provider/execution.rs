@@ -73,6 +73,24 @@ impl Execution {
         self.provider != Provider::Cpu && self.options.cpu_nodes != Some(true)
     }
 
+    /// Whether all workers use the same sessions: as the option says, else on devices other than the processor, whose memory
+    /// would hold the models once for each worker, and which compute many pictures at once sooner than one after the other.
+    #[must_use]
+    pub fn shares_sessions(&self) -> bool {
+        let is_device = match self.provider {
+            Provider::Cpu => false,
+            Provider::OpenVino => self.device_type("CPU") != "CPU",
+            Provider::Cuda | Provider::TensorRt | Provider::CoreMl | Provider::DirectMl => true,
+        };
+        self.options.shared_sessions.unwrap_or(is_device)
+    }
+
+    /// Whether a batch of a size that was not met before costs nothing: TensorRT, OpenVINO and Core ML compile a model for
+    /// what it is given.
+    pub(crate) fn takes_any_batch(&self) -> bool {
+        matches!(self.provider, Provider::Cpu | Provider::Cuda | Provider::DirectMl)
+    }
+
     /// Whether the provider has the options and takes their values. Neither library nor device is asked.
     ///
     /// # Errors
@@ -224,6 +242,7 @@ mod tests {
             streams: Some(1),
             cache_folder: Some("cache".into()),
             cpu_nodes: Some(true),
+            shared_sessions: Some(true),
         };
         for provider in Provider::ALL {
             for option in ProviderOption::ALL {
@@ -244,6 +263,7 @@ mod tests {
                     ProviderOption::Streams => one.streams = values.streams,
                     ProviderOption::CacheFolder => one.cache_folder.clone_from(&values.cache_folder),
                     ProviderOption::CpuNodes => one.cpu_nodes = values.cpu_nodes,
+                    ProviderOption::SharedSessions => one.shared_sessions = values.shared_sessions,
                 }
                 assert_eq!(
                     Execution::new(provider, one).check().is_ok(),
@@ -309,6 +329,25 @@ mod tests {
             "f64".parse::<Precision>().unwrap_err().to_string(),
             "there is no precision 'f64': it must be f32, tf32 or f16"
         );
+    }
+
+    #[test]
+    fn devices_share_sessions_unless_told_otherwise_and_the_processor_only_then() {
+        let shares = |provider, shared_sessions, device_type: Option<&str>| {
+            let options = ProviderOptions {
+                shared_sessions,
+                device_type: device_type.map(ToOwned::to_owned),
+                ..ProviderOptions::default()
+            };
+            Execution::new(provider, options).shares_sessions()
+        };
+        for provider in Provider::ALL {
+            let is_device = !matches!(provider, Provider::Cpu | Provider::OpenVino);
+            assert_eq!(shares(provider, None, None), is_device, "{provider}");
+            assert!(shares(provider, Some(true), None));
+            assert!(!shares(provider, Some(false), None));
+        }
+        assert!(shares(Provider::OpenVino, None, Some("GPU")));
     }
 
     #[test]

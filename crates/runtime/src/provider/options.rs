@@ -64,7 +64,8 @@ pub struct ProviderOptions {
     /// `CPUAndNeuralEngine`, `CPUAndGPU`, `CPUOnly`.
     pub device_type: Option<String>,
     /// How much of the GPU's memory a session may take, in MiB: for `cuda` its arena, default all there is; for `tensorrt`
-    /// the workspace while it compiles, default 1 GiB. Each worker has four sessions with the default pack.
+    /// the workspace while it compiles, default 1 GiB. The default pack has four sessions, and each worker has its own unless
+    /// they [share](Self::shared_sessions) them.
     pub memory_limit_mib: Option<u32>,
     /// With which numbers it computes: `f32` (default); `tf32` for `cuda`; `f16` for `openvino` on a GPU or NPU, `tensorrt`
     /// and `coreml`. Others than `f32` move scores.
@@ -78,6 +79,10 @@ pub struct ProviderOptions {
     /// Whether parts of a model that the provider cannot execute may run on ONNX Runtime's CPU kernels. Default: no, such
     /// a model is then refused. For all but `cpu`.
     pub cpu_nodes: Option<bool>,
+    /// Whether all workers use the same sessions: one set of weights, one run at a time. With `cpu`, `cuda` and `directml`
+    /// what waited during a run is computed in one batch, up to 32 pictures. Default: on GPUs and NPUs and with `coreml`, not
+    /// on processors, where each core computes for a worker of its own.
+    pub shared_sessions: Option<bool>,
 }
 
 /// One of the fields of [`ProviderOptions`].
@@ -100,11 +105,13 @@ pub enum ProviderOption {
     CacheFolder,
     /// [`ProviderOptions::cpu_nodes`].
     CpuNodes,
+    /// [`ProviderOptions::shared_sessions`].
+    SharedSessions,
 }
 
 impl ProviderOption {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::DeviceId,
         Self::DeviceType,
         Self::MemoryLimit,
@@ -113,6 +120,7 @@ impl ProviderOption {
         Self::Streams,
         Self::CacheFolder,
         Self::CpuNodes,
+        Self::SharedSessions,
     ];
 
     /// The name on the command line and in configuration.
@@ -127,6 +135,7 @@ impl ProviderOption {
             Self::Streams => "streams",
             Self::CacheFolder => "cache_folder",
             Self::CpuNodes => "cpu_nodes",
+            Self::SharedSessions => "shared_sessions",
         }
     }
 
@@ -138,7 +147,7 @@ impl ProviderOption {
             Self::DeviceId => &[Cuda, TensorRt, DirectMl],
             Self::DeviceType => &[OpenVino, CoreMl],
             Self::MemoryLimit => &[Cuda, TensorRt],
-            Self::Precision => &Provider::ALL,
+            Self::Precision | Self::SharedSessions => &Provider::ALL,
             Self::Threads | Self::Streams => &[OpenVino],
             Self::CacheFolder => &[OpenVino, TensorRt, CoreMl],
             Self::CpuNodes => &[OpenVino, Cuda, TensorRt, CoreMl, DirectMl],
@@ -165,6 +174,7 @@ impl ProviderOptions {
             streams,
             cache_folder,
             cpu_nodes,
+            shared_sessions,
         } = self;
         [
             (ProviderOption::DeviceId, device_id.is_some()),
@@ -175,6 +185,7 @@ impl ProviderOptions {
             (ProviderOption::Streams, streams.is_some()),
             (ProviderOption::CacheFolder, cache_folder.is_some()),
             (ProviderOption::CpuNodes, cpu_nodes.is_some()),
+            (ProviderOption::SharedSessions, shared_sessions.is_some()),
         ]
         .into_iter()
         .filter_map(|(option, is_set)| is_set.then_some(option))

@@ -43,6 +43,9 @@ pub struct EngineConfig {
     /// Whether parts of a model that the provider cannot execute may run on the CPU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_nodes: Option<bool>,
+    /// Whether all workers use the same sessions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_sessions: Option<bool>,
 }
 
 impl EngineConfig {
@@ -88,6 +91,7 @@ impl EngineConfig {
             streams: self.streams,
             cache_folder: self.cache_folder.clone(),
             cpu_nodes: self.cpu_nodes,
+            shared_sessions: self.shared_sessions,
         };
         Execution::new(self.provider, options)
     }

@@ -126,6 +126,17 @@ impl Config {
             }
         }
         for (key, value) in [
+            ("limits.body_bytes", limits.body_bytes),
+            ("safety.max_bytes", self.safety.max_bytes as u64),
+        ] {
+            if limits.file_bytes as u64 > value {
+                let problem = format!(
+                    "must not be more than {key}, which is {value}: such a file would be refused all the same"
+                );
+                return Err(ConfigError::invalid("limits.file_bytes", problem));
+            }
+        }
+        for (key, value) in [
             ("admission.max_requests", self.admission.max_requests.unwrap_or(1)),
             ("connections.max", self.connections.max),
         ] {

@@ -88,6 +88,21 @@ pub(super) struct Loaded {
     pub(super) not_after: SystemTime,
 }
 
+impl Loaded {
+    /// Whether clients accept the certificate now.
+    pub(super) fn check_time(&self, files: &Files) -> Result<(), TlsError> {
+        let now = SystemTime::now();
+        let path = files.certificate.clone();
+        if self.not_after <= now {
+            Err(TlsError::Expired { path })
+        } else if self.not_before > now {
+            Err(TlsError::NotYetValid { path })
+        } else {
+            Ok(())
+        }
+    }
+}
+
 impl Contents {
     /// Tells contents from each other.
     pub(super) fn digest(&self) -> String {

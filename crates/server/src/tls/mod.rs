@@ -45,6 +45,19 @@ struct Current {
     not_after: SystemTime,
 }
 
+impl TlsConfig {
+    /// Whether the files that it names can be served, and clients will accept them today. Reads them.
+    ///
+    /// # Errors
+    /// [`TlsError`], which names the file.
+    pub fn check_files(&self) -> Result<(), TlsError> {
+        match Files::of(self) {
+            Some(files) => files.load(&files.read()?)?.check_time(&files),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Tls {
     /// Reads the files; `None` where there is no certificate.
     pub(crate) fn open(config: &TlsConfig) -> Result<Option<Self>, TlsError> {
@@ -52,18 +65,9 @@ impl Tls {
             return Ok(None);
         };
         let loaded = files.load(&files.read()?)?;
-        if loaded.not_after <= SystemTime::now() {
+        if let Err(error) = loaded.check_time(&files) {
             // Those who do not look at it can still call, and a restart must not take that from them.
-            tracing::error!(
-                file = %files.certificate().display(),
-                "the TLS certificate has expired: clients will refuse it"
-            );
-        }
-        if loaded.not_before > SystemTime::now() {
-            tracing::error!(
-                file = %files.certificate().display(),
-                "the TLS certificate is not valid yet: clients will refuse it"
-            );
+            tracing::error!(%error, "clients will refuse the TLS certificate");
         }
         told(&files, &loaded);
         Ok(Some(Self {
@@ -107,14 +111,7 @@ impl Tls {
             return Ok(());
         }
         let loaded = files.load(&contents)?;
-        if loaded.not_after <= SystemTime::now() {
-            let path = files.certificate().to_owned();
-            return Err(TlsError::Expired { path });
-        }
-        if loaded.not_before > SystemTime::now() {
-            let path = files.certificate().to_owned();
-            return Err(TlsError::NotYetValid { path });
-        }
+        loaded.check_time(files)?;
         told(files, &loaded);
         tracing::info!(file = %files.certificate().display(), "a new TLS certificate is served from now on");
         *self.inner.current.write().unwrap_or_else(PoisonError::into_inner) = loaded.into();

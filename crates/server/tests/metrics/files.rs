@@ -24,11 +24,10 @@ pub(crate) fn tests(suite: &mut Suite) {
     suite.with_program("files::alerts_pass_promtool", "promtool", |promtool| {
         let folder = workspace().join("deploy/prometheus");
         run(promtool, &folder, &["check", "rules", "alerts.yml"])?;
-        run(
-            promtool,
-            &folder,
-            &["check", "config", "--syntax-only", "prometheus.yml"],
-        )
+        for file in ["prometheus.yml", "../compose/prometheus.yml"] {
+            run(promtool, &folder, &["check", "config", "--syntax-only", file])?;
+        }
+        Ok(())
     });
     suite.with_program("files::alerts_pass_their_tests", "promtool", |promtool| {
         let folder = workspace().join("deploy/prometheus");
