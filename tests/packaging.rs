@@ -74,6 +74,11 @@ fn tree(shared: &Path) -> Outcome {
             "{name} is a picture"
         );
     }
+    let configuration = std::fs::read_to_string(root.join("etc/likeness/likeness.toml"))?;
+    ensure!(
+        configuration.contains("\nfolder = \"/var/lib/likeness\"\n"),
+        "commands would look for the storage where they are run"
+    );
 
     let data = tempfile::tempdir()?;
     let is_root = done(Command::new("id").arg("-u"))?.trim() == "0";

@@ -55,7 +55,11 @@ def main():
     subprocess.run([sys.executable, str(ROOT / "scripts" / "sbom.py"), str(documents / "sbom.cdx.json")], check=True)
     configuration = root / "etc/likeness/likeness.toml"
     configuration.parent.mkdir(parents=True)
-    configuration.write_text(subprocess.run([str(BINARY), "config", "reference"], check=True, capture_output=True, text=True).stdout)
+    reference = subprocess.run([str(BINARY), "config", "reference"], check=True, capture_output=True, text=True).stdout
+    # Commands that administer the service find its storage by the same file, wherever they are run.
+    installed = reference.replace('folder = "likeness-data"\n', 'folder = "/var/lib/likeness"\n')
+    assert installed != reference
+    configuration.write_text(installed)
     configuration.chmod(0o444)
     # As those of a distribution: the image's own /usr and /etc take over these modes.
     for folder, _, _ in os.walk(root):

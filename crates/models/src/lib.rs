@@ -19,6 +19,7 @@ pub mod import;
 pub mod inspect;
 mod manifest;
 pub mod onnx;
+mod quote;
 pub mod rewrite;
 mod shapes;
 mod store;

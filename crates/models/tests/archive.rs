@@ -187,6 +187,51 @@ fn what_is_missing_is_not_exported_and_an_unfinished_archive_is_not_left() {
 }
 
 #[test]
+fn an_archive_that_cannot_take_its_place_is_not_left_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = installed(folder.path());
+    let out = folder.path().join("out");
+    std::fs::create_dir_all(out.join("tiny.tar")).unwrap();
+    let error = export(&store, "tiny", &out.join("tiny.tar"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("cannot write ") && error.contains("tiny.tar"),
+        "{error}"
+    );
+    assert_eq!(tree(&out).into_keys().collect::<Vec<_>>(), ["tiny.tar/"]);
+}
+
+/// The name that an archive has while it is written can be guessed, and the folder may be one that all can write to.
+#[cfg(unix)]
+#[test]
+fn what_a_link_in_the_folder_of_an_export_leads_to_is_not_written_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = installed(folder.path());
+    let victim = folder.path().join("victim");
+    std::fs::write(&victim, b"not an archive").unwrap();
+    std::os::unix::fs::symlink(&victim, folder.path().join(".tiny.tar.partial")).unwrap();
+    let out = folder.path().join("tiny.tar");
+    export(&store, "tiny", &out).unwrap();
+    assert_eq!(std::fs::read(&victim).unwrap(), b"not an archive");
+    assert!(std::fs::symlink_metadata(&out).unwrap().is_file());
+}
+
+#[test]
+fn a_manifest_that_is_none_is_told_with_the_archive_and_no_control_characters() {
+    for text in ["format = 2\n\u{1b}[2J", "\"\\u001b[2J\" = 2\n"] {
+        let mut entries = sound();
+        entries[0].bytes = text.as_bytes().to_vec();
+        let (error, _) = refused(&tar_of(&entries));
+        assert!(
+            error.contains("pack.tar: entry \"pack.toml\" is no manifest: "),
+            "{error}"
+        );
+        assert!(!error.contains('\u{1b}'), "{error:?}");
+    }
+}
+
+#[test]
 fn entries_that_do_not_belong_there_are_refused() {
     let secret = "blobs/sha256/../../../evil";
     let (_, [file, _]) = pack();

@@ -166,6 +166,36 @@ fn cuts_after_a_megabyte_do_not_count_as_tries() {
     assert_eq!(scene.tree(), store_of([&file[..]]));
 }
 
+/// A cut after each two megabytes, and no rest of the file: every second try brings what the first had brought.
+#[test]
+fn a_server_that_never_gets_further_is_not_asked_for_ever() {
+    let scene = Scene::new();
+    let file = onnx_file("a", 7 << 20);
+    let steps = (0..20).flat_map(|_| [Step::Cut(file.clone(), 2 << 20), Step::Status(416)]);
+    scene.publisher.script("/a", steps);
+    let error = scene.pull(&Pack::of(&file, [scene.url("/a")])).unwrap_err();
+    assert!(matches!(&error, FetchError::NotFetched { .. }), "{error}");
+    assert_eq!(scene.ranges(), [None, from(2 << 20), None, from(2 << 20), None]);
+}
+
+/// As a portal does that wants one to sign in before it lets anything through.
+#[test]
+fn an_answer_of_another_size_takes_nothing_of_what_has_arrived_away() {
+    let scene = Scene::new();
+    let file = file();
+    let urls = ["/a", "/b"].map(|path| scene.url(path));
+    scene
+        .publisher
+        .script(
+            "/a",
+            [Step::Cut(file.clone(), 1000), Step::Whole(b"sign in".to_vec())],
+        )
+        .script("/b", [Step::File(file.clone())]);
+    scene.pull(&Pack::of(&file, urls)).unwrap();
+    assert_eq!(scene.ranges(), [None, from(1000), from(1000)]);
+    assert_eq!(scene.tree(), store_of([&file[..]]));
+}
+
 #[test]
 fn a_file_that_is_not_there_or_is_forbidden_is_not_asked_for_twice() {
     for (status, said) in [

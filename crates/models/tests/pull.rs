@@ -11,6 +11,7 @@ use std::sync::mpsc::channel;
 
 use likeness_models::fetch::{Event, FetchError, Mirror, Pull};
 use likeness_models::{ModelsError, PackPlace, Store, StoreError};
+use support::again::again_after;
 use support::publisher::{Step, gate};
 use support::scene::Scene;
 use support::{Pack, file, onnx_file, pull, sha256, store_of};
@@ -280,28 +281,124 @@ fn what_is_fetched_and_is_no_onnx_is_an_error_that_names_the_model() {
     );
 }
 
-/// The device takes no byte, as a disk that is full.
+/// Files may have no more than some seventy thousand bytes in that process, which the system tells it as it tells of a full
+/// disk: in the middle of a write.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_disk_that_is_full_is_said_and_the_store_stays_sound() {
+fn a_disk_that_is_full_is_said_and_what_has_arrived_is_kept() {
+    let test = "a_disk_that_is_full_is_said_and_what_has_arrived_is_kept";
+    if !again_after("trap '' XFSZ; ulimit -f 150", test) {
+        return;
+    }
     let scene = Scene::new();
     let file = file();
-    scene
-        .publisher
-        .script("/a", [Step::File(file.clone()), Step::File(file.clone())]);
-    let pack = Pack::of(&file, [scene.url("/a")]);
-    let partials = scene.folder.path().join("store/partial");
-    std::fs::create_dir_all(&partials).unwrap();
-    std::os::unix::fs::symlink("/dev/full", partials.join(sha256(&file))).unwrap();
-    let error = scene.pull(&pack).unwrap_err();
+    scene.publisher.script("/a", [Step::File(file.clone())]);
+    let error = scene.pull(&Pack::of(&file, [scene.url("/a")])).unwrap_err();
     assert!(
         matches!(&error, FetchError::Store(StoreError::Full { .. })),
         "{error}"
     );
     assert!(error.to_string().contains("make room and pull again"), "{error}");
-    assert_eq!(scene.tree(), store_of([]));
-    scene.pull(&pack).unwrap();
-    assert_eq!(scene.tree(), store_of([&file[..]]));
+    let tree = scene.tree();
+    let partial = &tree[&format!("partial/{}", sha256(&file))];
+    assert!(partial.len() < file.len() && file.starts_with(partial));
+    assert!(
+        tree.keys()
+            .all(|name| name.starts_with("partial/") || name == "lock" || name == "blobs/sha256/")
+    );
+}
+
+/// The service often runs as another user than the pull.
+#[cfg(unix)]
+#[test]
+fn others_can_read_the_store_whatever_the_mask_of_the_pull() {
+    use std::os::unix::fs::PermissionsExt;
+    if !again_after(
+        "umask 077",
+        "others_can_read_the_store_whatever_the_mask_of_the_pull",
+    ) {
+        return;
+    }
+    let scene = Scene::new();
+    let file = file();
+    scene.publisher.script("/a", [Step::File(file.clone())]);
+    let path = Pack::of(&file, [scene.url("/a")]).write(scene.folder.path());
+    let store = Store::at(scene.folder.path().join("deep/store"));
+    pull()
+        .with_install(true)
+        .run(&store, Some(&path), &|_| {})
+        .unwrap();
+    let blob = format!("store/blobs/sha256/{}", sha256(&file));
+    for (path, expected) in [
+        ("", 0o755),
+        ("store", 0o755),
+        ("store/blobs/sha256", 0o755),
+        (&blob, 0o644),
+        ("store/packs/tiny", 0o755),
+        ("store/packs/tiny/pack.toml", 0o644),
+    ] {
+        let found = std::fs::metadata(scene.folder.path().join("deep").join(path)).unwrap();
+        assert_eq!(found.permissions().mode() & 0o777, expected, "{path}");
+    }
+}
+
+/// Whoever may write to the store, as the service's own user, could have the pull of another write anywhere.
+#[cfg(unix)]
+#[test]
+fn what_a_link_in_the_store_leads_to_is_not_written_to() {
+    use std::os::unix::fs::symlink;
+    let file = file();
+    for content in [Some(&b"not of the store"[..]), Some(&file[..1000]), None] {
+        let scene = Scene::new();
+        scene
+            .publisher
+            .script("/a", [Step::File(file.clone()), Step::File(file.clone())]);
+        let victim = scene.folder.path().join("victim");
+        if let Some(content) = content {
+            std::fs::write(&victim, content).unwrap();
+        }
+        let partials = scene.folder.path().join("store/partial");
+        std::fs::create_dir_all(&partials).unwrap();
+        for name in [sha256(&file), "tiny.pack.toml".to_owned(), "../lock".to_owned()] {
+            symlink(&victim, partials.join(name)).unwrap();
+        }
+        let pack = Pack::of(&file, [scene.url("/a")]);
+        scene.pull_with(&pull().with_install(true), &pack).unwrap();
+        assert_eq!(std::fs::read(&victim).ok().as_deref(), content);
+        let blob = std::fs::symlink_metadata(scene.store().blob(&sha256(&file))).unwrap();
+        assert!(blob.is_file());
+    }
+}
+
+/// Whoever opens a pipe waits until somebody writes to it.
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_the_place_of_a_file_holds_nobody_up() {
+    let scene = Scene::new();
+    let file = file();
+    scene.publisher.script("/a", [Step::File(file.clone())]);
+    let pack = Pack::of(&file, [scene.url("/a")]);
+    let mirror = scene.folder.path().join("mirror");
+    let blob = scene.store().blob(&sha256(&file));
+    for folder in [&mirror, blob.parent().unwrap()] {
+        std::fs::create_dir_all(folder).unwrap();
+    }
+    for pipe in [&mirror.join("a.onnx"), &blob] {
+        let made = std::process::Command::new("mkfifo").arg(pipe).status().unwrap();
+        assert!(made.success());
+    }
+    let (ended, has_ended) = channel();
+    std::thread::spawn(move || {
+        let from_mirror = scene.pull_with(&pull().with_mirror(Mirror::Folder(mirror)), &pack);
+        let error = from_mirror.unwrap_err().to_string();
+        scene.pull(&pack).unwrap();
+        ended.send((error, scene.tree())).unwrap();
+    });
+    let (error, tree) = has_ended
+        .recv_timeout(std::time::Duration::from_secs(60))
+        .unwrap();
+    assert!(error.contains("a.onnx: cannot be read: it is no file"), "{error}");
+    assert_eq!(tree, store_of([&file[..]]));
 }
 
 /// A file is where a folder of the store should be: no user can write there, not even root.

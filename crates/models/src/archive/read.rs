@@ -35,7 +35,8 @@ impl Archive {
         let mut tar = open(path)?;
         let mut entries = Entries::of(path, &mut tar)?;
         let text = entries.text(MANIFEST_FILE, MANIFEST_LIMIT)?;
-        let manifest = Manifest::parse(&text)?;
+        let manifest = Manifest::parse(&text)
+            .map_err(|error| entries.fault(MANIFEST_FILE, &format!("is no manifest: {error}")))?;
         let sums = entries.text(SUMS_FILE, SUMS_LIMIT)?;
         let listed = listed(&sums).ok_or_else(|| ArchiveError::Entry {
             path: path.to_owned(),

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{LivenessCalibration, MatchCalibration};
-use crate::{Manifest, ModelsError};
+use crate::{Manifest, ModelsError, quote};
 
 /// The format of calibration files that this version reads and writes.
 const FORMAT: u32 = 1;
@@ -91,7 +91,8 @@ impl CalibrationFile {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn parse(place: &str, text: &str) -> Result<Self, ModelsError> {
-        let file: Self = toml::from_str(text).map_err(|error| fault(place, error.to_string()))?;
+        let file: Self =
+            toml::from_str(text).map_err(|error| fault(place, quote::message(&error.to_string())))?;
         file.check(place)?;
         Ok(file)
     }

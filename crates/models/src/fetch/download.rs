@@ -3,20 +3,22 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::time::Instant;
 
 use super::Patience;
 use super::client::{Client, read_trouble};
 use super::error::Trouble;
 use super::event::{Event, Watcher};
 use super::origin::Place;
+use super::pace::Pace;
 use crate::store::Partial;
 use crate::{SourceFile, Store, StoreError};
 
 /// Read at a time.
 const CHUNK: usize = 1 << 16;
 
-/// An attempt that brought this many bytes does not count as one of the tries: who is cut off every few megabytes gets
-/// a large file all the same, and no file takes for ever.
+/// An attempt that got this many bytes further than any before it does not count as one of the tries: who is cut off every
+/// few megabytes gets a large file all the same, and no file takes for ever.
 const PROGRESS: u64 = 1 << 20;
 
 /// Longest pause between two tries.
@@ -65,15 +67,19 @@ impl Fetcher<'_> {
     }
 
     fn copy(&self, wanted: Wanted<'_>, path: &Path) -> Result<u64, Stop> {
-        let file = File::open(path).map_err(|error| match error.kind() {
+        let found = std::fs::metadata(path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => Trouble::NoFile,
             _ => Trouble::Unreadable(error),
         })?;
-        let found = file.metadata().map_err(Trouble::Unreadable)?.len();
-        check_size(wanted.source, Some(found))?;
+        // A folder, or a pipe, which nobody may ever write to.
+        if !found.is_file() {
+            return Err(Trouble::Unreadable(std::io::Error::other("it is no file")).into());
+        }
+        check_size(wanted.source, Some(found.len()))?;
+        let file = File::open(path).map_err(Trouble::Unreadable)?;
         let mut partial = self.store.begin(&wanted.source.sha256)?;
         self.begin(wanted, &path.display().to_string(), &partial);
-        self.receive(wanted, file, &mut partial, Trouble::Unreadable)?;
+        self.receive(wanted, file, &mut partial, Trouble::Unreadable, |_| Ok(()))?;
         finish(wanted.source, partial)
     }
 
@@ -83,14 +89,14 @@ impl Fetcher<'_> {
         let mut tries = self.patience.tries;
         let mut pause = self.patience.pause;
         let mut inherited = partial.length() > 0;
+        let mut furthest = partial.length();
         self.begin(wanted, address, &partial);
         loop {
-            let before = partial.length();
             let trouble = match self.attempt(wanted, address, &mut partial) {
                 Ok(()) if partial.is_whole() => return finish(source, partial),
                 // The wrong bytes may be those from before: once, it is fetched whole.
                 Ok(()) if inherited => {
-                    inherited = false;
+                    (inherited, furthest) = (false, 0);
                     partial.restart()?;
                     continue;
                 }
@@ -98,7 +104,9 @@ impl Fetcher<'_> {
                 Err(Stop::Place(trouble)) if trouble.may_pass() => trouble,
                 Err(stop) => return Err(stop),
             };
-            if partial.length() >= before.saturating_add(PROGRESS) {
+            // Not from the try before: what was thrown away in between may come again and again.
+            if partial.length() >= furthest.saturating_add(PROGRESS) {
+                furthest = partial.length();
                 (tries, pause) = (self.patience.tries, self.patience.pause);
             } else {
                 tries = tries.saturating_sub(1);
@@ -134,8 +142,12 @@ impl Fetcher<'_> {
             }
         };
         match answer.status {
-            206 if answer.start == partial.length() => {}
-            200 => partial.restart()?,
+            206 if answer.start == partial.length() => check_size(wanted.source, answer.total)?,
+            200 => {
+                // Before what has arrived is thrown away: it may be no part of the file.
+                check_size(wanted.source, answer.total)?;
+                partial.restart()?;
+            }
             status => {
                 if status == 416 {
                     partial.restart()?;
@@ -143,8 +155,14 @@ impl Fetcher<'_> {
                 return Err(Trouble::Status(status).into());
             }
         }
-        check_size(wanted.source, answer.total)?;
-        self.receive(wanted, answer.body, partial, |error| read_trouble(&error))?;
+        let mut pace = Pace::new(self.patience.read, Instant::now(), partial.length());
+        self.receive(
+            wanted,
+            answer.body,
+            partial,
+            |error| read_trouble(&error),
+            |length| pace.check(Instant::now(), length),
+        )?;
         let expected = wanted.source.size.or(answer.total);
         if expected.is_some_and(|expected| partial.length() < expected) {
             let received = partial.length();
@@ -162,13 +180,15 @@ impl Fetcher<'_> {
         });
     }
 
-    /// Writes what can be read, as long as it is no more than the file may have.
+    /// Writes what can be read, as long as it is no more than the file may have, and `go_on`, which is told how much there
+    /// is, allows it.
     fn receive(
         &self,
         wanted: Wanted<'_>,
         mut from: impl Read,
         partial: &mut Partial,
         trouble: impl Fn(std::io::Error) -> Trouble,
+        mut go_on: impl FnMut(u64) -> Result<(), Trouble>,
     ) -> Result<(), Stop> {
         let limit = wanted.source.max_bytes();
         let mut chunk = vec![0; CHUNK];
@@ -188,6 +208,9 @@ impl Fetcher<'_> {
                 file: wanted.name,
                 bytes: partial.length(),
             });
+            if partial.length() < limit {
+                go_on(partial.length())?;
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use super::origin::places;
 use super::{Pull, Pulled};
 use crate::archive::Archive;
 use crate::import::import;
-use crate::store::{Located, Lock, read_checked};
+use crate::store::{Located, Lock, read, read_checked};
 use crate::{Manifest, Recipe, Store, StoreError};
 
 /// A pull that is under way.
@@ -114,7 +114,8 @@ impl<'a> Job<'a> {
 
     fn is_installed(&self) -> bool {
         let path = self.store.manifest_path(&self.located.manifest.name);
-        std::fs::read_to_string(path).is_ok_and(|text| text == self.located.text)
+        let text = self.located.text.as_bytes();
+        path.is_file() && read(&path, text.len() as u64 + 1).is_ok_and(|found| found == text)
     }
 
     /// Names of the models that are not in the store, or are there with other bytes.

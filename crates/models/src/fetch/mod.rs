@@ -9,6 +9,7 @@ mod error;
 mod event;
 mod job;
 mod origin;
+mod pace;
 mod proxy;
 mod redirect;
 
@@ -33,7 +34,8 @@ const JOBS: NonZero<usize> = NonZero::new(4).unwrap();
 pub struct Patience {
     /// Longest wait for an address to be looked up, and for a connection.
     pub connect: Duration,
-    /// Longest silence of a server, before its answer and within it.
+    /// Longest silence of a server, before its answer and within it; a server that sends less than a kilobyte a second for
+    /// as long counts as silent too.
     pub read: Duration,
     /// Tries for each address; those that brought a megabyte do not count.
     pub tries: u32,

@@ -11,12 +11,14 @@ pub(super) fn follow(from: &Uri, location: &str) -> Result<Uri, String> {
     let location = location.split('#').next().unwrap_or_default().trim();
     let scheme = from.scheme_str().unwrap_or_default();
     let authority = from.authority().map_or("", |authority| authority.as_str());
-    let absolute = if location.contains("://") {
+    let absolute = if has_scheme(location) {
         location.to_owned()
     } else if location.starts_with("//") {
         format!("{scheme}:{location}")
     } else if location.starts_with('/') {
         format!("{scheme}://{authority}{location}")
+    } else if location.starts_with('?') {
+        format!("{scheme}://{authority}{}{location}", from.path())
     } else {
         let folder = from.path().rsplit_once('/').map_or("", |(folder, _)| folder);
         format!("{scheme}://{authority}{folder}/{location}")
@@ -32,6 +34,16 @@ pub(super) fn follow(from: &Uri, location: &str) -> Result<Uri, String> {
         return Err(format!("a redirect from https to {to}, which is not safe"));
     }
     Ok(to)
+}
+
+/// Whether it is absolute (RFC 3986, 3.1 and 4.2). What comes behind the path may have other addresses in it.
+fn has_scheme(location: &str) -> bool {
+    location.split_once(':').is_some_and(|(scheme, _)| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+    })
 }
 
 #[cfg(test)]
@@ -50,6 +62,15 @@ mod tests {
             ("//other/x", "https://other/x"),
             ("/x", "https://host:8443/x"),
             ("x#part", "https://host:8443/folder/x"),
+            (
+                "x?from=https://other/y",
+                "https://host:8443/folder/x?from=https://other/y",
+            ),
+            (
+                "/x?from=https://other/y",
+                "https://host:8443/x?from=https://other/y",
+            ),
+            ("?token=1", "https://host:8443/folder/file?token=1"),
         ] {
             assert_eq!(follow_from(from, location).unwrap(), expected);
         }
@@ -65,6 +86,7 @@ mod tests {
             ("http://host/x", "from https to http"),
             ("file:///etc/passwd", "no http(s) address"),
             ("ftp://host/x", "no http(s) address"),
+            ("javascript:x", "no http(s) address"),
             ("https://", "no http(s) address"),
             ("https:///x", "no http(s) address"),
             ("a b", "no http(s) address"),

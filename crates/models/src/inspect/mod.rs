@@ -7,6 +7,7 @@ use std::fmt;
 
 use crate::onnx::proto::{DimensionValue, GraphProto, ValueInfoProto, data_type};
 use crate::onnx::{self, OnnxError};
+use crate::quote;
 use crate::rewrite::{Passes, Report, rewrite};
 
 pub use work::Work;
@@ -186,8 +187,11 @@ fn parameters(graph: &GraphProto) -> usize {
 impl fmt::Display for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.shape {
-            Some(shape) => write!(f, "{} {} [{}]", self.name, self.elements, shape.join(", ")),
-            None => write!(f, "{} {}", self.name, self.elements),
+            Some(shape) => {
+                let shape = quote::name(&shape.join(", "));
+                write!(f, "{} {} [{shape}]", quote::name(&self.name), self.elements)
+            }
+            None => write!(f, "{} {}", quote::name(&self.name), self.elements),
         }
     }
 }
@@ -197,7 +201,7 @@ impl fmt::Display for Inspection {
         let opsets: Vec<String> = self
             .opsets
             .iter()
-            .map(|(domain, version)| format!("{domain} {version}"))
+            .map(|(domain, version)| format!("{} {version}", quote::name(domain)))
             .collect();
         writeln!(f, "file        {} bytes", self.bytes)?;
         writeln!(
@@ -206,7 +210,7 @@ impl fmt::Display for Inspection {
             self.ir_version,
             opsets.join(", ")
         )?;
-        writeln!(f, "producer    {}", self.producer)?;
+        writeln!(f, "producer    {}", quote::name(&self.producer))?;
         for port in &self.inputs {
             writeln!(f, "input       {port}")?;
         }
@@ -223,7 +227,7 @@ impl fmt::Display for Inspection {
         )?;
         writeln!(f, "operators")?;
         for (name, count) in &self.operators {
-            writeln!(f, "  {count:>6}  {name}")?;
+            writeln!(f, "  {count:>6}  {}", quote::name(name))?;
         }
         match self.rewriting.left_alone() {
             Some(reason) => writeln!(f, "rewriting   none: {reason}"),
@@ -324,6 +328,22 @@ mod tests {
             text.contains("rewriting   none: it asks for a version of ONNX's operators"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn names_of_the_file_make_no_lines_of_their_own() {
+        let mut forged = onnx::read(&model(None)).unwrap();
+        forged.producer_name = "p\nparameters  0".to_owned();
+        let graph = forged.graph.as_mut().unwrap();
+        let name = "x\nrewriting   none: \u{1b}[2J";
+        name.clone_into(&mut graph.input[0].name);
+        name.clone_into(&mut graph.node[0].input[0]);
+        graph.node[1].op_type = "PRelu\n  1000  Relu".to_owned();
+        let text = inspect(&onnx::write(&forged)).unwrap().to_string();
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+        for forged in ["\nparameters  0", "\nrewriting   none: ", "\n  1000"] {
+            assert!(!text.contains(forged), "{text}");
+        }
     }
 
     #[test]

@@ -5,6 +5,9 @@ use super::{MAX_FILE_BYTES, Manifest, Preprocessing, SelfTestVector};
 /// Most models of one role.
 const MAX_MODELS: usize = 8;
 
+/// Weights that are taken: any unit will do, and sums and shares of some stay numbers.
+const WEIGHTS: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
+
 /// A name that cannot lead out of its folder.
 pub(crate) fn is_plain_name(name: &str) -> bool {
     !name.is_empty()
@@ -18,6 +21,11 @@ pub(crate) fn is_plain_name(name: &str) -> bool {
 /// SHA-256 as the store writes it: 64 hexadecimal digits in lower case.
 pub(crate) fn is_sha256(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Whether a terminal shows it as it is: some of these texts are shown before anybody has agreed to anything.
+fn is_printable(text: &str) -> bool {
+    !text.chars().any(char::is_control)
 }
 
 impl Manifest {
@@ -35,6 +43,9 @@ impl Manifest {
         }
         if self.version.is_empty() || self.version.len() > 64 || self.version.chars().any(char::is_control) {
             return Some("version must have 1 to 64 characters and no control characters".to_owned());
+        }
+        if !is_printable(&self.description) {
+            return Some("description must have no control characters".to_owned());
         }
         self.fault_of_files()
             .or_else(|| self.fault_of_detectors())
@@ -63,7 +74,14 @@ impl Manifest {
             if source.size > Some(MAX_FILE_BYTES) {
                 return Some(format!("sources.{name:?}.size is above {MAX_FILE_BYTES}"));
             }
-            let is_web = |url: &String| url.starts_with("https://") || url.starts_with("http://");
+            for (key, text) in [("license", &source.license), ("attribution", &source.attribution)] {
+                if !is_printable(text) {
+                    return Some(format!("sources.{name:?}.{key} must have no control characters"));
+                }
+            }
+            let is_web = |url: &String| {
+                is_printable(url) && (url.starts_with("https://") || url.starts_with("http://"))
+            };
             if let Some(url) = source.urls.iter().find(|url| !is_web(url)) {
                 return Some(format!("sources.{name:?}.urls: {url:?} is no http(s) address"));
             }
@@ -188,20 +206,28 @@ struct Common<'m>(f64, &'m Preprocessing, Option<&'m SelfTestVector>);
 impl Common<'_> {
     fn fault(&self, role: &str) -> Option<String> {
         let Self(weight, input, self_test) = self;
-        if !(*weight > 0.0 && weight.is_finite()) {
-            return Some(format!("{role}.weight must be above 0"));
+        if !WEIGHTS.contains(weight) {
+            let (least, most) = (WEIGHTS.start(), WEIGHTS.end());
+            return Some(format!("{role}.weight must be from {least} to {most}"));
         }
         let divides = |std: &f32| std.is_finite() && *std != 0.0;
         if !input.mean.iter().all(|mean| mean.is_finite()) || !input.std.iter().all(divides) {
             return Some(format!("{role}.input: mean must be finite, std finite and not 0"));
         }
-        if let Some(vector) = self_test
-            && (vector.values.is_empty()
-                || !vector.values.iter().all(|value| value.is_finite())
-                || !(vector.tolerance > 0.0 && vector.tolerance.is_finite()))
-        {
+        let is_usable = |vector: &SelfTestVector| {
+            !vector.values.is_empty()
+                && vector.values.iter().all(|value| value.is_finite())
+                && vector.tolerance > 0.0
+                && vector.tolerance.is_finite()
+        };
+        if self_test.is_some_and(|vector| !is_usable(vector)) {
             return Some(format!(
                 "{role}.self_test: needs finite values and a tolerance above 0"
+            ));
+        }
+        if self_test.is_some_and(|vector| !is_printable(&vector.output)) {
+            return Some(format!(
+                "{role}.self_test: output must have no control characters"
             ));
         }
         None

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::store::short_digest;
-use crate::{LivenessCalibration, MatchCalibration, ModelsError};
+use crate::{LivenessCalibration, MatchCalibration, ModelsError, quote};
 
 pub(crate) use fault::{is_plain_name, is_sha256};
 pub use files::{MAX_FILE_BYTES, ModelFile, Recipe, SourceFile};
@@ -98,7 +98,7 @@ impl Manifest {
     pub fn parse(text: &str) -> Result<Self, ModelsError> {
         let mut manifest: Self = toml::from_str(text).map_err(|error| ModelsError::Manifest {
             pack: "pack.toml".to_owned(),
-            reason: error.to_string(),
+            reason: quote::message(&error.to_string()),
         })?;
         manifest.digest = short_digest(text);
         match manifest.fault() {
@@ -268,6 +268,41 @@ mod tests {
                 "dimensions = 256",
                 "dimensions = 99999999",
                 "dimensions 1..=65536",
+            ),
+            (
+                "description = \"",
+                "description = \"\\u001b[2J",
+                "description must have no control characters",
+            ),
+            (
+                "license = \"Apache-2.0\"",
+                "license = \"Apache\\n2.0\"",
+                ".license must have no control characters",
+            ),
+            (
+                "attribution = \"YuNet",
+                "attribution = \"\\u009bYuNet",
+                ".attribution must have no control characters",
+            ),
+            (
+                "urls = [\"https://",
+                "urls = [\"https://\\u0007",
+                "is no http(s) address",
+            ),
+            (
+                "nms_iou = 0.3",
+                "nms_iou = 0.3\nweight = 1e308",
+                "detector.weight must be",
+            ),
+            (
+                "nms_iou = 0.3",
+                "nms_iou = 0.3\nweight = 0.0",
+                "detector.weight must be",
+            ),
+            (
+                "nms_iou = 0.3",
+                "nms_iou = 0.3\nweight = nan",
+                "detector.weight must be",
             ),
             (
                 "[0.31556875, 0.46157411]",

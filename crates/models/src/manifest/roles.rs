@@ -55,7 +55,7 @@ pub struct DetectorModel {
     pub adapter: DetectorAdapter,
     /// Name of its model.
     pub model: String,
-    /// Its share among several detectors, in any unit; above 0.
+    /// Its share among several detectors, in any unit; 1e-6 to 1e6.
     #[serde(default = "one")]
     pub weight: f64,
     /// What becomes of pixels.
@@ -86,7 +86,7 @@ pub struct EmbedderModel {
     pub adapter: EmbedderAdapter,
     /// Name of its model.
     pub model: String,
-    /// Its share among several embedders, in any unit; above 0.
+    /// Its share among several embedders, in any unit; 1e-6 to 1e6.
     #[serde(default = "one")]
     pub weight: f64,
     /// What becomes of pixels.
@@ -183,7 +183,7 @@ pub struct LivenessModelEntry {
     pub adapter: LivenessAdapter,
     /// Name of its model.
     pub model: String,
-    /// Its share among several models, in any unit; above 0.
+    /// Its share among several models, in any unit; 1e-6 to 1e6.
     #[serde(default = "one")]
     pub weight: f64,
     /// What becomes of pixels.

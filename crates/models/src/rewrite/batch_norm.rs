@@ -34,7 +34,8 @@ pub(super) fn run(net: &mut Net) -> usize {
 fn affine(net: &Net, node: &NodeProto, channels: usize) -> Option<(Vec<f64>, Vec<f64>)> {
     let is_inference = attribute::int(node, "training_mode", 0)? == 0
         && attribute::int(node, "spatial", 1)? == 1
-        && node.output.iter().skip(1).all(|output| !net.is_read(output));
+        // Before opset 14 these are what says that it is for training, whether or not they are read.
+        && node.output.iter().skip(1).all(String::is_empty);
     let [_, scale, bias, mean, variance] = node.input.as_slice() else {
         return None;
     };
@@ -148,6 +149,19 @@ mod tests {
             ];
             let (_, changed) = after(model(1, nodes, constants.clone()), Pass::BatchNorm);
             assert_eq!(changed, 0);
+        }
+    }
+
+    #[test]
+    fn it_stays_where_it_puts_out_statistics_as_in_training() {
+        for (outputs, expected) in [(&["y", "mean_of_batch"][..], 0), (&["y", ""], 1)] {
+            let mut constants = statistics();
+            constants.push(constant("w", &[2, 1, 1, 1]));
+            let mut norm = norm("a");
+            norm.output = outputs.iter().map(|&name| name.to_owned()).collect();
+            let mut model = model(1, vec![node("Conv", &["x", "w"], "a"), norm], constants);
+            model.opset_import[0].version = 9;
+            assert_eq!(after(model, Pass::BatchNorm).1, expected, "{outputs:?}");
         }
     }
 

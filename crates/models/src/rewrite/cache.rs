@@ -6,7 +6,7 @@
 //! megabytes, against tens to open it.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Passes, rewrite_bytes};
 
@@ -19,37 +19,58 @@ struct Entry {
     onnx: Arc<Vec<u8>>,
 }
 
-static KEPT: Mutex<VecDeque<Entry>> = Mutex::new(VecDeque::new());
+/// Rewritten models.
+struct Kept(Mutex<VecDeque<Entry>>);
+
+static KEPT: Kept = Kept::new();
 
 /// A model rewritten; `sha256` is that of `onnx`. What is no ONNX that can be read here is left as it is: whoever runs it
 /// will say what is wrong with it.
 pub(crate) fn cached(sha256: &str, onnx: &Arc<Vec<u8>>, passes: &Passes) -> Arc<Vec<u8>> {
-    let found = |kept: &VecDeque<Entry>| {
-        kept.iter()
-            .find(|entry| entry.sha256 == sha256 && entry.passes == *passes)
-            .map(|entry| Arc::clone(&entry.onnx))
-    };
-    if let Some(known) = found(&KEPT.lock().unwrap_or_else(PoisonError::into_inner)) {
-        return known;
+    KEPT.rewritten(sha256, onnx, passes)
+}
+
+impl Kept {
+    const fn new() -> Self {
+        Self(Mutex::new(VecDeque::new()))
     }
-    // Not while locked: another model need not wait for this one.
-    let made = match rewrite_bytes(onnx, passes) {
-        Ok((made, report)) if report.total() > 0 => Arc::new(made),
-        _ => Arc::clone(onnx),
-    };
-    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = found(&kept) {
-        return known;
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    kept.push_back(Entry {
-        sha256: sha256.to_owned(),
-        passes: *passes,
-        onnx: Arc::clone(&made),
-    });
-    while kept.iter().map(|entry| entry.onnx.len()).sum::<usize>() > MAX_BYTES {
-        kept.pop_front();
+
+    fn rewritten(&self, sha256: &str, onnx: &Arc<Vec<u8>>, passes: &Passes) -> Arc<Vec<u8>> {
+        let found = |kept: &VecDeque<Entry>| {
+            kept.iter()
+                .find(|entry| entry.sha256 == sha256 && entry.passes == *passes)
+                .map(|entry| Arc::clone(&entry.onnx))
+        };
+        if let Some(known) = found(&self.lock()) {
+            return known;
+        }
+        // Not while locked: another model need not wait for this one.
+        let made = match rewrite_bytes(onnx, passes) {
+            Ok((made, report)) if report.total() > 0 => Arc::new(made),
+            _ => Arc::clone(onnx),
+        };
+        let mut kept = self.lock();
+        if let Some(known) = found(&kept) {
+            return known;
+        }
+        kept.push_back(Entry {
+            sha256: sha256.to_owned(),
+            passes: *passes,
+            onnx: Arc::clone(&made),
+        });
+        while bytes(&kept) > MAX_BYTES {
+            kept.pop_front();
+        }
+        made
     }
-    made
+}
+
+fn bytes(kept: &VecDeque<Entry>) -> usize {
+    kept.iter().map(|entry| entry.onnx.len()).sum()
 }
 
 #[cfg(test)]
@@ -72,39 +93,39 @@ mod tests {
         }))
     }
 
-    fn rewritten(sha256: &str, onnx: Vec<u8>, passes: &Passes) -> Arc<Vec<u8>> {
-        cached(sha256, &Arc::new(onnx), passes)
+    fn rewritten(kept: &Kept, sha256: &str, onnx: Vec<u8>, passes: &Passes) -> Arc<Vec<u8>> {
+        kept.rewritten(sha256, &Arc::new(onnx), passes)
     }
 
     #[test]
     fn a_model_is_rewritten_once_for_each_set_of_passes() {
-        let all = rewritten("test-once", identity(), &Passes::all());
+        let kept = Kept::new();
+        let all = rewritten(&kept, "once", identity(), &Passes::all());
         assert_eq!(read(&all).unwrap().graph.unwrap().node.len(), 1);
         // The checksum is the key: the bytes are not looked at again.
-        let again = rewritten("test-once", Vec::new(), &Passes::all());
+        let again = rewritten(&kept, "once", Vec::new(), &Passes::all());
         assert!(Arc::ptr_eq(&all, &again));
-        let without = rewritten("test-once", identity(), &Passes::all().without(Pass::NoOps));
+        let without = rewritten(&kept, "once", identity(), &Passes::all().without(Pass::NoOps));
         assert_eq!(*without, identity());
     }
 
     #[test]
     fn what_is_no_onnx_is_left_as_it_is() {
+        let kept = Kept::new();
         assert_eq!(
-            *rewritten("test-no-onnx", b"abc".to_vec(), &Passes::all()),
+            *rewritten(&kept, "no-onnx", b"abc".to_vec(), &Passes::all()),
             b"abc"
         );
     }
 
     #[test]
-    fn what_is_kept_is_bounded() {
+    fn what_is_kept_is_bounded_and_the_oldest_goes_first() {
+        let kept = Kept::new();
         for number in 0..5 {
-            rewritten(
-                &format!("test-bound-{number}"),
-                vec![0; MAX_BYTES / 3],
-                &Passes::all(),
-            );
+            let large = vec![0; MAX_BYTES / 3];
+            rewritten(&kept, &format!("bound-{number}"), large, &Passes::all());
         }
-        let kept = KEPT.lock().unwrap();
-        assert!(kept.iter().map(|entry| entry.onnx.len()).sum::<usize>() <= MAX_BYTES);
+        let names: Vec<String> = kept.lock().iter().map(|entry| entry.sha256.clone()).collect();
+        assert_eq!(names, ["bound-2", "bound-3", "bound-4"]);
     }
 }

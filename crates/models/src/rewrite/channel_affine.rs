@@ -23,7 +23,7 @@ pub(super) fn run(net: &mut Net) -> usize {
 
 /// The layer before the node, what its channels are multiplied by, and what is added then.
 fn affine(net: &Net, shapes: &Shapes, node: &NodeProto) -> Option<(Layer, Vec<f64>, Vec<f64>)> {
-    let [first, second] = node.input.as_slice() else {
+    let ([first, second], [_]) = (node.input.as_slice(), node.output.as_slice()) else {
         return None;
     };
     let constant_is_second = net.constant(second).is_some();

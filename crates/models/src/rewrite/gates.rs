@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::onnx::proto::{
-    AttributeProto, DimensionProto, DimensionValue, NodeProto, TensorProto, ValueInfoProto, kind,
+    AttributeProto, DimensionProto, DimensionValue, NodeProto, TensorProto, ValueInfoProto, data_type, kind,
 };
 use crate::shapes::{Dim, Shapes};
 
@@ -83,8 +83,15 @@ impl Gate {
         else {
             return None;
         };
-        let is_gate =
-            (gate_batch, gate_channels) == (batch, channels) && [one, also_one] == [Dim::Known(1); 2];
+        let is_f32 = |value: &str| {
+            shapes
+                .facts(value)
+                .is_some_and(|facts| facts.elem_type == data_type::FLOAT)
+        };
+        let is_gate = is_f32(gate)
+            && is_f32(map)
+            && (gate_batch, gate_channels) == (batch, channels)
+            && [one, also_one] == [Dim::Known(1); 2];
         let (channels, size) = (channels.known()?, [height.known()?, width.known()?]);
         let is_whole = usize::try_from(channels).ok()?.is_multiple_of(BLOCK);
         // Larger ones are not exact as `f32`.

@@ -31,7 +31,7 @@ impl Layer {
     /// The layer that makes `value`, where nothing but one node reads the value.
     pub(super) fn before(net: &Net, shapes: &Shapes, value: &str) -> Option<Self> {
         let place = net.producer(value).filter(|_| net.is_read_once(value))?;
-        let node = net.node(place)?;
+        let node = net.node(place).filter(|node| node.output.len() == 1)?;
         let weights = node.input.get(1).filter(|name| net.is_read_once(name))?;
         let dims = &net.constant(weights)?.dims;
         if dims.iter().any(|&dim| dim <= 0) {

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::onnx::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 
+use crate::shapes::MAX_RANK;
+
 use super::{LeftAlone, layer};
 
 /// Versions of ONNX's own operators whose meaning the passes know. Before 7, operators that broadcast did so otherwise.
@@ -167,7 +169,8 @@ impl Net {
             && self
                 .readers
                 .get(value)
-                .is_some_and(|readers| readers.values().sum::<usize>() == 1)
+                // Not summed up: each of thousands of readers may ask.
+                .is_some_and(|readers| readers.len() == 1 && readers.values().eq([&1]))
     }
 
     /// Whether anything reads the value.
@@ -175,9 +178,12 @@ impl Net {
         !self.is_inner(value) || self.readers.get(value).is_some_and(|readers| !readers.is_empty())
     }
 
-    /// The constant of this name; a default of an input is none.
+    /// The constant of this name; a default of an input is none, nor is one of more dimensions than any model has, which
+    /// each of thousands of nodes may go over.
     pub(super) fn constant(&self, name: &str) -> Option<&TensorProto> {
-        self.constants.get(name).filter(|_| !self.inputs.contains(name))
+        self.constants
+            .get(name)
+            .filter(|tensor| tensor.dims.len() <= MAX_RANK && !self.inputs.contains(name))
     }
 
     pub(super) fn constant_names(&self) -> &[String] {
@@ -282,6 +288,10 @@ impl Net {
         } else {
             return false;
         };
+        let readers = self.readers.get(&input).map_or(0, BTreeMap::len);
+        if !self.spend(readers.saturating_add(1)) {
+            return false;
+        }
         let maker = self.producer(&input).filter(|&maker| maker != place);
         let others = self.readers(&input).chain(maker);
         let others: BTreeSet<usize> = others.filter(|&other| other != place).collect();

@@ -62,7 +62,7 @@ fn handed_on<'n>(net: &Net, shapes: &Shapes, node: &'n NodeProto) -> Option<&'n 
         "Dropout" => is_inference(net, node),
         "Concat" => node.input.len() == 1,
         "Transpose" => {
-            let perm = attribute::ints(node, "perm")?;
+            let perm = attribute::ints(node, "perm").filter(|perm| !perm.is_empty())?;
             perm.iter().zip(0..).all(|(&from, to)| from == to)
         }
         "Cast" => {
@@ -177,6 +177,7 @@ mod tests {
             node("Reshape", &["a", "other"], "b"),
             node("Transpose", &["a"], "b"),
             node_with("Transpose", &["a"], "b", vec![ints("perm", &[0, 1, 3, 2])]),
+            node_with("Transpose", &["a"], "b", vec![ints("perm", &[])]),
             node_with("Cast", &["a"], "b", vec![AttributeProto::int("to", 10)]),
         ] {
             let operators = between(middle.clone());

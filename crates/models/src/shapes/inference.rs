@@ -1,5 +1,7 @@
 //! What follows from a node for what it makes.
 
+mod maps;
+
 use crate::onnx::proto::{NodeProto, attribute, data_type};
 
 use super::{Dim, Facts, MAX_CONTENTS, MAX_RANK, Shapes};
@@ -174,72 +176,6 @@ impl Inference<'_, '_> {
         Some(result)
     }
 
-    fn conv(&mut self) -> Option<Vec<Dim>> {
-        let (input, weights) = (self.dims(0)?, self.dims(1)?);
-        if input.len() < 3 || input.len() != weights.len() {
-            return None;
-        }
-        let kernel: Vec<i64> = weights
-            .iter()
-            .skip(2)
-            .map(|dim| dim.known())
-            .collect::<Option<_>>()?;
-        let mut dims = vec![*input.first()?, *weights.first()?];
-        dims.extend(self.windows(input.get(2..)?, &kernel)?);
-        Some(dims)
-    }
-
-    fn pool(&mut self) -> Option<Vec<Dim>> {
-        let input = self.dims(0)?;
-        let kernel = attribute::ints(self.node, "kernel_shape")?;
-        if input.len() < 3 || attribute::int(self.node, "ceil_mode", 0)? != 0 {
-            return None;
-        }
-        let mut dims = input.get(..2)?.to_vec();
-        dims.extend(self.windows(input.get(2..)?, &kernel)?);
-        Some(dims)
-    }
-
-    /// Sizes after a kernel has gone over the map.
-    fn windows(&mut self, input: &[Dim], kernel: &[i64]) -> Option<Vec<Dim>> {
-        let axes = input.len();
-        let list = |name: &str, length: usize, value: i64| match self.node.attribute(name) {
-            None => Some(vec![value; length]),
-            Some(_) => attribute::ints(self.node, name).filter(|list| list.len() == length),
-        };
-        let (strides, dilations) = (list("strides", axes, 1)?, list("dilations", axes, 1)?);
-        let pads = list("pads", axes.checked_mul(2)?, 0)?;
-        let auto_pad = attribute::text(self.node, "auto_pad", "NOTSET")?;
-        if kernel.len() != axes {
-            return None;
-        }
-        let mut result = Vec::with_capacity(axes);
-        for (axis, &size) in input.iter().enumerate() {
-            let stride = Some(*strides.get(axis)?).filter(|&stride| stride > 0)?;
-            let window = dilations
-                .get(axis)?
-                .checked_mul(kernel.get(axis)?.checked_sub(1)?)?;
-            let window = window.checked_add(1).filter(|&window| window > 0)?;
-            let pads = pads.get(axis)?.checked_add(*pads.get(axis.checked_add(axes)?)?)?;
-            let Dim::Known(size) = size else {
-                result.push(if auto_pad == "NOTSET" && stride == 1 && pads == window - 1 {
-                    size
-                } else {
-                    self.shapes.fresh()
-                });
-                continue;
-            };
-            let size = match auto_pad.as_str() {
-                "NOTSET" => size.checked_add(pads)?.checked_sub(window)?.div_euclid(stride),
-                "VALID" => size.checked_sub(window)?.div_euclid(stride),
-                "SAME_UPPER" | "SAME_LOWER" => size.checked_sub(1)?.div_euclid(stride),
-                _ => return None,
-            };
-            result.push(Dim::Known(size.checked_add(1).filter(|&size| size >= 0)?));
-        }
-        Some(result)
-    }
-
     fn concat(&mut self) -> Option<Vec<Dim>> {
         let mut result = self.dims(0)?;
         let axis = axis(attribute::int(self.node, "axis", i64::MIN)?, result.len())?;
@@ -395,24 +331,6 @@ impl Inference<'_, '_> {
         let side = |name| attribute::int(self.node, name, 0).map(|flag| usize::from(flag != 0));
         let (rows, columns) = (side("transA")?, 1usize.checked_sub(side("transB")?)?);
         Some(vec![*a.get(rows)?, *b.get(columns)?])
-    }
-
-    /// With scales that are a constant of the file.
-    fn resize(&mut self) -> Option<Vec<Dim>> {
-        let dims = self.dims(0)?;
-        let scales = self
-            .facts(self.node.input.len().checked_sub(1)?)?
-            .scales
-            .clone()?;
-        if scales.len() != dims.len() || self.node.input.len() > 3 {
-            return None;
-        }
-        let scaled = |(dim, scale): (Dim, f32)| match dim {
-            dim if scale == 1.0 => dim,
-            Dim::Known(size) if size < 1 << 24 => Dim::Known((size as f64 * f64::from(scale)).floor() as i64),
-            _ => self.shapes.fresh(),
-        };
-        Some(dims.into_iter().zip(scales).map(scaled).collect())
     }
 }
 

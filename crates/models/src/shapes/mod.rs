@@ -11,7 +11,7 @@ use crate::onnx::proto::{DimensionValue, NodeProto, TensorProto, ValueInfoProto}
 use inference::Inference;
 
 /// Values of more dimensions are not followed; no vision model has them.
-const MAX_RANK: usize = 8;
+pub(crate) const MAX_RANK: usize = 8;
 /// Longer lists of numbers are no shapes.
 const MAX_CONTENTS: usize = 16;
 
@@ -214,6 +214,58 @@ mod tests {
             made("Transpose", &["x"], vec![ints("perm", &[0, 1, 2, 9])], &[]),
             None
         );
+    }
+
+    /// Sizes of height and width of `x`, of 9 and unknown, enlarged by this.
+    fn resized(op_type: &str, inputs: &[&str], with: Vec<AttributeProto>, scale: f32) -> Option<Vec<Dim>> {
+        let scales = [TensorProto::of_f32("scales", &[4], &[1.0, 1.0, scale, scale])];
+        made(op_type, inputs, with, &scales)
+    }
+
+    #[test]
+    fn a_map_is_resized_to_the_whole_part_of_its_size_times_a_scale() {
+        for (scale, height) in [(2.0, 18), (0.5, 4), (1.3, 11)] {
+            let dims = resized("Resize", &["x", "", "scales"], Vec::new(), scale).unwrap();
+            assert_eq!(dims[..3], [Dim::Free(1), Dim::Known(3), Dim::Known(height)]);
+            assert_ne!(dims[3], Dim::Free(2));
+        }
+        assert_eq!(
+            resized("Upsample", &["x", "scales"], Vec::new(), 2.0).unwrap()[2],
+            Dim::Known(18)
+        );
+    }
+
+    #[test]
+    fn a_size_that_hangs_on_how_a_product_is_rounded_is_not_known() {
+        // The product is 10.99999997, and 11 as `f32`.
+        for scale in [11.0 / 9.0, 0.0, -1.0, f32::NAN, f32::INFINITY, 1e30] {
+            let dims = resized("Resize", &["x", "", "scales"], Vec::new(), scale).unwrap();
+            assert_eq!((dims[2].known(), dims[3].known()), (None, None), "{scale}");
+        }
+    }
+
+    #[test]
+    fn sizes_that_follow_from_more_than_scales_in_order_are_not_known() {
+        let mode = AttributeProto {
+            name: "coordinate_transformation_mode".to_owned(),
+            s: b"tf_crop_and_resize".to_vec(),
+            r#type: crate::onnx::proto::kind::STRING,
+            ..AttributeProto::default()
+        };
+        for attribute in [mode, AttributeProto::ints("axes", &[1, 0, 3, 2])] {
+            let inputs = ["x", "", "scales"];
+            assert_eq!(
+                resized("Resize", &inputs, vec![attribute.clone()], 1.0),
+                None,
+                "{attribute:?}"
+            );
+        }
+        assert_eq!(
+            resized("Resize", &["x", "", "scales", "sizes"], Vec::new(), 2.0),
+            None
+        );
+        // Before opset 9 the scales are an attribute, and the only input is what is enlarged.
+        assert_eq!(resized("Upsample", &["scales"], Vec::new(), 2.0), None);
     }
 
     #[test]

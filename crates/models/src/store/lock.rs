@@ -3,6 +3,7 @@
 use std::fs::{File, TryLockError};
 
 use super::Store;
+use super::files::{create_folder, open_own};
 use super::write::StoreError;
 
 /// While this lives, nobody else writes to the store.
@@ -23,14 +24,9 @@ impl Store {
     /// Locks the store for writing, and makes it where there is none. Where another process has locked it: `wait` is
     /// called, and says whether to wait.
     pub(crate) fn lock(&self, wait: impl FnOnce() -> bool) -> Result<Lock<'_>, StoreError> {
-        std::fs::create_dir_all(&self.folder).map_err(StoreError::at(&self.folder))?;
+        create_folder(&self.folder).map_err(StoreError::at(&self.folder))?;
         let path = self.folder.join("lock");
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(StoreError::at(&path))?;
+        let file = open_own(&path).map_err(StoreError::at(&path))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) if wait() => file.lock().map_err(StoreError::at(&path))?,

@@ -8,6 +8,8 @@
 //! ```
 
 #[cfg(feature = "fetch")]
+mod files;
+#[cfg(feature = "fetch")]
 mod lock;
 mod packs;
 mod search;
@@ -22,13 +24,15 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 #[cfg(feature = "fetch")]
+pub(crate) use files::write_whole;
+#[cfg(feature = "fetch")]
 pub(crate) use lock::Lock;
 pub use packs::{PackPlace, PackStatus};
 pub use search::{ENV_STORE, StoreSearch};
 #[cfg(feature = "fetch")]
-pub use write::StoreError;
+pub(crate) use write::Partial;
 #[cfg(feature = "fetch")]
-pub(crate) use write::{Partial, write_whole};
+pub use write::StoreError;
 
 use crate::manifest::{is_plain_name, is_sha256};
 use crate::rewrite::{self, Passes};
@@ -124,7 +128,7 @@ impl Store {
         } else {
             self.manifest_path(pack)
         };
-        if !(is_path || is_plain_name(pack)) || !path.is_file() {
+        if !(is_path || is_plain_name(pack)) || !is_there(&path)? {
             let builtin = Manifest::builtin_names().collect::<Vec<_>>().join(", ");
             return Err(ModelsError::UnknownPack {
                 name: pack.to_owned(),
@@ -132,12 +136,22 @@ impl Store {
                 manifest: path,
             });
         }
-        let text = read(&path, MANIFEST_LIMIT)?;
-        let text = String::from_utf8(text).map_err(|error| ModelsError::Manifest {
-            pack: pack.to_owned(),
-            reason: error.to_string(),
+        let wrong = |reason: String| ModelsError::Manifest {
+            pack: path.display().to_string(),
+            reason,
+        };
+        // One byte more than it may have, so that a longer file is not taken for its beginning.
+        let text = read(&path, MANIFEST_LIMIT + 1)?;
+        if text.len() as u64 > MANIFEST_LIMIT {
+            return Err(wrong(format!(
+                "more than {MANIFEST_LIMIT} bytes are too many for a manifest"
+            )));
+        }
+        let text = String::from_utf8(text).map_err(|error| wrong(error.to_string()))?;
+        let manifest = Manifest::parse(&text).map_err(|error| match error {
+            ModelsError::Manifest { reason, .. } => wrong(reason),
+            other => other,
         })?;
-        let manifest = Manifest::parse(&text)?;
         if !is_path && manifest.name != pack {
             let reason = format!("{} calls itself '{}'", path.display(), manifest.name);
             return Err(ModelsError::Manifest {
@@ -172,7 +186,7 @@ impl Store {
         let mut models = BTreeMap::new();
         for name in located.manifest.models.keys() {
             let path = self.model_path(&located, name);
-            if !path.is_file() {
+            if !is_there(&path)? {
                 return Err(ModelsError::MissingFile {
                     pack: located.manifest.name.clone(),
                     file: name.clone(),
@@ -267,6 +281,20 @@ pub(crate) fn read_checked(path: &Path, sha256: &str, limit: u64) -> Result<Vec<
     })
 }
 
+/// Whether there is a file. One that cannot be looked at, as in a folder that this user may not enter, is an error: it is
+/// not had by fetching it again.
+fn is_there(path: &Path) -> Result<bool, ModelsError> {
+    use std::io::ErrorKind as Kind;
+    match std::fs::metadata(path) {
+        Ok(found) => Ok(found.is_file()),
+        Err(error) if matches!(error.kind(), Kind::NotFound | Kind::NotADirectory) => Ok(false),
+        Err(source) => Err(ModelsError::Unreadable {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ModelsError> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)
@@ -290,126 +318,4 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A store with a pack `tiny` of one file, `model.onnx`, that holds "abc".
-    fn tiny() -> (tempfile::TempDir, Store) {
-        let folder = tempfile::tempdir().unwrap();
-        let pack = folder.path().join("packs/tiny");
-        std::fs::create_dir_all(&pack).unwrap();
-        // SHA-256 of "abc" is the standard's own example (FIPS 180-2, B.1).
-        let manifest = r#"
-            format = 2
-            name = "tiny"
-            version = "1"
-            commercial_use = true
-            [sources."model.onnx"]
-            size = 3
-            sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-            license = "Apache-2.0"
-            attribution = "this test"
-            [models.model]
-            import = { from = "onnx", file = "model.onnx" }
-            [[detector]]
-            adapter = "yunet"
-            model = "model"
-            input = { channels = "bgr" }
-            score_threshold = 0.6
-            nms_iou = 0.3
-            [[embedder]]
-            adapter = "aligned-crop"
-            model = "model"
-            input = { channels = "rgb" }
-            size = 112
-            dimensions = 512
-            template = [[0.3, 0.5], [0.7, 0.5], [0.5, 0.7], [0.4, 0.8], [0.6, 0.8]]
-            [[liveness]]
-            adapter = "scaled-crop"
-            model = "model"
-            input = { channels = "bgr" }
-            size = 80
-            crop_scale = 2.7
-            classes = 3
-            live_class = 1
-            [calibration.match]
-            people = 3
-            genuine_comparisons = 4
-            impostor_comparisons = 5
-            measured = { from = 0.1, to = 0.5 }
-            provenance = { name = "test", method = "by hand", data = "none", date = "2026-11-25" }
-            points = [
-                { similarity = 0.2, confidence = 0.4, false_match_rate = 1e-3 },
-                { similarity = 0.3, confidence = 0.6, false_match_rate = 1e-4 },
-            ]
-        "#;
-        std::fs::write(pack.join("pack.toml"), manifest).unwrap();
-        std::fs::write(pack.join("model.onnx"), b"abc").unwrap();
-        let store = Store::at(folder.path());
-        (folder, store)
-    }
-
-    #[test]
-    fn a_whole_pack_is_loaded() {
-        let (_folder, store) = tiny();
-        let pack = store.load("tiny").unwrap();
-        assert_eq!(pack.model("model").unwrap(), b"abc");
-        assert!(pack.model("other").is_err());
-    }
-
-    #[test]
-    fn a_wrong_byte_is_an_error_with_file_and_both_checksums() {
-        let (folder, store) = tiny();
-        std::fs::write(folder.path().join("packs/tiny/model.onnx"), b"abd").unwrap();
-        let error = store.load("tiny").unwrap_err().to_string();
-        assert!(
-            error.contains("model.onnx is not the file of this pack"),
-            "{error}"
-        );
-        assert!(error.contains("expected SHA-256 ba7816bf"), "{error}");
-        assert!(error.contains("found a52d159f"), "{error}");
-        assert!(error.contains("likeness models pull"), "{error}");
-    }
-
-    #[test]
-    fn a_longer_or_shorter_file_is_an_error() {
-        let (folder, store) = tiny();
-        for bytes in [&b"ab"[..], b"abcd", b"abc and a good deal more", b""] {
-            std::fs::write(folder.path().join("packs/tiny/model.onnx"), bytes).unwrap();
-            assert!(
-                matches!(store.load("tiny"), Err(ModelsError::WrongFile { .. })),
-                "{bytes:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_missing_file_is_named_and_how_to_get_it_is_said() {
-        let (folder, store) = tiny();
-        std::fs::remove_file(folder.path().join("packs/tiny/model.onnx")).unwrap();
-        let error = store.load("tiny").unwrap_err().to_string();
-        assert!(error.contains("model 'model' is missing"), "{error}");
-        assert!(error.contains("LIKENESS_MODEL_MIRROR"), "{error}");
-    }
-
-    #[test]
-    fn an_unknown_pack_is_named_and_names_cannot_leave_the_store() {
-        let (_folder, store) = tiny();
-        for name in ["gone", "../tiny", "", ".", "a/b", "packs/tiny"] {
-            assert!(
-                matches!(store.load(name), Err(ModelsError::UnknownPack { .. })),
-                "{name:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_store_that_was_ordered_and_is_not_there_is_an_error() {
-        let error = StoreSearch::new()
-            .with_folder("/nowhere/store")
-            .find()
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("/nowhere/store: no such folder"), "{error}");
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::files::{create_folder, make_readable, move_into_place, open_own, write_whole};
 use super::{MANIFEST_FILE, Store, hex};
 
 /// Read and hashed at a time.
@@ -145,7 +146,7 @@ impl Store {
     /// Makes the folders that are written to.
     pub(crate) fn create(&self) -> Result<(), StoreError> {
         for folder in [self.blobs(), self.partials()] {
-            std::fs::create_dir_all(&folder).map_err(StoreError::at(&folder))?;
+            create_folder(&folder).map_err(StoreError::at(&folder))?;
         }
         Ok(())
     }
@@ -158,14 +159,7 @@ impl Store {
     pub(crate) fn resume(&self, sha256: &str, limit: u64) -> Result<Partial, StoreError> {
         let path = self.partials().join(sha256);
         let failed = |source| StoreError::at(&path)(source);
-        let mut options = File::options();
-        let file = options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(failed)?;
+        let file = open_own(&path).map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
         let usable = if length > limit { 0 } else { length };
         let mut hasher = Sha256::new();
@@ -209,7 +203,7 @@ impl Store {
         let gathered = self.partials().join(format!("{name}.{MANIFEST_FILE}"));
         let path = self.manifest_path(name);
         let folder = path.parent().unwrap_or(&self.folder);
-        std::fs::create_dir_all(folder).map_err(StoreError::at(folder))?;
+        create_folder(folder).map_err(StoreError::at(folder))?;
         write_whole(&gathered, &path, |file| file.write_all(manifest.as_bytes()))
             .map_err(|(path, source)| StoreError::at(&path)(source))
     }
@@ -222,59 +216,15 @@ impl Store {
 
     /// Whether the store has this file, with the right bytes.
     pub(crate) fn holds(&self, sha256: &str, limit: u64) -> bool {
+        let path = self.blob(sha256);
+        // Not a pipe, which nobody may ever write to.
+        if !path.is_file() {
+            return false;
+        }
         let mut hasher = Sha256::new();
-        let read = File::open(self.blob(sha256))
-            .and_then(|file| hash(file.take(limit.saturating_add(1)), &mut hasher));
+        let read = File::open(&path).and_then(|file| hash(file.take(limit.saturating_add(1)), &mut hasher));
         read.is_ok_and(|length| length <= limit) && hex(&hasher.finalize()) == sha256
     }
-}
-
-/// Writes a file under another name and then gives it its own. An error comes with the path that it is about.
-pub(crate) fn write_whole(
-    gathered: &Path,
-    path: &Path,
-    write: impl FnOnce(&mut File) -> std::io::Result<()>,
-) -> Result<(), (PathBuf, std::io::Error)> {
-    let written = File::create(gathered).and_then(|mut file| {
-        write(&mut file)?;
-        make_readable(&file)?;
-        file.sync_all()
-    });
-    if let Err(source) = written {
-        // What is left of it is of no use; the first error is the one to tell.
-        let _ = std::fs::remove_file(gathered);
-        return Err((gathered.to_owned(), source));
-    }
-    move_into_place(gathered, path).map_err(|source| (path.to_owned(), source))
-}
-
-fn move_into_place(from: &Path, to: &Path) -> std::io::Result<()> {
-    std::fs::rename(from, to)?;
-    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
-    sync_folder(folder.unwrap_or(Path::new(".")))
-}
-
-/// Without this a name may be lost with the power, though the bytes are on the disk.
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_folder(_folder: &Path) -> std::io::Result<()> {
-    Ok(())
-}
-
-/// The service often runs as another user than the pull.
-#[cfg(unix)]
-fn make_readable(file: &File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn make_readable(_file: &File) -> std::io::Result<()> {
-    Ok(())
 }
 
 /// Hashes what can be read, and says how much that was.

@@ -85,18 +85,22 @@ pub(crate) fn real(shared: &Path) -> Result<Vec<Input>, Failed> {
     Ok(models)
 }
 
+fn node(op_type: &str, inputs: &[&str], output: &str) -> NodeProto {
+    NodeProto::new(op_type, inputs, &[output], Vec::new())
+}
+
+fn scalar(name: &str, value: f32) -> TensorProto {
+    TensorProto::of_f32(name, &[], &[value])
+}
+
+fn named(start: &str, count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("{start}{number}")).collect()
+}
+
 /// Models in which much would come of little.
 pub(crate) fn floods() -> Vec<Input> {
     const MANY: usize = 5000;
-    let node =
-        |op_type: &str, inputs: &[&str], output: &str| NodeProto::new(op_type, inputs, &[output], Vec::new());
     let long = "n".repeat(20_000);
-    let scalar = |name: &str, value: f32| TensorProto::of_f32(name, &[], &[value]);
-    let named = |start: &str, count: usize| {
-        (0..count)
-            .map(|number| format!("{start}{number}"))
-            .collect::<Vec<_>>()
-    };
     let results = named("y", MANY);
     let last = results.last().cloned().unwrap_or_default();
 
@@ -170,7 +174,8 @@ pub(crate) fn floods() -> Vec<Input> {
             .collect(),
         ..GraphProto::default()
     }));
-    let mut floods = vec![
+    let mut floods = read_by_all();
+    floods.extend([
         write(handed_on, Vec::new(), &last),
         write(adds.collect(), same.clone(), &last),
         chain(Vec::new()),
@@ -179,8 +184,50 @@ pub(crate) fn floods() -> Vec<Input> {
         write(prelus, vec![two_slopes], &last),
         write(vec![wide], of_wide, "y"),
         many_inputs,
-    ];
+    ]);
     floods.extend(["Identity", "Relu", "GlobalAveragePool"].map(line));
     let floods = floods.into_iter().map(|model| vec![model]);
     floods.chain(crate::floods::onnx()).collect()
+}
+
+/// One value or constant that all nodes read, each of which asks who else does.
+fn read_by_all() -> Vec<Vec<u8>> {
+    const ALL: usize = 30_000;
+    let results = named("y", ALL);
+    let of_all = |op_type: &str, inputs: &[&str]| -> Vec<NodeProto> {
+        results
+            .iter()
+            .map(|result| node(op_type, inputs, result))
+            .collect()
+    };
+    let last = results.last().cloned().unwrap_or_default();
+    let weights = TensorProto::of_f32("w", &[1, 3, 1, 1], &[0.5; 3]);
+    let conv = node("Conv", &["x", "w"], "a");
+
+    let sums = [vec![conv.clone()], of_all("Add", &["a", "one"])].concat();
+    let sums = write(sums, vec![weights.clone(), scalar("one", 1.0)], &last);
+    let convs = write(of_all("Conv", &["x", "w"]), vec![weights], &last);
+
+    let many_dims = TensorProto::of_f32("slope", &vec![1; 200_000], &[2.0]);
+    let slopes = write(of_all("PRelu", &["x", "slope"]), vec![many_dims], &last);
+
+    // Outputs that a value would have to be called by, which are too long for that.
+    let long: Vec<String> = results
+        .iter()
+        .map(|name| format!("{name}{}", "n".repeat(150)))
+        .collect();
+    let nodes = long.iter().map(|result| node("Identity", &["a"], result));
+    let outputs = onnx::write(&onnx::model(GraphProto {
+        node: [node("Relu", &["x"], "a")].into_iter().chain(nodes).collect(),
+        input: vec![ValueInfoProto::of_f32("x", &[None, Some(3), Some(8), Some(8)])],
+        output: long
+            .iter()
+            .map(|name| ValueInfoProto {
+                name: name.clone(),
+                ..ValueInfoProto::default()
+            })
+            .collect(),
+        ..GraphProto::default()
+    }));
+    vec![sums, convs, slopes, outputs]
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "no suite uses all of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+pub(crate) mod again;
 pub(crate) mod publisher;
 pub(crate) mod scene;
 

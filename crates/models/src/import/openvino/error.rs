@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-/// How much of a text of the file a message repeats, in characters.
-const SHOWN: usize = 80;
+use crate::quote::quotable;
 
 /// What is wrong with an OpenVINO IR, or with what it asks for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,7 +72,7 @@ impl fmt::Display for LayerLabel {
             "layer {} {} ({})",
             self.id,
             quoted(&self.name),
-            shown(&self.kind)
+            quotable(&self.kind)
         )
     }
 }
@@ -94,16 +93,7 @@ impl LayerLabel {
     }
 }
 
-/// A text of the file as a message shows it: no control characters, not too long.
-pub(super) fn shown(text: &str) -> String {
-    let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
-    if text.chars().nth(SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
-}
-
-/// [`shown`], in quotation marks.
+/// A text of the file in quotation marks.
 pub(super) fn quoted(text: &str) -> String {
-    format!("'{}'", shown(text))
+    format!("'{}'", quotable(text))
 }

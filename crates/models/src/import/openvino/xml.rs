@@ -4,7 +4,8 @@ use quick_xml::XmlVersion;
 use quick_xml::events::Event;
 
 use super::OpenVinoError;
-use super::error::{quoted, shown};
+use super::error::quoted;
+use crate::quote::quotable;
 
 /// Deeper than any IR of the supported operators: their deepest element is five below `net`.
 const MAX_DEPTH: usize = 32;
@@ -73,7 +74,7 @@ impl<'x> XmlReader<'x> {
             Ok(Event::DocType(_)) => Err(self.malformed("a document type declaration, which no IR has")),
             Ok(Event::GeneralRef(_)) => Err(self.malformed("a reference between elements, which no IR has")),
             Ok(event) => Ok(event),
-            Err(error) => Err(self.malformed(shown(&error.to_string()))),
+            Err(error) => Err(self.malformed(quotable(&error.to_string()))),
         }
     }
 
@@ -93,13 +94,13 @@ impl<'x> XmlReader<'x> {
                             return Err(self.malformed("an element with too many attributes"));
                         }
                         let attribute =
-                            attribute.map_err(|error| self.malformed(shown(&error.to_string())))?;
+                            attribute.map_err(|error| self.malformed(quotable(&error.to_string())))?;
                         if attribute.value.len() > MAX_VALUE || attribute.key.0.len() > MAX_VALUE {
                             return Err(self.malformed("an attribute that is too long"));
                         }
                         let value = attribute
                             .normalized_value(XmlVersion::Implicit1_0)
-                            .map_err(|error| self.malformed(shown(&error.to_string())))?;
+                            .map_err(|error| self.malformed(quotable(&error.to_string())))?;
                         attributes.push((attribute.key.0.to_owned(), value.into_owned()));
                     }
                     let name = tag.name().0;

@@ -102,13 +102,3 @@ pub enum PyTorchError {
     #[error("unknown architecture '{0}'; known are minifasnet-v2 and minifasnet-v1se")]
     UnknownArchitecture(String),
 }
-
-/// A text of the file's as it may stand in a message: cut, and without control characters.
-pub(super) fn quotable(text: &str) -> String {
-    const LONGEST: usize = 80;
-    let mut quoted: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
-    if text.chars().nth(LONGEST).is_some() {
-        quoted.push('…');
-    }
-    quoted
-}

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::error::quotable;
 use super::{Architecture, Elements, PyTorchError, Tensor};
 use crate::onnx::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
+use crate::quote::quotable;
 
 /// PyTorch's default for batch norms, `eps`; the repository of the architectures leaves it.
 const EPSILON: f64 = 1e-5;

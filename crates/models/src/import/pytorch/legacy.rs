@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use super::PyTorchError;
 use super::cursor::Cursor;
-use super::error::quotable;
 use super::pickle;
 use super::tensor::{Layout, Storage, Tensor};
 use super::value::{Objects, Value};
+use crate::quote::quotable;
 
 /// `torch.serialization.MAGIC_NUMBER`, 0x1950a86a20f9469cfc6c, as a pickle holds it.
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];

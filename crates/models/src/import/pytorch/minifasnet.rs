@@ -113,7 +113,7 @@ impl FromStr for Architecture {
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         let found = Self::ALL.into_iter().find(|known| known.as_str() == name);
-        found.ok_or_else(|| PyTorchError::UnknownArchitecture(super::error::quotable(name)))
+        found.ok_or_else(|| PyTorchError::UnknownArchitecture(crate::quote::quotable(name)))
     }
 }
 

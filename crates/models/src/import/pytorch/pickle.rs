@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use super::PyTorchError;
 use super::cursor::Cursor;
-use super::error::quotable;
 use super::opcode;
 use super::value::{Global, Objects, StorageName, TensorView, Value};
+use crate::quote::quotable;
 
 /// MiniFASNetV1SE, of 370 tensors, takes 13,710.
 const MAX_OPCODES: usize = 1 << 16;

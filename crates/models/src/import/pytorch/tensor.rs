@@ -1,8 +1,8 @@
 //! Tensors: their elements taken out of storages, by strides.
 
 use super::PyTorchError;
-use super::error::quotable;
 use super::value::{ElementType, Objects, TensorView, Value};
+use crate::quote::quotable;
 
 /// Convolutions of pictures have four dimensions.
 const MAX_RANK: usize = 8;
