@@ -6,12 +6,17 @@ use likeness_testing::{Failed, Outcome, Postgres, Suite, TestDatabase, ensure};
 
 use super::rotation::{ask, headers, wait_until_accepted};
 use crate::support::PATIENCE;
+use crate::support::process::Process;
 use crate::support::storage::{Storage, text};
 
 const QUOTA: usize = 60;
 
 pub(crate) fn tests(suite: &mut Suite) {
     suite.with_models_and_postgres("quota::it_holds_over_an_outage", outage);
+    suite.with_models_and_postgres(
+        "quota::a_storage_that_hangs_holds_nobody_up_and_loses_nothing",
+        |_| hanging(),
+    );
     suite.with_models_and_databases(
         "quota::two_services_share_it_and_one_that_is_killed_wins_nothing",
         shared,
@@ -62,6 +67,73 @@ fn outage(_: &Postgres) -> Outcome {
         ask(&again, &headers)? == 403 || away + back < 20,
         "a restart has units"
     );
+    Ok(())
+}
+
+/// Liveness verifications of today by `likeness usage`.
+fn counted(storage: &Storage) -> Result<u64, Failed> {
+    let ended = Process::run(&mut storage.command(&["usage", "--json"]))?;
+    ensure!(ended.code == Some(0), "{ended:?}");
+    let json: serde_json::Value = serde_json::from_str(&ended.stdout)?;
+    Ok(json["apps"][0]["liveness"].as_u64().ok_or("no number")?)
+}
+
+/// The server is there and answers nothing. It is asked for longer than a test waits for anything.
+fn hanging() -> Outcome {
+    const CLIENTS: usize = 4;
+    const EACH: usize = 5;
+    let postgres = Postgres::start_new()?;
+    let storage = Storage::at(&postgres.new_database()?)?;
+    let made = storage.json(&["create", "acme", "--daily-quota", "1000", "--no-wait"])?;
+    let headers = headers("acme", &text(&made, "key")?);
+    let server = storage.serve(|command| {
+        command.env("LIKENESS__STORAGE__TIMEOUT_SECONDS", "300");
+    })?;
+    wait_until_accepted(&server, &headers)?;
+    let frozen = postgres.freeze()?;
+    let statuses = std::thread::scope(|scope| {
+        let client = || {
+            (0..EACH)
+                .map(|_| ask(&server, &headers))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
+        let ended = clients
+            .into_iter()
+            .map(|client| client.join().map_err(|_| "a panic")?);
+        ended.collect::<Result<Vec<_>, Failed>>()
+    })?;
+    ensure!(
+        statuses.iter().flatten().all(|status| *status == 200),
+        "{statuses:?}\n{}",
+        server.log.text()
+    );
+    // All that was answered is kept, though nobody has said yet whether it is written down.
+    let wanted = (1 + CLIENTS * EACH) as u64;
+    let begun = Instant::now();
+    loop {
+        let bytes = std::fs::read(storage.folder().join("usage-owed.json")).unwrap_or_default();
+        let kept: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let batches = kept.as_array().into_iter().flatten();
+        let items = batches.flat_map(|batch| batch["counted"].as_array().into_iter().flatten());
+        let sum: u64 = items.filter_map(|item| item["liveness"].as_u64()).sum();
+        // The first one may have been written down before.
+        if sum + 1 >= wanted {
+            break;
+        }
+        ensure!(begun.elapsed() < PATIENCE, "{sum} of {wanted} are kept: {kept}");
+    }
+    let log = server.log.text();
+    ensure!(log.matches("usage cannot be written down").count() == 1, "{log}");
+    server.kill();
+    drop(frozen);
+    let again = storage.serve(|_| {})?;
+    let found = counted(&storage)?;
+    ensure!(found == wanted, "{found} of {wanted} are counted");
+    again.terminate()?;
+    ensure!(again.wait()?.code() == Some(0), "it does not end well");
+    let found = counted(&storage)?;
+    ensure!(found == wanted, "{found} of {wanted} are counted in the end");
     Ok(())
 }
 

@@ -6,13 +6,18 @@ use likeness_testing::{Failed, Outcome, Suite, ensure};
 use serde_json::{Value, json};
 
 use crate::events::{expected, lasting};
-use crate::run::{LIVENESS, audit, events_of, selfie, serve, stop};
+use crate::run::{LIVENESS, audit, events_of, metric, selfie, serve, stop, wait_for_metric};
+use crate::support::process::Process;
 use crate::support::server::{APP, Server};
 use crate::support::storage::Storage;
 
 pub(crate) fn tests(suite: &mut Suite) {
     suite.with_models("what_cannot_be_recorded_is_refused_where_it_must_be", required);
     suite.with_models("a_result_that_is_withheld_costs_no_unit_of_a_quota", withheld);
+    suite.with_models(
+        "a_full_disk_is_told_of_twice_and_ends_with_its_room",
+        full_storage,
+    );
     suite.with_models(
         "a_full_disk_does_not_stop_verifications_and_all_is_recorded_later",
         full_disk,
@@ -78,6 +83,88 @@ fn full_disk() -> Outcome {
     ensure!(lines == 1, "it is said {lines} times");
     let events = after(&storage, &server)?;
     ensure!(with_status(&events, 200).len() == 4, "{events:?}");
+    Ok(())
+}
+
+/// The storage is an SQLite file on that disk.
+fn full_storage() -> Outcome {
+    let storage = Storage::new()?;
+    let file = storage.folder().join("likeness.toml");
+    let app = format!("id = \"{}\"\nkey = \"{}\"", APP.id, APP.key);
+    std::fs::write(
+        &file,
+        format!("[[apps]]\n{app}\nlimits = {{ daily_quota = 1_000 }}\n"),
+    )?;
+    let server = storage.serve(|command| {
+        command
+            .arg("--config")
+            .arg(&file)
+            .env("LIKENESS__ADMIN__LISTEN", "127.0.0.1:0");
+    })?;
+    let verify = |count: usize| -> Outcome {
+        for _ in 0..count {
+            let status = server.post(LIVENESS, &selfie()?)?.status;
+            ensure!(status == 200, "status {status}\n{}", server.log.text());
+        }
+        Ok(())
+    };
+    verify(3)?;
+    wait_for_metric(&server, "likeness_audit_pending_rows", |rows| rows == 0.0)?;
+    set_room(&server, "1")?;
+    verify(3)?;
+    let said = [
+        "the audit cannot be written",
+        "the audit is written again",
+        "usage cannot be written down",
+        "usage is written down again",
+        "usage that is not in the storage cannot be kept on disk",
+        "usage that is not in the storage is kept on disk again",
+    ];
+    for said in said.iter().step_by(2) {
+        server.log.wait_for("what is wrong", |line| line.contains(said))?;
+    }
+    // What can still be read does not say that the storage is well.
+    wait_for_metric(&server, "likeness_storage_up", |up| up == 0.0)?;
+    let errors = "likeness_storage_errors_total{operation=\"transaction\"}";
+    let failed = metric(&server, errors)?;
+    wait_for_metric(&server, errors, |errors| {
+        errors >= failed + 4.0 || metric(&server, "likeness_storage_up").is_ok_and(|up| up != 0.0)
+    })?;
+    ensure!(metric(&server, "likeness_storage_up")? == 0.0, "it flaps");
+    let log = server.log.text();
+    ensure!(
+        !log.contains("the storage does not answer"),
+        "nothing can be read:\n{log}"
+    );
+    verify(3)?;
+
+    set_room(&server, "unlimited")?;
+    for said in said.iter().skip(1).step_by(2).take(2) {
+        server
+            .log
+            .wait_for("that it is over", |line| line.contains(said))?;
+    }
+    wait_for_metric(&server, "likeness_storage_up", |up| up == 1.0)?;
+    wait_for_metric(&server, "likeness_audit_pending_rows", |rows| rows == 0.0)?;
+    verify(1)?;
+    stop(&server)?;
+    for said in said {
+        let lines = server.log.text().matches(said).count();
+        ensure!(
+            lines == 1,
+            "{said:?} is said {lines} times:\n{}",
+            server.log.text()
+        );
+    }
+    let usage = Process::run(&mut storage.command(&["usage", "--json"]))?;
+    let usage: Value = serde_json::from_str(&usage.stdout)?;
+    ensure!(usage["apps"][0]["liveness"] == 10, "{usage}");
+    let verified = with_status(&events_of(&storage, "store")?, 200).len();
+    ensure!(verified == 10, "{verified} of 10 are in the storage");
+    for from in ["store", "files"] {
+        let whole = audit(&storage, &["verify", "--from", from])?;
+        ensure!(whole.code == Some(0), "{from}: {whole:?}");
+    }
     Ok(())
 }
 

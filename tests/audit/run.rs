@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Instant;
 
 use likeness_testing::{Failed, Outcome, ensure};
 use serde_json::Value;
 
+use crate::support::PATIENCE;
 use crate::support::form::{Form, flat};
 use crate::support::process::{Ended, Process};
 use crate::support::server::Server;
@@ -50,6 +52,28 @@ pub(crate) fn files(storage: &Storage) -> Result<Vec<PathBuf>, Failed> {
     }
     files.sort();
     Ok(files)
+}
+
+/// A number of the operator's port.
+pub(crate) fn metric(server: &Server, name: &str) -> Result<f64, Failed> {
+    let answer = server.operate("GET", "/metrics", "")?;
+    let text = String::from_utf8(answer.body)?;
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    Ok(value.ok_or_else(|| format!("no {name} in\n{text}"))?.parse()?)
+}
+
+/// Asks for a number until it is as wanted.
+pub(crate) fn wait_for_metric(server: &Server, name: &str, wanted: impl Fn(f64) -> bool) -> Outcome {
+    let begun = Instant::now();
+    loop {
+        let value = metric(server, name)?;
+        if wanted(value) {
+            return Ok(());
+        }
+        ensure!(begun.elapsed() < PATIENCE, "{name} stays {value}");
+    }
 }
 
 pub(crate) fn stop(server: &Server) -> Outcome {

@@ -3,12 +3,12 @@
 use std::sync::Mutex;
 use std::time::Instant;
 
-use likeness_testing::{Failed, Outcome, Postgres, Suite, TestDatabase, ensure};
+use likeness_testing::{Outcome, Postgres, Suite, TestDatabase, ensure};
 use serde_json::Value;
 
-use crate::run::{LIVENESS, audit, events_of, selfie, serve, stop};
+use crate::run::{LIVENESS, audit, events_of, metric, selfie, serve, stop, wait_for_metric};
 use crate::support::PATIENCE;
-use crate::support::server::{APP, Server};
+use crate::support::server::APP;
 use crate::support::storage::Storage;
 
 pub(crate) fn tests(suite: &mut Suite) {
@@ -65,28 +65,6 @@ fn killed(place: &TestDatabase) -> Outcome {
         ensure!(whole.code == Some(0), "{from}: {whole:?}");
     }
     Ok(())
-}
-
-/// A number of the operator's port.
-fn metric(server: &Server, name: &str) -> Result<f64, Failed> {
-    let answer = server.operate("GET", "/metrics", "")?;
-    let text = String::from_utf8(answer.body)?;
-    let value = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    Ok(value.ok_or_else(|| format!("no {name} in\n{text}"))?.parse()?)
-}
-
-/// Asks for a number until it is as wanted.
-fn wait_for_metric(server: &Server, name: &str, wanted: impl Fn(f64) -> bool) -> Outcome {
-    let begun = Instant::now();
-    loop {
-        let value = metric(server, name)?;
-        if wanted(value) {
-            return Ok(());
-        }
-        ensure!(begun.elapsed() < PATIENCE, "{name} stays {value}");
-    }
 }
 
 fn outage(_: &Postgres) -> Outcome {

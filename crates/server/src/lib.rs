@@ -45,6 +45,7 @@ pub mod openapi;
 #[cfg(test)]
 mod plain;
 mod port;
+mod private;
 mod proxy_hint;
 mod record;
 mod refusal_lines;

@@ -172,7 +172,8 @@ impl Database {
         .await
     }
 
-    /// Removes an instance's rows up to this one, and remembers it as the anchor of those that stay.
+    /// Removes an instance's rows up to this one, and remembers it as the anchor of those that stay. An anchor never goes
+    /// back: rows before it may have been sent again.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -182,7 +183,8 @@ impl Database {
                 sqlx::query(
                     "INSERT INTO audit_anchors (instance, seq, hash, seal) VALUES ($1, $2, $3, $4) \
                      ON CONFLICT (instance) DO UPDATE \
-                     SET seq = excluded.seq, hash = excluded.hash, seal = excluded.seal",
+                     SET seq = excluded.seq, hash = excluded.hash, seal = excluded.seal \
+                     WHERE audit_anchors.seq < excluded.seq",
                 )
                 .bind(&anchor.instance)
                 .bind(anchor.seq)
@@ -201,7 +203,8 @@ impl Database {
         .await
     }
 
-    /// The last row of this instance of those at its beginning that are all older than `before`.
+    /// The last row of those at the beginning of this instance's that are all older than `before`, no further than its first
+    /// `count`.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -209,18 +212,20 @@ impl Database {
         &self,
         instance: &str,
         before: i64,
+        count: i64,
     ) -> Result<Option<AuditRow>, StorageError> {
         let instance = instance.to_owned();
         self.run(move |connection| {
             Box::pin(async move {
                 let text = format!(
-                    "SELECT {COLUMNS} FROM audit WHERE instance = $1 AND time < $2 AND seq < COALESCE( \
-                     (SELECT MIN(seq) FROM audit WHERE instance = $3 AND time >= $4), 9223372036854775807) \
-                     ORDER BY seq DESC LIMIT 1"
+                    "WITH beginning AS (SELECT seq, time FROM audit WHERE instance = $1 ORDER BY seq LIMIT $2) \
+                     SELECT {COLUMNS} FROM audit WHERE instance = $3 AND seq = ( \
+                     SELECT MAX(seq) FROM beginning WHERE seq < COALESCE( \
+                     (SELECT MIN(seq) FROM beginning WHERE time >= $4), 9223372036854775807))"
                 );
                 sqlx::query(sqlx::AssertSqlSafe(text))
                     .bind(instance.clone())
-                    .bind(before)
+                    .bind(count)
                     .bind(instance)
                     .bind(before)
                     .fetch_optional(connection)
@@ -228,6 +233,40 @@ impl Database {
                     .as_ref()
                     .map(row)
                     .transpose()
+            })
+        })
+        .await
+    }
+
+    /// The next instance after this one, by name, whose last row is older than `silent_since` and its first one older than
+    /// `before`.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn ended_audit(
+        &self,
+        after: &str,
+        silent_since: i64,
+        before: i64,
+    ) -> Result<Option<String>, StorageError> {
+        let after = after.to_owned();
+        self.run(move |connection| {
+            Box::pin(async move {
+                // From one instance to the next by the index, as there are far more rows than instances.
+                sqlx::query_scalar(
+                    "WITH RECURSIVE instances (instance) AS ( \
+                     SELECT MIN(instance) FROM audit WHERE instance > $1 UNION ALL \
+                     SELECT (SELECT MIN(audit.instance) FROM audit WHERE audit.instance > instances.instance) \
+                     FROM instances WHERE instances.instance IS NOT NULL) \
+                     SELECT instance FROM instances WHERE instance IS NOT NULL AND (SELECT time FROM audit \
+                     WHERE audit.instance = instances.instance ORDER BY seq DESC LIMIT 1) < $2 AND (SELECT time FROM audit \
+                     WHERE audit.instance = instances.instance ORDER BY seq LIMIT 1) < $3 LIMIT 1",
+                )
+                .bind(after)
+                .bind(silent_since)
+                .bind(before)
+                .fetch_optional(connection)
+                .await
             })
         })
         .await

@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
@@ -46,8 +46,8 @@ pub enum Kind {
 
 /// An open database. Clones share its connections.
 ///
-/// Every call ends within [`Settings::timeout`] of being made, whatever the network does; a connection that did not answer
-/// in time is closed. A PostgreSQL server is told as well (`statement_timeout`), so that it gives up what nobody waits for.
+/// Every call ends within [`Settings::timeout`] of being made, whatever the network does; a connection whose call failed by
+/// no fault of its caller, or was given up, is closed. A PostgreSQL server is told as well (`statement_timeout`), so that it gives up what nobody waits for.
 ///
 /// SQLite is used with a write-ahead log and `synchronous=NORMAL`: what was committed survives the end of the process,
 /// however it ends. A power loss or a crash of the operating system may lose the commits of the last moments, never
@@ -64,7 +64,27 @@ struct Inner {
     name: String,
     timeout: Duration,
     keeps_connection: bool,
+    /// Of an SQLite file: stays open for as long as this does. The last one that is closed takes the files beside the
+    /// database with it, and while the disk is full no other could be opened again, not even to read.
+    keeper: Mutex<Option<AnyConnection>>,
     counts: Counts,
+}
+
+/// A connection for one call. It goes back to the others where it is sound, and is closed otherwise: whoever got it next
+/// would wait for the answer of a call that was given up, or be in the transaction of one that failed. SQLite itself ends
+/// a transaction for want of room (<https://www.sqlite.org/lang_transaction.html>, 3), and sqlx would count it as open for
+/// ever.
+struct Lease {
+    connection: PoolConnection<Any>,
+    is_sound: bool,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if !self.is_sound {
+            self.connection.close_on_drop();
+        }
+    }
 }
 
 impl fmt::Debug for Database {
@@ -100,6 +120,7 @@ impl Database {
                 name,
                 timeout: settings.timeout,
                 keeps_connection: matches!(settings.place, Place::Memory),
+                keeper: Mutex::new(None),
                 counts: Counts::default(),
             }),
         };
@@ -136,7 +157,8 @@ impl Database {
         self.inner.counts.health()
     }
 
-    /// Runs statements on a connection, each for itself.
+    /// Runs statements that read on a connection, each for itself. What writes is a [`transaction`](Self::transaction): by
+    /// that [`health`](Self::health) tells the two apart.
     ///
     /// ```no_run
     /// # async fn count(database: &likeness_storage::Database) -> Result<i64, likeness_storage::StorageError> {
@@ -158,8 +180,8 @@ impl Database {
         F: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send,
     {
         let deadline = Instant::now() + self.inner.timeout;
-        let mut lease = self.acquire(deadline).await?;
-        let outcome = timeout_at(deadline, work(&mut lease)).await;
+        let mut lease = self.lease(Operation::Statement, deadline).await?;
+        let outcome = timeout_at(deadline, work(&mut lease.connection)).await;
         self.settle(Operation::Statement, lease, outcome)
     }
 
@@ -200,9 +222,9 @@ impl Database {
             Kind::Postgres => "BEGIN",
         };
         let deadline = Instant::now() + self.inner.timeout;
-        let mut lease = self.acquire(deadline).await?;
+        let mut lease = self.lease(Operation::Transaction, deadline).await?;
         let outcome = timeout_at(deadline, async {
-            let mut transaction = lease.begin_with(begin).await?;
+            let mut transaction = lease.connection.begin_with(begin).await?;
             // Where this fails, it is rolled back as it is dropped.
             let done = work(&mut transaction).await?;
             match done {
@@ -217,16 +239,28 @@ impl Database {
 
     /// Closes the connections, once their calls have ended. For orderly ends; dropping the last handle does as well.
     pub async fn close(&self) {
+        let keeper = self.keeper().take();
+        let close = async {
+            self.inner.pool.close().await;
+            if let Some(keeper) = keeper {
+                drop(keeper.close().await);
+            }
+        };
         // What does not end by itself is left to the operating system.
-        let _ = timeout(self.inner.timeout, self.inner.pool.close()).await;
+        let _ = timeout(self.inner.timeout, close).await;
+    }
+
+    /// A connection for such a call.
+    async fn lease(&self, operation: Operation, deadline: Instant) -> Result<Lease, StorageError> {
+        let connection = self.acquire(deadline).await;
+        let connection = connection.inspect_err(|_| self.inner.counts.not_reached(operation))?;
+        Ok(Lease {
+            connection,
+            is_sound: self.inner.keeps_connection,
+        })
     }
 
     async fn acquire(&self, deadline: Instant) -> Result<PoolConnection<Any>, StorageError> {
-        let acquired = self.try_acquire(deadline).await;
-        acquired.inspect_err(|error| self.inner.counts.failed(Operation::Connect, error))
-    }
-
-    async fn try_acquire(&self, deadline: Instant) -> Result<PoolConnection<Any>, StorageError> {
         // The pool would go on trying to the deadline where a server refuses: who has no connection is told at once.
         if self.inner.kind == Kind::Postgres && self.inner.pool.size() == 0 {
             let connection = timeout_at(deadline, AnyConnection::connect_with(&self.inner.options))
@@ -244,24 +278,25 @@ impl Database {
     fn settle<T>(
         &self,
         operation: Operation,
-        lease: PoolConnection<Any>,
+        mut lease: Lease,
         outcome: Result<Result<T, sqlx::Error>, Elapsed>,
     ) -> Result<T, StorageError> {
         let outcome = match outcome {
             Ok(done) => done.map_err(|error| self.fault(error)),
-            Err(_) => {
-                // Whoever got this connection next would wait for the same answer.
-                if !self.inner.keeps_connection {
-                    drop(lease.detach());
-                }
-                Err(self.timed_out())
-            }
+            Err(_) => Err(self.timed_out()),
         };
         match &outcome {
-            Ok(_) => self.inner.counts.done(),
-            Err(error) => self.inner.counts.failed(operation, error),
+            Err(error) if !error.is_callers() => self.inner.counts.failed(operation),
+            _ => {
+                lease.is_sound = true;
+                self.inner.counts.done(operation);
+            }
         }
         outcome
+    }
+
+    fn keeper(&self) -> MutexGuard<'_, Option<AnyConnection>> {
+        self.inner.keeper.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn timed_out(&self) -> StorageError {
@@ -279,8 +314,13 @@ impl Database {
     /// answers, and its lock ends with it.
     async fn migrate(&self) -> Result<(), StorageError> {
         let migrated = if self.inner.keeps_connection {
-            let mut lease = self.acquire(Instant::now() + self.inner.timeout).await?;
-            timeout(MIGRATION_TIME, migrator().run_direct(None, &mut *lease, false)).await
+            let deadline = Instant::now() + self.inner.timeout;
+            let mut lease = self.lease(Operation::Transaction, deadline).await?;
+            timeout(
+                MIGRATION_TIME,
+                migrator().run_direct(None, &mut *lease.connection, false),
+            )
+            .await
         } else {
             let mut connection = timeout(
                 self.inner.timeout,
@@ -299,8 +339,12 @@ impl Database {
                 migrator().run_direct(None, &mut connection, false),
             )
             .await;
-            // Dropped is closed as well.
-            drop(timeout(self.inner.timeout, connection.close()).await);
+            if self.inner.kind == Kind::Sqlite {
+                *self.keeper() = Some(connection);
+            } else {
+                // Dropped is closed as well.
+                drop(timeout(self.inner.timeout, connection.close()).await);
+            }
             migrated
         };
         let place = self.inner.name.clone();

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sqlx::error::ErrorKind;
+
 use crate::Kind;
 
 /// Why the storage did not do what it was asked for, by who must act. No message shows a password: `place` names the file,
@@ -89,6 +91,16 @@ impl StorageError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::TimedOut { .. })
+    }
+
+    /// Whether the database works, and rightly refuses what it was asked for, such as a second app of the same name.
+    pub(crate) fn is_callers(&self) -> bool {
+        let Self::Failed { source, .. } = self else {
+            return false;
+        };
+        source
+            .as_database_error()
+            .is_some_and(|error| !matches!(error.kind(), ErrorKind::Other))
     }
 
     /// Who must act on what sqlx says.

@@ -2,18 +2,14 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sqlx::error::ErrorKind;
-
-use crate::StorageError;
-
 /// What the database was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     /// A connection.
     Connect,
-    /// A statement, for itself.
+    /// Statements each for itself, which read.
     Statement,
-    /// Statements that hold all or not at all.
+    /// Statements that hold all or not at all, which write.
     Transaction,
 }
 
@@ -36,8 +32,9 @@ impl Operation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Health {
-    /// Whether the database is reached and does what it is asked. `false` from the third call on that failed in a row,
-    /// until one succeeds: a call that fails for itself is no outage.
+    /// Whether the database is reached and does what it is asked. `false` from the third statement on that failed in a row,
+    /// until one succeeds, and likewise of transactions: where the disk is full, all can be read and nothing be written. A
+    /// call that fails for itself is no outage.
     pub is_up: bool,
     /// How many could not be done.
     pub errors: [(Operation, u64); 3],
@@ -49,40 +46,34 @@ const OUTAGE: u64 = 3;
 /// What [`Health`] is taken from.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
-    failed_in_a_row: AtomicU64,
+    failed_in_a_row: [AtomicU64; 3],
     errors: [AtomicU64; 3],
 }
 
 impl Counts {
-    pub(crate) fn done(&self) {
-        self.failed_in_a_row.store(0, Ordering::Relaxed);
+    pub(crate) fn done(&self, operation: Operation) {
+        self.failed_in_a_row[operation as usize].store(0, Ordering::Relaxed);
     }
 
-    pub(crate) fn failed(&self, operation: Operation, error: &StorageError) {
-        if is_callers(error) {
-            return self.done();
-        }
-        self.failed_in_a_row.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn failed(&self, operation: Operation) {
+        self.failed_in_a_row[operation as usize].fetch_add(1, Ordering::Relaxed);
         self.errors[operation as usize].fetch_add(1, Ordering::Relaxed);
     }
 
+    /// There was no connection for such a call.
+    pub(crate) fn not_reached(&self, operation: Operation) {
+        self.failed_in_a_row[operation as usize].fetch_add(1, Ordering::Relaxed);
+        self.errors[Operation::Connect as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn health(&self) -> Health {
+        let is_down = |count: &AtomicU64| count.load(Ordering::Relaxed) >= OUTAGE;
         Health {
-            is_up: self.failed_in_a_row.load(Ordering::Relaxed) < OUTAGE,
+            is_up: !self.failed_in_a_row.iter().any(is_down),
             errors: Operation::ALL
                 .map(|operation| (operation, self.errors[operation as usize].load(Ordering::Relaxed))),
         }
     }
-}
-
-/// Whether the database works, and rightly refuses what it was asked for, such as a second app of the same name.
-fn is_callers(error: &StorageError) -> bool {
-    let StorageError::Failed { source, .. } = error else {
-        return false;
-    };
-    source
-        .as_database_error()
-        .is_some_and(|error| !matches!(error.kind(), ErrorKind::Other))
 }
 
 #[cfg(test)]
@@ -92,16 +83,12 @@ mod tests {
     #[test]
     fn one_call_that_fails_is_no_outage() {
         let counts = Counts::default();
-        let timed_out = StorageError::TimedOut {
-            place: "it".to_owned(),
-            after: std::time::Duration::ZERO,
-        };
-        let failed = || counts.failed(Operation::Connect, &timed_out);
+        let failed = || counts.not_reached(Operation::Statement);
         for _ in 1..OUTAGE {
             failed();
             assert!(counts.health().is_up);
         }
-        counts.done();
+        counts.done(Operation::Statement);
         for _ in 1..OUTAGE {
             failed();
         }
@@ -109,7 +96,19 @@ mod tests {
         failed();
         assert!(!counts.health().is_up);
         assert_eq!(counts.health().errors[0], (Operation::Connect, 2 * OUTAGE - 1));
-        counts.done();
+        counts.done(Operation::Statement);
+        assert!(counts.health().is_up);
+    }
+
+    #[test]
+    fn what_can_be_read_says_nothing_of_whether_it_can_be_written() {
+        let counts = Counts::default();
+        for _ in 0..OUTAGE {
+            counts.failed(Operation::Transaction);
+            counts.done(Operation::Statement);
+        }
+        assert!(!counts.health().is_up);
+        counts.done(Operation::Transaction);
         assert!(counts.health().is_up);
     }
 }

@@ -16,6 +16,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "audit seals",
         include_str!("../migrations/0004_audit_seals.sql"),
     ),
+    (
+        5,
+        "usage writers",
+        include_str!("../migrations/0005_usage_writers.sql"),
+    ),
 ];
 
 /// The number of the last one.

@@ -4,15 +4,16 @@ use std::fmt;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 use sqlx::Row;
 
-use crate::{Connection, Database, StorageError};
+use crate::{Connection, Database, StorageError, now};
 
 /// Seconds of a day, in UTC.
 pub const SECONDS_OF_A_DAY: i64 = 86_400;
 
 /// Days since 1970, and the month that the day is in: what quotas are counted by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Period {
     /// Days since 1970-01-01, UTC.
     pub day: i64,
@@ -89,11 +90,12 @@ pub struct Grant {
 }
 
 /// What was counted, to be added.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {
     /// The app.
     pub app: String,
     /// When.
+    #[serde(flatten)]
     pub period: Period,
     /// Units to be added to what is used, or taken off.
     pub units: i64,
@@ -158,16 +160,34 @@ impl Database {
         .await
     }
 
-    /// Adds what was counted, all of it or nothing.
+    /// Adds what was counted, all of it or nothing; nothing where `writer` has had a batch of this number, or a later one,
+    /// added before. So who has not heard what became of a batch sends it again.
     ///
     /// # Errors
     /// [`StorageError`].
-    pub async fn add_usage(&self, counted: Vec<Counted>) -> Result<(), StorageError> {
-        if counted.is_empty() {
-            return Ok(());
-        }
+    pub async fn add_usage(
+        &self,
+        writer: &str,
+        batch: i64,
+        counted: Vec<Counted>,
+    ) -> Result<(), StorageError> {
+        let writer = writer.to_owned();
         self.transaction(move |connection| {
             Box::pin(async move {
+                let is_new = sqlx::query(
+                    "INSERT INTO usage_writers (writer, batch, time) VALUES ($1, $2, $3) ON CONFLICT (writer) DO UPDATE \
+                     SET batch = excluded.batch, time = excluded.time WHERE usage_writers.batch < excluded.batch",
+                )
+                .bind(writer)
+                .bind(batch)
+                .bind(now())
+                .execute(&mut *connection)
+                .await?
+                .rows_affected()
+                    > 0;
+                if !is_new {
+                    return Ok(());
+                }
                 // Apps in the same order for everybody: no two wait for each other.
                 let mut counted = counted;
                 counted.sort_by(|a, b| (&a.app, a.period.day).cmp(&(&b.app, b.period.day)));
@@ -195,6 +215,24 @@ impl Database {
                     }
                 }
                 Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Forgets which batches were added of writers that have added none since `before`, in microseconds since 1970-01-01
+    /// UTC.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn forget_usage_writers(&self, before: i64) -> Result<(), StorageError> {
+        self.transaction(move |connection| {
+            Box::pin(async move {
+                sqlx::query("DELETE FROM usage_writers WHERE time < $1")
+                    .bind(before)
+                    .execute(connection)
+                    .await
+                    .map(drop)
             })
         })
         .await

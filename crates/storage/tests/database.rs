@@ -23,6 +23,7 @@ fn main() -> ExitCode {
     suite.with_postgres("a_call_ends_in_time_whatever_the_server_is_busy_with", busy);
     suite.with_postgres("a_server_that_was_away_is_found_again", |_| away());
     suite.with_postgres("who_must_act_is_said_and_no_password", refused);
+    suite.test("a_full_disk_is_no_longer_one_when_there_is_room", full_disk);
     suite.test("a_file_is_its_owners_only", file_rights);
     suite.test("a_file_that_is_no_database_is_said", no_database);
     suite.test("each_database_in_memory_is_one_of_its_own", memory);
@@ -177,7 +178,7 @@ fn locked(test: &TestDatabase) -> Outcome {
 fn busy(postgres: &Postgres) -> Outcome {
     let url = postgres.new_database()?;
     block_on(async {
-        let hasty = settings(&url)?.with_timeout(Duration::from_millis(200));
+        let hasty = settings(&url)?.with_timeout(Duration::from_secs(1));
         let database = Database::open(&hasty).await?;
         let outcome = database
             .run(|connection| {
@@ -259,6 +260,46 @@ fn refused(postgres: &Postgres) -> Outcome {
                 "{error:?}"
             );
         }
+        Ok(())
+    })
+}
+
+/// SQLite ends the transaction by itself then, and the connection must not count as being in one.
+fn full_disk() -> Outcome {
+    let place = TestDatabase::sqlite()?;
+    block_on(async {
+        let database = open(&place).await?;
+        // Where the file is not to grow, that is so for this connection only.
+        let write = |grows: bool| {
+            database.transaction(move |connection| {
+                Box::pin(async move {
+                    if !grows {
+                        sqlx::query("PRAGMA max_page_count = 1")
+                            .execute(&mut *connection)
+                            .await?;
+                    }
+                    let revision = revision(&mut *connection).await?;
+                    set_revision(&mut *connection, revision + 1).await?;
+                    sqlx::query(
+                        "INSERT INTO usage_days (app, day, biometric, liveness, refused) \
+                         VALUES (HEX(ZEROBLOB(100000)), $1, 0, 0, 0)",
+                    )
+                    .bind(revision)
+                    .execute(connection)
+                    .await
+                })
+            })
+        };
+        let full = write(false).await;
+        ensure!(
+            matches!(&full, Err(StorageError::Failed { source, .. }) if source.to_string().contains("full")),
+            "{full:?}"
+        );
+        for _ in 0..5 {
+            write(true).await?;
+        }
+        let found = read(&database).await?;
+        ensure!(found == 5, "{found}");
         Ok(())
     })
 }

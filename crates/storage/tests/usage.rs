@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         "services_that_ask_at_the_same_time_get_the_quota_together",
         concurrent,
     );
-    suite.with_databases("what_is_counted_is_added_and_read", counted);
+    suite.with_databases("what_is_counted_is_added_once_and_read", counted);
     suite.run()
 }
 
@@ -97,9 +97,15 @@ fn counted(place: &TestDatabase) -> Outcome {
             refused: 1,
         };
         database
-            .add_usage(vec![item(TODAY, 5, 3), item(TOMORROW, 4, 2)])
+            .add_usage("one", 1, vec![item(TODAY, 5, 3), item(TOMORROW, 4, 2)])
             .await?;
-        database.add_usage(vec![item(TODAY, -2, -1)]).await?;
+        database.add_usage("other", 1, vec![item(TODAY, -2, -1)]).await?;
+        // Who did not hear that it was added sends it again.
+        for batch in [1, 0] {
+            database
+                .add_usage("one", batch, vec![item(TODAY, 100, 100)])
+                .await?;
+        }
         let days = database.usage(Some("acme"), TODAY.day, TOMORROW.day).await?;
         let read: Vec<_> = days
             .iter()
@@ -122,6 +128,12 @@ fn counted(place: &TestDatabase) -> Outcome {
             used == [("acme".to_owned(), Used { day: 3, month: 7 })],
             "{used:?}"
         );
+        // Only those that have been silent for long are forgotten.
+        database.forget_usage_writers(0).await?;
+        database.add_usage("one", 1, vec![item(TODAY, 100, 100)]).await?;
+        database.add_usage("one", 2, vec![item(TODAY, 1, 1)]).await?;
+        let used = database.used_units(TODAY).await?;
+        ensure!(used[0].1.day == 4, "{used:?}");
         Ok(())
     })
 }

@@ -176,6 +176,29 @@ impl Postgres {
         }
     }
 
+    /// Has the server and all its processes stand still until what is returned is dropped: connections stay, and nobody
+    /// answers. On Linux only.
+    ///
+    /// # Errors
+    /// It does not run, or cannot be told.
+    pub fn freeze(&self) -> Result<Frozen, Failed> {
+        let file = std::fs::read_to_string(self.data().join("postmaster.pid"))?;
+        let server = file.lines().next().ok_or("the server has no process")?.trim();
+        // First of all the one that makes the others.
+        let mut frozen = Frozen(Vec::new());
+        frozen.stop(server)?;
+        for entry in std::fs::read_dir("/proc")? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            // A process may have ended meanwhile. The parent is the second number behind the name, which is in parentheses.
+            let status = std::fs::read_to_string(format!("/proc/{name}/stat")).unwrap_or_default();
+            let behind = status.rsplit_once(") ").map_or("", |(_, behind)| behind);
+            if behind.split(' ').nth(1) == Some(server) {
+                frozen.stop(&name)?;
+            }
+        }
+        Ok(frozen)
+    }
+
     fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
@@ -211,6 +234,27 @@ impl Postgres {
         let mut command = self.program(name);
         command.args(["--host", "127.0.0.1", "--port", &self.port.to_string()]);
         command
+    }
+}
+
+/// A server that stands still until this is dropped.
+#[derive(Debug)]
+pub struct Frozen(Vec<String>);
+
+impl Frozen {
+    fn stop(&mut self, process: &str) -> Outcome {
+        run(Command::new("kill").args(["-STOP", process]))?;
+        self.0.push(process.to_owned());
+        Ok(())
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        for process in self.0.iter().rev() {
+            // One that has ended needs no telling.
+            drop(run(Command::new("kill").args(["-CONT", process])));
+        }
     }
 }
 

@@ -110,18 +110,16 @@ async fn verify(arguments: &VerifyArguments, config: &Config) -> Result<ExitCode
         .iter()
         .map(|head| noted(head))
         .collect::<Result<Vec<_>, _>>()?;
+    let folder = audit_folder(&config.storage.folder);
     let (report, place) = match arguments.from {
-        Place::Files => {
-            let folder = audit_folder(&config.storage.folder);
-            (
-                verify_files(&folder, &key, &expected)?,
-                folder.display().to_string(),
-            )
-        }
+        Place::Files => (
+            verify_files(&folder, &key, &expected)?,
+            folder.display().to_string(),
+        ),
         Place::Store => {
             let database = config.storage.open().await?;
             (
-                verify_storage(&database, &key, &expected).await?,
+                verify_storage(&database, &key, &expected, &folder).await?,
                 database.name().to_owned(),
             )
         }

@@ -62,6 +62,14 @@ impl ChainKey {
         })
     }
 
+    /// Whether this is a line of that chain, hashed with this key.
+    pub(super) fn is_hash_of(&self, line: &str, instance: &str) -> bool {
+        serde_json::from_str::<Line<'_>>(line).is_ok_and(|line| {
+            let hash = self.hash(instance, line.seq, line.prev, line.event.get());
+            line.instance == instance && bool::from(hash.as_bytes().ct_eq(line.hash.as_bytes()))
+        })
+    }
+
     /// What it is made of is told apart by line ends, which none of it has.
     fn digest(&self, parts: [&str; 4]) -> String {
         let bytes = parts.join("\n");
@@ -153,6 +161,19 @@ pub enum Fault {
         last: u64,
         /// The number of the last line that was moved into the storage.
         stored: u64,
+    },
+    /// The files have moved more.
+    #[error(
+        "{instance}: the storage ends at line {last} and the files have moved lines up to {moved} into it: rows were removed \
+         from the end, the storage is an older one, or a power loss took them"
+    )]
+    StorageEnd {
+        /// Which chain.
+        instance: String,
+        /// The number that the storage ends at.
+        last: u64,
+        /// The number of the last line that was moved into the storage.
+        moved: u64,
     },
     /// What is searched by is not what the line says.
     #[error("{instance}: the columns of line {seq} do not say what the line says")]

@@ -1,6 +1,6 @@
 //! The audit's files: who may write them, in which order they are, and where they end.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::chain::Head;
 use super::line_file::sync_folder_of;
+use crate::private;
 
 const LOCK: &str = "lock";
 const ANCHOR: &str = "anchor.json";
@@ -39,7 +40,7 @@ pub(super) struct Anchor {
 impl Folder {
     /// Those in `audit` that no living process has, one after the other.
     pub(super) fn free(audit: &Path) -> io::Result<impl Iterator<Item = io::Result<Self>>> {
-        make(audit)?;
+        private::make_folder(audit)?;
         let locked = instances(audit)?
             .into_iter()
             .map(|instance| Self::lock(audit, instance).transpose());
@@ -49,13 +50,13 @@ impl Folder {
     /// A new one.
     pub(super) fn create(audit: &Path) -> io::Result<Self> {
         let instance = Uuid::new_v4().to_string();
-        make(&audit.join(&instance))?;
+        private::make_folder(&audit.join(&instance))?;
         Self::lock(audit, instance)?.ok_or_else(|| io::Error::other("a new folder is locked"))
     }
 
     fn lock(audit: &Path, instance: String) -> io::Result<Option<Self>> {
         let path = audit.join(&instance);
-        let lock = OpenOptions::new()
+        let lock = private::options()
             .create(true)
             .truncate(false)
             .write(true)
@@ -107,14 +108,6 @@ impl Folder {
     pub(super) fn file(&self, first: u64, day: &str) -> PathBuf {
         self.path.join(format!("{first:016}-{day}.{EXTENSION}"))
     }
-}
-
-fn make(path: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
 }
 
 /// The instances that have written here, sorted.
@@ -172,7 +165,11 @@ pub(super) fn set_anchor(folder: &Path, anchor: &Anchor) -> io::Result<()> {
 /// Puts a whole file in place of the one before.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
-    let mut file = File::create(&new)?;
+    let mut file = private::options()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .open(&new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(new, path)

@@ -1,8 +1,10 @@
 //! The file that lines are appended to. A trait, so that tests have disks that fail as they like.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
+
+use crate::private;
 
 pub(super) trait LineFile: Send {
     /// Adds these bytes at the end. Where that fails, some of them may be there.
@@ -18,11 +20,7 @@ pub(super) type Open = Box<dyn Fn(&Path) -> io::Result<(Box<dyn LineFile>, u64)>
 
 /// Opens one of the file system, which its owner only may read; makes it where it is not there.
 pub(super) fn open(path: &Path) -> io::Result<(Box<dyn LineFile>, u64)> {
-    let mut options = OpenOptions::new();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path)?;
+    let file = private::options().create(true).append(true).open(path)?;
     let length = file.metadata()?.len();
     if length == 0 {
         sync_folder_of(path)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use likeness_storage::audit::{AuditAnchor, AuditRow};
-use likeness_storage::{Database, StorageError};
+use likeness_storage::{Database, StorageError, now};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -23,6 +23,10 @@ const BATCH: usize = 500;
 const PAUSE: Duration = Duration::from_millis(200);
 /// Looks between two clean-ups.
 const CLEANING: u64 = 300;
+/// Rows that are removed at once: SQLite is locked for others meanwhile, for some 60 ms.
+const REMOVED: i64 = 10_000;
+/// How long an instance must have written nothing for others to remove its rows. One that runs removes its own.
+const SILENCE: Duration = Duration::from_secs(7 * 86_400);
 const CURSOR: &str = "cursor.json";
 
 /// What of the files is in the storage.
@@ -117,16 +121,23 @@ impl Shipper {
     /// Moves lines for as long as it is polled.
     pub(super) async fn keep_up(&self) {
         let mut ticks = pauses(Instant::now(), PAUSE);
-        let mut looks = 0_u64;
+        let mut until_cleaning = 0;
         loop {
             ticks.tick().await;
             self.ship().await;
-            if looks.is_multiple_of(CLEANING)
-                && let Err(error) = self.clean().await
-            {
-                tracing::warn!(%error, "what is older than audit.retention_days could not be removed");
+            if until_cleaning > 0 {
+                until_cleaning -= 1;
+                continue;
             }
-            looks += 1;
+            match self.clean().await {
+                // What is new goes first, and the storage is left to others in between.
+                Ok(true) => {}
+                Ok(false) => until_cleaning = CLEANING,
+                Err(error) => {
+                    tracing::warn!(%error, "what is older than audit.retention_days could not be removed");
+                    until_cleaning = CLEANING;
+                }
+            }
         }
     }
 
@@ -174,32 +185,57 @@ impl Shipper {
         Ok(count)
     }
 
-    /// Removes what is older than it should be: rows of the storage, and files that are in there.
-    pub(super) async fn clean(&self) -> Result<(), ShipError> {
+    /// Removes what is older than it should be: rows of the storage, those of instances that have ended included, and files
+    /// that are in there. Of the rows a batch at most; whether there may be more.
+    pub(super) async fn clean(&self) -> Result<bool, ShipError> {
         let Some(retention) = self.retention else {
-            return Ok(());
+            return Ok(false);
         };
-        let before = Timestamp::now()
-            .as_microsecond()
-            .saturating_sub(i64::try_from(retention.as_micros()).unwrap_or(i64::MAX));
-        let instance = self.folder.instance();
-        if let Some(row) = self.database.last_audit_before(instance, before).await? {
-            let before = Head::of(&row.line).map_err(io::Error::from)?;
-            let anchor = AuditAnchor {
-                instance: instance.to_owned(),
-                seq: row.seq,
-                seal: self.key.seal(instance, &before),
-                hash: before.hash,
-            };
-            self.database.remove_audit(anchor).await?;
+        let (before, silent_since) = (ago(retention), ago(retention.min(SILENCE)));
+        let own = self.folder.instance();
+        if self.remove_rows(own, before).await? {
+            return Ok(true);
         }
         let stored = self.cursor.lock().await.seq;
         let (folder, key) = (Arc::clone(&self.folder), self.key.clone());
         tokio::task::spawn_blocking(move || remove_files(&folder, &key, stored, before))
             .await
             .map_err(io::Error::other)??;
-        Ok(())
+        let mut after = String::new();
+        while let Some(instance) = self.database.ended_audit(&after, silent_since, before).await? {
+            if self.remove_rows(&instance, before).await? {
+                return Ok(true);
+            }
+            after = instance;
+        }
+        Ok(false)
     }
+
+    /// Removes a batch of an instance's rows that are older than that. Whether there were some.
+    async fn remove_rows(&self, instance: &str, before: i64) -> Result<bool, ShipError> {
+        let Some(row) = self.database.last_audit_before(instance, before, REMOVED).await? else {
+            return Ok(false);
+        };
+        // A seal says that lines were removed by who has the chain's key: those of another key are not this service's.
+        if instance != self.folder.instance() && !self.key.is_hash_of(&row.line, instance) {
+            return Ok(false);
+        }
+        let before = Head::of(&row.line).map_err(io::Error::from)?;
+        let anchor = AuditAnchor {
+            instance: instance.to_owned(),
+            seq: row.seq,
+            seal: self.key.seal(instance, &before),
+            hash: before.hash,
+        };
+        self.database.remove_audit(anchor).await?;
+        Ok(true)
+    }
+}
+
+/// The time that was so long ago, in microseconds since 1970.
+fn ago(age: Duration) -> i64 {
+    let age = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+    now().saturating_sub(age)
 }
 
 fn name(file: &Path) -> String {

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use likeness_storage::audit::AuditAnchor;
 use likeness_storage::{Database, StorageError};
 
 use super::chain::{ChainKey, Fault, Head};
@@ -148,21 +149,26 @@ pub fn verify_files(audit: &Path, key: &ChainKey, noted: &[NotedHead]) -> Result
     Ok(report)
 }
 
-/// Checks the rows of the storage: their lines, and that their columns say what the lines say.
+/// Checks the rows of the storage: their lines, that their columns say what the lines say, and that what the files in this
+/// folder were moved to is there.
 ///
 /// # Errors
-/// [`VerifyError::Storage`]. What is wrong with the audit is in the report.
+/// [`VerifyError`]. What is wrong with the audit is in the report.
 pub async fn verify_storage(
     database: &Database,
     key: &ChainKey,
     noted: &[NotedHead],
+    files: &Path,
 ) -> Result<AuditReport, VerifyError> {
     let mut noted = Noted::new(noted);
-    let anchors = database.audit_anchors().await?;
+    // Before the rows: what is moved meanwhile is not taken for missing.
+    let moved = moved(files)?;
+    let mut anchors = database.audit_anchors().await?;
     let mut report = AuditReport::default();
     let (mut instance, mut seq) = (String::new(), 0);
     // Whether the rest of the chain is passed over, since it is wrong before.
     let mut is_broken = false;
+    let mut broken = Vec::new();
     loop {
         let rows = database.audit_after(&instance, seq, PAGE).await?;
         if rows.is_empty() {
@@ -174,6 +180,14 @@ pub async fn verify_storage(
                 .last()
                 .is_none_or(|chain| chain.instance != row.instance)
             {
+                let begin = anchored(&anchors, &row.instance);
+                if row.seq != begin + 1 {
+                    anchors = database.audit_anchors().await?;
+                    if anchored(&anchors, &row.instance) > begin {
+                        // Retention has removed rows since these were read.
+                        break;
+                    }
+                }
                 let anchor = anchors.iter().find(|anchor| anchor.instance == row.instance);
                 let head = anchor.map_or_else(Head::default, |anchor| Head {
                     seq: u64::try_from(anchor.seq).unwrap_or(0),
@@ -182,7 +196,9 @@ pub async fn verify_storage(
                 let seal = anchor.and_then(|anchor| anchor.seal.as_deref());
                 let fault = anchor.and_then(|_| unsealed(key, &row.instance, &head, seal));
                 is_broken = fault.is_some();
-                if !is_broken {
+                if is_broken {
+                    broken.push(row.instance.clone());
+                } else {
                     noted.pass(&row.instance, &head);
                 }
                 report.faults.extend(fault);
@@ -211,13 +227,42 @@ pub async fn verify_storage(
                 }
                 Err(fault) => {
                     is_broken = true;
+                    broken.push(row.instance);
                     report.faults.push(fault);
                 }
             }
         }
     }
+    for (instance, moved) in moved {
+        let chain = report.chains.iter().find(|chain| chain.instance == instance);
+        let last = chain.map_or_else(
+            || u64::try_from(anchored(&anchors, &instance)).unwrap_or(0),
+            |chain| chain.head.seq,
+        );
+        if last < moved && !broken.contains(&instance) {
+            report.faults.push(Fault::StorageEnd {
+                instance,
+                last,
+                moved,
+            });
+        }
+    }
     report.missed = noted.missed();
     Ok(report)
+}
+
+/// Number of the last line that was moved into the storage, of each instance with files here.
+fn moved(files: &Path) -> io::Result<Vec<(String, u64)>> {
+    let instances = folder::instances(files)?.into_iter();
+    instances
+        .map(|instance| shipper::last_stored(&files.join(&instance)).map(|seq| (instance, seq)))
+        .collect()
+}
+
+/// Number of the last line that retention has removed of an instance; 0 where it has removed none.
+fn anchored(anchors: &[AuditAnchor], instance: &str) -> i64 {
+    let anchor = anchors.iter().find(|anchor| anchor.instance == instance);
+    anchor.map_or(0, |anchor| anchor.seq)
 }
 
 /// What is wrong with where a chain is said to begin.

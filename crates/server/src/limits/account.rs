@@ -105,12 +105,12 @@ impl Ledger {
         self.known = Some(used);
     }
 
-    /// These, and what this ledger has that the database does not know of.
-    pub(super) fn with_unsettled(&self, used: Used) -> Used {
+    /// Units of the day, and so of the month, that the database does not know of.
+    pub(super) fn unsettled(&self) -> Used {
         let unsettled = u64::try_from(self.unsettled).unwrap_or(0);
         Used {
-            day: used.day.saturating_add(unsettled),
-            month: used.month.saturating_add(unsettled),
+            day: unsettled,
+            month: unsettled,
         }
     }
 

@@ -7,6 +7,7 @@
 mod account;
 mod bucket;
 mod calendar;
+mod debts;
 mod refusal;
 mod settle;
 
@@ -19,8 +20,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use likeness_api::{ApiError, ErrorCode};
 use likeness_storage::apps::AppEndpoint;
-use likeness_storage::usage::{Counted, Period, Quotas, Used};
-use likeness_storage::{Database, StorageError};
+use likeness_storage::usage::{Counted, Period, Quotas, SECONDS_OF_A_DAY, Used};
+use likeness_storage::{Database, StorageError, now};
 use tokio::time::{Instant, timeout};
 
 use crate::apps::App;
@@ -28,14 +29,22 @@ use crate::config::{QuotasConfig, WhenUnavailable};
 use crate::locked::locked;
 use crate::request_log::RequestLog;
 use account::{Account, Ledger, LedgerGuard, Spent};
+use debts::Debts;
 use refusal::Refusal;
-use settle::Debts;
+use settle::Pending;
 
 pub(crate) use account::Slot;
 pub(crate) use bucket::TokenBucket;
 
 /// The longest that a request waits for units: the database's own timeout may be longer.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The longest that a request waits until another one of its app has units. Longer than that one waits: where it got none,
+/// the database is away, and that is known.
+const TURN: Duration = Duration::from_secs(2);
+
+/// What an earlier process has left is not looked for longer than this, in microseconds: 400 days.
+const FORGOTTEN: i64 = 400 * SECONDS_OF_A_DAY * 1_000_000;
 
 /// How often units are asked for where the period ends meanwhile: each but the last is a midnight within
 /// [`PATIENCE`].
@@ -49,9 +58,12 @@ pub(crate) struct Limits {
     database: Database,
     when_unavailable: WhenUnavailable,
     clock: Clock,
-    /// Counts of days that are over, and those that could not be written yet.
+    /// Counts that are not sent to the database yet: of days that are over, and of the time that a batch has been waiting.
     owed: Arc<Mutex<Vec<Counted>>>,
+    /// Those that are sent. Locked after `owed`.
+    pending: Mutex<Pending>,
     debts: Debts,
+    /// Whether the database took nothing the last time.
     is_down: AtomicBool,
 }
 
@@ -95,7 +107,8 @@ impl Limits {
         let debts = Debts::at(folder);
         let limits = Self {
             accounts: RwLock::default(),
-            owed: Arc::new(Mutex::new(debts.read())),
+            owed: Arc::default(),
+            pending: Mutex::new(Pending::new(debts.read())),
             debts,
             database,
             when_unavailable: config.when_unavailable,
@@ -103,6 +116,10 @@ impl Limits {
             is_down: AtomicBool::new(false),
         };
         limits.settle().await;
+        limits
+            .database
+            .forget_usage_writers(now().saturating_sub(FORGOTTEN))
+            .await?;
         let period = limits.period();
         for (app, used) in limits.database.used_units(period).await? {
             limits.account(&app).learn(period, used);
@@ -157,17 +174,26 @@ impl Limits {
         if let Some(outcome) = spend_known(self.ledger(account).get(), quotas, endpoint) {
             return outcome;
         }
+        if self.is_down() {
+            return self.without_storage(account, quotas, endpoint);
+        }
         // A queue is no outage: who does not get a turn in time is asked to come again.
-        let Ok(turn) = timeout(PATIENCE, account.turn.lock()).await else {
+        let Ok(turn) = timeout(TURN, account.turn.lock()).await else {
             return Err(Stop::Unavailable);
         };
-        let reserved = timeout(PATIENCE, self.reserve(account, quotas, endpoint)).await;
-        drop(turn);
-        match reserved {
-            Ok(Ok(spent)) => spent,
-            Ok(Err(error)) => self.without_storage(account, quotas, endpoint, &error.to_string()),
-            Err(_) => self.without_storage(account, quotas, endpoint, "it does not answer in time"),
+        // Who had the turn before may have found that out.
+        if self.is_down() {
+            return self.without_storage(account, quotas, endpoint);
         }
+        let reserved = timeout(PATIENCE, self.reserve(account, quotas, endpoint)).await;
+        let why = match reserved {
+            Ok(Ok(spent)) => return spent,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it does not answer in time".to_owned(),
+        };
+        self.is_gone(&why);
+        drop(turn);
+        self.without_storage(account, quotas, endpoint)
     }
 
     /// Where midnight comes while units are reserved, they are given back to their day, and the request is one of the new
@@ -180,9 +206,7 @@ impl Limits {
     ) -> Result<Result<Spent, Stop>, StorageError> {
         for _ in 0..ATTEMPTS {
             let period = self.period();
-            // What the database does not know of is not there to be granted again.
-            let outstanding = self.outstanding(account.app(), period);
-            let (wanted, outstanding) = {
+            let (wanted, unsettled) = {
                 let mut guard = self.ledger(account);
                 let ledger = guard.get();
                 if ledger.period() != period {
@@ -192,8 +216,11 @@ impl Limits {
                 if let Some(outcome) = spend_known(ledger, quotas, endpoint) {
                     return Ok(outcome);
                 }
-                (ledger.wanted(quotas), ledger.with_unsettled(outstanding))
+                (ledger.wanted(quotas), ledger.unsettled())
             };
+            // What the database does not know of is not there to be granted again. In this order: what is settled in between
+            // is seen twice rather than not at all.
+            let outstanding = self.outstanding(account.app(), period, unsettled);
             let grant = self
                 .database
                 .reserve_units(account.app(), period, quotas.left(outstanding), wanted)
@@ -236,15 +263,14 @@ impl Limits {
         });
     }
 
-    /// What is done while the database cannot be asked.
+    /// What is done while the database cannot be asked. Nobody waits for that: each second one settlement finds out whether
+    /// it is still so.
     fn without_storage(
         &self,
         account: &Account,
         quotas: Quotas,
         endpoint: AppEndpoint,
-        why: &str,
     ) -> Result<Spent, Stop> {
-        self.is_gone(why);
         let mut guard = self.ledger(account);
         let ledger = guard.get();
         let Some(known) = ledger
@@ -281,6 +307,10 @@ impl Limits {
 
     fn period(&self) -> Period {
         Period::at((self.clock)())
+    }
+
+    fn is_down(&self) -> bool {
+        self.is_down.load(Ordering::Relaxed)
     }
 
     fn is_gone(&self, why: &str) {

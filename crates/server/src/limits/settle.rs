@@ -1,26 +1,23 @@
 //! Writing down what was counted, each second; and keeping it on disk while that cannot be done.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use likeness_storage::usage::{Counted, Period, Used};
-use serde::{Deserialize, Serialize};
+use likeness_storage::usage::{Counted, Period, Quotas, Used};
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use uuid::Uuid;
 
-use super::Limits;
+use super::account::Account;
+use super::debts::Batch;
+use super::{Limits, PATIENCE};
 use crate::locked::locked;
 use crate::looks::pauses;
 
 /// Time between two settlements: what a crash may lose.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Largest file that is read, in bytes: a hundred thousand apps.
-const MAX_BYTES: u64 = 16 << 20;
 
 impl Limits {
     /// Settles each second until it is told to end. A settlement that is under way is finished: given up in the middle,
@@ -37,71 +34,146 @@ impl Limits {
         }
     }
 
-    /// Writes down what was counted, and gives back what is reserved and not spent. What cannot be written is kept.
+    /// Writes down what was counted, and gives back what is reserved and not spent. What cannot be written is kept, and goes
+    /// first the next time.
     pub(crate) async fn settle(&self) {
-        let accounts: Vec<_> = {
-            let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
-            accounts.values().cloned().collect()
-        };
-        let batch = {
-            let mut owed = locked(&self.owed);
-            owed.extend(accounts.iter().filter_map(|account| account.take_counted()));
-            *owed = merged(std::mem::take(&mut *owed));
-            // They stay among what is owed until they are written: whoever reserves looks there.
-            owed.clone()
-        };
-        if batch.is_empty() {
-            return;
-        }
-        match self.database.add_usage(batch.clone()).await {
-            Ok(()) => {
-                self.is_back();
-                let mut owed = locked(&self.owed);
-                owed.extend(batch.into_iter().map(negated));
-                *owed = merged(std::mem::take(&mut *owed));
-                if owed.is_empty() {
-                    self.debts.clear();
-                }
-            }
-            Err(error) => {
-                self.is_gone(&error.to_string());
-                let mut owed = locked(&self.owed);
-                // They may have been written after all, as the last word was not heard. To count twice costs the app some
-                // units; to give back twice would be to grant them twice.
-                for item in owed.iter_mut() {
-                    item.units = item.units.max(0);
-                }
-                *owed = merged(std::mem::take(&mut *owed));
-                self.debts.write(&owed);
+        let waiting = locked(&self.pending).batches.len();
+        for _ in 0..=waiting {
+            if !self.settle_batch().await {
+                return;
             }
         }
     }
 
-    /// Units of an app that are spent and that the database does not know of: of the day, and of the month.
-    pub(super) fn outstanding(&self, app: &str, period: Period) -> Used {
+    /// Whether it is written down.
+    async fn settle_batch(&self) -> bool {
+        let owed = self.gather();
+        let Some(batch) = owed.first().cloned() else {
+            return self.is_reached().await;
+        };
+        // Before it is sent: whoever is killed while the database does not answer must not lose it.
+        self.debts.keep(owed, self.is_down()).await;
+        let adding = self
+            .database
+            .add_usage(&batch.writer, batch.number, batch.counted);
+        let mut adding = std::pin::pin!(adding);
+        let begun = Instant::now();
+        let mut ticks = pauses(begun + PAUSE, PAUSE);
+        let added = loop {
+            tokio::select! {
+                biased;
+                added = &mut adding => break added,
+                // Nor what is counted meanwhile.
+                _ = ticks.tick() => self.debts.keep(self.gather(), true).await,
+            }
+        };
+        if let Err(error) = added {
+            self.is_gone(&error.to_string());
+            return false;
+        }
+        // One that is so slow has no units for requests: told to be back, it would be away again with the next one.
+        if begun.elapsed() < PATIENCE {
+            self.is_back();
+        }
+        let left = {
+            let owed = locked(&self.owed);
+            let mut pending = locked(&self.pending);
+            pending.batches.pop_front();
+            pending.with(&owed)
+        };
+        self.debts.keep(left, false).await;
+        true
+    }
+
+    /// Takes what was counted from the accounts, and gives all that is owed to the database. It stays among that until it is
+    /// written: whoever reserves looks there.
+    fn gather(&self) -> Vec<Batch> {
+        let accounts = self.all_accounts();
+        let mut owed = locked(&self.owed);
+        owed.extend(accounts.iter().filter_map(|account| account.take_counted()));
+        *owed = merged(std::mem::take(&mut *owed));
+        let mut pending = locked(&self.pending);
+        if pending.batches.is_empty() && !owed.is_empty() {
+            pending.add(std::mem::take(&mut *owed));
+        }
+        pending.with(&owed)
+    }
+
+    /// Finds out whether a database that was away is back where there is nothing to be written down.
+    async fn is_reached(&self) -> bool {
+        let accounts = self.all_accounts();
+        if let Some(account) = accounts.first().filter(|_| self.is_down()) {
+            let nothing = self
+                .database
+                .reserve_units(account.app(), self.period(), Quotas::default(), 0);
+            if nothing.await.is_err() {
+                return false;
+            }
+            self.is_back();
+        }
+        true
+    }
+
+    fn all_accounts(&self) -> Vec<Arc<Account>> {
+        let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
+        accounts.values().cloned().collect()
+    }
+
+    /// These and the units of an app that are spent and that the database does not know of: of the day, and of the month.
+    pub(super) fn outstanding(&self, app: &str, period: Period, mut used: Used) -> Used {
         let owed = locked(&self.owed);
-        let of_app = owed.iter().filter(|item| item.app == app);
-        let mut used = Used::default();
-        for item in of_app {
+        let pending = locked(&self.pending);
+        let sent = pending.batches.iter().flat_map(|batch| &batch.counted);
+        for item in sent.chain(&*owed).filter(|item| item.app == app) {
             let units = u64::try_from(item.units).unwrap_or(0);
             if item.period.day == period.day {
-                used.day += units;
+                used.day = used.day.saturating_add(units);
             }
             if item.period.month == period.month {
-                used.month += units;
+                used.month = used.month.saturating_add(units);
             }
         }
         used
     }
 }
 
-fn negated(item: Counted) -> Counted {
-    Counted {
-        units: -item.units,
-        biometric: -item.biometric,
-        liveness: -item.liveness,
-        refused: -item.refused,
-        ..item
+/// What is sent to the database, in this order, until it says that it has it.
+#[derive(Debug)]
+pub(super) struct Pending {
+    /// Who numbers the batches of this process. Another one than before: what was kept on disk may be older than what the
+    /// process before this had numbered last.
+    writer: String,
+    number: i64,
+    batches: VecDeque<Batch>,
+}
+
+impl Pending {
+    /// With what an earlier process has left.
+    pub(super) fn new(left: Vec<Batch>) -> Self {
+        Self {
+            writer: Uuid::new_v4().to_string(),
+            number: 0,
+            batches: left.into(),
+        }
+    }
+
+    fn next(&self, counted: Vec<Counted>) -> Batch {
+        Batch {
+            writer: self.writer.clone(),
+            number: self.number + 1,
+            counted,
+        }
+    }
+
+    fn add(&mut self, counted: Vec<Counted>) {
+        self.batches.push_back(self.next(counted));
+        self.number += 1;
+    }
+
+    /// All of it, and what is to be sent next.
+    fn with(&self, owed: &[Counted]) -> Vec<Batch> {
+        let next = (!owed.is_empty()).then(|| self.next(owed.to_vec()));
+        self.batches.iter().cloned().chain(next).collect()
     }
 }
 
@@ -126,127 +198,4 @@ fn merged(counted: Vec<Counted>) -> Vec<Counted> {
         .into_values()
         .filter(|item| (item.units, item.biometric, item.liveness, item.refused) != (0, 0, 0, 0))
         .collect()
-}
-
-/// The file that keeps what is owed to the database over a restart. One process has it at a time.
-#[derive(Debug)]
-pub(super) struct Debts {
-    file: PathBuf,
-    /// `None`: another process has the file, and nothing is kept here.
-    lock: Option<File>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Debt {
-    app: String,
-    day: i64,
-    month: i32,
-    units: i64,
-    biometric: i64,
-    liveness: i64,
-    refused: i64,
-}
-
-impl Debts {
-    pub(super) fn at(folder: &Path) -> Self {
-        let open = || -> std::io::Result<Option<File>> {
-            std::fs::create_dir_all(folder)?;
-            let mut options = OpenOptions::new();
-            let lock = options
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .open(folder.join("usage-owed.lock"))?;
-            Ok(lock.try_lock().is_ok().then_some(lock))
-        };
-        let lock = open().unwrap_or_else(|error| {
-            tracing::warn!(%error, folder = %folder.display(), "usage would not survive a restart while the storage is away");
-            None
-        });
-        Self {
-            file: folder.join("usage-owed.json"),
-            lock,
-        }
-    }
-
-    pub(super) fn read(&self) -> Vec<Counted> {
-        if self.lock.is_none() {
-            return Vec::new();
-        }
-        let read = || -> std::io::Result<Vec<Debt>> {
-            if std::fs::metadata(&self.file)?.len() > MAX_BYTES {
-                return Err(std::io::Error::other("it is too large"));
-            }
-            Ok(serde_json::from_slice(&std::fs::read(&self.file)?)?)
-        };
-        match read() {
-            Ok(debts) => debts.into_iter().map(Counted::from).collect(),
-            Err(error) => {
-                if error.kind() != ErrorKind::NotFound {
-                    tracing::error!(%error, file = %self.file.display(), "usage that an earlier process kept is lost");
-                }
-                Vec::new()
-            }
-        }
-    }
-
-    fn write(&self, owed: &[Counted]) {
-        if self.lock.is_none() {
-            return;
-        }
-        let debts: Vec<Debt> = owed.iter().map(Debt::from).collect();
-        let new = self.file.with_extension("new");
-        let written = serde_json::to_vec(&debts)
-            .map_err(std::io::Error::from)
-            .and_then(|bytes| {
-                let mut file = File::create(&new)?;
-                file.write_all(&bytes)?;
-                file.sync_all()
-            })
-            .and_then(|()| std::fs::rename(&new, &self.file));
-        if let Err(error) = written {
-            tracing::warn!(%error, file = %self.file.display(), "usage is kept in memory only: it cannot be written to disk either");
-        }
-    }
-
-    fn clear(&self) {
-        if self.lock.is_none() {
-            return;
-        }
-        if let Err(error) = std::fs::remove_file(&self.file)
-            && error.kind() != ErrorKind::NotFound
-        {
-            tracing::warn!(%error, file = %self.file.display(), "usage that has been written down may be counted twice after a restart");
-        }
-    }
-}
-
-impl From<Debt> for Counted {
-    fn from(debt: Debt) -> Self {
-        Self {
-            app: debt.app,
-            period: Period {
-                day: debt.day,
-                month: debt.month,
-            },
-            units: debt.units,
-            biometric: debt.biometric,
-            liveness: debt.liveness,
-            refused: debt.refused,
-        }
-    }
-}
-
-impl From<&Counted> for Debt {
-    fn from(counted: &Counted) -> Self {
-        Self {
-            app: counted.app.clone(),
-            day: counted.period.day,
-            month: counted.period.month,
-            units: counted.units,
-            biometric: counted.biometric,
-            liveness: counted.liveness,
-            refused: counted.refused,
-        }
-    }
 }

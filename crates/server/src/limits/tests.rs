@@ -18,15 +18,66 @@ fn seconds(text: &str) -> i64 {
     text.parse::<Timestamp>().unwrap().as_second()
 }
 
+/// Holds an SQLite database's lock for writing until it is dropped: who writes meanwhile hears nothing.
+struct Hang(tokio::task::JoinHandle<()>);
+
+impl Hang {
+    async fn of(folder: &Path) -> Self {
+        let database = Database::open(&patient(folder)).await.unwrap();
+        let (held, is_held) = tokio::sync::oneshot::channel();
+        let holder = tokio::spawn(async move {
+            let holding = database.transaction(|_| {
+                Box::pin(async move {
+                    let _ = held.send(());
+                    std::future::pending::<Result<(), _>>().await
+                })
+            });
+            drop(holding.await);
+        });
+        is_held.await.unwrap();
+        Self(holder)
+    }
+
+    async fn end(mut self) {
+        self.0.abort();
+        let _ = (&mut self.0).await;
+    }
+}
+
+/// A database whose calls are not given up in the time of a test.
+fn patient(folder: &Path) -> Settings {
+    Settings::new(Place::File(folder.join("likeness.db"))).with_timeout(Duration::from_secs(600))
+}
+
+/// Waits until something is so, in real time.
+async fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let begun = std::time::Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 impl Fixture {
     async fn at(time: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let settings = Settings::new(Place::File(folder.path().join("likeness.db")));
         Self {
-            database: Database::open(&settings).await.unwrap(),
+            database: Database::open(&patient(folder.path())).await.unwrap(),
             folder,
             now: Arc::new(AtomicI64::new(seconds(time))),
         }
+    }
+
+    fn owed_file(&self) -> std::path::PathBuf {
+        self.folder.path().join("usage-owed.json")
+    }
+
+    /// Liveness verifications that are on disk, to be written down by the next process.
+    fn kept(&self) -> i64 {
+        let bytes = std::fs::read(self.owed_file()).unwrap_or_default();
+        let batches: Vec<debts::Batch> = serde_json::from_slice(&bytes).unwrap_or_default();
+        let counted = batches.iter().flat_map(|batch| &batch.counted);
+        counted.map(|item| item.liveness).sum()
     }
 
     /// What the database knows to be used of the day and of the month of this time.
@@ -359,4 +410,87 @@ async fn without_the_storage_the_quota_holds_and_is_settled_later() {
     assert_eq!(ask(&next, &limited, 5).await.0, 0);
     let used = fixture.database.used_units(next.period()).await.unwrap();
     assert_eq!((used.len(), used[0].1.day), (1, 30));
+}
+
+/// The first ones of an outage wait for a bounded time, together; nobody else waits at all.
+#[tokio::test]
+async fn a_database_that_hangs_holds_nobody_up() {
+    for (when_unavailable, lets_in) in [(WhenUnavailable::Serve, true), (WhenUnavailable::Refuse, false)] {
+        let fixture = Fixture::at("2026-11-25T12:00:00Z").await;
+        let limits = Arc::new(fixture.limits_that(when_unavailable).await);
+        let app = Arc::new(app(|limits| limits.daily_quota = Some(1_000)));
+        assert_eq!(ask(&limits, &app, 1).await.0, 1);
+        limits.settle().await;
+        let hang = Hang::of(fixture.folder.path()).await;
+        // From here on time passes when everybody waits, and only then.
+        tokio::time::pause();
+        let begun = Instant::now();
+        let mut first = tokio::task::JoinSet::new();
+        for _ in 0..20 {
+            let (limits, app) = (Arc::clone(&limits), Arc::clone(&app));
+            first.spawn(async move { take(&limits, &app).await.map(drop) });
+        }
+        let check = |outcome: Result<(), ApiError>| match outcome {
+            Ok(()) => assert!(lets_in),
+            Err(error) => assert_eq!((error.code(), lets_in), (ErrorCode::NotReady, false)),
+        };
+        first.join_all().await.into_iter().for_each(check);
+        assert!(begun.elapsed() <= PATIENCE + Duration::from_millis(10));
+        let later = Instant::now();
+        for _ in 0..100 {
+            check(take(&limits, &app).await.map(drop));
+        }
+        assert_eq!(later.elapsed(), Duration::ZERO);
+        tokio::time::resume();
+
+        hang.end().await;
+        limits.settle().await;
+        assert!(!limits.is_down(), "it is not noticed that it is back");
+        assert_eq!(ask(&limits, &app, 1).await.0, 1);
+        limits.settle().await;
+        let used = if lets_in { 122 } else { 2 };
+        assert_eq!(fixture.counted("2026-11-25T12:00:00Z").await.0, used);
+        assert_eq!(fixture.used("2026-11-25T12:00:00Z").await.0, used);
+    }
+}
+
+/// What was counted is on disk before, and while, a database is waited for; and counts once, whatever was last heard of it.
+#[tokio::test]
+async fn who_is_killed_while_the_database_hangs_loses_nothing_and_counts_nothing_twice() {
+    const NOW: &str = "2026-11-25T12:00:00Z";
+    let fixture = Fixture::at(NOW).await;
+    let app = app(|limits| limits.daily_quota = Some(20));
+    let limits = Arc::new(fixture.limits().await);
+    assert_eq!(ask(&limits, &app, 4).await.0, 4);
+    let hang = Hang::of(fixture.folder.path()).await;
+    let settling = {
+        let limits = Arc::clone(&limits);
+        tokio::spawn(async move { limits.settle().await })
+    };
+    wait_until("what was counted before is not kept", || fixture.kept() == 4).await;
+    assert_eq!(ask(&limits, &app, 3).await.0, 3);
+    wait_until("what was counted meanwhile is not kept", || fixture.kept() == 7).await;
+    let kept = std::fs::read(fixture.owed_file()).unwrap();
+    #[cfg(unix)]
+    for file in ["usage-owed.json", "usage-owed.lock"] {
+        use std::os::unix::fs::PermissionsExt;
+        let file = fixture.folder.path().join(file).metadata().unwrap();
+        assert_eq!(file.permissions().mode() & 0o777, 0o600);
+    }
+    settling.abort();
+    let _ = settling.await;
+    drop(limits);
+    hang.end().await;
+
+    let next = fixture.limits().await;
+    assert_eq!(fixture.counted(NOW).await.0, 7);
+    assert!(!fixture.owed_file().exists());
+    assert_eq!(ask(&next, &app, 1).await.0, 1);
+    next.settle().await;
+    drop(next);
+    // As of a process that was killed when all was written down and the file not yet gone.
+    std::fs::write(fixture.owed_file(), kept).unwrap();
+    let next = fixture.limits().await;
+    assert_eq!(fixture.counted(NOW).await.0, 8);
+    assert_eq!(ask(&next, &app, 20).await.0, 12);
 }

@@ -95,7 +95,7 @@ metrics! {
     AUDIT_LOST = "likeness_audit_lost_rows_total", Kind::Counter,
         "Audit records that could be kept neither in the store nor on disk.";
     STORAGE_UP = "likeness_storage_up", Kind::Gauge,
-        "0: three calls to the store in a row, or more, did not reach it or were not done. 1 otherwise.";
+        "0: of the calls to the store that read, or that write, the last three were not done. 1 otherwise.";
     STORAGE_ERRORS = "likeness_storage_errors_total", Kind::Counter,
         "Calls that the store did not do, by operation.";
     CERTIFICATE = "likeness_tls_certificate_not_after_timestamp_seconds", Kind::Gauge,

@@ -1,5 +1,7 @@
 //! What gets into the storage, and how far it is behind.
 
+use std::iter::repeat_n;
+
 use likeness_storage::{Place, Settings};
 use serde_json::json;
 
@@ -10,6 +12,7 @@ use crate::audit::verify::{NotedHead, verify_files, verify_storage};
 /// The time of the first line; each later one is a second younger.
 const FIRST: i64 = 1_700_000_000_000_000;
 const SECOND: i64 = 1_000_000;
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// A folder with so many lines in files of a hundred.
 fn folder(audit: &std::path::Path, lines: u64) -> Arc<Folder> {
@@ -44,6 +47,43 @@ async fn shipper(folder: &Arc<Folder>, written: u64) -> (Shipper, Arc<State>) {
         written,
     );
     (shipper.unwrap(), state)
+}
+
+/// Cleans up batch by batch; how many there were.
+async fn clean(shipper: &Shipper) -> usize {
+    let mut batches = 0;
+    while shipper.clean().await.unwrap() {
+        batches += 1;
+    }
+    batches
+}
+
+/// The rows of a chain whose lines are so many days old.
+fn rows(key: &ChainKey, instance: &str, days: impl Iterator<Item = i64>) -> Vec<AuditRow> {
+    let mut head = Head::default();
+    let rows = days.map(|days| {
+        let time = Timestamp::from_microsecond(now() - days * 86_400 * SECOND).unwrap();
+        let event = json!({ "time": time.to_string(), "kind": "verification" });
+        let event = serde_json::value::to_raw_value(&event).unwrap();
+        row(head.extend(key, instance, &event).unwrap()).unwrap()
+    });
+    rows.collect()
+}
+
+/// How many rows there are of each instance.
+async fn counts(database: &Database) -> Vec<(String, usize)> {
+    let rows = database.audit_after("", 0, i64::MAX).await.unwrap();
+    let mut counts: Vec<(String, usize)> = Vec::new();
+    for row in rows {
+        match counts
+            .last_mut()
+            .filter(|(instance, _)| *instance == row.instance)
+        {
+            Some((_, count)) => *count += 1,
+            None => counts.push((row.instance, 1)),
+        }
+    }
+    counts
 }
 
 /// The lag in seconds after the time of the first line.
@@ -109,14 +149,16 @@ async fn what_retention_leaves_is_whole_from_its_anchor_on() {
         "what is not in the storage is removed"
     );
     shipper.ship().await;
-    shipper.clean().await.unwrap();
+    clean(&shipper).await;
     assert_eq!(folder::files(folder.path()).unwrap().len(), 1);
     let noted = [NotedHead {
         instance: folder.instance().to_owned(),
         head: whole.chains[0].head.clone(),
     }];
     let files = verify_files(audit.path(), &key, &noted).unwrap();
-    let rows = verify_storage(&shipper.database, &key, &noted).await.unwrap();
+    let rows = verify_storage(&shipper.database, &key, &noted, audit.path())
+        .await
+        .unwrap();
     for (report, lines) in [(&files, 50), (&rows, 30)] {
         assert_eq!((&report.faults, &report.missed), (&Vec::new(), &Vec::new()));
         let chain = &report.chains[0];
@@ -152,7 +194,7 @@ async fn who_has_not_the_key_cannot_cut_a_beginning_off() {
         let age = Timestamp::now().as_microsecond() - (FIRST + 120 * SECOND) + SECOND / 2;
         shipper.retention = Some(Duration::from_micros(age as u64));
         shipper.ship().await;
-        shipper.clean().await.unwrap();
+        clean(&shipper).await;
         for faults in faults(&shipper, audit.path(), &key).await {
             assert_eq!(faults, [], "retention");
         }
@@ -186,7 +228,7 @@ async fn who_has_not_the_key_cannot_cut_a_beginning_off() {
 
 /// Of the files, and of the storage.
 async fn faults(shipper: &Shipper, audit: &std::path::Path, key: &ChainKey) -> [Vec<Fault>; 2] {
-    let rows = verify_storage(&shipper.database, key, &[]).await.unwrap();
+    let rows = verify_storage(&shipper.database, key, &[], audit).await.unwrap();
     [verify_files(audit, key, &[]).unwrap().faults, rows.faults]
 }
 
@@ -235,7 +277,7 @@ async fn rows_that_were_changed_removed_or_moved_are_found() {
         change(&mut rows);
         let database = Database::open(&Settings::new(Place::Memory)).await.unwrap();
         database.add_audit(rows).await.unwrap();
-        let report = verify_storage(&database, &ChainKey::default(), &[])
+        let report = verify_storage(&database, &ChainKey::default(), &[], Path::new("absent"))
             .await
             .unwrap();
         let faults: Vec<String> = report.faults.iter().map(ToString::to_string).collect();
@@ -244,5 +286,102 @@ async fn rows_that_were_changed_removed_or_moved_are_found() {
             faults.iter().all(|fault| fault.contains(said)),
             "{what}: {faults:?}"
         );
+    }
+}
+
+/// Years of rows go in steps, each of which leaves a chain that is whole: a service may end between them.
+#[tokio::test]
+async fn a_backlog_is_removed_in_batches_and_is_whole_between_them() {
+    let audit = tempfile::tempdir().unwrap();
+    let folder = folder(audit.path(), 0);
+    let (mut shipper, _) = shipper(&folder, 0).await;
+    let key = ChainKey::new(Some("s3cret".into()));
+    (shipper.key, shipper.retention) = (key.clone(), Some(DAY * 30));
+    let (old, batches) = (25_000, 3);
+    let days = repeat_n(31, old as usize).chain(repeat_n(29, 5));
+    let rows = rows(&key, folder.instance(), days);
+    shipper.database.add_audit(rows).await.unwrap();
+    for batch in 1..=batches {
+        assert!(shipper.clean().await.unwrap());
+        let (left, _) = shipper.database.audit_size().await.unwrap();
+        assert_eq!(left, 5 + old - (batch * REMOVED).min(old));
+        for faults in faults(&shipper, audit.path(), &key).await {
+            assert_eq!(faults, [], "after batch {batch}");
+        }
+    }
+    assert!(!shipper.clean().await.unwrap());
+    // A batch that comes too late, as of a service that was slow, does not bring the anchor back.
+    let anchors = shipper.database.audit_anchors().await.unwrap();
+    let late = AuditAnchor {
+        seq: 7,
+        hash: "late".to_owned(),
+        ..anchors[0].clone()
+    };
+    shipper.database.remove_audit(late).await.unwrap();
+    assert_eq!(shipper.database.audit_anchors().await.unwrap(), anchors);
+}
+
+/// Pods come and go: who is there removes what those before have left, where it could have been their own.
+#[tokio::test]
+async fn rows_of_instances_that_have_ended_go_as_well() {
+    let audit = tempfile::tempdir().unwrap();
+    let folder = folder(audit.path(), 0);
+    let (mut shipper, _) = shipper(&folder, 0).await;
+    let key = ChainKey::new(Some("s3cret".into()));
+    (shipper.key, shipper.retention) = (key.clone(), Some(DAY * 30));
+    let other = ChainKey::new(Some("another".into()));
+    for rows in [
+        rows(&key, "0-runs", repeat_n(31, 10).chain([0])),
+        rows(&key, "1-ended-in-between", repeat_n(31, 5).chain(repeat_n(10, 4))),
+        rows(&key, "2-ended", repeat_n(40, 10)),
+        rows(&other, "3-of-another-key", repeat_n(40, 10)),
+        rows(&key, "4-ended", repeat_n(40, 10)),
+        rows(&key, "5-young", repeat_n(20, 10)),
+    ] {
+        shipper.database.add_audit(rows).await.unwrap();
+    }
+    assert_eq!(clean(&shipper).await, 3);
+    let left = [
+        ("0-runs", 11),
+        ("1-ended-in-between", 4),
+        ("3-of-another-key", 10),
+        ("5-young", 10),
+    ];
+    let left = left.map(|(instance, count)| (instance.to_owned(), count));
+    assert_eq!(counts(&shipper.database).await, left);
+    let anchors = shipper.database.audit_anchors().await.unwrap();
+    let anchors: Vec<_> = anchors.iter().map(|it| (&*it.instance, it.seq)).collect();
+    assert_eq!(
+        anchors,
+        [("1-ended-in-between", 5), ("2-ended", 10), ("4-ended", 10)]
+    );
+    let said = [Fault::Changed {
+        instance: "3-of-another-key".to_owned(),
+        seq: 1,
+    }];
+    let [_, found] = faults(&shipper, audit.path(), &key).await;
+    assert_eq!(found, said);
+}
+
+#[tokio::test]
+async fn a_storage_that_ends_before_its_files_is_not_whole() {
+    let audit = tempfile::tempdir().unwrap();
+    let folder = folder(audit.path(), 20);
+    let (shipper, _) = shipper(&folder, 20).await;
+    shipper.ship().await;
+    let key = ChainKey::default();
+    assert_eq!(faults(&shipper, audit.path(), &key).await, [[], []]);
+    // As of a backup that was made earlier.
+    let rows = shipper.database.audit_after("", 0, 100).await.unwrap();
+    for last in [15, 0] {
+        let older = Database::open(&Settings::new(Place::Memory)).await.unwrap();
+        older.add_audit(rows[..last].to_vec()).await.unwrap();
+        let report = verify_storage(&older, &key, &[], audit.path()).await.unwrap();
+        let found = [Fault::StorageEnd {
+            instance: folder.instance().to_owned(),
+            last: last as u64,
+            moved: 20,
+        }];
+        assert_eq!(report.faults, found);
     }
 }
