@@ -38,7 +38,7 @@ use crate::locked::locked;
 use crate::record::Record;
 use event::{Note, Verification};
 use folder::Folder;
-use shipper::Shipper;
+use shipper::{Retention, Shipper};
 use state::{Gauges, State};
 use waiting::{Subject, Wait, Waiting};
 use writer::{Event, Message, Settings, Writer};
@@ -126,9 +126,11 @@ impl Audit {
     fn start(config: &AuditConfig, path: &Path, database: Database) -> io::Result<Self> {
         let (folder, head) = take_up(path)?;
         let (folder, state) = (Arc::new(folder), Arc::new(State::default()));
-        let retention = config
-            .retention_days
-            .map(|days| Duration::from_secs(u64::from(days) * 86_400));
+        let days = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
+        let retention = Retention {
+            rows: config.retention_days.map(days),
+            files: config.file_days.or(config.retention_days).map(days),
+        };
         let key = ChainKey::new(config.chain_key.clone());
         let shipper = Shipper::new(
             Arc::clone(&folder),

@@ -49,11 +49,19 @@ pub(super) enum ShipError {
     Files(#[from] io::Error),
 }
 
+/// How old what is recorded may become; `None`: as old as it will.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Retention {
+    pub(super) rows: Option<Duration>,
+    /// Files that the storage has all lines of.
+    pub(super) files: Option<Duration>,
+}
+
 pub(super) struct Shipper {
     folder: Arc<Folder>,
     state: Arc<State>,
     database: Database,
-    retention: Option<Duration>,
+    retention: Retention,
     key: ChainKey,
     cursor: tokio::sync::Mutex<Cursor>,
     is_down: AtomicBool,
@@ -90,7 +98,7 @@ impl Shipper {
         folder: Arc<Folder>,
         state: Arc<State>,
         database: Database,
-        retention: Option<Duration>,
+        retention: Retention,
         key: ChainKey,
         written: u64,
     ) -> io::Result<Self> {
@@ -134,7 +142,7 @@ impl Shipper {
                 Ok(true) => {}
                 Ok(false) => until_cleaning = CLEANING,
                 Err(error) => {
-                    tracing::warn!(%error, "what is older than audit.retention_days could not be removed");
+                    tracing::warn!(%error, "what is older than audit.retention_days and audit.file_days say could not be removed");
                     until_cleaning = CLEANING;
                 }
             }
@@ -188,19 +196,24 @@ impl Shipper {
     /// Removes what is older than it should be: rows of the storage, those of instances that have ended included, and files
     /// that are in there. Of the rows a batch at most; whether there may be more.
     pub(super) async fn clean(&self) -> Result<bool, ShipError> {
-        let Some(retention) = self.retention else {
-            return Ok(false);
-        };
-        let (before, silent_since) = (ago(retention), ago(retention.min(SILENCE)));
+        let Retention { rows, files } = self.retention;
         let own = self.folder.instance();
-        if self.remove_rows(own, before).await? {
+        if let Some(age) = rows
+            && self.remove_rows(own, ago(age)).await?
+        {
             return Ok(true);
         }
-        let stored = self.cursor.lock().await.seq;
-        let (folder, key) = (Arc::clone(&self.folder), self.key.clone());
-        tokio::task::spawn_blocking(move || remove_files(&folder, &key, stored, before))
-            .await
-            .map_err(io::Error::other)??;
+        if let Some(age) = rows.into_iter().chain(files).min() {
+            let stored = self.cursor.lock().await.seq;
+            let (folder, key) = (Arc::clone(&self.folder), self.key.clone());
+            tokio::task::spawn_blocking(move || remove_files(&folder, &key, stored, ago(age)))
+                .await
+                .map_err(io::Error::other)??;
+        }
+        let Some(age) = rows else {
+            return Ok(false);
+        };
+        let (before, silent_since) = (ago(age), ago(age.min(SILENCE)));
         let mut after = String::new();
         while let Some(instance) = self.database.ended_audit(&after, silent_since, before).await? {
             if self.remove_rows(&instance, before).await? {

@@ -27,7 +27,7 @@ async fn fixture(required: bool) -> Fixture {
         Arc::clone(&folder),
         Arc::clone(&state),
         database,
-        None,
+        shipper::Retention::default(),
         ChainKey::default(),
         0,
     )

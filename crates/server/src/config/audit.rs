@@ -41,6 +41,10 @@ pub struct AuditConfig {
     /// Days after which rows and files are removed. Absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention_days: Option<u32>,
+    /// Days after which whole files go that the storage has all lines of; 0: as soon as it has. Absent: with
+    /// `retention_days`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_days: Option<u32>,
     /// How much may wait on disk for the storage, in MiB; what comes beyond is lost, or refused with
     /// [`AuditMode::Required`]. Default: 1024.
     pub max_spool_mib: u64,
@@ -68,6 +72,7 @@ impl Default for AuditConfig {
             chain_key: None,
             rotate_mib: 64,
             retention_days: None,
+            file_days: None,
             max_spool_mib: 1_024,
         }
     }
@@ -90,8 +95,13 @@ impl AuditConfig {
         {
             return invalid("chain_key", reason);
         }
-        if self.rotate_mib == 0 || self.max_spool_mib == 0 {
-            return invalid("rotate_mib", "and audit.max_spool_mib must be at least 1");
+        for (key, mib) in [
+            ("rotate_mib", self.rotate_mib),
+            ("max_spool_mib", self.max_spool_mib),
+        ] {
+            if mib == 0 {
+                return invalid(key, "must be at least 1");
+            }
         }
         if self.retention_days == Some(0) {
             return invalid("retention_days", "must be at least 1");

@@ -42,7 +42,7 @@ async fn shipper(folder: &Arc<Folder>, written: u64) -> (Shipper, Arc<State>) {
         Arc::clone(folder),
         Arc::clone(&state),
         database,
-        None,
+        Retention::default(),
         key,
         written,
     );
@@ -87,6 +87,14 @@ async fn counts(database: &Database) -> Vec<(String, usize)> {
 }
 
 /// The lag in seconds after the time of the first line.
+/// Rows and files go at the same age.
+fn whole_after(age: Duration) -> Retention {
+    Retention {
+        rows: Some(age),
+        files: Some(age),
+    }
+}
+
 fn lag(state: &State, seconds: i64) -> u64 {
     state.lag(FIRST + seconds * SECOND).as_secs()
 }
@@ -132,13 +140,44 @@ async fn what_may_be_cut_yet_does_not_get_into_the_storage() {
 }
 
 #[tokio::test]
+async fn files_may_go_as_soon_as_the_storage_has_them() {
+    let audit = tempfile::tempdir().unwrap();
+    let folder = folder(audit.path(), 250);
+    let (mut shipper, _) = shipper(&folder, 250).await;
+    shipper.retention.files = Some(Duration::ZERO);
+    assert_eq!(shipper.step().await.unwrap(), 100);
+    shipper.clean().await.unwrap();
+    let files = || folder::files(folder.path()).unwrap().len();
+    assert_eq!(files(), 2, "the storage has the first of three");
+    shipper.ship().await;
+    shipper.clean().await.unwrap();
+    assert_eq!(files(), 1, "the last one stays");
+    assert_eq!(
+        shipper.database.audit_size().await.unwrap().0,
+        250,
+        "as does every row"
+    );
+    let key = ChainKey::default();
+    let left = verify_files(audit.path(), &key, &[]).unwrap();
+    assert_eq!((left.faults.len(), left.chains[0].lines), (0, 50), "{left:?}");
+    let stored = verify_storage(&shipper.database, &key, &[], audit.path())
+        .await
+        .unwrap();
+    assert_eq!(
+        (stored.faults.len(), stored.chains[0].lines),
+        (0, 250),
+        "{stored:?}"
+    );
+}
+
+#[tokio::test]
 async fn what_retention_leaves_is_whole_from_its_anchor_on() {
     let audit = tempfile::tempdir().unwrap();
     let folder = folder(audit.path(), 250);
     let (mut shipper, _) = shipper(&folder, 250).await;
     // So that the first 220 are older than that.
     let age = Timestamp::now().as_microsecond() - (FIRST + 220 * SECOND) + SECOND / 2;
-    shipper.retention = Some(Duration::from_micros(age as u64));
+    shipper.retention = whole_after(Duration::from_micros(age as u64));
     let key = ChainKey::default();
     let whole = verify_files(audit.path(), &key, &[]).unwrap();
 
@@ -192,7 +231,7 @@ async fn who_has_not_the_key_cannot_cut_a_beginning_off() {
         let (mut shipper, _) = shipper(&folder, 300).await;
         shipper.key = key.clone();
         let age = Timestamp::now().as_microsecond() - (FIRST + 120 * SECOND) + SECOND / 2;
-        shipper.retention = Some(Duration::from_micros(age as u64));
+        shipper.retention = whole_after(Duration::from_micros(age as u64));
         shipper.ship().await;
         clean(&shipper).await;
         for faults in faults(&shipper, audit.path(), &key).await {
@@ -296,7 +335,7 @@ async fn a_backlog_is_removed_in_batches_and_is_whole_between_them() {
     let folder = folder(audit.path(), 0);
     let (mut shipper, _) = shipper(&folder, 0).await;
     let key = ChainKey::new(Some("s3cret".into()));
-    (shipper.key, shipper.retention) = (key.clone(), Some(DAY * 30));
+    (shipper.key, shipper.retention) = (key.clone(), whole_after(DAY * 30));
     let (old, batches) = (25_000, 3);
     let days = repeat_n(31, old as usize).chain(repeat_n(29, 5));
     let rows = rows(&key, folder.instance(), days);
@@ -328,7 +367,7 @@ async fn rows_of_instances_that_have_ended_go_as_well() {
     let folder = folder(audit.path(), 0);
     let (mut shipper, _) = shipper(&folder, 0).await;
     let key = ChainKey::new(Some("s3cret".into()));
-    (shipper.key, shipper.retention) = (key.clone(), Some(DAY * 30));
+    (shipper.key, shipper.retention) = (key.clone(), whole_after(DAY * 30));
     let other = ChainKey::new(Some("another".into()));
     for rows in [
         rows(&key, "0-runs", repeat_n(31, 10).chain([0])),
