@@ -21,6 +21,10 @@ fn main() -> ExitCode {
     suite.test("what_show_writes_can_be_read_again", show_again);
     suite.test("check_names_the_key_that_is_wrong", check);
     suite.test("the_reference_is_a_file_to_begin_with", reference);
+    suite.with_models(
+        "a_certificate_that_cannot_be_read_is_one_line_and_no_start",
+        certificate,
+    );
     #[cfg(unix)]
     suite.test("more_connections_than_open_files_are_refused", too_few_files);
     #[cfg(target_os = "linux")]
@@ -333,5 +337,32 @@ fn raised_files() -> Outcome {
     let line = limits.lines().find(|line| line.starts_with("Max open files"));
     let soft = line.and_then(|line| line.split_whitespace().nth(3));
     ensure!(soft == Some("1280"), "{line:?}");
+    Ok(())
+}
+
+fn certificate() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("tls.pem");
+    std::fs::write(&path, "no certificate")?;
+    let file = File::with(&format!(
+        "[tls]\ncertificate = '{0}'\nkey = '{0}'\n[storage]\nfolder = '{1}'\n",
+        path.display(),
+        folder.path().display()
+    ))?;
+    let mut serve = likeness();
+    serve
+        .args(["serve", "--listen", "127.0.0.1:0", "--config"])
+        .arg(&file.path)
+        .env("LIKENESS_APPS", format!("branch:{SECRET}"));
+    let ended = Process::run(&mut serve)?;
+    let told: Vec<_> = ended
+        .stderr
+        .lines()
+        .filter(|line| line.contains("tls.pem"))
+        .collect();
+    ensure!(
+        ended.code == Some(1) && told.len() == 1 && told[0].starts_with("likeness: "),
+        "{ended:?}"
+    );
     Ok(())
 }

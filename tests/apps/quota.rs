@@ -1,5 +1,6 @@
 //! A quota that several services share.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use likeness_testing::{Failed, Outcome, Postgres, Suite, TestDatabase, ensure};
@@ -7,6 +8,7 @@ use likeness_testing::{Failed, Outcome, Postgres, Suite, TestDatabase, ensure};
 use super::rotation::{ask, headers, wait_until_accepted};
 use crate::support::PATIENCE;
 use crate::support::process::Process;
+use crate::support::server::Server;
 use crate::support::storage::{Storage, text};
 
 const QUOTA: usize = 60;
@@ -17,6 +19,7 @@ pub(crate) fn tests(suite: &mut Suite) {
         "quota::a_storage_that_hangs_holds_nobody_up_and_loses_nothing",
         |_| hanging(),
     );
+    suite.with_models_and_databases("quota::it_is_exact_under_eight_clients_of_two_services", crowd);
     suite.with_models_and_databases(
         "quota::two_services_share_it_and_one_that_is_killed_wins_nothing",
         shared,
@@ -168,5 +171,51 @@ fn shared(place: &TestDatabase) -> Outcome {
             "a new service has a quota of its own"
         );
     }
+    Ok(())
+}
+
+/// Half of the clients ask one service and half the other, all at once, until nothing is left: each until it is refused so
+/// often that the units which the other service sits on for a second have come back.
+fn crowd(place: &TestDatabase) -> Outcome {
+    const CLIENTS: usize = 8;
+    let storage = Storage::of(place)?;
+    let quota = QUOTA.to_string();
+    let made = storage.json(&["create", "acme", "--daily-quota", &quota, "--no-wait"])?;
+    let headers = headers("acme", &text(&made, "key")?);
+    let servers = [storage.serve(|_| {})?, storage.serve(|_| {})?];
+    for server in &servers {
+        wait_until_accepted(server, &headers)?;
+    }
+    let let_in = AtomicUsize::new(servers.len());
+    let client = |server: &Server| -> Outcome {
+        let begun = Instant::now();
+        loop {
+            match ask(server, &headers)? {
+                200 => {
+                    let_in.fetch_add(1, Ordering::Relaxed);
+                }
+                403 if let_in.load(Ordering::Relaxed) >= QUOTA => return Ok(()),
+                403 => {}
+                status => return Err(format!("status {status}").into()),
+            }
+            ensure!(
+                begun.elapsed() < PATIENCE,
+                "only {let_in:?} of {QUOTA} were let in"
+            );
+        }
+    };
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = servers
+            .iter()
+            .cycle()
+            .take(CLIENTS)
+            .map(|server| scope.spawn(|| client(server)))
+            .collect();
+        clients
+            .into_iter()
+            .try_for_each(|client| client.join().map_err(|_| Failed::from("a client panicked"))?)
+    })?;
+    let let_in = let_in.into_inner();
+    ensure!(let_in == QUOTA, "{let_in} of {QUOTA} were let in");
     Ok(())
 }

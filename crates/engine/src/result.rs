@@ -130,6 +130,8 @@ pub struct Timings {
     pub liveness: Duration,
     /// Measuring how the faces are photographed.
     pub quality: Duration,
+    /// Applying the profile's thresholds.
+    pub decide: Duration,
 }
 
 impl std::ops::AddAssign for Timings {
@@ -140,5 +142,6 @@ impl std::ops::AddAssign for Timings {
         self.embed += other.embed;
         self.liveness += other.liveness;
         self.quality += other.quality;
+        self.decide += other.decide;
     }
 }

@@ -55,18 +55,18 @@ impl Engine {
         })?;
         drop(worker);
 
-        let decision = decision::decide(
-            &options.profile,
-            &Evidence {
-                selfie_face_areas: &selfie.areas(),
-                photo_face_areas: &photo.areas(),
-                photo_multiface: options.photo_multiface,
-                face_match,
-                liveness,
-                selfie_quality: selfie_quality.as_ref().map(measured_face),
-                photo_quality: photo_quality.as_ref().map(measured_face),
-            },
-        )
+        let evidence = Evidence {
+            selfie_face_areas: &selfie.areas(),
+            photo_face_areas: &photo.areas(),
+            photo_multiface: options.photo_multiface,
+            face_match,
+            liveness,
+            selfie_quality: selfie_quality.as_ref().map(measured_face),
+            photo_quality: photo_quality.as_ref().map(measured_face),
+        };
+        let decision = timed(&mut timings.decide, || {
+            decision::decide(&options.profile, &evidence)
+        })
         .map_err(inference)?;
         Ok(Verification {
             selfie: selfie.report(selfie.faces.len(), selfie_quality),

@@ -102,8 +102,8 @@ pub(super) fn class(status: u16) -> usize {
 }
 
 /// Stages of a verification; see [`super::requests`] for what each is.
-pub(super) const STAGES: [&str; 8] = [
-    "body", "queue", "decode", "detect", "embed", "liveness", "quality", "other",
+pub(super) const STAGES: [&str; 9] = [
+    "body", "queue", "decode", "detect", "embed", "liveness", "quality", "decide", "other",
 ];
 
 /// Outcomes of the two endpoints.

@@ -168,6 +168,7 @@ impl Requests {
             stage(|timings| timings.embed),
             stage(|timings| timings.liveness),
             stage(|timings| timings.quality),
+            stage(|timings| timings.decide),
         ];
         let sum: Duration = known.iter().flatten().sum();
         let other = timings.map(|_| record.total.saturating_sub(sum));

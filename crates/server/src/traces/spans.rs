@@ -127,6 +127,7 @@ fn stages(record: &Record) -> impl Iterator<Item = (&'static str, Duration)> {
         ("embed", timings.map(|timings| timings.embed)),
         ("liveness", timings.map(|timings| timings.liveness)),
         ("quality", timings.map(|timings| timings.quality)),
+        ("decide", timings.map(|timings| timings.decide)),
     ]
     .into_iter()
     .filter_map(|(stage, took)| Some((stage, took.filter(|took| !took.is_zero())?)))

@@ -124,6 +124,10 @@ fn agree_with_what_was_sent() {
             9.0,
         ),
         (
+            r#"likeness_stage_duration_seconds_count{endpoint="biometric-verification",stage="decide"}"#,
+            9.0,
+        ),
+        (
             r#"likeness_stage_duration_seconds_count{endpoint="liveness-verification",stage="embed"}"#,
             0.0,
         ),
