@@ -12,7 +12,7 @@ use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use likeness_engine::default_rewriting;
 use likeness_engine::imaging::{Limits, Picture, decode};
 use likeness_engine::models::{Pack, StoreSearch};
-use likeness_engine::runtime::{LibrarySearch, ModelSession, Provider, Runtime};
+use likeness_engine::runtime::{LibrarySearch, ModelSession, Provider, Runtime, keep_freed_memory};
 use mozjpeg::Decompress;
 use ndarray::Array4;
 
@@ -26,6 +26,8 @@ pub(crate) fn run(benches: impl FnOnce(&mut Criterion)) {
         eprintln!("skipped: needs ../shared and models/store");
         return;
     }
+    // As the program does.
+    keep_freed_memory();
     let mut criterion = Criterion::default().configure_from_args();
     benches(&mut criterion);
     criterion.final_summary();

@@ -36,8 +36,8 @@ mod glibc {
         (M_MMAP_THRESHOLD, 16 * MIB),
         // What may be free at the end of the heap of a thread, which grows to 64 MiB: all of it.
         (M_TRIM_THRESHOLD, 64 * MIB),
-        // A heap that is empty is kept where the one before has less room than this: always.
-        (M_TOP_PAD, 64 * MIB),
+        // A heap that is empty is kept unless the one before has this much room.
+        (M_TOP_PAD, 16 * MIB),
     ];
 
     const VARIABLES: [&str; 3] = [
