@@ -1,7 +1,7 @@
 //! Files and folders that nobody but their owner may read.
 
-use std::fs::{DirBuilder, OpenOptions};
-use std::io;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
 use std::path::Path;
 
 /// Makes the folder, and those above it, where they are not there.
@@ -19,4 +19,15 @@ pub(crate) fn options() -> OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
+}
+
+/// Puts a whole file in place of the one before. `synced`: so that it survives a power loss too.
+pub(crate) fn replace(path: &Path, bytes: &[u8], synced: bool) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = options().create(true).truncate(true).write(true).open(&new)?;
+    file.write_all(bytes)?;
+    if synced {
+        file.sync_all()?;
+    }
+    fs::rename(new, path)
 }

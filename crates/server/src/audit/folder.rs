@@ -1,7 +1,7 @@
 //! The audit's files: who may write them, in which order they are, and where they end.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -157,22 +157,9 @@ pub(super) fn anchor(folder: &Path) -> io::Result<Option<Anchor>> {
 
 pub(super) fn set_anchor(folder: &Path, anchor: &Anchor) -> io::Result<()> {
     let path = folder.join(ANCHOR);
-    replace(&path, &serde_json::to_vec(anchor)?)?;
+    private::replace(&path, &serde_json::to_vec(anchor)?, true)?;
     // The files before it go only after it is there to stay.
     sync_folder_of(&path)
-}
-
-/// Puts a whole file in place of the one before.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let mut file = private::options()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .open(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(new, path)
 }
 
 /// The lines of a file from a place on, each with the place behind it. A last line that is not whole is none yet.

@@ -16,6 +16,7 @@ use super::chain::{ChainKey, Head, Line};
 use super::folder::{self, Anchor, Folder};
 use super::state::State;
 use crate::looks::pauses;
+use crate::private;
 
 /// Rows of one transaction.
 const BATCH: usize = 500;
@@ -184,10 +185,9 @@ impl Shipper {
         let count = batch.rows.len();
         self.database.add_audit(batch.rows).await?;
         // Where this is lost, rows are sent again, and stay as they are.
-        folder::replace(
-            &self.folder.path().join(CURSOR),
-            &serde_json::to_vec(&batch.next).map_err(io::Error::from)?,
-        )?;
+        let cursor_file = self.folder.path().join(CURSOR);
+        let bytes = serde_json::to_vec(&batch.next).map_err(io::Error::from)?;
+        private::replace(&cursor_file, &bytes, true)?;
         self.state.stored(batch.next.seq, batch.bytes);
         *cursor = batch.next;
         Ok(count)

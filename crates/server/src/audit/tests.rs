@@ -6,6 +6,7 @@ use likeness_storage::{Place, Settings as StorageSettings};
 use super::fakes::{Disk, Log};
 use super::*;
 use crate::handlers::Endpoint;
+use crate::private;
 use crate::record::Facts;
 
 /// An audit whose writer runs when the test says so, with room for two events in its queue.
@@ -154,9 +155,10 @@ fn numbers_that_the_storage_has_are_not_given_again() {
     let first = folder.instance().to_owned();
     let in_use = take_up(audit.path()).unwrap().0;
     assert_ne!(in_use.instance(), first, "two services write one chain");
-    folder::replace(
+    private::replace(
         &folder.path().join("cursor.json"),
         br#"{"file":"x","place":9,"seq":3}"#,
+        true,
     )
     .unwrap();
     drop((folder, in_use));

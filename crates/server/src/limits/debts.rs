@@ -1,7 +1,7 @@
 //! The file that keeps what is owed to the database, so that a crash loses none of it and none of it is counted twice.
 
 use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -107,7 +107,9 @@ impl Debts {
                 removed => removed,
             }
         } else {
-            replace(file, owed, synced)
+            serde_json::to_vec(owed)
+                .map_err(std::io::Error::from)
+                .and_then(|bytes| private::replace(file, &bytes, synced))
         };
         match written {
             Ok(()) => {
@@ -125,19 +127,4 @@ impl Debts {
             }
         }
     }
-}
-
-fn replace(file: &Path, owed: &[Batch], synced: bool) -> std::io::Result<()> {
-    let bytes = serde_json::to_vec(owed)?;
-    let path = file.with_extension("new");
-    let mut new = private::options()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .open(&path)?;
-    new.write_all(&bytes)?;
-    if synced {
-        new.sync_all()?;
-    }
-    std::fs::rename(&path, file)
 }
