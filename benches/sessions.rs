@@ -6,13 +6,13 @@
 
 use std::time::{Duration, Instant};
 
+use likeness_engine::runtime::ort;
 use likeness_engine::runtime::ort::environment::Environment;
 use likeness_engine::runtime::ort::ep::{CPU, ExecutionProvider};
 use likeness_engine::runtime::ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
-use likeness_engine::runtime::ort::session::Session;
 use likeness_engine::runtime::ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use likeness_engine::runtime::ort::session::{IoBinding, Session};
 use likeness_engine::runtime::ort::value::{Tensor, TensorRef};
-use likeness_engine::runtime::ort::{self};
 use ndarray::Array4;
 
 mod support;
@@ -69,7 +69,7 @@ impl Way {
 /// The shortest of the calls of one session, made in this way.
 struct Calls {
     session: Session,
-    binding: Option<ort::session::IoBinding>,
+    binding: Option<IoBinding>,
     shortest: Duration,
 }
 

@@ -5,7 +5,6 @@ Prints the tables of docs/performance.md, sections "Overload" and "Memory of the
 ROUNDS of a few seconds.
 """
 
-import os
 import statistics
 
 from serving import Service, load, resident_mib
@@ -40,15 +39,12 @@ def memory():
     found = {}
     for _ in range(ROUNDS):
         for way, variables in ways.items():
-            os.environ.update(variables)
-            with Service(2) as service:
+            with Service(2, variables=variables) as service:
                 load(service, 2, 1)
                 for clients in (1, 2):
                     done = load(service, clients, 2)
                     numbers = (done["per_second"], done["p50_ms"], done["cost_ms"], resident_mib(service.pid))
                     found.setdefault((clients, way), []).append(numbers)
-            for name in variables:
-                del os.environ[name]
     print("| clients | freed memory | verifications/s | p50 | CPU of a verification | resident |")
     print("|---|---|---|---|---|---|")
     for (clients, way), rounds in sorted(found.items()):

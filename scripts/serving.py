@@ -16,15 +16,17 @@ APP, KEY = "bench", "bench-load-key"
 
 class Service:
     """`likeness serve` with so many workers and its defaults, from ready to ended; with a pack, that one in place of the
-    default, and an operator's port, whose models are read anew only when it is told to."""
+    default, and an operator's port, whose models are read anew only when it is told to; with variables, those in its
+    environment."""
 
-    def __init__(self, workers, cores=None, pack=None):
+    def __init__(self, workers, cores=None, pack=None, variables=None):
         self.folder = tempfile.TemporaryDirectory()
         environment = {
             **os.environ,
             "LIKENESS_APPS": f"{APP}:{KEY}",
             "LIKENESS__STORAGE__FOLDER": self.folder.name,
             "RUST_LOG": "error",
+            **(variables or {}),
         }
         command = [ROOT / "target/release/likeness", "serve", "--workers", str(workers), "--listen", "127.0.0.1:0"]
         if pack is not None:

@@ -1,6 +1,6 @@
 //! Files and folders that nobody but their owner may read.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -19,6 +19,11 @@ pub(crate) fn options() -> OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
+}
+
+/// A file that is there to be locked; made where it is not.
+pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
+    options().create(true).truncate(false).write(true).open(path)
 }
 
 /// Puts a whole file in place of the one before. `synced`: so that it survives a power loss too.

@@ -56,11 +56,7 @@ impl Folder {
 
     fn lock(audit: &Path, instance: String) -> io::Result<Option<Self>> {
         let path = audit.join(&instance);
-        let lock = private::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path.join(LOCK))?;
+        let lock = private::open_lock(&path.join(LOCK))?;
         match lock.try_lock() {
             Ok(()) => Ok(Some(Self {
                 path,

@@ -42,11 +42,7 @@ impl Debts {
     pub(super) fn at(folder: &Path) -> Self {
         let open = || -> std::io::Result<Option<File>> {
             private::make_folder(folder)?;
-            let lock = private::options()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .open(folder.join("usage-owed.lock"))?;
+            let lock = private::open_lock(&folder.join("usage-owed.lock"))?;
             Ok(lock.try_lock().is_ok().then_some(lock))
         };
         let lock = open().unwrap_or_else(|error| {
