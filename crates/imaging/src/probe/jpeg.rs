@@ -28,6 +28,7 @@ pub(crate) fn declared(bytes: &[u8]) -> Result<Declared, ImagingError> {
 }
 
 /// The frame header (SOFn).
+#[derive(Debug)]
 pub(crate) struct Frame<'a> {
     pub(crate) width: u32,
     pub(crate) height: u32,

@@ -26,6 +26,14 @@ pub struct Header {
     pub orientation: Orientation,
 }
 
+impl Header {
+    /// The sides as they are stored.
+    pub(crate) fn stored_size(&self) -> (u32, u32) {
+        // The turn that makes the sides upright also makes them stored ones again.
+        self.orientation.upright_size(self.width, self.height)
+    }
+}
+
 /// What a header declares, before anything is checked: the sides as stored.
 pub(crate) struct Declared {
     pub(crate) width: u32,
