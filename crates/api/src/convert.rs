@@ -244,6 +244,12 @@ impl ApiError {
                 );
                 Self::new(ErrorCode::ImageTooLarge, message)
             }
+            ImagingError::TooManyScans { width, height, scans } => {
+                let message = format!(
+                    "The JPEG image in `{field}` has {scans} scans, too many for {width}x{height} pixels. Send a smaller image, or save it as an ordinary JPEG."
+                );
+                Self::new(ErrorCode::ImageTooLarge, message)
+            }
             ImagingError::Interrupted => Self::from(ErrorCode::DeadlineExceeded),
             // `BadBuffer` is the embedding program's mistake, and what a newer decoder may add is not known here.
             other => Self::internal(format_args!("{field}: {other}")),

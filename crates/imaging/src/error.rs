@@ -72,6 +72,16 @@ pub enum ImagingError {
         /// The bytes that it may hold.
         limit: u64,
     },
+    /// A progressive JPEG goes over so large an image too often: decoding it would take seconds.
+    #[error("the JPEG image of {width}x{height} pixels has too many scans for its size: {scans}")]
+    TooManyScans {
+        /// The stored width in pixels.
+        width: u32,
+        /// The stored height in pixels.
+        height: u32,
+        /// How many scans there are.
+        scans: usize,
+    },
     /// The [`Interrupt`](crate::Interrupt) was due before the image was decoded.
     #[error("decoding was interrupted: its deadline has passed, or it was cancelled")]
     Interrupted,

@@ -42,10 +42,7 @@ fn main() -> ExitCode {
             check(&(bomb.make)(), bomb.expected)
         });
     }
-    suite.test(
-        "a_decode_that_would_take_a_minute_ends_with_its_deadline",
-        deadline,
-    );
+    suite.test("a_decode_ends_with_its_deadline", deadline);
     suite.test("a_cancelled_decode_ends", cancelled);
     suite.test(
         "a_turned_jpeg_of_50_megapixels_is_decoded_without_a_second_image",
@@ -116,7 +113,11 @@ fn name(outcome: &Result<Picture, ImagingError>) -> &'static str {
         Ok(_) => "ok",
         Err(ImagingError::Corrupt { .. }) => "CORRUPT_IMAGE",
         Err(ImagingError::Unsupported { .. }) => "UNSUPPORTED_IMAGE_FORMAT",
-        Err(ImagingError::TooLarge { .. } | ImagingError::DecodeTooLarge { .. }) => "IMAGE_TOO_LARGE",
+        Err(
+            ImagingError::TooLarge { .. }
+            | ImagingError::DecodeTooLarge { .. }
+            | ImagingError::TooManyScans { .. },
+        ) => "IMAGE_TOO_LARGE",
         Err(ImagingError::Interrupted) => "DEADLINE_EXCEEDED",
         Err(_) => "another error",
     }
@@ -128,9 +129,9 @@ fn cpu_time() -> Duration {
     Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
 }
 
-/// The image is not too large and every scan is allowed, and yet it takes a minute.
+/// As many scans as are allowed, of as large an image: some seconds.
 fn deadline() -> Outcome {
-    let bytes = bombs::many_scans(6000, 6000, 60);
+    let bytes = bombs::many_scans(6000, 6000, 64);
     let limits = Limits::default().with_max_decode_bytes(1 << 30);
     let image = EncodedImage::open(&bytes, &limits)?;
     for time in [
@@ -149,7 +150,7 @@ fn deadline() -> Outcome {
 
 /// Another thread sets the flag once the decode has begun.
 fn cancelled() -> Outcome {
-    let bytes = bombs::many_scans(6000, 6000, 60);
+    let bytes = bombs::many_scans(6000, 6000, 64);
     let limits = Limits::default().with_max_decode_bytes(1 << 30);
     let image = EncodedImage::open(&bytes, &limits)?;
     let flag = AtomicBool::new(false);

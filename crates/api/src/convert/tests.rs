@@ -329,6 +329,19 @@ fn what_a_caller_is_told_of_each_fault() {
             max_side: 10_000,
             max_pixels: 64_000_000,
         },
+        ImagingError::DecodeTooLarge {
+            format: Format::Tiff,
+            width: 9_000,
+            height: 7_000,
+            needed: 300_000_001,
+            limit: 201_326_592,
+        },
+        ImagingError::TooManyScans {
+            width: 8_000,
+            height: 8_000,
+            scans: 43,
+        },
+        ImagingError::Interrupted,
         ImagingError::BadBuffer {
             width: 2,
             height: 2,

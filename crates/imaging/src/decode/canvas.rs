@@ -93,6 +93,9 @@ impl Canvas {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     /// Three bytes of each pixel, by its number as stored.
@@ -160,7 +163,6 @@ mod tests {
 
     #[test]
     fn filling_ends_when_the_interrupt_is_due() {
-        use std::sync::atomic::{AtomicBool, Ordering};
         for orientation in all_orientations() {
             let flag = AtomicBool::new(false);
             let mut filled = 0;
@@ -175,5 +177,24 @@ mod tests {
             assert_eq!(outcome, Err(ImagingError::Interrupted));
             assert_eq!(filled, 41, "{orientation:?}");
         }
+    }
+
+    /// A decoder that takes ten milliseconds a row, of which there are six thousand.
+    #[test]
+    fn a_decode_that_would_take_a_minute_ends_with_its_deadline() {
+        let begin = Instant::now();
+        let deadline = begin + Duration::from_millis(100);
+        let mut rows = 0;
+        let outcome = Canvas::new(Orientation::Rotate90, 1, 6000, 0).fill(
+            &Interrupt::NEVER.with_deadline(deadline),
+            |_, _| {
+                rows += 1;
+                let until = Instant::now() + Duration::from_millis(10);
+                while Instant::now() < until {}
+                Ok(())
+            },
+        );
+        assert_eq!(outcome, Err(ImagingError::Interrupted));
+        assert!((1..=10).contains(&rows), "{rows} rows");
     }
 }

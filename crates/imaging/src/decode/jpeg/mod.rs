@@ -24,6 +24,10 @@ use libjpeg::Decompressor;
 /// cannot keep a worker busy by going over the same coefficients again and again.
 const MAX_SCANS: usize = 64;
 
+/// Blocks that all scans together may bring: each costs some 30 ns however few bits it has, so that all take a second or
+/// two. An image of 64 megapixels at 4:2:0 has as many in 26 scans of all its components.
+const MAX_BLOCKS: u64 = 40_000_000;
+
 /// A file whose markers were read.
 #[derive(Debug)]
 pub(super) struct Jpeg<'a> {
@@ -46,37 +50,16 @@ impl<'a> Jpeg<'a> {
         })
     }
 
-    /// Bytes held at a time: the output, the coefficients where they are kept (two bytes each, in whole blocks and whole
-    /// groups of blocks), and rows.
+    /// Bytes held at a time: the output, the coefficients where they are kept (two bytes each), and rows.
     pub(super) fn needed(&self, reduction: Reduction) -> u64 {
+        const BLOCK_BYTES: u64 = 128;
         let output = pixel_bytes(reduction.of(self.frame.width), reduction.of(self.frame.height));
         let coefficients = if self.keeps_coefficients {
-            self.coefficients()
+            blocks(&self.frame).sum::<u64>() * BLOCK_BYTES
         } else {
             0
         };
         output + coefficients + WORKING_ROWS
-    }
-
-    fn coefficients(&self) -> u64 {
-        const BLOCK_SIDE: u64 = 8;
-        const BLOCK_BYTES: u64 = 128;
-        let factors = |component: &[u8; 3]| (u64::from(component[1] >> 4), u64::from(component[1] & 0x0F));
-        let components = self.frame.components.iter().map(factors);
-        let widest = components.clone().map(|(across, _)| across).max().unwrap_or(1);
-        let highest = components.clone().map(|(_, down)| down).max().unwrap_or(1);
-        let blocks = |side: u32, factor: u64, largest: u64| {
-            (u64::from(side) * factor)
-                .div_ceil(BLOCK_SIDE * largest)
-                .next_multiple_of(factor)
-        };
-        components
-            .map(|(across, down)| {
-                blocks(self.frame.width, across, widest)
-                    * blocks(self.frame.height, down, highest)
-                    * BLOCK_BYTES
-            })
-            .sum()
     }
 
     pub(super) fn decode(
@@ -146,6 +129,22 @@ impl<'a> Jpeg<'a> {
     }
 }
 
+/// Blocks of 8x8 samples of each component, in whole groups as the factors ask for.
+fn blocks(frame: &Frame<'_>) -> impl Iterator<Item = u64> {
+    const SIDE: u64 = 8;
+    let factors = |component: &[u8; 3]| (u64::from(component[1] >> 4), u64::from(component[1] & 0x0F));
+    let components = frame.components.iter().map(factors);
+    let widest = components.clone().map(|(across, _)| across).max().unwrap_or(1);
+    let highest = components.clone().map(|(_, down)| down).max().unwrap_or(1);
+    let (width, height) = (frame.width, frame.height);
+    let count = |side: u32, factor: u64, largest: u64| {
+        (u64::from(side) * factor)
+            .div_ceil(SIDE * largest)
+            .next_multiple_of(factor)
+    };
+    components.map(move |(across, down)| count(width, across, widest) * count(height, down, highest))
+}
+
 fn read_row(decompressor: &mut Decompressor<'_>, row: &mut [u8]) -> Result<(), ImagingError> {
     if decompressor.read_row(row) {
         Ok(())
@@ -198,8 +197,23 @@ fn check_scans(scans: &Scans, frame: &Frame<'_>) -> Result<(), ImagingError> {
     if scans.count > MAX_SCANS {
         return Err(corrupt("it has too many scans"));
     }
-    if scans.components.count_ones() as usize != frame.components.len() {
+    let of_component = scans
+        .of_component
+        .get(..frame.components.len())
+        .unwrap_or_default();
+    if of_component.contains(&0) {
         return Err(corrupt("the scan of a colour component is missing"));
+    }
+    let visited: u64 = blocks(frame)
+        .zip(of_component)
+        .map(|(blocks, scans)| blocks * *scans as u64)
+        .sum();
+    if visited > MAX_BLOCKS {
+        return Err(ImagingError::TooManyScans {
+            width: frame.width,
+            height: frame.height,
+            scans: scans.count,
+        });
     }
     // In a single scan that brings each coefficient whole, libjpeg notices the first missing bit. Of several scans,
     // those that are missing could not be told from those that were never there.
