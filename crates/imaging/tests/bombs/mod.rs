@@ -270,9 +270,11 @@ fn jpegs(all: &mut Vec<Bomb>) {
             encoder.set_progressive(true);
         })
     }));
-    all.push(bomb("jpeg_of_64_scans_of_64_megapixels", "IMAGE_TOO_LARGE", || {
-        many_scans(SIDE, SIDE, 64)
-    }));
+    all.push(bomb(
+        "jpeg_of_64_scans_of_64_megapixels",
+        "IMAGE_TOO_LARGE",
+        || many_scans(SIDE, SIDE, 64),
+    ));
     all.push(bomb("jpeg_of_64_scans_of_16_megapixels", "ok", || {
         many_scans(4000, 4000, 64)
     }));

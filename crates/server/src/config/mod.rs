@@ -165,6 +165,7 @@ impl Default for Config {
                 max_bytes: safety.max_bytes,
                 max_side: safety.max_side,
                 max_pixels: safety.max_pixels,
+                max_decode_bytes: safety.max_decode_bytes,
                 max_faces: DEFAULT_MAX_FACES,
                 min_face_score: 0.6,
             },
@@ -298,6 +299,7 @@ impl Config {
             .with_max_bytes(self.safety.max_bytes)
             .with_max_side(self.safety.max_side)
             .with_max_pixels(self.safety.max_pixels)
+            .with_max_decode_bytes(self.safety.max_decode_bytes)
     }
 
     /// The engine's builder with the provider, the safety settings and the calibrations of this configuration.
