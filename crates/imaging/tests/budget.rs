@@ -83,12 +83,6 @@ fn check(bytes: &[u8], expected: &str) -> Outcome {
         }
     });
     let spent = cpu_time() - before;
-    println!(
-        "{} bytes: held {} KiB of {} KiB, {spent:?}, {outcome:?}",
-        bytes.len(),
-        held >> 10,
-        needed >> 10
-    );
     ensure!(spent < TIME, "took {spent:?}");
     ensure!(
         held as u64 <= limits.max_decode_bytes,

@@ -11,6 +11,7 @@ use std::panic::catch_unwind;
 use image::ImageDecoder;
 use image::codecs::webp::{WebPDecoder, WebPEncoder};
 use image::{ExtendedColorType, ImageEncoder};
+use likeness_imaging::{ImagingError, Limits, decode};
 use likeness_testing::allocation::{Counting, Usage, measure};
 use proptest::prelude::*;
 use vp8l::{Refusal, working_bytes};
@@ -456,6 +457,21 @@ fn a_file_of_one_megabyte_that_needs_gigabytes_is_refused_early() {
         // Parsing stops at the first group over the limit.
         assert!(bytes > limit && bytes < limit + 2 * group, "{bytes}");
         assert!(peak < 64 << 10, "{peak}");
+    }
+    // As decoding finds out.
+    let mut alpha = vec![1];
+    alpha.extend(&headless);
+    let flags = [0x10, 0, 0, 0, 15, 0, 0, 15, 0, 0];
+    for file in [
+        file(&[(b"VP8L", &bomb)]),
+        file(&[(b"VP8X", &flags), (b"ALPH", &alpha), (b"VP8 ", LOSSY_16X16)]),
+    ] {
+        let (outcome, Usage { peak, .. }) = measure(|| decode(&file, &Limits::default()));
+        assert!(
+            matches!(outcome, Err(ImagingError::DecodeTooLarge { .. })),
+            "{outcome:?}"
+        );
+        assert!(peak < 4 << 20, "{peak}");
     }
 }
 

@@ -45,7 +45,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, ImagingError> {
 /// | PNG, TIFF, GIF, of any depth | nothing |
 /// | BMP | one byte a pixel with 16 or 32 bits a pixel |
 /// | WebP, lossy | 1.5 bytes a pixel; with alpha 3.5, or 8.25 where that is compressed |
-/// | WebP, lossless | 4.75 bytes a pixel; with alpha 1.75 |
+/// | WebP, lossless | 4.75 bytes a pixel; with alpha 1.75; more where its codes take more |
 /// | WebP, turned by EXIF onto its side, or smaller than its animation | at least the output once more |
 ///
 /// ```
@@ -111,7 +111,8 @@ impl<'a> EncodedImage<'a> {
         &self.header
     }
 
-    /// Bytes that decoding the whole image holds at a time, at most.
+    /// Bytes that decoding the whole image holds at a time, at most. A lossless WebP whose codes take more is found out, and
+    /// refused where that is too much, as it is decoded.
     #[must_use]
     pub fn decode_bytes(&self) -> u64 {
         self.needed(Reduction::Whole)
@@ -201,7 +202,7 @@ impl<'a> EncodedImage<'a> {
         let pixels = catch_unwind(AssertUnwindSafe(|| match &self.content {
             Content::Jpeg(jpeg) => jpeg.decode(stored, self.max_decode_bytes, interrupt),
             Content::Png => png::decode(bytes, stored, interrupt),
-            Content::WebP(webp) => webp.decode(interrupt),
+            Content::WebP(webp) => webp.decode(self.max_decode_bytes, interrupt),
             Content::Bmp => bmp::decode(bytes, stored, interrupt),
             Content::Tiff(tiff) => tiff.decode(stored, interrupt),
             Content::Gif => gif::decode(bytes, stored, interrupt),

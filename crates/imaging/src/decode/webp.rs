@@ -10,6 +10,7 @@ use super::watched::Watched;
 use super::{WORKING_ROWS, contradiction, pixel_bytes};
 use crate::flatten::rgba_to_rgb8_in_place;
 use crate::picture::CHANNELS;
+use crate::probe::vp8l::{self, Refusal};
 use crate::probe::webp::{First, Placed};
 use crate::{Format, ImagingError, Interrupt, Orientation};
 
@@ -67,28 +68,21 @@ impl<'a> WebP<'a> {
         (self.placed.width, self.placed.height) == (self.width, self.height)
     }
 
-    /// Whether the library decodes to four channels.
-    fn has_alpha(&self) -> bool {
-        match self.first.frame {
-            None => self.first.alpha,
-            Some(_) => self.first.lossless.is_some() || self.first.mask.is_some(),
-        }
-    }
-
     /// Bytes held at a time.
     ///
     /// A lossy image is decoded to planes of 1.5 bytes a pixel in whole blocks of 16 pixels a side, beside the buffer of 3
     /// or, with alpha, 4 bytes a pixel; alpha is decoded as a lossless image of 4 bytes a pixel, of which one is copied. A
     /// lossless image without alpha is decoded to 4 bytes a pixel beside the buffer of 3. Transforms and codes of
-    /// a lossless image take up to three quarters of a byte a pixel. A copy of the file's bytes is made. To turn the
+    /// a lossless image take three quarters of a byte a pixel, or what [`vp8l`] finds. Copies of the file's bytes are made. To
+    /// turn the
     /// image, or to place it in a larger one, takes the output beside the buffer.
     pub(super) fn needed(&self) -> u64 {
         let pixels = self.pixels();
-        let buffer = pixels * if self.has_alpha() { 4 } else { 3 };
+        let buffer = pixels * if self.first.alpha { 4 } else { 3 };
         let blocks = |side: u32| u64::from(side.next_multiple_of(16));
-        let lossless_extra = pixels * 3 / 4;
+        let lossless_extra = self.tables();
         let decoding = if self.first.lossless.is_some() {
-            lossless_extra + if self.has_alpha() { 0 } else { 4 * pixels }
+            lossless_extra + if self.first.alpha { 0 } else { 4 * pixels }
         } else {
             let planes = blocks(self.placed.width) * blocks(self.placed.height) * 3 / 2;
             let mask = match self.first.mask {
@@ -106,14 +100,47 @@ impl<'a> WebP<'a> {
         buffer + decoding.max(placing) + 2 * self.bytes.len() as u64 + WORKING_ROWS
     }
 
-    pub(super) fn decode(&self, interrupt: Interrupt<'_>) -> Result<Vec<u8>, ImagingError> {
+    /// What transforms and codes of a lossless image are given. Few need as much; a small file may need a thousandfold.
+    fn tables(&self) -> u64 {
+        self.pixels() * 3 / 4
+    }
+
+    /// Reads a lossless image's codes, without keeping them, and refuses it if the library would take too much memory for
+    /// them.
+    fn check_tables(&self, max_bytes: u64, interrupt: Interrupt<'_>) -> Result<(), ImagingError> {
+        const COMPRESSED: u8 = 1;
+        let sides = (self.placed.width, self.placed.height);
+        let (stream, sides) = match (self.first.lossless, self.first.mask) {
+            (Some(image), _) => (image, None),
+            (None, Some([head, stream @ ..])) if head & 3 == COMPRESSED => (stream, Some(sides)),
+            _ => return Ok(()),
+        };
+        let besides = self.needed().saturating_sub(self.tables());
+        let limit = max_bytes.saturating_sub(besides);
+        match vp8l::working_bytes(stream, sides, limit, &mut || interrupt.is_due()) {
+            Ok(_) => Ok(()),
+            Err(Refusal::Interrupted) => Err(ImagingError::Interrupted),
+            Err(Refusal::Damaged) => Err(corrupt("its codes are damaged")),
+            Err(Refusal::OverLimit(tables)) => Err(ImagingError::DecodeTooLarge {
+                format: Format::WebP,
+                width: self.width,
+                height: self.height,
+                needed: besides + tables,
+                limit: max_bytes,
+            }),
+        }
+    }
+
+    pub(super) fn decode(&self, max_bytes: u64, interrupt: Interrupt<'_>) -> Result<Vec<u8>, ImagingError> {
         let pixels = u32::try_from(self.pixels()).unwrap_or(u32::MAX);
         if !interrupt.leaves(TIME_A_PIXEL * pixels) {
             return Err(ImagingError::Interrupted);
         }
-        let still = match self.first.frame {
-            None => Cow::Borrowed(self.bytes),
-            Some(_) => Cow::Owned(self.still()),
+        self.check_tables(max_bytes, interrupt)?;
+        let still = if self.first.extended {
+            Cow::Owned(self.still())
+        } else {
+            Cow::Borrowed(self.bytes)
         };
         let mut decoder =
             WebPDecoder::new(Watched::new(&still, interrupt)).map_err(|error| refusal(&error))?;
@@ -123,7 +150,7 @@ impl<'a> WebP<'a> {
             width,
             height,
         } = self.placed;
-        if decoder.dimensions() != (width, height) || decoder.has_alpha() != self.has_alpha() {
+        if decoder.dimensions() != (width, height) || decoder.has_alpha() != self.first.alpha {
             return Err(contradiction(Format::WebP));
         }
         let pixels = width as usize * height as usize;
@@ -144,8 +171,8 @@ impl<'a> WebP<'a> {
         Ok(canvas.into_pixels())
     }
 
-    /// The first frame of an animation as a file of its own: the library would keep a canvas of four bytes a pixel beside
-    /// the output.
+    /// The image, or the first frame of an animation, as a file of its own, so that the library decodes what was looked at
+    /// here and nothing else. For an animation it would keep a canvas of four bytes a pixel beside the output.
     fn still(&self) -> Vec<u8> {
         const ALPHA: u8 = 0x10;
         let First {
@@ -154,14 +181,14 @@ impl<'a> WebP<'a> {
             mask,
             ..
         } = self.first;
-        let mut head = vec![if self.has_alpha() { ALPHA } else { 0 }, 0, 0, 0];
+        let mut head = vec![if self.first.alpha { ALPHA } else { 0 }, 0, 0, 0];
         for side in [self.placed.width, self.placed.height] {
             head.extend(&(side - 1).to_le_bytes()[..3]);
         }
         let chunks = [
             (b"VP8X", Some(head.as_slice())),
-            (b"ALPH", mask.filter(|_| lossless.is_none())),
-            (b"VP8 ", lossy.filter(|_| lossless.is_none())),
+            (b"ALPH", mask.filter(|_| self.first.alpha)),
+            (b"VP8 ", lossy),
             (b"VP8L", lossless),
         ];
         let mut file = b"RIFF\0\0\0\0WEBP".to_vec();

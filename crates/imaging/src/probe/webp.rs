@@ -13,11 +13,13 @@ const FRAME_HEADER: usize = 16;
 /// The first image of a file, which is what is decoded.
 #[derive(Debug)]
 pub(crate) struct First<'a> {
+    /// Whether the file says what it has, and has the image among other chunks.
+    pub(crate) extended: bool,
     /// Of an animation: where its frame lies. `None`: the file holds one image, which is all of it.
     pub(crate) frame: Option<Placed>,
-    /// Whether the file says that there is alpha.
+    /// Whether there is alpha.
     pub(crate) alpha: bool,
-    /// The data of the chunks `VP8 `, `VP8L` and `ALPH`, where they are there.
+    /// The data of the chunks `VP8 ` or `VP8L`, and of `ALPH` for the former.
     pub(crate) lossy: Option<&'a [u8]>,
     pub(crate) lossless: Option<&'a [u8]>,
     pub(crate) mask: Option<&'a [u8]>,
@@ -38,11 +40,32 @@ impl<'a> First<'a> {
         const ANIMATION: u8 = 0x02;
         let all = bytes.get(SIGNATURE..)?;
         let head = chunks(all).next()?;
-        let flags = if head.kind == b"VP8X" {
-            *head.data.first()?
-        } else {
-            0
+        let alone = Self {
+            extended: false,
+            frame: None,
+            alpha: false,
+            lossy: None,
+            lossless: None,
+            mask: None,
         };
+        match head.kind {
+            b"VP8 " => {
+                return Some(Self {
+                    lossy: Some(head.data),
+                    ..alone
+                });
+            }
+            b"VP8L" => {
+                return Some(Self {
+                    // Below its sides.
+                    alpha: head.data.get(4)? & ALPHA != 0,
+                    lossless: Some(head.data),
+                    ..alone
+                });
+            }
+            _ => {}
+        }
+        let flags = *head.data.first()?;
         let (frame, content) = if flags & ANIMATION == 0 {
             (None, all)
         } else {
@@ -62,21 +85,15 @@ impl<'a> First<'a> {
                 .find(|chunk| chunk.kind == kind)
                 .map(|chunk| chunk.data)
         };
-        let lossless = find(b"VP8L");
-        // A lossless image that is alone says so in its own header, below its sides.
-        let own_alpha = lossless
-            .and_then(|data| data.get(4))
-            .is_some_and(|byte| byte & 0x10 != 0);
+        let (lossless, mask) = (find(b"VP8L"), find(b"ALPH"));
         Some(Self {
+            extended: true,
             frame,
-            alpha: if head.kind == b"VP8X" {
-                flags & ALPHA != 0
-            } else {
-                own_alpha
-            },
-            lossy: find(b"VP8 "),
+            // Whether an animation has alpha is the business of each frame.
+            alpha: (frame.is_some() || flags & ALPHA != 0) && (lossless.is_some() || mask.is_some()),
+            lossy: find(b"VP8 ").filter(|_| lossless.is_none()),
             lossless,
-            mask: find(b"ALPH"),
+            mask: mask.filter(|_| lossless.is_none()),
         })
     }
 }
