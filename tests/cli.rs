@@ -728,7 +728,9 @@ fn serve_refusals() -> Outcome {
         if !apps.is_empty() {
             command.env("LIKENESS_APPS", apps);
         }
-        command.env("LIKENESS_STORAGE_URL", "sqlite::memory:");
+        command
+            .env("LIKENESS_STORAGE_URL", "sqlite::memory:")
+            .env("LIKENESS__STORAGE__FOLDER", folder.path().join("data"));
         let ended = Process::run(&mut command)?;
         ensure!(ended.code == Some(1) && ended.stdout.is_empty(), "{ended:?}");
         ensure!(ended.stderr.contains(expected), "{expected} is not in {ended:?}");
