@@ -68,8 +68,9 @@ pub struct SafetyConfig {
     pub max_decode_bytes: u64,
     /// Faces of a picture that are looked at, the largest; with `image_multiface` each costs an embedding.
     pub max_faces: usize,
-    /// The detector score from which on something is a face, 0 to 1.
-    pub min_face_score: f64,
+    /// The detector score from which on something is a face, 0 to 1. Absent: the pack's own threshold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_face_score: Option<f64>,
 }
 
 /// How many requests are let in.
@@ -124,7 +125,12 @@ impl Config {
             let problem = format!("must be between 1 and {MAX_FACES}");
             return Err(ConfigError::invalid("safety.max_faces", problem));
         }
-        if !(0.0..=1.0).contains(&self.safety.min_face_score) {
+        // NaN is in no range.
+        if self
+            .safety
+            .min_face_score
+            .is_some_and(|score| !(0.0..=1.0).contains(&score))
+        {
             return Err(ConfigError::invalid(
                 "safety.min_face_score",
                 "must be between 0 and 1",
