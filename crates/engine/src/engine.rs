@@ -95,8 +95,8 @@ impl Engine {
             &mut timings,
         )?;
         let mut liveness = None;
-        if let Some(face) = selfie.faces.first() {
-            let probability = timed(&mut timings.liveness, || worker.liveness(selfie.picture(), face))?;
+        if let Some((picture, face)) = selfie.faces_in_pixels().next() {
+            let probability = timed(&mut timings.liveness, || worker.liveness(picture, face))?;
             liveness = Some(self.liveness_score(probability)?);
         }
         let quality = timed(&mut timings.quality, || selfie.quality(0))?;
@@ -136,11 +136,7 @@ impl Engine {
         if !options.all_faces {
             picture.faces.truncate(1);
         }
-        let faces: Vec<(&Picture, &Found)> = picture
-            .faces
-            .iter()
-            .map(|face| (picture.picture(), face))
-            .collect();
+        let faces: Vec<(&Picture, &Found)> = picture.faces_in_pixels().collect();
         let embeddings = worker.embed(&faces, budget)?;
         Ok(faces
             .iter()

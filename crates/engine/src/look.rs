@@ -47,7 +47,9 @@ impl Detail {
 
 /// A picture and the faces in it.
 pub(crate) struct Look<'a> {
-    pixels: Pixels<'a>,
+    size: Size,
+    /// `None` where there is no face: nothing is measured then, and a decoded image may take much memory.
+    pixels: Option<Pixels<'a>>,
     /// The one with the largest visible box first, ties by score.
     pub(crate) faces: Vec<Found>,
 }
@@ -140,7 +142,15 @@ impl<'a> Look<'a> {
             }
             pixels = Pixels::Decoded(larger);
         }
-        Ok(Self { pixels, faces })
+        Ok(Self::new(pixels, faces))
+    }
+
+    fn new(pixels: Pixels<'a>, faces: Vec<Found>) -> Self {
+        Self {
+            size: pixels.whole_size(),
+            pixels: (!faces.is_empty()).then_some(pixels),
+            faces,
+        }
     }
 
     fn searched(
@@ -160,24 +170,26 @@ impl<'a> Look<'a> {
                 })
         })?;
         looking.budget.check()?;
-        Ok(Self {
-            faces: found(&pixels, faces, looking.max_faces)?,
-            pixels,
-        })
+        let faces = found(&pixels, faces, looking.max_faces)?;
+        Ok(Self::new(pixels, faces))
     }
 
-    /// The pixels that the [raw](Found::raw) faces are in.
-    pub(crate) fn picture(&self) -> &Picture {
-        self.pixels.picture()
+    /// The faces, each with the pixels that it is [in](Found::raw).
+    pub(crate) fn faces_in_pixels(&self) -> impl Iterator<Item = (&Picture, &Found)> {
+        let picture = self.pixels.as_ref().map(Pixels::picture);
+        self.faces
+            .iter()
+            .filter_map(move |found| picture.map(|picture| (picture, found)))
     }
 
     /// How a face is photographed; by the detector's own box, which says more of a face that is cut.
     pub(crate) fn quality(&self, index: usize) -> Result<Option<FaceQuality>, EngineError> {
-        self.faces
-            .get(index)
-            .map(|found| {
-                let mut quality = FaceQuality::measure(self.picture(), &found.raw).map_err(inference)?;
-                quality.inter_eye_distance *= f64::from(self.pixels.factor());
+        let factor = self.pixels.as_ref().map_or(1, Pixels::factor);
+        self.faces_in_pixels()
+            .nth(index)
+            .map(|(picture, found)| {
+                let mut quality = FaceQuality::measure(picture, &found.raw).map_err(inference)?;
+                quality.inter_eye_distance *= f64::from(factor);
                 Ok(quality)
             })
             .transpose()
@@ -186,7 +198,7 @@ impl<'a> Look<'a> {
     /// What is answered about the picture, with so many of the faces.
     pub(crate) fn report(&self, listed: usize, quality: Option<FaceQuality>) -> PictureReport {
         PictureReport {
-            size: self.pixels.whole_size(),
+            size: self.size,
             faces: self.faces.iter().take(listed).map(|found| found.shown).collect(),
             faces_found: self.faces.len(),
             quality,

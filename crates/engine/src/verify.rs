@@ -43,7 +43,7 @@ impl Engine {
         let (best, probability) = self.judge(
             &mut worker,
             &selfie,
-            (photo.picture(), photo.faces.get(..compared).unwrap_or_default()),
+            &photo.faces_in_pixels().take(compared).collect::<Vec<_>>(),
             budget,
             &mut timings,
         )?;
@@ -115,16 +115,15 @@ impl Engine {
         &self,
         worker: &mut Worker,
         selfie: &Look<'_>,
-        (photo, candidates): (&Picture, &[Found]),
+        candidates: &[(&Picture, &Found)],
         budget: &Budget,
         timings: &mut Timings,
     ) -> Result<(Option<BestMatch>, Option<f64>), EngineError> {
-        let Some(face) = selfie.faces.first() else {
+        let Some((picture, face)) = selfie.faces_in_pixels().next() else {
             return Ok((None, None));
         };
         let Timings { embed, liveness, .. } = timings;
-        let mut score_liveness =
-            |worker: &mut Worker| timed(liveness, || worker.liveness(selfie.picture(), face));
+        let mut score_liveness = |worker: &mut Worker| timed(liveness, || worker.liveness(picture, face));
         if candidates.is_empty() {
             budget.check()?;
             return Ok((None, Some(score_liveness(worker)?)));
@@ -132,11 +131,7 @@ impl Engine {
         let (best, live) = self.halves(
             worker,
             budget,
-            |worker| {
-                timed(embed, || {
-                    best_match(worker, (selfie.picture(), face), (photo, candidates), budget)
-                })
-            },
+            |worker| timed(embed, || best_match(worker, (picture, face), candidates, budget)),
             score_liveness,
         )?;
         Ok((Some(best), Some(live)))
@@ -180,12 +175,12 @@ struct BestMatch {
 
 fn best_match(
     worker: &mut Worker,
-    (selfie, face): (&Picture, &Found),
-    (photo, candidates): (&Picture, &[Found]),
+    selfie: (&Picture, &Found),
+    candidates: &[(&Picture, &Found)],
     budget: &Budget,
 ) -> Result<BestMatch, EngineError> {
-    let faces: Vec<(&Picture, &Found)> = std::iter::once((selfie, face))
-        .chain(candidates.iter().map(|candidate| (photo, candidate)))
+    let faces: Vec<(&Picture, &Found)> = std::iter::once(selfie)
+        .chain(candidates.iter().copied())
         .collect();
     let embeddings = worker.embed(&faces, budget)?;
     let (probe, references) = match embeddings.split_first() {
