@@ -42,7 +42,7 @@ async fn fixture(required: bool) -> Fixture {
         quiet: Duration::ZERO,
         open: Disk::default().open(),
     };
-    let writer = Writer::new(folder, Arc::clone(&state), settings, head);
+    let writer = Writer::new(folder, Arc::clone(&state), settings, head).unwrap();
     let (messages, received) = sync_channel(2);
     let audit = Audit {
         inner: Arc::new(Inner {
@@ -52,7 +52,7 @@ async fn fixture(required: bool) -> Fixture {
             wait: Duration::from_secs(60),
             required,
             writer: Mutex::new(None),
-            strangers: Mutex::new((TokenBucket::new(STRANGERS.0, STRANGERS.1, Instant::now()), 0)),
+            floods: Floods::new(),
         }),
     };
     Fixture {

@@ -249,7 +249,7 @@ async fn who_has_not_the_key_cannot_cut_a_beginning_off() {
                 before: before.clone(),
                 seal: seal.clone(),
             };
-            folder::set_anchor(folder.path(), &anchor).unwrap();
+            folder.set_anchor(anchor).unwrap();
             let anchor = AuditAnchor {
                 instance: folder.instance().to_owned(),
                 seq: before.seq as i64,

@@ -30,7 +30,7 @@ impl Fixture {
             quiet: Duration::ZERO,
             open: disk.open(),
         };
-        let writer = Writer::new(folder, Arc::clone(&state), settings, Head::default());
+        let writer = Writer::new(folder, Arc::clone(&state), settings, Head::default()).unwrap();
         Self {
             audit,
             disk,
