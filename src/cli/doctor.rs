@@ -6,7 +6,9 @@ use clap::Args;
 use likeness::models::{CalibrationFile, Pack};
 use likeness::runtime::{Provider, Runtime, RuntimeError, available_workers};
 use likeness::self_test;
+use likeness::server::audit::{audit_folder, nearly_full};
 
+use super::config::ConfigArguments;
 use super::http::Peer;
 use super::{EngineArguments, Failure, exit, say};
 
@@ -50,13 +52,15 @@ pub(crate) struct DoctorArguments {
     /// The app to ask as; its key is read from LIKENESS_APP_KEY.
     #[arg(long, value_name = "ID", requires = "url")]
     app_id: Option<String>,
+    #[command(flatten)]
+    config: ConfigArguments,
 }
 
 impl DoctorArguments {
     pub(crate) fn run(&self, arguments: &EngineArguments) -> Result<ExitCode, Failure> {
         match (&self.url, &self.app_id) {
             (Some(url), Some(app_id)) => service(url, app_id),
-            _ => machine(arguments),
+            _ => machine(arguments, &self.config),
         }
     }
 }
@@ -107,7 +111,7 @@ fn probe(url: &str, headers: [(&str, &str); 2]) -> Result<bool, Failure> {
     }
 }
 
-fn machine(arguments: &EngineArguments) -> Result<ExitCode, Failure> {
+fn machine(arguments: &EngineArguments, config: &ConfigArguments) -> Result<ExitCode, Failure> {
     let mut report = Report { well: true };
     say(format_args!("likeness {}", env!("CARGO_PKG_VERSION")))?;
     processor(&report)?;
@@ -125,7 +129,20 @@ fn machine(arguments: &EngineArguments) -> Result<ExitCode, Failure> {
         (Some(runtime), Some(pack)) => models(&runtime, &pack, &mut report)?,
         _ => report.note("self-test", "not run: it needs the library and the models")?,
     }
+    disk(config, &mut report)?;
     report.end()
+}
+
+/// Whether there is room for audit records that nothing removes.
+fn disk(config: &ConfigArguments, report: &mut Report) -> Result<(), Failure> {
+    let config = match config.load() {
+        Ok(config) => config,
+        Err(failure) => return report.bad("configuration", failure),
+    };
+    match nearly_full(&config.audit, &audit_folder(&config.storage.folder)) {
+        Some(found) => report.note("disk", found),
+        None => Ok(()),
+    }
 }
 
 /// Files that were named with `--calibration`.

@@ -9,43 +9,50 @@ use tokio::time::Instant;
 
 use crate::locked::locked;
 
-/// Time of which what has no record of its own is summed up.
-pub(crate) const PAUSE: Duration = Duration::from_secs(1);
+/// Shortest time of which what has no record of its own is summed up.
+pub(crate) const WINDOW: Duration = Duration::from_secs(1);
+/// Time between two looks whether that is over.
+pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 
 /// Counts what recurs, by a reason. In each window of time a reason has at most so many records, the one that sums up what
-/// had none included.
+/// had none included. The first window of a reason begins when it occurs.
 #[derive(Debug)]
 pub(crate) struct Floods<R> {
-    windows: Mutex<Windows<R>>,
-}
-
-#[derive(Debug)]
-struct Windows<R> {
-    since: Instant,
-    reasons: HashMap<R, Window>,
+    windows: Mutex<HashMap<R, Window>>,
 }
 
 /// One reason in one window.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Window {
+    since: Instant,
     records: u32,
     left_out: u64,
+}
+
+/// What had no record of its own.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct LeftOut<R> {
+    pub(crate) reason: R,
+    pub(crate) count: u64,
+    /// The time that this is of.
+    pub(crate) within: Duration,
 }
 
 impl<R: Eq + Hash + Clone> Floods<R> {
     pub(crate) fn new() -> Self {
         Self {
-            windows: Mutex::new(Windows {
-                since: Instant::now(),
-                reasons: HashMap::new(),
-            }),
+            windows: Mutex::default(),
         }
     }
 
     /// Whether this one has a record of its own, where its reason may have `most` in a window. It is counted where not.
     pub(crate) fn admit(&self, reason: R, most: u32) -> bool {
         let mut windows = locked(&self.windows);
-        let window = windows.reasons.entry(reason).or_default();
+        let window = windows.entry(reason).or_insert_with(|| Window {
+            since: Instant::now(),
+            records: 0,
+            left_out: 0,
+        });
         let is_admitted = window.records < most;
         if is_admitted {
             window.records += 1;
@@ -55,24 +62,32 @@ impl<R: Eq + Hash + Clone> Floods<R> {
         is_admitted
     }
 
-    /// Begins the next window. How long the one before was, and how many of each reason had no record: who asks makes one
-    /// for each, which counts as one of the next window.
-    pub(crate) fn next_window(&self) -> (Duration, Vec<(R, u64)>) {
-        let mut windows = locked(&self.windows);
+    /// Ends the windows that are as old as this. Of each reason of which some had no record: who asks makes one for all of
+    /// them, which counts as one of the next window.
+    pub(crate) fn end_windows(&self, age: Duration) -> Vec<LeftOut<R>> {
         let now = Instant::now();
-        let time = now - std::mem::replace(&mut windows.since, now);
-        windows.reasons.retain(|_, window| window.left_out > 0);
-        let left_out = windows.reasons.iter_mut().map(|(reason, window)| {
-            let before = std::mem::replace(
-                window,
-                Window {
-                    records: 1,
-                    left_out: 0,
-                },
-            );
-            (reason.clone(), before.left_out)
+        let mut ended = Vec::new();
+        locked(&self.windows).retain(|reason, window| {
+            let within = now - window.since;
+            if within < age {
+                return true;
+            }
+            if window.left_out == 0 {
+                return false;
+            }
+            ended.push(LeftOut {
+                reason: reason.clone(),
+                count: window.left_out,
+                within,
+            });
+            *window = Window {
+                since: now,
+                records: 1,
+                left_out: 0,
+            };
+            true
         });
-        (time, left_out.collect())
+        ended
     }
 }
 
@@ -85,9 +100,8 @@ mod tests {
     }
 
     fn left_out(floods: &Floods<char>) -> Vec<(char, u64)> {
-        let (_, mut left_out) = floods.next_window();
-        left_out.sort_unstable();
-        left_out
+        let ended = floods.end_windows(Duration::ZERO).into_iter();
+        ended.map(|left_out| (left_out.reason, left_out.count)).collect()
     }
 
     /// With one record in a window the first has it, and then the sums have, for as long as the flood lasts.
@@ -125,5 +139,26 @@ mod tests {
         assert_eq!(left_out(&floods), [('a', 1)]);
         assert_eq!(left_out(&floods), []);
         assert_eq!(admitted(&floods, 'a', 1, 1), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_window_lasts_a_second_from_its_first_one_on() {
+        let floods = Floods::new();
+        let ended = || floods.end_windows(WINDOW);
+        assert_eq!(admitted(&floods, 'a', 1, 3), 1);
+        tokio::time::advance(WINDOW / 2).await;
+        assert_eq!(admitted(&floods, 'b', 1, 5), 1);
+        assert_eq!(ended(), []);
+        tokio::time::advance(WINDOW / 2).await;
+        let (reason, count, within) = ('a', 2, WINDOW);
+        assert_eq!(
+            ended(),
+            [LeftOut {
+                reason,
+                count,
+                within
+            }]
+        );
+        assert_eq!(ended(), []);
     }
 }

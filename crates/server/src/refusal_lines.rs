@@ -1,9 +1,11 @@
 //! Refused requests cost next to nothing, so that there may be very many of them: their lines in the log are bounded.
 
+use std::time::Duration;
+
 use likeness_api::ErrorCode;
 use tokio::time::Instant;
 
-use crate::floods::{Floods, PAUSE};
+use crate::floods::{Floods, LeftOut, PAUSE, WINDOW};
 use crate::looks::pauses;
 use crate::record::{Record, millis};
 
@@ -52,10 +54,14 @@ impl RefusalLines {
         self.most == 0 || !is_bounded(code) || self.floods.admit(code, self.most)
     }
 
-    /// One line for each reason of which some had none.
-    pub(crate) fn sum_up(&self) {
-        let (time, left_out) = self.floods.next_window();
-        for (code, requests) in left_out {
+    /// One line for each reason of which some had none, for at least so long.
+    fn sum_up(&self, age: Duration) {
+        for left_out in self.floods.end_windows(age) {
+            let LeftOut {
+                reason: code,
+                count: requests,
+                within,
+            } = left_out;
             macro_rules! line {
                 ($level:ident) => {
                     tracing::$level!(
@@ -63,7 +69,7 @@ impl RefusalLines {
                         error = code.as_str(),
                         status = code.status(),
                         requests,
-                        within_ms = millis(time),
+                        within_ms = millis(within),
                         "more requests were refused than have a line"
                     )
                 };
@@ -82,8 +88,13 @@ impl RefusalLines {
         let mut ticks = pauses(Instant::now(), PAUSE);
         loop {
             ticks.tick().await;
-            self.sum_up();
+            self.sum_up(WINDOW);
         }
+    }
+
+    /// Sums up what is left.
+    pub(crate) fn end(&self) {
+        self.sum_up(Duration::ZERO);
     }
 }
 

@@ -12,6 +12,7 @@ mod fakes;
 mod folder;
 mod line_file;
 mod recent;
+mod room;
 mod shipper;
 mod state;
 #[cfg(test)]
@@ -35,7 +36,7 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout};
 
 use crate::config::{AuditConfig, AuditMode};
-use crate::floods::{Floods, PAUSE};
+use crate::floods::{Floods, PAUSE, WINDOW};
 use crate::locked::locked;
 use crate::looks::pauses;
 use crate::record::Record;
@@ -48,6 +49,7 @@ use waiting::{Subject, Wait, Waiting};
 use writer::{Event, Message, Settings, Writer};
 
 pub use chain::{ChainKey, Fault, Head};
+pub use room::{NearlyFull, nearly_full};
 pub use verify::{AuditReport, ChainEnd, NotedHead, VerifyError, file_lines, verify_files, verify_storage};
 
 /// Events between requests and the writer.
@@ -58,6 +60,8 @@ const UNAUTHENTICATED: u32 = 1;
 const REFUSED: u32 = 20;
 /// How long the queue must not have been full before the log says so: an outage is told of twice, not again and again.
 const QUIET: Duration = Duration::from_secs(10);
+/// Time between two looks at the room on the disk.
+const ROOM_PAUSE: Duration = Duration::from_secs(60);
 /// How long the end of the service waits for the last lines.
 const LAST_LINES: Duration = Duration::from_secs(5);
 
@@ -90,6 +94,8 @@ struct Inner {
     writer: Mutex<Option<JoinHandle<()>>>,
     /// Refused requests that have no record of their own.
     floods: Floods<Refused>,
+    config: AuditConfig,
+    path: PathBuf,
 }
 
 /// What refused requests have in common that are recorded together.
@@ -178,6 +184,8 @@ impl Audit {
                 required,
                 writer: Mutex::new(Some(thread)),
                 floods: Floods::new(),
+                config: config.clone(),
+                path: path.to_owned(),
             }),
         })
     }
@@ -238,10 +246,10 @@ impl Audit {
         self.inner.floods.admit(refused, most)
     }
 
-    /// One record for each reason for which requests were refused that have none of their own.
-    fn sum_up(&self) {
-        for (refused, requests) in self.inner.floods.next_window().1 {
-            self.note(&Note::skipped(&refused, requests));
+    /// One record for each reason for which requests were refused, for at least so long, that have none of their own.
+    fn sum_up(&self, age: Duration) {
+        for left_out in self.inner.floods.end_windows(age) {
+            self.note(&Note::skipped(&left_out.reason, left_out.count));
         }
     }
 
@@ -293,15 +301,27 @@ impl Audit {
             let mut ticks = pauses(Instant::now() + PAUSE, PAUSE);
             loop {
                 ticks.tick().await;
-                self.sum_up();
+                self.sum_up(WINDOW);
             }
         };
-        tokio::join!(self.inner.shipper.keep_up(), summing_up);
+        tokio::join!(self.inner.shipper.keep_up(), summing_up, self.watch_room());
+    }
+
+    /// Warns where the disk becomes nearly full and no record is ever removed.
+    async fn watch_room(&self) {
+        let mut watch = room::Watch::default();
+        let mut ticks = pauses(Instant::now(), ROOM_PAUSE);
+        loop {
+            ticks.tick().await;
+            let (config, path) = (self.inner.config.clone(), self.inner.path.clone());
+            let found = tokio::task::spawn_blocking(move || nearly_full(&config, &path)).await;
+            watch.tell(found.ok().flatten().as_ref());
+        }
     }
 
     /// Records that the service ends, and writes and moves what there is.
     pub(crate) async fn end(&self) {
-        self.sum_up();
+        self.sum_up(Duration::ZERO);
         self.note(&Note::new("stop"));
         let audit = self.clone();
         let written = tokio::task::spawn_blocking(move || {
