@@ -56,7 +56,10 @@ fn unauthenticated() -> Outcome {
             .all(|event| event["error"] == "INVALID_CREDENTIALS" && event["app"].is_null()),
         "{sums:?}"
     );
-    ensure!(!own.is_empty() && own[0]["client"] == "127.0.0.1", "the first has its own");
+    ensure!(
+        !own.is_empty() && own[0]["client"] == "127.0.0.1",
+        "the first has its own"
+    );
     ensure!(
         (sums.len() + own.len()) as u64 <= most_sums,
         "{} sums and {} others in {most} s",
@@ -86,7 +89,15 @@ fn unauthenticated() -> Outcome {
     ensure!(whole.code == Some(0), "{whole:?}");
     let table = audit(
         &storage,
-        &["export", "--since", "2020-01-01", "--from", "files", "--format", "csv"],
+        &[
+            "export",
+            "--since",
+            "2020-01-01",
+            "--from",
+            "files",
+            "--format",
+            "csv",
+        ],
     )?;
     ensure!(
         table.code == Some(0) && table.stdout.contains(",skipped,"),

@@ -59,10 +59,7 @@ fn a_flood_has_few_lines_and_a_sum() {
     // By default one a second, the sums included.
     let most = first.elapsed().as_secs() + 2;
     assert!(lines >= 1, "the first has no line");
-    assert!(
-        lines + sums <= most,
-        "{lines} lines and {sums} sums in {most} s"
-    );
+    assert!(lines + sums <= most, "{lines} lines and {sums} sums in {most} s");
 
     let mut operator = server.operator();
     operator.send(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n");

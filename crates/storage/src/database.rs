@@ -16,7 +16,7 @@ use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection as 
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::files::{DatabaseFiles, make_file};
+use crate::files::{DatabaseFiles, REMOVED, make_file};
 use crate::health::Counts;
 use crate::migrations::{migrator, newest};
 use crate::{Health, Operation, Place, Settings, StorageError};
@@ -253,6 +253,16 @@ impl Database {
 
     /// Closes the connections, once their calls have ended. For orderly ends; dropping the last handle does as well.
     pub async fn close(&self) {
+        let restored = async {
+            while matches!(
+                self.check_in_place(),
+                Err(StorageError::Taken { what: REMOVED, .. })
+            ) {
+                sleep(LOCK_PAUSE).await;
+            }
+        };
+        // What is in a file that was removed is gone with the last connection.
+        let _ = timeout(self.inner.timeout, restored).await;
         let keeper = self.keeper().take();
         let close = async {
             self.pool().close().await;
@@ -291,33 +301,33 @@ impl Database {
         let Some(files) = self.inner.files.get() else {
             return;
         };
-        let keeper = self.keeper().take();
-        let restored = match keeper {
-            Some(mut keeper) => {
-                let copied = files.copy(&mut keeper).await;
-                if copied.is_err() {
-                    *self.keeper() = Some(keeper);
-                } else {
-                    self.pool().close().await;
-                    drop(keeper.close().await);
-                }
-                match copied {
-                    Ok(()) => self.reopen(files).await,
-                    Err(error) => Err(error),
-                }
-            }
-            // A copy is there already, and only could not be opened.
-            None => self.reopen(files).await,
+        let Some(mut keeper) = self.keeper().take() else {
+            return files.end_restore(Err(io::Error::other("it is being closed")));
         };
-        files.end_restore(restored);
+        let restored = self.restore_from(files, &mut keeper).await;
+        match restored {
+            // It has all that is in the database, until that is in place.
+            Err(error) => {
+                *self.keeper() = Some(keeper);
+                files.end_restore(Err(error));
+            }
+            Ok(()) => {
+                drop(keeper.close().await);
+                files.end_restore(Ok(()));
+            }
+        }
     }
 
-    /// Puts the copy in place, and opens it.
-    async fn reopen(&self, files: &DatabaseFiles) -> io::Result<()> {
-        files.put_in_place()?;
+    async fn restore_from(&self, files: &DatabaseFiles, keeper: &mut AnyConnection) -> io::Result<()> {
+        files.copy(keeper).await?;
         let (settings, options) = (&self.inner.settings, &self.inner.options);
         let pool = pool_options(settings, self.inner.kind).connect_lazy_with(options.clone());
-        *self.inner.pool.write().unwrap_or_else(PoisonError::into_inner) = pool;
+        let before = std::mem::replace(
+            &mut *self.inner.pool.write().unwrap_or_else(PoisonError::into_inner),
+            pool,
+        );
+        before.close().await;
+        files.put_in_place()?;
         let keeper = async {
             let mut keeper = AnyConnection::connect_with(options).await?;
             prepare_sqlite(&mut keeper, self.inner.timeout).await?;
@@ -325,9 +335,10 @@ impl Database {
             keeper.execute("SELECT COUNT(*) FROM apps").await?;
             Ok::<_, sqlx::Error>(keeper)
         };
-        let keeper = keeper.await;
+        // Where it cannot be kept open, calls open it.
+        let keeper = keeper.await.ok();
         files.look()?;
-        *self.keeper() = Some(keeper.map_err(io::Error::other)?);
+        *self.keeper() = keeper;
         Ok(())
     }
 

@@ -50,7 +50,12 @@ impl FileId {
 /// # Errors
 /// The message says which file was removed, moved, replaced or truncated.
 pub fn check_in_place(file: &File, path: &Path, length: u64) -> io::Result<()> {
-    let taken = |what: &str| Err(io::Error::other(format!("{} was {what} while in use", path.display())));
+    let taken = |what: &str| {
+        Err(io::Error::other(format!(
+            "{} was {what} while in use",
+            path.display()
+        )))
+    };
     match FileId::of_path(path)? {
         None => return taken("removed or moved"),
         Some(found) if found != FileId::of_file(file)? || is_unlinked(file)? => return taken("replaced"),

@@ -14,7 +14,8 @@ use crate::{FileId, StorageError};
 /// What SQLite adds to the name of the database for the files beside it.
 const BESIDE: [&str; 3] = ["", "-wal", "-shm"];
 
-const REMOVED: &str = "removed or moved";
+/// What became of a file that can be restored.
+pub(crate) const REMOVED: &str = "removed or moved";
 const REPLACED: &str = "replaced";
 
 /// The files of a database that is open, as they were when it was opened.
@@ -23,8 +24,9 @@ pub(crate) struct DatabaseFiles {
     path: PathBuf,
     open: Mutex<Vec<(PathBuf, FileId)>>,
     is_restoring: AtomicBool,
-    /// Whether the log tells that they were taken away.
+    /// Whether the log tells that they were taken away, and that they cannot be restored.
     is_told: AtomicBool,
+    is_failure_told: AtomicBool,
 }
 
 impl DatabaseFiles {
@@ -35,6 +37,7 @@ impl DatabaseFiles {
             open: Mutex::default(),
             is_restoring: AtomicBool::new(false),
             is_told: AtomicBool::new(false),
+            is_failure_told: AtomicBool::new(false),
         };
         files.look()?;
         Ok(files)
@@ -104,10 +107,15 @@ impl DatabaseFiles {
         match restored {
             Ok(()) => {
                 self.is_told.store(false, Ordering::Relaxed);
+                self.is_failure_told.store(false, Ordering::Relaxed);
                 tracing::warn!(path = %self.path.display(), "restored the database at its path");
             }
             // It is tried again as soon as somebody asks for something.
-            Err(error) => tracing::debug!(%error, "cannot restore the database yet"),
+            Err(error) => {
+                if !self.is_failure_told.swap(true, Ordering::Relaxed) {
+                    tracing::error!(%error, "cannot restore the database: retrying");
+                }
+            }
         }
         self.is_restoring.store(false, Ordering::Release);
     }
@@ -147,7 +155,9 @@ impl DatabaseFiles {
         }
         fs::rename(self.copy_path(), &self.path)?;
         match self.path.parent() {
-            Some(folder) if cfg!(unix) && !folder.as_os_str().is_empty() => fs::File::open(folder)?.sync_all(),
+            Some(folder) if cfg!(unix) && !folder.as_os_str().is_empty() => {
+                fs::File::open(folder)?.sync_all()
+            }
             _ => Ok(()),
         }
     }

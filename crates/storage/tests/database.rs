@@ -394,9 +394,8 @@ fn replaced() -> Outcome {
     let aside = folder.path().join("aside.db");
     block_on(async {
         let database = Database::open(&settings(&format!("sqlite:{}", file.display()))?).await?;
-        let set = |revision| {
-            database.transaction(move |connection| Box::pin(set_revision(connection, revision)))
-        };
+        let set =
+            |revision| database.transaction(move |connection| Box::pin(set_revision(connection, revision)));
         set(7).await?;
         std::fs::rename(&file, &aside)?;
         std::fs::write(&file, "another one")?;
@@ -408,7 +407,10 @@ fn replaced() -> Outcome {
             );
         }
         ensure!(!database.health().is_up, "it counts as well");
-        ensure!(std::fs::read(&file)? == b"another one", "the other file was changed");
+        ensure!(
+            std::fs::read(&file)? == b"another one",
+            "the other file was changed"
+        );
         std::fs::rename(&aside, &file)?;
         set(9).await?;
         let found = read(&database).await?;

@@ -101,7 +101,9 @@ impl Folder {
 
     /// The number of the last line that retention has removed; 0 where it has removed none.
     pub(super) fn anchored(&self) -> u64 {
-        locked(&self.anchor).as_ref().map_or(0, |anchor| anchor.before.seq)
+        locked(&self.anchor)
+            .as_ref()
+            .map_or(0, |anchor| anchor.before.seq)
     }
 
     pub(super) fn instance(&self) -> &str {
@@ -263,7 +265,7 @@ fn last_line_end(file: &mut File) -> io::Result<u64> {
 }
 
 /// The line that ends there.
-fn last_line(file: &mut File, end: u64) -> io::Result<String> {
+pub(super) fn last_line(file: &mut File, end: u64) -> io::Result<String> {
     let length = end.min(MAX_LINE as u64);
     file.seek(SeekFrom::Start(end - length))?;
     let mut bytes = vec![0; length as usize];

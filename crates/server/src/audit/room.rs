@@ -149,7 +149,10 @@ mod tests {
         }
         let told = log.lines_with("less than a tenth of the disk is left");
         assert_eq!(told.len(), 2, "{told:?}");
-        assert!(told[0].contains("available_mib=5") && told[0].contains("WARN"), "{told:?}");
+        assert!(
+            told[0].contains("available_mib=5") && told[0].contains("WARN"),
+            "{told:?}"
+        );
         assert!(found.to_string().contains("5 of 100 MiB"));
     }
 }

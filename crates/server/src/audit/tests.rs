@@ -214,7 +214,12 @@ async fn refused_requests_beyond_some_are_counted_by_app_and_reason() {
         Ok(())
     })
     .unwrap();
-    let expected = |counts: &[(&str, u64)]| counts.iter().map(|(key, count)| ((*key).to_owned(), *count)).collect();
+    let expected = |counts: &[(&str, u64)]| {
+        counts
+            .iter()
+            .map(|(key, count)| ((*key).to_owned(), *count))
+            .collect()
+    };
     assert_eq!(
         own,
         expected(&[

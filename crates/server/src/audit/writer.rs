@@ -352,19 +352,20 @@ impl Writer {
     /// Has a file again where it should be. What is there now instead, and how many lines are lost.
     fn put_file_back(&self, file: &CompleteFile) -> io::Result<(Vec<CompleteFile>, u64)> {
         let CompleteFile { file: open, last } = file;
-        let reader = open.file.reader()?;
         let first = folder::first_line_of(&open.path).unwrap_or(1);
-        let (length, last_kept) = if reader.metadata()?.len() >= open.length {
+        let (length, last_kept) = if ends_with(open.file.reader()?, open.length, *last)? {
             (open.length, *last)
         } else {
             whole_lines(open.file.reader()?, first, *last)?
         };
-        line_file::put_back(&reader, &open.path, length)?;
+        line_file::put_back(&open.file.reader()?, &open.path, length)?;
         let mut back = Vec::new();
         let rest = self.recent.between(last_kept, *last);
         let next = rest.as_ref().map_or(last + 1, |(first, _)| *first);
         if let Some((number, lines)) = rest {
-            let path = open.path.with_file_name(folder::name(number, &day_of(&open.path)));
+            let path = open
+                .path
+                .with_file_name(folder::name(number, &day_of(&open.path)));
             let mut rest = OpenFile::open(&self.settings, path, open.day)?;
             let text = text_of(lines);
             rest.file.append(text.as_bytes())?;
@@ -528,6 +529,19 @@ fn day_of(file: &Path) -> String {
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
     let (_, day) = name.split_once('-').unwrap_or_default();
     day.to_owned()
+}
+
+/// Whether the line `last` ends at this place. Where a file was truncated, something else may have been appended since, so
+/// that its length says nothing.
+fn ends_with(mut file: File, place: u64, last: u64) -> io::Result<bool> {
+    if file.metadata()?.len() < place {
+        return Ok(false);
+    }
+    if place == 0 {
+        return Ok(true);
+    }
+    let line = folder::last_line(&mut file, place);
+    Ok(line.is_ok_and(|line| Head::of(&line).is_ok_and(|head| head.seq == last)))
 }
 
 /// How much of a file are whole lines with the numbers from `first` on, no further than `last`: bytes, and the number of the

@@ -215,11 +215,7 @@ mod tests {
         std::fs::remove_file(folder.path().join("usage-owed.json")).unwrap();
         assert!(replace(&[batch(3)]));
         std::fs::write(folder.path().join("other"), "[]").unwrap();
-        std::fs::rename(
-            folder.path().join("other"),
-            folder.path().join("usage-owed.json"),
-        )
-        .unwrap();
+        std::fs::rename(folder.path().join("other"), folder.path().join("usage-owed.json")).unwrap();
         assert!(replace(&[batch(3)]));
         assert!(!replace(&[batch(4)]));
     }

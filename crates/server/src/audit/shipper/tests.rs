@@ -163,8 +163,7 @@ async fn lines_that_are_missing_for_good_are_passed_over_with_their_numbers() {
         told.len() == 1 && told[0].contains("first=101") && told[0].contains("last=200"),
         "{told:?}"
     );
-    let report = verify_storage(&shipper.database, &ChainKey::default(), &[], audit.path());
-    let faults = report.await.unwrap().faults;
+    let [_, faults] = faults(&shipper, audit.path(), &ChainKey::default()).await;
     assert!(
         matches!(
             faults[..],

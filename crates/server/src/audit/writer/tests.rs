@@ -264,7 +264,9 @@ const ACTS: [(&str, Act); 9] = [
             file.set_len(length - length / 4).unwrap();
         });
     }),
-    ("folder removed", |folder| std::fs::remove_dir_all(folder).unwrap()),
+    ("folder removed", |folder| {
+        std::fs::remove_dir_all(folder).unwrap()
+    }),
     ("folder renamed", |folder| {
         std::fs::rename(folder, folder.with_extension("old")).unwrap();
     }),
@@ -287,10 +289,17 @@ async fn a_result_is_withheld_whose_file_was_taken_away_and_all_before_it_is_put
         assert!(fixture.state.is_failing.load(Ordering::Relaxed), "{what}");
         let wait = fixture.wait("four", true);
         fixture.writer.write_backlog();
-        assert!(wait.within(Duration::MAX).await, "{what}: it is not written again");
+        assert!(
+            wait.within(Duration::MAX).await,
+            "{what}: it is not written again"
+        );
         assert!(!fixture.state.is_failing.load(Ordering::Relaxed), "{what}");
         assert_eq!(fixture.ids(), ["one", "two", "three", "lost", "four"], "{what}");
-        assert_eq!(fixture.events()[3]["lost"], 1, "{what}: the one that was withheld");
+        assert_eq!(
+            fixture.events()[3]["lost"],
+            1,
+            "{what}: the one that was withheld"
+        );
         let mut free = Folder::free(fixture.audit.path()).unwrap();
         assert!(free.next().is_none(), "{what}: another process may take it up");
     }
