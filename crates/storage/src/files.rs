@@ -142,9 +142,8 @@ impl DatabaseFiles {
 
     /// Puts the copy in place of the database, which nobody has open any more.
     pub(crate) fn put_in_place(&self) -> io::Result<()> {
-        match self.check() {
-            Err(error @ StorageError::Taken { what: REPLACED, .. }) => return Err(io::Error::other(error)),
-            _ => {}
+        if let Err(error @ StorageError::Taken { what: REPLACED, .. }) = self.check() {
+            return Err(io::Error::other(error));
         }
         // They belong to the one before: SQLite would take them for those of the copy.
         for beside in &BESIDE[1..] {

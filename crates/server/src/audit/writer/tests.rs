@@ -265,7 +265,7 @@ const ACTS: [(&str, Act); 9] = [
         });
     }),
     ("folder removed", |folder| {
-        std::fs::remove_dir_all(folder).unwrap()
+        std::fs::remove_dir_all(folder).unwrap();
     }),
     ("folder renamed", |folder| {
         std::fs::rename(folder, folder.with_extension("old")).unwrap();
