@@ -112,6 +112,17 @@ impl OpenFile {
     fn check(&self) -> io::Result<()> {
         self.file.check(&self.path, self.length)
     }
+
+    /// Likewise, and where the line `last` is not its last one: where it was truncated, something else may have been appended
+    /// since, so that its length says nothing.
+    fn check_end(&self, last: u64) -> io::Result<()> {
+        self.check()?;
+        if ends_with(self.file.reader()?, self.length, last)? {
+            return Ok(());
+        }
+        let path = self.path.display();
+        Err(io::Error::other(format!("{path} was truncated while in use")))
+    }
 }
 
 impl Writer {
@@ -306,7 +317,12 @@ impl Writer {
     /// memory have of them. What is written next goes into a new file.
     fn put_back(&mut self) -> io::Result<()> {
         self.folder.put_back()?;
-        if self.file.as_ref().is_some_and(|open| open.check().is_ok()) {
+        let last = self.head.seq;
+        if self
+            .file
+            .as_ref()
+            .is_some_and(|open| open.check_end(last).is_ok())
+        {
             self.repair()?;
         }
         let open = self.file.take().map(|file| CompleteFile {
@@ -317,7 +333,7 @@ impl Writer {
         let (mut files, mut lost) = (0_u64, 0);
         let mut kept = VecDeque::new();
         while let Some(file) = self.complete.pop_front() {
-            if file.file.check().is_ok() {
+            if file.file.check_end(file.last).is_ok() {
                 kept.push_back(file);
                 continue;
             }
@@ -397,8 +413,8 @@ impl Writer {
         let Some(open) = self.file.as_mut().filter(|open| open.is_torn) else {
             return Ok(());
         };
-        // One that is shorter than that would be filled up with zeros.
-        if let Err(error) = open.check() {
+        // One that was truncated would be filled up with zeros, or keep half a line in its middle.
+        if let Err(error) = open.check_end(self.head.seq) {
             self.is_taken = true;
             return Err(error);
         }
@@ -531,8 +547,7 @@ fn day_of(file: &Path) -> String {
     day.to_owned()
 }
 
-/// Whether the line `last` ends at this place. Where a file was truncated, something else may have been appended since, so
-/// that its length says nothing.
+/// Whether the line `last` ends at this place.
 fn ends_with(mut file: File, place: u64, last: u64) -> io::Result<bool> {
     if file.metadata()?.len() < place {
         return Ok(false);
