@@ -251,8 +251,8 @@ impl Database {
         self.settle(Operation::Transaction, lease, outcome)
     }
 
-    /// Closes the connections, once their calls have ended. For orderly ends; dropping the last handle does as well.
-    pub async fn close(&self) {
+    /// Waits until files that were removed are restored, no longer than a call may take.
+    pub async fn restored(&self) {
         let restored = async {
             while matches!(
                 self.check_in_place(),
@@ -261,8 +261,14 @@ impl Database {
                 sleep(LOCK_PAUSE).await;
             }
         };
-        // What is in a file that was removed is gone with the last connection.
+        // What is not restored by then is said by the next call.
         let _ = timeout(self.inner.timeout, restored).await;
+    }
+
+    /// Closes the connections, once their calls have ended. For orderly ends; dropping the last handle does as well.
+    pub async fn close(&self) {
+        // What is in a file that was removed is gone with the last connection.
+        self.restored().await;
         let keeper = self.keeper().take();
         let close = async {
             self.pool().close().await;
@@ -337,9 +343,8 @@ impl Database {
         };
         // Where it cannot be kept open, calls open it.
         let keeper = keeper.await.ok();
-        files.look()?;
         *self.keeper() = keeper;
-        Ok(())
+        files.look()
     }
 
     fn pool(&self) -> AnyPool {

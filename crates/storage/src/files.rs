@@ -56,9 +56,18 @@ impl DatabaseFiles {
         Ok(())
     }
 
-    /// Whether all of them are in their places; [`StorageError::Taken`] where not.
+    /// Whether all of them are in their places; [`StorageError::Taken`] where not, or not yet.
     pub(crate) fn check(&self) -> Result<(), StorageError> {
-        let mut removed = None;
+        if self.is_restoring.load(Ordering::Acquire) {
+            // The copy in their place is another file until it is opened.
+            return Err(removed(self.path.clone()));
+        }
+        self.compare()
+    }
+
+    /// Whether those that are open are in their places.
+    fn compare(&self) -> Result<(), StorageError> {
+        let mut missing = None;
         for (path, id) in &*self.open() {
             match FileId::of_path(path) {
                 Ok(Some(found)) if found == *id => {}
@@ -69,25 +78,19 @@ impl DatabaseFiles {
                         remedy: "put the right one back, or restart the service to use the new one",
                     });
                 }
-                Ok(None) => removed = removed.or_else(|| Some(path.clone())),
+                Ok(None) => missing = missing.or_else(|| Some(path.clone())),
                 Err(source) => {
                     let path = path.clone();
                     return Err(StorageError::Folder { path, source });
                 }
             }
         }
-        removed.map_or(Ok(()), |path| {
-            Err(StorageError::Taken {
-                path,
-                what: REMOVED,
-                remedy: "its content is written to its place again",
-            })
-        })
+        missing.map_or(Ok(()), |path| Err(removed(path)))
     }
 
     /// Says that they are in their places, where the log tells otherwise.
     pub(crate) fn in_place(&self) {
-        if self.is_told.load(Ordering::Relaxed) && !self.is_restoring.load(Ordering::Acquire) {
+        if self.is_told.load(Ordering::Relaxed) {
             self.is_told.store(false, Ordering::Relaxed);
             tracing::info!(path = %self.path.display(), "the database is in its place again");
         }
@@ -142,7 +145,7 @@ impl DatabaseFiles {
 
     /// Puts the copy in place of the database, which nobody has open any more.
     pub(crate) fn put_in_place(&self) -> io::Result<()> {
-        if let Err(error @ StorageError::Taken { what: REPLACED, .. }) = self.check() {
+        if let Err(error @ StorageError::Taken { what: REPLACED, .. }) = self.compare() {
             return Err(io::Error::other(error));
         }
         // They belong to the one before: SQLite would take them for those of the copy.
@@ -167,6 +170,14 @@ impl DatabaseFiles {
 
     fn open(&self) -> MutexGuard<'_, Vec<(PathBuf, FileId)>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn removed(path: PathBuf) -> StorageError {
+    StorageError::Taken {
+        path,
+        what: REMOVED,
+        remedy: "its content is written to its place again",
     }
 }
 

@@ -333,7 +333,7 @@ impl Audit {
         if timeout(LAST_LINES, written).await.is_err() {
             tracing::error!("the last lines of the audit could not be written in time");
         }
-        if timeout(LAST_LINES, self.inner.shipper.ship()).await.is_err() {
+        if timeout(LAST_LINES, self.inner.shipper.ship_last()).await.is_err() {
             tracing::warn!("the last lines of the audit wait in its files: the storage does not take them");
         }
     }

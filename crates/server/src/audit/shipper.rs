@@ -171,6 +171,12 @@ impl Shipper {
         self.state.is_database_taken.store(taken, Ordering::Relaxed);
     }
 
+    /// Moves all that there is, after a database that was taken away is restored.
+    pub(super) async fn ship_last(&self) {
+        self.database.restored().await;
+        self.ship().await;
+    }
+
     /// Moves all that there is.
     pub(super) async fn ship(&self) {
         loop {
