@@ -35,6 +35,16 @@ fn each_file(storage: &Storage, act: impl Fn(&Path) -> std::io::Result<()>) -> O
     Ok(files.iter().try_for_each(|file| act(file))?)
 }
 
+/// Removes a folder in which the service may just be making a file.
+fn remove_folder(folder: &Path) -> std::io::Result<()> {
+    loop {
+        match std::fs::remove_dir_all(folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => {}
+            outcome => return outcome,
+        }
+    }
+}
+
 /// Of the audit.
 const AUDIT: [(&str, Act); 6] = [
     ("files removed", |storage| {
@@ -53,7 +63,7 @@ const AUDIT: [(&str, Act); 6] = [
         })
     }),
     ("folder removed", |storage| {
-        Ok(std::fs::remove_dir_all(storage.folder().join("audit"))?)
+        Ok(remove_folder(&storage.folder().join("audit"))?)
     }),
     ("folder renamed", |storage| {
         let folder = storage.folder().join("audit");
@@ -63,7 +73,7 @@ const AUDIT: [(&str, Act); 6] = [
         for entry in std::fs::read_dir(storage.folder())? {
             let path = entry?.path();
             let removed = if path.is_dir() {
-                std::fs::remove_dir_all(path)
+                remove_folder(&path)
             } else {
                 std::fs::remove_file(path)
             };
