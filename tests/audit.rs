@@ -10,6 +10,8 @@ mod disk;
 mod events;
 #[path = "audit/export.rs"]
 mod export;
+#[path = "audit/flood.rs"]
+mod flood;
 #[path = "audit/retention.rs"]
 mod retention;
 #[path = "audit/run.rs"]
@@ -17,6 +19,8 @@ mod run;
 #[path = "audit/storage.rs"]
 mod storage;
 mod support;
+#[path = "audit/taken.rs"]
+mod taken;
 #[path = "audit/tampered.rs"]
 mod tampered;
 
@@ -26,6 +30,8 @@ fn main() -> ExitCode {
     export::tests(&mut suite);
     tampered::tests(&mut suite);
     disk::tests(&mut suite);
+    taken::tests(&mut suite);
+    flood::tests(&mut suite);
     retention::tests(&mut suite);
     storage::tests(&mut suite);
     suite.run()

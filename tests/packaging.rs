@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use likeness::server::Config;
 use likeness_testing::{Failed, Outcome, Suite, ensure, workspace};
 use serde_json::Value;
 
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         dockerfile,
     );
     suite.with_program("the_manifests_are_whole", "kubectl", manifests);
+    suite.test("limits_of_memory_follow_from_the_formula", memory);
     healthcheck::tests(&mut suite);
     schemas::tests(&mut suite);
     unit::tests(&mut suite);
@@ -235,6 +237,41 @@ fn dockerfile() -> Outcome {
     // What is pinned by digest is named in one place, which a build argument replaces.
     for line in text.lines().filter_map(|line| line.strip_prefix("FROM ")) {
         ensure!(line.starts_with("${"), "FROM {line}");
+    }
+    Ok(())
+}
+
+/// What is planned for memory, wherever it is written, is what the settings come to.
+fn memory() -> Outcome {
+    const MIB: u64 = 1024 * 1024;
+    let read = |name: &str| std::fs::read_to_string(workspace().join(name));
+    let config = Config::default();
+    let with = |workers| config.memory_bytes(workers) / MIB;
+    let (worker, program) = (with(2) - with(1), 2 * with(1) - with(2));
+
+    let deployment = read("deploy/kubernetes/deployment.yaml")?;
+    let limits = format!("limits: {{cpu: \"2\", memory: {}Mi}}", with(2));
+    ensure!(
+        deployment.contains(&limits),
+        "the deployment does not have {limits}"
+    );
+    let alerts = read("deploy/prometheus/alerts.yml")?;
+    let bound = format!("({program} + likeness_workers * {worker}) * 1024 * 1024");
+    ensure!(alerts.contains(&bound), "the alert does not have {bound}");
+
+    let guide = read("docs/operations.md")?;
+    let thousands = |mib: u64| format!("{},{:03}", mib / 1000, mib % 1000);
+    let decode = config.safety.max_decode_bytes / MIB;
+    let fixed = worker - 2 * decode - (config.limits.body_bytes / MIB) * 16;
+    for text in [
+        format!("{program} + workers x ({fixed} + 2 x decode) + requests x body"),
+        format!(
+            "With the defaults that is {} MiB for two workers",
+            thousands(with(2))
+        ),
+        format!("| `safety.max_decode_bytes` | {decode} MiB |"),
+    ] {
+        ensure!(guide.contains(&text), "docs/operations.md does not say: {text}");
     }
     Ok(())
 }

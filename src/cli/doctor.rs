@@ -6,7 +6,10 @@ use clap::Args;
 use likeness::models::{CalibrationFile, Pack};
 use likeness::runtime::{Provider, Runtime, RuntimeError, available_workers};
 use likeness::self_test;
+use likeness::server::Config;
+use likeness::server::audit::{audit_folder, nearly_full};
 
+use super::config::ConfigArguments;
 use super::http::{Peer, service_url};
 use super::{EngineArguments, Failure, exit, say};
 
@@ -50,13 +53,15 @@ pub(crate) struct DoctorArguments {
     /// The app to ask as; its key is read from LIKENESS_APP_KEY.
     #[arg(long, value_name = "ID", requires = "url")]
     app_id: Option<String>,
+    #[command(flatten)]
+    config: ConfigArguments,
 }
 
 impl DoctorArguments {
     pub(crate) fn run(&self, arguments: &EngineArguments) -> Result<ExitCode, Failure> {
         match (&self.url, &self.app_id) {
             (Some(url), Some(app_id)) => service(url, app_id),
-            _ => machine(arguments),
+            _ => machine(arguments, &self.config),
         }
     }
 }
@@ -108,7 +113,7 @@ fn probe(url: &str, headers: [(&str, &str); 2]) -> Result<bool, Failure> {
     }
 }
 
-fn machine(arguments: &EngineArguments) -> Result<ExitCode, Failure> {
+fn machine(arguments: &EngineArguments, config: &ConfigArguments) -> Result<ExitCode, Failure> {
     let mut report = Report { well: true };
     say(format_args!("likeness {}", env!("CARGO_PKG_VERSION")))?;
     processor(&report)?;
@@ -126,7 +131,32 @@ fn machine(arguments: &EngineArguments) -> Result<ExitCode, Failure> {
         (Some(runtime), Some(pack)) => models(&runtime, &pack, &mut report)?,
         _ => report.note("self-test", "not run: it needs the library and the models")?,
     }
+    match config.load() {
+        Ok(config) => {
+            memory(&config, &report)?;
+            disk(&config, &report)?;
+        }
+        Err(failure) => report.bad("configuration", failure)?,
+    }
     report.end()
+}
+
+/// How much memory the service takes at most.
+fn memory(config: &Config, report: &Report) -> Result<(), Failure> {
+    let workers = available_workers();
+    let mib = config.memory_bytes(workers).div_ceil(1024 * 1024);
+    report.good(
+        "memory",
+        format_args!("at most {mib} MiB with {workers} workers: the limit for a container"),
+    )
+}
+
+/// Whether there is room for audit records that nothing removes.
+fn disk(config: &Config, report: &Report) -> Result<(), Failure> {
+    match nearly_full(&config.audit, &audit_folder(&config.storage.folder)) {
+        Some(found) => report.note("disk", found),
+        None => Ok(()),
+    }
 }
 
 /// Files that were named with `--calibration`.

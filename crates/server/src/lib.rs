@@ -32,6 +32,7 @@ pub mod config;
 mod connection;
 mod engine_slot;
 mod fields;
+mod floods;
 mod handlers;
 mod hex;
 mod limits;

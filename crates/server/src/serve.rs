@@ -364,7 +364,7 @@ impl Server {
         if let Some(audit) = &self.service.observers.audit {
             audit.end().await;
         }
-        self.service.observers.refusal_lines.sum_up();
+        self.service.observers.refusal_lines.end();
         settled.notify_one();
         // A panic in there is no reason not to write down what there is.
         drop(settling.await);

@@ -21,11 +21,6 @@ use crate::refusal_lines::RefusalLines;
 use crate::response::Linger;
 use crate::work::WorkPool;
 
-/// Verifications that are admitted for each worker of the engine, where nothing is configured. An ordinary one takes about
-/// a tenth of a second, so that the last one meets its deadline with ease. With `image_multiface` and a photo of very
-/// many faces one takes up to two seconds: of those, the last ones may not.
-const ADMITTED_PER_WORKER: usize = 16;
-
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) engine: EngineSlot,
@@ -57,11 +52,7 @@ impl Service {
     ) -> std::io::Result<Self> {
         // An engine that takes this one's place has as many.
         let workers = engine.current().workers().max(1);
-        let size = config
-            .admission
-            .max_requests
-            .unwrap_or_else(|| workers.saturating_mul(ADMITTED_PER_WORKER));
-        let admission = Admission::new(size);
+        let admission = Admission::new(config.admission.requests(workers));
         // Every admitted request has one job at most: the queue is never full.
         let work = WorkPool::start(workers, admission.size())?;
         let metrics = Arc::new(Metrics::new());

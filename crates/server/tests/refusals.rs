@@ -11,9 +11,9 @@ use support::{Form, Models, PATIENCE, TestServer, log};
 
 const FLOOD: u64 = 200;
 
-/// Lines of 401 so far: requests with one of their own, and those that were summed up.
-fn told() -> (u64, u64) {
-    let (mut lines, mut summed) = (0, 0);
+/// Lines of 401 so far: of one request, of several, and how many requests those sum up.
+fn told() -> (u64, u64, u64) {
+    let (mut lines, mut sums, mut summed) = (0, 0, 0);
     for line in log::all().lines() {
         let line: Value = serde_json::from_str(line).unwrap();
         if line["error"] != "INVALID_CREDENTIALS" {
@@ -26,21 +26,21 @@ fn told() -> (u64, u64) {
                     (Some(401), &"INFO".into())
                 );
                 assert!(line["within_ms"].as_f64().unwrap() > 0.0, "{line}");
-                summed += requests;
+                (sums, summed) = (sums + 1, summed + requests);
             }
             None => lines += 1,
         }
     }
-    (lines, summed)
+    (lines, sums, summed)
 }
 
 #[test]
 fn a_flood_has_few_lines_and_a_sum() {
     let server = TestServer::start(&Models::new(1), |config| {
-        config.log.refusals_per_second = 2;
         config.admin.listen = Some("127.0.0.1:0".parse().unwrap());
     });
     let request = Form::new().request("/v0.2/liveness-verification", "");
+    let first = Instant::now();
     let mut client = server.client();
     for _ in 0..FLOOD {
         client.send(&request);
@@ -48,18 +48,18 @@ fn a_flood_has_few_lines_and_a_sum() {
     }
     // The last ones are summed up without another refusal that would set it off.
     let begun = Instant::now();
-    let (lines, summed) = loop {
-        let (lines, summed) = told();
+    let (lines, sums) = loop {
+        let (lines, sums, summed) = told();
         if lines + summed == FLOOD {
-            break (lines, summed);
+            break (lines, sums);
         }
         assert!(begun.elapsed() < PATIENCE, "{lines} lines and {summed} summed up");
         std::thread::yield_now();
     };
-    assert!(
-        lines >= 2 && summed >= FLOOD / 2,
-        "{lines} lines, {summed} summed up"
-    );
+    // By default one a second, the sums included.
+    let most = first.elapsed().as_secs() + 2;
+    assert!(lines >= 1, "the first has no line");
+    assert!(lines + sums <= most, "{lines} lines and {sums} sums in {most} s");
 
     let mut operator = server.operator();
     operator.send(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n");

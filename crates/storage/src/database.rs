@@ -2,10 +2,10 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
@@ -16,6 +16,7 @@ use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection as 
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use crate::files::{DatabaseFiles, REMOVED, make_file};
 use crate::health::Counts;
 use crate::migrations::{migrator, newest};
 use crate::{Health, Operation, Place, Settings, StorageError};
@@ -58,8 +59,11 @@ pub struct Database {
 }
 
 struct Inner {
-    pool: AnyPool,
+    pool: RwLock<AnyPool>,
     options: AnyConnectOptions,
+    settings: Settings,
+    /// Of an SQLite database in a file, once it is open.
+    files: OnceLock<DatabaseFiles>,
     kind: Kind,
     name: String,
     timeout: Duration,
@@ -114,8 +118,10 @@ impl Database {
         };
         let database = Self {
             inner: Arc::new(Inner {
-                pool: pool_options(settings, kind).connect_lazy_with(options.clone()),
+                pool: RwLock::new(pool_options(settings, kind).connect_lazy_with(options.clone())),
                 options,
+                settings: settings.clone(),
+                files: OnceLock::new(),
                 kind,
                 name,
                 timeout: settings.timeout,
@@ -129,6 +135,14 @@ impl Database {
             Place::Memory | Place::Server(_) => None,
         };
         database.migrate().await?;
+        if let Place::File(path) = &settings.place {
+            let files = DatabaseFiles::of(path).map_err(|source| StorageError::Folder {
+                path: path.clone(),
+                source,
+            })?;
+            // It is new.
+            let _ = database.inner.files.set(files);
+        }
         drop(turn);
         Ok(database)
     }
@@ -237,11 +251,27 @@ impl Database {
         self.settle(Operation::Transaction, lease, outcome)
     }
 
+    /// Waits until files that were removed are restored, no longer than a call may take.
+    pub async fn restored(&self) {
+        let restored = async {
+            while matches!(
+                self.check_in_place(),
+                Err(StorageError::Taken { what: REMOVED, .. })
+            ) {
+                sleep(LOCK_PAUSE).await;
+            }
+        };
+        // What is not restored by then is said by the next call.
+        let _ = timeout(self.inner.timeout, restored).await;
+    }
+
     /// Closes the connections, once their calls have ended. For orderly ends; dropping the last handle does as well.
     pub async fn close(&self) {
+        // What is in a file that was removed is gone with the last connection.
+        self.restored().await;
         let keeper = self.keeper().take();
         let close = async {
-            self.inner.pool.close().await;
+            self.pool().close().await;
             if let Some(keeper) = keeper {
                 drop(keeper.close().await);
             }
@@ -250,9 +280,84 @@ impl Database {
         let _ = timeout(self.inner.timeout, close).await;
     }
 
+    /// Checks that the file of an SQLite database, and those beside it, are the ones that this process has open. Where one
+    /// was removed, all that is in the database is written to its path again, aside; where another one is there, nothing
+    /// is done. Until then every call fails. To be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`StorageError::Taken`].
+    pub fn check_in_place(&self) -> Result<(), StorageError> {
+        let Some(files) = self.inner.files.get() else {
+            return Ok(());
+        };
+        let checked = files.check();
+        match &checked {
+            Ok(()) => files.in_place(),
+            Err(error) if files.begin_restore(error) => {
+                let database = self.clone();
+                tokio::spawn(async move { database.restore().await });
+            }
+            Err(_) => {}
+        }
+        checked
+    }
+
+    /// Writes all that is in a database whose files were removed to its path again, and goes on with that.
+    async fn restore(&self) {
+        let Some(files) = self.inner.files.get() else {
+            return;
+        };
+        let Some(mut keeper) = self.keeper().take() else {
+            return files.end_restore(Err(io::Error::other("it is being closed")));
+        };
+        let restored = self.restore_from(files, &mut keeper).await;
+        match restored {
+            // It has all that is in the database, until that is in place.
+            Err(error) => {
+                *self.keeper() = Some(keeper);
+                files.end_restore(Err(error));
+            }
+            Ok(()) => {
+                drop(keeper.close().await);
+                files.end_restore(Ok(()));
+            }
+        }
+    }
+
+    async fn restore_from(&self, files: &DatabaseFiles, keeper: &mut AnyConnection) -> io::Result<()> {
+        files.copy(keeper).await?;
+        let (settings, options) = (&self.inner.settings, &self.inner.options);
+        let pool = pool_options(settings, self.inner.kind).connect_lazy_with(options.clone());
+        let before = std::mem::replace(
+            &mut *self.inner.pool.write().unwrap_or_else(PoisonError::into_inner),
+            pool,
+        );
+        before.close().await;
+        files.put_in_place()?;
+        let keeper = async {
+            let mut keeper = AnyConnection::connect_with(options).await?;
+            prepare_sqlite(&mut keeper, self.inner.timeout).await?;
+            // Has SQLite make the files beside it.
+            keeper.execute("SELECT COUNT(*) FROM apps").await?;
+            Ok::<_, sqlx::Error>(keeper)
+        };
+        // Where it cannot be kept open, calls open it.
+        let keeper = keeper.await.ok();
+        *self.keeper() = keeper;
+        files.look()
+    }
+
+    fn pool(&self) -> AnyPool {
+        let pool = self.inner.pool.read().unwrap_or_else(PoisonError::into_inner);
+        pool.clone()
+    }
+
     /// A connection for such a call.
     async fn lease(&self, operation: Operation, deadline: Instant) -> Result<Lease, StorageError> {
-        let connection = self.acquire(deadline).await;
+        let connection = match self.check_in_place() {
+            Ok(()) => self.acquire(deadline).await,
+            Err(error) => Err(error),
+        };
         let connection = connection.inspect_err(|_| self.inner.counts.not_reached(operation))?;
         Ok(Lease {
             connection,
@@ -262,14 +367,14 @@ impl Database {
 
     async fn acquire(&self, deadline: Instant) -> Result<PoolConnection<Any>, StorageError> {
         // The pool would go on trying to the deadline where a server refuses: who has no connection is told at once.
-        if self.inner.kind == Kind::Postgres && self.inner.pool.size() == 0 {
+        if self.inner.kind == Kind::Postgres && self.pool().size() == 0 {
             let connection = timeout_at(deadline, AnyConnection::connect_with(&self.inner.options))
                 .await
                 .map_err(|_| self.timed_out())?
                 .map_err(|error| self.fault(error))?;
             drop(timeout_at(deadline, connection.close()).await);
         }
-        match timeout_at(deadline, self.inner.pool.acquire()).await {
+        match timeout_at(deadline, self.pool().acquire()).await {
             Ok(acquired) => acquired.map_err(|error| self.fault(error)),
             Err(_) => Err(self.timed_out()),
         }
@@ -284,6 +389,11 @@ impl Database {
         let outcome = match outcome {
             Ok(done) => done.map_err(|error| self.fault(error)),
             Err(_) => Err(self.timed_out()),
+        };
+        // What was written to a file that was taken away meanwhile is written nowhere.
+        let outcome = match operation {
+            Operation::Transaction => outcome.and_then(|done| self.check_in_place().map(|()| done)),
+            Operation::Connect | Operation::Statement => outcome,
         };
         match &outcome {
             Err(error) if !error.is_callers() => self.inner.counts.failed(operation),
@@ -367,31 +477,6 @@ impl Database {
                 after: MIGRATION_TIME,
             }),
         }
-    }
-}
-
-/// Makes the file and its folder, so that nobody else may read them. SQLite gives the files beside it the same rights.
-fn make_file(path: &Path) -> Result<(), StorageError> {
-    let fault = |path: &Path| {
-        let path = path.to_owned();
-        move |source: io::Error| StorageError::Folder { path, source }
-    };
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        let mut builder = DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(folder).map_err(fault(folder))?;
-    }
-    let mut options = OpenOptions::new();
-    // One that is there is not even opened: closing it again would take SQLite's locks away from the rest of this process
-    // (https://www.sqlite.org/howtocorrupt.html, 2.2).
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(fault(path)(error)),
-        _ => Ok(()),
     }
 }
 

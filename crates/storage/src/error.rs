@@ -34,6 +34,16 @@ pub enum StorageError {
         /// Why.
         source: sqlx::Error,
     },
+    /// Environment: somebody took the file of an SQLite database away while it is in use, or put another one in its place.
+    #[error("the database file {} was {what} while in use; {remedy}", path.display())]
+    Taken {
+        /// Which file: the database, or one of those beside it.
+        path: PathBuf,
+        /// `removed or moved`, or `replaced`.
+        what: &'static str,
+        /// What becomes of it, or what is to be done.
+        remedy: &'static str,
+    },
     /// Environment: there was no answer in time.
     #[error("the storage {place} did not answer within {} s", after.as_secs_f64())]
     TimedOut {

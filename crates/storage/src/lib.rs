@@ -18,6 +18,8 @@ pub mod apps;
 pub mod audit;
 mod database;
 mod error;
+mod file_id;
+mod files;
 mod health;
 mod migrations;
 mod server_url;
@@ -27,6 +29,7 @@ pub mod usage;
 
 pub use database::{Connection, Database, Kind};
 pub use error::StorageError;
+pub use file_id::{FileId, check_in_place};
 pub use health::{Health, Operation};
 pub use settings::{Place, Settings};
 pub use time::now;

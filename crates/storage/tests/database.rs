@@ -1,7 +1,8 @@
 //! Opening a database, whichever it is, and what is said where that fails.
 
+use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use likeness_storage::{Connection, Database, Operation, StorageError};
 use likeness_testing::{Failed, Outcome, Postgres, Suite, TestDatabase, ensure};
@@ -9,6 +10,9 @@ use likeness_testing::{Failed, Outcome, Postgres, Suite, TestDatabase, ensure};
 mod support;
 
 use support::{block_on, open, settings};
+
+/// No wait is longer, and none is expected to come near.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
@@ -24,6 +28,14 @@ fn main() -> ExitCode {
     suite.with_postgres("a_server_that_was_away_is_found_again", |_| away());
     suite.with_postgres("who_must_act_is_said_and_no_password", refused);
     suite.test("a_full_disk_is_no_longer_one_when_there_is_room", full_disk);
+    suite.test(
+        "files_that_are_removed_while_in_use_are_written_again_with_all_that_was_in_them",
+        removed,
+    );
+    suite.test(
+        "a_file_that_is_replaced_while_in_use_is_not_written_to_until_the_right_one_is_back",
+        replaced,
+    );
     suite.test("a_file_is_its_owners_only", file_rights);
     suite.test("a_file_that_is_no_database_is_said", no_database);
     suite.test("each_database_in_memory_is_one_of_its_own", memory);
@@ -300,6 +312,109 @@ fn full_disk() -> Outcome {
         }
         let found = read(&database).await?;
         ensure!(found == 5, "{found}");
+        Ok(())
+    })
+}
+
+/// Asks until the database is restored.
+async fn read_restored(database: &Database) -> Result<i64, Failed> {
+    let begun = Instant::now();
+    loop {
+        match read(database).await {
+            Ok(found) => return Ok(found),
+            Err(error) => ensure!(begun.elapsed() < PATIENCE, "it is not restored: {error}"),
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+fn removed() -> Outcome {
+    type Act = fn(&Path) -> std::io::Result<()>;
+    let acts: [(&str, Act); 6] = [
+        ("the database", |file| std::fs::remove_file(file)),
+        ("its log", |file| std::fs::remove_file(beside(file, "-wal"))),
+        ("its index", |file| std::fs::remove_file(beside(file, "-shm"))),
+        ("all three", |file| {
+            ["", "-wal", "-shm"]
+                .iter()
+                .try_for_each(|name| std::fs::remove_file(beside(file, name)))
+        }),
+        ("the folder", |file| {
+            std::fs::remove_dir_all(file.parent().unwrap_or(file))
+        }),
+        ("the folder's name", |file| {
+            let folder = file.parent().unwrap_or(file);
+            std::fs::rename(folder, folder.with_extension("old"))
+        }),
+    ];
+    for (what, act) in acts {
+        let parent = tempfile::tempdir()?;
+        let file = parent.path().join("data/likeness.db");
+        let settings = settings(&format!("sqlite:{}", file.display()))?;
+        block_on(async {
+            let database = Database::open(&settings).await?;
+            database
+                .transaction(|connection| Box::pin(set_revision(connection, 7)))
+                .await?;
+            act(&file)?;
+            // Nothing is written where it would vanish with the process.
+            let written = database
+                .transaction(|connection| Box::pin(set_revision(connection, 8)))
+                .await;
+            ensure!(
+                matches!(written, Err(StorageError::Taken { .. })),
+                "{what}: {written:?}"
+            );
+            let found = read_restored(&database).await?;
+            ensure!(found == 7, "{what}: {found}");
+            database
+                .transaction(|connection| Box::pin(set_revision(connection, 9)))
+                .await?;
+            // What others find at the path, while it is open and afterwards.
+            let found = read(&Database::open(&settings).await?).await?;
+            ensure!(found == 9, "{what}: {found} beside it");
+            database.close().await;
+            let found = read(&Database::open(&settings).await?).await?;
+            ensure!(found == 9, "{what}: {found} afterwards");
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+fn beside(file: &Path, name: &str) -> std::path::PathBuf {
+    let mut path = file.as_os_str().to_owned();
+    path.push(name);
+    path.into()
+}
+
+fn replaced() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("likeness.db");
+    let aside = folder.path().join("aside.db");
+    block_on(async {
+        let database = Database::open(&settings(&format!("sqlite:{}", file.display()))?).await?;
+        let set =
+            |revision| database.transaction(move |connection| Box::pin(set_revision(connection, revision)));
+        set(7).await?;
+        std::fs::rename(&file, &aside)?;
+        std::fs::write(&file, "another one")?;
+        for _ in 0..3 {
+            let written = set(8).await;
+            ensure!(
+                matches!(&written, Err(error @ StorageError::Taken { .. }) if error.to_string().contains("replaced")),
+                "{written:?}"
+            );
+        }
+        ensure!(!database.health().is_up, "it counts as well");
+        ensure!(
+            std::fs::read(&file)? == b"another one",
+            "the other file was changed"
+        );
+        std::fs::rename(&aside, &file)?;
+        set(9).await?;
+        let found = read(&database).await?;
+        ensure!(found == 9, "{found}");
         Ok(())
     })
 }

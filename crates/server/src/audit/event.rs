@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use likeness_api::ErrorCode;
 use serde::Serialize;
 
+use super::Refused;
 use super::waiting::Withheld;
 use crate::handlers::Endpoint;
 use crate::record::{Picture, Record, millis};
@@ -87,6 +88,8 @@ pub(super) struct Note<'a> {
     app: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'static str>,
 }
 
 impl<'a> Verification<'a> {
@@ -149,6 +152,17 @@ impl<'a> Note<'a> {
             request_id: None,
             app: None,
             status: None,
+            error: None,
+        }
+    }
+
+    /// So many requests were refused alike that have no record of their own.
+    pub(super) fn skipped(refused: &'a Refused, requests: u64) -> Self {
+        Self {
+            app: refused.app.as_deref(),
+            status: Some(refused.status),
+            error: refused.error.map(ErrorCode::as_str),
+            ..Self::new("skipped").with_lost(requests)
         }
     }
 

@@ -70,6 +70,14 @@ impl LineFile for FaultyFile {
         }
         self.file.cut(length)
     }
+
+    fn check(&self, path: &Path, length: u64) -> io::Result<()> {
+        self.file.check(path, length)
+    }
+
+    fn reader(&self) -> io::Result<std::fs::File> {
+        self.file.reader()
+    }
 }
 
 /// What was logged on this thread.

@@ -3,12 +3,15 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
+use likeness_storage::check_in_place;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::chain::Head;
 use super::line_file::sync_folder_of;
+use crate::locked::locked;
 use crate::private;
 
 const LOCK: &str = "lock";
@@ -23,7 +26,9 @@ pub(super) struct Folder {
     path: PathBuf,
     instance: String,
     /// Held for as long as this lives.
-    _lock: File,
+    lock: Mutex<File>,
+    /// What [`ANCHOR`] says.
+    anchor: Mutex<Option<Anchor>>,
 }
 
 /// Where a chain begins whose earlier files were removed.
@@ -56,16 +61,49 @@ impl Folder {
 
     fn lock(audit: &Path, instance: String) -> io::Result<Option<Self>> {
         let path = audit.join(&instance);
-        let lock = private::open_lock(&path.join(LOCK))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Some(Self {
-                path,
-                instance,
-                _lock: lock,
-            })),
-            Err(fs::TryLockError::WouldBlock) => Ok(None),
-            Err(fs::TryLockError::Error(error)) => Err(error),
+        let Some(lock) = try_lock(&path)? else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            anchor: Mutex::new(anchor(&path)?),
+            path,
+            instance,
+            lock: Mutex::new(lock),
+        }))
+    }
+
+    /// Fails where the folder was taken away, or its lock was, so that another process could take it up.
+    pub(super) fn check(&self) -> io::Result<()> {
+        check_in_place(&locked(&self.lock), &self.path.join(LOCK), 0)
+    }
+
+    /// Makes the folder, its lock and its anchor again where they were taken away.
+    pub(super) fn put_back(&self) -> io::Result<()> {
+        if self.check().is_ok() {
+            return Ok(());
         }
+        private::make_folder(&self.path)?;
+        let lock = try_lock(&self.path)?
+            .ok_or_else(|| io::Error::other("another process has taken up the audit's folder"))?;
+        *locked(&self.lock) = lock;
+        match &*locked(&self.anchor) {
+            Some(kept) if anchor(&self.path)?.is_none() => write_anchor(&self.path, kept),
+            _ => Ok(()),
+        }
+    }
+
+    /// Says that the chain begins after this line.
+    pub(super) fn set_anchor(&self, anchor: Anchor) -> io::Result<()> {
+        write_anchor(&self.path, &anchor)?;
+        *locked(&self.anchor) = Some(anchor);
+        Ok(())
+    }
+
+    /// The number of the last line that retention has removed; 0 where it has removed none.
+    pub(super) fn anchored(&self) -> u64 {
+        locked(&self.anchor)
+            .as_ref()
+            .map_or(0, |anchor| anchor.before.seq)
     }
 
     pub(super) fn instance(&self) -> &str {
@@ -102,7 +140,22 @@ impl Folder {
 
     /// The file that begins with this line; its name keeps the order.
     pub(super) fn file(&self, first: u64, day: &str) -> PathBuf {
-        self.path.join(format!("{first:016}-{day}.{EXTENSION}"))
+        self.path.join(name(first, day))
+    }
+}
+
+/// The name of the file that begins with this line.
+pub(super) fn name(first: u64, day: &str) -> String {
+    format!("{first:016}-{day}.{EXTENSION}")
+}
+
+/// The lock of this folder, `None` where another process holds it.
+fn try_lock(folder: &Path) -> io::Result<Option<File>> {
+    let lock = private::open_lock(&folder.join(LOCK))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => Err(error),
     }
 }
 
@@ -151,7 +204,7 @@ pub(super) fn anchor(folder: &Path) -> io::Result<Option<Anchor>> {
     }
 }
 
-pub(super) fn set_anchor(folder: &Path, anchor: &Anchor) -> io::Result<()> {
+fn write_anchor(folder: &Path, anchor: &Anchor) -> io::Result<()> {
     let path = folder.join(ANCHOR);
     private::replace(&path, &serde_json::to_vec(anchor)?, true)?;
     // The files before it go only after it is there to stay.
@@ -165,9 +218,14 @@ pub(super) fn lines(
 ) -> io::Result<impl Iterator<Item = io::Result<(String, u64)>> + use<>> {
     let mut file = File::open(file)?;
     file.seek(SeekFrom::Start(from))?;
+    Ok(lines_of(file, from))
+}
+
+/// The lines of an open file from where it is read, likewise.
+pub(super) fn lines_of(file: File, from: u64) -> impl Iterator<Item = io::Result<(String, u64)>> + use<> {
     let mut reader = BufReader::new(file);
     let mut place = from;
-    Ok(std::iter::from_fn(move || {
+    std::iter::from_fn(move || {
         let mut bytes = Vec::new();
         let read = (&mut reader).take(MAX_LINE as u64).read_until(b'\n', &mut bytes);
         match read {
@@ -185,7 +243,7 @@ pub(super) fn lines(
                 )
             }
         }
-    }))
+    })
 }
 
 /// The place behind the last line that is whole.
@@ -207,7 +265,7 @@ fn last_line_end(file: &mut File) -> io::Result<u64> {
 }
 
 /// The line that ends there.
-fn last_line(file: &mut File, end: u64) -> io::Result<String> {
+pub(super) fn last_line(file: &mut File, end: u64) -> io::Result<String> {
     let length = end.min(MAX_LINE as u64);
     file.seek(SeekFrom::Start(end - length))?;
     let mut bytes = vec![0; length as usize];

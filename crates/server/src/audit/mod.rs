@@ -11,6 +11,8 @@ mod event;
 mod fakes;
 mod folder;
 mod line_file;
+mod recent;
+mod room;
 mod shipper;
 mod state;
 #[cfg(test)]
@@ -27,15 +29,18 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use likeness_api::{ApiError, ErrorCode};
 use likeness_engine::EngineInfo;
 use likeness_storage::Database;
 use serde::Serialize;
 use tokio::time::{Instant, timeout};
 
 use crate::config::{AuditConfig, AuditMode};
-use crate::limits::TokenBucket;
+use crate::floods::{Floods, PAUSE, WINDOW};
 use crate::locked::locked;
+use crate::looks::pauses;
 use crate::record::Record;
+use crate::refusal_lines::is_bounded;
 use event::{Note, Verification};
 use folder::Folder;
 use shipper::{Retention, Shipper};
@@ -44,14 +49,19 @@ use waiting::{Subject, Wait, Waiting};
 use writer::{Event, Message, Settings, Writer};
 
 pub use chain::{ChainKey, Fault, Head};
+pub use room::{NearlyFull, nearly_full};
 pub use verify::{AuditReport, ChainEnd, NotedHead, VerifyError, file_lines, verify_files, verify_storage};
 
 /// Events between requests and the writer.
 const QUEUE: usize = 8_192;
-/// Requests without credentials that are recorded in a second, and at once after a pause.
-const STRANGERS: (f64, f64) = (50.0, 1_000.0);
+/// Records of unauthenticated requests in a second, the one that sums up included.
+const UNAUTHENTICATED: u32 = 1;
+/// Records in a second of the requests of one app that are refused for one reason, likewise.
+const REFUSED: u32 = 20;
 /// How long the queue must not have been full before the log says so: an outage is told of twice, not again and again.
 const QUIET: Duration = Duration::from_secs(10);
+/// Time between two looks at the room on the disk.
+const ROOM_PAUSE: Duration = Duration::from_secs(60);
 /// How long the end of the service waits for the last lines.
 const LAST_LINES: Duration = Duration::from_secs(5);
 
@@ -82,8 +92,18 @@ struct Inner {
     wait: Duration,
     required: bool,
     writer: Mutex<Option<JoinHandle<()>>>,
-    /// The rate at which requests without credentials are recorded, and how many were not since the last one that was.
-    strangers: Mutex<(TokenBucket, u64)>,
+    /// Refused requests that have no record of their own.
+    floods: Floods<Refused>,
+    config: AuditConfig,
+    path: PathBuf,
+}
+
+/// What refused requests have in common that are recorded together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Refused {
+    error: Option<ErrorCode>,
+    status: u16,
+    app: Option<String>,
 }
 
 impl std::fmt::Debug for Audit {
@@ -150,7 +170,7 @@ impl Audit {
             quiet: QUIET,
             open: Box::new(line_file::open),
         };
-        let writer = Writer::new(folder, Arc::clone(&state), settings, head);
+        let writer = Writer::new(folder, Arc::clone(&state), settings, head)?;
         let (messages, received) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("likeness-audit".to_owned())
@@ -163,7 +183,9 @@ impl Audit {
                 wait: Duration::from_millis(config.wait_ms),
                 required,
                 writer: Mutex::new(Some(thread)),
-                strangers: Mutex::new((TokenBucket::new(STRANGERS.0, STRANGERS.1, Instant::now()), 0)),
+                floods: Floods::new(),
+                config: config.clone(),
+                path: path.to_owned(),
             }),
         })
     }
@@ -172,7 +194,9 @@ impl Audit {
     pub(crate) fn refuses(&self) -> bool {
         let state = &self.inner.state;
         self.inner.required
-            && (state.is_failing.load(Ordering::Relaxed) || state.is_full.load(Ordering::Relaxed))
+            && [&state.is_failing, &state.is_full, &state.is_database_taken]
+                .iter()
+                .any(|reason| reason.load(Ordering::Relaxed))
     }
 
     /// Hands a record to the writer, whose answer waits.
@@ -202,27 +226,31 @@ impl Audit {
     }
 
     fn is_wanted(&self, record: &Record) -> bool {
-        record.facts.endpoint.is_some() && (record.facts.app.is_some() || self.has_room_for_strangers())
+        record.facts.endpoint.is_some() && self.has_record_of_its_own(record)
     }
 
-    /// Whoever has no credentials must not fill the disk.
-    fn has_room_for_strangers(&self) -> bool {
-        let mut strangers = locked(&self.inner.strangers);
-        let (bucket, skipped) = &mut *strangers;
-        if bucket.take(Instant::now()).is_err() {
-            *skipped += 1;
-            return false;
+    /// A flood of refused requests must not fill the disk: they are counted, and recorded together.
+    fn has_record_of_its_own(&self, record: &Record) -> bool {
+        let facts = &record.facts;
+        let error = facts.error.as_ref().map(ApiError::code);
+        let most = match &facts.app {
+            None => UNAUTHENTICATED,
+            Some(_) if error.is_some_and(is_bounded) => REFUSED,
+            Some(_) => return true,
+        };
+        let refused = Refused {
+            error,
+            status: record.status,
+            app: facts.app.clone(),
+        };
+        self.inner.floods.admit(refused, most)
+    }
+
+    /// One record for each reason for which requests were refused, for at least so long, that have none of their own.
+    fn sum_up(&self, age: Duration) {
+        for left_out in self.inner.floods.end_windows(age) {
+            self.note(&Note::skipped(&left_out.reason, left_out.count));
         }
-        let skipped = std::mem::take(skipped);
-        drop(strangers);
-        if skipped > 0 {
-            tracing::warn!(
-                skipped,
-                "requests without credentials were too many to be all recorded"
-            );
-            self.note(&Note::new("skipped").with_lost(skipped));
-        }
-        true
     }
 
     /// Waits until it is in the file, for as long as an answer may. Whether the answer may go out.
@@ -267,13 +295,33 @@ impl Audit {
         sent
     }
 
-    /// Moves lines into the storage for as long as it is polled.
+    /// Moves lines into the storage, and sums up refused requests each second, for as long as it is polled.
     pub(crate) async fn keep_up(&self) {
-        self.inner.shipper.keep_up().await;
+        let summing_up = async {
+            let mut ticks = pauses(Instant::now() + PAUSE, PAUSE);
+            loop {
+                ticks.tick().await;
+                self.sum_up(WINDOW);
+            }
+        };
+        tokio::join!(self.inner.shipper.keep_up(), summing_up, self.watch_room());
+    }
+
+    /// Warns where the disk becomes nearly full and no record is ever removed.
+    async fn watch_room(&self) {
+        let mut watch = room::Watch::default();
+        let mut ticks = pauses(Instant::now(), ROOM_PAUSE);
+        loop {
+            ticks.tick().await;
+            let (config, path) = (self.inner.config.clone(), self.inner.path.clone());
+            let found = tokio::task::spawn_blocking(move || nearly_full(&config, &path)).await;
+            watch.tell(found.ok().flatten().as_ref());
+        }
     }
 
     /// Records that the service ends, and writes and moves what there is.
     pub(crate) async fn end(&self) {
+        self.sum_up(Duration::ZERO);
         self.note(&Note::new("stop"));
         let audit = self.clone();
         let written = tokio::task::spawn_blocking(move || {
@@ -285,7 +333,7 @@ impl Audit {
         if timeout(LAST_LINES, written).await.is_err() {
             tracing::error!("the last lines of the audit could not be written in time");
         }
-        if timeout(LAST_LINES, self.inner.shipper.ship()).await.is_err() {
+        if timeout(LAST_LINES, self.inner.shipper.ship_last()).await.is_err() {
             tracing::warn!("the last lines of the audit wait in its files: the storage does not take them");
         }
     }

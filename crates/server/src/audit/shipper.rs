@@ -2,8 +2,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::chain::{ChainKey, Head, Line};
 use super::folder::{self, Anchor, Folder};
 use super::state::State;
+use crate::locked::locked;
 use crate::looks::pauses;
 use crate::private;
 
@@ -66,6 +67,7 @@ pub(super) struct Shipper {
     key: ChainKey,
     cursor: tokio::sync::Mutex<Cursor>,
     is_down: AtomicBool,
+    doubt: Mutex<Option<Doubt>>,
 }
 
 /// Lines of one file that are to be moved.
@@ -73,6 +75,17 @@ struct Batch {
     rows: Vec<AuditRow>,
     bytes: u64,
     next: Cursor,
+    /// The number of the line that is there instead of the one that should come next, where that is so.
+    gap: Option<u64>,
+}
+
+/// Lines that are missing or cannot be read, perhaps only until the writer has put back what was taken away.
+#[derive(Debug, Clone, Copy)]
+struct Doubt {
+    /// Number of the last line before.
+    after: u64,
+    /// How often the writer had found all files in their places when that was noticed.
+    checks: u64,
 }
 
 impl Cursor {
@@ -124,6 +137,7 @@ impl Shipper {
             key,
             cursor: tokio::sync::Mutex::new(cursor),
             is_down: AtomicBool::new(false),
+            doubt: Mutex::new(None),
         })
     }
 
@@ -133,6 +147,7 @@ impl Shipper {
         let mut until_cleaning = 0;
         loop {
             ticks.tick().await;
+            self.look_at_database();
             self.ship().await;
             if until_cleaning > 0 {
                 until_cleaning -= 1;
@@ -148,6 +163,18 @@ impl Shipper {
                 }
             }
         }
+    }
+
+    /// Notices where the file of the database was taken away.
+    fn look_at_database(&self) {
+        let taken = self.database.check_in_place().is_err();
+        self.state.is_database_taken.store(taken, Ordering::Relaxed);
+    }
+
+    /// Moves all that there is, after a database that was taken away is restored.
+    pub(super) async fn ship_last(&self) {
+        self.database.restored().await;
+        self.ship().await;
     }
 
     /// Moves all that there is.
@@ -178,10 +205,27 @@ impl Shipper {
             let written = self.state.last_written();
             tokio::task::spawn_blocking(move || next_batch(&folder, &from, written))
                 .await
-                .map_err(io::Error::other)??
+                .map_err(io::Error::other)?
+        };
+        let batch = match batch {
+            Ok(batch) => batch,
+            Err(error) if self.is_certain(cursor.seq) => return Err(error.into()),
+            Err(_) => return Ok(0),
         };
         self.state.waits_since(batch.as_ref().and_then(Batch::oldest));
         let Some(batch) = batch else { return Ok(0) };
+        if let Some(found) = batch.gap {
+            if !self.is_certain(cursor.seq) {
+                return Ok(0);
+            }
+            tracing::error!(
+                first = cursor.seq + 1,
+                last = found - 1,
+                "audit records are missing: they are neither in the files nor in the storage"
+            );
+            cursor.seq = found - 1;
+            return Ok(1);
+        }
         let count = batch.rows.len();
         self.database.add_audit(batch.rows).await?;
         // Where this is lost, rows are sent again, and stay as they are.
@@ -191,6 +235,16 @@ impl Shipper {
         self.state.stored(batch.next.seq, batch.bytes);
         *cursor = batch.next;
         Ok(count)
+    }
+
+    /// Whether what is wrong with the files behind this line is so for good: the writer has found all in their places since.
+    fn is_certain(&self, after: u64) -> bool {
+        let checks = self.state.checks();
+        let mut doubt = locked(&self.doubt);
+        let since = doubt.filter(|doubt| doubt.after == after);
+        let since = *doubt.insert(since.unwrap_or(Doubt { after, checks }));
+        // One check may have begun before.
+        checks > since.checks + 1
     }
 
     /// Removes what is older than it should be: rows of the storage, those of instances that have ended included, and files
@@ -279,8 +333,9 @@ fn next_batch(folder: &Folder, from: &Cursor, written: u64) -> io::Result<Option
             next: Cursor {
                 file: name,
                 place,
-                seq: from.seq,
+                seq: from.seq.max(folder.anchored()),
             },
+            gap: None,
         };
         for line in folder::lines(&file, place)?.take(BATCH) {
             let seq = batch.next.seq;
@@ -289,12 +344,17 @@ fn next_batch(folder: &Folder, from: &Cursor, written: u64) -> io::Result<Option
             }
             let (text, behind) = line?;
             let row = row(text)?;
+            let found = u64::try_from(row.seq).unwrap_or(0);
+            if found > seq + 1 {
+                batch.gap = Some(found).filter(|_| batch.rows.is_empty());
+                break;
+            }
             batch.bytes += behind - batch.next.place;
             batch.next.place = behind;
-            batch.next.seq = u64::try_from(row.seq).unwrap_or(0);
+            batch.next.seq = found.max(seq);
             batch.rows.push(row);
         }
-        if !batch.rows.is_empty() {
+        if !batch.rows.is_empty() || batch.gap.is_some() {
             return Ok(Some(batch));
         }
     }
@@ -358,7 +418,7 @@ fn remove_files(folder: &Folder, key: &ChainKey, stored: u64, before: i64) -> io
             before,
         };
         // Before the file is gone: the chain is whole at every moment.
-        folder::set_anchor(folder.path(), &anchor)?;
+        folder.set_anchor(anchor)?;
         std::fs::remove_file(file)?;
     }
     Ok(())

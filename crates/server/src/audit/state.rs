@@ -25,6 +25,10 @@ pub(super) struct State {
     lines: (AtomicU64, AtomicU64),
     /// Bytes of the files, and those of them that are in the storage; since the start.
     bytes: (AtomicU64, AtomicU64),
+    /// How often all files were found in their places.
+    checks: AtomicU64,
+    /// Whether the file of the database was removed or replaced.
+    pub(super) is_database_taken: AtomicBool,
     /// The time of the oldest line that waits for the storage, in microseconds since 1970.
     oldest: Mutex<Option<i64>>,
 }
@@ -41,8 +45,8 @@ impl State {
 
     /// Lines up to this one are in the files to stay.
     pub(super) fn written(&self, seq: u64, bytes: u64) {
-        self.bytes.0.fetch_add(bytes, Ordering::Relaxed);
         let mut oldest = self.oldest();
+        self.bytes.0.fetch_add(bytes, Ordering::Relaxed);
         self.lines.0.store(seq, Ordering::Release);
         oldest.get_or_insert_with(now);
     }
@@ -56,10 +60,32 @@ impl State {
     /// The first line that waits for the storage is of this time; or there is none.
     pub(super) fn waits_since(&self, time: Option<i64>) {
         let mut oldest = self.oldest();
+        let pending = self.pending();
         // One may have been written after it was looked whether there is one.
-        if time.is_some() || self.pending() == 0 {
+        if time.is_some() || pending == 0 {
             *oldest = time;
         }
+        if pending == 0 {
+            // Lines that were taken away and are lost do not wait.
+            self.bytes
+                .1
+                .store(self.bytes.0.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
+    /// All files are in their places.
+    pub(super) fn checked(&self) {
+        self.checks.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How often that was so.
+    pub(super) fn checks(&self) -> u64 {
+        self.checks.load(Ordering::Acquire)
+    }
+
+    /// Number of the last line that is in the storage.
+    pub(super) fn last_stored(&self) -> u64 {
+        self.lines.1.load(Ordering::Relaxed)
     }
 
     /// Number of the last line that stays.
@@ -75,8 +101,7 @@ impl State {
 
     /// Lines that wait for the storage.
     pub(super) fn pending(&self) -> u64 {
-        let stored = self.lines.1.load(Ordering::Relaxed);
-        self.last_written().saturating_sub(stored)
+        self.last_written().saturating_sub(self.last_stored())
     }
 
     /// Age of the oldest line that waits for the storage, at this time.

@@ -9,7 +9,7 @@ use crate::handlers::Endpoint;
 use crate::private;
 use crate::record::Facts;
 
-/// An audit whose writer runs when the test says so, with room for two events in its queue.
+/// An audit whose writer runs when the test says so. Its queue has room for two events, or as many as are wanted.
 struct Fixture {
     _audit: tempfile::TempDir,
     audit: Audit,
@@ -18,6 +18,10 @@ struct Fixture {
 }
 
 async fn fixture(required: bool) -> Fixture {
+    fixture_with_room(required, 2).await
+}
+
+async fn fixture_with_room(required: bool, room: usize) -> Fixture {
     let path = tempfile::tempdir().unwrap();
     let (folder, head) = take_up(path.path()).unwrap();
     let (folder, state) = (Arc::new(folder), Arc::new(State::default()));
@@ -42,8 +46,8 @@ async fn fixture(required: bool) -> Fixture {
         quiet: Duration::ZERO,
         open: Disk::default().open(),
     };
-    let writer = Writer::new(folder, Arc::clone(&state), settings, head);
-    let (messages, received) = sync_channel(2);
+    let writer = Writer::new(folder, Arc::clone(&state), settings, head).unwrap();
+    let (messages, received) = sync_channel(room);
     let audit = Audit {
         inner: Arc::new(Inner {
             messages,
@@ -52,7 +56,9 @@ async fn fixture(required: bool) -> Fixture {
             wait: Duration::from_secs(60),
             required,
             writer: Mutex::new(None),
-            strangers: Mutex::new((TokenBucket::new(STRANGERS.0, STRANGERS.1, Instant::now()), 0)),
+            floods: Floods::new(),
+            config: AuditConfig::default(),
+            path: path.path().to_owned(),
         }),
     };
     Fixture {
@@ -168,4 +174,67 @@ fn numbers_that_the_storage_has_are_not_given_again() {
         .collect();
     assert!(!taken.contains(&first), "{taken:?}");
     assert_eq!(taken[0], taken[2]);
+}
+
+/// Of an app that was let in all is recorded, but for what it is refused more often than that.
+#[tokio::test]
+async fn refused_requests_beyond_some_are_counted_by_app_and_reason() {
+    let Fixture {
+        audit,
+        writer,
+        received,
+        _audit: folder,
+    } = fixture_with_room(false, 200).await;
+    let refused = |app: Option<&str>, code: ErrorCode| {
+        let mut record = record(code.status());
+        record.facts.app = app.map(ToOwned::to_owned);
+        record.facts.error = Some(code.into());
+        record
+    };
+    for _ in 0..30 {
+        audit.record(&refused(None, ErrorCode::InvalidCredentials));
+        audit.record(&refused(Some("one"), ErrorCode::LimitExceeded));
+        audit.record(&refused(Some("two"), ErrorCode::LimitExceeded));
+        audit.record(&refused(Some("one"), ErrorCode::CorruptImage));
+    }
+    let end = audit.clone();
+    let writing = std::thread::spawn(move || writer.run(&received));
+    end.end().await;
+    writing.join().unwrap();
+    let mut own = std::collections::BTreeMap::new();
+    let mut skipped = std::collections::BTreeMap::new();
+    file_lines(folder.path(), |line| {
+        let event = serde_json::from_str::<serde_json::Value>(line)?["event"].take();
+        let key = format!("{} {}", event["app"], event["error"]);
+        match event["kind"].as_str() {
+            Some("skipped") => drop(skipped.insert(key, event["lost"].as_u64().unwrap())),
+            Some("verification") => *own.entry(key).or_insert(0) += 1,
+            _ => {}
+        }
+        Ok(())
+    })
+    .unwrap();
+    let expected = |counts: &[(&str, u64)]| {
+        counts
+            .iter()
+            .map(|(key, count)| ((*key).to_owned(), *count))
+            .collect()
+    };
+    assert_eq!(
+        own,
+        expected(&[
+            ("null \"INVALID_CREDENTIALS\"", 1),
+            ("\"one\" \"CORRUPT_IMAGE\"", 30),
+            ("\"one\" \"LIMIT_EXCEEDED\"", 20),
+            ("\"two\" \"LIMIT_EXCEEDED\"", 20),
+        ])
+    );
+    assert_eq!(
+        skipped,
+        expected(&[
+            ("null \"INVALID_CREDENTIALS\"", 29),
+            ("\"one\" \"LIMIT_EXCEEDED\"", 10),
+            ("\"two\" \"LIMIT_EXCEEDED\"", 10),
+        ])
+    );
 }

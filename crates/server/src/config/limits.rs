@@ -84,6 +84,19 @@ pub struct AdmissionConfig {
     pub max_requests: Option<usize>,
 }
 
+/// Verifications that are admitted for each worker of the engine, where nothing is configured. An ordinary one takes about
+/// a tenth of a second, so that the last one meets its deadline with ease. With `image_multiface` and a photo of very
+/// many faces one takes up to two seconds: of those, the last ones may not.
+const ADMITTED_PER_WORKER: usize = 16;
+
+impl AdmissionConfig {
+    /// Verifications that are let in at the same time with so many workers.
+    pub(crate) fn requests(&self, workers: usize) -> usize {
+        self.max_requests
+            .unwrap_or_else(|| workers.saturating_mul(ADMITTED_PER_WORKER))
+    }
+}
+
 impl Config {
     pub(super) fn validate_limits(&self) -> Result<(), ConfigError> {
         let limits = &self.limits;

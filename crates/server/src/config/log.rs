@@ -15,8 +15,8 @@ const DEFAULT_FILTER: &str = "info,h2=error,onnxruntime=warn,sqlx=warn";
 /// that is in them.
 const NEVER: &str = "sqlx_postgres::options=off";
 
-/// Enough to see who and why; a flood writes at most some ten kilobytes a second.
-const DEFAULT_REFUSALS: u32 = 20;
+/// Enough to see why and how many; the first one of a flood has its own line, which says who.
+const DEFAULT_REFUSALS: u32 = 1;
 
 /// How lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
@@ -50,8 +50,8 @@ pub struct LogConfig {
     /// [`EnvFilter`](https://docs.rs/tracing-subscriber/0.3/tracing_subscriber/filter/struct.EnvFilter.html).
     /// Default: `info,h2=error,onnxruntime=warn,sqlx=warn`.
     pub filter: String,
-    /// Lines a second, of each reason, of requests that are refused with 401, 403, 404, 405 or 503. Those beyond have one
-    /// line together; metrics count all. 0: no bound. Default: 20.
+    /// Lines a second, of each reason, of requests that are refused with 401, 403, 404, 405 or 503, the line included that
+    /// sums up those without one. Metrics count all. 0: no bound. Default: 1.
     pub refusals_per_second: u32,
 }
 

@@ -308,6 +308,24 @@ impl Config {
             .with_max_decode_bytes(self.safety.max_decode_bytes)
     }
 
+    /// Bytes of memory that the service takes at most with so many workers: the limit for its container. It is the program,
+    /// and for each worker its models, what ONNX Runtime keeps for the largest input, and two images that are decoded or
+    /// in decoding; and the bodies of all admitted requests. docs/operations.md, "Memory", has the formula and how its
+    /// numbers were measured.
+    #[must_use]
+    pub fn memory_bytes(&self, workers: usize) -> u64 {
+        const PROGRAM: u64 = 128 * 1024 * 1024;
+        const WORKER: u64 = 192 * 1024 * 1024;
+        let workers = workers.max(1);
+        let images = self.safety.max_decode_bytes.saturating_mul(2);
+        let requests = self.admission.requests(workers) as u64;
+        WORKER
+            .saturating_add(images)
+            .saturating_mul(workers as u64)
+            .saturating_add(self.limits.body_bytes.saturating_mul(requests))
+            .saturating_add(PROGRAM)
+    }
+
     /// The engine's builder with the provider, the safety settings and the calibrations of this configuration.
     pub fn configure(&self, builder: EngineBuilder) -> EngineBuilder {
         let builder = self

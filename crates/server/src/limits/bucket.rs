@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 /// A token bucket: it holds up to `burst` tokens and gets `rate` new ones a second.
 #[derive(Debug)]
-pub(crate) struct TokenBucket {
+pub(super) struct TokenBucket {
     rate: f64,
     burst: f64,
     tokens: f64,
@@ -15,7 +15,7 @@ pub(crate) struct TokenBucket {
 
 impl TokenBucket {
     /// A full one. `rate` is positive, `burst` at least 1.
-    pub(crate) fn new(rate: f64, burst: f64, now: Instant) -> Self {
+    pub(super) fn new(rate: f64, burst: f64, now: Instant) -> Self {
         Self {
             rate,
             burst,
@@ -30,7 +30,7 @@ impl TokenBucket {
     }
 
     /// Takes a token; else how long it takes until there is one.
-    pub(crate) fn take(&mut self, now: Instant) -> Result<(), Duration> {
+    pub(super) fn take(&mut self, now: Instant) -> Result<(), Duration> {
         let passed = now.saturating_duration_since(self.filled);
         self.filled = self.filled.max(now);
         self.tokens = (self.tokens + passed.as_secs_f64() * self.rate).min(self.burst);

@@ -1,14 +1,16 @@
 //! The file that keeps what is owed to the database, so that a crash loses none of it and none of it is counted twice.
 
 use std::fs::File;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use likeness_storage::usage::Counted;
+use likeness_storage::{FileId, check_in_place};
 use serde::{Deserialize, Serialize};
 
+use crate::locked::locked;
 use crate::private;
 
 /// Largest file that is read, in bytes: a hundred thousand apps.
@@ -33,26 +35,74 @@ pub(super) struct Debts {
 #[derive(Debug)]
 struct Inner {
     file: PathBuf,
+    lock_file: PathBuf,
     /// `None`: another process has the file, and nothing is kept here.
-    lock: Option<File>,
+    lock: Mutex<Option<File>>,
+    /// The file that was written last, where it should be there.
+    written: Mutex<Option<FileId>>,
     is_failing: AtomicBool,
+}
+
+impl Inner {
+    fn is_ours(&self) -> bool {
+        locked(&self.lock).is_some()
+    }
+
+    /// Makes folder and lock again where they were taken away. Whether anything was.
+    fn put_back(&self) -> io::Result<bool> {
+        let mut lock = locked(&self.lock);
+        let is_in_place = lock
+            .as_ref()
+            .is_none_or(|lock| check_in_place(lock, &self.lock_file, 0).is_ok());
+        if is_in_place {
+            let written = locked(&self.written).take();
+            return Ok(written.is_some_and(|written| {
+                FileId::of_path(&self.file).is_ok_and(|found| found.as_ref() != Some(&written))
+            }));
+        }
+        *lock = Some(open_lock(&self.lock_file)?.ok_or_else(|| {
+            io::Error::other("another process has taken it up since it was removed, moved or replaced")
+        })?);
+        Ok(true)
+    }
+
+    /// Has the file hold this. Whether one was taken away that held something.
+    fn replace(&self, owed: &[Batch], synced: bool) -> io::Result<bool> {
+        let was_taken = self.put_back()?;
+        if owed.is_empty() {
+            return match std::fs::remove_file(&self.file) {
+                Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+                _ => Ok(was_taken),
+            };
+        }
+        private::replace(&self.file, &serde_json::to_vec(owed)?, synced)?;
+        *locked(&self.written) = FileId::of_path(&self.file)?;
+        Ok(was_taken)
+    }
+}
+
+/// The lock, `None` where another process holds it; with its folder, where that is not there.
+fn open_lock(path: &Path) -> io::Result<Option<File>> {
+    if let Some(folder) = path.parent() {
+        private::make_folder(folder)?;
+    }
+    let lock = private::open_lock(path)?;
+    Ok(lock.try_lock().is_ok().then_some(lock))
 }
 
 impl Debts {
     pub(super) fn at(folder: &Path) -> Self {
-        let open = || -> std::io::Result<Option<File>> {
-            private::make_folder(folder)?;
-            let lock = private::open_lock(&folder.join("usage-owed.lock"))?;
-            Ok(lock.try_lock().is_ok().then_some(lock))
-        };
-        let lock = open().unwrap_or_else(|error| {
+        let lock_file = folder.join("usage-owed.lock");
+        let lock = open_lock(&lock_file).unwrap_or_else(|error| {
             tracing::warn!(%error, folder = %folder.display(), "usage would not survive a restart while the storage is away");
             None
         });
         Self {
             inner: Arc::new(Inner {
                 file: folder.join("usage-owed.json"),
-                lock,
+                lock_file,
+                lock: Mutex::new(lock),
+                written: Mutex::new(None),
                 is_failing: AtomicBool::new(false),
             }),
         }
@@ -60,8 +110,8 @@ impl Debts {
 
     /// What an earlier process has left, in the order in which it is to be added.
     pub(super) fn read(&self) -> Vec<Batch> {
-        let Inner { file, lock, .. } = &*self.inner;
-        if lock.is_none() {
+        let Inner { file, .. } = &*self.inner;
+        if !self.inner.is_ours() {
             return Vec::new();
         }
         let read = || -> std::io::Result<Vec<Batch>> {
@@ -89,26 +139,18 @@ impl Debts {
     }
 
     fn write(&self, owed: &[Batch], synced: bool) {
-        let Inner {
-            file,
-            lock,
-            is_failing,
-        } = &*self.inner;
-        if lock.is_none() {
+        let Inner { file, is_failing, .. } = &*self.inner;
+        if !self.inner.is_ours() {
             return;
         }
-        let written = if owed.is_empty() {
-            match std::fs::remove_file(file) {
-                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-                removed => removed,
-            }
-        } else {
-            serde_json::to_vec(owed)
-                .map_err(std::io::Error::from)
-                .and_then(|bytes| private::replace(file, &bytes, synced))
-        };
-        match written {
-            Ok(()) => {
+        match self.inner.replace(owed, synced) {
+            Ok(was_taken) => {
+                if was_taken {
+                    tracing::error!(
+                        file = %file.display(),
+                        "restored the file of pending usage, which was removed, moved or replaced while in use"
+                    );
+                }
                 if is_failing.swap(false, Ordering::Relaxed) {
                     tracing::info!("usage that is not in the storage is kept on disk again");
                 }
@@ -122,5 +164,59 @@ impl Debts {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(number: i64) -> Batch {
+        Batch {
+            writer: "one".to_owned(),
+            number,
+            counted: Vec::new(),
+        }
+    }
+
+    /// What is pending is in memory as well: the next write, each second, has it on the disk again.
+    #[test]
+    fn pending_usage_whose_file_folder_or_lock_is_taken_away_is_written_again() {
+        type Act = fn(&Path);
+        let acts: [Act; 4] = [
+            |folder| std::fs::remove_file(folder.join("usage-owed.json")).unwrap(),
+            |folder| std::fs::remove_file(folder.join("usage-owed.lock")).unwrap(),
+            |folder| std::fs::remove_dir_all(folder).unwrap(),
+            |folder| std::fs::rename(folder, folder.with_extension("old")).unwrap(),
+        ];
+        for act in acts {
+            let parent = tempfile::tempdir().unwrap();
+            let folder = parent.path().join("data");
+            let debts = Debts::at(&folder);
+            debts.write(&[batch(1)], true);
+            act(&folder);
+            debts.write(&[batch(1), batch(2)], true);
+            let another = Debts::at(&folder);
+            assert!(!another.inner.is_ours(), "two processes have the file");
+            drop(debts);
+            assert_eq!(Debts::at(&folder).read(), [batch(1), batch(2)]);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_taken_away_is_noticed_and_one_that_is_not_needed_any_more_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let debts = Debts::at(folder.path());
+        let replace = |owed: &[Batch]| debts.inner.replace(owed, false).unwrap();
+        assert!(!replace(&[batch(1)]));
+        assert!(!replace(&[batch(1), batch(2)]));
+        assert!(!replace(&[]));
+        assert!(!replace(&[batch(3)]));
+        std::fs::remove_file(folder.path().join("usage-owed.json")).unwrap();
+        assert!(replace(&[batch(3)]));
+        std::fs::write(folder.path().join("other"), "[]").unwrap();
+        std::fs::rename(folder.path().join("other"), folder.path().join("usage-owed.json")).unwrap();
+        assert!(replace(&[batch(3)]));
+        assert!(!replace(&[batch(4)]));
     }
 }

@@ -34,7 +34,6 @@ use refusal::Refusal;
 use settle::Pending;
 
 pub(crate) use account::Slot;
-pub(crate) use bucket::TokenBucket;
 
 /// The longest that a request waits for units: the database's own timeout may be longer.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::audit::chain::{ChainKey, Fault, Head};
+use crate::audit::fakes::Log;
 use crate::audit::verify::{NotedHead, verify_files, verify_storage};
 
 /// The time of the first line; each later one is a second younger.
@@ -139,6 +140,61 @@ async fn what_may_be_cut_yet_does_not_get_into_the_storage() {
     assert_eq!(shipper.database.audit_size().await.unwrap().0, 150);
 }
 
+/// Lines may be missing only until the writer has put them back: not before it has looked twice they are given up.
+#[tokio::test]
+async fn lines_that_are_missing_for_good_are_passed_over_with_their_numbers() {
+    let log = Log::default();
+    let _capturing = log.capture();
+    let audit = tempfile::tempdir().unwrap();
+    let folder = folder(audit.path(), 250);
+    std::fs::remove_file(&folder::files(folder.path()).unwrap()[1]).unwrap();
+    let (shipper, state) = shipper(&folder, 250).await;
+    for checks in 0..2 {
+        shipper.ship().await;
+        let (rows, _) = shipper.database.audit_size().await.unwrap();
+        assert_eq!(rows, 100, "after {checks} checks");
+        state.checked();
+    }
+    shipper.ship().await;
+    assert_eq!(shipper.database.audit_size().await.unwrap().0, 150);
+    assert_eq!((state.pending(), state.spool()), (0, 0));
+    let told = log.lines_with("ERROR");
+    assert!(
+        told.len() == 1 && told[0].contains("first=101") && told[0].contains("last=200"),
+        "{told:?}"
+    );
+    let [_, faults] = faults(&shipper, audit.path(), &ChainKey::default()).await;
+    assert!(
+        matches!(
+            faults[..],
+            [Fault::Order {
+                expected: 101,
+                found: 201,
+                ..
+            }]
+        ),
+        "{faults:?}"
+    );
+}
+
+#[tokio::test]
+async fn lines_that_are_put_back_are_moved_in_their_order() {
+    let audit = tempfile::tempdir().unwrap();
+    let folder = folder(audit.path(), 250);
+    let second = folder::files(folder.path()).unwrap().remove(1);
+    let aside = second.with_extension("1");
+    std::fs::rename(&second, &aside).unwrap();
+    let (shipper, state) = shipper(&folder, 250).await;
+    shipper.ship().await;
+    std::fs::rename(&aside, &second).unwrap();
+    state.checked();
+    shipper.ship().await;
+    assert_eq!(shipper.database.audit_size().await.unwrap().0, 250);
+    for faults in faults(&shipper, audit.path(), &ChainKey::default()).await {
+        assert_eq!(faults, []);
+    }
+}
+
 #[tokio::test]
 async fn files_may_go_as_soon_as_the_storage_has_them() {
     let audit = tempfile::tempdir().unwrap();
@@ -249,7 +305,7 @@ async fn who_has_not_the_key_cannot_cut_a_beginning_off() {
                 before: before.clone(),
                 seal: seal.clone(),
             };
-            folder::set_anchor(folder.path(), &anchor).unwrap();
+            folder.set_anchor(anchor).unwrap();
             let anchor = AuditAnchor {
                 instance: folder.instance().to_owned(),
                 seq: before.seq as i64,

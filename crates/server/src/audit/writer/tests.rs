@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::audit::chain::Fault;
-use crate::audit::fakes::Disk;
+use crate::audit::fakes::{Disk, Log};
 use crate::audit::verify::{file_lines, verify_files};
 use crate::audit::waiting::{self, Subject, Wait};
 
@@ -16,21 +16,25 @@ struct Fixture {
     writer: Writer,
 }
 
+fn settings(disk: &Disk, required: bool) -> Settings {
+    Settings {
+        key: ChainKey::default(),
+        sync: Duration::ZERO,
+        required,
+        rotate_bytes: 32 << 20,
+        max_spool: 1 << 30,
+        quiet: Duration::ZERO,
+        open: disk.open(),
+    }
+}
+
 impl Fixture {
     fn new(required: bool) -> Self {
         let audit = tempfile::tempdir().unwrap();
         let folder = Arc::new(Folder::create(audit.path()).unwrap());
         let (disk, state) = (Disk::default(), Arc::new(State::default()));
-        let settings = Settings {
-            key: ChainKey::default(),
-            sync: Duration::ZERO,
-            required,
-            rotate_bytes: 1 << 20,
-            max_spool: 1 << 30,
-            quiet: Duration::ZERO,
-            open: disk.open(),
-        };
-        let writer = Writer::new(folder, Arc::clone(&state), settings, Head::default());
+        let settings = settings(&disk, required);
+        let writer = Writer::new(folder, Arc::clone(&state), settings, Head::default()).unwrap();
         Self {
             audit,
             disk,
@@ -218,4 +222,250 @@ fn many_events_are_all_written() {
         "{one_by_one:?} for an event that is written by itself, {together:?} for one of {BATCH} together"
     );
     assert_eq!(fixture.ids().len(), 2 * EVENTS);
+}
+
+/// What somebody does to the folder of an instance.
+type Act = fn(&Path);
+
+fn each_file(folder: &Path, act: impl Fn(&Path)) {
+    for file in folder::files(folder).unwrap() {
+        act(&file);
+    }
+}
+
+const ACTS: [(&str, Act); 9] = [
+    ("files removed", |folder| {
+        each_file(folder, |file| std::fs::remove_file(file).unwrap());
+    }),
+    ("files moved", |folder| {
+        each_file(folder, |file| {
+            std::fs::rename(file, file.with_extension("1")).unwrap();
+        });
+    }),
+    ("files moved, and new ones made", |folder| {
+        each_file(folder, |file| {
+            std::fs::rename(file, file.with_extension("1")).unwrap();
+            std::fs::write(file, "").unwrap();
+        });
+    }),
+    ("files replaced by others", |folder| {
+        each_file(folder, |file| {
+            std::fs::write(file.with_extension("1"), "forged\n").unwrap();
+            std::fs::rename(file.with_extension("1"), file).unwrap();
+        });
+    }),
+    ("files emptied", |folder| {
+        each_file(folder, |file| std::fs::write(file, "").unwrap());
+    }),
+    ("files cut within a line", |folder| {
+        each_file(folder, |file| {
+            let length = std::fs::metadata(file).unwrap().len();
+            let file = std::fs::OpenOptions::new().write(true).open(file).unwrap();
+            file.set_len(length - length / 4).unwrap();
+        });
+    }),
+    ("folder removed", |folder| {
+        std::fs::remove_dir_all(folder).unwrap();
+    }),
+    ("folder renamed", |folder| {
+        std::fs::rename(folder, folder.with_extension("old")).unwrap();
+    }),
+    ("lock removed", |folder| {
+        std::fs::remove_file(folder.join("lock")).unwrap();
+    }),
+];
+
+#[tokio::test]
+async fn a_result_is_withheld_whose_file_was_taken_away_and_all_before_it_is_put_back() {
+    for (what, act) in ACTS {
+        let mut fixture = Fixture::new(true);
+        for id in ["one", "two", "three"] {
+            fixture.write(id);
+        }
+        act(fixture.writer.folder.path());
+        let wait = fixture.wait("withheld", true);
+        fixture.writer.write_backlog();
+        assert!(!wait.within(Duration::MAX).await, "{what}: it went out");
+        assert!(fixture.state.is_failing.load(Ordering::Relaxed), "{what}");
+        let wait = fixture.wait("four", true);
+        fixture.writer.write_backlog();
+        assert!(
+            wait.within(Duration::MAX).await,
+            "{what}: it is not written again"
+        );
+        assert!(!fixture.state.is_failing.load(Ordering::Relaxed), "{what}");
+        assert_eq!(fixture.ids(), ["one", "two", "three", "lost", "four"], "{what}");
+        assert_eq!(
+            fixture.events()[3]["lost"],
+            1,
+            "{what}: the one that was withheld"
+        );
+        let mut free = Folder::free(fixture.audit.path()).unwrap();
+        assert!(free.next().is_none(), "{what}: another process may take it up");
+    }
+}
+
+#[test]
+fn at_the_next_sync_it_is_noticed_that_a_file_was_taken_away_and_nothing_is_lost() {
+    for (what, act) in ACTS {
+        let log = Log::default();
+        let _capturing = log.capture();
+        let mut fixture = Fixture::new(false);
+        for id in ["one", "two"] {
+            fixture.write(id);
+        }
+        act(fixture.writer.folder.path());
+        fixture.write("three");
+        fixture.writer.sync();
+        assert!(fixture.state.is_failing.load(Ordering::Relaxed), "{what}");
+        fixture.write("four");
+        assert_eq!(fixture.ids(), ["one", "two", "three", "four"], "{what}");
+        assert_eq!(fixture.state.lost.load(Ordering::Relaxed), 0, "{what}");
+        let told = log.lines_with("ERROR");
+        assert!(
+            told.len() == 1 && told[0].contains("while in use"),
+            "{what}: {told:?}"
+        );
+    }
+}
+
+/// Nothing more may come by which it would be noticed.
+#[test]
+fn what_was_taken_away_is_put_back_at_the_end_too() {
+    for (what, act) in ACTS {
+        let mut fixture = Fixture::new(true);
+        fixture.write("one");
+        act(fixture.writer.folder.path());
+        let (audit, folder) = (fixture.audit, Arc::clone(&fixture.writer.folder));
+        let (messages, received) = std::sync::mpsc::sync_channel(1);
+        drop(messages);
+        fixture.writer.run(&received);
+        let report = verify_files(audit.path(), &ChainKey::default(), &[]).unwrap();
+        assert_eq!(report.faults, [], "{what}");
+        assert!(report.chains[0].lines >= 1, "{what}: {report:?}");
+        drop(folder);
+    }
+}
+
+#[test]
+fn files_of_before_that_the_storage_has_not_got_are_put_back_as_well() {
+    for (what, act) in ACTS {
+        let mut fixture = Fixture::new(false);
+        fixture.writer.settings.rotate_bytes = 1;
+        for id in ["one", "two", "three"] {
+            fixture.write(id);
+        }
+        let files = folder::files(fixture.writer.folder.path()).unwrap();
+        assert_eq!(files.len(), 3);
+        act(fixture.writer.folder.path());
+        fixture.writer.sync();
+        fixture.write("four");
+        assert_eq!(fixture.ids(), ["one", "two", "three", "four"], "{what}");
+    }
+}
+
+#[test]
+fn a_file_that_was_put_in_place_of_another_is_kept_aside() {
+    let mut fixture = Fixture::new(false);
+    fixture.write("one");
+    let file = folder::files(fixture.writer.folder.path()).unwrap().remove(0);
+    std::fs::write(file.with_extension("1"), "forged\n").unwrap();
+    std::fs::rename(file.with_extension("1"), &file).unwrap();
+    fixture.writer.sync();
+    fixture.write("two");
+    let aside = std::fs::read_to_string(file.with_extension("replaced")).unwrap();
+    assert_eq!(aside, "forged\n");
+}
+
+/// A file that is emptied takes what memory has not got any more with it: the chain has a gap, and says so.
+#[test]
+fn records_that_nothing_has_any_more_are_missing_by_number() {
+    let mut fixture = Fixture::new(false);
+    for number in 0..BACKLOG + 5 {
+        fixture.add(&number.to_string(), None);
+    }
+    fixture.writer.write_backlog();
+    each_file(fixture.writer.folder.path(), |file| {
+        std::fs::write(file, "").unwrap();
+    });
+    fixture.writer.sync();
+    fixture.write("next");
+    fixture.writer.write_backlog();
+    assert_eq!(fixture.state.lost.load(Ordering::Relaxed), 5);
+    let report = verify_files(fixture.audit.path(), &ChainKey::default(), &[]).unwrap();
+    assert!(
+        matches!(
+            report.faults[..],
+            [Fault::Order {
+                expected: 1,
+                found: 6,
+                ..
+            }]
+        ),
+        "{:?}",
+        report.faults
+    );
+    let mut lines = Vec::new();
+    file_lines(fixture.audit.path(), |line| {
+        lines.push(serde_json::from_str::<Value>(line).unwrap());
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(lines.len(), BACKLOG + 2);
+    let note = &lines[BACKLOG]["event"];
+    assert_eq!((&note["kind"], &note["lost"]), (&json!("lost"), &json!(5)));
+}
+
+/// They are in the storage: of those only the file is gone.
+#[test]
+fn records_that_the_storage_has_are_not_lost_with_their_file() {
+    let mut fixture = Fixture::new(false);
+    for id in ["one", "two", "three"] {
+        fixture.write(id);
+    }
+    fixture.state.stored(2, 0);
+    fixture.writer.sync();
+    each_file(fixture.writer.folder.path(), |file| {
+        std::fs::write(file, "").unwrap();
+    });
+    fixture.writer.sync();
+    fixture.write("four");
+    assert_eq!(fixture.state.lost.load(Ordering::Relaxed), 0);
+    let report = verify_files(fixture.audit.path(), &ChainKey::default(), &[]).unwrap();
+    assert!(
+        matches!(
+            report.faults[..],
+            [Fault::Order {
+                expected: 1,
+                found: 3,
+                ..
+            }]
+        ),
+        "{:?}",
+        report.faults
+    );
+}
+
+/// A process that takes up a folder watches over what the one before has left in it.
+#[test]
+fn files_of_an_earlier_process_are_put_back_too() {
+    let Fixture {
+        audit,
+        disk,
+        mut writer,
+        ..
+    } = Fixture::new(false);
+    let event = serde_json::value::to_raw_value(&json!({ "time": "2026-11-25T08:00:00Z", "kind": "start" }));
+    writer.append(&[event.unwrap()]).unwrap();
+    let head = writer.head.clone();
+    drop(writer);
+    let folder = Folder::free(audit.path()).unwrap().next().unwrap().unwrap();
+    let state = Arc::new(State::default());
+    let settings = settings(&disk, false);
+    let mut writer = Writer::new(Arc::new(folder), state, settings, head).unwrap();
+    std::fs::remove_dir_all(writer.folder.path()).unwrap();
+    writer.sync();
+    writer.write_backlog();
+    let report = verify_files(audit.path(), &ChainKey::default(), &[]).unwrap();
+    assert_eq!((&report.faults[..], report.chains[0].lines), (&[][..], 2));
 }
