@@ -6,6 +6,7 @@ CARGO ?= cargo
 # Address of `make run`.
 LISTEN ?= 127.0.0.1:8080
 FUZZ_INPUTS ?= 1000000
+FUZZ_SECONDS ?= 3600
 SOAK ?= 20000
 # Of `make image`: docker, podman or buildah; and where the source is, for its label.
 BUILDER ?= docker
@@ -28,7 +29,7 @@ export ORT_DISABLE_TELEMETRY := 1
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-otel test-openvino soak fuzz setup setup-openvino setup-cuda build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-openvino bench-gpu clean
+.PHONY: help run test test-otel test-openvino soak fuzz fuzz-short fuzz-images fuzz-readers setup setup-openvino setup-cuda build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-openvino bench-gpu clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -56,8 +57,18 @@ test-openvino: setup setup-openvino build models ## What is computed with OpenVI
 	$(CARGO) test $(BUILD) --test openvino
 	LIKENESS__ENGINE__PROVIDER=openvino $(CARGO) test $(BUILD) --test golden
 
-fuzz: ## FUZZ_INPUTS (a million) spoilt files for each reader of model files, one after the other
+fuzz: ## FUZZ_INPUTS (a million) mutated model files for each of their readers; not coverage-guided
 	LIKENESS_FUZZ_INPUTS=$(FUZZ_INPUTS) $(CARGO) test $(BUILD) -p likeness-models --test fuzz -- --nocapture --test-threads=1
+
+fuzz-short: ## All coverage-guided fuzz targets (fuzz/) for 40 seconds, as in CI
+	@$(PYTHON) scripts/fuzz.py --seconds 40
+
+fuzz-images: ## Coverage-guided fuzzing of the image decoders for FUZZ_SECONDS (an hour)
+	@$(PYTHON) scripts/fuzz.py --seconds $$(($(FUZZ_SECONDS) * 3 / 4)) images
+	@$(PYTHON) scripts/fuzz.py --seconds $$(($(FUZZ_SECONDS) / 4)) --address decode_jpeg
+
+fuzz-readers: ## Coverage-guided fuzzing of the request and configuration readers for FUZZ_SECONDS
+	@$(PYTHON) scripts/fuzz.py --seconds $(FUZZ_SECONDS) readers
 
 setup: ## ONNX Runtime and what the build needs, pinned and checked
 	@$(PYTHON) scripts/setup.py

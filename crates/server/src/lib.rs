@@ -32,6 +32,9 @@ pub mod config;
 mod connection;
 mod engine_slot;
 mod fields;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handlers;
 mod hex;
 mod limits;

@@ -1,0 +1,114 @@
+//! Decoding a file of one format.
+
+#[path = "../../crates/imaging/tests/samples/mod.rs"]
+mod samples;
+
+use std::time::Duration;
+
+use image::ExtendedColorType;
+use jpeg_encoder::ColorType;
+use libfuzzer_sys::Corpus;
+pub use likeness_imaging::Format;
+use likeness_imaging::{ImagingError, Limits, decode, decode_reduced, probe, sniff};
+use samples::{
+    bmp, exif, gif, jpeg, jpeg_kinds, jpeg_of, png, png_of, png_with_exif, slope, tiff, tiff_of,
+    tiff_with_orientation, webp, webp_of, webp_with_exif, with_exif, without_jfif,
+};
+
+/// What a decode may hold, and how long it may take. The code under test is built with instrumentation and checks: it is
+/// several times as slow as what is released.
+const BOUND: crate::Bound = crate::Bound {
+    memory: 192 << 20,
+    time: Duration::from_secs(5),
+};
+
+/// Fewer pixels than the service takes: an input is decoded sooner, and what it may hold follows from its size.
+fn limits() -> Limits {
+    Limits::default().with_max_pixels(4_000_000)
+}
+
+/// Decodes an input of this format; others are not kept.
+///
+/// # Panics
+/// Where a promise of `likeness_imaging` does not hold.
+#[must_use]
+pub fn run(format: Format, bytes: &[u8]) -> Corpus {
+    if sniff(bytes) != Ok(format) {
+        return Corpus::Reject;
+    }
+    let limits = limits();
+    let header = BOUND.keep(|| probe(bytes, &limits));
+    let image = BOUND.keep(|| decode(bytes, &limits));
+    match (&header, &image) {
+        (Ok(header), Ok(image)) => {
+            assert_eq!((header.width, header.height), (image.width(), image.height()));
+            let pixels = image.width() as usize * image.height() as usize;
+            assert_eq!(image.as_rgb8().len(), pixels * 3);
+        }
+        (Err(refused), Ok(_)) => panic!("refused by its header and decoded all the same: {refused}"),
+        (_, Err(error)) => assert!(!matches!(error, ImagingError::BadBuffer { .. }), "{error}"),
+    }
+    if format == Format::Jpeg {
+        let reduced = BOUND.keep(|| decode_reduced(bytes, &limits, 64));
+        assert!(
+            reduced.is_ok() || image.is_err(),
+            "only the whole is decoded: {reduced:?}"
+        );
+    }
+    Corpus::Keep
+}
+
+/// Small files of a format, of every kind that an encoder at hand writes.
+#[must_use]
+pub fn seeds(format: Format) -> Vec<Vec<u8>> {
+    let small = slope(21, 13);
+    let samples: Vec<u8> = (0..21 * 13 * 16_u32).map(|index| (index * 7) as u8).collect();
+    let of = |write: fn(&[u8], u32, u32, ExtendedColorType) -> Vec<u8>, layouts: &[ExtendedColorType]| {
+        let file = |&layout: &ExtendedColorType| {
+            let length = 21 * 13 * usize::from(layout.bits_per_pixel()) / 8;
+            write(&samples[..length], 21, 13, layout)
+        };
+        layouts.iter().map(file).collect::<Vec<_>>()
+    };
+    use ExtendedColorType::{L8, L16, La8, La16, Rgb8, Rgb16, Rgb32F, Rgba8, Rgba16, Rgba32F};
+    match format {
+        Format::Jpeg => {
+            let whole = jpeg(&small);
+            let mut files: Vec<_> = jpeg_kinds(&small).map(|(_, file)| file).into();
+            for layout in [ColorType::Luma, ColorType::Cmyk, ColorType::CmykAsYcck] {
+                let channels = if layout == ColorType::Luma { 1 } else { 4 };
+                files.push(jpeg_of(&samples[..21 * 13 * channels], 21, 13, layout));
+            }
+            files.extend([with_exif(&whole, &exif(6)), without_jfif(&whole), whole]);
+            files
+        }
+        Format::Png => [
+            of(png_of, &[L8, L16, La8, La16, Rgb8, Rgb16, Rgba8, Rgba16]),
+            vec![png(&small), png_with_exif(&small, exif(5))],
+        ]
+        .concat(),
+        Format::WebP => [
+            of(webp_of, &[L8, La8, Rgb8, Rgba8]),
+            vec![webp(&small), webp_with_exif(&small, exif(8))],
+        ]
+        .concat(),
+        Format::Bmp => vec![bmp(&small)],
+        Format::Tiff => [
+            of(tiff_of, &[L8, L16, Rgb8, Rgb16, Rgba8, Rgba16, Rgb32F, Rgba32F]),
+            vec![tiff(&small), tiff_with_orientation(&small, 7)],
+        ]
+        .concat(),
+        _ => vec![gif(&small)],
+    }
+}
+
+/// The fuzz target of a format.
+#[macro_export]
+macro_rules! decode_target {
+    ($format:ident) => {
+        $crate::target!(
+            || $crate::images::seeds($crate::images::Format::$format),
+            |bytes| $crate::images::run($crate::images::Format::$format, bytes)
+        );
+    };
+}
