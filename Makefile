@@ -49,8 +49,8 @@ soak: ## SOAK (20,000) requests at full load: no wrong answer, no memory that gr
 	@$(PYTHON) scripts/setup.py
 	LIKENESS_SOAK=$(SOAK) $(CARGO) test $(BUILD) --test soak -- --nocapture
 
-test-otel: ## The feature otel, which the suite is built without: its lints and its tests
-	$(CARGO) clippy $(BUILD) -p likeness -p likeness-server --features likeness/otel,likeness-server/otel --lib --bins --test otel -- -D warnings
+test-otel: ## Lints and tests of the feature otel, and lints of fuzzing: the suite is built without both
+	$(CARGO) clippy $(BUILD) -p likeness -p likeness-server --features likeness/otel,likeness-server/otel,likeness-server/fuzzing --lib --bins --test otel -- -D warnings
 	$(CARGO) test $(BUILD) -p likeness-server --features otel --test otel
 
 test-openvino: setup setup-openvino build models ## What is computed with OpenVINO agrees with the reference, and only whole
@@ -93,6 +93,7 @@ demo: setup build models ## Verify SELFIE=... against PHOTO=... once and print t
 
 lint: ## Format, clippy and documentation, warnings are errors
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy $(BUILD) --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(BUILD) --workspace --no-deps
 

@@ -103,7 +103,7 @@ def run(program, feature, seconds):
     lines = log.read_text(errors="replace").splitlines()
     if code != 0:
         print(f"fuzz: {name}: FAILED (exit status {code})", *lines[-60:], sep="\n", flush=True)
-        print(f"fuzz: to reproduce: {program.relative_to(ROOT)} FILE, with the file named above", flush=True)
+        print(f"fuzz: to reproduce: {program} FILE, with the file named above", flush=True)
         return False
     inputs = next((line.split()[-1] for line in lines if line.startswith("stat::number_of_executed_units")), "?")
     last = next((line for line in reversed(lines) if " cov: " in line), "")

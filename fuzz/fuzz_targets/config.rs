@@ -1,6 +1,6 @@
-//! The configuration: a file and variables. What is accepted can be shown and read again; secrets are never shown.
+//! The configuration, from a file and the environment: an accepted one can be printed and read again; secrets are never printed.
 //!
-//! An input is a TOML file up to the first NUL byte, then variables, `NAME=value`, each up to the next one.
+//! An input is a TOML file up to the first NUL byte, then `NAME=value` variables, separated by NUL bytes.
 
 #![no_main]
 
@@ -18,9 +18,9 @@ use likeness_server::{Explained, Overrides, REFERENCE};
 
 likeness_fuzz::target!(seeds, run);
 
-/// Where it is part of a secret it must not be shown.
+/// Must not be printed where it is part of a secret.
 const SECRET: &str = "S3CRET";
-/// Variables that are secrets as a whole.
+/// Variables whose whole value is a secret.
 const SECRETS: [&str; 3] = [
     "LIKENESS_STORAGE_URL",
     "LIKENESS_ADMIN_TOKEN",
@@ -38,7 +38,7 @@ fn seeds() -> Vec<Vec<u8>> {
         "\0LIKENESS_STORAGE_URL=sqlite:likeness-data/likeness.db\0LIKENESS_AUDIT_CHAIN_KEY=S3CRET0123456789abcdef",
         "\0LIKENESS__PROXIES__TRUSTED=[\"10.0.0.0/8\"]\0LIKENESS__CORS__ORIGINS=[\"https://a.example\"]",
     ]);
-    // All that is commented out in the reference.
+    // Each line, with the commented settings uncommented.
     let uncommented = REFERENCE
         .lines()
         .map(|line| line.strip_prefix("# ").unwrap_or(line));
@@ -47,7 +47,7 @@ fn seeds() -> Vec<Vec<u8>> {
 }
 
 thread_local! {
-    /// The file, which has no name and needs no disk.
+    /// An open file whose name is already removed.
     static FILE: RefCell<File> = RefCell::new(unnamed_file());
 }
 
@@ -62,7 +62,7 @@ fn unnamed_file() -> File {
     file.expect("a file can be made")
 }
 
-/// A path to a file with this text, for as long as no other is asked for.
+/// A path to a file with this text, until the next call.
 fn file_with(text: &[u8]) -> PathBuf {
     FILE.with_borrow_mut(|file| {
         file.set_len(0).expect("it can be emptied");
@@ -80,13 +80,13 @@ fn run(input: &[u8]) {
         .filter_map(|piece| {
             let equals = piece.iter().position(|&byte| byte == b'=')?;
             let [name, value] = [&piece[..equals], &piece[equals + 1..]];
-            // Files of this machine are no input.
+            // Files of this machine are not part of the input.
             (name != b"CREDENTIALS_DIRECTORY")
                 .then(|| [name, value].map(|part| OsString::from_vec(part.to_vec())).into())
         })
         .collect();
-    // Where it stands nowhere but in secrets, it must not be seen.
-    let may_be_seen = contains(text) || env.iter().any(|(name, value)| !is_kept(name, value));
+    // If all its occurrences are in secrets, it must not be printed.
+    let may_be_printed = contains(text) || env.iter().any(|(name, value)| !is_kept(name, value));
     let bound = Bound {
         memory: 8_000_000 + 2_000 * input.len(),
         time: Duration::from_secs(2),
@@ -100,18 +100,19 @@ fn run(input: &[u8]) {
         Err(error) => {
             let shown = format!("{error} {error:?}");
             assert!(
-                may_be_seen || !shown.contains(SECRET),
-                "a secret is shown: {shown}"
+                may_be_printed || !shown.contains(SECRET),
+                "a secret is printed: {shown}"
             );
             return;
         }
     };
     let shown = explained.to_string();
     let seen = shown.contains(SECRET) || format!("{explained:?}").contains(SECRET);
-    assert!(may_be_seen || !seen, "a secret is shown: {shown}");
+    assert!(may_be_printed || !seen, "a secret is printed: {shown}");
     if !shown.contains("<redacted>") {
         let again = load(shown.as_bytes(), Vec::new());
-        let again = again.unwrap_or_else(|error| panic!("what was shown is refused: {error}\n{shown}"));
+        let again =
+            again.unwrap_or_else(|error| panic!("the printed configuration is refused: {error}\n{shown}"));
         let values = |explained: &Explained| {
             let settings = explained.settings().iter();
             settings
@@ -121,7 +122,7 @@ fn run(input: &[u8]) {
         assert_eq!(
             values(&again),
             values(&explained),
-            "what was shown says something else"
+            "the printed configuration has other values"
         );
     }
 }
@@ -132,7 +133,7 @@ fn contains(bytes: &[u8]) -> bool {
         .any(|window| window == SECRET.as_bytes())
 }
 
-/// Whether nothing of a variable may be shown that has the secret in it.
+/// Whether the variable keeps [`SECRET`] inside of secrets.
 fn is_kept(name: &OsString, value: &OsString) -> bool {
     if contains(name.as_encoded_bytes()) {
         return false;
@@ -141,7 +142,7 @@ fn is_kept(name: &OsString, value: &OsString) -> bool {
     if !contains(value) || SECRETS.iter().any(|secret| name == secret) {
         return true;
     }
-    // Of `id:key,id:key` the ids are no secrets.
+    // In `id:key,id:key` the ids are public.
     let mut entries = value.split(|&byte| byte == b',');
     name == "LIKENESS_APPS"
         && !entries.any(|entry| {

@@ -1,6 +1,6 @@
 //! The form of a request: its headers, its body in chunks, and the values of its fields.
 //!
-//! An input is header lines up to an empty line, then the body. The first byte of the body is how many bytes a chunk has.
+//! An input is header lines up to an empty line, then the body. The first byte of the body is the size of its chunks.
 
 #![no_main]
 

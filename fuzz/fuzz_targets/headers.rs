@@ -1,4 +1,4 @@
-//! What is read of a request's headers: credentials, the operator's token, the client's address, its id of the request.
+//! The headers of a request: credentials, admin token, client address, correlation id.
 //!
 //! An input is header lines.
 
@@ -56,7 +56,7 @@ fn run(input: &[u8]) {
         memory: 100_000 + 4 * input.len(),
         time: Duration::from_secs(1),
     };
-    // All that any of these headers says.
+    // The values of these headers.
     let said = |names: &[&str]| -> Vec<Vec<u8>> {
         let values = names.iter().flat_map(|&name| headers.get_all(name));
         values.map(|value| value.as_bytes().to_vec()).collect()
@@ -86,10 +86,10 @@ fn run(input: &[u8]) {
     assert_eq!(
         client(stranger, &headers),
         stranger,
-        "who is no proxy is believed"
+        "an untrusted peer names another client"
     );
     client(proxy, &headers);
-    // A proxy that appends whom it saw is not talked out of it.
+    // What a trusted proxy appends wins over what its client sent.
     headers.append("x-forwarded-for", "198.51.100.7".parse().expect("a value"));
     assert_eq!(client(proxy, &headers).to_string(), "198.51.100.7");
 }

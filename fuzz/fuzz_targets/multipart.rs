@@ -1,4 +1,4 @@
-//! The reader of `multipart/form-data`: a body has the same parts however it arrives, and little of it is held.
+//! The `multipart/form-data` reader: a body has the same parts in whatever chunks it arrives, and the reader holds little of it.
 //!
 //! An input is the `Content-Type` up to the first line break, then the body.
 
@@ -21,7 +21,7 @@ fn seeds() -> Vec<Vec<u8>> {
     ])
 }
 
-/// Checks the order of what it is handed, and remembers it.
+/// Checks the order of the events and digests them.
 #[derive(Debug, Default, PartialEq)]
 struct Parts {
     complete: usize,
@@ -82,7 +82,7 @@ fn run(input: &[u8]) {
         let mut parts = Parts::default();
         let outcome =
             Bound { memory, time }.keep(|| fuzzing::multipart(content_type, body.chunks(chunk), &mut parts));
-        // What was handed on before an error may differ.
+        // On errors, the parts seen so far may differ.
         (outcome.map(|()| parts), chunk)
     };
     let (whole, _) = read(usize::MAX);

@@ -15,22 +15,21 @@ use samples::{
     tiff_with_orientation, webp, webp_of, webp_with_exif, with_exif, without_jfif,
 };
 
-/// What a decode may hold, and how long it may take. The code under test is built with instrumentation and checks: it is
-/// several times as slow as what is released.
+/// Bounds of a decode. The code is instrumented and checked, and so several times slower than a release.
 const BOUND: crate::Bound = crate::Bound {
     memory: 192 << 20,
     time: Duration::from_secs(5),
 };
 
-/// Fewer pixels than the service takes: an input is decoded sooner, and what it may hold follows from its size.
+/// Fewer pixels than the service accepts, so that inputs decode fast.
 fn limits() -> Limits {
-    Limits::default().with_max_pixels(4_000_000)
+    Limits::default().with_max_pixels(1_000_000)
 }
 
-/// Decodes an input of this format; others are not kept.
+/// Decodes an input of this format; rejects other inputs.
 ///
 /// # Panics
-/// Where a promise of `likeness_imaging` does not hold.
+/// If a decode exceeds [`BOUND`], or the header and the decoded image contradict each other.
 #[must_use]
 pub fn run(format: Format, bytes: &[u8]) -> Corpus {
     if sniff(bytes) != Ok(format) {
@@ -45,20 +44,20 @@ pub fn run(format: Format, bytes: &[u8]) -> Corpus {
             let pixels = image.width() as usize * image.height() as usize;
             assert_eq!(image.as_rgb8().len(), pixels * 3);
         }
-        (Err(refused), Ok(_)) => panic!("refused by its header and decoded all the same: {refused}"),
+        (Err(refused), Ok(_)) => panic!("decoded despite the refusal of its header: {refused}"),
         (_, Err(error)) => assert!(!matches!(error, ImagingError::BadBuffer { .. }), "{error}"),
     }
     if format == Format::Jpeg {
         let reduced = BOUND.keep(|| decode_reduced(bytes, &limits, 64));
         assert!(
             reduced.is_ok() || image.is_err(),
-            "only the whole is decoded: {reduced:?}"
+            "decoded at full size only: {reduced:?}"
         );
     }
     Corpus::Keep
 }
 
-/// Small files of a format, of every kind that an encoder at hand writes.
+/// Small files of a format, of every kind that the encoders can write.
 #[must_use]
 pub fn seeds(format: Format) -> Vec<Vec<u8>> {
     let small = slope(21, 13);
@@ -79,7 +78,14 @@ pub fn seeds(format: Format) -> Vec<Vec<u8>> {
                 let channels = if layout == ColorType::Luma { 1 } else { 4 };
                 files.push(jpeg_of(&samples[..21 * 13 * channels], 21, 13, layout));
             }
-            files.extend([with_exif(&whole, &exif(6)), without_jfif(&whole), whole]);
+            files.extend([with_exif(&whole, &exif(6)), without_jfif(&whole)]);
+            // Not before a decode of libjpeg's can coverage of C be there.
+            let decoded = decode(&whole, &limits());
+            assert!(
+                decoded.is_ok() && crate::covers_c(),
+                "no coverage of C code: {decoded:?}"
+            );
+            files.push(whole);
             files
         }
         Format::Png => [
@@ -102,7 +108,7 @@ pub fn seeds(format: Format) -> Vec<Vec<u8>> {
     }
 }
 
-/// The fuzz target of a format.
+/// Defines the fuzz target of a format.
 #[macro_export]
 macro_rules! decode_target {
     ($format:ident) => {

@@ -1,23 +1,23 @@
-//! What every fuzz target has to keep, whatever its input: no panic, no more memory than its bound, no more time of its
-//! thread than its bound. And the seeds that targets start from where the test data is absent.
+//! What holds for every fuzz target and every input: no panic, and bounds of memory and of CPU time ([`Bound`]).
 //!
-//! Libraries that panic are caught by `likeness_imaging`, which refuses the file. Here any panic ends the process all the
-//! same, since libFuzzer's hook runs before anything is caught: each is worth a look.
+//! `likeness_imaging` catches panics of decoding libraries and refuses the file. Here such a panic ends the process all the same,
+//! because libFuzzer's hook runs before the panic is caught.
 
 #[cfg(feature = "images")]
 pub mod images;
 pub mod seeds;
 
+use std::hint::black_box;
 use std::time::Duration;
 
 pub use libfuzzer_sys;
 use rustix::time::{ClockId, clock_gettime};
 
-/// What some work may take at most.
+/// Bounds of the work on one input.
 #[derive(Debug, Clone, Copy)]
 pub struct Bound {
-    /// Bytes that the thread may hold beyond what it held before, those of C libraries included. With AddressSanitizer,
-    /// which has an allocator of its own, libFuzzer's `-malloc_limit_mb` bounds single allocations instead.
+    /// Bytes that the thread may hold beyond those that it held before, memory of C libraries included. Not checked under
+    /// AddressSanitizer, which replaces the allocator.
     pub memory: usize,
     /// CPU time of the thread.
     pub time: Duration,
@@ -27,24 +27,52 @@ impl Bound {
     /// Runs the work.
     ///
     /// # Panics
-    /// Where it took more than its bound.
+    /// If the work exceeded a bound.
     pub fn keep<T>(self, work: impl FnOnce() -> T) -> T {
-        forget_peak();
-        let (before, started) = (held(), cpu_time());
-        let result = work();
-        let (memory, time) = (peak().saturating_sub(before), cpu_time().saturating_sub(started));
+        let started = cpu_time();
+        let (result, memory) = peak_of(work);
+        let time = cpu_time().saturating_sub(started);
         assert!(
-            usize::try_from(memory).unwrap_or(0) <= self.memory,
-            "held {memory} bytes, of at most {}",
+            memory <= self.memory,
+            "held {memory} bytes; the bound is {}",
             self.memory
         );
         assert!(
             time <= self.time,
-            "took {time:?} of CPU time, of at most {:?}",
+            "took {time:?} of CPU time; the bound is {:?}",
             self.time
         );
         result
     }
+}
+
+/// Fails if memory is not counted, so that no bound is checked.
+///
+/// # Panics
+/// If an allocation is not counted.
+pub fn check_counters() {
+    const BYTES: usize = 1 << 20;
+    let ((), peak) = peak_of(|| drop(black_box(vec![1_u8; BYTES])));
+    let sanitized = likeness_fuzz_counts_memory() == 0;
+    assert!(
+        sanitized || (BYTES..2 * BYTES).contains(&peak),
+        "{peak} bytes counted"
+    );
+}
+
+/// Whether the coverage of C code has been counted since the last input.
+#[must_use]
+pub fn covers_c() -> bool {
+    likeness_fuzz_covers_c() != 0
+}
+
+/// What the work returns, and the bytes that it held at most.
+fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    likeness_fuzz_reset_peak();
+    let before = likeness_fuzz_held();
+    let result = work();
+    let peak = likeness_fuzz_peak().saturating_sub(before);
+    (result, usize::try_from(peak).unwrap_or(0))
 }
 
 fn cpu_time() -> Duration {
@@ -53,26 +81,16 @@ fn cpu_time() -> Duration {
         .unwrap_or_default()
 }
 
-// SAFETY: they are in `native.c`, take nothing, and touch integers of this thread only.
+// SAFETY: the functions in `native.c` take no arguments and access integers of this thread only.
 unsafe extern "C" {
-    safe fn likeness_fuzz_forget_peak();
+    safe fn likeness_fuzz_reset_peak();
     safe fn likeness_fuzz_held() -> isize;
     safe fn likeness_fuzz_peak() -> isize;
+    safe fn likeness_fuzz_counts_memory() -> i32;
+    safe fn likeness_fuzz_covers_c() -> i32;
 }
 
-fn forget_peak() {
-    likeness_fuzz_forget_peak();
-}
-
-fn held() -> isize {
-    likeness_fuzz_held()
-}
-
-fn peak() -> isize {
-    likeness_fuzz_peak()
-}
-
-/// A fuzz target: its seeds, and what is done to an input. See [`seeds::write_if_asked`].
+/// Defines a fuzz target by its seeds and the function that runs on each input.
 #[macro_export]
 macro_rules! target {
     ($seeds:expr, $run:expr) => {

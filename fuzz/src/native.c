@@ -1,5 +1,5 @@
-/* What libFuzzer cannot see by itself: the coverage of C code, which gcc reports by __sanitizer_cov_trace_pc and libFuzzer
-   takes no more, and the memory that C and Rust hold together. */
+/* What libFuzzer does not provide: the coverage of C code, which gcc reports by __sanitizer_cov_trace_pc and libFuzzer ignores,
+   and the number of bytes that C and Rust hold together. */
 
 #include <errno.h>
 #include <malloc.h>
@@ -8,7 +8,7 @@
 
 #define NOT_COVERED __attribute__((no_sanitize_coverage, no_sanitize_address))
 
-/* libFuzzer counts what stands in this section as coverage. */
+/* libFuzzer reads this section as coverage. */
 #define COUNTERS (1 << 16)
 __attribute__((section("__libfuzzer_extra_counters"))) static uint8_t counters[COUNTERS];
 
@@ -18,16 +18,26 @@ NOT_COVERED void __sanitizer_cov_trace_pc(void) {
   if (*counter < UINT8_MAX) ++*counter;
 }
 
-/* Bytes that this thread holds, and held at most since they were last asked for. */
+/* Whether C code that was executed has been counted. */
+NOT_COVERED int likeness_fuzz_covers_c(void) {
+  for (size_t i = 0; i < COUNTERS; ++i)
+    if (counters[i] != 0) return 1;
+  return 0;
+}
+
+/* Bytes that this thread holds, and their peak since the last reset. */
 static __thread ptrdiff_t held, peak;
 
-NOT_COVERED void likeness_fuzz_forget_peak(void) { peak = held; }
+NOT_COVERED void likeness_fuzz_reset_peak(void) { peak = held; }
 NOT_COVERED ptrdiff_t likeness_fuzz_held(void) { return held; }
 NOT_COVERED ptrdiff_t likeness_fuzz_peak(void) { return peak; }
 
-#ifndef SANITIZED
+#ifdef SANITIZED
+NOT_COVERED int likeness_fuzz_counts_memory(void) { return 0; }
+#else
+NOT_COVERED int likeness_fuzz_counts_memory(void) { return 1; }
 
-/* glibc's own, behind the names that a program may replace. */
+/* glibc's functions, whose public names are replaced below. */
 extern void *__libc_malloc(size_t);
 extern void *__libc_calloc(size_t, size_t);
 extern void *__libc_realloc(void *, size_t);

@@ -1,6 +1,6 @@
-//! The readers of requests, for the fuzz targets in `fuzz/`.
+//! The request readers, for the fuzz targets in `fuzz/`.
 //!
-//! Not API: it changes without notice, and is there with the feature `fuzzing` only.
+//! Behind the feature `fuzzing`; not a public API, and changes without notice.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -28,7 +28,7 @@ pub const MAX_HEAD_BYTES: usize = multipart::MAX_HEAD_BYTES;
 /// Most parts of a body.
 pub const MAX_PARTS: usize = multipart::MAX_PARTS;
 
-/// Header lines, `name: value` each; those that HTTP has no room for are left out.
+/// Parses lines of `name: value`, skipping those that are not valid in HTTP.
 #[must_use]
 pub fn header_map(lines: &[u8]) -> HeaderMap {
     let pairs = lines.split(|&byte| byte == b'\n').filter_map(|line| {
@@ -46,7 +46,7 @@ pub fn header_map(lines: &[u8]) -> HeaderMap {
     headers
 }
 
-/// Takes the parts of a body.
+/// Receives the parts of a body.
 pub trait Parts {
     /// A part with this field name begins.
     fn begin(&mut self, name: &[u8]);
@@ -77,10 +77,10 @@ impl<P: Parts> Sink for Handed<'_, P> {
     }
 }
 
-/// Splits a body that arrives in chunks into its parts.
+/// Splits a body, given in chunks, into its parts.
 ///
 /// # Errors
-/// What the client would read.
+/// The message for the client.
 pub fn multipart<'a>(
     content_type: &[u8],
     chunks: impl IntoIterator<Item = &'a [u8]>,
@@ -94,7 +94,7 @@ pub fn multipart<'a>(
     parser.finish().map_err(text)
 }
 
-/// What each of the fields says.
+/// The values of the form fields.
 #[derive(Debug)]
 pub struct Fields {
     /// The bytes of `selfie`.
@@ -117,16 +117,16 @@ pub struct Forms {
 
 impl Forms {
     /// # Errors
-    /// There can be no runtime.
+    /// The operating system refuses the runtime.
     pub fn new() -> std::io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_time().build()?;
         Ok(Self { runtime })
     }
 
-    /// The form of a body that arrives in chunks, of at most this many bytes a file and in all.
+    /// Reads a body, given in chunks, of at most `file` bytes a file and `body` bytes in all.
     ///
     /// # Errors
-    /// What the client would be answered.
+    /// The error of the response.
     pub fn read<'a>(
         &self,
         headers: &HeaderMap,
@@ -160,7 +160,7 @@ impl Forms {
     }
 }
 
-/// A body that is there chunk by chunk.
+/// A body of ready chunks.
 struct Chunks(VecDeque<Bytes>);
 
 impl http_body::Body for Chunks {
@@ -175,25 +175,25 @@ impl http_body::Body for Chunks {
     }
 }
 
-/// The address that the headers name as the client's, behind these proxies.
+/// Returns the address of the client behind these proxies.
 #[must_use]
 pub fn client_address(proxies: &ProxiesConfig, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
     Proxies::new(proxies).client(peer, headers)
 }
 
-/// The id of the app whose credentials these headers bring.
+/// Returns the id of the app that the headers authenticate.
 #[must_use]
 pub fn authenticate(apps: &Apps, headers: &HeaderMap) -> Option<String> {
     apps.authenticate(headers).map(|app| app.id.clone())
 }
 
-/// Whether the admin listener lets a request with these headers change something.
+/// Whether the headers authorise a reload on the admin listener.
 #[must_use]
 pub fn operator_admits(config: &AdminConfig, headers: &HeaderMap) -> bool {
     admin::operator_admits(config, headers)
 }
 
-/// The client's own id of the request, where it is fit for a log.
+/// Returns the correlation id that the client sent, if it is fit for a log.
 #[must_use]
 pub fn correlation_id(headers: &HeaderMap) -> Option<String> {
     record::correlation_id(headers)

@@ -68,7 +68,7 @@ pub(crate) fn router(admin: Admin) -> Router {
     observed(guarded.merge(probes), observers)
 }
 
-/// Whether these headers are an operator's who may change something.
+/// Whether the headers authorise requests that change something.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn operator_admits(config: &crate::config::AdminConfig, headers: &axum::http::HeaderMap) -> bool {
     Operator::new(config).check(headers, false).is_ok()
