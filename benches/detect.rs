@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use criterion::Criterion;
 use likeness_engine::detection::{FaceDetector, Search, YuNet};
-use likeness_engine::imaging::shrink_area;
+use likeness_engine::imaging::{Interrupt, shrink_area};
 
 mod support;
 
@@ -30,14 +30,18 @@ fn benches(criterion: &mut Criterion) {
     for (name, file) in [("1536x1152", support::SELFIE), ("600x800", support::PHOTO)] {
         let picture = support::picture(file);
         group.bench_function(format!("primary search of {name}"), |bencher| {
-            bencher.iter(|| detector.detect(black_box(&picture), Search::Primary).unwrap());
+            bencher.iter(|| {
+                detector
+                    .detect(black_box(&picture), Search::Primary, Interrupt::NEVER)
+                    .unwrap()
+            });
         });
     }
     let group_photo = support::picture("groups/bald_guys.jpg");
     group.bench_function("thorough search of 1986x1545", |bencher| {
         bencher.iter(|| {
             detector
-                .detect(black_box(&group_photo), Search::Thorough)
+                .detect(black_box(&group_photo), Search::Thorough, Interrupt::NEVER)
                 .unwrap()
         });
     });

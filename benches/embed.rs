@@ -7,6 +7,7 @@ use std::hint::black_box;
 use criterion::Criterion;
 use likeness_engine::detection::{FaceDetector, Search, YuNet};
 use likeness_engine::embedding::{AlignedCropEmbedder, FaceEmbedder, FaceInPicture, align};
+use likeness_engine::imaging::Interrupt;
 
 mod support;
 
@@ -22,9 +23,12 @@ fn benches(criterion: &mut Criterion) {
         support::picture(support::SELFIE),
         support::picture(support::PHOTO),
     ];
-    let landmarks = pictures
-        .each_ref()
-        .map(|picture| detector.detect(picture, Search::Primary).unwrap()[0].landmarks);
+    let landmarks = pictures.each_ref().map(|picture| {
+        detector
+            .detect(picture, Search::Primary, Interrupt::NEVER)
+            .unwrap()[0]
+            .landmarks
+    });
     let faces: Vec<FaceInPicture<'_>> = pictures
         .iter()
         .zip(&landmarks)

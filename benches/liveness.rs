@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use criterion::Criterion;
 use likeness_engine::detection::{FaceDetector, Search, YuNet};
-use likeness_engine::imaging::crop_resize_bilinear;
+use likeness_engine::imaging::{Interrupt, crop_resize_bilinear};
 use likeness_engine::liveness::{LivenessModel, ScaledCropLiveness, crop_rect};
 use likeness_engine::models::CropFit;
 
@@ -21,7 +21,10 @@ fn benches(criterion: &mut Criterion) {
     let mut detector = YuNet::open(&runtime, &pack).unwrap();
     let mut liveness = ScaledCropLiveness::open(&runtime, &pack).unwrap();
     let picture = support::picture(support::SELFIE);
-    let face = detector.detect(&picture, Search::Primary).unwrap()[0].bounding_box;
+    let face = detector
+        .detect(&picture, Search::Primary, Interrupt::NEVER)
+        .unwrap()[0]
+        .bounding_box;
     let mut group = criterion.benchmark_group("liveness");
     group.bench_function("both models of 1536x1152", |bencher| {
         bencher.iter(|| liveness.score(black_box(&picture), &face).unwrap());

@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use criterion::Criterion;
 use likeness_engine::detection::{FaceDetector, Search, YuNet};
-use likeness_engine::imaging::{PixelRect, crop_resize_bilinear};
+use likeness_engine::imaging::{Interrupt, PixelRect, crop_resize_bilinear};
 use likeness_engine::quality::FaceQuality;
 
 mod support;
@@ -22,7 +22,9 @@ fn benches(criterion: &mut Criterion) {
     let phone = crop_resize_bilinear(&portrait, PixelRect::of(&portrait), 4_000, 3_000);
     let mut group = criterion.benchmark_group("quality");
     for (name, picture) in [("a face in 1536x1152", portrait), ("a face in 4000x3000", phone)] {
-        let face = detector.detect(&picture, Search::Primary).unwrap()[0];
+        let face = detector
+            .detect(&picture, Search::Primary, Interrupt::NEVER)
+            .unwrap()[0];
         group.bench_function(name, |bencher| {
             bencher.iter(|| FaceQuality::measure(black_box(&picture), &face).unwrap());
         });

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from environment import ROOT, SHARED
 
-APP, KEY = "bench", "bench-load-key"
+APP, KEY = "bench", "bench-load-key-0123"
 
 
 class Service:

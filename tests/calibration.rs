@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use likeness::detection::{DetectionError, Face, FaceDetector, Point, Search, YuNet};
-use likeness::imaging::Picture;
+use likeness::imaging::{Interrupt, Picture};
 use likeness::models::rewrite::Passes;
 use likeness::models::{DEFAULT_PACK, MatchCalibration, Pack, StoreSearch};
 use likeness::runtime::{LibrarySearch, Provider, Runtime, available_workers};
@@ -151,8 +151,13 @@ struct Misplaced {
 }
 
 impl FaceDetector for Misplaced {
-    fn detect(&mut self, picture: &Picture, search: Search) -> Result<Vec<Face>, DetectionError> {
-        let mut faces = self.detector.detect(picture, search)?;
+    fn detect(
+        &mut self,
+        picture: &Picture,
+        search: Search,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Vec<Face>, DetectionError> {
+        let mut faces = self.detector.detect(picture, search, interrupt)?;
         for face in &mut faces {
             let middle = |of: fn(&Point) -> f32| face.landmarks.iter().map(of).sum::<f32>() / 5.0;
             let (middle_x, middle_y) = (middle(|point| point.x), middle(|point| point.y));

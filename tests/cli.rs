@@ -36,6 +36,10 @@ fn main() -> ExitCode {
     suite.with_models("models_that_are_not_the_packs_are_not_used", altered_models);
     suite.with_models("serve_does_not_start_where_nobody_could_call", serve_refusals);
     suite.with_shared_and_models("serve_demo_prints_a_request_that_works", demo);
+    suite.with_models(
+        "serve_demo_prints_https_with_tls_and_warns_of_other_machines",
+        demo_with_tls,
+    );
     suite.run()
 }
 
@@ -654,7 +658,7 @@ fn serve_refusals() -> Outcome {
     };
     let with_file = |path: &str| vec!["--config".to_owned(), path.to_owned()];
     let secret = "Hk3-secret";
-    let apps = "app-1:key-1";
+    let apps = "app-1:0123456789abcdef";
     let absent = folder.path().join("absent.toml").display().to_string();
     let no_toml = file("no.toml", &format!("[[apps]]\nid = \"a\"\nkey = \"{secret}\nx"))?;
     let unknown = file("unknown.toml", "[limits]\nfile_size = 1\n")?;
@@ -672,7 +676,7 @@ fn serve_refusals() -> Outcome {
         (
             "an empty key",
             (
-                "app-1:key,app-2:",
+                "app-1:0123456789abcdef,app-2:",
                 vec![],
                 "LIKENESS_APPS: entry 2: the key is empty",
             ),
@@ -682,9 +686,18 @@ fn serve_refusals() -> Outcome {
             (":key", vec![], "LIKENESS_APPS: entry 1: the id is empty"),
         ),
         (
+            "a key that can be guessed",
+            (
+                "app-1:0123456789abcdef,app-2:Hk3-secret",
+                vec![],
+                "LIKENESS_APPS: entry 2: the key has fewer than 16 characters; use a longer, random one (`allow_weak_keys = \
+                 true` accepts it all the same)",
+            ),
+        ),
+        (
             "an app twice",
             (
-                "a:Hk3-secret,a:Hk3-secret",
+                "a:Hk3-secret-0123456,a:Hk3-secret-0123456",
                 vec![],
                 "LIKENESS_APPS: entry 2: its id is there twice",
             ),
@@ -715,7 +728,9 @@ fn serve_refusals() -> Outcome {
         if !apps.is_empty() {
             command.env("LIKENESS_APPS", apps);
         }
-        command.env("LIKENESS_STORAGE_URL", "sqlite::memory:");
+        command
+            .env("LIKENESS_STORAGE_URL", "sqlite::memory:")
+            .env("LIKENESS__STORAGE__FOLDER", folder.path().join("data"));
         let ended = Process::run(&mut command)?;
         ensure!(ended.code == Some(1) && ended.stdout.is_empty(), "{ended:?}");
         ensure!(ended.stderr.contains(expected), "{expected} is not in {ended:?}");
@@ -727,14 +742,59 @@ fn serve_refusals() -> Outcome {
     })
 }
 
+/// With TLS the line has another scheme. An address that is written as IPv6 is none of this machine's own to the service.
+fn demo_with_tls() -> Outcome {
+    const MAPPED: &str = "[::ffff:127.0.0.1]:0";
+    let folder = tempfile::tempdir()?;
+    let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+    std::fs::write(&certificate, issued.cert.pem())?;
+    std::fs::write(&key, issued.signing_key.serialize_pem())?;
+    let has_ipv6 = TcpListener::bind(MAPPED).is_ok();
+    let mut cases = vec![("127.0.0.1:0", false)];
+    if has_ipv6 {
+        cases.push((MAPPED, true));
+    }
+    for (listen, is_open) in cases {
+        let mut command = likeness();
+        command
+            .env("LIKENESS_MODELS", store()?)
+            .env("LIKENESS__TLS__CERTIFICATE", &certificate)
+            .env("LIKENESS__TLS__KEY", &key)
+            .args(["serve", "--demo", "--workers", "1", "--listen", listen]);
+        let server = Server::start_command(&mut command)?;
+        server
+            .stdout
+            .wait_for("`Ctrl-C ends it.`", |line| line == "Ctrl-C ends it.")?;
+        let printed = server.stdout.text();
+        let line = format!(
+            "  curl -sS https://{}/v0.2/biometric-verification ",
+            server.address
+        );
+        ensure!(
+            printed.contains(&line) && !printed.contains("http://") && printed.contains("--cacert"),
+            "{printed}"
+        );
+        server.terminate()?;
+        ensure!(server.wait()?.success(), "{}", server.log.text());
+        let log = server.log.text();
+        let warned = log.lines().any(|line| {
+            line.contains("WARN") && line.contains("the demo app can be used from other machines")
+        });
+        ensure!(warned == is_open, "{listen}: {log}");
+    }
+    Ok(())
+}
+
 /// Runs the printed line twice: by a shell function in place of curl, which gives its arguments as the shell sees
 /// them, and by curl itself where there is one.
 fn demo(shared: &Path) -> Outcome {
-    // The line names pictures by their place beside a checkout.
+    // The line names pictures of whoever pastes it, in the working directory.
     let folder = tempfile::tempdir()?;
-    let checkout = folder.path().join("checkout");
-    std::fs::create_dir(&checkout)?;
-    std::os::unix::fs::symlink(std::path::absolute(shared)?, folder.path().join("shared"))?;
+    let checkout = folder.path().to_owned();
+    for (name, picture) in [("selfie.jpg", SAME_PERSON.0), ("photo.jpg", SAME_PERSON.1)] {
+        std::fs::copy(shared.join("data").join(picture), checkout.join(name))?;
+    }
     let mut command = likeness();
     command
         .current_dir(&checkout)

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use likeness::server::REFERENCE;
-use likeness_testing::{Failed, Outcome, Suite, ensure};
+use likeness_testing::onnx::{InputShape, RedFaces, Vectors};
+use likeness_testing::{Failed, Outcome, Suite, TestPack, ensure};
 
 use support::form::{Form, flat};
 use support::process::{Ended, Process, likeness};
@@ -13,13 +14,22 @@ use support::server::{APP, Server};
 mod support;
 
 const LIVENESS: &str = "/v0.2/liveness-verification";
-const SECRET: &str = "s3cret-Tq9wL1";
+const SECRET: &str = "s3cret-Tq9wL1xR7m";
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
     suite.test("show_says_what_holds_and_what_set_it", show);
     suite.test("what_show_writes_can_be_read_again", show_again);
     suite.test("check_names_the_key_that_is_wrong", check);
+    suite.test("no_command_shows_any_part_of_a_url_with_a_password", urls);
+    #[cfg(unix)]
+    suite.test("check_warns_of_a_file_with_keys_that_others_can_read", readable);
+    #[cfg(unix)]
+    suite.with_models(
+        "serve_warns_of_a_file_with_keys_that_others_can_read",
+        readable_serving,
+    );
+    suite.with_models("serve_goes_by_the_packs_own_threshold_of_faces", face_threshold);
     suite.test("the_reference_is_a_file_to_begin_with", reference);
     suite.with_models(
         "a_certificate_that_cannot_be_read_is_one_line_and_no_start",
@@ -72,7 +82,7 @@ default_profile = "strict-v0"
 deadline_seconds = 2.5
 
 [admin]
-token = "s3cret-Tq9wL1"
+token = "s3cret-Tq9wL1xR7m"
 "#;
 
 fn show() -> Outcome {
@@ -187,6 +197,214 @@ fn reference() -> Outcome {
         found.stdout,
         empty.stdout
     );
+    Ok(())
+}
+
+/// With everything that could ever be logged: what is printed is in no log either.
+fn urls() -> Outcome {
+    const PART: &str = "S3CRET";
+    let folder = tempfile::tempdir()?;
+    let commands: [&[&str]; 6] = [
+        &["config", "show"],
+        &["config", "check"],
+        &["apps", "list"],
+        &["usage"],
+        &["audit", "verify"],
+        &["serve", "--listen", "127.0.0.1:0", "--workers", "1"],
+    ];
+    let wrong = [
+        "postgres:likeness:S3CRETPW@127.0.0.1:1/likeness",
+        "postgres://likeness:12/S3CRETPW@127.0.0.1:1/likeness",
+        "postgres://likeness:PW@S3CRET/x@127.0.0.1:1/likeness",
+        "postgres://likeness:12?S3CRETPW@127.0.0.1:1/likeness",
+        "postgres://likeness:12#S3CRETPW@127.0.0.1:1/likeness",
+        "postgres://likeness@127.0.0.1:1/likeness?passwd=S3CRETPW",
+        "postgres://likeness@127.0.0.1:1/likeness?sslmode=S3CRETPW",
+        "mysql://likeness:S3CRETPW@127.0.0.1:1/likeness",
+        "sqlite:postgres://likeness:S3CRETPW@127.0.0.1:1/likeness",
+        "S3CRETPW",
+    ];
+    // Nobody answers there.
+    let right = "postgres://likeness:S3CRETPW@127.0.0.1:1/likeness";
+    for arguments in commands {
+        for url in wrong.iter().chain([&right]) {
+            let ended = Process::run(
+                likeness()
+                    .args(arguments)
+                    .current_dir(folder.path())
+                    .env("LIKENESS_STORAGE_URL", url)
+                    .env("LIKENESS__STORAGE__START_SECONDS", "0")
+                    .env("RUST_LOG", "trace,onnxruntime=off"),
+            )?;
+            let only_read = arguments[0] == "config" && *url == right;
+            ensure!(
+                ended.code == Some(i32::from(!only_read)),
+                "{arguments:?} {url}: {ended:?}"
+            );
+            ensure!(
+                !ended.stdout.contains(PART) && !ended.stderr.contains(PART),
+                "{arguments:?} shows the password of {url}: {ended:?}"
+            );
+        }
+    }
+    for arguments in [
+        &["healthcheck", "--url", "http://likeness:S3CRETPW@127.0.0.1:1"][..],
+        &["healthcheck", "--url", "http://likeness:12/S3CRETPW@127.0.0.1:1"],
+        &["healthcheck", "--url", "likeness:S3CRETPW"],
+        &[
+            "doctor",
+            "--app-id",
+            "a",
+            "--url",
+            "http://likeness:S3CRETPW@127.0.0.1:1",
+        ],
+        &[
+            "models",
+            "pull",
+            "--mirror",
+            "http://likeness:S3CRETPW@127.0.0.1:1",
+            "--models",
+            "store",
+        ],
+        &[
+            "models",
+            "pull",
+            "--mirror",
+            "http:likeness:S3CRETPW@127.0.0.1:1",
+            "--models",
+            "store",
+        ],
+    ] {
+        let ended = Process::run(
+            likeness()
+                .args(arguments)
+                .current_dir(folder.path())
+                .env("LIKENESS_APP_KEY", "0123456789abcdef"),
+        )?;
+        ensure!(ended.code == Some(1), "{arguments:?}: {ended:?}");
+        ensure!(
+            !ended.stdout.contains(PART) && !ended.stderr.contains(PART),
+            "{arguments:?}: {ended:?}"
+        );
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn with_mode(path: &Path, mode: u32) -> Outcome {
+    use std::os::unix::fs::PermissionsExt;
+    Ok(std::fs::set_permissions(
+        path,
+        std::fs::Permissions::from_mode(mode),
+    )?)
+}
+
+#[cfg(unix)]
+fn readable() -> Outcome {
+    let file = File::with(SETTINGS)?;
+    let check = |mode| {
+        with_mode(&file.path, mode)?;
+        config("check", &file.path, |command| {
+            command.env("LIKENESS_APPS", format!("branch:{SECRET}"));
+        })
+    };
+    let closed = check(0o600)?;
+    ensure!(closed.code == Some(0) && closed.stderr.is_empty(), "{closed:?}");
+    for mode in [0o640, 0o644] {
+        let open = check(mode)?;
+        let remedy = format!("`chmod 600 '{}'`", file.path.display());
+        ensure!(
+            open.code == Some(0) && open.stderr.contains("warning: ") && open.stderr.contains(&remedy),
+            "{open:?}"
+        );
+        ensure!(!open.stderr.contains(SECRET), "{open:?}");
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn readable_serving() -> Outcome {
+    let file = File::with(&format!("[[apps]]\nid = '{}'\nkey = '{}'\n", APP.id, APP.key))?;
+    with_mode(&file.path, 0o644)?;
+    let server = serve(&file)?;
+    let line = server.log.wait_for("the warning", |line| {
+        line.contains("WARN") && line.contains("a file with secrets in it can be read by others")
+    })?;
+    let path = file.path.display().to_string();
+    ensure!(
+        line.contains(&path) && line.contains("chmod 600") && line.contains("0644"),
+        "{line}"
+    );
+    ensure!(!server.log.text().contains(APP.key), "{}", server.log.text());
+    Ok(())
+}
+
+/// A detector whose pack takes a score of 0.5 for a face, and a selfie whose face scores 0.55.
+fn face_threshold() -> Outcome {
+    const PIXELS: &str =
+        "input = { channels = \"rgb\", mean = [127.5, 127.5, 127.5], std = [128.0, 128.0, 128.0] }";
+    let folder = tempfile::tempdir()?;
+    let pack = folder.path().join("pack");
+    TestPack::new("own")
+        .detector(
+            "detector",
+            RedFaces::of(InputShape::one_of_any_size()).scrfd(),
+            &format!("adapter = \"scrfd\"\n{PIXELS}\nscore_threshold = 0.5\nnms_iou = 0.4"),
+        )
+        .embedder(
+            "embedder",
+            Vectors::means(InputShape::one_square(112)).onnx(),
+            &format!("adapter = \"aligned-crop\"\n{PIXELS}\nsize = 112\ndimensions = 3\ntemplate = \"arcface\""),
+        )
+        .liveness(
+            "live",
+            Vectors::constant(InputShape::squares(80), &[0.0, 2.0]).onnx(),
+            "adapter = \"scaled-crop\"\ninput = { channels = \"bgr\" }\nsize = 80\ncrop_scale = 2.7\nclasses = 2\n\
+             live_class = 1",
+        )
+        .with(
+            "[calibration.match]\npeople = 3\ngenuine_comparisons = 4\nimpostor_comparisons = 5\n\
+             measured = { from = 0.1, to = 0.9 }\n\
+             provenance = { name = \"test\", method = \"by hand\", data = \"none\", date = \"2026-11-25\" }\n\
+             points = [\n{ similarity = 0.2, confidence = 0.4, false_match_rate = 1e-3 },\n\
+             { similarity = 0.8, confidence = 0.6, false_match_rate = 1e-4 },\n]\n",
+        )
+        .write(&pack)?;
+    // sigmoid(6 * (196 - 127.5) / 128 - 3) is 0.55.
+    let selfie = folder.path().join("selfie.png");
+    image::RgbImage::from_fn(320, 320, |x, y| {
+        let is_face = (128..160).contains(&x) && (128..160).contains(&y);
+        image::Rgb([if is_face { 196 } else { 0 }, 0, 0])
+    })
+    .save(&selfie)?;
+    let with_pack = |arguments: &[&str]| {
+        let mut command = likeness();
+        command
+            .args(arguments)
+            .arg("--pack")
+            .arg(&pack)
+            .arg("--models")
+            .arg(folder.path());
+        command
+    };
+    let said = Process::run(with_pack(&["liveness"]).arg(&selfie))?;
+    ensure!(
+        said.code == Some(0) && said.stdout.starts_with("LIVE"),
+        "{said:?}"
+    );
+
+    let form = Form::new().file("selfie", &std::fs::read(&selfie)?);
+    for (setting, sees_it) in [(None, true), (Some("0.5"), true), (Some("0.6"), false)] {
+        let mut command = with_pack(&["serve", "--workers", "1", "--listen", "127.0.0.1:0"]);
+        command.env("LIKENESS_APPS", format!("{}:{}", APP.id, APP.key));
+        if let Some(score) = setting {
+            command.env("LIKENESS__SAFETY__MIN_FACE_SCORE", score);
+        }
+        let server = Server::start_command(&mut command)?;
+        let answer = server.post(LIVENESS, &form)?;
+        let lacks_face = String::from_utf8_lossy(&answer.body).contains("\"faces_predicted\":[]");
+        ensure!(lacks_face != sees_it, "min_face_score {setting:?}: {answer:?}");
+    }
     Ok(())
 }
 
@@ -344,6 +562,8 @@ fn certificate() -> Outcome {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("tls.pem");
     std::fs::write(&path, "no certificate")?;
+    #[cfg(unix)]
+    with_mode(&path, 0o600)?;
     let file = File::with(&format!(
         "[tls]\ncertificate = '{0}'\nkey = '{0}'\n[storage]\nfolder = '{1}'\n",
         path.display(),

@@ -8,7 +8,7 @@ use std::thread;
 use image::{ImageFormat, RgbImage, imageops};
 use jpeg_encoder::{ColorType, Encoder};
 use likeness::detection::BoundingBox;
-use likeness::imaging::{Limits, Picture, decode, decode_reduced};
+use likeness::imaging::{EncodedImage, Interrupt, Limits, Picture, decode};
 use likeness::liveness::{LivenessError, LivenessModel};
 use likeness::runtime::{Execution, Provider, ProviderOptions};
 use likeness::{
@@ -87,7 +87,7 @@ fn enlarged(shared: &Path, times: u32, margin: u32) -> Result<Vec<u8>, Failed> {
 fn at_a_part(bytes: &[u8], factor: u32) -> Result<Picture, Failed> {
     let whole = decode(bytes, &Limits::default())?;
     let side = whole.width().max(whole.height()).div_ceil(factor);
-    let reduced = decode_reduced(bytes, &Limits::default(), side)?;
+    let reduced = EncodedImage::open(bytes, &Limits::default())?.decode_reduced(side, Interrupt::NEVER)?;
     ensure!(reduced.factor() == factor, "reduced by {}", reduced.factor());
     Ok(reduced.into_picture())
 }

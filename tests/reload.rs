@@ -159,7 +159,7 @@ fn expect_no_start(arguments: &[&str], why: &str) -> Outcome {
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--workers", "1"])
         .args(arguments)
-        .env("LIKENESS_APPS", "app-1:key-1");
+        .env("LIKENESS_APPS", "app-1:0123456789abcdef");
     let ended = Process::run(&mut command)?;
     ensure!(ended.code == Some(1), "{ended:?}");
     ensure!(ended.stderr.contains(why), "{ended:?}");

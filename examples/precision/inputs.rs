@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use likeness::detection::{BoundingBox, Face, FaceDetector, GLANCE_SIDE, Search, YuNet, write_input};
 use likeness::embedding::align;
-use likeness::imaging::{Limits, Picture, crop_resize_bilinear, decode, shrink_area};
+use likeness::imaging::{Interrupt, Limits, Picture, crop_resize_bilinear, decode, shrink_area};
 use likeness::liveness::crop_rect;
 use likeness::models::rewrite::{Pass, Passes};
 use likeness::models::{DEFAULT_PACK, Pack, Preprocessing, StoreSearch};
@@ -98,7 +98,7 @@ fn read(path: &Path) -> Result<Picture, Failure> {
 /// The picture with its largest face; `None` where there is none.
 fn largest_face(detector: &mut YuNet, path: &Path) -> Result<Option<(Picture, Face)>, Failure> {
     let picture = read(path)?;
-    let faces = detector.detect(&picture, Search::Primary)?;
+    let faces = detector.detect(&picture, Search::Primary, Interrupt::NEVER)?;
     Ok(faces.into_iter().next().map(|face| (picture, face)))
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use likeness::detection::{FaceDetector, Search, YuNet};
-use likeness::imaging::{Limits, decode, shrink_area};
+use likeness::imaging::{Interrupt, Limits, decode, shrink_area};
 use likeness::liveness::{LivenessModel, ScaledCropLiveness};
 use likeness::models::{CropFit, Pack};
 use likeness::runtime::Runtime;
@@ -136,7 +136,7 @@ fn score(
         .into_iter()
         .map(|(_, fit, with_mirror, part)| {
             let picture = shrink_area(&whole, whole.width() / part, whole.height() / part);
-            let faces = detector.detect(&picture, Search::Primary)?;
+            let faces = detector.detect(&picture, Search::Primary, Interrupt::NEVER)?;
             let Some(face) = faces.first().map(|face| face.bounding_box) else {
                 return Ok(None);
             };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use likeness::detection::{Face, FaceDetector, Landmarks, Point, Search, YuNet};
 use likeness::embedding::{AlignedCropEmbedder, Embedding, FaceEmbedder, FaceInPicture, Template, align};
-use likeness::imaging::{Limits, Picture, PixelRect, crop_resize_bilinear, decode, shrink_area};
+use likeness::imaging::{Interrupt, Limits, Picture, PixelRect, crop_resize_bilinear, decode, shrink_area};
 use likeness::models::Pack;
 use likeness::runtime::{Runtime, available_workers};
 use likeness_evaluation::statistics::{Judged, accuracy_at, best_threshold};
@@ -149,7 +149,9 @@ impl Embedders {
     /// Every one of [`EMBEDDINGS`] of the face nearest the picture's centre.
     fn embed(&mut self, path: &Path) -> Result<Vec<Embedding>, Failure> {
         let picture = decode(&std::fs::read(path)?, &Limits::default())?;
-        let faces = self.detector.detect(&picture, Search::Primary)?;
+        let faces = self
+            .detector
+            .detect(&picture, Search::Primary, Interrupt::NEVER)?;
         let face = nearest(
             &faces,
             picture.width() as f32 / 2.0,

@@ -1,5 +1,6 @@
 //! `likeness config`.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -73,6 +74,16 @@ fn check(arguments: &ConfigArguments) -> Result<ExitCode, Failure> {
     let explained = arguments.explained()?;
     let config = &explained.config;
     check_files(config)?;
+    for file in explained.exposed_files() {
+        warn(file);
+    }
+    let weak = config.apps_with_weak_keys();
+    if !weak.is_empty() {
+        warn(format_args!(
+            "allow_weak_keys lets these apps have keys that are easy to guess: {}",
+            weak.join(", ")
+        ));
+    }
     let changed = explained
         .settings()
         .iter()
@@ -86,6 +97,12 @@ fn check(arguments: &ConfigArguments) -> Result<ExitCode, Failure> {
         "The settings of {from} can be used: {changed} are not at their default."
     ))?;
     Ok(exit::PASS.into())
+}
+
+/// Says on standard error what does not keep the settings from being used.
+fn warn(warning: impl std::fmt::Display) {
+    // Nothing is left to do where even standard error is closed.
+    let _ = writeln!(std::io::stderr(), "likeness: warning: {warning}");
 }
 
 /// The files that the settings name, as far as they can be checked without what they belong to.

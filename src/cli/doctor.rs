@@ -7,7 +7,7 @@ use likeness::models::{CalibrationFile, Pack};
 use likeness::runtime::{Provider, Runtime, RuntimeError, available_workers};
 use likeness::self_test;
 
-use super::http::Peer;
+use super::http::{Peer, service_url};
 use super::{EngineArguments, Failure, exit, say};
 
 /// Prints what was looked at and remembers whether all was well.
@@ -65,6 +65,7 @@ impl DoctorArguments {
 fn service(url: &str, app_id: &str) -> Result<ExitCode, Failure> {
     let key =
         std::env::var("LIKENESS_APP_KEY").map_err(|_| "LIKENESS_APP_KEY must hold the key of the app")?;
+    let url = service_url(url)?;
     let mut report = Report { well: true };
     let underscores = probe(url, [("app_id", app_id), ("app_key", &key)])?;
     let dashes = probe(url, [("app-id", app_id), ("app-key", &key)])?;
@@ -90,7 +91,7 @@ fn service(url: &str, app_id: &str) -> Result<ExitCode, Failure> {
 
 /// Whether the service knows the caller: it then says that there is no form in the request.
 fn probe(url: &str, headers: [(&str, &str); 2]) -> Result<bool, Failure> {
-    let url = format!("{}/v0.2/liveness-verification", url.trim_end_matches('/'));
+    let url = format!("{url}/v0.2/liveness-verification");
     let request = headers
         .into_iter()
         .fold(Peer::default().agent()?.post(&url), |request, (name, value)| {

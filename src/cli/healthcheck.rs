@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::http::Peer;
+use super::http::{Peer, service_url};
 use super::{Failure, exit, say};
 
 #[derive(Debug, Args)]
@@ -16,7 +16,8 @@ pub(crate) struct HealthcheckArguments {
         long,
         value_name = "URL",
         default_value = "http://127.0.0.1:8080",
-        env = "LIKENESS_HEALTHCHECK_URL"
+        env = "LIKENESS_HEALTHCHECK_URL",
+        hide_env_values = true
     )]
     url: String,
     /// Where to connect to, whatever the name in the URL stands for: a certificate is not of 127.0.0.1.
@@ -49,7 +50,7 @@ pub(crate) struct HealthcheckArguments {
 impl HealthcheckArguments {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         let path = if self.ready { "readyz" } else { "healthz" };
-        let url = format!("{}/{path}", self.url.trim_end_matches('/'));
+        let url = format!("{}/{path}", service_url(&self.url)?);
         let peer = Peer {
             address: self.connect,
             roots: self.ca.clone(),

@@ -67,6 +67,27 @@ impl Peer {
     }
 }
 
+/// The URL of a service, without a slash at its end. What is wrong with another one is said without showing it: it may have a
+/// password in it.
+pub(super) fn service_url(text: &str) -> Result<&str, Failure> {
+    if text.contains('@') {
+        return Err("the URL of the service has an `@` in it: credentials in a URL are not supported".into());
+    }
+    if !text.parse().is_ok_and(|uri| is_of_service(&uri)) {
+        return Err("the URL of the service should read http://HOST:PORT or https://HOST:PORT".into());
+    }
+    Ok(text.trim_end_matches('/'))
+}
+
+fn is_of_service(uri: &Uri) -> bool {
+    let port = uri
+        .authority()
+        .and_then(|authority| authority.as_str().strip_prefix(authority.host()));
+    matches!(uri.scheme_str(), Some("http" | "https"))
+        && uri.host().is_some_and(|host| !host.is_empty())
+        && port.is_some_and(|port| port.is_empty() || uri.port_u16().is_some())
+}
+
 /// Every name stands for one address.
 #[derive(Debug)]
 struct Fixed(SocketAddr);
@@ -120,4 +141,33 @@ fn private_key(file: &Path) -> Result<PrivateKey<'static>, Failure> {
             _ => None,
         })
         .ok_or_else(|| format!("{}: there is no private key in it", file.display()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_with_a_password_is_refused_and_not_shown() {
+        for right in [
+            "http://127.0.0.1:8080",
+            "https://likeness.example/",
+            "https://[::1]:8443/prefix",
+        ] {
+            assert_eq!(service_url(right).unwrap(), right.trim_end_matches('/'));
+        }
+        for wrong in [
+            "https://likeness:SECRET@likeness.example",
+            "https://likeness:12/SECRET@likeness.example",
+            "https:likeness:SECRET",
+            "likeness:SECRET",
+            "ftp://likeness.example/SECRET",
+            "https://likeness:SECRET/",
+            "http://SECRET SECRET/",
+            "",
+        ] {
+            let said = service_url(wrong).unwrap_err().to_string();
+            assert!(!said.contains("SECRET"), "{said}");
+        }
+    }
 }

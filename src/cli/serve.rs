@@ -1,21 +1,18 @@
 //! `likeness serve`.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use likeness::runtime::available_workers;
 use likeness::server::storage::apps::NewApp;
 use likeness::server::{
-    Config, DEMO_APP, Hangups, LogFormat, Logs, Server, second_shutdown_signal, shutdown_signal,
+    Config, DEMO_APP, Explained, Hangups, LogFormat, Logs, Server, second_shutdown_signal, shutdown_signal,
 };
 
 use super::config::ConfigArguments;
 use super::{EngineArguments, Failure, exit, process, say};
-
-/// Development pictures beside a checkout, for a curl line that works as it is.
-const SAMPLE_PICTURES: &str = "../shared/data/faces";
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArguments {
@@ -63,9 +60,11 @@ impl ServeArguments {
             .with_admin_listen(self.admin_listen)
             .with_log_format(self.log_format.map(Into::into));
         let file = self.config.file().map(Path::to_owned);
+        let explained = Explained::load(file.as_deref(), std::env::vars_os(), &overrides)?;
         let read = move || Config::load(file.as_deref(), &overrides);
-        let config = read()?;
-        let logs = Logs::start(&config.log)?;
+        let logs = Logs::start(&explained.config.log)?;
+        explained.log_warnings();
+        let config = explained.config;
         if !self.allow_core_dumps {
             process::forbid_core_dumps();
         }
@@ -132,20 +131,14 @@ impl ServeArguments {
             // The configuration has such an app already, and its key stays a secret.
             None => "$DEMO_KEY",
         };
-        let sample = |name: &str, otherwise: &str| {
-            let path = Path::new(SAMPLE_PICTURES).join(name);
-            if path.is_file() {
-                path
-            } else {
-                PathBuf::from(otherwise)
-            }
-        };
         say(format_args!(
-            "Try it:\n\n  curl -sS http://{address}/v0.2/biometric-verification -H 'app_id: {DEMO_APP}' \
-             -H \"app_key: {key}\" -F selfie=@{} -F image=@{}\n\nCtrl-C ends it.",
-            sample("img2.jpg", "selfie.jpg").display(),
-            sample("img11.jpg", "photo.jpg").display(),
-        ))
+            "Try it with two pictures of yours:\n\n  curl -sS {scheme}://{address}/v0.2/biometric-verification \
+             -H 'app_id: {DEMO_APP}' -H \"app_key: {key}\" -F selfie=@selfie.jpg -F image=@photo.jpg\n"
+        ))?;
+        if scheme == "https" {
+            say("Where this machine does not trust the certificate, name its root with --cacert FILE.\n")?;
+        }
+        say("Ctrl-C ends it.")
     }
 }
 

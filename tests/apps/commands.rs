@@ -169,6 +169,24 @@ fn imported() -> Outcome {
         storage.apps(&["show", "other"])?.code == Some(1),
         "it was made all the same"
     );
+
+    // The one rule, and the one setting that lifts it, hold for a rotation too.
+    let weak = "0123456789abcde";
+    for arguments in [
+        ["create", "other", "--key-stdin", "--no-wait"],
+        ["rotate", "mover", "--key-stdin", "--no-wait"],
+    ] {
+        let refused = storage.apps_with_input(&arguments, weak)?;
+        ensure!(
+            refused.code == Some(1) && refused.stderr.contains("allow_weak_keys"),
+            "{refused:?}"
+        );
+        let config = storage.folder().join("weak.toml");
+        std::fs::write(&config, "allow_weak_keys = true\n")?;
+        let config = config.display().to_string();
+        let allowed = storage.apps_with_input(&[&arguments[..], &["--config", &config]].concat(), weak)?;
+        ensure!(allowed.code == Some(0), "{allowed:?}");
+    }
     Ok(())
 }
 
@@ -208,7 +226,7 @@ fn refusals() -> Outcome {
         cases.map(|case| (case.0.join(" "), case)),
         |(arguments, code, why)| {
             let mut command = storage.command(&[&["apps"], arguments].concat());
-            command.env("LIKENESS_APPS", "configured:some-key-of-it");
+            command.env("LIKENESS_APPS", "configured:0123456789abcdef");
             let ended = Process::run(&mut command)?;
             ensure!(ended.code == Some(code) && ended.stdout.is_empty(), "{ended:?}");
             ensure!(ended.stderr.contains(why), "{why:?} is not in {ended:?}");

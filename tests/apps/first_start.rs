@@ -45,7 +45,7 @@ fn once(database: &TestDatabase) -> Outcome {
 
     // Whoever has apps in the configuration, or removed the last one, gets none.
     let configured = storage.serve(|command| {
-        command.env("LIKENESS_APPS", "other:its-key");
+        command.env("LIKENESS_APPS", "other:0123456789abcdef");
     })?;
     ensure!(
         printed_key(&configured)?.is_none(),

@@ -18,7 +18,7 @@ fn replaced() -> Outcome {
         let app = |id: &str| format!("[[apps]]\nid = '{id}'\nkey = '{key}'\n");
         std::fs::write(&file, [app("branch"), app("other")].concat())
     };
-    write("first-key")?;
+    write("first-key-0123456789")?;
     let server = storage.serve(|command| {
         command.arg("--config").arg(&file).arg("--demo");
     })?;
@@ -26,15 +26,15 @@ fn replaced() -> Outcome {
         .stdout
         .wait_for("the demo app's key", |line| line.contains("app_key: "))?;
     let demo = demo.trim().trim_start_matches("app_key: ").to_owned();
-    write("second-key")?;
+    write("second-key-0123456789")?;
     server.hang_up()?;
     server.log.wait_for("the new settings", |line| {
         line.contains("new settings hold from now on") && line.contains("apps")
     })?;
     for (app, key, status) in [
-        ("branch", "first-key", 401),
-        ("branch", "second-key", 200),
-        ("other", "second-key", 200),
+        ("branch", "first-key-0123456789", 401),
+        ("branch", "second-key-0123456789", 200),
+        ("other", "second-key-0123456789", 200),
         ("stored", &stored, 200),
         ("demo", &demo, 200),
     ] {

@@ -394,9 +394,8 @@ fn too_many_bytes() -> Outcome {
         ]
     };
     let refused = |field: &str, form: &Form| {
-        let message = format!(
-            "The file in `{field}` has more than {LIMIT_OF_FILE} bytes; at most {LIMIT_OF_FILE} are accepted."
-        );
+        let message =
+            format!("The file in `{field}` has more than the {LIMIT_OF_FILE} bytes that are accepted.");
         let answer = server.post(BIOMETRIC, form)?;
         answer.expect_error(413, "FILE_TOO_LARGE", &message)?;
         Ok::<_, Failed>(answer)
@@ -417,7 +416,7 @@ fn too_many_bytes() -> Outcome {
         "a file at the limit"
     );
 
-    let message = format!("The request body has more than {LIMIT_OF_BODY} bytes.");
+    let message = format!("The request body has more than the {LIMIT_OF_BODY} bytes that are accepted.");
     let declared = format!(
         "{}Content-Type: {}\r\nContent-Length: {}\r\n",
         APP.headers(),

@@ -25,6 +25,10 @@ pub(crate) fn tests(suite: &mut Suite) {
     );
     suite.with_models("load::a_body_that_does_not_come_meets_the_deadline", deadline);
     suite.with_shared_and_models("load::the_end_waits_for_what_is_under_way", shutdown);
+    suite.with_models(
+        "load::a_second_signal_a_second_later_ends_it_at_once",
+        shutdown_at_once,
+    );
     suite.with_models("load::balancers_are_told_before_the_port_closes", notice);
 }
 
@@ -224,7 +228,8 @@ fn shutdown(shared: &Path) -> Outcome {
     let body = form.body();
     let (sent, rest) = body.split_at(body.len() / 2);
     under_way.send(sent)?;
-    server.terminate()?;
+    // One wish that arrives several times, by a wrapper that signals the process and its group.
+    server.terminate_by(&["TERM", "INT", "TERM"])?;
     server
         .log
         .wait_for("`shutting down`", |line| line.contains("shutting down"))?;
@@ -249,6 +254,31 @@ fn shutdown(shared: &Path) -> Outcome {
         "no line of the last request in:\n{log}"
     );
     ensure!(!log.contains("before everything under way was finished"), "{log}");
+    Ok(())
+}
+
+/// Who asks again after the first second does not want to wait for what is under way.
+fn shutdown_at_once() -> Outcome {
+    let server = Server::start(|command| {
+        command.args(["--workers", "1"]);
+    })?;
+    let form = Form::new().file("selfie", &flat(300, 300)?);
+    let mut under_way = begin(&server, &form, "")?;
+    under_way.send(&form.body()[..10])?;
+    let start = Instant::now();
+    server.terminate()?;
+    server
+        .log
+        .wait_for("`shutting down`", |line| line.contains("shutting down"))?;
+    while !server.log.text().contains("told twice to stop") {
+        ensure!(
+            start.elapsed() < PATIENCE,
+            "it does not end: {}",
+            server.log.text()
+        );
+        server.terminate()?;
+    }
+    ensure!(server.wait()?.code() == Some(1), "{}", server.log.text());
     Ok(())
 }
 

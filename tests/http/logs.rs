@@ -1,5 +1,7 @@
 //! What an operator can read afterwards, and what nobody can.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 
 use likeness_testing::{Failed, Outcome, Suite, ensure};
@@ -7,7 +9,7 @@ use serde_json::Value;
 
 use crate::support::form::{Form, head};
 use crate::support::server::{APP, BRANCH, DISABLED, SECRETS, Server, WRONG_KEY};
-use crate::support::{for_each, picture};
+use crate::support::{PATIENCE, for_each, picture};
 
 pub(crate) fn tests(suite: &mut Suite) {
     suite.with_shared_and_models("logs::have_one_line_for_each_request_as_text", |shared| {
@@ -16,6 +18,74 @@ pub(crate) fn tests(suite: &mut Suite) {
     suite.with_shared_and_models("logs::have_one_line_for_each_request_as_json", |shared| {
         one_line_for_each(shared, "json")
     });
+    suite.with_models("logs::are_quiet_about_resets_of_http_2", quiet_about_resets);
+}
+
+/// Resets of HTTP/2 streams, as they need no credentials.
+fn resets(filter: Option<&str>) -> Result<Vec<String>, Failed> {
+    let server = Server::start(|command| {
+        command.args(["--workers", "1"]);
+        if let Some(filter) = filter {
+            command.env("RUST_LOG", filter);
+        }
+    })?;
+    let flood = reset_flood();
+    for _ in 0..FLOODS {
+        let mut stream = TcpStream::connect(server.address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        // It may be closed before all is written.
+        let _ = stream.write_all(&flood);
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+    ensure!(server.get("/healthz")?.status == 200, "others are not served");
+    server.terminate()?;
+    ensure!(server.wait()?.success(), "{}", server.log.text());
+    let log = server.log.text();
+    let loud = |line: &&str| [" WARN ", " ERROR "].iter().any(|level| line.contains(level));
+    Ok(log.lines().filter(loud).map(ToOwned::to_owned).collect())
+}
+
+/// Connections that end by too many resets.
+const FLOODS: usize = 100;
+
+/// Requests that are reset at once, more of them than one connection may have (RFC 9113, 4.1, 6.2, 6.4).
+fn reset_flood() -> Vec<u8> {
+    const HEADERS: u8 = 1;
+    const RST_STREAM: u8 = 3;
+    const SETTINGS: u8 = 4;
+    const END: u8 = 0b101;
+    let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
+        let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+        frame.extend([kind, flags]);
+        frame.extend(stream.to_be_bytes());
+        frame.extend(payload);
+        frame
+    };
+    let mut flood = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    flood.extend(frame(SETTINGS, 0, 0, &[]));
+    for stream in (1..400).step_by(2) {
+        // GET, http, / and the authority `x` (RFC 7541, appendix A and 6.2.1).
+        flood.extend(frame(HEADERS, END, stream, &[0x82, 0x86, 0x84, 0x41, 1, b'x']));
+        flood.extend(frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()));
+    }
+    flood
+}
+
+fn quiet_about_resets() -> Outcome {
+    let by_default = resets(None)?;
+    ensure!(
+        by_default.is_empty(),
+        "{} lines: {:?}",
+        by_default.len(),
+        by_default.first()
+    );
+    // They are there where somebody asks for them.
+    let asked_for = resets(Some("info"))?;
+    ensure!(
+        asked_for.len() >= FLOODS / 2 && asked_for.iter().all(|line| line.contains("h2")),
+        "{asked_for:?}"
+    );
+    Ok(())
 }
 
 const BIOMETRIC: &str = "/v0.2/biometric-verification";

@@ -67,7 +67,7 @@ fn serve(servers: &Files, clients: &Files, storage: &Path) -> Result<(Process, S
     let process = Process::start(
         likeness()
             .args(["serve", "--workers", "1", "--listen", "127.0.0.1:0"])
-            .env("LIKENESS_APPS", "app:key")
+            .env("LIKENESS_APPS", "app:0123456789abcdef")
             .env("LIKENESS__STORAGE__FOLDER", storage)
             .env("LIKENESS__TLS__CERTIFICATE", servers.path("certificate.pem"))
             .env("LIKENESS__TLS__KEY", servers.path("key.pem"))

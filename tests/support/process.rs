@@ -71,16 +71,17 @@ impl Process {
         self.child.id()
     }
 
-    /// Sends a signal, such as `TERM`. The shell's own `kill` is there on every Unix.
+    /// Sends a signal, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) -> Outcome {
+        self.signals(&[name])
+    }
+
+    /// Sends signals, each right after the one before. The shell's own `kill` is there on every Unix.
+    pub(crate) fn signals(&self, names: &[&str]) -> Outcome {
         let status = Command::new("sh")
-            .args([
-                "-c",
-                "kill -s \"$1\" \"$2\"",
-                "sh",
-                name,
-                &self.child.id().to_string(),
-            ])
+            .args(["-c", "for name; do kill -s \"$name\" \"$ID\" || exit; done", "sh"])
+            .args(names)
+            .env("ID", self.child.id().to_string())
             .status()?;
         if status.success() {
             Ok(())

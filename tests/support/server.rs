@@ -20,12 +20,12 @@ pub(crate) struct App {
 /// An app with the default settings. No answer and no log ever has its key in it.
 pub(crate) const APP: App = App {
     id: "app-1",
-    key: "key-1-Zq7hY2",
+    key: "key-1-Zq7hY2pLd84",
 };
 /// An app that is switched off.
 pub(crate) const DISABLED: App = App {
     id: "app-off",
-    key: "key-off-Wm4xT9",
+    key: "key-off-Wm4xT9sVb6",
 };
 /// An app with settings of its own, see [`SETTINGS`].
 pub(crate) const BRANCH: App = App {
@@ -35,7 +35,7 @@ pub(crate) const BRANCH: App = App {
 /// What no answer and no log may show.
 pub(crate) const SECRETS: [&str; 4] = [APP.key, DISABLED.key, BRANCH.key, WRONG_KEY];
 /// A key that belongs to no app.
-pub(crate) const WRONG_KEY: &str = "key-wrong-Jd5nC6";
+pub(crate) const WRONG_KEY: &str = "key-wrong-Jd5nC6kQ";
 
 /// The apps, without their keys. A request may take a minute and is listened to as long, so that nothing here depends
 /// on how busy the machine is.
@@ -111,7 +111,7 @@ impl Server {
                 format!("the server did not start: {said}\n{}", log.text())
             })?;
         let address = ready
-            .split_once("http://")
+            .split_once("://")
             .and_then(|(_, rest)| rest.split(' ').next())
             .ok_or_else(|| format!("no address in {ready:?}"))?
             .parse()?;
@@ -149,6 +149,11 @@ impl Server {
     /// Asks the server to stop, as a supervisor does.
     pub(crate) fn terminate(&self) -> Outcome {
         self.process().signal("TERM")
+    }
+
+    /// Asks the server to stop by several signals at once, as a wrapper does that signals a process and its group.
+    pub(crate) fn terminate_by(&self, signals: &[&str]) -> Outcome {
+        self.process().signals(signals)
     }
 
     /// Asks the server to stop, as a terminal does at Ctrl-C.

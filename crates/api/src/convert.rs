@@ -232,6 +232,25 @@ impl ApiError {
                 );
                 Self::new(ErrorCode::ImageTooLarge, message)
             }
+            ImagingError::DecodeTooLarge {
+                format,
+                width,
+                height,
+                ..
+            } => {
+                let (needed, limit) = error.decode_mib().unwrap_or_default();
+                let message = format!(
+                    "Decoding the {format} image in `{field}` ({width}x{height} pixels) needs {needed} MiB of memory; the limit is {limit} MiB. Send a smaller image, or save it as an ordinary JPEG."
+                );
+                Self::new(ErrorCode::ImageTooLarge, message)
+            }
+            ImagingError::TooManyScans { width, height, scans } => {
+                let message = format!(
+                    "The JPEG image in `{field}` has {scans} scans, too many for {width}x{height} pixels. Send a smaller image, or save it as an ordinary JPEG."
+                );
+                Self::new(ErrorCode::ImageTooLarge, message)
+            }
+            ImagingError::Interrupted => Self::from(ErrorCode::DeadlineExceeded),
             // `BadBuffer` is the embedding program's mistake, and what a newer decoder may add is not known here.
             other => Self::internal(format_args!("{field}: {other}")),
         }

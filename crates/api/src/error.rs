@@ -255,8 +255,10 @@ impl ApiError {
     /// at the limit.
     #[must_use]
     pub fn file_too_large(field: &str, found: Option<usize>, limit: usize) -> Self {
-        let found = found.map_or_else(|| format!("more than {limit}"), |bytes| bytes.to_string());
-        let message = format!("The file in `{field}` has {found} bytes; at most {limit} are accepted.");
+        let message = match found {
+            Some(found) => format!("The file in `{field}` has {found} bytes; at most {limit} are accepted."),
+            None => format!("The file in `{field}` has more than the {limit} bytes that are accepted."),
+        };
         Self::new(ErrorCode::FileTooLarge, message)
     }
 

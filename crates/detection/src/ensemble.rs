@@ -7,7 +7,7 @@
 //! confirm each other, and one alone is not enough. `score_threshold` and `nms_iou` of the ensemble are those of the
 //! pack's first detector; within what one detector sees its own `nms_iou` counts.
 
-use likeness_imaging::Picture;
+use likeness_imaging::{Interrupt, Picture};
 
 use crate::search::{self, Bounds, DOUBTFUL};
 use crate::suppression::suppress;
@@ -24,6 +24,7 @@ pub(crate) trait Candidates: Send {
         picture: &Picture,
         longest_side: u32,
         score: f32,
+        interrupt: Interrupt<'_>,
     ) -> Result<Vec<Face>, DetectionError>;
 }
 
@@ -43,6 +44,7 @@ impl DetectorEnsemble {
     fn passes<'a>(
         &'a mut self,
         picture: &'a Picture,
+        interrupt: Interrupt<'a>,
     ) -> impl FnMut(u32) -> Result<Vec<Face>, DetectionError> + 'a {
         let Self { members, bounds } = self;
         let weights: Vec<f64> = members.iter().map(|(weight, _)| *weight).collect();
@@ -50,7 +52,7 @@ impl DetectorEnsemble {
         let mut seen: Vec<Vec<Face>> = vec![Vec::new(); members.len()];
         move |side| {
             for ((_, member), seen) in members.iter_mut().zip(&mut seen) {
-                seen.extend(member.candidates_at(picture, side, DOUBTFUL.min(bounds.score))?);
+                seen.extend(member.candidates_at(picture, side, DOUBTFUL.min(bounds.score), interrupt)?);
                 *seen = suppress(std::mem::take(seen), member.bounds().iou);
             }
             Ok(fuse(&seen, &weights, bounds.iou))
@@ -59,14 +61,19 @@ impl DetectorEnsemble {
 }
 
 impl FaceDetector for DetectorEnsemble {
-    fn detect(&mut self, picture: &Picture, search: Search) -> Result<Vec<Face>, DetectionError> {
+    fn detect(
+        &mut self,
+        picture: &Picture,
+        search: Search,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Vec<Face>, DetectionError> {
         let bounds = self.bounds;
-        search::run_with(picture, search, bounds, self.passes(picture))
+        search::run_with(picture, search, bounds, self.passes(picture, interrupt))
     }
 
     fn glance(&mut self, picture: &Picture) -> Result<Option<Vec<Face>>, DetectionError> {
         let bounds = self.bounds;
-        search::glance(picture, bounds, self.passes(picture))
+        search::glance(picture, bounds, self.passes(picture, Interrupt::NEVER))
     }
 }
 

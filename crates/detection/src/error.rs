@@ -39,6 +39,9 @@ pub enum DetectionError {
         /// How many it has.
         found: usize,
     },
+    /// The interrupt was due before the search had ended.
+    #[error("the search for faces was interrupted: its deadline has passed, or it was cancelled")]
+    Interrupted,
     /// A detector from outside of this crate failed.
     #[error("the detector failed: {0}")]
     Other(Box<dyn std::error::Error + Send + Sync>),

@@ -3,7 +3,7 @@
 
 use std::marker::PhantomData;
 
-use likeness_imaging::{self as imaging, Picture, PixelRect};
+use likeness_imaging::{self as imaging, Interrupt, Picture, PixelRect};
 use likeness_models::{DetectorAdapter, DetectorModel, Pack, Preprocessing};
 use likeness_runtime::{Misfit, ModelSession, Outputs, Runtime, TensorSpec};
 use ndarray::ArrayView4;
@@ -115,7 +115,7 @@ impl<F: GridFamily> GridDetector<F> {
     /// # Errors
     /// [`DetectionError`] where the model fails.
     pub fn detect_at(&mut self, picture: &Picture, longest_side: u32) -> Result<Vec<Face>, DetectionError> {
-        let candidates = self.candidates_at(picture, longest_side, self.bounds.score)?;
+        let candidates = self.candidates_at(picture, longest_side, self.bounds.score, Interrupt::NEVER)?;
         let mut faces = suppress(candidates, self.bounds.iou);
         largest_first(&mut faces);
         Ok(faces)
@@ -127,7 +127,9 @@ impl<F: GridFamily> GridDetector<F> {
         small: &Picture,
         frame: &Frame,
         score: f32,
+        interrupt: Interrupt<'_>,
     ) -> Result<Vec<Face>, DetectionError> {
+        check(interrupt)?;
         let (rows, columns) = (
             tiles(small.height(), self.height.unwrap_or(LARGEST_TILE)),
             tiles(small.width(), self.width.unwrap_or(LARGEST_TILE)),
@@ -144,6 +146,7 @@ impl<F: GridFamily> GridDetector<F> {
                     width,
                     height,
                 };
+                check(interrupt)?;
                 // To its own size: a copy.
                 let tile = imaging::crop_resize_bilinear(small, rect, width, height);
                 faces.extend(self.run(
@@ -198,31 +201,48 @@ impl<F: GridFamily> Candidates for GridDetector<F> {
         picture: &Picture,
         longest_side: u32,
         score: f32,
+        interrupt: Interrupt<'_>,
     ) -> Result<Vec<Face>, DetectionError> {
+        check(interrupt)?;
         let ratio = f64::from(longest_side) / f64::from(picture.width().max(picture.height()));
         if ratio >= 1.0 {
-            return self.candidates_of(picture, &Frame::of(picture, picture), score);
+            return self.candidates_of(picture, &Frame::of(picture, picture), score, interrupt);
         }
         let shrunk = |side: u32| ((f64::from(side) * ratio).round() as u32).max(1);
         let small = imaging::shrink_area(picture, shrunk(picture.width()), shrunk(picture.height()));
-        self.candidates_of(&small, &Frame::of(&small, picture), score)
+        self.candidates_of(&small, &Frame::of(&small, picture), score, interrupt)
     }
 }
 
 impl<F: GridFamily> FaceDetector for GridDetector<F> {
-    fn detect(&mut self, picture: &Picture, search: Search) -> Result<Vec<Face>, DetectionError> {
+    fn detect(
+        &mut self,
+        picture: &Picture,
+        search: Search,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Vec<Face>, DetectionError> {
         let bounds = self.bounds;
         search::run(picture, search, bounds, |side| {
-            self.candidates_at(picture, side, DOUBTFUL.min(bounds.score))
+            self.candidates_at(picture, side, DOUBTFUL.min(bounds.score), interrupt)
         })
     }
 
     fn glance(&mut self, picture: &Picture) -> Result<Option<Vec<Face>>, DetectionError> {
         let bounds = self.bounds;
         search::glance(picture, bounds, |side| {
-            let candidates = self.candidates_at(picture, side, DOUBTFUL.min(bounds.score))?;
+            let score = DOUBTFUL.min(bounds.score);
+            let candidates = self.candidates_at(picture, side, score, Interrupt::NEVER)?;
             Ok(suppress(candidates, bounds.iou))
         })
+    }
+}
+
+/// Between two runs of the network.
+fn check(interrupt: Interrupt<'_>) -> Result<(), DetectionError> {
+    if interrupt.is_due() {
+        Err(DetectionError::Interrupted)
+    } else {
+        Ok(())
     }
 }
 

@@ -12,7 +12,7 @@ mod search;
 mod suppression;
 mod yunet;
 
-use likeness_imaging::Picture;
+use likeness_imaging::{Interrupt, Picture};
 
 pub use error::DetectionError;
 pub use face::{BoundingBox, Face, Landmarks, Point, largest_first};
@@ -27,9 +27,17 @@ pub use yunet::YuNet;
 pub trait FaceDetector: Send {
     /// The faces in an upright RGB picture, largest first, boxes and landmarks in the picture's pixels.
     ///
+    /// An implementation that may take longer than a few tenths of a second looks at the interrupt between its steps.
+    ///
     /// # Errors
-    /// [`DetectionError`] where the model fails. A picture without a face is no error but an empty answer.
-    fn detect(&mut self, picture: &Picture, search: Search) -> Result<Vec<Face>, DetectionError>;
+    /// [`DetectionError`] where the model fails; [`DetectionError::Interrupted`] where the interrupt was due. A picture
+    /// without a face is no error but an empty answer.
+    fn detect(
+        &mut self,
+        picture: &Picture,
+        search: Search,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Vec<Face>, DetectionError>;
 
     /// What [`detect`](Self::detect) would find with [`Search::Primary`], where a first pass at [`GLANCE_SIDE`] pixels on the
     /// longest side is enough to tell: so the picture may be one that was decoded at a part of its size. `None` where

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use likeness_decision::Score;
 use likeness_detection::{BoundingBox, Face, Landmarks, Point, Search};
 use likeness_embedding::Embedding;
-use likeness_imaging::{Limits, Picture};
+use likeness_imaging::{Interrupt, Limits, Picture};
 use likeness_models::{LivenessCurve, ScoreCurve};
 use likeness_runtime::{Pool, Pooled, give_back_freed_memory};
 
@@ -208,7 +208,7 @@ impl Engine {
         self.inner.aside.each(workers, |worker| {
             worker
                 .detector
-                .detect(&picture, Search::Thorough)
+                .detect(&picture, Search::Thorough, Interrupt::NEVER)
                 .map_err(inference)?;
             worker.embed(&[(&picture, &face), (&picture, &face)], &unlimited)?;
             worker.liveness(&picture, &face)

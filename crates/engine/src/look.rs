@@ -1,7 +1,7 @@
 //! A picture of a call: decoded at the size that its faces need, and searched.
 
-use likeness_detection::{BoundingBox, Face, GLANCE_SIDE, Point, Search};
-use likeness_imaging::{self as imaging, Limits, Picture, Reduced};
+use likeness_detection::{BoundingBox, DetectionError, Face, GLANCE_SIDE, Point, Search};
+use likeness_imaging::{EncodedImage, ImagingError, Limits, Picture, Reduced};
 use likeness_quality::FaceQuality;
 
 use crate::worker::{Worker, inference, timed};
@@ -76,7 +76,10 @@ impl<'a> Look<'a> {
         timings: &mut Timings,
     ) -> Result<Self, EngineError> {
         let Looking { limits, budget, .. } = looking;
-        let refused = |source| EngineError::Picture { role, source };
+        let refused = |source| match source {
+            ImagingError::Interrupted => budget.exceeded(),
+            source => EngineError::Picture { role, source },
+        };
         let bytes = match input {
             Input::Picture(picture) => {
                 limits
@@ -86,9 +89,14 @@ impl<'a> Look<'a> {
             }
             Input::Encoded(bytes) => bytes,
         };
+        let image = timed(&mut timings.decode, || {
+            EncodedImage::open(bytes, limits).map_err(refused)
+        })?;
         let mut decode = |longest_side| {
             let reduced = timed(&mut timings.decode, || {
-                imaging::decode_reduced(bytes, limits, longest_side).map_err(refused)
+                image
+                    .decode_reduced(longest_side, budget.interrupt())
+                    .map_err(refused)
             })?;
             budget.check()?;
             Ok::<_, EngineError>(reduced)
@@ -107,6 +115,8 @@ impl<'a> Look<'a> {
             worker.detector.glance(first.picture()).map_err(inference)
         })?;
         let Some(faces) = glanced else {
+            // Two decoded images at a time would be twice the memory that a decode may hold.
+            drop(first);
             let whole = decode(u32::MAX)?;
             return Self::searched(worker, Pixels::Decoded(whole), search, looking, timings);
         };
@@ -119,9 +129,14 @@ impl<'a> Look<'a> {
             .map(|face| detail / face.raw.bounding_box.area().sqrt());
         if let Some(lacking) = lacking.filter(|lacking| *lacking > 1.0) {
             // A side beyond what there is means the whole picture.
+            for face in &mut faces {
+                face.raw = pixels.face_to_whole(&face.raw);
+            }
+            // Two decoded images at a time would be twice the memory that a decode may hold.
+            drop(pixels);
             let larger = decode((longest_side as f32 * lacking).ceil() as u32)?;
             for face in &mut faces {
-                face.raw = face_from_whole(&larger, &pixels.face_to_whole(&face.raw));
+                face.raw = face_from_whole(&larger, &face.raw);
             }
             pixels = Pixels::Decoded(larger);
         }
@@ -138,8 +153,11 @@ impl<'a> Look<'a> {
         let faces = timed(&mut timings.detect, || {
             worker
                 .detector
-                .detect(pixels.picture(), search)
-                .map_err(inference)
+                .detect(pixels.picture(), search, looking.budget.interrupt())
+                .map_err(|error| match error {
+                    DetectionError::Interrupted => looking.budget.exceeded(),
+                    error => inference(error),
+                })
         })?;
         looking.budget.check()?;
         Ok(Self {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use likeness_decision::Profile;
-use likeness_imaging::Picture;
+use likeness_imaging::{Interrupt, Picture};
 
 use crate::EngineError;
 
@@ -36,8 +36,8 @@ impl<'a> From<&'a Picture> for Input<'a> {
     }
 }
 
-/// How long a call may take, and a way to stop it from another thread. It is looked at between the stages of a call
-/// and while waiting for a worker; a stage that has begun is finished.
+/// How long a call may take, and a way to stop it from another thread. It is looked at while waiting for a worker,
+/// between the stages of a call, and inside decoders and detectors: a call ends within half a second of it.
 #[derive(Debug, Clone, Default)]
 pub struct Budget {
     deadline: Option<Instant>,
@@ -69,6 +69,23 @@ impl Budget {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
+    }
+
+    /// The same for decoders and detectors.
+    pub(crate) fn interrupt(&self) -> Interrupt<'_> {
+        let mut interrupt = Interrupt::NEVER;
+        if let Some(deadline) = self.deadline {
+            interrupt = interrupt.with_deadline(deadline);
+        }
+        match &self.cancelled {
+            Some(flag) => interrupt.with_cancel_flag(flag),
+            None => interrupt,
+        }
+    }
+
+    /// The error of a call that was interrupted.
+    pub(crate) fn exceeded(&self) -> EngineError {
+        self.check().err().unwrap_or(EngineError::DeadlineExceeded)
     }
 
     /// An error where the call should stop.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use likeness_engine::decision::{Profile, QualityChecks};
 use likeness_engine::detection::{BoundingBox, DetectionError, Face, FaceDetector, Landmarks, Point, Search};
 use likeness_engine::embedding::{Embedding, EmbeddingError, FaceEmbedder, FaceInPicture};
-use likeness_engine::imaging::{ImagingError, Limits, Picture};
+use likeness_engine::imaging::{ImagingError, Interrupt, Limits, Picture};
 use likeness_engine::liveness::{LivenessError, LivenessModel};
 use likeness_engine::models::ScoreCurve;
 use likeness_engine::{Budget, BuildError, EmbedOptions, Engine, EngineBuilder, EngineError, VerifyOptions};
@@ -19,7 +19,7 @@ use likeness_engine::{Budget, BuildError, EmbedOptions, Engine, EngineBuilder, E
 struct Finds(Vec<Face>);
 
 impl FaceDetector for Finds {
-    fn detect(&mut self, _: &Picture, _: Search) -> Result<Vec<Face>, DetectionError> {
+    fn detect(&mut self, _: &Picture, _: Search, _: Interrupt<'_>) -> Result<Vec<Face>, DetectionError> {
         Ok(self.0.clone())
     }
 }
@@ -194,7 +194,7 @@ struct Blocks {
 }
 
 impl FaceDetector for Blocks {
-    fn detect(&mut self, _: &Picture, _: Search) -> Result<Vec<Face>, DetectionError> {
+    fn detect(&mut self, _: &Picture, _: Search, _: Interrupt<'_>) -> Result<Vec<Face>, DetectionError> {
         self.called.send(()).unwrap();
         self.go.recv().unwrap();
         Ok(Vec::new())

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use likeness_engine::detection::{self, Face, FaceDetector, Point, Scrfd, Search, YuNet};
 use likeness_engine::embedding::{self, Embedding, FaceInPicture};
-use likeness_engine::imaging::{Picture, PixelRect, crop_resize_bilinear};
+use likeness_engine::imaging::{Interrupt, Picture, PixelRect, crop_resize_bilinear};
 use likeness_engine::liveness::{LivenessModel, ScaledCropLiveness};
 use likeness_engine::models::{Pack, Store, StoreSearch};
 use likeness_engine::runtime::{LibrarySearch, Provider, Runtime};
@@ -521,7 +521,7 @@ fn yunet() -> Outcome {
     let shown = picture(320, 320, [0, 0, 0], (128, 96))?;
     let onnx = RedFaces::of(InputShape::one_square(320)).yunet();
     let (_folder, pack) = load(&with_detector(onnx, YUNET))?;
-    let found = YuNet::open(&runtime()?, &pack)?.detect(&shown, Search::Primary)?;
+    let found = YuNet::open(&runtime()?, &pack)?.detect(&shown, Search::Primary, Interrupt::NEVER)?;
     let expected = seen(red_faces(), &shown, 320)?;
     ensure!(found.len() == 1 && expected.len() == 1, "{found:?} {expected:?}");
     let overlap = found[0].bounding_box.iou(&expected[0].bounding_box);
@@ -540,7 +540,11 @@ fn detectors() -> Outcome {
             .embedder("arcface_tiny", means(), ARCFACE)
             .liveness("live_tiny", live(), TWO_CLASSES);
         let (_folder, pack) = load(&pack)?;
-        Ok(detection::open(&runtime()?, &pack, threshold)?.detect(&shown, Search::Primary)?)
+        Ok(detection::open(&runtime()?, &pack, threshold)?.detect(
+            &shown,
+            Search::Primary,
+            Interrupt::NEVER,
+        )?)
     };
     let one = || TestPack::new("several").detector("red", red_faces(), SCRFD);
     let alone = detect(one(), None)?;

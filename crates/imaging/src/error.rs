@@ -4,7 +4,8 @@ use crate::Format;
 
 /// Why bytes did not become a picture.
 ///
-/// All but [`BadBuffer`](Self::BadBuffer) are for whoever sent the bytes to mend; none carries any part of the picture.
+/// All but [`BadBuffer`](Self::BadBuffer) and [`Interrupted`](Self::Interrupted) are for the sender of the bytes to mend;
+/// none carries any part of the image.
 #[derive(Debug, thiserror::Error, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum ImagingError {
@@ -52,6 +53,38 @@ pub enum ImagingError {
         /// The largest accepted number of pixels.
         max_pixels: u64,
     },
+    /// Decoding would take more memory than [`Limits::max_decode_bytes`](crate::Limits::max_decode_bytes). Known from the
+    /// file's headers, before anything is allocated.
+    #[error(
+        "decoding the {width}x{height} {format} image needs {} MiB of memory, the limit is {} MiB",
+        .needed.div_ceil(MIB),
+        .limit / MIB
+    )]
+    DecodeTooLarge {
+        /// The format that the signature announces.
+        format: Format,
+        /// The upright width in pixels.
+        width: u32,
+        /// The upright height in pixels.
+        height: u32,
+        /// The bytes that decoding would hold at a time, the output among them.
+        needed: u64,
+        /// The bytes that it may hold.
+        limit: u64,
+    },
+    /// A progressive JPEG goes over so large an image too often: decoding it would take seconds.
+    #[error("the JPEG image of {width}x{height} pixels has too many scans for its size: {scans}")]
+    TooManyScans {
+        /// The stored width in pixels.
+        width: u32,
+        /// The stored height in pixels.
+        height: u32,
+        /// How many scans there are.
+        scans: usize,
+    },
+    /// The [`Interrupt`](crate::Interrupt) was due before the image was decoded.
+    #[error("decoding was interrupted: its deadline has passed, or it was cancelled")]
+    Interrupted,
     /// [`Picture::from_rgb8`](crate::Picture::from_rgb8) was given a side of zero or a buffer of another length than
     /// `3 * width * height`. A bug of the embedding program, not of the picture's sender.
     #[error("{found} bytes cannot be a picture of {width}x{height} RGB pixels: expected {expected}")]
@@ -67,7 +100,18 @@ pub enum ImagingError {
     },
 }
 
+const MIB: u64 = 1024 * 1024;
+
 impl ImagingError {
+    /// Of a decode that would hold too much: how much, rounded up, and what it may hold, rounded down, in MiB.
+    #[must_use]
+    pub fn decode_mib(&self) -> Option<(u64, u64)> {
+        match self {
+            Self::DecodeTooLarge { needed, limit, .. } => Some((needed.div_ceil(MIB), limit / MIB)),
+            _ => None,
+        }
+    }
+
     pub(crate) fn corrupt(format: Format, reason: impl Into<String>) -> Self {
         Self::Corrupt {
             format,

@@ -35,4 +35,20 @@ impl Endian {
             Self::Big => u64::from_be_bytes,
         })
     }
+
+    /// The number that two bytes are.
+    pub(crate) fn u16_of(self, bytes: [u8; 2]) -> u16 {
+        match self {
+            Self::Little => u16::from_le_bytes(bytes),
+            Self::Big => u16::from_be_bytes(bytes),
+        }
+    }
+
+    /// The two bytes of a number.
+    pub(crate) fn bytes_of(self, number: u16) -> [u8; 2] {
+        match self {
+            Self::Little => number.to_le_bytes(),
+            Self::Big => number.to_be_bytes(),
+        }
+    }
 }

@@ -1,70 +1,108 @@
-//! Every pixel layout that a decoder writes to RGB with eight bits a channel, where it lies.
+//! Rows of every pixel layout that a decoder gives, to rows of RGB with eight bits a channel.
 
-use image::ColorType;
-
+use crate::fields::Endian;
 use crate::picture::CHANNELS;
 
-/// Converts the first `pixels` pixels of `buffer` to RGB; `false` if the layout is not known.
-///
-/// The buffer has to be long enough for both layouts. Alpha is laid over white, which is what a page or a document
-/// shows behind it; sixteen bits are rounded to eight.
-pub(crate) fn to_rgb8(buffer: &mut [u8], layout: ColorType, pixels: usize) -> bool {
-    match layout {
-        ColorType::Rgb8 => {}
-        ColorType::L8 => convert(buffer, pixels, |[v]: [u8; 1]| [v; 3]),
-        ColorType::La8 => convert(buffer, pixels, |[v, a]: [u8; 2]| [over_white(v, a); 3]),
-        ColorType::Rgba8 => convert(buffer, pixels, |[r, g, b, a]: [u8; 4]| {
-            [over_white(r, a), over_white(g, a), over_white(b, a)]
-        }),
-        ColorType::L16 => convert(buffer, pixels, |pixel: [u8; 2]| [to_8_bits(sample(&pixel, 0)); 3]),
-        ColorType::La16 => convert(buffer, pixels, |pixel: [u8; 4]| {
-            [over_white_16(sample(&pixel, 0), sample(&pixel, 1)); 3]
-        }),
-        ColorType::Rgb16 => {
-            convert(buffer, pixels, |pixel: [u8; 6]| {
-                [0, 1, 2].map(|channel| to_8_bits(sample(&pixel, channel)))
-            });
+/// The channels of a pixel, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Channels {
+    Grey,
+    GreyAlpha,
+    Rgb,
+    Rgba,
+    /// Amounts of ink, as TIFF has them.
+    Cmyk,
+}
+
+impl Channels {
+    pub(crate) const fn count(self) -> usize {
+        match self {
+            Self::Grey => 1,
+            Self::GreyAlpha => 2,
+            Self::Rgb => 3,
+            Self::Rgba | Self::Cmyk => 4,
         }
-        ColorType::Rgba16 => convert(buffer, pixels, |pixel: [u8; 8]| {
-            [0, 1, 2].map(|channel| over_white_16(sample(&pixel, channel), sample(&pixel, 3)))
-        }),
-        ColorType::Rgb32F => convert(buffer, pixels, |pixel: [u8; 12]| {
-            [0, 1, 2].map(|channel| unit_to_8_bits(float(&pixel, channel)))
-        }),
-        ColorType::Rgba32F => convert(buffer, pixels, |pixel: [u8; 16]| {
-            [0, 1, 2].map(|channel| {
-                over_white(
-                    unit_to_8_bits(float(&pixel, channel)),
-                    unit_to_8_bits(float(&pixel, 3)),
-                )
-            })
-        }),
-        _ => return false,
-    }
-    true
-}
-
-fn convert<const N: usize>(buffer: &mut [u8], pixels: usize, to_rgb: impl Fn([u8; N]) -> [u8; CHANNELS]) {
-    let mut move_pixel = |index: usize| {
-        let mut pixel = [0; N];
-        pixel.copy_from_slice(&buffer[index * N..][..N]);
-        buffer[index * CHANNELS..][..CHANNELS].copy_from_slice(&to_rgb(pixel));
-    };
-    // What grows is converted from the end, and what shrinks from the start: no pixel is overwritten before it is read.
-    if N < CHANNELS {
-        (0..pixels).rev().for_each(&mut move_pixel);
-    } else {
-        (0..pixels).for_each(&mut move_pixel);
     }
 }
 
-fn sample(pixel: &[u8], channel: usize) -> u16 {
-    u16::from_ne_bytes([pixel[2 * channel], pixel[2 * channel + 1]])
+/// How wide a sample is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    Eight,
+    Sixteen(Endian),
 }
 
-fn float(pixel: &[u8], channel: usize) -> f32 {
-    let at = 4 * channel;
-    f32::from_ne_bytes([pixel[at], pixel[at + 1], pixel[at + 2], pixel[at + 3]])
+impl Depth {
+    pub(crate) const fn bytes(self) -> usize {
+        match self {
+            Self::Eight => 1,
+            Self::Sixteen(_) => 2,
+        }
+    }
+}
+
+/// Converts as many pixels as `rgb` has room for; the row must have them.
+///
+/// Alpha is laid over white, which is what a page or a document shows behind it; sixteen bits are rounded to eight.
+pub(crate) fn to_rgb8(row: &[u8], channels: Channels, depth: Depth, rgb: &mut [u8]) {
+    use Channels::{Cmyk, Grey, GreyAlpha, Rgb, Rgba};
+    match (channels, depth) {
+        (Grey, Depth::Eight) => convert(row, rgb, |[v]: [u8; 1]| [v; 3]),
+        (GreyAlpha, Depth::Eight) => convert(row, rgb, |[v, a]: [u8; 2]| [over_white(v, a); 3]),
+        (Rgb, Depth::Eight) => rgb.copy_from_slice(&row[..rgb.len()]),
+        (Rgba, Depth::Eight) => convert(row, rgb, rgba_over_white),
+        (Cmyk, Depth::Eight) => convert(row, rgb, |[c, m, y, k]: [u8; 4]| {
+            [c, m, y].map(|ink| under(255 - ink, 255 - k))
+        }),
+        (Grey, Depth::Sixteen(endian)) => convert(row, rgb, |pixel: [u8; 2]| {
+            let [v] = samples(&pixel, endian);
+            [to_8_bits(v); 3]
+        }),
+        (GreyAlpha, Depth::Sixteen(endian)) => convert(row, rgb, |pixel: [u8; 4]| {
+            let [v, a] = samples(&pixel, endian);
+            [over_white_16(v, a); 3]
+        }),
+        (Rgb, Depth::Sixteen(endian)) => convert(row, rgb, |pixel: [u8; 6]| {
+            samples::<3>(&pixel, endian).map(to_8_bits)
+        }),
+        (Rgba, Depth::Sixteen(endian)) => convert(row, rgb, |pixel: [u8; 8]| {
+            let [r, g, b, a] = samples(&pixel, endian);
+            [r, g, b].map(|value| over_white_16(value, a))
+        }),
+        (Cmyk, Depth::Sixteen(endian)) => convert(row, rgb, |pixel: [u8; 8]| {
+            let [c, m, y, k] = samples::<4>(&pixel, endian).map(to_8_bits);
+            [c, m, y].map(|ink| under(255 - ink, 255 - k))
+        }),
+    }
+}
+
+/// Converts RGBA pixels where they lie: the first three quarters of the buffer are RGB then.
+pub(crate) fn rgba_to_rgb8_in_place(buffer: &mut [u8]) {
+    for index in 0..buffer.len() / 4 {
+        let pixel = [0, 1, 2, 3].map(|channel| buffer[4 * index + channel]);
+        buffer[CHANNELS * index..][..CHANNELS].copy_from_slice(&rgba_over_white(pixel));
+    }
+}
+
+/// The product of two shares of 255, rounded: a colour that is seen through ink.
+pub(crate) fn under(colour: u8, black: u8) -> u8 {
+    ((u32::from(colour) * u32::from(black) + 127) / 255) as u8
+}
+
+fn convert<const N: usize>(row: &[u8], rgb: &mut [u8], to_rgb: impl Fn([u8; N]) -> [u8; CHANNELS]) {
+    let (row, _) = row.as_chunks::<N>();
+    let (rgb, _) = rgb.as_chunks_mut::<CHANNELS>();
+    for (pixel, rgb) in row.iter().zip(rgb) {
+        *rgb = to_rgb(*pixel);
+    }
+}
+
+fn samples<const N: usize>(pixel: &[u8], endian: Endian) -> [u16; N] {
+    std::array::from_fn(|channel| endian.u16(pixel, 2 * channel).unwrap_or_default())
+}
+
+fn rgba_over_white([r, g, b, a]: [u8; 4]) -> [u8; 3] {
+    [r, g, b].map(|value| over_white(value, a))
 }
 
 fn over_white(value: u8, alpha: u8) -> u8 {
@@ -83,80 +121,91 @@ fn to_8_bits(value: u16) -> u8 {
     ((u32::from(value) + 128) / 257) as u8
 }
 
-/// Casts of floats saturate, and not-a-number becomes black.
-fn unit_to_8_bits(value: f32) -> u8 {
-    (value * 255.0 + 0.5) as u8
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn flat(layout: ColorType, samples: &[u8]) -> Vec<u8> {
-        let pixels = samples.len() / usize::from(layout.bytes_per_pixel());
-        let mut buffer = samples.to_vec();
-        buffer.resize(samples.len().max(pixels * 3), 0xEE);
-        assert!(to_rgb8(&mut buffer, layout, pixels));
-        buffer.truncate(pixels * 3);
-        buffer
+    use Channels::{Cmyk, Grey, GreyAlpha, Rgb, Rgba};
+
+    const SIXTEEN: Depth = Depth::Sixteen(Endian::Big);
+
+    fn flat(channels: Channels, depth: Depth, row: &[u8]) -> Vec<u8> {
+        let mut rgb = vec![0xEE; row.len() / channels.count() / depth.bytes() * 3];
+        to_rgb8(row, channels, depth, &mut rgb);
+        rgb
     }
 
     fn wide(samples: &[u16]) -> Vec<u8> {
-        samples.iter().flat_map(|sample| sample.to_ne_bytes()).collect()
+        samples.iter().flat_map(|sample| sample.to_be_bytes()).collect()
     }
 
     #[test]
-    fn grey_is_spread_without_overtaking_itself() {
-        assert_eq!(flat(ColorType::L8, &[1, 2, 3]), [1, 1, 1, 2, 2, 2, 3, 3, 3]);
+    fn grey_is_spread() {
+        assert_eq!(flat(Grey, Depth::Eight, &[1, 2, 3]), [1, 1, 1, 2, 2, 2, 3, 3, 3]);
         assert_eq!(
-            flat(ColorType::La8, &[10, 255, 20, 255]),
+            flat(GreyAlpha, Depth::Eight, &[10, 255, 20, 255]),
             [10, 10, 10, 20, 20, 20]
         );
         assert_eq!(
-            flat(ColorType::L16, &wide(&[257, 514, 65_535])),
+            flat(Grey, SIXTEEN, &wide(&[257, 514, 65_535])),
             [1, 1, 1, 2, 2, 2, 255, 255, 255]
         );
     }
 
     #[test]
     fn colours_keep_their_order() {
-        assert_eq!(flat(ColorType::Rgb8, &[1, 2, 3, 4, 5, 6]), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(flat(Rgb, Depth::Eight, &[1, 2, 3, 4, 5, 6]), [1, 2, 3, 4, 5, 6]);
         assert_eq!(
-            flat(ColorType::Rgba8, &[1, 2, 3, 255, 4, 5, 6, 255]),
+            flat(Rgba, Depth::Eight, &[1, 2, 3, 255, 4, 5, 6, 255]),
             [1, 2, 3, 4, 5, 6]
         );
         assert_eq!(
-            flat(ColorType::Rgb16, &wide(&[257, 514, 771, 1028, 1285, 1542])),
+            flat(Rgb, SIXTEEN, &wide(&[257, 514, 771, 1028, 1285, 1542])),
             [1, 2, 3, 4, 5, 6]
         );
         assert_eq!(
             flat(
-                ColorType::Rgba16,
+                Rgba,
+                SIXTEEN,
                 &wide(&[257, 514, 771, 65_535, 1028, 1285, 1542, 65_535])
             ),
             [1, 2, 3, 4, 5, 6]
         );
-        let floats: Vec<u8> = [0.0_f32, 0.5, 1.0, 2.0, -1.0, f32::NAN]
-            .iter()
-            .flat_map(|f| f.to_ne_bytes())
-            .collect();
-        assert_eq!(flat(ColorType::Rgb32F, &floats), [0, 128, 255, 255, 0, 0]);
+        let little = Depth::Sixteen(Endian::Little);
+        assert_eq!(flat(Rgb, little, &[0, 1, 0, 2, 0, 255]), [1, 2, 254]);
+    }
+
+    #[test]
+    fn ink_takes_light_away() {
+        assert_eq!(
+            flat(Cmyk, Depth::Eight, &[0, 0, 0, 0, 255, 0, 51, 0, 0, 0, 0, 255]),
+            [255, 255, 255, 0, 255, 204, 0, 0, 0]
+        );
+        assert_eq!(flat(Cmyk, SIXTEEN, &wide(&[65_535, 0, 13_107, 0])), [0, 255, 204]);
     }
 
     #[test]
     fn what_is_transparent_is_white() {
-        assert_eq!(flat(ColorType::Rgba8, &[0, 100, 200, 0]), [255, 255, 255]);
+        assert_eq!(flat(Rgba, Depth::Eight, &[0, 100, 200, 0]), [255, 255, 255]);
         // 0 at 51/255 = 1/5: 204; 100: 224; 200: 244.
-        assert_eq!(flat(ColorType::Rgba8, &[0, 100, 200, 51]), [204, 224, 244]);
-        assert_eq!(flat(ColorType::La8, &[0, 51]), [204, 204, 204]);
+        assert_eq!(flat(Rgba, Depth::Eight, &[0, 100, 200, 51]), [204, 224, 244]);
+        assert_eq!(flat(GreyAlpha, Depth::Eight, &[0, 51]), [204, 204, 204]);
         assert_eq!(
-            flat(ColorType::La16, &wide(&[0, 13_107, 65_535, 0])),
+            flat(GreyAlpha, SIXTEEN, &wide(&[0, 13_107, 65_535, 0])),
             [204, 204, 204, 255, 255, 255]
         );
         assert_eq!(
-            flat(ColorType::Rgba16, &wide(&[0, 25_700, 51_400, 13_107])),
+            flat(Rgba, SIXTEEN, &wide(&[0, 25_700, 51_400, 13_107])),
             [204, 224, 244]
         );
+    }
+
+    #[test]
+    fn rgba_is_converted_where_it_lies() {
+        let pixels = [0, 100, 200, 51, 1, 2, 3, 255, 9, 9, 9, 0];
+        let mut buffer = pixels;
+        rgba_to_rgb8_in_place(&mut buffer);
+        assert_eq!(buffer[..9], flat(Rgba, Depth::Eight, &pixels));
     }
 
     #[test]
@@ -165,6 +214,22 @@ mod tests {
             assert_eq!(over_white(value, 255), value);
             assert_eq!(to_8_bits(u16::from(value) * 257), value);
             assert_eq!(over_white_16(u16::from(value) * 257, 65_535), value);
+        }
+    }
+
+    #[test]
+    fn ink_is_laid_over_black_as_by_pillow() {
+        // Pillow: `nk - MULDIV255(ink, nk)`, with the amounts of ink and not what is left out.
+        let muldiv255 = |a: u32, b: u32| {
+            let product = a * b + 128;
+            ((product >> 8) + product) >> 8
+        };
+        for colour in 0..=255_u8 {
+            for black in 0..=255_u8 {
+                let left = u32::from(black);
+                let pillow = left - muldiv255(255 - u32::from(colour), left);
+                assert_eq!(u32::from(under(colour, black)), pillow, "{colour} {black}");
+            }
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Bytes to an upright RGB picture: formats, EXIF orientation, limits, resize, warp, crop.
 //!
-//! Every byte that reaches this crate comes from a stranger. [`probe`] reads a file's header without allocating a
-//! pixel, [`decode`] refuses what the header declares beyond the [`Limits`] before anything is allocated, and a fault
-//! inside a decoding library comes back as [`ImagingError::Corrupt`] instead of crossing the border as a panic.
+//! Every byte that reaches this crate may be hostile. [`probe`] reads a file's header without allocating a pixel,
+//! [`EncodedImage`] refuses what the headers declare beyond the [`Limits`] before anything is allocated, the memory of a
+//! decode among them; a decode ends within milliseconds of its [`Interrupt`]; and a fault inside a decoding library comes
+//! back as [`ImagingError::Corrupt`] instead of crossing the border as a panic.
 //!
 //! A [`Picture`] is always upright, always RGB with eight bits a channel, and always without padding between rows, so
 //! that no later stage has to ask. The operations on it ([`shrink_area`], [`crop_resize_bilinear`], [`warp_affine`],
@@ -28,6 +29,7 @@ mod error;
 mod fields;
 mod flatten;
 mod format;
+mod interrupt;
 mod limits;
 mod orientation;
 mod pad;
@@ -40,9 +42,10 @@ mod round;
 mod warp;
 
 pub use affine::Affine;
-pub use decode::{decode, decode_reduced};
+pub use decode::{EncodedImage, decode};
 pub use error::ImagingError;
 pub use format::{Format, sniff};
+pub use interrupt::Interrupt;
 pub use limits::Limits;
 pub use orientation::Orientation;
 pub use pad::pad_to;

@@ -17,6 +17,9 @@ pub struct Limits {
     pub max_side: u32,
     /// Width times height. Default: 64,000,000, which is 192 MB once decoded.
     pub max_pixels: u64,
+    /// The bytes that one decode may hold at a time: output, working buffers and what the decoding libraries keep. What a
+    /// file needs is computed from its headers, see [`EncodedImage`](crate::EncodedImage). Default: 192 MiB.
+    pub max_decode_bytes: u64,
 }
 
 impl Default for Limits {
@@ -25,6 +28,7 @@ impl Default for Limits {
             max_bytes: 15 * 1024 * 1024,
             max_side: 10_000,
             max_pixels: 64_000_000,
+            max_decode_bytes: 192 * 1024 * 1024,
         }
     }
 }
@@ -46,6 +50,15 @@ impl Limits {
     #[must_use]
     pub fn with_max_pixels(self, max_pixels: u64) -> Self {
         Self { max_pixels, ..self }
+    }
+
+    /// The same limits with another number of bytes that a decode may hold.
+    #[must_use]
+    pub fn with_max_decode_bytes(self, max_decode_bytes: u64) -> Self {
+        Self {
+            max_decode_bytes,
+            ..self
+        }
     }
 
     pub(crate) fn check_bytes(&self, bytes: &[u8]) -> Result<(), ImagingError> {

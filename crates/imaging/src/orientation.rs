@@ -113,56 +113,70 @@ impl Orientation {
                     top.swap_with_slice(bottom);
                 }
             }
-            Self::Transpose => return transposed(&pixels, stride, false, false),
-            Self::Rotate90 => return transposed(&pixels, stride, false, true),
-            Self::Transverse => return transposed(&pixels, stride, true, true),
-            Self::Rotate270 => return transposed(&pixels, stride, true, false),
+            Self::Transpose | Self::Rotate90 | Self::Transverse | Self::Rotate270 => {
+                let mut turned = vec![0; pixels.len()];
+                let height = pixels.len() / stride;
+                self.place_rows(&pixels, &mut turned, (width as usize, height), 0);
+                return turned;
+            }
         }
         pixels
     }
+
+    /// How far it is, in pixels of the upright image, from a stored pixel to the one right of it and to the one below it.
+    /// The sides are those as stored.
+    pub(crate) fn steps(self, width: usize, height: usize) -> (isize, isize) {
+        let (width, height) = (width as isize, height as isize);
+        match self {
+            Self::Upright => (1, width),
+            Self::FlipHorizontal => (-1, width),
+            Self::Rotate180 => (-1, -width),
+            Self::FlipVertical => (1, -width),
+            Self::Transpose => (height, 1),
+            Self::Rotate90 => (height, -1),
+            Self::Transverse => (-height, -1),
+            Self::Rotate270 => (-height, 1),
+        }
+    }
+
+    /// Where a stored pixel lies in the upright image, in pixels from the first.
+    pub(crate) fn index(self, (width, height): (usize, usize), x: usize, y: usize) -> usize {
+        let (across, down) = self.steps(width, height);
+        // With a step backwards the first stored pixel lies at the other end.
+        let begin = |step: isize, count: usize| if step < 0 { -step * (count as isize - 1) } else { 0 };
+        (begin(across, width) + begin(down, height) + x as isize * across + y as isize * down) as usize
+    }
+
+    /// Writes whole stored rows, the first of them at `top`, to where they belong in the upright image.
+    pub(crate) fn place_rows(self, rows: &[u8], upright: &mut [u8], sides: (usize, usize), top: usize) {
+        let (width, height) = sides;
+        let (across, down) = self.steps(width, height);
+        let (source, _) = rows.as_chunks::<CHANNELS>();
+        let (target, _) = upright.as_chunks_mut::<CHANNELS>();
+        let count = source.len() / width;
+        for first in (0..count).step_by(BAND) {
+            let last = count.min(first + BAND);
+            let mut column = self.index(sides, 0, top + first) as isize;
+            for x in 0..width {
+                let mut to = column;
+                for pixel in source[first * width + x..last * width].iter().step_by(width) {
+                    target[to as usize] = *pixel;
+                    to += down;
+                }
+                column += across;
+            }
+        }
+    }
 }
 
-fn reverse_pixels(pixels: &mut [u8]) {
+pub(crate) fn reverse_pixels(pixels: &mut [u8]) {
     let (pixels, _) = pixels.as_chunks_mut::<CHANNELS>();
     pixels.reverse();
 }
 
-/// The side of the tiles in which rows become columns. Both the tile read and the tile written then stay in the first
-/// level of the cache, and so do the page table entries of their rows.
-const TILE: usize = 32;
-
-/// Rows become columns; then the new rows in reverse order (`from_last_column`), and each of them in reverse order
-/// (`from_last_row`).
-fn transposed(pixels: &[u8], stride: usize, from_last_column: bool, from_last_row: bool) -> Vec<u8> {
-    let (width, height) = (stride / CHANNELS, pixels.len() / stride);
-    let mut turned = vec![0; pixels.len()];
-    let (source, _) = pixels.as_chunks::<CHANNELS>();
-    let (target, _) = turned.as_chunks_mut::<CHANNELS>();
-    for (band_index, band) in target.chunks_mut(height * TILE).enumerate() {
-        for start in (0..height).step_by(TILE) {
-            let end = height.min(start + TILE);
-            for (index, out_row) in band.chunks_exact_mut(height).enumerate() {
-                let x = band_index * TILE + index;
-                let column = if from_last_column { width - 1 - x } else { x };
-                let out = &mut out_row[start..end];
-                if from_last_row {
-                    let rows = source[(height - end) * width..]
-                        .iter()
-                        .skip(column)
-                        .step_by(width);
-                    out.iter_mut()
-                        .rev()
-                        .zip(rows)
-                        .for_each(|(out, pixel)| *out = *pixel);
-                } else {
-                    let rows = source[start * width..].iter().skip(column).step_by(width);
-                    out.iter_mut().zip(rows).for_each(|(out, pixel)| *out = *pixel);
-                }
-            }
-        }
-    }
-    turned
-}
+/// Rows that become columns together: what is written of a column then fills whole cache lines, and what is read of the
+/// rows stays in the first level of the cache.
+pub(crate) const BAND: usize = 32;
 
 #[cfg(test)]
 mod tests {

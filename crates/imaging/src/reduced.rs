@@ -12,6 +12,9 @@ pub(crate) enum Reduction {
 }
 
 impl Reduction {
+    /// All of them, the one that keeps most first.
+    pub(crate) const ALL: [Self; 4] = [Self::Whole, Self::Half, Self::Quarter, Self::Eighth];
+
     /// The greatest that leaves a longest side of at least so many pixels; none where there are not as many.
     pub(crate) fn keeping(longest_side: u32, at_least: u32) -> Self {
         [Self::Eighth, Self::Quarter, Self::Half]

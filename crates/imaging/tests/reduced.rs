@@ -7,8 +7,14 @@ mod samples;
 
 use image::ExtendedColorType;
 use jpeg_encoder::ColorType;
-use likeness_imaging::{Limits, Orientation, Picture, Reduced, decode, decode_reduced, shrink_area};
+use likeness_imaging::{
+    EncodedImage, ImagingError, Interrupt, Limits, Orientation, Picture, Reduced, decode, shrink_area,
+};
 use samples::*;
+
+fn decode_reduced(bytes: &[u8], limits: &Limits, longest_side: u32) -> Result<Reduced, ImagingError> {
+    EncodedImage::open(bytes, limits)?.decode_reduced(longest_side, Interrupt::NEVER)
+}
 
 fn reduced(bytes: &[u8], longest_side: u32) -> Reduced {
     decode_reduced(bytes, &Limits::default(), longest_side).unwrap()

@@ -4,9 +4,14 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::client_address::Proxies;
 use crate::locked::locked;
+use crate::throttle::Throttle;
+
+/// Time between two lines of the log about connections that are refused.
+const PAUSE: Duration = Duration::from_secs(60);
 
 /// The connections of each address that has any.
 type Open = Arc<Mutex<HashMap<IpAddr, usize>>>;
@@ -17,6 +22,7 @@ pub(crate) struct Addresses {
     max: usize,
     exempt: Proxies,
     open: Open,
+    refusals: Arc<Throttle>,
 }
 
 /// A connection that counts, until this is dropped.
@@ -32,10 +38,11 @@ impl Addresses {
             max,
             exempt,
             open: Arc::default(),
+            refusals: Arc::new(Throttle::new(PAUSE)),
         }
     }
 
-    /// One more of this address; `None` where it has as many as it may.
+    /// One more of this address; `None` where it has as many as it may, which is logged once in a while.
     pub(crate) fn enter(&self, address: IpAddr) -> Option<OfAddress> {
         let address = address.to_canonical();
         if self.max == 0 || self.exempt.trusts(address) {
@@ -44,12 +51,30 @@ impl Addresses {
         let mut open = locked(&self.open);
         let count = open.entry(address).or_default();
         if *count >= self.max {
+            drop(open);
+            self.refuse(address);
             return None;
         }
         *count += 1;
         Some(OfAddress {
             counted: Some((address, Arc::clone(&self.open))),
         })
+    }
+}
+
+impl Addresses {
+    fn refuse(&self, address: IpAddr) {
+        tracing::debug!(%address, "connection refused: its address has as many as it may");
+        if let Some(refused) = self.refusals.admit() {
+            tracing::warn!(
+                %address,
+                refused,
+                limit = self.max,
+                setting = "connections.max_per_address",
+                "connections refused: one address has as many as the setting allows; where it is a proxy, name it in \
+                 proxies.trusted"
+            );
+        }
     }
 }
 

@@ -130,7 +130,10 @@ impl Form {
         let too_large = || {
             ApiError::new(
                 ErrorCode::FileTooLarge,
-                format!("The request body has more than {} bytes.", limits.body),
+                format!(
+                    "The request body has more than the {} bytes that are accepted.",
+                    limits.body
+                ),
             )
         };
         if http_body::Body::size_hint(body).lower() > limits.body {

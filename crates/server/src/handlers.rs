@@ -277,16 +277,20 @@ pub(crate) async fn healthz() -> Response {
     response::json(StatusCode::OK, &json!({ "status": "ok" }))
 }
 
-/// Whether new requests should be sent here.
+/// Whether new requests should be sent here: not while the service stops, nor while every worker is still at a request
+/// whose deadline has passed.
 pub(crate) async fn readyz(
     State(service): State<Arc<Service>>,
     Extension(log): Extension<RequestLog>,
 ) -> Response {
-    if service.ready.load(Ordering::Relaxed) {
-        response::json(StatusCode::OK, &json!({ "status": "ready" }))
+    let refused = if !service.ready.load(Ordering::Relaxed) {
+        ApiError::from(ErrorCode::NotReady)
+    } else if service.work.usage().is_stuck() {
+        ApiError::from(ErrorCode::NotReady).with_cause("every worker is past the deadline of its request")
     } else {
-        response::failure(&log, &ApiError::from(ErrorCode::NotReady))
-    }
+        return response::json(StatusCode::OK, &json!({ "status": "ready" }));
+    };
+    response::failure(&log, &refused)
 }
 
 /// What answers here, for callers who keep it beside an answer. Versions of libraries and how much the service can take

@@ -61,6 +61,7 @@ mod seconds;
 mod serve;
 mod service;
 mod signals;
+mod throttle;
 mod tls;
 #[cfg(feature = "otel")]
 mod traces;
@@ -69,8 +70,8 @@ mod work;
 pub use apps::{Apps, DEMO_APP, FIRST_APP};
 pub use config::{
     AdminConfig, AppConfig, AuditConfig, AuditMode, ClientCertificates, Config, ConfigError, EngineConfig,
-    Explained, LogConfig, LogFormat, Overrides, QuotasConfig, REFERENCE, ReloadConfig, StorageConfig,
-    TlsConfig, WhenUnavailable,
+    Explained, ExposedFile, LogConfig, LogFormat, Overrides, QuotasConfig, REFERENCE, ReloadConfig,
+    StorageConfig, TlsConfig, WhenUnavailable,
 };
 pub use logs::{Logs, LogsError};
 pub use reload::{EngineSource, Hangups, Reload, ReloadError, Reloader, SettingsReload, SourceError};

@@ -3,14 +3,14 @@
 use likeness_engine::Engine;
 use likeness_engine::detection::{BoundingBox, DetectionError, Face, FaceDetector, Search};
 use likeness_engine::embedding::{Embedding, EmbeddingError, FaceEmbedder, FaceInPicture};
-use likeness_engine::imaging::Picture;
+use likeness_engine::imaging::{Interrupt, Picture};
 use likeness_engine::liveness::{LivenessError, LivenessModel};
 use likeness_engine::models::ScoreCurve;
 
 struct Plain;
 
 impl FaceDetector for Plain {
-    fn detect(&mut self, _: &Picture, _: Search) -> Result<Vec<Face>, DetectionError> {
+    fn detect(&mut self, _: &Picture, _: Search, _: Interrupt<'_>) -> Result<Vec<Face>, DetectionError> {
         Ok(Vec::new())
     }
 }

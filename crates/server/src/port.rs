@@ -134,7 +134,6 @@ impl Port {
                 Ok((stream, peer, permit)) => {
                     pause = ACCEPT_PAUSES.0;
                     let Some(of_address) = self.addresses.enter(peer) else {
-                        tracing::debug!(%peer, "a connection is closed: its address has as many as it may");
                         continue;
                     };
                     let serving = self.serve_one(stream, peer, graceful.watcher());

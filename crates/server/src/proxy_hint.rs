@@ -1,13 +1,10 @@
 //! A word to the operator where a proxy seems to drop the credentials.
 
-use std::sync::Mutex;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderName, header};
-use tokio::time::Instant;
-
 use crate::apps::{ID_HEADERS, KEY_HEADERS};
-use crate::locked::locked;
+use crate::throttle::Throttle;
+use axum::http::{HeaderMap, HeaderName, header};
 
 /// Time between two such lines: they say the same.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -21,20 +18,23 @@ const PROXIES: [HeaderName; 4] = [
 ];
 
 /// Logs, once in a while, that requests come by a proxy and without any credentials.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ProxyHint {
-    said: Mutex<Option<Instant>>,
+    said: Throttle,
+}
+
+impl Default for ProxyHint {
+    fn default() -> Self {
+        Self {
+            said: Throttle::new(PAUSE),
+        }
+    }
 }
 
 impl ProxyHint {
     /// Looks at a request whose credentials were refused.
     pub(crate) fn look_at(&self, headers: &HeaderMap) {
-        if !seems_dropped(headers) {
-            return;
-        }
-        let mut said = locked(&self.said);
-        if said.is_none_or(|said| said.elapsed() >= PAUSE) {
-            *said = Some(Instant::now());
+        if seems_dropped(headers) && self.said.admit().is_some() {
             tracing::warn!(
                 "a request came by a proxy with neither app_id nor app_key: nginx drops header names with underscores \
                  unless `underscores_in_headers on;` is set; or have clients send app-id and app-key"

@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::addresses::Addresses;
 use crate::admin::{self, Admin};
-use crate::apps::{AppDirectory, Apps};
+use crate::apps::{AppDirectory, Apps, DEMO_APP};
 use crate::audit::{Audit, AuditError};
 use crate::config::{Config, ConfigError};
 use crate::engine_slot::EngineSlot;
@@ -129,6 +129,7 @@ impl Server {
         engine: EngineSlot,
         reloader: Option<Reloader>,
     ) -> Result<Self, ServeError> {
+        let has_demo = apps.has_demo();
         let database = config.storage.open().await?;
         let apps = AppDirectory::open(apps, database.clone()).await?;
         let app_limits = Limits::open(database.clone(), &config.storage.folder, &config.quotas).await?;
@@ -150,11 +151,7 @@ impl Server {
         let callers = Port::open(
             config.listen,
             router(Arc::clone(&service), &config.cors, config.docs),
-            port(
-                config.connections.max,
-                config.connections.max_per_address,
-                tls.clone(),
-            ),
+            port(config.connections.max, config.max_per_address(), tls.clone()),
         )
         .await?;
         let operators = match config.admin.listen {
@@ -182,6 +179,13 @@ impl Server {
         }
         // Last: whoever starts it sees the key of an app that is made only where the start succeeds.
         let first_app = service.apps.make_first().await?;
+        if has_demo && !config.listen.ip().is_loopback() {
+            tracing::warn!(
+                listen = %callers.address(),
+                app = DEMO_APP,
+                "the demo app can be used from other machines: listen on 127.0.0.1, or serve without --demo"
+            );
+        }
         if service.apps.current().is_empty() {
             tracing::warn!("there is no app, so nobody can call: make one with `likeness apps create`");
         }

@@ -1,8 +1,9 @@
 //! Threads for the engine's calls, so that none runs on the async reactor.
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 
@@ -22,28 +23,43 @@ type Job = Box<dyn FnOnce() + Send>;
 pub(crate) struct WorkPool {
     queue: SyncSender<Job>,
     load: Arc<Load>,
+    threads: usize,
 }
 
 #[derive(Debug, Default)]
 struct Load {
     queued: AtomicUsize,
-    busy: AtomicUsize,
+    /// The jobs that threads are at, by a number of their own, with their deadlines.
+    running: Mutex<HashMap<u64, Instant>>,
+    next_job: AtomicU64,
 }
 
-/// What the threads are at, for metrics.
+/// The load of the threads, for metrics and probes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Usage {
     /// Jobs that wait for a thread.
     pub(crate) queued: usize,
     /// Threads with a job.
     pub(crate) busy: usize,
+    /// Threads with a job whose deadline has passed.
+    pub(crate) overdue: usize,
+    /// All threads.
+    pub(crate) threads: usize,
+}
+
+impl Usage {
+    /// Whether no thread is left for a request that comes now: each is past the deadline of another.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.overdue >= self.threads
+    }
 }
 
 impl WorkPool {
     pub(crate) fn start(threads: usize, queued: usize) -> std::io::Result<Self> {
         let (queue, jobs) = sync_channel::<Job>(queued);
         let jobs = Arc::new(Mutex::new(jobs));
-        for number in 0..threads.max(1) {
+        let threads = threads.max(1);
+        for number in 0..threads {
             let jobs = Arc::clone(&jobs);
             std::thread::Builder::new()
                 .name(format!("likeness-work-{number}"))
@@ -52,14 +68,19 @@ impl WorkPool {
         Ok(Self {
             queue,
             load: Arc::default(),
+            threads,
         })
     }
 
-    /// What the threads are at now.
+    /// The load of the threads now.
     pub(crate) fn usage(&self) -> Usage {
+        let now = Instant::now();
+        let running = locked(&self.load.running);
         Usage {
             queued: self.load.queued.load(Ordering::Relaxed),
-            busy: self.load.busy.load(Ordering::Relaxed),
+            busy: running.len(),
+            overdue: running.values().filter(|deadline| **deadline <= now).count(),
+            threads: self.threads,
         }
     }
 
@@ -76,12 +97,12 @@ impl WorkPool {
             .with_deadline(deadline.into_std())
             .with_cancel_flag(Arc::clone(&cancel.0));
         let (answer, answered) = oneshot::channel();
-        let queued = Counted::new(&self.load, |load| &load.queued);
+        let queued = Queued::new(&self.load);
         // What is said on the thread belongs to the request as well.
         let span = tracing::Span::current();
         let job = Box::new(move || {
             let _entered = span.enter();
-            let busy = Counted::new(&queued.load, |load| &load.busy);
+            let busy = Running::new(&queued.load, deadline);
             drop(queued);
             let result = match budget.check() {
                 Ok(()) => catch_unwind(AssertUnwindSafe(|| work(budget)))
@@ -108,25 +129,46 @@ impl WorkPool {
     }
 }
 
-/// Counts one more for as long as it lives.
-struct Counted {
+/// Counts a job as waiting for as long as it lives.
+struct Queued {
     load: Arc<Load>,
-    of: fn(&Load) -> &AtomicUsize,
 }
 
-impl Counted {
-    fn new(load: &Arc<Load>, of: fn(&Load) -> &AtomicUsize) -> Self {
-        of(load).fetch_add(1, Ordering::Relaxed);
+impl Queued {
+    fn new(load: &Arc<Load>) -> Self {
+        load.queued.fetch_add(1, Ordering::Relaxed);
         Self {
             load: Arc::clone(load),
-            of,
         }
     }
 }
 
-impl Drop for Counted {
+impl Drop for Queued {
     fn drop(&mut self) {
-        (self.of)(&self.load).fetch_sub(1, Ordering::Relaxed);
+        self.load.queued.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Counts a job as running for as long as it lives.
+struct Running {
+    load: Arc<Load>,
+    job: u64,
+}
+
+impl Running {
+    fn new(load: &Arc<Load>, deadline: Instant) -> Self {
+        let job = load.next_job.fetch_add(1, Ordering::Relaxed);
+        locked(&load.running).insert(job, deadline);
+        Self {
+            load: Arc::clone(load),
+            job,
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        locked(&self.load.running).remove(&self.job);
     }
 }
 
@@ -196,8 +238,12 @@ mod tests {
             .unwrap_err();
         assert_eq!(error.code(), ErrorCode::DeadlineExceeded);
         assert_eq!(admission.admit().unwrap_err().code(), ErrorCode::Overloaded);
+        let usage = pool.usage();
+        assert_eq!((usage.busy, usage.overdue, usage.is_stuck()), (1, 1, true));
         release.send(()).unwrap();
         admission.idle().await;
+        let usage = pool.usage();
+        assert_eq!((usage.busy, usage.overdue, usage.is_stuck()), (0, 0, false));
         assert!(told.recv().unwrap(), "the budget of abandoned work has run out");
     }
 

@@ -68,8 +68,11 @@ fn the_deadline_is_kept_while_the_engine_works_and_its_room_stays_taken() {
     server
         .post(LIVENESS, &Form::selfie(600, 500))
         .expect(503, "OVERLOADED");
+    // Its only worker is past the deadline: other replicas should get the requests.
+    server.get("/readyz").expect(503, "NOT_READY");
     models.release();
     assert_eq!(status_other_than(&server, 503), 200);
+    assert_eq!(server.get("/readyz").status, 200);
 }
 
 #[test]

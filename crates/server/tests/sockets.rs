@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use likeness_server::Config;
-use support::{Answer, Form, Models, PATIENCE, TestServer, credentials};
+use support::{Answer, Form, Models, PATIENCE, TestServer, credentials, log};
 
 const LIVENESS: &str = "/v0.2/liveness-verification";
 const ORIGIN: &str = "https://onboarding.example";
@@ -101,14 +101,28 @@ fn pages_of_the_origins_that_are_named_may_call() {
 
 #[test]
 fn an_address_has_so_many_connections_and_no_more() {
-    let server = serve(|config| config.connections.max_per_address = 2);
+    let server = serve(|config| config.connections.max_per_address = Some(2));
     let healthz = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
     let mut clients = [server.client(), server.client()];
     for client in &mut clients {
         client.send(healthz);
         assert_eq!(client.answer().status, 200);
     }
-    assert!(server.client().is_closed(), "the third");
+    for _ in 0..100 {
+        assert!(server.client().is_closed(), "the third");
+    }
+    let lines: Vec<serde_json::Value> = log::all()
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .filter(|line: &serde_json::Value| {
+            line["setting"] == "connections.max_per_address" && line["limit"] == 2
+        })
+        .collect();
+    assert_eq!(lines.len(), 1, "one line a minute: {lines:?}");
+    assert_eq!(
+        (&lines[0]["level"], &lines[0]["address"]),
+        (&"WARN".into(), &"127.0.0.1".into())
+    );
     for client in &mut clients {
         client.send(healthz);
         assert_eq!(client.answer().status, 200, "the first two go on");
@@ -123,6 +137,26 @@ fn an_address_has_so_many_connections_and_no_more() {
     while !is_served() {
         assert!(begun.elapsed() < PATIENCE, "their places are never free again");
     }
+}
+
+/// An address that is loopback, and that the service does not take for one: it is written as IPv6.
+#[test]
+fn an_address_has_half_of_the_connections_where_clients_come_directly() {
+    const MAPPED: &str = "[::ffff:127.0.0.1]:0";
+    if std::net::TcpListener::bind(MAPPED).is_err() {
+        eprintln!("skipped: there is no IPv6 here");
+        return;
+    }
+    let server = serve(|config| {
+        config.listen = MAPPED.parse().unwrap();
+        config.connections.max = 6;
+    });
+    let mut clients = [server.client(), server.client(), server.client()];
+    for client in &mut clients {
+        client.send(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n");
+        assert_eq!(client.answer().status, 200);
+    }
+    assert!(server.client().is_closed(), "the fourth of six");
 }
 
 #[test]

@@ -112,6 +112,12 @@ impl StorageError {
         let code = code.as_deref();
         match (&error, kind) {
             (sqlx::Error::PoolTimedOut, _) => return Self::TimedOut { place, after },
+            // It may show a part of the URL.
+            (sqlx::Error::Configuration(_), _) => {
+                return Self::Url {
+                    reason: "the database driver refuses it".to_owned(),
+                };
+            }
             (
                 sqlx::Error::Io(_)
                 | sqlx::Error::Tls(_)

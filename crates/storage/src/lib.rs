@@ -20,6 +20,7 @@ mod database;
 mod error;
 mod health;
 mod migrations;
+mod server_url;
 mod settings;
 mod time;
 pub mod usage;

@@ -121,7 +121,8 @@ impl CreateArguments {
         let mut settings = AppSettings::default();
         self.wanted.apply(&mut settings);
         access.config.check_app(id, &settings)?;
-        let new = access.database.create_app(id, &settings, self.key.key()?).await?;
+        let key = self.key.key(access.config.key_rule())?;
+        let new = access.database.create_app(id, &settings, key).await?;
         self.change.wait.wait(&access).await;
         if self.change.json() {
             let key = self.shown(&new.key);
@@ -140,7 +141,7 @@ impl RotateArguments {
     pub(super) async fn run(&self) -> Result<(), Failure> {
         let id = self.change.id();
         let access = Access::open(&self.change.app.common).await?;
-        let key = self.key.key()?;
+        let key = self.key.key(access.config.key_rule())?;
         let rotation = Rotation::new(self.grace).with_force(self.force);
         let rotated = access.database.rotate_key(id, &key, rotation).await?;
         self.change.wait.wait(&access).await;

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use clap::Args;
-use likeness::server::storage::apps::AppKey;
+use likeness::server::storage::apps::{AppKey, KeyRule};
 
 use super::Failure;
 
@@ -17,7 +17,7 @@ const DAY: u64 = 86_400;
 #[derive(Debug, Args)]
 pub(super) struct KeyArguments {
     /// Read the key from standard input, for a client that has one already; at least 16 characters, which should be
-    /// random. Otherwise one is made.
+    /// random, unless the setting allow_weak_keys is on. Otherwise one is made.
     #[arg(long)]
     key_stdin: bool,
 }
@@ -28,7 +28,8 @@ impl KeyArguments {
         self.key_stdin
     }
 
-    pub(super) fn key(&self) -> Result<AppKey, Failure> {
+    /// The key, which must keep to this rule where it is given.
+    pub(super) fn key(&self, rule: KeyRule) -> Result<AppKey, Failure> {
         if !self.key_stdin {
             return Ok(AppKey::generate()?);
         }
@@ -37,7 +38,7 @@ impl KeyArguments {
             .take(MAX_INPUT)
             .read_to_string(&mut text)
             .map_err(|_| "standard input is not text")?;
-        Ok(AppKey::import(text.trim_end_matches(['\r', '\n']))?)
+        Ok(AppKey::import(text.trim_end_matches(['\r', '\n']), rule)?)
     }
 }
 

@@ -329,6 +329,19 @@ fn what_a_caller_is_told_of_each_fault() {
             max_side: 10_000,
             max_pixels: 64_000_000,
         },
+        ImagingError::DecodeTooLarge {
+            format: Format::Tiff,
+            width: 9_000,
+            height: 7_000,
+            needed: 300_000_001,
+            limit: 201_326_592,
+        },
+        ImagingError::TooManyScans {
+            width: 8_000,
+            height: 8_000,
+            scans: 43,
+        },
+        ImagingError::Interrupted,
         ImagingError::BadBuffer {
             width: 2,
             height: 2,
@@ -377,7 +390,7 @@ fn what_the_http_layer_finds() {
     insta::assert_snapshot!(told.join("\n"), @"
     400 MISSING_FIELD: The form field `image` is absent or empty.
     400 INVALID_PARAMETER: The form field `threshold` must be a number from 0 to 1, not 7.
-    413 FILE_TOO_LARGE: The file in `selfie` has more than 15728640 bytes; at most 15728640 are accepted.
+    413 FILE_TOO_LARGE: The file in `selfie` has more than the 15728640 bytes that are accepted.
     422 IMAGE_TOO_SMALL: The picture in `image` is 640x299 pixels; each side must have at least 300.
     422 IMAGE_TOO_LARGE: The picture in `image` is 640x5001 pixels; each side may have at most 5000.
     ");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use likeness_detection::{self as detection, BoundingBox, Landmarks, Point, Search};
 use likeness_embedding::{self as embedding, FaceEmbedder, FaceInPicture};
-use likeness_imaging::Picture;
+use likeness_imaging::{Interrupt, Picture};
 use likeness_liveness::{LivenessModel, ScaledCropLiveness};
 use likeness_models::{LivenessCalibration, MatchCalibration, Pack};
 use likeness_runtime::{ModelSession, Runtime, listed};
@@ -110,7 +110,11 @@ fn run_adapter(runtime: &Runtime, pack: &Pack, entry: &Entry<'_>) -> Result<(), 
     let picture = test_picture()?;
     match entry {
         Entry::Detector(model) => {
-            detection::open_model(runtime, pack, model, None)?.detect(&picture, Search::Thorough)?;
+            detection::open_model(runtime, pack, model, None)?.detect(
+                &picture,
+                Search::Thorough,
+                Interrupt::NEVER,
+            )?;
         }
         Entry::Embedder(model) => {
             let mut embedder = embedding::open_model(runtime, pack, model)?;

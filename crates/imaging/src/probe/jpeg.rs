@@ -28,6 +28,7 @@ pub(crate) fn declared(bytes: &[u8]) -> Result<Declared, ImagingError> {
 }
 
 /// The frame header (SOFn).
+#[derive(Debug)]
 pub(crate) struct Frame<'a> {
     pub(crate) width: u32,
     pub(crate) height: u32,
@@ -132,8 +133,8 @@ fn segment_payload(bytes: &[u8], at: usize) -> Option<&[u8]> {
 pub(crate) struct Scans {
     /// How many there are.
     pub(crate) count: usize,
-    /// The components that at least one scan brings, a bit each in the order of the frame header.
-    pub(crate) components: u32,
+    /// In how many of them each component is, in the order of the frame header.
+    pub(crate) of_component: [usize; 4],
     /// Whether the end of the image is marked.
     pub(crate) ended: bool,
 }
@@ -142,7 +143,7 @@ impl Scans {
     pub(crate) fn survey(bytes: &[u8], frame: &Frame<'_>) -> Self {
         let mut scans = Self {
             count: 0,
-            components: 0,
+            of_component: [0; 4],
             ended: false,
         };
         let Some(first) = Segments::of(bytes).find(|segment| segment.marker == MARKER_SOS) else {
@@ -165,8 +166,9 @@ impl Scans {
                         .components
                         .iter()
                         .position(|component| component[0] == selector[0]);
-                    scans.components |=
-                        position.map_or(0, |position| 1_u32.checked_shl(position as u32).unwrap_or(0));
+                    if let Some(count) = position.and_then(|position| scans.of_component.get_mut(position)) {
+                        *count += 1;
+                    }
                 }
             }
             at = after + 2 + payload.len();

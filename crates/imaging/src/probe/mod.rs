@@ -8,6 +8,8 @@ pub(crate) mod gif;
 pub(crate) mod jpeg;
 pub(crate) mod png;
 pub(crate) mod tiff;
+#[allow(dead_code)] // Decoding is to ask it.
+pub(crate) mod vp8l;
 pub(crate) mod webp;
 
 use crate::{Format, ImagingError, Limits, Orientation, sniff};
@@ -24,6 +26,14 @@ pub struct Header {
     pub height: u32,
     /// How the stored pixels have to be turned to stand upright.
     pub orientation: Orientation,
+}
+
+impl Header {
+    /// The sides as they are stored.
+    pub(crate) fn stored_size(&self) -> (u32, u32) {
+        // The turn that makes the sides upright also makes them stored ones again.
+        self.orientation.upright_size(self.width, self.height)
+    }
 }
 
 /// What a header declares, before anything is checked: the sides as stored.

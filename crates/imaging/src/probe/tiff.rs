@@ -4,8 +4,8 @@ use super::Declared;
 use crate::fields::Endian;
 use crate::{Format, ImagingError, Orientation};
 
-const IMAGE_WIDTH: u16 = 256;
-const IMAGE_LENGTH: u16 = 257;
+pub(crate) const IMAGE_WIDTH: u16 = 256;
+pub(crate) const IMAGE_LENGTH: u16 = 257;
 /// The tag of the orientation, the same in TIFF and EXIF.
 pub(crate) const ORIENTATION: u16 = 274;
 
@@ -31,8 +31,10 @@ pub(crate) fn declared(bytes: &[u8]) -> Result<Declared, ImagingError> {
 
 /// A directory of tags. Positions in it come from the file: each is looked up and none is trusted.
 pub(crate) struct Directory<'a> {
+    /// The whole file.
+    bytes: &'a [u8],
     entries: &'a [u8],
-    endian: Endian,
+    pub(crate) endian: Endian,
     big: bool,
 }
 
@@ -62,6 +64,7 @@ impl<'a> Directory<'a> {
             .unwrap_or(usize::MAX)
             .saturating_mul(Self::entry_length(big));
         Some(Self {
+            bytes,
             entries: &entries[..length.min(entries.len())],
             endian,
             big,
@@ -74,6 +77,12 @@ impl<'a> Directory<'a> {
 
     /// The value of a tag that holds one unsigned number.
     pub(crate) fn number(&self, tag: u16) -> Option<u32> {
+        let numbers = self.numbers(tag).filter(|numbers| numbers.len() == 1)?;
+        numbers.get(0).and_then(|number| u32::try_from(number).ok())
+    }
+
+    /// The values of a tag that holds unsigned numbers, where all of them lie in the file.
+    pub(crate) fn numbers(&self, tag: u16) -> Option<Numbers<'a>> {
         const BYTE: u16 = 1;
         const SHORT: u16 = 3;
         const LONG: u16 = 4;
@@ -83,23 +92,63 @@ impl<'a> Directory<'a> {
             .entries
             .chunks(Self::entry_length(self.big))
             .find(|entry| endian.u16(entry, 0) == Some(tag))?;
-        let kind = endian.u16(entry, 2)?;
-        let (count, at) = if self.big {
-            (endian.u64(entry, 4)?, 12)
-        } else {
-            (endian.u32(entry, 4)?.into(), 8)
+        let size = match endian.u16(entry, 2)? {
+            BYTE => 1,
+            SHORT => 2,
+            LONG => 4,
+            LONG8 if self.big => 8,
+            _ => return None,
         };
-        if count != 1 {
-            return None;
+        // What does not fit in the entry's own field lies where that field says.
+        let (count, field) = if self.big {
+            (endian.u64(entry, 4)?, entry.get(12..)?)
+        } else {
+            (endian.u32(entry, 4)?.into(), entry.get(8..)?)
+        };
+        let length = usize::try_from(count).ok()?.checked_mul(size)?;
+        let inline = if self.big { 8 } else { 4 };
+        let values = if length <= inline {
+            field
+        } else {
+            let at = if self.big {
+                endian.u64(field, 0)?
+            } else {
+                endian.u32(field, 0)?.into()
+            };
+            self.bytes.get(usize::try_from(at).ok()?..)?
+        };
+        Some(Numbers {
+            values: values.get(..length)?,
+            size,
+            endian,
+        })
+    }
+}
+
+/// Unsigned numbers of one size, as they lie in the file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Numbers<'a> {
+    values: &'a [u8],
+    size: usize,
+    endian: Endian,
+}
+
+impl Numbers<'_> {
+    pub(crate) fn len(&self) -> usize {
+        self.values.len() / self.size
+    }
+
+    pub(crate) fn get(&self, index: usize) -> Option<u64> {
+        let at = index.checked_mul(self.size)?;
+        match self.size {
+            1 => self.values.get(at).map(|&byte| byte.into()),
+            2 => self.endian.u16(self.values, at).map(Into::into),
+            4 => self.endian.u32(self.values, at).map(Into::into),
+            _ => self.endian.u64(self.values, at),
         }
-        match kind {
-            BYTE => entry.get(at).map(|&byte| byte.into()),
-            SHORT => endian.u16(entry, at).map(Into::into),
-            LONG => endian.u32(entry, at),
-            LONG8 if self.big => endian
-                .u64(entry, at)
-                .and_then(|number| u32::try_from(number).ok()),
-            _ => None,
-        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u64> + '_ {
+        (0..self.len()).filter_map(|index| self.get(index))
     }
 }

@@ -5,7 +5,98 @@ use crate::fields::Endian::Little;
 use crate::{Format, ImagingError, Orientation};
 
 /// `RIFF`, a length, `WEBP`.
-const SIGNATURE: usize = 12;
+pub(crate) const SIGNATURE: usize = 12;
+
+/// Position, sides, duration and flags of an animation's frame.
+const FRAME_HEADER: usize = 16;
+
+/// The first image of a file, which is what is decoded.
+#[derive(Debug)]
+pub(crate) struct First<'a> {
+    /// Whether the file says what it has, and has the image among other chunks.
+    pub(crate) extended: bool,
+    /// Of an animation: where its frame lies. `None`: the file holds one image, which is all of it.
+    pub(crate) frame: Option<Placed>,
+    /// Whether there is alpha.
+    pub(crate) alpha: bool,
+    /// The data of the chunks `VP8 ` or `VP8L`, and of `ALPH` for the former.
+    pub(crate) lossy: Option<&'a [u8]>,
+    pub(crate) lossless: Option<&'a [u8]>,
+    pub(crate) mask: Option<&'a [u8]>,
+}
+
+/// Where a frame lies in its animation, in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Placed {
+    pub(crate) left: u32,
+    pub(crate) top: u32,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+}
+
+impl<'a> First<'a> {
+    pub(crate) fn of(bytes: &'a [u8]) -> Option<Self> {
+        const ALPHA: u8 = 0x10;
+        const ANIMATION: u8 = 0x02;
+        let all = bytes.get(SIGNATURE..)?;
+        let head = chunks(all).next()?;
+        let alone = Self {
+            extended: false,
+            frame: None,
+            alpha: false,
+            lossy: None,
+            lossless: None,
+            mask: None,
+        };
+        match head.kind {
+            b"VP8 " => {
+                return Some(Self {
+                    lossy: Some(head.data),
+                    ..alone
+                });
+            }
+            b"VP8L" => {
+                return Some(Self {
+                    // Below its sides.
+                    alpha: head.data.get(4)? & ALPHA != 0,
+                    lossless: Some(head.data),
+                    ..alone
+                });
+            }
+            _ => {}
+        }
+        let flags = *head.data.first()?;
+        let (frame, content) = if flags & ANIMATION == 0 {
+            (None, all)
+        } else {
+            let data = chunks(all).find(|chunk| chunk.kind == b"ANMF")?.data;
+            // Numbers of three bytes: positions in pairs of pixels, sides less one.
+            let number = |at| Some(Little.u32(data, at)? & 0xFF_FFFF);
+            let placed = Placed {
+                left: 2 * number(0)?,
+                top: 2 * number(3)?,
+                width: number(6)? + 1,
+                height: number(9)? + 1,
+            };
+            (Some(placed), data.get(FRAME_HEADER..)?)
+        };
+        let find = |kind: &[u8; 4]| {
+            chunks(content)
+                .find(|chunk| chunk.kind == kind)
+                .map(|chunk| chunk.data)
+        };
+        let (lossless, mask) = (find(b"VP8L"), find(b"ALPH"));
+        Some(Self {
+            extended: true,
+            frame,
+            // Whether an animation has alpha is the business of each frame.
+            alpha: (frame.is_some() || flags & ALPHA != 0) && (lossless.is_some() || mask.is_some()),
+            lossy: find(b"VP8 ").filter(|_| lossless.is_none()),
+            lossless,
+            mask: mask.filter(|_| lossless.is_none()),
+        })
+    }
+}
 
 pub(crate) fn declared(bytes: &[u8]) -> Result<Declared, ImagingError> {
     let (width, height) = chunks(bytes.get(SIGNATURE..).unwrap_or_default())
@@ -63,8 +154,6 @@ struct Chunk<'a> {
 
 /// Whether what the chunk's own header declares, if it has one, is no larger than the picture.
 fn fits(chunk: &Chunk<'_>, width: u32, height: u32) -> bool {
-    /// Position, sides, duration and flags of an animation's frame.
-    const FRAME_HEADER: usize = 16;
     match chunk.kind {
         b"VP8 " | b"VP8L" => sides(chunk).is_none_or(|sides| sides.0 <= width && sides.1 <= height),
         b"ANMF" => chunks(chunk.data.get(FRAME_HEADER..).unwrap_or_default())

@@ -31,15 +31,19 @@ pub enum ArchiveError {
         source: std::io::Error,
     },
     /// It is no archive of `likeness models export`, or is damaged or cut off.
-    #[error("{} is no whole archive of `likeness models export`: {reason}; copy it again", path.display())]
+    #[error(
+        "{} is no whole archive of `likeness models export`: {reason}; {}; copy it again", path.display(), taken_of(*taken)
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
         /// What is wrong.
         reason: String,
+        /// How many files were taken before, checksums right.
+        taken: usize,
     },
     /// Something is in it that does not belong there.
-    #[error("{}: entry {entry:?} {reason}; nothing of it was taken", path.display())]
+    #[error("{}: entry {entry:?} {reason}; {}", path.display(), taken_of(*taken))]
     Entry {
         /// The file.
         path: PathBuf,
@@ -47,6 +51,8 @@ pub enum ArchiveError {
         entry: String,
         /// What is wrong with it.
         reason: String,
+        /// How many files were taken before, checksums right.
+        taken: usize,
     },
     /// It holds another pack than was asked for.
     #[error("{} holds model pack '{found}', not '{asked}'", path.display())]
@@ -75,4 +81,23 @@ pub enum ArchiveError {
         /// Its version and digest.
         here: String,
     },
+}
+
+impl ArchiveError {
+    /// The same, found after so many files had been taken.
+    pub(super) fn after(mut self, files: usize) -> Self {
+        if let Self::Damaged { taken, .. } | Self::Entry { taken, .. } = &mut self {
+            *taken = files;
+        }
+        self
+    }
+}
+
+/// What the store has got of an archive that cannot be taken whole.
+fn taken_of(files: usize) -> String {
+    match files {
+        0 => "nothing was taken from it".to_owned(),
+        1 => "1 file before it was taken, its checksum right, and stays in the store".to_owned(),
+        _ => format!("{files} files before it were taken, their checksums right, and stay in the store"),
+    }
 }

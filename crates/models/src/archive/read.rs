@@ -42,6 +42,7 @@ impl Archive {
             path: path.to_owned(),
             entry: SUMS_FILE.to_owned(),
             reason: "is not the list of checksums that an export writes".to_owned(),
+            taken: 0,
         })?;
         let expected = blobs(&manifest);
         if let Some(other) = listed
@@ -96,13 +97,25 @@ impl Archive {
     /// Takes its blobs into a store, each when its bytes have been compared with its checksum, and says which were not
     /// there before.
     pub(crate) fn unpack(self, store: &Store, manifest: &Manifest) -> Result<Vec<String>, ArchiveError> {
+        let mut taken = Vec::new();
+        match self.unpack_into(store, manifest, &mut taken) {
+            Ok(()) => Ok(taken),
+            Err(error) => Err(error.after(taken.len())),
+        }
+    }
+
+    fn unpack_into(
+        &self,
+        store: &Store,
+        manifest: &Manifest,
+        taken: &mut Vec<String>,
+    ) -> Result<(), ArchiveError> {
         let limits = blobs(manifest);
         let mut tar = open(&self.path)?;
         let mut entries = Entries::of(&self.path, &mut tar)?;
         entries.text(MANIFEST_FILE, MANIFEST_LIMIT)?;
         entries.text(SUMS_FILE, SUMS_LIMIT)?;
         let mut awaited = self.listed.clone();
-        let mut taken = Vec::new();
         while let Some((name, entry)) = entries.next()? {
             let sha256 = name.strip_prefix(BLOBS).unwrap_or_default().to_owned();
             if !awaited.remove(&sha256) {
@@ -132,7 +145,7 @@ impl Archive {
             Some(sha256) => {
                 Err(self.damaged(format!("it ends before {BLOBS}{sha256}, which its list names")))
             }
-            None => Ok(taken),
+            None => Ok(()),
         }
     }
 
@@ -169,6 +182,7 @@ impl Archive {
         ArchiveError::Damaged {
             path: self.path.clone(),
             reason,
+            taken: 0,
         }
     }
 }
@@ -270,6 +284,7 @@ impl<'a> Entries<'a> {
             path: self.path.to_owned(),
             entry: entry.to_owned(),
             reason: reason.to_owned(),
+            taken: 0,
         }
     }
 }
@@ -278,5 +293,6 @@ fn damaged(path: &Path, reason: &impl ToString) -> ArchiveError {
     ArchiveError::Damaged {
         path: path.to_owned(),
         reason: reason.to_string(),
+        taken: 0,
     }
 }

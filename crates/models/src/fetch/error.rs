@@ -72,6 +72,11 @@ pub enum FetchError {
         /// The pack.
         pack: String,
     },
+    /// The address of a mirror has an `@` in it, which may be that of credentials. It is not shown.
+    #[error(
+        "the mirror's address has an `@` in it: credentials in an address are not supported (another `@` is written %40)"
+    )]
+    MirrorCredentials,
     /// A mirror was named that is none.
     #[error("the mirror {} is no folder; name a folder or an http(s) address with --mirror or LIKENESS_MODEL_MIRROR", folder.display())]
     NoMirror {

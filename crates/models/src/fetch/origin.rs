@@ -33,9 +33,13 @@ impl Mirror {
 
     pub(super) fn check(&self) -> Result<(), FetchError> {
         match self {
+            Self::Folder(folder) if !folder.is_dir() && has_password(&folder.to_string_lossy()) => {
+                Err(FetchError::MirrorCredentials)
+            }
             Self::Folder(folder) if !folder.is_dir() => Err(FetchError::NoMirror {
                 folder: folder.clone(),
             }),
+            Self::Server(address) if address.contains('@') => Err(FetchError::MirrorCredentials),
             _ => Ok(()),
         }
     }
@@ -99,8 +103,13 @@ pub(super) fn places(
     }
 }
 
+/// Whether what is no folder may have been meant as an address with a password.
+fn has_password(text: &str) -> bool {
+    text.split_once('@').is_some_and(|(user, _)| user.contains(':'))
+}
+
 /// An address as it may be shown: what stands before an `@` in its host may be a password.
-fn without_password(address: &str) -> String {
+pub(super) fn without_password(address: &str) -> String {
     let hidden = || {
         let (scheme, rest) = address.split_once("://")?;
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -122,6 +131,23 @@ mod tests {
             ("https://host/a@b", "https://host/a@b"),
         ] {
             assert_eq!(Place::Address(address.to_owned()).name(), shown);
+        }
+    }
+
+    #[test]
+    fn a_mirror_with_a_password_is_refused_and_not_shown() {
+        for address in [
+            "https://mirror:SECRET@host",
+            "https://mirror:12/SECRET@host/models",
+            "http://SECRET@host",
+            "https:mirror:SECRET@host",
+        ] {
+            let mirror: Mirror = address.parse().unwrap();
+            let error = mirror.check().unwrap_err().to_string();
+            assert!(
+                error.contains("credentials") && !error.contains("SECRET"),
+                "{error}"
+            );
         }
     }
 

@@ -3,6 +3,8 @@
 use ureq::http::Uri;
 use ureq::http::uri::Scheme;
 
+use super::origin::without_password;
+
 /// The address that a `Location` names, seen from the address that answered with it.
 ///
 /// # Errors
@@ -23,15 +25,19 @@ pub(super) fn follow(from: &Uri, location: &str) -> Result<Uri, String> {
         let folder = from.path().rsplit_once('/').map_or("", |(folder, _)| folder);
         format!("{scheme}://{authority}{folder}/{location}")
     };
+    let shown = without_password(location);
     let to: Uri = absolute
         .parse()
-        .map_err(|_| format!("a redirect to {location:?}, which is no http(s) address"))?;
+        .map_err(|_| format!("a redirect to {shown:?}, which is no http(s) address"))?;
     let known = [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&to.scheme());
     if !known || to.host().is_none_or(str::is_empty) {
-        return Err(format!("a redirect to {location:?}, which is no http(s) address"));
+        return Err(format!("a redirect to {shown:?}, which is no http(s) address"));
     }
     if from.scheme() == Some(&Scheme::HTTPS) && to.scheme() != Some(&Scheme::HTTPS) {
-        return Err(format!("a redirect from https to {to}, which is not safe"));
+        return Err(format!(
+            "a redirect from https to {}, which is not safe",
+            without_password(&to.to_string())
+        ));
     }
     Ok(to)
 }

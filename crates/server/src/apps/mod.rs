@@ -101,6 +101,11 @@ impl Apps {
         Ok(Some(key))
     }
 
+    /// Whether [`add_demo`](Self::add_demo) has made one.
+    pub(crate) fn has_demo(&self) -> bool {
+        self.has_demo
+    }
+
     fn configure(&mut self, config: &AppConfig) -> Result<(), ConfigError> {
         let app = App::new(&config.id, &config.settings(), &self.profiles).map_err(|unknown| {
             ConfigError::invalid(

@@ -5,6 +5,9 @@ use axum::http::HeaderValue;
 use super::credentials::{ID_HEADERS, KEY_HEADERS};
 use super::*;
 
+const KEY: &str = "key:1-0123456789abcdef";
+const OTHER_KEY: &str = "key2-0123456789abcdef";
+
 fn with(apps: Vec<AppConfig>) -> Apps {
     let config = Config {
         apps,
@@ -14,10 +17,7 @@ fn with(apps: Vec<AppConfig>) -> Apps {
 }
 
 fn apps() -> Apps {
-    with(vec![
-        AppConfig::new("one", "key:1"),
-        AppConfig::new("two", "key2"),
-    ])
+    with(vec![AppConfig::new("one", KEY), AppConfig::new("two", OTHER_KEY)])
 }
 
 fn who(headers: &[(&'static str, &str)]) -> Option<String> {
@@ -32,14 +32,14 @@ fn who(headers: &[(&'static str, &str)]) -> Option<String> {
 fn only_the_right_pair_in_any_spelling_is_let_in() {
     for id in ID_HEADERS {
         for key in KEY_HEADERS {
-            assert_eq!(who(&[(id, "one"), (key, "key:1")]).as_deref(), Some("one"));
-            assert_eq!(who(&[(id, "two"), (key, "key2")]).as_deref(), Some("two"));
-            assert_eq!(who(&[(id, "one"), (key, "key2")]), None);
-            assert_eq!(who(&[(id, "ONE"), (key, "key:1")]), None);
-            assert_eq!(who(&[(id, "none"), (key, "key:1")]), None);
+            assert_eq!(who(&[(id, "one"), (key, KEY)]).as_deref(), Some("one"));
+            assert_eq!(who(&[(id, "two"), (key, OTHER_KEY)]).as_deref(), Some("two"));
+            assert_eq!(who(&[(id, "one"), (key, OTHER_KEY)]), None);
+            assert_eq!(who(&[(id, "ONE"), (key, KEY)]), None);
+            assert_eq!(who(&[(id, "none"), (key, KEY)]), None);
             assert_eq!(who(&[(id, ""), (key, "")]), None);
             assert_eq!(who(&[(id, "one")]), None);
-            assert_eq!(who(&[(key, "key:1")]), None);
+            assert_eq!(who(&[(key, KEY)]), None);
         }
     }
     assert_eq!(who(&[]), None);
@@ -47,11 +47,11 @@ fn only_the_right_pair_in_any_spelling_is_let_in() {
 
 #[test]
 fn repeated_or_conflicting_headers_are_refused() {
-    let key = ("app_key", "key:1");
+    let key = ("app_key", KEY);
     assert_eq!(who(&[("app_id", "one"), ("app_id", "one"), key]), None);
     assert_eq!(who(&[("app_id", "one"), ("app-id", "two"), key]), None);
     assert_eq!(who(&[("app_id", "two"), ("app-id", "one"), key]), None);
-    assert_eq!(who(&[("app_id", "one"), key, ("app-key", "key2")]), None);
+    assert_eq!(who(&[("app_id", "one"), key, ("app-key", OTHER_KEY)]), None);
     assert_eq!(
         who(&[("app_id", "one"), ("app-id", "one"), key]).as_deref(),
         Some("one")
@@ -72,14 +72,14 @@ fn the_demo_app_has_a_new_key_each_time() {
     assert!(first.bytes().all(|byte| byte.is_ascii_hexdigit()));
     assert_ne!(first, key());
 
-    let mut apps = with(vec![AppConfig::new(DEMO_APP, "mine")]);
+    let mut apps = with(vec![AppConfig::new(DEMO_APP, KEY)]);
     assert_eq!(apps.add_demo().unwrap(), None);
     assert_eq!(apps.len(), 1);
 }
 
 #[test]
 fn an_app_may_use_what_is_listed_and_its_default() {
-    let mut app = AppConfig::new("one", "key");
+    let mut app = AppConfig::new("one", KEY);
     app.default_profile = Some("strict-v0".to_owned());
     app.profiles = Some(vec!["optimal-v0".to_owned()]);
     let apps = with(vec![app]);
@@ -93,7 +93,7 @@ fn an_app_may_use_what_is_listed_and_its_default() {
 fn debug_shows_neither_keys_nor_digests() {
     let debug = format!("{:?}", apps());
     assert!(
-        debug.contains("one") && !debug.contains("key:1") && !debug.contains("digest"),
+        debug.contains("one") && !debug.contains(KEY) && !debug.contains("digest"),
         "{debug}"
     );
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use likeness_storage::apps::{AppEndpoint, AppLimits, AppSettings};
+use likeness_storage::apps::{AppEndpoint, AppLimits, AppSettings, KeyRule};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +64,27 @@ impl AppConfig {
 }
 
 impl Config {
+    /// Which keys of apps are accepted, whichever way they come in.
+    #[must_use]
+    pub fn key_rule(&self) -> KeyRule {
+        if self.allow_weak_keys {
+            KeyRule::AnyLength
+        } else {
+            KeyRule::Strong
+        }
+    }
+
+    /// The ids of the apps whose keys are accepted only because of `allow_weak_keys`.
+    #[must_use]
+    pub fn apps_with_weak_keys(&self) -> Vec<&str> {
+        let is_weak = |app: &&AppConfig| KeyRule::Strong.check(app.key.expose_secret()).is_err();
+        self.apps
+            .iter()
+            .filter(is_weak)
+            .map(|app| app.id.as_str())
+            .collect()
+    }
+
     pub(super) fn validate_apps(&self) -> Result<(), ConfigError> {
         let mut ids = BTreeSet::new();
         for (index, app) in self.apps.iter().enumerate() {
@@ -72,7 +93,7 @@ impl Config {
             if let Err((key, reason)) = self.check_parts(&app.id, &app.settings()) {
                 return invalid(&key, reason);
             }
-            if let Err(reason) = check_credential(app.key.expose_secret()) {
+            if let Err(reason) = self.key_rule().check(app.key.expose_secret()) {
                 return invalid("key", format!("{reason} (app `{}`)", app.id));
             }
             if !ids.insert(app.id.as_str()) {
@@ -151,7 +172,7 @@ impl Config {
             if let Err(reason) = check_credential(id) {
                 return invalid(&format!("the id {reason}"));
             }
-            if let Err(reason) = check_credential(key) {
+            if let Err(reason) = self.key_rule().check(key) {
                 return invalid(&format!("the key {reason}"));
             }
             if !seen.insert(id) {

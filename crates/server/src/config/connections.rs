@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Config;
 use crate::seconds;
 
 /// Sockets.
@@ -25,8 +26,41 @@ pub struct ConnectionsConfig {
     #[serde(rename = "body_idle_seconds", with = "seconds")]
     pub body_idle: Duration,
     /// Open connections of one address; those beyond are closed at once. Those of trusted proxies are not counted. 0: as
-    /// many as there may be. Default: 0, since a proxy that is not known as one would be cut off.
-    pub max_per_address: usize,
+    /// many as there may be. Absent: see [`Config::max_per_address`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_per_address: Option<usize>,
+}
+
+impl Config {
+    /// How many connections one address may have open; 0: as many as there may be.
+    ///
+    /// Where `connections.max_per_address` is absent that is half of `connections.max`, so that no address locks all others
+    /// out. There is no such bound on a loopback address, nor behind trusted proxies, whose connections are those of
+    /// many clients.
+    #[must_use]
+    pub fn max_per_address(&self) -> usize {
+        match self.connections.max_per_address {
+            Some(max) => max,
+            None if self.is_reached_directly() => (self.connections.max / 2).max(1),
+            None => 0,
+        }
+    }
+
+    /// Why [`max_per_address`](Self::max_per_address) is what it is where nothing sets it.
+    pub(super) fn why_max_per_address(&self) -> &'static str {
+        if self.is_reached_directly() {
+            "half of connections.max, as listen is not a loopback address and proxies.trusted is empty"
+        } else if self.listen.ip().is_loopback() {
+            "no such bound, as listen is a loopback address"
+        } else {
+            "no such bound, as proxies are trusted"
+        }
+    }
+
+    /// Whether clients connect from other machines, by no proxy that is known.
+    fn is_reached_directly(&self) -> bool {
+        !self.listen.ip().is_loopback() && self.proxies.trusted.is_empty()
+    }
 }
 
 /// How the service stops.

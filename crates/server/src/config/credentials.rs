@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::ConfigError;
 use super::layers::Layer;
@@ -22,13 +22,14 @@ const FILES: [(&str, &str); 4] = [
 /// No secret of these is near it.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// A layer for each file that is there.
-pub(super) fn layers(folder: &OsStr) -> Result<Vec<Layer>, ConfigError> {
+/// A layer for each file that is there, with its path.
+pub(super) fn layers(folder: &OsStr) -> Result<Vec<(PathBuf, Layer)>, ConfigError> {
     let mut layers = Vec::new();
     for (name, key) in FILES {
         let path = Path::new(folder).join(name);
         if let Some(secret) = read(&path)? {
-            layers.push(Layer::of_key(path.display().to_string(), key, secret));
+            let layer = Layer::of_key(path.display().to_string(), key, secret);
+            layers.push((path, layer));
         }
     }
     Ok(layers)

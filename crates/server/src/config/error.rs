@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use figment::error::{Actual, Kind};
+
 /// Why there is no usable configuration. The operator must act.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -55,19 +57,23 @@ impl ConfigError {
             };
         }
         let path: Vec<&str> = error.path.iter().map(String::as_str).collect();
-        // What is there in place of `admin` or `storage` may have been meant as its secret.
+        // What is there in place of a section may have been meant as its secret.
         let secret = matches!(
             path[..],
-            ["apps", ..] | ["admin"] | ["admin", "token", ..] | ["storage"] | ["storage", "url", ..]
+            ["apps", ..]
+                | ["admin" | "audit" | "storage"]
+                | ["admin", "token" | "metrics_token", ..]
+                | ["audit", "chain_key", ..]
+                | ["storage", "url", ..]
         );
         let reason = match &error.kind {
-            // These show the value that was found.
-            figment::error::Kind::InvalidType(_, expected)
-            | figment::error::Kind::InvalidValue(_, expected)
-                if secret =>
+            // These show the value that was found. Any text may be a secret that was put under the wrong key.
+            Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected)
+                if secret || matches!(found, Actual::Str(_) | Actual::Bytes(_) | Actual::Other(_)) =>
             {
                 format!("expected {expected}")
             }
+            Kind::UnknownVariant(_, expected) => format!("must be one of {}", expected.join(", ")),
             kind => kind.to_string(),
         };
         Self::invalid(key, reason)

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use toml::{Table, Value};
 
 use super::layers::{DEFAULTS, Environment, Layer};
-use super::{Config, ConfigError, ENV_APPS, Overrides};
+use super::{Config, ConfigError, ENV_APPS, ExposedFile, Overrides};
 
 /// A configuration, and what set each of its keys. Written with [`Display`](fmt::Display) it is TOML that could be read
 /// again, but for the secrets, which are shown as `<redacted>`.
@@ -20,6 +20,9 @@ pub struct Explained {
     /// The configuration, checked.
     pub config: Config,
     settings: Vec<Setting>,
+    /// Settings that nothing sets and that have no value of their own: their keys, and what holds instead.
+    unset: Vec<(&'static str, &'static str)>,
+    exposed: Vec<ExposedFile>,
 }
 
 /// One setting: a key with a value that has no parts of its own, or the whole of `apps` or `profiles`.
@@ -34,6 +37,8 @@ pub struct Setting {
     pub origin: Option<String>,
     /// Whether the value is the default, also where something set it so.
     pub is_default: bool,
+    /// Where nothing set it and it follows from other settings: how.
+    pub derivation: Option<&'static str>,
 }
 
 impl Explained {
@@ -47,10 +52,16 @@ impl Explained {
         overrides: &Overrides,
     ) -> Result<Self, ConfigError> {
         let mut figment = Figment::from(Layer::defaults()?);
+        let mut secret_files = Vec::new();
         if let Some(file) = file {
-            figment = figment.merge(Layer::file(file)?);
+            let layer = Layer::file(file)?;
+            if layer.has_secrets() {
+                secret_files.push(file.to_owned());
+            }
+            figment = figment.merge(layer);
         }
-        let env = Environment::read(env)?;
+        let mut env = Environment::read(env)?;
+        secret_files.append(&mut env.files);
         for layer in env.layers.into_iter().chain(Layer::flags(overrides)) {
             figment = figment.merge(layer);
         }
@@ -81,9 +92,57 @@ impl Explained {
                 value,
                 origin,
                 is_default,
+                derivation: None,
             });
         }
-        Ok(Self { config, settings })
+        if config.connections.max_per_address.is_none() {
+            settings.push(Setting {
+                key: "connections.max_per_address".to_owned(),
+                value: Value::Integer(i64::try_from(config.max_per_address()).unwrap_or(i64::MAX)),
+                origin: None,
+                is_default: true,
+                derivation: Some(config.why_max_per_address()),
+            });
+            settings.sort_by(|one, other| one.key.cmp(&other.key));
+        }
+        let mut unset = Vec::new();
+        if config.safety.min_face_score.is_none() {
+            unset.push(("safety.min_face_score", "unset: the threshold of the model pack"));
+        }
+        secret_files.extend(config.tls.key.clone());
+        let exposed = secret_files.iter().filter_map(|path| ExposedFile::find(path));
+        Ok(Self {
+            exposed: exposed.collect(),
+            config,
+            settings,
+            unset,
+        })
+    }
+
+    /// Says in the log which settings make secrets easy to get at. They can be used all the same.
+    pub fn log_warnings(&self) {
+        for file in &self.exposed {
+            tracing::warn!(
+                file = %file.path.display(),
+                mode = format!("{:04o}", file.mode),
+                run = file.remedy(),
+                "a file with secrets in it can be read by others"
+            );
+        }
+        let weak = self.config.apps_with_weak_keys();
+        if !weak.is_empty() {
+            tracing::warn!(
+                apps = weak.join(", "),
+                setting = "allow_weak_keys",
+                "apps have keys that are easy to guess"
+            );
+        }
+    }
+
+    /// The files of this configuration that have secrets in them and that others can read.
+    #[must_use]
+    pub fn exposed_files(&self) -> &[ExposedFile] {
+        &self.exposed
     }
 
     /// Every setting, by its key.
@@ -173,11 +232,13 @@ impl fmt::Display for Explained {
                 continue;
             };
             if section != current {
+                self.write_unset(f, current)?;
                 writeln!(f, "\n[{section}]")?;
                 current = section;
             }
             write_setting(f, key, setting)?;
         }
+        self.write_unset(f, current)?;
         for setting in lists {
             f.write_char('\n')?;
             if let Some(origin) = &setting.origin {
@@ -185,6 +246,18 @@ impl fmt::Display for Explained {
             }
             let table = Table::from_iter([(setting.key.clone(), setting.value.clone())]);
             f.write_str(&toml::to_string(&table).map_err(|_| fmt::Error)?)?;
+        }
+        Ok(())
+    }
+}
+
+impl Explained {
+    /// The keys of a section that have no value, as comments.
+    fn write_unset(&self, f: &mut fmt::Formatter<'_>, section: &str) -> fmt::Result {
+        for (key, meaning) in &self.unset {
+            if let Some((_, key)) = key.split_once('.').filter(|(found, _)| *found == section) {
+                writeln!(f, "# {key}  # {meaning}")?;
+            }
         }
         Ok(())
     }
@@ -198,7 +271,7 @@ fn is_list_of_tables(value: &Value) -> bool {
 
 fn write_setting(f: &mut fmt::Formatter<'_>, key: &str, setting: &Setting) -> fmt::Result {
     let value = &setting.value;
-    match &setting.origin {
+    match setting.origin.as_deref().or(setting.derivation) {
         Some(origin) => writeln!(f, "{key} = {value}  # {origin}"),
         None => writeln!(f, "{key} = {value}"),
     }

@@ -1,7 +1,7 @@
 //! The layers that settings are read from: the defaults, a file, credentials, the environment.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use figment::value::{Dict, Map, Value};
 use figment::{Metadata, Provider};
@@ -117,12 +117,41 @@ impl Layer {
         })?;
         Self::new(path.display().to_string(), &table)
     }
+
+    /// Whether it brings a secret, also where another layer replaces it.
+    pub(super) fn has_secrets(&self) -> bool {
+        let text = |key: &str| {
+            let mut parts = key.split('.');
+            let first = self.settings.get(parts.next()?)?;
+            parts
+                .try_fold(first, |value, part| value.as_dict()?.get(part))?
+                .as_str()
+        };
+        let apps = self.settings.get("apps").and_then(Value::as_array);
+        apps.into_iter()
+            .flatten()
+            .any(|app| app.as_dict().is_some_and(|app| app.contains_key("key")))
+            || ["admin.token", "admin.metrics_token", "audit.chain_key"]
+                .iter()
+                .any(|key| text(key).is_some())
+            || text("storage.url").is_some_and(has_password)
+    }
+}
+
+/// Whether a URL may have a password in it.
+fn has_password(url: &str) -> bool {
+    let user = url
+        .split_once('@')
+        .map(|(user, _)| user.split_once("://").map_or(user, |(_, user)| user));
+    user.is_some_and(|user| user.contains(':')) || url.contains("password=")
 }
 
 /// What the environment sets, and what the files set that it names.
 pub(super) struct Environment {
     pub(super) layers: Vec<Layer>,
     pub(super) apps: Option<SecretString>,
+    /// The files that brought secrets.
+    pub(super) files: Vec<PathBuf>,
 }
 
 impl Environment {
@@ -140,13 +169,14 @@ impl Environment {
             .collect();
         variables.sort_unstable();
         let mut layers = Vec::new();
+        let mut files = Vec::new();
         let mut general = Vec::new();
         let mut single = Vec::new();
         let mut apps = None;
         for (name, value) in variables {
             if name == ENV_CREDENTIALS {
                 if !value.is_empty() {
-                    layers = credentials::layers(&value)?;
+                    (files, layers) = credentials::layers(&value)?.into_iter().unzip();
                 }
                 continue;
             }
@@ -169,7 +199,7 @@ impl Environment {
         }
         layers.append(&mut general);
         layers.append(&mut single);
-        Ok(Self { layers, apps })
+        Ok(Self { layers, apps, files })
     }
 }
 

@@ -10,6 +10,9 @@ use crate::seconds;
 /// Most faces of a picture that an engine looks at.
 const MAX_FACES: usize = 1_024;
 
+/// The least that a decode may be given: rows and tables, and an image of a few megapixels.
+const MIN_DECODE_BYTES: u64 = 16 * 1024 * 1024;
+
 /// Limits of requests.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -61,10 +64,13 @@ pub struct SafetyConfig {
     pub max_side: u32,
     /// Width times height.
     pub max_pixels: u64,
+    /// Bytes that decoding one image may hold in memory at a time; docs/operations.md has the formula. Default: 192 MiB.
+    pub max_decode_bytes: u64,
     /// Faces of a picture that are looked at, the largest; with `image_multiface` each costs an embedding.
     pub max_faces: usize,
-    /// The detector score from which on something is a face, 0 to 1.
-    pub min_face_score: f64,
+    /// The detector score from which on something is a face, 0 to 1. Absent: the pack's own threshold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_face_score: Option<f64>,
 }
 
 /// How many requests are let in.
@@ -110,11 +116,21 @@ impl Config {
             ),
             ("connections.max", self.connections.max as u64),
         ];
+        if self.safety.max_decode_bytes < MIN_DECODE_BYTES {
+            let problem =
+                format!("must be at least {MIN_DECODE_BYTES}: decoding any image takes some memory");
+            return Err(ConfigError::invalid("safety.max_decode_bytes", problem));
+        }
         if self.safety.max_faces > MAX_FACES {
             let problem = format!("must be between 1 and {MAX_FACES}");
             return Err(ConfigError::invalid("safety.max_faces", problem));
         }
-        if !(0.0..=1.0).contains(&self.safety.min_face_score) {
+        // NaN is in no range.
+        if self
+            .safety
+            .min_face_score
+            .is_some_and(|score| !(0.0..=1.0).contains(&score))
+        {
             return Err(ConfigError::invalid(
                 "safety.min_face_score",
                 "must be between 0 and 1",

@@ -1,12 +1,19 @@
 //! What is logged, and how.
 
+use std::fmt::Display;
+
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
 use super::ConfigError;
 
-/// Quiet about what ONNX Runtime says to itself.
-const DEFAULT_FILTER: &str = "info,onnxruntime=warn,sqlx=warn";
+/// Quiet about what ONNX Runtime says to itself, and about HTTP/2 connections that their clients spoil: anybody can do so, as
+/// often as they like.
+const DEFAULT_FILTER: &str = "info,h2=error,onnxruntime=warn,sqlx=warn";
+
+/// Put behind every filter: sqlx logs parameters of a URL and lines of a password file that it does not understand, with all
+/// that is in them.
+const NEVER: &str = "sqlx_postgres::options=off";
 
 /// Enough to see who and why; a flood writes at most some ten kilobytes a second.
 const DEFAULT_REFUSALS: u32 = 20;
@@ -41,7 +48,7 @@ pub struct LogConfig {
     pub format: LogFormat,
     /// Which lines are written: levels, by target where that is wanted, in the syntax of
     /// [`EnvFilter`](https://docs.rs/tracing-subscriber/0.3/tracing_subscriber/filter/struct.EnvFilter.html).
-    /// Default: `info,onnxruntime=warn,sqlx=warn`.
+    /// Default: `info,h2=error,onnxruntime=warn,sqlx=warn`.
     pub filter: String,
     /// Lines a second, of each reason, of requests that are refused with 401, 403, 404, 405 or 503. Those beyond have one
     /// line together; metrics count all. 0: no bound. Default: 20.
@@ -65,8 +72,11 @@ impl LogConfig {
 
     /// The filter, ready to be used.
     pub(crate) fn env_filter(&self) -> Result<EnvFilter, ConfigError> {
-        EnvFilter::try_new(&self.filter)
-            .map_err(|error| ConfigError::invalid("log.filter", format!("cannot be used: {error}")))
+        let invalid =
+            |error: &dyn Display| ConfigError::invalid("log.filter", format!("cannot be used: {error}"));
+        let filter = EnvFilter::try_new(&self.filter).map_err(|error| invalid(&error))?;
+        let never = NEVER.parse().map_err(|error| invalid(&error))?;
+        Ok(filter.add_directive(never))
     }
 }
 
@@ -80,6 +90,18 @@ mod tests {
             ..LogConfig::default()
         };
         config.validate().err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn no_filter_lets_through_what_may_show_a_password() {
+        for filter in [DEFAULT_FILTER, "trace", "sqlx=trace,sqlx_postgres=trace"] {
+            let config = LogConfig {
+                filter: filter.to_owned(),
+                ..LogConfig::default()
+            };
+            let used = config.env_filter().unwrap().to_string();
+            assert!(used.contains(NEVER), "{used}");
+        }
     }
 
     #[test]

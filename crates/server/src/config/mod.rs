@@ -10,6 +10,7 @@ mod docs;
 mod engine;
 mod error;
 mod explained;
+mod exposed;
 mod layers;
 mod limits;
 mod log;
@@ -45,6 +46,7 @@ pub use docs::DocsConfig;
 pub use engine::EngineConfig;
 pub use error::ConfigError;
 pub use explained::{Explained, Setting};
+pub use exposed::ExposedFile;
 pub use limits::{AdmissionConfig, LimitsConfig, SafetyConfig, SideLimits, VersionLimits};
 pub use log::{LogConfig, LogFormat};
 pub use proxies::ProxiesConfig;
@@ -97,6 +99,9 @@ pub struct Config {
     /// Who may call.
     #[serde(default)]
     pub apps: Vec<AppConfig>,
+    /// Whether apps may have keys of fewer than 16 characters, or of others than printable ASCII. Default: no. Holds for the
+    /// apps of the configuration and for keys that `likeness apps` is given.
+    pub allow_weak_keys: bool,
     /// Profiles besides the built-in ones.
     #[serde(default)]
     pub profiles: Vec<Profile>,
@@ -151,6 +156,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             apps: Vec::new(),
+            allow_weak_keys: false,
             profiles: Vec::new(),
             calibration_files: Vec::new(),
             engine: EngineConfig::default(),
@@ -165,8 +171,9 @@ impl Default for Config {
                 max_bytes: safety.max_bytes,
                 max_side: safety.max_side,
                 max_pixels: safety.max_pixels,
+                max_decode_bytes: safety.max_decode_bytes,
                 max_faces: DEFAULT_MAX_FACES,
-                min_face_score: 0.6,
+                min_face_score: None,
             },
             admission: AdmissionConfig { max_requests: None },
             connections: ConnectionsConfig {
@@ -174,7 +181,7 @@ impl Default for Config {
                 header_read: Duration::from_secs(75),
                 linger: Duration::from_secs(5),
                 body_idle: Duration::from_secs(5),
-                max_per_address: 0,
+                max_per_address: None,
             },
             shutdown: ShutdownConfig {
                 delay: Duration::ZERO,
@@ -298,17 +305,22 @@ impl Config {
             .with_max_bytes(self.safety.max_bytes)
             .with_max_side(self.safety.max_side)
             .with_max_pixels(self.safety.max_pixels)
+            .with_max_decode_bytes(self.safety.max_decode_bytes)
     }
 
     /// The engine's builder with the provider, the safety settings and the calibrations of this configuration.
     pub fn configure(&self, builder: EngineBuilder) -> EngineBuilder {
-        self.calibration_files
+        let builder = self
+            .calibration_files
             .iter()
             .fold(builder, EngineBuilder::calibration_file)
             .provider(self.engine.execution())
             .limits(self.imaging_limits())
-            .max_faces(self.safety.max_faces)
-            .min_face_score(self.safety.min_face_score as f32)
+            .max_faces(self.safety.max_faces);
+        match self.safety.min_face_score {
+            Some(score) => builder.min_face_score(score as f32),
+            None => builder,
+        }
     }
 
     /// The configured apps, ready to check credentials.

@@ -86,6 +86,12 @@ impl StorageConfig {
         if self.folder.as_os_str().is_empty() {
             return invalid("folder", "is empty".to_owned());
         }
+        if self.folder.to_string_lossy().contains("://") {
+            return invalid(
+                "folder",
+                "is a URL; the URL of a database is storage.url, best in LIKENESS_STORAGE_URL".to_owned(),
+            );
+        }
         match self.settings() {
             Err(StorageError::Url { reason }) => return invalid("url", reason),
             Err(error) => return invalid("url", error.to_string()),
@@ -138,6 +144,13 @@ mod tests {
         };
         let url = fault(|config| config.url = Some("mysql://likeness:s3cret@host/db".into()));
         assert!(url.contains("storage.url") && !url.contains("s3cret"), "{url}");
+        let url = fault(|config| config.url = Some("postgres:likeness:s3cret@host/db".into()));
+        assert!(url.contains("storage.url") && !url.contains("s3cret"), "{url}");
+        let folder = fault(|config| config.folder = "postgres://likeness:s3cret@host/db".into());
+        assert!(
+            folder.contains("storage.folder") && !folder.contains("s3cret"),
+            "{folder}"
+        );
         assert!(fault(|config| config.folder = PathBuf::new()).contains("storage.folder"));
         assert!(fault(|config| config.timeout = Duration::ZERO).contains("storage.timeout_seconds"));
         assert!(fault(|config| config.connections = 0).contains("storage.connections"));

@@ -149,25 +149,33 @@ fn the_operators_port_is_off_until_it_has_an_address() {
 
 #[test]
 fn apps_from_the_environment() {
-    let config = load("", &[("LIKENESS_APPS", "one:k:e:y, two:key2")]).unwrap();
+    let config = load(
+        "",
+        &[("LIKENESS_APPS", "one:k:e:y:0123456789, two:key2-0123456789a")],
+    )
+    .unwrap();
     let apps: Vec<_> = config
         .apps
         .iter()
         .map(|app| (app.id.as_str(), app.key.expose_secret()))
         .collect();
-    assert_eq!(apps, [("one", "k:e:y"), ("two", "key2")]);
+    assert_eq!(apps, [("one", "k:e:y:0123456789"), ("two", "key2-0123456789a")]);
     assert!(load("", &[("LIKENESS_APPS", " ")]).unwrap().apps.is_empty());
-    let config = load("", &[("LIKENESS__APPS", "[{id = \"a\", key = \"secret\"}]")]).unwrap();
-    assert_eq!(config.apps[0].key.expose_secret(), "secret");
+    let config = load(
+        "",
+        &[("LIKENESS__APPS", "[{id = \"a\", key = \"0123456789abcdef\"}]")],
+    )
+    .unwrap();
+    assert_eq!(config.apps[0].key.expose_secret(), "0123456789abcdef");
 }
 
 #[test]
 fn the_environment_brings_the_key_of_an_app_in_the_file() {
     let file = "[[apps]]\nid = 'one'\ndefault_profile = 'strict-v0'\n";
     assert!(error(file, &[]).contains("apps[0].key: is empty (app `one`)"));
-    let config = load(file, &[("LIKENESS_APPS", "one:key")]).unwrap();
+    let config = load(file, &[("LIKENESS_APPS", "one:0123456789abcdef")]).unwrap();
     assert_eq!(config.apps.len(), 1);
-    assert_eq!(config.apps[0].key.expose_secret(), "key");
+    assert_eq!(config.apps[0].key.expose_secret(), "0123456789abcdef");
     assert_eq!(config.apps[0].default_profile.as_deref(), Some("strict-v0"));
 }
 
@@ -216,36 +224,48 @@ fn errors_name_the_key_and_hide_secrets() {
             "profiles[0].name",
         ),
         (
-            "[[apps]]\nid = 'a'\nkey = 's3cret'\ndefault_profile = 'p'",
+            "[[apps]]\nid = 'a'\nkey = 's3cret-0123456789'\ndefault_profile = 'p'",
             &[],
             "apps[0].default_profile",
         ),
         (
-            "[[apps]]\nid = 'a'\nkey = 's3cret'\nprofiles = ['p']",
+            "[[apps]]\nid = 'a'\nkey = 's3cret-0123456789'\nprofiles = ['p']",
             &[],
             "apps[0].profiles",
         ),
         (
-            "[[apps]]\nid = 'a'\nkey = 's3cret'\nliveness_threshold_floor = nan",
+            "[[apps]]\nid = 'a'\nkey = 's3cret-0123456789'\nliveness_threshold_floor = nan",
             &[],
             "apps[0].liveness_threshold_floor",
         ),
         (
-            "[[apps]]\nid = 'a'\nkey = 's3cret'\n[[apps]]\nid = 'a'\nkey = 's3cret'",
+            "[[apps]]\nid = 'a'\nkey = 's3cret-0123456789'\n[[apps]]\nid = 'a'\nkey = 's3cret-0123456789'",
             &[],
             "apps[1].id",
         ),
-        ("[[apps]]\nid = 'a b'\nkey = 's3cret'", &[], "apps[0].id"),
-        ("[[apps]]\nid = ''\nkey = 's3cret'", &[], "apps[0].id"),
-        ("[[apps]]\nid = 'a'\nkey = ' s3cret'", &[], "apps[0].key"),
+        (
+            "[[apps]]\nid = 'a b'\nkey = 's3cret-0123456789'",
+            &[],
+            "apps[0].id",
+        ),
+        ("[[apps]]\nid = ''\nkey = 's3cret-0123456789'", &[], "apps[0].id"),
+        (
+            "[[apps]]\nid = 'a'\nkey = ' s3cret-0123456789'",
+            &[],
+            "apps[0].key",
+        ),
         ("[[apps]]\nid = 'a'\nkey = 73310", &[], "apps.0.key"),
         ("apps = 's3cret'", &[], "apps"),
-        ("[[apps]]\nkey = 's3cret'\nkey = ", &[], "line 3"),
+        ("[[apps]]\nkey = 's3cret-0123456789'\nkey = ", &[], "line 3"),
         ("", &[("LIKENESS_APPS", "s3cret")], "LIKENESS_APPS: entry 1"),
-        ("", &[("LIKENESS_APPS", "a:s3cret,")], "LIKENESS_APPS: entry 2"),
         (
             "",
-            &[("LIKENESS_APPS", "a:s3cret,a:s3cret")],
+            &[("LIKENESS_APPS", "a:s3cret-0123456789,")],
+            "LIKENESS_APPS: entry 2",
+        ),
+        (
+            "",
+            &[("LIKENESS_APPS", "a:s3cret-0123456789,a:s3cret-0123456789")],
             "LIKENESS_APPS: entry 2",
         ),
         ("", &[("LIKENESS_APPS", ":s3cret")], "LIKENESS_APPS: entry 1"),
@@ -274,8 +294,143 @@ fn errors_name_the_key_and_hide_secrets() {
 }
 
 #[test]
+fn every_way_in_asks_for_the_same_keys_of_apps() {
+    const WEAK: &str = "s3cret-of-15-ch";
+    let file = |key: &str| format!("[[apps]]\nid = 'a'\nkey = '{key}'\n");
+    let list = format!("a:{WEAK}");
+    let inline = format!("[{{id = \"a\", key = \"{WEAK}\"}}]");
+    let weak = |allow: &'static str| {
+        [
+            load(&format!("{allow}\n{}", file(WEAK)), &[]),
+            load(allow, &[("LIKENESS_APPS", &list)]),
+            load(allow, &[("LIKENESS__APPS", &inline)]),
+            load(
+                &format!("{allow}\n{}", file("0123456789abcdef")),
+                &[("LIKENESS_APPS", &list)],
+            ),
+        ]
+    };
+    for refused in weak("") {
+        let said = refused.unwrap_err().to_string();
+        assert!(
+            said.contains("has fewer than 16 characters") && said.contains("allow_weak_keys"),
+            "{said}"
+        );
+        assert!(!said.contains(WEAK), "{said}");
+    }
+    for allowed in weak("allow_weak_keys = true") {
+        let config = allowed.unwrap();
+        assert_eq!(config.apps[0].key.expose_secret(), WEAK);
+        assert_eq!(config.apps_with_weak_keys(), ["a"]);
+    }
+    let strong = load(
+        &file("0123456789abcdef"),
+        &[("LIKENESS__ALLOW_WEAK_KEYS", "true")],
+    )
+    .unwrap();
+    assert_eq!(strong.apps_with_weak_keys(), [""; 0]);
+    // A program that makes its configuration by hand has no other rule.
+    let mut config = Config {
+        apps: vec![AppConfig::new("a", WEAK)],
+        ..Config::default()
+    };
+    assert!(config.apps().is_err());
+    config.allow_weak_keys = true;
+    assert!(config.apps().is_ok());
+}
+
+#[test]
+fn one_address_cannot_hold_all_connections_where_clients_come_directly() {
+    let effective = |text: &str| {
+        let explained = explained(text);
+        let key = "connections.max_per_address";
+        let setting = explained
+            .settings()
+            .iter()
+            .find(|setting| setting.key == key)
+            .unwrap();
+        assert_eq!(
+            setting.value.as_integer().unwrap(),
+            explained.config.max_per_address() as i64,
+            "{text}"
+        );
+        let shown = explained.to_string();
+        let line = shown
+            .lines()
+            .find(|line| line.starts_with("max_per_address"))
+            .unwrap();
+        (explained.config.max_per_address(), line.to_owned())
+    };
+    for (text, max, why) in [
+        ("", 0, "listen is a loopback address"),
+        ("listen = '[::1]:8080'", 0, "listen is a loopback address"),
+        ("listen = '0.0.0.0:8080'", 512, "half of connections.max"),
+        ("listen = '[::]:8080'", 512, "half of connections.max"),
+        (
+            "listen = '192.0.2.1:8080'\n[connections]\nmax = 100",
+            50,
+            "half of connections.max",
+        ),
+        (
+            "listen = '0.0.0.0:8080'\n[connections]\nmax = 1",
+            1,
+            "half of connections.max",
+        ),
+        (
+            "listen = '0.0.0.0:8080'\n[proxies]\ntrusted = ['10.0.0.0/8']",
+            0,
+            "proxies are trusted",
+        ),
+    ] {
+        let (found, line) = effective(text);
+        assert!(
+            found == max && line.starts_with(&format!("max_per_address = {max}  # ")) && line.contains(why),
+            "{text}: {line}"
+        );
+    }
+    // What is set holds, and is shown with what set it.
+    for max in [0, 7] {
+        let (found, line) = effective(&format!(
+            "listen = '0.0.0.0:8080'\n[connections]\nmax_per_address = {max}"
+        ));
+        assert!(
+            found == max && line.contains("likeness.toml") && !line.contains("half"),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn without_a_setting_the_threshold_of_faces_is_the_packs() {
+    let config = load("", &[]).unwrap();
+    assert_eq!(config.safety.min_face_score, None);
+    let shown = explained("").to_string();
+    assert!(
+        shown.contains("\n# min_face_score  # unset: the threshold of the model pack\n"),
+        "{shown}"
+    );
+    let shown = explained("[safety]\nmin_face_score = 0.7").to_string();
+    assert!(
+        shown.contains("\nmin_face_score = 0.7  # ") && !shown.contains("# min_face_score"),
+        "{shown}"
+    );
+    for wrong in ["nan", "-0.1", "1.1"] {
+        let said = error(&format!("[safety]\nmin_face_score = {wrong}"), &[]);
+        assert!(said.contains("safety.min_face_score"), "{said}");
+    }
+}
+
+/// What is in a file of this name, explained.
+fn explained(text: &str) -> Explained {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("likeness.toml");
+    std::fs::write(&file, text).unwrap();
+    Explained::load(Some(&file), [], &Overrides::default()).unwrap()
+}
+
+#[test]
 fn debug_shows_no_key() {
-    let config = load("", &[("LIKENESS_APPS", "one:s3cret")]).unwrap();
+    let config = load("", &[("LIKENESS_APPS", "one:s3cret-0123456789")]).unwrap();
     let debug = format!("{config:?}");
     assert!(debug.contains("one") && !debug.contains("s3cret"), "{debug}");
 }
@@ -295,14 +450,43 @@ fn the_storages_url_is_a_secret_that_a_variable_brings() {
     assert!(!format!("{config:?}").contains("s3cret"));
     let other = load("[storage]\nfolder = 'data'\nurl = 'sqlite::memory:'\n", &[]).unwrap();
     assert_eq!(config.differences(&other).unwrap(), ["storage.url"]);
+    let misplaced = [
+        (
+            "LIKENESS_STORAGE_URL",
+            "postgres:likeness:s3cret@db.example/likeness",
+        ),
+        ("LIKENESS__STORAGE", URL),
+        ("LIKENESS__AUDIT", URL),
+        ("LIKENESS__LIMITS__FILE_BYTES", URL),
+        ("LIKENESS__LOG__FORMAT", URL),
+        ("LIKENESS__LISTEN", URL),
+        ("LIKENESS_LISTEN", URL),
+        ("LIKENESS__PROXIES__TRUSTED", URL),
+        ("LIKENESS__ENGINE__DEVICE_ID", URL),
+    ];
+    for (name, value) in misplaced {
+        let error = error("", &[(name, value)]);
+        assert!(
+            !error.contains("s3cret") && !error.contains("db.example"),
+            "{name}: {error}"
+        );
+    }
     for wrong in [
         "[storage]\nurl = 12345678\n",
         "storage = 's3cret'\n",
+        "[storage]\nfolder = 'postgres://likeness:s3cret@db.example/likeness'\n",
+        "[storage]\nurl = 'postgres:likeness:s3cret@db.example/likeness'\n",
+        "[storage]\nurl = 'postgres://likeness:12/s3cret@db.example/likeness'\n",
+        "[storage]\nurl = 'postgres://likeness@db.example/likeness?passwd=s3cret'\n",
+        "[storage]\nurl = postgres://likeness:s3cret@db.example/likeness\n",
+        "[storage]\ntimeout_seconds = 'postgres://likeness:s3cret@db.example/likeness'\n",
         "[storage]\nurl = 'mysql://u:s3cret@h/d'\n",
     ] {
         let error = error(wrong, &[]);
         assert!(
-            error.contains("storage") && !error.contains("s3cret") && !error.contains("12345678"),
+            (error.contains("storage") || error.contains("is not valid TOML"))
+                && !error.contains("s3cret")
+                && !error.contains("12345678"),
             "{error}"
         );
     }
@@ -310,7 +494,7 @@ fn the_storages_url_is_a_secret_that_a_variable_brings() {
 
 #[test]
 fn apps_have_endpoints_and_limits() {
-    let app = |settings: &str| format!("[[apps]]\nid = 'a'\nkey = 'k'\n{settings}\n");
+    let app = |settings: &str| format!("[[apps]]\nid = 'a'\nkey = '0123456789abcdef'\n{settings}\n");
     let file =
         app("endpoints = ['liveness']\nlimits = { requests_per_second = 0.5, burst = 2, daily_quota = 10 }");
     let apps = load(&file, &[]).unwrap().apps;

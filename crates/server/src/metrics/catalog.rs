@@ -70,6 +70,8 @@ metrics! {
         "Verifications that the engine can work on at the same time.";
     WORKERS_BUSY = "likeness_workers_busy", Kind::Gauge,
         "Threads that work on a verification.";
+    WORKERS_OVERDUE = "likeness_workers_overdue", Kind::Gauge,
+        "Threads that still work on a verification whose deadline has passed.";
     SESSIONS_BUSY = "likeness_engine_sessions_busy", Kind::Gauge,
         "Sets of model sessions of the serving engine that are in use; there is one for each worker.";
     CONNECTIONS = "likeness_connections", Kind::Gauge,
@@ -77,7 +79,7 @@ metrics! {
     CONNECTIONS_MAX = "likeness_connections_max", Kind::Gauge,
         "Open connections at the same time, by port; those beyond wait in the listening queue.";
     READY = "likeness_ready", Kind::Gauge,
-        "1: /readyz answers 200. 0: the service is stopping.";
+        "1: /readyz answers 200. 0: the service is stopping, or every worker is past its deadline.";
     APPS = "likeness_apps", Kind::Gauge,
         "Apps that are known to the service.";
     BUILD = "likeness_build_info", Kind::Gauge,

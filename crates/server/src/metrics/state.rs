@@ -19,14 +19,12 @@ pub(super) fn record(service: &Service) {
     let work = service.work.usage();
     gauge!(name::QUEUED).set(work.queued as f64);
     gauge!(name::WORKERS_BUSY).set(work.busy as f64);
+    gauge!(name::WORKERS_OVERDUE).set(work.overdue as f64);
     let engine = service.engine.current();
     gauge!(name::WORKERS).set(engine.workers() as f64);
     gauge!(name::SESSIONS_BUSY).set(engine.workers_in_use() as f64);
-    gauge!(name::READY).set(if service.ready.load(Ordering::Relaxed) {
-        1.0
-    } else {
-        0.0
-    });
+    let ready = service.ready.load(Ordering::Relaxed) && !work.is_stuck();
+    gauge!(name::READY).set(if ready { 1.0 } else { 0.0 });
     gauge!(name::APPS).set(service.apps.current().len() as f64);
     for (port, usage) in service.metrics.ports() {
         gauge!(name::CONNECTIONS, "port" => *port).set(usage.open() as f64);

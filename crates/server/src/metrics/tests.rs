@@ -19,7 +19,7 @@ use crate::record::Facts;
 fn service() -> Service {
     let engine = plain_engine();
     let mut config = Config {
-        apps: vec![AppConfig::new("a", "k")],
+        apps: vec![AppConfig::new("a", "0123456789abcdef")],
         ..Config::default()
     };
     config.storage.url = Some("sqlite::memory:".into());

@@ -8,7 +8,7 @@ use crate::metrics::Outcome;
 use crate::service::Service;
 
 /// The sections and keys that are taken up while serving. All others are read at the start only.
-const RELOADABLE: [&str; 4] = ["apps", "limits", "log.filter", "profiles"];
+const RELOADABLE: [&str; 5] = ["allow_weak_keys", "apps", "limits", "log.filter", "profiles"];
 
 /// Reads a configuration anew, and has the service go by what can be changed while it serves. Clones are the same one.
 #[derive(Clone)]
@@ -106,6 +106,7 @@ impl Inner {
         }
         current.log.filter = new.log.filter;
         self.service.set_limits(new.limits.clone());
+        current.allow_weak_keys = new.allow_weak_keys;
         current.apps = new.apps;
         current.profiles = new.profiles;
         current.limits = new.limits;

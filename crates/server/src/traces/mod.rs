@@ -33,10 +33,21 @@ pub struct Traces {
     tracer: SdkTracer,
 }
 
-/// Why no traces can be sent: a variable has a value that is of no use.
+/// Why no traces can be sent: a variable has a value that is of no use. Does not show it, as it may be a URL with a password.
 #[derive(Debug, thiserror::Error)]
 #[error("traces cannot be exported, see the variables OTEL_EXPORTER_OTLP_…: {0}")]
-pub struct TracesError(ExporterBuildError);
+pub struct TracesError(String);
+
+impl From<ExporterBuildError> for TracesError {
+    fn from(error: ExporterBuildError) -> Self {
+        let said = error.to_string();
+        Self(if said.contains(['@', '/']) {
+            "the endpoint is not a URL that can be used".to_owned()
+        } else {
+            said
+        })
+    }
+}
 
 impl Traces {
     /// As the standard variables `OTEL_EXPORTER_OTLP_ENDPOINT`, `…_HEADERS`, `…_TIMEOUT` and their `…_TRACES_…` forms,
@@ -82,7 +93,7 @@ impl Traces {
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
             .build();
         let provider = SdkTracerProvider::builder()
-            .with_batch_exporter(exporter.build().map_err(TracesError)?)
+            .with_batch_exporter(exporter.build()?)
             .with_resource(resource)
             .build();
         Ok(Self {

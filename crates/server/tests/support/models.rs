@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use likeness_engine::Engine;
 use likeness_engine::detection::{BoundingBox, DetectionError, Face, FaceDetector, Point, Search};
 use likeness_engine::embedding::{Embedding, EmbeddingError, FaceEmbedder, FaceInPicture};
-use likeness_engine::imaging::{Limits, Picture};
+use likeness_engine::imaging::{Interrupt, Limits, Picture};
 use likeness_engine::liveness::{LivenessError, LivenessModel};
 use likeness_engine::models::ScoreCurve;
 
@@ -93,7 +93,12 @@ impl Models {
 struct Detector(Arc<Gate>);
 
 impl FaceDetector for Detector {
-    fn detect(&mut self, picture: &Picture, _: Search) -> Result<Vec<Face>, DetectionError> {
+    fn detect(
+        &mut self,
+        picture: &Picture,
+        _: Search,
+        _: Interrupt<'_>,
+    ) -> Result<Vec<Face>, DetectionError> {
         match picture.width() {
             BLOCKING => {
                 self.0.enter.lock().unwrap().send(()).unwrap();

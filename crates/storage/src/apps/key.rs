@@ -22,10 +22,53 @@ const SALT_BYTES: usize = 16;
 const LABEL_BYTES: usize = 6;
 
 /// The fewest characters of a key that is brought along. A key of Kairos has 32 hexadecimal digits.
-pub const MIN_IMPORTED_CHARACTERS: usize = 16;
+pub const MIN_KEY_CHARACTERS: usize = 16;
 
 /// The most bytes of a key: it travels in a header.
 const MAX_BYTES: usize = 256;
+
+/// Which keys are accepted that were not made here, whichever way they come in: a configuration, a variable or a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KeyRule {
+    /// At least [`MIN_KEY_CHARACTERS`] of printable ASCII without spaces: a key that can be random enough.
+    #[default]
+    Strong,
+    /// Whatever fits a header. The setting `allow_weak_keys` asks for it.
+    AnyLength,
+}
+
+impl KeyRule {
+    /// Checks a key.
+    ///
+    /// # Errors
+    /// What is wrong with it, without showing it, and with the name of the setting where that would accept it.
+    pub fn check(self, key: &str) -> Result<(), &'static str> {
+        if key.is_empty() {
+            return Err("is empty");
+        }
+        if key.len() > MAX_BYTES {
+            return Err("is longer than 256 bytes");
+        }
+        if key.trim() != key || key.chars().any(char::is_control) {
+            return Err("has spaces around it or control characters in it");
+        }
+        if self == Self::AnyLength {
+            return Ok(());
+        }
+        if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(
+                "has characters other than printable ASCII, or spaces; use another one (`allow_weak_keys = true` accepts it \
+                 all the same)",
+            );
+        }
+        if key.len() < MIN_KEY_CHARACTERS {
+            return Err(
+                "has fewer than 16 characters; use a longer, random one (`allow_weak_keys = true` accepts it all the same)",
+            );
+        }
+        Ok(())
+    }
+}
 
 /// A key, as a caller sends it. Shown once, when it is made.
 #[derive(Debug, Clone)]
@@ -45,21 +88,10 @@ impl AppKey {
     /// database.
     ///
     /// # Errors
-    /// [`AppError::Key`]: fewer than [`MIN_IMPORTED_CHARACTERS`], more than 256, or some that do not fit a header.
-    pub fn import(key: impl Into<SecretString>) -> Result<Self, AppError> {
+    /// [`AppError::Key`], see [`KeyRule::check`].
+    pub fn import(key: impl Into<SecretString>, rule: KeyRule) -> Result<Self, AppError> {
         let key = key.into();
-        let text = key.expose_secret();
-        if text.chars().count() < MIN_IMPORTED_CHARACTERS {
-            return Err(AppError::Key("has fewer than 16 characters"));
-        }
-        if text.len() > MAX_BYTES {
-            return Err(AppError::Key("has more than 256 characters"));
-        }
-        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(AppError::Key(
-                "has characters other than printable ASCII, or spaces",
-            ));
-        }
+        rule.check(key.expose_secret()).map_err(AppError::Key)?;
         Ok(Self(key))
     }
 
@@ -182,18 +214,27 @@ mod tests {
     #[test]
     fn a_key_that_is_brought_along_is_long_and_fits_a_header() {
         for good in ["0123456789abcdef", "a:b,c=d/e+f!g?h-i_j", &"k".repeat(256)] {
-            assert_eq!(AppKey::import(good).unwrap().expose(), good);
+            assert_eq!(AppKey::import(good, KeyRule::Strong).unwrap().expose(), good);
         }
-        for bad in [
-            "",
-            "0123456789abcde",
-            "0123456789 abcdef",
-            "0123456789abcdef\n",
-            "0123456789abcdé-",
-            &"k".repeat(257),
-        ] {
-            let error = AppKey::import(bad).unwrap_err().to_string();
-            assert!(bad.is_empty() || !error.contains(bad), "{error}");
+        let fault = |key: &str, rule| {
+            let error = AppKey::import(key, rule).err().map(|error| error.to_string());
+            assert!(
+                key.is_empty() || !error.as_ref().is_some_and(|error| error.contains(key)),
+                "{error:?}"
+            );
+            error
+        };
+        for weak in ["0", "0123456789abcde", "0123456789 abcdef", "0123456789abcdé-"] {
+            let error = fault(weak, KeyRule::Strong).unwrap();
+            assert!(error.contains("allow_weak_keys"), "{error}");
+            assert_eq!(fault(weak, KeyRule::AnyLength), None, "{weak}");
+        }
+        // What no header carries helps nobody.
+        for unusable in ["", "0123456789abcdef\n", " 0123456789abcdef", &"k".repeat(257)] {
+            for rule in [KeyRule::Strong, KeyRule::AnyLength] {
+                let error = fault(unusable, rule).unwrap();
+                assert!(!error.contains("allow_weak_keys"), "{error}");
+            }
         }
     }
 

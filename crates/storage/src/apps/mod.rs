@@ -12,7 +12,7 @@ mod settings;
 
 pub use change::{NewApp, Rotated, Rotation};
 pub use error::AppError;
-pub use key::{AppKey, MIN_IMPORTED_CHARACTERS, SaltedDigest};
+pub use key::{AppKey, KeyRule, MIN_KEY_CHARACTERS, SaltedDigest};
 pub use settings::{AppEndpoint, AppLimits, AppSettings};
 
 /// How many keys of an app are accepted at the same time: the old and the new one while a rotation lasts.

@@ -18,12 +18,20 @@ const _: () = assert!(libjpeg::JPEG_LIB_VERSION == 62);
 #[cfg(panic = "abort")]
 compile_error!("a damaged JPEG would end the process: likeness-imaging needs `panic = \"unwind\"`");
 
-/// The payload of the unwinding: the number of the message.
-pub(super) struct Fault(c_int);
+/// The payload of the unwinding.
+pub(super) enum Fault {
+    /// The number of libjpeg's message.
+    Message(c_int),
+    /// The interrupt was due.
+    Interrupted,
+}
 
 impl fmt::Display for Fault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(code) = *self;
+        let code = match *self {
+            Self::Message(code) => code,
+            Self::Interrupted => return formatter.write_str("it was interrupted"),
+        };
         let reason: Cow<'_, str> = match code {
             libjpeg::JWRN_HIT_MARKER | libjpeg::JERR_FILE_READ => "it was cut short".into(),
             libjpeg::JWRN_HUFF_BAD_CODE => "its pixels are in no code that it defines".into(),
@@ -48,7 +56,9 @@ impl fmt::Display for Fault {
             | libjpeg::JERR_SOF_NO_SOS
             | libjpeg::JERR_EOI_EXPECTED
             | libjpeg::JERR_UNKNOWN_MARKER => "a segment is where it does not belong".into(),
-            libjpeg::JERR_OUT_OF_MEMORY => "there was not enough memory for it".into(),
+            libjpeg::JERR_OUT_OF_MEMORY | libjpeg::JERR_NO_BACKING_STORE => {
+                "it asks for more memory than its headers explain".into()
+            }
             _ => format!("libjpeg's message {code}").into(),
         };
         formatter.write_str(&reason)
@@ -106,14 +116,14 @@ extern "C-unwind" fn weigh(shared: &mut jpeg_common_struct, level: c_int) {
 #[cold]
 extern "C-unwind" fn unwind(shared: &mut jpeg_common_struct) {
     // Not `panic!`: the hook would print it, and a stranger's file is no bug of ours.
-    resume_unwind(Box::new(Fault(message(shared))));
+    resume_unwind(Box::new(Fault::Message(message(shared))));
 }
 
 /// The number of the message that libjpeg is calling about.
 #[allow(unsafe_code)]
 fn message(shared: &jpeg_common_struct) -> c_int {
-    // SAFETY: libjpeg passes the structure that it works on. `mozjpeg::Decompress` has pointed `err` at the manager,
-    // which it keeps in a box of its own for as long as the structure lives, and nobody writes to it meanwhile:
-    // libjpeg has written the number before the call, and waits.
+    // SAFETY: libjpeg passes the structure that it works on. `Decompressor::open` has pointed `err` at the manager, which
+    // lives and lies where it did for as long as libjpeg is called, and nothing writes to it meanwhile: libjpeg has
+    // written the number before the call, and waits.
     unsafe { shared.err.as_ref() }.map_or(0, |manager| manager.msg_code)
 }

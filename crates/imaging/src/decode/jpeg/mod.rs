@@ -4,41 +4,152 @@
 //! it shrugs off, such as the missing half of a file, is refused here: see [`errors`].
 
 mod errors;
+mod libjpeg;
 
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use mozjpeg::decompress::DecompressStarted;
-use mozjpeg::{ColorSpace, Decompress};
+use mozjpeg_sys::J_COLOR_SPACE;
 
-use super::Stored;
+use super::canvas::Canvas;
+use super::{Stored, WORKING_ROWS, contradiction, pixel_bytes};
+use crate::flatten::under;
 use crate::picture::CHANNELS;
 use crate::probe::jpeg::{Frame, Scans};
-use crate::{Format, ImagingError};
+use crate::reduced::Reduction;
+use crate::{Format, ImagingError, Interrupt};
 use errors::Fault;
+use libjpeg::Decompressor;
 
 /// More scans than any encoder writes (the richest script of mozjpeg has about 20), few enough that a small file
 /// cannot keep a worker busy by going over the same coefficients again and again.
 const MAX_SCANS: usize = 64;
 
-pub(super) fn decode(bytes: &[u8], stored: Stored) -> Result<Vec<u8>, ImagingError> {
-    let frame = Frame::find(bytes)?;
-    check_frame(&frame)?;
-    check_scans(&Scans::survey(bytes, &frame), &frame)?;
-    // Nothing is shared with the closure that could be left half done: it borrows the input and owns the rest.
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        if frame.components.len() == 4 {
-            read_cmyk(bytes, stored)
+/// Blocks that all scans together may bring: each costs some 30 ns however few bits it has, so that all take a second or
+/// two. An image of 64 megapixels at 4:2:0 has as many in 26 scans of all its components.
+const MAX_BLOCKS: u64 = 40_000_000;
+
+/// A file whose markers were read.
+#[derive(Debug)]
+pub(super) struct Jpeg<'a> {
+    bytes: &'a [u8],
+    frame: Frame<'a>,
+    /// Whether libjpeg has to keep the coefficients of the whole image until the last scan was read.
+    keeps_coefficients: bool,
+}
+
+impl<'a> Jpeg<'a> {
+    pub(super) fn open(bytes: &'a [u8]) -> Result<Self, ImagingError> {
+        let frame = Frame::find(bytes)?;
+        check_frame(&frame)?;
+        let scans = Scans::survey(bytes, &frame);
+        check_scans(&scans, &frame)?;
+        Ok(Self {
+            bytes,
+            keeps_coefficients: !frame.is_sequential() || scans.count > 1,
+            frame,
+        })
+    }
+
+    /// Bytes held at a time: the output, the coefficients where they are kept (two bytes each), and rows.
+    pub(super) fn needed(&self, reduction: Reduction) -> u64 {
+        const BLOCK_BYTES: u64 = 128;
+        let output = pixel_bytes(reduction.of(self.frame.width), reduction.of(self.frame.height));
+        let coefficients = if self.keeps_coefficients {
+            blocks(&self.frame).sum::<u64>() * BLOCK_BYTES
         } else {
-            read_rgb(bytes, stored)
+            0
+        };
+        output + coefficients + WORKING_ROWS
+    }
+
+    pub(super) fn decode(
+        &self,
+        stored: Stored,
+        max_bytes: u64,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Vec<u8>, ImagingError> {
+        // Nothing is shared with the closure that could be left half done: it borrows the input and owns the rest.
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.read(stored, max_bytes, interrupt)));
+        match outcome {
+            Ok(pixels) => pixels,
+            Err(payload) => match payload.downcast::<Fault>() {
+                Ok(fault) => Err(match *fault {
+                    Fault::Interrupted => ImagingError::Interrupted,
+                    Fault::Message(_) => corrupt(&fault.to_string()),
+                }),
+                Err(panic) => resume_unwind(panic),
+            },
         }
-    }));
-    match outcome {
-        Ok(pixels) => pixels,
-        Err(payload) => match payload.downcast::<Fault>() {
-            Ok(fault) => Err(corrupt(&fault.to_string())),
-            Err(panic) => resume_unwind(panic),
-        },
+    }
+
+    fn read(
+        &self,
+        stored: Stored,
+        max_bytes: u64,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Vec<u8>, ImagingError> {
+        let mut decompressor = Decompressor::open(self.bytes, max_bytes, interrupt);
+        let is_cmyk = self.frame.components.len() == 4;
+        let colours = if is_cmyk {
+            J_COLOR_SPACE::JCS_CMYK
+        } else {
+            J_COLOR_SPACE::JCS_RGB
+        };
+        let Stored {
+            width,
+            height,
+            reduction,
+            orientation,
+        } = stored;
+        let reduced = (reduction.of(width), reduction.of(height));
+        if decompressor.size() != (width, height)
+            || decompressor.start(reduction.eighths(), colours) != reduced
+        {
+            return Err(contradiction(Format::Jpeg));
+        }
+        let mut canvas = Canvas::new(orientation, reduced.0, reduced.1, 0);
+        if !is_cmyk {
+            canvas.fill(&interrupt, |_, row| read_row(&mut decompressor, row))?;
+            return Ok(canvas.into_pixels());
+        }
+        // Adobe's programs store how much of each ink is left out, and libjpeg passes that on. Like Pillow, this takes
+        // every file for one of theirs.
+        const INKS: usize = 4;
+        let mut inks = vec![0; reduced.0 as usize * INKS];
+        canvas.fill(&interrupt, |_, row| {
+            read_row(&mut decompressor, &mut inks)?;
+            let (row, _) = row.as_chunks_mut::<CHANNELS>();
+            let (inks, _) = inks.as_chunks::<INKS>();
+            for (rgb, &[c, m, y, k]) in row.iter_mut().zip(inks) {
+                *rgb = [c, m, y].map(|ink| under(ink, k));
+            }
+            Ok(())
+        })?;
+        Ok(canvas.into_pixels())
+    }
+}
+
+/// Blocks of 8x8 samples of each component, in whole groups as the factors ask for.
+fn blocks(frame: &Frame<'_>) -> impl Iterator<Item = u64> {
+    const SIDE: u64 = 8;
+    let factors = |component: &[u8; 3]| (u64::from(component[1] >> 4), u64::from(component[1] & 0x0F));
+    let components = frame.components.iter().map(factors);
+    let widest = components.clone().map(|(across, _)| across).max().unwrap_or(1);
+    let highest = components.clone().map(|(_, down)| down).max().unwrap_or(1);
+    let (width, height) = (frame.width, frame.height);
+    let count = |side: u32, factor: u64, largest: u64| {
+        (u64::from(side) * factor)
+            .div_ceil(SIDE * largest)
+            .next_multiple_of(factor)
+    };
+    components.map(move |(across, down)| count(width, across, widest) * count(height, down, highest))
+}
+
+fn read_row(decompressor: &mut Decompressor<'_>, row: &mut [u8]) -> Result<(), ImagingError> {
+    if decompressor.read_row(row) {
+        Ok(())
+    } else {
+        Err(contradiction(Format::Jpeg))
     }
 }
 
@@ -86,8 +197,23 @@ fn check_scans(scans: &Scans, frame: &Frame<'_>) -> Result<(), ImagingError> {
     if scans.count > MAX_SCANS {
         return Err(corrupt("it has too many scans"));
     }
-    if scans.components.count_ones() as usize != frame.components.len() {
+    let of_component = scans
+        .of_component
+        .get(..frame.components.len())
+        .unwrap_or_default();
+    if of_component.contains(&0) {
         return Err(corrupt("the scan of a colour component is missing"));
+    }
+    let visited: u64 = blocks(frame)
+        .zip(of_component)
+        .map(|(blocks, scans)| blocks * *scans as u64)
+        .sum();
+    if visited > MAX_BLOCKS {
+        return Err(ImagingError::TooManyScans {
+            width: frame.width,
+            height: frame.height,
+            scans: scans.count,
+        });
     }
     // In a single scan that brings each coefficient whole, libjpeg notices the first missing bit. Of several scans,
     // those that are missing could not be told from those that were never there.
@@ -95,90 +221,5 @@ fn check_scans(scans: &Scans, frame: &Frame<'_>) -> Result<(), ImagingError> {
         Ok(())
     } else {
         Err(corrupt("the end of the image is missing"))
-    }
-}
-
-/// Grey, YCbCr and RGB.
-fn read_rgb(bytes: &[u8], stored: Stored) -> Result<Vec<u8>, ImagingError> {
-    start(bytes, stored, ColorSpace::JCS_RGB)?
-        .read_scanlines()
-        .map_err(|error| refusal(&error))
-}
-
-/// CMYK and YCCK, row by row, so that the picture is never there in four channels.
-///
-/// Adobe's programs store how much of each ink is left out, and libjpeg passes that on. Like Pillow, this takes every
-/// file for one of theirs.
-fn read_cmyk(bytes: &[u8], stored: Stored) -> Result<Vec<u8>, ImagingError> {
-    const INKS: usize = 4;
-    let mut started = start(bytes, stored, ColorSpace::JCS_CMYK)?;
-    let (width, height) = (started.width(), started.height());
-    let mut row = vec![0; width * INKS];
-    let mut pixels = vec![0; width * height * CHANNELS];
-    for out in pixels.chunks_exact_mut(width * CHANNELS) {
-        started
-            .read_scanlines_into(&mut row)
-            .map_err(|error| refusal(&error))?;
-        let (out, _) = out.as_chunks_mut::<CHANNELS>();
-        let (inks, _) = row.as_chunks::<INKS>();
-        for (out, &[c, m, y, k]) in out.iter_mut().zip(inks) {
-            *out = [c, m, y].map(|ink| under(ink, k));
-        }
-    }
-    Ok(pixels)
-}
-
-/// The product of two shares of 255, rounded.
-fn under(colour: u8, black: u8) -> u8 {
-    ((u32::from(colour) * u32::from(black) + 127) / 255) as u8
-}
-
-/// Reads the header and, of a progressive file, all scans: what is left is one pass over the rows of the reduced picture.
-fn start(
-    bytes: &[u8],
-    stored: Stored,
-    colours: ColorSpace,
-) -> Result<DecompressStarted<&[u8]>, ImagingError> {
-    let mut decompress = Decompress::builder()
-        .with_err(errors::manager())
-        .from_mem(bytes)
-        .map_err(|error| refusal(&error))?;
-    if decompress.size() != (stored.width as usize, stored.height as usize) {
-        return Err(corrupt("its headers contradict each other"));
-    }
-    decompress.scale(stored.reduction.eighths());
-    let started = decompress
-        .to_colorspace(colours)
-        .map_err(|error| refusal(&error))?;
-    let reduced = [stored.width, stored.height].map(|side| stored.reduction.of(side) as usize);
-    if [started.width(), started.height()] == reduced {
-        Ok(started)
-    } else {
-        Err(corrupt("its headers contradict each other"))
-    }
-}
-
-fn refusal(error: &io::Error) -> ImagingError {
-    corrupt(&error.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ink_is_laid_over_black_as_by_pillow() {
-        // Pillow: `nk - MULDIV255(ink, nk)`, with the amounts of ink and not what is left out.
-        let muldiv255 = |a: u32, b: u32| {
-            let product = a * b + 128;
-            ((product >> 8) + product) >> 8
-        };
-        for colour in 0..=255_u8 {
-            for black in 0..=255_u8 {
-                let left = u32::from(black);
-                let pillow = left - muldiv255(255 - u32::from(colour), left);
-                assert_eq!(u32::from(under(colour, black)), pillow, "{colour} {black}");
-            }
-        }
     }
 }

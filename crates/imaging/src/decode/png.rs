@@ -1,0 +1,110 @@
+//! PNG, by the `png` crate, a row at a time.
+
+use ::png::{BitDepth, ColorType, DecodingError, Limits, Transformations};
+
+use super::canvas::Canvas;
+use super::watched::Watched;
+use super::{MEMORY, Stored, WORKING_ROWS, contradiction, pixel_bytes};
+use crate::fields::Endian;
+use crate::flatten::{Channels, Depth, to_rgb8};
+use crate::picture::CHANNELS;
+use crate::probe::png::is_whole;
+use crate::{Format, ImagingError, Interrupt};
+
+/// The seven passes of an interlaced file: the first column and row of each, and how far apart the next ones are.
+const PASSES: [(usize, usize, usize, usize); 7] = [
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+];
+
+/// Bytes held at a time: the output, and rows.
+pub(super) fn needed(width: u32, height: u32) -> u64 {
+    pixel_bytes(width, height) + WORKING_ROWS
+}
+
+pub(super) fn decode(
+    bytes: &[u8],
+    stored: Stored,
+    interrupt: Interrupt<'_>,
+) -> Result<Vec<u8>, ImagingError> {
+    if !is_whole(bytes) {
+        return Err(ImagingError::corrupt(Format::Png, "it was cut short"));
+    }
+    // Nothing grows with the image: what is asked for beyond a few rows is a profile or a text, which a small file can
+    // blow up.
+    let limits = Limits {
+        bytes: WORKING_ROWS as usize,
+    };
+    let mut decoder = ::png::Decoder::new_with_limits(Watched::new(bytes, interrupt), limits);
+    decoder.set_transformations(Transformations::EXPAND);
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
+    let mut reader = decoder.read_info().map_err(|error| refusal(&error))?;
+    let info = reader.info();
+    let interlaced = info.interlaced;
+    if info.size() != (stored.width, stored.height) {
+        return Err(contradiction(Format::Png));
+    }
+    let (channels, depth) = layout(reader.output_color_type())?;
+    let pixel = channels.count() * depth.bytes();
+
+    let mut canvas = Canvas::new(stored.orientation, stored.width, stored.height, 0);
+    let mut next_row = |width: usize, rgb: &mut [u8]| {
+        let row = reader.next_row().map_err(|error| refusal(&error))?;
+        let row = row.map(|row| row.data()).unwrap_or_default();
+        if row.len() != width * pixel {
+            return Err(contradiction(Format::Png));
+        }
+        to_rgb8(row, channels, depth, rgb);
+        Ok(())
+    };
+    let (width, height) = (stored.width as usize, stored.height as usize);
+    if interlaced {
+        let mut rgb = vec![0; width * CHANNELS];
+        for (left, top, across, down) in PASSES {
+            let columns = width.saturating_sub(left).div_ceil(across);
+            let rgb = &mut rgb[..columns * CHANNELS];
+            // A pass without columns has no rows either.
+            for y in (top..height).step_by(down).filter(|_| columns > 0) {
+                interrupt.check()?;
+                next_row(columns, rgb)?;
+                canvas.put(left, y, across, rgb);
+            }
+        }
+    } else {
+        canvas.fill(&interrupt, |_, rgb| next_row(width, rgb))?;
+    }
+    // Behind the last row are the checksums.
+    match reader.next_row().map_err(|error| refusal(&error))? {
+        None => Ok(canvas.into_pixels()),
+        Some(_) => Err(contradiction(Format::Png)),
+    }
+}
+
+fn layout((colour, depth): (ColorType, BitDepth)) -> Result<(Channels, Depth), ImagingError> {
+    let channels = match colour {
+        ColorType::Grayscale => Channels::Grey,
+        ColorType::GrayscaleAlpha => Channels::GreyAlpha,
+        ColorType::Rgb => Channels::Rgb,
+        ColorType::Rgba => Channels::Rgba,
+        // The decoder has expanded palettes.
+        ColorType::Indexed => return Err(contradiction(Format::Png)),
+    };
+    match depth {
+        BitDepth::Eight => Ok((channels, Depth::Eight)),
+        BitDepth::Sixteen => Ok((channels, Depth::Sixteen(Endian::Big))),
+        BitDepth::One | BitDepth::Two | BitDepth::Four => Err(contradiction(Format::Png)),
+    }
+}
+
+fn refusal(error: &DecodingError) -> ImagingError {
+    match error {
+        DecodingError::LimitsExceeded => ImagingError::corrupt(Format::Png, MEMORY),
+        other => ImagingError::corrupt(Format::Png, other.to_string()),
+    }
+}

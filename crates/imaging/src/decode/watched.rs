@@ -1,0 +1,138 @@
+//! The bytes of a file as the decoding libraries read them: in small pieces, counted, and only while there is time.
+
+use std::io::{self, BufRead, Read, Seek, SeekFrom};
+use std::ops::Range;
+
+use crate::Interrupt;
+
+/// Bytes handed out at a time. Even a stream that expands a thousandfold makes four megabytes of so many.
+const PIECE: usize = 4096;
+
+/// How often a whole file may be read: decoders that look ahead read their headers twice.
+const READS: u64 = 4;
+
+/// What may be read besides: who jumps about in a small file takes a new piece each time.
+const JUMPS: u64 = 64 * PIECE as u64;
+
+/// A reader over a file in memory that ends with an error once the interrupt is due, or where more is read than any
+/// honest file of this length needs.
+pub(super) struct Watched<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    /// The piece that is handed out.
+    piece: Range<usize>,
+    left: u64,
+    interrupt: Interrupt<'a>,
+}
+
+impl<'a> Watched<'a> {
+    pub(super) fn new(bytes: &'a [u8], interrupt: Interrupt<'a>) -> Self {
+        Self {
+            bytes,
+            at: 0,
+            piece: 0..0,
+            left: READS * bytes.len() as u64 + JUMPS,
+            interrupt,
+        }
+    }
+}
+
+impl BufRead for Watched<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if !self.piece.contains(&self.at) {
+            if self.interrupt.is_due() {
+                return Err(io::Error::other("interrupted"));
+            }
+            let start = self.at.min(self.bytes.len());
+            self.piece = start..self.bytes.len().min(start + PIECE);
+            self.left = self
+                .left
+                .checked_sub(self.piece.len() as u64)
+                .ok_or_else(|| io::Error::other("it refers to the same bytes again and again"))?;
+        }
+        Ok(&self.bytes[self.at.min(self.piece.end)..self.piece.end])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.at = self.at.saturating_add(amount);
+    }
+}
+
+impl Read for Watched<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let piece = self.fill_buf()?;
+        let amount = piece.len().min(buffer.len());
+        buffer[..amount].copy_from_slice(&piece[..amount]);
+        self.consume(amount);
+        Ok(amount)
+    }
+}
+
+impl Seek for Watched<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let (from, by) = match to {
+            SeekFrom::Start(position) => (position, 0),
+            SeekFrom::End(by) => (self.bytes.len() as u64, by),
+            SeekFrom::Current(by) => (self.at as u64, by),
+        };
+        let position = from
+            .checked_add_signed(by)
+            .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        // Beyond the end there is nothing to read, wherever that is.
+        self.at = usize::try_from(position).unwrap_or(usize::MAX);
+        Ok(position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    #[test]
+    fn reading_ends_in_the_middle_of_a_file_when_the_interrupt_is_due() {
+        let (bytes, flag) = (vec![7; 3 * PIECE], AtomicBool::new(false));
+        let mut reader = Watched::new(&bytes, Interrupt::NEVER.with_cancel_flag(&flag));
+        let mut buffer = vec![0; PIECE];
+        reader.read_exact(&mut buffer).unwrap();
+        flag.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(reader.read_exact(&mut buffer).is_err());
+    }
+
+    #[test]
+    fn a_file_is_not_read_over_and_over() {
+        let bytes = vec![7; 1000 * PIECE];
+        let mut reader = Watched::new(&bytes, Interrupt::NEVER);
+        let mut times = 0;
+        while reader.read_to_end(&mut Vec::new()).is_ok() {
+            times += 1;
+            reader.rewind().unwrap();
+        }
+        assert_eq!(times, READS);
+    }
+
+    #[test]
+    fn positions_are_those_of_a_cursor() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        let mut reader = Watched::new(&bytes, Interrupt::NEVER);
+        let mut cursor = io::Cursor::new(&bytes);
+        for to in [
+            SeekFrom::Start(9),
+            SeekFrom::Current(-3),
+            SeekFrom::End(-1),
+            SeekFrom::Current(7),
+            SeekFrom::End(-999),
+            SeekFrom::Start(u64::MAX),
+        ] {
+            assert_eq!(reader.seek(to).ok(), cursor.seek(to).ok(), "{to:?}");
+            let mut bytes = [[0; 2]; 2];
+            assert_eq!(
+                reader.read(&mut bytes[0]).unwrap(),
+                cursor.read(&mut bytes[1]).unwrap(),
+                "{to:?}"
+            );
+            assert_eq!(bytes[0], bytes[1], "{to:?}");
+        }
+    }
+}

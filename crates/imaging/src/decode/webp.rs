@@ -1,0 +1,219 @@
+//! WebP, by the `image-webp` crate: the image, or the first frame of an animation.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use image_webp::{DecodingError, WebPDecoder};
+
+use super::canvas::Canvas;
+use super::watched::Watched;
+use super::{WORKING_ROWS, contradiction, pixel_bytes};
+use crate::flatten::rgba_to_rgb8_in_place;
+use crate::picture::CHANNELS;
+use crate::probe::vp8l::{self, Refusal};
+use crate::probe::webp::{First, Placed};
+use crate::{Format, ImagingError, Interrupt, Orientation};
+
+/// Time that the library takes for a pixel at most, on a slow machine. It reads a lossy image's bytes before it decodes
+/// them, and transforms a lossless one after it has read it: neither can be interrupted, so that neither is begun
+/// without the time for it.
+const TIME_A_PIXEL: Duration = Duration::from_nanos(50);
+
+/// A file whose chunks were read.
+#[derive(Debug)]
+pub(super) struct WebP<'a> {
+    bytes: &'a [u8],
+    first: First<'a>,
+    /// Sides of the whole image as stored.
+    width: u32,
+    height: u32,
+    orientation: Orientation,
+    /// Where the first frame lies.
+    placed: Placed,
+}
+
+impl<'a> WebP<'a> {
+    pub(super) fn open(
+        bytes: &'a [u8],
+        (width, height): (u32, u32),
+        orientation: Orientation,
+    ) -> Result<Self, ImagingError> {
+        let first = First::of(bytes).ok_or_else(|| corrupt("it has no image"))?;
+        let placed = first.frame.unwrap_or(Placed {
+            left: 0,
+            top: 0,
+            width,
+            height,
+        });
+        if placed.left.saturating_add(placed.width) > width
+            || placed.top.saturating_add(placed.height) > height
+        {
+            return Err(corrupt("a frame lies outside the image"));
+        }
+        Ok(Self {
+            bytes,
+            first,
+            width,
+            height,
+            orientation,
+            placed,
+        })
+    }
+
+    fn pixels(&self) -> u64 {
+        u64::from(self.placed.width) * u64::from(self.placed.height)
+    }
+
+    fn is_whole(&self) -> bool {
+        (self.placed.width, self.placed.height) == (self.width, self.height)
+    }
+
+    /// Bytes held at a time.
+    ///
+    /// A lossy image is decoded to planes of 1.5 bytes a pixel in whole blocks of 16 pixels a side, beside the buffer of 3
+    /// or, with alpha, 4 bytes a pixel; alpha is decoded as a lossless image of 4 bytes a pixel, of which one is copied. A
+    /// lossless image without alpha is decoded to 4 bytes a pixel beside the buffer of 3. Transforms and codes of
+    /// a lossless image take three quarters of a byte a pixel, or what [`vp8l`] finds. Copies of the file's bytes are made. To
+    /// turn the
+    /// image, or to place it in a larger one, takes the output beside the buffer.
+    pub(super) fn needed(&self) -> u64 {
+        let pixels = self.pixels();
+        let buffer = pixels * if self.first.alpha { 4 } else { 3 };
+        let blocks = |side: u32| u64::from(side.next_multiple_of(16));
+        let lossless_extra = self.tables();
+        let decoding = if self.first.lossless.is_some() {
+            lossless_extra + if self.first.alpha { 0 } else { 4 * pixels }
+        } else {
+            let planes = blocks(self.placed.width) * blocks(self.placed.height) * 3 / 2;
+            let mask = match self.first.mask {
+                Some(mask) if mask.first().is_some_and(|head| head & 3 == 0) => pixels,
+                Some(_) => 5 * pixels + lossless_extra,
+                None => 0,
+            };
+            planes + mask
+        };
+        let placing = if self.is_whole() && !self.orientation.swaps_sides() {
+            0
+        } else {
+            pixel_bytes(self.width, self.height)
+        };
+        buffer + decoding.max(placing) + 2 * self.bytes.len() as u64 + WORKING_ROWS
+    }
+
+    /// What transforms and codes of a lossless image are given. Few need as much; a small file may need a thousandfold.
+    fn tables(&self) -> u64 {
+        self.pixels() * 3 / 4
+    }
+
+    /// Reads a lossless image's codes, without keeping them, and refuses it if the library would take too much memory for
+    /// them.
+    fn check_tables(&self, max_bytes: u64, interrupt: Interrupt<'_>) -> Result<(), ImagingError> {
+        const COMPRESSED: u8 = 1;
+        let sides = (self.placed.width, self.placed.height);
+        let (stream, sides) = match (self.first.lossless, self.first.mask) {
+            (Some(image), _) => (image, None),
+            (None, Some([head, stream @ ..])) if head & 3 == COMPRESSED => (stream, Some(sides)),
+            _ => return Ok(()),
+        };
+        let besides = self.needed().saturating_sub(self.tables());
+        let limit = max_bytes.saturating_sub(besides);
+        match vp8l::working_bytes(stream, sides, limit, &mut || interrupt.is_due()) {
+            Ok(_) => Ok(()),
+            Err(Refusal::Interrupted) => Err(ImagingError::Interrupted),
+            Err(Refusal::Damaged) => Err(corrupt("its codes are damaged")),
+            Err(Refusal::OverLimit(tables)) => Err(ImagingError::DecodeTooLarge {
+                format: Format::WebP,
+                width: self.width,
+                height: self.height,
+                needed: besides + tables,
+                limit: max_bytes,
+            }),
+        }
+    }
+
+    pub(super) fn decode(&self, max_bytes: u64, interrupt: Interrupt<'_>) -> Result<Vec<u8>, ImagingError> {
+        let pixels = u32::try_from(self.pixels()).unwrap_or(u32::MAX);
+        if !interrupt.leaves(TIME_A_PIXEL * pixels) {
+            return Err(ImagingError::Interrupted);
+        }
+        self.check_tables(max_bytes, interrupt)?;
+        let still = if self.first.extended {
+            Cow::Owned(self.still())
+        } else {
+            Cow::Borrowed(self.bytes)
+        };
+        let mut decoder =
+            WebPDecoder::new(Watched::new(&still, interrupt)).map_err(|error| refusal(&error))?;
+        let Placed {
+            left,
+            top,
+            width,
+            height,
+        } = self.placed;
+        if decoder.dimensions() != (width, height) || decoder.has_alpha() != self.first.alpha {
+            return Err(contradiction(Format::WebP));
+        }
+        let pixels = width as usize * height as usize;
+        let mut buffer = vec![0; pixels * if decoder.has_alpha() { 4 } else { CHANNELS }];
+        decoder.read_image(&mut buffer).map_err(|error| refusal(&error))?;
+        if decoder.has_alpha() {
+            rgba_to_rgb8_in_place(&mut buffer);
+            buffer.truncate(pixels * CHANNELS);
+        }
+        if self.is_whole() {
+            return Ok(self.orientation.apply(buffer, width));
+        }
+        // Nothing of an animation is behind its first frame: white.
+        let mut canvas = Canvas::new(self.orientation, self.width, self.height, 255);
+        for (y, row) in buffer.chunks_exact(width as usize * CHANNELS).enumerate() {
+            canvas.put(left as usize, top as usize + y, 1, row);
+        }
+        Ok(canvas.into_pixels())
+    }
+
+    /// The image, or the first frame of an animation, as a file of its own, so that the library decodes what was looked at
+    /// here and nothing else. For an animation it would keep a canvas of four bytes a pixel beside the output.
+    fn still(&self) -> Vec<u8> {
+        const ALPHA: u8 = 0x10;
+        let First {
+            lossy,
+            lossless,
+            mask,
+            ..
+        } = self.first;
+        let mut head = vec![if self.first.alpha { ALPHA } else { 0 }, 0, 0, 0];
+        for side in [self.placed.width, self.placed.height] {
+            head.extend(&(side - 1).to_le_bytes()[..3]);
+        }
+        let chunks = [
+            (b"VP8X", Some(head.as_slice())),
+            (b"ALPH", mask.filter(|_| self.first.alpha)),
+            (b"VP8 ", lossy),
+            (b"VP8L", lossless),
+        ];
+        let mut file = b"RIFF\0\0\0\0WEBP".to_vec();
+        for (kind, data) in chunks {
+            let Some(data) = data else { continue };
+            file.extend(kind);
+            file.extend((data.len() as u32).to_le_bytes());
+            file.extend(data);
+            file.resize(file.len().next_multiple_of(2), 0);
+        }
+        let length = (file.len() as u32).saturating_sub(8).to_le_bytes();
+        file[4..8].copy_from_slice(&length);
+        file
+    }
+}
+
+fn corrupt(reason: &str) -> ImagingError {
+    ImagingError::corrupt(Format::WebP, reason)
+}
+
+fn refusal(error: &DecodingError) -> ImagingError {
+    match error {
+        DecodingError::UnsupportedFeature(feature) => {
+            ImagingError::unsupported(Format::WebP, feature.clone())
+        }
+        other => corrupt(&other.to_string()),
+    }
+}

@@ -1,0 +1,229 @@
+//! The URL of a PostgreSQL server, read strictly: what a lenient reader makes of a password with a raw `/` or `@` in it is
+//! a host, a port or a database's name, and those are shown.
+
+use std::net::IpAddr;
+
+use url::Url;
+
+/// The schemes of a server's URL.
+const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
+
+/// The parameters that sqlx knows. It logs any other one, with its value.
+const PARAMETERS: [&str; 18] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
+
+/// The values of `sslmode`.
+const SSL_MODES: [&str; 6] = [
+    "disable",
+    "allow",
+    "prefer",
+    "require",
+    "verify-ca",
+    "verify-full",
+];
+
+/// Reads a server's URL, or says what is wrong with it without showing any part of it.
+pub(crate) fn parse_server(text: &str) -> Result<Url, &'static str> {
+    const SHAPE: &str = "it should read `postgres://user:password@host:5432/database`; `:`, `/`, `@`, `#`, `?` and `%` in a \
+                         password are written as %3A, %2F, %40, %23, %3F and %25";
+    let rest = SCHEMES
+        .iter()
+        .find_map(|scheme| text.strip_prefix(scheme))
+        .ok_or("it should begin with `postgres://`, with both slashes")?;
+    if text
+        .chars()
+        .any(|letter| letter.is_control() || letter.is_whitespace())
+    {
+        return Err(
+            "it has spaces, line ends or control characters in it; in a password they are written as %20 and so on",
+        );
+    }
+    if !is_percent_encoded(rest) || rest.contains(['#', '\\']) {
+        return Err(SHAPE);
+    }
+    let (place, query) = match rest.split_once('?') {
+        Some((place, query)) => (place, Some(query)),
+        None => (rest, None),
+    };
+    let (authority, path) = place.split_once('/').unwrap_or((place, ""));
+    let (user, host) = match authority.split_once('@') {
+        Some((user, host)) => (Some(user), host),
+        None => (None, authority),
+    };
+    // An `@` anywhere else, or another `/`: part of a password, as likely as not.
+    if [Some(host), Some(path), query]
+        .into_iter()
+        .flatten()
+        .any(|part| part.contains('@'))
+        || path.contains(['/', ':'])
+    {
+        return Err(SHAPE);
+    }
+    if user.is_some_and(|user| user.is_empty() || user.starts_with(':')) {
+        return Err("it names no user before the `@`");
+    }
+    if path.is_empty() {
+        return Err("it names no database: `postgres://user:password@host:5432/database`");
+    }
+    // What is encoded in a host is the path of a socket.
+    if host.contains('%') && !host.to_ascii_lowercase().starts_with("%2f") {
+        return Err(SHAPE);
+    }
+    let url = Url::parse(text).map_err(|_| SHAPE)?;
+    let mut has_host = !host.is_empty() && url.host_str().is_some_and(|host| !host.is_empty());
+    for (name, value) in url.query_pairs() {
+        has_host |= matches!(&*name, "host" | "hostaddr");
+        check_parameter(&name, &value)?;
+    }
+    if has_host {
+        Ok(url)
+    } else {
+        Err("it names no host: `postgres://user:password@host:5432/database`")
+    }
+}
+
+fn check_parameter(name: &str, value: &str) -> Result<(), &'static str> {
+    let is_known = PARAMETERS.contains(&name)
+        || name
+            .strip_prefix("options[")
+            .is_some_and(|rest| rest.ends_with(']'));
+    if !is_known {
+        return Err(
+            "it has a parameter that is not supported; supported are sslmode, sslrootcert, sslcert, sslkey, \
+             statement-cache-capacity, host, hostaddr, port, dbname, user, password, application_name and options",
+        );
+    }
+    match name {
+        "sslmode" | "ssl-mode" if !SSL_MODES.contains(&value) => {
+            Err("its sslmode is none of disable, allow, prefer, require, verify-ca and verify-full")
+        }
+        "port" if value.parse::<u16>().is_err() => Err("its parameter port is no port"),
+        "hostaddr" if value.parse::<IpAddr>().is_err() => Err("its parameter hostaddr is no IP address"),
+        "statement-cache-capacity" if value.parse::<usize>().is_err() => {
+            Err("its parameter statement-cache-capacity is no whole number")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether every `%` begins an encoded character.
+fn is_percent_encoded(text: &str) -> bool {
+    text.split('%').skip(1).all(|part| {
+        let digits = part.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn urls_of_servers_are_read() {
+        for (url, host, path) in [
+            ("postgres://u:p@host/db", "host", "/db"),
+            ("postgresql://host:5433/db?sslmode=require", "host", "/db"),
+            ("postgres://u:p:q@host/db", "host", "/db"),
+            (
+                "postgres://u:a%2Fb%40c%25@[::1]:5432/my%20db?sslmode=verify-full&sslrootcert=%2Fetc%2Fca",
+                "[::1]",
+                "/my%20db",
+            ),
+            (
+                "postgres://u@%2Fvar%2Frun%2Fpostgresql/db",
+                "%2Fvar%2Frun%2Fpostgresql",
+                "/db",
+            ),
+            (
+                "postgres://u:p@host/db?options[search_path]=x&options=-c%20a%3Db&application_name=x",
+                "host",
+                "/db",
+            ),
+        ] {
+            let read = parse_server(url).unwrap();
+            assert_eq!((read.host_str(), read.path()), (Some(host), path), "{url}");
+        }
+        assert!(parse_server("postgres:///db?host=/var/run/postgresql").is_ok());
+    }
+
+    #[test]
+    fn what_could_be_part_of_a_password_is_refused_and_not_shown() {
+        for wrong in [
+            // Slashes forgotten.
+            "postgres:likeness:SECRETPW@db.example/likeness",
+            "postgres:/likeness:SECRETPW@db.example/likeness",
+            "postgres:///likeness:SECRETPW@db.example/likeness",
+            "postgresql:likeness:SECRETPW@db.example/likeness",
+            "postgres://",
+            // A raw `@`, `/`, `?`, `#`, `%` or `\` in the password, with digits before it: a port to a lenient reader.
+            "postgres://likeness:SECRET@PW@db.example/likeness",
+            "postgres://likeness:12/SECRETPW@db.example/likeness",
+            "postgres://likeness:12/SECRETPW@db.example",
+            "postgres://likeness:SECRET@PW/x@db.example/likeness",
+            "postgres://likeness:12?SECRETPW@db.example/likeness",
+            "postgres://likeness:12/x?SECRETPW@db.example/likeness",
+            "postgres://likeness:12#SECRETPW@db.example/likeness",
+            "postgres://likeness:SECRETPW%@db.example/likeness",
+            "postgres://likeness:SECRETPW%4@db.example/likeness",
+            "postgres://likeness:12\\SECRETPW@db.example/likeness",
+            "postgres://likeness:SECRET PW@db.example/likeness",
+            "postgres://likeness:SECRET\nPW@db.example/likeness",
+            // The `@` encoded, or forgotten.
+            "postgres://likeness:SECRETPW%40db.example/likeness",
+            "postgres://likenessSECRETPW%40db.example/likeness",
+            "postgres://likeness:SECRETPW/likeness",
+            // No user, host or database; more than one part in the path.
+            "postgres://:SECRETPW@db.example/likeness",
+            "postgres://likeness:SECRETPW@/likeness",
+            "postgres://likeness:SECRETPW@db.example",
+            "postgres://likeness:SECRETPW@db.example/",
+            "postgres://likeness:SECRETPW@db.example/likeness/",
+            "postgres://likeness:SECRETPW@db.example:5x/likeness",
+            // Parameters that sqlx would show in its log or in its errors.
+            "postgres://likeness@db.example/likeness?passwd=SECRETPW",
+            "postgres://likeness@db.example/likeness?SECRETPW",
+            "postgres://likeness@db.example/likeness?sslmode=SECRETPW",
+            "postgres://likeness@db.example/likeness?port=SECRETPW",
+            "postgres://likeness@db.example/likeness?hostaddr=SECRETPW",
+            "postgres://likeness@db.example/likeness?statement-cache-capacity=SECRETPW",
+        ] {
+            let reason = parse_server(wrong).expect_err(wrong);
+            for part in ["SECRET", "PW@", "db.example", "12"] {
+                assert!(!reason.contains(part), "{wrong}: {reason}");
+            }
+        }
+    }
+
+    proptest! {
+        /// Whatever a password is made of: either it is refused, or host, port and database are those that were meant.
+        #[test]
+        fn no_password_gets_into_what_is_shown(password in "[ -~é\n]{0,12}") {
+            let url = format!("postgres://user:{password}@host.example:5432/database");
+            if let Ok(url) = parse_server(&url) {
+                prop_assert_eq!(url.username(), "user");
+                prop_assert_eq!((url.host_str(), url.port()), (Some("host.example"), Some(5432)));
+                prop_assert_eq!((url.path(), url.query(), url.fragment()), ("/database", None, None));
+            }
+        }
+    }
+}
