@@ -2,13 +2,14 @@
 
 fn main() {
     println!("cargo::rerun-if-changed=src/native.c");
-    let mut build = cc::Build::new();
-    // AddressSanitizer has an allocator of its own.
-    let sanitized = std::env::var("CARGO_CFG_SANITIZE").is_ok_and(|sanitizers| !sanitizers.is_empty());
-    if sanitized {
-        build.define("SANITIZED", None);
-    }
-    // libFuzzer defines `__sanitizer_cov_trace_pc` too, to do nothing. The linker takes the first that it finds.
+    // libFuzzer defines `__sanitizer_cov_trace_pc` too, without effect. The linker takes the first definition.
     println!("cargo::rustc-link-arg-bins=-Wl,-z,muldefs");
-    build.file("src/native.c").compile("likeness_fuzz_native");
+    // AddressSanitizer replaces the allocator, so that memory is not counted.
+    println!("cargo::rustc-check-cfg=cfg(sanitized)");
+    if std::env::var("CARGO_CFG_SANITIZE").is_ok_and(|sanitizers| !sanitizers.is_empty()) {
+        println!("cargo::rustc-cfg=sanitized");
+    }
+    cc::Build::new()
+        .file("src/native.c")
+        .compile("likeness_fuzz_native");
 }

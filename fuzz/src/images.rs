@@ -3,33 +3,43 @@
 #[path = "../../crates/imaging/tests/samples/mod.rs"]
 mod samples;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::Bound;
 use image::ExtendedColorType;
 use jpeg_encoder::ColorType;
 use libfuzzer_sys::Corpus;
 pub use likeness_imaging::Format;
-use likeness_imaging::{ImagingError, Limits, decode, decode_reduced, probe, sniff};
+use likeness_imaging::{EncodedImage, ImagingError, Interrupt, Limits, decode, probe, sniff};
 use samples::{
     bmp, exif, gif, jpeg, jpeg_kinds, jpeg_of, png, png_of, png_with_exif, slope, tiff, tiff_of,
     tiff_with_orientation, webp, webp_of, webp_with_exif, with_exif, without_jfif,
 };
 
-/// Bounds of a decode. The code is instrumented and checked, and so several times slower than a release.
-const BOUND: crate::Bound = crate::Bound {
-    memory: 192 << 20,
-    time: Duration::from_secs(5),
+/// What one decode may hold. Small, so that mutated headers reach the limit.
+const DECODE_BYTES: u64 = 8 << 20;
+
+/// When a decode is interrupted.
+const DEADLINE: Duration = Duration::from_millis(500);
+
+/// Bounds of a decode: its limit of memory; its deadline, and the time that the service allows after it. The code is
+/// instrumented and checked, and so several times slower than a release, which must not make a decode exceed them.
+const BOUND: Bound = Bound {
+    memory: DECODE_BYTES as usize,
+    time: Duration::from_millis(1_000),
 };
 
 /// Fewer pixels than the service accepts, so that inputs decode fast.
 fn limits() -> Limits {
-    Limits::default().with_max_pixels(1_000_000)
+    Limits::default()
+        .with_max_pixels(1_000_000)
+        .with_max_decode_bytes(DECODE_BYTES)
 }
 
 /// Decodes an input of this format; rejects other inputs.
 ///
 /// # Panics
-/// If a decode exceeds [`BOUND`], or the header and the decoded image contradict each other.
+/// If a decode exceeds [`BOUND`] or the memory that it announced, or the header and the decoded image contradict each other.
 #[must_use]
 pub fn run(format: Format, bytes: &[u8]) -> Corpus {
     if sniff(bytes) != Ok(format) {
@@ -37,20 +47,28 @@ pub fn run(format: Format, bytes: &[u8]) -> Corpus {
     }
     let limits = limits();
     let header = BOUND.keep(|| probe(bytes, &limits));
-    let image = BOUND.keep(|| decode(bytes, &limits));
-    match (&header, &image) {
-        (Ok(header), Ok(image)) => {
-            assert_eq!((header.width, header.height), (image.width(), image.height()));
-            let pixels = image.width() as usize * image.height() as usize;
-            assert_eq!(image.as_rgb8().len(), pixels * 3);
+    let Ok(image) = BOUND.keep(|| EncodedImage::open(bytes, &limits)) else {
+        return Corpus::Keep;
+    };
+    assert_eq!(header.as_ref(), Ok(image.header()));
+    let interrupt = || Interrupt::NEVER.with_deadline(Instant::now() + DEADLINE);
+    let announced = image.decode_bytes();
+    let (decoded, held) = BOUND.measure(|| image.decode(interrupt()));
+    match &decoded {
+        Ok(decoded) => {
+            assert!(
+                held as u64 <= announced,
+                "held {held} bytes, announced {announced}"
+            );
+            let header = image.header();
+            assert_eq!((decoded.width(), decoded.height()), (header.width, header.height));
         }
-        (Err(refused), Ok(_)) => panic!("decoded despite the refusal of its header: {refused}"),
-        (_, Err(error)) => assert!(!matches!(error, ImagingError::BadBuffer { .. }), "{error}"),
+        Err(error) => assert!(!matches!(error, ImagingError::BadBuffer { .. }), "{error}"),
     }
     if format == Format::Jpeg {
-        let reduced = BOUND.keep(|| decode_reduced(bytes, &limits, 64));
+        let reduced = BOUND.keep(|| image.decode_reduced(64, interrupt()));
         assert!(
-            reduced.is_ok() || image.is_err(),
+            matches!(reduced, Ok(_) | Err(ImagingError::Interrupted)) || decoded.is_err(),
             "decoded at full size only: {reduced:?}"
         );
     }

@@ -3,9 +3,19 @@
 //! `likeness_imaging` catches panics of decoding libraries and refuses the file. Here such a panic ends the process all the same,
 //! because libFuzzer's hook runs before the panic is caught.
 
+#[cfg(not(sanitized))]
+#[path = "../../crates/imaging/tests/heap/mod.rs"]
+mod heap;
 #[cfg(feature = "images")]
 pub mod images;
 pub mod seeds;
+
+#[cfg(sanitized)]
+mod heap {
+    pub(crate) fn measure<T>(work: impl FnOnce() -> T) -> (T, usize) {
+        (work(), 0)
+    }
+}
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -29,8 +39,16 @@ impl Bound {
     /// # Panics
     /// If the work exceeded a bound.
     pub fn keep<T>(self, work: impl FnOnce() -> T) -> T {
+        self.measure(work).0
+    }
+
+    /// Runs the work and returns the bytes that it held at most as well; 0 under AddressSanitizer.
+    ///
+    /// # Panics
+    /// If the work exceeded a bound.
+    pub fn measure<T>(self, work: impl FnOnce() -> T) -> (T, usize) {
         let started = cpu_time();
-        let (result, memory) = peak_of(work);
+        let (result, memory) = heap::measure(work);
         let time = cpu_time().saturating_sub(started);
         assert!(
             memory <= self.memory,
@@ -42,7 +60,7 @@ impl Bound {
             "took {time:?} of CPU time; the bound is {:?}",
             self.time
         );
-        result
+        (result, memory)
     }
 }
 
@@ -52,10 +70,9 @@ impl Bound {
 /// If an allocation is not counted.
 pub fn check_counters() {
     const BYTES: usize = 1 << 20;
-    let ((), peak) = peak_of(|| drop(black_box(vec![1_u8; BYTES])));
-    let sanitized = likeness_fuzz_counts_memory() == 0;
+    let ((), peak) = heap::measure(|| drop(black_box(vec![1_u8; BYTES])));
     assert!(
-        sanitized || (BYTES..2 * BYTES).contains(&peak),
+        cfg!(sanitized) || (BYTES..2 * BYTES).contains(&peak),
         "{peak} bytes counted"
     );
 }
@@ -66,27 +83,14 @@ pub fn covers_c() -> bool {
     likeness_fuzz_covers_c() != 0
 }
 
-/// What the work returns, and the bytes that it held at most.
-fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
-    likeness_fuzz_reset_peak();
-    let before = likeness_fuzz_held();
-    let result = work();
-    let peak = likeness_fuzz_peak().saturating_sub(before);
-    (result, usize::try_from(peak).unwrap_or(0))
-}
-
 fn cpu_time() -> Duration {
     clock_gettime(ClockId::ThreadCPUTime)
         .try_into()
         .unwrap_or_default()
 }
 
-// SAFETY: the functions in `native.c` take no arguments and access integers of this thread only.
 unsafe extern "C" {
-    safe fn likeness_fuzz_reset_peak();
-    safe fn likeness_fuzz_held() -> isize;
-    safe fn likeness_fuzz_peak() -> isize;
-    safe fn likeness_fuzz_counts_memory() -> i32;
+    // SAFETY: it takes no arguments and reads counters.
     safe fn likeness_fuzz_covers_c() -> i32;
 }
 
