@@ -1,5 +1,8 @@
 //! Decoding a file of one format.
 
+#[allow(dead_code)]
+#[path = "../../crates/imaging/tests/bombs/mod.rs"]
+mod bombs;
 #[path = "../../crates/imaging/tests/samples/mod.rs"]
 mod samples;
 
@@ -75,9 +78,17 @@ pub fn run(format: Format, bytes: &[u8]) -> Corpus {
     Corpus::Keep
 }
 
-/// Small files of a format, of every kind that the encoders can write.
+/// Small files of a format, of every kind that encoders and tests write.
 #[must_use]
 pub fn seeds(format: Format) -> Vec<Vec<u8>> {
+    let made = bombs::small().into_iter();
+    let made = made
+        .filter(|(name, _)| *name == format.to_string())
+        .map(|(_, file)| file);
+    made.chain(encoded(format)).collect()
+}
+
+fn encoded(format: Format) -> Vec<Vec<u8>> {
     let small = slope(21, 13);
     let samples: Vec<u8> = (0..21 * 13 * 16_u32).map(|index| (index * 7) as u8).collect();
     let of = |write: fn(&[u8], u32, u32, ExtendedColorType) -> Vec<u8>, layouts: &[ExtendedColorType]| {
