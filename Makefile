@@ -6,6 +6,7 @@ CARGO ?= cargo
 # Address of `make run`.
 LISTEN ?= 127.0.0.1:8080
 FUZZ_INPUTS ?= 1000000
+FUZZ_SECONDS ?= 3600
 SOAK ?= 20000
 # Of `make image`: docker, podman or buildah; and where the source is, for its label.
 BUILDER ?= docker
@@ -28,7 +29,7 @@ export ORT_DISABLE_TELEMETRY := 1
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-otel test-openvino soak fuzz setup setup-openvino setup-cuda build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-openvino bench-gpu clean
+.PHONY: help run test test-otel test-openvino soak fuzz fuzz-short fuzz-images fuzz-readers setup setup-openvino setup-cuda build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-openvino bench-gpu clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -48,16 +49,26 @@ soak: ## SOAK (20,000) requests at full load: no wrong answer, no memory that gr
 	@$(PYTHON) scripts/setup.py
 	LIKENESS_SOAK=$(SOAK) $(CARGO) test $(BUILD) --test soak -- --nocapture
 
-test-otel: ## The feature otel, which the suite is built without: its lints and its tests
-	$(CARGO) clippy $(BUILD) -p likeness -p likeness-server --features likeness/otel,likeness-server/otel --lib --bins --test otel -- -D warnings
+test-otel: ## Lints and tests of the feature otel, and lints of fuzzing: the suite is built without both
+	$(CARGO) clippy $(BUILD) -p likeness -p likeness-server --features likeness/otel,likeness-server/otel,likeness-server/fuzzing --lib --bins --test otel -- -D warnings
 	$(CARGO) test $(BUILD) -p likeness-server --features otel --test otel
 
 test-openvino: setup setup-openvino build models ## What is computed with OpenVINO agrees with the reference, and only whole
 	$(CARGO) test $(BUILD) --test openvino
 	LIKENESS__ENGINE__PROVIDER=openvino $(CARGO) test $(BUILD) --test golden
 
-fuzz: ## FUZZ_INPUTS (a million) spoilt files for each reader of model files, one after the other
+fuzz: ## FUZZ_INPUTS (a million) mutated model files for each of their readers; not coverage-guided
 	LIKENESS_FUZZ_INPUTS=$(FUZZ_INPUTS) $(CARGO) test $(BUILD) -p likeness-models --test fuzz -- --nocapture --test-threads=1
+
+fuzz-short: ## All coverage-guided fuzz targets (fuzz/) for 40 seconds, as in CI
+	@$(PYTHON) scripts/fuzz.py --seconds 40
+
+fuzz-images: ## Coverage-guided fuzzing of the image decoders for FUZZ_SECONDS (an hour)
+	@$(PYTHON) scripts/fuzz.py --seconds $$(($(FUZZ_SECONDS) * 3 / 4)) images
+	@$(PYTHON) scripts/fuzz.py --seconds $$(($(FUZZ_SECONDS) / 4)) --address decode_jpeg
+
+fuzz-readers: ## Coverage-guided fuzzing of the request and configuration readers for FUZZ_SECONDS
+	@$(PYTHON) scripts/fuzz.py --seconds $(FUZZ_SECONDS) readers
 
 setup: ## ONNX Runtime and what the build needs, pinned and checked
 	@$(PYTHON) scripts/setup.py
@@ -82,6 +93,7 @@ demo: setup build models ## Verify SELFIE=... against PHOTO=... once and print t
 
 lint: ## Format, clippy and documentation, warnings are errors
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy $(BUILD) --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(BUILD) --workspace --no-deps
 

@@ -8,38 +8,21 @@ With --advisories, a database that cannot be reached is an error too.
 cargo-deny is built once into .setup/cargo-deny, at a pinned version and with its own lock file.
 """
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+import environment
+
+ROOT = environment.ROOT
 VERSION = "0.20.2"
-PLACE = ROOT / ".setup" / "cargo-deny"
-PROGRAM = PLACE / "bin" / "cargo-deny"
-
-
-def version():
-    if not PROGRAM.is_file():
-        return None
-    return subprocess.run([PROGRAM, "--version"], capture_output=True, text=True).stdout.split()[-1]
-
-
-def build():
-    print(f"deny: building cargo-deny {VERSION} (a minute or two, once)", file=sys.stderr)
-    # It runs for a second: that it is fast is not worth the time of an optimised build.
-    command = ["cargo", "install", "--quiet", "--debug", "--locked", "--version", VERSION, "--root", str(PLACE)]
-    settings = {"CARGO_PROFILE_DEV_DEBUG": "0", "CARGO_INCREMENTAL": "0"}
-    subprocess.run([*command, "cargo-deny"], check=True, cwd=ROOT, env=os.environ | settings)
-
-
-def deny(*arguments, **options):
-    return subprocess.run([PROGRAM, *arguments], cwd=ROOT, **options)
 
 
 def main():
-    if version() != VERSION:
-        build()
+    program = environment.cargo_program("cargo-deny", VERSION)
+
+    def deny(*arguments, **options):
+        return subprocess.run([program, *arguments], cwd=ROOT, **options)
+
     checked = deny("--log-level", "error", "check", "--hide-inclusion-graph", "--allow", "duplicate", "licenses", "bans", "sources")
     if checked.returncode != 0:
         sys.exit(checked.returncode)

@@ -1,4 +1,4 @@
-"""Virtual environments of scripts that need more than Python's own library: pinned, made once, below .setup."""
+"""What scripts need beside Python's own library: virtual environments and programs of cargo, pinned, made once, below .setup."""
 
 import os
 import subprocess
@@ -41,3 +41,20 @@ def installed(name, wanted, arguments, what):
         subprocess.run([*pip, *arguments], check=True)
         stamp.write_text(wanted)
     return found
+
+
+def cargo_program(name, version):
+    """The program of a crate, built once, at this version and with its own lock file."""
+    place = ROOT / ".setup" / name
+    program = place / "bin" / name
+    if not program.is_file() or version_of(program) != version:
+        print(f"building {name} {version} (a minute or two, once)", file=sys.stderr)
+        # That it is fast is not worth the time of an optimised build.
+        command = ["cargo", "install", "--quiet", "--debug", "--locked", "--version", version, "--root", place, name]
+        settings = {"CARGO_PROFILE_DEV_DEBUG": "0", "CARGO_INCREMENTAL": "0"}
+        subprocess.run(command, check=True, cwd=ROOT, env=os.environ | settings)
+    return program
+
+
+def version_of(program):
+    return subprocess.run([program, "--version"], capture_output=True, text=True).stdout.split()[-1]

@@ -42,6 +42,13 @@ fn main() -> ExitCode {
             check(&(bomb.make)(), bomb.expected)
         });
     }
+    suite.test("small_images_of_every_layout_are_decoded", || {
+        for (number, (format, file)) in bombs::small().iter().enumerate() {
+            check(file, "ok")
+                .map_err(|error| format!("{format} {number}: {}", error.message().unwrap_or("")))?;
+        }
+        Ok(())
+    });
     suite.test("a_decode_ends_with_its_deadline", deadline);
     suite.test("a_cancelled_decode_ends", cancelled);
     suite.test(

@@ -33,6 +33,9 @@ mod connection;
 mod engine_slot;
 mod fields;
 mod floods;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handlers;
 mod hex;
 mod limits;

@@ -255,7 +255,7 @@ impl Drop for Observed {
 }
 
 /// The client's own id of the request, where it is fit for a log.
-fn correlation_id(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn correlation_id(headers: &HeaderMap) -> Option<String> {
     let mut values = headers.get_all(REQUEST_ID).iter();
     let value = values.next()?.as_bytes();
     let fit = values.next().is_none()

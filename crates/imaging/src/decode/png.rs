@@ -50,6 +50,11 @@ pub(super) fn decode(
     if info.size() != (stored.width, stored.height) {
         return Err(contradiction(Format::Png));
     }
+    // The library panics when it expands such a palette.
+    let palette = info.palette.as_deref().unwrap_or_default();
+    if info.color_type == ColorType::Indexed && !palette.len().is_multiple_of(3) {
+        return Err(ImagingError::corrupt(Format::Png, "its palette is damaged"));
+    }
     let (channels, depth) = layout(reader.output_color_type())?;
     let pixel = channels.count() * depth.bytes();
 
@@ -106,5 +111,36 @@ fn refusal(error: &DecodingError) -> ImagingError {
     match error {
         DecodingError::LimitsExceeded => ImagingError::corrupt(Format::Png, MEMORY),
         other => ImagingError::corrupt(Format::Png, other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limits as ImageLimits, decode};
+
+    /// A PNG of one pixel, which is the first entry of the palette.
+    fn of_palette(palette: Vec<u8>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut encoder = ::png::Encoder::new(&mut bytes, 1, 1);
+        encoder.set_color(ColorType::Indexed);
+        encoder.set_palette(palette);
+        let mut writer = encoder.write_header().unwrap();
+        writer.write_image_data(&[0]).unwrap();
+        drop(writer);
+        bytes
+    }
+
+    #[test]
+    fn a_palette_that_ends_within_a_colour_is_damage() {
+        for length in [3, 6, 768] {
+            let image = decode(&of_palette(vec![9; length]), &ImageLimits::default());
+            assert_eq!(image.unwrap().as_rgb8(), [9; 3], "{length} bytes");
+        }
+        let damaged = ImagingError::corrupt(Format::Png, "its palette is damaged");
+        for length in [4, 16, 767] {
+            let refused = decode(&of_palette(vec![9; length]), &ImageLimits::default());
+            assert_eq!(refused, Err(damaged.clone()), "{length} bytes");
+        }
     }
 }

@@ -10,6 +10,7 @@ use super::watched::Watched;
 use super::{WORKING_ROWS, contradiction, pixel_bytes};
 use crate::flatten::rgba_to_rgb8_in_place;
 use crate::picture::CHANNELS;
+use crate::probe::vp8;
 use crate::probe::vp8l::{self, Refusal};
 use crate::probe::webp::{First, Placed};
 use crate::{Format, ImagingError, Interrupt, Orientation};
@@ -49,6 +50,9 @@ impl<'a> WebP<'a> {
             || placed.top.saturating_add(placed.height) > height
         {
             return Err(corrupt("a frame lies outside the image"));
+        }
+        if !first.lossy.is_none_or(vp8::holds_its_partitions) {
+            return Err(corrupt("it was cut short"));
         }
         Ok(Self {
             bytes,

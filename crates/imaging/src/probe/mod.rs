@@ -8,7 +8,7 @@ pub(crate) mod gif;
 pub(crate) mod jpeg;
 pub(crate) mod png;
 pub(crate) mod tiff;
-#[allow(dead_code)] // Decoding is to ask it.
+pub(crate) mod vp8;
 pub(crate) mod vp8l;
 pub(crate) mod webp;
 

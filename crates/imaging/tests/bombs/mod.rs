@@ -42,6 +42,57 @@ pub fn all() -> Vec<Bomb> {
     all
 }
 
+/// Small images of every layout that is decoded, with the format's name: where fuzzing starts from.
+pub fn small() -> Vec<(&'static str, Vec<u8>)> {
+    let (width, height) = (40, 30);
+    let mut files = vec![
+        ("JPEG", many_scans(width, height, 8)),
+        ("JPEG", turned_jpeg(width, height, 6)),
+        ("WebP", webp(&[(b"VP8L", vp8l(width, height, true))])),
+        (
+            "WebP",
+            animation(width, height, (16, 16), b"VP8L", &vp8l(16, 16, true)),
+        ),
+        ("GIF", gif(width as u16, height as u16, false, None)),
+        ("GIF", gif(width as u16, height as u16, true, None)),
+        ("BMP", bmp(width, height, 8, 1, &[0, 1])),
+        ("BMP", bmp(width, height, 4, 2, &[0, 1])),
+    ];
+    for bits in [1, 4, 8, 16, 24, 32] {
+        let pixels = vec![0; 4 * (width * height) as usize];
+        files.push(("BMP", bmp(width, height, bits, 0, &pixels)));
+    }
+    for (depth, colour) in [(1, 0), (4, 3), (8, 0), (8, 3), (8, 6), (16, 2), (16, 4)] {
+        for interlaced in [false, true] {
+            files.push(("PNG", png(width, height, depth, colour, interlaced)));
+        }
+    }
+    for compression in [DEFLATE, LZW, PACK_BITS] {
+        for tile in [None, Some((16, 16))] {
+            for (bits, samples, photometric, planar) in [
+                (1, 1, 0, false),
+                (4, 1, 1, false),
+                (8, 3, 2, true),
+                (8, 4, 5, false),
+                (16, 4, 2, false),
+            ] {
+                let layout = Layout {
+                    bits,
+                    samples,
+                    photometric,
+                    compression,
+                    planar,
+                    tile,
+                    rows: 8,
+                    ..RGB
+                };
+                files.push(("TIFF", layout.black(width, height)));
+            }
+        }
+    }
+    files
+}
+
 /// As many zeros, compressed.
 fn zeros(length: u64) -> Vec<u8> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());

@@ -68,6 +68,12 @@ pub(crate) fn router(admin: Admin) -> Router {
     observed(guarded.merge(probes), observers)
 }
 
+/// Whether the headers authorise requests that change something.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn operator_admits(config: &crate::config::AdminConfig, headers: &axum::http::HeaderMap) -> bool {
+    Operator::new(config).check(headers, false).is_ok()
+}
+
 async fn not_found() -> Response {
     failure(
         StatusCode::NOT_FOUND,

@@ -26,7 +26,7 @@ pub(super) struct Operator {
 
 /// Why a request is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Refusal {
+pub(super) enum Refusal {
     /// No token, a wrong one, or several.
     Unknown,
     /// It comes from a page in a browser.
@@ -52,7 +52,7 @@ impl Operator {
     }
 
     /// `looks`: whether the request changes nothing.
-    fn check(&self, headers: &HeaderMap, looks: bool) -> Result<(), Refusal> {
+    pub(super) fn check(&self, headers: &HeaderMap, looks: bool) -> Result<(), Refusal> {
         let Some(expected) = &self.token_digest else {
             // Without a token whoever is on this machine is the operator, but not the pages that somebody reads there:
             // browsers send this header with whatever a page posts to another host.

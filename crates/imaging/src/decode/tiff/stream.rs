@@ -86,13 +86,17 @@ pub(super) struct Lzw<'a> {
 
 impl Read for Lzw<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut stalled = false;
         loop {
             let result = self.decoder.decode_bytes(self.file.fill_buf()?, buffer);
             self.file.consume(result.consumed_in);
             match result.status {
-                Ok(LzwStatus::Ok) if result.consumed_out == 0 => {}
-                Ok(LzwStatus::Ok | LzwStatus::Done) => return Ok(result.consumed_out),
-                Ok(LzwStatus::NoProgress) => return Ok(0),
+                Ok(_) if result.consumed_out > 0 => return Ok(result.consumed_out),
+                Ok(LzwStatus::Ok) => stalled = false,
+                // The decoder also reports no progress after it decoded a word that is longer than the buffer, from bits
+                // that it held. The next call writes that word.
+                Ok(LzwStatus::NoProgress) if !stalled => stalled = true,
+                Ok(LzwStatus::NoProgress | LzwStatus::Done) => return Ok(0),
                 Err(error) => return Err(io::Error::other(error)),
             }
         }
@@ -147,6 +151,30 @@ impl Read for PackBits<'_> {
                 buffer[..amount].fill(*byte);
                 *left -= amount;
                 Ok(amount)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Zeros make words that are longer than a row; noise makes short ones.
+    #[test]
+    fn lzw_expands_to_all_of_its_bytes_whatever_the_length_of_a_row() {
+        let noise = (0..3000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8);
+        for data in [vec![0; 3000], noise.collect()] {
+            let encoded = weezl::encode::Encoder::with_tiff_size_switch(BitOrder::Msb, 8)
+                .encode(&data)
+                .unwrap();
+            for length in 1..=200 {
+                let mut stream = Stream::new(Compression::Lzw, &encoded, Interrupt::NEVER);
+                let mut row = vec![1; length];
+                for expected in data.chunks_exact(length) {
+                    assert_eq!(stream.read_exact(&mut row), Ok(()), "rows of {length} bytes");
+                    assert_eq!(row, expected, "rows of {length} bytes");
+                }
             }
         }
     }

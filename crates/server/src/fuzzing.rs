@@ -1,0 +1,200 @@
+//! The request readers, for the fuzz targets in `fuzz/`.
+//!
+//! Behind the feature `fuzzing`; not a public API, and changes without notice.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+pub use axum::http::HeaderMap;
+use axum::http::{HeaderName, HeaderValue};
+use http_body::Frame;
+use likeness_api::ApiError;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::apps::Apps;
+use crate::client_address::Proxies;
+use crate::config::{AdminConfig, ProxiesConfig};
+use crate::fields::{BodyLimits, Field, Form};
+use crate::multipart::{self, Malformed, Parser, Sink};
+use crate::{admin, record};
+
+/// Largest head of a part in bytes.
+pub const MAX_HEAD_BYTES: usize = multipart::MAX_HEAD_BYTES;
+/// Most parts of a body.
+pub const MAX_PARTS: usize = multipart::MAX_PARTS;
+
+/// Parses lines of `name: value`, skipping those that are not valid in HTTP.
+#[must_use]
+pub fn header_map(lines: &[u8]) -> HeaderMap {
+    let pairs = lines.split(|&byte| byte == b'\n').filter_map(|line| {
+        let colon = line.iter().position(|&byte| byte == b':')?;
+        let name = HeaderName::from_bytes(&line[..colon]).ok()?;
+        Some((
+            name,
+            HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?,
+        ))
+    });
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        headers.append(name, value);
+    }
+    headers
+}
+
+/// Receives the parts of a body.
+pub trait Parts {
+    /// A part with this field name begins.
+    fn begin(&mut self, name: &[u8]);
+    /// Some of its bytes.
+    fn data(&mut self, bytes: &[u8]);
+    /// It is complete.
+    fn end(&mut self);
+}
+
+struct Handed<'a, P>(&'a mut P);
+
+impl<P: Parts> Sink for Handed<'_, P> {
+    type Error = Malformed;
+
+    fn begin(&mut self, name: &[u8]) -> Result<(), Malformed> {
+        self.0.begin(name);
+        Ok(())
+    }
+
+    fn data(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
+        self.0.data(bytes);
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), Malformed> {
+        self.0.end();
+        Ok(())
+    }
+}
+
+/// Splits a body, given in chunks, into its parts.
+///
+/// # Errors
+/// The message for the client.
+pub fn multipart<'a>(
+    content_type: &[u8],
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+    parts: &mut impl Parts,
+) -> Result<(), String> {
+    let text = |Malformed(reason)| reason.to_owned();
+    let mut parser = Parser::new(content_type).map_err(text)?;
+    for chunk in chunks {
+        parser.push(chunk, &mut Handed(parts)).map_err(text)?;
+    }
+    parser.finish().map_err(text)
+}
+
+/// The values of the form fields.
+#[derive(Debug)]
+pub struct Fields {
+    /// The bytes of `selfie`.
+    pub selfie: Result<Vec<u8>, ApiError>,
+    /// The bytes of `image`.
+    pub image: Result<Vec<u8>, ApiError>,
+    /// `image_multiface`.
+    pub multiface: Result<bool, ApiError>,
+    /// `threshold`.
+    pub threshold: Result<Option<f64>, ApiError>,
+    /// `profile`.
+    pub profile: Result<Option<String>, ApiError>,
+}
+
+/// Reads forms as the handlers do.
+#[derive(Debug)]
+pub struct Forms {
+    runtime: Runtime,
+}
+
+impl Forms {
+    /// # Errors
+    /// The operating system refuses the runtime.
+    pub fn new() -> std::io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_time().build()?;
+        Ok(Self { runtime })
+    }
+
+    /// Reads a body, given in chunks, of at most `file` bytes a file and `body` bytes in all.
+    ///
+    /// # Errors
+    /// The error of the response.
+    pub fn read<'a>(
+        &self,
+        headers: &HeaderMap,
+        chunks: impl IntoIterator<Item = &'a [u8]>,
+        file: usize,
+        body: u64,
+    ) -> Result<Fields, ApiError> {
+        const ALL: &[Field] = &[
+            Field::Selfie,
+            Field::Image,
+            Field::ImageMultiface,
+            Field::Threshold,
+            Field::Profile,
+        ];
+        let limits = BodyLimits {
+            file,
+            body,
+            idle: Duration::from_secs(60),
+        };
+        let mut body = Body::new(Chunks(chunks.into_iter().map(Bytes::copy_from_slice).collect()));
+        let mut form = self
+            .runtime
+            .block_on(Form::read(headers, &mut body, ALL, limits))?;
+        Ok(Fields {
+            selfie: form.file(Field::Selfie),
+            image: form.file(Field::Image),
+            multiface: form.multiface(),
+            threshold: form.threshold(),
+            profile: form.profile(),
+        })
+    }
+}
+
+/// A body of ready chunks.
+struct Chunks(VecDeque<Bytes>);
+
+impl http_body::Body for Chunks {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.pop_front().map(|chunk| Ok(Frame::data(chunk))))
+    }
+}
+
+/// Returns the address of the client behind these proxies.
+#[must_use]
+pub fn client_address(proxies: &ProxiesConfig, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    Proxies::new(proxies).client(peer, headers)
+}
+
+/// Returns the id of the app that the headers authenticate.
+#[must_use]
+pub fn authenticate(apps: &Apps, headers: &HeaderMap) -> Option<String> {
+    apps.authenticate(headers).map(|app| app.id.clone())
+}
+
+/// Whether the headers authorise a reload on the admin listener.
+#[must_use]
+pub fn operator_admits(config: &AdminConfig, headers: &HeaderMap) -> bool {
+    admin::operator_admits(config, headers)
+}
+
+/// Returns the correlation id that the client sent, if it is fit for a log.
+#[must_use]
+pub fn correlation_id(headers: &HeaderMap) -> Option<String> {
+    record::correlation_id(headers)
+}

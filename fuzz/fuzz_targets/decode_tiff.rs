@@ -1,0 +1,3 @@
+#![no_main]
+
+likeness_fuzz::decode_target!(Tiff);
