@@ -4,7 +4,7 @@ use ::gif::{ColorOutput, DecodeOptions, DecodingError, MemoryLimit};
 
 use super::canvas::Canvas;
 use super::watched::Watched;
-use super::{MEMORY, Stored, WORKING_ROWS, contradiction, pixel_bytes};
+use super::{MEMORY, Stored, WORKING_ROWS, contradiction};
 use crate::picture::CHANNELS;
 use crate::{Format, ImagingError, Interrupt};
 
@@ -12,11 +12,6 @@ use crate::{Format, ImagingError, Interrupt};
 const PASSES: [(usize, usize); 4] = [(0, 8), (4, 8), (2, 4), (1, 2)];
 
 const WHITE: u8 = 255;
-
-/// Bytes held at a time: the output, and rows.
-pub(super) fn needed(width: u32, height: u32) -> u64 {
-    pixel_bytes(width, height) + WORKING_ROWS
-}
 
 pub(super) fn decode(
     bytes: &[u8],

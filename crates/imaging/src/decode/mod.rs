@@ -165,11 +165,10 @@ impl<'a> EncodedImage<'a> {
         let (width, height) = self.header.stored_size();
         match &self.content {
             Content::Jpeg(jpeg) => jpeg.needed(reduction),
-            Content::Png => png::needed(width, height),
+            Content::Png | Content::Gif => pixel_bytes(width, height) + WORKING_ROWS,
             Content::WebP(webp) => webp.needed(),
             Content::Bmp => bmp::needed(self.bytes, width, height),
             Content::Tiff(tiff) => tiff.needed(),
-            Content::Gif => gif::needed(width, height),
         }
     }
 

@@ -4,7 +4,7 @@ use ::png::{BitDepth, ColorType, DecodingError, Limits, Transformations};
 
 use super::canvas::Canvas;
 use super::watched::Watched;
-use super::{MEMORY, Stored, WORKING_ROWS, contradiction, pixel_bytes};
+use super::{MEMORY, Stored, WORKING_ROWS, contradiction};
 use crate::fields::Endian;
 use crate::flatten::{Channels, Depth, to_rgb8};
 use crate::picture::CHANNELS;
@@ -21,11 +21,6 @@ const PASSES: [(usize, usize, usize, usize); 7] = [
     (1, 0, 2, 2),
     (0, 1, 1, 2),
 ];
-
-/// Bytes held at a time: the output, and rows.
-pub(super) fn needed(width: u32, height: u32) -> u64 {
-    pixel_bytes(width, height) + WORKING_ROWS
-}
 
 pub(super) fn decode(
     bytes: &[u8],
