@@ -506,6 +506,7 @@ fn doctor_well() -> Outcome {
         "  ok    self-test of face-reidentification-retail-0095: right, * ms".to_owned(),
         "  ok    self-test of minifasnet_v2: right, * ms".to_owned(),
         "  ok    self-test of minifasnet_v1se: right, * ms".to_owned(),
+        "  ok    memory: at most * MiB with * workers: the limit for a container".to_owned(),
         "All well.".to_owned(),
     ];
     // An older processor gets a note more.

@@ -59,6 +59,8 @@ impl fmt::Display for ExposedFile {
 }
 
 #[cfg(all(test, unix))]
+// Clippy knows tests by `cfg(test)` alone.
+#[allow(clippy::unwrap_used)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
@@ -144,7 +146,7 @@ mod tests {
         write(&secret, KEY, 0o644);
         let env = [(ENV_CREDENTIALS, folder.path().to_str().unwrap())];
         let found: Vec<PathBuf> = exposed(&file, &env).into_iter().map(|found| found.path).collect();
-        assert_eq!(found, [secret.clone()]);
+        assert_eq!(found, std::slice::from_ref(&secret));
         write(&secret, KEY, 0o400);
         assert_eq!(exposed(&file, &env), []);
 
