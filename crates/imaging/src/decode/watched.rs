@@ -11,7 +11,7 @@ const PIECE: usize = 4096;
 /// How often a whole file may be read: decoders that look ahead read their headers twice.
 const READS: u64 = 4;
 
-/// What may be read besides: who jumps about in a small file takes a new piece each time.
+/// Bytes that may be read besides: each jump within a small file takes a new piece.
 const JUMPS: u64 = 64 * PIECE as u64;
 
 /// A reader over a file in memory that ends with an error once the interrupt is due, or where more is read than any

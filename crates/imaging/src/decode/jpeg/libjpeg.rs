@@ -1,6 +1,6 @@
-//! libjpeg's decompressor, with a bound on its memory and an end to its patience.
+//! libjpeg's decompressor, with a bound on its memory and a deadline.
 //!
-//! The crate `mozjpeg` has no access to either: what bounds a decode is set in structures that it keeps to itself.
+//! The crate `mozjpeg` gives access to neither: both are set in libjpeg's structures, which it keeps private.
 
 #![allow(unsafe_code)]
 

@@ -1,7 +1,7 @@
 //! TIFF: the strips or tiles of the first directory, a row at a time.
 //!
 //! The crate `tiff` decodes a strip or tile as a whole, which may be the whole image in 16 bits, reads on behind the end
-//! of one, and cannot be interrupted. So the rows are taken apart here; what expands them is a library's.
+//! of one, and cannot be interrupted. So this module reads the rows; libraries expand them.
 
 mod stream;
 
