@@ -60,8 +60,8 @@ test-openvino: setup setup-openvino build models ## What is computed with OpenVI
 fuzz: ## FUZZ_INPUTS (a million) mutated model files for each of their readers; not coverage-guided
 	LIKENESS_FUZZ_INPUTS=$(FUZZ_INPUTS) $(CARGO) test $(BUILD) -p likeness-models --test fuzz -- --nocapture --test-threads=1
 
-fuzz-short: ## All coverage-guided fuzz targets (fuzz/) for 40 seconds, as in CI
-	@$(PYTHON) scripts/fuzz.py --seconds 40
+fuzz-short: ## All coverage-guided fuzz targets (fuzz/) for 40 seconds at most, with the same inputs each time, as in CI
+	@$(PYTHON) scripts/fuzz.py --seconds 40 --repeatable
 
 fuzz-images: ## Coverage-guided fuzzing of the image decoders for FUZZ_SECONDS (an hour)
 	@$(PYTHON) scripts/fuzz.py --seconds $$(($(FUZZ_SECONDS) * 3 / 4)) images

@@ -30,6 +30,8 @@ VERSION = "0.13.2"
 MAX_BYTES = {"decode_tiff": 80 * 1024, "images": 24 * 1024, "readers": 16 * 1024}
 # Limits of one input. A target's own bounds are stricter; these end an input that never returns to the target.
 LIMITS = ["-timeout=20", "-rss_limit_mb=2048", "-malloc_limit_mb=256"]
+# A run that is repeated elsewhere sees the same inputs: CI must not fail by chance.
+REPEATABLE = ["-seed=1", "-runs=10000"]
 COVERAGE = "-fsanitize-coverage=trace-pc,trace-cmp"
 
 
@@ -93,13 +95,14 @@ def seeds(program, feature):
     return folder
 
 
-def run(program, feature, seconds):
+def run(program, feature, seconds, repeatable):
     """Whether no input failed."""
     name = program.name
     corpus, artifacts = FUZZ / "corpus" / name, FUZZ / "artifacts" / name
     for folder in (corpus, artifacts):
         folder.mkdir(parents=True, exist_ok=True)
     command = [program, corpus, seeds(program, feature), f"-max_total_time={seconds}", f"-max_len={max_bytes(name, feature)}"]
+    command += REPEATABLE if repeatable else []
     command += [*LIMITS, f"-artifact_prefix={artifacts}/", "-print_final_stats=1"]
     log = ROOT / ".out" / "fuzz" / f"{name}.log"
     with open(log, "wb") as output:
@@ -119,6 +122,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--address", action="store_true")
+    parser.add_argument("--repeatable", action="store_true", help="the same inputs in every run, 10,000 at most")
     parser.add_argument("target", nargs="*", default=["images", "readers"])
     arguments = parser.parse_args()
     known = targets()
@@ -129,7 +133,7 @@ def main():
     at_once = min(len(os.sched_getaffinity(0)), len(asked))
     seconds = max(1, arguments.seconds * at_once // len(asked))
     with ThreadPoolExecutor(at_once) as pool:
-        outcomes = pool.map(lambda target: run(programs / target[0], target[1], seconds), asked.items())
+        outcomes = pool.map(lambda target: run(programs / target[0], target[1], seconds, arguments.repeatable), asked.items())
         sys.exit(not all(list(outcomes)))
 
 

@@ -52,7 +52,7 @@ impl<'a> WebP<'a> {
             return Err(corrupt("a frame lies outside the image"));
         }
         if !first.lossy.is_none_or(vp8::holds_its_partitions) {
-            return Err(corrupt("it was cut short"));
+            return Err(corrupt("its frame is damaged or was cut short"));
         }
         Ok(Self {
             bytes,

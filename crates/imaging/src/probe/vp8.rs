@@ -6,14 +6,15 @@
 /// Frame tag, start code and sides.
 const HEAD_BYTES: usize = 10;
 
-/// Whether the frame holds all partitions that it declares.
+/// Whether the frame is a key frame and holds all partitions that it declares. The library reads other frames by another
+/// layout before it refuses them.
 pub(crate) fn holds_its_partitions(frame: &[u8]) -> bool {
     partitions(frame).is_some()
 }
 
 /// The bytes of the last partition; `None` if the frame ends before it.
 fn partitions(frame: &[u8]) -> Option<&[u8]> {
-    let tag = frame.first_chunk::<3>()?;
+    let tag = frame.first_chunk::<3>().filter(|tag| tag[0] & 1 == 0)?;
     let first_bytes = u32::from_le_bytes([tag[0], tag[1], tag[2], 0]) >> 5;
     let (first, rest) = frame
         .get(HEAD_BYTES..)?
@@ -152,5 +153,12 @@ mod tests {
         assert!(!holds_its_partitions(&frame(&OF_FOUR, &[0; 8])));
         assert!(!holds_its_partitions(&frame(&[0; 16], &[])[..20]));
         assert!(!holds_its_partitions(&[]));
+    }
+
+    #[test]
+    fn a_frame_that_is_no_key_frame_is_refused() {
+        let mut frame = frame(&[0; 16], &[]);
+        frame[0] |= 1;
+        assert!(!holds_its_partitions(&frame));
     }
 }
