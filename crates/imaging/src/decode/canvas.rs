@@ -54,7 +54,7 @@ impl Canvas {
             }
             return Ok(());
         }
-        // A row becomes a column: several at a time, so that what is written lies together.
+        // A row becomes a column: several are placed at a time, so that the pixels written lie together.
         let mut band = vec![0; stride * BAND.min(self.height)];
         for top in (0..self.height).step_by(BAND) {
             let rows = BAND.min(self.height - top);

@@ -43,7 +43,7 @@ pub(super) fn decode(
         ));
     }
 
-    // What is not in the palette is as good as transparent, and that is white.
+    // An index outside the palette counts as transparent, and transparent pixels are white.
     let mut colours = [[WHITE; CHANNELS]; 256];
     let palette = decoder.palette().map_err(|error| refusal(&error))?;
     let (palette, _) = palette.as_chunks::<CHANNELS>();

@@ -15,10 +15,10 @@ use crate::picture::CHANNELS;
 use crate::reduced::Reduction;
 use crate::{Format, Header, ImagingError, Interrupt, Limits, Orientation, Picture, Reduced, probe};
 
-/// What a decoder may hold besides what grows with the image: rows, tables, buffers of the decoding libraries.
+/// Bytes for rows, tables and buffers of the decoding libraries: the share of a decode that does not grow with the image.
 const WORKING_ROWS: u64 = 4 * 1024 * 1024;
 
-/// The reason where a decoding library asks for more.
+/// The reason if a decoding library asks for more.
 const MEMORY: &str = "it asks for more memory than its size explains";
 
 /// Decodes a file to an upright RGB picture.
@@ -65,7 +65,7 @@ pub struct EncodedImage<'a> {
     bytes: &'a [u8],
     header: Header,
     max_decode_bytes: u64,
-    /// What was read of its format beyond the header.
+    /// The details of its format beyond the header.
     content: Content<'a>,
 }
 
@@ -208,7 +208,7 @@ impl<'a> EncodedImage<'a> {
         }))
         // Nothing is shared with the closure that could be left half done: it borrows the input and owns the rest.
         .unwrap_or_else(|_| Err(ImagingError::corrupt(format, "decoder fault")))
-        // What ends a decoding library early looks like damage to it.
+        // A decoding library takes an interrupted read for damage.
         .map_err(|error| interrupt.check().err().unwrap_or(error))?;
         Picture::from_rgb8(reduction.of(width), reduction.of(height), pixels)
             .map(|picture| Reduced::new(picture, &self.header, reduction))

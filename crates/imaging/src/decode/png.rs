@@ -30,8 +30,7 @@ pub(super) fn decode(
     if !is_whole(bytes) {
         return Err(ImagingError::corrupt(Format::Png, "it was cut short"));
     }
-    // Nothing grows with the image: what is asked for beyond a few rows is a profile or a text, which a small file can
-    // blow up.
+    // The decoder needs a few rows. Only a profile or a text would need more, and a small file can inflate to a large one.
     let limits = Limits {
         bytes: WORKING_ROWS as usize,
     };

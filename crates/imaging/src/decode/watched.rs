@@ -14,8 +14,8 @@ const READS: u64 = 4;
 /// Bytes that may be read besides: each jump within a small file takes a new piece.
 const JUMPS: u64 = 64 * PIECE as u64;
 
-/// A reader over a file in memory that ends with an error once the interrupt is due, or where more is read than any
-/// honest file of this length needs.
+/// A reader over a file in memory. It fails once the interrupt is due, or if a decoder reads more than any regular file of
+/// this length needs.
 pub(super) struct Watched<'a> {
     bytes: &'a [u8],
     at: usize,

@@ -16,8 +16,8 @@ use crate::probe::webp::{First, Placed};
 use crate::{Format, ImagingError, Interrupt, Orientation};
 
 /// Time that the library takes for a pixel at most, on a slow machine. It reads a lossy image's bytes before it decodes
-/// them, and transforms a lossless one after it has read it: neither can be interrupted, so that neither is begun
-/// without the time for it.
+/// them, and transforms a lossless image after it has read it. Neither can be interrupted, so neither begins without the
+/// time for it.
 const TIME_A_PIXEL: Duration = Duration::from_nanos(50);
 
 /// A file whose chunks were read.
@@ -76,10 +76,9 @@ impl<'a> WebP<'a> {
     ///
     /// A lossy image is decoded to planes of 1.5 bytes a pixel in whole blocks of 16 pixels a side, beside the buffer of 3
     /// or, with alpha, 4 bytes a pixel; alpha is decoded as a lossless image of 4 bytes a pixel, of which one is copied. A
-    /// lossless image without alpha is decoded to 4 bytes a pixel beside the buffer of 3. Transforms and codes of
-    /// a lossless image take three quarters of a byte a pixel, or what [`vp8l`] finds. Copies of the file's bytes are made. To
-    /// turn the
-    /// image, or to place it in a larger one, takes the output beside the buffer.
+    /// lossless image without alpha is decoded to 4 bytes a pixel beside the buffer of 3. Transforms and codes of a lossless
+    /// image take three quarters of a byte a pixel; [`vp8l`] finds the images that need more. Copies of the file's bytes are
+    /// made. To turn the image, or to place it in a larger one, takes the output beside the buffer.
     pub(super) fn needed(&self) -> u64 {
         let pixels = self.pixels();
         let buffer = pixels * if self.first.alpha { 4 } else { 3 };
@@ -104,7 +103,8 @@ impl<'a> WebP<'a> {
         buffer + decoding.max(placing) + 2 * self.bytes.len() as u64 + WORKING_ROWS
     }
 
-    /// What transforms and codes of a lossless image are given. Few need as much; a small file may need a thousandfold.
+    /// Bytes that are reserved for transforms and codes of a lossless image. Few images need as many; a hostile one may need a
+    /// thousand times as many.
     fn tables(&self) -> u64 {
         self.pixels() * 3 / 4
     }
@@ -167,7 +167,7 @@ impl<'a> WebP<'a> {
         if self.is_whole() {
             return Ok(self.orientation.apply(buffer, width));
         }
-        // Nothing of an animation is behind its first frame: white.
+        // The first frame of an animation has nothing behind it: the rest is white.
         let mut canvas = Canvas::new(self.orientation, self.width, self.height, 255);
         for (y, row) in buffer.chunks_exact(width as usize * CHANNELS).enumerate() {
             canvas.put(left as usize, top as usize + y, 1, row);
@@ -175,8 +175,8 @@ impl<'a> WebP<'a> {
         Ok(canvas.into_pixels())
     }
 
-    /// The image, or the first frame of an animation, as a file of its own, so that the library decodes what was looked at
-    /// here and nothing else. For an animation it would keep a canvas of four bytes a pixel beside the output.
+    /// The image, or the first frame of an animation, as a file of its own, so that the library decodes only chunks that were
+    /// checked here. For an animation it would keep a canvas of four bytes a pixel beside the output.
     fn still(&self) -> Vec<u8> {
         const ALPHA: u8 = 0x10;
         let First {
@@ -191,7 +191,7 @@ impl<'a> WebP<'a> {
         }
         let chunks = [
             (b"VP8X", Some(head.as_slice())),
-            (b"ALPH", mask.filter(|_| self.first.alpha)),
+            (b"ALPH", mask),
             (b"VP8 ", lossy),
             (b"VP8L", lossless),
         ];

@@ -5,12 +5,12 @@ use crate::fields::Endian::Little;
 use crate::{Format, ImagingError, Orientation};
 
 /// `RIFF`, a length, `WEBP`.
-pub(crate) const SIGNATURE: usize = 12;
+const SIGNATURE: usize = 12;
 
 /// Position, sides, duration and flags of an animation's frame.
 const FRAME_HEADER: usize = 16;
 
-/// The first image of a file, which is what is decoded.
+/// The image of a file, or the first frame of an animation: the part that is decoded.
 #[derive(Debug)]
 pub(crate) struct First<'a> {
     /// Whether the file says what it has, and has the image among other chunks.
@@ -86,14 +86,16 @@ impl<'a> First<'a> {
                 .map(|chunk| chunk.data)
         };
         let (lossless, mask) = (find(b"VP8L"), find(b"ALPH"));
+        // In an animation each frame has alpha or not, whatever the flags of the file say.
+        let may_have_alpha = frame.is_some() || flags & ALPHA != 0;
+        let mask = mask.filter(|_| may_have_alpha && lossless.is_none());
         Some(Self {
             extended: true,
             frame,
-            // Whether an animation has alpha is the business of each frame.
-            alpha: (frame.is_some() || flags & ALPHA != 0) && (lossless.is_some() || mask.is_some()),
+            alpha: mask.is_some() || (may_have_alpha && lossless.is_some()),
             lossy: find(b"VP8 ").filter(|_| lossless.is_none()),
             lossless,
-            mask: mask.filter(|_| lossless.is_none()),
+            mask,
         })
     }
 }

@@ -37,7 +37,7 @@ const MAX_SAMPLES: u32 = 8;
 /// Strips and tiles of a file: as many as 64 megapixels have in tiles of 16 pixels a side, the smallest that TIFF allows.
 const MAX_CHUNKS: u64 = 262_144;
 
-/// A tile may be larger than a small image, but what is cut off costs time as well.
+/// A tile may be larger than a small image, but decoding the part outside the image takes time as well.
 const MAX_TILE_SIDE: u32 = 4096;
 
 /// A file whose first directory was read, with every strip or tile known to lie in the file and apart from the others.
@@ -259,8 +259,7 @@ impl Rows {
                     if tiff.differences {
                         add_up(packed, tiff.samples, depth);
                     }
-                    // Of all samples of a pixel, or of the plane's one, to where the channel is; what is more is left
-                    // away.
+                    // The channels are the first samples of a pixel. A plane has one of them. Others are skipped.
                     let (width, at) = if tiff.planes > 1 {
                         (sample, plane * sample)
                     } else {
