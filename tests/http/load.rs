@@ -143,6 +143,8 @@ fn overloaded() -> Outcome {
 
 /// How many clients call at the same time, and how often each; one worker, and four requests that are let in.
 const CROWD: (usize, usize) = (64, 6);
+/// After how many crowds the memory of the process has to have settled.
+const MOST_CROWDS: usize = 8;
 
 fn overloaded_by_many(shared: &Path) -> Outcome {
     let server = Server::start(|command| {
@@ -173,19 +175,25 @@ fn overloaded_by_many(shared: &Path) -> Outcome {
             })
         })
     };
-    let first = crowd()?;
-    let before = server.resident_bytes()?;
-    let second = crowd()?;
-    let after = server.resident_bytes()?;
-    let all = CROWD.0 * CROWD.1;
-    ensure!(
-        first > 0 && second > 0 && first + second < 2 * all,
-        "of twice {all} requests {first} and {second} were answered"
-    );
-    ensure!(
-        after <= before + before / 10,
-        "{before} bytes of memory became {after}"
-    );
+    // What the allocator keeps depends on which requests met: a process may take a few crowds to have had its worst
+    // meeting. What every crowd adds to never settles.
+    let mut most = 0;
+    let mut settled = false;
+    for _ in 0..MOST_CROWDS {
+        let answered = crowd()?;
+        ensure!(
+            0 < answered && answered < CROWD.0 * CROWD.1,
+            "{answered} of {} requests succeeded",
+            CROWD.0 * CROWD.1
+        );
+        let resident = server.resident_bytes()?;
+        settled = resident <= most + most / 50;
+        if settled {
+            break;
+        }
+        most = most.max(resident);
+    }
+    ensure!(settled, "{MOST_CROWDS} crowds, and memory still grows: {most} bytes");
     for _ in 0..CROWD.1 {
         let answer = server.post(LIVENESS, &form)?;
         ensure!(answer.status == 200, "it is over, and still {answer:?}");
