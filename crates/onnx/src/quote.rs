@@ -8,20 +8,20 @@ const LONGEST: usize = 80;
 const LONGEST_MESSAGE: usize = 2000;
 
 /// A name or a value.
-pub(crate) fn quotable(text: &str) -> String {
+pub fn quotable(text: &str) -> String {
     let quoted = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
     marked(quoted, text, LONGEST)
 }
 
 /// A message of a parser's, with the lines that it has.
-pub(crate) fn message(text: &str) -> String {
+pub fn message(text: &str) -> String {
     let kept = text.chars().take(LONGEST_MESSAGE);
     let said = kept.map(|c| if c == '\n' { c } else { plain(c) }).collect();
     marked(said, text, LONGEST_MESSAGE)
 }
 
 /// A name in a listing, whole.
-pub(crate) fn name(text: &str) -> String {
+pub fn name(text: &str) -> String {
     text.chars().map(plain).collect()
 }
 

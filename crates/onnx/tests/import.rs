@@ -8,8 +8,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use likeness_imaging::{self as imaging, ChannelOrder, Limits, PixelRect};
-use likeness_models::import::openvino;
-use likeness_models::onnx;
+use likeness_onnx as onnx;
+use likeness_onnx::import::openvino;
 use likeness_runtime::{LibrarySearch, ModelSession, Provider, Runtime, TensorSpec};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 use ndarray::{Array4, ArrayD, Axis, s};

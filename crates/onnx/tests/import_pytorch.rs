@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use likeness_imaging::{self as imaging, ChannelOrder, Limits, Picture, PixelRect};
-use likeness_models::import::pytorch::{self, Architecture, Elements, PyTorchError};
-use likeness_models::onnx;
+use likeness_onnx as onnx;
+use likeness_onnx::import::pytorch::{self, Architecture, Elements, PyTorchError};
 use likeness_runtime::{LibrarySearch, ModelSession, Provider, Runtime, TensorSpec};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 use ndarray::{Array4, Axis, concatenate};

@@ -2,12 +2,10 @@
 
 #![allow(missing_docs)]
 
-use likeness_models::inspect;
-use likeness_models::onnx;
-use likeness_models::onnx::proto::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
-};
-use likeness_models::rewrite::{Passes, rewrite};
+use likeness_onnx as onnx;
+use likeness_onnx::inspect;
+use likeness_onnx::optimize::{Passes, optimize};
+use likeness_onnx::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use proptest::prelude::*;
 
 const OPERATORS: [&str; 32] = [
@@ -191,7 +189,7 @@ fn survives(graph: GraphProto) {
     let before = onnx::write(&model).len();
     let nodes = model.graph.as_ref().map_or(0, |graph| graph.node.len());
     let _ = inspect(&onnx::write(&model)).map(|inspection| inspection.to_string());
-    rewrite(&mut model, &Passes::all());
+    optimize(&mut model, &Passes::all());
     let after = onnx::write(&model).len();
     assert!(
         after <= before * 3 + nodes * 1024,
@@ -211,10 +209,10 @@ proptest! {
     fn graphs_in_order_are_survived_and_stay_in_order(graph in graph()) {
         let graph = in_order(graph);
         let mut model = onnx::model(graph.clone());
-        let report = rewrite(&mut model, &Passes::all());
+        let report = optimize(&mut model, &Passes::all());
         prop_assert!(report.left_alone().is_none() || graph.output.iter().any(|output| output.name.is_empty()));
         if report.left_alone().is_none() {
-            let again = rewrite(&mut model, &Passes::none());
+            let again = optimize(&mut model, &Passes::none());
             prop_assert!(again.left_alone().is_none(), "{:?}", again);
         }
         survives(graph);

@@ -10,7 +10,7 @@ const HINT: &str = "run `likeness models pull` (with --mirror or LIKENESS_MODEL_
 /// Everything that this crate fails with; all of it is for whoever installed or configured the process.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ModelsError {
+pub enum PackError {
     /// There is no folder with models.
     #[error(
         "no model store found; looked for:\n{}\n{HINT}",

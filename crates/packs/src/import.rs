@@ -1,10 +1,9 @@
 //! From the files that publishers offer to ONNX: the same input always gives the same bytes.
 
-pub mod openvino;
-pub mod pytorch;
+use likeness_onnx::import::{openvino, pytorch};
+use likeness_onnx::{self as onnx, OnnxError};
 
-use crate::onnx::{self, OnnxError};
-use crate::{ModelsError, Recipe};
+use crate::{PackError, Recipe};
 
 /// Why no model could be made of its sources.
 #[derive(Debug, thiserror::Error)]
@@ -12,7 +11,7 @@ use crate::{ModelsError, Recipe};
 pub enum ImportError {
     /// A source cannot be read.
     #[error(transparent)]
-    Source(#[from] ModelsError),
+    Source(#[from] PackError),
     /// The source should be ONNX and is not.
     #[error("{file}: {fault}")]
     Onnx {
@@ -46,7 +45,7 @@ pub enum ImportError {
 /// [`ImportError`]; never panics, whatever the sources are.
 pub fn import(
     recipe: &Recipe,
-    source: impl Fn(&str) -> Result<Vec<u8>, ModelsError>,
+    source: impl Fn(&str) -> Result<Vec<u8>, PackError>,
 ) -> Result<Vec<u8>, ImportError> {
     match recipe {
         Recipe::Onnx { file } => {

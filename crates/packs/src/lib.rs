@@ -16,20 +16,15 @@ mod error;
 #[cfg(feature = "fetch")]
 pub mod fetch;
 pub mod import;
-pub mod inspect;
 mod manifest;
-pub mod onnx;
-mod quote;
-pub mod rewrite;
-mod shapes;
 mod store;
 
 pub use calibration::{
     Calibration, CalibrationFile, LivenessCalibration, LivenessCurve, LivenessPoint, MatchCalibration,
     MatchPoint, MeasuredRange, PresentationCount, Provenance, ScoreCurve, log_odds,
 };
-pub use error::ModelsError;
-pub use inspect::{Inspection, inspect};
+pub use error::PackError;
+pub use likeness_onnx::optimize::{Pass, Passes};
 pub use manifest::{
     ChannelOrder, ClassOutput, CropFit, DetectorAdapter, DetectorModel, EmbedderAdapter, EmbedderModel,
     LivenessAdapter, LivenessModelEntry, MAX_FILE_BYTES, Manifest, ModelFile, NamedTemplate, PackCalibration,

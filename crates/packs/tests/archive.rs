@@ -7,9 +7,9 @@ mod support;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use likeness_models::archive::export;
-use likeness_models::fetch::{FetchError, Mirror, Pull, Pulled};
-use likeness_models::{Manifest, Store};
+use likeness_packs::archive::export;
+use likeness_packs::fetch::{FetchError, Mirror, Pull, Pulled};
+use likeness_packs::{Manifest, Store};
 use support::{Pack, onnx_file, sha256, store_of, tree};
 use tar::{EntryType, Header};
 

@@ -5,7 +5,7 @@
 
 mod support;
 
-use likeness_models::fetch::FetchError;
+use likeness_packs::fetch::FetchError;
 use support::publisher::{Publisher, Step};
 use support::scene::Scene;
 use support::{Pack, file, onnx_file, sha256, store_of};

@@ -9,8 +9,8 @@ use std::num::NonZero;
 use std::path::Path;
 use std::sync::mpsc::channel;
 
-use likeness_models::fetch::{Event, FetchError, Mirror, Pull};
-use likeness_models::{ModelsError, PackPlace, Store, StoreError};
+use likeness_packs::fetch::{Event, FetchError, Mirror, Pull};
+use likeness_packs::{PackError, PackPlace, Store, StoreError};
 use support::again::again_after;
 use support::publisher::{Step, gate};
 use support::scene::Scene;
@@ -26,7 +26,7 @@ fn several_files_are_fetched_at_the_same_time_up_to_the_number_of_jobs() {
     let pack = Pack::of(&files[0], [scene.url("/a")]).and("b.onnx", &files[1], [scene.url("/b")]);
     std::thread::scope(|scope| {
         let pulling = scope.spawn(|| {
-            let mut patient = likeness_models::fetch::Patience::default();
+            let mut patient = likeness_packs::fetch::Patience::default();
             patient.pause = std::time::Duration::ZERO;
             let two = NonZero::new(2).unwrap();
             scene.pull_with(&Pull::new().with_patience(patient).with_jobs(two), &pack)
@@ -73,7 +73,7 @@ fn a_blob_that_is_damaged_is_replaced() {
     let path = pack.write(scene.folder.path());
     assert!(matches!(
         scene.store().load(&path),
-        Err(ModelsError::WrongFile { .. })
+        Err(PackError::WrongFile { .. })
     ));
 
     assert_eq!(scene.pull(&pack).unwrap().fetched, ["a.onnx"]);

@@ -4,7 +4,7 @@
 //! file could ask for gigabytes. So the fields are walked first, without keeping anything.
 
 use super::OnnxError;
-use super::proto::{
+use crate::proto::{
     AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
     StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
 };

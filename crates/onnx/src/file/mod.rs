@@ -1,11 +1,10 @@
 //! ONNX files: reading, within bounds, and writing, always to the same bytes.
 
 mod budget;
-pub mod proto;
 
 use prost::Message;
 
-use proto::{GraphProto, ModelProto, OperatorSetIdProto};
+use crate::proto::{GraphProto, ModelProto, OperatorSetIdProto};
 
 /// The version of ONNX's operators that models made here ask for; every supported ONNX Runtime has it.
 pub const OPSET: i64 = 17;

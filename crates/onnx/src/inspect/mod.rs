@@ -5,10 +5,10 @@ mod work;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::onnx::proto::{DimensionValue, GraphProto, ValueInfoProto, data_type};
-use crate::onnx::{self, OnnxError};
+use crate::file::{self, OnnxError};
+use crate::optimize::{Passes, Report, optimize};
+use crate::proto::{DimensionValue, GraphProto, ValueInfoProto, data_type};
 use crate::quote;
-use crate::rewrite::{Passes, Report, rewrite};
 
 pub use work::Work;
 
@@ -73,7 +73,7 @@ pub struct Inspection {
 /// Looks into an ONNX file, taking [`Assumptions::default`] for free dimensions.
 ///
 /// # Errors
-/// What [`onnx::read`] refuses.
+/// What [`file::read`] refuses.
 pub fn inspect(onnx: &[u8]) -> Result<Inspection, OnnxError> {
     inspect_with(onnx, Assumptions::default())
 }
@@ -81,9 +81,9 @@ pub fn inspect(onnx: &[u8]) -> Result<Inspection, OnnxError> {
 /// Looks into an ONNX file.
 ///
 /// # Errors
-/// What [`onnx::read`] refuses.
+/// What [`file::read`] refuses.
 pub fn inspect_with(onnx: &[u8], assumptions: Assumptions) -> Result<Inspection, OnnxError> {
-    let mut model = onnx::read(onnx)?;
+    let mut model = file::read(onnx)?;
     let graph = model.graph.as_ref().ok_or(OnnxError::NoGraph)?;
     let opsets: Vec<(String, i64)> = model
         .opset_import
@@ -94,7 +94,7 @@ pub fn inspect_with(onnx: &[u8], assumptions: Assumptions) -> Result<Inspection,
         })
         .collect();
     let version = opsets.iter().find(|(domain, _)| domain == "ai.onnx");
-    let opset = version.map_or(onnx::OPSET, |&(_, version)| version);
+    let opset = version.map_or(file::OPSET, |&(_, version)| version);
     let mut inspection = Inspection {
         bytes: onnx.len(),
         ir_version: model.ir_version,
@@ -111,7 +111,7 @@ pub fn inspect_with(onnx: &[u8], assumptions: Assumptions) -> Result<Inspection,
         rewriting: Report::default(),
         rewritten_work: Work::default(),
     };
-    inspection.rewriting = rewrite(&mut model, &Passes::all());
+    inspection.rewriting = optimize(&mut model, &Passes::all());
     inspection.rewritten_work = model
         .graph
         .as_ref()
@@ -245,8 +245,8 @@ impl fmt::Display for Inspection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::onnx::proto::{AttributeProto, NodeProto, TensorProto};
-    use crate::rewrite::Pass;
+    use crate::optimize::Pass;
+    use crate::proto::{AttributeProto, NodeProto, TensorProto};
 
     /// 3 channels to 8 with a window of 3x3 and a PRelu, then a product of 8 with 5.
     fn model(size: Option<i64>) -> Vec<u8> {
@@ -275,7 +275,7 @@ mod tests {
             output: vec![ValueInfoProto::of_f32("y", &[None, Some(5)])],
             ..GraphProto::default()
         };
-        onnx::write(&onnx::model(graph))
+        file::write(&file::model(graph))
     }
 
     #[test]
@@ -288,7 +288,7 @@ mod tests {
         assert_eq!(inspection.parameters, 8 * 27 + 1 + 40);
         assert_eq!(inspection.operators["Conv"], 1);
         assert_eq!(inspection.bytes, bytes.len());
-        assert_eq!(inspection.opsets, [("ai.onnx".to_owned(), onnx::OPSET)]);
+        assert_eq!(inspection.opsets, [("ai.onnx".to_owned(), file::OPSET)]);
         assert_eq!(inspection.rewriting.count(Pass::Prelu), 1);
     }
 
@@ -321,9 +321,9 @@ mod tests {
 
     #[test]
     fn why_a_model_is_left_as_it_is_is_said() {
-        let mut old = onnx::read(&model(None)).unwrap();
+        let mut old = file::read(&model(None)).unwrap();
         old.opset_import[0].version = 3;
-        let text = inspect(&onnx::write(&old)).unwrap().to_string();
+        let text = inspect(&file::write(&old)).unwrap().to_string();
         assert!(
             text.contains("rewriting   none: it asks for a version of ONNX's operators"),
             "{text}"
@@ -332,14 +332,14 @@ mod tests {
 
     #[test]
     fn names_of_the_file_make_no_lines_of_their_own() {
-        let mut forged = onnx::read(&model(None)).unwrap();
+        let mut forged = file::read(&model(None)).unwrap();
         forged.producer_name = "p\nparameters  0".to_owned();
         let graph = forged.graph.as_mut().unwrap();
         let name = "x\nrewriting   none: \u{1b}[2J";
         name.clone_into(&mut graph.input[0].name);
         name.clone_into(&mut graph.node[0].input[0]);
         graph.node[1].op_type = "PRelu\n  1000  Relu".to_owned();
-        let text = inspect(&onnx::write(&forged)).unwrap().to_string();
+        let text = inspect(&file::write(&forged)).unwrap().to_string();
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
         for forged in ["\nparameters  0", "\nrewriting   none: ", "\n  1000"] {
             assert!(!text.contains(forged), "{text}");

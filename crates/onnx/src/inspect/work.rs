@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use crate::onnx::proto::{GraphProto, NodeProto, TensorProto, attribute};
+use crate::proto::{GraphProto, NodeProto, TensorProto, attribute};
 use crate::shapes::{Dim, Shapes};
 
 use super::Assumptions;

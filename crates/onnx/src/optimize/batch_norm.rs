@@ -1,6 +1,6 @@
 //! Batch normalisation is folded into the convolution or matrix product before it.
 
-use crate::onnx::proto::{NodeProto, TensorProto, attribute};
+use crate::proto::{NodeProto, TensorProto, attribute};
 
 use super::layer::{self, Layer};
 use super::net::Net;
@@ -63,7 +63,7 @@ fn affine(net: &Net, node: &NodeProto, channels: usize) -> Option<(Vec<f64>, Vec
 mod tests {
     use super::super::Pass;
     use super::super::testing::{after, constant, model, node, node_with, operators, values};
-    use crate::onnx::proto::{AttributeProto, NodeProto, TensorProto};
+    use crate::proto::{AttributeProto, NodeProto, TensorProto};
 
     fn norm(input: &str) -> NodeProto {
         node_with(

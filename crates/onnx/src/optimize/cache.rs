@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Passes, rewrite_bytes};
+use super::{Passes, optimize_bytes};
 
 /// Most bytes that are kept: those of some packs of small models. Larger models are rewritten each time.
 const MAX_BYTES: usize = 64 << 20;
@@ -26,7 +26,7 @@ static KEPT: Kept = Kept::new();
 
 /// A model rewritten; `sha256` is that of `onnx`. What is no ONNX that can be read here is left as it is: whoever runs it
 /// will say what is wrong with it.
-pub(crate) fn cached(sha256: &str, onnx: &Arc<Vec<u8>>, passes: &Passes) -> Arc<Vec<u8>> {
+pub fn cached(sha256: &str, onnx: &Arc<Vec<u8>>, passes: &Passes) -> Arc<Vec<u8>> {
     KEPT.rewritten(sha256, onnx, passes)
 }
 
@@ -49,7 +49,7 @@ impl Kept {
             return known;
         }
         // Not while locked: another model need not wait for this one.
-        let made = match rewrite_bytes(onnx, passes) {
+        let made = match optimize_bytes(onnx, passes) {
             Ok((made, report)) if report.total() > 0 => Arc::new(made),
             _ => Arc::clone(onnx),
         };
@@ -76,19 +76,19 @@ fn bytes(kept: &VecDeque<Entry>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::onnx::proto::{GraphProto, NodeProto};
-    use crate::onnx::{self, read};
-    use crate::rewrite::Pass;
+    use crate::file::{self, read};
+    use crate::optimize::Pass;
+    use crate::proto::{GraphProto, NodeProto};
 
     /// A model that passes its input on.
     fn identity() -> Vec<u8> {
-        onnx::write(&onnx::model(GraphProto {
+        file::write(&file::model(GraphProto {
             node: vec![
                 NodeProto::new("Identity", &["x"], &["y"], Vec::new()),
                 NodeProto::new("Relu", &["y"], &["z"], Vec::new()),
             ],
-            input: vec![onnx::proto::ValueInfoProto::of_f32("x", &[None, Some(1)])],
-            output: vec![onnx::proto::ValueInfoProto::of_f32("z", &[None, Some(1)])],
+            input: vec![crate::proto::ValueInfoProto::of_f32("x", &[None, Some(1)])],
+            output: vec![crate::proto::ValueInfoProto::of_f32("z", &[None, Some(1)])],
             ..GraphProto::default()
         }))
     }

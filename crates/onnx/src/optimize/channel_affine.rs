@@ -1,6 +1,6 @@
 //! Addition of, and multiplication by, a constant for each channel are folded into the layer before them.
 
-use crate::onnx::proto::NodeProto;
+use crate::proto::NodeProto;
 use crate::shapes::Shapes;
 
 use super::layer::{self, Layer};
@@ -52,7 +52,7 @@ fn affine(net: &Net, shapes: &Shapes, node: &NodeProto) -> Option<(Layer, Vec<f6
 mod tests {
     use super::super::Pass;
     use super::super::testing::{after, constant, model, node, operators, values};
-    use crate::onnx::proto::TensorProto;
+    use crate::proto::TensorProto;
 
     #[test]
     fn a_shape_without_elements_buys_no_work() {

@@ -1,6 +1,6 @@
 //! A `Reshape` to a shape that is computed from its own input's, as exporters write a flattening, gets it as a constant.
 
-use crate::onnx::proto::{NodeProto, TensorProto, attribute};
+use crate::proto::{NodeProto, TensorProto, attribute};
 use crate::shapes::{Dim, Shapes};
 
 use super::layer;
@@ -57,7 +57,7 @@ fn constant_shape(node: &NodeProto, shapes: &Shapes) -> Option<Vec<i64>> {
 mod tests {
     use super::super::Pass;
     use super::super::testing::{after, model, node, node_with};
-    use crate::onnx::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
+    use crate::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
     /// Flattens to `[sizes of x at these axes, rest]`, as PyTorch's exporter writes it.
     fn flatten(source: &str, axes: &[i64], rest: i64) -> (Option<Vec<i64>>, GraphProto) {

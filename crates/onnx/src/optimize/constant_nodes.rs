@@ -1,6 +1,6 @@
 //! `Constant` nodes become constants of the graph.
 
-use crate::onnx::proto::{NodeProto, TensorProto, kind};
+use crate::proto::{NodeProto, TensorProto, kind};
 
 use super::net::Net;
 
@@ -48,7 +48,7 @@ fn take_value(node: &mut NodeProto) -> Option<TensorProto> {
 mod tests {
     use super::super::Pass;
     use super::super::testing::{after, constant, model, node, node_with, operators, values};
-    use crate::onnx::proto::{AttributeProto, kind};
+    use crate::proto::{AttributeProto, kind};
 
     #[test]
     fn tensors_and_numbers_become_constants() {

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::onnx::proto::{
+use crate::proto::{
     AttributeProto, DimensionProto, DimensionValue, NodeProto, TensorProto, ValueInfoProto, data_type, kind,
 };
 use crate::shapes::{Dim, Shapes};
@@ -146,7 +146,7 @@ impl Gate {
 mod tests {
     use super::super::Pass;
     use super::super::testing::{after, constant, model, node, operators};
-    use crate::onnx::proto::ModelProto;
+    use crate::proto::ModelProto;
 
     /// A convolution to `channels`, times the sigmoid of a convolution of `from`.
     fn gated(channels: i64, from: &str) -> ModelProto {

@@ -1,6 +1,6 @@
 //! Averaging over the whole map becomes `GlobalAveragePool`, which works on blocks of channels.
 
-use crate::onnx::proto::{NodeProto, attribute, data_type};
+use crate::proto::{NodeProto, attribute, data_type};
 use crate::shapes::Shapes;
 
 use super::layer;
@@ -70,7 +70,7 @@ fn means_all(node: &NodeProto, shapes: &Shapes, opset: i64) -> Option<bool> {
 mod tests {
     use super::super::Pass;
     use super::super::testing::{after, model, node_with, operators};
-    use crate::onnx::proto::AttributeProto;
+    use crate::proto::AttributeProto;
 
     fn pooled(op_type: &str, attributes: Vec<AttributeProto>) -> bool {
         let (graph, changed) = after(

@@ -1,6 +1,6 @@
 //! Convolutions and matrix products with constant weights: scaling what they put out.
 
-use crate::onnx::proto::{TensorProto, attribute, data_type};
+use crate::proto::{TensorProto, attribute, data_type};
 use crate::shapes::{Dim, Shapes};
 
 use super::net::Net;

@@ -29,10 +29,10 @@ mod testing;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::onnx::proto::ModelProto;
-use crate::onnx::{self, OnnxError};
+use crate::file::{self, OnnxError};
+use crate::proto::ModelProto;
 
-pub(crate) use cache::cached;
+pub use cache::cached;
 use net::Net;
 
 /// Channels in a block, at most (16 with AVX-512, otherwise 8): multiples of it fill blocks on every machine.
@@ -281,7 +281,7 @@ impl fmt::Display for Report {
 ///
 /// Never panics, whatever the model: one that makes no sense is left as it is. Constants grow by no more than half in
 /// each dimension.
-pub fn rewrite(model: &mut ModelProto, passes: &Passes) -> Report {
+pub fn optimize(model: &mut ModelProto, passes: &Passes) -> Report {
     let mut report = Report::default();
     let mut net = match Net::take(model) {
         Ok(net) => net,
@@ -302,9 +302,9 @@ pub fn rewrite(model: &mut ModelProto, passes: &Passes) -> Report {
 /// Rewrites the bytes of an ONNX file.
 ///
 /// # Errors
-/// What [`onnx::read`] refuses.
-pub fn rewrite_bytes(onnx: &[u8], passes: &Passes) -> Result<(Vec<u8>, Report), OnnxError> {
-    let mut model = onnx::read(onnx)?;
-    let report = rewrite(&mut model, passes);
-    Ok((onnx::write(&model), report))
+/// What [`file::read`] refuses.
+pub fn optimize_bytes(onnx: &[u8], passes: &Passes) -> Result<(Vec<u8>, Report), OnnxError> {
+    let mut model = file::read(onnx)?;
+    let report = optimize(&mut model, passes);
+    Ok((file::write(&model), report))
 }

@@ -1,6 +1,6 @@
 //! Nodes that hand on what they are given are taken out.
 
-use crate::onnx::proto::{NodeProto, TensorProto, attribute};
+use crate::proto::{NodeProto, TensorProto, attribute};
 use crate::shapes::{Dim, Shapes};
 
 use super::layer;
@@ -132,7 +132,7 @@ fn unchanged_operand<'n>(net: &Net, shapes: &Shapes, node: &'n NodeProto) -> Opt
 mod tests {
     use super::super::Pass;
     use super::super::testing::{after, constant, model, node, node_with, operators};
-    use crate::onnx::proto::{AttributeProto, NodeProto, TensorProto};
+    use crate::proto::{AttributeProto, NodeProto, TensorProto};
 
     /// What is left of relu, the node from `a` to `b`, and relu.
     fn between(middle: NodeProto) -> String {
@@ -211,14 +211,14 @@ mod tests {
 
     #[test]
     fn values_that_a_subgraph_reads_keep_their_names() {
-        let inner = crate::onnx::proto::GraphProto {
+        let inner = crate::proto::GraphProto {
             node: vec![node("Relu", &["b"], "inner")],
             ..Default::default()
         };
         let branch = AttributeProto {
             name: "then_branch".to_owned(),
             g: Some(inner),
-            r#type: crate::onnx::proto::kind::GRAPH,
+            r#type: crate::proto::kind::GRAPH,
             ..AttributeProto::default()
         };
         let nodes = vec![

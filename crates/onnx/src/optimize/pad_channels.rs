@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use crate::onnx::proto::{NodeProto, TensorProto, attribute};
+use crate::proto::{NodeProto, TensorProto, attribute};
 
 use super::net::Net;
 use super::{BLOCK, layer};
@@ -280,7 +280,7 @@ mod tests {
     use super::super::Pass;
     use super::super::testing::{after, constant, model, node, node_with, values};
     use super::*;
-    use crate::onnx::proto::{AttributeProto, GraphProto};
+    use crate::proto::{AttributeProto, GraphProto};
 
     #[test]
     fn channels_grow_to_whole_blocks_by_half_at_most() {

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use crate::onnx::proto::{AttributeProto, NodeProto, TensorProto, attribute};
+use crate::proto::{AttributeProto, NodeProto, TensorProto, attribute};
 use crate::shapes::Shapes;
 
 use super::net::Net;
@@ -191,7 +191,7 @@ mod tests {
     use super::super::Pass;
     use super::super::testing::{after, constant, model, node, operators, values};
     use super::*;
-    use crate::onnx::proto::GraphProto;
+    use crate::proto::GraphProto;
 
     /// A convolution to as many channels as there are slopes, and a PRelu.
     fn rewritten(dims: &[i64], slopes: &[f32]) -> (GraphProto, usize) {

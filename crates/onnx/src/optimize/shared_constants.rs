@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::onnx::proto::TensorProto;
+use crate::proto::TensorProto;
 
 use super::net::Net;
 

@@ -1,14 +1,14 @@
 //! Small graphs for the tests of the passes.
 
-use crate::onnx;
-use crate::onnx::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use crate::file;
+use crate::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 
-use super::{Pass, Passes, rewrite};
+use super::{Pass, Passes, optimize};
 
 /// A model that reads `x` of `[batch, channels, 8, 8]` and puts out `y`.
 pub(super) fn model(channels: i64, nodes: Vec<NodeProto>, constants: Vec<TensorProto>) -> ModelProto {
     let dims = [None, Some(channels), Some(8), Some(8)];
-    onnx::model(GraphProto {
+    file::model(GraphProto {
         node: nodes,
         name: "test".to_owned(),
         initializer: constants,
@@ -45,10 +45,10 @@ pub(super) fn constant(name: &str, dims: &[i64]) -> TensorProto {
 pub(super) fn after(mut model: ModelProto, pass: Pass) -> (GraphProto, usize) {
     let untouched = model.clone();
     assert_eq!(
-        rewrite(&mut model.clone(), &Passes::all().without(pass)).count(pass),
+        optimize(&mut model.clone(), &Passes::all().without(pass)).count(pass),
         0
     );
-    let report = rewrite(&mut model, &Passes::none().with(pass));
+    let report = optimize(&mut model, &Passes::none().with(pass));
     assert_eq!(report.left_alone(), None);
     if report.total() == 0 {
         assert_eq!(model, untouched, "changed, but not counted");

@@ -2,7 +2,7 @@
 
 mod maps;
 
-use crate::onnx::proto::{NodeProto, attribute, data_type};
+use crate::proto::{NodeProto, attribute, data_type};
 
 use super::{Dim, Facts, MAX_CONTENTS, MAX_RANK, Shapes};
 

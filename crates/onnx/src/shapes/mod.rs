@@ -6,7 +6,7 @@ mod inference;
 
 use std::collections::HashMap;
 
-use crate::onnx::proto::{DimensionValue, NodeProto, TensorProto, ValueInfoProto};
+use crate::proto::{DimensionValue, NodeProto, TensorProto, ValueInfoProto};
 
 use inference::Inference;
 
@@ -162,7 +162,7 @@ fn of_constant(tensor: &TensorProto) -> Facts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::onnx::proto::AttributeProto;
+    use crate::proto::AttributeProto;
 
     /// Dimensions of what a node makes of `x`, of `[batch, 3, 9, width]`, and constants.
     fn made(
@@ -249,7 +249,7 @@ mod tests {
         let mode = AttributeProto {
             name: "coordinate_transformation_mode".to_owned(),
             s: b"tf_crop_and_resize".to_vec(),
-            r#type: crate::onnx::proto::kind::STRING,
+            r#type: crate::proto::kind::STRING,
             ..AttributeProto::default()
         };
         for attribute in [mode, AttributeProto::ints("axes", &[1, 0, 3, 2])] {

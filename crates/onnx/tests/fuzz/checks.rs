@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use likeness_models::onnx::{self, proto::GraphProto, proto::ModelProto};
+use likeness_onnx::{self as onnx, proto::GraphProto, proto::ModelProto};
 
 /// Whether a model is the same, written, after it is read again.
 pub(crate) fn rereads(model: &ModelProto) -> Result<(), String> {

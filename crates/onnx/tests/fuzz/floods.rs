@@ -1,10 +1,10 @@
 //! Files that ask for as much as can be asked for in few bytes.
 
-use likeness_models::onnx::{
-    self, proto::AttributeProto, proto::GraphProto, proto::ModelProto, proto::NodeProto,
+use likeness_onnx::{
+    self as onnx, proto::AttributeProto, proto::GraphProto, proto::ModelProto, proto::NodeProto,
 };
 
-use crate::seeds::Input;
+use crate::target::Input;
 
 /// IRs near and beyond the importer's limits, and XML that is made to be expensive.
 pub(crate) fn irs() -> Vec<Input> {

@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use likeness_models::onnx::{
-    self, proto::AttributeProto, proto::GraphProto, proto::NodeProto, proto::TensorProto,
+use likeness_onnx::{
+    self as onnx, proto::AttributeProto, proto::GraphProto, proto::NodeProto, proto::TensorProto,
     proto::ValueInfoProto,
 };
 use likeness_testing::{Failed, published};
 
-use crate::seeds::{self, Input};
+use crate::seeds;
 use crate::small as rewriting;
+use crate::target::Input;
 
 /// The seeds of the reader, and the models on which the passes are tested: each pass has something to do in one.
 pub(crate) fn small() -> Vec<Input> {

@@ -4,12 +4,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use likeness_testing::{Outcome, ensure};
+use likeness_testing::{Outcome, Suite, ensure};
 
 use crate::judgement::Judgement;
 use crate::mutate::{self, Random};
-use crate::seeds::Input;
-use crate::targets::Target;
+use crate::target::{Input, Target};
 
 /// For a run of the suite: a second or two for each target.
 const INPUTS: u64 = 4000;
@@ -36,8 +35,23 @@ struct Findings {
     failures: Mutex<Vec<(u64, String)>>,
 }
 
+/// Adds the tests of a target to a suite.
+pub(crate) fn add(suite: &mut Suite, target: &'static Target) {
+    suite.test(format!("{}_small_files", target.name), move || {
+        run(target, &(target.small)())
+    });
+    if let Some(real) = target.real {
+        suite.with_shared(format!("{}_real_files", target.name), move |shared| {
+            run(target, &real(shared)?)
+        });
+    }
+    suite.test(format!("{}_floods", target.name), move || {
+        run_as_they_are(target, &(target.floods)())
+    });
+}
+
 /// Gives a target its inputs. It fails with the number of the first that shows something wrong.
-pub(crate) fn run(target: &'static Target, seeds: &[Input]) -> Outcome {
+fn run(target: &'static Target, seeds: &[Input]) -> Outcome {
     let count = setting("LIKENESS_FUZZ_INPUTS", INPUTS)?;
     let first = setting("LIKENESS_FUZZ_FIRST", 0)?;
     ensure!(!seeds.is_empty(), "no seeds");
@@ -101,7 +115,7 @@ pub(crate) fn run(target: &'static Target, seeds: &[Input]) -> Outcome {
 }
 
 /// Gives a target inputs as they are.
-pub(crate) fn run_as_they_are(target: &Target, inputs: &[Input]) -> Outcome {
+fn run_as_they_are(target: &Target, inputs: &[Input]) -> Outcome {
     for (place, input) in inputs.iter().enumerate() {
         let judgement = Judgement::of(target, input);
         println!(

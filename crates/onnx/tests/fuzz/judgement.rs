@@ -8,8 +8,7 @@ use likeness_testing::allocation::{measure, set_ceiling};
 use likeness_testing::{Suite, ensure};
 
 use crate::mutate;
-use crate::seeds::Input;
-use crate::targets::Target;
+use crate::target::{Input, Target};
 
 /// No bound of a target is near this; more would hurt the machine before it could be judged.
 const CEILING: usize = 1 << 30;
@@ -93,7 +92,7 @@ pub(crate) fn test(suite: &mut Suite) {
         let wrong = |read| Judgement::of(&target(read), &input).wrong.unwrap_or_default();
         let panics = wrong(|input| {
             let behind = std::hint::black_box(&input[0])[100];
-            (behind > 0).then(|| -> crate::targets::Check { Box::new(|| Ok(())) })
+            (behind > 0).then(|| -> crate::target::Check { Box::new(|| Ok(())) })
         });
         ensure!(panics.contains("index is 100"), "a panic: {panics}");
         let takes = wrong(|input| {

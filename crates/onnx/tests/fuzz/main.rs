@@ -14,16 +14,16 @@ mod harness;
 mod judgement;
 #[path = "../support/legacy.rs"]
 mod legacy;
-mod manifests;
 mod mutate;
 mod pickles;
 mod seeds;
-#[path = "../rewrite/small.rs"]
+#[path = "../optimize/small.rs"]
 #[allow(
     dead_code,
     reason = "it is part of the tests of rewriting, which need more of it"
 )]
 mod small;
+mod target;
 mod targets;
 
 use std::process::ExitCode;
@@ -38,17 +38,7 @@ fn main() -> ExitCode {
     judgement::keep_panics_quiet();
     let mut suite = Suite::new();
     for target in targets::ALL {
-        suite.test(format!("{}_small_files", target.name), move || {
-            harness::run(target, &(target.small)())
-        });
-        if let Some(real) = target.real {
-            suite.with_shared(format!("{}_real_files", target.name), move |shared| {
-                harness::run(target, &real(shared)?)
-            });
-        }
-        suite.test(format!("{}_floods", target.name), move || {
-            harness::run_as_they_are(target, &(target.floods)())
-        });
+        harness::add(&mut suite, target);
     }
     judgement::test(&mut suite);
     suite.run()

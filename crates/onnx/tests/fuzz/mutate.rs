@@ -1,6 +1,6 @@
 //! Spoilt files, made of good ones by numbers that always come in the same order.
 
-use crate::seeds::Input;
+use crate::target::Input;
 
 /// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
 pub(crate) struct Random(u64);

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use likeness_models::import::pytorch;
+use likeness_onnx::import::pytorch;
 use likeness_testing::Failed;
 
 use crate::legacy::{Elements, Pickle, Tensor, file, header, seed, state_dict};
-use crate::seeds::Input;
+use crate::target::Input;
 
 const PUBLISHED: [&str; 2] = ["2.7_80x80_MiniFASNetV2.pth", "4_0_0_80x80_MiniFASNetV1SE.pth"];
 

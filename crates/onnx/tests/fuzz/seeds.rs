@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use likeness_models::import::openvino;
-use likeness_models::onnx::{
-    self, proto::AttributeProto, proto::GraphProto, proto::NodeProto, proto::TensorProto,
+use likeness_onnx::import::openvino;
+use likeness_onnx::{
+    self as onnx, proto::AttributeProto, proto::GraphProto, proto::NodeProto, proto::TensorProto,
 };
 use likeness_testing::{Failed, published};
 
-/// The files that a reader is given.
-pub(crate) type Input = Vec<Vec<u8>>;
+use crate::target::Input;
 
 /// Every operator that is imported.
 const EVERY_OPERATOR: &str = include_str!("../samples/every_operator.xml");

@@ -1,40 +1,14 @@
-//! What is fuzzed.
+//! The readers that are fuzzed.
 
-use std::path::Path;
-
-use likeness_models::Manifest;
-use likeness_models::import::openvino;
-use likeness_models::import::pytorch::{self, Architecture, Elements, Tensor};
-use likeness_models::inspect;
-use likeness_models::onnx::{self, proto::ModelProto};
-use likeness_models::rewrite::{Passes, Report, rewrite};
-use likeness_testing::Failed;
+use likeness_onnx::import::openvino;
+use likeness_onnx::import::pytorch::{self, Architecture, Elements, Tensor};
+use likeness_onnx::inspect;
+use likeness_onnx::optimize::{Passes, Report, optimize};
+use likeness_onnx::{self as onnx, proto::ModelProto};
 
 use crate::checks::{connected, is_in_order, rereads};
-use crate::seeds::{self, Input};
-use crate::{floods, graphs, manifests, pickles};
-
-/// Looks at what was made of an accepted input, and says what is wrong with it. What it takes of memory is not judged.
-pub(crate) type Check = Box<dyn FnOnce() -> Result<(), String>>;
-
-/// Makes seeds of the files in a folder.
-pub(crate) type RealSeeds = fn(&Path) -> Result<Vec<Input>, Failed>;
-
-/// A reader.
-pub(crate) struct Target {
-    /// For messages and for the numbers of the inputs.
-    pub(crate) name: &'static str,
-    /// Reads an input; `None` where it is refused.
-    pub(crate) read: fn(&[Vec<u8>]) -> Option<Check>,
-    /// How many bytes of memory an input of this many bytes may take, in all and with what was made of it.
-    pub(crate) bound: fn(usize) -> usize,
-    /// Seeds that are always there.
-    pub(crate) small: fn() -> Vec<Input>,
-    /// Seeds made of the real files in this folder, where there are any.
-    pub(crate) real: Option<RealSeeds>,
-    /// Files that ask for as much as can be asked for in few bytes, given as they are.
-    pub(crate) floods: fn() -> Vec<Input>,
-}
+use crate::target::{Check, Target};
+use crate::{floods, graphs, pickles, seeds};
 
 /// Every reader, one entry each.
 pub(crate) const ALL: &[Target] = &[
@@ -84,15 +58,6 @@ pub(crate) const ALL: &[Target] = &[
         real: Some(graphs::real),
         floods: graphs::floods,
     },
-    Target {
-        name: "manifest",
-        read: parse_manifest,
-        // Each value of a list is an event and a span of the TOML parser's. The store reads a megabyte at most.
-        bound: |bytes| (64 << 10) + 128 * bytes,
-        small: manifests::builtin,
-        real: None,
-        floods: manifests::floods,
-    },
 ];
 
 fn import_openvino(input: &[Vec<u8>]) -> Option<Check> {
@@ -140,7 +105,7 @@ fn is_whole(tensor: &Tensor) -> bool {
 fn rewrite_onnx(input: &[Vec<u8>]) -> Option<Check> {
     let [bytes] = input else { return None };
     let mut model = onnx::read(bytes).ok()?;
-    let report = rewrite(&mut model, &Passes::all());
+    let report = optimize(&mut model, &Passes::all());
     let bytes = bytes.clone();
     Some(Box::new(move || rewritten(&bytes, &model, report)))
 }
@@ -171,7 +136,7 @@ fn rewritten(bytes: &[u8], model: &ModelProto, report: Report) -> Result<(), Str
     if report.left_alone().is_some() && onnx::write(&original) != written {
         return Err(format!("it is changed and said to be left alone: {report}"));
     }
-    let again = rewrite(&mut original, &Passes::all());
+    let again = optimize(&mut original, &Passes::all());
     if again != report || onnx::write(&original) != written {
         return Err(format!(
             "another time it is rewritten otherwise: {report}; {again}"
@@ -195,10 +160,4 @@ fn inspect_onnx(input: &[Vec<u8>]) -> Option<Check> {
         }
         Ok(())
     }))
-}
-
-fn parse_manifest(input: &[Vec<u8>]) -> Option<Check> {
-    let [bytes] = input else { return None };
-    let manifest = Manifest::parse(std::str::from_utf8(bytes).ok()?).ok()?;
-    Some(Box::new(move || manifests::is_usable(&manifest)))
 }

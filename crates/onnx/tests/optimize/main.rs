@@ -8,8 +8,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use likeness_imaging::{Limits, PixelRect, crop_resize_bilinear, decode};
-use likeness_models::rewrite::{Pass, Passes, rewrite, rewrite_bytes};
-use likeness_models::{inspect, onnx};
+use likeness_onnx::optimize::{Pass, Passes, optimize, optimize_bytes};
+use likeness_onnx::{self as onnx, inspect};
 use likeness_runtime::{LibrarySearch, ModelSession, Provider, Runtime, TensorSpec};
 use likeness_testing::{Failed, Outcome, Suite, ensure, published};
 use ndarray::{Array4, ArrayD};
@@ -93,7 +93,7 @@ fn noise() -> Array4<f32> {
 
 fn small_is_the_same(small: &small::Small) -> Outcome {
     for &pass in small.passes {
-        let report = rewrite(&mut small.model.clone(), &Passes::none().with(pass));
+        let report = optimize(&mut small.model.clone(), &Passes::none().with(pass));
         ensure!(report.count(pass) > 0, "{pass} finds nothing: {report}");
     }
     all_variants_agree(small.name, &onnx::write(&small.model), &[noise()])
@@ -128,7 +128,7 @@ fn all_variants_agree(file: &str, published: &[u8], inputs: &[Array4<f32>]) -> O
         .map(|input| outputs(&mut original, input))
         .collect::<Result<Vec<_>, _>>()?;
     for (what, passes) in variants() {
-        let (rewritten, _) = rewrite_bytes(published, &passes)?;
+        let (rewritten, _) = optimize_bytes(published, &passes)?;
         let mut session = runtime.open(file, &rewritten)?;
         ensure!(session.inputs() == original.inputs(), "{what}: other inputs");
         ensure!(
@@ -223,12 +223,12 @@ fn batch_of_two(inputs: &[Array4<f32>]) -> Result<Array4<f32>, Failed> {
 
 fn is_deterministic(shared: &Path, file: &str) -> Outcome {
     let published = model(shared, file)?;
-    let first = rewrite_bytes(&published, &Passes::all())?;
+    let first = optimize_bytes(&published, &Passes::all())?;
     ensure!(
-        first == rewrite_bytes(&published, &Passes::all())?,
+        first == optimize_bytes(&published, &Passes::all())?,
         "{file}: other bytes"
     );
-    let unchanged = rewrite_bytes(&published, &Passes::none())?.0;
+    let unchanged = optimize_bytes(&published, &Passes::none())?.0;
     ensure!(unchanged.len() <= published.len(), "{file}: grown without a pass");
     ensure!(
         first.0.len() <= published.len() * 9 / 4,
@@ -242,7 +242,7 @@ fn is_deterministic(shared: &Path, file: &str) -> Outcome {
 fn slow_operators_are_gone(shared: &Path) -> Outcome {
     for (file, _) in MODELS {
         let mut model = onnx::read(&model(shared, file)?)?;
-        let report = rewrite(&mut model, &Passes::all());
+        let report = optimize(&mut model, &Passes::all());
         ensure!(report.left_alone().is_none(), "{file}: {report}");
         let graph = model.graph.unwrap_or_default();
         for op_type in ["PRelu", "BatchNormalization", "AveragePool", "Shape", "Constant"] {

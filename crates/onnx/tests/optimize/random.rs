@@ -1,10 +1,8 @@
 //! Models that are put together at random, of the operators that the passes look at: valid ones, some of whose values are
 //! read twice, are outputs, or share their weights.
 
-use likeness_models::onnx;
-use likeness_models::onnx::proto::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
-};
+use likeness_onnx as onnx;
+use likeness_onnx::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 
 use super::small::SIZE;
 

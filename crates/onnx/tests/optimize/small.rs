@@ -1,10 +1,10 @@
 //! Small models, made here, of what the real ones have not got.
 
-use likeness_models::onnx;
-use likeness_models::onnx::proto::{
+use likeness_onnx as onnx;
+use likeness_onnx::optimize::Pass;
+use likeness_onnx::proto::{
     AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, data_type,
 };
-use likeness_models::rewrite::Pass;
 
 /// A model that reads `x` of `[batch, 3, 16, 16]` and puts out `y`, and the passes that have something to do there.
 pub(crate) struct Small {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{ModelsError, StoreError};
+use crate::{PackError, StoreError};
 
 /// Why a pack cannot be exported to an archive, or had from one.
 #[derive(Debug, thiserror::Error)]
@@ -10,7 +10,7 @@ use crate::{ModelsError, StoreError};
 pub enum ArchiveError {
     /// The pack is not whole in the store.
     #[error(transparent)]
-    Models(#[from] ModelsError),
+    Models(#[from] PackError),
     /// The store cannot be written to.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -80,7 +80,7 @@ pub fn export(store: &Store, pack: &str, out: &Path) -> Result<Exported, Archive
 
 /// What went wrong while the archive was written.
 enum Failure {
-    Models(crate::ModelsError),
+    Models(crate::PackError),
     Write(std::io::Error),
 }
 

@@ -5,7 +5,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{LivenessCalibration, MatchCalibration};
-use crate::{Manifest, ModelsError, quote};
+use likeness_onnx::quote;
+
+use crate::{Manifest, PackError};
 
 /// The format of calibration files that this version reads and writes.
 const FORMAT: u32 = 1;
@@ -43,13 +45,13 @@ impl CalibrationFile {
     /// A calibration of this pack's scores.
     ///
     /// # Errors
-    /// [`ModelsError::Calibration`] where the calibration is none.
+    /// [`PackError::Calibration`] where the calibration is none.
     pub fn new(
         pack: &str,
         pack_version: &str,
         pack_digest: &str,
         calibration: Calibration,
-    ) -> Result<Self, ModelsError> {
+    ) -> Result<Self, PackError> {
         let file = Self {
             format: FORMAT,
             pack: pack.to_owned(),
@@ -64,10 +66,10 @@ impl CalibrationFile {
     /// Reads a file and checks it.
     ///
     /// # Errors
-    /// [`ModelsError::Unreadable`], or [`ModelsError::Calibration`] naming the key. Unknown keys are errors.
-    pub fn read(path: &Path) -> Result<Self, ModelsError> {
+    /// [`PackError::Unreadable`], or [`PackError::Calibration`] naming the key. Unknown keys are errors.
+    pub fn read(path: &Path) -> Result<Self, PackError> {
         let place = path.display().to_string();
-        let unreadable = |source| ModelsError::Unreadable {
+        let unreadable = |source| PackError::Unreadable {
             path: path.to_owned(),
             source,
         };
@@ -90,7 +92,7 @@ impl CalibrationFile {
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    pub fn parse(place: &str, text: &str) -> Result<Self, ModelsError> {
+    pub fn parse(place: &str, text: &str) -> Result<Self, PackError> {
         let file: Self =
             toml::from_str(text).map_err(|error| fault(place, quote::message(&error.to_string())))?;
         file.check(place)?;
@@ -101,15 +103,15 @@ impl CalibrationFile {
     ///
     /// # Errors
     /// None that is known of: every calibration can be written as TOML.
-    pub fn to_toml(&self) -> Result<String, ModelsError> {
+    pub fn to_toml(&self) -> Result<String, PackError> {
         toml::to_string(self).map_err(|error| fault("the calibration", error.to_string()))
     }
 
     /// Whether the calibration may be used with a pack.
     ///
     /// # Errors
-    /// [`ModelsError::Calibration`] where it was measured with another one.
-    pub fn check_pack(&self, place: &str, manifest: &Manifest) -> Result<(), ModelsError> {
+    /// [`PackError::Calibration`] where it was measured with another one.
+    pub fn check_pack(&self, place: &str, manifest: &Manifest) -> Result<(), PackError> {
         let found = (
             self.pack.as_str(),
             self.pack_version.as_str(),
@@ -133,7 +135,7 @@ impl CalibrationFile {
         ))
     }
 
-    fn check(&self, place: &str) -> Result<(), ModelsError> {
+    fn check(&self, place: &str) -> Result<(), PackError> {
         let wrong = if self.format == FORMAT {
             match &self.calibration {
                 Calibration::Match(calibration) => calibration.fault(),
@@ -146,8 +148,8 @@ impl CalibrationFile {
     }
 }
 
-fn fault(place: &str, reason: String) -> ModelsError {
-    ModelsError::Calibration {
+fn fault(place: &str, reason: String) -> PackError {
+    PackError::Calibration {
         place: place.to_owned(),
         reason,
     }
@@ -237,7 +239,7 @@ mod tests {
         let error = CalibrationFile::read(&path).unwrap_err().to_string();
         assert!(error.contains("more than 65536 bytes are too many"), "{error}");
         let absent = CalibrationFile::read(&folder.path().join("absent.toml"));
-        assert!(matches!(absent, Err(ModelsError::Unreadable { .. })));
+        assert!(matches!(absent, Err(PackError::Unreadable { .. })));
         let error = CalibrationFile::read(folder.path()).unwrap_err().to_string();
         assert!(error.contains("it is no file"), "{error}");
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::archive::ArchiveError;
 use crate::import::ImportError;
-use crate::{ModelsError, StoreError};
+use crate::{PackError, StoreError};
 
 /// Everything that getting a pack fails with.
 #[derive(Debug, thiserror::Error)]
@@ -13,7 +13,7 @@ use crate::{ModelsError, StoreError};
 pub enum FetchError {
     /// What is wrong with the manifest, or that there is none.
     #[error(transparent)]
-    Models(#[from] ModelsError),
+    Models(#[from] PackError),
     /// The store cannot be written to.
     #[error(transparent)]
     Store(#[from] StoreError),

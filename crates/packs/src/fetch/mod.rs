@@ -57,7 +57,7 @@ impl Default for Patience {
 /// How to get a pack.
 ///
 /// ```no_run
-/// use likeness_models::{StoreSearch, fetch::{FetchError, Mirror, Pull}};
+/// use likeness_packs::{StoreSearch, fetch::{FetchError, Mirror, Pull}};
 ///
 /// # fn main() -> Result<(), FetchError> {
 /// let pull = Pull::new().with_mirror(Mirror::Folder("/srv/models".into()));

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer};
 
-use crate::import::pytorch::Architecture;
+use likeness_onnx::import::pytorch::Architecture;
 
 /// Largest file that is taken where a manifest states no size: protobuf ends at 2 GiB, and so does ONNX in one file.
 pub const MAX_FILE_BYTES: u64 = (1 << 31) - 1;

@@ -6,10 +6,11 @@ mod roles;
 
 use std::collections::BTreeMap;
 
+use likeness_onnx::quote;
 use serde::Deserialize;
 
 use crate::store::short_digest;
-use crate::{LivenessCalibration, MatchCalibration, ModelsError, quote};
+use crate::{LivenessCalibration, MatchCalibration, PackError};
 
 pub(crate) use fault::{is_plain_name, is_sha256};
 pub use files::{MAX_FILE_BYTES, ModelFile, Recipe, SourceFile};
@@ -35,6 +36,20 @@ const BUILTIN: &[(&str, &str)] = &[
         include_str!("../../packs/minifasnet-onnx.toml"),
     ),
 ];
+
+/// `packs/*.toml` are symbolic links to `models/*/pack.toml`, which `cargo package` follows; a checkout without symbolic
+/// links has files with the links' targets in their place.
+const _: () = {
+    let mut at = 0;
+    while at < BUILTIN.len() {
+        assert!(
+            BUILTIN[at].1.as_bytes()[0] != b'.',
+            "crates/packs/packs/*.toml must be symbolic links, but this checkout has text files in their place; on \
+             Windows, turn on Developer Mode and clone again with `git clone -c core.symlinks=true`"
+        );
+        at += 1;
+    }
+};
 
 /// A model pack: where its files come from, what is made of them and, for each role, the adapters that know the models'
 /// families and the numbers they need.
@@ -94,16 +109,16 @@ impl Manifest {
     /// Reads a manifest and checks it.
     ///
     /// # Errors
-    /// [`ModelsError::Manifest`] naming the key. Unknown keys are errors.
-    pub fn parse(text: &str) -> Result<Self, ModelsError> {
-        let mut manifest: Self = toml::from_str(text).map_err(|error| ModelsError::Manifest {
+    /// [`PackError::Manifest`] naming the key. Unknown keys are errors.
+    pub fn parse(text: &str) -> Result<Self, PackError> {
+        let mut manifest: Self = toml::from_str(text).map_err(|error| PackError::Manifest {
             pack: "pack.toml".to_owned(),
             reason: quote::message(&error.to_string()),
         })?;
         manifest.digest = short_digest(text);
         match manifest.fault() {
             None => Ok(manifest),
-            Some(reason) => Err(ModelsError::Manifest {
+            Some(reason) => Err(PackError::Manifest {
                 pack: manifest.name,
                 reason,
             }),
@@ -119,7 +134,7 @@ impl Manifest {
     ///
     /// # Errors
     /// None for the manifests that the crate is published with.
-    pub fn builtin(name: &str) -> Option<Result<Self, ModelsError>> {
+    pub fn builtin(name: &str) -> Option<Result<Self, PackError>> {
         Self::builtin_text(name).map(Self::parse)
     }
 

@@ -21,6 +21,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use likeness_onnx::optimize::{self, Passes};
 use sha2::{Digest, Sha256};
 
 #[cfg(feature = "fetch")]
@@ -35,8 +36,7 @@ pub(crate) use write::Partial;
 pub use write::StoreError;
 
 use crate::manifest::{is_plain_name, is_sha256};
-use crate::rewrite::{self, Passes};
-use crate::{Manifest, ModelsError};
+use crate::{Manifest, PackError};
 
 /// A manifest is text that a person writes.
 pub(crate) const MANIFEST_LIMIT: u64 = 1 << 20;
@@ -104,12 +104,12 @@ impl Store {
     /// A pack that is built in is always the one that is built in: what is in the store cannot replace it.
     ///
     /// # Errors
-    /// [`ModelsError::UnknownPack`], or what is wrong with the manifest.
-    pub fn manifest(&self, pack: &str) -> Result<Manifest, ModelsError> {
+    /// [`PackError::UnknownPack`], or what is wrong with the manifest.
+    pub fn manifest(&self, pack: &str) -> Result<Manifest, PackError> {
         self.locate(pack).map(|located| located.manifest)
     }
 
-    pub(crate) fn locate(&self, pack: &str) -> Result<Located, ModelsError> {
+    pub(crate) fn locate(&self, pack: &str) -> Result<Located, PackError> {
         if let Some(builtin) = Manifest::builtin(pack) {
             return Ok(Located {
                 manifest: builtin?,
@@ -130,13 +130,13 @@ impl Store {
         };
         if !(is_path || is_plain_name(pack)) || !is_there(&path)? {
             let builtin = Manifest::builtin_names().collect::<Vec<_>>().join(", ");
-            return Err(ModelsError::UnknownPack {
+            return Err(PackError::UnknownPack {
                 name: pack.to_owned(),
                 builtin,
                 manifest: path,
             });
         }
-        let wrong = |reason: String| ModelsError::Manifest {
+        let wrong = |reason: String| PackError::Manifest {
             pack: path.display().to_string(),
             reason,
         };
@@ -149,12 +149,12 @@ impl Store {
         }
         let text = String::from_utf8(text).map_err(|error| wrong(error.to_string()))?;
         let manifest = Manifest::parse(&text).map_err(|error| match error {
-            ModelsError::Manifest { reason, .. } => wrong(reason),
+            PackError::Manifest { reason, .. } => wrong(reason),
             other => other,
         })?;
         if !is_path && manifest.name != pack {
             let reason = format!("{} calls itself '{}'", path.display(), manifest.name);
-            return Err(ModelsError::Manifest {
+            return Err(PackError::Manifest {
                 pack: pack.to_owned(),
                 reason,
             });
@@ -164,7 +164,7 @@ impl Store {
                 "{} bears the name of a built-in pack: give it another",
                 path.display()
             );
-            return Err(ModelsError::Manifest {
+            return Err(PackError::Manifest {
                 pack: manifest.name,
                 reason,
             });
@@ -181,13 +181,13 @@ impl Store {
     ///
     /// # Errors
     /// The first model that is missing, unreadable or not the one that the manifest names.
-    pub fn load(&self, pack: &str) -> Result<Pack, ModelsError> {
+    pub fn load(&self, pack: &str) -> Result<Pack, PackError> {
         let located = self.locate(pack)?;
         let mut models = BTreeMap::new();
         for name in located.manifest.models.keys() {
             let path = self.model_path(&located, name);
             if !is_there(&path)? {
-                return Err(ModelsError::MissingFile {
+                return Err(PackError::MissingFile {
                     pack: located.manifest.name.clone(),
                     file: name.clone(),
                     path,
@@ -207,13 +207,13 @@ impl Pack {
         &self.manifest
     }
 
-    /// The pack with its models rewritten into what ONNX Runtime runs faster, see [`crate::rewrite`]. What they compute
-    /// is the same but for rounding. Models that were rewritten before in this process are not rewritten again.
+    /// The pack with its models optimized for ONNX Runtime, see [`likeness_onnx::optimize`]. What they compute
+    /// is the same but for rounding. Models that were optimized before in this process are not optimized again.
     #[must_use]
-    pub fn rewritten(mut self, passes: &Passes) -> Self {
+    pub fn optimized(mut self, passes: &Passes) -> Self {
         for (name, onnx) in &mut self.models {
             let sha256 = self.manifest.model_sha256(name).unwrap_or_default();
-            *onnx = rewrite::cached(sha256, onnx, passes);
+            *onnx = optimize::cached(sha256, onnx, passes);
         }
         self
     }
@@ -221,12 +221,12 @@ impl Pack {
     /// The bytes of one of its ONNX models.
     ///
     /// # Errors
-    /// [`ModelsError::Manifest`] where the pack has no such model.
-    pub fn model(&self, name: &str) -> Result<&[u8], ModelsError> {
+    /// [`PackError::Manifest`] where the pack has no such model.
+    pub fn model(&self, name: &str) -> Result<&[u8], PackError> {
         self.models
             .get(name)
             .map(|onnx| onnx.as_slice())
-            .ok_or_else(|| ModelsError::Manifest {
+            .ok_or_else(|| PackError::Manifest {
                 pack: self.manifest.name.clone(),
                 reason: format!("{name:?} is not among the models"),
             })
@@ -235,7 +235,7 @@ impl Pack {
 
 /// Why a file is not the one that was expected.
 pub(crate) enum FileFault {
-    Unreadable(ModelsError),
+    Unreadable(PackError),
     Wrong {
         path: PathBuf,
         expected: String,
@@ -244,14 +244,14 @@ pub(crate) enum FileFault {
 }
 
 impl FileFault {
-    pub(crate) fn of_pack(self, pack: &str) -> ModelsError {
+    pub(crate) fn of_pack(self, pack: &str) -> PackError {
         match self {
             Self::Unreadable(error) => error,
             Self::Wrong {
                 path,
                 expected,
                 found,
-            } => ModelsError::WrongFile {
+            } => PackError::WrongFile {
                 pack: pack.to_owned(),
                 path,
                 expected,
@@ -283,23 +283,23 @@ pub(crate) fn read_checked(path: &Path, sha256: &str, limit: u64) -> Result<Vec<
 
 /// Whether there is a file. One that cannot be looked at, as in a folder that this user may not enter, is an error: it is
 /// not had by fetching it again.
-fn is_there(path: &Path) -> Result<bool, ModelsError> {
+fn is_there(path: &Path) -> Result<bool, PackError> {
     use std::io::ErrorKind as Kind;
     match std::fs::metadata(path) {
         Ok(found) => Ok(found.is_file()),
         Err(error) if matches!(error.kind(), Kind::NotFound | Kind::NotADirectory) => Ok(false),
-        Err(source) => Err(ModelsError::Unreadable {
+        Err(source) => Err(PackError::Unreadable {
             path: path.to_owned(),
             source,
         }),
     }
 }
 
-pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ModelsError> {
+pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, PackError> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(limit).read_to_end(&mut bytes))
-        .map_err(|source| ModelsError::Unreadable {
+        .map_err(|source| PackError::Unreadable {
             path: path.to_owned(),
             source,
         })?;

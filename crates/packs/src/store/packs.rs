@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Located, Store, read_checked};
-use crate::{Manifest, ModelsError};
+use crate::{Manifest, PackError};
 
 /// Where a pack's manifest is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct PackStatus {
     /// Where its manifest is.
     pub place: PackPlace,
     /// The manifest, or what is wrong with it.
-    pub manifest: Result<Manifest, ModelsError>,
+    pub manifest: Result<Manifest, PackError>,
     /// Names of the models that are missing.
     pub missing: Vec<String>,
     /// Names of the models that are there with other bytes than they should have.
@@ -103,7 +103,7 @@ impl Store {
         Located { manifest, .. }: &Located,
         model: &str,
         path: &std::path::Path,
-    ) -> Result<Vec<u8>, ModelsError> {
+    ) -> Result<Vec<u8>, PackError> {
         let sha256 = manifest.model_sha256(model).unwrap_or_default();
         read_checked(path, sha256, manifest.model_max_bytes(model))
             .map_err(|fault| fault.of_pack(&manifest.name))

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Store;
-use crate::ModelsError;
+use crate::PackError;
 
 /// Environment variable that names the store's folder.
 pub const ENV_STORE: &str = "LIKENESS_MODELS";
@@ -55,13 +55,13 @@ impl StoreSearch {
     /// Finds the store.
     ///
     /// # Errors
-    /// [`ModelsError::NoStore`] with every place that was tried.
-    pub fn find(&self) -> Result<Store, ModelsError> {
+    /// [`PackError::NoStore`] with every place that was tried.
+    pub fn find(&self) -> Result<Store, PackError> {
         if let Some(folder) = self.ordered() {
             return if folder.is_dir() {
                 Ok(Store::at(folder))
             } else {
-                Err(ModelsError::NoStore {
+                Err(PackError::NoStore {
                     looked_for: vec![format!("{}: no such folder", folder.display())],
                 })
             };
@@ -79,6 +79,6 @@ impl StoreSearch {
             }
             looked_for.push(format!("{}: no such folder", folder.display()));
         }
-        Err(ModelsError::NoStore { looked_for })
+        Err(PackError::NoStore { looked_for })
     }
 }

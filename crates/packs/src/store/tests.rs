@@ -86,7 +86,7 @@ fn a_longer_or_shorter_file_is_an_error() {
     for bytes in [&b"ab"[..], b"abcd", b"abc and a good deal more", b""] {
         std::fs::write(folder.path().join("packs/tiny/model.onnx"), bytes).unwrap();
         assert!(
-            matches!(store.load("tiny"), Err(ModelsError::WrongFile { .. })),
+            matches!(store.load("tiny"), Err(PackError::WrongFile { .. })),
             "{bytes:?}"
         );
     }
@@ -161,7 +161,7 @@ fn an_unknown_pack_is_named_and_names_cannot_leave_the_store() {
     let (_folder, store) = tiny();
     for name in ["gone", "../tiny", "", ".", "a/b", "packs/tiny"] {
         assert!(
-            matches!(store.load(name), Err(ModelsError::UnknownPack { .. })),
+            matches!(store.load(name), Err(PackError::UnknownPack { .. })),
             "{name:?}"
         );
     }

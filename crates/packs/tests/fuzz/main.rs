@@ -1,18 +1,61 @@
-//! Manifests: seeds, floods, and what must be true of one that is accepted.
+//! Manifests, mutated as the fuzz tests of `likeness-onnx` mutate model files: none may make the reader panic or take more
+//! memory than its bound, and one that is accepted must be usable.
 
-use likeness_models::{MAX_FILE_BYTES, Manifest};
+#![allow(clippy::print_stdout)]
 
-use crate::seeds::Input;
+#[path = "../../../onnx/tests/fuzz/harness.rs"]
+mod harness;
+#[path = "../../../onnx/tests/fuzz/judgement.rs"]
+#[allow(dead_code, reason = "its own tests run beside the targets of model files")]
+mod judgement;
+#[path = "../../../onnx/tests/fuzz/mutate.rs"]
+mod mutate;
+#[path = "../../../onnx/tests/fuzz/target.rs"]
+mod target;
+
+use std::process::ExitCode;
+
+use likeness_packs::{MAX_FILE_BYTES, Manifest};
+use likeness_testing::Suite;
+use likeness_testing::allocation::Counting;
+
+use target::{Check, Input, Target};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const MANIFEST: Target = Target {
+    name: "manifest",
+    read: parse_manifest,
+    // Each value of a list is an event and a span of the TOML parser's. The store reads a megabyte at most.
+    bound: |bytes| (64 << 10) + 128 * bytes,
+    small: builtin,
+    real: None,
+    floods,
+};
+
+fn main() -> ExitCode {
+    judgement::keep_panics_quiet();
+    let mut suite = Suite::new();
+    harness::add(&mut suite, &MANIFEST);
+    suite.run()
+}
+
+fn parse_manifest(input: &[Vec<u8>]) -> Option<Check> {
+    let [bytes] = input else { return None };
+    let manifest = Manifest::parse(std::str::from_utf8(bytes).ok()?).ok()?;
+    Some(Box::new(move || is_usable(&manifest)))
+}
 
 const OPEN_1: &str = include_str!("../../../../models/open-1/pack.toml");
 
 /// The manifests that are part of the crate.
-pub(crate) fn builtin() -> Vec<Input> {
+fn builtin() -> Vec<Input> {
     vec![vec![OPEN_1.as_bytes().to_vec()]]
 }
 
 /// TOML that is nested, or has many keys.
-pub(crate) fn floods() -> Vec<Input> {
+fn floods() -> Vec<Input> {
     let keys: String = (0..50_000).map(|number| format!("a{number}=1\n")).collect();
     let tables: String = (0..50_000).map(|number| format!("[a{number}]\n")).collect();
     let sources: String = (0..5_000)
@@ -39,7 +82,7 @@ pub(crate) fn floods() -> Vec<Input> {
 
 /// Whether the store may work with it: no name leads out of a folder, and each model can be made of sources that are
 /// there.
-pub(crate) fn is_usable(manifest: &Manifest) -> Result<(), String> {
+fn is_usable(manifest: &Manifest) -> Result<(), String> {
     let plain =
         |name: &String| !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
     let named = [&manifest.name].into_iter();

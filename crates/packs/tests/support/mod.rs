@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use likeness_models::fetch::{Patience, Pull};
-use likeness_models::onnx;
-use likeness_models::onnx::proto::{GraphProto, TensorProto};
+use likeness_onnx as onnx;
+use likeness_onnx::proto::{GraphProto, TensorProto};
+use likeness_packs::fetch::{Patience, Pull};
 use sha2::{Digest, Sha256};
 
 /// An ONNX file of somewhat more than this many bytes, no two of them alike.

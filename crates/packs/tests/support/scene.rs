@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use likeness_models::Store;
-use likeness_models::fetch::{FetchError, Pull, Pulled};
+use likeness_packs::Store;
+use likeness_packs::fetch::{FetchError, Pull, Pulled};
 
 use super::publisher::Publisher;
 use super::{Pack, pull, sha256, tree};

@@ -6,7 +6,7 @@ use super::OpenVinoError;
 use super::error::{LayerLabel, quoted};
 use super::ir::{ElementType, Layer};
 use super::settings::{Settings, positive};
-use crate::onnx::proto::{TensorProto, data_type};
+use crate::proto::{TensorProto, data_type};
 
 /// How often the constants may cover the `.bin`, all in all. Real ones do not overlap, but a constant that occurs twice
 /// may have been stored once.

@@ -7,7 +7,7 @@ use super::ir::{ElementType, Layer, Net};
 use super::links::Links;
 use super::operators::{self, Operator, Shape, Tensor, Value};
 use super::settings::{Settings, positive};
-use crate::onnx::proto::{GraphProto, NodeProto, ValueInfoProto};
+use crate::proto::{GraphProto, NodeProto, ValueInfoProto};
 
 /// What has been made of the layers so far.
 struct Conversion<'a> {

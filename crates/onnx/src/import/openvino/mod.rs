@@ -41,8 +41,8 @@ mod xml;
 
 pub use error::{LayerLabel, OpenVinoError};
 
-use crate::onnx;
-use crate::onnx::proto::ModelProto;
+use crate::file;
+use crate::proto::ModelProto;
 use links::Links;
 
 /// Makes an ONNX model of an IR: of the bytes of its `.xml` and of its `.bin`.
@@ -54,5 +54,5 @@ use links::Links;
 pub fn import(xml: &[u8], bin: &[u8]) -> Result<ModelProto, OpenVinoError> {
     let (net, settings) = ir::read(xml)?;
     let links = Links::of(&net)?;
-    graph::convert(&net, settings, &links, bin).map(onnx::model)
+    graph::convert(&net, settings, &links, bin).map(file::model)
 }

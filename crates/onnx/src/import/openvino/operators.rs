@@ -5,7 +5,7 @@ use super::constants::{Constant, Initializers};
 use super::error::{LayerLabel, quoted};
 use super::ir::Layer;
 use super::settings::{Settings, natural, positive};
-use crate::onnx::proto::{AttributeProto, NodeProto};
+use crate::proto::{AttributeProto, NodeProto};
 
 /// Pictures and what is made of them: batch, channels, rows, columns.
 pub(super) type Shape = [u64; 4];

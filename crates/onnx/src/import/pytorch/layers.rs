@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Architecture, Elements, PyTorchError, Tensor};
-use crate::onnx::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
+use crate::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
 use crate::quote::quotable;
 
 /// PyTorch's default for batch norms, `eps`; the repository of the architectures leaves it.

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
 use super::layers::{Convolution, Layers};
 use super::{PyTorchError, Tensor};
-use crate::onnx;
-use crate::onnx::proto::{ModelProto, ValueInfoProto};
+use crate::file;
+use crate::proto::{ModelProto, ValueInfoProto};
 
 /// Side of the input in pixels: the publisher's files have it in their names.
 const SIDE: i64 = 80;
@@ -59,14 +57,12 @@ const EMBEDDING: usize = 128;
 ///
 /// Every batch norm is folded into the convolution or linear layer before it: its statistics do not change any more, so
 /// it is a product and a sum for each channel. The products are of `f64` and rounded to `f32` once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Architecture {
     /// MiniFASNetV2, for a crop of 2.7 times the face's box.
-    #[serde(rename = "minifasnet-v2")]
     MiniFasNetV2,
     /// MiniFASNetV1SE, for a crop of 4 times the face's box.
-    #[serde(rename = "minifasnet-v1se")]
     MiniFasNetV1Se,
 }
 
@@ -134,7 +130,7 @@ pub(super) fn model(
         &[None, Some(3), Some(SIDE), Some(SIDE)],
     )];
     graph.output = vec![ValueInfoProto::of_f32("logits", &[None, Some(classes)])];
-    Ok(onnx::model(graph))
+    Ok(file::model(graph))
 }
 
 struct Network {

@@ -6,13 +6,12 @@
 //! [`Architecture`]s that can be imported are written down here.
 //!
 //! ```no_run
-//! use likeness_models::import::pytorch::{Architecture, import};
-//! use likeness_models::onnx;
+//! use likeness_onnx::import::pytorch::{Architecture, import};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let published = std::fs::read("2.7_80x80_MiniFASNetV2.pth")?;
 //! let model = import(&published, Architecture::MiniFasNetV2)?;
-//! std::fs::write("minifasnet_v2.onnx", onnx::write(&model))?;
+//! std::fs::write("minifasnet_v2.onnx", likeness_onnx::write(&model))?;
 //! # Ok(())
 //! # }
 //! ```
@@ -37,7 +36,7 @@ pub use error::PyTorchError;
 pub use minifasnet::Architecture;
 pub use tensor::{Elements, Tensor};
 
-use crate::onnx::proto::ModelProto;
+use crate::proto::ModelProto;
 
 /// Reads a state dict: its tensors by name, as the file names them.
 ///

@@ -1,6 +1,6 @@
 //! Height and width of maps: what windows that go over one, and scales, make of them.
 
-use crate::onnx::proto::attribute;
+use crate::proto::attribute;
 
 use super::{Dim, Inference};
 

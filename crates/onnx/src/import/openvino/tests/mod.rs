@@ -3,7 +3,7 @@
 mod refusals;
 
 use super::*;
-use crate::onnx::proto::{GraphProto, NodeProto, TensorProto, kind};
+use crate::proto::{GraphProto, NodeProto, TensorProto, kind};
 
 /// Every operator that is mapped, once or twice.
 const XML: &str = include_str!("../../../../tests/samples/every_operator.xml");
@@ -115,7 +115,7 @@ fn the_batch_is_free_and_ends_bear_the_names_of_their_layers() {
 
 #[test]
 fn the_same_files_give_the_same_bytes() {
-    let once = || onnx::write(&import(XML.as_bytes(), &bin()).unwrap());
+    let once = || file::write(&import(XML.as_bytes(), &bin()).unwrap());
     assert_eq!(once(), once());
 }
 

@@ -7,8 +7,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
-use likeness_engine::models::rewrite::{Pass, Passes, rewrite_bytes};
 use likeness_engine::runtime::{LibrarySearch, ModelSession, Provider, Runtime};
+use likeness_onnx::optimize::{Pass, Passes, optimize_bytes};
 use ndarray::Array4;
 
 mod support;
@@ -34,16 +34,16 @@ fn main() {
 fn benches(criterion: &mut Criterion) {
     let shared = likeness_testing::shared().unwrap();
     let runtime = Runtime::load(&LibrarySearch::new(), Provider::Cpu).unwrap();
-    let mut group = criterion.benchmark_group("rewrite");
+    let mut group = criterion.benchmark_group("optimize");
     let mut table = Vec::new();
     for (name, (height, width)) in MODELS {
         let published = likeness_testing::published(&shared, name).unwrap();
-        let rewrite = |passes: &Passes| rewrite_bytes(&published, passes).unwrap();
-        println!("{name}: {}", rewrite(&Passes::all()).1);
+        let optimized = |passes: &Passes| optimize_bytes(&published, passes).unwrap();
+        println!("{name}: {}", optimized(&Passes::all()).1);
         let input = support::pixels(1, height, width);
         let open = |onnx: &[u8]| runtime.open(name, onnx).unwrap();
-        let mut sessions = vec![open(&published), open(&rewrite(&Passes::all()).0)];
-        sessions.extend(TELLING.map(|pass| open(&rewrite(&Passes::all().without(pass)).0)));
+        let mut sessions = vec![open(&published), open(&optimized(&Passes::all()).0)];
+        sessions.extend(TELLING.map(|pass| open(&optimized(&Passes::all().without(pass)).0)));
         let mut shortest = vec![Duration::MAX; sessions.len()];
         for _ in 0..ROUNDS {
             for (session, shortest) in sessions.iter_mut().zip(&mut shortest) {
