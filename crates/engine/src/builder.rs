@@ -137,7 +137,7 @@ impl EngineBuilder {
         self
     }
 
-    /// Which rewrites of [`likeness_onnx::optimize`] are made of the pack's models before ONNX Runtime gets them;
+    /// Which optimization passes are made of the pack's models before ONNX Runtime gets them;
     /// [`default_rewriting`] of the provider unless told otherwise. They change how fast a model is, and what it computes by rounding only.
     pub fn rewriting(mut self, passes: Passes) -> Self {
         self.rewriting = Some(passes);
