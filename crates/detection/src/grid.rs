@@ -4,7 +4,7 @@
 use std::marker::PhantomData;
 
 use likeness_imaging::{self as imaging, Interrupt, Picture, PixelRect};
-use likeness_models::{DetectorAdapter, DetectorModel, Pack, Preprocessing};
+use likeness_packs::{DetectorAdapter, DetectorModel, Pack, Preprocessing};
 use likeness_runtime::{Misfit, ModelSession, Outputs, Runtime, TensorSpec};
 use ndarray::ArrayView4;
 

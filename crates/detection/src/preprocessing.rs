@@ -1,14 +1,14 @@
 //! Pixels as a manifest says that a model wants them.
 
 use likeness_imaging::{self as imaging, Picture};
-use likeness_models::Preprocessing;
+use likeness_packs::Preprocessing;
 
 /// The colour order that a manifest names, as the imaging crate calls it.
 #[must_use]
-pub fn channel_order(order: likeness_models::ChannelOrder) -> imaging::ChannelOrder {
+pub fn channel_order(order: likeness_packs::ChannelOrder) -> imaging::ChannelOrder {
     match order {
-        likeness_models::ChannelOrder::Rgb => imaging::ChannelOrder::Rgb,
-        likeness_models::ChannelOrder::Bgr => imaging::ChannelOrder::Bgr,
+        likeness_packs::ChannelOrder::Rgb => imaging::ChannelOrder::Rgb,
+        likeness_packs::ChannelOrder::Bgr => imaging::ChannelOrder::Bgr,
     }
 }
 
@@ -28,7 +28,7 @@ mod tests {
 
     #[test]
     fn mean_and_deviation_are_those_of_the_manifest() {
-        let manifest = likeness_models::Manifest::builtin("insightface-r50")
+        let manifest = likeness_packs::Manifest::builtin("insightface-r50")
             .unwrap()
             .unwrap();
         let picture = Picture::from_rgb8(1, 1, vec![255, 127, 0]).unwrap();

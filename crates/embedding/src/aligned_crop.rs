@@ -1,7 +1,7 @@
 //! Embedders that take one aligned square crop of a face.
 
 use likeness_detection::write_input;
-use likeness_models::{EmbedderModel, Pack, Preprocessing};
+use likeness_packs::{EmbedderModel, Pack, Preprocessing};
 use likeness_runtime::{Misfit, ModelSession, Runtime, is_vector_batch, shape_text};
 use ndarray::ArrayView4;
 

@@ -2,7 +2,7 @@
 
 use likeness_detection::{BoundingBox, write_input};
 use likeness_imaging::{self as imaging, Picture};
-use likeness_models::{ClassOutput, CropFit, LivenessAdapter, LivenessModelEntry, Pack, Preprocessing};
+use likeness_packs::{ClassOutput, CropFit, LivenessAdapter, LivenessModelEntry, Pack, Preprocessing};
 use likeness_runtime::{Misfit, ModelSession, Runtime, is_vector_batch, shape_text};
 use ndarray::ArrayView4;
 

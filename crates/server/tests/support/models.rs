@@ -7,7 +7,7 @@ use likeness_engine::detection::{BoundingBox, DetectionError, Face, FaceDetector
 use likeness_engine::embedding::{Embedding, EmbeddingError, FaceEmbedder, FaceInPicture};
 use likeness_engine::imaging::{Interrupt, Limits, Picture};
 use likeness_engine::liveness::{LivenessError, LivenessModel};
-use likeness_engine::models::ScoreCurve;
+use likeness_engine::packs::ScoreCurve;
 
 use super::PATIENCE;
 
