@@ -1,5 +1,5 @@
-//! How many pictures of the development data the quality checks of the default profile flag: the table of
-//! `docs/quality.md`. `quality_shares [DATA]` looks at every picture of the folders of `../shared/data`, and prints for
+//! How many images of the development data the quality checks of the default profile flag: the table of
+//! `docs/quality.md`. `quality_shares [DATA]` looks at every image of the folders of `../shared/data`, and prints for
 //! each check the share of faces that it flags and, below, how the measured numbers are distributed; then what spoilt copies
 //! of the live webcam frames measure.
 
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use likeness::decision::{Code, Evidence, MeasuredFace, Profile, Score, decide};
 use likeness::detection::Face;
-use likeness::imaging::{Affine, Picture, PixelRect, crop_resize_bilinear, decode, shrink_area, warp_affine};
+use likeness::imaging::{Affine, Image, PixelRect, crop_resize_bilinear, decode, shrink_area, warp_affine};
 use likeness::{Engine, EngineError, LivenessOptions};
 
 type Failure = Box<dyn std::error::Error>;
@@ -80,8 +80,8 @@ fn main() -> Result<(), Failure> {
 /// Of so many webcam frames every other is spoilt: that keeps the command quick.
 const SPOILT_STEP: usize = 2;
 
-/// A way to spoil a picture with this face in it.
-type Spoil = fn(&Picture, &Face, &MeasuredFace) -> Result<Picture, Failure>;
+/// A way to spoil an image with this face in it.
+type Spoil = fn(&Image, &Face, &MeasuredFace) -> Result<Image, Failure>;
 
 /// What spoilt copies measure: each way, with the number that should tell it and the check that should flag it.
 fn spoilt(engine: &Engine, folder: &Path) -> Result<(), Failure> {
@@ -148,16 +148,16 @@ fn spoilt(engine: &Engine, folder: &Path) -> Result<(), Failure> {
         ),
     ];
     println!("\nspoilt webcam frames: measure, minimum, median, maximum, percent of faces flagged");
-    let files = pictures(folder)?;
+    let files = images(folder)?;
     for (name, spoil, (measure, value), code) in ways {
         let (mut values, mut found) = (Vec::new(), Vec::new());
         for file in files.iter().step_by(SPOILT_STEP) {
-            let picture = decode(&std::fs::read(file)?, engine.limits())?;
-            let before = engine.liveness(&picture, &LivenessOptions::default())?.selfie;
+            let image = decode(&std::fs::read(file)?, engine.limits())?;
+            let before = engine.liveness(&image, &LivenessOptions::default())?.selfie;
             let (Some(face), Some(measured)) = (before.faces.first(), before.measured_face()) else {
                 continue;
             };
-            let copy = spoil(&picture, face, &measured)?;
+            let copy = spoil(&image, face, &measured)?;
             let after = engine.liveness(&copy, &LivenessOptions::default())?.selfie;
             // What is no face any more is told by another code.
             if let Some(measured) = after.measured_face() {
@@ -181,22 +181,22 @@ fn spoilt(engine: &Engine, folder: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn blurred(picture: &Picture, measured: &MeasuredFace, share: f64) -> Result<Picture, Failure> {
-    let pixels = image::RgbImage::from_raw(picture.width(), picture.height(), picture.as_rgb8().to_vec())
-        .ok_or("a picture without all its pixels")?;
+fn blurred(image: &Image, measured: &MeasuredFace, share: f64) -> Result<Image, Failure> {
+    let pixels = image::RgbImage::from_raw(image.width(), image.height(), image.as_rgb8().to_vec())
+        .ok_or("an image without all its pixels")?;
     let blurred = image::imageops::blur(&pixels, (share * measured.inter_eye_distance) as f32);
-    Ok(Picture::from_rgb8(
-        picture.width(),
-        picture.height(),
+    Ok(Image::from_rgb8(
+        image.width(),
+        image.height(),
         blurred.into_raw(),
     )?)
 }
 
-fn enlarged(picture: &Picture, measured: &MeasuredFace, eyes: f64) -> Result<Picture, Failure> {
-    let (width, height) = (picture.width(), picture.height());
+fn enlarged(image: &Image, measured: &MeasuredFace, eyes: f64) -> Result<Image, Failure> {
+    let (width, height) = (image.width(), image.height());
     let part = (eyes / measured.inter_eye_distance).min(1.0);
     let small = |side: u32| ((f64::from(side) * part).round() as u32).max(1);
-    let small = shrink_area(picture, small(width), small(height));
+    let small = shrink_area(image, small(width), small(height));
     let whole = PixelRect {
         left: 0,
         top: 0,
@@ -206,41 +206,29 @@ fn enlarged(picture: &Picture, measured: &MeasuredFace, eyes: f64) -> Result<Pic
     Ok(crop_resize_bilinear(&small, whole, width, height))
 }
 
-fn turned(picture: &Picture, degrees: f64) -> Result<Picture, Failure> {
+fn turned(image: &Image, degrees: f64) -> Result<Image, Failure> {
     let (sin, cos) = degrees.to_radians().sin_cos();
-    let (x, y) = (
-        f64::from(picture.width()) / 2.0,
-        f64::from(picture.height()) / 2.0,
-    );
+    let (x, y) = (f64::from(image.width()) / 2.0, f64::from(image.height()) / 2.0);
     let about_middle = Affine::new(cos, -sin, x - cos * x + sin * y, sin, cos, y - sin * x - cos * y);
-    Ok(warp_affine(
-        picture,
-        &about_middle,
-        picture.width(),
-        picture.height(),
-    ))
+    Ok(warp_affine(image, &about_middle, image.width(), image.height()))
 }
 
-fn brighter(picture: &Picture, times: u8) -> Result<Picture, Failure> {
-    let pixels = picture.as_rgb8().iter().map(|value| value.saturating_mul(times));
-    Ok(Picture::from_rgb8(
-        picture.width(),
-        picture.height(),
-        pixels.collect(),
-    )?)
+fn brighter(image: &Image, times: u8) -> Result<Image, Failure> {
+    let pixels = image.as_rgb8().iter().map(|value| value.saturating_mul(times));
+    Ok(Image::from_rgb8(image.width(), image.height(), pixels.collect())?)
 }
 
 /// Without what lies to the right of the rest of the face.
-fn cut(picture: &Picture, face: &Face, share: f32) -> Result<Picture, Failure> {
+fn cut(image: &Image, face: &Face, share: f32) -> Result<Image, Failure> {
     let bounds = face.bounding_box;
-    let width = ((bounds.x + (1.0 - share) * bounds.width) as u32).clamp(1, picture.width());
+    let width = ((bounds.x + (1.0 - share) * bounds.width) as u32).clamp(1, image.width());
     let rect = PixelRect {
         left: 0,
         top: 0,
         width,
-        height: picture.height(),
+        height: image.height(),
     };
-    Ok(crop_resize_bilinear(picture, rect, width, picture.height()))
+    Ok(crop_resize_bilinear(image, rect, width, image.height()))
 }
 
 /// A number of a face, and how it is read.
@@ -281,13 +269,13 @@ fn flagged(face: &MeasuredFace) -> Result<Vec<Code>, Failure> {
     Ok(decision.details.iter().map(|line| line.code).collect())
 }
 
-/// The largest face of every picture of a folder and its folders.
+/// The largest face of every image of a folder and its folders.
 fn faces(engine: &Engine, folder: &Path) -> Result<Vec<MeasuredFace>, Failure> {
     let mut measured = Vec::new();
-    for path in pictures(folder)? {
+    for path in images(folder)? {
         let bytes = std::fs::read(&path)?;
         let answer = match engine.liveness(&bytes, &LivenessOptions::default()) {
-            Err(EngineError::Picture { .. }) => continue,
+            Err(EngineError::Image { .. }) => continue,
             answer => answer?,
         };
         measured.extend(answer.selfie.measured_face());
@@ -295,12 +283,12 @@ fn faces(engine: &Engine, folder: &Path) -> Result<Vec<MeasuredFace>, Failure> {
     Ok(measured)
 }
 
-fn pictures(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+fn images(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
-            found.extend(pictures(&path)?);
+            found.extend(images(&path)?);
         } else if path.extension().is_some_and(|extension| extension == "jpg") {
             found.push(path);
         }

@@ -1,4 +1,4 @@
-//! How the pictures of a call are looked at, which nobody can tell from the answer: large JPEG files at a part of their size,
+//! How the images of a call are looked at, which nobody can tell from the answer: large JPEG files at a part of their size,
 //! selfie and photo side by side where a worker is free.
 
 use std::path::Path;
@@ -8,11 +8,11 @@ use std::thread;
 use image::{ImageFormat, RgbImage, imageops};
 use jpeg_encoder::{ColorType, Encoder};
 use likeness::detection::BoundingBox;
-use likeness::imaging::{EncodedImage, Interrupt, Limits, Picture, decode};
+use likeness::imaging::{EncodedImage, Image, Interrupt, Limits, decode};
 use likeness::liveness::{LivenessError, LivenessModel};
 use likeness::runtime::{Execution, Provider, ProviderOptions};
 use likeness::{
-    BuildError, EmbedOptions, EmbeddedFace, Engine, EngineError, LivenessOptions, PictureRole, Timings,
+    BuildError, EmbedOptions, EmbeddedFace, Engine, EngineError, ImageRole, LivenessOptions, Timings,
     Verification, VerifyOptions,
 };
 use likeness_testing::{Failed, Outcome, Suite, ensure};
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         own_liveness_model,
     );
     suite.with_shared_and_models(
-        "a_verification_of_large_pictures_answers_in_their_own_pixels",
+        "a_verification_of_large_images_answers_in_their_own_pixels",
         verification,
     );
     suite.with_shared_and_models("side_by_side_or_in_turn_the_answer_is_the_same", side_by_side);
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         "workers_that_share_their_sessions_answer_as_others_do",
         shared_sessions,
     );
-    suite.with_shared_and_models("of_two_wrong_pictures_the_selfie_is_told", two_wrong_pictures);
+    suite.with_shared_and_models("of_two_wrong_images_the_selfie_is_told", two_wrong_images);
     suite.run()
 }
 
@@ -84,12 +84,12 @@ fn enlarged(shared: &Path, times: u32, margin: u32) -> Result<Vec<u8>, Failed> {
     Ok(bytes)
 }
 
-fn at_a_part(bytes: &[u8], factor: u32) -> Result<Picture, Failed> {
+fn at_a_part(bytes: &[u8], factor: u32) -> Result<Image, Failed> {
     let whole = decode(bytes, &Limits::default())?;
     let side = whole.width().max(whole.height()).div_ceil(factor);
     let reduced = EncodedImage::open(bytes, &Limits::default())?.decode_reduced(side, Interrupt::NEVER)?;
     ensure!(reduced.factor() == factor, "reduced by {}", reduced.factor());
-    Ok(reduced.into_picture())
+    Ok(reduced.into_image())
 }
 
 /// 2400x3200: a quarter has 800 pixels, fewer than a first look; a half has a face of 626.
@@ -159,13 +159,13 @@ fn small_face(shared: &Path) -> Outcome {
     Ok(())
 }
 
-/// Says how large the picture is that it was shown.
+/// Says how large the image is that it was shown.
 #[derive(Debug)]
 struct Height;
 
 impl LivenessModel for Height {
-    fn score(&mut self, picture: &Picture, _: &BoundingBox) -> Result<f64, LivenessError> {
-        Ok(f64::from(picture.height()) / 1e4)
+    fn score(&mut self, image: &Image, _: &BoundingBox) -> Result<f64, LivenessError> {
+        Ok(f64::from(image.height()) / 1e4)
     }
 }
 
@@ -235,20 +235,20 @@ fn side_by_side(shared: &Path) -> Outcome {
     Ok(())
 }
 
-fn two_wrong_pictures(shared: &Path) -> Outcome {
+fn two_wrong_images(shared: &Path) -> Outcome {
     let good = picture(shared, PORTRAIT)?;
-    let (bad, worse) = (good[..200].to_vec(), b"no picture".to_vec());
+    let (bad, worse) = (good[..200].to_vec(), b"no image".to_vec());
     for workers in [1, 2] {
         let engine = Engine::builder().workers(workers).build()?;
         for (selfie, photo, wrong) in [
-            (&bad, &worse, PictureRole::Selfie),
-            (&worse, &bad, PictureRole::Selfie),
-            (&good, &bad, PictureRole::Photo),
-            (&bad, &good, PictureRole::Selfie),
+            (&bad, &worse, ImageRole::Selfie),
+            (&worse, &bad, ImageRole::Selfie),
+            (&good, &bad, ImageRole::Photo),
+            (&bad, &good, ImageRole::Selfie),
         ] {
             let error = engine.verify(selfie, photo, &VerifyOptions::default());
             ensure!(
-                matches!(&error, Err(EngineError::Picture { role, .. }) if *role == wrong),
+                matches!(&error, Err(EngineError::Image { role, .. }) if *role == wrong),
                 "{workers} workers: {error:?}"
             );
         }
@@ -258,14 +258,14 @@ fn two_wrong_pictures(shared: &Path) -> Outcome {
 
 /// More callers than workers, so that calls wait for each other in the pool and at the models.
 fn shared_sessions(shared: &Path) -> Outcome {
-    let pictures = [
+    let images = [
         "faces/img2.jpg",
         "faces/img11.jpg",
         "faces/img3.jpg",
         "faces/img4.jpg",
     ]
     .map(|name| picture(shared, name));
-    let pictures: Vec<Vec<u8>> = pictures.into_iter().collect::<Result<_, _>>()?;
+    let images: Vec<Vec<u8>> = images.into_iter().collect::<Result<_, _>>()?;
     let options = ProviderOptions {
         shared_sessions: Some(true),
         ..ProviderOptions::default()
@@ -276,10 +276,10 @@ fn shared_sessions(shared: &Path) -> Outcome {
         .build()?;
     let own = engine()?;
     let verify = |engine: &Engine, selfie: usize| {
-        let photo = (selfie + 1) % pictures.len();
-        engine.verify(&pictures[selfie], &pictures[photo], &VerifyOptions::default())
+        let photo = (selfie + 1) % images.len();
+        engine.verify(&images[selfie], &images[photo], &VerifyOptions::default())
     };
-    let selfies = || (0..pictures.len()).cycle().take(2 * pictures.len());
+    let selfies = || (0..images.len()).cycle().take(2 * images.len());
     let answers: Vec<_> = thread::scope(|scope| {
         let (sharing, verify) = (&sharing, &verify);
         let callers: Vec<_> = selfies()

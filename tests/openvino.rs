@@ -27,7 +27,7 @@ use support::server::Server;
 /// How far apart scores of the two providers may be: their kernels round differently.
 const TOLERANCE: f64 = 5e-4;
 
-/// Selfie and photo of one person, of two, and of the same picture.
+/// Selfie and photo of one person, of two, and of the same image.
 const PAIRS: [(&str, &str); 3] = [
     ("faces/img2.jpg", "faces/img11.jpg"),
     ("faces/img2.jpg", "faces/img17.jpg"),

@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Longest body of an answer that is read, in bytes.
 const MAX_BODY: u64 = 1 << 20;
 
-/// A biometric verification of the two pictures.
+/// A biometric verification of the two images.
 pub(crate) fn request(arguments: &Arguments) -> std::result::Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
     for (name, path) in [("selfie", &arguments.selfie), ("image", &arguments.photo)] {

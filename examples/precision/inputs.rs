@@ -1,4 +1,4 @@
-//! The models, rewritten, and pictures as the product gives them to the models.
+//! The models, rewritten, and images as the product gives them to the models.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use likeness::detection::{BoundingBox, Face, FaceDetector, GLANCE_SIDE, Search, YuNet, write_input};
 use likeness::embedding::align;
-use likeness::imaging::{Interrupt, Limits, Picture, crop_resize_bilinear, decode, shrink_area};
+use likeness::imaging::{Image, Interrupt, Limits, crop_resize_bilinear, decode, shrink_area};
 use likeness::liveness::crop_rect;
 use likeness::models::rewrite::{Pass, Passes};
 use likeness::models::{DEFAULT_PACK, Pack, Preprocessing, StoreSearch};
@@ -15,8 +15,8 @@ use likeness::runtime::Runtime;
 
 use crate::Failure;
 
-/// Pictures for each model, evenly from sorted lists: what is fitted to them keeps every map of the model for each, 40 MB.
-const PICTURES: usize = 100;
+/// Images for each model, evenly from sorted lists: what is fitted to them keeps every map of the model for each, 40 MB.
+const IMAGES: usize = 100;
 
 /// Writes models and inputs into a folder.
 pub(crate) fn write(runtime: &Runtime, out: &Path, data: &Path) -> Result<(), Failure> {
@@ -29,12 +29,12 @@ pub(crate) fn write(runtime: &Runtime, out: &Path, data: &Path) -> Result<(), Fa
         &out.join("int8-base"),
     )?;
     let mut detector = YuNet::open(runtime, &pack)?;
-    let training = evenly(&training(data)?, PICTURES);
-    let presented = evenly(&presented(data)?, PICTURES);
+    let training = evenly(&training(data)?, IMAGES);
+    let presented = evenly(&presented(data)?, IMAGES);
     embedder(&pack, &mut detector, out, &training)?;
     liveness(&pack, &mut detector, out, &presented)?;
-    let mut scenes = evenly(&training, PICTURES / 2);
-    scenes.extend(evenly(&presented, PICTURES / 2));
+    let mut scenes = evenly(&training, IMAGES / 2);
+    scenes.extend(evenly(&presented, IMAGES / 2));
     scenes_for_the_detector(&pack, out, &scenes)
 }
 
@@ -46,7 +46,7 @@ fn models(pack: &Pack, out: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Every picture of LFW's training pairs.
+/// Every image of LFW's training pairs.
 fn training(data: &Path) -> Result<Vec<PathBuf>, Failure> {
     let text = std::fs::read_to_string(data.join("lfw-dev/pairs-train.csv"))?;
     let names: BTreeSet<&str> = text
@@ -91,15 +91,15 @@ fn evenly(list: &[PathBuf], count: usize) -> Vec<PathBuf> {
         .collect()
 }
 
-fn read(path: &Path) -> Result<Picture, Failure> {
+fn read(path: &Path) -> Result<Image, Failure> {
     Ok(decode(&std::fs::read(path)?, &Limits::default())?)
 }
 
-/// The picture with its largest face; `None` where there is none.
-fn largest_face(detector: &mut YuNet, path: &Path) -> Result<Option<(Picture, Face)>, Failure> {
-    let picture = read(path)?;
-    let faces = detector.detect(&picture, Search::Primary, Interrupt::NEVER)?;
-    Ok(faces.into_iter().next().map(|face| (picture, face)))
+/// The image with its largest face; `None` where there is none.
+fn largest_face(detector: &mut YuNet, path: &Path) -> Result<Option<(Image, Face)>, Failure> {
+    let image = read(path)?;
+    let faces = detector.detect(&image, Search::Primary, Interrupt::NEVER)?;
+    Ok(faces.into_iter().next().map(|face| (image, face)))
 }
 
 /// A file of inputs of one size.
@@ -129,8 +129,8 @@ impl<'a> Inputs<'a> {
         })
     }
 
-    fn push(&mut self, picture: &Picture) -> Result<(), Failure> {
-        write_input(picture, self.preprocessing, &mut self.planes);
+    fn push(&mut self, image: &Image) -> Result<(), Failure> {
+        write_input(image, self.preprocessing, &mut self.planes);
         for number in &self.planes {
             self.file.write_all(&number.to_le_bytes())?;
         }
@@ -140,18 +140,18 @@ impl<'a> Inputs<'a> {
 
     fn finish(mut self) -> Result<(), Failure> {
         self.file.flush()?;
-        println!("{}: {} pictures", self.name, self.count);
+        println!("{}: {} images", self.name, self.count);
         Ok(())
     }
 }
 
-fn embedder(pack: &Pack, detector: &mut YuNet, out: &Path, pictures: &[PathBuf]) -> Result<(), Failure> {
+fn embedder(pack: &Pack, detector: &mut YuNet, out: &Path, images: &[PathBuf]) -> Result<(), Failure> {
     for model in &pack.manifest().embedders {
         let mut inputs = Inputs::create(out, &model.model, model.size, model.size, &model.input)?;
-        for path in pictures {
-            if let Some((picture, face)) = largest_face(detector, path)? {
+        for path in images {
+            if let Some((image, face)) = largest_face(detector, path)? {
                 inputs.push(&align(
-                    &picture,
+                    &image,
                     &face.landmarks,
                     &model.template.points(),
                     model.size,
@@ -163,28 +163,28 @@ fn embedder(pack: &Pack, detector: &mut YuNet, out: &Path, pictures: &[PathBuf])
     Ok(())
 }
 
-fn liveness(pack: &Pack, detector: &mut YuNet, out: &Path, pictures: &[PathBuf]) -> Result<(), Failure> {
-    let mut found: Vec<(Picture, BoundingBox)> = Vec::new();
-    for path in pictures {
-        found.extend(largest_face(detector, path)?.map(|(picture, face)| (picture, face.bounding_box)));
+fn liveness(pack: &Pack, detector: &mut YuNet, out: &Path, images: &[PathBuf]) -> Result<(), Failure> {
+    let mut found: Vec<(Image, BoundingBox)> = Vec::new();
+    for path in images {
+        found.extend(largest_face(detector, path)?.map(|(image, face)| (image, face.bounding_box)));
     }
     for model in &pack.manifest().liveness {
         let mut inputs = Inputs::create(out, &model.model, model.size, model.size, &model.input)?;
-        for (picture, face) in &found {
-            let (width, height) = (picture.width(), picture.height());
+        for (image, face) in &found {
+            let (width, height) = (image.width(), image.height());
             let rect = crop_rect(width, height, face, model.crop_scale, model.crop_fit);
-            inputs.push(&crop_resize_bilinear(picture, rect, model.size, model.size))?;
+            inputs.push(&crop_resize_bilinear(image, rect, model.size, model.size))?;
         }
         inputs.finish()?;
     }
     Ok(())
 }
 
-/// Pictures of any shape as squares with the longest side of the first pass: what the detector pads is in them, too.
-fn scenes_for_the_detector(pack: &Pack, out: &Path, pictures: &[PathBuf]) -> Result<(), Failure> {
+/// Images of any shape as squares with the longest side of the first pass: what the detector pads is in them, too.
+fn scenes_for_the_detector(pack: &Pack, out: &Path, images: &[PathBuf]) -> Result<(), Failure> {
     for model in &pack.manifest().detectors {
         let mut inputs = Inputs::create(out, &model.model, GLANCE_SIDE, GLANCE_SIDE, &model.input)?;
-        for path in pictures {
+        for path in images {
             inputs.push(&padded(&read(path)?)?)?;
         }
         inputs.finish()?;
@@ -193,10 +193,10 @@ fn scenes_for_the_detector(pack: &Pack, out: &Path, pictures: &[PathBuf]) -> Res
 }
 
 /// Shrunk to the first pass's size, never enlarged, and padded with black on the right and at the bottom.
-fn padded(picture: &Picture) -> Result<Picture, Failure> {
-    let longest = picture.width().max(picture.height());
+fn padded(image: &Image) -> Result<Image, Failure> {
+    let longest = image.width().max(image.height());
     let side = |pixels: u32| (pixels * GLANCE_SIDE.min(longest) / longest).max(1);
-    let small = shrink_area(picture, side(picture.width()), side(picture.height()));
+    let small = shrink_area(image, side(image.width()), side(image.height()));
     let (row, side) = (3 * small.width() as usize, GLANCE_SIDE as usize);
     let mut pixels = vec![0; 3 * side * side];
     for (from, to) in small
@@ -206,5 +206,5 @@ fn padded(picture: &Picture) -> Result<Picture, Failure> {
     {
         to[..row].copy_from_slice(from);
     }
-    Ok(Picture::from_rgb8(GLANCE_SIDE, GLANCE_SIDE, pixels)?)
+    Ok(Image::from_rgb8(GLANCE_SIDE, GLANCE_SIDE, pixels)?)
 }

@@ -2,8 +2,8 @@
 //!
 //! `precision inputs OUT [DATA]` writes each model of the default pack, rewritten, to `OUT/MODEL.onnx`, rewritten without the
 //! pass that 8 bits do not gain by to `OUT/int8-base/MODEL.onnx`, and what the product
-//! gives it for pictures that are not those on which the variants are judged to `OUT/MODEL.3xHEIGHTxWIDTH.f32`: numbers of
-//! 32 bits, lowest byte first, one picture after the other.
+//! gives it for images that are not those on which the variants are judged to `OUT/MODEL.3xHEIGHTxWIDTH.f32`: numbers of
+//! 32 bits, lowest byte first, one image after the other.
 //!
 //! `precision time FOLDER` prints how fast the models in the folder are that are named `MODEL.VARIANT.onnx`, against
 //! `MODEL.onnx`.

@@ -11,7 +11,7 @@ use ndarray::Array4;
 
 use crate::Failure;
 
-/// Models in the order of the table: pictures in a call, height and width of the input as a verification mostly has it.
+/// Models in the order of the table: images in a call, height and width of the input as a verification mostly has it.
 const CALLS: [(&str, [usize; 3]); 5] = [
     ("face-reidentification-retail-0095", [1, 128, 128]),
     ("face-reidentification-retail-0095", [2, 128, 128]),
@@ -25,7 +25,7 @@ const ROUNDS: usize = 500;
 
 /// Prints the table of a folder.
 pub(crate) fn print(runtime: &Runtime, folder: &Path) -> Result<(), Failure> {
-    println!("| model | pictures in a call | variant | shortest call | speed ratio to FP32 | size |");
+    println!("| model | images in a call | variant | shortest call | speed ratio to FP32 | size |");
     println!("|---|---|---|---|---|---|");
     for (model, [count, height, width]) in CALLS {
         let input = Array4::from_shape_simple_fn((count, 3, height, width), noise());

@@ -1,5 +1,5 @@
 //! What decoding JPEGs at a part of their size does to the scores: the tables "Decoding at a part of the size" of
-//! `docs/accuracy.md`. `reduced_decoding [DATA]` enlarges the pictures of LFW's test pairs, the portraits and the webcam
+//! `docs/accuracy.md`. `reduced_decoding [DATA]` enlarges the images of LFW's test pairs, the portraits and the webcam
 //! frames below `../shared/data`, encodes them again, and judges each file twice: decoded at its own size, and at the part of
 //! it that the service decodes it at.
 
@@ -11,7 +11,7 @@ use std::path::Path;
 
 use image::imageops::{FilterType, resize};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
-use likeness::imaging::{Limits, Picture, decode};
+use likeness::imaging::{Image, Limits, decode};
 use likeness::runtime::available_workers;
 use likeness::{EmbedOptions, EmbeddedFace, Engine, LivenessOptions};
 use likeness_evaluation::{HELD_IMPOSTORS, all_pairs};
@@ -21,10 +21,10 @@ mod support;
 
 use support::{Failure, by_person, each};
 
-/// How many times as wide and as high the pictures are made; those of LFW are 250x250.
+/// How many times as wide and as high the images are made; those of LFW are 250x250.
 const ENLARGED: [u32; 4] = [1, 2, 4, 8];
 
-/// Nothing is made larger than that: pictures that would be are left out.
+/// Nothing is made larger than that: images that would be are left out.
 const LONGEST_SIDE: u32 = 6_000;
 
 /// JPEG quality of what is encoded again.
@@ -48,7 +48,7 @@ fn main() -> Result<(), Failure> {
 }
 
 /// A file at one of the sizes: as it is, or enlarged and encoded again.
-fn enlarged(path: &Path, times: u32) -> Result<Option<(Vec<u8>, Picture)>, Failure> {
+fn enlarged(path: &Path, times: u32) -> Result<Option<(Vec<u8>, Image)>, Failure> {
     let bytes = std::fs::read(path)?;
     let whole = decode(&bytes, &Limits::default())?;
     if times == 1 {
@@ -77,7 +77,7 @@ fn enlarged(path: &Path, times: u32) -> Result<Option<(Vec<u8>, Picture)>, Failu
 /// The largest face of one file, decoded whole and at a part of its size; `None` where none was found.
 type Both = [Option<EmbeddedFace>; 2];
 
-/// A similarity to the face of the whole below which the picture is named: another face, or nearly.
+/// A similarity to the face of the whole below which the image is named: another face, or nearly.
 const OTHER_FACE: f64 = 0.5;
 
 fn embeddings(engine: &Engine, path: &Path, times: u32) -> Result<Option<Both>, Failure> {
@@ -94,7 +94,7 @@ fn embeddings(engine: &Engine, path: &Path, times: u32) -> Result<Option<Both>, 
 
 fn matching(engine: &Engine, data: &Path) -> Result<(), Failure> {
     println!(
-        "| pictures | enlarged | decoded | no face | FNMR at FMR 1e-3 | 1e-4 | similarity to whole, lowest | mean |"
+        "| images | enlarged | decoded | no face | FNMR at FMR 1e-3 | 1e-4 | similarity to whole, lowest | mean |"
     );
     println!("|---|---|---|---|---|---|---|---|");
     for (name, list, root) in [
@@ -163,12 +163,12 @@ fn matching(engine: &Engine, data: &Path) -> Result<(), Failure> {
 }
 
 fn false_non_match_rate(names: &[&String], found: &[Both], way: usize, rate: f64) -> Result<f64, Failure> {
-    let pictures = || {
+    let images = || {
         let found = names.iter().copied().zip(found);
         found.filter_map(|(name, both)| Some((name, &both[way].as_ref()?.embedding)))
     };
-    let (_, first) = pictures().next().ok_or("no face")?;
-    let matrix = by_person(first.values().len(), pictures())?;
+    let (_, first) = images().next().ok_or("no face")?;
+    let matrix = by_person(first.values().len(), images())?;
     let threads = NonZero::new(available_workers()).ok_or("no processor")?;
     let scores = all_pairs(&matrix, HELD_IMPOSTORS, threads);
     scores

@@ -14,7 +14,7 @@ use crate::{Failure, each, mirror};
 /// The review bound of `optimal-v0`.
 const PASSES: f64 = 0.6;
 
-/// Ways to score, each with how much the picture is shrunk first.
+/// Ways to score, each with how much the image is shrunk first.
 const LIVENESS: [(&str, CropFit, bool, u32); 7] = [
     ("crop shrunk, as the makers cut it", CropFit::Shrink, false, 1),
     ("crop widened, as shipped", CropFit::Widen, false, 1),
@@ -24,13 +24,13 @@ const LIVENESS: [(&str, CropFit, bool, u32); 7] = [
         true,
         1,
     ),
-    ("crop shrunk, picture at a half", CropFit::Shrink, false, 2),
-    ("crop widened, picture at a half", CropFit::Widen, false, 2),
-    ("crop shrunk, picture at a quarter", CropFit::Shrink, false, 4),
-    ("crop widened, picture at a quarter", CropFit::Widen, false, 4),
+    ("crop shrunk, image at a half", CropFit::Shrink, false, 2),
+    ("crop widened, image at a half", CropFit::Widen, false, 2),
+    ("crop shrunk, image at a quarter", CropFit::Shrink, false, 4),
+    ("crop widened, image at a quarter", CropFit::Widen, false, 4),
 ];
 
-/// What a picture shows.
+/// What an image shows.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     /// A live person whose subject's number has an odd rank.
@@ -38,7 +38,7 @@ enum Kind {
     /// A live person of even rank.
     HeldOut,
     Print,
-    /// A portrait or snapshot of `faces/`: nobody presented it to a camera, but a real person's picture all the same.
+    /// A portrait or snapshot of `faces/`: nobody presented it to a camera, but a real person's image all the same.
     Portrait,
 }
 
@@ -135,8 +135,8 @@ fn score(
     LIVENESS
         .into_iter()
         .map(|(_, fit, with_mirror, part)| {
-            let picture = shrink_area(&whole, whole.width() / part, whole.height() / part);
-            let faces = detector.detect(&picture, Search::Primary, Interrupt::NEVER)?;
+            let image = shrink_area(&whole, whole.width() / part, whole.height() / part);
+            let faces = detector.detect(&image, Search::Primary, Interrupt::NEVER)?;
             let Some(face) = faces.first().map(|face| face.bounding_box) else {
                 return Ok(None);
             };
@@ -145,11 +145,11 @@ fn score(
             } else {
                 &mut *shrink
             };
-            let mut probability = model.score(&picture, &face)?;
+            let mut probability = model.score(&image, &face)?;
             if with_mirror {
                 let mut mirrored = face;
-                mirrored.x = picture.width() as f32 - face.x - face.width;
-                probability = f64::midpoint(probability, model.score(&mirror(&picture)?, &mirrored)?);
+                mirrored.x = image.width() as f32 - face.x - face.width;
+                probability = f64::midpoint(probability, model.score(&mirror(&image)?, &mirrored)?);
             }
             Ok(Some(probability))
         })

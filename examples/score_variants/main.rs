@@ -1,4 +1,4 @@
-//! Ways to get better scores from the same models, each measured on the development pictures: the tables "What was tried"
+//! Ways to get better scores from the same models, each measured on the development images: the tables "What was tried"
 //! of `docs/accuracy.md`. `score_variants [DATA]` looks at LFW's development view, the portraits and the webcam frames
 //! below `../shared/data`.
 //!
@@ -14,7 +14,7 @@ mod support;
 
 use std::path::Path;
 
-use likeness::imaging::Picture;
+use likeness::imaging::Image;
 use likeness::models::rewrite::Passes;
 use likeness::models::{DEFAULT_PACK, StoreSearch};
 use likeness::runtime::{LibrarySearch, Provider, Runtime};
@@ -36,11 +36,11 @@ fn main() -> Result<(), Failure> {
     liveness::print(&runtime, &pack, data)
 }
 
-fn mirror(picture: &Picture) -> Result<Picture, Failure> {
-    let pixels = picture
+fn mirror(image: &Image) -> Result<Image, Failure> {
+    let pixels = image
         .as_rgb8()
-        .chunks_exact(3 * picture.width() as usize)
+        .chunks_exact(3 * image.width() as usize)
         .flat_map(|row| row.chunks_exact(3).rev().flatten().copied())
         .collect();
-    Ok(Picture::from_rgb8(picture.width(), picture.height(), pixels)?)
+    Ok(Image::from_rgb8(image.width(), image.height(), pixels)?)
 }

@@ -5,8 +5,8 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use likeness::detection::{Face, FaceDetector, Landmarks, Point, Search, YuNet};
-use likeness::embedding::{AlignedCropEmbedder, Embedding, FaceEmbedder, FaceInPicture, Template, align};
-use likeness::imaging::{Interrupt, Limits, Picture, PixelRect, crop_resize_bilinear, decode, shrink_area};
+use likeness::embedding::{AlignedCropEmbedder, Embedding, FaceEmbedder, FaceInImage, Template, align};
+use likeness::imaging::{Image, Interrupt, Limits, PixelRect, crop_resize_bilinear, decode, shrink_area};
 use likeness::models::Pack;
 use likeness::runtime::{Runtime, available_workers};
 use likeness_evaluation::statistics::{Judged, accuracy_at, best_threshold};
@@ -36,7 +36,7 @@ const EMBEDDINGS: [(&str, &str); 6] = [
 /// False match rates of the match table.
 const RATES: [f64; 3] = [1e-3, 1e-4, 1e-5];
 
-/// A pair of a list: its pictures and whether they show one person.
+/// A pair of a list: its images and whether they show one person.
 type Pair = (String, String, bool);
 
 fn pairs(list: &Path) -> Result<Vec<Pair>, Failure> {
@@ -50,7 +50,7 @@ fn pairs(list: &Path) -> Result<Vec<Pair>, Failure> {
         .collect()
 }
 
-fn pictures(pairs: &[Pair]) -> Vec<String> {
+fn images(pairs: &[Pair]) -> Vec<String> {
     let names: BTreeSet<&String> = pairs.iter().flat_map(|(left, right, _)| [left, right]).collect();
     names.into_iter().cloned().collect()
 }
@@ -63,7 +63,7 @@ pub(crate) fn print(runtime: &Runtime, pack: &Pack, data: &Path) -> Result<(), F
     );
     let portraits = pairs(&data.join("faces/pairs.csv"))?;
     let embed = |root: PathBuf, pairs: &[Pair]| -> Result<_, Failure> {
-        let names = pictures(pairs);
+        let names = images(pairs);
         let vectors = each(
             &names,
             || Embedders::open(runtime, pack),
@@ -97,7 +97,7 @@ pub(crate) fn print(runtime: &Runtime, pack: &Pack, data: &Path) -> Result<(), F
         let judged =
             |pairs: &[Pair], names: &[String], vectors: &[Vec<Embedding>]| -> Result<Vec<Judged>, Failure> {
                 let vector = |name: &String| -> Result<&Embedding, Failure> {
-                    let at = names.binary_search(name).map_err(|_| "an unknown picture")?;
+                    let at = names.binary_search(name).map_err(|_| "an unknown image")?;
                     Ok(&vectors[at][index])
                 };
                 pairs
@@ -146,67 +146,61 @@ impl Embedders {
         })
     }
 
-    /// Every one of [`EMBEDDINGS`] of the face nearest the picture's centre.
+    /// Every one of [`EMBEDDINGS`] of the face nearest the image's centre.
     fn embed(&mut self, path: &Path) -> Result<Vec<Embedding>, Failure> {
-        let picture = decode(&std::fs::read(path)?, &Limits::default())?;
-        let faces = self
-            .detector
-            .detect(&picture, Search::Primary, Interrupt::NEVER)?;
-        let face = nearest(
-            &faces,
-            picture.width() as f32 / 2.0,
-            picture.height() as f32 / 2.0,
-        )
-        .ok_or_else(|| format!("no face in {}", path.display()))?;
-        let second = self.second_pass(&picture, &face)?;
+        let image = decode(&std::fs::read(path)?, &Limits::default())?;
+        let faces = self.detector.detect(&image, Search::Primary, Interrupt::NEVER)?;
+        let face = nearest(&faces, image.width() as f32 / 2.0, image.height() as f32 / 2.0)
+            .ok_or_else(|| format!("no face in {}", path.display()))?;
+        let second = self.second_pass(&image, &face)?;
         let both: Landmarks = std::array::from_fn(|index| Point {
             x: f32::midpoint(face.landmarks[index].x, second[index].x),
             y: f32::midpoint(face.landmarks[index].y, second[index].y),
         });
-        let plain = self.one(&picture, &face.landmarks)?;
-        let of_second = self.one(&picture, &second)?;
+        let plain = self.one(&image, &face.landmarks)?;
+        let of_second = self.one(&image, &second)?;
         Ok(vec![
             plain.clone(),
-            sum(&plain, &self.mirrored(&picture, &face.landmarks)?)?,
+            sum(&plain, &self.mirrored(&image, &face.landmarks)?)?,
             of_second.clone(),
-            self.one(&picture, &both)?,
+            self.one(&image, &both)?,
             sum(&plain, &of_second)?,
-            self.averaged_down(&picture, &face.landmarks)?,
+            self.averaged_down(&image, &face.landmarks)?,
         ])
     }
 
-    fn one(&mut self, picture: &Picture, landmarks: &Landmarks) -> Result<Embedding, Failure> {
-        let face = FaceInPicture { picture, landmarks };
+    fn one(&mut self, image: &Image, landmarks: &Landmarks) -> Result<Embedding, Failure> {
+        let face = FaceInImage { image, landmarks };
         let embeddings = self.embedder.embed(&[face])?;
         Ok(embeddings.into_iter().next().ok_or("no embedding")?)
     }
 
     /// The landmarks that the detector sees when the face is about 128 px high in its input.
-    fn second_pass(&mut self, picture: &Picture, face: &Face) -> Result<Landmarks, Failure> {
+    fn second_pass(&mut self, image: &Image, face: &Face) -> Result<Landmarks, Failure> {
         const SIDE: u32 = 256;
         let bounds = face.bounding_box;
         let side = 2.0 * bounds.width.max(bounds.height);
         let (middle_x, middle_y) = (bounds.x + bounds.width / 2.0, bounds.y + bounds.height / 2.0);
         let clip = |from: f32, limit: u32| (from.max(0.0) as u32).min(limit.saturating_sub(1));
         let (left, top) = (
-            clip(middle_x - side / 2.0, picture.width()),
-            clip(middle_y - side / 2.0, picture.height()),
+            clip(middle_x - side / 2.0, image.width()),
+            clip(middle_y - side / 2.0, image.height()),
         );
         let rect = PixelRect {
             left,
             top,
-            width: (side as u32).clamp(1, picture.width() - left),
-            height: (side as u32).clamp(1, picture.height() - top),
+            width: (side as u32).clamp(1, image.width() - left),
+            height: (side as u32).clamp(1, image.height() - top),
         };
         let longest = rect.width.max(rect.height);
         let scaled = |side: u32| (side * SIDE / longest).max(1);
         let (width, height) = (scaled(rect.width), scaled(rect.height));
         // Averaged where it shrinks, interpolated where it grows.
         let crop = if longest > SIDE {
-            let exact = crop_resize_bilinear(picture, rect, rect.width, rect.height);
+            let exact = crop_resize_bilinear(image, rect, rect.width, rect.height);
             shrink_area(&exact, width, height)
         } else {
-            crop_resize_bilinear(picture, rect, width, height)
+            crop_resize_bilinear(image, rect, width, height)
         };
         let faces = self.detector.detect_at(&crop, SIDE)?;
         let (scale_x, scale_y) = (
@@ -226,18 +220,18 @@ impl Embedders {
         Ok(found)
     }
 
-    fn mirrored(&mut self, picture: &Picture, landmarks: &Landmarks) -> Result<Embedding, Failure> {
-        let mirror = mirror(picture)?;
+    fn mirrored(&mut self, image: &Image, landmarks: &Landmarks) -> Result<Embedding, Failure> {
+        let mirror = mirror(image)?;
         // What was the right eye is now the left one, and the mouth's corners likewise.
         let [right_eye, left_eye, nose, right_mouth, left_mouth] = landmarks.map(|Point { x, y }| Point {
-            x: picture.width() as f32 - x,
+            x: image.width() as f32 - x,
             y,
         });
         self.one(&mirror, &[left_eye, right_eye, nose, left_mouth, right_mouth])
     }
 
-    fn averaged_down(&mut self, picture: &Picture, landmarks: &Landmarks) -> Result<Embedding, Failure> {
-        let large = align(picture, landmarks, &self.template, 2 * self.size)?;
+    fn averaged_down(&mut self, image: &Image, landmarks: &Landmarks) -> Result<Embedding, Failure> {
+        let large = align(image, landmarks, &self.template, 2 * self.size)?;
         let small = shrink_area(&large, self.size, self.size);
         let side = self.size as f32;
         let aligned = self.template.map(|[x, y]| Point {

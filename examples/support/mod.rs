@@ -44,15 +44,15 @@ pub(crate) fn each<M, T: Send>(
     Ok(done.into_iter().map(|(_, result)| result).collect())
 }
 
-/// Pictures to compare all with all. Names are sorted, and those of a person are in one folder.
+/// Images to compare all with all. Names are sorted, and those of a person are in one folder.
 pub(crate) fn by_person<'a>(
     dimensions: usize,
-    pictures: impl Iterator<Item = (&'a String, &'a Embedding)>,
+    images: impl Iterator<Item = (&'a String, &'a Embedding)>,
 ) -> Result<AllPairs, Failure> {
     let mut matrix = AllPairs::new(dimensions);
     let mut people: Vec<&Path> = Vec::new();
-    for (name, embedding) in pictures {
-        let person = Path::new(name).parent().ok_or("a picture without a folder")?;
+    for (name, embedding) in images {
+        let person = Path::new(name).parent().ok_or("an image without a folder")?;
         if people.last() != Some(&person) {
             people.push(person);
         }

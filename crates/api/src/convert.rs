@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use likeness_engine::decision::{Decision, Detail, Score};
 use likeness_engine::detection::Face;
 use likeness_engine::imaging::ImagingError;
-use likeness_engine::{EngineError, LivenessCheck, PictureReport, PictureRole, Size, Verification};
+use likeness_engine::{EngineError, ImageReport, ImageRole, LivenessCheck, Size, Verification};
 
 use crate::response::{
     Biometric, BiometricData, BiometricResponse, Coordinates, DecisionLine, DecisionReport, ErrorBody,
@@ -79,15 +79,15 @@ fn respond<D>(meta: &Meta, processed_at: Timestamp, response_code: u8, response_
     }
 }
 
-/// The part of a [`PictureReport`] that goes over the wire.
+/// The part of a [`ImageReport`] that goes over the wire.
 #[derive(Clone, Copy)]
 struct Seen<'a> {
     faces: &'a [Face],
     size: Size,
 }
 
-impl<'a> From<&'a PictureReport> for Seen<'a> {
-    fn from(report: &'a PictureReport) -> Self {
+impl<'a> From<&'a ImageReport> for Seen<'a> {
+    fn from(report: &'a ImageReport) -> Self {
         Self {
             faces: &report.faces,
             size: report.size,
@@ -169,7 +169,7 @@ impl From<&Detail> for DecisionLine {
 impl From<EngineError> for ApiError {
     fn from(error: EngineError) -> Self {
         match error {
-            EngineError::Picture { role, source } => Self::from_imaging(form_field(role), &source),
+            EngineError::Image { role, source } => Self::from_imaging(form_field(role), &source),
             EngineError::Option(problem) => {
                 let message = format!("A parameter cannot be used: {}.", plain(&problem));
                 Self::new(ErrorCode::InvalidParameter, message)
@@ -187,10 +187,10 @@ impl From<EngineError> for ApiError {
 }
 
 /// The form field that a picture comes in.
-fn form_field(role: PictureRole) -> &'static str {
+fn form_field(role: ImageRole) -> &'static str {
     match role {
-        PictureRole::Selfie => "selfie",
-        PictureRole::Photo => "image",
+        ImageRole::Selfie => "selfie",
+        ImageRole::Photo => "image",
     }
 }
 

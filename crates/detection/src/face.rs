@@ -1,6 +1,6 @@
-//! What a detector finds: a box, a score and five landmarks, in pixels of the upright picture.
+//! What a detector finds: a box, a score and five landmarks, in pixels of the upright image.
 
-/// A point in pixels of the upright picture; x grows to the right, y downwards, (0, 0) is the outer corner of the
+/// A point in pixels of the upright image; x grows to the right, y downwards, (0, 0) is the outer corner of the
 /// first pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Point {
@@ -10,7 +10,7 @@ pub struct Point {
     pub y: f32,
 }
 
-/// An axis-parallel box in pixels of the upright picture.
+/// An axis-parallel box in pixels of the upright image.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct BoundingBox {
     /// Left edge.
@@ -43,7 +43,7 @@ impl BoundingBox {
         if union > 0.0 { intersection / union } else { 0.0 }
     }
 
-    /// The part of the box that lies inside a picture of this size.
+    /// The part of the box that lies inside an image of this size.
     #[must_use]
     pub fn clipped(&self, width: u32, height: u32) -> Self {
         let (limit_x, limit_y) = (width as f32, height as f32);
@@ -61,14 +61,14 @@ impl BoundingBox {
     }
 }
 
-/// Five facial landmarks in the order right eye, left eye (of the person: that is left to right in the picture), nose
+/// Five facial landmarks in the order right eye, left eye (of the person: that is left to right in the image), nose
 /// tip, right mouth corner, left mouth corner.
 pub type Landmarks = [Point; 5];
 
 /// One detected face.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Face {
-    /// Where the face is. Not clipped: the box of a face at the border may reach outside of the picture, and the
+    /// Where the face is. Not clipped: the box of a face at the border may reach outside of the image, and the
     /// liveness crop wants it so.
     pub bounding_box: BoundingBox,
     /// The detector's score, 0..=1.
@@ -119,7 +119,7 @@ mod tests {
         }
 
         #[test]
-        fn a_clipped_box_lies_in_the_picture(a in any_box(), width in 1u32..400, height in 1u32..400) {
+        fn a_clipped_box_lies_in_the_image(a in any_box(), width in 1u32..400, height in 1u32..400) {
             let clipped = a.clipped(width, height);
             prop_assert!(clipped.x >= 0.0 && clipped.y >= 0.0 && clipped.width >= 0.0 && clipped.height >= 0.0);
             prop_assert!(clipped.x + clipped.width <= width as f32 + 1e-3);

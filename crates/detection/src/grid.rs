@@ -1,9 +1,9 @@
-//! One pass of a network over a picture at a scale: shrinking, tiling, padding, running, and back to the picture's
+//! One pass of a network over an image at a scale: shrinking, tiling, padding, running, and back to the image's
 //! pixels. What the network's numbers mean is its family's business.
 
 use std::marker::PhantomData;
 
-use likeness_imaging::{self as imaging, Interrupt, Picture, PixelRect};
+use likeness_imaging::{self as imaging, Image, Interrupt, PixelRect};
 use likeness_models::{DetectorAdapter, DetectorModel, Pack, Preprocessing};
 use likeness_runtime::{Misfit, ModelSession, Outputs, Runtime, TensorSpec};
 use ndarray::ArrayView4;
@@ -39,7 +39,7 @@ pub trait GridFamily: Send + 'static {
     /// [`Misfit`] where they cannot.
     fn check(outputs: &[TensorSpec]) -> Result<(), Misfit>;
 
-    /// Adds the cells at or above a score as faces in the picture's pixels.
+    /// Adds the cells at or above a score as faces in the image's pixels.
     ///
     /// # Errors
     /// [`DetectionError`] where the answer is not what the family answers.
@@ -108,23 +108,23 @@ impl<F: GridFamily> GridDetector<F> {
         self
     }
 
-    /// One pass of the network over the whole picture, shrunk by area averaging so that its longest side is at most
+    /// One pass of the network over the whole image, shrunk by area averaging so that its longest side is at most
     /// `longest_side` pixels (never enlarged), padded with black on the right and at the bottom. Faces come largest
     /// first.
     ///
     /// # Errors
     /// [`DetectionError`] where the model fails.
-    pub fn detect_at(&mut self, picture: &Picture, longest_side: u32) -> Result<Vec<Face>, DetectionError> {
-        let candidates = self.candidates_at(picture, longest_side, self.bounds.score, Interrupt::NEVER)?;
+    pub fn detect_at(&mut self, image: &Image, longest_side: u32) -> Result<Vec<Face>, DetectionError> {
+        let candidates = self.candidates_at(image, longest_side, self.bounds.score, Interrupt::NEVER)?;
         let mut faces = suppress(candidates, self.bounds.iou);
         largest_first(&mut faces);
         Ok(faces)
     }
 
-    /// The candidates of a picture that has its final scale: in one run of the network, or in tiles where it is large.
+    /// The candidates of an image that has its final scale: in one run of the network, or in tiles where it is large.
     fn candidates_of(
         &mut self,
-        small: &Picture,
+        small: &Image,
         frame: &Frame,
         score: f32,
         interrupt: Interrupt<'_>,
@@ -163,7 +163,7 @@ impl<F: GridFamily> GridDetector<F> {
         Ok(faces)
     }
 
-    fn run(&mut self, tile: &Picture, frame: &Frame, score: f32) -> Result<Vec<Face>, DetectionError> {
+    fn run(&mut self, tile: &Image, frame: &Frame, score: f32) -> Result<Vec<Face>, DetectionError> {
         let (width, height) = (
             self.width
                 .unwrap_or_else(|| tile.width().next_multiple_of(INPUT_MULTIPLE)),
@@ -198,40 +198,40 @@ impl<F: GridFamily> Candidates for GridDetector<F> {
 
     fn candidates_at(
         &mut self,
-        picture: &Picture,
+        image: &Image,
         longest_side: u32,
         score: f32,
         interrupt: Interrupt<'_>,
     ) -> Result<Vec<Face>, DetectionError> {
         check(interrupt)?;
-        let ratio = f64::from(longest_side) / f64::from(picture.width().max(picture.height()));
+        let ratio = f64::from(longest_side) / f64::from(image.width().max(image.height()));
         if ratio >= 1.0 {
-            return self.candidates_of(picture, &Frame::of(picture, picture), score, interrupt);
+            return self.candidates_of(image, &Frame::of(image, image), score, interrupt);
         }
         let shrunk = |side: u32| ((f64::from(side) * ratio).round() as u32).max(1);
-        let small = imaging::shrink_area(picture, shrunk(picture.width()), shrunk(picture.height()));
-        self.candidates_of(&small, &Frame::of(&small, picture), score, interrupt)
+        let small = imaging::shrink_area(image, shrunk(image.width()), shrunk(image.height()));
+        self.candidates_of(&small, &Frame::of(&small, image), score, interrupt)
     }
 }
 
 impl<F: GridFamily> FaceDetector for GridDetector<F> {
     fn detect(
         &mut self,
-        picture: &Picture,
+        image: &Image,
         search: Search,
         interrupt: Interrupt<'_>,
     ) -> Result<Vec<Face>, DetectionError> {
         let bounds = self.bounds;
-        search::run(picture, search, bounds, |side| {
-            self.candidates_at(picture, side, DOUBTFUL.min(bounds.score), interrupt)
+        search::run(image, search, bounds, |side| {
+            self.candidates_at(image, side, DOUBTFUL.min(bounds.score), interrupt)
         })
     }
 
-    fn glance(&mut self, picture: &Picture) -> Result<Option<Vec<Face>>, DetectionError> {
+    fn glance(&mut self, image: &Image) -> Result<Option<Vec<Face>>, DetectionError> {
         let bounds = self.bounds;
-        search::glance(picture, bounds, |side| {
+        search::glance(image, bounds, |side| {
             let score = DOUBTFUL.min(bounds.score);
-            let candidates = self.candidates_at(picture, side, score, Interrupt::NEVER)?;
+            let candidates = self.candidates_at(image, side, score, Interrupt::NEVER)?;
             Ok(suppress(candidates, bounds.iou))
         })
     }
@@ -248,7 +248,7 @@ fn check(interrupt: Interrupt<'_>) -> Result<(), DetectionError> {
 
 /// Width and height that every input must have, where the model says so.
 fn fixed_size(session: &ModelSession) -> Result<(Option<u32>, Option<u32>), Misfit> {
-    let input = session.picture_input(None)?;
+    let input = session.image_input(None)?;
     let side = |side: Option<usize>| match side {
         None => Ok(None),
         Some(side) if FIXED_SIDES.contains(&side) && side.is_multiple_of(INPUT_MULTIPLE as usize) => {
@@ -276,7 +276,7 @@ fn tiles(side: u32, longest: u32) -> Vec<(u32, u32)> {
         .collect()
 }
 
-/// What a network was shown: an input of so many pixels, and where it lies in the picture.
+/// What a network was shown: an input of so many pixels, and where it lies in the image.
 #[derive(Debug, Clone, Copy)]
 pub struct View {
     /// Pixels from left to right, a multiple of 32.
@@ -294,29 +294,29 @@ impl View {
     }
 }
 
-/// Where the network's input lies in the picture.
+/// Where the network's input lies in the image.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Frame {
-    /// Left and top edge of the input, in pixels of the shrunk picture.
+    /// Left and top edge of the input, in pixels of the shrunk image.
     pub(crate) left: f32,
     pub(crate) top: f32,
-    /// Pixels of the picture for each of the shrunk one. They differ a little, since each side is rounded by itself.
+    /// Pixels of the image for each of the shrunk one. They differ a little, since each side is rounded by itself.
     pub(crate) scale_x: f32,
     pub(crate) scale_y: f32,
 }
 
 impl Frame {
-    pub(crate) fn of(small: &Picture, picture: &Picture) -> Self {
+    pub(crate) fn of(small: &Image, image: &Image) -> Self {
         let scale = |small: u32, side: u32| (f64::from(side) / f64::from(small)) as f32;
         Self {
             left: 0.0,
             top: 0.0,
-            scale_x: scale(small.width(), picture.width()),
-            scale_y: scale(small.height(), picture.height()),
+            scale_x: scale(small.width(), image.width()),
+            scale_y: scale(small.height(), image.height()),
         }
     }
 
-    /// A point of the network's input in pixels of the picture.
+    /// A point of the network's input in pixels of the image.
     pub(crate) fn point(&self, x: f32, y: f32) -> Point {
         Point {
             x: (x + self.left) * self.scale_x,
@@ -347,13 +347,13 @@ mod tests {
     }
 
     #[test]
-    fn a_point_comes_back_to_where_it_was_in_the_picture() {
-        let picture = |width: u32, height: u32| {
-            Picture::from_rgb8(width, height, vec![0; (width * height * 3) as usize]).unwrap()
+    fn a_point_comes_back_to_where_it_was_in_the_image() {
+        let image = |width: u32, height: u32| {
+            Image::from_rgb8(width, height, vec![0; (width * height * 3) as usize]).unwrap()
         };
         let frame = Frame {
             left: 10.0,
-            ..Frame::of(&picture(50, 20), &picture(200, 100))
+            ..Frame::of(&image(50, 20), &image(200, 100))
         };
         assert_eq!(frame.point(15.0, 10.0), Point { x: 100.0, y: 50.0 });
     }

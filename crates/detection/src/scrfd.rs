@@ -251,7 +251,7 @@ mod tests {
         for with_batch in [true, false] {
             let faces = decoded(&answers(with_batch)).unwrap();
             assert_eq!(faces.len(), 1);
-            // (5 - 1, 2 - 2) and (5 + 3, 2 + 1.5) cells of 8 px, in a picture of twice the size.
+            // (5 - 1, 2 - 2) and (5 + 3, 2 + 1.5) cells of 8 px, in an image of twice the size.
             let expected = BoundingBox {
                 x: 64.0,
                 y: 0.0,

@@ -2,7 +2,7 @@
 //!
 //! Wu, Peng, Yu: "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research 20 (2023). The network
 //! looks at cells of 8, 16 and 32 pixels and was trained on faces of about 10 to 300 px, so a face that fills a large
-//! picture has to be shrunk first.
+//! image has to be shrunk first.
 
 use likeness_models::DetectorAdapter;
 use likeness_runtime::{Misfit, Outputs, TensorSpec, listed};

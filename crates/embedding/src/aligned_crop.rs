@@ -5,7 +5,7 @@ use likeness_models::{EmbedderModel, Pack, Preprocessing};
 use likeness_runtime::{Misfit, ModelSession, Runtime, is_vector_batch, shape_text};
 use ndarray::ArrayView4;
 
-use crate::{Embedding, EmbeddingError, FaceEmbedder, FaceInPicture, Template, align};
+use crate::{Embedding, EmbeddingError, FaceEmbedder, FaceInImage, Template, align};
 
 /// Faces in one call of the model: bounds the memory that a group photograph takes.
 const MAX_BATCH: usize = 4;
@@ -46,7 +46,7 @@ impl AlignedCropEmbedder {
     pub fn open_model(runtime: &Runtime, pack: &Pack, model: &EmbedderModel) -> Result<Self, EmbeddingError> {
         let session = runtime.open(&model.model, pack.model(&model.model)?)?;
         let (input, output) = session
-            .picture_input(Some(model.size))
+            .image_input(Some(model.size))
             .and_then(|input| Ok((input, session.vector_output(model.dimensions)?)))
             .map_err(|misfit| misfit_of(session.name(), misfit))?;
         Ok(Self {
@@ -65,12 +65,12 @@ impl AlignedCropEmbedder {
         })
     }
 
-    fn embed_batch(&mut self, faces: &[FaceInPicture<'_>]) -> Result<Vec<Embedding>, EmbeddingError> {
+    fn embed_batch(&mut self, faces: &[FaceInImage<'_>]) -> Result<Vec<Embedding>, EmbeddingError> {
         let side = self.size as usize;
         let numbers = 3 * side * side;
         self.input.resize(numbers * faces.len(), 0.0);
         for (face, planes) in faces.iter().zip(self.input.chunks_exact_mut(numbers)) {
-            let crop = align(face.picture, face.landmarks, &self.template, self.size)?;
+            let crop = align(face.image, face.landmarks, &self.template, self.size)?;
             write_input(&crop, &self.preprocessing, planes);
         }
         let input = ArrayView4::from_shape((faces.len(), 3, side, side), &self.input)
@@ -101,7 +101,7 @@ fn misfit_of(model: &str, misfit: Misfit) -> EmbeddingError {
 }
 
 impl FaceEmbedder for AlignedCropEmbedder {
-    fn embed(&mut self, faces: &[FaceInPicture<'_>]) -> Result<Vec<Embedding>, EmbeddingError> {
+    fn embed(&mut self, faces: &[FaceInImage<'_>]) -> Result<Vec<Embedding>, EmbeddingError> {
         let mut embeddings = Vec::with_capacity(faces.len());
         for batch in faces.chunks(self.batch) {
             embeddings.extend(self.embed_batch(batch)?);

@@ -1,7 +1,7 @@
 //! Bringing a face to where the embedder expects it.
 
 use likeness_detection::{Landmarks, Point};
-use likeness_imaging::{self as imaging, Affine, Picture};
+use likeness_imaging::{self as imaging, Affine, Image};
 
 use crate::EmbeddingError;
 
@@ -48,21 +48,21 @@ pub fn similarity_transform(from: &[[f64; 2]; 5], to: &[[f64; 2]; 5]) -> Option<
     ))
 }
 
-/// Cuts a face out so that its landmarks come to lie on the template: a square RGB picture of `size` pixels a side,
-/// bilinear, black where the picture ends.
+/// Cuts a face out so that its landmarks come to lie on the template: a square RGB image of `size` pixels a side,
+/// bilinear, black where the image ends.
 ///
 /// # Errors
 /// [`EmbeddingError::Landmarks`] where the landmarks are all in one place.
 pub fn align(
-    picture: &Picture,
+    image: &Image,
     landmarks: &Landmarks,
     template: &Template,
     size: u32,
-) -> Result<Picture, EmbeddingError> {
+) -> Result<Image, EmbeddingError> {
     let from = landmarks.map(|Point { x, y }| [f64::from(x), f64::from(y)]);
     let to = template.map(|point| point.map(|value| value * f64::from(size)));
     let transform = similarity_transform(&from, &to).ok_or(EmbeddingError::Landmarks)?;
-    Ok(imaging::warp_affine(picture, &transform, size, size))
+    Ok(imaging::warp_affine(image, &transform, size, size))
 }
 
 #[cfg(test)]

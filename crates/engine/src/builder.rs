@@ -25,7 +25,7 @@ use crate::self_test::self_test;
 use crate::worker::Worker;
 use crate::{BuildError, Engine, EngineInfo, ModelError};
 
-/// How many faces of a picture are looked at unless the builder is told otherwise.
+/// How many faces of an image are looked at unless the builder is told otherwise.
 pub const DEFAULT_MAX_FACES: usize = 64;
 
 /// What an engine without a liveness calibration says of it.
@@ -144,7 +144,7 @@ impl EngineBuilder {
         self
     }
 
-    /// What a picture may measure.
+    /// What an image may measure.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
@@ -157,7 +157,7 @@ impl EngineBuilder {
         self
     }
 
-    /// How many faces of a picture are looked at, the largest, 1..=1024; [`DEFAULT_MAX_FACES`] unless told otherwise.
+    /// How many faces of an image are looked at, the largest, 1..=1024; [`DEFAULT_MAX_FACES`] unless told otherwise.
     /// With [`VerifyOptions::photo_multiface`](crate::VerifyOptions::photo_multiface) each costs an embedding.
     pub fn max_faces(mut self, faces: usize) -> Self {
         self.max_faces = faces;
@@ -388,7 +388,7 @@ impl EngineBuilder {
         Ok(found)
     }
 
-    /// What a face of either picture needs; unknown of models that are not of a pack, which are shown pictures at their own
+    /// What a face of either image needs; unknown of models that are not of a pack, which are shown images at their own
     /// size.
     fn detail(&self, parts: Option<&Parts>) -> Detail {
         let manifest = match parts {

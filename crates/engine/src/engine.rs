@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use likeness_decision::Score;
 use likeness_detection::{BoundingBox, Face, Landmarks, Point, Search};
 use likeness_embedding::Embedding;
-use likeness_imaging::{Interrupt, Limits, Picture};
+use likeness_imaging::{Image, Interrupt, Limits};
 use likeness_models::{LivenessCurve, ScoreCurve};
 use likeness_runtime::{Pool, Pooled, give_back_freed_memory};
 
@@ -14,8 +14,8 @@ use crate::aside::Aside;
 use crate::look::{Detail, Found, Look, Looking};
 use crate::worker::{Worker, inference, timed};
 use crate::{
-    Budget, Comparison, EmbedOptions, EmbeddedFace, EngineBuilder, EngineError, EngineInfo, Input,
-    LivenessCheck, LivenessOptions, PictureRole, Timings,
+    Budget, Comparison, EmbedOptions, EmbeddedFace, EngineBuilder, EngineError, EngineInfo, ImageRole, Input,
+    LivenessCheck, LivenessOptions, Timings,
 };
 
 /// How long a call that was cancelled while it waited for a worker may go on waiting.
@@ -88,15 +88,15 @@ impl Engine {
         let mut worker = timed(&mut timings.queue, || self.worker(budget))?;
         let selfie = Look::at(
             &mut worker,
-            PictureRole::Selfie,
+            ImageRole::Selfie,
             selfie.into(),
             Search::Primary,
             self.looking(budget),
             &mut timings,
         )?;
         let mut liveness = None;
-        if let Some((picture, face)) = selfie.faces_in_pixels().next() {
-            let probability = timed(&mut timings.liveness, || worker.liveness(picture, face))?;
+        if let Some((image, face)) = selfie.faces_in_pixels().next() {
+            let probability = timed(&mut timings.liveness, || worker.liveness(image, face))?;
             liveness = Some(self.liveness_score(probability)?);
         }
         let quality = timed(&mut timings.quality, || selfie.quality(0))?;
@@ -115,7 +115,7 @@ impl Engine {
     /// As [`verify`](Self::verify).
     pub fn embed<'a>(
         &self,
-        picture: impl Into<Input<'a>>,
+        image: impl Into<Input<'a>>,
         options: &EmbedOptions,
     ) -> Result<Vec<EmbeddedFace>, EngineError> {
         let budget = &options.budget;
@@ -125,18 +125,18 @@ impl Engine {
         } else {
             Search::Primary
         };
-        let mut picture = Look::at(
+        let mut image = Look::at(
             &mut worker,
-            PictureRole::Photo,
-            picture.into(),
+            ImageRole::Photo,
+            image.into(),
             search,
             self.looking(budget),
             &mut Timings::default(),
         )?;
         if !options.all_faces {
-            picture.faces.truncate(1);
+            image.faces.truncate(1);
         }
-        let faces: Vec<(&Picture, &Found)> = picture.faces_in_pixels().collect();
+        let faces: Vec<(&Image, &Found)> = image.faces_in_pixels().collect();
         let embeddings = worker.embed(&faces, budget)?;
         Ok(faces
             .iter()
@@ -175,7 +175,7 @@ impl Engine {
         self.inner.workers.in_use()
     }
 
-    /// What a picture may measure.
+    /// What an image may measure.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.inner.limits
@@ -198,16 +198,16 @@ impl Engine {
         let mut workers = (0..self.workers())
             .map(|_| self.worker(&unlimited))
             .collect::<Result<Vec<_>, _>>()?;
-        let picture = Picture::from_rgb8(640, 480, vec![127; 640 * 480 * 3]).map_err(inference)?;
-        let face = centered_face(&picture);
+        let image = Image::from_rgb8(640, 480, vec![127; 640 * 480 * 3]).map_err(inference)?;
+        let face = centered_face(&image);
         let workers: Vec<&mut Worker> = workers.iter_mut().map(|worker| &mut **worker).collect();
         self.inner.aside.each(workers, |worker| {
             worker
                 .detector
-                .detect(&picture, Search::Thorough, Interrupt::NEVER)
+                .detect(&image, Search::Thorough, Interrupt::NEVER)
                 .map_err(inference)?;
-            worker.embed(&[(&picture, &face), (&picture, &face)], &unlimited)?;
-            worker.liveness(&picture, &face)
+            worker.embed(&[(&image, &face), (&image, &face)], &unlimited)?;
+            worker.liveness(&image, &face)
         })?;
         Ok(())
     }
@@ -263,9 +263,9 @@ impl Engine {
     }
 }
 
-/// A face in the middle of a picture, for warming up: a plain picture shows none.
-fn centered_face(picture: &Picture) -> Found {
-    let (width, height) = (picture.width() as f32, picture.height() as f32);
+/// A face in the middle of an image, for warming up: a plain image shows none.
+fn centered_face(image: &Image) -> Found {
+    let (width, height) = (image.width() as f32, image.height() as f32);
     let bounding_box = BoundingBox {
         x: width * 0.4,
         y: height * 0.4,

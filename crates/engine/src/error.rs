@@ -1,5 +1,6 @@
 //! What can go wrong in putting an engine together and in a verification, by who must act.
 
+use likeness_decision::ImageRole;
 use likeness_detection::DetectionError;
 use likeness_embedding::EmbeddingError;
 use likeness_imaging::ImagingError;
@@ -43,7 +44,7 @@ pub enum BuildError {
     },
     /// Nobody has measured what the similarities of the pack mean.
     #[error(
-        "pack '{pack}' has no match calibration: measure one with `likeness calibrate match` on your pictures and name it \
+        "pack '{pack}' has no match calibration: measure one with `likeness calibrate match` on your images and name it \
          with --calibration"
     )]
     Uncalibrated {
@@ -55,33 +56,15 @@ pub enum BuildError {
     Setting(String),
 }
 
-/// Which of a request's pictures an error is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PictureRole {
-    /// The picture that is judged for liveness.
-    Selfie,
-    /// The picture that the selfie is compared with.
-    Photo,
-}
-
-impl std::fmt::Display for PictureRole {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Selfie => "selfie",
-            Self::Photo => "photo",
-        })
-    }
-}
-
 /// Everything that a call of the engine can fail with.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// The caller's picture cannot be used.
+    /// The caller's image cannot be used.
     #[error("{role}: {source}")]
-    Picture {
-        /// Which picture.
-        role: PictureRole,
+    Image {
+        /// Which image.
+        role: ImageRole,
         /// Why.
         source: ImagingError,
     },

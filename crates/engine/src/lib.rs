@@ -34,13 +34,14 @@ mod worker;
 pub use builder::{DEFAULT_MAX_FACES, EngineBuilder, default_rewriting};
 pub use check::{ModelCheck, PackCheck, Role, VectorCheck, check};
 pub use engine::Engine;
-pub use error::{BuildError, EngineError, ModelError, PictureRole};
+pub use error::{BuildError, EngineError, ModelError};
 pub use info::EngineInfo;
 pub use options::{Budget, EmbedOptions, Input, LivenessOptions, VerifyOptions};
-pub use result::{Comparison, EmbeddedFace, LivenessCheck, PictureReport, Size, Timings, Verification};
+pub use result::{Comparison, EmbeddedFace, ImageReport, LivenessCheck, Size, Timings, Verification};
 pub use self_test::{SelfTest, self_test};
 
 pub use likeness_decision as decision;
+pub use likeness_decision::ImageRole;
 pub use likeness_detection as detection;
 pub use likeness_embedding as embedding;
 pub use likeness_imaging as imaging;

@@ -1,11 +1,11 @@
-//! A picture of a call: decoded at the size that its faces need, and searched.
+//! An image of a call: decoded at the size that its faces need, and searched.
 
 use likeness_detection::{BoundingBox, DetectionError, Face, GLANCE_SIDE, Point, Search};
-use likeness_imaging::{EncodedImage, ImagingError, Limits, Picture, Reduced};
+use likeness_imaging::{EncodedImage, Image, ImagingError, Limits, Reduced};
 use likeness_quality::FaceQuality;
 
 use crate::worker::{Worker, inference, timed};
-use crate::{Budget, EngineError, Input, PictureReport, PictureRole, Size, Timings};
+use crate::{Budget, EngineError, ImageReport, ImageRole, Input, Size, Timings};
 
 /// Longest side that a photo is decoded at for a first look, at least: twice what the detector then sees, so that what is
 /// shrunk has been averaged over four pixels or more, and a main face of a fifth of it has the 128 pixels that the default
@@ -13,10 +13,10 @@ use crate::{Budget, EngineError, Input, PictureReport, PictureRole, Size, Timing
 const PHOTO_SIDE: u32 = 2 * GLANCE_SIDE;
 
 /// The same of a selfie, whose face needs the [256 pixels](likeness_liveness::DETAIL) of liveness and is larger in its
-/// picture: with this side, a first look suffices from 27 % of it on.
+/// image: with this side, a first look suffices from 27 % of it on.
 const SELFIE_SIDE: u32 = 3 * GLANCE_SIDE;
 
-/// How a picture is to be looked at.
+/// How an image is to be looked at.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Looking<'a> {
     pub(crate) limits: &'a Limits,
@@ -37,15 +37,15 @@ pub(crate) struct Detail {
 
 impl Detail {
     /// What a face needs, and the longest side of a first look, at least.
-    fn of(self, role: PictureRole) -> Option<(f32, u32)> {
+    fn of(self, role: ImageRole) -> Option<(f32, u32)> {
         match role {
-            PictureRole::Photo => self.photo.map(|detail| (detail, PHOTO_SIDE)),
-            PictureRole::Selfie => self.selfie.map(|detail| (detail, SELFIE_SIDE)),
+            ImageRole::Photo => self.photo.map(|detail| (detail, PHOTO_SIDE)),
+            ImageRole::Selfie => self.selfie.map(|detail| (detail, SELFIE_SIDE)),
         }
     }
 }
 
-/// A picture and the faces in it.
+/// An image and the faces in it.
 pub(crate) struct Look<'a> {
     size: Size,
     /// `None` where there is no face: nothing is measured then, and a decoded image may take much memory.
@@ -54,7 +54,7 @@ pub(crate) struct Look<'a> {
     pub(crate) faces: Vec<Found>,
 }
 
-/// A face as the detector gave it, in the pixels that were decoded, for the models; and clipped to the picture and in its
+/// A face as the detector gave it, in the pixels that were decoded, for the models; and clipped to the image and in its
 /// own pixels, for whoever reads the answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Found {
@@ -63,15 +63,15 @@ pub(crate) struct Found {
 }
 
 enum Pixels<'a> {
-    Borrowed(&'a Picture),
+    Borrowed(&'a Image),
     Decoded(Reduced),
 }
 
 impl<'a> Look<'a> {
-    /// Decodes a picture as far as needed, and finds its faces.
+    /// Decodes an image as far as needed, and finds its faces.
     pub(crate) fn at(
         worker: &mut Worker,
-        role: PictureRole,
+        role: ImageRole,
         input: Input<'a>,
         search: Search,
         looking: Looking<'_>,
@@ -80,14 +80,14 @@ impl<'a> Look<'a> {
         let Looking { limits, budget, .. } = looking;
         let refused = |source| match source {
             ImagingError::Interrupted => budget.exceeded(),
-            source => EngineError::Picture { role, source },
+            source => EngineError::Image { role, source },
         };
         let bytes = match input {
-            Input::Picture(picture) => {
+            Input::Image(image) => {
                 limits
-                    .check_size(picture.width(), picture.height())
+                    .check_size(image.width(), image.height())
                     .map_err(refused)?;
-                return Self::searched(worker, Pixels::Borrowed(picture), search, looking, timings);
+                return Self::searched(worker, Pixels::Borrowed(image), search, looking, timings);
             }
             Input::Encoded(bytes) => bytes,
         };
@@ -103,7 +103,7 @@ impl<'a> Look<'a> {
             budget.check()?;
             Ok::<_, EngineError>(reduced)
         };
-        // No picture is that long: it is decoded whole.
+        // No image is that long: it is decoded whole.
         let (detail, first_side) = looking
             .detail
             .of(role)
@@ -114,7 +114,7 @@ impl<'a> Look<'a> {
             return Self::searched(worker, Pixels::Decoded(first), search, looking, timings);
         }
         let glanced = timed(&mut timings.detect, || {
-            worker.detector.glance(first.picture()).map_err(inference)
+            worker.detector.glance(first.image()).map_err(inference)
         })?;
         let Some(faces) = glanced else {
             // Two decoded images at a time would be twice the memory that a decode may hold.
@@ -122,7 +122,7 @@ impl<'a> Look<'a> {
             let whole = decode(u32::MAX)?;
             return Self::searched(worker, Pixels::Decoded(whole), search, looking, timings);
         };
-        let longest_side = first.picture().width().max(first.picture().height());
+        let longest_side = first.image().width().max(first.image().height());
         let mut pixels = Pixels::Decoded(first);
         let mut faces = found(&pixels, faces, looking.max_faces)?;
         budget.check()?;
@@ -130,7 +130,7 @@ impl<'a> Look<'a> {
             .first()
             .map(|face| detail / face.raw.bounding_box.area().sqrt());
         if let Some(lacking) = lacking.filter(|lacking| *lacking > 1.0) {
-            // A side beyond what there is means the whole picture.
+            // A side beyond what there is means the whole image.
             for face in &mut faces {
                 face.raw = pixels.face_to_whole(&face.raw);
             }
@@ -163,7 +163,7 @@ impl<'a> Look<'a> {
         let faces = timed(&mut timings.detect, || {
             worker
                 .detector
-                .detect(pixels.picture(), search, looking.budget.interrupt())
+                .detect(pixels.image(), search, looking.budget.interrupt())
                 .map_err(|error| match error {
                     DetectionError::Interrupted => looking.budget.exceeded(),
                     error => inference(error),
@@ -175,11 +175,11 @@ impl<'a> Look<'a> {
     }
 
     /// The faces, each with the pixels that it is [in](Found::raw).
-    pub(crate) fn faces_in_pixels(&self) -> impl Iterator<Item = (&Picture, &Found)> {
-        let picture = self.pixels.as_ref().map(Pixels::picture);
+    pub(crate) fn faces_in_pixels(&self) -> impl Iterator<Item = (&Image, &Found)> {
+        let image = self.pixels.as_ref().map(Pixels::image);
         self.faces
             .iter()
-            .filter_map(move |found| picture.map(|picture| (picture, found)))
+            .filter_map(move |found| image.map(|image| (image, found)))
     }
 
     /// How a face is photographed; by the detector's own box, which says more of a face that is cut.
@@ -187,17 +187,17 @@ impl<'a> Look<'a> {
         let factor = self.pixels.as_ref().map_or(1, Pixels::factor);
         self.faces_in_pixels()
             .nth(index)
-            .map(|(picture, found)| {
-                let mut quality = FaceQuality::measure(picture, &found.raw).map_err(inference)?;
+            .map(|(image, found)| {
+                let mut quality = FaceQuality::measure(image, &found.raw).map_err(inference)?;
                 quality.inter_eye_distance *= f64::from(factor);
                 Ok(quality)
             })
             .transpose()
     }
 
-    /// What is answered about the picture, with so many of the faces.
-    pub(crate) fn report(&self, listed: usize, quality: Option<FaceQuality>) -> PictureReport {
-        PictureReport {
+    /// What is answered about the image, with so many of the faces.
+    pub(crate) fn report(&self, listed: usize, quality: Option<FaceQuality>) -> ImageReport {
+        ImageReport {
             size: self.size,
             faces: self.faces.iter().take(listed).map(|found| found.shown).collect(),
             faces_found: self.faces.len(),
@@ -205,7 +205,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// The areas of the faces, in square pixels of the whole picture.
+    /// The areas of the faces, in square pixels of the whole image.
     pub(crate) fn areas(&self) -> Vec<f32> {
         self.faces
             .iter()
@@ -215,18 +215,18 @@ impl<'a> Look<'a> {
 }
 
 impl Pixels<'_> {
-    fn picture(&self) -> &Picture {
+    fn image(&self) -> &Image {
         match self {
-            Self::Borrowed(picture) => picture,
-            Self::Decoded(reduced) => reduced.picture(),
+            Self::Borrowed(image) => image,
+            Self::Decoded(reduced) => reduced.image(),
         }
     }
 
     fn whole_size(&self) -> Size {
         match self {
-            Self::Borrowed(picture) => Size {
-                width: picture.width(),
-                height: picture.height(),
+            Self::Borrowed(image) => Size {
+                width: image.width(),
+                height: image.height(),
             },
             Self::Decoded(reduced) => Size {
                 width: reduced.whole_width(),
@@ -276,7 +276,7 @@ fn moved(face: &Face, scale: f32, to: impl Fn(Point) -> (f32, f32)) -> Face {
     }
 }
 
-/// The faces of a picture in the order of a [`Look`], at most `max_faces`.
+/// The faces of an image in the order of a [`Look`], at most `max_faces`.
 fn found(pixels: &Pixels<'_>, faces: Vec<Face>, max_faces: usize) -> Result<Vec<Found>, EngineError> {
     if !faces.iter().all(Face::is_finite) {
         return Err(EngineError::Inference(

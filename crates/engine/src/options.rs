@@ -5,17 +5,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use likeness_decision::Profile;
-use likeness_imaging::{Interrupt, Picture};
+use likeness_imaging::{Image, Interrupt};
 
 use crate::EngineError;
 
-/// A picture to work on: the bytes of a file, or pixels.
+/// An image to work on: the bytes of a file, or pixels.
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
     /// The bytes of a JPEG, PNG, WebP, BMP, TIFF or GIF file.
     Encoded(&'a [u8]),
-    /// An upright picture.
-    Picture(&'a Picture),
+    /// An upright image.
+    Image(&'a Image),
 }
 
 impl<'a> From<&'a [u8]> for Input<'a> {
@@ -30,9 +30,9 @@ impl<'a> From<&'a Vec<u8>> for Input<'a> {
     }
 }
 
-impl<'a> From<&'a Picture> for Input<'a> {
-    fn from(picture: &'a Picture) -> Self {
-        Self::Picture(picture)
+impl<'a> From<&'a Image> for Input<'a> {
+    fn from(image: &'a Image) -> Self {
+        Self::Image(image)
     }
 }
 

@@ -7,7 +7,7 @@ use likeness_detection::Face;
 use likeness_embedding::Embedding;
 use likeness_quality::FaceQuality;
 
-/// The size of an upright picture in pixels.
+/// The size of an upright image in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
     /// Pixels from left to right.
@@ -16,13 +16,13 @@ pub struct Size {
     pub height: u32,
 }
 
-/// What was found in one picture.
+/// What was found in one image.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub struct PictureReport {
-    /// Size of the upright picture.
+pub struct ImageReport {
+    /// Size of the upright image.
     pub size: Size,
-    /// The faces, largest first, boxes clipped to the picture. For a photo that was not searched for several faces:
+    /// The faces, largest first, boxes clipped to the image. For a photo that was not searched for several faces:
     /// only the one that was judged.
     pub faces: Vec<Face>,
     /// How many faces were found (at most as many as the engine looks at), whether or not they are listed in `faces`.
@@ -32,7 +32,7 @@ pub struct PictureReport {
     pub quality: Option<FaceQuality>,
 }
 
-impl PictureReport {
+impl ImageReport {
     /// The numbers of [`quality`](Self::quality) as a decision takes them, for those who judge by a profile of their own.
     #[must_use]
     pub fn measured_face(&self) -> Option<MeasuredFace> {
@@ -60,12 +60,12 @@ pub(crate) fn measured_face(quality: &FaceQuality) -> MeasuredFace {
 #[non_exhaustive]
 pub struct Verification {
     /// The selfie: its first face is the one that was judged.
-    pub selfie: PictureReport,
+    pub selfie: ImageReport,
     /// The photo that the selfie was compared with.
-    pub photo: PictureReport,
-    /// Calibrated match confidence; 0 where one of the pictures shows no face.
+    pub photo: ImageReport,
+    /// Calibrated match confidence; 0 where one of the images shows no face.
     pub face_match: Score,
-    /// The cosine similarity behind `face_match`, -1..=1; `None` where one of the pictures shows no face.
+    /// The cosine similarity behind `face_match`, -1..=1; `None` where one of the images shows no face.
     pub similarity: Option<f32>,
     /// Index into the photo's faces of the one that `similarity` is about; `None` where there is none.
     pub matched_face: Option<usize>,
@@ -82,7 +82,7 @@ pub struct Verification {
 #[non_exhaustive]
 pub struct LivenessCheck {
     /// The selfie: its first face is the one that was judged.
-    pub selfie: PictureReport,
+    pub selfie: ImageReport,
     /// Liveness of the first face; 0 where there is none.
     pub liveness: Score,
     /// The threshold that was applied, 0..=1.
@@ -97,7 +97,7 @@ pub struct LivenessCheck {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct EmbeddedFace {
-    /// The face, its box clipped to the picture.
+    /// The face, its box clipped to the image.
     pub face: Face,
     /// Its embedding.
     pub embedding: Embedding,
@@ -113,7 +113,7 @@ pub struct Comparison {
     pub confidence: Score,
 }
 
-/// Time that was spent in each stage of one call. Where both pictures were looked at side by side, both count, and the sum
+/// Time that was spent in each stage of one call. Where both images were looked at side by side, both count, and the sum
 /// is longer than the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]

@@ -40,7 +40,7 @@ pub fn self_test(runtime: &Runtime, pack: &Pack) -> Vec<SelfTest> {
 /// The fixed input of a model: a pattern without symmetry, pixels 0..=255, of the model's own size, else of the adapter's,
 /// else 160 pixels a side.
 pub(crate) fn pattern(session: &ModelSession, size: Option<u32>) -> Result<Array4<f32>, Misfit> {
-    let input = session.picture_input(size)?;
+    let input = session.image_input(size)?;
     let side = |own: Option<usize>| own.or(size.map(|size| size as usize)).unwrap_or(FREE_SIDE);
     Ok(Array4::from_shape_fn(
         (1, 3, side(input.height), side(input.width)),

@@ -2,22 +2,22 @@
 
 use likeness_decision::{self as decision, Evidence, Score};
 use likeness_detection::Search;
-use likeness_imaging::Picture;
+use likeness_imaging::Image;
 
 use crate::look::{Found, Look};
 use crate::result::measured_face;
 use crate::worker::{Worker, inference, timed};
-use crate::{Budget, Engine, EngineError, Input, PictureRole, Timings, Verification, VerifyOptions};
+use crate::{Budget, Engine, EngineError, ImageRole, Input, Timings, Verification, VerifyOptions};
 
 impl Engine {
     /// Is the selfie a live person, and is it the person in the photo?
     ///
     /// The largest face of the selfie is judged; it is compared with the largest face of the photo or, with
-    /// [`VerifyOptions::photo_multiface`], with the most similar of its faces. A picture without a face is no error but a
+    /// [`VerifyOptions::photo_multiface`], with the most similar of its faces. An image without a face is no error but a
     /// decision.
     ///
     /// # Errors
-    /// [`EngineError::Picture`] for bytes that are no usable picture, [`EngineError::DeadlineExceeded`] and
+    /// [`EngineError::Image`] for bytes that are no usable image, [`EngineError::DeadlineExceeded`] and
     /// [`EngineError::Cancelled`] as the budget says, [`EngineError::Inference`] where a model fails,
     /// [`EngineError::Uncalibrated`] where the engine has no match calibration.
     pub fn verify<'a>(
@@ -80,7 +80,7 @@ impl Engine {
         })
     }
 
-    /// Looks at both pictures, side by side where a worker has nothing else to do.
+    /// Looks at both images, side by side where a worker has nothing else to do.
     fn look_at_both<'p>(
         &self,
         worker: &mut Worker,
@@ -101,9 +101,9 @@ impl Engine {
             &options.budget,
             |worker| {
                 let search = Search::Primary;
-                Look::at(worker, PictureRole::Selfie, selfie, search, looking, timings)
+                Look::at(worker, ImageRole::Selfie, selfie, search, looking, timings)
             },
-            |worker| Look::at(worker, PictureRole::Photo, photo, search, looking, &mut of_photo),
+            |worker| Look::at(worker, ImageRole::Photo, photo, search, looking, &mut of_photo),
         )?;
         *timings += of_photo;
         Ok(looks)
@@ -115,15 +115,15 @@ impl Engine {
         &self,
         worker: &mut Worker,
         selfie: &Look<'_>,
-        candidates: &[(&Picture, &Found)],
+        candidates: &[(&Image, &Found)],
         budget: &Budget,
         timings: &mut Timings,
     ) -> Result<(Option<BestMatch>, Option<f64>), EngineError> {
-        let Some((picture, face)) = selfie.faces_in_pixels().next() else {
+        let Some((image, face)) = selfie.faces_in_pixels().next() else {
             return Ok((None, None));
         };
         let Timings { embed, liveness, .. } = timings;
-        let mut score_liveness = |worker: &mut Worker| timed(liveness, || worker.liveness(picture, face));
+        let mut score_liveness = |worker: &mut Worker| timed(liveness, || worker.liveness(image, face));
         if candidates.is_empty() {
             budget.check()?;
             return Ok((None, Some(score_liveness(worker)?)));
@@ -131,7 +131,7 @@ impl Engine {
         let (best, live) = self.halves(
             worker,
             budget,
-            |worker| timed(embed, || best_match(worker, (picture, face), candidates, budget)),
+            |worker| timed(embed, || best_match(worker, (image, face), candidates, budget)),
             score_liveness,
         )?;
         Ok((Some(best), Some(live)))
@@ -175,11 +175,11 @@ struct BestMatch {
 
 fn best_match(
     worker: &mut Worker,
-    selfie: (&Picture, &Found),
-    candidates: &[(&Picture, &Found)],
+    selfie: (&Image, &Found),
+    candidates: &[(&Image, &Found)],
     budget: &Budget,
 ) -> Result<BestMatch, EngineError> {
-    let faces: Vec<(&Picture, &Found)> = std::iter::once(selfie)
+    let faces: Vec<(&Image, &Found)> = std::iter::once(selfie)
         .chain(candidates.iter().copied())
         .collect();
     let embeddings = worker.embed(&faces, budget)?;

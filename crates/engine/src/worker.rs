@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use likeness_detection::FaceDetector;
-use likeness_embedding::{Embedding, FaceEmbedder, FaceInPicture};
-use likeness_imaging::Picture;
+use likeness_embedding::{Embedding, FaceEmbedder, FaceInImage};
+use likeness_imaging::Image;
 use likeness_liveness::LivenessModel;
 
 use crate::look::Found;
@@ -30,13 +30,13 @@ impl Worker {
     /// The embeddings of faces, a few at a time, so that a call that should stop does.
     pub(crate) fn embed(
         &mut self,
-        faces: &[(&Picture, &Found)],
+        faces: &[(&Image, &Found)],
         budget: &Budget,
     ) -> Result<Vec<Embedding>, EngineError> {
-        let faces: Vec<FaceInPicture<'_>> = faces
+        let faces: Vec<FaceInImage<'_>> = faces
             .iter()
-            .map(|(picture, found)| FaceInPicture {
-                picture,
+            .map(|(image, found)| FaceInImage {
+                image,
                 landmarks: &found.raw.landmarks,
             })
             .collect();
@@ -53,9 +53,9 @@ impl Worker {
         }
     }
 
-    pub(crate) fn liveness(&mut self, picture: &Picture, found: &Found) -> Result<f64, EngineError> {
+    pub(crate) fn liveness(&mut self, image: &Image, found: &Found) -> Result<f64, EngineError> {
         self.liveness
-            .score(picture, &found.raw.bounding_box)
+            .score(image, &found.raw.bounding_box)
             .map_err(inference)
     }
 }

@@ -322,7 +322,7 @@ fn score_file(engine: &Engine, path: &Path) -> Result<Result<Score, Status>, Eng
     match engine.liveness(&bytes, &LivenessOptions::default()) {
         Ok(check) if check.selfie.faces.is_empty() => Ok(Err(Status::NoFace)),
         Ok(check) => Ok(Ok(check.liveness)),
-        Err(EngineError::Picture { .. }) => Ok(Err(Status::BadPicture)),
+        Err(EngineError::Image { .. }) => Ok(Err(Status::BadPicture)),
         Err(error) => Err(error),
     }
 }

@@ -1,41 +1,31 @@
-//! Pictures as the tensors that models read.
+//! Images as the tensors that models read.
 
 use multiversion::multiversion;
 
-use crate::Picture;
-use crate::picture::CHANNELS;
+use crate::Image;
+use crate::image::CHANNELS;
 
 /// The order of a tensor's colour planes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ChannelOrder {
     /// Red, green, blue.
     Rgb,
-    /// Blue, green, red: the order of models that were trained on OpenCV's pictures.
+    /// Blue, green, red: the order of models that were trained on OpenCV's images.
     Bgr,
 }
 
-/// Writes the picture as three planes of `f32`, one after the other (CHW), each row by row from the top.
+/// Writes the image as three planes of `f32`, one after the other (CHW), each row by row from the top.
 ///
 /// A value `v` of `0..=255` of plane `p` becomes `(v - mean[p]) * scale[p]`; `order` says which colour plane 0, 1 and 2
 /// are, and `mean` and `scale` follow that order.
 ///
 /// # Panics
 ///
-/// If `out` does not have exactly `3 * width * height` elements, which is a bug of the caller and not of the picture.
+/// If `out` does not have exactly `3 * width * height` elements, which is a bug of the caller and not of the image.
 #[multiversion(targets("x86_64+avx2+bmi1+bmi2+fma"))]
-pub fn write_planar(
-    picture: &Picture,
-    order: ChannelOrder,
-    mean: [f32; 3],
-    scale: [f32; 3],
-    out: &mut [f32],
-) {
-    let pixels = picture.as_rgb8();
-    assert_eq!(
-        out.len(),
-        pixels.len(),
-        "a tensor of another size than the picture"
-    );
+pub fn write_planar(image: &Image, order: ChannelOrder, mean: [f32; 3], scale: [f32; 3], out: &mut [f32]) {
+    let pixels = image.as_rgb8();
+    assert_eq!(out.len(), pixels.len(), "a tensor of another size than the image");
     let area = pixels.len() / CHANNELS;
     let (first, rest) = out.split_at_mut(area);
     let (second, third) = rest.split_at_mut(area);
@@ -56,8 +46,8 @@ pub fn write_planar(
 mod tests {
     use super::*;
 
-    fn two_pixels() -> Picture {
-        Picture::from_rgb8(2, 1, vec![10, 20, 30, 40, 50, 60]).unwrap()
+    fn two_pixels() -> Image {
+        Image::from_rgb8(2, 1, vec![10, 20, 30, 40, 50, 60]).unwrap()
     }
 
     #[test]

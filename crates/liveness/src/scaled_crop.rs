@@ -1,7 +1,7 @@
-//! Liveness models that look at a square picture of the face and its surroundings.
+//! Liveness models that look at a square image of the face and its surroundings.
 
 use likeness_detection::{BoundingBox, write_input};
-use likeness_imaging::{self as imaging, Picture};
+use likeness_imaging::{self as imaging, Image};
 use likeness_models::{ClassOutput, CropFit, LivenessAdapter, LivenessModelEntry, Pack, Preprocessing};
 use likeness_runtime::{Misfit, ModelSession, Runtime, is_vector_batch, shape_text};
 use ndarray::ArrayView4;
@@ -68,7 +68,7 @@ impl ScaledCropLiveness {
         })
     }
 
-    /// The same models with another way to cut where the picture ends.
+    /// The same models with another way to cut where the image ends.
     #[must_use]
     pub fn with_crop_fit(mut self, fit: CropFit) -> Self {
         for part in &mut self.parts {
@@ -79,10 +79,10 @@ impl ScaledCropLiveness {
 }
 
 impl LivenessModel for ScaledCropLiveness {
-    fn score(&mut self, picture: &Picture, face: &BoundingBox) -> Result<f64, LivenessError> {
+    fn score(&mut self, image: &Image, face: &BoundingBox) -> Result<f64, LivenessError> {
         let (mut sum, mut weights) = (0.0, 0.0);
         for part in &mut self.parts {
-            sum += part.weight * part.score(picture, face, &mut self.input)?;
+            sum += part.weight * part.score(image, face, &mut self.input)?;
             weights += part.weight;
         }
         Ok(sum / weights)
@@ -97,7 +97,7 @@ impl Part {
         }
         let session = runtime.open(&model.model, pack.model(&model.model)?)?;
         let output = session
-            .picture_input(Some(model.size))
+            .image_input(Some(model.size))
             .and_then(|_| session.vector_output(model.classes))
             .map_err(|misfit| misfit_of(session.name(), misfit))?;
         Ok(Self {
@@ -116,18 +116,18 @@ impl Part {
 
     fn score(
         &mut self,
-        picture: &Picture,
+        image: &Image,
         face: &BoundingBox,
         input: &mut Vec<f32>,
     ) -> Result<f64, LivenessError> {
         let rect = crop_rect(
-            picture.width(),
-            picture.height(),
+            image.width(),
+            image.height(),
             face,
             self.crop_scale,
             self.crop_fit,
         );
-        let crop = imaging::crop_resize_bilinear(picture, rect, self.size, self.size);
+        let crop = imaging::crop_resize_bilinear(image, rect, self.size, self.size);
         let side = self.size as usize;
         input.resize(3 * side * side, 0.0);
         write_input(&crop, &self.preprocessing, input);

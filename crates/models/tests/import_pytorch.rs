@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use likeness_imaging::{self as imaging, ChannelOrder, Limits, Picture, PixelRect};
+use likeness_imaging::{self as imaging, ChannelOrder, Image, Limits, PixelRect};
 use likeness_models::import::pytorch::{self, Architecture, Elements, PyTorchError};
 use likeness_models::onnx;
 use likeness_runtime::{LibrarySearch, ModelSession, Provider, Runtime, TensorSpec};
@@ -121,7 +121,7 @@ fn crops(shared: &Path, scale: f64) -> Result<BTreeMap<String, Array4<f32>>, Fai
     Ok(crops)
 }
 
-fn input(crop: &Picture) -> Result<Array4<f32>, Failed> {
+fn input(crop: &Image) -> Result<Array4<f32>, Failed> {
     let side = SIDE as usize;
     let mut input = vec![0.0; 3 * side * side];
     imaging::write_planar(crop, ChannelOrder::Bgr, [0.0; 3], [1.0; 3], &mut input);

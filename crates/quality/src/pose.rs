@@ -10,12 +10,12 @@ use likeness_detection::{Landmarks, Point};
 /// tells a face that looks at the camera from one that does not.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Pose {
-    /// Turn about the vertical axis; positive where the nose points to the right of the picture, which is the person's
-    /// left unless the picture is mirrored. -180..=180.
+    /// Turn about the vertical axis; positive where the nose points to the right of the image, which is the person's
+    /// left unless the image is mirrored. -180..=180.
     pub yaw: f64,
     /// Nod; positive where the nose points down. -180..=180.
     pub pitch: f64,
-    /// Turn in the plane of the picture; positive where it is clockwise. -180..=180.
+    /// Turn in the plane of the image; positive where it is clockwise. -180..=180.
     pub roll: f64,
 }
 
@@ -37,7 +37,7 @@ const NOSE_DEPTH: f64 = 26.0 / 31.5;
 impl Pose {
     /// Estimates the pose of a face with these landmarks.
     ///
-    /// The five points are taken for the picture, in parallel projection, of a rigid head whose eyes and mouth corners
+    /// The five points are taken for the image, in parallel projection, of a rigid head whose eyes and mouth corners
     /// lie in a plane out of which the nose stands. A turn shortens the plane across the axis and moves the tip of the
     /// nose along it; each angle is the arc tangent of the one over the other, so the scale falls out.
     #[must_use]
@@ -45,7 +45,7 @@ impl Pose {
         let [right_eye, left_eye, nose, right_mouth, left_mouth] =
             landmarks.map(|Point { x, y }| [f64::from(x), f64::from(y)]);
         let (eyes, mouth) = (middle(right_eye, left_eye), middle(right_mouth, left_mouth));
-        // Of the whole face: half an inter-eye distance to the side, one downwards, as the picture shows them. The
+        // Of the whole face: half an inter-eye distance to the side, one downwards, as the image shows them. The
         // width is fitted to eyes and mouth, least squares.
         let (eye_width, mouth_width) = (minus(left_eye, right_eye), minus(left_mouth, right_mouth));
         let widths = 2.0 * (1.0 + MOUTH_HALF_WIDTH * MOUTH_HALF_WIDTH);

@@ -7,8 +7,8 @@ use ort::session::SessionOutputs;
 
 use crate::sessions::Sessions;
 use crate::shared::{Answer, Shared};
-use crate::signature::{picture_input, vector_output};
-use crate::{Misfit, PictureInput, RuntimeError, TensorSpec, VectorOutput};
+use crate::signature::{image_input, vector_output};
+use crate::{ImageInput, Misfit, RuntimeError, TensorSpec, VectorOutput};
 
 /// One opened model with one input of four dimensions (`[N, channels, height, width]`, `f32`). Each worker opens its own;
 /// what it opens may be [shared](crate::ProviderOptions::shared_sessions) with the others behind that.
@@ -67,16 +67,16 @@ impl ModelSession {
         &self.outputs
     }
 
-    /// The model's one input where it takes pictures: `[N,3,H,W]` of `f32`, N free or 1. `size` is the side in pixels of
+    /// The model's one input where it takes images: `[N,3,H,W]` of `f32`, N free or 1. `size` is the side in pixels of
     /// the square that is fed, `None` where any size is.
     ///
     /// # Errors
     /// [`Misfit`] where it takes anything else.
-    pub fn picture_input(&self, size: Option<u32>) -> Result<PictureInput, Misfit> {
-        picture_input(&self.inputs, size.map(|size| size as usize))
+    pub fn image_input(&self, size: Option<u32>) -> Result<ImageInput, Misfit> {
+        image_input(&self.inputs, size.map(|size| size as usize))
     }
 
-    /// The output with so many numbers for each picture: the first that is declared as `[N,numbers]` of `f32`, also with
+    /// The output with so many numbers for each image: the first that is declared as `[N,numbers]` of `f32`, also with
     /// more dimensions of 1; where none is, the first of which the model does not say how many it has.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, Method, StatusCode, Version};
 use likeness_api::{ApiError, ErrorCode, Meta};
-use likeness_engine::{EngineInfo, PictureReport, Timings};
+use likeness_engine::{EngineInfo, ImageReport, Timings};
 
 use crate::REQUEST_ID;
 use crate::audit::Audit;
@@ -104,7 +104,7 @@ impl Models {
 }
 
 impl Picture {
-    pub(crate) fn found(&mut self, report: &PictureReport) {
+    pub(crate) fn found(&mut self, report: &ImageReport) {
         self.size = Some((report.size.width, report.size.height));
         self.faces = Some(report.faces_found as u64);
     }

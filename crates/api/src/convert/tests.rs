@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use likeness_engine::decision::{Evidence, Profile, Score, decide};
 use likeness_engine::detection::{BoundingBox, Face, Point};
 use likeness_engine::imaging::{Format, ImagingError};
-use likeness_engine::{EngineError, PictureRole, Size};
+use likeness_engine::{EngineError, ImageRole, Size};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -351,11 +351,11 @@ fn what_a_caller_is_told_of_each_fault() {
     ];
     let pictures = imaging.into_iter().enumerate().map(|(i, source)| {
         let role = if i % 2 == 0 {
-            PictureRole::Selfie
+            ImageRole::Selfie
         } else {
-            PictureRole::Photo
+            ImageRole::Photo
         };
-        EngineError::Picture { role, source }
+        EngineError::Image { role, source }
     });
     let others = [
         EngineError::Option("threshold must be a number from 0 to 1, not 7".into()),

@@ -47,7 +47,7 @@ pub struct ModelCheck {
     pub fault: Option<String>,
     /// What the self-test found.
     pub vector: VectorCheck,
-    /// Median time of a run on one thread, of one picture of the size that the self-test has; `None` where it was not run.
+    /// Median time of a run on one thread, of one image of the size that the self-test has; `None` where it was not run.
     pub median: Option<Duration>,
 }
 

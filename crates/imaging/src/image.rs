@@ -1,4 +1,4 @@
-//! The decoded picture.
+//! The decoded image.
 
 use std::fmt;
 
@@ -7,18 +7,18 @@ use crate::ImagingError;
 /// Bytes of one pixel: red, green, blue.
 pub(crate) const CHANNELS: usize = 3;
 
-/// An upright picture: RGB, eight bits a channel, interleaved, row by row from the top, without padding.
+/// An upright image: RGB, eight bits a channel, interleaved, row by row from the top, without padding.
 ///
 /// Both sides are at least one pixel. `Debug` prints the size and never a pixel, so that a log line cannot leak a face.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Picture {
+pub struct Image {
     width: u32,
     height: u32,
     pixels: Vec<u8>,
 }
 
-impl Picture {
-    /// Takes over a buffer of `3 * width * height` bytes in the layout that [`Picture`] describes.
+impl Image {
+    /// Takes over a buffer of `3 * width * height` bytes in the layout that [`Image`] describes.
     ///
     /// # Errors
     ///
@@ -51,7 +51,7 @@ impl Picture {
         }
     }
 
-    /// A black picture; sides of zero become one.
+    /// A black image; sides of zero become one.
     pub(crate) fn black(width: u32, height: u32) -> Self {
         let (width, height) = (width.max(1), height.max(1));
         Self {
@@ -95,13 +95,13 @@ impl Picture {
     }
 }
 
-impl fmt::Debug for Picture {
+impl fmt::Debug for Image {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Picture({}x{})", self.width, self.height)
+        write!(formatter, "Image({}x{})", self.width, self.height)
     }
 }
 
-/// The bytes of a picture of that size.
+/// The bytes of an image of that size.
 pub(crate) fn byte_len(width: u32, height: u32) -> usize {
     width as usize * height as usize * CHANNELS
 }
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_buffer_of_the_wrong_length_is_refused() {
-        assert!(Picture::from_rgb8(2, 1, vec![0; 6]).is_ok());
+        assert!(Image::from_rgb8(2, 1, vec![0; 6]).is_ok());
         for (width, height, length) in [
             (2, 1, 5),
             (2, 1, 7),
@@ -122,7 +122,7 @@ mod tests {
         ] {
             assert!(
                 matches!(
-                    Picture::from_rgb8(width, height, vec![0; length]),
+                    Image::from_rgb8(width, height, vec![0; length]),
                     Err(ImagingError::BadBuffer { found, .. }) if found == length
                 ),
                 "{width}x{height} from {length} bytes"
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_pixel() {
-        let picture = Picture::from_rgb8(1, 2, vec![201; 6]).unwrap();
-        assert_eq!(format!("{picture:?}"), "Picture(1x2)");
+        let image = Image::from_rgb8(1, 2, vec![201; 6]).unwrap();
+        assert_eq!(format!("{image:?}"), "Image(1x2)");
     }
 }
