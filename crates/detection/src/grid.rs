@@ -3,15 +3,15 @@
 
 use std::marker::PhantomData;
 
+use likeness_face::write_input;
 use likeness_imaging::{self as imaging, Image, Interrupt, PixelRect};
 use likeness_models::{DetectorAdapter, DetectorModel, Pack, Preprocessing};
-use likeness_runtime::{Misfit, ModelSession, Outputs, Runtime, TensorSpec};
-use ndarray::ArrayView4;
+use likeness_runtime::{Adapter, Misfit, ModelSession, Outputs, Runtime, TensorSpec};
 
 use crate::ensemble::Candidates;
 use crate::search::{self, Bounds, DOUBTFUL, Search};
 use crate::suppression::suppress;
-use crate::{DetectionError, Face, FaceDetector, Point, largest_first, write_input};
+use crate::{DetectionError, Face, FaceDetector, Point, largest_first};
 
 /// Both sides of the input must be multiples of the largest stride.
 const INPUT_MULTIPLE: u32 = 32;
@@ -30,8 +30,8 @@ const FIXED_SIDES: std::ops::RangeInclusive<usize> = 320..=2560;
 pub trait GridFamily: Send + 'static {
     /// The family as manifests name it.
     const ADAPTER: DetectorAdapter;
-    /// The same in writing.
-    const NAME: &'static str;
+    /// The same, for messages.
+    const NAMES: Adapter;
 
     /// Whether a model's outputs, as it declares them, can be those of the family.
     ///
@@ -86,7 +86,7 @@ impl<F: GridFamily> GridDetector<F> {
         let session = runtime.open(&model.model, pack.model(&model.model)?)?;
         let (width, height) = fixed_size(&session)
             .and_then(|size| F::check(session.outputs()).map(|()| size))
-            .map_err(|misfit| DetectionError::misfit(session.name(), F::NAME, misfit))?;
+            .map_err(|misfit| F::NAMES.misfit(session.name(), misfit))?;
         Ok(Self {
             session,
             preprocessing: model.input,
@@ -129,7 +129,7 @@ impl<F: GridFamily> GridDetector<F> {
         score: f32,
         interrupt: Interrupt<'_>,
     ) -> Result<Vec<Face>, DetectionError> {
-        check(interrupt)?;
+        interrupt.check()?;
         let (rows, columns) = (
             tiles(small.height(), self.height.unwrap_or(LARGEST_TILE)),
             tiles(small.width(), self.width.unwrap_or(LARGEST_TILE)),
@@ -146,7 +146,7 @@ impl<F: GridFamily> GridDetector<F> {
                     width,
                     height,
                 };
-                check(interrupt)?;
+                interrupt.check()?;
                 // To its own size: a copy.
                 let tile = imaging::crop_resize_bilinear(small, rect, width, height);
                 faces.extend(self.run(
@@ -173,10 +173,8 @@ impl<F: GridFamily> GridDetector<F> {
         let padded = imaging::pad_to(tile, width, height);
         self.input.resize(3 * width as usize * height as usize, 0.0);
         write_input(&padded, &self.preprocessing, &mut self.input);
-
-        let input = ArrayView4::from_shape((1, 3, height as usize, width as usize), &self.input)
-            .map_err(|error| DetectionError::Other(error.into()))?;
-        let outputs = self.session.run(&input)?;
+        let shape = [1, 3, height as usize, width as usize];
+        let outputs = self.session.run_slice(shape, &self.input)?;
         let view = View {
             width,
             height,
@@ -203,7 +201,7 @@ impl<F: GridFamily> Candidates for GridDetector<F> {
         score: f32,
         interrupt: Interrupt<'_>,
     ) -> Result<Vec<Face>, DetectionError> {
-        check(interrupt)?;
+        interrupt.check()?;
         let ratio = f64::from(longest_side) / f64::from(image.width().max(image.height()));
         if ratio >= 1.0 {
             return self.candidates_of(image, &Frame::of(image, image), score, interrupt);
@@ -234,15 +232,6 @@ impl<F: GridFamily> FaceDetector for GridDetector<F> {
             let candidates = self.candidates_at(image, side, score, Interrupt::NEVER)?;
             Ok(suppress(candidates, bounds.iou))
         })
-    }
-}
-
-/// Between two runs of the network.
-fn check(interrupt: Interrupt<'_>) -> Result<(), DetectionError> {
-    if interrupt.is_due() {
-        Err(DetectionError::Interrupted)
-    } else {
-        Ok(())
     }
 }
 

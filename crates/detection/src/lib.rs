@@ -3,10 +3,8 @@
 
 mod ensemble;
 mod error;
-mod face;
 mod grid;
 mod open;
-mod preprocessing;
 mod scrfd;
 mod search;
 mod suppression;
@@ -15,10 +13,9 @@ mod yunet;
 use likeness_imaging::{Image, Interrupt};
 
 pub use error::DetectionError;
-pub use face::{BoundingBox, Face, Landmarks, Point, largest_first};
 pub use grid::GridDetector;
+pub use likeness_face::{BoundingBox, Face, Landmarks, Point, largest_first};
 pub use open::{open, open_model};
-pub use preprocessing::{channel_order, write_input};
 pub use scrfd::Scrfd;
 pub use search::{GLANCE_SIDE, Search};
 pub use yunet::YuNet;

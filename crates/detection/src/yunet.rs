@@ -5,7 +5,7 @@
 //! image has to be shrunk first.
 
 use likeness_models::DetectorAdapter;
-use likeness_runtime::{Misfit, Outputs, TensorSpec, listed};
+use likeness_runtime::{Adapter, Misfit, Outputs, TensorSpec, listed};
 
 use crate::grid::{GridDetector, GridFamily, View};
 use crate::{BoundingBox, DetectionError, Face, Landmarks};
@@ -28,7 +28,10 @@ pub enum YuNetFamily {}
 
 impl GridFamily for YuNetFamily {
     const ADAPTER: DetectorAdapter = DetectorAdapter::Yunet;
-    const NAME: &'static str = "yunet";
+    const NAMES: Adapter = Adapter {
+        role: "detector",
+        name: "yunet",
+    };
 
     fn check(outputs: &[TensorSpec]) -> Result<(), Misfit> {
         for stride in STRIDES {

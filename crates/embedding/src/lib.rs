@@ -2,16 +2,14 @@
 //! calibration (`likeness_models::MatchCalibration`).
 
 mod aligned_crop;
-mod alignment;
 mod embedding;
 mod ensemble;
 mod error;
 
-use likeness_detection::Landmarks;
+use likeness_face::Landmarks;
 use likeness_imaging::Image;
 
-pub use aligned_crop::AlignedCropEmbedder;
-pub use alignment::{Template, align, similarity_transform};
+pub use aligned_crop::{AlignedCropEmbedder, Template, align};
 pub use embedding::Embedding;
 pub use ensemble::{open, open_model};
 pub use error::EmbeddingError;

@@ -165,7 +165,7 @@ impl<'a> Look<'a> {
                 .detector
                 .detect(pixels.image(), search, looking.budget.interrupt())
                 .map_err(|error| match error {
-                    DetectionError::Interrupted => looking.budget.exceeded(),
+                    DetectionError::Interrupted(_) => looking.budget.exceeded(),
                     error => inference(error),
                 })
         })?;

@@ -1,6 +1,6 @@
 //! What can be wrong with an image.
 
-use crate::Format;
+use crate::{Format, Interrupted};
 
 /// Why bytes did not become an image.
 ///
@@ -98,6 +98,12 @@ pub enum ImagingError {
         /// The bytes that were given.
         found: usize,
     },
+}
+
+impl From<Interrupted> for ImagingError {
+    fn from(_: Interrupted) -> Self {
+        Self::Interrupted
+    }
 }
 
 const MIB: u64 = 1024 * 1024;

@@ -7,7 +7,7 @@
 //!
 //! An [`Image`] is always upright, always RGB with eight bits a channel, and always without padding between rows, so
 //! that no later stage has to ask. The operations on it ([`shrink_area`], [`crop_resize_bilinear`], [`warp_affine`],
-//! [`write_planar`], [`pad_to`]) agree with OpenCV's to within rounding, because the models were trained on images
+//! [`pad_to`]) agree with OpenCV's to within rounding, because the models were trained on images
 //! that OpenCV had prepared.
 //!
 //! ```
@@ -34,7 +34,6 @@ mod interrupt;
 mod limits;
 mod orientation;
 mod pad;
-mod planar;
 mod probe;
 mod reduced;
 mod resample;
@@ -46,11 +45,10 @@ pub use decode::{EncodedImage, decode};
 pub use error::ImagingError;
 pub use format::{Format, sniff};
 pub use image::Image;
-pub use interrupt::Interrupt;
+pub use interrupt::{Interrupt, Interrupted};
 pub use limits::Limits;
 pub use orientation::Orientation;
 pub use pad::pad_to;
-pub use planar::{ChannelOrder, write_planar};
 pub use probe::{Header, probe};
 pub use reduced::Reduced;
 pub use resample::{PixelRect, crop_resize_bilinear, shrink_area};

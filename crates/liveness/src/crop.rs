@@ -1,6 +1,6 @@
 //! Which part of the image a liveness model looks at.
 
-use likeness_detection::BoundingBox;
+use likeness_face::BoundingBox;
 use likeness_imaging::PixelRect;
 use likeness_models::CropFit;
 

@@ -8,7 +8,7 @@ mod crop;
 mod error;
 mod scaled_crop;
 
-use likeness_detection::BoundingBox;
+use likeness_face::BoundingBox;
 use likeness_imaging::Image;
 
 pub use crop::crop_rect;

@@ -1,9 +1,7 @@
 //! Where in the image a face is.
 
-use likeness_detection::{BoundingBox, Face, Point};
+use likeness_face::{BoundingBox, Face, Point, Pose};
 use likeness_imaging::Image;
-
-use crate::Pose;
 
 /// What a detector's box of a whole face reaches beyond the middle of its landmarks (halfway from the eyes to the
 /// mouth), in units of the distance from the eyes to the mouth: to either side, up and down. Medians of the default

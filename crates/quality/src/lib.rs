@@ -5,7 +5,7 @@
 //! profile to say, not for this crate. Where ISO/IEC 29794-5 (face image quality) has a name for a number, it is used.
 //!
 //! ```
-//! use likeness_detection::{BoundingBox, Face, Point};
+//! use likeness_face::{BoundingBox, Face, Point};
 //! use likeness_imaging::Image;
 //! use likeness_quality::FaceQuality;
 //!
@@ -28,14 +28,11 @@
 
 mod exposure;
 mod framing;
-mod pose;
 mod sample;
 mod sharpness;
 
-use likeness_detection::Face;
+use likeness_face::{Face, Pose};
 use likeness_imaging::Image;
-
-pub use pose::Pose;
 
 use crate::sample::Sample;
 
@@ -102,7 +99,7 @@ impl FaceQuality {
         let sample = Sample::of(image, &face.bounding_box);
         let sample = sample.as_ref();
         Ok(Self {
-            inter_eye_distance: pose::inter_eye_distance(&face.landmarks, &pose),
+            inter_eye_distance: pose.inter_eye_distance(&face.landmarks),
             pose,
             sharpness: sample.map_or(0.0, sharpness::sharpness),
             brightness: sample.map_or(0.0, exposure::brightness),

@@ -1,6 +1,6 @@
 //! The middle of a face at a fixed size.
 
-use likeness_detection::BoundingBox;
+use likeness_face::BoundingBox;
 use likeness_imaging::{Image, PixelRect, shrink_area};
 
 /// The side of the square with a face box's area in a [`Sample`], in pixels; with the default detector the eyes of a

@@ -1,4 +1,4 @@
-use likeness_detection::{BoundingBox, Landmarks, Point};
+use likeness_face::{BoundingBox, Landmarks, Point};
 use proptest::prelude::*;
 
 use super::*;

@@ -7,8 +7,8 @@ use ort::session::SessionOutputs;
 
 use crate::sessions::Sessions;
 use crate::shared::{Answer, Shared};
-use crate::signature::{image_input, vector_output};
-use crate::{ImageInput, Misfit, RuntimeError, TensorSpec, VectorOutput};
+use crate::signature::{image_input, is_vector_batch, vector_output};
+use crate::{Adapter, ImageInput, Misfit, RuntimeError, TensorSpec, VectorOutput, shape_text};
 
 /// One opened model with one input of four dimensions (`[N, channels, height, width]`, `f32`). Each worker opens its own;
 /// what it opens may be [shared](crate::ProviderOptions::shared_sessions) with the others behind that.
@@ -85,6 +85,18 @@ impl ModelSession {
         vector_output(&self.outputs, numbers)
     }
 
+    /// Runs the model on one batch of this shape, its numbers row by row; see [`run`](Self::run).
+    ///
+    /// # Errors
+    /// [`RuntimeError::Inference`] also where the shape has another number of elements.
+    pub fn run_slice(&mut self, shape: [usize; 4], numbers: &[f32]) -> Result<Outputs<'_>, RuntimeError> {
+        let input = ArrayView4::from_shape(shape, numbers).map_err(|error| RuntimeError::Inference {
+            model: self.name.clone(),
+            reason: error.to_string(),
+        })?;
+        self.run(&input)
+    }
+
     /// Runs the model on one batch. With a provider that compiles models for shapes (OpenVINO) the first batch of a shape
     /// takes as long as opening the model.
     ///
@@ -156,6 +168,26 @@ impl Outputs<'_> {
             .next()
             .ok_or_else(|| self.unusable("", "there are no outputs"))?;
         self.get(name)
+    }
+
+    /// Returns the output of this name, where it has so many numbers for each image, one image after the other.
+    ///
+    /// # Errors
+    /// Those of [`get`](Self::get), and [`RuntimeError::Misfit`] for an output of another shape.
+    pub fn vectors(
+        &self,
+        adapter: Adapter,
+        name: &str,
+        images: usize,
+        length: usize,
+    ) -> Result<Vec<f32>, RuntimeError> {
+        let output = self.get(name)?;
+        if !is_vector_batch(output.shape(), images, length) {
+            let needs = format!("output [{images},{length}]");
+            let misfit = Misfit::new(needs, shape_text(output.shape()));
+            return Err(adapter.misfit(self.model, misfit));
+        }
+        Ok(output.iter().copied().collect())
     }
 
     /// Every output of `f32`: its name and its numbers, in the model's order.

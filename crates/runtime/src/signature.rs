@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use ort::value::{Outlet, TensorElementType, ValueType};
 
+use crate::RuntimeError;
+
 /// An input or output of a model, as the model declares it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -102,6 +104,27 @@ impl Misfit {
     }
 }
 
+/// The adapter that a manifest names for a model, for messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Adapter {
+    /// The role of its models, such as `embedder`.
+    pub role: &'static str,
+    /// Its name in manifests.
+    pub name: &'static str,
+}
+
+impl Adapter {
+    /// Returns the error of a model that does not fit this adapter.
+    #[must_use]
+    pub fn misfit(self, model: &str, misfit: Misfit) -> RuntimeError {
+        RuntimeError::Misfit {
+            model: model.to_owned(),
+            adapter: self,
+            misfit,
+        }
+    }
+}
+
 /// What images a model takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -192,9 +215,9 @@ pub(crate) fn vector_output(outputs: &[TensorSpec], numbers: usize) -> Result<Ve
         .ok_or_else(|| Misfit::new(format!("output [N,{numbers}]"), listed(outputs)))
 }
 
-/// Whether an answer to a batch has so many numbers for each image, as [`ModelSession::vector_output`](crate::ModelSession::vector_output) wants them.
-#[must_use]
-pub fn is_vector_batch(shape: &[usize], images: usize, numbers: usize) -> bool {
+/// Returns whether an output has so many numbers for each image of a batch, as
+/// [`ModelSession::vector_output`](crate::ModelSession::vector_output) needs it.
+pub(crate) fn is_vector_batch(shape: &[usize], images: usize, numbers: usize) -> bool {
     match shape {
         [batch, length, rest @ ..] => {
             *batch == images && *length == numbers && rest.iter().all(|&size| size == 1)

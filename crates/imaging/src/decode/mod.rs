@@ -209,7 +209,7 @@ impl<'a> EncodedImage<'a> {
         // Nothing is shared with the closure that could be left half done: it borrows the input and owns the rest.
         .unwrap_or_else(|_| Err(ImagingError::corrupt(format, "decoder fault")))
         // A decoding library takes an interrupted read for damage.
-        .map_err(|error| interrupt.check().err().unwrap_or(error))?;
+        .map_err(|error| interrupt.check().err().map_or(error, ImagingError::from))?;
         Image::from_rgb8(reduction.of(width), reduction.of(height), pixels)
             .map(|image| Reduced::new(image, &self.header, reduction))
             .map_err(|_| ImagingError::corrupt(format, "decoder fault"))

@@ -1,18 +1,11 @@
-//! Bringing a face to where the embedder expects it.
+//! The transform that aligns a face.
 
-use likeness_detection::{Landmarks, Point};
-use likeness_imaging::{self as imaging, Affine, Image};
+use likeness_imaging::Affine;
 
-use crate::EmbeddingError;
-
-/// Where the five landmarks (right eye, left eye, nose tip, right and left mouth corner) go, in units of the side of
-/// the square crop.
-pub type Template = [[f64; 2]; 5];
-
-/// The similarity transform (rotation, one scale, translation; no reflection) that brings `from` as near as possible to
-/// `to`, in the sense of least squares.
+/// Returns the similarity transform (rotation, one scale, translation; no reflection) that brings `from` nearest to `to`,
+/// in the sense of least squares.
 ///
-/// This is the answer of Umeyama (IEEE PAMI 13(4), 1991) without a singular value decomposition: in the plane a
+/// This is the solution of Umeyama (IEEE PAMI 13(4), 1991) without a singular value decomposition: in the plane a
 /// similarity is the multiplication by a complex number, and the best one is the quotient of two sums.
 ///
 /// `None` where all points of `from` are in one place or a coordinate is not finite.
@@ -46,23 +39,6 @@ pub fn similarity_transform(from: &[[f64; 2]; 5], to: &[[f64; 2]; 5]) -> Option<
         real,
         center_to[1] - imaginary * center_from[0] - real * center_from[1],
     ))
-}
-
-/// Cuts a face out so that its landmarks come to lie on the template: a square RGB image of `size` pixels a side,
-/// bilinear, black where the image ends.
-///
-/// # Errors
-/// [`EmbeddingError::Landmarks`] where the landmarks are all in one place.
-pub fn align(
-    image: &Image,
-    landmarks: &Landmarks,
-    template: &Template,
-    size: u32,
-) -> Result<Image, EmbeddingError> {
-    let from = landmarks.map(|Point { x, y }| [f64::from(x), f64::from(y)]);
-    let to = template.map(|point| point.map(|value| value * f64::from(size)));
-    let transform = similarity_transform(&from, &to).ok_or(EmbeddingError::Landmarks)?;
-    Ok(imaging::warp_affine(image, &transform, size, size))
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
-//! Which way a head is turned, from five landmarks.
+//! Head pose from five landmarks.
 
-use likeness_detection::{Landmarks, Point};
+use crate::Landmarks;
 
-/// Head pose in degrees, as in ISO/IEC 29794-5 about three axes; the signs are as stated here. All are zero for a face that looks straight into the camera with its eyes level.
+/// Head pose in degrees about the three axes of ISO/IEC 29794-5, with the signs stated here. All are zero for a face that
+/// looks straight into the camera with its eyes level.
 ///
-/// Five landmarks give an estimate and no measurement: a long nose or a low mouth reads as a turn of some degrees, a
-/// half-turned head has landmarks that the detector guesses, and detectors turn their landmarks less than the head: the
-/// default one's roll of a webcam frame turned by 30 degrees is 26 in the median, and of single faces 10. It
-/// tells a face that looks at the camera from one that does not.
+/// Five landmarks give an estimate, not a measurement: a long nose or a low mouth reads as a turn of some degrees, the
+/// detector guesses landmarks of a half-turned head, and detectors turn their landmarks less than the head: the roll that
+/// the default one gives a webcam frame turned by 30 degrees is 26 in the median, and 10 for single faces. The pose
+/// separates faces that look at the camera from faces that do not.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Pose {
     /// Turn about the vertical axis; positive where the nose points to the right of the image, which is the person's
@@ -34,16 +35,19 @@ const NOSE_HEIGHT: f64 = 0.58;
 /// 26 mm where the pupils are 63 mm apart.
 const NOSE_DEPTH: f64 = 26.0 / 31.5;
 
+/// The least cosine of the yaw that a distance between the eyes is divided by: that of 60 degrees. In a profile there is
+/// nothing left to divide.
+const LEAST_COSINE: f64 = 0.5;
+
 impl Pose {
     /// Estimates the pose of a face with these landmarks.
     ///
-    /// The five points are taken for the image, in parallel projection, of a rigid head whose eyes and mouth corners
+    /// The five points are taken for the parallel projection of a rigid head whose eyes and mouth corners
     /// lie in a plane out of which the nose stands. A turn shortens the plane across the axis and moves the tip of the
     /// nose along it; each angle is the arc tangent of the one over the other, so the scale falls out.
     #[must_use]
     pub fn of(landmarks: &Landmarks) -> Self {
-        let [right_eye, left_eye, nose, right_mouth, left_mouth] =
-            landmarks.map(|Point { x, y }| [f64::from(x), f64::from(y)]);
+        let [right_eye, left_eye, nose, right_mouth, left_mouth] = landmarks.map(<[f64; 2]>::from);
         let (eyes, mouth) = (middle(right_eye, left_eye), middle(right_mouth, left_mouth));
         // Of the whole face: half an inter-eye distance to the side, one downwards, as the image shows them. The
         // width is fitted to eyes and mouth, least squares.
@@ -69,23 +73,19 @@ impl Pose {
             roll: roll.to_degrees(),
         }
     }
-}
 
-/// The least cosine of the yaw that a distance between the eyes is divided by: that of 60 degrees. In a profile there is
-/// nothing left to divide.
-const LEAST_COSINE: f64 = 0.5;
-
-/// How far apart the eyes would be, did the head not look to the side; in pixels.
-pub(crate) fn inter_eye_distance(landmarks: &Landmarks, pose: &Pose) -> f64 {
-    let [right_eye, left_eye, _, right_mouth, left_mouth] =
-        landmarks.map(|Point { x, y }| [f64::from(x), f64::from(y)]);
-    let length = |[x, y]: [f64; 2]| x.hypot(y);
-    let cosine = pose.yaw.to_radians().cos();
-    if cosine >= LEAST_COSINE {
-        length(minus(left_eye, right_eye)) / cosine
-    } else {
-        let down = minus(middle(right_mouth, left_mouth), middle(right_eye, left_eye));
-        2.0 * length(down) / EYES_TO_MOUTH
+    /// Returns the distance in pixels that the eyes would have if the head did not look to the side.
+    #[must_use]
+    pub fn inter_eye_distance(&self, landmarks: &Landmarks) -> f64 {
+        let [right_eye, left_eye, _, right_mouth, left_mouth] = landmarks.map(<[f64; 2]>::from);
+        let length = |[x, y]: [f64; 2]| x.hypot(y);
+        let cosine = self.yaw.to_radians().cos();
+        if cosine >= LEAST_COSINE {
+            length(minus(left_eye, right_eye)) / cosine
+        } else {
+            let down = minus(middle(right_mouth, left_mouth), middle(right_eye, left_eye));
+            2.0 * length(down) / EYES_TO_MOUTH
+        }
     }
 }
 

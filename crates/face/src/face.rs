@@ -1,4 +1,4 @@
-//! What a detector finds: a box, a score and five landmarks, in pixels of the upright image.
+//! A detected face: bounding box, score and five landmarks, in pixels of the upright image.
 
 /// A point in pixels of the upright image; x grows to the right, y downwards, (0, 0) is the outer corner of the
 /// first pixel.
@@ -8,6 +8,12 @@ pub struct Point {
     pub x: f32,
     /// Pixels from the top edge.
     pub y: f32,
+}
+
+impl From<Point> for [f64; 2] {
+    fn from(Point { x, y }: Point) -> Self {
+        [x.into(), y.into()]
+    }
 }
 
 /// An axis-parallel box in pixels of the upright image.
@@ -24,13 +30,13 @@ pub struct BoundingBox {
 }
 
 impl BoundingBox {
-    /// Area in square pixels.
+    /// Returns the area in square pixels.
     #[must_use]
     pub fn area(&self) -> f32 {
         self.width * self.height
     }
 
-    /// Intersection over union with another box: 0 for boxes that do not touch, 1 for the same box.
+    /// Returns the intersection over union with another box: 0 for boxes that do not touch, 1 for the same box.
     #[must_use]
     pub fn iou(&self, other: &Self) -> f32 {
         let width = (self.x + self.width).min(other.x + other.width) - self.x.max(other.x);
@@ -43,11 +49,11 @@ impl BoundingBox {
         if union > 0.0 { intersection / union } else { 0.0 }
     }
 
-    /// The part of the box that lies inside an image of this size.
+    /// Returns the part of the box that lies inside an image of this size.
     #[must_use]
     pub fn clipped(&self, width: u32, height: u32) -> Self {
         let (limit_x, limit_y) = (width as f32, height as f32);
-        // Not `clamp`, which panics where a bound is no number.
+        // Not `clamp`, which panics on a bound that is NaN.
         let left = self.x.max(0.0).min(limit_x);
         let top = self.y.max(0.0).min(limit_y);
         let right = (self.x + self.width).max(left).min(limit_x);
@@ -68,8 +74,7 @@ pub type Landmarks = [Point; 5];
 /// One detected face.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Face {
-    /// Where the face is. Not clipped: the box of a face at the border may reach outside of the image, and the
-    /// liveness crop wants it so.
+    /// The box, not clipped: that of a face at the border may reach outside of the image, as the liveness crop needs it.
     pub bounding_box: BoundingBox,
     /// The detector's score, 0..=1.
     pub score: f32,
@@ -78,7 +83,7 @@ pub struct Face {
 }
 
 impl Face {
-    /// Whether every number of it is one.
+    /// Returns whether every coordinate and the score are finite.
     #[must_use]
     pub fn is_finite(&self) -> bool {
         let BoundingBox { x, y, width, height } = self.bounding_box;
