@@ -58,7 +58,7 @@ test-openvino: setup setup-openvino build models ## What is computed with OpenVI
 	LIKENESS__ENGINE__PROVIDER=openvino $(CARGO) test $(BUILD) --test golden
 
 fuzz: ## FUZZ_INPUTS (a million) mutated model files for each of their readers; not coverage-guided
-	LIKENESS_FUZZ_INPUTS=$(FUZZ_INPUTS) $(CARGO) test $(BUILD) -p likeness-models --test fuzz -- --nocapture --test-threads=1
+	LIKENESS_FUZZ_INPUTS=$(FUZZ_INPUTS) $(CARGO) test $(BUILD) -p likeness-onnx -p likeness-packs --test fuzz -- --nocapture --test-threads=1
 
 fuzz-short: ## All coverage-guided fuzz targets (fuzz/) for 40 seconds at most, with the same inputs each time, as in CI
 	@$(PYTHON) scripts/fuzz.py --seconds 40 --repeatable

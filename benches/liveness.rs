@@ -8,7 +8,7 @@ use criterion::Criterion;
 use likeness_engine::detection::{FaceDetector, Search, YuNet};
 use likeness_engine::imaging::{Interrupt, crop_resize_bilinear};
 use likeness_engine::liveness::{LivenessModel, ScaledCropLiveness, crop_rect};
-use likeness_engine::models::CropFit;
+use likeness_engine::packs::CropFit;
 
 mod support;
 

@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use likeness::default_rewriting;
-use likeness::models::StoreSearch;
+use likeness::packs::StoreSearch;
 use likeness::runtime::{LibrarySearch, ModelSession, Runtime};
 use likeness::server::{EngineConfig, Overrides};
 use likeness_testing::noise;
@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pack = StoreSearch::new()
         .find()?
         .load("open-1")?
-        .rewritten(&default_rewriting(runtime.provider()));
+        .optimized(&default_rewriting(runtime.provider()));
     for (name, [height, width]) in MODELS {
         let mut session = runtime.open(name, pack.model(name)?)?;
         let own: &[usize] = if name == EMBEDDER { batches } else { &[] };

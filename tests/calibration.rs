@@ -11,8 +11,8 @@ use std::process::ExitCode;
 
 use likeness::detection::{DetectionError, Face, FaceDetector, Point, Search, YuNet};
 use likeness::imaging::{Image, Interrupt};
-use likeness::models::rewrite::Passes;
-use likeness::models::{DEFAULT_PACK, MatchCalibration, Pack, StoreSearch};
+use likeness::packs::Passes;
+use likeness::packs::{DEFAULT_PACK, MatchCalibration, Pack, StoreSearch};
 use likeness::runtime::{LibrarySearch, Provider, Runtime, available_workers};
 use likeness::{Engine, EngineBuilder};
 use likeness_evaluation::statistics::{Bootstrap, MatchScores};
@@ -49,7 +49,7 @@ fn parts() -> Result<(Runtime, Pack), Failed> {
         StoreSearch::new()
             .find()?
             .load(DEFAULT_PACK)?
-            .rewritten(&Passes::all()),
+            .optimized(&Passes::all()),
     ))
 }
 

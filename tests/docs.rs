@@ -4,7 +4,7 @@
 
 use likeness::api::ErrorCode;
 use likeness::decision::{Code, Profile, QualityChecks};
-use likeness::models::Manifest;
+use likeness::packs::Manifest;
 
 fn text(file: &str) -> String {
     std::fs::read_to_string(likeness_testing::workspace().join(file)).unwrap()

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use likeness::models::StoreSearch;
+use likeness::packs::StoreSearch;
 use likeness::runtime::{LibrarySearch, Runtime, RuntimeError, ort};
 use likeness::{Engine, VerifyOptions};
 use likeness_testing::{Outcome, Suite, ensure};

@@ -9,7 +9,7 @@ use likeness_engine::detection::{BoundingBox, Face, Landmarks, Point, YuNet};
 use likeness_engine::embedding::{AlignedCropEmbedder, Embedding, FaceEmbedder, FaceInImage};
 use likeness_engine::imaging::{self, Image, Limits};
 use likeness_engine::liveness::{LivenessModel, ScaledCropLiveness};
-use likeness_engine::models::{CropFit, Pack, StoreSearch};
+use likeness_engine::packs::{CropFit, Pack, StoreSearch};
 use likeness_engine::runtime::{LibrarySearch, Provider, Runtime};
 use likeness_engine::{EmbedOptions, Engine, default_rewriting};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
@@ -151,7 +151,7 @@ fn pack() -> Result<&'static Pack, Failed> {
     let pack = StoreSearch::new()
         .find()?
         .load("open-1")?
-        .rewritten(&default_rewriting(provider()?));
+        .optimized(&default_rewriting(provider()?));
     Ok(PACK.get_or_init(|| pack))
 }
 

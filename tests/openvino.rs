@@ -4,16 +4,16 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use likeness::models::StoreSearch;
-use likeness::models::onnx::proto::{
-    DimensionProto, DimensionValue, GraphProto, NodeProto, TensorShapeProto, TensorTypeProto, TypeProto,
-    ValueInfoProto, data_type,
-};
-use likeness::models::onnx::{model, write};
+use likeness::packs::StoreSearch;
 use likeness::runtime::{
     Execution, LibrarySearch, ModelSession, Provider, ProviderOptions, Runtime, RuntimeError,
 };
 use likeness::{Engine, VerifyOptions, default_rewriting};
+use likeness_onnx::proto::{
+    DimensionProto, DimensionValue, GraphProto, NodeProto, TensorShapeProto, TensorTypeProto, TypeProto,
+    ValueInfoProto, data_type,
+};
+use likeness_onnx::{model, write};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 use ndarray::Array4;
 
@@ -212,7 +212,7 @@ fn shapes(shared: &Path) -> Outcome {
     let pack = StoreSearch::new()
         .find()?
         .load("open-1")?
-        .rewritten(&default_rewriting(Provider::OpenVino));
+        .optimized(&default_rewriting(Provider::OpenVino));
     let mut session = runtime.open("yunet_n", pack.model("yunet_n")?)?;
     let first: Vec<Vec<f32>> = (1..=20)
         .map(|width| answer(&mut session, width))

@@ -9,8 +9,8 @@ use likeness::detection::{BoundingBox, Face, FaceDetector, GLANCE_SIDE, Search, 
 use likeness::embedding::align;
 use likeness::imaging::{Image, Interrupt, Limits, crop_resize_bilinear, decode, shrink_area};
 use likeness::liveness::crop_rect;
-use likeness::models::rewrite::{Pass, Passes};
-use likeness::models::{DEFAULT_PACK, Pack, Preprocessing, StoreSearch};
+use likeness::packs::{DEFAULT_PACK, Pack, Preprocessing, StoreSearch};
+use likeness::packs::{Pass, Passes};
 use likeness::runtime::Runtime;
 
 use crate::Failure;
@@ -21,7 +21,7 @@ const IMAGES: usize = 100;
 /// Writes models and inputs into a folder.
 pub(crate) fn write(runtime: &Runtime, out: &Path, data: &Path) -> Result<(), Failure> {
     let store = StoreSearch::new().find()?;
-    let load = |passes: &Passes| Ok::<_, Failure>(store.load(DEFAULT_PACK)?.rewritten(passes));
+    let load = |passes: &Passes| Ok::<_, Failure>(store.load(DEFAULT_PACK)?.optimized(passes));
     let pack = load(&Passes::all())?;
     models(&pack, out)?;
     models(

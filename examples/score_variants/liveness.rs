@@ -6,7 +6,7 @@ use std::path::Path;
 use likeness::detection::{FaceDetector, Search, YuNet};
 use likeness::imaging::{Interrupt, Limits, decode, shrink_area};
 use likeness::liveness::{LivenessModel, ScaledCropLiveness};
-use likeness::models::{CropFit, Pack};
+use likeness::packs::{CropFit, Pack};
 use likeness::runtime::Runtime;
 
 use crate::{Failure, each, mirror};

@@ -15,8 +15,8 @@ mod support;
 use std::path::Path;
 
 use likeness::imaging::Image;
-use likeness::models::rewrite::Passes;
-use likeness::models::{DEFAULT_PACK, StoreSearch};
+use likeness::packs::Passes;
+use likeness::packs::{DEFAULT_PACK, StoreSearch};
 use likeness::runtime::{LibrarySearch, Provider, Runtime};
 
 use support::{Failure, by_person, each};
@@ -30,7 +30,7 @@ fn main() -> Result<(), Failure> {
     let pack = StoreSearch::new()
         .find()?
         .load(DEFAULT_PACK)?
-        .rewritten(&Passes::all());
+        .optimized(&Passes::all());
     matching::print(&runtime, &pack, data)?;
     println!();
     liveness::print(&runtime, &pack, data)

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use likeness::detection::{Face, FaceDetector, Landmarks, Point, Search, YuNet};
 use likeness::embedding::{AlignedCropEmbedder, Embedding, FaceEmbedder, FaceInImage, Template, align};
 use likeness::imaging::{Image, Interrupt, Limits, PixelRect, crop_resize_bilinear, decode, shrink_area};
-use likeness::models::Pack;
+use likeness::packs::Pack;
 use likeness::runtime::{Runtime, available_workers};
 use likeness_evaluation::statistics::{Judged, accuracy_at, best_threshold};
 use likeness_evaluation::{HELD_IMPOSTORS, all_pairs};

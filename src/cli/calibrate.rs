@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use likeness::Engine;
 use likeness::decision::Profile;
-use likeness::models::{Calibration, CalibrationFile};
+use likeness::packs::{Calibration, CalibrationFile};
 use likeness_evaluation::{
     LivenessTargets, MATCH_ANCHORS, MatchAnchor, MatchOptions, calibrate_liveness, calibrate_match,
     evaluate_all_pairs, evaluate_liveness, evaluate_pairs,

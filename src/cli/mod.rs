@@ -24,8 +24,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use likeness::imaging::Limits;
-use likeness::models::rewrite::Passes;
-use likeness::models::{DEFAULT_PACK, StoreSearch};
+use likeness::packs::Passes;
+use likeness::packs::{DEFAULT_PACK, StoreSearch};
 use likeness::runtime::{Execution, LibrarySearch, Provider, ProviderOption};
 use likeness::server::{EngineConfig, Overrides};
 use likeness::{Engine, EngineBuilder, default_rewriting};

@@ -1,7 +1,7 @@
 //! What can go wrong while looking for faces.
 
 use likeness_imaging::Interrupted;
-use likeness_models::{DetectorAdapter, ModelsError};
+use likeness_packs::{DetectorAdapter, PackError};
 use likeness_runtime::RuntimeError;
 
 /// Everything that this crate fails with.
@@ -10,7 +10,7 @@ use likeness_runtime::RuntimeError;
 pub enum DetectionError {
     /// The pack has no usable detector: for whoever configured it.
     #[error(transparent)]
-    Models(#[from] ModelsError),
+    Models(#[from] PackError),
     /// The pack has no detector of this family: for whoever made the pack.
     #[error("the pack has no detector of this family")]
     NoModel,

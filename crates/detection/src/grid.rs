@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use likeness_face::write_input;
 use likeness_imaging::{self as imaging, Image, Interrupt, PixelRect};
-use likeness_models::{DetectorAdapter, DetectorModel, Pack, Preprocessing};
+use likeness_packs::{DetectorAdapter, DetectorModel, Pack, Preprocessing};
 use likeness_runtime::{Adapter, Misfit, ModelSession, Outputs, Runtime, TensorSpec};
 
 use crate::ensemble::Candidates;

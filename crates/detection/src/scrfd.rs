@@ -7,7 +7,7 @@
 //! order, and in whether there is a dimension for the batch, so outputs are told apart by their last dimension and by how
 //! many anchors they have.
 
-use likeness_models::DetectorAdapter;
+use likeness_packs::DetectorAdapter;
 use likeness_runtime::{Adapter, Misfit, Outputs, TensorSpec, listed, shape_text};
 use ndarray::ArrayViewD;
 

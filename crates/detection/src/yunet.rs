@@ -4,7 +4,7 @@
 //! looks at cells of 8, 16 and 32 pixels and was trained on faces of about 10 to 300 px, so a face that fills a large
 //! image has to be shrunk first.
 
-use likeness_models::DetectorAdapter;
+use likeness_packs::DetectorAdapter;
 use likeness_runtime::{Adapter, Misfit, Outputs, TensorSpec, listed};
 
 use crate::grid::{GridDetector, GridFamily, View};

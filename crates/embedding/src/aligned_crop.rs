@@ -2,7 +2,7 @@
 
 use likeness_face::{Landmarks, similarity_transform, write_input};
 use likeness_imaging::{Image, warp_affine};
-use likeness_models::{EmbedderModel, Pack, Preprocessing};
+use likeness_packs::{EmbedderModel, Pack, Preprocessing};
 use likeness_runtime::{Adapter, ModelSession, Runtime};
 
 use crate::{Embedding, EmbeddingError, FaceEmbedder, FaceInImage};

@@ -1,6 +1,6 @@
 //! The embedders of a pack, several as one.
 
-use likeness_models::{EmbedderAdapter, EmbedderModel, Pack};
+use likeness_packs::{EmbedderAdapter, EmbedderModel, Pack};
 use likeness_runtime::Runtime;
 
 use crate::{AlignedCropEmbedder, Embedding, EmbeddingError, FaceEmbedder, FaceInImage};

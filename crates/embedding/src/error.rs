@@ -1,6 +1,6 @@
 //! What can go wrong while embedding.
 
-use likeness_models::{EmbedderAdapter, ModelsError};
+use likeness_packs::{EmbedderAdapter, PackError};
 use likeness_runtime::RuntimeError;
 
 /// Everything that this crate fails with.
@@ -9,7 +9,7 @@ use likeness_runtime::RuntimeError;
 pub enum EmbeddingError {
     /// The pack has no usable embedder: for whoever configured it.
     #[error(transparent)]
-    Models(#[from] ModelsError),
+    Models(#[from] PackError),
     /// The pack has no embedder of this family: for whoever made the pack.
     #[error("the pack has no embedder of this family")]
     NoModel,

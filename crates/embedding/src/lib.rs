@@ -1,5 +1,5 @@
 //! From a face to a similarity: alignment by five landmarks, embedding, cosine. What a similarity means is the pack's
-//! calibration (`likeness_models::MatchCalibration`).
+//! calibration (`likeness_packs::MatchCalibration`).
 
 mod aligned_crop;
 mod embedding;

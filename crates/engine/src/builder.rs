@@ -9,9 +9,9 @@ use likeness_detection::{self as detection, FaceDetector};
 use likeness_embedding::{self as embedding, FaceEmbedder};
 use likeness_imaging::Limits;
 use likeness_liveness::{LivenessModel, ScaledCropLiveness};
-use likeness_models::rewrite::Passes;
-use likeness_models::{
-    Calibration, CalibrationFile, DEFAULT_PACK, LivenessCalibration, MatchCalibration, ModelsError, Pack,
+use likeness_packs::Passes;
+use likeness_packs::{
+    Calibration, CalibrationFile, DEFAULT_PACK, LivenessCalibration, MatchCalibration, Pack, PackError,
     ScoreCurve, Store, StoreSearch,
 };
 use likeness_quality::FaceQuality;
@@ -137,7 +137,7 @@ impl EngineBuilder {
         self
     }
 
-    /// Which rewrites of [`likeness_models::rewrite`] are made of the pack's models before ONNX Runtime gets them;
+    /// Which rewrites of [`likeness_onnx::optimize`] are made of the pack's models before ONNX Runtime gets them;
     /// [`default_rewriting`] of the provider unless told otherwise. They change how fast a model is, and what it computes by rounding only.
     pub fn rewriting(mut self, passes: Passes) -> Self {
         self.rewriting = Some(passes);
@@ -344,7 +344,7 @@ impl EngineBuilder {
     }
 
     /// The store; where the pack is named by its path, its files may lie beside its manifest and no store need be there.
-    fn model_store(&self) -> Result<Store, ModelsError> {
+    fn model_store(&self) -> Result<Store, PackError> {
         let is_path = self.pack.contains(['/', '\\']);
         self.store.find().or_else(|error| {
             if is_path {
@@ -456,7 +456,7 @@ impl Parts {
             .rewriting
             .unwrap_or_else(|| default_rewriting(runtime.provider()));
         Ok(Self {
-            pack: pack.rewritten(&passes),
+            pack: pack.optimized(&passes),
             runtime: runtime.sharing(),
         })
     }

@@ -7,7 +7,7 @@ use likeness_decision::Score;
 use likeness_detection::{BoundingBox, Face, Landmarks, Point, Search};
 use likeness_embedding::Embedding;
 use likeness_imaging::{Image, Interrupt, Limits};
-use likeness_models::{LivenessCurve, ScoreCurve};
+use likeness_packs::{LivenessCurve, ScoreCurve};
 use likeness_runtime::{Pool, Pooled, give_back_freed_memory};
 
 use crate::aside::Aside;

@@ -5,7 +5,7 @@ use likeness_detection::DetectionError;
 use likeness_embedding::EmbeddingError;
 use likeness_imaging::ImagingError;
 use likeness_liveness::LivenessError;
-use likeness_models::ModelsError;
+use likeness_packs::PackError;
 use likeness_runtime::RuntimeError;
 
 /// What a model may fail with.
@@ -20,7 +20,7 @@ pub enum BuildError {
     Runtime(#[from] RuntimeError),
     /// The pack is missing, incomplete or wrong.
     #[error(transparent)]
-    Models(#[from] ModelsError),
+    Models(#[from] PackError),
     /// The pack's detector cannot be opened.
     #[error(transparent)]
     Detection(#[from] DetectionError),

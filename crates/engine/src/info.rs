@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use likeness_models::Manifest;
+use likeness_packs::Manifest;
 
 /// What an engine is made of, for `/info` and logs.
 #[derive(Debug, Clone, PartialEq, Eq)]

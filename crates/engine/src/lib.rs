@@ -46,6 +46,6 @@ pub use likeness_detection as detection;
 pub use likeness_embedding as embedding;
 pub use likeness_imaging as imaging;
 pub use likeness_liveness as liveness;
-pub use likeness_models as models;
+pub use likeness_packs as packs;
 pub use likeness_quality as quality;
 pub use likeness_runtime as runtime;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use likeness_models::{Pack, SelfTestVector};
+use likeness_packs::{Pack, SelfTestVector};
 use likeness_runtime::{Misfit, ModelSession, Outputs, Runtime};
 use ndarray::Array4;
 

@@ -12,7 +12,7 @@ use likeness_engine::detection::{BoundingBox, DetectionError, Face, FaceDetector
 use likeness_engine::embedding::{Embedding, EmbeddingError, FaceEmbedder, FaceInImage};
 use likeness_engine::imaging::{Image, ImagingError, Interrupt, Limits};
 use likeness_engine::liveness::{LivenessError, LivenessModel};
-use likeness_engine::models::ScoreCurve;
+use likeness_engine::packs::ScoreCurve;
 use likeness_engine::{Budget, BuildError, EmbedOptions, Engine, EngineBuilder, EngineError, VerifyOptions};
 
 /// Finds the same faces in every image.

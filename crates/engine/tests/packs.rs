@@ -6,7 +6,7 @@ use likeness_engine::detection::{self, Face, FaceDetector, Point, Scrfd, Search,
 use likeness_engine::embedding::{self, Embedding, FaceInImage};
 use likeness_engine::imaging::{Image, Interrupt, PixelRect, crop_resize_bilinear};
 use likeness_engine::liveness::{LivenessModel, ScaledCropLiveness};
-use likeness_engine::models::{Pack, Store, StoreSearch};
+use likeness_engine::packs::{Pack, Store, StoreSearch};
 use likeness_engine::runtime::{LibrarySearch, Provider, Runtime};
 use likeness_engine::{
     BuildError, EmbedOptions, Engine, EngineBuilder, EngineError, LivenessOptions, Role, VectorCheck,

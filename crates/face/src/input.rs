@@ -1,7 +1,7 @@
 //! Images as the input tensors of models.
 
 use likeness_imaging::Image;
-use likeness_models::{ChannelOrder, Preprocessing};
+use likeness_packs::{ChannelOrder, Preprocessing};
 use multiversion::multiversion;
 
 /// Writes an image as three planes of `f32`, one after the other (CHW), each row by row from the top.
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     fn of_manifest() -> Preprocessing {
-        let manifest = likeness_models::Manifest::builtin("insightface-r50");
+        let manifest = likeness_packs::Manifest::builtin("insightface-r50");
         manifest.unwrap().unwrap().detectors[0].input
     }
 

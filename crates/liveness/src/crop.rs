@@ -2,7 +2,7 @@
 
 use likeness_face::BoundingBox;
 use likeness_imaging::PixelRect;
-use likeness_models::CropFit;
+use likeness_packs::CropFit;
 
 /// The part of an image of `width` x `height` pixels that is `scale` times the face box, around the face's centre.
 ///

@@ -1,6 +1,6 @@
 //! What can go wrong while scoring liveness.
 
-use likeness_models::{LivenessAdapter, ModelsError};
+use likeness_packs::{LivenessAdapter, PackError};
 use likeness_runtime::RuntimeError;
 
 /// Everything that this crate fails with.
@@ -9,7 +9,7 @@ use likeness_runtime::RuntimeError;
 pub enum LivenessError {
     /// The pack has no usable liveness model: for whoever configured it.
     #[error(transparent)]
-    Models(#[from] ModelsError),
+    Models(#[from] PackError),
     /// The pack has no liveness model: for whoever made the pack.
     #[error("the pack has no liveness model")]
     NoModel,

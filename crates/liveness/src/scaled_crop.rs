@@ -2,7 +2,7 @@
 
 use likeness_face::{BoundingBox, write_input};
 use likeness_imaging::{self as imaging, Image};
-use likeness_models::{ClassOutput, CropFit, LivenessAdapter, LivenessModelEntry, Pack, Preprocessing};
+use likeness_packs::{ClassOutput, CropFit, LivenessAdapter, LivenessModelEntry, Pack, Preprocessing};
 use likeness_runtime::{Adapter, ModelSession, Runtime};
 
 use crate::{LivenessError, LivenessModel, crop_rect};

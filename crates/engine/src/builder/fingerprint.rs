@@ -1,6 +1,6 @@
 //! Whether an engine that is built now would be another one than before.
 
-use likeness_models::{Calibration, CalibrationFile};
+use likeness_packs::{Calibration, CalibrationFile};
 
 use super::{BuildError, EngineBuilder};
 

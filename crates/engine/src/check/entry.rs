@@ -1,6 +1,6 @@
 //! The models of a pack, whatever they do.
 
-use likeness_models::{
+use likeness_packs::{
     DetectorAdapter, DetectorModel, EmbedderAdapter, EmbedderModel, LivenessAdapter, LivenessModelEntry,
     Manifest, SelfTestVector,
 };

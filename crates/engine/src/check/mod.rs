@@ -9,7 +9,7 @@ use likeness_detection::{self as detection, BoundingBox, Landmarks, Point, Searc
 use likeness_embedding::{self as embedding, FaceEmbedder, FaceInImage};
 use likeness_imaging::{Image, Interrupt};
 use likeness_liveness::{LivenessModel, ScaledCropLiveness};
-use likeness_models::{LivenessCalibration, MatchCalibration, Pack};
+use likeness_packs::{LivenessCalibration, MatchCalibration, Pack};
 use likeness_runtime::{ModelSession, Runtime, listed};
 
 pub(crate) use entry::Entry;
