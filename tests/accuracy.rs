@@ -115,7 +115,7 @@ fn liveness_of_prints_and_frames(shared: &Path) -> Outcome {
         } else {
             prints += 1;
             if check.live {
-                prints_passed.push(format!("{file} {}", check.liveness));
+                prints_passed.push(format!("{file} {:?}", check.liveness));
             }
         }
     }

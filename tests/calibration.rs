@@ -9,12 +9,12 @@ use std::num::NonZero;
 use std::path::Path;
 use std::process::ExitCode;
 
-use likeness::detection::{DetectionError, Face, FaceDetector, Point, Search, YuNet};
-use likeness::imaging::{Image, Interrupt};
-use likeness::packs::Passes;
-use likeness::packs::{DEFAULT_PACK, MatchCalibration, Pack, StoreSearch};
-use likeness::runtime::{LibrarySearch, Provider, Runtime, available_workers};
 use likeness::{Engine, EngineBuilder};
+use likeness_engine::detection::{DetectionError, Face, FaceDetector, Point, Search, YuNet};
+use likeness_engine::imaging::{Image, Interrupt};
+use likeness_engine::packs::Passes;
+use likeness_engine::packs::{DEFAULT_PACK, MatchCalibration, Pack, StoreSearch};
+use likeness_engine::runtime::{LibrarySearch, Provider, Runtime, available_workers};
 use likeness_evaluation::statistics::{Bootstrap, MatchScores};
 use likeness_evaluation::{Acquisition, FaceChoice, HELD_IMPOSTORS, NoProgress, all_pairs};
 use likeness_testing::{Failed, Outcome, Suite, ensure};

@@ -4,11 +4,11 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use likeness::detection::{BoundingBox, Face};
-use likeness::imaging::{
+use likeness::{EmbedOptions, Engine, VerifyOptions};
+use likeness_engine::detection::{BoundingBox, Face};
+use likeness_engine::imaging::{
     Affine, Image, Limits, PixelRect, crop_resize_bilinear, decode, shrink_area, warp_affine,
 };
-use likeness::{EmbedOptions, Engine, VerifyOptions};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 
 /// Portraits of one large face each.

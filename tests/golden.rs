@@ -11,7 +11,7 @@ use likeness_engine::imaging::{self, Image, Limits};
 use likeness_engine::liveness::{LivenessModel, ScaledCropLiveness};
 use likeness_engine::packs::{CropFit, Pack, StoreSearch};
 use likeness_engine::runtime::{LibrarySearch, Provider, Runtime};
-use likeness_engine::{EmbedOptions, Engine, default_rewriting};
+use likeness_engine::{EmbedOptions, Engine, default_passes};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 use serde_json::Value;
 
@@ -151,7 +151,7 @@ fn pack() -> Result<&'static Pack, Failed> {
     let pack = StoreSearch::new()
         .find()?
         .load("open-1")?
-        .optimized(&default_rewriting(provider()?));
+        .optimized(&default_passes(provider()?));
     Ok(PACK.get_or_init(|| pack))
 }
 

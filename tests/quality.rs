@@ -6,11 +6,11 @@ use std::process::ExitCode;
 
 use image::{ImageFormat, RgbImage, imageops};
 use likeness::decision::{Code, Finding, Profile, QualityChecks, Verdict};
-use likeness::detection::{BoundingBox, Point};
-use likeness::imaging::{
+use likeness::{EmbedOptions, Engine, LivenessOptions, Verification, VerifyOptions};
+use likeness_engine::detection::{BoundingBox, Point};
+use likeness_engine::imaging::{
     Affine, Image, Limits, PixelRect, crop_resize_bilinear, decode, shrink_area, warp_affine,
 };
-use likeness::{EmbedOptions, Engine, LivenessOptions, Verification, VerifyOptions};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 
 mod support;

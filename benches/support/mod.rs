@@ -9,7 +9,7 @@ use criterion::Criterion;
 use image::RgbImage;
 use image::imageops::{FilterType, crop_imm, resize};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
-use likeness_engine::default_rewriting;
+use likeness_engine::default_passes;
 use likeness_engine::imaging::{Image, Limits, decode};
 use likeness_engine::packs::{Pack, StoreSearch};
 use likeness_engine::runtime::{LibrarySearch, ModelSession, Provider, Runtime, keep_freed_memory};
@@ -58,7 +58,7 @@ pub(crate) fn parts() -> (Runtime, Pack) {
 /// The default pack as the provider is given it.
 pub(crate) fn pack() -> Pack {
     let pack = StoreSearch::new().find().unwrap().load("open-1").unwrap();
-    pack.optimized(&default_rewriting(provider()))
+    pack.optimized(&default_passes(provider()))
 }
 
 /// The model calls of a verification with nothing around them: two detector passes at 320 pixels, a batch of two

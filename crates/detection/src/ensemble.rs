@@ -71,9 +71,9 @@ impl FaceDetector for DetectorEnsemble {
         search::run_with(image, search, bounds, self.passes(image, interrupt))
     }
 
-    fn glance(&mut self, image: &Image) -> Result<Option<Vec<Face>>, DetectionError> {
+    fn first_pass(&mut self, image: &Image) -> Result<Option<Vec<Face>>, DetectionError> {
         let bounds = self.bounds;
-        search::glance(image, bounds, self.passes(image, Interrupt::NEVER))
+        search::first_pass(image, bounds, self.passes(image, Interrupt::NEVER))
     }
 }
 

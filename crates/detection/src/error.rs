@@ -10,7 +10,7 @@ use likeness_runtime::RuntimeError;
 pub enum DetectionError {
     /// The pack has no usable detector: for whoever configured it.
     #[error(transparent)]
-    Models(#[from] PackError),
+    Pack(#[from] PackError),
     /// The pack has no detector of this family: for whoever made the pack.
     #[error("the pack has no detector of this family")]
     NoModel,

@@ -225,9 +225,9 @@ impl<F: GridFamily> FaceDetector for GridDetector<F> {
         })
     }
 
-    fn glance(&mut self, image: &Image) -> Result<Option<Vec<Face>>, DetectionError> {
+    fn first_pass(&mut self, image: &Image) -> Result<Option<Vec<Face>>, DetectionError> {
         let bounds = self.bounds;
-        search::glance(image, bounds, |side| {
+        search::first_pass(image, bounds, |side| {
             let score = DOUBTFUL.min(bounds.score);
             let candidates = self.candidates_at(image, side, score, Interrupt::NEVER)?;
             Ok(suppress(candidates, bounds.iou))

@@ -17,7 +17,7 @@ pub use grid::GridDetector;
 pub use likeness_face::{BoundingBox, Face, Landmarks, Point, largest_first};
 pub use open::{open, open_model};
 pub use scrfd::Scrfd;
-pub use search::{GLANCE_SIDE, Search};
+pub use search::{FIRST_PASS_SIDE, Search};
 pub use yunet::YuNet;
 
 /// Finds faces. Implementations may keep buffers, so a detector is used by one thread at a time.
@@ -36,13 +36,13 @@ pub trait FaceDetector: Send {
         interrupt: Interrupt<'_>,
     ) -> Result<Vec<Face>, DetectionError>;
 
-    /// What [`detect`](Self::detect) would find with [`Search::Primary`], where a first pass at [`GLANCE_SIDE`] pixels on the
+    /// What [`detect`](Self::detect) would find with [`Search::Primary`], where a first pass at [`FIRST_PASS_SIDE`] pixels on the
     /// longest side is enough to tell: so the image may be one that was decoded at a part of its size. `None` where
     /// the search would go on in the image at its own size, and from detectors that do not know of such a pass.
     ///
     /// # Errors
     /// As [`detect`](Self::detect).
-    fn glance(&mut self, _image: &Image) -> Result<Option<Vec<Face>>, DetectionError> {
+    fn first_pass(&mut self, _image: &Image) -> Result<Option<Vec<Face>>, DetectionError> {
         Ok(None)
     }
 }

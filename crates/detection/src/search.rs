@@ -22,12 +22,12 @@ pub(crate) const DOUBTFUL: f32 = 0.3;
 const RELEVANT_SHARE: f32 = 0.25;
 
 /// Longest side in pixels of the pass that finds nearly every main face: the first of a search for it, and all that
-/// [`FaceDetector::glance`](crate::FaceDetector::glance) looks at.
-pub const GLANCE_SIDE: u32 = 320;
+/// [`FaceDetector::first_pass`](crate::FaceDetector::first_pass) looks at.
+pub const FIRST_PASS_SIDE: u32 = 320;
 
 /// Longest sides of the passes of a search for the main face, in pixels, in order: first the one that finds nearly all,
 /// then larger ones for small faces and a smaller one for what is too large for the first.
-const PRIMARY_PASSES: [u32; 5] = [GLANCE_SIDE, 640, 1280, 160, 2560];
+const PRIMARY_PASSES: [u32; 5] = [FIRST_PASS_SIDE, 640, 1280, 160, 2560];
 
 /// Longest sides of the passes of a thorough search: the last finds a face of 10 px in it, which is 40 px in the largest
 /// image that the HTTP service takes by default.
@@ -91,12 +91,12 @@ pub(crate) fn run_with(
 }
 
 /// The first pass of a search for the main face; `None` where the search would go on. `pass` is that of [`run_with`].
-pub(crate) fn glance(
+pub(crate) fn first_pass(
     image: &Image,
     bounds: Bounds,
     pass: impl FnOnce(u32) -> Result<Vec<Face>, DetectionError>,
 ) -> Result<Option<Vec<Face>>, DetectionError> {
-    let candidates = pass(GLANCE_SIDE.min(longest_side(image)))?;
+    let candidates = pass(FIRST_PASS_SIDE.min(longest_side(image)))?;
     Ok(is_settled(&candidates, bounds.score, image).then(|| faces_of(candidates, bounds)))
 }
 
@@ -177,26 +177,29 @@ mod tests {
     }
 
     #[test]
-    fn a_glance_is_the_first_pass_and_tells_whether_it_is_enough() {
+    fn the_first_pass_says_whether_it_is_enough() {
         let bounds = Bounds { score: 0.6, iou: 0.3 };
-        let glanced = |(width, height), sees: Vec<Face>| {
+        let first_pass_of = |(width, height), sees: Vec<Face>| {
             let mut sides = Vec::new();
-            let faces = glance(&image(width, height), bounds, |side| {
+            let faces = first_pass(&image(width, height), bounds, |side| {
                 sides.push(side);
                 Ok(sees)
             });
             (sides, faces.unwrap().map(|faces| faces.len()))
         };
         let (main, other) = (face(0.0, 200.0, 0.93), face(300.0, 60.0, 0.7));
-        assert_eq!(glanced((750, 1000), vec![other, main]), (vec![320], Some(2)));
-        assert_eq!(glanced((300, 200), vec![main]), (vec![300], Some(1)));
-        // Where a search would go on, a glance says nothing.
+        assert_eq!(
+            first_pass_of((750, 1000), vec![other, main]),
+            (vec![320], Some(2))
+        );
+        assert_eq!(first_pass_of((300, 200), vec![main]), (vec![300], Some(1)));
+        // Where a search would go on, the first pass says nothing.
         for doubtful in [
             vec![],
             vec![face(0.0, 200.0, 0.8)],
             vec![main, face(300.0, 110.0, 0.4)],
         ] {
-            assert_eq!(glanced((750, 1000), doubtful), (vec![320], None));
+            assert_eq!(first_pass_of((750, 1000), doubtful), (vec![320], None));
         }
     }
 

@@ -9,7 +9,7 @@ use likeness_runtime::RuntimeError;
 pub enum EmbeddingError {
     /// The pack has no usable embedder: for whoever configured it.
     #[error(transparent)]
-    Models(#[from] PackError),
+    Pack(#[from] PackError),
     /// The pack has no embedder of this family: for whoever made the pack.
     #[error("the pack has no embedder of this family")]
     NoModel,

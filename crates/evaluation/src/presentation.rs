@@ -320,8 +320,7 @@ fn score_file(engine: &Engine, path: &Path) -> Result<Result<Score, Status>, Eng
         Err(status) => return Ok(Err(status)),
     };
     match engine.liveness(&bytes, &LivenessOptions::default()) {
-        Ok(check) if check.selfie.faces.is_empty() => Ok(Err(Status::NoFace)),
-        Ok(check) => Ok(Ok(check.liveness)),
+        Ok(check) => Ok(check.liveness.ok_or(Status::NoFace)),
         Err(EngineError::Image { .. }) => Ok(Err(Status::BadPicture)),
         Err(error) => Err(error),
     }

@@ -1,6 +1,9 @@
 //! An image at a part of its size, and the way back to the pixels of the whole.
 
-use crate::{Header, Image};
+use std::borrow::Cow;
+
+use crate::Image;
+use crate::probe::Header;
 
 /// By how much an image is made smaller while it is decoded, in either direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,8 +54,8 @@ impl Reduction {
 
 /// An image that may be smaller than its file, and where it lies in the whole.
 #[derive(Debug, Clone)]
-pub struct Reduced {
-    image: Image,
+pub struct Reduced<'a> {
+    image: Cow<'a, Image>,
     width: u32,
     height: u32,
     reduction: Reduction,
@@ -60,7 +63,20 @@ pub struct Reduced {
     top: u32,
 }
 
-impl Reduced {
+impl<'a> Reduced<'a> {
+    /// Wraps an image at its own size.
+    #[must_use]
+    pub fn whole(image: &'a Image) -> Self {
+        Self {
+            width: image.width(),
+            height: image.height(),
+            image: Cow::Borrowed(image),
+            reduction: Reduction::Whole,
+            left: 0,
+            top: 0,
+        }
+    }
+
     pub(crate) fn new(image: Image, header: &Header, reduction: Reduction) -> Self {
         let (from_right, from_bottom) = header.orientation.flips();
         let beyond = |flipped: bool, reduced: u32, whole: u32| {
@@ -74,7 +90,7 @@ impl Reduced {
         Self {
             left: beyond(from_right, image.width(), header.width),
             top: beyond(from_bottom, image.height(), header.height),
-            image,
+            image: Cow::Owned(image),
             width: header.width,
             height: header.height,
             reduction,
@@ -90,7 +106,7 @@ impl Reduced {
     /// The pixels alone.
     #[must_use]
     pub fn into_image(self) -> Image {
-        self.image
+        self.image.into_owned()
     }
 
     /// The width of the whole image in pixels.

@@ -9,7 +9,7 @@ use likeness_runtime::RuntimeError;
 pub enum LivenessError {
     /// The pack has no usable liveness model: for whoever configured it.
     #[error(transparent)]
-    Models(#[from] PackError),
+    Pack(#[from] PackError),
     /// The pack has no liveness model: for whoever made the pack.
     #[error("the pack has no liveness model")]
     NoModel,

@@ -36,7 +36,8 @@ pub use session::{ModelSession, Outputs};
 pub use signature::{Adapter, ImageInput, Misfit, TensorSpec, VectorOutput, listed, shape_text};
 
 /// The `ort` that this crate is built with, for embedders who bring their own environment to
-/// [`Runtime::from_environment`].
+/// `Runtime::from_environment`.
+#[cfg(feature = "unstable-ort")]
 pub use ort;
 
 /// How many workers this machine can keep busy: the processors that the process may use, the CPU quota of its

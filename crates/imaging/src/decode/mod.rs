@@ -144,7 +144,7 @@ impl<'a> EncodedImage<'a> {
         &self,
         longest_side: u32,
         interrupt: Interrupt<'_>,
-    ) -> Result<Reduced, ImagingError> {
+    ) -> Result<Reduced<'static>, ImagingError> {
         let wanted = match self.content {
             Content::Jpeg(_) => Reduction::keeping(self.header.width.max(self.header.height), longest_side),
             _ => Reduction::Whole,
@@ -172,7 +172,11 @@ impl<'a> EncodedImage<'a> {
         }
     }
 
-    fn decode_at(&self, reduction: Reduction, interrupt: Interrupt<'_>) -> Result<Reduced, ImagingError> {
+    fn decode_at(
+        &self,
+        reduction: Reduction,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Reduced<'static>, ImagingError> {
         let Header {
             format,
             width,

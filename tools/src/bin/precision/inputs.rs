@@ -5,13 +5,14 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use likeness::detection::{BoundingBox, Face, FaceDetector, GLANCE_SIDE, Search, YuNet, write_input};
-use likeness::embedding::align;
-use likeness::imaging::{Image, Interrupt, Limits, crop_resize_bilinear, decode, shrink_area};
-use likeness::liveness::crop_rect;
-use likeness::packs::{DEFAULT_PACK, Pack, Preprocessing, StoreSearch};
-use likeness::packs::{Pass, Passes};
-use likeness::runtime::Runtime;
+use likeness_engine::detection::{BoundingBox, FIRST_PASS_SIDE, Face, FaceDetector, Search, YuNet};
+use likeness_engine::embedding::align;
+use likeness_engine::face::write_input;
+use likeness_engine::imaging::{Image, Interrupt, Limits, crop_resize_bilinear, decode, shrink_area};
+use likeness_engine::liveness::crop_rect;
+use likeness_engine::packs::{DEFAULT_PACK, Pack, Preprocessing, StoreSearch};
+use likeness_engine::packs::{Pass, Passes};
+use likeness_engine::runtime::Runtime;
 
 use crate::Failure;
 
@@ -183,7 +184,7 @@ fn liveness(pack: &Pack, detector: &mut YuNet, out: &Path, images: &[PathBuf]) -
 /// Images of any shape as squares with the longest side of the first pass: what the detector pads is in them, too.
 fn scenes_for_the_detector(pack: &Pack, out: &Path, images: &[PathBuf]) -> Result<(), Failure> {
     for model in &pack.manifest().detectors {
-        let mut inputs = Inputs::create(out, &model.model, GLANCE_SIDE, GLANCE_SIDE, &model.input)?;
+        let mut inputs = Inputs::create(out, &model.model, FIRST_PASS_SIDE, FIRST_PASS_SIDE, &model.input)?;
         for path in images {
             inputs.push(&padded(&read(path)?)?)?;
         }
@@ -195,9 +196,9 @@ fn scenes_for_the_detector(pack: &Pack, out: &Path, images: &[PathBuf]) -> Resul
 /// Shrunk to the first pass's size, never enlarged, and padded with black on the right and at the bottom.
 fn padded(image: &Image) -> Result<Image, Failure> {
     let longest = image.width().max(image.height());
-    let side = |pixels: u32| (pixels * GLANCE_SIDE.min(longest) / longest).max(1);
+    let side = |pixels: u32| (pixels * FIRST_PASS_SIDE.min(longest) / longest).max(1);
     let small = shrink_area(image, side(image.width()), side(image.height()));
-    let (row, side) = (3 * small.width() as usize, GLANCE_SIDE as usize);
+    let (row, side) = (3 * small.width() as usize, FIRST_PASS_SIDE as usize);
     let mut pixels = vec![0; 3 * side * side];
     for (from, to) in small
         .as_rgb8()
@@ -206,5 +207,5 @@ fn padded(image: &Image) -> Result<Image, Failure> {
     {
         to[..row].copy_from_slice(from);
     }
-    Ok(Image::from_rgb8(GLANCE_SIDE, GLANCE_SIDE, pixels)?)
+    Ok(Image::from_rgb8(FIRST_PASS_SIDE, FIRST_PASS_SIDE, pixels)?)
 }

@@ -6,10 +6,10 @@
 
 use std::time::{Duration, Instant};
 
-use likeness::default_rewriting;
-use likeness::packs::StoreSearch;
-use likeness::runtime::{LibrarySearch, ModelSession, Runtime};
 use likeness::server::{EngineConfig, Overrides};
+use likeness_engine::default_passes;
+use likeness_engine::packs::StoreSearch;
+use likeness_engine::runtime::{LibrarySearch, ModelSession, Runtime};
 use likeness_testing::noise;
 use ndarray::Array4;
 
@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pack = StoreSearch::new()
         .find()?
         .load("open-1")?
-        .optimized(&default_rewriting(runtime.provider()));
+        .optimized(&default_passes(runtime.provider()));
     for (name, [height, width]) in MODELS {
         let mut session = runtime.open(name, pack.model(name)?)?;
         let own: &[usize] = if name == EMBEDDER { batches } else { &[] };

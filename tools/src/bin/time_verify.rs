@@ -7,7 +7,8 @@
 use std::time::{Duration, Instant};
 
 use likeness::server::{EngineConfig, Overrides};
-use likeness::{Engine, VerifyOptions};
+use likeness_engine::decision::Score;
+use likeness_engine::{Engine, VerifyOptions};
 
 /// Runs before the first that counts.
 const WARM_UP: usize = 3;
@@ -37,7 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             println!(
                 "similarity {:.4}  live {}",
                 answer.similarity.unwrap_or(f32::NAN),
-                answer.liveness
+                answer.liveness.unwrap_or(Score::ZERO)
             );
         }
         if run >= WARM_UP {

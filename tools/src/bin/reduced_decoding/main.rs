@@ -11,15 +11,12 @@ use std::path::Path;
 
 use image::imageops::{FilterType, resize};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
-use likeness::imaging::{Image, Limits, decode};
-use likeness::runtime::available_workers;
-use likeness::{EmbedOptions, EmbeddedFace, Engine, LivenessOptions};
+use likeness_engine::imaging::{Image, Limits, decode};
+use likeness_engine::runtime::available_workers;
+use likeness_engine::{EmbedOptions, EmbeddedFace, Engine, LivenessOptions};
 use likeness_evaluation::{HELD_IMPOSTORS, all_pairs};
 
-#[path = "../support/mod.rs"]
-mod support;
-
-use support::{Failure, by_person, each};
+use likeness_tools::{Failure, by_person, each};
 
 /// How many times as wide and as high the images are made; those of LFW are 250x250.
 const ENLARGED: [u32; 4] = [1, 2, 4, 8];
@@ -212,8 +209,16 @@ fn liveness(engine: &Engine, data: &Path) -> Result<(), Failure> {
                 };
                 let options = LivenessOptions::default();
                 Ok(Some([
-                    engine.liveness(&whole, &options)?.liveness.value(),
-                    engine.liveness(&bytes, &options)?.liveness.value(),
+                    engine
+                        .liveness(&whole, &options)?
+                        .liveness
+                        .ok_or("no face")?
+                        .value(),
+                    engine
+                        .liveness(&bytes, &options)?
+                        .liveness
+                        .ok_or("no face")?
+                        .value(),
                 ]))
             },
         )?;

@@ -4,11 +4,15 @@ use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
-use likeness::detection::{Face, FaceDetector, Landmarks, Point, Search, YuNet};
-use likeness::embedding::{AlignedCropEmbedder, Embedding, FaceEmbedder, FaceInImage, Template, align};
-use likeness::imaging::{Image, Interrupt, Limits, PixelRect, crop_resize_bilinear, decode, shrink_area};
-use likeness::packs::Pack;
-use likeness::runtime::{Runtime, available_workers};
+use likeness_engine::detection::{Face, FaceDetector, Landmarks, Point, Search, YuNet};
+use likeness_engine::embedding::{
+    AlignedCropEmbedder, Embedding, FaceEmbedder, FaceInImage, Template, align,
+};
+use likeness_engine::imaging::{
+    Image, Interrupt, Limits, PixelRect, crop_resize_bilinear, decode, shrink_area,
+};
+use likeness_engine::packs::Pack;
+use likeness_engine::runtime::{Runtime, available_workers};
 use likeness_evaluation::statistics::{Judged, accuracy_at, best_threshold};
 use likeness_evaluation::{HELD_IMPOSTORS, all_pairs};
 

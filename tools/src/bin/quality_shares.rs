@@ -7,10 +7,12 @@
 
 use std::path::{Path, PathBuf};
 
-use likeness::decision::{Code, Evidence, MeasuredFace, Profile, Score, decide};
-use likeness::detection::Face;
-use likeness::imaging::{Affine, Image, PixelRect, crop_resize_bilinear, decode, shrink_area, warp_affine};
-use likeness::{Engine, EngineError, LivenessOptions};
+use likeness_engine::decision::{Code, Evidence, MeasuredFace, Profile, Score, decide};
+use likeness_engine::detection::Face;
+use likeness_engine::imaging::{
+    Affine, Image, PixelRect, crop_resize_bilinear, decode, shrink_area, warp_affine,
+};
+use likeness_engine::{Engine, EngineError, LivenessOptions};
 
 type Failure = Box<dyn std::error::Error>;
 

@@ -9,17 +9,14 @@
 
 mod liveness;
 mod matching;
-#[path = "../support/mod.rs"]
-mod support;
-
 use std::path::Path;
 
-use likeness::imaging::Image;
-use likeness::packs::Passes;
-use likeness::packs::{DEFAULT_PACK, StoreSearch};
-use likeness::runtime::{LibrarySearch, Provider, Runtime};
+use likeness_engine::imaging::Image;
+use likeness_engine::packs::Passes;
+use likeness_engine::packs::{DEFAULT_PACK, StoreSearch};
+use likeness_engine::runtime::{LibrarySearch, Provider, Runtime};
 
-use support::{Failure, by_person, each};
+use likeness_tools::{Failure, by_person, each};
 
 fn main() -> Result<(), Failure> {
     let data = std::env::args()

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use likeness::runtime::{ModelSession, Runtime};
+use likeness_engine::runtime::{ModelSession, Runtime};
 use likeness_testing::noise;
 use ndarray::Array4;
 

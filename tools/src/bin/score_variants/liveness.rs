@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use likeness::detection::{FaceDetector, Search, YuNet};
-use likeness::imaging::{Interrupt, Limits, decode, shrink_area};
-use likeness::liveness::{LivenessModel, ScaledCropLiveness};
-use likeness::packs::{CropFit, Pack};
-use likeness::runtime::Runtime;
+use likeness_engine::detection::{FaceDetector, Search, YuNet};
+use likeness_engine::imaging::{Interrupt, Limits, decode, shrink_area};
+use likeness_engine::liveness::{LivenessModel, ScaledCropLiveness};
+use likeness_engine::packs::{CropFit, Pack};
+use likeness_engine::runtime::Runtime;
 
 use crate::{Failure, each, mirror};
 

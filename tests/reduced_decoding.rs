@@ -1,5 +1,4 @@
-//! How the images of a call are looked at, which nobody can tell from the answer: large JPEG files at a part of their size,
-//! selfie and photo side by side where a worker is free.
+//! Decoding at a reduced size, on idle workers and with shared sessions: none of it changes a result.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,14 +6,15 @@ use std::thread;
 
 use image::{ImageFormat, RgbImage, imageops};
 use jpeg_encoder::{ColorType, Encoder};
-use likeness::detection::BoundingBox;
-use likeness::imaging::{EncodedImage, Image, Interrupt, Limits, decode};
-use likeness::liveness::{LivenessError, LivenessModel};
-use likeness::runtime::{Execution, Provider, ProviderOptions};
+use likeness::decision::Score;
 use likeness::{
     BuildError, EmbedOptions, EmbeddedFace, Engine, EngineError, ImageRole, LivenessOptions, Timings,
     Verification, VerifyOptions,
 };
+use likeness_engine::detection::BoundingBox;
+use likeness_engine::imaging::{EncodedImage, Image, Interrupt, Limits, decode};
+use likeness_engine::liveness::{LivenessError, LivenessModel};
+use likeness_engine::runtime::{Execution, Provider, ProviderOptions};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 
 mod support;
@@ -26,29 +26,29 @@ const PORTRAIT: &str = "faces/img11.jpg";
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
-    suite.with_shared_and_models("a_large_selfie_is_judged_at_a_part_of_its_size", large_selfie);
+    suite.with_shared_and_models("a_large_selfie_is_scored_at_a_reduced_size", large_selfie);
     suite.with_shared_and_models(
-        "a_selfie_whose_face_has_no_pixels_to_spare_is_judged_whole",
+        "a_selfie_whose_face_needs_every_pixel_is_scored_whole",
         selfie_to_be_kept,
     );
     suite.with_shared_and_models(
         "a_photo_with_a_small_face_is_decoded_again_at_more_pixels",
         small_face,
     );
+    suite.with_shared_and_models("a_custom_liveness_model_gets_every_pixel", own_liveness_model);
     suite.with_shared_and_models(
-        "a_liveness_model_of_ones_own_sees_every_pixel",
-        own_liveness_model,
-    );
-    suite.with_shared_and_models(
-        "a_verification_of_large_images_answers_in_their_own_pixels",
+        "a_verification_of_large_images_reports_their_own_pixels",
         verification,
     );
-    suite.with_shared_and_models("side_by_side_or_in_turn_the_answer_is_the_same", side_by_side);
     suite.with_shared_and_models(
-        "workers_that_share_their_sessions_answer_as_others_do",
+        "on_an_idle_worker_or_one_after_the_other_the_result_is_the_same",
+        idle_worker,
+    );
+    suite.with_shared_and_models(
+        "workers_that_share_sessions_give_the_same_results",
         shared_sessions,
     );
-    suite.with_shared_and_models("of_two_wrong_images_the_selfie_is_told", two_wrong_images);
+    suite.with_shared_and_models("of_two_wrong_images_the_selfie_is_reported", two_wrong_images);
     suite.run()
 }
 
@@ -84,6 +84,10 @@ fn enlarged(shared: &Path, times: u32, margin: u32) -> Result<Vec<u8>, Failed> {
     Ok(bytes)
 }
 
+fn score(liveness: Option<Score>) -> Result<f64, Failed> {
+    Ok(liveness.ok_or("no face")?.value())
+}
+
 fn at_a_part(bytes: &[u8], factor: u32) -> Result<Image, Failed> {
     let whole = decode(bytes, &Limits::default())?;
     let side = whole.width().max(whole.height()).div_ceil(factor);
@@ -92,7 +96,7 @@ fn at_a_part(bytes: &[u8], factor: u32) -> Result<Image, Failed> {
     Ok(reduced.into_image())
 }
 
-/// 2400x3200: a quarter has 800 pixels, fewer than a first look; a half has a face of 626.
+/// 2400x3200: a quarter has 800 pixels, fewer than the first decode asks for; a half has a face of 626.
 fn large_selfie(shared: &Path) -> Outcome {
     let (engine, options) = (engine()?, LivenessOptions::default());
     let bytes = enlarged(shared, 4, 0)?;
@@ -101,13 +105,13 @@ fn large_selfie(shared: &Path) -> Outcome {
     let whole = engine.liveness(&decode(&bytes, &Limits::default())?, &options)?;
     ensure!(
         answer.liveness == expected.liveness,
-        "{} instead of {}",
+        "{:?} instead of {:?}",
         answer.liveness,
         expected.liveness
     );
     ensure!(
         answer.liveness != whole.liveness,
-        "{} tells nothing",
+        "{:?} tells nothing",
         whole.liveness
     );
     ensure!(
@@ -118,19 +122,17 @@ fn large_selfie(shared: &Path) -> Outcome {
     Ok(())
 }
 
-/// 1800x2400 with a face of 313: at the half of a first look it has 156.
+/// 1800x2400 with a face of 313: at the half of the first decode it has 156.
 fn selfie_to_be_kept(shared: &Path) -> Outcome {
     let (engine, options) = (engine()?, LivenessOptions::default());
     let bytes = enlarged(shared, 1, 1)?;
-    let answer = engine.liveness(&bytes, &options)?.liveness.value();
-    let whole = engine
-        .liveness(&decode(&bytes, &Limits::default())?, &options)?
-        .liveness
-        .value();
-    let part = engine
-        .liveness(&at_a_part(&bytes, 2)?, &options)?
-        .liveness
-        .value();
+    let answer = score(engine.liveness(&bytes, &options)?.liveness)?;
+    let whole = score(
+        engine
+            .liveness(&decode(&bytes, &Limits::default())?, &options)?
+            .liveness,
+    )?;
+    let part = score(engine.liveness(&at_a_part(&bytes, 2)?, &options)?.liveness)?;
     // The box was found in the half, so that the crop is a pixel off.
     ensure!(
         (answer - whole).abs() < (answer - part).abs(),
@@ -139,7 +141,7 @@ fn selfie_to_be_kept(shared: &Path) -> Outcome {
     Ok(())
 }
 
-/// 4200x5600 has a face of 313 and, at the eighth of a first look, one of 39.
+/// 4200x5600 has a face of 313 and, at the eighth of the first decode, one of 39.
 fn small_face(shared: &Path) -> Outcome {
     let engine = engine()?;
     let bytes = enlarged(shared, 1, 3)?;
@@ -154,12 +156,12 @@ fn small_face(shared: &Path) -> Outcome {
     let (answer, part) = (whole.similarity(&answer)?, whole.similarity(&part)?);
     ensure!(
         answer > 0.98 && part < 0.96,
-        "similarity to the whole {answer}, at the size of a first look {part}"
+        "similarity to the whole {answer}, at the size of the first decode {part}"
     );
     Ok(())
 }
 
-/// Says how large the image is that it was shown.
+/// Scores the height of the image that it gets.
 #[derive(Debug)]
 struct Height;
 
@@ -173,7 +175,7 @@ fn own_liveness_model(shared: &Path) -> Outcome {
     let engine = Engine::builder().workers(1).liveness(|| Ok(Height)).build()?;
     let bytes = enlarged(shared, 4, 0)?;
     let answer = engine.liveness(&bytes, &LivenessOptions::default())?;
-    ensure!(answer.liveness.value() == 0.32, "{}", answer.liveness);
+    ensure!(score(answer.liveness)? == 0.32, "{answer:?}");
     Ok(())
 }
 
@@ -204,7 +206,7 @@ fn verification(shared: &Path) -> Outcome {
     Ok(())
 }
 
-fn side_by_side(shared: &Path) -> Outcome {
+fn idle_worker(shared: &Path) -> Outcome {
     // One worker has none beside it; of four, three are free.
     let [one, four] = [1, 4].map(|workers| Engine::builder().workers(workers).build());
     let (one, four) = (one?, four?);
@@ -229,7 +231,10 @@ fn side_by_side(shared: &Path) -> Outcome {
                 Ok::<_, EngineError>(format!("{answer:#?}"))
             });
             let (turn, side) = (turn?, side?);
-            ensure!(turn == side, "in turn:\n{turn}\nside by side:\n{side}");
+            ensure!(
+                turn == side,
+                "one after the other:\n{turn}\nat the same time:\n{side}"
+            );
         }
     }
     Ok(())
@@ -256,7 +261,7 @@ fn two_wrong_images(shared: &Path) -> Outcome {
     Ok(())
 }
 
-/// More callers than workers, so that calls wait for each other in the pool and at the models.
+/// More threads than workers, so that requests wait for each other in the pool and at the models.
 fn shared_sessions(shared: &Path) -> Outcome {
     let images = [
         "faces/img2.jpg",
@@ -288,12 +293,12 @@ fn shared_sessions(shared: &Path) -> Outcome {
         callers.into_iter().map(thread::ScopedJoinHandle::join).collect()
     });
     for (selfie, answer) in selfies().zip(answers) {
-        let answer = answer.map_err(|_| "a caller panicked")??;
+        let answer = answer.map_err(|_| "a thread panicked")??;
         let expected = verify(&own, selfie)?;
         let similarity = |answer: &Verification| answer.similarity.unwrap_or(f32::NAN);
         let (found, wanted) = (similarity(&answer), similarity(&expected));
         ensure!((found - wanted).abs() < 1e-5, "{found} instead of {wanted}");
-        let (found, wanted) = (answer.liveness.value(), expected.liveness.value());
+        let (found, wanted) = (score(answer.liveness)?, score(expected.liveness)?);
         ensure!((found - wanted).abs() < 1e-4, "{found} instead of {wanted}");
         let (found, wanted) = (answer.selfie.faces.len(), expected.selfie.faces.len());
         ensure!(found == wanted, "{found} faces instead of {wanted}");

@@ -1,16 +1,21 @@
-//! What the examples that measure share.
+//! Helpers that the measuring programs share.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use likeness::embedding::Embedding;
-use likeness::runtime::available_workers;
+use likeness_engine::embedding::Embedding;
+use likeness_engine::runtime::available_workers;
 use likeness_evaluation::AllPairs;
 
-pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+/// The error of a program.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Runs a task on every name, on all processors, each with what it has opened for itself; results in the names' order.
-pub(crate) fn each<M, T: Send>(
+/// Runs a task on every name, on all processors, each thread with what it has opened; returns the results in the order of the
+/// names.
+///
+/// # Errors
+/// The first failure of a thread.
+pub fn each<M, T: Send>(
     names: &[String],
     open: impl Fn() -> Result<M, Failure> + Sync,
     task: impl Fn(&mut M, &str) -> Result<T, Failure> + Sync,
@@ -44,8 +49,11 @@ pub(crate) fn each<M, T: Send>(
     Ok(done.into_iter().map(|(_, result)| result).collect())
 }
 
-/// Images to compare all with all. Names are sorted, and those of a person are in one folder.
-pub(crate) fn by_person<'a>(
+/// Returns embeddings to compare all with all. Names are sorted, and those of a person are in one folder.
+///
+/// # Errors
+/// A name without a folder.
+pub fn by_person<'a>(
     dimensions: usize,
     images: impl Iterator<Item = (&'a String, &'a Embedding)>,
 ) -> Result<AllPairs, Failure> {

@@ -15,7 +15,7 @@ mod time;
 
 use std::path::Path;
 
-use likeness::runtime::{LibrarySearch, Provider, Runtime};
+use likeness_engine::runtime::{LibrarySearch, Provider, Runtime};
 
 /// Whatever goes wrong, for whoever started it.
 type Failure = Box<dyn std::error::Error + Send + Sync>;

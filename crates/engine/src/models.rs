@@ -1,11 +1,11 @@
-//! The models of a pack, whatever they do.
+//! The models of a pack, whatever their role.
 
 use likeness_packs::{
     DetectorAdapter, DetectorModel, EmbedderAdapter, EmbedderModel, LivenessAdapter, LivenessModelEntry,
     Manifest, SelfTestVector,
 };
 
-/// What a model of a pack does.
+/// The role of a model in a pack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Role {
@@ -18,7 +18,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// As manifests call it.
+    /// Returns the name in manifests.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -44,7 +44,7 @@ pub(crate) enum Entry<'m> {
 }
 
 impl<'m> Entry<'m> {
-    /// All of a manifest, in its order.
+    /// Returns all of a manifest, in its order.
     pub(crate) fn all(manifest: &'m Manifest) -> Vec<Self> {
         let detectors = manifest.detectors.iter().map(Self::Detector);
         let embedders = manifest.embedders.iter().map(Self::Embedder);
@@ -68,7 +68,7 @@ impl<'m> Entry<'m> {
         }
     }
 
-    /// As manifests name it.
+    /// Returns the name of the adapter in manifests.
     pub(crate) fn adapter(&self) -> &'static str {
         match self {
             Self::Detector(entry) => match entry.adapter {
@@ -87,7 +87,7 @@ impl<'m> Entry<'m> {
         }
     }
 
-    /// Side of the square that the adapter feeds, in pixels; detectors are fed any size.
+    /// Returns the side of the square that the adapter feeds, in pixels; detectors are fed any size.
     pub(crate) fn size(&self) -> Option<u32> {
         match self {
             Self::Detector(_) => None,
@@ -96,7 +96,8 @@ impl<'m> Entry<'m> {
         }
     }
 
-    pub(crate) fn vector(&self) -> Option<&'m SelfTestVector> {
+    /// Returns the self-test vector, where the manifest has one.
+    pub(crate) fn self_test(&self) -> Option<&'m SelfTestVector> {
         match self {
             Self::Detector(entry) => entry.self_test.as_ref(),
             Self::Embedder(entry) => entry.self_test.as_ref(),
