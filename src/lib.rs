@@ -90,8 +90,8 @@ pub mod runtime {
     #[cfg(feature = "unstable-ort")]
     pub use likeness_engine::runtime::ort;
     pub use likeness_engine::runtime::{
-        ENV_LIBRARY, ENV_NO_TELEMETRY, Execution, LibrarySearch, Precision, Provider, ProviderOption,
-        ProviderOptions, Runtime, RuntimeError, available_workers, keep_freed_memory,
+        ENV_LIBRARY, ENV_NO_TELEMETRY, Execution, ExecutionError, LibrarySearch, Precision, Provider,
+        ProviderOption, ProviderOptions, Runtime, RuntimeError, available_workers, keep_freed_memory,
     };
 }
 

@@ -130,7 +130,7 @@ fn parse_passes(names: &str) -> Result<Passes, String> {
 
 fn parse_provider(name: &str) -> Result<Provider, String> {
     name.parse()
-        .map_err(|error: likeness::runtime::RuntimeError| error.to_string())
+        .map_err(|error: likeness::runtime::ExecutionError| error.to_string())
 }
 
 fn parse_provider_option(text: &str) -> Result<(String, String), String> {

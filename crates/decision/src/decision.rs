@@ -4,6 +4,24 @@ use std::fmt;
 
 use crate::Score;
 
+/// The role of an image in a verification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageRole {
+    /// The image whose liveness is scored.
+    Selfie,
+    /// The image that the selfie is compared with.
+    Photo,
+}
+
+impl fmt::Display for ImageRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Selfie => "selfie",
+            Self::Photo => "photo",
+        })
+    }
+}
+
 /// What one line of a decision asks for, from the mildest to the gravest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verdict {

@@ -1,15 +1,18 @@
-//! What a decision rests on, and the decision.
+//! The evidence, and the decision about it.
 
 use std::fmt;
 
-use crate::decision::line;
-use crate::{Code, Decision, Detail, MeasuredFace, Profile, Quality, Score, Thresholds, Verdict};
+use crate::decision::{Code, Decision, Detail, ImageRole, Verdict, line};
+use crate::profile::Profile;
+use crate::quality::{MeasuredFace, Quality};
+use crate::score::Score;
+use crate::thresholds::Thresholds;
 
-/// A second face counts as another person's, rather than as somebody in the background, when its area is at least this
-/// part of the first one's. The HTTP contract's number.
+/// A second face counts as another person, not as the background, from this part of the first one's area on. The HTTP
+/// contract's number.
 pub const MULTIPLE_FACES_AREA_RATIO: f32 = 0.25;
 
-/// What was measured on a selfie and the photo that it is compared with.
+/// The measurements of a selfie and a photo.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Evidence<'a> {
     /// Areas of the faces in the selfie in square pixels, largest first; empty: no face.
@@ -27,24 +30,6 @@ pub struct Evidence<'a> {
     /// How the face of the photo that was compared, else its first, was photographed; `None` where that was not
     /// measured, which adds no line.
     pub photo_quality: Option<MeasuredFace>,
-}
-
-/// Which image an error is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ImageRole {
-    /// The image that is judged for liveness.
-    Selfie,
-    /// The image that the selfie is compared with.
-    Photo,
-}
-
-impl fmt::Display for ImageRole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Selfie => "selfie",
-            Self::Photo => "photo",
-        })
-    }
 }
 
 /// Which score an error is about.
@@ -65,8 +50,8 @@ impl fmt::Display for Measurement {
     }
 }
 
-/// The evidence contradicts itself: a bug in whoever gathered it. It is an error because to judge what is left would
-/// let a face pass that was never checked.
+/// The evidence contradicts itself: a bug of the calling program. It is an error because a decision about the rest would let
+/// a face pass that was never checked.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecisionError {
@@ -104,7 +89,7 @@ pub enum DecisionError {
     QualityWithoutFace(ImageRole),
 }
 
-/// Judges the evidence.
+/// Decides about the evidence.
 ///
 /// The lines stand in the order face match, liveness, no face in the selfie, no face in the photo, several faces in the
 /// selfie, several faces in the photo, then what the profile's quality checks find in the selfie and in the photo. A
@@ -167,14 +152,16 @@ pub fn decide(profile: &Profile, evidence: &Evidence<'_>) -> Result<Decision, De
             if !faces.any() {
                 return Err(DecisionError::QualityWithoutFace(role));
             }
-            face.checked(role)?;
+            if let Some((quality, value)) = face.impossible() {
+                return Err(DecisionError::ImpossibleQuality { role, quality, value });
+            }
             lines.extend(profile.quality().findings(role, &face));
         }
     }
     Ok(Decision::from_details(lines))
 }
 
-/// What a decision needs to know of the faces in one image.
+/// The faces in one image, as far as a decision needs them.
 struct Faces {
     count: usize,
     /// Whether the second face is large enough to count.
@@ -203,7 +190,7 @@ impl Faces {
     }
 }
 
-/// The score, after making sure that it is there exactly when it can be.
+/// Returns the score, which must be there exactly when it can be.
 fn expect_score(
     measurement: Measurement,
     score: Option<Score>,

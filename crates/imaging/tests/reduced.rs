@@ -12,11 +12,15 @@ use likeness_imaging::{
 };
 use samples::*;
 
-fn decode_reduced(bytes: &[u8], limits: &Limits, longest_side: u32) -> Result<Reduced, ImagingError> {
+fn decode_reduced(
+    bytes: &[u8],
+    limits: &Limits,
+    longest_side: u32,
+) -> Result<Reduced<'static>, ImagingError> {
     EncodedImage::open(bytes, limits)?.decode_reduced(longest_side, Interrupt::NEVER)
 }
 
-fn reduced(bytes: &[u8], longest_side: u32) -> Reduced {
+fn reduced(bytes: &[u8], longest_side: u32) -> Reduced<'static> {
     decode_reduced(bytes, &Limits::default(), longest_side).unwrap()
 }
 

@@ -15,9 +15,9 @@
 //! ```
 
 mod error;
-mod fixed_shapes;
 mod library;
 mod memory;
+mod opener;
 mod pool;
 mod provider;
 mod runtime;
@@ -26,14 +26,14 @@ mod sessions;
 mod shared;
 mod signature;
 
-pub use error::{LibraryAtHand, RuntimeError};
+pub use error::{Adapter, LibraryAtHand, Misfit, RuntimeError};
 pub use library::{ENV_LIBRARY, LibrarySearch, OLDEST_MINOR_VERSION};
 pub use memory::{give_back_freed_memory, keep_freed_memory};
 pub use pool::{Pool, Pooled};
-pub use provider::{Execution, Precision, Provider, ProviderOption, ProviderOptions};
+pub use provider::{Execution, ExecutionError, Precision, Provider, ProviderOption, ProviderOptions};
 pub use runtime::{ENV_NO_TELEMETRY, Runtime};
 pub use session::{ModelSession, Outputs};
-pub use signature::{Adapter, ImageInput, Misfit, TensorSpec, VectorOutput, listed, shape_text};
+pub use signature::{ImageInput, TensorSpec, VectorOutput, listed, shape_text};
 
 /// The `ort` that this crate is built with, for embedders who bring their own environment to
 /// `Runtime::from_environment`.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use ort::value::{Outlet, TensorElementType, ValueType};
 
-use crate::RuntimeError;
+use crate::error::Misfit;
 
 /// An input or output of a model, as the model declares it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,47 +81,6 @@ pub fn listed(tensors: &[TensorSpec]) -> String {
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join(" "),
-    }
-}
-
-/// What an adapter needs of a model, and what the model has instead.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("needs {needs}, the model has {has}")]
-pub struct Misfit {
-    /// What is needed, such as `input [N,3,112,112]`.
-    pub needs: String,
-    /// What is there instead, such as `[N,3,128,128]`.
-    pub has: String,
-}
-
-impl Misfit {
-    /// A misfit in words.
-    pub fn new(needs: impl Into<String>, has: impl Into<String>) -> Self {
-        Self {
-            needs: needs.into(),
-            has: has.into(),
-        }
-    }
-}
-
-/// The adapter that a manifest names for a model, for messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Adapter {
-    /// The role of its models, such as `embedder`.
-    pub role: &'static str,
-    /// Its name in manifests.
-    pub name: &'static str,
-}
-
-impl Adapter {
-    /// Returns the error of a model that does not fit this adapter.
-    #[must_use]
-    pub fn misfit(self, model: &str, misfit: Misfit) -> RuntimeError {
-        RuntimeError::Misfit {
-            model: model.to_owned(),
-            adapter: self,
-            misfit,
-        }
     }
 }
 

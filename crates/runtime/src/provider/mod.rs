@@ -8,10 +8,8 @@ use std::str::FromStr;
 
 use ort::ep::{self, ExecutionProvider};
 
-use crate::RuntimeError;
-
 pub use execution::Execution;
-pub use options::{Precision, ProviderOption, ProviderOptions};
+pub use options::{ExecutionError, Precision, ProviderOption, ProviderOptions};
 
 /// What executes the models. Which of them there are is for the ONNX Runtime library to say, not for this crate: nothing
 /// but Rust is compiled in for any.
@@ -126,14 +124,14 @@ impl std::fmt::Display for Provider {
 }
 
 impl FromStr for Provider {
-    type Err = RuntimeError;
+    type Err = ExecutionError;
 
     /// An unknown provider is an error and never the default.
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         Self::ALL
             .into_iter()
             .find(|provider| provider.as_str() == name)
-            .ok_or_else(|| RuntimeError::UnknownProvider {
+            .ok_or_else(|| ExecutionError::UnknownProvider {
                 name: name.to_owned(),
             })
     }

@@ -1,22 +1,10 @@
-//! Telling ONNX Runtime of a provider and its options.
+//! Registration of a provider and its options with ONNX Runtime.
 
-use ort::ep::coreml::ComputeUnits;
 use ort::ep::{self, ExecutionProviderDispatch};
 
 use super::{Execution, Precision, Provider};
 
 const MIB: usize = 1024 * 1024;
-
-/// What Core ML may use.
-pub(super) fn compute_units(name: &str) -> Option<ComputeUnits> {
-    Some(match name {
-        "ALL" => ComputeUnits::All,
-        "CPUAndNeuralEngine" => ComputeUnits::CPUAndNeuralEngine,
-        "CPUAndGPU" => ComputeUnits::CPUAndGPU,
-        "CPUOnly" => ComputeUnits::CPUOnly,
-        _ => return None,
-    })
-}
 
 impl Execution {
     /// The provider as ONNX Runtime wants it, to be registered or to fail; `None` for `cpu`, which is always there.
@@ -93,7 +81,8 @@ impl Execution {
     }
 
     fn coreml(&self) -> ep::CoreML {
-        let units = compute_units(self.device_type("ALL")).unwrap_or(ComputeUnits::All);
+        let units =
+            super::execution::compute_units(self.device_type("ALL")).unwrap_or(ep::coreml::ComputeUnits::All);
         let provider = ep::CoreML::default()
             .with_compute_units(units)
             .with_model_format(ep::coreml::ModelFormat::MLProgram)
