@@ -1,5 +1,5 @@
-//! One pass of a network over an image at a scale: shrinking, tiling, padding, running, and back to the image's
-//! pixels. What the network's numbers mean is its family's business.
+//! One pass of a network over an image at a scale: shrinking, tiling, padding, running, and back to the image's pixels. The
+//! meaning of the outputs is up to the family of networks.
 
 use std::marker::PhantomData;
 
@@ -9,8 +9,7 @@ use likeness_packs::{DetectorAdapter, DetectorModel, Pack, Preprocessing};
 use likeness_runtime::{Adapter, Misfit, ModelSession, Outputs, Runtime, TensorSpec};
 
 use crate::ensemble::Candidates;
-use crate::search::{self, Bounds, DOUBTFUL, Search};
-use crate::suppression::suppress;
+use crate::search::{self, Bounds, DOUBTFUL, Search, suppress};
 use crate::{DetectionError, Face, FaceDetector, Point, largest_first};
 
 /// Both sides of the input must be multiples of the largest stride.
@@ -26,14 +25,14 @@ const TILE_OVERLAP: u32 = 160;
 /// What an input of a fixed size may measure: smaller ones would cut the largest pass into hundreds of tiles.
 const FIXED_SIDES: std::ops::RangeInclusive<usize> = 320..=2560;
 
-/// A family of networks that answer for the cells of grids laid over their input.
+/// A family of networks whose outputs are cells of grids over their input.
 pub trait GridFamily: Send + 'static {
     /// The family as manifests name it.
     const ADAPTER: DetectorAdapter;
     /// The same, for messages.
     const NAMES: Adapter;
 
-    /// Whether a model's outputs, as it declares them, can be those of the family.
+    /// Checks that a model's outputs, as it declares them, can be those of the family.
     ///
     /// # Errors
     /// [`Misfit`] where they cannot.
@@ -42,7 +41,7 @@ pub trait GridFamily: Send + 'static {
     /// Adds the cells at or above a score as faces in the image's pixels.
     ///
     /// # Errors
-    /// [`DetectionError`] where the answer is not what the family answers.
+    /// [`DetectionError`] where the outputs are not those of the family.
     fn decode(
         outputs: &Outputs<'_>,
         view: &View,
@@ -265,7 +264,7 @@ fn tiles(side: u32, longest: u32) -> Vec<(u32, u32)> {
         .collect()
 }
 
-/// What a network was shown: an input of so many pixels, and where it lies in the image.
+/// The input of a network: its size, and where it lies in the image.
 #[derive(Debug, Clone, Copy)]
 pub struct View {
     /// Pixels from left to right, a multiple of 32.

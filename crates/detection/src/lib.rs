@@ -1,5 +1,22 @@
-//! Face boxes and landmarks for Likeness: the trait that detectors implement, and YuNet and SCRFD behind
-//! it, one or several together.
+//! Face detection for Likeness: the trait [`FaceDetector`], and YuNet and SCRFD behind it, alone or as an ensemble.
+//!
+//! ```no_run
+//! use likeness_detection::{Search, open};
+//! use likeness_imaging::{Interrupt, Limits, decode};
+//! use likeness_packs::{DEFAULT_PACK, StoreSearch};
+//! use likeness_runtime::{LibrarySearch, Provider, Runtime};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let runtime = Runtime::load(&LibrarySearch::new(), Provider::Cpu)?;
+//! let pack = StoreSearch::new().find()?.load(DEFAULT_PACK)?;
+//! let mut detector = open(&runtime, &pack, None)?;
+//! let image = decode(&std::fs::read("group.jpg")?, &Limits::default())?;
+//! for face in detector.detect(&image, Search::Thorough, Interrupt::NEVER)? {
+//!     println!("{:?}", face.bounding_box);
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod ensemble;
 mod error;
@@ -7,7 +24,6 @@ mod grid;
 mod open;
 mod scrfd;
 mod search;
-mod suppression;
 mod yunet;
 
 use likeness_imaging::{Image, Interrupt};
@@ -20,15 +36,15 @@ pub use scrfd::Scrfd;
 pub use search::{FIRST_PASS_SIDE, Search};
 pub use yunet::YuNet;
 
-/// Finds faces. Implementations may keep buffers, so a detector is used by one thread at a time.
+/// Detects faces. Implementations may keep buffers, so a detector is used by one thread at a time.
 pub trait FaceDetector: Send {
-    /// The faces in an upright RGB image, largest first, boxes and landmarks in the image's pixels.
+    /// Returns the faces in an upright RGB image, largest first, boxes and landmarks in the image's pixels.
     ///
-    /// An implementation that may take longer than a few tenths of a second looks at the interrupt between its steps.
+    /// An implementation that may take longer than a few tenths of a second checks the interrupt between its steps.
     ///
     /// # Errors
     /// [`DetectionError`] where the model fails; [`DetectionError::Interrupted`] where the interrupt was due. An image
-    /// without a face is no error but an empty answer.
+    /// without a face is not an error: the list is empty.
     fn detect(
         &mut self,
         image: &Image,
@@ -36,9 +52,9 @@ pub trait FaceDetector: Send {
         interrupt: Interrupt<'_>,
     ) -> Result<Vec<Face>, DetectionError>;
 
-    /// What [`detect`](Self::detect) would find with [`Search::Primary`], where a first pass at [`FIRST_PASS_SIDE`] pixels on the
-    /// longest side is enough to tell: so the image may be one that was decoded at a part of its size. `None` where
-    /// the search would go on in the image at its own size, and from detectors that do not know of such a pass.
+    /// Returns what [`detect`](Self::detect) would find with [`Search::Primary`], where a first pass at [`FIRST_PASS_SIDE`]
+    /// pixels on the longest side suffices: so the image may be one that was decoded at a reduced size. `None` where the
+    /// search would go on in the image at its own size, and from detectors without such a pass.
     ///
     /// # Errors
     /// As [`detect`](Self::detect).

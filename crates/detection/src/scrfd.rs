@@ -25,13 +25,13 @@ const SCORE: usize = 1;
 const DISTANCES: usize = 4;
 const LANDMARKS: usize = 10;
 
-/// By how much a score may lie outside of 0..=1 before it is none: half-precision sigmoids are off by less.
+/// By how much a score may lie outside of 0..=1: half-precision sigmoids are off by less.
 const SCORE_TOLERANCE: f32 = 1e-3;
 
 /// SCRFD on one session.
 pub type Scrfd = GridDetector<ScrfdFamily>;
 
-/// What the numbers of an SCRFD mean.
+/// The outputs of an SCRFD.
 #[derive(Debug, Clone, Copy)]
 pub enum ScrfdFamily {}
 
@@ -160,7 +160,7 @@ impl Level {
             .zip(self.distances.chunks_exact(DISTANCES))
             .zip(self.landmarks.chunks_exact(LANDMARKS));
         for (anchor, ((&score, distances), offsets)) in (0u32..).zip(anchors) {
-            // A score that is no number is no face either.
+            // NaN is not a face either.
             if score.is_nan() || score < threshold {
                 continue;
             }

@@ -13,7 +13,7 @@ use crate::{BoundingBox, DetectionError, Face, Landmarks};
 /// Cell sizes of the three levels, in pixels of the network's input.
 const STRIDES: [u32; 3] = [8, 16, 32];
 
-/// What it answers for each level, and how many numbers a cell.
+/// Its outputs for each level, and their numbers for each cell.
 const KINDS: [(&str, usize); 4] = [("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10)];
 
 /// Above this a side would be more than e^8 = 2981 cells wide, which no face is; it also keeps `exp` finite.
@@ -22,7 +22,7 @@ const MAX_LOG_SIDE: f32 = 8.0;
 /// YuNet on one session.
 pub type YuNet = GridDetector<YuNetFamily>;
 
-/// What the numbers of a YuNet mean.
+/// The outputs of a YuNet.
 #[derive(Debug, Clone, Copy)]
 pub enum YuNetFamily {}
 
@@ -108,7 +108,7 @@ fn decode_level(
         .zip(points.chunks_exact(10));
     for (cell, (((class, objectness), bounds), points)) in (0u32..).zip(cells) {
         let score = (class.clamp(0.0, 1.0) * objectness.clamp(0.0, 1.0)).sqrt();
-        // A score that is no number is no face either.
+        // NaN is not a face either.
         if score.is_nan() || score < threshold {
             continue;
         }

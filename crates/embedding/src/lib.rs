@@ -1,5 +1,17 @@
-//! From a face to a similarity: alignment by five landmarks, embedding, cosine. What a similarity means is the pack's
+//! From a face to a similarity: alignment by five landmarks, embedding, cosine. The meaning of a similarity is the pack's
 //! calibration (`likeness_packs::MatchCalibration`).
+//!
+//! ```
+//! use likeness_embedding::Embedding;
+//!
+//! # fn main() -> Result<(), likeness_embedding::EmbeddingError> {
+//! let (a, b) = (Embedding::new(vec![3.0, 4.0])?, Embedding::new(vec![4.0, 3.0])?);
+//! assert!((a.similarity(&b)? - 0.96).abs() < 1e-6);
+//! // Biometric data never reaches a log.
+//! assert_eq!(format!("{a:?}"), "Embedding(2 numbers)");
+//! # Ok(())
+//! # }
+//! ```
 
 mod aligned_crop;
 mod embedding;
@@ -25,7 +37,7 @@ pub struct FaceInImage<'a> {
 
 /// Turns faces into embeddings. Implementations may keep buffers, so an embedder is used by one thread at a time.
 pub trait FaceEmbedder: Send {
-    /// One embedding for each face, in their order. A face's embedding does not depend on the faces beside it.
+    /// Returns one embedding for each face, in their order. A face's embedding does not depend on the faces beside it.
     ///
     /// # Errors
     /// [`EmbeddingError`] where the model fails or a face's landmarks cannot be aligned.

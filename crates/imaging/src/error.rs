@@ -1,6 +1,7 @@
-//! What can be wrong with an image.
+//! Errors of images.
 
-use crate::{Format, Interrupted};
+use crate::format::Format;
+use crate::interrupt::Interrupted;
 
 /// Why bytes did not become an image.
 ///

@@ -1,10 +1,10 @@
-//! Which part of the image a liveness model looks at.
+//! The crop of an image for a liveness model.
 
 use likeness_face::BoundingBox;
 use likeness_imaging::PixelRect;
 use likeness_packs::CropFit;
 
-/// The part of an image of `width` x `height` pixels that is `scale` times the face box, around the face's centre.
+/// Returns the part of an image of `width` x `height` pixels that is `scale` times the face box, around the face's centre.
 ///
 /// As the models' makers cut it (Minivision, Silent-Face-Anti-Spoofing): the scale shrinks to what the image holds,
 /// the same for both directions; what reaches over a border is moved back inside, not cut off; corners are cut to

@@ -1,8 +1,23 @@
-//! Passive liveness: is the face in this one image a live person, or a presentation attack such as a print or a
-//! screen?
+//! Passive liveness: the probability that the face in one image is a live person and not a presentation attack, such as a
+//! print or a screen.
 //!
-//! One image can say only so much. The models here were trained against printed photographs and screens; a good mask,
+//! One image has limits. The models here were trained against printed photographs and screens; a good mask,
 //! an image injected behind the camera, or a sharp screen in good light can pass.
+//!
+//! ```
+//! use likeness_face::BoundingBox;
+//! use likeness_imaging::Image;
+//! use likeness_liveness::{LivenessError, LivenessModel};
+//!
+//! /// A model of one's own: the larger the face, the more it is trusted.
+//! struct Size;
+//!
+//! impl LivenessModel for Size {
+//!     fn score(&mut self, image: &Image, face: &BoundingBox) -> Result<f64, LivenessError> {
+//!         Ok(f64::from(face.width / image.width() as f32).clamp(0.0, 1.0))
+//!     }
+//! }
+//! ```
 
 mod crop;
 mod error;
@@ -24,7 +39,7 @@ pub const DETAIL: f32 = 256.0;
 
 /// Scores liveness. Implementations may keep buffers, so a model is used by one thread at a time.
 pub trait LivenessModel: Send {
-    /// Probability, 0..=1, that the face is live. `face` is the box in pixels of the upright image and may reach
+    /// Returns the probability, 0..=1, that the face is live. `face` is the box in pixels of the upright image and may reach
     /// outside of it.
     ///
     /// # Errors

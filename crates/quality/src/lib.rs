@@ -1,8 +1,8 @@
-//! How well a face was photographed: its size, pose, sharpness, exposure and place in the image.
+//! Face quality: how a face was photographed. Size, pose, sharpness, exposure and place in the image.
 //!
 //! [`FaceQuality::measure`] takes what the pipeline already has, the upright image and the detector's face, and
-//! answers with plain numbers; no model runs, and it takes well under a millisecond. What is good enough is for a
-//! profile to say, not for this crate. Where ISO/IEC 29794-5 (face image quality) has a name for a number, it is used.
+//! returns plain numbers; no model runs, and it takes well under a millisecond. Which numbers suffice is up to
+//! a profile. Where ISO/IEC 29794-5 (face image quality) has a name for a number, it is used.
 //!
 //! ```
 //! use likeness_face::{BoundingBox, Face, Point};
@@ -26,7 +26,6 @@
 //! # }
 //! ```
 
-mod exposure;
 mod framing;
 mod sample;
 mod sharpness;
@@ -36,7 +35,7 @@ use likeness_imaging::Image;
 
 use crate::sample::Sample;
 
-/// How well a face was photographed.
+/// How a face was photographed.
 ///
 /// `sharpness`, `brightness` and `overexposed_share` are measured on the middle of the face (0.8 of the detector's box in
 /// either direction), shrunk to about 50 pixels between the eyes where it is larger: what is finer than that, the models
@@ -77,7 +76,7 @@ pub struct FaceQuality {
 #[non_exhaustive]
 pub enum QualityError {
     /// A coordinate is infinite or not a number, or so large that what follows from it would be.
-    #[error("the box or the landmarks of the face are no numbers")]
+    #[error("a coordinate of the face is not finite")]
     NotFinite,
 }
 
@@ -89,8 +88,8 @@ impl FaceQuality {
     /// Measures a face in an upright image. The box should be the detector's own, not one clipped to the image.
     ///
     /// # Errors
-    /// [`QualityError::NotFinite`] for a face whose coordinates are no numbers. All others are measured, whatever they
-    /// are, and every number of the answer is finite.
+    /// [`QualityError::NotFinite`] for a face with a coordinate that is not finite. All others are measured, whatever they
+    /// are, and every number of the result is finite.
     pub fn measure(image: &Image, face: &Face) -> Result<Self, QualityError> {
         if !face.is_finite() {
             return Err(QualityError::NotFinite);
@@ -102,8 +101,8 @@ impl FaceQuality {
             inter_eye_distance: pose.inter_eye_distance(&face.landmarks),
             pose,
             sharpness: sample.map_or(0.0, sharpness::sharpness),
-            brightness: sample.map_or(0.0, exposure::brightness),
-            overexposed_share: sample.map_or(0.0, exposure::overexposed_share),
+            brightness: sample.map_or(0.0, Sample::brightness),
+            overexposed_share: sample.map_or(0.0, Sample::overexposed_share),
             visible_share: framing::visible_share(image, face, &pose),
             off_centre: framing::off_centre(image, &face.bounding_box),
         })

@@ -17,6 +17,13 @@ const MAX_SIDE: f64 = 2.0 * FACE_SIDE;
 /// Source pixels that are looked at along one sampled pixel, at least; more would change no digit that matters.
 const OVERSAMPLING: f64 = 2.0;
 
+/// From this luma on a pixel counts as overexposed, as ISO/IEC 29794-5 counts.
+const OVEREXPOSED: u8 = 247;
+
+/// Which part of the pixels is darker than the brightness. High enough for highlights on dark skin, low enough for
+/// teeth and glasses not to stand for the face.
+const BRIGHT: f64 = 0.95;
+
 /// The middle of a face in grey, shrunk to [`FACE_SIDE`]; a smaller face is kept as it is, never enlarged.
 pub(crate) struct Sample {
     pub(crate) width: usize,
@@ -59,6 +66,23 @@ impl Sample {
             height: small.height() as usize,
             luma: pixels.iter().map(|pixel| luma(*pixel)).collect(),
         })
+    }
+
+    /// Returns the 95th percentile of the luma, 0..=1.
+    pub(crate) fn brightness(&self) -> f64 {
+        let mut luma = self.luma.clone();
+        let rank = (luma.len().saturating_sub(1) as f64 * BRIGHT) as usize;
+        if rank >= luma.len() {
+            return 0.0;
+        }
+        let (_, value, _) = luma.select_nth_unstable(rank);
+        f64::from(*value) / 255.0
+    }
+
+    /// Returns the share of pixels that are too bright to show anything, 0..=1.
+    pub(crate) fn overexposed_share(&self) -> f64 {
+        let bright = self.luma.iter().filter(|&&luma| luma >= OVEREXPOSED).count();
+        bright as f64 / self.luma.len().max(1) as f64
     }
 }
 

@@ -40,7 +40,7 @@ pub use signature::{ImageInput, TensorSpec, VectorOutput, listed, shape_text};
 #[cfg(feature = "unstable-ort")]
 pub use ort;
 
-/// How many workers this machine can keep busy: the processors that the process may use, the CPU quota of its
+/// Returns how many workers this machine can keep busy: the processors that the process may use, the CPU quota of its
 /// control group included, at least one.
 #[must_use]
 pub fn available_workers() -> usize {

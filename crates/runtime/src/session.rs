@@ -49,25 +49,25 @@ impl ModelSession {
         }
     }
 
-    /// The name given at [`Runtime::open`](crate::Runtime::open).
+    /// Returns the name given at [`Runtime::open`](crate::Runtime::open).
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The model's inputs as it declares them.
+    /// Returns the model's inputs as it declares them.
     #[must_use]
     pub fn inputs(&self) -> &[TensorSpec] {
         &self.inputs
     }
 
-    /// The model's outputs as it declares them.
+    /// Returns the model's outputs as it declares them.
     #[must_use]
     pub fn outputs(&self) -> &[TensorSpec] {
         &self.outputs
     }
 
-    /// The model's one input where it takes images: `[N,3,H,W]` of `f32`, N free or 1. `size` is the side in pixels of
+    /// Returns the model's one input where it takes images: `[N,3,H,W]` of `f32`, N free or 1. `size` is the side in pixels of
     /// the square that is fed, `None` where any size is.
     ///
     /// # Errors
@@ -76,7 +76,7 @@ impl ModelSession {
         image_input(&self.inputs, size.map(|size| size as usize))
     }
 
-    /// The output with so many numbers for each image: the first that is declared as `[N,numbers]` of `f32`, also with
+    /// Returns the output with so many numbers for each image: the first that is declared as `[N,numbers]` of `f32`, also with
     /// more dimensions of 1; where none is, the first of which the model does not say how many it has.
     ///
     /// # Errors
@@ -112,7 +112,7 @@ impl ModelSession {
     }
 }
 
-/// What a model answered; borrowed from its session, unless others use that too.
+/// The outputs of a run; borrowed from the session, unless it is shared.
 pub struct Outputs<'s> {
     model: &'s str,
     values: Values<'s>,
@@ -132,13 +132,13 @@ impl std::fmt::Debug for Outputs<'_> {
 }
 
 impl Outputs<'_> {
-    /// Name of the model that answered.
+    /// Returns the name of the model.
     #[must_use]
     pub fn model(&self) -> &str {
         self.model
     }
 
-    /// The output of this name.
+    /// Returns the output of this name.
     ///
     /// # Errors
     /// [`RuntimeError::Output`] where the model has none of this name, or not of `f32`.
@@ -158,7 +158,7 @@ impl Outputs<'_> {
         }
     }
 
-    /// The first output.
+    /// Returns the first output.
     ///
     /// # Errors
     /// [`RuntimeError::Output`] where the model has none, or not of `f32`.
@@ -190,7 +190,7 @@ impl Outputs<'_> {
         Ok(output.iter().copied().collect())
     }
 
-    /// Every output of `f32`: its name and its numbers, in the model's order.
+    /// Returns every output of `f32`, its name and its numbers, in the model's order.
     pub fn all(&self) -> impl Iterator<Item = (&str, ArrayViewD<'_, f32>)> {
         self.names().filter_map(|name| Some((name, self.get(name).ok()?)))
     }

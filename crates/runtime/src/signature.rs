@@ -1,4 +1,4 @@
-//! What a model says of its inputs and outputs, and whether that is what an adapter needs.
+//! The declared inputs and outputs of a model, and whether they fit an adapter.
 
 use std::fmt::Write;
 
@@ -39,7 +39,7 @@ impl TensorSpec {
         }
     }
 
-    /// Whether its elements are `f32`.
+    /// Returns whether its elements are `f32`.
     #[must_use]
     pub fn is_f32(&self) -> bool {
         self.element == "f32"
@@ -71,7 +71,7 @@ impl std::fmt::Display for TensorSpec {
     }
 }
 
-/// The shapes of several tensors, for messages.
+/// Lists the shapes of several tensors, for messages.
 #[must_use]
 pub fn listed(tensors: &[TensorSpec]) -> String {
     match tensors {
@@ -84,7 +84,7 @@ pub fn listed(tensors: &[TensorSpec]) -> String {
     }
 }
 
-/// What images a model takes.
+/// The image input of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ImageInput {
@@ -185,7 +185,7 @@ pub(crate) fn is_vector_batch(shape: &[usize], images: usize, numbers: usize) ->
     }
 }
 
-/// The shape of an answer, for messages.
+/// Formats the shape of an output, for messages.
 #[must_use]
 pub fn shape_text(shape: &[usize]) -> String {
     let sizes: Vec<String> = shape.iter().map(ToString::to_string).collect();

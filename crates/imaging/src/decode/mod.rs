@@ -12,8 +12,9 @@ mod webp;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::image::CHANNELS;
-use crate::reduced::Reduction;
-use crate::{Format, Header, Image, ImagingError, Interrupt, Limits, Orientation, Reduced, probe};
+use crate::probe::{self, Declared, Header, sniff};
+use crate::reduced::{Reduced, Reduction};
+use crate::{Format, Image, ImagingError, Interrupt, Limits, Orientation};
 
 /// Bytes for rows, tables and buffers of the decoding libraries: the share of a decode that does not grow with the image.
 const WORKING_ROWS: u64 = 4 * 1024 * 1024;
@@ -32,7 +33,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Image, ImagingError> {
     EncodedImage::open(bytes, limits)?.decode(Interrupt::NEVER)
 }
 
-/// A file in memory whose headers were read and are within the limits. Nothing of its pixels is decoded yet.
+/// A file in memory whose headers were read, once, and are within the limits. No pixel is decoded yet.
 ///
 /// Decoding holds at most [`Limits::max_decode_bytes`] at a time. What a file needs is known from its headers, as
 /// output (three bytes a pixel; of a JPEG that is decoded at a part of its size, of that part), what the format needs
@@ -80,22 +81,37 @@ enum Content<'a> {
 }
 
 impl<'a> EncodedImage<'a> {
-    /// Reads a file's headers.
+    /// Reads and checks a file's headers.
     ///
     /// # Errors
     ///
-    /// Those of [`probe`]; [`ImagingError::Unsupported`] if the file uses a part of its format that is not decoded
+    /// Those of [`probe`](crate::probe()); [`ImagingError::Unsupported`] if the file uses a part of its format that is not decoded
     /// (arithmetic coding, floating-point samples, CIELAB, ...); [`ImagingError::Corrupt`] if its parts contradict each
     /// other.
     pub fn open(bytes: &'a [u8], limits: &Limits) -> Result<Self, ImagingError> {
-        let header = probe(bytes, limits)?;
-        let content = match header.format {
-            Format::Jpeg => Content::Jpeg(jpeg::Jpeg::open(bytes)?),
-            Format::Png => Content::Png,
-            Format::WebP => Content::WebP(webp::WebP::open(bytes, header.stored_size(), header.orientation)?),
-            Format::Bmp => Content::Bmp,
-            Format::Tiff => Content::Tiff(tiff::Tiff::open(bytes)?),
-            Format::Gif => Content::Gif,
+        limits.check_bytes(bytes)?;
+        let format = sniff(bytes)?;
+        let checked = |declared: &Declared| Header::checked(format, declared, limits);
+        // Each header is parsed once: what it says is kept for the decode.
+        let (header, content) = match format {
+            Format::Jpeg => {
+                let head = probe::jpeg::Head::read(bytes)?;
+                let header = checked(&head.declared())?;
+                (header, Content::Jpeg(jpeg::Jpeg::open(bytes, head)?))
+            }
+            Format::Tiff => {
+                let directory = probe::tiff::Directory::of_file(bytes)?;
+                let header = checked(&directory.declared()?)?;
+                (header, Content::Tiff(tiff::Tiff::open(bytes, &directory)?))
+            }
+            Format::WebP => {
+                let header = checked(&probe::webp::declared(bytes)?)?;
+                let webp = webp::WebP::open(bytes, header.stored_size(), header.orientation)?;
+                (header, Content::WebP(webp))
+            }
+            Format::Png => (checked(&probe::png::declared(bytes)?)?, Content::Png),
+            Format::Bmp => (checked(&probe::bmp::declared(bytes)?)?, Content::Bmp),
+            Format::Gif => (checked(&probe::gif::declared(bytes)?)?, Content::Gif),
         };
         Ok(Self {
             bytes,
@@ -105,14 +121,14 @@ impl<'a> EncodedImage<'a> {
         })
     }
 
-    /// What the file's header declares.
+    /// Returns the file's header.
     #[must_use]
     pub fn header(&self) -> &Header {
         &self.header
     }
 
-    /// Bytes that decoding the whole image holds at a time, at most. A lossless WebP whose codes take more is found out, and
-    /// refused where that is too much, as it is decoded.
+    /// Returns the bytes that decoding the whole image holds at a time, at most. A lossless WebP whose codes take more is
+    /// detected, and refused where that is too much, while it is decoded.
     #[must_use]
     pub fn decode_bytes(&self) -> u64 {
         self.needed(Reduction::Whole)

@@ -1,8 +1,8 @@
 //! WebP: the RIFF chunks.
 
-use super::Declared;
+use super::{Declared, tiff};
 use crate::fields::Endian::Little;
-use crate::{Format, ImagingError, Orientation};
+use crate::{Format, ImagingError};
 
 /// `RIFF`, a length, `WEBP`.
 const SIGNATURE: usize = 12;
@@ -115,7 +115,7 @@ pub(crate) fn declared(bytes: &[u8]) -> Result<Declared, ImagingError> {
     }
     let orientation = chunks(&bytes[SIGNATURE..])
         .find(|chunk| chunk.kind == b"EXIF")
-        .map(|chunk| Orientation::from_exif_block(chunk.data))
+        .map(|chunk| tiff::exif_orientation(chunk.data))
         .unwrap_or_default();
     Ok(Declared {
         width,

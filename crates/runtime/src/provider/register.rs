@@ -7,7 +7,7 @@ use super::{Execution, Precision, Provider};
 const MIB: usize = 1024 * 1024;
 
 impl Execution {
-    /// The provider as ONNX Runtime wants it, to be registered or to fail; `None` for `cpu`, which is always there.
+    /// Returns the provider for registration, which must not fail; `None` for `cpu`, which is always there.
     pub(crate) fn dispatch(&self) -> Option<ExecutionProviderDispatch> {
         let dispatch = match self.provider() {
             Provider::Cpu => return None,
@@ -55,7 +55,7 @@ impl Execution {
     fn cuda(&self) -> ep::CUDA {
         let provider = ep::CUDA::default()
             .with_device_id(self.device_id().into())
-            // ONNX Runtime has it on unless it is told otherwise.
+            // It is on by default.
             .with_tf32(self.precision() == Precision::Tf32);
         match self.memory_limit() {
             Some(limit) => provider.with_memory_limit(limit),

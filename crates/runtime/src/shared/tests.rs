@@ -1,4 +1,4 @@
-//! Which calls go together, with a model that waits until it is told to go on.
+//! Batching of waiting inputs, with a model that waits for a message before it goes on.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
@@ -45,7 +45,7 @@ struct Scene {
 type Caller = JoinHandle<Result<Vec<f32>, String>>;
 
 impl Scene {
-    /// Somebody computes already, and waits to be told to go on.
+    /// One thread runs the model already, and waits for the message to go on.
     fn new(gathers: bool) -> (Self, Caller) {
         let ((tell_given, given), (go_on, told)) = (mpsc::channel(), mpsc::channel());
         let slow = Slow {
@@ -116,7 +116,7 @@ fn what_waited_is_computed_in_one_run_and_each_gets_its_own() {
 }
 
 #[test]
-fn who_comes_while_nobody_computes_does_so_at_once() {
+fn an_idle_model_runs_at_once() {
     let (mut scene, first) = Scene::new(true);
     scene.end();
     answer(first).unwrap();
@@ -173,7 +173,7 @@ fn where_batches_cost_extra_each_call_is_computed_by_itself() {
 }
 
 #[test]
-fn an_answer_that_lacks_a_row_is_nobodys() {
+fn outputs_that_lack_a_row_are_an_error_for_the_whole_batch() {
     let (mut scene, _first) = Scene::new(true);
     let waiting = [scene.queue(1, 2), scene.queue(1, 2)];
     assert_eq!(scene.next(Go::Answer), 2);
@@ -198,7 +198,7 @@ fn after_a_panic_the_next_goes_on() {
     assert!(panicked.join().is_err());
     assert_eq!(
         answer(told).unwrap_err(),
-        "running slow failed: whoever computed for this call, too, panicked"
+        "running slow failed: the thread that ran the batch panicked"
     );
     scene.end();
     assert_eq!(answer(other).unwrap(), [3.0]);
