@@ -419,7 +419,7 @@ fn undeclared() -> Outcome {
     ensure!(
         faults.len() == 1
             && faults[0].starts_with("liveness silent: ")
-            && faults[0].contains("no probabilities"),
+            && faults[0].contains("not probabilities"),
         "{faults:?}"
     );
     Ok(())

@@ -300,7 +300,7 @@ fn every_error_code_has_its_body() {
 }
 
 #[test]
-fn what_a_caller_is_told_of_each_fault() {
+fn each_fault_as_the_client_sees_it() {
     let imaging = [
         ImagingError::Empty,
         ImagingError::NotAnImage,
