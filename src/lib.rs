@@ -60,7 +60,7 @@ pub mod embedding {
 /// Images: formats, limits, decoding.
 pub mod imaging {
     pub use likeness_engine::imaging::{
-        EncodedImage, Format, Header, Image, ImagingError, Interrupt, Interrupted, Limits, Orientation,
+        EncodedImage, Format, Header, Image, ImageLimits, ImagingError, Interrupt, Interrupted, Orientation,
         PixelRect, Reduced, crop_resize_bilinear, decode, pad_to, probe, shrink_area,
     };
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use likeness::{EmbedOptions, Engine, VerifyOptions};
 use likeness_engine::detection::{BoundingBox, Face};
 use likeness_engine::imaging::{
-    Affine, Image, Limits, PixelRect, crop_resize_bilinear, decode, shrink_area, warp_affine,
+    Affine, Image, ImageLimits, PixelRect, crop_resize_bilinear, decode, shrink_area, warp_affine,
 };
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 
@@ -43,7 +43,7 @@ fn portraits(shared: &Path) -> Result<Vec<(Image, Face)>, Failed> {
         .map(|name| {
             let image = decode(
                 &std::fs::read(shared.join("data/faces").join(name))?,
-                &Limits::default(),
+                &ImageLimits::default(),
             )?;
             let face = primary(&engine, &image)?.ok_or_else(|| format!("no face in {name}"))?;
             Ok((image, face))

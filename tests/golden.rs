@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use likeness_engine::detection::{BoundingBox, Face, Landmarks, Point, YuNet};
 use likeness_engine::embedding::{AlignedCropEmbedder, Embedding, FaceEmbedder, FaceInImage};
-use likeness_engine::imaging::{self, Image, Limits};
+use likeness_engine::imaging::{self, Image, ImageLimits};
 use likeness_engine::liveness::{LivenessModel, ScaledCropLiveness};
 use likeness_engine::packs::{CropFit, Pack, StoreSearch};
 use likeness_engine::runtime::{LibrarySearch, Provider, Runtime};
@@ -62,7 +62,7 @@ impl Golden {
     fn read(shared: &Path, name: &str, entry: &Value) -> Result<Self, Failed> {
         let bytes = std::fs::read(shared.join("data").join(name))
             .or_else(|_| std::fs::read(shared.join("data/liveness").join(name)))?;
-        let image = imaging::decode(&bytes, &Limits::default())?;
+        let image = imaging::decode(&bytes, &ImageLimits::default())?;
         let size = (entry["width"].as_u64(), entry["height"].as_u64());
         ensure!(
             size == (Some(image.width().into()), Some(image.height().into())),

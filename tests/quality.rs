@@ -9,7 +9,7 @@ use likeness::decision::{Code, Finding, Profile, QualityChecks, Verdict};
 use likeness::{EmbedOptions, Engine, LivenessOptions, Verification, VerifyOptions};
 use likeness_engine::detection::{BoundingBox, Point};
 use likeness_engine::imaging::{
-    Affine, Image, Limits, PixelRect, crop_resize_bilinear, decode, shrink_area, warp_affine,
+    Affine, Image, ImageLimits, PixelRect, crop_resize_bilinear, decode, shrink_area, warp_affine,
 };
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 
@@ -78,7 +78,7 @@ fn engine() -> Result<Engine, Failed> {
 }
 
 fn read(shared: &Path, name: &str) -> Result<Image, Failed> {
-    Ok(decode(&picture(shared, name)?, &Limits::default())?)
+    Ok(decode(&picture(shared, name)?, &ImageLimits::default())?)
 }
 
 /// What a verification says of how the images were taken; what it says of the faces is not of interest here.

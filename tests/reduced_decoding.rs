@@ -12,7 +12,7 @@ use likeness::{
     Verification, VerifyOptions,
 };
 use likeness_engine::detection::BoundingBox;
-use likeness_engine::imaging::{EncodedImage, Image, Interrupt, Limits, decode};
+use likeness_engine::imaging::{EncodedImage, Image, ImageLimits, Interrupt, decode};
 use likeness_engine::liveness::{LivenessError, LivenessModel};
 use likeness_engine::runtime::{Execution, Provider, ProviderOptions};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
@@ -89,9 +89,10 @@ fn score(liveness: Option<Score>) -> Result<f64, Failed> {
 }
 
 fn at_a_part(bytes: &[u8], factor: u32) -> Result<Image, Failed> {
-    let whole = decode(bytes, &Limits::default())?;
+    let whole = decode(bytes, &ImageLimits::default())?;
     let side = whole.width().max(whole.height()).div_ceil(factor);
-    let reduced = EncodedImage::open(bytes, &Limits::default())?.decode_reduced(side, Interrupt::NEVER)?;
+    let reduced =
+        EncodedImage::open(bytes, &ImageLimits::default())?.decode_reduced(side, Interrupt::NEVER)?;
     ensure!(reduced.factor() == factor, "reduced by {}", reduced.factor());
     Ok(reduced.into_image())
 }
@@ -102,7 +103,7 @@ fn large_selfie(shared: &Path) -> Outcome {
     let bytes = enlarged(shared, 4, 0)?;
     let answer = engine.liveness(&bytes, &options)?;
     let expected = engine.liveness(&at_a_part(&bytes, 2)?, &options)?;
-    let whole = engine.liveness(&decode(&bytes, &Limits::default())?, &options)?;
+    let whole = engine.liveness(&decode(&bytes, &ImageLimits::default())?, &options)?;
     ensure!(
         answer.liveness == expected.liveness,
         "{:?} instead of {:?}",
@@ -129,7 +130,7 @@ fn selfie_to_be_kept(shared: &Path) -> Outcome {
     let answer = score(engine.liveness(&bytes, &options)?.liveness)?;
     let whole = score(
         engine
-            .liveness(&decode(&bytes, &Limits::default())?, &options)?
+            .liveness(&decode(&bytes, &ImageLimits::default())?, &options)?
             .liveness,
     )?;
     let part = score(engine.liveness(&at_a_part(&bytes, 2)?, &options)?.liveness)?;
@@ -151,7 +152,7 @@ fn small_face(shared: &Path) -> Outcome {
     };
     let options = EmbedOptions::default();
     let answer = embedding(engine.embed(&bytes, &options)?)?;
-    let whole = embedding(engine.embed(&decode(&bytes, &Limits::default())?, &options)?)?;
+    let whole = embedding(engine.embed(&decode(&bytes, &ImageLimits::default())?, &options)?)?;
     let part = embedding(engine.embed(&at_a_part(&bytes, 8)?, &options)?)?;
     let (answer, part) = (whole.similarity(&answer)?, whole.similarity(&part)?);
     ensure!(
@@ -183,7 +184,7 @@ fn verification(shared: &Path) -> Outcome {
     let engine = engine()?;
     let options = VerifyOptions::default();
     let large = enlarged(shared, 6, 0)?;
-    let whole = decode(&large, &Limits::default())?;
+    let whole = decode(&large, &ImageLimits::default())?;
     let answer = engine.verify(&large, &large, &options)?;
     let expected = engine.verify(&whole, &whole, &options)?;
     ensure!(answer.decision == expected.decision, "{:?}", answer.decision);

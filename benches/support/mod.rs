@@ -10,7 +10,7 @@ use image::RgbImage;
 use image::imageops::{FilterType, crop_imm, resize};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use likeness_engine::default_passes;
-use likeness_engine::imaging::{Image, Limits, decode};
+use likeness_engine::imaging::{Image, ImageLimits, decode};
 use likeness_engine::packs::{Pack, StoreSearch};
 use likeness_engine::runtime::{LibrarySearch, ModelSession, Provider, Runtime, keep_freed_memory};
 use mozjpeg::Decompress;
@@ -41,7 +41,7 @@ pub(crate) fn bytes(name: &str) -> Vec<u8> {
 
 /// A development image, decoded.
 pub(crate) fn picture(name: &str) -> Image {
-    decode(&bytes(name), &Limits::default()).unwrap()
+    decode(&bytes(name), &ImageLimits::default()).unwrap()
 }
 
 /// What executes the models: the provider of the environment, else the CPU.

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use likeness::imaging::Limits;
+use likeness::imaging::ImageLimits;
 use likeness::packs::Passes;
 use likeness::packs::{DEFAULT_PACK, StoreSearch};
 use likeness::runtime::{Execution, LibrarySearch, Provider, ProviderOption};
@@ -260,7 +260,7 @@ pub(crate) fn say(line: impl std::fmt::Display) -> Result<(), Failure> {
 
 /// Reads a picture's file, no more of it than the engine would take: one byte beyond the limit is enough for the engine
 /// to say that there are too many.
-pub(crate) fn read_picture(path: &Path, limits: &Limits) -> Result<Vec<u8>, Failure> {
+pub(crate) fn read_picture(path: &Path, limits: &ImageLimits) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(limits.max_bytes as u64 + 1).read_to_end(&mut bytes))

@@ -2,7 +2,7 @@
 //!
 //! ```no_run
 //! use likeness_detection::{Search, open};
-//! use likeness_imaging::{Interrupt, Limits, decode};
+//! use likeness_imaging::{Interrupt, ImageLimits, decode};
 //! use likeness_packs::{DEFAULT_PACK, StoreSearch};
 //! use likeness_runtime::{LibrarySearch, Provider, Runtime};
 //!
@@ -10,7 +10,7 @@
 //! let runtime = Runtime::load(&LibrarySearch::new(), Provider::Cpu)?;
 //! let pack = StoreSearch::new().find()?.load(DEFAULT_PACK)?;
 //! let mut detector = open(&runtime, &pack, None)?;
-//! let image = decode(&std::fs::read("group.jpg")?, &Limits::default())?;
+//! let image = decode(&std::fs::read("group.jpg")?, &ImageLimits::default())?;
 //! for face in detector.detect(&image, Search::Thorough, Interrupt::NEVER)? {
 //!     println!("{:?}", face.bounding_box);
 //! }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use likeness_detection::{self as detection, FaceDetector};
 use likeness_embedding::{self as embedding, FaceEmbedder};
-use likeness_imaging::Limits;
+use likeness_imaging::ImageLimits;
 use likeness_liveness::{LivenessModel, ScaledCropLiveness};
 use likeness_packs::Passes;
 use likeness_packs::{
@@ -46,7 +46,7 @@ pub struct EngineBuilder {
     runtime: Option<Runtime>,
     store: StoreSearch,
     pack: String,
-    limits: Limits,
+    limits: ImageLimits,
     workers: Option<usize>,
     max_faces: usize,
     min_face_score: Option<f32>,
@@ -88,7 +88,7 @@ impl EngineBuilder {
             runtime: None,
             store: StoreSearch::new(),
             pack: DEFAULT_PACK.to_owned(),
-            limits: Limits::default(),
+            limits: ImageLimits::default(),
             workers: None,
             max_faces: DEFAULT_MAX_FACES,
             min_face_score: None,
@@ -142,7 +142,7 @@ impl EngineBuilder {
     }
 
     /// The largest image that is accepted.
-    pub fn limits(mut self, limits: Limits) -> Self {
+    pub fn limits(mut self, limits: ImageLimits) -> Self {
         self.limits = limits;
         self
     }

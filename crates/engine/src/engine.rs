@@ -6,7 +6,7 @@ use likeness_decision::Score;
 use likeness_detection::Search;
 use likeness_embedding::{Embedding, FaceInImage};
 use likeness_face::{BoundingBox, Landmarks, Point};
-use likeness_imaging::{Image, Interrupt, Limits};
+use likeness_imaging::{Image, ImageLimits, Interrupt};
 use likeness_packs::{LivenessCurve, ScoreCurve};
 use likeness_runtime::give_back_freed_memory;
 
@@ -30,7 +30,7 @@ pub(crate) struct Inner {
     pub(crate) match_curve: Option<ScoreCurve>,
     /// `None`: the models' mean live probability is the score.
     pub(crate) liveness_curve: Option<LivenessCurve>,
-    pub(crate) limits: Limits,
+    pub(crate) limits: ImageLimits,
     pub(crate) max_faces: usize,
     pub(crate) detail: Detail,
     pub(crate) info: EngineInfo,
@@ -98,7 +98,7 @@ impl Engine {
 
     /// Returns the largest image that is accepted.
     #[must_use]
-    pub fn limits(&self) -> &Limits {
+    pub fn limits(&self) -> &ImageLimits {
         &self.inner.limits
     }
 

@@ -4,7 +4,7 @@ use likeness_decision::ImageRole;
 use likeness_detection::{DetectionError, FIRST_PASS_SIDE, Search};
 use likeness_embedding::FaceInImage;
 use likeness_face::{BoundingBox, Face, Point};
-use likeness_imaging::{EncodedImage, Image, ImagingError, Limits, Reduced};
+use likeness_imaging::{EncodedImage, Image, ImageLimits, ImagingError, Reduced};
 use likeness_quality::FaceQuality;
 
 use crate::error::EngineError;
@@ -24,7 +24,7 @@ const SELFIE_SIDE: u32 = 3 * FIRST_PASS_SIDE;
 /// How the images of a request are decoded and searched.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FaceSearch<'a> {
-    pub(crate) limits: &'a Limits,
+    pub(crate) limits: &'a ImageLimits,
     pub(crate) max_faces: usize,
     pub(crate) detail: Detail,
     pub(crate) budget: &'a Budget,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use likeness_engine::decision::{Profile, QualityChecks};
 use likeness_engine::detection::{BoundingBox, DetectionError, Face, FaceDetector, Landmarks, Point, Search};
 use likeness_engine::embedding::{Embedding, EmbeddingError, FaceEmbedder, FaceInImage};
-use likeness_engine::imaging::{Image, ImagingError, Interrupt, Limits};
+use likeness_engine::imaging::{Image, ImageLimits, ImagingError, Interrupt};
 use likeness_engine::liveness::{LivenessError, LivenessModel};
 use likeness_engine::packs::ScoreCurve;
 use likeness_engine::{Budget, BuildError, EmbedOptions, Engine, EngineBuilder, EngineError, VerifyOptions};
@@ -144,7 +144,7 @@ fn a_face_outside_of_the_image_is_none() {
 
 #[test]
 fn pixels_are_held_to_the_limits_as_files_are() {
-    let limits = Limits::default().with_max_side(99);
+    let limits = ImageLimits::default().with_max_side(99);
     let engine = builder(vec![], 0.9).limits(limits).build().unwrap();
     let answer = engine.embed(&image(), &EmbedOptions::default());
     assert!(

@@ -32,7 +32,7 @@ pub enum ImagingError {
         /// What the decoder stumbled over.
         reason: String,
     },
-    /// The file is longer than [`Limits::max_bytes`](crate::Limits::max_bytes).
+    /// The file is longer than [`ImageLimits::max_bytes`](crate::ImageLimits::max_bytes).
     #[error("the file has {bytes} bytes, the limit is {limit}")]
     TooManyBytes {
         /// The length of the file in bytes.
@@ -54,7 +54,7 @@ pub enum ImagingError {
         /// The largest accepted number of pixels.
         max_pixels: u64,
     },
-    /// Decoding would take more memory than [`Limits::max_decode_bytes`](crate::Limits::max_decode_bytes). Known from the
+    /// Decoding would take more memory than [`ImageLimits::max_decode_bytes`](crate::ImageLimits::max_decode_bytes). Known from the
     /// file's headers, before anything is allocated.
     #[error(
         "decoding the {width}x{height} {format} image needs {} MiB of memory, the limit is {} MiB",

@@ -1,7 +1,7 @@
 //! Bytes to an upright RGB image: formats, EXIF orientation, limits, resize, warp, crop.
 //!
 //! Every byte that reaches this crate may be hostile. [`probe`] reads a file's header without allocating a pixel,
-//! [`EncodedImage`] refuses what the headers declare beyond the [`Limits`] before anything is allocated, the memory of a
+//! [`EncodedImage`] refuses what the headers declare beyond the [`ImageLimits`] before anything is allocated, the memory of a
 //! decode among them; a decode ends within milliseconds of its [`Interrupt`]; and a fault inside a decoding library comes
 //! back as [`ImagingError::Corrupt`] instead of crossing the border as a panic.
 //!
@@ -11,12 +11,12 @@
 //! that OpenCV had prepared.
 //!
 //! ```
-//! use likeness_imaging::{Limits, Image, decode, shrink_area};
+//! use likeness_imaging::{ImageLimits, Image, decode, shrink_area};
 //!
 //! # fn main() -> Result<(), likeness_imaging::ImagingError> {
 //! // A GIF of one white pixel.
 //! let bytes = b"GIF89a\x01\0\x01\0\x80\0\0\xff\xff\xff\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
-//! let image: Image = decode(bytes, &Limits::default())?;
+//! let image: Image = decode(bytes, &ImageLimits::default())?;
 //! assert_eq!((image.width(), image.height()), (1, 1));
 //! assert_eq!(shrink_area(&image, 1, 1).as_rgb8(), [255, 255, 255]);
 //! # Ok(())
@@ -45,7 +45,9 @@ pub use error::ImagingError;
 pub use format::Format;
 pub use image::{Image, pad_to};
 pub use interrupt::{Interrupt, Interrupted};
-pub use limits::Limits;
+pub use limits::ImageLimits;
+#[doc(hidden)]
+pub use limits::ImageLimits as Limits;
 pub use orientation::Orientation;
 pub use probe::{Header, probe, sniff};
 pub use reduced::Reduced;

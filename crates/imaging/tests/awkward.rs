@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
-use likeness_imaging::{Image, ImagingError, Limits, decode, probe};
+use likeness_imaging::{Image, ImageLimits, ImagingError, decode, probe};
 use likeness_testing::allocation::{Counting, measure};
 use likeness_testing::{Failed, Outcome, Suite, ensure, shared};
 
@@ -56,7 +56,7 @@ fn check_library_file(path: &Path, fields: &[String]) -> Outcome {
         return Err("a line of expected.csv is too short".into());
     };
     let bytes = read(path)?;
-    let (outcome, usage) = measure(|| decode(&bytes, &Limits::default()));
+    let (outcome, usage) = measure(|| decode(&bytes, &ImageLimits::default()));
     let peak = usage.peak;
     check_outcome(&outcome, expect)?;
     let image = match outcome {
@@ -72,7 +72,7 @@ fn check_library_file(path: &Path, fields: &[String]) -> Outcome {
         peak <= pixels * BYTES_PER_PIXEL + FIXED_BYTES,
         "decoding {pixels} pixels took {peak} bytes"
     );
-    let header = probe(&bytes, &Limits::default())?;
+    let header = probe(&bytes, &ImageLimits::default())?;
     let found = (header.width, header.height);
     ensure!(
         found == (image.width(), image.height()),
@@ -179,7 +179,7 @@ fn every_file_is_known(folder: &Path, _: &str) -> Result<(), Failed> {
 }
 
 fn refused(folder: &Path, name: &str, expected: fn(&ImagingError) -> bool) -> Result<(), Failed> {
-    match decode(&read(&folder.join(name))?, &Limits::default()) {
+    match decode(&read(&folder.join(name))?, &ImageLimits::default()) {
         Err(error) if expected(&error) => Ok(()),
         other => Err(format!("{other:?}").into()),
     }
@@ -187,7 +187,7 @@ fn refused(folder: &Path, name: &str, expected: fn(&ImagingError) -> bool) -> Re
 
 fn check_portrait(folder: &Path, name: &str) -> Result<(), Failed> {
     let load = |name: &str| -> Result<Image, Failed> {
-        let image = decode(&read(&folder.join(name))?, &Limits::default())?;
+        let image = decode(&read(&folder.join(name))?, &ImageLimits::default())?;
         if (image.width(), image.height()) != (600, 800) {
             return Err(format!("{name} is {image:?}").into());
         }

@@ -7,11 +7,11 @@ mod samples;
 
 use image::ExtendedColorType;
 use jpeg_encoder::ColorType;
-use likeness_imaging::{Format, Image, ImagingError, Limits, Orientation, decode, probe};
+use likeness_imaging::{Format, Image, ImageLimits, ImagingError, Orientation, decode, probe};
 use samples::*;
 
 fn decoded(bytes: &[u8]) -> Image {
-    decode(bytes, &Limits::default()).unwrap()
+    decode(bytes, &ImageLimits::default()).unwrap()
 }
 
 fn wide(samples: &[u16]) -> Vec<u8> {
@@ -25,7 +25,7 @@ fn every_format_gives_back_its_image() {
         let found = decoded(&bytes);
         let tolerance = if name == "JPEG" { 6 } else { 0 };
         assert!(largest_difference(&found, &image) <= tolerance, "{name}");
-        let header = probe(&bytes, &Limits::default()).unwrap();
+        let header = probe(&bytes, &ImageLimits::default()).unwrap();
         assert_eq!(
             (
                 header.format.to_string().as_str(),
@@ -229,7 +229,7 @@ fn kinds_of_jpeg_that_are_not_decoded_are_named() {
             "fractional",
         ),
     ] {
-        match decode(&bytes, &Limits::default()) {
+        match decode(&bytes, &ImageLimits::default()) {
             Err(ImagingError::Unsupported {
                 format: "JPEG",
                 reason,
@@ -383,7 +383,7 @@ fn the_eight_orientations_stand_upright() {
             ("WebP", webp_with_exif(&turned, exif(value)), 0),
             ("TIFF", tiff_with_orientation(&turned, value), 0),
         ] {
-            let header = probe(&bytes, &Limits::default()).unwrap();
+            let header = probe(&bytes, &ImageLimits::default()).unwrap();
             assert_eq!((header.width, header.height), (21, 10), "{name} {value}");
             assert_eq!(u16::from(header.orientation.to_exif()), value, "{name}");
             assert!(
@@ -436,7 +436,7 @@ fn broken_exif_costs_nothing_but_the_orientation() {
 fn a_thumbnail_is_not_the_image() {
     let image = slope(24, 16);
     let thumbnail = [exif(3), jpeg(&slope(8, 8))].concat();
-    let header = probe(&with_exif(&jpeg(&image), &thumbnail), &Limits::default()).unwrap();
+    let header = probe(&with_exif(&jpeg(&image), &thumbnail), &ImageLimits::default()).unwrap();
     assert_eq!(
         (header.format, header.width, header.height),
         (Format::Jpeg, 24, 16)

@@ -8,20 +8,20 @@ mod samples;
 use image::ExtendedColorType;
 use jpeg_encoder::ColorType;
 use likeness_imaging::{
-    EncodedImage, Image, ImagingError, Interrupt, Limits, Orientation, Reduced, decode, shrink_area,
+    EncodedImage, Image, ImageLimits, ImagingError, Interrupt, Orientation, Reduced, decode, shrink_area,
 };
 use samples::*;
 
 fn decode_reduced(
     bytes: &[u8],
-    limits: &Limits,
+    limits: &ImageLimits,
     longest_side: u32,
 ) -> Result<Reduced<'static>, ImagingError> {
     EncodedImage::open(bytes, limits)?.decode_reduced(longest_side, Interrupt::NEVER)
 }
 
 fn reduced(bytes: &[u8], longest_side: u32) -> Reduced<'static> {
-    decode_reduced(bytes, &Limits::default(), longest_side).unwrap()
+    decode_reduced(bytes, &ImageLimits::default(), longest_side).unwrap()
 }
 
 fn size(image: &Image) -> (u32, u32) {
@@ -60,7 +60,7 @@ fn it_shows_what_the_whole_shows() {
         .filter(|(name, _)| *name != "4:1:1");
     let kinds = std::iter::once(("4:4:4", jpeg(&image))).chain(others);
     for (name, bytes) in kinds {
-        let whole = decode(&bytes, &Limits::default()).unwrap();
+        let whole = decode(&bytes, &ImageLimits::default()).unwrap();
         for factor in [2, 4, 8] {
             let found = reduced(&bytes, 128 / factor);
             let expected = shrink_area(&whole, 128 / factor, 96 / factor);
@@ -77,7 +77,7 @@ fn grey_and_cmyk_too() {
     let inks: Vec<u8> = grey.iter().flat_map(|&value| [value, 255, 128, 200]).collect();
     for (samples, layout) in [(grey, ColorType::Luma), (inks, ColorType::Cmyk)] {
         let bytes = jpeg_of(&samples, 64, 64, layout);
-        let whole = decode(&bytes, &Limits::default()).unwrap();
+        let whole = decode(&bytes, &ImageLimits::default()).unwrap();
         let difference = largest_difference(reduced(&bytes, 16).image(), &shrink_area(&whole, 16, 16));
         assert!(difference <= 4, "{layout:?}: {difference}");
     }
@@ -90,7 +90,7 @@ fn a_turned_image_is_turned_at_its_smaller_size() {
     for value in 1..=8 {
         let orientation = Orientation::from_exif(u32::from(value)).unwrap();
         let bytes = with_exif(&stored, &exif(value));
-        let whole = decode(&bytes, &Limits::default()).unwrap();
+        let whole = decode(&bytes, &ImageLimits::default()).unwrap();
         let found = reduced(&bytes, 25);
         assert_eq!(found.factor(), 4);
         assert_eq!(
@@ -132,12 +132,12 @@ fn other_formats_keep_their_size() {
 fn what_is_damaged_is_refused_at_every_size() {
     let bytes = jpeg(&slope(330, 170));
     for longest_side in [330, 165, 80, 40] {
-        assert!(decode_reduced(&bytes[..bytes.len() / 2], &Limits::default(), longest_side).is_err());
+        assert!(decode_reduced(&bytes[..bytes.len() / 2], &ImageLimits::default(), longest_side).is_err());
     }
 }
 
 #[test]
 fn the_limits_are_about_the_whole() {
-    let limits = Limits::default().with_max_side(300);
+    let limits = ImageLimits::default().with_max_side(300);
     assert!(decode_reduced(&jpeg(&slope(301, 10)), &limits, 20).is_err());
 }

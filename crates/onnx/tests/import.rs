@@ -7,7 +7,7 @@ mod documented;
 use std::path::Path;
 use std::process::ExitCode;
 
-use likeness_imaging::{self as imaging, Limits, PixelRect};
+use likeness_imaging::{self as imaging, ImageLimits, PixelRect};
 use likeness_onnx as onnx;
 use likeness_onnx::import::openvino;
 use likeness_runtime::{LibrarySearch, ModelSession, Provider, Runtime, TensorSpec};
@@ -110,7 +110,7 @@ fn crops(shared: &Path, side: u32) -> Result<Vec<Crop>, Failed> {
         }
         let picture = imaging::decode(
             &std::fs::read(shared.join("data").join(name))?,
-            &Limits::default(),
+            &ImageLimits::default(),
         )?;
         for face in entry["faces"].as_array().into_iter().flatten() {
             let numbers = |key: &str| -> Vec<f32> {

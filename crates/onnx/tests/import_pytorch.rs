@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use likeness_imaging::{self as imaging, Image, Limits, PixelRect};
+use likeness_imaging::{self as imaging, Image, ImageLimits, PixelRect};
 use likeness_onnx as onnx;
 use likeness_onnx::import::pytorch::{self, Architecture, Elements, PyTorchError};
 use likeness_runtime::{LibrarySearch, ModelSession, Provider, Runtime, TensorSpec};
@@ -105,7 +105,7 @@ fn crops(shared: &Path, scale: f64) -> Result<BTreeMap<String, Array4<f32>>, Fai
         let path = shared.join("data").join(&name);
         let bytes =
             std::fs::read(path).or_else(|_| std::fs::read(shared.join("data/liveness").join(&name)))?;
-        let picture = imaging::decode(&bytes, &Limits::default())?;
+        let picture = imaging::decode(&bytes, &ImageLimits::default())?;
         let corner = |middle: f64, length: f64| (middle - length / 2.0).max(0.0) as u32;
         let rect = PixelRect {
             left: corner(x + width / 2.0, width * scale),

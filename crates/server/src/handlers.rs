@@ -258,7 +258,7 @@ fn open_image<'a>(
     field: Field,
     bytes: &'a [u8],
     sides: SideLimits,
-    limits: &imaging::Limits,
+    limits: &imaging::ImageLimits,
 ) -> Result<EncodedImage<'a>, ApiError> {
     let name = field.name();
     let image = EncodedImage::open(bytes, limits).map_err(|error| ApiError::from_imaging(name, &error))?;

@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::image::CHANNELS;
 use crate::probe::{self, Declared, Header, sniff};
 use crate::reduced::{Reduced, Reduction};
-use crate::{Format, Image, ImagingError, Interrupt, Limits, Orientation};
+use crate::{Format, Image, ImageLimits, ImagingError, Interrupt, Orientation};
 
 /// Bytes for rows, tables and buffers of the decoding libraries: the share of a decode that does not grow with the image.
 const WORKING_ROWS: u64 = 4 * 1024 * 1024;
@@ -29,13 +29,13 @@ const MEMORY: &str = "it asks for more memory than its size explains";
 /// # Errors
 ///
 /// Those of [`EncodedImage::open`] and [`EncodedImage::decode`].
-pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Image, ImagingError> {
+pub fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<Image, ImagingError> {
     EncodedImage::open(bytes, limits)?.decode(Interrupt::NEVER)
 }
 
 /// A file in memory whose headers were read, once, and are within the limits. No pixel is decoded yet.
 ///
-/// Decoding holds at most [`Limits::max_decode_bytes`] at a time. What a file needs is known from its headers, as
+/// Decoding holds at most [`ImageLimits::max_decode_bytes`] at a time. What a file needs is known from its headers, as
 /// output (three bytes a pixel; of a JPEG that is decoded at a part of its size, of that part), what the format needs
 /// besides, and 4 MiB for rows and tables:
 ///
@@ -50,12 +50,12 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Image, ImagingError> {
 /// | WebP, turned by EXIF onto its side, or smaller than its animation | at least the output once more |
 ///
 /// ```
-/// use likeness_imaging::{EncodedImage, Interrupt, Limits};
+/// use likeness_imaging::{EncodedImage, Interrupt, ImageLimits};
 ///
 /// # fn main() -> Result<(), likeness_imaging::ImagingError> {
 /// // A GIF of one white pixel.
 /// let bytes = b"GIF89a\x01\0\x01\0\x80\0\0\xff\xff\xff\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
-/// let image = EncodedImage::open(bytes, &Limits::default())?;
+/// let image = EncodedImage::open(bytes, &ImageLimits::default())?;
 /// assert_eq!((image.header().width, image.header().height), (1, 1));
 /// assert_eq!(image.decode(Interrupt::NEVER)?.as_rgb8(), [255, 255, 255]);
 /// # Ok(())
@@ -88,7 +88,7 @@ impl<'a> EncodedImage<'a> {
     /// Those of [`probe`](crate::probe()); [`ImagingError::Unsupported`] if the file uses a part of its format that is not decoded
     /// (arithmetic coding, floating-point samples, CIELAB, ...); [`ImagingError::Corrupt`] if its parts contradict each
     /// other.
-    pub fn open(bytes: &'a [u8], limits: &Limits) -> Result<Self, ImagingError> {
+    pub fn open(bytes: &'a [u8], limits: &ImageLimits) -> Result<Self, ImagingError> {
         limits.check_bytes(bytes)?;
         let format = sniff(bytes)?;
         let checked = |declared: &Declared| Header::checked(format, declared, limits);

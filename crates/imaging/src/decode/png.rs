@@ -111,7 +111,7 @@ fn refusal(error: &DecodingError) -> ImagingError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Limits as ImageLimits, decode};
+    use crate::{ImageLimits, decode};
 
     /// A PNG of one pixel, which is the first entry of the palette.
     fn of_palette(palette: Vec<u8>) -> Vec<u8> {

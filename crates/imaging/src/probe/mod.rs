@@ -17,7 +17,7 @@ pub use sniff::sniff;
 
 use crate::error::ImagingError;
 use crate::format::Format;
-use crate::limits::Limits;
+use crate::limits::ImageLimits;
 use crate::orientation::Orientation;
 
 /// The header of a file.
@@ -39,7 +39,7 @@ impl Header {
     pub(crate) fn checked(
         format: Format,
         declared: &Declared,
-        limits: &Limits,
+        limits: &ImageLimits,
     ) -> Result<Self, ImagingError> {
         let &Declared {
             width,
@@ -79,7 +79,7 @@ pub(crate) struct Declared {
 ///
 /// Those of [`sniff`]; [`ImagingError::TooManyBytes`] and [`ImagingError::TooLarge`] beyond the limits;
 /// [`ImagingError::Corrupt`] if the header ends early or makes no sense.
-pub fn probe(bytes: &[u8], limits: &Limits) -> Result<Header, ImagingError> {
+pub fn probe(bytes: &[u8], limits: &ImageLimits) -> Result<Header, ImagingError> {
     limits.check_bytes(bytes)?;
     let format = sniff(bytes)?;
     let declared = match format {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use likeness_engine::Engine;
 use likeness_engine::detection::{BoundingBox, DetectionError, Face, FaceDetector, Point, Search};
 use likeness_engine::embedding::{Embedding, EmbeddingError, FaceEmbedder, FaceInImage};
-use likeness_engine::imaging::{Image, Interrupt, Limits};
+use likeness_engine::imaging::{Image, ImageLimits, Interrupt};
 use likeness_engine::liveness::{LivenessError, LivenessModel};
 use likeness_engine::packs::ScoreCurve;
 
@@ -73,7 +73,7 @@ impl Models {
         self.liveness_calls.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn engine(&self, limits: Limits) -> Engine {
+    pub(crate) fn engine(&self, limits: ImageLimits) -> Engine {
         let gate = Arc::clone(&self.gate);
         let calls = Arc::clone(&self.liveness_calls);
         let liveness = self.liveness;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use likeness_engine::detection::{BoundingBox, FIRST_PASS_SIDE, Face, FaceDetector, Search, YuNet};
 use likeness_engine::embedding::align;
 use likeness_engine::face::write_input;
-use likeness_engine::imaging::{Image, Interrupt, Limits, crop_resize_bilinear, decode, shrink_area};
+use likeness_engine::imaging::{Image, ImageLimits, Interrupt, crop_resize_bilinear, decode, shrink_area};
 use likeness_engine::liveness::crop_rect;
 use likeness_engine::packs::{DEFAULT_PACK, Pack, Preprocessing, StoreSearch};
 use likeness_engine::packs::{Pass, Passes};
@@ -93,7 +93,7 @@ fn evenly(list: &[PathBuf], count: usize) -> Vec<PathBuf> {
 }
 
 fn read(path: &Path) -> Result<Image, Failure> {
-    Ok(decode(&std::fs::read(path)?, &Limits::default())?)
+    Ok(decode(&std::fs::read(path)?, &ImageLimits::default())?)
 }
 
 /// The image with its largest face; `None` where there is none.

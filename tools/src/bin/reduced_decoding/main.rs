@@ -11,7 +11,7 @@ use std::path::Path;
 
 use image::imageops::{FilterType, resize};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
-use likeness_engine::imaging::{Image, Limits, decode};
+use likeness_engine::imaging::{Image, ImageLimits, decode};
 use likeness_engine::runtime::available_workers;
 use likeness_engine::{EmbedOptions, EmbeddedFace, Engine, LivenessOptions};
 use likeness_evaluation::{HELD_IMPOSTORS, all_pairs};
@@ -47,7 +47,7 @@ fn main() -> Result<(), Failure> {
 /// A file at one of the sizes: as it is, or enlarged and encoded again.
 fn enlarged(path: &Path, times: u32) -> Result<Option<(Vec<u8>, Image)>, Failure> {
     let bytes = std::fs::read(path)?;
-    let whole = decode(&bytes, &Limits::default())?;
+    let whole = decode(&bytes, &ImageLimits::default())?;
     if times == 1 {
         return Ok(Some((bytes, whole)));
     }
@@ -67,7 +67,7 @@ fn enlarged(path: &Path, times: u32) -> Result<Option<(Vec<u8>, Image)>, Failure
         u16::try_from(height)?,
         ColorType::Rgb,
     )?;
-    let whole = decode(&bytes, &Limits::default())?;
+    let whole = decode(&bytes, &ImageLimits::default())?;
     Ok(Some((bytes, whole)))
 }
 

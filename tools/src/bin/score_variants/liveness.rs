@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use likeness_engine::detection::{FaceDetector, Search, YuNet};
-use likeness_engine::imaging::{Interrupt, Limits, decode, shrink_area};
+use likeness_engine::imaging::{ImageLimits, Interrupt, decode, shrink_area};
 use likeness_engine::liveness::{LivenessModel, ScaledCropLiveness};
 use likeness_engine::packs::{CropFit, Pack};
 use likeness_engine::runtime::Runtime;
@@ -131,7 +131,7 @@ fn score(
     widen: &mut ScaledCropLiveness,
     path: &Path,
 ) -> Result<Vec<Option<f64>>, Failure> {
-    let whole = decode(&std::fs::read(path)?, &Limits::default())?;
+    let whole = decode(&std::fs::read(path)?, &ImageLimits::default())?;
     LIVENESS
         .into_iter()
         .map(|(_, fit, with_mirror, part)| {

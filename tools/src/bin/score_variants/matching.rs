@@ -9,7 +9,7 @@ use likeness_engine::embedding::{
     AlignedCropEmbedder, Embedding, FaceEmbedder, FaceInImage, Template, align,
 };
 use likeness_engine::imaging::{
-    Image, Interrupt, Limits, PixelRect, crop_resize_bilinear, decode, shrink_area,
+    Image, ImageLimits, Interrupt, PixelRect, crop_resize_bilinear, decode, shrink_area,
 };
 use likeness_engine::packs::Pack;
 use likeness_engine::runtime::{Runtime, available_workers};
@@ -152,7 +152,7 @@ impl Embedders {
 
     /// Every one of [`EMBEDDINGS`] of the face nearest the image's centre.
     fn embed(&mut self, path: &Path) -> Result<Vec<Embedding>, Failure> {
-        let image = decode(&std::fs::read(path)?, &Limits::default())?;
+        let image = decode(&std::fs::read(path)?, &ImageLimits::default())?;
         let faces = self.detector.detect(&image, Search::Primary, Interrupt::NEVER)?;
         let face = nearest(&faces, image.width() as f32 / 2.0, image.height() as f32 / 2.0)
             .ok_or_else(|| format!("no face in {}", path.display()))?;
