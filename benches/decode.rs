@@ -1,11 +1,11 @@
-//! How long does it take to turn a file into an upright picture?
+//! How long does it take to turn a file into an upright image?
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
-use likeness_engine::imaging::{Limits, decode, probe};
+use likeness_engine::imaging::{ImageLimits, decode, probe};
 
 mod support;
 
@@ -14,7 +14,7 @@ fn main() {
 }
 
 fn benches(criterion: &mut Criterion) {
-    let limits = Limits::default();
+    let limits = ImageLimits::default();
     let mut group = criterion.benchmark_group("decode");
     for (name, file) in [
         ("jpeg baseline 600x800", support::PHOTO),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use likeness::imaging::Limits;
+use likeness::imaging::ImageLimits;
 use likeness_testing::{Failed, Outcome, Suite, ensure, shared};
 
 use support::PATIENCE;
@@ -96,7 +96,7 @@ fn send(server: &Server, name: &str, bytes: &[u8], expected: &str, multiface: bo
 
 fn memory(shared: &Path) -> Outcome {
     let server = start()?;
-    let budgets = 2 * WORKERS * Limits::default().max_decode_bytes;
+    let budgets = 2 * WORKERS * ImageLimits::default().max_decode_bytes;
     // The service at rest, before anything was sent: what ONNX Runtime keeps after it is not given in addition.
     let rest = server.resident_bytes()?;
     for (name, bytes, expected) in files(shared)? {

@@ -255,7 +255,7 @@ fn library(arguments: &EngineArguments, report: &mut Report) -> Result<Option<Ru
         Err(
             error @ (RuntimeError::ProviderMissing { .. }
             | RuntimeError::ProviderUnusable { .. }
-            | RuntimeError::ProviderOption { .. }),
+            | RuntimeError::Execution(_)),
         ) => {
             report.bad("provider", error)?;
             Ok(None)

@@ -23,12 +23,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use likeness::imaging::Limits;
+use likeness::imaging::ImageLimits;
 use likeness::packs::Passes;
 use likeness::packs::{DEFAULT_PACK, StoreSearch};
 use likeness::runtime::{Execution, LibrarySearch, Provider, ProviderOption};
 use likeness::server::{EngineConfig, Overrides};
-use likeness::{Engine, EngineBuilder, default_rewriting};
+use likeness::{Engine, EngineBuilder, default_passes};
 
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -130,7 +130,7 @@ fn parse_passes(names: &str) -> Result<Passes, String> {
 
 fn parse_provider(name: &str) -> Result<Provider, String> {
     name.parse()
-        .map_err(|error: likeness::runtime::RuntimeError| error.to_string())
+        .map_err(|error: likeness::runtime::ExecutionError| error.to_string())
 }
 
 fn parse_provider_option(text: &str) -> Result<(String, String), String> {
@@ -173,7 +173,7 @@ impl EngineArguments {
 
     /// Which rewrites are made of the models for this provider.
     pub(crate) fn passes(&self, provider: Provider) -> Passes {
-        self.no_rewrite.unwrap_or_else(|| default_rewriting(provider))
+        self.no_rewrite.unwrap_or_else(|| default_passes(provider))
     }
 
     /// An engine of these arguments, executed as arguments and environment say.
@@ -188,7 +188,7 @@ impl EngineArguments {
             .store(self.store())
             .pack(&self.pack);
         let builder = match self.no_rewrite {
-            Some(passes) => builder.rewriting(passes),
+            Some(passes) => builder.passes(passes),
             None => builder,
         };
         let builder = self
@@ -260,7 +260,7 @@ pub(crate) fn say(line: impl std::fmt::Display) -> Result<(), Failure> {
 
 /// Reads a picture's file, no more of it than the engine would take: one byte beyond the limit is enough for the engine
 /// to say that there are too many.
-pub(crate) fn read_picture(path: &Path, limits: &Limits) -> Result<Vec<u8>, Failure> {
+pub(crate) fn read_picture(path: &Path, limits: &ImageLimits) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(limits.max_bytes as u64 + 1).read_to_end(&mut bytes))

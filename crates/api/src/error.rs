@@ -1,9 +1,9 @@
-//! What can go wrong, as a caller sees it.
+//! Errors as a client sees them.
 
 use std::fmt;
 use std::time::Duration;
 
-/// What the table says of one code.
+/// A row of the table.
 struct Row {
     name: &'static str,
     status: u16,
@@ -12,11 +12,11 @@ struct Row {
     retry_after: Option<Duration>,
 }
 
-/// Where the message of an error comes from.
+/// The source of an error's message.
 enum Message {
-    /// From whoever found the error; this one stands where they say nothing more.
+    /// The place of the error; this one is the default.
     Free(&'static str),
-    /// Always this one: more would give away what the caller should not learn.
+    /// Always this one: more would reveal what the client should not learn.
     Fixed(&'static str),
 }
 
@@ -24,12 +24,12 @@ const fn seconds(seconds: u64) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-/// Makes the enum, the list and the lookup from the one table, so that none can miss a code.
+/// Makes the enum, the list and the lookup from one table, so that none misses a code.
 macro_rules! error_codes {
     ($($(#[$attribute:meta])* $variant:ident $name:literal $status:literal {
         when: $when:literal, message: $message:expr, retry_after: $retry_after:expr $(,)?
     })+) => {
-        /// Why a request was not answered. The table in this file is the only place that names codes and statuses.
+        /// Why a request failed. The table in this file is the only place that names codes and statuses.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum ErrorCode {
@@ -55,7 +55,7 @@ macro_rules! error_codes {
     };
 }
 
-// The waits are the HTTP layer's to replace where it knows better: a verification takes well under a second, models
+// The HTTP layer replaces these waits where it knows better: a verification takes well under a second, models
 // load within some seconds, and rates are counted by the minute.
 error_codes! {
     MalformedRequest "MALFORMED_REQUEST" 400 {
@@ -153,32 +153,31 @@ error_codes! {
 }
 
 impl ErrorCode {
-    /// As it stands in `error.code`, `MALFORMED_REQUEST` and so on.
+    /// Returns the text of `error.code`, `MALFORMED_REQUEST` and so on.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.row().name
     }
 
-    /// The HTTP status, 400..=599.
+    /// Returns the HTTP status, 400..=599.
     #[must_use]
     pub const fn status(self) -> u16 {
         self.row().status
     }
 
-    /// When a caller sees this code: a clause, for documentation.
+    /// Returns when a client gets this code: a clause, for documentation.
     #[must_use]
     pub const fn when(self) -> &'static str {
         self.row().when
     }
 
-    /// Whether the message may say what was found. Where it may not, [`ApiError::new`] keeps what it is told for the
-    /// log.
+    /// Returns whether the message may have details. Where it may not, [`ApiError::new`] keeps them for the log.
     #[must_use]
     pub const fn carries_details(self) -> bool {
         matches!(self.row().message, Message::Free(_))
     }
 
-    /// What the message is where nothing more is said.
+    /// Returns the message of an error without details.
     #[must_use]
     pub const fn default_message(self) -> &'static str {
         match self.row().message {
@@ -186,7 +185,7 @@ impl ErrorCode {
         }
     }
 
-    /// How long a caller should wait where nobody knows better; `None` where waiting does not help.
+    /// Returns how long a client should wait by default; `None` where waiting does not help.
     #[must_use]
     pub const fn default_retry_after(self) -> Option<Duration> {
         self.row().retry_after
@@ -199,7 +198,7 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// An error as a caller sees it, and what only the log may say of it.
+/// An error as a client sees it, and its cause for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
     code: ErrorCode,
@@ -209,10 +208,10 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// An error with a message that tells an integrator what was found and what would do.
+    /// Returns an error with a message for integrators: what was found, and what to send instead.
     ///
     /// Where the code's message is fixed ([`ErrorCode::carries_details`]) the given one becomes the
-    /// [`cause`](Self::cause): no mistake elsewhere can send it out. The wait is
+    /// [`cause`](Self::cause), so that no mistake elsewhere sends it out. The wait is
     /// [the code's own](ErrorCode::default_retry_after).
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
@@ -227,13 +226,13 @@ impl ApiError {
         }
     }
 
-    /// `INTERNAL`, with what the log should say.
+    /// Returns `INTERNAL`, with the cause for the log.
     #[must_use]
     pub fn internal(cause: impl fmt::Display) -> Self {
         Self::new(ErrorCode::Internal, cause.to_string())
     }
 
-    /// `MISSING_FIELD` for a form field that is absent or has no bytes.
+    /// Returns `MISSING_FIELD` for a form field that is absent or has no bytes.
     #[must_use]
     pub fn missing_field(field: &str) -> Self {
         Self::new(
@@ -242,7 +241,7 @@ impl ApiError {
         )
     }
 
-    /// `INVALID_PARAMETER`; `problem` follows the field's name, as in "must be a number from 0 to 1, not 7".
+    /// Returns `INVALID_PARAMETER`; `problem` follows the field's name, as in "must be a number from 0 to 1, not 7".
     #[must_use]
     pub fn invalid_parameter(field: &str, problem: impl fmt::Display) -> Self {
         Self::new(
@@ -251,7 +250,7 @@ impl ApiError {
         )
     }
 
-    /// `FILE_TOO_LARGE` for the file of a form field. Both numbers are bytes; `found` is `None` where reading stopped
+    /// Returns `FILE_TOO_LARGE` for the file of a form field. Both numbers are bytes; `found` is `None` where reading stopped
     /// at the limit.
     #[must_use]
     pub fn file_too_large(field: &str, found: Option<usize>, limit: usize) -> Self {
@@ -262,7 +261,7 @@ impl ApiError {
         Self::new(ErrorCode::FileTooLarge, message)
     }
 
-    /// `IMAGE_TOO_SMALL`. All numbers are pixels of the upright picture.
+    /// Returns `IMAGE_TOO_SMALL`. All numbers are pixels of the upright image.
     #[must_use]
     pub fn image_too_small(field: &str, width: u32, height: u32, min_side: u32) -> Self {
         let message = format!(
@@ -271,7 +270,7 @@ impl ApiError {
         Self::new(ErrorCode::ImageTooSmall, message)
     }
 
-    /// `IMAGE_TOO_LARGE` for a side. All numbers are pixels of the upright picture.
+    /// Returns `IMAGE_TOO_LARGE` for a side. All numbers are pixels of the upright image.
     #[must_use]
     pub fn image_too_large(field: &str, width: u32, height: u32, max_side: u32) -> Self {
         let message = format!(
@@ -280,7 +279,7 @@ impl ApiError {
         Self::new(ErrorCode::ImageTooLarge, message)
     }
 
-    /// Replaces the wait after which the caller should try again.
+    /// Sets the wait after which the client should retry.
     #[must_use]
     pub fn with_retry_after(self, wait: Duration) -> Self {
         Self {
@@ -289,7 +288,7 @@ impl ApiError {
         }
     }
 
-    /// Adds what only the log may say.
+    /// Sets the cause, for the log.
     #[must_use]
     pub fn with_cause(self, cause: impl Into<String>) -> Self {
         Self {
@@ -298,31 +297,31 @@ impl ApiError {
         }
     }
 
-    /// The code.
+    /// Returns the code.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         self.code
     }
 
-    /// What the caller is told, in English.
+    /// Returns the message for the client, in English.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// What is behind it, for the log of the service; never part of an answer.
+    /// Returns the cause, for the log of the service; never part of a response.
     #[must_use]
     pub fn cause(&self) -> Option<&str> {
         self.cause.as_deref()
     }
 
-    /// After what time the caller should try again; `None` where waiting does not help.
+    /// Returns the wait after which the client should retry; `None` where waiting does not help.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 
-    /// The value of the `Retry-After` header: [`retry_after`](Self::retry_after) in whole seconds, rounded up, at
+    /// Returns the value of the `Retry-After` header: [`retry_after`](Self::retry_after) in whole seconds, rounded up, at
     /// least 1.
     #[must_use]
     pub fn retry_after_seconds(&self) -> Option<u64> {
@@ -345,7 +344,7 @@ impl From<ErrorCode> for ApiError {
 }
 
 impl fmt::Display for ApiError {
-    /// What the caller is told; the [`cause`](ApiError::cause) is left out.
+    /// Writes code and message; the [`cause`](ApiError::cause) is left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.code, self.message)
     }

@@ -4,6 +4,24 @@ use std::fmt;
 
 use crate::Score;
 
+/// The role of an image in a verification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageRole {
+    /// The image whose liveness is scored.
+    Selfie,
+    /// The image that the selfie is compared with.
+    Photo,
+}
+
+impl fmt::Display for ImageRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Selfie => "selfie",
+            Self::Photo => "photo",
+        })
+    }
+}
+
 /// What one line of a decision asks for, from the mildest to the gravest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verdict {
@@ -101,9 +119,9 @@ pub enum Code {
     UnderexposedFaceInSelfie,
     /// The selfie's face is too bright: as the profile says.
     OverexposedFaceInSelfie,
-    /// The border of the picture cuts the selfie's face: as the profile says.
+    /// The border of the image cuts the selfie's face: as the profile says.
     CutFaceInSelfie,
-    /// The selfie's face is far from the middle of the picture: as the profile says.
+    /// The selfie's face is far from the middle of the image: as the profile says.
     OffCentreFaceInSelfie,
     /// The photo's eyes are nearer to each other than the profile's bound: as the profile says.
     SmallFaceInImage,
@@ -115,7 +133,7 @@ pub enum Code {
     UnderexposedFaceInImage,
     /// The photo's face is too bright: as the profile says.
     OverexposedFaceInImage,
-    /// The border of the picture cuts the photo's face: as the profile says.
+    /// The border of the image cuts the photo's face: as the profile says.
     CutFaceInImage,
 }
 

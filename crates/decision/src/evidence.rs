@@ -1,15 +1,18 @@
-//! What a decision rests on, and the decision.
+//! The evidence, and the decision about it.
 
 use std::fmt;
 
-use crate::decision::line;
-use crate::{Code, Decision, Detail, MeasuredFace, Profile, Quality, Score, Thresholds, Verdict};
+use crate::decision::{Code, Decision, Detail, ImageRole, Verdict, line};
+use crate::profile::Profile;
+use crate::quality::{MeasuredFace, Quality};
+use crate::score::Score;
+use crate::thresholds::Thresholds;
 
-/// A second face counts as another person's, rather than as somebody in the background, when its area is at least this
-/// part of the first one's. The HTTP contract's number.
+/// A second face counts as another person, not as the background, from this part of the first one's area on. The HTTP
+/// contract's number.
 pub const MULTIPLE_FACES_AREA_RATIO: f32 = 0.25;
 
-/// What was measured on a selfie and the photo that it is compared with.
+/// The measurements of a selfie and a photo.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Evidence<'a> {
     /// Areas of the faces in the selfie in square pixels, largest first; empty: no face.
@@ -18,7 +21,7 @@ pub struct Evidence<'a> {
     pub photo_face_areas: &'a [f32],
     /// Whether the photo may show several people, the best of whom is compared.
     pub photo_multiface: bool,
-    /// Calibrated match confidence; `None` where it could not be computed because a picture shows no face.
+    /// Calibrated match confidence; `None` where it could not be computed because an image shows no face.
     pub face_match: Option<Score>,
     /// Liveness of the selfie's first face; `None` where it shows none.
     pub liveness: Option<Score>,
@@ -27,24 +30,6 @@ pub struct Evidence<'a> {
     /// How the face of the photo that was compared, else its first, was photographed; `None` where that was not
     /// measured, which adds no line.
     pub photo_quality: Option<MeasuredFace>,
-}
-
-/// Which picture an error is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Picture {
-    /// The picture that is judged for liveness.
-    Selfie,
-    /// The picture that the selfie is compared with.
-    Photo,
-}
-
-impl fmt::Display for Picture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Selfie => "selfie",
-            Self::Photo => "photo",
-        })
-    }
 }
 
 /// Which score an error is about.
@@ -65,8 +50,8 @@ impl fmt::Display for Measurement {
     }
 }
 
-/// The evidence contradicts itself: a bug in whoever gathered it. It is an error because to judge what is left would
-/// let a face pass that was never checked.
+/// The evidence contradicts itself: a bug of the calling program. It is an error because a decision about the rest would let
+/// a face pass that was never checked.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecisionError {
@@ -77,10 +62,10 @@ pub enum DecisionError {
     #[error("there is a {0} score although there is no face to compute it from")]
     ScoreWithoutFace(Measurement),
     /// An area is negative, infinite or not a number.
-    #[error("face {index} of the {picture} has an area of {area} square pixels")]
+    #[error("face {index} of the {role} has an area of {area} square pixels")]
     ImpossibleArea {
-        /// In which picture.
-        picture: Picture,
+        /// In which image.
+        role: ImageRole,
         /// Which face, counted from 0.
         index: usize,
         /// What was given, in square pixels.
@@ -88,12 +73,12 @@ pub enum DecisionError {
     },
     /// The first face would not be the one that was judged.
     #[error("the faces of the {0} are not in order, largest first")]
-    NotLargestFirst(Picture),
+    NotLargestFirst(ImageRole),
     /// A measured number is infinite or not a number.
-    #[error("the {quality} of the face in the {picture} is {value}")]
+    #[error("the {quality} of the face in the {role} is {value}")]
     ImpossibleQuality {
-        /// In which picture.
-        picture: Picture,
+        /// In which image.
+        role: ImageRole,
         /// Which number.
         quality: Quality,
         /// What was given.
@@ -101,10 +86,10 @@ pub enum DecisionError {
     },
     /// The measured numbers are there, the face is not.
     #[error("the quality of a face in the {0} was measured although there is none")]
-    QualityWithoutFace(Picture),
+    QualityWithoutFace(ImageRole),
 }
 
-/// Judges the evidence.
+/// Decides about the evidence.
 ///
 /// The lines stand in the order face match, liveness, no face in the selfie, no face in the photo, several faces in the
 /// selfie, several faces in the photo, then what the profile's quality checks find in the selfie and in the photo. A
@@ -113,8 +98,8 @@ pub enum DecisionError {
 /// # Errors
 /// [`DecisionError`] where the evidence contradicts itself.
 pub fn decide(profile: &Profile, evidence: &Evidence<'_>) -> Result<Decision, DecisionError> {
-    let selfie = Faces::of(Picture::Selfie, evidence.selfie_face_areas)?;
-    let photo = Faces::of(Picture::Photo, evidence.photo_face_areas)?;
+    let selfie = Faces::of(ImageRole::Selfie, evidence.selfie_face_areas)?;
+    let photo = Faces::of(ImageRole::Photo, evidence.photo_face_areas)?;
     let face_match = expect_score(
         Measurement::FaceMatch,
         evidence.face_match,
@@ -159,22 +144,24 @@ pub fn decide(profile: &Profile, evidence: &Evidence<'_>) -> Result<Decision, De
         }),
     ];
     let mut lines: Vec<Detail> = lines.into_iter().flatten().collect();
-    for (picture, faces, quality) in [
-        (Picture::Selfie, selfie, evidence.selfie_quality),
-        (Picture::Photo, photo, evidence.photo_quality),
+    for (role, faces, quality) in [
+        (ImageRole::Selfie, selfie, evidence.selfie_quality),
+        (ImageRole::Photo, photo, evidence.photo_quality),
     ] {
         if let Some(face) = quality {
             if !faces.any() {
-                return Err(DecisionError::QualityWithoutFace(picture));
+                return Err(DecisionError::QualityWithoutFace(role));
             }
-            face.checked(picture)?;
-            lines.extend(profile.quality().findings(picture, &face));
+            if let Some((quality, value)) = face.impossible() {
+                return Err(DecisionError::ImpossibleQuality { role, quality, value });
+            }
+            lines.extend(profile.quality().findings(role, &face));
         }
     }
     Ok(Decision::from_details(lines))
 }
 
-/// What a decision needs to know of the faces in one picture.
+/// The faces in one image, as far as a decision needs them.
 struct Faces {
     count: usize,
     /// Whether the second face is large enough to count.
@@ -182,14 +169,14 @@ struct Faces {
 }
 
 impl Faces {
-    fn of(picture: Picture, areas: &[f32]) -> Result<Self, DecisionError> {
+    fn of(role: ImageRole, areas: &[f32]) -> Result<Self, DecisionError> {
         for (index, &area) in areas.iter().enumerate() {
             if !area.is_finite() || area < 0.0 {
-                return Err(DecisionError::ImpossibleArea { picture, index, area });
+                return Err(DecisionError::ImpossibleArea { role, index, area });
             }
         }
         if !areas.is_sorted_by(|before, after| before >= after) {
-            return Err(DecisionError::NotLargestFirst(picture));
+            return Err(DecisionError::NotLargestFirst(role));
         }
         let several = matches!(areas, [first, second, ..] if *second >= *first * MULTIPLE_FACES_AREA_RATIO);
         Ok(Self {
@@ -203,7 +190,7 @@ impl Faces {
     }
 }
 
-/// The score, after making sure that it is there exactly when it can be.
+/// Returns the score, which must be there exactly when it can be.
 fn expect_score(
     measurement: Measurement,
     score: Option<Score>,

@@ -35,8 +35,8 @@ mod quality;
 mod score;
 mod thresholds;
 
-pub use decision::{Code, Decision, Detail, Outcome, Verdict};
-pub use evidence::{DecisionError, Evidence, MULTIPLE_FACES_AREA_RATIO, Measurement, Picture, decide};
+pub use decision::{Code, Decision, Detail, ImageRole, Outcome, Verdict};
+pub use evidence::{DecisionError, Evidence, MULTIPLE_FACES_AREA_RATIO, Measurement, decide};
 pub use profile::{MAX_NAME_LENGTH, Profile, ProfileError};
 pub use quality::{
     AtLeast, AtMost, Finding, MeasuredFace, PoseWithin, Quality, QualityBoundError, QualityChecks,

@@ -1,25 +1,24 @@
-//! What a profile asks of how the faces were photographed, and what it says where they fall short.
+//! Quality checks: what a profile requires of how the faces were photographed.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decision::line;
-use crate::{Code, DecisionError, Detail, Picture, Verdict};
+use crate::decision::{Code, Detail, ImageRole, Verdict, line};
 
-/// How the face that is judged was photographed: the numbers of the quality crate that a decision may rest on.
+/// How a face was photographed: the numbers of the quality crate that a decision may rest on.
 ///
 /// A number is rounded to the decimals that the descriptions show (lengths and angles 1, shares 4) before it is
 /// compared, so that every verdict follows from the numbers in its text.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MeasuredFace {
-    /// Distance between the eyes in pixels of the upright picture.
+    /// Distance between the eyes in pixels of the upright image.
     pub inter_eye_distance: f64,
     /// Turn about the vertical axis in degrees; the sign does not matter here.
     pub yaw: f64,
     /// Nod in degrees; the sign does not matter here.
     pub pitch: f64,
-    /// Turn in the plane of the picture in degrees; the sign does not matter here.
+    /// Turn in the plane of the image in degrees; the sign does not matter here.
     pub roll: f64,
     /// Fine detail in units of coarser detail, 0: none.
     pub sharpness: f64,
@@ -27,23 +26,23 @@ pub struct MeasuredFace {
     pub brightness: f64,
     /// Share of the face that is too bright to show anything, 0..=1.
     pub overexposed_share: f64,
-    /// Share of the face that lies in the picture, 0..=1.
+    /// Share of the face that lies in the image, 0..=1.
     pub visible_share: f64,
-    /// Distance of the face's middle from the picture's, in half sides: 0 in the middle, 1 on the border.
+    /// Distance of the face's middle from the image's, in half sides: 0 in the middle, 1 on the border.
     pub off_centre: f64,
 }
 
-/// What comes of a check that is not passed. Never a reject: a poor picture is no reason to think that somebody is not
-/// who he is, and what it does to the scores, the scores say.
+/// The consequence of a failed check. Never a reject: a poor image is no sign of an impostor, and its effect on the scores
+/// shows in the scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Finding {
-    /// Nothing: the check is not made.
+    /// None: the check is off.
     Off,
-    /// A line that is worth knowing.
+    /// A warning.
     #[default]
     Warning,
-    /// A line that asks a human to look.
+    /// A review by a human.
     Review,
 }
 
@@ -62,7 +61,7 @@ impl Finding {
 pub struct AtLeast {
     /// Lower numbers are a finding.
     pub below: f64,
-    /// What comes of it.
+    /// The consequence.
     pub verdict: Finding,
 }
 
@@ -71,7 +70,7 @@ pub struct AtLeast {
 pub struct AtMost {
     /// Higher numbers are a finding.
     pub above: f64,
-    /// What comes of it.
+    /// The consequence.
     pub verdict: Finding,
 }
 
@@ -82,9 +81,9 @@ pub struct PoseWithin {
     pub yaw_above: f64,
     /// A larger nod is a finding.
     pub pitch_above: f64,
-    /// A larger turn in the plane of the picture is a finding.
+    /// A larger turn in the plane of the image is a finding.
     pub roll_above: f64,
-    /// What comes of it.
+    /// The consequence.
     pub verdict: Finding,
 }
 
@@ -100,7 +99,7 @@ pub struct PoseWithin {
 /// off_centre_face = { verdict = "off" }
 /// ```
 ///
-/// Where the default bounds come from, and how many pictures of which kind they flag, is in `docs/quality.md`.
+/// Where the default bounds come from, and how many images of which kind they flag, is in `docs/quality.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct QualityChecks {
@@ -155,7 +154,7 @@ pub struct QualityBoundError {
 }
 
 impl QualityChecks {
-    /// Every check switched off.
+    /// Returns checks that are all off.
     #[must_use]
     pub fn off() -> Self {
         let mut checks = Self::default();
@@ -173,7 +172,7 @@ impl QualityChecks {
         checks
     }
 
-    /// Makes sure that every bound is in its range.
+    /// Checks that every threshold is in its range.
     pub(crate) fn checked(mut self) -> Result<Self, QualityBoundError> {
         let bounds: [(&'static str, &mut f64, f64); 9] = [
             ("small_face.below", &mut self.small_face.below, 10_000.0),
@@ -202,112 +201,100 @@ impl QualityChecks {
         Ok(self)
     }
 
-    /// The lines about one picture, in the order of the codes.
-    pub(crate) fn findings(&self, picture: Picture, face: &MeasuredFace) -> Vec<Detail> {
-        let of = |selfie, image| match picture {
-            Picture::Selfie => selfie,
-            Picture::Photo => image,
+    /// Returns the findings about one image, in the order of the codes.
+    pub(crate) fn findings(&self, role: ImageRole, face: &MeasuredFace) -> Vec<Detail> {
+        let code = |selfie, photo| match role {
+            ImageRole::Selfie => selfie,
+            ImageRole::Photo => photo,
         };
-        let mut lines = Vec::new();
-        let mut add = |code, verdict: Finding, what: Option<String>| {
-            if let (Some(what), Some(verdict)) = (what, verdict.verdict()) {
-                lines.push(line(code, verdict, what));
-            }
-        };
-        let check = &self.small_face;
-        add(
-            of(Code::SmallFaceInSelfie, Code::SmallFaceInImage),
-            check.verdict,
-            check.misses(tenths(face.inter_eye_distance)).map(|actual| {
+        let Self {
+            small_face: small,
+            turned_face: turned,
+            blurred_face: blurred,
+            underexposed_face: under,
+            overexposed_face: over,
+            cut_face: cut,
+            off_centre_face: off_centre,
+        } = self;
+        let (distance, sharpness) = (tenths(face.inter_eye_distance), share(face.sharpness));
+        let (brightness, glare) = (share(face.brightness), share(face.overexposed_share));
+        let (visible, off) = (share(face.visible_share), share(face.off_centre));
+        let angles = turned.misses(face);
+        // Where the face is in a photo says nothing.
+        let is_off_centre = role == ImageRole::Selfie && off > off_centre.above;
+        let checks = [
+            (
+                code(Code::SmallFaceInSelfie, Code::SmallFaceInImage),
+                small.verdict,
+                distance < small.below,
                 format!(
-                    "Face too small in the {picture} image: {actual} px between the eyes (actual) < {}",
-                    check.below
-                )
-            }),
-        );
-        add(
-            of(Code::TurnedFaceInSelfie, Code::TurnedFaceInImage),
-            self.turned_face.verdict,
-            self.turned_face
-                .misses(face)
-                .map(|angles| format!("Face turned away in the {picture} image: {angles}")),
-        );
-        let check = &self.blurred_face;
-        add(
-            of(Code::BlurredFaceInSelfie, Code::BlurredFaceInImage),
-            check.verdict,
-            check.misses(share(face.sharpness)).map(|actual| {
+                    "Face too small in the {role} image: {distance} px between the eyes (actual) < {}",
+                    small.below
+                ),
+            ),
+            (
+                code(Code::TurnedFaceInSelfie, Code::TurnedFaceInImage),
+                turned.verdict,
+                !angles.is_empty(),
+                format!("Face turned away in the {role} image: {angles}"),
+            ),
+            (
+                code(Code::BlurredFaceInSelfie, Code::BlurredFaceInImage),
+                blurred.verdict,
+                sharpness < blurred.below,
                 format!(
-                    "Face blurred in the {picture} image: sharpness {actual} (actual) < {}",
-                    check.below
-                )
-            }),
-        );
-        let check = &self.underexposed_face;
-        add(
-            of(Code::UnderexposedFaceInSelfie, Code::UnderexposedFaceInImage),
-            check.verdict,
-            check.misses(share(face.brightness)).map(|actual| {
+                    "Face blurred in the {role} image: sharpness {sharpness} (actual) < {}",
+                    blurred.below
+                ),
+            ),
+            (
+                code(Code::UnderexposedFaceInSelfie, Code::UnderexposedFaceInImage),
+                under.verdict,
+                brightness < under.below,
                 format!(
-                    "Face underexposed in the {picture} image: brightness {actual} (actual) < {}",
-                    check.below
-                )
-            }),
-        );
-        let check = &self.overexposed_face;
-        add(
-            of(Code::OverexposedFaceInSelfie, Code::OverexposedFaceInImage),
-            check.verdict,
-            check.misses(share(face.overexposed_share)).map(|actual| {
+                    "Face underexposed in the {role} image: brightness {brightness} (actual) < {}",
+                    under.below
+                ),
+            ),
+            (
+                code(Code::OverexposedFaceInSelfie, Code::OverexposedFaceInImage),
+                over.verdict,
+                glare > over.above,
                 format!(
-                    "Face overexposed in the {picture} image: {actual} of it too bright (actual) > {}",
-                    check.above
-                )
-            }),
-        );
-        let check = &self.cut_face;
-        add(
-            of(Code::CutFaceInSelfie, Code::CutFaceInImage),
-            check.verdict,
-            check.misses(share(face.visible_share)).map(|actual| {
+                    "Face overexposed in the {role} image: {glare} of it too bright (actual) > {}",
+                    over.above
+                ),
+            ),
+            (
+                code(Code::CutFaceInSelfie, Code::CutFaceInImage),
+                cut.verdict,
+                visible < cut.below,
                 format!(
-                    "Face cut by the border of the {picture} image: {actual} of it visible (actual) < {}",
-                    check.below
-                )
-            }),
-        );
-        if picture == Picture::Selfie {
-            let check = &self.off_centre_face;
-            add(
+                    "Face cut by the border of the {role} image: {visible} of it visible (actual) < {}",
+                    cut.below
+                ),
+            ),
+            (
                 Code::OffCentreFaceInSelfie,
-                check.verdict,
-                check.misses(share(face.off_centre)).map(|actual| {
-                    format!(
-                        "Face far from the middle of the {picture} image: {actual} half sides away (actual) > {}",
-                        check.above
-                    )
-                }),
-            );
-        }
-        lines
-    }
-}
-
-impl AtLeast {
-    fn misses(&self, actual: f64) -> Option<f64> {
-        (actual < self.below).then_some(actual)
-    }
-}
-
-impl AtMost {
-    fn misses(&self, actual: f64) -> Option<f64> {
-        (actual > self.above).then_some(actual)
+                off_centre.verdict,
+                is_off_centre,
+                format!(
+                    "Face far from the middle of the {role} image: {off} half sides away (actual) > {}",
+                    off_centre.above
+                ),
+            ),
+        ];
+        checks
+            .into_iter()
+            .filter(|(_, _, is_found, _)| *is_found)
+            .filter_map(|(code, finding, _, text)| Some(line(code, finding.verdict()?, text)))
+            .collect()
     }
 }
 
 impl PoseWithin {
-    /// Every angle that is too large, with its bound.
-    fn misses(&self, face: &MeasuredFace) -> Option<String> {
+    /// Returns every angle that is too large, with its threshold; empty where none is.
+    fn misses(&self, face: &MeasuredFace) -> String {
         let angles: Vec<String> = [
             ("yaw", face.yaw, self.yaw_above),
             ("pitch", face.pitch, self.pitch_above),
@@ -318,14 +305,14 @@ impl PoseWithin {
         .filter(|(_, actual, above)| actual > above)
         .map(|(name, actual, above)| format!("{name} {actual} degrees (actual) > {above}"))
         .collect();
-        (!angles.is_empty()).then(|| angles.join(", "))
+        angles.join(", ")
     }
 }
 
 impl MeasuredFace {
-    /// Makes sure that every number of it is one.
-    pub(crate) fn checked(&self, picture: Picture) -> Result<(), DecisionError> {
-        for (quality, value) in [
+    /// Returns the first number that is infinite or NaN.
+    pub(crate) fn impossible(&self) -> Option<(Quality, f64)> {
+        [
             (Quality::InterEyeDistance, self.inter_eye_distance),
             (Quality::Yaw, self.yaw),
             (Quality::Pitch, self.pitch),
@@ -335,16 +322,9 @@ impl MeasuredFace {
             (Quality::OverexposedShare, self.overexposed_share),
             (Quality::VisibleShare, self.visible_share),
             (Quality::OffCentre, self.off_centre),
-        ] {
-            if !value.is_finite() {
-                return Err(DecisionError::ImpossibleQuality {
-                    picture,
-                    quality,
-                    value,
-                });
-            }
-        }
-        Ok(())
+        ]
+        .into_iter()
+        .find(|(_, value)| !value.is_finite())
     }
 }
 

@@ -1,4 +1,4 @@
-//! A number that a decision may rest on.
+//! Scores.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -10,20 +10,20 @@ const STEPS: f64 = 10_000.0;
 /// in single precision sums to 1 within about 1e-7).
 const SLACK: f64 = 1e-6;
 
-/// How far below a half of a step a value may lie and still be rounded up, in steps. 0.55995 is a half to whoever
-/// writes it, yet times 10,000 it is 5599.499999999999 in double precision. The rounding of such a product is below
+/// How far below a half of a step a value may lie and still be rounded up, in steps. 0.55995 is a half as
+/// written, yet times 10,000 it is 5599.499999999999 in double precision. The rounding of such a product is below
 /// 1e-11 steps, and single-precision models tell scores apart by 1e-4 steps at best.
 const HALF_SLACK: f64 = 1e-9;
 
 /// A score from 0 to 1, rounded to 4 decimals.
 ///
-/// It is rounded here, once, so that a verdict is taken on the very number that the answer shows. A value that is not
+/// It is rounded here, once, so that a verdict rests on the number that the response shows. A value that is not
 /// finite cannot become a `Score`, so no comparison further on can be fooled by one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Score(f64);
 
 impl Score {
-    /// The lowest score; also what the answer shows for a score that could not be computed.
+    /// The lowest score; also shown for a score that could not be computed.
     pub const ZERO: Self = Self(0.0);
 
     /// The highest score.

@@ -3,25 +3,24 @@
 //! Every pass of a [search](crate::Search) is made by every detector. Detections of different detectors whose boxes
 //! overlap by more than `nms_iou` are one face: its box and landmarks are the means of theirs, weighted by weight times
 //! score, and its score is `sum(weight * score) / sum(weight)` over *all* detectors of the ensemble. A face that only some
-//! of them see so has a lower score, and where it falls below the threshold it is none: two detectors of equal weight
+//! of them see so has a lower score, and where it falls below the threshold it is dropped: two detectors of equal weight
 //! confirm each other, and one alone is not enough. `score_threshold` and `nms_iou` of the ensemble are those of the
 //! pack's first detector; within what one detector sees its own `nms_iou` counts.
 
-use likeness_imaging::{Interrupt, Picture};
+use likeness_imaging::{Image, Interrupt};
 
-use crate::search::{self, Bounds, DOUBTFUL};
-use crate::suppression::suppress;
+use crate::search::{self, Bounds, DOUBTFUL, suppress};
 use crate::{BoundingBox, DetectionError, Face, FaceDetector, Landmarks, Point, Search};
 
-/// What an ensemble needs of a detector.
-pub(crate) trait Candidates: Send {
-    /// What it takes for a face, and for the same face.
+/// A detector as part of an ensemble.
+pub(crate) trait Candidates: FaceDetector {
+    /// Its thresholds.
     fn bounds(&self) -> Bounds;
 
-    /// Everything with at least this score that one pass sees, overlapping boxes among it.
+    /// Returns every candidate of one pass with at least this score, overlapping boxes included.
     fn candidates_at(
         &mut self,
-        picture: &Picture,
+        image: &Image,
         longest_side: u32,
         score: f32,
         interrupt: Interrupt<'_>,
@@ -40,19 +39,19 @@ impl DetectorEnsemble {
         Self { members, bounds }
     }
 
-    /// A pass of every member after the other, which answers with the faces of all passes up to now.
+    /// Returns a pass of every member, one after the other, which returns the faces of all passes so far.
     fn passes<'a>(
         &'a mut self,
-        picture: &'a Picture,
+        image: &'a Image,
         interrupt: Interrupt<'a>,
     ) -> impl FnMut(u32) -> Result<Vec<Face>, DetectionError> + 'a {
         let Self { members, bounds } = self;
         let weights: Vec<f64> = members.iter().map(|(weight, _)| *weight).collect();
-        // What each has seen: the same face may need different scales.
+        // The candidates of each: the same face may need different scales.
         let mut seen: Vec<Vec<Face>> = vec![Vec::new(); members.len()];
         move |side| {
             for ((_, member), seen) in members.iter_mut().zip(&mut seen) {
-                seen.extend(member.candidates_at(picture, side, DOUBTFUL.min(bounds.score), interrupt)?);
+                seen.extend(member.candidates_at(image, side, DOUBTFUL.min(bounds.score), interrupt)?);
                 *seen = suppress(std::mem::take(seen), member.bounds().iou);
             }
             Ok(fuse(&seen, &weights, bounds.iou))
@@ -63,17 +62,17 @@ impl DetectorEnsemble {
 impl FaceDetector for DetectorEnsemble {
     fn detect(
         &mut self,
-        picture: &Picture,
+        image: &Image,
         search: Search,
         interrupt: Interrupt<'_>,
     ) -> Result<Vec<Face>, DetectionError> {
         let bounds = self.bounds;
-        search::run_with(picture, search, bounds, self.passes(picture, interrupt))
+        search::run_with(image, search, bounds, self.passes(image, interrupt))
     }
 
-    fn glance(&mut self, picture: &Picture) -> Result<Option<Vec<Face>>, DetectionError> {
+    fn first_pass(&mut self, image: &Image) -> Result<Option<Vec<Face>>, DetectionError> {
         let bounds = self.bounds;
-        search::glance(picture, bounds, self.passes(picture, Interrupt::NEVER))
+        search::first_pass(image, bounds, self.passes(image, Interrupt::NEVER))
     }
 }
 

@@ -1,51 +1,64 @@
-//! Face boxes and landmarks for Likeness: the trait that detectors implement, and YuNet and SCRFD behind
-//! it, one or several together.
+//! Face detection for Likeness: the trait [`FaceDetector`], and YuNet and SCRFD behind it, alone or as an ensemble.
+//!
+//! ```no_run
+//! use likeness_detection::{Search, open};
+//! use likeness_imaging::{Interrupt, ImageLimits, decode};
+//! use likeness_packs::{DEFAULT_PACK, StoreSearch};
+//! use likeness_runtime::{LibrarySearch, Provider, Runtime};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let runtime = Runtime::load(&LibrarySearch::new(), Provider::Cpu)?;
+//! let pack = StoreSearch::new().find()?.load(DEFAULT_PACK)?;
+//! let mut detector = open(&runtime, &pack, None)?;
+//! let image = decode(&std::fs::read("group.jpg")?, &ImageLimits::default())?;
+//! for face in detector.detect(&image, Search::Thorough, Interrupt::NEVER)? {
+//!     println!("{:?}", face.bounding_box);
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod ensemble;
 mod error;
-mod face;
 mod grid;
 mod open;
-mod preprocessing;
 mod scrfd;
 mod search;
-mod suppression;
 mod yunet;
 
-use likeness_imaging::{Interrupt, Picture};
+use likeness_imaging::{Image, Interrupt};
 
 pub use error::DetectionError;
-pub use face::{BoundingBox, Face, Landmarks, Point, largest_first};
 pub use grid::GridDetector;
+pub use likeness_face::{BoundingBox, Face, Landmarks, Point, largest_first};
 pub use open::{open, open_model};
-pub use preprocessing::{channel_order, write_input};
 pub use scrfd::Scrfd;
-pub use search::{GLANCE_SIDE, Search};
+pub use search::{FIRST_PASS_SIDE, Search};
 pub use yunet::YuNet;
 
-/// Finds faces. Implementations may keep buffers, so a detector is used by one thread at a time.
+/// Detects faces. Implementations may keep buffers, so a detector is used by one thread at a time.
 pub trait FaceDetector: Send {
-    /// The faces in an upright RGB picture, largest first, boxes and landmarks in the picture's pixels.
+    /// Returns the faces in an upright RGB image, largest first, boxes and landmarks in the image's pixels.
     ///
-    /// An implementation that may take longer than a few tenths of a second looks at the interrupt between its steps.
+    /// An implementation that may take longer than a few tenths of a second checks the interrupt between its steps.
     ///
     /// # Errors
-    /// [`DetectionError`] where the model fails; [`DetectionError::Interrupted`] where the interrupt was due. A picture
-    /// without a face is no error but an empty answer.
+    /// [`DetectionError`] where the model fails; [`DetectionError::Interrupted`] where the interrupt was due. An image
+    /// without a face is not an error: the list is empty.
     fn detect(
         &mut self,
-        picture: &Picture,
+        image: &Image,
         search: Search,
         interrupt: Interrupt<'_>,
     ) -> Result<Vec<Face>, DetectionError>;
 
-    /// What [`detect`](Self::detect) would find with [`Search::Primary`], where a first pass at [`GLANCE_SIDE`] pixels on the
-    /// longest side is enough to tell: so the picture may be one that was decoded at a part of its size. `None` where
-    /// the search would go on in the picture at its own size, and from detectors that do not know of such a pass.
+    /// Returns what [`detect`](Self::detect) would find with [`Search::Primary`], where a first pass at [`FIRST_PASS_SIDE`]
+    /// pixels on the longest side suffices: so the image may be one that was decoded at a reduced size. `None` where the
+    /// search would go on in the image at its own size, and from detectors without such a pass.
     ///
     /// # Errors
     /// As [`detect`](Self::detect).
-    fn glance(&mut self, _picture: &Picture) -> Result<Option<Vec<Face>>, DetectionError> {
+    fn first_pass(&mut self, _image: &Image) -> Result<Option<Vec<Face>>, DetectionError> {
         Ok(None)
     }
 }

@@ -48,11 +48,7 @@ pub fn open_model(
 ) -> Result<Box<dyn FaceDetector>, DetectionError> {
     let mut model = model.clone();
     model.score_threshold = score_threshold.unwrap_or(model.score_threshold);
-    match model.adapter {
-        DetectorAdapter::Yunet => Ok(Box::new(YuNet::open_model(runtime, pack, &model)?)),
-        DetectorAdapter::Scrfd => Ok(Box::new(Scrfd::open_model(runtime, pack, &model)?)),
-        other => Err(DetectionError::Unsupported(other)),
-    }
+    Ok(candidates(runtime, pack, &model)?)
 }
 
 fn candidates(

@@ -2,10 +2,10 @@
 //!
 //! Wu, Peng, Yu: "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research 20 (2023). The network
 //! looks at cells of 8, 16 and 32 pixels and was trained on faces of about 10 to 300 px, so a face that fills a large
-//! picture has to be shrunk first.
+//! image has to be shrunk first.
 
 use likeness_packs::DetectorAdapter;
-use likeness_runtime::{Misfit, Outputs, TensorSpec, listed};
+use likeness_runtime::{Adapter, Misfit, Outputs, TensorSpec, listed};
 
 use crate::grid::{GridDetector, GridFamily, View};
 use crate::{BoundingBox, DetectionError, Face, Landmarks};
@@ -13,7 +13,7 @@ use crate::{BoundingBox, DetectionError, Face, Landmarks};
 /// Cell sizes of the three levels, in pixels of the network's input.
 const STRIDES: [u32; 3] = [8, 16, 32];
 
-/// What it answers for each level, and how many numbers a cell.
+/// Its outputs for each level, and their numbers for each cell.
 const KINDS: [(&str, usize); 4] = [("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10)];
 
 /// Above this a side would be more than e^8 = 2981 cells wide, which no face is; it also keeps `exp` finite.
@@ -22,13 +22,16 @@ const MAX_LOG_SIDE: f32 = 8.0;
 /// YuNet on one session.
 pub type YuNet = GridDetector<YuNetFamily>;
 
-/// What the numbers of a YuNet mean.
+/// The outputs of a YuNet.
 #[derive(Debug, Clone, Copy)]
 pub enum YuNetFamily {}
 
 impl GridFamily for YuNetFamily {
     const ADAPTER: DetectorAdapter = DetectorAdapter::Yunet;
-    const NAME: &'static str = "yunet";
+    const NAMES: Adapter = Adapter {
+        role: "detector",
+        name: "yunet",
+    };
 
     fn check(outputs: &[TensorSpec]) -> Result<(), Misfit> {
         for stride in STRIDES {
@@ -105,7 +108,7 @@ fn decode_level(
         .zip(points.chunks_exact(10));
     for (cell, (((class, objectness), bounds), points)) in (0u32..).zip(cells) {
         let score = (class.clamp(0.0, 1.0) * objectness.clamp(0.0, 1.0)).sqrt();
-        // A score that is no number is no face either.
+        // NaN is not a face either.
         if score.is_nan() || score < threshold {
             continue;
         }

@@ -1,4 +1,4 @@
-//! A face as a direction.
+//! Embeddings: a face as a direction.
 
 use crate::EmbeddingError;
 
@@ -10,7 +10,7 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    /// Scales a model's answer to unit length.
+    /// Scales a model's output to unit length.
     ///
     /// # Errors
     /// [`EmbeddingError::NoDirection`] for values that are not finite or all zero.
@@ -30,7 +30,7 @@ impl Embedding {
         Ok(Self { values })
     }
 
-    /// Embeddings of one face by several models as one: each times the root of its weight's share, one after the other. The
+    /// Joins embeddings of one face by several models: each times the root of its weight's share, one after the other. The
     /// [similarity](Self::similarity) of two that were joined with the same weights is the mean of the models'
     /// similarities, by weight.
     ///
@@ -47,13 +47,13 @@ impl Embedding {
         Self::new(values.collect())
     }
 
-    /// The numbers, of unit length together.
+    /// Returns the numbers, of unit length together.
     #[must_use]
     pub fn values(&self) -> &[f32] {
         &self.values
     }
 
-    /// Cosine of the angle to another embedding: 1 for the same direction, about 0 for strangers.
+    /// Returns the cosine of the angle to another embedding: 1 for the same direction, about 0 for different people.
     ///
     /// # Errors
     /// [`EmbeddingError::Dimensions`] where the two have different lengths.

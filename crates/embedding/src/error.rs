@@ -1,16 +1,16 @@
-//! What can go wrong while embedding.
+//! Errors of embedding.
 
 use likeness_packs::{EmbedderAdapter, PackError};
-use likeness_runtime::{Misfit, RuntimeError};
+use likeness_runtime::RuntimeError;
 
-/// Everything that this crate fails with.
+/// The errors of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmbeddingError {
-    /// The pack has no usable embedder: for whoever configured it.
+    /// The pack has no usable embedder: correct the configuration.
     #[error(transparent)]
-    Models(#[from] PackError),
-    /// The pack has no embedder of this family: for whoever made the pack.
+    Pack(#[from] PackError),
+    /// The pack has no embedder of this family: correct the pack.
     #[error("the pack has no embedder of this family")]
     NoModel,
     /// The model cannot be opened or run: environment or bug.
@@ -19,21 +19,11 @@ pub enum EmbeddingError {
     /// All five landmarks are in one place, so there is no way to align the face.
     #[error("the face's landmarks are all in one place")]
     Landmarks,
-    /// A family that this crate does not know: for whoever made the pack.
+    /// An adapter that this crate does not know: correct the pack.
     #[error("embedder adapter {0:?} is not supported")]
     Unsupported(EmbedderAdapter),
-    /// The model's input or outputs are not those that the manifest announces: for whoever made the pack.
-    #[error("embedder {model}: the adapter {adapter} {misfit}")]
-    Misfit {
-        /// Name of the model.
-        model: String,
-        /// Name of the adapter.
-        adapter: &'static str,
-        /// What is needed and what is there.
-        misfit: Misfit,
-    },
     /// An embedding must be finite and cannot be all zeros.
-    #[error("the embedder answered a vector without a direction")]
+    #[error("the embedder returned a vector without a direction: all zeros, or not finite")]
     NoDirection,
     /// Two embeddings of different models cannot be compared.
     #[error("embeddings of {0} and {1} numbers cannot be compared")]

@@ -53,7 +53,7 @@ fn it_changes_with_what_a_calibration_says() {
     // Half of it.
     assert!(matches!(
         fingerprint(&text[..text.len() / 2]),
-        Err(BuildError::Models(PackError::Calibration { .. }))
+        Err(BuildError::Pack(PackError::Calibration { .. }))
     ));
 }
 
@@ -61,7 +61,7 @@ fn it_changes_with_what_a_calibration_says() {
 fn where_there_is_no_pack_there_is_none() {
     let folder = tempfile::tempdir().unwrap();
     let error = builder(folder.path()).pack("gone").fingerprint().unwrap_err();
-    assert!(matches!(error, BuildError::Models(PackError::UnknownPack { .. })));
+    assert!(matches!(error, BuildError::Pack(PackError::UnknownPack { .. })));
     let error = builder(&folder.path().join("gone")).fingerprint().unwrap_err();
-    assert!(matches!(error, BuildError::Models(PackError::NoStore { .. })));
+    assert!(matches!(error, BuildError::Pack(PackError::NoStore { .. })));
 }

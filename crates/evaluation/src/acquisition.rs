@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use likeness_engine::detection::BoundingBox;
 use likeness_engine::embedding::Embedding;
-use likeness_engine::imaging::{self, Limits};
+use likeness_engine::imaging::{self, ImageLimits};
 use likeness_engine::{EmbedOptions, EmbeddedFace, Engine, EngineError};
 use serde::Serialize;
 
@@ -315,7 +315,7 @@ pub(crate) fn for_each_file<T: Send>(
 }
 
 /// The bytes of a picture's file, no more than the engine would take and one to show that there are too many.
-pub(crate) fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>, Status> {
+pub(crate) fn read_file(path: &Path, limits: &ImageLimits) -> Result<Vec<u8>, Status> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(limits.max_bytes as u64 + 1).read_to_end(&mut bytes))
@@ -337,7 +337,7 @@ fn embed_file(
     };
     let options = EmbedOptions::default().with_all_faces(face == FaceChoice::Centre);
     let faces = match engine.embed(&bytes, &options) {
-        Err(EngineError::Picture { .. }) => return Ok(Err(Status::BadPicture)),
+        Err(EngineError::Image { .. }) => return Ok(Err(Status::BadPicture)),
         faces => faces?,
     };
     let subject = match face {

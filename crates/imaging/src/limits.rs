@@ -1,16 +1,16 @@
-//! How large a picture may be.
+//! How large an image may be.
 
 use crate::ImagingError;
 
-/// The largest picture that is accepted. All are checked against the file's header, before a pixel is allocated.
+/// The largest image that is accepted. All are checked against the file's header, before a pixel is allocated.
 ///
 /// ```
-/// let limits = likeness_imaging::Limits::default().with_max_side(4_096);
+/// let limits = likeness_imaging::ImageLimits::default().with_max_side(4_096);
 /// assert_eq!(limits.max_side, 4_096);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Limits {
+pub struct ImageLimits {
     /// The length of the encoded file in bytes. Default: 15 MiB.
     pub max_bytes: usize,
     /// Width and height in pixels, each. Default: 10,000.
@@ -22,7 +22,7 @@ pub struct Limits {
     pub max_decode_bytes: u64,
 }
 
-impl Default for Limits {
+impl Default for ImageLimits {
     fn default() -> Self {
         Self {
             max_bytes: 15 * 1024 * 1024,
@@ -33,7 +33,7 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl ImageLimits {
     /// The same limits with another length of the encoded file, in bytes.
     #[must_use]
     pub fn with_max_bytes(self, max_bytes: usize) -> Self {
@@ -74,7 +74,7 @@ impl Limits {
         Ok(())
     }
 
-    /// Checks the size of a picture.
+    /// Checks the size of an image.
     ///
     /// # Errors
     /// [`ImagingError::TooLarge`].
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn each_limit_is_inclusive() {
-        let limits = Limits::default()
+        let limits = ImageLimits::default()
             .with_max_bytes(4)
             .with_max_side(100)
             .with_max_pixels(5_000);
@@ -124,8 +124,8 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_declarable_picture_does_not_overflow() {
-        let limits = Limits::default().with_max_side(u32::MAX);
+    fn the_largest_declarable_image_does_not_overflow() {
+        let limits = ImageLimits::default().with_max_side(u32::MAX);
         assert!(matches!(
             limits.check_size(u32::MAX, u32::MAX),
             Err(ImagingError::TooLarge { .. })

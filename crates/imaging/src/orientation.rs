@@ -1,11 +1,10 @@
-//! Which way up a picture was stored.
+//! Orientation: which way up an image was stored.
 
-use crate::picture::CHANNELS;
-use crate::probe::tiff;
+use crate::image::CHANNELS;
 
 /// How the stored pixels have to be turned to stand upright: the eight values of EXIF tag 0x0112 (TIFF tag 274).
 ///
-/// The names say what is done to the stored picture.
+/// The names say what is done to the stored image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Orientation {
     /// 1: stored upright.
@@ -28,7 +27,7 @@ pub enum Orientation {
 }
 
 impl Orientation {
-    /// The orientation with that EXIF value; `None` for values that EXIF does not define.
+    /// Returns the orientation with that EXIF value; `None` for values that EXIF does not define.
     #[must_use]
     pub fn from_exif(value: u32) -> Option<Self> {
         Some(match value {
@@ -44,7 +43,7 @@ impl Orientation {
         })
     }
 
-    /// The EXIF value, `1..=8`.
+    /// Returns the EXIF value, `1..=8`.
     #[must_use]
     pub fn to_exif(self) -> u8 {
         match self {
@@ -59,7 +58,7 @@ impl Orientation {
         }
     }
 
-    /// Whether width and height change places.
+    /// Returns whether width and height change places.
     #[must_use]
     pub fn swaps_sides(self) -> bool {
         matches!(
@@ -76,19 +75,6 @@ impl Orientation {
             Self::FlipVertical | Self::Rotate270 => (false, true),
             Self::Rotate180 | Self::Transverse => (true, true),
         }
-    }
-
-    /// The orientation that an EXIF block (a small TIFF file) names.
-    ///
-    /// A block that is broken, silent or out of range counts as upright, as it does for every browser: a phone that
-    /// writes a bad tag must not cost its owner the check.
-    pub(crate) fn from_exif_block(block: &[u8]) -> Self {
-        // Some writers repeat the prefix that belongs to JPEG's APP1 alone.
-        let block = block.strip_prefix(b"Exif\0\0").unwrap_or(block);
-        tiff::Directory::first(block)
-            .and_then(|directory| directory.number(tiff::ORIENTATION))
-            .and_then(Self::from_exif)
-            .unwrap_or_default()
     }
 
     /// The sides as seen after [`apply`](Self::apply).
@@ -256,28 +242,31 @@ mod tests {
     fn exif_blocks_of_either_byte_order_are_read() {
         for endian in [b"II", b"MM"] {
             for kind in [3, 4] {
-                let orientation = Orientation::from_exif_block(&block(endian, kind, 6));
+                let orientation = crate::probe::tiff::exif_orientation(&block(endian, kind, 6));
                 assert_eq!(orientation, Orientation::Rotate90);
             }
         }
         let mut prefixed = b"Exif\0\0".to_vec();
         prefixed.extend(block(b"MM", 3, 8));
-        assert_eq!(Orientation::from_exif_block(&prefixed), Orientation::Rotate270);
+        assert_eq!(
+            crate::probe::tiff::exif_orientation(&prefixed),
+            Orientation::Rotate270
+        );
     }
 
     #[test]
     fn values_out_of_range_and_other_kinds_are_ignored() {
         assert_eq!(
-            Orientation::from_exif_block(&block(b"II", 3, 0)),
+            crate::probe::tiff::exif_orientation(&block(b"II", 3, 0)),
             Orientation::Upright
         );
         assert_eq!(
-            Orientation::from_exif_block(&block(b"II", 3, 9)),
+            crate::probe::tiff::exif_orientation(&block(b"II", 3, 9)),
             Orientation::Upright
         );
         // A text is no orientation.
         assert_eq!(
-            Orientation::from_exif_block(&block(b"II", 2, 6)),
+            crate::probe::tiff::exif_orientation(&block(b"II", 2, 6)),
             Orientation::Upright
         );
     }
@@ -286,7 +275,7 @@ mod tests {
     fn a_block_cut_anywhere_is_ignored() {
         let whole = block(b"II", 3, 6);
         for length in 0..whole.len() {
-            let found = Orientation::from_exif_block(&whole[..length]);
+            let found = crate::probe::tiff::exif_orientation(&whole[..length]);
             // The value is complete with byte 20, and what follows it does not matter.
             let expected = if length < 20 {
                 Orientation::Upright
@@ -307,7 +296,7 @@ mod tests {
                 (true, true) => *b"MM\0+",
             };
             block.splice(0..0, magic);
-            let _ = Orientation::from_exif_block(&block);
+            let _ = crate::probe::tiff::exif_orientation(&block);
         }
 
         #[test]

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use likeness_imaging::{EncodedImage, ImagingError, Interrupt, Limits, Orientation, Picture, probe};
+use likeness_imaging::{EncodedImage, Image, ImageLimits, ImagingError, Interrupt, Orientation, probe};
 use likeness_testing::{Outcome, Suite, ensure, shared};
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
@@ -80,7 +80,7 @@ fn hostile_files(suite: &mut Suite) {
 
 /// Decodes a file, whose memory and time have to be within their bounds; `expected` is a list of outcomes, joined by `or`.
 fn check(bytes: &[u8], expected: &str) -> Outcome {
-    let limits = Limits::default();
+    let limits = ImageLimits::default();
     let before = cpu_time();
     let ((needed, outcome), held) = heap::measure(|| {
         let interrupt = Interrupt::NEVER.with_deadline(Instant::now() + DEADLINE);
@@ -109,7 +109,7 @@ fn check(bytes: &[u8], expected: &str) -> Outcome {
 }
 
 /// As the service names the outcome.
-fn name(outcome: &Result<Picture, ImagingError>) -> &'static str {
+fn name(outcome: &Result<Image, ImagingError>) -> &'static str {
     match outcome {
         Ok(_) => "ok",
         Err(ImagingError::Corrupt { .. }) => "CORRUPT_IMAGE",
@@ -133,7 +133,7 @@ fn cpu_time() -> Duration {
 /// As many scans as are allowed, of as large an image: some seconds.
 fn deadline() -> Outcome {
     let bytes = bombs::many_scans(6000, 6000, 64);
-    let limits = Limits::default().with_max_decode_bytes(1 << 30);
+    let limits = ImageLimits::default().with_max_decode_bytes(1 << 30);
     let image = EncodedImage::open(&bytes, &limits)?;
     for time in [
         Duration::ZERO,
@@ -152,7 +152,7 @@ fn deadline() -> Outcome {
 /// Another thread sets the flag once the decode has begun.
 fn cancelled() -> Outcome {
     let bytes = bombs::many_scans(6000, 6000, 64);
-    let limits = Limits::default().with_max_decode_bytes(1 << 30);
+    let limits = ImageLimits::default().with_max_decode_bytes(1 << 30);
     let image = EncodedImage::open(&bytes, &limits)?;
     let flag = AtomicBool::new(false);
     let outcome = std::thread::scope(|scope| {
@@ -166,7 +166,7 @@ fn cancelled() -> Outcome {
 fn turned() -> Outcome {
     for orientation in 5..=8 {
         let bytes = bombs::turned_jpeg(8660, 5774, orientation);
-        let header = probe(&bytes, &Limits::default())?;
+        let header = probe(&bytes, &ImageLimits::default())?;
         ensure!(
             Orientation::from_exif(orientation.into()) == Some(header.orientation) && header.height == 8660,
             "{header:?}"
@@ -180,7 +180,7 @@ fn other_limit() -> Outcome {
     let bytes = bombs::png(1000, 1000, 8, 2, false);
     // Three bytes a pixel and four MiB.
     let needed = 3_000_000 + (4 << 20);
-    let limits = Limits::default().with_max_decode_bytes(needed);
+    let limits = ImageLimits::default().with_max_decode_bytes(needed);
     ensure!(
         EncodedImage::open(&bytes, &limits)?
             .decode(Interrupt::NEVER)
@@ -201,7 +201,7 @@ fn other_limit() -> Outcome {
 fn reduced() -> Outcome {
     // Output and coefficients of 36 megapixels at 4:4:4 are 309 MiB; at an eighth they are 208 MiB.
     let bytes = bombs::many_scans(6000, 6000, 2);
-    let image = EncodedImage::open(&bytes, &Limits::default())?;
+    let image = EncodedImage::open(&bytes, &ImageLimits::default())?;
     ensure!(
         matches!(
             image.decode_reduced(64, Interrupt::NEVER),
@@ -209,7 +209,7 @@ fn reduced() -> Outcome {
         ),
         "the coefficients alone are too much"
     );
-    let limits = Limits::default().with_max_decode_bytes(220 << 20);
+    let limits = ImageLimits::default().with_max_decode_bytes(220 << 20);
     let image = EncodedImage::open(&bytes, &limits)?;
     let reduced = image.decode_reduced(u32::MAX, Interrupt::NEVER)?;
     ensure!(reduced.factor() == 4, "reduced by {}", reduced.factor());

@@ -1,18 +1,18 @@
-//! Files that lie, end too early, or were never a picture.
+//! Files that lie, end too early, or were never an image.
 
 // What cannot be made or read fails the test that asked for it.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod samples;
 
-use likeness_imaging::{Format, ImagingError, Limits, Picture, decode, probe, sniff};
+use likeness_imaging::{Format, Image, ImageLimits, ImagingError, decode, probe, sniff};
 use proptest::prelude::*;
 use samples::*;
 
 /// The file of that format with the sides of its header overwritten.
 fn declaring(name: &str, width: u32, height: u32) -> Vec<u8> {
-    let picture = slope(8, 8);
-    let (_, mut bytes) = one_of_each(&picture)
+    let image = slope(8, 8);
+    let (_, mut bytes) = one_of_each(&image)
         .into_iter()
         .find(|(found, _)| *found == name)
         .unwrap();
@@ -39,7 +39,7 @@ fn declaring(name: &str, width: u32, height: u32) -> Vec<u8> {
             bytes[22..26].copy_from_slice(&height.to_le_bytes());
         }
         "TIFF" => {
-            bytes = tiff_with_orientation(&picture, 1);
+            bytes = tiff_with_orientation(&image, 1);
             bytes[18..22].copy_from_slice(&width.to_le_bytes());
             bytes[30..34].copy_from_slice(&height.to_le_bytes());
         }
@@ -68,17 +68,29 @@ fn a_header_that_claims_too_much_is_refused_by_its_word_alone() {
             max_side: 10_000,
             max_pixels: 64_000_000,
         });
-        assert_eq!(probe(&bytes, &Limits::default()).map(|_| ()), refused, "{name}");
-        assert_eq!(decode(&bytes, &Limits::default()).map(|_| ()), refused, "{name}");
+        assert_eq!(
+            probe(&bytes, &ImageLimits::default()).map(|_| ()),
+            refused,
+            "{name}"
+        );
+        assert_eq!(
+            decode(&bytes, &ImageLimits::default()).map(|_| ()),
+            refused,
+            "{name}"
+        );
         // The header is enough: nothing behind it is looked at.
         let head = &bytes[..bytes.len().min(if name == "JPEG" { bytes.len() } else { 140 })];
-        assert_eq!(decode(head, &Limits::default()).map(|_| ()), refused, "{name}");
+        assert_eq!(
+            decode(head, &ImageLimits::default()).map(|_| ()),
+            refused,
+            "{name}"
+        );
     }
 }
 
 #[test]
-fn limits_hold_for_the_upright_picture_on_both_sides() {
-    let limits = Limits::default().with_max_side(20);
+fn limits_hold_for_the_upright_image_on_both_sides() {
+    let limits = ImageLimits::default().with_max_side(20);
     for (width, height) in [(21, 4), (4, 21)] {
         for (name, bytes) in one_of_each(&slope(width, height)) {
             assert!(
@@ -113,7 +125,7 @@ fn limits_hold_for_the_upright_picture_on_both_sides() {
 fn sides_of_zero_are_damage() {
     for name in ["JPEG", "PNG", "BMP", "TIFF", "GIF"] {
         for (width, height) in [(0, 8), (8, 0)] {
-            let outcome = decode(&declaring(name, width, height), &Limits::default());
+            let outcome = decode(&declaring(name, width, height), &ImageLimits::default());
             assert!(
                 matches!(outcome, Err(ImagingError::Corrupt { .. })),
                 "{name}: {outcome:?}"
@@ -129,7 +141,7 @@ fn a_small_canvas_does_not_hide_a_large_frame() {
     bytes.extend(&large[12..]);
     let riff = (bytes.len() as u32 - 8).to_le_bytes();
     bytes[4..8].copy_from_slice(&riff);
-    let header = probe(&bytes, &Limits::default().with_max_side(100));
+    let header = probe(&bytes, &ImageLimits::default().with_max_side(100));
     assert!(
         matches!(
             header,
@@ -146,7 +158,7 @@ fn a_small_canvas_does_not_hide_a_large_frame() {
 fn a_cut_png_is_refused_wherever_it_was_cut() {
     let bytes = png(&slope(13, 9));
     for length in 8..bytes.len() {
-        let outcome = decode(&bytes[..length], &Limits::default());
+        let outcome = decode(&bytes[..length], &ImageLimits::default());
         assert!(
             matches!(
                 outcome,
@@ -164,13 +176,13 @@ fn a_cut_png_is_refused_wherever_it_was_cut() {
 #[test]
 fn a_png_with_a_wrong_byte_is_refused() {
     let bytes = png(&slope(13, 9));
-    let whole = decode(&bytes, &Limits::default()).unwrap();
+    let whole = decode(&bytes, &ImageLimits::default()).unwrap();
     for at in 8..bytes.len() {
         let mut wrong = bytes.clone();
         wrong[at] ^= 0x10;
-        match decode(&wrong, &Limits::default()) {
+        match decode(&wrong, &ImageLimits::default()) {
             // Some bytes do not matter, such as the last chunk's checksum.
-            Ok(picture) => assert_eq!(picture, whole, "byte {at}"),
+            Ok(image) => assert_eq!(image, whole, "byte {at}"),
             Err(error) => assert!(
                 matches!(
                     error,
@@ -186,8 +198,8 @@ fn a_png_with_a_wrong_byte_is_refused() {
 
 #[test]
 fn a_cut_jpeg_is_refused_wherever_it_was_cut() {
-    let picture = slope(40, 33);
-    let noise = Picture::from_rgb8(
+    let image = slope(40, 33);
+    let noise = Image::from_rgb8(
         40,
         33,
         (0..40 * 33 * 3_u32)
@@ -195,14 +207,14 @@ fn a_cut_jpeg_is_refused_wherever_it_was_cut() {
             .collect(),
     )
     .unwrap();
-    let flat = Picture::from_rgb8(40, 33, vec![90; 40 * 33 * 3]).unwrap();
+    let flat = Image::from_rgb8(40, 33, vec![90; 40 * 33 * 3]).unwrap();
     let files = [
-        ("sloping", jpeg(&picture)),
+        ("sloping", jpeg(&image)),
         ("noisy", jpeg(&noise)),
         ("flat", jpeg(&flat)),
         (
             "subsampled",
-            jpeg_with(&picture, |e| {
+            jpeg_with(&image, |e| {
                 e.set_sampling_factor(jpeg_encoder::SamplingFactor::F_2_2);
             }),
         ),
@@ -210,8 +222,8 @@ fn a_cut_jpeg_is_refused_wherever_it_was_cut() {
             "own tables",
             jpeg_with(&noise, |e| e.set_optimized_huffman_tables(true)),
         ),
-        ("restarts", jpeg_with(&picture, |e| e.set_restart_interval(3))),
-        ("progressive", jpeg_with(&picture, |e| e.set_progressive(true))),
+        ("restarts", jpeg_with(&image, |e| e.set_restart_interval(3))),
+        ("progressive", jpeg_with(&image, |e| e.set_progressive(true))),
         (
             "noisy progressive",
             jpeg_with(&noise, |e| e.set_progressive(true)),
@@ -222,17 +234,17 @@ fn a_cut_jpeg_is_refused_wherever_it_was_cut() {
         ),
     ];
     for (name, bytes) in files {
-        let whole = decode(&bytes, &Limits::default()).unwrap();
+        let whole = decode(&bytes, &ImageLimits::default()).unwrap();
         for length in 3..bytes.len() {
-            match decode(&bytes[..length], &Limits::default()) {
-                // Without the end marker, but with all bits that show before it, the picture is whole.
-                Ok(picture) => {
+            match decode(&bytes[..length], &ImageLimits::default()) {
+                // Without the end marker, but with all bits that show before it, the image is whole.
+                Ok(image) => {
                     assert!(
                         length >= bytes.len() - 3,
                         "{name} cut at {length} of {}",
                         bytes.len()
                     );
-                    assert_eq!(picture, whole, "{name} cut at {length} of {}", bytes.len());
+                    assert_eq!(image, whole, "{name} cut at {length} of {}", bytes.len());
                 }
                 Err(error) => assert!(
                     matches!(
@@ -260,13 +272,13 @@ fn scan_starts(jpeg: &[u8]) -> Vec<usize> {
 
 #[test]
 fn a_jpeg_that_was_cut_and_given_an_end_again_is_refused() {
-    let picture = slope(40, 33);
+    let image = slope(40, 33);
     for (name, bytes) in [
-        ("sequential", jpeg(&picture)),
-        ("restarts", jpeg_with(&picture, |e| e.set_restart_interval(3))),
-        ("progressive", jpeg_with(&picture, |e| e.set_progressive(true))),
+        ("sequential", jpeg(&image)),
+        ("restarts", jpeg_with(&image, |e| e.set_restart_interval(3))),
+        ("progressive", jpeg_with(&image, |e| e.set_progressive(true))),
     ] {
-        let whole = decode(&bytes, &Limits::default()).unwrap();
+        let whole = decode(&bytes, &ImageLimits::default()).unwrap();
         let starts = scan_starts(&bytes);
         assert_eq!(starts.len() > 1, name == "progressive");
         for length in starts[0]..bytes.len() - 2 {
@@ -279,7 +291,7 @@ fn a_jpeg_that_was_cut_and_given_an_end_again_is_refused() {
                 // Half a marker before the end marker is a byte to pass over.
                 header.is_some_and(|header| length == header || length == header + 1)
             });
-            match decode(&cut, &Limits::default()) {
+            match decode(&cut, &ImageLimits::default()) {
                 Ok(found) => assert!(
                     between_scans || (found == whole && length >= bytes.len() - 3),
                     "{name} cut at {length} of {}",
@@ -300,7 +312,7 @@ fn a_jpeg_without_a_restart_marker_is_refused() {
         .unwrap();
     for replacement in [&[][..], &[0xFF, 0xD4]] {
         let wrong = [&bytes[..at], replacement, &bytes[at + 2..]].concat();
-        let outcome = decode(&wrong, &Limits::default());
+        let outcome = decode(&wrong, &ImageLimits::default());
         assert!(
             matches!(outcome, Err(ImagingError::Corrupt { .. })),
             "{outcome:?}"
@@ -318,7 +330,7 @@ fn a_jpeg_with_more_scans_than_anybody_writes_is_refused() {
         .unwrap();
     let end = bytes.len() - 2;
     let repeated = [&bytes[..last], &bytes[last..end].repeat(80), &bytes[end..]].concat();
-    let outcome = decode(&repeated, &Limits::default());
+    let outcome = decode(&repeated, &ImageLimits::default());
     assert!(
         matches!(&outcome, Err(ImagingError::Corrupt { reason, .. }) if reason.contains("too many scans")),
         "{outcome:?}"
@@ -327,12 +339,12 @@ fn a_jpeg_with_more_scans_than_anybody_writes_is_refused() {
 
 #[test]
 fn a_sequential_jpeg_without_its_end_marker_is_whole() {
-    let picture = slope(40, 33);
-    let bytes = jpeg(&picture);
+    let image = slope(40, 33);
+    let bytes = jpeg(&image);
     let unended = &bytes[..bytes.len() - 2];
     assert_eq!(
-        decode(unended, &Limits::default()),
-        decode(&bytes, &Limits::default())
+        decode(unended, &ImageLimits::default()),
+        decode(&bytes, &ImageLimits::default())
     );
 }
 
@@ -349,7 +361,7 @@ fn a_jpeg_without_the_scan_of_a_colour_is_refused() {
         .0;
     let mut cut = bytes[..second].to_vec();
     cut.extend([0xFF, 0xD9]);
-    let outcome = decode(&cut, &Limits::default());
+    let outcome = decode(&cut, &ImageLimits::default());
     assert!(
         matches!(outcome, Err(ImagingError::Corrupt { .. })),
         "{outcome:?}"
@@ -360,12 +372,8 @@ fn a_jpeg_without_the_scan_of_a_colour_is_refused() {
 fn no_cut_of_any_format_panics() {
     for (name, bytes) in one_of_each(&slope(13, 9)) {
         for length in 0..bytes.len() {
-            match decode(&bytes[..length], &Limits::default()) {
-                Ok(picture) => assert_eq!(
-                    (picture.width(), picture.height()),
-                    (13, 9),
-                    "{name} cut at {length}"
-                ),
+            match decode(&bytes[..length], &ImageLimits::default()) {
+                Ok(image) => assert_eq!((image.width(), image.height()), (13, 9), "{name} cut at {length}"),
                 Err(ImagingError::Empty) => assert_eq!(length, 0, "{name}"),
                 Err(ImagingError::NotAnImage) => assert!(length < 18, "{name} cut at {length}"),
                 Err(ImagingError::Corrupt { format, .. }) => assert_eq!(format.to_string(), name),
@@ -399,10 +407,10 @@ proptest! {
         rest in proptest::collection::vec(any::<u8>(), 0..200),
     ) {
         let bytes = [start, rest].concat();
-        let limits = Limits::default().with_max_pixels(1_000_000);
+        let limits = ImageLimits::default().with_max_pixels(1_000_000);
         let _ = sniff(&bytes);
-        if let (Ok(header), Ok(picture)) = (probe(&bytes, &limits), decode(&bytes, &limits)) {
-            prop_assert_eq!((header.width, header.height), (picture.width(), picture.height()));
+        if let (Ok(header), Ok(image)) = (probe(&bytes, &limits), decode(&bytes, &limits)) {
+            prop_assert_eq!((header.width, header.height), (image.width(), image.height()));
         }
     }
 
@@ -416,11 +424,11 @@ proptest! {
             let at = at.index(bytes.len());
             bytes[at] = value;
         }
-        let limits = Limits::default().with_max_pixels(1_000_000);
+        let limits = ImageLimits::default().with_max_pixels(1_000_000);
         match decode(&bytes, &limits) {
-            Ok(picture) => {
+            Ok(image) => {
                 let header = probe(&bytes, &limits).unwrap();
-                prop_assert_eq!((header.width, header.height), (picture.width(), picture.height()));
+                prop_assert_eq!((header.width, header.height), (image.width(), image.height()));
             }
             Err(error) => prop_assert!(!matches!(error, ImagingError::BadBuffer { .. }), "{error:?}"),
         }

@@ -11,7 +11,7 @@ use std::panic::catch_unwind;
 use image::ImageDecoder;
 use image::codecs::webp::{WebPDecoder, WebPEncoder};
 use image::{ExtendedColorType, ImageEncoder};
-use likeness_imaging::{ImagingError, Limits, decode};
+use likeness_imaging::{ImageLimits, ImagingError, decode};
 use likeness_testing::allocation::{Counting, Usage, measure};
 use proptest::prelude::*;
 use vp8l::{Refusal, working_bytes};
@@ -466,7 +466,7 @@ fn a_file_of_one_megabyte_that_needs_gigabytes_is_refused_early() {
         file(&[(b"VP8L", &bomb)]),
         file(&[(b"VP8X", &flags), (b"ALPH", &alpha), (b"VP8 ", LOSSY_16X16)]),
     ] {
-        let (outcome, Usage { peak, .. }) = measure(|| decode(&file, &Limits::default()));
+        let (outcome, Usage { peak, .. }) = measure(|| decode(&file, &ImageLimits::default()));
         assert!(
             matches!(outcome, Err(ImagingError::DecodeTooLarge { .. })),
             "{outcome:?}"

@@ -1,52 +1,44 @@
-//! What can go wrong while scoring liveness.
+//! Errors of liveness models.
 
 use likeness_packs::{LivenessAdapter, PackError};
-use likeness_runtime::{Misfit, RuntimeError};
+use likeness_runtime::RuntimeError;
 
-/// Everything that this crate fails with.
+/// The errors of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LivenessError {
-    /// The pack has no usable liveness model: for whoever configured it.
+    /// The pack has no usable liveness model: correct the configuration.
     #[error(transparent)]
-    Models(#[from] PackError),
-    /// The pack has no liveness model: for whoever made the pack.
+    Pack(#[from] PackError),
+    /// The pack has no liveness model: correct the pack.
     #[error("the pack has no liveness model")]
     NoModel,
-    /// A family that this crate does not know: for whoever made the pack.
+    /// An adapter that this crate does not know: correct the pack.
     #[error("liveness adapter {0:?} is not supported")]
     Unsupported(LivenessAdapter),
-    /// The model's input or outputs are not those that the manifest announces: for whoever made the pack.
-    #[error("liveness model {model}: the adapter {adapter} {misfit}")]
-    Misfit {
-        /// Name of the model.
-        model: String,
-        /// Name of the adapter.
-        adapter: &'static str,
-        /// What is needed and what is there.
-        misfit: Misfit,
-    },
-    /// The manifest calls the model's numbers probabilities, and they are none: for whoever made the pack.
+    /// The manifest calls the model's numbers probabilities, but they are not: correct the pack.
     #[error(
-        "the liveness model's numbers are no probabilities (their sum is {sum}): say output = \"logits\""
+        "the outputs of the liveness model are not probabilities (their sum is {sum}): set output = \"logits\" in the pack"
     )]
     NoProbabilities {
-        /// What they come to together.
+        /// Their sum.
         sum: f64,
     },
     /// The model cannot be opened or run: environment or bug.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
-    /// The model has fewer classes than the manifest counts on: for whoever made the pack.
-    #[error("the liveness model answered {found} classes, class {live_class} should be the live one")]
+    /// The model has fewer classes than the manifest says: correct the pack.
+    #[error(
+        "the liveness model returned {found} classes, but the manifest says that class {live_class} is the live one"
+    )]
     Classes {
         /// Index of the live class.
         live_class: usize,
-        /// Classes in the answer.
+        /// Classes of the output.
         found: usize,
     },
-    /// The model answered with numbers that are neither logits nor probabilities.
-    #[error("the liveness model answered with numbers that are not finite")]
+    /// The model returned numbers that are neither logits nor probabilities.
+    #[error("the liveness model returned numbers that are not finite")]
     NotFinite,
     /// A liveness model from outside of this crate failed.
     #[error("the liveness model failed: {0}")]

@@ -7,7 +7,7 @@ mod documented;
 use std::path::Path;
 use std::process::ExitCode;
 
-use likeness_imaging::{self as imaging, ChannelOrder, Limits, PixelRect};
+use likeness_imaging::{self as imaging, ImageLimits, PixelRect};
 use likeness_onnx as onnx;
 use likeness_onnx::import::openvino;
 use likeness_runtime::{LibrarySearch, ModelSession, Provider, Runtime, TensorSpec};
@@ -110,7 +110,7 @@ fn crops(shared: &Path, side: u32) -> Result<Vec<Crop>, Failed> {
         }
         let picture = imaging::decode(
             &std::fs::read(shared.join("data").join(name))?,
-            &Limits::default(),
+            &ImageLimits::default(),
         )?;
         for face in entry["faces"].as_array().into_iter().flatten() {
             let numbers = |key: &str| -> Vec<f32> {
@@ -129,13 +129,15 @@ fn crops(shared: &Path, side: u32) -> Result<Vec<Crop>, Failed> {
                 height: height as u32,
             };
             let face = imaging::crop_resize_bilinear(&picture, rect, side, side);
-            let mut planes = vec![0.0; (3 * side * side) as usize];
-            imaging::write_planar(&face, ChannelOrder::Bgr, [0.0; 3], [1.0; 3], &mut planes);
+            let (side, (pixels, _)) = (side as usize, face.as_rgb8().as_chunks::<3>());
             let points = numbers("landmarks");
             let points = points.as_chunks::<2>().0.iter();
             crops.push(Crop {
                 name: name.clone(),
-                pixels: Array4::from_shape_vec((1, 3, side as usize, side as usize), planes)?,
+                // Blue first.
+                pixels: Array4::from_shape_fn((1, 3, side, side), |(_, c, y, x)| {
+                    f32::from(pixels[y * side + x][2 - c])
+                }),
                 landmarks: points
                     .flat_map(|[x, y]| [(x - left) / width, (y - top) / height])
                     .collect(),

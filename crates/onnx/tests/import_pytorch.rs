@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use likeness_imaging::{self as imaging, ChannelOrder, Limits, Picture, PixelRect};
+use likeness_imaging::{self as imaging, Image, ImageLimits, PixelRect};
 use likeness_onnx as onnx;
 use likeness_onnx::import::pytorch::{self, Architecture, Elements, PyTorchError};
 use likeness_runtime::{LibrarySearch, ModelSession, Provider, Runtime, TensorSpec};
@@ -105,7 +105,7 @@ fn crops(shared: &Path, scale: f64) -> Result<BTreeMap<String, Array4<f32>>, Fai
         let path = shared.join("data").join(&name);
         let bytes =
             std::fs::read(path).or_else(|_| std::fs::read(shared.join("data/liveness").join(&name)))?;
-        let picture = imaging::decode(&bytes, &Limits::default())?;
+        let picture = imaging::decode(&bytes, &ImageLimits::default())?;
         let corner = |middle: f64, length: f64| (middle - length / 2.0).max(0.0) as u32;
         let rect = PixelRect {
             left: corner(x + width / 2.0, width * scale),
@@ -115,17 +115,19 @@ fn crops(shared: &Path, scale: f64) -> Result<BTreeMap<String, Array4<f32>>, Fai
         };
         crops.insert(
             name,
-            input(&imaging::crop_resize_bilinear(&picture, rect, SIDE, SIDE))?,
+            input(&imaging::crop_resize_bilinear(&picture, rect, SIDE, SIDE)),
         );
     }
     Ok(crops)
 }
 
-fn input(crop: &Picture) -> Result<Array4<f32>, Failed> {
+fn input(crop: &Image) -> Array4<f32> {
     let side = SIDE as usize;
-    let mut input = vec![0.0; 3 * side * side];
-    imaging::write_planar(crop, ChannelOrder::Bgr, [0.0; 3], [1.0; 3], &mut input);
-    Ok(Array4::from_shape_vec((1, 3, side, side), input)?)
+    let (pixels, _) = crop.as_rgb8().as_chunks::<3>();
+    // Blue first.
+    Array4::from_shape_fn((1, 3, side, side), |(_, c, y, x)| {
+        f32::from(pixels[y * side + x][2 - c])
+    })
 }
 
 fn logits(session: &mut ModelSession, input: &Array4<f32>) -> Result<Vec<f32>, Failed> {

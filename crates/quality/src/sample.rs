@@ -1,7 +1,7 @@
 //! The middle of a face at a fixed size.
 
-use likeness_detection::BoundingBox;
-use likeness_imaging::{Picture, PixelRect, shrink_area};
+use likeness_face::BoundingBox;
+use likeness_imaging::{Image, PixelRect, shrink_area};
 
 /// The side of the square with a face box's area in a [`Sample`], in pixels; with the default detector the eyes of a
 /// frontal face are then about 50 px apart, and 47 in the crop that the default embedder sees. What is finer than that
@@ -17,6 +17,13 @@ const MAX_SIDE: f64 = 2.0 * FACE_SIDE;
 /// Source pixels that are looked at along one sampled pixel, at least; more would change no digit that matters.
 const OVERSAMPLING: f64 = 2.0;
 
+/// From this luma on a pixel counts as overexposed, as ISO/IEC 29794-5 counts.
+const OVEREXPOSED: u8 = 247;
+
+/// Which part of the pixels is darker than the brightness. High enough for highlights on dark skin, low enough for
+/// teeth and glasses not to stand for the face.
+const BRIGHT: f64 = 0.95;
+
 /// The middle of a face in grey, shrunk to [`FACE_SIDE`]; a smaller face is kept as it is, never enlarged.
 pub(crate) struct Sample {
     pub(crate) width: usize,
@@ -26,19 +33,19 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// `None` where nothing of the face's middle lies in the picture.
-    pub(crate) fn of(picture: &Picture, face: &BoundingBox) -> Option<Self> {
+    /// `None` where nothing of the face's middle lies in the image.
+    pub(crate) fn of(image: &Image, face: &BoundingBox) -> Option<Self> {
         let side = (f64::from(face.width) * f64::from(face.height)).sqrt();
         let middle = |start: f32, length: f32, limit: u32| {
             let (start, length, limit) = (f64::from(start), f64::from(length), f64::from(limit));
             let margin = length * (1.0 - MIDDLE) / 2.0;
             let low = (start + margin).max(0.0).floor();
             let high = (start + length - margin).min(limit).ceil();
-            // The numbers lie in the picture, and the cast saturates where they are none.
+            // The numbers lie in the image, and the cast saturates where they are none.
             (high > low && low < limit).then_some((low as u32, (high - low) as u32))
         };
-        let (left, width) = middle(face.x, face.width, picture.width())?;
-        let (top, height) = middle(face.y, face.height, picture.height())?;
+        let (left, width) = middle(face.x, face.width, image.width())?;
+        let (top, height) = middle(face.y, face.height, image.height())?;
         let longest = f64::from(width.max(height));
         let ratio = (side / FACE_SIDE).max(longest / MAX_SIDE).max(1.0);
 
@@ -50,7 +57,7 @@ impl Sample {
             width,
             height,
         };
-        let picked = pick(picture, rect, stride)?;
+        let picked = pick(image, rect, stride)?;
         let target = |length: u32| ((f64::from(length) / ratio).round() as u32).max(1);
         let small = shrink_area(&picked, target(width), target(height));
         let (pixels, _) = small.as_rgb8().as_chunks::<3>();
@@ -60,14 +67,31 @@ impl Sample {
             luma: pixels.iter().map(|pixel| luma(*pixel)).collect(),
         })
     }
+
+    /// Returns the 95th percentile of the luma, 0..=1.
+    pub(crate) fn brightness(&self) -> f64 {
+        let mut luma = self.luma.clone();
+        let rank = (luma.len().saturating_sub(1) as f64 * BRIGHT) as usize;
+        if rank >= luma.len() {
+            return 0.0;
+        }
+        let (_, value, _) = luma.select_nth_unstable(rank);
+        f64::from(*value) / 255.0
+    }
+
+    /// Returns the share of pixels that are too bright to show anything, 0..=1.
+    pub(crate) fn overexposed_share(&self) -> f64 {
+        let bright = self.luma.iter().filter(|&&luma| luma >= OVEREXPOSED).count();
+        bright as f64 / self.luma.len().max(1) as f64
+    }
 }
 
 /// Every `stride`-th pixel of every `stride`-th row.
-fn pick(picture: &Picture, rect: PixelRect, stride: u32) -> Option<Picture> {
+fn pick(image: &Image, rect: PixelRect, stride: u32) -> Option<Image> {
     let (width, height) = (rect.width.div_ceil(stride), rect.height.div_ceil(stride));
     let stride = stride as usize;
-    let (pixels, _) = picture.as_rgb8().as_chunks::<3>();
-    let rows = pixels.chunks_exact(picture.width() as usize);
+    let (pixels, _) = image.as_rgb8().as_chunks::<3>();
+    let rows = pixels.chunks_exact(image.width() as usize);
     let mut picked = vec![[0; 3]; width as usize * height as usize];
     let wanted = rows.skip(rect.top as usize).take(rect.height as usize);
     for (row, out) in wanted
@@ -83,7 +107,7 @@ fn pick(picture: &Picture, rect: PixelRect, stride: u32) -> Option<Picture> {
             }
         }
     }
-    Picture::from_rgb8(width, height, picked.into_flattened()).ok()
+    Image::from_rgb8(width, height, picked.into_flattened()).ok()
 }
 
 /// Rec. 709, the weights in 256ths.

@@ -1,11 +1,11 @@
-//! What can go wrong with ONNX Runtime.
+//! Errors of ONNX Runtime.
 
 use std::path::PathBuf;
 
-use crate::{Provider, ProviderOption};
+use crate::provider::{ExecutionError, Provider};
 
-/// Everything that this crate fails with. All but [`RuntimeError::Inference`] and [`RuntimeError::Output`] are for
-/// whoever installed or configured the process.
+/// The errors of this crate. All but [`RuntimeError::Inference`] and [`RuntimeError::Output`] need a corrected installation or
+/// configuration.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum RuntimeError {
@@ -35,31 +35,9 @@ pub enum RuntimeError {
         /// The library that was asked for.
         wanted: PathBuf,
     },
-    /// No execution provider is called so.
-    #[error(
-        "there is no execution provider '{name}': it must be one of {}",
-        Provider::names()
-    )]
-    UnknownProvider {
-        /// What was asked for.
-        name: String,
-    },
-    /// No precision is called so.
-    #[error("there is no precision '{name}': it must be f32, tf32 or f16")]
-    UnknownPrecision {
-        /// What was asked for.
-        name: String,
-    },
-    /// The provider does not have this option, or does not take this value.
-    #[error("provider {provider}: option {option}: {reason}")]
-    ProviderOption {
-        /// Which option.
-        option: ProviderOption,
-        /// Which provider.
-        provider: Provider,
-        /// What is wrong.
-        reason: String,
-    },
+    /// The execution settings are wrong.
+    #[error(transparent)]
+    Execution(#[from] ExecutionError),
     /// The ONNX Runtime library was built without the execution provider.
     #[error(
         "the {library} has no execution provider '{provider}'; it offers: {}\n{}",
@@ -108,6 +86,16 @@ pub enum RuntimeError {
         /// What ONNX Runtime said.
         reason: String,
     },
+    /// The model's inputs or outputs are not those of the adapter that the manifest names: correct the pack.
+    #[error("{} {model}: the adapter {} {misfit}", .adapter.role, .adapter.name)]
+    Misfit {
+        /// Name of the model.
+        model: String,
+        /// The adapter.
+        adapter: Adapter,
+        /// What is needed and what is there.
+        misfit: Misfit,
+    },
     /// A model that was opened could not be run.
     #[error("running {model} failed: {reason}")]
     Inference {
@@ -143,5 +131,46 @@ pub struct LibraryAtHand {
 impl std::fmt::Display for LibraryAtHand {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "ONNX Runtime {} at {}", self.version, self.path)
+    }
+}
+
+/// What an adapter needs of a model, and what the model has instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("needs {needs}, the model has {has}")]
+pub struct Misfit {
+    /// What is needed, such as `input [N,3,112,112]`.
+    pub needs: String,
+    /// What is there instead, such as `[N,3,128,128]`.
+    pub has: String,
+}
+
+impl Misfit {
+    /// A misfit in words.
+    pub fn new(needs: impl Into<String>, has: impl Into<String>) -> Self {
+        Self {
+            needs: needs.into(),
+            has: has.into(),
+        }
+    }
+}
+
+/// The adapter that a manifest names for a model, for messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Adapter {
+    /// The role of its models, such as `embedder`.
+    pub role: &'static str,
+    /// Its name in manifests.
+    pub name: &'static str,
+}
+
+impl Adapter {
+    /// Returns the error of a model that does not fit this adapter.
+    #[must_use]
+    pub fn misfit(self, model: &str, misfit: Misfit) -> RuntimeError {
+        RuntimeError::Misfit {
+            model: model.to_owned(),
+            adapter: self,
+            misfit,
+        }
     }
 }

@@ -15,9 +15,9 @@
 //! ```
 
 mod error;
-mod fixed_shapes;
 mod library;
 mod memory;
+mod opener;
 mod pool;
 mod provider;
 mod runtime;
@@ -26,20 +26,21 @@ mod sessions;
 mod shared;
 mod signature;
 
-pub use error::{LibraryAtHand, RuntimeError};
+pub use error::{Adapter, LibraryAtHand, Misfit, RuntimeError};
 pub use library::{ENV_LIBRARY, LibrarySearch, OLDEST_MINOR_VERSION};
 pub use memory::{give_back_freed_memory, keep_freed_memory};
 pub use pool::{Pool, Pooled};
-pub use provider::{Execution, Precision, Provider, ProviderOption, ProviderOptions};
+pub use provider::{Execution, ExecutionError, Precision, Provider, ProviderOption, ProviderOptions};
 pub use runtime::{ENV_NO_TELEMETRY, Runtime};
 pub use session::{ModelSession, Outputs};
-pub use signature::{Misfit, PictureInput, TensorSpec, VectorOutput, is_vector_batch, listed, shape_text};
+pub use signature::{ImageInput, TensorSpec, VectorOutput, listed, shape_text};
 
 /// The `ort` that this crate is built with, for embedders who bring their own environment to
-/// [`Runtime::from_environment`].
+/// `Runtime::from_environment`.
+#[cfg(feature = "unstable-ort")]
 pub use ort;
 
-/// How many workers this machine can keep busy: the processors that the process may use, the CPU quota of its
+/// Returns how many workers this machine can keep busy: the processors that the process may use, the CPU quota of its
 /// control group included, at least one.
 #[must_use]
 pub fn available_workers() -> usize {

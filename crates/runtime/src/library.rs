@@ -1,4 +1,4 @@
-//! Where the ONNX Runtime shared library is looked for.
+//! The search for the ONNX Runtime shared library.
 
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
@@ -18,20 +18,20 @@ const SETUP_FOLDER: &str = ".setup/onnxruntime";
 /// From `target/release/deps/<test>` to the root of a checkout.
 const LEVELS_ABOVE_EXECUTABLE: usize = 4;
 
-/// Where to look for the ONNX Runtime library, in this order: the file given to [`with_file`](Self::with_file), the
+/// The places to search for the ONNX Runtime library, in this order: the file given to [`with_file`](Self::with_file), the
 /// file named by [`ORT_DYLIB_PATH`](ENV_LIBRARY), the folder that `make setup` unpacks into above the running
 /// executable, `lib/` beside the executable and `../lib/likeness/`, the system's library path. Where a provider is asked for
 /// that a library of its own has, its folders come before: what `make setup-openvino` or `make setup-cuda` unpacks,
 /// `lib/openvino/` and so on.
 ///
-/// The first two are orders, not hints: a file that is named and does not load is an error. The working directory is
-/// never searched, since a library is code.
+/// With one of the first two, no other place is searched: a named file that does not load is an error. The working directory
+/// is never searched, since a library is code.
 #[derive(Debug, Clone, Default)]
 pub struct LibrarySearch {
     file: Option<PathBuf>,
 }
 
-/// A library that was found, loaded and asked for its version.
+/// A library that was found and loaded, and its version.
 #[derive(Debug, Clone)]
 pub(crate) struct Library {
     pub(crate) path: PathBuf,
@@ -39,25 +39,25 @@ pub(crate) struct Library {
 }
 
 impl LibrarySearch {
-    /// The usual places.
+    /// Returns the usual places.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// This file and no other.
+    /// Sets the file; no other place is searched.
     #[must_use]
     pub fn with_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.file = Some(file.into());
         self
     }
 
-    /// The file given to [`with_file`](Self::with_file), if one was.
+    /// Returns the file given to [`with_file`](Self::with_file), if one was.
     pub(crate) fn file(&self) -> Option<&Path> {
         self.file.as_deref()
     }
 
-    /// The file that was ordered by argument or environment, if one was.
+    /// Returns the file named by argument or environment, if one was.
     fn ordered(&self) -> Option<PathBuf> {
         self.file.clone().or_else(|| {
             std::env::var_os(ENV_LIBRARY)

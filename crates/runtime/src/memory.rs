@@ -1,22 +1,22 @@
-//! What the C library does with memory that was freed.
+//! Freed memory of the C library: keeping it and giving it back.
 //!
-//! Pictures, their coefficients and tensors are some megabytes each, taken and freed with every call. glibc gives such
+//! Images, their coefficients and tensors are some megabytes each, taken and freed with every call. glibc gives such
 //! memory back to the system and fetches it anew, page by page, and each page is filled with zeros: as much work as a tenth
 //! of a verification. So a program that is there to verify keeps what was freed, and gives it back when models go.
 //!
 //! Both functions do nothing where the C library is another.
 
-/// Has glibc keep what is freed for what comes next, in the whole process: to be called by a program as it starts, before it
-/// has threads. A library leaves that to its program.
+/// Makes glibc keep freed memory for later allocations, in the whole process. For programs, at their start, before they have
+/// threads.
 ///
-/// Blocks above 16 MiB are given back all the same, as whole pictures of more than five megapixels are. Nothing is changed
+/// Blocks above 16 MiB are given back all the same, as whole images of more than five megapixels are. Nothing is changed
 /// where the environment says how memory is to be managed (`MALLOC_TRIM_THRESHOLD_`, `MALLOC_MMAP_THRESHOLD_`,
 /// `MALLOC_TOP_PAD_`, or `glibc.malloc` in `GLIBC_TUNABLES`).
 pub fn keep_freed_memory() {
     glibc::keep_freed_memory();
 }
 
-/// Has glibc give back what is free at this moment, in the whole process. Takes milliseconds.
+/// Makes glibc give free memory back to the system, in the whole process. Takes milliseconds.
 pub fn give_back_freed_memory() {
     glibc::give_back_freed_memory();
 }

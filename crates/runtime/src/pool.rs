@@ -1,4 +1,4 @@
-//! A pool of things that take `&mut self` to use, shared between threads.
+//! A pool of items that threads share, one thread at a time each.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,14 +15,14 @@ pub struct Pool<T> {
 
 #[derive(Debug)]
 struct Queue {
-    /// Indices into `slots`. Whoever holds an index is the only one to lock that slot.
+    /// Indices into `slots`. Only the holder of an index locks its slot.
     idle: Vec<usize>,
     /// How many threads wait for an item.
     waiting: usize,
 }
 
 impl<T> Pool<T> {
-    /// A pool of these items.
+    /// Returns a pool of these items.
     #[must_use]
     pub fn new(items: Vec<T>) -> Self {
         let slots: Vec<_> = items.into_iter().map(Mutex::new).collect();
@@ -36,13 +36,13 @@ impl<T> Pool<T> {
         }
     }
 
-    /// How many items there are, idle or not.
+    /// Returns how many items there are, idle or not.
     #[must_use]
     pub fn size(&self) -> usize {
         self.slots.len()
     }
 
-    /// How many items are checked out at this moment.
+    /// Returns how many items are checked out at this moment.
     #[must_use]
     pub fn in_use(&self) -> usize {
         self.slots.len().saturating_sub(self.queue().idle.len())
@@ -76,7 +76,7 @@ impl<T> Pool<T> {
         self.take(index)
     }
 
-    /// An item that nobody waits for, if there is one at this moment.
+    /// Returns an idle item that no thread waits for, if there is one at this moment.
     pub fn spare(&self) -> Option<Pooled<'_, T>> {
         let mut queue = self.queue();
         if queue.idle.len() <= queue.waiting {
@@ -87,7 +87,7 @@ impl<T> Pool<T> {
         self.take(index)
     }
 
-    /// The item of an index that was taken from those that are idle.
+    /// Returns the item of an index that was taken from `idle`.
     fn take(&self, index: usize) -> Option<Pooled<'_, T>> {
         let slot = self.slots.get(index)?;
         Some(Pooled {
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_waits_for_is_not_to_spare() {
+    fn an_item_that_a_thread_waits_for_is_not_spare() {
         let pool = Pool::new(vec![()]);
         let held = pool.checkout(None).unwrap();
         assert!(pool.spare().is_none(), "it is checked out");

@@ -1,9 +1,8 @@
 //! One model that all workers use: one set of weights, one run at a time, and what waited meanwhile is computed together.
 //!
-//! Who comes while nobody computes does so at once, on their own thread. Who comes later leaves their input and waits. When a
-//! run ends, the first that waits is told to compute, for itself and for all that can go with it, on its own thread: there is
-//! no timer, and no thread that only waits for work. A device is thus given small batches while little is asked of it and
-//! large ones while much is.
+//! A thread that finds the model idle runs it at once. One that finds it busy queues its input and waits. When a run ends, the
+//! first waiting thread runs the next batch, its own input and all that fit with it: there is no timer, and no thread that
+//! only waits for work. A device thus gets small batches under low load and large ones under high load.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -15,17 +14,17 @@ use ndarray::{Array4, ArrayD, ArrayView4, Axis, concatenate};
 use crate::sessions::Sessions;
 use crate::{RuntimeError, shape_text};
 
-/// Pictures that are computed together at most.
-const MOST_PICTURES: usize = 32;
+/// Images that are computed together at most.
+const MOST_IMAGES: usize = 32;
 
 /// The same in numbers of the input, 19 MB: sixteen first passes of the detector over squares. Inputs beyond it are
 /// computed by themselves.
 const MOST_NUMBERS: usize = 16 * 3 * 320 * 320;
 
-/// What a model answered: its outputs of `f32` by their names, in its order.
+/// The outputs of `f32` of a run, by name, in the model's order.
 pub(crate) type Answer = Vec<(String, ArrayD<f32>)>;
 
-/// What computes.
+/// A model that can be run.
 pub(crate) trait Compute {
     fn compute(&mut self, input: &ArrayView4<'_, f32>) -> Result<Answer, RuntimeError>;
 }
@@ -33,7 +32,7 @@ pub(crate) trait Compute {
 impl Compute for Sessions {
     fn compute(&mut self, input: &ArrayView4<'_, f32>) -> Result<Answer, RuntimeError> {
         let values = self.run(input)?;
-        // Outputs of other types have no use here.
+        // Outputs of other types are not used.
         let outputs = values.iter().filter_map(|(name, value)| {
             let array = value.try_extract_array::<f32>().ok()?;
             Some((name.to_owned(), array.into_owned()))
@@ -53,27 +52,27 @@ pub(crate) struct Shared<C = Sessions> {
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// Somebody computes, and passes it on when done.
+    /// Whether a thread runs the model; it passes the turn on when done.
     busy: bool,
     waiting: VecDeque<Call>,
 }
 
-/// Somebody who waits.
+/// A waiting thread's input.
 #[derive(Debug)]
 struct Call {
     input: Array4<f32>,
     turn: SyncSender<Turn>,
 }
 
-/// What somebody who waits is told.
+/// The message to a waiting thread.
 #[derive(Debug)]
 enum Turn {
-    /// To compute these calls, of which the first is their own.
+    /// To run these inputs, of which the first is its own.
     Compute(Vec<Call>),
     Answered(Result<Answer, RuntimeError>),
 }
 
-/// Of whoever computes: lets the next do so, also where they panic.
+/// Passes the turn on when it is dropped, also in a panic.
 struct Baton<'s, C: Compute>(&'s Shared<C>);
 
 impl<C: Compute> Drop for Baton<'_, C> {
@@ -83,7 +82,7 @@ impl<C: Compute> Drop for Baton<'_, C> {
 }
 
 impl<C: Compute> Shared<C> {
-    /// `gathers`: whether what waits may be computed together.
+    /// `gathers`: whether waiting inputs may be run in one batch.
     pub(crate) fn new(name: &str, model: C, gathers: bool) -> Self {
         Self {
             name: name.to_owned(),
@@ -93,8 +92,8 @@ impl<C: Compute> Shared<C> {
         }
     }
 
-    /// Runs the model on this input, perhaps together with those of others. Waits for no more than the run that is under
-    /// way and those of who came before.
+    /// Runs the model on this input, possibly in one batch with others. Waits for the current run and for the inputs queued
+    /// before.
     pub(crate) fn run(&self, input: &ArrayView4<'_, f32>) -> Result<Answer, RuntimeError> {
         let Some(told) = self.queue_up(input) else {
             let _baton = Baton(self);
@@ -106,7 +105,7 @@ impl<C: Compute> Shared<C> {
                 let _baton = Baton(self);
                 self.compute_together(&calls)
             }
-            Err(_) => Err(self.failed("whoever computed for this call, too, panicked")),
+            Err(_) => Err(self.failed("the thread that ran the batch panicked")),
         }
     }
 
@@ -114,8 +113,7 @@ impl<C: Compute> Shared<C> {
         self.model.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves the input to whoever computes, and gives where one will be told of it; `None` where nobody did: now the caller
-    /// does.
+    /// Queues the input and returns the channel of its result; `None` where the model was idle: this thread runs it.
     fn queue_up(&self, input: &ArrayView4<'_, f32>) -> Option<Receiver<Turn>> {
         let mut queue = self.queue();
         if !queue.busy {
@@ -130,7 +128,7 @@ impl<C: Compute> Shared<C> {
         Some(told)
     }
 
-    /// Has the first that waits compute, with all after it that can go along.
+    /// Passes the turn to the first waiting thread, with all inputs after it that fit.
     fn pass_on(&self) {
         let mut queue = self.queue();
         while let Some(first) = queue.waiting.pop_front() {
@@ -138,7 +136,7 @@ impl<C: Compute> Shared<C> {
             let Some(turn) = calls.first().map(|call| call.turn.clone()) else {
                 continue;
             };
-            // It waits for nothing else, so it is there.
+            // It waits for nothing else, so it receives.
             if turn.send(Turn::Compute(calls)).is_ok() {
                 return;
             }
@@ -146,11 +144,11 @@ impl<C: Compute> Shared<C> {
         queue.busy = false;
     }
 
-    /// This call, and those of the waiting that have pictures of the same size, while there is room.
+    /// Returns this input and those waiting that have images of the same size, while there is room.
     fn gather(&self, first: Call, waiting: &mut VecDeque<Call>) -> Vec<Call> {
         let size = |call: &Call| (call.input.dim().1, call.input.dim().2, call.input.dim().3);
         let wanted = size(&first);
-        let mut pictures = first.input.dim().0;
+        let mut images = first.input.dim().0;
         let mut numbers = first.input.len();
         let mut calls = vec![first];
         if !self.gathers {
@@ -158,9 +156,9 @@ impl<C: Compute> Shared<C> {
         }
         let mut left = VecDeque::with_capacity(waiting.len());
         for call in waiting.drain(..) {
-            let (more_pictures, more_numbers) = (pictures + call.input.dim().0, numbers + call.input.len());
-            if size(&call) == wanted && more_pictures <= MOST_PICTURES && more_numbers <= MOST_NUMBERS {
-                (pictures, numbers) = (more_pictures, more_numbers);
+            let (more_images, more_numbers) = (images + call.input.dim().0, numbers + call.input.len());
+            if size(&call) == wanted && more_images <= MOST_IMAGES && more_numbers <= MOST_NUMBERS {
+                (images, numbers) = (more_images, more_numbers);
                 calls.push(call);
             } else {
                 left.push_back(call);
@@ -174,10 +172,10 @@ impl<C: Compute> Shared<C> {
         self.model().compute(input)
     }
 
-    /// Computes all of these in one run, tells the others, and gives what the first one gets.
+    /// Runs all of these in one batch, sends the others their results, and returns that of the first.
     fn compute_together(&self, calls: &[Call]) -> Result<Answer, RuntimeError> {
         let Some((first, others)) = calls.split_first() else {
-            return Err(self.failed("there was nothing to compute"));
+            return Err(self.failed("an empty batch"));
         };
         if others.is_empty() {
             return self.compute(&first.input.view());
@@ -194,21 +192,21 @@ impl<C: Compute> Shared<C> {
         Ok(rows(&answer?, 0..first.input.dim().0))
     }
 
-    /// The answer has a row for each picture of the calls.
+    /// Runs the inputs as one batch; each output must have a row for each image.
     fn compute_batch(&self, calls: &[Call]) -> Result<Answer, RuntimeError> {
         let inputs: Vec<_> = calls.iter().map(|call| call.input.view()).collect();
         let batch = concatenate(Axis(0), &inputs).map_err(|error| self.failed(&error.to_string()))?;
         let answer = self.compute(&batch.view())?;
-        let pictures = batch.dim().0;
+        let images = batch.dim().0;
         match answer
             .iter()
-            .find(|(_, array)| array.shape().first() != Some(&pictures))
+            .find(|(_, array)| array.shape().first() != Some(&images))
         {
             None => Ok(answer),
             Some((output, array)) => Err(RuntimeError::Output {
                 model: self.name.clone(),
                 output: output.clone(),
-                reason: format!("{} for {pictures} pictures", shape_text(array.shape())),
+                reason: format!("{} for {images} images", shape_text(array.shape())),
             }),
         }
     }
@@ -225,9 +223,9 @@ impl<C: Compute> Shared<C> {
     }
 }
 
-/// What of an answer is of these pictures.
-fn rows(answer: &Answer, pictures: Range<usize>) -> Answer {
-    let part = |array: &ArrayD<f32>| array.slice_axis(Axis(0), pictures.clone().into()).into_owned();
+/// Returns the rows of these images.
+fn rows(answer: &Answer, images: Range<usize>) -> Answer {
+    let part = |array: &ArrayD<f32>| array.slice_axis(Axis(0), images.clone().into()).into_owned();
     answer
         .iter()
         .map(|(name, array)| (name.clone(), part(array)))

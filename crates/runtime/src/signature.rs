@@ -1,8 +1,10 @@
-//! What a model says of its inputs and outputs, and whether that is what an adapter needs.
+//! The declared inputs and outputs of a model, and whether they fit an adapter.
 
 use std::fmt::Write;
 
 use ort::value::{Outlet, TensorElementType, ValueType};
+
+use crate::error::Misfit;
 
 /// An input or output of a model, as the model declares it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +39,7 @@ impl TensorSpec {
         }
     }
 
-    /// Whether its elements are `f32`.
+    /// Returns whether its elements are `f32`.
     #[must_use]
     pub fn is_f32(&self) -> bool {
         self.element == "f32"
@@ -69,7 +71,7 @@ impl std::fmt::Display for TensorSpec {
     }
 }
 
-/// The shapes of several tensors, for messages.
+/// Lists the shapes of several tensors, for messages.
 #[must_use]
 pub fn listed(tensors: &[TensorSpec]) -> String {
     match tensors {
@@ -82,31 +84,11 @@ pub fn listed(tensors: &[TensorSpec]) -> String {
     }
 }
 
-/// What an adapter needs of a model, and what the model has instead.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("needs {needs}, the model has {has}")]
-pub struct Misfit {
-    /// What is needed, such as `input [N,3,112,112]`.
-    pub needs: String,
-    /// What is there instead, such as `[N,3,128,128]`.
-    pub has: String,
-}
-
-impl Misfit {
-    /// A misfit in words.
-    pub fn new(needs: impl Into<String>, has: impl Into<String>) -> Self {
-        Self {
-            needs: needs.into(),
-            has: has.into(),
-        }
-    }
-}
-
-/// What pictures a model takes.
+/// The image input of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct PictureInput {
-    /// Whether it takes one picture at a time and no more.
+pub struct ImageInput {
+    /// Whether it takes one image at a time and no more.
     pub is_single: bool,
     /// Height in pixels, `None` where it is free.
     pub height: Option<usize>,
@@ -114,9 +96,9 @@ pub struct PictureInput {
     pub width: Option<usize>,
 }
 
-/// The one input of a model that takes pictures, `[N,3,H,W]` of `f32`, N free or 1. `size` is the side of the square that
+/// The one input of a model that takes images, `[N,3,H,W]` of `f32`, N free or 1. `size` is the side of the square that
 /// the adapter feeds, `None` where the adapter feeds any size.
-pub(crate) fn picture_input(inputs: &[TensorSpec], size: Option<usize>) -> Result<PictureInput, Misfit> {
+pub(crate) fn image_input(inputs: &[TensorSpec], size: Option<usize>) -> Result<ImageInput, Misfit> {
     let side = size.map_or("?".to_owned(), |size| size.to_string());
     let needs = || format!("input [N,3,{side},{side}]");
     let [input] = inputs else {
@@ -140,7 +122,7 @@ pub(crate) fn picture_input(inputs: &[TensorSpec], size: Option<usize>) -> Resul
         _ => true,
     };
     if may_be(batch, Some(1)) && may_be(channels, Some(3)) && may_be(height, size) && may_be(width, size) {
-        Ok(PictureInput {
+        Ok(ImageInput {
             is_single: batch.is_some(),
             height,
             width,
@@ -150,14 +132,14 @@ pub(crate) fn picture_input(inputs: &[TensorSpec], size: Option<usize>) -> Resul
     }
 }
 
-/// An output with so many numbers for each picture.
+/// An output with so many numbers for each image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VectorOutput {
     /// Its name.
     pub name: String,
-    /// Whether the model declares it for one picture and no more. Exports whose input is declared for any number of
-    /// pictures often say so by mistake; what ONNX Runtime plans by it is only right for one.
+    /// Whether the model declares it for one image and no more. Exports whose input is declared for any number of
+    /// images often say so by mistake; what ONNX Runtime plans by it is only right for one.
     pub is_single: bool,
 }
 
@@ -192,18 +174,18 @@ pub(crate) fn vector_output(outputs: &[TensorSpec], numbers: usize) -> Result<Ve
         .ok_or_else(|| Misfit::new(format!("output [N,{numbers}]"), listed(outputs)))
 }
 
-/// Whether an answer to a batch has so many numbers for each picture, as [`ModelSession::vector_output`](crate::ModelSession::vector_output) wants them.
-#[must_use]
-pub fn is_vector_batch(shape: &[usize], pictures: usize, numbers: usize) -> bool {
+/// Returns whether an output has so many numbers for each image of a batch, as
+/// [`ModelSession::vector_output`](crate::ModelSession::vector_output) needs it.
+pub(crate) fn is_vector_batch(shape: &[usize], images: usize, numbers: usize) -> bool {
     match shape {
         [batch, length, rest @ ..] => {
-            *batch == pictures && *length == numbers && rest.iter().all(|&size| size == 1)
+            *batch == images && *length == numbers && rest.iter().all(|&size| size == 1)
         }
         _ => false,
     }
 }
 
-/// The shape of an answer, for messages.
+/// Formats the shape of an output, for messages.
 #[must_use]
 pub fn shape_text(shape: &[usize]) -> String {
     let sizes: Vec<String> = shape.iter().map(ToString::to_string).collect();
@@ -223,8 +205,8 @@ mod tests {
     }
 
     #[test]
-    fn pictures_of_the_size_that_the_adapter_feeds_fit() {
-        let fit = |shape: &[Option<usize>], size| picture_input(&[spec("f32", shape)], size);
+    fn images_of_the_size_that_the_adapter_feeds_fit() {
+        let fit = |shape: &[Option<usize>], size| image_input(&[spec("f32", shape)], size);
         let free = fit(&[None, Some(3), Some(112), Some(112)], Some(112)).unwrap();
         assert!(!free.is_single);
         assert!(
@@ -234,7 +216,7 @@ mod tests {
         );
         assert_eq!(
             fit(&[Some(1), Some(3), None, None], None).unwrap(),
-            PictureInput {
+            ImageInput {
                 is_single: true,
                 height: None,
                 width: None
@@ -245,7 +227,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_told_beside_what_is_needed() {
-        let wrong = |inputs: &[TensorSpec]| picture_input(inputs, Some(112)).unwrap_err().to_string();
+        let wrong = |inputs: &[TensorSpec]| image_input(inputs, Some(112)).unwrap_err().to_string();
         assert_eq!(
             wrong(&[spec("f32", &[None, Some(3), Some(128), Some(128)])]),
             "needs input [N,3,112,112], the model has [N,3,128,128]"
@@ -296,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_has_a_row_for_each_picture() {
+    fn an_answer_has_a_row_for_each_image() {
         assert!(is_vector_batch(&[2, 8], 2, 8));
         assert!(is_vector_batch(&[2, 8, 1, 1], 2, 8));
         assert!(!is_vector_batch(&[8, 2], 2, 8));

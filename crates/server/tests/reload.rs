@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use likeness_engine::Engine;
-use likeness_engine::imaging::Limits;
+use likeness_engine::imaging::ImageLimits;
 use likeness_server::{EngineSource, Server, SourceError};
 use serde_json::Value;
 use support::models::BLOCKING;

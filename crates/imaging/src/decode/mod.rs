@@ -11,9 +11,10 @@ mod webp;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::picture::CHANNELS;
-use crate::reduced::Reduction;
-use crate::{Format, Header, ImagingError, Interrupt, Limits, Orientation, Picture, Reduced, probe};
+use crate::image::CHANNELS;
+use crate::probe::{self, Declared, Header, sniff};
+use crate::reduced::{Reduced, Reduction};
+use crate::{Format, Image, ImageLimits, ImagingError, Interrupt, Orientation};
 
 /// Bytes for rows, tables and buffers of the decoding libraries: the share of a decode that does not grow with the image.
 const WORKING_ROWS: u64 = 4 * 1024 * 1024;
@@ -21,20 +22,20 @@ const WORKING_ROWS: u64 = 4 * 1024 * 1024;
 /// The reason if a decoding library asks for more.
 const MEMORY: &str = "it asks for more memory than its size explains";
 
-/// Decodes a file to an upright RGB picture.
+/// Decodes a file to an upright RGB image.
 ///
-/// Colour profiles are not applied: CMYK is converted by the plain formula, as the models' training pictures were.
+/// Colour profiles are not applied: CMYK is converted by the plain formula, as the models' training images were.
 ///
 /// # Errors
 ///
 /// Those of [`EncodedImage::open`] and [`EncodedImage::decode`].
-pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, ImagingError> {
+pub fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<Image, ImagingError> {
     EncodedImage::open(bytes, limits)?.decode(Interrupt::NEVER)
 }
 
-/// A file in memory whose headers were read and are within the limits. Nothing of its pixels is decoded yet.
+/// A file in memory whose headers were read, once, and are within the limits. No pixel is decoded yet.
 ///
-/// Decoding holds at most [`Limits::max_decode_bytes`] at a time. What a file needs is known from its headers, as
+/// Decoding holds at most [`ImageLimits::max_decode_bytes`] at a time. What a file needs is known from its headers, as
 /// output (three bytes a pixel; of a JPEG that is decoded at a part of its size, of that part), what the format needs
 /// besides, and 4 MiB for rows and tables:
 ///
@@ -49,12 +50,12 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, ImagingError> {
 /// | WebP, turned by EXIF onto its side, or smaller than its animation | at least the output once more |
 ///
 /// ```
-/// use likeness_imaging::{EncodedImage, Interrupt, Limits};
+/// use likeness_imaging::{EncodedImage, Interrupt, ImageLimits};
 ///
 /// # fn main() -> Result<(), likeness_imaging::ImagingError> {
 /// // A GIF of one white pixel.
 /// let bytes = b"GIF89a\x01\0\x01\0\x80\0\0\xff\xff\xff\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
-/// let image = EncodedImage::open(bytes, &Limits::default())?;
+/// let image = EncodedImage::open(bytes, &ImageLimits::default())?;
 /// assert_eq!((image.header().width, image.header().height), (1, 1));
 /// assert_eq!(image.decode(Interrupt::NEVER)?.as_rgb8(), [255, 255, 255]);
 /// # Ok(())
@@ -80,22 +81,37 @@ enum Content<'a> {
 }
 
 impl<'a> EncodedImage<'a> {
-    /// Reads a file's headers.
+    /// Reads and checks a file's headers.
     ///
     /// # Errors
     ///
-    /// Those of [`probe`]; [`ImagingError::Unsupported`] if the file uses a part of its format that is not decoded
+    /// Those of [`probe`](crate::probe()); [`ImagingError::Unsupported`] if the file uses a part of its format that is not decoded
     /// (arithmetic coding, floating-point samples, CIELAB, ...); [`ImagingError::Corrupt`] if its parts contradict each
     /// other.
-    pub fn open(bytes: &'a [u8], limits: &Limits) -> Result<Self, ImagingError> {
-        let header = probe(bytes, limits)?;
-        let content = match header.format {
-            Format::Jpeg => Content::Jpeg(jpeg::Jpeg::open(bytes)?),
-            Format::Png => Content::Png,
-            Format::WebP => Content::WebP(webp::WebP::open(bytes, header.stored_size(), header.orientation)?),
-            Format::Bmp => Content::Bmp,
-            Format::Tiff => Content::Tiff(tiff::Tiff::open(bytes)?),
-            Format::Gif => Content::Gif,
+    pub fn open(bytes: &'a [u8], limits: &ImageLimits) -> Result<Self, ImagingError> {
+        limits.check_bytes(bytes)?;
+        let format = sniff(bytes)?;
+        let checked = |declared: &Declared| Header::checked(format, declared, limits);
+        // Each header is parsed once: what it says is kept for the decode.
+        let (header, content) = match format {
+            Format::Jpeg => {
+                let head = probe::jpeg::Head::read(bytes)?;
+                let header = checked(&head.declared())?;
+                (header, Content::Jpeg(jpeg::Jpeg::open(bytes, head)?))
+            }
+            Format::Tiff => {
+                let directory = probe::tiff::Directory::of_file(bytes)?;
+                let header = checked(&directory.declared()?)?;
+                (header, Content::Tiff(tiff::Tiff::open(bytes, &directory)?))
+            }
+            Format::WebP => {
+                let header = checked(&probe::webp::declared(bytes)?)?;
+                let webp = webp::WebP::open(bytes, header.stored_size(), header.orientation)?;
+                (header, Content::WebP(webp))
+            }
+            Format::Png => (checked(&probe::png::declared(bytes)?)?, Content::Png),
+            Format::Bmp => (checked(&probe::bmp::declared(bytes)?)?, Content::Bmp),
+            Format::Gif => (checked(&probe::gif::declared(bytes)?)?, Content::Gif),
         };
         Ok(Self {
             bytes,
@@ -105,14 +121,14 @@ impl<'a> EncodedImage<'a> {
         })
     }
 
-    /// What the file's header declares.
+    /// Returns the file's header.
     #[must_use]
     pub fn header(&self) -> &Header {
         &self.header
     }
 
-    /// Bytes that decoding the whole image holds at a time, at most. A lossless WebP whose codes take more is found out, and
-    /// refused where that is too much, as it is decoded.
+    /// Returns the bytes that decoding the whole image holds at a time, at most. A lossless WebP whose codes take more is
+    /// detected, and refused where that is too much, while it is decoded.
     #[must_use]
     pub fn decode_bytes(&self) -> u64 {
         self.needed(Reduction::Whole)
@@ -124,9 +140,9 @@ impl<'a> EncodedImage<'a> {
     ///
     /// [`ImagingError::DecodeTooLarge`] before anything is allocated; [`ImagingError::Corrupt`] if the file is damaged or
     /// was cut short; [`ImagingError::Interrupted`] within milliseconds of the interrupt.
-    pub fn decode(&self, interrupt: Interrupt<'_>) -> Result<Picture, ImagingError> {
+    pub fn decode(&self, interrupt: Interrupt<'_>) -> Result<Image, ImagingError> {
         self.decode_at(Reduction::Whole, interrupt)
-            .map(Reduced::into_picture)
+            .map(Reduced::into_image)
     }
 
     /// Decodes to an upright RGB image whose longest side is at least `longest_side` pixels, as far as the file has them
@@ -144,7 +160,7 @@ impl<'a> EncodedImage<'a> {
         &self,
         longest_side: u32,
         interrupt: Interrupt<'_>,
-    ) -> Result<Reduced, ImagingError> {
+    ) -> Result<Reduced<'static>, ImagingError> {
         let wanted = match self.content {
             Content::Jpeg(_) => Reduction::keeping(self.header.width.max(self.header.height), longest_side),
             _ => Reduction::Whole,
@@ -172,7 +188,11 @@ impl<'a> EncodedImage<'a> {
         }
     }
 
-    fn decode_at(&self, reduction: Reduction, interrupt: Interrupt<'_>) -> Result<Reduced, ImagingError> {
+    fn decode_at(
+        &self,
+        reduction: Reduction,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Reduced<'static>, ImagingError> {
         let Header {
             format,
             width,
@@ -209,9 +229,9 @@ impl<'a> EncodedImage<'a> {
         // Nothing is shared with the closure that could be left half done: it borrows the input and owns the rest.
         .unwrap_or_else(|_| Err(ImagingError::corrupt(format, "decoder fault")))
         // A decoding library takes an interrupted read for damage.
-        .map_err(|error| interrupt.check().err().unwrap_or(error))?;
-        Picture::from_rgb8(reduction.of(width), reduction.of(height), pixels)
-            .map(|picture| Reduced::new(picture, &self.header, reduction))
+        .map_err(|error| interrupt.check().err().map_or(error, ImagingError::from))?;
+        Image::from_rgb8(reduction.of(width), reduction.of(height), pixels)
+            .map(|image| Reduced::new(image, &self.header, reduction))
             .map_err(|_| ImagingError::corrupt(format, "decoder fault"))
     }
 }

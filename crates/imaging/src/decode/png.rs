@@ -7,7 +7,7 @@ use super::watched::Watched;
 use super::{MEMORY, Stored, WORKING_ROWS, contradiction};
 use crate::fields::Endian;
 use crate::flatten::{Channels, Depth, to_rgb8};
-use crate::picture::CHANNELS;
+use crate::image::CHANNELS;
 use crate::probe::png::is_whole;
 use crate::{Format, ImagingError, Interrupt};
 
@@ -111,7 +111,7 @@ fn refusal(error: &DecodingError) -> ImagingError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Limits as ImageLimits, decode};
+    use crate::{ImageLimits, decode};
 
     /// A PNG of one pixel, which is the first entry of the palette.
     fn of_palette(palette: Vec<u8>) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::Declared;
+use super::{Declared, tiff};
 use crate::fields::Endian::Big;
 use crate::{Format, ImagingError, Orientation};
 
@@ -13,18 +13,43 @@ const MARKER_EOI: u8 = 0xD9;
 const MARKER_SOS: u8 = 0xDA;
 const MARKER_APP1: u8 = 0xE1;
 
-pub(crate) fn declared(bytes: &[u8]) -> Result<Declared, ImagingError> {
-    let frame = Frame::find(bytes)?;
-    let orientation = Segments::of(bytes)
-        .filter(|segment| segment.marker == MARKER_APP1)
-        .find_map(|segment| segment.payload.strip_prefix(b"Exif\0\0"))
-        .map(Orientation::from_exif_block)
-        .unwrap_or_default();
-    Ok(Declared {
-        width: frame.width,
-        height: frame.height,
-        orientation,
-    })
+/// The segments before the first scan, as far as they matter.
+#[derive(Debug)]
+pub(crate) struct Head<'a> {
+    pub(crate) frame: Frame<'a>,
+    orientation: Orientation,
+    /// Where the first scan's marker stands.
+    first_scan: Option<usize>,
+}
+
+impl<'a> Head<'a> {
+    pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, ImagingError> {
+        let (mut frame, mut exif, mut first_scan) = (None, None, None);
+        for segment in Segments::of(bytes) {
+            match segment.marker {
+                0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF if frame.is_none() => {
+                    frame = Some(Frame::of(&segment));
+                }
+                MARKER_APP1 if exif.is_none() => exif = segment.payload.strip_prefix(b"Exif\0\0"),
+                MARKER_SOS => first_scan = Some(segment.start),
+                _ => {}
+            }
+        }
+        let frame = frame.flatten();
+        Ok(Self {
+            frame: frame.ok_or_else(|| ImagingError::corrupt(Format::Jpeg, "it has no frame header"))?,
+            orientation: exif.map(tiff::exif_orientation).unwrap_or_default(),
+            first_scan,
+        })
+    }
+
+    pub(crate) fn declared(&self) -> Declared {
+        Declared {
+            width: self.frame.width,
+            height: self.frame.height,
+            orientation: self.orientation,
+        }
+    }
 }
 
 /// The frame header (SOFn).
@@ -41,21 +66,16 @@ pub(crate) struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    pub(crate) fn find(bytes: &'a [u8]) -> Result<Self, ImagingError> {
-        Segments::of(bytes)
-            .find(|segment| matches!(segment.marker, 0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF))
-            .and_then(|segment| {
-                let payload = segment.payload;
-                let (components, _) = payload.get(6..)?.as_chunks();
-                Some(Self {
-                    width: Big.u16(payload, 3)?.into(),
-                    height: Big.u16(payload, 1)?.into(),
-                    coding: segment.marker & 0x0F,
-                    precision: *payload.first()?,
-                    components: components.get(..usize::from(*payload.get(5)?))?,
-                })
-            })
-            .ok_or_else(|| ImagingError::corrupt(Format::Jpeg, "it has no frame header"))
+    fn of(segment: &Segment<'a>) -> Option<Self> {
+        let payload = segment.payload;
+        let (components, _) = payload.get(6..)?.as_chunks();
+        Some(Self {
+            width: Big.u16(payload, 3)?.into(),
+            height: Big.u16(payload, 1)?.into(),
+            coding: segment.marker & 0x0F,
+            precision: *payload.first()?,
+            components: components.get(..usize::from(*payload.get(5)?))?,
+        })
     }
 
     /// Baseline and extended sequential: each coefficient comes once and whole.
@@ -129,7 +149,7 @@ fn segment_payload(bytes: &[u8], at: usize) -> Option<&[u8]> {
     bytes.get(at + 2..at + length.max(2))
 }
 
-/// What the scans look like from outside, without decoding them.
+/// The scans from outside, without decoding them.
 pub(crate) struct Scans {
     /// How many there are.
     pub(crate) count: usize,
@@ -140,16 +160,15 @@ pub(crate) struct Scans {
 }
 
 impl Scans {
-    pub(crate) fn survey(bytes: &[u8], frame: &Frame<'_>) -> Self {
+    pub(crate) fn survey(bytes: &[u8], head: &Head<'_>) -> Self {
         let mut scans = Self {
             count: 0,
             of_component: [0; 4],
             ended: false,
         };
-        let Some(first) = Segments::of(bytes).find(|segment| segment.marker == MARKER_SOS) else {
+        let Some(mut at) = head.first_scan else {
             return scans;
         };
-        let mut at = first.start;
         while let Some((marker, after)) = next_marker(bytes, at) {
             if marker == MARKER_EOI {
                 scans.ended = true;
@@ -162,7 +181,8 @@ impl Scans {
                 scans.count += 1;
                 let named = payload.split_first().map_or(0, |(&count, _)| usize::from(count));
                 for selector in payload.get(1..).unwrap_or_default().chunks_exact(2).take(named) {
-                    let position = frame
+                    let position = head
+                        .frame
                         .components
                         .iter()
                         .position(|component| component[0] == selector[0]);

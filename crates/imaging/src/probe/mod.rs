@@ -1,20 +1,26 @@
-//! What a file's header declares.
+//! Headers of files.
 //!
-//! Each format's header is read here, from the bytes in hand and without an allocation, and not by the decoding
-//! libraries: some of those allocate on the word of a header before they can be asked what it says.
+//! Each format's header is read here, without an allocation, and not by the decoding libraries: some of those allocate what a
+//! header declares before the limits can be checked.
 
 pub(crate) mod bmp;
 pub(crate) mod gif;
 pub(crate) mod jpeg;
 pub(crate) mod png;
+mod sniff;
 pub(crate) mod tiff;
 pub(crate) mod vp8;
 pub(crate) mod vp8l;
 pub(crate) mod webp;
 
-use crate::{Format, ImagingError, Limits, Orientation, sniff};
+pub use sniff::sniff;
 
-/// What a file's header declares about its picture.
+use crate::error::ImagingError;
+use crate::format::Format;
+use crate::limits::ImageLimits;
+use crate::orientation::Orientation;
+
+/// The header of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Header {
@@ -29,6 +35,30 @@ pub struct Header {
 }
 
 impl Header {
+    /// Checks what a file declares against the limits.
+    pub(crate) fn checked(
+        format: Format,
+        declared: &Declared,
+        limits: &ImageLimits,
+    ) -> Result<Self, ImagingError> {
+        let &Declared {
+            width,
+            height,
+            orientation,
+        } = declared;
+        if width == 0 || height == 0 {
+            return Err(ImagingError::corrupt(format, "it has no pixels"));
+        }
+        let (width, height) = orientation.upright_size(width, height);
+        limits.check_size(width, height)?;
+        Ok(Self {
+            format,
+            width,
+            height,
+            orientation,
+        })
+    }
+
     /// The sides as they are stored.
     pub(crate) fn stored_size(&self) -> (u32, u32) {
         // The turn that makes the sides upright also makes them stored ones again.
@@ -49,31 +79,16 @@ pub(crate) struct Declared {
 ///
 /// Those of [`sniff`]; [`ImagingError::TooManyBytes`] and [`ImagingError::TooLarge`] beyond the limits;
 /// [`ImagingError::Corrupt`] if the header ends early or makes no sense.
-pub fn probe(bytes: &[u8], limits: &Limits) -> Result<Header, ImagingError> {
+pub fn probe(bytes: &[u8], limits: &ImageLimits) -> Result<Header, ImagingError> {
     limits.check_bytes(bytes)?;
     let format = sniff(bytes)?;
     let declared = match format {
-        Format::Jpeg => jpeg::declared(bytes)?,
+        Format::Jpeg => jpeg::Head::read(bytes)?.declared(),
         Format::Png => png::declared(bytes)?,
         Format::WebP => webp::declared(bytes)?,
         Format::Bmp => bmp::declared(bytes)?,
-        Format::Tiff => tiff::declared(bytes)?,
+        Format::Tiff => tiff::Directory::of_file(bytes)?.declared()?,
         Format::Gif => gif::declared(bytes)?,
     };
-    let Declared {
-        width,
-        height,
-        orientation,
-    } = declared;
-    if width == 0 || height == 0 {
-        return Err(ImagingError::corrupt(format, "it has no pixels"));
-    }
-    let (width, height) = orientation.upright_size(width, height);
-    limits.check_size(width, height)?;
-    Ok(Header {
-        format,
-        width,
-        height,
-        orientation,
-    })
+    Header::checked(format, &declared, limits)
 }

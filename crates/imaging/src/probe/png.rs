@@ -1,8 +1,8 @@
 //! PNG: the chunks around the pixels.
 
-use super::Declared;
+use super::{Declared, tiff};
 use crate::fields::Endian::Big;
-use crate::{Format, ImagingError, Orientation};
+use crate::{Format, ImagingError};
 
 const SIGNATURE: usize = 8;
 
@@ -19,7 +19,7 @@ pub(crate) fn declared(bytes: &[u8]) -> Result<Declared, ImagingError> {
     };
     let orientation = chunks(bytes)
         .find(|chunk| chunk.kind == b"eXIf")
-        .map(|chunk| Orientation::from_exif_block(chunk.data))
+        .map(|chunk| tiff::exif_orientation(chunk.data))
         .unwrap_or_default();
     Ok(Declared {
         width,

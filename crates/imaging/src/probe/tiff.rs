@@ -1,4 +1,5 @@
-//! TIFF: the first directory. An EXIF block is a TIFF file without a picture, and is read here too.
+//! TIFF: the first directory. An EXIF block is a TIFF file without an image, so the same code reads its orientation; an EXIF
+//! library would read every tag of it, and TIFF would need this code still.
 
 use super::Declared;
 use crate::fields::Endian;
@@ -7,29 +8,21 @@ use crate::{Format, ImagingError, Orientation};
 pub(crate) const IMAGE_WIDTH: u16 = 256;
 pub(crate) const IMAGE_LENGTH: u16 = 257;
 /// The tag of the orientation, the same in TIFF and EXIF.
-pub(crate) const ORIENTATION: u16 = 274;
+const ORIENTATION: u16 = 274;
 
-pub(crate) fn declared(bytes: &[u8]) -> Result<Declared, ImagingError> {
-    let directory = Directory::first(bytes)
-        .ok_or_else(|| ImagingError::corrupt(Format::Tiff, "its first directory is out of reach"))?;
-    let (Some(width), Some(height)) = (directory.number(IMAGE_WIDTH), directory.number(IMAGE_LENGTH)) else {
-        return Err(ImagingError::corrupt(
-            Format::Tiff,
-            "its first directory does not say its size",
-        ));
-    };
-    let orientation = directory
-        .number(ORIENTATION)
-        .and_then(Orientation::from_exif)
-        .unwrap_or_default();
-    Ok(Declared {
-        width,
-        height,
-        orientation,
-    })
+/// Returns the orientation that an EXIF block names.
+///
+/// A block that is broken, has none, or one out of range, counts as upright, as in every browser: a phone that writes a bad
+/// tag must not cost its owner the check.
+pub(crate) fn exif_orientation(block: &[u8]) -> Orientation {
+    // Some writers repeat the prefix that belongs to JPEG's APP1 alone.
+    let block = block.strip_prefix(b"Exif\0\0").unwrap_or(block);
+    Directory::first(block)
+        .map(|directory| directory.orientation())
+        .unwrap_or_default()
 }
 
-/// A directory of tags. Positions in it come from the file: each is looked up and none is trusted.
+/// A directory of tags. Positions in it come from the file: each is checked before it is used.
 pub(crate) struct Directory<'a> {
     /// The whole file.
     bytes: &'a [u8],
@@ -39,8 +32,34 @@ pub(crate) struct Directory<'a> {
 }
 
 impl<'a> Directory<'a> {
-    /// The first directory of a TIFF or BigTIFF file.
-    pub(crate) fn first(bytes: &'a [u8]) -> Option<Self> {
+    /// Reads the first directory of a file.
+    pub(crate) fn of_file(bytes: &'a [u8]) -> Result<Self, ImagingError> {
+        Self::first(bytes)
+            .ok_or_else(|| ImagingError::corrupt(Format::Tiff, "its first directory is out of reach"))
+    }
+
+    pub(crate) fn declared(&self) -> Result<Declared, ImagingError> {
+        let (Some(width), Some(height)) = (self.number(IMAGE_WIDTH), self.number(IMAGE_LENGTH)) else {
+            return Err(ImagingError::corrupt(
+                Format::Tiff,
+                "its first directory does not say its size",
+            ));
+        };
+        Ok(Declared {
+            width,
+            height,
+            orientation: self.orientation(),
+        })
+    }
+
+    fn orientation(&self) -> Orientation {
+        self.number(ORIENTATION)
+            .and_then(Orientation::from_exif)
+            .unwrap_or_default()
+    }
+
+    /// Reads the first directory of a TIFF or BigTIFF file.
+    fn first(bytes: &'a [u8]) -> Option<Self> {
         let (endian, big) = match bytes.first_chunk()? {
             b"II*\0" => (Endian::Little, false),
             b"MM\0*" => (Endian::Big, false),

@@ -7,7 +7,7 @@ mod small;
 use std::path::Path;
 use std::process::ExitCode;
 
-use likeness_imaging::{Limits, PixelRect, crop_resize_bilinear, decode};
+use likeness_imaging::{ImageLimits, PixelRect, crop_resize_bilinear, decode};
 use likeness_onnx::optimize::{Pass, Passes, optimize, optimize_bytes};
 use likeness_onnx::{self as onnx, inspect};
 use likeness_runtime::{LibrarySearch, ModelSession, Provider, Runtime, TensorSpec};
@@ -200,7 +200,7 @@ fn outputs(session: &mut ModelSession, input: &Array4<f32>) -> Result<Named, Fai
 
 /// The middle of a picture as the models take it: blue, green, red, 0 to 255.
 fn pixels(path: &Path, height: usize, width: usize) -> Result<Array4<f32>, Failed> {
-    let picture = decode(&std::fs::read(path)?, &Limits::default())?;
+    let picture = decode(&std::fs::read(path)?, &ImageLimits::default())?;
     let side = picture.width().min(picture.height());
     let rect = PixelRect {
         left: (picture.width() - side) / 2,

@@ -1,7 +1,8 @@
 //! A provider with its options, checked.
 
-use super::{Precision, Provider, ProviderOption, ProviderOptions, listed};
-use crate::RuntimeError;
+use ort::ep::coreml::ComputeUnits;
+
+use super::{ExecutionError, Precision, Provider, ProviderOption, ProviderOptions, listed};
 
 /// Most threads and streams of a session: more than any machine has processors to give to one worker.
 const MAX_THREADS: u16 = 256;
@@ -74,7 +75,7 @@ impl Execution {
     }
 
     /// Whether all workers use the same sessions: as the option says, else on devices other than the processor, whose memory
-    /// would hold the models once for each worker, and which compute many pictures at once sooner than one after the other.
+    /// would hold the models once for each worker, and which compute many images at once sooner than one after the other.
     #[must_use]
     pub fn shares_sessions(&self) -> bool {
         let is_device = match self.provider {
@@ -94,8 +95,8 @@ impl Execution {
     /// Whether the provider has the options and takes their values. Neither library nor device is asked.
     ///
     /// # Errors
-    /// [`RuntimeError::ProviderOption`].
-    pub fn check(&self) -> Result<(), RuntimeError> {
+    /// [`ExecutionError::Option`].
+    pub fn check(&self) -> Result<(), ExecutionError> {
         let provider = self.provider;
         for option in self.options.set() {
             if !option.providers().contains(&provider) {
@@ -135,7 +136,7 @@ impl Execution {
         Ok(())
     }
 
-    fn check_device_type(&self) -> Result<(), RuntimeError> {
+    fn check_device_type(&self) -> Result<(), ExecutionError> {
         let Some(device) = self.options.device_type.as_deref() else {
             return Ok(());
         };
@@ -146,7 +147,7 @@ impl Execution {
                 "it must be one device: CPU, GPU, GPU.0, GPU.1 and so on, or NPU",
             ),
             _ => (
-                super::register::compute_units(device).is_some(),
+                compute_units(device).is_some(),
                 "it must be ALL, CPUAndNeuralEngine, CPUAndGPU or CPUOnly",
             ),
         };
@@ -157,7 +158,7 @@ impl Execution {
         }
     }
 
-    fn check_precision(&self) -> Result<(), RuntimeError> {
+    fn check_precision(&self) -> Result<(), ExecutionError> {
         let precision = self.precision();
         let has_it = match (self.provider, precision) {
             (_, Precision::F32) => true,
@@ -180,13 +181,24 @@ impl Execution {
         Err(self.wrong(ProviderOption::Precision, reason))
     }
 
-    fn wrong(&self, option: ProviderOption, reason: String) -> RuntimeError {
-        RuntimeError::ProviderOption {
+    fn wrong(&self, option: ProviderOption, reason: String) -> ExecutionError {
+        ExecutionError::Option {
             option,
             provider: self.provider,
             reason,
         }
     }
+}
+
+/// Returns the devices that Core ML may use.
+pub(super) fn compute_units(name: &str) -> Option<ComputeUnits> {
+    Some(match name {
+        "ALL" => ComputeUnits::All,
+        "CPUAndNeuralEngine" => ComputeUnits::CPUAndNeuralEngine,
+        "CPUAndGPU" => ComputeUnits::CPUAndGPU,
+        "CPUOnly" => ComputeUnits::CPUOnly,
+        _ => return None,
+    })
 }
 
 /// `CPU`, `NPU`, `GPU`, or `GPU.` and a number.

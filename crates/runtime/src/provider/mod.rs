@@ -1,4 +1,4 @@
-//! What executes the models.
+//! Execution providers.
 
 mod execution;
 mod options;
@@ -8,13 +8,11 @@ use std::str::FromStr;
 
 use ort::ep::{self, ExecutionProvider};
 
-use crate::RuntimeError;
-
 pub use execution::Execution;
-pub use options::{Precision, ProviderOption, ProviderOptions};
+pub use options::{ExecutionError, Precision, ProviderOption, ProviderOptions};
 
-/// What executes the models. Which of them there are is for the ONNX Runtime library to say, not for this crate: nothing
-/// but Rust is compiled in for any.
+/// An execution provider. Which are available depends on the ONNX Runtime library alone: nothing but Rust is compiled in for
+/// any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Provider {
@@ -44,7 +42,7 @@ impl Provider {
         Self::DirectMl,
     ];
 
-    /// The name on the command line, in configuration and in `/info`.
+    /// Returns the name on the command line, in configuration and in `/info`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -57,13 +55,13 @@ impl Provider {
         }
     }
 
-    /// The names of all, for messages.
+    /// Returns the names of all, for messages.
     #[must_use]
     pub fn names() -> String {
         listed(Self::ALL)
     }
 
-    /// Whether the library that is loaded was built with it. That says nothing of the machine.
+    /// Returns whether the loaded library was built with it, whatever the machine has.
     pub(crate) fn is_in_library(self) -> bool {
         let is_there = match self {
             Self::Cpu => ep::CPU::is_available(),
@@ -76,18 +74,18 @@ impl Provider {
         is_there.unwrap_or(false)
     }
 
-    /// What the library that is loaded was built with.
+    /// Lists the providers that the loaded library was built with.
     pub(crate) fn of_library() -> String {
         listed(Self::ALL.into_iter().filter(|provider| provider.is_in_library()))
     }
 
-    /// Whether it is faster where a model is compiled for each shape of its input. So far that was measured of OpenVINO only
+    /// Returns whether it is faster with a model compiled for each shape of its input. Measured for OpenVINO only
     /// (docs/performance.md).
     pub(crate) fn prefers_fixed_shapes(self) -> bool {
         self == Self::OpenVino
     }
 
-    /// What to do where the library has none or it does not start.
+    /// Returns the advice for a library without it, or where it does not start.
     pub(crate) fn advice(self) -> &'static str {
         match self {
             Self::Cpu => "name another library with --ort-lib FILE or ORT_DYLIB_PATH=FILE",
@@ -126,14 +124,14 @@ impl std::fmt::Display for Provider {
 }
 
 impl FromStr for Provider {
-    type Err = RuntimeError;
+    type Err = ExecutionError;
 
     /// An unknown provider is an error and never the default.
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         Self::ALL
             .into_iter()
             .find(|provider| provider.as_str() == name)
-            .ok_or_else(|| RuntimeError::UnknownProvider {
+            .ok_or_else(|| ExecutionError::UnknownProvider {
                 name: name.to_owned(),
             })
     }

@@ -1,12 +1,42 @@
-//! What can be said of how a provider executes.
+//! Options of execution providers.
 
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::Provider;
-use crate::RuntimeError;
 
-/// With which numbers a provider computes what the models say in `f32`.
+/// Execution settings that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExecutionError {
+    /// The name of the provider is unknown.
+    #[error(
+        "there is no execution provider '{name}': it must be one of {}",
+        Provider::names()
+    )]
+    UnknownProvider {
+        /// The name.
+        name: String,
+    },
+    /// The name of the precision is unknown.
+    #[error("there is no precision '{name}': it must be f32, tf32 or f16")]
+    UnknownPrecision {
+        /// The name.
+        name: String,
+    },
+    /// The provider does not have this option, or does not take this value.
+    #[error("provider {provider}: option {option}: {reason}")]
+    Option {
+        /// Which option.
+        option: ProviderOption,
+        /// Which provider.
+        provider: Provider,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The numbers with which a provider computes what the models define in `f32`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Precision {
@@ -42,13 +72,13 @@ impl std::fmt::Display for Precision {
 }
 
 impl FromStr for Precision {
-    type Err = RuntimeError;
+    type Err = ExecutionError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         Self::ALL
             .into_iter()
             .find(|precision| precision.as_str() == name)
-            .ok_or_else(|| RuntimeError::UnknownPrecision {
+            .ok_or_else(|| ExecutionError::UnknownPrecision {
                 name: name.to_owned(),
             })
     }
@@ -80,7 +110,7 @@ pub struct ProviderOptions {
     /// a model is then refused. For all but `cpu`.
     pub cpu_nodes: Option<bool>,
     /// Whether all workers use the same sessions: one set of weights, one run at a time. With `cpu`, `cuda` and `directml`
-    /// what waited during a run is computed in one batch, up to 32 pictures. Default: on GPUs and NPUs and with `coreml`, not
+    /// what waited during a run is computed in one batch, up to 32 images. Default: on GPUs and NPUs and with `coreml`, not
     /// on processors, where each core computes for a worker of its own.
     pub shared_sessions: Option<bool>,
 }

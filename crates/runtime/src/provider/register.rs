@@ -1,25 +1,13 @@
-//! Telling ONNX Runtime of a provider and its options.
+//! Registration of a provider and its options with ONNX Runtime.
 
-use ort::ep::coreml::ComputeUnits;
 use ort::ep::{self, ExecutionProviderDispatch};
 
 use super::{Execution, Precision, Provider};
 
 const MIB: usize = 1024 * 1024;
 
-/// What Core ML may use.
-pub(super) fn compute_units(name: &str) -> Option<ComputeUnits> {
-    Some(match name {
-        "ALL" => ComputeUnits::All,
-        "CPUAndNeuralEngine" => ComputeUnits::CPUAndNeuralEngine,
-        "CPUAndGPU" => ComputeUnits::CPUAndGPU,
-        "CPUOnly" => ComputeUnits::CPUOnly,
-        _ => return None,
-    })
-}
-
 impl Execution {
-    /// The provider as ONNX Runtime wants it, to be registered or to fail; `None` for `cpu`, which is always there.
+    /// Returns the provider for registration, which must not fail; `None` for `cpu`, which is always there.
     pub(crate) fn dispatch(&self) -> Option<ExecutionProviderDispatch> {
         let dispatch = match self.provider() {
             Provider::Cpu => return None,
@@ -67,7 +55,7 @@ impl Execution {
     fn cuda(&self) -> ep::CUDA {
         let provider = ep::CUDA::default()
             .with_device_id(self.device_id().into())
-            // ONNX Runtime has it on unless it is told otherwise.
+            // It is on by default.
             .with_tf32(self.precision() == Precision::Tf32);
         match self.memory_limit() {
             Some(limit) => provider.with_memory_limit(limit),
@@ -93,7 +81,8 @@ impl Execution {
     }
 
     fn coreml(&self) -> ep::CoreML {
-        let units = compute_units(self.device_type("ALL")).unwrap_or(ComputeUnits::All);
+        let units =
+            super::execution::compute_units(self.device_type("ALL")).unwrap_or(ep::coreml::ComputeUnits::All);
         let provider = ep::CoreML::default()
             .with_compute_units(units)
             .with_model_format(ep::coreml::ModelFormat::MLProgram)

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use figment::Figment;
-use likeness_engine::runtime::{Execution, Precision, Provider, ProviderOptions, RuntimeError};
+use likeness_engine::runtime::{Execution, ExecutionError, Precision, Provider, ProviderOptions};
 use serde::{Deserialize, Serialize};
 
 use super::layers::{Environment, Layer};
@@ -98,7 +98,7 @@ impl EngineConfig {
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         self.execution().check().map_err(|error| match error {
-            RuntimeError::ProviderOption {
+            ExecutionError::Option {
                 option,
                 provider,
                 reason,

@@ -53,7 +53,7 @@ pub struct SideLimits {
     pub max_side: u32,
 }
 
-/// The engine's own limits, see [`likeness_engine::imaging::Limits`] and [`likeness_engine::EngineBuilder`].
+/// The engine's own limits, see [`likeness_engine::imaging::ImageLimits`] and [`likeness_engine::EngineBuilder`].
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

@@ -152,7 +152,7 @@ impl Default for Config {
                 image: limits,
             }
         };
-        let safety = imaging::Limits::default();
+        let safety = imaging::ImageLimits::default();
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             apps: Vec::new(),
@@ -300,8 +300,8 @@ impl Config {
 
     /// The engine's limits, to build it with.
     #[must_use]
-    pub fn imaging_limits(&self) -> imaging::Limits {
-        imaging::Limits::default()
+    pub fn imaging_limits(&self) -> imaging::ImageLimits {
+        imaging::ImageLimits::default()
             .with_max_bytes(self.safety.max_bytes)
             .with_max_side(self.safety.max_side)
             .with_max_pixels(self.safety.max_pixels)

@@ -39,7 +39,7 @@ fn defaults_are_the_contracts() {
     assert_eq!(config.limits.file_bytes, 15 << 20);
     assert_eq!(config.limits.body_bytes, 32 << 20);
     assert_eq!(config.limits.deadline, Duration::from_secs(10));
-    assert_eq!(config.imaging_limits(), imaging::Limits::default());
+    assert_eq!(config.imaging_limits(), imaging::ImageLimits::default());
     assert!(config.apps.is_empty());
     assert_eq!(config.admission.max_requests, None);
 }

@@ -13,8 +13,8 @@ use mozjpeg_sys::J_COLOR_SPACE;
 use super::canvas::Canvas;
 use super::{Stored, WORKING_ROWS, contradiction, pixel_bytes};
 use crate::flatten::under;
-use crate::picture::CHANNELS;
-use crate::probe::jpeg::{Frame, Scans};
+use crate::image::CHANNELS;
+use crate::probe::jpeg::{Frame, Head, Scans};
 use crate::reduced::Reduction;
 use crate::{Format, ImagingError, Interrupt};
 use errors::Fault;
@@ -38,10 +38,10 @@ pub(super) struct Jpeg<'a> {
 }
 
 impl<'a> Jpeg<'a> {
-    pub(super) fn open(bytes: &'a [u8]) -> Result<Self, ImagingError> {
-        let frame = Frame::find(bytes)?;
-        check_frame(&frame)?;
-        let scans = Scans::survey(bytes, &frame);
+    pub(super) fn open(bytes: &'a [u8], head: Head<'a>) -> Result<Self, ImagingError> {
+        check_frame(&head.frame)?;
+        let scans = Scans::survey(bytes, &head);
+        let frame = head.frame;
         check_scans(&scans, &frame)?;
         Ok(Self {
             bytes,

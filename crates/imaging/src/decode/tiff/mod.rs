@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::canvas::Canvas;
 use super::{Stored, WORKING_ROWS, pixel_bytes};
 use crate::flatten::{Channels, Depth, to_rgb8};
-use crate::picture::CHANNELS;
+use crate::image::CHANNELS;
 use crate::probe::tiff::{Directory, IMAGE_LENGTH, IMAGE_WIDTH, Numbers};
 use crate::{Format, ImagingError, Interrupt};
 use stream::{Compression, Stream};
@@ -70,9 +70,7 @@ enum Bits {
 }
 
 impl<'a> Tiff<'a> {
-    pub(super) fn open(bytes: &'a [u8]) -> Result<Self, ImagingError> {
-        let directory =
-            Directory::first(bytes).ok_or_else(|| corrupt("its first directory is out of reach"))?;
+    pub(super) fn open(bytes: &'a [u8], directory: &Directory<'a>) -> Result<Self, ImagingError> {
         let one = |tag: u16, otherwise: u32| match directory.numbers(tag) {
             None => Ok(otherwise),
             Some(numbers) => numbers
@@ -85,7 +83,7 @@ impl<'a> Tiff<'a> {
         if !(1..=MAX_SAMPLES).contains(&samples) {
             return Err(unsupported(format!("{samples} samples a pixel")));
         }
-        let depth = depth(&directory)?;
+        let depth = depth(directory)?;
         let compression = Compression::of(one(COMPRESSION, 1)?)?;
         let differences = match one(PREDICTOR, 1)? {
             1 => false,
