@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use likeness_packs::import::import;
-use likeness_packs::{DEFAULT_PACK, Manifest, PackError};
+use likeness_packs::{DEFAULT_PACK, Manifest, PackError, import};
 
 use crate::Failed;
 
