@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use likeness_onnx::OnnxError;
-use likeness_onnx::import::{openvino::OpenVinoError, pytorch::PyTorchError};
 
 /// How to get the files of a pack; part of every message about a missing file.
 const HINT: &str = "run `likeness models pull` (with --mirror or LIKENESS_MODEL_MIRROR from your own folder or server, \
@@ -214,15 +213,14 @@ pub enum ImportError {
     /// A source cannot be read.
     #[error(transparent)]
     Source(#[from] PackError),
-    /// The source is not an ONNX file.
-    #[error("{0}: {1}")]
-    Onnx(String, #[source] OnnxError),
-    /// The source is not an OpenVINO IR that can be imported.
-    #[error("{0}: {1}")]
-    OpenVino(String, #[source] OpenVinoError),
-    /// The source is not a PyTorch state dict that can be imported.
-    #[error("{0}: {1}")]
-    PyTorch(String, #[source] PyTorchError),
+    /// A source cannot be imported.
+    #[error("{file}: {source}")]
+    Invalid {
+        /// The source.
+        file: String,
+        /// The cause.
+        source: OnnxError,
+    },
 }
 
 /// A file that is available from none of its places.

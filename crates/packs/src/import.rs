@@ -14,17 +14,22 @@ pub fn import(
     recipe: &Recipe,
     source: impl Fn(&str) -> Result<Vec<u8>, PackError>,
 ) -> Result<Vec<u8>, ImportError> {
-    match recipe {
+    let (file, imported) = match recipe {
         Recipe::Onnx { file } => {
             let bytes = source(file)?;
-            read(&bytes).map_err(|fault| ImportError::Onnx(file.clone(), fault))?;
-            Ok(bytes)
+            (file, read(&bytes).map(|_| bytes))
         }
-        Recipe::OpenvinoIr { xml, bin } => openvino::import(&source(xml)?, &source(bin)?)
-            .map(|model| write(&model))
-            .map_err(|fault| ImportError::OpenVino(xml.clone(), fault)),
-        Recipe::Pytorch { file, architecture } => pytorch::import(&source(file)?, *architecture)
-            .map(|model| write(&model))
-            .map_err(|fault| ImportError::PyTorch(file.clone(), fault)),
-    }
+        Recipe::OpenvinoIr { xml, bin } => {
+            let model = openvino::import(&source(xml)?, &source(bin)?);
+            (xml, model.map(|model| write(&model)))
+        }
+        Recipe::Pytorch { file, architecture } => {
+            let model = pytorch::import(&source(file)?, *architecture);
+            (file, model.map(|model| write(&model)))
+        }
+    };
+    imported.map_err(|source| ImportError::Invalid {
+        file: file.clone(),
+        source,
+    })
 }

@@ -1,4 +1,4 @@
-//! Importers of the formats that publishers offer models in. The same input always gives the same model.
+//! Importers of the formats of publishers. The same input always gives the same model.
 
 pub mod openvino;
 pub mod pytorch;

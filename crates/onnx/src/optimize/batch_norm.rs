@@ -2,32 +2,22 @@
 
 use crate::proto::{NodeProto, TensorProto, attribute};
 
-use super::layer::{self, Layer};
+use super::layer::Layer;
 use super::net::Net;
 
 /// Where the node does not say (ONNX's default).
 const EPSILON: f32 = 1e-5;
 
 pub(super) fn run(net: &mut Net) -> usize {
-    let shapes = layer::shapes(net);
-    let mut changed = 0;
-    for place in net.places_of(&["BatchNormalization"]) {
-        let Some(node) = net.node(place) else {
-            continue;
-        };
-        let layer = node
-            .input
-            .first()
-            .and_then(|input| Layer::before(net, &shapes, input));
-        if let Some(layer) = layer
-            && let Some((scale, shift)) = affine(net, node, layer.channels)
-            && layer.scale(net, &scale, &shift)
-        {
-            layer.swallow(net, place);
-            changed += 1;
-        }
-    }
-    changed
+    let shapes = net.shapes();
+    net.change_each(&["BatchNormalization"], |net, place| {
+        let node = net.node(place)?;
+        let layer = Layer::before(net, &shapes, node.input.first()?)?;
+        let (scale, shift) = affine(net, node, layer.channels)?;
+        layer.scale(net, &scale, &shift)?;
+        layer.swallow(net, place);
+        Some(())
+    })
 }
 
 /// What it multiplies each channel by, and what it adds then.
@@ -62,7 +52,7 @@ fn affine(net: &Net, node: &NodeProto, channels: usize) -> Option<(Vec<f64>, Vec
 #[cfg(test)]
 mod tests {
     use super::super::Pass;
-    use super::super::testing::{after, constant, model, node, node_with, operators, values};
+    use super::super::tests::{after, constant, model, node, node_with, operators, values};
     use crate::proto::{AttributeProto, NodeProto, TensorProto};
 
     fn norm(input: &str) -> NodeProto {

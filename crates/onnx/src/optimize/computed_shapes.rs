@@ -3,23 +3,15 @@
 use crate::proto::{NodeProto, TensorProto, attribute};
 use crate::shapes::{Dim, Shapes};
 
-use super::layer;
 use super::net::Net;
 
 pub(super) fn run(net: &mut Net) -> usize {
-    let shapes = layer::shapes(net);
-    let mut changed = 0;
-    for place in net.places_of(&["Reshape"]) {
-        let Some(node) = net.node(place) else {
-            continue;
-        };
-        let is_computed = node
-            .input
-            .get(1)
-            .is_some_and(|shape| net.producer(shape).is_some());
-        let Some(shape) = constant_shape(node, &shapes).filter(|_| is_computed) else {
-            continue;
-        };
+    let shapes = net.shapes();
+    net.change_each(&["Reshape"], |net, place| {
+        let node = net.node(place)?;
+        // Not a constant.
+        net.producer(node.input.get(1)?)?;
+        let shape = constant_shape(node, &shapes)?;
         let base = node.output.first().cloned().unwrap_or_default();
         let name = net.fresh(&base, "shape");
         let rank = i64::try_from(shape.len()).unwrap_or(i64::MAX);
@@ -29,9 +21,8 @@ pub(super) fn run(net: &mut Net) -> usize {
                 *input = name;
             }
         });
-        changed += 1;
-    }
-    changed
+        Some(())
+    })
 }
 
 /// 0 stands for the input's own size at that place; one size may be left to be found.
@@ -56,7 +47,7 @@ fn constant_shape(node: &NodeProto, shapes: &Shapes) -> Option<Vec<i64>> {
 #[cfg(test)]
 mod tests {
     use super::super::Pass;
-    use super::super::testing::{after, model, node, node_with};
+    use super::super::tests::{after, model, node, node_with};
     use crate::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
     /// Flattens to `[sizes of x at these axes, rest]`, as PyTorch's exporter writes it.

@@ -35,7 +35,7 @@ pub(super) fn run(net: &mut Net) -> usize {
 #[cfg(test)]
 mod tests {
     use super::super::Pass;
-    use super::super::testing::{after, constant, model, node, operators};
+    use super::super::tests::{after, constant, model, node, operators};
 
     #[test]
     fn chains_that_lead_nowhere_go_with_their_constants() {

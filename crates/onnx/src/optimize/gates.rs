@@ -10,8 +10,8 @@ use crate::proto::{
 };
 use crate::shapes::{Dim, Shapes};
 
+use super::BLOCK;
 use super::net::Net;
-use super::{BLOCK, layer};
 
 /// From this one on, the region of `Resize` may be left out.
 const LEAST_OPSET: i64 = 13;
@@ -20,17 +20,11 @@ pub(super) fn run(net: &mut Net) -> usize {
     if net.opset() < LEAST_OPSET {
         return 0;
     }
-    let shapes = layer::shapes(net);
+    let shapes = net.shapes();
     let mut scales = HashMap::new();
-    let mut changed = 0;
-    for place in net.places_of(&["Mul"]) {
-        let Some(node) = net.node(place) else {
-            continue;
-        };
-        let gate = (0..2).find_map(|input| Some((input, Gate::of(net, &shapes, node, input)?)));
-        let Some((input, gate)) = gate else {
-            continue;
-        };
+    net.change_each(&["Mul"], |net, place| {
+        let node = net.node(place)?;
+        let (input, gate) = (0..2).find_map(|input| Some((input, Gate::of(net, &shapes, node, input)?)))?;
         let output = node.output.first().cloned().unwrap_or_default();
         let mut mul = node.clone();
         let spread = net.fresh(&output, "gate");
@@ -46,9 +40,8 @@ pub(super) fn run(net: &mut Net) -> usize {
         }
         net.add_type(gate.info(&spread));
         net.replace(place, vec![resize, mul]);
-        changed += 1;
-    }
-    changed
+        Some(())
+    })
 }
 
 /// Numbers for each channel of a map.
@@ -145,7 +138,7 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::super::Pass;
-    use super::super::testing::{after, constant, model, node, operators};
+    use super::super::tests::{after, constant, model, node, operators};
     use crate::proto::ModelProto;
 
     /// A convolution to `channels`, times the sigmoid of a convolution of `from`.

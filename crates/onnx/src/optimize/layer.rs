@@ -1,7 +1,7 @@
 //! Convolutions and matrix products with constant weights: scaling what they put out.
 
-use crate::proto::{TensorProto, attribute, data_type};
-use crate::shapes::{Dim, Shapes};
+use crate::proto::{TensorProto, attribute};
+use crate::shapes::Shapes;
 
 use super::net::Net;
 
@@ -71,12 +71,8 @@ impl Layer {
         })
     }
 
-    /// Makes the layer put out `scale * y + shift` in the place of `y`. False, and nothing done, where that cannot be.
-    pub(super) fn scale(&self, net: &mut Net, scale: &[f64], shift: &[f64]) -> bool {
-        self.scaled(net, scale, shift).is_some()
-    }
-
-    fn scaled(&self, net: &mut Net, scale: &[f64], shift: &[f64]) -> Option<()> {
+    /// Makes the layer compute `scale * y + shift` in the place of `y`. `None`, and nothing done, if that cannot be.
+    pub(super) fn scale(&self, net: &mut Net, scale: &[f64], shift: &[f64]) -> Option<()> {
         let node = net.node(self.place)?;
         let weights = net.constant(node.input.get(1)?)?;
         let (name, dims, len) = (weights.name.clone(), weights.dims.clone(), weights.len()?);
@@ -91,9 +87,7 @@ impl Layer {
             Some(name) => self.bias(net.constant(name)?)?,
             None => vec![0.0; self.channels],
         };
-        if !net.spend(len) {
-            return None;
-        }
+        net.spend(len)?;
         let mut values = net.constant(&name)?.f32s()?;
         let inner: usize = match self.kind {
             Kind::Conv | Kind::Gemm { axis: 0 } => len.checked_div(self.channels)?,
@@ -153,39 +147,8 @@ impl Layer {
     }
 }
 
-/// Whether the tensor's elements are in the file and as many as its shape says, which has no size below 1.
-pub(super) fn has_f32s(tensor: &TensorProto) -> bool {
-    let given = if tensor.raw_data.is_empty() {
-        tensor.float_data.len().checked_mul(4)
-    } else {
-        Some(tensor.raw_data.len())
-    };
-    tensor.data_type == data_type::FLOAT
-        && tensor.data_location == 0
-        && !tensor.is_empty()
-        && tensor.len().and_then(|len| len.checked_mul(4)) == given
-}
-
 /// The nearest `f32`, where there is a finite one.
 fn rounded(value: f64) -> Option<f32> {
     let value = value as f32;
     value.is_finite().then_some(value)
-}
-
-/// The known sizes of a map's height, width and so on.
-pub(super) fn spatial(dims: &[Dim]) -> Option<Vec<i64>> {
-    dims.get(2..)?.iter().map(|dim| dim.known()).collect()
-}
-
-/// What is known of the values of a net.
-pub(super) fn shapes(net: &Net) -> Shapes {
-    let places = net.places();
-    let nodes = places.iter().filter_map(|&place| net.node(place));
-    Shapes::of(
-        net.opset(),
-        net.inputs(),
-        |name| net.constant(name),
-        nodes,
-        |_| None,
-    )
 }

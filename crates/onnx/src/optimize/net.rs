@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use crate::shapes::{MAX_RANK, Shapes};
 
-use crate::shapes::MAX_RANK;
-
-use super::{LeftAlone, layer};
+use super::Skipped;
 
 /// Versions of ONNX's own operators whose meaning the passes know. Before 7, operators that broadcast did so otherwise.
 const OPSETS: std::ops::RangeInclusive<i64> = 7..=23;
@@ -45,20 +44,20 @@ struct Slot {
 
 impl Net {
     /// Takes the graph out of a model, unless the model is one to leave alone; then it stays as it is.
-    pub(super) fn take(model: &mut ModelProto) -> Result<Self, LeftAlone> {
+    pub(super) fn take(model: &mut ModelProto) -> Result<Self, Skipped> {
         let opset = opset(model)?;
         if model.ir_version < LEAST_IR_VERSION {
-            return Err(LeftAlone::OldFormat);
+            return Err(Skipped::OldFormat);
         }
-        let graph = model.graph.as_ref().ok_or(LeftAlone::Malformed)?;
+        let graph = model.graph.as_ref().ok_or(Skipped::Malformed)?;
         if !model.functions.is_empty() {
-            return Err(LeftAlone::Functions);
+            return Err(Skipped::Functions);
         }
         if !graph.sparse_initializer.is_empty() || !graph.quantization_annotation.is_empty() {
-            return Err(LeftAlone::SparseOrQuantized);
+            return Err(Skipped::SparseOrQuantized);
         }
         check_order(graph)?;
-        let mut rest = model.graph.take().ok_or(LeftAlone::Malformed)?;
+        let mut rest = model.graph.take().ok_or(Skipped::Malformed)?;
         let mut net = Self {
             opset,
             nodes: Vec::with_capacity(rest.node.len()),
@@ -82,7 +81,7 @@ impl Net {
         }
         for tensor in std::mem::take(&mut rest.initializer) {
             // What a constant says of its shape costs nothing, so the elements must be there to count.
-            let elements = tensor.len().filter(|_| layer::has_f32s(&tensor));
+            let elements = tensor.len().filter(|_| tensor.has_f32s());
             let work = elements.unwrap_or(0).saturating_mul(TIMES_CONSTANTS);
             net.work_left = net.work_left.saturating_add(work);
             net.constant_order.push(tensor.name.clone());
@@ -118,8 +117,22 @@ impl Net {
         self.opset
     }
 
-    pub(super) fn inputs(&self) -> &[ValueInfoProto] {
-        &self.rest.input
+    /// What is known of the shapes of its values.
+    pub(super) fn shapes(&self) -> Shapes {
+        let places = self.places();
+        let nodes = places.iter().filter_map(|&place| self.node(place));
+        let constant = |name: &str| self.constant(name);
+        Shapes::of(self.opset, &self.rest.input, constant, nodes, |_| None)
+    }
+
+    /// Applies a change at every node of ONNX's own operators of these names, and returns how often it was made.
+    pub(super) fn change_each(
+        &mut self,
+        op_types: &[&str],
+        mut change: impl FnMut(&mut Self, usize) -> Option<()>,
+    ) -> usize {
+        let places = self.places_of(op_types);
+        places.into_iter().filter_map(|place| change(self, place)).count()
     }
 
     /// Places of the nodes there are now, in an order in which they can be computed.
@@ -132,7 +145,7 @@ impl Net {
     }
 
     /// Those of ONNX's own operators of one of these names.
-    pub(super) fn places_of(&self, op_types: &[&str]) -> Vec<usize> {
+    fn places_of(&self, op_types: &[&str]) -> Vec<usize> {
         let mut places = self.places();
         places.retain(|&place| {
             self.node(place)
@@ -190,15 +203,10 @@ impl Net {
         &self.constant_order
     }
 
-    /// Asks leave to go over that many elements or names.
-    pub(super) fn spend(&mut self, elements: usize) -> bool {
-        match self.work_left.checked_sub(elements) {
-            Some(left) => {
-                self.work_left = left;
-                true
-            }
-            None => false,
-        }
+    /// Takes that many elements or names from the work that is left; `None` if it is too much.
+    pub(super) fn spend(&mut self, elements: usize) -> Option<()> {
+        self.work_left = self.work_left.checked_sub(elements)?;
+        Some(())
     }
 
     /// A name like `base` that nothing has.
@@ -289,7 +297,7 @@ impl Net {
             return false;
         };
         let readers = self.readers.get(&input).map_or(0, BTreeMap::len);
-        if !self.spend(readers.saturating_add(1)) {
+        if self.spend(readers.saturating_add(1)).is_none() {
             return false;
         }
         let maker = self.producer(&input).filter(|&maker| maker != place);
@@ -318,7 +326,7 @@ impl Net {
                 work.saturating_add(names().count())
                     .saturating_add(longer.saturating_mul(uses))
             });
-        if !self.spend(work) {
+        if self.spend(work).is_none() {
             return false;
         }
         for &place in places {
@@ -365,29 +373,29 @@ impl Net {
     }
 }
 
-fn opset(model: &ModelProto) -> Result<i64, LeftAlone> {
+fn opset(model: &ModelProto) -> Result<i64, Skipped> {
     let mut versions = model
         .opset_import
         .iter()
         .filter(|set| set.domain.is_empty() || set.domain == "ai.onnx");
     match (versions.next(), versions.next()) {
         (Some(set), None) if OPSETS.contains(&set.version) => Ok(set.version),
-        _ => Err(LeftAlone::UnknownOpset),
+        _ => Err(Skipped::UnknownOpset),
     }
 }
 
 /// Every name stands for one value, which is made before it is read.
-fn check_order(graph: &GraphProto) -> Result<(), LeftAlone> {
+fn check_order(graph: &GraphProto) -> Result<(), Skipped> {
     let mut made: HashSet<&str> = HashSet::new();
     for tensor in &graph.initializer {
         if tensor.name.is_empty() || !made.insert(&tensor.name) {
-            return Err(LeftAlone::Malformed);
+            return Err(Skipped::Malformed);
         }
     }
     let mut inputs = HashSet::new();
     for input in &graph.input {
         if !inputs.insert(input.name.as_str()) {
-            return Err(LeftAlone::Malformed);
+            return Err(Skipped::Malformed);
         }
     }
     made.extend(inputs);
@@ -397,11 +405,11 @@ fn check_order(graph: &GraphProto) -> Result<(), LeftAlone> {
             .iter()
             .any(|name| !name.is_empty() && !made.contains(name.as_str()))
         {
-            return Err(LeftAlone::Malformed);
+            return Err(Skipped::Malformed);
         }
         for output in node.output.iter().filter(|name| !name.is_empty()) {
             if !made.insert(output) {
-                return Err(LeftAlone::Malformed);
+                return Err(Skipped::Malformed);
             }
         }
     }
@@ -412,7 +420,7 @@ fn check_order(graph: &GraphProto) -> Result<(), LeftAlone> {
     {
         Ok(())
     } else {
-        Err(LeftAlone::Malformed)
+        Err(Skipped::Malformed)
     }
 }
 

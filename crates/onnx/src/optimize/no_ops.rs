@@ -3,7 +3,6 @@
 use crate::proto::{NodeProto, TensorProto, attribute};
 use crate::shapes::{Dim, Shapes};
 
-use super::layer;
 use super::net::Net;
 
 /// Longer constants are not looked through for what they are: one for each channel is never that long.
@@ -24,21 +23,12 @@ const CANDIDATES: [&str; 11] = [
 ];
 
 pub(super) fn run(net: &mut Net) -> usize {
-    let shapes = layer::shapes(net);
-    let mut changed = 0;
-    for place in net.places_of(&CANDIDATES) {
-        if !net.spend(elements(net, place)) {
-            continue;
-        }
-        let kept = net
-            .node(place)
-            .and_then(|node| handed_on(net, &shapes, node))
-            .cloned();
-        if kept.is_some_and(|input| !input.is_empty() && net.bypass(place, &input)) {
-            changed += 1;
-        }
-    }
-    changed
+    let shapes = net.shapes();
+    net.change_each(&CANDIDATES, |net, place| {
+        net.spend(elements(net, place))?;
+        let kept = handed_on(net, &shapes, net.node(place)?)?.clone();
+        (!kept.is_empty() && net.bypass(place, &kept)).then_some(())
+    })
 }
 
 /// Elements of constants that may have to be gone over.
@@ -131,7 +121,7 @@ fn unchanged_operand<'n>(net: &Net, shapes: &Shapes, node: &'n NodeProto) -> Opt
 #[cfg(test)]
 mod tests {
     use super::super::Pass;
-    use super::super::testing::{after, constant, model, node, node_with, operators};
+    use super::super::tests::{after, constant, model, node, node_with, operators};
     use crate::proto::{AttributeProto, NodeProto, TensorProto};
 
     /// What is left of relu, the node from `a` to `b`, and relu.

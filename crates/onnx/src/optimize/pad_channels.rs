@@ -9,8 +9,8 @@ use std::collections::HashSet;
 
 use crate::proto::{NodeProto, TensorProto, attribute};
 
+use super::BLOCK;
 use super::net::Net;
-use super::{BLOCK, layer};
 
 mod families;
 
@@ -46,7 +46,7 @@ pub(super) fn run(net: &mut Net) -> usize {
     let elements = padded
         .iter()
         .fold(0usize, |sum, (_, padding)| sum.saturating_add(padding.elements));
-    if !net.spend(elements) {
+    if net.spend(elements).is_none() {
         return 0;
     }
     let mut changed_values = HashSet::new();
@@ -89,7 +89,7 @@ fn kind(net: &Net, node: &NodeProto) -> Option<Kind> {
         return (node.input.len() == 2).then_some(Kind::Channelwise);
     }
     let name = node.input.get(1)?;
-    let tensor = net.constant(name).filter(|tensor| layer::has_f32s(tensor))?;
+    let tensor = net.constant(name).filter(|tensor| tensor.has_f32s())?;
     if node.is("PRelu") {
         if tensor.len() == Some(1) {
             return Some(Kind::Channelwise);
@@ -101,7 +101,7 @@ fn kind(net: &Net, node: &NodeProto) -> Option<Kind> {
         return None;
     }
     if let Some(bias) = node.input.get(2).filter(|name| !name.is_empty()) {
-        let bias = net.constant(bias).filter(|bias| layer::has_f32s(bias))?;
+        let bias = net.constant(bias).filter(|bias| bias.has_f32s())?;
         if bias.dims.as_slice() != tensor.dims.get(..1)? {
             return None;
         }
@@ -278,7 +278,7 @@ fn whole_blocks(channels: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::super::Pass;
-    use super::super::testing::{after, constant, model, node, node_with, values};
+    use super::super::tests::{after, constant, model, node, node_with, values};
     use super::*;
     use crate::proto::{AttributeProto, GraphProto};
 

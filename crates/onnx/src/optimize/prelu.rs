@@ -11,26 +11,20 @@ use std::collections::HashMap;
 use crate::proto::{AttributeProto, NodeProto, TensorProto, attribute};
 use crate::shapes::Shapes;
 
+use super::BLOCK;
 use super::net::Net;
-use super::{BLOCK, layer};
 
 /// What a node of few slopes costs of the work that may be done, since it becomes up to four: so that thousands of them do
 /// not take many times the memory of the file. No known model has a hundred.
 const LEAST_WORK: usize = 1 << 11;
 
 pub(super) fn run(net: &mut Net) -> usize {
-    let shapes = layer::shapes(net);
+    let shapes = net.shapes();
     let mut weights = Weights::default();
-    let mut changed = 0;
-    for place in net.places_of(&["PRelu"]) {
+    net.change_each(&["PRelu"], |net, place| {
         let slopes = net.node(place).and_then(|node| net.constant(node.input.get(1)?));
-        let work = slopes.and_then(TensorProto::len).unwrap_or(0).max(LEAST_WORK);
-        if !net.spend(work) {
-            continue;
-        }
-        let Some(prelu) = net.node(place).and_then(|node| Prelu::of(net, node)) else {
-            continue;
-        };
+        net.spend(slopes.and_then(TensorProto::len).unwrap_or(0).max(LEAST_WORK))?;
+        let prelu = Prelu::of(net, net.node(place)?)?;
         let nodes = if let Some(slope) = prelu.one_slope() {
             vec![NodeProto::new(
                 "LeakyRelu",
@@ -44,9 +38,8 @@ pub(super) fn run(net: &mut Net) -> usize {
             prelu.on_vectors(net)
         };
         net.replace(place, nodes);
-        changed += 1;
-    }
-    changed
+        Some(())
+    })
 }
 
 /// A `PRelu` of constant, finite slopes.
@@ -64,7 +57,7 @@ impl Prelu {
         let ([input, slope], [output]) = (node.input.as_slice(), node.output.as_slice()) else {
             return None;
         };
-        let tensor = net.constant(slope).filter(|tensor| layer::has_f32s(tensor))?;
+        let tensor = net.constant(slope).filter(|tensor| tensor.has_f32s())?;
         let slopes = tensor.f32s()?;
         let channels = match *tensor.dims.as_slice() {
             [channels, 1, 1] | [1, channels, 1, 1] => usize::try_from(channels).ok(),
@@ -189,7 +182,7 @@ impl Weights {
 #[cfg(test)]
 mod tests {
     use super::super::Pass;
-    use super::super::testing::{after, constant, model, node, operators, values};
+    use super::super::tests::{after, constant, model, node, operators, values};
     use super::*;
     use crate::proto::GraphProto;
 

@@ -55,7 +55,7 @@ fn is_plain(tensor: &TensorProto) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::Pass;
-    use super::super::testing::{after, constant, model, node};
+    use super::super::tests::{after, constant, model, node};
 
     #[test]
     fn the_same_values_are_kept_once() {

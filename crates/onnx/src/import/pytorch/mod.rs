@@ -17,7 +17,6 @@
 //! ```
 
 mod cursor;
-mod error;
 mod layers;
 mod legacy;
 mod minifasnet;
@@ -32,10 +31,10 @@ mod written;
 
 use std::collections::BTreeMap;
 
-pub use error::PyTorchError;
 pub use minifasnet::Architecture;
 pub use tensor::{Elements, Tensor};
 
+use crate::OnnxError;
 use crate::proto::ModelProto;
 
 /// Reads a state dict: its tensors by name, as the file names them.
@@ -43,8 +42,8 @@ use crate::proto::ModelProto;
 /// Nothing of the file is run. What it takes of memory is bounded by a small multiple of the file's size.
 ///
 /// # Errors
-/// [`PyTorchError`]; never panics, whatever the bytes.
-pub fn state_dict(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, PyTorchError> {
+/// [`OnnxError`]; never panics, whatever the bytes.
+pub fn state_dict(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, OnnxError> {
     legacy::state_dict(bytes)
 }
 
@@ -55,7 +54,7 @@ pub fn state_dict(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, PyTorchError
 /// `module.` of PyTorch's `DataParallel`; counters of training steps (`num_batches_tracked`) are passed over.
 ///
 /// # Errors
-/// [`PyTorchError`]; never panics, whatever the bytes.
-pub fn import(bytes: &[u8], architecture: Architecture) -> Result<ModelProto, PyTorchError> {
+/// [`OnnxError`]; never panics, whatever the bytes.
+pub fn import(bytes: &[u8], architecture: Architecture) -> Result<ModelProto, OnnxError> {
     minifasnet::model(state_dict(bytes)?, architecture)
 }

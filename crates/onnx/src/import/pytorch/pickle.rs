@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use super::PyTorchError;
 use super::cursor::Cursor;
 use super::opcode;
 use super::value::{Global, Objects, StorageName, TensorView, Value};
+use crate::OnnxError;
 use crate::quote::quotable;
 
 /// MiniFASNetV1SE, of 370 tensors, takes 13,710.
@@ -30,8 +30,8 @@ const MAX_LINE: usize = 256;
 /// Reads one pickle; the cursor is left behind it.
 ///
 /// # Errors
-/// [`PyTorchError`], with the place of the opcode.
-pub(super) fn load<'a>(cursor: &mut Cursor<'a>) -> Result<(Value<'a>, Objects<'a>), PyTorchError> {
+/// [`OnnxError`], with the place of the opcode.
+pub(super) fn load<'a>(cursor: &mut Cursor<'a>) -> Result<(Value<'a>, Objects<'a>), OnnxError> {
     let mut machine = Machine {
         stack: Vec::new(),
         marks: Vec::new(),
@@ -47,8 +47,8 @@ pub(super) fn load<'a>(cursor: &mut Cursor<'a>) -> Result<(Value<'a>, Objects<'a
     Err(too_much("opcodes in a pickle", MAX_OPCODES))
 }
 
-fn too_much(what: &'static str, limit: usize) -> PyTorchError {
-    PyTorchError::TooMuch { what, limit }
+fn too_much(what: &'static str, limit: usize) -> OnnxError {
+    OnnxError::TooLarge { what, limit }
 }
 
 struct Machine<'a> {
@@ -63,7 +63,7 @@ struct Machine<'a> {
 
 impl<'a> Machine<'a> {
     /// One opcode; the root, where it is the last.
-    fn step(&mut self, cursor: &mut Cursor<'a>) -> Result<Option<Value<'a>>, PyTorchError> {
+    fn step(&mut self, cursor: &mut Cursor<'a>) -> Result<Option<Value<'a>>, OnnxError> {
         self.at = cursor.at();
         match cursor.byte("a pickle")? {
             opcode::PROTO => match cursor.byte("PROTO")? {
@@ -184,22 +184,22 @@ impl<'a> Machine<'a> {
         Ok(None)
     }
 
-    fn malformed(&self, reason: impl Into<String>) -> PyTorchError {
-        PyTorchError::Malformed {
+    fn malformed(&self, reason: impl Into<String>) -> OnnxError {
+        OnnxError::Malformed {
             at: self.at,
             reason: reason.into(),
         }
     }
 
-    fn refused(&self, what: &str, opcode: &'static str) -> PyTorchError {
-        PyTorchError::Refused {
+    fn refused(&self, what: &str, opcode: &'static str) -> OnnxError {
+        OnnxError::Refused {
             what: quotable(what),
             opcode,
             at: self.at,
         }
     }
 
-    fn push(&mut self, value: Value<'a>) -> Result<(), PyTorchError> {
+    fn push(&mut self, value: Value<'a>) -> Result<(), OnnxError> {
         if self.stack.len() == MAX_STACK {
             return Err(too_much("values on a pickle's stack", MAX_STACK));
         }
@@ -208,7 +208,7 @@ impl<'a> Machine<'a> {
     }
 
     /// The value on top; those below a mark cannot be had before the mark is gone.
-    fn top(&self) -> Result<Value<'a>, PyTorchError> {
+    fn top(&self) -> Result<Value<'a>, OnnxError> {
         let floor = self.marks.last().copied().unwrap_or(0);
         match self.stack.get(floor..) {
             Some([.., top]) => Ok(*top),
@@ -216,20 +216,20 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn pop(&mut self) -> Result<Value<'a>, PyTorchError> {
+    fn pop(&mut self) -> Result<Value<'a>, OnnxError> {
         let top = self.top()?;
         self.stack.pop();
         Ok(top)
     }
 
-    fn pop_mark(&mut self) -> Result<usize, PyTorchError> {
+    fn pop_mark(&mut self) -> Result<usize, OnnxError> {
         self.marks
             .pop()
             .ok_or_else(|| self.malformed("it takes a mark that is not there"))
     }
 
     /// Whether what lies above a height of the stack may be taken: the height must not be below a mark.
-    fn check_above(&self, height: usize) -> Result<(), PyTorchError> {
+    fn check_above(&self, height: usize) -> Result<(), OnnxError> {
         let floor = self.marks.last().copied().unwrap_or(0);
         if (floor..=self.stack.len()).contains(&height) {
             Ok(())
@@ -238,7 +238,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn text(&mut self, cursor: &mut Cursor<'a>, len: u32, what: &'static str) -> Result<(), PyTorchError> {
+    fn text(&mut self, cursor: &mut Cursor<'a>, len: u32, what: &'static str) -> Result<(), OnnxError> {
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         if len > MAX_TEXT {
             return Err(too_much("bytes in a text", MAX_TEXT));
@@ -252,7 +252,7 @@ impl<'a> Machine<'a> {
         &self,
         cursor: &mut Cursor<'a>,
         what: &'static str,
-    ) -> Result<(&'a str, &'a str), PyTorchError> {
+    ) -> Result<(&'a str, &'a str), OnnxError> {
         let mut line = || {
             std::str::from_utf8(cursor.line(MAX_LINE, what)?)
                 .map_err(|_| self.malformed("a name that is not UTF-8"))
@@ -260,14 +260,14 @@ impl<'a> Machine<'a> {
         Ok((line()?, line()?))
     }
 
-    fn tuple_of(&mut self, len: usize) -> Result<(), PyTorchError> {
+    fn tuple_of(&mut self, len: usize) -> Result<(), OnnxError> {
         let height = self.stack.len().checked_sub(len);
         let height = height.ok_or_else(|| self.malformed("it takes values that are not there"))?;
         self.tuple(height)
     }
 
     /// Of what lies above a height of the stack.
-    fn tuple(&mut self, height: usize) -> Result<(), PyTorchError> {
+    fn tuple(&mut self, height: usize) -> Result<(), OnnxError> {
         self.check_above(height)?;
         let start = self.objects.items.len();
         self.objects.items.extend(self.stack.drain(height..));
@@ -277,7 +277,7 @@ impl<'a> Machine<'a> {
         self.push(Value::Tuple(place(start), place(len)))
     }
 
-    fn check_containers(&self) -> Result<(), PyTorchError> {
+    fn check_containers(&self) -> Result<(), OnnxError> {
         if self.objects.lists.len() + self.objects.dicts.len() < MAX_CONTAINERS {
             Ok(())
         } else {
@@ -285,14 +285,14 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn dict(&mut self) -> Result<(), PyTorchError> {
+    fn dict(&mut self) -> Result<(), OnnxError> {
         self.check_containers()?;
         self.objects.dicts.push(Vec::new());
         self.push(Value::Dict(self.objects.dicts.len() - 1))
     }
 
     /// What lies above a height of the stack, to the list that lies there.
-    fn append(&mut self, height: usize) -> Result<(), PyTorchError> {
+    fn append(&mut self, height: usize) -> Result<(), OnnxError> {
         self.check_above(height)?;
         let mut items = self.stack.split_off(height);
         let list = match self.top()? {
@@ -307,7 +307,7 @@ impl<'a> Machine<'a> {
     }
 
     /// What lies above a height of the stack, key by value, to the dictionary that lies there.
-    fn set_items(&mut self, height: usize) -> Result<(), PyTorchError> {
+    fn set_items(&mut self, height: usize) -> Result<(), OnnxError> {
         self.check_above(height)?;
         let items = self.stack.split_off(height);
         let (pairs, []) = items.as_chunks::<2>() else {
@@ -324,7 +324,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn put(&mut self, place: u32) -> Result<(), PyTorchError> {
+    fn put(&mut self, place: u32) -> Result<(), OnnxError> {
         let value = self.top()?;
         self.memo.insert(place, value);
         if self.memo.len() > MAX_MEMO {
@@ -333,14 +333,14 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn get(&mut self, place: u32) -> Result<(), PyTorchError> {
+    fn get(&mut self, place: u32) -> Result<(), OnnxError> {
         let value = self.memo.get(&place).copied();
         let value = value.ok_or_else(|| self.malformed(format!("there is no value {place} in the memo")))?;
         self.push(value)
     }
 
     /// Calls a function, of which there are two.
-    fn reduce(&mut self) -> Result<(), PyTorchError> {
+    fn reduce(&mut self) -> Result<(), OnnxError> {
         let (arguments, function) = (self.pop()?, self.pop()?);
         let Some(arguments) = self.objects.tuple(arguments) else {
             return Err(self.malformed("arguments that are no tuple"));
@@ -367,7 +367,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Sets the attributes of an object. A state dict has one, the versions of its modules, which is of no use here.
-    fn build(&mut self) -> Result<(), PyTorchError> {
+    fn build(&mut self) -> Result<(), OnnxError> {
         let (attributes, object) = (self.pop()?, self.top()?);
         let known = self
             .objects
@@ -381,7 +381,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Names a storage: its type, key, device, number of elements, and what part of another it is, if any.
-    fn storage(&mut self) -> Result<(), PyTorchError> {
+    fn storage(&mut self) -> Result<(), OnnxError> {
         let name = self.pop()?;
         let Some(
             &[

@@ -1,10 +1,10 @@
 //! Tensors: their elements taken out of storages, by strides.
 
-use super::PyTorchError;
 use super::value::{ElementType, Objects, TensorView, Value};
+use crate::OnnxError;
 use crate::quote::quotable;
 
-/// Convolutions of pictures have four dimensions.
+/// Convolutions of images have four dimensions.
 const MAX_RANK: usize = 8;
 
 /// A tensor of a state dict.
@@ -44,6 +44,11 @@ impl ElementType {
     }
 }
 
+/// The error of a tensor.
+pub(super) fn invalid_tensor(name: &str, reason: &str) -> OnnxError {
+    OnnxError::Invalid(format!("tensor '{}': {reason}", quotable(name)))
+}
+
 /// The shape and places of a tensor that is known to lie within its storage.
 pub(super) struct Layout {
     shape: Vec<usize>,
@@ -55,18 +60,15 @@ pub(super) struct Layout {
 
 impl Layout {
     /// # Errors
-    /// [`PyTorchError::Tensor`] where the view does not lie within the storage, or has more elements than it.
+    /// [`OnnxError::Invalid`] where the view does not lie within the storage, or has more elements than it.
     pub(super) fn new(
         name: &str,
         view: &TensorView<'_>,
         objects: &Objects<'_>,
         storage: &Storage<'_>,
-    ) -> Result<Self, PyTorchError> {
-        let wrong = |reason: String| PyTorchError::Tensor {
-            name: quotable(name),
-            reason,
-        };
-        let sizes = |value: Value<'_>, what: &str| -> Result<Vec<usize>, PyTorchError> {
+    ) -> Result<Self, OnnxError> {
+        let wrong = |reason: String| invalid_tensor(name, &reason);
+        let sizes = |value: Value<'_>, what: &str| -> Result<Vec<usize>, OnnxError> {
             let values = objects.tuple(value).filter(|values| values.len() <= MAX_RANK);
             values
                 .and_then(|values| values.iter().map(|value| value.size()).collect())
