@@ -1,4 +1,4 @@
-//! Models that make no sense are rewritten without a panic, and without growing.
+//! Invalid models are optimized without a panic, and without growing.
 
 #![allow(missing_docs)]
 

@@ -78,27 +78,8 @@ pub enum PackError {
         /// The cause.
         source: std::io::Error,
     },
-    /// The disk or the user's quota is full.
-    #[error("no room for {}: {source}; make room and pull again: it resumes what has arrived", path.display())]
-    DiskFull {
-        /// The file or folder.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
-    /// The process may not write there.
-    #[error(
-        "cannot write {}: {source}; pull as a user with write access, or into another model store with --models DIR \
-         or LIKENESS_MODELS=DIR", path.display()
-    )]
-    ReadOnly {
-        /// The file or folder.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
-    /// Writing failed for another reason.
-    #[error("cannot write {}: {source}", path.display())]
+    /// A file or folder cannot be written.
+    #[error("{}", unwritable(path, source))]
     Unwritable {
         /// The file or folder.
         path: PathBuf,
@@ -196,13 +177,23 @@ impl PackError {
     /// For `map_err`: this path cannot be written.
     #[cfg(feature = "fetch")]
     pub(crate) fn unwritable(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        use std::io::ErrorKind as Kind;
         let path = path.to_owned();
-        move |source| match source.kind() {
-            Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => Self::DiskFull { path, source },
-            Kind::PermissionDenied | Kind::ReadOnlyFilesystem => Self::ReadOnly { path, source },
-            _ => Self::Unwritable { path, source },
+        move |source| Self::Unwritable { path, source }
+    }
+}
+
+fn unwritable(path: &Path, source: &std::io::Error) -> String {
+    use std::io::ErrorKind as Kind;
+    let path = path.display();
+    match source.kind() {
+        Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => {
+            format!("no room for {path}: {source}; make room and pull again: it resumes what has arrived")
         }
+        Kind::PermissionDenied | Kind::ReadOnlyFilesystem => format!(
+            "cannot write {path}: {source}; pull as a user with write access, or into another model store with \
+             --models DIR or LIKENESS_MODELS=DIR"
+        ),
+        _ => format!("cannot write {path}: {source}"),
     }
 }
 

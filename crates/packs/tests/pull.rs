@@ -294,7 +294,7 @@ fn a_disk_that_is_full_is_said_and_what_has_arrived_is_kept() {
     let file = file();
     scene.publisher.script("/a", [Step::File(file.clone())]);
     let error = scene.pull(&Pack::of(&file, [scene.url("/a")])).unwrap_err();
-    assert!(matches!(&error, PackError::DiskFull { .. }), "{error}");
+    assert!(matches!(&error, PackError::Unwritable { .. }), "{error}");
     assert!(error.to_string().contains("make room and pull again"), "{error}");
     let tree = scene.tree();
     let partial = &tree[&format!("partial/{}", sha256(&file))];

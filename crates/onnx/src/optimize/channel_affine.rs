@@ -1,4 +1,4 @@
-//! Addition of, and multiplication by, a constant for each channel are folded into the layer before them.
+//! Folds addition of, and multiplication by, a constant for each channel into the layer before.
 
 use crate::proto::NodeProto;
 use crate::shapes::Shapes;
@@ -16,7 +16,7 @@ pub(super) fn run(net: &mut Net) -> usize {
     })
 }
 
-/// The layer before the node, what its channels are multiplied by, and what is added then.
+/// The layer before the node, and the factor and the summand of each channel.
 fn affine(net: &Net, shapes: &Shapes, node: &NodeProto) -> Option<(Layer, Vec<f64>, Vec<f64>)> {
     let ([first, second], [_]) = (node.input.as_slice(), node.output.as_slice()) else {
         return None;

@@ -1,4 +1,5 @@
-//! A `Reshape` to a shape that is computed from its own input's, as exporters write a flattening, gets it as a constant.
+//! Makes the shape of a `Reshape` a constant where it is computed from that of its own input, as exporters write a
+//! flattening.
 
 use crate::proto::{NodeProto, TensorProto, attribute};
 use crate::shapes::{Dim, Shapes};
@@ -25,7 +26,7 @@ pub(super) fn run(net: &mut Net) -> usize {
     })
 }
 
-/// 0 stands for the input's own size at that place; one size may be left to be found.
+/// The shape as a constant: 0 stands for the input's own size at that place, and one size may be inferred (-1).
 fn constant_shape(node: &NodeProto, shapes: &Shapes) -> Option<Vec<i64>> {
     if attribute::int(node, "allowzero", 0)? != 0 {
         return None;
@@ -37,7 +38,7 @@ fn constant_shape(node: &NodeProto, shapes: &Shapes) -> Option<Vec<i64>> {
         shape.push(match dim {
             Dim::Known(size) => Some(size).filter(|&size| size > 0 || size == -1)?,
             Dim::Free(_) if from.get(index) == Some(&dim) => 0,
-            // If it were 0 it would copy, which -1 does not; but then there are no elements, and none are left out.
+            // A size of 0 would copy, which -1 does not; but then there are no elements at all.
             Dim::Free(_) => -1,
         });
     }

@@ -1,4 +1,4 @@
-//! `Constant` nodes become constants of the graph.
+//! Turns `Constant` nodes into constants of the graph.
 
 use crate::proto::{NodeProto, TensorProto, kind};
 
@@ -15,7 +15,7 @@ pub(super) fn run(net: &mut Net) -> usize {
     })
 }
 
-/// What the node makes, where it says so in a way that is understood; a tensor is taken out of it.
+/// Takes the value out of a node, if it is of a known kind.
 fn take_value(node: &mut NodeProto) -> Option<TensorProto> {
     let ([name], [attribute]) = (node.output.as_slice(), node.attribute.as_mut_slice()) else {
         return None;

@@ -1,7 +1,7 @@
-//! A map times a number for each channel, as in squeeze-and-excitation, gets the numbers spread over the map first.
+//! Enlarges the numbers for each channel that a map is multiplied by, as in squeeze-and-excitation, to the map's size.
 //!
-//! ONNX Runtime multiplies in blocks of channels only what it knows to be of the same shape; for the rest it reorders the
-//! map to rows and back. Enlarging 1x1 to the map's size to the nearest is done in blocks as well, and takes less.
+//! ONNX Runtime multiplies in blocks of channels only values that it knows to be of the same shape; otherwise it reorders
+//! the map to rows and back. Nearest-neighbour resizing of 1x1 to the map's size works on blocks as well, and takes less.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use crate::shapes::{Dim, Shapes};
 use super::BLOCK;
 use super::net::Net;
 
-/// From this one on, the region of `Resize` may be left out.
+/// Since this version, the region of `Resize` is optional.
 const LEAST_OPSET: i64 = 13;
 
 pub(super) fn run(net: &mut Net) -> usize {
@@ -44,7 +44,7 @@ pub(super) fn run(net: &mut Net) -> usize {
     })
 }
 
-/// Numbers for each channel of a map.
+/// A number for each channel of a map.
 struct Gate {
     value: String,
     batch: DimensionValue,
@@ -54,7 +54,7 @@ struct Gate {
 }
 
 impl Gate {
-    /// The input of this number, where the other one is a map, and ONNX Runtime is likely to have both in blocks.
+    /// Returns the input at this index, if the other one is a map, and ONNX Runtime is likely to have both in blocks.
     fn of(net: &Net, shapes: &Shapes, node: &NodeProto, input: usize) -> Option<Self> {
         let [first, second] = node.input.as_slice() else {
             return None;
@@ -87,7 +87,7 @@ impl Gate {
             && [one, also_one] == [Dim::Known(1); 2];
         let (channels, size) = (channels.known()?, [height.known()?, width.known()?]);
         let is_whole = usize::try_from(channels).ok()?.is_multiple_of(BLOCK);
-        // Larger ones are not exact as `f32`.
+        // Larger sizes are not exact in `f32`.
         let is_map = size.iter().all(|size| (1..1 << 16).contains(size)) && size != [1, 1];
         let batch = match batch {
             Dim::Known(size) => DimensionValue::Fixed(size),
@@ -108,7 +108,7 @@ impl Gate {
             r#type: kind::STRING,
             ..AttributeProto::default()
         };
-        // The one way of enlarging that ONNX Runtime does in blocks.
+        // The one mode of resizing that works on blocks.
         let attributes = vec![
             text("mode", "nearest"),
             text("coordinate_transformation_mode", "asymmetric"),
@@ -117,7 +117,7 @@ impl Gate {
         NodeProto::new("Resize", &[&self.value, "", scales], &[output], attributes)
     }
 
-    /// That the batch is the map's does not follow for ONNX Runtime from the scales: it has to be said.
+    /// Returns its type: ONNX Runtime does not infer from the scales that the batch is the map's.
     fn info(self, name: &str) -> ValueInfoProto {
         let [height, width] = self.size;
         let mut info = ValueInfoProto::of_f32(name, &[None, Some(self.channels), Some(height), Some(width)]);

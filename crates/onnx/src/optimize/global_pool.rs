@@ -1,4 +1,4 @@
-//! Averaging over the whole map becomes `GlobalAveragePool`, which works on blocks of channels.
+//! Turns averaging over the whole map into `GlobalAveragePool`, which works on blocks of channels.
 
 use crate::proto::{NodeProto, attribute, data_type};
 use crate::shapes::Shapes;
@@ -33,14 +33,14 @@ fn pools_all(node: &NodeProto, shapes: &Shapes) -> Option<bool> {
         None => Some(true),
     };
     let auto_pad = attribute::text(node, "auto_pad", "NOTSET")?;
-    // Of one window that is as large as the map; with SAME there would be others beside it.
+    // A single window as large as the map; with SAME there would be others beside it.
     let plain = is_default("pads", 0)?
         && is_default("dilations", 1)?
         && (auto_pad == "NOTSET" || auto_pad == "VALID");
     Some(plain && !map.is_empty() && kernel == map && map.iter().all(|&size| size > 0))
 }
 
-/// The mean over height and width that keeps the dimensions.
+/// Whether it is the mean over height and width that keeps the dimensions.
 fn means_all(node: &NodeProto, shapes: &Shapes, opset: i64) -> Option<bool> {
     let rank = i64::try_from(shapes.dims(node.input.first()?)?.len()).ok()?;
     let mut axes = if opset < 18 {
@@ -55,7 +55,7 @@ fn means_all(node: &NodeProto, shapes: &Shapes, opset: i64) -> Option<bool> {
         }
     }
     axes.sort_unstable();
-    // The mean of whole numbers is one of them.
+    // The mean of integers is an integer.
     let is_f32 = shapes.facts(node.input.first()?)?.elem_type == data_type::FLOAT;
     Some(is_f32 && rank == 4 && axes == [2, 3] && attribute::int(node, "keepdims", 1)? == 1)
 }

@@ -8,7 +8,7 @@
 //! operator on the way supports blocks; one that does not, such as `PRelu` or a depthwise convolution of 103 channels,
 //! costs itself and the reordering before and after it.
 
-mod batch_norm;
+pub(crate) mod batch_norm;
 mod cache;
 mod channel_affine;
 mod computed_shapes;

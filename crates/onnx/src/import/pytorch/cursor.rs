@@ -1,4 +1,4 @@
-//! A place in the file, from which bytes are taken.
+//! A position in the file.
 
 use crate::OnnxError;
 
@@ -16,12 +16,12 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
-    /// Bytes that are not yet taken.
+    /// The number of bytes ahead.
     pub(super) fn left(&self) -> usize {
         self.bytes.len() - self.at
     }
 
-    /// The next `count` bytes, not copied.
+    /// Takes the next `count` bytes.
     pub(super) fn take(&mut self, count: usize, what: &'static str) -> Result<&'a [u8], OnnxError> {
         let taken = self
             .at
@@ -46,7 +46,7 @@ impl<'a> Cursor<'a> {
         Ok(byte)
     }
 
-    /// Up to the next line feed, which is taken too; at most `longest` bytes.
+    /// Takes a line of at most `longest` bytes, and its line feed.
     pub(super) fn line(&mut self, longest: usize, what: &'static str) -> Result<&'a [u8], OnnxError> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         match rest.iter().take(longest + 1).position(|&byte| byte == b'\n') {

@@ -1,9 +1,10 @@
-//! Layers of PyTorch as nodes of ONNX, with the tensors of a state dict.
+//! PyTorch layers as ONNX nodes, with the tensors of a state dict.
 
 use std::collections::BTreeMap;
 
 use super::tensor::{Elements, Tensor, invalid_tensor};
 use crate::OnnxError;
+use crate::optimize::batch_norm::fold;
 use crate::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
 use crate::quote::quotable;
 
@@ -11,7 +12,7 @@ use crate::quote::quotable;
 const EPSILON: f64 = 1e-5;
 /// What PyTorch's `DataParallel` puts before every name.
 const DATA_PARALLEL: &str = "module.";
-/// Of tensors that are too many, so many are named.
+/// Number of unexpected tensors in a message.
 const NAMED: usize = 5;
 
 /// A convolution of squares, without a bias.
@@ -53,13 +54,7 @@ impl Convolution {
     }
 }
 
-/// What a batch norm does to each channel once it is trained: `scale * x + shift`.
-struct Affine {
-    scale: Vec<f64>,
-    shift: Vec<f64>,
-}
-
-/// A graph that grows by layers; each method answers the name of the layer's output.
+/// A graph that grows by layers; each method returns the name of the layer's output.
 pub(super) struct Layers {
     architecture: &'static str,
     tensors: BTreeMap<String, Tensor>,
@@ -148,38 +143,24 @@ impl Layers {
         output.to_owned()
     }
 
-    fn batch_norm(&mut self, name: &str, channels: usize) -> Result<Affine, OnnxError> {
+    /// Takes a batch norm: the factor and the summand of each channel.
+    fn batch_norm(&mut self, name: &str, channels: usize) -> Result<(Vec<f64>, Vec<f64>), OnnxError> {
         self.tensors.remove(&format!("{name}.num_batches_tracked"));
         let mut part = |part: &str| self.take(&format!("{name}.{part}"), &[channels]);
         let (weight, bias) = (part("weight")?, part("bias")?);
         let (mean, variance) = (part("running_mean")?, part("running_var")?);
-        if variance.iter().any(|&variance| variance < 0.0) {
-            return Err(invalid_tensor(
-                &format!("{name}.running_var"),
-                "a variance is negative",
-            ));
-        }
-        let scale: Vec<f64> = weight
-            .iter()
-            .zip(&variance)
-            .map(|(&weight, &variance)| f64::from(weight) / (f64::from(variance) + EPSILON).sqrt())
-            .collect();
-        let shift = bias
-            .iter()
-            .zip(&mean)
-            .zip(&scale)
-            .map(|((&bias, &mean), &scale)| f64::from(bias) - f64::from(mean) * scale)
-            .collect();
-        Ok(Affine { scale, shift })
+        let folded = fold(&weight, &bias, &mean, &variance, EPSILON);
+        let folded = folded.filter(|_| variance.iter().all(|&variance| variance >= 0.0));
+        folded.ok_or_else(|| invalid_tensor(&format!("{name}.running_var"), "a variance is negative"))
     }
 
-    /// Puts down as constants `NAME.weight` and `NAME.bias` the weight, of `shape`, with the batch norm that follows it
-    /// folded in. The arithmetic is of `f64`, each result rounded to `f32` once.
+    /// Adds the constants `NAME.weight`, of `shape`, and `NAME.bias`, with the batch norm that follows folded in. The
+    /// arithmetic is `f64`, each result rounded to `f32` once.
     fn folded(&mut self, name: &str, norm: &str, shape: &[usize]) -> Result<(String, String), OnnxError> {
         let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
         let outputs = shape.first().copied().unwrap_or(0);
         let kernels = self.take(&weight, shape)?;
-        let Affine { scale, shift } = self.batch_norm(norm, outputs)?;
+        let (scale, shift) = self.batch_norm(norm, outputs)?;
         let kernel = kernels.len() / outputs.max(1);
         let kernels: Vec<f32> = kernels
             .chunks_exact(kernel.max(1))

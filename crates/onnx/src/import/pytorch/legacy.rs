@@ -17,7 +17,7 @@ use crate::quote::quotable;
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 /// `torch.serialization.PROTOCOL_VERSION`.
 const VERSION: i64 = 1001;
-/// The tensors of a state dict may share storages, but not so that they take more than this many times the file.
+/// The tensors of a state dict may share storages, but not take more than this many times the file.
 const TIMES_FILE: usize = 2;
 /// How zip files begin.
 const ZIP: &[u8] = b"PK\x03\x04";
@@ -53,7 +53,7 @@ fn no_state_dict(reason: &str) -> OnnxError {
 
 /// What comes before the object.
 fn header(cursor: &mut Cursor<'_>) -> Result<(), OnnxError> {
-    // Of other files this is no pickle at all; that it is no PyTorch file says more.
+    // Another file is often no pickle at all; that it is no PyTorch file says more.
     let magic = pickle::load(cursor).map(|(magic, _)| magic);
     if !matches!(magic, Ok(Value::Long(bytes)) if bytes == MAGIC) {
         return Err(not_legacy("it does not begin with PyTorch's magic number"));

@@ -1,8 +1,8 @@
 //! The part of Python's pickle machine that state dicts need.
 //!
-//! Python's own machine runs whatever the file names. This one knows [`Global`] and refuses the rest by name; nothing is
-//! ever run. Values are copied, see [`Value`], so what is read again from the memo costs no more than its place on the
-//! stack, nothing recurses, and the memory taken is bounded by the number of opcodes, whatever they are.
+//! Python's own machine runs any function that the file names. This one knows [`Global`] and refuses the rest by name;
+//! nothing is ever run. Values are small and copied, see [`Value`], so that a memo entry costs only its place on the stack,
+//! nothing recurses, and the number of opcodes limits the memory.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ const MAX_TEXT: usize = 1 << 12;
 /// Names of Python's modules and classes, likewise.
 const MAX_LINE: usize = 256;
 
-/// Reads one pickle; the cursor is left behind it.
+/// Reads one pickle, and leaves the cursor after it.
 ///
 /// # Errors
 /// [`OnnxError`], with the place of the opcode.
@@ -57,12 +57,12 @@ struct Machine<'a> {
     marks: Vec<usize>,
     memo: BTreeMap<u32, Value<'a>>,
     objects: Objects<'a>,
-    /// Where the opcode is that is being looked at.
+    /// Position of the current opcode.
     at: usize,
 }
 
 impl<'a> Machine<'a> {
-    /// One opcode; the root, where it is the last.
+    /// Executes one opcode; the last returns the root.
     fn step(&mut self, cursor: &mut Cursor<'a>) -> Result<Option<Value<'a>>, OnnxError> {
         self.at = cursor.at();
         match cursor.byte("a pickle")? {
@@ -207,7 +207,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// The value on top; those below a mark cannot be had before the mark is gone.
+    /// The value on top; those below a mark are out of reach until the mark is gone.
     fn top(&self) -> Result<Value<'a>, OnnxError> {
         let floor = self.marks.last().copied().unwrap_or(0);
         match self.stack.get(floor..) {
@@ -272,7 +272,7 @@ impl<'a> Machine<'a> {
         let start = self.objects.items.len();
         self.objects.items.extend(self.stack.drain(height..));
         let len = self.objects.items.len() - start;
-        // Both fit: neither the items nor the stack outgrow the number of opcodes.
+        // Both fit: the number of opcodes limits the items and the stack.
         let place = |number| u32::try_from(number).unwrap_or(u32::MAX);
         self.push(Value::Tuple(place(start), place(len)))
     }
@@ -339,7 +339,7 @@ impl<'a> Machine<'a> {
         self.push(value)
     }
 
-    /// Calls a function, of which there are two.
+    /// Calls one of the two known functions.
     fn reduce(&mut self) -> Result<(), OnnxError> {
         let (arguments, function) = (self.pop()?, self.pop()?);
         let Some(arguments) = self.objects.tuple(arguments) else {
@@ -348,7 +348,7 @@ impl<'a> Machine<'a> {
         match function {
             Value::Global(Global::OrderedDict) if arguments.is_empty() => self.dict(),
             Value::Global(Global::RebuildTensor) => {
-                // The rest: whether gradients are wanted, and hooks for them; later versions add metadata.
+                // The rest: whether it has gradients, and hooks for them; later versions add metadata.
                 let [Value::Storage(storage), offset, shape, strides, _, _, ..] = *arguments else {
                     return Err(
                         self.malformed("a tensor that is not made of a storage, offset, shape and strides")
@@ -366,7 +366,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Sets the attributes of an object. A state dict has one, the versions of its modules, which is of no use here.
+    /// Sets the attributes of an object. A state dict has one, the versions of its modules, which is ignored.
     fn build(&mut self) -> Result<(), OnnxError> {
         let (attributes, object) = (self.pop()?, self.top()?);
         let known = self
@@ -380,7 +380,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Names a storage: its type, key, device, number of elements, and what part of another it is, if any.
+    /// Reads a reference to a storage: its type, key, device, number of elements, and its part of another storage, if any.
     fn storage(&mut self) -> Result<(), OnnxError> {
         let name = self.pop()?;
         let Some(

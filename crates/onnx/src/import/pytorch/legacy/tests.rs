@@ -178,7 +178,7 @@ fn other_objects_are_no_state_dict() {
     );
     assert_eq!(
         message(Pickle::new().raw(b"}").text("epoch").int(3).raw(b"s")),
-        "tensor 'epoch': it is a whole number"
+        "tensor 'epoch': it is an integer"
     );
     let evil = Pickle::new().global("os", "system").text("true").raw(b"\x85R");
     assert!(message(evil).starts_with("refused: os.system (GLOBAL at byte "));
