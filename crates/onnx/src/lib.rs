@@ -13,10 +13,16 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Errors, options and results are `#[non_exhaustive]`; protobuf messages are not, since callers construct them.
 
 mod error;
 mod file;
-pub mod import;
+/// Importers of the formats of publishers. The same input always gives the same model.
+pub mod import {
+    pub mod openvino;
+    pub mod pytorch;
+}
 pub mod inspect;
 pub mod optimize;
 pub mod proto;

@@ -2,7 +2,6 @@
 //! every time.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -200,10 +199,7 @@ fn bytes_are_the_same(shared: &Path, published: Published) -> Outcome {
         bytes == published.import(shared)?,
         "another import gives other bytes"
     );
-    let mut found = String::new();
-    for byte in Sha256::digest(&bytes) {
-        write!(found, "{byte:02x}")?;
-    }
+    let found = format!("{:x}", Sha256::digest(&bytes));
     ensure!(
         found == published.imported,
         "SHA-256 {found} instead of {}",

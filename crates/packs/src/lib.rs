@@ -19,6 +19,9 @@
 //!
 //! `fetch`, off by default, adds pulling packs into a model store (`fetch`) and model archives (`archive`). Without it
 //! no HTTP client is compiled.
+//!
+//! Errors, options, results and what a manifest contains are `#[non_exhaustive]`; calibrations are not, since callers
+//! construct them.
 
 #[cfg(feature = "fetch")]
 pub mod archive;
@@ -29,7 +32,6 @@ mod error;
 #[cfg(feature = "fetch")]
 pub mod fetch;
 mod files;
-mod import;
 mod manifest;
 mod store;
 
@@ -39,7 +41,6 @@ pub use calibration::{
 };
 pub use calibration_file::{Calibration, CalibrationFile};
 pub use error::{FailureKind, FetchFailure, ImportError, NotFetched, PackError};
-pub use import::import;
 pub use likeness_onnx::optimize::{Pass, Passes};
 pub use manifest::{
     ChannelOrder, ClassOutput, CropFit, DEFAULT_PACK, DetectorAdapter, DetectorModel, EmbedderAdapter,

@@ -35,10 +35,8 @@ impl InspectArguments {
         if onnx.len() as u64 > MAX_FILE_BYTES {
             return Err(format!("{place} has more than {MAX_FILE_BYTES} bytes").into());
         }
-        let assumptions = Assumptions {
-            batch: self.batch,
-            side: self.side,
-        };
+        let mut assumptions = Assumptions::default();
+        (assumptions.batch, assumptions.side) = (self.batch, self.side);
         let inspection = inspect_with(&onnx, assumptions).map_err(|error| format!("{place}: {error}"))?;
         say(inspection.to_string().trim_end())?;
         Ok(exit::PASS.into())

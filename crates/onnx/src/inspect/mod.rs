@@ -13,6 +13,7 @@ pub use work::Work;
 
 /// Sizes to assume for free dimensions of inputs when operations are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Assumptions {
     /// For a free first dimension.
     pub batch: u32,
@@ -29,6 +30,7 @@ impl Default for Assumptions {
 
 /// An input or output of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Port {
     /// Its name.
     pub name: String,

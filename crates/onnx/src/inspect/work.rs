@@ -10,6 +10,7 @@ use super::Assumptions;
 
 /// Operations of one run, of convolutions and matrix products.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Work {
     /// Multiply-accumulates.
     pub macs: u64,

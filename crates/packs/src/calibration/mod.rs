@@ -25,24 +25,42 @@ pub struct MeasuredRange {
     pub to: f64,
 }
 
-impl MeasuredRange {
-    /// Checks it, for raw scores from `lowest` to 1.
-    fn check(self, lowest: f64) -> Result<(), String> {
-        // False also for NaN.
-        if self.from >= lowest && self.from < self.to && self.to <= 1.0 {
-            return Ok(());
-        }
-        Err(format!(
-            "measured: from must be below to, both between {lowest} and 1"
-        ))
-    }
+fn require(holds: bool, fault: &str) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(fault.to_owned()) }
 }
 
-fn check_count(points: usize) -> Result<(), String> {
-    if (2..=MAX_POINTS).contains(&points) {
-        return Ok(());
+fn is_rate(rate: f64) -> bool {
+    (0.0..=1.0).contains(&rate)
+}
+
+/// Checks what calibrations of both kinds have, for raw scores from `lowest` to 1.
+fn check_common(
+    provenance: &Provenance,
+    measured: MeasuredRange,
+    lowest: f64,
+    points: usize,
+) -> Result<(), String> {
+    let Provenance {
+        name,
+        method,
+        data,
+        date,
+    } = provenance;
+    for (key, text) in [("name", name), ("method", method), ("data", data), ("date", date)] {
+        require(
+            (1..=500).contains(&text.len()) && !text.chars().any(char::is_control),
+            &format!("{key} must have 1 to 500 characters and no control characters"),
+        )?;
     }
-    Err(format!("points: a curve takes 2 to {MAX_POINTS} points"))
+    // False also for NaN.
+    require(
+        measured.from >= lowest && measured.from < measured.to && measured.to <= 1.0,
+        &format!("measured: from must be below to, both between {lowest} and 1"),
+    )?;
+    require(
+        (2..=MAX_POINTS).contains(&points),
+        &format!("points: a curve takes 2 to {MAX_POINTS} points"),
+    )
 }
 
 /// The origin of a calibration.
@@ -65,23 +83,6 @@ impl Provenance {
         // Writing a calibration does not fail; were it to, the text alone would still name it.
         let digest = short_digest(&toml::to_string(calibration).unwrap_or_default());
         format!("{} ({}, {digest})", self.name, self.date)
-    }
-
-    fn check(&self) -> Result<(), String> {
-        let texts = [
-            ("name", &self.name),
-            ("method", &self.method),
-            ("data", &self.data),
-            ("date", &self.date),
-        ];
-        for (key, text) in texts {
-            if text.is_empty() || text.len() > 500 || text.chars().any(char::is_control) {
-                return Err(format!(
-                    "{key} must have 1 to 500 characters and no control characters"
-                ));
-            }
-        }
-        Ok(())
     }
 }
 
@@ -135,25 +136,21 @@ impl MatchCalibration {
 
     /// Checks it; a fault has the key.
     pub(crate) fn check(&self) -> Result<(), String> {
-        self.provenance.check()?;
-        self.measured.check(-1.0)?;
-        check_count(self.points.len())?;
+        check_common(&self.provenance, self.measured, -1.0, self.points.len())?;
         let in_range = |point: &MatchPoint| {
-            let mut rates = [Some(point.false_match_rate), point.false_non_match_rate].into_iter();
             (-1.0..=1.0).contains(&point.similarity)
-                && rates.all(|rate| rate.is_none_or(|rate| (0.0..=1.0).contains(&rate)))
+                && is_rate(point.false_match_rate)
+                && point.false_non_match_rate.is_none_or(is_rate)
         };
-        if !self.points.iter().all(in_range) {
-            return Err("points: similarity must be -1..=1, rates 0..=1".to_owned());
-        }
+        require(
+            self.points.iter().all(in_range),
+            "points: similarity must be -1..=1, rates 0..=1",
+        )?;
         let falls = |a: &MatchPoint, b: &MatchPoint| a.false_match_rate > b.false_match_rate;
-        if self.curve().is_none() || !self.points.is_sorted_by(falls) {
-            return Err(
-                "points must ascend in similarity and in confidence (between 0 and 1), and false_match_rate must fall"
-                    .to_owned(),
-            );
-        }
-        Ok(())
+        require(
+            self.curve().is_some() && self.points.is_sorted_by(falls),
+            "points must ascend in similarity and in confidence (between 0 and 1), and false_match_rate must fall",
+        )
     }
 }
 
@@ -212,18 +209,16 @@ impl LivenessCalibration {
     }
 
     pub(crate) fn check(&self) -> Result<(), String> {
-        self.provenance.check()?;
-        self.measured.check(0.0)?;
-        check_count(self.points.len())?;
-        let in_range =
-            |point: &LivenessPoint| (0.0..=1.0).contains(&point.apcer) && (0.0..=1.0).contains(&point.bpcer);
-        if !self.points.iter().all(in_range) {
-            return Err("points: apcer and bpcer must be 0..=1".to_owned());
-        }
-        if self.curve().is_none() {
-            return Err("points must ascend in probability and in liveness, between 0 and 1".to_owned());
-        }
-        Ok(())
+        check_common(&self.provenance, self.measured, 0.0, self.points.len())?;
+        let in_range = |point: &LivenessPoint| is_rate(point.apcer) && is_rate(point.bpcer);
+        require(
+            self.points.iter().all(in_range),
+            "points: apcer and bpcer must be 0..=1",
+        )?;
+        require(
+            self.curve().is_some(),
+            "points must ascend in probability and in liveness, between 0 and 1",
+        )
     }
 }
 

@@ -11,7 +11,7 @@ use super::{Event, Pull, Pulled, Watcher};
 use crate::archive::Archive;
 use crate::files::{read_text, read_verified};
 use crate::store::{Located, Lock};
-use crate::{Manifest, NotFetched, PackError, Recipe, Store, import};
+use crate::{Manifest, NotFetched, PackError, Recipe, Store};
 
 /// A pull in progress.
 pub(super) struct Job<'a> {
@@ -240,17 +240,19 @@ impl<'a> Job<'a> {
         let Some(entry) = manifest.models.get(model) else {
             return Ok(Vec::new());
         };
-        let bytes = import(&entry.import, |name| {
-            let source = manifest.sources.get(name);
-            let (sha256, limit) =
-                source.map_or(("", 0), |source| (source.sha256.as_str(), source.max_bytes()));
-            read_verified(&manifest.name, &self.store.blob(sha256), sha256, limit)
-        })
-        .map_err(|source| PackError::Import {
-            pack: manifest.name.clone(),
-            model: model.to_owned(),
-            source: source.into(),
-        })?;
+        let bytes = entry
+            .import
+            .apply(|name| {
+                let source = manifest.sources.get(name);
+                let (sha256, limit) =
+                    source.map_or(("", 0), |source| (source.sha256.as_str(), source.max_bytes()));
+                read_verified(&manifest.name, &self.store.blob(sha256), sha256, limit)
+            })
+            .map_err(|source| PackError::Import {
+                pack: manifest.name.clone(),
+                model: model.to_owned(),
+                source: source.into(),
+            })?;
         let wrong = |expected: String, found: String| PackError::WrongModel {
             pack: manifest.name.clone(),
             model: model.to_owned(),

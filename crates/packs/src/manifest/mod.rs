@@ -1,18 +1,19 @@
 //! `pack.toml`: the files of a pack and how its models are fed.
 
 mod check;
+mod recipe;
 mod roles;
 
 use std::collections::BTreeMap;
 
-use likeness_onnx::import::pytorch::Architecture;
 use likeness_onnx::quote;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use crate::digest::short_digest;
 use crate::{LivenessCalibration, MatchCalibration, PackError};
 
 pub(crate) use check::is_plain_name;
+pub use recipe::Recipe;
 pub use roles::{
     ChannelOrder, ClassOutput, CropFit, DetectorAdapter, DetectorModel, EmbedderAdapter, EmbedderModel,
     LivenessAdapter, LivenessModelEntry, NamedTemplate, Preprocessing, SelfTestVector, Template,
@@ -216,49 +217,6 @@ pub struct ModelFile {
     /// SHA-256 of the ONNX file; that of the source where it is taken as it is.
     #[serde(default)]
     pub sha256: Option<String>,
-}
-
-/// How an ONNX model is imported from sources, which have their names in the manifest.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(tag = "from", rename_all = "kebab-case", deny_unknown_fields)]
-#[non_exhaustive]
-pub enum Recipe {
-    /// An ONNX file as it is.
-    Onnx {
-        /// The source.
-        file: String,
-    },
-    /// OpenVINO IR, version 11.
-    OpenvinoIr {
-        /// The source with the graph.
-        xml: String,
-        /// The source with the weights.
-        bin: String,
-    },
-    /// A PyTorch state dict in the legacy format.
-    Pytorch {
-        /// The source.
-        file: String,
-        /// The network that the weights belong to.
-        #[serde(deserialize_with = "architecture")]
-        architecture: Architecture,
-    },
-}
-
-fn architecture<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Architecture, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    name.parse().map_err(serde::de::Error::custom)
-}
-
-impl Recipe {
-    /// Returns the names of the sources that it reads.
-    #[must_use]
-    pub fn sources(&self) -> Vec<&str> {
-        match self {
-            Self::Onnx { file } | Self::Pytorch { file, .. } => vec![file],
-            Self::OpenvinoIr { xml, bin } => vec![xml, bin],
-        }
-    }
 }
 
 #[cfg(test)]

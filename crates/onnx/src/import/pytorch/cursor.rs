@@ -46,6 +46,10 @@ impl<'a> Cursor<'a> {
         Ok(byte)
     }
 
+    pub(super) fn u32(&mut self, what: &'static str) -> Result<u32, OnnxError> {
+        self.array(what).map(u32::from_le_bytes)
+    }
+
     /// Takes a line of at most `longest` bytes, and its line feed.
     pub(super) fn line(&mut self, longest: usize, what: &'static str) -> Result<&'a [u8], OnnxError> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();

@@ -107,7 +107,7 @@ impl<'a> Machine<'a> {
                 self.push(Value::Float)?;
             }
             opcode::BINUNICODE => {
-                let len = u32::from_le_bytes(cursor.array("BINUNICODE")?);
+                let len = cursor.u32("BINUNICODE")?;
                 self.text(cursor, len, "BINUNICODE")?;
             }
             opcode::SHORT_BINSTRING => {
@@ -138,22 +138,10 @@ impl<'a> Machine<'a> {
                 let height = self.pop_mark()?;
                 self.set_items(height)?;
             }
-            opcode::BINPUT => {
-                let place = cursor.byte("BINPUT")?;
-                self.put(place.into())?;
-            }
-            opcode::LONG_BINPUT => {
-                let place = u32::from_le_bytes(cursor.array("LONG_BINPUT")?);
-                self.put(place)?;
-            }
-            opcode::BINGET => {
-                let place = cursor.byte("BINGET")?;
-                self.get(place.into())?;
-            }
-            opcode::LONG_BINGET => {
-                let place = u32::from_le_bytes(cursor.array("LONG_BINGET")?);
-                self.get(place)?;
-            }
+            opcode::BINPUT => self.put(cursor.byte("BINPUT")?.into())?,
+            opcode::LONG_BINPUT => self.put(cursor.u32("LONG_BINPUT")?)?,
+            opcode::BINGET => self.get(cursor.byte("BINGET")?.into())?,
+            opcode::LONG_BINGET => self.get(cursor.u32("LONG_BINGET")?)?,
             opcode::GLOBAL => {
                 let (module, name) = self.two_lines(cursor, "GLOBAL")?;
                 let global = Global::find(module, name)
