@@ -1,5 +1,5 @@
-//! How much faster do the models run once they are rewritten? Each one as it was published and rewritten, in turn on one
-//! thread in the same run; the ratios are of the shortest of many calls each.
+//! How much faster are optimized models? Each model as published and optimized, in turn on one thread in the same run; the
+//! ratios are of the shortest of many runs each.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
@@ -51,7 +51,7 @@ fn benches(criterion: &mut Criterion) {
             }
         }
         table.push((name, shortest));
-        for (what, session) in ["as published", "rewritten"].iter().zip(&mut sessions) {
+        for (what, session) in ["as published", "optimized"].iter().zip(&mut sessions) {
             group.bench_function(format!("{name}, {what}"), |bencher| {
                 bencher.iter(|| {
                     session
@@ -66,7 +66,7 @@ fn benches(criterion: &mut Criterion) {
     }
     group.finish();
     let without = TELLING.map(|pass| format!(" without {pass} |"));
-    println!("| model | as published | rewritten | ratio |{}", without.concat());
+    println!("| model | as published | optimized | ratio |{}", without.concat());
     println!("|---|---|---|---|---|---|---|");
     for (name, shortest) in table {
         let ratio = |time: &Duration| shortest[0].as_secs_f64() / time.as_secs_f64();

@@ -97,13 +97,13 @@ fn round_trip() -> Outcome {
 
     let pull = ["pull", &path, "--install", "--mirror", &mirror];
     let brought = format!(
-        "a.onnx: {size} bytes from {mirror}/a.onnx, checksum right\nmodel a: {size} bytes, checksum right\n"
+        "a.onnx: {size} bytes from {mirror}/a.onnx, checksum verified\nmodel a: {size} bytes, checksum verified\n"
     );
     let said = format!(
-        "model pack tiny 1: 1 file brought, manifest installed; 1 model in {store}, checksums right\n"
+        "model pack tiny 1: 1 file fetched, manifest installed; 1 model in {store}, checksums verified\n"
     );
     ended(&scene.run("store", &pull)?, 0, &said, &brought)?;
-    let there = format!("model pack tiny 1: there; 1 model in {store}, checksums right\n");
+    let there = format!("model pack tiny 1: already complete; 1 model in {store}, checksums verified\n");
     ended(&scene.run("store", &pull)?, 0, &there, "")?;
     ended(&scene.run("store", &["pull", "tiny", "--quiet"])?, 0, "", "")?;
 
@@ -115,7 +115,7 @@ fn round_trip() -> Outcome {
 
     let other = scene.path("other/store");
     let said = format!(
-        "model pack tiny 1: 1 file brought, manifest installed; 1 model in {other}, checksums right\n"
+        "model pack tiny 1: 1 file fetched, manifest installed; 1 model in {other}, checksums verified\n"
     );
     ended(
         &scene.run("other/store", &["pull", "--from", &archive])?,
@@ -133,7 +133,7 @@ fn round_trip() -> Outcome {
     // The store, the built-in packs, the installed one.
     let count = 1 + Manifest::builtin_names().count() + 1;
     ensure!(list.code == Some(0) && lines.len() == count, "{list:?}");
-    ensure!(lines[0] == format!("store: {other}"), "{list:?}");
+    ensure!(lines[0] == format!("model store: {other}"), "{list:?}");
     ensure!(
         lines[1].starts_with("open-1 ")
             && lines[1].contains(": built in, Apache-2.0 (commercial use allowed); missing: ")
@@ -193,11 +193,11 @@ fn refused() -> Outcome {
         sha256(&vec![0; file.len()])
     );
     let stderr = format!(
-        "a.onnx: not from {one}: HTTP status 404 (there is no such file)\n\
-         a.onnx: not from {two}: {wrong}\n\
-         likeness: model pack 'tiny': files that could not be had:\n  a.onnx\n\
+        "a.onnx: {one} failed: HTTP status 404 (there is no such file)\n\
+         a.onnx: {two} failed: {wrong}\n\
+         likeness: model pack 'tiny': cannot fetch all files:\n  a.onnx\n\
          \x20   - {one}: HTTP status 404 (there is no such file)\n    - {two}: {wrong}\n\
-         what is served there is not what the manifest names: nothing of it was kept\n\
+         the files there are not those of the manifest: nothing of them was kept\n\
          behind a proxy set HTTPS_PROXY; in a closed network name a folder or server with these files with --mirror or \
          LIKENESS_MODEL_MIRROR, or bring an archive of `likeness models export` and name it with --from\n"
     );
@@ -234,7 +234,7 @@ fn certificates() -> Outcome {
         for expected in [
             expected,
             "no secure connection: ",
-            "name a file of them with SSL_CERT_FILE",
+            "name a CA bundle with SSL_CERT_FILE",
         ] {
             ensure!(
                 answer.stderr.contains(expected),
@@ -257,7 +257,7 @@ fn locked() -> Outcome {
     lock.lock()?;
 
     let stderr = format!(
-        "likeness: another process is pulling into this store (it holds {}); wait for it, or pull again later\n",
+        "likeness: another process is pulling into this model store (it holds {}); wait for it, or pull again later\n",
         scene.path("store/lock")
     );
     ended(

@@ -2,16 +2,16 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
+use likeness_packs::fetch::http::{client, native_roots};
 use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::sign::CertifiedKey;
 use ureq::Agent;
 use ureq::config::Config;
 use ureq::http::Uri;
-use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, TlsProvider, parse_pem};
+use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, parse_pem};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
@@ -36,30 +36,13 @@ impl Peer {
     pub(super) fn agent(&self) -> Result<Agent, Failure> {
         let roots = match &self.roots {
             Some(file) => certificates(file)?,
-            None => rustls_native_certs::load_native_certs()
-                .certs
-                .iter()
-                .map(|certificate| Certificate::from_der(certificate.as_ref()).to_owned())
-                .collect(),
+            None => native_roots().0,
         };
         let identity = match &self.identity {
             Some((certificate, key)) => Some(identity(certificate, key)?),
             None => None,
         };
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
-            .root_certs(RootCerts::from(roots.into_iter()))
-            .client_cert(identity)
-            .build();
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .timeout_global(Some(PATIENCE))
-            .proxy(None)
-            .tls_config(tls)
-            .build();
+        let config = client(roots, identity).timeout_global(Some(PATIENCE)).build();
         Ok(match self.address {
             Some(address) => Agent::with_parts(config, DefaultConnector::new(), Fixed(address)),
             None => config.new_agent(),

@@ -1,7 +1,9 @@
-//! ONNX's protobuf messages, by the field numbers of `onnx.proto` (ONNX 1.18, IR version 11).
+//! ONNX's protobuf messages, by the field numbers of `onnx.proto` (ONNX 1.18, IR version 11), which documents the fields.
 //!
-//! What neither an importer nor a rewrite looks into is kept as the bytes that it came as, so that a model that is read
-//! and written again loses nothing that inference needs.
+//! Written by hand rather than generated: the build needs no `protoc`, and what neither an importer nor a pass reads is
+//! kept as bytes, so that a model that is read and written again loses nothing that inference needs, while a hostile file
+//! cannot make the reader build it.
+#![allow(missing_docs, reason = "the fields are documented in onnx.proto")]
 
 use std::collections::BTreeMap;
 
@@ -10,34 +12,24 @@ use prost::{Message, Oneof};
 /// A model file.
 #[derive(Clone, PartialEq, Message)]
 pub struct ModelProto {
-    /// Version of the format.
     #[prost(int64, tag = "1")]
     pub ir_version: i64,
-    /// What wrote it.
     #[prost(string, tag = "2")]
     pub producer_name: String,
-    /// Version of what wrote it.
     #[prost(string, tag = "3")]
     pub producer_version: String,
-    /// Name space of the model.
     #[prost(string, tag = "4")]
     pub domain: String,
-    /// Version of the model.
     #[prost(int64, tag = "5")]
     pub model_version: i64,
-    /// For people.
     #[prost(string, tag = "6")]
     pub doc_string: String,
-    /// What is computed.
     #[prost(message, optional, tag = "7")]
     pub graph: Option<GraphProto>,
-    /// Versions of the operator sets.
     #[prost(message, repeated, tag = "8")]
     pub opset_import: Vec<OperatorSetIdProto>,
-    /// Free pairs.
     #[prost(message, repeated, tag = "14")]
     pub metadata_props: Vec<StringStringEntryProto>,
-    /// Functions of the model's own, not looked into.
     #[prost(bytes = "vec", repeated, tag = "25")]
     pub functions: Vec<Vec<u8>>,
 }
@@ -45,10 +37,8 @@ pub struct ModelProto {
 /// Version of an operator set.
 #[derive(Clone, PartialEq, Message)]
 pub struct OperatorSetIdProto {
-    /// Empty for ONNX's own.
     #[prost(string, tag = "1")]
     pub domain: String,
-    /// Its version.
     #[prost(int64, tag = "2")]
     pub version: i64,
 }
@@ -56,10 +46,8 @@ pub struct OperatorSetIdProto {
 /// A pair of texts.
 #[derive(Clone, PartialEq, Message)]
 pub struct StringStringEntryProto {
-    /// Key.
     #[prost(string, tag = "1")]
     pub key: String,
-    /// Value.
     #[prost(string, tag = "2")]
     pub value: String,
 }
@@ -67,34 +55,25 @@ pub struct StringStringEntryProto {
 /// A graph: nodes in an order in which they can be computed.
 #[derive(Clone, PartialEq, Message)]
 pub struct GraphProto {
-    /// Operations.
     #[prost(message, repeated, tag = "1")]
     pub node: Vec<NodeProto>,
-    /// Name.
     #[prost(string, tag = "2")]
     pub name: String,
-    /// Constants.
     #[prost(message, repeated, tag = "5")]
     pub initializer: Vec<TensorProto>,
-    /// For people.
     #[prost(string, tag = "10")]
     pub doc_string: String,
     /// Inputs; those that an initializer bears the name of have a default.
     #[prost(message, repeated, tag = "11")]
     pub input: Vec<ValueInfoProto>,
-    /// Outputs.
     #[prost(message, repeated, tag = "12")]
     pub output: Vec<ValueInfoProto>,
-    /// Types of what lies between.
     #[prost(message, repeated, tag = "13")]
     pub value_info: Vec<ValueInfoProto>,
-    /// Not looked into.
     #[prost(bytes = "vec", repeated, tag = "14")]
     pub quantization_annotation: Vec<Vec<u8>>,
-    /// Not looked into.
     #[prost(bytes = "vec", repeated, tag = "15")]
     pub sparse_initializer: Vec<Vec<u8>>,
-    /// Free pairs.
     #[prost(message, repeated, tag = "16")]
     pub metadata_props: Vec<StringStringEntryProto>,
 }
@@ -105,28 +84,21 @@ pub struct NodeProto {
     /// Names of what it reads; an empty name stands for an optional input that is absent.
     #[prost(string, repeated, tag = "1")]
     pub input: Vec<String>,
-    /// Names of what it makes.
     #[prost(string, repeated, tag = "2")]
     pub output: Vec<String>,
-    /// Name.
     #[prost(string, tag = "3")]
     pub name: String,
-    /// Operator.
     #[prost(string, tag = "4")]
     pub op_type: String,
-    /// Settings.
     #[prost(message, repeated, tag = "5")]
     pub attribute: Vec<AttributeProto>,
-    /// For people.
     #[prost(string, tag = "6")]
     pub doc_string: String,
-    /// Operator set; empty for ONNX's own.
     #[prost(string, tag = "7")]
     pub domain: String,
     /// Which of the functions of one name.
     #[prost(string, tag = "8")]
     pub overload: String,
-    /// Free pairs.
     #[prost(message, repeated, tag = "9")]
     pub metadata_props: Vec<StringStringEntryProto>,
 }
@@ -134,133 +106,92 @@ pub struct NodeProto {
 /// A setting of a node.
 #[derive(Clone, PartialEq, Message)]
 pub struct AttributeProto {
-    /// Name.
     #[prost(string, tag = "1")]
     pub name: String,
-    /// For [`kind::FLOAT`].
     #[prost(float, tag = "2")]
     pub f: f32,
-    /// For [`kind::INT`].
     #[prost(int64, tag = "3")]
     pub i: i64,
-    /// For [`kind::STRING`].
     #[prost(bytes = "vec", tag = "4")]
     pub s: Vec<u8>,
-    /// For [`kind::TENSOR`].
     #[prost(message, optional, tag = "5")]
     pub t: Option<TensorProto>,
-    /// For [`kind::GRAPH`].
     #[prost(message, optional, tag = "6")]
     pub g: Option<GraphProto>,
-    /// For [`kind::FLOATS`].
     #[prost(float, repeated, tag = "7")]
     pub floats: Vec<f32>,
-    /// For [`kind::INTS`].
     #[prost(int64, repeated, tag = "8")]
     pub ints: Vec<i64>,
-    /// For a list of texts.
     #[prost(bytes = "vec", repeated, tag = "9")]
     pub strings: Vec<Vec<u8>>,
-    /// For a list of tensors.
     #[prost(message, repeated, tag = "10")]
     pub tensors: Vec<TensorProto>,
-    /// For a list of graphs.
     #[prost(message, repeated, tag = "11")]
     pub graphs: Vec<GraphProto>,
-    /// For people.
     #[prost(string, tag = "13")]
     pub doc_string: String,
-    /// Not looked into.
     #[prost(bytes = "vec", optional, tag = "14")]
     pub type_proto: Option<Vec<u8>>,
-    /// Not looked into.
     #[prost(bytes = "vec", repeated, tag = "15")]
     pub type_protos: Vec<Vec<u8>>,
-    /// Which of the fields is meant, of [`kind`].
     #[prost(int32, tag = "20")]
     pub r#type: i32,
     /// In functions: the function's attribute that this one takes its value from.
     #[prost(string, tag = "21")]
     pub ref_attr_name: String,
-    /// Not looked into.
     #[prost(bytes = "vec", optional, tag = "22")]
     pub sparse_tensor: Option<Vec<u8>>,
-    /// Not looked into.
     #[prost(bytes = "vec", repeated, tag = "23")]
     pub sparse_tensors: Vec<Vec<u8>>,
 }
 
 /// `AttributeProto.AttributeType`, those that are made or read here.
 pub mod kind {
-    /// A number.
     pub const FLOAT: i32 = 1;
-    /// A whole number.
     pub const INT: i32 = 2;
-    /// A text.
     pub const STRING: i32 = 3;
-    /// A tensor.
     pub const TENSOR: i32 = 4;
-    /// A graph.
     pub const GRAPH: i32 = 5;
-    /// Numbers.
     pub const FLOATS: i32 = 6;
-    /// Whole numbers.
     pub const INTS: i32 = 7;
 }
 
 /// `TensorProto.DataType`, those that are made or read here.
 pub mod data_type {
-    /// `f32`.
     pub const FLOAT: i32 = 1;
-    /// `i64`.
     pub const INT64: i32 = 7;
-    /// `f16`.
     pub const FLOAT16: i32 = 10;
 }
 
 /// A constant.
 #[derive(Clone, PartialEq, Message)]
 pub struct TensorProto {
-    /// Shape.
     #[prost(int64, repeated, tag = "1")]
     pub dims: Vec<i64>,
-    /// Type of the elements, of [`data_type`].
     #[prost(int32, tag = "2")]
     pub data_type: i32,
-    /// Elements of `f32`, where `raw_data` is empty.
     #[prost(float, repeated, tag = "4")]
     pub float_data: Vec<f32>,
-    /// Elements of the small types, likewise.
     #[prost(int32, repeated, tag = "5")]
     pub int32_data: Vec<i32>,
-    /// Texts.
     #[prost(bytes = "vec", repeated, tag = "6")]
     pub string_data: Vec<Vec<u8>>,
-    /// Elements of `i64`, likewise.
     #[prost(int64, repeated, tag = "7")]
     pub int64_data: Vec<i64>,
-    /// Name.
     #[prost(string, tag = "8")]
     pub name: String,
-    /// Elements, little-endian, row by row.
     #[prost(bytes = "vec", tag = "9")]
     pub raw_data: Vec<u8>,
-    /// Elements of `f64`, likewise.
     #[prost(double, repeated, tag = "10")]
     pub double_data: Vec<f64>,
-    /// Elements of `u64`, likewise.
     #[prost(uint64, repeated, tag = "11")]
     pub uint64_data: Vec<u64>,
-    /// For people.
     #[prost(string, tag = "12")]
     pub doc_string: String,
-    /// Where the elements are, if in another file.
     #[prost(message, repeated, tag = "13")]
     pub external_data: Vec<StringStringEntryProto>,
-    /// 1: in another file.
     #[prost(int32, tag = "14")]
     pub data_location: i32,
-    /// Free pairs.
     #[prost(message, repeated, tag = "16")]
     pub metadata_props: Vec<StringStringEntryProto>,
 }
@@ -268,16 +199,12 @@ pub struct TensorProto {
 /// A value's name and type.
 #[derive(Clone, PartialEq, Message)]
 pub struct ValueInfoProto {
-    /// Name.
     #[prost(string, tag = "1")]
     pub name: String,
-    /// Type.
     #[prost(message, optional, tag = "2")]
     pub r#type: Option<TypeProto>,
-    /// For people.
     #[prost(string, tag = "3")]
     pub doc_string: String,
-    /// Free pairs.
     #[prost(message, repeated, tag = "4")]
     pub metadata_props: Vec<StringStringEntryProto>,
 }
@@ -285,25 +212,18 @@ pub struct ValueInfoProto {
 /// A value's type; those that are no tensor are not looked into.
 #[derive(Clone, PartialEq, Message)]
 pub struct TypeProto {
-    /// A tensor.
     #[prost(message, optional, tag = "1")]
     pub tensor_type: Option<TensorTypeProto>,
-    /// Not looked into.
     #[prost(bytes = "vec", optional, tag = "4")]
     pub sequence_type: Option<Vec<u8>>,
-    /// Not looked into.
     #[prost(bytes = "vec", optional, tag = "5")]
     pub map_type: Option<Vec<u8>>,
-    /// For people.
     #[prost(string, tag = "6")]
     pub denotation: String,
-    /// Not looked into.
     #[prost(bytes = "vec", optional, tag = "7")]
     pub opaque_type: Option<Vec<u8>>,
-    /// Not looked into.
     #[prost(bytes = "vec", optional, tag = "8")]
     pub sparse_tensor_type: Option<Vec<u8>>,
-    /// Not looked into.
     #[prost(bytes = "vec", optional, tag = "9")]
     pub optional_type: Option<Vec<u8>>,
 }
@@ -311,10 +231,8 @@ pub struct TypeProto {
 /// A tensor's type.
 #[derive(Clone, PartialEq, Message)]
 pub struct TensorTypeProto {
-    /// Of [`data_type`].
     #[prost(int32, tag = "1")]
     pub elem_type: i32,
-    /// Shape, where known.
     #[prost(message, optional, tag = "2")]
     pub shape: Option<TensorShapeProto>,
 }
@@ -322,7 +240,6 @@ pub struct TensorTypeProto {
 /// A shape.
 #[derive(Clone, PartialEq, Message)]
 pub struct TensorShapeProto {
-    /// Dimensions.
     #[prost(message, repeated, tag = "1")]
     pub dim: Vec<DimensionProto>,
 }
@@ -333,7 +250,6 @@ pub struct DimensionProto {
     /// Its size; absent where nothing is known.
     #[prost(oneof = "DimensionValue", tags = "1, 2")]
     pub value: Option<DimensionValue>,
-    /// For people.
     #[prost(string, tag = "3")]
     pub denotation: String,
 }
@@ -341,10 +257,8 @@ pub struct DimensionProto {
 /// Size of a dimension.
 #[derive(Clone, PartialEq, Oneof)]
 pub enum DimensionValue {
-    /// A number.
     #[prost(int64, tag = "1")]
     Fixed(i64),
-    /// A name: free.
     #[prost(string, tag = "2")]
     Named(String),
 }
@@ -492,48 +406,50 @@ impl TensorProto {
         self.len().unwrap_or(0) == 0
     }
 
-    /// Its elements, where they are `f32`, in this file, and as many as the shape says.
+    /// Returns its elements, if they are `f32`, in this file, and as many as the shape says.
     #[must_use]
     pub fn f32s(&self) -> Option<Vec<f32>> {
-        if self.data_type != data_type::FLOAT || self.data_location != 0 {
+        self.elements(data_type::FLOAT, &self.float_data, f32::from_le_bytes)
+    }
+
+    /// Returns its elements, if they are `i64`, in this file, and as many as the shape says.
+    #[must_use]
+    pub fn i64s(&self) -> Option<Vec<i64>> {
+        self.elements(data_type::INT64, &self.int64_data, i64::from_le_bytes)
+    }
+
+    fn elements<const N: usize, T: Clone>(
+        &self,
+        data_type: i32,
+        listed: &[T],
+        element: fn([u8; N]) -> T,
+    ) -> Option<Vec<T>> {
+        if self.data_type != data_type || self.data_location != 0 {
             return None;
         }
         let values = if self.raw_data.is_empty() {
-            self.float_data.clone()
+            listed.to_vec()
         } else {
-            if !self.raw_data.len().is_multiple_of(4) {
+            let (chunks, []) = self.raw_data.as_chunks::<N>() else {
                 return None;
-            }
-            self.raw_data
-                .as_chunks::<4>()
-                .0
-                .iter()
-                .map(|bytes| f32::from_le_bytes(*bytes))
-                .collect()
+            };
+            chunks.iter().copied().map(element).collect()
         };
         (Some(values.len()) == self.len()).then_some(values)
     }
 
-    /// Its elements, where they are `i64`, in this file, and as many as the shape says.
+    /// Whether [`f32s`](Self::f32s) returns elements, at least one; without making them.
     #[must_use]
-    pub fn i64s(&self) -> Option<Vec<i64>> {
-        if self.data_type != data_type::INT64 || self.data_location != 0 {
-            return None;
-        }
-        let values = if self.raw_data.is_empty() {
-            self.int64_data.clone()
+    pub fn has_f32s(&self) -> bool {
+        let given = if self.raw_data.is_empty() {
+            self.float_data.len().checked_mul(4)
         } else {
-            if !self.raw_data.len().is_multiple_of(8) {
-                return None;
-            }
-            self.raw_data
-                .as_chunks::<8>()
-                .0
-                .iter()
-                .map(|bytes| i64::from_le_bytes(*bytes))
-                .collect()
+            Some(self.raw_data.len())
         };
-        (Some(values.len()) == self.len()).then_some(values)
+        self.data_type == data_type::FLOAT
+            && self.data_location == 0
+            && !self.is_empty()
+            && self.len().and_then(|len| len.checked_mul(4)) == given
     }
 }
 

@@ -1,5 +1,4 @@
-//! Texts of files as messages may repeat them: no control characters, which would move the cursor of a terminal, and not
-//! too long.
+//! Texts of untrusted files in messages: without control characters, which a terminal would obey, and shortened.
 
 /// Most characters of a name or a value.
 const LONGEST: usize = 80;
@@ -7,20 +6,29 @@ const LONGEST: usize = 80;
 /// Most characters of a message about a text of several lines, which repeats one of them.
 const LONGEST_MESSAGE: usize = 2000;
 
-/// A name or a value.
+/// Returns a name or a value as a message may repeat it.
+#[must_use]
 pub fn quotable(text: &str) -> String {
     let quoted = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
     marked(quoted, text, LONGEST)
 }
 
-/// A message of a parser's, with the lines that it has.
+/// Returns a name or a value in quotation marks.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    format!("'{}'", quotable(text))
+}
+
+/// Returns the message of a parser, with its lines.
+#[must_use]
 pub fn message(text: &str) -> String {
     let kept = text.chars().take(LONGEST_MESSAGE);
     let said = kept.map(|c| if c == '\n' { c } else { plain(c) }).collect();
     marked(said, text, LONGEST_MESSAGE)
 }
 
-/// A name in a listing, whole.
+/// Returns a name of a listing, whole.
+#[must_use]
 pub fn name(text: &str) -> String {
     text.chars().map(plain).collect()
 }

@@ -1,52 +1,51 @@
-//! What can be wrong with a pack or its files.
+//! The error of this crate: what is wrong with a pack, its files, the model store or the network.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// How to get the files of a pack, said wherever they are missing.
-const HINT: &str = "run `likeness models pull` (with --mirror or LIKENESS_MODEL_MIRROR from a folder or server of \
-                    yours, with --from out of an archive of `likeness models export`), or name a store that has them \
-                    with --models DIR or LIKENESS_MODELS=DIR";
+use likeness_onnx::OnnxError;
 
-/// Everything that this crate fails with; all of it is for whoever installed or configured the process.
+/// How to get the files of a pack; part of every message about a missing file.
+const HINT: &str = "run `likeness models pull` (with --mirror or LIKENESS_MODEL_MIRROR from your own folder or server, \
+                    with --from from an archive of `likeness models export`), or name a model store that has them with \
+                    --models DIR or LIKENESS_MODELS=DIR";
+
+/// Any failure of this crate. All of them are for the operator to resolve; the message says how.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PackError {
-    /// There is no folder with models.
-    #[error(
-        "no model store found; looked for:\n{}\n{HINT}",
-        .looked_for.iter().map(|place| format!("  - {place}")).collect::<Vec<_>>().join("\n")
-    )]
+    /// No folder is a model store.
+    #[error("no model store found; searched:\n{}\n{HINT}", list(.searched))]
     NoStore {
-        /// Every place that was tried.
-        looked_for: Vec<String>,
+        /// Every place that was searched, with the reason why it is none.
+        searched: Vec<String>,
     },
-    /// Neither built in nor in the store.
+    /// The pack is neither built in nor installed.
     #[error("unknown model pack '{name}': it is not built in ({builtin}), and there is no {}", manifest.display())]
     UnknownPack {
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// The packs that are built in.
+        /// The built-in packs.
         builtin: String,
         /// Where its manifest would be.
         manifest: PathBuf,
     },
-    /// A manifest says something that it may not.
+    /// A manifest is invalid.
     #[error("model pack '{pack}': {reason}")]
     Manifest {
-        /// The pack, or where the manifest came from.
+        /// The pack, or the manifest's file.
         pack: String,
-        /// What is wrong, with the key.
+        /// The fault, with the key.
         reason: String,
     },
-    /// A calibration says something that it may not, or belongs to another pack.
+    /// A calibration is invalid, or belongs to another pack.
     #[error("calibration {place}: {reason}")]
     Calibration {
         /// The file.
         place: String,
-        /// What is wrong, with the key.
+        /// The fault, with the key.
         reason: String,
     },
-    /// A model of the pack is not in the store.
+    /// A model of the pack is not in the model store.
     #[error("model pack '{pack}': model '{file}' is missing (there is no {}); {HINT}", path.display())]
     MissingFile {
         /// The pack.
@@ -56,7 +55,7 @@ pub enum PackError {
         /// The file.
         path: PathBuf,
     },
-    /// A file of the pack is there but is not the one that the manifest names.
+    /// A file of the pack exists but has other bytes than the manifest says.
     #[error(
         "model pack '{pack}': {} is not the file of this pack: expected SHA-256 {expected}, found {found}; delete it \
          and {HINT}", path.display()
@@ -66,17 +65,242 @@ pub enum PackError {
         pack: String,
         /// The file.
         path: PathBuf,
-        /// The checksum in the manifest, in hexadecimal.
+        /// SHA-256 in the manifest.
         expected: String,
-        /// The checksum of the file, in hexadecimal, or what is wrong with its size.
+        /// SHA-256 of the file, or the fault of its size.
         found: String,
     },
-    /// A file is there and cannot be read.
+    /// A file exists but cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
+    /// A file or folder cannot be written.
+    #[error("{}", unwritable(path, source))]
+    Unwritable {
+        /// The file or folder.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// Another process is writing to the model store.
+    #[error(
+        "another process is pulling into this model store (it holds {}); wait for it, or pull again later",
+        lock.display()
+    )]
+    StoreBusy {
+        /// The locked file.
+        lock: PathBuf,
+    },
+    /// The licences do not allow commercial use and were not accepted.
+    #[error(
+        "model pack '{pack}' is not free for commercial use, by the licences of its files:\n{}\n\
+         give --accept-license if you may use it under these licences", list(.licenses)
+    )]
+    License {
+        /// The pack.
+        pack: String,
+        /// File, licence and author, one line each.
+        licenses: Vec<String>,
+    },
+    /// Files are available from none of their places.
+    #[error("{}", not_fetched(pack, files))]
+    NotFetched {
+        /// The pack.
+        pack: String,
+        /// The files, in the order of the manifest.
+        files: Vec<NotFetched>,
+    },
+    /// A model cannot be imported from its sources.
+    #[error("model pack '{pack}': cannot import model '{model}' from its sources: {source}")]
+    Import {
+        /// The pack.
+        pack: String,
+        /// The model.
+        model: String,
+        /// The cause.
+        source: Box<ImportError>,
+    },
+    /// The import gave other bytes than the manifest says.
+    #[error(
+        "model pack '{pack}': the import of model '{model}' gave another file: expected {expected}, found {found}; this \
+         version of likeness ({}) does not fit the pack: use the version that the pack was made with, or a newer pack",
+        env!("CARGO_PKG_VERSION")
+    )]
+    WrongModel {
+        /// The pack.
+        pack: String,
+        /// The model.
+        model: String,
+        /// Checksum or size in the manifest.
+        expected: String,
+        /// Checksum or size of the imported model.
+        found: String,
+    },
+    /// A built-in pack was to be installed.
+    #[error("model pack '{pack}' is built in and needs no manifest in the model store: omit --install")]
+    BuiltIn {
+        /// The pack.
+        pack: String,
+    },
+    /// The mirror's address has an `@` in it, which may end credentials. It is not shown.
+    #[error(
+        "the mirror's address has an `@` in it: credentials in an address are not supported (another `@` is written %40)"
+    )]
+    MirrorCredentials,
+    /// The mirror's folder does not exist.
+    #[error("the mirror {} is not a folder; name a folder or an http(s) address with --mirror or LIKENESS_MODEL_MIRROR", folder.display())]
+    NoMirror {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A model archive is damaged, hostile, or of another pack.
+    #[error("{}: {reason}", path.display())]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// The fault, and what was taken before it.
+        reason: String,
+    },
+}
+
+impl PackError {
+    /// For `map_err`: this path cannot be read.
+    pub(crate) fn unreadable(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Unreadable { path, source }
+    }
+
+    /// For `map_err`: this path cannot be written.
+    #[cfg(feature = "fetch")]
+    pub(crate) fn unwritable(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Unwritable { path, source }
+    }
+}
+
+fn unwritable(path: &Path, source: &std::io::Error) -> String {
+    use std::io::ErrorKind as Kind;
+    let path = path.display();
+    match source.kind() {
+        Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => {
+            format!("no room for {path}: {source}; make room and pull again: it resumes what has arrived")
+        }
+        Kind::PermissionDenied | Kind::ReadOnlyFilesystem => format!(
+            "cannot write {path}: {source}; pull as a user with write access, or into another model store with \
+             --models DIR or LIKENESS_MODELS=DIR"
+        ),
+        _ => format!("cannot write {path}: {source}"),
+    }
+}
+
+/// Why a model cannot be imported from its sources.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// A source cannot be read.
+    #[error(transparent)]
+    Source(#[from] PackError),
+    /// A source cannot be imported.
+    #[error("{file}: {source}")]
+    Invalid {
+        /// The source.
+        file: String,
+        /// The cause.
+        source: OnnxError,
+    },
+}
+
+/// A file that is available from none of its places.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct NotFetched {
+    /// Its name in the manifest.
+    pub file: String,
+    /// Every place that was tried, with its failure.
+    pub tried: Vec<(String, FetchFailure)>,
+}
+
+/// Why one place did not deliver a file.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct FetchFailure {
+    kind: FailureKind,
+    reason: String,
+}
+
+/// What can be done about a [`FetchFailure`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// The place does not have the file or does not hand it out.
+    Unavailable,
+    /// The server failed or is busy: a later attempt may succeed.
+    Temporary,
+    /// No connection, or one that broke, fell silent or ended early; what has arrived is kept.
+    Network,
+    /// The server's certificate is not trusted, or no root certificate is available.
+    Tls,
+    /// The place has another file than the manifest says.
+    WrongFile,
+}
+
+impl FetchFailure {
+    #[cfg(feature = "fetch")]
+    pub(crate) fn new(kind: FailureKind, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self { kind, reason }
+    }
+
+    /// Returns what can be done about it.
+    #[must_use]
+    pub fn kind(&self) -> FailureKind {
+        self.kind
+    }
+}
+
+fn list(lines: &[String]) -> String {
+    let lines: Vec<_> = lines.iter().map(|line| format!("  - {line}")).collect();
+    lines.join("\n")
+}
+
+fn not_fetched(pack: &str, files: &[NotFetched]) -> String {
+    let mut text = format!("model pack '{pack}': cannot fetch all files:");
+    for NotFetched { file, tried } in files {
+        text += &format!("\n  {file}");
+        for (place, failure) in tried {
+            text += &format!("\n    - {place}: {failure}");
+        }
+        if tried.is_empty() {
+            text += "\n    - the manifest has no address for it, and it is not beside the manifest";
+        }
+    }
+    let any = |kind: FailureKind| {
+        let mut failures = files.iter().flat_map(|file| &file.tried);
+        failures.any(|(_, failure)| failure.kind == kind)
+    };
+    for (kind, remedy) in [
+        (
+            FailureKind::WrongFile,
+            "the files there are not those of the manifest: nothing of them was kept",
+        ),
+        (
+            FailureKind::Tls,
+            "if your network has its own certificates, name a CA bundle with SSL_CERT_FILE",
+        ),
+        (
+            FailureKind::Network,
+            "incomplete files were kept: pull again to resume them",
+        ),
+    ] {
+        if any(kind) {
+            text += "\n";
+            text += remedy;
+        }
+    }
+    text + "\nbehind a proxy set HTTPS_PROXY; in a closed network name a folder or server with these files with --mirror \
+            or LIKENESS_MODEL_MIRROR, or bring an archive of `likeness models export` and name it with --from"
 }

@@ -1,38 +1,50 @@
-//! Model packs for Likeness: the manifest that says which files a pack is made of and how they are fed, and the store
-//! that holds the files. Knows no picture and runs no model.
+//! Model packs: the manifest, which says which files a pack consists of and how its models are fed, and the model store,
+//! which holds the files. Decodes no image and runs no model.
 //!
-//! A pack is checked whole before any of it is used: [`Store::load`] hands out bytes whose SHA-256 is the one in the
-//! manifest, and nothing else.
+//! A pack is verified whole before any of it is used: [`Store::load`] returns bytes whose SHA-256 is the one in the
+//! manifest.
+//!
+//! ```no_run
+//! use likeness_packs::{DEFAULT_PACK, Passes, StoreSearch};
+//!
+//! # fn main() -> Result<(), likeness_packs::PackError> {
+//! let store = StoreSearch::new().find()?;
+//! let pack = store.load(DEFAULT_PACK)?.optimized(&Passes::all());
+//! println!("{} {}", pack.manifest().name, pack.manifest().version);
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Features
 //!
-//! `fetch`, off by default, brings packs into a store (`fetch`) and moves them in one file (`archive`). Without it
+//! `fetch`, off by default, adds pulling packs into a model store (`fetch`) and model archives (`archive`). Without it
 //! no HTTP client is compiled.
+//!
+//! Errors, options, results and what a manifest contains are `#[non_exhaustive]`; calibrations are not, since callers
+//! construct them.
 
 #[cfg(feature = "fetch")]
 pub mod archive;
 mod calibration;
+mod calibration_file;
+mod digest;
 mod error;
 #[cfg(feature = "fetch")]
 pub mod fetch;
-pub mod import;
+mod files;
 mod manifest;
 mod store;
 
 pub use calibration::{
-    Calibration, CalibrationFile, LivenessCalibration, LivenessCurve, LivenessPoint, MatchCalibration,
-    MatchPoint, MeasuredRange, PresentationCount, Provenance, ScoreCurve, log_odds,
+    LivenessCalibration, LivenessCurve, LivenessPoint, MatchCalibration, MatchPoint, MeasuredRange,
+    PresentationCount, Provenance, ScoreCurve, log_odds,
 };
-pub use error::PackError;
+pub use calibration_file::{Calibration, CalibrationFile};
+pub use error::{FailureKind, FetchFailure, ImportError, NotFetched, PackError};
 pub use likeness_onnx::optimize::{Pass, Passes};
 pub use manifest::{
-    ChannelOrder, ClassOutput, CropFit, DetectorAdapter, DetectorModel, EmbedderAdapter, EmbedderModel,
-    LivenessAdapter, LivenessModelEntry, MAX_FILE_BYTES, Manifest, ModelFile, NamedTemplate, PackCalibration,
-    Preprocessing, Recipe, SelfTestVector, SourceFile, Template,
+    ChannelOrder, ClassOutput, CropFit, DEFAULT_PACK, DetectorAdapter, DetectorModel, EmbedderAdapter,
+    EmbedderModel, LivenessAdapter, LivenessModelEntry, MAX_FILE_BYTES, Manifest, ModelFile, NamedTemplate,
+    PackCalibration, Preprocessing, Recipe, SelfTestVector, SourceFile, Template,
 };
-#[cfg(feature = "fetch")]
-pub use store::StoreError;
 pub use store::{ENV_STORE, Pack, PackPlace, PackStatus, Store, StoreSearch};
-
-/// The pack that is used when none is named.
-pub const DEFAULT_PACK: &str = "open-1";

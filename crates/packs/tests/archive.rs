@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use likeness_packs::archive::export;
-use likeness_packs::fetch::{FetchError, Mirror, Pull, Pulled};
-use likeness_packs::{Manifest, Store};
-use support::{Pack, onnx_file, sha256, store_of, tree};
+use likeness_packs::fetch::{Mirror, Pulled};
+use likeness_packs::{Manifest, PackError, Store};
+use support::{Pack, onnx_file, pull, sha256, store_of, tree};
 use tar::{EntryType, Header};
 
 /// A pack of two models, and the files that it consists of.
@@ -27,13 +27,16 @@ fn installed(folder: &Path) -> Store {
     std::fs::write(mirror.join("a.onnx"), &files[0]).unwrap();
     std::fs::write(mirror.join("b.onnx"), &files[1]).unwrap();
     let store = Store::at(folder.join("exported"));
-    let pull = Pull::new().with_mirror(Mirror::Folder(mirror)).with_install(true);
+    let pull = pull(|pull| {
+        pull.mirror = Some(Mirror::Folder(mirror));
+        pull.install = true;
+    });
     pull.run(&store, Some(&pack.write(folder)), &|_| {}).unwrap();
     store
 }
 
-fn take(archive: &Path, store: &Store, pack: Option<&str>) -> Result<Pulled, FetchError> {
-    Pull::new().with_archive(archive).run(store, pack, &|_| {})
+fn take(archive: &Path, store: &Store, pack: Option<&str>) -> Result<Pulled, PackError> {
+    pull(|pull| pull.archive = Some(archive.to_owned())).run(store, pack, &|_| {})
 }
 
 /// An entry of an archive that a test writes.
@@ -124,8 +127,8 @@ fn refused(bytes: &[u8]) -> (String, BTreeMap<String, Vec<u8>>) {
             .filter(|name| name.starts_with("blobs/sha256/") && !name.ends_with('/'));
         let said = match blobs.count() {
             0 => "; nothing was taken from it",
-            1 => "; 1 file before it was taken, its checksum right, and stays in the store",
-            _ => "; 2 files before it were taken, their checksums right, and stay in the store",
+            1 => "; 1 file before it was taken, verified, and stays in the model store",
+            _ => "; 2 files before it were taken, verified, and stay in the model store",
         };
         assert!(error.contains(said), "{said:?} is not in {error}");
     }
@@ -236,7 +239,7 @@ fn a_manifest_that_is_none_is_told_with_the_archive_and_no_control_characters() 
         entries[0].bytes = text.as_bytes().to_vec();
         let (error, _) = refused(&tar_of(&entries));
         assert!(
-            error.contains("pack.tar: entry \"pack.toml\" is no manifest: "),
+            error.contains("pack.tar: entry \"pack.toml\" is not a manifest: "),
             "{error}"
         );
         assert!(!error.contains('\u{1b}'), "{error:?}");
@@ -305,7 +308,7 @@ fn entries_that_are_no_plain_files_are_refused() {
             let mut entries = sound();
             entries[place].kind = kind;
             let (error, found) = refused(&tar_of(&entries));
-            assert!(error.contains("is no plain file"), "{kind:?}: {error}");
+            assert!(error.contains("is not a plain file"), "{kind:?}: {error}");
             assert!(
                 found.keys().all(|name| !name.contains("blobs/sha256/e")),
                 "{kind:?}"
@@ -370,10 +373,7 @@ fn an_archive_that_is_cut_off_anywhere_is_refused() {
 fn what_is_no_archive_is_said() {
     for bytes in [&b"text"[..], &[0; 2048], &[0xFF; 4096], b""] {
         let (error, _) = refused(bytes);
-        assert!(
-            error.contains("is no whole archive of `likeness models export`"),
-            "{error}"
-        );
+        assert!(error.contains("incomplete or corrupt model archive"), "{error}");
     }
     let folder = tempfile::tempdir().unwrap();
     let error = take(
@@ -408,7 +408,7 @@ fn a_list_that_is_not_an_exports_is_refused() {
     entries[1].bytes = sums_without(&entries[1].bytes, &last.name);
     let (error, _) = refused(&tar_of(&entries));
     assert!(
-        error.contains("cannot be made of its sources") && error.contains("No such file"),
+        error.contains("cannot import model") && error.contains("No such file"),
         "{error}"
     );
 }
@@ -430,17 +430,14 @@ fn another_pack_or_another_edition_is_not_taken() {
     std::fs::write(&archive, tar_of(&sound())).unwrap();
     let store = Store::at(folder.path().join("store"));
     let error = take(&archive, &store, Some("open-1")).unwrap_err().to_string();
-    assert!(
-        error.ends_with("holds model pack 'tiny', not 'open-1'"),
-        "{error}"
-    );
+    assert!(error.ends_with("has model pack 'tiny', not 'open-1'"), "{error}");
 
     let (mut other, _) = pack();
     other.version = "2";
     let path = other.write(folder.path());
     let error = take(&archive, &store, Some(&path)).unwrap_err().to_string();
     assert!(
-        error.contains("holds model pack 'tiny' version 1, digest "),
+        error.contains("has model pack 'tiny' version 1, digest "),
         "{error}"
     );
     assert!(
@@ -461,7 +458,7 @@ fn another_pack_or_another_edition_is_not_taken() {
         here.version, here.digest
     );
     assert!(
-        error.contains("holds model pack 'open-1' version 1, digest ") && error.contains(&expected),
+        error.contains("has model pack 'open-1' version 1, digest ") && error.contains(&expected),
         "{error}"
     );
     assert!(!store.folder().exists());

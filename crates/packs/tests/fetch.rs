@@ -5,7 +5,7 @@
 
 mod support;
 
-use likeness_packs::fetch::FetchError;
+use likeness_packs::PackError;
 use support::publisher::{Publisher, Step};
 use support::scene::Scene;
 use support::{Pack, file, onnx_file, sha256, store_of};
@@ -38,7 +38,7 @@ fn is_refused(sizes: bool, steps: impl IntoIterator<Item = Step>, requests: usiz
     assert_eq!(scene.tree(), store_of([]), "{error}");
     assert_eq!(scene.publisher.requests().len(), requests, "{error}");
     let place = format!(
-        "model pack 'tiny': files that could not be had:\n  a.onnx\n    - {}: ",
+        "model pack 'tiny': cannot fetch all files:\n  a.onnx\n    - {}: ",
         scene.url("/a")
     );
     error
@@ -143,7 +143,7 @@ fn tries_are_bounded_and_what_has_arrived_is_kept_for_the_next_pull() {
         .script("/a", (0..4).map(|_| Step::Cut(file.clone(), 1000)));
     let pack = Pack::of(&file, [scene.url("/a")]);
     let error = scene.pull(&pack).unwrap_err().to_string();
-    assert!(error.contains("pull again to go on from there"), "{error}");
+    assert!(error.contains("pull again to resume them"), "{error}");
     let mut expected = store_of([]);
     expected.insert(format!("partial/{}", sha256(&file)), file[..4000].to_vec());
     assert_eq!(scene.tree(), expected);
@@ -174,7 +174,7 @@ fn a_server_that_never_gets_further_is_not_asked_for_ever() {
     let steps = (0..20).flat_map(|_| [Step::Cut(file.clone(), 2 << 20), Step::Status(416)]);
     scene.publisher.script("/a", steps);
     let error = scene.pull(&Pack::of(&file, [scene.url("/a")])).unwrap_err();
-    assert!(matches!(&error, FetchError::NotFetched { .. }), "{error}");
+    assert!(matches!(&error, PackError::NotFetched { .. }), "{error}");
     assert_eq!(scene.ranges(), [None, from(2 << 20), None, from(2 << 20), None]);
 }
 
@@ -223,7 +223,7 @@ fn wrong_bytes_are_refused_at_once_with_both_checksums() {
         sha256(&file())
     );
     assert!(error.starts_with(&expected), "{error}");
-    assert!(error.contains("nothing of it was kept"), "{error}");
+    assert!(error.contains("nothing of them was kept"), "{error}");
 }
 
 #[test]
@@ -309,7 +309,7 @@ fn redirects_without_end_or_to_elsewhere_are_not_followed() {
     let error = is_refused(true, circle, 6);
     assert!(error.starts_with("more than 5 redirects\n"), "{error}");
     let error = is_refused(true, [Step::Redirect(302, "file:///etc/passwd".to_owned())], 1);
-    assert!(error.contains("no http(s) address"), "{error}");
+    assert!(error.contains("not an http(s) address"), "{error}");
 }
 
 #[test]
@@ -323,7 +323,7 @@ fn the_next_address_is_tried_and_all_are_named_where_none_has_the_file() {
         .publisher
         .script("/b", [Step::File(wrong.clone()), Step::File(wrong)]);
     let error = scene.pull(&Pack::of(&file, urls.clone())).unwrap_err();
-    let FetchError::NotFetched { files, .. } = &error else {
+    let PackError::NotFetched { files, .. } = &error else {
         panic!("{error}")
     };
     let tried: Vec<_> = files[0].tried.iter().map(|(place, _)| place.clone()).collect();

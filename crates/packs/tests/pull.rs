@@ -9,8 +9,8 @@ use std::num::NonZero;
 use std::path::Path;
 use std::sync::mpsc::channel;
 
-use likeness_packs::fetch::{Event, FetchError, Mirror, Pull};
-use likeness_packs::{PackError, PackPlace, Store, StoreError};
+use likeness_packs::fetch::{Event, Mirror, Pull};
+use likeness_packs::{PackError, PackPlace, Store};
 use support::again::again_after;
 use support::publisher::{Step, gate};
 use support::scene::Scene;
@@ -26,10 +26,10 @@ fn several_files_are_fetched_at_the_same_time_up_to_the_number_of_jobs() {
     let pack = Pack::of(&files[0], [scene.url("/a")]).and("b.onnx", &files[1], [scene.url("/b")]);
     std::thread::scope(|scope| {
         let pulling = scope.spawn(|| {
-            let mut patient = likeness_packs::fetch::Patience::default();
-            patient.pause = std::time::Duration::ZERO;
-            let two = NonZero::new(2).unwrap();
-            scene.pull_with(&Pull::new().with_patience(patient).with_jobs(two), &pack)
+            let mut two = Pull::default();
+            two.retry.backoff = std::time::Duration::ZERO;
+            two.jobs = NonZero::new(2).unwrap();
+            scene.pull_with(&two, &pack)
         });
         // Both are half done before either may end.
         first_is_half.recv().unwrap();
@@ -47,7 +47,7 @@ fn what_was_had_before_a_failure_stays_and_is_not_fetched_again() {
     let files = ["a", "b"].map(|name| onnx_file(name, 10_000));
     scene.publisher.script("/a", [Step::File(files[0].clone())]);
     let pack = Pack::of(&files[0], [scene.url("/a")]).and("b.onnx", &files[1], [scene.url("/b")]);
-    let one = pull().with_jobs(NonZero::<usize>::MIN);
+    let one = pull(|pull| pull.jobs = NonZero::<usize>::MIN);
     scene.pull_with(&one, &pack).unwrap_err();
     assert_eq!(scene.tree(), store_of([&files[0][..]]));
 
@@ -91,19 +91,15 @@ fn a_second_pull_waits_for_the_first_and_finds_everything_there() {
     let store = scene.store();
     let (waits, is_waiting) = channel();
     std::thread::scope(|scope| {
-        let first = scope.spawn(|| Pull::new().run(&store, Some(&path), &|_| {}));
+        let first = scope.spawn(|| Pull::default().run(&store, Some(&path), &|_| {}));
         is_half.recv().unwrap();
-        let busy = Pull::new()
-            .with_wait(false)
+        let busy = pull(|pull| pull.wait = false)
             .run(&store, Some(&path), &|_| {})
             .unwrap_err();
-        assert!(
-            matches!(&busy, FetchError::Store(StoreError::Busy { .. })),
-            "{busy}"
-        );
+        assert!(matches!(&busy, PackError::StoreBusy { .. }), "{busy}");
 
         let second = scope.spawn(|| {
-            Pull::new().run(&store, Some(&path), &|event| {
+            Pull::default().run(&store, Some(&path), &|event| {
                 if let Event::Waiting { .. } = event {
                     waits.send(()).unwrap();
                 }
@@ -128,13 +124,13 @@ fn a_mirror_is_an_order() {
 
     let mirror = Mirror::Folder(folder.clone());
     let error = scene
-        .pull_with(&pull().with_mirror(mirror.clone()), &pack)
+        .pull_with(&pull(|pull| pull.mirror = Some(mirror.clone())), &pack)
         .unwrap_err();
-    assert!(matches!(&error, FetchError::NoMirror { .. }), "{error}");
+    assert!(matches!(&error, PackError::NoMirror { .. }), "{error}");
 
     std::fs::create_dir(&folder).unwrap();
     let error = scene
-        .pull_with(&pull().with_mirror(mirror.clone()), &pack)
+        .pull_with(&pull(|pull| pull.mirror = Some(mirror.clone())), &pack)
         .unwrap_err()
         .to_string();
     assert!(
@@ -147,7 +143,7 @@ fn a_mirror_is_an_order() {
 
     std::fs::write(folder.join("a.onnx"), &file[1..]).unwrap();
     let error = scene
-        .pull_with(&pull().with_mirror(mirror.clone()), &pack)
+        .pull_with(&pull(|pull| pull.mirror = Some(mirror.clone())), &pack)
         .unwrap_err()
         .to_string();
     assert!(
@@ -161,7 +157,7 @@ fn a_mirror_is_an_order() {
 
     let server: Mirror = scene.url("/models/").parse().unwrap();
     let error = scene
-        .pull_with(&pull().with_mirror(server.clone()), &pack)
+        .pull_with(&pull(|pull| pull.mirror = Some(server.clone())), &pack)
         .unwrap_err()
         .to_string();
     assert!(
@@ -173,7 +169,9 @@ fn a_mirror_is_an_order() {
     scene
         .publisher
         .script("/models/a.onnx", [Step::File(file.clone())]);
-    scene.pull_with(&pull().with_mirror(server), &pack).unwrap();
+    scene
+        .pull_with(&pull(|pull| pull.mirror = Some(server)), &pack)
+        .unwrap();
     assert_eq!(scene.tree(), store_of([&file[..]]));
     let asked: Vec<_> = scene
         .publisher
@@ -185,7 +183,9 @@ fn a_mirror_is_an_order() {
 
     std::fs::remove_dir_all(scene.folder.path().join("store")).unwrap();
     std::fs::write(folder.join("a.onnx"), &file).unwrap();
-    scene.pull_with(&pull().with_mirror(mirror), &pack).unwrap();
+    scene
+        .pull_with(&pull(|pull| pull.mirror = Some(mirror)), &pack)
+        .unwrap();
     assert_eq!(scene.tree(), store_of([&file[..]]));
 }
 
@@ -219,7 +219,7 @@ fn a_pack_without_commercial_use_wants_its_licences_accepted() {
     );
     assert!(scene.tree().is_empty());
     scene
-        .pull_with(&pull().with_accepted_license(true), &pack)
+        .pull_with(&pull(|pull| pull.accept_license = true), &pack)
         .unwrap();
     assert_eq!(scene.tree(), store_of([&file[..]]));
 }
@@ -233,7 +233,7 @@ fn a_pack_is_installed_by_its_manifest_and_then_found_by_its_name() {
     assert!(scene.store().load("tiny").is_err());
     assert!(
         scene
-            .pull_with(&pull().with_install(true), &pack)
+            .pull_with(&pull(|pull| pull.install = true), &pack)
             .unwrap()
             .installed
     );
@@ -243,7 +243,7 @@ fn a_pack_is_installed_by_its_manifest_and_then_found_by_its_name() {
     assert_eq!(scene.store().load("tiny").unwrap().model("a").unwrap(), file);
     assert!(
         !scene
-            .pull_with(&pull().with_install(true), &pack)
+            .pull_with(&pull(|pull| pull.install = true), &pack)
             .unwrap()
             .installed
     );
@@ -275,7 +275,7 @@ fn what_is_fetched_and_is_no_onnx_is_an_error_that_names_the_model() {
         .to_string();
     assert!(
         error.starts_with(
-            "model pack 'tiny': model 'a' cannot be made of its sources: a.onnx: not an ONNX file"
+            "model pack 'tiny': cannot import model 'a' from its sources: a.onnx: not an ONNX file"
         ),
         "{error}"
     );
@@ -294,10 +294,7 @@ fn a_disk_that_is_full_is_said_and_what_has_arrived_is_kept() {
     let file = file();
     scene.publisher.script("/a", [Step::File(file.clone())]);
     let error = scene.pull(&Pack::of(&file, [scene.url("/a")])).unwrap_err();
-    assert!(
-        matches!(&error, FetchError::Store(StoreError::Full { .. })),
-        "{error}"
-    );
+    assert!(matches!(&error, PackError::Unwritable { .. }), "{error}");
     assert!(error.to_string().contains("make room and pull again"), "{error}");
     let tree = scene.tree();
     let partial = &tree[&format!("partial/{}", sha256(&file))];
@@ -324,8 +321,7 @@ fn others_can_read_the_store_whatever_the_mask_of_the_pull() {
     scene.publisher.script("/a", [Step::File(file.clone())]);
     let path = Pack::of(&file, [scene.url("/a")]).write(scene.folder.path());
     let store = Store::at(scene.folder.path().join("deep/store"));
-    pull()
-        .with_install(true)
+    pull(|pull| pull.install = true)
         .run(&store, Some(&path), &|_| {})
         .unwrap();
     let blob = format!("store/blobs/sha256/{}", sha256(&file));
@@ -363,7 +359,7 @@ fn what_a_link_in_the_store_leads_to_is_not_written_to() {
             symlink(&victim, partials.join(name)).unwrap();
         }
         let pack = Pack::of(&file, [scene.url("/a")]);
-        scene.pull_with(&pull().with_install(true), &pack).unwrap();
+        scene.pull_with(&pull(|pull| pull.install = true), &pack).unwrap();
         assert_eq!(std::fs::read(&victim).ok().as_deref(), content);
         let blob = std::fs::symlink_metadata(scene.store().blob(&sha256(&file))).unwrap();
         assert!(blob.is_file());
@@ -389,7 +385,7 @@ fn a_pipe_in_the_place_of_a_file_holds_nobody_up() {
     }
     let (ended, has_ended) = channel();
     std::thread::spawn(move || {
-        let from_mirror = scene.pull_with(&pull().with_mirror(Mirror::Folder(mirror)), &pack);
+        let from_mirror = scene.pull_with(&pull(|pull| pull.mirror = Some(Mirror::Folder(mirror))), &pack);
         let error = from_mirror.unwrap_err().to_string();
         scene.pull(&pack).unwrap();
         ended.send((error, scene.tree())).unwrap();
@@ -397,7 +393,10 @@ fn a_pipe_in_the_place_of_a_file_holds_nobody_up() {
     let (error, tree) = has_ended
         .recv_timeout(std::time::Duration::from_secs(60))
         .unwrap();
-    assert!(error.contains("a.onnx: cannot be read: it is no file"), "{error}");
+    assert!(
+        error.contains("a.onnx: cannot be read: it is not a file"),
+        "{error}"
+    );
     assert_eq!(tree, store_of([&file[..]]));
 }
 
@@ -407,7 +406,7 @@ fn a_store_that_cannot_be_written_is_said() {
     let scene = Scene::new();
     std::fs::write(scene.folder.path().join("store"), b"").unwrap();
     let error = scene.pull(&Pack::of(&file(), [scene.url("/a")])).unwrap_err();
-    assert!(matches!(&error, FetchError::Store(_)), "{error}");
+    assert!(matches!(&error, PackError::Unwritable { .. }), "{error}");
     assert!(
         error
             .to_string()
@@ -424,6 +423,9 @@ fn a_store_that_is_read_only_is_said_with_what_to_do() {
     let scene = Scene::new();
     let path = Pack::of(&file(), [scene.url("/a")]).write(scene.folder.path());
     let store = Store::at(Path::new("/proc/likeness"));
-    let error = pull().run(&store, Some(&path), &|_| {}).unwrap_err().to_string();
+    let error = pull(|_| {})
+        .run(&store, Some(&path), &|_| {})
+        .unwrap_err()
+        .to_string();
     assert!(error.starts_with("cannot write /proc/likeness"), "{error}");
 }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use likeness_packs::import::import;
 use likeness_packs::{DEFAULT_PACK, Manifest, PackError};
 
 use crate::Failed;
@@ -22,5 +21,5 @@ pub fn published(shared: &Path, model: &str) -> Result<Vec<u8>, Failed> {
         let path = shared.join("upstream").join(name);
         std::fs::read(&path).map_err(|source| PackError::Unreadable { path, source })
     };
-    Ok(import(&entry.import, read)?)
+    Ok(entry.import.apply(read)?)
 }

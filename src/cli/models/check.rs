@@ -10,8 +10,8 @@ use crate::cli::{EngineArguments, Failure, exit, say};
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArguments {
-    /// A built-in or installed pack by its name, or another by the path of its pack.toml or of the folder that holds it
-    /// [default: that of --pack].
+    /// Pack: a built-in or installed one by its name, another by the path of its pack.toml or folder [default: that of
+    /// --pack].
     #[arg(value_name = "PACK")]
     name: Option<String>,
 }
@@ -20,7 +20,7 @@ impl CheckArguments {
     pub(crate) fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
         let name = self.name.as_deref().unwrap_or(engine.pack_name());
         let runtime = Runtime::load(&engine.library(), engine.execution()?)?;
-        // A folder of one's own needs no store.
+        // A pack given by its path needs no model store.
         let pack = engine
             .store()
             .place()

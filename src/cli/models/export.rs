@@ -9,15 +9,15 @@ use likeness_packs::archive::export;
 use super::count;
 use crate::cli::{EngineArguments, Failure, exit, say};
 
-/// The archive is a plain tar with the pack's manifest, its models, and those of its files as published that the store
-/// still has. The same pack gives the same bytes.
+/// The archive is a plain tar with the pack's manifest, its models, and those of its published files that are in the model
+/// store. The same pack gives the same bytes.
 #[derive(Debug, Args)]
 pub(crate) struct ExportArguments {
-    /// A built-in or installed pack by its name, or another by the path of its pack.toml or of the folder that holds it
-    /// [default: that of --pack].
+    /// Pack: a built-in or installed one by its name, another by the path of its pack.toml or folder [default: that of
+    /// --pack].
     #[arg(value_name = "PACK")]
     name: Option<String>,
-    /// The file to write; one that is there is replaced.
+    /// File to write; replaces an existing one.
     #[arg(long, value_name = "FILE.tar")]
     out: PathBuf,
 }

@@ -9,7 +9,7 @@ use crate::cli::{EngineArguments, Failure, exit, say};
 
 pub(crate) fn run(engine: &EngineArguments) -> Result<ExitCode, Failure> {
     let store = engine.store().place();
-    say(format_args!("store: {}", store.folder().display()))?;
+    say(format_args!("model store: {}", store.folder().display()))?;
     for pack in store.packs() {
         say(line(&pack))?;
     }

@@ -4,8 +4,8 @@ mod check;
 mod export;
 mod inspect;
 mod list;
+mod progress;
 mod pull;
-mod show;
 
 use std::process::ExitCode;
 
@@ -15,16 +15,15 @@ use super::{EngineArguments, Failure};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelsCommand {
-    /// Bring a pack's files into the store, check them, and make the models of them. Costs nothing where all is there.
+    /// Fetch a pack's files into the model store, verify them and import the models. Does nothing if the pack is complete
     Pull(pull::PullArguments),
-    /// Write a pack into one file that `likeness models pull --from` installs where no network is.
+    /// Write a pack into one archive, which `likeness models pull --from` installs in a closed network
     Export(export::ExportArguments),
-    /// Open every model of a pack, compare it with what its adapter needs, run it, and measure how fast it is. Exit code: 0
-    /// all can be used, 1 not, 2 usage.
+    /// Open and run every model of a pack, compare it with its adapter and time it. Exit code: 0 all usable, 1 not, 2 usage
     Check(check::CheckArguments),
-    /// What an ONNX file is made of: operators, parameters, FLOPs, and what rewriting it would do.
+    /// Inspect an ONNX file: operators, parameters, FLOPs, applicable optimization passes
     Inspect(inspect::InspectArguments),
-    /// The packs that can be named, and what is missing of them.
+    /// List the built-in and installed packs and their missing models
     List,
 }
 
@@ -40,7 +39,7 @@ impl ModelsCommand {
     }
 }
 
-/// A number of things: `1 model`, `2 models`.
+/// Returns a count with its noun: `1 model`, `2 models`.
 fn count(number: usize, what: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {what}{plural}")

@@ -1,9 +1,10 @@
-//! What an ONNX file would take of memory, found out before any of it is taken.
+//! The memory that an ONNX file would take, computed before it is read.
 //!
-//! A message of protobuf may be empty and take two bytes of the file, while its place in memory takes hundreds: a small
-//! file could ask for gigabytes. So the fields are walked first, without keeping anything.
+//! An empty message of protobuf takes two bytes of the file and hundreds in memory: a small file could ask for gigabytes,
+//! and prost has no limit. So the fields are walked first, without keeping anything.
 
-use super::OnnxError;
+use super::not_onnx;
+use crate::OnnxError;
 use crate::proto::{
     AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
     StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
@@ -91,11 +92,11 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), OnnxError> {
     let mut left = limit;
     match walk(bytes, Kind::Model, 0, &mut left) {
         Ok(()) => Ok(()),
-        Err(Stop::TooMuch) => Err(OnnxError::Bloated {
-            bytes: bytes.len(),
+        Err(Stop::TooMuch) => Err(OnnxError::TooLarge {
+            what: "bytes of memory for an ONNX file of its size",
             limit,
         }),
-        Err(Stop::Malformed(reason)) => Err(OnnxError::Malformed(reason.to_owned())),
+        Err(Stop::Malformed(reason)) => Err(not_onnx(reason)),
     }
 }
 
@@ -184,7 +185,7 @@ mod tests {
         assert!(read(&empty_nodes(100)).is_ok());
         let flood = empty_nodes(1 << 20);
         assert!(flood.len() < (3 << 20));
-        assert!(matches!(read(&flood), Err(OnnxError::Bloated { .. })));
+        assert!(matches!(read(&flood), Err(OnnxError::TooLarge { .. })));
     }
 
     #[test]
@@ -202,12 +203,12 @@ mod tests {
         let mut model = vec![7 << 3 | 2];
         prost::encode_length_delimiter(bytes.len(), &mut model).unwrap();
         model.extend_from_slice(&bytes);
-        assert!(matches!(read(&model), Err(OnnxError::Malformed(_))));
+        assert!(matches!(read(&model), Err(OnnxError::Format(_))));
     }
 
     #[test]
     fn what_is_no_onnx_file_is_told() {
-        assert_eq!(read(b""), Err(OnnxError::NoGraph));
+        assert!(matches!(read(b""), Err(OnnxError::Format(_))));
         for bytes in [&b"\xff"[..], b"PK\x03\x04", b"\x3a\x7f", &[0x80; 32]] {
             assert!(read(bytes).is_err(), "{bytes:?}");
         }

@@ -1,28 +1,28 @@
-//! What an ONNX file is made of, and what rewriting it would do.
+//! Inspection of ONNX files: contents, operations, and applicable optimization passes.
 
 mod work;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::file::{self, OnnxError};
 use crate::optimize::{Passes, Report, optimize};
 use crate::proto::{DimensionValue, GraphProto, ValueInfoProto, data_type};
-use crate::quote;
+use crate::{OnnxError, file, quote};
 
 pub use work::Work;
 
-/// Sizes that are taken for free dimensions of inputs, to count operations by.
+/// Sizes to assume for free dimensions of inputs when operations are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Assumptions {
     /// For a free first dimension.
     pub batch: u32,
-    /// For every other free dimension: pixels of height and width, mostly.
+    /// For every other free dimension, such as height and width in pixels.
     pub side: u32,
 }
 
 impl Default for Assumptions {
-    /// One picture of 320x320: what the default pack's detector sees first.
+    /// One image of 320x320, the first input of the default pack's detector.
     fn default() -> Self {
         Self { batch: 1, side: 320 }
     }
@@ -30,16 +30,17 @@ impl Default for Assumptions {
 
 /// An input or output of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Port {
     /// Its name.
     pub name: String,
-    /// Type of the elements, as `f32`, or as ONNX's number for it where there is no such name.
+    /// Type of the elements, such as `f32`, or ONNX's number of a type without a name here.
     pub elements: String,
-    /// Its dimensions: a number, the name of a free one, or `?`; `None` where the file does not say.
+    /// Its dimensions: a number, the name of a free one, or `?`; `None` if the file does not state them.
     pub shape: Option<Vec<String>>,
 }
 
-/// What an ONNX file is made of.
+/// The contents of an ONNX file.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Inspection {
@@ -49,42 +50,43 @@ pub struct Inspection {
     pub ir_version: i64,
     /// Operator sets with their versions; ONNX's own is `ai.onnx`.
     pub opsets: Vec<(String, i64)>,
-    /// What wrote it, and of which version; may be empty.
+    /// The program that wrote it, and its version; may be empty.
     pub producer: String,
     /// Inputs that have no default.
     pub inputs: Vec<Port>,
     /// Outputs.
     pub outputs: Vec<Port>,
-    /// Operators, with how many nodes there are of each; those of others than ONNX bear their domain. Nodes of
-    /// subgraphs are not counted.
+    /// Operators, with the number of their nodes; custom operators have their domain as a prefix. Nodes of subgraphs are not
+    /// counted.
     pub operators: BTreeMap<String, usize>,
-    /// Elements of all constants of floating point, but for those of subgraphs and `Constant` nodes.
+    /// Elements of all floating-point constants, except in subgraphs and `Constant` nodes.
     pub parameters: usize,
     /// Operations of one run.
     pub work: Work,
-    /// What `work` took for free dimensions.
+    /// The assumptions behind `work`.
     pub assumptions: Assumptions,
-    /// What every pass would change, all of them in order.
-    pub rewriting: Report,
-    /// Operations of one run after that.
-    pub rewritten_work: Work,
+    /// The changes of all optimization passes, applied in order.
+    pub optimization: Report,
+    /// Operations of one run after them.
+    pub optimized_work: Work,
 }
 
-/// Looks into an ONNX file, taking [`Assumptions::default`] for free dimensions.
+/// Inspects an ONNX file with [`Assumptions::default`].
 ///
 /// # Errors
-/// What [`file::read`] refuses.
+/// As [`read`](crate::read).
 pub fn inspect(onnx: &[u8]) -> Result<Inspection, OnnxError> {
     inspect_with(onnx, Assumptions::default())
 }
 
-/// Looks into an ONNX file.
+/// Inspects an ONNX file.
 ///
 /// # Errors
-/// What [`file::read`] refuses.
+/// As [`read`](crate::read).
 pub fn inspect_with(onnx: &[u8], assumptions: Assumptions) -> Result<Inspection, OnnxError> {
     let mut model = file::read(onnx)?;
-    let graph = model.graph.as_ref().ok_or(OnnxError::NoGraph)?;
+    let no_graph = GraphProto::default();
+    let graph = model.graph.as_ref().unwrap_or(&no_graph);
     let opsets: Vec<(String, i64)> = model
         .opset_import
         .iter()
@@ -108,15 +110,12 @@ pub fn inspect_with(onnx: &[u8], assumptions: Assumptions) -> Result<Inspection,
         work: Work::of(opset, graph, assumptions),
         assumptions,
         opsets,
-        rewriting: Report::default(),
-        rewritten_work: Work::default(),
+        optimization: Report::default(),
+        optimized_work: Work::default(),
     };
-    inspection.rewriting = optimize(&mut model, &Passes::all());
-    inspection.rewritten_work = model
-        .graph
-        .as_ref()
-        .map(|graph| Work::of(opset, graph, assumptions))
-        .unwrap_or_default();
+    inspection.optimization = optimize(&mut model, &Passes::all());
+    let graph = model.graph.as_ref().unwrap_or(&no_graph);
+    inspection.optimized_work = Work::of(opset, graph, assumptions);
     Ok(inspection)
 }
 
@@ -229,14 +228,17 @@ impl fmt::Display for Inspection {
         for (name, count) in &self.operators {
             writeln!(f, "  {count:>6}  {}", quote::name(name))?;
         }
-        match self.rewriting.left_alone() {
-            Some(reason) => writeln!(f, "rewriting   none: {reason}"),
+        match self.optimization.skipped() {
+            Some(reason) => writeln!(f, "passes      none: {reason}"),
             None => {
-                writeln!(f, "rewriting   (places that each pass would change)")?;
-                for (pass, count) in self.rewriting.iter() {
+                writeln!(
+                    f,
+                    "passes      (optimization passes and the number of their changes)"
+                )?;
+                for (pass, count) in self.optimization.iter() {
                     writeln!(f, "  {count:>6}  {pass}")?;
                 }
-                writeln!(f, "            afterwards {}", self.rewritten_work)
+                writeln!(f, "            work after them {}", self.optimized_work)
             }
         }
     }
@@ -289,7 +291,7 @@ mod tests {
         assert_eq!(inspection.operators["Conv"], 1);
         assert_eq!(inspection.bytes, bytes.len());
         assert_eq!(inspection.opsets, [("ai.onnx".to_owned(), file::OPSET)]);
-        assert_eq!(inspection.rewriting.count(Pass::Prelu), 1);
+        assert_eq!(inspection.optimization.count(Pass::Prelu), 1);
     }
 
     #[test]
@@ -325,7 +327,7 @@ mod tests {
         old.opset_import[0].version = 3;
         let text = inspect(&file::write(&old)).unwrap().to_string();
         assert!(
-            text.contains("rewriting   none: it asks for a version of ONNX's operators"),
+            text.contains("passes      none: the version of its ONNX operators"),
             "{text}"
         );
     }
@@ -335,13 +337,13 @@ mod tests {
         let mut forged = file::read(&model(None)).unwrap();
         forged.producer_name = "p\nparameters  0".to_owned();
         let graph = forged.graph.as_mut().unwrap();
-        let name = "x\nrewriting   none: \u{1b}[2J";
+        let name = "x\npasses      none: \u{1b}[2J";
         name.clone_into(&mut graph.input[0].name);
         name.clone_into(&mut graph.node[0].input[0]);
         graph.node[1].op_type = "PRelu\n  1000  Relu".to_owned();
         let text = inspect(&file::write(&forged)).unwrap().to_string();
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
-        for forged in ["\nparameters  0", "\nrewriting   none: ", "\n  1000"] {
+        for forged in ["\nparameters  0", "\npasses      none: ", "\n  1000"] {
             assert!(!text.contains(forged), "{text}");
         }
     }

@@ -10,15 +10,16 @@ use super::Assumptions;
 
 /// Operations of one run, of convolutions and matrix products.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Work {
     /// Multiply-accumulates.
     pub macs: u64,
-    /// Convolutions and matrix products that are not in `macs`, because their shapes are not known.
+    /// Convolutions and matrix products that are not in `macs`, because their shapes are unknown.
     pub uncounted: usize,
 }
 
 impl Work {
-    /// Floating-point operations: two for each multiply-accumulate.
+    /// Returns the floating-point operations: two for each multiply-accumulate.
     #[must_use]
     pub fn flops(&self) -> u64 {
         self.macs.saturating_mul(2)
@@ -91,11 +92,7 @@ impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.2} MFLOPs", self.flops() as f64 / 1e6)?;
         if self.uncounted > 0 {
-            write!(
-                f,
-                ", {} operators not counted as their shapes are not known",
-                self.uncounted
-            )?;
+            write!(f, ", {} operators not counted (unknown shapes)", self.uncounted)?;
         }
         Ok(())
     }

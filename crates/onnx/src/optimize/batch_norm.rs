@@ -1,40 +1,30 @@
-//! Batch normalisation is folded into the convolution or matrix product before it.
+//! Folds batch normalisation into the convolution or matrix product before it.
 
 use crate::proto::{NodeProto, TensorProto, attribute};
 
-use super::layer::{self, Layer};
+use super::layer::Layer;
 use super::net::Net;
 
-/// Where the node does not say (ONNX's default).
+/// ONNX's default.
 const EPSILON: f32 = 1e-5;
 
 pub(super) fn run(net: &mut Net) -> usize {
-    let shapes = layer::shapes(net);
-    let mut changed = 0;
-    for place in net.places_of(&["BatchNormalization"]) {
-        let Some(node) = net.node(place) else {
-            continue;
-        };
-        let layer = node
-            .input
-            .first()
-            .and_then(|input| Layer::before(net, &shapes, input));
-        if let Some(layer) = layer
-            && let Some((scale, shift)) = affine(net, node, layer.channels)
-            && layer.scale(net, &scale, &shift)
-        {
-            layer.swallow(net, place);
-            changed += 1;
-        }
-    }
-    changed
+    let shapes = net.shapes();
+    net.change_each(&["BatchNormalization"], |net, place| {
+        let node = net.node(place)?;
+        let layer = Layer::before(net, &shapes, node.input.first()?)?;
+        let (scale, shift) = affine(net, node, layer.channels)?;
+        layer.scale(net, &scale, &shift)?;
+        layer.swallow(net, place);
+        Some(())
+    })
 }
 
-/// What it multiplies each channel by, and what it adds then.
+/// The factor and the summand of each channel.
 fn affine(net: &Net, node: &NodeProto, channels: usize) -> Option<(Vec<f64>, Vec<f64>)> {
     let is_inference = attribute::int(node, "training_mode", 0)? == 0
         && attribute::int(node, "spatial", 1)? == 1
-        // Before opset 14 these are what says that it is for training, whether or not they are read.
+        // Before opset 14 these outputs mean training, whether or not they are read.
         && node.output.iter().skip(1).all(String::is_empty);
     let [_, scale, bias, mean, variance] = node.input.as_slice() else {
         return None;
@@ -45,24 +35,31 @@ fn affine(net: &Net, node: &NodeProto, channels: usize) -> Option<(Vec<f64>, Vec
     };
     let (scale, bias, mean, variance) = (read(scale)?, read(bias)?, read(mean)?, read(variance)?);
     let epsilon = f64::from(attribute::float(node, "epsilon", EPSILON)?);
-    let mut scales = Vec::with_capacity(channels);
-    let mut shifts = Vec::with_capacity(channels);
-    for (((scale, bias), mean), variance) in scale.iter().zip(&bias).zip(&mean).zip(&variance) {
-        let variance = f64::from(*variance) + epsilon;
-        if !(is_inference && variance > 0.0) {
-            return None;
-        }
-        let scale = f64::from(*scale) / variance.sqrt();
-        scales.push(scale);
-        shifts.push(f64::from(*bias) - f64::from(*mean) * scale);
-    }
-    Some((scales, shifts))
+    is_inference.then_some(())?;
+    fold(&scale, &bias, &mean, &variance, epsilon)
+}
+
+/// Returns the factor and the summand of each channel; `None` if a variance is not above 0.
+pub(crate) fn fold(
+    weight: &[f32],
+    bias: &[f32],
+    mean: &[f32],
+    variance: &[f32],
+    epsilon: f64,
+) -> Option<(Vec<f64>, Vec<f64>)> {
+    let channels = weight.iter().zip(bias).zip(mean).zip(variance);
+    let folded = channels.map(|(((&weight, &bias), &mean), &variance)| {
+        let variance = f64::from(variance) + epsilon;
+        let scale = f64::from(weight) / variance.sqrt();
+        (variance > 0.0).then(|| (scale, f64::from(bias) - f64::from(mean) * scale))
+    });
+    Some(folded.collect::<Option<Vec<_>>>()?.into_iter().unzip())
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::Pass;
-    use super::super::testing::{after, constant, model, node, node_with, operators, values};
+    use super::super::tests::{after, constant, model, node, node_with, operators, values};
     use crate::proto::{AttributeProto, NodeProto, TensorProto};
 
     fn norm(input: &str) -> NodeProto {

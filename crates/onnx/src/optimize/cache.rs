@@ -1,16 +1,15 @@
-//! Rewritten models by the checksum of what they were made of, so that a service that loads its pack again, or a process
-//! with several engines, rewrites each model once.
+//! A cache of optimized models by the checksum of the original, so that a service that reloads its pack, or a process with
+//! several engines, optimizes each model once.
 //!
-//! In memory and not in the store: what ONNX Runtime is given is made of bytes whose checksum the manifest pins, while a
-//! file of rewritten bytes would have to be believed. It is also quick, a matter of milliseconds for a model of a few
-//! megabytes, against tens to open it.
+//! In memory and not in the model store: the manifest pins the checksum of the original, and a file with an optimized
+//! model could not be verified. Optimization takes milliseconds for a model of a few megabytes, and opening it tens.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Passes, optimize_bytes};
 
-/// Most bytes that are kept: those of some packs of small models. Larger models are rewritten each time.
+/// Most bytes that are kept, enough for some packs of small models. Larger models are optimized each time.
 const MAX_BYTES: usize = 64 << 20;
 
 struct Entry {
@@ -19,18 +18,18 @@ struct Entry {
     onnx: Arc<Vec<u8>>,
 }
 
-/// Rewritten models.
-struct Kept(Mutex<VecDeque<Entry>>);
+/// Optimized models, the oldest first.
+struct Cache(Mutex<VecDeque<Entry>>);
 
-static KEPT: Kept = Kept::new();
+static CACHE: Cache = Cache::new();
 
-/// A model rewritten; `sha256` is that of `onnx`. What is no ONNX that can be read here is left as it is: whoever runs it
-/// will say what is wrong with it.
+/// Returns an optimized model; `sha256` is that of `onnx`. Bytes that cannot be read as ONNX stay as they are: ONNX Runtime
+/// reports their fault.
 pub fn cached(sha256: &str, onnx: &Arc<Vec<u8>>, passes: &Passes) -> Arc<Vec<u8>> {
-    KEPT.rewritten(sha256, onnx, passes)
+    CACHE.optimized(sha256, onnx, passes)
 }
 
-impl Kept {
+impl Cache {
     const fn new() -> Self {
         Self(Mutex::new(VecDeque::new()))
     }
@@ -39,7 +38,7 @@ impl Kept {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn rewritten(&self, sha256: &str, onnx: &Arc<Vec<u8>>, passes: &Passes) -> Arc<Vec<u8>> {
+    fn optimized(&self, sha256: &str, onnx: &Arc<Vec<u8>>, passes: &Passes) -> Arc<Vec<u8>> {
         let found = |kept: &VecDeque<Entry>| {
             kept.iter()
                 .find(|entry| entry.sha256 == sha256 && entry.passes == *passes)
@@ -48,7 +47,7 @@ impl Kept {
         if let Some(known) = found(&self.lock()) {
             return known;
         }
-        // Not while locked: another model need not wait for this one.
+        // Without the lock: another model need not wait for this one.
         let made = match optimize_bytes(onnx, passes) {
             Ok((made, report)) if report.total() > 0 => Arc::new(made),
             _ => Arc::clone(onnx),
@@ -93,37 +92,37 @@ mod tests {
         }))
     }
 
-    fn rewritten(kept: &Kept, sha256: &str, onnx: Vec<u8>, passes: &Passes) -> Arc<Vec<u8>> {
-        kept.rewritten(sha256, &Arc::new(onnx), passes)
+    fn optimized(kept: &Cache, sha256: &str, onnx: Vec<u8>, passes: &Passes) -> Arc<Vec<u8>> {
+        kept.optimized(sha256, &Arc::new(onnx), passes)
     }
 
     #[test]
-    fn a_model_is_rewritten_once_for_each_set_of_passes() {
-        let kept = Kept::new();
-        let all = rewritten(&kept, "once", identity(), &Passes::all());
+    fn a_model_is_optimized_once_for_each_set_of_passes() {
+        let kept = Cache::new();
+        let all = optimized(&kept, "once", identity(), &Passes::all());
         assert_eq!(read(&all).unwrap().graph.unwrap().node.len(), 1);
         // The checksum is the key: the bytes are not looked at again.
-        let again = rewritten(&kept, "once", Vec::new(), &Passes::all());
+        let again = optimized(&kept, "once", Vec::new(), &Passes::all());
         assert!(Arc::ptr_eq(&all, &again));
-        let without = rewritten(&kept, "once", identity(), &Passes::all().without(Pass::NoOps));
+        let without = optimized(&kept, "once", identity(), &Passes::all().without(Pass::NoOps));
         assert_eq!(*without, identity());
     }
 
     #[test]
-    fn what_is_no_onnx_is_left_as_it_is() {
-        let kept = Kept::new();
+    fn bytes_that_are_not_onnx_stay_as_they_are() {
+        let kept = Cache::new();
         assert_eq!(
-            *rewritten(&kept, "no-onnx", b"abc".to_vec(), &Passes::all()),
+            *optimized(&kept, "no-onnx", b"abc".to_vec(), &Passes::all()),
             b"abc"
         );
     }
 
     #[test]
-    fn what_is_kept_is_bounded_and_the_oldest_goes_first() {
-        let kept = Kept::new();
+    fn the_cache_is_bounded_and_evicts_the_oldest() {
+        let kept = Cache::new();
         for number in 0..5 {
             let large = vec![0; MAX_BYTES / 3];
-            rewritten(&kept, &format!("bound-{number}"), large, &Passes::all());
+            optimized(&kept, &format!("bound-{number}"), large, &Passes::all());
         }
         let names: Vec<String> = kept.lock().iter().map(|entry| entry.sha256.clone()).collect();
         assert_eq!(names, ["bound-2", "bound-3", "bound-4"]);

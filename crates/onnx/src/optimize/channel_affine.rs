@@ -1,27 +1,22 @@
-//! Addition of, and multiplication by, a constant for each channel are folded into the layer before them.
+//! Folds addition of, and multiplication by, a constant for each channel into the layer before.
 
 use crate::proto::NodeProto;
 use crate::shapes::Shapes;
 
-use super::layer::{self, Layer};
+use super::layer::Layer;
 use super::net::Net;
 
 pub(super) fn run(net: &mut Net) -> usize {
-    let shapes = layer::shapes(net);
-    let mut changed = 0;
-    for place in net.places_of(&["Add", "Sub", "Mul", "Div"]) {
-        let Some((layer, scale, shift)) = net.node(place).and_then(|node| affine(net, &shapes, node)) else {
-            continue;
-        };
-        if layer.scale(net, &scale, &shift) {
-            layer.swallow(net, place);
-            changed += 1;
-        }
-    }
-    changed
+    let shapes = net.shapes();
+    net.change_each(&["Add", "Sub", "Mul", "Div"], |net, place| {
+        let (layer, scale, shift) = affine(net, &shapes, net.node(place)?)?;
+        layer.scale(net, &scale, &shift)?;
+        layer.swallow(net, place);
+        Some(())
+    })
 }
 
-/// The layer before the node, what its channels are multiplied by, and what is added then.
+/// The layer before the node, and the factor and the summand of each channel.
 fn affine(net: &Net, shapes: &Shapes, node: &NodeProto) -> Option<(Layer, Vec<f64>, Vec<f64>)> {
     let ([first, second], [_]) = (node.input.as_slice(), node.output.as_slice()) else {
         return None;
@@ -51,7 +46,7 @@ fn affine(net: &Net, shapes: &Shapes, node: &NodeProto) -> Option<(Layer, Vec<f6
 #[cfg(test)]
 mod tests {
     use super::super::Pass;
-    use super::super::testing::{after, constant, model, node, operators, values};
+    use super::super::tests::{after, constant, model, node, operators, values};
     use crate::proto::TensorProto;
 
     #[test]

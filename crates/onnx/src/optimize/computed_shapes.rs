@@ -1,25 +1,18 @@
-//! A `Reshape` to a shape that is computed from its own input's, as exporters write a flattening, gets it as a constant.
+//! Makes the shape of a `Reshape` a constant where it is computed from that of its own input, as exporters write a
+//! flattening.
 
 use crate::proto::{NodeProto, TensorProto, attribute};
 use crate::shapes::{Dim, Shapes};
 
-use super::layer;
 use super::net::Net;
 
 pub(super) fn run(net: &mut Net) -> usize {
-    let shapes = layer::shapes(net);
-    let mut changed = 0;
-    for place in net.places_of(&["Reshape"]) {
-        let Some(node) = net.node(place) else {
-            continue;
-        };
-        let is_computed = node
-            .input
-            .get(1)
-            .is_some_and(|shape| net.producer(shape).is_some());
-        let Some(shape) = constant_shape(node, &shapes).filter(|_| is_computed) else {
-            continue;
-        };
+    let shapes = net.shapes();
+    net.change_each(&["Reshape"], |net, place| {
+        let node = net.node(place)?;
+        // Not a constant.
+        net.producer(node.input.get(1)?)?;
+        let shape = constant_shape(node, &shapes)?;
         let base = node.output.first().cloned().unwrap_or_default();
         let name = net.fresh(&base, "shape");
         let rank = i64::try_from(shape.len()).unwrap_or(i64::MAX);
@@ -29,12 +22,11 @@ pub(super) fn run(net: &mut Net) -> usize {
                 *input = name;
             }
         });
-        changed += 1;
-    }
-    changed
+        Some(())
+    })
 }
 
-/// 0 stands for the input's own size at that place; one size may be left to be found.
+/// The shape as a constant: 0 stands for the input's own size at that place, and one size may be inferred (-1).
 fn constant_shape(node: &NodeProto, shapes: &Shapes) -> Option<Vec<i64>> {
     if attribute::int(node, "allowzero", 0)? != 0 {
         return None;
@@ -46,7 +38,7 @@ fn constant_shape(node: &NodeProto, shapes: &Shapes) -> Option<Vec<i64>> {
         shape.push(match dim {
             Dim::Known(size) => Some(size).filter(|&size| size > 0 || size == -1)?,
             Dim::Free(_) if from.get(index) == Some(&dim) => 0,
-            // If it were 0 it would copy, which -1 does not; but then there are no elements, and none are left out.
+            // A size of 0 would copy, which -1 does not; but then there are no elements at all.
             Dim::Free(_) => -1,
         });
     }
@@ -56,7 +48,7 @@ fn constant_shape(node: &NodeProto, shapes: &Shapes) -> Option<Vec<i64>> {
 #[cfg(test)]
 mod tests {
     use super::super::Pass;
-    use super::super::testing::{after, model, node, node_with};
+    use super::super::tests::{after, model, node, node_with};
     use crate::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
     /// Flattens to `[sizes of x at these axes, rest]`, as PyTorch's exporter writes it.

@@ -1,24 +1,21 @@
-//! `Constant` nodes become constants of the graph.
+//! Turns `Constant` nodes into constants of the graph.
 
 use crate::proto::{NodeProto, TensorProto, kind};
 
 use super::net::Net;
 
 pub(super) fn run(net: &mut Net) -> usize {
-    let mut changed = 0;
-    for place in net.places_of(&["Constant"]) {
+    net.change_each(&["Constant"], |net, place| {
         let mut made = None;
         net.edit(place, |node| made = take_value(node));
-        if let Some(tensor) = made {
-            net.remove(place);
-            net.add_constant(tensor);
-            changed += 1;
-        }
-    }
-    changed
+        let tensor = made?;
+        net.remove(place);
+        net.add_constant(tensor);
+        Some(())
+    })
 }
 
-/// What the node makes, where it says so in a way that is understood; a tensor is taken out of it.
+/// Takes the value out of a node, if it is of a known kind.
 fn take_value(node: &mut NodeProto) -> Option<TensorProto> {
     let ([name], [attribute]) = (node.output.as_slice(), node.attribute.as_mut_slice()) else {
         return None;
@@ -47,7 +44,7 @@ fn take_value(node: &mut NodeProto) -> Option<TensorProto> {
 #[cfg(test)]
 mod tests {
     use super::super::Pass;
-    use super::super::testing::{after, constant, model, node, node_with, operators, values};
+    use super::super::tests::{after, constant, model, node, node_with, operators, values};
     use crate::proto::{AttributeProto, kind};
 
     #[test]

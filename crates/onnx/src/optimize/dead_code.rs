@@ -1,4 +1,4 @@
-//! Nodes and constants that nothing reads are dropped.
+//! Removes nodes and constants that nothing reads.
 
 use super::net::Net;
 
@@ -6,7 +6,7 @@ pub(super) fn run(net: &mut Net) -> usize {
     let mut changed = 0;
     for place in net.places().into_iter().rev() {
         let is_dead = net.node(place).is_some_and(|node| {
-            // What operators of others do beside what they make is not known.
+            // Custom operators may have side effects.
             let is_known = node.domain.is_empty() || node.domain == "ai.onnx";
             is_known
                 && node
@@ -35,7 +35,7 @@ pub(super) fn run(net: &mut Net) -> usize {
 #[cfg(test)]
 mod tests {
     use super::super::Pass;
-    use super::super::testing::{after, constant, model, node, operators};
+    use super::super::tests::{after, constant, model, node, operators};
 
     #[test]
     fn chains_that_lead_nowhere_go_with_their_constants() {

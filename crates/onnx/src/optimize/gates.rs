@@ -1,7 +1,7 @@
-//! A map times a number for each channel, as in squeeze-and-excitation, gets the numbers spread over the map first.
+//! Enlarges the numbers for each channel that a map is multiplied by, as in squeeze-and-excitation, to the map's size.
 //!
-//! ONNX Runtime multiplies in blocks of channels only what it knows to be of the same shape; for the rest it reorders the
-//! map to rows and back. Enlarging 1x1 to the map's size to the nearest is done in blocks as well, and takes less.
+//! ONNX Runtime multiplies in blocks of channels only values that it knows to be of the same shape; otherwise it reorders
+//! the map to rows and back. Nearest-neighbour resizing of 1x1 to the map's size works on blocks as well, and takes less.
 
 use std::collections::HashMap;
 
@@ -10,27 +10,21 @@ use crate::proto::{
 };
 use crate::shapes::{Dim, Shapes};
 
+use super::BLOCK;
 use super::net::Net;
-use super::{BLOCK, layer};
 
-/// From this one on, the region of `Resize` may be left out.
+/// Since this version, the region of `Resize` is optional.
 const LEAST_OPSET: i64 = 13;
 
 pub(super) fn run(net: &mut Net) -> usize {
     if net.opset() < LEAST_OPSET {
         return 0;
     }
-    let shapes = layer::shapes(net);
+    let shapes = net.shapes();
     let mut scales = HashMap::new();
-    let mut changed = 0;
-    for place in net.places_of(&["Mul"]) {
-        let Some(node) = net.node(place) else {
-            continue;
-        };
-        let gate = (0..2).find_map(|input| Some((input, Gate::of(net, &shapes, node, input)?)));
-        let Some((input, gate)) = gate else {
-            continue;
-        };
+    net.change_each(&["Mul"], |net, place| {
+        let node = net.node(place)?;
+        let (input, gate) = (0..2).find_map(|input| Some((input, Gate::of(net, &shapes, node, input)?)))?;
         let output = node.output.first().cloned().unwrap_or_default();
         let mut mul = node.clone();
         let spread = net.fresh(&output, "gate");
@@ -46,12 +40,11 @@ pub(super) fn run(net: &mut Net) -> usize {
         }
         net.add_type(gate.info(&spread));
         net.replace(place, vec![resize, mul]);
-        changed += 1;
-    }
-    changed
+        Some(())
+    })
 }
 
-/// Numbers for each channel of a map.
+/// A number for each channel of a map.
 struct Gate {
     value: String,
     batch: DimensionValue,
@@ -61,7 +54,7 @@ struct Gate {
 }
 
 impl Gate {
-    /// The input of this number, where the other one is a map, and ONNX Runtime is likely to have both in blocks.
+    /// Returns the input at this index, if the other one is a map, and ONNX Runtime is likely to have both in blocks.
     fn of(net: &Net, shapes: &Shapes, node: &NodeProto, input: usize) -> Option<Self> {
         let [first, second] = node.input.as_slice() else {
             return None;
@@ -94,7 +87,7 @@ impl Gate {
             && [one, also_one] == [Dim::Known(1); 2];
         let (channels, size) = (channels.known()?, [height.known()?, width.known()?]);
         let is_whole = usize::try_from(channels).ok()?.is_multiple_of(BLOCK);
-        // Larger ones are not exact as `f32`.
+        // Larger sizes are not exact in `f32`.
         let is_map = size.iter().all(|size| (1..1 << 16).contains(size)) && size != [1, 1];
         let batch = match batch {
             Dim::Known(size) => DimensionValue::Fixed(size),
@@ -115,7 +108,7 @@ impl Gate {
             r#type: kind::STRING,
             ..AttributeProto::default()
         };
-        // The one way of enlarging that ONNX Runtime does in blocks.
+        // The one mode of resizing that works on blocks.
         let attributes = vec![
             text("mode", "nearest"),
             text("coordinate_transformation_mode", "asymmetric"),
@@ -124,7 +117,7 @@ impl Gate {
         NodeProto::new("Resize", &[&self.value, "", scales], &[output], attributes)
     }
 
-    /// That the batch is the map's does not follow for ONNX Runtime from the scales: it has to be said.
+    /// Returns its type: ONNX Runtime does not infer from the scales that the batch is the map's.
     fn info(self, name: &str) -> ValueInfoProto {
         let [height, width] = self.size;
         let mut info = ValueInfoProto::of_f32(name, &[None, Some(self.channels), Some(height), Some(width)]);
@@ -145,7 +138,7 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::super::Pass;
-    use super::super::testing::{after, constant, model, node, operators};
+    use super::super::tests::{after, constant, model, node, operators};
     use crate::proto::ModelProto;
 
     /// A convolution to `channels`, times the sigmoid of a convolution of `from`.

@@ -1,52 +1,46 @@
-//! Averaging over the whole map becomes `GlobalAveragePool`, which works on blocks of channels.
+//! Turns averaging over the whole map into `GlobalAveragePool`, which works on blocks of channels.
 
 use crate::proto::{NodeProto, attribute, data_type};
 use crate::shapes::Shapes;
 
-use super::layer;
 use super::net::Net;
 
 pub(super) fn run(net: &mut Net) -> usize {
-    let shapes = layer::shapes(net);
-    let mut changed = 0;
-    for place in net.places_of(&["AveragePool", "ReduceMean"]) {
-        let whole = net.node(place).and_then(|node| {
-            if node.op_type == "AveragePool" {
-                pools_all(node, &shapes)
-            } else {
-                means_all(node, &shapes, net.opset())
-            }
+    let shapes = net.shapes();
+    net.change_each(&["AveragePool", "ReduceMean"], |net, place| {
+        let node = net.node(place)?;
+        let whole = if node.op_type == "AveragePool" {
+            pools_all(node, &shapes)
+        } else {
+            means_all(node, &shapes, net.opset())
+        };
+        whole.filter(|&whole| whole)?;
+        net.edit(place, |node| {
+            node.op_type = "GlobalAveragePool".to_owned();
+            node.attribute.clear();
+            node.input.truncate(1);
         });
-        if whole == Some(true) {
-            net.edit(place, |node| {
-                node.op_type = "GlobalAveragePool".to_owned();
-                node.attribute.clear();
-                node.input.truncate(1);
-            });
-            changed += 1;
-        }
-    }
-    changed
+        Some(())
+    })
 }
 
 fn pools_all(node: &NodeProto, shapes: &Shapes) -> Option<bool> {
     let kernel = attribute::ints(node, "kernel_shape")?;
-    let map = layer::spatial(shapes.dims(node.input.first()?)?)?;
-    let padded = match node.attribute("pads") {
-        Some(_) => attribute::ints(node, "pads")?.iter().any(|&pad| pad != 0),
-        None => false,
-    };
-    let dilated = match node.attribute("dilations") {
-        Some(_) => attribute::ints(node, "dilations")?.iter().any(|&step| step != 1),
-        None => false,
+    let dims = shapes.dims(node.input.first()?)?.get(2..)?.iter();
+    let map: Vec<i64> = dims.map(|dim| dim.known()).collect::<Option<_>>()?;
+    let is_default = |name: &str, default: i64| match node.attribute(name) {
+        Some(_) => Some(attribute::ints(node, name)?.iter().all(|&value| value == default)),
+        None => Some(true),
     };
     let auto_pad = attribute::text(node, "auto_pad", "NOTSET")?;
-    // Of one window that is as large as the map; with SAME there would be others beside it.
-    let plain = !padded && !dilated && (auto_pad == "NOTSET" || auto_pad == "VALID");
+    // A single window as large as the map; with SAME there would be others beside it.
+    let plain = is_default("pads", 0)?
+        && is_default("dilations", 1)?
+        && (auto_pad == "NOTSET" || auto_pad == "VALID");
     Some(plain && !map.is_empty() && kernel == map && map.iter().all(|&size| size > 0))
 }
 
-/// The mean over height and width that keeps the dimensions.
+/// Whether it is the mean over height and width that keeps the dimensions.
 fn means_all(node: &NodeProto, shapes: &Shapes, opset: i64) -> Option<bool> {
     let rank = i64::try_from(shapes.dims(node.input.first()?)?.len()).ok()?;
     let mut axes = if opset < 18 {
@@ -61,7 +55,7 @@ fn means_all(node: &NodeProto, shapes: &Shapes, opset: i64) -> Option<bool> {
         }
     }
     axes.sort_unstable();
-    // The mean of whole numbers is one of them.
+    // The mean of integers is an integer.
     let is_f32 = shapes.facts(node.input.first()?)?.elem_type == data_type::FLOAT;
     Some(is_f32 && rank == 4 && axes == [2, 3] && attribute::int(node, "keepdims", 1)? == 1)
 }
@@ -69,7 +63,7 @@ fn means_all(node: &NodeProto, shapes: &Shapes, opset: i64) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::super::Pass;
-    use super::super::testing::{after, model, node_with, operators};
+    use super::super::tests::{after, model, node_with, operators};
     use crate::proto::AttributeProto;
 
     fn pooled(op_type: &str, attributes: Vec<AttributeProto>) -> bool {

@@ -1,19 +1,18 @@
-//! Convolutions and matrix products with constant weights: scaling what they put out.
+//! Convolutions and matrix products with constant weights, whose output can be scaled.
 
-use crate::proto::{TensorProto, attribute, data_type};
-use crate::shapes::{Dim, Shapes};
+use crate::proto::{TensorProto, attribute};
+use crate::shapes::Shapes;
 
 use super::net::Net;
 
-/// A node of which each output channel (axis 1 of what it makes) has weights of its own, in a constant that nothing else
-/// reads.
+/// A node whose output channels (axis 1 of its output) have their own weights each, in a constant that nothing else reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Layer {
     place: usize,
     kind: Kind,
     /// Output channels.
     pub(super) channels: usize,
-    /// Dimensions of what it makes.
+    /// Dimensions of its output.
     pub(super) rank: usize,
 }
 
@@ -28,7 +27,7 @@ enum Kind {
 }
 
 impl Layer {
-    /// The layer that makes `value`, where nothing but one node reads the value.
+    /// Returns the layer that makes `value`, if a single node reads the value.
     pub(super) fn before(net: &Net, shapes: &Shapes, value: &str) -> Option<Self> {
         let place = net.producer(value).filter(|_| net.is_read_once(value))?;
         let node = net.node(place).filter(|node| node.output.len() == 1)?;
@@ -55,7 +54,7 @@ impl Layer {
         })
     }
 
-    /// A constant's values as one for each channel, where it spreads over what the layer makes that way.
+    /// Returns a constant's values as one for each channel, if it is broadcast over the layer's output that way.
     pub(super) fn of_channels(&self, tensor: &TensorProto) -> Option<Vec<f64>> {
         let offset = self.rank.checked_sub(tensor.dims.len())?;
         for (index, &dim) in tensor.dims.iter().enumerate() {
@@ -71,12 +70,8 @@ impl Layer {
         })
     }
 
-    /// Makes the layer put out `scale * y + shift` in the place of `y`. False, and nothing done, where that cannot be.
-    pub(super) fn scale(&self, net: &mut Net, scale: &[f64], shift: &[f64]) -> bool {
-        self.scaled(net, scale, shift).is_some()
-    }
-
-    fn scaled(&self, net: &mut Net, scale: &[f64], shift: &[f64]) -> Option<()> {
+    /// Makes the layer compute `scale * y + shift` in the place of `y`. `None`, and nothing done, if that cannot be.
+    pub(super) fn scale(&self, net: &mut Net, scale: &[f64], shift: &[f64]) -> Option<()> {
         let node = net.node(self.place)?;
         let weights = net.constant(node.input.get(1)?)?;
         let (name, dims, len) = (weights.name.clone(), weights.dims.clone(), weights.len()?);
@@ -91,9 +86,7 @@ impl Layer {
             Some(name) => self.bias(net.constant(name)?)?,
             None => vec![0.0; self.channels],
         };
-        if !net.spend(len) {
-            return None;
-        }
+        net.spend(len)?;
         let mut values = net.constant(&name)?.f32s()?;
         let inner: usize = match self.kind {
             Kind::Conv | Kind::Gemm { axis: 0 } => len.checked_div(self.channels)?,
@@ -114,7 +107,7 @@ impl Layer {
         Some(())
     }
 
-    /// The layer's own third input, for each channel.
+    /// Returns the layer's third input, for each channel.
     fn bias(&self, tensor: &TensorProto) -> Option<Vec<f64>> {
         match self.kind {
             Kind::Conv if tensor.dims.len() != 1 || tensor.len() != Some(self.channels) => None,
@@ -140,7 +133,7 @@ impl Layer {
         });
     }
 
-    /// Lets the layer make what the node after it made, which goes.
+    /// Removes the node after the layer, and lets the layer make its output.
     pub(super) fn swallow(&self, net: &mut Net, after: usize) {
         let Some(output) = net.remove(after).and_then(|node| node.output.into_iter().next()) else {
             return;
@@ -153,39 +146,8 @@ impl Layer {
     }
 }
 
-/// Whether the tensor's elements are in the file and as many as its shape says, which has no size below 1.
-pub(super) fn has_f32s(tensor: &TensorProto) -> bool {
-    let given = if tensor.raw_data.is_empty() {
-        tensor.float_data.len().checked_mul(4)
-    } else {
-        Some(tensor.raw_data.len())
-    };
-    tensor.data_type == data_type::FLOAT
-        && tensor.data_location == 0
-        && !tensor.is_empty()
-        && tensor.len().and_then(|len| len.checked_mul(4)) == given
-}
-
-/// The nearest `f32`, where there is a finite one.
+/// The nearest `f32`, if it is finite.
 fn rounded(value: f64) -> Option<f32> {
     let value = value as f32;
     value.is_finite().then_some(value)
-}
-
-/// The known sizes of a map's height, width and so on.
-pub(super) fn spatial(dims: &[Dim]) -> Option<Vec<i64>> {
-    dims.get(2..)?.iter().map(|dim| dim.known()).collect()
-}
-
-/// What is known of the values of a net.
-pub(super) fn shapes(net: &Net) -> Shapes {
-    let places = net.places();
-    let nodes = places.iter().filter_map(|&place| net.node(place));
-    Shapes::of(
-        net.opset(),
-        net.inputs(),
-        |name| net.constant(name),
-        nodes,
-        |_| None,
-    )
 }

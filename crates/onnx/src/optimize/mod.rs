@@ -1,15 +1,14 @@
-//! Rewriting graphs into what ONNX Runtime's CPU provider runs faster.
+//! Optimization passes: changes of a graph that make ONNX Runtime's CPU provider run it faster.
 //!
-//! Each rewrite is a [`Pass`] that can be left out. A pass changes only what it is sure of: operators of ONNX's own, of
-//! versions known here, on constants of `f32` that are in the file and belong to one node. Everything else, subgraphs
-//! and operators of other domains included, stays as it is, and what a model computes stays the same but for the
-//! rounding of single numbers.
+//! Each [`Pass`] can be skipped. A pass changes only what it knows: ONNX's own operators, in known versions, on constants
+//! of `f32` that are in the file and belong to one node. Everything else, subgraphs and custom operators included, stays
+//! as it is, and the model's results stay the same but for the rounding of single numbers.
 //!
-//! What is fast was measured. ONNX Runtime keeps the maps of convolutions in blocks of 8 or 16 channels as long as every
-//! operator on the way can work on blocks; one that cannot, such as `PRelu` or a depthwise convolution of 103 channels,
+//! The choice of passes is measured. ONNX Runtime keeps feature maps in blocks of 8 or 16 channels as long as every
+//! operator on the way supports blocks; one that does not, such as `PRelu` or a depthwise convolution of 103 channels,
 //! costs itself and the reordering before and after it.
 
-mod batch_norm;
+pub(crate) mod batch_norm;
 mod cache;
 mod channel_affine;
 mod computed_shapes;
@@ -24,13 +23,13 @@ mod pad_channels;
 mod prelu;
 mod shared_constants;
 #[cfg(test)]
-mod testing;
+mod tests;
 
 use std::fmt;
 use std::str::FromStr;
 
-use crate::file::{self, OnnxError};
 use crate::proto::ModelProto;
+use crate::{OnnxError, file};
 
 pub use cache::cached;
 use net::Net;
@@ -38,31 +37,31 @@ use net::Net;
 /// Channels in a block, at most (16 with AVX-512, otherwise 8): multiples of it fill blocks on every machine.
 const BLOCK: usize = 16;
 
-/// A rewrite, in the order in which they are made.
+/// An optimization pass, in the order of application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Pass {
-    /// `Constant` nodes become constants of the graph, which the other passes look at.
+    /// Turns `Constant` nodes into constants of the graph, which the other passes read.
     ConstantNodes,
-    /// Nodes that hand on what they are given are taken out.
+    /// Removes nodes that return their input.
     NoOps,
-    /// A `Reshape` to a shape that nodes compute gets it as a constant.
+    /// Makes the computed shape of a `Reshape` a constant.
     ComputedShapes,
-    /// Batch normalisation is folded into the convolution or matrix product before it.
+    /// Folds batch normalisation into the convolution or matrix product before it.
     BatchNorm,
-    /// Addition of and multiplication by constants of each channel are, too.
+    /// Folds addition of and multiplication by a constant for each channel likewise.
     ChannelAffine,
-    /// Pooling over the whole map becomes `GlobalAveragePool`.
+    /// Turns pooling over the whole map into `GlobalAveragePool`.
     GlobalPool,
-    /// Convolutions get channels of zeros up to a multiple of 16, where all that lies between can.
+    /// Pads convolutions with channels of zeros up to a multiple of 16, where everything between them can follow.
     PadChannels,
-    /// `PRelu` becomes what works on blocks or at least on vectors.
+    /// Replaces `PRelu` by operators that work on blocks, or at least on vectors.
     Prelu,
-    /// Multiplication of a map by a number for each channel becomes one of two maps.
+    /// Turns the product of a map and a number for each channel into one of two maps.
     Gates,
-    /// Constants of the same values become one.
+    /// Merges constants of the same values.
     SharedConstants,
-    /// Nodes and constants that nothing reads are dropped.
+    /// Removes nodes and constants that nothing reads.
     DeadCode,
 }
 
@@ -82,38 +81,26 @@ impl Pass {
         Self::DeadCode,
     ];
 
-    /// The name, as in reports and on the command line.
+    /// Returns the name, as in reports and on the command line.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ConstantNodes => "constant-nodes",
-            Self::NoOps => "no-ops",
-            Self::ComputedShapes => "computed-shapes",
-            Self::BatchNorm => "batch-norm",
-            Self::ChannelAffine => "channel-affine",
-            Self::GlobalPool => "global-pool",
-            Self::PadChannels => "pad-channels",
-            Self::Prelu => "prelu",
-            Self::Gates => "gates",
-            Self::SharedConstants => "shared-constants",
-            Self::DeadCode => "dead-code",
-        }
+        self.entry().0
     }
 
-    /// Makes the rewrite wherever it can be made, and says in how many places that was.
-    fn run(self, net: &mut Net) -> usize {
+    /// The name, and the function that applies the pass and returns the number of changes.
+    fn entry(self) -> (&'static str, fn(&mut Net) -> usize) {
         match self {
-            Self::ConstantNodes => constant_nodes::run(net),
-            Self::NoOps => no_ops::run(net),
-            Self::ComputedShapes => computed_shapes::run(net),
-            Self::BatchNorm => batch_norm::run(net),
-            Self::ChannelAffine => channel_affine::run(net),
-            Self::GlobalPool => global_pool::run(net),
-            Self::PadChannels => pad_channels::run(net),
-            Self::Prelu => prelu::run(net),
-            Self::Gates => gates::run(net),
-            Self::SharedConstants => shared_constants::run(net),
-            Self::DeadCode => dead_code::run(net),
+            Self::ConstantNodes => ("constant-nodes", constant_nodes::run),
+            Self::NoOps => ("no-ops", no_ops::run),
+            Self::ComputedShapes => ("computed-shapes", computed_shapes::run),
+            Self::BatchNorm => ("batch-norm", batch_norm::run),
+            Self::ChannelAffine => ("channel-affine", channel_affine::run),
+            Self::GlobalPool => ("global-pool", global_pool::run),
+            Self::PadChannels => ("pad-channels", pad_channels::run),
+            Self::Prelu => ("prelu", prelu::run),
+            Self::Gates => ("gates", gates::run),
+            Self::SharedConstants => ("shared-constants", shared_constants::run),
+            Self::DeadCode => ("dead-code", dead_code::run),
         }
     }
 }
@@ -124,33 +111,26 @@ impl fmt::Display for Pass {
     }
 }
 
-/// There is no pass of this name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no rewriting pass '{name}'; there are {}", Pass::ALL.map(Pass::as_str).join(", "))]
-pub struct UnknownPass {
-    /// What was asked for.
-    pub name: String,
-}
-
 impl FromStr for Pass {
-    type Err = UnknownPass;
+    type Err = OnnxError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let mut all = Self::ALL.into_iter();
-        all.find(|pass| pass.as_str() == name).ok_or_else(|| UnknownPass {
+        let found = Self::ALL.into_iter().find(|pass| pass.as_str() == name);
+        found.ok_or_else(|| OnnxError::UnknownPass {
             name: name.to_owned(),
+            known: Self::ALL.map(Self::as_str).join(", "),
         })
     }
 }
 
-/// Which passes are made.
+/// A set of passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Passes {
     on: [bool; Pass::ALL.len()],
 }
 
 impl Passes {
-    /// Every pass.
+    /// Returns every pass.
     #[must_use]
     pub fn all() -> Self {
         Self {
@@ -158,8 +138,8 @@ impl Passes {
         }
     }
 
-    /// Those that make a model smaller and plainer whatever executes it. Left out are those whose gain is that ONNX
-    /// Runtime's CPU kernels stay in blocks of channels, and which cost elsewhere (docs/performance.md has the figures of
+    /// Returns the passes that make a model smaller and simpler for every execution provider: all but those that keep ONNX
+    /// Runtime's CPU kernels in blocks of channels and cost time elsewhere (docs/performance.md has the figures of
     /// OpenVINO).
     #[must_use]
     pub fn portable() -> Self {
@@ -168,141 +148,125 @@ impl Passes {
             .fold(Self::all(), Self::without)
     }
 
-    /// No pass.
+    /// Returns no pass.
     #[must_use]
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// These and `pass`.
+    /// Returns these and `pass`.
     #[must_use]
     pub fn with(mut self, pass: Pass) -> Self {
         self.on[pass as usize] = true;
         self
     }
 
-    /// These but not `pass`.
+    /// Returns these without `pass`.
     #[must_use]
     pub fn without(mut self, pass: Pass) -> Self {
         self.on[pass as usize] = false;
         self
     }
 
-    /// Whether `pass` is made.
+    /// Whether `pass` is applied.
     #[must_use]
     pub fn contains(&self, pass: Pass) -> bool {
         self.on[pass as usize]
     }
 }
 
-/// Why a model was left as it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why a model is not optimized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum LeftAlone {
-    /// It asks for a version of ONNX's operators that is not known here.
+pub enum Skipped {
+    /// An unknown version of ONNX's operators.
+    #[error("the version of its ONNX operators is not known")]
     UnknownOpset,
-    /// Its format is older than IR version 4: every constant may be an input.
+    /// Every constant may be an input.
+    #[error("its format is older than IR version 4")]
     OldFormat,
-    /// It brings functions of its own.
+    /// Functions of its own.
+    #[error("it has functions of its own")]
     Functions,
-    /// It has sparse constants or annotations of quantisation.
+    /// Sparse constants, or annotations of quantization.
+    #[error("it has sparse constants or annotations of quantization")]
     SparseOrQuantized,
-    /// Its nodes are in no order in which they can be computed, or a name stands for two values.
+    /// Nodes in an order that cannot be computed, or a name of two values.
+    #[error("its nodes are in an order that cannot be computed, or a name is that of two values")]
     Malformed,
 }
 
-impl fmt::Display for LeftAlone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::UnknownOpset => "it asks for a version of ONNX's operators that is not known here",
-            Self::OldFormat => "its format is older than IR version 4",
-            Self::Functions => "it brings functions of its own",
-            Self::SparseOrQuantized => "it has sparse constants or annotations of quantisation",
-            Self::Malformed => {
-                "its nodes are in no order that can be computed, or a name stands for two values"
-            }
-        })
-    }
-}
-
-/// What was rewritten.
+/// The result of an optimization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Report {
     changes: [usize; Pass::ALL.len()],
-    left_alone: Option<LeftAlone>,
+    skipped: Option<Skipped>,
 }
 
 impl Report {
-    /// In how many places the pass changed the model.
+    /// Returns the number of changes by a pass.
     #[must_use]
     pub fn count(&self, pass: Pass) -> usize {
         self.changes[pass as usize]
     }
 
-    /// Every pass with the number of places that it changed, in order.
+    /// Returns every pass with its number of changes, in order.
     pub fn iter(&self) -> impl Iterator<Item = (Pass, usize)> + '_ {
         Pass::ALL.into_iter().map(|pass| (pass, self.count(pass)))
     }
 
-    /// In how many places the model was changed in all.
+    /// Returns the number of all changes.
     #[must_use]
     pub fn total(&self) -> usize {
-        self.changes
-            .iter()
-            .fold(0, |sum, &count| sum.saturating_add(count))
+        self.changes.iter().copied().fold(0, usize::saturating_add)
     }
 
-    /// Why nothing was changed, where the model as a whole is one to leave alone.
+    /// Returns why the model as a whole was not optimized.
     #[must_use]
-    pub fn left_alone(&self) -> Option<LeftAlone> {
-        self.left_alone
+    pub fn skipped(&self) -> Option<Skipped> {
+        self.skipped
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(reason) = self.left_alone {
-            return write!(f, "left as it is: {reason}");
+        if let Some(reason) = self.skipped {
+            return write!(f, "not optimized: {reason}");
         }
-        let changed: Vec<String> = self
-            .iter()
-            .filter(|(_, count)| *count > 0)
-            .map(|(pass, count)| format!("{pass} {count}"))
-            .collect();
-        if changed.is_empty() {
-            f.write_str("nothing to rewrite")
-        } else {
-            f.write_str(&changed.join(", "))
+        let changed = self.iter().filter(|(_, count)| *count > 0);
+        let changed: Vec<String> = changed.map(|(pass, count)| format!("{pass} {count}")).collect();
+        match changed.as_slice() {
+            [] => f.write_str("nothing to optimize"),
+            changed => f.write_str(&changed.join(", ")),
         }
     }
 }
 
-/// Rewrites a model. It computes the same as before, but for rounding; the same model gives the same result.
+/// Optimizes a model. Its results stay the same but for rounding; the same model gives the same optimized model.
 ///
-/// Never panics, whatever the model: one that makes no sense is left as it is. Constants grow by no more than half in
-/// each dimension.
+/// Never panics, whatever the model: an invalid one stays as it is. Constants grow by no more than half in each dimension.
 pub fn optimize(model: &mut ModelProto, passes: &Passes) -> Report {
     let mut report = Report::default();
     let mut net = match Net::take(model) {
         Ok(net) => net,
         Err(reason) => {
-            report.left_alone = Some(reason);
+            report.skipped = Some(reason);
             return report;
         }
     };
     for pass in Pass::ALL {
         if passes.contains(pass) {
-            report.changes[pass as usize] = pass.run(&mut net);
+            report.changes[pass as usize] = pass.entry().1(&mut net);
         }
     }
     model.graph = Some(net.finish());
     report
 }
 
-/// Rewrites the bytes of an ONNX file.
+/// Optimizes the bytes of an ONNX file.
 ///
 /// # Errors
-/// What [`file::read`] refuses.
+/// As [`read`](crate::read).
 pub fn optimize_bytes(onnx: &[u8], passes: &Passes) -> Result<(Vec<u8>, Report), OnnxError> {
     let mut model = file::read(onnx)?;
     let report = optimize(&mut model, passes);

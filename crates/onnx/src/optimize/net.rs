@@ -1,25 +1,24 @@
-//! A graph taken apart for rewriting: nodes that can be changed, with who makes and who reads each value kept up to date.
+//! A graph in optimization: nodes that can be changed, with an index of the producer and the readers of each value.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use crate::shapes::{MAX_RANK, Shapes};
 
-use crate::shapes::MAX_RANK;
+use super::Skipped;
 
-use super::{LeftAlone, layer};
-
-/// Versions of ONNX's own operators whose meaning the passes know. Before 7, operators that broadcast did so otherwise.
+/// Known versions of ONNX's own operators. Before 7, broadcasting had other rules.
 const OPSETS: std::ops::RangeInclusive<i64> = 7..=23;
-/// From this version of the format on, constants need not be inputs as well.
+/// Since this version of the format, constants need not be inputs as well.
 const LEAST_IR_VERSION: i64 = 4;
-/// How often the passes may go over all constants of a model, so that a hostile one ends.
+/// How often the passes may process all constants of a model, a limit for hostile ones.
 const TIMES_CONSTANTS: usize = 16;
-/// So that small models are not held back.
+/// Work that any small model may take.
 const WORK_ALWAYS: usize = 1 << 22;
 
-/// A graph being rewritten.
+/// A graph in optimization.
 pub(super) struct Net {
-    /// What the passes leave as it is, without nodes and constants.
+    /// The rest of the graph, without nodes and constants.
     rest: GraphProto,
     opset: i64,
     nodes: Vec<Slot>,
@@ -27,11 +26,11 @@ pub(super) struct Net {
     /// Constants in the order of the file, then those that were added.
     constant_order: Vec<String>,
     producers: HashMap<String, usize>,
-    /// For each value the nodes that read it, and how often each does.
+    /// For each value the nodes that read it, with the number of their inputs.
     readers: HashMap<String, BTreeMap<usize, usize>>,
-    /// Values that somebody outside of the nodes reads: outputs, subgraphs.
+    /// Values that are read outside of the nodes: outputs, and captures of subgraphs.
     pinned: HashSet<String>,
-    /// Names of inputs: a constant of such a name is a default, which the caller may replace.
+    /// Names of inputs: a constant of such a name is a default, which a run may override.
     inputs: HashSet<String>,
     names: HashSet<String>,
     work_left: usize,
@@ -39,26 +38,26 @@ pub(super) struct Net {
 
 struct Slot {
     node: Option<NodeProto>,
-    /// Position in the graph: of the node in the file, then among those that replace it.
+    /// Position in the graph: of the node in the file, then among its replacements.
     order: (usize, usize),
 }
 
 impl Net {
-    /// Takes the graph out of a model, unless the model is one to leave alone; then it stays as it is.
-    pub(super) fn take(model: &mut ModelProto) -> Result<Self, LeftAlone> {
+    /// Takes the graph out of a model; a model that is skipped stays as it is.
+    pub(super) fn take(model: &mut ModelProto) -> Result<Self, Skipped> {
         let opset = opset(model)?;
         if model.ir_version < LEAST_IR_VERSION {
-            return Err(LeftAlone::OldFormat);
+            return Err(Skipped::OldFormat);
         }
-        let graph = model.graph.as_ref().ok_or(LeftAlone::Malformed)?;
+        let graph = model.graph.as_ref().ok_or(Skipped::Malformed)?;
         if !model.functions.is_empty() {
-            return Err(LeftAlone::Functions);
+            return Err(Skipped::Functions);
         }
         if !graph.sparse_initializer.is_empty() || !graph.quantization_annotation.is_empty() {
-            return Err(LeftAlone::SparseOrQuantized);
+            return Err(Skipped::SparseOrQuantized);
         }
         check_order(graph)?;
-        let mut rest = model.graph.take().ok_or(LeftAlone::Malformed)?;
+        let mut rest = model.graph.take().ok_or(Skipped::Malformed)?;
         let mut net = Self {
             opset,
             nodes: Vec::with_capacity(rest.node.len()),
@@ -81,8 +80,8 @@ impl Net {
             net.insert(node, (index, 0));
         }
         for tensor in std::mem::take(&mut rest.initializer) {
-            // What a constant says of its shape costs nothing, so the elements must be there to count.
-            let elements = tensor.len().filter(|_| layer::has_f32s(&tensor));
+            // A shape costs nothing to state, so only elements in the file count.
+            let elements = tensor.len().filter(|_| tensor.has_f32s());
             let work = elements.unwrap_or(0).saturating_mul(TIMES_CONSTANTS);
             net.work_left = net.work_left.saturating_add(work);
             net.constant_order.push(tensor.name.clone());
@@ -95,7 +94,7 @@ impl Net {
         Ok(net)
     }
 
-    /// The graph again: nodes in order, and types of the values that there still are.
+    /// Returns the graph: nodes in order, and the types of the values that still exist.
     pub(super) fn finish(mut self) -> GraphProto {
         self.nodes.sort_by_key(|slot| slot.order);
         let mut graph = self.rest;
@@ -118,11 +117,25 @@ impl Net {
         self.opset
     }
 
-    pub(super) fn inputs(&self) -> &[ValueInfoProto] {
-        &self.rest.input
+    /// Infers the shapes of its values.
+    pub(super) fn shapes(&self) -> Shapes {
+        let places = self.places();
+        let nodes = places.iter().filter_map(|&place| self.node(place));
+        let constant = |name: &str| self.constant(name);
+        Shapes::of(self.opset, &self.rest.input, constant, nodes, |_| None)
     }
 
-    /// Places of the nodes there are now, in an order in which they can be computed.
+    /// Applies a change at every node of ONNX's own operators of these names, and returns how often it was made.
+    pub(super) fn change_each(
+        &mut self,
+        op_types: &[&str],
+        mut change: impl FnMut(&mut Self, usize) -> Option<()>,
+    ) -> usize {
+        let places = self.places_of(op_types);
+        places.into_iter().filter_map(|place| change(self, place)).count()
+    }
+
+    /// Returns the places of the current nodes, in an order in which they can be computed.
     pub(super) fn places(&self) -> Vec<usize> {
         let mut places: Vec<usize> = (0..self.nodes.len())
             .filter(|&place| self.nodes[place].node.is_some())
@@ -131,8 +144,8 @@ impl Net {
         places
     }
 
-    /// Those of ONNX's own operators of one of these names.
-    pub(super) fn places_of(&self, op_types: &[&str]) -> Vec<usize> {
+    /// Returns the places of ONNX's own operators of these names.
+    fn places_of(&self, op_types: &[&str]) -> Vec<usize> {
         let mut places = self.places();
         places.retain(|&place| {
             self.node(place)
@@ -145,17 +158,17 @@ impl Net {
         self.nodes.get(place)?.node.as_ref()
     }
 
-    /// Where the value is made, if by a node.
+    /// Returns the place of the node that makes the value.
     pub(super) fn producer(&self, value: &str) -> Option<usize> {
         self.producers.get(value).copied()
     }
 
-    /// Whether the value is read by nobody but nodes that are in [`readers`](Self::readers).
+    /// Whether only [`readers`](Self::readers) read the value.
     pub(super) fn is_inner(&self, value: &str) -> bool {
         !self.pinned.contains(value)
     }
 
-    /// The nodes that read the value.
+    /// Returns the places of the nodes that read the value.
     pub(super) fn readers(&self, value: &str) -> impl Iterator<Item = usize> + '_ {
         self.readers
             .get(value)
@@ -163,7 +176,7 @@ impl Net {
             .flat_map(|readers| readers.keys().copied())
     }
 
-    /// Whether exactly one input of one node is all that reads the value.
+    /// Whether exactly one input of one node reads the value.
     pub(super) fn is_read_once(&self, value: &str) -> bool {
         self.is_inner(value)
             && self
@@ -178,8 +191,8 @@ impl Net {
         !self.is_inner(value) || self.readers.get(value).is_some_and(|readers| !readers.is_empty())
     }
 
-    /// The constant of this name; a default of an input is none, nor is one of more dimensions than any model has, which
-    /// each of thousands of nodes may go over.
+    /// Returns the constant of this name. Excluded are defaults of inputs, and constants of more dimensions than any model
+    /// has, which each of thousands of nodes may read.
     pub(super) fn constant(&self, name: &str) -> Option<&TensorProto> {
         self.constants
             .get(name)
@@ -190,18 +203,13 @@ impl Net {
         &self.constant_order
     }
 
-    /// Asks leave to go over that many elements or names.
-    pub(super) fn spend(&mut self, elements: usize) -> bool {
-        match self.work_left.checked_sub(elements) {
-            Some(left) => {
-                self.work_left = left;
-                true
-            }
-            None => false,
-        }
+    /// Takes that many elements or names from the work that is left; `None` if it is too much.
+    pub(super) fn spend(&mut self, elements: usize) -> Option<()> {
+        self.work_left = self.work_left.checked_sub(elements)?;
+        Some(())
     }
 
-    /// A name like `base` that nothing has.
+    /// Returns a new name like `base`.
     pub(super) fn fresh(&mut self, base: &str, what: &str) -> String {
         let mut name = format!("{base}/{what}");
         let mut count = 1usize;
@@ -213,14 +221,14 @@ impl Net {
         name
     }
 
-    /// Adds a constant; what is read only once should be [replaced](Self::replace_constant) instead.
+    /// Adds a constant; one with a single reader should be [replaced](Self::replace_constant) instead.
     pub(super) fn add_constant(&mut self, tensor: TensorProto) {
         self.names.insert(tensor.name.clone());
         self.constant_order.push(tensor.name.clone());
         self.constants.insert(tensor.name.clone(), tensor);
     }
 
-    /// Puts other values in the place of a constant's.
+    /// Replaces a constant of the same name.
     pub(super) fn replace_constant(&mut self, tensor: TensorProto) {
         if let Some(old) = self.constants.get_mut(&tensor.name) {
             *old = tensor;
@@ -231,13 +239,13 @@ impl Net {
         self.constants.remove(name);
     }
 
-    /// Drops the names of the constants that were removed.
+    /// Drops the names of removed constants.
     pub(super) fn forget_removed_constants(&mut self) {
         let constants = &self.constants;
         self.constant_order.retain(|name| constants.contains_key(name));
     }
 
-    /// Puts nodes in the place of one; they are in order and make what it made.
+    /// Replaces a node by others, which are in order and make its outputs.
     pub(super) fn replace(&mut self, place: usize, nodes: Vec<NodeProto>) {
         let Some(order) = self.nodes.get(place).map(|slot| slot.order) else {
             return;
@@ -266,7 +274,7 @@ impl Net {
         Some(node)
     }
 
-    /// Changes a node where it stands.
+    /// Changes a node in place.
     pub(super) fn edit(&mut self, place: usize, change: impl FnOnce(&mut NodeProto)) {
         if let Some(mut node) = self.remove(place) {
             change(&mut node);
@@ -275,8 +283,8 @@ impl Net {
         }
     }
 
-    /// Removes a node whose first output is what `input` is already. False, and nothing done, where one name would have
-    /// to stand for two, or a long one would be read too often.
+    /// Removes a node whose first output equals `input`. False, and nothing done, if one name would have to stand for two,
+    /// or a long one would be read too often.
     pub(super) fn bypass(&mut self, place: usize, input: &str) -> bool {
         let Some(output) = self.node(place).and_then(|node| node.output.first()).cloned() else {
             return false;
@@ -289,7 +297,7 @@ impl Net {
             return false;
         };
         let readers = self.readers.get(&input).map_or(0, BTreeMap::len);
-        if !self.spend(readers.saturating_add(1)) {
+        if self.spend(readers.saturating_add(1)).is_none() {
             return false;
         }
         let maker = self.producer(&input).filter(|&maker| maker != place);
@@ -305,8 +313,8 @@ impl Net {
         true
     }
 
-    /// Calls a value otherwise in these nodes. False, and nothing done, where that is too much: all of their names are gone
-    /// over, and a name that is longer takes its room as often as it is used.
+    /// Renames a value in these nodes. False, and nothing done, if that is too much work: all of their names are read, and a
+    /// longer name takes its room as often as it is used.
     pub(super) fn rename(&mut self, places: &BTreeSet<usize>, from: &str, to: &str) -> bool {
         let longer = to.len().saturating_sub(from.len());
         let work = places
@@ -318,7 +326,7 @@ impl Net {
                 work.saturating_add(names().count())
                     .saturating_add(longer.saturating_mul(uses))
             });
-        if !self.spend(work) {
+        if self.spend(work).is_none() {
             return false;
         }
         for &place in places {
@@ -333,12 +341,12 @@ impl Net {
         true
     }
 
-    /// Forgets what the file says of the type of values that have changed.
+    /// Drops the stated types of values that have changed.
     pub(super) fn forget_types(&mut self, values: &HashSet<String>) {
         self.rest.value_info.retain(|info| !values.contains(&info.name));
     }
 
-    /// Says the type of a value.
+    /// Adds the type of a value.
     pub(super) fn add_type(&mut self, info: ValueInfoProto) {
         self.rest.value_info.push(info);
     }
@@ -365,29 +373,29 @@ impl Net {
     }
 }
 
-fn opset(model: &ModelProto) -> Result<i64, LeftAlone> {
+fn opset(model: &ModelProto) -> Result<i64, Skipped> {
     let mut versions = model
         .opset_import
         .iter()
         .filter(|set| set.domain.is_empty() || set.domain == "ai.onnx");
     match (versions.next(), versions.next()) {
         (Some(set), None) if OPSETS.contains(&set.version) => Ok(set.version),
-        _ => Err(LeftAlone::UnknownOpset),
+        _ => Err(Skipped::UnknownOpset),
     }
 }
 
-/// Every name stands for one value, which is made before it is read.
-fn check_order(graph: &GraphProto) -> Result<(), LeftAlone> {
+/// Checks that every name stands for one value, which is made before it is read.
+fn check_order(graph: &GraphProto) -> Result<(), Skipped> {
     let mut made: HashSet<&str> = HashSet::new();
     for tensor in &graph.initializer {
         if tensor.name.is_empty() || !made.insert(&tensor.name) {
-            return Err(LeftAlone::Malformed);
+            return Err(Skipped::Malformed);
         }
     }
     let mut inputs = HashSet::new();
     for input in &graph.input {
         if !inputs.insert(input.name.as_str()) {
-            return Err(LeftAlone::Malformed);
+            return Err(Skipped::Malformed);
         }
     }
     made.extend(inputs);
@@ -397,11 +405,11 @@ fn check_order(graph: &GraphProto) -> Result<(), LeftAlone> {
             .iter()
             .any(|name| !name.is_empty() && !made.contains(name.as_str()))
         {
-            return Err(LeftAlone::Malformed);
+            return Err(Skipped::Malformed);
         }
         for output in node.output.iter().filter(|name| !name.is_empty()) {
             if !made.insert(output) {
-                return Err(LeftAlone::Malformed);
+                return Err(Skipped::Malformed);
             }
         }
     }
@@ -412,11 +420,11 @@ fn check_order(graph: &GraphProto) -> Result<(), LeftAlone> {
     {
         Ok(())
     } else {
-        Err(LeftAlone::Malformed)
+        Err(Skipped::Malformed)
     }
 }
 
-/// Subgraphs read values of the graph around them by name.
+/// Pins the values of the outer graph that a subgraph reads by name.
 fn pin_captures(graph: &GraphProto, pinned: &mut HashSet<String>, names: &mut HashSet<String>) {
     let own = graph.input.iter().chain(&graph.output).map(|value| &value.name);
     let own = own.chain(graph.initializer.iter().map(|tensor| &tensor.name));

@@ -1,12 +1,11 @@
-//! Nodes that hand on what they are given are taken out.
+//! Removes nodes that return their input.
 
 use crate::proto::{NodeProto, TensorProto, attribute};
 use crate::shapes::{Dim, Shapes};
 
-use super::layer;
 use super::net::Net;
 
-/// Longer constants are not looked through for what they are: one for each channel is never that long.
+/// Longer constants are not read: one for each channel is never that long.
 const MAX_NEUTRAL: usize = 4096;
 
 const CANDIDATES: [&str; 11] = [
@@ -24,24 +23,15 @@ const CANDIDATES: [&str; 11] = [
 ];
 
 pub(super) fn run(net: &mut Net) -> usize {
-    let shapes = layer::shapes(net);
-    let mut changed = 0;
-    for place in net.places_of(&CANDIDATES) {
-        if !net.spend(elements(net, place)) {
-            continue;
-        }
-        let kept = net
-            .node(place)
-            .and_then(|node| handed_on(net, &shapes, node))
-            .cloned();
-        if kept.is_some_and(|input| !input.is_empty() && net.bypass(place, &input)) {
-            changed += 1;
-        }
-    }
-    changed
+    let shapes = net.shapes();
+    net.change_each(&CANDIDATES, |net, place| {
+        net.spend(elements(net, place))?;
+        let kept = unchanged_input(net, &shapes, net.node(place)?)?.clone();
+        (!kept.is_empty() && net.bypass(place, &kept)).then_some(())
+    })
 }
 
-/// Elements of constants that may have to be gone over.
+/// Elements of constants that may have to be read.
 fn elements(net: &Net, place: usize) -> usize {
     let node = net.node(place).filter(|node| node.input.len() == 2);
     let inputs = node.map(|node| node.input.as_slice()).unwrap_or_default();
@@ -51,8 +41,8 @@ fn elements(net: &Net, place: usize) -> usize {
         .fold(0, usize::saturating_add)
 }
 
-/// The input that is the node's first and only output as well.
-fn handed_on<'n>(net: &Net, shapes: &Shapes, node: &'n NodeProto) -> Option<&'n String> {
+/// Returns the input that the node returns unchanged.
+fn unchanged_input<'n>(net: &Net, shapes: &Shapes, node: &'n NodeProto) -> Option<&'n String> {
     let input = node.input.first()?;
     if node.output.iter().skip(1).any(|output| net.is_read(output)) {
         return None;
@@ -79,7 +69,7 @@ fn handed_on<'n>(net: &Net, shapes: &Shapes, node: &'n NodeProto) -> Option<&'n 
     is_same.then_some(input)
 }
 
-/// Whether nothing is dropped. The input that may say otherwise came with opset 12.
+/// Whether nothing is dropped. The input that may enable training came with opset 12.
 fn is_inference(net: &Net, node: &NodeProto) -> bool {
     match node.input.get(2).filter(|name| !name.is_empty()) {
         None => true,
@@ -90,7 +80,7 @@ fn is_inference(net: &Net, node: &NodeProto) -> bool {
     }
 }
 
-/// The operand to which 0 is added, or that is multiplied by 1, and whose shape stays.
+/// Returns the operand to which 0 is added, or that is multiplied by 1, and whose shape stays.
 fn unchanged_operand<'n>(net: &Net, shapes: &Shapes, node: &'n NodeProto) -> Option<&'n String> {
     let [first, second] = node.input.as_slice() else {
         return None;
@@ -113,8 +103,8 @@ fn unchanged_operand<'n>(net: &Net, shapes: &Shapes, node: &'n NodeProto) -> Opt
                     .i64s()
                     .is_some_and(|all| all.iter().all(|&value| value == neutral))
             };
-            let is_looked_at = tensor.len().is_some_and(|len| (1..=MAX_NEUTRAL).contains(&len));
-            is_looked_at && (of_f32() || of_i64())
+            let is_short = tensor.len().is_some_and(|len| (1..=MAX_NEUTRAL).contains(&len));
+            is_short && (of_f32() || of_i64())
         })
     };
     let output = shapes.dims(node.output.first()?)?;
@@ -131,7 +121,7 @@ fn unchanged_operand<'n>(net: &Net, shapes: &Shapes, node: &'n NodeProto) -> Opt
 #[cfg(test)]
 mod tests {
     use super::super::Pass;
-    use super::super::testing::{after, constant, model, node, node_with, operators};
+    use super::super::tests::{after, constant, model, node, node_with, operators};
     use crate::proto::{AttributeProto, NodeProto, TensorProto};
 
     /// What is left of relu, the node from `a` to `b`, and relu.

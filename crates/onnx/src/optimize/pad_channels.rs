@@ -1,22 +1,22 @@
-//! Convolutions get channels of zeros up to a multiple of [`BLOCK`].
+//! Pads convolutions with channels of zeros up to a multiple of [`BLOCK`].
 //!
-//! The channels that are added start as 0, stay finite, and meet weights of 0 in the convolution that ends their way; so
-//! what comes out is what came out before. All values that have to have the same number of channels are found first:
-//! from the convolutions that make them, through what keeps channels apart, to the convolutions that mix them again. If
-//! anything else reads one of them, all stay as they are.
+//! The added channels start as 0, stay finite, and meet weights of 0 in the convolution that mixes them again, so the
+//! results stay the same. The values that must have the same number of channels are found first: from the convolutions
+//! that make them, through operators that keep channels apart, to the convolutions that mix them. If anything else reads
+//! one of them, all stay as they are.
 
 use std::collections::HashSet;
 
 use crate::proto::{NodeProto, TensorProto, attribute};
 
+use super::BLOCK;
 use super::net::Net;
-use super::{BLOCK, layer};
 
 mod families;
 
 use families::Families;
 
-/// Operators that keep channels apart, have nothing for each channel, and make something finite of 0.
+/// Operators that keep channels apart, have no parameters for each channel, and give a finite result for 0.
 const CHANNELWISE: [&str; 11] = [
     "Relu",
     "LeakyRelu",
@@ -46,7 +46,7 @@ pub(super) fn run(net: &mut Net) -> usize {
     let elements = padded
         .iter()
         .fold(0usize, |sum, (_, padding)| sum.saturating_add(padding.elements));
-    if !net.spend(elements) {
+    if net.spend(elements).is_none() {
         return 0;
     }
     let mut changed_values = HashSet::new();
@@ -64,20 +64,20 @@ pub(super) fn run(net: &mut Net) -> usize {
     changed
 }
 
-/// What a node that can be padded is.
+/// The kind of a node that can be padded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// A convolution that reads all channels for each that it makes.
+    /// A convolution that reads all channels for each output channel.
     Mixing,
-    /// A convolution that reads one channel for each that it makes.
+    /// A convolution that reads one channel for each output channel.
     Depthwise,
     /// A `PRelu` with a slope for each channel.
     Slopes,
-    /// Has nothing for each channel.
+    /// No parameters for each channel.
     Channelwise,
 }
 
-/// What the node is; `None` for anything that may not be padded.
+/// The kind of the node; `None` if it cannot be padded.
 fn kind(net: &Net, node: &NodeProto) -> Option<Kind> {
     if node.output.len() != 1 {
         return None;
@@ -89,7 +89,7 @@ fn kind(net: &Net, node: &NodeProto) -> Option<Kind> {
         return (node.input.len() == 2).then_some(Kind::Channelwise);
     }
     let name = node.input.get(1)?;
-    let tensor = net.constant(name).filter(|tensor| layer::has_f32s(tensor))?;
+    let tensor = net.constant(name).filter(|tensor| tensor.has_f32s())?;
     if node.is("PRelu") {
         if tensor.len() == Some(1) {
             return Some(Kind::Channelwise);
@@ -101,7 +101,7 @@ fn kind(net: &Net, node: &NodeProto) -> Option<Kind> {
         return None;
     }
     if let Some(bias) = node.input.get(2).filter(|name| !name.is_empty()) {
-        let bias = net.constant(bias).filter(|bias| layer::has_f32s(bias))?;
+        let bias = net.constant(bias).filter(|bias| bias.has_f32s())?;
         if bias.dims.as_slice() != tensor.dims.get(..1)? {
             return None;
         }
@@ -125,7 +125,7 @@ fn place_in_family(net: &Net, node: &NodeProto, families: &mut Families) {
         families.spoil(value);
     }
     if !is_sum {
-        // Weights and bounds: who makes them has nothing to do with channels.
+        // Weights and bounds: their producers are independent of channels.
         node.input.iter().skip(1).for_each(|value| families.spoil(value));
     }
     let kind = kind(net, node);
@@ -158,10 +158,10 @@ fn place_in_family(net: &Net, node: &NodeProto, families: &mut Families) {
     }
 }
 
-/// How a node is to change.
+/// The padding of a node.
 struct Padding {
     kind: Kind,
-    /// Channels that it is to read, and to make, where these change.
+    /// New numbers of input and output channels, where they change.
     input: Option<usize>,
     output: Option<usize>,
     /// Elements of its new weights.
@@ -268,7 +268,7 @@ fn pad_bias(net: &mut Net, place: usize, channels: usize) -> Option<()> {
     Some(())
 }
 
-/// To how many channels so many are padded: to whole blocks, unless that is more than half as many again.
+/// The padded number of channels: whole blocks, unless that adds more than half.
 fn whole_blocks(channels: usize) -> Option<usize> {
     let padded = channels.checked_next_multiple_of(BLOCK)?;
     let most = channels.checked_add(channels / 2)?;
@@ -278,7 +278,7 @@ fn whole_blocks(channels: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::super::Pass;
-    use super::super::testing::{after, constant, model, node, node_with, values};
+    use super::super::tests::{after, constant, model, node, node_with, values};
     use super::*;
     use crate::proto::{AttributeProto, GraphProto};
 

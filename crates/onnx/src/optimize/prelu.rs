@@ -1,9 +1,9 @@
-//! `PRelu` becomes what is fast: its own kernel takes one number at a time, and breaks the layout in blocks.
+//! Replaces `PRelu`, whose kernel takes one number at a time and breaks the layout in blocks.
 //!
-//! - One slope for all: `LeakyRelu`, which is done within the convolution before it.
-//! - A slope for each of a multiple of 16 channels, behind a convolution: products with a number for each channel are
+//! - One slope for all: `LeakyRelu`, which ONNX Runtime fuses into the convolution before it.
+//! - A slope for each of a multiple of 16 channels, after a convolution: products with a number for each channel are
 //!   depthwise convolutions of 1x1, which keep the blocks. For slopes up to 1, x + relu((a - 1) x), in which the relu is
-//!   done within the convolution; otherwise a x + (1 - a) relu(x), in which the sum is.
+//!   fused into the convolution; otherwise a x + (1 - a) relu(x), in which the sum is.
 //! - Anything else: max(x, a x) for slopes from 0 to 1, otherwise relu(x) + a (x - relu(x)).
 
 use std::collections::HashMap;
@@ -11,26 +11,20 @@ use std::collections::HashMap;
 use crate::proto::{AttributeProto, NodeProto, TensorProto, attribute};
 use crate::shapes::Shapes;
 
+use super::BLOCK;
 use super::net::Net;
-use super::{BLOCK, layer};
 
-/// What a node of few slopes costs of the work that may be done, since it becomes up to four: so that thousands of them do
-/// not take many times the memory of the file. No known model has a hundred.
+/// The work that a node of few slopes counts for, since it becomes up to four: thousands of them must not take many times
+/// the memory of the file. No known model has a hundred.
 const LEAST_WORK: usize = 1 << 11;
 
 pub(super) fn run(net: &mut Net) -> usize {
-    let shapes = layer::shapes(net);
+    let shapes = net.shapes();
     let mut weights = Weights::default();
-    let mut changed = 0;
-    for place in net.places_of(&["PRelu"]) {
+    net.change_each(&["PRelu"], |net, place| {
         let slopes = net.node(place).and_then(|node| net.constant(node.input.get(1)?));
-        let work = slopes.and_then(TensorProto::len).unwrap_or(0).max(LEAST_WORK);
-        if !net.spend(work) {
-            continue;
-        }
-        let Some(prelu) = net.node(place).and_then(|node| Prelu::of(net, node)) else {
-            continue;
-        };
+        net.spend(slopes.and_then(TensorProto::len).unwrap_or(0).max(LEAST_WORK))?;
+        let prelu = Prelu::of(net, net.node(place)?)?;
         let nodes = if let Some(slope) = prelu.one_slope() {
             vec![NodeProto::new(
                 "LeakyRelu",
@@ -44,9 +38,8 @@ pub(super) fn run(net: &mut Net) -> usize {
             prelu.on_vectors(net)
         };
         net.replace(place, nodes);
-        changed += 1;
-    }
-    changed
+        Some(())
+    })
 }
 
 /// A `PRelu` of constant, finite slopes.
@@ -55,7 +48,7 @@ struct Prelu {
     output: String,
     slope: String,
     slopes: Vec<f32>,
-    /// Number of channels, where the slopes are one for each of a picture's.
+    /// Number of channels, if there is one slope for each channel of a map.
     channels: Option<usize>,
 }
 
@@ -64,7 +57,7 @@ impl Prelu {
         let ([input, slope], [output]) = (node.input.as_slice(), node.output.as_slice()) else {
             return None;
         };
-        let tensor = net.constant(slope).filter(|tensor| layer::has_f32s(tensor))?;
+        let tensor = net.constant(slope).filter(|tensor| tensor.has_f32s())?;
         let slopes = tensor.f32s()?;
         let channels = match *tensor.dims.as_slice() {
             [channels, 1, 1] | [1, channels, 1, 1] => usize::try_from(channels).ok(),
@@ -148,7 +141,7 @@ impl Prelu {
     }
 }
 
-/// Whether a convolution of maps works on blocks: its channels fill them, or it reads the picture itself.
+/// Whether a convolution of maps works on blocks: its channels fill them, or it reads the image itself.
 fn is_blocked_conv(net: &Net, node: &NodeProto) -> Option<bool> {
     if !node.is("Conv") {
         return None;
@@ -162,7 +155,7 @@ fn is_blocked_conv(net: &Net, node: &NodeProto) -> Option<bool> {
     })
 }
 
-/// Weights made of slopes; those of slopes that several nodes share are shared too.
+/// Weights made of slopes; nodes that share slopes share the weights.
 #[derive(Default)]
 struct Weights {
     made: HashMap<(String, &'static str), String>,
@@ -189,12 +182,12 @@ impl Weights {
 #[cfg(test)]
 mod tests {
     use super::super::Pass;
-    use super::super::testing::{after, constant, model, node, operators, values};
+    use super::super::tests::{after, constant, model, node, operators, values};
     use super::*;
     use crate::proto::GraphProto;
 
     /// A convolution to as many channels as there are slopes, and a PRelu.
-    fn rewritten(dims: &[i64], slopes: &[f32]) -> (GraphProto, usize) {
+    fn optimized(dims: &[i64], slopes: &[f32]) -> (GraphProto, usize) {
         let channels = i64::try_from(slopes.len()).unwrap();
         let constants = vec![
             constant("w", &[channels, 3, 1, 1]),
@@ -208,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_are_rewritten_as_the_constants_pay_for() {
+    fn the_constants_limit_how_many_nodes_are_replaced() {
         let names: Vec<String> = (0..6000).map(|number| format!("p{number}")).collect();
         let mut nodes: Vec<NodeProto> = names
             .iter()
@@ -223,7 +216,7 @@ mod tests {
     #[test]
     fn one_slope_is_a_leaky_relu() {
         for slopes in [&[-2.5][..], &[0.25; 5]] {
-            let (graph, changed) = rewritten(&[i64::try_from(slopes.len()).unwrap(), 1, 1], slopes);
+            let (graph, changed) = optimized(&[i64::try_from(slopes.len()).unwrap(), 1, 1], slopes);
             assert_eq!((operators(&graph).as_str(), changed), ("Conv LeakyRelu", 1));
             assert_eq!(attribute::float(&graph.node[1], "alpha", 0.0), Some(slopes[0]));
         }
@@ -233,7 +226,7 @@ mod tests {
     fn slopes_up_to_one_of_whole_blocks_are_a_depthwise_convolution_with_a_relu() {
         let mut slopes = [0.25; 16];
         slopes[3] = -1.0;
-        let (graph, _) = rewritten(&[16, 1, 1], &slopes);
+        let (graph, _) = optimized(&[16, 1, 1], &slopes);
         assert_eq!(operators(&graph), "Conv Conv Relu Add");
         assert_eq!(attribute::int(&graph.node[1], "group", 1), Some(16));
         assert_eq!(values(&graph, "y/scaled", 1)[2..4], [-0.75, -2.0]);
@@ -243,7 +236,7 @@ mod tests {
     fn larger_slopes_of_whole_blocks_are_two() {
         let mut slopes = [0.25; 16];
         slopes[3] = 3.0;
-        let (graph, _) = rewritten(&[1, 16, 1, 1], &slopes);
+        let (graph, _) = optimized(&[1, 16, 1, 1], &slopes);
         assert_eq!(operators(&graph), "Conv Relu Conv Conv Add");
         assert_eq!(values(&graph, "y/rest", 1)[2..4], [0.75, -2.0]);
         assert_eq!(values(&graph, "y/scaled", 1)[2..4], [0.25, 3.0]);
@@ -251,13 +244,13 @@ mod tests {
 
     #[test]
     fn other_slopes_are_vector_operations() {
-        let (graph, _) = rewritten(&[3, 1, 1], &[0.0, 0.5, 1.0]);
+        let (graph, _) = optimized(&[3, 1, 1], &[0.0, 0.5, 1.0]);
         assert_eq!(operators(&graph), "Conv Mul Max");
-        let (graph, _) = rewritten(&[3, 1, 1], &[0.0, 0.5, 1.5]);
+        let (graph, _) = optimized(&[3, 1, 1], &[0.0, 0.5, 1.5]);
         assert_eq!(operators(&graph), "Conv Relu Sub Mul Add");
         let mut along_the_width = [0.25; 16];
         along_the_width[0] = 0.5;
-        let (graph, _) = rewritten(&[16], &along_the_width);
+        let (graph, _) = optimized(&[16], &along_the_width);
         assert_eq!(operators(&graph), "Conv Mul Max");
     }
 
@@ -282,7 +275,7 @@ mod tests {
     fn slopes_that_are_no_finite_constants_of_f32_stay() {
         let nodes = vec![node("Relu", &["x"], "slope"), node("PRelu", &["x", "slope"], "y")];
         assert_eq!(after(model(3, nodes, Vec::new()), Pass::Prelu).1, 0);
-        assert_eq!(rewritten(&[1, 1, 1], &[f32::NAN]).1, 0);
+        assert_eq!(optimized(&[1, 1, 1], &[f32::NAN]).1, 0);
         let mut half = constant("slope", &[1]);
         half.data_type = 10;
         let nodes = vec![node("PRelu", &["x", "slope"], "y")];

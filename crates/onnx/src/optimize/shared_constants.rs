@@ -1,4 +1,4 @@
-//! Constants of the same type, shape and values become one.
+//! Merges constants of the same type, shape and values.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -7,7 +7,7 @@ use crate::proto::TensorProto;
 use super::net::Net;
 
 pub(super) fn run(net: &mut Net) -> usize {
-    // Of each kind the first, and after it those that are the same.
+    // The first of each kind, and those equal to it.
     let mut kinds: Vec<(String, Vec<String>)> = Vec::new();
     let mut places: HashMap<(i32, &[i64], &[u8]), usize> = HashMap::new();
     for name in net.constant_names() {
@@ -40,7 +40,7 @@ pub(super) fn run(net: &mut Net) -> usize {
     changed
 }
 
-/// Whether its bytes are all there is of it.
+/// Whether its raw bytes are all of its elements.
 fn is_plain(tensor: &TensorProto) -> bool {
     tensor.data_location == 0
         && tensor.external_data.is_empty()
@@ -55,7 +55,7 @@ fn is_plain(tensor: &TensorProto) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::Pass;
-    use super::super::testing::{after, constant, model, node};
+    use super::super::tests::{after, constant, model, node};
 
     #[test]
     fn the_same_values_are_kept_once() {

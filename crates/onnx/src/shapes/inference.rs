@@ -1,4 +1,4 @@
-//! What follows from a node for what it makes.
+//! The output of a node, as far as it follows from its inputs.
 
 mod maps;
 
@@ -30,7 +30,7 @@ impl Inference<'_, '_> {
         self.contents(input)?.into_iter().map(Dim::known).collect()
     }
 
-    /// Numbers that are an attribute up to `last_opset` and an input from then on.
+    /// Numbers that are an attribute up to `last_opset` and an input afterwards.
     fn attribute_or_input(&self, name: &str, last_opset: i64, input: usize) -> Option<Vec<i64>> {
         if self.opset <= last_opset {
             attribute::ints(self.node, name)
@@ -39,7 +39,7 @@ impl Inference<'_, '_> {
         }
     }
 
-    /// What is known of the first thing it makes.
+    /// Returns the known facts about its first output.
     pub(super) fn first_output(mut self) -> Option<Facts> {
         if !(self.node.domain.is_empty() || self.node.domain == "ai.onnx") {
             return None;
@@ -264,7 +264,7 @@ impl Inference<'_, '_> {
         Some(dims)
     }
 
-    /// What -1 stands for in a shape whose other dimensions are `others`.
+    /// The size that -1 stands for in a shape with these other dimensions.
     fn left_for(&mut self, from: &[Dim], others: &[Dim]) -> Option<Dim> {
         let mut free = from.to_vec();
         free.retain(|dim| dim.known().is_none());

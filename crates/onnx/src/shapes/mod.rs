@@ -1,6 +1,6 @@
-//! Shapes of the values of a graph, as far as they follow from its inputs, for the operators of vision models.
+//! Shape inference for the operators of vision models: shapes of values as far as they follow from the graph's inputs.
 //!
-//! What the file itself says of the values in between is not believed: it may be missing or wrong.
+//! The types that the file states for values in between are not used: they may be missing or wrong.
 
 mod inference;
 
@@ -10,9 +10,9 @@ use crate::proto::{DimensionValue, NodeProto, TensorProto, ValueInfoProto};
 
 use inference::Inference;
 
-/// Values of more dimensions are not followed; no vision model has them.
+/// Values of more dimensions are ignored; no vision model has them.
 pub(crate) const MAX_RANK: usize = 8;
-/// Longer lists of numbers are no shapes.
+/// Longer lists of numbers are not shapes.
 const MAX_CONTENTS: usize = 16;
 
 /// Size of a dimension.
@@ -33,30 +33,30 @@ impl Dim {
     }
 }
 
-/// What is known of a value.
+/// Known facts about a value.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Facts {
     /// Type of the elements, of [`data_type`]; 0 where unknown.
     pub(crate) elem_type: i32,
-    /// Its shape, where the number of dimensions is known.
+    /// Its shape, if the number of dimensions is known.
     pub(crate) dims: Option<Vec<Dim>>,
-    /// Its elements, where they are few whole numbers, such as a shape.
+    /// Its elements, if they are a few integers, such as a shape.
     pub(crate) contents: Option<Vec<Dim>>,
-    /// Its elements, where they are a few constants of `f32`, such as the scales of a resize.
+    /// Its elements, if they are a few constants of `f32`, such as the scales of a resize.
     scales: Option<Vec<f32>>,
 }
 
-/// What is known of the values of a graph.
+/// Known facts about the values of a graph.
 #[derive(Debug, Default)]
 pub(crate) struct Shapes {
     values: HashMap<String, Facts>,
     free: usize,
-    /// What the file calls free dimensions of inputs.
+    /// Names of free dimensions of inputs.
     names: HashMap<usize, String>,
 }
 
 impl Shapes {
-    /// Goes through a graph. `size_of` may give sizes to free dimensions of inputs: it is told the axis.
+    /// Infers the shapes of a graph. `size_of` may return sizes of free dimensions of inputs, by their axis.
     pub(crate) fn of<'g>(
         opset: i64,
         inputs: &[ValueInfoProto],
@@ -91,17 +91,17 @@ impl Shapes {
         shapes
     }
 
-    /// What is known of the value.
+    /// Returns the known facts about a value.
     pub(crate) fn facts(&self, value: &str) -> Option<&Facts> {
         self.values.get(value)
     }
 
-    /// The value's dimensions.
+    /// Returns the value's dimensions.
     pub(crate) fn dims(&self, value: &str) -> Option<&[Dim]> {
         self.facts(value)?.dims.as_deref()
     }
 
-    /// What the file calls a free dimension, where it is an input's.
+    /// Returns the name of a free dimension of an input.
     pub(crate) fn name(&self, free: usize) -> Option<&str> {
         self.names.get(&free).map(String::as_str)
     }

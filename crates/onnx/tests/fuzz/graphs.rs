@@ -1,4 +1,4 @@
-//! Models to rewrite and to look into: seeds and floods.
+//! Models to optimize and to inspect: seeds and floods.
 
 use std::path::Path;
 
@@ -9,12 +9,12 @@ use likeness_onnx::{
 use likeness_testing::{Failed, published};
 
 use crate::seeds;
-use crate::small as rewriting;
+use crate::small;
 use crate::target::Input;
 
 /// The seeds of the reader, and the models on which the passes are tested: each pass has something to do in one.
 pub(crate) fn small() -> Vec<Input> {
-    let models = rewriting::all()
+    let models = small::all()
         .into_iter()
         .map(|small| vec![onnx::write(&small.model)]);
     seeds::small_onnx()
@@ -77,7 +77,7 @@ fn write(node: Vec<NodeProto>, initializer: Vec<TensorProto>, output: &str) -> V
     }))
 }
 
-/// The real models with few weights, in which little can be rewritten, and two of them whole.
+/// The real models with few weights, in which little can be optimized, and two of them whole.
 pub(crate) fn real(shared: &Path) -> Result<Vec<Input>, Failed> {
     let mut models = seeds::real_onnx(shared)?;
     for name in ["yunet_n", "minifasnet_v1se"] {

@@ -18,10 +18,7 @@ mod mutate;
 mod pickles;
 mod seeds;
 #[path = "../optimize/small.rs"]
-#[allow(
-    dead_code,
-    reason = "it is part of the tests of rewriting, which need more of it"
-)]
+#[allow(dead_code, reason = "the optimization tests use more of it")]
 mod small;
 mod target;
 mod targets;

@@ -40,8 +40,8 @@ pub(crate) const ALL: &[Target] = &[
         floods: pickles::floods,
     },
     Target {
-        name: "rewrite",
-        read: rewrite_onnx,
+        name: "optimize",
+        read: optimize_onnx,
         // What the reader may take, see above, is there meanwhile no more. What it keeps is a third of that, and with the
         // tables of names and readers, new names, and constants that grow, it takes up to four times as much.
         bound: |bytes| 4 * ((4 << 20) + 16 * bytes),
@@ -52,7 +52,7 @@ pub(crate) const ALL: &[Target] = &[
     Target {
         name: "inspect",
         read: inspect_onnx,
-        // It rewrites.
+        // It optimizes.
         bound: |bytes| 4 * ((4 << 20) + 16 * bytes),
         small: graphs::small,
         real: Some(graphs::real),
@@ -102,16 +102,16 @@ fn is_whole(tensor: &Tensor) -> bool {
         || sizes.copied().try_fold(1, usize::checked_mul) == Some(elements)
 }
 
-fn rewrite_onnx(input: &[Vec<u8>]) -> Option<Check> {
+fn optimize_onnx(input: &[Vec<u8>]) -> Option<Check> {
     let [bytes] = input else { return None };
     let mut model = onnx::read(bytes).ok()?;
     let report = optimize(&mut model, &Passes::all());
     let bytes = bytes.clone();
-    Some(Box::new(move || rewritten(&bytes, &model, report)))
+    Some(Box::new(move || is_optimized_soundly(&bytes, &model, report)))
 }
 
-/// Whether a rewritten model keeps what rewriting must not change.
-fn rewritten(bytes: &[u8], model: &ModelProto, report: Report) -> Result<(), String> {
+/// Whether an optimized model keeps what optimization must not change.
+fn is_optimized_soundly(bytes: &[u8], model: &ModelProto, report: Report) -> Result<(), String> {
     rereads(model)?;
     let mut original = onnx::read(bytes).map_err(|error| error.to_string())?;
     let written = onnx::write(model);
@@ -133,13 +133,13 @@ fn rewritten(bytes: &[u8], model: &ModelProto, report: Report) -> Result<(), Str
             written.len()
         ));
     }
-    if report.left_alone().is_some() && onnx::write(&original) != written {
-        return Err(format!("it is changed and said to be left alone: {report}"));
+    if report.skipped().is_some() && onnx::write(&original) != written {
+        return Err(format!("it is changed and reported as skipped: {report}"));
     }
     let again = optimize(&mut original, &Passes::all());
     if again != report || onnx::write(&original) != written {
         return Err(format!(
-            "another time it is rewritten otherwise: {report}; {again}"
+            "a second optimization gives another result: {report}; {again}"
         ));
     }
     Ok(())

@@ -1,18 +1,16 @@
-//! A pack in one file, for networks that reach nothing: a plain tar that bears the manifest, the models and the sources.
+//! A pack in one file, for closed networks: a plain tar with the manifest, the models and the sources.
 //!
 //! ```text
 //! pack.toml                      the manifest
-//! SHA256SUMS                     every blob's checksum, as `sha256sum --check` reads it
+//! SHA256SUMS                     every blob's checksum, in the format of `sha256sum --check`
 //! blobs/sha256/<64 digits>       models and sources by the SHA-256 of their bytes
 //! ```
 //!
-//! The same pack gives the same bytes. `tar --extract` into an empty folder makes the blobs of a store.
+//! The same pack gives the same bytes. `tar --extract` into an empty folder gives the blobs of a model store.
 
-mod error;
 mod read;
 mod write;
 
-pub use error::ArchiveError;
 pub(crate) use read::Archive;
 pub use write::{Exported, export};
 
@@ -24,8 +22,8 @@ const BLOBS: &str = "blobs/sha256/";
 
 /// The list of these blobs, which are in order.
 fn sums<'a>(blobs: impl IntoIterator<Item = &'a str>) -> String {
-    let lines = blobs
-        .into_iter()
-        .map(|sha256| format!("{sha256}  {BLOBS}{sha256}\n"));
-    lines.collect()
+    let blobs = blobs.into_iter();
+    blobs
+        .map(|sha256| format!("{sha256}  {BLOBS}{sha256}\n"))
+        .collect()
 }

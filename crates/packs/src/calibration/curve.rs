@@ -1,11 +1,11 @@
 //! From raw to calibrated scores.
 
-/// Raw probabilities are held this far from 0 and 1, where the log-odds end.
+/// Raw probabilities are clamped this far from 0 and 1, where the log-odds are infinite.
 const LEAST_PROBABILITY: f64 = 1e-9;
 
-/// From a raw score to a calibrated one, 0..=1: straight lines in the log-odds of the calibrated score between points,
-/// the first and the last of them extended beyond. Through two points that is a logistic curve. It grows strictly
-/// wherever doubles can tell.
+/// Maps a raw score to a calibrated one, 0..=1: straight lines in the log-odds of the calibrated score between points,
+/// the first and the last of them extended. Through two points that is a logistic curve. It is strictly increasing up
+/// to the precision of `f64`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScoreCurve {
     /// `(raw score, log-odds of the calibrated score)`, ascending in both; at least two.
@@ -13,8 +13,8 @@ pub struct ScoreCurve {
 }
 
 impl ScoreCurve {
-    /// The curve through points `(raw score, calibrated score)`; `None` unless there are at least two, they ascend in
-    /// both, and the calibrated scores lie between 0 and 1, both excluded.
+    /// Returns the curve through points `(raw score, calibrated score)`; `None` unless there are at least two, they ascend
+    /// in both, and the calibrated scores lie between 0 and 1, both excluded.
     #[must_use]
     pub fn through(points: &[(f64, f64)]) -> Option<Self> {
         let points: Vec<(f64, f64)> = points
@@ -31,7 +31,7 @@ impl ScoreCurve {
         (points.len() >= 2 && finite && ascending && slopes_are_finite).then_some(Self { points })
     }
 
-    /// The calibrated score, 0..=1, of a raw one; not a number where that is none.
+    /// Returns the calibrated score, 0..=1, of a raw one; NaN for NaN.
     #[must_use]
     pub fn at(&self, raw: f64) -> f64 {
         // The segment that holds the score, or the nearest one.
@@ -46,18 +46,18 @@ impl ScoreCurve {
     }
 }
 
-/// `ln(p / (1 - p))`; infinite at 0 and 1.
+/// Returns `ln(p / (1 - p))`; infinite at 0 and 1.
 #[must_use]
 pub fn log_odds(probability: f64) -> f64 {
     (probability / (1.0 - probability)).ln()
 }
 
-/// From a mean live probability to liveness: a [`ScoreCurve`] over the log-odds of the probability.
+/// Maps a mean live probability to a liveness score: a [`ScoreCurve`] over the log-odds of the probability.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LivenessCurve(ScoreCurve);
 
 impl LivenessCurve {
-    /// The curve through points `(probability, liveness)`; `None` as for [`ScoreCurve::through`].
+    /// Returns the curve through points `(probability, liveness)`; `None` as for [`ScoreCurve::through`].
     #[must_use]
     pub fn through(points: &[(f64, f64)]) -> Option<Self> {
         let points: Vec<(f64, f64)> = points
@@ -67,7 +67,7 @@ impl LivenessCurve {
         ScoreCurve::through(&points).map(Self)
     }
 
-    /// Liveness, 0..=1, of a mean live probability.
+    /// Returns the liveness score, 0..=1, of a mean live probability.
     #[must_use]
     pub fn at(&self, probability: f64) -> f64 {
         self.0.at(log_odds(

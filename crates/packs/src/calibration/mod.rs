@@ -1,18 +1,16 @@
-//! What scores mean: calibrations as packs and files have them, and the curves that they are.
+//! What scores mean: calibrations as packs and files have them, and their curves.
 //!
-//! A calibration is measured data: points whose error rates were observed, with what they were observed on. A pack brings
-//! one for its embedder; `likeness calibrate` writes others to files, which are bound to the pack that they were measured
-//! with, since another detector or alignment moves the error rates behind every score.
+//! A calibration is measured data: points with their observed error rates, and the data that they were observed on. A
+//! pack has one for its embedders; `likeness calibrate` writes others to files, which are bound to the pack that they were
+//! measured with, since another detector or alignment moves the error rates of every score.
 
 mod curve;
-mod file;
 
 use serde::{Deserialize, Serialize};
 
 pub use curve::{LivenessCurve, ScoreCurve, log_odds};
-pub use file::{Calibration, CalibrationFile};
 
-use crate::store::short_digest;
+use crate::digest::short_digest;
 
 /// Most points of a curve.
 const MAX_POINTS: usize = 64;
@@ -27,57 +25,64 @@ pub struct MeasuredRange {
     pub to: f64,
 }
 
-impl MeasuredRange {
-    /// What is wrong with it, for raw scores from `lowest` to 1.
-    fn fault(self, lowest: f64) -> Option<String> {
-        // Also where one of them is no number.
-        let is_range = self.from >= lowest && self.from < self.to && self.to <= 1.0;
-        (!is_range).then(|| format!("measured: from must be below to, both between {lowest} and 1"))
+fn require(holds: bool, fault: &str) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(fault.to_owned()) }
+}
+
+fn is_rate(rate: f64) -> bool {
+    (0.0..=1.0).contains(&rate)
+}
+
+/// Checks what calibrations of both kinds have, for raw scores from `lowest` to 1.
+fn check_common(
+    provenance: &Provenance,
+    measured: MeasuredRange,
+    lowest: f64,
+    points: usize,
+) -> Result<(), String> {
+    let Provenance {
+        name,
+        method,
+        data,
+        date,
+    } = provenance;
+    for (key, text) in [("name", name), ("method", method), ("data", data), ("date", date)] {
+        require(
+            (1..=500).contains(&text.len()) && !text.chars().any(char::is_control),
+            &format!("{key} must have 1 to 500 characters and no control characters"),
+        )?;
     }
+    // False also for NaN.
+    require(
+        measured.from >= lowest && measured.from < measured.to && measured.to <= 1.0,
+        &format!("measured: from must be below to, both between {lowest} and 1"),
+    )?;
+    require(
+        (2..=MAX_POINTS).contains(&points),
+        &format!("points: a curve takes 2 to {MAX_POINTS} points"),
+    )
 }
 
-fn fault_of_count(points: usize) -> Option<String> {
-    (!(2..=MAX_POINTS).contains(&points)).then(|| format!("points: a curve takes 2 to {MAX_POINTS} points"))
-}
-
-/// Where a calibration comes from.
+/// The origin of a calibration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Provenance {
-    /// What `/info`, logs and reports call it.
+    /// Its name in `/info`, logs and reports.
     pub name: String,
-    /// How it was fitted.
+    /// The method of the fit.
     pub method: String,
-    /// What it was measured on.
+    /// The data that it was measured on.
     pub data: String,
-    /// The day on which it was fitted, `YYYY-MM-DD`.
+    /// The day of the fit, `YYYY-MM-DD`.
     pub date: String,
 }
 
 impl Provenance {
-    /// For `/info` and reports. The digest tells two calibrations of one name and day apart.
+    /// Returns a label for `/info` and reports. The digest tells two calibrations of one name and day apart.
     fn describe(&self, calibration: &impl Serialize) -> String {
         // Writing a calibration does not fail; were it to, the text alone would still name it.
-        let text = toml::to_string(calibration).unwrap_or_default();
-        let digest = short_digest(&text);
+        let digest = short_digest(&toml::to_string(calibration).unwrap_or_default());
         format!("{} ({}, {digest})", self.name, self.date)
-    }
-
-    fn fault(&self) -> Option<String> {
-        let texts = [
-            ("name", &self.name),
-            ("method", &self.method),
-            ("data", &self.data),
-            ("date", &self.date),
-        ];
-        for (key, text) in texts {
-            if text.is_empty() || text.len() > 500 || text.chars().any(char::is_control) {
-                return Some(format!(
-                    "{key} must have 1 to 500 characters and no control characters"
-                ));
-            }
-        }
-        None
     }
 }
 
@@ -104,9 +109,9 @@ pub struct MatchCalibration {
     pub provenance: Provenance,
     /// How many people were compared.
     pub people: u64,
-    /// How many comparisons of one person's pictures.
+    /// How many comparisons of two images of the same person.
     pub genuine_comparisons: u64,
-    /// How many comparisons of two people's pictures.
+    /// How many comparisons of images of two people.
     pub impostor_comparisons: u64,
     /// Similarities between which the false match rate was measured.
     pub measured: MeasuredRange,
@@ -115,51 +120,37 @@ pub struct MatchCalibration {
 }
 
 impl MatchCalibration {
-    /// For `/info`, logs and reports: name, date, and the first digits of a digest over all of it.
+    /// Returns a label for `/info`, logs and reports: name, date, and the first digits of a digest over all of it.
     #[must_use]
     pub fn describe(&self) -> String {
         self.provenance.describe(self)
     }
 
-    /// The curve through the points; `None` where they are no curve.
+    /// Returns the curve through the points; `None` if they are not a curve.
     #[must_use]
     pub fn curve(&self) -> Option<ScoreCurve> {
-        let points: Vec<(f64, f64)> = self
-            .points
-            .iter()
-            .map(|point| (point.similarity, point.confidence))
-            .collect();
+        let points = self.points.iter();
+        let points: Vec<_> = points.map(|point| (point.similarity, point.confidence)).collect();
         ScoreCurve::through(&points)
     }
 
-    /// What is wrong with it, naming the key.
-    pub(crate) fn fault(&self) -> Option<String> {
-        if let Some(fault) = self
-            .provenance
-            .fault()
-            .or_else(|| self.measured.fault(-1.0))
-            .or_else(|| fault_of_count(self.points.len()))
-        {
-            return Some(fault);
-        }
-        for point in &self.points {
-            let rates = [Some(point.false_match_rate), point.false_non_match_rate];
-            let rates_are = rates
-                .into_iter()
-                .flatten()
-                .all(|rate| (0.0..=1.0).contains(&rate));
-            if !((-1.0..=1.0).contains(&point.similarity) && rates_are) {
-                return Some("points: similarity must be -1..=1, rates 0..=1".to_owned());
-            }
-        }
+    /// Checks it; a fault has the key.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        check_common(&self.provenance, self.measured, -1.0, self.points.len())?;
+        let in_range = |point: &MatchPoint| {
+            (-1.0..=1.0).contains(&point.similarity)
+                && is_rate(point.false_match_rate)
+                && point.false_non_match_rate.is_none_or(is_rate)
+        };
+        require(
+            self.points.iter().all(in_range),
+            "points: similarity must be -1..=1, rates 0..=1",
+        )?;
         let falls = |a: &MatchPoint, b: &MatchPoint| a.false_match_rate > b.false_match_rate;
-        if self.curve().is_none() || !self.points.is_sorted_by(falls) {
-            return Some(
-                "points must ascend in similarity and in confidence (between 0 and 1), and false_match_rate must fall"
-                    .to_owned(),
-            );
-        }
-        None
+        require(
+            self.curve().is_some() && self.points.is_sorted_by(falls),
+            "points must ascend in similarity and in confidence (between 0 and 1), and false_match_rate must fall",
+        )
     }
 }
 
@@ -203,46 +194,36 @@ pub struct LivenessCalibration {
 }
 
 impl LivenessCalibration {
-    /// As [`MatchCalibration::describe`].
+    /// Returns a label, as [`MatchCalibration::describe`] does.
     #[must_use]
     pub fn describe(&self) -> String {
         self.provenance.describe(self)
     }
 
-    /// The curve through the points, over log-odds; `None` where they are no curve.
+    /// Returns the curve through the points, over log-odds; `None` if they are not a curve.
     #[must_use]
     pub fn curve(&self) -> Option<LivenessCurve> {
-        let points: Vec<(f64, f64)> = self
-            .points
-            .iter()
-            .map(|point| (point.probability, point.liveness))
-            .collect();
+        let points = self.points.iter();
+        let points: Vec<_> = points.map(|point| (point.probability, point.liveness)).collect();
         LivenessCurve::through(&points)
     }
 
-    pub(crate) fn fault(&self) -> Option<String> {
-        if let Some(fault) = self
-            .provenance
-            .fault()
-            .or_else(|| self.measured.fault(0.0))
-            .or_else(|| fault_of_count(self.points.len()))
-        {
-            return Some(fault);
-        }
-        let rates_are =
-            |point: &LivenessPoint| (0.0..=1.0).contains(&point.apcer) && (0.0..=1.0).contains(&point.bpcer);
-        if !self.points.iter().all(rates_are) {
-            return Some("points: apcer and bpcer must be 0..=1".to_owned());
-        }
-        if self.curve().is_none() {
-            return Some("points must ascend in probability and in liveness, between 0 and 1".to_owned());
-        }
-        None
+    pub(crate) fn check(&self) -> Result<(), String> {
+        check_common(&self.provenance, self.measured, 0.0, self.points.len())?;
+        let in_range = |point: &LivenessPoint| is_rate(point.apcer) && is_rate(point.bpcer);
+        require(
+            self.points.iter().all(in_range),
+            "points: apcer and bpcer must be 0..=1",
+        )?;
+        require(
+            self.curve().is_some(),
+            "points must ascend in probability and in liveness, between 0 and 1",
+        )
     }
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     fn provenance() -> Provenance {

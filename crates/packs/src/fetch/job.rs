@@ -1,4 +1,4 @@
-//! One pull: what is missing, getting it, making the models.
+//! One pull: finds what is missing, fetches it and imports the models.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,16 +6,14 @@ use std::sync::{Mutex, PoisonError};
 
 use super::client::Client;
 use super::download::{Fetcher, Stop, Wanted};
-use super::error::{FetchError, NotFetched};
-use super::event::{Event, Watcher};
-use super::origin::places;
-use super::{Pull, Pulled};
+use super::places::places;
+use super::{Event, Pull, Pulled, Watcher};
 use crate::archive::Archive;
-use crate::import::import;
-use crate::store::{Located, Lock, read, read_checked};
-use crate::{Manifest, Recipe, Store, StoreError};
+use crate::files::{read_text, read_verified};
+use crate::store::{Located, Lock};
+use crate::{Manifest, NotFetched, PackError, Recipe, Store};
 
-/// A pull that is under way.
+/// A pull in progress.
 pub(super) struct Job<'a> {
     pull: &'a Pull,
     store: &'a Store,
@@ -24,25 +22,25 @@ pub(super) struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    /// Refuses what may not be pulled, before anything is.
+    /// Refuses a pull that is not permitted, before anything is fetched.
     pub(super) fn new(
         pull: &'a Pull,
         store: &'a Store,
         located: Located,
         watch: Watcher<'a>,
-    ) -> Result<Self, FetchError> {
+    ) -> Result<Self, PackError> {
         let manifest = &located.manifest;
         if !manifest.commercial_use && !pull.accept_license {
             let line = |(name, source): (&String, &crate::SourceFile)| {
                 format!("{name}: {} ({})", source.license, source.attribution)
             };
-            return Err(FetchError::License {
+            return Err(PackError::License {
                 pack: manifest.name.clone(),
                 licenses: manifest.sources.iter().map(line).collect(),
             });
         }
-        if pull.install && Manifest::builtin(&manifest.name).is_some() {
-            return Err(FetchError::BuiltIn {
+        if pull.install && Manifest::builtin_text(&manifest.name).is_some() {
+            return Err(PackError::BuiltIn {
                 pack: manifest.name.clone(),
             });
         }
@@ -54,54 +52,42 @@ impl<'a> Job<'a> {
         })
     }
 
-    /// From a mirror or the manifest's addresses.
-    pub(super) fn fetch(self) -> Result<Pulled, FetchError> {
+    /// Pulls from a mirror or the manifest's addresses.
+    pub(super) fn fetch(self) -> Result<Pulled, PackError> {
         let installs = self.pull.install && !self.is_installed();
         if self.missing().is_empty() && !installs {
-            return Ok(self.done(Vec::new(), Vec::new(), false));
+            return self.finish(Vec::new(), Vec::new(), false);
         }
         if let Some(mirror) = &self.pull.mirror {
             mirror.check()?;
         }
         let _lock = self.lock()?;
-        // Whoever held the lock may have brought it all.
+        // The previous owner of the lock may have completed the pack.
         let mut missing = self.missing();
         let mut made = self.take_from_beside(&mut missing)?;
         let wanted = self.wanted(&missing);
         let fetched = self.fetch_all(&wanted)?;
-        made.extend(self.make(&missing)?);
+        self.make(&missing)?;
+        made.extend(missing);
         self.drop_sources(fetched.iter().map(String::as_str))?;
-        if installs {
-            self.store
-                .install(&self.located.manifest.name, &self.located.text)?;
-        }
-        Ok(self.done(fetched, made, installs))
+        self.finish(fetched, made, installs)
     }
 
-    /// From an archive.
-    pub(super) fn take(self, archive: Archive) -> Result<Pulled, FetchError> {
-        let builtin = Manifest::builtin(&self.located.manifest.name).is_some();
+    /// Pulls from an archive.
+    pub(super) fn take(self, archive: Archive) -> Result<Pulled, PackError> {
+        let builtin = Manifest::builtin_text(&self.located.manifest.name).is_some();
         let installs = !builtin && !self.is_installed();
         let _lock = self.lock()?;
         let before = self.missing();
         let taken = archive.unpack(self.store, &self.located.manifest)?;
-        let missing = self.missing();
-        self.make(&missing)?;
-        let sources = &self.located.manifest.sources;
-        let of_source = |sha256: &&String| sources.iter().find(|(_, source)| source.sha256 == **sha256);
-        let names = taken
-            .iter()
-            .filter_map(|sha256| of_source(&sha256))
-            .map(|(name, _)| name.as_str());
-        self.drop_sources(names)?;
-        if installs {
-            self.store
-                .install(&self.located.manifest.name, &self.located.text)?;
-        }
-        Ok(self.done(taken, before, installs))
+        self.make(&self.missing())?;
+        let sources = self.located.manifest.sources.iter();
+        let taken_sources = sources.filter(|(_, source)| taken.contains(&source.sha256));
+        self.drop_sources(taken_sources.map(|(name, _)| name.as_str()))?;
+        self.finish(taken, before, installs)
     }
 
-    fn lock(&self) -> Result<Lock<'a>, StoreError> {
+    fn lock(&self) -> Result<Lock<'a>, PackError> {
         self.store.lock(|| {
             if self.pull.wait {
                 (self.watch)(Event::Waiting {
@@ -114,11 +100,11 @@ impl<'a> Job<'a> {
 
     fn is_installed(&self) -> bool {
         let path = self.store.manifest_path(&self.located.manifest.name);
-        let text = self.located.text.as_bytes();
-        path.is_file() && read(&path, text.len() as u64 + 1).is_ok_and(|found| found == text)
+        let text = &self.located.text;
+        path.is_file() && matches!(read_text(&path, text.len() as u64), Ok(Ok(found)) if found == *text)
     }
 
-    /// Names of the models that are not in the store, or are there with other bytes.
+    /// Names of the models that are missing in the model store or have wrong bytes there.
     fn missing(&self) -> Vec<String> {
         let manifest = &self.located.manifest;
         let is_missing = |model: &&String| {
@@ -128,30 +114,28 @@ impl<'a> Job<'a> {
         manifest.models.keys().filter(is_missing).cloned().collect()
     }
 
-    /// Takes models that lie ready beside the manifest, and leaves in the list what is still missing.
-    fn take_from_beside(&self, missing: &mut Vec<String>) -> Result<Vec<String>, FetchError> {
+    /// Takes models from beside the manifest, and removes them from the missing ones.
+    fn take_from_beside(&self, missing: &mut Vec<String>) -> Result<Vec<String>, PackError> {
+        let manifest = &self.located.manifest;
         let mut taken = Vec::new();
         for model in std::mem::take(missing) {
-            let manifest = &self.located.manifest;
             let sha256 = manifest.model_sha256(&model).unwrap_or_default();
-            let ready = self
-                .located
-                .beside(&model)
-                .and_then(|path| read_checked(&path, sha256, manifest.model_max_bytes(&model)).ok());
-            match ready {
-                Some(bytes) => {
-                    // They were compared when they were read.
-                    let _ = self.store.put(sha256, &bytes)?;
-                    self.say_made(&model, &bytes);
-                    taken.push(model);
-                }
-                None => missing.push(model),
-            }
+            let limit = manifest.model_max_bytes(&model);
+            let path = self.located.beside(&model);
+            let read = path.and_then(|path| read_verified(&manifest.name, &path, sha256, limit).ok());
+            let Some(bytes) = read else {
+                missing.push(model);
+                continue;
+            };
+            // Verified when read.
+            let _ = self.store.put(sha256, &bytes)?;
+            self.announce_model(&model, &bytes);
+            taken.push(model);
         }
         Ok(taken)
     }
 
-    /// The sources of these models that are not in the store; each checksum once.
+    /// The sources of these models that are not in the model store; each checksum once.
     fn wanted(&self, models: &[String]) -> Vec<Wanted<'_>> {
         let manifest = &self.located.manifest;
         let mut seen = BTreeSet::new();
@@ -166,17 +150,17 @@ impl<'a> Job<'a> {
             .collect()
     }
 
-    /// Fetches several at a time. After a failure those under way are finished and no more are begun: where one cannot
-    /// be had, the others would only take time to fail.
-    fn fetch_all(&self, wanted: &[Wanted<'_>]) -> Result<Vec<String>, FetchError> {
+    /// Fetches several files at a time. After a failure no more are begun, as the pack cannot be completed; those in
+    /// progress are finished.
+    fn fetch_all(&self, wanted: &[Wanted<'_>]) -> Result<Vec<String>, PackError> {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let client = Client::new(&self.pull.patience);
+        let client = Client::new(&self.pull.retry);
         let fetcher = Fetcher {
             store: self.store,
             client: &client,
-            patience: &self.pull.patience,
+            retry: &self.pull.retry,
             watch: self.watch,
         };
         let queue = Mutex::new(wanted.iter().enumerate());
@@ -186,11 +170,14 @@ impl<'a> Job<'a> {
             while !failed.load(Ordering::Relaxed) {
                 let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
                 let Some((index, wanted)) = next else { return };
-                if let Err(failure) = self.fetch_one(&fetcher, *wanted) {
-                    failed.store(true, Ordering::Relaxed);
-                    let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
-                    failures.insert(index, failure);
-                }
+                let failure = match self.fetch_one(&fetcher, *wanted) {
+                    Ok(None) => continue,
+                    Ok(Some(file)) => Ok(file),
+                    Err(error) => Err(error),
+                };
+                failed.store(true, Ordering::Relaxed);
+                let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
+                failures.insert(index, failure);
             }
         };
         std::thread::scope(|scope| {
@@ -199,89 +186,75 @@ impl<'a> Job<'a> {
             }
             work();
         });
-        let mut files = Vec::new();
-        for failure in failures
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner)
-            .into_values()
-        {
-            match failure {
-                Failure::Store(error) => return Err(error.into()),
-                Failure::File(file) => files.push(file),
-            }
-        }
+        let failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let files: Vec<NotFetched> = failures.into_values().collect::<Result<_, _>>()?;
         if files.is_empty() {
             return Ok(wanted.iter().map(|wanted| wanted.name.to_owned()).collect());
         }
-        Err(FetchError::NotFetched {
+        Err(PackError::NotFetched {
             pack: self.located.manifest.name.clone(),
             files,
         })
     }
 
-    fn fetch_one(&self, fetcher: &Fetcher<'_>, wanted: Wanted<'_>) -> Result<(), Failure> {
+    /// Fetches one file; if no place has it, returns why.
+    fn fetch_one(&self, fetcher: &Fetcher<'_>, wanted: Wanted<'_>) -> Result<Option<NotFetched>, PackError> {
         let mut tried = Vec::new();
         let beside = self.located.folder.as_deref();
-        for place in places(wanted.name, wanted.source, self.pull.mirror.as_ref(), beside) {
-            let (file, from) = (wanted.name, place.name());
+        let file = wanted.name;
+        for place in places(file, wanted.source, self.pull.mirror.as_ref(), beside) {
+            let from = place.name();
             match fetcher.fetch(wanted, &place) {
                 Ok(bytes) => {
-                    (self.watch)(Event::Fetched {
-                        file,
-                        from: &from,
-                        bytes,
-                    });
-                    return Ok(());
+                    let from = &from;
+                    (self.watch)(Event::Fetched { file, from, bytes });
+                    return Ok(None);
                 }
-                Err(Stop::Store(error)) => return Err(Failure::Store(error)),
-                Err(Stop::Place(trouble)) => {
-                    let why = &trouble.to_string();
+                Err(Stop::Store(error)) => return Err(error),
+                Err(Stop::Place(failure)) => {
                     (self.watch)(Event::Refused {
                         file,
                         from: &from,
-                        why,
+                        why: &failure.to_string(),
                     });
-                    tried.push((from, trouble));
+                    tried.push((from, failure));
                 }
             }
         }
-        Err(Failure::File(NotFetched {
-            file: wanted.name.to_owned(),
-            tried,
-        }))
+        let file = file.to_owned();
+        Ok(Some(NotFetched { file, tried }))
     }
 
-    /// Makes models of sources that are in the store.
-    fn make(&self, models: &[String]) -> Result<Vec<String>, FetchError> {
+    /// Imports models from sources in the model store.
+    fn make(&self, models: &[String]) -> Result<(), PackError> {
         for model in models {
             let bytes = self.make_one(model)?;
-            self.say_made(model, &bytes);
+            self.announce_model(model, &bytes);
         }
-        Ok(models.to_vec())
+        Ok(())
     }
 
-    fn make_one(&self, model: &str) -> Result<Vec<u8>, FetchError> {
+    fn make_one(&self, model: &str) -> Result<Vec<u8>, PackError> {
         let manifest = &self.located.manifest;
-        let pack = || manifest.name.clone();
-        // The list of missing models has only names of the manifest.
+        // The missing models are those of the manifest.
         let Some(entry) = manifest.models.get(model) else {
             return Ok(Vec::new());
         };
-        let bytes = import(&entry.import, |name| {
-            let (sha256, limit) = manifest
-                .sources
-                .get(name)
-                .map_or(("", 0), |source| (source.sha256.as_str(), source.max_bytes()));
-            read_checked(&self.store.blob(sha256), sha256, limit)
-                .map_err(|fault| fault.of_pack(&manifest.name))
-        })
-        .map_err(|source| FetchError::Import {
-            pack: pack(),
-            model: model.to_owned(),
-            source: source.into(),
-        })?;
-        let wrong = |expected: String, found: String| FetchError::WrongModel {
-            pack: pack(),
+        let bytes = entry
+            .import
+            .apply(|name| {
+                let source = manifest.sources.get(name);
+                let (sha256, limit) =
+                    source.map_or(("", 0), |source| (source.sha256.as_str(), source.max_bytes()));
+                read_verified(&manifest.name, &self.store.blob(sha256), sha256, limit)
+            })
+            .map_err(|source| PackError::Import {
+                pack: manifest.name.clone(),
+                model: model.to_owned(),
+                source: source.into(),
+            })?;
+        let wrong = |expected: String, found: String| PackError::WrongModel {
+            pack: manifest.name.clone(),
             model: model.to_owned(),
             expected,
             found,
@@ -290,37 +263,30 @@ impl<'a> Job<'a> {
         if let Some(expected) = entry.size.filter(|expected| *expected != found) {
             return Err(wrong(format!("{expected} bytes"), format!("{found} bytes")));
         }
-        if matches!(entry.import, Recipe::Onnx { .. }) {
-            return Ok(bytes); // the source is the model
+        // A source that is a model as it is is in the model store already.
+        if !matches!(entry.import, Recipe::Onnx { .. }) {
+            let sha256 = manifest.model_sha256(model).unwrap_or_default();
+            let stored = self.store.put(sha256, &bytes)?;
+            stored.map_err(|found| wrong(format!("SHA-256 {sha256}"), format!("SHA-256 {found}")))?;
         }
-        let sha256 = manifest.model_sha256(model).unwrap_or_default();
-        match self.store.put(sha256, &bytes)? {
-            Ok(()) => Ok(bytes),
-            Err(other) => Err(wrong(
-                format!("SHA-256 {sha256}"),
-                format!("SHA-256 {}", other.found),
-            )),
-        }
+        Ok(bytes)
     }
 
-    fn say_made(&self, model: &str, bytes: &[u8]) {
+    fn announce_model(&self, model: &str, bytes: &[u8]) {
         (self.watch)(Event::Made {
             model,
             bytes: bytes.len() as u64,
         });
     }
 
-    /// Deletes sources that were brought by this pull and are no models themselves, where they are not to be kept.
-    fn drop_sources<'n>(&self, names: impl Iterator<Item = &'n str>) -> Result<(), StoreError> {
+    /// Deletes sources of this pull that are not models themselves, unless they are kept.
+    fn drop_sources<'n>(&self, names: impl Iterator<Item = &'n str>) -> Result<(), PackError> {
         if self.pull.keep_sources {
             return Ok(());
         }
         let manifest = &self.located.manifest;
-        let models: BTreeSet<_> = manifest
-            .models
-            .keys()
-            .filter_map(|model| manifest.model_sha256(model))
-            .collect();
+        let models = manifest.models.keys();
+        let models: BTreeSet<_> = models.filter_map(|model| manifest.model_sha256(model)).collect();
         for source in names.filter_map(|name| manifest.sources.get(name)) {
             if !models.contains(source.sha256.as_str()) {
                 self.store.remove(&source.sha256)?;
@@ -329,18 +295,16 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
-    fn done(self, fetched: Vec<String>, made: Vec<String>, installed: bool) -> Pulled {
-        Pulled {
-            manifest: self.located.manifest,
+    fn finish(self, fetched: Vec<String>, made: Vec<String>, installed: bool) -> Result<Pulled, PackError> {
+        let Located { manifest, text, .. } = self.located;
+        if installed {
+            self.store.install(&manifest.name, &text)?;
+        }
+        Ok(Pulled {
+            manifest,
             fetched,
             made,
             installed,
-        }
+        })
     }
-}
-
-/// Why a file is not in the store.
-enum Failure {
-    File(NotFetched),
-    Store(StoreError),
 }

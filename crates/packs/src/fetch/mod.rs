@@ -1,98 +1,92 @@
-//! Getting a pack: its sources from where they may be had, the models made of them, all of it checked, into a store.
+//! Pulling a pack: its sources are fetched, its models imported, and all of it verified, into a model store.
 //!
-//! Whatever ends a pull, the store holds nothing that is not what its name says: files are gathered apart and take their
-//! place when their checksum is right. The next pull goes on with what has arrived.
+//! Whatever ends a pull, no file in the model store has other bytes than its name says. The next pull resumes what has
+//! arrived.
 
 mod client;
 mod download;
-mod error;
-mod event;
+#[doc(hidden)]
+pub mod http;
 mod job;
-mod origin;
-mod pace;
+mod places;
 mod proxy;
 mod redirect;
 
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use error::{FetchError, NotFetched, Trouble};
-pub use event::{Event, Watcher};
-pub use origin::{ENV_MIRROR, Mirror};
+pub use places::{ENV_MIRROR, Mirror};
 
 use crate::archive::Archive;
-use crate::{DEFAULT_PACK, Manifest, Store};
+use crate::{DEFAULT_PACK, Manifest, PackError, Store};
 use job::Job;
 
 /// Files that are fetched at the same time.
 const JOBS: NonZero<usize> = NonZero::new(4).unwrap();
 
-/// How long to wait, and how often to try.
+/// Timeouts and attempts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Patience {
-    /// Longest wait for an address to be looked up, and for a connection.
-    pub connect: Duration,
-    /// Longest silence of a server, before its answer and within it; a server that sends less than a kilobyte a second for
-    /// as long counts as silent too.
-    pub read: Duration,
-    /// Tries for each address; those that brought a megabyte do not count.
-    pub tries: u32,
-    /// Pause before the second try; it doubles with each, up to 8 s.
-    pub pause: Duration,
+pub struct RetryPolicy {
+    /// Timeout of a name lookup, and of a connection.
+    pub connect_timeout: Duration,
+    /// Timeout of a response, and of each part of its body; a server that sends less than a kilobyte a second for as long
+    /// counts as silent.
+    pub read_timeout: Duration,
+    /// Attempts for each address; those that brought a megabyte do not count.
+    pub attempts: u32,
+    /// Pause before the second attempt; it doubles with each, up to 8 s.
+    pub backoff: Duration,
 }
 
-impl Default for Patience {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
-            connect: Duration::from_secs(10),
-            read: Duration::from_secs(30),
-            tries: 4,
-            pause: Duration::from_millis(500),
+            connect_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(30),
+            attempts: 4,
+            backoff: Duration::from_millis(500),
         }
     }
 }
 
-/// How to get a pack.
+/// How to pull a pack.
 ///
 /// ```no_run
-/// use likeness_packs::{StoreSearch, fetch::{FetchError, Mirror, Pull}};
+/// use likeness_packs::{PackError, StoreSearch, fetch::{Mirror, Pull}};
 ///
-/// # fn main() -> Result<(), FetchError> {
-/// let pull = Pull::new().with_mirror(Mirror::Folder("/srv/models".into()));
+/// # fn main() -> Result<(), PackError> {
+/// let mut pull = Pull::default();
+/// pull.mirror = Some(Mirror::Folder("/srv/models".into()));
 /// let pulled = pull.run(&StoreSearch::new().place(), Some("open-1"), &|event| println!("{event:?}"))?;
 /// println!("{} files fetched", pulled.fetched.len());
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug, Clone)]
-pub struct Pull {
-    archive: Option<PathBuf>,
-    mirror: Option<Mirror>,
-    jobs: NonZero<usize>,
-    accept_license: bool,
-    keep_sources: bool,
-    install: bool,
-    wait: bool,
-    patience: Patience,
-}
-
-/// What a pull did.
-#[derive(Debug)]
 #[non_exhaustive]
-pub struct Pulled {
-    /// The pack, which is whole now.
-    pub manifest: Manifest,
-    /// Names of the sources that were fetched, or blobs taken from an archive.
-    pub fetched: Vec<String>,
-    /// Names of the models that were put into the store: those that were made, and those that are sources as they are.
-    pub made: Vec<String>,
-    /// Whether its manifest was put into the store.
-    pub installed: bool,
+pub struct Pull {
+    /// An archive of [`export`](crate::archive::export) as the only source.
+    pub archive: Option<PathBuf>,
+    /// A folder or server as the only source.
+    pub mirror: Option<Mirror>,
+    /// Files that are fetched at the same time.
+    pub jobs: NonZero<usize>,
+    /// Whether licences that do not allow commercial use are accepted.
+    pub accept_license: bool,
+    /// Whether sources stay in the model store beside the models that were imported from them.
+    pub keep_sources: bool,
+    /// Whether to copy the manifest into the model store, so that a pack given by its path is found by its name.
+    pub install: bool,
+    /// Whether to wait while another process writes to the model store.
+    pub wait: bool,
+    /// Timeouts and attempts.
+    pub retry: RetryPolicy,
 }
 
 impl Default for Pull {
+    /// Pulls from beside the manifest or its addresses, four files at a time; keeps sources, installs nothing, waits.
     fn default() -> Self {
         Self {
             archive: None,
@@ -102,80 +96,32 @@ impl Default for Pull {
             keep_sources: true,
             install: false,
             wait: true,
-            patience: Patience::default(),
+            retry: RetryPolicy::default(),
         }
     }
 }
 
+/// The result of a pull.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Pulled {
+    /// The pack, which is complete now.
+    pub manifest: Manifest,
+    /// Names of the sources that were fetched, or blobs taken from an archive.
+    pub fetched: Vec<String>,
+    /// Names of the models that are new in the model store: imported ones, and sources that are models as they are.
+    pub made: Vec<String>,
+    /// Whether its manifest was installed.
+    pub installed: bool,
+}
+
 impl Pull {
-    /// From the manifest's addresses, four files at a time.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// From this archive of [`export`](crate::archive::export), and from nowhere else.
-    #[must_use]
-    pub fn with_archive(mut self, file: impl Into<PathBuf>) -> Self {
-        self.archive = Some(file.into());
-        self
-    }
-
-    /// From this folder or server, and from nowhere else.
-    #[must_use]
-    pub fn with_mirror(mut self, mirror: Mirror) -> Self {
-        self.mirror = Some(mirror);
-        self
-    }
-
-    /// So many files at the same time.
-    #[must_use]
-    pub fn with_jobs(mut self, jobs: NonZero<usize>) -> Self {
-        self.jobs = jobs;
-        self
-    }
-
-    /// Whether whoever pulls accepts licences that do not allow commercial use.
-    #[must_use]
-    pub fn with_accepted_license(mut self, accepted: bool) -> Self {
-        self.accept_license = accepted;
-        self
-    }
-
-    /// Whether sources stay in the store beside the models that were made of them, as they do unless told otherwise.
-    #[must_use]
-    pub fn with_kept_sources(mut self, kept: bool) -> Self {
-        self.keep_sources = kept;
-        self
-    }
-
-    /// Whether the manifest is put into the store as well, so that a pack named by a path can be named by its name.
-    #[must_use]
-    pub fn with_install(mut self, install: bool) -> Self {
-        self.install = install;
-        self
-    }
-
-    /// Whether to wait while another process writes to the store, as it does unless told otherwise.
-    #[must_use]
-    pub fn with_wait(mut self, wait: bool) -> Self {
-        self.wait = wait;
-        self
-    }
-
-    /// How long to wait for servers, and how often to try.
-    #[must_use]
-    pub fn with_patience(mut self, patience: Patience) -> Self {
-        self.patience = patience;
-        self
-    }
-
-    /// Makes a pack whole in a store, which is made where there is none. A pack that is whole already costs no request
-    /// and no write. Without a name it is the archive's pack, else [`DEFAULT_PACK`].
+    /// Completes a pack in a model store, which is created if there is none. A complete pack costs no request and no
+    /// write. The default for `pack` is the archive's, or else [`DEFAULT_PACK`].
     ///
     /// # Errors
-    /// [`FetchError`]; the store is left with what was had so far, all of it checked.
-    pub fn run(&self, store: &Store, pack: Option<&str>, watch: Watcher<'_>) -> Result<Pulled, FetchError> {
+    /// [`PackError`]; the model store keeps what was fetched so far, all of it verified.
+    pub fn run(&self, store: &Store, pack: Option<&str>, watch: Watcher<'_>) -> Result<Pulled, PackError> {
         if let Some(file) = &self.archive {
             let archive = Archive::open(file)?;
             let located = archive.pack(store, pack)?;
@@ -185,3 +131,69 @@ impl Pull {
         Job::new(self, store, located, watch)?.fetch()
     }
 }
+
+/// Progress of a pull. Events of several files come from several threads.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// Another process is writing to the model store; the pull waits for it.
+    Waiting {
+        /// Folder of the model store.
+        store: &'a Path,
+    },
+    /// A file is requested.
+    Fetching {
+        /// Its name in the manifest.
+        file: &'a str,
+        /// Address or path.
+        from: &'a str,
+        /// Its size in bytes, if known.
+        size: Option<u64>,
+        /// Bytes from an earlier attempt.
+        there: u64,
+    },
+    /// Another part of it has arrived.
+    Received {
+        /// Its name in the manifest.
+        file: &'a str,
+        /// Bytes so far.
+        bytes: u64,
+    },
+    /// An attempt failed; there will be another one.
+    Retrying {
+        /// Its name in the manifest.
+        file: &'a str,
+        /// Address.
+        from: &'a str,
+        /// The failure.
+        why: &'a str,
+    },
+    /// A place failed; the next one is tried, if there is one.
+    Refused {
+        /// Its name in the manifest.
+        file: &'a str,
+        /// Address or path.
+        from: &'a str,
+        /// The failure.
+        why: &'a str,
+    },
+    /// It is in the model store, verified.
+    Fetched {
+        /// Its name in the manifest.
+        file: &'a str,
+        /// Address or path.
+        from: &'a str,
+        /// Its size in bytes.
+        bytes: u64,
+    },
+    /// A model is in the model store, verified.
+    Made {
+        /// Its name in the manifest.
+        model: &'a str,
+        /// Its size in bytes.
+        bytes: u64,
+    },
+}
+
+/// Receives the events of a pull.
+pub type Watcher<'a> = &'a (dyn Fn(Event<'_>) + Sync);

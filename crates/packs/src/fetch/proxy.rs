@@ -1,10 +1,11 @@
-//! Which proxy stands before an address: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in upper or lower
+//! The proxy for an address by `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in upper or lower
 //! case.
 
 use ureq::http::Uri;
 use ureq::http::uri::Scheme;
 
-/// The proxy for an address, if one is set and `NO_PROXY` does not name the host. `environment` looks up a variable.
+/// Returns the proxy for an address, if one is set and `NO_PROXY` does not name the host. `environment` looks up a
+/// variable. By hand, since `ureq` takes one proxy whatever the scheme of the address.
 pub(super) fn proxy_for(uri: &Uri, environment: impl Fn(&str) -> Option<String>) -> Option<String> {
     let host = uri.host().unwrap_or_default();
     let lookup = |name: &str| {
@@ -22,7 +23,7 @@ pub(super) fn proxy_for(uri: &Uri, environment: impl Fn(&str) -> Option<String>)
     lookup(of_scheme).or_else(|| lookup("ALL_PROXY"))
 }
 
-/// Whether the list names the host itself or a domain that it is in.
+/// Whether the list has the host itself or a domain that it is in.
 fn is_exempt(host: &str, list: &str) -> bool {
     let host = host.trim_matches(['[', ']']).to_lowercase();
     list.split([',', ' ']).map(str::trim).any(|entry| {

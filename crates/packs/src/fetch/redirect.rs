@@ -1,14 +1,14 @@
-//! Where a redirect leads.
+//! Redirects.
 
 use ureq::http::Uri;
 use ureq::http::uri::Scheme;
 
-use super::origin::without_password;
+use super::places::without_password;
 
-/// The address that a `Location` names, seen from the address that answered with it.
+/// Returns the address in a `Location`, which may be relative to the address that responded with it.
 ///
 /// # Errors
-/// Why it is not followed: it is no http(s) address, or leads from https to http.
+/// Why it is not followed: it is not an http(s) address, or leads from https to http.
 pub(super) fn follow(from: &Uri, location: &str) -> Result<Uri, String> {
     let location = location.split('#').next().unwrap_or_default().trim();
     let scheme = from.scheme_str().unwrap_or_default();
@@ -25,14 +25,16 @@ pub(super) fn follow(from: &Uri, location: &str) -> Result<Uri, String> {
         let folder = from.path().rsplit_once('/').map_or("", |(folder, _)| folder);
         format!("{scheme}://{authority}{folder}/{location}")
     };
-    let shown = without_password(location);
-    let to: Uri = absolute
-        .parse()
-        .map_err(|_| format!("a redirect to {shown:?}, which is no http(s) address"))?;
-    let known = [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&to.scheme());
-    if !known || to.host().is_none_or(str::is_empty) {
-        return Err(format!("a redirect to {shown:?}, which is no http(s) address"));
-    }
+    let is_web = |to: &Uri| {
+        let known = [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&to.scheme());
+        known && to.host().is_some_and(|host| !host.is_empty())
+    };
+    let Some(to) = absolute.parse().ok().filter(is_web) else {
+        return Err(format!(
+            "a redirect to {:?}, which is not an http(s) address",
+            without_password(location)
+        ));
+    };
     if from.scheme() == Some(&Scheme::HTTPS) && to.scheme() != Some(&Scheme::HTTPS) {
         return Err(format!(
             "a redirect from https to {}, which is not safe",
@@ -42,7 +44,7 @@ pub(super) fn follow(from: &Uri, location: &str) -> Result<Uri, String> {
     Ok(to)
 }
 
-/// Whether it is absolute (RFC 3986, 3.1 and 4.2). What comes behind the path may have other addresses in it.
+/// Whether it is absolute (RFC 3986, 3.1 and 4.2). A query may contain other addresses.
 fn has_scheme(location: &str) -> bool {
     location.split_once(':').is_some_and(|(scheme, _)| {
         scheme.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -90,12 +92,12 @@ mod tests {
     fn a_redirect_never_leads_to_plain_http_nor_to_files() {
         for (location, expected) in [
             ("http://host/x", "from https to http"),
-            ("file:///etc/passwd", "no http(s) address"),
-            ("ftp://host/x", "no http(s) address"),
-            ("javascript:x", "no http(s) address"),
-            ("https://", "no http(s) address"),
-            ("https:///x", "no http(s) address"),
-            ("a b", "no http(s) address"),
+            ("file:///etc/passwd", "not an http(s) address"),
+            ("ftp://host/x", "not an http(s) address"),
+            ("javascript:x", "not an http(s) address"),
+            ("https://", "not an http(s) address"),
+            ("https:///x", "not an http(s) address"),
+            ("a b", "not an http(s) address"),
         ] {
             let error = follow_from("https://host/x", location).unwrap_err();
             assert!(error.contains(expected), "{location}: {error}");

@@ -1,7 +1,7 @@
-//! `pack.toml`: what a pack is made of and how its models are fed.
+//! `pack.toml`: the files of a pack and how its models are fed.
 
-mod fault;
-mod files;
+mod check;
+mod recipe;
 mod roles;
 
 use std::collections::BTreeMap;
@@ -9,20 +9,23 @@ use std::collections::BTreeMap;
 use likeness_onnx::quote;
 use serde::Deserialize;
 
-use crate::store::short_digest;
+use crate::digest::short_digest;
 use crate::{LivenessCalibration, MatchCalibration, PackError};
 
-pub(crate) use fault::{is_plain_name, is_sha256};
-pub use files::{MAX_FILE_BYTES, ModelFile, Recipe, SourceFile};
+pub(crate) use check::is_plain_name;
+pub use recipe::Recipe;
 pub use roles::{
     ChannelOrder, ClassOutput, CropFit, DetectorAdapter, DetectorModel, EmbedderAdapter, EmbedderModel,
     LivenessAdapter, LivenessModelEntry, NamedTemplate, Preprocessing, SelfTestVector, Template,
 };
 
+/// The default pack.
+pub const DEFAULT_PACK: &str = "open-1";
+
 /// The manifest format that this version reads.
 const FORMAT: u32 = 2;
 
-/// Manifests that are part of the crate, so that the checksums of the default pack are those of the binary.
+/// The built-in packs: the checksums of the default pack are part of the binary.
 const BUILTIN: &[(&str, &str)] = &[
     ("open-1", include_str!("../../packs/open-1.toml")),
     ("sface-1", include_str!("../../packs/sface-1.toml")),
@@ -51,8 +54,8 @@ const _: () = {
     }
 };
 
-/// A model pack: where its files come from, what is made of them and, for each role, the adapters that know the models'
-/// families and the numbers they need.
+/// A model pack: the origins of its files, the recipes of its models and, for each role, the adapters that know the
+/// models' families, with their parameters.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -63,30 +66,30 @@ pub struct Manifest {
     pub name: String,
     /// Version of the pack, shown by `/info`.
     pub version: String,
-    /// What it is, in a line.
+    /// One line about it.
     #[serde(default)]
     pub description: String,
-    /// Whether the licences of all its files allow commercial use. Where they do not, `likeness models pull` fetches the
-    /// pack only for who says that they accept its licence.
+    /// Whether the licences of all its files allow commercial use. Where they do not, `likeness models pull` requires
+    /// `--accept-license`.
     pub commercial_use: bool,
-    /// The first digits of the SHA-256 of the manifest's own text, which has the checksum of every file: two packs of one
-    /// name and version that are made otherwise have different ones.
+    /// The first 8 digits of the SHA-256 of the manifest's text, which has the checksum of every file: it tells two packs
+    /// of the same name and version apart.
     #[serde(skip)]
     pub digest: String,
     /// Files as their publishers offer them, by name.
     pub sources: BTreeMap<String, SourceFile>,
-    /// The ONNX models that are made of them, by name.
+    /// The ONNX models that are imported from them, by name.
     pub models: BTreeMap<String, ModelFile>,
-    /// Find faces and landmarks.
+    /// Models that find faces and landmarks.
     #[serde(rename = "detector", default)]
     pub detectors: Vec<DetectorModel>,
-    /// Turn an aligned face into an embedding.
+    /// Models that turn an aligned face into an embedding.
     #[serde(rename = "embedder", default)]
     pub embedders: Vec<EmbedderModel>,
     /// Liveness models.
     #[serde(default)]
     pub liveness: Vec<LivenessModelEntry>,
-    /// What its scores mean, where that was measured.
+    /// What its scores mean, where measured.
     #[serde(default)]
     pub calibration: PackCalibration,
 }
@@ -97,7 +100,7 @@ pub struct Manifest {
 #[non_exhaustive]
 pub struct PackCalibration {
     /// From cosine similarity to match confidence. A pack without one cannot verify before `likeness calibrate match`
-    /// has made one.
+    /// has written one.
     #[serde(rename = "match")]
     pub of_match: Option<MatchCalibration>,
     /// From the models' mean live probability to liveness; without one the probability is the score.
@@ -106,7 +109,7 @@ pub struct PackCalibration {
 }
 
 impl Manifest {
-    /// Reads a manifest and checks it.
+    /// Parses and checks a manifest.
     ///
     /// # Errors
     /// [`PackError::Manifest`] naming the key. Unknown keys are errors.
@@ -116,57 +119,104 @@ impl Manifest {
             reason: quote::message(&error.to_string()),
         })?;
         manifest.digest = short_digest(text);
-        match manifest.fault() {
-            None => Ok(manifest),
-            Some(reason) => Err(PackError::Manifest {
+        match manifest.check() {
+            Ok(()) => Ok(manifest),
+            Err(reason) => Err(PackError::Manifest {
                 pack: manifest.name,
                 reason,
             }),
         }
     }
 
-    /// Names of the packs whose manifests are part of this crate.
+    /// Returns the names of the built-in packs.
     pub fn builtin_names() -> impl Iterator<Item = &'static str> {
         BUILTIN.iter().map(|(name, _)| *name)
     }
 
-    /// The manifest of a pack that is part of this crate, if it is one.
+    /// Returns the manifest of a built-in pack; `None` if there is no such one.
     ///
     /// # Errors
-    /// None for the manifests that the crate is published with.
+    /// None for the packs of a published crate.
     pub fn builtin(name: &str) -> Option<Result<Self, PackError>> {
         Self::builtin_text(name).map(Self::parse)
     }
 
-    /// The text of that manifest.
+    /// Returns the text of that manifest.
     pub(crate) fn builtin_text(name: &str) -> Option<&'static str> {
         let found = BUILTIN.iter().find(|(builtin, _)| *builtin == name);
         found.map(|(_, text)| *text)
     }
 
-    /// SHA-256 of a model's ONNX file; `None` where there is no such model.
+    /// The source that a model is without any import.
+    fn plain_source(&self, entry: &ModelFile) -> Option<&SourceFile> {
+        match &entry.import {
+            Recipe::Onnx { file } => self.sources.get(file),
+            _ => None,
+        }
+    }
+
+    /// Returns the SHA-256 of a model's ONNX file; `None` if there is no such model.
     #[must_use]
     pub fn model_sha256(&self, model: &str) -> Option<&str> {
         let entry = self.models.get(model)?;
-        entry.sha256.as_deref().or_else(|| match &entry.import {
-            Recipe::Onnx { file } => self.sources.get(file).map(|source| source.sha256.as_str()),
-            _ => None,
-        })
+        let of_source = || Some(self.plain_source(entry)?.sha256.as_str());
+        entry.sha256.as_deref().or_else(of_source)
     }
 
-    /// The most bytes that a model's ONNX file can have.
+    /// Returns the most bytes that a model's ONNX file can have.
     #[must_use]
     pub fn model_max_bytes(&self, model: &str) -> u64 {
-        self.models
-            .get(model)
-            .and_then(|entry| {
-                entry.size.or_else(|| match &entry.import {
-                    Recipe::Onnx { file } => self.sources.get(file)?.size,
-                    _ => None,
-                })
-            })
-            .unwrap_or(MAX_FILE_BYTES)
+        let stated = self.models.get(model).and_then(|entry| {
+            let of_source = || self.plain_source(entry)?.size;
+            entry.size.or_else(of_source)
+        });
+        stated.unwrap_or(MAX_FILE_BYTES)
     }
+}
+
+/// The largest file accepted where a manifest states no size: the limit of protobuf, and so of ONNX in one file, is 2 GiB.
+pub const MAX_FILE_BYTES: u64 = (1 << 31) - 1;
+
+/// A file as its publisher offers it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct SourceFile {
+    /// Addresses, tried in this order; may be empty if the file is beside the manifest or on a mirror.
+    #[serde(default)]
+    pub urls: Vec<String>,
+    /// Size in bytes, if known; a file of another size is rejected.
+    #[serde(default)]
+    pub size: Option<u64>,
+    /// SHA-256 of the bytes, 64 hexadecimal digits in lower case.
+    pub sha256: String,
+    /// SPDX identifier of the licence, or its name.
+    pub license: String,
+    /// Its author.
+    pub attribution: String,
+}
+
+impl SourceFile {
+    /// Returns the most bytes that it can have.
+    #[must_use]
+    pub fn max_bytes(&self) -> u64 {
+        self.size.unwrap_or(MAX_FILE_BYTES)
+    }
+}
+
+/// An ONNX model of a pack.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ModelFile {
+    /// How it is imported from the sources.
+    pub import: Recipe,
+    /// Size of the ONNX file in bytes; that of the source where it is taken as it is.
+    #[serde(default)]
+    pub size: Option<u64>,
+    /// SHA-256 of the ONNX file; that of the source where it is taken as it is.
+    #[serde(default)]
+    pub sha256: Option<String>,
 }
 
 #[cfg(test)]
@@ -188,7 +238,7 @@ mod tests {
     #[test]
     fn what_packs_share_with_the_default_one_is_the_same_everywhere() {
         let of = |name: &str| Manifest::builtin(name).unwrap().unwrap();
-        let default = of(crate::DEFAULT_PACK);
+        let default = of(DEFAULT_PACK);
         for pack in Manifest::builtin_names().map(of) {
             for (name, source) in &pack.sources {
                 assert!(
@@ -302,7 +352,7 @@ mod tests {
             (
                 "urls = [\"https://",
                 "urls = [\"https://\\u0007",
-                "is no http(s) address",
+                "is not an http(s) address",
             ),
             (
                 "nms_iou = 0.3",

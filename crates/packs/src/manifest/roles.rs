@@ -1,8 +1,8 @@
-//! The models of a pack by what they do, and how each is fed.
+//! The roles of a pack's models, and the parameters of each model.
 
 use serde::Deserialize;
 
-/// Order in which a model wants the colours of a pixel.
+/// Order of the colour channels of a model's input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ChannelOrder {
@@ -12,14 +12,14 @@ pub enum ChannelOrder {
     Bgr,
 }
 
-/// What becomes of pixels before a model sees them: `(value - mean) / std` of values 0..=255.
+/// Preprocessing of an image: `(value - mean) / std` of values 0..=255.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Preprocessing {
-    /// Order of the input's planes.
+    /// Order of the input's channels.
     pub channels: ChannelOrder,
-    /// Subtracted, for each plane in the order of `channels`.
+    /// Subtracted, for each channel in the order of `channels`.
     #[serde(default)]
     pub mean: [f32; 3],
     /// Divided by, likewise; never 0.
@@ -58,13 +58,13 @@ pub struct DetectorModel {
     /// Its share among several detectors, in any unit; 1e-6 to 1e6.
     #[serde(default = "one")]
     pub weight: f64,
-    /// What becomes of pixels.
+    /// Preprocessing of the input.
     pub input: Preprocessing,
     /// Detections below this score are dropped, 0..=1.
     pub score_threshold: f32,
-    /// Of two boxes that overlap by more than this intersection over union the weaker is dropped, 0..=1.
+    /// Non-maximum suppression: of two boxes with a larger intersection over union, the weaker is dropped, 0..=1.
     pub nms_iou: f32,
-    /// What the model answers to the self-test's input.
+    /// Output for the self-test's input.
     pub self_test: Option<SelfTestVector>,
 }
 
@@ -89,35 +89,35 @@ pub struct EmbedderModel {
     /// Its share among several embedders, in any unit; 1e-6 to 1e6.
     #[serde(default = "one")]
     pub weight: f64,
-    /// What becomes of pixels.
+    /// Preprocessing of the input.
     pub input: Preprocessing,
     /// Side of the square crop in pixels.
     pub size: u32,
-    /// Numbers in an embedding.
+    /// Length of an embedding.
     pub dimensions: usize,
-    /// Where the landmarks go.
+    /// Position of the landmarks in the crop.
     pub template: Template,
-    /// What the model answers to the self-test's input.
+    /// Output for the self-test's input.
     pub self_test: Option<SelfTestVector>,
 }
 
-/// Where the landmarks of a face go in an aligned crop.
+/// Position of a face's landmarks in an aligned crop.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum Template {
-    /// One that is known by its name.
+    /// A template with a name.
     Named(NamedTemplate),
     /// Right eye, left eye, nose tip, right and left mouth corner, in units of the crop's side.
     Points([[f64; 2]; 5]),
 }
 
-/// Templates that are known by name.
+/// Templates with names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum NamedTemplate {
-    /// That of ArcFace (InsightFace), for crops of 112 pixels.
+    /// ArcFace (InsightFace), for crops of 112 pixels.
     Arcface,
 }
 
@@ -131,7 +131,7 @@ const ARCFACE_112: [[f64; 2]; 5] = [
 ];
 
 impl Template {
-    /// The five points in units of the crop's side.
+    /// Returns the five points in units of the crop's side.
     #[must_use]
     pub fn points(&self) -> [[f64; 2]; 5] {
         match self {
@@ -146,31 +146,31 @@ impl Template {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum LivenessAdapter {
-    /// A square picture of the face box times `crop_scale` in, classes out.
+    /// From a square crop of the face box times `crop_scale` to classes.
     ScaledCrop,
 }
 
-/// What to cut out for a liveness model where the picture does not hold `crop_scale` times the face box.
+/// Crop for a liveness model where `crop_scale` times the face box goes beyond the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum CropFit {
-    /// The largest crop of the face box's proportions that the picture holds.
+    /// The largest crop of the face box's proportions within the image.
     #[default]
     Shrink,
-    /// That crop, made wider or higher towards a square as far as the picture and the intended area allow.
+    /// That crop, made wider or higher towards a square as far as the image and the intended area allow.
     Widen,
 }
 
-/// What the numbers are that a liveness model answers with.
+/// Kind of a liveness model's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ClassOutput {
-    /// Any numbers; their softmax is the probability.
+    /// Logits; their softmax is the probability.
     #[default]
     Logits,
-    /// Probabilities already.
+    /// Probabilities.
     Probabilities,
 }
 
@@ -186,27 +186,27 @@ pub struct LivenessModelEntry {
     /// Its share among several models, in any unit; 1e-6 to 1e6.
     #[serde(default = "one")]
     pub weight: f64,
-    /// What becomes of pixels.
+    /// Preprocessing of the input.
     pub input: Preprocessing,
     /// Side of the square input in pixels.
     pub size: u32,
     /// Side of the crop in units of the face box.
     pub crop_scale: f64,
-    /// What to cut out where the picture does not hold that much.
+    /// Crop where that goes beyond the image.
     #[serde(default)]
     pub crop_fit: CropFit,
     /// Number of classes.
     pub classes: usize,
-    /// Which of the classes means live, from 0.
+    /// Index of the live class, from 0.
     pub live_class: usize,
-    /// What the numbers are.
+    /// Kind of the output.
     #[serde(default)]
     pub output: ClassOutput,
-    /// What the model answers to the self-test's input.
+    /// Output for the self-test's input.
     pub self_test: Option<SelfTestVector>,
 }
 
-/// What a model answers to a fixed input, so that a machine that computes something else is found out.
+/// A model's output for a fixed input: detects a machine that computes wrong results.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -215,6 +215,6 @@ pub struct SelfTestVector {
     pub output: String,
     /// Its first numbers.
     pub values: Vec<f32>,
-    /// How far a number may be off.
+    /// Largest accepted difference of a number.
     pub tolerance: f32,
 }

@@ -1,41 +1,31 @@
-//! The store: files by the SHA-256 of their bytes, and the manifests of packs that are not built in.
+//! The model store: files by the SHA-256 of their bytes, and the manifests of packs that are not built in.
 //!
 //! ```text
-//! <store>/blobs/sha256/<64 digits>     files whose bytes have this SHA-256: sources and the ONNX made of them
+//! <store>/blobs/sha256/<64 digits>     files with this SHA-256: sources and imported ONNX files
 //! <store>/packs/<name>/pack.toml       manifests of installed packs
-//! <store>/partial/<64 digits>          what has arrived of a file that is still being fetched
-//! <store>/lock                         held by the process that writes to the store
+//! <store>/partial/<64 digits>          the received part of a file that is being fetched
+//! <store>/lock                         locked by the process that writes to the store
 //! ```
 
-#[cfg(feature = "fetch")]
-mod files;
-#[cfg(feature = "fetch")]
-mod lock;
 mod packs;
 mod search;
 #[cfg(feature = "fetch")]
 mod write;
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use likeness_onnx::optimize::{self, Passes};
-use sha2::{Digest, Sha256};
 
-#[cfg(feature = "fetch")]
-pub(crate) use files::write_whole;
-#[cfg(feature = "fetch")]
-pub(crate) use lock::Lock;
 pub use packs::{PackPlace, PackStatus};
 pub use search::{ENV_STORE, StoreSearch};
 #[cfg(feature = "fetch")]
-pub(crate) use write::Partial;
-#[cfg(feature = "fetch")]
-pub use write::StoreError;
+pub(crate) use write::{Lock, Partial};
 
-use crate::manifest::{is_plain_name, is_sha256};
+use crate::digest::is_sha256;
+use crate::files::{exists, read_text, read_verified};
+use crate::manifest::is_plain_name;
 use crate::{Manifest, PackError};
 
 /// A manifest is text that a person writes.
@@ -44,45 +34,45 @@ pub(crate) const MANIFEST_LIMIT: u64 = 1 << 20;
 /// Name of a manifest's file.
 pub(crate) const MANIFEST_FILE: &str = "pack.toml";
 
-/// A folder with the files of packs.
+/// A model store: a folder with the files of packs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
     folder: PathBuf,
 }
 
-/// A pack whose models were all found and checked.
+/// A pack whose models were all found and verified.
 #[derive(Debug, Clone)]
 pub struct Pack {
     manifest: Manifest,
     models: BTreeMap<String, Arc<Vec<u8>>>,
 }
 
-/// A manifest and the folder that it lies in; files beside it belong to it.
+/// A manifest and its folder; files beside it belong to it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Located {
     pub(crate) manifest: Manifest,
-    /// The manifest as it was written.
+    /// The manifest as written.
     #[cfg_attr(not(feature = "fetch"), allow(dead_code))]
     pub(crate) text: String,
     pub(crate) folder: Option<PathBuf>,
 }
 
 impl Store {
-    /// The store in this folder, whether or not it exists.
+    /// Returns the model store in this folder, whether or not it exists.
     #[must_use]
     pub fn at(folder: impl Into<PathBuf>) -> Self {
-        Self {
-            folder: folder.into(),
-        }
+        let folder = folder.into();
+        Self { folder }
     }
 
-    /// Where it is.
+    /// Returns its folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Where the file with this SHA-256 is, or would be. What is no SHA-256 leads to no file.
+    /// Returns the path of the file with this SHA-256, whether or not it exists; an invalid SHA-256 gives the path of no
+    /// file.
     #[must_use]
     pub fn blob(&self, sha256: &str) -> PathBuf {
         let name = if is_sha256(sha256) { sha256 } else { "none" };
@@ -93,18 +83,18 @@ impl Store {
         self.folder.join("blobs").join("sha256")
     }
 
-    /// Where the manifest of an installed pack is, or would be.
+    /// Returns the path of an installed pack's manifest, whether or not it exists.
     pub(crate) fn manifest_path(&self, pack: &str) -> PathBuf {
         self.folder.join("packs").join(pack).join(MANIFEST_FILE)
     }
 
-    /// The manifest of a pack: one that is part of this crate, by its name; one that is installed in the store, by its
-    /// name; or the one in a file, by a path with a separator in it, to the file or to its folder.
+    /// Returns the manifest of a pack: a built-in or installed one by its name, or another by the path of its file or
+    /// folder, with a separator in it.
     ///
-    /// A pack that is built in is always the one that is built in: what is in the store cannot replace it.
+    /// An installed pack cannot replace a built-in one.
     ///
     /// # Errors
-    /// [`PackError::UnknownPack`], or what is wrong with the manifest.
+    /// [`PackError::UnknownPack`], or the fault of the manifest.
     pub fn manifest(&self, pack: &str) -> Result<Manifest, PackError> {
         self.locate(pack).map(|located| located.manifest)
     }
@@ -118,56 +108,34 @@ impl Store {
             });
         }
         let is_path = pack.contains(['/', '\\']);
-        let path = if is_path {
-            let path = PathBuf::from(pack);
-            if path.is_dir() {
-                path.join(MANIFEST_FILE)
-            } else {
-                path
-            }
-        } else {
+        let path = if !is_path {
             self.manifest_path(pack)
+        } else if Path::new(pack).is_dir() {
+            Path::new(pack).join(MANIFEST_FILE)
+        } else {
+            PathBuf::from(pack)
         };
-        if !(is_path || is_plain_name(pack)) || !is_there(&path)? {
-            let builtin = Manifest::builtin_names().collect::<Vec<_>>().join(", ");
+        if !(is_path || is_plain_name(pack)) || !exists(&path)? {
             return Err(PackError::UnknownPack {
                 name: pack.to_owned(),
-                builtin,
+                builtin: Manifest::builtin_names().collect::<Vec<_>>().join(", "),
                 manifest: path,
             });
         }
-        let wrong = |reason: String| PackError::Manifest {
-            pack: path.display().to_string(),
-            reason,
-        };
-        // One byte more than it may have, so that a longer file is not taken for its beginning.
-        let text = read(&path, MANIFEST_LIMIT + 1)?;
-        if text.len() as u64 > MANIFEST_LIMIT {
-            return Err(wrong(format!(
-                "more than {MANIFEST_LIMIT} bytes are too many for a manifest"
-            )));
-        }
-        let text = String::from_utf8(text).map_err(|error| wrong(error.to_string()))?;
+        let invalid = |pack: String, reason: String| PackError::Manifest { pack, reason };
+        let here = path.display().to_string();
+        let text = read_text(&path, MANIFEST_LIMIT)?.map_err(|reason| invalid(here.clone(), reason))?;
         let manifest = Manifest::parse(&text).map_err(|error| match error {
-            PackError::Manifest { reason, .. } => wrong(reason),
+            PackError::Manifest { reason, .. } => invalid(here.clone(), reason),
             other => other,
         })?;
         if !is_path && manifest.name != pack {
-            let reason = format!("{} calls itself '{}'", path.display(), manifest.name);
-            return Err(PackError::Manifest {
-                pack: pack.to_owned(),
-                reason,
-            });
+            let reason = format!("{here} has the name '{}'", manifest.name);
+            return Err(invalid(pack.to_owned(), reason));
         }
-        if is_path && Manifest::builtin(&manifest.name).is_some() {
-            let reason = format!(
-                "{} bears the name of a built-in pack: give it another",
-                path.display()
-            );
-            return Err(PackError::Manifest {
-                pack: manifest.name,
-                reason,
-            });
+        if is_path && Manifest::builtin_text(&manifest.name).is_some() {
+            let reason = format!("{here} has the name of a built-in pack: choose another");
+            return Err(invalid(manifest.name, reason));
         }
         Ok(Located {
             manifest,
@@ -176,39 +144,65 @@ impl Store {
         })
     }
 
-    /// Reads and checks every model of a pack, from the store or from beside its manifest. What is returned are the bytes
-    /// that were checked, so a file that is changed afterwards changes nothing.
+    /// Reads and verifies every model of a pack, from the model store or from beside its manifest. A file that changes
+    /// afterwards has no effect on the result.
     ///
     /// # Errors
-    /// The first model that is missing, unreadable or not the one that the manifest names.
+    /// The first model that is missing, unreadable or not the one of the manifest.
     pub fn load(&self, pack: &str) -> Result<Pack, PackError> {
         let located = self.locate(pack)?;
         let mut models = BTreeMap::new();
         for name in located.manifest.models.keys() {
             let path = self.model_path(&located, name);
-            if !is_there(&path)? {
+            if !exists(&path)? {
                 return Err(PackError::MissingFile {
                     pack: located.manifest.name.clone(),
                     file: name.clone(),
                     path,
                 });
             }
-            models.insert(name.clone(), Arc::new(self.check_model(&located, name, &path)?));
+            models.insert(name.clone(), Arc::new(read_model(&located, name, &path)?));
         }
         let manifest = located.manifest;
         Ok(Pack { manifest, models })
     }
+
+    /// Returns the path of a model: its blob or, if there is none, a file beside the manifest.
+    pub(crate) fn model_path(&self, located: &Located, model: &str) -> PathBuf {
+        let blob = self.blob(located.manifest.model_sha256(model).unwrap_or_default());
+        match located.beside(model) {
+            Some(path) if !blob.is_file() => path,
+            _ => blob,
+        }
+    }
+}
+
+/// Reads and verifies a model of a pack.
+pub(crate) fn read_model(located: &Located, model: &str, path: &Path) -> Result<Vec<u8>, PackError> {
+    let manifest = &located.manifest;
+    let sha256 = manifest.model_sha256(model).unwrap_or_default();
+    read_verified(&manifest.name, path, sha256, manifest.model_max_bytes(model))
+}
+
+impl Located {
+    /// Returns the file of a model beside the manifest, if there is one.
+    pub(crate) fn beside(&self, model: &str) -> Option<PathBuf> {
+        self.folder
+            .iter()
+            .flat_map(|folder| [folder.join(model), folder.join(format!("{model}.onnx"))])
+            .find(|path| path.is_file())
+    }
 }
 
 impl Pack {
-    /// What the pack is made of.
+    /// Returns its manifest.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// The pack with its models optimized for ONNX Runtime, see [`likeness_onnx::optimize`]. What they compute
-    /// is the same but for rounding. Models that were optimized before in this process are not optimized again.
+    /// Applies optimization passes to the pack's models, see [`likeness_onnx::optimize`]: their results stay the same but
+    /// for rounding. A model that this process has optimized before is taken from a cache.
     #[must_use]
     pub fn optimized(mut self, passes: &Passes) -> Self {
         for (name, onnx) in &mut self.models {
@@ -218,103 +212,17 @@ impl Pack {
         self
     }
 
-    /// The bytes of one of its ONNX models.
+    /// Returns the bytes of one of its ONNX models.
     ///
     /// # Errors
-    /// [`PackError::Manifest`] where the pack has no such model.
+    /// [`PackError::Manifest`] if the pack has no such model.
     pub fn model(&self, name: &str) -> Result<&[u8], PackError> {
-        self.models
-            .get(name)
-            .map(|onnx| onnx.as_slice())
-            .ok_or_else(|| PackError::Manifest {
-                pack: self.manifest.name.clone(),
-                reason: format!("{name:?} is not among the models"),
-            })
+        let found = self.models.get(name).map(|onnx| onnx.as_slice());
+        found.ok_or_else(|| PackError::Manifest {
+            pack: self.manifest.name.clone(),
+            reason: format!("{name:?} is not among the models"),
+        })
     }
-}
-
-/// Why a file is not the one that was expected.
-pub(crate) enum FileFault {
-    Unreadable(PackError),
-    Wrong {
-        path: PathBuf,
-        expected: String,
-        found: String,
-    },
-}
-
-impl FileFault {
-    pub(crate) fn of_pack(self, pack: &str) -> PackError {
-        match self {
-            Self::Unreadable(error) => error,
-            Self::Wrong {
-                path,
-                expected,
-                found,
-            } => PackError::WrongFile {
-                pack: pack.to_owned(),
-                path,
-                expected,
-                found,
-            },
-        }
-    }
-}
-
-/// The bytes of a file, where they are those that were expected.
-pub(crate) fn read_checked(path: &Path, sha256: &str, limit: u64) -> Result<Vec<u8>, FileFault> {
-    // One byte more than it may have, so that a longer file is not taken for its beginning.
-    let bytes = read(path, limit.saturating_add(1)).map_err(FileFault::Unreadable)?;
-    let found = hex(&Sha256::digest(&bytes));
-    if found == sha256 {
-        return Ok(bytes);
-    }
-    let found = if bytes.len() as u64 > limit {
-        format!("a file of more than its {limit} bytes")
-    } else {
-        found
-    };
-    Err(FileFault::Wrong {
-        path: path.to_owned(),
-        expected: sha256.to_owned(),
-        found,
-    })
-}
-
-/// Whether there is a file. One that cannot be looked at, as in a folder that this user may not enter, is an error: it is
-/// not had by fetching it again.
-fn is_there(path: &Path) -> Result<bool, PackError> {
-    use std::io::ErrorKind as Kind;
-    match std::fs::metadata(path) {
-        Ok(found) => Ok(found.is_file()),
-        Err(error) if matches!(error.kind(), Kind::NotFound | Kind::NotADirectory) => Ok(false),
-        Err(source) => Err(PackError::Unreadable {
-            path: path.to_owned(),
-            source,
-        }),
-    }
-}
-
-pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, PackError> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(limit).read_to_end(&mut bytes))
-        .map_err(|source| PackError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
-    Ok(bytes)
-}
-
-/// The first 8 hexadecimal digits of a text's SHA-256: enough to tell versions apart by accident, not by malice.
-pub(crate) fn short_digest(text: &str) -> String {
-    let mut digest = hex(&Sha256::digest(text.as_bytes()));
-    digest.truncate(8);
-    digest
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

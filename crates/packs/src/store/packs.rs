@@ -1,21 +1,19 @@
-//! Which packs there are, and what is missing of them.
+//! The known packs, and which of their models are missing.
 
-use std::path::PathBuf;
-
-use super::{Located, Store, read_checked};
+use super::{Store, read_model};
 use crate::{Manifest, PackError};
 
 /// Where a pack's manifest is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PackPlace {
-    /// In this crate.
+    /// In the program.
     BuiltIn,
-    /// In the store.
+    /// In the model store.
     Installed,
 }
 
-/// A pack that can be named, and how much of it is in the store.
+/// A known pack, and how much of it is in the model store.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct PackStatus {
@@ -23,11 +21,11 @@ pub struct PackStatus {
     pub name: String,
     /// Where its manifest is.
     pub place: PackPlace,
-    /// The manifest, or what is wrong with it.
+    /// The manifest, or its fault.
     pub manifest: Result<Manifest, PackError>,
-    /// Names of the models that are missing.
+    /// Names of the missing models.
     pub missing: Vec<String>,
-    /// Names of the models that are there with other bytes than they should have.
+    /// Names of the models with wrong bytes.
     pub wrong: Vec<String>,
 }
 
@@ -40,8 +38,7 @@ impl PackStatus {
 }
 
 impl Store {
-    /// The packs that can be named: those that are built in, then those in the store, by name. Every model is read and
-    /// its checksum compared.
+    /// Returns the built-in packs, then the installed ones by name. Every model is read and verified.
     #[must_use]
     pub fn packs(&self) -> Vec<PackStatus> {
         let builtin = Manifest::builtin_names().map(|name| (name.to_owned(), PackPlace::BuiltIn));
@@ -58,7 +55,7 @@ impl Store {
             .into_iter()
             .flatten()
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter(|name| self.manifest_path(name).is_file() && Manifest::builtin(name).is_none())
+            .filter(|name| self.manifest_path(name).is_file() && Manifest::builtin_text(name).is_none())
             .collect();
         names.sort();
         names
@@ -69,14 +66,11 @@ impl Store {
         let manifest = self.locate(&name).map(|located| {
             for model in located.manifest.models.keys() {
                 let path = self.model_path(&located, model);
-                let list = if !path.is_file() {
-                    &mut missing
-                } else if self.check_model(&located, model, &path).is_err() {
-                    &mut wrong
-                } else {
-                    continue;
-                };
-                list.push(model.clone());
+                if !path.is_file() {
+                    missing.push(model.clone());
+                } else if read_model(&located, model, &path).is_err() {
+                    wrong.push(model.clone());
+                }
             }
             located.manifest
         });
@@ -87,35 +81,5 @@ impl Store {
             missing,
             wrong,
         }
-    }
-
-    /// Where a model is read from: its blob or, where there is none, a file beside the manifest.
-    pub(crate) fn model_path(&self, located: &Located, model: &str) -> PathBuf {
-        let blob = self.blob(located.manifest.model_sha256(model).unwrap_or_default());
-        match located.beside(model) {
-            Some(path) if !blob.is_file() => path,
-            _ => blob,
-        }
-    }
-
-    pub(crate) fn check_model(
-        &self,
-        Located { manifest, .. }: &Located,
-        model: &str,
-        path: &std::path::Path,
-    ) -> Result<Vec<u8>, PackError> {
-        let sha256 = manifest.model_sha256(model).unwrap_or_default();
-        read_checked(path, sha256, manifest.model_max_bytes(model))
-            .map_err(|fault| fault.of_pack(&manifest.name))
-    }
-}
-
-impl Located {
-    /// The file of a model beside the manifest, where there is one.
-    pub(crate) fn beside(&self, model: &str) -> Option<PathBuf> {
-        self.folder
-            .iter()
-            .flat_map(|folder| [folder.join(model), folder.join(format!("{model}.onnx"))])
-            .find(|path| path.is_file())
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use likeness_onnx as onnx;
 use likeness_onnx::proto::{GraphProto, TensorProto};
-use likeness_packs::fetch::{Patience, Pull};
+use likeness_packs::fetch::Pull;
 use sha2::{Digest, Sha256};
 
 /// An ONNX file of somewhat more than this many bytes, no two of them alike.
@@ -33,10 +33,7 @@ pub(crate) fn file() -> Vec<u8> {
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    format!("{:x}", Sha256::digest(bytes))
 }
 
 /// A file of a pack.
@@ -139,12 +136,13 @@ classes = 3
 live_class = 1
 "#;
 
-/// No pauses, and little patience with silence.
-pub(crate) fn pull() -> Pull {
-    let mut patience = Patience::default();
-    patience.pause = Duration::ZERO;
-    patience.read = Duration::from_millis(300);
-    Pull::new().with_patience(patience)
+/// A pull without pauses and with a short timeout, changed so.
+pub(crate) fn pull(change: impl FnOnce(&mut Pull)) -> Pull {
+    let mut pull = Pull::default();
+    pull.retry.backoff = Duration::ZERO;
+    pull.retry.read_timeout = Duration::from_millis(300);
+    change(&mut pull);
+    pull
 }
 
 /// Every file of a folder by its path below it, with what it holds; a folder without files ends with a slash.

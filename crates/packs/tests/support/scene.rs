@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use likeness_packs::Store;
-use likeness_packs::fetch::{FetchError, Pull, Pulled};
+use likeness_packs::fetch::{Pull, Pulled};
+use likeness_packs::{PackError, Store};
 
 use super::publisher::Publisher;
 use super::{Pack, pull, sha256, tree};
@@ -30,11 +30,11 @@ impl Scene {
         Store::at(self.folder.path().join("store"))
     }
 
-    pub(crate) fn pull(&self, pack: &Pack) -> Result<Pulled, FetchError> {
-        self.pull_with(&pull(), pack)
+    pub(crate) fn pull(&self, pack: &Pack) -> Result<Pulled, PackError> {
+        self.pull_with(&pull(|_| {}), pack)
     }
 
-    pub(crate) fn pull_with(&self, pull: &Pull, pack: &Pack) -> Result<Pulled, FetchError> {
+    pub(crate) fn pull_with(&self, pull: &Pull, pack: &Pack) -> Result<Pulled, PackError> {
         pull.run(&self.store(), Some(&pack.write(self.folder.path())), &|_| {})
     }
 

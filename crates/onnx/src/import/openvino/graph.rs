@@ -1,51 +1,37 @@
 //! The ONNX graph of a whole model, layer by layer.
 
-use super::OpenVinoError;
-use super::constants::{Bin, Initializers};
-use super::error::quoted;
-use super::ir::{ElementType, Layer, Net};
+use super::constants::{Constant, Initializers};
+use super::ir::{ElementType, Layer, Net, Operator};
 use super::links::Links;
-use super::operators::{self, Operator, Shape, Tensor, Value};
-use super::settings::{Settings, positive};
+use super::operators::{self, Shape, Tensor, Value};
+use crate::OnnxError;
 use crate::proto::{GraphProto, NodeProto, ValueInfoProto};
 
-/// What has been made of the layers so far.
+/// The graph so far.
 struct Conversion<'a> {
-    bin: Bin<'a>,
+    bin: &'a [u8],
     initializers: Initializers,
     nodes: Vec<NodeProto>,
     input: Option<ValueInfoProto>,
     output: Option<ValueInfoProto>,
 }
 
-/// The graph of a model whose layers have these settings.
-pub(super) fn convert(
-    net: &Net,
-    mut settings: Vec<Settings>,
-    links: &Links,
-    bin: &[u8],
-) -> Result<GraphProto, OpenVinoError> {
-    let bin = Bin(bin);
+/// Returns the graph of a model.
+pub(super) fn convert(net: &Net, links: &Links, bin: &[u8]) -> Result<GraphProto, OnnxError> {
     let mut conversion = Conversion {
-        initializers: Initializers::of(&bin),
         bin,
+        initializers: Initializers::of(bin),
         nodes: Vec::new(),
         input: None,
         output: None,
     };
     let mut values: Vec<Option<Value<'_>>> = vec![None; net.layers.len()];
     for &place in &links.order {
-        let (layer, settings) = (&net.layers[place], &mut settings[place]);
-        let operands: Vec<Value<'_>> = links.sources[place]
-            .iter()
-            .filter_map(|&source| values[source])
-            .collect();
-        values[place] = conversion.layer(layer, settings, &operands)?;
-        settings.finish(&layer.label)?;
+        let sources = links.sources[place].iter();
+        let operands: Vec<Value<'_>> = sources.filter_map(|&source| values[source]).collect();
+        values[place] = conversion.layer(&net.layers[place], &operands)?;
     }
-    let missing = |what: &str| OpenVinoError::Graph {
-        reason: format!("there is no {what}"),
-    };
+    let missing = |what: &str| OnnxError::Invalid(format!("there is no {what}"));
     Ok(GraphProto {
         node: conversion.nodes,
         name: "main".to_owned(),
@@ -57,20 +43,14 @@ pub(super) fn convert(
 }
 
 impl<'a> Conversion<'a> {
-    /// What a layer makes; nothing is made by a Result.
-    fn layer(
-        &mut self,
-        layer: &'a Layer,
-        settings: &mut Settings,
-        operands: &[Value<'a>],
-    ) -> Result<Option<Value<'a>>, OpenVinoError> {
+    /// Returns the value of a layer; a Result has none.
+    fn layer(&mut self, layer: &'a Layer, operands: &[Value<'a>]) -> Result<Option<Value<'a>>, OnnxError> {
         match layer.operator {
-            Operator::Parameter => self.parameter(layer, settings, operands).map(Some),
-            Operator::Const if operands.is_empty() => self
-                .bin
-                .constant(layer, settings)
-                .map(|constant| Some(Value::Constant(constant))),
-            Operator::Convert => decompressed(layer, settings, operands).map(Some),
+            Operator::Parameter => self.parameter(layer, operands).map(Some),
+            Operator::Const if operands.is_empty() => {
+                Constant::of(layer, self.bin).map(|constant| Some(Value::Constant(constant)))
+            }
+            Operator::Convert => decompressed(layer, operands).map(Some),
             Operator::Result => self.result(layer, operands).map(|()| None),
             _ => {
                 let all_f32 = operands.iter().all(|operand| match operand {
@@ -81,28 +61,20 @@ impl<'a> Conversion<'a> {
                 if !all_f32 {
                     return Err(layer.label.unsupported("computing with f16"));
                 }
-                let (node, shape) = operators::node(layer, settings, operands, &mut self.initializers)?;
+                let (node, shape) = operators::node(layer, operands, &mut self.initializers)?;
                 self.nodes.push(node);
                 tensor(layer, shape).map(Some)
             }
         }
     }
 
-    fn parameter(
-        &mut self,
-        layer: &'a Layer,
-        settings: &mut Settings,
-        operands: &[Value<'a>],
-    ) -> Result<Value<'a>, OpenVinoError> {
+    fn parameter(&mut self, layer: &'a Layer, operands: &[Value<'a>]) -> Result<Value<'a>, OnnxError> {
         let label = &layer.label;
         if self.input.is_some() {
             return Err(label.unsupported("a second Parameter"));
         }
-        let element = settings.required(label, "element_type")?;
-        if element != ElementType::F32.name() {
-            return Err(label.unsupported(format!("element_type {}", quoted(&element))));
-        }
-        let dims = settings.numbers(label, "shape", positive)?;
+        layer.only("element_type", ElementType::F32.name())?;
+        let dims = layer.numbers("shape", 1)?;
         match Shape::try_from(dims.as_slice()) {
             Ok(shape) if shape[0] == 1 && operands.is_empty() => {
                 self.input = Some(value_info(&label.name, shape));
@@ -112,7 +84,7 @@ impl<'a> Conversion<'a> {
         }
     }
 
-    fn result(&mut self, layer: &'a Layer, operands: &[Value<'a>]) -> Result<(), OpenVinoError> {
+    fn result(&mut self, layer: &'a Layer, operands: &[Value<'a>]) -> Result<(), OnnxError> {
         let label = &layer.label;
         if self.output.is_some() {
             return Err(label.unsupported("a second Result"));
@@ -133,14 +105,14 @@ fn value_info(name: &str, shape: Shape) -> ValueInfoProto {
     ValueInfoProto::of_f32(name, &[None, Some(channels), Some(rows), Some(columns)])
 }
 
-/// The tensor that a layer makes, which has to be what its only output port says.
-fn tensor(layer: &Layer, shape: Shape) -> Result<Value<'_>, OpenVinoError> {
+/// Returns the output of a layer, which has to be of the shape of its only output port.
+fn tensor(layer: &Layer, shape: Shape) -> Result<Value<'_>, OnnxError> {
     match layer.outputs.as_slice() {
         [port] if port.element == ElementType::F32 && port.dims == shape => Ok(Value::Tensor(Tensor {
             name: &layer.label.name,
             shape,
         })),
-        [port] => Err(layer.label.wrong(format!(
+        [port] => Err(layer.label.invalid(format!(
             "it makes f32 {shape:?}, and its output port says {} {:?}",
             port.element.name(),
             port.dims
@@ -151,15 +123,11 @@ fn tensor(layer: &Layer, shape: Shape) -> Result<Value<'_>, OpenVinoError> {
     }
 }
 
-/// What the Convert behind a constant of `f16` makes. The file may hold constants in half the bytes; they are computed
-/// with as `f32`.
-fn decompressed<'a>(
-    layer: &'a Layer,
-    settings: &mut Settings,
-    operands: &[Value<'a>],
-) -> Result<Value<'a>, OpenVinoError> {
+/// Returns the output of the Convert after a constant of `f16`: files store constants in half the bytes, and operators
+/// compute with `f32`.
+fn decompressed<'a>(layer: &'a Layer, operands: &[Value<'a>]) -> Result<Value<'a>, OnnxError> {
     let label = &layer.label;
-    settings.only(label, "destination_type", ElementType::F32.name())?;
+    layer.only("destination_type", ElementType::F32.name())?;
     let [Value::Constant(constant)] = operands else {
         return Err(label.unsupported("converting anything but a constant"));
     };
@@ -170,6 +138,6 @@ fn decompressed<'a>(
         [port] if port.element == ElementType::F32 && port.dims == constant.dims => {
             Ok(Value::Constant(constant.decompressed(label)))
         }
-        _ => Err(label.wrong("its output is not f32 of the shape of the constant")),
+        _ => Err(label.invalid("its output is not f32 of the shape of the constant")),
     }
 }

@@ -1,10 +1,10 @@
-//! What an IR's `.xml` says: layers with their ports, and edges between the ports.
+//! The `.xml` of an IR: layers with their attributes and ports, and edges between the ports.
 
-use super::OpenVinoError;
-use super::error::{LayerLabel, quoted};
-use super::operators::Operator;
-use super::settings::{Settings, positive};
-use super::xml::{Element, XmlReader};
+use std::fmt;
+
+use super::xml::{Attributes, Element, XmlReader};
+use crate::OnnxError;
+use crate::quote::{quotable, quoted};
 
 /// Hundreds of times the largest that is imported.
 const MAX_XML_BYTES: usize = 32 << 20;
@@ -15,7 +15,9 @@ const MAX_EDGES: usize = 2 * MAX_LAYERS;
 /// Likewise.
 const MAX_PORTS: usize = 4;
 /// The kernel of a GroupConvolution has five dimensions.
-pub(super) const MAX_RANK: usize = 5;
+const MAX_RANK: usize = 5;
+/// Limit of a dimension, a stride, a padding: a product of two and a sum of some stay far below 64 bits.
+const MAX_NUMBER: u64 = 1 << 24;
 
 /// A model.
 pub(super) struct Net {
@@ -27,54 +29,112 @@ pub(super) struct Net {
 
 /// An operation, a constant, an input or an output.
 pub(super) struct Layer {
-    /// Which one it is, for messages; its name names what it makes.
-    pub(super) label: LayerLabel,
-    /// What it does.
+    pub(super) label: Label,
     pub(super) operator: Operator,
+    data: Attributes,
     /// In the order of its operands.
     pub(super) inputs: Vec<Port>,
     /// At most one.
     pub(super) outputs: Vec<Port>,
 }
 
+/// What identifies a layer in messages; its name is that of its output.
+pub(super) struct Label {
+    pub(super) id: u32,
+    pub(super) name: String,
+    kind: String,
+}
+
 /// Where a layer reads or writes a tensor.
 pub(super) struct Port {
     /// Unique in its layer.
     pub(super) id: u32,
-    /// Of its elements.
     pub(super) element: ElementType,
-    /// Its shape.
     pub(super) dims: Vec<u64>,
 }
 
-/// From an output port to an input port; both as id of the layer and of the port.
+/// An edge from an output port to an input port; both as id of the layer and of the port.
 pub(super) struct Edge {
-    /// Where the tensor is made.
     pub(super) from: (u32, u32),
-    /// Where it is read.
     pub(super) to: (u32, u32),
 }
 
 /// Type of the elements of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ElementType {
-    /// IEEE 754, 16 bits.
     F16,
-    /// IEEE 754, 32 bits.
     F32,
 }
 
+/// The supported operators, by the names of OpenVINO's operation sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operator {
+    Parameter,
+    Const,
+    Convert,
+    Add,
+    Multiply,
+    Convolution,
+    GroupConvolution,
+    PRelu,
+    AvgPool,
+    MaxPool,
+    Sigmoid,
+    Result,
+}
+
+impl Operator {
+    /// The operator of a layer type, and its known attributes.
+    fn of(kind: &str) -> Option<(Self, &'static [&'static str])> {
+        const CONVOLUTION: &[&str] = &["auto_pad", "strides", "pads_begin", "pads_end", "dilations"];
+        Some(match kind {
+            "Parameter" => (Self::Parameter, &["element_type", "shape"]),
+            "Const" => (Self::Const, &["element_type", "shape", "offset", "size"]),
+            "Convert" => (Self::Convert, &["destination_type"]),
+            "Add" => (Self::Add, &["auto_broadcast"]),
+            "Multiply" => (Self::Multiply, &["auto_broadcast"]),
+            "Convolution" => (Self::Convolution, CONVOLUTION),
+            "GroupConvolution" => (Self::GroupConvolution, CONVOLUTION),
+            "PReLU" => (Self::PRelu, &[]),
+            "AvgPool" => (
+                Self::AvgPool,
+                &[
+                    "kernel",
+                    "auto_pad",
+                    "strides",
+                    "pads_begin",
+                    "pads_end",
+                    "rounding_type",
+                    "exclude-pad",
+                ],
+            ),
+            "MaxPool" => (
+                Self::MaxPool,
+                &[
+                    "kernel",
+                    "auto_pad",
+                    "strides",
+                    "pads_begin",
+                    "pads_end",
+                    "rounding_type",
+                ],
+            ),
+            "Sigmoid" => (Self::Sigmoid, &[]),
+            "Result" => (Self::Result, &[]),
+            _ => return None,
+        })
+    }
+}
+
 impl ElementType {
-    /// As attributes call it.
+    /// By its name in attributes.
     pub(super) fn of_attribute(name: &str) -> Option<Self> {
-        match name {
-            "f16" => Some(Self::F16),
-            "f32" => Some(Self::F32),
-            _ => None,
-        }
+        [Self::F16, Self::F32]
+            .into_iter()
+            .find(|element| element.name() == name)
     }
 
-    /// As ports call it.
+    /// By its name in ports.
     fn of_precision(name: &str) -> Option<Self> {
         match name {
             "FP16" => Some(Self::F16),
@@ -83,7 +143,7 @@ impl ElementType {
         }
     }
 
-    /// As attributes call it.
+    /// The name in attributes.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::F16 => "f16",
@@ -91,7 +151,7 @@ impl ElementType {
         }
     }
 
-    /// Size of one, in bytes.
+    /// Bytes of an element.
     pub(super) fn bytes(self) -> usize {
         match self {
             Self::F16 => 2,
@@ -100,36 +160,135 @@ impl ElementType {
     }
 }
 
-/// Reads the `.xml`: the model, and the settings of each of its layers.
-pub(super) fn read(xml: &[u8]) -> Result<(Net, Vec<Settings>), OpenVinoError> {
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "layer {} {} ({})",
+            self.id,
+            quoted(&self.name),
+            quotable(&self.kind)
+        )
+    }
+}
+
+impl Label {
+    pub(super) fn unsupported(&self, what: impl fmt::Display) -> OnnxError {
+        OnnxError::Unsupported(format!("{self}: {what}"))
+    }
+
+    pub(super) fn invalid(&self, reason: impl fmt::Display) -> OnnxError {
+        OnnxError::Invalid(format!("{self}: {reason}"))
+    }
+}
+
+/// The attributes in a layer's `data`.
+impl Layer {
+    pub(super) fn required(&self, name: &str) -> Result<&str, OnnxError> {
+        let value = self.data.get(name);
+        value.ok_or_else(|| self.label.invalid(format!("its data has no '{name}'")))
+    }
+
+    fn unsupported_value(&self, name: &str, value: &str) -> OnnxError {
+        self.label.unsupported(format!("{name} {}", quoted(value)))
+    }
+
+    /// Checks a required attribute of which one value is supported.
+    pub(super) fn only(&self, name: &str, only: &str) -> Result<(), OnnxError> {
+        let value = self.required(name)?;
+        if value == only {
+            Ok(())
+        } else {
+            Err(self.unsupported_value(name, value))
+        }
+    }
+
+    /// Checks an attribute of which only the default is supported.
+    pub(super) fn default_only(&self, name: &str, default: &str) -> Result<(), OnnxError> {
+        match self.data.get(name) {
+            Some(value) if value != default => Err(self.unsupported_value(name, value)),
+            _ => Ok(()),
+        }
+    }
+
+    /// A number of bytes.
+    pub(super) fn bytes(&self, name: &str) -> Result<usize, OnnxError> {
+        let text = self.required(name)?;
+        text.parse().map_err(|_| {
+            self.label
+                .invalid(format!("its {name} {} is not a number", quoted(text)))
+        })
+    }
+
+    /// An element type.
+    pub(super) fn element(&self, name: &str) -> Result<ElementType, OnnxError> {
+        let text = self.required(name)?;
+        ElementType::of_attribute(text).ok_or_else(|| self.unsupported_value(name, text))
+    }
+
+    /// A list of numbers from `least` on, such as a shape, separated by commas.
+    pub(super) fn numbers(&self, name: &str, least: u64) -> Result<Vec<u64>, OnnxError> {
+        let text = self.required(name)?;
+        let list = || {
+            let mut numbers = Vec::new();
+            // An empty text is an empty list.
+            for part in text.split(',').filter(|_| !text.trim().is_empty()) {
+                if numbers.len() == MAX_RANK {
+                    return None;
+                }
+                numbers.push(number(part.trim(), least)?);
+            }
+            Some(numbers)
+        };
+        list().ok_or_else(|| self.unsupported_value(name, text))
+    }
+
+    /// Two numbers: for rows, for columns.
+    pub(super) fn pair(&self, name: &str, least: u64) -> Result<[u64; 2], OnnxError> {
+        let numbers = self.numbers(name, least)?;
+        let pair = numbers.try_into();
+        pair.map_err(|numbers| self.label.unsupported(format!("{name} {numbers:?}")))
+    }
+}
+
+fn number(text: &str, least: u64) -> Option<u64> {
+    text.parse()
+        .ok()
+        .filter(|number| (least..=MAX_NUMBER).contains(number))
+}
+
+/// Reads the `.xml`.
+pub(super) fn read(xml: &[u8]) -> Result<Net, OnnxError> {
     if xml.len() > MAX_XML_BYTES {
-        return Err(OpenVinoError::TooLarge {
+        return Err(OnnxError::TooLarge {
             what: "bytes of .xml",
             limit: MAX_XML_BYTES,
         });
     }
-    let mut reader = XmlReader::new(xml)?;
-    let reader = &mut reader;
-    let mut root = match reader.child()? {
+    let reader = &mut XmlReader::new(xml)?;
+    let root = match reader.child()? {
         Some(root) if root.name == "net" => root,
         Some(other) => return Err(reader.malformed(format!("{} instead of 'net'", quoted(&other.name)))),
         None => return Err(reader.malformed("no element")),
     };
-    match root.attributes.take("version") {
-        Some(version) if version == "11" => {}
-        found => {
-            return Err(OpenVinoError::Version {
-                found: found.map_or_else(|| "none".to_owned(), |version| quoted(&version)),
-            });
-        }
+    let version = root.attributes.get("version");
+    if version != Some("11") {
+        let found = version.map_or_else(|| "none".to_owned(), quoted);
+        return Err(OnnxError::Format(format!(
+            "OpenVINO IR of version {found}: only version 11 is supported"
+        )));
     }
     let mut layers = None;
     let mut edges = None;
     while let Some(part) = reader.child()? {
         match part.name.as_str() {
-            "layers" if layers.is_none() => layers = Some(read_layers(reader)?),
-            "edges" if edges.is_none() => edges = Some(read_edges(reader)?),
-            // How it was converted, for people.
+            "layers" if layers.is_none() => {
+                layers = Some(read_all(reader, ("layers", "layer"), MAX_LAYERS, read_layer)?);
+            }
+            "edges" if edges.is_none() => {
+                edges = Some(read_all(reader, ("edges", "edge"), MAX_EDGES, read_edge)?);
+            }
+            // The history of the conversion.
             "rt_info" => reader.skip()?,
             other => return Err(reader.malformed(format!("{} inside of 'net'", quoted(other)))),
         }
@@ -137,88 +296,95 @@ pub(super) fn read(xml: &[u8]) -> Result<(Net, Vec<Settings>), OpenVinoError> {
     if reader.child()?.is_some() {
         return Err(reader.malformed("an element after 'net'"));
     }
-    match (layers, edges) {
-        (Some((layers, settings)), Some(edges)) => Ok((Net { layers, edges }, settings)),
-        (None, _) => Err(reader.malformed("no 'layers'")),
-        (_, None) => Err(reader.malformed("no 'edges'")),
-    }
+    Ok(Net {
+        layers: layers.ok_or_else(|| reader.malformed("no 'layers'"))?,
+        edges: edges.ok_or_else(|| reader.malformed("no 'edges'"))?,
+    })
 }
 
-fn read_layers(reader: &mut XmlReader<'_>) -> Result<(Vec<Layer>, Vec<Settings>), OpenVinoError> {
-    let mut layers = Vec::new();
-    let mut all_settings = Vec::new();
+/// Reads the elements of one name inside of the open one.
+fn read_all<'x, T>(
+    reader: &mut XmlReader<'x>,
+    (what, name): (&'static str, &str),
+    limit: usize,
+    read: fn(&mut XmlReader<'x>, &Element) -> Result<T, OnnxError>,
+) -> Result<Vec<T>, OnnxError> {
+    let mut all = Vec::new();
     while let Some(element) = reader.child()? {
-        if element.name != "layer" {
-            return Err(reader.malformed(format!("{} inside of 'layers'", quoted(&element.name))));
+        if element.name != name {
+            return Err(reader.malformed(format!("{} inside of '{what}'", quoted(&element.name))));
         }
-        if layers.len() == MAX_LAYERS {
-            return Err(OpenVinoError::TooLarge {
-                what: "layers",
-                limit: MAX_LAYERS,
-            });
+        if all.len() == limit {
+            return Err(OnnxError::TooLarge { what, limit });
         }
-        let (layer, settings) = read_layer(reader, element)?;
-        layers.push(layer);
-        all_settings.push(settings);
+        all.push(read(reader, &element)?);
     }
-    Ok((layers, all_settings))
+    Ok(all)
 }
 
-fn read_layer(reader: &mut XmlReader<'_>, mut element: Element) -> Result<(Layer, Settings), OpenVinoError> {
-    let label = LayerLabel {
-        id: number(reader, &mut element, "id")?,
-        name: required(reader, &mut element, "name")?,
-        kind: required(reader, &mut element, "type")?,
+fn read_layer(reader: &mut XmlReader<'_>, element: &Element) -> Result<Layer, OnnxError> {
+    let label = Label {
+        id: id(reader, element, "id")?,
+        name: required(reader, element, "name")?.to_owned(),
+        kind: required(reader, element, "type")?.to_owned(),
     };
     if label.name.is_empty() {
-        return Err(label.wrong("it has no name"));
+        return Err(label.invalid("it has no name"));
     }
-    let opset = required(reader, &mut element, "version")?;
-    if let Some(left) = element.attributes.left() {
-        return Err(label.unsupported(format!("attribute {}", quoted(left))));
+    let opset = required(reader, element, "version")?;
+    let unknown_attribute = |attributes: &Attributes, known: &[&str]| match attributes.unknown(known) {
+        None => Ok(()),
+        Some(unknown) => Err(label.unsupported(format!("attribute {}", quoted(unknown)))),
+    };
+    unknown_attribute(&element.attributes, &["id", "name", "type", "version"])?;
+    let Some((operator, known)) = Operator::of(&label.kind) else {
+        return Err(label.unsupported(format!("operator {}", quoted(&label.kind))));
+    };
+    if opset != "opset1" {
+        return Err(label.unsupported(format!("operation set {}", quoted(opset))));
     }
-    let operator = Operator::of(&label, &opset)?;
     let mut data = None;
     let mut inputs = None;
     let mut outputs = None;
-    while let Some(mut part) = reader.child()? {
+    while let Some(part) = reader.child()? {
         match part.name.as_str() {
             "data" if data.is_none() => {
-                data = Some(std::mem::take(&mut part.attributes));
+                unknown_attribute(&part.attributes, known)?;
+                data = Some(part.attributes);
                 reader.empty("data")?;
             }
             "input" if inputs.is_none() => inputs = Some(read_ports(reader, &label)?),
             "output" if outputs.is_none() => outputs = Some(read_ports(reader, &label)?),
-            // Where it came from and hints for OpenVINO's own passes; nothing that changes what is computed.
+            // The origin, and hints for OpenVINO's own passes; nothing that changes what is computed.
             "rt_info" => reader.skip()?,
             other => return Err(label.unsupported(format!("element {}", quoted(other)))),
         }
     }
-    let layer = Layer {
+    Ok(Layer {
         label,
         operator,
+        data: data.unwrap_or_default(),
         inputs: inputs.unwrap_or_default(),
         outputs: outputs.unwrap_or_default(),
-    };
-    Ok((layer, Settings(data.unwrap_or_default())))
+    })
 }
 
-fn read_ports(reader: &mut XmlReader<'_>, label: &LayerLabel) -> Result<Vec<Port>, OpenVinoError> {
+fn read_ports(reader: &mut XmlReader<'_>, label: &Label) -> Result<Vec<Port>, OnnxError> {
     let mut ports: Vec<Port> = Vec::new();
-    while let Some(mut element) = reader.child()? {
+    while let Some(element) = reader.child()? {
         if element.name != "port" {
             return Err(label.unsupported(format!("element {}", quoted(&element.name))));
         }
         if ports.len() == MAX_PORTS {
             return Err(label.unsupported(format!("having more than {MAX_PORTS} ports")));
         }
-        let id = number(reader, &mut element, "id")?;
+        let id = id(reader, &element, "id")?;
         if ports.iter().any(|port| port.id == id) {
-            return Err(label.wrong(format!("two ports of id {id}")));
+            return Err(label.invalid(format!("two ports of id {id}")));
         }
-        let precision = required(reader, &mut element, "precision")?;
-        let element = ElementType::of_precision(&precision)
-            .ok_or_else(|| label.unsupported(format!("precision {} of port {id}", quoted(&precision))))?;
+        let precision = required(reader, &element, "precision")?;
+        let element = ElementType::of_precision(precision)
+            .ok_or_else(|| label.unsupported(format!("precision {} of port {id}", quoted(precision))))?;
         let mut dims = Vec::new();
         while let Some(part) = reader.child()? {
             match part.name.as_str() {
@@ -227,7 +393,7 @@ fn read_ports(reader: &mut XmlReader<'_>, label: &LayerLabel) -> Result<Vec<Port
                 }
                 "dim" => {
                     let text = reader.text()?;
-                    let dim = positive(&text);
+                    let dim = number(&text, 1);
                     dims.push(dim.ok_or_else(|| label.unsupported(format!("dimension {}", quoted(&text))))?);
                 }
                 "rt_info" => reader.skip()?,
@@ -239,37 +405,23 @@ fn read_ports(reader: &mut XmlReader<'_>, label: &LayerLabel) -> Result<Vec<Port
     Ok(ports)
 }
 
-fn read_edges(reader: &mut XmlReader<'_>) -> Result<Vec<Edge>, OpenVinoError> {
-    let mut edges = Vec::new();
-    while let Some(mut element) = reader.child()? {
-        if element.name != "edge" {
-            return Err(reader.malformed(format!("{} inside of 'edges'", quoted(&element.name))));
-        }
-        if edges.len() == MAX_EDGES {
-            return Err(OpenVinoError::TooLarge {
-                what: "edges",
-                limit: MAX_EDGES,
-            });
-        }
-        let mut number = |name| number(reader, &mut element, name);
-        edges.push(Edge {
-            from: (number("from-layer")?, number("from-port")?),
-            to: (number("to-layer")?, number("to-port")?),
-        });
-        reader.empty("edge")?;
-    }
-    Ok(edges)
+fn read_edge(reader: &mut XmlReader<'_>, element: &Element) -> Result<Edge, OnnxError> {
+    let number = |name| id(reader, element, name);
+    let edge = Edge {
+        from: (number("from-layer")?, number("from-port")?),
+        to: (number("to-layer")?, number("to-port")?),
+    };
+    reader.empty("edge")?;
+    Ok(edge)
 }
 
-fn required(reader: &XmlReader<'_>, element: &mut Element, name: &str) -> Result<String, OpenVinoError> {
-    element
-        .attributes
-        .take(name)
-        .ok_or_else(|| reader.malformed(format!("{} without '{name}'", quoted(&element.name))))
+fn required<'e>(reader: &XmlReader<'_>, element: &'e Element, name: &str) -> Result<&'e str, OnnxError> {
+    let value = element.attributes.get(name);
+    value.ok_or_else(|| reader.malformed(format!("{} without '{name}'", quoted(&element.name))))
 }
 
-fn number(reader: &XmlReader<'_>, element: &mut Element, name: &str) -> Result<u32, OpenVinoError> {
+fn id(reader: &XmlReader<'_>, element: &Element, name: &str) -> Result<u32, OnnxError> {
     let text = required(reader, element, name)?;
     text.parse()
-        .map_err(|_| reader.malformed(format!("'{name}' is {} and no number", quoted(&text))))
+        .map_err(|_| reader.malformed(format!("'{name}' {} is not a number", quoted(text))))
 }

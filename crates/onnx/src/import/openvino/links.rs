@@ -1,10 +1,10 @@
-//! Which layer reads what another makes, and an order in which they can be computed.
+//! The links between layers, and an order in which they can be computed.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
-use super::OpenVinoError;
 use super::ir::{Edge, Layer, Net};
+use crate::OnnxError;
 
 /// The graph by places in [`Net::layers`].
 pub(super) struct Links {
@@ -16,9 +16,8 @@ pub(super) struct Links {
 
 impl Links {
     /// # Errors
-    /// Where two layers have the same id or name, where an edge or an end of one is missing, where the ends of one do
-    /// not agree, and where the graph has a cycle.
-    pub(super) fn of(net: &Net) -> Result<Self, OpenVinoError> {
+    /// Two layers of one id or name, an edge or an end of one that is missing, ends of one that do not agree, a cycle.
+    pub(super) fn of(net: &Net) -> Result<Self, OnnxError> {
         let places = places(&net.layers)?;
         let mut sources: Vec<Vec<Option<usize>>> = net
             .layers
@@ -32,7 +31,7 @@ impl Links {
                 let (_, port) = edge.to;
                 return Err(net.layers[to]
                     .label
-                    .wrong(format!("two edges lead to port {port}")));
+                    .invalid(format!("two edges lead to port {port}")));
             }
         }
         let sources = sources
@@ -42,7 +41,7 @@ impl Links {
                 let ports = slots.into_iter().zip(&layer.inputs);
                 ports
                     .map(|(slot, port)| {
-                        slot.ok_or_else(|| layer.label.wrong(format!("no edge leads to port {}", port.id)))
+                        slot.ok_or_else(|| layer.label.invalid(format!("no edge leads to port {}", port.id)))
                     })
                     .collect()
             })
@@ -53,34 +52,30 @@ impl Links {
 }
 
 /// The place of each layer by its id.
-fn places(layers: &[Layer]) -> Result<BTreeMap<u32, usize>, OpenVinoError> {
+fn places(layers: &[Layer]) -> Result<BTreeMap<u32, usize>, OnnxError> {
     let mut places = BTreeMap::new();
     let mut names = BTreeSet::new();
     for (place, layer) in layers.iter().enumerate() {
         if places.insert(layer.label.id, place).is_some() {
-            return Err(layer.label.wrong("another layer has the same id"));
+            return Err(layer.label.invalid("another layer has the same id"));
         }
         // ONNX knows tensors by name only.
         if !names.insert(layer.label.name.as_str()) {
-            return Err(layer.label.wrong("another layer has the same name"));
+            return Err(layer.label.invalid("another layer has the same name"));
         }
     }
     Ok(places)
 }
 
 /// The places of the layers at the ends of an edge, and of the port at the second.
-fn ends(
-    net: &Net,
-    places: &BTreeMap<u32, usize>,
-    edge: &Edge,
-) -> Result<(usize, usize, usize), OpenVinoError> {
+fn ends(net: &Net, places: &BTreeMap<u32, usize>, edge: &Edge) -> Result<(usize, usize, usize), OnnxError> {
     let (from_layer, from_port) = edge.from;
     let (to_layer, to_port) = edge.to;
-    let dangling = |what: &str, layer: u32, port: u32| OpenVinoError::Graph {
-        reason: format!(
+    let dangling = |what: &str, layer: u32, port: u32| {
+        OnnxError::Invalid(format!(
             "the edge from port {from_port} of layer {from_layer} to port {to_port} of layer {to_layer} dangles: \
              there is no {what} port {port} of layer {layer}"
-        ),
+        ))
     };
     let from = places.get(&from_layer).copied();
     let output = from.and_then(|from| net.layers[from].outputs.iter().find(|port| port.id == from_port));
@@ -94,7 +89,7 @@ fn ends(
     };
     let input = &net.layers[to].inputs[place];
     if (input.element, &input.dims) != (output.element, &output.dims) {
-        return Err(net.layers[to].label.wrong(format!(
+        return Err(net.layers[to].label.invalid(format!(
             "port {to_port} expects {} {:?}, and {} makes {} {:?}",
             input.element.name(),
             input.dims,
@@ -106,7 +101,7 @@ fn ends(
     Ok((from, to, place))
 }
 
-fn order(layers: &[Layer], sources: &[Vec<usize>]) -> Result<Vec<usize>, OpenVinoError> {
+fn order(layers: &[Layer], sources: &[Vec<usize>]) -> Result<Vec<usize>, OnnxError> {
     let mut readers = vec![Vec::new(); layers.len()];
     let mut waits_for = vec![0usize; layers.len()];
     for (reader, read) in sources.iter().enumerate() {
@@ -133,6 +128,6 @@ fn order(layers: &[Layer], sources: &[Vec<usize>]) -> Result<Vec<usize>, OpenVin
         None => Ok(order),
         Some(stuck) => Err(layers[stuck]
             .label
-            .wrong("it reads, directly or not, from a cycle")),
+            .invalid("it reads, directly or not, from a cycle")),
     }
 }

@@ -1,15 +1,15 @@
 //! OpenVINO IR, version 11, to ONNX.
 //!
 //! An IR is two files: an `.xml` with layers, their ports and the edges between them, and a `.bin` with the constants. Of
-//! OpenVINO's operation set `opset1` the operators below are mapped, by the names of its documentation; they are those of
+//! OpenVINO's operation set `opset1` the operators below are supported, by the names of its documentation; they are those of
 //! the models face-reidentification-retail-0095 and landmarks-regression-retail-0009.
 //!
-//! | OpenVINO | ONNX | what is accepted |
+//! | OpenVINO | ONNX | accepted |
 //! |---|---|---|
 //! | Parameter-1 | the graph's input | one, `f32`, `[1, channels, rows, columns]`; the batch becomes free |
 //! | Constant-1 (`Const`) | initializer | `f16` or `f32`, up to five dimensions, inside of the `.bin` |
 //! | Convert-1 | nothing | of a constant of `f16` to `f32`; the initializer holds the `f32` |
-//! | Add-1, Multiply-1 | Add, Mul | `auto_broadcast` `numpy`; one operand may be a constant, of one picture |
+//! | Add-1, Multiply-1 | Add, Mul | `auto_broadcast` `numpy`; one operand may be a constant, of one image |
 //! | Convolution-1 | Conv | two dimensions, `auto_pad` `explicit`, the kernel a constant |
 //! | GroupConvolution-1 | Conv with `group` | likewise; kernel `[G, O, I, rows, columns]` becomes `[G * O, I, rows, columns]` |
 //! | PReLU-1 | PRelu | a constant slope of one number or of one a channel, which becomes `[channels, 1, 1]` |
@@ -29,30 +29,26 @@
 //! What is read is bounded by the size of the files, whatever they say.
 
 mod constants;
-mod error;
 mod graph;
 mod ir;
 mod links;
 mod operators;
-mod settings;
 #[cfg(test)]
 mod tests;
 mod xml;
 
-pub use error::{LayerLabel, OpenVinoError};
-
-use crate::file;
 use crate::proto::ModelProto;
+use crate::{OnnxError, file};
 use links::Links;
 
-/// Makes an ONNX model of an IR: of the bytes of its `.xml` and of its `.bin`.
+/// Imports an IR from the bytes of its `.xml` and of its `.bin`.
 ///
 /// The same bytes give the same model. Input and output are `f32`, `[N, channels, rows, columns]` with any N.
 ///
 /// # Errors
-/// [`OpenVinoError`]; never panics, whatever the bytes.
-pub fn import(xml: &[u8], bin: &[u8]) -> Result<ModelProto, OpenVinoError> {
-    let (net, settings) = ir::read(xml)?;
+/// [`OnnxError`]; never panics, whatever the bytes.
+pub fn import(xml: &[u8], bin: &[u8]) -> Result<ModelProto, OnnxError> {
+    let net = ir::read(xml)?;
     let links = Links::of(&net)?;
-    graph::convert(&net, settings, &links, bin).map(file::model)
+    graph::convert(&net, &links, bin).map(file::model)
 }

@@ -1,63 +1,19 @@
-//! What each operator becomes in ONNX, and the shape that it makes.
+//! The ONNX node of each operator, and the shape of its output.
 
-use super::OpenVinoError;
 use super::constants::{Constant, Initializers};
-use super::error::{LayerLabel, quoted};
-use super::ir::Layer;
-use super::settings::{Settings, natural, positive};
+use super::ir::{Label, Layer, Operator};
+use crate::OnnxError;
 use crate::proto::{AttributeProto, NodeProto};
 
-/// Pictures and what is made of them: batch, channels, rows, columns.
+/// Images and feature maps: batch, channels, rows, columns.
 pub(super) type Shape = [u64; 4];
 
-/// The operators that are mapped, by the names of OpenVINO's operation sets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operator {
-    Parameter,
-    Const,
-    Convert,
-    Add,
-    Multiply,
-    Convolution,
-    GroupConvolution,
-    PRelu,
-    AvgPool,
-    MaxPool,
-    Sigmoid,
-    Result,
-}
-
-impl Operator {
-    /// By the type and the operation set of a layer.
-    pub(super) fn of(label: &LayerLabel, opset: &str) -> Result<Self, OpenVinoError> {
-        let operator = match label.kind.as_str() {
-            "Parameter" => Self::Parameter,
-            "Const" => Self::Const,
-            "Convert" => Self::Convert,
-            "Add" => Self::Add,
-            "Multiply" => Self::Multiply,
-            "Convolution" => Self::Convolution,
-            "GroupConvolution" => Self::GroupConvolution,
-            "PReLU" => Self::PRelu,
-            "AvgPool" => Self::AvgPool,
-            "MaxPool" => Self::MaxPool,
-            "Sigmoid" => Self::Sigmoid,
-            "Result" => Self::Result,
-            other => return Err(label.unsupported(format!("operator {}", quoted(other)))),
-        };
-        if opset != "opset1" {
-            return Err(label.unsupported(format!("operation set {}", quoted(opset))));
-        }
-        Ok(operator)
-    }
-}
-
-/// What flows along an edge.
+/// A value on an edge.
 #[derive(Clone, Copy)]
 pub(super) enum Value<'a> {
-    /// Weights.
+    /// Of the `.bin`.
     Constant(Constant<'a>),
-    /// What depends on the input.
+    /// Computed from the input.
     Tensor(Tensor<'a>),
 }
 
@@ -70,25 +26,22 @@ pub(super) struct Tensor<'a> {
     pub(super) shape: Shape,
 }
 
-/// The node for a layer that computes something, and the shape of what it makes.
+/// Returns the node for a layer that computes something, and the shape of its output.
 pub(super) fn node<'a>(
     layer: &Layer,
-    settings: &mut Settings,
     operands: &[Value<'a>],
     initializers: &mut Initializers,
-) -> Result<(NodeProto, Shape), OpenVinoError> {
+) -> Result<(NodeProto, Shape), OnnxError> {
     match (layer.operator, operands) {
-        (Operator::Add | Operator::Multiply, [left, right]) => {
-            elementwise(layer, settings, left, right, initializers)
-        }
+        (Operator::Add | Operator::Multiply, [left, right]) => elementwise(layer, left, right, initializers),
         (
             Operator::Convolution | Operator::GroupConvolution,
             [Value::Tensor(data), Value::Constant(kernel)],
-        ) => convolution(layer, settings, data, kernel, initializers),
+        ) => convolution(layer, data, kernel, initializers),
         (Operator::PRelu, [Value::Tensor(data), Value::Constant(slope)]) => {
             prelu(layer, data, slope, initializers)
         }
-        (Operator::AvgPool | Operator::MaxPool, [Value::Tensor(data)]) => pool(layer, settings, data),
+        (Operator::AvgPool | Operator::MaxPool, [Value::Tensor(data)]) => pool(layer, data),
         (Operator::Sigmoid, [Value::Tensor(data)]) => {
             Ok((made(layer, "Sigmoid", &[data.name], Vec::new()), data.shape))
         }
@@ -109,12 +62,11 @@ fn made(layer: &Layer, op_type: &str, inputs: &[&str], attributes: Vec<Attribute
 
 fn elementwise(
     layer: &Layer,
-    settings: &mut Settings,
     left: &Value<'_>,
     right: &Value<'_>,
     initializers: &mut Initializers,
-) -> Result<(NodeProto, Shape), OpenVinoError> {
-    settings.default_only(&layer.label, "auto_broadcast", "numpy")?;
+) -> Result<(NodeProto, Shape), OnnxError> {
+    layer.default_only("auto_broadcast", "numpy")?;
     let label = &layer.label;
     let mut names = Vec::new();
     let mut shape = [1; 4];
@@ -133,7 +85,7 @@ fn elementwise(
                 (1, _) => *wide = dim,
                 (_, 1) => {}
                 (a, b) if a == b => {}
-                (a, b) => return Err(label.wrong(format!("dimensions of {a} and {b} do not go together"))),
+                (a, b) => return Err(label.invalid(format!("dimensions of {a} and {b} do not go together"))),
             }
         }
         names.push(name);
@@ -142,7 +94,7 @@ fn elementwise(
         return Err(label.unsupported("computing with constants only"));
     }
     if shape[0] != 1 {
-        return Err(label.unsupported("a constant for each picture of the batch"));
+        return Err(label.unsupported("a constant for each image of the batch"));
     }
     let op_type = if layer.operator == Operator::Add {
         "Add"
@@ -163,13 +115,12 @@ fn of_four(dims: &[u64]) -> Option<Shape> {
 
 fn convolution(
     layer: &Layer,
-    settings: &mut Settings,
     data: &Tensor<'_>,
     kernel: &Constant<'_>,
     initializers: &mut Initializers,
-) -> Result<(NodeProto, Shape), OpenVinoError> {
-    let window = Window::take(&layer.label, settings)?;
-    let dilations = settings.pair(&layer.label, "dilations", positive)?;
+) -> Result<(NodeProto, Shape), OnnxError> {
+    let window = Window::of(layer)?;
+    let dilations = layer.pair("dilations", 1)?;
     let label = &layer.label;
     let [_, channels, height, width] = data.shape;
     // OpenVINO: [groups,] channels made (of a group), channels read (of a group), rows, columns.
@@ -181,7 +132,7 @@ fn convolution(
         _ => return Err(label.unsupported(format!("a kernel of shape {:?}", kernel.dims))),
     };
     if groups * read != channels {
-        return Err(label.wrong(format!(
+        return Err(label.invalid(format!(
             "its kernel of shape {:?} does not fit {channels} channels",
             kernel.dims
         )));
@@ -203,7 +154,7 @@ fn prelu(
     data: &Tensor<'_>,
     slope: &Constant<'_>,
     initializers: &mut Initializers,
-) -> Result<(NodeProto, Shape), OpenVinoError> {
+) -> Result<(NodeProto, Shape), OnnxError> {
     // OpenVINO lines a slope of one dimension up with the channels, ONNX with the columns.
     let dims = match slope.dims {
         [1] => vec![1],
@@ -214,17 +165,13 @@ fn prelu(
     Ok((made(layer, "PRelu", &[data.name, &slope], Vec::new()), data.shape))
 }
 
-fn pool(
-    layer: &Layer,
-    settings: &mut Settings,
-    data: &Tensor<'_>,
-) -> Result<(NodeProto, Shape), OpenVinoError> {
-    let kernel = settings.pair(&layer.label, "kernel", positive)?;
-    let window = Window::take(&layer.label, settings)?;
-    settings.default_only(&layer.label, "rounding_type", "floor")?;
+fn pool(layer: &Layer, data: &Tensor<'_>) -> Result<(NodeProto, Shape), OnnxError> {
+    let kernel = layer.pair("kernel", 1)?;
+    let window = Window::of(layer)?;
+    layer.default_only("rounding_type", "floor")?;
     let mut attributes = window.attributes(kernel);
     let op_type = if layer.operator == Operator::AvgPool {
-        settings.only(&layer.label, "exclude-pad", "true")?;
+        layer.only("exclude-pad", "true")?;
         attributes.push(AttributeProto::int("count_include_pad", 0));
         "AveragePool"
     } else {
@@ -250,11 +197,11 @@ fn pool(
     ))
 }
 
-fn too_wide(label: &LayerLabel) -> OpenVinoError {
-    label.wrong("its kernel is larger than what it reads")
+fn too_wide(label: &Label) -> OnnxError {
+    label.invalid("its kernel is larger than what it reads")
 }
 
-/// How a kernel moves over a picture. Pairs are rows, columns.
+/// How a kernel moves over a map. Pairs are rows, columns.
 struct Window {
     strides: [u64; 2],
     begin: [u64; 2],
@@ -262,12 +209,12 @@ struct Window {
 }
 
 impl Window {
-    fn take(label: &LayerLabel, settings: &mut Settings) -> Result<Self, OpenVinoError> {
-        settings.default_only(label, "auto_pad", "explicit")?;
+    fn of(layer: &Layer) -> Result<Self, OnnxError> {
+        layer.default_only("auto_pad", "explicit")?;
         Ok(Self {
-            strides: settings.pair(label, "strides", positive)?,
-            begin: settings.pair(label, "pads_begin", natural)?,
-            end: settings.pair(label, "pads_end", natural)?,
+            strides: layer.pair("strides", 1)?,
+            begin: layer.pair("pads_begin", 0)?,
+            end: layer.pair("pads_end", 0)?,
         })
     }
 

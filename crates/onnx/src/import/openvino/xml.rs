@@ -3,9 +3,8 @@
 use quick_xml::XmlVersion;
 use quick_xml::events::Event;
 
-use super::OpenVinoError;
-use super::error::quoted;
-use crate::quote::quotable;
+use crate::OnnxError;
+use crate::quote::{quotable, quoted};
 
 /// Deeper than any IR of the supported operators: their deepest element is five below `net`.
 const MAX_DEPTH: usize = 32;
@@ -29,30 +28,31 @@ pub(super) struct Element {
     pub(super) attributes: Attributes,
 }
 
-/// Attributes, each to be taken once, so that those that nobody knows are left over.
+/// The attributes of an element.
 #[derive(Default)]
 pub(super) struct Attributes(Vec<(String, String)>);
 
 impl Attributes {
-    /// The attribute of this name, which is no longer there then.
-    pub(super) fn take(&mut self, name: &str) -> Option<String> {
-        let place = self.0.iter().position(|(key, _)| key == name)?;
-        Some(self.0.swap_remove(place).1)
+    /// Returns the value of the attribute of this name.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str())
     }
 
-    /// The name of the first of those that are left, in the order of the alphabet.
-    pub(super) fn left(&self) -> Option<&str> {
-        self.0.iter().map(|(key, _)| key.as_str()).min()
+    /// Returns the name of an attribute that is not among the known ones, the first in the alphabet.
+    pub(super) fn unknown(&self, known: &[&str]) -> Option<&str> {
+        let names = self.0.iter().map(|(key, _)| key.as_str());
+        names.filter(|name| !known.contains(name)).min()
     }
 }
 
 impl<'x> XmlReader<'x> {
     /// # Errors
     /// Where it is not UTF-8.
-    pub(super) fn new(xml: &'x [u8]) -> Result<Self, OpenVinoError> {
-        let text = std::str::from_utf8(xml).map_err(|error| OpenVinoError::Malformed {
-            at: error.valid_up_to() as u64,
-            reason: "no UTF-8".to_owned(),
+    pub(super) fn new(xml: &'x [u8]) -> Result<Self, OnnxError> {
+        let text = std::str::from_utf8(xml).map_err(|error| OnnxError::Malformed {
+            at: error.valid_up_to(),
+            reason: "not UTF-8".to_owned(),
         })?;
         let mut inner = quick_xml::Reader::from_str(text);
         let config = inner.config_mut();
@@ -62,14 +62,14 @@ impl<'x> XmlReader<'x> {
     }
 
     /// An error at the place that has been reached.
-    pub(super) fn malformed(&self, reason: impl Into<String>) -> OpenVinoError {
-        OpenVinoError::Malformed {
-            at: self.inner.buffer_position(),
+    pub(super) fn malformed(&self, reason: impl Into<String>) -> OnnxError {
+        OnnxError::Malformed {
+            at: usize::try_from(self.inner.buffer_position()).unwrap_or(usize::MAX),
             reason: reason.into(),
         }
     }
 
-    fn event(&mut self) -> Result<Event<'x>, OpenVinoError> {
+    fn event(&mut self) -> Result<Event<'x>, OnnxError> {
         match self.inner.read_event() {
             Ok(Event::DocType(_)) => Err(self.malformed("a document type declaration, which no IR has")),
             Ok(Event::GeneralRef(_)) => Err(self.malformed("a reference between elements, which no IR has")),
@@ -78,16 +78,21 @@ impl<'x> XmlReader<'x> {
         }
     }
 
+    fn descend(&mut self) -> Result<(), OnnxError> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(self.malformed("elements nested too deeply"));
+        }
+        Ok(())
+    }
+
     /// The next element inside of the one that is open; `None` at its end, which is passed then. Before the first
     /// element: the root; after it: that nothing follows.
-    pub(super) fn child(&mut self) -> Result<Option<Element>, OpenVinoError> {
+    pub(super) fn child(&mut self) -> Result<Option<Element>, OnnxError> {
         loop {
             match self.event()? {
                 Event::Start(tag) => {
-                    self.depth += 1;
-                    if self.depth > MAX_DEPTH {
-                        return Err(self.malformed("elements nested too deeply"));
-                    }
+                    self.descend()?;
                     let mut attributes = Vec::new();
                     for attribute in tag.attributes() {
                         if attributes.len() == MAX_ATTRIBUTES {
@@ -130,7 +135,7 @@ impl<'x> XmlReader<'x> {
     }
 
     /// The text of the element that is open and has nothing else in it; passes its end.
-    pub(super) fn text(&mut self) -> Result<String, OpenVinoError> {
+    pub(super) fn text(&mut self) -> Result<String, OnnxError> {
         let mut all = String::new();
         loop {
             match self.event()? {
@@ -152,16 +157,11 @@ impl<'x> XmlReader<'x> {
     }
 
     /// Passes the element that is open and everything in it.
-    pub(super) fn skip(&mut self) -> Result<(), OpenVinoError> {
+    pub(super) fn skip(&mut self) -> Result<(), OnnxError> {
         let outside = self.depth.saturating_sub(1);
         while self.depth > outside {
             match self.event()? {
-                Event::Start(_) => {
-                    self.depth += 1;
-                    if self.depth > MAX_DEPTH {
-                        return Err(self.malformed("elements nested too deeply"));
-                    }
-                }
+                Event::Start(_) => self.descend()?,
                 Event::End(_) => self.depth -= 1,
                 Event::Eof => return Err(self.malformed("the text ends inside of an element")),
                 _ => {}
@@ -171,7 +171,7 @@ impl<'x> XmlReader<'x> {
     }
 
     /// Refuses an element that has something in it, `rt_info` left aside; passes its end.
-    pub(super) fn empty(&mut self, parent: &str) -> Result<(), OpenVinoError> {
+    pub(super) fn empty(&mut self, parent: &str) -> Result<(), OnnxError> {
         while let Some(child) = self.child()? {
             if child.name != "rt_info" {
                 return Err(self.malformed(format!("{} inside of '{parent}'", quoted(&child.name))));

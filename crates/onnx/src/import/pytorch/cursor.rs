@@ -1,6 +1,6 @@
-//! A place in the file, from which bytes are taken.
+//! A position in the file.
 
-use super::PyTorchError;
+use crate::OnnxError;
 
 pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
@@ -16,18 +16,18 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
-    /// Bytes that are not yet taken.
+    /// The number of bytes ahead.
     pub(super) fn left(&self) -> usize {
         self.bytes.len() - self.at
     }
 
-    /// The next `count` bytes, not copied.
-    pub(super) fn take(&mut self, count: usize, what: &'static str) -> Result<&'a [u8], PyTorchError> {
+    /// Takes the next `count` bytes.
+    pub(super) fn take(&mut self, count: usize, what: &'static str) -> Result<&'a [u8], OnnxError> {
         let taken = self
             .at
             .checked_add(count)
             .and_then(|end| self.bytes.get(self.at..end))
-            .ok_or(PyTorchError::Truncated {
+            .ok_or(OnnxError::Truncated {
                 at: self.bytes.len(),
                 what,
             })?;
@@ -35,19 +35,23 @@ impl<'a> Cursor<'a> {
         Ok(taken)
     }
 
-    pub(super) fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], PyTorchError> {
+    pub(super) fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], OnnxError> {
         let mut array = [0; N];
         array.copy_from_slice(self.take(N, what)?);
         Ok(array)
     }
 
-    pub(super) fn byte(&mut self, what: &'static str) -> Result<u8, PyTorchError> {
+    pub(super) fn byte(&mut self, what: &'static str) -> Result<u8, OnnxError> {
         let [byte] = self.array(what)?;
         Ok(byte)
     }
 
-    /// Up to the next line feed, which is taken too; at most `longest` bytes.
-    pub(super) fn line(&mut self, longest: usize, what: &'static str) -> Result<&'a [u8], PyTorchError> {
+    pub(super) fn u32(&mut self, what: &'static str) -> Result<u32, OnnxError> {
+        self.array(what).map(u32::from_le_bytes)
+    }
+
+    /// Takes a line of at most `longest` bytes, and its line feed.
+    pub(super) fn line(&mut self, longest: usize, what: &'static str) -> Result<&'a [u8], OnnxError> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         match rest.iter().take(longest + 1).position(|&byte| byte == b'\n') {
             Some(length) => {
@@ -55,11 +59,11 @@ impl<'a> Cursor<'a> {
                 self.take(1, what)?;
                 Ok(line)
             }
-            None if rest.len() > longest => Err(PyTorchError::TooMuch {
+            None if rest.len() > longest => Err(OnnxError::TooLarge {
                 what: "bytes in a line",
                 limit: longest,
             }),
-            None => Err(PyTorchError::Truncated {
+            None => Err(OnnxError::Truncated {
                 at: self.bytes.len(),
                 what,
             }),

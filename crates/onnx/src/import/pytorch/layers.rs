@@ -1,8 +1,10 @@
-//! Layers of PyTorch as nodes of ONNX, with the tensors of a state dict.
+//! PyTorch layers as ONNX nodes, with the tensors of a state dict.
 
 use std::collections::BTreeMap;
 
-use super::{Architecture, Elements, PyTorchError, Tensor};
+use super::tensor::{Elements, Tensor, invalid_tensor};
+use crate::OnnxError;
+use crate::optimize::batch_norm::fold;
 use crate::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
 use crate::quote::quotable;
 
@@ -10,7 +12,7 @@ use crate::quote::quotable;
 const EPSILON: f64 = 1e-5;
 /// What PyTorch's `DataParallel` puts before every name.
 const DATA_PARALLEL: &str = "module.";
-/// Of tensors that are too many, so many are named.
+/// Number of unexpected tensors in a message.
 const NAMED: usize = 5;
 
 /// A convolution of squares, without a bias.
@@ -52,22 +54,16 @@ impl Convolution {
     }
 }
 
-/// What a batch norm does to each channel once it is trained: `scale * x + shift`.
-struct Affine {
-    scale: Vec<f64>,
-    shift: Vec<f64>,
-}
-
-/// A graph that grows by layers; each method answers the name of the layer's output.
+/// A graph that grows by layers; each method returns the name of the layer's output.
 pub(super) struct Layers {
-    architecture: Architecture,
+    architecture: &'static str,
     tensors: BTreeMap<String, Tensor>,
     nodes: Vec<NodeProto>,
     constants: Vec<TensorProto>,
 }
 
 impl Layers {
-    pub(super) fn new(architecture: Architecture, mut tensors: BTreeMap<String, Tensor>) -> Self {
+    pub(super) fn new(architecture: &'static str, mut tensors: BTreeMap<String, Tensor>) -> Self {
         if tensors.keys().all(|name| name.starts_with(DATA_PARALLEL)) {
             tensors = tensors
                 .into_iter()
@@ -85,8 +81,8 @@ impl Layers {
     /// The graph's nodes and constants.
     ///
     /// # Errors
-    /// [`PyTorchError::Unexpected`] where there are tensors that no layer took.
-    pub(super) fn finish(self) -> Result<GraphProto, PyTorchError> {
+    /// [`OnnxError::Invalid`] if there are tensors that no layer took.
+    pub(super) fn finish(self) -> Result<GraphProto, OnnxError> {
         if self.tensors.is_empty() {
             return Ok(GraphProto {
                 node: self.nodes,
@@ -94,39 +90,32 @@ impl Layers {
                 ..GraphProto::default()
             });
         }
-        Err(PyTorchError::Unexpected {
-            architecture: self.architecture,
-            names: self
-                .tensors
-                .keys()
-                .take(NAMED)
-                .map(|name| quotable(name))
-                .collect(),
-            count: self.tensors.len(),
-        })
+        let names = self.tensors.keys().take(NAMED).map(|name| quotable(name));
+        Err(OnnxError::Invalid(format!(
+            "{} tensors that {} does not have, such as {}",
+            self.tensors.len(),
+            self.architecture,
+            names.collect::<Vec<_>>().join(", ")
+        )))
     }
 
-    /// A tensor's elements; every tensor is taken once.
-    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, PyTorchError> {
-        let Some(tensor) = self.tensors.remove(name) else {
-            return Err(PyTorchError::Missing {
+    /// Takes a tensor's elements; every tensor is taken once.
+    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, OnnxError> {
+        let found = self.tensors.remove(name);
+        if found.as_ref().is_none_or(|tensor| tensor.shape != shape) {
+            return Err(OnnxError::Tensor {
                 architecture: self.architecture,
                 name: name.to_owned(),
                 expected: shape.to_vec(),
-            });
-        };
-        if tensor.shape != shape {
-            return Err(PyTorchError::Shape {
-                architecture: self.architecture,
-                name: name.to_owned(),
-                expected: shape.to_vec(),
-                found: tensor.shape,
+                found: found.map(|tensor| tensor.shape),
             });
         }
-        match tensor.elements {
-            Elements::F32(elements) if elements.iter().all(|element| element.is_finite()) => Ok(elements),
-            Elements::F32(_) => Err(unusable(name, "not all of its elements are finite")),
-            Elements::I64(_) => Err(unusable(
+        match found.map(|tensor| tensor.elements) {
+            Some(Elements::F32(elements)) if elements.iter().all(|element| element.is_finite()) => {
+                Ok(elements)
+            }
+            Some(Elements::F32(_)) => Err(invalid_tensor(name, "not all of its elements are finite")),
+            _ => Err(invalid_tensor(
                 name,
                 "its elements are whole numbers of 64 bits, not f32",
             )),
@@ -154,35 +143,24 @@ impl Layers {
         output.to_owned()
     }
 
-    fn batch_norm(&mut self, name: &str, channels: usize) -> Result<Affine, PyTorchError> {
+    /// Takes a batch norm: the factor and the summand of each channel.
+    fn batch_norm(&mut self, name: &str, channels: usize) -> Result<(Vec<f64>, Vec<f64>), OnnxError> {
         self.tensors.remove(&format!("{name}.num_batches_tracked"));
         let mut part = |part: &str| self.take(&format!("{name}.{part}"), &[channels]);
         let (weight, bias) = (part("weight")?, part("bias")?);
         let (mean, variance) = (part("running_mean")?, part("running_var")?);
-        if variance.iter().any(|&variance| variance < 0.0) {
-            return Err(unusable(&format!("{name}.running_var"), "a variance is negative"));
-        }
-        let scale: Vec<f64> = weight
-            .iter()
-            .zip(&variance)
-            .map(|(&weight, &variance)| f64::from(weight) / (f64::from(variance) + EPSILON).sqrt())
-            .collect();
-        let shift = bias
-            .iter()
-            .zip(&mean)
-            .zip(&scale)
-            .map(|((&bias, &mean), &scale)| f64::from(bias) - f64::from(mean) * scale)
-            .collect();
-        Ok(Affine { scale, shift })
+        let folded = fold(&weight, &bias, &mean, &variance, EPSILON);
+        let folded = folded.filter(|_| variance.iter().all(|&variance| variance >= 0.0));
+        folded.ok_or_else(|| invalid_tensor(&format!("{name}.running_var"), "a variance is negative"))
     }
 
-    /// Puts down as constants `NAME.weight` and `NAME.bias` the weight, of `shape`, with the batch norm that follows it
-    /// folded in. The arithmetic is of `f64`, each result rounded to `f32` once.
-    fn folded(&mut self, name: &str, norm: &str, shape: &[usize]) -> Result<(String, String), PyTorchError> {
+    /// Adds the constants `NAME.weight`, of `shape`, and `NAME.bias`, with the batch norm that follows folded in. The
+    /// arithmetic is `f64`, each result rounded to `f32` once.
+    fn folded(&mut self, name: &str, norm: &str, shape: &[usize]) -> Result<(String, String), OnnxError> {
         let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
         let outputs = shape.first().copied().unwrap_or(0);
         let kernels = self.take(&weight, shape)?;
-        let Affine { scale, shift } = self.batch_norm(norm, outputs)?;
+        let (scale, shift) = self.batch_norm(norm, outputs)?;
         let kernel = kernels.len() / outputs.max(1);
         let kernels: Vec<f32> = kernels
             .chunks_exact(kernel.max(1))
@@ -195,7 +173,7 @@ impl Layers {
             .collect();
         let shift: Vec<f32> = shift.iter().map(|&shift| shift as f32).collect();
         if !kernels.iter().chain(&shift).all(|element| element.is_finite()) {
-            return Err(unusable(
+            return Err(invalid_tensor(
                 &weight,
                 &format!("with {norm} it goes beyond the range of f32"),
             ));
@@ -212,7 +190,7 @@ impl Layers {
         name: &str,
         norm: &str,
         convolution: Convolution,
-    ) -> Result<String, PyTorchError> {
+    ) -> Result<String, OnnxError> {
         let Convolution {
             inputs,
             outputs,
@@ -235,10 +213,10 @@ impl Layers {
     }
 
     /// A PReLU with a slope for each channel.
-    pub(super) fn prelu(&mut self, input: &str, name: &str, channels: usize) -> Result<String, PyTorchError> {
+    pub(super) fn prelu(&mut self, input: &str, name: &str, channels: usize) -> Result<String, OnnxError> {
         let slope = format!("{name}.weight");
         let slopes = self.take(&slope, &[channels])?;
-        // ONNX spreads the slope from the right: the two ones stand for the picture's height and width.
+        // ONNX spreads the slope from the right: the two ones stand for the map's height and width.
         self.constant(&slope, &[channels, 1, 1], &slopes);
         Ok(self.node("PRelu", &[input, &slope], name, Vec::new()))
     }
@@ -250,7 +228,7 @@ impl Layers {
         name: &str,
         norm: &str,
         (inputs, outputs): (usize, usize),
-    ) -> Result<String, PyTorchError> {
+    ) -> Result<String, OnnxError> {
         let (weight, bias) = self.folded(name, norm, &[outputs, inputs])?;
         Ok(self.gemm(&[input, &weight, &bias], name))
     }
@@ -262,7 +240,7 @@ impl Layers {
         name: &str,
         output: &str,
         (inputs, outputs): (usize, usize),
-    ) -> Result<String, PyTorchError> {
+    ) -> Result<String, OnnxError> {
         let (weight, shape) = (format!("{name}.weight"), [outputs, inputs]);
         let elements = self.take(&weight, &shape)?;
         self.constant(&weight, &shape, &elements);
@@ -282,12 +260,5 @@ impl Layers {
     /// All but the batch in one dimension.
     pub(super) fn flatten(&mut self, input: &str, name: &str) -> String {
         self.node("Flatten", &[input], name, vec![AttributeProto::int("axis", 1)])
-    }
-}
-
-fn unusable(name: &str, reason: &str) -> PyTorchError {
-    PyTorchError::Tensor {
-        name: name.to_owned(),
-        reason: reason.to_owned(),
     }
 }

@@ -6,33 +6,36 @@
 
 use std::collections::BTreeMap;
 
-use super::PyTorchError;
 use super::cursor::Cursor;
 use super::pickle;
-use super::tensor::{Layout, Storage, Tensor};
+use super::tensor::{Layout, Storage, Tensor, invalid_tensor};
 use super::value::{Objects, Value};
+use crate::OnnxError;
 use crate::quote::quotable;
 
 /// `torch.serialization.MAGIC_NUMBER`, 0x1950a86a20f9469cfc6c, as a pickle holds it.
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 /// `torch.serialization.PROTOCOL_VERSION`.
 const VERSION: i64 = 1001;
-/// The tensors of a state dict may share storages, but not so that they take more than this many times the file.
+/// The tensors of a state dict may share storages, but not take more than this many times the file.
 const TIMES_FILE: usize = 2;
 /// How zip files begin.
 const ZIP: &[u8] = b"PK\x03\x04";
 
 /// Reads a file whose object is a dictionary from names to tensors.
-pub(super) fn state_dict(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, PyTorchError> {
+pub(super) fn state_dict(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, OnnxError> {
     if bytes.starts_with(ZIP) {
-        return Err(PyTorchError::Zip);
+        return Err(OnnxError::Format(
+            "a PyTorch file in the zip format; only the legacy format, of PyTorch before 1.6, is read"
+                .to_owned(),
+        ));
     }
     let mut cursor = Cursor::new(bytes);
     header(&mut cursor)?;
     let (root, objects) = pickle::load(&mut cursor)?;
     let storages = storages(&mut cursor, &objects)?;
     if cursor.left() > 0 {
-        return Err(PyTorchError::Malformed {
+        return Err(OnnxError::Malformed {
             at: cursor.at(),
             reason: format!("{} bytes after the last storage", cursor.left()),
         });
@@ -40,45 +43,47 @@ pub(super) fn state_dict(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, PyTor
     tensors(root, &objects, &storages, bytes.len().saturating_mul(TIMES_FILE))
 }
 
+fn not_legacy(reason: &str) -> OnnxError {
+    OnnxError::Format(format!("not a PyTorch file in the legacy format: {reason}"))
+}
+
+fn no_state_dict(reason: &str) -> OnnxError {
+    OnnxError::Invalid(format!("no state dict: {reason}"))
+}
+
 /// What comes before the object.
-fn header(cursor: &mut Cursor<'_>) -> Result<(), PyTorchError> {
-    // Of other files this is no pickle at all; that it is no PyTorch file says more.
+fn header(cursor: &mut Cursor<'_>) -> Result<(), OnnxError> {
+    // Another file is often no pickle at all; that it is no PyTorch file says more.
     let magic = pickle::load(cursor).map(|(magic, _)| magic);
     if !matches!(magic, Ok(Value::Long(bytes)) if bytes == MAGIC) {
-        return Err(PyTorchError::NotLegacy(
-            "it does not begin with PyTorch's magic number",
-        ));
+        return Err(not_legacy("it does not begin with PyTorch's magic number"));
     }
     let (version, _) = pickle::load(cursor)?;
     if version != Value::Int(VERSION) {
-        return Err(PyTorchError::NotLegacy("the version of the format is not 1001"));
+        return Err(not_legacy("the version of the format is not 1001"));
     }
     let (system, objects) = pickle::load(cursor)?;
     if objects.get(system, "protocol_version") != Some(Value::Int(VERSION)) {
-        return Err(PyTorchError::NotLegacy("the version of the protocol is not 1001"));
+        return Err(not_legacy("the version of the protocol is not 1001"));
     }
     if objects.get(system, "little_endian") != Some(Value::Bool(true)) {
-        return Err(PyTorchError::NotLegacy(
-            "its numbers are not said to be little-endian",
-        ));
+        return Err(not_legacy("its numbers are not said to be little-endian"));
     }
     Ok(())
 }
 
 /// The storages' elements, in the order of [`Objects::storages`].
-fn storages<'a>(cursor: &mut Cursor<'a>, objects: &Objects<'a>) -> Result<Vec<Storage<'a>>, PyTorchError> {
+fn storages<'a>(cursor: &mut Cursor<'a>, objects: &Objects<'a>) -> Result<Vec<Storage<'a>>, OnnxError> {
     let at = cursor.at();
     let (keys, lists) = pickle::load(cursor)?;
     let Some(keys) = lists.list(keys) else {
-        return Err(PyTorchError::Malformed {
+        return Err(OnnxError::Malformed {
             at,
             reason: format!("{} instead of a list of the storages' keys", keys.kind()),
         });
     };
-    let wrong = |key: &str, reason: &str| PyTorchError::Storage {
-        key: quotable(key),
-        reason: reason.to_owned(),
-    };
+    let wrong =
+        |key: &str, reason: &str| OnnxError::Invalid(format!("storage '{}': {reason}", quotable(key)));
     let mut named = BTreeMap::new();
     for name in &objects.storages {
         let facts = (name.element, name.len);
@@ -89,7 +94,7 @@ fn storages<'a>(cursor: &mut Cursor<'a>, objects: &Objects<'a>) -> Result<Vec<St
     let mut found = BTreeMap::new();
     for key in keys {
         let Value::Text(key) = *key else {
-            return Err(PyTorchError::Malformed {
+            return Err(OnnxError::Malformed {
                 at,
                 reason: format!("{} as a storage's key", key.kind()),
             });
@@ -99,10 +104,8 @@ fn storages<'a>(cursor: &mut Cursor<'a>, objects: &Objects<'a>) -> Result<Vec<St
         };
         let stored = i64::from_le_bytes(cursor.array("a storage")?);
         if usize::try_from(stored) != Ok(len) {
-            return Err(PyTorchError::Storage {
-                key: quotable(key),
-                reason: format!("it is named with {len} elements and has {stored}"),
-            });
+            let reason = format!("it is named with {len} elements and has {stored}");
+            return Err(wrong(key, &reason));
         }
         let size = len.checked_mul(element.size());
         let bytes = cursor.take(size.unwrap_or(usize::MAX), "a storage")?;
@@ -123,37 +126,31 @@ fn tensors<'a>(
     objects: &Objects<'a>,
     storages: &[Storage<'a>],
     budget: usize,
-) -> Result<BTreeMap<String, Tensor>, PyTorchError> {
+) -> Result<BTreeMap<String, Tensor>, OnnxError> {
     let Some(pairs) = objects.dict(root) else {
-        return Err(PyTorchError::NoStateDict(format!(
-            "the file holds {}",
-            root.kind()
-        )));
+        return Err(no_state_dict(&format!("the file holds {}", root.kind())));
     };
     let mut left = budget;
     let mut tensors = BTreeMap::new();
     for &(name, value) in pairs {
         let Value::Text(name) = name else {
-            return Err(PyTorchError::NoStateDict(format!("{} as a name", name.kind())));
+            return Err(no_state_dict(&format!("{} as a name", name.kind())));
         };
-        let wrong = |reason: String| PyTorchError::Tensor {
-            name: quotable(name),
-            reason,
-        };
+        let wrong = |reason: &str| invalid_tensor(name, reason);
         let Value::Tensor(place) = value else {
-            return Err(wrong(format!("it is {}", value.kind())));
+            return Err(wrong(&format!("it is {}", value.kind())));
         };
         // Both are there: the places come from the pickle machine.
         let view = objects.tensors.get(place);
         let Some((view, storage)) = view.and_then(|view| Some((view, storages.get(view.storage)?))) else {
-            return Err(wrong("it has no storage".to_owned()));
+            return Err(wrong("it has no storage"));
         };
         if tensors.contains_key(name) {
-            return Err(wrong("it is there twice".to_owned()));
+            return Err(wrong("it is there twice"));
         }
         let layout = Layout::new(name, view, objects, storage)?;
         let size = layout.len.saturating_mul(storage.element.size());
-        left = left.checked_sub(size).ok_or(PyTorchError::TooMuch {
+        left = left.checked_sub(size).ok_or(OnnxError::TooLarge {
             what: "bytes of tensors, for the size of the file",
             limit: budget,
         })?;

@@ -5,15 +5,16 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::layers::{Convolution, Layers};
-use super::{PyTorchError, Tensor};
-use crate::file;
+use super::tensor::Tensor;
 use crate::proto::{ModelProto, ValueInfoProto};
+use crate::quote::quotable;
+use crate::{OnnxError, file};
 
 /// Side of the input in pixels: the publisher's files have it in their names.
 const SIDE: i64 = 80;
 /// Classes of the published weights; the one in the middle is live.
 const CLASSES: usize = 3;
-/// Channels of the first layers, before the picture is halved again.
+/// Channels of the first layers, before the image is halved again.
 const STEM: usize = 32;
 /// Channels of the blocks at a quarter of the side (20 pixels).
 const QUARTER: usize = 64;
@@ -105,11 +106,17 @@ impl fmt::Display for Architecture {
 }
 
 impl FromStr for Architecture {
-    type Err = PyTorchError;
+    type Err = OnnxError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         let found = Self::ALL.into_iter().find(|known| known.as_str() == name);
-        found.ok_or_else(|| PyTorchError::UnknownArchitecture(crate::quote::quotable(name)))
+        found.ok_or_else(|| {
+            let known = Self::ALL.map(Self::as_str).join(" and ");
+            OnnxError::Invalid(format!(
+                "unknown architecture '{}'; known are {known}",
+                quotable(name)
+            ))
+        })
     }
 }
 
@@ -117,9 +124,9 @@ impl FromStr for Architecture {
 pub(super) fn model(
     tensors: BTreeMap<String, Tensor>,
     architecture: Architecture,
-) -> Result<ModelProto, PyTorchError> {
+) -> Result<ModelProto, OnnxError> {
     let mut network = Network {
-        layers: Layers::new(architecture, tensors),
+        layers: Layers::new(architecture.as_str(), tensors),
     };
     network.build(architecture)?;
     let mut graph = network.layers.finish()?;
@@ -138,7 +145,7 @@ struct Network {
 }
 
 impl Network {
-    fn build(&mut self, architecture: Architecture) -> Result<(), PyTorchError> {
+    fn build(&mut self, architecture: Architecture) -> Result<(), OnnxError> {
         let first = Convolution {
             inputs: 3,
             outputs: STEM,
@@ -190,18 +197,13 @@ impl Network {
         input: &str,
         name: &str,
         convolution: Convolution,
-    ) -> Result<String, PyTorchError> {
+    ) -> Result<String, OnnxError> {
         let (conv, norm) = (format!("{name}.conv"), format!("{name}.bn"));
         self.layers.convolution(input, &conv, &norm, convolution)
     }
 
     /// With a PReLU.
-    fn activated(
-        &mut self,
-        input: &str,
-        name: &str,
-        convolution: Convolution,
-    ) -> Result<String, PyTorchError> {
+    fn activated(&mut self, input: &str, name: &str, convolution: Convolution) -> Result<String, OnnxError> {
         let value = self.convolution(input, name, convolution)?;
         self.layers
             .prelu(&value, &format!("{name}.prelu"), convolution.outputs)
@@ -213,7 +215,7 @@ impl Network {
         name: &str,
         (inputs, inner, outputs): (usize, usize, usize),
         stride: usize,
-    ) -> Result<String, PyTorchError> {
+    ) -> Result<String, OnnxError> {
         let widened = Convolution::pointwise(inputs, inner);
         let value = self.activated(input, &format!("{name}.conv"), widened)?;
         let filtered = Convolution::depthwise(inner, stride);
@@ -222,7 +224,7 @@ impl Network {
         self.convolution(&value, &format!("{name}.project"), projected)
     }
 
-    fn excitation(&mut self, input: &str, name: &str, channels: usize) -> Result<String, PyTorchError> {
+    fn excitation(&mut self, input: &str, name: &str, channels: usize) -> Result<String, OnnxError> {
         let squeezed = channels / 4;
         let part = |part: &str| format!("{name}.{part}");
         let means = self

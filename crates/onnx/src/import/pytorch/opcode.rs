@@ -1,4 +1,4 @@
-//! Pickle's opcodes by number, as Python's `pickletools` documents them.
+//! Pickle's opcodes, as Python's `pickletools` documents them.
 
 pub(super) const PROTO: u8 = 0x80;
 pub(super) const STOP: u8 = b'.';
@@ -38,7 +38,7 @@ pub(super) const REDUCE: u8 = b'R';
 pub(super) const BUILD: u8 = b'b';
 pub(super) const BINPERSID: u8 = b'Q';
 
-/// Pickle's names for the opcodes that are always refused; `None` for what is no opcode.
+/// Pickle's name of an opcode that is always refused; `None` if there is no such opcode.
 pub(super) fn refused(opcode: u8) -> Option<&'static str> {
     Some(match opcode {
         b'2' => "DUP",

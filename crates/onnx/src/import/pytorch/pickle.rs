@@ -1,15 +1,15 @@
 //! The part of Python's pickle machine that state dicts need.
 //!
-//! Python's own machine runs whatever the file names. This one knows [`Global`] and refuses the rest by name; nothing is
-//! ever run. Values are copied, see [`Value`], so what is read again from the memo costs no more than its place on the
-//! stack, nothing recurses, and the memory taken is bounded by the number of opcodes, whatever they are.
+//! Python's own machine runs any function that the file names. This one knows [`Global`] and refuses the rest by name;
+//! nothing is ever run. Values are small and copied, see [`Value`], so that a memo entry costs only its place on the stack,
+//! nothing recurses, and the number of opcodes limits the memory.
 
 use std::collections::BTreeMap;
 
-use super::PyTorchError;
 use super::cursor::Cursor;
 use super::opcode;
 use super::value::{Global, Objects, StorageName, TensorView, Value};
+use crate::OnnxError;
 use crate::quote::quotable;
 
 /// MiniFASNetV1SE, of 370 tensors, takes 13,710.
@@ -27,11 +27,11 @@ const MAX_TEXT: usize = 1 << 12;
 /// Names of Python's modules and classes, likewise.
 const MAX_LINE: usize = 256;
 
-/// Reads one pickle; the cursor is left behind it.
+/// Reads one pickle, and leaves the cursor after it.
 ///
 /// # Errors
-/// [`PyTorchError`], with the place of the opcode.
-pub(super) fn load<'a>(cursor: &mut Cursor<'a>) -> Result<(Value<'a>, Objects<'a>), PyTorchError> {
+/// [`OnnxError`], with the place of the opcode.
+pub(super) fn load<'a>(cursor: &mut Cursor<'a>) -> Result<(Value<'a>, Objects<'a>), OnnxError> {
     let mut machine = Machine {
         stack: Vec::new(),
         marks: Vec::new(),
@@ -47,8 +47,8 @@ pub(super) fn load<'a>(cursor: &mut Cursor<'a>) -> Result<(Value<'a>, Objects<'a
     Err(too_much("opcodes in a pickle", MAX_OPCODES))
 }
 
-fn too_much(what: &'static str, limit: usize) -> PyTorchError {
-    PyTorchError::TooMuch { what, limit }
+fn too_much(what: &'static str, limit: usize) -> OnnxError {
+    OnnxError::TooLarge { what, limit }
 }
 
 struct Machine<'a> {
@@ -57,13 +57,13 @@ struct Machine<'a> {
     marks: Vec<usize>,
     memo: BTreeMap<u32, Value<'a>>,
     objects: Objects<'a>,
-    /// Where the opcode is that is being looked at.
+    /// Position of the current opcode.
     at: usize,
 }
 
 impl<'a> Machine<'a> {
-    /// One opcode; the root, where it is the last.
-    fn step(&mut self, cursor: &mut Cursor<'a>) -> Result<Option<Value<'a>>, PyTorchError> {
+    /// Executes one opcode; the last returns the root.
+    fn step(&mut self, cursor: &mut Cursor<'a>) -> Result<Option<Value<'a>>, OnnxError> {
         self.at = cursor.at();
         match cursor.byte("a pickle")? {
             opcode::PROTO => match cursor.byte("PROTO")? {
@@ -107,7 +107,7 @@ impl<'a> Machine<'a> {
                 self.push(Value::Float)?;
             }
             opcode::BINUNICODE => {
-                let len = u32::from_le_bytes(cursor.array("BINUNICODE")?);
+                let len = cursor.u32("BINUNICODE")?;
                 self.text(cursor, len, "BINUNICODE")?;
             }
             opcode::SHORT_BINSTRING => {
@@ -138,22 +138,10 @@ impl<'a> Machine<'a> {
                 let height = self.pop_mark()?;
                 self.set_items(height)?;
             }
-            opcode::BINPUT => {
-                let place = cursor.byte("BINPUT")?;
-                self.put(place.into())?;
-            }
-            opcode::LONG_BINPUT => {
-                let place = u32::from_le_bytes(cursor.array("LONG_BINPUT")?);
-                self.put(place)?;
-            }
-            opcode::BINGET => {
-                let place = cursor.byte("BINGET")?;
-                self.get(place.into())?;
-            }
-            opcode::LONG_BINGET => {
-                let place = u32::from_le_bytes(cursor.array("LONG_BINGET")?);
-                self.get(place)?;
-            }
+            opcode::BINPUT => self.put(cursor.byte("BINPUT")?.into())?,
+            opcode::LONG_BINPUT => self.put(cursor.u32("LONG_BINPUT")?)?,
+            opcode::BINGET => self.get(cursor.byte("BINGET")?.into())?,
+            opcode::LONG_BINGET => self.get(cursor.u32("LONG_BINGET")?)?,
             opcode::GLOBAL => {
                 let (module, name) = self.two_lines(cursor, "GLOBAL")?;
                 let global = Global::find(module, name)
@@ -184,22 +172,22 @@ impl<'a> Machine<'a> {
         Ok(None)
     }
 
-    fn malformed(&self, reason: impl Into<String>) -> PyTorchError {
-        PyTorchError::Malformed {
+    fn malformed(&self, reason: impl Into<String>) -> OnnxError {
+        OnnxError::Malformed {
             at: self.at,
             reason: reason.into(),
         }
     }
 
-    fn refused(&self, what: &str, opcode: &'static str) -> PyTorchError {
-        PyTorchError::Refused {
+    fn refused(&self, what: &str, opcode: &'static str) -> OnnxError {
+        OnnxError::Refused {
             what: quotable(what),
             opcode,
             at: self.at,
         }
     }
 
-    fn push(&mut self, value: Value<'a>) -> Result<(), PyTorchError> {
+    fn push(&mut self, value: Value<'a>) -> Result<(), OnnxError> {
         if self.stack.len() == MAX_STACK {
             return Err(too_much("values on a pickle's stack", MAX_STACK));
         }
@@ -207,8 +195,8 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// The value on top; those below a mark cannot be had before the mark is gone.
-    fn top(&self) -> Result<Value<'a>, PyTorchError> {
+    /// The value on top; those below a mark are out of reach until the mark is gone.
+    fn top(&self) -> Result<Value<'a>, OnnxError> {
         let floor = self.marks.last().copied().unwrap_or(0);
         match self.stack.get(floor..) {
             Some([.., top]) => Ok(*top),
@@ -216,20 +204,20 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn pop(&mut self) -> Result<Value<'a>, PyTorchError> {
+    fn pop(&mut self) -> Result<Value<'a>, OnnxError> {
         let top = self.top()?;
         self.stack.pop();
         Ok(top)
     }
 
-    fn pop_mark(&mut self) -> Result<usize, PyTorchError> {
+    fn pop_mark(&mut self) -> Result<usize, OnnxError> {
         self.marks
             .pop()
             .ok_or_else(|| self.malformed("it takes a mark that is not there"))
     }
 
     /// Whether what lies above a height of the stack may be taken: the height must not be below a mark.
-    fn check_above(&self, height: usize) -> Result<(), PyTorchError> {
+    fn check_above(&self, height: usize) -> Result<(), OnnxError> {
         let floor = self.marks.last().copied().unwrap_or(0);
         if (floor..=self.stack.len()).contains(&height) {
             Ok(())
@@ -238,7 +226,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn text(&mut self, cursor: &mut Cursor<'a>, len: u32, what: &'static str) -> Result<(), PyTorchError> {
+    fn text(&mut self, cursor: &mut Cursor<'a>, len: u32, what: &'static str) -> Result<(), OnnxError> {
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         if len > MAX_TEXT {
             return Err(too_much("bytes in a text", MAX_TEXT));
@@ -252,7 +240,7 @@ impl<'a> Machine<'a> {
         &self,
         cursor: &mut Cursor<'a>,
         what: &'static str,
-    ) -> Result<(&'a str, &'a str), PyTorchError> {
+    ) -> Result<(&'a str, &'a str), OnnxError> {
         let mut line = || {
             std::str::from_utf8(cursor.line(MAX_LINE, what)?)
                 .map_err(|_| self.malformed("a name that is not UTF-8"))
@@ -260,24 +248,24 @@ impl<'a> Machine<'a> {
         Ok((line()?, line()?))
     }
 
-    fn tuple_of(&mut self, len: usize) -> Result<(), PyTorchError> {
+    fn tuple_of(&mut self, len: usize) -> Result<(), OnnxError> {
         let height = self.stack.len().checked_sub(len);
         let height = height.ok_or_else(|| self.malformed("it takes values that are not there"))?;
         self.tuple(height)
     }
 
     /// Of what lies above a height of the stack.
-    fn tuple(&mut self, height: usize) -> Result<(), PyTorchError> {
+    fn tuple(&mut self, height: usize) -> Result<(), OnnxError> {
         self.check_above(height)?;
         let start = self.objects.items.len();
         self.objects.items.extend(self.stack.drain(height..));
         let len = self.objects.items.len() - start;
-        // Both fit: neither the items nor the stack outgrow the number of opcodes.
+        // Both fit: the number of opcodes limits the items and the stack.
         let place = |number| u32::try_from(number).unwrap_or(u32::MAX);
         self.push(Value::Tuple(place(start), place(len)))
     }
 
-    fn check_containers(&self) -> Result<(), PyTorchError> {
+    fn check_containers(&self) -> Result<(), OnnxError> {
         if self.objects.lists.len() + self.objects.dicts.len() < MAX_CONTAINERS {
             Ok(())
         } else {
@@ -285,14 +273,14 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn dict(&mut self) -> Result<(), PyTorchError> {
+    fn dict(&mut self) -> Result<(), OnnxError> {
         self.check_containers()?;
         self.objects.dicts.push(Vec::new());
         self.push(Value::Dict(self.objects.dicts.len() - 1))
     }
 
     /// What lies above a height of the stack, to the list that lies there.
-    fn append(&mut self, height: usize) -> Result<(), PyTorchError> {
+    fn append(&mut self, height: usize) -> Result<(), OnnxError> {
         self.check_above(height)?;
         let mut items = self.stack.split_off(height);
         let list = match self.top()? {
@@ -307,7 +295,7 @@ impl<'a> Machine<'a> {
     }
 
     /// What lies above a height of the stack, key by value, to the dictionary that lies there.
-    fn set_items(&mut self, height: usize) -> Result<(), PyTorchError> {
+    fn set_items(&mut self, height: usize) -> Result<(), OnnxError> {
         self.check_above(height)?;
         let items = self.stack.split_off(height);
         let (pairs, []) = items.as_chunks::<2>() else {
@@ -324,7 +312,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn put(&mut self, place: u32) -> Result<(), PyTorchError> {
+    fn put(&mut self, place: u32) -> Result<(), OnnxError> {
         let value = self.top()?;
         self.memo.insert(place, value);
         if self.memo.len() > MAX_MEMO {
@@ -333,14 +321,14 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn get(&mut self, place: u32) -> Result<(), PyTorchError> {
+    fn get(&mut self, place: u32) -> Result<(), OnnxError> {
         let value = self.memo.get(&place).copied();
         let value = value.ok_or_else(|| self.malformed(format!("there is no value {place} in the memo")))?;
         self.push(value)
     }
 
-    /// Calls a function, of which there are two.
-    fn reduce(&mut self) -> Result<(), PyTorchError> {
+    /// Calls one of the two known functions.
+    fn reduce(&mut self) -> Result<(), OnnxError> {
         let (arguments, function) = (self.pop()?, self.pop()?);
         let Some(arguments) = self.objects.tuple(arguments) else {
             return Err(self.malformed("arguments that are no tuple"));
@@ -348,7 +336,7 @@ impl<'a> Machine<'a> {
         match function {
             Value::Global(Global::OrderedDict) if arguments.is_empty() => self.dict(),
             Value::Global(Global::RebuildTensor) => {
-                // The rest: whether gradients are wanted, and hooks for them; later versions add metadata.
+                // The rest: whether it has gradients, and hooks for them; later versions add metadata.
                 let [Value::Storage(storage), offset, shape, strides, _, _, ..] = *arguments else {
                     return Err(
                         self.malformed("a tensor that is not made of a storage, offset, shape and strides")
@@ -366,8 +354,8 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Sets the attributes of an object. A state dict has one, the versions of its modules, which is of no use here.
-    fn build(&mut self) -> Result<(), PyTorchError> {
+    /// Sets the attributes of an object. A state dict has one, the versions of its modules, which is ignored.
+    fn build(&mut self) -> Result<(), OnnxError> {
         let (attributes, object) = (self.pop()?, self.top()?);
         let known = self
             .objects
@@ -380,8 +368,8 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Names a storage: its type, key, device, number of elements, and what part of another it is, if any.
-    fn storage(&mut self) -> Result<(), PyTorchError> {
+    /// Reads a reference to a storage: its type, key, device, number of elements, and its part of another storage, if any.
+    fn storage(&mut self) -> Result<(), OnnxError> {
         let name = self.pop()?;
         let Some(
             &[

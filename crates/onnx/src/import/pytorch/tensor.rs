@@ -1,10 +1,10 @@
-//! Tensors: their elements taken out of storages, by strides.
+//! Tensors: views of storages by strides.
 
-use super::PyTorchError;
 use super::value::{ElementType, Objects, TensorView, Value};
+use crate::OnnxError;
 use crate::quote::quotable;
 
-/// Convolutions of pictures have four dimensions.
+/// Convolutions of images have four dimensions.
 const MAX_RANK: usize = 8;
 
 /// A tensor of a state dict.
@@ -25,7 +25,7 @@ pub enum Elements {
     I64(Vec<i64>),
 }
 
-/// A storage's bytes, as they lie in the file.
+/// A storage's bytes in the file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Storage<'a> {
     pub(super) element: ElementType,
@@ -44,7 +44,12 @@ impl ElementType {
     }
 }
 
-/// The shape and places of a tensor that is known to lie within its storage.
+/// The error of a tensor.
+pub(super) fn invalid_tensor(name: &str, reason: &str) -> OnnxError {
+    OnnxError::Invalid(format!("tensor '{}': {reason}", quotable(name)))
+}
+
+/// The layout of a tensor within its storage, checked.
 pub(super) struct Layout {
     shape: Vec<usize>,
     strides: Vec<usize>,
@@ -55,18 +60,15 @@ pub(super) struct Layout {
 
 impl Layout {
     /// # Errors
-    /// [`PyTorchError::Tensor`] where the view does not lie within the storage, or has more elements than it.
+    /// [`OnnxError::Invalid`] where the view does not lie within the storage, or has more elements than it.
     pub(super) fn new(
         name: &str,
         view: &TensorView<'_>,
         objects: &Objects<'_>,
         storage: &Storage<'_>,
-    ) -> Result<Self, PyTorchError> {
-        let wrong = |reason: String| PyTorchError::Tensor {
-            name: quotable(name),
-            reason,
-        };
-        let sizes = |value: Value<'_>, what: &str| -> Result<Vec<usize>, PyTorchError> {
+    ) -> Result<Self, OnnxError> {
+        let wrong = |reason: String| invalid_tensor(name, &reason);
+        let sizes = |value: Value<'_>, what: &str| -> Result<Vec<usize>, OnnxError> {
             let values = objects.tuple(value).filter(|values| values.len() <= MAX_RANK);
             values
                 .and_then(|values| values.iter().map(|value| value.size()).collect())
@@ -105,7 +107,7 @@ impl Layout {
                 .try_fold(offset, |place, (&size, &stride)| {
                     place.checked_add((size - 1).checked_mul(stride)?)
                 });
-            // A stride of 0 would show one element as many: more than the file pays for.
+            // A stride of 0 would repeat one element: more than the file has.
             if last.is_none_or(|last| last >= storage.len) || len > storage.len {
                 return Err(outside());
             }
@@ -118,7 +120,7 @@ impl Layout {
         })
     }
 
-    /// The tensor; `storage` must be the one that the layout was made for.
+    /// Returns the tensor; `storage` must be the one of the layout.
     pub(super) fn gather(self, storage: &Storage<'_>) -> Tensor {
         let elements = match storage.element {
             ElementType::F32 => Elements::F32(self.elements(storage.bytes, f32::from_le_bytes)),

@@ -1,6 +1,6 @@
-//! What a pickle can make here.
+//! The values that a pickle can make here.
 
-/// The classes and functions of Python's that a state dict is made with.
+/// The classes and functions of Python that a state dict needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Global {
     OrderedDict,
@@ -8,7 +8,7 @@ pub(super) enum Global {
     Storage(ElementType),
 }
 
-/// What a storage holds.
+/// Type of a storage's elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ElementType {
     F32,
@@ -42,9 +42,9 @@ pub(super) enum Value<'a> {
     None,
     Bool(bool),
     Int(i64),
-    /// A whole number beyond an `i64`, as it is in the file: two's complement, little-endian.
+    /// An integer beyond `i64`, as in the file: two's complement, little-endian.
     Long(&'a [u8]),
-    /// No part of a tensor is one, so what it is does not matter.
+    /// Without its number, as no part of a tensor is one.
     Float,
     Text(&'a str),
     /// Place and number of the items in [`Objects::items`].
@@ -57,7 +57,7 @@ pub(super) enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// A whole number from the bytes of an opcode: two's complement, little-endian, as few as it takes.
+    /// An integer from the bytes of an opcode: two's complement, little-endian, without leading bytes.
     pub(super) fn of_long(bytes: &'a [u8]) -> Self {
         let negative = bytes.last().is_some_and(|&byte| byte & 0x80 != 0);
         let mut number = [if negative { 0xff } else { 0 }; 8];
@@ -73,8 +73,8 @@ impl<'a> Value<'a> {
     pub(super) fn kind(self) -> &'static str {
         match self {
             Self::None => "None",
-            Self::Bool(_) => "a truth value",
-            Self::Int(_) | Self::Long(_) => "a whole number",
+            Self::Bool(_) => "a boolean",
+            Self::Int(_) | Self::Long(_) => "an integer",
             Self::Float => "a number",
             Self::Text(_) => "a text",
             Self::Tuple(..) => "a tuple",
@@ -114,7 +114,7 @@ pub(super) struct TensorView<'a> {
     pub(super) strides: Value<'a>,
 }
 
-/// What the values stand for.
+/// The objects that values refer to.
 #[derive(Debug, Default)]
 pub(super) struct Objects<'a> {
     pub(super) items: Vec<Value<'a>>,
@@ -140,7 +140,7 @@ impl<'a> Objects<'a> {
         }
     }
 
-    /// Pairs in the order in which they were set; a key may be there more than once.
+    /// Returns the pairs in the order in which they were set; a key may occur more than once.
     pub(super) fn dict(&self, value: Value<'a>) -> Option<&[(Value<'a>, Value<'a>)]> {
         match value {
             Value::Dict(place) => self.dicts.get(place).map(Vec::as_slice),
@@ -148,7 +148,7 @@ impl<'a> Objects<'a> {
         }
     }
 
-    /// What a dictionary holds under a key, the one set last.
+    /// Returns the value of a key, the one set last.
     pub(super) fn get(&self, dict: Value<'a>, key: &str) -> Option<Value<'a>> {
         let mut pairs = self.dict(dict)?.iter().rev();
         pairs.find(|pair| pair.0 == Value::Text(key)).map(|pair| pair.1)

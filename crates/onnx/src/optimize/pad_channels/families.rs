@@ -1,10 +1,10 @@
-//! Values that have to have the same number of channels.
+//! Sets of values that must have the same number of channels.
 
 use std::collections::HashMap;
 
 use super::whole_blocks;
 
-/// Sets of values that are joined step by step.
+/// A union-find structure over values.
 #[derive(Default)]
 pub(super) struct Families {
     members: HashMap<String, usize>,
@@ -13,22 +13,22 @@ pub(super) struct Families {
 
 #[derive(Clone, Copy)]
 struct Family {
-    /// Itself where it has not been joined to another.
+    /// Itself at the root.
     parent: usize,
-    /// Number of channels and of dimensions, where a convolution has told.
+    /// Number of channels and of dimensions, once a convolution has determined them.
     size: Option<(usize, usize)>,
-    /// Whether something reads or makes it that cannot be padded.
+    /// Whether a node that cannot be padded reads or makes one of them.
     spoilt: bool,
 }
 
 impl Families {
-    /// Says that the value must stay as it is.
+    /// Records that the value must stay as it is.
     pub(super) fn spoil(&mut self, value: &str) {
         let family = self.family(value);
         self.families[family].spoilt = true;
     }
 
-    /// Says how many channels and dimensions the value has.
+    /// Records how many channels and dimensions the value has.
     pub(super) fn size(&mut self, value: &str, channels: Option<&i64>, rank: usize) {
         let family = self.family(value);
         let family = &mut self.families[family];
@@ -40,7 +40,7 @@ impl Families {
         }
     }
 
-    /// Says that both have the same number of channels.
+    /// Records that both have the same number of channels.
     pub(super) fn join(&mut self, a: &str, b: &str) {
         let (a, b) = (self.family(a), self.family(b));
         if a == b {
@@ -56,7 +56,7 @@ impl Families {
         self.families[b].spoilt = first.spoilt || second.spoilt || !agree;
     }
 
-    /// To how many channels the value is to be padded.
+    /// Returns the number of channels that the value is to be padded to.
     pub(super) fn padded(&mut self, value: &str) -> Option<usize> {
         let family = self.family(value);
         let family = self.families[family];
@@ -79,7 +79,7 @@ impl Families {
             }
         };
         while self.families[family].parent != family {
-            // Halves the way for the next time.
+            // Path halving.
             let parent = self.families[family].parent;
             self.families[family].parent = self.families[parent].parent;
             family = parent;

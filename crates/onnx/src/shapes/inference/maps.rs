@@ -1,4 +1,4 @@
-//! Height and width of maps: what windows that go over one, and scales, make of them.
+//! Height and width of maps after windows and scales.
 
 use crate::proto::attribute;
 
@@ -81,7 +81,7 @@ impl Inference<'_, '_> {
             .checked_sub(1)
             .filter(|last| (1..=2).contains(last))?;
         let mode = attribute::text(self.node, "coordinate_transformation_mode", "")?;
-        // With `axes` the scales may be in another order; in this mode the sizes hang on a region as well.
+        // With `axes` the scales may be in another order; in this mode the sizes depend on a region as well.
         if self.node.attribute("axes").is_some() || mode == "tf_crop_and_resize" {
             return None;
         }

@@ -6,7 +6,7 @@ fn f32s(name: &str, shape: &[i64], elements: &[f32]) -> Written {
     Written::new(name, shape, Stored::F32(elements.to_vec()))
 }
 
-fn read(tensors: &[Written]) -> Result<BTreeMap<String, Tensor>, PyTorchError> {
+fn read(tensors: &[Written]) -> Result<BTreeMap<String, Tensor>, OnnxError> {
     state_dict(&written::state_dict(tensors))
 }
 
@@ -131,7 +131,7 @@ fn a_storage_larger_than_the_file_is_not_waited_for() {
         let place = file.len() - 12;
         file[place..place + 8].copy_from_slice(&len.to_le_bytes());
         assert!(
-            matches!(state_dict(&file), Err(PyTorchError::Truncated { .. })),
+            matches!(state_dict(&file), Err(OnnxError::Truncated { .. })),
             "{len}"
         );
     }
@@ -151,7 +151,7 @@ fn sharing_does_not_multiply_the_file() {
     assert!(state_dict(&few).is_ok());
     let all = written::file(&written::object(&tensors), &tensors[..1]);
     assert!(all.len() < 400_000);
-    assert!(matches!(state_dict(&all), Err(PyTorchError::TooMuch { .. })));
+    assert!(matches!(state_dict(&all), Err(OnnxError::TooLarge { .. })));
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn other_objects_are_no_state_dict() {
     );
     assert_eq!(
         message(Pickle::new().raw(b"}").text("epoch").int(3).raw(b"s")),
-        "tensor 'epoch': it is a whole number"
+        "tensor 'epoch': it is an integer"
     );
     let evil = Pickle::new().global("os", "system").text("true").raw(b"\x85R");
     assert!(message(evil).starts_with("refused: os.system (GLOBAL at byte "));
@@ -186,7 +186,9 @@ fn other_objects_are_no_state_dict() {
 
 #[test]
 fn files_of_other_kinds_are_told() {
-    assert_eq!(state_dict(b"PK\x03\x04rest"), Err(PyTorchError::Zip));
+    assert!(
+        matches!(state_dict(b"PK\x03\x04rest"), Err(OnnxError::Format(reason)) if reason.contains("zip format"))
+    );
     for bytes in [
         &b""[..],
         b"\x08\x08",
@@ -195,7 +197,7 @@ fn files_of_other_kinds_are_told() {
         b"\x80\x02cos\nsystem\n.",
     ] {
         assert!(
-            matches!(state_dict(bytes), Err(PyTorchError::NotLegacy(_))),
+            matches!(state_dict(bytes), Err(OnnxError::Format(_))),
             "{bytes:?}"
         );
     }
@@ -209,9 +211,9 @@ fn files_of_other_kinds_are_told() {
         state_dict(&file)
     };
     let big_endian = replaced(b"little_endian\x88", b"little_endian\x89");
-    assert!(matches!(big_endian, Err(PyTorchError::NotLegacy(_))));
+    assert!(matches!(big_endian, Err(OnnxError::Format(_))));
     let version = replaced(&1001i64.to_le_bytes(), &1002i64.to_le_bytes());
-    assert!(matches!(version, Err(PyTorchError::NotLegacy(_))));
+    assert!(matches!(version, Err(OnnxError::Format(_))));
 }
 
 #[test]
@@ -221,5 +223,5 @@ fn a_file_that_is_cut_anywhere_or_goes_on_is_an_error() {
         assert!(state_dict(&whole[..len]).is_err(), "{len} bytes");
     }
     let longer = [whole, vec![0]].concat();
-    assert!(matches!(state_dict(&longer), Err(PyTorchError::Malformed { .. })));
+    assert!(matches!(state_dict(&longer), Err(OnnxError::Malformed { .. })));
 }

@@ -3,7 +3,7 @@ use super::*;
 use crate::proto::GraphProto;
 
 /// Why there is no model; models are too long for the message of a failure.
-fn error(tensors: BTreeMap<String, Tensor>, architecture: Architecture) -> PyTorchError {
+fn error(tensors: BTreeMap<String, Tensor>, architecture: Architecture) -> OnnxError {
     model(tensors, architecture).map(drop).unwrap_err()
 }
 
@@ -12,7 +12,12 @@ fn grown(architecture: Architecture) -> BTreeMap<String, Tensor> {
     let mut tensors = BTreeMap::new();
     loop {
         match model(tensors.clone(), architecture) {
-            Err(PyTorchError::Missing { name, expected, .. }) => {
+            Err(OnnxError::Tensor {
+                name,
+                expected,
+                found: None,
+                ..
+            }) => {
                 // A half is a variance too.
                 let elements = Elements::F32(vec![0.5; expected.iter().product()]);
                 let shape = expected;
@@ -173,15 +178,21 @@ fn what_is_wrong_with_a_tensor_is_told_by_name() {
     without.remove("conv_5.model.1.project.bn.bias");
     assert_eq!(
         error(without, architecture).to_string(),
-        "minifasnet-v2 needs a tensor 'conv_5.model.1.project.bn.bias' of shape [128], which is not there"
+        "minifasnet-v2 needs a tensor 'conv_5.model.1.project.bn.bias' of shape [128], which is missing"
     );
 }
 
 #[test]
 fn one_architecture_is_not_taken_for_the_other() {
     let [v2, v1se] = Architecture::ALL;
-    assert!(matches!(error(grown(v2), v1se), PyTorchError::Shape { .. }));
-    assert!(matches!(error(grown(v1se), v2), PyTorchError::Shape { .. }));
+    assert!(matches!(
+        error(grown(v2), v1se),
+        OnnxError::Tensor { found: Some(_), .. }
+    ));
+    assert!(matches!(
+        error(grown(v1se), v2),
+        OnnxError::Tensor { found: Some(_), .. }
+    ));
 }
 
 #[test]

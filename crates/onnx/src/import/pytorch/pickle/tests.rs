@@ -3,13 +3,13 @@ use super::super::value::ElementType;
 use super::super::written::Pickle;
 use super::*;
 
-fn loaded(bytes: &[u8]) -> Result<(Value<'_>, Objects<'_>), PyTorchError> {
+fn loaded(bytes: &[u8]) -> Result<(Value<'_>, Objects<'_>), OnnxError> {
     load(&mut Cursor::new(bytes))
 }
 
 fn refusal(bytes: &[u8]) -> String {
     match loaded(bytes) {
-        Err(PyTorchError::Refused { what, opcode, .. }) => format!("{what} by {opcode}"),
+        Err(OnnxError::Refused { what, opcode, .. }) => format!("{what} by {opcode}"),
         other => panic!("not refused: {other:?}"),
     }
 }
@@ -134,7 +134,7 @@ fn only_tensors_and_dictionaries_are_made_by_calls() {
         .raw(b"K\x00))\x89)tR");
     assert!(matches!(
         loaded(&of_a_text.end()),
-        Err(PyTorchError::Malformed { .. })
+        Err(OnnxError::Malformed { .. })
     ));
 }
 
@@ -205,7 +205,7 @@ fn only_whole_storages_lie_outside_of_the_pickle() {
     assert!(refusal(&part).ends_with("BINPERSID"));
     assert!(refusal(b"U\x06moduleQ.").ends_with("BINPERSID"));
     let negative = named(Pickle::new().raw(b"(")).int(-3).raw(b"NtQ").end();
-    assert!(matches!(loaded(&negative), Err(PyTorchError::Malformed { .. })));
+    assert!(matches!(loaded(&negative), Err(OnnxError::Malformed { .. })));
 }
 
 #[test]
@@ -262,24 +262,21 @@ fn a_pickle_that_is_cut_anywhere_is_an_error() {
 fn a_text_is_not_longer_than_its_file_nor_than_a_name() {
     assert!(matches!(
         loaded(b"X\x05\0\0\0abc"),
-        Err(PyTorchError::Truncated { .. })
+        Err(OnnxError::Truncated { .. })
     ));
     assert!(matches!(
         loaded(b"X\xff\xff\xff\xffabc"),
-        Err(PyTorchError::TooMuch { .. })
+        Err(OnnxError::TooLarge { .. })
     ));
-    assert!(matches!(
-        loaded(b"U\x01\xff."),
-        Err(PyTorchError::Malformed { .. })
-    ));
+    assert!(matches!(loaded(b"U\x01\xff."), Err(OnnxError::Malformed { .. })));
     let long = [b"cos\n".as_slice(), &[b'x'; 1000]].concat();
-    assert!(matches!(loaded(&long), Err(PyTorchError::TooMuch { .. })));
+    assert!(matches!(loaded(&long), Err(OnnxError::TooLarge { .. })));
 }
 
 #[test]
 fn bombs_end_at_a_limit() {
     let limit = |bytes: &[u8]| match loaded(bytes) {
-        Err(PyTorchError::TooMuch { what, .. }) => what,
+        Err(OnnxError::TooLarge { what, .. }) => what,
         other => panic!("no limit: {other:?}"),
     };
     let million = |bytes: &[u8]| bytes.repeat(1_000_000 / bytes.len());
@@ -313,7 +310,7 @@ fn a_billion_laughs_take_no_more_than_they_have_opcodes() {
     // The lists that are still below the last are left over.
     assert!(matches!(
         loaded(&[bytes.clone(), b".".to_vec()].concat()),
-        Err(PyTorchError::Malformed { .. })
+        Err(OnnxError::Malformed { .. })
     ));
     bytes.extend_from_slice(&[&b"(t"[..], &b"0".repeat(101), b"."].concat());
     let (list, objects) = loaded(&bytes).unwrap();

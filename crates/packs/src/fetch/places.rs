@@ -1,27 +1,26 @@
-//! The places that a file may be had from.
+//! The places that may have a file.
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::error::FetchError;
-use crate::SourceFile;
+use crate::{PackError, SourceFile};
 
-/// Environment variable that names a mirror.
+/// Environment variable with a mirror.
 pub const ENV_MIRROR: &str = "LIKENESS_MODEL_MIRROR";
 
-/// A folder or server of yours that has the files of packs by their names.
+/// A folder or server that has the files of packs by their names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mirror {
     /// A folder.
     Folder(PathBuf),
-    /// An http(s) address; a file's name is put behind it.
+    /// An http(s) address; the file's name is appended.
     Server(String),
 }
 
 impl Mirror {
-    /// The mirror that the environment names, if it names one.
+    /// Returns the mirror in [`ENV_MIRROR`], if set.
     #[must_use]
     pub fn from_environment() -> Option<Self> {
         let named = std::env::var_os(ENV_MIRROR).filter(|value| !value.is_empty())?;
@@ -31,16 +30,17 @@ impl Mirror {
         })
     }
 
-    pub(super) fn check(&self) -> Result<(), FetchError> {
+    pub(super) fn check(&self) -> Result<(), PackError> {
         match self {
-            Self::Folder(folder) if !folder.is_dir() && has_password(&folder.to_string_lossy()) => {
-                Err(FetchError::MirrorCredentials)
+            Self::Folder(folder) if folder.is_dir() => Ok(()),
+            Self::Folder(folder) if has_password(&folder.to_string_lossy()) => {
+                Err(PackError::MirrorCredentials)
             }
-            Self::Folder(folder) if !folder.is_dir() => Err(FetchError::NoMirror {
+            Self::Folder(folder) => Err(PackError::NoMirror {
                 folder: folder.clone(),
             }),
-            Self::Server(address) if address.contains('@') => Err(FetchError::MirrorCredentials),
-            _ => Ok(()),
+            Self::Server(address) if address.contains('@') => Err(PackError::MirrorCredentials),
+            Self::Server(_) => Ok(()),
         }
     }
 }
@@ -49,10 +49,7 @@ impl FromStr for Mirror {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
-        let is_web = ["http://", "https://"]
-            .iter()
-            .any(|scheme| text.starts_with(scheme));
-        Ok(if is_web {
+        Ok(if text.starts_with("http://") || text.starts_with("https://") {
             Self::Server(text.to_owned())
         } else {
             Self::Folder(text.into())
@@ -60,7 +57,7 @@ impl FromStr for Mirror {
     }
 }
 
-/// Where one file may be had.
+/// A place that may have a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
     File(PathBuf),
@@ -68,7 +65,7 @@ pub(super) enum Place {
 }
 
 impl Place {
-    /// How it is called in messages.
+    /// Returns its name in messages.
     pub(super) fn name(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
@@ -77,8 +74,8 @@ impl Place {
     }
 }
 
-/// The places to try for a file, in this order. A mirror is an order: nothing else is tried where one is named. Without
-/// one it is the file beside the manifest, if there is one, and the manifest's addresses.
+/// Returns the places to try for a file, in order: with a mirror no other one; otherwise the file beside the manifest, if
+/// there is one, and the manifest's addresses.
 pub(super) fn places(
     name: &str,
     source: &SourceFile,
@@ -88,10 +85,8 @@ pub(super) fn places(
     match mirror {
         Some(Mirror::Folder(folder)) => vec![Place::File(folder.join(name))],
         Some(Mirror::Server(address)) => {
-            vec![Place::Address(format!(
-                "{}/{name}",
-                address.trim_end_matches('/')
-            ))]
+            let address = address.trim_end_matches('/');
+            vec![Place::Address(format!("{address}/{name}"))]
         }
         None => {
             let beside = beside
@@ -103,12 +98,12 @@ pub(super) fn places(
     }
 }
 
-/// Whether what is no folder may have been meant as an address with a password.
+/// Whether a name of no folder may be meant as an address with a password.
 fn has_password(text: &str) -> bool {
     text.split_once('@').is_some_and(|(user, _)| user.contains(':'))
 }
 
-/// An address as it may be shown: what stands before an `@` in its host may be a password.
+/// Returns an address without what may be a password: the part before an `@` in its host.
 pub(super) fn without_password(address: &str) -> String {
     let hidden = || {
         let (scheme, rest) = address.split_once("://")?;

@@ -1,4 +1,4 @@
-//! What a pull is doing, on standard error: bars where that is a terminal, lines where it is not.
+//! Progress of a pull on standard error: bars on a terminal, otherwise lines.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
@@ -7,15 +7,15 @@ use std::sync::{Mutex, PoisonError};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use likeness_packs::fetch::Event;
 
-/// Shows the events of a pull.
-pub(super) struct Show {
+/// Displays the events of a pull.
+pub(super) struct Progress {
     quiet: bool,
-    /// Bars, where there is a terminal.
+    /// On a terminal.
     bars: Option<MultiProgress>,
     by_file: Mutex<BTreeMap<String, ProgressBar>>,
 }
 
-impl Show {
+impl Progress {
     pub(super) fn new(quiet: bool) -> Self {
         let bars = !quiet && std::io::stderr().is_terminal();
         Self {
@@ -31,7 +31,7 @@ impl Show {
         }
         match event {
             Event::Waiting { store } => self.line(&format!(
-                "waiting for another process that pulls into {}; Ctrl-C gives up",
+                "waiting for another process that pulls into {}; Ctrl-C to abort",
                 store.display()
             )),
             Event::Fetching {
@@ -39,28 +39,27 @@ impl Show {
             } => self.begin(file, *size, *there),
             Event::Received { file, bytes } => self.with_bar(file, |bar| bar.set_position(*bytes)),
             Event::Retrying { file, from, why } => {
-                self.line(&format!("{file}: {from}: {why}; trying again"));
+                self.line(&format!("{file}: {from}: {why}; retrying"));
             }
             Event::Refused { file, from, why } => {
                 self.finish(file);
-                self.line(&format!("{file}: not from {from}: {why}"));
+                self.line(&format!("{file}: {from} failed: {why}"));
             }
             Event::Fetched { file, from, bytes } => {
                 self.finish(file);
-                self.line(&format!("{file}: {bytes} bytes from {from}, checksum right"));
+                self.line(&format!("{file}: {bytes} bytes from {from}, checksum verified"));
             }
             Event::Made { model, bytes } => {
-                self.line(&format!("model {model}: {bytes} bytes, checksum right"));
+                self.line(&format!("model {model}: {bytes} bytes, checksum verified"));
             }
-            // Events that are not known here have nothing to show.
             _ => {}
         }
     }
 
-    /// Removes what is left of the bars.
+    /// Removes the bars.
     pub(super) fn end(&self) {
         if let Some(bars) = &self.bars {
-            // Nothing is left to do where the terminal is gone.
+            // Fails only if the terminal is gone.
             let _ = bars.clear();
         }
     }
@@ -94,7 +93,7 @@ impl Show {
 
     fn line(&self, line: &str) {
         let print = || {
-            // Nothing is left to do where standard error is closed.
+            // Fails only if standard error is closed.
             let _ = writeln!(std::io::stderr(), "{line}");
         };
         match &self.bars {

@@ -1,13 +1,12 @@
-//! Calibrations in files of their own, bound to the pack that they were measured with.
+//! Calibration files, each bound to the pack that it was measured with.
 
 use std::path::Path;
 
+use likeness_onnx::quote;
 use serde::{Deserialize, Serialize};
 
-use super::{LivenessCalibration, MatchCalibration};
-use likeness_onnx::quote;
-
-use crate::{Manifest, PackError};
+use crate::files::read_text;
+use crate::{LivenessCalibration, Manifest, MatchCalibration, PackError};
 
 /// The format of calibration files that this version reads and writes.
 const FORMAT: u32 = 1;
@@ -15,13 +14,13 @@ const FORMAT: u32 = 1;
 /// Largest calibration file in bytes. One has a few dozen lines.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 
-/// What a calibration file holds.
+/// The calibration in a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Calibration {
-    /// Of the match confidence.
+    /// For the match confidence.
     Match(MatchCalibration),
-    /// Of the liveness.
+    /// For the liveness score.
     Liveness(LivenessCalibration),
 }
 
@@ -42,10 +41,10 @@ pub struct CalibrationFile {
 }
 
 impl CalibrationFile {
-    /// A calibration of this pack's scores.
+    /// Makes a file for a calibration of this pack's scores.
     ///
     /// # Errors
-    /// [`PackError::Calibration`] where the calibration is none.
+    /// [`PackError::Calibration`] if the calibration is invalid.
     pub fn new(
         pack: &str,
         pack_version: &str,
@@ -63,32 +62,24 @@ impl CalibrationFile {
         Ok(file)
     }
 
-    /// Reads a file and checks it.
+    /// Reads and checks a file.
     ///
     /// # Errors
     /// [`PackError::Unreadable`], or [`PackError::Calibration`] naming the key. Unknown keys are errors.
     pub fn read(path: &Path) -> Result<Self, PackError> {
         let place = path.display().to_string();
-        let unreadable = |source| PackError::Unreadable {
-            path: path.to_owned(),
-            source,
-        };
-        // Not a pipe, which might never end; and no more of it than a calibration can have.
-        if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
-            return Err(fault(&place, "it is no file".to_owned()));
+        // Not a pipe, which might never end.
+        if !std::fs::metadata(path)
+            .map_err(PackError::unreadable(path))?
+            .is_file()
+        {
+            return Err(fault(&place, "it is not a file".to_owned()));
         }
-        let bytes = crate::store::read(path, MAX_FILE_BYTES + 1)?;
-        if bytes.len() as u64 > MAX_FILE_BYTES {
-            return Err(fault(
-                &place,
-                format!("more than {MAX_FILE_BYTES} bytes are too many for a calibration"),
-            ));
-        }
-        let text = String::from_utf8(bytes).map_err(|_| fault(&place, "it is not UTF-8".to_owned()))?;
+        let text = read_text(path, MAX_FILE_BYTES)?.map_err(|reason| fault(&place, reason))?;
         Self::parse(&place, &text)
     }
 
-    /// Reads the text of a file; `place` is what errors call it.
+    /// Parses the text of a file; `place` is its name in errors.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -99,25 +90,22 @@ impl CalibrationFile {
         Ok(file)
     }
 
-    /// The text of a file.
+    /// Returns the text of the file.
     ///
     /// # Errors
-    /// None that is known of: every calibration can be written as TOML.
+    /// None known: every calibration can be written as TOML.
     pub fn to_toml(&self) -> Result<String, PackError> {
         toml::to_string(self).map_err(|error| fault("the calibration", error.to_string()))
     }
 
-    /// Whether the calibration may be used with a pack.
+    /// Checks that the calibration was measured with this pack.
     ///
     /// # Errors
-    /// [`PackError::Calibration`] where it was measured with another one.
+    /// [`PackError::Calibration`] if it was measured with another one.
     pub fn check_pack(&self, place: &str, manifest: &Manifest) -> Result<(), PackError> {
-        let found = (
-            self.pack.as_str(),
-            self.pack_version.as_str(),
-            self.pack_digest.as_str(),
-        );
-        if found == (&manifest.name, &manifest.version, &manifest.digest) {
+        if (&self.pack, &self.pack_version, &self.pack_digest)
+            == (&manifest.name, &manifest.version, &manifest.digest)
+        {
             return Ok(());
         }
         Err(fault(
@@ -136,15 +124,14 @@ impl CalibrationFile {
     }
 
     fn check(&self, place: &str) -> Result<(), PackError> {
-        let wrong = if self.format == FORMAT {
-            match &self.calibration {
-                Calibration::Match(calibration) => calibration.fault(),
-                Calibration::Liveness(calibration) => calibration.fault(),
+        let checked = match &self.calibration {
+            _ if self.format != FORMAT => {
+                Err(format!("format {} is not supported, only {FORMAT}", self.format))
             }
-        } else {
-            Some(format!("format {} is not supported, only {FORMAT}", self.format))
+            Calibration::Match(calibration) => calibration.check(),
+            Calibration::Liveness(calibration) => calibration.check(),
         };
-        wrong.map_or(Ok(()), |reason| Err(fault(place, reason)))
+        checked.map_err(|reason| fault(place, reason))
     }
 }
 
@@ -157,8 +144,8 @@ fn fault(place: &str, reason: String) -> PackError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{of_liveness, of_match};
     use super::*;
+    use crate::calibration::tests::{of_liveness, of_match};
 
     #[test]
     fn what_is_written_reads_back() {
@@ -241,6 +228,6 @@ mod tests {
         let absent = CalibrationFile::read(&folder.path().join("absent.toml"));
         assert!(matches!(absent, Err(PackError::Unreadable { .. })));
         let error = CalibrationFile::read(folder.path()).unwrap_err().to_string();
-        assert!(error.contains("it is no file"), "{error}");
+        assert!(error.contains("it is not a file"), "{error}");
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn after(mut model: ModelProto, pass: Pass) -> (GraphProto, usize) {
         0
     );
     let report = optimize(&mut model, &Passes::none().with(pass));
-    assert_eq!(report.left_alone(), None);
+    assert_eq!(report.skipped(), None);
     if report.total() == 0 {
         assert_eq!(model, untouched, "changed, but not counted");
     }
