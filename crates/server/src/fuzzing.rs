@@ -16,12 +16,13 @@ use http_body::Frame;
 use likeness_api::ApiError;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::apps::Apps;
-use crate::client_address::Proxies;
+use crate::access::apps::Apps;
+use crate::admin;
 use crate::config::{AdminConfig, ProxiesConfig};
-use crate::fields::{BodyLimits, Field, Form};
-use crate::multipart::{self, Malformed, Parser, Sink};
-use crate::{admin, record};
+use crate::http::client_address::Proxies;
+use crate::http::form::{BodyLimits, Field, Form};
+use crate::http::multipart::{self, Malformed, Parser, Sink};
+use crate::telemetry::record;
 
 /// Largest head of a part in bytes.
 pub const MAX_HEAD_BYTES: usize = multipart::MAX_HEAD_BYTES;

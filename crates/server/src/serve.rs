@@ -13,21 +13,21 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::addresses::Addresses;
+use crate::access::apps::{AppDirectory, Apps, DEMO_APP};
+use crate::access::limits::Limits;
 use crate::admin::{self, Admin};
-use crate::apps::{AppDirectory, Apps, DEMO_APP};
 use crate::audit::{Audit, AuditError};
 use crate::config::{Config, ConfigError};
-use crate::engine_slot::EngineSlot;
-use crate::limits::Limits;
-use crate::logs::Logs;
-use crate::port::{Port, PortSettings};
+use crate::http::addresses::Addresses;
+use crate::http::listener::{Port, PortSettings};
+use crate::http::routes::router;
+use crate::http::service::Service;
+use crate::http::tls::{Tls, TlsError};
 use crate::reload::{EngineSource, Hangups, Reloader, SettingsReloader, SourceError};
-use crate::routes::router;
-use crate::service::Service;
 #[cfg(unix)]
 use crate::signals::survive_file_size_limit;
-use crate::tls::{Tls, TlsError};
+use crate::telemetry::logs::Logs;
+use crate::work::engine_slot::EngineSlot;
 
 /// Connections of operators at the same time: people, supervisors and what collects metrics.
 const MAX_ADMIN_CONNECTIONS: usize = 64;
@@ -271,7 +271,7 @@ impl Server {
     /// Has what becomes of requests exported as traces.
     #[cfg(feature = "otel")]
     #[must_use]
-    pub fn with_traces(self, traces: crate::traces::Traces) -> Self {
+    pub fn with_traces(self, traces: crate::telemetry::traces::Traces) -> Self {
         // A second call changes nothing.
         let _ = self.service.observers.traces.set(traces);
         self

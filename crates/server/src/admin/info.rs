@@ -8,9 +8,9 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::Admin;
-use crate::build::Build;
 use crate::config::Config;
-use crate::response;
+use crate::http::response;
+use crate::telemetry::build::Build;
 
 /// What runs here, of what it was built, and how it is set up.
 pub(super) async fn info(State(admin): State<Arc<Admin>>) -> Response {

@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 
 use super::Admin;
-use crate::metrics::CONTENT_TYPE;
+use crate::telemetry::metrics::CONTENT_TYPE;
 
 /// All numbers of the service, for Prometheus.
 pub(super) async fn metrics(State(admin): State<Arc<Admin>>) -> Response {

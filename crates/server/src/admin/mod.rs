@@ -16,10 +16,10 @@ use axum::routing::{get, post};
 use serde_json::json;
 
 use crate::config::Config;
+use crate::http::response;
+use crate::http::routes::{observed, probes};
+use crate::http::service::Service;
 use crate::reload::{Reloader, SettingsReloader};
-use crate::response;
-use crate::routes::{observed, probes};
-use crate::service::Service;
 use operator::Operator;
 
 /// What the handlers of this port share.

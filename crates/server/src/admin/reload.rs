@@ -9,8 +9,8 @@ use likeness_engine::EngineInfo;
 use serde::Serialize;
 
 use super::{Admin, failure};
+use crate::http::response;
 use crate::reload::{Reload, ReloadError};
-use crate::response;
 
 /// What an engine judges by.
 #[derive(Debug, Serialize)]

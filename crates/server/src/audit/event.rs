@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::Refused;
 use super::waiting::Withheld;
-use crate::handlers::Endpoint;
-use crate::record::{Picture, Record, millis};
+use crate::endpoint::Endpoint;
+use crate::telemetry::record::{Picture, Record, millis};
 
 /// Version of what events say; it changes when a field does.
 const VERSION: u8 = 1;

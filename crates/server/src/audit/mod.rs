@@ -39,8 +39,8 @@ use crate::config::{AuditConfig, AuditMode};
 use crate::floods::{Floods, PAUSE, WINDOW};
 use crate::locked::locked;
 use crate::looks::pauses;
-use crate::record::Record;
-use crate::refusal_lines::is_bounded;
+use crate::telemetry::record::Record;
+use crate::telemetry::refusal_lines::is_bounded;
 use event::{Note, Verification};
 use folder::Folder;
 use shipper::{Retention, Shipper};
@@ -338,7 +338,7 @@ impl Audit {
         }
     }
 
-    pub(crate) fn gauges(&self) -> impl crate::metrics::AuditGauges + 'static {
+    pub(crate) fn gauges(&self) -> impl crate::telemetry::metrics::AuditGauges + 'static {
         Gauges(Arc::clone(&self.inner.state))
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use likeness_storage::now;
 
 use crate::locked::locked;
-use crate::metrics::AuditGauges;
+use crate::telemetry::metrics::AuditGauges;
 
 #[derive(Debug, Default)]
 pub(super) struct State {

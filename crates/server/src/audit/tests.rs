@@ -5,9 +5,9 @@ use likeness_storage::{Place, Settings as StorageSettings};
 
 use super::fakes::{Disk, Log};
 use super::*;
-use crate::handlers::Endpoint;
+use crate::endpoint::Endpoint;
 use crate::private;
-use crate::record::Facts;
+use crate::telemetry::record::Facts;
 
 /// An audit whose writer runs when the test says so. Its queue has room for two events, or as many as are wanted.
 struct Fixture {
@@ -84,7 +84,7 @@ fn record(status: u16) -> Record {
             ..Facts::default()
         },
         #[cfg(feature = "otel")]
-        parent: crate::traces::Parent::of(&axum::http::HeaderMap::new()),
+        parent: crate::telemetry::traces::Parent::of(&axum::http::HeaderMap::new()),
     }
 }
 

@@ -14,10 +14,10 @@ use likeness_engine::{Engine, EngineError, EngineInfo};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::engine_slot::EngineSlot;
 use crate::locked::locked;
-use crate::metrics::{Outcome, Outcomes};
-use crate::work::describe_panic;
+use crate::telemetry::metrics::{Outcome, Outcomes};
+use crate::work::engine_slot::EngineSlot;
+use crate::work::pool::describe_panic;
 use failures::Failures;
 
 pub use hangup::Hangups;

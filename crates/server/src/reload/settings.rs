@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use crate::config::{Config, ConfigError};
+use crate::http::service::Service;
 use crate::locked::locked;
-use crate::metrics::Outcome;
-use crate::service::Service;
+use crate::telemetry::metrics::Outcome;
 
 /// The sections and keys that are taken up while serving. All others are read at the start only.
 const RELOADABLE: [&str; 5] = ["allow_weak_keys", "apps", "limits", "log.filter", "profiles"];

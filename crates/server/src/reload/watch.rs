@@ -67,9 +67,9 @@ mod tests {
     use likeness_engine::Engine;
 
     use super::*;
-    use crate::engine_slot::EngineSlot;
     use crate::plain::plain_engine;
     use crate::reload::{EngineSource, SourceError};
+    use crate::work::engine_slot::EngineSlot;
 
     const EVERY: Duration = Duration::from_secs(10);
 
