@@ -368,7 +368,7 @@ impl Server {
         settled.notify_one();
         // A panic in there is no reason not to write down what there is.
         drop(settling.await);
-        self.service.app_limits.settle().await;
+        self.service.app_limits.flush().await;
         self.service.database.close().await;
         #[cfg(feature = "otel")]
         drop(

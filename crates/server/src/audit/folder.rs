@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use likeness_storage::check_in_place;
+use likeness_storage::files::check_in_place;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 

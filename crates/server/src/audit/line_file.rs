@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
-use likeness_storage::{FileId, check_in_place};
+use likeness_storage::files::{FileId, check_in_place};
 
 use crate::private;
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use likeness_storage::audit::{AuditAnchor, AuditRow};
+use likeness_storage::audit::{AuditCheckpoint, AuditRow};
 use likeness_storage::{Database, StorageError, now};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -173,7 +173,7 @@ impl Shipper {
 
     /// Moves all that there is, after a database that was taken away is restored.
     pub(super) async fn ship_last(&self) {
-        self.database.restored().await;
+        self.database.wait_until_restored().await;
         self.ship().await;
     }
 
@@ -288,7 +288,7 @@ impl Shipper {
             return Ok(false);
         }
         let before = Head::of(&row.line).map_err(io::Error::from)?;
-        let anchor = AuditAnchor {
+        let anchor = AuditCheckpoint {
             instance: instance.to_owned(),
             seq: row.seq,
             seal: self.key.seal(instance, &before),

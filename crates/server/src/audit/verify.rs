@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use likeness_storage::audit::AuditAnchor;
+use likeness_storage::audit::AuditCheckpoint;
 use likeness_storage::{Database, StorageError};
 
 use super::chain::{ChainKey, Fault, Head};
@@ -163,7 +163,7 @@ pub async fn verify_storage(
     let mut noted = Noted::new(noted);
     // Before the rows: what is moved meanwhile is not taken for missing.
     let moved = moved(files)?;
-    let mut anchors = database.audit_anchors().await?;
+    let mut anchors = database.audit_checkpoints().await?;
     let mut report = AuditReport::default();
     let (mut instance, mut seq) = (String::new(), 0);
     // Whether the rest of the chain is passed over, since it is wrong before.
@@ -182,7 +182,7 @@ pub async fn verify_storage(
             {
                 let begin = anchored(&anchors, &row.instance);
                 if row.seq != begin + 1 {
-                    anchors = database.audit_anchors().await?;
+                    anchors = database.audit_checkpoints().await?;
                     if anchored(&anchors, &row.instance) > begin {
                         // Retention has removed rows since these were read.
                         break;
@@ -260,7 +260,7 @@ fn moved(files: &Path) -> io::Result<Vec<(String, u64)>> {
 }
 
 /// Number of the last line that retention has removed of an instance; 0 where it has removed none.
-fn anchored(anchors: &[AuditAnchor], instance: &str) -> i64 {
+fn anchored(anchors: &[AuditCheckpoint], instance: &str) -> i64 {
     let anchor = anchors.iter().find(|anchor| anchor.instance == instance);
     anchor.map_or(0, |anchor| anchor.seq)
 }

@@ -105,7 +105,7 @@ impl Call<'_> {
         let (taken, slot) = self
             .service
             .app_limits
-            .take(&app, endpoint.setting(), self.log)
+            .take(&app, endpoint.setting(), |limit| self.log.refused_by(limit))
             .await?;
         self.log.took(taken);
         self.admitted(endpoint, &app, slot, headers, body).await

@@ -1,140 +1,118 @@
-//! The apps that may call now: those of the configuration and those of the storage, which change while the service runs.
+//! The current apps of the configuration and of the database, which change while the service runs.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use likeness_storage::apps::{AppKey, NewApp, StoredApp};
 use likeness_storage::{Database, StorageError};
+use parking_lot::{Mutex, RwLock};
 use tokio::time::sleep;
 
 use super::Apps;
 
-use crate::locked::locked;
-
-/// Id of the app that a service makes which finds none.
+/// Id of the app that a service creates if there is none.
 pub const FIRST_APP: &str = "default";
 
-/// The apps that may call now. Clones are the same one.
-#[derive(Debug, Clone)]
-pub(crate) struct AppDirectory {
-    inner: Arc<Inner>,
-}
-
+/// The current apps.
 #[derive(Debug)]
-struct Inner {
+pub(crate) struct AppDirectory {
     database: Database,
-    /// What requests are checked against. Replaced as a whole: a request waits for nothing.
+    /// Replaced as a whole, so that no request waits.
     current: RwLock<Arc<Apps>>,
     sources: Mutex<Sources>,
 }
 
-/// What [`Inner::current`] is made of.
+/// The parts of [`AppDirectory::current`].
 #[derive(Debug)]
 struct Sources {
     configured: Apps,
-    /// The storage's apps, and the revision that they were read with.
     stored: Vec<StoredApp>,
+    /// The revision of `stored`.
     revision: Option<i64>,
 }
 
 impl AppDirectory {
-    /// The configuration's apps, and those of the storage.
+    /// Reads the apps of the database, and adds them to the configured ones.
     pub(crate) async fn open(configured: Apps, database: Database) -> Result<Self, StorageError> {
         let directory = Self {
-            inner: Arc::new(Inner {
-                database,
-                current: RwLock::new(Arc::new(configured.clone())),
-                sources: Mutex::new(Sources {
-                    configured,
-                    stored: Vec::new(),
-                    revision: None,
-                }),
+            database,
+            current: RwLock::new(Arc::new(configured.clone())),
+            sources: Mutex::new(Sources {
+                configured,
+                stored: Vec::new(),
+                revision: None,
             }),
         };
         directory.read().await?;
         Ok(directory)
     }
 
-    /// The apps that may call now.
+    /// Returns the current apps.
     pub(crate) fn current(&self) -> Arc<Apps> {
-        Arc::clone(&self.inner.current.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.current.read())
     }
 
-    /// Makes [`FIRST_APP`] where there is no app, neither configured nor stored, and never was one in the storage.
+    /// Creates [`FIRST_APP`] unless an app is configured, or the database has or ever had one.
     pub(crate) async fn make_first(&self) -> Result<Option<NewApp>, StorageError> {
         if !self.current().is_empty() {
             return Ok(None);
         }
-        let made = self
-            .inner
-            .database
-            .create_first_app(FIRST_APP, AppKey::generate()?)
-            .await?;
-        // Also where another replica has made it.
+        let key = AppKey::generate()?;
+        let created = self.database.create_first_app(FIRST_APP, key).await?;
+        // Another replica may have created it.
         self.read().await?;
-        Ok(made)
+        Ok(created)
     }
 
-    /// Replaces the apps of the configuration.
+    /// Replaces the configured apps.
     pub(crate) fn configure(&self, configured: Apps) -> Result<(), StorageError> {
-        let mut sources = self.sources();
+        let mut sources = self.sources.lock();
         let configured = configured.with_demo_of(&sources.configured);
         let apps = configured.clone().with_stored(&sources.stored)?;
         sources.configured = configured;
-        self.replace(apps);
+        *self.current.write() = Arc::new(apps);
         Ok(())
     }
 
-    /// Looks again and again whether the storage's apps have changed, and takes up what has. Where the storage does not
-    /// answer, the apps that are known go on being valid.
-    pub(crate) async fn watch(&self, pause: Duration) {
-        let mut reached = true;
+    /// Reads the apps of the database again whenever they have changed. While the database is down, the known apps stay
+    /// valid.
+    pub(crate) async fn watch(&self, interval: Duration) {
+        let mut is_reached = true;
         loop {
-            sleep(pause).await;
+            sleep(interval).await;
             match self.refresh().await {
-                Ok(()) if !reached => {
-                    tracing::info!("the storage answers again: changes of apps are noticed");
-                    reached = true;
+                Ok(()) => {
+                    if !std::mem::replace(&mut is_reached, true) {
+                        tracing::info!("reading apps from the database again");
+                    }
                 }
-                Ok(()) => {}
-                Err(error) if reached => {
-                    tracing::error!(%error, "the storage does not answer: apps and keys stay as they are known here");
-                    reached = false;
+                Err(error) => {
+                    if std::mem::replace(&mut is_reached, false) {
+                        tracing::error!(%error, "cannot read apps from the database; known apps and keys stay valid");
+                    }
                 }
-                Err(_) => {}
             }
         }
     }
 
     async fn refresh(&self) -> Result<(), StorageError> {
-        let revision = self.inner.database.apps_revision().await?;
-        if self.sources().revision == Some(revision) {
+        let revision = self.database.apps_revision().await?;
+        if self.sources.lock().revision == Some(revision) {
             return Ok(());
         }
         self.read().await?;
-        tracing::info!(
-            revision,
-            apps = self.current().len(),
-            "the storage's apps have changed"
-        );
+        let apps = self.current().len();
+        tracing::info!(revision, apps, "apps in the database have changed");
         Ok(())
     }
 
     async fn read(&self) -> Result<(), StorageError> {
-        let (revision, stored) = self.inner.database.apps().await?;
-        let mut sources = self.sources();
+        let (revision, stored) = self.database.apps().await?;
+        let mut sources = self.sources.lock();
         let apps = sources.configured.clone().with_stored(&stored)?;
         sources.stored = stored;
         sources.revision = Some(revision);
-        self.replace(apps);
+        *self.current.write() = Arc::new(apps);
         Ok(())
-    }
-
-    fn replace(&self, apps: Apps) {
-        *self.inner.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(apps);
-    }
-
-    fn sources(&self) -> std::sync::MutexGuard<'_, Sources> {
-        locked(&self.inner.sources)
     }
 }

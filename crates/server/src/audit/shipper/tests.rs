@@ -306,7 +306,7 @@ async fn who_has_not_the_key_cannot_cut_a_beginning_off() {
                 seal: seal.clone(),
             };
             folder.set_anchor(anchor).unwrap();
-            let anchor = AuditAnchor {
+            let anchor = AuditCheckpoint {
                 instance: folder.instance().to_owned(),
                 seq: before.seq as i64,
                 hash: before.hash.clone(),
@@ -406,14 +406,14 @@ async fn a_backlog_is_removed_in_batches_and_is_whole_between_them() {
     }
     assert!(!shipper.clean().await.unwrap());
     // A batch that comes too late, as of a service that was slow, does not bring the anchor back.
-    let anchors = shipper.database.audit_anchors().await.unwrap();
-    let late = AuditAnchor {
+    let anchors = shipper.database.audit_checkpoints().await.unwrap();
+    let late = AuditCheckpoint {
         seq: 7,
         hash: "late".to_owned(),
         ..anchors[0].clone()
     };
     shipper.database.remove_audit(late).await.unwrap();
-    assert_eq!(shipper.database.audit_anchors().await.unwrap(), anchors);
+    assert_eq!(shipper.database.audit_checkpoints().await.unwrap(), anchors);
 }
 
 /// Pods come and go: who is there removes what those before have left, where it could have been their own.
@@ -444,7 +444,7 @@ async fn rows_of_instances_that_have_ended_go_as_well() {
     ];
     let left = left.map(|(instance, count)| (instance.to_owned(), count));
     assert_eq!(counts(&shipper.database).await, left);
-    let anchors = shipper.database.audit_anchors().await.unwrap();
+    let anchors = shipper.database.audit_checkpoints().await.unwrap();
     let anchors: Vec<_> = anchors.iter().map(|it| (&*it.instance, it.seq)).collect();
     assert_eq!(
         anchors,
