@@ -24,7 +24,6 @@ mod admin;
 pub mod audit;
 pub mod config;
 mod endpoint;
-mod floods;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -35,13 +34,12 @@ mod looks;
 mod open_storage;
 #[cfg(test)]
 mod plain;
-mod private;
 mod reload;
+mod sampling;
 mod seconds;
 mod serve;
 mod signals;
 mod telemetry;
-mod throttle;
 mod work;
 
 pub use access::apps::{Apps, DEMO_APP, FIRST_APP};

@@ -1,76 +1,98 @@
-//! What a line of the audit says. Ids, scores and decisions; never a picture, an embedding or a key.
+//! The events of audit records. Ids, scores and decisions; never an image, an embedding or a key.
 
 use std::net::IpAddr;
 
 use jiff::Timestamp;
 use likeness_api::ErrorCode;
-use serde::Serialize;
+use likeness_engine::EngineInfo;
+use serde::{Serialize, Serializer};
 
 use super::Refused;
 use super::waiting::Withheld;
-use crate::endpoint::Endpoint;
-use crate::telemetry::record::{Picture, Record, millis};
 
-/// Version of what events say; it changes when a field does.
+/// Version of the events; it changes when a field does.
 const VERSION: u8 = 1;
 
-/// A request to a verification endpoint that has ended.
+/// What every event begins with.
 #[derive(Debug, Serialize)]
-pub(super) struct Verification<'a> {
+pub(super) struct Envelope<'a, E> {
     v: u8,
     time: String,
     kind: &'static str,
-    request_id: String,
-    correlation_id: Option<&'a str>,
-    client: Option<IpAddr>,
-    app: Option<&'a str>,
-    endpoint: Option<&'static str>,
-    path: &'a str,
-    profile: Option<&'a str>,
-    pack: Option<&'a str>,
-    pack_version: Option<&'a str>,
-    pack_digest: Option<&'a str>,
-    match_calibration: Option<&'a str>,
-    liveness_calibration: Option<&'a str>,
-    selfie: File,
-    photo: File,
-    face_match: Option<f64>,
-    liveness: Option<f64>,
-    threshold: Option<f64>,
-    outcome: Option<&'static str>,
-    codes: &'a [&'static str],
-    status: u16,
-    error: Option<&'static str>,
-    limit: Option<&'static str>,
-    ms: Milliseconds,
+    #[serde(flatten)]
+    event: &'a E,
 }
 
-#[derive(Debug, Serialize)]
-struct File {
-    bytes: Option<u64>,
-    width: Option<u32>,
-    height: Option<u32>,
-    faces: Option<u64>,
+impl<'a, E: Serialize> Envelope<'a, E> {
+    pub(super) fn new(kind: &'static str, event: &'a E) -> Self {
+        Self {
+            v: VERSION,
+            // RFC 3339, UTC, with microseconds.
+            time: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string(),
+            kind,
+            event,
+        }
+    }
 }
 
-#[derive(Debug, Serialize)]
-struct Milliseconds {
-    total: f64,
-    body: Option<f64>,
-    queue: Option<f64>,
-    decode: Option<f64>,
-    detect: Option<f64>,
-    embed: Option<f64>,
-    liveness: Option<f64>,
-    quality: Option<f64>,
+/// A request to a verification endpoint that has ended.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Verification<'a> {
+    pub(crate) request_id: String,
+    pub(crate) correlation_id: Option<&'a str>,
+    pub(crate) client: Option<IpAddr>,
+    pub(crate) app: Option<&'a str>,
+    pub(crate) endpoint: Option<&'static str>,
+    pub(crate) path: &'a str,
+    pub(crate) profile: Option<&'a str>,
+    pub(crate) pack: Option<&'a str>,
+    pub(crate) pack_version: Option<&'a str>,
+    pub(crate) pack_digest: Option<&'a str>,
+    pub(crate) match_calibration: Option<&'a str>,
+    pub(crate) liveness_calibration: Option<&'a str>,
+    pub(crate) selfie: File,
+    pub(crate) photo: File,
+    pub(crate) face_match: Option<f64>,
+    pub(crate) liveness: Option<f64>,
+    pub(crate) threshold: Option<f64>,
+    pub(crate) outcome: Option<&'static str>,
+    pub(crate) codes: &'a [&'static str],
+    pub(crate) status: u16,
+    #[serde(serialize_with = "code")]
+    pub(crate) error: Option<ErrorCode>,
+    pub(crate) limit: Option<&'static str>,
+    pub(crate) ms: Milliseconds,
 }
 
-/// Something that befell the service.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct File {
+    pub(crate) bytes: Option<u64>,
+    pub(crate) width: Option<u32>,
+    pub(crate) height: Option<u32>,
+    pub(crate) faces: Option<u64>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Milliseconds {
+    pub(crate) total: f64,
+    pub(crate) body: Option<f64>,
+    pub(crate) queue: Option<f64>,
+    pub(crate) decode: Option<f64>,
+    pub(crate) detect: Option<f64>,
+    pub(crate) embed: Option<f64>,
+    pub(crate) liveness: Option<f64>,
+    pub(crate) quality: Option<f64>,
+}
+
+fn code<S: Serializer>(code: &Option<ErrorCode>, serializer: S) -> Result<S::Ok, S::Error> {
+    code.map(ErrorCode::as_str).serialize(serializer)
+}
+
+/// An event of the service itself.
 #[derive(Debug, Serialize)]
 pub(super) struct Note<'a> {
-    v: u8,
-    time: String,
-    kind: &'static str,
+    #[serde(skip)]
+    pub(super) kind: &'static str,
     version: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pack: Option<&'a str>,
@@ -88,60 +110,13 @@ pub(super) struct Note<'a> {
     app: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'static str>,
-}
-
-impl<'a> Verification<'a> {
-    pub(super) fn of(record: &'a Record) -> Self {
-        let facts = &record.facts;
-        let models = facts.models.as_ref();
-        let timings = facts.timings;
-        Self {
-            v: VERSION,
-            time: time(Timestamp::now()),
-            kind: "verification",
-            request_id: record.meta.id.to_string(),
-            correlation_id: record.correlation_id.as_deref(),
-            client: facts.client,
-            app: facts.app.as_deref(),
-            endpoint: facts.endpoint.map(Endpoint::as_str),
-            path: &record.path,
-            profile: facts.profile.as_deref(),
-            pack: models.map(|models| models.pack.as_str()),
-            pack_version: models.map(|models| models.pack_version.as_str()),
-            pack_digest: models.map(|models| models.pack_digest.as_str()),
-            match_calibration: models.map(|models| models.match_calibration.as_str()),
-            liveness_calibration: models.map(|models| models.liveness_calibration.as_str()),
-            selfie: File::of(facts.selfie),
-            photo: File::of(facts.photo),
-            face_match: facts.face_match,
-            liveness: facts.liveness,
-            threshold: facts.threshold,
-            outcome: facts.outcome,
-            codes: &facts.codes,
-            status: record.status,
-            error: facts.error.as_ref().map(|error| ErrorCode::as_str(error.code())),
-            limit: facts.refused_by,
-            ms: Milliseconds {
-                total: millis(record.total),
-                body: facts.body_read.map(millis),
-                queue: facts.queued().map(millis),
-                decode: timings.map(|timings| millis(timings.decode)),
-                detect: timings.map(|timings| millis(timings.detect)),
-                embed: timings.map(|timings| millis(timings.embed)),
-                liveness: timings.map(|timings| millis(timings.liveness)),
-                quality: timings.map(|timings| millis(timings.quality)),
-            },
-        }
-    }
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "code")]
+    error: Option<ErrorCode>,
 }
 
 impl<'a> Note<'a> {
     pub(super) fn new(kind: &'static str) -> Self {
         Self {
-            v: VERSION,
-            time: time(Timestamp::now()),
             kind,
             version: env!("CARGO_PKG_VERSION"),
             pack: None,
@@ -156,17 +131,37 @@ impl<'a> Note<'a> {
         }
     }
 
-    /// So many requests were refused alike that have no record of their own.
-    pub(super) fn skipped(refused: &'a Refused, requests: u64) -> Self {
+    /// The service has started with these models.
+    pub(super) fn start(info: &'a EngineInfo) -> Self {
         Self {
-            app: refused.app.as_deref(),
-            status: Some(refused.status),
-            error: refused.error.map(ErrorCode::as_str),
-            ..Self::new("skipped").with_lost(requests)
+            pack: Some(&info.pack),
+            pack_version: Some(&info.pack_version),
+            pack_digest: Some(&info.pack_digest),
+            provider: Some(&info.provider),
+            ..Self::new("start")
         }
     }
 
-    /// The client has got another answer than the line of its request says.
+    /// So many events were lost.
+    pub(super) fn lost(events: u64) -> Self {
+        Self {
+            lost: Some(events),
+            ..Self::new("lost")
+        }
+    }
+
+    /// So many requests were refused alike that have no record of their own.
+    pub(super) fn skipped(refused: &'a Refused, requests: u64) -> Self {
+        Self {
+            lost: Some(requests),
+            app: refused.app.as_deref(),
+            status: Some(refused.status),
+            error: refused.error,
+            ..Self::new("skipped")
+        }
+    }
+
+    /// The client has received another response than the record of its request says.
     pub(super) fn withheld(withheld: &'a Withheld) -> Self {
         Self {
             request_id: Some(&withheld.subject.request_id),
@@ -175,37 +170,4 @@ impl<'a> Note<'a> {
             ..Self::new("withheld")
         }
     }
-
-    pub(super) fn with_models(self, info: &'a likeness_engine::EngineInfo) -> Self {
-        Self {
-            pack: Some(&info.pack),
-            pack_version: Some(&info.pack_version),
-            pack_digest: Some(&info.pack_digest),
-            provider: Some(&info.provider),
-            ..self
-        }
-    }
-
-    pub(super) fn with_lost(self, lost: u64) -> Self {
-        Self {
-            lost: Some(lost),
-            ..self
-        }
-    }
-}
-
-impl File {
-    fn of(picture: Picture) -> Self {
-        Self {
-            bytes: picture.bytes,
-            width: picture.size.map(|(width, _)| width),
-            height: picture.size.map(|(_, height)| height),
-            faces: picture.faces,
-        }
-    }
-}
-
-/// RFC 3339, UTC, with microseconds.
-fn time(now: Timestamp) -> String {
-    now.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::http::client_address::Proxies;
 use crate::locked::locked;
-use crate::throttle::Throttle;
+use crate::sampling::Throttle;
 
 /// Time between two lines of the log about connections that are refused.
 const PAUSE: Duration = Duration::from_secs(60);

@@ -1,5 +1,6 @@
 //! What is known of requests and of the service: the log, metrics and traces.
 
+mod audit_event;
 pub(crate) mod build;
 pub(crate) mod logs;
 pub(crate) mod metrics;

@@ -9,7 +9,7 @@ use likeness_api::{ApiError, ErrorCode, Meta};
 use likeness_engine::{EngineInfo, PictureReport, Timings};
 
 use crate::REQUEST_ID;
-use crate::audit::Audit;
+use crate::audit::{Audit, CLIENT_GONE};
 use crate::endpoint::Endpoint;
 use crate::http::client_address::Proxies;
 use crate::telemetry::metrics::Metrics;
@@ -20,8 +20,6 @@ use crate::telemetry::request_log::RequestLog;
 const MAX_CORRELATION_BYTES: usize = 128;
 /// Longest path that is kept, in bytes.
 const MAX_PATH_BYTES: usize = 128;
-/// The status that a request is recorded with whose client did not wait for the answer; nginx made it customary.
-pub(crate) const CLIENT_GONE: u16 = 499;
 
 /// A request that has ended.
 #[derive(Debug)]
@@ -203,7 +201,7 @@ impl Observed {
         if let Some(audit) = self.observers.audit.clone()
             && record.facts.endpoint.is_some()
         {
-            let pending = audit.submit(&record);
+            let pending = audit.submit(&record.audit_event());
             self.answered = Some(record);
             may_go = audit.wait(pending).await;
         } else {
@@ -247,7 +245,9 @@ impl Drop for Observed {
         } else if !self.is_ended {
             let record = self.record();
             if let Some(audit) = &self.observers.audit {
-                audit.record(&record);
+                if record.facts.endpoint.is_some() {
+                    audit.record(&record.audit_event());
+                }
             }
             self.observers.ended(&record);
         }

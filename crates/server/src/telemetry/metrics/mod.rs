@@ -23,7 +23,7 @@ use crate::telemetry::record::Record;
 use catalog::{ALL, Kind};
 use requests::Requests;
 
-pub(crate) use sources::{AuditGauges, CertificateGauges, Sources};
+pub(crate) use sources::{CertificateGauges, Sources};
 
 /// `Content-Type` of the text.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

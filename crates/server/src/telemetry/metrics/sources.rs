@@ -2,17 +2,9 @@
 //! that knows; what nobody has set is not among the metrics.
 
 use std::sync::OnceLock;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-/// How the audit records are doing.
-pub(crate) trait AuditGauges: Send + Sync {
-    /// Age of the oldest record that is not in the store yet; 0 where all are.
-    fn lag(&self) -> Duration;
-    /// Records that are not in the store yet.
-    fn pending(&self) -> u64;
-    /// Records that could be kept nowhere, since the start.
-    fn lost(&self) -> u64;
-}
+use crate::audit::AuditGauges;
 
 /// The certificate that is served.
 pub(crate) trait CertificateGauges: Send + Sync {

@@ -10,6 +10,7 @@ use likeness_engine::decision::Code;
 use super::*;
 use crate::access::apps::AppDirectory;
 use crate::access::limits::Limits;
+use crate::audit::AuditGauges;
 use crate::config::{AppConfig, Config};
 use crate::endpoint::Endpoint;
 use crate::plain::plain_engine;
