@@ -52,13 +52,20 @@ pub struct AuditFilter {
     pub app: Option<String>,
 }
 
+impl AuditFilter {
+    /// Returns whether a row is in the selection.
+    #[must_use]
+    pub fn selects(&self, row: &AuditRow) -> bool {
+        self.since.is_none_or(|since| row.time >= since)
+            && self.until.is_none_or(|until| row.time < until)
+            && self.app.as_ref().is_none_or(|app| row.app.as_ref() == Some(app))
+    }
+}
+
 const COLUMNS: &str = "instance, seq, time, kind, request_id, app, status, outcome, line";
 
 impl Database {
     /// Adds rows, all of them or none. Rows that exist stay as they are.
-    ///
-    /// # Errors
-    /// [`StorageError`].
     pub async fn add_audit(&self, rows: Vec<AuditRow>) -> Result<(), StorageError> {
         let mut session = self.begin().await?;
         for row in rows {
@@ -78,9 +85,6 @@ impl Database {
     }
 
     /// Returns up to `count` rows after this one, by instance and number. So all are read, page by page.
-    ///
-    /// # Errors
-    /// [`StorageError`].
     pub async fn audit_after(
         &self,
         instance: &str,
@@ -96,9 +100,6 @@ impl Database {
     }
 
     /// Returns up to `count` rows of the selection, after this position in the order of time, instance and number.
-    ///
-    /// # Errors
-    /// [`StorageError`].
     pub async fn find_audit(
         &self,
         filter: &AuditFilter,
@@ -126,9 +127,6 @@ impl Database {
     }
 
     /// Returns the number of rows, and the time of the latest.
-    ///
-    /// # Errors
-    /// [`StorageError`].
     pub async fn audit_size(&self) -> Result<(i64, Option<i64>), StorageError> {
         let size = query("SELECT COUNT(*) AS rows, MAX(time) AS latest FROM audit");
         let size = self.fetch_optional(size, |row| Ok((row.try_get("rows")?, row.try_get("latest")?)));
@@ -137,9 +135,6 @@ impl Database {
 
     /// Removes the rows of an instance up to this checkpoint, and keeps it as the beginning of those that stay. A checkpoint
     /// never goes back: rows before it may have been sent again.
-    ///
-    /// # Errors
-    /// [`StorageError`].
     pub async fn remove_audit(&self, checkpoint: AuditCheckpoint) -> Result<(), StorageError> {
         let mut session = self.begin().await?;
         let keep = query(
@@ -159,9 +154,6 @@ impl Database {
     }
 
     /// Returns the last of an instance's first rows that are all older than `before`, at most its first `count` rows.
-    ///
-    /// # Errors
-    /// [`StorageError`].
     pub async fn last_audit_before(
         &self,
         instance: &str,
@@ -180,9 +172,6 @@ impl Database {
 
     /// Returns the next instance by name after this one whose last row is older than `silent_since` and whose first row is
     /// older than `before`.
-    ///
-    /// # Errors
-    /// [`StorageError`].
     pub async fn ended_audit(
         &self,
         after: &str,
@@ -204,9 +193,6 @@ impl Database {
     }
 
     /// Returns where the chain of each instance begins, of those that retention has shortened.
-    ///
-    /// # Errors
-    /// [`StorageError`].
     pub async fn audit_checkpoints(&self) -> Result<Vec<AuditCheckpoint>, StorageError> {
         let checkpoints = query("SELECT instance, seq, hash, seal FROM audit_anchors ORDER BY instance");
         self.fetch_all(checkpoints, |row| {

@@ -36,6 +36,8 @@ pub enum Kind {
 
 /// An open database. Clones share its connections.
 ///
+/// Its methods fail with a [`StorageError`] that says who must act; they do not retry.
+///
 /// Every call ends within [`Settings::timeout`], whatever the network does. A connection whose call failed or was cancelled
 /// is closed. A PostgreSQL server has the same timeout (`statement_timeout`), so that it stops work that has no client.
 ///

@@ -11,89 +11,51 @@ use crate::Kind;
 /// The cause of an error, as the database driver reports it.
 type Source = Box<dyn Error + Send + Sync>;
 
-/// An error of the database, grouped by who must act. No message shows a password: `database` names the file, or user, host
-/// and database of a server.
+/// An error of the database, grouped by who must act. No message shows a password, nor the URL: `database` names the file, or
+/// user, host and database of a server.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the messages explain the fields")]
 pub enum StorageError {
     /// Configuration: the URL names no database that can be used.
     #[error("cannot use the database URL: {reason}")]
-    Url {
-        /// What is wrong with the URL, without the URL.
-        reason: String,
-    },
+    Url { reason: String },
     /// Environment: a folder or file of an SQLite database cannot be created or opened.
     #[error("cannot create or open {}: {source}", path.display())]
-    File {
-        /// The folder or file.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
+    File { path: PathBuf, source: std::io::Error },
     /// Environment: the server does not respond, or the connection broke.
     #[error("cannot reach database {database}: {source}")]
-    Unreachable {
-        /// The database.
-        database: String,
-        /// The cause.
-        source: Source,
-    },
+    Unreachable { database: String, source: Source },
     /// Environment: a file of an SQLite database was removed or replaced while in use.
     #[error("database file {} was {what} while in use; {remedy}", path.display())]
     Taken {
-        /// The database file, or one of those beside it.
         path: PathBuf,
-        /// `removed or moved`, or `replaced`.
         what: &'static str,
-        /// What the service does about it, or what to do.
         remedy: &'static str,
     },
     /// Environment: the deadline passed.
     #[error("database {database} did not respond within {} s", after.as_secs_f64())]
-    TimedOut {
-        /// The database.
-        database: String,
-        /// The timeout.
-        after: Duration,
-    },
+    TimedOut { database: String, after: Duration },
     /// Configuration: the server rejects the user, the password or the database's name.
     #[error("database {database} rejected the connection: {source}")]
-    Refused {
-        /// The database.
-        database: String,
-        /// The cause.
-        source: Source,
-    },
+    Refused { database: String, source: Source },
     /// Installation: a newer version of Likeness has changed the tables.
     #[error(
         "database {database} was changed by a newer version of Likeness (its migration {found} is not known here, the newest \
          known is {known}); start the newer version, or restore the backup from before the upgrade"
     )]
     Newer {
-        /// The database.
         database: String,
-        /// The unknown migration.
         found: i64,
-        /// The newest migration of this program.
         known: i64,
     },
     /// Environment: the content is not what was written.
     #[error("database {database} is damaged: {reason}; restore it from a backup")]
-    Corrupt {
-        /// The database.
-        database: String,
-        /// What was found.
-        reason: String,
-    },
+    Corrupt { database: String, reason: String },
     /// Environment, or a bug: the database rejected a statement, for instance because the disk is full or a privilege is
     /// missing.
     #[error("database {database} failed: {source}")]
-    Failed {
-        /// The database.
-        database: String,
-        /// The cause.
-        source: Source,
-    },
+    Failed { database: String, source: Source },
     /// Environment: the operating system provided no random numbers.
     #[error("the operating system provided no random numbers: {0}")]
     Random(String),
@@ -108,12 +70,7 @@ pub enum StorageError {
         "app `{app}` already has two live keys, since its last rotation is not over; wait until key {oldest} has expired, or \
          end it now with --force"
     )]
-    TooManyKeys {
-        /// The app.
-        app: String,
-        /// The label of the key that expires first.
-        oldest: String,
-    },
+    TooManyKeys { app: String, oldest: String },
     /// Input: an imported key cannot be used.
     #[error("cannot use the key: it {0}")]
     Key(&'static str),

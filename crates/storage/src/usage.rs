@@ -166,9 +166,6 @@ pub struct UsageDay {
 
 impl Database {
     /// Reserves up to `units` of an app's quotas, of both at once. No two services are granted the same unit.
-    ///
-    /// # Errors
-    /// [`StorageError`].
     pub async fn reserve_units(
         &self,
         app: &str,
@@ -202,9 +199,6 @@ impl Database {
 
     /// Adds a batch of usage, all of it or nothing. Adds nothing if `writer` has already added this batch number or a higher
     /// one: a writer that did not receive the outcome of a batch sends it again.
-    ///
-    /// # Errors
-    /// [`StorageError`].
     pub async fn add_usage(
         &self,
         writer: &str,
@@ -245,9 +239,6 @@ impl Database {
     }
 
     /// Deletes the batch numbers of writers that have added no batch since `before`, in microseconds since 1970-01-01 UTC.
-    ///
-    /// # Errors
-    /// [`StorageError`].
     pub async fn forget_usage_writers(&self, before: i64) -> Result<(), StorageError> {
         let mut session = self.begin().await?;
         let delete = query("DELETE FROM usage_writers WHERE time < $1").bind(before);
@@ -256,9 +247,6 @@ impl Database {
     }
 
     /// Returns the units that every app has used of this day and month.
-    ///
-    /// # Errors
-    /// [`StorageError`].
     pub async fn used_units(&self, period: Period) -> Result<Vec<(String, Used)>, StorageError> {
         let [day, month] = period.keys();
         let sums = query(
@@ -279,9 +267,6 @@ impl Database {
     }
 
     /// Returns the days from `since` to `until`, both included, of one app or of all, by app and day.
-    ///
-    /// # Errors
-    /// [`StorageError`].
     pub async fn usage(
         &self,
         app: Option<&str>,

@@ -158,68 +158,40 @@ pub struct Fault {
     pub kind: FaultKind,
 }
 
-/// A fault of a chain.
+/// A fault of a chain. Its numbers are those of records.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the messages explain the fields")]
 pub enum FaultKind {
     /// A record cannot be read.
     #[error("unparseable audit record after record {after}: {reason}")]
-    Unreadable {
-        /// Number of the record before.
-        after: u64,
-        /// The cause.
-        reason: String,
-    },
+    Unreadable { after: u64, reason: String },
     /// A record is missing, or at another position.
     #[error("expected record {expected}, found record {found}: records were removed, added or moved")]
-    Order {
-        /// The number that comes next.
-        expected: u64,
-        /// The number that was found.
-        found: u64,
-    },
+    Order { expected: u64, found: u64 },
     /// A record or its hash has another content.
     #[error("record {seq} or the one before it was changed, or it was hashed with another key")]
-    Changed {
-        /// Number of the record.
-        seq: u64,
-    },
+    Changed { seq: u64 },
     /// The beginning was removed without the key, or by a version that made no seals.
     #[error(
         "the checkpoint after record {seq} is not sealed with this key: records may have been removed from the beginning"
     )]
-    Checkpoint {
-        /// Number of the last record that was removed according to the checkpoint.
-        seq: u64,
-    },
+    Checkpoint { seq: u64 },
     /// The database has more records than the files.
     #[error(
         "the files end at record {last} and the database has records up to {stored}: records were removed from the end, or a \
          power loss took them"
     )]
-    FilesEnd {
-        /// Number of the last record in the files.
-        last: u64,
-        /// Number of the last record that was moved into the database.
-        stored: u64,
-    },
+    FilesEnd { last: u64, stored: u64 },
     /// The database has fewer records than were moved into it.
     #[error(
         "the database ends at record {last} and the files have moved records up to {moved} into it: rows were removed from the \
          end, the database was restored from an older backup, or a power loss took them"
     )]
-    DatabaseEnd {
-        /// Number of the last record in the database.
-        last: u64,
-        /// Number of the last record that was moved into the database.
-        moved: u64,
-    },
+    DatabaseEnd { last: u64, moved: u64 },
     /// The columns of a row differ from its record.
     #[error("the columns of record {seq} differ from the record")]
-    Columns {
-        /// Number of the record.
-        seq: u64,
-    },
+    Columns { seq: u64 },
 }
 
 impl FaultKind {

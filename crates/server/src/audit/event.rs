@@ -4,34 +4,67 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use likeness_api::ErrorCode;
-use likeness_engine::EngineInfo;
 use serde::{Serialize, Serializer};
-
-use super::Refused;
-use super::waiting::Withheld;
+use serde_json::value::RawValue;
 
 /// Version of the events; it changes when a field does.
 const VERSION: u8 = 1;
 
-/// What every event begins with.
+/// An event: a verification, or something that happened to the service itself.
 #[derive(Debug, Serialize)]
-pub(super) struct Envelope<'a, E> {
-    v: u8,
-    time: String,
-    kind: &'static str,
-    #[serde(flatten)]
-    event: &'a E,
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub(super) enum Event<'a> {
+    Verification(&'a Verification<'a>),
+    /// The service has started with these models.
+    Start {
+        pack: &'a str,
+        pack_version: &'a str,
+        pack_digest: &'a str,
+        provider: &'a str,
+    },
+    Stop,
+    /// So many events were lost.
+    Lost {
+        lost: u64,
+    },
+    /// So many requests were refused alike that have no record of their own.
+    Skipped {
+        lost: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        app: Option<&'a str>,
+        status: u16,
+        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "code")]
+        error: Option<ErrorCode>,
+    },
+    /// The client has received another response than the record of its request says.
+    Withheld {
+        request_id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        app: Option<&'a str>,
+        status: u16,
+    },
 }
 
-impl<'a, E: Serialize> Envelope<'a, E> {
-    pub(super) fn new(kind: &'static str, event: &'a E) -> Self {
-        Self {
+#[derive(Serialize)]
+struct Envelope<'a> {
+    v: u8,
+    time: String,
+    /// The version of the service, in its own events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'static str>,
+    #[serde(flatten)]
+    event: &'a Event<'a>,
+}
+
+impl Event<'_> {
+    /// Returns the event as JSON, with its time: RFC 3339, UTC, with microseconds.
+    pub(super) fn json(&self) -> serde_json::Result<Box<RawValue>> {
+        serde_json::value::to_raw_value(&Envelope {
             v: VERSION,
-            // RFC 3339, UTC, with microseconds.
             time: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string(),
-            kind,
-            event,
-        }
+            version: (!matches!(self, Self::Verification(_))).then_some(env!("CARGO_PKG_VERSION")),
+            event: self,
+        })
     }
 }
 
@@ -86,88 +119,4 @@ pub(crate) struct Milliseconds {
 
 fn code<S: Serializer>(code: &Option<ErrorCode>, serializer: S) -> Result<S::Ok, S::Error> {
     code.map(ErrorCode::as_str).serialize(serializer)
-}
-
-/// An event of the service itself.
-#[derive(Debug, Serialize)]
-pub(super) struct Note<'a> {
-    #[serde(skip)]
-    pub(super) kind: &'static str,
-    version: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pack: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pack_version: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pack_digest: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    provider: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lost: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    app: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "code")]
-    error: Option<ErrorCode>,
-}
-
-impl<'a> Note<'a> {
-    pub(super) fn new(kind: &'static str) -> Self {
-        Self {
-            kind,
-            version: env!("CARGO_PKG_VERSION"),
-            pack: None,
-            pack_version: None,
-            pack_digest: None,
-            provider: None,
-            lost: None,
-            request_id: None,
-            app: None,
-            status: None,
-            error: None,
-        }
-    }
-
-    /// The service has started with these models.
-    pub(super) fn start(info: &'a EngineInfo) -> Self {
-        Self {
-            pack: Some(&info.pack),
-            pack_version: Some(&info.pack_version),
-            pack_digest: Some(&info.pack_digest),
-            provider: Some(&info.provider),
-            ..Self::new("start")
-        }
-    }
-
-    /// So many events were lost.
-    pub(super) fn lost(events: u64) -> Self {
-        Self {
-            lost: Some(events),
-            ..Self::new("lost")
-        }
-    }
-
-    /// So many requests were refused alike that have no record of their own.
-    pub(super) fn skipped(refused: &'a Refused, requests: u64) -> Self {
-        Self {
-            lost: Some(requests),
-            app: refused.app.as_deref(),
-            status: Some(refused.status),
-            error: refused.error,
-            ..Self::new("skipped")
-        }
-    }
-
-    /// The client has received another response than the record of its request says.
-    pub(super) fn withheld(withheld: &'a Withheld) -> Self {
-        Self {
-            request_id: Some(&withheld.subject.request_id),
-            app: withheld.subject.app.as_deref(),
-            status: Some(withheld.status),
-            ..Self::new("withheld")
-        }
-    }
 }

@@ -33,16 +33,17 @@ use tokio::time::{Instant, timeout};
 use crate::config::{AuditConfig, AuditMode};
 use crate::looks::pauses;
 use crate::sampling::{INTERVAL, Sampler, WINDOW, is_sampled};
-use event::{Envelope, Note};
+use event::Event;
 use folder::Folder;
 use shipper::{Retention, Shipper};
 use state::{Gauges, SharedState};
-use waiting::{Subject, Wait};
-use writer::{Event, Message, RealDisk, Settings, Writer};
+use waiting::{Subject, Wait, Waiting};
+use writer::{Message, Queued, RealDisk, Settings, Writer};
 
 pub use chain::{ChainCheckpoint, ChainKey, Checkpoint, Fault, FaultKind, InvalidCheckpoint};
 pub(crate) use event::{File, Milliseconds, Verification};
 pub use room::{NearlyFull, nearly_full};
+pub use shipper::audit_row;
 pub(crate) use state::AuditGauges;
 pub use verify::{AuditReport, ChainEnd, VerifyError, file_records, verify_database, verify_files};
 pub(crate) use waiting::CLIENT_GONE;
@@ -203,11 +204,7 @@ impl Audit {
             app: verification.app.map(ToOwned::to_owned),
         };
         let (waiting, wait) = waiting::wait(subject, is_held);
-        let event = event(verification).map(|event| Event {
-            waiting: Some(waiting),
-            ..event
-        });
-        if self.send(event) {
+        if self.send(&Event::Verification(verification), Some(waiting)) {
             Pending::Event(wait)
         } else {
             Pending::Decided { may_go: !is_held }
@@ -217,15 +214,19 @@ impl Audit {
     /// Sends an event to the writer, for which no response waits.
     pub(crate) fn record(&self, verification: &Verification<'_>) {
         if self.has_record_of_its_own(verification) {
-            self.send(event(verification));
+            self.send(&Event::Verification(verification), None);
         }
     }
 
-    /// A flood of refused requests must not fill the disk: the sampler counts them, and they are recorded together.
+    /// Only verifications are recorded. A flood of refused requests must not fill the disk: the sampler counts them, and they
+    /// are recorded together.
     fn has_record_of_its_own(&self, verification: &Verification<'_>) -> bool {
         let Verification {
             error, status, app, ..
         } = *verification;
+        if verification.endpoint.is_none() {
+            return false;
+        }
         let most = match app {
             None => UNAUTHENTICATED,
             Some(_) if error.is_some_and(is_sampled) => REFUSED,
@@ -238,7 +239,14 @@ impl Audit {
     /// Records, for each reason and at least so much time, the number of refused requests without a record of their own.
     fn record_skipped(&self, age: Duration) {
         for skipped in self.inner.sampler.end_windows(age) {
-            self.note(&Note::skipped(&skipped.key, skipped.count));
+            let Refused { error, status, app } = skipped.key;
+            let event = Event::Skipped {
+                lost: skipped.count,
+                app: app.as_deref(),
+                status,
+                error,
+            };
+            self.send(&event, None);
         }
     }
 
@@ -252,16 +260,19 @@ impl Audit {
 
     /// Records that the service has started.
     pub(crate) fn started(&self, info: &EngineInfo) {
-        self.note(&Note::start(info));
-    }
-
-    fn note(&self, note: &Note<'_>) {
-        self.send(Event::note(note));
+        let event = Event::Start {
+            pack: &info.pack,
+            pack_version: &info.pack_version,
+            pack_digest: &info.pack_digest,
+            provider: &info.provider,
+        };
+        self.send(&event, None);
     }
 
     /// Sends an event to the writer. Returns whether the queue had room for it.
-    fn send(&self, event: serde_json::Result<Event>) -> bool {
-        let sent = event.is_ok_and(|event| self.inner.messages.try_send(Message::Event(event)).is_ok());
+    fn send(&self, event: &Event<'_>, waiting: Option<Waiting>) -> bool {
+        let message = event.json().map(|text| Message::Event(Queued { text, waiting }));
+        let sent = message.is_ok_and(|message| self.inner.messages.try_send(message).is_ok());
         if sent {
             return true;
         }
@@ -317,7 +328,7 @@ impl Audit {
     /// Records that the service stops, and writes and moves the last records.
     pub(crate) async fn end(&self) {
         self.record_skipped(Duration::ZERO);
-        self.note(&Note::new("stop"));
+        self.send(&Event::Stop, None);
         let audit = self.clone();
         let written = spawn_blocking(move || {
             // Waits if the queue is full: no other event comes.
@@ -339,11 +350,6 @@ impl Audit {
     pub(crate) fn gauges(&self) -> impl AuditGauges + 'static {
         Gauges(Arc::clone(&self.inner.state))
     }
-}
-
-fn event(verification: &Verification<'_>) -> serde_json::Result<Event> {
-    let text = serde_json::value::to_raw_value(&Envelope::new("verification", verification))?;
-    Ok(Event { text, waiting: None })
 }
 
 /// Takes over a chain that no process continues and that can be continued, or begins one. Returns its end too.

@@ -339,7 +339,7 @@ fn next_batch(folder: &Folder, from: &Cursor, written: u64) -> io::Result<Option
                 break;
             }
             let (text, behind) = record?;
-            let row = row(text)?;
+            let row = audit_row(&text)?;
             let found = u64::try_from(row.seq).unwrap_or(0);
             if found > seq + 1 {
                 batch.gap = Some(found).filter(|_| batch.rows.is_empty());
@@ -372,9 +372,12 @@ struct Searched {
     outcome: Option<String>,
 }
 
-/// Returns the row of a record.
-pub(super) fn row(text: String) -> io::Result<AuditRow> {
-    let record: Record<'_> = serde_json::from_str(&text)?;
+/// Returns the row of an audit record.
+///
+/// # Errors
+/// The text is not an audit record.
+pub fn audit_row(line: &str) -> io::Result<AuditRow> {
+    let record: Record<'_> = serde_json::from_str(line)?;
     let event: Searched = serde_json::from_str(record.event.get())?;
     Ok(AuditRow {
         instance: record.instance.to_owned(),
@@ -389,7 +392,7 @@ pub(super) fn row(text: String) -> io::Result<AuditRow> {
         app: event.app,
         status: event.status,
         outcome: event.outcome,
-        line: text,
+        line: line.to_owned(),
     })
 }
 
@@ -404,7 +407,7 @@ fn remove_files(folder: &Folder, key: &ChainKey, stored: u64, before: i64) -> io
         let Some(Ok((text, _))) = folder::records(file, 0)?.last() else {
             break;
         };
-        let row = row(text)?;
+        let row = audit_row(&text)?;
         if last > stored || row.time >= before {
             break;
         }

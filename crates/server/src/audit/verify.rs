@@ -232,7 +232,7 @@ pub async fn verify_database(
                 verification.begin(&row.instance, checkpoint);
             }
             (instance, seq) = (row.instance.clone(), row.seq);
-            verification.check(&row.line, |seq| match shipper::row(row.line.clone()) {
+            verification.check(&row.line, |seq| match shipper::audit_row(&row.line) {
                 Ok(expected) if expected == row => Ok(()),
                 _ => Err(FaultKind::Columns { seq }),
             });

@@ -13,7 +13,7 @@ use likeness_storage::files::check_in_place;
 use serde_json::value::RawValue;
 
 use super::chain::{ChainKey, Checkpoint};
-use super::event::{Envelope, Note};
+use super::event::Event;
 use super::folder::{self, Folder};
 use super::state::SharedState;
 use super::waiting::{Waiting, Withheld};
@@ -28,22 +28,15 @@ const RETRY: Duration = Duration::from_secs(1);
 /// A request to the writer.
 pub(super) enum Message {
     /// Write this.
-    Event(Event),
+    Event(Queued),
     /// Write all that is waiting, and end.
     Stop,
 }
 
-/// An event, and the request that waits until it is written.
-pub(super) struct Event {
+/// An event as JSON, and the request that waits until it is written.
+pub(super) struct Queued {
     pub(super) text: Box<RawValue>,
     pub(super) waiting: Option<Waiting>,
-}
-
-impl Event {
-    pub(super) fn note(note: &Note<'_>) -> serde_json::Result<Self> {
-        let text = serde_json::value::to_raw_value(&Envelope::new(note.kind, note))?;
-        Ok(Self { text, waiting: None })
-    }
 }
 
 /// What the writer does to files. A trait, so that tests have disks that fail.
@@ -94,7 +87,7 @@ pub(super) struct Writer {
     recent: VecDeque<(u64, String)>,
     /// Whether a file or the folder is not in place.
     is_taken: bool,
-    backlog: VecDeque<Event>,
+    backlog: VecDeque<Queued>,
     synced: Instant,
     is_sync_failing: bool,
     is_failing: bool,
@@ -268,8 +261,10 @@ impl Writer {
         if lost > self.recorded_lost || (self.is_failing && self.backlog.is_empty()) {
             // First of all, so that the files say that records are missing; and without anything else to write, to see whether
             // that is possible.
-            let note = Event::note(&Note::lost(lost - self.recorded_lost))?;
-            self.append(&[note.text])?;
+            let event = Event::Lost {
+                lost: lost - self.recorded_lost,
+            };
+            self.append(&[event.json()?])?;
             self.recorded_lost = lost;
             self.recovered();
         }
@@ -280,8 +275,16 @@ impl Writer {
             self.append(&texts)?;
             let waiting = self.backlog.drain(..count).filter_map(|event| event.waiting);
             let withheld: Vec<Withheld> = waiting.filter_map(Waiting::written).collect();
-            for withheld in withheld {
-                self.backlog.push_front(Event::note(&Note::withheld(&withheld))?);
+            for Withheld { subject, status } in withheld {
+                let event = Event::Withheld {
+                    request_id: &subject.request_id,
+                    app: subject.app.as_deref(),
+                    status,
+                };
+                self.backlog.push_front(Queued {
+                    text: event.json()?,
+                    waiting: None,
+                });
             }
             self.recovered();
         }

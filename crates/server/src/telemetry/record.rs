@@ -245,9 +245,7 @@ impl Drop for Observed {
         } else if !self.is_ended {
             let record = self.record();
             if let Some(audit) = &self.observers.audit {
-                if record.facts.endpoint.is_some() {
-                    audit.record(&record.audit_event());
-                }
+                audit.record(&record.audit_event());
             }
             self.observers.ended(&record);
         }

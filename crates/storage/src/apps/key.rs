@@ -73,9 +73,6 @@ pub struct AppKey(SecretString);
 
 impl AppKey {
     /// Generates a key: `lk_` and 64 hexadecimal digits, 256 bits of the operating system's random numbers.
-    ///
-    /// # Errors
-    /// [`StorageError::Random`].
     pub fn generate() -> Result<Self, StorageError> {
         let digits = hex::encode(random::<KEY_BYTES>()?);
         Ok(Self(format!("{PREFIX}{digits}").into()))
@@ -118,9 +115,6 @@ pub struct SaltedDigest {
 
 impl SaltedDigest {
     /// Returns the digest of a key with a new salt.
-    ///
-    /// # Errors
-    /// [`StorageError::Random`].
     pub fn new(key: &[u8]) -> Result<Self, StorageError> {
         let salt = random()?;
         let digest = digest(&salt, key);
@@ -128,9 +122,6 @@ impl SaltedDigest {
     }
 
     /// Returns a digest that no key matches; a comparison takes as long as any other.
-    ///
-    /// # Errors
-    /// [`StorageError::Random`].
     pub fn of_no_key() -> Result<Self, StorageError> {
         Ok(Self {
             salt: random()?,

@@ -18,9 +18,6 @@ const RETENTION: i64 = 90 * 86_400 * 1_000_000;
 
 impl Database {
     /// Returns how often apps were changed. 0: there has never been an app.
-    ///
-    /// # Errors
-    /// [`StorageError`].
     pub async fn apps_revision(&self) -> Result<i64, StorageError> {
         let mut session = self.read().await?;
         let revision = revision(&mut session).await?;
@@ -29,9 +26,6 @@ impl Database {
     }
 
     /// Returns all apps by their ids, and their revision. They may already be newer.
-    ///
-    /// # Errors
-    /// [`StorageError`].
     pub async fn apps(&self) -> Result<(i64, Vec<StoredApp>), StorageError> {
         let mut session = self.read().await?;
         // In this order: a change in between raises the revision again.
@@ -50,9 +44,6 @@ impl Database {
     }
 
     /// Returns the app of this id.
-    ///
-    /// # Errors
-    /// [`StorageError`].
     pub async fn app(&self, id: &str) -> Result<Option<StoredApp>, StorageError> {
         let mut session = self.read().await?;
         let mut found = select_app(&mut session, id).await?;
@@ -64,9 +55,7 @@ impl Database {
     }
 
     /// Creates an app with this key. The settings must be valid.
-    ///
-    /// # Errors
-    /// [`StorageError::AppExists`], or another one.
+    /// Fails with [`StorageError::AppExists`] if there is one of this id.
     pub async fn create_app(
         &self,
         id: &str,
@@ -79,9 +68,6 @@ impl Database {
 
     /// Creates an app with this key unless there is or has ever been an app; then returns `None`. Of several replicas that
     /// start at the same time one creates it.
-    ///
-    /// # Errors
-    /// [`StorageError`].
     pub async fn create_first_app(&self, id: &str, key: AppKey) -> Result<Option<NewApp>, StorageError> {
         self.insert_app(id, &AppSettings::default(), key, true).await
     }
@@ -120,9 +106,7 @@ impl Database {
     }
 
     /// Changes the settings of an app. The new ones must be valid.
-    ///
-    /// # Errors
-    /// [`StorageError::UnknownApp`], or another one.
+    /// Fails with [`StorageError::UnknownApp`] if there is none.
     pub async fn change_app(
         &self,
         id: &str,
@@ -147,9 +131,7 @@ impl Database {
     }
 
     /// Deletes an app and its keys.
-    ///
-    /// # Errors
-    /// [`StorageError::UnknownApp`], or another one.
+    /// Fails with [`StorageError::UnknownApp`] if there is none.
     pub async fn delete_app(&self, id: &str) -> Result<(), StorageError> {
         let mut session = self.begin().await?;
         next_revision(&mut session).await?;
@@ -162,9 +144,7 @@ impl Database {
     }
 
     /// Adds a key to an app, and makes the previous keys expire.
-    ///
-    /// # Errors
-    /// [`StorageError::UnknownApp`], [`StorageError::TooManyKeys`], or another one.
+    /// Fails with [`StorageError::UnknownApp`], or with [`StorageError::TooManyKeys`] unless the rotation is forced.
     pub async fn rotate_key(
         &self,
         id: &str,

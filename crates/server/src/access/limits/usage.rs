@@ -313,7 +313,7 @@ impl PendingFile {
         match migrate() {
             Ok(()) => tracing::info!(from = FORMER_FILE, to = FILE, "renamed the file of pending usage"),
             Err(error) => {
-                tracing::warn!(%error, from = FORMER_FILE, "cannot rename the file of pending usage")
+                tracing::warn!(%error, from = FORMER_FILE, "cannot rename the file of pending usage");
             }
         }
         batches

@@ -67,7 +67,7 @@ fn rows(key: &ChainKey, instance: &str, days: impl Iterator<Item = i64>) -> Vec<
         let time = Timestamp::from_microsecond(now() - days * 86_400 * SECOND).unwrap();
         let event = json!({ "time": time.to_string(), "kind": "verification" });
         let event = serde_json::value::to_raw_value(&event).unwrap();
-        row(end.extend(key, instance, &event).unwrap()).unwrap()
+        audit_row(&end.extend(key, instance, &event).unwrap()).unwrap()
     });
     rows.collect()
 }
@@ -157,7 +157,11 @@ async fn records_that_are_permanently_missing_are_skipped_with_their_numbers() {
     }
     shipper.ship().await;
     assert_eq!(shipper.database.audit_size().await.unwrap().0, 150);
-    assert_eq!((state.lock().pending(), state.lock().spool), (0, 0));
+    let (pending, spool) = {
+        let state = state.lock();
+        (state.pending(), state.spool)
+    };
+    assert_eq!((pending, spool), (0, 0));
     let told = log.lines_with("ERROR");
     assert!(
         told.len() == 1 && told[0].contains("first=101") && told[0].contains("last=200"),

@@ -67,7 +67,7 @@ impl Fixture {
     fn add(&mut self, id: &str, waiting: Option<Waiting>) {
         let event = json!({ "time": "2026-11-25T08:00:00Z", "kind": "verification", "request_id": id });
         let text = serde_json::value::to_raw_value(&event).unwrap();
-        self.writer.backlog.push_back(Event { text, waiting });
+        self.writer.backlog.push_back(Queued { text, waiting });
     }
 
     /// Returns the events in the files, whose chain is valid.
