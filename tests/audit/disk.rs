@@ -133,7 +133,7 @@ fn full_storage() -> Outcome {
     ensure!(metric(&server, "likeness_storage_up")? == 0.0, "it flaps");
     let log = server.log.text();
     ensure!(
-        !log.contains("the storage does not answer"),
+        !log.contains("database unavailable: apps"),
         "nothing can be read:\n{log}"
     );
     verify(3)?;

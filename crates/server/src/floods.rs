@@ -2,12 +2,10 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::Mutex;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
-
-use crate::locked::locked;
 
 /// Shortest time of which what has no record of its own is summed up.
 pub(crate) const WINDOW: Duration = Duration::from_secs(1);
@@ -47,7 +45,7 @@ impl<R: Eq + Hash + Clone> Floods<R> {
 
     /// Whether this one has a record of its own, where its reason may have `most` in a window. It is counted where not.
     pub(crate) fn admit(&self, reason: R, most: u32) -> bool {
-        let mut windows = locked(&self.windows);
+        let mut windows = self.windows.lock();
         let window = windows.entry(reason).or_insert_with(|| Window {
             since: Instant::now(),
             records: 0,
@@ -67,7 +65,7 @@ impl<R: Eq + Hash + Clone> Floods<R> {
     pub(crate) fn end_windows(&self, age: Duration) -> Vec<LeftOut<R>> {
         let now = Instant::now();
         let mut ended = Vec::new();
-        locked(&self.windows).retain(|reason, window| {
+        self.windows.lock().retain(|reason, window| {
             let within = now - window.since;
             if within < age {
                 return true;

@@ -1,11 +1,9 @@
 //! Log lines that say the same again.
 
-use std::sync::Mutex;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
-
-use crate::locked::locked;
 
 /// Lets one event of a kind through in a while, and counts the others.
 #[derive(Debug)]
@@ -31,7 +29,7 @@ impl Throttle {
 
     /// Counts an event. Where it is let through: how many there were since the last one that was, this one included.
     pub(crate) fn admit(&self) -> Option<u64> {
-        let mut state = locked(&self.state);
+        let mut state = self.state.lock();
         state.events += 1;
         let now = Instant::now();
         if state.last.is_some_and(|last| now - last < self.pause) {

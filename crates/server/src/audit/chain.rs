@@ -7,8 +7,6 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::hex::hex;
-
 /// What the first line of a chain holds on to.
 pub(super) const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
@@ -84,7 +82,7 @@ impl ChainKey {
                 mac.finalize().into_bytes().into()
             }
         };
-        hex(&digest)
+        hex::encode(&digest)
     }
 }
 

@@ -4,12 +4,13 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use likeness_api::ErrorCode;
+use likeness_engine::Engine;
 use serde::Serialize;
 
 use super::Refused;
 use super::waiting::Withheld;
 use crate::endpoint::Endpoint;
-use crate::telemetry::record::{Picture, Record, millis};
+use crate::telemetry::{ImageFacts, RequestContext, millis};
 
 /// Version of what events say; it changes when a field does.
 const VERSION: u8 = 1;
@@ -93,40 +94,42 @@ pub(super) struct Note<'a> {
 }
 
 impl<'a> Verification<'a> {
-    pub(super) fn of(record: &'a Record) -> Self {
-        let facts = &record.facts;
-        let models = facts.models.as_ref();
-        let timings = facts.timings;
+    pub(super) fn of(request: &'a RequestContext) -> Self {
+        let models = request.engine.as_ref().map(Engine::info);
+        let timings = request.timings;
         Self {
             v: VERSION,
             time: time(Timestamp::now()),
             kind: "verification",
-            request_id: record.meta.id.to_string(),
-            correlation_id: record.correlation_id.as_deref(),
-            client: facts.client,
-            app: facts.app.as_deref(),
-            endpoint: facts.endpoint.map(Endpoint::as_str),
-            path: &record.path,
-            profile: facts.profile.as_deref(),
+            request_id: request.meta.id.to_string(),
+            correlation_id: request.correlation_id.as_deref(),
+            client: request.client,
+            app: request.app.as_deref(),
+            endpoint: request.endpoint.map(Endpoint::as_str),
+            path: &request.path,
+            profile: request.profile.as_deref(),
             pack: models.map(|models| models.pack.as_str()),
             pack_version: models.map(|models| models.pack_version.as_str()),
             pack_digest: models.map(|models| models.pack_digest.as_str()),
             match_calibration: models.map(|models| models.match_calibration.as_str()),
             liveness_calibration: models.map(|models| models.liveness_calibration.as_str()),
-            selfie: File::of(facts.selfie),
-            photo: File::of(facts.photo),
-            face_match: facts.face_match,
-            liveness: facts.liveness,
-            threshold: facts.threshold,
-            outcome: facts.outcome,
-            codes: &facts.codes,
-            status: record.status,
-            error: facts.error.as_ref().map(|error| ErrorCode::as_str(error.code())),
-            limit: facts.refused_by,
+            selfie: File::of(request.selfie),
+            photo: File::of(request.photo),
+            face_match: request.face_match,
+            liveness: request.liveness,
+            threshold: request.threshold,
+            outcome: request.outcome,
+            codes: &request.codes,
+            status: request.status,
+            error: request
+                .error
+                .as_ref()
+                .map(|error| ErrorCode::as_str(error.code())),
+            limit: request.refused_by,
             ms: Milliseconds {
-                total: millis(record.total),
-                body: facts.body_read.map(millis),
-                queue: facts.queued().map(millis),
+                total: millis(request.total),
+                body: request.body_read.map(millis),
+                queue: request.queued().map(millis),
                 decode: timings.map(|timings| millis(timings.decode)),
                 detect: timings.map(|timings| millis(timings.detect)),
                 embed: timings.map(|timings| millis(timings.embed)),
@@ -195,12 +198,12 @@ impl<'a> Note<'a> {
 }
 
 impl File {
-    fn of(picture: Picture) -> Self {
+    fn of(image: ImageFacts) -> Self {
         Self {
-            bytes: picture.bytes,
-            width: picture.size.map(|(width, _)| width),
-            height: picture.size.map(|(_, height)| height),
-            faces: picture.faces,
+            bytes: image.bytes,
+            width: image.size.map(|(width, _)| width),
+            height: image.size.map(|(_, height)| height),
+            faces: image.faces,
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::line_file::{self, LineFile, Open};
@@ -28,7 +29,7 @@ struct FaultyFile {
 
 impl Disk {
     pub(super) fn faults(&self) -> MutexGuard<'_, Faults> {
-        self.0.lock().unwrap()
+        self.0.lock()
     }
 
     pub(super) fn repair(&self) {
@@ -96,7 +97,7 @@ impl Log {
 
     /// The lines that say this.
     pub(super) fn lines_with(&self, said: &str) -> Vec<String> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        let text = String::from_utf8(self.0.lock().clone()).unwrap();
         text.lines()
             .filter(|line| line.contains(said))
             .map(ToOwned::to_owned)
@@ -106,7 +107,7 @@ impl Log {
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
+        self.0.lock().write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {

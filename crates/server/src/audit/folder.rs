@@ -3,15 +3,14 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 use likeness_storage::check_in_place;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::chain::Head;
 use super::line_file::sync_folder_of;
-use crate::locked::locked;
 use crate::private;
 
 const LOCK: &str = "lock";
@@ -74,7 +73,7 @@ impl Folder {
 
     /// Fails where the folder was taken away, or its lock was, so that another process could take it up.
     pub(super) fn check(&self) -> io::Result<()> {
-        check_in_place(&locked(&self.lock), &self.path.join(LOCK), 0)
+        check_in_place(&self.lock.lock(), &self.path.join(LOCK), 0)
     }
 
     /// Makes the folder, its lock and its anchor again where they were taken away.
@@ -85,8 +84,8 @@ impl Folder {
         private::make_folder(&self.path)?;
         let lock = try_lock(&self.path)?
             .ok_or_else(|| io::Error::other("another process has taken up the audit's folder"))?;
-        *locked(&self.lock) = lock;
-        match &*locked(&self.anchor) {
+        *self.lock.lock() = lock;
+        match &*self.anchor.lock() {
             Some(kept) if anchor(&self.path)?.is_none() => write_anchor(&self.path, kept),
             _ => Ok(()),
         }
@@ -95,15 +94,13 @@ impl Folder {
     /// Says that the chain begins after this line.
     pub(super) fn set_anchor(&self, anchor: Anchor) -> io::Result<()> {
         write_anchor(&self.path, &anchor)?;
-        *locked(&self.anchor) = Some(anchor);
+        *self.anchor.lock() = Some(anchor);
         Ok(())
     }
 
     /// The number of the last line that retention has removed; 0 where it has removed none.
     pub(super) fn anchored(&self) -> u64 {
-        locked(&self.anchor)
-            .as_ref()
-            .map_or(0, |anchor| anchor.before.seq)
+        self.anchor.lock().as_ref().map_or(0, |anchor| anchor.before.seq)
     }
 
     pub(super) fn instance(&self) -> &str {

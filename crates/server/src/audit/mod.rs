@@ -23,28 +23,27 @@ mod writer;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use likeness_api::{ApiError, ErrorCode};
 use likeness_engine::EngineInfo;
-use likeness_storage::Database;
+use likeness_storage::{Database, now};
+use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::time::{Instant, timeout};
 
 use crate::config::{AuditConfig, AuditMode};
 use crate::floods::{Floods, PAUSE, WINDOW};
-use crate::locked::locked;
-use crate::looks::pauses;
-use crate::telemetry::record::Record;
-use crate::telemetry::refusal_lines::is_bounded;
+use crate::periodic::ticks;
+use crate::telemetry::{RequestContext, is_bounded};
 use event::{Note, Verification};
 use folder::Folder;
 use shipper::{Retention, Shipper};
-use state::{Gauges, State};
+use state::State;
 use waiting::{Subject, Wait, Waiting};
 use writer::{Event, Message, Settings, Writer};
 
@@ -200,18 +199,18 @@ impl Audit {
     }
 
     /// Hands a record to the writer, whose answer waits.
-    pub(crate) fn submit(&self, record: &Record) -> Pending {
-        if !self.is_wanted(record) {
+    pub(crate) fn submit(&self, request: &RequestContext) -> Pending {
+        if !self.is_wanted(request) {
             return Pending::Nothing;
         }
         // Of what is refused anyway there is nothing to hold back.
-        let is_held = self.inner.required && record.status < 400;
+        let is_held = self.inner.required && request.status < 400;
         let subject = Subject {
-            request_id: record.meta.id.to_string(),
-            app: record.facts.app.clone(),
+            request_id: request.meta.id.to_string(),
+            app: request.app.clone(),
         };
         let (waiting, wait) = waiting::wait(subject, is_held);
-        if self.send(&Verification::of(record), Some(waiting)) {
+        if self.send(&Verification::of(request), Some(waiting)) {
             Pending::Event(wait)
         } else {
             Pending::Lost { goes: !is_held }
@@ -219,29 +218,28 @@ impl Audit {
     }
 
     /// Hands a record to the writer, for whose answer nobody waits.
-    pub(crate) fn record(&self, record: &Record) {
-        if self.is_wanted(record) {
-            self.send(&Verification::of(record), None);
+    pub(crate) fn record(&self, request: &RequestContext) {
+        if self.is_wanted(request) {
+            self.send(&Verification::of(request), None);
         }
     }
 
-    fn is_wanted(&self, record: &Record) -> bool {
-        record.facts.endpoint.is_some() && self.has_record_of_its_own(record)
+    fn is_wanted(&self, request: &RequestContext) -> bool {
+        request.endpoint.is_some() && self.has_record_of_its_own(request)
     }
 
     /// A flood of refused requests must not fill the disk: they are counted, and recorded together.
-    fn has_record_of_its_own(&self, record: &Record) -> bool {
-        let facts = &record.facts;
-        let error = facts.error.as_ref().map(ApiError::code);
-        let most = match &facts.app {
+    fn has_record_of_its_own(&self, request: &RequestContext) -> bool {
+        let error = request.error.as_ref().map(ApiError::code);
+        let most = match &request.app {
             None => UNAUTHENTICATED,
             Some(_) if error.is_some_and(is_bounded) => REFUSED,
             Some(_) => return true,
         };
         let refused = Refused {
             error,
-            status: record.status,
-            app: facts.app.clone(),
+            status: request.status,
+            app: request.app.clone(),
         };
         self.inner.floods.admit(refused, most)
     }
@@ -298,7 +296,7 @@ impl Audit {
     /// Moves lines into the storage, and sums up refused requests each second, for as long as it is polled.
     pub(crate) async fn keep_up(&self) {
         let summing_up = async {
-            let mut ticks = pauses(Instant::now() + PAUSE, PAUSE);
+            let mut ticks = ticks(Instant::now() + PAUSE, PAUSE);
             loop {
                 ticks.tick().await;
                 self.sum_up(WINDOW);
@@ -310,7 +308,7 @@ impl Audit {
     /// Warns where the disk becomes nearly full and no record is ever removed.
     async fn watch_room(&self) {
         let mut watch = room::Watch::default();
-        let mut ticks = pauses(Instant::now(), ROOM_PAUSE);
+        let mut ticks = ticks(Instant::now(), ROOM_PAUSE);
         loop {
             ticks.tick().await;
             let (config, path) = (self.inner.config.clone(), self.inner.path.clone());
@@ -327,7 +325,7 @@ impl Audit {
         let written = tokio::task::spawn_blocking(move || {
             // Waits where the queue is full: nothing else comes.
             let _ = audit.inner.messages.send(Message::Stop);
-            let writer = locked(&audit.inner.writer).take();
+            let writer = audit.inner.writer.lock().take();
             writer.map(JoinHandle::join)
         });
         if timeout(LAST_LINES, written).await.is_err() {
@@ -338,8 +336,20 @@ impl Audit {
         }
     }
 
-    pub(crate) fn gauges(&self) -> impl crate::telemetry::metrics::AuditGauges + 'static {
-        Gauges(Arc::clone(&self.inner.state))
+    /// Returns the age of the oldest record that is not in the database yet, 0 if all are.
+    pub(crate) fn lag(&self) -> Duration {
+        self.inner.state.lag(now())
+    }
+
+    /// Returns the number of records that are not in the database yet.
+    pub(crate) fn pending(&self) -> u64 {
+        let state = &self.inner.state;
+        state.pending() + state.queued.load(Ordering::Relaxed) as u64
+    }
+
+    /// Returns the number of records lost since the start.
+    pub(crate) fn lost(&self) -> u64 {
+        self.inner.state.lost.load(Ordering::Relaxed)
     }
 }
 

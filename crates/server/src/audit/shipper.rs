@@ -2,21 +2,21 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use likeness_storage::audit::{AuditAnchor, AuditRow};
 use likeness_storage::{Database, StorageError, now};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::chain::{ChainKey, Head, Line};
 use super::folder::{self, Anchor, Folder};
 use super::state::State;
-use crate::locked::locked;
-use crate::looks::pauses;
+use crate::periodic::ticks;
 use crate::private;
 
 /// Rows of one transaction.
@@ -143,7 +143,7 @@ impl Shipper {
 
     /// Moves lines for as long as it is polled.
     pub(super) async fn keep_up(&self) {
-        let mut ticks = pauses(Instant::now(), PAUSE);
+        let mut ticks = ticks(Instant::now(), PAUSE);
         let mut until_cleaning = 0;
         loop {
             ticks.tick().await;
@@ -240,7 +240,7 @@ impl Shipper {
     /// Whether what is wrong with the files behind this line is so for good: the writer has found all in their places since.
     fn is_certain(&self, after: u64) -> bool {
         let checks = self.state.checks();
-        let mut doubt = locked(&self.doubt);
+        let mut doubt = self.doubt.lock();
         let since = doubt.filter(|doubt| doubt.after == after);
         let since = *doubt.insert(since.unwrap_or(Doubt { after, checks }));
         // One check may have begun before.

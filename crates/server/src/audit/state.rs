@@ -1,13 +1,10 @@
 //! How the audit is doing.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use likeness_storage::now;
-
-use crate::locked::locked;
-use crate::telemetry::metrics::AuditGauges;
+use parking_lot::Mutex;
 
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -110,24 +107,7 @@ impl State {
         Duration::from_micros(u64::try_from(age).unwrap_or(0))
     }
 
-    fn oldest(&self) -> std::sync::MutexGuard<'_, Option<i64>> {
-        locked(&self.oldest)
-    }
-}
-
-/// For metrics.
-pub(super) struct Gauges(pub(super) std::sync::Arc<State>);
-
-impl AuditGauges for Gauges {
-    fn lag(&self) -> Duration {
-        self.0.lag(now())
-    }
-
-    fn pending(&self) -> u64 {
-        self.0.pending() + self.0.queued.load(Ordering::Relaxed) as u64
-    }
-
-    fn lost(&self) -> u64 {
-        self.0.lost.load(Ordering::Relaxed)
+    fn oldest(&self) -> parking_lot::MutexGuard<'_, Option<i64>> {
+        self.oldest.lock()
     }
 }

@@ -1,13 +1,11 @@
 //! What requests see of the audit.
 
-use likeness_api::Meta;
 use likeness_storage::{Place, Settings as StorageSettings};
 
 use super::fakes::{Disk, Log};
 use super::*;
 use crate::endpoint::Endpoint;
 use crate::private;
-use crate::telemetry::record::Facts;
 
 /// An audit whose writer runs when the test says so. Its queue has room for two events, or as many as are wanted.
 struct Fixture {
@@ -69,22 +67,10 @@ async fn fixture_with_room(required: bool, room: usize) -> Fixture {
     }
 }
 
-fn record(status: u16) -> Record {
-    Record {
-        meta: Meta::now(),
-        correlation_id: None,
-        method: axum::http::Method::POST,
-        path: "/v0.2/liveness-verification".to_owned(),
-        version: axum::http::Version::HTTP_11,
-        status,
-        total: Duration::from_millis(30),
-        facts: Facts {
-            endpoint: Some(Endpoint::Liveness),
-            app: Some("app".to_owned()),
-            ..Facts::default()
-        },
-        #[cfg(feature = "otel")]
-        parent: crate::telemetry::traces::Parent::of(&axum::http::HeaderMap::new()),
+fn record(status: u16) -> RequestContext {
+    RequestContext {
+        app: Some("app".to_owned()),
+        ..RequestContext::ended(Endpoint::Liveness, status)
     }
 }
 
@@ -187,8 +173,8 @@ async fn refused_requests_beyond_some_are_counted_by_app_and_reason() {
     } = fixture_with_room(false, 200).await;
     let refused = |app: Option<&str>, code: ErrorCode| {
         let mut record = record(code.status());
-        record.facts.app = app.map(ToOwned::to_owned);
-        record.facts.error = Some(code.into());
+        record.app = app.map(ToOwned::to_owned);
+        record.error = Some(code.into());
         record
     };
     for _ in 0..30 {

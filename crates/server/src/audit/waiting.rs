@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::telemetry::record::CLIENT_GONE;
+use crate::telemetry::CLIENT_GONE;
 
 /// The answer goes out as its line says.
 const AS_IT_IS: u16 = 0;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use likeness_api::ErrorCode;
 use tokio::time::Instant;
 
+use super::context::{RequestContext, millis};
 use crate::floods::{Floods, LeftOut, PAUSE, WINDOW};
-use crate::looks::pauses;
-use crate::telemetry::record::{Record, millis};
+use crate::periodic::ticks;
 
 /// What is refused before anything is done for it, by anybody and as often as they like. All else is of an app that was let
 /// in, and keeps its line.
@@ -43,8 +43,8 @@ impl RefusalLines {
     }
 
     /// Whether this request has a line of its own. It is counted either way.
-    pub(crate) fn admit(&self, record: &Record) -> bool {
-        match &record.facts.error {
+    pub(crate) fn admit(&self, request: &RequestContext) -> bool {
+        match &request.error {
             Some(error) => self.admit_code(error.code()),
             None => true,
         }
@@ -85,7 +85,7 @@ impl RefusalLines {
 
     /// Sums up each second, for as long as it is polled.
     pub(crate) async fn keep_up(&self) {
-        let mut ticks = pauses(Instant::now(), PAUSE);
+        let mut ticks = ticks(Instant::now(), PAUSE);
         loop {
             ticks.tick().await;
             self.sum_up(WINDOW);

@@ -1,20 +1,20 @@
-//! The apps that may call now: those of the configuration and those of the storage, which change while the service runs.
+//! The current apps: those of the configuration and those of the database, which change while the service runs.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use likeness_storage::apps::{AppKey, NewApp, StoredApp};
 use likeness_storage::{Database, StorageError};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::sleep;
 
 use super::Apps;
 
-use crate::locked::locked;
-
-/// Id of the app that a service makes which finds none.
+/// Id of the app that a service without any app creates.
 pub const FIRST_APP: &str = "default";
 
-/// The apps that may call now. Clones are the same one.
+/// The current apps. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct AppDirectory {
     inner: Arc<Inner>,
@@ -23,27 +23,27 @@ pub(crate) struct AppDirectory {
 #[derive(Debug)]
 struct Inner {
     database: Database,
-    /// What requests are checked against. Replaced as a whole: a request waits for nothing.
-    current: RwLock<Arc<Apps>>,
+    /// Replaced as a whole, so that requests never wait.
+    current: ArcSwap<Apps>,
     sources: Mutex<Sources>,
 }
 
-/// What [`Inner::current`] is made of.
+/// The sources of [`Inner::current`].
 #[derive(Debug)]
 struct Sources {
     configured: Apps,
-    /// The storage's apps, and the revision that they were read with.
+    /// The database's apps, and their revision.
     stored: Vec<StoredApp>,
     revision: Option<i64>,
 }
 
 impl AppDirectory {
-    /// The configuration's apps, and those of the storage.
+    /// Returns the apps of the configuration and of the database.
     pub(crate) async fn open(configured: Apps, database: Database) -> Result<Self, StorageError> {
         let directory = Self {
             inner: Arc::new(Inner {
                 database,
-                current: RwLock::new(Arc::new(configured.clone())),
+                current: ArcSwap::from_pointee(configured.clone()),
                 sources: Mutex::new(Sources {
                     configured,
                     stored: Vec::new(),
@@ -55,12 +55,12 @@ impl AppDirectory {
         Ok(directory)
     }
 
-    /// The apps that may call now.
+    /// Returns the current apps.
     pub(crate) fn current(&self) -> Arc<Apps> {
-        Arc::clone(&self.inner.current.read().unwrap_or_else(PoisonError::into_inner))
+        self.inner.current.load_full()
     }
 
-    /// Makes [`FIRST_APP`] where there is no app, neither configured nor stored, and never was one in the storage.
+    /// Creates [`FIRST_APP`] if there is no app, neither configured nor stored, and the database never had one.
     pub(crate) async fn make_first(&self) -> Result<Option<NewApp>, StorageError> {
         if !self.current().is_empty() {
             return Ok(None);
@@ -70,7 +70,7 @@ impl AppDirectory {
             .database
             .create_first_app(FIRST_APP, AppKey::generate()?)
             .await?;
-        // Also where another replica has made it.
+        // Also if another replica has created it.
         self.read().await?;
         Ok(made)
     }
@@ -85,20 +85,19 @@ impl AppDirectory {
         Ok(())
     }
 
-    /// Looks again and again whether the storage's apps have changed, and takes up what has. Where the storage does not
-    /// answer, the apps that are known go on being valid.
+    /// Reads changed apps of the database every `pause`. While the database is unavailable, the known apps stay valid.
     pub(crate) async fn watch(&self, pause: Duration) {
         let mut reached = true;
         loop {
             sleep(pause).await;
             match self.refresh().await {
                 Ok(()) if !reached => {
-                    tracing::info!("the storage answers again: changes of apps are noticed");
+                    tracing::info!("database available again: reading changes of apps");
                     reached = true;
                 }
                 Ok(()) => {}
                 Err(error) if reached => {
-                    tracing::error!(%error, "the storage does not answer: apps and keys stay as they are known here");
+                    tracing::error!(%error, "database unavailable: apps and keys stay as last known");
                     reached = false;
                 }
                 Err(_) => {}
@@ -115,7 +114,7 @@ impl AppDirectory {
         tracing::info!(
             revision,
             apps = self.current().len(),
-            "the storage's apps have changed"
+            "apps of the database reloaded"
         );
         Ok(())
     }
@@ -131,10 +130,10 @@ impl AppDirectory {
     }
 
     fn replace(&self, apps: Apps) {
-        *self.inner.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(apps);
+        self.inner.current.store(Arc::new(apps));
     }
 
-    fn sources(&self) -> std::sync::MutexGuard<'_, Sources> {
-        locked(&self.inner.sources)
+    fn sources(&self) -> MutexGuard<'_, Sources> {
+        self.inner.sources.lock()
     }
 }

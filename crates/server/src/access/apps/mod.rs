@@ -17,7 +17,6 @@ use likeness_storage::{StorageError, now};
 use secrecy::ExposeSecret;
 
 use crate::config::{AppConfig, Config, ConfigError};
-use crate::hex::hex;
 
 use credentials::{Credentials, Presented};
 
@@ -95,7 +94,7 @@ impl Apps {
         }
         let mut random = [0_u8; 16];
         getrandom::fill(&mut random).map_err(|error| ConfigError::Random(error.to_string()))?;
-        let key = hex(&random);
+        let key = hex::encode(&random);
         self.configure(&AppConfig::new(DEMO_APP, key.as_str()))?;
         self.has_demo = true;
         Ok(Some(key))

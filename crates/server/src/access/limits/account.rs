@@ -1,16 +1,16 @@
 //! What one app has under way and has used.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use likeness_storage::apps::{AppEndpoint, AppLimits};
 use likeness_storage::usage::{Counted, Period, Quotas, Used};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::bucket::TokenBucket;
 use super::refusal::Refusal;
-use crate::locked::locked;
 
 /// Of what remains of a quota, one unit in so many may be reserved at a time: others want theirs.
 const SHARE: u64 = 20;
@@ -194,7 +194,7 @@ impl Account {
 
     /// A token of the app's rate, where it has one; else how long until there is one.
     pub(super) fn take_token(&self, limits: &AppLimits, now: Instant) -> Result<(), Duration> {
-        let mut bucket = locked(&self.bucket);
+        let mut bucket = self.bucket.lock();
         let Some(rate) = limits.requests_per_second else {
             *bucket = None;
             return Ok(());
@@ -221,12 +221,12 @@ impl Account {
     /// lock: a request that came before midnight and gets here after another one that came later does not turn the day
     /// back. Locks are taken in the order of `over` and ledger, never the other way round.
     pub(super) fn ledger(&self, now: impl Fn() -> Period, over: &Mutex<Vec<Counted>>) -> LedgerGuard<'_> {
-        let mut guard = locked(&self.ledger);
+        let mut guard = self.ledger.lock();
         let mut period = now();
         if guard.as_ref().is_some_and(|ledger| ledger.period != period) {
             drop(guard);
-            let mut over = locked(over);
-            guard = locked(&self.ledger);
+            let mut over = over.lock();
+            guard = self.ledger.lock();
             period = now();
             if let Some(ledger) = guard.as_ref()
                 && ledger.period != period
@@ -246,8 +246,8 @@ impl Account {
             endpoint,
             was_reserved,
         } = spent;
-        let mut over = locked(over);
-        let mut guard = locked(&self.ledger);
+        let mut over = over.lock();
+        let mut guard = self.ledger.lock();
         if let Some(ledger) = guard.as_mut()
             && ledger.period == period
         {
@@ -277,7 +277,7 @@ impl Account {
 
     /// Takes out what is to be written down.
     pub(super) fn take_counted(&self) -> Option<Counted> {
-        let mut guard = locked(&self.ledger);
+        let mut guard = self.ledger.lock();
         let ledger = guard.as_mut()?;
         let counted = ledger.counted(&self.app);
         let mut next = Ledger::new(ledger.period, ledger.known);
@@ -296,7 +296,7 @@ impl Account {
 
     /// What the database says is used, where nothing else is known.
     pub(super) fn learn(&self, period: Period, used: Used) {
-        let mut guard = locked(&self.ledger);
+        let mut guard = self.ledger.lock();
         let ledger = guard.get_or_insert_with(|| Ledger::new(period, None));
         if ledger.period == period {
             ledger.known.get_or_insert(used);

@@ -3,14 +3,14 @@
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
 use likeness_storage::usage::Counted;
 use likeness_storage::{FileId, check_in_place};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::locked::locked;
 use crate::private;
 
 /// Largest file that is read, in bytes: a hundred thousand apps.
@@ -45,17 +45,17 @@ struct Inner {
 
 impl Inner {
     fn is_ours(&self) -> bool {
-        locked(&self.lock).is_some()
+        self.lock.lock().is_some()
     }
 
     /// Makes folder and lock again where they were taken away. Whether anything was.
     fn put_back(&self) -> io::Result<bool> {
-        let mut lock = locked(&self.lock);
+        let mut lock = self.lock.lock();
         let is_in_place = lock
             .as_ref()
             .is_none_or(|lock| check_in_place(lock, &self.lock_file, 0).is_ok());
         if is_in_place {
-            let written = locked(&self.written).take();
+            let written = self.written.lock().take();
             return Ok(written.is_some_and(|written| {
                 FileId::of_path(&self.file).is_ok_and(|found| found.as_ref() != Some(&written))
             }));
@@ -76,7 +76,7 @@ impl Inner {
             };
         }
         private::replace(&self.file, &serde_json::to_vec(owed)?, synced)?;
-        *locked(&self.written) = FileId::of_path(&self.file)?;
+        *self.written.lock() = FileId::of_path(&self.file)?;
         Ok(was_taken)
     }
 }

@@ -13,8 +13,8 @@ mod settle;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -22,12 +22,11 @@ use likeness_api::{ApiError, ErrorCode};
 use likeness_storage::apps::AppEndpoint;
 use likeness_storage::usage::{Counted, Period, Quotas, SECONDS_OF_A_DAY, Used};
 use likeness_storage::{Database, StorageError, now};
+use parking_lot::{Mutex, RwLock};
 use tokio::time::{Instant, timeout};
 
 use crate::access::apps::App;
 use crate::config::{QuotasConfig, WhenUnavailable};
-use crate::locked::locked;
-use crate::telemetry::request_log::RequestLog;
 use account::{Account, Ledger, LedgerGuard, Spent};
 use debts::Debts;
 use refusal::Refusal;
@@ -87,6 +86,15 @@ impl Taken {
     }
 }
 
+/// A refused request.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// The error of the response.
+    pub(crate) error: ApiError,
+    /// The app's limit that refused it: `rate`, `concurrent`, `daily` or `monthly`.
+    pub(crate) limit: Option<&'static str>,
+}
+
 impl Limits {
     /// Knows what was used before, also what an earlier process could not write down.
     pub(crate) async fn open(
@@ -127,17 +135,14 @@ impl Limits {
     }
 
     /// Whether the app may have this request. The slot is to be held until no work is left for it.
-    pub(crate) async fn take(
-        &self,
-        app: &App,
-        endpoint: AppEndpoint,
-        log: &RequestLog,
-    ) -> Result<(Taken, Slot), ApiError> {
+    pub(crate) async fn take(&self, app: &App, endpoint: AppEndpoint) -> Result<(Taken, Slot), Refused> {
         let account = self.account(&app.id);
         let refuse = |refusal: &Refusal| {
-            log.refused_by(refusal.limit());
             self.ledger(&account).get().refuse();
-            Err(refusal.error((self.clock)()))
+            Err(Refused {
+                error: refusal.error((self.clock)()),
+                limit: Some(refusal.limit()),
+            })
         };
         if let Err(wait) = account.take_token(&app.limits, Instant::now()) {
             let rate = app.limits.requests_per_second.unwrap_or_default();
@@ -163,8 +168,11 @@ impl Limits {
                 Ok((Taken { account, spent, owed }, slot))
             }
             Err(Stop::Limit(refusal)) => refuse(&refusal),
-            Err(Stop::Unavailable) => Err(ApiError::from(ErrorCode::NotReady)
-                .with_cause("the app's quota cannot be looked up: the storage is not there")),
+            Err(Stop::Unavailable) => Err(Refused {
+                error: ApiError::from(ErrorCode::NotReady)
+                    .with_cause("the app's quota cannot be looked up: the storage is not there"),
+                limit: None,
+            }),
         }
     }
 
@@ -252,7 +260,7 @@ impl Limits {
     /// Units that were reserved and are not wanted.
     fn owe(&self, app: &str, period: Period, units: u64) {
         let units = i64::try_from(units).unwrap_or(i64::MAX);
-        locked(&self.owed).push(Counted {
+        self.owed.lock().push(Counted {
             app: app.to_owned(),
             period,
             units: -units,
@@ -285,15 +293,10 @@ impl Limits {
     }
 
     fn account(&self, app: &str) -> Arc<Account> {
-        if let Some(account) = self
-            .accounts
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(app)
-        {
+        if let Some(account) = self.accounts.read().get(app) {
             return Arc::clone(account);
         }
-        let mut accounts = self.accounts.write().unwrap_or_else(PoisonError::into_inner);
+        let mut accounts = self.accounts.write();
         let account = accounts
             .entry(app.to_owned())
             .or_insert_with(|| Arc::new(Account::new(app)));

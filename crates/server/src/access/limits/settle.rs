@@ -2,7 +2,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use likeness_storage::usage::{Counted, Period, Quotas, Used};
@@ -13,8 +13,7 @@ use uuid::Uuid;
 use super::account::Account;
 use super::debts::Batch;
 use super::{Limits, PATIENCE};
-use crate::locked::locked;
-use crate::looks::pauses;
+use crate::periodic::ticks;
 
 /// Time between two settlements: what a crash may lose.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -23,7 +22,7 @@ impl Limits {
     /// Settles each second until it is told to end. A settlement that is under way is finished: given up in the middle,
     /// nobody would know what of it is written.
     pub(crate) async fn keep_up(&self, end: &Notify) {
-        let mut ticks = pauses(Instant::now(), PAUSE);
+        let mut ticks = ticks(Instant::now(), PAUSE);
         loop {
             tokio::select! {
                 biased;
@@ -37,7 +36,7 @@ impl Limits {
     /// Writes down what was counted, and gives back what is reserved and not spent. What cannot be written is kept, and goes
     /// first the next time.
     pub(crate) async fn settle(&self) {
-        let waiting = locked(&self.pending).batches.len();
+        let waiting = self.pending.lock().batches.len();
         for _ in 0..=waiting {
             if !self.settle_batch().await {
                 return;
@@ -58,7 +57,7 @@ impl Limits {
             .add_usage(&batch.writer, batch.number, batch.counted);
         let mut adding = std::pin::pin!(adding);
         let begun = Instant::now();
-        let mut ticks = pauses(begun + PAUSE, PAUSE);
+        let mut ticks = ticks(begun + PAUSE, PAUSE);
         let added = loop {
             tokio::select! {
                 biased;
@@ -76,8 +75,8 @@ impl Limits {
             self.is_back();
         }
         let left = {
-            let owed = locked(&self.owed);
-            let mut pending = locked(&self.pending);
+            let owed = self.owed.lock();
+            let mut pending = self.pending.lock();
             pending.batches.pop_front();
             pending.with(&owed)
         };
@@ -89,10 +88,10 @@ impl Limits {
     /// written: whoever reserves looks there.
     fn gather(&self) -> Vec<Batch> {
         let accounts = self.all_accounts();
-        let mut owed = locked(&self.owed);
+        let mut owed = self.owed.lock();
         owed.extend(accounts.iter().filter_map(|account| account.take_counted()));
         *owed = merged(std::mem::take(&mut *owed));
-        let mut pending = locked(&self.pending);
+        let mut pending = self.pending.lock();
         if pending.batches.is_empty() && !owed.is_empty() {
             pending.add(std::mem::take(&mut *owed));
         }
@@ -115,14 +114,14 @@ impl Limits {
     }
 
     fn all_accounts(&self) -> Vec<Arc<Account>> {
-        let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
+        let accounts = self.accounts.read();
         accounts.values().cloned().collect()
     }
 
     /// These and the units of an app that are spent and that the database does not know of: of the day, and of the month.
     pub(super) fn outstanding(&self, app: &str, period: Period, mut used: Used) -> Used {
-        let owed = locked(&self.owed);
-        let pending = locked(&self.pending);
+        let owed = self.owed.lock();
+        let pending = self.pending.lock();
         let sent = pending.batches.iter().flat_map(|batch| &batch.counted);
         for item in sent.chain(&*owed).filter(|item| item.app == app) {
             let units = u64::try_from(item.units).unwrap_or(0);
