@@ -75,7 +75,7 @@ fn at_start() -> Outcome {
     let patient = Process::start(&mut command)?;
     patient
         .stderr
-        .wait_for("that it waits", |line| line.contains("waiting for the storage"))?;
+        .wait_for("that it waits", |line| line.contains("waiting for the database"))?;
     postgres.start()?;
     patient
         .stdout

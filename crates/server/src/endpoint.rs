@@ -1,8 +1,10 @@
-//! The endpoints of the API and its versions.
+//! The endpoints and versions of the API.
 
 use likeness_storage::apps::AppEndpoint;
 
-/// Which verification a path asks for.
+use crate::config::{LimitsConfig, VersionLimits};
+
+/// A verification endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     Biometric,
@@ -10,7 +12,9 @@ pub(crate) enum Endpoint {
 }
 
 impl Endpoint {
-    /// As the settings of apps have it.
+    pub(crate) const ALL: [Self; 2] = [Self::Biometric, Self::Liveness];
+
+    /// Returns the endpoint as the settings of apps have it.
     pub(crate) const fn setting(self) -> AppEndpoint {
         match self {
             Self::Biometric => AppEndpoint::Biometric,
@@ -18,7 +22,7 @@ impl Endpoint {
         }
     }
 
-    /// As operators name it, in records and metrics.
+    /// Returns the name in paths, audit records and metrics.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Biometric => "biometric-verification",
@@ -27,7 +31,7 @@ impl Endpoint {
     }
 }
 
-/// Versions of the API: the same but for the sizes of pictures.
+/// A version of the API. They differ only in the accepted sizes of images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ApiVersion {
     V0_1,
@@ -37,11 +41,19 @@ pub(crate) enum ApiVersion {
 impl ApiVersion {
     pub(crate) const ALL: [Self; 2] = [Self::V0_1, Self::V0_2];
 
-    /// What paths begin with.
+    /// Returns the first segment of paths.
     pub(crate) const fn path(self) -> &'static str {
         match self {
             Self::V0_1 => "/v0.1",
             Self::V0_2 => "/v0.2",
+        }
+    }
+
+    /// Returns the accepted sizes of images.
+    pub(crate) fn sides(self, limits: &LimitsConfig) -> VersionLimits {
+        match self {
+            Self::V0_1 => limits.v0_1,
+            Self::V0_2 => limits.v0_2,
         }
     }
 }

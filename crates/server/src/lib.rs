@@ -12,12 +12,22 @@
 //! # }
 //! ```
 //!
-//! The way of a request: [`Server`] accepts a bounded number of connections; `http` gives each request its id, its headers and its line in the log, and checks, in the order of the HTTP contract, the
-//! credentials (`access`: the apps of the configuration, and those of the storage, which are looked at again every second),
-//! whether there is room, and the body as it arrives; then the engine works on a thread of its own (`work`). Which engine
-//! that is, a slot says when the work begins: `reload` replaces it by another one while requests are under way, when files
-//! change or an operator asks on a port apart (`admin`). When a request has ended, observers hear of it (`telemetry`): the
-//! log, and what is counted. Every queue is bounded and every wait has a deadline.
+//! Each layer is a folder that imports only those below it:
+//!
+//! | layer | holds |
+//! |---|---|
+//! | `serve` | wires the layers, starts, drains |
+//! | `admin` | the admin listener: health, metrics, reload |
+//! | `reload` | changed models and settings |
+//! | `http` | listener, connection, TLS, routes, handlers; `http/verify.rs` is a verification from authentication to JSON |
+//! | `work` | worker threads, their queue, the current engine |
+//! | `audit` | audit records, hash chain, spool, retention |
+//! | `telemetry` | the request context; log lines, metrics, traces |
+//! | `access` | apps, credentials, rate limits and quotas, admission |
+//! | `config`, `endpoint` | settings; endpoints and versions |
+//!
+//! A request waits in one queue, first come first served, and only after it was admitted. Every queue is bounded and every
+//! wait has a deadline.
 
 mod access;
 mod admin;
@@ -27,13 +37,8 @@ mod endpoint;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-mod hex;
 mod http;
-mod locked;
-mod looks;
-mod open_storage;
-#[cfg(test)]
-mod plain;
+mod periodic;
 mod reload;
 mod sampling;
 mod seconds;
@@ -48,17 +53,14 @@ pub use config::{
     Explained, ExposedFile, LogConfig, LogFormat, Overrides, QuotasConfig, REFERENCE, ReloadConfig,
     StorageConfig, TlsConfig, WhenUnavailable,
 };
+pub use http::TlsError;
 pub use http::openapi;
-pub use http::tls::TlsError;
-pub use reload::{EngineSource, Hangups, Reload, ReloadError, Reloader, SettingsReload, SourceError};
+pub use reload::{EngineSource, Reload, ReloadError, Reloader, SettingsReload, SourceError};
 pub use serve::{ServeError, Server};
-pub use signals::{second_shutdown_signal, shutdown_signal};
-pub use telemetry::logs::{Logs, LogsError};
+pub use signals::{Hangups, second_shutdown_signal, shutdown_signal};
+pub use telemetry::{Logs, LogsError};
 #[cfg(feature = "otel")]
-pub use telemetry::traces::{Traces, TracesError};
+pub use telemetry::{Traces, TracesError};
 
-/// What the service keeps in a database: apps and their keys, among other things.
+/// The database of the service.
 pub use likeness_storage as storage;
-
-/// The header that carries `api_req_uid` in answers and, in requests, an id of the client's.
-const REQUEST_ID: axum::http::HeaderName = axum::http::HeaderName::from_static("x-request-id");

@@ -1,34 +1,16 @@
-//! How many verifications are let in at the same time.
+//! Admission: how many verifications the service holds at the same time.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::access::limits::Slot;
 use likeness_api::{ApiError, ErrorCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How long a refused client is asked to wait: some verifications are done by then.
+/// The `Retry-After` of a refused request: some verifications have ended by then.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Held from the check of the credentials until the last work for a request has ended, even where its client has long
-/// been answered: so what is admitted bounds what is in memory and on the CPU.
-#[derive(Debug)]
-pub(crate) struct Permit {
-    _admitted: OwnedSemaphorePermit,
-    _slot: Option<Slot>,
-}
-
-impl Permit {
-    /// With the place among its app's requests, which is given back with it.
-    pub(crate) fn with_slot(self, slot: Slot) -> Self {
-        Self {
-            _slot: Some(slot),
-            ..self
-        }
-    }
-}
-
-/// The gate. There is no queue before it: whoever finds it full is refused at once.
+/// Bounds what is in memory and on the CPU. It has no queue: a request beyond the bound is refused at once. The permit is
+/// held until the last work for its request has ended, even if the client has its response already.
 #[derive(Debug)]
 pub(crate) struct Admission {
     permits: Arc<Semaphore>,
@@ -43,30 +25,26 @@ impl Admission {
         }
     }
 
-    /// How many are let in.
+    /// Returns how many requests may be admitted.
     pub(crate) fn size(&self) -> usize {
         self.size
     }
 
-    /// How many are in at this moment.
+    /// Returns how many requests are admitted.
     pub(crate) fn admitted(&self) -> usize {
         self.size.saturating_sub(self.permits.available_permits())
     }
 
-    pub(crate) fn admit(&self) -> Result<Permit, ApiError> {
+    pub(crate) fn admit(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         Arc::clone(&self.permits)
             .try_acquire_owned()
-            .map(|admitted| Permit {
-                _admitted: admitted,
-                _slot: None,
-            })
             .map_err(|_| ApiError::from(ErrorCode::Overloaded).with_retry_after(RETRY_AFTER))
     }
 
-    /// Resolves when no work is left.
+    /// Waits until no work is left.
     pub(crate) async fn idle(&self) {
         let all = u32::try_from(self.size).unwrap_or(u32::MAX);
-        // It fails only for a closed semaphore, and nobody closes it.
+        // It fails only for a closed semaphore, and this one is never closed.
         let _ = self.permits.acquire_many(all).await;
     }
 }

@@ -1,6 +1,8 @@
-//! Who may ask for how much: apps, their credentials and limits, and the bound of the whole service.
+//! Access: apps, their credentials, limits and quotas, and the admission of requests.
 
-pub(crate) mod admission;
+mod admission;
 pub(crate) mod apps;
 pub(crate) mod limits;
 pub(crate) mod proxy_hint;
+
+pub(crate) use admission::Admission;

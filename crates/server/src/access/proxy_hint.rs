@@ -1,4 +1,4 @@
-//! A word to the operator where a proxy seems to drop the credentials.
+//! A hint for the operator when a proxy seems to drop the credentials.
 
 use std::time::Duration;
 
@@ -6,38 +6,38 @@ use crate::access::apps::{ID_HEADERS, KEY_HEADERS};
 use crate::sampling::Throttle;
 use axum::http::{HeaderMap, HeaderName, header};
 
-/// Time between two such lines: they say the same.
+/// Time between two hints.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// What proxies add.
-const PROXIES: [HeaderName; 4] = [
+/// Headers that proxies add.
+const PROXY_HEADERS: [HeaderName; 4] = [
     header::VIA,
     header::FORWARDED,
     HeaderName::from_static("x-forwarded-for"),
     HeaderName::from_static("x-real-ip"),
 ];
 
-/// Logs, once in a while, that requests come by a proxy and without any credentials.
+/// Logs, at most once a minute, that requests come through a proxy without any credentials.
 #[derive(Debug)]
 pub(crate) struct ProxyHint {
-    said: Throttle,
+    throttle: Throttle,
 }
 
 impl Default for ProxyHint {
     fn default() -> Self {
         Self {
-            said: Throttle::new(PAUSE),
+            throttle: Throttle::new(PAUSE),
         }
     }
 }
 
 impl ProxyHint {
-    /// Looks at a request whose credentials were refused.
-    pub(crate) fn look_at(&self, headers: &HeaderMap) {
-        if seems_dropped(headers) && self.said.admit().is_some() {
+    /// Checks a request without valid credentials.
+    pub(crate) fn check(&self, headers: &HeaderMap) {
+        if seems_dropped(headers) && self.throttle.admit().is_some() {
             tracing::warn!(
-                "a request came by a proxy with neither app_id nor app_key: nginx drops header names with underscores \
-                 unless `underscores_in_headers on;` is set; or have clients send app-id and app-key"
+                "credentials missing behind a proxy: nginx drops header names with underscores (app_id, app_key) unless \
+                 `underscores_in_headers on;` is set; or let clients send app-id and app-key"
             );
         }
     }
@@ -45,7 +45,7 @@ impl ProxyHint {
 
 fn seems_dropped(headers: &HeaderMap) -> bool {
     let has = |name: &str| headers.contains_key(name);
-    PROXIES.iter().any(|name| headers.contains_key(name))
+    PROXY_HEADERS.iter().any(|name| headers.contains_key(name))
         && !ID_HEADERS.into_iter().chain(KEY_HEADERS).any(has)
 }
 
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_came_by_a_proxy_without_any_of_them_is_suspicious() {
+    fn only_proxied_requests_without_any_credentials_get_a_hint() {
         let of = |names: &[&'static str]| {
             let pairs = names
                 .iter()

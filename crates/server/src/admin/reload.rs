@@ -9,10 +9,10 @@ use likeness_engine::EngineInfo;
 use serde::Serialize;
 
 use super::{Admin, failure};
-use crate::http::response;
+use crate::http;
 use crate::reload::{Reload, ReloadError};
 
-/// What an engine judges by.
+/// The models of an engine.
 #[derive(Debug, Serialize)]
 struct Models<'a> {
     pack: &'a str,
@@ -24,7 +24,7 @@ struct Models<'a> {
 
 #[derive(Debug, Serialize)]
 struct Done<'a> {
-    /// `false`: what is on disk is what answers already.
+    /// `false` if the files had not changed.
     reloaded: bool,
     #[serde(flatten)]
     serving: Models<'a>,
@@ -35,13 +35,13 @@ struct Done<'a> {
     settings: Settings,
 }
 
-/// What came of reading the settings again, where they can be.
+/// The outcome of the reload of the settings, if they can be reloaded.
 #[derive(Debug, Default, Serialize)]
 struct Settings {
-    /// Keys whose new values hold.
+    /// Keys whose new values are in force.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     settings_changed: Vec<String>,
-    /// Keys whose new values hold after a restart.
+    /// Keys whose new values need a restart.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     settings_need_restart: Vec<String>,
 }
@@ -49,7 +49,7 @@ struct Settings {
 #[derive(Debug, Serialize)]
 struct Failed<'a> {
     error: String,
-    /// What goes on answering.
+    /// The models that stay.
     serving: Models<'a>,
     #[serde(flatten)]
     settings: Settings,
@@ -67,23 +67,22 @@ impl<'a> Models<'a> {
     }
 }
 
-/// Has the settings and then the models read again, and answers when the new ones hold or cannot. It goes on where its
-/// client does not wait.
+/// Reloads the settings and then the models, and responds when both have ended. It continues if its client does not wait.
 pub(super) async fn reload(State(admin): State<Arc<Admin>>) -> Response {
     let Some(reloader) = &admin.reloader else {
         return failure(
             StatusCode::NOT_IMPLEMENTED,
-            "this service was given its engine by the program that it is part of, and has no source of others",
+            "the engine of this service is embedded by its program and cannot be reloaded",
         );
     };
-    let engine = admin.service.engine.current();
+    let engine = admin.service.engine.load_full();
     let failed = |status, error: String, settings| {
-        let answer = Failed {
+        let body = Failed {
             error,
             serving: Models::of(engine.info()),
             settings,
         };
-        response::json(status, &answer)
+        http::json(status, &body)
     };
     let settings = match reload_settings(&admin).await {
         Ok(settings) => settings,
@@ -110,14 +109,14 @@ async fn reload_settings(admin: &Admin) -> Result<Settings, (StatusCode, String)
 }
 
 fn done(reload: &Reload, settings: Settings) -> Response {
-    let answer = Done {
+    let body = Done {
         reloaded: reload.previous.is_some(),
         serving: Models::of(&reload.serving),
         previous: reload.previous.as_ref().map(Models::of),
         took_ms: u64::try_from(reload.took.as_millis()).unwrap_or(u64::MAX),
         settings,
     };
-    response::json(StatusCode::OK, &answer)
+    http::json(StatusCode::OK, &body)
 }
 
 fn status(error: &ReloadError) -> StatusCode {

@@ -25,18 +25,18 @@ use std::time::Duration;
 
 use likeness_api::ErrorCode;
 use likeness_engine::EngineInfo;
-use likeness_storage::Database;
+use likeness_storage::{Database, now};
 use parking_lot::Mutex;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
 use crate::config::{AuditConfig, AuditMode};
-use crate::looks::pauses;
+use crate::periodic::ticks;
 use crate::sampling::{INTERVAL, Sampler, WINDOW, is_sampled};
 use event::Event;
 use folder::Folder;
 use shipper::{Retention, Shipper};
-use state::{Gauges, SharedState};
+use state::SharedState;
 use waiting::{Subject, Wait, Waiting};
 use writer::{Message, Queued, RealDisk, Settings, Writer};
 
@@ -44,7 +44,6 @@ pub use chain::{ChainCheckpoint, ChainKey, Checkpoint, Fault, FaultKind, Invalid
 pub(crate) use event::{File, Milliseconds, Verification};
 pub use room::{NearlyFull, nearly_full};
 pub use shipper::audit_row;
-pub(crate) use state::AuditGauges;
 pub use verify::{AuditReport, ChainEnd, VerifyError, file_records, verify_database, verify_files};
 pub(crate) use waiting::CLIENT_GONE;
 
@@ -300,7 +299,7 @@ impl Audit {
     /// Moves records into the database, and records skipped requests each second, as long as it is polled.
     pub(crate) async fn keep_up(&self) {
         let recording_skipped = async {
-            let mut ticks = pauses(Instant::now() + INTERVAL, INTERVAL);
+            let mut ticks = ticks(Instant::now() + INTERVAL, INTERVAL);
             loop {
                 ticks.tick().await;
                 self.record_skipped(WINDOW);
@@ -316,7 +315,7 @@ impl Audit {
     /// Warns when the disk becomes nearly full and records are kept for ever.
     async fn watch_space(&self) {
         let mut is_logged = false;
-        let mut ticks = pauses(Instant::now(), SPACE_INTERVAL);
+        let mut ticks = ticks(Instant::now(), SPACE_INTERVAL);
         loop {
             ticks.tick().await;
             let (config, path) = (self.inner.config.clone(), self.inner.path.clone());
@@ -347,8 +346,20 @@ impl Audit {
         }
     }
 
-    pub(crate) fn gauges(&self) -> impl AuditGauges + 'static {
-        Gauges(Arc::clone(&self.inner.state))
+    /// Returns the age of the oldest record that is not in the database; 0 if all are.
+    pub(crate) fn lag(&self) -> Duration {
+        self.inner.state.lock().lag(now())
+    }
+
+    /// Returns the number of records that are not in the database.
+    pub(crate) fn pending(&self) -> u64 {
+        let state = self.inner.state.lock();
+        state.pending() + state.queued as u64
+    }
+
+    /// Returns the number of records that were lost since the start.
+    pub(crate) fn lost(&self) -> u64 {
+        self.inner.state.lock().lost
     }
 }
 

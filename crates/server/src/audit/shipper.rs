@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::chain::{ChainKey, Checkpoint, Record};
 use super::folder::{self, Folder, SealedCheckpoint};
 use super::state::SharedState;
-use crate::looks::pauses;
+use crate::periodic::ticks;
 
 /// Rows of one transaction.
 const BATCH: usize = 500;
@@ -143,7 +143,7 @@ impl Shipper {
 
     /// Moves and removes records as long as it is polled.
     pub(super) async fn keep_up(&self) {
-        let mut ticks = pauses(Instant::now(), INTERVAL);
+        let mut ticks = ticks(Instant::now(), INTERVAL);
         let mut until_cleaning = 0;
         loop {
             ticks.tick().await;

@@ -77,30 +77,3 @@ impl State {
         Duration::from_micros(u64::try_from(age).unwrap_or(0))
     }
 }
-
-/// The state of the audit for metrics.
-pub(crate) trait AuditGauges: Send + Sync {
-    /// Returns the age of the oldest record that is not in the database; 0 if all are.
-    fn lag(&self) -> Duration;
-    /// Returns the number of records that are not in the database.
-    fn pending(&self) -> u64;
-    /// Returns the number of records that were lost since the start.
-    fn lost(&self) -> u64;
-}
-
-pub(super) struct Gauges(pub(super) SharedState);
-
-impl AuditGauges for Gauges {
-    fn lag(&self) -> Duration {
-        self.0.lock().lag(now())
-    }
-
-    fn pending(&self) -> u64 {
-        let state = self.0.lock();
-        state.pending() + state.queued as u64
-    }
-
-    fn lost(&self) -> u64 {
-        self.0.lock().lost
-    }
-}

@@ -1,16 +1,17 @@
-//! How many connections each address has.
+//! The bound on the connections of each address.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::http::client_address::Proxies;
-use crate::locked::locked;
+use parking_lot::Mutex;
+
+use super::client_address::Proxies;
 use crate::sampling::Throttle;
 
-/// Time between two lines of the log about connections that are refused.
+/// Time between two log lines about refused connections.
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// The connections of each address that has any.
@@ -25,14 +26,14 @@ pub(crate) struct Addresses {
     refusals: Arc<Throttle>,
 }
 
-/// A connection that counts, until this is dropped.
+/// A counted connection, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct OfAddress {
     counted: Option<(IpAddr, Open)>,
 }
 
 impl Addresses {
-    /// At most `max` of each address; 0: no such bound. Trusted proxies have none.
+    /// Bounds each address by `max`; 0: no bound. Trusted proxies have none.
     pub(crate) fn new(max: usize, exempt: Proxies) -> Self {
         Self {
             max,
@@ -42,13 +43,13 @@ impl Addresses {
         }
     }
 
-    /// One more of this address; `None` where it has as many as it may, which is logged once in a while.
+    /// Counts one more connection of this address; `None` if it has reached the bound, which is logged once a minute.
     pub(crate) fn enter(&self, address: IpAddr) -> Option<OfAddress> {
         let address = address.to_canonical();
         if self.max == 0 || self.exempt.trusts(address) {
             return Some(OfAddress { counted: None });
         }
-        let mut open = locked(&self.open);
+        let mut open = self.open.lock();
         let count = open.entry(address).or_default();
         if *count >= self.max {
             drop(open);
@@ -60,19 +61,16 @@ impl Addresses {
             counted: Some((address, Arc::clone(&self.open))),
         })
     }
-}
 
-impl Addresses {
     fn refuse(&self, address: IpAddr) {
-        tracing::debug!(%address, "connection refused: its address has as many as it may");
+        tracing::debug!(%address, "connection refused: its address has reached connections.max_per_address");
         if let Some(refused) = self.refusals.admit() {
             tracing::warn!(
                 %address,
                 refused,
                 limit = self.max,
                 setting = "connections.max_per_address",
-                "connections refused: one address has as many as the setting allows; where it is a proxy, name it in \
-                 proxies.trusted"
+                "connections refused: an address has reached the limit; if it is a proxy, add it to proxies.trusted"
             );
         }
     }
@@ -81,7 +79,7 @@ impl Addresses {
 impl Drop for OfAddress {
     fn drop(&mut self) {
         if let Some((address, open)) = &self.counted
-            && let Entry::Occupied(mut count) = locked(open).entry(*address)
+            && let Entry::Occupied(mut count) = open.lock().entry(*address)
         {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
@@ -97,7 +95,7 @@ mod tests {
     use crate::config::ProxiesConfig;
 
     #[test]
-    fn an_address_has_its_share_and_gets_it_back() {
+    fn each_address_is_bounded_but_trusted_proxies() {
         let trusted = ProxiesConfig {
             trusted: vec!["10.0.0.0/8".parse().unwrap()],
         };
@@ -112,6 +110,6 @@ mod tests {
         let proxied: Vec<_> = (0..9).map(|_| enter("10.0.0.1")).collect();
         assert!(proxied.iter().all(Option::is_some));
         drop((second, proxied));
-        assert!(locked(&addresses.open).is_empty());
+        assert!(addresses.open.lock().is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! Who called, behind proxies that are trusted.
+//! The address of the client, behind trusted proxies.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use ipnet::IpNet;
 use crate::config::ProxiesConfig;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-/// Most hops that are looked at: each costs a search through the trusted networks.
+/// Most hops that are read: each costs a search through the trusted networks.
 const MAX_HOPS: usize = 32;
 
-/// The other end of a connection; an extension of its requests.
+/// The remote address of a connection; an extension of its requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Peer(pub(crate) IpAddr);
 
-/// The proxies that are believed. Clones share them.
+/// The trusted proxies. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Proxies {
     trusted: Arc<[IpNet]>,
@@ -33,8 +33,8 @@ impl Proxies {
         self.trusted.iter().any(|network| network.contains(&address))
     }
 
-    /// The client's address: that of the connection; where that is a trusted proxy, the nearest of those which it names
-    /// that is none. What lies beyond is the client's own word.
+    /// Returns the client's address: that of the connection, or behind a trusted proxy the nearest forwarded address that is
+    /// not one. Anything beyond is the client's own claim.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         if !self.trusts(client) {
@@ -46,7 +46,7 @@ impl Proxies {
             hops(headers, &header::FORWARDED, forwarded_for)
         };
         for hop in hops.into_iter().take(MAX_HOPS) {
-            // A hop that is no address ends the chain: nobody knows what comes before it.
+            // A hop that is not an address ends the chain: what comes before it is unknown.
             let Some(address) = hop else { break };
             client = address.to_canonical();
             if !self.trusts(client) {
@@ -57,7 +57,7 @@ impl Proxies {
     }
 }
 
-/// What is read of a list in a header, or in several, from its end.
+/// Reads the elements of a list header, from its end.
 fn hops(
     headers: &HeaderMap,
     name: &HeaderName,
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_are_not_believed() {
+    fn untrusted_peers_cannot_forward() {
         assert_eq!(
             client("192.0.2.1", &[("x-forwarded-for", "198.51.100.7")]),
             "192.0.2.1"
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_that_is_no_proxy_is_the_client() {
+    fn the_nearest_untrusted_hop_is_the_client() {
         for (headers, found) in [
             (&[("x-forwarded-for", "198.51.100.7")][..], "198.51.100.7"),
             (
@@ -147,7 +147,7 @@ mod tests {
             (&[("forwarded", "proto=https;For=198.51.100.7")], "198.51.100.7"),
             // All of them proxies: the farthest.
             (&[("x-forwarded-for", "10.0.0.2, 10.0.0.3")], "10.0.0.2"),
-            // What is no address ends the chain.
+            // An element that is not an address ends the chain.
             (
                 &[("x-forwarded-for", "198.51.100.7, unknown, 10.0.0.3")],
                 "10.0.0.3",
@@ -162,7 +162,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_proxy_that_appends_cannot_be_talked_out_of_whom_it_saw(said in "[ -~]{0,80}") {
+        fn a_client_cannot_hide_the_address_that_its_proxy_appends(said in "[ -~]{0,80}") {
             let value = format!("{said}, 198.51.100.7");
             prop_assert_eq!(client("10.0.0.1", &[("x-forwarded-for", &value)]), "198.51.100.7");
         }

@@ -1,4 +1,4 @@
-//! One connection: HTTP/1.1 or HTTP/2, with bounds on everything that a client can drag out.
+//! One connection: HTTP/1.1 or HTTP/2, with bounds on everything that a client can delay.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,22 +15,22 @@ use hyper_util::server::graceful::Watcher;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::http::client_address::Peer;
+use super::client_address::Peer;
 
 /// Largest head of an HTTP/1 request in bytes; hyper answers 431 beyond it.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
-/// Most headers of an HTTP/1 request; hyper answers 431 beyond it. What it does by itself, said here so that it stays so.
-/// Those of HTTP/2 count by their size, 32 bytes more for each (RFC 9113, 6.5.2): 512 at most.
+/// Most headers of an HTTP/1 request; hyper answers 431 beyond it. It is hyper's default, stated so that it stays.
+/// Those of HTTP/2 count by their size, plus 32 bytes each (RFC 9113, 6.5.2): 512 at most.
 const MAX_HEADERS: usize = 100;
 /// Largest list of headers of an HTTP/2 request in bytes.
 const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
 /// Requests at the same time on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 64;
-/// Streams of one HTTP/2 connection that a client may have begun and reset at once; beyond that it is closed (the flood
-/// of CVE-2023-44487).
+/// Most streams of one HTTP/2 connection that a client may begin and reset at once; beyond that it is closed
+/// (CVE-2023-44487).
 const MAX_RESETS: usize = 32;
 
-/// Serves connections, all in the same way.
+/// Serves connections.
 #[derive(Debug, Clone)]
 pub(crate) struct ConnectionServer {
     router: Router,
@@ -39,7 +39,7 @@ pub(crate) struct ConnectionServer {
 }
 
 impl ConnectionServer {
-    /// `idle` is how long a client may take for the headers of a request, and how long a connection may stay idle.
+    /// `idle` bounds the time for the headers of a request, and the idle time of a connection.
     pub(crate) fn new(router: Router, idle: Duration) -> Self {
         let mut builder = Builder::new(TokioExecutor::new());
         builder
@@ -64,7 +64,7 @@ impl ConnectionServer {
         }
     }
 
-    /// Serves this connection until its client is done, is idle for too long, or the service stops.
+    /// Serves this connection until its client closes it, it is idle for too long, or the service stops.
     pub(crate) async fn serve<S>(self, stream: S, peer: IpAddr, watcher: Watcher)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -73,29 +73,29 @@ impl ConnectionServer {
         let router = TowerToHyperService::new(self.router);
         let service = service_fn(|mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
-            let under_way = activity.begin();
-            let answer = router.call(request);
+            let in_flight = activity.begin();
+            let response = router.call(request);
             async move {
-                let answer = answer.await;
-                drop(under_way);
-                answer
+                let response = response.await;
+                drop(in_flight);
+                response
             }
         });
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(watcher.watch(connection));
-        // hyper's own timeout begins when it knows the version of the protocol, and HTTP/2 has none.
+        // hyper's own timeout begins after it has detected the protocol, and HTTP/2 has none.
         let mut begun = 0;
         loop {
             match tokio::time::timeout(self.idle, &mut connection).await {
                 Ok(Ok(())) => return,
                 Ok(Err(error)) => {
-                    tracing::debug!(error = %describe(&*error), "a connection ended with an error");
+                    tracing::debug!(error = %describe(&*error), "connection ended with an error");
                     return;
                 }
                 Err(_) => {
                     let now = activity.begun.load(Ordering::Relaxed);
-                    if activity.under_way.load(Ordering::Relaxed) == 0 && now == begun {
-                        tracing::debug!("an idle connection is closed");
+                    if activity.in_flight.load(Ordering::Relaxed) == 0 && now == begun {
+                        tracing::debug!("closed an idle connection");
                         return;
                     }
                     begun = now;
@@ -105,7 +105,7 @@ impl ConnectionServer {
     }
 }
 
-/// An error and what is behind it: hyper's own texts name only the stage.
+/// Returns an error with its causes: hyper's own texts name only the stage.
 fn describe(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -116,25 +116,25 @@ fn describe(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-/// Requests on one connection.
+/// The requests of one connection.
 #[derive(Debug, Default)]
 struct Activity {
     begun: AtomicUsize,
-    under_way: AtomicUsize,
+    in_flight: AtomicUsize,
 }
 
 impl Activity {
-    fn begin(self: &Arc<Self>) -> UnderWay {
+    fn begin(self: &Arc<Self>) -> InFlight {
         self.begun.fetch_add(1, Ordering::Relaxed);
-        self.under_way.fetch_add(1, Ordering::Relaxed);
-        UnderWay(Arc::clone(self))
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(Arc::clone(self))
     }
 }
 
-struct UnderWay(Arc<Activity>);
+struct InFlight(Arc<Activity>);
 
-impl Drop for UnderWay {
+impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }

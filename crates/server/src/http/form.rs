@@ -1,4 +1,4 @@
-//! The form fields of the two endpoints, read from a body within its limits.
+//! The form fields of the endpoints, read from a request body within its limits.
 
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use http_body_util::BodyExt;
 use likeness_api::{ApiError, ErrorCode};
 use tokio::time::timeout;
 
-use crate::http::multipart::{Malformed, Parser, Sink};
+use super::multipart::{Malformed, Parser, Sink};
+use crate::endpoint::Endpoint;
 
 /// Longest value of a field that is not a file, in bytes.
 const MAX_TEXT_BYTES: usize = 256;
@@ -34,21 +35,30 @@ impl Field {
         }
     }
 
-    const fn is_file(self) -> bool {
+    /// Returns the fields of an endpoint.
+    pub(crate) const fn of(endpoint: Endpoint) -> &'static [Self] {
+        match endpoint {
+            Endpoint::Biometric => &[Self::Selfie, Self::Image, Self::ImageMultiface, Self::Profile],
+            Endpoint::Liveness => &[Self::Selfie, Self::Threshold],
+        }
+    }
+
+    /// Returns whether it is an image. These fields are required.
+    pub(crate) const fn is_file(self) -> bool {
         matches!(self, Self::Selfie | Self::Image)
     }
 }
 
-/// How much of a body is accepted, in bytes.
+/// Limits of a request body, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BodyLimits {
     pub(crate) file: usize,
     pub(crate) body: u64,
-    /// How long nothing may come of it.
+    /// Longest time without a byte.
     pub(crate) idle: Duration,
 }
 
-/// The fields of one request that its endpoint knows. What it does not know was read and thrown away.
+/// The known fields of a request. Unknown ones were read and discarded.
 #[derive(Debug, Default)]
 pub(crate) struct Form {
     values: Vec<(Field, Vec<u8>)>,
@@ -97,13 +107,13 @@ impl Form {
         }
     }
 
-    /// `profile`, whatever its name.
+    /// `profile`: the name of any profile.
     pub(crate) fn profile(&mut self) -> Result<Option<String>, ApiError> {
         self.text(Field::Profile)
     }
 
-    /// The text of an optional field without the space around it. An empty one counts as absent: HTML forms send
-    /// what was left blank.
+    /// Returns the trimmed text of an optional field. An empty one counts as absent: HTML forms send fields that were left
+    /// blank.
     fn text(&mut self, field: Field) -> Result<Option<String>, ApiError> {
         let Some(bytes) = self.take(field) else {
             return Ok(None);
@@ -119,7 +129,8 @@ impl Form {
         Some(self.values.swap_remove(index).1)
     }
 
-    /// Reads a whole body, keeping the fields that are `known`. Where it fails the rest of the body is unread.
+    /// Reads a whole body and keeps the `known` fields. After an error the rest of the body is unread. A file is copied once,
+    /// from the connection's buffer to its final place.
     pub(crate) async fn read(
         headers: &HeaderMap,
         body: &mut Body,
@@ -142,6 +153,7 @@ impl Form {
         let mut collector = Collector {
             known,
             file_limit: limits.file,
+            expected: 0,
             form: Self::default(),
             current: None,
         };
@@ -154,9 +166,13 @@ impl Form {
                 .map_err(|error| malformed(Malformed("the body breaks off")).with_cause(error.to_string()))?;
             let Some(chunk) = frame.data_ref() else { continue };
             left = left.checked_sub(chunk.len() as u64).ok_or_else(too_large)?;
+            let following = http_body::Body::size_hint(body).upper().unwrap_or(0);
+            collector.expected = chunk
+                .len()
+                .saturating_add(usize::try_from(following).unwrap_or(0));
             parser.push(chunk, &mut collector)?;
         }
-        // A chunked body does not say by itself that nothing is left of it.
+        // A chunked body does not report by itself that it has ended.
         *body = Body::empty();
         parser.finish().map_err(malformed)?;
         Ok(collector.form)
@@ -196,7 +212,7 @@ fn malformed(Malformed(reason): Malformed) -> ApiError {
     )
 }
 
-/// What ends the reading of a form.
+/// The error that ends the reading of a form.
 struct Refused(ApiError);
 
 impl From<Malformed> for Refused {
@@ -214,8 +230,10 @@ impl From<Refused> for ApiError {
 struct Collector {
     known: &'static [Field],
     file_limit: usize,
+    /// Bytes of the body from the current chunk to its end; fewer if its length is unknown.
+    expected: usize,
     form: Form,
-    /// The part that is arriving; `None` where nobody wants it.
+    /// The part that is arriving; `None` if it is unknown.
     current: Option<(Field, Vec<u8>)>,
 }
 
@@ -236,7 +254,15 @@ impl Sink for Collector {
                 "is there more than once",
             )));
         }
-        self.current = field.map(|field| (field, Vec::new()));
+        self.current = field.map(|field| {
+            // Room for the longest file that the body may still hold, so that it never moves. Untouched pages cost no memory.
+            let room = if field.is_file() {
+                self.expected.min(self.file_limit)
+            } else {
+                0
+            };
+            (field, Vec::with_capacity(room))
+        });
         Ok(())
     }
 
@@ -263,7 +289,10 @@ impl Sink for Collector {
     }
 
     fn end(&mut self) -> Result<(), Refused> {
-        self.form.values.extend(self.current.take());
+        if let Some((field, mut value)) = self.current.take() {
+            value.shrink_to_fit();
+            self.form.values.push((field, value));
+        }
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! A listening socket and the connections that come by it.
+//! A listening socket and its connections.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -13,36 +13,43 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::http::addresses::Addresses;
-use crate::http::connection::ConnectionServer;
-use crate::http::tls::Tls;
-use crate::serve::ServeError;
+use super::addresses::Addresses;
+use super::connection::ConnectionServer;
+use super::tls::Tls;
 
-/// First and longest pause after the system could give no connection, as when it is out of file descriptors.
+/// First and longest pause after a failed accept, as when the system is out of file descriptors.
 const ACCEPT_PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
-/// How many connections a port has, for metrics.
+/// The number of open connections of a listener. Clones count together.
 #[derive(Debug, Clone)]
-pub(crate) struct PortUsage {
+pub(crate) struct ConnectionCount {
     open: Arc<AtomicUsize>,
     max: usize,
 }
 
-impl PortUsage {
-    /// Connections that are open.
+impl ConnectionCount {
+    /// Starts at 0, with this bound.
+    pub(crate) fn up_to(max: usize) -> Self {
+        Self {
+            open: Arc::default(),
+            max,
+        }
+    }
+
+    /// Returns how many connections are open.
     pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// One more, for as long as what this gives lives.
+    /// Returns how many may be open at the same time.
+    pub(crate) fn max(&self) -> usize {
+        self.max
+    }
+
+    /// Counts one more, until the result is dropped.
     fn enter(&self) -> OpenConnection {
         self.open.fetch_add(1, Ordering::Relaxed);
         OpenConnection(Arc::clone(&self.open))
-    }
-
-    /// How many may be open at the same time.
-    pub(crate) fn max(&self) -> usize {
-        self.max
     }
 }
 
@@ -54,71 +61,56 @@ impl Drop for OpenConnection {
     }
 }
 
-/// An open port. It closes when this is dropped.
+/// A listening socket. It closes when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Port {
-    listener: TcpListener,
+pub(crate) struct Listener {
+    socket: TcpListener,
     address: SocketAddr,
     connections: ConnectionServer,
     max_connections: Arc<Semaphore>,
     addresses: Addresses,
     tls: Option<Tls>,
-    usage: PortUsage,
-    /// Handshakes hear by this that the port has closed: nothing has been asked for in them, and one that stalls is not
-    /// worth waiting for.
+    count: ConnectionCount,
+    /// Ends TLS handshakes when the listener closes: they carry no request yet, and a stalled one is not worth waiting for.
     open: watch::Sender<()>,
 }
 
-/// How a port deals with those who connect.
+/// Settings of a listener.
 #[derive(Debug)]
-pub(crate) struct PortSettings {
-    /// How long a connection may be idle.
+pub(crate) struct ListenerSettings {
+    pub(crate) address: SocketAddr,
+    /// Longest time that a connection may be idle.
     pub(crate) idle: Duration,
-    /// How many are accepted at the same time.
-    pub(crate) max_connections: usize,
-    /// Of these, how many of one address.
+    /// Counts and bounds the open connections.
+    pub(crate) count: ConnectionCount,
+    /// Bounds the connections of each address.
     pub(crate) addresses: Addresses,
     pub(crate) tls: Option<Tls>,
 }
 
-impl Port {
-    /// Opens the port.
-    pub(crate) async fn open(
-        address: SocketAddr,
-        router: Router,
-        settings: PortSettings,
-    ) -> Result<Self, ServeError> {
-        let PortSettings {
-            idle,
-            max_connections,
-            addresses,
-            tls,
-        } = settings;
-        let bind_error = |source| ServeError::Bind { address, source };
-        let listener = TcpListener::bind(address).await.map_err(bind_error)?;
+impl Listener {
+    pub(crate) async fn open(settings: ListenerSettings, router: Router) -> io::Result<Self> {
+        let socket = TcpListener::bind(settings.address).await?;
         Ok(Self {
-            address: listener.local_addr().map_err(bind_error)?,
-            listener,
-            connections: ConnectionServer::new(router, idle),
-            max_connections: Arc::new(Semaphore::new(max_connections)),
-            addresses,
-            tls,
-            usage: PortUsage {
-                open: Arc::default(),
-                max: max_connections,
-            },
+            address: socket.local_addr()?,
+            socket,
+            connections: ConnectionServer::new(router, settings.idle),
+            max_connections: Arc::new(Semaphore::new(settings.count.max())),
+            addresses: settings.addresses,
+            tls: settings.tls,
+            count: settings.count,
             open: watch::Sender::new(()),
         })
     }
 
-    /// The address that is listened on, with the port that the system chose where 0 was asked for.
+    /// Returns the address, with the port that the system chose if it was 0.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Says how many connections there are, whenever it is asked.
-    pub(crate) fn usage(&self) -> PortUsage {
-        self.usage.clone()
+    /// Returns `https` if this listener speaks TLS, else `http`.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
     }
 
     /// Accepts connections and serves them in `tasks`, for as long as this future is polled.
@@ -137,7 +129,7 @@ impl Port {
                         continue;
                     };
                     let serving = self.serve_one(stream, peer, graceful.watcher());
-                    let open = self.usage.enter();
+                    let open = self.count.enter();
                     tasks.spawn(async move {
                         serving.await;
                         drop((open, of_address, permit));
@@ -152,7 +144,7 @@ impl Port {
                             | io::ErrorKind::ConnectionRefused
                     ) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "no connection could be accepted");
+                    tracing::warn!(%error, "accepting a connection failed");
                     sleep(pause).await;
                     pause = pause.saturating_mul(2).min(ACCEPT_PAUSES.1);
                 }
@@ -160,17 +152,17 @@ impl Port {
         }
     }
 
-    /// The next connection, once there is room for one.
+    /// Accepts the next connection when there is room for one.
     async fn accept(&self) -> io::Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
         let permit = Arc::clone(&self.max_connections)
             .acquire_owned()
             .await
             .map_err(io::Error::other)?;
-        let (stream, peer) = self.listener.accept().await?;
+        let (stream, peer) = self.socket.accept().await?;
         Ok((stream, peer.ip(), permit))
     }
 
-    /// Serves a connection, in TLS where this port speaks it.
+    /// Serves a connection, with TLS if this listener speaks it.
     fn serve_one(
         &self,
         stream: TcpStream,
@@ -181,7 +173,7 @@ impl Port {
         let mut open = self.open.subscribe();
         async move {
             if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "TCP_NODELAY could not be set");
+                tracing::debug!(%error, "setting TCP_NODELAY failed");
             }
             match tls {
                 None => connections.serve(stream, peer, watcher).await,
@@ -189,12 +181,12 @@ impl Port {
                     let accepted = tokio::select! {
                         biased;
                         accepted = tls.accept(stream) => accepted,
-                        // Nothing is ever sent: it ends with the port.
+                        // Nothing is ever sent: it ends with the listener.
                         _ = open.changed() => return,
                     };
                     match accepted {
                         Ok(stream) => connections.serve(stream, peer, watcher).await,
-                        Err(error) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
+                        Err(error) => tracing::debug!(%peer, %error, "TLS handshake failed"),
                     }
                 }
             }

@@ -1,9 +1,9 @@
 //! Splits `multipart/form-data` (RFC 7578) into its parts while it arrives.
 //!
-//! Why not `multer`: it searches all that it holds again with each chunk and holds the headers of a part without a
+//! Why not `multer`: it searches its whole buffer again with each chunk and buffers the headers of a part without a
 //! bound, so that a body within its limit can cost minutes of CPU time on the async reactor; and it takes a `name=`
-//! inside a quoted filename for the field's name. Here each byte is looked at a bounded number of times, however the
-//! body is cut into chunks, and no more than [`MAX_HEAD_BYTES`] and one chunk are held.
+//! inside a quoted filename for the field's name. Here each byte is searched a bounded number of times, however the body is
+//! cut into chunks; data is handed on without a copy, and little more than [`MAX_HEAD_BYTES`] are buffered.
 
 use memchr::memmem;
 
@@ -31,7 +31,7 @@ pub(crate) trait Sink {
     fn end(&mut self) -> Result<(), Self::Error>;
 }
 
-/// Why something is no `multipart/form-data`; the text is for the client.
+/// The reason why a body is not `multipart/form-data`, for the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Malformed(pub(crate) &'static str);
@@ -41,9 +41,9 @@ pub(crate) struct Parser {
     /// Finds the line break before a boundary, the two dashes and the boundary.
     delimiter: memmem::Finder<'static>,
     end_of_head: memmem::Finder<'static>,
-    /// What has not been dealt with: less than a delimiter, or less than a head.
+    /// The end of the last chunk that could not be parsed yet: less than a delimiter, or less than a head.
     pending: Vec<u8>,
-    /// How much of `pending` has been searched for the end of a head.
+    /// How many of the bytes to parse next have been searched for the end of a head.
     searched: usize,
     parts: usize,
     state: State,
@@ -61,7 +61,7 @@ enum State {
 }
 
 impl Parser {
-    /// For a body whose `Content-Type` is this.
+    /// Returns a parser for a body with this `Content-Type`.
     pub(crate) fn new(content_type: &[u8]) -> Result<Self, Malformed> {
         let (kind, parameters) = parameters(content_type)?;
         if !kind.eq_ignore_ascii_case(b"multipart/form-data") {
@@ -82,21 +82,45 @@ impl Parser {
         })
     }
 
-    /// Deals with the next bytes of the body.
-    pub(crate) fn push<S: Sink>(&mut self, chunk: &[u8], sink: &mut S) -> Result<(), S::Error> {
-        if self.state == State::Epilogue {
-            return Ok(());
+    /// Parses the next bytes of the body.
+    pub(crate) fn push<S: Sink>(&mut self, mut chunk: &[u8], sink: &mut S) -> Result<(), S::Error> {
+        while !self.pending.is_empty() && !chunk.is_empty() {
+            // Only as many bytes are copied as complete any construct that began in the chunk before.
+            let completes = match self.state {
+                State::Preamble | State::Data => self.delimiter.needle().len() - 1,
+                _ => MAX_HEAD_BYTES + END_OF_HEAD.len(),
+            };
+            let copied = completes.min(chunk.len());
+            let mut pending = std::mem::take(&mut self.pending);
+            let before = pending.len();
+            pending.extend_from_slice(&chunk[..copied]);
+            let parsed = self.parse(&pending, sink)?;
+            if let Some(of_chunk) = parsed.checked_sub(before) {
+                chunk = &chunk[of_chunk.min(copied)..];
+            } else {
+                pending.drain(..parsed);
+                self.pending = pending;
+                chunk = &chunk[copied..];
+            }
         }
-        self.pending.extend_from_slice(chunk);
-        let mut done = 0;
-        while let Some(step) = self.step(done, sink)? {
-            done += step;
+        if !chunk.is_empty() {
+            let parsed = self.parse(chunk, sink)?;
+            self.pending
+                .extend_from_slice(chunk.get(parsed..).unwrap_or_default());
         }
-        self.pending.drain(..done.min(self.pending.len()));
         Ok(())
     }
 
-    /// Says whether the body was complete.
+    /// Parses as much as possible and returns its length.
+    fn parse<S: Sink>(&mut self, bytes: &[u8], sink: &mut S) -> Result<usize, S::Error> {
+        let mut parsed = 0;
+        while let Some(step) = self.step(bytes.get(parsed..).unwrap_or_default(), sink)? {
+            parsed += step;
+        }
+        Ok(parsed)
+    }
+
+    /// Checks that the body was complete.
     pub(crate) fn finish(&self) -> Result<(), Malformed> {
         match self.state {
             State::Epilogue => Ok(()),
@@ -107,9 +131,8 @@ impl Parser {
         }
     }
 
-    /// Deals with one piece of what lies beyond `done` and gives its length; `None` where more is needed.
-    fn step<S: Sink>(&mut self, done: usize, sink: &mut S) -> Result<Option<usize>, S::Error> {
-        let rest = self.pending.get(done..).unwrap_or_default();
+    /// Parses one piece and returns its length; `None` if more bytes are needed.
+    fn step<S: Sink>(&mut self, rest: &[u8], sink: &mut S) -> Result<Option<usize>, S::Error> {
         let delimiter = self.delimiter.needle().len();
         match self.state {
             State::Preamble | State::Data => {
@@ -193,12 +216,13 @@ impl Parser {
                 self.state = State::Data;
                 Ok(Some(0))
             }
-            State::Epilogue => Ok(None),
+            // Ignored.
+            State::Epilogue => Ok((!rest.is_empty()).then_some(rest.len())),
         }
     }
 }
 
-/// The name of the field whose part has this head.
+/// Returns the field name of a part with this head.
 fn field_name(head: &[u8]) -> Result<Vec<u8>, Malformed> {
     let mut disposition: Option<Vec<u8>> = None;
     let mut in_disposition = false;
@@ -296,7 +320,7 @@ fn unquote(quoted: &[u8]) -> Result<(Vec<u8>, &[u8]), Malformed> {
     Err(Malformed("a quoted value in a header has no end"))
 }
 
-/// The one parameter of this name, if any.
+/// Returns the parameter of this name.
 fn parameter<'a>(parameters: &'a Parameters, name: &[u8]) -> Result<Option<&'a [u8]>, Malformed> {
     let mut values = parameters
         .iter()
@@ -374,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_come_out_as_they_went_in() {
+    fn parts_keep_their_names_and_data() {
         let body = "preamble\r\n--B \t\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\none\r\n--\r\n--B\r\n\
              content-disposition:form-data;filename=x;NAME=b\r\nContent-Type: image/jpeg\r\n\r\n\r\n--B--\r\nepilogue";
         let expected = [("a", "one\r\n--"), ("b", "")].map(|(n, d)| (n.to_owned(), d.to_owned()));
@@ -400,7 +424,7 @@ mod tests {
                 "{head}"
             );
         }
-        // The line break that ends the head is the one before the boundary.
+        // The line break that ends the head also begins the delimiter.
         assert_eq!(
             parse("--B\r\nContent-Disposition: form-data; name=a\r\n\r\n--B--"),
             one("a", "")
@@ -408,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_multipart_is_refused() {
+    fn malformed_bodies_are_refused() {
         for body in [
             "",
             "{}",

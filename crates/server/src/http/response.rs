@@ -1,24 +1,23 @@
-//! What every answer has in common: headers, and the envelope of errors.
+//! What all responses have in common: headers, and the envelope of errors.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Version, header, request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header, request};
 use axum::response::Response;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 use jiff::Timestamp;
-use likeness_api::{ApiError, ErrorCode, error_response};
+use likeness_api::{ApiError, ErrorCode, Meta, error_response};
 use serde::Serialize;
 
-use crate::REQUEST_ID;
-use crate::telemetry::request_log::RequestLog;
+use crate::telemetry::{REQUEST_ID, SharedContext};
 
-/// Up to this length the rest of a refused upload is read and the connection kept; beyond it the client is told that
-/// the connection will close, and a good one stops sending.
+/// Up to this length the rest of a refused upload is read and the connection kept; beyond it the connection is closed, and
+/// a good client stops sending.
 const KEEP_ALIVE_BYTES: u64 = 64 * 1024;
 
 const FIXED_HEADERS: [(HeaderName, &str); 3] = [
@@ -30,23 +29,23 @@ const FIXED_HEADERS: [(HeaderName, &str); 3] = [
     ),
 ];
 
-/// Adds the headers that every answer has.
-pub(crate) fn add_headers(headers: &mut HeaderMap, log: &RequestLog) {
+/// Adds the headers of every response.
+pub(crate) fn add_headers(headers: &mut HeaderMap, meta: &Meta) {
     for (name, value) in FIXED_HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
     // A UUID is always a header value.
-    if let Ok(id) = HeaderValue::from_str(&log.meta.id.to_string()) {
+    if let Ok(id) = HeaderValue::from_str(&meta.id.to_string()) {
         headers.insert(REQUEST_ID, id);
     }
 }
 
-/// An answer with this body as JSON.
+/// Returns a response with this body as JSON.
 pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_vec(body) {
         Ok(bytes) => with_body(status, Full::from(bytes)),
         Err(error) => {
-            tracing::error!(%error, "an answer could not be written as JSON");
+            tracing::error!(%error, "serializing a response failed");
             with_body(StatusCode::INTERNAL_SERVER_ERROR, Full::default())
         }
     }
@@ -64,18 +63,22 @@ where
     response
 }
 
-/// The envelope of an error, and its headers.
-pub(crate) fn failure(log: &RequestLog, error: &ApiError) -> Response {
-    log.error(error);
+/// Returns the response of an error, and records the error.
+pub(crate) fn failure(context: &SharedContext, error: &ApiError) -> Response {
+    let meta = {
+        let mut request = context.lock();
+        request.error = Some(error.clone());
+        request.meta
+    };
     let status = StatusCode::from_u16(error.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = json(status, &error_response(&log.meta, Timestamp::now(), error));
+    let mut response = json(status, &error_response(&meta, Timestamp::now(), error));
     if let Some(seconds) = error.retry_after_seconds() {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     response
 }
 
-/// How much of the rest of a refused request's body is read, and for how long.
+/// Bounds on reading the rest of a refused request's body.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Linger {
     pub(crate) time: Duration,
@@ -83,22 +86,22 @@ pub(crate) struct Linger {
 }
 
 impl Linger {
-    /// Like [`failure`], for a request whose body may not have been read to its end. The answer goes out at once;
-    /// then the rest of the body is read and thrown away, for a while. Closing the connection on bytes that have not
-    /// been read would reset it, and the client might never see the answer.
+    /// Like [`failure`], for a request whose body may not have been read to its end. The response is sent at once; then the
+    /// rest of the body is read and discarded, within these bounds. Closing the connection with unread bytes would reset it,
+    /// and the client might never see the response.
     pub(crate) fn failure(
         self,
-        log: &RequestLog,
+        context: &SharedContext,
         error: &ApiError,
         request: &request::Parts,
         body: Body,
     ) -> Response {
-        let response = failure(log, error);
+        let response = failure(context, error);
         if body.is_end_stream() {
             return response;
         }
-        let (mut parts, answer) = response.into_parts();
-        // Who waits for `100 Continue` may send the body or not: what comes next on the connection is not known.
+        let (mut parts, sent) = response.into_parts();
+        // A client that waits for `100 Continue` may send the body or not: the next bytes of the connection are unknown.
         let expects = request.headers.contains_key(header::EXPECT);
         let long = body
             .size_hint()
@@ -111,24 +114,18 @@ impl Linger {
                 .headers
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        let answer = Lingering {
-            answer,
+        let lingering = Lingering {
+            response: sent,
             rest: Some((self, body)),
         };
-        Response::from_parts(parts, Body::new(answer))
-    }
-
-    /// For handlers that take no body at all.
-    pub(crate) fn refuse(self, log: &RequestLog, error: &ApiError, request: Request<Body>) -> Response {
-        let (parts, body) = request.into_parts();
-        self.failure(log, error, &parts, body)
+        Response::from_parts(parts, Body::new(lingering))
     }
 }
 
-/// The body of an answer that, once it is handed over, reads the rest of the request's body. Not before: reading asks
-/// a client that waits for `100 Continue` to send.
+/// The body of a response that reads the rest of the request's body after it was sent. Not before: reading asks a client
+/// that waits for `100 Continue` to send.
 struct Lingering {
-    answer: Body,
+    response: Body,
     rest: Option<(Linger, Body)>,
 }
 
@@ -140,15 +137,15 @@ impl HttpBody for Lingering {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.answer).poll_frame(context)
+        Pin::new(&mut self.response).poll_frame(context)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.answer.is_end_stream()
+        self.response.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.answer.size_hint()
+        self.response.size_hint()
     }
 }
 
@@ -173,6 +170,6 @@ async fn discard(linger: Linger, mut body: Body) {
             left = rest;
         }
     };
-    // Whether it ends or runs out of time: there is nothing more to do for this client.
+    // Either way there is nothing more to do for this client.
     let _ = tokio::time::timeout(linger.time, all).await;
 }

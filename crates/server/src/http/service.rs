@@ -1,25 +1,24 @@
-//! What the handlers share.
+//! The state that handlers share.
 
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use likeness_storage::Database;
 
-use crate::access::admission::Admission;
+use super::client_address::Proxies;
+use super::observe::Observers;
+use super::response::Linger;
+use crate::access::Admission;
 use crate::access::apps::AppDirectory;
 use crate::access::limits::Limits;
 use crate::access::proxy_hint::ProxyHint;
 use crate::audit::Audit;
 use crate::config::{Config, LimitsConfig};
-use crate::http::client_address::Proxies;
-use crate::http::response::Linger;
-use crate::telemetry::logs::Logs;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::record::Observers;
-use crate::telemetry::refusal_lines::RefusalLines;
-use crate::work::engine_slot::EngineSlot;
-use crate::work::pool::WorkPool;
+use crate::telemetry::{Logs, RefusalLines};
+use crate::work::{EngineSlot, WorkPool};
 
 #[derive(Debug)]
 pub(crate) struct Service {
@@ -28,14 +27,14 @@ pub(crate) struct Service {
     pub(crate) app_limits: Limits,
     pub(crate) admission: Admission,
     pub(crate) work: WorkPool,
-    limits: RwLock<Arc<LimitsConfig>>,
+    /// The limits of requests that begin now. A request takes them once and keeps to them.
+    pub(crate) limits: ArcSwap<LimitsConfig>,
     pub(crate) linger: Linger,
     pub(crate) proxy_hint: ProxyHint,
-    /// How long a client may send nothing of a body.
+    /// Longest time without a byte of a request body.
     pub(crate) body_idle: Duration,
-    pub(crate) ready: AtomicBool,
-    pub(crate) metrics: Arc<Metrics>,
-    /// Where this service sees to the log.
+    pub(crate) is_stopping: AtomicBool,
+    /// The log, if this service may change its filter.
     pub(crate) logs: OnceLock<Logs>,
     pub(crate) observers: Observers,
     pub(crate) database: Database,
@@ -49,47 +48,49 @@ impl Service {
         engine: EngineSlot,
         database: Database,
         audit: Option<Audit>,
+        metrics: Arc<Metrics>,
     ) -> std::io::Result<Self> {
-        // An engine that takes this one's place has as many.
-        let workers = engine.current().workers().max(1);
-        let admission = Admission::new(config.admission.requests(workers));
-        // Every admitted request has one job at most: the queue is never full.
-        let work = WorkPool::start(workers, admission.size())?;
-        let metrics = Arc::new(Metrics::new());
+        // A reload keeps the number of workers.
+        let workers = engine.load().workers().max(1);
         Ok(Self {
             engine,
             apps,
             app_limits,
-            admission,
-            work,
-            limits: RwLock::new(Arc::new(config.limits.clone())),
+            admission: Admission::new(config.admission.requests(workers)),
+            work: WorkPool::start(workers)?,
+            limits: ArcSwap::from_pointee(config.limits.clone()),
             linger: Linger {
                 time: config.connections.linger,
                 bytes: config.limits.body_bytes,
             },
             proxy_hint: ProxyHint::default(),
             body_idle: config.connections.body_idle,
-            ready: AtomicBool::new(true),
+            is_stopping: AtomicBool::new(false),
             observers: Observers {
                 audit,
                 proxies: Proxies::new(&config.proxies),
-                metrics: Arc::clone(&metrics),
+                metrics,
                 refusal_lines: Arc::new(RefusalLines::new(config.log.refusals_per_second)),
                 #[cfg(feature = "otel")]
                 traces: Arc::default(),
             },
-            metrics,
             logs: OnceLock::new(),
             database,
         })
     }
 
-    /// The limits of requests that begin now. A request takes them once and keeps to them.
-    pub(crate) fn limits(&self) -> Arc<LimitsConfig> {
-        Arc::clone(&self.limits.read().unwrap_or_else(PoisonError::into_inner))
+    /// Returns whether new requests should be sent here; if not, why. During the shutdown the reason is obvious.
+    pub(crate) fn readiness(&self) -> Result<(), Option<&'static str>> {
+        if self.is_stopping.load(Ordering::Relaxed) {
+            Err(None)
+        } else if self.work.usage().is_stuck() {
+            Err(Some("every worker is past the deadline of its request"))
+        } else {
+            Ok(())
+        }
     }
 
-    pub(crate) fn set_limits(&self, limits: LimitsConfig) {
-        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.observers.metrics
     }
 }

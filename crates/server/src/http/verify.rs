@@ -1,191 +1,160 @@
-//! What each path does.
+//! A verification, from authentication to the JSON of its response.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use jiff::Timestamp;
 use likeness_api::{ApiError, ErrorCode, biometric_response, liveness_response};
 use likeness_engine::decision::Profile;
 use likeness_engine::imaging::{self, probe};
-use likeness_engine::{LivenessOptions, VerifyOptions};
-use serde_json::json;
+use likeness_engine::{Budget, Engine, LivenessOptions, VerifyOptions};
 use tokio::time::{Instant, timeout_at};
 
-use crate::access::admission::Permit;
+use super::form::{BodyLimits, Field, Form};
+use super::response;
+use super::service::Service;
 use crate::access::apps::App;
-use crate::access::limits::Slot;
 use crate::audit::Audit;
-use crate::config::{LimitsConfig, SideLimits, VersionLimits};
+use crate::config::SideLimits;
 use crate::endpoint::{ApiVersion, Endpoint};
-use crate::http::form::{BodyLimits, Field, Form};
-use crate::http::response;
-use crate::http::service::Service;
-use crate::telemetry::request_log::RequestLog;
+use crate::telemetry::SharedContext;
 
-const BIOMETRIC_FIELDS: &[Field] = &[Field::Selfie, Field::Image, Field::ImageMultiface, Field::Profile];
-const LIVENESS_FIELDS: &[Field] = &[Field::Selfie, Field::Threshold];
-
-impl ApiVersion {
-    pub(crate) fn sides(self, limits: &LimitsConfig) -> VersionLimits {
-        match self {
-            Self::V0_1 => limits.v0_1,
-            Self::V0_2 => limits.v0_2,
-        }
-    }
-}
-
-/// Answers a verification under the size limits of the path's version.
-pub(crate) async fn verification(
-    service: Arc<Service>,
+/// Responds to a verification, under the size limits of the path's version.
+pub(super) async fn verification(
+    service: &Service,
     version: ApiVersion,
     endpoint: Endpoint,
-    log: RequestLog,
+    context: &SharedContext,
     request: Request,
 ) -> Response {
-    log.endpoint(endpoint);
     let (parts, mut body) = request.into_parts();
-    let limits = service.limits();
-    let call = Call {
-        service: &service,
-        log: &log,
-        sides: version.sides(&limits),
-        body_limits: BodyLimits {
-            file: limits.file_bytes,
-            body: limits.body_bytes,
-            idle: service.body_idle,
-        },
-        deadline: log.started + limits.deadline,
-    };
-    match call.answer(endpoint, &parts.headers, &mut body).await {
+    match verify(service, version, endpoint, context, &parts.headers, &mut body).await {
         Ok(response) => response,
-        Err(error) => service.linger.failure(&log, &error, &parts, body),
+        Err(error) => service.linger.failure(context, &error, &parts, body),
     }
 }
 
-struct Call<'a> {
-    service: &'a Service,
-    log: &'a RequestLog,
-    sides: VersionLimits,
-    body_limits: BodyLimits,
-    deadline: Instant,
-}
+/// The order of the checks is the HTTP contract's: no byte of the body is read for an unknown client, or while the service
+/// is full.
+async fn verify(
+    service: &Service,
+    version: ApiVersion,
+    endpoint: Endpoint,
+    context: &SharedContext,
+    headers: &HeaderMap,
+    body: &mut Body,
+) -> Result<Response, ApiError> {
+    context.lock().endpoint = Some(endpoint);
 
-impl Call<'_> {
-    /// The order of the checks is the HTTP contract's: nothing of the body is read for a client that is unknown, or
-    /// while the service is full.
-    async fn answer(
-        &self,
-        endpoint: Endpoint,
-        headers: &HeaderMap,
-        body: &mut Body,
-    ) -> Result<Response, ApiError> {
-        let app = self.service.apps.current().authenticate(headers).ok_or_else(|| {
-            self.service.proxy_hint.look_at(headers);
-            ApiError::from(ErrorCode::InvalidCredentials)
-        })?;
-        self.log.app(&app.id);
-        if app.disabled {
-            return Err(ApiError::from(ErrorCode::AppDisabled));
-        }
-        if !app.may_call(endpoint.setting()) {
-            let message = format!(
-                "This app may not use {}. Ask the operator of this service.",
-                endpoint.as_str()
-            );
-            return Err(ApiError::new(ErrorCode::InvalidParameter, message));
-        }
-        if self.service.observers.audit.as_ref().is_some_and(Audit::refuses) {
-            return Err(ApiError::from(ErrorCode::NotReady).with_cause("the audit cannot be written"));
-        }
-        let (taken, slot) = self
-            .service
-            .app_limits
-            .take(&app, endpoint.setting(), |limit| self.log.refused_by(limit))
-            .await?;
-        self.log.took(taken);
-        self.admitted(endpoint, &app, slot, headers, body).await
+    // Authentication.
+    let app = service.apps.current().authenticate(headers).ok_or_else(|| {
+        service.proxy_hint.check(headers);
+        ApiError::from(ErrorCode::InvalidCredentials)
+    })?;
+    context.lock().app = Some(app.id.clone());
+
+    // What the app may do, and how much of it.
+    if app.disabled {
+        return Err(ApiError::from(ErrorCode::AppDisabled));
+    }
+    if !app.may_call(endpoint.setting()) {
+        let endpoint = endpoint.as_str();
+        let message = format!("This app may not use {endpoint}. Ask the operator of this service.");
+        return Err(ApiError::new(ErrorCode::InvalidParameter, message));
+    }
+    if service.observers.audit.as_ref().is_some_and(Audit::refuses) {
+        return Err(ApiError::from(ErrorCode::NotReady).with_cause("the audit cannot be written"));
+    }
+    let taken = service.app_limits.take(&app, endpoint.setting()).await;
+    let (usage, slot) = taken.map_err(|refused| {
+        context.lock().refused_by = refused.limit;
+        refused.error
+    })?;
+    context.lock().usage = Some(usage);
+
+    // Admission. Held until the last work for the request has ended.
+    let held = (service.admission.admit()?, slot);
+
+    // The body.
+    let limits = service.limits.load_full();
+    let deadline = context.lock().started + limits.deadline;
+    let body_limits = BodyLimits {
+        file: limits.file_bytes,
+        body: limits.body_bytes,
+        idle: service.body_idle,
+    };
+    let form = timeout_at(
+        deadline,
+        Form::read(headers, body, Field::of(endpoint), body_limits),
+    )
+    .await;
+    let mut form = form.map_err(|_| ApiError::from(ErrorCode::DeadlineExceeded))??;
+    {
+        let mut request = context.lock();
+        request.body_read = Some(request.started.elapsed());
     }
 
-    async fn admitted(
-        &self,
-        endpoint: Endpoint,
-        app: &App,
-        slot: Slot,
-        headers: &HeaderMap,
-        body: &mut Body,
-    ) -> Result<Response, ApiError> {
-        let permit = self.service.admission.admit()?.with_slot(slot);
-        let known = match endpoint {
-            Endpoint::Biometric => BIOMETRIC_FIELDS,
-            Endpoint::Liveness => LIVENESS_FIELDS,
-        };
-        let form = timeout_at(self.deadline, Form::read(headers, body, known, self.body_limits))
-            .await
-            .map_err(|_| ApiError::from(ErrorCode::DeadlineExceeded))??;
-        self.log.body_read();
-        match endpoint {
-            Endpoint::Biometric => self.biometric(app, form, permit).await,
-            Endpoint::Liveness => self.liveness(app, form, permit).await,
-        }
-    }
-
-    async fn biometric(&self, app: &App, mut form: Form, permit: Permit) -> Result<Response, ApiError> {
-        let selfie = form.file(Field::Selfie)?;
-        let photo = form.file(Field::Image)?;
-        self.log.files(selfie.len(), Some(photo.len()));
-        let options = VerifyOptions::default()
-            .with_photo_multiface(form.multiface()?)
-            .with_profile(profile(app, form.profile()?)?);
-        self.log.profile(options.profile.name());
-        let (engines, sides, log) = (self.service.engine.clone(), self.sides, self.log.clone());
-        let verification = self
-            .service
-            .work
-            .run(permit, self.deadline, move |budget| {
-                // One for all of the request, whatever takes its place meanwhile.
-                let engine = engines.current();
-                log.work_begun(&engine);
+    // The engine's work, on a worker thread.
+    let sides = version.sides(&limits);
+    let selfie = form.file(Field::Selfie)?;
+    let meta = context.lock().meta;
+    match endpoint {
+        Endpoint::Biometric => {
+            let photo = form.file(Field::Image)?;
+            context.lock().uploaded(&selfie, Some(&photo));
+            let options = VerifyOptions::default()
+                .with_photo_multiface(form.multiface()?)
+                .with_profile(profile(&app, form.profile()?)?);
+            context.lock().profile = Some(options.profile.name().to_owned());
+            let verify = move |engine: &Engine, budget| {
                 check_sides(Field::Selfie, &selfie, sides.selfie, engine.limits())?;
                 check_sides(Field::Image, &photo, sides.image, engine.limits())?;
                 Ok(engine.verify(&selfie, &photo, &options.with_budget(budget))?)
-            })
-            .await?;
-        self.log.verification(&verification);
-        let body = biometric_response(&self.log.meta, Timestamp::now(), &verification);
-        Ok(response::json(StatusCode::OK, &body))
-    }
-
-    async fn liveness(&self, app: &App, mut form: Form, permit: Permit) -> Result<Response, ApiError> {
-        let selfie = form.file(Field::Selfie)?;
-        self.log.files(selfie.len(), None);
-        let threshold = threshold(app, form.threshold()?)?;
-        let options = LivenessOptions::default().with_threshold(threshold);
-        let (engines, sides, log) = (self.service.engine.clone(), self.sides, self.log.clone());
-        let check = self
-            .service
-            .work
-            .run(permit, self.deadline, move |budget| {
-                // One for all of the request, whatever takes its place meanwhile.
-                let engine = engines.current();
-                log.work_begun(&engine);
+            };
+            let verification = on_worker(service, held, deadline, context, verify).await?;
+            context.lock().verified(&verification);
+            let body = biometric_response(&meta, Timestamp::now(), &verification);
+            Ok(response::json(StatusCode::OK, &body))
+        }
+        Endpoint::Liveness => {
+            context.lock().uploaded(&selfie, None);
+            let threshold = threshold(&app, form.threshold()?)?;
+            let options = LivenessOptions::default().with_threshold(threshold);
+            let check = move |engine: &Engine, budget| {
                 check_sides(Field::Selfie, &selfie, sides.selfie, engine.limits())?;
                 Ok(engine.liveness(&selfie, &options.with_budget(budget))?)
-            })
-            .await?;
-        self.log.liveness(&check);
-        let body = liveness_response(&self.log.meta, Timestamp::now(), &check);
-        Ok(response::json(StatusCode::OK, &body))
+            };
+            let check = on_worker(service, held, deadline, context, check).await?;
+            context.lock().liveness_checked(&check);
+            let body = liveness_response(&meta, Timestamp::now(), &check);
+            Ok(response::json(StatusCode::OK, &body))
+        }
     }
 }
 
-/// The profile that a request asks for, or the app's own.
-fn profile(app: &App, asked: Option<String>) -> Result<Profile, ApiError> {
-    let Some(name) = asked else {
+/// Runs the work on a worker thread, with the engine that is current when it begins.
+async fn on_worker<T: Send + 'static>(
+    service: &Service,
+    held: impl Send + 'static,
+    deadline: Instant,
+    context: &SharedContext,
+    work: impl FnOnce(&Engine, Budget) -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let (slot, context) = (Arc::clone(&service.engine), Arc::clone(context));
+    let work = move |budget| {
+        let engine = slot.load_full();
+        context.lock().work_begins(&engine);
+        work(&engine, budget)
+    };
+    service.work.run(held, deadline, work).await
+}
+
+/// Returns the requested profile, or the app's default.
+fn profile(app: &App, requested: Option<String>) -> Result<Profile, ApiError> {
+    let Some(name) = requested else {
         return Ok(app.default_profile.clone());
     };
     app.profile(&name).cloned().ok_or_else(|| {
@@ -197,11 +166,11 @@ fn profile(app: &App, asked: Option<String>) -> Result<Profile, ApiError> {
     })
 }
 
-/// The threshold that a request asks for, or that of the app's profile. The floor bounds what callers ask for; what
-/// the operator set stands, but is not below the operator's own floor either.
-fn threshold(app: &App, asked: Option<f64>) -> Result<f64, ApiError> {
+/// Returns the requested threshold, or that of the app's profile. Requests below the app's floor are refused; the profile
+/// is raised to it.
+fn threshold(app: &App, requested: Option<f64>) -> Result<f64, ApiError> {
     let floor = app.threshold_floor;
-    match asked {
+    match requested {
         Some(threshold) if threshold < floor => Err(ApiError::invalid_parameter(
             Field::Threshold.name(),
             format!("must be at least {floor} for this app"),
@@ -228,62 +197,4 @@ fn check_sides(
         return Err(ApiError::image_too_large(name, width, height, sides.max_side));
     }
     Ok(())
-}
-
-/// Whether the process answers at all.
-pub(crate) async fn healthz() -> Response {
-    response::json(StatusCode::OK, &json!({ "status": "ok" }))
-}
-
-/// Whether new requests should be sent here: not while the service stops, nor while every worker is still at a request
-/// whose deadline has passed.
-pub(crate) async fn readyz(
-    State(service): State<Arc<Service>>,
-    Extension(log): Extension<RequestLog>,
-) -> Response {
-    let refused = if !service.ready.load(Ordering::Relaxed) {
-        ApiError::from(ErrorCode::NotReady)
-    } else if service.work.usage().is_stuck() {
-        ApiError::from(ErrorCode::NotReady).with_cause("every worker is past the deadline of its request")
-    } else {
-        return response::json(StatusCode::OK, &json!({ "status": "ready" }));
-    };
-    response::failure(&log, &refused)
-}
-
-/// What answers here, for callers who keep it beside an answer. Versions of libraries and how much the service can take
-/// are no business of theirs: the operator's port has them.
-pub(crate) async fn info(State(service): State<Arc<Service>>) -> Response {
-    let engine = service.engine.current();
-    let engine = engine.info();
-    let info = json!({
-        "name": "likeness",
-        "version": env!("CARGO_PKG_VERSION"),
-        "provider": engine.provider,
-        "pack": engine.pack,
-        "pack_version": engine.pack_version,
-        "match_calibration": engine.match_calibration,
-        "liveness_calibration": engine.liveness_calibration,
-    });
-    response::json(StatusCode::OK, &info)
-}
-
-pub(crate) async fn not_found(
-    State(service): State<Arc<Service>>,
-    Extension(log): Extension<RequestLog>,
-    request: Request,
-) -> Response {
-    service
-        .linger
-        .refuse(&log, &ApiError::from(ErrorCode::NotFound), request)
-}
-
-pub(crate) async fn method_not_allowed(
-    State(service): State<Arc<Service>>,
-    Extension(log): Extension<RequestLog>,
-    request: Request,
-) -> Response {
-    service
-        .linger
-        .refuse(&log, &ApiError::from(ErrorCode::MethodNotAllowed), request)
 }

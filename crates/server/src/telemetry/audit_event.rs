@@ -1,55 +1,58 @@
 //! The audit's event of a request.
 
 use likeness_api::ApiError;
+use likeness_engine::{Engine, Timings};
 
-use super::record::{Picture, Record, millis};
+use super::context::{ImageFacts, RequestContext, millis};
 use crate::audit::{File, Milliseconds, Verification};
 use crate::endpoint::Endpoint;
 
-impl Record {
+impl RequestContext {
     /// Returns the event of this request in the audit.
     pub(crate) fn audit_event(&self) -> Verification<'_> {
-        let facts = &self.facts;
-        let models = facts.models.as_ref();
-        let timings = facts.timings;
+        let info = self.engine.as_ref().map(Engine::info);
+        let stage = |time: fn(&Timings) -> std::time::Duration| {
+            let timings = self.timings.as_ref();
+            timings.map(|timings| millis(time(timings)))
+        };
         Verification {
             request_id: self.meta.id.to_string(),
             correlation_id: self.correlation_id.as_deref(),
-            client: facts.client,
-            app: facts.app.as_deref(),
-            endpoint: facts.endpoint.map(Endpoint::as_str),
+            client: self.client,
+            app: self.app.as_deref(),
+            endpoint: self.endpoint.map(Endpoint::as_str),
             path: &self.path,
-            profile: facts.profile.as_deref(),
-            pack: models.map(|models| models.pack.as_str()),
-            pack_version: models.map(|models| models.pack_version.as_str()),
-            pack_digest: models.map(|models| models.pack_digest.as_str()),
-            match_calibration: models.map(|models| models.match_calibration.as_str()),
-            liveness_calibration: models.map(|models| models.liveness_calibration.as_str()),
-            selfie: file(facts.selfie),
-            photo: file(facts.photo),
-            face_match: facts.face_match,
-            liveness: facts.liveness,
-            threshold: facts.threshold,
-            outcome: facts.outcome,
-            codes: &facts.codes,
+            profile: self.profile.as_deref(),
+            pack: info.map(|info| info.pack.as_str()),
+            pack_version: info.map(|info| info.pack_version.as_str()),
+            pack_digest: info.map(|info| info.pack_digest.as_str()),
+            match_calibration: info.map(|info| info.match_calibration.as_str()),
+            liveness_calibration: info.map(|info| info.liveness_calibration.as_str()),
+            selfie: file(self.selfie),
+            photo: file(self.photo),
+            face_match: self.face_match,
+            liveness: self.liveness,
+            threshold: self.threshold,
+            outcome: self.outcome,
+            codes: &self.codes,
             status: self.status,
-            error: facts.error.as_ref().map(ApiError::code),
-            limit: facts.refused_by,
+            error: self.error.as_ref().map(ApiError::code),
+            limit: self.refused_by,
             ms: Milliseconds {
                 total: millis(self.total),
-                body: facts.body_read.map(millis),
-                queue: facts.queued().map(millis),
-                decode: timings.map(|timings| millis(timings.decode)),
-                detect: timings.map(|timings| millis(timings.detect)),
-                embed: timings.map(|timings| millis(timings.embed)),
-                liveness: timings.map(|timings| millis(timings.liveness)),
-                quality: timings.map(|timings| millis(timings.quality)),
+                body: self.body_read.map(millis),
+                queue: self.queued().map(millis),
+                decode: stage(|timings| timings.decode),
+                detect: stage(|timings| timings.detect),
+                embed: stage(|timings| timings.embed),
+                liveness: stage(|timings| timings.liveness),
+                quality: stage(|timings| timings.quality),
             },
         }
     }
 }
 
-fn file(image: Picture) -> File {
+fn file(image: ImageFacts) -> File {
     File {
         bytes: image.bytes,
         width: image.size.map(|(width, _)| width),

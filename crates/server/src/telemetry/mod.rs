@@ -1,12 +1,18 @@
-//! What is known of requests and of the service: the log, metrics and traces.
+//! The context of a request, and what is made of it: log lines, metrics and traces.
 
 mod audit_event;
-pub(crate) mod build;
-pub(crate) mod logs;
+mod context;
+mod log;
 pub(crate) mod metrics;
-pub(crate) mod record;
-pub(crate) mod refusal_lines;
-pub(crate) mod request_line;
-pub(crate) mod request_log;
+mod refusal_lines;
 #[cfg(feature = "otel")]
-pub(crate) mod traces;
+mod traces;
+
+#[cfg(feature = "fuzzing")]
+pub(crate) use context::correlation_id;
+pub(crate) use context::{REQUEST_ID, RequestContext, SharedContext};
+pub(crate) use log::write_request;
+pub use log::{Logs, LogsError};
+pub(crate) use refusal_lines::RefusalLines;
+#[cfg(feature = "otel")]
+pub use traces::{Traces, TracesError};

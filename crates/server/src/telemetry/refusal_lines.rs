@@ -5,9 +5,9 @@ use std::time::Duration;
 use likeness_api::ErrorCode;
 use tokio::time::Instant;
 
-use crate::looks::pauses;
+use super::context::{RequestContext, millis};
+use crate::periodic::ticks;
 use crate::sampling::{INTERVAL, Sampler, Suppressed, WINDOW, is_sampled};
-use crate::telemetry::record::{Record, millis};
 
 /// How many lines each reason has had lately.
 #[derive(Debug)]
@@ -26,8 +26,8 @@ impl RefusalLines {
     }
 
     /// Whether this request has a line of its own. It is counted either way.
-    pub(crate) fn admit(&self, record: &Record) -> bool {
-        match &record.facts.error {
+    pub(crate) fn admit(&self, request: &RequestContext) -> bool {
+        match &request.error {
             Some(error) => self.admit_code(error.code()),
             None => true,
         }
@@ -68,7 +68,7 @@ impl RefusalLines {
 
     /// Sums up each second, for as long as it is polled.
     pub(crate) async fn keep_up(&self) {
-        let mut ticks = pauses(Instant::now(), INTERVAL);
+        let mut ticks = ticks(Instant::now(), INTERVAL);
         loop {
             ticks.tick().await;
             self.sum_up(WINDOW);

@@ -1,4 +1,16 @@
-//! The engine's work: threads of its own, and the engine that answers now.
+//! The engine's work: worker threads with their queue, and the current engine.
 
-pub(crate) mod engine_slot;
-pub(crate) mod pool;
+mod pool;
+#[cfg(test)]
+pub(crate) mod test_engine;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use likeness_engine::Engine;
+
+pub(crate) use pool::{WorkPool, describe_panic};
+
+/// The current engine, which a reload swaps. Work takes the engine out once, when it begins, and keeps it to its end: a
+/// request never sees two, and the models of a replaced engine are freed with the last request that uses them.
+pub(crate) type EngineSlot = Arc<ArcSwap<Engine>>;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use likeness_storage::apps::{AppKey, NewApp, StoredApp};
 use likeness_storage::{Database, StorageError};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use tokio::time::sleep;
 
 use super::Apps;
@@ -18,7 +19,7 @@ pub const FIRST_APP: &str = "default";
 pub(crate) struct AppDirectory {
     database: Database,
     /// Replaced as a whole, so that no request waits.
-    current: RwLock<Arc<Apps>>,
+    current: ArcSwap<Apps>,
     sources: Mutex<Sources>,
 }
 
@@ -36,7 +37,7 @@ impl AppDirectory {
     pub(crate) async fn open(configured: Apps, database: Database) -> Result<Self, StorageError> {
         let directory = Self {
             database,
-            current: RwLock::new(Arc::new(configured.clone())),
+            current: ArcSwap::from_pointee(configured.clone()),
             sources: Mutex::new(Sources {
                 configured,
                 stored: Vec::new(),
@@ -49,7 +50,7 @@ impl AppDirectory {
 
     /// Returns the current apps.
     pub(crate) fn current(&self) -> Arc<Apps> {
-        Arc::clone(&self.current.read())
+        self.current.load_full()
     }
 
     /// Creates [`FIRST_APP`] unless an app is configured, or the database has or ever had one.
@@ -70,7 +71,7 @@ impl AppDirectory {
         let configured = configured.with_demo_of(&sources.configured);
         let apps = configured.clone().with_stored(&sources.stored)?;
         sources.configured = configured;
-        *self.current.write() = Arc::new(apps);
+        self.current.store(Arc::new(apps));
         Ok(())
     }
 
@@ -112,7 +113,7 @@ impl AppDirectory {
         let apps = sources.configured.clone().with_stored(&stored)?;
         sources.stored = stored;
         sources.revision = Some(revision);
-        *self.current.write() = Arc::new(apps);
+        self.current.store(Arc::new(apps));
         Ok(())
     }
 }

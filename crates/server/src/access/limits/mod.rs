@@ -78,6 +78,15 @@ impl Taken {
     }
 }
 
+/// A refused request.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// The error of the response.
+    pub(crate) error: ApiError,
+    /// The app's limit that refused it: `rate`, `concurrent`, `daily` or `monthly`.
+    pub(crate) limit: Option<&'static str>,
+}
+
 impl Limits {
     /// Opens the limits with the usage so far, also that which an earlier process could not flush.
     pub(crate) async fn open(
@@ -114,14 +123,8 @@ impl Limits {
         Ok(limits)
     }
 
-    /// Accepts a request of an app within its limits. The slot is to be held until all work for it has ended. `refused` gets
-    /// the name of a limit that the request exceeds.
-    pub(crate) async fn take(
-        &self,
-        app: &App,
-        endpoint: AppEndpoint,
-        refused: impl FnOnce(&'static str),
-    ) -> Result<(Taken, Slot), ApiError> {
+    /// Accepts a request of an app within its limits. The slot is to be held until all work for it has ended.
+    pub(crate) async fn take(&self, app: &App, endpoint: AppEndpoint) -> Result<(Taken, Slot), Refused> {
         let account = self.account(&app.id);
         match self.try_take(&account, app, endpoint).await {
             Ok((unit, slot)) => {
@@ -136,12 +139,17 @@ impl Limits {
                 ))
             }
             Err(Stop::Limit(refusal)) => {
-                refused(refusal.limit());
                 self.ledger(&account).refuse();
-                Err(refusal.error((self.clock)()))
+                Err(Refused {
+                    error: refusal.error((self.clock)()),
+                    limit: Some(refusal.limit()),
+                })
             }
-            Err(Stop::Unavailable) => Err(ApiError::from(ErrorCode::NotReady)
-                .with_cause("cannot look up the app's quota: database unavailable")),
+            Err(Stop::Unavailable) => Err(Refused {
+                error: ApiError::from(ErrorCode::NotReady)
+                    .with_cause("cannot look up the app's quota: database unavailable"),
+                limit: None,
+            }),
         }
     }
 

@@ -116,7 +116,8 @@ fn app(edit: impl FnOnce(&mut AppLimits)) -> App {
 }
 
 async fn take(limits: &Limits, app: &App) -> Result<(Taken, Slot), ApiError> {
-    limits.take(app, AppEndpoint::Liveness, |_| ()).await
+    let taken = limits.take(app, AppEndpoint::Liveness).await;
+    taken.map_err(|refused| refused.error)
 }
 
 /// How many of so many requests are let in, and how the last refused one was told.

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::account::Account;
 use super::{Limits, RESERVATION_TIMEOUT};
-use crate::looks::pauses;
+use crate::periodic::ticks;
 
 /// Time between two flushes: what a crash may lose.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -120,7 +120,7 @@ impl Limits {
     /// Flushes every second until `end`. A flush that has begun is finished: cancelled half way, its outcome would be
     /// unknown.
     pub(crate) async fn keep_up(&self, end: &Notify) {
-        let mut ticks = pauses(Instant::now(), INTERVAL);
+        let mut ticks = ticks(Instant::now(), INTERVAL);
         loop {
             tokio::select! {
                 biased;
@@ -153,7 +153,7 @@ impl Limits {
         let adding = self.database.add_usage(&batch.writer, batch.number, batch.usage);
         let mut adding = std::pin::pin!(adding);
         let begun = Instant::now();
-        let mut ticks = pauses(begun + INTERVAL, INTERVAL);
+        let mut ticks = ticks(begun + INTERVAL, INTERVAL);
         let added = loop {
             tokio::select! {
                 biased;

@@ -1,4 +1,4 @@
-//! PEM files to what rustls serves.
+//! PEM files, loaded for rustls.
 
 use std::fs::File;
 use std::io::Read;
@@ -15,51 +15,50 @@ use rustls::{RootCertStore, ServerConfig};
 use sha2::{Digest, Sha256};
 
 use crate::config::{ClientCertificates, TlsConfig};
-use crate::hex::hex;
 
-/// Largest file that is read, in bytes: chains are a few kilobytes, lists of roots some hundred.
+/// Largest file that is read, in bytes: chains have a few kilobytes, CA bundles some hundred.
 const MAX_BYTES: u64 = 4 << 20;
 
-/// Why a certificate cannot be served. The operator must act.
+/// An error of the TLS files. The operator must act.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("the TLS file {path} cannot be read: {source}", path = path.display())]
+    #[error("cannot read the TLS file {path}: {source}", path = path.display())]
     File {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// A file holds something else.
-    #[error("{path} is not what TLS needs: {reason}", path = path.display())]
+    /// The content of a file is unusable.
+    #[error("cannot use the TLS file {path}: {reason}", path = path.display())]
     Content {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
-    /// The certificate is over.
+    /// The certificate has expired.
     #[error("the TLS certificate {path} has expired", path = path.display())]
     Expired {
-        /// Which file.
+        /// The file.
         path: PathBuf,
     },
-    /// The certificate is of a time to come.
+    /// The certificate is not valid yet.
     #[error("the TLS certificate {path} is not valid yet", path = path.display())]
     NotYetValid {
-        /// Which file.
+        /// The file.
         path: PathBuf,
     },
-    /// The two do not belong together.
-    #[error("the TLS certificate {certificate} cannot be served with the key {key}: {reason}", certificate = certificate.display(), key = key.display())]
+    /// Certificate and key do not match.
+    #[error("cannot serve the TLS certificate {certificate} with the key {key}: {reason}", certificate = certificate.display(), key = key.display())]
     Pair {
-        /// File of the certificate.
+        /// The file of the certificate.
         certificate: PathBuf,
-        /// File of the key.
+        /// The file of the key.
         key: PathBuf,
-        /// What rustls says.
+        /// The error of rustls.
         reason: String,
     },
 }
@@ -73,14 +72,14 @@ pub(super) struct Files {
     clients: ClientCertificates,
 }
 
-/// What they held at one time.
+/// The contents of the files.
 pub(super) struct Contents {
     certificate: Vec<u8>,
     key: Vec<u8>,
     client_ca: Option<Vec<u8>>,
 }
 
-/// What is served.
+/// A certificate that can be served.
 pub(super) struct Loaded {
     pub(super) config: ServerConfig,
     pub(super) digest: String,
@@ -89,7 +88,7 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    /// Whether clients accept the certificate now.
+    /// Checks that the certificate is valid now.
     pub(super) fn check_time(&self, files: &Files) -> Result<(), TlsError> {
         let now = SystemTime::now();
         let path = files.certificate.clone();
@@ -104,14 +103,14 @@ impl Loaded {
 }
 
 impl Contents {
-    /// Tells contents from each other.
+    /// Returns a digest that differs for other contents.
     pub(super) fn digest(&self) -> String {
         let mut hash = Sha256::new();
         for part in [&self.certificate, &self.key].into_iter().chain(&self.client_ca) {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
-        hex(&hash.finalize())
+        hex::encode(hash.finalize())
     }
 }
 
@@ -133,7 +132,7 @@ impl Files {
         &self.key
     }
 
-    /// Whether others than the owner and a group may read the key.
+    /// Returns whether others than the owner and a group may read the key.
     pub(super) fn key_is_open(&self) -> bool {
         #[cfg(unix)]
         {
@@ -156,11 +155,10 @@ impl Files {
         let chain = certificates(&self.certificate, &contents.certificate)?;
         let (not_before, not_after) = chain
             .first()
-            .map_or(Err("it has no certificate".to_owned()), validity)
+            .map_or(Err("no certificate".to_owned()), validity)
             .map_err(|reason| content(&self.certificate, reason))?;
         let key = PrivateKeyDer::from_pem_slice(&contents.key).map_err(|error| {
-            let reason =
-                format!("it has no private key that can be read ({error}); one with a passphrase cannot");
+            let reason = format!("no usable private key ({error}); keys with a passphrase are not supported");
             content(&self.key, reason)
         })?;
         let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -219,7 +217,7 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
             source,
         })?;
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(content(path, format!("it has more than {MAX_BYTES} bytes")));
+        return Err(content(path, format!("more than {MAX_BYTES} bytes")));
     }
     Ok(bytes)
 }
@@ -229,7 +227,7 @@ fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>,
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| content(path, error.to_string()))?;
     if chain.is_empty() {
-        return Err(content(path, "it has no certificate (PEM) in it".to_owned()));
+        return Err(content(path, "no PEM certificate".to_owned()));
     }
     Ok(chain)
 }
@@ -241,7 +239,7 @@ fn content(path: &Path, reason: String) -> TlsError {
     }
 }
 
-/// From when on and until when.
+/// Returns the validity: not before, not after.
 fn validity(certificate: &CertificateDer<'_>) -> Result<(SystemTime, SystemTime), String> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).map_err(|error| error.to_string())?;
     let time = |seconds: i64| {

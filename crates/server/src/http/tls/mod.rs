@@ -1,12 +1,13 @@
-//! TLS: the certificate that is served, and its successors.
+//! TLS: the current certificate, and its reload.
 
 mod files;
-mod gauges;
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -14,16 +15,15 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::config::TlsConfig;
-use crate::locked::locked;
-use crate::looks::Looks;
+use crate::periodic::Checks;
 use files::{Files, Loaded};
 
 pub use files::TlsError;
 
-/// A certificate that ends within this time is worth a warning when it is loaded.
+/// A certificate that expires within this time is loaded with a warning.
 const SOON: Duration = Duration::from_secs(14 * 24 * 3_600);
 
-/// What speaks TLS with clients. Clones are the same.
+/// Accepts TLS connections. Clones share the certificate.
 #[derive(Debug, Clone)]
 pub(crate) struct Tls {
     inner: Arc<Inner>,
@@ -33,8 +33,8 @@ pub(crate) struct Tls {
 struct Inner {
     files: Files,
     handshake: Duration,
-    current: RwLock<Current>,
-    /// What the latest failed look found, so that it is told once.
+    current: ArcSwap<Current>,
+    /// The latest error, so that it is logged once.
     failed: Mutex<Option<String>>,
 }
 
@@ -46,7 +46,7 @@ struct Current {
 }
 
 impl TlsConfig {
-    /// Whether the files that it names can be served, and clients will accept them today. Reads them.
+    /// Checks that the files can be served, and that clients accept the certificate today.
     ///
     /// # Errors
     /// [`TlsError`], which names the file.
@@ -59,46 +59,46 @@ impl TlsConfig {
 }
 
 impl Tls {
-    /// Reads the files; `None` where there is no certificate.
+    /// Reads the files; `None` if no certificate is configured.
     pub(crate) fn open(config: &TlsConfig) -> Result<Option<Self>, TlsError> {
         let Some(files) = Files::of(config) else {
             return Ok(None);
         };
         let loaded = files.load(&files.read()?)?;
         if let Err(error) = loaded.check_time(&files) {
-            // Those who do not look at it can still call, and a restart must not take that from them.
-            tracing::error!(%error, "clients will refuse the TLS certificate");
+            // Clients that do not check it still work, and a restart must not break them.
+            tracing::error!(%error, "clients will reject the TLS certificate");
         }
-        told(&files, &loaded);
+        warn_about(&files, &loaded);
         Ok(Some(Self {
             inner: Arc::new(Inner {
                 files,
                 handshake: config.handshake,
-                current: RwLock::new(loaded.into()),
+                current: ArcSwap::from_pointee(loaded.into()),
                 failed: Mutex::new(None),
             }),
         }))
     }
 
-    /// Speaks TLS with who has just connected.
+    /// Performs the handshake of a new connection.
     pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        let config = Arc::clone(&self.current().config);
+        let config = Arc::clone(&self.inner.current.load().config);
         timeout(self.inner.handshake, TlsAcceptor::from(config).accept(stream))
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Reads the files again, and serves what they hold to those who connect from now on. Where they cannot be used, what
-    /// was served before goes on; that is logged once, until something else is wrong with them. Blocks.
+    /// Reads the files again and serves them to new connections. If they cannot be used, the current certificate stays; that
+    /// is logged once, until the error changes. Blocks.
     pub(crate) fn reload(&self) {
-        let mut failed = locked(&self.inner.failed);
+        let mut failed = self.inner.failed.lock();
         match self.try_reload() {
             Ok(()) => *failed = None,
             Err(error) => {
-                let said = error.to_string();
-                if failed.as_ref() != Some(&said) {
-                    tracing::error!(%error, "the new TLS certificate cannot be used; the one before goes on");
-                    *failed = Some(said);
+                let message = error.to_string();
+                if failed.as_ref() != Some(&message) {
+                    tracing::error!(%error, "TLS certificate reload failed; keeping the current certificate");
+                    *failed = Some(message);
                 }
             }
         }
@@ -107,36 +107,37 @@ impl Tls {
     fn try_reload(&self) -> Result<(), TlsError> {
         let files = &self.inner.files;
         let contents = files.read()?;
-        if self.current().digest == contents.digest() {
+        if self.inner.current.load().digest == contents.digest() {
             return Ok(());
         }
         let loaded = files.load(&contents)?;
         loaded.check_time(files)?;
-        told(files, &loaded);
-        tracing::info!(file = %files.certificate().display(), "a new TLS certificate is served from now on");
-        *self.inner.current.write().unwrap_or_else(PoisonError::into_inner) = loaded.into();
+        warn_about(files, &loaded);
+        tracing::info!(file = %files.certificate().display(), "TLS certificate reloaded");
+        self.inner.current.store(Arc::new(loaded.into()));
         Ok(())
     }
 
-    /// Looks at the files every so often, for as long as it is polled; never, where `every` is 0.
+    /// Reloads changed files every so often, for as long as it is polled; never if `every` is 0.
     pub(crate) async fn watch(&self, every: Duration) {
-        let mut looks = Looks::every(every);
+        let mut checks = Checks::every(every);
         loop {
-            looks.next().await;
-            self.reload_aside().await;
+            checks.next().await;
+            self.reload_on_blocking_thread().await;
         }
     }
 
     /// [`reload`](Self::reload) on a thread that may block.
-    pub(crate) async fn reload_aside(&self) {
+    pub(crate) async fn reload_on_blocking_thread(&self) {
         let tls = self.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || tls.reload()).await {
-            tracing::error!(%error, "the TLS files could not be looked at");
+            tracing::error!(%error, "checking the TLS files failed");
         }
     }
 
-    fn current(&self) -> RwLockReadGuard<'_, Current> {
-        self.inner.current.read().unwrap_or_else(PoisonError::into_inner)
+    /// Returns when the current certificate expires.
+    pub(crate) fn not_after(&self) -> SystemTime {
+        self.inner.current.load().not_after
     }
 }
 
@@ -150,8 +151,8 @@ impl From<Loaded> for Current {
     }
 }
 
-/// What an operator should know of a certificate that is about to be served.
-fn told(files: &Files, loaded: &Loaded) {
+/// Logs what is wrong with a certificate that is about to be served.
+fn warn_about(files: &Files, loaded: &Loaded) {
     let left = loaded
         .not_after
         .duration_since(SystemTime::now())
@@ -160,13 +161,13 @@ fn told(files: &Files, loaded: &Loaded) {
         tracing::warn!(
             file = %files.certificate().display(),
             days = left.as_secs() / 86_400,
-            "the TLS certificate expires soon"
+            "TLS certificate expires soon"
         );
     }
     if files.key_is_open() {
         tracing::warn!(
             file = %files.key().display(),
-            "everybody on this machine can read the TLS key: chmod 600"
+            "every user of this machine can read the TLS key: chmod 600"
         );
     }
 }

@@ -3,7 +3,7 @@
 use axum::http::Version;
 
 use crate::endpoint::Endpoint;
-use crate::telemetry::record::Record;
+use crate::telemetry::RequestContext;
 
 /// Which path was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,10 +44,10 @@ impl Route {
         }
     }
 
-    pub(super) fn of(record: &Record) -> Self {
-        match (record.facts.endpoint, record.path.as_str()) {
+    pub(super) fn of(request: &RequestContext) -> Self {
+        match (request.endpoint, request.path.as_str()) {
             (Some(endpoint), _) => Self::from(endpoint),
-            _ if matches!(record.status, 404 | 405) => Self::Other,
+            _ if matches!(request.status, 404 | 405) => Self::Other,
             (None, "/healthz") => Self::Healthz,
             (None, "/readyz") => Self::Readyz,
             (None, "/info") => Self::Info,

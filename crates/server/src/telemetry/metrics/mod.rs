@@ -1,58 +1,55 @@
-//! What operators measure the service by, in Prometheus's text format. Nothing here is global: a process may have several
-//! services, each with numbers of its own.
+//! Metrics in Prometheus's text format. Nothing here is global: a process may have several services, each with metrics of
+//! its own.
 
-mod buckets;
-mod catalog;
+pub(crate) mod catalog;
 mod labels;
 mod requests;
-mod sources;
-mod state;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use metrics::{describe_counter, describe_gauge, describe_histogram, with_local_recorder};
+use metrics::{Counter, counter, describe_counter, describe_gauge, describe_histogram, with_local_recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
-use crate::http::listener::PortUsage;
-use crate::http::service::Service;
-use crate::telemetry::record::Record;
+use super::RequestContext;
 use catalog::{ALL, Kind};
 use requests::Requests;
-
-pub(crate) use sources::{CertificateGauges, Sources};
 
 /// `Content-Type` of the text.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Histograms keep what they were given until somebody collects it or this time has passed, so that memory stays flat
-/// where nobody collects.
+/// Histograms buffer their samples until they are collected or this time has passed, so that memory stays flat without a
+/// collector.
 pub(crate) const UPKEEP: Duration = Duration::from_secs(5);
 
-/// The numbers of one service.
+/// The metrics of one service.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     requests: Requests,
+    model_reloads: Reloads,
+    setting_reloads: Reloads,
     handle: PrometheusHandle,
     started: Instant,
-    ports: OnceLock<Vec<(&'static str, PortUsage)>>,
-    pub(crate) sources: Sources,
-    model_reloads: OnceLock<Arc<Outcomes>>,
-    pub(crate) setting_reloads: Outcomes,
 }
 
-/// What came of doing something again and again.
-#[derive(Debug, Default)]
-pub(crate) struct Outcomes {
-    changed: AtomicU64,
-    unchanged: AtomicU64,
-    failed: AtomicU64,
+/// Counters of reloads.
+#[derive(Debug)]
+struct Reloads {
+    changed: Counter,
+    unchanged: Counter,
+    failed: Counter,
 }
 
-/// What came of it once.
+/// What a reload has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reloaded {
+    Models,
+    Settings,
+}
+
+/// The outcome of a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Changed,
@@ -60,77 +57,57 @@ pub(crate) enum Outcome {
     Failed,
 }
 
-impl Outcomes {
-    fn counts(&self) -> [(&'static str, u64); 3] {
-        [
-            ("changed", &self.changed),
-            ("unchanged", &self.unchanged),
-            ("failed", &self.failed),
-        ]
-        .map(|(outcome, count)| (outcome, count.load(Ordering::Relaxed)))
-    }
-
-    /// Counts one: whether something was changed, or that it failed.
-    pub(crate) fn add(&self, outcome: Outcome) {
-        let counter = match outcome {
-            Outcome::Changed => &self.changed,
-            Outcome::Unchanged => &self.unchanged,
-            Outcome::Failed => &self.failed,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+impl Reloads {
+    fn register(what: &'static str) -> Self {
+        let outcome = |outcome| counter!(catalog::RELOADS, "what" => what, "outcome" => outcome);
+        Self {
+            changed: outcome("changed"),
+            unchanged: outcome("unchanged"),
+            failed: outcome("failed"),
+        }
     }
 }
 
 impl Metrics {
     pub(crate) fn new() -> Self {
         let recorder = recorder();
-        let handle = recorder.handle();
+        let (model_reloads, setting_reloads) = with_local_recorder(&recorder, || {
+            (Reloads::register("models"), Reloads::register("settings"))
+        });
         Self {
+            model_reloads,
+            setting_reloads,
+            handle: recorder.handle(),
             requests: Requests::new(&Arc::new(recorder)),
-            handle,
             started: Instant::now(),
-            ports: OnceLock::new(),
-            sources: Sources::default(),
-            model_reloads: OnceLock::new(),
-            setting_reloads: Outcomes::default(),
         }
     }
 
     /// Counts a request that has ended.
-    pub(crate) fn add(&self, record: &Record) {
-        self.requests.add(record);
+    pub(crate) fn add(&self, request: &RequestContext) {
+        self.requests.add(request);
     }
 
-    /// Where connections come in, by the ports' names. A second call changes nothing.
-    pub(crate) fn set_ports(&self, ports: Vec<(&'static str, PortUsage)>) {
-        let _ = self.ports.set(ports);
+    /// Counts a reload.
+    pub(crate) fn reloaded(&self, what: Reloaded, outcome: Outcome) {
+        let reloads = match what {
+            Reloaded::Models => &self.model_reloads,
+            Reloaded::Settings => &self.setting_reloads,
+        };
+        let counter = match outcome {
+            Outcome::Changed => &reloads.changed,
+            Outcome::Unchanged => &reloads.unchanged,
+            Outcome::Failed => &reloads.failed,
+        };
+        counter.increment(1);
     }
 
-    /// What comes of reloading models. A second call changes nothing.
-    pub(crate) fn set_model_reloads(&self, outcomes: Arc<Outcomes>) {
-        let _ = self.model_reloads.set(outcomes);
-    }
-
-    /// What came of reading things again, by what was read.
-    fn reloads(&self) -> [(&'static str, [(&'static str, u64); 3]); 2] {
-        let models = self.model_reloads.get().map(|outcomes| outcomes.counts());
-        let none = Outcomes::default().counts();
-        [
-            ("models", models.unwrap_or(none)),
-            ("settings", self.setting_reloads.counts()),
-        ]
-    }
-
-    fn ports(&self) -> &[(&'static str, PortUsage)] {
-        self.ports.get().map_or(&[], Vec::as_slice)
-    }
-
-    /// For how long the service has been there.
+    /// Returns the time since the service started.
     pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Puts what histograms were given where it takes no more room, every so often, for as long as this is polled.
+    /// Drains the buffers of histograms, for as long as it is polled.
     pub(crate) async fn keep_up(&self) {
         let mut ticks = tokio::time::interval(UPKEEP);
         loop {
@@ -139,23 +116,24 @@ impl Metrics {
         }
     }
 
-    /// All of it as text. To be called within a tokio runtime.
-    pub(crate) fn render(&self, service: &Service) -> String {
-        let now = recorder();
-        with_local_recorder(&now, || state::record(service));
+    /// Returns all metrics as text. `record_state` records what is only known at this moment; its recorder is a new one
+    /// each time, so that what no longer exists, such as a replaced model, leaves no series behind.
+    pub(crate) fn render(&self, record_state: impl FnOnce()) -> String {
+        let state = recorder();
+        with_local_recorder(&state, record_state);
         let mut text = self.handle.render();
-        text.push_str(&now.handle().render());
+        text.push_str(&state.handle().render());
         text
     }
 }
 
-/// A recorder that knows the metrics, with nothing recorded.
+/// Returns a recorder that knows the catalog, with nothing recorded.
 fn recorder() -> PrometheusRecorder {
     let builder = ALL.iter().fold(PrometheusBuilder::new(), |builder, metric| {
         let Kind::Histogram(bounds) = metric.kind else {
             return builder;
         };
-        // It fails for no bounds at all, and then there would be a summary: a test of the kinds would see that.
+        // It fails only without any bounds; a test checks the kinds.
         builder
             .set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), bounds)
             .unwrap_or_default()

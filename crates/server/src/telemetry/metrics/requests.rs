@@ -1,7 +1,7 @@
 //! What is counted of a request that has ended.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use likeness_api::ErrorCode;
@@ -9,11 +9,12 @@ use likeness_engine::Timings;
 use likeness_engine::decision::Code;
 use metrics::{Counter, Histogram, counter, histogram, with_local_recorder};
 use metrics_exporter_prometheus::PrometheusRecorder;
+use parking_lot::RwLock;
 
 use super::catalog as name;
 use super::labels::{CLASSES, LIMITS, OUTCOMES, Route, STAGES, STATUSES, VERSIONS, class, version};
 use crate::endpoint::Endpoint;
-use crate::telemetry::record::Record;
+use crate::telemetry::RequestContext;
 
 /// Apps that are counted by their ids. They are the operator's own, and yet every one of them is some series.
 const MAX_APPS: usize = 100;
@@ -84,65 +85,63 @@ impl Requests {
     }
 
     /// Counts this request.
-    pub(super) fn add(&self, record: &Record) {
-        let facts = &record.facts;
-        let route = Route::of(record);
-        self.status(route, record.status).increment(1);
-        if let Some(counter) = self.by_version.get(version(record.version)) {
+    pub(super) fn add(&self, request: &RequestContext) {
+        let route = Route::of(request);
+        self.status(route, request.status).increment(1);
+        if let Some(counter) = self.by_version.get(version(request.version)) {
             counter.increment(1);
         }
-        if let Some(error) = &facts.error {
+        if let Some(error) = &request.error {
             let code = error.code();
             if let Some(index) = ErrorCode::ALL.iter().position(|known| *known == code) {
                 self.error(route, index).increment(1);
             }
             if code == ErrorCode::LimitExceeded {
-                self.refused(facts.refused_by);
+                self.refused(request.refused_by);
             }
         }
-        let Some(endpoint) = facts.endpoint else {
+        let Some(endpoint) = request.endpoint else {
             return;
         };
-        if let Some(app) = &facts.app {
-            self.apps.add(&self.recorder, app, class(record.status));
+        if let Some(app) = &request.app {
+            self.apps.add(&self.recorder, app, class(request.status));
         }
-        self.verification(endpoint, record);
+        self.verification(endpoint, request);
     }
 
-    fn verification(&self, endpoint: Endpoint, record: &Record) {
-        let facts = &record.facts;
+    fn verification(&self, endpoint: Endpoint, request: &RequestContext) {
         let endpoint_index = endpoint as usize;
         if let Some(histogram) = self
             .seconds
             .get(endpoint_index)
-            .and_then(|classes| classes.get(class(record.status)))
+            .and_then(|classes| classes.get(class(request.status)))
         {
-            histogram.record(record.total);
+            histogram.record(request.total);
         }
-        self.stages(endpoint_index, record);
-        if let Some(outcome) = facts.outcome
+        self.stages(endpoint_index, request);
+        if let Some(outcome) = request.outcome
             && let Some(index) = OUTCOMES
                 .iter()
                 .position(|(of, known, _)| *of == endpoint && *known == outcome)
         {
             self.outcomes[index].increment(1);
         }
-        for code in &facts.codes {
+        for code in &request.codes {
             if let Some(index) = Code::ALL.iter().position(|known| known.as_str() == *code)
                 && let Some(counter) = self.codes.get(index)
             {
                 counter.increment(1);
             }
         }
-        if let Some(face_match) = facts.face_match {
+        if let Some(face_match) = request.face_match {
             self.face_match.record(face_match);
         }
-        if let Some(liveness) = facts.liveness
+        if let Some(liveness) = request.liveness
             && let Some(histogram) = self.liveness.get(endpoint_index)
         {
             histogram.record(liveness);
         }
-        for (index, picture) in [facts.selfie, facts.photo].into_iter().enumerate() {
+        for (index, picture) in [request.selfie, request.photo].into_iter().enumerate() {
             if let Some(bytes) = picture.bytes {
                 self.upload[index].record(bytes as f64);
             }
@@ -154,15 +153,14 @@ impl Requests {
 
     /// `body` is from the end of the headers to the end of the body; `queue` the wait for a thread and for the engine's
     /// sessions; `other` what the answer took beyond all stages. What a request did not come to is not counted.
-    fn stages(&self, endpoint: usize, record: &Record) {
-        let facts = &record.facts;
-        let timings = facts.timings;
+    fn stages(&self, endpoint: usize, request: &RequestContext) {
+        let timings = request.timings;
         // A liveness check embeds nothing.
         let stage =
             |took: fn(&Timings) -> Duration| timings.as_ref().map(took).filter(|took| !took.is_zero());
         let known = [
-            facts.body_read,
-            facts.queued(),
+            request.body_read,
+            request.queued(),
             stage(|timings| timings.decode),
             stage(|timings| timings.detect),
             stage(|timings| timings.embed),
@@ -171,7 +169,7 @@ impl Requests {
             stage(|timings| timings.decide),
         ];
         let sum: Duration = known.iter().flatten().sum();
-        let other = timings.map(|_| record.total.saturating_sub(sum));
+        let other = timings.map(|_| request.total.saturating_sub(sum));
         let Some(stages) = self.stages.get(endpoint) else {
             return;
         };
@@ -226,7 +224,7 @@ impl Apps {
 
     fn add(&self, recorder: &PrometheusRecorder, app: &str, class: usize) {
         {
-            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            let known = self.known.read();
             let full = known.len() >= MAX_APPS;
             let counters = known
                 .get(app)
@@ -236,7 +234,7 @@ impl Apps {
                 return;
             }
         }
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.write();
         let app = if known.len() >= MAX_APPS { OTHER_APPS } else { app };
         let counters = known.entry(app.to_owned()).or_insert_with(|| {
             with_local_recorder(recorder, || {

@@ -1,64 +1,14 @@
-//! What cannot be seen from outside, or only in parts that are built elsewhere.
+use std::time::Instant;
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
-
-use axum::http::{Method, Version};
-use likeness_api::{ApiError, ErrorCode, Meta};
+use likeness_api::{ApiError, ErrorCode};
 use likeness_engine::Timings;
 use likeness_engine::decision::Code;
 
 use super::*;
-use crate::access::apps::AppDirectory;
-use crate::access::limits::Limits;
-use crate::audit::AuditGauges;
-use crate::config::{AppConfig, Config};
 use crate::endpoint::Endpoint;
-use crate::plain::plain_engine;
-use crate::telemetry::record::Facts;
-use crate::work::engine_slot::EngineSlot;
 
-fn service() -> Service {
-    let engine = plain_engine();
-    let mut config = Config {
-        apps: vec![AppConfig::new("a", "0123456789abcdef")],
-        ..Config::default()
-    };
-    config.storage.url = Some("sqlite::memory:".into());
-    let apps = config.apps().unwrap();
-    let storage = async {
-        let database = config.storage.open().await.unwrap();
-        let apps = AppDirectory::open(apps, database.clone()).await.unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let limits = Limits::open(database.clone(), folder.path(), &config.quotas)
-            .await
-            .unwrap();
-        (apps, limits, database)
-    };
-    // On a thread of its own: one of the tests is within a runtime already.
-    let (apps, limits, database) = std::thread::scope(|scope| {
-        let opened = scope.spawn(|| tokio::runtime::Runtime::new().unwrap().block_on(storage));
-        opened.join().unwrap()
-    });
-    Service::new(&config, apps, limits, EngineSlot::new(engine), database, None).unwrap()
-}
-
-fn record(status: u16, facts: Facts) -> Record {
-    Record {
-        meta: Meta::now(),
-        correlation_id: None,
-        method: Method::POST,
-        path: "/v0.2/biometric-verification".to_owned(),
-        version: Version::HTTP_11,
-        status,
-        total: Duration::from_millis(30),
-        facts,
-        #[cfg(feature = "otel")]
-        parent: crate::telemetry::traces::Parent::of(&axum::http::HeaderMap::new()),
-    }
-}
-
-/// What is known of a verification that went all the way.
-fn verified() -> Facts {
+/// Returns the context of a verification that was completed.
+fn verified() -> RequestContext {
     let mut timings = Timings::default();
     timings.queue = Duration::from_millis(1);
     timings.decode = Duration::from_millis(14);
@@ -66,8 +16,7 @@ fn verified() -> Facts {
     timings.embed = Duration::from_millis(7);
     timings.liveness = Duration::from_millis(2);
     timings.quality = Duration::from_millis(1);
-    let mut facts = Facts {
-        endpoint: Some(Endpoint::Biometric),
+    let mut request = RequestContext {
         app: Some("a".to_owned()),
         body_read: Some(Duration::from_millis(1)),
         work_begun: Some(Duration::from_millis(1)),
@@ -76,12 +25,16 @@ fn verified() -> Facts {
         liveness: Some(0.8),
         outcome: Some("review"),
         codes: vec![Code::ALL[1].as_str()],
-        ..Facts::default()
+        ..RequestContext::ended(Endpoint::Biometric, 200)
     };
-    facts.selfie.bytes = Some(400_000);
-    facts.selfie.faces = Some(1);
-    facts.photo = facts.selfie;
-    facts
+    request.selfie.bytes = Some(400_000);
+    request.selfie.faces = Some(1);
+    request.photo = request.selfie;
+    request
+}
+
+fn render(metrics: &Metrics) -> String {
+    metrics.render(|| {})
 }
 
 #[track_caller]
@@ -90,14 +43,9 @@ fn expect(text: &str, line: &str) {
 }
 
 #[test]
-fn who_hung_up_and_who_is_over_a_limit_is_counted() {
-    let service = service();
-    let metrics = &service.metrics;
-    let gone = Facts {
-        endpoint: Some(Endpoint::Biometric),
-        ..Facts::default()
-    };
-    metrics.add(&record(499, gone));
+fn abandoned_and_limited_requests_are_counted() {
+    let metrics = Metrics::new();
+    metrics.add(&RequestContext::ended(Endpoint::Biometric, 499));
     for limit in [
         Some("daily"),
         Some("daily"),
@@ -105,15 +53,13 @@ fn who_hung_up_and_who_is_over_a_limit_is_counted() {
         Some("unheard of"),
         None,
     ] {
-        let facts = Facts {
-            endpoint: Some(Endpoint::Biometric),
+        metrics.add(&RequestContext {
             error: Some(ApiError::from(ErrorCode::LimitExceeded)),
             refused_by: limit,
-            ..Facts::default()
-        };
-        metrics.add(&record(403, facts));
+            ..RequestContext::ended(Endpoint::Biometric, 403)
+        });
     }
-    let text = metrics.render(&service);
+    let text = render(&metrics);
     expect(
         &text,
         r#"likeness_requests_total{endpoint="biometric-verification",status="499"} 1"#,
@@ -127,10 +73,10 @@ fn who_hung_up_and_who_is_over_a_limit_is_counted() {
 }
 
 #[test]
-fn stages_and_the_rest_are_the_whole_time() {
-    let service = service();
-    service.metrics.add(&record(200, verified()));
-    let text = service.metrics.render(&service);
+fn stages_add_up_to_the_whole_time() {
+    let metrics = Metrics::new();
+    metrics.add(&verified());
+    let text = render(&metrics);
     let sum: f64 = text
         .lines()
         .filter(|line| line.starts_with("likeness_stage_duration_seconds_sum"))
@@ -148,82 +94,13 @@ fn stages_and_the_rest_are_the_whole_time() {
     );
 }
 
-struct Fake;
-
-impl AuditGauges for Fake {
-    fn lag(&self) -> Duration {
-        Duration::from_millis(2_500)
-    }
-    fn pending(&self) -> u64 {
-        7
-    }
-    fn lost(&self) -> u64 {
-        3
-    }
-}
-
-impl CertificateGauges for Fake {
-    fn not_after(&self) -> Option<SystemTime> {
-        Some(UNIX_EPOCH + Duration::from_secs(2_000_000_000))
-    }
-}
-
-#[test]
-fn what_other_parts_know_is_asked_for() {
-    let service = service();
-    let before = service.metrics.render(&service);
-    service.metrics.sources.set_audit(Fake);
-    service.metrics.sources.set_certificate(Fake);
-    let after = service.metrics.render(&service);
-    for line in [
-        "likeness_audit_lag_seconds 2.5",
-        "likeness_audit_pending_rows 7",
-        "likeness_audit_lost_rows_total 3",
-        "likeness_tls_certificate_not_after_timestamp_seconds 2000000000",
-    ] {
-        let name = line.split(' ').next().unwrap();
-        assert!(!before.contains(name), "{name} before anybody knows it");
-        expect(&after, line);
-    }
-    // Every metric of the table but what needs connections.
-    for metric in ALL {
-        let needs_more = [
-            catalog::CONNECTIONS,
-            catalog::CONNECTIONS_MAX,
-            catalog::APP_REQUESTS,
-            catalog::RUNTIME_TASKS,
-            catalog::RUNTIME_QUEUE,
-        ];
-        assert!(
-            needs_more.contains(&metric.name) || after.contains(&format!("# TYPE {} ", metric.name)),
-            "{}",
-            metric.name
-        );
-    }
-}
-
-#[test]
-fn a_replaced_model_leaves_nothing_behind() {
-    let service = service();
-    let lines = |text: &str| {
-        text.lines()
-            .filter(|line| line.starts_with("likeness_model_info{"))
-            .count()
-    };
-    for _ in 0..3 {
-        let other = self::service().engine.current();
-        drop(service.engine.replace(other));
-        assert_eq!(lines(&service.metrics.render(&service)), 1);
-    }
-}
-
 #[tokio::test(start_paused = true)]
-async fn what_nobody_collects_is_put_away() {
-    let service = service();
-    let keeping_up = service.metrics.keep_up();
+async fn samples_are_drained_without_a_collector() {
+    let metrics = Metrics::new();
+    let keeping_up = metrics.keep_up();
     let adding = async {
         for _ in 0..100 {
-            service.metrics.add(&record(200, verified()));
+            metrics.add(&verified());
             tokio::time::sleep(UPKEEP).await;
         }
     };
@@ -231,31 +108,28 @@ async fn what_nobody_collects_is_put_away() {
         () = keeping_up => {}
         () = adding => {}
     }
-    expect(
-        &service.metrics.render(&service),
-        "likeness_face_match_score_count 100",
-    );
+    expect(&render(&metrics), "likeness_face_match_score_count 100");
 }
 
-/// It also says what that cost:
+/// It also prints the cost:
 /// `cargo test --release -p likeness-server --lib -- --nocapture metrics::tests::many_requests`
 #[test]
-#[allow(clippy::print_stderr, reason = "it says what it cost")]
+#[allow(clippy::print_stderr, reason = "it prints the cost")]
 fn many_requests_are_all_counted() {
     const REQUESTS: u32 = 100_000;
-    let service = service();
-    let record = record(200, verified());
+    let metrics = Metrics::new();
+    let request = verified();
     let begun = Instant::now();
     for number in 1..=REQUESTS {
-        service.metrics.add(&record);
+        metrics.add(&request);
         // As the service does every five seconds.
         if number % 1_000 == 0 {
-            service.metrics.handle.run_upkeep();
+            metrics.handle.run_upkeep();
         }
     }
     let each = begun.elapsed() / REQUESTS;
     let begun = Instant::now();
-    let text = service.metrics.render(&service);
+    let text = render(&metrics);
     let collected = begun.elapsed();
     expect(
         &text,

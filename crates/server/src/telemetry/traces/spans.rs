@@ -1,4 +1,4 @@
-//! The spans of a request that has ended.
+//! Spans of requests.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -11,9 +11,9 @@ use opentelemetry_http::HeaderExtractor;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 use super::Traces;
-use crate::telemetry::record::Record;
+use crate::telemetry::RequestContext;
 
-/// The caller's span, as the headers `traceparent` and `tracestate` name it (W3C Trace Context).
+/// The client's span, as the headers `traceparent` and `tracestate` name it (W3C Trace Context).
 #[derive(Debug, Clone)]
 pub(crate) struct Parent(Context);
 
@@ -24,30 +24,26 @@ impl Parent {
 }
 
 impl Traces {
-    /// Hands over the span of this request and those of its stages. Of the stages the durations are known, and that each is
-    /// the sum of what was done for both pictures; they are laid one after the other.
-    pub(crate) fn add(&self, record: &Record) {
-        let Some(name) = name(record) else {
+    /// Exports the span of this request and those of its stages. Only the durations of stages are known, each summed over
+    /// both images; the spans are laid one after the other.
+    pub(crate) fn add(&self, request: &RequestContext) {
+        let Some(name) = name(request) else {
             return;
         };
         let end = SystemTime::now();
-        let start = end.checked_sub(record.total).unwrap_or(end);
+        let start = end.checked_sub(request.total).unwrap_or(end);
         let mut span = SpanBuilder::from_name(name)
             .with_kind(SpanKind::Server)
             .with_start_time(start)
-            .with_attributes(attributes(record))
-            .start_with_context(&self.tracer, &record.parent.0);
-        if record.status >= 500 {
-            let code = record
-                .facts
-                .error
-                .as_ref()
-                .map_or("", |error| error.code().as_str());
+            .with_attributes(attributes(request))
+            .start_with_context(&self.tracer, &request.parent.0);
+        if request.status >= 500 {
+            let code = request.error.as_ref().map_or("", |error| error.code().as_str());
             span.set_status(Status::error(code));
         }
         let context = Context::new().with_remote_span_context(span.span_context().clone());
         let mut begin = start;
-        for (stage, took) in stages(record) {
+        for (stage, took) in stages(request) {
             let stop = begin.checked_add(took).unwrap_or(begin);
             let mut stage = SpanBuilder::from_name(stage)
                 .with_kind(SpanKind::Internal)
@@ -60,18 +56,18 @@ impl Traces {
     }
 }
 
-/// `None` for what comes every few seconds and says nothing.
-fn name(record: &Record) -> Option<Cow<'static, str>> {
-    if let Some(endpoint) = record.facts.endpoint {
+/// Returns the name of the span; `None` for probes, which come every few seconds.
+fn name(request: &RequestContext) -> Option<Cow<'static, str>> {
+    if let Some(endpoint) = request.endpoint {
         return Some(endpoint.as_str().into());
     }
-    match record.path.as_str() {
+    match request.path.as_str() {
         "/healthz" | "/readyz" | "/metrics" => None,
-        _ => Some(format!("{} other", method(&record.method)).into()),
+        _ => Some(format!("{} other", method(&request.method)).into()),
     }
 }
 
-/// What is not in HTTP's own list is `_OTHER`, as the conventions have it.
+/// Returns the method; `_OTHER` for one that HTTP does not define, as the semantic conventions prescribe.
 fn method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -85,27 +81,29 @@ fn method(method: &Method) -> &'static str {
     }
 }
 
-/// Ids and what was decided. Scores are for the audit records: traces may go to others.
-fn attributes(record: &Record) -> Vec<KeyValue> {
-    let facts = &record.facts;
+/// Ids and what was decided. Scores are for the audit requests: traces may go to others.
+fn attributes(request: &RequestContext) -> Vec<KeyValue> {
     let mut attributes = vec![
-        KeyValue::new("http.request.method", method(&record.method)),
-        KeyValue::new("http.response.status_code", i64::from(record.status)),
-        KeyValue::new("url.path", record.path.clone()),
-        KeyValue::new("likeness.request_id", record.meta.id.to_string()),
+        KeyValue::new("http.request.method", method(&request.method)),
+        KeyValue::new("http.response.status_code", i64::from(request.status)),
+        KeyValue::new("url.path", request.path.clone()),
+        KeyValue::new("likeness.request_id", request.meta.id.to_string()),
     ];
     let texts = [
-        ("likeness.app", facts.app.clone()),
-        ("likeness.profile", facts.profile.clone()),
-        ("likeness.correlation_id", record.correlation_id.clone()),
-        ("likeness.outcome", facts.outcome.map(ToOwned::to_owned)),
+        ("likeness.app", request.app.clone()),
+        ("likeness.profile", request.profile.clone()),
+        ("likeness.correlation_id", request.correlation_id.clone()),
+        ("likeness.outcome", request.outcome.map(ToOwned::to_owned)),
         (
             "error.type",
-            facts.error.as_ref().map(|error| error.code().as_str().to_owned()),
+            request
+                .error
+                .as_ref()
+                .map(|error| error.code().as_str().to_owned()),
         ),
         (
             "likeness.pack",
-            facts.models.as_ref().map(|models| models.pack.clone()),
+            request.engine.as_ref().map(|engine| engine.info().pack.clone()),
         ),
     ];
     attributes.extend(
@@ -116,12 +114,11 @@ fn attributes(record: &Record) -> Vec<KeyValue> {
     attributes
 }
 
-fn stages(record: &Record) -> impl Iterator<Item = (&'static str, Duration)> {
-    let facts = &record.facts;
-    let timings = facts.timings;
+fn stages(request: &RequestContext) -> impl Iterator<Item = (&'static str, Duration)> {
+    let timings = request.timings;
     [
-        ("body", facts.body_read),
-        ("queue", facts.queued()),
+        ("body", request.body_read),
+        ("queue", request.queued()),
         ("decode", timings.map(|timings| timings.decode)),
         ("detect", timings.map(|timings| timings.detect)),
         ("embed", timings.map(|timings| timings.embed)),

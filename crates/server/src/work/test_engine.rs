@@ -1,4 +1,4 @@
-//! An engine for unit tests: it sees no face, and needs neither ONNX Runtime nor a model.
+//! An engine for unit tests: it finds no face, and needs neither ONNX Runtime nor a model.
 
 use likeness_engine::Engine;
 use likeness_engine::detection::{BoundingBox, DetectionError, Face, FaceDetector, Search};
@@ -27,8 +27,8 @@ impl LivenessModel for Plain {
     }
 }
 
-/// With one worker.
-pub(crate) fn plain_engine() -> Engine {
+/// Returns an engine with one worker.
+pub(crate) fn engine() -> Engine {
     Engine::builder()
         .workers(1)
         .detector(|| Ok(Plain))
