@@ -21,8 +21,8 @@
 //! | `reload` | changed models and settings |
 //! | `http` | listener, connection, TLS, routes, handlers; `http/verify.rs` is a verification from authentication to JSON |
 //! | `work` | worker threads, their queue, the current engine |
-//! | `audit` | audit records, hash chain, spool, retention |
 //! | `telemetry` | the request context; log lines, metrics, traces |
+//! | `audit` | audit records, hash chain, spool, retention |
 //! | `access` | apps, credentials, rate limits and quotas, admission |
 //! | `config`, `endpoint` | settings; endpoints and versions |
 //!

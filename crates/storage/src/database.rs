@@ -17,22 +17,13 @@ use crate::error::is_rejection;
 use crate::health::Counts;
 use crate::migrations::LOCK_PAUSE;
 use crate::sqlite_files::{self, SqliteFiles};
-use crate::{Health, Operation, Place, Settings, StorageError, migrations};
+use crate::{Health, Kind, Operation, Place, Settings, StorageError, migrations};
 
 /// Connections to an SQLite file: readers wait neither for each other nor for the writer.
 const SQLITE_CONNECTIONS: u32 = 4;
 
 /// How long an unused connection to a server is kept: less than the idle timeout of common firewalls.
 const IDLE: Duration = Duration::from_secs(300);
-
-/// A kind of database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// SQLite, in a file or in memory; used by this machine only.
-    Sqlite,
-    /// A PostgreSQL server, which several replicas may share.
-    Postgres,
-}
 
 /// An open database. Clones share its connections.
 ///

@@ -1,4 +1,4 @@
-//! The errors of this crate.
+//! The errors of this crate, by kind of database.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -6,7 +6,14 @@ use std::time::Duration;
 
 use sqlx::error::{DatabaseError, ErrorKind};
 
-use crate::Kind;
+/// A kind of database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// SQLite, in a file or in memory; used by this machine only.
+    Sqlite,
+    /// A PostgreSQL server, which several replicas may share.
+    Postgres,
+}
 
 /// The cause of an error, as the database driver reports it.
 type Source = Box<dyn Error + Send + Sync>;

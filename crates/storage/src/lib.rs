@@ -26,10 +26,10 @@ mod settings;
 mod sqlite_files;
 pub mod usage;
 
+pub use database::Database;
 #[doc(hidden)]
 pub use database::Session;
-pub use database::{Database, Kind};
-pub use error::StorageError;
+pub use error::{Kind, StorageError};
 pub use health::{Health, Operation};
 pub use settings::{Place, Settings};
 

@@ -20,15 +20,20 @@ use likeness_storage::apps::AppEndpoint;
 use likeness_storage::usage::{Period, Quotas, SECONDS_OF_A_DAY, Usage};
 use likeness_storage::{Database, StorageError, now};
 use parking_lot::{MappedMutexGuard, Mutex, RwLock};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use crate::access::apps::App;
 use crate::config::{QuotasConfig, WhenUnavailable};
+use crate::periodic::ticks;
 use account::{Account, Ledger, Unit};
 use refusal::Refusal;
-use usage::{PendingFile, PendingUsage};
+use usage::{Batch, PendingFile, PendingUsage};
 
 pub(crate) use account::Slot;
+
+/// Time between two flushes: what a crash may lose.
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The longest that a request waits for units: the database's own timeout may be longer.
 const RESERVATION_TIMEOUT: Duration = Duration::from_secs(1);
@@ -272,6 +277,96 @@ impl Limits {
             Some(refusal) => Err(Stop::Limit(refusal)),
             None => Ok(ledger.spend_unreserved(endpoint)),
         }
+    }
+
+    /// Flushes every second until `end`. A flush that has begun is finished: cancelled half way, its outcome would be
+    /// unknown.
+    pub(crate) async fn keep_up(&self, end: &Notify) {
+        let mut ticks = ticks(Instant::now(), INTERVAL);
+        loop {
+            tokio::select! {
+                biased;
+                () = end.notified() => return,
+                _ = ticks.tick() => {}
+            }
+            self.flush().await;
+        }
+    }
+
+    /// Adds pending usage to the database, and gives back reserved units that are not used. After a failure the usage stays
+    /// pending, and the next flush begins with it.
+    pub(crate) async fn flush(&self) {
+        let waiting = self.pending.lock().waiting();
+        for _ in 0..=waiting {
+            if !self.flush_batch().await {
+                return;
+            }
+        }
+    }
+
+    /// Returns whether the database has the batch.
+    async fn flush_batch(&self) -> bool {
+        let pending = self.gather();
+        let Some(batch) = pending.first().cloned() else {
+            return self.is_reachable().await;
+        };
+        // Before it is sent: a process that is killed while the database does not respond must not lose it.
+        self.file.keep(pending, self.is_down()).await;
+        let adding = self.database.add_usage(&batch.writer, batch.number, batch.usage);
+        let mut adding = std::pin::pin!(adding);
+        let begun = Instant::now();
+        let mut ticks = ticks(begun + INTERVAL, INTERVAL);
+        let added = loop {
+            tokio::select! {
+                biased;
+                added = &mut adding => break added,
+                // Nor the usage of the meantime.
+                _ = ticks.tick() => self.file.keep(self.gather(), true).await,
+            }
+        };
+        if let Err(error) = added {
+            self.database_lost(&error.to_string());
+            return false;
+        }
+        // A slower database has no units for requests either: the next request would find it down again.
+        if begun.elapsed() < RESERVATION_TIMEOUT {
+            self.database_back();
+        }
+        let left = {
+            let mut pending = self.pending.lock();
+            pending.confirm()
+        };
+        self.file.keep(left, false).await;
+        true
+    }
+
+    /// Moves the usage of all accounts to the pending usage, and returns that. It stays there until the database has it:
+    /// reservations count it.
+    fn gather(&self) -> Vec<Batch> {
+        let accounts = self.all_accounts();
+        let mut pending = self.pending.lock();
+        for usage in accounts.iter().filter_map(|account| account.take_usage()) {
+            pending.push(&usage);
+        }
+        pending.close_batch()
+    }
+
+    /// Finds out, if there is nothing to flush, whether a database that was down is back.
+    async fn is_reachable(&self) -> bool {
+        let accounts = self.all_accounts();
+        if let Some(account) = accounts.first().filter(|_| self.is_down()) {
+            let (app, period) = (account.app(), self.period());
+            let nothing = self.database.reserve_units(app, period, Quotas::default(), 0);
+            if nothing.await.is_err() {
+                return false;
+            }
+            self.database_back();
+        }
+        true
+    }
+
+    fn all_accounts(&self) -> Vec<Arc<Account>> {
+        self.accounts.read().values().cloned().collect()
     }
 
     fn account(&self, app: &str) -> Arc<Account> {

@@ -1,27 +1,17 @@
-//! Pending usage: what the database does not know yet. It is flushed every second. Until then a file keeps it, so that a
-//! crash loses none of it and none of it is counted twice.
+//! Pending usage: what the database does not know until the next flush. A file keeps it, so that a crash loses none of it and
+//! none of it is counted twice.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use likeness_storage::files::{self, FileId, check_in_place};
-use likeness_storage::usage::{Period, Quotas, Usage, Used};
+use likeness_storage::usage::{Period, Usage, Used};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
-use tokio::time::Instant;
 use uuid::Uuid;
-
-use super::account::Account;
-use super::{Limits, RESERVATION_TIMEOUT};
-use crate::periodic::ticks;
-
-/// Time between two flushes: what a crash may lose.
-const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Largest file that is read, in bytes: a hundred thousand apps.
 const MAX_BYTES: u64 = 16 << 20;
@@ -88,6 +78,17 @@ impl PendingUsage {
         })
     }
 
+    /// Returns the number of batches that wait for the database.
+    pub(super) fn waiting(&self) -> usize {
+        self.batches.len()
+    }
+
+    /// Removes the first batch, which the database has confirmed, and returns the others.
+    pub(super) fn confirm(&mut self) -> Vec<Batch> {
+        self.batches.pop_front();
+        self.all()
+    }
+
     /// Returns all batches, the next one included.
     fn all(&self) -> Vec<Batch> {
         let usage: Vec<Usage> = self
@@ -105,7 +106,7 @@ impl PendingUsage {
     }
 
     /// Closes the next batch unless another one is waiting, and returns all.
-    fn close_batch(&mut self) -> Vec<Batch> {
+    pub(super) fn close_batch(&mut self) -> Vec<Batch> {
         let all = self.all();
         if self.batches.is_empty() {
             self.batches.extend(all.iter().cloned());
@@ -113,99 +114,6 @@ impl PendingUsage {
             self.next.clear();
         }
         all
-    }
-}
-
-impl Limits {
-    /// Flushes every second until `end`. A flush that has begun is finished: cancelled half way, its outcome would be
-    /// unknown.
-    pub(crate) async fn keep_up(&self, end: &Notify) {
-        let mut ticks = ticks(Instant::now(), INTERVAL);
-        loop {
-            tokio::select! {
-                biased;
-                () = end.notified() => return,
-                _ = ticks.tick() => {}
-            }
-            self.flush().await;
-        }
-    }
-
-    /// Adds pending usage to the database, and gives back reserved units that are not used. After a failure the usage stays
-    /// pending, and the next flush begins with it.
-    pub(crate) async fn flush(&self) {
-        let waiting = self.pending.lock().batches.len();
-        for _ in 0..=waiting {
-            if !self.flush_batch().await {
-                return;
-            }
-        }
-    }
-
-    /// Returns whether the database has the batch.
-    async fn flush_batch(&self) -> bool {
-        let pending = self.gather();
-        let Some(batch) = pending.first().cloned() else {
-            return self.is_reachable().await;
-        };
-        // Before it is sent: a process that is killed while the database does not respond must not lose it.
-        self.file.keep(pending, self.is_down()).await;
-        let adding = self.database.add_usage(&batch.writer, batch.number, batch.usage);
-        let mut adding = std::pin::pin!(adding);
-        let begun = Instant::now();
-        let mut ticks = ticks(begun + INTERVAL, INTERVAL);
-        let added = loop {
-            tokio::select! {
-                biased;
-                added = &mut adding => break added,
-                // Nor the usage of the meantime.
-                _ = ticks.tick() => self.file.keep(self.gather(), true).await,
-            }
-        };
-        if let Err(error) = added {
-            self.database_lost(&error.to_string());
-            return false;
-        }
-        // A slower database has no units for requests either: the next request would find it down again.
-        if begun.elapsed() < RESERVATION_TIMEOUT {
-            self.database_back();
-        }
-        let left = {
-            let mut pending = self.pending.lock();
-            pending.batches.pop_front();
-            pending.all()
-        };
-        self.file.keep(left, false).await;
-        true
-    }
-
-    /// Moves the usage of all accounts to the pending usage, and returns that. It stays there until the database has it:
-    /// reservations count it.
-    fn gather(&self) -> Vec<Batch> {
-        let accounts = self.all_accounts();
-        let mut pending = self.pending.lock();
-        for usage in accounts.iter().filter_map(|account| account.take_usage()) {
-            pending.push(&usage);
-        }
-        pending.close_batch()
-    }
-
-    /// Finds out, if there is nothing to flush, whether a database that was down is back.
-    async fn is_reachable(&self) -> bool {
-        let accounts = self.all_accounts();
-        if let Some(account) = accounts.first().filter(|_| self.is_down()) {
-            let (app, period) = (account.app(), self.period());
-            let nothing = self.database.reserve_units(app, period, Quotas::default(), 0);
-            if nothing.await.is_err() {
-                return false;
-            }
-            self.database_back();
-        }
-        true
-    }
-
-    fn all_accounts(&self) -> Vec<Arc<Account>> {
-        self.accounts.read().values().cloned().collect()
     }
 }
 
