@@ -1,11 +1,11 @@
-//! The values that labels can have. None comes from what a caller sent.
+//! The values of labels. None comes from a client.
 
 use axum::http::Version;
 
 use crate::endpoint::Endpoint;
 use crate::telemetry::RequestContext;
 
-/// Which path was asked for.
+/// The route of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Route {
     Biometric,
@@ -15,7 +15,7 @@ pub(super) enum Route {
     Info,
     Metrics,
     Admin,
-    /// All that is no path of ours, and paths that were asked with a wrong method.
+    /// Unknown paths, and paths with a wrong method.
     Other,
 }
 
@@ -67,7 +67,7 @@ impl From<Endpoint> for Route {
     }
 }
 
-/// Statuses that answers have; one that is not here counts as `other`.
+/// Statuses of responses; any other one counts as `other`.
 pub(super) const STATUSES: [(u16, &str); 18] = [
     (200, "200"),
     (204, "204"),
@@ -92,7 +92,7 @@ pub(super) const STATUSES: [(u16, &str); 18] = [
 /// Classes of statuses.
 pub(super) const CLASSES: [&str; 3] = ["2xx", "4xx", "5xx"];
 
-/// Where a status is in [`CLASSES`].
+/// Returns the index of a status in [`CLASSES`].
 pub(super) fn class(status: u16) -> usize {
     match status {
         ..400 => 0,
@@ -101,7 +101,7 @@ pub(super) fn class(status: u16) -> usize {
     }
 }
 
-/// Stages of a verification; see [`super::requests`] for what each is.
+/// Stages of a verification; [`super::requests`] defines them.
 pub(super) const STAGES: [&str; 9] = [
     "body", "queue", "decode", "detect", "embed", "liveness", "quality", "decide", "other",
 ];
@@ -116,13 +116,13 @@ pub(super) const OUTCOMES: [(Endpoint, &str, &str); 6] = [
     (Endpoint::Liveness, "not live", "not_live"),
 ];
 
-/// What refuses an app's requests.
+/// The limits of an app.
 pub(super) const LIMITS: [&str; 5] = ["rate", "concurrent", "daily", "monthly", "other"];
 
 /// Versions of HTTP.
 pub(super) const VERSIONS: [&str; 3] = ["1.0", "1.1", "2"];
 
-/// Where a version is in [`VERSIONS`].
+/// Returns the index of a version in [`VERSIONS`].
 pub(super) fn version(version: Version) -> usize {
     match version {
         Version::HTTP_2 => 2,

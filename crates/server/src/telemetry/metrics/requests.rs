@@ -1,4 +1,4 @@
-//! What is counted of a request that has ended.
+//! The metrics of requests.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -16,18 +16,18 @@ use super::labels::{CLASSES, LIMITS, OUTCOMES, Route, STAGES, STATUSES, VERSIONS
 use crate::endpoint::Endpoint;
 use crate::telemetry::RequestContext;
 
-/// Apps that are counted by their ids. They are the operator's own, and yet every one of them is some series.
+/// Most apps that are counted by their ids. They are the operator's own, but each one costs some series.
 const MAX_APPS: usize = 100;
 
 const ENDPOINTS: [Endpoint; 2] = [Endpoint::Biometric, Endpoint::Liveness];
-const PICTURES: [&str; 2] = ["selfie", "photo"];
+const IMAGES: [&str; 2] = ["selfie", "photo"];
 
-/// Counters and histograms, each registered once: a request only adds to them. What a verification may come to is there
-/// from the start, at 0, so that the first error is a rise already; what is rarer is registered when it first comes.
+/// Counters and histograms, each registered once. The outcomes of verifications are registered at the start, at 0, so that
+/// the first error is an increase already; rarer ones are registered when they first occur.
 #[derive(Debug)]
 pub(super) struct Requests {
     recorder: Arc<PrometheusRecorder>,
-    /// The last one of each is of all other statuses.
+    /// The last one of each counts all other statuses.
     by_status: [[OnceLock<Counter>; STATUSES.len() + 1]; Route::ALL.len()],
     by_error: [Vec<OnceLock<Counter>>; Route::ALL.len()],
     by_version: [Counter; VERSIONS.len()],
@@ -38,8 +38,8 @@ pub(super) struct Requests {
     codes: Vec<Counter>,
     face_match: Histogram,
     liveness: [Histogram; ENDPOINTS.len()],
-    faces: [Histogram; PICTURES.len()],
-    upload: [Histogram; PICTURES.len()],
+    faces: [Histogram; IMAGES.len()],
+    upload: [Histogram; IMAGES.len()],
     refusals: [Counter; LIMITS.len()],
 }
 
@@ -61,7 +61,7 @@ impl Requests {
         requests
     }
 
-    /// With the recorder that is in force, which is this one.
+    /// Registers with the local recorder, which must be this one.
     fn register(recorder: &Arc<PrometheusRecorder>) -> Self {
         let outcome = |(endpoint, _, outcome): (Endpoint, &str, &'static str)| counter!(name::DECISIONS, "endpoint" => endpoint.as_str(), "outcome" => outcome);
         let code = |code: &Code| counter!(name::DECISION_CODES, "code" => code.as_str());
@@ -78,13 +78,13 @@ impl Requests {
             codes: Code::ALL.iter().map(code).collect(),
             face_match: histogram!(name::FACE_MATCH),
             liveness: ENDPOINTS.map(liveness),
-            faces: PICTURES.map(|picture| histogram!(name::FACES, "picture" => picture)),
-            upload: PICTURES.map(|picture| histogram!(name::UPLOAD_BYTES, "picture" => picture)),
+            faces: IMAGES.map(|image| histogram!(name::FACES, "picture" => image)),
+            upload: IMAGES.map(|image| histogram!(name::UPLOAD_BYTES, "picture" => image)),
             refusals: LIMITS.map(|limit| counter!(name::REFUSALS, "limit" => limit)),
         }
     }
 
-    /// Counts this request.
+    /// Counts a request that has ended.
     pub(super) fn add(&self, request: &RequestContext) {
         let route = Route::of(request);
         self.status(route, request.status).increment(1);
@@ -141,18 +141,18 @@ impl Requests {
         {
             histogram.record(liveness);
         }
-        for (index, picture) in [request.selfie, request.photo].into_iter().enumerate() {
-            if let Some(bytes) = picture.bytes {
+        for (index, image) in [request.selfie, request.photo].into_iter().enumerate() {
+            if let Some(bytes) = image.bytes {
                 self.upload[index].record(bytes as f64);
             }
-            if let Some(faces) = picture.faces {
+            if let Some(faces) = image.faces {
                 self.faces[index].record(faces as f64);
             }
         }
     }
 
-    /// `body` is from the end of the headers to the end of the body; `queue` the wait for a thread and for the engine's
-    /// sessions; `other` what the answer took beyond all stages. What a request did not come to is not counted.
+    /// `body` is the time from the end of the headers to the end of the body; `queue` the wait for a worker thread and for
+    /// model sessions; `other` the rest of the total. Stages that a request did not reach are not counted.
     fn stages(&self, endpoint: usize, request: &RequestContext) {
         let timings = request.timings;
         // A liveness check embeds nothing.
@@ -245,10 +245,10 @@ impl Apps {
     }
 }
 
-/// What apps beyond [`MAX_APPS`] are counted as. An app of this name shares the counters.
+/// The label of apps beyond [`MAX_APPS`]. An app of this name shares the counters.
 const OTHER_APPS: &str = "other";
 
-/// Histograms of one endpoint, one for each value of the label `key`.
+/// Registers histograms of one endpoint, one for each value of the label `key`.
 fn by<const N: usize>(
     name: &'static str,
     endpoint: Endpoint,
