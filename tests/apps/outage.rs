@@ -30,7 +30,10 @@ fn while_serving() -> Outcome {
     })?;
     ensure!(ask(&server, &headers("acme", &key))? == 200, "it is not let in");
 
-    let (down, up) = ("database unavailable: apps", "database available again");
+    let (down, up) = (
+        "cannot read apps from the database",
+        "reading apps from the database again",
+    );
     postgres.stop();
     server.log.wait_for("the outage", |line| line.contains(down))?;
     for _ in 0..5 {

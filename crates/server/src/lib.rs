@@ -34,19 +34,17 @@ mod admin;
 pub mod audit;
 pub mod config;
 mod endpoint;
-mod floods;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod http;
 mod periodic;
-mod private;
 mod reload;
+mod sampling;
 mod seconds;
 mod serve;
 mod signals;
 mod telemetry;
-mod throttle;
 mod work;
 
 pub use access::apps::{Apps, DEMO_APP, FIRST_APP};

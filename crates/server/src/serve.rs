@@ -375,7 +375,7 @@ impl Server {
         settled.notify_one();
         // After a panic in there what is known is still written.
         drop(settling.await);
-        self.service.app_limits.settle().await;
+        self.service.app_limits.flush().await;
         self.service.database.close().await;
         #[cfg(feature = "otel")]
         drop(

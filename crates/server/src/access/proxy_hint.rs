@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::access::apps::{ID_HEADERS, KEY_HEADERS};
-use crate::throttle::Throttle;
+use crate::sampling::Throttle;
 use axum::http::{HeaderMap, HeaderName, header};
 
 /// Time between two hints.

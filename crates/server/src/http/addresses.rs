@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::client_address::Proxies;
-use crate::throttle::Throttle;
+use crate::sampling::Throttle;
 
 /// Time between two log lines about refused connections.
 const PAUSE: Duration = Duration::from_secs(60);

@@ -16,9 +16,9 @@ use tracing::Instrument;
 
 use super::client_address::{Peer, Proxies};
 use super::response;
-use crate::audit::Audit;
+use crate::audit::{Audit, CLIENT_GONE};
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::{CLIENT_GONE, RefusalLines, RequestContext, SharedContext, write_request};
+use crate::telemetry::{RefusalLines, RequestContext, SharedContext, write_request};
 use crate::work::describe_panic;
 
 /// The observers of every request that has ended. Clones share them.
@@ -103,7 +103,7 @@ impl Observation {
             request.status = status.as_u16();
             request.total = request.started.elapsed();
             let audit = self.observers.audit.as_ref();
-            audit.map(|audit| audit.submit(&request))
+            audit.map(|audit| audit.submit(&request.audit_event()))
         };
         self.stage = Stage::Recording;
         let may_be_sent = match (&self.observers.audit, pending) {
@@ -138,7 +138,7 @@ impl Drop for Observation {
         if self.stage == Stage::Handling {
             request.total = request.started.elapsed();
             if let Some(audit) = &self.observers.audit {
-                audit.record(&request);
+                audit.record(&request.audit_event());
             }
         }
         self.observers.ended(&request);

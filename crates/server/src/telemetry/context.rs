@@ -11,12 +11,11 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::access::limits::Taken;
+use crate::audit::CLIENT_GONE;
 use crate::endpoint::Endpoint;
 
 /// The header that carries `api_req_uid` in responses and, in requests, an id of the client's.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The status of a request whose client did not wait for the response; nginx made it customary.
-pub(crate) const CLIENT_GONE: u16 = 499;
 /// Longest `X-Request-ID` of a client that is kept, in bytes.
 const MAX_CORRELATION_BYTES: usize = 128;
 /// Longest path that is kept, in bytes.

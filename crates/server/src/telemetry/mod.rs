@@ -1,5 +1,6 @@
 //! The context of a request, and what is made of it: log lines, metrics and traces.
 
+mod audit_event;
 mod context;
 mod log;
 pub(crate) mod metrics;
@@ -9,9 +10,9 @@ mod traces;
 
 #[cfg(feature = "fuzzing")]
 pub(crate) use context::correlation_id;
-pub(crate) use context::{CLIENT_GONE, ImageFacts, REQUEST_ID, RequestContext, SharedContext, millis};
+pub(crate) use context::{REQUEST_ID, RequestContext, SharedContext};
 pub(crate) use log::write_request;
 pub use log::{Logs, LogsError};
-pub(crate) use refusal_lines::{RefusalLines, is_bounded};
+pub(crate) use refusal_lines::RefusalLines;
 #[cfg(feature = "otel")]
 pub use traces::{Traces, TracesError};

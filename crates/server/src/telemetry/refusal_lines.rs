@@ -6,39 +6,22 @@ use likeness_api::ErrorCode;
 use tokio::time::Instant;
 
 use super::context::{RequestContext, millis};
-use crate::floods::{Floods, LeftOut, PAUSE, WINDOW};
 use crate::periodic::ticks;
-
-/// What is refused before anything is done for it, by anybody and as often as they like. All else is of an app that was let
-/// in, and keeps its line.
-const BOUNDED: [ErrorCode; 7] = [
-    ErrorCode::InvalidCredentials,
-    ErrorCode::LimitExceeded,
-    ErrorCode::AppDisabled,
-    ErrorCode::NotFound,
-    ErrorCode::MethodNotAllowed,
-    ErrorCode::Overloaded,
-    ErrorCode::NotReady,
-];
-
-/// Whether what is refused for this reason is bounded, in the log and in the audit.
-pub(crate) fn is_bounded(code: ErrorCode) -> bool {
-    BOUNDED.contains(&code)
-}
+use crate::sampling::{INTERVAL, Sampler, Suppressed, WINDOW, is_sampled};
 
 /// How many lines each reason has had lately.
 #[derive(Debug)]
 pub(crate) struct RefusalLines {
     /// Lines of a reason in a second, the one that sums up included; 0: no bound.
     most: u32,
-    floods: Floods<ErrorCode>,
+    sampler: Sampler<ErrorCode>,
 }
 
 impl RefusalLines {
     pub(crate) fn new(most: u32) -> Self {
         Self {
             most,
-            floods: Floods::new(),
+            sampler: Sampler::new(),
         }
     }
 
@@ -51,17 +34,17 @@ impl RefusalLines {
     }
 
     fn admit_code(&self, code: ErrorCode) -> bool {
-        self.most == 0 || !is_bounded(code) || self.floods.admit(code, self.most)
+        self.most == 0 || !is_sampled(code) || self.sampler.admit(code, self.most)
     }
 
     /// One line for each reason of which some had none, for at least so long.
     fn sum_up(&self, age: Duration) {
-        for left_out in self.floods.end_windows(age) {
-            let LeftOut {
-                reason: code,
+        for suppressed in self.sampler.end_windows(age) {
+            let Suppressed {
+                key: code,
                 count: requests,
                 within,
-            } = left_out;
+            } = suppressed;
             macro_rules! line {
                 ($level:ident) => {
                     tracing::$level!(
@@ -85,7 +68,7 @@ impl RefusalLines {
 
     /// Sums up each second, for as long as it is polled.
     pub(crate) async fn keep_up(&self) {
-        let mut ticks = ticks(Instant::now(), PAUSE);
+        let mut ticks = ticks(Instant::now(), INTERVAL);
         loop {
             ticks.tick().await;
             self.sum_up(WINDOW);

@@ -1,4 +1,4 @@
-//! What a request says of who sends it, and what it is compared with.
+//! The credentials of a request, and those of the apps.
 
 use axum::http::HeaderMap;
 use likeness_storage::StorageError;
@@ -9,12 +9,12 @@ use subtle::Choice;
 pub(crate) const ID_HEADERS: [&str; 2] = ["app_id", "app-id"];
 pub(crate) const KEY_HEADERS: [&str; 2] = ["app_key", "app-key"];
 
-/// No key is longer, in bytes. What is longer is not even hashed.
+/// The longest key, in bytes. A longer one is not even hashed.
 const MAX_KEY_BYTES: usize = 256;
 
-/// What the headers of a request say.
+/// The credentials in the headers of a request.
 pub(super) struct Presented<'a> {
-    /// Empty where there is none that can be used.
+    /// Empty if absent or unusable.
     pub(super) id: &'a str,
     key: &'a [u8],
     usable: bool,
@@ -33,7 +33,7 @@ impl<'a> Presented<'a> {
     }
 }
 
-/// The keys of one app, always as many, so that checking them takes the same time whether it has one, two or none.
+/// The keys of one app: always the same number, so that a check takes the same time whether it has one, two or none.
 #[derive(Clone)]
 pub(super) struct Credentials {
     slots: [Slot; MAX_LIVE_KEYS],
@@ -42,26 +42,26 @@ pub(super) struct Credentials {
 #[derive(Clone, Copy)]
 struct Slot {
     digest: SaltedDigest,
-    /// From when on it is refused, in microseconds since 1970-01-01 UTC.
+    /// Time from which the key is rejected, in microseconds since 1970-01-01 UTC.
     expires: i64,
 }
 
 impl Credentials {
-    /// Those of nobody: nothing is right.
-    pub(super) fn of_nobody() -> Result<Self, StorageError> {
-        let mut slots = [Slot {
-            digest: SaltedDigest::of_no_key()?,
-            expires: i64::MIN,
-        }; MAX_LIVE_KEYS];
-        for slot in &mut slots {
-            slot.digest = SaltedDigest::of_no_key()?;
-        }
+    /// Returns credentials that accept no key.
+    pub(super) fn none() -> Result<Self, StorageError> {
+        let slot = || -> Result<Slot, StorageError> {
+            Ok(Slot {
+                digest: SaltedDigest::of_no_key()?,
+                expires: i64::MIN,
+            })
+        };
+        let slots = [slot()?, slot()?];
         Ok(Self { slots })
     }
 
-    /// One key without an end.
+    /// Returns credentials with one key that does not expire.
     pub(super) fn of_key(key: &[u8]) -> Result<Self, StorageError> {
-        let mut credentials = Self::of_nobody()?;
+        let mut credentials = Self::none()?;
         credentials.slots[0] = Slot {
             digest: SaltedDigest::new(key)?,
             expires: i64::MAX,
@@ -69,9 +69,9 @@ impl Credentials {
         Ok(credentials)
     }
 
-    /// The keys that are live at this time, the newest where there are more than there may be.
+    /// Returns credentials with the keys that are live at this time, the newest if there are too many.
     pub(super) fn of_keys(keys: &[StoredKey], now: i64) -> Result<Self, StorageError> {
-        let mut credentials = Self::of_nobody()?;
+        let mut credentials = Self::none()?;
         let live = keys.iter().filter(|key| key.is_live(now));
         for (slot, key) in credentials.slots.iter_mut().zip(live) {
             *slot = Slot {
@@ -82,7 +82,7 @@ impl Credentials {
         Ok(credentials)
     }
 
-    /// Whether the key is one of these at this time. Takes the same time whatever the answer is.
+    /// Returns whether the key is accepted at this time. The time it takes does not depend on the outcome.
     pub(super) fn accept(&self, presented: &Presented<'_>, now: i64) -> Choice {
         let mut right = Choice::from(0);
         for slot in &self.slots {
@@ -93,8 +93,8 @@ impl Credentials {
     }
 }
 
-/// The value of a header with two spellings, and whether it can be used: not where it is absent, where one spelling is
-/// there twice, or where the two do not say the same.
+/// Returns the value of a header with two spellings, and whether it is usable: not if it is absent, if one spelling occurs
+/// twice, or if the two differ.
 fn only_value<'a>(headers: &'a HeaderMap, names: [&str; 2]) -> (&'a [u8], bool) {
     let mut found: Option<&[u8]> = None;
     let mut usable = true;

@@ -1,4 +1,4 @@
-//! The current apps: those of the configuration and those of the database, which change while the service runs.
+//! The current apps of the configuration and of the database, which change while the service runs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,49 +6,42 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use likeness_storage::apps::{AppKey, NewApp, StoredApp};
 use likeness_storage::{Database, StorageError};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::time::sleep;
 
 use super::Apps;
 
-/// Id of the app that a service without any app creates.
+/// Id of the app that a service creates if there is none.
 pub const FIRST_APP: &str = "default";
 
-/// The current apps. Clones share them.
-#[derive(Debug, Clone)]
-pub(crate) struct AppDirectory {
-    inner: Arc<Inner>,
-}
-
+/// The current apps.
 #[derive(Debug)]
-struct Inner {
+pub(crate) struct AppDirectory {
     database: Database,
-    /// Replaced as a whole, so that requests never wait.
+    /// Replaced as a whole, so that no request waits.
     current: ArcSwap<Apps>,
     sources: Mutex<Sources>,
 }
 
-/// The sources of [`Inner::current`].
+/// The parts of [`AppDirectory::current`].
 #[derive(Debug)]
 struct Sources {
     configured: Apps,
-    /// The database's apps, and their revision.
     stored: Vec<StoredApp>,
+    /// The revision of `stored`.
     revision: Option<i64>,
 }
 
 impl AppDirectory {
-    /// Returns the apps of the configuration and of the database.
+    /// Reads the apps of the database, and adds them to the configured ones.
     pub(crate) async fn open(configured: Apps, database: Database) -> Result<Self, StorageError> {
         let directory = Self {
-            inner: Arc::new(Inner {
-                database,
-                current: ArcSwap::from_pointee(configured.clone()),
-                sources: Mutex::new(Sources {
-                    configured,
-                    stored: Vec::new(),
-                    revision: None,
-                }),
+            database,
+            current: ArcSwap::from_pointee(configured.clone()),
+            sources: Mutex::new(Sources {
+                configured,
+                stored: Vec::new(),
+                revision: None,
             }),
         };
         directory.read().await?;
@@ -57,83 +50,70 @@ impl AppDirectory {
 
     /// Returns the current apps.
     pub(crate) fn current(&self) -> Arc<Apps> {
-        self.inner.current.load_full()
+        self.current.load_full()
     }
 
-    /// Creates [`FIRST_APP`] if there is no app, neither configured nor stored, and the database never had one.
+    /// Creates [`FIRST_APP`] unless an app is configured, or the database has or ever had one.
     pub(crate) async fn make_first(&self) -> Result<Option<NewApp>, StorageError> {
         if !self.current().is_empty() {
             return Ok(None);
         }
-        let made = self
-            .inner
-            .database
-            .create_first_app(FIRST_APP, AppKey::generate()?)
-            .await?;
-        // Also if another replica has created it.
+        let key = AppKey::generate()?;
+        let created = self.database.create_first_app(FIRST_APP, key).await?;
+        // Another replica may have created it.
         self.read().await?;
-        Ok(made)
+        Ok(created)
     }
 
-    /// Replaces the apps of the configuration.
+    /// Replaces the configured apps.
     pub(crate) fn configure(&self, configured: Apps) -> Result<(), StorageError> {
-        let mut sources = self.sources();
+        let mut sources = self.sources.lock();
         let configured = configured.with_demo_of(&sources.configured);
         let apps = configured.clone().with_stored(&sources.stored)?;
         sources.configured = configured;
-        self.replace(apps);
+        self.current.store(Arc::new(apps));
         Ok(())
     }
 
-    /// Reads changed apps of the database every `pause`. While the database is unavailable, the known apps stay valid.
-    pub(crate) async fn watch(&self, pause: Duration) {
-        let mut reached = true;
+    /// Reads the apps of the database again whenever they have changed. While the database is down, the known apps stay
+    /// valid.
+    pub(crate) async fn watch(&self, interval: Duration) {
+        let mut is_reached = true;
         loop {
-            sleep(pause).await;
+            sleep(interval).await;
             match self.refresh().await {
-                Ok(()) if !reached => {
-                    tracing::info!("database available again: reading changes of apps");
-                    reached = true;
+                Ok(()) => {
+                    if !std::mem::replace(&mut is_reached, true) {
+                        tracing::info!("reading apps from the database again");
+                    }
                 }
-                Ok(()) => {}
-                Err(error) if reached => {
-                    tracing::error!(%error, "database unavailable: apps and keys stay as last known");
-                    reached = false;
+                Err(error) => {
+                    if std::mem::replace(&mut is_reached, false) {
+                        tracing::error!(%error, "cannot read apps from the database; known apps and keys stay valid");
+                    }
                 }
-                Err(_) => {}
             }
         }
     }
 
     async fn refresh(&self) -> Result<(), StorageError> {
-        let revision = self.inner.database.apps_revision().await?;
-        if self.sources().revision == Some(revision) {
+        let revision = self.database.apps_revision().await?;
+        if self.sources.lock().revision == Some(revision) {
             return Ok(());
         }
         self.read().await?;
-        tracing::info!(
-            revision,
-            apps = self.current().len(),
-            "apps of the database reloaded"
-        );
+        let apps = self.current().len();
+        tracing::info!(revision, apps, "apps in the database have changed");
         Ok(())
     }
 
     async fn read(&self) -> Result<(), StorageError> {
-        let (revision, stored) = self.inner.database.apps().await?;
-        let mut sources = self.sources();
+        let (revision, stored) = self.database.apps().await?;
+        let mut sources = self.sources.lock();
         let apps = sources.configured.clone().with_stored(&stored)?;
         sources.stored = stored;
         sources.revision = Some(revision);
-        self.replace(apps);
+        self.current.store(Arc::new(apps));
         Ok(())
-    }
-
-    fn replace(&self, apps: Apps) {
-        self.inner.current.store(Arc::new(apps));
-    }
-
-    fn sources(&self) -> MutexGuard<'_, Sources> {
-        self.inner.sources.lock()
     }
 }

@@ -1,4 +1,4 @@
-//! Who is let in.
+//! Accepted and rejected credentials.
 
 use axum::http::HeaderValue;
 

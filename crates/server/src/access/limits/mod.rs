@@ -1,15 +1,12 @@
-//! How much each app may ask for: requests a second, at the same time, a day and a month.
+//! Rate limit, concurrency limit and quotas of each app.
 //!
-//! Rate and concurrency are this process's own. Quotas hold across all services of one database: each takes units out of
-//! it ahead of time, about as many as it needs in a second, and gives back each second what it has not spent. So most
-//! requests do not touch the database, no unit is granted twice, and who is killed loses units rather than winning some.
+//! Rate and concurrency are limits of this process. Quotas hold across all services of one database: each reserves units
+//! there ahead of time, about as many as it needs in a second, and gives back each second those that it has not used. So most
+//! requests do not touch the database, no unit is granted twice, and a killed process loses units rather than winning some.
 
 mod account;
-mod bucket;
-mod calendar;
-mod debts;
 mod refusal;
-mod settle;
+mod usage;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -20,32 +17,30 @@ use std::time::Duration;
 use jiff::Timestamp;
 use likeness_api::{ApiError, ErrorCode};
 use likeness_storage::apps::AppEndpoint;
-use likeness_storage::usage::{Counted, Period, Quotas, SECONDS_OF_A_DAY, Used};
+use likeness_storage::usage::{Period, Quotas, SECONDS_OF_A_DAY, Usage};
 use likeness_storage::{Database, StorageError, now};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{MappedMutexGuard, Mutex, RwLock};
 use tokio::time::{Instant, timeout};
 
 use crate::access::apps::App;
 use crate::config::{QuotasConfig, WhenUnavailable};
-use account::{Account, Ledger, LedgerGuard, Spent};
-use debts::Debts;
+use account::{Account, Ledger, Unit};
 use refusal::Refusal;
-use settle::Pending;
+use usage::{PendingFile, PendingUsage};
 
 pub(crate) use account::Slot;
 
 /// The longest that a request waits for units: the database's own timeout may be longer.
-const PATIENCE: Duration = Duration::from_secs(1);
+const RESERVATION_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The longest that a request waits until another one of its app has units. Longer than that one waits: where it got none,
-/// the database is away, and that is known.
-const TURN: Duration = Duration::from_secs(2);
+/// The longest that a request waits for its turn to reserve. By then the one before has units, or has found that the
+/// database is down.
+const TURN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What an earlier process has left is not looked for longer than this, in microseconds: 400 days.
-const FORGOTTEN: i64 = 400 * SECONDS_OF_A_DAY * 1_000_000;
+/// How long the database remembers a silent writer of usage, in microseconds: 400 days.
+const WRITER_RETENTION: i64 = 400 * SECONDS_OF_A_DAY * 1_000_000;
 
-/// How often units are asked for where the period ends meanwhile: each but the last is a midnight within
-/// [`PATIENCE`].
+/// Attempts to reserve if the period ends meanwhile: each but the last is a midnight within [`RESERVATION_TIMEOUT`].
 const ATTEMPTS: usize = 3;
 
 /// Tells the time.
@@ -56,12 +51,9 @@ pub(crate) struct Limits {
     database: Database,
     when_unavailable: WhenUnavailable,
     clock: Clock,
-    /// Counts that are not sent to the database yet: of days that are over, and of the time that a batch has been waiting.
-    owed: Arc<Mutex<Vec<Counted>>>,
-    /// Those that are sent. Locked after `owed`.
-    pending: Mutex<Pending>,
-    debts: Debts,
-    /// Whether the database took nothing the last time.
+    pending: Arc<Mutex<PendingUsage>>,
+    file: PendingFile,
+    /// Whether the last call to the database failed.
     is_down: AtomicBool,
 }
 
@@ -71,18 +63,18 @@ impl std::fmt::Debug for Limits {
     }
 }
 
-/// What a request has taken of its app's limits.
+/// The unit that a request has used.
 #[derive(Debug)]
 pub(crate) struct Taken {
     account: Arc<Account>,
-    spent: Spent,
-    owed: Arc<Mutex<Vec<Counted>>>,
+    unit: Unit,
+    pending: Arc<Mutex<PendingUsage>>,
 }
 
 impl Taken {
-    /// Gives the unit back: the request was not answered, by no fault of its client.
+    /// Gives the unit back: the request failed by no fault of its client.
     pub(crate) fn give_back(self) {
-        self.account.give_back(self.spent, &self.owed);
+        self.account.give_back(self.unit, &self.pending);
     }
 }
 
@@ -96,7 +88,7 @@ pub(crate) struct Refused {
 }
 
 impl Limits {
-    /// Knows what was used before, also what an earlier process could not write down.
+    /// Opens the limits with the usage so far, also that which an earlier process could not flush.
     pub(crate) async fn open(
         database: Database,
         folder: &Path,
@@ -111,22 +103,19 @@ impl Limits {
         config: &QuotasConfig,
         clock: Clock,
     ) -> Result<Self, StorageError> {
-        let debts = Debts::at(folder);
+        let (file, batches) = PendingFile::open(folder);
         let limits = Self {
             accounts: RwLock::default(),
-            owed: Arc::default(),
-            pending: Mutex::new(Pending::new(debts.read())),
-            debts,
+            pending: Arc::new(Mutex::new(PendingUsage::new(batches))),
+            file,
             database,
             when_unavailable: config.when_unavailable,
             clock,
             is_down: AtomicBool::new(false),
         };
-        limits.settle().await;
-        limits
-            .database
-            .forget_usage_writers(now().saturating_sub(FORGOTTEN))
-            .await?;
+        limits.flush().await;
+        let before = now().saturating_sub(WRITER_RETENTION);
+        limits.database.forget_usage_writers(before).await?;
         let period = limits.period();
         for (app, used) in limits.database.used_units(period).await? {
             limits.account(&app).learn(period, used);
@@ -134,119 +123,131 @@ impl Limits {
         Ok(limits)
     }
 
-    /// Whether the app may have this request. The slot is to be held until no work is left for it.
+    /// Accepts a request of an app within its limits. The slot is to be held until all work for it has ended.
     pub(crate) async fn take(&self, app: &App, endpoint: AppEndpoint) -> Result<(Taken, Slot), Refused> {
         let account = self.account(&app.id);
-        let refuse = |refusal: &Refusal| {
-            self.ledger(&account).get().refuse();
-            Err(Refused {
-                error: refusal.error((self.clock)()),
-                limit: Some(refusal.limit()),
-            })
-        };
-        if let Err(wait) = account.take_token(&app.limits, Instant::now()) {
-            let rate = app.limits.requests_per_second.unwrap_or_default();
-            return refuse(&Refusal::Rate { rate, wait });
-        }
-        let most = app.limits.concurrent_requests;
-        let Some(slot) = account.enter(most) else {
-            let most = most.unwrap_or_default();
-            return refuse(&Refusal::Concurrent { most });
-        };
-        let quotas = Quotas {
-            daily: app.limits.daily_quota,
-            monthly: app.limits.monthly_quota,
-        };
-        let spent = if quotas == Quotas::default() {
-            Ok(self.ledger(&account).get().spend_unsettled(endpoint))
-        } else {
-            self.spend(&account, quotas, endpoint).await
-        };
-        match spent {
-            Ok(spent) => {
-                let owed = Arc::clone(&self.owed);
-                Ok((Taken { account, spent, owed }, slot))
+        match self.try_take(&account, app, endpoint).await {
+            Ok((unit, slot)) => {
+                let pending = Arc::clone(&self.pending);
+                Ok((
+                    Taken {
+                        account,
+                        unit,
+                        pending,
+                    },
+                    slot,
+                ))
             }
-            Err(Stop::Limit(refusal)) => refuse(&refusal),
+            Err(Stop::Limit(refusal)) => {
+                self.ledger(&account).refuse();
+                Err(Refused {
+                    error: refusal.error((self.clock)()),
+                    limit: Some(refusal.limit()),
+                })
+            }
             Err(Stop::Unavailable) => Err(Refused {
                 error: ApiError::from(ErrorCode::NotReady)
-                    .with_cause("the app's quota cannot be looked up: the storage is not there"),
+                    .with_cause("cannot look up the app's quota: database unavailable"),
                 limit: None,
             }),
         }
     }
 
-    /// Spends a unit of the app's quotas: one that is reserved, or one of a new reservation.
-    async fn spend(&self, account: &Account, quotas: Quotas, endpoint: AppEndpoint) -> Result<Spent, Stop> {
-        if let Some(outcome) = spend_known(self.ledger(account).get(), quotas, endpoint) {
+    async fn try_take(
+        &self,
+        account: &Arc<Account>,
+        app: &App,
+        endpoint: AppEndpoint,
+    ) -> Result<(Unit, Slot), Stop> {
+        let limits = &app.limits;
+        account.take_token(limits, Instant::now()).map_err(|wait| {
+            let rate = limits.requests_per_second.unwrap_or_default();
+            Stop::Limit(Refusal::Rate { rate, wait })
+        })?;
+        let most = limits.concurrent_requests;
+        let slot = account.enter(most).ok_or_else(|| {
+            let most = most.unwrap_or_default();
+            Stop::Limit(Refusal::Concurrent { most })
+        })?;
+        let quotas = Quotas {
+            daily: limits.daily_quota,
+            monthly: limits.monthly_quota,
+        };
+        let unit = if quotas == Quotas::default() {
+            self.ledger(account).spend_unreserved(endpoint)
+        } else {
+            self.spend(account, quotas, endpoint).await?
+        };
+        Ok((unit, slot))
+    }
+
+    /// Uses a unit of the app's quotas: a reserved one, or one of a new reservation.
+    async fn spend(&self, account: &Account, quotas: Quotas, endpoint: AppEndpoint) -> Result<Unit, Stop> {
+        if let Some(outcome) = spend_known(&mut self.ledger(account), quotas, endpoint) {
             return outcome;
         }
         if self.is_down() {
-            return self.without_storage(account, quotas, endpoint);
+            return self.without_database(account, quotas, endpoint);
         }
-        // A queue is no outage: who does not get a turn in time is asked to come again.
-        let Ok(turn) = timeout(TURN, account.turn.lock()).await else {
+        // A queue is no outage: the client may retry.
+        let Ok(turn) = timeout(TURN_TIMEOUT, account.turn.lock()).await else {
             return Err(Stop::Unavailable);
         };
-        // Who had the turn before may have found that out.
+        // The request before may have found that out.
         if self.is_down() {
-            return self.without_storage(account, quotas, endpoint);
+            return self.without_database(account, quotas, endpoint);
         }
-        let reserved = timeout(PATIENCE, self.reserve(account, quotas, endpoint)).await;
+        let reserved = timeout(RESERVATION_TIMEOUT, self.reserve(account, quotas, endpoint)).await;
         let why = match reserved {
-            Ok(Ok(spent)) => return spent,
+            Ok(Ok(outcome)) => return outcome,
             Ok(Err(error)) => error.to_string(),
-            Err(_) => "it does not answer in time".to_owned(),
+            Err(_) => "it did not respond in time".to_owned(),
         };
-        self.is_gone(&why);
+        self.database_lost(&why);
         drop(turn);
-        self.without_storage(account, quotas, endpoint)
+        self.without_database(account, quotas, endpoint)
     }
 
-    /// Where midnight comes while units are reserved, they are given back to their day, and the request is one of the new
-    /// day.
+    /// Reserves units and uses one. At a midnight meanwhile they are given back to their day, and the request counts for the
+    /// new day.
     async fn reserve(
         &self,
         account: &Account,
         quotas: Quotas,
         endpoint: AppEndpoint,
-    ) -> Result<Result<Spent, Stop>, StorageError> {
+    ) -> Result<Result<Unit, Stop>, StorageError> {
         for _ in 0..ATTEMPTS {
             let period = self.period();
-            let (wanted, unsettled) = {
-                let mut guard = self.ledger(account);
-                let ledger = guard.get();
+            let (wanted, unreserved) = {
+                let mut ledger = self.ledger(account);
                 if ledger.period() != period {
                     continue;
                 }
-                // Whoever had the turn before may have brought enough.
-                if let Some(outcome) = spend_known(ledger, quotas, endpoint) {
+                // The request before may have reserved enough.
+                if let Some(outcome) = spend_known(&mut ledger, quotas, endpoint) {
                     return Ok(outcome);
                 }
-                (ledger.wanted(quotas), ledger.unsettled())
+                (ledger.wanted(quotas), ledger.unreserved())
             };
-            // What the database does not know of is not there to be granted again. In this order: what is settled in between
-            // is seen twice rather than not at all.
-            let outstanding = self.outstanding(account.app(), period, unsettled);
-            let grant = self
-                .database
-                .reserve_units(account.app(), period, quotas.left(outstanding), wanted)
-                .await?;
-            let used = Used {
-                day: grant.used.day.saturating_add(outstanding.day),
-                month: grant.used.month.saturating_add(outstanding.month),
-            };
-            self.is_back();
-            let mut guard = self.ledger(account);
-            let ledger = guard.get();
+            // Units that the database does not know must not be granted again. In this order: usage that is flushed in between
+            // counts twice rather than not at all.
+            let outstanding = self.pending.lock().units(account.app(), period).plus(unreserved);
+            let left = quotas.left(outstanding);
+            let grant = self.database.reserve_units(account.app(), period, left, wanted);
+            let grant = grant.await?;
+            let used = grant.used.plus(outstanding);
+            self.database_back();
+            let mut ledger = self.ledger(account);
             if ledger.period() != period {
-                drop(guard);
-                self.owe(account.app(), period, grant.units);
+                drop(ledger);
+                let mut back = Usage::none(account.app(), period);
+                back.units = -i64::try_from(grant.units).unwrap_or(i64::MAX);
+                self.pending.lock().push(&back);
                 continue;
             }
             ledger.reserve(grant.units, used);
-            if let Some(spent) = ledger.spend(endpoint) {
-                return Ok(Ok(spent));
+            if let Some(unit) = ledger.spend(endpoint) {
+                return Ok(Ok(unit));
             }
             let Some(refusal) = Refusal::of(quotas, used, period) else {
                 break;
@@ -257,39 +258,20 @@ impl Limits {
         Ok(Err(Stop::Unavailable))
     }
 
-    /// Units that were reserved and are not wanted.
-    fn owe(&self, app: &str, period: Period, units: u64) {
-        let units = i64::try_from(units).unwrap_or(i64::MAX);
-        self.owed.lock().push(Counted {
-            app: app.to_owned(),
-            period,
-            units: -units,
-            biometric: 0,
-            liveness: 0,
-            refused: 0,
-        });
-    }
-
-    /// What is done while the database cannot be asked. Nobody waits for that: each second one settlement finds out whether
-    /// it is still so.
-    fn without_storage(
+    /// Decides while the database is down, without waiting: a flush each second finds out whether it is back.
+    fn without_database(
         &self,
         account: &Account,
         quotas: Quotas,
         endpoint: AppEndpoint,
-    ) -> Result<Spent, Stop> {
-        let mut guard = self.ledger(account);
-        let ledger = guard.get();
-        let Some(known) = ledger
-            .known
-            .filter(|_| self.when_unavailable == WhenUnavailable::Serve)
-        else {
-            return Err(Stop::Unavailable);
-        };
-        if let Some(refusal) = Refusal::of(quotas, known, ledger.period()) {
-            return Err(Stop::Limit(refusal));
+    ) -> Result<Unit, Stop> {
+        let mut ledger = self.ledger(account);
+        let serves = self.when_unavailable == WhenUnavailable::Serve;
+        let known = ledger.known.filter(|_| serves).ok_or(Stop::Unavailable)?;
+        match Refusal::of(quotas, known, ledger.period()) {
+            Some(refusal) => Err(Stop::Limit(refusal)),
+            None => Ok(ledger.spend_unreserved(endpoint)),
         }
-        Ok(ledger.spend_unsettled(endpoint))
     }
 
     fn account(&self, app: &str) -> Arc<Account> {
@@ -297,14 +279,12 @@ impl Limits {
             return Arc::clone(account);
         }
         let mut accounts = self.accounts.write();
-        let account = accounts
-            .entry(app.to_owned())
-            .or_insert_with(|| Arc::new(Account::new(app)));
-        Arc::clone(account)
+        let account = accounts.entry(app.to_owned());
+        Arc::clone(account.or_insert_with(|| Arc::new(Account::new(app))))
     }
 
-    fn ledger<'a>(&self, account: &'a Account) -> LedgerGuard<'a> {
-        account.ledger(|| self.period(), &self.owed)
+    fn ledger<'a>(&self, account: &'a Account) -> MappedMutexGuard<'a, Ledger> {
+        account.ledger(|| self.period(), &self.pending)
     }
 
     fn period(&self) -> Period {
@@ -315,31 +295,31 @@ impl Limits {
         self.is_down.load(Ordering::Relaxed)
     }
 
-    fn is_gone(&self, why: &str) {
+    fn database_lost(&self, cause: &str) {
         if !self.is_down.swap(true, Ordering::Relaxed) {
             tracing::error!(
-                why,
-                "usage cannot be written down: it is kept here until the storage is back, and quotas hold by what was known"
+                cause,
+                "cannot persist usage: database unavailable; buffering locally, enforcing quotas from the last known counts"
             );
         }
     }
 
-    fn is_back(&self) {
+    fn database_back(&self) {
         if self.is_down.swap(false, Ordering::Relaxed) {
-            tracing::info!("usage is written down again");
+            tracing::info!("usage is persisted again: database available");
         }
     }
 }
 
-/// Spends a reserved unit, or says that there is none to be had, where that is known without asking.
-fn spend_known(ledger: &mut Ledger, quotas: Quotas, endpoint: AppEndpoint) -> Option<Result<Spent, Stop>> {
-    if let Some(spent) = ledger.spend(endpoint) {
-        return Some(Ok(spent));
+/// Uses a reserved unit, or returns which quota is exhausted, if that is known without the database.
+fn spend_known(ledger: &mut Ledger, quotas: Quotas, endpoint: AppEndpoint) -> Option<Result<Unit, Stop>> {
+    if let Some(unit) = ledger.spend(endpoint) {
+        return Some(Ok(unit));
     }
     ledger.exhausted(quotas).map(|refusal| Err(Stop::Limit(refusal)))
 }
 
-/// Why no unit was spent.
+/// Why no unit was used.
 enum Stop {
     Limit(Refusal),
     Unavailable,

@@ -1,10 +1,12 @@
-//! What is counted, and what is refused, with a clock that a test sets.
+//! Usage and refusals, with a clock that a test sets.
 
 use std::sync::atomic::AtomicI64;
 
 use likeness_engine::decision::Profile;
 use likeness_storage::apps::AppLimits;
 use likeness_storage::{Place, Settings};
+
+use likeness_storage::usage::Used;
 
 use super::*;
 
@@ -18,29 +20,19 @@ fn seconds(text: &str) -> i64 {
     text.parse::<Timestamp>().unwrap().as_second()
 }
 
-/// Holds an SQLite database's lock for writing until it is dropped: who writes meanwhile hears nothing.
-struct Hang(tokio::task::JoinHandle<()>);
+/// Holds an SQLite database's write lock until it ends: other writers get no response.
+struct Hang(Database, likeness_storage::Session);
 
 impl Hang {
     async fn of(folder: &Path) -> Self {
         let database = Database::open(&patient(folder)).await.unwrap();
-        let (held, is_held) = tokio::sync::oneshot::channel();
-        let holder = tokio::spawn(async move {
-            let holding = database.transaction(|_| {
-                Box::pin(async move {
-                    let _ = held.send(());
-                    std::future::pending::<Result<(), _>>().await
-                })
-            });
-            drop(holding.await);
-        });
-        is_held.await.unwrap();
-        Self(holder)
+        let session = database.begin().await.unwrap();
+        Self(database, session)
     }
 
-    async fn end(mut self) {
-        self.0.abort();
-        let _ = (&mut self.0).await;
+    async fn end(self) {
+        self.1.roll_back().await.unwrap();
+        self.0.close().await;
     }
 }
 
@@ -68,16 +60,16 @@ impl Fixture {
         }
     }
 
-    fn owed_file(&self) -> std::path::PathBuf {
-        self.folder.path().join("usage-owed.json")
+    fn pending_file(&self) -> std::path::PathBuf {
+        self.folder.path().join("usage-pending.json")
     }
 
     /// Liveness verifications that are on disk, to be written down by the next process.
     fn kept(&self) -> i64 {
-        let bytes = std::fs::read(self.owed_file()).unwrap_or_default();
-        let batches: Vec<debts::Batch> = serde_json::from_slice(&bytes).unwrap_or_default();
-        let counted = batches.iter().flat_map(|batch| &batch.counted);
-        counted.map(|item| item.liveness).sum()
+        let bytes = std::fs::read(self.pending_file()).unwrap_or_default();
+        let batches: Vec<usage::Batch> = serde_json::from_slice(&bytes).unwrap_or_default();
+        let usage = batches.iter().flat_map(|batch| &batch.usage);
+        usage.map(|item| item.liveness).sum()
     }
 
     /// What the database knows to be used of the day and of the month of this time.
@@ -166,7 +158,7 @@ async fn a_month_has_its_quota_over_its_days() {
         limits.monthly_quota = Some(60);
     });
     assert_eq!(ask(&limits, &app, 50).await.0, 40);
-    limits.settle().await;
+    limits.flush().await;
     fixture.set("2026-12-31T12:00:00Z");
     let (let_in, refused) = ask(&limits, &app, 50).await;
     assert_eq!(
@@ -217,7 +209,7 @@ async fn what_is_given_back_can_be_had_again() {
         taken.give_back();
     }
     assert_eq!(ask(&limits, &app, 5).await.0, 3);
-    limits.settle().await;
+    limits.flush().await;
     let days = fixture.database.usage(Some("acme"), 0, i64::MAX).await.unwrap();
     assert_eq!((days.len(), days[0].liveness, days[0].refused), (1, 3, 2));
 }
@@ -225,7 +217,7 @@ async fn what_is_given_back_can_be_had_again() {
 /// Whether it is the first look at the clock that has the new day or the twentieth: the request is let in, and counts once,
 /// on one of the two days.
 #[tokio::test]
-async fn a_midnight_during_a_reservation_is_nobodys_fault_and_counts_once() {
+async fn a_request_at_midnight_is_accepted_and_counts_once() {
     for (before, after) in [
         ("2026-11-25T23:59:59Z", "2026-11-26T00:00:00Z"),
         ("2026-11-30T23:59:59Z", "2026-12-01T00:00:00Z"),
@@ -246,11 +238,11 @@ async fn a_midnight_during_a_reservation_is_nobodys_fault_and_counts_once() {
             });
             // Some are reserved ahead on the old day, and stay.
             assert_eq!(ask(&limits, &app, 6).await.0, 6);
-            limits.settle().await;
+            limits.flush().await;
             midnight.store(look, Ordering::Relaxed);
             let (taken, _slot) = take(&limits, &app).await.expect("no 503, and no limit");
             midnight.store(0, Ordering::Relaxed);
-            limits.settle().await;
+            limits.flush().await;
             let used = [fixture.used(before).await, fixture.used(after).await];
             let counted = [
                 fixture.counted(before).await.0 - 6,
@@ -267,7 +259,7 @@ async fn a_midnight_during_a_reservation_is_nobodys_fault_and_counts_once() {
             days.push(counted[0]);
 
             taken.give_back();
-            limits.settle().await;
+            limits.flush().await;
             let months = if same_month { 6 } else { 0 };
             assert_eq!(fixture.used(before).await, (6, 6), "look {look}");
             assert_eq!(fixture.used(after).await, (0, months), "look {look}");
@@ -283,24 +275,24 @@ async fn what_is_given_back_after_midnight_was_never_used() {
         ("2026-11-25T23:59:50Z", "2026-11-26T00:00:05Z", true),
         ("2026-11-30T23:59:50Z", "2026-12-01T00:00:05Z", false),
     ] {
-        for settles_before in [false, true] {
+        for flushes_before in [false, true] {
             for has_quota in [false, true] {
                 let fixture = Fixture::at(before).await;
                 let limits = fixture.limits().await;
                 let app = app(|limits| limits.monthly_quota = has_quota.then_some(4));
                 assert_eq!(ask(&limits, &app, 2).await.0, 2);
                 let (taken, _slot) = take(&limits, &app).await.unwrap();
-                if settles_before {
-                    limits.settle().await;
+                if flushes_before {
+                    limits.flush().await;
                 }
                 fixture.set(after);
                 // The new day has begun when it comes back, or not.
-                if settles_before {
+                if flushes_before {
                     assert_eq!(ask(&limits, &app, 1).await.0, 1);
                 }
                 taken.give_back();
-                limits.settle().await;
-                let new = u64::from(settles_before);
+                limits.flush().await;
+                let new = u64::from(flushes_before);
                 assert_eq!(fixture.used(before).await.0, 2);
                 assert_eq!(fixture.counted(before).await.0, 2);
                 let month = if same_month { 2 + new } else { new };
@@ -353,20 +345,20 @@ async fn services_share_a_quota_and_a_restart_grants_no_new_one() {
     let app = app(|limits| limits.daily_quota = Some(200));
     let (one, other) = (fixture.limits().await, fixture.limits().await);
     let mut let_in = 0;
-    // Each settles as it does every second; in between, one may sit on units that the other would want.
+    // Each flushes as it does every second; in between, one may sit on units that the other would want.
     for _ in 0..20 {
         let_in += ask(&one, &app, 12).await.0 + ask(&other, &app, 7).await.0;
-        one.settle().await;
-        other.settle().await;
+        one.flush().await;
+        other.flush().await;
     }
     assert_eq!(let_in, 200);
-    // Dropped without settling, as by `kill -9`.
+    // Dropped without flushing, as by `kill -9`.
     drop((one, other));
     assert_eq!(ask(&fixture.limits().await, &app, 10).await.0, 0);
 }
 
 #[tokio::test]
-async fn who_is_killed_loses_units_and_wins_none() {
+async fn a_kill_loses_units_and_wins_none() {
     let fixture = Fixture::at("2026-11-25T12:00:00Z").await;
     let app = app(|limits| limits.daily_quota = Some(100));
     let mut let_in = 0;
@@ -379,7 +371,7 @@ async fn who_is_killed_loses_units_and_wins_none() {
 }
 
 #[tokio::test]
-async fn without_the_storage_the_quota_holds_and_is_settled_later() {
+async fn without_the_database_the_quota_holds_and_usage_is_flushed_later() {
     let fixture = Fixture::at("2026-11-25T12:00:00Z").await;
     let limited = app(|limits| limits.daily_quota = Some(30));
     let free = app(|_| {});
@@ -388,7 +380,7 @@ async fn without_the_storage_the_quota_holds_and_is_settled_later() {
         fixture.limits_that(WhenUnavailable::Refuse).await,
     );
     assert_eq!(ask(&serves, &limited, 10).await.0, 10);
-    serves.settle().await;
+    serves.flush().await;
 
     fixture.database.close().await;
     let (let_in, refused) = ask(&serves, &limited, 40).await;
@@ -400,7 +392,7 @@ async fn without_the_storage_the_quota_holds_and_is_settled_later() {
     assert_eq!(ask(&refuses, &free, 3).await.0, 3);
 
     // What cannot be written down is on disk for the process that comes next.
-    serves.settle().await;
+    serves.flush().await;
     drop(serves);
     let settings = Settings::new(Place::File(fixture.folder.path().join("likeness.db")));
     let database = Database::open(&settings).await.unwrap();
@@ -413,13 +405,13 @@ async fn without_the_storage_the_quota_holds_and_is_settled_later() {
 
 /// The first ones of an outage wait for a bounded time, together; nobody else waits at all.
 #[tokio::test]
-async fn a_database_that_hangs_holds_nobody_up() {
+async fn a_hanging_database_delays_only_the_first_requests() {
     for (when_unavailable, lets_in) in [(WhenUnavailable::Serve, true), (WhenUnavailable::Refuse, false)] {
         let fixture = Fixture::at("2026-11-25T12:00:00Z").await;
         let limits = Arc::new(fixture.limits_that(when_unavailable).await);
         let app = Arc::new(app(|limits| limits.daily_quota = Some(1_000)));
         assert_eq!(ask(&limits, &app, 1).await.0, 1);
-        limits.settle().await;
+        limits.flush().await;
         let hang = Hang::of(fixture.folder.path()).await;
         // From here on time passes when everybody waits, and only then.
         tokio::time::pause();
@@ -434,7 +426,7 @@ async fn a_database_that_hangs_holds_nobody_up() {
             Err(error) => assert_eq!((error.code(), lets_in), (ErrorCode::NotReady, false)),
         };
         first.join_all().await.into_iter().for_each(check);
-        assert!(begun.elapsed() <= PATIENCE + Duration::from_millis(10));
+        assert!(begun.elapsed() <= RESERVATION_TIMEOUT + Duration::from_millis(10));
         let later = Instant::now();
         for _ in 0..100 {
             check(take(&limits, &app).await.map(drop));
@@ -443,10 +435,10 @@ async fn a_database_that_hangs_holds_nobody_up() {
         tokio::time::resume();
 
         hang.end().await;
-        limits.settle().await;
+        limits.flush().await;
         assert!(!limits.is_down(), "it is not noticed that it is back");
         assert_eq!(ask(&limits, &app, 1).await.0, 1);
-        limits.settle().await;
+        limits.flush().await;
         let used = if lets_in { 122 } else { 2 };
         assert_eq!(fixture.counted("2026-11-25T12:00:00Z").await.0, used);
         assert_eq!(fixture.used("2026-11-25T12:00:00Z").await.0, used);
@@ -455,40 +447,40 @@ async fn a_database_that_hangs_holds_nobody_up() {
 
 /// What was counted is on disk before, and while, a database is waited for; and counts once, whatever was last heard of it.
 #[tokio::test]
-async fn who_is_killed_while_the_database_hangs_loses_nothing_and_counts_nothing_twice() {
+async fn a_kill_while_the_database_hangs_loses_nothing_and_counts_nothing_twice() {
     const NOW: &str = "2026-11-25T12:00:00Z";
     let fixture = Fixture::at(NOW).await;
     let app = app(|limits| limits.daily_quota = Some(20));
     let limits = Arc::new(fixture.limits().await);
     assert_eq!(ask(&limits, &app, 4).await.0, 4);
     let hang = Hang::of(fixture.folder.path()).await;
-    let settling = {
+    let flushing = {
         let limits = Arc::clone(&limits);
-        tokio::spawn(async move { limits.settle().await })
+        tokio::spawn(async move { limits.flush().await })
     };
     wait_until("what was counted before is not kept", || fixture.kept() == 4).await;
     assert_eq!(ask(&limits, &app, 3).await.0, 3);
     wait_until("what was counted meanwhile is not kept", || fixture.kept() == 7).await;
-    let kept = std::fs::read(fixture.owed_file()).unwrap();
+    let kept = std::fs::read(fixture.pending_file()).unwrap();
     #[cfg(unix)]
-    for file in ["usage-owed.json", "usage-owed.lock"] {
+    for file in ["usage-pending.json", "usage-pending.lock"] {
         use std::os::unix::fs::PermissionsExt;
         let file = fixture.folder.path().join(file).metadata().unwrap();
         assert_eq!(file.permissions().mode() & 0o777, 0o600);
     }
-    settling.abort();
-    let _ = settling.await;
+    flushing.abort();
+    let _ = flushing.await;
     drop(limits);
     hang.end().await;
 
     let next = fixture.limits().await;
     assert_eq!(fixture.counted(NOW).await.0, 7);
-    assert!(!fixture.owed_file().exists());
+    assert!(!fixture.pending_file().exists());
     assert_eq!(ask(&next, &app, 1).await.0, 1);
-    next.settle().await;
+    next.flush().await;
     drop(next);
     // As of a process that was killed when all was written down and the file not yet gone.
-    std::fs::write(fixture.owed_file(), kept).unwrap();
+    std::fs::write(fixture.pending_file(), kept).unwrap();
     let next = fixture.limits().await;
     assert_eq!(fixture.counted(NOW).await.0, 8);
     assert_eq!(ask(&next, &app, 20).await.0, 12);

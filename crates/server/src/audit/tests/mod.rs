@@ -1,11 +1,12 @@
-//! What requests see of the audit.
+//! The audit as requests see it.
 
-use likeness_storage::{Place, Settings as StorageSettings};
+pub(super) mod fakes;
 
-use super::fakes::{Disk, Log};
+use likeness_storage::{Place, Settings as StorageSettings, files};
+
+use fakes::{FaultyDisk, Log};
+
 use super::*;
-use crate::endpoint::Endpoint;
-use crate::private;
 
 /// An audit whose writer runs when the test says so. Its queue has room for two events, or as many as are wanted.
 struct Fixture {
@@ -21,8 +22,8 @@ async fn fixture(required: bool) -> Fixture {
 
 async fn fixture_with_room(required: bool, room: usize) -> Fixture {
     let path = tempfile::tempdir().unwrap();
-    let (folder, head) = take_up(path.path()).unwrap();
-    let (folder, state) = (Arc::new(folder), Arc::new(State::default()));
+    let (folder, end) = take_over(path.path()).unwrap();
+    let (folder, state) = (Arc::new(folder), SharedState::default());
     let database = Database::open(&StorageSettings::new(Place::Memory))
         .await
         .unwrap();
@@ -42,9 +43,9 @@ async fn fixture_with_room(required: bool, room: usize) -> Fixture {
         rotate_bytes: 1 << 20,
         max_spool: 1 << 20,
         quiet: Duration::ZERO,
-        open: Disk::default().open(),
+        disk: Box::new(FaultyDisk::default()),
     };
-    let writer = Writer::new(folder, Arc::clone(&state), settings, head).unwrap();
+    let writer = Writer::new(folder, Arc::clone(&state), settings, end).unwrap();
     let (messages, received) = sync_channel(room);
     let audit = Audit {
         inner: Arc::new(Inner {
@@ -54,7 +55,7 @@ async fn fixture_with_room(required: bool, room: usize) -> Fixture {
             wait: Duration::from_secs(60),
             required,
             writer: Mutex::new(None),
-            floods: Floods::new(),
+            sampler: Sampler::new(),
             config: AuditConfig::default(),
             path: path.path().to_owned(),
         }),
@@ -67,10 +68,13 @@ async fn fixture_with_room(required: bool, room: usize) -> Fixture {
     }
 }
 
-fn record(status: u16) -> RequestContext {
-    RequestContext {
-        app: Some("app".to_owned()),
-        ..RequestContext::ended(Endpoint::Liveness, status)
+fn verification(status: u16) -> Verification<'static> {
+    Verification {
+        endpoint: Some("liveness-verification"),
+        path: "/v0.2/liveness-verification",
+        app: Some("app"),
+        status,
+        ..Verification::default()
     }
 }
 
@@ -84,14 +88,14 @@ async fn a_full_queue_refuses_results_where_they_must_be_recorded() {
     } = fixture(true).await;
     let log = Log::default();
     let _capturing = log.capture();
-    let first = [audit.submit(&record(200)), audit.submit(&record(200))];
+    let first = [audit.submit(&verification(200)), audit.submit(&verification(200))];
     assert!(!audit.refuses());
-    let beyond = audit.submit(&record(200));
+    let beyond = audit.submit(&verification(200));
     assert!(!audit.wait(beyond).await, "a result that is not recorded");
     assert!(audit.refuses(), "it goes on to verify what it cannot record");
-    let refused = audit.submit(&record(403));
+    let refused = audit.submit(&verification(403));
     assert!(audit.wait(refused).await, "a refusal is held back");
-    let end = audit.clone();
+    let last = audit.clone();
     let writing = std::thread::spawn(move || {
         let _capturing = log.capture();
         writer.run(&received);
@@ -100,14 +104,14 @@ async fn a_full_queue_refuses_results_where_they_must_be_recorded() {
     for pending in first {
         assert!(audit.wait(pending).await);
     }
-    end.inner.messages.send(Message::Stop).unwrap();
+    last.inner.messages.send(Message::Stop).unwrap();
     let log = writing.join().unwrap();
     assert!(!audit.refuses(), "it goes on to refuse");
-    assert_eq!(log.lines_with("its queue is full").len(), 1);
+    assert_eq!(log.lines_with("audit queue is full").len(), 1);
 }
 
 #[tokio::test]
-async fn what_a_full_queue_loses_is_logged_once_with_its_number_and_on_record() {
+async fn events_lost_by_a_full_queue_are_logged_once_and_recorded_with_their_number() {
     let Fixture {
         audit,
         writer,
@@ -117,21 +121,21 @@ async fn what_a_full_queue_loses_is_logged_once_with_its_number_and_on_record() 
     let log = Log::default();
     let _capturing = log.capture();
     for _ in 0..7 {
-        let pending = audit.submit(&record(200));
-        if let Pending::Lost { .. } = pending {
+        let pending = audit.submit(&verification(200));
+        if let Pending::Decided { .. } = pending {
             assert!(audit.wait(pending).await, "the answer is held back");
         }
     }
-    let end = audit.clone();
-    let stopping = std::thread::spawn(move || end.inner.messages.send(Message::Stop));
+    let last = audit.clone();
+    let stopping = std::thread::spawn(move || last.inner.messages.send(Message::Stop));
     writer.run(&received);
     stopping.join().unwrap().unwrap();
-    let began = log.lines_with("its queue is full");
+    let began = log.lines_with("audit queue is full");
     assert!(began.len() == 1 && began[0].contains("ERROR"), "{began:?}");
-    let ended = log.lines_with("the audit keeps up again");
+    let ended = log.lines_with("audit queue is no longer full");
     assert!(ended.len() == 1 && ended[0].contains("lost=5"), "{ended:?}");
     let mut notes = Vec::new();
-    file_lines(folder.path(), |line| {
+    file_records(folder.path(), |line| {
         notes.extend(line.contains(r#""kind":"lost""#).then(|| line.to_owned()));
         Ok(())
     })
@@ -140,14 +144,14 @@ async fn what_a_full_queue_loses_is_logged_once_with_its_number_and_on_record() 
 }
 
 #[test]
-fn numbers_that_the_storage_has_are_not_given_again() {
+fn numbers_of_records_in_the_database_are_not_used_again() {
     let audit = tempfile::tempdir().unwrap();
-    let (folder, head) = take_up(audit.path()).unwrap();
-    assert_eq!(head, Head::default());
+    let (folder, end) = take_over(audit.path()).unwrap();
+    assert_eq!(end, Checkpoint::default());
     let first = folder.instance().to_owned();
-    let in_use = take_up(audit.path()).unwrap().0;
+    let in_use = take_over(audit.path()).unwrap().0;
     assert_ne!(in_use.instance(), first, "two services write one chain");
-    private::replace(
+    files::replace(
         &folder.path().join("cursor.json"),
         br#"{"file":"x","place":9,"seq":3}"#,
         true,
@@ -156,13 +160,13 @@ fn numbers_that_the_storage_has_are_not_given_again() {
     drop((folder, in_use));
     // And again and again, without a new one each time.
     let taken: Vec<String> = (0..3)
-        .map(|_| take_up(audit.path()).unwrap().0.instance().to_owned())
+        .map(|_| take_over(audit.path()).unwrap().0.instance().to_owned())
         .collect();
     assert!(!taken.contains(&first), "{taken:?}");
     assert_eq!(taken[0], taken[2]);
 }
 
-/// Of an app that was let in all is recorded, but for what it is refused more often than that.
+/// Requests of an accepted app are all recorded, except refusals beyond that number.
 #[tokio::test]
 async fn refused_requests_beyond_some_are_counted_by_app_and_reason() {
     let Fixture {
@@ -171,11 +175,10 @@ async fn refused_requests_beyond_some_are_counted_by_app_and_reason() {
         received,
         _audit: folder,
     } = fixture_with_room(false, 200).await;
-    let refused = |app: Option<&str>, code: ErrorCode| {
-        let mut record = record(code.status());
-        record.app = app.map(ToOwned::to_owned);
-        record.error = Some(code.into());
-        record
+    let refused = |app: Option<&'static str>, code: ErrorCode| Verification {
+        app,
+        error: Some(code),
+        ..verification(code.status())
     };
     for _ in 0..30 {
         audit.record(&refused(None, ErrorCode::InvalidCredentials));
@@ -183,13 +186,13 @@ async fn refused_requests_beyond_some_are_counted_by_app_and_reason() {
         audit.record(&refused(Some("two"), ErrorCode::LimitExceeded));
         audit.record(&refused(Some("one"), ErrorCode::CorruptImage));
     }
-    let end = audit.clone();
+    let last = audit.clone();
     let writing = std::thread::spawn(move || writer.run(&received));
-    end.end().await;
+    last.end().await;
     writing.join().unwrap();
     let mut own = std::collections::BTreeMap::new();
     let mut skipped = std::collections::BTreeMap::new();
-    file_lines(folder.path(), |line| {
+    file_records(folder.path(), |line| {
         let event = serde_json::from_str::<serde_json::Value>(line)?["event"].take();
         let key = format!("{} {}", event["app"], event["error"]);
         match event["kind"].as_str() {

@@ -1,46 +1,46 @@
-//! What an app is to be allowed, on the command line.
+//! The settings of an app on the command line.
 
 use clap::{Args, ValueEnum};
 use likeness::server::storage::apps::{AppEndpoint, AppSettings};
 
-/// What is to be set. What is not named stays as it is.
+/// Settings to change; the others stay as they are.
 #[derive(Debug, Clone, Args)]
-pub(super) struct Wanted {
-    /// The profile of requests that name none.
+pub(super) struct Changes {
+    /// Profile of requests that name none.
     #[arg(long, value_name = "NAME")]
     default_profile: Option<String>,
-    /// The profiles that requests may name besides, separated by commas [default: all].
+    /// Profiles that requests may name besides, comma-separated [default: all].
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     profiles: Option<Vec<String>>,
-    /// What it may call: biometric, liveness [default: both].
+    /// Endpoints that the app may use: biometric, liveness [default: both].
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     endpoints: Option<Vec<AppEndpoint>>,
-    /// The lowest `threshold` that a liveness verification may ask for, 0 to 1.
+    /// Lowest `threshold` of a liveness verification, 0 to 1.
     #[arg(long, value_name = "NUMBER")]
     liveness_threshold_floor: Option<f64>,
-    /// Requests a second in the long run.
+    /// Rate limit: average requests a second.
     #[arg(long, value_name = "NUMBER")]
     requests_per_second: Option<f64>,
-    /// Requests that may come at once after a pause.
+    /// Requests at once after a pause.
     #[arg(long, value_name = "N")]
     burst: Option<u32>,
-    /// Requests at the same time.
+    /// Concurrency limit: in-flight requests.
     #[arg(long, value_name = "N")]
     concurrent_requests: Option<u32>,
-    /// Requests a day, in UTC.
+    /// Quota: requests a day, in UTC.
     #[arg(long, value_name = "N")]
     daily_quota: Option<u64>,
-    /// Requests a calendar month, in UTC.
+    /// Quota: requests a calendar month, in UTC.
     #[arg(long, value_name = "N")]
     monthly_quota: Option<u64>,
-    /// Whose app it is, for instance.
+    /// Note, such as the app's owner.
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
 }
 
-/// A setting that can be taken away.
+/// A setting that can be removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Unset {
+pub(super) enum Setting {
     DefaultProfile,
     Profiles,
     Endpoints,
@@ -53,7 +53,7 @@ pub(super) enum Unset {
     Note,
 }
 
-impl Wanted {
+impl Changes {
     pub(super) fn apply(&self, settings: &mut AppSettings) {
         fn set<T: Clone>(setting: &mut Option<T>, wanted: Option<&T>) {
             if let Some(wanted) = wanted {
@@ -78,8 +78,8 @@ impl Wanted {
     }
 }
 
-impl Unset {
-    pub(super) fn apply(self, settings: &mut AppSettings) {
+impl Setting {
+    pub(super) fn remove(self, settings: &mut AppSettings) {
         let limits = &mut settings.limits;
         match self {
             Self::DefaultProfile => settings.default_profile = None,
