@@ -76,9 +76,9 @@ fn full_disk() -> Outcome {
             "while the disk is full"
         );
     }
-    server.log.wait_for("what is wrong", |line| {
-        line.contains("cannot write the audit")
-    })?;
+    server
+        .log
+        .wait_for("what is wrong", |line| line.contains("cannot write the audit"))?;
     let lines = server.log.text().matches("cannot write the audit").count();
     ensure!(lines == 1, "it is said {lines} times");
     let events = after(&storage, &server)?;

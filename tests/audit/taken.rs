@@ -198,9 +198,7 @@ fn best_effort() -> Outcome {
             line.contains("restored audit files") || line.contains("restored the database")
         })?;
         let told = errors(&server);
-        let of_audit = told
-            .iter()
-            .filter(|line| line.contains("cannot write the audit"));
+        let of_audit = told.iter().filter(|line| line.contains("cannot write the audit"));
         ensure!(of_audit.count() <= 1, "{told:?}");
         ensure!(!told.is_empty(), "no error is logged");
         stop(&server)?;

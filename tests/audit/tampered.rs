@@ -30,13 +30,19 @@ fn tampered() -> Outcome {
         .find(|word| word.matches(':').count() == 2)
         .ok_or("no checkpoint")?
         .to_owned();
-    let from_files = audit(&storage, &["verify", "--from", "files", "--expect-checkpoint", &checkpoint])?;
+    let from_files = audit(
+        &storage,
+        &["verify", "--from", "files", "--expect-checkpoint", &checkpoint],
+    )?;
     ensure!(
         from_files.code == Some(0) && from_files.stderr.is_empty(),
         "{from_files:?}"
     );
     // The former names work, with a warning.
-    let former = audit(&storage, &["verify", "--from", "store", "--expect-head", &checkpoint])?;
+    let former = audit(
+        &storage,
+        &["verify", "--from", "store", "--expect-head", &checkpoint],
+    )?;
     ensure!(
         former.code == Some(0)
             && former.stderr.contains("use --from database")
@@ -61,7 +67,10 @@ fn tampered() -> Outcome {
     ] {
         ensure!(text != right, "{what}: nothing was");
         std::fs::write(&file, &text)?;
-        let found = audit(&storage, &["verify", "--from", "files", "--expect-checkpoint", &checkpoint])?;
+        let found = audit(
+            &storage,
+            &["verify", "--from", "files", "--expect-checkpoint", &checkpoint],
+        )?;
         ensure!(
             found.code == Some(4) && found.stdout.contains(said),
             "{what}: {found:?}"
@@ -71,7 +80,10 @@ fn tampered() -> Outcome {
     std::fs::write(&file, forged(&right)?)?;
     let without = audit(&storage, &["verify", "--from", "files"])?;
     ensure!(without.code == Some(0), "{without:?}");
-    let found = audit(&storage, &["verify", "--from", "files", "--expect-checkpoint", &checkpoint])?;
+    let found = audit(
+        &storage,
+        &["verify", "--from", "files", "--expect-checkpoint", &checkpoint],
+    )?;
     ensure!(
         found.code == Some(4) && found.stdout.contains("no chain contains"),
         "{found:?}"

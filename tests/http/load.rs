@@ -193,7 +193,10 @@ fn overloaded_by_many(shared: &Path) -> Outcome {
         }
         most = most.max(resident);
     }
-    ensure!(settled, "{MOST_CROWDS} crowds, and memory still grows: {most} bytes");
+    ensure!(
+        settled,
+        "{MOST_CROWDS} crowds, and memory still grows: {most} bytes"
+    );
     for _ in 0..CROWD.1 {
         let answer = server.post(LIVENESS, &form)?;
         ensure!(answer.status == 200, "it is over, and still {answer:?}");
@@ -261,7 +264,10 @@ fn shutdown(shared: &Path) -> Outcome {
         log.contains(answer.id()?),
         "no line of the last request in:\n{log}"
     );
-    ensure!(!log.contains("before all in-flight requests were finished"), "{log}");
+    ensure!(
+        !log.contains("before all in-flight requests were finished"),
+        "{log}"
+    );
     Ok(())
 }
 

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -20,10 +19,10 @@ use super::tls::Tls;
 /// First and longest pause after a failed accept, as when the system is out of file descriptors.
 const ACCEPT_PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
-/// The number of open connections of a listener. Clones count together.
+/// The open connections of a listener, up to a bound. Clones count together.
 #[derive(Debug, Clone)]
 pub(crate) struct ConnectionCount {
-    open: Arc<AtomicUsize>,
+    permits: Arc<Semaphore>,
     max: usize,
 }
 
@@ -31,33 +30,19 @@ impl ConnectionCount {
     /// Starts at 0, with this bound.
     pub(crate) fn up_to(max: usize) -> Self {
         Self {
-            open: Arc::default(),
+            permits: Arc::new(Semaphore::new(max)),
             max,
         }
     }
 
     /// Returns how many connections are open.
     pub(crate) fn open(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
+        self.max.saturating_sub(self.permits.available_permits())
     }
 
     /// Returns how many may be open at the same time.
     pub(crate) fn max(&self) -> usize {
         self.max
-    }
-
-    /// Counts one more, until the result is dropped.
-    fn enter(&self) -> OpenConnection {
-        self.open.fetch_add(1, Ordering::Relaxed);
-        OpenConnection(Arc::clone(&self.open))
-    }
-}
-
-struct OpenConnection(Arc<AtomicUsize>);
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -67,7 +52,6 @@ pub(crate) struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     connections: ConnectionServer,
-    max_connections: Arc<Semaphore>,
     addresses: Addresses,
     tls: Option<Tls>,
     count: ConnectionCount,
@@ -95,7 +79,6 @@ impl Listener {
             address: socket.local_addr()?,
             socket,
             connections: ConnectionServer::new(router, settings.idle),
-            max_connections: Arc::new(Semaphore::new(settings.count.max())),
             addresses: settings.addresses,
             tls: settings.tls,
             count: settings.count,
@@ -129,10 +112,9 @@ impl Listener {
                         continue;
                     };
                     let serving = self.serve_one(stream, peer, graceful.watcher());
-                    let open = self.count.enter();
                     tasks.spawn(async move {
                         serving.await;
-                        drop((open, of_address, permit));
+                        drop((of_address, permit));
                     });
                 }
                 // The client gave up before it was accepted.
@@ -154,11 +136,13 @@ impl Listener {
 
     /// Accepts the next connection when there is room for one.
     async fn accept(&self) -> io::Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
-        let permit = Arc::clone(&self.max_connections)
-            .acquire_owned()
-            .await
-            .map_err(io::Error::other)?;
+        let permits = &self.count.permits;
+        // Released at once, so that only open connections count. No other task takes permits.
+        drop(permits.acquire().await);
         let (stream, peer) = self.socket.accept().await?;
+        let permit = Arc::clone(permits)
+            .try_acquire_owned()
+            .map_err(io::Error::other)?;
         Ok((stream, peer.ip(), permit))
     }
 

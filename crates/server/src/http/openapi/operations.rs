@@ -1,4 +1,4 @@
-//! The paths and what can be asked for there.
+//! The paths and their operations.
 
 use likeness_api::ErrorCode;
 use likeness_engine::decision::Profile;
@@ -12,15 +12,15 @@ use crate::http::form::Field;
 
 /// `image_multiface` as the service reads it: any case, space around it, and blank for the default.
 const BOOLEAN: &str = r"^\s*([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|[Yy][Ee][Ss]|[Nn][Oo]|1|0)?\s*$";
-/// What pictures may be sent as. The service looks at the bytes and not at this.
-const PICTURES: &str =
+/// Content types of images. The service detects the format from the bytes.
+const IMAGES: &str =
     "image/jpeg, image/png, image/webp, image/bmp, image/tiff, image/gif, application/octet-stream";
 
-/// All paths of the public port.
+/// Returns all paths of the public listener.
 pub(super) fn paths() -> Map<String, Value> {
     let mut paths = Map::new();
     for version in ApiVersion::ALL {
-        for endpoint in [Endpoint::Biometric, Endpoint::Liveness] {
+        for endpoint in Endpoint::ALL {
             let path = format!("{}/{}", version.path(), endpoint.as_str());
             paths.insert(path, json!({ "post": verification(version, endpoint) }));
         }
@@ -30,7 +30,7 @@ pub(super) fn paths() -> Map<String, Value> {
         (
             "/healthz",
             "health",
-            "Does the process answer?",
+            "Liveness of the process.",
             json,
             reference("Health"),
             &[][..],
@@ -38,7 +38,7 @@ pub(super) fn paths() -> Map<String, Value> {
         (
             "/readyz",
             "readiness",
-            "Should requests be sent here?",
+            "Readiness for requests.",
             json,
             reference("Readiness"),
             &[ErrorCode::NotReady],
@@ -46,7 +46,7 @@ pub(super) fn paths() -> Map<String, Value> {
         (
             "/info",
             "info",
-            "Which service and which models answer?",
+            "Version of the service and its models.",
             json,
             reference("Info"),
             &[],
@@ -87,7 +87,7 @@ fn reference(schema: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{schema}") })
 }
 
-/// The headers of credentials. Their names are the schemes' names too.
+/// Returns the headers of credentials. Their names are also the names of the schemes.
 pub(super) fn security_schemes() -> Map<String, Value> {
     let scheme = |what: &str, name: &str| {
         let description =
@@ -114,20 +114,20 @@ fn verification(version: ApiVersion, endpoint: Endpoint) -> Value {
     let (name, summary, schema, example) = match endpoint {
         Endpoint::Biometric => (
             "biometricVerification",
-            "Is the selfie live, and is it the person in the photo?",
+            "Verify a selfie against a photo.",
             "BiometricResponse",
             include_str!("examples/biometric-verification.json"),
         ),
         Endpoint::Liveness => (
             "livenessVerification",
-            "Is the selfie live?",
+            "Check a selfie for liveness.",
             "LivenessResponse",
             include_str!("examples/liveness-verification.json"),
         ),
     };
     let example: Value = serde_json::from_str(example).unwrap_or_default();
     let good = good(
-        "The verification was carried out. What it found is in the body, also where it rejects.",
+        "The verification was completed. The body has its result, which may be a rejection.",
         "application/json",
         &json!({ "schema": reference(schema), "example": example }),
     );
@@ -151,13 +151,13 @@ fn verification(version: ApiVersion, endpoint: Endpoint) -> Value {
     })
 }
 
-/// The limits of a version, of the default configuration.
+/// Returns the limits of a version in the default configuration.
 fn limits(version: ApiVersion) -> String {
     let config = Config::default();
     let VersionLimits { selfie, .. } = version.sides(&config.limits);
     format!(
-        "Unless the operator has set other limits: each side of a picture has {} to {} pixels, the whole at most {}; \
-         a file has at most {} bytes, the body {}; and the answer comes within {} s.",
+        "Unless the operator has set other limits: each side of an image has {} to {} pixels, the whole at most {}; \
+         a file has at most {} bytes, the body {}; and the response comes within {} s.",
         selfie.min_side,
         selfie.max_side,
         config.safety.max_pixels,
@@ -168,20 +168,15 @@ fn limits(version: ApiVersion) -> String {
 }
 
 fn body(endpoint: Endpoint) -> Value {
-    let (fields, required): (&[Field], &[Field]) = match endpoint {
-        Endpoint::Biometric => (
-            &[Field::Selfie, Field::Image, Field::ImageMultiface, Field::Profile],
-            &[Field::Selfie, Field::Image],
-        ),
-        Endpoint::Liveness => (&[Field::Selfie, Field::Threshold], &[Field::Selfie]),
-    };
+    let fields = Field::of(endpoint);
+    let required: Vec<&Field> = fields.iter().filter(|field| field.is_file()).collect();
     let properties: Map<String, Value> = fields
         .iter()
         .map(|field| (field.name().to_owned(), field_schema(*field)))
         .collect();
     let encoding: Map<String, Value> = required
         .iter()
-        .map(|field| (field.name().to_owned(), json!({ "contentType": PICTURES })))
+        .map(|field| (field.name().to_owned(), json!({ "contentType": IMAGES })))
         .collect();
     let required: Vec<&str> = required.iter().map(|field| field.name()).collect();
     json!({
@@ -198,13 +193,13 @@ fn field_schema(field: Field) -> Value {
         |description: &str| json!({ "type": "string", "format": "binary", "description": description });
     match field {
         Field::Selfie => file(
-            "File: the picture that is judged for liveness. JPEG, PNG, WebP, BMP, TIFF or GIF; EXIF orientation is applied.",
+            "File: the image that is checked for liveness. JPEG, PNG, WebP, BMP, TIFF or GIF; EXIF orientation is applied.",
         ),
         Field::Image => file("File: the photo to compare with, in the same formats."),
         Field::ImageMultiface => json!({
             "type": "string", "pattern": BOOLEAN, "default": "false", "examples": ["true"],
-            "description": "`true`, `false`, `1`, `0`, `yes` or `no`, in any case. Whether to look for all faces in the \
-                photo and answer with the best match; that multiplies the false match rate by up to the number of faces.",
+            "description": "`true`, `false`, `1`, `0`, `yes` or `no`, in any case. Whether to detect all faces in the \
+                photo and return the best match; that multiplies the false match rate by up to the number of faces.",
         }),
         Field::Profile => json!({
             "type": "string", "format": "profile-name", "examples": Profile::BUILTIN_NAMES,
@@ -217,7 +212,7 @@ fn field_schema(field: Field) -> Value {
             // HTML forms send what was left blank.
             "anyOf": [{ "type": "number", "minimum": 0, "maximum": 1 }, { "type": "string", "pattern": "^\\s*$" }],
             "examples": [0.6],
-            "description": "Live from this score on, 0 to 1; the operator may have set a floor. Absent or blank: the review bound of the app's profile (0.6).",
+            "description": "Live from this score on, 0 to 1; the operator may have set a floor. Absent or blank: the review threshold of the app's profile (0.6).",
         }),
     }
 }

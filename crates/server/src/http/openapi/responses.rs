@@ -1,11 +1,11 @@
-//! The answers that operations have in common: headers, and errors by status.
+//! The responses that operations have in common: headers, and errors by status.
 
 use std::fmt::Write as _;
 
 use likeness_api::ErrorCode;
 use serde_json::{Map, Value, json};
 
-/// The id of the examples.
+/// The request id of the examples.
 const EXAMPLE_ID: &str = "9240279b-a042-4b83-9374-e40ed374e6ea";
 const EXAMPLE_TIME: &str = "2026-11-23 13:47:51";
 
@@ -16,7 +16,7 @@ const COMMON_HEADERS: [&str; 4] = [
     "Strict-Transport-Security",
 ];
 
-/// The headers of answers, as components.
+/// Returns the headers of responses, as components.
 pub(super) fn headers() -> Value {
     let fixed = |description: &str, value: &str| json!({ "description": description, "required": true, "schema": { "type": "string", "const": value } });
     json!({
@@ -25,15 +25,15 @@ pub(super) fn headers() -> Value {
             "required": true,
             "schema": { "type": "string", "format": "uuid" },
         },
-        "X-Content-Type-Options": fixed("Browsers go by the content type.", "nosniff"),
-        "X-Frame-Options": fixed("Not to be shown in frames.", "DENY"),
+        "X-Content-Type-Options": fixed("Browsers rely on the content type.", "nosniff"),
+        "X-Frame-Options": fixed("Must not be shown in frames.", "DENY"),
         "Strict-Transport-Security": fixed("TLS only.", "max-age=86400; includeSubDomains"),
         "Retry-After": {
-            "description": "Seconds after which to try again.",
+            "description": "Seconds after which to retry.",
             "schema": { "type": "integer", "minimum": 0 },
         },
         "Allow": {
-            "description": "The methods that the path takes.",
+            "description": "The methods of the path.",
             "required": true,
             "schema": { "type": "string" },
         },
@@ -51,7 +51,7 @@ fn references(names: &[&str]) -> Value {
     Value::Object(headers)
 }
 
-/// An answer 200.
+/// Returns a response 200.
 pub(super) fn good(description: &str, content_type: &str, content: &Value) -> Value {
     json!({
         "description": description,
@@ -60,7 +60,7 @@ pub(super) fn good(description: &str, content_type: &str, content: &Value) -> Va
     })
 }
 
-/// Adds the answers for these codes to `responses`, one for each status.
+/// Adds the responses for these codes to `responses`, one for each status.
 pub(super) fn add_errors(responses: &mut Map<String, Value>, codes: &[ErrorCode]) {
     let mut statuses: Vec<u16> = codes.iter().map(|code| code.status()).collect();
     statuses.dedup();
@@ -115,7 +115,7 @@ fn example(code: ErrorCode) -> Value {
     })
 }
 
-/// Every code, as a table.
+/// Returns a table of all codes.
 pub(super) fn error_table() -> String {
     let mut table = String::from("| code | status | when |\n|---|---|---|\n");
     for code in ErrorCode::ALL {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-/// All schemas by name.
+/// Returns all schemas by name.
 pub(super) fn all() -> Map<String, Value> {
     let mut found: Vec<(String, RefOr<Schema>)> = Vec::new();
     add::<Biometric>(&mut found);
@@ -39,7 +39,7 @@ fn add<T: ToSchema>(found: &mut Vec<(String, RefOr<Schema>)>) {
     T::schemas(found);
 }
 
-/// The envelope with `response_data` by reference.
+/// Returns the envelope with `response_data` by reference.
 fn whole<T: PartialSchema>(data: &str) -> Value {
     let mut schema = json!(T::schema());
     if let Some(field) = schema.pointer_mut("/properties/response_data") {
@@ -65,11 +65,11 @@ fn info() -> Value {
         "properties": {
             "name": text("`likeness`."),
             "version": text("Version of the service."),
-            "provider": text("What executes the models."),
+            "provider": text("Execution provider of the models."),
             "pack": text("Name of the model pack."),
             "pack_version": nullable("Version of the model pack."),
-            "match_calibration": nullable("Which calibration gives match confidences."),
-            "liveness_calibration": nullable("Which calibration gives liveness."),
+            "match_calibration": nullable("Calibration of match confidences."),
+            "liveness_calibration": nullable("Calibration of liveness scores."),
         },
     })
 }

@@ -2,20 +2,19 @@
 //! its own.
 
 pub(crate) mod catalog;
-mod labels;
 mod requests;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use metrics::{Counter, counter, describe_counter, describe_gauge, describe_histogram, with_local_recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use parking_lot::RwLock;
 
 use super::RequestContext;
 use catalog::{ALL, Kind};
-use requests::Requests;
 
 /// `Content-Type` of the text.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -24,10 +23,15 @@ pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 /// collector.
 pub(crate) const UPKEEP: Duration = Duration::from_secs(5);
 
+/// Most apps that are counted by their ids. They are the operator's own, but each one costs some series.
+const MAX_APPS: usize = 100;
+
 /// The metrics of one service.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    requests: Requests,
+    recorder: PrometheusRecorder,
+    /// The apps that are counted by their ids. An app named `other` shares the counters of all others.
+    apps: RwLock<HashSet<String>>,
     model_reloads: Reloads,
     setting_reloads: Reloads,
     handle: PrometheusHandle,
@@ -72,20 +76,39 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         let recorder = recorder();
         let (model_reloads, setting_reloads) = with_local_recorder(&recorder, || {
+            requests::register();
             (Reloads::register("models"), Reloads::register("settings"))
         });
         Self {
             model_reloads,
             setting_reloads,
             handle: recorder.handle(),
-            requests: Requests::new(&Arc::new(recorder)),
+            recorder,
+            apps: RwLock::default(),
             started: Instant::now(),
         }
     }
 
     /// Counts a request that has ended.
     pub(crate) fn add(&self, request: &RequestContext) {
-        self.requests.add(request);
+        with_local_recorder(&self.recorder, || {
+            let app = request.app.as_deref().map(|app| self.app_label(app));
+            requests::count(request, app);
+        });
+    }
+
+    /// Returns the label of an app, whose series it registers.
+    fn app_label<'a>(&self, app: &'a str) -> &'a str {
+        let known = self.apps.read();
+        let (is_known, is_full) = (known.contains(app), known.len() >= MAX_APPS);
+        drop(known);
+        if is_known {
+            return app;
+        }
+        let app = if is_full { requests::OTHER } else { app };
+        requests::register_app(app);
+        self.apps.write().insert(app.to_owned());
+        app
     }
 
     /// Counts a reload.

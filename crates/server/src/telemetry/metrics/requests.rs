@@ -1,259 +1,179 @@
-//! What is counted of a request that has ended.
+//! The metrics of requests. No label has a value from a client.
 
-use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use axum::http::Version;
 use likeness_api::ErrorCode;
 use likeness_engine::Timings;
 use likeness_engine::decision::Code;
-use metrics::{Counter, Histogram, counter, histogram, with_local_recorder};
-use metrics_exporter_prometheus::PrometheusRecorder;
-use parking_lot::RwLock;
+use metrics::{counter, histogram};
 
 use super::catalog as name;
-use super::labels::{CLASSES, LIMITS, OUTCOMES, Route, STAGES, STATUSES, VERSIONS, class, version};
 use crate::endpoint::Endpoint;
 use crate::telemetry::RequestContext;
 
-/// Apps that are counted by their ids. They are the operator's own, and yet every one of them is some series.
-const MAX_APPS: usize = 100;
+const CLASSES: [&str; 3] = ["2xx", "4xx", "5xx"];
+const VERSIONS: [&str; 3] = ["1.0", "1.1", "2"];
+const IMAGES: [&str; 2] = ["selfie", "photo"];
+const LIMITS: [&str; 5] = ["rate", "concurrent", "daily", "monthly", OTHER];
+const OUTCOMES: [(Endpoint, &str); 6] = [
+    (Endpoint::Biometric, "pass"),
+    (Endpoint::Biometric, "warning"),
+    (Endpoint::Biometric, "review"),
+    (Endpoint::Biometric, "reject"),
+    (Endpoint::Liveness, "live"),
+    (Endpoint::Liveness, "not_live"),
+];
+/// The times of a verification: `body` from the end of the headers to the end of the body; `queue` waiting for a worker thread
+/// and for model sessions; `other` the rest of the total.
+const STAGES: [&str; 9] = [
+    "body", "queue", "decode", "detect", "embed", "liveness", "quality", "decide", OTHER,
+];
+/// The label of anything that is not counted by a name of its own.
+pub(super) const OTHER: &str = "other";
 
-const ENDPOINTS: [Endpoint; 2] = [Endpoint::Biometric, Endpoint::Liveness];
-const PICTURES: [&str; 2] = ["selfie", "photo"];
-
-/// Counters and histograms, each registered once: a request only adds to them. What a verification may come to is there
-/// from the start, at 0, so that the first error is a rise already; what is rarer is registered when it first comes.
-#[derive(Debug)]
-pub(super) struct Requests {
-    recorder: Arc<PrometheusRecorder>,
-    /// The last one of each is of all other statuses.
-    by_status: [[OnceLock<Counter>; STATUSES.len() + 1]; Route::ALL.len()],
-    by_error: [Vec<OnceLock<Counter>>; Route::ALL.len()],
-    by_version: [Counter; VERSIONS.len()],
-    apps: Apps,
-    seconds: [[Histogram; CLASSES.len()]; ENDPOINTS.len()],
-    stages: [[Histogram; STAGES.len()]; ENDPOINTS.len()],
-    outcomes: [Counter; OUTCOMES.len()],
-    codes: Vec<Counter>,
-    face_match: Histogram,
-    liveness: [Histogram; ENDPOINTS.len()],
-    faces: [Histogram; PICTURES.len()],
-    upload: [Histogram; PICTURES.len()],
-    refusals: [Counter; LIMITS.len()],
+/// Registers, at 0, the series of verifications, so that the first error is an increase already. Rarer series are registered
+/// when they first occur. To be called with a local recorder.
+pub(super) fn register() {
+    for version in VERSIONS {
+        let _ = counter!(name::HTTP_REQUESTS, "version" => version);
+    }
+    for limit in LIMITS {
+        let _ = counter!(name::REFUSALS, "limit" => limit);
+    }
+    for (endpoint, outcome) in OUTCOMES {
+        let _ = counter!(name::DECISIONS, "endpoint" => endpoint.as_str(), "outcome" => outcome);
+    }
+    for code in Code::ALL {
+        let _ = counter!(name::DECISION_CODES, "code" => code.as_str());
+    }
+    let _ = histogram!(name::FACE_MATCH);
+    for image in IMAGES {
+        let _ = histogram!(name::FACES, "picture" => image);
+        let _ = histogram!(name::UPLOAD_BYTES, "picture" => image);
+    }
+    for endpoint in Endpoint::ALL.map(Endpoint::as_str) {
+        let _ = histogram!(name::LIVENESS, "endpoint" => endpoint);
+        for class in CLASSES {
+            let _ = histogram!(name::REQUEST_SECONDS, "endpoint" => endpoint, "class" => class);
+        }
+        for stage in STAGES {
+            let _ = histogram!(name::STAGE_SECONDS, "endpoint" => endpoint, "stage" => stage);
+        }
+        let _ = counter!(name::REQUESTS, "endpoint" => endpoint, "status" => "200");
+        for code in ErrorCode::ALL {
+            if !matches!(
+                code,
+                ErrorCode::NotFound | ErrorCode::MethodNotAllowed | ErrorCode::NotReady
+            ) {
+                let status = code.status().to_string();
+                let _ = counter!(name::REQUESTS, "endpoint" => endpoint, "status" => status);
+                let _ = counter!(name::ERRORS, "endpoint" => endpoint, "code" => code.as_str());
+            }
+        }
+    }
 }
 
-impl Requests {
-    pub(super) fn new(recorder: &Arc<PrometheusRecorder>) -> Self {
-        let requests = with_local_recorder(recorder.as_ref(), || Self::register(recorder));
-        for route in [Route::Biometric, Route::Liveness] {
-            requests.status(route, 200);
-            for (index, code) in ErrorCode::ALL.iter().enumerate() {
-                if !matches!(
-                    code,
-                    ErrorCode::NotFound | ErrorCode::MethodNotAllowed | ErrorCode::NotReady
-                ) {
-                    requests.status(route, code.status());
-                    requests.error(route, index);
-                }
-            }
-        }
-        requests
+/// Registers the series of an app. To be called with a local recorder.
+pub(super) fn register_app(app: &str) {
+    for class in CLASSES {
+        let _ = counter!(name::APP_REQUESTS, "app" => app.to_owned(), "class" => class);
     }
+}
 
-    /// With the recorder that is in force, which is this one.
-    fn register(recorder: &Arc<PrometheusRecorder>) -> Self {
-        let outcome = |(endpoint, _, outcome): (Endpoint, &str, &'static str)| counter!(name::DECISIONS, "endpoint" => endpoint.as_str(), "outcome" => outcome);
-        let code = |code: &Code| counter!(name::DECISION_CODES, "code" => code.as_str());
-        let liveness = |endpoint: Endpoint| histogram!(name::LIVENESS, "endpoint" => endpoint.as_str());
-        Self {
-            recorder: Arc::clone(recorder),
-            by_status: Default::default(),
-            by_error: Route::ALL.map(|_| ErrorCode::ALL.iter().map(|_| OnceLock::new()).collect()),
-            by_version: VERSIONS.map(|version| counter!(name::HTTP_REQUESTS, "version" => version)),
-            apps: Apps::new(),
-            seconds: ENDPOINTS.map(|endpoint| by(name::REQUEST_SECONDS, endpoint, "class", CLASSES)),
-            stages: ENDPOINTS.map(|endpoint| by(name::STAGE_SECONDS, endpoint, "stage", STAGES)),
-            outcomes: OUTCOMES.map(outcome),
-            codes: Code::ALL.iter().map(code).collect(),
-            face_match: histogram!(name::FACE_MATCH),
-            liveness: ENDPOINTS.map(liveness),
-            faces: PICTURES.map(|picture| histogram!(name::FACES, "picture" => picture)),
-            upload: PICTURES.map(|picture| histogram!(name::UPLOAD_BYTES, "picture" => picture)),
-            refusals: LIMITS.map(|limit| counter!(name::REFUSALS, "limit" => limit)),
+/// Counts a request that has ended; `app` is the label of its app. To be called with a local recorder.
+pub(super) fn count(request: &RequestContext, app: Option<&str>) {
+    let route = route(request);
+    counter!(name::REQUESTS, "endpoint" => route, "status" => request.status.to_string()).increment(1);
+    let version = match request.version {
+        Version::HTTP_2 => VERSIONS[2],
+        Version::HTTP_11 => VERSIONS[1],
+        _ => VERSIONS[0],
+    };
+    counter!(name::HTTP_REQUESTS, "version" => version).increment(1);
+    if let Some(code) = request.error.as_ref().map(likeness_api::ApiError::code) {
+        counter!(name::ERRORS, "endpoint" => route, "code" => code.as_str()).increment(1);
+        if code == ErrorCode::LimitExceeded {
+            let limit = request.refused_by.filter(|limit| LIMITS.contains(limit));
+            counter!(name::REFUSALS, "limit" => limit.unwrap_or(OTHER)).increment(1);
         }
     }
-
-    /// Counts this request.
-    pub(super) fn add(&self, request: &RequestContext) {
-        let route = Route::of(request);
-        self.status(route, request.status).increment(1);
-        if let Some(counter) = self.by_version.get(version(request.version)) {
-            counter.increment(1);
-        }
-        if let Some(error) = &request.error {
-            let code = error.code();
-            if let Some(index) = ErrorCode::ALL.iter().position(|known| *known == code) {
-                self.error(route, index).increment(1);
-            }
-            if code == ErrorCode::LimitExceeded {
-                self.refused(request.refused_by);
-            }
-        }
-        let Some(endpoint) = request.endpoint else {
-            return;
+    let Some(endpoint) = request.endpoint.map(Endpoint::as_str) else {
+        return;
+    };
+    let class = match request.status {
+        ..400 => CLASSES[0],
+        400..500 => CLASSES[1],
+        500.. => CLASSES[2],
+    };
+    if let Some(app) = app {
+        counter!(name::APP_REQUESTS, "app" => app.to_owned(), "class" => class).increment(1);
+    }
+    histogram!(name::REQUEST_SECONDS, "endpoint" => endpoint, "class" => class).record(request.total);
+    for (stage, time) in stages(request) {
+        histogram!(name::STAGE_SECONDS, "endpoint" => endpoint, "stage" => stage).record(time);
+    }
+    if let Some(outcome) = request.outcome {
+        let outcome = if outcome == "not live" {
+            "not_live"
+        } else {
+            outcome
         };
-        if let Some(app) = &request.app {
-            self.apps.add(&self.recorder, app, class(request.status));
-        }
-        self.verification(endpoint, request);
+        counter!(name::DECISIONS, "endpoint" => endpoint, "outcome" => outcome).increment(1);
     }
-
-    fn verification(&self, endpoint: Endpoint, request: &RequestContext) {
-        let endpoint_index = endpoint as usize;
-        if let Some(histogram) = self
-            .seconds
-            .get(endpoint_index)
-            .and_then(|classes| classes.get(class(request.status)))
-        {
-            histogram.record(request.total);
-        }
-        self.stages(endpoint_index, request);
-        if let Some(outcome) = request.outcome
-            && let Some(index) = OUTCOMES
-                .iter()
-                .position(|(of, known, _)| *of == endpoint && *known == outcome)
-        {
-            self.outcomes[index].increment(1);
-        }
-        for code in &request.codes {
-            if let Some(index) = Code::ALL.iter().position(|known| known.as_str() == *code)
-                && let Some(counter) = self.codes.get(index)
-            {
-                counter.increment(1);
-            }
-        }
-        if let Some(face_match) = request.face_match {
-            self.face_match.record(face_match);
-        }
-        if let Some(liveness) = request.liveness
-            && let Some(histogram) = self.liveness.get(endpoint_index)
-        {
-            histogram.record(liveness);
-        }
-        for (index, picture) in [request.selfie, request.photo].into_iter().enumerate() {
-            if let Some(bytes) = picture.bytes {
-                self.upload[index].record(bytes as f64);
-            }
-            if let Some(faces) = picture.faces {
-                self.faces[index].record(faces as f64);
-            }
-        }
+    for code in &request.codes {
+        counter!(name::DECISION_CODES, "code" => *code).increment(1);
     }
-
-    /// `body` is from the end of the headers to the end of the body; `queue` the wait for a thread and for the engine's
-    /// sessions; `other` what the answer took beyond all stages. What a request did not come to is not counted.
-    fn stages(&self, endpoint: usize, request: &RequestContext) {
-        let timings = request.timings;
-        // A liveness check embeds nothing.
-        let stage =
-            |took: fn(&Timings) -> Duration| timings.as_ref().map(took).filter(|took| !took.is_zero());
-        let known = [
-            request.body_read,
-            request.queued(),
-            stage(|timings| timings.decode),
-            stage(|timings| timings.detect),
-            stage(|timings| timings.embed),
-            stage(|timings| timings.liveness),
-            stage(|timings| timings.quality),
-            stage(|timings| timings.decide),
-        ];
-        let sum: Duration = known.iter().flatten().sum();
-        let other = timings.map(|_| request.total.saturating_sub(sum));
-        let Some(stages) = self.stages.get(endpoint) else {
-            return;
-        };
-        for (histogram, took) in stages.iter().zip(known.into_iter().chain([other])) {
-            if let Some(took) = took {
-                histogram.record(took);
-            }
+    if let Some(face_match) = request.face_match {
+        histogram!(name::FACE_MATCH).record(face_match);
+    }
+    if let Some(liveness) = request.liveness {
+        histogram!(name::LIVENESS, "endpoint" => endpoint).record(liveness);
+    }
+    for (label, image) in IMAGES.into_iter().zip([request.selfie, request.photo]) {
+        if let Some(bytes) = image.bytes {
+            histogram!(name::UPLOAD_BYTES, "picture" => label).record(bytes as f64);
         }
-    }
-
-    fn refused(&self, limit: Option<&'static str>) {
-        let index = limit
-            .and_then(|limit| LIMITS.iter().position(|known| *known == limit))
-            .unwrap_or(LIMITS.len() - 1);
-        self.refusals[index].increment(1);
-    }
-
-    fn status(&self, route: Route, status: u16) -> &Counter {
-        let index = STATUSES.iter().position(|(known, _)| *known == status);
-        let text = index.map_or("other", |index| STATUSES[index].1);
-        self.by_status[route as usize][index.unwrap_or(STATUSES.len())].get_or_init(|| {
-            with_local_recorder(
-                &*self.recorder,
-                || counter!(name::REQUESTS, "endpoint" => route.as_str(), "status" => text),
-            )
-        })
-    }
-
-    fn error(&self, route: Route, code: usize) -> &Counter {
-        self.by_error[route as usize][code].get_or_init(|| {
-            let code = ErrorCode::ALL[code].as_str();
-            with_local_recorder(
-                &*self.recorder,
-                || counter!(name::ERRORS, "endpoint" => route.as_str(), "code" => code),
-            )
-        })
+        if let Some(faces) = image.faces {
+            histogram!(name::FACES, "picture" => label).record(faces as f64);
+        }
     }
 }
 
-/// The counters of the apps.
-#[derive(Debug)]
-struct Apps {
-    known: RwLock<HashMap<String, [Counter; CLASSES.len()]>>,
+/// Returns the stages that the request has reached.
+fn stages(request: &RequestContext) -> impl Iterator<Item = (&'static str, Duration)> {
+    let timings = request.timings;
+    // A liveness check embeds nothing.
+    let stage = |time: fn(&Timings) -> Duration| timings.as_ref().map(time).filter(|time| !time.is_zero());
+    let known = [
+        request.body_read,
+        request.queued(),
+        stage(|timings| timings.decode),
+        stage(|timings| timings.detect),
+        stage(|timings| timings.embed),
+        stage(|timings| timings.liveness),
+        stage(|timings| timings.quality),
+        stage(|timings| timings.decide),
+    ];
+    let sum: Duration = known.iter().flatten().sum();
+    let other = timings.map(|_| request.total.saturating_sub(sum));
+    let times = known.into_iter().chain([other]);
+    STAGES
+        .into_iter()
+        .zip(times)
+        .filter_map(|(stage, time)| Some((stage, time?)))
 }
 
-impl Apps {
-    fn new() -> Self {
-        Self {
-            known: RwLock::default(),
-        }
+/// Returns the label of the route; `other` for unknown paths, and for paths with a wrong method.
+fn route(request: &RequestContext) -> &'static str {
+    match (request.endpoint, request.path.as_str()) {
+        (Some(endpoint), _) => endpoint.as_str(),
+        _ if matches!(request.status, 404 | 405) => OTHER,
+        (None, "/healthz") => "healthz",
+        (None, "/readyz") => "readyz",
+        (None, "/info") => "info",
+        (None, "/metrics") => "metrics",
+        (None, path) if path.starts_with("/admin/") => "admin",
+        _ => OTHER,
     }
-
-    fn add(&self, recorder: &PrometheusRecorder, app: &str, class: usize) {
-        {
-            let known = self.known.read();
-            let full = known.len() >= MAX_APPS;
-            let counters = known
-                .get(app)
-                .or_else(|| if full { known.get(OTHER_APPS) } else { None });
-            if let Some(counters) = counters {
-                counters[class].increment(1);
-                return;
-            }
-        }
-        let mut known = self.known.write();
-        let app = if known.len() >= MAX_APPS { OTHER_APPS } else { app };
-        let counters = known.entry(app.to_owned()).or_insert_with(|| {
-            with_local_recorder(recorder, || {
-                CLASSES.map(|class| counter!(name::APP_REQUESTS, "app" => app.to_owned(), "class" => class))
-            })
-        });
-        counters[class].increment(1);
-    }
-}
-
-/// What apps beyond [`MAX_APPS`] are counted as. An app of this name shares the counters.
-const OTHER_APPS: &str = "other";
-
-/// Histograms of one endpoint, one for each value of the label `key`.
-fn by<const N: usize>(
-    name: &'static str,
-    endpoint: Endpoint,
-    key: &'static str,
-    values: [&'static str; N],
-) -> [Histogram; N] {
-    values.map(|value| histogram!(name, "endpoint" => endpoint.as_str(), key => value))
 }

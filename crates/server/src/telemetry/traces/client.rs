@@ -1,4 +1,4 @@
-//! The way to the collector.
+//! The HTTP client for the collector.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,12 +9,12 @@ use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, http};
 
-/// Longest time for one request, as OpenTelemetry's own default for `OTEL_EXPORTER_OTLP_TIMEOUT`.
+/// Timeout of one request, the default of `OTEL_EXPORTER_OTLP_TIMEOUT`.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// A collector says little; what goes beyond is an error.
-const MAX_ANSWER_BYTES: u64 = 64 * 1024;
+/// Longest response; collectors send little.
+const MAX_RESPONSE_BYTES: u64 = 64 * 1024;
 
-/// `ureq`, which blocks: only the thread that sends traces waits for it.
+/// `ureq`, which blocks only the thread that sends traces.
 #[derive(Debug)]
 pub(super) struct Client {
     agent: Agent,
@@ -50,23 +50,23 @@ impl Client {
         let (parts, body) = request.into_parts();
         let request = http::Request::from_parts(parts, body.to_vec());
         let (parts, mut body) = self.agent.run(request)?.into_parts();
-        let body = body.with_config().limit(MAX_ANSWER_BYTES).read_to_vec()?;
+        let body = body.with_config().limit(MAX_RESPONSE_BYTES).read_to_vec()?;
         Ok(Response::from_parts(parts, body.into()))
     }
 
-    /// Says when it begins to fail and when that is over, not each time.
-    fn tell(&self, outcome: &Result<Response<Bytes>, ureq::Error>) {
+    /// Logs when deliveries begin to fail and when they succeed again, not each time.
+    fn log(&self, outcome: &Result<Response<Bytes>, ureq::Error>) {
         let failure = match outcome {
             Ok(response) if response.status().is_success() => None,
-            Ok(response) => Some(format!("the collector answered {}", response.status())),
+            Ok(response) => Some(format!("the collector returned {}", response.status())),
             Err(error) => Some(error.to_string()),
         };
         let before = self.failing.swap(failure.is_some(), Ordering::Relaxed);
         match failure {
             Some(error) if !before => {
-                tracing::warn!(error, "traces cannot be delivered; they are thrown away");
+                tracing::warn!(error, "exporting traces failed; discarding them");
             }
-            None if before => tracing::info!("traces are delivered again"),
+            None if before => tracing::info!("exporting traces works again"),
             _ => {}
         }
     }
@@ -76,7 +76,7 @@ impl Client {
 impl HttpClient for Client {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let outcome = self.send(request);
-        self.tell(&outcome);
+        self.log(&outcome);
         Ok(outcome?)
     }
 }

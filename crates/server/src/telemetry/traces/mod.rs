@@ -1,8 +1,7 @@
-//! Requests as traces, sent to a collector by OpenTelemetry's protocol.
+//! Requests as traces, exported by OpenTelemetry's protocol (OTLP).
 //!
-//! A span is made of what is known of a request when it has ended: nothing of this is on the way of a request, but for
-//! handing the span over. From there on a thread of its own gathers spans and sends them; where the collector is slow or
-//! gone, spans are thrown away.
+//! A span is made of the context of a request that has ended; the request only hands it over. A thread of its own batches
+//! spans and sends them; while the collector is slow or unavailable, spans are discarded.
 
 mod client;
 mod spans;
@@ -17,42 +16,42 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
 pub(crate) use spans::Parent;
 
-/// The standard variables that name a collector, the more special one first.
+/// The standard variables that name a collector, the more specific one first.
 const ENV_ENDPOINTS: [&str; 2] = [
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
 ];
 
-/// How long the last spans may take to be sent when the service stops.
+/// Timeout of sending the last spans when the service stops.
 const LAST_SPANS: Duration = Duration::from_secs(5);
 
-/// Sends what became of requests to a collector. Made by [`Traces::from_environment`].
+/// Exports requests to a collector. See [`Traces::from_environment`].
 #[derive(Debug)]
 pub struct Traces {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
 }
 
-/// Why no traces can be sent: a variable has a value that is of no use. Does not show it, as it may be a URL with a password.
+/// An invalid value of a variable. It is not shown, as it may be a URL with a password.
 #[derive(Debug, thiserror::Error)]
-#[error("traces cannot be exported, see the variables OTEL_EXPORTER_OTLP_…: {0}")]
+#[error("cannot export traces, check the variables OTEL_EXPORTER_OTLP_…: {0}")]
 pub struct TracesError(String);
 
 impl From<ExporterBuildError> for TracesError {
     fn from(error: ExporterBuildError) -> Self {
-        let said = error.to_string();
-        Self(if said.contains(['@', '/']) {
-            "the endpoint is not a URL that can be used".to_owned()
+        let message = error.to_string();
+        Self(if message.contains(['@', '/']) {
+            "the endpoint is not a valid URL".to_owned()
         } else {
-            said
+            message
         })
     }
 }
 
 impl Traces {
-    /// As the standard variables `OTEL_EXPORTER_OTLP_ENDPOINT`, `…_HEADERS`, `…_TIMEOUT` and their `…_TRACES_…` forms,
-    /// `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER` and `OTEL_BSP_…` say. `None` where no collector
-    /// is named, or `OTEL_SDK_DISABLED` is `true`.
+    /// Exports traces as the standard variables `OTEL_EXPORTER_OTLP_ENDPOINT`, `…_HEADERS`, `…_TIMEOUT` and their `…_TRACES_…` forms,
+    /// `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER` and `OTEL_BSP_…` configure. Returns `None` if no
+    /// collector is named, or `OTEL_SDK_DISABLED` is `true`.
     ///
     /// # Errors
     /// [`TracesError`].
@@ -66,7 +65,7 @@ impl Traces {
         Self::build(None).map(Some)
     }
 
-    /// To the collector at this address, `http://collector:4318/v1/traces` for example, whatever the variables say.
+    /// Exports traces to the collector at this address, such as `http://collector:4318/v1/traces`.
     ///
     /// # Errors
     /// [`TracesError`].
@@ -102,10 +101,10 @@ impl Traces {
         })
     }
 
-    /// Sends what has not been sent, for a while. Blocks.
+    /// Sends the remaining spans, within a timeout. Blocks.
     pub(crate) fn end(&self) {
         if let Err(error) = self.provider.shutdown_with_timeout(LAST_SPANS) {
-            tracing::warn!(%error, "the last traces were not delivered");
+            tracing::warn!(%error, "exporting the last traces failed");
         }
     }
 }
