@@ -12,10 +12,6 @@ fn main() -> ExitCode {
     suite.test("openapi::the_committed_document_is_the_programs", || {
         committed("openapi.json", &openapi::document(), "openapi")
     });
-    suite.test("openapi::the_committed_collection_is_the_programs", || {
-        let file = "likeness.postman_collection.json";
-        committed(file, &openapi::postman_collection(), "openapi --postman")
-    });
     suite.test("openapi::every_example_is_as_its_schema_says", examples);
     const SERVED: &str = "openapi::schemathesis_finds_no_answer_that_is_not_as_described";
     match shared().filter(|_| has_models()) {

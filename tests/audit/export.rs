@@ -43,6 +43,8 @@ fn csv() -> Outcome {
     );
     let own = export(&["--format", "csv", "--app", APP.id])?.stdout;
     ensure!(own.lines().count() == 2 && own.contains("mine-1"), "{own}");
+    let files = export(&["--format", "csv", "--app", APP.id, "--from", "files"])?.stdout;
+    ensure!(files == own, "{files}\n{own}");
     Ok(())
 }
 

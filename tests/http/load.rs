@@ -264,7 +264,10 @@ fn shutdown(shared: &Path) -> Outcome {
         log.contains(answer.id()?),
         "no line of the last request in:\n{log}"
     );
-    ensure!(!log.contains("before everything under way was finished"), "{log}");
+    ensure!(
+        !log.contains("before all in-flight requests were finished"),
+        "{log}"
+    );
     Ok(())
 }
 

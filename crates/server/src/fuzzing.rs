@@ -16,17 +16,16 @@ use http_body::Frame;
 use likeness_api::ApiError;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::apps::Apps;
-use crate::client_address::Proxies;
+use crate::access::apps::Apps;
+use crate::admin;
 use crate::config::{AdminConfig, ProxiesConfig};
-use crate::fields::{BodyLimits, Field, Form};
-use crate::multipart::{self, Malformed, Parser, Sink};
-use crate::{admin, record};
+use crate::http::fuzzed::{self, BodyLimits, Field, Form, Malformed, Parser, Proxies, Sink};
+use crate::telemetry;
 
 /// Largest head of a part in bytes.
-pub const MAX_HEAD_BYTES: usize = multipart::MAX_HEAD_BYTES;
+pub const MAX_HEAD_BYTES: usize = fuzzed::MAX_HEAD_BYTES;
 /// Most parts of a body.
-pub const MAX_PARTS: usize = multipart::MAX_PARTS;
+pub const MAX_PARTS: usize = fuzzed::MAX_PARTS;
 
 /// Parses lines of `name: value`, skipping those that are not valid in HTTP.
 #[must_use]
@@ -56,9 +55,9 @@ pub trait Parts {
     fn end(&mut self);
 }
 
-struct Handed<'a, P>(&'a mut P);
+struct Forward<'a, P>(&'a mut P);
 
-impl<P: Parts> Sink for Handed<'_, P> {
+impl<P: Parts> Sink for Forward<'_, P> {
     type Error = Malformed;
 
     fn begin(&mut self, name: &[u8]) -> Result<(), Malformed> {
@@ -89,7 +88,7 @@ pub fn multipart<'a>(
     let text = |Malformed(reason)| reason.to_owned();
     let mut parser = Parser::new(content_type).map_err(text)?;
     for chunk in chunks {
-        parser.push(chunk, &mut Handed(parts)).map_err(text)?;
+        parser.push(chunk, &mut Forward(parts)).map_err(text)?;
     }
     parser.finish().map_err(text)
 }
@@ -187,7 +186,7 @@ pub fn authenticate(apps: &Apps, headers: &HeaderMap) -> Option<String> {
     apps.authenticate(headers).map(|app| app.id.clone())
 }
 
-/// Whether the headers authorise a reload on the admin listener.
+/// Returns whether the headers authorize a reload on the admin listener.
 #[must_use]
 pub fn operator_admits(config: &AdminConfig, headers: &HeaderMap) -> bool {
     admin::operator_admits(config, headers)
@@ -196,5 +195,5 @@ pub fn operator_admits(config: &AdminConfig, headers: &HeaderMap) -> bool {
 /// Returns the correlation id that the client sent, if it is fit for a log.
 #[must_use]
 pub fn correlation_id(headers: &HeaderMap) -> Option<String> {
-    record::correlation_id(headers)
+    telemetry::correlation_id(headers)
 }

@@ -271,7 +271,7 @@ fn models_that_cannot_be_used_leave_the_old_ones_serving_and_say_why() {
     for (status, why) in [
         (422, "model.onnx is not the file of this pack"),
         (422, "the new engine has 2 workers instead of 1"),
-        (422, "the models failed their first run"),
+        (422, "the models failed their warm-up"),
         (500, "the source panics"),
     ] {
         let answer = reload(&server);
@@ -318,7 +318,7 @@ fn there_is_one_reload_at_a_time() {
     begun.recv_timeout(PATIENCE).unwrap();
     let second = reload(&server);
     assert_eq!(expect(&second, 409)["serving"]["pack"], "custom");
-    assert!(said(&second).contains("another reload is under way"));
+    assert!(said(&second).contains("another reload is running"));
     // Nobody else notices anything.
     assert_eq!(liveness(&server), 0.75);
     assert_eq!(server.get("/readyz").status, 200);

@@ -270,13 +270,49 @@ fn methods_and_paths_that_are_none_get_the_envelope() {
 }
 
 #[test]
-fn the_description_can_be_switched_off() {
-    let paths = ["/openapi.json", "/docs", "/docs/style.css"];
+fn the_description_can_be_disabled() {
     let (with, without) = (serve(|_| {}), serve(|config| config.docs.enabled = false));
-    for path in paths {
-        let mut client = with.client();
-        client.send(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes());
-        assert_eq!(client.operators_answer().status, 200, "{path}");
+    for path in ["/openapi.json", "/docs", "/docs/swagger-ui.css"] {
+        assert_eq!(get(&with, path).status, 200, "{path}");
         without.get(path).expect(404, "NOT_FOUND");
     }
+}
+
+#[test]
+fn the_page_of_the_api_loads_only_files_of_this_service() {
+    let server = serve(|_| {});
+    let page = get(&server, "/docs");
+    let policy = page.header("content-security-policy").unwrap().to_owned();
+    assert!(
+        policy.starts_with("default-src 'none'") && !policy.contains("http"),
+        "{policy}"
+    );
+    let page = String::from_utf8(page.body).unwrap();
+    let files: Vec<&str> = page
+        .split([' ', '>'])
+        .filter_map(|attribute| {
+            attribute
+                .strip_prefix("href=\"")
+                .or(attribute.strip_prefix("src=\""))
+        })
+        .map(|value| value.trim_end_matches(['"', '/']))
+        .collect();
+    assert_eq!(files.len(), 7, "{files:?}");
+    for file in files {
+        assert!(file.starts_with("/docs/"), "{file}");
+        assert_eq!(get(&server, file).status, 200, "{file}");
+    }
+    let set_up = String::from_utf8(get(&server, "/docs/swagger-initializer.js").body).unwrap();
+    assert!(
+        set_up.contains("/openapi.json") && set_up.contains(r#""validatorUrl": "none""#),
+        "{set_up}"
+    );
+    assert!(!set_up.contains("://"), "{set_up}");
+    server.get("/docs/nothing").expect(404, "NOT_FOUND");
+}
+
+fn get(server: &TestServer, path: &str) -> support::client::Answer {
+    let mut client = server.client();
+    client.send(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes());
+    client.operators_answer()
 }

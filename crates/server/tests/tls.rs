@@ -395,12 +395,12 @@ fn without_its_files_the_service_does_not_start() {
         (
             &(|| std::fs::remove_file(files.path("certificate.pem")).unwrap()) as &dyn Fn(),
             "certificate.pem",
-            "cannot be read",
+            "cannot read the TLS file",
         ),
         (
             &|| std::fs::remove_file(files.path("key.pem")).unwrap(),
             "key.pem",
-            "cannot be read",
+            "cannot read the TLS file",
         ),
         (
             &|| write("certificate.pem", "nothing"),
@@ -411,7 +411,7 @@ fn without_its_files_the_service_does_not_start() {
         (
             &|| write("key.pem", &KeyPair::generate().unwrap().serialize_pem()),
             "key.pem",
-            "cannot be served with the key",
+            "with the key",
         ),
     ] {
         let error = start(break_it);
