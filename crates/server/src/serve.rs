@@ -184,7 +184,7 @@ impl Server {
             None => None,
         };
         if let Some(audit) = &service.observers.audit {
-            audit.started(service.engine.load().info());
+            audit.started(service.engine.load().labels());
         }
         // Last: the key of a new app is shown only if the start succeeds.
         let first_app = service.apps.make_first().await?;

@@ -39,7 +39,7 @@ fn record(admin: &Admin) {
         gauge!(name::CONNECTIONS, "port" => *port).set(connections.open() as f64);
         gauge!(name::CONNECTIONS_MAX, "port" => *port).set(connections.max() as f64);
     }
-    let info = engine.info();
+    let info = engine.labels();
     let labels = [
         ("pack", info.pack.clone()),
         ("version", info.pack_version.clone()),

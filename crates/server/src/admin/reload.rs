@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use likeness_engine::EngineInfo;
+use likeness_engine::EngineLabels;
 use serde_json::{Value, json};
 
 use super::{Admin, failure};
@@ -53,12 +53,12 @@ async fn reload_settings(admin: &Admin) -> Result<SettingsReload, (StatusCode, S
 
 /// Returns the response of an error, with the models that stay.
 fn failed(admin: &Admin, status: StatusCode, error: &str, settings: &SettingsReload) -> Response {
-    let mut body = json!({ "error": error, "serving": models(admin.service.engine.load().info()) });
+    let mut body = json!({ "error": error, "serving": models(admin.service.engine.load().labels()) });
     add_settings(&mut body, settings);
     http::json(status, &body)
 }
 
-fn models(info: &EngineInfo) -> Value {
+fn models(info: &EngineLabels) -> Value {
     json!({
         "pack": info.pack,
         "version": info.pack_version,

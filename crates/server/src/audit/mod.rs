@@ -24,7 +24,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use likeness_api::ErrorCode;
-use likeness_engine::EngineInfo;
+use likeness_engine::EngineLabels;
 use likeness_storage::{Database, now};
 use parking_lot::Mutex;
 use tokio::task::spawn_blocking;
@@ -258,7 +258,7 @@ impl Audit {
     }
 
     /// Records that the service has started.
-    pub(crate) fn started(&self, info: &EngineInfo) {
+    pub(crate) fn started(&self, info: &EngineLabels) {
         let event = Event::Start {
             pack: &info.pack,
             pack_version: &info.pack_version,

@@ -44,7 +44,7 @@ async fn readyz(
 /// only, on the admin listener.
 pub(super) async fn info(State(service): State<Arc<Service>>) -> Response {
     let engine = service.engine.load_full();
-    let engine = engine.info();
+    let engine = engine.labels();
     let info = json!({
         "name": "likeness",
         "version": env!("CARGO_PKG_VERSION"),

@@ -9,7 +9,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 use likeness_api::{ApiError, ErrorCode, biometric_response, liveness_response};
 use likeness_engine::decision::Profile;
-use likeness_engine::imaging::{self, probe};
+use likeness_engine::imaging::{self, EncodedImage};
 use likeness_engine::{Budget, Engine, LivenessOptions, VerifyOptions};
 use tokio::time::{Instant, timeout_at};
 
@@ -110,8 +110,8 @@ async fn verify(
                 .with_profile(profile(&app, form.profile()?)?);
             context.lock().profile = Some(options.profile.name().to_owned());
             let verify = move |engine: &Engine, budget| {
-                check_sides(Field::Selfie, &selfie, sides.selfie, engine.limits())?;
-                check_sides(Field::Image, &photo, sides.image, engine.limits())?;
+                let selfie = open_image(Field::Selfie, &selfie, sides.selfie, engine.limits())?;
+                let photo = open_image(Field::Image, &photo, sides.image, engine.limits())?;
                 Ok(engine.verify(&selfie, &photo, &options.with_budget(budget))?)
             };
             let verification = on_worker(service, held, deadline, context, verify).await?;
@@ -124,7 +124,7 @@ async fn verify(
             let threshold = threshold(&app, form.threshold()?)?;
             let options = LivenessOptions::default().with_threshold(threshold);
             let check = move |engine: &Engine, budget| {
-                check_sides(Field::Selfie, &selfie, sides.selfie, engine.limits())?;
+                let selfie = open_image(Field::Selfie, &selfie, sides.selfie, engine.limits())?;
                 Ok(engine.liveness(&selfie, &options.with_budget(budget))?)
             };
             let check = on_worker(service, held, deadline, context, check).await?;
@@ -180,21 +180,21 @@ fn threshold(app: &App, requested: Option<f64>) -> Result<f64, ApiError> {
     }
 }
 
-/// Checks the sides that the file's header declares against the limits of the API version.
-fn check_sides(
+/// Reads the headers of a file and checks its sides against the limits of the API version.
+fn open_image<'a>(
     field: Field,
-    bytes: &[u8],
+    bytes: &'a [u8],
     sides: SideLimits,
-    limits: &imaging::Limits,
-) -> Result<(), ApiError> {
+    limits: &imaging::ImageLimits,
+) -> Result<EncodedImage<'a>, ApiError> {
     let name = field.name();
-    let header = probe(bytes, limits).map_err(|error| ApiError::from_imaging(name, &error))?;
-    let (width, height) = (header.width, header.height);
+    let image = EncodedImage::open(bytes, limits).map_err(|error| ApiError::from_imaging(name, &error))?;
+    let (width, height) = (image.header().width, image.header().height);
     if width.min(height) < sides.min_side {
         return Err(ApiError::image_too_small(name, width, height, sides.min_side));
     }
     if width.max(height) > sides.max_side {
         return Err(ApiError::image_too_large(name, width, height, sides.max_side));
     }
-    Ok(())
+    Ok(image)
 }

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use likeness_engine::{Engine, EngineBuilder, EngineError, EngineInfo};
+use likeness_engine::{Engine, EngineBuilder, EngineError, EngineLabels};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -49,7 +49,7 @@ impl EngineSource for EngineBuilder {
     }
 
     fn build(&self) -> Result<Engine, SourceError> {
-        Ok(self.clone().self_tested().build()?)
+        Ok(self.clone().self_test(true).build()?)
     }
 }
 
@@ -81,9 +81,9 @@ struct Memory {
 #[non_exhaustive]
 pub struct Reload {
     /// The current engine.
-    pub serving: EngineInfo,
+    pub serving: EngineLabels,
     /// The engine before. `None` if nothing had changed.
-    pub previous: Option<EngineInfo>,
+    pub previous: Option<EngineLabels>,
     /// How long it took.
     pub took: Duration,
 }
@@ -198,7 +198,7 @@ impl Inner {
         if self.memory().serving == fingerprint {
             self.memory().failures.clear();
             return Ok(Reload {
-                serving: self.slot.load().info().clone(),
+                serving: self.slot.load().labels().clone(),
                 previous: None,
                 took: begun.elapsed(),
             });
@@ -212,14 +212,14 @@ impl Inner {
                 return Err(error);
             }
         };
-        let serving = engine.info().clone();
+        let serving = engine.labels().clone();
         let previous = self.slot.swap(Arc::new(engine));
         let mut memory = self.memory();
         memory.serving = fingerprint;
         memory.failures.clear();
         Ok(Reload {
             serving,
-            previous: Some(previous.info().clone()),
+            previous: Some(previous.labels().clone()),
             took: begun.elapsed(),
         })
     }
@@ -289,7 +289,7 @@ impl Inner {
             Err(ReloadError::Stopping | ReloadError::UnderWay) => {}
             Err(error) => {
                 let serving = self.slot.load();
-                let info = serving.info();
+                let info = serving.labels();
                 tracing::error!(
                     %error,
                     pack = info.pack,

@@ -10,7 +10,7 @@ use crate::endpoint::Endpoint;
 impl RequestContext {
     /// Returns the event of this request in the audit.
     pub(crate) fn audit_event(&self) -> Verification<'_> {
-        let info = self.engine.as_ref().map(Engine::info);
+        let info = self.engine.as_ref().map(Engine::labels);
         let stage = |time: fn(&Timings) -> std::time::Duration| {
             let timings = self.timings.as_ref();
             timings.map(|timings| millis(time(timings)))

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, Method, Request, Version};
 use likeness_api::{ApiError, Meta};
-use likeness_engine::{Engine, LivenessCheck, PictureReport, Timings, Verification};
+use likeness_engine::decision::Score;
+use likeness_engine::{Engine, LivenessCheck, ImageReport, Timings, Verification};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -147,8 +148,8 @@ impl RequestContext {
         self.photo.found(&verification.photo);
         let details = verification.decision.details.iter();
         self.codes = details.map(|detail| detail.code.as_str()).collect();
-        self.face_match = Some(verification.face_match.value());
-        self.liveness = Some(verification.liveness.value());
+        self.face_match = Some(verification.face_match.map_or(0.0, Score::value));
+        self.liveness = Some(verification.liveness.map_or(0.0, Score::value));
         self.outcome = Some(verification.decision.outcome().as_str());
         self.timings = Some(verification.timings);
     }
@@ -157,7 +158,7 @@ impl RequestContext {
     pub(crate) fn liveness_checked(&mut self, check: &LivenessCheck) {
         self.selfie.found(&check.selfie);
         self.threshold = Some(check.threshold);
-        self.liveness = Some(check.liveness.value());
+        self.liveness = Some(check.liveness.map_or(0.0, Score::value));
         self.outcome = Some(if check.live { "live" } else { "not live" });
         self.timings = Some(check.timings);
     }
@@ -170,7 +171,7 @@ impl RequestContext {
 }
 
 impl ImageFacts {
-    fn found(&mut self, report: &PictureReport) {
+    fn found(&mut self, report: &ImageReport) {
         self.size = Some((report.size.width, report.size.height));
         self.faces = Some(report.faces_found as u64);
     }

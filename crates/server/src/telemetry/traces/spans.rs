@@ -103,7 +103,7 @@ fn attributes(request: &RequestContext) -> Vec<KeyValue> {
         ),
         (
             "likeness.pack",
-            request.engine.as_ref().map(|engine| engine.info().pack.clone()),
+            request.engine.as_ref().map(|engine| engine.labels().pack.clone()),
         ),
     ];
     attributes.extend(
