@@ -16,7 +16,7 @@ use likeness::models::{DEFAULT_PACK, MatchCalibration, Pack, StoreSearch};
 use likeness::runtime::{LibrarySearch, Provider, Runtime, available_workers};
 use likeness::{Engine, EngineBuilder};
 use likeness_evaluation::statistics::{Bootstrap, MatchScores};
-use likeness_evaluation::{Acquisition, FaceChoice, HELD_IMPOSTORS, NoProgress, all_pairs};
+use likeness_evaluation::{Evaluation, FaceChoice, HELD_IMPOSTORS, all_pairs};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 
 /// How many of the impostor comparisons reached the similarities of the pack's false match rates 1e-2 to 1e-5 when the calibration was measured. With another calibration, `make accuracy` shows whether it is right, and these
@@ -74,7 +74,7 @@ fn threads() -> NonZero<usize> {
 fn compare(shared: &Path, builder: EngineBuilder) -> Result<MatchScores, Failed> {
     let (engine, pictures) = (builder.build()?, strangers(shared)?);
     let root = shared.join("data/lfw-dev/images");
-    let acquired = Acquisition::embed(&engine, &root, &pictures, FaceChoice::Centre, None, &NoProgress)?;
+    let acquired = Evaluation::new(&engine, &root).embed(&pictures, FaceChoice::Centre)?;
     let people: Vec<u32> = (0..).take(pictures.len()).collect();
     let (pictures, _) = acquired.into_all_pairs(&people);
     ensure!(pictures.len() == 1_066, "{} pictures have a face", pictures.len());
