@@ -41,16 +41,6 @@ pub struct Evaluation<'a> {
     progress: &'a dyn Progress,
 }
 
-impl std::fmt::Debug for Evaluation<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Evaluation")
-            .field("root", &self.root)
-            .field("data", &self.data)
-            .field("journal", &self.journal)
-            .finish_non_exhaustive()
-    }
-}
-
 impl<'a> Evaluation<'a> {
     /// Returns an evaluation of an engine on images whose paths are relative to `root`.
     #[must_use]
@@ -182,20 +172,11 @@ impl<'a> Evaluation<'a> {
 }
 
 /// The outcome of each image; an embedding exactly where it is [`Status::Ok`].
-#[derive(Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Acquisition {
     statuses: Vec<Status>,
     /// A row for each image: the only place where its embedding is held.
     embeddings: Rows,
-}
-
-impl std::fmt::Debug for Acquisition {
-    // Embeddings are not shown.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Acquisition")
-            .field("counts", &self.counts())
-            .finish_non_exhaustive()
-    }
 }
 
 impl Acquisition {

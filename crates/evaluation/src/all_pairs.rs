@@ -24,6 +24,13 @@ pub(crate) struct Rows {
     dimensions: usize,
 }
 
+impl std::fmt::Debug for Rows {
+    // Embeddings are not shown.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Rows({} numbers)", self.values.len())
+    }
+}
+
 impl Rows {
     /// Returns so many rows of zeros, which take no memory until they are set.
     pub(crate) fn new(dimensions: usize, rows: usize) -> Self {
@@ -72,19 +79,10 @@ impl Rows {
 }
 
 /// Unit vectors of images, each with the person it shows.
-#[derive(Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AllPairs {
     rows: Rows,
     person_of: Vec<u32>,
-}
-
-impl std::fmt::Debug for AllPairs {
-    // Embeddings are not shown.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AllPairs")
-            .field("images", &self.person_of.len())
-            .finish_non_exhaustive()
-    }
 }
 
 impl AllPairs {

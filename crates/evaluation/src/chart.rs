@@ -100,15 +100,15 @@ impl Chart {
         let share = |histogram: &Histogram, count: u64| count as f64 / histogram.total().max(1) as f64;
         let highest = kinds
             .iter()
-            .flat_map(|(_, histogram)| histogram.counts().iter().map(|&count| share(histogram, count)))
+            .flat_map(|(_, histogram)| histogram.counts.iter().map(|&count| share(histogram, count)))
             .fold(f64::MIN_POSITIVE, f64::max);
         let (low, high) = kinds
             .first()
-            .map_or((0.0, 1.0), |(_, histogram)| (histogram.low(), histogram.high()));
+            .map_or((0.0, 1.0), |(_, histogram)| (histogram.low, histogram.high));
         let tenths = (0..=10).map(|tenth| f64::from(tenth) / 10.0);
         let series = |&(name, histogram): &(&str, &Histogram)| {
-            let steps = histogram.counts().len() as f64;
-            let tops = histogram.counts().iter().enumerate().flat_map(|(index, &count)| {
+            let steps = histogram.counts.len() as f64;
+            let tops = histogram.counts.iter().enumerate().flat_map(|(index, &count)| {
                 let top = share(histogram, count) / highest;
                 [(index as f64 / steps, top), ((index + 1) as f64 / steps, top)]
             });

@@ -407,7 +407,7 @@ pub(crate) fn report(
         profiles,
         det: det_points(&scores.genuine(), &scores.impostor(), DET_STEP),
         genuine_histogram: scores.genuine_histogram(SHOWN_STEPS),
-        impostor_histogram: fine.coarser(fine.counts().len() / SHOWN_STEPS),
+        impostor_histogram: fine.coarser(fine.counts.len() / SHOWN_STEPS),
     })
 }
 

@@ -5,9 +5,12 @@ use serde::Serialize;
 /// The number of scores in each of equal steps from `low` to `high`; scores outside count in the outermost steps.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Histogram {
-    low: f64,
-    high: f64,
-    counts: Vec<u64>,
+    /// Beginning of the first step.
+    pub low: f64,
+    /// End of the last step.
+    pub high: f64,
+    /// Number of scores in each step.
+    pub counts: Vec<u64>,
 }
 
 impl Histogram {
@@ -36,24 +39,6 @@ impl Histogram {
         for (count, more) in self.counts.iter_mut().zip(&other.counts) {
             *count += more;
         }
-    }
-
-    /// Returns the count of each step.
-    #[must_use]
-    pub fn counts(&self) -> &[u64] {
-        &self.counts
-    }
-
-    /// Returns the beginning of the first step.
-    #[must_use]
-    pub fn low(&self) -> f64 {
-        self.low
-    }
-
-    /// Returns the end of the last step.
-    #[must_use]
-    pub fn high(&self) -> f64 {
-        self.high
     }
 
     /// Returns the width of a step, the error of a threshold from this histogram.
@@ -126,10 +111,10 @@ mod tests {
     #[test]
     fn steps_include_their_beginning_and_the_outermost_take_what_is_beyond() {
         let histogram = counted(&[-3.0, -1.0, -0.76, -0.75, 0.0, 0.24, 0.99, 1.0, 2.0]);
-        assert_eq!(histogram.counts(), [3, 1, 0, 0, 2, 0, 0, 3]);
+        assert_eq!(histogram.counts, [3, 1, 0, 0, 2, 0, 0, 3]);
         assert_eq!(histogram.total(), 9);
         assert_eq!(histogram.step(), 0.25);
-        assert_eq!(histogram.coarser(4).counts(), [4, 5]);
+        assert_eq!(histogram.coarser(4).counts, [4, 5]);
     }
 
     #[test]

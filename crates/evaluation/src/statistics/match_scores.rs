@@ -13,23 +13,14 @@ pub struct Scored<P> {
     pub of: P,
 }
 
-/// The impostor comparisons that were made, and so their total weight when people weigh differently.
-#[derive(Debug, Clone, PartialEq)]
-pub enum PairDesign {
-    /// Those of a list, all of which are held.
-    Listed,
-    /// Each image with every image of another person; holds each person's number of images. Only the highest comparisons
-    /// are held.
-    AllPairs(Vec<u32>),
-}
-
 /// The scores of comparisons whose ground truth is known.
 #[derive(Debug, Clone)]
 pub struct MatchScores {
     people: usize,
     genuine: SortedScores<u32>,
     impostor: SortedScores<(u32, u32)>,
-    design: PairDesign,
+    /// Each person's number of images, where all pairs were compared and only the highest impostor comparisons are held.
+    images_of_person: Option<Vec<u32>>,
     /// All impostor comparisons in fine steps, for those below the ones held.
     impostor_histogram: Histogram,
 }
@@ -47,7 +38,7 @@ impl MatchScores {
             genuine: sorted(genuine),
             impostor_histogram: impostor.histogram(-1.0, 1.0, FINE_STEPS),
             impostor,
-            design: PairDesign::Listed,
+            images_of_person: None,
         }
     }
 
@@ -64,7 +55,7 @@ impl MatchScores {
             people: images_of_person.len(),
             genuine: sorted(genuine),
             impostor: sorted(highest_impostor),
-            design: PairDesign::AllPairs(images_of_person),
+            images_of_person: Some(images_of_person),
             impostor_histogram,
         }
     }
@@ -112,9 +103,9 @@ impl MatchScores {
     #[must_use]
     pub fn weighted(&self, weights: &[u32]) -> (Ranked<'_>, Ranked<'_>) {
         let of_pair = |(a, b): (u32, u32)| draws(weights, a) * draws(weights, b);
-        let unheld = match &self.design {
-            PairDesign::Listed => 0,
-            PairDesign::AllPairs(images) => {
+        let unheld = match &self.images_of_person {
+            None => 0,
+            Some(images) => {
                 let sizes = (0..)
                     .zip(images)
                     .map(|(person, &images)| u64::from(images) * draws(weights, person));

@@ -14,7 +14,7 @@ pub use bootstrap::{Bootstrap, Interval};
 pub use folds::{Accuracy, FoldError, Judged, accuracy_at, best_threshold, blocks, k_fold_accuracy};
 pub use histogram::Histogram;
 pub(crate) use match_scores::{FINE_STEPS, pairs_between};
-pub use match_scores::{MatchScores, PairDesign, Scored};
+pub use match_scores::{MatchScores, Scored};
 pub use ranked::{
     ERRORS_NEEDED, EqualErrorRate, OperatingPoint, Ranked, comparisons_needed, det_points, equal_error_rate,
     probit, supports, upper_bound_without_errors,
