@@ -1,6 +1,5 @@
 //! Reading the images of an evaluation, each once, on as many threads as the engine has workers.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::num::NonZero;
 use std::path::Path;
@@ -14,6 +13,7 @@ use parking_lot::Mutex;
 use crate::all_pairs::{AllPairs, Rows};
 use crate::error::{EvaluationError, Status};
 use crate::journal::{Journal, Measured, key};
+use crate::report::AcquisitionReport;
 use crate::setup::FaceChoice;
 use crate::threads::on_threads;
 
@@ -197,8 +197,8 @@ impl Acquisition {
 
     /// Returns the number of images with each outcome.
     #[must_use]
-    pub fn counts(&self) -> BTreeMap<Status, u64> {
-        count(self.statuses.iter().copied())
+    pub fn report(&self) -> AcquisitionReport {
+        AcquisitionReport::of(self.statuses.iter().copied())
     }
 
     /// Returns the embeddings for comparing all pairs, with the people that the images show, and the images they are of.
@@ -215,15 +215,6 @@ impl Acquisition {
         self.embeddings.retain(&images);
         (AllPairs::from_rows(self.embeddings, people), images)
     }
-}
-
-/// Returns the number of images with each outcome.
-pub(crate) fn count(statuses: impl Iterator<Item = Status>) -> BTreeMap<Status, u64> {
-    let mut counts = BTreeMap::new();
-    for status in statuses {
-        *counts.entry(status).or_default() += 1;
-    }
-    counts
 }
 
 /// Reads an image's file, at most one byte more than the engine takes, which is enough for it to refuse the image.

@@ -6,11 +6,12 @@ use indexmap::IndexMap;
 use likeness_engine::decision::Score;
 use likeness_engine::{Engine, EngineError, LivenessOptions};
 
-use crate::acquisition::{Evaluation, count};
+use crate::acquisition::Evaluation;
 use crate::error::{EvaluationError, Status};
 use crate::journal::Measured;
 use crate::lists::{LIVE, LabelList};
 use crate::liveness_report::{LivenessReport, report};
+use crate::report::AcquisitionReport;
 use crate::statistics::{LivenessScores, Species};
 
 /// A presentation, as in `scores.csv`.
@@ -94,7 +95,7 @@ impl Evaluation<'_> {
             },
         )?;
         let statuses = results.iter().map(|result| result.err().unwrap_or(Status::Ok));
-        let counts = count(statuses);
+        let acquisition = AcquisitionReport::of(statuses);
         let presentations = results
             .into_iter()
             .zip(&list.files)
@@ -108,7 +109,7 @@ impl Evaluation<'_> {
             })
             .collect();
         let scores = PresentationScores { presentations };
-        let report = report(self, list, &scores.by_species(), counts);
+        let report = report(self, list, &scores.by_species(), acquisition);
         Ok((report, scores))
     }
 }

@@ -1,14 +1,11 @@
 //! The report of an evaluation of liveness, in the terms of ISO/IEC 30107-3.
 
-use std::collections::BTreeMap;
-
 use likeness_engine::decision::Profile;
 use serde::Serialize;
 
 use crate::acquisition::Evaluation;
 use crate::chart::Chart;
 use crate::document::{Block, Document};
-use crate::error::Status;
 use crate::lists::{LIVE, LabelList};
 use crate::report::{
     AcquisitionReport, DET_STEP, Estimate, describe, describe_intervals, estimate, grouped, is_tenth,
@@ -127,7 +124,7 @@ pub(crate) fn report(
     evaluation: &Evaluation<'_>,
     list: &LabelList,
     scores: &LivenessScores,
-    acquired: BTreeMap<Status, u64>,
+    acquisition: AcquisitionReport,
 ) -> LivenessReport {
     let thresholds = thresholds();
     let bootstrap = Bootstrap::new(evaluation.threads());
@@ -212,7 +209,7 @@ pub(crate) fn report(
     LivenessReport {
         setup: Setup::of(evaluation.engine),
         data: evaluation.data.to_owned(),
-        acquisition: AcquisitionReport::of(acquired),
+        acquisition,
         bona_fide_non_response: scores.bona_fide.non_response(),
         intervals: describe_intervals(&bootstrap, over),
         at_thresholds: at_thresholds.cloned().collect(),

@@ -1,7 +1,5 @@
 //! The report of an evaluation of matching, in the terms of ISO/IEC 19795-1.
 
-use std::collections::BTreeMap;
-
 use likeness_engine::decision::{Profile, Score};
 use likeness_engine::{Engine, EngineError};
 use serde::Serialize;
@@ -9,7 +7,7 @@ use serde::Serialize;
 use crate::acquisition::Evaluation;
 use crate::chart::Chart;
 use crate::document::{Block, Document};
-use crate::error::{EvaluationError, Status};
+use crate::error::EvaluationError;
 use crate::lists::KnownFrom;
 use crate::report::{
     AcquisitionReport, DET_STEP, Estimate, describe, describe_intervals, estimate, grouped, is_tenth,
@@ -288,7 +286,7 @@ pub(crate) fn report(
     evaluation: &Evaluation<'_>,
     scores: &MatchScores,
     without_score: (u64, u64),
-    acquired: BTreeMap<Status, u64>,
+    acquisition: AcquisitionReport,
     known_from: KnownFrom,
     face: FaceChoice,
 ) -> Result<MatchReport, EvaluationError> {
@@ -388,7 +386,7 @@ pub(crate) fn report(
         face,
         people: scores.people(),
         people_known_from: known_from,
-        acquisition: AcquisitionReport::of(acquired),
+        acquisition,
         comparisons: ComparisonCounts {
             genuine: scores.genuine_count(),
             impostor: scores.impostor_count(),

@@ -209,7 +209,7 @@ impl Evaluation<'_> {
             self,
             &scores,
             without_score,
-            acquired.counts(),
+            acquired.report(),
             people.known_from,
             options.face,
         )?;
@@ -234,7 +234,7 @@ impl Evaluation<'_> {
         options: &MatchOptions,
     ) -> Result<MatchReport, EvaluationError> {
         let acquired = self.embed(&people.files, options.face)?;
-        let counts = acquired.counts();
+        let acquisition = acquired.report();
         let (embeddings, images) = acquired.into_all_pairs(&people.person_of);
         let scores = all_pairs(&embeddings, HELD_IMPOSTORS, self.threads());
         let (genuine, impostor) = every_pair(&people.person_of);
@@ -246,7 +246,7 @@ impl Evaluation<'_> {
             self,
             &scores,
             without_score,
-            counts,
+            acquisition,
             people.known_from,
             options.face,
         )?;

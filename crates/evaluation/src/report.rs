@@ -31,10 +31,14 @@ pub struct AcquisitionReport {
 }
 
 impl AcquisitionReport {
-    pub(crate) fn of(by_status: BTreeMap<Status, u64>) -> Self {
-        let failures = |(status, count): (&Status, &u64)| status.is_failure_to_acquire().then_some(*count);
-        let failures_to_acquire: u64 = by_status.iter().filter_map(failures).sum();
-        let read = failures_to_acquire + by_status.get(&Status::Ok).copied().unwrap_or_default();
+    pub(crate) fn of(statuses: impl Iterator<Item = Status>) -> Self {
+        let mut by_status = BTreeMap::new();
+        for status in statuses {
+            *by_status.entry(status).or_default() += 1;
+        }
+        let number = |status| by_status.get(&status).copied().unwrap_or_default();
+        let failures_to_acquire: u64 = number(Status::NoFace) + number(Status::BadImage);
+        let read = failures_to_acquire + number(Status::Ok);
         Self {
             images: by_status.values().sum(),
             failures_to_acquire,
@@ -179,16 +183,19 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_not_a_failure_to_acquire() {
-        let counts = [
+        let statuses = [
             (Status::Ok, 6),
             (Status::NoFace, 1),
             (Status::BadImage, 1),
             (Status::Missing, 4),
         ];
-        let report = AcquisitionReport::of(counts.into_iter().collect());
+        let statuses = statuses
+            .into_iter()
+            .flat_map(|(status, number)| std::iter::repeat_n(status, number));
+        let report = AcquisitionReport::of(statuses);
         assert_eq!((report.images, report.failures_to_acquire), (12, 2));
         assert_eq!(report.failure_to_acquire_rate, Some(0.25));
-        let none = AcquisitionReport::of(BTreeMap::new());
+        let none = AcquisitionReport::of(std::iter::empty());
         assert_eq!(none.failure_to_acquire_rate, None);
     }
 
