@@ -7,7 +7,6 @@ use likeness_engine::models::{
 };
 
 use crate::error::EvaluationError;
-use crate::lists::LIVE;
 use crate::liveness::PresentationScores;
 use crate::match_report::MatchReport;
 use crate::statistics::{LivenessScores, Species};
@@ -80,12 +79,17 @@ pub fn calibrate_match(
         }
     }
     if points.len() < 2 {
+        let measured = points.len();
         let needed = left_out.iter().map(|(_, needed)| *needed).min();
-        return Err(EvaluationError::Input(format!(
-            "insufficient data: {} of at least two anchors can be measured with {} impostor comparisons; the next one needs {}",
-            points.len(),
-            report.comparisons.impostor,
-            needed.unwrap_or_default()
+        return Err(EvaluationError::Input(needed.map_or_else(
+            || "a match calibration needs at least two anchors".to_owned(),
+            |needed| {
+                format!(
+                    "insufficient data: {measured} of at least two anchors can be measured with {} impostor comparisons; \
+                     the next one needs {needed}",
+                    report.comparisons.impostor
+                )
+            },
         )));
     }
     let ascending = |a: &MatchPoint, b: &MatchPoint| {
@@ -211,7 +215,7 @@ pub fn calibrate_liveness(
             targets.bpcer_at_reject
         )));
     }
-    let counts = scored.attacks.iter().map(|(_, species)| species.responses());
+    let counts = scored.attacks.iter().map(Species::responses);
     let most = counts.max().unwrap_or_default();
     if most < needed(targets.apcer_at_review) {
         return Err(EvaluationError::Input(format!(
@@ -228,15 +232,11 @@ pub fn calibrate_liveness(
         apcer: rounded(scored.worst_apcer(probability).map_or(0.0, |(rate, _)| rate)),
         bpcer: rounded(scored.bpcer(probability).unwrap_or_default()),
     };
-    let species = scored
-        .attacks
-        .iter()
-        .map(|(name, species)| (name.as_str(), species));
-    let presentations = std::iter::once((LIVE, &scored.bona_fide))
-        .chain(species)
-        .map(|(species, scores)| PresentationCount {
-            species: species.to_owned(),
-            presentations: scores.responses(),
+    let presentations = std::iter::once(&scored.bona_fide)
+        .chain(&scored.attacks)
+        .map(|species| PresentationCount {
+            species: species.name.clone(),
+            presentations: species.responses(),
         })
         .collect();
     let all = || {
@@ -313,7 +313,7 @@ fn liveness_thresholds(
         let attacks = scored
             .attacks
             .iter()
-            .map(|(_, species)| passing(species, REVIEW_BELOW));
+            .map(|species| passing(species, REVIEW_BELOW));
         if attacks.fold(0.0, f64::max) > targets.apcer_at_review {
             continue;
         }

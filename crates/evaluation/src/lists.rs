@@ -250,10 +250,8 @@ fn by_genuine_pairs(files: usize, pairs: &[Pair]) -> Vec<u32> {
 pub struct LabelList {
     /// Paths of the images, relative to the root of the evaluation.
     pub files: Vec<String>,
-    /// The species of each file: an index into `species_names`.
-    pub species: Vec<usize>,
-    /// The species in the order in which they first appear, [`LIVE`] among them where the list has it.
-    pub species_names: Vec<String>,
+    /// The species of each file, [`LIVE`] for bona fide presentations.
+    pub species: Vec<String>,
     /// The subject of each file, counted from 0: the column `person`, or each file a subject of its own.
     pub subjects: Vec<u32>,
     /// Whether the list has a column `person`.
@@ -269,14 +267,14 @@ impl LabelList {
     /// [`EvaluationError::Input`] where there is no presentation.
     pub fn read(path: &Path) -> Result<Self, EvaluationError> {
         let (mut species, mut subjects) = (Vec::new(), Vec::new());
-        let (mut files, mut species_names, mut people) = (IndexSet::new(), IndexSet::new(), IndexSet::new());
+        let (mut files, mut people) = (IndexSet::new(), IndexSet::new());
         read_csv(path, &["file", "species"], &["person"], |row| {
             let file = row.get("file");
             let (number, is_new) = files.insert_full(file.to_owned());
             if !is_new {
                 return Err(format!("{file} is already in a line above"));
             }
-            species.push(index(&mut species_names, row.get("species")));
+            species.push(row.get("species").to_owned());
             subjects.push(match row.get("person") {
                 "" => number as u32,
                 person => index(&mut people, person) as u32,
@@ -289,19 +287,9 @@ impl LabelList {
         Ok(Self {
             files: Vec::from_iter(files),
             species,
-            species_names: Vec::from_iter(species_names),
             subjects,
             has_people: !people.is_empty(),
         })
-    }
-
-    /// Returns the species of a file.
-    pub(crate) fn species_of(&self, file: usize) -> &str {
-        let species = self
-            .species
-            .get(file)
-            .and_then(|&species| self.species_names.get(species));
-        species.map_or("", String::as_str)
     }
 }
 
@@ -525,11 +513,10 @@ mod tests {
     }
 
     #[test]
-    fn species_are_listed_as_they_appear() {
+    fn presentations_are_listed_in_their_order() {
         let list = read_labels("species,file\nprint,a\nlive,b\nprint,c\n").unwrap();
         assert_eq!(list.files, ["a", "b", "c"]);
-        assert_eq!(list.species, [0, 1, 0]);
-        assert_eq!(list.species_names, ["print", LIVE]);
+        assert_eq!(list.species, ["print", LIVE, "print"]);
         assert_eq!((list.subjects, list.has_people), (vec![0, 1, 2], false));
         let list = read_labels("species,file,person\nprint,a,x\nlive,b,y\nprint,c,x\n").unwrap();
         assert_eq!((list.subjects, list.has_people), (vec![0, 1, 0], true));

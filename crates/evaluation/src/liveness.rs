@@ -50,10 +50,11 @@ impl PresentationScores<'_> {
         }
         let mut scores = LivenessScores::default();
         for (name, responses) in found {
+            let species = Species::new(name, responses);
             if name == LIVE {
-                scores.bona_fide = Species::new(responses);
+                scores.bona_fide = species;
             } else {
-                scores.attacks.push((name.to_owned(), Species::new(responses)));
+                scores.attacks.push(species);
             }
         }
         scores
@@ -96,14 +97,12 @@ impl Evaluation<'_> {
         )?;
         let statuses = results.iter().map(|result| result.err().unwrap_or(Status::Ok));
         let acquisition = AcquisitionReport::of(statuses);
-        let presentations = results
-            .into_iter()
-            .zip(&list.files)
-            .zip(&list.subjects)
-            .enumerate()
-            .map(|(index, ((liveness, file), &subject))| ScoredPresentation {
+        let listed = list.files.iter().zip(&list.species).zip(&list.subjects);
+        let presentations = listed
+            .zip(results)
+            .map(|(((file, species), &subject), liveness)| ScoredPresentation {
                 file,
-                species: list.species_of(index),
+                species,
                 subject,
                 liveness,
             })

@@ -134,7 +134,7 @@ pub(crate) fn report(
         .intervals(subjects, |weights| {
             let live = scores.bona_fide.weighted(weights);
             let attacks = scores.attacks.iter();
-            let attacks: Vec<_> = attacks.map(|(_, species)| species.weighted(weights)).collect();
+            let attacks: Vec<_> = attacks.map(|species| species.weighted(weights)).collect();
             let mut figures = Vec::new();
             for (threshold, _) in &thresholds {
                 figures.extend(attacks.iter().map(|attack| attack.share_at_or_above(*threshold)));
@@ -154,10 +154,10 @@ pub(crate) fn report(
     let mut what_if = Vec::new();
     for (threshold, used_as) in thresholds {
         let mut apcer_by_species = Vec::new();
-        for (name, species) in &scores.attacks {
+        for species in &scores.attacks {
             let apcer = species.ranked().share_at_or_above(threshold);
             apcer_by_species.push(Apcer {
-                species: name.clone(),
+                species: species.name.clone(),
                 apcer: Estimate::of_rate(apcer, next()),
                 apcer_at_most: (apcer == Some(0.0)).then(|| upper_bound_without_errors(species.responses())),
             });
@@ -175,7 +175,7 @@ pub(crate) fn report(
     }
     let live = scores.bona_fide.ranked();
     let mut species_reports = Vec::new();
-    for (name, species) in &scores.attacks {
+    for species in &scores.attacks {
         let attack = species.ranked();
         let bpcer_at = APCER_ONE_IN.map(|one_in| {
             let sufficient_data = species.responses() >= one_in;
@@ -192,7 +192,7 @@ pub(crate) fn report(
             }
         });
         species_reports.push(SpeciesReport {
-            species: name.clone(),
+            species: species.name.clone(),
             non_response: species.non_response(),
             bpcer_at: bpcer_at.into(),
             equal_error_rate: equal_error_rate(&live, &attack),

@@ -9,6 +9,8 @@ use super::ranked::{Ranked, SortedScores, draws, share};
 /// without one.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Species {
+    /// Name of the species.
+    pub name: String,
     scores: SortedScores<u32>,
     non_responses: u64,
 }
@@ -26,7 +28,7 @@ pub struct NonResponse {
 
 impl Species {
     /// Takes liveness scores, 0..=1, each with its subject, counted from 0; `None` for a presentation without a score.
-    pub fn new(presentations: impl IntoIterator<Item = (Option<f64>, u32)>) -> Self {
+    pub fn new(name: &str, presentations: impl IntoIterator<Item = (Option<f64>, u32)>) -> Self {
         let mut non_responses = 0;
         let mut scores = Vec::new();
         for (score, subject) in presentations {
@@ -36,6 +38,7 @@ impl Species {
             }
         }
         Self {
+            name: name.to_owned(),
             scores: SortedScores::new(scores),
             non_responses,
         }
@@ -89,8 +92,8 @@ impl Species {
 pub struct LivenessScores {
     /// Bona fide presentations.
     pub bona_fide: Species,
-    /// The attack species, each with its name.
-    pub attacks: Vec<(String, Species)>,
+    /// The attack species.
+    pub attacks: Vec<Species>,
 }
 
 impl LivenessScores {
@@ -105,12 +108,12 @@ impl LivenessScores {
     #[must_use]
     pub fn worst_apcer(&self, threshold: f64) -> Option<(f64, &str)> {
         let mut worst: Option<(f64, &str)> = None;
-        for (name, species) in &self.attacks {
+        for species in &self.attacks {
             let Some(rate) = species.ranked().share_at_or_above(threshold) else {
                 continue;
             };
             if worst.is_none_or(|(highest, _)| rate > highest) {
-                worst = Some((rate, name));
+                worst = Some((rate, &species.name));
             }
         }
         worst
@@ -131,8 +134,9 @@ impl LivenessScores {
 mod tests {
     use super::*;
 
-    fn species(scores: &[f64], missing: usize) -> Species {
+    fn species(name: &str, scores: &[f64], missing: usize) -> Species {
         Species::new(
+            name,
             scores
                 .iter()
                 .map(|&score| Some(score))
@@ -143,11 +147,11 @@ mod tests {
 
     fn worked() -> LivenessScores {
         LivenessScores {
-            bona_fide: species(&[0.9, 0.3, 0.6, 0.8], 1),
+            bona_fide: species("live", &[0.9, 0.3, 0.6, 0.8], 1),
             attacks: vec![
-                ("print".to_owned(), species(&[0.1, 0.2, 0.6, 0.3], 0)),
-                ("replay".to_owned(), species(&[0.7, 0.1], 2)),
-                ("mask".to_owned(), species(&[], 1)),
+                species("print", &[0.1, 0.2, 0.6, 0.3], 0),
+                species("replay", &[0.7, 0.1], 2),
+                species("mask", &[], 1),
             ],
         }
     }
@@ -168,9 +172,9 @@ mod tests {
     #[test]
     fn a_presentation_without_a_score_is_neither_right_nor_wrong() {
         let scores = worked();
-        let replay = scores.attacks[1].1.non_response().unwrap();
+        let replay = scores.attacks[1].non_response().unwrap();
         assert_eq!((replay.count, replay.presentations, replay.rate), (2, 4, 0.5));
-        let mask = &scores.attacks[2].1;
+        let mask = &scores.attacks[2];
         assert_eq!((mask.responses(), mask.non_response().unwrap().rate), (0, 1.0));
         assert_eq!(Species::default().non_response(), None);
     }
@@ -186,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_subject_weighs_as_often_as_it_was_drawn() {
-        let bona_fide = species(&[0.9, 0.3, 0.6, 0.8], 0);
+        let bona_fide = species("live", &[0.9, 0.3, 0.6, 0.8], 0);
         // Subjects 1 (0.3) three times and 3 (0.8) once.
         assert_eq!(bona_fide.weighted(&[0, 3, 0, 1]).share_below(0.6), Some(0.75));
     }
