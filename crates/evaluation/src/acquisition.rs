@@ -93,7 +93,7 @@ impl<'a> Evaluation<'a> {
             |image, embedding| {
                 let mut rows = embeddings.lock();
                 let rows = rows.get_or_insert_with(|| Rows::new(embedding.len(), files.len()));
-                let (found, expected) = (embedding.len(), rows.dimensions());
+                let (found, expected) = (embedding.len(), rows.dimensions);
                 if found != expected {
                     let reason = format!("an embedding has {found} numbers, another {expected}");
                     return Err(EngineError::Inference(reason.into()));
@@ -204,16 +204,14 @@ impl Acquisition {
     /// Returns the embeddings for comparing all pairs, with the people that the images show, and the images they are of.
     /// Nothing is copied to another place.
     #[must_use]
-    pub fn into_all_pairs(mut self, person_of: &[u32]) -> (AllPairs, Vec<u32>) {
-        let (mut images, mut people) = (Vec::new(), Vec::new());
-        for ((image, status), &person) in (0..).zip(&self.statuses).zip(person_of) {
-            if *status == Status::Ok {
-                images.push(image);
-                people.push(person);
-            }
-        }
-        self.embeddings.retain(&images);
-        (AllPairs::from_rows(self.embeddings, people), images)
+    pub fn into_all_pairs(self, person_of: &[u32]) -> (AllPairs, Vec<u32>) {
+        let images = (0..).zip(&self.statuses).zip(person_of);
+        let acquired = images.filter(|((_, status), _)| **status == Status::Ok);
+        let (images, person_of): (Vec<u32>, Vec<u32>) =
+            acquired.map(|((image, _), &person)| (image, person)).unzip();
+        let mut rows = self.embeddings;
+        rows.retain(&images);
+        (AllPairs { rows, person_of }, images)
     }
 }
 

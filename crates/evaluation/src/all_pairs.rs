@@ -21,7 +21,7 @@ const LANES: usize = 16;
 #[derive(Clone, PartialEq, Default)]
 pub(crate) struct Rows {
     values: Vec<f32>,
-    dimensions: usize,
+    pub(crate) dimensions: usize,
 }
 
 impl std::fmt::Debug for Rows {
@@ -40,10 +40,6 @@ impl Rows {
         };
         new.values = vec![0.0; rows * new.row()];
         new
-    }
-
-    pub(crate) fn dimensions(&self) -> usize {
-        self.dimensions
     }
 
     fn row(&self) -> usize {
@@ -81,20 +77,19 @@ impl Rows {
 /// Unit vectors of images, each with the person it shows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AllPairs {
-    rows: Rows,
-    person_of: Vec<u32>,
+    /// A row for each image.
+    pub(crate) rows: Rows,
+    pub(crate) person_of: Vec<u32>,
 }
 
 impl AllPairs {
     /// Returns no image yet; vectors will have `dimensions` numbers.
     #[must_use]
     pub fn new(dimensions: usize) -> Self {
-        Self::from_rows(Rows::new(dimensions, 0), Vec::new())
-    }
-
-    /// Takes one row for each of `person_of`.
-    pub(crate) fn from_rows(rows: Rows, person_of: Vec<u32>) -> Self {
-        Self { rows, person_of }
+        Self {
+            rows: Rows::new(dimensions, 0),
+            person_of: Vec::new(),
+        }
     }
 
     /// Adds an image of a person, counted from 0 without a gap. Numbers beyond the dimensions are ignored.

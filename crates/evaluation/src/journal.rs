@@ -97,14 +97,14 @@ impl Journal {
     /// to, and another file of that name; [`EvaluationError::File`] where it cannot be read or written.
     pub fn open(folder: &Path, content: JournalContent, setup: &Setup) -> Result<Self, EvaluationError> {
         let path = folder.join(content.file_name());
-        let refuse = |reason: String| EvaluationError::Journal {
+        let refuse = |reason: &str| EvaluationError::Journal {
             path: path.clone(),
-            reason,
+            reason: reason.to_owned(),
         };
         if setup.pack == CUSTOM_PACK {
             let reason =
                 "cannot resume with custom models: results of one cannot be told from those of another";
-            return Err(refuse(reason.to_owned()));
+            return Err(refuse(reason));
         }
         let failed = || EvaluationError::file(&path);
         let file = open_private(&path).map_err(failed())?;
@@ -112,7 +112,7 @@ impl Journal {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let reason = "another evaluation is writing to this journal: wait for it, or choose another folder with --out";
-                return Err(refuse(reason.to_owned()));
+                return Err(refuse(reason));
             }
             Err(TryLockError::Error(error)) => return Err(failed()(error)),
         }
@@ -124,7 +124,7 @@ impl Journal {
             let begin = format!("{header}\n").into_bytes();
             // A process that was killed in the middle of the header has left a part of it.
             if !begin.starts_with(&first) {
-                return Err(refuse(mismatch(&first, found.as_ref(), &header)));
+                return Err(refuse(&mismatch(&first, found.as_ref(), &header)));
             }
             file.set_len(0)
                 .and_then(|()| (&file).seek(SeekFrom::Start(0)))

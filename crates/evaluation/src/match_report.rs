@@ -87,6 +87,10 @@ impl Shares {
             reject,
         })
     }
+
+    fn text(&self) -> [String; 3] {
+        [self.pass, self.review, self.reject].map(percent)
+    }
 }
 
 /// The shares of pass, review and reject with a pair of thresholds.
@@ -233,12 +237,8 @@ fn similarity_reaching(engine: &Engine, wanted: f64) -> Result<f64, EngineError>
     Ok(f64::from(high as f32))
 }
 
-/// A threshold of the what-if table.
-struct Candidate {
-    confidence: f64,
-    similarity: f64,
-    used_as: Vec<String>,
-}
+/// A threshold of the what-if table: confidence, similarity, and what it is used as.
+type Candidate = (f64, f64, Vec<String>);
 
 /// Returns the steps, the thresholds of the profiles, and the thresholds at the false match rates, by similarity. A
 /// threshold that is a step is one row; a false match rate has its own, since it fixes the similarity and not the rounded
@@ -257,27 +257,16 @@ fn candidates(
         .iter()
         .map(|profile| (profile.name().to_owned(), *profile.face_match()));
     for (confidence, used_as) in steps_and_thresholds(thresholds) {
-        candidates.push(Candidate {
-            confidence,
-            similarity: similarity_reaching(engine, confidence)?,
-            used_as,
-        });
+        candidates.push((confidence, similarity_reaching(engine, confidence)?, used_as));
     }
     for &rate in rates {
         if let Some(similarity) = scores.threshold_at(rate)
             && let Some(confidence) = confidence(engine, similarity)?
         {
-            candidates.push(Candidate {
-                confidence: confidence.value(),
-                similarity,
-                used_as: vec![format!("FMR {rate:e}")],
-            });
+            candidates.push((confidence.value(), similarity, vec![format!("FMR {rate:e}")]));
         }
     }
-    candidates.sort_by(|a, b| {
-        let by_confidence = a.confidence.total_cmp(&b.confidence);
-        a.similarity.total_cmp(&b.similarity).then(by_confidence)
-    });
+    candidates.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.total_cmp(&b.0)));
     Ok(candidates)
 }
 
@@ -309,9 +298,9 @@ pub(crate) fn report(
             figures.push(threshold);
             figures.push(threshold.and_then(|threshold| genuine.share_below(threshold)));
         }
-        for candidate in &candidates {
-            figures.push(impostor.share_at_or_above(candidate.similarity));
-            figures.push(genuine.share_below(candidate.similarity));
+        for &(_, similarity, _) in &candidates {
+            figures.push(impostor.share_at_or_above(similarity));
+            figures.push(genuine.share_below(similarity));
         }
         figures
     };
@@ -357,24 +346,20 @@ pub(crate) fn report(
         }
         at_false_match_rates.push(row);
     }
-    let thresholds: Vec<(ThresholdRates, Vec<String>)> = candidates
-        .iter()
-        .map(|candidate| {
-            let false_match_rate = scores.false_match_rate(candidate.similarity);
-            let rates = ThresholdRates {
-                confidence: candidate.confidence,
-                similarity: candidate.similarity,
-                false_match_rate: Estimate::of_rate(false_match_rate, next()),
-                false_match_rate_at_most: (false_match_rate == Some(0.0))
-                    .then(|| upper_bound_without_errors(scores.impostor_count())),
-                false_non_match_rate: Estimate::of_rate(
-                    scores.false_non_match_rate(candidate.similarity),
-                    next(),
-                ),
-            };
-            (rates, candidate.used_as.clone())
-        })
-        .collect();
+    let rates = |(confidence, similarity, used_as): Candidate| {
+        let false_match_rate = scores.false_match_rate(similarity);
+        let false_non_match_rate = scores.false_non_match_rate(similarity);
+        let rates = ThresholdRates {
+            confidence,
+            similarity,
+            false_match_rate: Estimate::of_rate(false_match_rate, next()),
+            false_match_rate_at_most: (false_match_rate == Some(0.0))
+                .then(|| upper_bound_without_errors(scores.impostor_count())),
+            false_non_match_rate: Estimate::of_rate(false_non_match_rate, next()),
+        };
+        (rates, used_as)
+    };
+    let thresholds: Vec<_> = candidates.into_iter().map(rates).collect();
     let profiles: Vec<ProfileReport> = profiles
         .iter()
         .filter_map(|profile| ProfileReport::of(profile.name(), &thresholds))
@@ -576,13 +561,9 @@ impl MatchReport {
             }
             let Outcomes { genuine, impostor } = profile.outcomes;
             for (kind, shares) in [("genuine", genuine), ("impostor", impostor)] {
-                if let Some(Shares { pass, review, reject }) = shares {
+                if let Some(shares) = shares {
                     let name = [profile.profile.clone(), kind.to_owned()];
-                    outcomes.push(
-                        name.into_iter()
-                            .chain([pass, review, reject].map(percent))
-                            .collect(),
-                    );
+                    outcomes.push(name.into_iter().chain(shares.text()).collect());
                 }
             }
         }
@@ -632,27 +613,20 @@ impl MatchReport {
             );
             document.page(Block::Heading(heading));
             let row = |row: &WhatIf| {
-                let moved = row.profiles.get(index);
-                let outcomes = [
-                    moved.and_then(|moved| moved.as_reject_below),
-                    moved.and_then(|moved| moved.as_review_below),
-                ];
-                let shares = outcomes.into_iter().flat_map(|outcomes| {
-                    [
-                        outcomes.and_then(|outcomes| outcomes.genuine),
-                        outcomes.and_then(|outcomes| outcomes.impostor),
-                    ]
+                let moved = row.profiles.get(index)?;
+                let outcomes = [moved.as_reject_below, moved.as_review_below].map(|outcomes| {
+                    outcomes.map_or([None, None], |outcomes| [outcomes.genuine, outcomes.impostor])
                 });
-                let shares = shares.map(|shares| {
-                    shares.map_or_else(String::new, |Shares { pass, review, reject }| {
-                        [pass, review, reject].map(percent).join(" / ")
-                    })
-                });
-                std::iter::once(row.rates.confidence.to_string())
-                    .chain(shares)
-                    .collect()
+                let shares = outcomes.into_iter().flatten();
+                let shares =
+                    shares.map(|shares| shares.map_or_else(String::new, |one| one.text().join(" / ")));
+                Some(
+                    std::iter::once(row.rates.confidence.to_string())
+                        .chain(shares)
+                        .collect(),
+                )
             };
-            let rows = self.what_if.iter().map(row).collect();
+            let rows = self.what_if.iter().filter_map(row).collect();
             document.page(Block::Table(header.to_vec(), rows));
         }
     }
