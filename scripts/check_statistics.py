@@ -2,7 +2,7 @@
 """Computes the figures of `likeness eval ... --out OUT` again from OUT/scores.csv, with scikit-learn and SciPy, which it
 installs to a virtual environment of its own.
 
-    check_statistics.py [OUT ...]    without a folder: evaluates development pictures and checks those reports
+    check_statistics.py [OUT ...]    without a folder: evaluates development images and checks those reports
 """
 
 import csv
@@ -73,7 +73,7 @@ def match(report, rows, checked):
     def share(of, threshold):
         return (score[label == of] >= threshold).mean()
 
-    def bound(found):
+    def rates(found):
         checked.value("FMR", found["false_match_rate"], share(0, found["similarity"]))
         checked.value("FNMR", found["false_non_match_rate"], 1 - share(1, found["similarity"]))
 
@@ -84,11 +84,11 @@ def match(report, rows, checked):
             checked.same("reject", found[kind]["reject"], 1 - share(of, reject))
 
     for profile in report["profiles"]:
-        bound(profile["reject_below"])
-        bound(profile["review_below"])
+        rates(profile["reject_below"])
+        rates(profile["review_below"])
         shares(profile, profile["reject_below"]["similarity"], profile["review_below"]["similarity"])
     for row in report["what_if"]:
-        bound(row)
+        rates(row)
         for profile, moved in zip(report["profiles"], row["profiles"], strict=True):
             if moved["as_reject_below"]:
                 shares(moved["as_reject_below"], row["similarity"], profile["review_below"]["similarity"])
@@ -184,7 +184,7 @@ def evaluate(out, *arguments):
 
 
 def development(folder):
-    """Reports on development pictures: pairs that overlap and pairs that do not, and liveness likewise."""
+    """Reports on development images: pairs that overlap and pairs that do not, and liveness likewise."""
     data = SHARED / "data"
     if not data.is_dir():
         sys.exit(f"check_statistics: {data} is needed")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs `likeness eval match` once over all pairs of LFW's training pictures and prints pictures per second and peak memory.
+"""Runs `likeness eval match` once over all pairs of LFW's training images and prints images per second and peak memory.
 
     measure_evaluation.py [ARGUMENT ...]    arguments for `likeness eval` instead, without --out
 """
@@ -31,9 +31,9 @@ def main():
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     # Linux counts in KiB, macOS in bytes.
     peak = used.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    pictures = report["acquisition"]["pictures"]
+    images = report["acquisition"]["pictures"]
     comparisons = sum(report["comparisons"].values()) if "comparisons" in report else 0
-    print(f"{pictures:,} pictures and {comparisons:,} comparisons in {wall:.1f} s: {pictures / wall:.1f} pictures/s")
+    print(f"{images:,} images and {comparisons:,} comparisons in {wall:.1f} s: {images / wall:.1f} images/s")
     print(f"{used.ru_utime + used.ru_stime:.1f} s of processor time, peak memory {peak:.0f} MiB")
 
 

@@ -1,6 +1,6 @@
-//! What the product's default path makes of the development pictures.
+//! The default pack on the development images.
 
-// What is asserted is printed as a number; `make accuracy` measures the same with `likeness eval` for docs/accuracy.md.
+// The asserted figures are printed; `make accuracy` measures the same with `likeness eval` for docs/accuracy.md.
 #![allow(clippy::print_stdout)]
 
 use std::collections::BTreeMap;
@@ -27,8 +27,8 @@ fn main() -> ExitCode {
         liveness_of_prints_and_frames,
     );
     suite.with_shared_and_models("one_portrait_in_every_format_is_one_face", formats_agree);
-    suite.with_shared_and_models("files_that_are_no_picture_are_the_right_error", unreadable_files);
-    suite.with_shared_and_models("the_same_bytes_give_the_same_answer", answers_are_the_same);
+    suite.with_shared_and_models("invalid_files_are_the_right_error", unreadable_files);
+    suite.with_shared_and_models("the_same_bytes_give_the_same_result", results_are_the_same);
     suite.run()
 }
 
@@ -204,7 +204,7 @@ fn unreadable_files(shared: &Path) -> Outcome {
     Ok(())
 }
 
-fn answers_are_the_same(shared: &Path) -> Outcome {
+fn results_are_the_same(shared: &Path) -> Outcome {
     let folder = shared.join("data/faces");
     let (selfie, photo) = (
         std::fs::read(folder.join("img2.jpg"))?,
@@ -219,19 +219,19 @@ fn answers_are_the_same(shared: &Path) -> Outcome {
         "{:?}",
         first.decision
     );
-    let answers: Vec<_> = std::thread::scope(|scope| {
-        let calls: Vec<_> = (0..6)
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..6)
             .map(|_| scope.spawn(|| engine.verify(&selfie, &photo, &options)))
             .collect();
-        calls
+        threads
             .into_iter()
-            .map(|call| call.join().map_err(|_| Failed::from("a call panicked")))
+            .map(|thread| thread.join().map_err(|_| Failed::from("a thread panicked")))
             .collect()
     });
-    for answer in answers {
-        let mut answer = answer??;
-        answer.timings = first.timings;
-        ensure!(answer == first, "{answer:?}\ninstead of\n{first:?}");
+    for result in results {
+        let mut result = result??;
+        result.timings = first.timings;
+        ensure!(result == first, "{result:?}\ninstead of\n{first:?}");
     }
     Ok(())
 }

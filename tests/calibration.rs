@@ -16,7 +16,7 @@ use likeness_engine::packs::Passes;
 use likeness_engine::packs::{DEFAULT_PACK, MatchCalibration, Pack, StoreSearch};
 use likeness_engine::runtime::{LibrarySearch, Provider, Runtime, available_workers};
 use likeness_evaluation::statistics::{Bootstrap, MatchScores};
-use likeness_evaluation::{Acquisition, FaceChoice, HELD_IMPOSTORS, NoProgress, all_pairs};
+use likeness_evaluation::{Evaluation, FaceChoice, HELD_IMPOSTORS, all_pairs};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 
 /// How many of the impostor comparisons reached the similarities of the pack's false match rates 1e-2 to 1e-5 when the calibration was measured. With another calibration, `make accuracy` shows whether it is right, and these
@@ -74,7 +74,7 @@ fn threads() -> NonZero<usize> {
 fn compare(shared: &Path, builder: EngineBuilder) -> Result<MatchScores, Failed> {
     let (engine, images) = (builder.build()?, strangers(shared)?);
     let root = shared.join("data/lfw-dev/images");
-    let acquired = Acquisition::embed(&engine, &root, &images, FaceChoice::Centre, None, &NoProgress)?;
+    let acquired = Evaluation::new(&engine, &root).embed(&images, FaceChoice::Centre)?;
     let people: Vec<u32> = (0..).take(images.len()).collect();
     let (images, _) = acquired.into_all_pairs(&people);
     ensure!(images.len() == 1_066, "{} images have a face", images.len());

@@ -1,4 +1,4 @@
-//! `likeness eval`: the real binary with the real models on real pictures.
+//! `likeness eval`: the real binary with the real models on real images.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -16,17 +16,17 @@ use support::{PATIENCE, for_each};
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
-    suite.test("usage_is_told_and_ends_with_2", usage);
-    suite.test("a_list_that_is_wrong_is_told_with_its_line", wrong_lists);
-    suite.with_shared_and_models("match_scores_every_pair_in_the_lists_order", match_pairs);
-    suite.with_shared_and_models("match_counts_what_cannot_be_used_on_its_own", match_failures);
-    suite.with_shared_and_models("match_takes_the_face_that_it_is_told", match_faces);
+    suite.test("usage_errors_exit_with_2", usage);
+    suite.test("an_invalid_list_is_reported_with_its_line", wrong_lists);
+    suite.with_shared_and_models("match_scores_every_pair_in_the_order_of_the_list", match_pairs);
+    suite.with_shared_and_models("match_counts_failures_to_acquire_apart", match_failures);
+    suite.with_shared_and_models("match_takes_the_largest_or_the_centre_face", match_faces);
     suite.with_shared_and_models("match_accuracy_over_folds_and_after_training", match_accuracy);
     suite.with_shared_and_models("match_people_compares_all_with_all", match_people);
-    suite.with_shared_and_models("match_goes_on_where_it_was_killed", match_resumes);
-    suite.with_shared_and_models("liveness_goes_on_where_it_was_killed", liveness_resumes);
+    suite.with_shared_and_models("match_resumes_where_it_was_killed", match_resumes);
+    suite.with_shared_and_models("liveness_resumes_where_it_was_killed", liveness_resumes);
     suite.with_shared_and_models(
-        "a_journal_of_something_else_is_told_and_nothing_is_kept_unasked",
+        "a_journal_of_another_setup_is_refused_and_none_is_kept_unasked",
         wrong_journals,
     );
     suite.with_shared_and_models("liveness_rates_are_counted_from_its_scores", liveness);
@@ -100,7 +100,7 @@ fn wrong_lists() -> Outcome {
             "left,right,label\na,b,1\n\nc,d,yes\n",
             "pairs.csv:4: label is \"yes\"",
         ),
-        ("left,right,label\n", "there is no pair"),
+        ("left,right,label\n", "the list has no pair"),
     ] {
         std::fs::write(&list, text)?;
         let ended = eval(arguments)?;
@@ -186,7 +186,7 @@ fn match_pairs(shared: &Path) -> Outcome {
     }
     what_if(&report, reached)?;
     let page = std::fs::read_to_string(outs[0].join("report.html"))?;
-    ensure!(page.contains("strict-v0 with one bound moved"), "{page}");
+    ensure!(page.contains("strict-v0 with one threshold moved"), "{page}");
     ensure!(
         page.contains("insufficient data") && page.matches("<svg").count() == 2,
         "{page}"
@@ -206,8 +206,14 @@ fn match_pairs(shared: &Path) -> Outcome {
             "{row}"
         );
     }
-    let needed = "1e-3     insufficient data: 245 impostor comparisons, 30,000 needed";
-    ensure!(printed[0].contains(needed), "{}", printed[0]);
+    let needed = "insufficient data: 30,000 impostor comparisons needed";
+    let row = printed[0].lines().find(|line| line.starts_with("1e-3 "));
+    ensure!(row.is_some_and(|row| row.ends_with(needed)), "{}", printed[0]);
+    ensure!(
+        printed[0].contains("31 genuine and 245 impostor comparisons"),
+        "{}",
+        printed[0]
+    );
     Ok(())
 }
 
@@ -326,9 +332,19 @@ fn match_failures(shared: &Path) -> Outcome {
         ensure!(found == expected, "{at} is {found}");
     }
     ensure!(
-        printed.contains("failure to acquire: 2 pictures (50.00 %)\n  no_face: 1\n  bad_picture: 1\n"),
+        printed.contains(
+            "\n2 images (50.00 %); without a score, and in no error rate: 3 genuine and 2 impostor comparisons\n"
+        ),
         "{printed}"
     );
+    for row in [
+        "no_face      1",
+        "bad_picture  1",
+        "missing      1",
+        "unreadable   1",
+    ] {
+        ensure!(printed.lines().any(|line| line == row), "{row:?} in {printed}");
+    }
     Ok(())
 }
 
@@ -387,7 +403,7 @@ fn match_accuracy(shared: &Path) -> Outcome {
     let train = [OsStr::new("--train"), list.as_os_str()];
     let printed = evaluated(base.iter().chain(&train))?;
     ensure!(
-        printed.contains("best on the training pairs, 0.3") && printed.contains(": 1.0000\n"),
+        printed.contains("best threshold of the training pairs, 0.3") && printed.contains(": 1.0000\n"),
         "{printed}"
     );
 
@@ -563,7 +579,7 @@ fn liveness(shared: &Path) -> Outcome {
         "{prints}"
     );
     ensure!(
-        printed.contains("BPCER100  insufficient data: 100 attack presentations needed"),
+        printed.contains("  insufficient data: 100 attack presentations needed  "),
         "{printed}"
     );
     ensure!(printed.contains("bootstrap over people"), "{printed}");
@@ -584,8 +600,8 @@ fn killed(arguments: &[&OsStr], journal: &Path, bytes: u64) -> Result<Vec<u8>, F
     Ok(std::fs::read(journal)?)
 }
 
-/// Kills an evaluation twice, cuts the journal's last record, resumes, and wants what a run without interruption wrote.
-fn resumes(arguments: &[&OsStr], journal: &str, files: &[&str], record: u64) -> Outcome {
+/// Kills an evaluation twice, cuts off the journal's last line, resumes, and expects the files of an uninterrupted run.
+fn resumes(arguments: &[&OsStr], journal: &str, files: &[&str], line: u64) -> Outcome {
     let folder = tempfile::tempdir()?;
     let (plain, resumed) = (folder.path().join("plain"), folder.path().join("resumed"));
     let with = |out: &'_ Path| -> Vec<std::ffi::OsString> {
@@ -600,20 +616,21 @@ fn resumes(arguments: &[&OsStr], journal: &str, files: &[&str], record: u64) -> 
     let arguments = with(&resumed);
     let arguments: Vec<&OsStr> = arguments.iter().map(std::ffi::OsString::as_os_str).collect();
     // The header has a few hundred bytes.
-    let first = killed(&arguments, &journal, 600 + 4 * record)?;
+    let first = killed(&arguments, &journal, 600 + 4 * line)?;
     ensure!(
         !resumed.join("report.json").exists(),
         "it was not killed in mid-run"
     );
-    // In the middle of the last record.
+    // In the middle of the last line.
     std::fs::write(&journal, &first[..first.len() - 5])?;
-    let second = killed(&arguments, &journal, first.len() as u64 + 2 * record)?;
+    let second = killed(&arguments, &journal, first.len() as u64 + 2 * line)?;
     ensure!(
         !resumed.join("report.json").exists(),
         "it was not killed in mid-run"
     );
-    let kept = first.len() - record as usize;
-    ensure!(second[..kept] == first[..kept], "what was there was not kept");
+    let whole = first[..first.len() - 5].iter().rposition(|byte| *byte == b'\n');
+    let kept = whole.ok_or("no line")? + 1;
+    ensure!(second[..kept] == first[..kept], "the intact lines were not kept");
 
     let printed = evaluated(arguments.iter().chain(&[OsStr::new("--resume")]))?;
     ensure!(printed == expected, "{printed}\ninstead of\n{expected}");
@@ -631,11 +648,15 @@ fn resumes(arguments: &[&OsStr], journal: &str, files: &[&str], record: u64) -> 
     Ok(())
 }
 
-/// An embedding of 256 numbers, or a score, with its prefix, key and status.
-const EMBEDDING_RECORD: u64 = 12 + 17 + 4 * 256;
-const SCORE_RECORD: u64 = 12 + 17 + 4;
+/// The bytes of a journal's line for so many numbers, in hexadecimal with key, status and checksum.
+const fn line(numbers: u64) -> u64 {
+    96 + 8 * numbers
+}
 
-/// The first pairs of LFW's training list: enough pictures for no run to be through before it is killed.
+const EMBEDDING_LINE: u64 = line(256);
+const SCORE_LINE: u64 = line(1);
+
+/// The first pairs of LFW's training list: enough images for no run to end before it is killed.
 fn lfw_pairs(shared: &Path, folder: &Path) -> Result<(PathBuf, PathBuf), Failed> {
     let lfw = shared.join("data/lfw-dev");
     let list = folder.join("lfw.csv");
@@ -659,7 +680,7 @@ fn match_resumes(shared: &Path) -> Outcome {
         OsStr::new("--root"),
         root.as_os_str(),
     ];
-    // Two lists share one journal; paths that begin at another root are missing pictures, which are looked for again.
+    // Two lists share one journal; images that are missing at this root are looked for again.
     let training = [OsStr::new("--train"), faces.as_os_str()];
     let all = [
         "--all-pairs",
@@ -673,7 +694,7 @@ fn match_resumes(shared: &Path) -> Outcome {
     let files = ["scores.csv", "report.json", "report.html"];
     for_each([("training", &training[..]), ("all pairs", &all[..])], |more| {
         let arguments: Vec<&OsStr> = base.iter().chain(more).copied().collect();
-        resumes(&arguments, "embeddings.partial", &files, EMBEDDING_RECORD)
+        resumes(&arguments, "embeddings.partial", &files, EMBEDDING_LINE)
     })
 }
 
@@ -696,7 +717,7 @@ fn liveness_resumes(shared: &Path) -> Outcome {
         data.as_os_str(),
     ];
     let files = ["scores.csv", "report.json", "report.html"];
-    resumes(&arguments, "scores.partial", &files, SCORE_RECORD)
+    resumes(&arguments, "scores.partial", &files, SCORE_LINE)
 }
 
 fn wrong_journals(shared: &Path) -> Outcome {
@@ -713,39 +734,39 @@ fn wrong_journals(shared: &Path) -> Outcome {
         OsStr::new("--out"),
         out.as_os_str(),
     ];
-    let bytes = killed(&base, &journal, 600 + EMBEDDING_RECORD)?;
+    let bytes = killed(&base, &journal, 600 + EMBEDDING_LINE)?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         let mode = std::fs::metadata(&journal)?.permissions().mode() & 0o777;
         ensure!(mode == 0o600, "{mode:o}");
     }
-    // Another face counts: what is there is of no use, and not overwritten either.
+    // Another face counts: the journal is refused, and not overwritten.
     let other = [OsStr::new("--resume"), OsStr::new("--face"), OsStr::new("centre")];
     let ended = eval(base.iter().chain(&other))?;
     ensure!(ended.code == Some(1) && ended.stdout.is_empty(), "{ended:?}");
     for part in [
-        "embeddings.partial: it was begun with something else",
-        "face was \"largest\", now it is \"centre\"",
-        "delete it to begin anew",
+        "embeddings.partial: started with another setup",
+        "face was \"largest\", is now \"centre\"",
+        "delete the file to start over",
     ] {
         ensure!(ended.stderr.contains(part), "{ended:?}");
     }
     ensure!(std::fs::read(&journal)? == bytes, "the journal was changed");
 
-    // A run that keeps nothing says that something is left, and does not touch it.
+    // A run without --resume warns of it and does not touch it.
     let ended = eval(base)?;
     ensure!(ended.code == Some(0), "{ended:?}");
     ensure!(
-        ended
-            .stderr
-            .contains("is left from an evaluation that was broken off"),
+        ended.stderr.contains(
+            "embeddings.partial of an interrupted run: resume it with --resume, or delete the file"
+        ),
         "{ended:?}"
     );
     ensure!(std::fs::read(&journal)? == bytes, "the journal was changed");
     let report = std::fs::read(out.join("report.json"))?;
 
-    // What is damaged is done again.
+    // Corrupt lines are measured again.
     let mut damaged = bytes.clone();
     if let Some(byte) = damaged.iter_mut().rev().nth(100) {
         *byte ^= 1;

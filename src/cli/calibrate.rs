@@ -1,4 +1,4 @@
-//! `likeness calibrate`.
+//! `likeness calibrate`: calibrations fitted to your own images.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -6,34 +6,33 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use likeness::Engine;
-use likeness::decision::Profile;
 use likeness::packs::{Calibration, CalibrationFile};
 use likeness_evaluation::{
-    LivenessTargets, MATCH_ANCHORS, MatchAnchor, MatchOptions, calibrate_liveness, calibrate_match,
-    evaluate_all_pairs, evaluate_liveness, evaluate_pairs,
+    Evaluation, LivenessTargets, MATCH_ANCHORS, MatchAnchor, MatchOptions, calibrate_liveness,
+    calibrate_match,
 };
 
-use super::eval::{Bar, Comparisons, LivenessSource, MatchSource, threads};
+use super::eval::{Bar, Comparisons, LivenessSource, MatchSource};
 use super::{EngineArguments, Failure, say};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CalibrateCommand {
-    /// Give match confidences false match rates, measured on pictures of people whose names are known.
+    /// Calibrate match confidences to false match rates measured on images of known people.
     Match(MatchArguments),
-    /// Give liveness scores error rates, measured on live people and attacks.
+    /// Calibrate liveness scores to APCER and BPCER measured on bona fide presentations and attacks.
     Liveness(LivenessArguments),
 }
 
-/// Where a calibration goes and what it is called.
+/// The calibration file and its name.
 #[derive(Debug, Args)]
 struct File {
-    /// The file to write (TOML), for `--calibration` or the service's `calibration_files`.
+    /// Calibration file to write (TOML), for --calibration and the service's `calibration_files`.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// What `/info` and reports will call it [default: the name of the list or folder].
+    /// Name in `/info` and reports [default: the name of the list or folder].
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// The day that the file will bear, YYYY-MM-DD [default: today, in UTC].
+    /// Date in the file, YYYY-MM-DD [default: today, in UTC].
     #[arg(long, value_name = "DATE", value_parser = parse_date)]
     date: Option<String>,
 }
@@ -42,8 +41,7 @@ struct File {
 pub(crate) struct MatchArguments {
     #[command(flatten)]
     source: MatchSource,
-    /// A match confidence and the false match rate that it shall stand for; give at least two [default: 0.40=1e-3,
-    /// 0.56=1e-4 and 0.70=1e-5].
+    /// Match confidence and its false match rate, at least twice [default: 0.40=1e-3 0.56=1e-4 0.70=1e-5].
     #[arg(long = "at", value_name = "CONFIDENCE=FMR", value_parser = parse_anchor)]
     anchors: Vec<MatchAnchor>,
     #[command(flatten)]
@@ -54,14 +52,13 @@ pub(crate) struct MatchArguments {
 pub(crate) struct LivenessArguments {
     #[command(flatten)]
     source: LivenessSource,
-    /// At liveness 0.60 at most this share of any attack species passes.
+    /// Highest APCER of any attack species at liveness 0.60.
     #[arg(long, value_name = "RATE", default_value_t = LivenessTargets::default().apcer_at_review)]
     apcer: f64,
-    /// Below liveness 0.40 there is at most this share of the live people.
+    /// Highest BPCER at liveness 0.40.
     #[arg(long, value_name = "RATE", default_value_t = LivenessTargets::default().bpcer_at_reject)]
     bpcer: f64,
-    /// Let a liveness stand for less than the models' own where these attacks allow it. Attacks that are not among them, and
-    /// harder, then pass more often.
+    /// Allow scores above the models' own; attacks harder than these then pass more often.
     #[arg(long)]
     allow_easier: bool,
     #[command(flatten)]
@@ -71,13 +68,13 @@ pub(crate) struct LivenessArguments {
 fn parse_anchor(text: &str) -> Result<MatchAnchor, String> {
     let (confidence, rate) = text
         .split_once('=')
-        .ok_or("must be CONFIDENCE=FMR, such as 0.40=1e-3")?;
+        .ok_or("expected CONFIDENCE=FMR, such as 0.40=1e-3")?;
     let number = |text: &str| {
         text.trim()
             .parse::<f64>()
             .ok()
             .filter(|value| *value > 0.0 && *value < 1.0)
-            .ok_or_else(|| format!("{text:?} is no number between 0 and 1"))
+            .ok_or_else(|| format!("{text:?} is not a number between 0 and 1"))
     };
     Ok(MatchAnchor {
         confidence: number(confidence)?,
@@ -96,7 +93,8 @@ impl CalibrateCommand {
     pub(crate) fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
         if !engine.calibrations().is_empty() {
             return Err(
-                "--calibration cannot be used here: a calibration is fitted to uncalibrated scores".into(),
+                "--calibration conflicts with `calibrate`: a calibration is fitted to uncalibrated scores"
+                    .into(),
             );
         }
         match self {
@@ -121,21 +119,14 @@ impl File {
         self.date.clone().unwrap_or_else(today)
     }
 
-    /// Before the work begins, which may take hours.
+    /// Checks the path, before work that may take hours.
     fn check_folder(&self) -> Result<(), Failure> {
-        let folder = self.folder();
-        if self.out.is_dir() {
-            Err(format!("cannot write {}: it is a folder", self.out.display()).into())
-        } else if folder.is_dir() {
-            Ok(())
-        } else {
-            Err(format!(
-                "cannot write {}: there is no folder {}",
-                self.out.display(),
-                folder.display()
-            )
-            .into())
-        }
+        let reason = match self.folder() {
+            _ if self.out.is_dir() => "it is a folder".to_owned(),
+            folder if folder.is_dir() => return Ok(()),
+            folder => format!("no such folder: {}", folder.display()),
+        };
+        Err(format!("cannot write {}: {reason}", self.out.display()).into())
     }
 
     fn folder(&self) -> &Path {
@@ -145,21 +136,21 @@ impl File {
         }
     }
 
-    /// The file is there whole or as it was before.
+    /// Replaces the file in one step, so that a reader sees the old or the new one.
     fn write(&self, engine: &Engine, calibration: Calibration) -> Result<(), Failure> {
         let info = engine.labels();
         let text = CalibrationFile::new(&info.pack, &info.pack_version, &info.pack_digest, calibration)?
             .to_toml()?;
-        let failed = |error: std::io::Error| format!("cannot write {}: {error}", self.out.display());
-        let mut name = std::ffi::OsString::from(".");
-        name.push(self.out.file_name().ok_or("--out names no file")?);
-        name.push(".new");
-        let new = self.folder().join(name);
-        std::fs::File::create(&new)
-            .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-            .and_then(|()| std::fs::rename(&new, &self.out))
-            .map_err(failed)?;
-        Ok(())
+        tempfile::Builder::new()
+            .prefix(".calibration-")
+            .make_in(self.folder(), |path| std::fs::File::create_new(path))
+            .and_then(|mut file| {
+                file.write_all(text.as_bytes())?;
+                file.as_file().sync_all()?;
+                Ok(file.persist(&self.out)?)
+            })
+            .map_err(|error| format!("cannot write {}: {error}", self.out.display()))?;
+        say(format_args!("wrote {}", self.out.display()))
     }
 }
 
@@ -168,21 +159,14 @@ impl MatchArguments {
         self.file.check_folder()?;
         let work = self.source.read()?;
         let engine = engine.builder()?.raw_scores(true).build()?;
-        let options = MatchOptions {
-            face: work.face,
-            profile: Profile::default(),
-            folds: None,
-            data: work.data,
-            threads: threads(&engine),
-        };
         let bar = Bar::new();
+        let evaluation = Evaluation::new(&engine, &work.root)
+            .with_data(&work.data)
+            .with_progress(&bar);
+        let options = MatchOptions::default().with_face(work.face);
         let report = match &work.comparisons {
-            Comparisons::All(people) => {
-                evaluate_all_pairs(&engine, people, &work.root, None, &options, None, &bar)?
-            }
-            Comparisons::Pairs(list) => {
-                evaluate_pairs(&engine, list, &work.root, None, &options, None, &bar)?.0
-            }
+            Comparisons::All(people) => evaluation.all_pairs(people, None, &options)?,
+            Comparisons::Pairs(list) => evaluation.pairs(list, None, &options)?.0,
         };
         let anchors = if self.anchors.is_empty() {
             &MATCH_ANCHORS[..]
@@ -192,7 +176,7 @@ impl MatchArguments {
         let fit = calibrate_match(&report, anchors, self.file.name(&work.name), &self.file.date())?;
         for (anchor, needed) in &fit.left_out {
             say(format_args!(
-                "confidence {} is left out: a false match rate of {:e} needs {needed} impostor comparisons, there are {}",
+                "left out confidence {}: a false match rate of {:e} needs {needed} impostor comparisons, found {}",
                 anchor.confidence, anchor.false_match_rate, report.comparisons.impostor
             ))?;
         }
@@ -208,7 +192,6 @@ impl MatchArguments {
             ))?;
         }
         self.file.write(&engine, Calibration::Match(fit.calibration))?;
-        say(format_args!("written to {}", self.file.out.display()))?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -216,24 +199,12 @@ impl MatchArguments {
 impl LivenessArguments {
     fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
         self.file.check_folder()?;
-        let targets = LivenessTargets {
-            apcer_at_review: self.apcer,
-            bpcer_at_reject: self.bpcer,
-            allow_easier: self.allow_easier,
-        };
-        targets.check()?;
+        let targets = LivenessTargets::new(self.apcer, self.bpcer)?.with_allow_easier(self.allow_easier);
         let work = self.source.read()?;
         let engine = engine.builder()?.raw_scores(true).build()?;
-        let threads = threads(&engine);
-        let (_, scores) = evaluate_liveness(
-            &engine,
-            &work.list,
-            work.root,
-            &work.data,
-            threads,
-            None,
-            &Bar::new(),
-        )?;
+        let bar = Bar::new();
+        let evaluation = Evaluation::new(&engine, work.root).with_progress(&bar);
+        let (_, scores) = evaluation.liveness(&work.list)?;
         let calibration = calibrate_liveness(
             &scores,
             &targets,
@@ -249,10 +220,9 @@ impl LivenessArguments {
         }
         let species = calibration.presentations.len().saturating_sub(1);
         if species < 2 {
-            say("fitted to one species of attack: what it says of others is not measured")?;
+            say("fitted to one attack species: error rates of others are not measured")?;
         }
         self.file.write(&engine, Calibration::Liveness(calibration))?;
-        say(format_args!("written to {}", self.file.out.display()))?;
         Ok(ExitCode::SUCCESS)
     }
 }

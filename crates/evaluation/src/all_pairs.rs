@@ -1,110 +1,139 @@
-//! Every embedding against every other: blocks that stay in the cache, single precision, several threads.
+//! Comparisons of every embedding with every other: in blocks that stay in the cache, in single precision, on several
+//! threads.
 
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::statistics::{GenuineComparison, Histogram, ImpostorComparison, MatchScores};
+use crate::statistics::{FINE_STEPS, Histogram, MatchScores, Scored};
+use crate::threads::on_threads;
 
-/// So many impostor comparisons, the highest, are held exactly; the rest is counted in steps of 3e-5. With 5.9 million
-/// comparisons that is every false match rate up to 0.17, with a thousand million up to 1e-3.
+/// Number of impostor comparisons, the highest, that are held exactly; the others are counted in steps of 3e-5. Of 5.9
+/// million comparisons that covers every false match rate up to 0.17, of a thousand million up to 1e-3.
 pub const HELD_IMPOSTORS: usize = 1 << 20;
 
-/// Embeddings a block: with 256 numbers each, two blocks are 128 KiB.
+/// Embeddings of a block: with 256 numbers each, two blocks are 128 KiB.
 const BLOCK: usize = 64;
 
-/// Numbers that are summed beside each other, so that the compiler can use the widest registers.
+/// Numbers that are summed side by side, so that the compiler can use the widest registers.
 const LANES: usize = 16;
 
-/// A comparison of two pictures by their indices, the lower first.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Scored {
-    /// Cosine similarity.
-    pub score: f32,
-    /// The pictures.
-    pub pictures: (u32, u32),
-}
-
-/// How many numbers are held for a vector: zeros at the end of a row change no sum.
-pub(crate) fn row_length(dimensions: usize) -> usize {
-    dimensions.max(1).next_multiple_of(LANES)
-}
-
-/// Unit vectors in rows of one length.
-#[derive(Clone, PartialEq)]
-pub struct AllPairs {
+/// Vectors of one length in rows, padded with zeros, which change no sum.
+#[derive(Clone, PartialEq, Default)]
+pub(crate) struct Rows {
     values: Vec<f32>,
-    row: usize,
-    person_of: Vec<u32>,
+    pub(crate) dimensions: usize,
 }
 
-impl std::fmt::Debug for AllPairs {
+impl std::fmt::Debug for Rows {
     // Embeddings are not shown.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AllPairs")
-            .field("pictures", &self.person_of.len())
-            .finish_non_exhaustive()
+        write!(f, "Rows({} numbers)", self.values.len())
     }
 }
 
+impl Rows {
+    /// Returns so many rows of zeros, which take no memory until they are set.
+    pub(crate) fn new(dimensions: usize, rows: usize) -> Self {
+        let mut new = Self {
+            values: Vec::new(),
+            dimensions,
+        };
+        new.values = vec![0.0; rows * new.row()];
+        new
+    }
+
+    fn row(&self) -> usize {
+        self.dimensions.max(1).next_multiple_of(LANES)
+    }
+
+    /// Sets a row; numbers beyond the dimensions are ignored.
+    pub(crate) fn set(&mut self, index: usize, vector: &[f32]) {
+        let begin = index * self.row();
+        let vector = vector.get(..self.dimensions).unwrap_or(vector);
+        if let Some(place) = self.values.get_mut(begin..begin + vector.len()) {
+            place.copy_from_slice(vector);
+        }
+    }
+
+    /// Returns a vector without its padding.
+    pub(crate) fn get(&self, index: usize) -> Option<&[f32]> {
+        let begin = index * self.row();
+        self.values.get(begin..begin + self.dimensions)
+    }
+
+    /// Moves the rows with these ascending indices to the front and drops the others, in place.
+    pub(crate) fn retain(&mut self, indices: &[u32]) {
+        let row = self.row();
+        for (to, &from) in indices.iter().enumerate() {
+            let from = from as usize * row;
+            if from + row <= self.values.len() {
+                self.values.copy_within(from..from + row, to * row);
+            }
+        }
+        self.values.truncate(indices.len() * row);
+    }
+}
+
+/// Unit vectors of images, each with the person it shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AllPairs {
+    /// A row for each image.
+    pub(crate) rows: Rows,
+    pub(crate) person_of: Vec<u32>,
+}
+
 impl AllPairs {
-    /// No picture yet; vectors will have `dimensions` numbers.
+    /// Returns no image yet; vectors will have `dimensions` numbers.
     #[must_use]
     pub fn new(dimensions: usize) -> Self {
         Self {
-            values: Vec::new(),
-            row: row_length(dimensions),
+            rows: Rows::new(dimensions, 0),
             person_of: Vec::new(),
         }
     }
 
-    /// Of rows that are as long as [`row_length`] says, one for each of `person_of`.
-    pub(crate) fn from_rows(values: Vec<f32>, dimensions: usize, person_of: Vec<u32>) -> Self {
-        Self {
-            values,
-            row: row_length(dimensions),
-            person_of,
-        }
-    }
-
-    /// Adds a picture of a person, counted from 0 without a gap. Numbers beyond the dimensions are not looked at.
+    /// Adds an image of a person, counted from 0 without a gap. Numbers beyond the dimensions are ignored.
     pub fn push(&mut self, vector: &[f32], person: u32) {
-        let end = self.values.len() + self.row;
-        self.values.extend(vector.iter().take(self.row));
-        self.values.resize(end, 0.0);
+        let length = self.rows.values.len() + self.rows.row();
+        self.rows.values.resize(length, 0.0);
+        self.rows.set(self.person_of.len(), vector);
         self.person_of.push(person);
     }
 
-    /// How many pictures there are.
+    /// Returns the number of images.
     #[must_use]
     pub fn len(&self) -> usize {
         self.person_of.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether there is no image.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.person_of.is_empty()
     }
 
-    fn rows(&self, block: usize) -> impl Iterator<Item = (u32, &[f32])> {
-        let begin = (block * BLOCK).min(self.len());
-        let end = (begin + BLOCK).min(self.len());
-        let rows = self
-            .values
-            .get(begin * self.row..end * self.row)
-            .unwrap_or_default();
-        (begin as u32..).zip(rows.chunks_exact(self.row))
+    fn blocks(&self) -> usize {
+        self.len().div_ceil(BLOCK)
     }
 
-    /// Calls `visit` with every pair of a row of blocks.
-    fn visit(&self, first: usize, mut visit: impl FnMut(Scored)) {
-        for second in first..self.len().div_ceil(BLOCK) {
-            for (i, a) in self.rows(first) {
-                for (j, b) in self.rows(second) {
+    /// Returns the rows of a block with their indices.
+    fn block(&self, block: usize) -> impl Iterator<Item = (u32, &[f32])> {
+        let begin = (block * BLOCK).min(self.len());
+        let end = (begin + BLOCK).min(self.len());
+        let row = self.rows.row();
+        let rows = self.rows.values.get(begin * row..end * row).unwrap_or_default();
+        (begin as u32..).zip(rows.chunks_exact(row))
+    }
+
+    /// Calls `visit` with each pair of a row of blocks.
+    fn visit(&self, first: usize, mut visit: impl FnMut(Scored<(u32, u32)>)) {
+        for second in first..self.blocks() {
+            for (i, a) in self.block(first) {
+                for (j, b) in self.block(second) {
                     if j > i {
                         visit(Scored {
                             score: dot(a, b).clamp(-1.0, 1.0),
-                            pictures: (i, j),
+                            of: (i, j),
                         });
                     }
                 }
@@ -112,23 +141,24 @@ impl AllPairs {
         }
     }
 
-    /// Calls `visit` with every pair on this thread, always in the same order, and whether both are the same person.
-    pub fn for_each(&self, mut visit: impl FnMut(Scored, bool)) {
-        for block in 0..self.len().div_ceil(BLOCK) {
-            self.visit(block, |scored| visit(scored, self.same(scored)));
+    /// Calls `visit` with each pair of images (by index, the lower first) and whether both show the same person, on this
+    /// thread and always in the same order.
+    pub fn for_each(&self, mut visit: impl FnMut(Scored<(u32, u32)>, bool)) {
+        for block in 0..self.blocks() {
+            self.visit(block, |scored| {
+                let (a, b) = self.people(scored);
+                visit(scored, a == b);
+            });
         }
     }
 
-    fn person(&self, picture: u32) -> u32 {
-        self.person_of.get(picture as usize).copied().unwrap_or_default()
-    }
-
-    fn same(&self, scored: Scored) -> bool {
-        self.person(scored.pictures.0) == self.person(scored.pictures.1)
+    fn people(&self, Scored { of: (a, b), .. }: Scored<(u32, u32)>) -> (u32, u32) {
+        let person = |image: u32| self.person_of.get(image as usize).copied().unwrap_or_default();
+        (person(a), person(b))
     }
 }
 
-/// Cosine of two unit vectors, in an order of summation that depends on nothing but their length. Within 1e-6 of the
+/// Returns the cosine of two unit vectors, summed in an order that depends only on their length. Within 1e-6 of the
 /// engine's, which sums in double precision.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0f32; LANES];
@@ -140,18 +170,28 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum()
 }
 
-/// What one thread has found.
+/// The comparisons of one thread.
 struct Part {
-    genuine: Vec<Scored>,
-    highest: Vec<Scored>,
-    /// What is below this can be none of the highest.
+    genuine: Vec<Scored<(u32, u32)>>,
+    highest: Vec<Scored<(u32, u32)>>,
+    /// Comparisons below this are not among the highest.
     cut: f32,
     held: usize,
     histogram: Histogram,
 }
 
 impl Part {
-    fn impostor(&mut self, scored: Scored) {
+    fn new(held: usize) -> Self {
+        Self {
+            genuine: Vec::new(),
+            highest: Vec::new(),
+            cut: f32::NEG_INFINITY,
+            held,
+            histogram: Histogram::new(-1.0, 1.0, FINE_STEPS),
+        }
+    }
+
+    fn impostor(&mut self, scored: Scored<(u32, u32)>) {
         self.histogram.add(f64::from(scored.score));
         if scored.score >= self.cut {
             self.highest.push(scored);
@@ -161,13 +201,13 @@ impl Part {
         }
     }
 
-    /// Keeps the highest; ties by picture, so that it does not matter who saw them first.
+    /// Keeps the highest; of equal scores those with the lowest images, so that the order of the visits does not matter.
     fn trim(&mut self) {
         if self.held == 0 {
             self.highest.clear();
         } else if self.highest.len() > self.held {
             let (_, lowest, _) = self.highest.select_nth_unstable_by(self.held - 1, |a, b| {
-                b.score.total_cmp(&a.score).then(a.pictures.cmp(&b.pictures))
+                b.score.total_cmp(&a.score).then(a.of.cmp(&b.of))
             });
             self.cut = lowest.score;
             self.highest.truncate(self.held);
@@ -175,49 +215,28 @@ impl Part {
     }
 }
 
-/// Compares every picture with every other: all genuine comparisons, the `held` highest impostor ones, and all impostor
-/// ones in fine steps. The same from any number of threads.
+/// Compares every image with every other and returns all genuine comparisons, the `held` highest impostor ones, and the
+/// fine histogram of all impostor ones. The result is the same from any number of threads.
 #[must_use]
-pub fn all_pairs(pictures: &AllPairs, held: usize, threads: NonZero<usize>) -> MatchScores {
-    let empty = || Part {
-        genuine: Vec::new(),
-        highest: Vec::new(),
-        cut: f32::NEG_INFINITY,
-        held,
-        histogram: Histogram::new(-1.0, 1.0, crate::statistics::FINE_STEPS),
-    };
+pub fn all_pairs(images: &AllPairs, held: usize, threads: NonZero<usize>) -> MatchScores {
     let next = AtomicUsize::new(0);
-    let parts: Vec<Part> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads.get())
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut part = empty();
-                    loop {
-                        let block = next.fetch_add(1, Ordering::Relaxed);
-                        if block >= pictures.len().div_ceil(BLOCK) {
-                            return part;
-                        }
-                        pictures.visit(block, |scored| {
-                            if pictures.same(scored) {
-                                part.genuine.push(scored);
-                            } else {
-                                part.impostor(scored);
-                            }
-                        });
-                    }
-                })
-            })
-            .collect();
-        workers
-            .into_iter()
-            .map(|worker| {
-                worker
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            })
-            .collect()
+    let parts = on_threads(threads.get(), |_| {
+        let mut part = Part::new(held);
+        while let block = next.fetch_add(1, Ordering::Relaxed)
+            && block < images.blocks()
+        {
+            images.visit(block, |scored| {
+                let (a, b) = images.people(scored);
+                if a == b {
+                    part.genuine.push(scored);
+                } else {
+                    part.impostor(scored);
+                }
+            });
+        }
+        part
     });
-    let mut all = empty();
+    let mut all = Part::new(held);
     for part in parts {
         all.genuine.extend(part.genuine);
         all.highest.extend(part.highest);
@@ -225,30 +244,23 @@ pub fn all_pairs(pictures: &AllPairs, held: usize, threads: NonZero<usize>) -> M
     }
     all.trim();
 
-    let people = pictures
-        .person_of
-        .iter()
-        .max()
-        .map_or(0, |last| *last as usize + 1);
-    let mut pictures_of_person = vec![0u32; people];
-    for &person in &pictures.person_of {
-        if let Some(count) = pictures_of_person.get_mut(person as usize) {
+    let people = images.person_of.iter().max().map_or(0, |last| *last as usize + 1);
+    let mut images_of_person = vec![0u32; people];
+    for &person in &images.person_of {
+        if let Some(count) = images_of_person.get_mut(person as usize) {
             *count += 1;
         }
     }
-    let genuine = all.genuine.into_iter().map(|scored| GenuineComparison {
+    let genuine = all.genuine.into_iter().map(|scored| Scored {
         score: scored.score,
-        person: pictures.person(scored.pictures.0),
+        of: images.people(scored).0,
     });
-    let impostor = all.highest.into_iter().map(|scored| ImpostorComparison {
+    let impostor = all.highest.into_iter().map(|scored| Scored {
         score: scored.score,
-        people: (
-            pictures.person(scored.pictures.0),
-            pictures.person(scored.pictures.1),
-        ),
+        of: images.people(scored),
     });
     MatchScores::all_pairs(
-        pictures_of_person,
+        images_of_person,
         genuine.collect(),
         impostor.collect(),
         all.histogram,
@@ -263,10 +275,10 @@ mod tests {
         NonZero::new(count).unwrap()
     }
 
-    /// Vectors that are the same in every run, 20 numbers each.
-    fn pictures(count: usize) -> (AllPairs, Vec<Vec<f32>>) {
+    /// Returns vectors of 20 numbers, the same in every run.
+    fn images(count: usize) -> (AllPairs, Vec<Vec<f32>>) {
         let mut state = 1u32;
-        let mut pictures = AllPairs::new(20);
+        let mut images = AllPairs::new(20);
         let mut vectors = Vec::new();
         for index in 0..count {
             let mut vector: Vec<f32> = (0..20)
@@ -277,18 +289,18 @@ mod tests {
                 .collect();
             let length = vector.iter().map(|v| v * v).sum::<f32>().sqrt();
             vector.iter_mut().for_each(|v| *v /= length);
-            pictures.push(&vector, index as u32 / 3);
+            images.push(&vector, index as u32 / 3);
             vectors.push(vector);
         }
-        (pictures, vectors)
+        (images, vectors)
     }
 
     #[test]
     fn every_pair_once_and_its_cosine() {
-        let (pictures, vectors) = pictures(150);
+        let (images, vectors) = images(150);
         let mut seen = std::collections::BTreeSet::new();
-        pictures.for_each(|scored, same| {
-            let (i, j) = (scored.pictures.0 as usize, scored.pictures.1 as usize);
+        images.for_each(|scored, same| {
+            let (i, j) = (scored.of.0 as usize, scored.of.1 as usize);
             assert!(i < j && seen.insert((i, j)));
             assert_eq!(same, i / 3 == j / 3);
             let cosine: f64 = vectors[i]
@@ -303,19 +315,19 @@ mod tests {
 
     #[test]
     fn the_highest_are_those_of_all_and_the_same_from_any_number_of_threads() {
-        let (pictures, _) = pictures(200);
-        let all = all_pairs(&pictures, usize::MAX / 4, threads(1));
+        let (images, _) = images(200);
+        let all = all_pairs(&images, usize::MAX / 4, threads(1));
         assert_eq!(all.genuine_count(), 66 * 3 + 1);
         assert_eq!(all.impostor_count(), 200 * 199 / 2 - 199);
         assert_eq!(all.held_impostors(), all.impostor_count());
         for count in [1, 2, 5] {
-            let some = all_pairs(&pictures, 500, threads(count));
+            let some = all_pairs(&images, 500, threads(count));
             assert_eq!(some.held_impostors(), 500);
             assert_eq!(some.impostor_histogram(), all.impostor_histogram());
             for rate in [1e-3, 1e-2, 0.02] {
                 assert_eq!(some.threshold_at(rate), all.threshold_at(rate), "{rate}");
             }
-            // Beyond what is held, to within a step.
+            // Beyond the comparisons held, to within a step.
             let (a, b) = (some.threshold_at(0.3).unwrap(), all.threshold_at(0.3).unwrap());
             assert!((a - b).abs() <= all.impostor_histogram().step(), "{a} {b}");
             let weights: Vec<u32> = (0..67).map(|person| person % 3).collect();
@@ -336,7 +348,7 @@ mod tests {
             (scores.threshold_at(0.1), scores.false_match_rate(0.5)),
             (None, None)
         );
-        let (one, _) = pictures(1);
+        let (one, _) = images(1);
         assert_eq!(all_pairs(&one, 10, threads(2)).impostor_count(), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! Fitting what a score means to what was measured.
+//! Calibrations fitted to evaluations: the meaning of a match confidence and of a liveness score.
 
 use likeness_engine::decision::Score;
 use likeness_engine::packs::{
@@ -6,52 +6,48 @@ use likeness_engine::packs::{
     PresentationCount, Provenance, log_odds,
 };
 
-use crate::presentation::{LIVE, PresentationScores};
+use crate::error::EvaluationError;
+use crate::liveness::PresentationScores;
+use crate::match_report::MatchReport;
 use crate::statistics::{LivenessScores, Species};
-use crate::{EvaluationError, MatchReport};
 
-/// A match confidence and the false match rate that it shall stand for.
+/// A match confidence, and the false match rate to calibrate it to.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MatchAnchor {
-    /// Match confidence, between 0 and 1, both excluded.
+    /// Match confidence, above 0 and below 1.
     pub confidence: f64,
-    /// One of the rates that a [`MatchReport`] is about: 1e-1, 1e-2 and so on to 1e-6.
+    /// False match rate: 1e-1, 1e-2, 1e-3, 1e-4, 1e-5 or 1e-6.
     pub false_match_rate: f64,
 }
 
-/// The documented thresholds: `optimal-v0` rejects below 0.40 and passes from 0.56, `strict-v0` passes from 0.70.
-pub const MATCH_ANCHORS: [MatchAnchor; 3] = [
-    MatchAnchor {
-        confidence: 0.40,
-        false_match_rate: 1e-3,
-    },
-    MatchAnchor {
-        confidence: 0.56,
-        false_match_rate: 1e-4,
-    },
-    MatchAnchor {
-        confidence: 0.70,
-        false_match_rate: 1e-5,
-    },
-];
+/// The anchors at the documented thresholds: `optimal-v0` rejects below 0.40 and passes from 0.56, `strict-v0` from 0.70.
+pub const MATCH_ANCHORS: [MatchAnchor; 3] = [anchor(0.40, 1e-3), anchor(0.56, 1e-4), anchor(0.70, 1e-5)];
 
-/// A match calibration, and the anchors that the data was too little for.
+const fn anchor(confidence: f64, false_match_rate: f64) -> MatchAnchor {
+    MatchAnchor {
+        confidence,
+        false_match_rate,
+    }
+}
+
+/// A match calibration, and the anchors for which the data is insufficient.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MatchFit {
-    /// The curve's points and where they come from.
+    /// The points of the curve and their provenance.
     pub calibration: MatchCalibration,
-    /// Anchors that are no points: each would need so many impostor comparisons.
+    /// The anchors without a point, each with the number of impostor comparisons that it needs.
     pub left_out: Vec<(MatchAnchor, u64)>,
 }
 
-/// Similarities are written with this many decimals, rounded up. Confidences are rounded as well, to four decimals, so that
-/// a comparison in a thousand of those counted may fall on the other side of a bound.
+/// Similarities are rounded up to five decimals. Confidences are rounded as well, to four decimals, so that of a thousand
+/// counted comparisons one may fall on the other side of a threshold.
 const SIMILARITY_STEPS: f64 = 1e5;
 
-/// The curve that gives each anchor's confidence to the lowest similarity that reaches its false match rate.
+/// Returns the curve through each anchor's confidence at the lowest similarity with its false match rate. `name` and `date`
+/// (YYYY-MM-DD) identify the calibration.
 ///
 /// # Errors
-/// [`EvaluationError::Input`] where fewer than two anchors can be measured, or where they do not ascend.
+/// [`EvaluationError::Input`] where fewer than two anchors can be measured, or they do not ascend.
 pub fn calibrate_match(
     report: &MatchReport,
     anchors: &[MatchAnchor],
@@ -68,7 +64,7 @@ pub fn calibrate_match(
             .find(|row| (row.false_match_rate - anchor.false_match_rate).abs() <= 1e-9 * anchor.false_match_rate)
             .ok_or_else(|| {
                 EvaluationError::Input(format!(
-                    "false match rate {:e} cannot be calibrated to: choose among 1e-1, 1e-2, 1e-3, 1e-4, 1e-5 and 1e-6",
+                    "cannot calibrate to a false match rate of {:e}: use 1e-1, 1e-2, 1e-3, 1e-4, 1e-5 or 1e-6",
                     anchor.false_match_rate
                 ))
             })?;
@@ -83,16 +79,17 @@ pub fn calibrate_match(
         }
     }
     if points.len() < 2 {
-        let needed = left_out
-            .iter()
-            .map(|(_, needed)| *needed)
-            .min()
-            .unwrap_or_default();
-        return Err(EvaluationError::Input(format!(
-            "insufficient data: a curve takes two points, and the {} impostor comparisons are enough for {}; the next one \
-             needs {needed}",
-            report.comparisons.impostor,
-            points.len()
+        let measured = points.len();
+        let needed = left_out.iter().map(|(_, needed)| *needed).min();
+        return Err(EvaluationError::Input(needed.map_or_else(
+            || "a match calibration needs at least two anchors".to_owned(),
+            |needed| {
+                format!(
+                    "insufficient data: {measured} of at least two anchors can be measured with {} impostor comparisons; \
+                     the next one needs {needed}",
+                    report.comparisons.impostor
+                )
+            },
         )));
     }
     let ascending = |a: &MatchPoint, b: &MatchPoint| {
@@ -100,7 +97,9 @@ pub fn calibrate_match(
     };
     if !points.is_sorted_by(ascending) {
         return Err(EvaluationError::Input(
-            "a higher confidence must stand for a lower false match rate, and the data must tell the two apart".to_owned(),
+            "the anchors do not ascend: a higher confidence needs a lower false match rate and, in this data, a higher \
+             similarity"
+                .to_owned(),
         ));
     }
     let mut thresholds = report
@@ -130,15 +129,16 @@ pub fn calibrate_match(
     })
 }
 
-/// What the two documented liveness bounds shall stand for.
+/// The error rates to calibrate the two documented liveness thresholds to.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct LivenessTargets {
-    /// At liveness 0.60 the APCER of no species is above this.
+    /// Highest APCER of any species at a liveness score of 0.60, between 0 and 1.
     pub apcer_at_review: f64,
-    /// At liveness 0.40 the BPCER is not above this.
+    /// Highest BPCER at a liveness score of 0.40, between 0 and 1.
     pub bpcer_at_reject: f64,
-    /// Let a liveness stand for a lower probability than itself where the attacks allow it. What was fitted to easy attacks
-    /// lets harder ones in, so that is off by default.
+    /// Whether a liveness score may be above the models' own where the attacks allow it. A curve that is fitted to easy
+    /// attacks lets harder ones pass, so this is off by default.
     pub allow_easier: bool,
 }
 
@@ -153,86 +153,90 @@ impl Default for LivenessTargets {
 }
 
 impl LivenessTargets {
-    /// Whether these can be aimed at, whatever the scores.
+    /// Returns targets for APCER and BPCER.
     ///
     /// # Errors
     /// [`EvaluationError::Input`] for rates that are not between 0 and 1.
-    pub fn check(&self) -> Result<(), EvaluationError> {
-        for (what, rate) in [("APCER", self.apcer_at_review), ("BPCER", self.bpcer_at_reject)] {
-            // Also where it is no number.
+    pub fn new(apcer_at_review: f64, bpcer_at_reject: f64) -> Result<Self, EvaluationError> {
+        for (name, rate) in [("APCER", apcer_at_review), ("BPCER", bpcer_at_reject)] {
+            // Also for NaN.
             if !(rate > 0.0 && rate < 1.0) {
-                return Err(EvaluationError::Input(format!(
-                    "the {what} to calibrate to is {rate}, but must be between 0 and 1"
-                )));
+                let reason = format!("invalid target {name} {rate}: must be between 0 and 1");
+                return Err(EvaluationError::Input(reason));
             }
         }
-        Ok(())
+        Ok(Self {
+            apcer_at_review,
+            bpcer_at_reject,
+            ..Self::default()
+        })
+    }
+
+    /// Sets whether a liveness score may be above the models' own.
+    #[must_use]
+    pub fn with_allow_easier(mut self, allow_easier: bool) -> Self {
+        self.allow_easier = allow_easier;
+        self
     }
 }
 
-/// The documented bounds of `optimal-v0`: rejected below the first, passed from the second on.
+/// The documented thresholds of `optimal-v0`: it rejects below the first and passes from the second.
 const REJECT_BELOW: f64 = 0.40;
 const REVIEW_BELOW: f64 = 0.60;
 
-/// Probabilities are tried in the steps in which scores are written.
+/// Steps of the probabilities that are tried: those of a score.
 const STEPS: u32 = 10_000;
 
-/// The curve through 0.40 and 0.60.
+/// Returns the curve through the liveness scores 0.40 and 0.60. `name`, `data` and `date` (YYYY-MM-DD) identify it.
 ///
-/// 0.60 is the lowest probability from which on no species of attack passes more often than the target says, but not below
-/// 0.60 itself, and 0.40 as far below it as it is for the probability: so no liveness is above the probability it comes from,
-/// and nobody passes any bound who did not before. Below 0.40 there must not be more of the bona fide presentations than the
-/// target says. With [`LivenessTargets::allow_easier`] 0.60 may be lower, and 0.40 so low that its target is met. What is
-/// found is counted again with the curve, rounded as scores are. A species with too few presentations for the target passes
-/// not at all.
+/// 0.60 is the lowest probability from which on no attack species passes more often than the target, but not below 0.60
+/// itself, and 0.40 is as far below it (in log-odds) as for the probability: so no liveness score is above the probability
+/// it comes from, and no presentation passes a threshold that did not before. The BPCER at 0.40 must not exceed the target.
+/// With [`LivenessTargets::allow_easier`] 0.60 may be lower, and 0.40 low enough for its target. The result is counted again
+/// with the curve and the rounding of scores. A species with too few presentations for the target does not pass at all.
 ///
 /// # Errors
-/// [`EvaluationError::Input`] where there are too few presentations, or where the models do not tell live people from
-/// attacks as well as the targets ask for.
+/// [`EvaluationError::Input`] where there are too few presentations, or the models do not separate bona fide presentations
+/// from attacks as well as the targets require.
 pub fn calibrate_liveness(
-    scores: &PresentationScores,
+    scores: &PresentationScores<'_>,
     targets: &LivenessTargets,
     name: &str,
     data: &str,
     date: &str,
 ) -> Result<LivenessCalibration, EvaluationError> {
-    targets.check()?;
     let scored = scores.by_species();
     let needed = |rate: f64| (1.0 / rate).ceil() as u64;
     let live = scored.bona_fide.responses();
     if live < needed(targets.bpcer_at_reject) {
         return Err(EvaluationError::Input(format!(
-            "insufficient data: {live} live presentations with a score, {} needed for a BPCER of {}",
+            "insufficient data: {live} bona fide presentations with a score, {} needed for a BPCER of {}",
             needed(targets.bpcer_at_reject),
             targets.bpcer_at_reject
         )));
     }
-    let counts = scored.attacks.iter().map(|(_, species)| species.responses());
+    let counts = scored.attacks.iter().map(Species::responses);
     let most = counts.max().unwrap_or_default();
     if most < needed(targets.apcer_at_review) {
         return Err(EvaluationError::Input(format!(
-            "insufficient data: no species of attack has more than {most} presentations with a score, {} needed for an \
-             APCER of {}",
+            "insufficient data: no attack species has more than {most} presentations with a score, {} needed for an APCER \
+             of {}",
             needed(targets.apcer_at_review),
             targets.apcer_at_review
         )));
     }
-    let [reject, review] = liveness_bounds(&scored, targets)?;
+    let [reject, review] = liveness_thresholds(&scored, targets)?;
     let point = |probability: f64, liveness: f64| LivenessPoint {
         probability,
         liveness,
         apcer: rounded(scored.worst_apcer(probability).map_or(0.0, |(rate, _)| rate)),
         bpcer: rounded(scored.bpcer(probability).unwrap_or_default()),
     };
-    let species = scored
-        .attacks
-        .iter()
-        .map(|(name, species)| (name.as_str(), species));
-    let presentations = std::iter::once((LIVE, &scored.bona_fide))
-        .chain(species)
-        .map(|(species, scores)| PresentationCount {
-            species: species.to_owned(),
-            presentations: scores.responses(),
+    let presentations = std::iter::once(&scored.bona_fide)
+        .chain(&scored.attacks)
+        .map(|species| PresentationCount {
+            species: species.name.clone(),
+            presentations: species.responses(),
         })
         .collect();
     let all = || {
@@ -267,8 +271,11 @@ pub fn calibrate_liveness(
     })
 }
 
-/// The probabilities that 0.40 and 0.60 stand for.
-fn liveness_bounds(scored: &LivenessScores, targets: &LivenessTargets) -> Result<[f64; 2], EvaluationError> {
+/// Returns the probabilities that become 0.40 and 0.60.
+fn liveness_thresholds(
+    scored: &LivenessScores,
+    targets: &LivenessTargets,
+) -> Result<[f64; 2], EvaluationError> {
     let lowest = if targets.allow_easier {
         1
     } else {
@@ -276,7 +283,7 @@ fn liveness_bounds(scored: &LivenessScores, targets: &LivenessTargets) -> Result
     };
     for step in lowest..STEPS {
         let review = f64::from(step) / f64::from(STEPS);
-        // A look at the probabilities spares most steps the curve.
+        // The probabilities rule out most steps without a curve.
         if scored
             .worst_apcer(review)
             .is_some_and(|(rate, _)| rate > targets.apcer_at_review)
@@ -285,62 +292,61 @@ fn liveness_bounds(scored: &LivenessScores, targets: &LivenessTargets) -> Result
         }
         let own_odds = log_odds(review) - (log_odds(REVIEW_BELOW) - log_odds(REJECT_BELOW));
         let own = 1.0 / (1.0 + (-own_odds).exp());
-        let bearable = highest_with_at_most(&scored.bona_fide, targets.bpcer_at_reject);
+        let tolerable = highest_with_at_most(&scored.bona_fide, targets.bpcer_at_reject);
         let reject = if targets.allow_easier {
-            own.min(bearable.max(1.0 / f64::from(STEPS)))
+            own.min(tolerable.max(1.0 / f64::from(STEPS)))
         } else {
             own
         };
         let Some(curve) = LivenessCurve::through(&[(reject, REJECT_BELOW), (review, REVIEW_BELOW)]) else {
             continue;
         };
-        let passing = |species: &Species, bound: f64| {
+        let passing = |species: &Species, threshold: f64| {
             let calibrated = |&probability: &f64| Score::new(curve.at(probability)).ok();
             let passed = species
                 .scores()
                 .iter()
                 .filter_map(calibrated)
-                .filter(|score| score.value() >= bound);
+                .filter(|score| score.value() >= threshold);
             passed.count() as f64 / species.responses().max(1) as f64
         };
         let attacks = scored
             .attacks
             .iter()
-            .map(|(_, species)| passing(species, REVIEW_BELOW));
+            .map(|species| passing(species, REVIEW_BELOW));
         if attacks.fold(0.0, f64::max) > targets.apcer_at_review {
             continue;
         }
         let rejected = 1.0 - passing(&scored.bona_fide, REJECT_BELOW);
-        // A sum of doubles may lie a hair above the rate that was meant.
+        // The tolerance covers the rounding of the rates.
         if rejected > targets.bpcer_at_reject + 1e-9 {
             return Err(EvaluationError::Input(format!(
-                "the models do not tell these live people from these attacks so well: with an APCER of at most {} at \
-                 liveness 0.6 (probability {review}), the BPCER at 0.4 is {rejected:.4} and not {}; ask for less{}",
+                "the models do not separate these presentations well enough: with an APCER of at most {} at liveness 0.6 \
+                 (probability {review}), the BPCER at 0.4 is {rejected:.4}, above the target {}; raise the targets{}",
                 targets.apcer_at_review,
                 targets.bpcer_at_reject,
                 if targets.allow_easier {
                     ""
                 } else {
-                    ", or let the curve be easier than the models"
+                    ", or allow scores above the models' own"
                 },
             )));
         }
         return Ok([reject, review]);
     }
     Err(EvaluationError::Input(format!(
-        "the models do not tell these attacks from live people: there is no probability from which on at most {} of every \
-         species pass",
+        "the models do not separate these attacks from bona fide presentations: at every probability an APCER is above {}",
         targets.apcer_at_review
     )))
 }
 
-/// The highest score that at most this share of a species' scores lie below.
+/// Returns the highest score that at most this share of a species' scores lie below.
 fn highest_with_at_most(species: &Species, rate: f64) -> f64 {
     let allowed = (rate * species.responses() as f64 * (1.0 + 1e-9)).floor() as usize;
     species.scores().get(allowed).copied().unwrap_or(1.0)
 }
 
-/// Rates are facts for a reader: six decimals tell what can be told.
+/// Rounds to six decimals, which are enough for a reader.
 fn rounded(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }
@@ -348,15 +354,17 @@ fn rounded(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ScoredPresentation, Status};
+    use crate::error::Status;
+    use crate::liveness::ScoredPresentation;
 
-    fn presentations(species: &[(&str, &[f64])]) -> PresentationScores {
+    fn presentations<'a>(species: &[(&'a str, &[f64])]) -> PresentationScores<'a> {
         let presentations = species
             .iter()
             .flat_map(|(species, scores)| {
                 scores.iter().map(|&score| ScoredPresentation {
-                    file: String::new(),
-                    species: (*species).to_owned(),
+                    file: "",
+                    species,
+                    subject: 0,
                     liveness: Score::new(score).map_err(|_| Status::NoFace),
                 })
             })
@@ -365,15 +373,13 @@ mod tests {
     }
 
     fn targets(apcer: f64, bpcer: f64, allow_easier: bool) -> LivenessTargets {
-        LivenessTargets {
-            apcer_at_review: apcer,
-            bpcer_at_reject: bpcer,
-            allow_easier,
-        }
+        LivenessTargets::new(apcer, bpcer)
+            .unwrap()
+            .with_allow_easier(allow_easier)
     }
 
     fn fit(
-        scores: &PresentationScores,
+        scores: &PresentationScores<'_>,
         targets: &LivenessTargets,
     ) -> Result<LivenessCalibration, EvaluationError> {
         calibrate_liveness(scores, targets, "name", "data", "2026-11-25")
@@ -401,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bound_goes_where_the_attacks_end() {
+    fn the_threshold_goes_where_the_attacks_end() {
         // One print of ten may pass: from just above 0.7 on. 0.40 is as far below as it is for the probability.
         let scores = presentations(&[("live", LIVE_SCORES), ("print", PRINTS)]);
         let found = fit(&scores, &targets(0.1, 0.3, false)).unwrap();
@@ -421,7 +427,7 @@ mod tests {
         // That is more than one live person of ten.
         let error = fit(&scores, &targets(0.1, 0.1, false)).unwrap_err().to_string();
         assert!(
-            error.contains("the BPCER at 0.4 is 0.2000 and not 0.1"),
+            error.contains("the BPCER at 0.4 is 0.2000, above the target 0.1"),
             "{error}"
         );
     }
@@ -475,21 +481,21 @@ mod tests {
     }
 
     #[test]
-    fn attacks_that_the_models_take_for_people_are_told() {
+    fn attacks_that_the_models_take_for_people_are_an_error() {
         let scores = presentations(&[("live", &[0.9999; 10]), ("mask", &[0.9999; 10])]);
         for allow_easier in [false, true] {
             let error = fit(&scores, &targets(0.1, 0.1, allow_easier))
                 .unwrap_err()
                 .to_string();
             assert!(
-                error.contains("do not tell these attacks from live people"),
+                error.contains("do not separate these attacks from bona fide presentations"),
                 "{error}"
             );
         }
     }
 
     #[test]
-    fn too_few_presentations_are_told() {
+    fn too_few_presentations_are_an_error() {
         let scores = presentations(&[("live", LIVE_SCORES), ("print", PRINTS)]);
         for (wanted, expected) in [
             (
@@ -498,12 +504,17 @@ mod tests {
             ),
             (
                 targets(0.1, 0.01, false),
-                "10 live presentations with a score, 100 needed",
+                "10 bona fide presentations with a score, 100 needed",
             ),
-            (targets(0.0, 0.1, false), "the APCER to calibrate to is 0"),
-            (targets(0.1, f64::NAN, false), "the BPCER to calibrate to is NaN"),
         ] {
             let error = fit(&scores, &wanted).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+        for (apcer, bpcer, expected) in [
+            (0.0, 0.1, "invalid target APCER 0"),
+            (0.1, f64::NAN, "invalid target BPCER NaN"),
+        ] {
+            let error = LivenessTargets::new(apcer, bpcer).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
         let none = presentations(&[("live", LIVE_SCORES)]);

@@ -1,57 +1,57 @@
-//! What an evaluation has computed so far, in a file, so that one that was killed goes on where it was.
+//! The results of an unfinished evaluation in a file, so that the next run resumes where the last one was killed.
 //!
-//! The file is a line that says what it is, a header that binds it to what it was computed with, and a record for each
-//! picture:
+//! The file is JSON lines. The first is a header with the content, the face that counts and the engine's setup; a journal
+//! of another header is refused. Each further line is the result for one image:
 //!
 //! ```text
-//! magic    "likeness journal 1\n"
-//! header   length (u32), then as many bytes of JSON: the content, the face that counts, the setup
-//! records  length (u32), checksum of the payload (8 bytes), payload
-//! payload  key (16 bytes), status (u8), numbers (4 bytes each)
+//! {"content":"embeddings","face":"largest","journal":2,"likeness":"0.1.0","pack":"open-1 1 (…)",…}
+//! {"image":"<16 bytes>","status":"ok","values":"<little-endian f32>","check":"<8 bytes>"}
 //! ```
 //!
-//! All numbers are little-endian. A record is appended with one write, which survives a killed process though not always a
-//! power cut; whatever is damaged or cut off, and all that follows it, is dropped and computed anew.
+//! Bytes are hexadecimal, so that values return bit by bit. A line is appended with one write, which survives a killed
+//! process though not always a power cut; the first line that is cut off or corrupt and all after it are truncated, and
+//! those images are measured again.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
-use serde_json::{Map, Value, json};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::{EvaluationError, FaceChoice, Setup, Status};
+use crate::error::{EvaluationError, Status};
+use crate::setup::{FaceChoice, Setup};
 
-const MAGIC: &[u8] = b"likeness journal 1\n";
+/// What the binary journals of earlier versions begin with.
+const BINARY_FORMAT: &[u8] = b"likeness journal 1\n";
 
-/// No header is near as long.
-const LONGEST_HEADER: u32 = 64 * 1024;
+/// Bytes of the longest line that is read: an embedding of 65,536 numbers takes 512 KiB, of 256 numbers 2 KiB.
+const LONGEST_LINE: u64 = 1 << 20;
 
-/// Key and status: a record without numbers.
-const SHORTEST_PAYLOAD: usize = 17;
+/// The pack name of an engine whose models all come from the embedder.
+const CUSTOM_PACK: &str = "custom";
 
-/// An embedding has 256 numbers, or a few times as many with somebody's own model.
-const LONGEST_PAYLOAD: usize = SHORTEST_PAYLOAD + 4 * 65_536;
-
-/// Length and checksum.
-const PREFIX: usize = 12;
-
-/// A picture's path, size and time of change, hashed: whoever finds a journal does not read the names of people in it.
+/// An image's path, size and time of change, hashed: the journal names no file, and so no person.
 pub(crate) type Key = [u8; 16];
+
+/// The numbers measured on an image, or why there are none.
+pub(crate) type Measured = Result<Vec<f32>, Status>;
 
 /// What a journal holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JournalContent {
-    /// The embedding of the face that counts: for matching.
+    /// Embeddings of the face that counts, for matching.
     Embeddings(FaceChoice),
     /// Liveness scores.
     Scores,
 }
 
 impl JournalContent {
-    /// Name of the file in the folder of the results.
+    /// Returns the name of the file in the folder of the results.
     #[must_use]
     pub const fn file_name(self) -> &'static str {
         match self {
@@ -61,7 +61,7 @@ impl JournalContent {
     }
 }
 
-/// A file with what was computed so far. It is written only where somebody asks for it: embeddings are biometric data.
+/// A file of intermediate results, written only on request: embeddings are biometric data.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
@@ -71,68 +71,86 @@ pub struct Journal {
 #[derive(Debug)]
 struct State {
     file: File,
-    /// Where each picture's record is, by key.
-    found: Vec<(Key, u64)>,
-    /// Where the next record goes.
+    /// The offset of each image's line, by key.
+    lines: Vec<(Key, u64)>,
+    /// The offset of the next line.
     end: u64,
 }
 
-/// A record as it was written: what became of the picture, and the numbers where it was used.
-pub(crate) type Kept = Result<Vec<f32>, Status>;
-
-/// What an engine whose models are all the embedder's own says of its pack.
-const CUSTOM_PACK: &str = "custom";
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    #[serde(with = "hex")]
+    image: Key,
+    status: Status,
+    #[serde(with = "hex")]
+    values: Vec<u8>,
+    #[serde(with = "hex")]
+    check: [u8; 8],
+}
 
 impl Journal {
-    /// Opens the journal of a folder, or begins one, readable by nobody else.
+    /// Opens the journal of a folder, or creates one that only its owner can read.
     ///
     /// # Errors
-    /// [`EvaluationError::Journal`] where there is one of another setup or another process writes to it, or a file that is
-    /// none; [`EvaluationError::File`] where it cannot be read or written.
+    /// [`EvaluationError::Journal`] for a journal of another setup or an earlier format, one that another process writes
+    /// to, and another file of that name; [`EvaluationError::File`] where it cannot be read or written.
     pub fn open(folder: &Path, content: JournalContent, setup: &Setup) -> Result<Self, EvaluationError> {
         let path = folder.join(content.file_name());
+        let refuse = |reason: &str| EvaluationError::Journal {
+            path: path.clone(),
+            reason: reason.to_owned(),
+        };
         if setup.pack == CUSTOM_PACK {
-            return Err(EvaluationError::Journal {
-                path,
-                reason: "models that are no pack's cannot be told apart, so nothing of theirs is kept"
-                    .to_owned(),
-            });
+            let reason =
+                "cannot resume with custom models: results of one cannot be told from those of another";
+            return Err(refuse(reason));
         }
-        let mut file = private(&path).map_err(EvaluationError::file(&path))?;
+        let failed = || EvaluationError::file(&path);
+        let file = open_private(&path).map_err(failed())?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(EvaluationError::Journal {
-                    path,
-                    reason:
-                        "another evaluation is writing to it: wait for it, or name another folder with --out"
-                            .to_owned(),
-                });
+                let reason = "another evaluation is writing to this journal: wait for it, or choose another folder with --out";
+                return Err(refuse(reason));
             }
-            Err(TryLockError::Error(error)) => return Err(EvaluationError::file(&path)(error)),
+            Err(TryLockError::Error(error)) => return Err(failed()(error)),
         }
-        let wanted = header(content, setup);
-        match read(&mut file, &wanted) {
-            Ok((found, end)) => {
-                make_private(&file).map_err(EvaluationError::file(&path))?;
-                let state = State { file, found, end };
-                Ok(Self {
-                    path,
-                    state: Mutex::new(state),
-                })
+        let header = header(content, setup);
+        let mut reader = BufReader::new(&file);
+        let mut first = next_line(&mut reader).map_err(failed())?;
+        let found = serde_json::from_slice::<Value>(&first).ok();
+        if !first.ends_with(b"\n") || found.as_ref() != Some(&header) {
+            let begin = format!("{header}\n").into_bytes();
+            // A process that was killed in the middle of the header has left a part of it.
+            if !begin.starts_with(&first) {
+                return Err(refuse(&mismatch(&first, found.as_ref(), &header)));
             }
-            Err(Fault::File(error)) => Err(EvaluationError::file(&path)(error)),
-            Err(Fault::Content(reason)) => Err(EvaluationError::Journal { path, reason }),
+            file.set_len(0)
+                .and_then(|()| (&file).seek(SeekFrom::Start(0)))
+                .and_then(|_| (&file).write_all(&begin))
+                .map_err(failed())?;
+            first = begin;
         }
+        let (mut lines, mut end) = (Vec::new(), first.len() as u64);
+        while let line = next_line(&mut reader).map_err(failed())?
+            && let Some((key, _)) = parse(&line)
+        {
+            lines.push((key, end));
+            end += line.len() as u64;
+        }
+        drop(reader);
+        file.set_len(end)
+            .and_then(|()| restrict(&file))
+            .map_err(failed())?;
+        // Stable, so that the first of several lines of an image stays.
+        lines.sort();
+        lines.dedup_by_key(|(key, _)| *key);
+        let state = Mutex::new(State { file, lines, end });
+        Ok(Self { path, state })
     }
 
-    /// How many pictures it has.
-    #[must_use]
-    pub fn pictures(&self) -> usize {
-        self.lock().found.len()
-    }
-
-    /// Deletes the file: the results are there, and nobody needs the embeddings any more.
+    /// Deletes the file, once the reports are written.
     ///
     /// # Errors
     /// [`EvaluationError::File`] where that fails.
@@ -140,55 +158,51 @@ impl Journal {
         std::fs::remove_file(&self.path).map_err(EvaluationError::file(&self.path))
     }
 
-    /// What was computed of a picture, where that is still so.
-    pub(crate) fn get(&self, key: &Key) -> Result<Option<Kept>, EvaluationError> {
-        let mut state = self.lock();
-        let Ok(place) = state.found.binary_search_by(|(other, _)| other.cmp(key)) else {
+    /// Returns the result of an image.
+    pub(crate) fn get(&self, key: &Key) -> Result<Option<Measured>, EvaluationError> {
+        let mut state = self.state.lock();
+        let Ok(index) = state.lines.binary_search_by(|(other, _)| other.cmp(key)) else {
             return Ok(None);
         };
-        let offset = state.found.get(place).map_or(0, |(_, offset)| *offset);
-        let record = state
-            .file
-            .seek(SeekFrom::Start(offset))
-            .and_then(|_| read_record(&mut state.file))
+        let offset = state.lines.get(index).map_or(0, |(_, offset)| *offset);
+        let line = state.file.seek(SeekFrom::Start(offset));
+        let line = line
+            .and_then(|_| next_line(&mut BufReader::new(&state.file)))
             .map_err(EvaluationError::file(&self.path))?;
-        Ok(record.and_then(|payload| kept(&payload)))
+        Ok(parse(&line).map(|(_, measured)| measured))
     }
 
-    /// Adds a picture.
-    pub(crate) fn add(&self, key: &Key, status: Status, numbers: &[f32]) -> Result<(), EvaluationError> {
-        let Some(code) = code(status) else { return Ok(()) };
-        let mut payload = Vec::with_capacity(SHORTEST_PAYLOAD + 4 * numbers.len());
-        payload.extend_from_slice(key);
-        payload.push(code);
-        payload.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
-        if payload.len() > LONGEST_PAYLOAD {
+    /// Appends the result of an image, unless the next run may find another: a missing file may be there by then.
+    pub(crate) fn add(&self, key: &Key, measured: &Measured) -> Result<(), EvaluationError> {
+        let (status, values) = match measured {
+            Ok(values) => (Status::Ok, values.as_slice()),
+            Err(status) if status.is_failure_to_acquire() => (*status, &[][..]),
+            Err(_) => return Ok(()),
+        };
+        let values: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let line = Line {
+            image: *key,
+            status,
+            check: checksum(key, status, &values),
+            values,
+        };
+        let line = format!("{}\n", json!(line));
+        if line.len() as u64 > LONGEST_LINE {
             // It would not be read again.
             return Ok(());
         }
-        let mut record = Vec::with_capacity(PREFIX + payload.len());
-        record.extend_from_slice(&(payload.len() as u32).to_le_bytes());
-        record.extend_from_slice(&checksum(&payload));
-        record.extend_from_slice(&payload);
-
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let end = state.end;
-        state
-            .file
-            .seek(SeekFrom::Start(end))
-            .and_then(|_| state.file.write_all(&record))
+        let written = state.file.seek(SeekFrom::Start(end));
+        written
+            .and_then(|_| state.file.write_all(line.as_bytes()))
             .map_err(EvaluationError::file(&self.path))?;
-        state.end += record.len() as u64;
+        state.end += line.len() as u64;
         Ok(())
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What a picture's record is found by: a picture that was changed is another one. `None` where there is no such file; that
-/// is found out again in any case.
+/// Returns the key of an image: a changed file has another one. `None` where there is no such file.
 pub(crate) fn key(path: &Path) -> Option<Key> {
     let metadata = std::fs::metadata(path).ok()?;
     let modified = metadata.modified().ok()?;
@@ -196,7 +210,7 @@ pub(crate) fn key(path: &Path) -> Option<Key> {
         Ok(since) => (0u8, since),
         Err(error) => (1, error.duration()),
     };
-    // However the folder was named.
+    // The same for every way to write the path.
     let path = std::fs::canonicalize(path).ok()?;
     let mut hash = Sha256::new();
     hash.update(metadata.len().to_le_bytes());
@@ -206,43 +220,17 @@ pub(crate) fn key(path: &Path) -> Option<Key> {
     hash.finalize().first_chunk().copied()
 }
 
-fn checksum(payload: &[u8]) -> [u8; 8] {
-    let mut short = [0; 8];
-    for (to, from) in short.iter_mut().zip(Sha256::digest(payload)) {
-        *to = from;
-    }
-    short
+fn checksum(key: &Key, status: Status, values: &[u8]) -> [u8; 8] {
+    let digest = Sha256::new()
+        .chain_update(key)
+        .chain_update(status.as_str())
+        .chain_update(values)
+        .finalize();
+    digest.first_chunk().copied().unwrap_or_default()
 }
 
-/// What need not be done again. A file that was not there may be there next time.
-fn code(status: Status) -> Option<u8> {
-    match status {
-        Status::Ok => Some(0),
-        Status::NoFace => Some(1),
-        Status::BadPicture => Some(2),
-        Status::Missing | Status::Unreadable => None,
-    }
-}
-
-fn kept(payload: &[u8]) -> Option<Kept> {
-    let (status, numbers) = payload.get(16..)?.split_first()?;
-    let (numbers, rest) = numbers.as_chunks::<4>();
-    match status {
-        0 if rest.is_empty() && !numbers.is_empty() => {
-            let numbers: Vec<f32> = numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-            numbers
-                .iter()
-                .all(|number| number.is_finite())
-                .then_some(Ok(numbers))
-        }
-        1 if numbers.is_empty() && rest.is_empty() => Some(Err(Status::NoFace)),
-        2 if numbers.is_empty() && rest.is_empty() => Some(Err(Status::BadPicture)),
-        _ => None,
-    }
-}
-
-/// Opens or makes a file that only its owner can read.
-fn private(path: &Path) -> io::Result<File> {
+/// Opens or creates a file that only its owner can read.
+fn open_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
@@ -250,15 +238,15 @@ fn private(path: &Path) -> io::Result<File> {
         use std::os::unix::fs::OpenOptionsExt;
         options.mode(0o600);
     }
-    // Through a link embeddings would go where nobody looks for them, and stay there.
+    // Through a link, embeddings would go to a place where they are not expected, and stay there.
     if std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
-        return Err(io::Error::other("it is there and no file"));
+        return Err(io::Error::other("not a regular file"));
     }
     options.open(path)
 }
 
-/// It may have been copied here with other rights.
-fn make_private(file: &File) -> io::Result<()> {
+/// Restores the permissions of a file that may have been copied with others.
+fn restrict(file: &File) -> io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -269,153 +257,65 @@ fn make_private(file: &File) -> io::Result<()> {
     Ok(())
 }
 
-fn header(content: JournalContent, setup: &Setup) -> Map<String, Value> {
-    let mut header = match serde_json::to_value(setup) {
-        Ok(Value::Object(setup)) => setup,
-        // A setup is a struct of strings.
-        _ => Map::new(),
-    };
+fn header(content: JournalContent, setup: &Setup) -> Value {
+    let mut header = json!(setup);
+    header["journal"] = json!(2);
     match content {
         JournalContent::Embeddings(face) => {
-            header.insert("content".to_owned(), json!("embeddings"));
-            header.insert("face".to_owned(), json!(face));
+            header["content"] = json!("embeddings");
+            header["face"] = json!(face);
         }
-        JournalContent::Scores => {
-            header.insert("content".to_owned(), json!("scores"));
-        }
+        JournalContent::Scores => header["content"] = json!("scores"),
     }
     header
 }
 
-enum Fault {
-    File(io::Error),
-    Content(String),
+/// Reads a line with its end, or what there is of it.
+fn next_line(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    reader.take(LONGEST_LINE).read_until(b'\n', &mut line)?;
+    Ok(line)
 }
 
-impl From<io::Error> for Fault {
-    fn from(error: io::Error) -> Self {
-        Self::File(error)
+/// Returns the content of a line; `None` where it is cut off or corrupt.
+fn parse(line: &[u8]) -> Option<(Key, Measured)> {
+    let line: Line = serde_json::from_slice(line.strip_suffix(b"\n")?).ok()?;
+    if line.check != checksum(&line.image, line.status, &line.values) {
+        return None;
+    }
+    let (values, rest) = line.values.as_chunks::<4>();
+    let values: Vec<f32> = values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    let usable = rest.is_empty() && values.iter().all(|value| value.is_finite());
+    match line.status {
+        Status::Ok if usable && !values.is_empty() => Some((line.image, Ok(values))),
+        status if status.is_failure_to_acquire() && line.values.is_empty() => Some((line.image, Err(status))),
+        _ => None,
     }
 }
 
-/// Checks a journal's header, or writes one where the file ends before it does, and finds every sound record.
-fn read(file: &mut File, wanted: &Map<String, Value>) -> Result<(Vec<(Key, u64)>, u64), Fault> {
-    let mut reader = BufReader::new(&*file);
-    let text = serde_json::to_vec(wanted).map_err(io::Error::from)?;
-    let mut beginning = MAGIC.to_vec();
-    beginning.extend_from_slice(&(text.len() as u32).to_le_bytes());
-    beginning.extend_from_slice(&text);
-
-    let mut magic = Vec::new();
-    reader.by_ref().take(MAGIC.len() as u64).read_to_end(&mut magic)?;
-    if !MAGIC.starts_with(&magic) {
-        return Err(Fault::Content(
-            "this is no journal of an evaluation: move it away, or name another folder with --out".to_owned(),
-        ));
+/// Returns why a file with another first line cannot be resumed, and what to do.
+fn mismatch(first: &[u8], found: Option<&Value>, wanted: &Value) -> String {
+    if first.starts_with(BINARY_FORMAT) {
+        return "written by an earlier version of Likeness in a format that is no longer read: delete it to start over"
+            .to_owned();
     }
-    let there = match read_header(&mut reader)? {
-        Some(there) if magic.len() == MAGIC.len() => there,
-        // Killed before the header was complete: there is no record yet.
-        _ => {
-            file.set_len(0)?;
-            file.seek(SeekFrom::Start(0))?;
-            file.write_all(&beginning)?;
-            return Ok((Vec::new(), beginning.len() as u64));
-        }
+    let (Some(Value::Object(found)), Value::Object(wanted)) = (found, wanted) else {
+        return "not a journal of an evaluation, or its header is corrupt: delete or move it, or choose another folder with \
+                --out"
+            .to_owned();
     };
-    let there: Map<String, Value> = serde_json::from_slice(&there).map_err(|_| {
-        Fault::Content("its header is damaged: delete it, and the evaluation begins anew".to_owned())
-    })?;
-    if let Some(reason) = differences(&there, wanted) {
-        return Err(Fault::Content(reason));
-    }
-    let mut found = Vec::new();
-    let mut end = reader.stream_position()?;
-    while let Some(payload) = read_record(&mut reader)? {
-        if let (Some(key), Some(_)) = (payload.first_chunk(), kept(&payload)) {
-            found.push((*key, end));
-        }
-        end += (PREFIX + payload.len()) as u64;
-    }
-    file.set_len(end)?;
-    // Stable, so of two records of a picture the first stays; they are the same.
-    found.sort();
-    found.dedup_by_key(|(key, _)| *key);
-    Ok((found, end))
-}
-
-/// `None` where the file ends before the header does.
-fn read_header(from: &mut impl Read) -> Result<Option<Vec<u8>>, Fault> {
-    let mut length = [0; 4];
-    if !fill(from, &mut length)? {
-        return Ok(None);
-    }
-    let length = u32::from_le_bytes(length);
-    if length > LONGEST_HEADER {
-        return Err(Fault::Content(
-            "its header is damaged: delete it, and the evaluation begins anew".to_owned(),
-        ));
-    }
-    let mut text = vec![0; length as usize];
-    Ok(fill(from, &mut text)?.then_some(text))
-}
-
-/// The payload of the next record; `None` where there is none that is whole.
-fn read_record(from: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
-    let mut prefix = [0; PREFIX];
-    if !fill(from, &mut prefix)? {
-        return Ok(None);
-    }
-    let Some((length, expected)) = prefix.split_first_chunk::<4>() else {
-        return Ok(None);
-    };
-    let length = u32::from_le_bytes(*length) as usize;
-    if !(SHORTEST_PAYLOAD..=LONGEST_PAYLOAD).contains(&length) {
-        return Ok(None);
-    }
-    let mut payload = vec![0; length];
-    if !fill(from, &mut payload)? || checksum(&payload) != expected {
-        return Ok(None);
-    }
-    Ok(Some(payload))
-}
-
-/// Whether there were enough bytes.
-fn fill(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
-    match from.read_exact(buffer) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// What to say where a journal was written with something else.
-fn differences(there: &Map<String, Value>, wanted: &Map<String, Value>) -> Option<String> {
-    let text = |value: Option<&Value>| match value {
-        Some(Value::String(text)) => format!("{text:?}"),
-        Some(other) => other.to_string(),
-        None => "absent".to_owned(),
-    };
-    let mut names: Vec<&String> = there.keys().chain(wanted.keys()).collect();
-    names.sort();
-    names.dedup();
-    let differing: Vec<String> = names
+    let text = |value: Option<&Value>| value.map_or_else(|| "absent".to_owned(), Value::to_string);
+    let names: BTreeSet<&String> = found.keys().chain(wanted.keys()).collect();
+    let differences: Vec<String> = names
         .into_iter()
-        .filter(|name| there.get(*name) != wanted.get(*name))
-        .map(|name| {
-            format!(
-                "{name} was {}, now it is {}",
-                text(there.get(name)),
-                text(wanted.get(name))
-            )
-        })
+        .map(|name| (name, found.get(name), wanted.get(name)))
+        .filter(|(_, was, is)| was != is)
+        .map(|(name, was, is)| format!("{name} was {}, is now {}", text(was), text(is)))
         .collect();
-    (!differing.is_empty()).then(|| {
-        format!(
-            "it was begun with something else ({}): go on with what it was begun with, or delete it to begin anew",
-            differing.join("; ")
-        )
-    })
+    format!(
+        "started with another setup ({}): resume with that one, or delete the file to start over",
+        differences.join("; ")
+    )
 }
 
 #[cfg(test)]
@@ -441,36 +341,101 @@ mod tests {
         Journal::open(folder, CONTENT, &setup())
     }
 
+    fn refused(folder: &Path) -> String {
+        let error = open(folder).unwrap_err();
+        assert!(matches!(error, EvaluationError::Journal { .. }), "{error}");
+        error.to_string()
+    }
+
     fn key_of(number: u8) -> Key {
         [number; 16]
     }
 
-    /// A folder with a journal of three pictures, and its bytes.
+    /// Returns a folder with a journal of three images, and the journal's bytes.
     fn written() -> (tempfile::TempDir, Vec<u8>) {
         let folder = tempfile::tempdir().unwrap();
         let journal = open(folder.path()).unwrap();
-        journal.add(&key_of(9), Status::Ok, &[0.25, -0.5]).unwrap();
-        journal.add(&key_of(3), Status::NoFace, &[]).unwrap();
-        journal.add(&key_of(5), Status::BadPicture, &[]).unwrap();
-        // This may be otherwise next time.
-        journal.add(&key_of(6), Status::Missing, &[]).unwrap();
+        journal.add(&key_of(9), &Ok(vec![0.25, -0.5])).unwrap();
+        journal.add(&key_of(3), &Err(Status::NoFace)).unwrap();
+        journal.add(&key_of(5), &Err(Status::BadImage)).unwrap();
+        journal.add(&key_of(6), &Err(Status::Missing)).unwrap();
         drop(journal);
-        let bytes = std::fs::read(folder.path().join(CONTENT.file_name())).unwrap();
+        let bytes = std::fs::read(path_of(&folder)).unwrap();
         (folder, bytes)
     }
 
-    fn kept_by(journal: &Journal) -> [Option<Kept>; 4] {
+    fn path_of(folder: &tempfile::TempDir) -> PathBuf {
+        folder.path().join("embeddings.partial")
+    }
+
+    /// Returns the number of images with a result.
+    fn images(journal: &Journal) -> usize {
+        journal.state.lock().lines.len()
+    }
+
+    fn results(journal: &Journal) -> [Option<Measured>; 4] {
         [9, 3, 5, 6].map(|number| journal.get(&key_of(number)).unwrap())
+    }
+
+    #[test]
+    fn the_file_is_json_lines_after_a_header() {
+        let (_, bytes) = written();
+        let text = String::from_utf8(bytes).unwrap();
+        let lines: Vec<Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!((lines.len(), text.ends_with('\n')), (4, true));
+        assert_eq!(lines[0]["journal"], 2);
+        assert_eq!(lines[0]["face"], "largest");
+        assert_eq!(lines[0]["pack"], "open-1 1");
+        assert_eq!(lines[1]["image"], "09".repeat(16));
+        assert_eq!(lines[1]["values"], "0000803e000000bf");
+        assert_eq!(lines[3]["status"], "bad_picture");
+    }
+
+    #[test]
+    fn results_return_and_more_are_appended() {
+        let (folder, bytes) = written();
+        let journal = open(folder.path()).unwrap();
+        let expected = [
+            Some(Ok(vec![0.25, -0.5])),
+            Some(Err(Status::NoFace)),
+            Some(Err(Status::BadImage)),
+            // This may be there next time.
+            None,
+        ];
+        assert_eq!((results(&journal), images(&journal)), (expected.clone(), 3));
+        journal.add(&key_of(1), &Ok(vec![1.0])).unwrap();
+        drop(journal);
+        assert!(std::fs::read(path_of(&folder)).unwrap().starts_with(&bytes));
+        let journal = open(folder.path()).unwrap();
+        assert_eq!((results(&journal), images(&journal)), (expected, 4));
+        assert_eq!(journal.get(&key_of(1)).unwrap(), Some(Ok(vec![1.0])));
+        journal.delete().unwrap();
+        assert!(!path_of(&folder).exists());
     }
 
     #[cfg(unix)]
     #[test]
-    fn a_link_is_not_followed_and_another_file_keeps_its_rights() {
+    fn only_the_owner_can_read_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let (folder, _) = written();
+        let mode = || std::fs::metadata(path_of(&folder)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(), 0o600);
+        std::fs::set_permissions(path_of(&folder), std::fs::Permissions::from_mode(0o644)).unwrap();
+        open(folder.path()).unwrap();
+        assert_eq!(mode(), 0o600);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_not_followed_and_other_files_keep_their_permissions() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let elsewhere = folder.path().join("elsewhere");
         std::fs::write(&elsewhere, b"").unwrap();
-        let path = folder.path().join(CONTENT.file_name());
+        let path = path_of(&folder);
         std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
         assert!(matches!(open(folder.path()), Err(EvaluationError::File { .. })));
         assert_eq!(std::fs::read(&elsewhere).unwrap(), b"");
@@ -480,14 +445,12 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert!(open(folder.path()).is_err());
         let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(
-            (mode, std::fs::read(&path).unwrap()),
-            (0o644, b"my notes".to_vec())
-        );
+        let content = std::fs::read(&path).unwrap();
+        assert_eq!((mode, content), (0o644, b"my notes".to_vec()));
     }
 
     #[test]
-    fn nothing_is_kept_of_models_without_a_pack() {
+    fn custom_models_cannot_be_resumed() {
         let folder = tempfile::tempdir().unwrap();
         let custom = Setup {
             pack: CUSTOM_PACK.to_owned(),
@@ -498,94 +461,81 @@ mod tests {
     }
 
     #[test]
-    fn what_was_added_is_found_again() {
-        let (folder, bytes) = written();
-        let journal = open(folder.path()).unwrap();
-        let embedding: Kept = Ok(vec![0.25, -0.5]);
-        let expected = [
-            Some(embedding),
-            Some(Err(Status::NoFace)),
-            Some(Err(Status::BadPicture)),
-            None,
-        ];
-        assert_eq!((kept_by(&journal), journal.pictures()), (expected.clone(), 3));
-        // More is appended, after what was read.
-        journal.add(&key_of(1), Status::Ok, &[1.0]).unwrap();
-        drop(journal);
-        assert!(
-            std::fs::read(folder.path().join("embeddings.partial"))
-                .unwrap()
-                .starts_with(&bytes)
-        );
-        let journal = open(folder.path()).unwrap();
-        assert_eq!((kept_by(&journal), journal.pictures()), (expected, 4));
-        assert_eq!(journal.get(&key_of(1)).unwrap(), Some(Ok(vec![1.0])));
-        journal.delete().unwrap();
-        assert!(!folder.path().join("embeddings.partial").exists());
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn nobody_else_can_read_it() {
-        use std::os::unix::fs::PermissionsExt;
-        let (folder, _) = written();
-        let path = folder.path().join("embeddings.partial");
-        let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(), 0o600);
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        open(folder.path()).unwrap();
-        assert_eq!(mode(), 0o600);
-    }
-
-    #[test]
     fn two_evaluations_do_not_write_to_one_journal() {
         let (folder, _) = written();
         let first = open(folder.path()).unwrap();
-        let error = open(folder.path()).unwrap_err().to_string();
-        assert!(error.contains("another evaluation is writing to it"), "{error}");
+        let error = refused(folder.path());
+        assert!(
+            error.contains("another evaluation is writing to this journal"),
+            "{error}"
+        );
         drop(first);
         open(folder.path()).unwrap();
     }
 
     #[test]
-    fn wherever_it_is_cut_off_the_whole_records_stay() {
+    fn wherever_it_is_cut_off_the_whole_lines_stay() {
         let (folder, bytes) = written();
-        let path = folder.path().join("embeddings.partial");
-        let mut pictures = Vec::new();
+        let mut whole = Vec::new();
         for length in 0..=bytes.len() {
-            std::fs::write(&path, &bytes[..length]).unwrap();
+            std::fs::write(path_of(&folder), &bytes[..length]).unwrap();
             let journal = open(folder.path()).unwrap();
-            pictures.push(journal.pictures());
-            // What is added afterwards is sound.
-            journal.add(&key_of(1), Status::Ok, &[1.0]).unwrap();
+            whole.push(images(&journal));
+            // What is added afterwards is intact.
+            journal.add(&key_of(1), &Ok(vec![1.0])).unwrap();
             drop(journal);
             let journal = open(folder.path()).unwrap();
-            assert_eq!(journal.pictures(), pictures[length] + 1);
+            assert_eq!(images(&journal), whole[length] + 1);
             assert_eq!(journal.get(&key_of(1)).unwrap(), Some(Ok(vec![1.0])));
         }
-        assert!(pictures.is_sorted());
-        pictures.dedup();
-        assert_eq!(pictures, [0, 1, 2, 3]);
+        assert!(whole.is_sorted());
+        whole.dedup();
+        assert_eq!(whole, [0, 1, 2, 3]);
     }
 
     #[test]
-    fn a_damaged_record_and_all_after_it_are_dropped() {
+    fn a_corrupt_line_and_all_after_it_are_truncated() {
         let (folder, bytes) = written();
-        let path = folder.path().join("embeddings.partial");
-        let header =
-            MAGIC.len() + 4 + u32::from_le_bytes(bytes[MAGIC.len()..][..4].try_into().unwrap()) as usize;
-        // Every byte of the second record: length, checksum, key and status.
-        let second = header + PREFIX + SHORTEST_PAYLOAD + 8;
-        for place in second..second + PREFIX + SHORTEST_PAYLOAD {
-            let mut damaged = bytes.clone();
-            damaged[place] ^= 0x80;
-            std::fs::write(&path, &damaged).unwrap();
-            assert_eq!(open(folder.path()).unwrap().pictures(), 1, "{place}");
+        let ends: Vec<usize> = (0..bytes.len()).filter(|&at| bytes[at] == b'\n').collect();
+        // Every byte of the second line.
+        for at in ends[1] + 1..=ends[2] {
+            let mut corrupt = bytes.clone();
+            corrupt[at] ^= 1;
+            std::fs::write(path_of(&folder), &corrupt).unwrap();
+            assert_eq!(images(&open(folder.path()).unwrap()), 1, "{at}");
+            assert_eq!(std::fs::read(path_of(&folder)).unwrap(), bytes[..=ends[1]]);
         }
     }
 
     #[test]
-    fn what_differs_is_told_and_what_to_do() {
+    fn lines_with_a_right_checksum_and_wrong_content_are_not_used() {
+        let (folder, bytes) = written();
+        let nan = f32::NAN.to_le_bytes();
+        let infinite = f32::INFINITY.to_le_bytes();
+        for (status, values) in [
+            (Status::Ok, &[][..]),
+            (Status::Ok, &[1, 2, 3]),
+            (Status::Ok, &nan),
+            (Status::Ok, &infinite),
+            (Status::NoFace, &[0; 4]),
+            (Status::Missing, &[]),
+        ] {
+            let line = json!(Line {
+                image: key_of(1),
+                status,
+                values: values.to_vec(),
+                check: checksum(&key_of(1), status, values),
+            });
+            let all = [&bytes[..], format!("{line}\n").as_bytes()].concat();
+            std::fs::write(path_of(&folder), all).unwrap();
+            let journal = open(folder.path()).unwrap();
+            assert_eq!(images(&journal), 3, "{line}");
+            assert_eq!(journal.get(&key_of(1)).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn a_journal_of_another_setup_is_refused_with_the_differences() {
         let (folder, _) = written();
         let other = Setup {
             pack: "mine 7".to_owned(),
@@ -597,9 +547,9 @@ mod tests {
             .to_string();
         for part in [
             "embeddings.partial",
-            "pack was \"open-1 1\", now it is \"mine 7\"",
-            "onnx_runtime was \"1.32.0\", now it is \"1.24.0\"",
-            "delete it to begin anew",
+            "pack was \"open-1 1\", is now \"mine 7\"",
+            "onnx_runtime was \"1.32.0\", is now \"1.24.0\"",
+            "delete the file to start over",
         ] {
             assert!(error.contains(part), "{error}");
         }
@@ -609,37 +559,33 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(
-            error.contains("face was \"largest\", now it is \"centre\""),
+            error.contains("face was \"largest\", is now \"centre\""),
             "{error}"
         );
         // It is left as it was.
-        assert_eq!(open(folder.path()).unwrap().pictures(), 3);
+        assert_eq!(images(&open(folder.path()).unwrap()), 3);
     }
 
     #[test]
-    fn a_file_that_is_no_journal_is_left_alone() {
+    fn another_file_is_refused_and_left_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("embeddings.partial");
-        let mut long = MAGIC.to_vec();
-        long.extend_from_slice(&u32::MAX.to_le_bytes());
-        let mut no_json = MAGIC.to_vec();
-        no_json.extend_from_slice(&2u32.to_le_bytes());
-        no_json.extend_from_slice(b"[]");
+        let binary = [BINARY_FORMAT, &[2, 0, 0, 0], b"{}"].concat();
         for (bytes, expected) in [
-            (b"somebody's notes".to_vec(), "no journal"),
-            (long, "its header is damaged"),
-            (no_json, "its header is damaged"),
+            (&binary[..], "earlier version"),
+            (b"somebody's notes", "not a journal"),
+            (b"somebody's notes\n", "not a journal"),
+            (b"[]\n", "not a journal"),
+            (b"{}", "started with another setup"),
         ] {
-            std::fs::write(&path, &bytes).unwrap();
-            let error = open(folder.path()).unwrap_err();
-            assert!(matches!(error, EvaluationError::Journal { .. }));
-            assert!(error.to_string().contains(expected), "{error}");
-            assert_eq!(std::fs::read(&path).unwrap(), bytes);
+            std::fs::write(path_of(&folder), bytes).unwrap();
+            let error = refused(folder.path());
+            assert!(error.contains(expected), "{error}");
+            assert_eq!(std::fs::read(path_of(&folder)).unwrap(), bytes);
         }
     }
 
     #[test]
-    fn a_changed_picture_has_another_key() {
+    fn a_changed_image_has_another_key() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jpg");
         assert_eq!(key(&path), None);
@@ -661,51 +607,19 @@ mod tests {
         assert_eq!(key(&path), Some(first));
     }
 
-    /// Records whose checksums are right and whose content is not.
-    fn record(payload: &[u8]) -> Vec<u8> {
-        let mut record = (payload.len() as u32).to_le_bytes().to_vec();
-        record.extend_from_slice(&checksum(payload));
-        record.extend_from_slice(payload);
-        record
-    }
-
-    #[test]
-    fn sound_records_of_nonsense_are_not_used() {
-        let (folder, bytes) = written();
-        let path = folder.path().join("embeddings.partial");
-        let payload = |status: u8, rest: &[u8]| [&key_of(1)[..], &[status], rest].concat();
-        for nonsense in [
-            payload(0, &[]),
-            payload(0, &[1, 2, 3]),
-            payload(0, &f32::NAN.to_le_bytes()),
-            payload(0, &f32::INFINITY.to_le_bytes()),
-            payload(1, &[0; 4]),
-            payload(7, &[]),
-        ] {
-            let all = [&bytes[..], &record(&nonsense), &record(&payload(1, &[]))].concat();
-            std::fs::write(&path, all).unwrap();
-            let journal = open(folder.path()).unwrap();
-            // The next one is.
-            assert_eq!(journal.pictures(), 4);
-            assert_eq!(journal.get(&key_of(1)).unwrap(), Some(Err(Status::NoFace)));
-        }
-    }
-
     proptest! {
         #[test]
-        fn hostile_bytes_are_an_error_or_nothing(
-            prefix in 0usize..4,
+        fn hostile_bytes_are_refused_or_truncated(
+            whole in any::<bool>(),
             hostile in prop::collection::vec(any::<u8>(), 0..200),
         ) {
             let (folder, bytes) = written();
-            let path = folder.path().join("embeddings.partial");
-            let begin = [0, MAGIC.len(), MAGIC.len() + 4, bytes.len()][prefix];
-            let all = [&bytes[..begin], &hostile].concat();
-            std::fs::write(&path, all).unwrap();
+            let begin = if whole { &bytes[..] } else { &[] };
+            std::fs::write(path_of(&folder), [begin, &hostile].concat()).unwrap();
             match open(folder.path()) {
-                Ok(journal) => prop_assert!(journal.pictures() <= 3),
+                Ok(journal) => prop_assert_eq!(images(&journal), if whole { 3 } else { 0 }),
                 Err(error) => {
-                    let refused = matches!(error, EvaluationError::Journal { .. });
+                    let refused = !whole && matches!(error, EvaluationError::Journal { .. });
                     prop_assert!(refused, "{}", error);
                 }
             }

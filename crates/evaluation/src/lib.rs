@@ -1,42 +1,61 @@
-//! How often Likeness is wrong, measured on one's own pictures, in the terms of ISO/IEC 19795-1 (false match and false
-//! non-match rates) and ISO/IEC 30107-3 (attack and bona fide presentation classification error rates).
+//! Error rates of Likeness on your own images, in the terms of ISO/IEC 19795-1 (FMR, FNMR, FTA) and ISO/IEC 30107-3 (APCER,
+//! BPCER), and calibrations fitted to them.
 //!
-//! [`PairList`] and [`People`] say what is compared, [`evaluate_pairs`] and [`evaluate_all_pairs`] compare it and give a
-//! [`MatchReport`]; [`LabelList`] and [`evaluate_liveness`] do the same for liveness. [`statistics`] is pure: scores in, rates out. No HTTP and no command line is in here.
+//! An [`Evaluation`] compares the images of a [`PairList`] or of [`People`] and returns a [`MatchReport`], or scores the
+//! presentations of a [`LabelList`] and returns a [`LivenessReport`]. [`statistics`] is pure: scores in, rates out. No HTTP
+//! and no command line is in here.
 //!
-//! Embeddings are biometric data: they are held in memory while an evaluation runs, and written nowhere but to a
-//! [`Journal`] where somebody asks for one.
+//! ```no_run
+//! use std::path::Path;
+//!
+//! use likeness_engine::Engine;
+//! use likeness_evaluation::{Evaluation, MatchOptions, PairList};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let engine = Engine::builder().build()?;
+//! let list = PairList::read(Path::new("images/pairs.csv"))?;
+//! let evaluation = Evaluation::new(&engine, Path::new("images")).with_data("branch customers, 2026");
+//! let (report, scores) = evaluation.pairs(&list, None, &MatchOptions::default())?;
+//! println!("{}", report.summary());
+//! scores.write_csv(std::fs::File::create("scores.csv")?)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Embeddings are biometric data: they are held in memory while an evaluation runs, and written to a [`Journal`] only on
+//! request.
 
 mod acquisition;
 mod all_pairs;
 mod calibrate;
-mod confidence;
+mod chart;
+mod document;
 mod error;
-mod html;
 mod journal;
 mod lists;
+mod liveness;
+mod liveness_report;
+mod match_report;
 mod matching;
-mod people;
-mod presentation;
 mod report;
+mod setup;
 pub mod statistics;
-mod what_if;
+mod threads;
 
-pub use acquisition::{Acquisition, FaceChoice, NoProgress, Progress, Status};
-pub use all_pairs::{AllPairs, HELD_IMPOSTORS, Scored, all_pairs};
+pub use acquisition::{Acquisition, Evaluation, Progress};
+pub use all_pairs::{AllPairs, HELD_IMPOSTORS, all_pairs};
 pub use calibrate::{
     LivenessTargets, MATCH_ANCHORS, MatchAnchor, MatchFit, calibrate_liveness, calibrate_match,
 };
-pub use error::EvaluationError;
+pub use error::{EvaluationError, Status};
 pub use journal::{Journal, JournalContent};
-pub use lists::{KnownFrom, Pair, PairList};
-pub use matching::{MatchOptions, PairScores, ScoredPair, evaluate_all_pairs, evaluate_pairs};
-pub use people::People;
-pub use presentation::{
-    Apcer, AtThreshold, BpcerAt, LIVE, LabelList, LivenessReport, PresentationScores, ScoredPresentation,
-    SpeciesReport, evaluate_liveness,
+pub use lists::{KnownFrom, LIVE, LabelList, Pair, PairList, People};
+pub use liveness::{PresentationScores, ScoredPresentation};
+pub use liveness_report::{Apcer, AtThreshold, BpcerAt, LivenessReport, SpeciesReport};
+pub use match_report::{
+    AtFalseMatchRate, ComparisonCounts, EqualErrorReport, MatchReport, MovedThresholds, Outcomes,
+    ProfileReport, Shares, ThresholdRates, WhatIf,
 };
-pub use report::{
-    AcquisitionReport, AtFalseMatchRate, Bound, ComparisonCounts, EqualErrorReport, Estimate, MatchReport,
-    Moved, MovedBounds, ProfileReport, Setup, Shares, WhatIf,
-};
+pub use matching::{MatchOptions, PairScores, ScoredPair};
+pub use report::{AcquisitionReport, Estimate};
+pub use setup::{FaceChoice, Setup};

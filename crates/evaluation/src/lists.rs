@@ -1,157 +1,219 @@
-//! Lists of comparisons and of presentations: CSV files with a header.
+//! The input of an evaluation: lists of comparisons and of presentations (CSV), and folders of people.
 
 use std::collections::HashMap;
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use csv::{ReaderBuilder, StringRecord, Trim};
+use indexmap::IndexSet;
 use serde::Serialize;
 
-use crate::EvaluationError;
+use crate::error::EvaluationError;
 
-/// Two pictures and whether they show the same person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pair {
-    /// Index into [`PairList::files`].
-    pub left: usize,
-    /// Index into [`PairList::files`].
-    pub right: usize,
-    /// Whether it is the same person.
-    pub same: bool,
-}
+/// The species of bona fide presentations in a list.
+pub const LIVE: &str = "live";
 
-/// How it is known whose pictures are whose.
+/// Endings of files that are taken for images; other files in a person's folder are ignored.
+const EXTENSIONS: [&str; 9] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif", "jpe"];
+
+/// How it is known which person an image shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KnownFrom {
-    /// The columns `left_person` and `right_person`.
+    /// From the columns `left_person` and `right_person`.
     Columns,
-    /// The folder that a picture is in; the labels of all pairs agree with it.
+    /// From the image's folder; the labels of all pairs agree with it.
     Folders,
-    /// The genuine pairs: who is linked by them is one person, everybody else another. People come out too many where
-    /// somebody's pictures are never compared with each other, and intervals a little too narrow.
+    /// From the genuine pairs: images that they link show one person, every other image another. Where two images of a
+    /// person are never compared, people are counted twice, and intervals come out a little too narrow.
     GenuinePairs,
 }
 
-/// The comparisons of a list, in its order, and the distinct pictures in the order in which they first appear.
+/// Distinct images, each with the person it shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PairList {
-    /// Paths as the list has them.
+pub struct People {
+    /// Paths of the images, relative to the root of the evaluation.
     pub files: Vec<String>,
-    /// The comparisons.
-    pub pairs: Vec<Pair>,
-    /// Each comparison's fold, counted from 0, where the list has a column `fold`.
-    pub folds: Option<Vec<usize>>,
-    /// Whose picture each of `files` is, counted from 0.
+    /// The person that each of `files` shows, counted from 0.
     pub person_of: Vec<u32>,
     /// How that is known.
     pub known_from: KnownFrom,
 }
 
-impl PairList {
-    /// Reads a CSV file with the columns `left`, `right` and `label` (1 = same person, 0 = not), found by name, and
-    /// optionally `fold`, or `left_person` and `right_person`. Other columns are left alone.
+impl People {
+    /// Reads a folder with one folder of images for each person, in the order of their names. Hidden files and files
+    /// without an image's ending are ignored.
     ///
     /// # Errors
-    /// [`EvaluationError::File`] where the file cannot be read, [`EvaluationError::List`] with the line of what cannot be
-    /// understood, [`EvaluationError::Input`] where there is no pair.
-    pub fn read(path: &Path) -> Result<Self, EvaluationError> {
-        let mut table = Table::open(path)?;
-        let (left, right, label) = (
-            table.column("left")?,
-            table.column("right")?,
-            table.column("label")?,
-        );
-        let fold = table.optional_column("fold");
-        let people = match (
-            table.optional_column("left_person"),
-            table.optional_column("right_person"),
-        ) {
-            (Some(left), Some(right)) => Some((left, right)),
-            (None, None) => None,
-            _ => return Err(table.header_fault("left_person and right_person go together")),
-        };
-        let mut files = Names::default();
-        let mut person_names = Names::default();
-        let mut person_by_column: HashMap<usize, u32> = HashMap::new();
-        let mut pairs = Vec::new();
-        let mut fold_names = Names::default();
-        let mut folds = Vec::new();
-        while let Some((line, record)) = table.next()? {
-            let same = match table.field(&record, line, label)? {
-                "1" => true,
-                "0" => false,
-                other => {
-                    let reason = format!("label is {other:?}, but must be 1 (same person) or 0");
-                    return Err(table.fault(line, reason));
+    /// [`EvaluationError::File`] where a folder cannot be read, [`EvaluationError::Input`] where there is no image or a
+    /// name is not UTF-8.
+    pub fn read(root: &Path) -> Result<Self, EvaluationError> {
+        let (mut files, mut person_of) = (Vec::new(), Vec::new());
+        let mut people = IndexSet::new();
+        for folder in entries(root)?.iter().filter(|path| path.is_dir()) {
+            for image in entries(folder)? {
+                let extension = image.extension().unwrap_or_default().to_ascii_lowercase();
+                if image.is_dir() || !EXTENSIONS.iter().any(|known| extension == *known) {
+                    continue;
                 }
-            };
-            let pair = Pair {
-                left: files.index(table.field(&record, line, left)?),
-                right: files.index(table.field(&record, line, right)?),
-                same,
-            };
-            if let Some(fold) = fold {
-                folds.push(fold_names.index(table.field(&record, line, fold)?));
+                let file = image.strip_prefix(root).unwrap_or(&image).to_str();
+                let (Some(file), Some(person)) = (file, folder.to_str()) else {
+                    return Err(invalid(&image, "the name is not UTF-8"));
+                };
+                files.push(file.to_owned());
+                person_of.push(index(&mut people, person) as u32);
             }
-            if let Some((left_person, right_person)) = people {
-                let left_person = person_names.index(table.field(&record, line, left_person)?) as u32;
-                let right_person = person_names.index(table.field(&record, line, right_person)?) as u32;
-                if (left_person == right_person) != same {
-                    return Err(table.fault(line, "the label contradicts left_person and right_person"));
+        }
+        if files.is_empty() {
+            return Err(invalid(
+                root,
+                "no images found; expected one folder of images for each person",
+            ));
+        }
+        Ok(Self {
+            files,
+            person_of,
+            known_from: KnownFrom::Folders,
+        })
+    }
+
+    /// Returns the number of people.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.person_of.iter().max().map_or(0, |last| *last as usize + 1)
+    }
+
+    /// Returns the person that an image shows.
+    pub(crate) fn person(&self, image: usize) -> u32 {
+        self.person_of.get(image).copied().unwrap_or_default()
+    }
+
+    /// Returns the path of an image.
+    pub(crate) fn file(&self, image: usize) -> &str {
+        self.files.get(image).map_or("", String::as_str)
+    }
+}
+
+/// Two images, and whether they show the same person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pair {
+    /// Index into [`People::files`].
+    pub left: usize,
+    /// Index into [`People::files`].
+    pub right: usize,
+    /// Whether both show the same person.
+    pub same: bool,
+}
+
+/// A list of comparisons, in its order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairList {
+    /// The distinct images in the order in which they first appear.
+    pub people: People,
+    /// The comparisons.
+    pub pairs: Vec<Pair>,
+    /// The fold of each comparison, counted from 0, where the list has a column `fold`.
+    pub folds: Option<Vec<usize>>,
+}
+
+impl PairList {
+    /// Reads a CSV file with the columns `left`, `right` and `label` (1 = same person, 0 = different people), found by name,
+    /// and optionally `fold`, or `left_person` and `right_person`. Other columns are ignored.
+    ///
+    /// # Errors
+    /// [`EvaluationError::File`] where the file cannot be read, [`EvaluationError::List`] for an invalid line,
+    /// [`EvaluationError::Input`] where there is no pair.
+    pub fn read(path: &Path) -> Result<Self, EvaluationError> {
+        let (mut files, mut people, mut fold_names) = (IndexSet::new(), IndexSet::new(), IndexSet::new());
+        let (mut pairs, mut folds) = (Vec::new(), Vec::new());
+        let mut by_column = HashMap::new();
+        let columns = ["left", "right", "label"];
+        read_csv(path, &columns, &["fold", "left_person", "right_person"], |row| {
+            let pair = Pair {
+                left: index(&mut files, row.get("left")),
+                right: index(&mut files, row.get("right")),
+                same: match row.get("label") {
+                    "1" => true,
+                    "0" => false,
+                    other => {
+                        return Err(format!(
+                            "label is {other:?}; use 1 (same person) or 0 (different people)"
+                        ));
+                    }
+                },
+            };
+            pairs.push(pair);
+            if !row.get("fold").is_empty() {
+                folds.push(index(&mut fold_names, row.get("fold")));
+            }
+            match (row.get("left_person"), row.get("right_person")) {
+                ("", "") => return Ok(()),
+                ("", _) | (_, "") => return Err("left_person and right_person need each other".to_owned()),
+                (left, right) if (left == right) != pair.same => {
+                    return Err("the label contradicts left_person and right_person".to_owned());
                 }
-                for (file, person) in [(pair.left, left_person), (pair.right, right_person)] {
-                    if *person_by_column.entry(file).or_insert(person) != person {
-                        return Err(table.fault(line, "a picture was another person's in a line above"));
+                (left, right) => {
+                    for (file, person) in [(pair.left, left), (pair.right, right)] {
+                        let person = index(&mut people, person) as u32;
+                        if *by_column.entry(file).or_insert(person) != person {
+                            return Err("an image has another person in a line above".to_owned());
+                        }
                     }
                 }
             }
-            pairs.push(pair);
-        }
+            Ok(())
+        })?;
         if pairs.is_empty() {
-            return Err(EvaluationError::Input(format!(
-                "{}: there is no pair",
-                path.display()
-            )));
+            return Err(invalid(path, "the list has no pair"));
         }
-        let files = files.names;
-        let (person_of, known_from) = if people.is_some() {
-            let person_of = (0..files.len())
-                .map(|file| person_by_column.get(&file).copied().unwrap_or_default())
-                .collect();
+        let files = Vec::from_iter(files);
+        let by_column: Option<Vec<u32>> = (0..files.len())
+            .map(|file| by_column.get(&file).copied())
+            .collect();
+        let (person_of, known_from) = if let Some(person_of) = by_column {
             (person_of, KnownFrom::Columns)
         } else if let Some(person_of) = by_folder(&files, &pairs) {
             (person_of, KnownFrom::Folders)
         } else {
             (by_genuine_pairs(files.len(), &pairs), KnownFrom::GenuinePairs)
         };
-        Ok(Self {
+        let people = People {
             files,
-            pairs,
-            folds: fold.map(|_| folds),
             person_of,
             known_from,
+        };
+        Ok(Self {
+            people,
+            pairs,
+            folds: (!folds.is_empty()).then_some(folds),
         })
     }
 
-    /// How many people there are.
-    #[must_use]
-    pub fn people(&self) -> usize {
-        self.person_of.iter().max().map_or(0, |last| *last as usize + 1)
+    /// Returns the images of the list, to compare each with all others.
+    ///
+    /// # Errors
+    /// [`EvaluationError::Input`] where the people are known from the genuine pairs only, which is not certain enough.
+    pub fn into_people(self) -> Result<People, EvaluationError> {
+        if self.people.known_from == KnownFrom::GenuinePairs {
+            return Err(EvaluationError::Input(
+                "comparing all pairs needs the person of each image: one folder for each person, or the columns \
+                 left_person and right_person"
+                    .to_owned(),
+            ));
+        }
+        Ok(self.people)
     }
 }
 
-/// A folder is a person where every picture is in one and no label contradicts that.
+/// Returns the people where every image is in a folder and no label contradicts that each folder is a person.
 fn by_folder(files: &[String], pairs: &[Pair]) -> Option<Vec<u32>> {
-    let mut folders = Names::default();
+    let mut folders = IndexSet::new();
     let mut person_of = Vec::with_capacity(files.len());
     for file in files {
         let folder = Path::new(file).parent()?.to_str()?;
         if folder.is_empty() {
             return None;
         }
-        person_of.push(folders.index(folder) as u32);
+        person_of.push(index(&mut folders, folder) as u32);
     }
     pairs
         .iter()
@@ -159,147 +221,170 @@ fn by_folder(files: &[String], pairs: &[Pair]) -> Option<Vec<u32>> {
         .then_some(person_of)
 }
 
+/// Returns the people where images that genuine pairs link show one person.
 fn by_genuine_pairs(files: usize, pairs: &[Pair]) -> Vec<u32> {
-    // Union by pointing at the lower index; every chain ends at its lowest member.
+    // Union-find; every chain ends at its lowest member.
     let mut parent: Vec<usize> = (0..files).collect();
-    fn root(parent: &[usize], mut index: usize) -> usize {
-        while let Some(&above) = parent.get(index) {
-            if above == index {
-                break;
-            }
+    let root = |parent: &[usize], mut index: usize| {
+        while let Some(&above) = parent.get(index)
+            && above != index
+        {
             index = above;
         }
         index
-    }
+    };
     for pair in pairs.iter().filter(|pair| pair.same) {
         let (a, b) = (root(&parent, pair.left), root(&parent, pair.right));
         if let Some(above) = parent.get_mut(a.max(b)) {
             *above = a.min(b);
         }
     }
-    let mut numbers = HashMap::new();
+    let mut roots = IndexSet::new();
     (0..files)
-        .map(|file| {
-            let next = numbers.len() as u32;
-            *numbers.entry(root(&parent, file)).or_insert(next)
-        })
+        .map(|file| roots.insert_full(root(&parent, file)).0 as u32)
         .collect()
 }
 
-/// Distinct names in the order in which they first appear.
-#[derive(Default)]
-pub(crate) struct Names {
-    pub(crate) names: Vec<String>,
-    index: HashMap<String, usize>,
+/// A list of presentations, in its order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelList {
+    /// Paths of the images, relative to the root of the evaluation.
+    pub files: Vec<String>,
+    /// The species of each file, [`LIVE`] for bona fide presentations.
+    pub species: Vec<String>,
+    /// The subject of each file, counted from 0: the column `person`, or each file a subject of its own.
+    pub subjects: Vec<u32>,
+    /// Whether the list has a column `person`.
+    pub has_people: bool,
 }
 
-impl Names {
-    pub(crate) fn index(&mut self, name: &str) -> usize {
-        if let Some(&index) = self.index.get(name) {
-            return index;
-        }
-        let index = self.names.len();
-        self.names.push(name.to_owned());
-        self.index.insert(name.to_owned(), index);
-        index
-    }
-}
-
-/// A CSV file whose columns are found by name. It is held in memory: what a record's position says of its line is wrong
-/// after empty lines, so lines are counted in the bytes.
-pub(crate) struct Table {
-    path: PathBuf,
-    bytes: Arc<[u8]>,
-    reader: csv::Reader<Cursor<Arc<[u8]>>>,
-    header: StringRecord,
-}
-
-/// Where a record begins, in bytes from the beginning of the file; there may be empty lines before it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Place(usize);
-
-impl Table {
-    pub(crate) fn open(path: &Path) -> Result<Self, EvaluationError> {
-        let bytes: Arc<[u8]> = std::fs::read(path).map_err(EvaluationError::file(path))?.into();
-        let reader = ReaderBuilder::new()
-            .trim(Trim::All)
-            .from_reader(Cursor::new(Arc::clone(&bytes)));
-        let mut table = Self {
-            path: path.to_owned(),
-            bytes,
-            reader,
-            header: StringRecord::new(),
-        };
-        table.header = match table.reader.headers() {
-            Ok(header) => header.clone(),
-            Err(error) => return Err(table.fault_of(&error)),
-        };
-        Ok(table)
-    }
-
-    pub(crate) fn optional_column(&self, name: &str) -> Option<usize> {
-        self.header.iter().position(|column| column == name)
-    }
-
-    pub(crate) fn column(&self, name: &str) -> Result<usize, EvaluationError> {
-        self.optional_column(name)
-            .ok_or_else(|| self.header_fault(format!("the header has no column {name:?}")))
-    }
-
-    pub(crate) fn next(&mut self) -> Result<Option<(Place, StringRecord)>, EvaluationError> {
-        let mut record = StringRecord::new();
-        match self.reader.read_record(&mut record) {
-            Ok(true) => {
-                let place = Place(record.position().map_or(0, |position| position.byte() as usize));
-                Ok(Some((place, record)))
+impl LabelList {
+    /// Reads a CSV file with the columns `file` and `species` (`live` for bona fide, any other word names the attack
+    /// species), found by name, and optionally `person`.
+    ///
+    /// # Errors
+    /// [`EvaluationError::File`] where the file cannot be read, [`EvaluationError::List`] for an invalid line,
+    /// [`EvaluationError::Input`] where there is no presentation.
+    pub fn read(path: &Path) -> Result<Self, EvaluationError> {
+        let (mut species, mut subjects) = (Vec::new(), Vec::new());
+        let (mut files, mut people) = (IndexSet::new(), IndexSet::new());
+        read_csv(path, &["file", "species"], &["person"], |row| {
+            let file = row.get("file");
+            let (number, is_new) = files.insert_full(file.to_owned());
+            if !is_new {
+                return Err(format!("{file} is already in a line above"));
             }
-            Ok(false) => Ok(None),
-            Err(error) => Err(self.fault_of(&error)),
+            species.push(row.get("species").to_owned());
+            subjects.push(match row.get("person") {
+                "" => number as u32,
+                person => index(&mut people, person) as u32,
+            });
+            Ok(())
+        })?;
+        if files.is_empty() {
+            return Err(invalid(path, "the list has no presentation"));
+        }
+        Ok(Self {
+            files: Vec::from_iter(files),
+            species,
+            subjects,
+            has_people: !people.is_empty(),
+        })
+    }
+}
+
+fn invalid(path: &Path, reason: &str) -> EvaluationError {
+    EvaluationError::Input(format!("{}: {reason}", path.display()))
+}
+
+/// Returns the index of a name among distinct names in the order in which they first appear.
+fn index(names: &mut IndexSet<String>, name: &str) -> usize {
+    match names.get_index_of(name) {
+        Some(index) => index,
+        None => names.insert_full(name.to_owned()).0,
+    }
+}
+
+/// Returns the entries of a folder by name, without hidden ones.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, EvaluationError> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(EvaluationError::file(folder))? {
+        let entry = entry.map_err(EvaluationError::file(folder))?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            paths.push(entry.path());
         }
     }
+    paths.sort();
+    Ok(paths)
+}
 
-    /// A field that must not be empty.
-    pub(crate) fn field<'a>(
-        &self,
-        record: &'a StringRecord,
-        place: Place,
-        column: usize,
-    ) -> Result<&'a str, EvaluationError> {
-        match record.get(column) {
-            Some(field) if !field.is_empty() => Ok(field),
-            _ => {
-                let name = self.header.get(column).unwrap_or_default();
-                Err(self.fault(place, format!("{name} is empty")))
-            }
-        }
+/// A row of a CSV file, in which no known column is empty.
+struct Row<'a> {
+    header: &'a StringRecord,
+    record: &'a StringRecord,
+}
+
+impl<'a> Row<'a> {
+    /// Returns a field by the name of its column; empty where the file has no such column.
+    fn get(&self, name: &str) -> &'a str {
+        let column = self.header.iter().position(|column| column == name);
+        column
+            .and_then(|column| self.record.get(column))
+            .unwrap_or_default()
     }
+}
 
-    pub(crate) fn fault(&self, place: Place, reason: impl Into<String>) -> EvaluationError {
-        let (before, rest) = self.bytes.split_at_checked(place.0).unwrap_or((&self.bytes, &[]));
-        let empty = rest.iter().take_while(|byte| b"\r\n".contains(byte)).copied();
-        let ends = before.iter().copied().chain(empty).filter(|&byte| byte == b'\n');
+/// Calls `visit` for each row of a CSV file. An error that it returns is reported with the row's line.
+fn read_csv(
+    path: &Path,
+    required: &[&str],
+    optional: &[&str],
+    mut visit: impl FnMut(&Row<'_>) -> Result<(), String>,
+) -> Result<(), EvaluationError> {
+    let bytes = std::fs::read(path).map_err(EvaluationError::file(path))?;
+    // The reader's own line numbers do not count the empty lines before a record.
+    let fault = |position: Option<&csv::Position>, reason: String| {
+        let begin = position.map_or(0, csv::Position::byte) as usize;
+        let (before, rest) = bytes.split_at_checked(begin).unwrap_or((&bytes, &[]));
+        let empty = rest.iter().take_while(|byte| b"\r\n".contains(byte));
         EvaluationError::List {
-            path: self.path.clone(),
-            line: 1 + ends.count() as u64,
-            reason: reason.into(),
+            path: path.to_owned(),
+            line: 1 + before.iter().chain(empty).filter(|&&byte| byte == b'\n').count() as u64,
+            reason,
         }
-    }
-
-    pub(crate) fn header_fault(&self, reason: impl Into<String>) -> EvaluationError {
-        self.fault(Place(0), reason)
-    }
-
-    fn fault_of(&self, error: &csv::Error) -> EvaluationError {
-        let place = Place(error.position().map_or(0, |position| position.byte() as usize));
+    };
+    let malformed = |error: csv::Error| {
         let reason = match error.kind() {
             csv::ErrorKind::UnequalLengths {
                 expected_len, len, ..
-            } => format!("{len} fields, but the header has {expected_len}"),
+            } => {
+                format!("{len} fields, but the header has {expected_len}")
+            }
             csv::ErrorKind::Utf8 { .. } => "not UTF-8".to_owned(),
             _ => error.to_string(),
         };
-        self.fault(place, reason)
+        fault(error.position(), reason)
+    };
+    let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(bytes.as_slice());
+    let header = reader.headers().map_err(malformed)?.clone();
+    let known = |name: &&str| header.iter().any(|column| column == *name);
+    if let Some(missing) = required.iter().find(|name| !known(name)) {
+        return Err(fault(None, format!("the header has no column {missing:?}")));
     }
+    let columns: Vec<&str> = required.iter().chain(optional).copied().filter(known).collect();
+    for record in reader.into_records() {
+        let record = record.map_err(malformed)?;
+        let row = Row {
+            header: &header,
+            record: &record,
+        };
+        let visited = match columns.iter().find(|name| row.get(name).is_empty()) {
+            Some(empty) => Err(format!("{empty} is empty")),
+            None => visit(&row),
+        };
+        visited.map_err(|reason| fault(record.position(), reason))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -314,29 +399,31 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_found_by_name_and_pictures_are_listed_once() {
+    fn columns_are_found_by_name_and_images_are_listed_once() {
         let list =
             read(b"\xef\xbb\xbflabel, right ,note,left\r\n1,b.jpg,x,a.jpg\r\n0, c.jpg ,\"y, z\",a.jpg\r\n")
                 .unwrap();
-        assert_eq!(list.files, ["a.jpg", "b.jpg", "c.jpg"]);
+        assert_eq!(list.people.files, ["a.jpg", "b.jpg", "c.jpg"]);
         let pair = |left, right, same| Pair { left, right, same };
         assert_eq!(list.pairs, [pair(0, 1, true), pair(0, 2, false)]);
-        assert_eq!((list.folds, list.known_from), (None, KnownFrom::GenuinePairs));
-        assert_eq!(list.person_of, [0, 0, 1]);
+        assert_eq!(list.folds, None);
+        assert_eq!(list.people.known_from, KnownFrom::GenuinePairs);
+        assert_eq!(list.people.person_of, [0, 0, 1]);
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_line() {
+    fn an_invalid_line_is_reported_with_its_number() {
         for (text, expected) in [
             ("left,right\na,b\n", ":1: the header has no column \"label\""),
             ("left,right,label\na,b,1\na,b,2\n", ":3: label is \"2\""),
             ("left,right,label\na,b\n", ":2: 2 fields, but the header has 3"),
             ("left,right,label\n\n\na,,1\n", ":4: right is empty"),
-            ("left,right,label\n", "there is no pair"),
+            ("left,right,label,fold\na,b,1,\n", ":2: fold is empty"),
+            ("left,right,label\n", "the list has no pair"),
             ("", ":1: the header has no column \"left\""),
             (
                 "left,right,label,left_person\na,b,1,x\n",
-                ":1: left_person and right_person go together",
+                ":2: left_person and right_person need each other",
             ),
             (
                 "left,right,label,left_person,right_person\na,b,1,x,y\n",
@@ -344,7 +431,7 @@ mod tests {
             ),
             (
                 "left,right,label,left_person,right_person\na,b,1,x,x\na,c,0,y,x\n",
-                ":3: a picture was another person's",
+                ":3: an image has another person",
             ),
         ] {
             let error = read(text.as_bytes()).unwrap_err().to_string();
@@ -361,25 +448,93 @@ mod tests {
     }
 
     #[test]
-    fn folders_are_people_unless_a_label_says_otherwise() {
-        let list = read(b"left,right,label\np/1,p/2,1\np/1,q/1,0\nq/2,r/1,0\n").unwrap();
-        assert_eq!((list.known_from, list.people()), (KnownFrom::Folders, 3));
-        assert_eq!(list.person_of, [0, 0, 1, 1, 2]);
+    fn folders_are_people_unless_a_label_contradicts() {
+        let people = read(b"left,right,label\np/1,p/2,1\np/1,q/1,0\nq/2,r/1,0\n")
+            .unwrap()
+            .people;
+        assert_eq!((people.known_from, people.count()), (KnownFrom::Folders, 3));
+        assert_eq!(people.person_of, [0, 0, 1, 1, 2]);
         let list = read(b"left,right,label\nx/1,x/2,1\nx/1,x/3,0\n").unwrap();
-        assert_eq!((list.known_from, list.people()), (KnownFrom::GenuinePairs, 2));
+        assert_eq!(list.people.known_from, KnownFrom::GenuinePairs);
+        assert_eq!(list.people.count(), 2);
+        assert!(list.into_people().is_err());
     }
 
     #[test]
-    fn who_is_linked_by_genuine_pairs_is_one_person() {
+    fn images_linked_by_genuine_pairs_show_one_person() {
         let list = read(b"left,right,label\na,b,1\nc,d,1\ne,f,0\nd,a,1\n").unwrap();
-        assert_eq!(list.person_of, [0, 0, 0, 0, 1, 2]);
+        assert_eq!(list.people.person_of, [0, 0, 0, 0, 1, 2]);
     }
 
     #[test]
-    fn columns_say_whose_pictures_they_are() {
+    fn columns_name_the_people() {
         let list =
             read(b"left,right,label,left_person,right_person\na,b,0,x,y\nc,b,1,y,y\nd,a,1,x,x\n").unwrap();
-        assert_eq!(list.known_from, KnownFrom::Columns);
-        assert_eq!(list.person_of, [0, 1, 1, 0]);
+        assert_eq!(list.people.known_from, KnownFrom::Columns);
+        assert_eq!(list.into_people().unwrap().person_of, [0, 1, 1, 0]);
+    }
+
+    #[test]
+    fn a_folder_is_a_person_and_only_images_count() {
+        let root = tempfile::tempdir().unwrap();
+        for (folder, files) in [
+            ("b", &["2.jpg", "1.PNG", "notes.txt"][..]),
+            ("a", &["x.webp"]),
+            (".hidden", &["x.jpg"]),
+            ("empty", &[]),
+        ] {
+            std::fs::create_dir(root.path().join(folder)).unwrap();
+            for file in files {
+                std::fs::write(root.path().join(folder).join(file), b"").unwrap();
+            }
+        }
+        std::fs::write(root.path().join("loose.jpg"), b"").unwrap();
+        let people = People::read(root.path()).unwrap();
+        assert_eq!(people.files, ["a/x.webp", "b/1.PNG", "b/2.jpg"]);
+        assert_eq!((people.person_of.as_slice(), people.count()), (&[0, 1, 1][..], 2));
+    }
+
+    #[test]
+    fn a_folder_without_people_is_an_error() {
+        let root = tempfile::tempdir().unwrap();
+        let error = People::read(root.path()).unwrap_err().to_string();
+        assert!(error.contains("one folder of images for each person"), "{error}");
+        assert!(matches!(
+            People::read(&root.path().join("absent")),
+            Err(EvaluationError::File { .. })
+        ));
+    }
+
+    fn read_labels(text: &str) -> Result<LabelList, EvaluationError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("labels.csv");
+        std::fs::write(&path, text).unwrap();
+        LabelList::read(&path)
+    }
+
+    #[test]
+    fn presentations_are_listed_in_their_order() {
+        let list = read_labels("species,file\nprint,a\nlive,b\nprint,c\n").unwrap();
+        assert_eq!(list.files, ["a", "b", "c"]);
+        assert_eq!(list.species, ["print", LIVE, "print"]);
+        assert_eq!((list.subjects, list.has_people), (vec![0, 1, 2], false));
+        let list = read_labels("species,file,person\nprint,a,x\nlive,b,y\nprint,c,x\n").unwrap();
+        assert_eq!((list.subjects, list.has_people), (vec![0, 1, 0], true));
+    }
+
+    #[test]
+    fn an_invalid_label_is_reported_with_its_line() {
+        for (text, expected) in [
+            ("file\na\n", ":1: the header has no column \"species\""),
+            ("file,species\na,\n", ":2: species is empty"),
+            (
+                "file,species\na,live\n\na,print\n",
+                ":4: a is already in a line above",
+            ),
+            ("file,species\n", "the list has no presentation"),
+        ] {
+            let error = read_labels(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text:?}: {error}");
+        }
     }
 }

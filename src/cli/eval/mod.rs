@@ -1,30 +1,64 @@
-//! `likeness eval`.
+//! `likeness eval`: error rates on your own images.
 
-mod liveness;
-mod matching;
+mod output;
 mod source;
 
-use std::fs::File;
-use std::io::{BufWriter, IsTerminal, Write};
-use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Subcommand;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use likeness::Engine;
-use likeness_evaluation::{Journal, JournalContent, Progress, Setup};
-use serde::Serialize;
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Subcommand};
+use likeness::decision::Profile;
+use likeness_evaluation::{Evaluation, JournalContent, MatchOptions, PairList};
 
+pub(crate) use self::output::Bar;
+use self::output::Output;
 pub(crate) use self::source::{Comparisons, LivenessSource, MatchSource};
-use super::{EngineArguments, Failure, complain};
+use super::{EngineArguments, Failure, say};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum EvalCommand {
     /// False match and false non-match rates (ISO/IEC 19795-1).
-    Match(Box<matching::MatchArguments>),
+    Match(Box<MatchArguments>),
     /// Attack and bona fide presentation classification error rates (ISO/IEC 30107-3).
-    Liveness(liveness::LivenessArguments),
+    Liveness(LivenessArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MatchArguments {
+    #[command(flatten)]
+    source: MatchSource,
+    /// Folder for scores.csv, report.json and report.html.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Decision profile of scores.csv.
+    #[arg(long, value_name = "NAME", default_value = "optimal-v0", value_parser = PossibleValuesParser::new(Profile::BUILTIN_NAMES))]
+    profile: String,
+    /// Accuracy by LFW's protocol over N blocks of the list; a column `fold` takes precedence.
+    #[arg(long, value_name = "N", conflicts_with_all = ["people", "all_pairs"], value_parser = clap::value_parser!(u32).range(2..))]
+    folds: Option<u32>,
+    /// Accuracy at the best threshold of these pairs of other people.
+    #[arg(long, value_name = "CSV", conflicts_with_all = ["people", "all_pairs"])]
+    train: Option<PathBuf>,
+    /// Write every comparison of all pairs to scores.csv: n (n - 1) / 2 rows.
+    #[arg(long, requires = "out")]
+    write_pairs: bool,
+    /// Resume an interrupted run; until the end, embeddings are kept in a private file in --out.
+    #[arg(long, requires = "out")]
+    resume: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LivenessArguments {
+    #[command(flatten)]
+    source: LivenessSource,
+    /// Folder for scores.csv, report.json and report.html.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Resume an interrupted run; until the end, scores are kept in a file in --out.
+    #[arg(long, requires = "out")]
+    resume: bool,
 }
 
 impl EvalCommand {
@@ -36,106 +70,67 @@ impl EvalCommand {
     }
 }
 
-/// The folder that the results go to, where they go to one. It is made before the work begins: whoever has no right to
-/// write there should not learn it hours later.
-pub(crate) struct Output(Option<PathBuf>);
-
-impl Output {
-    pub(crate) fn create(folder: Option<&Path>) -> Result<Self, Failure> {
-        if let Some(folder) = folder {
-            std::fs::create_dir_all(folder)
-                .map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
-        }
-        Ok(Self(folder.map(Path::to_owned)))
-    }
-
-    /// The journal of the folder, where one is asked for. One that is left from an evaluation that was broken off holds
-    /// what should not lie about: whoever does not ask for it is told.
-    pub(crate) fn journal(
-        &self,
-        resume: bool,
-        content: JournalContent,
-        engine: &Engine,
-    ) -> Result<Option<Journal>, Failure> {
-        let Some(folder) = &self.0 else { return Ok(None) };
-        if resume {
-            return Ok(Some(Journal::open(folder, content, &Setup::of(engine))?));
-        }
-        let path = folder.join(content.file_name());
-        if path.exists() {
-            let left: Failure = format!(
-                "{} is left from an evaluation that was broken off: --resume goes on with it, else delete it",
-                path.display()
-            )
-            .into();
-            complain(&*left);
-        }
-        Ok(None)
-    }
-
-    /// A file of the folder, if there is one.
-    pub(crate) fn open(&self, name: &str) -> Result<Option<BufWriter<File>>, Failure> {
-        let Some(folder) = &self.0 else { return Ok(None) };
-        let path = folder.join(name);
-        let file =
-            File::create(&path).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-        Ok(Some(BufWriter::new(file)))
-    }
-
-    pub(crate) fn text(&self, name: &str, text: &str) -> Result<(), Failure> {
-        if let Some(mut file) = self.open(name)? {
-            file.write_all(text.as_bytes())?;
-            file.flush()?;
-        }
-        Ok(())
-    }
-
-    pub(crate) fn json(&self, name: &str, value: &impl Serialize) -> Result<(), Failure> {
-        if let Some(mut file) = self.open(name)? {
-            serde_json::to_writer_pretty(&mut file, value)?;
-            file.write_all(b"\n")?;
-            file.flush()?;
-        }
-        Ok(())
+impl MatchArguments {
+    fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
+        let output = Output::create(self.out.as_deref())?;
+        // Before the models are loaded, so that errors in the lists are reported at once.
+        let work = self.source.read()?;
+        let train = self.train.as_deref().map(PairList::read).transpose()?;
+        let engine = engine.builder()?.uncalibrated(true).build()?;
+        let options = MatchOptions::default()
+            .with_face(work.face)
+            .with_profile(Profile::builtin(&self.profile).ok_or("unknown profile")?);
+        let journal = output.journal(self.resume, JournalContent::Embeddings(work.face), &engine)?;
+        let bar = Bar::new();
+        let evaluation = Evaluation::new(&engine, &work.root)
+            .with_data(&work.data)
+            .with_journal(journal.as_ref())
+            .with_progress(&bar);
+        let report = match &work.comparisons {
+            Comparisons::All(people) => {
+                let mut file = None;
+                if self.write_pairs {
+                    file = output.open("scores.csv")?;
+                }
+                let pairs = file.as_mut().map(|file| file as &mut dyn Write);
+                evaluation.all_pairs(people, pairs, &options)?
+            }
+            Comparisons::Pairs(list) => {
+                let training = match &train {
+                    Some(train) => Some(evaluation.pairs(train, None, &options)?.1),
+                    None => None,
+                };
+                let options = options.with_folds(self.folds.map(|folds| folds as usize));
+                let (report, scores) = evaluation.pairs(list, training.as_ref(), &options)?;
+                if let Some(file) = output.open("scores.csv")? {
+                    scores.write_csv(file)?;
+                }
+                report
+            }
+        };
+        output.finish(&report, &report.html(), journal)?;
+        say(report.summary().trim_end())?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 
-/// A bar on standard error, where that is a terminal.
-pub(crate) struct Bar(ProgressBar);
-
-impl Bar {
-    pub(crate) fn new() -> Self {
-        let bar = ProgressBar::new(0);
-        if std::io::stderr().is_terminal() {
-            bar.set_draw_target(ProgressDrawTarget::stderr());
-        } else {
-            bar.set_draw_target(ProgressDrawTarget::hidden());
+impl LivenessArguments {
+    fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
+        let output = Output::create(self.out.as_deref())?;
+        let work = self.source.read()?;
+        let engine = engine.builder()?.uncalibrated(true).build()?;
+        let journal = output.journal(self.resume, JournalContent::Scores, &engine)?;
+        let bar = Bar::new();
+        let evaluation = Evaluation::new(&engine, work.root)
+            .with_data(&work.data)
+            .with_journal(journal.as_ref())
+            .with_progress(&bar);
+        let (report, scores) = evaluation.liveness(&work.list)?;
+        if let Some(file) = output.open("scores.csv")? {
+            scores.write_csv(file)?;
         }
-        let style =
-            ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} pictures, {per_sec}, {eta} left");
-        if let Ok(style) = style {
-            bar.set_style(style);
-        }
-        Self(bar)
+        output.finish(&report, &report.html(), journal)?;
+        say(report.summary().trim_end())?;
+        Ok(ExitCode::SUCCESS)
     }
-}
-
-impl Progress for Bar {
-    fn begin(&self, pictures: usize) {
-        self.0.reset();
-        self.0.set_length(pictures as u64);
-    }
-
-    fn advance(&self) {
-        self.0.inc(1);
-    }
-
-    fn end(&self) {
-        self.0.finish_and_clear();
-    }
-}
-
-/// As many threads for comparing and resampling as the engine has workers.
-pub(crate) fn threads(engine: &Engine) -> NonZero<usize> {
-    NonZero::new(engine.workers()).unwrap_or(NonZero::<usize>::MIN)
 }

@@ -1,4 +1,4 @@
-//! What `eval` and `calibrate` measure on.
+//! The input of `eval` and `calibrate`.
 
 use std::path::{Path, PathBuf};
 
@@ -7,11 +7,10 @@ use likeness_evaluation::{FaceChoice, LabelList, PairList, People};
 
 use crate::cli::Failure;
 
-/// Pictures to compare.
+/// Images to compare.
 #[derive(Debug, Args)]
 pub(crate) struct MatchSource {
-    /// CSV file with the columns left, right and label (1 = same person, 0 = not); optionally fold, or left_person and
-    /// right_person.
+    /// CSV list with left, right, label (1 = same person, 0 = not); optional: fold, left_person and right_person.
     #[arg(
         long,
         value_name = "CSV",
@@ -19,35 +18,35 @@ pub(crate) struct MatchSource {
         conflicts_with = "people"
     )]
     pairs: Option<PathBuf>,
-    /// A folder with a folder of pictures for each person: every picture is compared with every other.
+    /// Folder with one folder of images for each person; compares all pairs of images.
     #[arg(long, value_name = "DIR")]
     people: Option<PathBuf>,
-    /// Where the paths in CSV files begin [default: the folder of the file].
+    /// Root of the paths in CSV files [default: the folder of the file].
     #[arg(long, value_name = "DIR", conflicts_with = "people")]
     root: Option<PathBuf>,
-    /// Compare every picture of the pairs with every other instead of the pairs alone.
+    /// Compare all pairs of images of the list instead of its own pairs.
     #[arg(long, conflicts_with = "people")]
     all_pairs: bool,
-    /// Which face of a picture counts.
+    /// Face of an image that counts.
     #[arg(long, value_enum, default_value_t = Face::Largest)]
     face: Face,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Face {
-    /// The largest, as the engine judges.
+    /// The largest: the engine's primary face.
     Largest,
-    /// The one nearest the picture's centre, as LFW has it.
+    /// The one nearest to the image's centre: LFW's subject.
     Centre,
 }
 
-/// What is to be compared, read and checked.
+/// Comparisons to make, read and checked.
 pub(crate) struct MatchWork {
-    /// Name of the list or folder, without its ending.
+    /// Name of the list or folder, without extension.
     pub(crate) name: String,
-    /// What reports say of it.
+    /// Description for reports.
     pub(crate) data: String,
-    /// Where its paths begin.
+    /// Root of the paths.
     pub(crate) root: PathBuf,
     pub(crate) face: FaceChoice,
     pub(crate) comparisons: Comparisons,
@@ -59,24 +58,24 @@ pub(crate) enum Comparisons {
 }
 
 impl MatchSource {
-    /// Reads the list or the folder, no picture.
+    /// Reads the list or the folder, but no image.
     pub(crate) fn read(&self) -> Result<MatchWork, Failure> {
         let (source, root, comparisons) = match (&self.people, &self.pairs) {
             (Some(people), _) => (people, people.as_path(), Comparisons::All(People::read(people)?)),
             (None, Some(pairs)) => {
                 let list = PairList::read(pairs)?;
                 let comparisons = if self.all_pairs {
-                    Comparisons::All(People::of_list(list)?)
+                    Comparisons::All(list.into_people()?)
                 } else {
                     Comparisons::Pairs(list)
                 };
                 (pairs, root(self.root.as_deref(), pairs), comparisons)
             }
-            // The arguments ask for one of the two.
-            (None, None) => return Err("--pairs or --people is needed".into()),
+            // The arguments require one of the two.
+            (None, None) => return Err("--pairs or --people is required".into()),
         };
         let pairs = match comparisons {
-            Comparisons::All(_) => "all pairs of the pictures of",
+            Comparisons::All(_) => "all pairs of the images of",
             Comparisons::Pairs(_) => "the pairs of",
         };
         let (face, which) = match self.face {
@@ -96,28 +95,27 @@ impl MatchSource {
 /// Presentations to score.
 #[derive(Debug, Args)]
 pub(crate) struct LivenessSource {
-    /// CSV file with the columns file and species (live for bona fide, any other word names the attack species);
-    /// optionally person.
+    /// CSV list with file, species (live = bona fide, any other word = the attack species); optional: person.
     #[arg(long, value_name = "CSV")]
     labels: PathBuf,
-    /// Where the paths in the CSV file begin [default: the folder of the file].
+    /// Root of the paths in the CSV file [default: the folder of the file].
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
 }
 
 /// Presentations, read and checked.
 pub(crate) struct LivenessWork<'a> {
-    /// Name of the list, without its ending.
+    /// Name of the list, without extension.
     pub(crate) name: String,
-    /// What reports say of it.
+    /// Description for reports.
     pub(crate) data: String,
-    /// Where its paths begin.
+    /// Root of the paths.
     pub(crate) root: &'a Path,
     pub(crate) list: LabelList,
 }
 
 impl LivenessSource {
-    /// Reads the list, no picture.
+    /// Reads the list, but no image.
     pub(crate) fn read(&self) -> Result<LivenessWork<'_>, Failure> {
         Ok(LivenessWork {
             name: stem(&self.labels),
@@ -133,15 +131,11 @@ fn root<'a>(root: Option<&'a Path>, list: &'a Path) -> &'a Path {
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or(path.as_os_str())
-        .to_string_lossy()
-        .into_owned()
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
 }
 
 fn stem(path: &Path) -> String {
-    path.file_stem()
-        .unwrap_or(path.as_os_str())
-        .to_string_lossy()
-        .into_owned()
+    let name = path.file_stem().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
 }

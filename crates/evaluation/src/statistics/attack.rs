@@ -1,84 +1,80 @@
-//! Errors of presentation attack detection, in the terms of ISO/IEC 30107-3.
+//! Error rates of presentation attack detection, in the terms of ISO/IEC 30107-3.
 
 use serde::Serialize;
 
 use super::histogram::Histogram;
-use super::ranked::{Ranked, share};
+use super::ranked::{Ranked, SortedScores, draws, share};
 
-/// A presentation attack instrument species, or the bona fide presentations: their scores and those that gave none.
+/// The presentations of one attack species (PAI species), or the bona fide ones: their scores, and the number of those
+/// without one.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Species {
-    scores: Vec<f64>,
-    subjects: Vec<u32>,
+    /// Name of the species.
+    pub name: String,
+    scores: SortedScores<u32>,
     non_responses: u64,
 }
 
-/// Presentations that gave no score.
+/// Presentations without a score.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct NonResponse {
-    /// How many.
+    /// Number of presentations without a score.
     pub count: u64,
-    /// Of how many.
+    /// Number of presentations.
     pub presentations: u64,
-    /// Their share, 0..=1: APNRR for attacks, BPNRR for bona fide presentations.
+    /// Their share, 0..=1: APNRR of attacks, BPNRR of bona fide presentations.
     pub rate: f64,
 }
 
 impl Species {
-    /// From liveness scores, 0..=1, each with its subject, counted from 0; `None` where a presentation gave no score.
-    pub fn new(presentations: impl IntoIterator<Item = (Option<f64>, u32)>) -> Self {
-        let mut scores = Vec::new();
+    /// Takes liveness scores, 0..=1, each with its subject, counted from 0; `None` for a presentation without a score.
+    pub fn new(name: &str, presentations: impl IntoIterator<Item = (Option<f64>, u32)>) -> Self {
         let mut non_responses = 0;
+        let mut scores = Vec::new();
         for (score, subject) in presentations {
             match score {
                 Some(score) => scores.push((score, subject)),
                 None => non_responses += 1,
             }
         }
-        scores.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         Self {
-            scores: scores.iter().map(|entry| entry.0).collect(),
-            subjects: scores.iter().map(|entry| entry.1).collect(),
+            name: name.to_owned(),
+            scores: SortedScores::new(scores),
             non_responses,
         }
     }
 
-    /// The scores, ascending.
-    #[must_use]
-    pub fn ranked(&self) -> Ranked<'_> {
-        Ranked::plain(&self.scores, 0)
-    }
-
-    /// The scores, ascending.
+    /// Returns the scores, ascending.
     #[must_use]
     pub fn scores(&self) -> &[f64] {
-        &self.scores
+        self.scores.scores()
     }
 
-    /// The scores, each weighing as often as its subject was drawn.
+    /// Returns the scores for rates at thresholds.
+    #[must_use]
+    pub fn ranked(&self) -> Ranked<'_> {
+        Ranked::plain(self.scores(), 0)
+    }
+
+    /// Returns the scores, each weighing as often as its subject was drawn.
     #[must_use]
     pub fn weighted(&self, weights: &[u32]) -> Ranked<'_> {
-        let weight = |&subject: &u32| u64::from(weights.get(subject as usize).copied().unwrap_or_default());
-        Ranked::weighted(&self.scores, self.subjects.iter().map(weight), 0)
+        self.scores.weighted(|subject| draws(weights, subject), 0)
     }
 
-    /// The scores in `steps` over 0..=1.
+    /// Returns the histogram of the scores in `steps` over 0..=1.
     #[must_use]
     pub fn histogram(&self, steps: usize) -> Histogram {
-        let mut histogram = Histogram::new(0.0, 1.0, steps);
-        for &score in &self.scores {
-            histogram.add(score);
-        }
-        histogram
+        self.scores.histogram(0.0, 1.0, steps)
     }
 
-    /// How many presentations gave a score.
+    /// Returns the number of presentations with a score.
     #[must_use]
     pub fn responses(&self) -> u64 {
-        self.scores.len() as u64
+        self.scores().len() as u64
     }
 
-    /// Those that gave none; `None` where there was no presentation.
+    /// Returns the presentations without a score; `None` where there is no presentation.
     #[must_use]
     pub fn non_response(&self) -> Option<NonResponse> {
         let presentations = self.responses() + self.non_responses;
@@ -91,39 +87,40 @@ impl Species {
 }
 
 /// Liveness scores of bona fide presentations and of attacks by species. A presentation passes as live when its score is
-/// at least the threshold. Presentations without a score are in none of the error rates but in the non-response rates.
+/// at least the threshold. One without a score is in a non-response rate and in no error rate.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LivenessScores {
-    /// Live people.
+    /// Bona fide presentations.
     pub bona_fide: Species,
-    /// Attacks, each species with its name.
-    pub attacks: Vec<(String, Species)>,
+    /// The attack species.
+    pub attacks: Vec<Species>,
 }
 
 impl LivenessScores {
-    /// BPCER: share of the bona fide presentations that do not pass.
+    /// Returns the BPCER, 0..=1: the share of bona fide presentations that do not pass.
     #[must_use]
     pub fn bpcer(&self, threshold: f64) -> Option<f64> {
         self.bona_fide.ranked().share_below(threshold)
     }
 
-    /// APCER of the worst species, and which that is: the headline of ISO/IEC 30107-3, which forbids to average over
-    /// species. Of species that are as bad the first.
+    /// Returns the highest APCER of a species, 0..=1, and the first species that has it: the headline figure of ISO/IEC
+    /// 30107-3, which forbids to average over species.
     #[must_use]
     pub fn worst_apcer(&self, threshold: f64) -> Option<(f64, &str)> {
         let mut worst: Option<(f64, &str)> = None;
-        for (name, species) in &self.attacks {
+        for species in &self.attacks {
             let Some(rate) = species.ranked().share_at_or_above(threshold) else {
                 continue;
             };
             if worst.is_none_or(|(highest, _)| rate > highest) {
-                worst = Some((rate, name));
+                worst = Some((rate, &species.name));
             }
         }
         worst
     }
 
-    /// ACER, the mean of the worst APCER and the BPCER. Withdrawn from ISO/IEC 30107-3; for comparison with papers only.
+    /// Returns the ACER, 0..=1: the mean of the highest APCER and the BPCER. Withdrawn from ISO/IEC 30107-3; for
+    /// comparison with papers only.
     #[must_use]
     pub fn acer(&self, threshold: f64) -> Option<f64> {
         Some(f64::midpoint(
@@ -137,8 +134,9 @@ impl LivenessScores {
 mod tests {
     use super::*;
 
-    fn species(scores: &[f64], missing: usize) -> Species {
+    fn species(name: &str, scores: &[f64], missing: usize) -> Species {
         Species::new(
+            name,
             scores
                 .iter()
                 .map(|&score| Some(score))
@@ -149,11 +147,11 @@ mod tests {
 
     fn worked() -> LivenessScores {
         LivenessScores {
-            bona_fide: species(&[0.9, 0.3, 0.6, 0.8], 1),
+            bona_fide: species("live", &[0.9, 0.3, 0.6, 0.8], 1),
             attacks: vec![
-                ("print".to_owned(), species(&[0.1, 0.2, 0.6, 0.3], 0)),
-                ("replay".to_owned(), species(&[0.7, 0.1], 2)),
-                ("mask".to_owned(), species(&[], 1)),
+                species("print", &[0.1, 0.2, 0.6, 0.3], 0),
+                species("replay", &[0.7, 0.1], 2),
+                species("mask", &[], 1),
             ],
         }
     }
@@ -174,9 +172,9 @@ mod tests {
     #[test]
     fn a_presentation_without_a_score_is_neither_right_nor_wrong() {
         let scores = worked();
-        let replay = scores.attacks[1].1.non_response().unwrap();
+        let replay = scores.attacks[1].non_response().unwrap();
         assert_eq!((replay.count, replay.presentations, replay.rate), (2, 4, 0.5));
-        let mask = &scores.attacks[2].1;
+        let mask = &scores.attacks[2];
         assert_eq!((mask.responses(), mask.non_response().unwrap().rate), (0, 1.0));
         assert_eq!(Species::default().non_response(), None);
     }
@@ -192,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_subject_weighs_as_often_as_it_was_drawn() {
-        let bona_fide = species(&[0.9, 0.3, 0.6, 0.8], 0);
+        let bona_fide = species("live", &[0.9, 0.3, 0.6, 0.8], 0);
         // Subjects 1 (0.3) three times and 3 (0.8) once.
         assert_eq!(bona_fide.weighted(&[0, 3, 0, 1]).share_below(0.6), Some(0.75));
     }

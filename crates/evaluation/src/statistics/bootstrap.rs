@@ -1,7 +1,7 @@
-//! How far a rate may be from the truth: confidence intervals by the bootstrap over people.
+//! Confidence intervals by the bootstrap over people.
 //!
-//! Comparisons of the same person are alike, so an interval that resamples comparisons as if they were independent comes
-//! out too narrow. Here the **people** are drawn with replacement; a comparison weighs as many times as its person was
+//! Comparisons of the same person are correlated, so an interval that resamples comparisons as if they were independent
+//! comes out too narrow. Here the **people** are drawn with replacement; a comparison weighs as often as its person was
 //! drawn, one between two people the product of both (the product or "pigeonhole" bootstrap of Owen, "The pigeonhole
 //! bootstrap", Annals of Applied Statistics 1, 2007, which errs on the wide side).
 
@@ -9,7 +9,7 @@ use std::num::NonZero;
 
 use serde::Serialize;
 
-use super::random::SplitMix64;
+use crate::threads::on_threads;
 
 /// A confidence interval by the percentiles of the replicates.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -20,25 +20,26 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// How to resample.
+/// The parameters of a bootstrap.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Bootstrap {
-    /// How many times the people are drawn.
+    /// Number of times the people are drawn.
     pub replicates: usize,
-    /// Share of the replicates within the interval, such as 0.95.
+    /// Share of the replicates within the interval, 0..=1.
     pub confidence: f64,
-    /// The same seed draws the same people.
+    /// Seed of the draws.
     pub seed: u64,
-    /// How many threads share the work; the result is the same from any number.
+    /// Number of threads; the intervals are the same from any number.
     pub threads: NonZero<usize>,
 }
 
-/// Of the replicates at most this share may leave a figure undefined, or it has no interval: those in which it is defined
-/// would be a choice.
+/// Highest share of replicates that may leave a figure undefined. With more it has no interval: the other replicates would
+/// be a biased choice.
 const MOST_UNDEFINED: f64 = 0.05;
 
 impl Bootstrap {
-    /// 1,000 replicates, 95 %, a fixed seed, as many threads as given.
+    /// Returns 1,000 replicates, 95 % and a fixed seed.
     #[must_use]
     pub fn new(threads: NonZero<usize>) -> Self {
         Self {
@@ -49,9 +50,8 @@ impl Bootstrap {
         }
     }
 
-    /// Intervals of several figures. `figures` computes them from how many times each of the people was drawn, always in
-    /// the same order; a figure that cannot be computed is `None`. There is no interval where there are fewer than two
-    /// people.
+    /// Returns the interval of each figure that `figures` computes, in its order, from the number of times each person
+    /// was drawn. An undefined figure is `None`. With fewer than two people there are no intervals.
     pub fn intervals<F>(&self, people: usize, figures: F) -> Vec<Option<Interval>>
     where
         F: Fn(&[u32]) -> Vec<Option<f64>> + Sync,
@@ -72,27 +72,13 @@ impl Bootstrap {
         };
         let threads = self.threads.get().min(self.replicates);
         // Thread t takes every t-th replicate. The percentiles do not depend on the order.
-        let drawn: Vec<Vec<Option<f64>>> = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..threads)
-                .map(|first| {
-                    let replicate = &replicate;
-                    scope.spawn(move || {
-                        (first..self.replicates)
-                            .step_by(threads)
-                            .map(replicate)
-                            .collect::<Vec<_>>()
-                    })
-                })
-                .collect();
-            workers
-                .into_iter()
-                .flat_map(|worker| {
-                    worker
-                        .join()
-                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-                })
-                .collect()
-        });
+        let drawn: Vec<Vec<Option<f64>>> = on_threads(threads, |first| {
+            let replicates = (first..self.replicates).step_by(threads);
+            replicates.map(replicate).collect::<Vec<_>>()
+        })
+        .into_iter()
+        .flatten()
+        .collect();
         (0..count)
             .map(|figure| {
                 let values = drawn.iter().filter_map(|values| *values.get(figure)?).collect();
@@ -114,13 +100,40 @@ impl Bootstrap {
     }
 }
 
-/// The quantile of ascending values, interpolated between the two nearest (type 7 of Hyndman and Fan, NumPy's default).
+/// Returns the quantile of ascending values, interpolated between the two nearest (type 7 of Hyndman and Fan, NumPy's default).
 fn quantile(values: &[f64], share: f64) -> Option<f64> {
     let place = share.clamp(0.0, 1.0) * values.len().checked_sub(1)? as f64;
     let (low, way) = (place.floor() as usize, place.fract());
     let below = *values.get(low)?;
     let above = values.get(low + 1).copied().unwrap_or(below);
     Some(below + way * (above - below))
+}
+
+/// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014): written here because its
+/// numbers, and so the intervals, must not change with the version of a library.
+#[derive(Debug, Clone)]
+struct SplitMix64(u64);
+
+impl SplitMix64 {
+    /// Returns the generator of a stream of a seed.
+    fn new(seed: u64, stream: u64) -> Self {
+        // Streams are scattered over the period by the generator's own mixing, so that neighbours do not overlap.
+        let mut scattered = Self(stream);
+        Self(seed ^ scattered.next())
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// Returns a number below `bound`, which is above 0.
+    fn below(&mut self, bound: usize) -> usize {
+        ((u128::from(self.next()) * bound as u128) >> 64) as usize
+    }
 }
 
 #[cfg(test)]
@@ -178,23 +191,23 @@ mod tests {
         assert_eq!(found, [Some(Interval { low: 1.0, high: 1.0 }), None]);
     }
 
-    /// Share of simulated studies whose 95 % interval holds the true mean, where what a person's pictures give is alike:
-    /// once with the people resampled, once with the pictures as if they were people.
+    /// Share of simulated studies whose 95 % interval holds the true mean, where the scores of a person's images are
+    /// correlated: once with the people resampled, once with the images as if they were people.
     fn coverage() -> (f64, f64) {
         const STUDIES: usize = 300;
         const PEOPLE: usize = 40;
-        const PICTURES: usize = 8;
+        const IMAGES: usize = 8;
         let bootstrap = Bootstrap {
             replicates: 300,
             ..Bootstrap::new(threads(2))
         };
         let mut generator = SplitMix64::new(7, 0);
-        let (mut over_people, mut over_pictures) = (0, 0);
+        let (mut over_people, mut over_images) = (0, 0);
         for _ in 0..STUDIES {
             let values: Vec<f64> = (0..PEOPLE)
                 .flat_map(|_| {
                     let person = normal(&mut generator);
-                    (0..PICTURES)
+                    (0..IMAGES)
                         .map(|_| person + 0.5 * normal(&mut generator))
                         .collect::<Vec<_>>()
                 })
@@ -209,19 +222,46 @@ mod tests {
                 vec![Some(sum / weights.sum::<f64>())]
             };
             let holds = |found: &[Option<Interval>]| found[0].is_some_and(|i| i.low <= 0.0 && 0.0 <= i.high);
-            let found = bootstrap.intervals(PEOPLE, |weights| mean(&|index| weights[index / PICTURES]));
+            let found = bootstrap.intervals(PEOPLE, |weights| mean(&|index| weights[index / IMAGES]));
             over_people += usize::from(holds(&found));
             let found = bootstrap.intervals(values.len(), |weights| mean(&|index| weights[index]));
-            over_pictures += usize::from(holds(&found));
+            over_images += usize::from(holds(&found));
         }
         let share = |count: usize| count as f64 / STUDIES as f64;
-        (share(over_people), share(over_pictures))
+        (share(over_people), share(over_images))
     }
 
     #[test]
-    fn intervals_over_people_hold_the_truth_as_often_as_they_say_and_those_over_pictures_do_not() {
-        let (over_people, over_pictures) = coverage();
+    fn intervals_over_people_hold_the_truth_as_often_as_they_say_and_those_over_images_do_not() {
+        let (over_people, over_images) = coverage();
         assert!((0.90..=0.98).contains(&over_people), "{over_people}");
-        assert!(over_pictures < 0.70, "{over_pictures}");
+        assert!(over_images < 0.70, "{over_images}");
+    }
+
+    #[test]
+    fn the_published_sequence() {
+        let mut generator = SplitMix64(1_234_567);
+        let first: Vec<u64> = (0..3).map(|_| generator.next()).collect();
+        assert_eq!(
+            first,
+            [
+                6_457_827_717_110_365_317,
+                3_203_168_211_198_807_973,
+                9_817_491_932_198_370_423
+            ]
+        );
+    }
+
+    #[test]
+    fn every_number_below_the_bound_comes_about_equally_often() {
+        let mut generator = SplitMix64::new(1, 2);
+        let mut counts = [0u32; 7];
+        for _ in 0..70_000 {
+            counts[generator.below(7)] += 1;
+        }
+        assert!(
+            counts.iter().all(|&count| (9_600..=10_400).contains(&count)),
+            "{counts:?}"
+        );
     }
 }

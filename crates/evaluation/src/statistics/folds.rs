@@ -1,12 +1,14 @@
-//! Accuracy as LFW reports it: the threshold comes from other comparisons than those that it judges.
+//! Accuracy as LFW reports it: each threshold comes from other comparisons than those it decides.
 
 use serde::Serialize;
 
-/// A comparison whose truth is known: its score, `None` where a picture of it could not be used, and whether the two are
-/// the same person. One without a score counts as "not the same", which is what the engine decides.
+use super::ranked::share;
+
+/// A comparison whose ground truth is known: its score, `None` where an image could not be used, and whether both show the
+/// same person. One without a score counts as "not the same", as the engine decides.
 pub type Judged = (Option<f64>, bool);
 
-/// Share of right answers.
+/// The accuracy over folds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Accuracy {
     /// Mean of the folds' accuracies, 0..=1.
@@ -15,29 +17,29 @@ pub struct Accuracy {
     pub standard_error: f64,
     /// Each fold's accuracy, 0..=1.
     pub folds: Vec<f64>,
-    /// The threshold that judged each fold, in units of the score.
+    /// The threshold of each fold, in units of the score.
     pub thresholds: Vec<f64>,
 }
 
-/// Why there is no accuracy over folds.
+/// The reason that comparisons cannot be divided into folds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FoldError {
-    /// Fewer than two folds, or more than comparisons.
+    /// There are fewer than two folds, or more folds than comparisons.
     #[error("{comparisons} comparisons cannot be divided into {folds} folds")]
     Count {
-        /// How many comparisons there are.
+        /// Number of comparisons.
         comparisons: usize,
-        /// How many folds were asked for.
+        /// Number of folds.
         folds: usize,
     },
-    /// A fold's number is missing.
+    /// A fold is empty.
     #[error("fold {0} has no comparison")]
     Empty(usize),
 }
 
-/// The fold of each of `comparisons` in file order, in `folds` consecutive blocks of as equal length as can be: LFW's ten
-/// blocks of 600.
+/// Returns the fold of each comparison, in consecutive blocks of lengths that differ by at most 1, as LFW's ten blocks of
+/// 600.
 ///
 /// # Errors
 /// [`FoldError::Count`] for fewer than two folds or more folds than comparisons.
@@ -50,17 +52,17 @@ pub fn blocks(comparisons: usize, folds: usize) -> Result<Vec<usize>, FoldError>
         .collect())
 }
 
-/// Share of right answers at a threshold; `None` of nothing.
+/// Returns the share of right decisions at a threshold, 0..=1; `None` of nothing.
 #[must_use]
 pub fn accuracy_at(comparisons: &[Judged], threshold: f64) -> Option<f64> {
     let right = comparisons
         .iter()
         .filter(|(score, same)| score.is_some_and(|score| score >= threshold) == *same)
         .count();
-    super::ranked::share(right as u64, comparisons.len() as u64)
+    share(right as u64, comparisons.len() as u64)
 }
 
-/// The threshold with the most right answers: halfway between two neighbouring scores; of several as good, the middle
+/// Returns the threshold with the most right decisions, halfway between two neighbouring scores; of several, the middle
 /// one. `None` where there is no score.
 #[must_use]
 pub fn best_threshold(comparisons: &[Judged]) -> Option<f64> {
@@ -70,7 +72,7 @@ pub fn best_threshold(comparisons: &[Judged]) -> Option<f64> {
         .collect();
     scores.sort_by(|a, b| a.0.total_cmp(&b.0));
     let lowest = scores.first()?.0;
-    // Right answers more than at the lowest score, where all match: each excluded impostor is one more, each excluded
+    // Right decisions more than at the lowest score, where all match: each excluded impostor is one more, each excluded
     // genuine comparison one less.
     let mut gain = 0i64;
     let mut candidates = vec![(0i64, lowest)];
@@ -91,8 +93,8 @@ pub fn best_threshold(comparisons: &[Judged]) -> Option<f64> {
     best.get(best.len() / 2).copied()
 }
 
-/// LFW's protocol: each fold is judged at the threshold that is best on all the others. `folds` gives each comparison's
-/// fold, counted from 0 without a gap.
+/// Returns the accuracy by LFW's protocol: each fold is decided at the threshold that is best on all others. `folds` has the
+/// fold of each comparison, counted from 0 without a gap.
 ///
 /// # Errors
 /// [`FoldError`] where there are fewer than two folds or a fold is empty.
@@ -114,7 +116,7 @@ pub fn k_fold_accuracy(comparisons: &[Judged], folds: &[usize]) -> Result<Accura
                 .map(|(comparison, _)| *comparison)
                 .collect()
         };
-        // Where the others have no score at all, nothing matches.
+        // Where the others have no score, nothing matches.
         let threshold = best_threshold(&part(false)).unwrap_or(f64::MAX);
         accuracies.push(accuracy_at(&part(true), threshold).ok_or(FoldError::Empty(fold))?);
         thresholds.push(threshold);
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fold_is_judged_by_the_others() {
+    fn each_fold_is_decided_by_the_others() {
         // Fold 0 is best cut at 0.5, fold 1 at 0.1, which fails half of fold 0; at 0.5 half of fold 1 fails.
         let comparisons = [
             (Some(0.4), false),
@@ -211,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn folds_that_are_none() {
+    fn too_few_or_empty_folds_are_errors() {
         let comparisons = [(Some(0.4), false), (Some(0.6), true)];
         assert!(matches!(
             k_fold_accuracy(&comparisons, &[0, 0]),

@@ -2,16 +2,19 @@
 
 use serde::Serialize;
 
-/// How many scores lie in each of equal steps from `low` to `high`; what lies outside is counted in the outermost.
+/// The number of scores in each of equal steps from `low` to `high`; scores outside count in the outermost steps.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Histogram {
-    low: f64,
-    high: f64,
-    counts: Vec<u64>,
+    /// Beginning of the first step.
+    pub low: f64,
+    /// End of the last step.
+    pub high: f64,
+    /// Number of scores in each step.
+    pub counts: Vec<u64>,
 }
 
 impl Histogram {
-    /// No score yet; `high` is above `low` and there is at least one step.
+    /// Returns an empty histogram; `high` is above `low`, and there is at least one step.
     #[must_use]
     pub fn new(low: f64, high: f64, steps: usize) -> Self {
         Self {
@@ -24,51 +27,33 @@ impl Histogram {
     /// Counts a score.
     pub fn add(&mut self, score: f64) {
         let place = (score - self.low) / (self.high - self.low) * self.counts.len() as f64;
-        // A float that is too large or too small for an integer is converted to the nearest one.
+        // The conversion of a float outside of the integer's range gives the nearest integer.
         let step = (place as usize).min(self.counts.len() - 1);
         if let Some(count) = self.counts.get_mut(step) {
             *count += 1;
         }
     }
 
-    /// Adds what another histogram of the same steps has counted.
+    /// Adds the counts of another histogram of the same steps.
     pub fn merge(&mut self, other: &Self) {
         for (count, more) in self.counts.iter_mut().zip(&other.counts) {
             *count += more;
         }
     }
 
-    /// The count of each step.
-    #[must_use]
-    pub fn counts(&self) -> &[u64] {
-        &self.counts
-    }
-
-    /// Where the first step begins.
-    #[must_use]
-    pub fn low(&self) -> f64 {
-        self.low
-    }
-
-    /// Where the last step ends.
-    #[must_use]
-    pub fn high(&self) -> f64 {
-        self.high
-    }
-
-    /// Width of a step: what a figure that is read off this histogram may be wrong by.
+    /// Returns the width of a step, the error of a threshold from this histogram.
     #[must_use]
     pub fn step(&self) -> f64 {
         (self.high - self.low) / self.counts.len() as f64
     }
 
-    /// All scores.
+    /// Returns the number of scores.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// Scores in the steps that begin at `threshold` or above it: at most those that reach it.
+    /// Returns the number of scores in the steps that begin at `threshold` or above: at most those that reach it.
     #[must_use]
     pub fn at_or_above(&self, threshold: f64) -> u64 {
         self.counts
@@ -79,8 +64,8 @@ impl Histogram {
             .sum()
     }
 
-    /// The lowest beginning of a step from which on there are at most `allowed` scores; the upper end where even the
-    /// last step has more.
+    /// Returns the lowest beginning of a step from which on there are at most `allowed` scores; the upper end where even
+    /// the last step has more.
     #[must_use]
     pub fn lowest_with_at_most(&self, allowed: u64) -> f64 {
         let mut sum = 0;
@@ -93,7 +78,7 @@ impl Histogram {
         self.low
     }
 
-    /// The same scores in `1 / factor` as many steps, for drawing; `factor` divides the number of steps.
+    /// Returns the same scores in `1 / factor` as many steps; `factor` divides the number of steps.
     #[must_use]
     pub fn coarser(&self, factor: usize) -> Self {
         Self {
@@ -126,14 +111,14 @@ mod tests {
     #[test]
     fn steps_include_their_beginning_and_the_outermost_take_what_is_beyond() {
         let histogram = counted(&[-3.0, -1.0, -0.76, -0.75, 0.0, 0.24, 0.99, 1.0, 2.0]);
-        assert_eq!(histogram.counts(), [3, 1, 0, 0, 2, 0, 0, 3]);
+        assert_eq!(histogram.counts, [3, 1, 0, 0, 2, 0, 0, 3]);
         assert_eq!(histogram.total(), 9);
         assert_eq!(histogram.step(), 0.25);
-        assert_eq!(histogram.coarser(4).counts(), [4, 5]);
+        assert_eq!(histogram.coarser(4).counts, [4, 5]);
     }
 
     #[test]
-    fn what_is_read_off_is_at_most_a_step_away() {
+    fn a_result_is_at_most_a_step_away() {
         let histogram = counted(&[-0.9, 0.1, 0.3, 0.4, 0.8]);
         assert_eq!(histogram.at_or_above(0.25), 3);
         // 0.3 and 0.4 share a step with 0.26, which is not said to be reached.

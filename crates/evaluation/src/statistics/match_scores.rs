@@ -1,46 +1,27 @@
-//! The scores of comparisons whose truth is known, with whose they are.
+//! The scores of comparisons whose ground truth is known.
 
 use super::histogram::Histogram;
-use super::ranked::{EqualErrorRate, Ranked, equal_error_rate, share};
+use super::ranked::{EqualErrorRate, Ranked, SortedScores, draws, equal_error_rate, share};
 
-/// A comparison of two pictures of one person.
+/// The cosine similarity of a comparison, -1..=1, with what it is about: the person of a genuine one, the two people of an
+/// impostor one (each counted from 0), or the two images.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct GenuineComparison {
-    /// Cosine similarity.
+pub struct Scored<P> {
+    /// Cosine similarity, -1..=1.
     pub score: f32,
-    /// Whose pictures, counted from 0.
-    pub person: u32,
+    /// The person, people or images.
+    pub of: P,
 }
 
-/// A comparison of pictures of two people.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ImpostorComparison {
-    /// Cosine similarity.
-    pub score: f32,
-    /// Whose pictures, counted from 0.
-    pub people: (u32, u32),
-}
-
-/// Which impostor comparisons there are, and so what they weigh together when people weigh differently.
-#[derive(Debug, Clone, PartialEq)]
-pub enum PairDesign {
-    /// Those of a list, all of which are held.
-    Listed,
-    /// Every picture with every picture of somebody else; the number of each person's pictures. Only the highest
-    /// comparisons are held.
-    AllPairs(Vec<u32>),
-}
-
-/// Scores of comparisons whose truth is known.
+/// The scores of comparisons whose ground truth is known.
 #[derive(Debug, Clone)]
 pub struct MatchScores {
     people: usize,
-    genuine: Vec<f64>,
-    genuine_people: Vec<u32>,
-    impostor: Vec<f64>,
-    impostor_people: Vec<(u32, u32)>,
-    design: PairDesign,
-    /// All impostor comparisons in fine steps, for what lies below those that are held.
+    genuine: SortedScores<u32>,
+    impostor: SortedScores<(u32, u32)>,
+    /// Each person's number of images, where all pairs were compared and only the highest impostor comparisons are held.
+    images_of_person: Option<Vec<u32>>,
+    /// All impostor comparisons in fine steps, for those below the ones held.
     impostor_histogram: Histogram,
 }
 
@@ -48,113 +29,98 @@ pub struct MatchScores {
 pub(crate) const FINE_STEPS: usize = 65_536;
 
 impl MatchScores {
-    /// From the comparisons in any order: the result does not depend on it.
+    /// Takes the comparisons of a list in any order: the result does not depend on it.
     #[must_use]
-    pub fn listed(people: usize, genuine: Vec<GenuineComparison>, impostor: Vec<ImpostorComparison>) -> Self {
-        let mut histogram = Histogram::new(-1.0, 1.0, FINE_STEPS);
-        for comparison in &impostor {
-            histogram.add(f64::from(comparison.score));
-        }
-        Self::build(people, genuine, impostor, PairDesign::Listed, histogram)
-    }
-
-    /// From all pairs of pictures: all genuine comparisons, the highest of the impostor ones, and all of those counted in
-    /// steps.
-    #[must_use]
-    pub fn all_pairs(
-        pictures_of_person: Vec<u32>,
-        genuine: Vec<GenuineComparison>,
-        highest_impostor: Vec<ImpostorComparison>,
-        impostor_histogram: Histogram,
-    ) -> Self {
-        let people = pictures_of_person.len();
-        let design = PairDesign::AllPairs(pictures_of_person);
-        Self::build(people, genuine, highest_impostor, design, impostor_histogram)
-    }
-
-    fn build(
-        people: usize,
-        mut genuine: Vec<GenuineComparison>,
-        mut impostor: Vec<ImpostorComparison>,
-        design: PairDesign,
-        impostor_histogram: Histogram,
-    ) -> Self {
-        genuine.sort_unstable_by(|a, b| a.score.total_cmp(&b.score).then(a.person.cmp(&b.person)));
-        impostor.sort_unstable_by(|a, b| a.score.total_cmp(&b.score).then(a.people.cmp(&b.people)));
+    pub fn listed(people: usize, genuine: Vec<Scored<u32>>, impostor: Vec<Scored<(u32, u32)>>) -> Self {
+        let impostor = sorted(impostor);
         Self {
             people,
-            genuine: genuine.iter().map(|one| f64::from(one.score)).collect(),
-            genuine_people: genuine.iter().map(|one| one.person).collect(),
-            impostor: impostor.iter().map(|one| f64::from(one.score)).collect(),
-            impostor_people: impostor.iter().map(|one| one.people).collect(),
-            design,
+            genuine: sorted(genuine),
+            impostor_histogram: impostor.histogram(-1.0, 1.0, FINE_STEPS),
+            impostor,
+            images_of_person: None,
+        }
+    }
+
+    /// Takes the comparisons of all pairs of images: all genuine ones, the highest impostor ones, and the histogram of all
+    /// impostor ones.
+    #[must_use]
+    pub fn all_pairs(
+        images_of_person: Vec<u32>,
+        genuine: Vec<Scored<u32>>,
+        highest_impostor: Vec<Scored<(u32, u32)>>,
+        impostor_histogram: Histogram,
+    ) -> Self {
+        Self {
+            people: images_of_person.len(),
+            genuine: sorted(genuine),
+            impostor: sorted(highest_impostor),
+            images_of_person: Some(images_of_person),
             impostor_histogram,
         }
     }
 
-    /// How many people there are.
+    /// Returns the number of people.
     #[must_use]
     pub fn people(&self) -> usize {
         self.people
     }
 
-    /// Number of genuine comparisons.
+    /// Returns the number of genuine comparisons.
     #[must_use]
     pub fn genuine_count(&self) -> u64 {
-        self.genuine.len() as u64
+        self.genuine.scores().len() as u64
     }
 
-    /// Number of impostor comparisons.
+    /// Returns the number of impostor comparisons.
     #[must_use]
     pub fn impostor_count(&self) -> u64 {
         self.impostor_histogram.total()
     }
 
-    /// How many of the impostor comparisons, the highest, are held exactly.
+    /// Returns the number of impostor comparisons, the highest, that are held exactly.
     #[must_use]
     pub fn held_impostors(&self) -> u64 {
-        self.impostor.len() as u64
+        self.impostor.scores().len() as u64
     }
 
-    /// The genuine scores, ascending.
+    /// Returns the genuine scores.
     #[must_use]
     pub fn genuine(&self) -> Ranked<'_> {
-        Ranked::plain(&self.genuine, 0)
+        Ranked::plain(self.genuine.scores(), 0)
     }
 
-    /// The impostor scores, ascending.
+    /// Returns the impostor scores.
     #[must_use]
     pub fn impostor(&self) -> Ranked<'_> {
-        Ranked::plain(&self.impostor, self.impostor_count() - self.held_impostors())
+        Ranked::plain(
+            self.impostor.scores(),
+            self.impostor_count() - self.held_impostors(),
+        )
     }
 
-    /// The same with people who weigh as often as they were drawn; as many weights as people.
+    /// Returns the genuine and the impostor scores, weighted by how often each person was drawn.
     #[must_use]
     pub fn weighted(&self, weights: &[u32]) -> (Ranked<'_>, Ranked<'_>) {
-        let weight = |person: u32| u64::from(weights.get(person as usize).copied().unwrap_or_default());
-        let genuine = Ranked::weighted(
-            &self.genuine,
-            self.genuine_people.iter().map(|&person| weight(person)),
-            0,
-        );
-        let of_pairs = || self.impostor_people.iter().map(|&(a, b)| weight(a) * weight(b));
-        let unheld = match &self.design {
-            PairDesign::Listed => 0,
-            PairDesign::AllPairs(pictures) => {
-                let all = pairs_between(
-                    pictures
-                        .iter()
-                        .zip(weights)
-                        .map(|(&pictures, &weight)| u64::from(pictures) * u64::from(weight)),
-                );
-                all.saturating_sub(of_pairs().sum())
+        let of_pair = |(a, b): (u32, u32)| draws(weights, a) * draws(weights, b);
+        let unheld = match &self.images_of_person {
+            None => 0,
+            Some(images) => {
+                let sizes = (0..)
+                    .zip(images)
+                    .map(|(person, &images)| u64::from(images) * draws(weights, person));
+                pairs_between(sizes)
+                    .saturating_sub(self.impostor.people().iter().map(|&pair| of_pair(pair)).sum())
             }
         };
-        (genuine, Ranked::weighted(&self.impostor, of_pairs(), unheld))
+        (
+            self.genuine.weighted(|person| draws(weights, person), 0),
+            self.impostor.weighted(of_pair, unheld),
+        )
     }
 
-    /// Share of the impostor comparisons that reach a threshold: exact where those are held, else to within a fine step
-    /// of the threshold.
+    /// Returns the FMR, 0..=1, at a threshold: exact where the comparisons that reach it are held, else for a threshold
+    /// that is at most 3e-5 higher.
     #[must_use]
     pub fn false_match_rate(&self, threshold: f64) -> Option<f64> {
         self.impostor().share_at_or_above(threshold).or_else(|| {
@@ -165,14 +131,13 @@ impl MatchScores {
         })
     }
 
-    /// Share of the genuine comparisons that do not reach a threshold.
+    /// Returns the FNMR, 0..=1, at a threshold.
     #[must_use]
     pub fn false_non_match_rate(&self, threshold: f64) -> Option<f64> {
         self.genuine().share_below(threshold)
     }
 
-    /// The lowest threshold that at most this share of the impostor comparisons reach; to within a fine step where those
-    /// are not held.
+    /// Returns the lowest threshold with at most this FMR; to within 3e-5 where the comparisons there are not held.
     #[must_use]
     pub fn threshold_at(&self, false_match_rate: f64) -> Option<f64> {
         self.impostor().threshold_at(false_match_rate).or_else(|| {
@@ -184,30 +149,31 @@ impl MatchScores {
         })
     }
 
-    /// The equal error rate; `None` where it lies below the impostor comparisons that are held.
+    /// Returns the equal error rate; `None` where it lies below the impostor comparisons held.
     #[must_use]
     pub fn equal_error_rate(&self) -> Option<EqualErrorRate> {
         equal_error_rate(&self.genuine(), &self.impostor())
     }
 
-    /// The genuine scores in `steps` over -1..=1.
+    /// Returns the histogram of the genuine scores in `steps` over -1..=1.
     #[must_use]
     pub fn genuine_histogram(&self, steps: usize) -> Histogram {
-        let mut histogram = Histogram::new(-1.0, 1.0, steps);
-        for &score in &self.genuine {
-            histogram.add(score);
-        }
-        histogram
+        self.genuine.histogram(-1.0, 1.0, steps)
     }
 
-    /// All impostor scores in fine steps over -1..=1.
+    /// Returns the histogram of all impostor scores in 65,536 steps over -1..=1.
     #[must_use]
     pub fn impostor_histogram(&self) -> &Histogram {
         &self.impostor_histogram
     }
 }
 
-/// How many pairs there are between different groups of these sizes.
+fn sorted<P: Copy + Ord>(comparisons: Vec<Scored<P>>) -> SortedScores<P> {
+    let entries = comparisons.into_iter().map(|one| (f64::from(one.score), one.of));
+    SortedScores::new(entries.collect())
+}
+
+/// Returns the number of pairs between different groups of these sizes.
 pub(crate) fn pairs_between(groups: impl Iterator<Item = u64>) -> u64 {
     let (sum, squares) = groups.fold((0u128, 0u128), |(sum, squares), size| {
         let size = u128::from(size);
@@ -222,15 +188,12 @@ mod tests {
 
     use super::*;
 
-    fn genuine(score: f32, person: u32) -> GenuineComparison {
-        GenuineComparison { score, person }
+    fn genuine(score: f32, person: u32) -> Scored<u32> {
+        Scored { score, of: person }
     }
 
-    fn impostor(score: f32, a: u32, b: u32) -> ImpostorComparison {
-        ImpostorComparison {
-            score,
-            people: (a, b),
-        }
+    fn impostor(score: f32, a: u32, b: u32) -> Scored<(u32, u32)> {
+        Scored { score, of: (a, b) }
     }
 
     #[test]
@@ -264,10 +227,10 @@ mod tests {
         assert_eq!(pairs_between([5].into_iter()), 0);
     }
 
-    /// All pairs of pictures whose "similarity" is a function of the two, so that ties are there.
-    fn all_pairs(pictures: &[u32], held: usize) -> (MatchScores, MatchScores) {
+    /// Returns all pairs of images whose "similarity" is a function of the two, with ties.
+    fn all_pairs(images: &[u32], held: usize) -> (MatchScores, MatchScores) {
         let owners: Vec<u32> = (0u32..)
-            .zip(pictures)
+            .zip(images)
             .flat_map(|(person, &count)| (0..count).map(move |_| person))
             .collect();
         let (mut same, mut other) = (Vec::new(), Vec::new());
@@ -283,27 +246,27 @@ mod tests {
                 }
             }
         }
-        let listed = MatchScores::listed(pictures.len(), same.clone(), other.clone());
+        let listed = MatchScores::listed(images.len(), same.clone(), other.clone());
         other.sort_by(|a, b| b.score.total_cmp(&a.score));
         other.truncate(held);
         (
-            MatchScores::all_pairs(pictures.to_vec(), same, other, histogram),
+            MatchScores::all_pairs(images.to_vec(), same, other, histogram),
             listed,
         )
     }
 
     proptest! {
         #[test]
-        fn the_highest_of_all_pairs_weigh_as_all_do(
-            pictures in prop::collection::vec(1u32..4, 2..8),
+        fn the_highest_of_all_pairs_weigh_as_much_as_all(
+            images in prop::collection::vec(1u32..4, 2..8),
             held in 1usize..60,
             draws in prop::collection::vec(0usize..8, 8),
             threshold in 0.0f64..1.0,
         ) {
-            let (part, all) = all_pairs(&pictures, held);
-            let mut weights = vec![0u32; pictures.len()];
+            let (part, all) = all_pairs(&images, held);
+            let mut weights = vec![0u32; images.len()];
             for draw in draws {
-                weights[draw % pictures.len()] += 1;
+                weights[draw % images.len()] += 1;
             }
             let (of_part, of_all) = (part.weighted(&weights).1, all.weighted(&weights).1);
             prop_assert_eq!(of_part.total(), of_all.total());

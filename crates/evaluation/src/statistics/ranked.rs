@@ -1,25 +1,28 @@
-//! Rates of two kinds of scores against each other: those that should reach a threshold and those that should not.
+//! Rates of scores at thresholds, and how many scores a rate needs.
 
 use serde::Serialize;
+use statrs::function::erf::erfc_inv;
 
-/// A double may lie a hair below the number that was meant: 0.001 times 3,000 comparisons must allow 3 errors.
+use super::histogram::Histogram;
+
+/// Relative tolerance of counts computed from rates: 0.001 times 3,000 comparisons must allow 3 errors.
 const SLACK: f64 = 1e-9;
 
-/// Scores of one kind in ascending order, each with a weight.
+/// Scores of one kind, ascending, each with a weight.
 ///
-/// Only the highest may be held: then the others are known by their total weight, and what cannot be told without them
-/// is `None`.
+/// Where only the highest are held, the total weight of the others is known, and a result that depends on their values is
+/// `None`.
 #[derive(Debug, Clone)]
 pub struct Ranked<'a> {
     scores: &'a [f64],
-    /// Weight of `scores[..i]` for every i up to the length; `None` where each weighs 1.
+    /// Weight of `scores[..i]` for each i up to the length; `None` where each weighs 1.
     cumulative: Option<Vec<u64>>,
     /// Weight of the scores that are not held, none of which is above a held one.
     unheld: u64,
 }
 
 impl<'a> Ranked<'a> {
-    /// Every score counts once. The scores ascend; `unheld` more of them, none above the first, are not held.
+    /// Takes ascending scores of weight 1; `unheld` more, none above the first, are not held.
     #[must_use]
     pub fn plain(scores: &'a [f64], unheld: u64) -> Self {
         Self {
@@ -29,7 +32,7 @@ impl<'a> Ranked<'a> {
         }
     }
 
-    /// As [`plain`](Self::plain), with a weight for each score.
+    /// Takes ascending scores with a weight each; otherwise as [`plain`](Self::plain).
     pub fn weighted(scores: &'a [f64], weights: impl IntoIterator<Item = u64>, unheld: u64) -> Self {
         let mut sum = 0;
         let cumulative = std::iter::once(0)
@@ -45,13 +48,13 @@ impl<'a> Ranked<'a> {
         }
     }
 
-    /// Weight of all scores.
+    /// Returns the weight of all scores.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.before(self.scores.len())
     }
 
-    /// Weight of the scores below a threshold.
+    /// Returns the weight of the scores below a threshold.
     #[must_use]
     pub fn below(&self, threshold: f64) -> Option<u64> {
         let index = self.scores.partition_point(|&score| score < threshold);
@@ -59,21 +62,21 @@ impl<'a> Ranked<'a> {
         (index > 0 || self.unheld == 0).then(|| self.before(index))
     }
 
-    /// Share of the scores below a threshold.
+    /// Returns the share of the scores below a threshold, 0..=1.
     #[must_use]
     pub fn share_below(&self, threshold: f64) -> Option<f64> {
         share(self.below(threshold)?, self.total())
     }
 
-    /// Share of the scores at or above a threshold.
+    /// Returns the share of the scores at or above a threshold, 0..=1.
     #[must_use]
     pub fn share_at_or_above(&self, threshold: f64) -> Option<f64> {
         let total = self.total();
         share(total - self.below(threshold)?, total)
     }
 
-    /// The lowest threshold that at most `rate` of the scores reach: the next double above a score, or the lowest score
-    /// where all may reach it.
+    /// Returns the lowest threshold that at most `rate` of the scores reach: the next double above a score, or the lowest
+    /// score where all may reach it.
     #[must_use]
     pub fn threshold_at(&self, rate: f64) -> Option<f64> {
         let total = self.total();
@@ -106,25 +109,70 @@ impl<'a> Ranked<'a> {
         self.unheld + held
     }
 
-    /// The lowest of the scores for which a condition holds that, once it holds, holds for all above.
+    /// Returns the lowest score for which a condition holds that, once it holds, holds for all above.
     fn first_where(&self, holds: impl Fn(f64) -> bool) -> Option<f64> {
         let index = self.scores.partition_point(|&score| !holds(score));
         self.scores.get(index).copied()
     }
 
-    /// The highest score below another.
-    fn last_below(&self, bound: f64) -> Option<f64> {
-        let index = self.scores.partition_point(|&score| score < bound);
+    /// Returns the highest score below a threshold.
+    fn last_below(&self, threshold: f64) -> Option<f64> {
+        let index = self.scores.partition_point(|&score| score < threshold);
         self.scores.get(index.checked_sub(1)?).copied()
     }
 }
 
-/// `None` of nothing.
-pub(crate) fn share(part: u64, whole: u64) -> Option<f64> {
+/// The scores of one kind, ascending, each with the person or people that it is about.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct SortedScores<P> {
+    scores: Vec<f64>,
+    people: Vec<P>,
+}
+
+impl<P: Copy + Ord> SortedScores<P> {
+    /// Takes scores in any order: the result does not depend on it.
+    pub(super) fn new(mut entries: Vec<(f64, P)>) -> Self {
+        entries.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let (scores, people) = entries.into_iter().unzip();
+        Self { scores, people }
+    }
+
+    pub(super) fn scores(&self) -> &[f64] {
+        &self.scores
+    }
+
+    pub(super) fn people(&self) -> &[P] {
+        &self.people
+    }
+
+    /// Returns the scores with the weights of their people.
+    pub(super) fn weighted(&self, weight: impl Fn(P) -> u64, unheld: u64) -> Ranked<'_> {
+        Ranked::weighted(
+            &self.scores,
+            self.people.iter().map(|&people| weight(people)),
+            unheld,
+        )
+    }
+
+    /// Returns the histogram of the scores in `steps` from `low` to `high`.
+    pub(super) fn histogram(&self, low: f64, high: f64, steps: usize) -> Histogram {
+        let mut histogram = Histogram::new(low, high, steps);
+        self.scores.iter().for_each(|&score| histogram.add(score));
+        histogram
+    }
+}
+
+/// Returns how often a person was drawn.
+pub(super) fn draws(weights: &[u32], person: u32) -> u64 {
+    u64::from(weights.get(person as usize).copied().unwrap_or_default())
+}
+
+/// Returns a share, 0..=1; `None` of nothing.
+pub(super) fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-/// Where false matches and false non-matches are equally frequent.
+/// The operating point where both kinds of errors are equally frequent.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct EqualErrorRate {
     /// The rate, 0..=1.
@@ -133,12 +181,12 @@ pub struct EqualErrorRate {
     pub threshold: f64,
 }
 
-/// The equal error rate of scores that should reach the threshold (`positive`) and of those that should not (`negative`).
+/// Returns the equal error rate of scores that should reach the threshold (`positive`) and scores that should not
+/// (`negative`).
 ///
-/// Both rates are steps, which seldom meet: between the last threshold where more negatives err and the first where more
-/// positives do, rates and threshold are interpolated linearly, which is where the straight line of the ROC curve between
-/// the two points crosses the diagonal. `None` where there is no score of a kind, or where the crossing lies below the
-/// scores that are held.
+/// Both rates are step functions, which seldom meet. Between the last threshold where more negatives err and the first
+/// where more positives do, rates and threshold are interpolated linearly: there the straight line of the ROC curve between
+/// the two points crosses the diagonal. `None` where a kind has no score, or the crossing lies below the scores held.
 #[must_use]
 pub fn equal_error_rate(positive: &Ranked<'_>, negative: &Ranked<'_>) -> Option<EqualErrorRate> {
     if positive.total() == 0 || negative.total() == 0 {
@@ -150,7 +198,7 @@ pub fn equal_error_rate(positive: &Ranked<'_>, negative: &Ranked<'_>) -> Option<
             positive.share_below(threshold)?,
         ))
     };
-    // A threshold below what is held counts as one where more negatives err: the crossing is not there, or unknown.
+    // Below the scores held more negatives err: the crossing is not there, or unknown.
     let crossed = |threshold: f64| rates(threshold).is_some_and(|(up, down)| down >= up);
     let highest = positive
         .scores
@@ -180,10 +228,10 @@ pub fn equal_error_rate(positive: &Ranked<'_>, negative: &Ranked<'_>) -> Option<
     })
 }
 
-/// The errors at one threshold.
+/// The error rates at one threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct OperatingPoint {
-    /// In units of the score.
+    /// The threshold, in units of the score.
     pub threshold: f64,
     /// Share of the scores that reach the threshold and should not: FMR or APCER.
     pub false_positive: f64,
@@ -191,8 +239,8 @@ pub struct OperatingPoint {
     pub false_negative: f64,
 }
 
-/// The points of a DET curve by ascending threshold, thinned so that neighbours differ visibly: at least `step` on one of
-/// the normal-deviate axes. The corners where a rate is 0 or 1, which such axes cannot show, are left out.
+/// Returns the points of a DET curve by ascending threshold, thinned so that neighbours are at least `step` apart on one of
+/// the normal-deviate axes. Points where a rate is 0 or 1, which such axes cannot show, are left out.
 #[must_use]
 pub fn det_points(positive: &Ranked<'_>, negative: &Ranked<'_>, step: f64) -> Vec<OperatingPoint> {
     let mut points: Vec<OperatingPoint> = Vec::new();
@@ -234,53 +282,41 @@ pub fn det_points(positive: &Ranked<'_>, negative: &Ranked<'_>, step: f64) -> Ve
     points
 }
 
-/// The normal deviate of a probability strictly between 0 and 1: the axes of a DET plot. Acklam's rational
-/// approximation, relative error below 1.15e-9.
+/// Returns the normal deviate of a probability strictly between 0 and 1, for the axes of a DET plot.
 #[must_use]
 pub fn probit(probability: f64) -> f64 {
-    const A: [f64; 6] = [
-        -3.969683028665376e1,
-        2.209460984245205e2,
-        -2.759285104469687e2,
-        1.38357751867269e2,
-        -3.066479806614716e1,
-        2.506628277459239,
-    ];
-    const B: [f64; 6] = [
-        -5.447609879822406e1,
-        1.615858368580409e2,
-        -1.556989798598866e2,
-        6.680131188771972e1,
-        -1.328068155288572e1,
-        1.0,
-    ];
-    const C: [f64; 6] = [
-        -7.784894002430293e-3,
-        -3.223964580411365e-1,
-        -2.400758277161838,
-        -2.549732539343734,
-        4.374664141464968,
-        2.938163982698783,
-    ];
-    const D: [f64; 5] = [
-        7.784695709041462e-3,
-        3.224671290700398e-1,
-        2.445134137142996,
-        3.754408661907416,
-        1.0,
-    ];
-    const TAIL: f64 = 0.02425;
-    let polynomial = |factors: &[f64], x: f64| factors.iter().fold(0.0, |value, factor| value * x + factor);
-    if probability > 0.5 {
-        return -probit(1.0 - probability);
+    -std::f64::consts::SQRT_2 * erfc_inv(2.0 * probability)
+}
+
+/// Least number of errors behind a reported rate: Doddington's rule of 30. With 30 errors the true rate lies, with 90 %
+/// confidence, within 30 % of the observed one (Doddington, Przybocki, Martin and Reynolds, "The NIST speaker recognition
+/// evaluation", Speech Communication 31, 2000; taken up by ISO/IEC 19795-1). It assumes independent comparisons, which those
+/// of the same people are not, so it is necessary and not sufficient.
+pub const ERRORS_NEEDED: u64 = 30;
+
+/// Returns the number of comparisons of which `rate`, above 0, is [`ERRORS_NEEDED`] errors.
+#[must_use]
+pub fn comparisons_needed(rate: f64) -> u64 {
+    let needed = ERRORS_NEEDED as f64 / rate;
+    // 1e-5 is a little less as a double, and must not need one comparison more.
+    (needed * (1.0 - SLACK)).ceil() as u64
+}
+
+/// Returns whether `comparisons` are enough to report `rate`, above 0.
+#[must_use]
+pub fn supports(comparisons: u64, rate: f64) -> bool {
+    comparisons >= comparisons_needed(rate)
+}
+
+/// Returns the upper 95 % confidence bound of a rate, 0..=1, where no error was seen in `trials` independent trials: the
+/// exact form of the "rule of 3", which is 3 / trials. 1 without a trial.
+#[must_use]
+pub fn upper_bound_without_errors(trials: u64) -> f64 {
+    if trials == 0 {
+        return 1.0;
     }
-    if probability < TAIL {
-        let q = (-2.0 * probability.ln()).sqrt();
-        return polynomial(&C, q) / polynomial(&D, q);
-    }
-    let q = probability - 0.5;
-    let r = q * q;
-    polynomial(&A, r) * q / polynomial(&B, r)
+    // At this rate the probability of no error in all trials is 0.05.
+    1.0 - 0.05f64.powf(1.0 / trials as f64)
 }
 
 #[cfg(test)]
@@ -332,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_need_the_scores_that_are_not_held_is_not_told() {
+    fn a_result_that_depends_on_scores_not_held_is_none() {
         // The four lowest are left out.
         let held = Ranked::plain(&NEGATIVE[4..], 4);
         assert_eq!(held.total(), 10);
@@ -405,6 +441,26 @@ mod tests {
         let thresholds: Vec<f64> = points.iter().map(|point| point.threshold).collect();
         assert_eq!(thresholds, [0.4, 0.5]);
         assert!(close(points[0].false_positive, 0.2) && close(points[0].false_negative, 0.2));
+    }
+
+    #[test]
+    fn thirty_errors_are_needed() {
+        assert_eq!(comparisons_needed(0.1), 300);
+        assert_eq!(comparisons_needed(0.01), 3_000);
+        assert_eq!(comparisons_needed(1e-3), 30_000);
+        assert_eq!(comparisons_needed(1e-5), 3_000_000);
+        assert_eq!(comparisons_needed(1e-6), 30_000_000);
+        assert_eq!(comparisons_needed(0.7), 43);
+        assert!(supports(3_000, 0.01) && !supports(2_999, 0.01));
+    }
+
+    #[test]
+    fn without_errors_three_in_n_are_possible() {
+        // 1 - 0.05^(1/59) is the well-known 5 % of 59 trials.
+        assert!((upper_bound_without_errors(59) - 0.0495).abs() < 1e-4);
+        assert!((upper_bound_without_errors(3_000) - 0.001).abs() < 2e-6);
+        assert_eq!(upper_bound_without_errors(0), 1.0);
+        assert!((upper_bound_without_errors(1) - 0.95).abs() < 1e-12);
     }
 
     fn sorted(mut scores: Vec<f64>) -> Vec<f64> {

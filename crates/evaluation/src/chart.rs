@@ -1,0 +1,242 @@
+//! Diagrams of a report in SVG.
+
+use maud::{Markup, Render, html};
+
+use crate::report::percent;
+use crate::statistics::{Histogram, OperatingPoint, probit};
+
+/// Colours that people who do not see red or green can tell apart (Okabe and Ito).
+const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
+
+/// Rates that a DET plot marks, and their labels.
+const RATES: [(f64, &str); 12] = [
+    (1e-6, "1e-6"),
+    (1e-5, "1e-5"),
+    (1e-4, "1e-4"),
+    (1e-3, "0.1 %"),
+    (0.01, "1 %"),
+    (0.05, "5 %"),
+    (0.1, "10 %"),
+    (0.2, "20 %"),
+    (0.4, "40 %"),
+    (0.6, "60 %"),
+    (0.8, "80 %"),
+    (0.9, "90 %"),
+];
+
+/// A share of an axis, 0..=1 from left to right and from bottom to top, and its label.
+type Tick = (f64, String);
+
+/// A named curve of points in shares of both axes.
+struct Series {
+    name: String,
+    points: Vec<(f64, f64)>,
+}
+
+/// A diagram with two axes.
+pub(crate) struct Chart {
+    title: String,
+    /// Names of the x and the y axis.
+    names: (String, String),
+    ticks: (Vec<Tick>, Vec<Tick>),
+    series: Vec<Series>,
+    /// Whether the area between a curve and the x axis is filled.
+    filled: bool,
+    /// Width and height of the area within the axes, in SVG units.
+    size: (f64, f64),
+    /// The legend's left end, as a share of the width; no legend for `None`.
+    legend: Option<f64>,
+    /// Text in place of curves.
+    note: Option<&'static str>,
+}
+
+impl Chart {
+    /// Returns a DET plot. Both axes are normal deviates, so that scores of two normal distributions give a straight line.
+    pub(crate) fn det(curves: &[(&str, &[OperatingPoint])], x_name: &str, y_name: &str) -> Self {
+        let points = || curves.iter().flat_map(|(_, points)| points.iter());
+        // An axis begins at the mark below the smallest rate and ends at the mark above the largest.
+        let axis = |rate: fn(&OperatingPoint) -> f64| {
+            let smallest = points().map(rate).fold(0.5, f64::min);
+            let largest = points().map(rate).fold(0.4, f64::max);
+            let mut marks = RATES.iter().map(|(mark, _)| *mark);
+            let low = marks.clone().rfind(|&mark| mark <= smallest).unwrap_or(1e-7);
+            let high = marks.find(|&mark| mark >= largest).unwrap_or(0.99);
+            let (low, high) = (probit(low), probit(high));
+            move |rate: f64| (probit(rate) - low) / (high - low)
+        };
+        let x = axis(|point| point.false_positive);
+        let y = axis(|point| point.false_negative);
+        let ticks = |along: &dyn Fn(f64) -> f64| {
+            RATES
+                .iter()
+                .map(|(rate, label)| (along(*rate), (*label).to_owned()))
+                .filter(|(at, _)| (-1e-9..=1.0 + 1e-9).contains(at))
+                .collect()
+        };
+        Self {
+            title: format!("DET curve, {x_name} against {y_name}"),
+            names: (x_name.to_owned(), y_name.to_owned()),
+            ticks: (ticks(&x), ticks(&y)),
+            series: curves
+                .iter()
+                .map(|(name, points)| Series {
+                    name: (*name).to_owned(),
+                    points: points
+                        .iter()
+                        .map(|point| (x(point.false_positive), y(point.false_negative)))
+                        .collect(),
+                })
+                .collect(),
+            filled: false,
+            size: (520.0, 420.0),
+            legend: (curves.len() > 1).then_some(0.71),
+            note: (points().next().is_none()).then_some("no threshold at which both kinds of error occur"),
+        }
+    }
+
+    /// Returns histograms over each other, each relative to its own total, so that a few genuine comparisons show beside
+    /// millions of others.
+    pub(crate) fn histograms(kinds: &[(&str, &Histogram)], x_name: &str) -> Self {
+        let share = |histogram: &Histogram, count: u64| count as f64 / histogram.total().max(1) as f64;
+        let highest = kinds
+            .iter()
+            .flat_map(|(_, histogram)| histogram.counts.iter().map(|&count| share(histogram, count)))
+            .fold(f64::MIN_POSITIVE, f64::max);
+        let (low, high) = kinds
+            .first()
+            .map_or((0.0, 1.0), |(_, histogram)| (histogram.low, histogram.high));
+        let tenths = (0..=10).map(|tenth| f64::from(tenth) / 10.0);
+        let series = |&(name, histogram): &(&str, &Histogram)| {
+            let steps = histogram.counts.len() as f64;
+            let tops = histogram.counts.iter().enumerate().flat_map(|(index, &count)| {
+                let top = share(histogram, count) / highest;
+                [(index as f64 / steps, top), ((index + 1) as f64 / steps, top)]
+            });
+            Series {
+                name: name.to_owned(),
+                points: std::iter::once((0.0, 0.0))
+                    .chain(tops)
+                    .chain([(1.0, 0.0)])
+                    .collect(),
+            }
+        };
+        Self {
+            title: format!("Histogram of the {x_name}"),
+            names: (x_name.to_owned(), "share of each kind".to_owned()),
+            ticks: (
+                tenths
+                    .map(|at| (at, format!("{:.1}", low + (high - low) * at)))
+                    .collect(),
+                [0.0, 0.5, 1.0].map(|at| (at, percent(highest * at))).into(),
+            ),
+            series: kinds.iter().map(series).collect(),
+            filled: true,
+            size: (640.0, 240.0),
+            // Where neither kind of score piles up.
+            legend: Some(0.12),
+            note: None,
+        }
+    }
+}
+
+impl Render for Chart {
+    fn render(&self) -> Markup {
+        let (left, top, (width, height)) = (84.0, 10.0, self.size);
+        let x = |share: f64| format!("{:.1}", left + width * share);
+        let y = |share: f64| format!("{:.1}", top + height * (1.0 - share));
+        let below = |units: f64| format!("{:.1}", top + height + units);
+        let path = |points: &[(f64, f64)]| {
+            let points: Vec<String> = points
+                .iter()
+                .map(|&(a, b)| format!("{} {}", x(a), y(b)))
+                .collect();
+            format!("M{}{}", points.join("L"), if self.filled { "Z" } else { "" })
+        };
+        let coloured = || self.series.iter().zip(COLOURS.iter().cycle());
+        html! {
+            svg xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (left + width + 20.0) " " (top + height + 50.0) }
+                width=(left + width + 20.0) role="img" aria-label=(self.title) {
+                @for (at, label) in &self.ticks.0 {
+                    path d={ "M" (x(*at)) " " (y(0.0)) "V" (y(1.0)) } stroke="#e3e7ee" {}
+                    text x=(x(*at)) y=(below(18.0)) text-anchor="middle" { (label) }
+                }
+                @for (at, label) in &self.ticks.1 {
+                    path d={ "M" (x(0.0)) " " (y(*at)) "H" (x(1.0)) } stroke="#e3e7ee" {}
+                    text x=(left - 6.0) y=(y(*at)) dy="4" text-anchor="end" { (label) }
+                }
+                @for (series, colour) in coloured().filter(|(series, _)| !series.points.is_empty()) {
+                    path d=(path(&series.points)) stroke=(colour) stroke-width=(if self.filled { 1 } else { 2 })
+                        fill=(if self.filled { colour } else { &"none" }) fill-opacity="0.35" stroke-linejoin="round" {}
+                }
+                @if let Some(note) = self.note {
+                    text x=(x(0.5)) y=(y(0.5)) text-anchor="middle" { (note) }
+                }
+                @if let Some(legend) = self.legend {
+                    @for (index, (series, colour)) in coloured().enumerate() {
+                        rect x=(x(legend)) y=(top + 6.0 + 18.0 * index as f64) width="12" height="12" fill=(colour) {}
+                        text x=(x(legend)) dx="18" y=(top + 16.0 + 18.0 * index as f64) { (series.name) }
+                    }
+                }
+                text x=(x(0.5)) y=(below(40.0)) text-anchor="middle" { (self.names.0) }
+                text text-anchor="middle" transform={ "translate(14 " (y(0.5)) ") rotate(-90)" } { (self.names.1) }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(false_positive: f64, false_negative: f64) -> OperatingPoint {
+        OperatingPoint {
+            threshold: 0.5,
+            false_positive,
+            false_negative,
+        }
+    }
+
+    fn drawn(chart: &Chart) -> String {
+        let svg = chart.render().into_string();
+        assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+        svg
+    }
+
+    #[test]
+    fn names_are_escaped() {
+        let hostile = "</svg><script>";
+        let points = [point(0.1, 0.1)];
+        let curves: [(&str, &[OperatingPoint]); 2] = [(hostile, &points), ("b", &[])];
+        assert!(!drawn(&Chart::det(&curves, hostile, "y")).contains("<script>"));
+        let histogram = Histogram::new(0.0, 1.0, 4);
+        assert!(!drawn(&Chart::histograms(&[(hostile, &histogram)], "x")).contains("<script>"));
+    }
+
+    #[test]
+    fn a_det_curve_of_normal_scores_is_a_straight_line() {
+        // Two normal distributions of deviation 1 whose means are 2 apart.
+        let points = [
+            point(0.158_655_253_931_457, 0.158_655_253_931_457),
+            point(0.022_750_131_948_179, 0.5),
+            point(0.5, 0.022_750_131_948_179),
+        ];
+        let chart = Chart::det(&[("a", &points)], "x", "y");
+        let [(x0, y0), (x1, y1), (x2, y2)] = chart.series[0].points[..] else {
+            panic!("not three points")
+        };
+        let slope = |x: f64, y: f64| (y - y0) / (x - x0);
+        assert!((slope(x1, y1) - slope(x2, y2)).abs() < 1e-6);
+        let svg = drawn(&chart);
+        assert_eq!(svg.matches("fill=\"none\"").count(), 1, "{svg}");
+    }
+
+    #[test]
+    fn without_errors_the_plot_says_so() {
+        let svg = drawn(&Chart::det(&[("a", &[])], "x", "y"));
+        assert!(
+            svg.contains("no threshold at which both kinds of error occur"),
+            "{svg}"
+        );
+        drawn(&Chart::histograms(&[("a", &Histogram::new(0.0, 1.0, 4))], "x"));
+    }
+}

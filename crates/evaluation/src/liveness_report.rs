@@ -1,0 +1,354 @@
+//! The report of an evaluation of liveness, in the terms of ISO/IEC 30107-3.
+
+use likeness_engine::decision::Profile;
+use serde::Serialize;
+
+use crate::acquisition::Evaluation;
+use crate::chart::Chart;
+use crate::document::{Block, Document};
+use crate::lists::{LIVE, LabelList};
+use crate::report::{
+    AcquisitionReport, DET_STEP, Estimate, describe, describe_intervals, estimate, grouped, is_tenth,
+    or_dash, percent, steps_and_thresholds,
+};
+use crate::setup::Setup;
+use crate::statistics::{
+    Bootstrap, EqualErrorRate, Histogram, LivenessScores, NonResponse, OperatingPoint, det_points,
+    equal_error_rate, upper_bound_without_errors,
+};
+
+/// Steps of the histograms of a report, over 0..=1.
+const SHOWN_STEPS: usize = 50;
+
+/// The APCERs, 1 in so many, at which the BPCER is reported: BPCER10, BPCER20 and BPCER100.
+const APCER_ONE_IN: [u64; 3] = [10, 20, 100];
+
+/// The BPCER at an APCER of a species.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BpcerAt {
+    /// 10, 20 or 100: the APCER is at most 1 in so many.
+    pub apcer_one_in: u64,
+    /// The number of attack presentations with a score that this APCER needs to be observable.
+    pub presentations_needed: u64,
+    /// Whether there are as many. If not, the other figures are `None`: insufficient data.
+    pub sufficient_data: bool,
+    /// The lowest threshold with this APCER, a liveness score of 0..=1.
+    pub threshold: Option<f64>,
+    /// The BPCER at that threshold, 0..=1.
+    pub bpcer: Option<Estimate>,
+}
+
+/// The figures of one attack species.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SpeciesReport {
+    /// Name of the species.
+    pub species: String,
+    /// Attacks without a score (APNRR).
+    pub non_response: Option<NonResponse>,
+    /// BPCER10, BPCER20 and BPCER100.
+    pub bpcer_at: Vec<BpcerAt>,
+    /// The operating point where APCER and BPCER are equal.
+    pub equal_error_rate: Option<EqualErrorRate>,
+    /// The DET curve: APCER as `false_positive`, BPCER as `false_negative`.
+    pub det: Vec<OperatingPoint>,
+    /// Histogram of its scores.
+    pub histogram: Histogram,
+}
+
+/// The APCER of a species at a threshold.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Apcer {
+    /// Name of the species.
+    pub species: String,
+    /// The share of its presentations that pass as live, 0..=1; `None` where none has a score.
+    pub apcer: Option<Estimate>,
+    /// Where none passes, the upper 95 % confidence bound of the rate, if the presentations were independent.
+    pub apcer_at_most: Option<f64>,
+}
+
+/// The error rates at a threshold.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AtThreshold {
+    /// The liveness score, 0..=1, from which on presentations pass as live.
+    pub threshold: f64,
+    /// The thresholds of built-in profiles that it is.
+    pub used_as: Vec<String>,
+    /// The headline figure: the highest APCER of a species, 0..=1.
+    pub apcer: Option<f64>,
+    /// The first species with that APCER.
+    pub worst_species: Option<String>,
+    /// The APCER of each species.
+    pub apcer_by_species: Vec<Apcer>,
+    /// The share of bona fide presentations that do not pass, 0..=1.
+    pub bpcer: Option<Estimate>,
+    /// The mean of APCER and BPCER, 0..=1, for comparison with papers only.
+    pub acer_for_comparison_only: Option<f64>,
+}
+
+/// The report of an evaluation of liveness.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LivenessReport {
+    /// The engine.
+    pub setup: Setup,
+    /// Description of the data.
+    pub data: String,
+    /// Outcomes of the images.
+    pub acquisition: AcquisitionReport,
+    /// Bona fide presentations without a score (BPNRR).
+    pub bona_fide_non_response: Option<NonResponse>,
+    /// How the intervals were computed.
+    pub intervals: String,
+    /// Error rates at the thresholds of the built-in profiles.
+    pub at_thresholds: Vec<AtThreshold>,
+    /// Error rates at those thresholds and in steps of 0.05.
+    pub what_if: Vec<AtThreshold>,
+    /// Each attack species.
+    pub species: Vec<SpeciesReport>,
+    /// Histogram of the scores of bona fide presentations.
+    pub bona_fide_histogram: Histogram,
+}
+
+/// Returns the steps and the thresholds of the built-in profiles, ascending, each with the thresholds that it is.
+fn thresholds() -> Vec<(f64, Vec<String>)> {
+    let profiles = Profile::BUILTIN_NAMES
+        .iter()
+        .filter_map(|name| Profile::builtin(name));
+    let mut thresholds =
+        steps_and_thresholds(profiles.map(|profile| (profile.name().to_owned(), *profile.liveness())));
+    thresholds.sort_by(|a, b| a.0.total_cmp(&b.0));
+    thresholds
+}
+
+/// Returns the report of scores.
+pub(crate) fn report(
+    evaluation: &Evaluation<'_>,
+    list: &LabelList,
+    scores: &LivenessScores,
+    acquisition: AcquisitionReport,
+) -> LivenessReport {
+    let thresholds = thresholds();
+    let bootstrap = Bootstrap::new(evaluation.threads());
+    let subjects = list.subjects.iter().max().map_or(0, |last| *last as usize + 1);
+    // The figures with an interval, in the order in which `next` is called below.
+    let mut intervals = bootstrap
+        .intervals(subjects, |weights| {
+            let live = scores.bona_fide.weighted(weights);
+            let attacks = scores.attacks.iter();
+            let attacks: Vec<_> = attacks.map(|species| species.weighted(weights)).collect();
+            let mut figures = Vec::new();
+            for (threshold, _) in &thresholds {
+                figures.extend(attacks.iter().map(|attack| attack.share_at_or_above(*threshold)));
+                figures.push(live.share_below(*threshold));
+            }
+            for attack in &attacks {
+                for one_in in APCER_ONE_IN {
+                    let threshold = attack.threshold_at(1.0 / one_in as f64);
+                    figures.push(threshold.and_then(|threshold| live.share_below(threshold)));
+                }
+            }
+            figures
+        })
+        .into_iter();
+    let mut next = || intervals.next().flatten();
+
+    let mut what_if = Vec::new();
+    for (threshold, used_as) in thresholds {
+        let mut apcer_by_species = Vec::new();
+        for species in &scores.attacks {
+            let apcer = species.ranked().share_at_or_above(threshold);
+            apcer_by_species.push(Apcer {
+                species: species.name.clone(),
+                apcer: Estimate::of_rate(apcer, next()),
+                apcer_at_most: (apcer == Some(0.0)).then(|| upper_bound_without_errors(species.responses())),
+            });
+        }
+        let worst = scores.worst_apcer(threshold);
+        what_if.push(AtThreshold {
+            threshold,
+            used_as,
+            apcer: worst.map(|(rate, _)| rate),
+            worst_species: worst.map(|(_, name)| name.to_owned()),
+            apcer_by_species,
+            bpcer: Estimate::of_rate(scores.bpcer(threshold), next()),
+            acer_for_comparison_only: scores.acer(threshold),
+        });
+    }
+    let live = scores.bona_fide.ranked();
+    let mut species_reports = Vec::new();
+    for species in &scores.attacks {
+        let attack = species.ranked();
+        let bpcer_at = APCER_ONE_IN.map(|one_in| {
+            let sufficient_data = species.responses() >= one_in;
+            let threshold = attack
+                .threshold_at(1.0 / one_in as f64)
+                .filter(|_| sufficient_data);
+            let bpcer = threshold.and_then(|threshold| scores.bpcer(threshold));
+            BpcerAt {
+                apcer_one_in: one_in,
+                presentations_needed: one_in,
+                sufficient_data,
+                threshold,
+                bpcer: Estimate::of_rate(bpcer, next()),
+            }
+        });
+        species_reports.push(SpeciesReport {
+            species: species.name.clone(),
+            non_response: species.non_response(),
+            bpcer_at: bpcer_at.into(),
+            equal_error_rate: equal_error_rate(&live, &attack),
+            det: det_points(&live, &attack, DET_STEP),
+            histogram: species.histogram(SHOWN_STEPS),
+        });
+    }
+    let over = if list.has_people {
+        "people"
+    } else {
+        "images (the list has no column person): too narrow where several show the same person"
+    };
+    let at_thresholds = what_if.iter().filter(|row| !row.used_as.is_empty());
+    LivenessReport {
+        setup: Setup::of(evaluation.engine),
+        data: evaluation.data.to_owned(),
+        acquisition,
+        bona_fide_non_response: scores.bona_fide.non_response(),
+        intervals: describe_intervals(&bootstrap, over),
+        at_thresholds: at_thresholds.cloned().collect(),
+        what_if,
+        species: species_reports,
+        bona_fide_histogram: scores.bona_fide.histogram(SHOWN_STEPS),
+    }
+}
+
+impl LivenessReport {
+    /// Returns the report as text for a terminal.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        self.document().summary()
+    }
+
+    /// Returns the report as an HTML page.
+    #[must_use]
+    pub fn html(&self) -> String {
+        self.document().html()
+    }
+
+    fn document(&self) -> Document {
+        let mut document = Document::new("Liveness error rates");
+        document.text(format!(
+            "{}: {} images",
+            self.data,
+            grouped(self.acquisition.images)
+        ));
+        document.page(Block::Text(describe(&self.setup)));
+        document.heading("Error rates at the thresholds of the profiles");
+        let rows = |rows: &[AtThreshold]| rows.iter().map(AtThreshold::row).collect::<Vec<_>>();
+        document.table(&AtThreshold::HEADER, rows(&self.at_thresholds));
+
+        document.page(Block::Heading("DET curves".to_owned()));
+        let species = || self.species.iter();
+        let curves: Vec<_> = species()
+            .map(|one| (one.species.as_str(), one.det.as_slice()))
+            .collect();
+        document.page(Block::Chart(Chart::det(&curves, "APCER", "BPCER")));
+        document.page(Block::Heading("Scores".to_owned()));
+        let attacks = species().map(|one| (one.species.as_str(), &one.histogram));
+        let kinds: Vec<_> = std::iter::once((LIVE, &self.bona_fide_histogram))
+            .chain(attacks)
+            .collect();
+        document.page(Block::Chart(Chart::histograms(&kinds, "liveness score")));
+
+        document.heading("Attack species");
+        let header = ["species", "BPCER10", "BPCER20", "BPCER100", "equal error rate"];
+        document.table(&header, species().map(SpeciesReport::row).collect());
+        document.heading("What if the threshold were another");
+        let rows = self
+            .what_if
+            .iter()
+            .map(|row| (is_tenth(row.threshold), row.row()));
+        document.shortened(&AtThreshold::HEADER, rows.collect());
+
+        document.heading("Presentations without a score");
+        let row = |name: &str, found: Option<NonResponse>| {
+            let number = |number: fn(NonResponse) -> u64| or_dash(found, |found| grouped(number(found)));
+            vec![
+                name.to_owned(),
+                number(|found| found.presentations),
+                number(|found| found.count),
+                or_dash(found, |found| percent(found.rate)),
+            ]
+        };
+        let attacks = species().map(|one| row(&one.species, one.non_response));
+        document.table(
+            &["species", "presentations", "without a score", "rate"],
+            std::iter::once(row("bona fide", self.bona_fide_non_response))
+                .chain(attacks)
+                .collect(),
+        );
+        document.table(&["image", "count"], self.acquisition.rows());
+        document.text(format!("Intervals: {}", self.intervals));
+        document
+    }
+}
+
+impl SpeciesReport {
+    fn row(&self) -> Vec<String> {
+        let bpcer = |at: &BpcerAt| match at.threshold {
+            Some(threshold) => format!("{} at {threshold:.4}", estimate(at.bpcer, None)),
+            None => {
+                let needed = grouped(at.presentations_needed);
+                format!("insufficient data: {needed} attack presentations needed")
+            }
+        };
+        let equal = or_dash(self.equal_error_rate, |equal| {
+            format!("{} at {:.4}", percent(equal.rate), equal.threshold)
+        });
+        let name = std::iter::once(self.species.clone());
+        name.chain(self.bpcer_at.iter().map(bpcer))
+            .chain([equal])
+            .collect()
+    }
+}
+
+impl AtThreshold {
+    const HEADER: [&'static str; 6] = [
+        "threshold",
+        "APCER, worst species",
+        "BPCER (95 % interval)",
+        "ACER, for comparison only",
+        "used as",
+        "APCER by species",
+    ];
+
+    fn row(&self) -> Vec<String> {
+        let apcer = match (self.apcer, &self.worst_species) {
+            (Some(rate), Some(species)) => format!("{} ({species})", percent(rate)),
+            _ => "-".to_owned(),
+        };
+        let of_species = |one: &Apcer| format!("{}: {}", one.species, estimate(one.apcer, one.apcer_at_most));
+        let by_species: Vec<String> = self.apcer_by_species.iter().map(of_species).collect();
+        vec![
+            self.threshold.to_string(),
+            apcer,
+            estimate(self.bpcer, None),
+            or_dash(self.acer_for_comparison_only, percent),
+            self.used_as.join(", "),
+            by_species.join("; "),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_thresholds_are_those_of_the_profiles_and_steps_between() {
+        let (used, steps): (Vec<_>, Vec<_>) =
+            thresholds().into_iter().partition(|(_, names)| !names.is_empty());
+        let values: Vec<f64> = used.iter().map(|(value, _)| *value).collect();
+        assert_eq!(values, [0.3, 0.4, 0.5, 0.6, 0.8]);
+        assert_eq!(used[3].1, ["optimal-v0 review_below", "strict-v0 reject_below"]);
+        assert_eq!(steps.len(), 14);
+        assert!(thresholds().is_sorted_by(|a, b| a.0 < b.0));
+    }
+}
