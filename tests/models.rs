@@ -20,16 +20,13 @@ fn main() -> ExitCode {
         "a_pack_goes_from_a_mirror_over_an_archive_into_another_store",
         round_trip,
     );
-    suite.test("a_pull_that_is_killed_is_taken_up_by_the_next", killed);
-    suite.test("a_file_that_cannot_be_had_is_told_with_every_place", refused);
-    suite.test(
-        "certificates_that_are_not_there_or_not_trusted_are_told",
-        certificates,
-    );
-    suite.test("a_pull_waits_for_another_or_ends_at_once_as_it_is_told", locked);
-    suite.test("a_file_that_finds_no_room_is_told_and_nothing_is_left", no_room);
-    suite.test("licences_without_commercial_use_are_to_be_accepted", license);
-    suite.test("usage_is_told_and_ends_with_2", usage);
+    suite.test("a_killed_pull_is_resumed_by_the_next", killed);
+    suite.test("an_unavailable_file_is_reported_with_every_place", refused);
+    suite.test("missing_or_untrusted_certificates_are_reported", certificates);
+    suite.test("a_pull_waits_for_another_unless_no_wait_is_given", locked);
+    suite.test("a_full_disk_is_reported_and_nothing_is_left", no_room);
+    suite.test("licences_without_commercial_use_require_acceptance", license);
+    suite.test("usage_errors_exit_with_2", usage);
     suite.with_models("the_default_pack_goes_through_an_archive", default_pack);
     suite.run()
 }

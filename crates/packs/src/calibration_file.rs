@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_none_is_not_read_whole() {
+    fn an_oversized_missing_or_irregular_file_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("large.toml");
         std::fs::write(&path, vec![b'#'; 70_000]).unwrap();

@@ -220,7 +220,7 @@ fn an_archive_that_cannot_take_its_place_is_not_left_beside_it() {
 /// The name that an archive has while it is written can be guessed, and the folder may be one that all can write to.
 #[cfg(unix)]
 #[test]
-fn what_a_link_in_the_folder_of_an_export_leads_to_is_not_written_to() {
+fn the_target_of_a_link_in_the_folder_of_an_export_is_not_written_to() {
     let folder = tempfile::tempdir().unwrap();
     let store = installed(folder.path());
     let victim = folder.path().join("victim");
@@ -233,7 +233,7 @@ fn what_a_link_in_the_folder_of_an_export_leads_to_is_not_written_to() {
 }
 
 #[test]
-fn a_manifest_that_is_none_is_told_with_the_archive_and_no_control_characters() {
+fn an_invalid_manifest_is_reported_with_the_archive_and_without_control_characters() {
     for text in ["format = 2\n\u{1b}[2J", "\"\\u001b[2J\" = 2\n"] {
         let mut entries = sound();
         entries[0].bytes = text.as_bytes().to_vec();
@@ -288,7 +288,7 @@ fn entries_that_do_not_belong_there_are_refused() {
 }
 
 #[test]
-fn entries_that_are_no_plain_files_are_refused() {
+fn entries_that_are_not_plain_files_are_refused() {
     let kinds = [
         EntryType::Symlink,
         EntryType::Link,
@@ -370,7 +370,7 @@ fn an_archive_that_is_cut_off_anywhere_is_refused() {
 }
 
 #[test]
-fn what_is_no_archive_is_said() {
+fn a_file_that_is_not_an_archive_is_reported() {
     for bytes in [&b"text"[..], &[0; 2048], &[0xFF; 4096], b""] {
         let (error, _) = refused(bytes);
         assert!(error.contains("incomplete or corrupt model archive"), "{error}");
@@ -387,7 +387,7 @@ fn what_is_no_archive_is_said() {
 }
 
 #[test]
-fn a_list_that_is_not_an_exports_is_refused() {
+fn a_list_of_checksums_that_no_export_writes_is_refused() {
     let (_, [file, _]) = pack();
     let line = format!("{}  blobs/sha256/{}\n", sha256(&file), sha256(&file));
     let evil = line.replace(&sha256(&file), &sha256(b"evil"));

@@ -66,7 +66,7 @@ fn a_file_arrives_and_the_pack_can_be_loaded_and_nothing_is_fetched_again() {
 }
 
 #[test]
-fn a_connection_that_is_cut_is_taken_up_where_it_was_cut() {
+fn a_broken_connection_is_resumed_where_it_broke() {
     let steps = [
         Step::Cut(file(), 1000),
         Step::Cut(file(), 70_000),
@@ -76,7 +76,7 @@ fn a_connection_that_is_cut_is_taken_up_where_it_was_cut() {
 }
 
 #[test]
-fn a_server_that_falls_silent_is_asked_again() {
+fn a_silent_server_is_retried() {
     arrives(
         [Step::Silent(file(), 5000), Step::File(file())],
         &[None, from(5000)],
@@ -84,7 +84,7 @@ fn a_server_that_falls_silent_is_asked_again() {
 }
 
 #[test]
-fn a_server_that_ignores_ranges_is_believed_from_the_beginning() {
+fn a_server_that_ignores_ranges_delivers_from_the_beginning() {
     arrives(
         [Step::Cut(file(), 1000), Step::Whole(file())],
         &[None, from(1000)],
@@ -92,7 +92,7 @@ fn a_server_that_ignores_ranges_is_believed_from_the_beginning() {
 }
 
 #[test]
-fn a_server_that_sends_another_part_is_asked_for_all() {
+fn a_server_that_sends_another_part_is_retried_without_a_range() {
     arrives(
         [
             Step::Cut(file(), 1000),
@@ -104,7 +104,7 @@ fn a_server_that_sends_another_part_is_asked_for_all() {
 }
 
 #[test]
-fn a_range_that_cannot_be_satisfied_is_asked_for_all() {
+fn a_range_that_cannot_be_satisfied_is_retried_without_a_range() {
     arrives(
         [Step::Cut(file(), 1000), Step::Status(416), Step::File(file())],
         &[None, from(1000), None],
@@ -112,7 +112,7 @@ fn a_range_that_cannot_be_satisfied_is_asked_for_all() {
 }
 
 #[test]
-fn a_server_that_fails_or_is_busy_is_asked_again() {
+fn a_failing_or_busy_server_is_retried() {
     arrives(
         [
             Step::Status(500),
@@ -135,7 +135,7 @@ fn a_file_without_a_stated_size_arrives() {
 }
 
 #[test]
-fn tries_are_bounded_and_what_has_arrived_is_kept_for_the_next_pull() {
+fn attempts_are_limited_and_what_has_arrived_is_kept_for_the_next_pull() {
     let scene = Scene::new();
     let file = file();
     scene
@@ -155,7 +155,7 @@ fn tries_are_bounded_and_what_has_arrived_is_kept_for_the_next_pull() {
 }
 
 #[test]
-fn cuts_after_a_megabyte_do_not_count_as_tries() {
+fn attempts_that_brought_a_megabyte_do_not_count() {
     let scene = Scene::new();
     let file = onnx_file("a", 7 << 20);
     let steps = (0..6).map(|_| Step::Cut(file.clone(), 1 << 20));
@@ -168,7 +168,7 @@ fn cuts_after_a_megabyte_do_not_count_as_tries() {
 
 /// A cut after each two megabytes, and no rest of the file: every second try brings what the first had brought.
 #[test]
-fn a_server_that_never_gets_further_is_not_asked_for_ever() {
+fn a_server_without_progress_is_not_retried_for_ever() {
     let scene = Scene::new();
     let file = onnx_file("a", 7 << 20);
     let steps = (0..20).flat_map(|_| [Step::Cut(file.clone(), 2 << 20), Step::Status(416)]);
@@ -180,7 +180,7 @@ fn a_server_that_never_gets_further_is_not_asked_for_ever() {
 
 /// As a portal does that wants one to sign in before it lets anything through.
 #[test]
-fn an_answer_of_another_size_takes_nothing_of_what_has_arrived_away() {
+fn a_response_of_another_size_discards_nothing_that_has_arrived() {
     let scene = Scene::new();
     let file = file();
     let urls = ["/a", "/b"].map(|path| scene.url(path));
@@ -197,7 +197,7 @@ fn an_answer_of_another_size_takes_nothing_of_what_has_arrived_away() {
 }
 
 #[test]
-fn a_file_that_is_not_there_or_is_forbidden_is_not_asked_for_twice() {
+fn a_missing_or_forbidden_file_is_not_requested_twice() {
     for (status, said) in [
         (404, "HTTP status 404 (there is no such file)\n"),
         (403, "HTTP status 403 (access denied)\n"),
@@ -227,7 +227,7 @@ fn wrong_bytes_are_refused_at_once_with_both_checksums() {
 }
 
 #[test]
-fn another_size_is_refused_before_a_byte_is_taken() {
+fn a_file_of_another_size_is_refused_before_a_byte_is_read() {
     let size = file().len();
     let error = is_refused(true, [Step::File(vec![0; 10])], 1);
     assert!(
@@ -270,7 +270,7 @@ fn a_body_without_end_is_cut_off_where_the_file_ends() {
 }
 
 #[test]
-fn a_declared_size_beyond_what_a_model_can_have_is_refused_before_a_byte_is_taken() {
+fn a_declared_size_above_the_limit_is_refused_before_a_byte_is_read() {
     let error = is_refused(false, [Step::Lie(file(), 3 << 30)], 1);
     assert!(
         error.starts_with("not the file: more than 2147483647 bytes\n"),
@@ -336,7 +336,7 @@ fn the_next_address_is_tried_and_all_are_named_where_none_has_the_file() {
 }
 
 #[test]
-fn a_server_that_cannot_be_reached_is_said_with_what_to_do() {
+fn an_unreachable_server_is_reported_with_a_remedy() {
     let scene = Scene::new();
     let nobody = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -363,7 +363,7 @@ fn a_server_that_cannot_be_reached_is_said_with_what_to_do() {
 }
 
 #[test]
-fn what_is_left_of_another_file_is_thrown_away_once() {
+fn a_partial_of_another_file_is_discarded_once() {
     let scene = Scene::new();
     let file = file();
     scene.leave_partial(&file, b"something else");
@@ -376,7 +376,7 @@ fn what_is_left_of_another_file_is_thrown_away_once() {
 }
 
 #[test]
-fn what_is_left_may_be_whole_already_or_too_long() {
+fn a_partial_may_be_whole_or_too_long() {
     let scene = Scene::new();
     let file = file();
     scene.leave_partial(&file, &file);

@@ -42,7 +42,7 @@ fn several_files_are_fetched_at_the_same_time_up_to_the_number_of_jobs() {
 }
 
 #[test]
-fn what_was_had_before_a_failure_stays_and_is_not_fetched_again() {
+fn what_was_fetched_before_a_failure_stays_and_is_not_fetched_again() {
     let scene = Scene::new();
     let files = ["a", "b"].map(|name| onnx_file(name, 10_000));
     scene.publisher.script("/a", [Step::File(files[0].clone())]);
@@ -115,7 +115,7 @@ fn a_second_pull_waits_for_the_first_and_finds_everything_there() {
 }
 
 #[test]
-fn a_mirror_is_an_order() {
+fn a_mirror_is_the_only_source() {
     let scene = Scene::new();
     let file = file();
     scene.publisher.script("/a", [Step::File(file.clone())]);
@@ -205,7 +205,7 @@ fn files_beside_the_manifest_come_before_addresses() {
 }
 
 #[test]
-fn a_pack_without_commercial_use_wants_its_licences_accepted() {
+fn a_pack_without_commercial_use_requires_acceptance_of_its_licences() {
     let scene = Scene::new();
     let file = file();
     scene.publisher.script("/a", [Step::File(file.clone())]);
@@ -266,7 +266,7 @@ fn a_pack_is_installed_by_its_manifest_and_then_found_by_its_name() {
 }
 
 #[test]
-fn what_is_fetched_and_is_no_onnx_is_an_error_that_names_the_model() {
+fn a_fetched_file_that_is_not_onnx_is_an_error_that_names_the_model() {
     let scene = Scene::new();
     scene.publisher.script("/a", [Step::File(b"text".to_vec())]);
     let error = scene
@@ -285,8 +285,8 @@ fn what_is_fetched_and_is_no_onnx_is_an_error_that_names_the_model() {
 /// disk: in the middle of a write.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_disk_that_is_full_is_said_and_what_has_arrived_is_kept() {
-    let test = "a_disk_that_is_full_is_said_and_what_has_arrived_is_kept";
+fn a_full_disk_is_reported_and_what_has_arrived_is_kept() {
+    let test = "a_full_disk_is_reported_and_what_has_arrived_is_kept";
     if !again_after("trap '' XFSZ; ulimit -f 150", test) {
         return;
     }
@@ -308,11 +308,11 @@ fn a_disk_that_is_full_is_said_and_what_has_arrived_is_kept() {
 /// The service often runs as another user than the pull.
 #[cfg(unix)]
 #[test]
-fn others_can_read_the_store_whatever_the_mask_of_the_pull() {
+fn other_users_can_read_the_model_store_whatever_the_umask_of_the_pull() {
     use std::os::unix::fs::PermissionsExt;
     if !again_after(
         "umask 077",
-        "others_can_read_the_store_whatever_the_mask_of_the_pull",
+        "other_users_can_read_the_model_store_whatever_the_umask_of_the_pull",
     ) {
         return;
     }
@@ -341,7 +341,7 @@ fn others_can_read_the_store_whatever_the_mask_of_the_pull() {
 /// Whoever may write to the store, as the service's own user, could have the pull of another write anywhere.
 #[cfg(unix)]
 #[test]
-fn what_a_link_in_the_store_leads_to_is_not_written_to() {
+fn the_target_of_a_link_in_the_model_store_is_not_written_to() {
     use std::os::unix::fs::symlink;
     let file = file();
     for content in [Some(&b"not of the store"[..]), Some(&file[..1000]), None] {
@@ -369,7 +369,7 @@ fn what_a_link_in_the_store_leads_to_is_not_written_to() {
 /// Whoever opens a pipe waits until somebody writes to it.
 #[cfg(unix)]
 #[test]
-fn a_pipe_in_the_place_of_a_file_holds_nobody_up() {
+fn a_pipe_in_the_place_of_a_file_does_not_block() {
     let scene = Scene::new();
     let file = file();
     scene.publisher.script("/a", [Step::File(file.clone())]);
@@ -402,7 +402,7 @@ fn a_pipe_in_the_place_of_a_file_holds_nobody_up() {
 
 /// A file is where a folder of the store should be: no user can write there, not even root.
 #[test]
-fn a_store_that_cannot_be_written_is_said() {
+fn a_model_store_that_cannot_be_written_is_reported() {
     let scene = Scene::new();
     std::fs::write(scene.folder.path().join("store"), b"").unwrap();
     let error = scene.pull(&Pack::of(&file(), [scene.url("/a")])).unwrap_err();
@@ -419,7 +419,7 @@ fn a_store_that_cannot_be_written_is_said() {
 /// On a file system that is mounted so; `/proc` takes no folder from anybody.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_store_that_is_read_only_is_said_with_what_to_do() {
+fn a_read_only_model_store_is_reported_with_a_remedy() {
     let scene = Scene::new();
     let path = Pack::of(&file(), [scene.url("/a")]).write(scene.folder.path());
     let store = Store::at(Path::new("/proc/likeness"));

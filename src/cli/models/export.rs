@@ -9,9 +9,11 @@ use likeness_packs::archive::export;
 use super::count;
 use crate::cli::{EngineArguments, Failure, exit, say};
 
-/// The archive is a plain tar with the pack's manifest, its models, and those of its published files that are in the model
-/// store. The same pack gives the same bytes.
 #[derive(Debug, Args)]
+#[command(
+    after_long_help = "The archive is a plain tar with the pack's manifest, its models, and those of its published files \
+that are in the model store. The same pack gives the same bytes."
+)]
 pub(crate) struct ExportArguments {
     /// Pack: a built-in or installed one by its name, another by the path of its pack.toml or folder [default: that of
     /// --pack].

@@ -15,13 +15,13 @@ use super::{EngineArguments, Failure};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelsCommand {
-    /// Fetch a pack's files into the model store, verify them and import the models. Does nothing if the pack is complete
+    /// Fetch and verify a pack's files, and import its models into the model store
     Pull(pull::PullArguments),
-    /// Write a pack into one archive, which `likeness models pull --from` installs in a closed network
+    /// Write a pack into one archive for `likeness models pull --from`
     Export(export::ExportArguments),
-    /// Open and run every model of a pack, compare it with its adapter and time it. Exit code: 0 all usable, 1 not, 2 usage
+    /// Check, run and time every model of a pack. Exit code: 0 all usable, 1 not usable, 2 usage error
     Check(check::CheckArguments),
-    /// Inspect an ONNX file: operators, parameters, FLOPs, applicable optimization passes
+    /// Inspect an ONNX file: operators, parameters, FLOPs, optimization passes
     Inspect(inspect::InspectArguments),
     /// List the built-in and installed packs and their missing models
     List,

@@ -11,11 +11,11 @@ use super::count;
 use super::progress::Progress;
 use crate::cli::{EngineArguments, Failure, exit, say};
 
-/// Sources, in this order: the archive of --from; the mirror of --mirror or LIKENESS_MODEL_MIRROR; files beside a manifest
-/// given by its path; the addresses in the manifest. With --from or --mirror no other source is tried.
 #[derive(Debug, Args)]
 #[command(
-    after_long_help = "Behind a proxy set HTTPS_PROXY, and NO_PROXY for hosts that need none. If your network has its own \
+    after_long_help = "Sources, in this order: the archive of --from; the mirror of --mirror or LIKENESS_MODEL_MIRROR; \
+files beside a manifest given by its path; the addresses in the manifest. With --from or --mirror no other source is tried.\n\n\
+Behind a proxy set HTTPS_PROXY, and NO_PROXY for hosts that need none. If your network has its own \
 certificates, name a CA bundle with SSL_CERT_FILE. An interrupted pull keeps what has arrived, and the next one resumes \
 it. See docs/models.md."
 )]

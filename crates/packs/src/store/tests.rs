@@ -93,7 +93,7 @@ fn a_longer_or_shorter_file_is_an_error() {
 }
 
 #[test]
-fn a_missing_file_is_named_and_how_to_get_it_is_said() {
+fn a_missing_file_is_named_with_a_remedy() {
     let (folder, store) = tiny();
     std::fs::remove_file(folder.path().join("packs/tiny/model.onnx")).unwrap();
     let error = store.load("tiny").unwrap_err().to_string();
@@ -136,7 +136,7 @@ fn a_manifest_is_not_taken_for_its_beginning() {
 }
 
 #[test]
-fn what_is_wrong_with_a_manifest_is_told_with_its_file() {
+fn the_fault_of_a_manifest_is_reported_with_its_file() {
     let (folder, store) = tiny();
     let path = folder.path().join("packs/tiny/pack.toml");
     let text = std::fs::read_to_string(&path).unwrap();
@@ -168,7 +168,7 @@ fn an_unknown_pack_is_named_and_names_cannot_leave_the_store() {
 }
 
 #[test]
-fn a_store_that_was_ordered_and_is_not_there_is_an_error() {
+fn a_given_model_store_that_does_not_exist_is_an_error() {
     let error = StoreSearch::new()
         .with_folder("/nowhere/store")
         .find()
