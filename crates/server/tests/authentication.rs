@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use likeness_server::storage::Database;
 use likeness_server::storage::apps::{AppEndpoint, AppKey, AppSettings, Rotation};
 use likeness_server::{Config, FIRST_APP, Server};
-use support::{APP, Answer, DISABLED_APP, Form, KEY, Models, PATIENCE, TestServer, log};
+use support::{APP, DISABLED_APP, Form, KEY, Models, PATIENCE, Response, TestServer, log};
 
 /// Every path that asks for credentials.
 const ENDPOINTS: [&str; 8] = [
@@ -84,10 +84,10 @@ impl Stored {
     }
 }
 
-fn send(server: &TestServer, path: &str, headers: &str) -> Answer {
+fn send(server: &TestServer, path: &str, headers: &str) -> Response {
     let mut client = server.client();
     client.send(&Form::pair().request(path, headers));
-    client.answer()
+    client.response()
 }
 
 fn pair(id: &str, key: &str) -> String {
@@ -229,14 +229,14 @@ fn the_matrix() {
     let mut refusals = Vec::new();
     for path in ENDPOINTS {
         for (case, headers, expected) in &table {
-            let answer = send(&server, path, headers);
+            let response = send(&server, path, headers);
             assert_eq!(
-                (answer.status, answer.code().as_str()),
+                (response.status, response.code().as_str()),
                 *expected,
                 "{path}: {case}"
             );
             if *expected == unknown {
-                refusals.push((answer.headers.len(), answer.lasting()));
+                refusals.push((response.headers.len(), response.lasting()));
             }
         }
     }
@@ -252,7 +252,7 @@ fn the_matrix() {
             )
             .as_bytes(),
         );
-        assert_eq!(client.answer().status, 200, "{path}");
+        assert_eq!(client.response().status, 200, "{path}");
     }
     for key in [plain, off, in_grace.expose(), over_new.expose()] {
         assert!(!log::all().contains(key), "a key is in the log");
@@ -260,7 +260,7 @@ fn the_matrix() {
 }
 
 #[test]
-fn what_is_changed_holds_while_the_service_runs() {
+fn changes_of_apps_apply_while_the_service_runs() {
     let stored = Stored::new();
     let server = stored.server(|_| {});
     let key = stored.create("branch", |_| {});
@@ -282,7 +282,7 @@ fn what_is_changed_holds_while_the_service_runs() {
 }
 
 #[test]
-fn an_app_may_call_what_it_is_allowed() {
+fn an_app_may_use_only_its_endpoints() {
     let stored = Stored::new();
     let live = stored.create("live", |settings| {
         settings.endpoints = Some(vec![AppEndpoint::Liveness]);
@@ -304,7 +304,7 @@ fn an_app_may_call_what_it_is_allowed() {
 }
 
 #[test]
-fn the_settings_of_a_stored_app_hold() {
+fn the_settings_of_a_stored_app_apply() {
     let stored = Stored::new();
     let key = stored.create("branch", |settings| {
         settings.default_profile = Some("strict-v0".to_owned());
@@ -319,7 +319,7 @@ fn the_settings_of_a_stored_app_hold() {
     let ask = |path: &str, form: Form| {
         let mut client = server.client();
         client.send(&form.request(path, &pair("branch", key.expose())));
-        client.answer()
+        client.response()
     };
     assert_eq!(
         ask(BIOMETRIC, Form::pair().text("profile", "optimal-v0")).status,
@@ -334,7 +334,7 @@ fn the_settings_of_a_stored_app_hold() {
 }
 
 #[test]
-fn a_first_start_makes_an_app_and_no_other_start_does() {
+fn only_the_first_start_creates_an_app() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -5,7 +5,7 @@ mod support;
 use likeness_server::{AppConfig, Config, Server};
 use support::form::png;
 use support::models::{BLOCKING, EMPTY};
-use support::{APP, Answer, DISABLED_APP, Form, KEY, Models, TestServer, credentials, log};
+use support::{APP, DISABLED_APP, Form, KEY, Models, Response, TestServer, credentials, log};
 
 const BIOMETRIC: &str = "/v0.2/biometric-verification";
 const LIVENESS: &str = "/v0.2/liveness-verification";
@@ -20,22 +20,22 @@ fn server() -> TestServer {
     TestServer::start(&Models::new(1), |_| {})
 }
 
-fn send(server: &TestServer, bytes: &[u8]) -> Answer {
+fn send(server: &TestServer, bytes: &[u8]) -> Response {
     let mut client = server.client();
     client.send(bytes);
-    client.answer()
+    client.response()
 }
 
 #[test]
-fn both_endpoints_answer_on_both_versions() {
+fn both_endpoints_exist_in_both_versions() {
     let server = server();
     for path in PATHS
         .iter()
         .flat_map(|path| [(*path).to_owned(), format!("{path}/")])
     {
-        let answer = server.post(&path, &Form::pair());
-        assert_eq!(answer.status, 200, "{path}: {}", answer.json());
-        let data = &answer.json()["response_data"];
+        let response = server.post(&path, &Form::pair());
+        assert_eq!(response.status, 200, "{path}: {}", response.json());
+        let data = &response.json()["response_data"];
         if path.contains("biometric") {
             assert_eq!(data["biometric"]["face_match_confidence"], 0.9);
             assert_eq!(data["biometric"]["selfie"]["faces_liveness"], 0.75);
@@ -43,13 +43,13 @@ fn both_endpoints_answer_on_both_versions() {
         } else {
             assert_eq!(data["faces_liveness"], 0.75);
             assert_eq!(data["img"]["width"], 600);
-            assert_eq!(answer.json()["response_code"], 1);
+            assert_eq!(response.json()["response_code"], 1);
         }
     }
 }
 
 #[test]
-fn only_right_credentials_are_let_in() {
+fn only_valid_credentials_are_accepted() {
     let server = server();
     let form = Form::pair();
     let wrong = [
@@ -68,8 +68,8 @@ fn only_right_credentials_are_let_in() {
     let mut bodies = Vec::new();
     for path in PATHS {
         for headers in &wrong {
-            let answer = send(&server, &form.request(path, headers)).expect(401, "INVALID_CREDENTIALS");
-            bodies.push(answer.lasting());
+            let response = send(&server, &form.request(path, headers)).expect(401, "INVALID_CREDENTIALS");
+            bodies.push(response.lasting());
         }
         for (id, key) in [
             ("app_id", "app_key"),
@@ -90,7 +90,7 @@ fn only_right_credentials_are_let_in() {
     assert_eq!(
         bodies.len(),
         1,
-        "an unknown app and a wrong key get the same answer"
+        "an unknown app and a wrong key get the same response"
     );
 }
 
@@ -117,7 +117,7 @@ fn checks_are_made_in_the_contracts_order() {
     let full = send(&server, with(&credentials()).as_bytes()).expect(503, "OVERLOADED");
     assert_eq!(full.header("retry-after"), Some("1"));
     models.release();
-    assert_eq!(blocked.answer().status, 200);
+    assert_eq!(blocked.response().status, 200);
     send(&server, with(&credentials()).as_bytes()).expect(400, "MALFORMED_REQUEST");
     let multipart = with(&credentials()).replace("text/plain", "multipart/form-data; boundary=B");
     send(&server, multipart.as_bytes()).expect(413, "FILE_TOO_LARGE");
@@ -138,8 +138,8 @@ fn checks_are_made_in_the_contracts_order() {
 #[test]
 fn forms_come_in_every_shape() {
     let server = server();
-    let picture = png(600, 500);
-    let file = |head: &str| Form::new().part(head, &picture);
+    let image = png(600, 500);
+    let file = |head: &str| Form::new().part(head, &image);
     for form in [
         file("Content-Disposition: form-data; name=\"selfie\""),
         file("Content-Disposition: form-data; name=selfie"),
@@ -153,35 +153,35 @@ fn forms_come_in_every_shape() {
         Form::new()
             .text("threshold", " 0.7 ")
             .text("other", "x")
-            .file("selfie", &picture),
+            .file("selfie", &image),
         Form::new()
-            .file("selfie", &picture)
+            .file("selfie", &image)
             .text("other", "x")
             .text("other", "x")
             .text("threshold", ""),
         Form::new()
-            .file("selfie", &picture)
+            .file("selfie", &image)
             .content_type("Multipart/Form-Data; charset=utf-8; boundary=\"BOUNDARY\""),
         Form::new()
             .file("image", b"ignored here")
-            .file("selfie", &picture)
+            .file("selfie", &image)
             .text("profile", "ignored here"),
     ] {
-        let answer = server.post(LIVENESS, &form);
-        assert_eq!(answer.status, 200, "{}", answer.json());
+        let response = server.post(LIVENESS, &form);
+        assert_eq!(response.status, 200, "{}", response.json());
     }
     for value in ["true", "True", "FALSE", "1", "0", "yes", "No", " true "] {
         let form = Form::new()
             .text("image_multiface", value)
-            .file("image", &picture)
+            .file("image", &image)
             .text("profile", "strict-v0")
-            .file("selfie", &picture);
+            .file("selfie", &image);
         assert_eq!(server.post(BIOMETRIC, &form).status, 200, "{value}");
     }
 }
 
 #[test]
-fn values_that_cannot_be_used_are_named() {
+fn invalid_values_are_named() {
     let server = server();
     for (path, form, code, named) in [
         (LIVENESS, Form::new(), "MISSING_FIELD", "selfie"),
@@ -283,13 +283,13 @@ fn values_that_cannot_be_used_are_named() {
             "headers",
         ),
     ] {
-        let answer = server.post(path, &form).expect(400, code);
-        assert!(answer.message().contains(named), "{}", answer.message());
+        let response = server.post(path, &form).expect(400, code);
+        assert!(response.message().contains(named), "{}", response.message());
     }
 }
 
 #[test]
-fn pictures_keep_to_the_limits_of_their_version() {
+fn images_are_limited_by_the_version() {
     let server = TestServer::start(&Models::new(1), |config| {
         config.limits.v0_2.selfie.max_side = 800;
         config.limits.v0_1.image.min_side = 100;
@@ -347,8 +347,8 @@ fn pictures_keep_to_the_limits_of_their_version() {
         ),
     ] {
         let form = Form::selfie(selfie.0, selfie.1).file("image", &png(image.0, image.1));
-        let answer = server.post(path, &form).expect(status, code);
-        assert!(answer.message().contains(says), "{}", answer.message());
+        let response = server.post(path, &form).expect(status, code);
+        assert!(response.message().contains(says), "{}", response.message());
     }
     let mut broken = png(600, 500);
     broken.truncate(broken.len() / 2);
@@ -358,7 +358,7 @@ fn pictures_keep_to_the_limits_of_their_version() {
 }
 
 #[test]
-fn profiles_and_floors_are_the_apps_own() {
+fn profiles_and_floors_belong_to_the_app() {
     let server = TestServer::start(&Models::new(1), |config: &mut Config| {
         let mut app = AppConfig::new(APP, KEY);
         app.default_profile = Some("strict-v0".to_owned());
@@ -376,10 +376,10 @@ fn profiles_and_floors_are_the_apps_own() {
     assert_eq!(details(Form::pair()), 1);
     assert_eq!(details(Form::pair().text("profile", "strict-v0")), 1);
     assert_eq!(details(Form::pair().text("profile", "optimal-v0")), 0);
-    let answer = server
+    let response = server
         .post(BIOMETRIC, &Form::pair().text("profile", "permissive-v0"))
         .expect(400, "INVALID_PARAMETER");
-    assert!(answer.message().contains("strict-v0, optimal-v0"));
+    assert!(response.message().contains("strict-v0, optimal-v0"));
 
     let response_code = |form: Form| {
         server.post(LIVENESS, &form).json()["response_code"]
@@ -393,10 +393,10 @@ fn profiles_and_floors_are_the_apps_own() {
         response_code(Form::selfie(EMPTY, 500).text("threshold", "0.5")),
         2
     );
-    let answer = server
+    let response = server
         .post(LIVENESS, &Form::pair().text("threshold", "0.4999"))
         .expect(400, "INVALID_PARAMETER");
-    assert!(answer.message().contains("0.5"));
+    assert!(response.message().contains("0.5"));
 }
 
 #[test]
@@ -414,20 +414,20 @@ fn other_paths_and_methods_get_the_envelope() {
     }
     for path in PATHS {
         for method in ["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW"] {
-            let answer = send(
+            let response = send(
                 &server,
                 format!("{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\n1").as_bytes(),
             )
             .expect(405, "METHOD_NOT_ALLOWED");
-            assert_eq!(answer.header("allow"), Some("POST"));
+            assert_eq!(response.header("allow"), Some("POST"));
         }
     }
-    let answer = send(
+    let response = send(
         &server,
         b"POST /healthz HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n",
     );
     assert_eq!(
-        answer.expect(405, "METHOD_NOT_ALLOWED").header("allow"),
+        response.expect(405, "METHOD_NOT_ALLOWED").header("allow"),
         Some("GET,HEAD")
     );
 }
@@ -443,7 +443,7 @@ fn probes_and_information() {
     assert!(!String::from_utf8(info.body).unwrap().contains(APP));
     let mut client = server.client();
     client.send(b"HEAD /healthz HTTP/1.1\r\nhost: x\r\n\r\n");
-    assert_eq!(client.head_answer().status, 200);
+    assert_eq!(client.head_response().status, 200);
 }
 
 #[test]
@@ -452,10 +452,10 @@ fn the_log_has_one_line_a_request_and_no_secret() {
     let mut client = server.client();
     let headers = format!("{}x-request-id: corr-ok\r\n", credentials());
     client.send(&Form::pair().request(BIOMETRIC, &headers));
-    let answer = client.answer();
-    assert_ne!(answer.header("x-request-id"), Some("corr-ok"));
+    let response = client.response();
+    assert_ne!(response.header("x-request-id"), Some("corr-ok"));
     let line = log::wait_for("corr-ok");
-    assert_eq!(line["request_id"].as_str(), answer.header("x-request-id"));
+    assert_eq!(line["request_id"].as_str(), response.header("x-request-id"));
     for (key, value) in [
         ("app", APP),
         ("endpoint", BIOMETRIC),
@@ -488,7 +488,7 @@ fn the_log_has_one_line_a_request_and_no_secret() {
         LIVENESS,
         &format!("app_id: {APP}\r\napp_key: x{KEY}\r\nx-request-id: corr-401\r\n"),
     ));
-    client.answer().expect(401, "INVALID_CREDENTIALS");
+    client.response().expect(401, "INVALID_CREDENTIALS");
     let line = log::wait_for("corr-401");
     assert_eq!(line["error"], "INVALID_CREDENTIALS");
     assert!(line.get("app").is_none(), "{line}");
@@ -496,7 +496,7 @@ fn the_log_has_one_line_a_request_and_no_secret() {
 }
 
 #[test]
-fn a_service_that_cannot_serve_says_why() {
+fn start_errors_name_their_cause() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

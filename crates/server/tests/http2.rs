@@ -42,7 +42,7 @@ async fn connect(server: &TestServer) -> (Client, tokio::task::JoinHandle<hyper:
 }
 
 #[test]
-fn requests_share_a_connection_and_refusals_end_only_their_own() {
+fn refusals_end_only_their_own_stream() {
     let server = TestServer::start(&Models::new(1), |_| {});
     block_on(share_a_connection(&server));
 }
@@ -82,7 +82,7 @@ async fn share_a_connection(server: &TestServer) {
 const MAX_HEADER_LIST: usize = 16 * 1024;
 
 #[test]
-fn headers_over_the_bound_are_refused_and_the_connection_goes_on() {
+fn headers_over_the_bound_are_refused_and_the_connection_stays() {
     let server = TestServer::start(&Models::new(1), |_| {});
     block_on(fill_headers(&server));
 }
@@ -97,9 +97,9 @@ async fn fill_headers(server: &TestServer) {
                 .headers_mut()
                 .insert(name, "v".repeat(length).parse().unwrap());
         }
-        let answer = client.send_request(request).await.unwrap();
-        let status = answer.status().as_u16();
-        answer.into_body().collect().await.unwrap();
+        let response = client.send_request(request).await.unwrap();
+        let status = response.status().as_u16();
+        response.into_body().collect().await.unwrap();
         status
     };
     for (count, length, status) in [
@@ -130,7 +130,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn headers_without_an_end_are_not_listened_to() {
+fn endless_headers_are_refused() {
     const HEADERS: u8 = 1;
     const SETTINGS: u8 = 4;
     const CONTINUATION: u8 = 9;

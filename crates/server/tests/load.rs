@@ -16,20 +16,20 @@ fn blocking() -> Vec<u8> {
     Form::selfie(BLOCKING, 500).request(LIVENESS, &credentials())
 }
 
-/// Asks until the answer has another status; fails when that takes too long.
+/// Asks until the response has another status; fails when that takes too long.
 fn status_other_than(server: &TestServer, status: u16) -> u16 {
     let start = Instant::now();
     loop {
-        let answer = server.post(LIVENESS, &Form::selfie(600, 500));
-        if answer.status != status {
-            return answer.status;
+        let response = server.post(LIVENESS, &Form::selfie(600, 500));
+        if response.status != status {
+            return response.status;
         }
         assert!(start.elapsed() < PATIENCE);
     }
 }
 
 #[test]
-fn beyond_the_limit_clients_are_refused_at_once() {
+fn requests_beyond_the_admission_are_refused_at_once() {
     let models = Models::new(1);
     let server = TestServer::start(&models, |config| config.admission.max_requests = Some(2));
     let mut first = server.client();
@@ -49,13 +49,13 @@ fn beyond_the_limit_clients_are_refused_at_once() {
     assert_eq!(server.get("/readyz").status, 200);
     second.send(&form.body());
     models.release();
-    assert_eq!(first.answer().status, 200);
-    assert_eq!(second.answer().status, 200);
+    assert_eq!(first.response().status, 200);
+    assert_eq!(second.response().status, 200);
     assert_eq!(server.post(LIVENESS, &form).status, 200);
 }
 
 #[test]
-fn the_deadline_is_kept_while_the_engine_works_and_its_room_stays_taken() {
+fn work_past_its_deadline_keeps_its_admission() {
     let models = Models::new(1);
     let server = TestServer::start(&models, |config| {
         config.admission.max_requests = Some(1);
@@ -64,7 +64,7 @@ fn the_deadline_is_kept_while_the_engine_works_and_its_room_stays_taken() {
     let mut client = server.client();
     client.send(&blocking());
     models.wait_until_blocked();
-    client.answer().expect(504, "DEADLINE_EXCEEDED");
+    client.response().expect(504, "DEADLINE_EXCEEDED");
     server
         .post(LIVENESS, &Form::selfie(600, 500))
         .expect(503, "OVERLOADED");
@@ -76,14 +76,14 @@ fn the_deadline_is_kept_while_the_engine_works_and_its_room_stays_taken() {
 }
 
 #[test]
-fn a_panic_is_one_clients_500() {
+fn a_panic_fails_only_its_own_request() {
     let models = Models::new(1);
     let server = TestServer::start(&models, |_| {});
     let mut client = server.client();
     let headers = format!("{}x-request-id: corr-panic\r\n", credentials());
     for _ in 0..3 {
         client.send(&Form::selfie(PANICKING, 500).request(LIVENESS, &headers));
-        client.answer().expect(500, "INTERNAL");
+        client.response().expect(500, "INTERNAL");
     }
     let line = log::wait_for("corr-panic");
     assert_eq!(line["level"], "ERROR");
@@ -92,7 +92,7 @@ fn a_panic_is_one_clients_500() {
         "{line}"
     );
     client.send(&Form::pair().request(BIOMETRIC, &credentials()));
-    assert_eq!(client.answer().status, 200);
+    assert_eq!(client.response().status, 200);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn work_stops_when_its_client_hangs_up() {
 }
 
 #[test]
-fn a_slow_body_meets_the_deadline_and_the_connection_closes() {
+fn a_slow_body_is_refused_at_the_deadline_and_the_connection_closes() {
     let server = TestServer::start(&Models::new(1), |config| {
         config.limits.deadline = Duration::from_millis(200);
         config.connections.linger = Duration::from_millis(100);
@@ -124,19 +124,19 @@ fn a_slow_body_meets_the_deadline_and_the_connection_closes() {
     let mut client = server.client();
     let request = Form::pair().request(BIOMETRIC, &credentials());
     client.send(&request[..request.len() - 10]);
-    let answer = client.answer().expect(504, "DEADLINE_EXCEEDED");
-    assert_eq!(answer.header("connection"), Some("close"));
+    let response = client.response().expect(504, "DEADLINE_EXCEEDED");
+    assert_eq!(response.header("connection"), Some("close"));
     assert!(client.is_closed());
 }
 
 #[test]
-fn a_body_that_breaks_off_is_malformed() {
+fn a_truncated_body_is_malformed() {
     let server = TestServer::start(&Models::new(1), |_| {});
     let mut client = server.client();
     let request = Form::pair().request(BIOMETRIC, &credentials());
     client.send(&request[..request.len() - 10]);
     client.finish();
-    client.answer().expect(400, "MALFORMED_REQUEST");
+    client.response().expect(400, "MALFORMED_REQUEST");
 
     let mut client = server.client();
     client.send(
@@ -147,11 +147,11 @@ fn a_body_that_breaks_off_is_malformed() {
         )
         .as_bytes(),
     );
-    client.answer().expect(400, "MALFORMED_REQUEST");
+    client.response().expect(400, "MALFORMED_REQUEST");
 }
 
 #[test]
-fn a_big_upload_sees_why_it_was_refused() {
+fn a_large_upload_receives_its_refusal() {
     let server = TestServer::start(&Models::new(1), |config| config.limits.file_bytes = 1_000_000);
     let form = Form::new().file("selfie", &vec![7; 20_000_000]);
     // Many clients send all before they read anything.
@@ -161,14 +161,14 @@ fn a_big_upload_sees_why_it_was_refused() {
     ] {
         let mut client = server.client();
         client.send(&form.request(LIVENESS, &headers));
-        let answer = client.answer().expect(status, code);
-        assert_eq!(answer.header("connection"), Some("close"));
+        let response = client.response().expect(status, code);
+        assert_eq!(response.header("connection"), Some("close"));
         assert!(client.is_closed());
     }
     for path in ["/nowhere", "/healthz"] {
         let mut client = server.client();
         client.send(&form.request(path, ""));
-        assert!(matches!(client.answer().status, 404 | 405));
+        assert!(matches!(client.response().status, 404 | 405));
         assert!(client.is_closed());
     }
 }
@@ -192,25 +192,25 @@ fn a_client_that_waits_for_100_continue_is_refused_before_it_sends() {
     ] {
         let mut client = server.client();
         client.send(head.as_bytes());
-        let answer = client.answer().expect(status, code);
-        assert_eq!(answer.header("connection"), Some("close"));
+        let response = client.response().expect(status, code);
+        assert_eq!(response.header("connection"), Some("close"));
         assert!(client.is_closed());
     }
     let mut client = server.client();
     client.send(small.head(BIOMETRIC, &(credentials() + expect)).as_bytes());
     client.wait_for_continue();
     client.send(&small.body());
-    assert_eq!(client.answer().status, 200);
+    assert_eq!(client.response().status, 200);
 }
 
 #[test]
-fn bodies_over_their_limit_are_refused_however_they_come() {
+fn bodies_over_the_limit_are_refused_in_any_encoding() {
     let server = TestServer::start(&Models::new(1), |config| config.limits.body_bytes = 100_000);
     // Declared: at once, before any of it is there.
     let form = Form::new().text("other", &"x".repeat(100_001));
     let mut client = server.client();
     client.send(form.head(LIVENESS, &credentials()).as_bytes());
-    client.answer().expect(413, "FILE_TOO_LARGE");
+    client.response().expect(413, "FILE_TOO_LARGE");
     // Chunked.
     let mut client = server.client();
     let body = form.body();
@@ -225,7 +225,7 @@ fn bodies_over_their_limit_are_refused_however_they_come() {
     );
     client.send(&body);
     client.send(b"\r\n0\r\n\r\n");
-    client.answer().expect(413, "FILE_TOO_LARGE");
+    client.response().expect(413, "FILE_TOO_LARGE");
 }
 
 #[test]
@@ -234,22 +234,22 @@ fn a_connection_survives_small_refusals() {
     let mut client = server.client();
     for _ in 0..3 {
         client.send(&Form::pair().request(BIOMETRIC, ""));
-        let answer = client.answer().expect(401, "INVALID_CREDENTIALS");
-        assert_eq!(answer.header("connection"), None);
+        let response = client.response().expect(401, "INVALID_CREDENTIALS");
+        assert_eq!(response.header("connection"), None);
         client.send(
             &Form::new()
                 .file("selfie", &png(600, 500))
                 .file("selfie", b"x")
                 .request(LIVENESS, &credentials()),
         );
-        client.answer().expect(400, "INVALID_PARAMETER");
+        client.response().expect(400, "INVALID_PARAMETER");
         client.send(&Form::pair().request(BIOMETRIC, &credentials()));
-        assert_eq!(client.answer().status, 200);
+        assert_eq!(client.response().status, 200);
     }
 }
 
 #[test]
-fn a_connection_survives_what_is_wrong_with_a_chunked_body() {
+fn a_connection_survives_an_invalid_chunked_form() {
     let server = TestServer::start(&Models::new(1), |_| {});
     let mut client = server.client();
     for _ in 0..2 {
@@ -265,8 +265,8 @@ fn a_connection_survives_what_is_wrong_with_a_chunked_body() {
         );
         client.send(&body);
         client.send(b"\r\n0\r\n\r\n");
-        let answer = client.answer().expect(422, "IMAGE_TOO_SMALL");
-        assert_eq!(answer.header("connection"), None);
+        let response = client.response().expect(422, "IMAGE_TOO_SMALL");
+        assert_eq!(response.header("connection"), None);
     }
 }
 
@@ -294,17 +294,17 @@ fn connections_are_bounded_in_number_and_time() {
     }
     let mut client = server.client();
     client.send(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n");
-    assert_eq!(client.answer().status, 200);
+    assert_eq!(client.response().status, 200);
     assert!(client.is_closed(), "an idle connection is closed");
 }
 
 #[test]
-fn shutting_down_finishes_what_is_under_way() {
+fn shutdown_drains_in_flight_requests() {
     let models = Models::new(1);
     let mut server = TestServer::start(&models, |_| {});
     let mut idle = server.client();
     idle.send(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n");
-    assert_eq!(idle.answer().status, 200);
+    assert_eq!(idle.response().status, 200);
     let mut busy = server.client();
     busy.send(&blocking());
     models.wait_until_blocked();
@@ -316,12 +316,12 @@ fn shutting_down_finishes_what_is_under_way() {
     }
     assert!(!server.has_ended());
     models.release();
-    assert_eq!(busy.answer().status, 200);
+    assert_eq!(busy.response().status, 200);
     server.wait_for_end();
 }
 
 #[test]
-fn shutting_down_does_not_wait_for_ever() {
+fn shutdown_is_bounded() {
     let models = Models::new(1);
     let mut server = TestServer::start(&models, |config| {
         config.limits.deadline = Duration::from_millis(200);
@@ -331,25 +331,25 @@ fn shutting_down_does_not_wait_for_ever() {
     busy.send(&blocking());
     models.wait_until_blocked();
     server.shut_down();
-    busy.answer().expect(504, "DEADLINE_EXCEEDED");
+    busy.response().expect(504, "DEADLINE_EXCEEDED");
     server.wait_for_end();
     models.release();
 }
 
 #[test]
-fn load_balancers_are_told_before_the_port_closes() {
+fn readiness_fails_before_the_listener_closes() {
     let mut server = TestServer::start(&Models::new(1), |config| config.shutdown.delay = PATIENCE);
     server.shut_down();
     let start = Instant::now();
-    let answer = loop {
-        let answer = server.get("/readyz");
-        if answer.status != 200 {
-            break answer;
+    let response = loop {
+        let response = server.get("/readyz");
+        if response.status != 200 {
+            break response;
         }
         assert!(start.elapsed() < PATIENCE);
     };
-    let answer = answer.expect(503, "NOT_READY");
-    assert!(answer.header("retry-after").is_some());
+    let response = response.expect(503, "NOT_READY");
+    assert!(response.header("retry-after").is_some());
     assert_eq!(server.get("/healthz").status, 200);
     assert_eq!(server.post(LIVENESS, &Form::selfie(600, 500)).status, 200);
 }

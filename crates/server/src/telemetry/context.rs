@@ -163,6 +163,26 @@ impl RequestContext {
         self.timings = Some(check.timings);
     }
 
+    /// Returns the time of each stage that the request has reached: `body` from the end of the headers to the end of the body,
+    /// `queue` waiting for a worker thread and for model sessions, then those of the engine.
+    pub(crate) fn stages(&self) -> impl Iterator<Item = (&'static str, Duration)> {
+        let timings = self.timings.as_ref();
+        // A liveness check embeds nothing.
+        let stage = |time: fn(&Timings) -> Duration| timings.map(time).filter(|time| !time.is_zero());
+        [
+            ("body", self.body_read),
+            ("queue", self.queued()),
+            ("decode", stage(|timings| timings.decode)),
+            ("detect", stage(|timings| timings.detect)),
+            ("embed", stage(|timings| timings.embed)),
+            ("liveness", stage(|timings| timings.liveness)),
+            ("quality", stage(|timings| timings.quality)),
+            ("decide", stage(|timings| timings.decide)),
+        ]
+        .into_iter()
+        .filter_map(|(stage, time)| Some((stage, time?)))
+    }
+
     /// Returns how long the request waited for a worker thread, and then for model sessions of the engine.
     pub(crate) fn queued(&self) -> Option<Duration> {
         let for_thread = self.work_begun?.saturating_sub(self.body_read?);

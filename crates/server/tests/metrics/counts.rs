@@ -193,8 +193,8 @@ fn say_what_is_under_way() {
     models.release();
     models.wait_until_blocked();
     models.release();
-    assert_eq!(first.answer().status, 200);
-    assert_eq!(second.answer().status, 200);
+    assert_eq!(first.response().status, 200);
+    assert_eq!(second.response().status, 200);
     let text = look();
     for line in [
         "likeness_admitted_requests 0",
@@ -242,7 +242,7 @@ fn stay_few_under_hostile_requests() {
         send(&server, &Form::pair().request(&path, &headers), 404);
         let mut client = server.client();
         client.send(format!("M{number} /p{number} HTTP/1.1\r\nhost: h{number}\r\n\r\n").as_bytes());
-        assert_eq!(client.answer().status, 404);
+        assert_eq!(client.response().status, 404);
         let fields = Form::pair().text("profile", &format!("profile-{number}"));
         send(&server, &fields.request(BIOMETRIC, &known()), 400);
         assert_eq!(
@@ -299,8 +299,8 @@ fn are_for_the_operator_only() {
         (Some(TOKEN), 200),
         (Some(METRICS_TOKEN), 200),
     ] {
-        let answer = operate(&server, "GET", "/metrics", token);
-        assert_eq!(answer.status, expected, "{token:?}");
+        let response = operate(&server, "GET", "/metrics", token);
+        assert_eq!(response.status, expected, "{token:?}");
     }
     // Who may look may not change.
     let reload = operate(&server, "POST", "/admin/reload", Some(METRICS_TOKEN));
@@ -326,9 +326,9 @@ fn details_are_for_the_operator_only() {
         ]
     );
     assert_eq!(operate(&server, "GET", "/info", None).status, 401);
-    let answer = operate(&server, "GET", "/info", Some(METRICS_TOKEN));
-    assert_eq!(answer.status, 200);
-    let info = answer.json();
+    let response = operate(&server, "GET", "/info", Some(METRICS_TOKEN));
+    assert_eq!(response.status, 200);
+    let info = response.json();
     assert_eq!(info["build"]["version"], env!("CARGO_PKG_VERSION"));
     // The tests' models are custom, and nobody executes them on a device.
     let runtime = &info["runtime"];
@@ -346,7 +346,7 @@ fn details_are_for_the_operator_only() {
     assert_eq!(info["models"]["pack"], "custom");
     assert_eq!(info["configuration"]["limits"]["deadline_seconds"], 10.0);
     assert_eq!(info["configuration"]["admin"]["token"], "<redacted>");
-    let text = String::from_utf8(answer.body).unwrap();
+    let text = String::from_utf8(response.body).unwrap();
     for secret in [KEY, TOKEN, METRICS_TOKEN, APP] {
         assert!(!text.contains(secret), "{secret} in {text}");
     }

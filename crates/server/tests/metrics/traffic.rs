@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use likeness_server::AppConfig;
 
 use crate::support::models::EMPTY;
-use crate::support::{APP, Answer, Form, KEY, Models, TestServer, credentials};
+use crate::support::{APP, Form, KEY, Models, Response, TestServer, credentials};
 
 pub(crate) const TOKEN: &str = "operators-t0ken";
 pub(crate) const METRICS_TOKEN: &str = "metrics-t0ken";
@@ -25,23 +25,23 @@ pub(crate) fn server() -> TestServer {
 }
 
 /// Asks the operator's port.
-pub(crate) fn operate(server: &TestServer, method: &str, path: &str, token: Option<&str>) -> Answer {
+pub(crate) fn operate(server: &TestServer, method: &str, path: &str, token: Option<&str>) -> Response {
     let mut client = server.operator();
     let authorization = token.map_or_else(String::new, |token| format!("authorization: Bearer {token}\r\n"));
     client.send(
         format!("{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n{authorization}\r\n").as_bytes(),
     );
-    client.operators_answer()
+    client.admin_response()
 }
 
 pub(crate) fn scrape(server: &TestServer) -> Text {
-    let answer = operate(server, "GET", "/metrics", Some(METRICS_TOKEN));
-    assert_eq!(answer.status, 200);
+    let response = operate(server, "GET", "/metrics", Some(METRICS_TOKEN));
+    assert_eq!(response.status, 200);
     assert_eq!(
-        answer.header("content-type"),
+        response.header("content-type"),
         Some("text/plain; version=0.0.4; charset=utf-8")
     );
-    Text::parse(String::from_utf8(answer.body).unwrap())
+    Text::parse(String::from_utf8(response.body).unwrap())
 }
 
 /// Something of everything, each once.
@@ -73,7 +73,7 @@ pub(crate) fn traffic(server: &TestServer) {
 pub(crate) fn send(server: &TestServer, request: &[u8], expected: u16) {
     let mut client = server.client();
     client.send(request);
-    assert_eq!(client.answer().status, expected);
+    assert_eq!(client.response().status, expected);
 }
 
 /// The text, sample by sample.

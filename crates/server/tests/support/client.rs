@@ -10,9 +10,9 @@ pub(crate) struct Client {
     stream: BufReader<TcpStream>,
 }
 
-/// An answer; the headers and the envelope that all must have were checked.
+/// An response; the headers and the envelope that all must have were checked.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
@@ -51,23 +51,23 @@ impl Client {
         assert_eq!(self.line(), "");
     }
 
-    pub(crate) fn answer(&mut self) -> Answer {
-        let answer = self.read(true);
-        answer.check();
-        answer
+    pub(crate) fn response(&mut self) -> Response {
+        let response = self.read(true);
+        response.check();
+        response
     }
 
-    /// The answer of the operator's port, whose errors have no envelope.
-    pub(crate) fn operators_answer(&mut self) -> Answer {
+    /// The response of the operator's port, whose errors have no envelope.
+    pub(crate) fn admin_response(&mut self) -> Response {
         self.read(true)
     }
 
-    /// The answer to a HEAD request.
-    pub(crate) fn head_answer(&mut self) -> Answer {
+    /// The response to a HEAD request.
+    pub(crate) fn head_response(&mut self) -> Response {
         self.read(false)
     }
 
-    fn read(&mut self, with_body: bool) -> Answer {
+    fn read(&mut self, with_body: bool) -> Response {
         let status = self.line();
         let status = status
             .strip_prefix("HTTP/1.1 ")
@@ -81,21 +81,21 @@ impl Client {
             };
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
-        let mut answer = Answer {
+        let mut response = Response {
             status,
             headers,
             body: Vec::new(),
         };
         if with_body {
-            let length = answer
+            let length = response
                 .header("content-length")
                 .expect("a content-length")
                 .parse()
                 .unwrap();
-            answer.body.resize(length, 0);
-            self.stream.read_exact(&mut answer.body).unwrap();
+            response.body.resize(length, 0);
+            self.stream.read_exact(&mut response.body).unwrap();
         }
-        answer
+        response
     }
 
     fn line(&mut self) -> String {
@@ -107,7 +107,7 @@ impl Client {
     }
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(found, _)| found == name);
         let value = values.next().map(|(_, value)| value.as_str());

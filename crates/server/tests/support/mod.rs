@@ -20,7 +20,7 @@ use std::time::Duration;
 use likeness_server::{AppConfig, Apps, Config, EngineSource, ServeError, Server};
 use tokio::sync::oneshot;
 
-pub(crate) use client::{Answer, Client};
+pub(crate) use client::{Client, Response};
 pub(crate) use form::Form;
 pub(crate) use models::Models;
 
@@ -135,16 +135,16 @@ impl TestServer {
     }
 
     /// Sends a form with the right credentials on a connection of its own.
-    pub(crate) fn post(&self, path: &str, form: &Form) -> Answer {
+    pub(crate) fn post(&self, path: &str, form: &Form) -> Response {
         let mut client = self.client();
         client.send(&form.request(path, &credentials()));
-        client.answer()
+        client.response()
     }
 
-    pub(crate) fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Response {
         let mut client = self.client();
         client.send(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes());
-        client.answer()
+        client.response()
     }
 }
 

@@ -80,10 +80,11 @@ pub(super) struct Contents {
 }
 
 /// A certificate that can be served.
+#[derive(Debug)]
 pub(super) struct Loaded {
-    pub(super) config: ServerConfig,
+    pub(super) config: Arc<ServerConfig>,
     pub(super) digest: String,
-    pub(super) not_before: SystemTime,
+    not_before: SystemTime,
     pub(super) not_after: SystemTime,
 }
 
@@ -177,7 +178,7 @@ impl Files {
             })?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Loaded {
-            config,
+            config: Arc::new(config),
             digest: contents.digest(),
             not_before,
             not_after,

@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -33,16 +32,9 @@ pub(crate) struct Tls {
 struct Inner {
     files: Files,
     handshake: Duration,
-    current: ArcSwap<Current>,
+    current: ArcSwap<Loaded>,
     /// The latest error, so that it is logged once.
     failed: Mutex<Option<String>>,
-}
-
-#[derive(Debug)]
-struct Current {
-    config: Arc<ServerConfig>,
-    digest: String,
-    not_after: SystemTime,
 }
 
 impl TlsConfig {
@@ -74,7 +66,7 @@ impl Tls {
             inner: Arc::new(Inner {
                 files,
                 handshake: config.handshake,
-                current: ArcSwap::from_pointee(loaded.into()),
+                current: ArcSwap::from_pointee(loaded),
                 failed: Mutex::new(None),
             }),
         }))
@@ -114,7 +106,7 @@ impl Tls {
         loaded.check_time(files)?;
         warn_about(files, &loaded);
         tracing::info!(file = %files.certificate().display(), "TLS certificate reloaded");
-        self.inner.current.store(Arc::new(loaded.into()));
+        self.inner.current.store(Arc::new(loaded));
         Ok(())
     }
 
@@ -138,16 +130,6 @@ impl Tls {
     /// Returns when the current certificate expires.
     pub(crate) fn not_after(&self) -> SystemTime {
         self.inner.current.load().not_after
-    }
-}
-
-impl From<Loaded> for Current {
-    fn from(loaded: Loaded) -> Self {
-        Self {
-            config: Arc::new(loaded.config),
-            digest: loaded.digest,
-            not_after: loaded.not_after,
-        }
     }
 }
 

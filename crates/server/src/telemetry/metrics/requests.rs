@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use axum::http::Version;
 use likeness_api::ErrorCode;
-use likeness_engine::Timings;
 use likeness_engine::decision::Code;
 use metrics::{counter, histogram};
 
@@ -24,8 +23,7 @@ const OUTCOMES: [(Endpoint, &str); 6] = [
     (Endpoint::Liveness, "live"),
     (Endpoint::Liveness, "not_live"),
 ];
-/// The times of a verification: `body` from the end of the headers to the end of the body; `queue` waiting for a worker thread
-/// and for model sessions; `other` the rest of the total.
+/// The stages of [`RequestContext::stages`], and the rest of the total.
 const STAGES: [&str; 9] = [
     "body", "queue", "decode", "detect", "embed", "liveness", "quality", "decide", OTHER,
 ];
@@ -110,7 +108,12 @@ pub(super) fn count(request: &RequestContext, app: Option<&str>) {
         counter!(name::APP_REQUESTS, "app" => app.to_owned(), "class" => class).increment(1);
     }
     histogram!(name::REQUEST_SECONDS, "endpoint" => endpoint, "class" => class).record(request.total);
-    for (stage, time) in stages(request) {
+    // What no stage explains.
+    let sum: Duration = request.stages().map(|(_, time)| time).sum();
+    let other = request
+        .timings
+        .map(|_| (OTHER, request.total.saturating_sub(sum)));
+    for (stage, time) in request.stages().chain(other) {
         histogram!(name::STAGE_SECONDS, "endpoint" => endpoint, "stage" => stage).record(time);
     }
     if let Some(outcome) = request.outcome {
@@ -138,30 +141,6 @@ pub(super) fn count(request: &RequestContext, app: Option<&str>) {
             histogram!(name::FACES, "picture" => label).record(faces as f64);
         }
     }
-}
-
-/// Returns the stages that the request has reached.
-fn stages(request: &RequestContext) -> impl Iterator<Item = (&'static str, Duration)> {
-    let timings = request.timings;
-    // A liveness check embeds nothing.
-    let stage = |time: fn(&Timings) -> Duration| timings.as_ref().map(time).filter(|time| !time.is_zero());
-    let known = [
-        request.body_read,
-        request.queued(),
-        stage(|timings| timings.decode),
-        stage(|timings| timings.detect),
-        stage(|timings| timings.embed),
-        stage(|timings| timings.liveness),
-        stage(|timings| timings.quality),
-        stage(|timings| timings.decide),
-    ];
-    let sum: Duration = known.iter().flatten().sum();
-    let other = timings.map(|_| request.total.saturating_sub(sum));
-    let times = known.into_iter().chain([other]);
-    STAGES
-        .into_iter()
-        .zip(times)
-        .filter_map(|(stage, time)| Some((stage, time?)))
 }
 
 /// Returns the label of the route; `other` for unknown paths, and for paths with a wrong method.

@@ -1,7 +1,7 @@
 //! Spans of requests.
 
 use std::borrow::Cow;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use axum::http::{HeaderMap, Method};
 use opentelemetry::propagation::TextMapPropagator;
@@ -43,7 +43,7 @@ impl Traces {
         }
         let context = Context::new().with_remote_span_context(span.span_context().clone());
         let mut begin = start;
-        for (stage, took) in stages(request) {
+        for (stage, took) in request.stages().filter(|(_, took)| !took.is_zero()) {
             let stop = begin.checked_add(took).unwrap_or(begin);
             let mut stage = SpanBuilder::from_name(stage)
                 .with_kind(SpanKind::Internal)
@@ -112,20 +112,4 @@ fn attributes(request: &RequestContext) -> Vec<KeyValue> {
             .filter_map(|(key, text)| Some(KeyValue::new(key, text?))),
     );
     attributes
-}
-
-fn stages(request: &RequestContext) -> impl Iterator<Item = (&'static str, Duration)> {
-    let timings = request.timings;
-    [
-        ("body", request.body_read),
-        ("queue", request.queued()),
-        ("decode", timings.map(|timings| timings.decode)),
-        ("detect", timings.map(|timings| timings.detect)),
-        ("embed", timings.map(|timings| timings.embed)),
-        ("liveness", timings.map(|timings| timings.liveness)),
-        ("quality", timings.map(|timings| timings.quality)),
-        ("decide", timings.map(|timings| timings.decide)),
-    ]
-    .into_iter()
-    .filter_map(|(stage, took)| Some((stage, took.filter(|took| !took.is_zero())?)))
 }
