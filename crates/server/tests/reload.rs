@@ -49,7 +49,7 @@ impl Disk {
     }
 
     fn build(&self, models: &Models) {
-        let engine = models.engine(Limits::default());
+        let engine = models.engine(ImageLimits::default());
         self.build_by(move || Ok(engine));
     }
 
@@ -298,7 +298,7 @@ fn models_that_cannot_be_used_leave_the_old_ones_serving_and_say_why() {
 fn hold_build(disk: &Disk, models: &Models) -> (Receiver<()>, Sender<()>) {
     let (begin, begun) = channel();
     let (release, released) = channel();
-    let engine = models.engine(Limits::default());
+    let engine = models.engine(ImageLimits::default());
     disk.build_by(move || {
         begin.send(())?;
         let _ = released.recv_timeout(PATIENCE);
