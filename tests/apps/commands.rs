@@ -194,12 +194,12 @@ fn refusals() -> Outcome {
     let storage = Storage::of(&TestDatabase::sqlite()?)?;
     storage.json(&["create", "acme", "--no-wait"])?;
     let cases: [(&[&str], i32, &str); 11] = [
-        (&["create", "acme"], 1, "there is an app `acme` already"),
+        (&["create", "acme"], 1, "app `acme` already exists"),
         (&["create", "a:b"], 1, "must be printable ASCII"),
         (
             &["create", "configured"],
             1,
-            "the configuration has an app `configured`",
+            "the configuration already has an app `configured`",
         ),
         (
             &["create", "x", "--profiles", "none-v1"],
@@ -218,9 +218,9 @@ fn refusals() -> Outcome {
         ),
         (&["set", "acme", "--burst", "3"], 1, "limits.burst"),
         (&["set", "acme", "--unset", "key"], 2, "invalid value 'key'"),
-        (&["show", "none"], 1, "there is no app `none` in the storage"),
+        (&["show", "none"], 1, "there is no app `none` in the database"),
         (&["rotate", "acme", "--grace", "7w"], 2, "such as 7d or 12h"),
-        (&["delete", "none"], 1, "there is no app `none` in the storage"),
+        (&["delete", "none"], 1, "there is no app `none` in the database"),
     ];
     for_each(
         cases.map(|case| (case.0.join(" "), case)),

@@ -26,7 +26,7 @@ fn while_serving() -> Outcome {
     let (postgres, storage) = own()?;
     let key = text(&storage.json(&["create", "acme", "--no-wait"])?, "key")?;
     let server = storage.serve(|command| {
-        command.env("LIKENESS__STORAGE__TIMEOUT_SECONDS", "0.2");
+        command.env("LIKENESS__STORAGE__TIMEOUT_SECONDS", "1");
     })?;
     ensure!(ask(&server, &headers("acme", &key))? == 200, "it is not let in");
 
