@@ -6,8 +6,8 @@
 
 use std::time::{Duration, Instant};
 
-use likeness::server::{EngineConfig, Overrides};
-use likeness::{Engine, VerifyOptions};
+use likeness::VerifyOptions;
+use likeness::server::{Config, Overrides};
 
 /// Runs before the first that counts.
 const WARM_UP: usize = 3;
@@ -18,9 +18,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: time_verify SELFIE PHOTO [RUNS [PACK]]".into());
     };
     let runs: usize = arguments.get(2).map_or(Ok(20), |runs| runs.parse())?;
-    let engine = EngineConfig::load_with_env(std::env::vars_os(), &Overrides::default())?;
+    let config = Config::load(None, &Overrides::default())?;
     let (selfie, photo) = (std::fs::read(selfie)?, std::fs::read(photo)?);
-    let mut builder = Engine::builder().provider(engine.execution()).workers(1);
+    let mut builder = config.engine_builder().workers(1);
     if let Some(pack) = arguments.get(3) {
         builder = builder.pack(pack);
     }

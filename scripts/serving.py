@@ -24,7 +24,7 @@ class Service:
         environment = {
             **os.environ,
             "LIKENESS_APPS": f"{APP}:{KEY}",
-            "LIKENESS__STORAGE__FOLDER": self.folder.name,
+            "LIKENESS__DATA_FOLDER": self.folder.name,
             "RUST_LOG": "error",
             **(variables or {}),
         }

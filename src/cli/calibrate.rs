@@ -94,7 +94,7 @@ fn parse_date(text: &str) -> Result<String, String> {
 
 impl CalibrateCommand {
     pub(crate) fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
-        if !engine.calibrations().is_empty() {
+        if engine.has_calibration() {
             return Err(
                 "--calibration cannot be used here: a calibration is fitted to uncalibrated scores".into(),
             );
@@ -167,7 +167,7 @@ impl MatchArguments {
     fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
         self.file.check_folder()?;
         let work = self.source.read()?;
-        let engine = engine.builder()?.raw_scores(true).build()?;
+        let engine = engine.raw_builder()?.build()?;
         let options = MatchOptions {
             face: work.face,
             profile: Profile::default(),
@@ -223,7 +223,7 @@ impl LivenessArguments {
         };
         targets.check()?;
         let work = self.source.read()?;
-        let engine = engine.builder()?.raw_scores(true).build()?;
+        let engine = engine.raw_builder()?.build()?;
         let threads = threads(&engine);
         let (_, scores) = evaluate_liveness(
             &engine,

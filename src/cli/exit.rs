@@ -10,9 +10,9 @@ pub(crate) struct Code(u8);
 
 /// The verification passes; it may have warnings.
 pub(crate) const PASS: Code = Code(0);
-/// Something went wrong.
+/// An error.
 pub(crate) const ERROR: Code = Code(1);
-/// Somebody should look at it.
+/// The verification needs a review.
 pub(crate) const REVIEW: Code = Code(3);
 /// The verification fails.
 pub(crate) const REJECT: Code = Code(4);
@@ -28,7 +28,7 @@ impl From<Outcome> for Code {
         match outcome {
             Outcome::Pass | Outcome::Warning => PASS,
             Outcome::Review => REVIEW,
-            // An outcome that is not known here is certainly no pass.
+            // An outcome that is unknown here is no pass.
             _ => REJECT,
         }
     }

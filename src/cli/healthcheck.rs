@@ -11,7 +11,7 @@ use super::{Failure, exit, say};
 
 #[derive(Debug, Args)]
 pub(crate) struct HealthcheckArguments {
-    /// The service. With TLS, its certificate must be of this name.
+    /// URL of the service; with TLS, its certificate must be for this name
     #[arg(
         long,
         value_name = "URL",
@@ -20,13 +20,13 @@ pub(crate) struct HealthcheckArguments {
         hide_env_values = true
     )]
     url: String,
-    /// Where to connect to, whatever the name in the URL stands for: a certificate is not of 127.0.0.1.
+    /// Address to connect to instead of resolving the name in the URL [default: resolve]
     #[arg(long, value_name = "ADDRESS:PORT", env = "LIKENESS_HEALTHCHECK_CONNECT")]
     connect: Option<SocketAddr>,
-    /// PEM file with the roots to believe. Absent: what the system believes, or the file that SSL_CERT_FILE names.
+    /// CA bundle to trust (PEM) [default: SSL_CERT_FILE, else system store]
     #[arg(long, value_name = "FILE", env = "LIKENESS_HEALTHCHECK_CA")]
     ca: Option<PathBuf>,
-    /// PEM file with a client's certificate, where the service asks for one.
+    /// Client certificate (PEM) [default: none]
     #[arg(
         long,
         value_name = "FILE",
@@ -34,7 +34,7 @@ pub(crate) struct HealthcheckArguments {
         env = "LIKENESS_HEALTHCHECK_CERTIFICATE"
     )]
     certificate: Option<PathBuf>,
-    /// PEM file with the key of --certificate.
+    /// Private key of the client certificate (PEM)
     #[arg(
         long,
         value_name = "FILE",
@@ -42,7 +42,7 @@ pub(crate) struct HealthcheckArguments {
         env = "LIKENESS_HEALTHCHECK_KEY"
     )]
     key: Option<PathBuf>,
-    /// Whether it takes requests (`/readyz`), not only whether it is alive (`/healthz`).
+    /// Probe readiness (/readyz) instead of liveness (/healthz)
     #[arg(long)]
     ready: bool,
 }
@@ -56,14 +56,14 @@ impl HealthcheckArguments {
             roots: self.ca.clone(),
             identity: self.certificate.clone().zip(self.key.clone()),
         };
-        let answer = peer
+        let response = peer
             .agent()?
             .get(&url)
             .call()
             .map_err(|error| format!("{url}: {error}"))?;
-        let status = answer.status().as_u16();
+        let status = response.status().as_u16();
         if status != 200 {
-            return Err(format!("{url} answers with status {status}").into());
+            return Err(format!("{url} responds with status {status}").into());
         }
         say("ok")?;
         Ok(exit::PASS.into())

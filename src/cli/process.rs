@@ -1,15 +1,15 @@
-//! What the system lets this process do.
+//! Limits of this process.
 
 #[cfg(unix)]
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::Failure;
 
-/// Files that the service has open besides the connections of callers: libraries, models, storage, audit and log, the 64
-/// connections of operators, those to PostgreSQL; and room.
+/// Files that the service has open besides the connections of clients: libraries, models, database, audit and log, the 64
+/// connections of the admin listener, those to PostgreSQL; and room.
 const OTHER_FILES: u64 = 256;
 
-/// No picture is to get onto a disk by a crash.
+/// Turns core dumps off: no image may get onto a disk by a crash.
 #[cfg(unix)]
 pub(super) fn forbid_core_dumps() {
     let none = Rlimit {
@@ -24,10 +24,10 @@ pub(super) fn forbid_core_dumps() {
 #[cfg(not(unix))]
 pub(super) fn forbid_core_dumps() {}
 
-/// Lets the process have so many connections open: raises what it may have to what it may be given.
+/// Raises the limit of open files for so many connections.
 ///
 /// # Errors
-/// Where that is not enough: at full house nobody could be let in, the audit not be written and the operator not be heard.
+/// Where the hard limit is not enough: with all connections open the audit log and the admin listener would fail.
 #[cfg(unix)]
 pub(super) fn allow_open_files(connections: usize) -> Result<(), Failure> {
     let needed = (connections as u64).saturating_add(OTHER_FILES);

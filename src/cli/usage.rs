@@ -11,38 +11,37 @@ use likeness::server::storage::apps::AppLimits;
 use likeness::server::storage::usage::{Period, Quotas, UsageDay, Used};
 use serde_json::{Value, json};
 
-use super::config::ConfigArguments;
-use super::csv_cell::cell;
-use super::{Failure, block_on, exit, say};
+use super::settings::ConfigArguments;
+use super::{Failure, block_on, disarmed, exit, say, say_table};
 
 #[derive(Debug, Args)]
 pub(crate) struct UsageArguments {
-    #[command(flatten)]
-    config: ConfigArguments,
-    /// Only this app.
+    /// Only this app
     #[arg(long, value_name = "ID")]
     app: Option<String>,
-    /// From this day on, UTC [default: the first of this month].
+    /// First day, UTC [default: the first of this month]
     #[arg(long, value_name = "YYYY-MM-DD")]
     since: Option<Date>,
-    /// To this day, UTC [default: today].
+    /// Last day, UTC [default: today]
     #[arg(long, value_name = "YYYY-MM-DD")]
     until: Option<Date>,
-    /// How it is written. Table and JSON also have each app's limits, and what is left of its quotas now.
+    /// Output format; table and json have limits and remaining quotas too
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
-    /// Write JSON, as `--format json` does.
+    /// Print JSON, as `--format json`
     #[arg(long, conflicts_with = "format")]
     json: bool,
+    #[command(flatten)]
+    config: ConfigArguments,
 }
 
-/// What is known of an app.
+/// Usage and limits of an app.
 #[derive(Debug, Default)]
 struct Usage {
     biometric: u64,
     liveness: u64,
     refused: u64,
-    /// Of this day and month.
+    /// Units of this day and month.
     used: Used,
     limits: AppLimits,
 }
@@ -73,7 +72,7 @@ impl UsageArguments {
         let wanted = |app: &str| self.app.as_ref().is_none_or(|wanted| wanted == app);
         let configured = config.apps.iter().map(|app| (app.id.clone(), app.limits));
         let (days, used, limits) = block_on(async {
-            let database = config.storage.open().await?;
+            let database = config.open_database().await?;
             let days = database
                 .usage(self.app.as_deref(), number(since)?, number(until)?)
                 .await?;
@@ -81,7 +80,7 @@ impl UsageArguments {
             let (_, stored) = database.apps().await?;
             database.close().await;
             let stored = stored.into_iter().map(|app| (app.id, app.settings.limits));
-            // The service goes by the configuration where an app is in both.
+            // The configuration overrides the database.
             let limits: Vec<_> = stored.chain(configured).collect();
             Ok((days, used, limits))
         })?;
@@ -120,35 +119,37 @@ fn date(day: i64) -> String {
 }
 
 fn table(apps: &BTreeMap<String, Usage>) -> Result<(), Failure> {
-    say(format_args!(
-        "{:<24} {:>10} {:>10} {:>10} {:>20} {:>20} {:>10} {:>10}",
-        "app",
-        "biometric",
-        "liveness",
-        "refused",
-        "used today (left)",
-        "this month (left)",
-        "a second",
-        "at once"
-    ))?;
     fn or<T: ToString>(limit: Option<T>) -> String {
         limit.map_or_else(|| "-".to_owned(), |limit| limit.to_string())
     }
-    for (app, usage) in apps {
-        let left = usage.quotas().left(usage.used);
-        let of = |used: u64, left: Option<u64>| format!("{used} ({})", or(left));
-        say(format_args!(
-            "{app:<24} {:>10} {:>10} {:>10} {:>20} {:>20} {:>10} {:>10}",
-            usage.biometric,
-            usage.liveness,
-            usage.refused,
-            of(usage.used.day, left.daily),
-            of(usage.used.month, left.monthly),
-            or(usage.limits.requests_per_second),
-            or(usage.limits.concurrent_requests),
-        ))?;
-    }
-    Ok(())
+    let rows: Vec<_> = apps
+        .iter()
+        .map(|(app, usage)| {
+            let left = usage.quotas().left(usage.used);
+            let of = |used: u64, left: Option<u64>| format!("{used} ({})", or(left));
+            [
+                app.clone(),
+                usage.biometric.to_string(),
+                usage.liveness.to_string(),
+                usage.refused.to_string(),
+                of(usage.used.day, left.daily),
+                of(usage.used.month, left.monthly),
+                or(usage.limits.requests_per_second),
+                or(usage.limits.concurrent_requests),
+            ]
+        })
+        .collect();
+    let header = [
+        "app",
+        ">biometric",
+        ">liveness",
+        ">refused",
+        ">used today (left)",
+        ">this month (left)",
+        ">per second",
+        ">concurrent",
+    ];
+    say_table(header, &rows)
 }
 
 fn list(apps: &BTreeMap<String, Usage>, days: &[UsageDay]) -> Result<(), Failure> {
@@ -183,16 +184,12 @@ fn as_json(app: &str, usage: &Usage) -> Value {
 }
 
 fn csv(days: &[UsageDay]) -> Result<(), Failure> {
-    say("app,day,biometric,liveness,refused")?;
+    let mut out = csv::Writer::from_writer(std::io::stdout());
+    out.write_record(["app", "day", "biometric", "liveness", "refused"])?;
     for day in days {
-        say(format_args!(
-            "{},{},{},{},{}",
-            cell(&day.app),
-            date(day.day),
-            day.biometric,
-            day.liveness,
-            day.refused
-        ))?;
+        let counts = [day.biometric, day.liveness, day.refused].map(|count| count.to_string());
+        let cells = [disarmed(day.app.clone()), date(day.day)];
+        out.write_record(cells.iter().chain(&counts))?;
     }
-    Ok(())
+    Ok(out.flush()?)
 }

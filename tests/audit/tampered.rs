@@ -21,7 +21,7 @@ fn tampered() -> Outcome {
     stop(&server)?;
     let whole = audit(&storage, &["verify"])?;
     ensure!(
-        whole.code == Some(0) && whole.stdout.contains("The audit is whole."),
+        whole.code == Some(0) && whole.stdout.contains("The audit log is intact."),
         "{whole:?}"
     );
     let head = whole
@@ -30,7 +30,10 @@ fn tampered() -> Outcome {
         .find(|word| word.matches(':').count() == 2)
         .ok_or("no head")?
         .to_owned();
-    let from_files = audit(&storage, &["verify", "--from", "files", "--expect-head", &head])?;
+    let from_files = audit(
+        &storage,
+        &["verify", "--from", "files", "--expect-checkpoint", &head],
+    )?;
     ensure!(from_files.code == Some(0), "{from_files:?}");
 
     let file = files(&storage)?.remove(0);
@@ -46,11 +49,14 @@ fn tampered() -> Outcome {
             "was changed",
         ),
         ("removed", without_line(2), "were removed"),
-        ("cut", without_line(4), "lines are missing at its end"),
+        ("cut", without_line(4), "records are missing at its end"),
     ] {
         ensure!(text != right, "{what}: nothing was");
         std::fs::write(&file, &text)?;
-        let found = audit(&storage, &["verify", "--from", "files", "--expect-head", &head])?;
+        let found = audit(
+            &storage,
+            &["verify", "--from", "files", "--expect-checkpoint", &head],
+        )?;
         ensure!(
             found.code == Some(4) && found.stdout.contains(said),
             "{what}: {found:?}"
@@ -60,9 +66,12 @@ fn tampered() -> Outcome {
     std::fs::write(&file, forged(&right)?)?;
     let without = audit(&storage, &["verify", "--from", "files"])?;
     ensure!(without.code == Some(0), "{without:?}");
-    let found = audit(&storage, &["verify", "--from", "files", "--expect-head", &head])?;
+    let found = audit(
+        &storage,
+        &["verify", "--from", "files", "--expect-checkpoint", &head],
+    )?;
     ensure!(
-        found.code == Some(4) && found.stdout.contains("no chain goes through"),
+        found.code == Some(4) && found.stdout.contains("no chain contains the checkpoint"),
         "{found:?}"
     );
     Ok(())
@@ -109,7 +118,7 @@ fn nothing() -> Outcome {
             let found = audit(&storage, &["verify", "--from", from])?;
             ensure!(
                 found.code == Some(1)
-                    && found.stdout.contains("Nothing was found in")
+                    && found.stdout.contains("No audit records in")
                     && !found.stdout.contains("whole"),
                 "{found:?}"
             );

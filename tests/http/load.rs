@@ -193,7 +193,10 @@ fn overloaded_by_many(shared: &Path) -> Outcome {
         }
         most = most.max(resident);
     }
-    ensure!(settled, "{MOST_CROWDS} crowds, and memory still grows: {most} bytes");
+    ensure!(
+        settled,
+        "{MOST_CROWDS} crowds, and memory still grows: {most} bytes"
+    );
     for _ in 0..CROWD.1 {
         let answer = server.post(LIVENESS, &form)?;
         ensure!(answer.status == 200, "it is over, and still {answer:?}");
@@ -205,7 +208,7 @@ fn deadline() -> Outcome {
     let server = Server::start(|command| {
         command
             .args(["--workers", "1"])
-            .env("LIKENESS__LIMITS__DEADLINE_SECONDS", "1");
+            .env("LIKENESS__REQUEST_LIMITS__DEADLINE_SECONDS", "1");
     })?;
     let form = Form::new().file("selfie", &flat(300, 300)?);
     let mut connection = begin(&server, &form, "")?;

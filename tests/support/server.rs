@@ -53,7 +53,7 @@ default_profile = "strict-v0"
 profiles = ["optimal-v0"]
 liveness_threshold_floor = 0.45
 
-[limits]
+[request_limits]
 deadline_seconds = 60
 
 [connections]
@@ -215,7 +215,7 @@ pub(crate) fn storage_for(command: &mut Command) -> Result<Option<tempfile::Temp
         return Ok(None);
     }
     let folder = tempfile::tempdir()?;
-    command.env("LIKENESS__STORAGE__FOLDER", folder.path());
+    command.env("LIKENESS__DATA_FOLDER", folder.path());
     Ok(Some(folder))
 }
 

@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::admission::Permit;
 use crate::apps::App;
 use crate::audit::Audit;
-use crate::config::{LimitsConfig, SideLimits, VersionLimits};
+use crate::config::{RequestLimits, SideLimits, VersionLimits};
 use crate::fields::{BodyLimits, Field, Form};
 use crate::limits::Slot;
 use crate::request_log::RequestLog;
@@ -73,7 +73,7 @@ impl ApiVersion {
         }
     }
 
-    pub(crate) fn sides(self, limits: &LimitsConfig) -> VersionLimits {
+    pub(crate) fn sides(self, limits: &RequestLimits) -> VersionLimits {
         match self {
             Self::V0_1 => limits.v0_1,
             Self::V0_2 => limits.v0_2,

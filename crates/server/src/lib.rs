@@ -58,7 +58,6 @@ mod request_line;
 mod request_log;
 mod response;
 mod routes;
-mod seconds;
 mod serve;
 mod service;
 mod signals;
@@ -70,9 +69,9 @@ mod work;
 
 pub use apps::{Apps, DEMO_APP, FIRST_APP};
 pub use config::{
-    AdminConfig, AppConfig, AuditConfig, AuditMode, ClientCertificates, Config, ConfigError, EngineConfig,
-    Explained, ExposedFile, LogConfig, LogFormat, Overrides, QuotasConfig, REFERENCE, ReloadConfig,
-    StorageConfig, TlsConfig, WhenUnavailable,
+    AdminConfig, AppConfig, AuditConfig, AuditMode, ClientCertificates, Config, ConfigError, DatabaseConfig,
+    EngineConfig, Explained, ExposedFile, LogConfig, LogFormat, Overrides, QuotasConfig, REFERENCE,
+    ReloadConfig, TlsConfig, WhenUnavailable,
 };
 pub use logs::{Logs, LogsError};
 pub use reload::{EngineSource, Hangups, Reload, ReloadError, Reloader, SettingsReload, SourceError};

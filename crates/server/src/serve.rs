@@ -82,7 +82,7 @@ pub enum ServeError {
 }
 
 impl Server {
-    /// Runs the models once, opens the storage that `config.storage` names (unless it says otherwise an SQLite file in the
+    /// Runs the models once, opens the database that `config.database` names (unless it says otherwise an SQLite file in the
     /// working directory), then opens the ports: whoever can connect is answered at full speed. `apps` are
     /// [`Config::apps`], perhaps with [`Apps::add_demo`]; those of the storage come besides. The engine serves to the end; with
     /// [`bind_reloadable`](Self::bind_reloadable) it can be replaced. To be called within a tokio runtime.
@@ -130,10 +130,10 @@ impl Server {
         reloader: Option<Reloader>,
     ) -> Result<Self, ServeError> {
         let has_demo = apps.has_demo();
-        let database = config.storage.open().await?;
+        let database = config.open_database().await?;
         let apps = AppDirectory::open(apps, database.clone()).await?;
-        let app_limits = Limits::open(database.clone(), &config.storage.folder, &config.quotas).await?;
-        let audit = Audit::open(&config.audit, &config.storage.folder, database.clone())?;
+        let app_limits = Limits::open(database.clone(), &config.data_folder, &config.quotas).await?;
+        let audit = Audit::open(&config.audit, &config.data_folder, database.clone())?;
         let service = Service::new(&config, apps, app_limits, engine, database, audit);
         let service = Arc::new(service.map_err(ServeError::Threads)?);
         let settings = Arc::new(OnceLock::new());
@@ -162,7 +162,7 @@ impl Server {
                     reloader.clone(),
                     Arc::clone(&settings),
                 );
-                let tls = tls.clone().filter(|_| config.tls.operators);
+                let tls = tls.clone().filter(|_| config.tls.admin);
                 Some(Port::open(address, admin::router(admin), port(MAX_ADMIN_CONNECTIONS, 0, tls)).await?)
             }
             None => None,
@@ -211,7 +211,7 @@ impl Server {
     /// What operators' URLs begin with.
     #[must_use]
     pub fn operators_scheme(&self) -> &'static str {
-        scheme(self.tls.is_some() && self.config.tls.operators)
+        scheme(self.tls.is_some() && self.config.tls.admin)
     }
 
     /// The address that is listened on; its port is the one that the system chose where 0 was asked for.
@@ -314,7 +314,7 @@ impl Server {
                     ),
                     self.reload_on(hangups),
                     while_there(self.tls.as_ref().map(|tls| tls.watch(self.config.tls.check))),
-                    self.service.apps.watch(self.config.storage.refresh),
+                    self.service.apps.watch(self.config.database.refresh),
                     while_there(self.service.observers.audit.as_ref().map(Audit::keep_up)),
                     self.service.metrics.keep_up(),
                     self.service.observers.refusal_lines.keep_up(),

@@ -10,7 +10,7 @@ use crate::admission::Admission;
 use crate::apps::AppDirectory;
 use crate::audit::Audit;
 use crate::client_address::Proxies;
-use crate::config::{Config, LimitsConfig};
+use crate::config::{Config, RequestLimits};
 use crate::engine_slot::EngineSlot;
 use crate::limits::Limits;
 use crate::logs::Logs;
@@ -28,7 +28,7 @@ pub(crate) struct Service {
     pub(crate) app_limits: Limits,
     pub(crate) admission: Admission,
     pub(crate) work: WorkPool,
-    limits: RwLock<Arc<LimitsConfig>>,
+    limits: RwLock<Arc<RequestLimits>>,
     pub(crate) linger: Linger,
     pub(crate) proxy_hint: ProxyHint,
     /// How long a client may send nothing of a body.
@@ -62,10 +62,10 @@ impl Service {
             app_limits,
             admission,
             work,
-            limits: RwLock::new(Arc::new(config.limits.clone())),
+            limits: RwLock::new(Arc::new(config.request_limits.clone())),
             linger: Linger {
                 time: config.connections.linger,
-                bytes: config.limits.body_bytes,
+                bytes: config.request_limits.body_bytes,
             },
             proxy_hint: ProxyHint::default(),
             body_idle: config.connections.body_idle,
@@ -85,11 +85,11 @@ impl Service {
     }
 
     /// The limits of requests that begin now. A request takes them once and keeps to them.
-    pub(crate) fn limits(&self) -> Arc<LimitsConfig> {
+    pub(crate) fn limits(&self) -> Arc<RequestLimits> {
         Arc::clone(&self.limits.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) fn set_limits(&self, limits: LimitsConfig) {
+    pub(crate) fn set_limits(&self, limits: RequestLimits) {
         *self.limits.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
     }
 }

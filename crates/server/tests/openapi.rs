@@ -134,7 +134,7 @@ fn answers_are_as_they_are_described() {
     let mut server = TestServer::start(&models, |config| {
         config.admission.max_requests = Some(1);
         config.connections.body_idle = Duration::from_millis(300);
-        config.limits.file_bytes = 200_000;
+        config.request_limits.file_bytes = 200_000;
         config.shutdown.delay = support::PATIENCE;
     });
     let mut corrupt = png(600, 500);

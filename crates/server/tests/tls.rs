@@ -227,7 +227,7 @@ fn shutting_down_does_not_wait_for_handshakes() {
     let files = Files::new();
     let mut server = files.serve(|config| {
         config.tls.handshake = PATIENCE * 2;
-        config.limits.deadline = PATIENCE * 2;
+        config.request_limits.deadline = PATIENCE * 2;
     });
     let mut stalled = TcpStream::connect(server.address).unwrap();
     stalled.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -372,7 +372,7 @@ fn what_cannot_be_served_is_told_once_and_the_one_before_goes_on() {
 
 /// Why there is no service with this configuration.
 fn start_error(config: Config) -> String {
-    let engine = Models::new(1).engine(config.imaging_limits());
+    let engine = Models::new(1).engine(config.image_limits.into());
     let apps = config.apps().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let started = runtime.block_on(Server::bind(config, apps, engine));
@@ -424,7 +424,7 @@ fn the_operators_port_speaks_it_where_it_is_told_to() {
     let files = Files::new();
     let server = files.serve(|config| {
         config.admin.listen = Some("127.0.0.1:0".parse().unwrap());
-        config.tls.operators = true;
+        config.tls.admin = true;
     });
     files.client().healthy(server.admin_address.unwrap()).unwrap();
 }

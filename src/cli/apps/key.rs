@@ -1,4 +1,4 @@
-//! Keys on the command line.
+//! API keys on the command line.
 
 use std::io::Read;
 use std::time::Duration;
@@ -13,22 +13,21 @@ const MAX_INPUT: u64 = 1_024;
 
 const DAY: u64 = 86_400;
 
-/// Where a new key comes from.
+/// The source of a new key.
 #[derive(Debug, Args)]
 pub(super) struct KeyArguments {
-    /// Read the key from standard input, for a client that has one already; at least 16 characters, which should be
-    /// random, unless the setting allow_weak_keys is on. Otherwise one is made.
+    /// Read the key from standard input, at least 16 random characters [default: generate one]
     #[arg(long)]
     key_stdin: bool,
 }
 
 impl KeyArguments {
-    /// Whether the key is known to whoever runs this.
-    pub(super) fn is_given(&self) -> bool {
-        self.key_stdin
+    /// Returns what is printed of a new key: one that was given is known already.
+    pub(super) fn shown<'a>(&self, key: &'a AppKey) -> Option<&'a str> {
+        (!self.key_stdin).then(|| key.expose())
     }
 
-    /// The key, which must keep to this rule where it is given.
+    /// Returns the key, which must keep to this rule where it is given.
     pub(super) fn key(&self, rule: KeyRule) -> Result<AppKey, Failure> {
         if !self.key_stdin {
             return Ok(AppKey::generate()?);
@@ -37,12 +36,12 @@ impl KeyArguments {
         std::io::stdin()
             .take(MAX_INPUT)
             .read_to_string(&mut text)
-            .map_err(|_| "standard input is not text")?;
+            .map_err(|_| "standard input is not UTF-8")?;
         Ok(AppKey::import(text.trim_end_matches(['\r', '\n']), rule)?)
     }
 }
 
-/// Reads a time such as `7d`, `12h`, `30m`, `90s` or `0`.
+/// Parses a time such as `7d`, `12h`, `30m`, `90s` or `0`.
 pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
     let wrong = || "must be a number with `d`, `h`, `m` or `s`, such as 7d or 12h, or 0".to_owned();
     let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());

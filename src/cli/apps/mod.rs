@@ -3,46 +3,50 @@
 mod change;
 mod key;
 mod show;
-mod storage;
-mod wanted;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use likeness::server::Config;
+use likeness::server::storage::apps::{AppError, StoredApp};
+use likeness::server::storage::{Database, Place};
 use serde_json::json;
 
-use super::config::ConfigArguments;
+use super::settings::ConfigArguments;
 use super::{Failure, block_on, exit, say};
 
 use change::{ChangeArguments, CreateArguments, RotateArguments, SetArguments};
-use storage::Access;
+
+/// What a service may take to read the apps, once it has noticed that they have changed.
+const MARGIN: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AppsCommand {
-    /// Make an app and show its key, once.
+    /// Create an app and print its key, once
     Create(CreateArguments),
-    /// List the apps of the storage.
+    /// List the apps in the database
     List(CommonArguments),
-    /// Show what an app may do, and its keys by their labels.
+    /// Show the settings of an app, and its keys by their labels
     Show(AppArguments),
-    /// Give an app another key and show it, once. The key before is accepted for a while yet.
+    /// Give an app a new key and print it, once; the previous key expires after a grace period
     Rotate(RotateArguments),
-    /// Refuse an app, whatever it asks for, with 403 APP_DISABLED.
+    /// Reject all requests of an app with 403 APP_DISABLED
     Disable(ChangeArguments),
-    /// Let a disabled app call again.
+    /// Accept requests of a disabled app again
     Enable(ChangeArguments),
-    /// Change what an app may do.
+    /// Change the settings of an app
     Set(SetArguments),
-    /// Remove an app and its keys. What was recorded of it stays.
+    /// Delete an app and its keys; its audit records stay
     Delete(ChangeArguments),
 }
 
-/// Where the apps are, and how the outcome is written.
+/// The database, and how the outcome is printed.
 #[derive(Debug, Args)]
 pub(crate) struct CommonArguments {
     #[command(flatten)]
     config: ConfigArguments,
-    /// Write JSON, for scripts.
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -50,7 +54,7 @@ pub(crate) struct CommonArguments {
 /// One app.
 #[derive(Debug, Args)]
 pub(crate) struct AppArguments {
-    /// What the app's callers send as `app_id`.
+    /// Id of the app, which its requests bring as `app_id`
     #[arg(value_name = "ID")]
     id: String,
     #[command(flatten)]
@@ -63,7 +67,7 @@ impl AppsCommand {
             match self {
                 Self::Create(create) => create.run().await,
                 Self::List(common) => list(common).await,
-                Self::Show(app) => show_one(app).await,
+                Self::Show(app) => Access::open(&app.common).await?.show(&app.id).await,
                 Self::Rotate(rotate) => rotate.run().await,
                 Self::Disable(change) => change.set_disabled(true).await,
                 Self::Enable(change) => change.set_disabled(false).await,
@@ -83,16 +87,70 @@ async fn list(common: &CommonArguments) -> Result<(), Failure> {
         return say(json!(apps));
     }
     if apps.is_empty() {
-        return say(format_args!("There is no app in {}.", access.database.name()));
+        return say(format_args!("No apps in {}.", access.database.name()));
     }
     show::table(&apps)
 }
 
-async fn show_one(arguments: &AppArguments) -> Result<(), Failure> {
-    let access = Access::open(&arguments.common).await?;
-    let app = access.app(&arguments.id).await?;
-    if arguments.common.json {
-        return say(show::as_json(&app));
+/// The settings, and the database that they name.
+struct Access {
+    config: Config,
+    database: Database,
+    json: bool,
+}
+
+impl Access {
+    /// Opens the database, which must exist.
+    async fn open(common: &CommonArguments) -> Result<Self, Failure> {
+        Self::of(common, true).await
     }
-    show::whole(&app)
+
+    /// Opens the database, and creates it where it does not exist.
+    async fn open_or_create(common: &CommonArguments) -> Result<Self, Failure> {
+        Self::of(common, false).await
+    }
+
+    async fn of(common: &CommonArguments, must_exist: bool) -> Result<Self, Failure> {
+        let config = common.config.load()?;
+        match config.database.settings(&config.data_folder)?.place {
+            Place::Memory => {
+                return Err(
+                    "the database is in the memory of each process: no other process sees its apps".into(),
+                );
+            }
+            Place::File(path) if must_exist && !path.exists() => {
+                return Err(format!(
+                    "no database at {}: name the service's configuration with --config, or run this where the service runs",
+                    path.display()
+                )
+                .into());
+            }
+            _ => {}
+        }
+        let database = config.open_database().await?;
+        Ok(Self {
+            config,
+            database,
+            json: common.json,
+        })
+    }
+
+    async fn app(&self, id: &str) -> Result<StoredApp, Failure> {
+        let app = self.database.app(id).await?;
+        Ok(app.ok_or_else(|| AppError::Unknown(id.to_owned()))?)
+    }
+
+    async fn show(&self, id: &str) -> Result<(), Failure> {
+        let app = self.app(id).await?;
+        if self.json {
+            say(show::as_json(&app))
+        } else {
+            show::whole(&app)
+        }
+    }
+
+    /// Waits until every service on this database has noticed a change.
+    async fn wait_for_services(&self) {
+        tokio::time::sleep(self.config.database.refresh + MARGIN).await;
+    }
 }

@@ -1,4 +1,4 @@
-//! Apps as people and scripts read them. Of keys there is only what is public.
+//! Apps as text and JSON, with the public part of their keys.
 
 use jiff::Timestamp;
 use likeness::server::storage::apps::{StoredApp, StoredKey};
@@ -6,6 +6,7 @@ use likeness::server::storage::now;
 use serde_json::{Value, json};
 
 use super::{Failure, say};
+use crate::cli::say_table;
 
 pub(super) fn as_json(app: &StoredApp) -> Value {
     json!({
@@ -27,47 +28,45 @@ pub(super) fn key_as_json(key: &StoredKey) -> Value {
     })
 }
 
-/// A line for each app.
+/// Prints a line for each app.
 pub(super) fn table(apps: &[StoredApp]) -> Result<(), Failure> {
-    let now = now();
-    let widest = apps.iter().map(|app| app.id.len()).max().unwrap_or(0).max(2);
-    say(format_args!(
-        "{:widest$}  {:8}  {:>9}  note",
-        "id", "state", "live keys"
-    ))?;
-    for app in apps {
-        let state = if app.settings.disabled {
-            "disabled"
-        } else {
-            "enabled"
-        };
-        let live = app.keys.iter().filter(|key| key.is_live(now)).count();
-        let line = format!("{:widest$}  {state:8}  {live:>9}  {}", app.id, app.settings.note);
-        say(line.trim_end())?;
-    }
-    Ok(())
+    let rows: Vec<_> = apps
+        .iter()
+        .map(|app| {
+            let live = app.keys.iter().filter(|key| key.is_live(now())).count();
+            [
+                app.id.clone(),
+                enabled(app).to_owned(),
+                live.to_string(),
+                app.settings.note.clone(),
+            ]
+        })
+        .collect();
+    say_table(["id", "state", ">live keys", "note"], &rows)
 }
 
-/// All of an app.
+fn enabled(app: &StoredApp) -> &'static str {
+    if app.settings.disabled {
+        "disabled"
+    } else {
+        "enabled"
+    }
+}
+
+/// Prints all of an app.
 pub(super) fn whole(app: &StoredApp) -> Result<(), Failure> {
     let settings = &app.settings;
     let limits = &settings.limits;
     fn or<T: ToString>(value: Option<T>, absent: &str) -> String {
         value.map_or_else(|| absent.to_owned(), |value| value.to_string())
     }
-    let endpoints = settings.endpoints.as_ref().map(|names| {
-        names
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", ")
-    });
-    let lines = [
+    let endpoints: Option<Vec<String>> = settings
+        .endpoints
+        .as_ref()
+        .map(|names| names.iter().map(ToString::to_string).collect());
+    let mut lines = vec![
         ("app", app.id.clone()),
-        (
-            "state",
-            if settings.disabled { "disabled" } else { "enabled" }.to_owned(),
-        ),
+        ("state", enabled(app).to_owned()),
         ("note", settings.note.clone()),
         ("created", time(app.created)),
         ("changed", time(app.changed)),
@@ -79,49 +78,41 @@ pub(super) fn whole(app: &StoredApp) -> Result<(), Failure> {
             "profiles",
             or(settings.profiles.as_ref().map(|names| names.join(", ")), "all"),
         ),
-        ("endpoints", or(endpoints, "all")),
+        ("endpoints", or(endpoints.map(|names| names.join(", ")), "all")),
         (
             "liveness threshold floor",
             settings.liveness_threshold_floor.to_string(),
         ),
-        (
-            "requests per second",
-            or(limits.requests_per_second, "not limited"),
-        ),
+        ("requests per second", or(limits.requests_per_second, "unlimited")),
         ("burst", or(limits.burst, "as many as in a second")),
-        (
-            "concurrent requests",
-            or(limits.concurrent_requests, "not limited"),
-        ),
-        ("daily quota", or(limits.daily_quota, "not limited")),
-        ("monthly quota", or(limits.monthly_quota, "not limited")),
+        ("concurrent requests", or(limits.concurrent_requests, "unlimited")),
+        ("daily quota", or(limits.daily_quota, "unlimited")),
+        ("monthly quota", or(limits.monthly_quota, "unlimited")),
     ];
+    let keys = app.keys.iter();
+    lines.extend(keys.map(|key| {
+        (
+            "key",
+            format!("{}, created {}, {}", key.label, time(key.created), state(key)),
+        )
+    }));
     for (name, value) in lines {
         say(format!("{name:24}  {value}").trim_end())?;
-    }
-    for key in &app.keys {
-        say(format_args!(
-            "{:24}  {}, made {}, {}",
-            "key",
-            key.label,
-            time(key.created),
-            state(key)
-        ))?;
     }
     Ok(())
 }
 
-/// Whether a key is accepted, and how long.
+/// Returns whether a key is accepted, and how long.
 pub(super) fn state(key: &StoredKey) -> String {
     match (key.revoked, key.expires) {
-        (Some(revoked), _) => format!("ended {}", time(revoked)),
+        (Some(revoked), _) => format!("revoked {}", time(revoked)),
         (None, Some(expires)) if !key.is_live(now()) => format!("expired {}", time(expires)),
         (None, Some(expires)) => format!("accepted until {}", time(expires)),
         (None, None) => "accepted".to_owned(),
     }
 }
 
-/// A time in UTC, to the second.
+/// Formats a time in UTC, to the second.
 fn time(microseconds: i64) -> String {
     Timestamp::from_microsecond(microseconds).map_or_else(
         |_| "never".to_owned(),

@@ -14,62 +14,75 @@ use likeness::server::audit::{
 use likeness::server::storage::audit::AuditFilter;
 use serde_json::Value;
 
-use super::config::ConfigArguments;
-use super::{Failure, block_on, exit, say};
+use super::settings::ConfigArguments;
+use super::{Failure, block_on, exit, say, warn_renamed};
 
 mod table;
 
-/// Rows that are read at a time.
+/// Records that are read at a time.
 const PAGE: i64 = 500;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
-    /// Is the audit whole? Names the first line of each chain that was changed, removed, added or moved. Exit code: 0 whole,
-    /// 1 it could not be checked or there is none, 2 usage, 4 it is not whole.
+    /// Verify the hash chains: find records that were changed, removed, added or moved
+    ///
+    /// Exit code: 0 intact, 1 not verifiable or empty, 2 usage, 4 not intact.
     Verify(VerifyArguments),
-    /// Write the events of a time as lines of JSON or as CSV.
+    /// Export audit records as JSON lines or CSV
     Export(ExportArguments),
-    /// Say how much there is, in the files and in the storage.
+    /// Count audit records in files and database
     Status(ConfigArguments),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArguments {
+    /// Records to verify
+    #[arg(long, value_enum, default_value_t = Place::Database)]
+    from: Place,
+    /// Checkpoint that must be in its chain; the only way to notice records missing at the end
+    #[arg(long, value_name = "INSTANCE:NUMBER:HASH")]
+    expect_checkpoint: Vec<String>,
     #[command(flatten)]
     config: ConfigArguments,
-    /// Which of the two.
-    #[arg(long, value_enum, default_value_t = Place::Store)]
-    from: Place,
-    /// An end that was noted down, as `INSTANCE:NUMBER:HASH`: lines that are missing at the end show by nothing else.
-    #[arg(long, value_name = "HEAD")]
-    expect_head: Vec<String>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ExportArguments {
-    #[command(flatten)]
-    config: ConfigArguments,
-    /// From this day or time on, UTC: 2026-11-25 or 2026-11-25T08:00:00Z.
+    /// Earliest day or time, UTC, such as 2026-11-25 or 2026-11-25T08:00:00Z
     #[arg(long, value_name = "TIME", value_parser = time)]
     since: Timestamp,
-    /// Before this day or time [default: no end].
+    /// Day or time to stop before [default: no end]
     #[arg(long, value_name = "TIME", value_parser = time)]
     until: Option<Timestamp>,
-    /// Only of this app.
+    /// Only this app
     #[arg(long, value_name = "ID")]
     app: Option<String>,
-    /// How it is written.
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     format: Format,
-    /// From which of the two.
-    #[arg(long, value_enum, default_value_t = Place::Store)]
+    /// Records to export
+    #[arg(long, value_enum, default_value_t = Place::Database)]
     from: Place,
+    #[command(flatten)]
+    config: ConfigArguments,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Place {
-    Store,
+    Database,
     Files,
+    /// The old name of `database`.
+    #[value(hide = true)]
+    Store,
+}
+
+impl Place {
+    fn is_files(self) -> bool {
+        if self == Self::Store {
+            warn_renamed("--from store", "--from database", None);
+        }
+        self == Self::Files
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -82,7 +95,7 @@ fn time(text: &str) -> Result<Timestamp, String> {
     let midnight = |date: Date| TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0));
     text.parse::<Timestamp>()
         .or_else(|_| text.parse::<Date>().and_then(midnight))
-        .map_err(|_| "is neither a day such as 2026-11-25 nor a time such as 2026-11-25T08:00:00Z".to_owned())
+        .map_err(|_| "must be a day such as 2026-11-25 or a time such as 2026-11-25T08:00:00Z".to_owned())
 }
 
 impl AuditCommand {
@@ -106,32 +119,29 @@ impl AuditCommand {
 async fn verify(arguments: &VerifyArguments, config: &Config) -> Result<ExitCode, Failure> {
     let key = ChainKey::new(config.audit.chain_key.clone());
     let expected = arguments
-        .expect_head
+        .expect_checkpoint
         .iter()
-        .map(|head| noted(head))
+        .map(|text| checkpoint(text))
         .collect::<Result<Vec<_>, _>>()?;
-    let folder = audit_folder(&config.storage.folder);
-    let (report, place) = match arguments.from {
-        Place::Files => (
+    let folder = audit_folder(&config.data_folder);
+    let (report, place) = if arguments.from.is_files() {
+        (
             verify_files(&folder, &key, &expected)?,
             folder.display().to_string(),
-        ),
-        Place::Store => {
-            let database = config.storage.open().await?;
-            (
-                verify_storage(&database, &key, &expected, &folder).await?,
-                database.name().to_owned(),
-            )
-        }
+        )
+    } else {
+        let database = config.open_database().await?;
+        let report = verify_storage(&database, &key, &expected, &folder).await?;
+        (report, database.name().to_owned())
     };
     for chain in &report.chains {
         let (instance, Head { seq, hash }) = (&chain.instance, &chain.head);
         if *seq == 0 {
-            say(format_args!("no lines of {instance}"))?;
+            say(format_args!("no records of {instance}"))?;
             continue;
         }
         say(format_args!(
-            "{} lines are right, up to {instance}:{seq}:{hash}",
+            "{} records verified, up to {instance}:{seq}:{hash}",
             chain.lines
         ))?;
     }
@@ -141,35 +151,33 @@ async fn verify(arguments: &VerifyArguments, config: &Config) -> Result<ExitCode
     }
     for NotedHead { instance, head } in &report.missed {
         say(format_args!(
-            "FAULT no chain goes through {instance}:{}:{}: lines are missing at its end, it was made anew, or retention has \
-             removed that line",
+            "FAULT no chain contains the checkpoint {instance}:{}:{}: records are missing at its end, it was forged, or the record \
+             has expired",
             head.seq, head.hash
         ))?;
     }
     let is_empty = report.chains.iter().all(|chain| chain.lines == 0);
     if is_whole && is_empty {
-        say(format_args!(
-            "Nothing was found in {place}: there is no audit to be checked."
-        ))?;
+        say(format_args!("No audit records in {place}."))?;
         Ok(exit::ERROR.into())
     } else if is_whole {
-        say("The audit is whole.")?;
+        say("The audit log is intact.")?;
         Ok(exit::PASS.into())
     } else {
-        say("The audit is NOT whole.")?;
+        say("The audit log is NOT intact.")?;
         Ok(exit::REJECT.into())
     }
 }
 
-/// A head as `verify` writes it.
-fn noted(text: &str) -> Result<NotedHead, Failure> {
+/// A checkpoint as `verify` prints it.
+fn checkpoint(text: &str) -> Result<NotedHead, Failure> {
     let mut parts = text.rsplitn(3, ':');
     let (Some(hash), Some(seq), Some(instance)) = (parts.next(), parts.next(), parts.next()) else {
-        return Err(format!("--expect-head: `{text}` is not INSTANCE:NUMBER:HASH").into());
+        return Err(format!("--expect-checkpoint: `{text}` is not INSTANCE:NUMBER:HASH").into());
     };
     let seq = seq
         .parse()
-        .map_err(|_| format!("--expect-head: `{seq}` is no number"))?;
+        .map_err(|_| format!("--expect-checkpoint: `{seq}` is not a number"))?;
     Ok(NotedHead {
         instance: instance.to_owned(),
         head: Head {
@@ -185,31 +193,40 @@ async fn export(arguments: &ExportArguments, config: &Config) -> Result<ExitCode
         until: arguments.until.map(Timestamp::as_microsecond),
         app: arguments.app.clone(),
     };
-    let mut out = BufWriter::new(std::io::stdout().lock());
-    if arguments.format == Format::Csv {
-        table::write_header(&mut out)?;
+    let mut lines = BufWriter::new(std::io::stdout().lock());
+    let mut rows = match arguments.format {
+        Format::Jsonl => None,
+        Format::Csv => Some(csv::Writer::from_writer(std::io::stdout())),
+    };
+    if let Some(rows) = &mut rows {
+        rows.write_record(table::COLUMNS)?;
     }
-    match arguments.from {
-        Place::Store => {
-            let database = config.storage.open().await?;
-            let (mut time, mut instance, mut seq) = (i64::MIN, String::new(), 0);
-            loop {
-                let rows = database.find_audit(&filter, (time, &instance, seq), PAGE).await?;
-                let Some(last) = rows.last() else { break };
-                (time, instance, seq) = (last.time, last.instance.clone(), last.seq);
-                for row in &rows {
-                    write_line(&mut out, &row.line, arguments.format)?;
-                }
+    let mut write = |record: &str| match &mut rows {
+        Some(rows) => table::write_row(rows, record),
+        None => writeln!(lines, "{record}"),
+    };
+    if arguments.from.is_files() {
+        file_lines(&audit_folder(&config.data_folder), |record| {
+            if is_wanted(record, &filter)? {
+                write(record)
+            } else {
+                Ok(())
             }
+        })?;
+    } else {
+        let database = config.open_database().await?;
+        let (mut time, mut instance, mut seq) = (i64::MIN, String::new(), 0);
+        loop {
+            let page = database.find_audit(&filter, (time, &instance, seq), PAGE).await?;
+            let Some(last) = page.last() else { break };
+            (time, instance, seq) = (last.time, last.instance.clone(), last.seq);
+            page.iter().try_for_each(|row| write(&row.line))?;
         }
-        Place::Files => file_lines(&audit_folder(&config.storage.folder), |line| {
-            if is_wanted(line, &filter)? {
-                write_line(&mut out, line, arguments.format)?;
-            }
-            Ok(())
-        })?,
     }
-    out.flush()?;
+    lines.flush()?;
+    if let Some(mut rows) = rows {
+        rows.flush()?;
+    }
     Ok(exit::PASS.into())
 }
 
@@ -225,29 +242,22 @@ fn is_wanted(line: &str, filter: &AuditFilter) -> std::io::Result<bool> {
     }) && filter.app.as_deref().is_none_or(|app| event["app"] == app))
 }
 
-fn write_line(out: &mut impl Write, line: &str, format: Format) -> std::io::Result<()> {
-    match format {
-        Format::Jsonl => writeln!(out, "{line}"),
-        Format::Csv => table::write_row(out, line),
-    }
-}
-
 async fn status(config: &Config) -> Result<ExitCode, Failure> {
-    let folder = audit_folder(&config.storage.folder);
+    let folder = audit_folder(&config.data_folder);
     let mut lines = 0_u64;
     file_lines(&folder, |_| {
         lines += 1;
         Ok(())
     })?;
-    say(format_args!("files in {}: {lines} lines", folder.display()))?;
-    let database = config.storage.open().await?;
+    say(format_args!("files in {}: {lines} records", folder.display()))?;
+    let database = config.open_database().await?;
     let (rows, latest) = database.audit_size().await?;
     let latest = latest.map_or_else(
         || "none".to_owned(),
         |time| Timestamp::from_microsecond(time).map_or_else(|_| time.to_string(), |time| time.to_string()),
     );
     say(format_args!(
-        "storage {}: {rows} rows, the latest of {latest}",
+        "database {}: {rows} records, the latest of {latest}",
         database.name()
     ))?;
     Ok(exit::PASS.into())

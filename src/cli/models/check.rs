@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use likeness::check;
+use likeness::models::DEFAULT_PACK;
 use likeness::runtime::Runtime;
 
 use crate::cli::{EngineArguments, Failure, exit, say};
@@ -14,12 +15,19 @@ pub(crate) struct CheckArguments {
     /// [default: that of --pack].
     #[arg(value_name = "PACK")]
     name: Option<String>,
+    #[command(flatten)]
+    engine: EngineArguments,
 }
 
 impl CheckArguments {
-    pub(crate) fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
-        let name = self.name.as_deref().unwrap_or(engine.pack_name());
-        let runtime = Runtime::load(&engine.library(), engine.execution()?)?;
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+        let engine = self.engine.load_for_engine()?.engine;
+        let name = self
+            .name
+            .as_deref()
+            .or(engine.pack.as_deref())
+            .unwrap_or(DEFAULT_PACK);
+        let runtime = Runtime::load(&engine.library(), engine.execution())?;
         // A folder of one's own needs no store.
         let pack = engine
             .store()

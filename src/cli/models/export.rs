@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use likeness::models::DEFAULT_PACK;
 use likeness_models::archive::export;
 
 use super::count;
-use crate::cli::{EngineArguments, Failure, exit, say};
+use crate::cli::{Failure, StoreArguments, exit, say};
 
 /// The archive is a plain tar with the pack's manifest, its models, and those of its files as published that the store
 /// still has. The same pack gives the same bytes.
@@ -20,12 +21,19 @@ pub(crate) struct ExportArguments {
     /// The file to write; one that is there is replaced.
     #[arg(long, value_name = "FILE.tar")]
     out: PathBuf,
+    #[command(flatten)]
+    store: StoreArguments,
 }
 
 impl ExportArguments {
-    pub(crate) fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+        let engine = self.store.load_for_engine()?.engine;
         let store = engine.store().find()?;
-        let name = self.name.as_deref().unwrap_or(engine.pack_name());
+        let name = self
+            .name
+            .as_deref()
+            .or(engine.pack.as_deref())
+            .unwrap_or(DEFAULT_PACK);
         let exported = export(&store, name, &self.out)?;
         say(format_args!(
             "model pack {} {}: {} and {} in {}, {} bytes",

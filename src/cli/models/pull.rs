@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use likeness::models::Manifest;
+use likeness::models::{DEFAULT_PACK, Manifest};
 use likeness_models::fetch::{Mirror, Pull, Pulled};
 
 use super::count;
 use super::show::Show;
-use crate::cli::{EngineArguments, Failure, exit, say};
+use crate::cli::{Failure, StoreArguments, exit, say};
 
 /// Where the files come from, in this order: the archive of --from; the mirror of --mirror or LIKENESS_MODEL_MIRROR;
 /// files beside a manifest that is named by its path; the addresses in the manifest. An archive or a mirror is an order:
@@ -52,10 +52,13 @@ pub(crate) struct PullArguments {
     /// Print nothing but errors.
     #[arg(long, short)]
     quiet: bool,
+    #[command(flatten)]
+    store: StoreArguments,
 }
 
 impl PullArguments {
-    pub(crate) fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+        let engine = self.store.load_for_engine()?.engine;
         let store = engine.store().place();
         let jobs = NonZero::new(usize::from(self.jobs)).unwrap_or(NonZero::<usize>::MIN);
         let mut pull = Pull::new()
@@ -68,7 +71,7 @@ impl PullArguments {
         if let Some(archive) = &self.from {
             pull = pull.with_archive(archive);
         } else {
-            name = name.or(Some(engine.pack_name()));
+            name = name.or(engine.pack.as_deref()).or(Some(DEFAULT_PACK));
             if let Some(mirror) = self.mirror.clone().or_else(Mirror::from_environment) {
                 pull = pull.with_mirror(mirror);
             }

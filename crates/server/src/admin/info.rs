@@ -20,7 +20,7 @@ pub(super) async fn info(State(admin): State<Arc<Admin>>) -> Response {
     let engine = engine.info();
     let mut configuration = admin.configuration.clone();
     // These may have been changed since.
-    configuration["limits"] = serde_json::to_value(&*service.limits()).unwrap_or_default();
+    configuration["request_limits"] = serde_json::to_value(&*service.limits()).unwrap_or_default();
     let info = json!({
         "name": "likeness",
         "build": Build::CURRENT,
@@ -52,7 +52,8 @@ pub(super) async fn info(State(admin): State<Arc<Admin>>) -> Response {
 
 /// The settings as they are written by `likeness config show`, secrets redacted. The apps have a command of their own.
 pub(super) fn summary(config: &Config) -> Value {
-    let mut settings = serde_json::to_value(config).unwrap_or_default();
+    let mut settings =
+        serde_json::to_value(toml::Table::try_from(config).unwrap_or_default()).unwrap_or_default();
     if let Some(settings) = settings.as_object_mut() {
         settings.remove("apps");
     }

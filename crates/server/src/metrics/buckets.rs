@@ -18,10 +18,10 @@ pub(super) const SCORE: &[f64] = &[
     1.0,
 ];
 
-/// None, one, two and a few decide; 64 is the default of `safety.max_faces`.
+/// None, one, two and a few decide; 64 is the default of `engine.max_faces`.
 pub(super) const FACES: &[f64] = &[0.0, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 64.0];
 
-/// From a thumbnail to the default of `limits.file_bytes`.
+/// From a thumbnail to the default of `request_limits.file_bytes`.
 pub(super) const UPLOAD_BYTES: &[f64] = &[
     16_384.0,
     65_536.0,

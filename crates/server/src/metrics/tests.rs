@@ -22,10 +22,10 @@ fn service() -> Service {
         apps: vec![AppConfig::new("a", "0123456789abcdef")],
         ..Config::default()
     };
-    config.storage.url = Some("sqlite::memory:".into());
+    config.database.url = Some("sqlite::memory:".into());
     let apps = config.apps().unwrap();
     let storage = async {
-        let database = config.storage.open().await.unwrap();
+        let database = config.open_database().await.unwrap();
         let apps = AppDirectory::open(apps, database.clone()).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let limits = Limits::open(database.clone(), folder.path(), &config.quotas)

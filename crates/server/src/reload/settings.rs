@@ -8,7 +8,13 @@ use crate::metrics::Outcome;
 use crate::service::Service;
 
 /// The sections and keys that are taken up while serving. All others are read at the start only.
-const RELOADABLE: [&str; 5] = ["allow_weak_keys", "apps", "limits", "log.filter", "profiles"];
+const RELOADABLE: [&str; 5] = [
+    "allow_weak_keys",
+    "apps",
+    "log.filter",
+    "profiles",
+    "request_limits",
+];
 
 /// Reads a configuration anew, and has the service go by what can be changed while it serves. Clones are the same one.
 #[derive(Clone)]
@@ -105,11 +111,11 @@ impl Inner {
             logs.set_filter(&new.log)?;
         }
         current.log.filter = new.log.filter;
-        self.service.set_limits(new.limits.clone());
+        self.service.set_limits(new.request_limits.clone());
         current.allow_weak_keys = new.allow_weak_keys;
         current.apps = new.apps;
         current.profiles = new.profiles;
-        current.limits = new.limits;
+        current.request_limits = new.request_limits;
         Ok(SettingsReload {
             changed,
             needs_restart,
