@@ -80,7 +80,7 @@ fn doctor(_: &Path) -> Outcome {
     for line in [
         "onnxruntime-openvino/libonnxruntime.so\n",
         "  ok    provider: openvino on CPU, f32\n",
-        "All well.\n",
+        "No problem found.\n",
     ] {
         ensure!(ended.stdout.contains(line), "{ended:?}");
     }

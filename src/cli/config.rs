@@ -6,8 +6,8 @@ use clap::{Args, Subcommand};
 use likeness::models::CalibrationFile;
 use likeness::server::{Config, REFERENCE};
 
-use super::settings::{ConfigArguments, warn_all};
-use super::{Failure, exit, say};
+use super::settings::ConfigArguments;
+use super::{Failure, exit, say, warn, warn_renamed};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
@@ -42,7 +42,19 @@ impl ConfigCommand {
 fn check(arguments: &ConfigArguments) -> Result<(), Failure> {
     let explained = arguments.explained()?;
     check_files(&explained.config)?;
-    warn_all(&explained);
+    for renamed in explained.renamed() {
+        warn_renamed(&renamed.old, &renamed.new, Some(&renamed.origin));
+    }
+    for file in explained.exposed_files() {
+        warn(file);
+    }
+    let weak = explained.config.apps_with_weak_keys();
+    if !weak.is_empty() {
+        warn(format_args!(
+            "allow_weak_keys admits weak keys of apps: {}",
+            weak.join(", ")
+        ));
+    }
     let changed = explained
         .settings()
         .iter()

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::process::ExitCode;
 
 use clap::Args;
-use likeness::models::{CalibrationFile, DEFAULT_PACK, Pack};
+use likeness::models::{CalibrationFile, Pack};
 use likeness::runtime::{Runtime, RuntimeError, available_workers};
 use likeness::self_test;
 use likeness::server::Config;
@@ -137,30 +137,20 @@ fn machine(arguments: &EngineArguments) -> Result<ExitCode, Failure> {
     }
     match loaded.and_then(|config| Ok(config.validate()?)) {
         Ok(()) => {
-            memory(&config, &report)?;
-            disk(&config, &report)?;
+            let workers = config.engine.workers();
+            let mib = config.memory_bytes(workers).div_ceil(1024 * 1024);
+            report.good(
+                "memory",
+                format_args!("at most {mib} MiB with {workers} workers: the limit for a container"),
+            )?;
+            // Too little room for audit records that never expire.
+            if let Some(found) = nearly_full(&config.audit, &audit_folder(&config.data_folder)) {
+                report.note("disk", found)?;
+            }
         }
         Err(failure) => report.bad("settings", failure)?,
     }
     report.end()
-}
-
-/// Reports the most memory that the service takes.
-fn memory(config: &Config, report: &Report) -> Result<(), Failure> {
-    let workers = config.engine.workers();
-    let mib = config.memory_bytes(workers).div_ceil(1024 * 1024);
-    report.good(
-        "memory",
-        format_args!("at most {mib} MiB with {workers} workers: the limit for a container"),
-    )
-}
-
-/// Reports too little room for audit records that never expire.
-fn disk(config: &Config, report: &Report) -> Result<(), Failure> {
-    match nearly_full(&config.audit, &audit_folder(&config.data_folder)) {
-        Some(found) => report.note("disk", found),
-        None => Ok(()),
-    }
 }
 
 /// Checks the calibration files.
@@ -250,12 +240,11 @@ fn pack(config: &Config, runtime: Option<&Runtime>, report: &mut Report) -> Resu
     let passes = config
         .engine
         .passes(runtime.map(Runtime::provider).unwrap_or_default());
-    let name = config.engine.pack.as_deref().unwrap_or(DEFAULT_PACK);
     let found = config
         .engine
         .store()
         .find()
-        .and_then(|store| Ok((store.load(name)?.rewritten(&passes), store)));
+        .and_then(|store| Ok((store.load(config.engine.pack_name())?.rewritten(&passes), store)));
     let (pack, store) = match found {
         Ok(found) => found,
         Err(error) => {

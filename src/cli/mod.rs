@@ -6,13 +6,11 @@ mod calibrate;
 mod config;
 mod doctor;
 mod eval;
-mod exit;
 mod healthcheck;
 mod http;
 mod liveness;
 mod models;
 mod openapi;
-mod process;
 mod serve;
 mod settings;
 mod usage;
@@ -80,6 +78,29 @@ enum Command {
     ///
     /// Exit code: 0 no problem, 1 a problem, 2 usage.
     Doctor(Box<doctor::DoctorArguments>),
+}
+
+/// The exit codes of the commands. 2 is clap's, for wrong usage.
+pub(crate) mod exit {
+    use likeness::decision::Outcome;
+
+    /// The verification passes; it may have warnings.
+    pub(crate) const PASS: u8 = 0;
+    /// An error.
+    pub(crate) const ERROR: u8 = 1;
+    /// The verification needs a review.
+    pub(crate) const REVIEW: u8 = 3;
+    /// The verification fails.
+    pub(crate) const REJECT: u8 = 4;
+
+    /// The code of an outcome. One that is unknown here is no pass.
+    pub(crate) fn of(outcome: Outcome) -> u8 {
+        match outcome {
+            Outcome::Pass | Outcome::Warning => PASS,
+            Outcome::Review => REVIEW,
+            _ => REJECT,
+        }
+    }
 }
 
 /// A group of commands that open an engine.

@@ -4,9 +4,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 use likeness::server::{DEMO_APP, Hangups, Logs, Server, second_shutdown_signal, shutdown_signal};
+#[cfg(unix)]
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::settings::ServiceArguments;
-use super::{Failure, exit, process, say};
+use super::{Failure, exit, say};
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArguments {
@@ -21,9 +23,9 @@ impl ServeArguments {
         explained.log_warnings();
         let config = explained.config;
         if !config.allow_core_dumps {
-            process::forbid_core_dumps();
+            forbid_core_dumps();
         }
-        process::allow_open_files(config.connections.max)?;
+        allow_open_files(config.connections.max)?;
         let is_demo = config.demo;
         let mut apps = config.apps()?;
         let demo_key = if is_demo { apps.add_demo()? } else { None };
@@ -113,4 +115,54 @@ fn announce_first_app(server: &mut Server) -> Result<(), Failure> {
         app.id,
         app.key.expose()
     ))
+}
+
+/// Files that the service has open besides the connections of clients: libraries, models, database, audit and log, the 64
+/// connections of the admin listener, those to PostgreSQL; and room.
+const OTHER_FILES: u64 = 256;
+
+/// Turns core dumps off: no image may get onto a disk by a crash.
+#[cfg(unix)]
+fn forbid_core_dumps() {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        super::complain(&error);
+    }
+}
+
+#[cfg(not(unix))]
+fn forbid_core_dumps() {}
+
+/// Raises the limit of open files for so many connections.
+///
+/// # Errors
+/// Where the hard limit is not enough: with all connections open the audit log and the admin listener would fail.
+#[cfg(unix)]
+fn allow_open_files(connections: usize) -> Result<(), Failure> {
+    let needed = (connections as u64).saturating_add(OTHER_FILES);
+    let limit = getrlimit(Resource::Nofile);
+    // None: there is no limit.
+    if limit.current.is_none_or(|current| current >= needed) {
+        return Ok(());
+    }
+    if let Some(maximum) = limit.maximum.filter(|maximum| *maximum < needed) {
+        return Err(format!(
+            "configuration: connections.max: {connections} connections take up to {needed} open files, and this process may \
+             have {maximum} (`ulimit -Hn`): raise that, or lower connections.max"
+        )
+        .into());
+    }
+    let raised = Rlimit {
+        current: Some(needed),
+        maximum: limit.maximum,
+    };
+    setrlimit(Resource::Nofile, raised).map_err(Into::into)
+}
+
+#[cfg(not(unix))]
+fn allow_open_files(_connections: usize) -> Result<(), Failure> {
+    Ok(())
 }

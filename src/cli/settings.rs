@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use likeness::EngineBuilder;
-use likeness::server::config::{Flag, Kind, NAMED, Named, Scope};
+use likeness::server::config::{Flag, Kind, NAMED, Named, Scope, Value};
 use likeness::server::{Config, ConfigError, Explained, Overrides};
 
-use super::{Failure, warn, warn_renamed};
+use super::{Failure, warn_renamed};
 
 /// The flags of a scope. They are global: groups of commands hand them on.
 #[derive(Debug, Clone)]
@@ -91,37 +92,18 @@ fn warned(explained: Explained) -> Config {
     explained.config
 }
 
-/// Warns of old names and of secrets that are easy to get at.
-pub(crate) fn warn_all(explained: &Explained) {
-    for renamed in explained.renamed() {
-        warn_renamed(&renamed.old, &renamed.new, Some(&renamed.origin));
-    }
-    for file in explained.exposed_files() {
-        warn(file);
-    }
-    let weak = explained.config.apps_with_weak_keys();
-    if !weak.is_empty() {
-        warn(format_args!(
-            "allow_weak_keys admits weak keys of apps: {}",
-            weak.join(", ")
-        ));
-    }
-}
-
 fn argument(named: &Named, flag: Flag) -> Arg {
+    let of = |what: &str, value: Option<&str>| {
+        value
+            .map(|value| format!(" [{what}: {value}]"))
+            .unwrap_or_default()
+    };
     let default = named
         .default()
         .filter(|_| !matches!(flag.kind, Kind::Switch | Kind::List(_)));
-    let default = default
-        .map(|default| format!(" [default: {default}]"))
-        .unwrap_or_default();
-    let variable = named
-        .variable
-        .map(|variable| format!(" [env: {variable}]"))
-        .unwrap_or_default();
+    let (default, variable) = (of("default", default.as_deref()), of("env", named.variable));
     let arg = Arg::new(flag.name)
         .long(flag.name)
-        .global(true)
         .help(format!("{}{default}{variable}", flag.help));
     match flag.kind {
         Kind::Text(name) => arg.value_name(name),
@@ -138,20 +120,19 @@ impl<const SCOPE: usize> Args for Settings<SCOPE> {
             .value_name("FILE")
             .env("LIKENESS_CONFIG")
             .hide_env_values(true)
-            .global(true)
             .value_parser(value_parser!(PathBuf))
             .help("Configuration file (TOML) [default: none]");
         let set = Arg::new("set")
             .long("set")
             .value_name("KEY=VALUE")
             .action(ArgAction::Append)
-            .global(true)
             .help("Setting to override, such as engine.device_id=1 (see `likeness config reference`)");
         let flags = Self::flags().map(|(named, flag)| {
             // The commands on the model store take the pack as an argument.
             argument(named, flag).hide(SCOPE == Scope::Store as usize && flag.name == "pack")
         });
-        command.arg(config).args(flags).arg(set)
+        let arguments = std::iter::once(config).chain(flags).chain([set]);
+        command.args(arguments.map(|argument| argument.global(true).help_heading("Settings")))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -164,8 +145,7 @@ impl<const SCOPE: usize> FromArgMatches for Settings<SCOPE> {
         let wrong = |error: ConfigError| clap::Error::raw(ErrorKind::ValueValidation, format!("{error}\n"));
         let mut overrides = Overrides::default();
         for (named, flag) in Self::flags() {
-            let name = format!("--{}", flag.name);
-            if matches.value_source(flag.name) != Some(clap::parser::ValueSource::CommandLine) {
+            if matches.value_source(flag.name) != Some(ValueSource::CommandLine) {
                 continue;
             }
             let texts = || {
@@ -175,15 +155,17 @@ impl<const SCOPE: usize> FromArgMatches for Settings<SCOPE> {
                     .flatten()
                     .cloned()
             };
-            overrides = match flag.kind {
-                Kind::Text(_) => overrides.with(&name, named.key, texts().next().unwrap_or_default()),
-                Kind::List(_) => overrides.with(&name, named.key, texts().collect::<Vec<_>>()),
-                Kind::Number => {
-                    let number = matches.get_one::<i64>(flag.name).copied().unwrap_or_default();
-                    overrides.with(&name, named.key, number)
-                }
-                Kind::Switch => overrides.with(&name, named.key, true),
+            let value: Value = match flag.kind {
+                Kind::Text(_) => texts().next().unwrap_or_default().into(),
+                Kind::List(_) => texts().collect::<Vec<_>>().into(),
+                Kind::Number => matches
+                    .get_one::<i64>(flag.name)
+                    .copied()
+                    .unwrap_or_default()
+                    .into(),
+                Kind::Switch => true.into(),
             };
+            overrides = overrides.with(&format!("--{}", flag.name), named.key, value);
         }
         for text in matches.get_many::<String>("set").into_iter().flatten() {
             overrides = overrides.with_assignment("--set", text).map_err(wrong)?;

@@ -54,7 +54,7 @@ impl VerifyArguments {
         } else {
             print_readable(&self.profile, &verification)?;
         }
-        Ok(exit::Code::from(verification.decision.outcome()).into())
+        Ok(exit::of(verification.decision.outcome()).into())
     }
 }
 

@@ -281,7 +281,7 @@ fn shutdown_at_once() -> Outcome {
     server
         .log
         .wait_for("`shutting down`", |line| line.contains("shutting down"))?;
-    while !server.log.text().contains("told twice to stop") {
+    while !server.log.text().contains("second shutdown signal") {
         ensure!(
             start.elapsed() < PATIENCE,
             "it does not end: {}",

@@ -180,7 +180,7 @@ impl Server {
     pub(crate) fn operate(&self, method: &str, path: &str, headers: &str) -> Result<Answer, Failed> {
         let line = self
             .stdout
-            .wait_for("`operator's port`", |line| line.contains("operator's port"))?;
+            .wait_for("the admin listener", |line| line.starts_with("Admin listener: "))?;
         let address = line
             .split_once("http://")
             .ok_or_else(|| format!("no address in {line:?}"))?

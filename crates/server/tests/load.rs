@@ -153,7 +153,7 @@ fn a_body_that_breaks_off_is_malformed() {
 #[test]
 fn a_big_upload_sees_why_it_was_refused() {
     let server = TestServer::start(&Models::new(1), |config| {
-        config.request_limits.file_bytes = 1_000_000
+        config.request_limits.file_bytes = 1_000_000;
     });
     let form = Form::new().file("selfie", &vec![7; 20_000_000]);
     // Many clients send all before they read anything.
@@ -208,7 +208,7 @@ fn a_client_that_waits_for_100_continue_is_refused_before_it_sends() {
 #[test]
 fn bodies_over_their_limit_are_refused_however_they_come() {
     let server = TestServer::start(&Models::new(1), |config| {
-        config.request_limits.body_bytes = 100_000
+        config.request_limits.body_bytes = 100_000;
     });
     // Declared: at once, before any of it is there.
     let form = Form::new().text("other", &"x".repeat(100_001));

@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use clap::Args;
 use likeness::check;
-use likeness::models::DEFAULT_PACK;
 use likeness::runtime::Runtime;
 
 use crate::cli::{EngineArguments, Failure, exit, say};
@@ -22,11 +21,7 @@ pub(crate) struct CheckArguments {
 impl CheckArguments {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         let engine = self.engine.load_for_engine()?.engine;
-        let name = self
-            .name
-            .as_deref()
-            .or(engine.pack.as_deref())
-            .unwrap_or(DEFAULT_PACK);
+        let name = self.name.as_deref().unwrap_or(engine.pack_name());
         let runtime = Runtime::load(&engine.library(), engine.execution())?;
         // A folder of one's own needs no store.
         let pack = engine

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use likeness::models::DEFAULT_PACK;
 use likeness_models::archive::export;
 
 use super::count;
@@ -29,11 +28,7 @@ impl ExportArguments {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         let engine = self.store.load_for_engine()?.engine;
         let store = engine.store().find()?;
-        let name = self
-            .name
-            .as_deref()
-            .or(engine.pack.as_deref())
-            .unwrap_or(DEFAULT_PACK);
+        let name = self.name.as_deref().unwrap_or(engine.pack_name());
         let exported = export(&store, name, &self.out)?;
         say(format_args!(
             "model pack {} {}: {} and {} in {}, {} bytes",

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use likeness::models::{DEFAULT_PACK, Manifest};
+use likeness::models::Manifest;
 use likeness_models::fetch::{Mirror, Pull, Pulled};
 
 use super::count;
@@ -71,7 +71,7 @@ impl PullArguments {
         if let Some(archive) = &self.from {
             pull = pull.with_archive(archive);
         } else {
-            name = name.or(engine.pack.as_deref()).or(Some(DEFAULT_PACK));
+            name = name.or(Some(engine.pack_name()));
             if let Some(mirror) = self.mirror.clone().or_else(Mirror::from_environment) {
                 pull = pull.with_mirror(mirror);
             }

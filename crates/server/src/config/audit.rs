@@ -4,30 +4,35 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
 use super::values::{check_credential, seconds, secret};
 use super::{ConfigError, ensure};
 
 /// The audit log: a record of every verification.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, SmartDefault)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct AuditConfig {
     /// Whether there is an audit log. Default: yes.
+    #[default(true)]
     pub enabled: bool,
     /// What happens to verifications that cannot be recorded. Default: best-effort.
     #[serde(default)]
     pub mode: AuditMode,
     /// The longest that a response waits for its record to be written, in milliseconds. Default: 50. With
     /// [`AuditMode::Required`] the request is rejected after that.
+    #[default(50)]
     pub wait_ms: u64,
     /// Time between two syncs of the file to the disk. Default: 1 s. With [`AuditMode::Required`] every response waits for one.
     #[serde(rename = "sync_seconds", with = "seconds")]
+    #[default(Duration::from_secs(1))]
     pub sync: Duration,
     /// Key of the hash chain (HMAC): without it no one can forge another chain. Absent: plain SHA-256.
     #[serde(default, with = "secret::optional")]
     pub chain_key: Option<SecretString>,
     /// Size at which a new file is begun, in MiB. Default: 64. Each day begins one too.
+    #[default(64)]
     pub rotate_mib: u64,
     /// Days after which records expire, in the database and in files. Absent: never.
     pub retention_days: Option<u32>,
@@ -36,6 +41,7 @@ pub struct AuditConfig {
     pub file_days: Option<u32>,
     /// Size of the spool, records on disk that the database does not have yet, in MiB; records beyond are lost, or their
     /// requests rejected with [`AuditMode::Required`]. Default: 1024.
+    #[default(1_024)]
     pub max_spool_mib: u64,
 }
 
@@ -49,22 +55,6 @@ pub enum AuditMode {
     BestEffort,
     /// They are rejected with 503.
     Required,
-}
-
-impl Default for AuditConfig {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            mode: AuditMode::BestEffort,
-            wait_ms: 50,
-            sync: Duration::from_secs(1),
-            chain_key: None,
-            rotate_mib: 64,
-            retention_days: None,
-            file_days: None,
-            max_spool_mib: 1_024,
-        }
-    }
 }
 
 impl AuditConfig {

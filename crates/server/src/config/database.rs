@@ -6,6 +6,7 @@ use std::time::Duration;
 use likeness_storage::{Place, Settings, StorageError};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
 use super::values::{seconds, secret};
 
@@ -13,7 +14,7 @@ use super::values::{seconds, secret};
 const FILE: &str = "likeness.db";
 
 /// The database.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, SmartDefault)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct DatabaseConfig {
@@ -23,27 +24,19 @@ pub struct DatabaseConfig {
     pub url: Option<SecretString>,
     /// Timeout of a query. Default: 5 s.
     #[serde(rename = "timeout_seconds", with = "seconds")]
+    #[default(Duration::from_secs(5))]
     pub timeout: Duration,
     /// The most connections to a PostgreSQL server. Default: 8.
+    #[default(8)]
     pub connections: u32,
     /// How long the start waits for a database that cannot be reached. Default: 10 s.
     #[serde(rename = "start_seconds", with = "seconds")]
+    #[default(Duration::from_secs(10))]
     pub start: Duration,
     /// Pause between two polls for changed apps. Default: 1 s.
     #[serde(rename = "refresh_seconds", with = "seconds")]
+    #[default(Duration::from_secs(1))]
     pub refresh: Duration,
-}
-
-impl Default for DatabaseConfig {
-    fn default() -> Self {
-        Self {
-            url: None,
-            timeout: Duration::from_secs(5),
-            connections: 8,
-            start: Duration::from_secs(10),
-            refresh: Duration::from_secs(1),
-        }
-    }
 }
 
 impl DatabaseConfig {

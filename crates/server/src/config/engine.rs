@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use likeness_engine::models::StoreSearch;
 use likeness_engine::models::rewrite::Passes;
+use likeness_engine::models::{DEFAULT_PACK, StoreSearch};
 use likeness_engine::runtime::{
     Execution, LibrarySearch, Precision, Provider, ProviderOptions, RuntimeError, available_workers,
 };
 use likeness_engine::{Engine, EngineBuilder, default_rewriting};
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
 use super::values::{by_name, seconds};
 use super::{Config, ConfigError};
@@ -101,7 +102,13 @@ impl EngineConfig {
             .unwrap_or_else(|| default_rewriting(provider))
     }
 
-    /// How many verifications run in parallel.
+    /// Returns the name or path of the model pack.
+    #[must_use]
+    pub fn pack_name(&self) -> &str {
+        self.pack.as_deref().unwrap_or(DEFAULT_PACK)
+    }
+
+    /// Returns how many verifications run in parallel.
     #[must_use]
     pub fn workers(&self) -> usize {
         self.workers.unwrap_or_else(available_workers)
@@ -146,14 +153,12 @@ impl Config {
         let mut builder = Engine::builder()
             .library(engine.library())
             .store(engine.store())
+            .pack(engine.pack_name())
             .provider(engine.execution())
             .workers(engine.workers())
             .limits(self.image_limits.into());
         if let Ok(Some(passes)) = engine.chosen_passes() {
             builder = builder.rewriting(passes);
-        }
-        if let Some(pack) = &engine.pack {
-            builder = builder.pack(pack);
         }
         if let Some(faces) = engine.max_faces {
             builder = builder.max_faces(faces);
@@ -168,22 +173,15 @@ impl Config {
 }
 
 /// How changed models are noticed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, SmartDefault)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ReloadConfig {
     /// Pause between two polls of the pack's manifest and the calibration files. 0: they are not polled, and only a
     /// reload reads them again. Default: 10 s.
     #[serde(rename = "check_seconds", with = "seconds")]
+    #[default(Duration::from_secs(10))]
     pub check: Duration,
-}
-
-impl Default for ReloadConfig {
-    fn default() -> Self {
-        Self {
-            check: Duration::from_secs(10),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
-use super::settings::{NAMED, check_range, renamed};
+use super::settings::{NAMED, Named, RENAMED, check_range, renamed};
 use super::{Config, ConfigError, ENV_APPS, ENV_CREDENTIALS, ENV_PREFIX};
 
 /// Name of the first layer.
@@ -169,23 +169,25 @@ impl Layers {
                 continue;
             };
             insert(&mut settings, &new, value);
-            let (old, new) = match origin.strip_prefix(ENV_PREFIX) {
-                Some(_) => (
-                    origin.to_owned(),
-                    format!("{ENV_PREFIX}{}", new.replace('.', "__").to_uppercase()),
-                ),
-                None => (key, new),
-            };
-            self.renamed.push(RenamedSetting {
-                origin: origin.to_owned(),
-                old,
-                new,
-            });
+            if origin.starts_with(ENV_PREFIX) {
+                let variable = format!("{ENV_PREFIX}{}", new.replace('.', "__").to_uppercase());
+                self.note_old(origin, origin, &variable);
+            } else {
+                self.note_old(origin, &key, &new);
+            }
         }
         for (key, value) in current {
             insert(&mut settings, &key, value);
         }
         self.figment = std::mem::take(&mut self.figment).merge(Layer(origin, settings));
+    }
+
+    fn note_old(&mut self, origin: &str, old: &str, new: &str) {
+        self.renamed.push(RenamedSetting {
+            origin: origin.to_owned(),
+            old: old.to_owned(),
+            new: new.to_owned(),
+        });
     }
 
     fn add_file(&mut self, path: &Path) -> Result<(), ConfigError> {
@@ -217,25 +219,13 @@ impl Layers {
         Ok(())
     }
 
-    /// Secrets that are handed over as files: by systemd (`LoadCredential=`), or by whatever mounts them. A file that is not
-    /// there sets nothing.
+    /// Adds secrets that are handed over as files: by systemd (`LoadCredential=`), or by whatever mounts them. A file that is
+    /// not there sets nothing.
     fn add_credentials(&mut self, folder: &Path) -> Result<(), ConfigError> {
-        for named in NAMED {
-            let Some(file) = named.credential else { continue };
-            let (mut path, mut secret) = (folder.join(file), read_secret(&folder.join(file))?);
-            let old = super::settings::RENAMED.iter().find(|(_, new)| *new == file);
-            if let (None, Some((old, _))) = (&secret, old) {
-                path = folder.join(old);
-                secret = read_secret(&path)?;
-                if secret.is_some() {
-                    self.rename(&path.display().to_string(), old, file);
-                }
-            }
-            if let Some(secret) = secret {
-                self.add(
-                    &path.display().to_string(),
-                    [(named.key.to_owned(), secret.into())],
-                );
+        for (name, key) in names(|named| named.credential) {
+            let path = folder.join(name);
+            if let Some(secret) = read_secret(&path)? {
+                self.add_named(&path.display().to_string(), name, key, secret);
                 self.secret_files.push(path);
             }
         }
@@ -259,51 +249,53 @@ impl Layers {
         };
         let mut general = Vec::new();
         for (name, value) in &variables {
-            let Some(key) = name.strip_prefix(ENV_PREFIX) else {
-                continue;
-            };
-            let key = key.to_ascii_lowercase().replace("__", ".");
-            if key.split('.').any(str::is_empty) {
-                return Err(ConfigError::invalid(name, "names no key"));
+            if let Some(key) = name.strip_prefix(ENV_PREFIX) {
+                let key = key.to_ascii_lowercase().replace("__", ".");
+                if key.split('.').any(str::is_empty) {
+                    return Err(ConfigError::invalid(name, "names no key"));
+                }
+                general.push((renamed(&key).is_none(), name, key, parsed(&text(name, value)?)));
             }
-            general.push((renamed(&key).is_none(), name, key, parsed(&text(name, value)?)));
         }
         general.sort_by_key(|(is_current, ..)| *is_current);
         for (_, name, key, value) in general {
             self.add(name, [(key, value)]);
         }
-        for (name, value) in &variables {
-            let new = renamed(name);
-            let current = new.as_deref().unwrap_or(name);
-            let named = NAMED.iter().find(|named| named.variable == Some(current));
-            if named.is_none() && name != ENV_APPS
-                || new.as_deref().is_some_and(|new| variables.contains_key(new))
-            {
-                continue;
-            }
-            let value = text(name, value)?;
-            let value = value.trim();
-            match named {
-                _ if value.is_empty() => {}
-                None => self.apps = Some(value.to_owned().into()),
-                Some(named) => {
-                    if let Some(new) = &new {
-                        self.rename(name, name, new);
-                    }
-                    self.add(name, [(named.key.to_owned(), value.to_owned().into())]);
-                }
+        let given = |name: &str| -> Result<Option<String>, ConfigError> {
+            let value = variables.get(name).map(|value| text(name, value)).transpose()?;
+            Ok(value
+                .map(|value| value.trim().to_owned())
+                .filter(|value| !value.is_empty()))
+        };
+        for (name, key) in names(|named| named.variable) {
+            if let Some(value) = given(name)? {
+                self.add_named(name, name, key, value);
             }
         }
+        self.apps = given(ENV_APPS)?.map(Into::into);
         Ok(())
     }
 
-    fn rename(&mut self, origin: &str, old: &str, new: &str) {
-        self.renamed.push(RenamedSetting {
-            origin: origin.to_owned(),
-            old: old.to_owned(),
-            new: new.to_owned(),
-        });
+    fn add_named(&mut self, origin: &str, name: &str, key: &str, value: String) {
+        if let Some(new) = renamed(name) {
+            self.note_old(origin, name, &new);
+        }
+        self.add(origin, [(key.to_owned(), value.into())]);
     }
+}
+
+/// Names of settings besides their keys, with the keys: first old names, then current ones, which override them.
+fn names(of: fn(&Named) -> Option<&'static str>) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let current = move || {
+        NAMED
+            .iter()
+            .filter_map(move |named| Some((of(named)?, named.key)))
+    };
+    let old = RENAMED.iter().filter_map(move |(old, new)| {
+        let (_, key) = current().find(|(name, _)| name == new)?;
+        Some((*old, key))
+    });
+    old.chain(current())
 }
 
 /// The settings by their paths. Lists are not taken apart.

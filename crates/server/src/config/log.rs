@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 use tracing_subscriber::EnvFilter;
 
 use super::ConfigError;
@@ -15,32 +16,19 @@ const DEFAULT_FILTER: &str = "info,h2=error,onnxruntime=warn,sqlx=warn";
 /// that is in them.
 const NEVER: &str = "sqlx_postgres::options=off";
 
-/// Enough to see why and how many: the first one of a flood has its own line, which names the client.
-const DEFAULT_REFUSALS: u32 = 1;
-
 /// Format of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For operators.
+    #[default]
     Text,
     /// One JSON object a line, for machines.
     Json,
 }
 
-impl LogFormat {
-    /// As it is written in a configuration.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Json => "json",
-        }
-    }
-}
-
 /// The log.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, SmartDefault)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LogConfig {
@@ -49,20 +37,13 @@ pub struct LogConfig {
     /// Levels, by target where that is wanted, in the syntax of
     /// [`EnvFilter`](https://docs.rs/tracing-subscriber/0.3/tracing_subscriber/filter/struct.EnvFilter.html).
     /// Default: `info,h2=error,onnxruntime=warn,sqlx=warn`.
+    #[default(DEFAULT_FILTER.to_owned())]
     pub filter: String,
     /// Lines a second, of each reason, for requests that are rejected with 401, 403, 404, 405 or 503, including the line that
-    /// sums up those without one. Metrics count all. 0: no limit. Default: 1.
+    /// sums up those without one. Metrics count all. 0: no limit. Default: 1, enough to see why and how many: the first one
+    /// of a flood has its own line, which names the client.
+    #[default(1)]
     pub refusals_per_second: u32,
-}
-
-impl Default for LogConfig {
-    fn default() -> Self {
-        Self {
-            format: LogFormat::Text,
-            filter: DEFAULT_FILTER.to_owned(),
-            refusals_per_second: DEFAULT_REFUSALS,
-        }
-    }
 }
 
 impl LogConfig {

@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use likeness_engine::decision::Profile;
 use likeness_storage::StorageError;
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
 use crate::apps::Apps;
 
@@ -42,6 +43,8 @@ pub use network::{
 };
 pub use request::{AdmissionConfig, ImageLimits, RequestLimits, SideLimits, VersionLimits};
 pub use settings::{Flag, Kind, NAMED, Named, RENAMED, Scope, renamed};
+/// The value of a setting.
+pub use toml::Value;
 
 /// Prefix of the environment variables that set any key: `LIKENESS__REQUEST_LIMITS__V0_2__SELFIE__MIN_SIDE=200` is
 /// `request_limits.v0_2.selfie.min_side`.
@@ -65,14 +68,16 @@ pub const REFERENCE: &str = include_str!("../../likeness.toml");
 /// 6. the [`Overrides`] of a command line.
 ///
 /// An unknown key is an error, in every layer. Names that have [changed](RENAMED) go on working for a while.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, SmartDefault)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Config {
     /// Address and port of the public listener.
+    #[default(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))]
     pub listen: SocketAddr,
     /// Folder for everything that must survive a restart, made where it does not exist. Default: `likeness-data` in the
     /// working directory.
+    #[default("likeness-data".into())]
     pub data_folder: PathBuf,
     /// Apps besides those in the database.
     pub apps: Vec<AppConfig>,
@@ -120,37 +125,6 @@ pub struct Config {
     pub cors: CorsConfig,
     /// The pages for integrators.
     pub docs: DocsConfig,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
-            data_folder: "likeness-data".into(),
-            apps: Vec::new(),
-            allow_weak_keys: false,
-            allow_core_dumps: false,
-            demo: false,
-            profiles: Vec::new(),
-            calibration_files: Vec::new(),
-            engine: EngineConfig::default(),
-            request_limits: RequestLimits::default(),
-            image_limits: ImageLimits::default(),
-            admission: AdmissionConfig::default(),
-            connections: ConnectionsConfig::default(),
-            shutdown: ShutdownConfig::default(),
-            admin: AdminConfig::default(),
-            reload: ReloadConfig::default(),
-            database: DatabaseConfig::default(),
-            log: LogConfig::default(),
-            tls: TlsConfig::default(),
-            audit: AuditConfig::default(),
-            quotas: QuotasConfig::default(),
-            proxies: ProxiesConfig::default(),
-            cors: CorsConfig::default(),
-            docs: DocsConfig::default(),
-        }
-    }
 }
 
 impl Config {

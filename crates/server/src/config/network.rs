@@ -8,43 +8,36 @@ use axum::http::HeaderValue;
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
 use super::values::{check_credential, seconds, secret};
 use super::{Config, ConfigError, ensure};
 
 /// Connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, SmartDefault)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ConnectionsConfig {
     /// Open connections; those beyond wait in the listening queue. Default: 1,024.
+    #[default(1_024)]
     pub max: usize,
     /// How long a client may take for the headers of a request; also how long a connection may stay idle. Default:
     /// 75 s, which is longer than proxies keep idle connections (nginx: 60 s).
     #[serde(rename = "header_read_seconds", with = "seconds")]
+    #[default(Duration::from_secs(75))]
     pub header_read: Duration,
     /// How long the rest of a rejected upload is read and discarded, so that the client sees the response rather than
     /// a reset. Default: 5 s.
     #[serde(rename = "linger_seconds", with = "seconds")]
+    #[default(Duration::from_secs(5))]
     pub linger: Duration,
     /// How long a client may send nothing of a body. Default: 5 s; `request_limits.deadline_seconds` bounds the whole.
     #[serde(rename = "body_idle_seconds", with = "seconds")]
+    #[default(Duration::from_secs(5))]
     pub body_idle: Duration,
     /// Open connections of one address; those beyond are closed at once. Those of trusted proxies are not counted. 0: no
     /// limit. Absent: see [`Config::max_per_address`].
     pub max_per_address: Option<usize>,
-}
-
-impl Default for ConnectionsConfig {
-    fn default() -> Self {
-        Self {
-            max: 1_024,
-            header_read: Duration::from_secs(75),
-            linger: Duration::from_secs(5),
-            body_idle: Duration::from_secs(5),
-            max_per_address: None,
-        }
-    }
 }
 
 impl Config {
@@ -80,7 +73,7 @@ impl Config {
 }
 
 /// Graceful shutdown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, SmartDefault)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ShutdownConfig {
@@ -89,16 +82,8 @@ pub struct ShutdownConfig {
     pub delay: Duration,
     /// How long, beyond the deadline of a request, to wait for in-flight requests. Default: 5 s.
     #[serde(rename = "grace_seconds", with = "seconds")]
+    #[default(Duration::from_secs(5))]
     pub grace: Duration,
-}
-
-impl Default for ShutdownConfig {
-    fn default() -> Self {
-        Self {
-            delay: Duration::ZERO,
-            grace: Duration::from_secs(5),
-        }
-    }
 }
 
 /// The admin listener, apart from the public one. It is off unless it has an address.
@@ -159,7 +144,7 @@ impl AdminConfig {
 }
 
 /// TLS. It is on where there is a certificate.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, SmartDefault)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TlsConfig {
@@ -176,9 +161,11 @@ pub struct TlsConfig {
     pub admin: bool,
     /// How long a client may take for the handshake. Default: 10 s.
     #[serde(rename = "handshake_seconds", with = "seconds")]
+    #[default(Duration::from_secs(10))]
     pub handshake: Duration,
     /// Pause between two polls of the files for changes; 0: they are read again at a reload only. Default: 10 s.
     #[serde(rename = "check_seconds", with = "seconds")]
+    #[default(Duration::from_secs(10))]
     pub check: Duration,
 }
 
@@ -194,20 +181,6 @@ pub enum ClientCertificates {
     Optional,
     /// Clients without one of [`TlsConfig::client_ca`] are rejected.
     Required,
-}
-
-impl Default for TlsConfig {
-    fn default() -> Self {
-        Self {
-            certificate: None,
-            key: None,
-            client_ca: None,
-            client_certificates: ClientCertificates::Off,
-            admin: false,
-            handshake: Duration::from_secs(10),
-            check: Duration::from_secs(10),
-        }
-    }
 }
 
 impl TlsConfig {
@@ -287,18 +260,13 @@ fn is_origin(text: &str) -> bool {
 }
 
 /// The description of the API at `/openapi.json` and the page made of it at `/docs`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, SmartDefault)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct DocsConfig {
     /// Whether they are there; off, both are `NOT_FOUND`. Default: true. They say nothing of this installation.
+    #[default(true)]
     pub enabled: bool,
-}
-
-impl Default for DocsConfig {
-    fn default() -> Self {
-        Self { enabled: true }
-    }
 }
 
 #[cfg(test)]

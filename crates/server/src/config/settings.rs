@@ -111,97 +111,40 @@ impl Named {
 }
 
 /// The settings with names besides their keys, in the order of `--help`.
+#[rustfmt::skip]
 pub const NAMED: &[Named] = &[
-    Named::key("listen")
-        .flag(
-            "listen",
-            Text("ADDRESS:PORT"),
-            Serve,
-            "Address of the public listener",
-        )
-        .variable("LIKENESS_LISTEN"),
-    Named::key("admin.listen")
-        .flag(
-            "admin-listen",
-            Text("ADDRESS:PORT"),
-            Serve,
-            "Address of the admin listener (health, metrics, reload)",
-        )
-        .variable("LIKENESS_ADMIN_LISTEN")
-        .unset("no admin listener"),
-    Named::key("admin.token")
-        .variable("LIKENESS_ADMIN_TOKEN")
-        .credential("likeness.admin-token"),
+    Named::key("listen").variable("LIKENESS_LISTEN")
+        .flag("listen", Text("ADDRESS:PORT"), Serve, "Address of the public listener"),
+    Named::key("admin.listen").variable("LIKENESS_ADMIN_LISTEN").unset("none")
+        .flag("admin-listen", Text("ADDRESS:PORT"), Serve, "Address of the admin listener (health, metrics, reload)"),
+    Named::key("admin.token").variable("LIKENESS_ADMIN_TOKEN").credential("likeness.admin-token"),
     Named::key("admin.metrics_token").credential("likeness.admin-metrics-token"),
-    Named::key("database.url")
-        .variable("LIKENESS_DATABASE_URL")
-        .credential("likeness.database-url"),
-    Named::key("audit.chain_key")
-        .variable("LIKENESS_AUDIT_CHAIN_KEY")
-        .credential("likeness.audit-chain-key"),
-    Named::key("log.format").flag(
-        "log-format",
-        Text("FORMAT"),
-        Serve,
-        "Format of log lines: text or json",
-    ),
+    Named::key("database.url").variable("LIKENESS_DATABASE_URL").credential("likeness.database-url")
+        .unset("SQLite, likeness.db in data_folder"),
+    Named::key("audit.chain_key").variable("LIKENESS_AUDIT_CHAIN_KEY").credential("likeness.audit-chain-key"),
+    Named::key("audit.retention_days").unset("records are kept forever"),
+    Named::key("log.format").flag("log-format", Text("FORMAT"), Serve, "Format of log lines: text or json"),
     Named::key("log.filter").variable("RUST_LOG"),
-    Named::key("demo").flag(
-        "demo",
-        Switch,
-        Serve,
-        "Add an app `demo` with a random key, and print a request",
-    ),
-    Named::key("allow_core_dumps").flag(
-        "allow-core-dumps",
-        Switch,
-        Serve,
-        "Leave the core dump limit as it is instead of 0: a dump holds images",
-    ),
-    Named::key("engine.models")
-        .flag("models", Text("DIR"), Store, "Model store")
-        .variable("LIKENESS_MODELS")
-        .unset("./models/store"),
-    Named::key("engine.pack")
-        .flag(
-            "pack",
-            Text("NAME"),
-            Store,
-            "Model pack: a name, or the path of a pack.toml",
-        )
-        .unset("open-1"),
-    Named::key("calibration_files").flag(
-        "calibration",
-        List("FILE"),
-        Engine,
-        "Calibration to use instead of the pack's; once for match, once for liveness",
-    ),
-    Named::key("engine.provider")
-        .flag(
-            "provider",
-            Text("NAME"),
-            Engine,
-            "Execution provider: cpu, openvino, cuda, tensorrt, coreml or directml",
-        )
-        .unset("cpu"),
-    Named::key("engine.runtime_library")
-        .flag("ort-lib", Text("FILE"), Engine, "ONNX Runtime library")
-        .unset("ORT_DYLIB_PATH, else the one unpacked by `make setup`, else the system's"),
-    Named::key("engine.skip_optimizations")
-        .flag(
-            "skip-optimizations",
-            Text("PASSES"),
-            Engine,
-            "Graph optimizations to skip, comma-separated, or `all`",
-        )
-        .unset("none on cpu; those that only cpu gains by elsewhere"),
-    Named::key("engine.workers")
-        .flag("workers", Number, Engine, "Verifications that run in parallel")
-        .unset("one per available processor"),
+    Named::key("demo").flag("demo", Switch, Serve, "Add an app `demo` with a random key, and print a request"),
+    Named::key("allow_core_dumps")
+        .flag("allow-core-dumps", Switch, Serve, "Leave the core dump limit as it is instead of 0: a dump holds images"),
+    Named::key("admission.max_requests").unset("16 per worker"),
+    Named::key("engine.models").variable("LIKENESS_MODELS").unset("./models/store")
+        .flag("models", Text("DIR"), Store, "Model store"),
+    Named::key("engine.pack").unset("open-1")
+        .flag("pack", Text("NAME"), Store, "Model pack: a name, or the path of a pack.toml"),
+    Named::key("calibration_files")
+        .flag("calibration", List("FILE"), Engine, "Calibration to use instead of the pack's; once for match, once for liveness"),
+    Named::key("engine.provider").unset("cpu")
+        .flag("provider", Text("NAME"), Engine, "Execution provider: cpu, openvino, cuda, tensorrt, coreml or directml"),
+    Named::key("engine.runtime_library").unset("ORT_DYLIB_PATH, else the one unpacked by `make setup`, else the system's")
+        .flag("ort-lib", Text("FILE"), Engine, "ONNX Runtime library"),
+    Named::key("engine.skip_optimizations").unset("none on cpu; those that only cpu gains by elsewhere")
+        .flag("skip-optimizations", Text("PASSES"), Engine, "Graph optimizations to skip, comma-separated, or `all`"),
+    Named::key("engine.workers").unset("one per available processor")
+        .flag("workers", Number, Engine, "Verifications that run in parallel"),
     Named::key("engine.max_faces").unset("64"),
     Named::key("engine.min_face_score").unset("the threshold of the model pack"),
-    Named::key("admission.max_requests").unset("16 per worker"),
-    Named::key("audit.retention_days").unset("records are kept forever"),
 ];
 
 /// Names that have changed, and those that have taken their place: keys with all below them, variables, files of credentials,
