@@ -135,8 +135,8 @@ fn machine(arguments: &EngineArguments) -> Result<ExitCode, Failure> {
         (Some(runtime), Some(pack)) => models(&runtime, &pack, &mut report)?,
         _ => report.note("self-test", "not run: it needs the library and the models")?,
     }
-    match loaded.and_then(|config| Ok(config.validate()?)) {
-        Ok(()) => {
+    match arguments.explained() {
+        Ok(_) => {
             let workers = config.engine.workers();
             let mib = config.memory_bytes(workers).div_ceil(1024 * 1024);
             report.good(
@@ -148,7 +148,7 @@ fn machine(arguments: &EngineArguments) -> Result<ExitCode, Failure> {
                 report.note("disk", found)?;
             }
         }
-        Err(failure) => report.bad("settings", failure)?,
+        Err(error) => report.bad("settings", error)?,
     }
     report.end()
 }

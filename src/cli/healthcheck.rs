@@ -21,17 +21,28 @@ pub(crate) struct HealthcheckArguments {
     )]
     url: String,
     /// Address to connect to instead of resolving the name in the URL [default: resolve]
-    #[arg(long, value_name = "ADDRESS:PORT", env = "LIKENESS_HEALTHCHECK_CONNECT")]
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        env = "LIKENESS_HEALTHCHECK_CONNECT",
+        hide_env_values = true
+    )]
     connect: Option<SocketAddr>,
     /// CA bundle to trust (PEM) [default: SSL_CERT_FILE, else system store]
-    #[arg(long, value_name = "FILE", env = "LIKENESS_HEALTHCHECK_CA")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "LIKENESS_HEALTHCHECK_CA",
+        hide_env_values = true
+    )]
     ca: Option<PathBuf>,
     /// Client certificate (PEM) [default: none]
     #[arg(
         long,
         value_name = "FILE",
         requires = "key",
-        env = "LIKENESS_HEALTHCHECK_CERTIFICATE"
+        env = "LIKENESS_HEALTHCHECK_CERTIFICATE",
+        hide_env_values = true
     )]
     certificate: Option<PathBuf>,
     /// Private key of the client certificate (PEM)
@@ -39,7 +50,8 @@ pub(crate) struct HealthcheckArguments {
         long,
         value_name = "FILE",
         requires = "certificate",
-        env = "LIKENESS_HEALTHCHECK_KEY"
+        env = "LIKENESS_HEALTHCHECK_KEY",
+        hide_env_values = true
     )]
     key: Option<PathBuf>,
     /// Probe readiness (/readyz) instead of liveness (/healthz)

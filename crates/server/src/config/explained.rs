@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use toml::Value;
 
 use super::layers::{Layers, Overrides, RenamedSetting, flattened};
-use super::settings::NAMED;
+use super::settings::{NAMED, Named};
 use super::{Config, ConfigError, ENV_APPS, ExposedFile};
 
 /// A configuration, and what set each of its keys. Written with [`Display`](fmt::Display) it is TOML that could be read
@@ -188,6 +188,20 @@ impl Config {
             ("audit.chain_key", exposed(&self.audit.chain_key)),
             ("database.url", exposed(&self.database.url)),
         ]
+    }
+}
+
+impl Named {
+    /// Returns what holds where nothing sets it.
+    #[must_use]
+    pub fn default(&self) -> Option<String> {
+        let value = || flattened(&Config::default()).ok()?.remove(self.key);
+        let text = |value: Value| {
+            value
+                .as_str()
+                .map_or_else(|| value.to_string(), ToOwned::to_owned)
+        };
+        self.unset.map(ToOwned::to_owned).or_else(|| value().map(text))
     }
 }
 

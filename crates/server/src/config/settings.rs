@@ -1,7 +1,6 @@
 //! The settings with names besides their keys, the ranges of numbers, and the names that have changed.
 
-use super::layers::flattened;
-use super::{Config, ConfigError, Kind::*, Scope::*};
+use super::{ConfigError, Kind::*, Scope::*};
 
 /// Which commands show the flag of a setting: each scope includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,20 +92,6 @@ impl Named {
     const fn unset(mut self, meaning: &'static str) -> Self {
         self.unset = Some(meaning);
         self
-    }
-
-    /// Returns what holds where nothing sets it.
-    #[must_use]
-    pub fn default(&self) -> Option<String> {
-        if let Some(unset) = self.unset {
-            return Some(unset.to_owned());
-        }
-        let value = flattened(&Config::default()).ok()?.remove(self.key)?;
-        Some(
-            value
-                .as_str()
-                .map_or_else(|| value.to_string(), ToOwned::to_owned),
-        )
     }
 }
 
