@@ -210,7 +210,7 @@ impl Server {
 pub(crate) fn storage_for(command: &mut Command) -> Result<Option<tempfile::TempDir>, Failed> {
     let chosen = command
         .get_envs()
-        .any(|(name, value)| value.is_some() && name.to_string_lossy().contains("STORAGE"));
+        .any(|(name, value)| value.is_some() && name.to_string_lossy().contains("DATA"));
     if chosen {
         return Ok(None);
     }

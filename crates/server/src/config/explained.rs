@@ -52,7 +52,7 @@ impl Explained {
         Self::read(file, env, overrides, Config::validate)
     }
 
-    /// Reads the same layers and checks only what an engine is built of: whoever tries models has not all secrets of the
+    /// Reads the same layers and checks only what an engine is built of: commands that try models need no secrets of the
     /// service.
     ///
     /// # Errors

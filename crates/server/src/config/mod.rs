@@ -75,7 +75,7 @@ pub struct Config {
     /// Address and port of the public listener.
     #[default(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))]
     pub listen: SocketAddr,
-    /// Folder for everything that must survive a restart, made where it does not exist. Default: `likeness-data` in the
+    /// Folder for everything that must survive a restart, created if missing. Default: `likeness-data` in the
     /// working directory.
     #[default("likeness-data".into())]
     pub data_folder: PathBuf,

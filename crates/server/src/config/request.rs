@@ -4,25 +4,31 @@ use std::time::Duration;
 
 use likeness_engine::imaging;
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
 use super::values::seconds;
 use super::{Config, ConfigError, ensure};
 
 /// Limits of requests.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, SmartDefault)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RequestLimits {
     /// Image sizes under `/v0.1`. Default: 480 to 10,000 pixels a side.
+    #[default(VersionLimits::of(480, 10_000))]
     pub v0_1: VersionLimits,
     /// Image sizes under `/v0.2`. Default: 300 to 5,000 pixels a side.
+    #[default(VersionLimits::of(300, 5_000))]
     pub v0_2: VersionLimits,
     /// Largest file in bytes. Default: 15 MiB.
+    #[default(15 * 1024 * 1024)]
     pub file_bytes: usize,
     /// Largest body in bytes. Default: 32 MiB.
+    #[default(32 * 1024 * 1024)]
     pub body_bytes: u64,
     /// From the end of a request's headers to its response. Default: 10 s.
     #[serde(rename = "deadline_seconds", with = "seconds")]
+    #[default(Duration::from_secs(10))]
     pub deadline: Duration,
 }
 
@@ -48,21 +54,12 @@ pub struct SideLimits {
     pub max_side: u32,
 }
 
-impl Default for RequestLimits {
-    fn default() -> Self {
-        let sides = |min_side, max_side| {
-            let limits = SideLimits { min_side, max_side };
-            VersionLimits {
-                selfie: limits,
-                image: limits,
-            }
-        };
+impl VersionLimits {
+    const fn of(min_side: u32, max_side: u32) -> Self {
+        let sides = SideLimits { min_side, max_side };
         Self {
-            v0_1: sides(480, 10_000),
-            v0_2: sides(300, 5_000),
-            file_bytes: 15 * 1024 * 1024,
-            body_bytes: 32 * 1024 * 1024,
-            deadline: Duration::from_secs(10),
+            selfie: sides,
+            image: sides,
         }
     }
 }
@@ -89,30 +86,22 @@ impl RequestLimits {
 
 /// The limits of the engine, whatever the API version, checked before a pixel is allocated: see [`imaging::Limits`], whose
 /// defaults they have.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize, SmartDefault)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ImageLimits {
     /// Largest encoded file in bytes.
+    #[default(imaging::Limits::default().max_bytes)]
     pub max_bytes: usize,
     /// Longest side in pixels.
+    #[default(imaging::Limits::default().max_side)]
     pub max_side: u32,
     /// Width times height.
+    #[default(imaging::Limits::default().max_pixels)]
     pub max_pixels: u64,
     /// Bytes that decoding one image may hold in memory at a time; docs/operations.md has the formula. Default: 192 MiB.
+    #[default(imaging::Limits::default().max_decode_bytes)]
     pub max_decode_bytes: u64,
-}
-
-impl Default for ImageLimits {
-    fn default() -> Self {
-        let limits = imaging::Limits::default();
-        Self {
-            max_bytes: limits.max_bytes,
-            max_side: limits.max_side,
-            max_pixels: limits.max_pixels,
-            max_decode_bytes: limits.max_decode_bytes,
-        }
-    }
 }
 
 impl From<ImageLimits> for imaging::Limits {
@@ -130,7 +119,7 @@ impl From<ImageLimits> for imaging::Limits {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct AdmissionConfig {
-    /// Verifications that are in flight at the same time; those beyond are answered 503 at once. Each may hold a body
+    /// Verifications that are in flight at the same time; those beyond are rejected with 503 at once. Each may hold a body
     /// of `request_limits.body_bytes` in memory. Absent: 16 for each worker of the engine.
     pub max_requests: Option<usize>,
 }
