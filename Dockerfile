@@ -30,7 +30,7 @@ COPY --from=build --chown=10001:10001 /state/ /var/lib/likeness/
 ENV LIKENESS_MODELS=/usr/share/likeness/models \
     LIKENESS_CONFIG=/etc/likeness/likeness.toml \
     LIKENESS_LISTEN=0.0.0.0:8080 \
-    LIKENESS__STORAGE__FOLDER=/var/lib/likeness \
+    LIKENESS__DATA_FOLDER=/var/lib/likeness \
     LIKENESS__LOG__FORMAT=json
 USER 10001:10001
 WORKDIR /var/lib/likeness

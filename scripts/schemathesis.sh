@@ -11,7 +11,7 @@ key=a-key-for-tests-0123456789abcdef
 python=$(cd scripts && python3 -c 'import environment; print(environment.locked("schemathesis"))')
 
 work=$(mktemp -d)
-printf 'listen = "127.0.0.1:0"\n[storage]\nfolder = "%s/data"\n[[apps]]\nid = "app"\nkey = "%s"\n' "$work" "$key" \
+printf 'listen = "127.0.0.1:0"\ndata_folder = "%s/data"\n[[apps]]\nid = "app"\nkey = "%s"\n' "$work" "$key" \
   > "$work/likeness.toml"
 "$likeness" serve --config "$work/likeness.toml" > "$work/ready" 2> "$work/log" &
 server=$!

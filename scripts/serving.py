@@ -16,7 +16,7 @@ APP, KEY = "bench", "bench-load-key-0123"
 
 class Service:
     """`likeness serve` with so many workers and its defaults, from ready to ended; with a pack, that one in place of the
-    default, and an operator's port, whose models are read anew only when it is told to; with variables, those in its
+    default, and an admin listener, whose models are read anew only when it is told to; with variables, those in its
     environment."""
 
     def __init__(self, workers, cores=None, pack=None, variables=None):
@@ -24,7 +24,7 @@ class Service:
         environment = {
             **os.environ,
             "LIKENESS_APPS": f"{APP}:{KEY}",
-            "LIKENESS__STORAGE__FOLDER": self.folder.name,
+            "LIKENESS__DATA_FOLDER": self.folder.name,
             "RUST_LOG": "error",
             **(variables or {}),
         }

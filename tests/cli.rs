@@ -71,18 +71,24 @@ fn usage() -> Outcome {
         ),
         (
             &["liveness", "--threshold", "1.1", "a"],
-            "a number between 0 and 1 is needed",
+            "must be a number from 0 to 1",
         ),
         (
             &["liveness", "--threshold", "-0.1", "a"],
-            "a number between 0 and 1 is needed",
+            "must be a number from 0 to 1",
         ),
         (
             &["liveness", "--threshold", "nan", "a"],
-            "a number between 0 and 1 is needed",
+            "must be a number from 0 to 1",
         ),
-        (&["serve", "--listen", "nowhere"], "invalid socket address syntax"),
-        (&["doctor", "--workers", "0"], "--workers"),
+        (
+            &["serve", "--listen", "nowhere"],
+            "listen (set by --listen): invalid socket address syntax",
+        ),
+        (
+            &["doctor", "--workers", "0"],
+            "engine.workers (set by --workers): 0 is out of range: must be from 1 to 1024",
+        ),
     ];
     for_each(
         cases.map(|case| (case.0.join(" "), case)),
@@ -501,13 +507,13 @@ fn doctor_well() -> Outcome {
         "  ok    workers: * (processors and CPU quota of this process)".to_owned(),
         "  ok    ONNX Runtime: 1.* from *".to_owned(),
         "  ok    provider: cpu on CPU, f32".to_owned(),
-        "  ok    models: pack open-1 * in *models/store, 4 models, checksums right".to_owned(),
-        "  ok    self-test of yunet_n: right, * ms".to_owned(),
-        "  ok    self-test of face-reidentification-retail-0095: right, * ms".to_owned(),
-        "  ok    self-test of minifasnet_v2: right, * ms".to_owned(),
-        "  ok    self-test of minifasnet_v1se: right, * ms".to_owned(),
+        "  ok    models: pack open-1 * in *models/store, 4 models, checksums match".to_owned(),
+        "  ok    self-test of yunet_n: passed, * ms".to_owned(),
+        "  ok    self-test of face-reidentification-retail-0095: passed, * ms".to_owned(),
+        "  ok    self-test of minifasnet_v2: passed, * ms".to_owned(),
+        "  ok    self-test of minifasnet_v1se: passed, * ms".to_owned(),
         "  ok    memory: at most * MiB with * workers: the limit for a container".to_owned(),
-        "All well.".to_owned(),
+        "No problem found.".to_owned(),
     ];
     // An older processor gets a note more.
     let lines: Vec<&str> = ended
@@ -584,7 +590,7 @@ fn doctor_ill() -> Outcome {
         let ended = Process::run(likeness().arg("doctor").args(&arguments))?;
         ensure!(ended.code == Some(1) && ended.stderr.is_empty(), "{ended:?}");
         ensure!(
-            ended.stdout.ends_with("Something is wrong: see FAIL above.\n"),
+            ended.stdout.ends_with("Problems found: see FAIL above.\n"),
             "{ended:?}"
         );
         let complaints = complaints(&ended.stdout);
@@ -662,7 +668,7 @@ fn serve_refusals() -> Outcome {
     let apps = "app-1:0123456789abcdef";
     let absent = folder.path().join("absent.toml").display().to_string();
     let no_toml = file("no.toml", &format!("[[apps]]\nid = \"a\"\nkey = \"{secret}\nx"))?;
-    let unknown = file("unknown.toml", "[limits]\nfile_size = 1\n")?;
+    let unknown = file("unknown.toml", "[request_limits]\nfile_size = 1\n")?;
     let number = file("number.toml", "[[apps]]\nid = \"a\"\nkey = 12345678\n")?;
     let listen = |address: &str| vec!["--listen".to_owned(), address.to_owned()];
     let cases = [
@@ -700,7 +706,7 @@ fn serve_refusals() -> Outcome {
             (
                 "a:Hk3-secret-0123456,a:Hk3-secret-0123456",
                 vec![],
-                "LIKENESS_APPS: entry 2: its id is there twice",
+                "LIKENESS_APPS: entry 2: duplicate id",
             ),
         ),
         (
@@ -730,8 +736,8 @@ fn serve_refusals() -> Outcome {
             command.env("LIKENESS_APPS", apps);
         }
         command
-            .env("LIKENESS_STORAGE_URL", "sqlite::memory:")
-            .env("LIKENESS__STORAGE__FOLDER", folder.path().join("data"));
+            .env("LIKENESS_DATABASE_URL", "sqlite::memory:")
+            .env("LIKENESS__DATA_FOLDER", folder.path().join("data"));
         let ended = Process::run(&mut command)?;
         ensure!(ended.code == Some(1) && ended.stdout.is_empty(), "{ended:?}");
         ensure!(ended.stderr.contains(expected), "{expected} is not in {ended:?}");
@@ -766,7 +772,7 @@ fn demo_with_tls() -> Outcome {
         let server = Server::start_command(&mut command)?;
         server
             .stdout
-            .wait_for("`Ctrl-C ends it.`", |line| line == "Ctrl-C ends it.")?;
+            .wait_for("the last line", |line| line == "Press Ctrl-C to stop.")?;
         let printed = server.stdout.text();
         let line = format!(
             "  curl -sS https://{}/v0.2/biometric-verification ",
@@ -816,7 +822,7 @@ fn demo(shared: &Path) -> Outcome {
     );
     server
         .stdout
-        .wait_for("`Ctrl-C ends it.`", |line| line == "Ctrl-C ends it.")?;
+        .wait_for("the last line", |line| line == "Press Ctrl-C to stop.")?;
     let printed = server.stdout.text();
     let value = |name: &str| -> Result<String, Failed> {
         let line = printed.lines().find_map(|line| line.trim().strip_prefix(name));

@@ -42,6 +42,13 @@ fn main() -> ExitCode {
     suite.with_models("sighup_takes_up_what_can_be_changed_while_serving", hang_up);
     suite.with_models("an_operator_is_told_what_a_reload_took_up", operator);
     suite.with_models("the_log_follows_its_filter", log_filter);
+    suite.test("old_names_work_with_a_warning_that_names_the_new_ones", old_names);
+    suite.with_models("serve_warns_of_old_names_in_its_log", old_names_while_serving);
+    suite.test(
+        "flags_of_the_engine_are_shown_where_an_engine_is_opened",
+        engine_flags,
+    );
+    suite.with_models("every_command_with_an_engine_goes_by_the_same_file", same_engine);
     suite.run()
 }
 
@@ -78,7 +85,7 @@ const SETTINGS: &str = r#"
 id = "branch"
 default_profile = "strict-v0"
 
-[limits]
+[request_limits]
 deadline_seconds = 2.5
 
 [admin]
@@ -91,20 +98,21 @@ fn show() -> Outcome {
     let variables = |command: &mut Command| {
         command
             .env("LIKENESS_LISTEN", "127.0.0.1:9")
-            .env("LIKENESS__LIMITS__V0_2__SELFIE__MIN_SIDE", "320")
+            .env("LIKENESS__REQUEST_LIMITS__V0_2__SELFIE__MIN_SIDE", "320")
             .env("LIKENESS_APPS", format!("branch:{SECRET}"));
     };
     let shown = config("show", &file.path, |command| {
-        command.arg("--changed");
+        command.args(["--changed", "--set", "engine.workers=3"]);
         variables(command);
     })?;
     let expected = format!(
-        "admin.token = \"<redacted>\"  # {path}\n\
+        "admin.token = \"<redacted>\"  # {path}:10\n\
          apps = [{{ default_profile = \"strict-v0\", disabled = false, id = \"branch\", key = \"<redacted>\", \
-         liveness_threshold_floor = 0.0 }}]  # {path}, LIKENESS_APPS\n\
-         limits.deadline_seconds = 2.5  # {path}\n\
-         limits.v0_2.selfie.min_side = 320  # LIKENESS__LIMITS__V0_2__SELFIE__MIN_SIDE\n\
-         listen = \"127.0.0.1:9\"  # LIKENESS_LISTEN\n"
+         liveness_threshold_floor = 0.0 }}]  # {path}:2, LIKENESS_APPS\n\
+         engine.workers = 3  # --set\n\
+         listen = \"127.0.0.1:9\"  # LIKENESS_LISTEN\n\
+         request_limits.deadline_seconds = 2.5  # {path}:7\n\
+         request_limits.v0_2.selfie.min_side = 320  # LIKENESS__REQUEST_LIMITS__V0_2__SELFIE__MIN_SIDE\n"
     );
     ensure!(
         shown.stdout == expected,
@@ -118,7 +126,8 @@ fn show() -> Outcome {
         "listen = \"127.0.0.1:9\"  # LIKENESS_LISTEN",
         "[connections]",
         "max = 1024",
-        "v0_2.selfie.min_side = 320  # LIKENESS__LIMITS__V0_2__SELFIE__MIN_SIDE",
+        "# workers  # unset: one per available processor",
+        "v0_2.selfie.min_side = 320  # LIKENESS__REQUEST_LIMITS__V0_2__SELFIE__MIN_SIDE",
         "v0_2.selfie.max_side = 5000",
         "[[apps]]",
     ] {
@@ -156,15 +165,18 @@ fn show_again() -> Outcome {
 }
 
 fn check() -> Outcome {
-    let right = File::with("[limits]\ndeadline_seconds = 2.5\n")?;
+    let right = File::with("[request_limits]\ndeadline_seconds = 2.5\n")?;
     let checked = config("check", &right.path, |_| {})?;
     ensure!(
-        checked.code == Some(0) && checked.stdout.contains("1 are not at their default"),
+        checked.code == Some(0) && checked.stdout.contains("are valid: 1 are not at their default"),
         "{checked:?}"
     );
     for (text, named) in [
-        ("[limits]\ndeadlin_seconds = 2.5\n", "deadlin_seconds"),
-        ("[limits]\ndeadline_seconds = 0\n", "limits.deadline_seconds"),
+        ("[request_limits]\ndeadlin_seconds = 2.5\n", "deadlin_seconds"),
+        (
+            "[request_limits]\ndeadline_seconds = 0\n",
+            "request_limits.deadline_seconds",
+        ),
         ("calibration_files = ['nowhere.toml']\n", "calibration_files"),
         (
             "[tls]\ncertificate = 'nowhere.pem'\nkey = 'nowhere.key'\n",
@@ -189,7 +201,13 @@ fn reference() -> Outcome {
         command.arg("--changed");
     })?;
     let whole = |file: &Path| config("show", file, |_| {});
-    let without_origins = |text: &str| text.replace(&format!("  # {}", file.path.display()), "");
+    let from_file = format!("  # {}:", file.path.display());
+    let without_origins = |text: &str| -> String {
+        let lines = text
+            .lines()
+            .map(|line| line.split(&from_file).next().unwrap_or_default());
+        lines.map(|line| format!("{line}\n")).collect()
+    };
     let (found, empty) = (whole(&file.path)?, whole(&File::with("")?.path)?);
     ensure!(
         without_origins(&found.stdout) == empty.stdout && changed.stdout.is_empty(),
@@ -232,8 +250,8 @@ fn urls() -> Outcome {
                 likeness()
                     .args(arguments)
                     .current_dir(folder.path())
-                    .env("LIKENESS_STORAGE_URL", url)
-                    .env("LIKENESS__STORAGE__START_SECONDS", "0")
+                    .env("LIKENESS_DATABASE_URL", url)
+                    .env("LIKENESS__DATABASE__START_SECONDS", "0")
                     .env("RUST_LOG", "trace,onnxruntime=off"),
             )?;
             let only_read = arguments[0] == "config" && *url == right;
@@ -328,7 +346,7 @@ fn readable_serving() -> Outcome {
     with_mode(&file.path, 0o644)?;
     let server = serve(&file)?;
     let line = server.log.wait_for("the warning", |line| {
-        line.contains("WARN") && line.contains("a file with secrets in it can be read by others")
+        line.contains("WARN") && line.contains("file with secrets can be read by other users")
     })?;
     let path = file.path.display().to_string();
     ensure!(
@@ -398,7 +416,7 @@ fn face_threshold() -> Outcome {
         let mut command = with_pack(&["serve", "--workers", "1", "--listen", "127.0.0.1:0"]);
         command.env("LIKENESS_APPS", format!("{}:{}", APP.id, APP.key));
         if let Some(score) = setting {
-            command.env("LIKENESS__SAFETY__MIN_FACE_SCORE", score);
+            command.env("LIKENESS__ENGINE__MIN_FACE_SCORE", score);
         }
         let server = Server::start_command(&mut command)?;
         let answer = server.post(LIVENESS, &form)?;
@@ -420,7 +438,7 @@ fn serve(file: &File) -> Result<Server, Failed> {
 }
 
 fn settings(min_side: u32) -> String {
-    format!("[limits.v0_2]\nselfie = {{ min_side = {min_side}, max_side = 5000 }}\n")
+    format!("[request_limits.v0_2]\nselfie = {{ min_side = {min_side}, max_side = 5000 }}\n")
 }
 
 fn status(server: &Server) -> Result<u16, Failed> {
@@ -436,14 +454,14 @@ fn hang_up() -> Outcome {
     file.write(&settings(400))?;
     server.hang_up()?;
     server.log.wait_for("the new settings", |line| {
-        line.contains("settings reloaded") && line.contains("limits.v0_2.selfie.min_side")
+        line.contains("new settings hold from now on") && line.contains("request_limits.v0_2.selfie.min_side")
     })?;
     ensure!(status(&server)? == 200, "the new settings do not hold");
 
-    file.write("[limits]\nv0_2 = 'none'\n")?;
+    file.write("[request_limits]\nv0_2 = 'none'\n")?;
     server.hang_up()?;
     server.log.wait_for("what is wrong", |line| {
-        line.contains("settings reload failed") && line.contains("limits.v0_2")
+        line.contains("the new settings cannot be used") && line.contains("request_limits.v0_2")
     })?;
     ensure!(status(&server)? == 200, "the settings before do not hold");
     Ok(())
@@ -459,7 +477,7 @@ fn operator() -> Outcome {
     let answer = reload()?.json()?;
     let keys = |list: &str| -> Result<String, Failed> { Ok(format!("{:?}", answer.list(list)?)) };
     ensure!(
-        keys("settings_changed")?.contains("limits.v0_2.selfie.min_side")
+        keys("settings_changed")?.contains("request_limits.v0_2.selfie.min_side")
             && keys("settings_need_restart")?.contains("connections.max"),
         "{answer:?}"
     );
@@ -565,7 +583,7 @@ fn certificate() -> Outcome {
     #[cfg(unix)]
     with_mode(&path, 0o600)?;
     let file = File::with(&format!(
-        "[tls]\ncertificate = '{0}'\nkey = '{0}'\n[storage]\nfolder = '{1}'\n",
+        "data_folder = '{1}'\n[tls]\ncertificate = '{0}'\nkey = '{0}'\n",
         path.display(),
         folder.path().display()
     ))?;
@@ -584,5 +602,169 @@ fn certificate() -> Outcome {
         ended.code == Some(1) && told.len() == 1 && told[0].starts_with("likeness: "),
         "{ended:?}"
     );
+    Ok(())
+}
+
+fn old_names() -> Outcome {
+    let file = File::with("[storage]\nfolder = 'old'\n")?;
+    let shown = config("show", &file.path, |command| {
+        command.arg("--changed").env("LIKENESS__LIMITS__FILE_BYTES", "7");
+    })?;
+    ensure!(shown.code == Some(0), "{shown:?}");
+    let checked = config("check", &file.path, |command| {
+        command
+            .env("LIKENESS__LIMITS__FILE_BYTES", "7")
+            .env("LIKENESS_STORAGE_URL", "sqlite::memory:");
+    })?;
+    let path = file.path.display();
+    for warning in [
+        format!("likeness: warning: `storage.folder` has been renamed to `data_folder` (in {path})"),
+        "`LIKENESS__LIMITS__FILE_BYTES` has been renamed to `LIKENESS__REQUEST_LIMITS__FILE_BYTES`;"
+            .to_owned(),
+        "`LIKENESS_STORAGE_URL` has been renamed to `LIKENESS_DATABASE_URL`;".to_owned(),
+    ] {
+        ensure!(
+            checked.code == Some(0) && checked.stderr.contains(&warning),
+            "no {warning} in {checked:?}"
+        );
+    }
+    let expected = format!(
+        "data_folder = \"old\"  # {path}:2\nrequest_limits.file_bytes = 7  # LIKENESS__LIMITS__FILE_BYTES\n"
+    );
+    ensure!(shown.stdout == expected, "{shown:?}");
+
+    let folder = tempfile::tempdir()?;
+    for (arguments, warning, reached) in [
+        (
+            &["doctor", "--provider-option", "threads=2"][..],
+            "`--provider-option` has been renamed to `--set engine.`",
+            "engine.threads (set by --set)",
+        ),
+        (
+            &["verify", "--no-rewrite", "shrink", "a.jpg", "b.jpg"],
+            "`--no-rewrite` has been renamed to `--skip-optimizations`",
+            "engine.skip_optimizations (set by --skip-optimizations)",
+        ),
+        (
+            &["audit", "verify", "--from", "store", "--expect-head", "a"],
+            "`--expect-head` has been renamed to `--expect-checkpoint`",
+            "--expect-checkpoint: `a` is not INSTANCE:NUMBER:HASH",
+        ),
+    ] {
+        let ended = Process::run(
+            likeness()
+                .args(arguments)
+                .env("LIKENESS__DATA_FOLDER", folder.path()),
+        )?;
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        ensure!(
+            said.contains(warning) && said.contains(reached),
+            "{arguments:?}: {ended:?}"
+        );
+    }
+    Ok(())
+}
+
+fn old_names_while_serving() -> Outcome {
+    let file = File::with("[limits.v0_2]\nselfie = { min_side = 401, max_side = 5000 }\n")?;
+    let server = serve(&file)?;
+    server.log.wait_for("the warning", |line| {
+        line.contains("WARN")
+            && line.contains("setting has been renamed")
+            && line.contains("request_limits.v0_2.selfie.min_side")
+    })?;
+    ensure!(status(&server)? == 422, "the file is not obeyed");
+    Ok(())
+}
+
+fn engine_flags() -> Outcome {
+    let help = |command: &[&str]| -> Result<String, Failed> {
+        let ended = Process::run(likeness().args(command).arg("--help"))?;
+        ensure!(ended.code == Some(0), "{ended:?}");
+        Ok(ended.stdout)
+    };
+    let with_engine: [&[&str]; 9] = [
+        &["serve"],
+        &["verify"],
+        &["liveness"],
+        &["doctor"],
+        &["eval", "match"],
+        &["eval", "liveness"],
+        &["calibrate", "match"],
+        &["calibrate", "liveness"],
+        &["models", "check"],
+    ];
+    for command in with_engine {
+        let help = help(command)?;
+        for flag in [
+            "--config",
+            "--set",
+            "--models",
+            "--pack",
+            "--provider",
+            "--ort-lib",
+            "--workers",
+        ] {
+            ensure!(help.contains(flag), "{command:?} has no {flag}: {help}");
+        }
+    }
+    let without: [&[&str]; 9] = [
+        &["models", "pull"],
+        &["models", "list"],
+        &["models", "export"],
+        &["models", "inspect"],
+        &["apps", "list"],
+        &["audit", "verify"],
+        &["usage"],
+        &["config", "show"],
+        &["healthcheck"],
+    ];
+    for command in without {
+        let help = help(command)?;
+        for flag in [
+            "--provider",
+            "--ort-lib",
+            "--workers",
+            "--calibration",
+            "--skip-optimizations",
+        ] {
+            ensure!(!help.contains(flag), "{command:?} has {flag}: {help}");
+        }
+    }
+    Ok(())
+}
+
+/// The file names a provider that the library lacks: each command that opens an engine says so.
+fn same_engine() -> Outcome {
+    let file = File::with("[engine]\nprovider = 'directml'\n")?;
+    let out = file.path.with_extension("out");
+    let labels = file.path.with_extension("labels");
+    std::fs::write(&labels, "file,species\na.jpg,live\n")?;
+    let text = |path: &Path| path.display().to_string();
+    let (labels, out) = (text(&labels), text(&out));
+    let commands: [&[&str]; 7] = [
+        &["serve", "--listen", "127.0.0.1:0"],
+        &["verify", "a.jpg", "b.jpg"],
+        &["liveness", "a.jpg"],
+        &["doctor"],
+        &["models", "check"],
+        &["eval", "liveness", "--labels", &labels],
+        &["calibrate", "liveness", "--labels", &labels, "--out", &out],
+    ];
+    for command in commands {
+        let folder = tempfile::tempdir()?;
+        let ended = Process::run(
+            likeness()
+                .args(command)
+                .arg("--config")
+                .arg(&file.path)
+                .env("LIKENESS__DATA_FOLDER", folder.path()),
+        )?;
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        ensure!(
+            ended.code == Some(1) && said.contains("has no execution provider 'directml'"),
+            "{command:?}: {ended:?}"
+        );
+    }
     Ok(())
 }

@@ -149,7 +149,7 @@ fn deadline(shared: &Path) -> Outcome {
         command
             .args(["--workers", &WORKERS.to_string()])
             .env("LIKENESS__ADMIN__LISTEN", "127.0.0.1:0")
-            .env("LIKENESS__LIMITS__DEADLINE_SECONDS", "0.3");
+            .env("LIKENESS__REQUEST_LIMITS__DEADLINE_SECONDS", "0.3");
     })?;
     for (name, bytes, _) in files(shared)? {
         // Whatever is answered, in time or not.

@@ -104,7 +104,7 @@ fn tree(shared: &Path) -> Outcome {
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("LIKENESS_MODELS", root.join("usr/share/likeness/models"))
-        .env("LIKENESS__STORAGE__FOLDER", data.path().join("store"))
+        .env("LIKENESS__DATA_FOLDER", data.path().join("store"))
         .env("LIKENESS_APPS", format!("{}:{}", APP.id, APP.key));
     let server = Server::start_command(&mut command)?;
     let form = Form::pair(
@@ -261,8 +261,8 @@ fn memory() -> Outcome {
 
     let guide = read("docs/operations.md")?;
     let thousands = |mib: u64| format!("{},{:03}", mib / 1000, mib % 1000);
-    let decode = config.safety.max_decode_bytes / MIB;
-    let fixed = worker - 2 * decode - (config.limits.body_bytes / MIB) * 16;
+    let decode = config.image_limits.max_decode_bytes / MIB;
+    let fixed = worker - 2 * decode - (config.request_limits.body_bytes / MIB) * 16;
     for text in [
         format!("{program} + workers x ({fixed} + 2 x decode) + requests x body"),
         format!(

@@ -36,7 +36,7 @@ const COMMANDS: [&[&str]; 5] = [
 ];
 
 fn run(arguments: &[&str]) -> Result<Ended, Failed> {
-    Process::run(likeness().arg("--ort-lib").arg(library()).args(arguments))
+    Process::run(likeness().args(arguments).arg("--ort-lib").arg(library()))
 }
 
 /// What was said on standard error; `doctor` reports on standard output.
@@ -105,9 +105,9 @@ fn configured() -> Outcome {
     for command in COMMANDS {
         let ended = Process::run(
             likeness()
+                .args(command)
                 .arg("--ort-lib")
                 .arg(library())
-                .args(command)
                 .env("LIKENESS__ENGINE__PROVIDER", "openvino"),
         )?;
         let said = said(command[0], &ended);
@@ -120,27 +120,23 @@ fn configured() -> Outcome {
 }
 
 fn options() -> Outcome {
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 4] = [
         (
-            &["--provider-option", "threads=2"],
-            "configuration: engine.threads: provider cpu: it is an option of openvino",
+            &["--set", "engine.threads=2"],
+            "configuration: engine.threads (set by --set): provider cpu: it is an option of openvino",
         ),
         (
-            &["--provider", "cuda", "--provider-option", "device_type=GPU"],
-            "configuration: engine.device_type: provider cuda: it is an option of openvino, coreml",
+            &["--provider", "cuda", "--set", "engine.device_type=GPU"],
+            "configuration: engine.device_type (set by --set): provider cuda: it is an option of openvino, coreml",
         ),
         (
-            &["--provider", "openvino", "--provider-option", "device_type=AUTO"],
-            "configuration: engine.device_type: provider openvino: 'AUTO': it must be one device: CPU, GPU, GPU.0, GPU.1 and so \
+            &["--provider", "openvino", "--set", "engine.device_type=AUTO"],
+            "configuration: engine.device_type (set by --set): provider openvino: 'AUTO': it must be one device: CPU, GPU, GPU.0, GPU.1 and so \
              on, or NPU",
         ),
         (
-            &["--provider", "openvino", "--provider-option", "precision=f16"],
-            "configuration: engine.precision: provider openvino: f16 is for device_type GPU or NPU",
-        ),
-        (
-            &["--provider", "openvino", "--provider-option", "threads=many"],
-            "configuration: engine.threads (set by --provider-option): expected u16",
+            &["--provider", "openvino", "--set", "engine.precision=f16"],
+            "configuration: engine.precision (set by --set): provider openvino: f16 is for device_type GPU or NPU",
         ),
     ];
     for command in COMMANDS {
@@ -158,14 +154,17 @@ fn options() -> Outcome {
 
 fn usage() -> Outcome {
     for (option, expected) in [
-        ("threads", "it must be written NAME=VALUE"),
+        ("engine.threads", "must be written SECTION.KEY=VALUE"),
         (
-            "gpu=1",
-            "there is no option 'gpu': it must be one of device_id, device_type, memory_limit_mib, precision, threads, streams, \
-             cache_folder, cpu_nodes, shared_sessions",
+            "engine.threads=many",
+            "engine.threads (set by --set): expected u16",
+        ),
+        (
+            "engine.theads=1",
+            "engine.theads (set by --set): unknown key; did you mean `threads`?",
         ),
     ] {
-        let ended = run(&["doctor", "--provider-option", option])?;
+        let ended = run(&["doctor", "--set", option])?;
         ensure!(
             ended.code == Some(2) && ended.stderr.contains(expected),
             "{ended:?}"

@@ -500,7 +500,7 @@ fn service(shared: &Path) -> Outcome {
             [profiles.quality.blurred_face]
             below = 0.01
 
-            [limits]
+            [request_limits]
             deadline_seconds = 60
         "#,
     )?;

@@ -21,7 +21,8 @@ likeness_fuzz::target!(seeds, run);
 /// Must not be printed where it is part of a secret.
 const SECRET: &str = "S3CRET";
 /// Variables whose whole value is a secret.
-const SECRETS: [&str; 3] = [
+const SECRETS: [&str; 4] = [
+    "LIKENESS_DATABASE_URL",
     "LIKENESS_STORAGE_URL",
     "LIKENESS_ADMIN_TOKEN",
     "LIKENESS_AUDIT_CHAIN_KEY",
@@ -30,11 +31,11 @@ const SECRETS: [&str; 3] = [
 fn seeds() -> Vec<Vec<u8>> {
     let mut seeds = likeness_fuzz::seeds::texts(&[
         REFERENCE,
-        "listen = \"127.0.0.1:0\"\n[[apps]]\nid = \"acme\"\nkey = \"0123456789abcdef\"\n[limits]\ndeadline = 3\n\
+        "listen = \"127.0.0.1:0\"\n[[apps]]\nid = \"acme\"\nkey = \"0123456789abcdef\"\n[request_limits]\ndeadline_seconds = 3\n\
          [limits.v0_2.selfie]\nmin_side = 200\n[[profiles]]\nname = \"mine\"\n",
         "\0LIKENESS_APPS=acme:0123456789S3CRET,other:0123456789S3CRET\0LIKENESS__LIMITS__DEADLINE=2.5\0RUST_LOG=info",
         "\0LIKENESS_STORAGE_URL=postgres://likeness:S3CRET@db.example/likeness?sslmode=require\0LIKENESS_LISTEN=[::1]:80",
-        "\0LIKENESS_STORAGE_URL=postgres:likeness:S3CRET@db\0LIKENESS_ADMIN_TOKEN=S3CRET0123456789",
+        "\0LIKENESS_DATABASE_URL=postgres:likeness:S3CRET@db\0LIKENESS_ADMIN_TOKEN=S3CRET0123456789",
         "\0LIKENESS_STORAGE_URL=sqlite:likeness-data/likeness.db\0LIKENESS_AUDIT_CHAIN_KEY=S3CRET0123456789abcdef",
         "\0LIKENESS__PROXIES__TRUSTED=[\"10.0.0.0/8\"]\0LIKENESS__CORS__ORIGINS=[\"https://a.example\"]",
     ]);

@@ -91,7 +91,7 @@ fn parse_date(text: &str) -> Result<String, String> {
 
 impl CalibrateCommand {
     pub(crate) fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
-        if !engine.calibrations().is_empty() {
+        if engine.has_calibration() {
             return Err(
                 "--calibration conflicts with `calibrate`: a calibration is fitted to uncalibrated scores"
                     .into(),
@@ -158,7 +158,7 @@ impl MatchArguments {
     fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
         self.file.check_folder()?;
         let work = self.source.read()?;
-        let engine = engine.builder()?.raw_scores(true).build()?;
+        let engine = engine.raw_builder()?.build()?;
         let bar = Bar::new();
         let evaluation = Evaluation::new(&engine, &work.root)
             .with_data(&work.data)
@@ -201,7 +201,7 @@ impl LivenessArguments {
         self.file.check_folder()?;
         let targets = LivenessTargets::new(self.apcer, self.bpcer)?.with_allow_easier(self.allow_easier);
         let work = self.source.read()?;
-        let engine = engine.builder()?.raw_scores(true).build()?;
+        let engine = engine.raw_builder()?.build()?;
         let bar = Bar::new();
         let evaluation = Evaluation::new(&engine, work.root).with_progress(&bar);
         let (_, scores) = evaluation.liveness(&work.list)?;

@@ -1,33 +1,33 @@
 //! `likeness doctor`.
 
+use std::fmt::Display;
 use std::process::ExitCode;
 
 use clap::Args;
 use likeness::packs::{CalibrationFile, Pack};
-use likeness::runtime::{Provider, Runtime, RuntimeError, available_workers};
+use likeness::runtime::{Runtime, RuntimeError, available_workers};
 use likeness::self_test;
 use likeness::server::Config;
 use likeness::server::audit::{audit_folder, nearly_full};
 
-use super::config::ConfigArguments;
 use super::http::{Peer, service_url};
 use super::{EngineArguments, Failure, exit, say};
 
-/// Prints what was looked at and remembers whether all was well.
+/// Prints each finding and remembers whether there was a problem.
 struct Report {
     well: bool,
 }
 
 impl Report {
-    fn good(&self, what: &str, found: impl std::fmt::Display) -> Result<(), Failure> {
+    fn good(&self, what: &str, found: impl Display) -> Result<(), Failure> {
         say(format_args!("  ok    {what}: {found}"))
     }
 
-    fn note(&self, what: &str, found: impl std::fmt::Display) -> Result<(), Failure> {
+    fn note(&self, what: &str, found: impl Display) -> Result<(), Failure> {
         say(format_args!("  note  {what}: {found}"))
     }
 
-    fn bad(&mut self, what: &str, problem: impl std::fmt::Display) -> Result<(), Failure> {
+    fn bad(&mut self, what: &str, problem: impl Display) -> Result<(), Failure> {
         self.well = false;
         let problem = problem.to_string().replace('\n', "\n        ");
         say(format_args!("  FAIL  {what}: {problem}"))
@@ -35,10 +35,10 @@ impl Report {
 
     fn end(&self) -> Result<ExitCode, Failure> {
         if self.well {
-            say("All well.")?;
+            say("No problem found.")?;
             Ok(exit::PASS.into())
         } else {
-            say("Something is wrong: see FAIL above.")?;
+            say("Problems found: see FAIL above.")?;
             Ok(exit::ERROR.into())
         }
     }
@@ -46,27 +46,26 @@ impl Report {
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArguments {
-    /// Ask a running service, by the URL that clients use, whether the credentials reach it in both spellings, instead of
-    /// looking at this machine. Needs --app-id and LIKENESS_APP_KEY.
+    /// Check instead that the credentials reach the service at this URL, in both spellings of their headers
     #[arg(long, value_name = "URL", requires = "app_id")]
     url: Option<String>,
-    /// The app to ask as; its key is read from LIKENESS_APP_KEY.
+    /// App to send requests as; its key is read from LIKENESS_APP_KEY
     #[arg(long, value_name = "ID", requires = "url")]
     app_id: Option<String>,
     #[command(flatten)]
-    config: ConfigArguments,
+    engine: EngineArguments,
 }
 
 impl DoctorArguments {
-    pub(crate) fn run(&self, arguments: &EngineArguments) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         match (&self.url, &self.app_id) {
             (Some(url), Some(app_id)) => service(url, app_id),
-            _ => machine(arguments, &self.config),
+            _ => machine(&self.engine),
         }
     }
 }
 
-/// Whether a service, by what lies before it, gets the credentials.
+/// Checks that the credentials reach a service, whatever proxies are before it.
 fn service(url: &str, app_id: &str) -> Result<ExitCode, Failure> {
     let key =
         std::env::var("LIKENESS_APP_KEY").map_err(|_| "LIKENESS_APP_KEY must hold the key of the app")?;
@@ -84,17 +83,17 @@ fn service(url: &str, app_id: &str) -> Result<ExitCode, Failure> {
         )?,
         (true, false) => report.bad(
             what,
-            "only app_id and app_key reach the service: something before it drops or renames app-id and app-key",
+            "only app_id and app_key reach the service: a proxy drops or renames app-id and app-key",
         )?,
         (false, false) => report.bad(
             what,
-            "neither spelling is let in: the app or its key is wrong, or a proxy drops all of these headers",
+            "neither spelling is accepted: the app or its key is wrong, or a proxy drops all of these headers",
         )?,
     }
     report.end()
 }
 
-/// Whether the service knows the caller: it then says that there is no form in the request.
+/// Whether the service accepts the credentials: it then reports that the request has no form.
 fn probe(url: &str, headers: [(&str, &str); 2]) -> Result<bool, Failure> {
     let url = format!("{url}/v0.2/liveness-verification");
     let request = headers
@@ -102,20 +101,22 @@ fn probe(url: &str, headers: [(&str, &str); 2]) -> Result<bool, Failure> {
         .fold(Peer::default().agent()?.post(&url), |request, (name, value)| {
             request.header(name, value)
         });
-    let answer = request.send_empty().map_err(|error| format!("{url}: {error}"))?;
-    match answer.status().as_u16() {
+    let response = request.send_empty().map_err(|error| format!("{url}: {error}"))?;
+    match response.status().as_u16() {
         401 => Ok(false),
         400 | 403 | 415 => Ok(true),
         status => Err(format!(
-            "{url} answers with status {status}, which is none of Likeness's to this request"
+            "{url} responds with status {status}, which Likeness does not send to this request"
         )
         .into()),
     }
 }
 
-fn machine(arguments: &EngineArguments, config: &ConfigArguments) -> Result<ExitCode, Failure> {
+fn machine(arguments: &EngineArguments) -> Result<ExitCode, Failure> {
     let mut report = Report { well: true };
     say(format_args!("likeness {}", env!("CARGO_PKG_VERSION")))?;
+    let loaded = arguments.load_for_engine();
+    let config = loaded.as_ref().map_or_else(|_| Config::default(), Clone::clone);
     processor(&report)?;
     report.good(
         "workers",
@@ -124,48 +125,37 @@ fn machine(arguments: &EngineArguments, config: &ConfigArguments) -> Result<Exit
             available_workers()
         ),
     )?;
-    let runtime = library(arguments, &mut report)?;
-    let pack = pack(arguments, runtime.as_ref(), &mut report)?;
-    calibrations(arguments, pack.as_ref(), &mut report)?;
+    let runtime = match &loaded {
+        Ok(_) => library(&config, &mut report)?,
+        Err(_) => None,
+    };
+    let pack = pack(&config, runtime.as_ref(), &mut report)?;
+    calibrations(&config, pack.as_ref(), &mut report)?;
     match (runtime, pack) {
         (Some(runtime), Some(pack)) => models(&runtime, &pack, &mut report)?,
         _ => report.note("self-test", "not run: it needs the library and the models")?,
     }
-    match config.load() {
-        Ok(config) => {
-            memory(&config, &report)?;
-            disk(&config, &report)?;
+    match arguments.explained() {
+        Ok(_) => {
+            let workers = config.engine.workers();
+            let mib = config.memory_bytes(workers).div_ceil(1024 * 1024);
+            report.good(
+                "memory",
+                format_args!("at most {mib} MiB with {workers} workers: the limit for a container"),
+            )?;
+            // Too little room for audit records that never expire.
+            if let Some(found) = nearly_full(&config.audit, &audit_folder(&config.data_folder)) {
+                report.note("disk", found)?;
+            }
         }
-        Err(failure) => report.bad("configuration", failure)?,
+        Err(error) => report.bad("settings", error)?,
     }
     report.end()
 }
 
-/// How much memory the service takes at most.
-fn memory(config: &Config, report: &Report) -> Result<(), Failure> {
-    let workers = available_workers();
-    let mib = config.memory_bytes(workers).div_ceil(1024 * 1024);
-    report.good(
-        "memory",
-        format_args!("at most {mib} MiB with {workers} workers: the limit for a container"),
-    )
-}
-
-/// Whether there is room for audit records that nothing removes.
-fn disk(config: &Config, report: &Report) -> Result<(), Failure> {
-    match nearly_full(&config.audit, &audit_folder(&config.storage.folder)) {
-        Some(found) => report.note("disk", found),
-        None => Ok(()),
-    }
-}
-
-/// Files that were named with `--calibration`.
-fn calibrations(
-    arguments: &EngineArguments,
-    pack: Option<&Pack>,
-    report: &mut Report,
-) -> Result<(), Failure> {
-    for path in arguments.calibrations() {
+/// Checks the calibration files.
+fn calibrations(config: &Config, pack: Option<&Pack>, report: &mut Report) -> Result<(), Failure> {
+    for path in &config.calibration_files {
         let place = path.display().to_string();
         let checked = CalibrationFile::read(path).and_then(|file| match pack {
             Some(pack) => file.check_pack(&place, pack.manifest()).map(|()| file),
@@ -191,7 +181,7 @@ fn processor(report: &Report) -> Result<(), Failure> {
     if features.iter().any(|(name, there)| *name == "avx2" && !there) {
         report.note(
             "processor",
-            "without AVX2 everything is several times slower; use a newer host or virtual CPU type",
+            "no AVX2: several times slower; use a newer host or virtual CPU type",
         )?;
     }
     Ok(())
@@ -215,98 +205,76 @@ fn processor_features() -> Vec<(&'static str, bool)> {
     Vec::new()
 }
 
-fn library(arguments: &EngineArguments, report: &mut Report) -> Result<Option<Runtime>, Failure> {
-    let execution = match arguments.execution() {
-        Ok(execution) => execution,
+fn library(config: &Config, report: &mut Report) -> Result<Option<Runtime>, Failure> {
+    let error = match Runtime::load(&config.engine.library(), config.engine.execution()) {
+        Ok(runtime) => {
+            let path = runtime.library().map(|path| path.display().to_string());
+            let (version, path) = (runtime.version(), path.unwrap_or_default());
+            report.good("ONNX Runtime", format_args!("{version} from {path}"))?;
+            let execution = runtime.execution();
+            let (provider, device) = (execution.provider(), execution.device());
+            report.good(
+                "provider",
+                format_args!("{provider} on {device}, {}", execution.precision()),
+            )?;
+            return Ok(Some(runtime));
+        }
+        Err(error) => error,
+    };
+    match error {
+        RuntimeError::LibraryUnusable { .. } => report.bad(
+            "ONNX Runtime",
+            format_args!(
+                "{error}\nname another file with --ort-lib FILE or ORT_DYLIB_PATH=FILE, or name none and run `make setup`"
+            ),
+        )?,
+        RuntimeError::ProviderMissing { .. }
+        | RuntimeError::ProviderUnusable { .. }
+        | RuntimeError::Execution(_) => report.bad("provider", error)?,
+        _ => report.bad("ONNX Runtime", error)?,
+    }
+    Ok(None)
+}
+
+fn pack(config: &Config, runtime: Option<&Runtime>, report: &mut Report) -> Result<Option<Pack>, Failure> {
+    let passes = config
+        .engine
+        .passes(runtime.map(Runtime::provider).unwrap_or_default());
+    let found = config
+        .engine
+        .store()
+        .find()
+        .and_then(|store| Ok((store.load(config.engine.pack_name())?.optimized(&passes), store)));
+    let (pack, store) = match found {
+        Ok(found) => found,
         Err(error) => {
-            report.bad("provider", error)?;
+            report.bad("models", error)?;
             return Ok(None);
         }
     };
-    match Runtime::load(&arguments.library(), execution) {
-        Ok(runtime) => {
-            let path = runtime
-                .library()
-                .map(|path| path.display().to_string())
-                .unwrap_or_default();
-            report.good("ONNX Runtime", format_args!("{} from {path}", runtime.version()))?;
-            let execution = runtime.execution();
-            report.good(
-                "provider",
-                format_args!(
-                    "{} on {}, {}",
-                    execution.provider(),
-                    execution.device(),
-                    execution.precision()
-                ),
-            )?;
-            Ok(Some(runtime))
-        }
-        Err(error @ RuntimeError::LibraryUnusable { .. }) => {
-            report.bad(
-                "ONNX Runtime",
-                format_args!(
-                    "{error}\nname another file with --ort-lib FILE or ORT_DYLIB_PATH=FILE, or name none and run \
-                     `make setup`"
-                ),
-            )?;
-            Ok(None)
-        }
-        Err(
-            error @ (RuntimeError::ProviderMissing { .. }
-            | RuntimeError::ProviderUnusable { .. }
-            | RuntimeError::Execution(_)),
-        ) => {
-            report.bad("provider", error)?;
-            Ok(None)
-        }
-        Err(error) => {
-            report.bad("ONNX Runtime", error)?;
-            Ok(None)
-        }
-    }
-}
-
-fn pack(
-    arguments: &EngineArguments,
-    runtime: Option<&Runtime>,
-    report: &mut Report,
-) -> Result<Option<Pack>, Failure> {
-    let passes = arguments.passes(runtime.map_or_else(Provider::default, Runtime::provider));
-    match arguments.store().find().and_then(|store| {
-        store
-            .load(&arguments.pack)
-            .map(|pack| (store, pack.optimized(&passes)))
-    }) {
-        Ok((store, pack)) => {
-            let manifest = pack.manifest();
-            let (name, version, files) = (&manifest.name, &manifest.version, manifest.models.len());
-            let folder = store.folder();
-            report.good(
-                "models",
-                format_args!(
-                    "pack {name} {version} in {}, {files} models, checksums right",
-                    folder.display()
-                ),
-            )?;
-            Ok(Some(pack))
-        }
-        Err(error) => {
-            report.bad("models", error)?;
-            Ok(None)
-        }
-    }
+    let manifest = pack.manifest();
+    report.good(
+        "models",
+        format_args!(
+            "pack {} {} in {}, {} models, checksums match",
+            manifest.name,
+            manifest.version,
+            store.folder().display(),
+            manifest.models.len()
+        ),
+    )?;
+    Ok(Some(pack))
 }
 
 fn models(runtime: &Runtime, pack: &Pack, report: &mut Report) -> Result<(), Failure> {
     for test in self_test(runtime, pack) {
         let what = format!("self-test of {}", test.model);
         match test.outcome {
-            Ok(took) => report.good(&what, format_args!("right, {:.1} ms", took.as_secs_f64() * 1e3))?,
+            Ok(took) => report.good(&what, format_args!("passed, {:.1} ms", took.as_secs_f64() * 1e3))?,
             Err(problem) => report.bad(
                 &what,
                 format_args!(
-                    "{problem}\nthe library or the processor does not compute what the model should: try another ONNX \
+                    "{problem}\nthe library or the processor computes other values than the model should: try another ONNX \
                      Runtime with --ort-lib, or another provider"
                 ),
             )?,

@@ -11,7 +11,7 @@ use super::{Failure, exit, say};
 
 #[derive(Debug, Args)]
 pub(crate) struct HealthcheckArguments {
-    /// The service. With TLS, its certificate must be of this name.
+    /// URL of the service; with TLS, its certificate must be for this name
     #[arg(
         long,
         value_name = "URL",
@@ -20,29 +20,41 @@ pub(crate) struct HealthcheckArguments {
         hide_env_values = true
     )]
     url: String,
-    /// Where to connect to, whatever the name in the URL stands for: a certificate is not of 127.0.0.1.
-    #[arg(long, value_name = "ADDRESS:PORT", env = "LIKENESS_HEALTHCHECK_CONNECT")]
+    /// Address to connect to instead of resolving the name in the URL [default: resolve]
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        env = "LIKENESS_HEALTHCHECK_CONNECT",
+        hide_env_values = true
+    )]
     connect: Option<SocketAddr>,
-    /// PEM file with the roots to believe. Absent: what the system believes, or the file that SSL_CERT_FILE names.
-    #[arg(long, value_name = "FILE", env = "LIKENESS_HEALTHCHECK_CA")]
+    /// CA bundle to trust (PEM) [default: SSL_CERT_FILE, else system store]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "LIKENESS_HEALTHCHECK_CA",
+        hide_env_values = true
+    )]
     ca: Option<PathBuf>,
-    /// PEM file with a client's certificate, where the service asks for one.
+    /// Client certificate (PEM) [default: none]
     #[arg(
         long,
         value_name = "FILE",
         requires = "key",
-        env = "LIKENESS_HEALTHCHECK_CERTIFICATE"
+        env = "LIKENESS_HEALTHCHECK_CERTIFICATE",
+        hide_env_values = true
     )]
     certificate: Option<PathBuf>,
-    /// PEM file with the key of --certificate.
+    /// Private key of the client certificate (PEM)
     #[arg(
         long,
         value_name = "FILE",
         requires = "certificate",
-        env = "LIKENESS_HEALTHCHECK_KEY"
+        env = "LIKENESS_HEALTHCHECK_KEY",
+        hide_env_values = true
     )]
     key: Option<PathBuf>,
-    /// Whether it takes requests (`/readyz`), not only whether it is alive (`/healthz`).
+    /// Probe readiness (/readyz) instead of liveness (/healthz)
     #[arg(long)]
     ready: bool,
 }
@@ -56,14 +68,14 @@ impl HealthcheckArguments {
             roots: self.ca.clone(),
             identity: self.certificate.clone().zip(self.key.clone()),
         };
-        let answer = peer
+        let response = peer
             .agent()?
             .get(&url)
             .call()
             .map_err(|error| format!("{url}: {error}"))?;
-        let status = answer.status().as_u16();
+        let status = response.status().as_u16();
         if status != 200 {
-            return Err(format!("{url} answers with status {status}").into());
+            return Err(format!("{url} responds with status {status}").into());
         }
         say("ok")?;
         Ok(exit::PASS.into())

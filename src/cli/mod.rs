@@ -1,234 +1,134 @@
-//! Arguments, and what each command shares: the engine's settings, reading files, exit codes.
+//! The command line: arguments, and what commands share.
 
 mod apps;
 mod audit;
 mod calibrate;
 mod config;
-mod csv_cell;
 mod doctor;
 mod eval;
-mod exit;
 mod healthcheck;
 mod http;
 mod liveness;
 mod models;
 mod openapi;
-mod process;
 mod serve;
+mod settings;
 mod usage;
 mod verify;
 
+use std::ffi::OsString;
+use std::fmt::Display;
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use likeness::imaging::ImageLimits;
-use likeness::packs::Passes;
-use likeness::packs::{DEFAULT_PACK, StoreSearch};
-use likeness::runtime::{Execution, LibrarySearch, Provider, ProviderOption};
-use likeness::server::{EngineConfig, Overrides};
-use likeness::{Engine, EngineBuilder, default_passes};
+use likeness::server::config::RENAMED;
+
+pub(crate) use settings::{EngineArguments, StoreArguments};
 
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// On-premise face matching and passive liveness with a Kairos-compatible HTTP API.
+/// On-premise face matching and passive liveness with a Kairos-compatible HTTP API
 #[derive(Debug, Parser)]
 #[command(name = "likeness", version, max_term_width = 100)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
-    #[command(flatten)]
-    engine: EngineArguments,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Answer the Kairos-compatible HTTP API until SIGTERM or Ctrl-C.
+    /// Serve the Kairos-compatible HTTP API until SIGTERM or Ctrl-C
     Serve(serve::ServeArguments),
-    /// Is the selfie a live person, and is it the person in the photo? Exit code: 0 pass (warnings allowed), 1 error,
-    /// 2 usage, 3 review, 4 reject.
+    /// Verify a selfie against a photo
+    ///
+    /// Exit code: 0 pass (warnings allowed), 1 error, 2 usage, 3 review, 4 reject.
     Verify(verify::VerifyArguments),
-    /// Is the selfie a live person? Exit code: 0 live, 1 error, 2 usage, 4 not live.
+    /// Score the liveness of a selfie
+    ///
+    /// Exit code: 0 live, 1 error, 2 usage, 4 not live.
     Liveness(liveness::LivenessArguments),
-    /// Measure error rates on your own pictures: FMR and FNMR, APCER and BPCER. Exit code: 0 measured, 1 error, 2 usage.
+    /// Measure error rates on your own images: FMR and FNMR, APCER and BPCER
+    Eval(Group<eval::EvalCommand>),
+    /// Fit a calibration to your own images
+    Calibrate(Box<Group<calibrate::CalibrateCommand>>),
+    /// Pull, export, check and list model packs
     #[command(subcommand)]
-    Eval(eval::EvalCommand),
-    /// Measure what a score means and write it to a file for --calibration and the service's configuration. Exit code: 0
-    /// written, 1 error, 2 usage.
-    #[command(subcommand)]
-    Calibrate(Box<calibrate::CalibrateCommand>),
-    /// Get model packs, move them to closed networks, see what there is. Exit code: 0 done, 1 error, 2 usage.
-    #[command(subcommand)]
-    Models(models::ModelsCommand),
-    /// Make, change and list the apps that may call `likeness serve`, and their keys. Exit code: 0 done, 1 error, 2 usage.
+    Models(Box<models::ModelsCommand>),
+    /// Manage apps and their API keys
     #[command(subcommand)]
     Apps(Box<apps::AppsCommand>),
-    /// See, export and check what is recorded of every verification.
+    /// Verify, export and summarize the audit log
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// Ask a running service whether it is well, for containers. Exit code: 0 it is, 1 it is not.
+    /// Probe a running service, for containers
+    ///
+    /// Exit code: 0 healthy, 1 unhealthy, 2 usage.
     Healthcheck(healthcheck::HealthcheckArguments),
-    /// How much each app has asked for, by day, and what is used of its quotas. Exit code: 0 done, 1 error, 2 usage.
+    /// Report usage and remaining quotas of apps
     Usage(usage::UsageArguments),
-    /// See and check the settings of `likeness serve`. Exit code: 0 done, 1 the settings cannot be used, 2 usage.
+    /// Show and check the settings of `likeness serve`
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// Write the OpenAPI document of the HTTP API. Exit code: 0 written, 1 error, 2 usage.
+    /// Write the OpenAPI document of the HTTP API, or its collection for Postman
     Openapi(openapi::OpenapiArguments),
-    /// Check processor, ONNX Runtime, provider and models, and say what to do about what is wrong. Exit code: 0 all
-    /// well, 1 something is wrong.
-    Doctor(doctor::DoctorArguments),
+    /// Diagnose processor, ONNX Runtime, execution provider, models and settings
+    ///
+    /// Exit code: 0 no problem, 1 a problem, 2 usage.
+    Doctor(Box<doctor::DoctorArguments>),
 }
 
-/// Which library, provider and models to use.
-#[derive(Debug, Args)]
-pub(crate) struct EngineArguments {
-    /// The ONNX Runtime library [default: ORT_DYLIB_PATH, else what `make setup` unpacked, else the system's].
-    #[arg(long, value_name = "FILE", global = true)]
-    ort_lib: Option<PathBuf>,
-    /// What executes the models: cpu, openvino, cuda, tensorrt, coreml or directml; one that cannot be had is an error
-    /// [default: LIKENESS__ENGINE__PROVIDER, else the configuration's, else cpu].
-    #[arg(long, value_name = "NAME", global = true, value_parser = parse_provider)]
-    provider: Option<Provider>,
-    /// An option of the provider, such as device_id=1; may be given for several. The names are those of the section [engine]
-    /// of the configuration (`likeness config reference`).
-    #[arg(long, value_name = "NAME=VALUE", global = true, value_parser = parse_provider_option)]
-    provider_option: Vec<(String, String)>,
-    /// Folder with model packs [default: LIKENESS_MODELS, else ./models/store].
-    #[arg(long, value_name = "DIR", global = true)]
-    models: Option<PathBuf>,
-    /// The model pack: a built-in or installed one by its name, or another by the path of its pack.toml.
-    #[arg(long, value_name = "NAME", default_value = DEFAULT_PACK, global = true)]
-    pack: String,
-    /// A file of `likeness calibrate` that replaces the pack's calibration; may be given for the match confidence and for
-    /// the liveness.
-    #[arg(long, value_name = "FILE", global = true)]
-    calibration: Vec<PathBuf>,
-    /// Rewrites of the models that are not made: names as `likeness models inspect` lists them, separated by commas, or
-    /// `all` to run the models as their publishers made them. Unless this is given, those that only ONNX Runtime's CPU
-    /// kernels gain by are left out with other providers.
-    #[arg(long, value_name = "PASSES", global = true, value_parser = parse_passes)]
-    no_rewrite: Option<Passes>,
-    /// How many verifications run at the same time [default: one for each processor the process may use].
-    #[arg(long, value_name = "N", global = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    workers: Option<u16>,
-}
+/// The exit codes of the commands. 2 is clap's, for wrong usage.
+pub(crate) mod exit {
+    use likeness::decision::Outcome;
 
-/// The passes that are left.
-fn parse_passes(names: &str) -> Result<Passes, String> {
-    if names == "all" {
-        return Ok(Passes::none());
-    }
-    names
-        .split(',')
-        .try_fold(Passes::all(), |passes, name| {
-            name.trim().parse().map(|pass| passes.without(pass))
-        })
-        .map_err(|error| error.to_string())
-}
+    /// The verification passes; it may have warnings.
+    pub(crate) const PASS: u8 = 0;
+    /// An error.
+    pub(crate) const ERROR: u8 = 1;
+    /// The verification needs a review.
+    pub(crate) const REVIEW: u8 = 3;
+    /// The verification fails.
+    pub(crate) const REJECT: u8 = 4;
 
-fn parse_provider(name: &str) -> Result<Provider, String> {
-    name.parse()
-        .map_err(|error: likeness::runtime::ExecutionError| error.to_string())
-}
-
-fn parse_provider_option(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("it must be written NAME=VALUE")?;
-    if ProviderOption::ALL.iter().any(|option| option.as_str() == name) {
-        return Ok((name.to_owned(), value.to_owned()));
-    }
-    let names = ProviderOption::ALL.map(ProviderOption::as_str).join(", ");
-    Err(format!("there is no option '{name}': it must be one of {names}"))
-}
-
-impl EngineArguments {
-    /// What these arguments set of the service's settings.
-    pub(crate) fn overrides(&self) -> Overrides {
-        Overrides::default()
-            .with_provider(self.provider)
-            .with_provider_options(self.provider_option.clone())
-    }
-
-    /// What executes the models, as arguments and environment say.
-    pub(crate) fn execution(&self) -> Result<Execution, Failure> {
-        Ok(EngineConfig::load_with_env(std::env::vars_os(), &self.overrides())?.execution())
-    }
-
-    pub(crate) fn library(&self) -> LibrarySearch {
-        self.ort_lib
-            .iter()
-            .fold(LibrarySearch::new(), LibrarySearch::with_file)
-    }
-
-    pub(crate) fn store(&self) -> StoreSearch {
-        self.models
-            .iter()
-            .fold(StoreSearch::new(), StoreSearch::with_folder)
-    }
-
-    pub(crate) fn pack_name(&self) -> &str {
-        &self.pack
-    }
-
-    /// Which rewrites are made of the models for this provider.
-    pub(crate) fn passes(&self, provider: Provider) -> Passes {
-        self.no_rewrite.unwrap_or_else(|| default_passes(provider))
-    }
-
-    /// An engine of these arguments, executed as arguments and environment say.
-    pub(crate) fn builder(&self) -> Result<EngineBuilder, Failure> {
-        Ok(self.builder_on_cpu().provider(self.execution()?))
-    }
-
-    /// An engine of these arguments whose provider is for the caller to say.
-    pub(crate) fn builder_on_cpu(&self) -> EngineBuilder {
-        let builder = Engine::builder()
-            .library(self.library())
-            .store(self.store())
-            .pack(&self.pack);
-        let builder = match self.no_rewrite {
-            Some(passes) => builder.passes(passes),
-            None => builder,
-        };
-        let builder = self
-            .calibration
-            .iter()
-            .fold(builder, EngineBuilder::calibration_file);
-        match self.workers {
-            Some(workers) => builder.workers(workers.into()),
-            None => builder,
+    /// The code of an outcome. One that is unknown here is no pass.
+    pub(crate) fn of(outcome: Outcome) -> u8 {
+        match outcome {
+            Outcome::Pass | Outcome::Warning => PASS,
+            Outcome::Review => REVIEW,
+            _ => REJECT,
         }
     }
-
-    /// Files that replace the pack's calibrations.
-    pub(crate) fn calibrations(&self) -> &[PathBuf] {
-        &self.calibration
-    }
-
-    /// An engine for one call.
-    pub(crate) fn single(&self) -> Result<Engine, Failure> {
-        Ok(self.builder()?.workers(1).build()?)
-    }
 }
 
-/// Runs the command that the arguments ask for.
+/// A group of commands that open an engine.
+#[derive(Debug, Args)]
+struct Group<C: Subcommand> {
+    #[command(flatten)]
+    engine: EngineArguments,
+    #[command(subcommand)]
+    command: C,
+}
+
+/// Runs the command that the arguments name.
 pub(crate) fn run() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::parse_from(with_current_flags(std::env::args_os()));
     let result = match &arguments.command {
-        Command::Serve(serve) => serve.run(&arguments.engine),
-        Command::Verify(verify) => verify.run(&arguments.engine),
-        Command::Liveness(liveness) => liveness.run(&arguments.engine),
-        Command::Eval(eval) => eval.run(&arguments.engine),
-        Command::Calibrate(calibrate) => calibrate.run(&arguments.engine),
-        Command::Models(models) => models.run(&arguments.engine),
+        Command::Serve(serve) => serve.run(),
+        Command::Verify(verify) => verify.run(),
+        Command::Liveness(liveness) => liveness.run(),
+        Command::Eval(eval) => eval.command.run(&eval.engine),
+        Command::Calibrate(calibrate) => calibrate.command.run(&calibrate.engine),
+        Command::Models(models) => models.run(),
         Command::Apps(apps) => apps.run(),
         Command::Audit(audit) => audit.run(),
         Command::Healthcheck(healthcheck) => healthcheck.run(),
         Command::Usage(usage) => usage.run(),
         Command::Config(config) => config.run(),
         Command::Openapi(openapi) => openapi.run(),
-        Command::Doctor(doctor) => doctor.run(&arguments.engine),
+        Command::Doctor(doctor) => doctor.run(),
     };
     match result {
         Ok(code) => code,
@@ -239,6 +139,38 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
+/// Replaces flags that have been renamed, with a warning.
+fn with_current_flags(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut current = Vec::new();
+    // What the value of the flag before begins with.
+    let mut prefix = "";
+    for argument in arguments {
+        let text = argument.to_str().unwrap_or_default();
+        let (name, value) = text
+            .split_once('=')
+            .map_or((text, None), |(name, value)| (name, Some(value)));
+        let renamed = RENAMED
+            .iter()
+            .find(|(old, _)| old.starts_with("--") && *old == name);
+        let Some((old, new)) = renamed else {
+            let mut with_prefix = OsString::from(std::mem::take(&mut prefix));
+            with_prefix.push(argument);
+            current.push(with_prefix);
+            continue;
+        };
+        warn_renamed(old, new, None);
+        let (flag, of_value) = new.split_once(' ').unwrap_or((new, ""));
+        match value {
+            Some(value) => current.push(format!("{flag}={of_value}{value}").into()),
+            None => {
+                current.push(flag.into());
+                prefix = of_value;
+            }
+        }
+    }
+    current
+}
+
 /// Runs what waits for a database, on this thread.
 pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -247,23 +179,145 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
     runtime.block_on(work)
 }
 
-/// Says on standard error what went wrong.
+/// Prints an error to standard error.
 pub(crate) fn complain(error: &(dyn std::error::Error + 'static)) {
     // Nothing is left to do where even standard error is closed.
     let _ = writeln!(std::io::stderr(), "likeness: {error}");
 }
 
-/// Writes a line to standard output.
-pub(crate) fn say(line: impl std::fmt::Display) -> Result<(), Failure> {
+/// Prints a warning to standard error.
+pub(crate) fn warn(warning: impl Display) {
+    let _ = writeln!(std::io::stderr(), "likeness: warning: {warning}");
+}
+
+/// Warns of a name that has been renamed.
+pub(crate) fn warn_renamed(old: &str, new: &str, origin: Option<&str>) {
+    let origin = origin.filter(|origin| *origin != old);
+    let origin = origin.map(|origin| format!(" (in {origin})")).unwrap_or_default();
+    warn(format_args!(
+        "`{old}` has been renamed to `{new}`{origin}; the next minor version ignores the old name"
+    ));
+}
+
+/// Prints a line to standard output.
+pub(crate) fn say(line: impl Display) -> Result<(), Failure> {
     Ok(writeln!(std::io::stdout(), "{line}")?)
 }
 
-/// Reads a picture's file, no more of it than the engine would take: one byte beyond the limit is enough for the engine
-/// to say that there are too many.
-pub(crate) fn read_picture(path: &Path, limits: &ImageLimits) -> Result<Vec<u8>, Failure> {
+/// Prints rows in columns as wide as their cells. Columns whose names begin with `>` are aligned to the right.
+pub(crate) fn say_table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> Result<(), Failure> {
+    let names = header.map(|name| name.trim_start_matches('>').to_owned());
+    let rows: Vec<_> = std::iter::once(&names).chain(rows).collect();
+    let widths: [usize; N] = std::array::from_fn(|column| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    });
+    for row in &rows {
+        let cells: [String; N] = std::array::from_fn(|column| {
+            let (cell, width) = (&row[column], widths[column]);
+            if header[column].starts_with('>') {
+                format!("{cell:>width$}")
+            } else {
+                format!("{cell:width$}")
+            }
+        });
+        say(cells.join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+/// Text as a cell of CSV: what a spreadsheet would take for a formula gets an apostrophe before it, since some of it comes
+/// from clients.
+pub(crate) fn disarmed(text: String) -> String {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
+    if is_formula { format!("'{text}") } else { text }
+}
+
+/// Reads an image's file, no more of it than the engine would take: one byte beyond the limit is enough for the engine
+/// to reject it.
+pub(crate) fn read_image(path: &Path, limits: &ImageLimits) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(limits.max_bytes as u64 + 1).read_to_end(&mut bytes))
         .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    /// Every command's `-h`, so that wording is reviewed as a whole.
+    #[test]
+    fn help_of_every_command() {
+        fn help(command: &mut clap::Command, path: &str, all: &mut String) {
+            let name = format!("{path} {}", command.get_name());
+            all.push_str(&format!("$ {}\n{}\n", name.trim_start(), command.render_help()));
+            for inner in command
+                .get_subcommands_mut()
+                .filter(|inner| inner.get_name() != "help")
+            {
+                help(inner, &name, all);
+            }
+        }
+        let mut all = String::new();
+        let mut command = Arguments::command().term_width(200);
+        command.build();
+        help(&mut command, "", &mut all);
+        insta::assert_snapshot!(all);
+    }
+
+    #[test]
+    fn renamed_flags_become_the_new_ones() {
+        let current = |arguments: &[&str]| -> Vec<String> {
+            let arguments = arguments.iter().map(OsString::from);
+            with_current_flags(arguments)
+                .into_iter()
+                .map(|argument| argument.into_string().unwrap())
+                .collect()
+        };
+        assert_eq!(
+            current(&[
+                "serve",
+                "--no-rewrite",
+                "all",
+                "--provider-option",
+                "threads=2",
+                "--pack=x"
+            ]),
+            [
+                "serve",
+                "--skip-optimizations",
+                "all",
+                "--set",
+                "engine.threads=2",
+                "--pack=x"
+            ]
+        );
+        assert_eq!(
+            current(&["--provider-option=a=1", "--expect-head=i:1:h"]),
+            ["--set=engine.a=1", "--expect-checkpoint=i:1:h"]
+        );
+    }
+
+    #[test]
+    fn formulas_are_disarmed_and_numbers_are_not() {
+        for (text, expected) in [
+            ("acme", "acme"),
+            ("-0.25", "-0.25"),
+            ("=1+1", "'=1+1"),
+            ("@a,\"b\"", "'@a,\"b\""),
+        ] {
+            assert_eq!(disarmed(text.to_owned()), expected);
+        }
+    }
 }

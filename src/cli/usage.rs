@@ -11,50 +11,47 @@ use likeness::server::storage::apps::AppLimits;
 use likeness::server::storage::usage::{Period, Quotas, UsageDay, Used};
 use serde_json::{Value, json};
 
-use super::config::ConfigArguments;
-use super::csv_cell::cell;
-use super::{Failure, block_on, exit, say};
+use super::settings::ConfigArguments;
+use super::{Failure, block_on, disarmed, exit, say, say_table};
 
 #[derive(Debug, Args)]
 pub(crate) struct UsageArguments {
-    #[command(flatten)]
-    config: ConfigArguments,
-    /// Only this app.
+    /// Only this app
     #[arg(long, value_name = "ID")]
     app: Option<String>,
-    /// First day, UTC [default: the first of this month].
+    /// First day, UTC [default: the first of this month]
     #[arg(long, value_name = "YYYY-MM-DD")]
     since: Option<Date>,
-    /// Last day, UTC [default: today].
+    /// Last day, UTC [default: today]
     #[arg(long, value_name = "YYYY-MM-DD")]
     until: Option<Date>,
-    /// Output format; table and JSON include each app's limits and the rest of its quotas.
+    /// Output format; table and json have limits and remaining quotas too
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
-    /// Write JSON, as `--format json` does.
+    /// Print JSON, as `--format json`
     #[arg(long, conflicts_with = "format")]
     json: bool,
+    #[command(flatten)]
+    config: ConfigArguments,
 }
 
-/// The usage of an app.
+/// Usage and limits of an app.
 #[derive(Debug, Default)]
 struct Usage {
     biometric: u64,
     liveness: u64,
     refused: u64,
-    /// Of this day and month.
+    /// Units of this day and month.
     used: Used,
     limits: AppLimits,
 }
 
 impl Usage {
-    /// Returns the rest of the quotas.
-    fn left(&self) -> Quotas {
-        let quotas = Quotas {
+    fn quotas(&self) -> Quotas {
+        Quotas {
             daily: self.limits.daily_quota,
             monthly: self.limits.monthly_quota,
-        };
-        quotas.left(self.used)
+        }
     }
 }
 
@@ -70,23 +67,28 @@ impl UsageArguments {
         let config = self.config.load()?;
         let now = Timestamp::now();
         let today = TimeZone::UTC.to_datetime(now).date();
-        let since = day(self.since.unwrap_or_else(|| today.first_of_month()))?;
-        let until = day(self.until.unwrap_or(today))?;
-        let (days, used, stored) = block_on(async {
-            let database = config.storage.open().await?;
-            let days = database.usage(self.app.as_deref(), since, until).await?;
+        let since = self.since.unwrap_or_else(|| today.first_of_month());
+        let until = self.until.unwrap_or(today);
+        let wanted = |app: &str| self.app.as_ref().is_none_or(|wanted| wanted == app);
+        let configured = config.apps.iter().map(|app| (app.id.clone(), app.limits));
+        let (days, used, limits) = block_on(async {
+            let database = config.open_database().await?;
+            let days = database
+                .usage(self.app.as_deref(), number(since)?, number(until)?)
+                .await?;
             let used = database.used_units(Period::at(now)).await?;
             let (_, stored) = database.apps().await?;
             database.close().await;
-            Ok((days, used, stored))
+            let stored = stored.into_iter().map(|app| (app.id, app.settings.limits));
+            // The configuration overrides the database.
+            let limits: Vec<_> = stored.chain(configured).collect();
+            Ok((days, used, limits))
         })?;
         let mut apps: BTreeMap<String, Usage> = BTreeMap::new();
-        let stored = stored.into_iter().map(|app| (app.id, app.settings.limits));
-        // A configured app wins over a stored one.
-        for (app, limits) in stored.chain(config.apps.iter().map(|app| (app.id.clone(), app.limits))) {
+        for (app, limits) in limits.into_iter().filter(|(app, _)| wanted(app)) {
             apps.entry(app).or_default().limits = limits;
         }
-        for (app, used) in used {
+        for (app, used) in used.into_iter().filter(|(app, _)| wanted(app)) {
             apps.entry(app).or_default().used = used;
         }
         for day in &days {
@@ -95,18 +97,18 @@ impl UsageArguments {
             sum.liveness += day.liveness;
             sum.refused += day.refused;
         }
-        apps.retain(|app, _| self.app.as_ref().is_none_or(|only| only == app));
         match self.format {
-            Format::Table if !self.json => table(&apps)?,
+            Format::Json => list(&apps, &days)?,
+            _ if self.json => list(&apps, &days)?,
+            Format::Table => table(&apps)?,
             Format::Csv => csv(&days)?,
-            Format::Json | Format::Table => list(&apps, &days)?,
         }
         Ok(exit::PASS.into())
     }
 }
 
-/// Returns a date as days since 1970.
-fn day(date: Date) -> Result<i64, Failure> {
+/// Days since 1970.
+fn number(date: Date) -> Result<i64, Failure> {
     Ok(Period::at(TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0))?).day)
 }
 
@@ -117,35 +119,37 @@ fn date(day: i64) -> String {
 }
 
 fn table(apps: &BTreeMap<String, Usage>) -> Result<(), Failure> {
-    say(format_args!(
-        "{:<24} {:>10} {:>10} {:>10} {:>20} {:>20} {:>10} {:>10}",
-        "app",
-        "biometric",
-        "liveness",
-        "refused",
-        "used today (left)",
-        "this month (left)",
-        "a second",
-        "at once"
-    ))?;
     fn or<T: ToString>(limit: Option<T>) -> String {
         limit.map_or_else(|| "-".to_owned(), |limit| limit.to_string())
     }
-    for (app, usage) in apps {
-        let left = usage.left();
-        let of = |used: u64, left: Option<u64>| format!("{used} ({})", or(left));
-        say(format_args!(
-            "{app:<24} {:>10} {:>10} {:>10} {:>20} {:>20} {:>10} {:>10}",
-            usage.biometric,
-            usage.liveness,
-            usage.refused,
-            of(usage.used.day, left.daily),
-            of(usage.used.month, left.monthly),
-            or(usage.limits.requests_per_second),
-            or(usage.limits.concurrent_requests),
-        ))?;
-    }
-    Ok(())
+    let rows: Vec<_> = apps
+        .iter()
+        .map(|(app, usage)| {
+            let left = usage.quotas().left(usage.used);
+            let of = |used: u64, left: Option<u64>| format!("{used} ({})", or(left));
+            [
+                app.clone(),
+                usage.biometric.to_string(),
+                usage.liveness.to_string(),
+                usage.refused.to_string(),
+                of(usage.used.day, left.daily),
+                of(usage.used.month, left.monthly),
+                or(usage.limits.requests_per_second),
+                or(usage.limits.concurrent_requests),
+            ]
+        })
+        .collect();
+    let header = [
+        "app",
+        ">biometric",
+        ">liveness",
+        ">refused",
+        ">used today (left)",
+        ">this month (left)",
+        ">per second",
+        ">concurrent",
+    ];
+    say_table(header, &rows)
 }
 
 fn list(apps: &BTreeMap<String, Usage>, days: &[UsageDay]) -> Result<(), Failure> {
@@ -165,7 +169,7 @@ fn list(apps: &BTreeMap<String, Usage>, days: &[UsageDay]) -> Result<(), Failure
 }
 
 fn as_json(app: &str, usage: &Usage) -> Value {
-    let left = usage.left();
+    let left = usage.quotas().left(usage.used);
     json!({
         "app": app,
         "biometric": usage.biometric,
@@ -180,16 +184,12 @@ fn as_json(app: &str, usage: &Usage) -> Value {
 }
 
 fn csv(days: &[UsageDay]) -> Result<(), Failure> {
-    say("app,day,biometric,liveness,refused")?;
+    let mut out = csv::Writer::from_writer(std::io::stdout());
+    out.write_record(["app", "day", "biometric", "liveness", "refused"])?;
     for day in days {
-        say(format_args!(
-            "{},{},{},{},{}",
-            cell(&day.app),
-            date(day.day),
-            day.biometric,
-            day.liveness,
-            day.refused
-        ))?;
+        let counts = [day.biometric, day.liveness, day.refused].map(|count| count.to_string());
+        let cells = [disarmed(day.app.clone()), date(day.day)];
+        out.write_record(cells.iter().chain(&counts))?;
     }
-    Ok(())
+    Ok(out.flush()?)
 }

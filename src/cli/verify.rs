@@ -1,4 +1,4 @@
-//! `likeness verify`.
+//! `likeness verify` and what it shares with `likeness liveness`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,58 +7,54 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use likeness::api::{ApiError, Meta, biometric_response, error_response};
 use likeness::decision::{Profile, Score};
-use likeness::{Verification, VerifyOptions};
+use likeness::{EngineError, Verification, VerifyOptions};
 use serde::Serialize;
 
-use super::{EngineArguments, Failure, exit, read_picture, say};
+use super::{EngineArguments, Failure, exit, read_image, say};
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArguments {
-    /// The picture that is judged for liveness.
+    /// Image to score for liveness and to match
     selfie: PathBuf,
-    /// The picture to compare with.
+    /// Image to match against
     photo: PathBuf,
-    /// Search the photo for several faces and take the best match.
+    /// Match the best of all faces in the photo
     #[arg(long)]
     multiface: bool,
-    /// Whose thresholds decide.
-    #[arg(long, value_name = "NAME", default_value = "optimal-v0", value_parser = PossibleValuesParser::new(Profile::BUILTIN_NAMES))]
+    /// Decision profile
+    #[arg(long, value_name = "NAME", default_value_t = Profile::default().name().to_owned(), value_parser = PossibleValuesParser::new(Profile::BUILTIN_NAMES))]
     profile: String,
-    /// Print the body that the HTTP service would answer with.
+    /// Print the JSON body of the HTTP API
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    engine: EngineArguments,
 }
 
 impl VerifyArguments {
-    pub(crate) fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         let meta = Meta::now();
-        let engine = engine.single()?;
-        let profile = Profile::builtin(&self.profile).ok_or("there is no such profile")?;
-        let selfie = read_picture(&self.selfie, engine.limits())?;
-        let photo = read_picture(&self.photo, engine.limits())?;
+        let engine = self.engine.builder()?.workers(1).build()?;
+        let profile = Profile::builtin(&self.profile).ok_or("no such profile")?;
+        let selfie = read_image(&self.selfie, engine.limits())?;
+        let photo = read_image(&self.photo, engine.limits())?;
         let options = VerifyOptions::default()
             .with_profile(profile)
             .with_photo_multiface(self.multiface);
-        match engine.verify(&selfie, &photo, &options) {
-            Ok(verification) => {
-                if self.json {
-                    print_json(&biometric_response(
-                        &meta,
-                        Meta::now().requested_at,
-                        &verification,
-                    ))?;
-                } else {
-                    print_readable(&self.profile, &verification)?;
-                }
-                Ok(exit::Code::from(verification.decision.outcome()).into())
-            }
-            Err(error) if self.json => {
-                let error = ApiError::from(error);
-                print_json(&error_response(&meta, Meta::now().requested_at, &error))?;
-                Ok(exit::ERROR.into())
-            }
-            Err(error) => Err(error.into()),
+        let verification = match engine.verify(&selfie, &photo, &options) {
+            Ok(verification) => verification,
+            Err(error) => return failed(&meta, error, self.json),
+        };
+        if self.json {
+            print_json(&biometric_response(
+                &meta,
+                Meta::now().requested_at,
+                &verification,
+            ))?;
+        } else {
+            print_readable(&self.profile, &verification)?;
         }
+        Ok(exit::of(verification.decision.outcome()).into())
     }
 }
 
@@ -84,6 +80,19 @@ fn print_readable(profile: &str, verification: &Verification) -> Result<(), Fail
 }
 
 /// Prints a body as the HTTP service would send it, indented.
-pub(crate) fn print_json(body: &impl Serialize) -> Result<(), Failure> {
+pub(super) fn print_json(body: &impl Serialize) -> Result<(), Failure> {
     say(serde_json::to_string_pretty(body)?)
+}
+
+/// Ends with an error, as a body of the HTTP service where that is wanted.
+pub(super) fn failed(meta: &Meta, error: EngineError, json: bool) -> Result<ExitCode, Failure> {
+    if !json {
+        return Err(error.into());
+    }
+    print_json(&error_response(
+        meta,
+        Meta::now().requested_at,
+        &ApiError::from(error),
+    ))?;
+    Ok(exit::ERROR.into())
 }

@@ -64,7 +64,7 @@ fn shown_once(database: &TestDatabase) -> Outcome {
     })?;
     let list = storage.apps(&["list"])?.stdout;
     ensure!(
-        list.contains("acme  enabled           2  ACME bank"),
+        list.contains("acme  enabled          2  ACME bank"),
         "two keys are live: {list}"
     );
     let deleted = storage.apps(&["delete", "acme", "--no-wait"])?;
@@ -253,7 +253,7 @@ fn no_storage() -> Outcome {
     );
     let mut nowhere =
         Storage::at("postgres://likeness:s3cret@127.0.0.1:1/likeness")?.command(&["apps", "list"]);
-    nowhere.env("LIKENESS__STORAGE__START_SECONDS", "0");
+    nowhere.env("LIKENESS__DATABASE__START_SECONDS", "0");
     let ended = Process::run(&mut nowhere)?;
     ensure!(
         ended.code == Some(1)

@@ -34,7 +34,7 @@ fn outage(_: &Postgres) -> Outcome {
     let made = storage.json(&["create", "acme", "--daily-quota", "30", "--no-wait"])?;
     let headers = headers("acme", &text(&made, "key")?);
     let server = storage.serve(|command| {
-        command.env("LIKENESS__STORAGE__TIMEOUT_SECONDS", "1");
+        command.env("LIKENESS__DATABASE__TIMEOUT_SECONDS", "1");
     })?;
     wait_until_accepted(&server, &headers)?;
     let ask_until_refused = || -> Result<usize, Failed> {
@@ -90,7 +90,7 @@ fn hanging() -> Outcome {
     let made = storage.json(&["create", "acme", "--daily-quota", "1000", "--no-wait"])?;
     let headers = headers("acme", &text(&made, "key")?);
     let server = storage.serve(|command| {
-        command.env("LIKENESS__STORAGE__TIMEOUT_SECONDS", "300");
+        command.env("LIKENESS__DATABASE__TIMEOUT_SECONDS", "300");
     })?;
     wait_until_accepted(&server, &headers)?;
     let frozen = postgres.freeze()?;

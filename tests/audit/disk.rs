@@ -31,7 +31,7 @@ fn with_full_disk(storage: &Storage, mode: &str) -> Result<Server, Failed> {
             .env("LIKENESS__AUDIT__MODE", mode)
             .env("LIKENESS__AUDIT__WAIT_MS", "5000");
         // SQLite has its own files: they are not to be touched by this.
-        command.env("LIKENESS_STORAGE_URL", "sqlite::memory:");
+        command.env("LIKENESS_DATABASE_URL", "sqlite::memory:");
     })?;
     ensure!(
         server.post(LIVENESS, &selfie()?)?.status == 200,
@@ -211,7 +211,7 @@ fn withheld() -> Outcome {
             .arg(&file)
             .env("LIKENESS__AUDIT__MODE", "required")
             .env("LIKENESS__AUDIT__WAIT_MS", "5000")
-            .env("LIKENESS_STORAGE_URL", "sqlite::memory:");
+            .env("LIKENESS_DATABASE_URL", "sqlite::memory:");
     })?;
     let status = || Ok::<u16, Failed>(server.post(LIVENESS, &selfie()?)?.status);
     ensure!(status()? == 200, "the first of two");

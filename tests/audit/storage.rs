@@ -74,7 +74,7 @@ fn outage(_: &Postgres) -> Outcome {
     let storage = Storage::at(&url)?;
     let server = serve(&storage, |command| {
         command
-            .env("LIKENESS__STORAGE__TIMEOUT_SECONDS", "1")
+            .env("LIKENESS__DATABASE__TIMEOUT_SECONDS", "1")
             .env("LIKENESS__ADMIN__LISTEN", "127.0.0.1:0");
     })?;
     ensure!(server.post(LIVENESS, &selfie()?)?.status == 200, "before");

@@ -208,7 +208,7 @@ fn deadline() -> Outcome {
     let server = Server::start(|command| {
         command
             .args(["--workers", "1"])
-            .env("LIKENESS__LIMITS__DEADLINE_SECONDS", "1");
+            .env("LIKENESS__REQUEST_LIMITS__DEADLINE_SECONDS", "1");
     })?;
     let form = Form::new().file("selfie", &flat(300, 300)?);
     let mut connection = begin(&server, &form, "")?;
@@ -284,7 +284,7 @@ fn shutdown_at_once() -> Outcome {
     server
         .log
         .wait_for("`shutting down`", |line| line.contains("shutting down"))?;
-    while !server.log.text().contains("told twice to stop") {
+    while !server.log.text().contains("second shutdown signal") {
         ensure!(
             start.elapsed() < PATIENCE,
             "it does not end: {}",

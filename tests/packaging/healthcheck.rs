@@ -68,7 +68,7 @@ fn serve(servers: &Files, clients: &Files, storage: &Path) -> Result<(Process, S
         likeness()
             .args(["serve", "--workers", "1", "--listen", "127.0.0.1:0"])
             .env("LIKENESS_APPS", "app:0123456789abcdef")
-            .env("LIKENESS__STORAGE__FOLDER", storage)
+            .env("LIKENESS__DATA_FOLDER", storage)
             .env("LIKENESS__TLS__CERTIFICATE", servers.path("certificate.pem"))
             .env("LIKENESS__TLS__KEY", servers.path("key.pem"))
             .env("LIKENESS__TLS__CLIENT_CA", clients.path("ca.pem"))

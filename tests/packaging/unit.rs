@@ -144,9 +144,8 @@ fn confined_too_much(analyze: &Path) -> Outcome {
             .replace("[Install]", &format!("{line}\n[Install]"));
         std::fs::write(unit.path(), text)?;
         let folder = tempfile::tempdir()?;
-        let ended = Process::run(
-            confine(analyze, unit.path(), &SERVE).env("LIKENESS__STORAGE__FOLDER", folder.path()),
-        )?;
+        let ended =
+            Process::run(confine(analyze, unit.path(), &SERVE).env("LIKENESS__DATA_FOLDER", folder.path()))?;
         ensure!(
             ended.code != Some(0) && ended.stderr.contains(refused),
             "with {line}: {ended:?}"
@@ -177,7 +176,7 @@ fn credentials() -> Outcome {
     let folder = tempfile::tempdir()?;
     for name in &names {
         let secret = match *name {
-            "likeness.storage-url" => "sqlite:s3cret.db",
+            "likeness.database-url" => "sqlite:s3cret.db",
             _ => "s3cret",
         };
         std::fs::write(folder.path().join(name), format!("{secret}\n"))?;

@@ -53,7 +53,7 @@ default_profile = "strict-v0"
 profiles = ["optimal-v0"]
 liveness_threshold_floor = 0.45
 
-[limits]
+[request_limits]
 deadline_seconds = 60
 
 [connections]
@@ -180,7 +180,7 @@ impl Server {
     pub(crate) fn operate(&self, method: &str, path: &str, headers: &str) -> Result<Answer, Failed> {
         let line = self
             .stdout
-            .wait_for("`operator's port`", |line| line.contains("operator's port"))?;
+            .wait_for("the admin listener", |line| line.starts_with("Admin listener: "))?;
         let address = line
             .split_once("http://")
             .ok_or_else(|| format!("no address in {line:?}"))?
@@ -210,12 +210,12 @@ impl Server {
 pub(crate) fn storage_for(command: &mut Command) -> Result<Option<tempfile::TempDir>, Failed> {
     let chosen = command
         .get_envs()
-        .any(|(name, value)| value.is_some() && name.to_string_lossy().contains("STORAGE"));
+        .any(|(name, value)| value.is_some() && name.to_string_lossy().contains("DATA"));
     if chosen {
         return Ok(None);
     }
     let folder = tempfile::tempdir()?;
-    command.env("LIKENESS__STORAGE__FOLDER", folder.path());
+    command.env("LIKENESS__DATA_FOLDER", folder.path());
     Ok(Some(folder))
 }
 

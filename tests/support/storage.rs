@@ -43,11 +43,11 @@ impl Storage {
     /// Has a command use this storage.
     pub(crate) fn set_for(&self, command: &mut Command) {
         if let Some(url) = &self.url {
-            command.env("LIKENESS_STORAGE_URL", url);
+            command.env("LIKENESS_DATABASE_URL", url);
         }
         command
-            .env("LIKENESS__STORAGE__FOLDER", self.folder.path())
-            .env("LIKENESS__STORAGE__REFRESH_SECONDS", "0.05");
+            .env("LIKENESS__DATA_FOLDER", self.folder.path())
+            .env("LIKENESS__DATABASE__REFRESH_SECONDS", "0.05");
     }
 
     /// The binary with this storage.

@@ -2,7 +2,7 @@
 
 use likeness_storage::apps::AppEndpoint;
 
-use crate::config::{LimitsConfig, VersionLimits};
+use crate::config::{RequestLimits, VersionLimits};
 
 /// A verification endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl ApiVersion {
     }
 
     /// Returns the accepted sizes of images.
-    pub(crate) fn sides(self, limits: &LimitsConfig) -> VersionLimits {
+    pub(crate) fn sides(self, limits: &RequestLimits) -> VersionLimits {
         match self {
             Self::V0_1 => limits.v0_1,
             Self::V0_2 => limits.v0_2,

@@ -41,7 +41,6 @@ mod http;
 mod periodic;
 mod reload;
 mod sampling;
-mod seconds;
 mod serve;
 mod signals;
 mod telemetry;
@@ -49,9 +48,9 @@ mod work;
 
 pub use access::apps::{Apps, DEMO_APP, FIRST_APP};
 pub use config::{
-    AdminConfig, AppConfig, AuditConfig, AuditMode, ClientCertificates, Config, ConfigError, EngineConfig,
-    Explained, ExposedFile, LogConfig, LogFormat, Overrides, QuotasConfig, REFERENCE, ReloadConfig,
-    StorageConfig, TlsConfig, WhenUnavailable,
+    AdminConfig, AppConfig, AuditConfig, AuditMode, ClientCertificates, Config, ConfigError, DatabaseConfig,
+    EngineConfig, Explained, ExposedFile, LogConfig, LogFormat, Overrides, QuotasConfig, REFERENCE,
+    ReloadConfig, TlsConfig, WhenUnavailable,
 };
 pub use http::TlsError;
 pub use http::openapi;

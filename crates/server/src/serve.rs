@@ -19,7 +19,7 @@ use crate::access::apps::{AppDirectory, Apps, DEMO_APP};
 use crate::access::limits::Limits;
 use crate::admin::{self, Admin};
 use crate::audit::{Audit, AuditError};
-use crate::config::{Config, ConfigError, StorageConfig};
+use crate::config::{Config, ConfigError};
 use crate::http::{self, Addresses, ConnectionCount, Listener, ListenerSettings, Service, Tls, TlsError};
 use crate::reload::{EngineSource, Reloader, SettingsReloader, SourceError};
 use crate::signals::Hangups;
@@ -84,7 +84,7 @@ pub enum ServeError {
 }
 
 impl Server {
-    /// Runs the models once, opens the database of `config.storage` (by default an SQLite file in the working directory),
+    /// Runs the models once, opens the database of `config.database` (by default an SQLite file in the working directory),
     /// then opens the listeners, so that the first request is served at full speed. `apps` are [`Config::apps`], perhaps with
     /// [`Apps::add_demo`]; those of the database are added. The engine stays to the end; see
     /// [`bind_reloadable`](Self::bind_reloadable) for one that can be replaced. Must be called within a tokio runtime.
@@ -140,10 +140,10 @@ impl Server {
         metrics: Arc<Metrics>,
     ) -> Result<Self, ServeError> {
         let has_demo = apps.has_demo();
-        let database = config.storage.open().await?;
+        let database = config.open_database().await?;
         let apps = AppDirectory::open(apps, database.clone()).await?;
-        let app_limits = Limits::open(database.clone(), &config.storage.folder, &config.quotas).await?;
-        let audit = Audit::open(&config.audit, &config.storage.folder, database.clone())?;
+        let app_limits = Limits::open(database.clone(), &config.data_folder, &config.quotas).await?;
+        let audit = Audit::open(&config.audit, &config.data_folder, database.clone())?;
         let service = Service::new(&config, apps, app_limits, engine, database, audit, metrics);
         let service = Arc::new(service.map_err(ServeError::Threads)?);
         let settings = Arc::new(OnceLock::new());
@@ -178,7 +178,7 @@ impl Server {
                 admin.settings = Arc::clone(&settings);
                 admin.tls.clone_from(&tls);
                 admin.connections = vec![("callers", clients), ("operators", operators.clone())];
-                let tls = tls.clone().filter(|_| config.tls.operators);
+                let tls = tls.clone().filter(|_| config.tls.admin);
                 Some(listen(address, 0, &operators, tls, admin::router(admin)).await?)
             }
             None => None,
@@ -321,7 +321,7 @@ impl Server {
                     ),
                     self.reload_on(hangups),
                     if_some(self.tls.as_ref().map(|tls| tls.watch(self.config.tls.check))),
-                    self.service.apps.watch(self.config.storage.refresh),
+                    self.service.apps.watch(self.config.database.refresh),
                     if_some(observers.audit.as_ref().map(Audit::keep_up)),
                     self.service.metrics().keep_up(),
                     observers.refusal_lines.keep_up(),
@@ -408,21 +408,21 @@ impl Server {
     }
 }
 
-impl StorageConfig {
+impl Config {
     /// Opens the database and migrates its tables. A database that does not respond is tried again for
-    /// `storage.start_seconds`. Must be called within a tokio runtime.
+    /// `database.start_seconds`. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// [`StorageError`], which names the host and never shows a password.
-    pub async fn open(&self) -> Result<Database, StorageError> {
-        let settings = self.settings()?;
-        let deadline = Instant::now() + self.start;
+    pub async fn open_database(&self) -> Result<Database, StorageError> {
+        let settings = self.database.settings(&self.data_folder)?;
+        let deadline = Instant::now() + self.database.start;
         let mut is_logged = false;
         loop {
             match Database::open(&settings).await {
                 Err(error) if error.is_transient() && Instant::now() + DATABASE_PAUSE < deadline => {
                     if !is_logged {
-                        let timeout_s = self.start.as_secs_f64();
+                        let timeout_s = self.database.start.as_secs_f64();
                         tracing::warn!(%error, timeout_s, "waiting for the database");
                     }
                     is_logged = true;

@@ -43,8 +43,8 @@ impl Stored {
             .build()
             .unwrap();
         let mut config = Config::default();
-        config.storage.folder = folder.path().to_owned();
-        let database = runtime.block_on(config.storage.open()).unwrap();
+        config.data_folder = folder.path().to_owned();
+        let database = runtime.block_on(config.open_database()).unwrap();
         Self {
             folder,
             runtime,
@@ -76,9 +76,9 @@ impl Stored {
 
     fn server(&self, configure: impl FnOnce(&mut Config)) -> TestServer {
         TestServer::start(&Models::new(1), |config| {
-            config.storage.url = None;
-            config.storage.folder = self.folder.path().to_owned();
-            config.storage.refresh = Duration::from_millis(50);
+            config.database.url = None;
+            config.data_folder = self.folder.path().to_owned();
+            config.database.refresh = Duration::from_millis(50);
             configure(config);
         })
     }
@@ -342,12 +342,12 @@ fn only_the_first_start_creates_an_app() {
         .unwrap();
     let start = |configured: bool| {
         let mut config = support::config();
-        config.storage.url = None;
-        config.storage.folder = folder.path().to_owned();
+        config.database.url = None;
+        config.data_folder = folder.path().to_owned();
         if !configured {
             config.apps.clear();
         }
-        let engine = Models::new(1).engine(config.imaging_limits());
+        let engine = Models::new(1).engine(config.image_limits.into());
         let apps = config.apps().unwrap();
         let mut server = runtime.block_on(Server::bind(config, apps, engine)).unwrap();
         server.take_first_app()

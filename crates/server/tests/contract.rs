@@ -99,7 +99,7 @@ fn checks_are_made_in_the_contracts_order() {
     let models = Models::new(1);
     let server = TestServer::start(&models, |config| {
         config.admission.max_requests = Some(1);
-        config.limits.body_bytes = 100_000;
+        config.request_limits.body_bytes = 100_000;
     });
     let garbage = Form::new()
         .content_type("text/plain")
@@ -291,9 +291,9 @@ fn invalid_values_are_named() {
 #[test]
 fn images_are_limited_by_the_version() {
     let server = TestServer::start(&Models::new(1), |config| {
-        config.limits.v0_2.selfie.max_side = 800;
-        config.limits.v0_1.image.min_side = 100;
-        config.safety.max_side = 2_000;
+        config.request_limits.v0_2.selfie.max_side = 800;
+        config.request_limits.v0_1.image.min_side = 100;
+        config.image_limits.max_side = 2_000;
     });
     for (path, selfie, image, status, code, says) in [
         (
@@ -503,7 +503,7 @@ fn start_errors_name_their_cause() {
         .unwrap();
     let error = |config: Config| {
         let apps = config.apps().unwrap();
-        let engine = Models::new(1).engine(config.imaging_limits());
+        let engine = Models::new(1).engine(config.image_limits.into());
         runtime
             .block_on(Server::bind(config, apps, engine))
             .unwrap_err()
@@ -511,8 +511,8 @@ fn start_errors_name_their_cause() {
     };
     let nowhere = "postgres://likeness:s3cret@127.0.0.1:1/likeness";
     let mut config = support::config();
-    config.storage.url = Some(nowhere.into());
-    config.storage.start = std::time::Duration::ZERO;
+    config.database.url = Some(nowhere.into());
+    config.database.start = std::time::Duration::ZERO;
     let said = error(config);
     assert!(
         said.contains("postgres://likeness@127.0.0.1:1/likeness") && !said.contains("s3cret"),

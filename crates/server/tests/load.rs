@@ -59,7 +59,7 @@ fn work_past_its_deadline_keeps_its_admission() {
     let models = Models::new(1);
     let server = TestServer::start(&models, |config| {
         config.admission.max_requests = Some(1);
-        config.limits.deadline = Duration::from_millis(500);
+        config.request_limits.deadline = Duration::from_millis(500);
     });
     let mut client = server.client();
     client.send(&blocking());
@@ -118,7 +118,7 @@ fn work_stops_when_its_client_hangs_up() {
 #[test]
 fn a_slow_body_is_refused_at_the_deadline_and_the_connection_closes() {
     let server = TestServer::start(&Models::new(1), |config| {
-        config.limits.deadline = Duration::from_millis(200);
+        config.request_limits.deadline = Duration::from_millis(200);
         config.connections.linger = Duration::from_millis(100);
     });
     let mut client = server.client();
@@ -152,7 +152,9 @@ fn a_truncated_body_is_malformed() {
 
 #[test]
 fn a_large_upload_receives_its_refusal() {
-    let server = TestServer::start(&Models::new(1), |config| config.limits.file_bytes = 1_000_000);
+    let server = TestServer::start(&Models::new(1), |config| {
+        config.request_limits.file_bytes = 1_000_000
+    });
     let form = Form::new().file("selfie", &vec![7; 20_000_000]);
     // Many clients send all before they read anything.
     for (headers, status, code) in [
@@ -176,7 +178,7 @@ fn a_large_upload_receives_its_refusal() {
 #[test]
 fn a_client_that_waits_for_100_continue_is_refused_before_it_sends() {
     let server = TestServer::start(&Models::new(1), |config| {
-        config.limits.body_bytes = 1_000_000;
+        config.request_limits.body_bytes = 1_000_000;
         config.connections.linger = Duration::from_millis(100);
     });
     let small = Form::pair();
@@ -205,7 +207,9 @@ fn a_client_that_waits_for_100_continue_is_refused_before_it_sends() {
 
 #[test]
 fn bodies_over_the_limit_are_refused_in_any_encoding() {
-    let server = TestServer::start(&Models::new(1), |config| config.limits.body_bytes = 100_000);
+    let server = TestServer::start(&Models::new(1), |config| {
+        config.request_limits.body_bytes = 100_000
+    });
     // Declared: at once, before any of it is there.
     let form = Form::new().text("other", &"x".repeat(100_001));
     let mut client = server.client();
@@ -324,7 +328,7 @@ fn shutdown_drains_in_flight_requests() {
 fn shutdown_is_bounded() {
     let models = Models::new(1);
     let mut server = TestServer::start(&models, |config| {
-        config.limits.deadline = Duration::from_millis(200);
+        config.request_limits.deadline = Duration::from_millis(200);
         config.shutdown.grace = Duration::from_millis(100);
     });
     let mut busy = server.client();

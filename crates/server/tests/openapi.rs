@@ -138,7 +138,7 @@ fn responses_match_their_description() {
     let mut server = TestServer::start(&models, |config| {
         config.admission.max_requests = Some(1);
         config.connections.body_idle = Duration::from_millis(300);
-        config.limits.file_bytes = 200_000;
+        config.request_limits.file_bytes = 200_000;
         config.shutdown.delay = support::PATIENCE;
     });
     let mut corrupt = png(600, 500);

@@ -109,7 +109,7 @@ fn server(traces: Option<Traces>) -> TestServer {
     TestServer::launch(
         |_| {},
         async |config, apps| {
-            let engine = models.engine(config.imaging_limits());
+            let engine = models.engine(config.image_limits.into());
             let server = Server::bind(config, apps, engine).await?;
             Ok(match traces {
                 Some(traces) => server.with_traces(traces),

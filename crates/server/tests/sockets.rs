@@ -164,7 +164,7 @@ fn a_stalled_body_is_refused() {
     let server = serve(|config| {
         config.connections.body_idle = Duration::from_millis(100);
         config.connections.linger = Duration::from_millis(100);
-        config.limits.deadline = PATIENCE * 2;
+        config.request_limits.deadline = PATIENCE * 2;
     });
     let mut client = server.client();
     let request = Form::pair().request(LIVENESS, &credentials());

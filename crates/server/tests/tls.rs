@@ -227,7 +227,7 @@ fn shutdown_does_not_wait_for_handshakes() {
     let files = Files::new();
     let mut server = files.serve(|config| {
         config.tls.handshake = PATIENCE * 2;
-        config.limits.deadline = PATIENCE * 2;
+        config.request_limits.deadline = PATIENCE * 2;
     });
     let mut stalled = TcpStream::connect(server.address).unwrap();
     stalled.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -372,7 +372,7 @@ fn an_unusable_certificate_is_logged_once_and_the_current_one_stays() {
 
 /// Why there is no service with this configuration.
 fn start_error(config: Config) -> String {
-    let engine = Models::new(1).engine(config.imaging_limits());
+    let engine = Models::new(1).engine(config.image_limits.into());
     let apps = config.apps().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let started = runtime.block_on(Server::bind(config, apps, engine));
@@ -428,7 +428,7 @@ fn the_admin_listener_speaks_tls_if_configured() {
     let files = Files::new();
     let server = files.serve(|config| {
         config.admin.listen = Some("127.0.0.1:0".parse().unwrap());
-        config.tls.operators = true;
+        config.tls.admin = true;
     });
     files.client().healthy(server.admin_address.unwrap()).unwrap();
 }

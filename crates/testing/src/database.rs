@@ -31,7 +31,7 @@ impl TestDatabase {
         })
     }
 
-    /// For `storage.url`.
+    /// For `database.url`.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url

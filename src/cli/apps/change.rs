@@ -1,37 +1,22 @@
 //! The commands that change apps.
 
-use std::io::Read;
 use std::time::Duration;
 
-use clap::Args;
-use likeness::server::storage::apps::{AppKey, AppSettings, KeyRule, Rotation};
+use clap::{Args, ValueEnum};
+use likeness::server::storage::apps::{AppEndpoint, AppSettings, Rotation};
 use serde_json::json;
 
-use super::settings::{Changes, Setting};
+use super::key::{KeyArguments, parse_time};
 use super::{Access, AppArguments, Failure, say, show};
-
-/// More than the longest key and a line's end.
-const MAX_INPUT: u64 = 1_024;
-
-const DAY: u64 = 86_400;
 
 /// A change of one app.
 #[derive(Debug, Args)]
 pub(crate) struct ChangeArguments {
     #[command(flatten)]
     app: AppArguments,
-    /// Do not wait until running services have noticed the change (`storage.refresh_seconds` and half a second).
+    /// Do not wait until running services have noticed the change (`database.refresh_seconds` and half a second)
     #[arg(long)]
     no_wait: bool,
-}
-
-/// The source of a new key.
-#[derive(Debug, Args)]
-struct KeyArguments {
-    /// Read the key from standard input instead of generating one; at least 16 random characters unless `allow_weak_keys`
-    /// is set.
-    #[arg(long)]
-    key_stdin: bool,
 }
 
 #[derive(Debug, Args)]
@@ -41,7 +26,7 @@ pub(crate) struct CreateArguments {
     #[command(flatten)]
     key: KeyArguments,
     #[command(flatten)]
-    changes: Changes,
+    settings: SettingArguments,
 }
 
 #[derive(Debug, Args)]
@@ -50,10 +35,10 @@ pub(crate) struct RotateArguments {
     change: ChangeArguments,
     #[command(flatten)]
     key: KeyArguments,
-    /// How long the previous key stays valid: 7d, 12h, 30m, 90s; 0: not at all.
+    /// Time until the previous key expires: 7d, 12h, 30m, 90s, or 0
     #[arg(long, value_name = "TIME", default_value = "7d", value_parser = parse_time)]
     grace: Duration,
-    /// Revoke the older key if the last rotation is not over; otherwise that is an error.
+    /// Expire the older key now if the last rotation has not ended; without this that is an error
     #[arg(long)]
     force: bool,
 }
@@ -63,39 +48,108 @@ pub(crate) struct SetArguments {
     #[command(flatten)]
     change: ChangeArguments,
     #[command(flatten)]
-    changes: Changes,
-    /// Settings to remove, comma-separated.
+    settings: SettingArguments,
+    /// Settings to unset, comma-separated
     #[arg(long, value_name = "NAMES", value_enum, value_delimiter = ',')]
-    unset: Vec<Setting>,
+    unset: Vec<Unset>,
 }
 
-impl KeyArguments {
-    /// Returns the key. One that is read must keep to this rule.
-    fn key(&self, rule: KeyRule) -> Result<AppKey, Failure> {
-        if !self.key_stdin {
-            return Ok(AppKey::generate()?);
-        }
-        let mut text = String::new();
-        std::io::stdin()
-            .take(MAX_INPUT)
-            .read_to_string(&mut text)
-            .map_err(|_| "standard input is not text")?;
-        Ok(AppKey::import(text.trim_end_matches(['\r', '\n']), rule)?)
-    }
+/// Settings of an app. What is not named stays as it is.
+#[derive(Debug, Clone, Args)]
+struct SettingArguments {
+    /// Decision profile of requests that name none
+    #[arg(long, value_name = "NAME")]
+    default_profile: Option<String>,
+    /// Decision profiles that requests may name besides, comma-separated [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    profiles: Option<Vec<String>>,
+    /// Endpoints of its requests, comma-separated: biometric, liveness [default: both]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    endpoints: Option<Vec<AppEndpoint>>,
+    /// Lowest `threshold` of liveness verifications, 0 to 1 [default: 0]
+    #[arg(long, value_name = "NUMBER")]
+    liveness_threshold_floor: Option<f64>,
+    /// Rate limit: requests per second [default: none]
+    #[arg(long, value_name = "NUMBER")]
+    requests_per_second: Option<f64>,
+    /// Requests that may come at once after a pause [default: as many as in a second]
+    #[arg(long, value_name = "N")]
+    burst: Option<u32>,
+    /// Concurrency limit: requests at the same time [default: none]
+    #[arg(long, value_name = "N")]
+    concurrent_requests: Option<u32>,
+    /// Quota of requests per day, UTC [default: none]
+    #[arg(long, value_name = "N")]
+    daily_quota: Option<u64>,
+    /// Quota of requests per calendar month, UTC [default: none]
+    #[arg(long, value_name = "N")]
+    monthly_quota: Option<u64>,
+    /// Note for operators, such as the owner of the app
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+}
 
-    /// Returns the key to show: only a generated one.
-    fn shown<'a>(&self, key: &'a AppKey) -> Option<&'a str> {
-        (!self.key_stdin).then(|| key.expose())
+/// A setting that can be unset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Unset {
+    DefaultProfile,
+    Profiles,
+    Endpoints,
+    LivenessThresholdFloor,
+    RequestsPerSecond,
+    Burst,
+    ConcurrentRequests,
+    DailyQuota,
+    MonthlyQuota,
+    Note,
+}
+
+impl SettingArguments {
+    fn apply(&self, settings: &mut AppSettings) {
+        fn set<T: Clone>(setting: &mut Option<T>, wanted: &Option<T>) {
+            if wanted.is_some() {
+                setting.clone_from(wanted);
+            }
+        }
+        let limits = &mut settings.limits;
+        set(&mut settings.default_profile, &self.default_profile);
+        set(&mut settings.profiles, &self.profiles);
+        set(&mut settings.endpoints, &self.endpoints);
+        set(&mut limits.requests_per_second, &self.requests_per_second);
+        set(&mut limits.burst, &self.burst);
+        set(&mut limits.concurrent_requests, &self.concurrent_requests);
+        set(&mut limits.daily_quota, &self.daily_quota);
+        set(&mut limits.monthly_quota, &self.monthly_quota);
+        if let Some(floor) = self.liveness_threshold_floor {
+            settings.liveness_threshold_floor = floor;
+        }
+        if let Some(note) = &self.note {
+            settings.note.clone_from(note);
+        }
+    }
+}
+
+impl Unset {
+    fn apply(self, settings: &mut AppSettings) {
+        let limits = &mut settings.limits;
+        match self {
+            Self::DefaultProfile => settings.default_profile = None,
+            Self::Profiles => settings.profiles = None,
+            Self::Endpoints => settings.endpoints = None,
+            Self::LivenessThresholdFloor => settings.liveness_threshold_floor = 0.0,
+            Self::RequestsPerSecond => limits.requests_per_second = None,
+            Self::Burst => limits.burst = None,
+            Self::ConcurrentRequests => limits.concurrent_requests = None,
+            Self::DailyQuota => limits.daily_quota = None,
+            Self::MonthlyQuota => limits.monthly_quota = None,
+            Self::Note => settings.note.clear(),
+        }
     }
 }
 
 impl ChangeArguments {
     fn id(&self) -> &str {
         &self.app.id
-    }
-
-    fn json(&self) -> bool {
-        self.app.common.json
     }
 
     async fn wait(&self, access: &Access) {
@@ -105,14 +159,14 @@ impl ChangeArguments {
     }
 
     pub(super) async fn set_disabled(&self, disabled: bool) -> Result<(), Failure> {
-        self.change(|settings| settings.disabled = disabled).await
+        self.change(move |settings| settings.disabled = disabled).await
     }
 
     pub(super) async fn delete(&self) -> Result<(), Failure> {
         let access = Access::open(&self.app.common).await?;
         access.database.delete_app(self.id()).await?;
         self.wait(&access).await;
-        if self.json() {
+        if access.json {
             return say(json!({ "id": self.id(), "deleted": true }));
         }
         say(format_args!("Deleted app `{}`.", self.id()))
@@ -126,7 +180,7 @@ impl ChangeArguments {
         access.config.check_app(self.id(), &settings)?;
         access.database.change_app(self.id(), change).await?;
         self.wait(&access).await;
-        show::app(&access.app(self.id()).await?, self.json())
+        access.show(self.id()).await
     }
 }
 
@@ -135,19 +189,18 @@ impl CreateArguments {
         let id = self.change.id();
         let access = Access::open_or_create(&self.change.app.common).await?;
         if access.config.apps.iter().any(|app| app.id == id) {
-            return Err(format!(
-                "the configuration already has an app `{id}`, which wins over one in the database"
-            )
-            .into());
+            return Err(
+                format!("the configuration has an app `{id}`, which overrides the database's").into(),
+            );
         }
         let mut settings = AppSettings::default();
-        self.changes.apply(&mut settings);
+        self.settings.apply(&mut settings);
         access.config.check_app(id, &settings)?;
         let key = self.key.key(access.config.key_rule())?;
         let new = access.database.create_app(id, &settings, key).await?;
         self.change.wait(&access).await;
         let key = self.key.shown(&new.key);
-        if self.change.json() {
+        if access.json {
             return say(json!({ "id": id, "label": new.label, "key": key }));
         }
         say(format_args!("Created app `{id}` in {}.", access.database.name()))?;
@@ -164,11 +217,11 @@ impl RotateArguments {
         let rotated = access.database.rotate_key(id, &key, rotation).await?;
         self.change.wait(&access).await;
         let shown = self.key.shown(&key);
-        if self.change.json() {
+        if access.json {
             let before: Vec<_> = rotated.before.iter().map(show::key_as_json).collect();
             return say(json!({ "id": id, "label": rotated.label, "key": shown, "before": before }));
         }
-        say(format_args!("App `{id}` has the new key {}.", rotated.label))?;
+        say(format_args!("App `{id}` has a new key, {}.", rotated.label))?;
         show_key(id, shown)?;
         for key in &rotated.before {
             say(format_args!("Key {} is {}.", key.label, show::state(key)))?;
@@ -179,75 +232,21 @@ impl RotateArguments {
 
 impl SetArguments {
     pub(super) async fn run(&self) -> Result<(), Failure> {
-        let change = |settings: &mut AppSettings| {
-            for setting in &self.unset {
-                setting.remove(settings);
-            }
-            self.changes.apply(settings);
+        let (wanted, unset) = (self.settings.clone(), self.unset.clone());
+        let change = move |settings: &mut AppSettings| {
+            unset.iter().for_each(|setting| setting.apply(settings));
+            wanted.apply(settings);
         };
         self.change.change(change).await
     }
 }
 
-/// Shows a generated key.
+/// Prints a key, but for one that was given.
 fn show_key(id: &str, key: Option<&str>) -> Result<(), Failure> {
     match key {
         Some(key) => say(format_args!(
-            "The key is shown this once:\n\n  app_id:  {id}\n  app_key: {key}\n"
+            "The key is shown only once:\n\n  app_id:  {id}\n  app_key: {key}\n"
         )),
-        None => say("Its key is the given one."),
-    }
-}
-
-/// Parses a time such as `7d`, `12h`, `30m`, `90s` or `0`.
-fn parse_time(text: &str) -> Result<Duration, String> {
-    let wrong = || "must be a number with `d`, `h`, `m` or `s`, such as 7d or 12h, or 0".to_owned();
-    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let number: u64 = digits.parse().map_err(|_| wrong())?;
-    let unit = match &text[digits.len()..] {
-        "d" => DAY,
-        "h" => 3_600,
-        "m" => 60,
-        "s" => 1,
-        "" if number == 0 => 1,
-        _ => return Err(wrong()),
-    };
-    let seconds = number.checked_mul(unit).filter(|&seconds| seconds <= 3_660 * DAY);
-    seconds
-        .map(Duration::from_secs)
-        .ok_or_else(|| "must be at most 3660d".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_have_a_unit() {
-        for (text, seconds) in [
-            ("7d", 604_800),
-            ("12h", 43_200),
-            ("30m", 1_800),
-            ("90s", 90),
-            ("0", 0),
-            ("0d", 0),
-        ] {
-            assert_eq!(parse_time(text), Ok(Duration::from_secs(seconds)), "{text}");
-        }
-        for text in [
-            "",
-            "7",
-            "d",
-            "-1d",
-            "1.5h",
-            "7 d",
-            "7w",
-            "1d2h",
-            "99999999999999999999d",
-            "213503982334602d",
-            "3661d",
-        ] {
-            assert!(parse_time(text).is_err(), "{text}");
-        }
+        None => say("Its key is the one from standard input."),
     }
 }

@@ -1,7 +1,7 @@
 //! `likeness apps`.
 
 mod change;
-mod settings;
+mod key;
 mod show;
 
 use std::process::ExitCode;
@@ -13,39 +13,40 @@ use likeness::server::storage::apps::StoredApp;
 use likeness::server::storage::{Database, Place, StorageError};
 use serde_json::json;
 
-use super::config::ConfigArguments;
+use super::settings::ConfigArguments;
 use super::{Failure, block_on, exit, say};
 
 use change::{ChangeArguments, CreateArguments, RotateArguments, SetArguments};
 
-/// How long a service may take to read the apps once it has noticed a change.
+/// What a service may take to read the apps, once it has noticed that they have changed.
 const MARGIN: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AppsCommand {
-    /// Create an app and show its key, once.
+    /// Create an app and print its key, once
     Create(CreateArguments),
-    /// List the apps in the database.
+    /// List the apps in the database
     List(CommonArguments),
-    /// Show the settings of an app, and its keys by their labels.
+    /// Show the settings of an app, and its keys by their labels
     Show(AppArguments),
-    /// Give an app a new key and show it, once; the previous key stays valid for a while.
+    /// Give an app a new key and print it, once; the previous key expires after a grace period
     Rotate(RotateArguments),
-    /// Refuse all requests of an app, with 403 APP_DISABLED.
+    /// Reject all requests of an app with 403 APP_DISABLED
     Disable(ChangeArguments),
-    /// Enable a disabled app.
+    /// Accept requests of a disabled app again
     Enable(ChangeArguments),
-    /// Change the settings of an app.
+    /// Change the settings of an app
     Set(SetArguments),
-    /// Delete an app and its keys; its audit records and usage stay.
+    /// Delete an app and its keys; its audit records stay
     Delete(ChangeArguments),
 }
 
+/// The database, and how the outcome is printed.
 #[derive(Debug, Args)]
 pub(crate) struct CommonArguments {
     #[command(flatten)]
     config: ConfigArguments,
-    /// Write JSON.
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -53,7 +54,7 @@ pub(crate) struct CommonArguments {
 /// One app.
 #[derive(Debug, Args)]
 pub(crate) struct AppArguments {
-    /// The `app_id` of the app's requests.
+    /// Id of the app, which its requests bring as `app_id`
     #[arg(value_name = "ID")]
     id: String,
     #[command(flatten)]
@@ -66,10 +67,7 @@ impl AppsCommand {
             match self {
                 Self::Create(create) => create.run().await,
                 Self::List(common) => list(common).await,
-                Self::Show(app) => {
-                    let found = Access::open(&app.common).await?.app(&app.id).await?;
-                    show::app(&found, app.common.json)
-                }
+                Self::Show(app) => Access::open(&app.common).await?.show(&app.id).await,
                 Self::Rotate(rotate) => rotate.run().await,
                 Self::Disable(change) => change.set_disabled(true).await,
                 Self::Enable(change) => change.set_disabled(false).await,
@@ -85,49 +83,56 @@ async fn list(common: &CommonArguments) -> Result<(), Failure> {
     let access = Access::open(common).await?;
     let (_, apps) = access.database.apps().await?;
     if common.json {
-        return say(json!(apps.iter().map(show::as_json).collect::<Vec<_>>()));
+        let apps: Vec<_> = apps.iter().map(show::as_json).collect();
+        return say(json!(apps));
     }
     if apps.is_empty() {
-        return say(format_args!("There is no app in {}.", access.database.name()));
+        return say(format_args!("No apps in {}.", access.database.name()));
     }
     show::table(&apps)
 }
 
-/// The configuration of a service, and its database.
+/// The settings, and the database that they name.
 struct Access {
     config: Config,
     database: Database,
+    json: bool,
 }
 
 impl Access {
     /// Opens the database, which must exist.
     async fn open(common: &CommonArguments) -> Result<Self, Failure> {
-        let config = common.config.load()?;
-        if let Place::File(path) = config.storage.settings()?.place
-            && !path.exists()
-        {
-            return Err(format!(
-                "there is no database {}; name the service's configuration with --config, or run this where the service runs",
-                path.display()
-            )
-            .into());
-        }
-        Self::with(config).await
+        Self::of(common, true).await
     }
 
-    /// Opens the database, and creates it if it does not exist.
+    /// Opens the database, and creates it where it does not exist.
     async fn open_or_create(common: &CommonArguments) -> Result<Self, Failure> {
-        Self::with(common.config.load()?).await
+        Self::of(common, false).await
     }
 
-    async fn with(config: Config) -> Result<Self, Failure> {
-        if matches!(config.storage.settings()?.place, Place::Memory) {
-            return Err(
-                "the database is in the memory of each process: no other process sees its apps".into(),
-            );
+    async fn of(common: &CommonArguments, must_exist: bool) -> Result<Self, Failure> {
+        let config = common.config.load()?;
+        match config.database.settings(&config.data_folder)?.place {
+            Place::Memory => {
+                return Err(
+                    "the database is in the memory of each process: no other process sees its apps".into(),
+                );
+            }
+            Place::File(path) if must_exist && !path.exists() => {
+                return Err(format!(
+                    "no database at {}: name the service's configuration with --config, or run this where the service runs",
+                    path.display()
+                )
+                .into());
+            }
+            _ => {}
         }
-        let database = config.storage.open().await?;
-        Ok(Self { config, database })
+        let database = config.open_database().await?;
+        Ok(Self {
+            config,
+            database,
+            json: common.json,
+        })
     }
 
     async fn app(&self, id: &str) -> Result<StoredApp, Failure> {
@@ -135,8 +140,17 @@ impl Access {
         Ok(app.ok_or_else(|| StorageError::UnknownApp(id.to_owned()))?)
     }
 
-    /// Waits until every service with this database has noticed a change.
+    async fn show(&self, id: &str) -> Result<(), Failure> {
+        let app = self.app(id).await?;
+        if self.json {
+            say(show::as_json(&app))
+        } else {
+            show::whole(&app)
+        }
+    }
+
+    /// Waits until every service on this database has noticed a change.
     async fn wait_for_services(&self) {
-        tokio::time::sleep(self.config.storage.refresh + MARGIN).await;
+        tokio::time::sleep(self.config.database.refresh + MARGIN).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Apps as text and as JSON, with the public parts of their keys.
+//! Apps as text and JSON, with the public part of their keys.
 
 use jiff::Timestamp;
 use likeness::server::storage::apps::{StoredApp, StoredKey};
@@ -6,6 +6,7 @@ use likeness::server::storage::now;
 use serde_json::{Value, json};
 
 use super::{Failure, say};
+use crate::cli::say_table;
 
 pub(super) fn as_json(app: &StoredApp) -> Value {
     json!({
@@ -27,72 +28,78 @@ pub(super) fn key_as_json(key: &StoredKey) -> Value {
     })
 }
 
-/// Lists apps, one a line.
+/// Prints a line for each app.
 pub(super) fn table(apps: &[StoredApp]) -> Result<(), Failure> {
-    let now = now();
-    let widest = apps.iter().map(|app| app.id.len()).max().unwrap_or(0).max(2);
-    say(format_args!(
-        "{:widest$}  {:8}  {:>9}  note",
-        "id", "state", "live keys"
-    ))?;
-    for app in apps {
-        let state = state_of(app);
-        let live = app.keys.iter().filter(|key| key.is_live(now)).count();
-        let line = format!("{:widest$}  {state:8}  {live:>9}  {}", app.id, app.settings.note);
-        say(line.trim_end())?;
-    }
-    Ok(())
+    let rows: Vec<_> = apps
+        .iter()
+        .map(|app| {
+            let live = app.keys.iter().filter(|key| key.is_live(now())).count();
+            [
+                app.id.clone(),
+                enabled(app).to_owned(),
+                live.to_string(),
+                app.settings.note.clone(),
+            ]
+        })
+        .collect();
+    say_table(["id", "state", ">live keys", "note"], &rows)
 }
 
-/// Shows all settings of an app, and its keys.
-pub(super) fn app(app: &StoredApp, json: bool) -> Result<(), Failure> {
-    if json {
-        return say(as_json(app));
+fn enabled(app: &StoredApp) -> &'static str {
+    if app.settings.disabled {
+        "disabled"
+    } else {
+        "enabled"
     }
+}
+
+/// Prints all of an app.
+pub(super) fn whole(app: &StoredApp) -> Result<(), Failure> {
     let settings = &app.settings;
     let limits = &settings.limits;
     fn or<T: ToString>(value: Option<T>, absent: &str) -> String {
         value.map_or_else(|| absent.to_owned(), |value| value.to_string())
     }
-    let endpoints = settings.endpoints.as_ref().map(|endpoints| {
-        let names: Vec<&str> = endpoints.iter().map(|endpoint| endpoint.as_str()).collect();
-        names.join(", ")
-    });
-    let profiles = settings.profiles.as_ref().map(|names| names.join(", "));
-    let default_profile = settings.default_profile.as_ref();
-    let floor = settings.liveness_threshold_floor.to_string();
+    let endpoints: Option<Vec<String>> = settings
+        .endpoints
+        .as_ref()
+        .map(|names| names.iter().map(ToString::to_string).collect());
     let mut lines = vec![
         ("app", app.id.clone()),
-        ("state", state_of(app).to_owned()),
+        ("state", enabled(app).to_owned()),
         ("note", settings.note.clone()),
         ("created", time(app.created)),
         ("changed", time(app.changed)),
-        ("default profile", or(default_profile, "the service's")),
-        ("profiles", or(profiles, "all")),
-        ("endpoints", or(endpoints, "all")),
-        ("liveness threshold floor", floor),
+        (
+            "default profile",
+            or(settings.default_profile.as_ref(), "the service's"),
+        ),
+        (
+            "profiles",
+            or(settings.profiles.as_ref().map(|names| names.join(", ")), "all"),
+        ),
+        ("endpoints", or(endpoints.map(|names| names.join(", ")), "all")),
+        (
+            "liveness threshold floor",
+            settings.liveness_threshold_floor.to_string(),
+        ),
         ("requests per second", or(limits.requests_per_second, "unlimited")),
         ("burst", or(limits.burst, "as many as in a second")),
         ("concurrent requests", or(limits.concurrent_requests, "unlimited")),
         ("daily quota", or(limits.daily_quota, "unlimited")),
         ("monthly quota", or(limits.monthly_quota, "unlimited")),
     ];
-    for key in &app.keys {
-        let key = format!("{}, created {}, {}", key.label, time(key.created), state(key));
-        lines.push(("key", key));
-    }
+    let keys = app.keys.iter();
+    lines.extend(keys.map(|key| {
+        (
+            "key",
+            format!("{}, created {}, {}", key.label, time(key.created), state(key)),
+        )
+    }));
     for (name, value) in lines {
         say(format!("{name:24}  {value}").trim_end())?;
     }
     Ok(())
-}
-
-fn state_of(app: &StoredApp) -> &'static str {
-    if app.settings.disabled {
-        "disabled"
-    } else {
-        "enabled"
-    }
 }
 
 /// Returns whether a key is accepted, and how long.

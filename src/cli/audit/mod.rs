@@ -1,7 +1,5 @@
 //! `likeness audit`.
 
-mod table;
-
 use std::io::{BufWriter, Write};
 use std::process::ExitCode;
 
@@ -15,67 +13,78 @@ use likeness::server::audit::{
 };
 use likeness::server::storage::audit::AuditFilter;
 
-use super::config::ConfigArguments;
-use super::{Failure, block_on, exit, say};
+use super::settings::ConfigArguments;
+use super::{Failure, block_on, exit, say, warn_renamed};
 
-/// Rows that are read at a time.
+mod table;
+
+/// Records that are read at a time.
 const PAGE: i64 = 500;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
-    /// Verify the hash chains of the audit log. Exit code: 0 valid, 1 nothing to verify or an error, 2 usage, 4 not valid.
+    /// Verify the hash chains: find records that were changed, removed, added or moved
     ///
-    /// Reports the first record of each chain that was changed, removed, added or moved.
+    /// Exit code: 0 intact, 1 not verifiable or empty, 2 usage, 4 not intact.
     Verify(VerifyArguments),
-    /// Export audit records as lines of JSON or as CSV.
+    /// Export audit records as JSON lines or CSV
     Export(ExportArguments),
-    /// Show the number of audit records in the files and in the database.
+    /// Count audit records in files and database
     Status(ConfigArguments),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArguments {
-    #[command(flatten)]
-    config: ConfigArguments,
-    /// Copy of the audit log to verify.
-    #[arg(long, value_enum, default_value_t = Source::Database)]
-    from: Source,
-    /// Checkpoint that a chain must contain, as printed by an earlier run; nothing else detects records missing at the end.
+    /// Records to verify
+    #[arg(long, value_enum, default_value_t = Place::Database)]
+    from: Place,
+    /// Checkpoint that must be in its chain; the only way to notice records missing at the end
     #[arg(long, value_name = "INSTANCE:NUMBER:HASH")]
     expect_checkpoint: Vec<ChainCheckpoint>,
-    /// Former name of --expect-checkpoint.
+    /// The old name of --expect-checkpoint
     #[arg(long, hide = true)]
     expect_head: Vec<ChainCheckpoint>,
+    #[command(flatten)]
+    config: ConfigArguments,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ExportArguments {
-    #[command(flatten)]
-    config: ConfigArguments,
-    /// First day or time to export, UTC: 2026-11-25 or 2026-11-25T08:00:00Z.
+    /// Earliest day or time, UTC, such as 2026-11-25 or 2026-11-25T08:00:00Z
     #[arg(long, value_name = "TIME", value_parser = time)]
     since: Timestamp,
-    /// Day or time before which to export, UTC [default: no end].
+    /// Day or time to stop before [default: no end]
     #[arg(long, value_name = "TIME", value_parser = time)]
     until: Option<Timestamp>,
-    /// Only records of this app.
+    /// Only this app
     #[arg(long, value_name = "ID")]
     app: Option<String>,
-    /// Output format.
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     format: Format,
-    /// Copy of the audit log to export.
-    #[arg(long, value_enum, default_value_t = Source::Database)]
-    from: Source,
+    /// Records to export
+    #[arg(long, value_enum, default_value_t = Place::Database)]
+    from: Place,
+    #[command(flatten)]
+    config: ConfigArguments,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Source {
+enum Place {
     Database,
     Files,
-    /// Former name of `database`.
+    /// The old name of `database`.
     #[value(hide = true)]
     Store,
+}
+
+impl Place {
+    fn is_files(self) -> bool {
+        if self == Self::Store {
+            warn_renamed("--from store", "--from database", None);
+        }
+        self == Self::Files
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -91,30 +100,14 @@ fn time(text: &str) -> Result<Timestamp, String> {
         .map_err(|_| "must be a day such as 2026-11-25 or a time such as 2026-11-25T08:00:00Z".to_owned())
 }
 
-/// Warns of a former name that is still accepted.
-fn warn_renamed(former: &str, name: &str) -> Result<(), Failure> {
-    let mut out = std::io::stderr();
-    Ok(writeln!(
-        out,
-        "likeness: warning: {former} is deprecated; use {name}"
-    )?)
-}
-
-impl Source {
-    fn is_files(self) -> Result<bool, Failure> {
-        if self == Self::Store {
-            warn_renamed("--from store", "--from database")?;
-        }
-        Ok(self == Self::Files)
-    }
-}
-
 impl AuditCommand {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
-        let (Self::Verify(VerifyArguments { config, .. })
-        | Self::Export(ExportArguments { config, .. })
-        | Self::Status(config)) = self;
-        let config = config.load()?;
+        let arguments = match self {
+            Self::Verify(arguments) => &arguments.config,
+            Self::Export(arguments) => &arguments.config,
+            Self::Status(arguments) => arguments,
+        };
+        let config = arguments.load()?;
         block_on(async {
             match self {
                 Self::Verify(arguments) => verify(arguments, &config).await,
@@ -129,47 +122,49 @@ async fn verify(arguments: &VerifyArguments, config: &Config) -> Result<ExitCode
     let key = ChainKey::new(config.audit.chain_key.clone());
     let mut expected = arguments.expect_checkpoint.clone();
     if !arguments.expect_head.is_empty() {
-        warn_renamed("--expect-head", "--expect-checkpoint")?;
+        warn_renamed("--expect-head", "--expect-checkpoint", None);
         expected.extend(arguments.expect_head.iter().cloned());
     }
-    let folder = audit_folder(&config.storage.folder);
-    let (report, place) = if arguments.from.is_files()? {
-        let report = verify_files(&folder, &key, &expected)?;
-        (report, folder.display().to_string())
+    let folder = audit_folder(&config.data_folder);
+    let (report, place) = if arguments.from.is_files() {
+        (
+            verify_files(&folder, &key, &expected)?,
+            folder.display().to_string(),
+        )
     } else {
-        let database = config.storage.open().await?;
+        let database = config.open_database().await?;
         let report = verify_database(&database, &key, &expected, &folder).await?;
         (report, database.name().to_owned())
     };
     for chain in &report.chains {
-        if chain.end.checkpoint.seq == 0 {
-            say(format_args!("no records of {}", chain.end.instance))?;
+        let end = &chain.end;
+        if end.checkpoint.seq == 0 {
+            say(format_args!("no records of {}", end.instance))?;
         } else {
-            say(format_args!(
-                "{} records are valid, up to {}",
-                chain.records, chain.end
-            ))?;
+            say(format_args!("{} records verified, up to {end}", chain.records))?;
         }
     }
+    let is_whole = report.faults.is_empty() && report.missed.is_empty();
     for fault in &report.faults {
         say(format_args!("FAULT {fault}"))?;
     }
     for checkpoint in &report.missed {
         say(format_args!(
-            "FAULT no chain contains {checkpoint}: records are missing at its end, it was created anew, or retention has \
-             removed that record"
+            "FAULT no chain contains the checkpoint {checkpoint}: records are missing at its end, it was forged, or the record \
+             has expired"
         ))?;
     }
-    let (verdict, code) = if !report.faults.is_empty() || !report.missed.is_empty() {
-        ("The audit is NOT valid.".to_owned(), exit::REJECT)
-    } else if report.chains.iter().all(|chain| chain.records == 0) {
-        let verdict = format!("No audit records found in {place}: nothing to verify.");
-        (verdict, exit::ERROR)
+    let is_empty = report.chains.iter().all(|chain| chain.records == 0);
+    if is_whole && is_empty {
+        say(format_args!("No audit records in {place}."))?;
+        Ok(exit::ERROR.into())
+    } else if is_whole {
+        say("The audit log is intact.")?;
+        Ok(exit::PASS.into())
     } else {
-        ("The audit is valid.".to_owned(), exit::PASS)
-    };
-    say(verdict)?;
-    Ok(code.into())
+        say("The audit log is NOT intact.")?;
+        Ok(exit::REJECT.into())
+    }
 }
 
 async fn export(arguments: &ExportArguments, config: &Config) -> Result<ExitCode, Failure> {
@@ -178,51 +173,59 @@ async fn export(arguments: &ExportArguments, config: &Config) -> Result<ExitCode
         until: arguments.until.map(Timestamp::as_microsecond),
         app: arguments.app.clone(),
     };
-    let mut out = BufWriter::new(std::io::stdout().lock());
-    if arguments.format == Format::Csv {
-        table::write_header(&mut out)?;
-    }
-    let mut write = |line: &str| match arguments.format {
-        Format::Jsonl => writeln!(out, "{line}"),
-        Format::Csv => table::write_row(&mut out, line),
+    let mut lines = BufWriter::new(std::io::stdout().lock());
+    let mut rows = match arguments.format {
+        Format::Jsonl => None,
+        Format::Csv => Some(csv::Writer::from_writer(std::io::stdout())),
     };
-    if arguments.from.is_files()? {
-        file_records(&audit_folder(&config.storage.folder), |line| {
-            if filter.selects(&audit_row(line)?) {
-                write(line)?;
+    if let Some(rows) = &mut rows {
+        rows.write_record(table::COLUMNS)?;
+    }
+    let mut write = |record: &str| match &mut rows {
+        Some(rows) => table::write_row(rows, record),
+        None => writeln!(lines, "{record}"),
+    };
+    if arguments.from.is_files() {
+        file_records(&audit_folder(&config.data_folder), |record| {
+            if filter.selects(&audit_row(record)?) {
+                write(record)
+            } else {
+                Ok(())
             }
-            Ok(())
         })?;
     } else {
-        let database = config.storage.open().await?;
+        let database = config.open_database().await?;
         let (mut time, mut instance, mut seq) = (i64::MIN, String::new(), 0);
         loop {
-            let rows = database.find_audit(&filter, (time, &instance, seq), PAGE).await?;
-            let Some(last) = rows.last() else { break };
+            let page = database.find_audit(&filter, (time, &instance, seq), PAGE).await?;
+            let Some(last) = page.last() else { break };
             (time, instance, seq) = (last.time, last.instance.clone(), last.seq);
-            for row in &rows {
-                write(&row.line)?;
-            }
+            page.iter().try_for_each(|row| write(&row.line))?;
         }
     }
-    out.flush()?;
+    lines.flush()?;
+    if let Some(mut rows) = rows {
+        rows.flush()?;
+    }
     Ok(exit::PASS.into())
 }
 
 async fn status(config: &Config) -> Result<ExitCode, Failure> {
-    let folder = audit_folder(&config.storage.folder);
+    let folder = audit_folder(&config.data_folder);
     let mut records = 0_u64;
     file_records(&folder, |_| {
         records += 1;
         Ok(())
     })?;
     say(format_args!("files in {}: {records} records", folder.display()))?;
-    let database = config.storage.open().await?;
+    let database = config.open_database().await?;
     let (rows, latest) = database.audit_size().await?;
-    let latest = latest.and_then(|time| Timestamp::from_microsecond(time).ok());
-    let latest = latest.map_or_else(|| "none".to_owned(), |time| time.to_string());
+    let latest = latest.map_or_else(
+        || "none".to_owned(),
+        |time| Timestamp::from_microsecond(time).map_or_else(|_| time.to_string(), |time| time.to_string()),
+    );
     say(format_args!(
-        "database {}: {rows} records, latest: {latest}",
+        "database {}: {rows} records, the latest of {latest}",
         database.name()
     ))?;
     Ok(exit::PASS.into())

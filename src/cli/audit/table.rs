@@ -4,10 +4,10 @@ use std::io::{self, Write};
 
 use serde_json::Value;
 
-use crate::cli::csv_cell::cell;
+use crate::cli::disarmed;
 
-/// The columns: the fields of a record, and those of its event, as paths.
-const COLUMNS: [&str; 46] = [
+/// The columns, as paths into a record: those of the chain, then those of events by their names in there.
+pub(super) const COLUMNS: [&str; 46] = [
     "instance",
     "seq",
     "prev",
@@ -57,33 +57,28 @@ const COLUMNS: [&str; 46] = [
     "lost",
 ];
 
-/// Writes the names of the columns.
-pub(super) fn write_header(out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "{}", COLUMNS.join(","))
-}
-
 /// Writes the row of a record.
 ///
 /// # Errors
-/// Those of `out`; and a field without a column, as of a newer version: an export must not omit it silently.
-pub(super) fn write_row(out: &mut impl Write, line: &str) -> io::Result<()> {
-    let line: Value = serde_json::from_str(line)?;
+/// Those of `out`; and where the record has a field that has no column: a newer version wrote it, and nothing is to be left
+/// out silently.
+pub(super) fn write_row(out: &mut csv::Writer<impl Write>, record: &str) -> io::Result<()> {
+    let record: Value = serde_json::from_str(record)?;
     let mut fields = Vec::new();
-    flatten(&line, "", &mut fields);
+    flatten(&record, "", &mut fields);
     if let Some((unknown, _)) = fields.iter().find(|(name, _)| !COLUMNS.contains(&name.as_str())) {
         return Err(io::Error::other(format!(
-            "audit record has the field `{unknown}`, for which this version has no column: use --format jsonl"
+            "a record has the field `{unknown}`, for which this version has no column: use --format jsonl"
         )));
     }
     let cells = COLUMNS.iter().map(|column| {
         let value = fields.iter().find(|(name, _)| name == column);
-        let text = value.map_or_else(String::new, |(_, value)| text(value));
-        cell(&text).into_owned()
+        disarmed(value.map_or_else(String::new, |(_, value)| text(value)))
     });
-    writeln!(out, "{}", cells.collect::<Vec<_>>().join(","))
+    Ok(out.write_record(cells)?)
 }
 
-/// Collects the fields of a record, as paths; those of its event without that name before them.
+/// The fields of a record, as paths; those of its event without that name before them.
 fn flatten<'a>(value: &'a Value, path: &str, fields: &mut Vec<(String, &'a Value)>) {
     let Some(object) = value.as_object() else {
         fields.push((path.to_owned(), value));
@@ -115,17 +110,17 @@ mod tests {
     use super::*;
 
     fn row(line: &str) -> io::Result<String> {
-        let mut out = Vec::new();
+        let mut out = csv::Writer::from_writer(Vec::new());
         write_row(&mut out, line)?;
-        Ok(String::from_utf8(out).unwrap())
+        Ok(String::from_utf8(out.into_inner().unwrap()).unwrap())
     }
 
     #[test]
-    fn a_row_has_the_fields_of_its_record_in_its_columns() {
+    fn a_row_has_the_fields_of_the_record_in_their_columns() {
         let line = r#"{"instance":"i","seq":7,"prev":"p","hash":"h","event":{"v":1,"kind":"verification",
             "correlation_id":"=1+1","codes":["A","B"],"selfie":{"bytes":9,"width":null},"ms":{"total":1.5}}}"#;
         let row = row(line).unwrap();
-        assert!(row.starts_with("i,7,p,h,1,,verification,,\"'=1+1\","), "{row}");
+        assert!(row.starts_with("i,7,p,h,1,,verification,,'=1+1,"), "{row}");
         assert!(
             row.contains(",9,,") && row.contains(",A B,") && row.contains(",1.5,"),
             "{row}"

@@ -14,12 +14,15 @@ pub(crate) struct CheckArguments {
     /// --pack].
     #[arg(value_name = "PACK")]
     name: Option<String>,
+    #[command(flatten)]
+    engine: EngineArguments,
 }
 
 impl CheckArguments {
-    pub(crate) fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+        let engine = self.engine.load_for_engine()?.engine;
         let name = self.name.as_deref().unwrap_or(engine.pack_name());
-        let runtime = Runtime::load(&engine.library(), engine.execution()?)?;
+        let runtime = Runtime::load(&engine.library(), engine.execution())?;
         // A pack given by its path needs no model store.
         let pack = engine
             .store()

@@ -7,7 +7,7 @@ use clap::Args;
 use likeness_packs::archive::export;
 
 use super::count;
-use crate::cli::{EngineArguments, Failure, exit, say};
+use crate::cli::{Failure, StoreArguments, exit, say};
 
 #[derive(Debug, Args)]
 #[command(
@@ -22,10 +22,13 @@ pub(crate) struct ExportArguments {
     /// File to write; replaces an existing one.
     #[arg(long, value_name = "FILE.tar")]
     out: PathBuf,
+    #[command(flatten)]
+    store: StoreArguments,
 }
 
 impl ExportArguments {
-    pub(crate) fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+        let engine = self.store.load_for_engine()?.engine;
         let store = engine.store().find()?;
         let name = self.name.as_deref().unwrap_or(engine.pack_name());
         let exported = export(&store, name, &self.out)?;

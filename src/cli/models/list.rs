@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use likeness::packs::{Manifest, PackPlace, PackStatus};
 
 use super::count;
-use crate::cli::{EngineArguments, Failure, exit, say};
+use crate::cli::{Failure, StoreArguments, exit, say};
 
-pub(crate) fn run(engine: &EngineArguments) -> Result<ExitCode, Failure> {
-    let store = engine.store().place();
+pub(crate) fn run(arguments: &StoreArguments) -> Result<ExitCode, Failure> {
+    let store = arguments.load_for_engine()?.engine.store().place();
     say(format_args!("model store: {}", store.folder().display()))?;
     for pack in store.packs() {
         say(line(&pack))?;

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::{EngineArguments, Failure};
+use super::{Failure, StoreArguments};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelsCommand {
@@ -24,17 +24,17 @@ pub(crate) enum ModelsCommand {
     /// Inspect an ONNX file: operators, parameters, FLOPs, optimization passes
     Inspect(inspect::InspectArguments),
     /// List the built-in and installed packs and their missing models
-    List,
+    List(StoreArguments),
 }
 
 impl ModelsCommand {
-    pub(crate) fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         match self {
-            Self::Pull(arguments) => arguments.run(engine),
-            Self::Export(arguments) => arguments.run(engine),
-            Self::Check(arguments) => arguments.run(engine),
+            Self::Pull(arguments) => arguments.run(),
+            Self::Export(arguments) => arguments.run(),
+            Self::Check(arguments) => arguments.run(),
             Self::Inspect(arguments) => arguments.run(),
-            Self::List => list::run(engine),
+            Self::List(store) => list::run(store),
         }
     }
 }

@@ -9,7 +9,7 @@ use likeness_packs::fetch::{Mirror, Pull, Pulled};
 
 use super::count;
 use super::progress::Progress;
-use crate::cli::{EngineArguments, Failure, exit, say};
+use crate::cli::{Failure, StoreArguments, exit, say};
 
 #[derive(Debug, Args)]
 #[command(
@@ -49,10 +49,13 @@ pub(crate) struct PullArguments {
     /// Print only errors.
     #[arg(long, short)]
     quiet: bool,
+    #[command(flatten)]
+    store: StoreArguments,
 }
 
 impl PullArguments {
-    pub(crate) fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+        let engine = self.store.load_for_engine()?.engine;
         let store = engine.store().place();
         let mut pull = Pull::default();
         pull.jobs = NonZero::new(usize::from(self.jobs)).unwrap_or(NonZero::<usize>::MIN);

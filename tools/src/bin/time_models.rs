@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use likeness::server::{EngineConfig, Overrides};
+use likeness::server::{Config, Overrides};
 use likeness_engine::default_passes;
 use likeness_engine::packs::StoreSearch;
 use likeness_engine::runtime::{LibrarySearch, ModelSession, Runtime};
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some((&calls, batches)) => (calls, batches),
         None => (200, [].as_slice()),
     };
-    let execution = EngineConfig::load_with_env(std::env::vars_os(), &Overrides::default())?.execution();
+    let execution = Config::load(None, &Overrides::default())?.engine.execution();
     let runtime = Runtime::load(&LibrarySearch::new(), execution)?;
     let pack = StoreSearch::new()
         .find()?

@@ -6,9 +6,9 @@
 
 use std::time::{Duration, Instant};
 
-use likeness::server::{EngineConfig, Overrides};
+use likeness::server::{Config, Overrides};
+use likeness_engine::VerifyOptions;
 use likeness_engine::decision::Score;
-use likeness_engine::{Engine, VerifyOptions};
 
 /// Runs before the first that counts.
 const WARM_UP: usize = 3;
@@ -19,9 +19,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: time_verify SELFIE PHOTO [RUNS [PACK]]".into());
     };
     let runs: usize = arguments.get(2).map_or(Ok(20), |runs| runs.parse())?;
-    let engine = EngineConfig::load_with_env(std::env::vars_os(), &Overrides::default())?;
+    let config = Config::load(None, &Overrides::default())?;
     let (selfie, photo) = (std::fs::read(selfie)?, std::fs::read(photo)?);
-    let mut builder = Engine::builder().provider(engine.execution()).workers(1);
+    let mut builder = config.engine_builder().workers(1);
     if let Some(pack) = arguments.get(3) {
         builder = builder.pack(pack);
     }

@@ -40,7 +40,7 @@ pub(super) async fn info(State(admin): State<Arc<Admin>>) -> Response {
     let engine = engine.labels();
     let mut configuration = admin.configuration.clone();
     // A reload may have changed these.
-    configuration["limits"] = serde_json::to_value(&**service.limits.load()).unwrap_or_default();
+    configuration["request_limits"] = serde_json::to_value(&**service.limits.load()).unwrap_or_default();
     let info = json!({
         "name": "likeness",
         "build": Build::CURRENT,
@@ -73,7 +73,8 @@ pub(super) async fn info(State(admin): State<Arc<Admin>>) -> Response {
 /// Returns the settings as `likeness config show` prints them, secrets redacted, without the apps, which have a command of
 /// their own.
 pub(super) fn summary(config: &Config) -> Value {
-    let mut settings = serde_json::to_value(config).unwrap_or_default();
+    let mut settings =
+        serde_json::to_value(toml::Table::try_from(config).unwrap_or_default()).unwrap_or_default();
     if let Some(settings) = settings.as_object_mut() {
         settings.remove("apps");
     }

@@ -112,8 +112,8 @@ mod tests {
             apps: vec![AppConfig::new("a", "0123456789abcdef")],
             ..Config::default()
         };
-        config.storage.url = Some("sqlite::memory:".into());
-        let database = config.storage.open().await.unwrap();
+        config.database.url = Some("sqlite::memory:".into());
+        let database = config.open_database().await.unwrap();
         let apps = config.apps().unwrap();
         let apps = AppDirectory::open(apps, database.clone()).await.unwrap();
         let limits = Limits::open(database.clone(), folder, &config.quotas)

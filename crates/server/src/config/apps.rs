@@ -1,4 +1,4 @@
-//! Who may call.
+//! Apps and their quotas.
 
 use std::collections::BTreeSet;
 
@@ -6,35 +6,32 @@ use likeness_storage::apps::{AppEndpoint, AppLimits, AppSettings, KeyRule};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::secrets::{check_credential, redacted, secret};
+use super::values::{check_credential, secret};
 use super::{Config, ConfigError, ENV_APPS};
 
-/// One caller of the service.
+/// One app: a client with an id and a key.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct AppConfig {
-    /// What the caller sends as `app_id`. Logged.
+    /// What its requests bring as `app_id`. Logged.
     pub id: String,
-    /// What the caller sends as `app_key`. May be left out of a file where [`ENV_APPS`] brings it.
-    #[serde(default, deserialize_with = "secret", serialize_with = "redacted")]
+    /// What its requests bring as `app_key`. May be left out of a file where [`ENV_APPS`] brings it.
+    #[serde(default, with = "secret")]
     pub key: SecretString,
     /// The profile of requests that name none; `optimal-v0` where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_profile: Option<String>,
     /// The profiles that a request may name, besides the default one. Absent: all, built-in and configured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profiles: Option<Vec<String>>,
-    /// The lowest `threshold` that a liveness verification may ask for, 0..=1. Default: 0.
+    /// The lowest `threshold` of its liveness verifications, 0..=1. Default: 0.
     #[serde(default)]
     pub liveness_threshold_floor: f64,
-    /// The endpoints that it may call. Absent: all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The endpoints of its requests. Absent: all.
     pub endpoints: Option<Vec<AppEndpoint>>,
-    /// How much it may ask for. What is absent is not limited.
+    /// Its rate limit, concurrency limit and quotas. What is absent is not limited.
     #[serde(default, skip_serializing_if = "AppLimits::is_none")]
     pub limits: AppLimits,
-    /// A disabled app is refused with 403.
+    /// Requests of a disabled app are rejected with 403.
     #[serde(default)]
     pub disabled: bool,
 }
@@ -50,7 +47,7 @@ impl AppConfig {
         }
     }
 
-    /// What it may do.
+    /// Returns what it may do.
     pub(crate) fn settings(&self) -> AppSettings {
         let mut settings = AppSettings::default();
         settings.disabled = self.disabled;
@@ -64,7 +61,7 @@ impl AppConfig {
 }
 
 impl Config {
-    /// Which keys of apps are accepted, whichever way they come in.
+    /// Returns the rule for keys of apps, wherever they come from.
     #[must_use]
     pub fn key_rule(&self) -> KeyRule {
         if self.allow_weak_keys {
@@ -103,7 +100,7 @@ impl Config {
         Ok(())
     }
 
-    /// Checks the id and the settings of an app that is to be stored, as those of a configured one are checked.
+    /// Checks the id and the settings of an app for the database as those of a configured one.
     ///
     /// # Errors
     /// [`ConfigError::Invalid`], which names the setting.
@@ -114,42 +111,44 @@ impl Config {
 
     /// The setting that is wrong, and why.
     fn check_parts(&self, id: &str, settings: &AppSettings) -> Result<(), (String, String)> {
-        let invalid = |key: &str, reason: String| Err((key.to_owned(), reason));
-        if let Err(reason) = check_credential(id) {
-            return invalid("id", reason.to_owned());
-        }
-        if !id
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && byte != b':' && byte != b',')
-        {
-            return invalid(
-                "id",
-                "must be printable ASCII without space, ':' and ','".to_owned(),
-            );
-        }
-        if let Some(name) = &settings.default_profile
-            && self.profile(name).is_none()
-        {
-            return invalid("default_profile", format!("there is no profile `{name}`"));
-        }
-        for name in settings.profiles.iter().flatten() {
-            if self.profile(name).is_none() {
-                return invalid("profiles", format!("there is no profile `{name}`"));
+        let ensure = |holds: bool, key: &str, reason: &str| {
+            if holds {
+                Ok(())
+            } else {
+                Err((key.to_owned(), reason.to_owned()))
             }
+        };
+        check_credential(id).map_err(|reason| ("id".to_owned(), reason.to_owned()))?;
+        let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b':' && byte != b',';
+        ensure(
+            id.bytes().all(is_plain),
+            "id",
+            "must be printable ASCII without space, ':' and ','",
+        )?;
+        let default = settings
+            .default_profile
+            .iter()
+            .map(|name| ("default_profile", name));
+        let others = settings.profiles.iter().flatten().map(|name| ("profiles", name));
+        for (key, name) in default.chain(others) {
+            ensure(
+                self.profile(name).is_some(),
+                key,
+                &format!("there is no profile `{name}`"),
+            )?;
         }
-        if settings.endpoints.as_ref().is_some_and(Vec::is_empty) {
-            return invalid(
-                "endpoints",
-                "has none in it; an app that may call nothing is disabled".to_owned(),
-            );
-        }
+        let endpoints = settings.endpoints.as_ref();
+        ensure(
+            endpoints.is_none_or(|endpoints| !endpoints.is_empty()),
+            "endpoints",
+            "is empty; to block an app, disable it",
+        )?;
         // NaN is in no range.
-        if !(0.0..=1.0).contains(&settings.liveness_threshold_floor) {
-            return invalid(
-                "liveness_threshold_floor",
-                "must be a number from 0 to 1".to_owned(),
-            );
-        }
+        ensure(
+            (0.0..=1.0).contains(&settings.liveness_threshold_floor),
+            "liveness_threshold_floor",
+            "must be a number from 0 to 1",
+        )?;
         settings
             .limits
             .check()
@@ -176,7 +175,7 @@ impl Config {
                 return invalid(&format!("the key {reason}"));
             }
             if !seen.insert(id) {
-                return invalid("its id is there twice");
+                return invalid("duplicate id");
             }
             match self.apps.iter_mut().find(|app| app.id == id) {
                 Some(app) => app.key = key.into(),
@@ -185,4 +184,26 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// How quotas hold. The quotas themselves are settings of the apps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct QuotasConfig {
+    /// What happens to requests of apps with quotas while the database is unavailable. Default: serve.
+    #[serde(default)]
+    pub when_unavailable: WhenUnavailable,
+}
+
+/// What happens to requests of apps with quotas while the database is unavailable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum WhenUnavailable {
+    /// They are admitted up to what was last known to be left.
+    #[default]
+    Serve,
+    /// They are rejected with 503.
+    Refuse,
 }

@@ -1,85 +1,65 @@
-//! What executes the models.
+//! The engine: library, models, execution provider.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use figment::Figment;
-use likeness_engine::runtime::{Execution, ExecutionError, Precision, Provider, ProviderOptions};
+use likeness_engine::packs::{DEFAULT_PACK, Pass, Passes, StoreSearch};
+use likeness_engine::runtime::{
+    Execution, ExecutionError, LibrarySearch, Precision, Provider, ProviderOptions, available_workers,
+};
+use likeness_engine::{Engine, EngineBuilder, default_passes};
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
-use super::layers::{Environment, Layer};
-use super::{ConfigError, ENV_PREFIX, Overrides};
+use super::values::{by_name, seconds};
+use super::{Config, ConfigError};
 
-/// The execution provider and its options; what they mean is said at [`ProviderOptions`]. An option that the provider does
-/// not have is an error.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
+/// The engine. What is absent is left to the library or the model pack. An option that the provider does not have is an
+/// error; what the options mean is said at [`ProviderOptions`].
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct EngineConfig {
-    /// What executes the models. Default: `cpu`.
+    /// Folder of the model store.
+    pub models: Option<PathBuf>,
+    /// The model pack: a built-in or installed one by its name, or another by the path of its `pack.toml`.
+    pub pack: Option<String>,
+    /// The ONNX Runtime library.
+    pub runtime_library: Option<PathBuf>,
+    /// Graph optimizations to skip, separated by commas, or `all`.
+    pub skip_optimizations: Option<String>,
+    /// Verifications that run in parallel.
+    pub workers: Option<usize>,
+    /// Faces of an image that are looked at, the largest; with `image_multiface` each costs an embedding.
+    pub max_faces: Option<usize>,
+    /// The lowest detector score of a face, 0 to 1.
+    pub min_face_score: Option<f64>,
+    /// The execution provider.
     #[serde(default, with = "by_name")]
-    pub provider: Provider,
+    pub provider: Option<Provider>,
     /// Number of the GPU, from 0.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_id: Option<u16>,
     /// Kind of device.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_type: Option<String>,
     /// How much of the GPU's memory a session may take, in MiB.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_limit_mib: Option<u32>,
     /// With which numbers it computes.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "maybe_by_name")]
+    #[serde(default, with = "by_name")]
     pub precision: Option<Precision>,
     /// Threads that compute for one session.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threads: Option<u16>,
     /// Calls of one session at the same time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub streams: Option<u8>,
     /// Folder for compiled models.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_folder: Option<PathBuf>,
     /// Whether parts of a model that the provider cannot execute may run on the CPU.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_nodes: Option<bool>,
     /// Whether all workers use the same sessions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared_sessions: Option<bool>,
 }
 
 impl EngineConfig {
-    /// This section as the environment and a command line set it, for programs that read no configuration otherwise.
-    ///
-    /// # Errors
-    /// [`ConfigError`], which names the key.
-    pub fn load_with_env(
-        env: impl IntoIterator<Item = (OsString, OsString)>,
-        overrides: &Overrides,
-    ) -> Result<Self, ConfigError> {
-        #[derive(Deserialize)]
-        struct Section {
-            #[serde(default)]
-            engine: EngineConfig,
-        }
-        let prefix = format!("{ENV_PREFIX}ENGINE__");
-        let env = env
-            .into_iter()
-            .filter(|(name, _)| name.to_str().is_some_and(|name| name.starts_with(&prefix)));
-        let flags = Layer::flags(overrides).filter(Layer::is_of_engine);
-        let figment = Environment::read(env)?
-            .layers
-            .into_iter()
-            .chain(flags)
-            .fold(Figment::new(), Figment::merge);
-        let Section { engine } = figment
-            .extract()
-            .map_err(|error| ConfigError::from_figment(&error))?;
-        engine.validate()?;
-        Ok(engine)
-    }
-
-    /// The provider with its options.
+    /// Returns the provider with its options.
     #[must_use]
     pub fn execution(&self) -> Execution {
         let options = ProviderOptions {
@@ -93,10 +73,63 @@ impl EngineConfig {
             cpu_nodes: self.cpu_nodes,
             shared_sessions: self.shared_sessions,
         };
-        Execution::new(self.provider, options)
+        Execution::new(self.provider.unwrap_or_default(), options)
+    }
+
+    /// Returns where the ONNX Runtime library is.
+    #[must_use]
+    pub fn library(&self) -> LibrarySearch {
+        let files = self.runtime_library.iter();
+        files.fold(LibrarySearch::new(), LibrarySearch::with_file)
+    }
+
+    /// Returns where the model store is.
+    #[must_use]
+    pub fn store(&self) -> StoreSearch {
+        self.models
+            .iter()
+            .fold(StoreSearch::new(), StoreSearch::with_folder)
+    }
+
+    /// Returns the optimization passes for models on this provider.
+    #[must_use]
+    pub fn passes(&self, provider: Provider) -> Passes {
+        // What cannot be parsed was rejected before.
+        self.chosen_passes()
+            .ok()
+            .flatten()
+            .unwrap_or_else(|| default_passes(provider))
+    }
+
+    /// Returns the name or path of the model pack.
+    #[must_use]
+    pub fn pack_name(&self) -> &str {
+        self.pack.as_deref().unwrap_or(DEFAULT_PACK)
+    }
+
+    /// Returns how many verifications run in parallel.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.workers.unwrap_or_else(available_workers)
+    }
+
+    fn chosen_passes(&self) -> Result<Option<Passes>, ConfigError> {
+        let Some(names) = self.skip_optimizations.as_deref() else {
+            return Ok(None);
+        };
+        if names == "all" {
+            return Ok(Some(Passes::none()));
+        }
+        let skip = |passes: Passes, name: &str| {
+            let pass = name.trim().parse::<Pass>();
+            let invalid = |error| ConfigError::invalid("engine.skip_optimizations", format!("{error}"));
+            pass.map(|pass| passes.without(pass)).map_err(invalid)
+        };
+        names.split(',').try_fold(Passes::all(), skip).map(Some)
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        self.chosen_passes()?;
         self.execution().check().map_err(|error| match error {
             ExecutionError::Option {
                 option,
@@ -111,80 +144,78 @@ impl EngineConfig {
     }
 }
 
-/// Values that are written by their names.
-mod by_name {
-    use std::fmt::Display;
-    use std::str::FromStr;
-
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    pub(super) fn serialize<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(value)
-    }
-
-    pub(super) fn deserialize<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-    where
-        D: Deserializer<'de>,
-        T: FromStr<Err: Display>,
-    {
-        let name = String::deserialize(deserializer)?;
-        name.parse().map_err(de::Error::custom)
+impl Config {
+    /// Returns a builder of the engine that these settings describe.
+    pub fn engine_builder(&self) -> EngineBuilder {
+        let engine = &self.engine;
+        let mut builder = Engine::builder()
+            .library(engine.library())
+            .store(engine.store())
+            .pack(engine.pack_name())
+            .provider(engine.execution())
+            .workers(engine.workers())
+            .limits(self.image_limits.into());
+        if let Ok(Some(passes)) = engine.chosen_passes() {
+            builder = builder.passes(passes);
+        }
+        if let Some(faces) = engine.max_faces {
+            builder = builder.max_faces(faces);
+        }
+        if let Some(score) = engine.min_face_score {
+            builder = builder.min_face_score(score as f32);
+        }
+        self.calibration_files
+            .iter()
+            .fold(builder, EngineBuilder::calibration_file)
     }
 }
 
-/// The same where there may be none.
-mod maybe_by_name {
-    use std::fmt::Display;
-    use std::str::FromStr;
-
-    use serde::{Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(
-        value: &Option<impl Display>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        match value {
-            Some(value) => serializer.collect_str(value),
-            None => serializer.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-    where
-        D: Deserializer<'de>,
-        T: FromStr<Err: Display>,
-    {
-        super::by_name::deserialize(deserializer).map(Some)
-    }
+/// How changed models are noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, SmartDefault)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ReloadConfig {
+    /// Pause between two polls of the pack's manifest and the calibration files. 0: they are not polled, and only a
+    /// reload reads them again. Default: 10 s.
+    #[serde(rename = "check_seconds", with = "seconds")]
+    #[default(Duration::from_secs(10))]
+    pub check: Duration,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Explained, Overrides};
 
     fn load(env: &[(&str, &str)], overrides: &Overrides) -> Result<EngineConfig, String> {
         let env = env.iter().map(|(name, value)| (name.into(), value.into()));
-        EngineConfig::load_with_env(env, overrides).map_err(|error| error.to_string())
+        let explained = Explained::load_for_engine(None, env, overrides);
+        explained
+            .map(|explained| explained.config.engine)
+            .map_err(|error| error.to_string())
     }
 
     #[test]
-    fn flags_win_over_the_environment_and_nothing_else_of_it_is_looked_at() {
+    fn flags_override_the_environment() {
         let env = [
             ("LIKENESS__ENGINE__PROVIDER", "openvino"),
             ("LIKENESS__ENGINE__THREADS", "2"),
             ("LIKENESS__ENGINE__CACHE_FOLDER", "cache"),
-            ("LIKENESS__NO__SUCH__KEY", "1"),
-            ("LIKENESS_LISTEN", "nowhere"),
         ];
         let found = load(&env, &Overrides::default()).unwrap();
-        assert_eq!((found.provider, found.threads), (Provider::OpenVino, Some(2)));
+        assert_eq!(
+            (found.provider, found.threads),
+            (Some(Provider::OpenVino), Some(2))
+        );
         assert_eq!(found.execution().options().cache_folder, Some("cache".into()));
-        let flags = Overrides::default().with_provider_options(vec![("threads".into(), "3".into())]);
+        let flags = Overrides::default()
+            .with_assignment("--set", "engine.threads=3")
+            .unwrap();
         assert_eq!(load(&env, &flags).unwrap().threads, Some(3));
-        let flags = Overrides::default().with_provider(Some(Provider::Cuda));
+        let flags = Overrides::default().with("--provider", "engine.provider", "cuda");
         assert_eq!(
             load(&env, &flags).unwrap_err(),
-            "configuration: engine.threads: provider cuda: it is an option of openvino"
+            "configuration: engine.threads (set by LIKENESS__ENGINE__THREADS): provider cuda: it is an option of openvino"
         );
         assert_eq!(load(&[], &Overrides::default()).unwrap(), EngineConfig::default());
     }
@@ -206,12 +237,12 @@ mod tests {
             (
                 "PRECISION",
                 "f16",
-                "engine.precision: provider cpu: cpu has no f16",
+                "engine.precision (set by LIKENESS__ENGINE__PRECISION): provider cpu: cpu has no f16",
             ),
             (
                 "DEVICE_ID",
                 "1",
-                "engine.device_id: provider cpu: it is an option of cuda, tensorrt, directml",
+                "engine.device_id (set by LIKENESS__ENGINE__DEVICE_ID): provider cpu: it is an option of cuda, tensorrt, directml",
             ),
         ] {
             let name = format!("LIKENESS__ENGINE__{key}");

@@ -1,16 +1,15 @@
 //! Where each setting comes from.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::path::Path;
 
-use figment::Figment;
 use secrecy::{ExposeSecret, SecretString};
-use toml::{Table, Value};
+use toml::Value;
 
-use super::layers::{DEFAULTS, Environment, Layer};
-use super::{Config, ConfigError, ENV_APPS, ExposedFile, Overrides};
+use super::layers::{Layers, Overrides, RenamedSetting, flattened};
+use super::settings::{NAMED, Named};
+use super::{Config, ConfigError, ENV_APPS, ExposedFile};
 
 /// A configuration, and what set each of its keys. Written with [`Display`](fmt::Display) it is TOML that could be read
 /// again, but for the secrets, which are shown as `<redacted>`.
@@ -20,20 +19,19 @@ pub struct Explained {
     /// The configuration, checked.
     pub config: Config,
     settings: Vec<Setting>,
-    /// Settings that nothing sets and that have no value of their own: their keys, and what holds instead.
-    unset: Vec<(&'static str, &'static str)>,
     exposed: Vec<ExposedFile>,
+    renamed: Vec<RenamedSetting>,
 }
 
 /// One setting: a key with a value that has no parts of its own, or the whole of `apps` or `profiles`.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Setting {
-    /// The path of the key, such as `limits.v0_2.selfie.min_side`.
+    /// The path of the key, such as `request_limits.v0_2.selfie.min_side`.
     pub key: String,
     /// Its value; never a secret.
     pub value: Value,
-    /// What set it: a file, an environment variable or a flag. `None`: nothing did, it is the default.
+    /// What set it: a file and its line, an environment variable or a flag. `None`: nothing did, it is the default.
     pub origin: Option<String>,
     /// Whether the value is the default, also where something set it so.
     pub is_default: bool,
@@ -42,91 +40,89 @@ pub struct Setting {
 }
 
 impl Explained {
-    /// Reads the layers of [`Config::load_with_env`].
+    /// Reads the layers of [`Config::load_with_env`] and checks the whole.
     ///
     /// # Errors
-    /// [`ConfigError`], which names the key and never shows a secret.
+    /// [`ConfigError`], which names the key and what set it, and never shows a secret.
     pub fn load(
         file: Option<&Path>,
         env: impl IntoIterator<Item = (OsString, OsString)>,
         overrides: &Overrides,
     ) -> Result<Self, ConfigError> {
-        let mut figment = Figment::from(Layer::defaults()?);
-        let mut secret_files = Vec::new();
-        if let Some(file) = file {
-            let layer = Layer::file(file)?;
-            if layer.has_secrets() {
-                secret_files.push(file.to_owned());
-            }
-            figment = figment.merge(layer);
-        }
-        let mut env = Environment::read(env)?;
-        secret_files.append(&mut env.files);
-        for layer in env.layers.into_iter().chain(Layer::flags(overrides)) {
-            figment = figment.merge(layer);
-        }
-        let mut config: Config = figment
-            .extract()
-            .map_err(|error| ConfigError::from_figment(&error))?;
-        let origin = |key: &str| {
-            let name = figment.find_metadata(key)?.name.clone().into_owned();
-            (name != DEFAULTS).then_some(name)
-        };
-        if let Some(apps) = &env.apps {
+        Self::read(file, env, overrides, Config::validate)
+    }
+
+    /// Reads the same layers and checks only what an engine is built of: commands that try models need no secrets of the
+    /// service.
+    ///
+    /// # Errors
+    /// [`ConfigError`], as [`load`](Self::load).
+    pub fn load_for_engine(
+        file: Option<&Path>,
+        env: impl IntoIterator<Item = (OsString, OsString)>,
+        overrides: &Overrides,
+    ) -> Result<Self, ConfigError> {
+        Self::read(file, env, overrides, Config::validate_engine)
+    }
+
+    fn read(
+        file: Option<&Path>,
+        env: impl IntoIterator<Item = (OsString, OsString)>,
+        overrides: &Overrides,
+        check: fn(&Config) -> Result<(), ConfigError>,
+    ) -> Result<Self, ConfigError> {
+        let layers = Layers::read(file, env, overrides)?;
+        let mut config: Config = layers.extract()?;
+        if let Some(apps) = &layers.apps {
             config.merge_apps(apps)?;
         }
-        config.validate()?;
+        check(&config).map_err(|error| error.located(|key| layers.origin(key)))?;
         let defaults = flattened(&Config::default())?;
-        let mut settings = Vec::new();
-        for (key, value) in flattened(&config)? {
-            let mut origin = origin(&key);
-            if key == "apps" && env.apps.is_some() {
-                origin = Some(match origin {
-                    Some(name) => format!("{name}, {ENV_APPS}"),
-                    None => ENV_APPS.to_owned(),
-                });
+        let mut values = flattened(&config)?;
+        let derived = "connections.max_per_address";
+        let max_per_address = i64::try_from(config.max_per_address()).unwrap_or(i64::MAX);
+        let is_derived = config.connections.max_per_address.is_none();
+        values.entry(derived.to_owned()).or_insert(max_per_address.into());
+        let settings = values.into_iter().map(|(key, value)| {
+            let mut origin = layers.origin(&key);
+            if key == "apps" && layers.apps.is_some() {
+                let before = origin.map(|origin| format!("{origin}, ")).unwrap_or_default();
+                origin = Some(format!("{before}{ENV_APPS}"));
             }
-            let is_default = defaults.get(&key) == Some(&value);
-            settings.push(Setting {
+            let is_derived = is_derived && key == derived;
+            Setting {
+                origin: origin.filter(|_| !is_derived),
+                is_default: is_derived || defaults.get(&key) == Some(&value),
+                derivation: is_derived.then(|| config.why_max_per_address()),
                 key,
                 value,
-                origin,
-                is_default,
-                derivation: None,
-            });
-        }
-        if config.connections.max_per_address.is_none() {
-            settings.push(Setting {
-                key: "connections.max_per_address".to_owned(),
-                value: Value::Integer(i64::try_from(config.max_per_address()).unwrap_or(i64::MAX)),
-                origin: None,
-                is_default: true,
-                derivation: Some(config.why_max_per_address()),
-            });
-            settings.sort_by(|one, other| one.key.cmp(&other.key));
-        }
-        let mut unset = Vec::new();
-        if config.safety.min_face_score.is_none() {
-            unset.push(("safety.min_face_score", "unset: the threshold of the model pack"));
-        }
-        secret_files.extend(config.tls.key.clone());
-        let exposed = secret_files.iter().filter_map(|path| ExposedFile::find(path));
+            }
+        });
+        let secret_files = layers.secret_files.iter().chain(&config.tls.key);
         Ok(Self {
-            exposed: exposed.collect(),
+            settings: settings.collect(),
+            exposed: secret_files.filter_map(|path| ExposedFile::find(path)).collect(),
+            renamed: layers.renamed.clone(),
             config,
-            settings,
-            unset,
         })
     }
 
-    /// Says in the log which settings make secrets easy to get at. They can be used all the same.
+    /// Logs which settings have old names or make secrets easy to get at. They can be used all the same.
     pub fn log_warnings(&self) {
+        for RenamedSetting { origin, old, new } in &self.renamed {
+            tracing::warn!(
+                origin,
+                old,
+                new,
+                "setting has been renamed; the next minor version ignores the old name"
+            );
+        }
         for file in &self.exposed {
             tracing::warn!(
                 file = %file.path.display(),
                 mode = format!("{:04o}", file.mode),
                 run = file.remedy(),
-                "a file with secrets in it can be read by others"
+                "file with secrets can be read by other users"
             );
         }
         let weak = self.config.apps_with_weak_keys();
@@ -134,7 +130,7 @@ impl Explained {
             tracing::warn!(
                 apps = weak.join(", "),
                 setting = "allow_weak_keys",
-                "apps have keys that are easy to guess"
+                "apps have weak keys"
             );
         }
     }
@@ -143,6 +139,12 @@ impl Explained {
     #[must_use]
     pub fn exposed_files(&self) -> &[ExposedFile] {
         &self.exposed
+    }
+
+    /// The old names of settings that are used.
+    #[must_use]
+    pub fn renamed(&self) -> &[RenamedSetting] {
+        &self.renamed
     }
 
     /// Every setting, by its key.
@@ -158,106 +160,108 @@ impl Config {
     pub(crate) fn differences(&self, other: &Self) -> Result<Vec<String>, ConfigError> {
         let (old, new) = (flattened(self)?, flattened(other)?);
         let mut keys: Vec<String> = old.keys().chain(new.keys()).cloned().collect();
+        // These are written as redacted, whatever they are.
+        let (before, after) = (self.secrets(), other.secrets());
+        keys.retain(|key| old.get(key) != new.get(key));
+        let differ = before
+            .iter()
+            .zip(&after)
+            .filter(|(before, after)| before != after);
+        keys.extend(differ.map(|((key, _), _)| (*key).to_owned()));
         keys.sort_unstable();
         keys.dedup();
-        keys.retain(|key| old.get(key) != new.get(key));
-        // These are written as redacted, whatever they are.
-        let exposed = |secret: Option<&SecretString>| secret.map(|secret| secret.expose_secret().to_owned());
-        for ((key, old), (_, new)) in self.secrets().into_iter().zip(other.secrets()) {
-            if exposed(old) != exposed(new) && !keys.iter().any(|known| known == key) {
-                keys.push(key.to_owned());
-            }
-        }
-        if self.apps.len() == other.apps.len()
-            && !keys.iter().any(|key| key == "apps")
-            && self
-                .apps
-                .iter()
-                .zip(&other.apps)
-                .any(|(old, new)| exposed(Some(&old.key)) != exposed(Some(&new.key)))
-        {
-            keys.push("apps".to_owned());
-        }
         Ok(keys)
     }
 
-    /// The settings that are secrets, but for those of the apps.
-    fn secrets(&self) -> [(&'static str, Option<&SecretString>); 4] {
+    /// The secrets, by their keys.
+    fn secrets(&self) -> [(&'static str, Vec<&str>); 5] {
+        fn exposed(secret: &Option<SecretString>) -> Vec<&str> {
+            secret.iter().map(ExposeSecret::expose_secret).collect()
+        }
         [
-            ("admin.token", self.admin.token.as_ref()),
-            ("audit.chain_key", self.audit.chain_key.as_ref()),
-            ("storage.url", self.storage.url.as_ref()),
-            ("admin.metrics_token", self.admin.metrics_token.as_ref()),
+            ("admin.token", exposed(&self.admin.token)),
+            ("admin.metrics_token", exposed(&self.admin.metrics_token)),
+            (
+                "apps",
+                self.apps.iter().map(|app| app.key.expose_secret()).collect(),
+            ),
+            ("audit.chain_key", exposed(&self.audit.chain_key)),
+            ("database.url", exposed(&self.database.url)),
         ]
     }
 }
 
-/// The settings by their paths. Lists are not taken apart.
-fn flattened(config: &Config) -> Result<BTreeMap<String, Value>, ConfigError> {
-    let table =
-        Table::try_from(config).map_err(|error| ConfigError::invalid("configuration", error.to_string()))?;
-    let mut flat = BTreeMap::new();
-    flatten("", table, &mut flat);
-    Ok(flat)
-}
-
-fn flatten(prefix: &str, table: Table, flat: &mut BTreeMap<String, Value>) {
-    for (key, value) in table {
-        let path = if prefix.is_empty() {
-            key
-        } else {
-            format!("{prefix}.{key}")
+impl Named {
+    /// Returns what holds where nothing sets it.
+    #[must_use]
+    pub fn default(&self) -> Option<String> {
+        let value = || flattened(&Config::default()).ok()?.remove(self.key);
+        let text = |value: Value| {
+            value
+                .as_str()
+                .map_or_else(|| value.to_string(), ToOwned::to_owned)
         };
-        match value {
-            Value::Table(table) => flatten(&path, table, flat),
-            value => drop(flat.insert(path, value)),
-        }
+        self.unset.map(ToOwned::to_owned).or_else(|| value().map(text))
     }
 }
 
 impl fmt::Display for Explained {
     /// TOML: first the settings that are in no section, then section by section, each with what set it where
-    /// something did.
+    /// something did; those that have no value as comments with what holds instead.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_list = |setting: &&Setting| is_list_of_tables(&setting.value);
-        let (lists, others): (Vec<_>, Vec<_>) = self.settings.iter().partition(is_list);
-        let (sections, top): (Vec<_>, Vec<_>) =
-            others.into_iter().partition(|setting| setting.key.contains('.'));
-        for setting in top {
-            write_setting(f, &setting.key, setting)?;
-        }
+        let (lists, others): (Vec<_>, Vec<_>) = self
+            .settings
+            .iter()
+            .partition(|setting| is_list_of_tables(&setting.value));
+        let has_value = |key: &str| self.settings.iter().any(|setting| setting.key == key);
+        let mut lines: Vec<(&str, String)> = others
+            .into_iter()
+            .map(
+                |Setting {
+                     key,
+                     value,
+                     origin,
+                     derivation,
+                     ..
+                 }| {
+                    let why = origin.as_deref().or(*derivation);
+                    (
+                        key.as_str(),
+                        format!(
+                            " = {value}{}",
+                            why.map(|why| format!("  # {why}")).unwrap_or_default()
+                        ),
+                    )
+                },
+            )
+            .collect();
+        lines.extend(
+            NAMED
+                .iter()
+                .filter(|named| !has_value(named.key))
+                .filter_map(|named| Some((named.key, format!("  # unset: {}", named.unset?)))),
+        );
+        lines.sort_by_key(|(key, _)| (key.contains('.'), *key));
         let mut current = "";
-        for setting in sections {
-            let Some((section, key)) = setting.key.split_once('.') else {
-                continue;
-            };
+        for (path, line) in lines {
+            let (section, key) = path.split_once('.').unwrap_or(("", path));
             if section != current {
-                self.write_unset(f, current)?;
                 writeln!(f, "\n[{section}]")?;
                 current = section;
             }
-            write_setting(f, key, setting)?;
+            let comment = if line.starts_with(" =") { "" } else { "# " };
+            writeln!(f, "{comment}{key}{line}")?;
         }
-        self.write_unset(f, current)?;
-        for setting in lists {
-            f.write_char('\n')?;
-            if let Some(origin) = &setting.origin {
+        for Setting {
+            key, value, origin, ..
+        } in lists
+        {
+            writeln!(f)?;
+            if let Some(origin) = origin {
                 writeln!(f, "# {origin}")?;
             }
-            let table = Table::from_iter([(setting.key.clone(), setting.value.clone())]);
+            let table = toml::Table::from_iter([(key.clone(), value.clone())]);
             f.write_str(&toml::to_string(&table).map_err(|_| fmt::Error)?)?;
-        }
-        Ok(())
-    }
-}
-
-impl Explained {
-    /// The keys of a section that have no value, as comments.
-    fn write_unset(&self, f: &mut fmt::Formatter<'_>, section: &str) -> fmt::Result {
-        for (key, meaning) in &self.unset {
-            if let Some((_, key)) = key.split_once('.').filter(|(found, _)| *found == section) {
-                writeln!(f, "# {key}  # {meaning}")?;
-            }
         }
         Ok(())
     }
@@ -267,12 +271,4 @@ fn is_list_of_tables(value: &Value) -> bool {
     value
         .as_array()
         .is_some_and(|list| !list.is_empty() && list.iter().all(Value::is_table))
-}
-
-fn write_setting(f: &mut fmt::Formatter<'_>, key: &str, setting: &Setting) -> fmt::Result {
-    let value = &setting.value;
-    match setting.origin.as_deref().or(setting.derivation) {
-        Some(origin) => writeln!(f, "{key} = {value}  # {origin}"),
-        None => writeln!(f, "{key} = {value}"),
-    }
 }

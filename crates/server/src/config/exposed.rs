@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// A file with secrets that users other than its owner can read. It is worth a warning, not an error: who they are, the
-/// operator knows.
+/// A file with secrets that users other than its owner can read. That is a warning, not an error: the operator may trust
+/// them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExposedFile {
@@ -91,8 +91,8 @@ mod tests {
             format!("[admin]\ntoken = '{KEY}'\n"),
             format!("[admin]\ntoken = '{KEY}'\nmetrics_token = '{KEY}'\n"),
             format!("[audit]\nchain_key = '{KEY}'\n"),
-            format!("[storage]\nurl = 'postgres://u:{KEY}@host/db'\n"),
-            format!("[storage]\nurl = 'postgres://u@host/db?password={KEY}'\n"),
+            format!("[database]\nurl = 'postgres://u:{KEY}@host/db'\n"),
+            format!("[database]\nurl = 'postgres://u@host/db?password={KEY}'\n"),
         ] {
             for (mode, is_exposed) in [
                 (0o600, false),
@@ -121,10 +121,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("likeness.toml");
         for text in [
-            "[limits]\ndeadline_seconds = 2\n",
+            "[request_limits]\ndeadline_seconds = 2\n",
             "[[apps]]\nid = 'a'\n",
-            "[storage]\nurl = 'sqlite:likeness.db'\n",
-            "[storage]\nurl = 'postgres://u@host/db?sslmode=require'\n",
+            "[database]\nurl = 'sqlite:likeness.db'\n",
+            "[database]\nurl = 'postgres://u@host/db?sslmode=require'\n",
         ] {
             write(&file, text, 0o644);
             assert_eq!(

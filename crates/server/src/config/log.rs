@@ -1,68 +1,49 @@
-//! What is logged, and how.
+//! The log.
 
 use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 use tracing_subscriber::EnvFilter;
 
 use super::ConfigError;
 
-/// Quiet about what ONNX Runtime says to itself, and about HTTP/2 connections that their clients spoil: anybody can do so, as
-/// often as they like.
+/// Without ONNX Runtime's own messages, and without HTTP/2 connections that clients break, which they can do as often as they
+/// like.
 const DEFAULT_FILTER: &str = "info,h2=error,onnxruntime=warn,sqlx=warn";
 
-/// Put behind every filter: sqlx logs parameters of a URL and lines of a password file that it does not understand, with all
+/// Appended to every filter: sqlx logs parameters of a URL and lines of a password file that it does not understand, with all
 /// that is in them.
 const NEVER: &str = "sqlx_postgres::options=off";
 
-/// Enough to see why and how many; the first one of a flood has its own line, which says who.
-const DEFAULT_REFUSALS: u32 = 1;
-
-/// How lines are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+/// Format of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// For people.
+    /// For operators.
+    #[default]
     Text,
     /// One JSON object a line, for machines.
     Json,
 }
 
-impl LogFormat {
-    /// As it is written in a configuration.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Json => "json",
-        }
-    }
-}
-
-/// What is logged, and how.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+/// The log.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, SmartDefault)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LogConfig {
-    /// How lines are written. Default: text.
+    /// Format of its lines. Default: text.
     pub format: LogFormat,
-    /// Which lines are written: levels, by target where that is wanted, in the syntax of
+    /// Levels, by target where that is wanted, in the syntax of
     /// [`EnvFilter`](https://docs.rs/tracing-subscriber/0.3/tracing_subscriber/filter/struct.EnvFilter.html).
     /// Default: `info,h2=error,onnxruntime=warn,sqlx=warn`.
+    #[default(DEFAULT_FILTER.to_owned())]
     pub filter: String,
-    /// Lines a second, of each reason, of requests that are refused with 401, 403, 404, 405 or 503, the line included that
-    /// sums up those without one. Metrics count all. 0: no bound. Default: 1.
+    /// Lines a second, of each reason, for requests that are rejected with 401, 403, 404, 405 or 503, including the line that
+    /// sums up those without one. Metrics count all. 0: no limit. Default: 1, enough to see why and how many: the first one
+    /// of a flood has its own line, which names the client.
+    #[default(1)]
     pub refusals_per_second: u32,
-}
-
-impl Default for LogConfig {
-    fn default() -> Self {
-        Self {
-            format: LogFormat::Text,
-            filter: DEFAULT_FILTER.to_owned(),
-            refusals_per_second: DEFAULT_REFUSALS,
-        }
-    }
 }
 
 impl LogConfig {

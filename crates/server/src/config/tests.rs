@@ -1,11 +1,15 @@
 //! What the layers and checks make of what they are given.
 
 use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
 
 use likeness_engine::decision::QualityChecks;
+use likeness_engine::imaging;
 use secrecy::ExposeSecret;
 
 use super::*;
+use likeness_storage::Place;
 
 fn load(file: &str, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let mut toml = tempfile::NamedTempFile::new().unwrap();
@@ -23,23 +27,26 @@ fn defaults_are_the_contracts() {
     let config = Config::load_with_env(None, [], &Overrides::default()).unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(
-        config.limits.v0_1.selfie,
+        config.request_limits.v0_1.selfie,
         SideLimits {
             min_side: 480,
             max_side: 10_000
         }
     );
     assert_eq!(
-        config.limits.v0_2.image,
+        config.request_limits.v0_2.image,
         SideLimits {
             min_side: 300,
             max_side: 5_000
         }
     );
-    assert_eq!(config.limits.file_bytes, 15 << 20);
-    assert_eq!(config.limits.body_bytes, 32 << 20);
-    assert_eq!(config.limits.deadline, Duration::from_secs(10));
-    assert_eq!(config.imaging_limits(), imaging::ImageLimits::default());
+    assert_eq!(config.request_limits.file_bytes, 15 << 20);
+    assert_eq!(config.request_limits.body_bytes, 32 << 20);
+    assert_eq!(config.request_limits.deadline, Duration::from_secs(10));
+    assert_eq!(
+        imaging::ImageLimits::from(config.image_limits),
+        imaging::ImageLimits::default()
+    );
     assert!(config.apps.is_empty());
     assert_eq!(config.admission.max_requests, None);
 }
@@ -52,7 +59,9 @@ fn the_reference_file_has_every_setting_at_its_default() {
     let table: toml::Table = toml::from_str(REFERENCE).unwrap();
     for (section, settings) in every_key(&config).as_object().unwrap() {
         for key in settings.as_object().into_iter().flat_map(serde_json::Map::keys) {
-            let found = table[section].get(key).is_some() || REFERENCE.contains(&format!("# {key} ="));
+            let found = table[section].get(key).is_some()
+                || REFERENCE.contains(&format!("# {key} ="))
+                || REFERENCE.contains(&format!("#   {key} "));
             assert!(found, "{section}.{key}");
         }
     }
@@ -82,27 +91,26 @@ fn the_reference_file_has_every_setting_at_its_default() {
 
 #[test]
 fn each_layer_overrides_the_one_before() {
-    let file =
-        "listen = '127.0.0.1:1'\n[limits]\ndeadline_seconds = 2.5\n[limits.v0_2.selfie]\nmin_side = 10\n";
+    let file = "listen = '127.0.0.1:1'\n[request_limits]\ndeadline_seconds = 2.5\n[request_limits.v0_2.selfie]\nmin_side = 10\n";
     let config = load(file, &[]).unwrap();
     assert_eq!(config.listen.port(), 1);
-    assert_eq!(config.limits.deadline, Duration::from_millis(2_500));
-    assert_eq!(config.limits.v0_2.selfie.min_side, 10);
-    assert_eq!(config.limits.v0_2.selfie.max_side, 5_000);
-    assert_eq!(config.limits.v0_2.image.min_side, 300);
+    assert_eq!(config.request_limits.deadline, Duration::from_millis(2_500));
+    assert_eq!(config.request_limits.v0_2.selfie.min_side, 10);
+    assert_eq!(config.request_limits.v0_2.selfie.max_side, 5_000);
+    assert_eq!(config.request_limits.v0_2.image.min_side, 300);
 
     let mut env = vec![
         ("LIKENESS__LISTEN", "127.0.0.1:2"),
-        ("LIKENESS__LIMITS__V0_2__SELFIE__MIN_SIDE", "20"),
+        ("LIKENESS__REQUEST_LIMITS__V0_2__SELFIE__MIN_SIDE", "20"),
     ];
     let config = load(file, &env).unwrap();
     assert_eq!(config.listen.port(), 2);
-    assert_eq!(config.limits.v0_2.selfie.min_side, 20);
+    assert_eq!(config.request_limits.v0_2.selfie.min_side, 20);
 
     env.push(("LIKENESS_LISTEN", "127.0.0.1:3"));
     assert_eq!(load(file, &env).unwrap().listen.port(), 3);
 
-    let overrides = Overrides::default().with_listen(Some("127.0.0.1:4".parse().unwrap()));
+    let overrides = Overrides::default().with("--listen", "listen", "127.0.0.1:4");
     let env = env.iter().map(|(name, value)| (name.into(), value.into()));
     assert_eq!(
         Config::load_with_env(None, env, &overrides)
@@ -114,7 +122,7 @@ fn each_layer_overrides_the_one_before() {
 }
 
 #[test]
-fn the_operators_port_is_off_until_it_has_an_address() {
+fn the_admin_listener_is_off_until_it_has_an_address() {
     let config = load("", &[]).unwrap();
     assert!(config.admin.listen.is_none() && config.admin.token.is_none());
     assert_eq!(config.reload.check, Duration::from_secs(10));
@@ -142,7 +150,7 @@ fn the_operators_port_is_off_until_it_has_an_address() {
     .unwrap();
     assert_eq!((port(&config), token(&config).as_str()), (1, "file"));
 
-    let overrides = Overrides::default().with_admin_listen(Some("127.0.0.1:4".parse().unwrap()));
+    let overrides = Overrides::default().with("--admin-listen", "admin.listen", "127.0.0.1:4");
     let env = env.map(|(name, value)| (name.into(), value.into()));
     assert_eq!(port(&Config::load_with_env(None, env, &overrides).unwrap()), 4);
 }
@@ -172,7 +180,7 @@ fn apps_from_the_environment() {
 #[test]
 fn the_environment_brings_the_key_of_an_app_in_the_file() {
     let file = "[[apps]]\nid = 'one'\ndefault_profile = 'strict-v0'\n";
-    assert!(error(file, &[]).contains("apps[0].key: is empty (app `one`)"));
+    assert!(error(file, &[]).ends_with(":1): is empty (app `one`)"));
     let config = load(file, &[("LIKENESS_APPS", "one:0123456789abcdef")]).unwrap();
     assert_eq!(config.apps.len(), 1);
     assert_eq!(config.apps[0].key.expose_secret(), "0123456789abcdef");
@@ -185,19 +193,35 @@ fn errors_name_the_key_and_hide_secrets() {
         ("lisen = 1", &[][..], "lisen"),
         ("listen = 'here'", &[], "listen"),
         (
-            "[limits.v0_1.selfie]\nmin_side = 'x'",
+            "[request_limits.v0_1.selfie]\nmin_side = 'x'",
             &[],
-            "limits.v0_1.selfie.min_side",
+            "request_limits.v0_1.selfie.min_side",
         ),
-        ("[limits.v0_1.selfie]\nmin_side = 0", &[], "limits.v0_1.selfie"),
-        ("[limits.v0_1.selfie]\nmin_size = 1", &[], "min_size"),
-        ("[limits]\ndeadline_seconds = 0", &[], "limits.deadline_seconds"),
-        ("[limits]\ndeadline_seconds = nan", &[], "limits.deadline_seconds"),
-        ("[limits]\ndeadline_seconds = -1", &[], "limits.deadline_seconds"),
         (
-            "[limits]\ndeadline_seconds = 1e300",
+            "[request_limits.v0_1.selfie]\nmin_side = 0",
             &[],
-            "limits.deadline_seconds",
+            "request_limits.v0_1.selfie",
+        ),
+        ("[request_limits.v0_1.selfie]\nmin_size = 1", &[], "min_size"),
+        (
+            "[request_limits]\ndeadline_seconds = 0",
+            &[],
+            "request_limits.deadline_seconds",
+        ),
+        (
+            "[request_limits]\ndeadline_seconds = nan",
+            &[],
+            "request_limits.deadline_seconds",
+        ),
+        (
+            "[request_limits]\ndeadline_seconds = -1",
+            &[],
+            "request_limits.deadline_seconds",
+        ),
+        (
+            "[request_limits]\ndeadline_seconds = 1e300",
+            &[],
+            "request_limits.deadline_seconds",
         ),
         ("[connections]\nmax = 0", &[], "connections.max"),
         ("[reload]\ncheck_seconds = -1", &[], "reload.check_seconds"),
@@ -273,8 +297,8 @@ fn errors_name_the_key_and_hide_secrets() {
         ("", &[("LIKENESS__APPS", "a:s3cret")], "LIKENESS__APPS"),
         (
             "",
-            &[("LIKENESS__LIMITS__FILE_BYTES", "many")],
-            "limits.file_bytes (set by LIKENESS__LIMITS__FILE_BYTES)",
+            &[("LIKENESS__REQUEST_LIMITS__FILE_BYTES", "many")],
+            "request_limits.file_bytes (set by LIKENESS__REQUEST_LIMITS__FILE_BYTES)",
         ),
         ("", &[("LIKENESS__LIMIT__FILE_BYTES", "1")], "limit"),
         ("", &[("LIKENESS__", "1")], "LIKENESS__"),
@@ -403,20 +427,20 @@ fn one_address_cannot_hold_all_connections_where_clients_come_directly() {
 #[test]
 fn without_a_setting_the_threshold_of_faces_is_the_packs() {
     let config = load("", &[]).unwrap();
-    assert_eq!(config.safety.min_face_score, None);
+    assert_eq!(config.engine.min_face_score, None);
     let shown = explained("").to_string();
     assert!(
         shown.contains("\n# min_face_score  # unset: the threshold of the model pack\n"),
         "{shown}"
     );
-    let shown = explained("[safety]\nmin_face_score = 0.7").to_string();
+    let shown = explained("[engine]\nmin_face_score = 0.7").to_string();
     assert!(
         shown.contains("\nmin_face_score = 0.7  # ") && !shown.contains("# min_face_score"),
         "{shown}"
     );
     for wrong in ["nan", "-0.1", "1.1"] {
-        let said = error(&format!("[safety]\nmin_face_score = {wrong}"), &[]);
-        assert!(said.contains("safety.min_face_score"), "{said}");
+        let said = error(&format!("[engine]\nmin_face_score = {wrong}"), &[]);
+        assert!(said.contains("engine.min_face_score"), "{said}");
     }
 }
 
@@ -436,28 +460,28 @@ fn debug_shows_no_key() {
 }
 
 #[test]
-fn the_storages_url_is_a_secret_that_a_variable_brings() {
+fn the_url_of_the_database_is_a_secret_that_a_variable_brings() {
     const URL: &str = "postgres://likeness:s3cret@db.example/likeness";
-    let config = load("[storage]\nfolder = 'data'\n", &[("LIKENESS_STORAGE_URL", URL)]).unwrap();
-    assert_eq!(config.storage.url.as_ref().unwrap().expose_secret(), URL);
-    let env = [("LIKENESS_STORAGE_URL".into(), URL.into())];
+    let config = load("data_folder = 'data'\n", &[("LIKENESS_DATABASE_URL", URL)]).unwrap();
+    assert_eq!(config.database.url.as_ref().unwrap().expose_secret(), URL);
+    let env = [("LIKENESS_DATABASE_URL".into(), URL.into())];
     let explained = Explained::load(None, env, &Overrides::default()).unwrap();
     let shown = explained.to_string();
     assert!(
-        shown.contains("url = \"<redacted>\"  # LIKENESS_STORAGE_URL") && !shown.contains("s3cret"),
+        shown.contains("url = \"<redacted>\"  # LIKENESS_DATABASE_URL") && !shown.contains("s3cret"),
         "{shown}"
     );
     assert!(!format!("{config:?}").contains("s3cret"));
-    let other = load("[storage]\nfolder = 'data'\nurl = 'sqlite::memory:'\n", &[]).unwrap();
-    assert_eq!(config.differences(&other).unwrap(), ["storage.url"]);
+    let other = load("data_folder = 'data'\n[database]\nurl = 'sqlite::memory:'\n", &[]).unwrap();
+    assert_eq!(config.differences(&other).unwrap(), ["database.url"]);
     let misplaced = [
         (
-            "LIKENESS_STORAGE_URL",
+            "LIKENESS_DATABASE_URL",
             "postgres:likeness:s3cret@db.example/likeness",
         ),
-        ("LIKENESS__STORAGE", URL),
+        ("LIKENESS__DATABASE", URL),
         ("LIKENESS__AUDIT", URL),
-        ("LIKENESS__LIMITS__FILE_BYTES", URL),
+        ("LIKENESS__REQUEST_LIMITS__FILE_BYTES", URL),
         ("LIKENESS__LOG__FORMAT", URL),
         ("LIKENESS__LISTEN", URL),
         ("LIKENESS_LISTEN", URL),
@@ -472,19 +496,19 @@ fn the_storages_url_is_a_secret_that_a_variable_brings() {
         );
     }
     for wrong in [
-        "[storage]\nurl = 12345678\n",
-        "storage = 's3cret'\n",
-        "[storage]\nfolder = 'postgres://likeness:s3cret@db.example/likeness'\n",
-        "[storage]\nurl = 'postgres:likeness:s3cret@db.example/likeness'\n",
-        "[storage]\nurl = 'postgres://likeness:12/s3cret@db.example/likeness'\n",
-        "[storage]\nurl = 'postgres://likeness@db.example/likeness?passwd=s3cret'\n",
-        "[storage]\nurl = postgres://likeness:s3cret@db.example/likeness\n",
-        "[storage]\ntimeout_seconds = 'postgres://likeness:s3cret@db.example/likeness'\n",
-        "[storage]\nurl = 'mysql://u:s3cret@h/d'\n",
+        "[database]\nurl = 12345678\n",
+        "database = 's3cret'\n",
+        "data_folder = 'postgres://likeness:s3cret@db.example/likeness'\n",
+        "[database]\nurl = 'postgres:likeness:s3cret@db.example/likeness'\n",
+        "[database]\nurl = 'postgres://likeness:12/s3cret@db.example/likeness'\n",
+        "[database]\nurl = 'postgres://likeness@db.example/likeness?passwd=s3cret'\n",
+        "[database]\nurl = postgres://likeness:s3cret@db.example/likeness\n",
+        "[database]\ntimeout_seconds = 'postgres://likeness:s3cret@db.example/likeness'\n",
+        "[database]\nurl = 'mysql://u:s3cret@h/d'\n",
     ] {
         let error = error(wrong, &[]);
         assert!(
-            (error.contains("storage") || error.contains("is not valid TOML"))
+            (error.contains("data") || error.contains("is not valid TOML"))
                 && !error.contains("s3cret")
                 && !error.contains("12345678"),
             "{error}"
@@ -513,4 +537,309 @@ fn apps_have_endpoints_and_limits() {
         let error = error(&app(wrong), &[]);
         assert!(error.contains(named), "{error}");
     }
+}
+
+const DATABASE_URL: &str = "postgres://likeness:s3cret@db.example/likeness";
+
+fn load_with_credentials(folder: &Path, more: &[(&str, &str)]) -> Result<Explained, ConfigError> {
+    let env = more.iter().map(|(name, value)| (name.into(), value.into()));
+    let env = env.chain([(ENV_CREDENTIALS.into(), folder.into())]);
+    Explained::load(None, env, &Overrides::default())
+}
+
+#[test]
+fn each_file_is_a_secret_and_what_is_not_there_sets_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(
+        load_with_credentials(folder.path(), &[])
+            .unwrap()
+            .config
+            .database
+            .url
+            .is_none()
+    );
+    assert!(load_with_credentials(&folder.path().join("nowhere"), &[]).is_ok());
+    let secrets = [
+        ("likeness.database-url", DATABASE_URL),
+        ("likeness.admin-token", "s3cret-of-the-operator"),
+        ("likeness.admin-metrics-token", "s3cret-of-prometheus"),
+        ("likeness.audit-chain-key", "s3cret-of-the-chain"),
+        ("somebody.elses", "s3cret"),
+    ];
+    for (name, secret) in secrets {
+        std::fs::write(folder.path().join(name), format!("{secret}\n")).unwrap();
+    }
+    let explained = load_with_credentials(folder.path(), &[]).unwrap();
+    let config = &explained.config;
+    let found = [
+        &config.database.url,
+        &config.admin.token,
+        &config.admin.metrics_token,
+        &config.audit.chain_key,
+    ];
+    for (found, (_, secret)) in found.into_iter().zip(secrets) {
+        assert_eq!(found.as_ref().unwrap().expose_secret(), secret);
+    }
+    let shown = explained.to_string();
+    let origin = folder.path().join("likeness.database-url");
+    assert!(
+        shown.contains(&*origin.to_string_lossy()) && !shown.contains("s3cret"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_variable_overrides_a_credential() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("likeness.database-url"), DATABASE_URL).unwrap();
+    let other = "sqlite::memory:";
+    let config = load_with_credentials(folder.path(), &[("LIKENESS_DATABASE_URL", other)])
+        .unwrap()
+        .config;
+    assert_eq!(config.database.url.unwrap().expose_secret(), other);
+}
+
+#[test]
+fn a_file_that_brings_no_secret_is_named_and_not_shown() {
+    let long = "s3cret".repeat(11_000);
+    for (bytes, reason) in [
+        (&b" \n"[..], "is empty"),
+        (&b"s3cret\xff"[..], "is not UTF-8"),
+        (long.as_bytes(), "is longer than 64 KiB"),
+        (&b"s3cret of two words"[..], "has spaces"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("likeness.admin-token");
+        std::fs::write(&file, bytes).unwrap();
+        let error = load_with_credentials(folder.path(), &[]).unwrap_err().to_string();
+        let named = error.contains("likeness.admin-token") || error.contains("admin.token");
+        assert!(
+            named && error.contains(reason) && !error.contains("s3cret"),
+            "{error}"
+        );
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("likeness.admin-token")).unwrap();
+    let error = load_with_credentials(folder.path(), &[]).unwrap_err().to_string();
+    assert!(error.contains("likeness.admin-token cannot be read"), "{error}");
+}
+
+#[test]
+fn without_a_url_the_database_is_in_the_data_folder() {
+    let settings = DatabaseConfig::default().settings(Path::new("data")).unwrap();
+    assert!(matches!(&settings.place, Place::File(path) if path.as_path() == Path::new("data/likeness.db")));
+    assert_eq!(settings.timeout, Duration::from_secs(5));
+}
+
+#[test]
+fn numbers_out_of_range_are_rejected_with_the_range() {
+    for (file, expected) in [
+        (
+            "[database]\ntimeout_seconds = 0",
+            "database.timeout_seconds (set by *:2): 0.0 is out of range: must be from 0.05 to 86400",
+        ),
+        (
+            "[database]\nconnections = 0",
+            "database.connections (set by *:2): 0 is out of range: must be from 1 to 1000",
+        ),
+        (
+            "[database]\nrefresh_seconds = 0",
+            "database.refresh_seconds (set by *:2): 0.0 is out of range: must be from 0.05 to 86400",
+        ),
+        (
+            "[engine]\nworkers = 0",
+            "engine.workers (set by *:2): 0 is out of range: must be from 1 to 1024",
+        ),
+        (
+            "[tls]\n\ncheck_seconds = 0.001",
+            "tls.check_seconds (set by *:3): 0.001 is out of range: must be 0, or from 0.01 to 86400",
+        ),
+        (
+            "[audit]\nrotate_mib = 0",
+            "audit.rotate_mib (set by *:2): 0 is out of range: must be at least 1",
+        ),
+        (
+            "[image_limits]\nmax_decode_bytes = 1",
+            "image_limits.max_decode_bytes (set by *:2): 1 is out of range: must be at least 16777216",
+        ),
+    ] {
+        let message = error(file, &[]);
+        let (before, after) = expected.split_once('*').unwrap();
+        assert!(message.contains(before) && message.ends_with(after), "{message}");
+    }
+    assert!(load("[tls]\ncheck_seconds = 0", &[]).is_ok());
+    assert!(
+        Config {
+            data_folder: "".into(),
+            ..Config::default()
+        }
+        .validate()
+        .is_err()
+    );
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line_and_the_key_that_was_meant() {
+    for (file, expected) in [
+        (
+            "[request_limits]\ndeadlin_seconds = 1",
+            ":2): unknown key; did you mean `deadline_seconds`?",
+        ),
+        (
+            "\nlisten_on = '127.0.0.1:1'",
+            ":2): unknown key; did you mean `listen`?",
+        ),
+        (
+            "[[apps]]\nid = 'a'\nkee = 'b'",
+            ":3): unknown key; did you mean `key`?",
+        ),
+        ("[docs]\nxyz = 1", ":2): unknown key; must be one of enabled"),
+    ] {
+        let message = error(file, &[]);
+        assert!(message.ends_with(expected), "{message}");
+    }
+    let message = error("", &[("LIKENESS__ENGINE__WORKER", "1")]);
+    assert_eq!(
+        message,
+        "configuration: engine.worker (set by LIKENESS__ENGINE__WORKER): unknown key; did you mean `workers`?"
+    );
+    let overrides = Overrides::default()
+        .with_assignment("--set", "engine.worker=1")
+        .unwrap();
+    let error = Config::load_with_env(None, [], &overrides).unwrap_err();
+    assert!(
+        error.to_string().contains("engine.worker (set by --set)"),
+        "{error}"
+    );
+    assert!(overrides.check().is_err());
+    assert!(
+        Overrides::default()
+            .with_assignment("--set", "engine.workers")
+            .is_err()
+    );
+}
+
+#[test]
+fn a_section_that_does_not_exist_is_an_error_even_where_it_is_empty() {
+    let message = error("[tsl]\n", &[]);
+    assert!(
+        message.contains("tsl (set by") && message.ends_with("did you mean `tls`?"),
+        "{message}"
+    );
+}
+
+/// Old names work until the next minor version; each use of one is noted for a warning.
+#[test]
+fn old_names_work_and_are_noted() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("likeness.toml");
+    std::fs::write(
+        &file,
+        "[limits]\nfile_bytes = 1\n[limits.v0_2.selfie]\nmin_side = 7\n[safety]\nmax_faces = 2\nmin_face_score = 0.7\n\
+         max_side = 900\n[storage]\nfolder = 'old'\nconnections = 3\n[tls]\noperators = false\n",
+    )
+    .unwrap();
+    let env = [
+        ("LIKENESS_STORAGE_URL", "sqlite::memory:"),
+        ("LIKENESS__STORAGE__TIMEOUT_SECONDS", "2"),
+        ("LIKENESS__LIMITS__BODY_BYTES", "3"),
+    ];
+    let env = env.map(|(name, value)| (name.into(), value.into()));
+    let overrides = Overrides::default()
+        .with_assignment("--set", "safety.max_pixels=5")
+        .unwrap();
+    let explained = Explained::load(Some(&file), env, &overrides).unwrap();
+    let config = &explained.config;
+    assert_eq!(
+        (config.request_limits.file_bytes, config.request_limits.body_bytes),
+        (1, 3)
+    );
+    assert_eq!(config.request_limits.v0_2.selfie.min_side, 7);
+    assert_eq!(
+        (config.engine.max_faces, config.engine.min_face_score),
+        (Some(2), Some(0.7))
+    );
+    assert_eq!(
+        (config.image_limits.max_side, config.image_limits.max_pixels),
+        (900, 5)
+    );
+    assert_eq!(
+        (config.data_folder.to_str(), config.database.connections),
+        (Some("old"), 3)
+    );
+    assert_eq!(config.database.timeout, Duration::from_secs(2));
+    assert_eq!(
+        config.database.url.as_ref().unwrap().expose_secret(),
+        "sqlite::memory:"
+    );
+    let noted: Vec<(&str, &str)> = explained
+        .renamed()
+        .iter()
+        .map(|renamed| (renamed.old.as_str(), renamed.new.as_str()))
+        .collect();
+    for expected in [
+        ("limits.file_bytes", "request_limits.file_bytes"),
+        ("safety.max_faces", "engine.max_faces"),
+        ("safety.max_side", "image_limits.max_side"),
+        ("storage.folder", "data_folder"),
+        ("storage.connections", "database.connections"),
+        ("tls.operators", "tls.admin"),
+        ("LIKENESS_STORAGE_URL", "LIKENESS_DATABASE_URL"),
+        (
+            "LIKENESS__STORAGE__TIMEOUT_SECONDS",
+            "LIKENESS__DATABASE__TIMEOUT_SECONDS",
+        ),
+        ("safety.max_pixels", "image_limits.max_pixels"),
+    ] {
+        assert!(noted.contains(&expected), "{expected:?} is not in {noted:?}");
+    }
+    // Errors and explanations name the key as it is now, with the line that it is in.
+    let shown = explained.to_string();
+    let line = format!("data_folder = \"old\"  # {}:10", file.display());
+    assert!(shown.contains(&line), "{shown}");
+    assert!(
+        Explained::load(None, [], &Overrides::default())
+            .unwrap()
+            .renamed()
+            .is_empty()
+    );
+}
+
+#[test]
+fn the_new_name_overrides_the_old_one_in_every_layer() {
+    let config = load(
+        "[storage]\nconnections = 1\n[database]\nconnections = 2\n",
+        &[
+            ("LIKENESS_STORAGE_URL", "sqlite:old"),
+            ("LIKENESS_DATABASE_URL", "sqlite::memory:"),
+            ("LIKENESS__DATABASE__TIMEOUT_SECONDS", "2"),
+            ("LIKENESS__STORAGE__TIMEOUT_SECONDS", "3"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.database.connections, 2);
+    assert_eq!(config.database.timeout, Duration::from_secs(2));
+    assert_eq!(config.database.url.unwrap().expose_secret(), "sqlite::memory:");
+}
+
+#[test]
+fn a_credential_by_its_old_name_is_noted() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("likeness.storage-url"), "sqlite::memory:").unwrap();
+    let explained = load_with_credentials(folder.path(), &[]).unwrap();
+    assert_eq!(
+        explained.config.database.url.as_ref().unwrap().expose_secret(),
+        "sqlite::memory:"
+    );
+    assert_eq!(explained.renamed()[0].new, "likeness.database-url");
+}
+
+#[test]
+fn an_engine_needs_no_secrets_of_the_service() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"[[apps]]\nid = 'a'\n[engine]\npack = 'own'\n")
+        .unwrap();
+    assert!(Explained::load(Some(file.path()), [], &Overrides::default()).is_err());
+    let explained = Explained::load_for_engine(Some(file.path()), [], &Overrides::default()).unwrap();
+    assert_eq!(explained.config.engine.pack.as_deref(), Some("own"));
 }

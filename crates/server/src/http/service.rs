@@ -15,7 +15,7 @@ use crate::access::apps::AppDirectory;
 use crate::access::limits::Limits;
 use crate::access::proxy_hint::ProxyHint;
 use crate::audit::Audit;
-use crate::config::{Config, LimitsConfig};
+use crate::config::{Config, RequestLimits};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{Logs, RefusalLines};
 use crate::work::{EngineSlot, WorkPool};
@@ -28,7 +28,7 @@ pub(crate) struct Service {
     pub(crate) admission: Admission,
     pub(crate) work: WorkPool,
     /// The limits of requests that begin now. A request takes them once and keeps to them.
-    pub(crate) limits: ArcSwap<LimitsConfig>,
+    pub(crate) limits: ArcSwap<RequestLimits>,
     pub(crate) linger: Linger,
     pub(crate) proxy_hint: ProxyHint,
     /// Longest time without a byte of a request body.
@@ -58,10 +58,10 @@ impl Service {
             app_limits,
             admission: Admission::new(config.admission.requests(workers)),
             work: WorkPool::start(workers)?,
-            limits: ArcSwap::from_pointee(config.limits.clone()),
+            limits: ArcSwap::from_pointee(config.request_limits.clone()),
             linger: Linger {
                 time: config.connections.linger,
-                bytes: config.limits.body_bytes,
+                bytes: config.request_limits.body_bytes,
             },
             proxy_hint: ProxyHint::default(),
             body_idle: config.connections.body_idle,

@@ -9,7 +9,13 @@ use crate::http::Service;
 use crate::telemetry::metrics::{Outcome, Reloaded};
 
 /// The reloadable sections and keys. All others need a restart.
-const RELOADABLE: [&str; 5] = ["allow_weak_keys", "apps", "limits", "log.filter", "profiles"];
+const RELOADABLE: [&str; 5] = [
+    "allow_weak_keys",
+    "apps",
+    "log.filter",
+    "profiles",
+    "request_limits",
+];
 
 /// Reads the configuration again and applies its reloadable settings. Clones are the same reloader.
 #[derive(Clone)]
@@ -103,11 +109,11 @@ impl Inner {
             logs.set_filter(&new.log)?;
         }
         current.log.filter = new.log.filter;
-        self.service.limits.store(Arc::new(new.limits.clone()));
+        self.service.limits.store(Arc::new(new.request_limits.clone()));
         current.allow_weak_keys = new.allow_weak_keys;
         current.apps = new.apps;
         current.profiles = new.profiles;
-        current.limits = new.limits;
+        current.request_limits = new.request_limits;
         Ok(SettingsReload {
             changed,
             needs_restart,

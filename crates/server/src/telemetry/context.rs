@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderName, Method, Request, Version};
 use likeness_api::{ApiError, Meta};
 use likeness_engine::decision::Score;
-use likeness_engine::{Engine, LivenessCheck, ImageReport, Timings, Verification};
+use likeness_engine::{Engine, ImageReport, LivenessCheck, Timings, Verification};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 

@@ -344,7 +344,7 @@ fn details_are_for_the_operator_only() {
     assert_eq!(info["apps"], 3);
     assert_eq!(info["workers"], 1);
     assert_eq!(info["models"]["pack"], "custom");
-    assert_eq!(info["configuration"]["limits"]["deadline_seconds"], 10.0);
+    assert_eq!(info["configuration"]["request_limits"]["deadline_seconds"], 10.0);
     assert_eq!(info["configuration"]["admin"]["token"], "<redacted>");
     let text = String::from_utf8(response.body).unwrap();
     for secret in [KEY, TOKEN, METRICS_TOKEN, APP] {

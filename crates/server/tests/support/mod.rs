@@ -49,9 +49,9 @@ pub(crate) struct TestServer {
 pub(crate) fn config() -> Config {
     let mut config = Config::default();
     config.listen = "127.0.0.1:0".parse().unwrap();
-    config.storage.url = Some("sqlite::memory:".into());
+    config.database.url = Some("sqlite::memory:".into());
     config.audit.enabled = false;
-    config.storage.folder = FOLDER.path().to_owned();
+    config.data_folder = FOLDER.path().to_owned();
     let mut disabled = AppConfig::new(DISABLED_APP, KEY);
     disabled.disabled = true;
     config.apps = vec![AppConfig::new(APP, KEY), disabled];
@@ -61,7 +61,7 @@ pub(crate) fn config() -> Config {
 impl TestServer {
     pub(crate) fn start(models: &Models, configure: impl FnOnce(&mut Config)) -> Self {
         Self::launch(configure, async |config, apps| {
-            let engine = models.engine(config.imaging_limits());
+            let engine = models.engine(config.image_limits.into());
             Server::bind(config, apps, engine).await
         })
     }
@@ -81,7 +81,7 @@ impl TestServer {
         let mut config = config();
         // Where something has to be on a disk.
         let folder = tempfile::tempdir().unwrap();
-        config.storage.folder = folder.path().to_owned();
+        config.data_folder = folder.path().to_owned();
         configure(&mut config);
         let apps = config.apps().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread()

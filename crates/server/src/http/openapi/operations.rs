@@ -154,16 +154,16 @@ fn verification(version: ApiVersion, endpoint: Endpoint) -> Value {
 /// Returns the limits of a version in the default configuration.
 fn limits(version: ApiVersion) -> String {
     let config = Config::default();
-    let VersionLimits { selfie, .. } = version.sides(&config.limits);
+    let VersionLimits { selfie, .. } = version.sides(&config.request_limits);
     format!(
         "Unless the operator has set other limits: each side of an image has {} to {} pixels, the whole at most {}; \
          a file has at most {} bytes, the body {}; and the response comes within {} s.",
         selfie.min_side,
         selfie.max_side,
-        config.safety.max_pixels,
-        config.limits.file_bytes,
-        config.limits.body_bytes,
-        config.limits.deadline.as_secs(),
+        config.image_limits.max_pixels,
+        config.request_limits.file_bytes,
+        config.request_limits.body_bytes,
+        config.request_limits.deadline.as_secs(),
     )
 }
 
