@@ -180,7 +180,7 @@ fn check() -> Outcome {
         ("calibration_files = ['nowhere.toml']\n", "calibration_files"),
         (
             "[tls]\ncertificate = 'nowhere.pem'\nkey = 'nowhere.key'\n",
-            "tls: the TLS file nowhere.pem cannot be read",
+            "tls: cannot read the TLS file nowhere.pem",
         ),
     ] {
         let file = File::with(text)?;
