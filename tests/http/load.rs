@@ -193,7 +193,10 @@ fn overloaded_by_many(shared: &Path) -> Outcome {
         }
         most = most.max(resident);
     }
-    ensure!(settled, "{MOST_CROWDS} crowds, and memory still grows: {most} bytes");
+    ensure!(
+        settled,
+        "{MOST_CROWDS} crowds, and memory still grows: {most} bytes"
+    );
     for _ in 0..CROWD.1 {
         let answer = server.post(LIVENESS, &form)?;
         ensure!(answer.status == 200, "it is over, and still {answer:?}");

@@ -19,7 +19,7 @@ use crate::cli::{EngineArguments, Failure, exit, say};
 #[command(
     after_long_help = "Behind a proxy set HTTPS_PROXY, and NO_PROXY for hosts that are reached without it. If your \
 network has certificates of its own, name a file of them with SSL_CERT_FILE. What has arrived when a pull ends early is \
-kept, and the next one goes on from there. docs/models.md has more."
+kept, and the next one goes on from there. docs/packs.md has more."
 )]
 pub(crate) struct PullArguments {
     /// A built-in or installed pack by its name, or another by the path of its pack.toml or of the folder that holds it

@@ -64,7 +64,7 @@ pub struct SafetyConfig {
     pub max_side: u32,
     /// Width times height.
     pub max_pixels: u64,
-    /// Bytes that decoding one image may hold in memory at a time; docs/operations.md has the formula. Default: 192 MiB.
+    /// Bytes that decoding one image may hold in memory at a time; docs/operate.md has the formula. Default: 192 MiB.
     pub max_decode_bytes: u64,
     /// Faces of a picture that are looked at, the largest; with `image_multiface` each costs an embedding.
     pub max_faces: usize,

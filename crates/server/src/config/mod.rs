@@ -310,7 +310,7 @@ impl Config {
 
     /// Bytes of memory that the service takes at most with so many workers: the limit for its container. It is the program,
     /// and for each worker its models, what ONNX Runtime keeps for the largest input, and two images that are decoded or
-    /// in decoding; and the bodies of all admitted requests. docs/operations.md, "Memory", has the formula.
+    /// in decoding; and the bodies of all admitted requests. docs/operate.md, "Memory", has the formula.
     #[must_use]
     pub fn memory_bytes(&self, workers: usize) -> u64 {
         const PROGRAM: u64 = 128 * 1024 * 1024;

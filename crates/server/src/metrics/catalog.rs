@@ -127,11 +127,11 @@ mod tests {
     }
 
     #[test]
-    fn the_operators_guide_has_a_row_for_each() {
-        let guide = include_str!("../../../../docs/operations.md");
+    fn the_documentation_has_a_row_for_each() {
+        let guide = include_str!("../../../../docs/operate.md");
         for metric in ALL {
             let row = format!("| `{}`", metric.name);
-            assert!(guide.contains(&row), "docs/operations.md has no row {row}");
+            assert!(guide.contains(&row), "docs/operate.md has no row {row}");
         }
     }
 }
