@@ -487,7 +487,7 @@ fn every_start_up_error_is_explained() {
         "TracesError",
         "BuildError",
         "RuntimeError",
-        "ModelsError",
+        "PackError",
     ] {
         let Some(body) = sources.iter().find_map(|source| declaration(source, name)) else {
             missing.push(format!("the type {name}"));

@@ -269,7 +269,7 @@ fn memory() -> Outcome {
             "With the defaults that is {} MiB for two workers",
             thousands(with(2))
         ),
-        format!("| `safety.max_decode_bytes` | {decode} MiB |"),
+        format!("| `image_limits.max_decode_bytes` | {decode} MiB |"),
     ] {
         ensure!(guide.contains(&text), "docs/operate.md does not say: {text}");
     }
