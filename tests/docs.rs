@@ -302,86 +302,6 @@ fn every_environment_variable_is_documented() {
     complete("no page in docs/ names these variables", &missing);
 }
 
-/// The last string literal of each of these macros, which is the message, with its continuation lines joined.
-fn literals(source: &str, openings: &[&str]) -> Vec<String> {
-    let mut found = Vec::new();
-    for opening in openings {
-        for (at, _) in source.match_indices(opening) {
-            // `compile_error!` is no line of the log.
-            if source[..at].ends_with(|each: char| each.is_alphanumeric() || each == '_') {
-                continue;
-            }
-            let arguments = arguments(&source[at + opening.len()..]);
-            // Strings inside nested calls, such as a format of a field, are no messages.
-            if let Some(literal) = top_level_strings(arguments).last() {
-                found.push(literal.clone());
-            }
-        }
-    }
-    found
-}
-
-/// What is between an opening parenthesis, which the text begins behind, and its closing one.
-fn arguments(text: &str) -> &str {
-    let (mut depth, mut in_string, mut escaped) = (1_usize, false, false);
-    for (at, each) in text.char_indices() {
-        match each {
-            _ if escaped => escaped = false,
-            '\\' if in_string => escaped = true,
-            '"' => in_string = !in_string,
-            _ if in_string => {}
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            return &text[..at];
-        }
-    }
-    text
-}
-
-fn top_level_strings(arguments: &str) -> Vec<String> {
-    let mut strings = Vec::new();
-    let (mut depth, mut escaped) = (0_usize, false);
-    let mut open: Option<String> = None;
-    let mut skipping = false;
-    for each in arguments.chars() {
-        if let Some(string) = &mut open {
-            match each {
-                // A backslash at the end of a line joins it with the next.
-                '\n' if escaped => {
-                    skipping = true;
-                    escaped = false;
-                }
-                'n' if escaped => {
-                    string.push('\n');
-                    escaped = false;
-                }
-                _ if escaped => {
-                    string.push(each);
-                    escaped = false;
-                }
-                '\\' => escaped = true,
-                '"' => strings.extend(open.take().filter(|_| depth == 0)),
-                _ if skipping && each.is_whitespace() => {}
-                _ => {
-                    skipping = false;
-                    string.push(each);
-                }
-            }
-            continue;
-        }
-        match each {
-            '"' => open = Some(String::new()),
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    strings
-}
-
 /// A text with single spaces only.
 fn spaced(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -404,116 +324,105 @@ fn fixed_parts(message: &str) -> Vec<String> {
     }
 }
 
+/// The entries of a snapshot of `tests/wording.rs`, which holds what the sources say.
+fn snapshot(name: &str) -> Vec<String> {
+    let text = text(&format!("tests/snapshots/{name}.snap"));
+    let body = text.split("\n---\n").nth(1).unwrap();
+    body.lines().map(ToOwned::to_owned).collect()
+}
+
+/// The first cells of the rows of a section of `docs/troubleshoot.md`, without code marks.
+fn messages_of_section(heading: &str) -> Vec<String> {
+    let page = text("docs/troubleshoot.md");
+    let section = page.split(&format!("\n## {heading}\n")).nth(1).unwrap();
+    section
+        .split("\n## ")
+        .next()
+        .unwrap()
+        .lines()
+        .filter(|line| {
+            line.starts_with("| ") && !line.starts_with("| message") && !line.starts_with("| class")
+        })
+        .map(|line| line.replace('`', ""))
+        .collect()
+}
+
+fn has_parts(row: &str, parts: &[String]) -> bool {
+    parts.iter().all(|part| row.contains(part.as_str()))
+}
+
 #[test]
 fn every_warning_and_error_in_the_log_is_explained() {
-    let page = text("docs/troubleshoot.md");
-    let section = page.split("\n## Log messages").nth(1).unwrap();
-    let section = section.split("\n## ").next().unwrap();
-    let rows: Vec<String> = section
-        .lines()
-        .filter(|line| line.starts_with("| `"))
-        .map(|line| line.replace('`', ""))
-        .collect();
-    let sources = sources();
-    let messages: BTreeSet<String> = sources
+    let rows = messages_of_section("Log messages");
+    let messages: Vec<(String, Vec<String>)> = snapshot("log_messages")
         .iter()
-        .flat_map(|source| literals(source, &["warn!(", "error!("]))
+        .filter_map(|line| {
+            let (level, rest) = line.split_once(' ')?;
+            let (message, _) = rest.trim_start().rsplit_once(" [")?;
+            ["warn", "error", "$level"]
+                .contains(&level)
+                .then(|| (message.to_owned(), fixed_parts(message)))
+        })
+        .filter(|(message, parts)| !parts.is_empty() && message != "(no message)")
         .collect();
     assert!(messages.len() > 30, "{messages:?}");
     let missing: Vec<String> = messages
         .iter()
-        .filter(|message| {
-            let parts = fixed_parts(message);
-            !parts.is_empty()
-                && !rows
-                    .iter()
-                    .any(|row| parts.iter().all(|part| row.contains(part.as_str())))
-        })
-        .cloned()
+        .filter(|(_, parts)| !rows.iter().any(|row| has_parts(row, parts)))
+        .map(|(message, _)| message.clone())
         .collect();
     complete("docs/troubleshoot.md does not explain", &missing);
 
-    // Nor does it explain what the program does not say any more.
-    let joined = |source: &String| {
-        let lines: Vec<&str> = source
-            .split("\\\n")
-            .enumerate()
-            .map(|(at, line)| if at == 0 { line } else { line.trim_start() })
-            .collect();
-        spaced(&lines.concat().replace('`', ""))
-    };
-    let said: String = sources.iter().map(joined).collect();
     let stale: Vec<String> = rows
-        .iter()
-        .filter_map(|row| row.split(" | ").next()?.strip_prefix("| ").map(ToOwned::to_owned))
-        .filter(|message| {
-            let is_pattern = messages.iter().any(|known| {
-                let parts = fixed_parts(known);
-                known.contains('{')
-                    && !parts.is_empty()
-                    && parts.iter().all(|part| message.contains(part.as_str()))
-            });
-            !is_pattern && !said.contains(message.as_str())
-        })
+        .into_iter()
+        .filter(|row| !messages.iter().any(|(_, parts)| has_parts(row, parts)))
         .collect();
-    complete(
-        "docs/troubleshoot.md explains messages that no source has",
-        &stale,
-    );
-}
-
-/// The variants of an enum of errors, or the attributes of a struct.
-fn declaration<'a>(source: &'a str, name: &str) -> Option<&'a str> {
-    if let Some((_, rest)) = source.split_once(&format!("pub enum {name} {{")) {
-        return rest.split("\n}").next();
-    }
-    let (before, _) = source.split_once(&format!("pub struct {name}"))?;
-    before.rfind("#[error(").map(|at| &before[at..])
+    complete("docs/troubleshoot.md explains what the log does not say", &stale);
 }
 
 #[test]
-fn every_start_up_error_is_explained() {
-    let rows = rows("docs/troubleshoot.md");
-    let rows: Vec<String> = rows.iter().map(|row| row.replace('`', "")).collect();
-    let sources = sources();
-    let mut missing = Vec::new();
-    for name in [
-        "ServeError",
-        "ConfigError",
-        "StorageError",
+fn every_error_for_operators_is_explained() {
+    const TYPES: [&str; 10] = [
         "AuditError",
-        "TlsError",
-        "LogsError",
-        "TracesError",
         "BuildError",
-        "RuntimeError",
+        "ConfigError",
+        "LogsError",
         "PackError",
-    ] {
-        let Some(body) = sources.iter().find_map(|source| declaration(source, name)) else {
-            missing.push(format!("the type {name}"));
+        "RuntimeError",
+        "ServeError",
+        "StorageError",
+        "TlsError",
+        "TracesError",
+    ];
+    let rows: Vec<String> = rows("docs/troubleshoot.md")
+        .iter()
+        .map(|row| row.replace('`', ""))
+        .collect();
+    let mut unseen = BTreeSet::from(TYPES);
+    let mut missing = Vec::new();
+    for entry in snapshot("errors") {
+        let Some((variant, message)) = entry.split_once(": ") else {
             continue;
         };
-        for attribute in body.split("#[error(").skip(1) {
-            let Some(message) = top_level_strings(arguments(attribute)).into_iter().next() else {
-                continue;
-            };
-            // What follows is the remedy, or a list.
-            let headline = message.split(['\n', ';', '(']).next().unwrap();
-            let parts: Vec<String> = fixed_parts(headline)
-                .iter()
-                .flat_map(|part| part.split(": "))
-                .map(|part| part.trim_matches(|each: char| !each.is_alphanumeric()).to_owned())
-                .filter(|part| !part.is_empty())
-                .take(2)
-                .collect();
-            let explained = rows
-                .iter()
-                .any(|row| parts.iter().all(|part| row.contains(part.as_str())));
-            if !explained {
-                missing.push(format!("{name}: {message} (by {parts:?})"));
-            }
+        let name = variant.split("::").next().unwrap();
+        if !TYPES.contains(&name) {
+            continue;
+        }
+        unseen.remove(name);
+        // What follows is the remedy, or a list.
+        let headline = message.split([';', '(']).next().unwrap();
+        let parts: Vec<String> = fixed_parts(headline)
+            .iter()
+            .flat_map(|part| part.split(": "))
+            .map(|part| part.trim_matches(|each: char| !each.is_alphanumeric()).to_owned())
+            .filter(|part| !part.is_empty())
+            .take(2)
+            .collect();
+        if !rows.iter().any(|row| has_parts(row, &parts)) {
+            missing.push(format!("{entry} (by {parts:?})"));
         }
     }
+    assert!(unseen.is_empty(), "no such errors: {unseen:?}");
     complete("docs/troubleshoot.md has no row for", &missing);
 }
 
