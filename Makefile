@@ -58,7 +58,7 @@ test-openvino: setup setup-openvino build models ## What is computed with OpenVI
 	LIKENESS__ENGINE__PROVIDER=openvino $(CARGO) test $(BUILD) --test golden
 
 fuzz: ## FUZZ_INPUTS (a million) mutated model files for each of their readers; not coverage-guided
-	LIKENESS_FUZZ_INPUTS=$(FUZZ_INPUTS) $(CARGO) test $(BUILD) -p likeness-models --test fuzz -- --nocapture --test-threads=1
+	LIKENESS_FUZZ_INPUTS=$(FUZZ_INPUTS) $(CARGO) test $(BUILD) -p likeness-onnx -p likeness-packs --test fuzz -- --nocapture --test-threads=1
 
 fuzz-short: ## All coverage-guided fuzz targets (fuzz/) for 40 seconds at most, with the same inputs each time, as in CI
 	@$(PYTHON) scripts/fuzz.py --seconds 40 --repeatable
@@ -108,11 +108,11 @@ bench: setup build models ## The criterion benches
 	$(CARGO) bench --locked --target-dir target --benches
 
 accuracy: setup build models ## Measure on the development pictures and write docs/accuracy.md
-	@$(CARGO) build $(BUILD) --example score_variants --example reduced_decoding
+	@$(CARGO) build $(BUILD) -p likeness-tools --bin score_variants --bin reduced_decoding
 	@$(PYTHON) scripts/accuracy.py
 
 precision: setup build models ## FP16, BF16 and INT8 variants of the models: how fast they are, and what they do to the error rates
-	@$(CARGO) build $(BUILD) --example precision --example time_verify
+	@$(CARGO) build $(BUILD) -p likeness-tools --bin precision --bin time_verify
 	@$(PYTHON) scripts/precision.py
 
 calibrate: setup build models ## Fit the default pack's match calibration to LFW's development view again, into .out/match.toml
@@ -147,18 +147,18 @@ deny: ## Licences and sources of all crates; known vulnerabilities where their d
 	@$(PYTHON) scripts/deny.py
 
 bench-load: setup build models ## Latency, refusals and memory of the service while one to 128 clients call
-	@$(CARGO) build $(BUILD) --example load
+	@$(CARGO) build $(BUILD) -p likeness-tools --bin load
 	@$(PYTHON) scripts/bench_load.py
 
 bench-sizing: setup build models ## What one core carries and what two do, closed and open loop
-	@$(CARGO) build $(BUILD) --example load
+	@$(CARGO) build $(BUILD) -p likeness-tools --bin load
 	@$(PYTHON) scripts/bench_sizing.py
 
 footprint: setup build models ## Time to start, memory, wake-ups and size of the service at rest
 	@$(PYTHON) scripts/footprint.py
 
 reload-memory: setup build models ## What the service holds after its models were changed forty times
-	@$(CARGO) build $(BUILD) --example load
+	@$(CARGO) build $(BUILD) -p likeness-tools --bin load
 	@$(PYTHON) scripts/reload_memory.py
 
 bench-reference: setup build models ## Likeness and the plain Python reference, alternately in the same minute

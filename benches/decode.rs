@@ -1,4 +1,4 @@
-//! How long does it take to turn a file into an upright picture?
+//! How long does it take to turn a file into an upright image?
 
 #![allow(missing_docs, clippy::unwrap_used)]
 

@@ -28,11 +28,11 @@ fn benches(criterion: &mut Criterion) {
         bencher.iter(|| shrink_area(black_box(&selfie), 320, 240));
     });
     for (name, file) in [("1536x1152", support::SELFIE), ("600x800", support::PHOTO)] {
-        let picture = support::picture(file);
+        let image = support::picture(file);
         group.bench_function(format!("primary search of {name}"), |bencher| {
             bencher.iter(|| {
                 detector
-                    .detect(black_box(&picture), Search::Primary, Interrupt::NEVER)
+                    .detect(black_box(&image), Search::Primary, Interrupt::NEVER)
                     .unwrap()
             });
         });

@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use criterion::Criterion;
 use likeness_engine::detection::{FaceDetector, Search, YuNet};
-use likeness_engine::embedding::{AlignedCropEmbedder, FaceEmbedder, FaceInPicture, align};
+use likeness_engine::embedding::{AlignedCropEmbedder, FaceEmbedder, FaceInImage, align};
 use likeness_engine::imaging::Interrupt;
 
 mod support;
@@ -19,27 +19,24 @@ fn benches(criterion: &mut Criterion) {
     let (runtime, pack) = support::parts();
     let mut detector = YuNet::open(&runtime, &pack).unwrap();
     let mut embedder = AlignedCropEmbedder::open(&runtime, &pack).unwrap();
-    let pictures = [
+    let images = [
         support::picture(support::SELFIE),
         support::picture(support::PHOTO),
     ];
-    let landmarks = pictures.each_ref().map(|picture| {
-        detector
-            .detect(picture, Search::Primary, Interrupt::NEVER)
-            .unwrap()[0]
-            .landmarks
-    });
-    let faces: Vec<FaceInPicture<'_>> = pictures
+    let landmarks = images
+        .each_ref()
+        .map(|image| detector.detect(image, Search::Primary, Interrupt::NEVER).unwrap()[0].landmarks);
+    let faces: Vec<FaceInImage<'_>> = images
         .iter()
         .zip(&landmarks)
-        .map(|(picture, landmarks)| FaceInPicture { picture, landmarks })
+        .map(|(image, landmarks)| FaceInImage { image, landmarks })
         .collect();
     let model = &pack.manifest().embedders[0];
     let mut group = criterion.benchmark_group("embed");
     group.bench_function("align one face", |bencher| {
         bencher.iter(|| {
             align(
-                black_box(&pictures[0]),
+                black_box(&images[0]),
                 &landmarks[0],
                 &model.template.points(),
                 model.size,

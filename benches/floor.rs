@@ -14,7 +14,7 @@ mod support;
 
 use support::{BareModels, bare_decode, median, portrait};
 
-/// Width and height of the pictures, and the eighths of the selfie and of the photo that suffice: those that leave the
+/// Width and height of the images, and the eighths of the selfie and of the photo that suffice: those that leave the
 /// selfie's face, a third of its height, the 256 pixels of `likeness_liveness::DETAIL`, and the photo 640 pixels on its
 /// longest side.
 const SIZES: [(u32, u32, [u8; 2]); 3] = [(480, 640, [8, 8]), (1080, 1440, [8, 4]), (3024, 4032, [2, 2])];
@@ -89,7 +89,7 @@ struct Times {
 
 fn print(table: &[((u32, u32), Times)]) {
     println!();
-    println!("| pictures | bare models | bare decoding | verify | verify / floor |");
+    println!("| images | bare models | bare decoding | verify | verify / floor |");
     println!("|---|---|---|---|---|");
     for ((width, height), times) in table {
         let (models, decode) = (median(&times.models), median(&times.decode));
@@ -100,7 +100,7 @@ fn print(table: &[((u32, u32), Times)]) {
         );
     }
     println!();
-    println!("| pictures | decode | detect | embed | liveness | quality | rest |");
+    println!("| images | decode | detect | embed | liveness | quality | rest |");
     println!("|---|---|---|---|---|---|---|");
     for ((width, height), times) in table {
         let stage = |of: fn(&Timings) -> Duration| median(&times.stages.iter().map(of).collect::<Vec<_>>());

@@ -8,7 +8,7 @@ use criterion::Criterion;
 use likeness_engine::detection::{FaceDetector, Search, YuNet};
 use likeness_engine::imaging::{Interrupt, crop_resize_bilinear};
 use likeness_engine::liveness::{LivenessModel, ScaledCropLiveness, crop_rect};
-use likeness_engine::models::CropFit;
+use likeness_engine::packs::CropFit;
 
 mod support;
 
@@ -20,18 +20,18 @@ fn benches(criterion: &mut Criterion) {
     let (runtime, pack) = support::parts();
     let mut detector = YuNet::open(&runtime, &pack).unwrap();
     let mut liveness = ScaledCropLiveness::open(&runtime, &pack).unwrap();
-    let picture = support::picture(support::SELFIE);
+    let image = support::picture(support::SELFIE);
     let face = detector
-        .detect(&picture, Search::Primary, Interrupt::NEVER)
+        .detect(&image, Search::Primary, Interrupt::NEVER)
         .unwrap()[0]
         .bounding_box;
     let mut group = criterion.benchmark_group("liveness");
     group.bench_function("both models of 1536x1152", |bencher| {
-        bencher.iter(|| liveness.score(black_box(&picture), &face).unwrap());
+        bencher.iter(|| liveness.score(black_box(&image), &face).unwrap());
     });
-    let rect = crop_rect(picture.width(), picture.height(), &face, 2.7, CropFit::Widen);
+    let rect = crop_rect(image.width(), image.height(), &face, 2.7, CropFit::Widen);
     group.bench_function("of which one crop", |bencher| {
-        bencher.iter(|| crop_resize_bilinear(black_box(&picture), rect, 80, 80));
+        bencher.iter(|| crop_resize_bilinear(black_box(&image), rect, 80, 80));
     });
     group.finish();
 }

@@ -21,12 +21,12 @@ fn benches(criterion: &mut Criterion) {
     let portrait = support::picture(support::SELFIE);
     let phone = crop_resize_bilinear(&portrait, PixelRect::of(&portrait), 4_000, 3_000);
     let mut group = criterion.benchmark_group("quality");
-    for (name, picture) in [("a face in 1536x1152", portrait), ("a face in 4000x3000", phone)] {
+    for (name, image) in [("a face in 1536x1152", portrait), ("a face in 4000x3000", phone)] {
         let face = detector
-            .detect(&picture, Search::Primary, Interrupt::NEVER)
+            .detect(&image, Search::Primary, Interrupt::NEVER)
             .unwrap()[0];
         group.bench_function(name, |bencher| {
-            bencher.iter(|| FaceQuality::measure(black_box(&picture), &face).unwrap());
+            bencher.iter(|| FaceQuality::measure(black_box(&image), &face).unwrap());
         });
     }
     group.finish();

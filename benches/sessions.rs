@@ -17,7 +17,7 @@ use ndarray::Array4;
 
 mod support;
 
-/// Model of the default pack, and pictures, height and width of its input.
+/// Model of the default pack, and images, height and width of its input.
 const MODELS: [(&str, [usize; 3]); 5] = [
     ("yunet_n", [1, 256, 320]),
     ("face-reidentification-retail-0095", [1, 128, 128]),
@@ -123,13 +123,13 @@ fn measure() {
         .build()
         .unwrap();
     println!(
-        "| model | pictures |{}",
+        "| model | images |{}",
         WAYS.map(|way| format!(" {} |", way.name())).concat()
     );
     println!("|---|---|---|---|---|---|");
-    for (name, [pictures, height, width]) in MODELS {
+    for (name, [images, height, width]) in MODELS {
         let onnx = pack.model(name).unwrap();
-        let input = support::pixels(pictures, height, width);
+        let input = support::pixels(images, height, width);
         let mut ways = WAYS.map(|way| Calls::new(way, &environment, onnx, &input));
         for _ in 0..ROUNDS {
             for calls in &mut ways {
@@ -137,6 +137,6 @@ fn measure() {
             }
         }
         let shortest = ways.iter().map(|calls| format!(" {:.2?} |", calls.shortest));
-        println!("| {name} | {pictures} |{}", shortest.collect::<String>());
+        println!("| {name} | {images} |{}", shortest.collect::<String>());
     }
 }

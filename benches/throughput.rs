@@ -15,7 +15,7 @@ mod support;
 
 use support::{BareModels, bare_decode, median, portrait};
 
-/// Pictures of the size that upload forms ask for, and the eighths of selfie and photo that suffice.
+/// Images of the size that upload forms ask for, and the eighths of selfie and photo that suffice.
 const SIZE: (u32, u32) = (1080, 1440);
 const EIGHTHS: [u8; 2] = [8, 4];
 

@@ -335,14 +335,14 @@ def liveness():
 def tried():
     """What was tried to get better scores from the same models, and what it costs."""
     print("score_variants", file=sys.stderr)
-    command = ["target/release/examples/score_variants", str(DATA)]
+    command = ["target/release/score_variants", str(DATA)]
     found = subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout
     match, liveness_table = (part.splitlines() for part in found.strip().split("\n\n"))
     return [
         "## Rejected variants",
         "",
         "```sh",
-        "cargo run --release --locked --target-dir target --example score_variants",
+        "cargo run --release --locked --target-dir target -p likeness-tools --bin score_variants",
         "```",
         "",
         *prose(
@@ -369,14 +369,14 @@ def tried():
 def reduced():
     """What decoding JPEGs at a part of their size does."""
     print("reduced_decoding", file=sys.stderr)
-    command = ["target/release/examples/reduced_decoding", str(DATA)]
+    command = ["target/release/reduced_decoding", str(DATA)]
     found = subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout
     match, liveness_table = (part.splitlines() for part in found.strip().split("\n\n"))
     return [
         "## Decoding at reduced size",
         "",
         "```sh",
-        "cargo run --release --locked --target-dir target --example reduced_decoding",
+        "cargo run --release --locked --target-dir target -p likeness-tools --bin reduced_decoding",
         "```",
         "",
         *prose(

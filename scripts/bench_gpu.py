@@ -31,7 +31,7 @@ from setup import LIKENESS, ROOT, fail, say
 
 BUILD = ["--release", "--locked", "--target-dir", "target"]
 BENCHES = ["detect", "embed", "liveness", "verify", "floor"]
-EXAMPLES = ["time_models", "time_verify"]
+TOOLS = ["time_models", "time_verify"]
 BATCHES = "1,2,4,8,16,32"
 # What the agreement and the benches read of ../shared.
 PICTURES = ["data", "golden"]
@@ -39,8 +39,8 @@ PICTURES = ["data", "golden"]
 
 def built():
     """Builds the programs and says where each is."""
-    subprocess.run(["cargo", "build", *BUILD, *flags("--example", EXAMPLES), "--bin", "likeness"], cwd=ROOT, check=True)
-    programs = {name: ROOT / "target/release/examples" / name for name in EXAMPLES} | {"likeness": LIKENESS}
+    subprocess.run(["cargo", "build", *BUILD, "-p", "likeness", "-p", "likeness-tools", *flags("--bin", [*TOOLS, "likeness"])], cwd=ROOT, check=True)
+    programs = {name: ROOT / "target/release" / name for name in TOOLS} | {"likeness": LIKENESS}
     for kind, names in (("test", ["golden"]), ("bench", BENCHES)):
         # Only the benches are built so as the bench profile says.
         build = ["cargo", kind, *(BUILD if kind == "test" else BUILD[1:]), *flags(f"--{kind}", names)]
@@ -81,7 +81,7 @@ def steps(programs, tensorrt):
     """Name, command and provider of everything that is run."""
     yield "doctor", [programs["likeness"], "doctor", "--provider", "cuda"], None
     yield "agreement with the reference", [programs["golden"]], "cuda"
-    providers = [sys.executable, ROOT / "scripts/bench_providers.py", "--examples", programs["time_models"].parent]
+    providers = [sys.executable, ROOT / "scripts/bench_providers.py", "--tools", programs["time_models"].parent]
     yield "cuda, f32", [*providers, "--batches", BATCHES, "cuda"], None
     yield "cuda, tf32", [*providers, "--batches", BATCHES, "cuda", "--option", "precision=tf32"], None
     if tensorrt:
@@ -141,7 +141,7 @@ def main():
             setup_provider.link_libraries(arguments.libraries, folder / ".setup/onnxruntime-cuda")
         programs = {path.name: path for path in (folder / "programs").iterdir()}
     elif arguments.dry_run:
-        names = ["likeness", "golden", *EXAMPLES, *BENCHES]
+        names = ["likeness", "golden", *TOOLS, *BENCHES]
         programs = {name: Path("target/release") / name for name in names}
     else:
         if not (SHARED / "data").is_dir():

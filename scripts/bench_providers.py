@@ -3,10 +3,10 @@
 table of the times and their ratios.
 
     bench_providers.py PROVIDER [--option NAME=VALUE ...] [--rounds N] [--calls N] [--runs N] [--batches N,N...]
-                       [--examples FOLDER]
+                       [--tools FOLDER]
 
-The rows are bare calls of one session of each model (`examples/time_models`: the shortest call of a round), the embedder with
-batches too, and the stages of a verification of faces/img2.jpg and faces/img11.jpg with one worker (`examples/time_verify`: the
+The rows are bare calls of one session of each model (the tool `time_models`: the shortest call of a round), the embedder with
+batches too, and the stages of a verification of faces/img2.jpg and faces/img11.jpg with one worker (the tool `time_verify`: the
 median of a round). Times are medians of the rounds, ratios medians of the rounds' ratios: above 1, `cpu` takes longer.
 """
 
@@ -28,7 +28,7 @@ def main():
     parser.add_argument("--calls", type=int, default=200, help="calls of a model a round (default: %(default)s)")
     parser.add_argument("--runs", type=int, default=15, help="verifications a round (default: %(default)s)")
     parser.add_argument("--batches", default="1,2,4,8", help="of the embedder (default: %(default)s)")
-    parser.add_argument("--examples", type=Path, metavar="FOLDER", help="has the two programs; they are built unless given")
+    parser.add_argument("--tools", type=Path, metavar="FOLDER", help="has the two programs; they are built unless given")
     arguments = parser.parse_args()
     options = [option.split("=", 1) for option in arguments.option]
     if any(len(option) != 2 for option in options):
@@ -37,11 +37,11 @@ def main():
     if not all(picture.is_file() for picture in pictures):
         sys.exit("bench_providers: ../shared/data/faces is needed")
 
-    if arguments.examples is None:
-        examples = [argument for name in ("time_models", "time_verify") for argument in ("--example", name)]
-        build = ["cargo", "build", "--release", "--locked", "--target-dir", "target", *examples]
+    if arguments.tools is None:
+        tools = ["-p", "likeness-tools", *(argument for name in ("time_models", "time_verify") for argument in ("--bin", name))]
+        build = ["cargo", "build", "--release", "--locked", "--target-dir", "target", *tools]
         subprocess.run(build, check=True, cwd=ROOT)
-    folder = (arguments.examples or ROOT / "target" / "release" / "examples").resolve()
+    folder = (arguments.tools or ROOT / "target" / "release").resolve()
     commands = [
         [folder / "time_models", str(arguments.calls), *arguments.batches.split(",")],
         [folder / "time_verify", *pictures, str(arguments.runs)],

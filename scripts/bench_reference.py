@@ -45,9 +45,9 @@ def main():
     if len(pictures) != 2 or not reference.is_file():
         sys.exit("bench_reference: two pictures and ../shared/reference/reference.py are needed")
 
-    build = ["cargo", "build", "--release", "--locked", "--target-dir", "target", "--example", "time_verify"]
+    build = ["cargo", "build", "--release", "--locked", "--target-dir", "target", "-p", "likeness-tools", "--bin", "time_verify"]
     subprocess.run(build, check=True, cwd=ROOT)
-    ours = [ROOT / "target/release/examples/time_verify", *pictures, str(arguments.runs)]
+    ours = [ROOT / "target/release/time_verify", *pictures, str(arguments.runs)]
     theirs = [interpreter("reference-venv", REQUIREMENTS), reference, *pictures, str(arguments.runs)]
     providers = ["cpu"] + ([arguments.provider] if arguments.provider else [])
     rounds = [

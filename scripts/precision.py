@@ -21,7 +21,7 @@ from bench_reference import medians
 
 OUT = Path(".out/precision")
 MODELS = ROOT / OUT
-EXAMPLE = "target/release/examples/precision"
+TOOL = "target/release/precision"
 # The default pack with the embedder in 8 bits; and, only to see what that does, with the whole of it and with the liveness
 # models.
 PACK, WHOLE, LIVENESS = OUT / "open-1-int8", OUT / "whole-int8", OUT / "liveness-int8"
@@ -40,7 +40,7 @@ def run(*command):
 
 def make_variants():
     shutil.rmtree(MODELS, ignore_errors=True)
-    run(EXAMPLE, "inputs", OUT, DATA)
+    run(TOOL, "inputs", OUT, DATA)
     run(sys.executable, "scripts/quantize.py", OUT)
 
 
@@ -151,7 +151,7 @@ def liveness_rows():
 def verification():
     """A whole verification with each pack, in turn on one thread."""
     faces = DATA / "faces"
-    command = ["target/release/examples/time_verify", str(faces / "img2.jpg"), str(faces / "img11.jpg"), str(RUNS)]
+    command = ["target/release/time_verify", str(faces / "img2.jpg"), str(faces / "img11.jpg"), str(RUNS)]
     rounds = [(medians([*command, "open-1"]), medians([*command, str(PACK)])) for _ in range(ROUNDS)]
     rows = []
     for stage in rounds[0][0]:
@@ -166,7 +166,7 @@ def main():
         sys.exit(f"precision: {DATA} is needed")
     if sys.argv[1:] != ["--made"]:
         make_variants()
-    run(EXAMPLE, "time", OUT)
+    run(TOOL, "time", OUT)
     print(flush=True)
     make_pack(PACK, EMBEDDER)
     make_pack(LIVENESS, LIVENESS_MODELS)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Makes variants of smaller numbers of the models that `precision inputs FOLDER` has written to a folder, which is
-target/release/examples/precision of the example `precision`.
+target/release/precision of the tool `precision`.
 
     quantize.py FOLDER [MODEL ...]      of all its models, or of these
 

@@ -20,7 +20,7 @@ SECONDS = 3
 
 def write_pack(folder, version):
     """The default pack under another name, as an operator installs one: in one step."""
-    manifest = (ROOT / "crates/models/packs/open-1.toml").read_text()
+    manifest = (ROOT / "models/open-1/pack.toml").read_text()
     for key, value in [("name", "changing-1"), ("version", version)]:
         manifest, found = re.subn(rf'^{key} = ".*"$', f'{key} = "{value}"', manifest, count=1, flags=re.MULTILINE)
         assert found == 1, key

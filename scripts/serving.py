@@ -70,10 +70,10 @@ def cpu_seconds(pid):
 
 def load(service, clients, seconds, cores=None, rate=None):
     """Lets clients verify for a while: each again as soon as it is answered, or all together so many times a second. What
-    `examples/load` says of the verifications, with `refused`, which is that of the 503, and `cost_ms`, the service's processor
+    `tools/src/bin/load` says of the verifications, with `refused`, which is that of the 503, and `cost_ms`, the service's processor
     time for each."""
     pictures = SHARED / "data" / "faces"
-    command = [ROOT / "target/release/examples/load", "--address", service.address, "--app-id", APP]
+    command = [ROOT / "target/release/load", "--address", service.address, "--app-id", APP]
     command += ["--seconds", str(seconds), "--clients", str(clients)]
     command += ["--selfie", pictures / "img2.jpg", "--photo", pictures / "img11.jpg"]
     if rate is not None:

@@ -1,7 +1,8 @@
 //! Likeness: on-premise face matching and passive liveness.
 //!
-//! Is the selfie a live person, and is it the person in the photo? This crate is the facade: it re-exports the
-//! [engine](Engine) with everything an embedder needs and, with the feature `server`, the Kairos-compatible HTTP service.
+//! This crate is the facade: it exports the [engine](Engine) with everything an embedder needs and, with the feature
+//! `server`, the Kairos-compatible HTTP service. What it exports is covered by the stability policy (`docs/stability.md` in
+//! the repository); the crates behind it are not.
 //!
 //! ```no_run
 //! use likeness::{Engine, VerifyOptions};
@@ -10,23 +11,91 @@
 //! let engine = Engine::builder().build()?;
 //! let selfie = std::fs::read("selfie.jpg")?;
 //! let photo = std::fs::read("photo.jpg")?;
-//! let answer = engine.verify(&selfie, &photo, &VerifyOptions::default())?;
-//! println!("{:?}: match {}, live {}", answer.decision.outcome(), answer.face_match, answer.liveness);
-//! for line in &answer.decision.details {
-//!     println!("{}: {}", line.code.as_str(), line.description);
+//! let verification = engine.verify(&selfie, &photo, &VerifyOptions::default())?;
+//! println!("{:?}: match {:?}", verification.decision.outcome(), verification.face_match);
+//! for detail in &verification.decision.details {
+//!     println!("{}: {}", detail.code.as_str(), detail.description);
 //! }
 //! # Ok(())
 //! # }
 //! ```
 //!
+//! `examples/` has more: a detector of one's own, use from tokio, a batch with progress.
+//!
 //! # Features
 //!
 //! `server` and `cli` are on by default. An embedder who needs the engine only turns them off
-//! (`default-features = false`) and compiles neither axum nor tokio.
+//! (`default-features = false`) and compiles neither axum nor tokio. Features that begin with `unstable-` are not covered by
+//! the stability policy.
 
-pub use likeness_engine::*;
+pub use likeness_engine::{
+    Budget, BuildError, CalibrationInfo, Comparison, DEFAULT_MAX_FACES, EmbedOptions, EmbeddedFace, Engine,
+    EngineBuilder, EngineError, EngineInfo, EngineLabels, ImageReport, ImageRole, Input, LivenessCheck,
+    LivenessOptions, ModelCheck, ModelError, PackCheck, PackInfo, Role, RuntimeInfo, SelfTest, Size, Timings,
+    VectorCheck, Verification, VerifyOptions, check, default_passes, self_test,
+};
 
-/// The wire types of the HTTP service, and the conversion from the engine's answers to them.
+/// Profiles, thresholds and decisions.
+pub mod decision {
+    pub use likeness_engine::decision::{
+        AtLeast, AtMost, Code, Decision, DecisionError, Detail, Evidence, Finding, MULTIPLE_FACES_AREA_RATIO,
+        MeasuredFace, Measurement, NotAScore, Outcome, PoseWithin, Profile, ProfileError, Quality,
+        QualityBoundError, QualityChecks, Score, Thresholds, ThresholdsError, Verdict, decide,
+    };
+}
+
+/// The trait of detectors, for a detector of one's own.
+pub mod detection {
+    pub use likeness_engine::detection::{DetectionError, FIRST_PASS_SIDE, FaceDetector, Search};
+    pub use likeness_engine::face::{BoundingBox, Face, Landmarks, Point, largest_first};
+}
+
+/// Embeddings, and the trait of embedders, for an embedder of one's own.
+pub mod embedding {
+    pub use likeness_engine::embedding::{
+        Embedding, EmbeddingError, FaceEmbedder, FaceInImage, Template, align,
+    };
+}
+
+/// Images: formats, limits, decoding.
+pub mod imaging {
+    pub use likeness_engine::imaging::{
+        EncodedImage, Format, Header, Image, ImagingError, Interrupt, Interrupted, Limits, Orientation,
+        PixelRect, Reduced, crop_resize_bilinear, decode, pad_to, probe, shrink_area,
+    };
+}
+
+/// The trait of liveness models, for a model of one's own.
+pub mod liveness {
+    pub use likeness_engine::liveness::{LivenessError, LivenessModel};
+}
+
+/// Model packs and where they are found.
+pub mod packs {
+    pub use likeness_engine::packs::{
+        Calibration, CalibrationFile, DEFAULT_PACK, ENV_STORE, LivenessCalibration, MAX_FILE_BYTES, Manifest,
+        MatchCalibration, Pack, PackError, PackPlace, PackStatus, Pass, Passes, ScoreCurve, Store,
+        StoreSearch,
+    };
+}
+
+/// Face quality: how a face was photographed.
+pub mod quality {
+    pub use likeness_engine::face::Pose;
+    pub use likeness_engine::quality::{FaceQuality, QualityError};
+}
+
+/// ONNX Runtime and its execution providers.
+pub mod runtime {
+    #[cfg(feature = "unstable-ort")]
+    pub use likeness_engine::runtime::ort;
+    pub use likeness_engine::runtime::{
+        ENV_LIBRARY, ENV_NO_TELEMETRY, Execution, LibrarySearch, Precision, Provider, ProviderOption,
+        ProviderOptions, Runtime, RuntimeError, available_workers, keep_freed_memory,
+    };
+}
+
+/// The wire types of the HTTP service, and the conversion from the engine's results to them.
 #[cfg(feature = "server")]
 pub use likeness_api as api;
 

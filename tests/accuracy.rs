@@ -12,7 +12,7 @@ use likeness_engine::detection::Face;
 use likeness_engine::embedding::Embedding;
 use likeness_engine::imaging::ImagingError;
 use likeness_engine::{
-    EmbedOptions, EmbeddedFace, Engine, EngineError, LivenessOptions, PictureRole, VerifyOptions,
+    EmbedOptions, EmbeddedFace, Engine, EngineError, ImageRole, LivenessOptions, VerifyOptions,
 };
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 
@@ -115,7 +115,7 @@ fn liveness_of_prints_and_frames(shared: &Path) -> Outcome {
         } else {
             prints += 1;
             if check.live {
-                prints_passed.push(format!("{file} {}", check.liveness));
+                prints_passed.push(format!("{file} {:?}", check.liveness));
             }
         }
     }
@@ -188,12 +188,9 @@ fn unreadable_files(shared: &Path) -> Outcome {
     let good = std::fs::read(folder.join("exif1.jpg"))?;
     for name in ["empty.jpg", "text.jpg", "truncated_half.jpg"] {
         let bad = std::fs::read(folder.join(name))?;
-        for (selfie, photo, wanted) in [
-            (&bad, &good, PictureRole::Selfie),
-            (&good, &bad, PictureRole::Photo),
-        ] {
+        for (selfie, photo, wanted) in [(&bad, &good, ImageRole::Selfie), (&good, &bad, ImageRole::Photo)] {
             let error = match engine.verify(selfie, photo, &VerifyOptions::default()) {
-                Err(EngineError::Picture { role, source }) if role == wanted => source,
+                Err(EngineError::Image { role, source }) if role == wanted => source,
                 other => return Err(format!("{name} as {wanted}: {other:?}").into()),
             };
             let right = match name {

@@ -1,7 +1,7 @@
 //! The calibration says which share of strangers reaches a similarity. A change of detection or alignment that moves that
 //! share behind its back fails here.
 //!
-//! Compared is one picture of every second person of LFW's training list with every other: 567,645 impostor comparisons of
+//! Compared is one image of every second person of LFW's training list with every other: 567,645 impostor comparisons of
 //! those that the calibration was measured on, the same in every run.
 
 use std::collections::BTreeMap;
@@ -9,12 +9,12 @@ use std::num::NonZero;
 use std::path::Path;
 use std::process::ExitCode;
 
-use likeness::detection::{DetectionError, Face, FaceDetector, Point, Search, YuNet};
-use likeness::imaging::{Interrupt, Picture};
-use likeness::models::rewrite::Passes;
-use likeness::models::{DEFAULT_PACK, MatchCalibration, Pack, StoreSearch};
-use likeness::runtime::{LibrarySearch, Provider, Runtime, available_workers};
 use likeness::{Engine, EngineBuilder};
+use likeness_engine::detection::{DetectionError, Face, FaceDetector, Point, Search, YuNet};
+use likeness_engine::imaging::{Image, Interrupt};
+use likeness_engine::packs::Passes;
+use likeness_engine::packs::{DEFAULT_PACK, MatchCalibration, Pack, StoreSearch};
+use likeness_engine::runtime::{LibrarySearch, Provider, Runtime, available_workers};
 use likeness_evaluation::statistics::{Bootstrap, MatchScores};
 use likeness_evaluation::{Acquisition, FaceChoice, HELD_IMPOSTORS, NoProgress, all_pairs};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
@@ -28,7 +28,7 @@ const REACHED: [(f64, f64); 4] = [
     (0.50204, 5.0),
 ];
 
-/// What may change without anything being wrong: two standard deviations of a binomial count. The pictures stay the same,
+/// What may change without anything being wrong: two standard deviations of a binomial count. The images stay the same,
 /// so alignments that are as good as each other differ by less: with the landmarks moved by 2 % of the face's height
 /// the first count moves by 37, the second by 15, the third by 1. Moved by 4 % the first is 204 higher, and seen.
 fn allowed(count: f64) -> f64 {
@@ -49,22 +49,22 @@ fn parts() -> Result<(Runtime, Pack), Failed> {
         StoreSearch::new()
             .find()?
             .load(DEFAULT_PACK)?
-            .rewritten(&Passes::all()),
+            .optimized(&Passes::all()),
     ))
 }
 
-/// The first picture of every second person, by name.
+/// The first image of every second person, by name.
 fn strangers(shared: &Path) -> Result<Vec<String>, Failed> {
     let text = std::fs::read_to_string(shared.join("data/lfw-dev/pairs-train.csv"))?;
     let mut people = BTreeMap::new();
-    for picture in text.lines().skip(1).flat_map(|line| line.split(',').take(2)) {
-        let person = picture.split('/').next().unwrap_or_default();
-        let first = people.entry(person).or_insert(picture);
-        *first = picture.min(first);
+    for image in text.lines().skip(1).flat_map(|line| line.split(',').take(2)) {
+        let person = image.split('/').next().unwrap_or_default();
+        let first = people.entry(person).or_insert(image);
+        *first = image.min(first);
     }
-    let pictures: Vec<String> = people.into_values().step_by(2).map(str::to_owned).collect();
-    ensure!(pictures.len() == 1_066, "{} people", pictures.len());
-    Ok(pictures)
+    let images: Vec<String> = people.into_values().step_by(2).map(str::to_owned).collect();
+    ensure!(images.len() == 1_066, "{} people", images.len());
+    Ok(images)
 }
 
 fn threads() -> NonZero<usize> {
@@ -72,13 +72,13 @@ fn threads() -> NonZero<usize> {
 }
 
 fn compare(shared: &Path, builder: EngineBuilder) -> Result<MatchScores, Failed> {
-    let (engine, pictures) = (builder.build()?, strangers(shared)?);
+    let (engine, images) = (builder.build()?, strangers(shared)?);
     let root = shared.join("data/lfw-dev/images");
-    let acquired = Acquisition::embed(&engine, &root, &pictures, FaceChoice::Centre, None, &NoProgress)?;
-    let people: Vec<u32> = (0..).take(pictures.len()).collect();
-    let (pictures, _) = acquired.into_all_pairs(&people);
-    ensure!(pictures.len() == 1_066, "{} pictures have a face", pictures.len());
-    Ok(all_pairs(&pictures, HELD_IMPOSTORS, threads()))
+    let acquired = Acquisition::embed(&engine, &root, &images, FaceChoice::Centre, None, &NoProgress)?;
+    let people: Vec<u32> = (0..).take(images.len()).collect();
+    let (images, _) = acquired.into_all_pairs(&people);
+    ensure!(images.len() == 1_066, "{} images have a face", images.len());
+    Ok(all_pairs(&images, HELD_IMPOSTORS, threads()))
 }
 
 /// The counts that are not as when the calibration was measured.
@@ -153,11 +153,11 @@ struct Misplaced {
 impl FaceDetector for Misplaced {
     fn detect(
         &mut self,
-        picture: &Picture,
+        image: &Image,
         search: Search,
         interrupt: Interrupt<'_>,
     ) -> Result<Vec<Face>, DetectionError> {
-        let mut faces = self.detector.detect(picture, search, interrupt)?;
+        let mut faces = self.detector.detect(image, search, interrupt)?;
         for face in &mut faces {
             let middle = |of: fn(&Point) -> f32| face.landmarks.iter().map(of).sum::<f32>() / 5.0;
             let (middle_x, middle_y) = (middle(|point| point.x), middle(|point| point.y));

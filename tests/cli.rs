@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use likeness::models::Manifest;
+use likeness::packs::Manifest;
 use likeness_testing::{Failed, Outcome, Suite, ensure, workspace};
 
 mod support;

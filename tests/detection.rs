@@ -1,14 +1,14 @@
 //! The default search is sure where selfies are difficult: a face that fills the frame or is cut by it, a small one in a
-//! large picture, several, none.
+//! large image, several, none.
 
 use std::path::Path;
 use std::process::ExitCode;
 
-use likeness::detection::{BoundingBox, Face};
-use likeness::imaging::{
-    Affine, Limits, Picture, PixelRect, crop_resize_bilinear, decode, shrink_area, warp_affine,
-};
 use likeness::{EmbedOptions, Engine, VerifyOptions};
+use likeness_engine::detection::{BoundingBox, Face};
+use likeness_engine::imaging::{
+    Affine, Image, Limits, PixelRect, crop_resize_bilinear, decode, shrink_area, warp_affine,
+};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 
 /// Portraits of one large face each.
@@ -29,39 +29,36 @@ fn main() -> ExitCode {
         "a_face_that_fills_the_frame_or_is_cut_by_it_is_found",
         tight_crops,
     );
-    suite.with_shared_and_models(
-        "a_face_of_40_pixels_is_found_in_the_largest_pictures",
-        small_faces,
-    );
+    suite.with_shared_and_models("a_face_of_40_pixels_is_found_in_the_largest_images", small_faces);
     suite.with_shared_and_models("a_turned_second_face_is_not_missed", turned_second_face);
     suite.with_shared_and_models("several_faces_are_found_largest_first", several_faces);
-    suite.with_shared_and_models("pictures_without_a_face_show_none", no_face);
+    suite.with_shared_and_models("images_without_a_face_show_none", no_face);
     suite.run()
 }
 
-fn portraits(shared: &Path) -> Result<Vec<(Picture, Face)>, Failed> {
+fn portraits(shared: &Path) -> Result<Vec<(Image, Face)>, Failed> {
     let engine = Engine::builder().workers(1).build()?;
     PORTRAITS
         .iter()
         .map(|name| {
-            let picture = decode(
+            let image = decode(
                 &std::fs::read(shared.join("data/faces").join(name))?,
                 &Limits::default(),
             )?;
-            let face = primary(&engine, &picture)?.ok_or_else(|| format!("no face in {name}"))?;
-            Ok((picture, face))
+            let face = primary(&engine, &image)?.ok_or_else(|| format!("no face in {name}"))?;
+            Ok((image, face))
         })
         .collect()
 }
 
-fn primary(engine: &Engine, picture: &Picture) -> Result<Option<Face>, Failed> {
-    let faces = engine.embed(picture, &EmbedOptions::default())?;
+fn primary(engine: &Engine, image: &Image) -> Result<Option<Face>, Failed> {
+    let faces = engine.embed(image, &EmbedOptions::default())?;
     Ok(faces.first().map(|embedded| embedded.face))
 }
 
 fn tight_crops(shared: &Path) -> Outcome {
     let engine = Engine::builder().workers(1).build()?;
-    for (name, (picture, face)) in PORTRAITS.iter().zip(portraits(shared)?) {
+    for (name, (image, face)) in PORTRAITS.iter().zip(portraits(shared)?) {
         let face = face.bounding_box;
         for scale in [1.5, 1.0, 0.8] {
             let (width, height) = (face.width * scale, face.height * scale);
@@ -71,7 +68,7 @@ fn tight_crops(shared: &Path) -> Outcome {
                 width,
                 height,
             }
-            .clipped(picture.width(), picture.height());
+            .clipped(image.width(), image.height());
             let rect = PixelRect {
                 left: part.x as u32,
                 top: part.y as u32,
@@ -80,7 +77,7 @@ fn tight_crops(shared: &Path) -> Outcome {
             };
             // As large as a phone's selfie.
             let enlarged = 1800.0 / part.height;
-            let crop = crop_resize_bilinear(&picture, rect, (part.width * enlarged) as u32, 1800);
+            let crop = crop_resize_bilinear(&image, rect, (part.width * enlarged) as u32, 1800);
             let expected = BoundingBox {
                 x: (face.x - part.x) * enlarged,
                 y: (face.y - part.y) * enlarged,
@@ -102,10 +99,10 @@ fn tight_crops(shared: &Path) -> Outcome {
 
 fn small_faces(shared: &Path) -> Outcome {
     let engine = Engine::builder().workers(1).build()?;
-    for (name, (picture, face)) in PORTRAITS.iter().zip(portraits(shared)?) {
+    for (name, (image, face)) in PORTRAITS.iter().zip(portraits(shared)?) {
         let ratio = 40.0 / face.bounding_box.width;
-        let (width, height) = (picture.width() as f32 * ratio, picture.height() as f32 * ratio);
-        let small = shrink_area(&picture, width as u32, height as u32);
+        let (width, height) = (image.width() as f32 * ratio, image.height() as f32 * ratio);
+        let small = shrink_area(&image, width as u32, height as u32);
         for (canvas_width, canvas_height) in [(480, 640), (1280, 960), (3000, 4000), (5000, 5000)] {
             let (left, top) = (
                 (canvas_width - small.width()) / 3,
@@ -134,7 +131,7 @@ fn turned_second_face(shared: &Path) -> Outcome {
     for (index, (name, (main, main_face))) in PORTRAITS.iter().zip(&faces).enumerate() {
         let (other, other_face) = &faces[(index + 1) % faces.len()];
         for degrees in [-30.0f64, 15.0, 30.0, 45.0] {
-            let mut canvas = Picture::from_rgb8(2000, 1500, vec![128; 2000 * 1500 * 3])?;
+            let mut canvas = Image::from_rgb8(2000, 1500, vec![128; 2000 * 1500 * 3])?;
             canvas = placed(&canvas, main, main_face, (650.0, 750.0), 400.0, 0.0)?;
             canvas = placed(&canvas, other, other_face, (1550.0, 750.0), 225.0, degrees)?;
             let thorough = engine.embed(&canvas, &EmbedOptions::default().with_all_faces(true))?;
@@ -150,15 +147,15 @@ fn turned_second_face(shared: &Path) -> Outcome {
     Ok(())
 }
 
-/// Puts the surroundings of a face into a picture, the face's centre at a point, its width and angle as wanted.
+/// Puts the surroundings of a face into an image, the face's centre at a point, its width and angle as wanted.
 fn placed(
-    canvas: &Picture,
-    picture: &Picture,
+    canvas: &Image,
+    image: &Image,
     face: &Face,
     (x, y): (f64, f64),
     width: f64,
     degrees: f64,
-) -> Result<Picture, Failed> {
+) -> Result<Image, Failed> {
     let bounds = face.bounding_box;
     let (center_x, center_y) = (
         f64::from(bounds.x + bounds.width / 2.0),
@@ -175,7 +172,7 @@ fn placed(
         a,
         y - b * center_x - a * center_y,
     );
-    let turned = warp_affine(picture, &transform, canvas.width(), canvas.height());
+    let turned = warp_affine(image, &transform, canvas.width(), canvas.height());
     let mut pixels = canvas.as_rgb8().to_vec();
     let reach = width * 1.2;
     for row in 0..canvas.height() {
@@ -188,18 +185,18 @@ fn placed(
             }
         }
     }
-    Ok(Picture::from_rgb8(canvas.width(), canvas.height(), pixels)?)
+    Ok(Image::from_rgb8(canvas.width(), canvas.height(), pixels)?)
 }
 
-/// A picture on a grey canvas.
-fn pasted(picture: &Picture, width: u32, height: u32, left: u32, top: u32) -> Result<Picture, Failed> {
+/// An image on a grey canvas.
+fn pasted(image: &Image, width: u32, height: u32, left: u32, top: u32) -> Result<Image, Failed> {
     let mut pixels = vec![128; width as usize * height as usize * 3];
-    let row_bytes = picture.width() as usize * 3;
-    for (row, source) in picture.as_rgb8().chunks_exact(row_bytes).enumerate() {
+    let row_bytes = image.width() as usize * 3;
+    for (row, source) in image.as_rgb8().chunks_exact(row_bytes).enumerate() {
         let begin = ((top as usize + row) * width as usize + left as usize) * 3;
         pixels[begin..begin + row_bytes].copy_from_slice(source);
     }
-    Ok(Picture::from_rgb8(width, height, pixels)?)
+    Ok(Image::from_rgb8(width, height, pixels)?)
 }
 
 fn several_faces(shared: &Path) -> Outcome {

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use likeness::api::ErrorCode;
 use likeness::decision::{Code, Profile, QualityChecks};
-use likeness::models::Manifest;
+use likeness::packs::Manifest;
 use likeness::runtime::ProviderOption;
 use likeness::server::REFERENCE;
 

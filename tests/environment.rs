@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use likeness::models::StoreSearch;
-use likeness::runtime::{LibrarySearch, Runtime, RuntimeError, ort};
 use likeness::{Engine, VerifyOptions};
+use likeness_engine::packs::StoreSearch;
+use likeness_engine::runtime::{LibrarySearch, Runtime, RuntimeError, ort};
 use likeness_testing::{Outcome, Suite, ensure};
 
 fn main() -> ExitCode {
@@ -28,7 +28,7 @@ fn embedders_environment(shared: &Path) -> Outcome {
         .store(StoreSearch::new())
         .workers(1)
         .build()?;
-    ensure!(engine.info().runtime_library.is_none(), "{:?}", engine.info());
+    ensure!(engine.labels().runtime_library.is_none(), "{:?}", engine.info());
 
     let read = |name: &str| std::fs::read(shared.join("data/faces").join(name));
     let answer = engine.verify(&read("img2.jpg")?, &read("img11.jpg")?, &VerifyOptions::default())?;
@@ -37,7 +37,7 @@ fn embedders_environment(shared: &Path) -> Outcome {
     let refused = runtime.open("no model", b"not an ONNX file");
     ensure!(matches!(refused, Err(RuntimeError::Model { .. })), "{refused:?}");
     // The environment is taken: another one cannot be loaded beside it, which must be an error and no crash.
-    let second = Runtime::load(&LibrarySearch::new(), likeness::runtime::Provider::Cpu);
+    let second = Runtime::load(&LibrarySearch::new(), likeness_engine::runtime::Provider::Cpu);
     ensure!(second.is_err(), "{second:?}");
     Ok(())
 }

@@ -6,16 +6,16 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 
 use likeness_engine::detection::{BoundingBox, Face, Landmarks, Point, YuNet};
-use likeness_engine::embedding::{AlignedCropEmbedder, Embedding, FaceEmbedder, FaceInPicture};
-use likeness_engine::imaging::{self, Limits, Picture};
+use likeness_engine::embedding::{AlignedCropEmbedder, Embedding, FaceEmbedder, FaceInImage};
+use likeness_engine::imaging::{self, Image, Limits};
 use likeness_engine::liveness::{LivenessModel, ScaledCropLiveness};
-use likeness_engine::models::{CropFit, Pack, StoreSearch};
+use likeness_engine::packs::{CropFit, Pack, StoreSearch};
 use likeness_engine::runtime::{LibrarySearch, Provider, Runtime};
-use likeness_engine::{EmbedOptions, Engine, default_rewriting};
+use likeness_engine::{EmbedOptions, Engine, default_passes};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 use serde_json::Value;
 
-/// A picture that shows two dogs and no person: what is found there is a false positive of the reference too.
+/// An image that shows two dogs and no person: what is found there is a false positive of the reference too.
 const NO_HUMAN_FACE: &str = "groups/dogs.jpg";
 
 /// Golden faces below this score may be missed: they sit on the detector's threshold.
@@ -42,10 +42,10 @@ fn main() -> ExitCode {
     suite.run()
 }
 
-/// What the reference says of one picture.
+/// What the reference says of one image.
 struct Golden {
     name: String,
-    picture: Picture,
+    image: Image,
     faces: Vec<Face>,
     embedding: Option<Embedding>,
     live: Option<f64>,
@@ -62,13 +62,13 @@ impl Golden {
     fn read(shared: &Path, name: &str, entry: &Value) -> Result<Self, Failed> {
         let bytes = std::fs::read(shared.join("data").join(name))
             .or_else(|_| std::fs::read(shared.join("data/liveness").join(name)))?;
-        let picture = imaging::decode(&bytes, &Limits::default())?;
+        let image = imaging::decode(&bytes, &Limits::default())?;
         let size = (entry["width"].as_u64(), entry["height"].as_u64());
         ensure!(
-            size == (Some(picture.width().into()), Some(picture.height().into())),
+            size == (Some(image.width().into()), Some(image.height().into())),
             "{name}: {}x{} instead of {size:?}",
-            picture.width(),
-            picture.height()
+            image.width(),
+            image.height()
         );
         let faces = entry["faces"]
             .as_array()
@@ -82,7 +82,7 @@ impl Golden {
         let live = primary.get("liveness").and_then(|classes| classes[1].as_f64());
         Ok(Self {
             name: name.to_owned(),
-            picture,
+            image,
             faces,
             embedding,
             live,
@@ -112,12 +112,12 @@ fn face(entry: &Value) -> Face {
     }
 }
 
-/// Runs a check on every golden picture and reports all that fail.
+/// Runs a check on every golden image and reports all that fail.
 fn for_each_golden(shared: &Path, check: impl Fn(&Golden) -> Outcome) -> Outcome {
     let text = std::fs::read_to_string(shared.join("golden/reference.json"))?;
     let reference: Value = serde_json::from_str(&text)?;
     let entries = reference.as_object().ok_or("reference.json is no object")?;
-    ensure!(entries.len() > 70, "only {} golden pictures", entries.len());
+    ensure!(entries.len() > 70, "only {} golden images", entries.len());
     let mut failures = Vec::new();
     for (name, entry) in entries.iter().filter(|(name, _)| *name != NO_HUMAN_FACE) {
         if let Err(failure) = Golden::read(shared, name, entry).and_then(|golden| check(&golden)) {
@@ -126,7 +126,7 @@ fn for_each_golden(shared: &Path, check: impl Fn(&Golden) -> Outcome) -> Outcome
     }
     ensure!(
         failures.is_empty(),
-        "{} of {} pictures:\n{}",
+        "{} of {} images:\n{}",
         failures.len(),
         entries.len(),
         failures.join("\n")
@@ -151,12 +151,12 @@ fn pack() -> Result<&'static Pack, Failed> {
     let pack = StoreSearch::new()
         .find()?
         .load("open-1")?
-        .rewritten(&default_rewriting(provider()?));
+        .optimized(&default_passes(provider()?));
     Ok(PACK.get_or_init(|| pack))
 }
 
 fn detection_agrees(golden: &Golden) -> Outcome {
-    let found = YuNet::open(&runtime()?, pack()?)?.detect_at(&golden.picture, 640)?;
+    let found = YuNet::open(&runtime()?, pack()?)?.detect_at(&golden.image, 640)?;
     for expected in golden.faces.iter().filter(|face| face.score >= SURE_GOLDEN_SCORE) {
         let (overlap, nearest) = nearest(&found, expected);
         ensure!(
@@ -197,21 +197,21 @@ fn embedding_agrees(golden: &Golden) -> Outcome {
         return Ok(());
     };
     let mut embedder = AlignedCropEmbedder::open(&runtime()?, pack()?)?;
-    let one = FaceInPicture {
-        picture: &golden.picture,
+    let one = FaceInImage {
+        image: &golden.image,
         landmarks: &face.landmarks,
     };
     let alone = embedder.embed(&[one])?;
     let similarity = alone[0].similarity(expected)?;
     ensure!(similarity >= 0.999, "cosine {similarity}");
-    // Its neighbours in the batch are another picture's, and how many there are differs.
-    let grey = Picture::from_rgb8(64, 64, vec![77; 64 * 64 * 3])?;
+    // Its neighbours in the batch are another image's, and how many there are differs.
+    let grey = Image::from_rgb8(64, 64, vec![77; 64 * 64 * 3])?;
     let landmarks = face.landmarks.map(|Point { x, y }| Point {
         x: x / 50.0,
         y: y / 40.0,
     });
-    let neighbour = FaceInPicture {
-        picture: &grey,
+    let neighbour = FaceInImage {
+        image: &grey,
         landmarks: &landmarks,
     };
     for batch in [vec![one, neighbour], vec![neighbour, one, neighbour, neighbour]] {
@@ -233,10 +233,10 @@ fn liveness_agrees(golden: &Golden) -> Outcome {
     let (Some(expected), Some(face)) = (golden.live, golden.faces.first()) else {
         return Ok(());
     };
-    // The reference cuts as the models' makers do; the default pack cuts wider at the picture's border.
+    // The reference cuts as the models' makers do; the default pack cuts wider at the image's border.
     let score = ScaledCropLiveness::open(&runtime()?, pack()?)?
         .with_crop_fit(CropFit::Shrink)
-        .score(&golden.picture, &face.bounding_box)?;
+        .score(&golden.image, &face.bounding_box)?;
     ensure!(
         (score - expected).abs() <= 0.04,
         "live probability {score} instead of {expected}"
@@ -257,25 +257,25 @@ fn primary_is_found(golden: &Golden) -> Outcome {
     let Some(expected) = golden.faces.first() else {
         return Ok(());
     };
-    let found = engine()?.embed(&golden.picture, &EmbedOptions::default())?;
+    let found = engine()?.embed(&golden.image, &EmbedOptions::default())?;
     let Some(primary) = found.first() else {
         return Err("no face".into());
     };
     let expected = expected
         .bounding_box
-        .clipped(golden.picture.width(), golden.picture.height());
+        .clipped(golden.image.width(), golden.image.height());
     let overlap = primary.face.bounding_box.iou(&expected);
     ensure!(overlap >= 0.7, "{}: overlaps by {overlap}", golden.name);
     Ok(())
 }
 
 fn every_face_is_found(golden: &Golden) -> Outcome {
-    let found = engine()?.embed(&golden.picture, &EmbedOptions::default().with_all_faces(true))?;
+    let found = engine()?.embed(&golden.image, &EmbedOptions::default().with_all_faces(true))?;
     let found: Vec<Face> = found.into_iter().map(|embedded| embedded.face).collect();
     for expected in golden.faces.iter().filter(|face| face.score >= SURE_GOLDEN_SCORE) {
         let bounding_box = expected
             .bounding_box
-            .clipped(golden.picture.width(), golden.picture.height());
+            .clipped(golden.image.width(), golden.image.height());
         let (overlap, _) = nearest(
             &found,
             &Face {

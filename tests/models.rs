@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use likeness::models::Manifest;
+use likeness::packs::Manifest;
 use likeness_testing::{Failed, Outcome, Suite, ensure, has_models, workspace};
 
-#[path = "../crates/models/tests/support/mod.rs"]
+#[path = "../crates/packs/tests/support/mod.rs"]
 mod packs;
 mod support;
 

@@ -4,16 +4,16 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use likeness::models::StoreSearch;
-use likeness::models::onnx::proto::{
+use likeness::{Engine, VerifyOptions, default_passes};
+use likeness_engine::packs::StoreSearch;
+use likeness_engine::runtime::{
+    Execution, LibrarySearch, ModelSession, Provider, ProviderOptions, Runtime, RuntimeError,
+};
+use likeness_onnx::proto::{
     DimensionProto, DimensionValue, GraphProto, NodeProto, TensorShapeProto, TensorTypeProto, TypeProto,
     ValueInfoProto, data_type,
 };
-use likeness::models::onnx::{model, write};
-use likeness::runtime::{
-    Execution, LibrarySearch, ModelSession, Provider, ProviderOptions, Runtime, RuntimeError,
-};
-use likeness::{Engine, VerifyOptions, default_rewriting};
+use likeness_onnx::{model, write};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 use ndarray::Array4;
 
@@ -27,7 +27,7 @@ use support::server::Server;
 /// How far apart scores of the two providers may be: their kernels round differently.
 const TOLERANCE: f64 = 5e-4;
 
-/// Selfie and photo of one person, of two, and of the same picture.
+/// Selfie and photo of one person, of two, and of the same image.
 const PAIRS: [(&str, &str); 3] = [
     ("faces/img2.jpg", "faces/img11.jpg"),
     ("faces/img2.jpg", "faces/img17.jpg"),
@@ -212,7 +212,7 @@ fn shapes(shared: &Path) -> Outcome {
     let pack = StoreSearch::new()
         .find()?
         .load("open-1")?
-        .rewritten(&default_rewriting(Provider::OpenVino));
+        .optimized(&default_passes(Provider::OpenVino));
     let mut session = runtime.open("yunet_n", pack.model("yunet_n")?)?;
     let first: Vec<Vec<f32>> = (1..=20)
         .map(|width| answer(&mut session, width))
@@ -224,7 +224,7 @@ fn shapes(shared: &Path) -> Outcome {
         .provider(Provider::OpenVino)
         .workers(1)
         .build()?;
-    let info = engine.info();
+    let info = engine.labels();
     ensure!(
         (
             info.provider.as_str(),

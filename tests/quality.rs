@@ -1,4 +1,4 @@
-//! How pictures are taken shows in the decision: good portraits bring no finding, and each way to spoil one brings its
+//! How images are taken shows in the decision: good portraits bring no finding, and each way to spoil one brings its
 //! own and no other.
 
 use std::path::Path;
@@ -6,11 +6,11 @@ use std::process::ExitCode;
 
 use image::{ImageFormat, RgbImage, imageops};
 use likeness::decision::{Code, Finding, Profile, QualityChecks, Verdict};
-use likeness::detection::{BoundingBox, Point};
-use likeness::imaging::{
-    Affine, Limits, Picture, PixelRect, crop_resize_bilinear, decode, shrink_area, warp_affine,
-};
 use likeness::{EmbedOptions, Engine, LivenessOptions, Verification, VerifyOptions};
+use likeness_engine::detection::{BoundingBox, Point};
+use likeness_engine::imaging::{
+    Affine, Image, Limits, PixelRect, crop_resize_bilinear, decode, shrink_area, warp_affine,
+};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 
 mod support;
@@ -43,7 +43,7 @@ const DARK_SKIN: [&str; 6] = [
     "Antwun_Echols/Antwun_Echols_0001.jpg",
 ];
 
-/// Of people who look to the side, by eye: to the left and to the right of the picture.
+/// Of people who look to the side, by eye: to the left and to the right of the image.
 const TURNED: [(&str, f64); 4] = [
     ("Franz_Muentefering/Franz_Muentefering_0003.jpg", -1.0),
     ("Laura_Bush/Laura_Bush_0011.jpg", -1.0),
@@ -77,11 +77,11 @@ fn engine() -> Result<Engine, Failed> {
     Ok(Engine::builder().workers(1).build()?)
 }
 
-fn read(shared: &Path, name: &str) -> Result<Picture, Failed> {
+fn read(shared: &Path, name: &str) -> Result<Image, Failed> {
     Ok(decode(&picture(shared, name)?, &Limits::default())?)
 }
 
-/// What a verification says of how the pictures were taken; what it says of the faces is not of interest here.
+/// What a verification says of how the images were taken; what it says of the faces is not of interest here.
 fn findings(verification: &Verification) -> Vec<&'static str> {
     let codes = verification.decision.details.iter().map(|line| line.code);
     codes.filter(is_finding).map(Code::as_str).collect()
@@ -112,7 +112,7 @@ fn good_portraits(shared: &Path) -> Outcome {
         let quality = answer.selfie.quality.ok_or("not measured")?;
         ensure!(
             answer.photo.quality == Some(quality),
-            "{quality:?} and {:?} of the same picture",
+            "{quality:?} and {:?} of the same image",
             answer.photo.quality
         );
         Ok(())
@@ -135,22 +135,22 @@ fn dark_skin(shared: &Path) -> Outcome {
 
 /// A portrait whose eyes are at most [`EYES`] apart, and where its face is.
 struct Portrait {
-    picture: Picture,
+    image: Image,
     /// Pixels between the eyes.
     eyes: f64,
     face: BoundingBox,
 }
 
 impl Portrait {
-    fn of(engine: &Engine, picture: &Picture) -> Result<Self, Failed> {
-        let faces = engine.embed(picture, &EmbedOptions::default())?;
+    fn of(engine: &Engine, image: &Image) -> Result<Self, Failed> {
+        let faces = engine.embed(image, &EmbedOptions::default())?;
         let face = faces.first().ok_or("no face")?.face;
         let [Point { x, y }, left_eye, ..] = face.landmarks;
         let eyes = f64::from(left_eye.x - x).hypot(f64::from(left_eye.y - y));
         let ratio = (EYES / eyes).min(1.0);
         let scaled = |value: f32| value * ratio as f32;
         Ok(Self {
-            picture: shrunk(picture, ratio),
+            image: shrunk(image, ratio),
             eyes: eyes * ratio,
             face: BoundingBox {
                 x: scaled(face.bounding_box.x),
@@ -162,53 +162,47 @@ impl Portrait {
     }
 }
 
-fn shrunk(picture: &Picture, ratio: f64) -> Picture {
+fn shrunk(image: &Image, ratio: f64) -> Image {
     let length = |side: u32| (f64::from(side) * ratio) as u32;
-    shrink_area(picture, length(picture.width()), length(picture.height()))
+    shrink_area(image, length(image.width()), length(image.height()))
 }
 
 /// Each value of each pixel made another.
-fn mapped(picture: &Picture, change: impl Fn(f64) -> f64) -> Result<Picture, Failed> {
-    let pixels = picture.as_rgb8().iter();
+fn mapped(image: &Image, change: impl Fn(f64) -> f64) -> Result<Image, Failed> {
+    let pixels = image.as_rgb8().iter();
     let pixels = pixels.map(|&value| (change(f64::from(value) / 255.0) * 255.0).round() as u8);
-    Ok(Picture::from_rgb8(
-        picture.width(),
-        picture.height(),
-        pixels.collect(),
-    )?)
+    Ok(Image::from_rgb8(image.width(), image.height(), pixels.collect())?)
 }
 
 /// `times` as much light, as a sensor with a transfer curve of 2.2 would have recorded it.
-fn lit(picture: &Picture, times: f64) -> Result<Picture, Failed> {
-    mapped(picture, |value| {
-        (value.powf(2.2) * times).min(1.0).powf(1.0 / 2.2)
-    })
+fn lit(image: &Image, times: f64) -> Result<Image, Failed> {
+    mapped(image, |value| (value.powf(2.2) * times).min(1.0).powf(1.0 / 2.2))
 }
 
-fn blurred(picture: &Picture, sigma: f64) -> Result<Picture, Failed> {
-    let (width, height) = (picture.width(), picture.height());
-    let pixels = RgbImage::from_raw(width, height, picture.as_rgb8().to_vec()).ok_or("no picture")?;
+fn blurred(image: &Image, sigma: f64) -> Result<Image, Failed> {
+    let (width, height) = (image.width(), image.height());
+    let pixels = RgbImage::from_raw(width, height, image.as_rgb8().to_vec()).ok_or("no image")?;
     let blurred = imageops::blur(&pixels, sigma as f32);
-    Ok(Picture::from_rgb8(width, height, blurred.into_raw())?)
+    Ok(Image::from_rgb8(width, height, blurred.into_raw())?)
 }
 
 /// Made larger as programs do it, by a cubic filter.
-fn enlarged(picture: &Picture, width: u32, height: u32) -> Result<Picture, Failed> {
-    let pixels = RgbImage::from_raw(picture.width(), picture.height(), picture.as_rgb8().to_vec());
-    let pixels = pixels.ok_or("no picture")?;
+fn enlarged(image: &Image, width: u32, height: u32) -> Result<Image, Failed> {
+    let pixels = RgbImage::from_raw(image.width(), image.height(), image.as_rgb8().to_vec());
+    let pixels = pixels.ok_or("no image")?;
     let large = imageops::resize(&pixels, width, height, imageops::FilterType::CatmullRom);
-    Ok(Picture::from_rgb8(width, height, large.into_raw())?)
+    Ok(Image::from_rgb8(width, height, large.into_raw())?)
 }
 
-/// A part of the picture, as far as it reaches.
-fn part(picture: &Picture, left: f32, top: f32, right: f32, bottom: f32) -> Picture {
+/// A part of the image, as far as it reaches.
+fn part(image: &Image, left: f32, top: f32, right: f32, bottom: f32) -> Image {
     let part = BoundingBox {
         x: left,
         y: top,
         width: right - left,
         height: bottom - top,
     }
-    .clipped(picture.width(), picture.height());
+    .clipped(image.width(), image.height());
     let (width, height) = (part.width as u32, part.height as u32);
     let rect = PixelRect {
         left: part.x as u32,
@@ -216,11 +210,11 @@ fn part(picture: &Picture, left: f32, top: f32, right: f32, bottom: f32) -> Pict
         width,
         height,
     };
-    crop_resize_bilinear(picture, rect, width, height)
+    crop_resize_bilinear(image, rect, width, height)
 }
 
 /// Turned clockwise about the middle of the face.
-fn rotated(portrait: &Portrait, degrees: f64) -> Picture {
+fn rotated(portrait: &Portrait, degrees: f64) -> Image {
     let (sin, cos) = degrees.to_radians().sin_cos();
     let face = portrait.face;
     let (x, y) = (
@@ -229,19 +223,19 @@ fn rotated(portrait: &Portrait, degrees: f64) -> Picture {
     );
     let map = Affine::new(cos, -sin, x - cos * x + sin * y, sin, cos, y - sin * x - cos * y);
     warp_affine(
-        &portrait.picture,
+        &portrait.image,
         &map,
-        portrait.picture.width(),
-        portrait.picture.height(),
+        portrait.image.width(),
+        portrait.image.height(),
     )
 }
 
-/// The head in the upper left corner of a grey picture that is four times as wide and high.
-fn cornered(portrait: &Portrait) -> Result<Picture, Failed> {
+/// The head in the upper left corner of a grey image that is four times as wide and high.
+fn cornered(portrait: &Portrait) -> Result<Image, Failed> {
     let face = portrait.face;
     let (margin_x, margin_y) = (0.25 * face.width, 0.25 * face.height);
     let head = part(
-        &portrait.picture,
+        &portrait.image,
         face.x - margin_x,
         face.y - margin_y,
         face.x + face.width + margin_x,
@@ -253,28 +247,28 @@ fn cornered(portrait: &Portrait) -> Result<Picture, Failed> {
     for (row, source) in pixels.chunks_exact_mut(3 * width).zip(rows) {
         row[..source.len()].copy_from_slice(source);
     }
-    Ok(Picture::from_rgb8(width as u32, height as u32, pixels)?)
+    Ok(Image::from_rgb8(width as u32, height as u32, pixels)?)
 }
 
 /// A portrait that was spoilt, and what is found then.
 struct Spoilt {
     how: &'static str,
-    picture: Picture,
-    /// The code without the picture.
+    image: Image,
+    /// The code without the image.
     code: &'static str,
     /// What may be found as well, since the detector guesses the landmarks that it does not see.
     perhaps: Option<&'static str>,
 }
 
 fn spoilt(portrait: &Portrait) -> Result<Vec<Spoilt>, Failed> {
-    let Portrait { picture, eyes, face } = portrait;
+    let Portrait { image, eyes, face } = portrait;
     let (left, top, right, bottom) = (face.x, face.y, face.x + face.width, face.y + face.height);
     // What is left and right of a face, and above and below it, so that one that is cut is not far from the middle too.
     let (aside, away) = (0.8 * face.width, 0.8 * face.height);
     let cut = |cut: [f32; 4]| {
         let [from_left, from_top, from_right, from_bottom] = cut;
         part(
-            picture,
+            image,
             left + from_left * face.width,
             top + from_top * face.height,
             right - from_right * face.width,
@@ -284,23 +278,19 @@ fn spoilt(portrait: &Portrait) -> Result<Vec<Spoilt>, Failed> {
     let side = aside / face.width;
     let height = away / face.height;
     let copies = [
-        (
-            "24 px between the eyes",
-            "SMALL_FACE",
-            shrunk(picture, 24.0 / eyes),
-        ),
-        ("out of focus", "BLURRED_FACE", blurred(picture, 0.05 * eyes)?),
+        ("24 px between the eyes", "SMALL_FACE", shrunk(image, 24.0 / eyes)),
+        ("out of focus", "BLURRED_FACE", blurred(image, 0.05 * eyes)?),
         (
             "enlarged",
             "BLURRED_FACE",
-            enlarged(&shrunk(picture, 10.0 / eyes), picture.width(), picture.height())?,
+            enlarged(&shrunk(image, 10.0 / eyes), image.width(), image.height())?,
         ),
         (
             "a 25th of the light",
             "UNDEREXPOSED_FACE",
-            lit(picture, 1.0 / 25.0)?,
+            lit(image, 1.0 / 25.0)?,
         ),
-        ("ten times the light", "OVEREXPOSED_FACE", lit(picture, 10.0)?),
+        ("ten times the light", "OVEREXPOSED_FACE", lit(image, 10.0)?),
         (
             "cut from the left",
             "CUT_FACE",
@@ -323,9 +313,9 @@ fn spoilt(portrait: &Portrait) -> Result<Vec<Spoilt>, Failed> {
     ];
     Ok(copies
         .into_iter()
-        .map(|(how, code, picture)| Spoilt {
+        .map(|(how, code, image)| Spoilt {
             how,
-            picture,
+            image,
             code,
             // A mouth or an eye that is not there is put where there is room for it.
             perhaps: (code == "CUT_FACE").then_some("TURNED_FACE"),
@@ -335,14 +325,14 @@ fn spoilt(portrait: &Portrait) -> Result<Vec<Spoilt>, Failed> {
 
 fn spoilt_portraits(shared: &Path) -> Outcome {
     let engine = engine()?;
-    let verified = |picture: &Picture| engine.verify(picture, picture, &VerifyOptions::default());
+    let verified = |image: &Image| engine.verify(image, image, &VerifyOptions::default());
     for_each(PORTRAITS.map(|name| (name, name)), |name| {
         let portrait = Portrait::of(&engine, &read(shared, &format!("faces/{name}"))?)?;
-        let answer = verified(&portrait.picture)?;
+        let answer = verified(&portrait.image)?;
         ensure!(findings(&answer).is_empty(), "{:?}", answer.decision.details);
         let copies = spoilt(&portrait)?;
         for_each(copies.into_iter().map(|copy| (copy.how, copy)), |copy| {
-            let answer = verified(&copy.picture)?;
+            let answer = verified(&copy.image)?;
             let mut found = findings(&answer);
             let quality = answer.selfie.quality;
             found.retain(|code| !copy.perhaps.is_some_and(|perhaps| code.starts_with(perhaps)));
@@ -428,19 +418,17 @@ fn liveness(shared: &Path) -> Outcome {
     Ok(())
 }
 
-fn png(picture: &Picture) -> Result<Vec<u8>, Failed> {
-    let pixels = RgbImage::from_raw(picture.width(), picture.height(), picture.as_rgb8().to_vec());
+fn png(image: &Image) -> Result<Vec<u8>, Failed> {
+    let pixels = RgbImage::from_raw(image.width(), image.height(), image.as_rgb8().to_vec());
     let mut bytes = std::io::Cursor::new(Vec::new());
-    pixels
-        .ok_or("no picture")?
-        .write_to(&mut bytes, ImageFormat::Png)?;
+    pixels.ok_or("no image")?.write_to(&mut bytes, ImageFormat::Png)?;
     Ok(bytes.into_inner())
 }
 
 /// A selfie that is out of focus, as a file.
 fn blurred_selfie(shared: &Path) -> Result<Vec<u8>, Failed> {
     let portrait = Portrait::of(&engine()?, &read(shared, "faces/img2.jpg")?)?;
-    png(&blurred(&portrait.picture, 0.05 * portrait.eyes)?)
+    png(&blurred(&portrait.image, 0.05 * portrait.eyes)?)
 }
 
 /// Code, decision and text of the lines about quality in the body of an answer, and its three scores.

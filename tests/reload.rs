@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use likeness::models::{DEFAULT_PACK, Store};
+use likeness::packs::{DEFAULT_PACK, Store};
 use likeness_testing::{Failed, Outcome, Suite, ensure, workspace};
 
 use support::answers::SAME_PERSON;

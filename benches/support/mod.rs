@@ -1,4 +1,4 @@
-//! What the benches share: development pictures, and the models of the default pack.
+//! What the benches share: development images, and the models of the default pack.
 
 // Each bench uses a part of it.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
@@ -9,9 +9,9 @@ use criterion::Criterion;
 use image::RgbImage;
 use image::imageops::{FilterType, crop_imm, resize};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
-use likeness_engine::default_rewriting;
-use likeness_engine::imaging::{Limits, Picture, decode};
-use likeness_engine::models::{Pack, StoreSearch};
+use likeness_engine::default_passes;
+use likeness_engine::imaging::{Image, Limits, decode};
+use likeness_engine::packs::{Pack, StoreSearch};
 use likeness_engine::runtime::{LibrarySearch, ModelSession, Provider, Runtime, keep_freed_memory};
 use mozjpeg::Decompress;
 use ndarray::Array4;
@@ -33,14 +33,14 @@ pub(crate) fn run(benches: impl FnOnce(&mut Criterion)) {
     criterion.final_summary();
 }
 
-/// The bytes of a development picture.
+/// The bytes of a development image.
 pub(crate) fn bytes(name: &str) -> Vec<u8> {
     let data: PathBuf = likeness_testing::shared().unwrap().join("data");
     std::fs::read(data.join(name)).unwrap()
 }
 
-/// A development picture, decoded.
-pub(crate) fn picture(name: &str) -> Picture {
+/// A development image, decoded.
+pub(crate) fn picture(name: &str) -> Image {
     decode(&bytes(name), &Limits::default()).unwrap()
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn parts() -> (Runtime, Pack) {
 /// The default pack as the provider is given it.
 pub(crate) fn pack() -> Pack {
     let pack = StoreSearch::new().find().unwrap().load("open-1").unwrap();
-    pack.rewritten(&default_rewriting(provider()))
+    pack.optimized(&default_passes(provider()))
 }
 
 /// The model calls of a verification with nothing around them: two detector passes at 320 pixels, a batch of two
@@ -114,7 +114,7 @@ impl BareModels {
     }
 }
 
-/// Pixels of so many pictures.
+/// Pixels of so many images.
 pub(crate) fn pixels(count: usize, height: usize, width: usize) -> Array4<f32> {
     Array4::from_shape_simple_fn((count, 3, height, width), likeness_testing::noise())
 }
@@ -122,11 +122,11 @@ pub(crate) fn pixels(count: usize, height: usize, width: usize) -> Array4<f32> {
 /// As cameras of telephones write it, or better.
 const QUALITY: u8 = 90;
 
-/// The middle of a development picture at another size, as a baseline JPEG with half the colours, like a camera's.
+/// The middle of a development image at another size, as a baseline JPEG with half the colours, like a camera's.
 pub(crate) fn portrait(name: &str, width: u32, height: u32) -> Vec<u8> {
-    let picture = picture(name);
-    let (own_width, own_height) = (picture.width(), picture.height());
-    let pixels = RgbImage::from_raw(own_width, own_height, picture.into_rgb8()).unwrap();
+    let image = picture(name);
+    let (own_width, own_height) = (image.width(), image.height());
+    let pixels = RgbImage::from_raw(own_width, own_height, image.into_rgb8()).unwrap();
     let cut_width = own_width.min(own_height * width / height);
     let cut_height = own_height.min(own_width * height / width);
     let cut = crop_imm(

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use likeness::Engine;
 use likeness::decision::Profile;
-use likeness::models::{Calibration, CalibrationFile};
+use likeness::packs::{Calibration, CalibrationFile};
 use likeness_evaluation::{
     LivenessTargets, MATCH_ANCHORS, MatchAnchor, MatchOptions, calibrate_liveness, calibrate_match,
     evaluate_all_pairs, evaluate_liveness, evaluate_pairs,
@@ -147,7 +147,7 @@ impl File {
 
     /// The file is there whole or as it was before.
     fn write(&self, engine: &Engine, calibration: Calibration) -> Result<(), Failure> {
-        let info = engine.info();
+        let info = engine.labels();
         let text = CalibrationFile::new(&info.pack, &info.pack_version, &info.pack_digest, calibration)?
             .to_toml()?;
         let failed = |error: std::io::Error| format!("cannot write {}: {error}", self.out.display());

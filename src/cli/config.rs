@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use likeness::models::CalibrationFile;
+use likeness::packs::CalibrationFile;
 use likeness::server::{Config, Explained, Overrides, REFERENCE};
 
 use super::{Failure, exit, say};

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use likeness::models::{CalibrationFile, Pack};
+use likeness::packs::{CalibrationFile, Pack};
 use likeness::runtime::{Provider, Runtime, RuntimeError, available_workers};
 use likeness::self_test;
 use likeness::server::Config;
@@ -276,7 +276,7 @@ fn pack(
     match arguments.store().find().and_then(|store| {
         store
             .load(&arguments.pack)
-            .map(|pack| (store, pack.rewritten(&passes)))
+            .map(|pack| (store, pack.optimized(&passes)))
     }) {
         Ok((store, pack)) => {
             let manifest = pack.manifest();

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use likeness::LivenessOptions;
 use likeness::api::{ApiError, Meta, error_response, liveness_response};
+use likeness::decision::Score;
 
 use super::verify::print_json;
 use super::{EngineArguments, Failure, exit, read_picture, say};
@@ -51,7 +52,8 @@ impl LivenessArguments {
                     };
                     say(format_args!(
                         "{verdict}  liveness {}, threshold {}",
-                        check.liveness, check.threshold
+                        check.liveness.unwrap_or(Score::ZERO),
+                        check.threshold
                     ))?;
                 }
                 Ok(if check.live { exit::PASS } else { exit::REJECT }.into())

@@ -24,11 +24,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use likeness::imaging::Limits;
-use likeness::models::rewrite::Passes;
-use likeness::models::{DEFAULT_PACK, StoreSearch};
+use likeness::packs::Passes;
+use likeness::packs::{DEFAULT_PACK, StoreSearch};
 use likeness::runtime::{Execution, LibrarySearch, Provider, ProviderOption};
 use likeness::server::{EngineConfig, Overrides};
-use likeness::{Engine, EngineBuilder, default_rewriting};
+use likeness::{Engine, EngineBuilder, default_passes};
 
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -173,7 +173,7 @@ impl EngineArguments {
 
     /// Which rewrites are made of the models for this provider.
     pub(crate) fn passes(&self, provider: Provider) -> Passes {
-        self.no_rewrite.unwrap_or_else(|| default_rewriting(provider))
+        self.no_rewrite.unwrap_or_else(|| default_passes(provider))
     }
 
     /// An engine of these arguments, executed as arguments and environment say.
@@ -188,7 +188,7 @@ impl EngineArguments {
             .store(self.store())
             .pack(&self.pack);
         let builder = match self.no_rewrite {
-            Some(passes) => builder.rewriting(passes),
+            Some(passes) => builder.passes(passes),
             None => builder,
         };
         let builder = self

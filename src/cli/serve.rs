@@ -102,7 +102,7 @@ impl ServeArguments {
     fn announce(&self, server: &Server, demo_key: Option<&str>) -> Result<(), Failure> {
         let address = server.local_addr();
         let engine = server.engine();
-        let info = engine.info();
+        let info = engine.labels();
         let scheme = server.scheme();
         say(format_args!(
             "Likeness {} is ready on {scheme}://{address} (pack {} {}, provider {} on {}, ONNX Runtime {}, {} workers)",
@@ -112,7 +112,7 @@ impl ServeArguments {
             info.provider,
             info.device,
             info.runtime_version,
-            info.workers,
+            engine.workers(),
         ))?;
         if let Some(address) = server.admin_addr() {
             say(format_args!(

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use likeness::api::{ApiError, Meta, biometric_response, error_response};
-use likeness::decision::Profile;
+use likeness::decision::{Profile, Score};
 use likeness::{Verification, VerifyOptions};
 use serde::Serialize;
 
@@ -69,8 +69,8 @@ fn print_readable(profile: &str, verification: &Verification) -> Result<(), Fail
     say(format_args!(
         "{}  match {}{similarity}, liveness {}, profile {profile}",
         verification.decision.outcome().as_str().to_uppercase(),
-        verification.face_match,
-        verification.liveness,
+        verification.face_match.unwrap_or(Score::ZERO),
+        verification.liveness.unwrap_or(Score::ZERO),
     ))?;
     for line in &verification.decision.details {
         say(format_args!(

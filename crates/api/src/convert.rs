@@ -1,25 +1,26 @@
-//! The one way from what the engine answers to what goes over the wire.
+//! From the engine's results to the wire types.
 
 use jiff::Timestamp;
 use likeness_engine::decision::{Decision, Detail, Score};
-use likeness_engine::detection::Face;
+use likeness_engine::face::Face;
 use likeness_engine::imaging::ImagingError;
-use likeness_engine::{EngineError, LivenessCheck, PictureReport, PictureRole, Size, Verification};
+use likeness_engine::{EngineError, ImageReport, ImageRole, LivenessCheck, Size, Verification};
 
+use crate::Decimal;
+use crate::error::{ApiError, ErrorCode};
 use crate::response::{
-    Biometric, BiometricData, BiometricResponse, Coordinates, DecisionLine, DecisionReport, ErrorBody,
-    ErrorResponse, ImageSize, LivenessResponse, PhotoReport, PredictedFace, RESPONSE_CODE_ERROR,
-    RESPONSE_CODE_NOT_LIVE, RESPONSE_CODE_OK, Response, SelfieReport,
+    Biometric, BiometricData, BiometricResponse, Coordinates, DecisionLine, DecisionReport, ImageSize,
+    LivenessResponse, Meta, PhotoReport, PredictedFace, RESPONSE_CODE_NOT_LIVE, RESPONSE_CODE_OK,
+    SelfieReport, respond,
 };
-use crate::{ApiError, ErrorCode, Meta};
 
-/// What a caller may send, as the messages name it.
+/// The formats that are accepted, for messages.
 const SUPPORTED_FORMATS: &str = "JPEG, PNG, WebP, BMP, TIFF or GIF";
 
 /// How much of a decoder's own words a message repeats, in characters.
 const MAX_REASON: usize = 200;
 
-/// The body that answers a biometric verification.
+/// Returns the response body of a biometric verification.
 #[must_use]
 pub fn biometric_response(
     meta: &Meta,
@@ -38,7 +39,7 @@ pub fn biometric_response(
     respond(meta, processed_at, RESPONSE_CODE_OK, data)
 }
 
-/// The body that answers a liveness verification.
+/// Returns the response body of a liveness verification.
 #[must_use]
 pub fn liveness_response(meta: &Meta, processed_at: Timestamp, check: &LivenessCheck) -> LivenessResponse {
     let code = if check.live {
@@ -54,40 +55,15 @@ pub fn liveness_response(meta: &Meta, processed_at: Timestamp, check: &LivenessC
     )
 }
 
-/// The body of an answer that is an error. The [cause](ApiError::cause) stays out of it.
-#[must_use]
-pub fn error_response(meta: &Meta, processed_at: Timestamp, error: &ApiError) -> ErrorResponse {
-    ErrorResponse {
-        api_req_uid: meta.id,
-        requested_at: meta.requested_at,
-        processed_at,
-        response_code: RESPONSE_CODE_ERROR,
-        error: ErrorBody {
-            code: error.code().as_str().to_owned(),
-            message: error.message().to_owned(),
-        },
-    }
-}
-
-fn respond<D>(meta: &Meta, processed_at: Timestamp, response_code: u8, response_data: D) -> Response<D> {
-    Response {
-        api_req_uid: meta.id,
-        processed_at,
-        requested_at: meta.requested_at,
-        response_code,
-        response_data,
-    }
-}
-
-/// The part of a [`PictureReport`] that goes over the wire.
+/// The part of a [`ImageReport`] that goes over the wire.
 #[derive(Clone, Copy)]
 struct Seen<'a> {
     faces: &'a [Face],
     size: Size,
 }
 
-impl<'a> From<&'a PictureReport> for Seen<'a> {
-    fn from(report: &'a PictureReport) -> Self {
+impl<'a> From<&'a ImageReport> for Seen<'a> {
+    fn from(report: &'a ImageReport) -> Self {
         Self {
             faces: &report.faces,
             size: report.size,
@@ -95,9 +71,14 @@ impl<'a> From<&'a PictureReport> for Seen<'a> {
     }
 }
 
-fn biometric(face_match: Score, liveness: Score, photo: Seen<'_>, selfie_seen: Seen<'_>) -> Biometric {
+fn biometric(
+    face_match: Option<Score>,
+    liveness: Option<Score>,
+    photo: Seen<'_>,
+    selfie_seen: Seen<'_>,
+) -> Biometric {
     Biometric {
-        face_match_confidence: face_match.into(),
+        face_match_confidence: shown(face_match),
         image: PhotoReport {
             faces_predicted: predicted(photo.faces),
             img: photo.size.into(),
@@ -106,12 +87,17 @@ fn biometric(face_match: Score, liveness: Score, photo: Seen<'_>, selfie_seen: S
     }
 }
 
-fn selfie(liveness: Score, seen: Seen<'_>) -> SelfieReport {
+fn selfie(liveness: Option<Score>, seen: Seen<'_>) -> SelfieReport {
     SelfieReport {
-        faces_liveness: liveness.into(),
+        faces_liveness: shown(liveness),
         faces_predicted: predicted(seen.faces),
         img: seen.size.into(),
     }
+}
+
+/// A score that could not be computed is shown as 0.
+fn shown(score: Option<Score>) -> Decimal {
+    score.map_or(0.0, Score::value).into()
 }
 
 fn predicted(faces: &[Face]) -> Vec<PredictedFace> {
@@ -148,9 +134,9 @@ impl From<&Decision> for DecisionReport {
     fn from(decision: &Decision) -> Self {
         Self {
             details: decision.details.iter().map(DecisionLine::from).collect(),
-            reject_score: decision.reject_score.into(),
-            review_score: decision.review_score.into(),
-            warning_score: decision.warning_score.into(),
+            reject_score: decision.reject_score.value().into(),
+            review_score: decision.review_score.value().into(),
+            warning_score: decision.warning_score.value().into(),
         }
     }
 }
@@ -159,7 +145,7 @@ impl From<&Detail> for DecisionLine {
     fn from(line: &Detail) -> Self {
         Self {
             code: line.code.as_str().to_owned(),
-            confidence: line.confidence.into(),
+            confidence: line.confidence.value().into(),
             decision: line.verdict.as_str().to_owned(),
             description: line.description.clone(),
         }
@@ -169,33 +155,33 @@ impl From<&Detail> for DecisionLine {
 impl From<EngineError> for ApiError {
     fn from(error: EngineError) -> Self {
         match error {
-            EngineError::Picture { role, source } => Self::from_imaging(form_field(role), &source),
+            EngineError::Image { role, source } => Self::from_imaging(form_field(role), &source),
             EngineError::Option(problem) => {
                 let message = format!("A parameter cannot be used: {}.", plain(&problem));
                 Self::new(ErrorCode::InvalidParameter, message)
             }
             EngineError::DeadlineExceeded => Self::from(ErrorCode::DeadlineExceeded),
-            // Whoever cancels has given up on the answer; if it is read after all, to send the request again is right.
+            // A client that cancelled reads no response; to one that reads it after all, sending the request again is right.
             EngineError::Cancelled => Self::new(
                 ErrorCode::DeadlineExceeded,
                 "The request was cancelled before its answer was ready. Send it again.",
             ),
-            // `Inference`, and what a newer engine may add: nothing of it is for the caller.
+            // `Inference`, and what a newer engine may add: none of it is for the client.
             other => Self::internal(other),
         }
     }
 }
 
-/// The form field that a picture comes in.
-fn form_field(role: PictureRole) -> &'static str {
+/// Returns the form field of an image.
+fn form_field(role: ImageRole) -> &'static str {
     match role {
-        PictureRole::Selfie => "selfie",
-        PictureRole::Photo => "image",
+        ImageRole::Selfie => "selfie",
+        ImageRole::Photo => "image",
     }
 }
 
 impl ApiError {
-    /// What a caller is told of a picture that cannot be used. `field` is the form field that it came in.
+    /// Returns the error of an image that cannot be used. `field` is the form field that it came in.
     #[must_use]
     pub fn from_imaging(field: &str, error: &ImagingError) -> Self {
         match error {

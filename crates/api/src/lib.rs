@@ -1,8 +1,12 @@
 //! The wire types of the Kairos-compatible API of Likeness.
 //!
-//! What the engine answers becomes JSON here and nowhere else: [`biometric_response`], [`liveness_response`] and
-//! [`error_response`] make whole bodies, and [`ErrorCode`] is the one table of error codes. There is no HTTP in this
-//! crate: a status is a number and a header is a duration, so that the command line and clients can use the same types.
+//! A client reads response bodies with these types and finds every error code in one table, [`ErrorCode`]; there is no
+//! HTTP in this crate: a status is a number and a header is a duration.
+//!
+//! # Features
+//!
+//! `engine`, off by default, adds the conversion from the engine's results, `biometric_response` and `liveness_response`,
+//! which the service and the command line use. Without it no engine is compiled.
 //!
 //! "The HTTP contract" in this crate's documentation is the public documentation of the Kairos IDV API, with the
 //! project's own rules where that is silent: key order and number formats are those of its sample responses.
@@ -18,18 +22,18 @@
 //! assert_eq!(body.error.code, "MISSING_FIELD");
 //! ```
 
+#[cfg(feature = "engine")]
 mod convert;
 mod error;
-mod meta;
 mod number;
 mod response;
 
-pub use convert::{biometric_response, error_response, liveness_response};
+#[cfg(feature = "engine")]
+pub use convert::{biometric_response, liveness_response};
 pub use error::{ApiError, ErrorCode};
-pub use meta::Meta;
 pub use number::{Decimal, Number};
 pub use response::{
     Biometric, BiometricData, BiometricResponse, Coordinates, DecisionLine, DecisionReport, ErrorBody,
-    ErrorResponse, ImageSize, LivenessResponse, PhotoReport, PredictedFace, RESPONSE_CODE_ERROR,
-    RESPONSE_CODE_NOT_LIVE, RESPONSE_CODE_OK, Response, SelfieReport,
+    ErrorResponse, ImageSize, LivenessResponse, Meta, PhotoReport, PredictedFace, RESPONSE_CODE_ERROR,
+    RESPONSE_CODE_NOT_LIVE, RESPONSE_CODE_OK, Response, SelfieReport, error_response,
 };

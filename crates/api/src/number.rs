@@ -1,12 +1,11 @@
-//! The two ways in which the HTTP contract writes numbers.
+//! Numbers as the HTTP contract writes them, in two ways.
 
-use likeness_engine::decision::Score;
 use serde::{Deserialize, Serialize, Serializer};
 
 /// Rounds to 4 decimals, halves away from zero: the result prints with 4 decimals at most and is never -0.0.
 ///
-/// The engine gives no number that is not finite; 0 stands for one here because JSON has no word for it and `null`
-/// would break clients that read a number.
+/// The engine returns finite numbers only; 0 stands for any other because JSON has none and `null` would break clients that
+/// read a number.
 fn rounded(value: f64) -> f64 {
     const STEPS: f64 = 10_000.0;
     let steps = (value * STEPS).round();
@@ -24,7 +23,7 @@ fn rounded(value: f64) -> f64 {
 pub struct Decimal(f64);
 
 impl Decimal {
-    /// The number as it is written.
+    /// Returns the number as it is written.
     #[must_use]
     pub fn value(self) -> f64 {
         self.0
@@ -44,19 +43,13 @@ impl From<f32> for Decimal {
     }
 }
 
-impl From<Score> for Decimal {
-    fn from(score: Score) -> Self {
-        Self(score.value())
-    }
-}
-
 /// A number with 4 decimals at most that is written as a JSON integer where it is whole: `0`, `1`, `0.9999`.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Default, Deserialize)]
 #[serde(from = "f64")]
 pub struct Number(f64);
 
 impl Number {
-    /// The number as it is written.
+    /// Returns the number as it is written.
     #[must_use]
     pub fn value(self) -> f64 {
         self.0
@@ -85,12 +78,6 @@ impl From<f64> for Number {
 impl From<f32> for Number {
     fn from(value: f32) -> Self {
         Self::from(f64::from(value))
-    }
-}
-
-impl From<Score> for Number {
-    fn from(score: Score) -> Self {
-        Self(score.value())
     }
 }
 

@@ -5,7 +5,47 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{Decimal, Number};
+use crate::{ApiError, Decimal, Number};
+
+/// The id and the time of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meta {
+    /// `api_req_uid` of the body and `X-Request-ID` of the response: a random UUID (version 4).
+    pub id: Uuid,
+    /// When the request came in.
+    pub requested_at: Timestamp,
+}
+
+impl Meta {
+    /// Returns a new id and the current time.
+    #[must_use]
+    pub fn now() -> Self {
+        Self {
+            id: Uuid::new_v4(),
+            requested_at: Timestamp::now(),
+        }
+    }
+}
+
+/// Times as the HTTP contract writes them: `YYYY-MM-DD HH:MM:SS`, UTC, to the second that has begun.
+mod timestamp {
+    use jiff::Timestamp;
+    use jiff::civil::DateTime;
+    use jiff::tz::TimeZone;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    const FORMAT: &str = "%Y-%m-%d %H:%M:%S";
+
+    pub(crate) fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&time.strftime(FORMAT))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let time = DateTime::strptime(FORMAT, &text).and_then(|time| TimeZone::UTC.to_timestamp(time));
+        time.map_err(de::Error::custom)
+    }
+}
 
 /// `response_code` of a biometric verification that was carried out, whatever it decides, and of a selfie that is live.
 pub const RESPONSE_CODE_OK: u8 = 1;
@@ -23,11 +63,11 @@ pub struct Response<D> {
     /// The id of the request, a random UUID, hyphenated and in lower case.
     pub api_req_uid: Uuid,
     /// When the answer was ready: `YYYY-MM-DD HH:MM:SS`, UTC.
-    #[serde(with = "crate::meta::timestamp")]
+    #[serde(with = "timestamp")]
     #[schema(value_type = String, pattern = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$", example = "2026-11-23 13:47:51")]
     pub processed_at: Timestamp,
     /// When the request came in, written the same way.
-    #[serde(with = "crate::meta::timestamp")]
+    #[serde(with = "timestamp")]
     #[schema(value_type = String, pattern = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$", example = "2026-11-23 13:47:51")]
     pub requested_at: Timestamp,
     /// 1: carried out, or live; 2: not live, or no face.
@@ -163,11 +203,11 @@ pub struct ErrorResponse {
     /// The id of the request, a random UUID, hyphenated and in lower case.
     pub api_req_uid: Uuid,
     /// When the request came in: `YYYY-MM-DD HH:MM:SS`, UTC.
-    #[serde(with = "crate::meta::timestamp")]
+    #[serde(with = "timestamp")]
     #[schema(value_type = String, pattern = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$", example = "2026-11-23 13:47:51")]
     pub requested_at: Timestamp,
     /// When the answer was ready, written the same way.
-    #[serde(with = "crate::meta::timestamp")]
+    #[serde(with = "timestamp")]
     #[schema(value_type = String, pattern = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$", example = "2026-11-23 13:47:51")]
     pub processed_at: Timestamp,
     /// Always 0.
@@ -185,4 +225,36 @@ pub struct ErrorBody {
     pub code: String,
     /// For an integrator, in English; the wording may change.
     pub message: String,
+}
+
+/// Returns the body of an error response. The [cause](ApiError::cause) stays out of it.
+#[must_use]
+pub fn error_response(meta: &Meta, processed_at: Timestamp, error: &ApiError) -> ErrorResponse {
+    ErrorResponse {
+        api_req_uid: meta.id,
+        requested_at: meta.requested_at,
+        processed_at,
+        response_code: RESPONSE_CODE_ERROR,
+        error: ErrorBody {
+            code: error.code().as_str().to_owned(),
+            message: error.message().to_owned(),
+        },
+    }
+}
+
+/// Returns the body of a response.
+#[cfg(feature = "engine")]
+pub(crate) fn respond<D>(
+    meta: &Meta,
+    processed_at: Timestamp,
+    response_code: u8,
+    response_data: D,
+) -> Response<D> {
+    Response {
+        api_req_uid: meta.id,
+        processed_at,
+        requested_at: meta.requested_at,
+        response_code,
+        response_data,
+    }
 }

@@ -101,9 +101,9 @@ pub enum Code {
     UnderexposedFaceInSelfie,
     /// The selfie's face is too bright: as the profile says.
     OverexposedFaceInSelfie,
-    /// The border of the picture cuts the selfie's face: as the profile says.
+    /// The border of the image cuts the selfie's face: as the profile says.
     CutFaceInSelfie,
-    /// The selfie's face is far from the middle of the picture: as the profile says.
+    /// The selfie's face is far from the middle of the image: as the profile says.
     OffCentreFaceInSelfie,
     /// The photo's eyes are nearer to each other than the profile's bound: as the profile says.
     SmallFaceInImage,
@@ -115,7 +115,7 @@ pub enum Code {
     UnderexposedFaceInImage,
     /// The photo's face is too bright: as the profile says.
     OverexposedFaceInImage,
-    /// The border of the picture cuts the photo's face: as the profile says.
+    /// The border of the image cuts the photo's face: as the profile says.
     CutFaceInImage,
 }
 

@@ -18,7 +18,7 @@ pub struct Evidence<'a> {
     pub photo_face_areas: &'a [f32],
     /// Whether the photo may show several people, the best of whom is compared.
     pub photo_multiface: bool,
-    /// Calibrated match confidence; `None` where it could not be computed because a picture shows no face.
+    /// Calibrated match confidence; `None` where it could not be computed because an image shows no face.
     pub face_match: Option<Score>,
     /// Liveness of the selfie's first face; `None` where it shows none.
     pub liveness: Option<Score>,
@@ -29,16 +29,16 @@ pub struct Evidence<'a> {
     pub photo_quality: Option<MeasuredFace>,
 }
 
-/// Which picture an error is about.
+/// Which image an error is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Picture {
-    /// The picture that is judged for liveness.
+pub enum ImageRole {
+    /// The image that is judged for liveness.
     Selfie,
-    /// The picture that the selfie is compared with.
+    /// The image that the selfie is compared with.
     Photo,
 }
 
-impl fmt::Display for Picture {
+impl fmt::Display for ImageRole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Selfie => "selfie",
@@ -77,10 +77,10 @@ pub enum DecisionError {
     #[error("there is a {0} score although there is no face to compute it from")]
     ScoreWithoutFace(Measurement),
     /// An area is negative, infinite or not a number.
-    #[error("face {index} of the {picture} has an area of {area} square pixels")]
+    #[error("face {index} of the {role} has an area of {area} square pixels")]
     ImpossibleArea {
-        /// In which picture.
-        picture: Picture,
+        /// In which image.
+        role: ImageRole,
         /// Which face, counted from 0.
         index: usize,
         /// What was given, in square pixels.
@@ -88,12 +88,12 @@ pub enum DecisionError {
     },
     /// The first face would not be the one that was judged.
     #[error("the faces of the {0} are not in order, largest first")]
-    NotLargestFirst(Picture),
+    NotLargestFirst(ImageRole),
     /// A measured number is infinite or not a number.
-    #[error("the {quality} of the face in the {picture} is {value}")]
+    #[error("the {quality} of the face in the {role} is {value}")]
     ImpossibleQuality {
-        /// In which picture.
-        picture: Picture,
+        /// In which image.
+        role: ImageRole,
         /// Which number.
         quality: Quality,
         /// What was given.
@@ -101,7 +101,7 @@ pub enum DecisionError {
     },
     /// The measured numbers are there, the face is not.
     #[error("the quality of a face in the {0} was measured although there is none")]
-    QualityWithoutFace(Picture),
+    QualityWithoutFace(ImageRole),
 }
 
 /// Judges the evidence.
@@ -113,8 +113,8 @@ pub enum DecisionError {
 /// # Errors
 /// [`DecisionError`] where the evidence contradicts itself.
 pub fn decide(profile: &Profile, evidence: &Evidence<'_>) -> Result<Decision, DecisionError> {
-    let selfie = Faces::of(Picture::Selfie, evidence.selfie_face_areas)?;
-    let photo = Faces::of(Picture::Photo, evidence.photo_face_areas)?;
+    let selfie = Faces::of(ImageRole::Selfie, evidence.selfie_face_areas)?;
+    let photo = Faces::of(ImageRole::Photo, evidence.photo_face_areas)?;
     let face_match = expect_score(
         Measurement::FaceMatch,
         evidence.face_match,
@@ -159,22 +159,22 @@ pub fn decide(profile: &Profile, evidence: &Evidence<'_>) -> Result<Decision, De
         }),
     ];
     let mut lines: Vec<Detail> = lines.into_iter().flatten().collect();
-    for (picture, faces, quality) in [
-        (Picture::Selfie, selfie, evidence.selfie_quality),
-        (Picture::Photo, photo, evidence.photo_quality),
+    for (role, faces, quality) in [
+        (ImageRole::Selfie, selfie, evidence.selfie_quality),
+        (ImageRole::Photo, photo, evidence.photo_quality),
     ] {
         if let Some(face) = quality {
             if !faces.any() {
-                return Err(DecisionError::QualityWithoutFace(picture));
+                return Err(DecisionError::QualityWithoutFace(role));
             }
-            face.checked(picture)?;
-            lines.extend(profile.quality().findings(picture, &face));
+            face.checked(role)?;
+            lines.extend(profile.quality().findings(role, &face));
         }
     }
     Ok(Decision::from_details(lines))
 }
 
-/// What a decision needs to know of the faces in one picture.
+/// What a decision needs to know of the faces in one image.
 struct Faces {
     count: usize,
     /// Whether the second face is large enough to count.
@@ -182,14 +182,14 @@ struct Faces {
 }
 
 impl Faces {
-    fn of(picture: Picture, areas: &[f32]) -> Result<Self, DecisionError> {
+    fn of(role: ImageRole, areas: &[f32]) -> Result<Self, DecisionError> {
         for (index, &area) in areas.iter().enumerate() {
             if !area.is_finite() || area < 0.0 {
-                return Err(DecisionError::ImpossibleArea { picture, index, area });
+                return Err(DecisionError::ImpossibleArea { role, index, area });
             }
         }
         if !areas.is_sorted_by(|before, after| before >= after) {
-            return Err(DecisionError::NotLargestFirst(picture));
+            return Err(DecisionError::NotLargestFirst(role));
         }
         let several = matches!(areas, [first, second, ..] if *second >= *first * MULTIPLE_FACES_AREA_RATIO);
         Ok(Self {

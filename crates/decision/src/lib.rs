@@ -36,7 +36,7 @@ mod score;
 mod thresholds;
 
 pub use decision::{Code, Decision, Detail, Outcome, Verdict};
-pub use evidence::{DecisionError, Evidence, MULTIPLE_FACES_AREA_RATIO, Measurement, Picture, decide};
+pub use evidence::{DecisionError, Evidence, ImageRole, MULTIPLE_FACES_AREA_RATIO, Measurement, decide};
 pub use profile::{MAX_NAME_LENGTH, Profile, ProfileError};
 pub use quality::{
     AtLeast, AtMost, Finding, MeasuredFace, PoseWithin, Quality, QualityBoundError, QualityChecks,

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::decision::line;
-use crate::{Code, DecisionError, Detail, Picture, Verdict};
+use crate::{Code, DecisionError, Detail, ImageRole, Verdict};
 
 /// How the face that is judged was photographed: the numbers of the quality crate that a decision may rest on.
 ///
@@ -13,13 +13,13 @@ use crate::{Code, DecisionError, Detail, Picture, Verdict};
 /// compared, so that every verdict follows from the numbers in its text.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MeasuredFace {
-    /// Distance between the eyes in pixels of the upright picture.
+    /// Distance between the eyes in pixels of the upright image.
     pub inter_eye_distance: f64,
     /// Turn about the vertical axis in degrees; the sign does not matter here.
     pub yaw: f64,
     /// Nod in degrees; the sign does not matter here.
     pub pitch: f64,
-    /// Turn in the plane of the picture in degrees; the sign does not matter here.
+    /// Turn in the plane of the image in degrees; the sign does not matter here.
     pub roll: f64,
     /// Fine detail in units of coarser detail, 0: none.
     pub sharpness: f64,
@@ -27,13 +27,13 @@ pub struct MeasuredFace {
     pub brightness: f64,
     /// Share of the face that is too bright to show anything, 0..=1.
     pub overexposed_share: f64,
-    /// Share of the face that lies in the picture, 0..=1.
+    /// Share of the face that lies in the image, 0..=1.
     pub visible_share: f64,
-    /// Distance of the face's middle from the picture's, in half sides: 0 in the middle, 1 on the border.
+    /// Distance of the face's middle from the image's, in half sides: 0 in the middle, 1 on the border.
     pub off_centre: f64,
 }
 
-/// What comes of a check that is not passed. Never a reject: a poor picture is no reason to think that somebody is not
+/// What comes of a check that is not passed. Never a reject: a poor image is no reason to think that somebody is not
 /// who he is, and what it does to the scores, the scores say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -82,7 +82,7 @@ pub struct PoseWithin {
     pub yaw_above: f64,
     /// A larger nod is a finding.
     pub pitch_above: f64,
-    /// A larger turn in the plane of the picture is a finding.
+    /// A larger turn in the plane of the image is a finding.
     pub roll_above: f64,
     /// What comes of it.
     pub verdict: Finding,
@@ -100,7 +100,7 @@ pub struct PoseWithin {
 /// off_centre_face = { verdict = "off" }
 /// ```
 ///
-/// Where the default bounds come from, and how many pictures of which kind they flag, is in `docs/accuracy.md`.
+/// Where the default bounds come from, and how many images of which kind they flag, is in `docs/accuracy.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct QualityChecks {
@@ -202,11 +202,11 @@ impl QualityChecks {
         Ok(self)
     }
 
-    /// The lines about one picture, in the order of the codes.
-    pub(crate) fn findings(&self, picture: Picture, face: &MeasuredFace) -> Vec<Detail> {
-        let of = |selfie, image| match picture {
-            Picture::Selfie => selfie,
-            Picture::Photo => image,
+    /// The lines about one image, in the order of the codes.
+    pub(crate) fn findings(&self, role: ImageRole, face: &MeasuredFace) -> Vec<Detail> {
+        let of = |selfie, image| match role {
+            ImageRole::Selfie => selfie,
+            ImageRole::Photo => image,
         };
         let mut lines = Vec::new();
         let mut add = |code, verdict: Finding, what: Option<String>| {
@@ -220,7 +220,7 @@ impl QualityChecks {
             check.verdict,
             check.misses(tenths(face.inter_eye_distance)).map(|actual| {
                 format!(
-                    "Face too small in the {picture} image: {actual} px between the eyes (actual) < {}",
+                    "Face too small in the {role} image: {actual} px between the eyes (actual) < {}",
                     check.below
                 )
             }),
@@ -230,7 +230,7 @@ impl QualityChecks {
             self.turned_face.verdict,
             self.turned_face
                 .misses(face)
-                .map(|angles| format!("Face turned away in the {picture} image: {angles}")),
+                .map(|angles| format!("Face turned away in the {role} image: {angles}")),
         );
         let check = &self.blurred_face;
         add(
@@ -238,7 +238,7 @@ impl QualityChecks {
             check.verdict,
             check.misses(share(face.sharpness)).map(|actual| {
                 format!(
-                    "Face blurred in the {picture} image: sharpness {actual} (actual) < {}",
+                    "Face blurred in the {role} image: sharpness {actual} (actual) < {}",
                     check.below
                 )
             }),
@@ -249,7 +249,7 @@ impl QualityChecks {
             check.verdict,
             check.misses(share(face.brightness)).map(|actual| {
                 format!(
-                    "Face underexposed in the {picture} image: brightness {actual} (actual) < {}",
+                    "Face underexposed in the {role} image: brightness {actual} (actual) < {}",
                     check.below
                 )
             }),
@@ -260,7 +260,7 @@ impl QualityChecks {
             check.verdict,
             check.misses(share(face.overexposed_share)).map(|actual| {
                 format!(
-                    "Face overexposed in the {picture} image: {actual} of it too bright (actual) > {}",
+                    "Face overexposed in the {role} image: {actual} of it too bright (actual) > {}",
                     check.above
                 )
             }),
@@ -271,19 +271,19 @@ impl QualityChecks {
             check.verdict,
             check.misses(share(face.visible_share)).map(|actual| {
                 format!(
-                    "Face cut by the border of the {picture} image: {actual} of it visible (actual) < {}",
+                    "Face cut by the border of the {role} image: {actual} of it visible (actual) < {}",
                     check.below
                 )
             }),
         );
-        if picture == Picture::Selfie {
+        if role == ImageRole::Selfie {
             let check = &self.off_centre_face;
             add(
                 Code::OffCentreFaceInSelfie,
                 check.verdict,
                 check.misses(share(face.off_centre)).map(|actual| {
                     format!(
-                        "Face far from the middle of the {picture} image: {actual} half sides away (actual) > {}",
+                        "Face far from the middle of the {role} image: {actual} half sides away (actual) > {}",
                         check.above
                     )
                 }),
@@ -324,7 +324,7 @@ impl PoseWithin {
 
 impl MeasuredFace {
     /// Makes sure that every number of it is one.
-    pub(crate) fn checked(&self, picture: Picture) -> Result<(), DecisionError> {
+    pub(crate) fn checked(&self, role: ImageRole) -> Result<(), DecisionError> {
         for (quality, value) in [
             (Quality::InterEyeDistance, self.inter_eye_distance),
             (Quality::Yaw, self.yaw),
@@ -337,11 +337,7 @@ impl MeasuredFace {
             (Quality::OffCentre, self.off_centre),
         ] {
             if !value.is_finite() {
-                return Err(DecisionError::ImpossibleQuality {
-                    picture,
-                    quality,
-                    value,
-                });
+                return Err(DecisionError::ImpossibleQuality { role, quality, value });
             }
         }
         Ok(())

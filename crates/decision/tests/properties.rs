@@ -199,7 +199,7 @@ proptest! {
     }
 
     #[test]
-    fn a_picture_without_a_face_is_never_passed(
+    fn a_image_without_a_face_is_never_passed(
         profile in any_profile(),
         other in any_areas(),
         multiface: bool,

@@ -3,11 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 use likeness_decision::{
-    Code, Decision, DecisionError, Evidence, Finding, MeasuredFace, Measurement, Outcome, Picture, Profile,
+    Code, Decision, DecisionError, Evidence, Finding, ImageRole, MeasuredFace, Measurement, Outcome, Profile,
     Quality, QualityChecks, Score, Thresholds, Verdict, decide,
 };
 
-/// One face in each picture and two good scores: passes under every profile.
+/// One face in each image and two good scores: passes under every profile.
 fn good() -> Evidence<'static> {
     Evidence {
         selfie_face_areas: &[68_000.0],
@@ -460,14 +460,14 @@ fn evidence_that_contradicts_itself_is_an_error() {
                 selfie_face_areas: &[1.0, 2.0],
                 ..good()
             },
-            DecisionError::NotLargestFirst(Picture::Selfie),
+            DecisionError::NotLargestFirst(ImageRole::Selfie),
         ),
         (
             Evidence {
                 photo_face_areas: &[3.0, 1.0, 2.0],
                 ..good()
             },
-            DecisionError::NotLargestFirst(Picture::Photo),
+            DecisionError::NotLargestFirst(ImageRole::Photo),
         ),
         (
             Evidence {
@@ -475,7 +475,7 @@ fn evidence_that_contradicts_itself_is_an_error() {
                 ..good()
             },
             DecisionError::ImpossibleArea {
-                picture: Picture::Photo,
+                role: ImageRole::Photo,
                 index: 1,
                 area: -1.0,
             },
@@ -486,7 +486,7 @@ fn evidence_that_contradicts_itself_is_an_error() {
                 ..good()
             },
             DecisionError::ImpossibleArea {
-                picture: Picture::Selfie,
+                role: ImageRole::Selfie,
                 index: 0,
                 area: f32::INFINITY,
             },
@@ -589,7 +589,7 @@ fn faces(selfie: MeasuredFace, photo: MeasuredFace) -> Evidence<'static> {
     }
 }
 
-/// Faces with one fault each; code without the picture, and text with `{}` for it.
+/// Faces with one fault each; code without the image, and text with `{}` for it.
 fn faults() -> [(MeasuredFace, &'static str, &'static str); 9] {
     let good = GOOD_FACE;
     [
@@ -786,7 +786,7 @@ fn findings_follow_the_other_lines_the_selfies_first() {
     let expected: Vec<_> = Code::ALL.iter().filter(|code| !no_face(code)).copied().collect();
     assert_eq!(codes, expected);
     assert_eq!(scores(&decision), [1.0, 1.0, 1.0]);
-    // However poor the pictures, that is no reject.
+    // However poor the images, that is no reject.
     let decision = judge(&faces(worst, worst));
     assert_eq!(decision.outcome(), Outcome::Warning);
 }
@@ -811,15 +811,15 @@ fn quality_that_is_no_number_or_of_no_face_is_an_error() {
         for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             let mut broken = GOOD_FACE;
             *change(&mut broken) = value;
-            for (picture, evidence) in [
-                (Picture::Selfie, faces(broken, GOOD_FACE)),
-                (Picture::Photo, faces(GOOD_FACE, broken)),
+            for (role, evidence) in [
+                (ImageRole::Selfie, faces(broken, GOOD_FACE)),
+                (ImageRole::Photo, faces(GOOD_FACE, broken)),
             ] {
                 for profile in [&Profile::optimal_v0(), &off] {
                     let error = decide(profile, &evidence).unwrap_err();
                     assert_eq!(
                         error.to_string(),
-                        format!("the {quality} of the face in the {picture} is {value}")
+                        format!("the {quality} of the face in the {role} is {value}")
                     );
                 }
             }
@@ -832,7 +832,7 @@ fn quality_that_is_no_number_or_of_no_face_is_an_error() {
     };
     assert_eq!(
         decide(&Profile::optimal_v0(), &no_photo),
-        Err(DecisionError::QualityWithoutFace(Picture::Photo))
+        Err(DecisionError::QualityWithoutFace(ImageRole::Photo))
     );
     let no_selfie = Evidence {
         selfie_face_areas: &[],
@@ -842,6 +842,6 @@ fn quality_that_is_no_number_or_of_no_face_is_an_error() {
     };
     assert_eq!(
         decide(&Profile::optimal_v0(), &no_selfie),
-        Err(DecisionError::QualityWithoutFace(Picture::Selfie))
+        Err(DecisionError::QualityWithoutFace(ImageRole::Selfie))
     );
 }

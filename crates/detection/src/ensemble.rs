@@ -7,7 +7,7 @@
 //! confirm each other, and one alone is not enough. `score_threshold` and `nms_iou` of the ensemble are those of the
 //! pack's first detector; within what one detector sees its own `nms_iou` counts.
 
-use likeness_imaging::{Interrupt, Picture};
+use likeness_imaging::{Image, Interrupt};
 
 use crate::search::{self, Bounds, DOUBTFUL};
 use crate::suppression::suppress;
@@ -21,7 +21,7 @@ pub(crate) trait Candidates: Send {
     /// Everything with at least this score that one pass sees, overlapping boxes among it.
     fn candidates_at(
         &mut self,
-        picture: &Picture,
+        image: &Image,
         longest_side: u32,
         score: f32,
         interrupt: Interrupt<'_>,
@@ -43,7 +43,7 @@ impl DetectorEnsemble {
     /// A pass of every member after the other, which answers with the faces of all passes up to now.
     fn passes<'a>(
         &'a mut self,
-        picture: &'a Picture,
+        image: &'a Image,
         interrupt: Interrupt<'a>,
     ) -> impl FnMut(u32) -> Result<Vec<Face>, DetectionError> + 'a {
         let Self { members, bounds } = self;
@@ -52,7 +52,7 @@ impl DetectorEnsemble {
         let mut seen: Vec<Vec<Face>> = vec![Vec::new(); members.len()];
         move |side| {
             for ((_, member), seen) in members.iter_mut().zip(&mut seen) {
-                seen.extend(member.candidates_at(picture, side, DOUBTFUL.min(bounds.score), interrupt)?);
+                seen.extend(member.candidates_at(image, side, DOUBTFUL.min(bounds.score), interrupt)?);
                 *seen = suppress(std::mem::take(seen), member.bounds().iou);
             }
             Ok(fuse(&seen, &weights, bounds.iou))
@@ -63,17 +63,17 @@ impl DetectorEnsemble {
 impl FaceDetector for DetectorEnsemble {
     fn detect(
         &mut self,
-        picture: &Picture,
+        image: &Image,
         search: Search,
         interrupt: Interrupt<'_>,
     ) -> Result<Vec<Face>, DetectionError> {
         let bounds = self.bounds;
-        search::run_with(picture, search, bounds, self.passes(picture, interrupt))
+        search::run_with(image, search, bounds, self.passes(image, interrupt))
     }
 
-    fn glance(&mut self, picture: &Picture) -> Result<Option<Vec<Face>>, DetectionError> {
+    fn first_pass(&mut self, image: &Image) -> Result<Option<Vec<Face>>, DetectionError> {
         let bounds = self.bounds;
-        search::glance(picture, bounds, self.passes(picture, Interrupt::NEVER))
+        search::first_pass(image, bounds, self.passes(image, Interrupt::NEVER))
     }
 }
 

@@ -1,7 +1,8 @@
 //! What can go wrong while looking for faces.
 
-use likeness_models::{DetectorAdapter, ModelsError};
-use likeness_runtime::{Misfit, RuntimeError};
+use likeness_imaging::Interrupted;
+use likeness_packs::{DetectorAdapter, PackError};
+use likeness_runtime::RuntimeError;
 
 /// Everything that this crate fails with.
 #[derive(Debug, thiserror::Error)]
@@ -9,23 +10,13 @@ use likeness_runtime::{Misfit, RuntimeError};
 pub enum DetectionError {
     /// The pack has no usable detector: for whoever configured it.
     #[error(transparent)]
-    Models(#[from] ModelsError),
+    Pack(#[from] PackError),
     /// The pack has no detector of this family: for whoever made the pack.
     #[error("the pack has no detector of this family")]
     NoModel,
     /// A family that this crate does not know: for whoever made the pack.
     #[error("detector adapter {0:?} is not supported")]
     Unsupported(DetectorAdapter),
-    /// The model's inputs or outputs are not those of the adapter that the manifest names: for whoever made the pack.
-    #[error("detector {model}: the adapter {adapter} {misfit}")]
-    Misfit {
-        /// Name of the model.
-        model: String,
-        /// Name of the adapter.
-        adapter: &'static str,
-        /// What is needed and what is there.
-        misfit: Misfit,
-    },
     /// The model cannot be opened or run: environment or bug.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
@@ -41,18 +32,8 @@ pub enum DetectionError {
     },
     /// The interrupt was due before the search had ended.
     #[error("the search for faces was interrupted: its deadline has passed, or it was cancelled")]
-    Interrupted,
+    Interrupted(#[from] Interrupted),
     /// A detector from outside of this crate failed.
     #[error("the detector failed: {0}")]
     Other(Box<dyn std::error::Error + Send + Sync>),
-}
-
-impl DetectionError {
-    pub(crate) fn misfit(model: &str, adapter: &'static str, misfit: Misfit) -> Self {
-        Self::Misfit {
-            model: model.to_owned(),
-            adapter,
-            misfit,
-        }
-    }
 }

@@ -1,17 +1,17 @@
-//! One pass of a network over a picture at a scale: shrinking, tiling, padding, running, and back to the picture's
+//! One pass of a network over an image at a scale: shrinking, tiling, padding, running, and back to the image's
 //! pixels. What the network's numbers mean is its family's business.
 
 use std::marker::PhantomData;
 
-use likeness_imaging::{self as imaging, Interrupt, Picture, PixelRect};
-use likeness_models::{DetectorAdapter, DetectorModel, Pack, Preprocessing};
-use likeness_runtime::{Misfit, ModelSession, Outputs, Runtime, TensorSpec};
-use ndarray::ArrayView4;
+use likeness_face::write_input;
+use likeness_imaging::{self as imaging, Image, Interrupt, PixelRect};
+use likeness_packs::{DetectorAdapter, DetectorModel, Pack, Preprocessing};
+use likeness_runtime::{Adapter, Misfit, ModelSession, Outputs, Runtime, TensorSpec};
 
 use crate::ensemble::Candidates;
 use crate::search::{self, Bounds, DOUBTFUL, Search};
 use crate::suppression::suppress;
-use crate::{DetectionError, Face, FaceDetector, Point, largest_first, write_input};
+use crate::{DetectionError, Face, FaceDetector, Point, largest_first};
 
 /// Both sides of the input must be multiples of the largest stride.
 const INPUT_MULTIPLE: u32 = 32;
@@ -30,8 +30,8 @@ const FIXED_SIDES: std::ops::RangeInclusive<usize> = 320..=2560;
 pub trait GridFamily: Send + 'static {
     /// The family as manifests name it.
     const ADAPTER: DetectorAdapter;
-    /// The same in writing.
-    const NAME: &'static str;
+    /// The same, for messages.
+    const NAMES: Adapter;
 
     /// Whether a model's outputs, as it declares them, can be those of the family.
     ///
@@ -39,7 +39,7 @@ pub trait GridFamily: Send + 'static {
     /// [`Misfit`] where they cannot.
     fn check(outputs: &[TensorSpec]) -> Result<(), Misfit>;
 
-    /// Adds the cells at or above a score as faces in the picture's pixels.
+    /// Adds the cells at or above a score as faces in the image's pixels.
     ///
     /// # Errors
     /// [`DetectionError`] where the answer is not what the family answers.
@@ -86,7 +86,7 @@ impl<F: GridFamily> GridDetector<F> {
         let session = runtime.open(&model.model, pack.model(&model.model)?)?;
         let (width, height) = fixed_size(&session)
             .and_then(|size| F::check(session.outputs()).map(|()| size))
-            .map_err(|misfit| DetectionError::misfit(session.name(), F::NAME, misfit))?;
+            .map_err(|misfit| F::NAMES.misfit(session.name(), misfit))?;
         Ok(Self {
             session,
             preprocessing: model.input,
@@ -108,28 +108,28 @@ impl<F: GridFamily> GridDetector<F> {
         self
     }
 
-    /// One pass of the network over the whole picture, shrunk by area averaging so that its longest side is at most
+    /// One pass of the network over the whole image, shrunk by area averaging so that its longest side is at most
     /// `longest_side` pixels (never enlarged), padded with black on the right and at the bottom. Faces come largest
     /// first.
     ///
     /// # Errors
     /// [`DetectionError`] where the model fails.
-    pub fn detect_at(&mut self, picture: &Picture, longest_side: u32) -> Result<Vec<Face>, DetectionError> {
-        let candidates = self.candidates_at(picture, longest_side, self.bounds.score, Interrupt::NEVER)?;
+    pub fn detect_at(&mut self, image: &Image, longest_side: u32) -> Result<Vec<Face>, DetectionError> {
+        let candidates = self.candidates_at(image, longest_side, self.bounds.score, Interrupt::NEVER)?;
         let mut faces = suppress(candidates, self.bounds.iou);
         largest_first(&mut faces);
         Ok(faces)
     }
 
-    /// The candidates of a picture that has its final scale: in one run of the network, or in tiles where it is large.
+    /// The candidates of an image that has its final scale: in one run of the network, or in tiles where it is large.
     fn candidates_of(
         &mut self,
-        small: &Picture,
+        small: &Image,
         frame: &Frame,
         score: f32,
         interrupt: Interrupt<'_>,
     ) -> Result<Vec<Face>, DetectionError> {
-        check(interrupt)?;
+        interrupt.check()?;
         let (rows, columns) = (
             tiles(small.height(), self.height.unwrap_or(LARGEST_TILE)),
             tiles(small.width(), self.width.unwrap_or(LARGEST_TILE)),
@@ -146,7 +146,7 @@ impl<F: GridFamily> GridDetector<F> {
                     width,
                     height,
                 };
-                check(interrupt)?;
+                interrupt.check()?;
                 // To its own size: a copy.
                 let tile = imaging::crop_resize_bilinear(small, rect, width, height);
                 faces.extend(self.run(
@@ -163,7 +163,7 @@ impl<F: GridFamily> GridDetector<F> {
         Ok(faces)
     }
 
-    fn run(&mut self, tile: &Picture, frame: &Frame, score: f32) -> Result<Vec<Face>, DetectionError> {
+    fn run(&mut self, tile: &Image, frame: &Frame, score: f32) -> Result<Vec<Face>, DetectionError> {
         let (width, height) = (
             self.width
                 .unwrap_or_else(|| tile.width().next_multiple_of(INPUT_MULTIPLE)),
@@ -173,10 +173,8 @@ impl<F: GridFamily> GridDetector<F> {
         let padded = imaging::pad_to(tile, width, height);
         self.input.resize(3 * width as usize * height as usize, 0.0);
         write_input(&padded, &self.preprocessing, &mut self.input);
-
-        let input = ArrayView4::from_shape((1, 3, height as usize, width as usize), &self.input)
-            .map_err(|error| DetectionError::Other(error.into()))?;
-        let outputs = self.session.run(&input)?;
+        let shape = [1, 3, height as usize, width as usize];
+        let outputs = self.session.run_slice(shape, &self.input)?;
         let view = View {
             width,
             height,
@@ -198,57 +196,48 @@ impl<F: GridFamily> Candidates for GridDetector<F> {
 
     fn candidates_at(
         &mut self,
-        picture: &Picture,
+        image: &Image,
         longest_side: u32,
         score: f32,
         interrupt: Interrupt<'_>,
     ) -> Result<Vec<Face>, DetectionError> {
-        check(interrupt)?;
-        let ratio = f64::from(longest_side) / f64::from(picture.width().max(picture.height()));
+        interrupt.check()?;
+        let ratio = f64::from(longest_side) / f64::from(image.width().max(image.height()));
         if ratio >= 1.0 {
-            return self.candidates_of(picture, &Frame::of(picture, picture), score, interrupt);
+            return self.candidates_of(image, &Frame::of(image, image), score, interrupt);
         }
         let shrunk = |side: u32| ((f64::from(side) * ratio).round() as u32).max(1);
-        let small = imaging::shrink_area(picture, shrunk(picture.width()), shrunk(picture.height()));
-        self.candidates_of(&small, &Frame::of(&small, picture), score, interrupt)
+        let small = imaging::shrink_area(image, shrunk(image.width()), shrunk(image.height()));
+        self.candidates_of(&small, &Frame::of(&small, image), score, interrupt)
     }
 }
 
 impl<F: GridFamily> FaceDetector for GridDetector<F> {
     fn detect(
         &mut self,
-        picture: &Picture,
+        image: &Image,
         search: Search,
         interrupt: Interrupt<'_>,
     ) -> Result<Vec<Face>, DetectionError> {
         let bounds = self.bounds;
-        search::run(picture, search, bounds, |side| {
-            self.candidates_at(picture, side, DOUBTFUL.min(bounds.score), interrupt)
+        search::run(image, search, bounds, |side| {
+            self.candidates_at(image, side, DOUBTFUL.min(bounds.score), interrupt)
         })
     }
 
-    fn glance(&mut self, picture: &Picture) -> Result<Option<Vec<Face>>, DetectionError> {
+    fn first_pass(&mut self, image: &Image) -> Result<Option<Vec<Face>>, DetectionError> {
         let bounds = self.bounds;
-        search::glance(picture, bounds, |side| {
+        search::first_pass(image, bounds, |side| {
             let score = DOUBTFUL.min(bounds.score);
-            let candidates = self.candidates_at(picture, side, score, Interrupt::NEVER)?;
+            let candidates = self.candidates_at(image, side, score, Interrupt::NEVER)?;
             Ok(suppress(candidates, bounds.iou))
         })
     }
 }
 
-/// Between two runs of the network.
-fn check(interrupt: Interrupt<'_>) -> Result<(), DetectionError> {
-    if interrupt.is_due() {
-        Err(DetectionError::Interrupted)
-    } else {
-        Ok(())
-    }
-}
-
 /// Width and height that every input must have, where the model says so.
 fn fixed_size(session: &ModelSession) -> Result<(Option<u32>, Option<u32>), Misfit> {
-    let input = session.picture_input(None)?;
+    let input = session.image_input(None)?;
     let side = |side: Option<usize>| match side {
         None => Ok(None),
         Some(side) if FIXED_SIDES.contains(&side) && side.is_multiple_of(INPUT_MULTIPLE as usize) => {
@@ -276,7 +265,7 @@ fn tiles(side: u32, longest: u32) -> Vec<(u32, u32)> {
         .collect()
 }
 
-/// What a network was shown: an input of so many pixels, and where it lies in the picture.
+/// What a network was shown: an input of so many pixels, and where it lies in the image.
 #[derive(Debug, Clone, Copy)]
 pub struct View {
     /// Pixels from left to right, a multiple of 32.
@@ -294,29 +283,29 @@ impl View {
     }
 }
 
-/// Where the network's input lies in the picture.
+/// Where the network's input lies in the image.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Frame {
-    /// Left and top edge of the input, in pixels of the shrunk picture.
+    /// Left and top edge of the input, in pixels of the shrunk image.
     pub(crate) left: f32,
     pub(crate) top: f32,
-    /// Pixels of the picture for each of the shrunk one. They differ a little, since each side is rounded by itself.
+    /// Pixels of the image for each of the shrunk one. They differ a little, since each side is rounded by itself.
     pub(crate) scale_x: f32,
     pub(crate) scale_y: f32,
 }
 
 impl Frame {
-    pub(crate) fn of(small: &Picture, picture: &Picture) -> Self {
+    pub(crate) fn of(small: &Image, image: &Image) -> Self {
         let scale = |small: u32, side: u32| (f64::from(side) / f64::from(small)) as f32;
         Self {
             left: 0.0,
             top: 0.0,
-            scale_x: scale(small.width(), picture.width()),
-            scale_y: scale(small.height(), picture.height()),
+            scale_x: scale(small.width(), image.width()),
+            scale_y: scale(small.height(), image.height()),
         }
     }
 
-    /// A point of the network's input in pixels of the picture.
+    /// A point of the network's input in pixels of the image.
     pub(crate) fn point(&self, x: f32, y: f32) -> Point {
         Point {
             x: (x + self.left) * self.scale_x,
@@ -347,13 +336,13 @@ mod tests {
     }
 
     #[test]
-    fn a_point_comes_back_to_where_it_was_in_the_picture() {
-        let picture = |width: u32, height: u32| {
-            Picture::from_rgb8(width, height, vec![0; (width * height * 3) as usize]).unwrap()
+    fn a_point_comes_back_to_where_it_was_in_the_image() {
+        let image = |width: u32, height: u32| {
+            Image::from_rgb8(width, height, vec![0; (width * height * 3) as usize]).unwrap()
         };
         let frame = Frame {
             left: 10.0,
-            ..Frame::of(&picture(50, 20), &picture(200, 100))
+            ..Frame::of(&image(50, 20), &image(200, 100))
         };
         assert_eq!(frame.point(15.0, 10.0), Point { x: 100.0, y: 50.0 });
     }

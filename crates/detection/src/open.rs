@@ -1,6 +1,6 @@
 //! The detectors of a pack.
 
-use likeness_models::{DetectorAdapter, DetectorModel, Pack};
+use likeness_packs::{DetectorAdapter, DetectorModel, Pack};
 use likeness_runtime::Runtime;
 
 use crate::ensemble::{Candidates, DetectorEnsemble};

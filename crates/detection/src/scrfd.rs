@@ -7,8 +7,8 @@
 //! order, and in whether there is a dimension for the batch, so outputs are told apart by their last dimension and by how
 //! many anchors they have.
 
-use likeness_models::DetectorAdapter;
-use likeness_runtime::{Misfit, Outputs, TensorSpec, listed, shape_text};
+use likeness_packs::DetectorAdapter;
+use likeness_runtime::{Adapter, Misfit, Outputs, TensorSpec, listed, shape_text};
 use ndarray::ArrayViewD;
 
 use crate::grid::{GridDetector, GridFamily, View};
@@ -37,7 +37,10 @@ pub enum ScrfdFamily {}
 
 impl GridFamily for ScrfdFamily {
     const ADAPTER: DetectorAdapter = DetectorAdapter::Scrfd;
-    const NAME: &'static str = "scrfd";
+    const NAMES: Adapter = Adapter {
+        role: "detector",
+        name: "scrfd",
+    };
 
     fn check(outputs: &[TensorSpec]) -> Result<(), Misfit> {
         let numbers = |output: &TensorSpec| output.shape.last().copied().flatten();
@@ -75,7 +78,7 @@ impl GridFamily for ScrfdFamily {
         let all: Vec<ArrayViewD<'_, f32>> = outputs.all().map(|(_, values)| values).collect();
         for stride in STRIDES {
             let level = Level::of(stride, &all, view)
-                .map_err(|misfit| DetectionError::misfit(outputs.model(), Self::NAME, misfit))?;
+                .map_err(|misfit| Self::NAMES.misfit(outputs.model(), misfit))?;
             level.decode(view, score, faces);
         }
         Ok(())
@@ -251,7 +254,7 @@ mod tests {
         for with_batch in [true, false] {
             let faces = decoded(&answers(with_batch)).unwrap();
             assert_eq!(faces.len(), 1);
-            // (5 - 1, 2 - 2) and (5 + 3, 2 + 1.5) cells of 8 px, in a picture of twice the size.
+            // (5 - 1, 2 - 2) and (5 + 3, 2 + 1.5) cells of 8 px, in an image of twice the size.
             let expected = BoundingBox {
                 x: 64.0,
                 y: 0.0,

@@ -1,13 +1,13 @@
-//! Which passes over a picture find its faces surely, and cheaply.
+//! Which passes over an image find its faces surely, and cheaply.
 //!
-//! The scales and bounds below were chosen on development pictures (61 portraits, 14 group photographs, 1,248 of LFW,
+//! The scales and bounds below were chosen on development images (61 portraits, 14 group photographs, 1,248 of LFW,
 //! 300 webcam frames, and portraits cropped down to 0.7 times the face box). At 320 px the main face of all of them but
 //! a photograph of dogs scores at least 0.85, also where it fills the frame or is cut by it, while at 640 px and above
-//! faces wider than about 320 px begin to be missed. On 61 pictures without a portrait nothing scores above 0.8 that is
+//! faces wider than about 320 px begin to be missed. On 61 images without a portrait nothing scores above 0.8 that is
 //! no face. A face that only another scale sees well (large and cut by the border, or turned) still leaves a weak
-//! candidate at this one; one in 20 pictures has such a candidate and pays for a second pass.
+//! candidate at this one; one in 20 images has such a candidate and pays for a second pass.
 
-use likeness_imaging::Picture;
+use likeness_imaging::Image;
 
 use crate::suppression::suppress;
 use crate::{DetectionError, Face, largest_first};
@@ -22,15 +22,15 @@ pub(crate) const DOUBTFUL: f32 = 0.3;
 const RELEVANT_SHARE: f32 = 0.25;
 
 /// Longest side in pixels of the pass that finds nearly every main face: the first of a search for it, and all that
-/// [`FaceDetector::glance`](crate::FaceDetector::glance) looks at.
-pub const GLANCE_SIDE: u32 = 320;
+/// [`FaceDetector::first_pass`](crate::FaceDetector::first_pass) looks at.
+pub const FIRST_PASS_SIDE: u32 = 320;
 
 /// Longest sides of the passes of a search for the main face, in pixels, in order: first the one that finds nearly all,
 /// then larger ones for small faces and a smaller one for what is too large for the first.
-const PRIMARY_PASSES: [u32; 5] = [GLANCE_SIDE, 640, 1280, 160, 2560];
+const PRIMARY_PASSES: [u32; 5] = [FIRST_PASS_SIDE, 640, 1280, 160, 2560];
 
 /// Longest sides of the passes of a thorough search: the last finds a face of 10 px in it, which is 40 px in the largest
-/// picture that the HTTP service takes by default.
+/// image that the HTTP service takes by default.
 const THOROUGH_PASSES: [u32; 5] = [160, 320, 640, 1280, 2560];
 
 /// How thoroughly to look.
@@ -53,15 +53,15 @@ pub(crate) struct Bounds {
 }
 
 /// Runs the passes of a search; `pass` answers with every candidate of at least [`DOUBTFUL`] score that it sees when the
-/// picture's longest side is shrunk to the given number of pixels (it is never enlarged).
+/// image's longest side is shrunk to the given number of pixels (it is never enlarged).
 pub(crate) fn run(
-    picture: &Picture,
+    image: &Image,
     search: Search,
     bounds: Bounds,
     mut pass: impl FnMut(u32) -> Result<Vec<Face>, DetectionError>,
 ) -> Result<Vec<Face>, DetectionError> {
     let mut candidates = Vec::new();
-    run_with(picture, search, bounds, |side| {
+    run_with(image, search, bounds, |side| {
         candidates.extend(pass(side)?);
         candidates = suppress(std::mem::take(&mut candidates), bounds.iou);
         Ok(candidates.clone())
@@ -70,12 +70,12 @@ pub(crate) fn run(
 
 /// The same where `pass` adds what it sees to what it saw before, and answers with all of it, no face twice.
 pub(crate) fn run_with(
-    picture: &Picture,
+    image: &Image,
     search: Search,
     bounds: Bounds,
     mut pass: impl FnMut(u32) -> Result<Vec<Face>, DetectionError>,
 ) -> Result<Vec<Face>, DetectionError> {
-    let longest_side = longest_side(picture);
+    let longest_side = longest_side(image);
     let passes = match search {
         Search::Primary => &PRIMARY_PASSES[..],
         Search::Thorough => &THOROUGH_PASSES[..],
@@ -83,7 +83,7 @@ pub(crate) fn run_with(
     let mut candidates = Vec::new();
     for side in distinct(passes, longest_side) {
         candidates = pass(side)?;
-        if search == Search::Primary && is_settled(&candidates, bounds.score, picture) {
+        if search == Search::Primary && is_settled(&candidates, bounds.score, image) {
             break;
         }
     }
@@ -91,17 +91,17 @@ pub(crate) fn run_with(
 }
 
 /// The first pass of a search for the main face; `None` where the search would go on. `pass` is that of [`run_with`].
-pub(crate) fn glance(
-    picture: &Picture,
+pub(crate) fn first_pass(
+    image: &Image,
     bounds: Bounds,
     pass: impl FnOnce(u32) -> Result<Vec<Face>, DetectionError>,
 ) -> Result<Option<Vec<Face>>, DetectionError> {
-    let candidates = pass(GLANCE_SIDE.min(longest_side(picture)))?;
-    Ok(is_settled(&candidates, bounds.score, picture).then(|| faces_of(candidates, bounds)))
+    let candidates = pass(FIRST_PASS_SIDE.min(longest_side(image)))?;
+    Ok(is_settled(&candidates, bounds.score, image).then(|| faces_of(candidates, bounds)))
 }
 
-fn longest_side(picture: &Picture) -> u32 {
-    picture.width().max(picture.height())
+fn longest_side(image: &Image) -> u32 {
+    image.width().max(image.height())
 }
 
 fn faces_of(mut candidates: Vec<Face>, bounds: Bounds) -> Vec<Face> {
@@ -111,12 +111,8 @@ fn faces_of(mut candidates: Vec<Face>, bounds: Bounds) -> Vec<Face> {
 }
 
 /// Whether the largest face is sure and nothing else that matters may be one.
-fn is_settled(candidates: &[Face], score: f32, picture: &Picture) -> bool {
-    let visible = |face: &Face| {
-        face.bounding_box
-            .clipped(picture.width(), picture.height())
-            .area()
-    };
+fn is_settled(candidates: &[Face], score: f32, image: &Image) -> bool {
+    let visible = |face: &Face| face.bounding_box.clipped(image.width(), image.height()).area();
     let (faces, doubtful): (Vec<&Face>, Vec<&Face>) = candidates.iter().partition(|face| face.score >= score);
     let Some(main) = faces.into_iter().max_by(|a, b| visible(a).total_cmp(&visible(b))) else {
         return false;
@@ -127,7 +123,7 @@ fn is_settled(candidates: &[Face], score: f32, picture: &Picture) -> bool {
             .all(|face| visible(face) < RELEVANT_SHARE * visible(main))
 }
 
-/// The passes that differ for a picture of this size: one that would have to enlarge it sees what the one at its own
+/// The passes that differ for an image of this size: one that would have to enlarge it sees what the one at its own
 /// size sees.
 fn distinct(passes: &[u32], longest_side: u32) -> Vec<u32> {
     let mut sides: Vec<u32> = Vec::with_capacity(passes.len());
@@ -158,15 +154,15 @@ mod tests {
         }
     }
 
-    fn picture(width: u32, height: u32) -> Picture {
-        Picture::from_rgb8(width, height, vec![0; width as usize * height as usize * 3]).unwrap()
+    fn image(width: u32, height: u32) -> Image {
+        Image::from_rgb8(width, height, vec![0; width as usize * height as usize * 3]).unwrap()
     }
 
     /// Runs a search over passes that see what `sees` says, and tells which were run.
     fn searched(size: (u32, u32), search: Search, sees: impl Fn(u32) -> Vec<Face>) -> (Vec<u32>, Vec<Face>) {
         let mut sides = Vec::new();
         let bounds = Bounds { score: 0.6, iou: 0.3 };
-        let faces = run(&picture(size.0, size.1), search, bounds, |side| {
+        let faces = run(&image(size.0, size.1), search, bounds, |side| {
             sides.push(side);
             Ok(sees(side))
         });
@@ -181,26 +177,29 @@ mod tests {
     }
 
     #[test]
-    fn a_glance_is_the_first_pass_and_tells_whether_it_is_enough() {
+    fn the_first_pass_says_whether_it_is_enough() {
         let bounds = Bounds { score: 0.6, iou: 0.3 };
-        let glanced = |(width, height), sees: Vec<Face>| {
+        let first_pass_of = |(width, height), sees: Vec<Face>| {
             let mut sides = Vec::new();
-            let faces = glance(&picture(width, height), bounds, |side| {
+            let faces = first_pass(&image(width, height), bounds, |side| {
                 sides.push(side);
                 Ok(sees)
             });
             (sides, faces.unwrap().map(|faces| faces.len()))
         };
         let (main, other) = (face(0.0, 200.0, 0.93), face(300.0, 60.0, 0.7));
-        assert_eq!(glanced((750, 1000), vec![other, main]), (vec![320], Some(2)));
-        assert_eq!(glanced((300, 200), vec![main]), (vec![300], Some(1)));
-        // Where a search would go on, a glance says nothing.
+        assert_eq!(
+            first_pass_of((750, 1000), vec![other, main]),
+            (vec![320], Some(2))
+        );
+        assert_eq!(first_pass_of((300, 200), vec![main]), (vec![300], Some(1)));
+        // Where a search would go on, the first pass says nothing.
         for doubtful in [
             vec![],
             vec![face(0.0, 200.0, 0.8)],
             vec![main, face(300.0, 110.0, 0.4)],
         ] {
-            assert_eq!(glanced((750, 1000), doubtful), (vec![320], None));
+            assert_eq!(first_pass_of((750, 1000), doubtful), (vec![320], None));
         }
     }
 
@@ -271,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_is_never_enlarged_and_no_pass_is_run_twice() {
+    fn a_image_is_never_enlarged_and_no_pass_is_run_twice() {
         assert_eq!(searched((250, 250), Search::Primary, |_| vec![]).0, [250, 160]);
         assert_eq!(searched((100, 80), Search::Primary, |_| vec![]).0, [100]);
         assert_eq!(

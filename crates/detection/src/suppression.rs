@@ -2,7 +2,7 @@
 
 use crate::Face;
 
-/// More candidates than this are not looked at: the weakest are dropped first. A picture made of nothing but faces has
+/// More candidates than this are not looked at: the weakest are dropped first. An image made of nothing but faces has
 /// a few hundred; suppression compares each with each that is kept.
 const MAX_CANDIDATES: usize = 5_000;
 

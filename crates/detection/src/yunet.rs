@@ -2,10 +2,10 @@
 //!
 //! Wu, Peng, Yu: "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research 20 (2023). The network
 //! looks at cells of 8, 16 and 32 pixels and was trained on faces of about 10 to 300 px, so a face that fills a large
-//! picture has to be shrunk first.
+//! image has to be shrunk first.
 
-use likeness_models::DetectorAdapter;
-use likeness_runtime::{Misfit, Outputs, TensorSpec, listed};
+use likeness_packs::DetectorAdapter;
+use likeness_runtime::{Adapter, Misfit, Outputs, TensorSpec, listed};
 
 use crate::grid::{GridDetector, GridFamily, View};
 use crate::{BoundingBox, DetectionError, Face, Landmarks};
@@ -28,7 +28,10 @@ pub enum YuNetFamily {}
 
 impl GridFamily for YuNetFamily {
     const ADAPTER: DetectorAdapter = DetectorAdapter::Yunet;
-    const NAME: &'static str = "yunet";
+    const NAMES: Adapter = Adapter {
+        role: "detector",
+        name: "yunet",
+    };
 
     fn check(outputs: &[TensorSpec]) -> Result<(), Misfit> {
         for stride in STRIDES {

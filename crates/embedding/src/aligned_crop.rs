@@ -1,17 +1,40 @@
 //! Embedders that take one aligned square crop of a face.
 
-use likeness_detection::write_input;
-use likeness_models::{EmbedderModel, Pack, Preprocessing};
-use likeness_runtime::{Misfit, ModelSession, Runtime, is_vector_batch, shape_text};
-use ndarray::ArrayView4;
+use likeness_face::{Landmarks, similarity_transform, write_input};
+use likeness_imaging::{Image, warp_affine};
+use likeness_packs::{EmbedderModel, Pack, Preprocessing};
+use likeness_runtime::{Adapter, ModelSession, Runtime};
 
-use crate::{Embedding, EmbeddingError, FaceEmbedder, FaceInPicture, Template, align};
+use crate::{Embedding, EmbeddingError, FaceEmbedder, FaceInImage};
 
-/// Faces in one call of the model: bounds the memory that a group photograph takes.
+/// Faces in one run of the model: bounds the memory that a group photograph takes.
 const MAX_BATCH: usize = 4;
 
-/// The family as manifests name it.
-const ADAPTER: &str = "aligned-crop";
+const ADAPTER: Adapter = Adapter {
+    role: "embedder",
+    name: "aligned-crop",
+};
+
+/// Where the five landmarks (right eye, left eye, nose tip, right and left mouth corner) go, in units of the side of
+/// the square crop.
+pub type Template = [[f64; 2]; 5];
+
+/// Cuts a face out so that its landmarks lie on the template: a square RGB image of `size` pixels a side, bilinear, black
+/// where the image ends.
+///
+/// # Errors
+/// [`EmbeddingError::Landmarks`] where the landmarks are all in one place.
+pub fn align(
+    image: &Image,
+    landmarks: &Landmarks,
+    template: &Template,
+    size: u32,
+) -> Result<Image, EmbeddingError> {
+    let from = landmarks.map(<[f64; 2]>::from);
+    let to = template.map(|point| point.map(|value| value * f64::from(size)));
+    let transform = similarity_transform(&from, &to).ok_or(EmbeddingError::Landmarks)?;
+    Ok(warp_affine(image, &transform, size, size))
+}
 
 /// An embedder on one session: input `[N,3,size,size]` or `[1,3,size,size]`, pixels as the manifest scales them, output
 /// `[N,dimensions]`, also with more dimensions of 1.
@@ -22,7 +45,7 @@ pub struct AlignedCropEmbedder {
     size: u32,
     dimensions: usize,
     template: Template,
-    /// Faces in one call of the model.
+    /// Faces in one run of the model.
     batch: usize,
     output: String,
     input: Vec<f32>,
@@ -46,9 +69,9 @@ impl AlignedCropEmbedder {
     pub fn open_model(runtime: &Runtime, pack: &Pack, model: &EmbedderModel) -> Result<Self, EmbeddingError> {
         let session = runtime.open(&model.model, pack.model(&model.model)?)?;
         let (input, output) = session
-            .picture_input(Some(model.size))
+            .image_input(Some(model.size))
             .and_then(|input| Ok((input, session.vector_output(model.dimensions)?)))
-            .map_err(|misfit| misfit_of(session.name(), misfit))?;
+            .map_err(|misfit| ADAPTER.misfit(session.name(), misfit))?;
         Ok(Self {
             session,
             preprocessing: model.input,
@@ -65,26 +88,18 @@ impl AlignedCropEmbedder {
         })
     }
 
-    fn embed_batch(&mut self, faces: &[FaceInPicture<'_>]) -> Result<Vec<Embedding>, EmbeddingError> {
+    fn embed_batch(&mut self, faces: &[FaceInImage<'_>]) -> Result<Vec<Embedding>, EmbeddingError> {
         let side = self.size as usize;
         let numbers = 3 * side * side;
         self.input.resize(numbers * faces.len(), 0.0);
         for (face, planes) in faces.iter().zip(self.input.chunks_exact_mut(numbers)) {
-            let crop = align(face.picture, face.landmarks, &self.template, self.size)?;
+            let crop = align(face.image, face.landmarks, &self.template, self.size)?;
             write_input(&crop, &self.preprocessing, planes);
         }
-        let input = ArrayView4::from_shape((faces.len(), 3, side, side), &self.input)
-            .map_err(|error| EmbeddingError::Other(error.into()))?;
-        let outputs = self.session.run(&input)?;
-        let answer = outputs.get(&self.output)?;
-        if !is_vector_batch(answer.shape(), faces.len(), self.dimensions) {
-            let needs = format!("output [{},{}]", faces.len(), self.dimensions);
-            return Err(misfit_of(
-                outputs.model(),
-                Misfit::new(needs, shape_text(answer.shape())),
-            ));
-        }
-        let values: Vec<f32> = answer.iter().copied().collect();
+        let outputs = self
+            .session
+            .run_slice([faces.len(), 3, side, side], &self.input)?;
+        let values = outputs.vectors(ADAPTER, &self.output, faces.len(), self.dimensions)?;
         values
             .chunks_exact(self.dimensions)
             .map(|vector| Embedding::new(vector.to_vec()))
@@ -92,16 +107,8 @@ impl AlignedCropEmbedder {
     }
 }
 
-fn misfit_of(model: &str, misfit: Misfit) -> EmbeddingError {
-    EmbeddingError::Misfit {
-        model: model.to_owned(),
-        adapter: ADAPTER,
-        misfit,
-    }
-}
-
 impl FaceEmbedder for AlignedCropEmbedder {
-    fn embed(&mut self, faces: &[FaceInPicture<'_>]) -> Result<Vec<Embedding>, EmbeddingError> {
+    fn embed(&mut self, faces: &[FaceInImage<'_>]) -> Result<Vec<Embedding>, EmbeddingError> {
         let mut embeddings = Vec::with_capacity(faces.len());
         for batch in faces.chunks(self.batch) {
             embeddings.extend(self.embed_batch(batch)?);

@@ -1,9 +1,9 @@
 //! The embedders of a pack, several as one.
 
-use likeness_models::{EmbedderAdapter, EmbedderModel, Pack};
+use likeness_packs::{EmbedderAdapter, EmbedderModel, Pack};
 use likeness_runtime::Runtime;
 
-use crate::{AlignedCropEmbedder, Embedding, EmbeddingError, FaceEmbedder, FaceInPicture};
+use crate::{AlignedCropEmbedder, Embedding, EmbeddingError, FaceEmbedder, FaceInImage};
 
 /// Opens all embedders of a pack. Of several, the embedding is [`Embedding::joined`]: its cosine similarity is the mean of
 /// theirs, by weight.
@@ -45,7 +45,7 @@ struct EmbedderEnsemble {
 }
 
 impl FaceEmbedder for EmbedderEnsemble {
-    fn embed(&mut self, faces: &[FaceInPicture<'_>]) -> Result<Vec<Embedding>, EmbeddingError> {
+    fn embed(&mut self, faces: &[FaceInImage<'_>]) -> Result<Vec<Embedding>, EmbeddingError> {
         let mut parts: Vec<Vec<(f64, Embedding)>> = vec![Vec::new(); faces.len()];
         for (weight, embedder) in &mut self.members {
             for (parts, embedding) in parts.iter_mut().zip(embedder.embed(faces)?) {

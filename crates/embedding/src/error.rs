@@ -1,7 +1,7 @@
 //! What can go wrong while embedding.
 
-use likeness_models::{EmbedderAdapter, ModelsError};
-use likeness_runtime::{Misfit, RuntimeError};
+use likeness_packs::{EmbedderAdapter, PackError};
+use likeness_runtime::RuntimeError;
 
 /// Everything that this crate fails with.
 #[derive(Debug, thiserror::Error)]
@@ -9,7 +9,7 @@ use likeness_runtime::{Misfit, RuntimeError};
 pub enum EmbeddingError {
     /// The pack has no usable embedder: for whoever configured it.
     #[error(transparent)]
-    Models(#[from] ModelsError),
+    Pack(#[from] PackError),
     /// The pack has no embedder of this family: for whoever made the pack.
     #[error("the pack has no embedder of this family")]
     NoModel,
@@ -22,16 +22,6 @@ pub enum EmbeddingError {
     /// A family that this crate does not know: for whoever made the pack.
     #[error("embedder adapter {0:?} is not supported")]
     Unsupported(EmbedderAdapter),
-    /// The model's input or outputs are not those that the manifest announces: for whoever made the pack.
-    #[error("embedder {model}: the adapter {adapter} {misfit}")]
-    Misfit {
-        /// Name of the model.
-        model: String,
-        /// Name of the adapter.
-        adapter: &'static str,
-        /// What is needed and what is there.
-        misfit: Misfit,
-    },
     /// An embedding must be finite and cannot be all zeros.
     #[error("the embedder answered a vector without a direction")]
     NoDirection,

@@ -1,27 +1,25 @@
 //! From a face to a similarity: alignment by five landmarks, embedding, cosine. What a similarity means is the pack's
-//! calibration (`likeness_models::MatchCalibration`).
+//! calibration (`likeness_packs::MatchCalibration`).
 
 mod aligned_crop;
-mod alignment;
 mod embedding;
 mod ensemble;
 mod error;
 
-use likeness_detection::Landmarks;
-use likeness_imaging::Picture;
+use likeness_face::Landmarks;
+use likeness_imaging::Image;
 
-pub use aligned_crop::AlignedCropEmbedder;
-pub use alignment::{Template, align, similarity_transform};
+pub use aligned_crop::{AlignedCropEmbedder, Template, align};
 pub use embedding::Embedding;
 pub use ensemble::{open, open_model};
 pub use error::EmbeddingError;
 
-/// A face to embed: the upright picture that it is in and its landmarks there.
+/// A face to embed: the upright image that it is in and its landmarks there.
 #[derive(Debug, Clone, Copy)]
-pub struct FaceInPicture<'a> {
-    /// The upright picture.
-    pub picture: &'a Picture,
-    /// The face's landmarks in the picture's pixels.
+pub struct FaceInImage<'a> {
+    /// The upright image.
+    pub image: &'a Image,
+    /// The face's landmarks in the image's pixels.
     pub landmarks: &'a Landmarks,
 }
 
@@ -31,5 +29,5 @@ pub trait FaceEmbedder: Send {
     ///
     /// # Errors
     /// [`EmbeddingError`] where the model fails or a face's landmarks cannot be aligned.
-    fn embed(&mut self, faces: &[FaceInPicture<'_>]) -> Result<Vec<Embedding>, EmbeddingError>;
+    fn embed(&mut self, faces: &[FaceInImage<'_>]) -> Result<Vec<Embedding>, EmbeddingError>;
 }

@@ -1,6 +1,4 @@
-//! Putting an engine together.
-
-mod fingerprint;
+//! Builds an engine.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -9,35 +7,28 @@ use likeness_detection::{self as detection, FaceDetector};
 use likeness_embedding::{self as embedding, FaceEmbedder};
 use likeness_imaging::Limits;
 use likeness_liveness::{LivenessModel, ScaledCropLiveness};
-use likeness_models::rewrite::Passes;
-use likeness_models::{
-    Calibration, CalibrationFile, DEFAULT_PACK, LivenessCalibration, MatchCalibration, ModelsError, Pack,
-    ScoreCurve, Store, StoreSearch,
+use likeness_packs::Passes;
+use likeness_packs::{
+    Calibration, CalibrationFile, DEFAULT_PACK, LivenessCalibration, LivenessCurve, MatchCalibration, Pack,
+    PackError, ScoreCurve, Store, StoreSearch,
 };
 use likeness_quality::FaceQuality;
-use likeness_runtime::{Execution, LibrarySearch, Pool, Provider, Runtime, available_workers};
+use likeness_runtime::{Execution, LibrarySearch, Provider, Runtime, available_workers};
 
-use crate::aside::Aside;
-use crate::engine::{FreedMemory, Inner};
-use crate::info::licenses;
-use crate::look::Detail;
+use crate::engine::{Engine, FreedMemory, Inner};
+use crate::error::{BuildError, ModelError};
+use crate::faces::Detail;
+use crate::info::{CalibrationInfo, EngineInfo, EngineLabels, PackInfo, RuntimeInfo};
 use crate::self_test::self_test;
-use crate::worker::Worker;
-use crate::{BuildError, Engine, EngineInfo, ModelError};
+use crate::workers::{Worker, Workers};
 
-/// How many faces of a picture are looked at unless the builder is told otherwise.
+/// How many faces of an image count by default.
 pub const DEFAULT_MAX_FACES: usize = 64;
 
-/// What an engine without a liveness calibration says of it.
-const UNCALIBRATED_LIVENESS: &str = "none: the models' mean live probability as it is";
-
-/// What an engine without a match calibration says of it.
-const UNCALIBRATED_MATCH: &str = "none: similarities only, no confidence";
-
-/// The rewrites that make models fast on this provider: all on the CPU, elsewhere those that are not made for ONNX Runtime's
-/// CPU kernels.
+/// Returns the optimization passes that make models fast on this provider: all on the CPU, elsewhere those that are not made
+/// for ONNX Runtime's CPU kernels.
 #[must_use]
-pub fn default_rewriting(provider: Provider) -> Passes {
+pub fn default_passes(provider: Provider) -> Passes {
     match provider {
         Provider::Cpu => Passes::all(),
         _ => Passes::portable(),
@@ -46,7 +37,7 @@ pub fn default_rewriting(provider: Provider) -> Passes {
 
 type Factory<T> = Arc<dyn Fn() -> Result<Box<T>, ModelError> + Send + Sync>;
 
-/// Puts an [`Engine`] together.
+/// Builds an [`Engine`]. Each method sets what it is named after and returns the builder.
 #[derive(Clone)]
 #[must_use = "nothing is built before `build`"]
 pub struct EngineBuilder {
@@ -60,10 +51,10 @@ pub struct EngineBuilder {
     max_faces: usize,
     min_face_score: Option<f32>,
     calibrations: Vec<PathBuf>,
-    rewriting: Option<Passes>,
+    passes: Option<Passes>,
     uncalibrated: bool,
     raw_scores: bool,
-    self_tested: bool,
+    self_test: bool,
     detector: Option<Factory<dyn FaceDetector>>,
     embedder: Option<(Factory<dyn FaceEmbedder>, ScoreCurve)>,
     liveness: Option<Factory<dyn LivenessModel>>,
@@ -82,8 +73,15 @@ impl std::fmt::Debug for EngineBuilder {
     }
 }
 
+impl Engine {
+    /// Returns a builder, by default of an engine of the default pack on the CPU.
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder::new()
+    }
+}
+
 impl EngineBuilder {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         Self {
             library: LibrarySearch::new(),
             execution: Execution::default(),
@@ -95,113 +93,110 @@ impl EngineBuilder {
             max_faces: DEFAULT_MAX_FACES,
             min_face_score: None,
             calibrations: Vec::new(),
-            rewriting: None,
+            passes: None,
             uncalibrated: false,
             raw_scores: false,
-            self_tested: false,
+            self_test: false,
             detector: None,
             embedder: None,
             liveness: None,
         }
     }
 
-    /// Where to look for the ONNX Runtime library.
+    /// Where to search for the ONNX Runtime library.
     pub fn library(mut self, search: LibrarySearch) -> Self {
         self.library = search;
         self
     }
 
-    /// What executes the models, a [`Provider`] or one with options; on the CPU unless told
-    /// otherwise. Where it cannot be had, [`build`](Self::build) fails: no other one takes its place.
+    /// The execution provider, a [`Provider`] or one with options. Default: the CPU. Where it is not available,
+    /// [`build`](Self::build) fails; there is no fallback.
     pub fn provider(mut self, execution: impl Into<Execution>) -> Self {
         self.execution = execution.into();
         self
     }
 
-    /// Uses this ONNX Runtime instead of looking for one, for example the embedder's own environment through
-    /// [`Runtime::from_environment`].
+    /// The ONNX Runtime to use instead of searching for one, such as one that other code of the process has loaded.
     pub fn runtime(mut self, runtime: Runtime) -> Self {
         self.runtime = Some(runtime);
         self
     }
 
-    /// Where to look for model files.
+    /// Where to search for the model store.
     pub fn store(mut self, search: StoreSearch) -> Self {
         self.store = search;
         self
     }
 
-    /// The model pack; [`DEFAULT_PACK`] unless told otherwise.
+    /// The model pack. Default: [`DEFAULT_PACK`].
     pub fn pack(mut self, name: impl Into<String>) -> Self {
         self.pack = name.into();
         self
     }
 
-    /// Which rewrites of [`likeness_models::rewrite`] are made of the pack's models before ONNX Runtime gets them;
-    /// [`default_rewriting`] of the provider unless told otherwise. They change how fast a model is, and what it computes by rounding only.
-    pub fn rewriting(mut self, passes: Passes) -> Self {
-        self.rewriting = Some(passes);
+    /// The optimization passes that the pack's models go through before ONNX Runtime opens them. Default:
+    /// [`default_passes`] of the provider. They change the speed of a model, and its results by rounding only.
+    pub fn passes(mut self, passes: Passes) -> Self {
+        self.passes = Some(passes);
         self
     }
 
-    /// What a picture may measure.
+    /// The largest image that is accepted.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// How many calls run at the same time, 1..=1024; as many as the process has processors unless told otherwise. Each
-    /// worker holds the pack's models in memory once.
+    /// How many requests run at the same time, 1..=1024. Default: the processors that the process may use. Each worker
+    /// holds the pack's models in memory once.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = Some(workers);
         self
     }
 
-    /// How many faces of a picture are looked at, the largest, 1..=1024; [`DEFAULT_MAX_FACES`] unless told otherwise.
-    /// With [`VerifyOptions::photo_multiface`](crate::VerifyOptions::photo_multiface) each costs an embedding.
+    /// How many faces of an image count, the largest, 1..=1024. Default: [`DEFAULT_MAX_FACES`]. With
+    /// [`VerifyOptions::photo_multiface`](crate::VerifyOptions::photo_multiface) each costs an embedding.
     pub fn max_faces(mut self, faces: usize) -> Self {
         self.max_faces = faces;
         self
     }
 
-    /// The detector score from which on something is a face, 0..=1; the pack's own (0.6) unless told otherwise. A custom
-    /// detector decides for itself.
+    /// The lowest detector score of a face, 0..=1. Default: the pack's own (0.6). It does not apply to a custom detector.
     pub fn min_face_score(mut self, score: f32) -> Self {
         self.min_face_score = Some(score);
         self
     }
 
-    /// Uses the calibration in this file, written by `likeness calibrate`, instead of the pack's own; call it once for
-    /// the match confidence and once for the liveness.
+    /// A calibration written by `likeness calibrate`, which replaces the pack's own. May be set once for the match
+    /// confidence and once for the liveness.
     pub fn calibration_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.calibrations.push(path.into());
         self
     }
 
-    /// Also takes a pack without a match calibration where no file brings one: liveness, embeddings and similarities can
-    /// then be had, and calls that need a confidence fail with
-    /// [`EngineError::Uncalibrated`](crate::EngineError::Uncalibrated).
+    /// Whether to accept a pack without a match calibration where no file brings one: liveness, embeddings and similarities
+    /// are then available, and requests that need a confidence fail with
+    /// [`EngineError::Uncalibrated`](crate::EngineError::Uncalibrated). Default: no.
     pub fn uncalibrated(mut self, uncalibrated: bool) -> Self {
         self.uncalibrated = uncalibrated;
         self
     }
 
-    /// Applies no calibration, whatever the pack has: liveness is the models' mean live probability, and there is no match
-    /// confidence. For fitting calibrations; goes with no calibration file.
+    /// Whether to apply no calibration at all: the liveness score is the models' mean live probability, and there is no
+    /// match confidence. For fitting calibrations; excludes calibration files. Default: no.
     pub fn raw_scores(mut self, raw: bool) -> Self {
         self.raw_scores = raw;
         self
     }
 
-    /// Runs the pack's self-test vectors before anything else is done with its models, on the very bytes that are then
-    /// used: an engine that does not compute what the pack says it should is not built. It takes as long as opening the
-    /// models once more. Off unless asked for.
-    pub fn self_tested(mut self) -> Self {
-        self.self_tested = true;
+    /// Whether to run the pack's self-test vectors first, on the same bytes that are then used: an engine that does not
+    /// compute what the pack says is not built. Takes as long as opening the models once more. Default: no.
+    pub fn self_test(mut self, self_test: bool) -> Self {
+        self.self_test = self_test;
         self
     }
 
-    /// Uses another detector. The factory is called once for each worker.
+    /// The factory of a custom detector, called once for each worker.
     pub fn detector<D: FaceDetector + 'static>(
         mut self,
         factory: impl Fn() -> Result<D, ModelError> + Send + Sync + 'static,
@@ -210,7 +205,8 @@ impl EngineBuilder {
         self
     }
 
-    /// Uses another embedder, with the curve from its similarities to match confidences. The factory is called once for each worker.
+    /// The factory of a custom embedder, called once for each worker, and the curve from its similarities to match
+    /// confidences.
     pub fn embedder<E: FaceEmbedder + 'static>(
         mut self,
         curve: ScoreCurve,
@@ -220,7 +216,7 @@ impl EngineBuilder {
         self
     }
 
-    /// Uses another liveness model. The factory is called once for each worker.
+    /// The factory of a custom liveness model, called once for each worker.
     pub fn liveness<L: LivenessModel + 'static>(
         mut self,
         factory: impl Fn() -> Result<L, ModelError> + Send + Sync + 'static,
@@ -229,12 +225,12 @@ impl EngineBuilder {
         self
     }
 
-    /// Loads ONNX Runtime and the pack, checks every file and whether each model's declared inputs and outputs are what its
-    /// adapter needs, opens the models for every worker. Where all three models are custom, neither ONNX Runtime nor a pack
-    /// is looked for.
+    /// Loads ONNX Runtime and the pack, checks every file and that each model's declared inputs and outputs are those that its
+    /// adapter needs, and opens the models for every worker. Where all three models are custom, it needs neither ONNX Runtime
+    /// nor a pack.
     ///
     /// # Errors
-    /// [`BuildError`], by what is missing or wrong.
+    /// [`BuildError`], by cause.
     pub fn build(self) -> Result<Engine, BuildError> {
         let workers = self.workers.unwrap_or_else(available_workers);
         if !(1..=1024).contains(&workers) {
@@ -258,68 +254,79 @@ impl EngineBuilder {
         };
         let parts = parts.as_ref();
         let calibrations = self.calibrations(parts)?;
-        if let Some(parts) = parts.filter(|_| self.self_tested) {
+        if let Some(parts) = parts.filter(|_| self.self_test) {
             parts.self_test()?;
         }
         let (match_curve, match_calibration) = self.match_curve(parts, calibrations.of_match.as_ref())?;
-        let of_pack = parts
-            .filter(|_| self.liveness.is_none())
-            .and_then(|parts| parts.pack.manifest().calibration.of_liveness.as_ref());
-        let (liveness_curve, liveness_calibration) = match calibrations.of_liveness.as_ref().or(of_pack) {
-            _ if self.raw_scores => (None, UNCALIBRATED_LIVENESS.to_owned()),
-            Some(calibration) => (calibration.curve(), calibration.describe()),
-            None if self.liveness.is_some() => (None, "custom".to_owned()),
-            None => (None, UNCALIBRATED_LIVENESS.to_owned()),
-        };
-        let aside = Aside::new(workers)?;
-        let sets = aside.each(vec![(); workers], |()| self.worker(parts))?;
-        let manifest = parts.map(|parts| parts.pack.manifest());
-        let runtime = parts.map(|parts| &parts.runtime);
-        let execution = runtime.map(Runtime::execution);
+        let (liveness_curve, liveness_calibration) =
+            self.liveness_curve(parts, calibrations.of_liveness.as_ref());
         let info = EngineInfo {
-            runtime_version: runtime.map_or_else(String::new, |runtime| runtime.version().to_owned()),
-            runtime_library: runtime.and_then(|runtime| runtime.library().map(ToOwned::to_owned)),
-            provider: execution
-                .map_or("custom", |execution| execution.provider().as_str())
-                .to_owned(),
-            device: execution.map_or_else(String::new, Execution::device),
-            precision: execution
-                .map_or("", |execution| execution.precision().as_str())
-                .to_owned(),
-            pack: manifest.map_or("custom", |manifest| &manifest.name).to_owned(),
-            pack_version: manifest.map_or("", |manifest| &manifest.version).to_owned(),
-            pack_digest: manifest.map_or("", |manifest| &manifest.digest).to_owned(),
-            commercial_use: manifest.map(|manifest| manifest.commercial_use),
-            licenses: manifest.map(licenses).unwrap_or_default(),
+            runtime: parts.map(|parts| RuntimeInfo::of(&parts.runtime)),
+            pack: parts.map(|parts| PackInfo::of(parts.pack.manifest())),
             match_calibration,
             liveness_calibration,
             workers,
         };
-        Ok(Engine::new(Inner {
-            aside,
-            workers: Pool::new(sets),
-            match_curve,
-            liveness_curve,
-            limits: self.limits,
-            max_faces: self.max_faces,
-            detail: self.detail(parts),
-            info,
-            warming: Mutex::new(()),
-            _memory: FreedMemory,
-        }))
+        Ok(Engine {
+            inner: Arc::new(Inner {
+                workers: Workers::start(workers, || self.worker(parts))?,
+                match_curve,
+                liveness_curve,
+                limits: self.limits,
+                max_faces: self.max_faces,
+                detail: self.detail(parts),
+                labels: EngineLabels::from(&info),
+                info,
+                warming: Mutex::new(()),
+                _memory: FreedMemory,
+            }),
+        })
     }
 
-    /// The curve to match confidences, where there is to be one, and what to call it.
+    /// Identifies the pack and the calibration files as they are now: the pack's name, version and digest, and a digest of
+    /// each calibration. It changes when [`build`](Self::build) would build another engine, and is readable, for logs. It is
+    /// cheap: of the pack it reads the manifest only, which pins the files. Whether the files exist and are correct, only
+    /// `build` finds out.
+    ///
+    /// # Errors
+    /// [`BuildError::Pack`] where the manifest or a calibration is missing or wrong.
+    pub fn fingerprint(&self) -> Result<String, BuildError> {
+        let mut parts = Vec::new();
+        if self.needs_pack() {
+            let manifest = self.model_store()?.manifest(&self.pack)?;
+            parts.push(format!(
+                "{} {} ({})",
+                manifest.name, manifest.version, manifest.digest
+            ));
+        } else {
+            parts.push("custom models".to_owned());
+        }
+        for path in &self.calibrations {
+            let file = CalibrationFile::read(path)?;
+            let (role, calibration) = match &file.calibration {
+                Calibration::Match(calibration) => ("match", calibration.describe()),
+                Calibration::Liveness(calibration) => ("liveness", calibration.describe()),
+            };
+            // The pack that it is for decides whether it may be used at all.
+            parts.push(format!(
+                "{role} calibration {calibration} for {} {} ({})",
+                file.pack, file.pack_version, file.pack_digest
+            ));
+        }
+        Ok(parts.join(", "))
+    }
+
+    /// Returns the curve to match confidences, where there is one, and where it comes from.
     fn match_curve(
         &self,
         parts: Option<&Parts>,
         of_file: Option<&MatchCalibration>,
-    ) -> Result<(Option<ScoreCurve>, String), BuildError> {
+    ) -> Result<(Option<ScoreCurve>, CalibrationInfo), BuildError> {
         if self.raw_scores {
-            return Ok((None, UNCALIBRATED_MATCH.to_owned()));
+            return Ok((None, CalibrationInfo::Uncalibrated));
         }
         if let Some((_, curve)) = &self.embedder {
-            return Ok((Some(curve.clone()), "custom".to_owned()));
+            return Ok((Some(curve.clone()), CalibrationInfo::Custom));
         }
         let manifest = parts
             .map(|parts| parts.pack.manifest())
@@ -330,12 +337,32 @@ impl EngineBuilder {
                 let curve = calibration
                     .curve()
                     .ok_or_else(|| BuildError::Setting("the match calibration is no curve".to_owned()))?;
-                Ok((Some(curve), calibration.describe()))
+                Ok((Some(curve), CalibrationInfo::Measured(calibration.describe())))
             }
-            None if self.uncalibrated => Ok((None, UNCALIBRATED_MATCH.to_owned())),
+            None if self.uncalibrated => Ok((None, CalibrationInfo::Uncalibrated)),
             None => Err(BuildError::Uncalibrated {
                 pack: manifest.name.clone(),
             }),
+        }
+    }
+
+    /// Returns the curve to liveness scores, where there is one, and where it comes from.
+    fn liveness_curve(
+        &self,
+        parts: Option<&Parts>,
+        of_file: Option<&LivenessCalibration>,
+    ) -> (Option<LivenessCurve>, CalibrationInfo) {
+        let of_pack = parts
+            .filter(|_| self.liveness.is_none())
+            .and_then(|parts| parts.pack.manifest().calibration.of_liveness.as_ref());
+        match of_file.or(of_pack) {
+            _ if self.raw_scores => (None, CalibrationInfo::Uncalibrated),
+            Some(calibration) => (
+                calibration.curve(),
+                CalibrationInfo::Measured(calibration.describe()),
+            ),
+            None if self.liveness.is_some() => (None, CalibrationInfo::Custom),
+            None => (None, CalibrationInfo::Uncalibrated),
         }
     }
 
@@ -343,8 +370,8 @@ impl EngineBuilder {
         self.detector.is_none() || self.embedder.is_none() || self.liveness.is_none()
     }
 
-    /// The store; where the pack is named by its path, its files may lie beside its manifest and no store need be there.
-    fn model_store(&self) -> Result<Store, ModelsError> {
+    /// Returns the model store. A pack that is named by its path needs none: its files may lie beside its manifest.
+    fn model_store(&self) -> Result<Store, PackError> {
         let is_path = self.pack.contains(['/', '\\']);
         self.store.find().or_else(|error| {
             if is_path {
@@ -381,14 +408,14 @@ impl EngineBuilder {
             };
             if is_second {
                 return Err(BuildError::Setting(format!(
-                    "calibration {place}: there is another one for the {role} already"
+                    "calibration {place}: another one for the {role} is set already"
                 )));
             }
         }
         Ok(found)
     }
 
-    /// What a face of either picture needs; unknown of models that are not of a pack, which are shown pictures at their own
+    /// Returns the pixels that a face of either image needs. Those of custom models are unknown: they get images at their own
     /// size.
     fn detail(&self, parts: Option<&Parts>) -> Detail {
         let manifest = match parts {
@@ -439,7 +466,7 @@ fn missing(role: &str) -> BuildError {
     BuildError::Setting(format!("there is no {role}"))
 }
 
-/// What the models of a pack are opened from.
+/// The runtime and the pack that models are opened from.
 struct Parts {
     runtime: Runtime,
     pack: Pack,
@@ -453,10 +480,10 @@ impl Parts {
         };
         let pack = builder.model_store()?.load(&builder.pack)?;
         let passes = builder
-            .rewriting
-            .unwrap_or_else(|| default_rewriting(runtime.provider()));
+            .passes
+            .unwrap_or_else(|| default_passes(runtime.provider()));
         Ok(Self {
-            pack: pack.rewritten(&passes),
+            pack: pack.optimized(&passes),
             runtime: runtime.sharing(),
         })
     }

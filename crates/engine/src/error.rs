@@ -1,16 +1,17 @@
-//! What can go wrong in putting an engine together and in a verification, by who must act.
+//! Errors of building an engine and of its requests, by who must act.
 
+use likeness_decision::ImageRole;
 use likeness_detection::DetectionError;
 use likeness_embedding::EmbeddingError;
 use likeness_imaging::ImagingError;
 use likeness_liveness::LivenessError;
-use likeness_models::ModelsError;
+use likeness_packs::PackError;
 use likeness_runtime::RuntimeError;
 
-/// What a model may fail with.
+/// The error of a model.
 pub type ModelError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why an engine cannot be built; for whoever installed or configured the process.
+/// Why an engine cannot be built: correct the installation or the configuration.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
@@ -19,7 +20,7 @@ pub enum BuildError {
     Runtime(#[from] RuntimeError),
     /// The pack is missing, incomplete or wrong.
     #[error(transparent)]
-    Models(#[from] ModelsError),
+    Pack(#[from] PackError),
     /// The pack's detector cannot be opened.
     #[error(transparent)]
     Detection(#[from] DetectionError),
@@ -29,11 +30,11 @@ pub enum BuildError {
     /// The pack's liveness model cannot be opened.
     #[error(transparent)]
     Liveness(#[from] LivenessError),
-    /// A custom model could not be made.
-    #[error("a custom model could not be made: {0}")]
+    /// The factory of a custom model failed.
+    #[error("cannot create a custom model: {0}")]
     Custom(ModelError),
     /// A model of the pack does not compute here what it should; see
-    /// [`EngineBuilder::self_tested`](crate::EngineBuilder::self_tested).
+    /// [`EngineBuilder::self_test`](crate::EngineBuilder::self_test).
     #[error("model {model} failed its self-test: {reason}")]
     SelfTest {
         /// Name of the model.
@@ -41,9 +42,9 @@ pub enum BuildError {
         /// Which number is off, or why there is none.
         reason: String,
     },
-    /// Nobody has measured what the similarities of the pack mean.
+    /// The pack has no match calibration.
     #[error(
-        "pack '{pack}' has no match calibration: measure one with `likeness calibrate match` on your pictures and name it \
+        "pack '{pack}' has no match calibration: measure one with `likeness calibrate match` on your images and name it \
          with --calibration"
     )]
     Uncalibrated {
@@ -55,50 +56,32 @@ pub enum BuildError {
     Setting(String),
 }
 
-/// Which of a request's pictures an error is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PictureRole {
-    /// The picture that is judged for liveness.
-    Selfie,
-    /// The picture that the selfie is compared with.
-    Photo,
-}
-
-impl std::fmt::Display for PictureRole {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Selfie => "selfie",
-            Self::Photo => "photo",
-        })
-    }
-}
-
-/// Everything that a call of the engine can fail with.
+/// Why a request to the engine failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// The caller's picture cannot be used.
+    /// An image of the request cannot be used.
     #[error("{role}: {source}")]
-    Picture {
-        /// Which picture.
-        role: PictureRole,
+    Image {
+        /// Which image.
+        role: ImageRole,
         /// Why.
         source: ImagingError,
     },
-    /// The caller's options cannot be used; the message names the option.
+    /// An option of the request cannot be used; the message names it.
     #[error("{0}")]
     Option(String),
-    /// The call's deadline passed before the answer was ready.
-    #[error("the deadline passed before the answer was ready")]
+    /// The deadline passed before the result was ready.
+    #[error("the deadline passed before the result was ready")]
     DeadlineExceeded,
-    /// The call was cancelled through its [`Budget`](crate::Budget).
-    #[error("the call was cancelled")]
+    /// The request was cancelled through its [`Budget`](crate::Budget).
+    #[error("the request was cancelled")]
     Cancelled,
-    /// A match confidence was asked of an engine that was built without a match calibration
+    /// A match confidence was requested from an engine without a match calibration
     /// ([`EngineBuilder::uncalibrated`](crate::EngineBuilder::uncalibrated)).
-    #[error("the engine has no match calibration: it knows similarities, and no confidence")]
+    #[error("no match calibration: only similarities are available")]
     Uncalibrated,
-    /// A model failed or gave numbers that no model should give: a bug or a broken environment.
+    /// A model failed or returned impossible numbers: a bug or a broken environment.
     #[error("inference failed: {0}")]
     Inference(ModelError),
 }

@@ -3,48 +3,151 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use likeness_models::Manifest;
+use likeness_packs::Manifest;
+use likeness_runtime::{Precision, Provider, Runtime};
 
-/// What an engine is made of, for `/info` and logs.
+/// What an engine is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EngineInfo {
-    /// Version of ONNX Runtime; empty where every model is the embedder's own.
-    pub runtime_version: String,
-    /// The ONNX Runtime library in use, where Likeness loaded it.
-    pub runtime_library: Option<PathBuf>,
-    /// The execution provider in use.
-    pub provider: String,
-    /// The device that it executes on, in the provider's words (`CPU`, `GPU.1`, `GPU 0`); empty where every model is the
-    /// embedder's own.
-    pub device: String,
-    /// With which numbers it computes (`f32`, `tf32`, `f16`); empty likewise.
-    pub precision: String,
-    /// Name of the model pack.
-    pub pack: String,
-    /// Version of the model pack.
-    pub pack_version: String,
-    /// Digest of the model pack's manifest, which pins its files; empty where every model is the embedder's own.
-    pub pack_digest: String,
-    /// Whether the licences of all files of the pack allow commercial use, as its manifest says; `None` where every model is
-    /// the embedder's own.
-    pub commercial_use: Option<bool>,
-    /// The licences of the pack's files, each once, sorted.
-    pub licenses: Vec<String>,
-    /// The calibration of the match confidence: its name, its date and a digest, or that there is none.
-    pub match_calibration: String,
-    /// The calibration of the liveness, likewise.
-    pub liveness_calibration: String,
-    /// How many calls run at the same time.
+    /// What executes the models of the pack; `None` where every model is the embedder's own.
+    pub runtime: Option<RuntimeInfo>,
+    /// The model pack; `None` where every model is the embedder's own.
+    pub pack: Option<PackInfo>,
+    /// The calibration of the match confidence.
+    pub match_calibration: CalibrationInfo,
+    /// The calibration of the liveness score.
+    pub liveness_calibration: CalibrationInfo,
+    /// How many requests run at the same time.
     pub workers: usize,
 }
 
-/// The licences of a pack's files, each once, sorted.
-pub(crate) fn licenses(manifest: &Manifest) -> Vec<String> {
-    let licenses: BTreeSet<&str> = manifest
-        .sources
-        .values()
-        .map(|source| source.license.as_str())
-        .collect();
-    licenses.into_iter().map(ToOwned::to_owned).collect()
+/// The ONNX Runtime of an engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RuntimeInfo {
+    /// Version of ONNX Runtime.
+    pub version: String,
+    /// The library in use, where Likeness loaded it.
+    pub library: Option<PathBuf>,
+    /// The execution provider.
+    pub provider: Provider,
+    /// The device that it executes on, in the provider's words: `CPU`, `GPU.1`, `GPU 0`.
+    pub device: String,
+    /// The numbers that it computes with.
+    pub precision: Precision,
+}
+
+impl RuntimeInfo {
+    pub(crate) fn of(runtime: &Runtime) -> Self {
+        let execution = runtime.execution();
+        Self {
+            version: runtime.version().to_owned(),
+            library: runtime.library().map(ToOwned::to_owned),
+            provider: execution.provider(),
+            device: execution.device(),
+            precision: execution.precision(),
+        }
+    }
+}
+
+/// The model pack of an engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PackInfo {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Digest of its manifest, which pins its files.
+    pub digest: String,
+    /// Whether the licences of all its files allow commercial use, as its manifest says.
+    pub commercial_use: bool,
+    /// The licences of its files, each once, sorted.
+    pub licenses: Vec<String>,
+}
+
+impl PackInfo {
+    pub(crate) fn of(manifest: &Manifest) -> Self {
+        let licenses: BTreeSet<&str> = manifest
+            .sources
+            .values()
+            .map(|source| source.license.as_str())
+            .collect();
+        Self {
+            name: manifest.name.clone(),
+            version: manifest.version.clone(),
+            digest: manifest.digest.clone(),
+            commercial_use: manifest.commercial_use,
+            licenses: licenses.into_iter().map(ToOwned::to_owned).collect(),
+        }
+    }
+}
+
+/// Where the scores of an engine get their meaning from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CalibrationInfo {
+    /// From nowhere: there is no match confidence, and the liveness score is the models' mean live probability.
+    Uncalibrated,
+    /// From the embedder's own model or curve.
+    Custom,
+    /// From a measurement: its name, date and digest.
+    Measured(String),
+}
+
+impl CalibrationInfo {
+    fn label(&self, uncalibrated: &str) -> String {
+        match self {
+            Self::Uncalibrated => uncalibrated.to_owned(),
+            Self::Custom => CUSTOM.to_owned(),
+            Self::Measured(description) => description.clone(),
+        }
+    }
+}
+
+const CUSTOM: &str = "custom";
+
+/// [`EngineInfo`] as the texts of `/info`, logs, metrics and audit records: `custom`, or an empty text, stands for what an
+/// engine of the embedder's own models does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "each is a field of `EngineInfo`")]
+pub struct EngineLabels {
+    pub runtime_version: String,
+    pub runtime_library: Option<PathBuf>,
+    pub provider: String,
+    pub device: String,
+    pub precision: String,
+    pub pack: String,
+    pub pack_version: String,
+    pub pack_digest: String,
+    pub match_calibration: String,
+    pub liveness_calibration: String,
+}
+
+impl From<&EngineInfo> for EngineLabels {
+    fn from(info: &EngineInfo) -> Self {
+        let (runtime, pack) = (info.runtime.as_ref(), info.pack.as_ref());
+        let of_runtime = |label: fn(&RuntimeInfo) -> &str| runtime.map(label).unwrap_or_default().to_owned();
+        let of_pack = |label: fn(&PackInfo) -> &str| pack.map(label).unwrap_or_default().to_owned();
+        Self {
+            runtime_version: of_runtime(|runtime| &runtime.version),
+            runtime_library: runtime.and_then(|runtime| runtime.library.clone()),
+            provider: runtime
+                .map_or(CUSTOM, |runtime| runtime.provider.as_str())
+                .to_owned(),
+            device: of_runtime(|runtime| &runtime.device),
+            precision: of_runtime(|runtime| runtime.precision.as_str()),
+            pack: pack.map_or(CUSTOM, |pack| &pack.name).to_owned(),
+            pack_version: of_pack(|pack| &pack.version),
+            pack_digest: of_pack(|pack| &pack.digest),
+            match_calibration: info
+                .match_calibration
+                .label("none: similarities only, no confidence"),
+            liveness_calibration: info
+                .liveness_calibration
+                .label("none: the models' mean live probability as it is"),
+        }
+    }
 }

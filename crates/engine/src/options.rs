@@ -1,21 +1,29 @@
-//! What a caller may ask for.
+//! Inputs and options of requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use likeness_decision::Profile;
-use likeness_imaging::{Interrupt, Picture};
+use likeness_imaging::{EncodedImage, Image, Interrupt};
 
-use crate::EngineError;
+use crate::error::EngineError;
 
-/// A picture to work on: the bytes of a file, or pixels.
+/// An image of a request: the bytes of a file, a file whose headers were read, or pixels.
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
     /// The bytes of a JPEG, PNG, WebP, BMP, TIFF or GIF file.
     Encoded(&'a [u8]),
-    /// An upright picture.
-    Picture(&'a Picture),
+    /// A file that the embedder has opened, under limits of its own, to check its header first; it is not parsed again.
+    Opened(&'a EncodedImage<'a>),
+    /// An upright image.
+    Image(&'a Image),
+}
+
+impl<'a> From<&'a EncodedImage<'a>> for Input<'a> {
+    fn from(image: &'a EncodedImage<'a>) -> Self {
+        Self::Opened(image)
+    }
 }
 
 impl<'a> From<&'a [u8]> for Input<'a> {
@@ -30,14 +38,14 @@ impl<'a> From<&'a Vec<u8>> for Input<'a> {
     }
 }
 
-impl<'a> From<&'a Picture> for Input<'a> {
-    fn from(picture: &'a Picture) -> Self {
-        Self::Picture(picture)
+impl<'a> From<&'a Image> for Input<'a> {
+    fn from(image: &'a Image) -> Self {
+        Self::Image(image)
     }
 }
 
-/// How long a call may take, and a way to stop it from another thread. It is looked at while waiting for a worker,
-/// between the stages of a call, and inside decoders and detectors: a call ends within half a second of it.
+/// The deadline of a request, and a way to cancel it from another thread. It is checked while waiting for a worker, between
+/// the stages of a request, and inside decoders and detectors: a request ends within half a second of it.
 #[derive(Debug, Clone, Default)]
 pub struct Budget {
     deadline: Option<Instant>,
@@ -45,33 +53,33 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// No deadline and no way to cancel.
+    /// Returns a budget without a deadline or a way to cancel.
     #[must_use]
     pub fn unlimited() -> Self {
         Self::default()
     }
 
-    /// Ends at `deadline`.
+    /// Sets the deadline.
     #[must_use]
     pub fn with_deadline(mut self, deadline: Instant) -> Self {
         self.deadline = Some(deadline);
         self
     }
 
-    /// Ends when `flag` turns true.
+    /// Sets a flag that cancels the request once it is true.
     #[must_use]
     pub fn with_cancel_flag(mut self, flag: Arc<AtomicBool>) -> Self {
         self.cancelled = Some(flag);
         self
     }
 
-    /// When the call must have ended.
+    /// Returns the deadline.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
-    /// The same for decoders and detectors.
+    /// Returns the same for decoders and detectors.
     pub(crate) fn interrupt(&self) -> Interrupt<'_> {
         let mut interrupt = Interrupt::NEVER;
         if let Some(deadline) = self.deadline {
@@ -83,21 +91,18 @@ impl Budget {
         }
     }
 
-    /// The error of a call that was interrupted.
+    /// Returns the error of a request that was interrupted.
     pub(crate) fn exceeded(&self) -> EngineError {
         self.check().err().unwrap_or(EngineError::DeadlineExceeded)
     }
 
-    /// An error where the call should stop.
+    /// Checks whether the request may go on.
     ///
     /// # Errors
     /// [`EngineError::Cancelled`] or [`EngineError::DeadlineExceeded`].
     pub fn check(&self) -> Result<(), EngineError> {
-        if self
-            .cancelled
-            .as_ref()
-            .is_some_and(|flag| flag.load(Ordering::Relaxed))
-        {
+        let flag = self.cancelled.as_ref();
+        if flag.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
             return Err(EngineError::Cancelled);
         }
         match self.deadline {
@@ -113,7 +118,7 @@ impl Budget {
 pub struct VerifyOptions {
     /// The thresholds that the decision applies.
     pub profile: Profile,
-    /// Search the photo thoroughly for several faces and take the best match among them. Taking the best of n faces
+    /// Whether to search the photo thoroughly for several faces and take the best match among them. Taking the best of n faces
     /// multiplies the false match rate by up to n.
     pub photo_multiface: bool,
     /// Deadline and cancellation.
@@ -131,21 +136,21 @@ impl Default for VerifyOptions {
 }
 
 impl VerifyOptions {
-    /// Judge by this profile.
+    /// Sets the profile.
     #[must_use]
     pub fn with_profile(mut self, profile: Profile) -> Self {
         self.profile = profile;
         self
     }
 
-    /// Search the photo for several faces.
+    /// Sets whether the photo may show several faces.
     #[must_use]
     pub fn with_photo_multiface(mut self, multiface: bool) -> Self {
         self.photo_multiface = multiface;
         self
     }
 
-    /// Stop as this says.
+    /// Sets deadline and cancellation.
     #[must_use]
     pub fn with_budget(mut self, budget: Budget) -> Self {
         self.budget = budget;
@@ -164,7 +169,7 @@ pub struct LivenessOptions {
 }
 
 impl Default for LivenessOptions {
-    /// The review bound of `optimal-v0`.
+    /// The review threshold of `optimal-v0`.
     fn default() -> Self {
         Self {
             threshold: Profile::optimal_v0().liveness().review_below(),
@@ -174,14 +179,14 @@ impl Default for LivenessOptions {
 }
 
 impl LivenessOptions {
-    /// Count as live from this score on.
+    /// Sets the lowest score that counts as live.
     #[must_use]
     pub fn with_threshold(mut self, threshold: f64) -> Self {
         self.threshold = threshold;
         self
     }
 
-    /// Stop as this says.
+    /// Sets deadline and cancellation.
     #[must_use]
     pub fn with_budget(mut self, budget: Budget) -> Self {
         self.budget = budget;
@@ -193,21 +198,21 @@ impl LivenessOptions {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct EmbedOptions {
-    /// Search thoroughly and embed every face, not only the largest.
+    /// Whether to search thoroughly and embed every face, not only the primary one.
     pub all_faces: bool,
     /// Deadline and cancellation.
     pub budget: Budget,
 }
 
 impl EmbedOptions {
-    /// Embed every face.
+    /// Sets whether every face is embedded.
     #[must_use]
     pub fn with_all_faces(mut self, all_faces: bool) -> Self {
         self.all_faces = all_faces;
         self
     }
 
-    /// Stop as this says.
+    /// Sets deadline and cancellation.
     #[must_use]
     pub fn with_budget(mut self, budget: Budget) -> Self {
         self.budget = budget;

@@ -1,13 +1,13 @@
-//! What the engine answers.
+//! Results of requests.
 
 use std::time::Duration;
 
 use likeness_decision::{Decision, MeasuredFace, Score};
-use likeness_detection::Face;
 use likeness_embedding::Embedding;
+use likeness_face::Face;
 use likeness_quality::FaceQuality;
 
-/// The size of an upright picture in pixels.
+/// The size of an upright image in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
     /// Pixels from left to right.
@@ -16,31 +16,31 @@ pub struct Size {
     pub height: u32,
 }
 
-/// What was found in one picture.
+/// The faces of one image.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub struct PictureReport {
-    /// Size of the upright picture.
+pub struct ImageReport {
+    /// Size of the upright image.
     pub size: Size,
-    /// The faces, largest first, boxes clipped to the picture. For a photo that was not searched for several faces:
-    /// only the one that was judged.
+    /// The faces, largest first, boxes clipped to the image. For a photo that was not searched for several faces:
+    /// only the primary one.
     pub faces: Vec<Face>,
-    /// How many faces were found (at most as many as the engine looks at), whether or not they are listed in `faces`.
+    /// How many faces were found (at most [`max_faces`](crate::EngineBuilder::max_faces)), whether or not they are in `faces`.
     pub faces_found: usize,
-    /// How the face that was judged is photographed: the selfie's first; of a photo the one that was compared, else its
-    /// first. `None` where there is no face.
+    /// How the primary face was photographed; of a photo the face that was compared, else the primary one. `None` where
+    /// there is no face.
     pub quality: Option<FaceQuality>,
 }
 
-impl PictureReport {
-    /// The numbers of [`quality`](Self::quality) as a decision takes them, for those who judge by a profile of their own.
+impl ImageReport {
+    /// Returns [`quality`](Self::quality) as evidence of a decision, to decide by a profile of one's own.
     #[must_use]
     pub fn measured_face(&self) -> Option<MeasuredFace> {
         self.quality.as_ref().map(measured_face)
     }
 }
 
-/// What a decision may rest on of how a face is photographed.
+/// Returns the quality of a face as evidence of a decision.
 pub(crate) fn measured_face(quality: &FaceQuality) -> MeasuredFace {
     MeasuredFace {
         inter_eye_distance: quality.inter_eye_distance,
@@ -55,41 +55,41 @@ pub(crate) fn measured_face(quality: &FaceQuality) -> MeasuredFace {
     }
 }
 
-/// The answer to [`Engine::verify`](crate::Engine::verify).
+/// The result of [`Engine::verify`](crate::Engine::verify).
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Verification {
-    /// The selfie: its first face is the one that was judged.
-    pub selfie: PictureReport,
-    /// The photo that the selfie was compared with.
-    pub photo: PictureReport,
-    /// Calibrated match confidence; 0 where one of the pictures shows no face.
-    pub face_match: Score,
-    /// The cosine similarity behind `face_match`, -1..=1; `None` where one of the pictures shows no face.
+    /// The selfie; its first face is the primary one.
+    pub selfie: ImageReport,
+    /// The photo.
+    pub photo: ImageReport,
+    /// Calibrated match confidence; `None` where one of the images shows no face.
+    pub face_match: Option<Score>,
+    /// The cosine similarity behind `face_match`, -1..=1; `None` where one of the images shows no face.
     pub similarity: Option<f32>,
     /// Index into the photo's faces of the one that `similarity` is about; `None` where there is none.
     pub matched_face: Option<usize>,
-    /// Liveness of the selfie's first face; 0 where it shows none.
-    pub liveness: Score,
-    /// What the profile makes of it.
+    /// Liveness score of the selfie's primary face; `None` where it shows none.
+    pub liveness: Option<Score>,
+    /// The decision of the profile.
     pub decision: Decision,
-    /// Where the time went.
+    /// Time spent in each stage.
     pub timings: Timings,
 }
 
-/// The answer to [`Engine::liveness`](crate::Engine::liveness).
+/// The result of [`Engine::liveness`](crate::Engine::liveness).
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct LivenessCheck {
-    /// The selfie: its first face is the one that was judged.
-    pub selfie: PictureReport,
-    /// Liveness of the first face; 0 where there is none.
-    pub liveness: Score,
+    /// The selfie; its first face is the primary one.
+    pub selfie: ImageReport,
+    /// Liveness score of the primary face; `None` where there is none.
+    pub liveness: Option<Score>,
     /// The threshold that was applied, 0..=1.
     pub threshold: f64,
     /// Whether there is a face and its liveness reaches the threshold.
     pub live: bool,
-    /// Where the time went.
+    /// Time spent in each stage.
     pub timings: Timings,
 }
 
@@ -97,13 +97,13 @@ pub struct LivenessCheck {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct EmbeddedFace {
-    /// The face, its box clipped to the picture.
+    /// The face, its box clipped to the image.
     pub face: Face,
     /// Its embedding.
     pub embedding: Embedding,
 }
 
-/// The answer to [`Engine::compare`](crate::Engine::compare).
+/// The result of [`Engine::compare`](crate::Engine::compare).
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Comparison {
@@ -113,8 +113,8 @@ pub struct Comparison {
     pub confidence: Score,
 }
 
-/// Time that was spent in each stage of one call. Where both pictures were looked at side by side, both count, and the sum
-/// is longer than the call.
+/// Time spent in each stage of one request. Where both images were processed at the same time, both count, and the sum is
+/// longer than the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Timings {
@@ -122,13 +122,13 @@ pub struct Timings {
     pub queue: Duration,
     /// Reading headers, decoding and turning upright.
     pub decode: Duration,
-    /// Finding faces.
+    /// Detecting faces.
     pub detect: Duration,
     /// Aligning and embedding.
     pub embed: Duration,
     /// Scoring liveness.
     pub liveness: Duration,
-    /// Measuring how the faces are photographed.
+    /// Measuring quality.
     pub quality: Duration,
     /// Applying the profile's thresholds.
     pub decide: Duration,

@@ -1,34 +1,32 @@
-//! Does this machine compute what the models should?
+//! Self-tests: whether this machine computes what the models should.
 
 use std::time::{Duration, Instant};
 
-use likeness_models::{Pack, SelfTestVector};
-use likeness_runtime::{Misfit, ModelSession, Outputs, Runtime};
-use ndarray::Array4;
+use likeness_packs::{Pack, SelfTestVector};
+use likeness_runtime::{Misfit, ModelSession, Outputs, Runtime, RuntimeError};
 
-use crate::check::Entry;
+use crate::models::Entry;
 
 /// Side of the test input in pixels for a model that takes any size, a multiple of 32.
 const FREE_SIDE: usize = 160;
 
-/// What the self-test of one model found.
+/// The outcome of the self-test of one model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SelfTest {
     /// Name of the model.
     pub model: String,
-    /// How long the run took, or what is wrong.
+    /// How long the run took, or why it failed.
     pub outcome: Result<Duration, String>,
 }
 
-/// Runs every model of a pack that comes with a test vector on a fixed input, and compares what it answers with the
-/// vector.
+/// Runs every model of a pack that has a test vector on a fixed input, and compares its output with the vector.
 #[must_use]
 pub fn self_test(runtime: &Runtime, pack: &Pack) -> Vec<SelfTest> {
     Entry::all(pack.manifest())
         .into_iter()
         .filter_map(|entry| {
-            let vector = entry.vector()?;
+            let vector = entry.self_test()?;
             Some(SelfTest {
                 model: entry.model().to_owned(),
                 outcome: test(runtime, pack, &entry, vector),
@@ -39,16 +37,34 @@ pub fn self_test(runtime: &Runtime, pack: &Pack) -> Vec<SelfTest> {
 
 /// The fixed input of a model: a pattern without symmetry, pixels 0..=255, of the model's own size, else of the adapter's,
 /// else 160 pixels a side.
-pub(crate) fn pattern(session: &ModelSession, size: Option<u32>) -> Result<Array4<f32>, Misfit> {
-    let input = session.picture_input(size)?;
-    let side = |own: Option<usize>| own.or(size.map(|size| size as usize)).unwrap_or(FREE_SIDE);
-    Ok(Array4::from_shape_fn(
-        (1, 3, side(input.height), side(input.width)),
-        |(_, c, y, x)| ((x * 7 + y * 13 + c * 29 + x * y / 16) % 256) as f32,
-    ))
+pub(crate) struct Pattern {
+    shape: [usize; 4],
+    numbers: Vec<f32>,
 }
 
-/// Compares an answer to [`pattern`] with what it should be.
+impl Pattern {
+    pub(crate) fn of(session: &ModelSession, size: Option<u32>) -> Result<Self, Misfit> {
+        let input = session.image_input(size)?;
+        let side = |own: Option<usize>| own.or(size.map(|size| size as usize)).unwrap_or(FREE_SIDE);
+        let (height, width) = (side(input.height), side(input.width));
+        let mut numbers = Vec::with_capacity(3 * height * width);
+        for c in 0..3 {
+            for y in 0..height {
+                numbers.extend((0..width).map(|x| ((x * 7 + y * 13 + c * 29 + x * y / 16) % 256) as f32));
+            }
+        }
+        Ok(Self {
+            shape: [1, 3, height, width],
+            numbers,
+        })
+    }
+
+    pub(crate) fn run<'s>(&self, session: &'s mut ModelSession) -> Result<Outputs<'s>, RuntimeError> {
+        session.run_slice(self.shape, &self.numbers)
+    }
+}
+
+/// Compares the outputs for [`Pattern`] with what they should be.
 pub(crate) fn compare(outputs: &Outputs<'_>, vector: &SelfTestVector) -> Result<(), String> {
     let output = outputs.get(&vector.output).map_err(|error| error.to_string())?;
     let found = output.iter().copied().chain(std::iter::repeat(f32::NAN));
@@ -74,9 +90,9 @@ fn test(
     let mut session = runtime
         .open(entry.model(), bytes)
         .map_err(|error| error.to_string())?;
-    let input = pattern(&session, entry.size()).map_err(|misfit| format!("the adapter {misfit}"))?;
+    let pattern = Pattern::of(&session, entry.size()).map_err(|misfit| format!("the adapter {misfit}"))?;
     let begin = Instant::now();
-    let outputs = session.run(&input.view()).map_err(|error| error.to_string())?;
+    let outputs = pattern.run(&mut session).map_err(|error| error.to_string())?;
     let took = begin.elapsed();
     compare(&outputs, vector).map(|()| took)
 }

@@ -1,23 +1,26 @@
-//! Is the selfie the person of the photo, and live?
+//! The requests: verify, check liveness, embed. Each reads from top to bottom.
 
-use likeness_decision::{self as decision, Evidence, Score};
+use likeness_decision::{self as decision, Evidence, ImageRole};
 use likeness_detection::Search;
-use likeness_imaging::Picture;
+use likeness_embedding::FaceInImage;
+use likeness_imaging::Image;
 
-use crate::look::{Found, Look};
-use crate::result::measured_face;
-use crate::worker::{Worker, inference, timed};
-use crate::{Budget, Engine, EngineError, Input, PictureRole, Timings, Verification, VerifyOptions};
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::faces::{DetectedFaces, FoundFace};
+use crate::options::{Budget, EmbedOptions, Input, LivenessOptions, VerifyOptions};
+use crate::result::{EmbeddedFace, LivenessCheck, Timings, Verification, measured_face};
+use crate::workers::{Worker, inference, timed};
 
 impl Engine {
-    /// Is the selfie a live person, and is it the person in the photo?
+    /// Verifies a selfie against a photo: is it a live person, and the person in the photo?
     ///
-    /// The largest face of the selfie is judged; it is compared with the largest face of the photo or, with
-    /// [`VerifyOptions::photo_multiface`], with the most similar of its faces. A picture without a face is no error but a
+    /// The primary face of the selfie, the largest, is compared with the primary face of the photo or, with
+    /// [`VerifyOptions::photo_multiface`], with the most similar of its faces. An image without a face is not an error but a
     /// decision.
     ///
     /// # Errors
-    /// [`EngineError::Picture`] for bytes that are no usable picture, [`EngineError::DeadlineExceeded`] and
+    /// [`EngineError::Image`] for an image that cannot be used, [`EngineError::DeadlineExceeded`] and
     /// [`EngineError::Cancelled`] as the budget says, [`EngineError::Inference`] where a model fails,
     /// [`EngineError::Uncalibrated`] where the engine has no match calibration.
     pub fn verify<'a>(
@@ -29,32 +32,74 @@ impl Engine {
         if !self.is_calibrated() {
             return Err(EngineError::Uncalibrated);
         }
-        let (selfie, photo) = (selfie.into(), photo.into());
-        let budget = &options.budget;
+        let (selfie, photo, budget) = (selfie.into(), photo.into(), &options.budget);
+        let workers = &self.inner.workers;
         let mut timings = Timings::default();
-        let mut worker = timed(&mut timings.queue, || self.worker(budget))?;
+        let mut worker = timed(&mut timings.queue, || workers.checkout(budget))?;
 
-        let (selfie, photo) = self.look_at_both(&mut worker, selfie, photo, options, &mut timings)?;
-        let compared = if options.photo_multiface {
-            photo.faces.len()
-        } else {
-            photo.faces.len().min(1)
-        };
-        let (best, probability) = self.judge(
-            &mut worker,
-            &selfie,
-            &photo.faces_in_pixels().take(compared).collect::<Vec<_>>(),
+        // Decode and detect.
+        let mut of_photo = Timings::default();
+        let photo_search = search(options.photo_multiface);
+        let (selfie, photo) = workers.on_idle_worker(
+            &mut *worker,
             budget,
-            &mut timings,
+            |worker| {
+                self.detect(
+                    worker,
+                    ImageRole::Selfie,
+                    selfie,
+                    Search::Primary,
+                    budget,
+                    &mut timings,
+                )
+            },
+            |worker| {
+                self.detect(
+                    worker,
+                    ImageRole::Photo,
+                    photo,
+                    photo_search,
+                    budget,
+                    &mut of_photo,
+                )
+            },
         )?;
+        timings += of_photo;
+
+        // Align and embed; score liveness.
+        let mut candidates = photo.to_embed();
+        if !options.photo_multiface {
+            candidates.truncate(1);
+        }
+        let compared = candidates.len();
+        let (mut best, mut liveness) = (None, None);
+        if let Some(primary) = selfie.primary() {
+            let Timings {
+                embed: to_embed,
+                liveness: to_score,
+                ..
+            } = &mut timings;
+            let mut score = |worker: &mut Worker| timed(to_score, || self.score_liveness(worker, primary));
+            if candidates.is_empty() {
+                budget.check()?;
+                liveness = Some(score(&mut worker)?);
+            } else {
+                let align_and_embed =
+                    |worker: &mut Worker| timed(to_embed, || best_match(worker, primary, candidates, budget));
+                let (found, scored) = workers.on_idle_worker(&mut *worker, budget, align_and_embed, score)?;
+                (best, liveness) = (Some(found), Some(scored));
+            }
+        }
         let face_match = best.map(|best| self.confidence(best.similarity)).transpose()?;
-        let liveness = probability.map(|live| self.liveness_score(live)).transpose()?;
-        let matched = best.map_or(0, |best| best.index);
+        let matched_face = best.map(|best| best.index);
+
+        // Measure quality.
         let (selfie_quality, photo_quality) = timed(&mut timings.quality, || {
-            Ok::<_, EngineError>((selfie.quality(0)?, photo.quality(matched)?))
+            Ok::<_, EngineError>((selfie.quality(0)?, photo.quality(matched_face.unwrap_or(0))?))
         })?;
         drop(worker);
 
+        // Decide.
         let evidence = Evidence {
             selfie_face_areas: &selfie.areas(),
             photo_face_areas: &photo.areas(),
@@ -65,104 +110,112 @@ impl Engine {
             photo_quality: photo_quality.as_ref().map(measured_face),
         };
         let decision = timed(&mut timings.decide, || {
-            decision::decide(&options.profile, &evidence)
-        })
-        .map_err(inference)?;
+            decision::decide(&options.profile, &evidence).map_err(inference)
+        })?;
         Ok(Verification {
             selfie: selfie.report(selfie.faces.len(), selfie_quality),
             photo: photo.report(compared, photo_quality),
-            face_match: face_match.unwrap_or(Score::ZERO),
+            face_match,
             similarity: best.map(|best| best.similarity),
-            matched_face: best.map(|best| best.index),
-            liveness: liveness.unwrap_or(Score::ZERO),
+            matched_face,
+            liveness,
             decision,
             timings,
         })
     }
 
-    /// Looks at both pictures, side by side where a worker has nothing else to do.
-    fn look_at_both<'p>(
+    /// Checks whether a selfie shows a live person.
+    ///
+    /// # Errors
+    /// Those of [`verify`](Self::verify), and [`EngineError::Option`] for a threshold outside of 0..=1.
+    pub fn liveness<'a>(
         &self,
-        worker: &mut Worker,
-        selfie: Input<'p>,
-        photo: Input<'p>,
-        options: &VerifyOptions,
-        timings: &mut Timings,
-    ) -> Result<(Look<'p>, Look<'p>), EngineError> {
-        let looking = self.looking(&options.budget);
-        let search = if options.photo_multiface {
-            Search::Thorough
-        } else {
-            Search::Primary
-        };
-        let mut of_photo = Timings::default();
-        let looks = self.halves(
-            worker,
-            &options.budget,
-            |worker| {
-                let search = Search::Primary;
-                Look::at(worker, PictureRole::Selfie, selfie, search, looking, timings)
-            },
-            |worker| Look::at(worker, PictureRole::Photo, photo, search, looking, &mut of_photo),
-        )?;
-        *timings += of_photo;
-        Ok(looks)
-    }
-
-    /// The most similar of the photo's faces, and whether the selfie's is live, side by side where a worker has nothing else
-    /// to do; none where there is no face.
-    fn judge(
-        &self,
-        worker: &mut Worker,
-        selfie: &Look<'_>,
-        candidates: &[(&Picture, &Found)],
-        budget: &Budget,
-        timings: &mut Timings,
-    ) -> Result<(Option<BestMatch>, Option<f64>), EngineError> {
-        let Some((picture, face)) = selfie.faces_in_pixels().next() else {
-            return Ok((None, None));
-        };
-        let Timings { embed, liveness, .. } = timings;
-        let mut score_liveness = |worker: &mut Worker| timed(liveness, || worker.liveness(picture, face));
-        if candidates.is_empty() {
-            budget.check()?;
-            return Ok((None, Some(score_liveness(worker)?)));
+        selfie: impl Into<Input<'a>>,
+        options: &LivenessOptions,
+    ) -> Result<LivenessCheck, EngineError> {
+        let (threshold, budget) = (options.threshold, &options.budget);
+        if !(0.0..=1.0).contains(&threshold) {
+            return Err(EngineError::Option(format!(
+                "threshold must be between 0 and 1, not {threshold}"
+            )));
         }
-        let (best, live) = self.halves(
-            worker,
-            budget,
-            |worker| timed(embed, || best_match(worker, (picture, face), candidates, budget)),
-            score_liveness,
-        )?;
-        Ok((Some(best), Some(live)))
+        let (selfie, mut timings) = (selfie.into(), Timings::default());
+        let mut worker = timed(&mut timings.queue, || self.inner.workers.checkout(budget))?;
+        let role = ImageRole::Selfie;
+        let selfie = self.detect(&mut worker, role, selfie, Search::Primary, budget, &mut timings)?;
+        let liveness = timed(&mut timings.liveness, || {
+            let primary = selfie.primary();
+            primary
+                .map(|primary| self.score_liveness(&mut worker, primary))
+                .transpose()
+        })?;
+        let quality = timed(&mut timings.quality, || selfie.quality(0))?;
+        Ok(LivenessCheck {
+            selfie: selfie.report(selfie.faces.len(), quality),
+            liveness,
+            threshold,
+            live: liveness.is_some_and(|score| score.value() >= threshold),
+            timings,
+        })
     }
 
-    /// Does both with a worker, the second at the same time with another one where that has nothing else to do. Where both
-    /// fail, the first is told, as it is when they are done in turn.
-    fn halves<A: Send, B>(
+    /// Returns the embedding of the primary face, or of all faces, largest first; none where there is no face.
+    ///
+    /// # Errors
+    /// Those of [`verify`](Self::verify).
+    pub fn embed<'a>(
+        &self,
+        image: impl Into<Input<'a>>,
+        options: &EmbedOptions,
+    ) -> Result<Vec<EmbeddedFace>, EngineError> {
+        let (image, budget, mut timings) = (image.into(), &options.budget, Timings::default());
+        let mut worker = self.inner.workers.checkout(budget)?;
+        let (role, search) = (ImageRole::Photo, search(options.all_faces));
+        let mut detected = self.detect(&mut worker, role, image, search, budget, &mut timings)?;
+        if !options.all_faces {
+            detected.faces.truncate(1);
+        }
+        let embeddings = worker.embed(&detected.to_embed(), budget)?;
+        let faces = detected.faces.iter().map(|face| face.reported);
+        Ok(faces
+            .zip(embeddings)
+            .map(|(face, embedding)| EmbeddedFace { face, embedding })
+            .collect())
+    }
+
+    fn detect<'a>(
         &self,
         worker: &mut Worker,
+        role: ImageRole,
+        input: Input<'a>,
+        search: Search,
         budget: &Budget,
-        first: impl FnOnce(&mut Worker) -> Result<A, EngineError> + Send,
-        second: impl FnOnce(&mut Worker) -> Result<B, EngineError>,
-    ) -> Result<(A, B), EngineError> {
-        let Some(mut other) = self.inner.workers.spare() else {
-            let first = first(worker)?;
-            budget.check()?;
-            return Ok((first, second(worker)?));
-        };
-        let (second, first) = self.inner.aside.both(
-            || {
-                let second = second(&mut other);
-                // Whoever waits need not wait for the first half.
-                drop(other);
-                second
-            },
-            || first(worker),
-        );
-        let first = first?;
-        budget.check()?;
-        Ok((first, second?))
+        timings: &mut Timings,
+    ) -> Result<DetectedFaces<'a>, EngineError> {
+        let with = self.face_search(budget);
+        DetectedFaces::decode_and_detect(worker, role, input, search, with, timings)
+    }
+
+    /// Returns the calibrated liveness score of a face.
+    fn score_liveness(
+        &self,
+        worker: &mut Worker,
+        (image, face): (&Image, &FoundFace),
+    ) -> Result<decision::Score, EngineError> {
+        let model = &mut worker.liveness;
+        let probability = model
+            .score(image, &face.decoded.bounding_box)
+            .map_err(inference)?;
+        self.calibrated_liveness(probability)
+    }
+}
+
+/// Only a thorough search is sure to find several faces.
+fn search(several_faces: bool) -> Search {
+    if several_faces {
+        Search::Thorough
+    } else {
+        Search::Primary
     }
 }
 
@@ -173,15 +226,16 @@ struct BestMatch {
     similarity: f32,
 }
 
+/// Aligns and embeds the selfie's primary face and the photo's, and returns the most similar pair.
 fn best_match(
     worker: &mut Worker,
-    selfie: (&Picture, &Found),
-    candidates: &[(&Picture, &Found)],
+    (image, primary): (&Image, &FoundFace),
+    candidates: Vec<FaceInImage<'_>>,
     budget: &Budget,
 ) -> Result<BestMatch, EngineError> {
-    let faces: Vec<(&Picture, &Found)> = std::iter::once(selfie)
-        .chain(candidates.iter().copied())
-        .collect();
+    let landmarks = &primary.decoded.landmarks;
+    let mut faces = vec![FaceInImage { image, landmarks }];
+    faces.extend(candidates);
     let embeddings = worker.embed(&faces, budget)?;
     let (probe, references) = match embeddings.split_first() {
         Some((probe, references)) if !references.is_empty() => (probe, references),

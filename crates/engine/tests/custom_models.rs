@@ -9,17 +9,17 @@ use std::time::{Duration, Instant};
 
 use likeness_engine::decision::{Profile, QualityChecks};
 use likeness_engine::detection::{BoundingBox, DetectionError, Face, FaceDetector, Landmarks, Point, Search};
-use likeness_engine::embedding::{Embedding, EmbeddingError, FaceEmbedder, FaceInPicture};
-use likeness_engine::imaging::{ImagingError, Interrupt, Limits, Picture};
+use likeness_engine::embedding::{Embedding, EmbeddingError, FaceEmbedder, FaceInImage};
+use likeness_engine::imaging::{Image, ImagingError, Interrupt, Limits};
 use likeness_engine::liveness::{LivenessError, LivenessModel};
-use likeness_engine::models::ScoreCurve;
+use likeness_engine::packs::ScoreCurve;
 use likeness_engine::{Budget, BuildError, EmbedOptions, Engine, EngineBuilder, EngineError, VerifyOptions};
 
-/// Finds the same faces in every picture.
+/// Finds the same faces in every image.
 struct Finds(Vec<Face>);
 
 impl FaceDetector for Finds {
-    fn detect(&mut self, _: &Picture, _: Search, _: Interrupt<'_>) -> Result<Vec<Face>, DetectionError> {
+    fn detect(&mut self, _: &Image, _: Search, _: Interrupt<'_>) -> Result<Vec<Face>, DetectionError> {
         Ok(self.0.clone())
     }
 }
@@ -28,7 +28,7 @@ impl FaceDetector for Finds {
 struct Direction;
 
 impl FaceEmbedder for Direction {
-    fn embed(&mut self, faces: &[FaceInPicture<'_>]) -> Result<Vec<Embedding>, EmbeddingError> {
+    fn embed(&mut self, faces: &[FaceInImage<'_>]) -> Result<Vec<Embedding>, EmbeddingError> {
         faces
             .iter()
             .map(|face| Embedding::new(vec![face.landmarks[0].x, face.landmarks[0].y]))
@@ -39,7 +39,7 @@ impl FaceEmbedder for Direction {
 struct Live(f64);
 
 impl LivenessModel for Live {
-    fn score(&mut self, _: &Picture, _: &BoundingBox) -> Result<f64, LivenessError> {
+    fn score(&mut self, _: &Image, _: &BoundingBox) -> Result<f64, LivenessError> {
         Ok(self.0)
     }
 }
@@ -69,25 +69,26 @@ fn builder(faces: Vec<Face>, live: f64) -> EngineBuilder {
         .liveness(move || Ok(Live(live)))
 }
 
-fn picture() -> Picture {
-    Picture::from_rgb8(100, 100, vec![0; 100 * 100 * 3]).unwrap()
+fn image() -> Image {
+    Image::from_rgb8(100, 100, vec![0; 100 * 100 * 3]).unwrap()
 }
 
 #[test]
 fn neither_a_library_nor_a_pack_is_needed() {
     let engine = builder(vec![face(50.0, (1.0, 0.0))], 0.9).build().unwrap();
-    // The picture is black and the landmarks are no face's: what a profile finds in that is not the question.
+    // The image is black and the landmarks are no face's: what a profile finds in that is not the question.
     let profile = Profile::default().with_quality(QualityChecks::off()).unwrap();
     let answer = engine
         .verify(
-            &picture(),
-            &picture(),
+            &image(),
+            &image(),
             &VerifyOptions::default().with_profile(profile),
         )
         .unwrap();
     assert!(answer.decision.details.is_empty(), "{:?}", answer.decision);
     assert_eq!((answer.similarity, answer.matched_face), (Some(1.0), Some(0)));
-    assert_eq!(engine.info().pack, "custom");
+    assert!(engine.info().pack.is_none() && engine.info().runtime.is_none());
+    assert_eq!(engine.labels().pack, "custom");
 }
 
 #[test]
@@ -100,11 +101,11 @@ fn the_best_of_several_faces_is_named() {
     ];
     let engine = builder(faces.clone(), 0.9).build().unwrap();
     let options = VerifyOptions::default().with_photo_multiface(true);
-    let answer = engine.verify(&picture(), &picture(), &options).unwrap();
+    let answer = engine.verify(&image(), &image(), &options).unwrap();
     assert_eq!((answer.photo.faces.len(), answer.matched_face), (3, Some(0)));
     // No more are looked at than the builder says.
     let engine = builder(faces, 0.9).max_faces(2).build().unwrap();
-    let answer = engine.verify(&picture(), &picture(), &options).unwrap();
+    let answer = engine.verify(&image(), &image(), &options).unwrap();
     assert_eq!((answer.photo.faces.len(), answer.selfie.faces.len()), (2, 2));
 }
 
@@ -117,25 +118,25 @@ fn numbers_that_are_none_are_an_error_and_never_a_pass() {
         wrong_score.score = bad;
         for wrong in [wrong_box, wrong_score, face(50.0, (bad, 0.0))] {
             let engine = builder(vec![wrong], 0.9).build().unwrap();
-            let answer = engine.verify(&picture(), &picture(), &VerifyOptions::default());
+            let answer = engine.verify(&image(), &image(), &VerifyOptions::default());
             assert!(matches!(answer, Err(EngineError::Inference(_))), "{answer:?}");
         }
         let engine = builder(vec![face(50.0, (1.0, 0.0))], f64::from(bad))
             .build()
             .unwrap();
-        let answer = engine.verify(&picture(), &picture(), &VerifyOptions::default());
+        let answer = engine.verify(&image(), &image(), &VerifyOptions::default());
         assert!(matches!(answer, Err(EngineError::Inference(_))), "{answer:?}");
     }
 }
 
 #[test]
-fn a_face_outside_of_the_picture_is_none() {
+fn a_face_outside_of_the_image_is_none() {
     let mut outside = face(50.0, (1.0, 0.0));
     outside.bounding_box.x = 200.0;
     let engine = builder(vec![outside], 0.9).build().unwrap();
     assert!(
         engine
-            .embed(&picture(), &EmbedOptions::default())
+            .embed(&image(), &EmbedOptions::default())
             .unwrap()
             .is_empty()
     );
@@ -145,11 +146,11 @@ fn a_face_outside_of_the_picture_is_none() {
 fn pixels_are_held_to_the_limits_as_files_are() {
     let limits = Limits::default().with_max_side(99);
     let engine = builder(vec![], 0.9).limits(limits).build().unwrap();
-    let answer = engine.embed(&picture(), &EmbedOptions::default());
+    let answer = engine.embed(&image(), &EmbedOptions::default());
     assert!(
         matches!(
             answer,
-            Err(EngineError::Picture {
+            Err(EngineError::Image {
                 source: ImagingError::TooLarge { .. },
                 ..
             })
@@ -180,7 +181,7 @@ fn many_may_warm_up_at_the_same_time() {
             scope.spawn(|| {
                 for _ in 0..20 {
                     engine.warm_up().unwrap();
-                    engine.embed(&picture(), &EmbedOptions::default()).unwrap();
+                    engine.embed(&image(), &EmbedOptions::default()).unwrap();
                 }
             });
         }
@@ -194,7 +195,7 @@ struct Blocks {
 }
 
 impl FaceDetector for Blocks {
-    fn detect(&mut self, _: &Picture, _: Search, _: Interrupt<'_>) -> Result<Vec<Face>, DetectionError> {
+    fn detect(&mut self, _: &Image, _: Search, _: Interrupt<'_>) -> Result<Vec<Face>, DetectionError> {
         self.called.send(()).unwrap();
         self.go.recv().unwrap();
         Ok(Vec::new())
@@ -212,16 +213,16 @@ fn who_waits_for_a_worker_can_be_cancelled_and_has_a_deadline() {
         .build()
         .unwrap();
     std::thread::scope(|scope| {
-        scope.spawn(|| engine.embed(&picture(), &EmbedOptions::default()).unwrap());
+        scope.spawn(|| engine.embed(&image(), &EmbedOptions::default()).unwrap());
         was_called.recv().unwrap();
 
         let soon = Budget::unlimited().with_deadline(Instant::now() + Duration::from_millis(10));
-        let answer = engine.embed(&picture(), &EmbedOptions::default().with_budget(soon));
+        let answer = engine.embed(&image(), &EmbedOptions::default().with_budget(soon));
         assert!(matches!(answer, Err(EngineError::DeadlineExceeded)), "{answer:?}");
 
         let flag = Arc::new(AtomicBool::new(false));
         let budget = Budget::unlimited().with_cancel_flag(Arc::clone(&flag));
-        let waiting = scope.spawn(|| engine.embed(&picture(), &EmbedOptions::default().with_budget(budget)));
+        let waiting = scope.spawn(|| engine.embed(&image(), &EmbedOptions::default().with_budget(budget)));
         flag.store(true, Ordering::Relaxed);
         let answer = waiting.join().unwrap();
         assert!(matches!(answer, Err(EngineError::Cancelled)), "{answer:?}");

@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use likeness_engine::models::{
-    Calibration, CalibrationFile, DEFAULT_PACK, MatchCalibration, ModelsError, Store, StoreSearch,
+use likeness_engine::packs::{
+    Calibration, CalibrationFile, DEFAULT_PACK, MatchCalibration, PackError, Store, StoreSearch,
 };
 use likeness_engine::{BuildError, Engine, EngineBuilder};
 
@@ -53,7 +53,7 @@ fn it_changes_with_what_a_calibration_says() {
     // Half of it.
     assert!(matches!(
         fingerprint(&text[..text.len() / 2]),
-        Err(BuildError::Models(ModelsError::Calibration { .. }))
+        Err(BuildError::Pack(PackError::Calibration { .. }))
     ));
 }
 
@@ -61,10 +61,7 @@ fn it_changes_with_what_a_calibration_says() {
 fn where_there_is_no_pack_there_is_none() {
     let folder = tempfile::tempdir().unwrap();
     let error = builder(folder.path()).pack("gone").fingerprint().unwrap_err();
-    assert!(matches!(
-        error,
-        BuildError::Models(ModelsError::UnknownPack { .. })
-    ));
+    assert!(matches!(error, BuildError::Pack(PackError::UnknownPack { .. })));
     let error = builder(&folder.path().join("gone")).fingerprint().unwrap_err();
-    assert!(matches!(error, BuildError::Models(ModelsError::NoStore { .. })));
+    assert!(matches!(error, BuildError::Pack(PackError::NoStore { .. })));
 }

@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use likeness_engine::detection::{self, Face, FaceDetector, Point, Scrfd, Search, YuNet};
-use likeness_engine::embedding::{self, Embedding, FaceInPicture};
-use likeness_engine::imaging::{Interrupt, Picture, PixelRect, crop_resize_bilinear};
+use likeness_engine::embedding::{self, Embedding, FaceInImage};
+use likeness_engine::imaging::{Image, Interrupt, PixelRect, crop_resize_bilinear};
 use likeness_engine::liveness::{LivenessModel, ScaledCropLiveness};
-use likeness_engine::models::{Pack, Store, StoreSearch};
+use likeness_engine::packs::{Pack, Store, StoreSearch};
 use likeness_engine::runtime::{LibrarySearch, Provider, Runtime};
 use likeness_engine::{
     BuildError, EmbedOptions, Engine, EngineBuilder, EngineError, LivenessOptions, Role, VectorCheck,
@@ -19,7 +19,7 @@ use tempfile::TempDir;
 fn main() -> ExitCode {
     let mut suite = Suite::new();
     // Set-up brings models and ONNX Runtime together.
-    suite.with_models("a_pack_of_ones_own_verifies_two_pictures", verifies);
+    suite.with_models("a_pack_of_ones_own_verifies_two_images", verifies);
     suite.with_models("a_pack_without_calibration_is_refused_unless_told", uncalibrated);
     suite.with_models("a_calibration_of_liveness_is_applied", calibrated_liveness);
     suite.with_models(
@@ -130,8 +130,8 @@ fn builder(pack: &TestPack) -> Result<(TempDir, EngineBuilder), Failed> {
     Ok((folder, builder))
 }
 
-/// A picture of one colour with a red square of 32 pixels at a place that is a multiple of 32.
-fn picture(width: u32, height: u32, colour: [u8; 3], (left, top): (u32, u32)) -> Result<Picture, Failed> {
+/// An image of one colour with a red square of 32 pixels at a place that is a multiple of 32.
+fn image(width: u32, height: u32, colour: [u8; 3], (left, top): (u32, u32)) -> Result<Image, Failed> {
     let pixels = (0..height)
         .flat_map(|y| (0..width).map(move |x| (x, y)))
         .flat_map(|(x, y)| {
@@ -139,7 +139,7 @@ fn picture(width: u32, height: u32, colour: [u8; 3], (left, top): (u32, u32)) ->
             if is_red { [255, 0, 0] } else { colour }
         })
         .collect();
-    Ok(Picture::from_rgb8(width, height, pixels)?)
+    Ok(Image::from_rgb8(width, height, pixels)?)
 }
 
 /// A face whose landmarks are those of the template in a crop of `side` pixels at (`left`, `top`).
@@ -159,12 +159,15 @@ fn verifies() -> Outcome {
     let engine = builder.clone().build()?;
     engine.warm_up()?;
     let (green, blue) = (
-        picture(320, 320, [0, 200, 0], (128, 128))?,
-        picture(320, 320, [0, 0, 200], (128, 128))?,
+        image(320, 320, [0, 200, 0], (128, 128))?,
+        image(320, 320, [0, 0, 200], (128, 128))?,
     );
     let same = engine.verify(&green, &green, &VerifyOptions::default())?;
     ensure!(same.similarity.is_some_and(|s| near(s.into(), 1.0)), "{same:?}");
-    ensure!(near(same.liveness.value(), 0.75), "{same:?}");
+    ensure!(
+        same.liveness.is_some_and(|score| near(score.value(), 0.75)),
+        "{same:?}"
+    );
     let [face] = same.selfie.faces.as_slice() else {
         return Err(format!("{same:?}").into());
     };
@@ -176,18 +179,22 @@ fn verifies() -> Outcome {
     );
     let other = engine.verify(&green, &blue, &VerifyOptions::default())?;
     ensure!(
-        other.similarity < same.similarity && other.face_match.value() < same.face_match.value(),
+        other.similarity < same.similarity && other.face_match < same.face_match,
         "{other:?}"
     );
     // A store that is not there is not missed: all files lie beside the manifest.
     let elsewhere = StoreSearch::new().with_folder("no/such/store");
     builder.store(elsewhere).build()?;
     let info = engine.info();
+    let pack = info.pack.as_ref().ok_or("no pack")?;
     ensure!(
-        info.pack == "own" && info.commercial_use == Some(true) && info.licenses == ["Apache-2.0"],
+        pack.name == "own" && pack.commercial_use && pack.licenses == ["Apache-2.0"],
         "{info:?}"
     );
-    ensure!(info.match_calibration.starts_with("test (2026-11-25"), "{info:?}");
+    ensure!(
+        engine.labels().match_calibration.starts_with("test (2026-11-25"),
+        "{info:?}"
+    );
     Ok(())
 }
 
@@ -198,14 +205,14 @@ fn uncalibrated() -> Outcome {
         matches!(&error, BuildError::Uncalibrated { pack } if pack == "own"),
         "{error:?}"
     );
-    let expected = "pack 'own' has no match calibration: measure one with `likeness calibrate match` on your pictures and \
+    let expected = "pack 'own' has no match calibration: measure one with `likeness calibrate match` on your images and \
                     name it with --calibration";
     ensure!(error.to_string() == expected, "{error}");
 
     let engine = builder.uncalibrated(true).build()?;
     engine.warm_up()?;
     ensure!(!engine.is_calibrated(), "it is calibrated");
-    let green = picture(320, 320, [0, 200, 0], (128, 128))?;
+    let green = image(320, 320, [0, 200, 0], (128, 128))?;
     let refused = engine.verify(&green, &green, &VerifyOptions::default());
     ensure!(matches!(refused, Err(EngineError::Uncalibrated)), "{refused:?}");
     let faces = engine.embed(&green, &EmbedOptions::default())?;
@@ -219,7 +226,10 @@ fn uncalibrated() -> Outcome {
     let compared = engine.compare(&face.embedding, &face.embedding);
     ensure!(matches!(compared, Err(EngineError::Uncalibrated)), "{compared:?}");
     let live = engine.liveness(&green, &LivenessOptions::default())?;
-    ensure!(near(live.liveness.value(), 0.75), "{live:?}");
+    ensure!(
+        live.liveness.is_some_and(|score| near(score.value(), 0.75)),
+        "{live:?}"
+    );
     Ok(())
 }
 
@@ -235,17 +245,15 @@ fn calibrated_liveness() -> Outcome {
         ]
     "#;
     let (_folder, builder) = builder(&sound("own").with(CALIBRATION).with(calibration))?;
-    let green = picture(320, 320, [0, 200, 0], (128, 128))?;
+    let green = image(320, 320, [0, 200, 0], (128, 128))?;
     let score = |engine: &Engine| -> Result<f64, Failed> {
-        Ok(engine
-            .liveness(&green, &LivenessOptions::default())?
-            .liveness
-            .value())
+        let check = engine.liveness(&green, &LivenessOptions::default())?;
+        Ok(check.liveness.ok_or("no face")?.value())
     };
     let engine = builder.clone().build()?;
     ensure!(near(score(&engine)?, 0.4), "{}", score(&engine)?);
     ensure!(
-        engine.info().liveness_calibration.starts_with("test ("),
+        engine.labels().liveness_calibration.starts_with("test ("),
         "{:?}",
         engine.info()
     );
@@ -466,9 +474,9 @@ fn checked() -> Outcome {
 }
 
 /// The faces that the first detector of a pack sees in one pass.
-fn seen(onnx: Vec<u8>, picture: &Picture, side: u32) -> Result<Vec<Face>, Failed> {
+fn seen(onnx: Vec<u8>, image: &Image, side: u32) -> Result<Vec<Face>, Failed> {
     let (_folder, pack) = load(&with_detector(onnx, SCRFD))?;
-    Ok(Scrfd::open(&runtime()?, &pack)?.detect_at(picture, side)?)
+    Ok(Scrfd::open(&runtime()?, &pack)?.detect_at(image, side)?)
 }
 
 fn scrfd() -> Outcome {
@@ -483,10 +491,10 @@ fn scrfd() -> Outcome {
             fixed().scrfd(),
             fixed().without_batch().scrfd(),
         ] {
-            let mut shown = picture(size, size, [0, 0, 0], (64, 64))?;
+            let mut shown = image(size, size, [0, 0, 0], (64, 64))?;
             if side < size {
                 // At half the size the square is a cell.
-                let cell = picture(side, side, [0, 0, 0], (64, 64))?;
+                let cell = image(side, side, [0, 0, 0], (64, 64))?;
                 let whole = PixelRect {
                     left: 0,
                     top: 0,
@@ -501,7 +509,7 @@ fn scrfd() -> Outcome {
         ensure!(all.iter().all(|faces| *faces == all[0]), "{size}: {all:?}");
     }
     // Larger than the network's input: in six tiles, of which the one from (480, 0) has a cell where the square is.
-    let wide = picture(800, 560, [0, 0, 0], (640, 96))?;
+    let wide = image(800, 560, [0, 0, 0], (640, 96))?;
     let (tiled, whole) = (
         seen(fixed().scrfd(), &wide, 800)?,
         seen(any().scrfd(), &wide, 800)?,
@@ -518,7 +526,7 @@ fn scrfd() -> Outcome {
 }
 
 fn yunet() -> Outcome {
-    let shown = picture(320, 320, [0, 0, 0], (128, 96))?;
+    let shown = image(320, 320, [0, 0, 0], (128, 96))?;
     let onnx = RedFaces::of(InputShape::one_square(320)).yunet();
     let (_folder, pack) = load(&with_detector(onnx, YUNET))?;
     let found = YuNet::open(&runtime()?, &pack)?.detect(&shown, Search::Primary, Interrupt::NEVER)?;
@@ -533,7 +541,7 @@ fn yunet() -> Outcome {
 }
 
 fn detectors() -> Outcome {
-    let shown = picture(320, 320, [0, 0, 0], (128, 96))?;
+    let shown = image(320, 320, [0, 0, 0], (128, 96))?;
     let blind = || RedFaces::of(InputShape::one_of_any_size()).blind().scrfd();
     let detect = |pack: TestPack, threshold: Option<f32>| -> Result<Vec<Face>, Failed> {
         let pack = pack
@@ -578,17 +586,17 @@ fn detectors() -> Outcome {
     Ok(())
 }
 
-/// The embedding of a face in a picture of one colour.
+/// The embedding of a face in an image of one colour.
 fn embedded(pack: &Pack, colour: [u8; 3], faces: usize) -> Result<Vec<Embedding>, Failed> {
-    let shown = Picture::from_rgb8(200, 200, colour.repeat(200 * 200))?;
+    let shown = Image::from_rgb8(200, 200, colour.repeat(200 * 200))?;
     let template = pack.manifest().embedders[0].template.points();
     let all: Vec<[Point; 5]> = (0..faces)
         .map(|face| landmarks(template, 20.0 + face as f64, 20.0, 130.0))
         .collect();
-    let faces: Vec<FaceInPicture<'_>> = all
+    let faces: Vec<FaceInImage<'_>> = all
         .iter()
-        .map(|landmarks| FaceInPicture {
-            picture: &shown,
+        .map(|landmarks| FaceInImage {
+            image: &shown,
             landmarks,
         })
         .collect();
@@ -686,7 +694,7 @@ fn embedders() -> Outcome {
 }
 
 fn liveness_models() -> Outcome {
-    let shown = picture(320, 320, [0, 200, 0], (128, 128))?;
+    let shown = image(320, 320, [0, 200, 0], (128, 128))?;
     let face = detection::BoundingBox {
         x: 100.0,
         y: 100.0,
@@ -699,7 +707,7 @@ fn liveness_models() -> Outcome {
              live_class = {live_class}\noutput = \"probabilities\"\nweight = 3.0"
         )
     };
-    // Probabilities 1/8, 2/8 and 5/8, a model of one picture at a time.
+    // Probabilities 1/8, 2/8 and 5/8, a model of one image at a time.
     let logits = [0.0, 2f32.ln(), 5f32.ln()];
     let softmax = Vectors::constant(InputShape::one_square(80), &logits).with_softmax();
     for (live_class, expected) in [(0, 0.125), (1, 0.25), (2, 0.625)] {

@@ -337,7 +337,7 @@ fn embed_file(
     };
     let options = EmbedOptions::default().with_all_faces(face == FaceChoice::Centre);
     let faces = match engine.embed(&bytes, &options) {
-        Err(EngineError::Picture { .. }) => return Ok(Err(Status::BadPicture)),
+        Err(EngineError::Image { .. }) => return Ok(Err(Status::BadPicture)),
         faces => faces?,
     };
     let subject = match face {

@@ -1,7 +1,7 @@
 //! Fitting what a score means to what was measured.
 
 use likeness_engine::decision::Score;
-use likeness_engine::models::{
+use likeness_engine::packs::{
     LivenessCalibration, LivenessCurve, LivenessPoint, MatchCalibration, MatchPoint, MeasuredRange,
     PresentationCount, Provenance, log_odds,
 };

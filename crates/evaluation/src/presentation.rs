@@ -320,9 +320,8 @@ fn score_file(engine: &Engine, path: &Path) -> Result<Result<Score, Status>, Eng
         Err(status) => return Ok(Err(status)),
     };
     match engine.liveness(&bytes, &LivenessOptions::default()) {
-        Ok(check) if check.selfie.faces.is_empty() => Ok(Err(Status::NoFace)),
-        Ok(check) => Ok(Ok(check.liveness)),
-        Err(EngineError::Picture { .. }) => Ok(Err(Status::BadPicture)),
+        Ok(check) => Ok(check.liveness.ok_or(Status::NoFace)),
+        Err(EngineError::Image { .. }) => Ok(Err(Status::BadPicture)),
         Err(error) => Err(error),
     }
 }

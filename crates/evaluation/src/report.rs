@@ -30,7 +30,7 @@ impl Setup {
     /// Of an engine.
     #[must_use]
     pub fn of(engine: &Engine) -> Self {
-        let info = engine.info();
+        let info = engine.labels();
         Self {
             likeness: env!("CARGO_PKG_VERSION").to_owned(),
             pack: match info.pack_digest.as_str() {

@@ -1,8 +1,8 @@
-//! What can be wrong with a picture.
+//! What can be wrong with an image.
 
-use crate::Format;
+use crate::{Format, Interrupted};
 
-/// Why bytes did not become a picture.
+/// Why bytes did not become an image.
 ///
 /// All but [`BadBuffer`](Self::BadBuffer) and [`Interrupted`](Self::Interrupted) are for the sender of the bytes to mend;
 /// none carries any part of the image.
@@ -12,10 +12,10 @@ pub enum ImagingError {
     /// There are no bytes.
     #[error("the file is empty")]
     Empty,
-    /// The bytes carry no signature of a picture format.
+    /// The bytes carry no signature of an image format.
     #[error("the file is not an image")]
     NotAnImage,
-    /// A picture format, or a variant of one, that is recognised and not decoded.
+    /// An image format, or a variant of one, that is recognised and not decoded.
     #[error("{format} is not supported: {reason}")]
     Unsupported {
         /// The name of the format, such as `HEIC` or `TIFF`.
@@ -41,7 +41,7 @@ pub enum ImagingError {
     },
     /// The header declares more pixels than the limits allow.
     #[error(
-        "the picture is {width}x{height} pixels, the limits are {max_side} on a side and {max_pixels} in all"
+        "the image is {width}x{height} pixels, the limits are {max_side} on a side and {max_pixels} in all"
     )]
     TooLarge {
         /// The upright width in pixels.
@@ -85,19 +85,25 @@ pub enum ImagingError {
     /// The [`Interrupt`](crate::Interrupt) was due before the image was decoded.
     #[error("decoding was interrupted: its deadline has passed, or it was cancelled")]
     Interrupted,
-    /// [`Picture::from_rgb8`](crate::Picture::from_rgb8) was given a side of zero or a buffer of another length than
-    /// `3 * width * height`. A bug of the embedding program, not of the picture's sender.
-    #[error("{found} bytes cannot be a picture of {width}x{height} RGB pixels: expected {expected}")]
+    /// [`Image::from_rgb8`](crate::Image::from_rgb8) was given a side of zero or a buffer of another length than
+    /// `3 * width * height`. A bug of the embedding program, not of the image's sender.
+    #[error("{found} bytes cannot be an image of {width}x{height} RGB pixels: expected {expected}")]
     BadBuffer {
         /// The width that was asked for, in pixels.
         width: u32,
         /// The height that was asked for, in pixels.
         height: u32,
-        /// The bytes that such a picture has.
+        /// The bytes that such an image has.
         expected: u64,
         /// The bytes that were given.
         found: usize,
     },
+}
+
+impl From<Interrupted> for ImagingError {
+    fn from(_: Interrupted) -> Self {
+        Self::Interrupted
+    }
 }
 
 const MIB: u64 = 1024 * 1024;

@@ -1,7 +1,7 @@
 //! Rows of every pixel layout that a decoder gives, to rows of RGB with eight bits a channel.
 
 use crate::fields::Endian;
-use crate::picture::CHANNELS;
+use crate::image::CHANNELS;
 
 /// The channels of a pixel, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::ImagingError;
 
-/// A picture format that is decoded.
+/// An image format that is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
@@ -46,7 +46,7 @@ impl fmt::Display for Format {
 ///
 /// # Errors
 ///
-/// [`ImagingError::Empty`] without bytes, [`ImagingError::Unsupported`] for a picture or document format that is
+/// [`ImagingError::Empty`] without bytes, [`ImagingError::Unsupported`] for an image or document format that is
 /// recognised and not decoded (HEIC, AVIF, JPEG 2000, JPEG XL, PDF, SVG, Photoshop), [`ImagingError::NotAnImage`] for
 /// anything else.
 pub fn sniff(bytes: &[u8]) -> Result<Format, ImagingError> {
@@ -96,7 +96,7 @@ fn foreign(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// The still-picture brands of the file type box of ISO/IEC 14496-12; `mif1` alone says only that it holds pictures,
+/// The still-image brands of the file type box of ISO/IEC 14496-12; `mif1` alone says only that it holds images,
 /// and the compatible brands say how they are coded.
 fn iso_media(bytes: &[u8]) -> Option<&'static str> {
     let length = bytes
@@ -181,7 +181,7 @@ mod tests {
             b"\0\0\0\x18ftypisom\0\0\0\0isommp41",
             b"\xFF",
             b"\0",
-            b"<html><body>no picture</body></html>",
+            b"<html><body>no image</body></html>",
             b"\x89PNG\r\n\x1a",
             b"\xff\xff\xff\xffftyp",
             b"\0\0\0\0ftyp",

@@ -1,11 +1,9 @@
-//! When work ends before it is done.
+//! Deadline and cancellation of work.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::ImagingError;
-
-/// A deadline and a cancellation flag, which decoders look at in their innermost loops over bytes and rows.
+/// A deadline and a cancellation flag, which decoders check in their innermost loops over bytes and rows.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -21,6 +19,11 @@ pub struct Interrupt<'a> {
     deadline: Option<Instant>,
     cancelled: Option<&'a AtomicBool>,
 }
+
+/// The error of work whose [`Interrupt`] was due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("interrupted: the deadline has passed, or the work was cancelled")]
+pub struct Interrupted;
 
 impl Interrupt<'static> {
     /// No deadline and no flag: the work is done to its end.
@@ -68,11 +71,11 @@ impl<'a> Interrupt<'a> {
                 .is_none_or(|deadline| deadline.saturating_duration_since(Instant::now()) >= needed)
     }
 
-    pub(crate) fn check(&self) -> Result<(), ImagingError> {
-        if self.is_due() {
-            Err(ImagingError::Interrupted)
-        } else {
-            Ok(())
-        }
+    /// Checks whether the work may go on.
+    ///
+    /// # Errors
+    /// [`Interrupted`] once the interrupt is due.
+    pub fn check(&self) -> Result<(), Interrupted> {
+        if self.is_due() { Err(Interrupted) } else { Ok(()) }
     }
 }

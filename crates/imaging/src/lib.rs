@@ -1,24 +1,24 @@
-//! Bytes to an upright RGB picture: formats, EXIF orientation, limits, resize, warp, crop.
+//! Bytes to an upright RGB image: formats, EXIF orientation, limits, resize, warp, crop.
 //!
 //! Every byte that reaches this crate may be hostile. [`probe`] reads a file's header without allocating a pixel,
 //! [`EncodedImage`] refuses what the headers declare beyond the [`Limits`] before anything is allocated, the memory of a
 //! decode among them; a decode ends within milliseconds of its [`Interrupt`]; and a fault inside a decoding library comes
 //! back as [`ImagingError::Corrupt`] instead of crossing the border as a panic.
 //!
-//! A [`Picture`] is always upright, always RGB with eight bits a channel, and always without padding between rows, so
+//! An [`Image`] is always upright, always RGB with eight bits a channel, and always without padding between rows, so
 //! that no later stage has to ask. The operations on it ([`shrink_area`], [`crop_resize_bilinear`], [`warp_affine`],
-//! [`write_planar`], [`pad_to`]) agree with OpenCV's to within rounding, because the models were trained on pictures
+//! [`pad_to`]) agree with OpenCV's to within rounding, because the models were trained on images
 //! that OpenCV had prepared.
 //!
 //! ```
-//! use likeness_imaging::{Limits, Picture, decode, shrink_area};
+//! use likeness_imaging::{Limits, Image, decode, shrink_area};
 //!
 //! # fn main() -> Result<(), likeness_imaging::ImagingError> {
 //! // A GIF of one white pixel.
 //! let bytes = b"GIF89a\x01\0\x01\0\x80\0\0\xff\xff\xff\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
-//! let picture: Picture = decode(bytes, &Limits::default())?;
-//! assert_eq!((picture.width(), picture.height()), (1, 1));
-//! assert_eq!(shrink_area(&picture, 1, 1).as_rgb8(), [255, 255, 255]);
+//! let image: Image = decode(bytes, &Limits::default())?;
+//! assert_eq!((image.width(), image.height()), (1, 1));
+//! assert_eq!(shrink_area(&image, 1, 1).as_rgb8(), [255, 255, 255]);
 //! # Ok(())
 //! # }
 //! ```
@@ -29,12 +29,11 @@ mod error;
 mod fields;
 mod flatten;
 mod format;
+mod image;
 mod interrupt;
 mod limits;
 mod orientation;
 mod pad;
-mod picture;
-mod planar;
 mod probe;
 mod reduced;
 mod resample;
@@ -45,12 +44,11 @@ pub use affine::Affine;
 pub use decode::{EncodedImage, decode};
 pub use error::ImagingError;
 pub use format::{Format, sniff};
-pub use interrupt::Interrupt;
+pub use image::Image;
+pub use interrupt::{Interrupt, Interrupted};
 pub use limits::Limits;
 pub use orientation::Orientation;
 pub use pad::pad_to;
-pub use picture::Picture;
-pub use planar::{ChannelOrder, write_planar};
 pub use probe::{Header, probe};
 pub use reduced::Reduced;
 pub use resample::{PixelRect, crop_resize_bilinear, shrink_area};

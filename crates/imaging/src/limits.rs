@@ -1,8 +1,8 @@
-//! How large a picture may be.
+//! How large an image may be.
 
 use crate::ImagingError;
 
-/// The largest picture that is accepted. All are checked against the file's header, before a pixel is allocated.
+/// The largest image that is accepted. All are checked against the file's header, before a pixel is allocated.
 ///
 /// ```
 /// let limits = likeness_imaging::Limits::default().with_max_side(4_096);
@@ -74,7 +74,7 @@ impl Limits {
         Ok(())
     }
 
-    /// Checks the size of a picture.
+    /// Checks the size of an image.
     ///
     /// # Errors
     /// [`ImagingError::TooLarge`].
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_declarable_picture_does_not_overflow() {
+    fn the_largest_declarable_image_does_not_overflow() {
         let limits = Limits::default().with_max_side(u32::MAX);
         assert!(matches!(
             limits.check_size(u32::MAX, u32::MAX),

@@ -1,11 +1,11 @@
-//! Which way up a picture was stored.
+//! Which way up an image was stored.
 
-use crate::picture::CHANNELS;
+use crate::image::CHANNELS;
 use crate::probe::tiff;
 
 /// How the stored pixels have to be turned to stand upright: the eight values of EXIF tag 0x0112 (TIFF tag 274).
 ///
-/// The names say what is done to the stored picture.
+/// The names say what is done to the stored image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Orientation {
     /// 1: stored upright.

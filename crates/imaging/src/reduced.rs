@@ -1,8 +1,11 @@
-//! A picture at a part of its size, and the way back to the pixels of the whole.
+//! An image at a part of its size, and the way back to the pixels of the whole.
 
-use crate::{Header, Picture};
+use std::borrow::Cow;
 
-/// By how much a picture is made smaller while it is decoded, in either direction.
+use crate::Image;
+use crate::probe::Header;
+
+/// By how much an image is made smaller while it is decoded, in either direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reduction {
     Whole,
@@ -23,7 +26,7 @@ impl Reduction {
             .unwrap_or(Self::Whole)
     }
 
-    /// Pixels of the whole along one of the reduced picture.
+    /// Pixels of the whole along one of the reduced image.
     pub(crate) fn factor(self) -> u32 {
         match self {
             Self::Whole => 1,
@@ -49,10 +52,10 @@ impl Reduction {
     }
 }
 
-/// A picture that may be smaller than its file, and where it lies in the whole.
+/// An image that may be smaller than its file, and where it lies in the whole.
 #[derive(Debug, Clone)]
-pub struct Reduced {
-    picture: Picture,
+pub struct Reduced<'a> {
+    image: Cow<'a, Image>,
     width: u32,
     height: u32,
     reduction: Reduction,
@@ -60,8 +63,21 @@ pub struct Reduced {
     top: u32,
 }
 
-impl Reduced {
-    pub(crate) fn new(picture: Picture, header: &Header, reduction: Reduction) -> Self {
+impl<'a> Reduced<'a> {
+    /// Wraps an image at its own size.
+    #[must_use]
+    pub fn whole(image: &'a Image) -> Self {
+        Self {
+            width: image.width(),
+            height: image.height(),
+            image: Cow::Borrowed(image),
+            reduction: Reduction::Whole,
+            left: 0,
+            top: 0,
+        }
+    }
+
+    pub(crate) fn new(image: Image, header: &Header, reduction: Reduction) -> Self {
         let (from_right, from_bottom) = header.orientation.flips();
         let beyond = |flipped: bool, reduced: u32, whole: u32| {
             // The pixel that stands for fewer is the last as stored: turned, it may come first.
@@ -72,9 +88,9 @@ impl Reduced {
             }
         };
         Self {
-            left: beyond(from_right, picture.width(), header.width),
-            top: beyond(from_bottom, picture.height(), header.height),
-            picture,
+            left: beyond(from_right, image.width(), header.width),
+            top: beyond(from_bottom, image.height(), header.height),
+            image: Cow::Owned(image),
             width: header.width,
             height: header.height,
             reduction,
@@ -83,42 +99,42 @@ impl Reduced {
 
     /// The pixels.
     #[must_use]
-    pub fn picture(&self) -> &Picture {
-        &self.picture
+    pub fn image(&self) -> &Image {
+        &self.image
     }
 
     /// The pixels alone.
     #[must_use]
-    pub fn into_picture(self) -> Picture {
-        self.picture
+    pub fn into_image(self) -> Image {
+        self.image.into_owned()
     }
 
-    /// The width of the whole picture in pixels.
+    /// The width of the whole image in pixels.
     #[must_use]
     pub fn whole_width(&self) -> u32 {
         self.width
     }
 
-    /// The height of the whole picture in pixels.
+    /// The height of the whole image in pixels.
     #[must_use]
     pub fn whole_height(&self) -> u32 {
         self.height
     }
 
-    /// Pixels of the whole picture along one of this: 1, 2, 4 or 8.
+    /// Pixels of the whole image along one of this: 1, 2, 4 or 8.
     #[must_use]
     pub fn factor(&self) -> u32 {
         self.reduction.factor()
     }
 
-    /// Where a point of this picture lies in the whole one, both in pixels from the upper left corner.
+    /// Where a point of this image lies in the whole one, both in pixels from the upper left corner.
     #[must_use]
     pub fn to_whole(&self, x: f32, y: f32) -> (f32, f32) {
         let factor = self.factor() as f32;
         (x * factor - self.left as f32, y * factor - self.top as f32)
     }
 
-    /// Where a point of the whole picture lies in this one: the reverse of [`to_whole`](Self::to_whole).
+    /// Where a point of the whole image lies in this one: the reverse of [`to_whole`](Self::to_whole).
     #[must_use]
     pub fn from_whole(&self, x: f32, y: f32) -> (f32, f32) {
         let factor = self.factor() as f32;
@@ -155,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn points_come_back_from_the_whole_whatever_way_the_picture_was_turned() {
+    fn points_come_back_from_the_whole_whatever_way_the_image_was_turned() {
         // 13 x 6 stored, at a quarter 4 x 2: the last column stands for one pixel, the last row for two.
         for (orientation, left, top) in [
             (Orientation::Upright, 0.0, 0.0),
@@ -176,7 +192,7 @@ mod tests {
             };
             let (small_width, small_height) = orientation.upright_size(4, 2);
             let reduced = Reduced::new(
-                Picture::black(small_width, small_height),
+                Image::black(small_width, small_height),
                 &header,
                 Reduction::Quarter,
             );

@@ -1,12 +1,12 @@
-//! Pictures at another size.
+//! Images at another size.
 
 use multiversion::multiversion;
 
-use crate::Picture;
-use crate::picture::{CHANNELS, byte_len};
+use crate::Image;
+use crate::image::{CHANNELS, byte_len};
 use crate::round::round;
 
-/// A rectangle of whole pixels of a picture.
+/// A rectangle of whole pixels of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PixelRect {
     /// The first column.
@@ -20,52 +20,52 @@ pub struct PixelRect {
 }
 
 impl PixelRect {
-    /// The whole picture.
+    /// The whole image.
     #[must_use]
-    pub fn of(picture: &Picture) -> Self {
+    pub fn of(image: &Image) -> Self {
         Self {
             left: 0,
             top: 0,
-            width: picture.width(),
-            height: picture.height(),
+            width: image.width(),
+            height: image.height(),
         }
     }
 
-    /// The part of the rectangle that lies in the picture; at least the pixel that is nearest to it.
-    fn clamped_to(self, picture: &Picture) -> Self {
-        let left = self.left.min(picture.width() - 1);
-        let top = self.top.min(picture.height() - 1);
+    /// The part of the rectangle that lies in the image; at least the pixel that is nearest to it.
+    fn clamped_to(self, image: &Image) -> Self {
+        let left = self.left.min(image.width() - 1);
+        let top = self.top.min(image.height() - 1);
         Self {
             left,
             top,
-            width: self.width.clamp(1, picture.width() - left),
-            height: self.height.clamp(1, picture.height() - top),
+            width: self.width.clamp(1, image.width() - left),
+            height: self.height.clamp(1, image.height() - top),
         }
     }
 }
 
-/// The picture made smaller, each pixel the mean of the area that it covers: OpenCV's `resize(INTER_AREA)`.
+/// The image made smaller, each pixel the mean of the area that it covers: OpenCV's `resize(INTER_AREA)`.
 ///
-/// A target side is clamped to between 1 and the picture's own: this never enlarges.
+/// A target side is clamped to between 1 and the image's own: this never enlarges.
 #[must_use]
-pub fn shrink_area(picture: &Picture, width: u32, height: u32) -> Picture {
-    let width = width.clamp(1, picture.width());
-    let height = height.clamp(1, picture.height());
-    if (width, height) == (picture.width(), picture.height()) {
-        return picture.clone();
+pub fn shrink_area(image: &Image, width: u32, height: u32) -> Image {
+    let width = width.clamp(1, image.width());
+    let height = height.clamp(1, image.height());
+    if (width, height) == (image.width(), image.height()) {
+        return image.clone();
     }
-    let columns = Share::all(picture.width(), width);
-    let rows = Share::all(picture.height(), height);
+    let columns = Share::all(image.width(), width);
+    let rows = Share::all(image.height(), height);
     let mut pixels = vec![0; byte_len(width, height)];
-    let mut means = vec![0.0; picture.stride() + 1];
+    let mut means = vec![0.0; image.stride() + 1];
     let mut row = vec![0.0; byte_len(width, 1) + 1];
     for (share, out) in rows.iter().zip(pixels.chunks_exact_mut(byte_len(width, 1))) {
         // Rows first: values that lie side by side are then summed independently of each other, many at a time.
-        mean_of_rows(picture, share, &mut means);
+        mean_of_rows(image, share, &mut means);
         mean_of_columns(&means, &columns, &mut row);
         round(&row, out);
     }
-    Picture::from_parts(width, height, pixels)
+    Image::from_parts(width, height, pixels)
 }
 
 /// The mean over a share of the rows, for each value of a row.
@@ -73,9 +73,9 @@ pub fn shrink_area(picture: &Picture, width: u32, height: u32) -> Picture {
     "x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma",
     "x86_64+avx2+bmi1+bmi2+fma"
 ))]
-fn mean_of_rows(picture: &Picture, share: &Share, means: &mut [f32]) {
-    let stride = picture.stride();
-    let row = |y: u32| &picture.as_rgb8()[y as usize * stride..][..stride];
+fn mean_of_rows(image: &Image, share: &Share, means: &mut [f32]) {
+    let stride = image.stride();
+    let row = |y: u32| &image.as_rgb8()[y as usize * stride..][..stride];
     let (first, last) = (share.first_weight, share.last_weight);
     let edges = row(share.first).iter().zip(row(share.last));
     let (means, _) = means.split_at_mut(stride);
@@ -145,7 +145,7 @@ fn mean_of_columns(rows: &[f32], shares: &[Share], means: &mut [f32]) {
     }
 }
 
-/// The source pixels along one axis that one pixel of a smaller picture covers, and how much each counts. The weights
+/// The source pixels along one axis that one pixel of a smaller image covers, and how much each counts. The weights
 /// add up to 1.
 struct Share {
     first: u32,
@@ -184,27 +184,27 @@ impl Share {
     }
 }
 
-/// The rectangle of the picture at another size, by plain bilinear interpolation.
+/// The rectangle of the image at another size, by plain bilinear interpolation.
 ///
 /// Each pixel of the result mixes the four around its origin `(x + 0.5) * scale - 0.5`, clamped to the rectangle;
 /// nothing is averaged when it shrinks. That is OpenCV's `resize(INTER_LINEAR)`, with which liveness models and
-/// detectors were trained, aliasing included: a better filter would show them pictures they have never seen.
+/// detectors were trained, aliasing included: a better filter would show them images they have never seen.
 ///
-/// A rectangle that reaches out of the picture is cut to what lies inside, and sides of zero are taken as one.
+/// A rectangle that reaches out of the image is cut to what lies inside, and sides of zero are taken as one.
 #[must_use]
-pub fn crop_resize_bilinear(picture: &Picture, rect: PixelRect, width: u32, height: u32) -> Picture {
-    let rect = rect.clamped_to(picture);
+pub fn crop_resize_bilinear(image: &Image, rect: PixelRect, width: u32, height: u32) -> Image {
+    let rect = rect.clamped_to(image);
     let (width, height) = (width.max(1), height.max(1));
-    let stride = picture.stride();
+    let stride = image.stride();
     let crop_row = |y: u32| {
         let start = (rect.top + y) as usize * stride + byte_len(rect.left, 1);
-        &picture.as_rgb8()[start..][..byte_len(rect.width, 1)]
+        &image.as_rgb8()[start..][..byte_len(rect.width, 1)]
     };
     let columns = Tap::all(rect.width, width);
     let rows = Tap::all(rect.height, height);
     let mut pixels = vec![0; byte_len(width, height)];
     // Rows that are already interpolated along x, and which row of the rectangle each is. One that is used again, as
-    // most are when the picture grows, is not computed again.
+    // most are when the image grows, is not computed again.
     let mut upper = (u32::MAX, vec![0; byte_len(width, 1)]);
     let mut lower = (u32::MAX, vec![0; byte_len(width, 1)]);
     for (tap, out) in rows.iter().zip(pixels.chunks_exact_mut(byte_len(width, 1))) {
@@ -221,7 +221,7 @@ pub fn crop_resize_bilinear(picture: &Picture, rect: PixelRect, width: u32, heig
             *out = (mix(above, below, tap.far_share).wrapping_add(HALF) >> (2 * SHARE_BITS)) as u8;
         }
     }
-    Picture::from_parts(width, height, pixels)
+    Image::from_parts(width, height, pixels)
 }
 
 /// Bits of a share of a pixel, as many as OpenCV's: a value mixed twice then takes 8 + 2 * 11 bits.
@@ -247,7 +247,7 @@ fn stretch_row(row: &[u8], columns: &[Tap], out: &mut [u32]) {
     }
 }
 
-/// The two source pixels along one axis that a pixel of a resized picture mixes.
+/// The two source pixels along one axis that a pixel of a resized image mixes.
 struct Tap {
     near: u32,
     far: u32,
@@ -279,27 +279,27 @@ mod tests {
 
     use super::*;
 
-    fn grey(width: u32, values: &[u8]) -> Picture {
+    fn grey(width: u32, values: &[u8]) -> Image {
         let pixels = values.iter().flat_map(|&value| [value; 3]).collect();
-        Picture::from_rgb8(width, values.len() as u32 / width, pixels).unwrap()
+        Image::from_rgb8(width, values.len() as u32 / width, pixels).unwrap()
     }
 
-    fn reds(picture: &Picture) -> Vec<u8> {
-        picture.as_rgb8().chunks_exact(3).map(|pixel| pixel[0]).collect()
+    fn reds(image: &Image) -> Vec<u8> {
+        image.as_rgb8().chunks_exact(3).map(|pixel| pixel[0]).collect()
     }
 
-    fn arbitrary_picture() -> impl Strategy<Value = Picture> {
+    fn arbitrary_image() -> impl Strategy<Value = Image> {
         (1_u32..24, 1_u32..24).prop_flat_map(|(width, height)| {
             proptest::collection::vec(any::<u8>(), byte_len(width, height))
-                .prop_map(move |pixels| Picture::from_rgb8(width, height, pixels).unwrap())
+                .prop_map(move |pixels| Image::from_rgb8(width, height, pixels).unwrap())
         })
     }
 
     #[test]
     fn area_of_whole_pixels_is_their_mean() {
-        let picture = Picture::from_rgb8(2, 2, vec![0, 10, 1, 4, 10, 1, 8, 10, 1, 12, 10, 0]).unwrap();
+        let image = Image::from_rgb8(2, 2, vec![0, 10, 1, 4, 10, 1, 8, 10, 1, 12, 10, 0]).unwrap();
         // The last is 3/4, rounded to the nearest.
-        assert_eq!(shrink_area(&picture, 1, 1).as_rgb8(), [6, 10, 1]);
+        assert_eq!(shrink_area(&image, 1, 1).as_rgb8(), [6, 10, 1]);
     }
 
     #[test]
@@ -326,10 +326,10 @@ mod tests {
 
     #[test]
     fn area_targets_are_clamped() {
-        let picture = grey(2, &[1, 2, 3, 4]);
-        assert_eq!(shrink_area(&picture, 5, 9), picture);
-        assert_eq!(reds(&shrink_area(&picture, 0, 0)), [3]);
-        assert_eq!(reds(&shrink_area(&picture, 9, 1)), [2, 3]);
+        let image = grey(2, &[1, 2, 3, 4]);
+        assert_eq!(shrink_area(&image, 5, 9), image);
+        assert_eq!(reds(&shrink_area(&image, 0, 0)), [3]);
+        assert_eq!(reds(&shrink_area(&image, 9, 1)), [2, 3]);
     }
 
     #[test]
@@ -352,26 +352,26 @@ mod tests {
     #[test]
     fn bilinear_shrinking_does_not_average() {
         // Eight on two: origins 1.5 and 5.5, each between two pixels; the other four are never read.
-        let picture = grey(8, &[255, 10, 20, 255, 255, 30, 50, 255]);
+        let image = grey(8, &[255, 10, 20, 255, 255, 30, 50, 255]);
         assert_eq!(
-            reds(&crop_resize_bilinear(&picture, PixelRect::of(&picture), 2, 1)),
+            reds(&crop_resize_bilinear(&image, PixelRect::of(&image), 2, 1)),
             [15, 40]
         );
     }
 
     #[test]
     fn bilinear_mixes_both_axes_and_every_channel() {
-        let picture = Picture::from_rgb8(2, 2, vec![0, 1, 2, 40, 1, 4, 80, 1, 6, 120, 1, 8]).unwrap();
-        let middle = crop_resize_bilinear(&picture, PixelRect::of(&picture), 1, 1);
+        let image = Image::from_rgb8(2, 2, vec![0, 1, 2, 40, 1, 4, 80, 1, 6, 120, 1, 8]).unwrap();
+        let middle = crop_resize_bilinear(&image, PixelRect::of(&image), 1, 1);
         assert_eq!(middle.as_rgb8(), [60, 1, 5]);
-        let four = crop_resize_bilinear(&picture, PixelRect::of(&picture), 4, 4);
+        let four = crop_resize_bilinear(&image, PixelRect::of(&image), 4, 4);
         // Row 1, column 2 has its origin at (0.75, 0.25): 30 above, 110 below.
         assert_eq!(four.as_rgb8()[(4 + 2) * 3], 50);
     }
 
     #[test]
     fn bilinear_sees_nothing_outside_of_the_rectangle() {
-        let picture = grey(4, &[255, 10, 20, 255, 255, 30, 40, 255]);
+        let image = grey(4, &[255, 10, 20, 255, 255, 30, 40, 255]);
         let rect = PixelRect {
             left: 1,
             top: 0,
@@ -379,14 +379,14 @@ mod tests {
             height: 2,
         };
         assert_eq!(
-            reds(&crop_resize_bilinear(&picture, rect, 4, 2)),
+            reds(&crop_resize_bilinear(&image, rect, 4, 2)),
             [10, 13, 18, 20, 30, 33, 38, 40]
         );
     }
 
     #[test]
-    fn rectangles_beyond_the_picture_are_cut() {
-        let picture = grey(2, &[1, 2, 3, 4]);
+    fn rectangles_beyond_the_image_are_cut() {
+        let image = grey(2, &[1, 2, 3, 4]);
         for (rect, expected) in [
             (
                 PixelRect {
@@ -417,32 +417,32 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                reds(&crop_resize_bilinear(&picture, rect, 1, 1)),
+                reds(&crop_resize_bilinear(&image, rect, 1, 1)),
                 expected,
                 "{rect:?}"
             );
         }
         assert_eq!(
-            crop_resize_bilinear(&picture, PixelRect::of(&picture), 0, 0).width(),
+            crop_resize_bilinear(&image, PixelRect::of(&image), 0, 0).width(),
             1
         );
     }
 
     proptest! {
         #[test]
-        fn shrinking_keeps_the_mean(picture in arbitrary_picture(), width in 1_u32..24, height in 1_u32..24) {
-            let mean = |picture: &Picture| {
-                let pixels = picture.as_rgb8();
+        fn shrinking_keeps_the_mean(image in arbitrary_image(), width in 1_u32..24, height in 1_u32..24) {
+            let mean = |image: &Image| {
+                let pixels = image.as_rgb8();
                 pixels.iter().map(|&value| f64::from(value)).sum::<f64>() / pixels.len() as f64
             };
-            let small = shrink_area(&picture, width, height);
+            let small = shrink_area(&image, width, height);
             // Each pixel is rounded by at most a half.
-            prop_assert!((mean(&small) - mean(&picture)).abs() <= 0.5 + 1e-3);
+            prop_assert!((mean(&small) - mean(&image)).abs() <= 0.5 + 1e-3);
         }
 
         #[test]
-        fn shrinking_agrees_with_the_definition(picture in arbitrary_picture(), width in 1_u32..24, height in 1_u32..24) {
-            let small = shrink_area(&picture, width, height);
+        fn shrinking_agrees_with_the_definition(image in arbitrary_image(), width in 1_u32..24, height in 1_u32..24) {
+            let small = shrink_area(&image, width, height);
             let overlap = |index: u32, source: u32, target: u32, at: u32| {
                 let scale = f64::from(source) / f64::from(target);
                 let (start, end) = (f64::from(index) * scale, f64::from(index + 1) * scale);
@@ -451,12 +451,12 @@ mod tests {
             for y in 0..small.height() {
                 for x in 0..small.width() {
                     let mut expected = 0.0;
-                    for from_y in 0..picture.height() {
-                        for from_x in 0..picture.width() {
-                            let value = picture.as_rgb8()[((from_y * picture.width() + from_x) * 3 + 1) as usize];
+                    for from_y in 0..image.height() {
+                        for from_x in 0..image.width() {
+                            let value = image.as_rgb8()[((from_y * image.width() + from_x) * 3 + 1) as usize];
                             expected += f64::from(value)
-                                * overlap(x, picture.width(), small.width(), from_x)
-                                * overlap(y, picture.height(), small.height(), from_y);
+                                * overlap(x, image.width(), small.width(), from_x)
+                                * overlap(y, image.height(), small.height(), from_y);
                         }
                     }
                     let found = f64::from(small.as_rgb8()[((y * small.width() + x) * 3 + 1) as usize]);
@@ -466,10 +466,10 @@ mod tests {
         }
 
         #[test]
-        fn the_same_size_is_the_same_picture(picture in arbitrary_picture()) {
-            let (width, height) = (picture.width(), picture.height());
-            prop_assert_eq!(&crop_resize_bilinear(&picture, PixelRect::of(&picture), width, height), &picture);
-            prop_assert_eq!(&shrink_area(&picture, width, height), &picture);
+        fn the_same_size_is_the_same_image(image in arbitrary_image()) {
+            let (width, height) = (image.width(), image.height());
+            prop_assert_eq!(&crop_resize_bilinear(&image, PixelRect::of(&image), width, height), &image);
+            prop_assert_eq!(&shrink_area(&image, width, height), &image);
         }
     }
 }

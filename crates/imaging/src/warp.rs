@@ -1,56 +1,56 @@
-//! Pictures under affine maps.
+//! Images under affine maps.
 
 use multiversion::multiversion;
 
-use crate::picture::CHANNELS;
+use crate::image::CHANNELS;
 use crate::round::round;
-use crate::{Affine, Picture};
+use crate::{Affine, Image};
 
-/// The picture under `map`, seen through a window of `width` x `height` pixels at the origin.
+/// The image under `map`, seen through a window of `width` x `height` pixels at the origin.
 ///
-/// `map` takes coordinates of the picture to coordinates of the result; pixel centres lie at integer coordinates. Each
-/// pixel of the result is the bilinear mixture of the four around its origin; what lies outside of the picture is
+/// `map` takes coordinates of the image to coordinates of the result; pixel centres lie at integer coordinates. Each
+/// pixel of the result is the bilinear mixture of the four around its origin; what lies outside of the image is
 /// black, and a pixel whose neighbours are partly outside is mixed with that black. This is OpenCV's
 /// `warpAffine(INTER_LINEAR, BORDER_CONSTANT)`, except that positions are not rounded to a 32nd of a pixel first.
 ///
 /// A map without an inverse shows nothing: the result is black. Sides of zero are taken as one.
 #[must_use]
-pub fn warp_affine(picture: &Picture, map: &Affine, width: u32, height: u32) -> Picture {
-    let mut warped = Picture::black(width, height);
+pub fn warp_affine(image: &Image, map: &Affine, width: u32, height: u32) -> Image {
+    let mut warped = Image::black(width, height);
     let Some(back) = map.inverse() else {
         return warped;
     };
     let stride = warped.stride();
     let mut colours = vec![0.0; stride];
     for (y, row) in (0_u32..).zip(warped.pixels_mut().chunks_exact_mut(stride)) {
-        warp_row(picture, &back, y, &mut colours);
+        warp_row(image, &back, y, &mut colours);
         round(&colours, row);
     }
     warped
 }
 
 #[multiversion(targets("x86_64+avx2+bmi1+bmi2+fma"))]
-fn warp_row(picture: &Picture, back: &Affine, y: u32, row: &mut [f32]) {
+fn warp_row(image: &Image, back: &Affine, y: u32, row: &mut [f32]) {
     let [[step_x, _, _], [step_y, _, _]] = back.rows();
     let (start_x, start_y) = back.apply(0.0, f64::from(y));
     // Multiplied afresh and not summed up, so that no error grows along the row.
     let origin = |x: usize| (start_x + step_x * x as f64, start_y + step_y * x as f64);
-    let (last_x, last_y) = (f64::from(picture.width() - 1), f64::from(picture.height() - 1));
+    let (last_x, last_y) = (f64::from(image.width() - 1), f64::from(image.height() - 1));
     let has_neighbours = |x: &usize| {
         let (x, y) = origin(*x);
         x >= 0.0 && y >= 0.0 && x < last_x && y < last_y
     };
     let (row, _) = row.as_chunks_mut::<CHANNELS>();
-    // Along a line through a picture, what is inside lies side by side.
+    // Along a line through an image, what is inside lies side by side.
     let first = (0..row.len()).find(has_neighbours).unwrap_or(row.len());
     let behind = (first..row.len())
         .rfind(has_neighbours)
         .map_or(first, |last| last + 1);
-    let (pixels, stride) = (picture.as_rgb8(), picture.stride());
+    let (pixels, stride) = (image.as_rgb8(), image.stride());
     for (x, out) in row.iter_mut().enumerate() {
         let (source_x, source_y) = origin(x);
         if !(first..behind).contains(&x) {
-            sample(picture, source_x, source_y, out);
+            sample(image, source_x, source_y, out);
             continue;
         }
         // Neither is negative: cutting off is rounding down.
@@ -91,9 +91,9 @@ impl Shares {
     }
 }
 
-/// Writes the colour at the position `(x, y)`, which is black if no part of it lies in the picture.
-fn sample(picture: &Picture, x: f64, y: f64, out: &mut [f32; CHANNELS]) {
-    let (width, height) = (i64::from(picture.width()), i64::from(picture.height()));
+/// Writes the colour at the position `(x, y)`, which is black if no part of it lies in the image.
+fn sample(image: &Image, x: f64, y: f64, out: &mut [f32; CHANNELS]) {
+    let (width, height) = (i64::from(image.width()), i64::from(image.height()));
     // Written so that not-a-number, which huge coefficients can add up to, counts as outside.
     if !(x > -1.0 && y > -1.0 && x < width as f64 && y < height as f64) {
         *out = [0.0; CHANNELS];
@@ -109,8 +109,8 @@ fn sample(picture: &Picture, x: f64, y: f64, out: &mut [f32; CHANNELS]) {
         if !(0..width).contains(&x) || !(0..height).contains(&y) {
             return 0;
         }
-        let start = y as usize * picture.stride() + x as usize * CHANNELS;
-        picture.as_rgb8().get(start + channel).copied().unwrap_or(0)
+        let start = y as usize * image.stride() + x as usize * CHANNELS;
+        image.as_rgb8().get(start + channel).copied().unwrap_or(0)
     };
     *out = std::array::from_fn(|channel| {
         shares.mix(
@@ -128,47 +128,47 @@ mod tests {
 
     use super::*;
 
-    fn grey(width: u32, values: &[u8]) -> Picture {
+    fn grey(width: u32, values: &[u8]) -> Image {
         let pixels = values.iter().flat_map(|&value| [value; 3]).collect();
-        Picture::from_rgb8(width, values.len() as u32 / width, pixels).unwrap()
+        Image::from_rgb8(width, values.len() as u32 / width, pixels).unwrap()
     }
 
-    fn reds(picture: &Picture) -> Vec<u8> {
-        picture.as_rgb8().chunks_exact(3).map(|pixel| pixel[0]).collect()
+    fn reds(image: &Image) -> Vec<u8> {
+        image.as_rgb8().chunks_exact(3).map(|pixel| pixel[0]).collect()
     }
 
     #[test]
     fn half_a_pixel_to_the_right_mixes_with_black_at_both_ends() {
-        let picture = grey(2, &[100, 200]);
-        let moved = warp_affine(&picture, &Affine::new(1.0, 0.0, 0.5, 0.0, 1.0, 0.0), 4, 1);
+        let image = grey(2, &[100, 200]);
+        let moved = warp_affine(&image, &Affine::new(1.0, 0.0, 0.5, 0.0, 1.0, 0.0), 4, 1);
         assert_eq!(reds(&moved), [50, 150, 100, 0]);
     }
 
     #[test]
     fn a_quarter_pixel_down_mixes_rows() {
-        let picture = grey(1, &[100, 200]);
-        let moved = warp_affine(&picture, &Affine::new(1.0, 0.0, 0.0, 0.0, 1.0, 0.25), 1, 3);
+        let image = grey(1, &[100, 200]);
+        let moved = warp_affine(&image, &Affine::new(1.0, 0.0, 0.0, 0.0, 1.0, 0.25), 1, 3);
         // 0.75 * 100 + 0.25 * 0, 0.75 * 200 + 0.25 * 100, 0.75 * 0 + 0.25 * 200
         assert_eq!(reds(&moved), [75, 175, 50]);
     }
 
     #[test]
     fn twice_as_large_keeps_the_colours_apart() {
-        let picture = Picture::from_rgb8(2, 1, vec![0, 100, 200, 100, 0, 50]).unwrap();
-        let doubled = warp_affine(&picture, &Affine::new(2.0, 0.0, 0.0, 0.0, 1.0, 0.0), 3, 1);
+        let image = Image::from_rgb8(2, 1, vec![0, 100, 200, 100, 0, 50]).unwrap();
+        let doubled = warp_affine(&image, &Affine::new(2.0, 0.0, 0.0, 0.0, 1.0, 0.0), 3, 1);
         assert_eq!(doubled.as_rgb8(), [0, 100, 200, 50, 50, 125, 100, 0, 50]);
     }
 
     #[test]
     fn nothing_to_see_is_black() {
-        let picture = grey(1, &[255]);
+        let image = grey(1, &[255]);
         for map in [
             Affine::new(0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
             Affine::new(1.0, 0.0, 1e300, 0.0, 1.0, 0.0),
             Affine::new(1e-300, 0.0, 5.0, 0.0, 1e-300, 5.0),
             Affine::new(f64::NAN, 0.0, 0.0, 0.0, 1.0, 0.0),
         ] {
-            assert_eq!(reds(&warp_affine(&picture, &map, 2, 2)), [0; 4], "{map:?}");
+            assert_eq!(reds(&warp_affine(&image, &map, 2, 2)), [0; 4], "{map:?}");
         }
     }
 
@@ -176,15 +176,15 @@ mod tests {
         #[test]
         fn the_identity_changes_nothing(width in 1_u32..20, height in 1_u32..20, seed: u8) {
             let pixels = (0..width * height * 3).map(|i| (i as u8).wrapping_mul(31) ^ seed).collect();
-            let picture = Picture::from_rgb8(width, height, pixels).unwrap();
-            prop_assert_eq!(&warp_affine(&picture, &Affine::IDENTITY, width, height), &picture);
+            let image = Image::from_rgb8(width, height, pixels).unwrap();
+            prop_assert_eq!(&warp_affine(&image, &Affine::IDENTITY, width, height), &image);
         }
 
         #[test]
         fn no_map_panics(numbers in proptest::array::uniform6(proptest::num::f64::ANY)) {
             let [a, b, c, d, e, f] = numbers;
-            let picture = grey(3, &[1, 2, 3, 4, 5, 6]);
-            let warped = warp_affine(&picture, &Affine::new(a, b, c, d, e, f), 5, 4);
+            let image = grey(3, &[1, 2, 3, 4, 5, 6]);
+            let warped = warp_affine(&image, &Affine::new(a, b, c, d, e, f), 5, 4);
             prop_assert_eq!((warped.width(), warped.height()), (5, 4));
         }
     }

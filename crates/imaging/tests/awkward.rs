@@ -4,21 +4,21 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
-use likeness_imaging::{ImagingError, Limits, Picture, decode, probe};
+use likeness_imaging::{Image, ImagingError, Limits, decode, probe};
 use likeness_testing::allocation::{Counting, measure};
 use likeness_testing::{Failed, Outcome, Suite, ensure, shared};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What decoding may hold for each pixel, beside the file: the picture, a copy of it in another form (16 bits and four
+/// What decoding may hold for each pixel, beside the file: the image, a copy of it in another form (16 bits and four
 /// channels take 8 bytes), turned upright.
 const BYTES_PER_PIXEL: usize = 3 + 8 + 3;
 
 /// Tables and buffers of the decoders.
 const FIXED_BYTES: usize = 4 << 20;
 
-/// What refusing a picture for its size may hold.
+/// What refusing an image for its size may hold.
 const REFUSAL_BYTES: usize = 1 << 20;
 
 fn main() -> ExitCode {
@@ -59,15 +59,15 @@ fn check_library_file(path: &Path, fields: &[String]) -> Outcome {
     let (outcome, usage) = measure(|| decode(&bytes, &Limits::default()));
     let peak = usage.peak;
     check_outcome(&outcome, expect)?;
-    let picture = match outcome {
-        Ok(picture) => picture,
+    let image = match outcome {
+        Ok(image) => image,
         Err(ImagingError::TooLarge { .. }) => {
             ensure!(peak <= REFUSAL_BYTES, "refusing it took {peak} bytes");
             return Ok(());
         }
         Err(_) => return Ok(()),
     };
-    let pixels = picture.width() as usize * picture.height() as usize;
+    let pixels = image.width() as usize * image.height() as usize;
     ensure!(
         peak <= pixels * BYTES_PER_PIXEL + FIXED_BYTES,
         "decoding {pixels} pixels took {peak} bytes"
@@ -75,8 +75,8 @@ fn check_library_file(path: &Path, fields: &[String]) -> Outcome {
     let header = probe(&bytes, &Limits::default())?;
     let found = (header.width, header.height);
     ensure!(
-        found == (picture.width(), picture.height()),
-        "probed as {found:?} and decoded as {picture:?}"
+        found == (image.width(), image.height()),
+        "probed as {found:?} and decoded as {image:?}"
     );
     ensure!(
         format.is_empty() || header.format.to_string().eq_ignore_ascii_case(format),
@@ -90,7 +90,7 @@ fn check_library_file(path: &Path, fields: &[String]) -> Outcome {
     Ok(())
 }
 
-fn check_outcome(outcome: &Result<Picture, ImagingError>, expect: &str) -> Result<(), Failed> {
+fn check_outcome(outcome: &Result<Image, ImagingError>, expect: &str) -> Result<(), Failed> {
     let found = match outcome {
         Ok(_) => "ok",
         Err(ImagingError::Corrupt { .. }) => "corrupt",
@@ -113,7 +113,7 @@ const PORTRAITS: &[(&str, f64)] = &[
     // The same JPEG with another tag.
     ("exif0_invalid.jpg", 0.0),
     ("exif1.jpg", 0.0),
-    // Turned without loss; where the sides of a block do not line up with the picture's, colours are sampled anew.
+    // Turned without loss; where the sides of a block do not line up with the image's, colours are sampled anew.
     ("exif2.jpg", 0.3),
     ("exif3.jpg", 0.3),
     ("exif4.jpg", 0.0),
@@ -123,7 +123,7 @@ const PORTRAITS: &[(&str, f64)] = &[
     ("exif8.jpg", 0.4),
     // The same coefficients in another order.
     ("progressive.jpg", 0.0),
-    // The picture that the first was made of, and what other coders made of it.
+    // The image that the first was made of, and what other coders made of it.
     ("lossless.webp", 0.25),
     ("lossy.webp", 1.0),
     ("rgb.bmp", 0.25),
@@ -186,23 +186,23 @@ fn refused(folder: &Path, name: &str, expected: fn(&ImagingError) -> bool) -> Re
 }
 
 fn check_portrait(folder: &Path, name: &str) -> Result<(), Failed> {
-    let load = |name: &str| -> Result<Picture, Failed> {
-        let picture = decode(&read(&folder.join(name))?, &Limits::default())?;
-        if (picture.width(), picture.height()) != (600, 800) {
-            return Err(format!("{name} is {picture:?}").into());
+    let load = |name: &str| -> Result<Image, Failed> {
+        let image = decode(&read(&folder.join(name))?, &Limits::default())?;
+        if (image.width(), image.height()) != (600, 800) {
+            return Err(format!("{name} is {image:?}").into());
         }
-        Ok(picture)
+        Ok(image)
     };
-    let (reference, picture) = (load("exif1.jpg")?, load(name)?);
+    let (reference, image) = (load("exif1.jpg")?, load(name)?);
     let colour = PORTRAITS.iter().find(|(known, _)| *known == name);
     let (difference, tolerance) = match colour {
-        Some(&(_, tolerance)) => (mean_difference(reference.as_rgb8(), picture.as_rgb8()), tolerance),
+        Some(&(_, tolerance)) => (mean_difference(reference.as_rgb8(), image.as_rgb8()), tolerance),
         None => {
             let tolerance = GREY_PORTRAITS
                 .iter()
                 .find(|(known, _)| *known == name)
                 .map_or(0.0, |entry| entry.1);
-            (mean_difference(&luma(&reference), &luma(&picture)), tolerance)
+            (mean_difference(&luma(&reference), &luma(&image)), tolerance)
         }
     };
     if difference > tolerance {
@@ -221,8 +221,8 @@ fn mean_difference(left: &[u8], right: &[u8]) -> f64 {
 }
 
 /// Brightness by ITU-R BT.601, which JPEG and Pillow use.
-fn luma(picture: &Picture) -> Vec<u8> {
-    picture
+fn luma(image: &Image) -> Vec<u8> {
+    image
         .as_rgb8()
         .chunks_exact(3)
         .map(|pixel| {

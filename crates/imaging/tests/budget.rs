@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use likeness_imaging::{EncodedImage, ImagingError, Interrupt, Limits, Orientation, Picture, probe};
+use likeness_imaging::{EncodedImage, Image, ImagingError, Interrupt, Limits, Orientation, probe};
 use likeness_testing::{Outcome, Suite, ensure, shared};
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
@@ -109,7 +109,7 @@ fn check(bytes: &[u8], expected: &str) -> Outcome {
 }
 
 /// As the service names the outcome.
-fn name(outcome: &Result<Picture, ImagingError>) -> &'static str {
+fn name(outcome: &Result<Image, ImagingError>) -> &'static str {
     match outcome {
         Ok(_) => "ok",
         Err(ImagingError::Corrupt { .. }) => "CORRUPT_IMAGE",

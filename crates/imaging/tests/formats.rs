@@ -7,10 +7,10 @@ mod samples;
 
 use image::ExtendedColorType;
 use jpeg_encoder::ColorType;
-use likeness_imaging::{Format, ImagingError, Limits, Orientation, Picture, decode, probe};
+use likeness_imaging::{Format, Image, ImagingError, Limits, Orientation, decode, probe};
 use samples::*;
 
-fn decoded(bytes: &[u8]) -> Picture {
+fn decoded(bytes: &[u8]) -> Image {
     decode(bytes, &Limits::default()).unwrap()
 }
 
@@ -19,12 +19,12 @@ fn wide(samples: &[u16]) -> Vec<u8> {
 }
 
 #[test]
-fn every_format_gives_back_its_picture() {
-    let picture = slope(15, 11);
-    for (name, bytes) in one_of_each(&picture) {
+fn every_format_gives_back_its_image() {
+    let image = slope(15, 11);
+    for (name, bytes) in one_of_each(&image) {
         let found = decoded(&bytes);
         let tolerance = if name == "JPEG" { 6 } else { 0 };
-        assert!(largest_difference(&found, &picture) <= tolerance, "{name}");
+        assert!(largest_difference(&found, &image) <= tolerance, "{name}");
         let header = probe(&bytes, &Limits::default()).unwrap();
         assert_eq!(
             (
@@ -40,18 +40,18 @@ fn every_format_gives_back_its_picture() {
 
 #[test]
 fn the_name_of_a_file_does_not_matter_and_what_follows_it_neither() {
-    let picture = slope(15, 11);
-    for (name, mut bytes) in one_of_each(&picture) {
+    let image = slope(15, 11);
+    for (name, mut bytes) in one_of_each(&image) {
         bytes.extend_from_slice(b"\r\n--boundary--\r\n");
-        assert!(largest_difference(&decoded(&bytes), &picture) <= 6, "{name}");
+        assert!(largest_difference(&decoded(&bytes), &image) <= 6, "{name}");
     }
 }
 
 #[test]
 fn jpeg_of_every_kind() {
-    let picture = slope(37, 21);
-    for (name, bytes) in jpeg_kinds(&picture) {
-        let difference = largest_difference(&decoded(&bytes), &picture);
+    let image = slope(37, 21);
+    for (name, bytes) in jpeg_kinds(&image) {
+        let difference = largest_difference(&decoded(&bytes), &image);
         // A step of red is 7 levels, and half or a quarter of the columns keep their own colour.
         let tolerance = match name {
             "4:2:0" | "4:2:2" => 16,
@@ -94,9 +94,9 @@ fn jpeg_pixels_are_those_of_pillow_and_opencv() {
             0xC04E_AF26_7DF8_F527,
         ),
     ] {
-        let picture = decoded(bytes);
-        assert_eq!((picture.width(), picture.height()), (19, 13), "{name}");
-        let pixels = picture.as_rgb8();
+        let image = decoded(bytes);
+        assert_eq!((image.width(), image.height()), (19, 13), "{name}");
+        let pixels = image.as_rgb8();
         assert_eq!(pixels[..9], start, "{name}");
         assert_eq!(pixels[pixels.len() - 9..], end, "{name}");
         assert_eq!(checksum(pixels), sum, "{name}");
@@ -106,8 +106,8 @@ fn jpeg_pixels_are_those_of_pillow_and_opencv() {
 #[test]
 fn grey_jpeg_is_grey() {
     let ramp: Vec<u8> = (0..16 * 16).map(|index| index as u8).collect();
-    let picture = decoded(&jpeg_of(&ramp, 16, 16, ColorType::Luma));
-    for (pixel, value) in picture.as_rgb8().chunks_exact(3).zip(ramp) {
+    let image = decoded(&jpeg_of(&ramp, 16, 16, ColorType::Luma));
+    for (pixel, value) in image.as_rgb8().chunks_exact(3).zip(ramp) {
         assert!(
             pixel
                 .iter()
@@ -121,8 +121,8 @@ fn cmyk_and_ycck_are_converted() {
     // Orange: no cyan, half magenta, all yellow, a fifth black: (1 - ink) * (1 - black).
     let ink: Vec<u8> = [0, 128, 255, 51].repeat(64);
     for layout in [ColorType::Cmyk, ColorType::CmykAsYcck] {
-        let picture = decoded(&jpeg_of(&ink, 8, 8, layout));
-        for (found, expected) in picture.as_rgb8().iter().zip([204, 102, 0].repeat(64)) {
+        let image = decoded(&jpeg_of(&ink, 8, 8, layout));
+        for (found, expected) in image.as_rgb8().iter().zip([204, 102, 0].repeat(64)) {
             assert!(found.abs_diff(expected) <= 3, "{found} for {expected}");
         }
     }
@@ -149,18 +149,18 @@ fn rgb_jpeg_by_adobes_tag_is_not_taken_for_ycbcr() {
 
 #[test]
 fn adobes_transform_that_does_not_exist_means_ycbcr() {
-    let picture = slope(16, 16);
-    let whole = jpeg(&picture);
+    let image = slope(16, 16);
+    let whole = jpeg(&image);
     for bytes in [&whole, &without_jfif(&whole)] {
         let odd = with_segment(bytes, 0xEE, b"Adobe\0\x64\0\0\0\0\x07");
-        assert!(largest_difference(&decoded(&odd), &picture) <= 6);
+        assert!(largest_difference(&decoded(&odd), &image) <= 6);
     }
 }
 
 #[test]
 fn bytes_between_the_segments_of_a_jpeg_are_passed_over() {
-    let picture = slope(16, 16);
-    let whole = jpeg(&picture);
+    let image = slope(16, 16);
+    let whole = jpeg(&image);
     let mut odd = whole[..2].to_vec();
     odd.extend([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0xFF, 0xFF]);
     odd.extend(&whole[2..]);
@@ -199,9 +199,9 @@ fn versions_and_parameters_that_do_not_matter_are_passed_over() {
 
 #[test]
 fn kinds_of_jpeg_that_are_not_decoded_are_named() {
-    let picture = slope(8, 8);
+    let image = slope(8, 8);
     let with_frame = |at: usize, value: u8| {
-        let mut bytes = jpeg(&picture);
+        let mut bytes = jpeg(&image);
         let frame = bytes
             .windows(2)
             .position(|window| window == [0xFF, 0xC0])
@@ -278,20 +278,20 @@ fn png_of_every_depth() {
             vec![204, 224, 244],
         ),
     ] {
-        let picture = decoded(&png_of(&samples, width, 1, layout));
-        assert_eq!(picture.as_rgb8(), expected, "{layout:?}");
+        let image = decoded(&png_of(&samples, width, 1, layout));
+        assert_eq!(image.as_rgb8(), expected, "{layout:?}");
     }
 }
 
 #[test]
 fn transparent_webp_is_laid_over_white() {
-    let picture = decoded(&webp_of(
+    let image = decoded(&webp_of(
         &[0, 100, 200, 51, 9, 9, 9, 0],
         2,
         1,
         ExtendedColorType::Rgba8,
     ));
-    assert_eq!(picture.as_rgb8(), [204, 224, 244, 255, 255, 255]);
+    assert_eq!(image.as_rgb8(), [204, 224, 244, 255, 255, 255]);
 }
 
 #[test]
@@ -332,19 +332,19 @@ fn what_a_gif_leaves_out_is_white() {
 
 #[test]
 fn a_bmp_from_top_to_bottom() {
-    let picture = slope(3, 2);
-    let mut bytes = bmp(&picture);
+    let image = slope(3, 2);
+    let mut bytes = bmp(&image);
     let upside_down = decoded(&{
         bytes[22..26].copy_from_slice(&(-2_i32).to_le_bytes());
         bytes
     });
-    assert_eq!(upside_down.as_rgb8()[..9], picture.as_rgb8()[9..]);
-    assert_eq!(upside_down.as_rgb8()[9..], picture.as_rgb8()[..9]);
+    assert_eq!(upside_down.as_rgb8()[..9], image.as_rgb8()[9..]);
+    assert_eq!(upside_down.as_rgb8()[9..], image.as_rgb8()[..9]);
 }
 
-/// The stored picture whose upright version is `upright`, by the definition of the eight values: where the stored
+/// The stored image whose upright version is `upright`, by the definition of the eight values: where the stored
 /// row 0 and column 0 are seen.
-fn stored(upright: &Picture, value: u16) -> Picture {
+fn stored(upright: &Image, value: u16) -> Image {
     let (width, height) = (upright.width(), upright.height());
     let (stored_width, stored_height) = if value > 4 {
         (height, width)
@@ -369,7 +369,7 @@ fn stored(upright: &Picture, value: u16) -> Picture {
             pixels.extend(&upright.as_rgb8()[at..at + 3]);
         }
     }
-    Picture::from_rgb8(stored_width, stored_height, pixels).unwrap()
+    Image::from_rgb8(stored_width, stored_height, pixels).unwrap()
 }
 
 #[test]
@@ -396,16 +396,16 @@ fn the_eight_orientations_stand_upright() {
 
 #[test]
 fn orientations_that_do_not_exist_are_ignored() {
-    let picture = slope(5, 3);
+    let image = slope(5, 3);
     for value in [0, 9, 255, 65_535] {
         for bytes in [
-            png_with_exif(&picture, exif(value)),
-            webp_with_exif(&picture, exif(value)),
-            tiff_with_orientation(&picture, value),
+            png_with_exif(&image, exif(value)),
+            webp_with_exif(&image, exif(value)),
+            tiff_with_orientation(&image, value),
         ] {
-            assert_eq!(decoded(&bytes), picture, "{value}");
+            assert_eq!(decoded(&bytes), image, "{value}");
         }
-        let jpeg = jpeg(&picture);
+        let jpeg = jpeg(&image);
         assert_eq!(
             decoded(&with_exif(&jpeg, &exif(value))),
             decoded(&jpeg),
@@ -416,16 +416,16 @@ fn orientations_that_do_not_exist_are_ignored() {
 
 #[test]
 fn broken_exif_costs_nothing_but_the_orientation() {
-    let picture = slope(5, 3);
-    let jpeg = jpeg(&picture);
+    let image = slope(5, 3);
+    let jpeg = jpeg(&image);
     let far = [b"II*\0".as_slice(), &u32::MAX.to_le_bytes()].concat();
     let endless = [b"II*\0\x08\0\0\0\xff\xff".as_slice(), &[0xFF; 40]].concat();
     for block in [&b""[..], b"II", b"no exif at all", &far, &endless, &exif(6)[..12]] {
         assert_eq!(decoded(&with_exif(&jpeg, block)), decoded(&jpeg), "{block:?}");
         if !block.is_empty() {
             assert_eq!(
-                decoded(&png_with_exif(&picture, block.to_vec())),
-                picture,
+                decoded(&png_with_exif(&image, block.to_vec())),
+                image,
                 "{block:?}"
             );
         }
@@ -433,10 +433,10 @@ fn broken_exif_costs_nothing_but_the_orientation() {
 }
 
 #[test]
-fn a_thumbnail_is_not_the_picture() {
-    let picture = slope(24, 16);
+fn a_thumbnail_is_not_the_image() {
+    let image = slope(24, 16);
     let thumbnail = [exif(3), jpeg(&slope(8, 8))].concat();
-    let header = probe(&with_exif(&jpeg(&picture), &thumbnail), &Limits::default()).unwrap();
+    let header = probe(&with_exif(&jpeg(&image), &thumbnail), &Limits::default()).unwrap();
     assert_eq!(
         (header.format, header.width, header.height),
         (Format::Jpeg, 24, 16)

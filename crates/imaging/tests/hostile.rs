@@ -1,18 +1,18 @@
-//! Files that lie, end too early, or were never a picture.
+//! Files that lie, end too early, or were never an image.
 
 // What cannot be made or read fails the test that asked for it.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod samples;
 
-use likeness_imaging::{Format, ImagingError, Limits, Picture, decode, probe, sniff};
+use likeness_imaging::{Format, Image, ImagingError, Limits, decode, probe, sniff};
 use proptest::prelude::*;
 use samples::*;
 
 /// The file of that format with the sides of its header overwritten.
 fn declaring(name: &str, width: u32, height: u32) -> Vec<u8> {
-    let picture = slope(8, 8);
-    let (_, mut bytes) = one_of_each(&picture)
+    let image = slope(8, 8);
+    let (_, mut bytes) = one_of_each(&image)
         .into_iter()
         .find(|(found, _)| *found == name)
         .unwrap();
@@ -39,7 +39,7 @@ fn declaring(name: &str, width: u32, height: u32) -> Vec<u8> {
             bytes[22..26].copy_from_slice(&height.to_le_bytes());
         }
         "TIFF" => {
-            bytes = tiff_with_orientation(&picture, 1);
+            bytes = tiff_with_orientation(&image, 1);
             bytes[18..22].copy_from_slice(&width.to_le_bytes());
             bytes[30..34].copy_from_slice(&height.to_le_bytes());
         }
@@ -77,7 +77,7 @@ fn a_header_that_claims_too_much_is_refused_by_its_word_alone() {
 }
 
 #[test]
-fn limits_hold_for_the_upright_picture_on_both_sides() {
+fn limits_hold_for_the_upright_image_on_both_sides() {
     let limits = Limits::default().with_max_side(20);
     for (width, height) in [(21, 4), (4, 21)] {
         for (name, bytes) in one_of_each(&slope(width, height)) {
@@ -170,7 +170,7 @@ fn a_png_with_a_wrong_byte_is_refused() {
         wrong[at] ^= 0x10;
         match decode(&wrong, &Limits::default()) {
             // Some bytes do not matter, such as the last chunk's checksum.
-            Ok(picture) => assert_eq!(picture, whole, "byte {at}"),
+            Ok(image) => assert_eq!(image, whole, "byte {at}"),
             Err(error) => assert!(
                 matches!(
                     error,
@@ -186,8 +186,8 @@ fn a_png_with_a_wrong_byte_is_refused() {
 
 #[test]
 fn a_cut_jpeg_is_refused_wherever_it_was_cut() {
-    let picture = slope(40, 33);
-    let noise = Picture::from_rgb8(
+    let image = slope(40, 33);
+    let noise = Image::from_rgb8(
         40,
         33,
         (0..40 * 33 * 3_u32)
@@ -195,14 +195,14 @@ fn a_cut_jpeg_is_refused_wherever_it_was_cut() {
             .collect(),
     )
     .unwrap();
-    let flat = Picture::from_rgb8(40, 33, vec![90; 40 * 33 * 3]).unwrap();
+    let flat = Image::from_rgb8(40, 33, vec![90; 40 * 33 * 3]).unwrap();
     let files = [
-        ("sloping", jpeg(&picture)),
+        ("sloping", jpeg(&image)),
         ("noisy", jpeg(&noise)),
         ("flat", jpeg(&flat)),
         (
             "subsampled",
-            jpeg_with(&picture, |e| {
+            jpeg_with(&image, |e| {
                 e.set_sampling_factor(jpeg_encoder::SamplingFactor::F_2_2);
             }),
         ),
@@ -210,8 +210,8 @@ fn a_cut_jpeg_is_refused_wherever_it_was_cut() {
             "own tables",
             jpeg_with(&noise, |e| e.set_optimized_huffman_tables(true)),
         ),
-        ("restarts", jpeg_with(&picture, |e| e.set_restart_interval(3))),
-        ("progressive", jpeg_with(&picture, |e| e.set_progressive(true))),
+        ("restarts", jpeg_with(&image, |e| e.set_restart_interval(3))),
+        ("progressive", jpeg_with(&image, |e| e.set_progressive(true))),
         (
             "noisy progressive",
             jpeg_with(&noise, |e| e.set_progressive(true)),
@@ -225,14 +225,14 @@ fn a_cut_jpeg_is_refused_wherever_it_was_cut() {
         let whole = decode(&bytes, &Limits::default()).unwrap();
         for length in 3..bytes.len() {
             match decode(&bytes[..length], &Limits::default()) {
-                // Without the end marker, but with all bits that show before it, the picture is whole.
-                Ok(picture) => {
+                // Without the end marker, but with all bits that show before it, the image is whole.
+                Ok(image) => {
                     assert!(
                         length >= bytes.len() - 3,
                         "{name} cut at {length} of {}",
                         bytes.len()
                     );
-                    assert_eq!(picture, whole, "{name} cut at {length} of {}", bytes.len());
+                    assert_eq!(image, whole, "{name} cut at {length} of {}", bytes.len());
                 }
                 Err(error) => assert!(
                     matches!(
@@ -260,11 +260,11 @@ fn scan_starts(jpeg: &[u8]) -> Vec<usize> {
 
 #[test]
 fn a_jpeg_that_was_cut_and_given_an_end_again_is_refused() {
-    let picture = slope(40, 33);
+    let image = slope(40, 33);
     for (name, bytes) in [
-        ("sequential", jpeg(&picture)),
-        ("restarts", jpeg_with(&picture, |e| e.set_restart_interval(3))),
-        ("progressive", jpeg_with(&picture, |e| e.set_progressive(true))),
+        ("sequential", jpeg(&image)),
+        ("restarts", jpeg_with(&image, |e| e.set_restart_interval(3))),
+        ("progressive", jpeg_with(&image, |e| e.set_progressive(true))),
     ] {
         let whole = decode(&bytes, &Limits::default()).unwrap();
         let starts = scan_starts(&bytes);
@@ -327,8 +327,8 @@ fn a_jpeg_with_more_scans_than_anybody_writes_is_refused() {
 
 #[test]
 fn a_sequential_jpeg_without_its_end_marker_is_whole() {
-    let picture = slope(40, 33);
-    let bytes = jpeg(&picture);
+    let image = slope(40, 33);
+    let bytes = jpeg(&image);
     let unended = &bytes[..bytes.len() - 2];
     assert_eq!(
         decode(unended, &Limits::default()),
@@ -361,11 +361,7 @@ fn no_cut_of_any_format_panics() {
     for (name, bytes) in one_of_each(&slope(13, 9)) {
         for length in 0..bytes.len() {
             match decode(&bytes[..length], &Limits::default()) {
-                Ok(picture) => assert_eq!(
-                    (picture.width(), picture.height()),
-                    (13, 9),
-                    "{name} cut at {length}"
-                ),
+                Ok(image) => assert_eq!((image.width(), image.height()), (13, 9), "{name} cut at {length}"),
                 Err(ImagingError::Empty) => assert_eq!(length, 0, "{name}"),
                 Err(ImagingError::NotAnImage) => assert!(length < 18, "{name} cut at {length}"),
                 Err(ImagingError::Corrupt { format, .. }) => assert_eq!(format.to_string(), name),
@@ -401,8 +397,8 @@ proptest! {
         let bytes = [start, rest].concat();
         let limits = Limits::default().with_max_pixels(1_000_000);
         let _ = sniff(&bytes);
-        if let (Ok(header), Ok(picture)) = (probe(&bytes, &limits), decode(&bytes, &limits)) {
-            prop_assert_eq!((header.width, header.height), (picture.width(), picture.height()));
+        if let (Ok(header), Ok(image)) = (probe(&bytes, &limits), decode(&bytes, &limits)) {
+            prop_assert_eq!((header.width, header.height), (image.width(), image.height()));
         }
     }
 
@@ -418,9 +414,9 @@ proptest! {
         }
         let limits = Limits::default().with_max_pixels(1_000_000);
         match decode(&bytes, &limits) {
-            Ok(picture) => {
+            Ok(image) => {
                 let header = probe(&bytes, &limits).unwrap();
-                prop_assert_eq!((header.width, header.height), (picture.width(), picture.height()));
+                prop_assert_eq!((header.width, header.height), (image.width(), image.height()));
             }
             Err(error) => prop_assert!(!matches!(error, ImagingError::BadBuffer { .. }), "{error:?}"),
         }

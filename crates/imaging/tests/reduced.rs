@@ -8,7 +8,7 @@ mod samples;
 use image::ExtendedColorType;
 use jpeg_encoder::ColorType;
 use likeness_imaging::{
-    EncodedImage, ImagingError, Interrupt, Limits, Orientation, Picture, Reduced, decode, shrink_area,
+    EncodedImage, Image, ImagingError, Interrupt, Limits, Orientation, Reduced, decode, shrink_area,
 };
 use samples::*;
 
@@ -20,8 +20,8 @@ fn reduced(bytes: &[u8], longest_side: u32) -> Reduced {
     decode_reduced(bytes, &Limits::default(), longest_side).unwrap()
 }
 
-fn size(picture: &Picture) -> (u32, u32) {
-    (picture.width(), picture.height())
+fn size(image: &Image) -> (u32, u32) {
+    (image.width(), image.height())
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn a_jpeg_is_no_larger_than_asked_for_by_a_factor_of_two() {
     ] {
         let found = reduced(&bytes, longest_side);
         assert_eq!(
-            (found.factor(), size(found.picture())),
+            (found.factor(), size(found.image())),
             (factor, expected),
             "{longest_side}"
         );
@@ -49,19 +49,19 @@ fn a_jpeg_is_no_larger_than_asked_for_by_a_factor_of_two() {
 
 #[test]
 fn it_shows_what_the_whole_shows() {
-    let picture = slope(128, 96);
-    // Not 4:1:1: the whole spreads its colours in steps, which no smaller picture does.
-    let others = jpeg_kinds(&picture)
+    let image = slope(128, 96);
+    // Not 4:1:1: the whole spreads its colours in steps, which no smaller image does.
+    let others = jpeg_kinds(&image)
         .into_iter()
         .filter(|(name, _)| *name != "4:1:1");
-    let kinds = std::iter::once(("4:4:4", jpeg(&picture))).chain(others);
+    let kinds = std::iter::once(("4:4:4", jpeg(&image))).chain(others);
     for (name, bytes) in kinds {
         let whole = decode(&bytes, &Limits::default()).unwrap();
         for factor in [2, 4, 8] {
             let found = reduced(&bytes, 128 / factor);
             let expected = shrink_area(&whole, 128 / factor, 96 / factor);
             // Little more than the whole differs from what was encoded.
-            let difference = largest_difference(found.picture(), &expected);
+            let difference = largest_difference(found.image(), &expected);
             assert!(difference <= 8, "{name} at 1/{factor}: {difference}");
         }
     }
@@ -74,13 +74,13 @@ fn grey_and_cmyk_too() {
     for (samples, layout) in [(grey, ColorType::Luma), (inks, ColorType::Cmyk)] {
         let bytes = jpeg_of(&samples, 64, 64, layout);
         let whole = decode(&bytes, &Limits::default()).unwrap();
-        let difference = largest_difference(reduced(&bytes, 16).picture(), &shrink_area(&whole, 16, 16));
+        let difference = largest_difference(reduced(&bytes, 16).image(), &shrink_area(&whole, 16, 16));
         assert!(difference <= 4, "{layout:?}: {difference}");
     }
 }
 
 #[test]
-fn a_turned_picture_is_turned_at_its_smaller_size() {
+fn a_turned_image_is_turned_at_its_smaller_size() {
     // Not a multiple of the factor: the column that stands for fewer pixels is the last as stored.
     let stored = jpeg(&slope(98, 51));
     for value in 1..=8 {
@@ -103,7 +103,7 @@ fn a_turned_picture_is_turned_at_its_smaller_size() {
                 sum += u32::from(whole.as_rgb8()[(row * whole.width() + column) as usize * 3]);
             }
         }
-        let red = found.picture().as_rgb8()[(y * found.picture().width() + x) as usize * 3];
+        let red = found.image().as_rgb8()[(y * found.image().width() + x) as usize * 3];
         assert!(
             (f64::from(sum) / 16.0 - f64::from(red)).abs() <= 2.0,
             "{orientation:?}: {} and {red}",
@@ -114,14 +114,14 @@ fn a_turned_picture_is_turned_at_its_smaller_size() {
 
 #[test]
 fn other_formats_keep_their_size() {
-    let picture = slope(64, 48);
-    for (name, bytes) in one_of_each(&picture) {
+    let image = slope(64, 48);
+    for (name, bytes) in one_of_each(&image) {
         let found = reduced(&bytes, 8);
         let factor = if name == "JPEG" { 8 } else { 1 };
         assert_eq!(found.factor(), factor, "{name}");
     }
     let wide = png_of(&[0; 2 * 64 * 48 * 3], 64, 48, ExtendedColorType::Rgb16);
-    assert_eq!(size(reduced(&wide, 8).picture()), (64, 48));
+    assert_eq!(size(reduced(&wide, 8).image()), (64, 48));
 }
 
 #[test]

@@ -1,12 +1,12 @@
-//! Which part of the picture a liveness model looks at.
+//! Which part of the image a liveness model looks at.
 
-use likeness_detection::BoundingBox;
+use likeness_face::BoundingBox;
 use likeness_imaging::PixelRect;
-use likeness_models::CropFit;
+use likeness_packs::CropFit;
 
-/// The part of a picture of `width` x `height` pixels that is `scale` times the face box, around the face's centre.
+/// The part of an image of `width` x `height` pixels that is `scale` times the face box, around the face's centre.
 ///
-/// As the models' makers cut it (Minivision, Silent-Face-Anti-Spoofing): the scale shrinks to what the picture holds,
+/// As the models' makers cut it (Minivision, Silent-Face-Anti-Spoofing): the scale shrinks to what the image holds,
 /// the same for both directions; what reaches over a border is moved back inside, not cut off; corners are cut to
 /// whole pixels and both belong to the crop. With [`CropFit::Widen`] a crop that had to shrink gets back, in the direction
 /// that has room, what it lost: up to the area that `scale` asks for, and no longer than its other side.
@@ -43,9 +43,9 @@ pub fn crop_rect(width: u32, height: u32, face: &BoundingBox, scale: f64, fit: C
     }
 }
 
-/// The shorter side of a crop, made longer until the crop has this area or is a square or the picture ends.
+/// The shorter side of a crop, made longer until the crop has this area or is a square or the image ends.
 fn longer(shorter: f64, other: f64, area: f64, available: f64) -> f64 {
-    // A side of 0 is that of a picture of one pixel.
+    // A side of 0 is that of an image of one pixel.
     let wanted = if other > 0.0 { area / other } else { other };
     wanted.min(other).min(available).max(shorter)
 }
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_face_too_large_for_the_scale_gets_what_the_picture_holds() {
+    fn a_face_too_large_for_the_scale_gets_what_the_image_holds() {
         // 479 / 300 = 1.5967 times the box: the full height, 319 wide.
         let rect = crop_rect(640, 480, &face(220.0, 90.0, 200.0, 300.0), 4.0, CropFit::Shrink);
         assert_eq!((rect.top, rect.height), (0, 480));
@@ -107,7 +107,7 @@ mod tests {
         // Not above the area: 1.7 times 200 x 300 is 173,400, which is 362 times 479, from 138.998 to 501.002.
         let rect = crop_rect(640, 480, &face(220.0, 90.0, 200.0, 300.0), 1.7, CropFit::Widen);
         assert_eq!((rect.width, rect.height), (364, 480));
-        // Not beyond the picture.
+        // Not beyond the image.
         let rect = crop_rect(400, 480, &face(100.0, 90.0, 200.0, 300.0), 4.0, CropFit::Widen);
         assert_eq!((rect.left, rect.width, rect.height), (0, 400, 480));
         // A wide face gets higher.
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crop_that_the_picture_holds_is_the_same_either_way() {
+    fn a_crop_that_the_image_holds_is_the_same_either_way() {
         let small = face(270.0, 180.0, 100.0, 120.0);
         assert_eq!(
             crop_rect(640, 480, &small, 2.7, CropFit::Widen),
@@ -126,7 +126,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_lies_in_the_picture_whatever_the_box(
+        fn it_lies_in_the_image_whatever_the_box(
             width in 1u32..3000, height in 1u32..3000,
             x in -4000.0f32..4000.0, y in -4000.0f32..4000.0, w in 0.0f32..5000.0, h in 0.0f32..5000.0,
             scale in 0.5f64..8.0, fit in prop::sample::select(vec![CropFit::Shrink, CropFit::Widen]),

@@ -1,7 +1,7 @@
 //! What can go wrong while scoring liveness.
 
-use likeness_models::{LivenessAdapter, ModelsError};
-use likeness_runtime::{Misfit, RuntimeError};
+use likeness_packs::{LivenessAdapter, PackError};
+use likeness_runtime::RuntimeError;
 
 /// Everything that this crate fails with.
 #[derive(Debug, thiserror::Error)]
@@ -9,23 +9,13 @@ use likeness_runtime::{Misfit, RuntimeError};
 pub enum LivenessError {
     /// The pack has no usable liveness model: for whoever configured it.
     #[error(transparent)]
-    Models(#[from] ModelsError),
+    Pack(#[from] PackError),
     /// The pack has no liveness model: for whoever made the pack.
     #[error("the pack has no liveness model")]
     NoModel,
     /// A family that this crate does not know: for whoever made the pack.
     #[error("liveness adapter {0:?} is not supported")]
     Unsupported(LivenessAdapter),
-    /// The model's input or outputs are not those that the manifest announces: for whoever made the pack.
-    #[error("liveness model {model}: the adapter {adapter} {misfit}")]
-    Misfit {
-        /// Name of the model.
-        model: String,
-        /// Name of the adapter.
-        adapter: &'static str,
-        /// What is needed and what is there.
-        misfit: Misfit,
-    },
     /// The manifest calls the model's numbers probabilities, and they are none: for whoever made the pack.
     #[error(
         "the liveness model's numbers are no probabilities (their sum is {sum}): say output = \"logits\""

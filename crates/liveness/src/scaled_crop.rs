@@ -1,15 +1,16 @@
-//! Liveness models that look at a square picture of the face and its surroundings.
+//! Liveness models that look at a square image of the face and its surroundings.
 
-use likeness_detection::{BoundingBox, write_input};
-use likeness_imaging::{self as imaging, Picture};
-use likeness_models::{ClassOutput, CropFit, LivenessAdapter, LivenessModelEntry, Pack, Preprocessing};
-use likeness_runtime::{Misfit, ModelSession, Runtime, is_vector_batch, shape_text};
-use ndarray::ArrayView4;
+use likeness_face::{BoundingBox, write_input};
+use likeness_imaging::{self as imaging, Image};
+use likeness_packs::{ClassOutput, CropFit, LivenessAdapter, LivenessModelEntry, Pack, Preprocessing};
+use likeness_runtime::{Adapter, ModelSession, Runtime};
 
 use crate::{LivenessError, LivenessModel, crop_rect};
 
-/// The family as manifests name it.
-const ADAPTER: &str = "scaled-crop";
+const ADAPTER: Adapter = Adapter {
+    role: "liveness model",
+    name: "scaled-crop",
+};
 
 /// By how much probabilities may lie outside of 0..=1, and their sum from 1: half-precision ones are off by less.
 const PROBABILITY_TOLERANCE: f64 = 1e-2;
@@ -68,7 +69,7 @@ impl ScaledCropLiveness {
         })
     }
 
-    /// The same models with another way to cut where the picture ends.
+    /// The same models with another way to cut where the image ends.
     #[must_use]
     pub fn with_crop_fit(mut self, fit: CropFit) -> Self {
         for part in &mut self.parts {
@@ -79,10 +80,10 @@ impl ScaledCropLiveness {
 }
 
 impl LivenessModel for ScaledCropLiveness {
-    fn score(&mut self, picture: &Picture, face: &BoundingBox) -> Result<f64, LivenessError> {
+    fn score(&mut self, image: &Image, face: &BoundingBox) -> Result<f64, LivenessError> {
         let (mut sum, mut weights) = (0.0, 0.0);
         for part in &mut self.parts {
-            sum += part.weight * part.score(picture, face, &mut self.input)?;
+            sum += part.weight * part.score(image, face, &mut self.input)?;
             weights += part.weight;
         }
         Ok(sum / weights)
@@ -97,9 +98,9 @@ impl Part {
         }
         let session = runtime.open(&model.model, pack.model(&model.model)?)?;
         let output = session
-            .picture_input(Some(model.size))
+            .image_input(Some(model.size))
             .and_then(|_| session.vector_output(model.classes))
-            .map_err(|misfit| misfit_of(session.name(), misfit))?;
+            .map_err(|misfit| ADAPTER.misfit(session.name(), misfit))?;
         Ok(Self {
             session,
             weight: model.weight,
@@ -116,33 +117,23 @@ impl Part {
 
     fn score(
         &mut self,
-        picture: &Picture,
+        image: &Image,
         face: &BoundingBox,
         input: &mut Vec<f32>,
     ) -> Result<f64, LivenessError> {
         let rect = crop_rect(
-            picture.width(),
-            picture.height(),
+            image.width(),
+            image.height(),
             face,
             self.crop_scale,
             self.crop_fit,
         );
-        let crop = imaging::crop_resize_bilinear(picture, rect, self.size, self.size);
+        let crop = imaging::crop_resize_bilinear(image, rect, self.size, self.size);
         let side = self.size as usize;
         input.resize(3 * side * side, 0.0);
         write_input(&crop, &self.preprocessing, input);
-        let view = ArrayView4::from_shape((1, 3, side, side), input)
-            .map_err(|error| LivenessError::Other(error.into()))?;
-        let outputs = self.session.run(&view)?;
-        let answer = outputs.get(&self.output)?;
-        if !is_vector_batch(answer.shape(), 1, self.classes) {
-            let needs = format!("output [1,{}]", self.classes);
-            return Err(misfit_of(
-                outputs.model(),
-                Misfit::new(needs, shape_text(answer.shape())),
-            ));
-        }
-        let numbers: Vec<f32> = answer.iter().copied().collect();
+        let outputs = self.session.run_slice([1, 3, side, side], input)?;
+        let numbers = outputs.vectors(ADAPTER, &self.output, 1, self.classes)?;
         match self.numbers {
             ClassOutput::Logits => softmax(&numbers, self.live_class),
             ClassOutput::Probabilities => probability(&numbers, self.live_class),
@@ -151,14 +142,6 @@ impl Part {
                 Err(LivenessError::Other(reason.into()))
             }
         }
-    }
-}
-
-fn misfit_of(model: &str, misfit: Misfit) -> LivenessError {
-    LivenessError::Misfit {
-        model: model.to_owned(),
-        adapter: ADAPTER,
-        misfit,
     }
 }
 

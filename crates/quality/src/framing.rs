@@ -1,9 +1,7 @@
-//! Where in the picture a face is.
+//! Where in the image a face is.
 
-use likeness_detection::{BoundingBox, Face, Point};
-use likeness_imaging::Picture;
-
-use crate::Pose;
+use likeness_face::{BoundingBox, Face, Point, Pose};
+use likeness_imaging::Image;
 
 /// What a detector's box of a whole face reaches beyond the middle of its landmarks (halfway from the eyes to the
 /// mouth), in units of the distance from the eyes to the mouth: to either side, up and down. Medians of the default
@@ -16,12 +14,12 @@ const DOWN: f64 = 1.25;
 /// middle of its box, in the same units, times the sine of the yaw. Measured on 2,870 faces.
 const YAW_SHIFT: f64 = 0.5;
 
-/// The share of a face that lies within the picture, 0..=1.
-pub(crate) fn visible_share(picture: &Picture, face: &Face, pose: &Pose) -> f64 {
+/// The share of a face that lies within the image, 0..=1.
+pub(crate) fn visible_share(image: &Image, face: &Face, pose: &Pose) -> f64 {
     let BoundingBox { x, y, width, height } = face.bounding_box;
     let (x, y) = (f64::from(x), f64::from(y));
     let (right, bottom) = (x + f64::from(width), y + f64::from(height));
-    let boxed = part_inside(picture, (x, right), (y, bottom));
+    let boxed = part_inside(image, (x, right), (y, bottom));
 
     let [right_eye, left_eye, _, right_mouth, left_mouth] =
         face.landmarks.map(|Point { x, y }| (f64::from(x), f64::from(y)));
@@ -38,16 +36,16 @@ pub(crate) fn visible_share(picture: &Picture, face: &Face, pose: &Pose) -> f64 
     );
     let (half_width, half_height) = (SIDE * unit, f64::midpoint(UP, DOWN) * unit);
     let suggested = part_inside(
-        picture,
+        image,
         (center.0 - half_width, center.0 + half_width),
         (center.1 - half_height, center.1 + half_height),
     );
     boxed.min(suggested)
 }
 
-/// The share of a rectangle that lies within the picture. One without extent counts as a point.
-fn part_inside(picture: &Picture, x: (f64, f64), y: (f64, f64)) -> f64 {
-    part(x, f64::from(picture.width())) * part(y, f64::from(picture.height()))
+/// The share of a rectangle that lies within the image. One without extent counts as a point.
+fn part_inside(image: &Image, x: (f64, f64), y: (f64, f64)) -> f64 {
+    part(x, f64::from(image.width())) * part(y, f64::from(image.height()))
 }
 
 fn part((low, high): (f64, f64), limit: f64) -> f64 {
@@ -62,11 +60,11 @@ fn part((low, high): (f64, f64), limit: f64) -> f64 {
     }
 }
 
-/// How far the middle of a box is from that of the picture, in half sides.
-pub(crate) fn off_centre(picture: &Picture, face: &BoundingBox) -> f64 {
+/// How far the middle of a box is from that of the image, in half sides.
+pub(crate) fn off_centre(image: &Image, face: &BoundingBox) -> f64 {
     let off = |start: f32, length: f32, side: u32| {
         let half = f64::from(side) / 2.0;
         ((f64::from(start) + f64::from(length) / 2.0 - half) / half).abs()
     };
-    off(face.x, face.width, picture.width()).max(off(face.y, face.height, picture.height()))
+    off(face.x, face.width, image.width()).max(off(face.y, face.height, image.height()))
 }

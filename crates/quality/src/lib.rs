@@ -1,23 +1,23 @@
-//! How well a face was photographed: its size, pose, sharpness, exposure and place in the picture.
+//! How well a face was photographed: its size, pose, sharpness, exposure and place in the image.
 //!
-//! [`FaceQuality::measure`] takes what the pipeline already has, the upright picture and the detector's face, and
+//! [`FaceQuality::measure`] takes what the pipeline already has, the upright image and the detector's face, and
 //! answers with plain numbers; no model runs, and it takes well under a millisecond. What is good enough is for a
 //! profile to say, not for this crate. Where ISO/IEC 29794-5 (face image quality) has a name for a number, it is used.
 //!
 //! ```
-//! use likeness_detection::{BoundingBox, Face, Point};
-//! use likeness_imaging::Picture;
+//! use likeness_face::{BoundingBox, Face, Point};
+//! use likeness_imaging::Image;
 //! use likeness_quality::FaceQuality;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let picture = Picture::from_rgb8(640, 480, vec![127; 640 * 480 * 3])?;
+//! let image = Image::from_rgb8(640, 480, vec![127; 640 * 480 * 3])?;
 //! let at = |x, y| Point { x, y };
 //! let face = Face {
 //!     bounding_box: BoundingBox { x: 260.0, y: 160.0, width: 120.0, height: 160.0 },
 //!     score: 0.95,
 //!     landmarks: [at(292.0, 230.0), at(348.0, 230.0), at(320.0, 263.0), at(296.0, 287.0), at(344.0, 287.0)],
 //! };
-//! let quality = FaceQuality::measure(&picture, &face)?;
+//! let quality = FaceQuality::measure(&image, &face)?;
 //! assert!((quality.inter_eye_distance - 56.0).abs() < 0.5);
 //! assert_eq!(quality.visible_share, 1.0);
 //! // A grey surface has nothing that could be sharp.
@@ -28,14 +28,11 @@
 
 mod exposure;
 mod framing;
-mod pose;
 mod sample;
 mod sharpness;
 
-use likeness_detection::Face;
-use likeness_imaging::Picture;
-
-pub use pose::Pose;
+use likeness_face::{Face, Pose};
+use likeness_imaging::Image;
 
 use crate::sample::Sample;
 
@@ -43,11 +40,11 @@ use crate::sample::Sample;
 ///
 /// `sharpness`, `brightness` and `overexposed_share` are measured on the middle of the face (0.8 of the detector's box in
 /// either direction), shrunk to about 50 pixels between the eyes where it is larger: what is finer than that, the models
-/// do not see either. They are 0 where nothing of it lies in the picture.
+/// do not see either. They are 0 where nothing of it lies in the image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct FaceQuality {
-    /// Inter-eye distance: between the middles of the eyes in pixels of the upright picture, divided by the cosine of
+    /// Inter-eye distance: between the middles of the eyes in pixels of the upright image, divided by the cosine of
     /// the yaw as ISO/IEC 29794-5 does, so that a turned head does not count as a small one. Of a head that is turned by
     /// more than 60 degrees, the distance from the eyes to the mouth tells how far apart the eyes would be.
     pub inter_eye_distance: f64,
@@ -65,12 +62,12 @@ pub struct FaceQuality {
     /// Share of the face's pixels with a luma of at least 247 of 255, 0..=1: those that ISO/IEC 29794-5 counts for
     /// over-exposure.
     pub overexposed_share: f64,
-    /// Share of the face that lies within the picture, 0..=1.
+    /// Share of the face that lies within the image, 0..=1.
     ///
     /// Of the detector's box, or of the face that the landmarks suggest, whichever is less: detectors draw the box of a
     /// face that is cut in two around the part that they see.
     pub visible_share: f64,
-    /// How far the middle of the face's box is from that of the picture, in half sides: 0 in the middle, 1 on the
+    /// How far the middle of the face's box is from that of the image, in half sides: 0 in the middle, 1 on the
     /// border, of the two directions the greater one.
     pub off_centre: f64,
 }
@@ -89,26 +86,26 @@ impl FaceQuality {
     /// but the [`inter_eye_distance`](Self::inter_eye_distance).
     pub const DETAIL: f32 = sample::FACE_SIDE as f32;
 
-    /// Measures a face in an upright picture. The box should be the detector's own, not one clipped to the picture.
+    /// Measures a face in an upright image. The box should be the detector's own, not one clipped to the image.
     ///
     /// # Errors
     /// [`QualityError::NotFinite`] for a face whose coordinates are no numbers. All others are measured, whatever they
     /// are, and every number of the answer is finite.
-    pub fn measure(picture: &Picture, face: &Face) -> Result<Self, QualityError> {
+    pub fn measure(image: &Image, face: &Face) -> Result<Self, QualityError> {
         if !face.is_finite() {
             return Err(QualityError::NotFinite);
         }
         let pose = Pose::of(&face.landmarks);
-        let sample = Sample::of(picture, &face.bounding_box);
+        let sample = Sample::of(image, &face.bounding_box);
         let sample = sample.as_ref();
         Ok(Self {
-            inter_eye_distance: pose::inter_eye_distance(&face.landmarks, &pose),
+            inter_eye_distance: pose.inter_eye_distance(&face.landmarks),
             pose,
             sharpness: sample.map_or(0.0, sharpness::sharpness),
             brightness: sample.map_or(0.0, exposure::brightness),
             overexposed_share: sample.map_or(0.0, exposure::overexposed_share),
-            visible_share: framing::visible_share(picture, face, &pose),
-            off_centre: framing::off_centre(picture, &face.bounding_box),
+            visible_share: framing::visible_share(image, face, &pose),
+            off_centre: framing::off_centre(image, &face.bounding_box),
         })
     }
 }

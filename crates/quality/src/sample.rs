@@ -1,7 +1,7 @@
 //! The middle of a face at a fixed size.
 
-use likeness_detection::BoundingBox;
-use likeness_imaging::{Picture, PixelRect, shrink_area};
+use likeness_face::BoundingBox;
+use likeness_imaging::{Image, PixelRect, shrink_area};
 
 /// The side of the square with a face box's area in a [`Sample`], in pixels; with the default detector the eyes of a
 /// frontal face are then about 50 px apart, and 47 in the crop that the default embedder sees. What is finer than that
@@ -26,19 +26,19 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// `None` where nothing of the face's middle lies in the picture.
-    pub(crate) fn of(picture: &Picture, face: &BoundingBox) -> Option<Self> {
+    /// `None` where nothing of the face's middle lies in the image.
+    pub(crate) fn of(image: &Image, face: &BoundingBox) -> Option<Self> {
         let side = (f64::from(face.width) * f64::from(face.height)).sqrt();
         let middle = |start: f32, length: f32, limit: u32| {
             let (start, length, limit) = (f64::from(start), f64::from(length), f64::from(limit));
             let margin = length * (1.0 - MIDDLE) / 2.0;
             let low = (start + margin).max(0.0).floor();
             let high = (start + length - margin).min(limit).ceil();
-            // The numbers lie in the picture, and the cast saturates where they are none.
+            // The numbers lie in the image, and the cast saturates where they are none.
             (high > low && low < limit).then_some((low as u32, (high - low) as u32))
         };
-        let (left, width) = middle(face.x, face.width, picture.width())?;
-        let (top, height) = middle(face.y, face.height, picture.height())?;
+        let (left, width) = middle(face.x, face.width, image.width())?;
+        let (top, height) = middle(face.y, face.height, image.height())?;
         let longest = f64::from(width.max(height));
         let ratio = (side / FACE_SIDE).max(longest / MAX_SIDE).max(1.0);
 
@@ -50,7 +50,7 @@ impl Sample {
             width,
             height,
         };
-        let picked = pick(picture, rect, stride)?;
+        let picked = pick(image, rect, stride)?;
         let target = |length: u32| ((f64::from(length) / ratio).round() as u32).max(1);
         let small = shrink_area(&picked, target(width), target(height));
         let (pixels, _) = small.as_rgb8().as_chunks::<3>();
@@ -63,11 +63,11 @@ impl Sample {
 }
 
 /// Every `stride`-th pixel of every `stride`-th row.
-fn pick(picture: &Picture, rect: PixelRect, stride: u32) -> Option<Picture> {
+fn pick(image: &Image, rect: PixelRect, stride: u32) -> Option<Image> {
     let (width, height) = (rect.width.div_ceil(stride), rect.height.div_ceil(stride));
     let stride = stride as usize;
-    let (pixels, _) = picture.as_rgb8().as_chunks::<3>();
-    let rows = pixels.chunks_exact(picture.width() as usize);
+    let (pixels, _) = image.as_rgb8().as_chunks::<3>();
+    let rows = pixels.chunks_exact(image.width() as usize);
     let mut picked = vec![[0; 3]; width as usize * height as usize];
     let wanted = rows.skip(rect.top as usize).take(rect.height as usize);
     for (row, out) in wanted
@@ -83,7 +83,7 @@ fn pick(picture: &Picture, rect: PixelRect, stride: u32) -> Option<Picture> {
             }
         }
     }
-    Picture::from_rgb8(width, height, picked.into_flattened()).ok()
+    Image::from_rgb8(width, height, picked.into_flattened()).ok()
 }
 
 /// Rec. 709, the weights in 256ths.

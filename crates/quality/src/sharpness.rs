@@ -9,7 +9,7 @@ const PLAIN: f64 = 1.0;
 /// From the median of the absolute values of Gaussian noise to its standard deviation.
 const MEDIAN_TO_DEVIATION: f64 = 1.4826;
 
-/// The strength of the details of 2 to 8 pixels in units of that of those of 8 to 16, at a sample's size. Pictures of
+/// The strength of the details of 2 to 8 pixels in units of that of those of 8 to 16, at a sample's size. Images of
 /// the world have a constant ratio between the two, as far as the lens and the focus let them: so it depends neither
 /// on contrast nor on the light.
 ///

@@ -1,4 +1,4 @@
-use likeness_detection::{BoundingBox, Landmarks, Point};
+use likeness_face::{BoundingBox, Landmarks, Point};
 use proptest::prelude::*;
 
 use super::*;
@@ -29,7 +29,7 @@ fn face(x: f32, y: f32, eyes: f32) -> Face {
 }
 
 /// Grey levels by place.
-fn picture(width: u32, height: u32, level: impl Fn(f64, f64) -> f64) -> Picture {
+fn image(width: u32, height: u32, level: impl Fn(f64, f64) -> f64) -> Image {
     let mut pixels = Vec::new();
     for y in 0..height {
         for x in 0..width {
@@ -37,15 +37,15 @@ fn picture(width: u32, height: u32, level: impl Fn(f64, f64) -> f64) -> Picture 
             pixels.extend([value; 3]);
         }
     }
-    Picture::from_rgb8(width, height, pixels).unwrap()
+    Image::from_rgb8(width, height, pixels).unwrap()
 }
 
-fn plain(level: u8) -> Picture {
-    picture(400, 500, |_, _| f64::from(level))
+fn plain(level: u8) -> Image {
+    image(400, 500, |_, _| f64::from(level))
 }
 
-fn measured(picture: &Picture, face: &Face) -> FaceQuality {
-    FaceQuality::measure(picture, face).unwrap()
+fn measured(image: &Image, face: &Face) -> FaceQuality {
+    FaceQuality::measure(image, face).unwrap()
 }
 
 fn near(a: f64, b: f64, by: f64) -> bool {
@@ -97,11 +97,11 @@ fn signs_are_as_documented() {
 
 #[test]
 fn a_turned_head_is_not_a_smaller_one() {
-    let picture = plain(128);
+    let image = plain(128);
     let mut head = face(200.0, 250.0, 60.0);
     for yaw in [0.0, 20.0, -45.0, 59.0, 75.0, -89.0] {
         head.landmarks = turned(yaw, 0.0, 0.0, 30.0);
-        let distance = measured(&picture, &head).inter_eye_distance;
+        let distance = measured(&image, &head).inter_eye_distance;
         assert!(near(distance, 60.0, 0.1), "{distance} at {yaw}");
     }
 }
@@ -121,18 +121,18 @@ fn bars(contrast: f64) -> impl Fn(f64, f64) -> f64 {
 #[test]
 fn sharpness_does_not_depend_on_contrast_or_brightness() {
     let head = face(200.0, 250.0, 48.0);
-    let strong = measured(&picture(400, 500, bars(8.0)), &head).sharpness;
-    let weak = measured(&picture(400, 500, bars(3.0)), &head).sharpness;
-    let dark = measured(&picture(400, 500, |x, y| bars(3.0)(x, y) - 80.0), &head).sharpness;
+    let strong = measured(&image(400, 500, bars(8.0)), &head).sharpness;
+    let weak = measured(&image(400, 500, bars(3.0)), &head).sharpness;
+    let dark = measured(&image(400, 500, |x, y| bars(3.0)(x, y) - 80.0), &head).sharpness;
     assert!(near(strong, weak, 0.1 * strong), "{strong} {weak}");
     assert!(near(dark, weak, 1e-9), "{dark} {weak}");
 }
 
 #[test]
 fn sharpness_does_not_depend_on_resolution() {
-    let small = measured(&picture(400, 500, bars(8.0)), &face(200.0, 250.0, 50.0)).sharpness;
+    let small = measured(&image(400, 500, bars(8.0)), &face(200.0, 250.0, 50.0)).sharpness;
     // The same surface from nearer: every 6 pixels are one of the other.
-    let large = picture(2_400, 3_000, |x, y| {
+    let large = image(2_400, 3_000, |x, y| {
         bars(8.0)((x / 6.0).floor(), (y / 6.0).floor())
     });
     let large = measured(&large, &face(1_200.0, 1_500.0, 300.0)).sharpness;
@@ -142,7 +142,7 @@ fn sharpness_does_not_depend_on_resolution() {
 #[test]
 fn what_was_enlarged_is_not_sharp() {
     let head = face(200.0, 250.0, 50.0);
-    let sharp = picture(400, 500, bars(8.0));
+    let sharp = image(400, 500, bars(8.0));
     let coarse = likeness_imaging::shrink_area(&sharp, 80, 100);
     let whole = likeness_imaging::PixelRect::of(&coarse);
     let enlarged = likeness_imaging::crop_resize_bilinear(&coarse, whole, 400, 500);
@@ -167,9 +167,9 @@ fn noise_is_no_sharpness() {
         };
         10.0 * (hash(1.0) - hash(2.0))
     };
-    let clean = measured(&picture(400, 500, soft), &head).sharpness;
-    let noisy = measured(&picture(400, 500, |x, y| soft(x, y) + noise(x, y)), &head).sharpness;
-    let sharp = measured(&picture(400, 500, bars(8.0)), &head).sharpness;
+    let clean = measured(&image(400, 500, soft), &head).sharpness;
+    let noisy = measured(&image(400, 500, |x, y| soft(x, y) + noise(x, y)), &head).sharpness;
+    let sharp = measured(&image(400, 500, bars(8.0)), &head).sharpness;
     assert!(noisy < clean + 0.25 * (sharp - clean), "{clean} {noisy} {sharp}");
 }
 
@@ -183,34 +183,34 @@ fn exposure_worked_by_hand() {
     assert_eq!((white.brightness, white.overexposed_share), (1.0, 1.0));
     assert_eq!(measured(&plain(246), &head).overexposed_share, 0.0);
     // Half of the face in glaring light.
-    let half = picture(400, 500, |x, _| if x < 200.0 { 250.0 } else { 100.0 });
+    let half = image(400, 500, |x, _| if x < 200.0 { 250.0 } else { 100.0 });
     let half = measured(&half, &head);
     assert!(near(half.overexposed_share, 0.5, 0.02), "{half:?}");
     // One in ten pixels of a dark face shines: it is in good light.
-    let shining = picture(400, 500, |x, _| if x % 10.0 < 1.0 { 204.0 } else { 30.0 });
+    let shining = image(400, 500, |x, _| if x % 10.0 < 1.0 { 204.0 } else { 30.0 });
     assert!(near(measured(&shining, &head).brightness, 0.8, 0.01));
 }
 
 #[test]
 fn framing_worked_by_hand() {
-    let picture = plain(128);
-    let middle = measured(&picture, &face(200.0, 250.0, 50.0));
+    let image = plain(128);
+    let middle = measured(&image, &face(200.0, 250.0, 50.0));
     assert_eq!(middle.visible_share, 1.0);
     assert!(near(middle.off_centre, 0.0, 1e-6));
     // Half of the way to the right border, a quarter up.
-    let off = measured(&picture, &face(300.0, 187.5, 40.0));
+    let off = measured(&image, &face(300.0, 187.5, 40.0));
     assert!(near(off.off_centre, 0.5, 1e-6));
     assert_eq!(off.visible_share, 1.0);
     // The middle of the face on the border.
-    let half = measured(&picture, &face(0.0, 250.0, 60.0));
+    let half = measured(&image, &face(0.0, 250.0, 60.0));
     assert!(near(half.visible_share, 0.5, 0.01), "{half:?}");
     assert!(near(half.off_centre, 1.0, 1e-6));
     // The same where the detector drew its box around what it saw: the landmarks know better.
     let mut tight = face(0.0, 250.0, 60.0);
     tight.bounding_box = tight.bounding_box.clipped(400, 500);
-    assert!(near(measured(&picture, &tight).visible_share, 0.5, 0.01));
-    // And outside of the picture there is nothing to see.
-    let outside = measured(&picture, &face(-500.0, 250.0, 60.0));
+    assert!(near(measured(&image, &tight).visible_share, 0.5, 0.01));
+    // And outside of the image there is nothing to see.
+    let outside = measured(&image, &face(-500.0, 250.0, 60.0));
     assert_eq!((outside.visible_share, outside.brightness), (0.0, 0.0));
 }
 
@@ -263,8 +263,8 @@ proptest! {
             score: 0.5,
             landmarks: points.map(|[x, y]| Point { x, y }),
         };
-        let picture = picture(width, height, |x, y| f64::from(level) + 40.0 * (x * y).sin());
-        match FaceQuality::measure(&picture, &face) {
+        let image = image(width, height, |x, y| f64::from(level) + 40.0 * (x * y).sin());
+        match FaceQuality::measure(&image, &face) {
             Err(QualityError::NotFinite) => prop_assert!(!face.is_finite()),
             Ok(quality) => {
                 let Pose { yaw, pitch, roll } = quality.pose;

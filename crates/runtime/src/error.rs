@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{Provider, ProviderOption};
+use crate::{Adapter, Misfit, Provider, ProviderOption};
 
 /// Everything that this crate fails with. All but [`RuntimeError::Inference`] and [`RuntimeError::Output`] are for
 /// whoever installed or configured the process.
@@ -107,6 +107,16 @@ pub enum RuntimeError {
         model: String,
         /// What ONNX Runtime said.
         reason: String,
+    },
+    /// The model's inputs or outputs are not those of the adapter that the manifest names: correct the pack.
+    #[error("{} {model}: the adapter {} {misfit}", .adapter.role, .adapter.name)]
+    Misfit {
+        /// Name of the model.
+        model: String,
+        /// The adapter.
+        adapter: Adapter,
+        /// What is needed and what is there.
+        misfit: Misfit,
     },
     /// A model that was opened could not be run.
     #[error("running {model} failed: {reason}")]

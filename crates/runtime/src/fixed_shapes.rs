@@ -5,7 +5,7 @@ use ort::value::{Outlet, ValueType};
 
 use crate::{Runtime, RuntimeError};
 
-/// Shapes of one model that have a session of their own at the same time. Pictures of one place have few shapes: a pass of
+/// Shapes of one model that have a session of their own at the same time. Images of one place have few shapes: a pass of
 /// the detector over the usual formats, upright and lying, and the batches of one to four faces.
 const MOST_SHAPES: usize = 16;
 

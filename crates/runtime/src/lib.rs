@@ -33,10 +33,11 @@ pub use pool::{Pool, Pooled};
 pub use provider::{Execution, Precision, Provider, ProviderOption, ProviderOptions};
 pub use runtime::{ENV_NO_TELEMETRY, Runtime};
 pub use session::{ModelSession, Outputs};
-pub use signature::{Misfit, PictureInput, TensorSpec, VectorOutput, is_vector_batch, listed, shape_text};
+pub use signature::{Adapter, ImageInput, Misfit, TensorSpec, VectorOutput, listed, shape_text};
 
 /// The `ort` that this crate is built with, for embedders who bring their own environment to
-/// [`Runtime::from_environment`].
+/// `Runtime::from_environment`.
+#[cfg(feature = "unstable-ort")]
 pub use ort;
 
 /// How many workers this machine can keep busy: the processors that the process may use, the CPU quota of its

@@ -1,6 +1,6 @@
 //! What the C library does with memory that was freed.
 //!
-//! Pictures, their coefficients and tensors are some megabytes each, taken and freed with every call. glibc gives such
+//! Images, their coefficients and tensors are some megabytes each, taken and freed with every call. glibc gives such
 //! memory back to the system and fetches it anew, page by page, and each page is filled with zeros: as much work as a tenth
 //! of a verification. So a program that is there to verify keeps what was freed, and gives it back when models go.
 //!
@@ -9,7 +9,7 @@
 /// Has glibc keep what is freed for what comes next, in the whole process: to be called by a program as it starts, before it
 /// has threads. A library leaves that to its program.
 ///
-/// Blocks above 16 MiB are given back all the same, as whole pictures of more than five megapixels are. Nothing is changed
+/// Blocks above 16 MiB are given back all the same, as whole images of more than five megapixels are. Nothing is changed
 /// where the environment says how memory is to be managed (`MALLOC_TRIM_THRESHOLD_`, `MALLOC_MMAP_THRESHOLD_`,
 /// `MALLOC_TOP_PAD_`, or `glibc.malloc` in `GLIBC_TUNABLES`).
 pub fn keep_freed_memory() {

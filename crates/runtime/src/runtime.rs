@@ -37,8 +37,8 @@ const CPU_NODES: &str = "fallback to CPU EP has been explicitly disabled";
 /// Environment variable that keeps ONNX Runtime from reporting to its maker, if it is `1` before the library is loaded.
 ///
 /// Official builds since 1.29 write an identifier of the machine to `~/.cache/Microsoft` and send events to
-/// `mobile.events.data.microsoft.com` without it. What the C API has to turn that off ([`ort`](crate::ort)'s
-/// `with_telemetry`) comes too late: the first event is logged as the environment is created
+/// `mobile.events.data.microsoft.com` without it. What the C API has to turn that off (`with_telemetry` of
+/// the crate `ort`) comes too late: the first event is logged as the environment is created
 /// (<https://github.com/microsoft/onnxruntime/pull/27379>).
 pub const ENV_NO_TELEMETRY: &str = "ORT_DISABLE_TELEMETRY";
 
@@ -106,8 +106,9 @@ impl Runtime {
         Ok(runtime)
     }
 
-    /// Works in an environment that the embedder created with [`ort`](crate::ort), on the CPU provider beside the
+    /// Works in an environment that the embedder created with the crate `ort`, on the CPU provider beside the
     /// execution providers that the environment names. [`with_execution`](Self::with_execution) takes another one.
+    #[cfg(feature = "unstable-ort")]
     #[must_use]
     pub fn from_environment(environment: Environment) -> Self {
         Self {

@@ -7,8 +7,8 @@ use ort::session::SessionOutputs;
 
 use crate::sessions::Sessions;
 use crate::shared::{Answer, Shared};
-use crate::signature::{picture_input, vector_output};
-use crate::{Misfit, PictureInput, RuntimeError, TensorSpec, VectorOutput};
+use crate::signature::{image_input, is_vector_batch, vector_output};
+use crate::{Adapter, ImageInput, Misfit, RuntimeError, TensorSpec, VectorOutput, shape_text};
 
 /// One opened model with one input of four dimensions (`[N, channels, height, width]`, `f32`). Each worker opens its own;
 /// what it opens may be [shared](crate::ProviderOptions::shared_sessions) with the others behind that.
@@ -67,22 +67,34 @@ impl ModelSession {
         &self.outputs
     }
 
-    /// The model's one input where it takes pictures: `[N,3,H,W]` of `f32`, N free or 1. `size` is the side in pixels of
+    /// The model's one input where it takes images: `[N,3,H,W]` of `f32`, N free or 1. `size` is the side in pixels of
     /// the square that is fed, `None` where any size is.
     ///
     /// # Errors
     /// [`Misfit`] where it takes anything else.
-    pub fn picture_input(&self, size: Option<u32>) -> Result<PictureInput, Misfit> {
-        picture_input(&self.inputs, size.map(|size| size as usize))
+    pub fn image_input(&self, size: Option<u32>) -> Result<ImageInput, Misfit> {
+        image_input(&self.inputs, size.map(|size| size as usize))
     }
 
-    /// The output with so many numbers for each picture: the first that is declared as `[N,numbers]` of `f32`, also with
+    /// The output with so many numbers for each image: the first that is declared as `[N,numbers]` of `f32`, also with
     /// more dimensions of 1; where none is, the first of which the model does not say how many it has.
     ///
     /// # Errors
     /// [`Misfit`] where there is none.
     pub fn vector_output(&self, numbers: usize) -> Result<VectorOutput, Misfit> {
         vector_output(&self.outputs, numbers)
+    }
+
+    /// Runs the model on one batch of this shape, its numbers row by row; see [`run`](Self::run).
+    ///
+    /// # Errors
+    /// [`RuntimeError::Inference`] also where the shape has another number of elements.
+    pub fn run_slice(&mut self, shape: [usize; 4], numbers: &[f32]) -> Result<Outputs<'_>, RuntimeError> {
+        let input = ArrayView4::from_shape(shape, numbers).map_err(|error| RuntimeError::Inference {
+            model: self.name.clone(),
+            reason: error.to_string(),
+        })?;
+        self.run(&input)
     }
 
     /// Runs the model on one batch. With a provider that compiles models for shapes (OpenVINO) the first batch of a shape
@@ -156,6 +168,26 @@ impl Outputs<'_> {
             .next()
             .ok_or_else(|| self.unusable("", "there are no outputs"))?;
         self.get(name)
+    }
+
+    /// Returns the output of this name, where it has so many numbers for each image, one image after the other.
+    ///
+    /// # Errors
+    /// Those of [`get`](Self::get), and [`RuntimeError::Misfit`] for an output of another shape.
+    pub fn vectors(
+        &self,
+        adapter: Adapter,
+        name: &str,
+        images: usize,
+        length: usize,
+    ) -> Result<Vec<f32>, RuntimeError> {
+        let output = self.get(name)?;
+        if !is_vector_batch(output.shape(), images, length) {
+            let needs = format!("output [{images},{length}]");
+            let misfit = Misfit::new(needs, shape_text(output.shape()));
+            return Err(adapter.misfit(self.model, misfit));
+        }
+        Ok(output.iter().copied().collect())
     }
 
     /// Every output of `f32`: its name and its numbers, in the model's order.

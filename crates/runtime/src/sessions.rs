@@ -34,7 +34,7 @@ impl Sessions {
         self.session.outputs().iter().map(TensorSpec::of).collect()
     }
 
-    /// Whether it takes any number of pictures and has a row for each in everything that it answers.
+    /// Whether it takes any number of images and has a row for each in everything that it answers.
     pub(crate) fn takes_batches(&self) -> bool {
         let is_free =
             |tensor: &TensorSpec| tensor.is_f32() && matches!(tensor.shape.as_slice(), [None, _, ..]);

@@ -15,8 +15,8 @@ use ndarray::{Array4, ArrayD, ArrayView4, Axis, concatenate};
 use crate::sessions::Sessions;
 use crate::{RuntimeError, shape_text};
 
-/// Pictures that are computed together at most.
-const MOST_PICTURES: usize = 32;
+/// Images that are computed together at most.
+const MOST_IMAGES: usize = 32;
 
 /// The same in numbers of the input, 19 MB: sixteen first passes of the detector over squares. Inputs beyond it are
 /// computed by themselves.
@@ -146,11 +146,11 @@ impl<C: Compute> Shared<C> {
         queue.busy = false;
     }
 
-    /// This call, and those of the waiting that have pictures of the same size, while there is room.
+    /// This call, and those of the waiting that have images of the same size, while there is room.
     fn gather(&self, first: Call, waiting: &mut VecDeque<Call>) -> Vec<Call> {
         let size = |call: &Call| (call.input.dim().1, call.input.dim().2, call.input.dim().3);
         let wanted = size(&first);
-        let mut pictures = first.input.dim().0;
+        let mut images = first.input.dim().0;
         let mut numbers = first.input.len();
         let mut calls = vec![first];
         if !self.gathers {
@@ -158,9 +158,9 @@ impl<C: Compute> Shared<C> {
         }
         let mut left = VecDeque::with_capacity(waiting.len());
         for call in waiting.drain(..) {
-            let (more_pictures, more_numbers) = (pictures + call.input.dim().0, numbers + call.input.len());
-            if size(&call) == wanted && more_pictures <= MOST_PICTURES && more_numbers <= MOST_NUMBERS {
-                (pictures, numbers) = (more_pictures, more_numbers);
+            let (more_images, more_numbers) = (images + call.input.dim().0, numbers + call.input.len());
+            if size(&call) == wanted && more_images <= MOST_IMAGES && more_numbers <= MOST_NUMBERS {
+                (images, numbers) = (more_images, more_numbers);
                 calls.push(call);
             } else {
                 left.push_back(call);
@@ -194,21 +194,21 @@ impl<C: Compute> Shared<C> {
         Ok(rows(&answer?, 0..first.input.dim().0))
     }
 
-    /// The answer has a row for each picture of the calls.
+    /// The answer has a row for each image of the calls.
     fn compute_batch(&self, calls: &[Call]) -> Result<Answer, RuntimeError> {
         let inputs: Vec<_> = calls.iter().map(|call| call.input.view()).collect();
         let batch = concatenate(Axis(0), &inputs).map_err(|error| self.failed(&error.to_string()))?;
         let answer = self.compute(&batch.view())?;
-        let pictures = batch.dim().0;
+        let images = batch.dim().0;
         match answer
             .iter()
-            .find(|(_, array)| array.shape().first() != Some(&pictures))
+            .find(|(_, array)| array.shape().first() != Some(&images))
         {
             None => Ok(answer),
             Some((output, array)) => Err(RuntimeError::Output {
                 model: self.name.clone(),
                 output: output.clone(),
-                reason: format!("{} for {pictures} pictures", shape_text(array.shape())),
+                reason: format!("{} for {images} images", shape_text(array.shape())),
             }),
         }
     }
@@ -225,9 +225,9 @@ impl<C: Compute> Shared<C> {
     }
 }
 
-/// What of an answer is of these pictures.
-fn rows(answer: &Answer, pictures: Range<usize>) -> Answer {
-    let part = |array: &ArrayD<f32>| array.slice_axis(Axis(0), pictures.clone().into()).into_owned();
+/// What of an answer is of these images.
+fn rows(answer: &Answer, images: Range<usize>) -> Answer {
+    let part = |array: &ArrayD<f32>| array.slice_axis(Axis(0), images.clone().into()).into_owned();
     answer
         .iter()
         .map(|(name, array)| (name.clone(), part(array)))

@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use ort::value::{Outlet, TensorElementType, ValueType};
 
+use crate::RuntimeError;
+
 /// An input or output of a model, as the model declares it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -102,11 +104,32 @@ impl Misfit {
     }
 }
 
-/// What pictures a model takes.
+/// The adapter that a manifest names for a model, for messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Adapter {
+    /// The role of its models, such as `embedder`.
+    pub role: &'static str,
+    /// Its name in manifests.
+    pub name: &'static str,
+}
+
+impl Adapter {
+    /// Returns the error of a model that does not fit this adapter.
+    #[must_use]
+    pub fn misfit(self, model: &str, misfit: Misfit) -> RuntimeError {
+        RuntimeError::Misfit {
+            model: model.to_owned(),
+            adapter: self,
+            misfit,
+        }
+    }
+}
+
+/// What images a model takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct PictureInput {
-    /// Whether it takes one picture at a time and no more.
+pub struct ImageInput {
+    /// Whether it takes one image at a time and no more.
     pub is_single: bool,
     /// Height in pixels, `None` where it is free.
     pub height: Option<usize>,
@@ -114,9 +137,9 @@ pub struct PictureInput {
     pub width: Option<usize>,
 }
 
-/// The one input of a model that takes pictures, `[N,3,H,W]` of `f32`, N free or 1. `size` is the side of the square that
+/// The one input of a model that takes images, `[N,3,H,W]` of `f32`, N free or 1. `size` is the side of the square that
 /// the adapter feeds, `None` where the adapter feeds any size.
-pub(crate) fn picture_input(inputs: &[TensorSpec], size: Option<usize>) -> Result<PictureInput, Misfit> {
+pub(crate) fn image_input(inputs: &[TensorSpec], size: Option<usize>) -> Result<ImageInput, Misfit> {
     let side = size.map_or("?".to_owned(), |size| size.to_string());
     let needs = || format!("input [N,3,{side},{side}]");
     let [input] = inputs else {
@@ -140,7 +163,7 @@ pub(crate) fn picture_input(inputs: &[TensorSpec], size: Option<usize>) -> Resul
         _ => true,
     };
     if may_be(batch, Some(1)) && may_be(channels, Some(3)) && may_be(height, size) && may_be(width, size) {
-        Ok(PictureInput {
+        Ok(ImageInput {
             is_single: batch.is_some(),
             height,
             width,
@@ -150,14 +173,14 @@ pub(crate) fn picture_input(inputs: &[TensorSpec], size: Option<usize>) -> Resul
     }
 }
 
-/// An output with so many numbers for each picture.
+/// An output with so many numbers for each image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VectorOutput {
     /// Its name.
     pub name: String,
-    /// Whether the model declares it for one picture and no more. Exports whose input is declared for any number of
-    /// pictures often say so by mistake; what ONNX Runtime plans by it is only right for one.
+    /// Whether the model declares it for one image and no more. Exports whose input is declared for any number of
+    /// images often say so by mistake; what ONNX Runtime plans by it is only right for one.
     pub is_single: bool,
 }
 
@@ -192,12 +215,12 @@ pub(crate) fn vector_output(outputs: &[TensorSpec], numbers: usize) -> Result<Ve
         .ok_or_else(|| Misfit::new(format!("output [N,{numbers}]"), listed(outputs)))
 }
 
-/// Whether an answer to a batch has so many numbers for each picture, as [`ModelSession::vector_output`](crate::ModelSession::vector_output) wants them.
-#[must_use]
-pub fn is_vector_batch(shape: &[usize], pictures: usize, numbers: usize) -> bool {
+/// Returns whether an output has so many numbers for each image of a batch, as
+/// [`ModelSession::vector_output`](crate::ModelSession::vector_output) needs it.
+pub(crate) fn is_vector_batch(shape: &[usize], images: usize, numbers: usize) -> bool {
     match shape {
         [batch, length, rest @ ..] => {
-            *batch == pictures && *length == numbers && rest.iter().all(|&size| size == 1)
+            *batch == images && *length == numbers && rest.iter().all(|&size| size == 1)
         }
         _ => false,
     }
@@ -223,8 +246,8 @@ mod tests {
     }
 
     #[test]
-    fn pictures_of_the_size_that_the_adapter_feeds_fit() {
-        let fit = |shape: &[Option<usize>], size| picture_input(&[spec("f32", shape)], size);
+    fn images_of_the_size_that_the_adapter_feeds_fit() {
+        let fit = |shape: &[Option<usize>], size| image_input(&[spec("f32", shape)], size);
         let free = fit(&[None, Some(3), Some(112), Some(112)], Some(112)).unwrap();
         assert!(!free.is_single);
         assert!(
@@ -234,7 +257,7 @@ mod tests {
         );
         assert_eq!(
             fit(&[Some(1), Some(3), None, None], None).unwrap(),
-            PictureInput {
+            ImageInput {
                 is_single: true,
                 height: None,
                 width: None
@@ -245,7 +268,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_told_beside_what_is_needed() {
-        let wrong = |inputs: &[TensorSpec]| picture_input(inputs, Some(112)).unwrap_err().to_string();
+        let wrong = |inputs: &[TensorSpec]| image_input(inputs, Some(112)).unwrap_err().to_string();
         assert_eq!(
             wrong(&[spec("f32", &[None, Some(3), Some(128), Some(128)])]),
             "needs input [N,3,112,112], the model has [N,3,128,128]"
@@ -296,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_has_a_row_for_each_picture() {
+    fn an_answer_has_a_row_for_each_image() {
         assert!(is_vector_batch(&[2, 8], 2, 8));
         assert!(is_vector_batch(&[2, 8, 1, 1], 2, 8));
         assert!(!is_vector_batch(&[8, 2], 2, 8));

@@ -22,20 +22,20 @@ fn resident_mib() -> usize {
     line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() / 1024
 }
 
-/// A picture of so many bytes, all written to.
-fn picture(bytes: usize) -> Vec<u8> {
+/// An image of so many bytes, all written to.
+fn image(bytes: usize) -> Vec<u8> {
     black_box(vec![1; bytes])
 }
 
 #[test]
-fn pictures_that_follow_each_other_share_their_memory_until_it_is_given_back() {
+fn images_that_follow_each_other_share_their_memory_until_it_is_given_back() {
     keep_freed_memory();
     // More than glibc keeps by itself.
-    let pictures = || [(); 3].map(|()| picture(12 * MIB));
-    drop(pictures());
+    let images = || [(); 3].map(|()| image(12 * MIB));
+    drop(images());
     let before = page_faults();
     for _ in 0..20 {
-        drop(pictures());
+        drop(images());
     }
     let faults = page_faults() - before;
     assert!(
@@ -43,9 +43,9 @@ fn pictures_that_follow_each_other_share_their_memory_until_it_is_given_back() {
         "{faults} pages for 20 times what fits into 9,216"
     );
 
-    let mut pictures: Vec<_> = (0..32).map(|_| Some(picture(MIB))).collect();
-    for picture in pictures.iter_mut().step_by(2) {
-        *picture = None;
+    let mut images: Vec<_> = (0..32).map(|_| Some(image(MIB))).collect();
+    for image in images.iter_mut().step_by(2) {
+        *image = None;
     }
     let before = resident_mib();
     give_back_freed_memory();

@@ -11,7 +11,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 use likeness_api::{ApiError, ErrorCode, biometric_response, liveness_response};
 use likeness_engine::decision::Profile;
-use likeness_engine::imaging::{self, probe};
+use likeness_engine::imaging::{self, EncodedImage};
 use likeness_engine::{LivenessOptions, VerifyOptions};
 use likeness_storage::apps::AppEndpoint;
 use serde_json::json;
@@ -192,8 +192,8 @@ impl Call<'_> {
                 // One for all of the request, whatever takes its place meanwhile.
                 let engine = engines.current();
                 log.work_begun(&engine);
-                check_sides(Field::Selfie, &selfie, sides.selfie, engine.limits())?;
-                check_sides(Field::Image, &photo, sides.image, engine.limits())?;
+                let selfie = open_image(Field::Selfie, &selfie, sides.selfie, engine.limits())?;
+                let photo = open_image(Field::Image, &photo, sides.image, engine.limits())?;
                 Ok(engine.verify(&selfie, &photo, &options.with_budget(budget))?)
             })
             .await?;
@@ -215,7 +215,7 @@ impl Call<'_> {
                 // One for all of the request, whatever takes its place meanwhile.
                 let engine = engines.current();
                 log.work_begun(&engine);
-                check_sides(Field::Selfie, &selfie, sides.selfie, engine.limits())?;
+                let selfie = open_image(Field::Selfie, &selfie, sides.selfie, engine.limits())?;
                 Ok(engine.liveness(&selfie, &options.with_budget(budget))?)
             })
             .await?;
@@ -253,23 +253,23 @@ fn threshold(app: &App, asked: Option<f64>) -> Result<f64, ApiError> {
     }
 }
 
-/// Checks the sides that the file's header declares against the limits of the API version.
-fn check_sides(
+/// Reads the headers of a file and checks its sides against the limits of the API version.
+fn open_image<'a>(
     field: Field,
-    bytes: &[u8],
+    bytes: &'a [u8],
     sides: SideLimits,
     limits: &imaging::Limits,
-) -> Result<(), ApiError> {
+) -> Result<EncodedImage<'a>, ApiError> {
     let name = field.name();
-    let header = probe(bytes, limits).map_err(|error| ApiError::from_imaging(name, &error))?;
-    let (width, height) = (header.width, header.height);
+    let image = EncodedImage::open(bytes, limits).map_err(|error| ApiError::from_imaging(name, &error))?;
+    let (width, height) = (image.header().width, image.header().height);
     if width.min(height) < sides.min_side {
         return Err(ApiError::image_too_small(name, width, height, sides.min_side));
     }
     if width.max(height) > sides.max_side {
         return Err(ApiError::image_too_large(name, width, height, sides.max_side));
     }
-    Ok(())
+    Ok(image)
 }
 
 /// Whether the process answers at all.
@@ -297,7 +297,7 @@ pub(crate) async fn readyz(
 /// are no business of theirs: the operator's port has them.
 pub(crate) async fn info(State(service): State<Arc<Service>>) -> Response {
     let engine = service.engine.current();
-    let engine = engine.info();
+    let engine = engine.labels();
     let info = json!({
         "name": "likeness",
         "version": env!("CARGO_PKG_VERSION"),

@@ -2,27 +2,27 @@
 
 use likeness_engine::Engine;
 use likeness_engine::detection::{BoundingBox, DetectionError, Face, FaceDetector, Search};
-use likeness_engine::embedding::{Embedding, EmbeddingError, FaceEmbedder, FaceInPicture};
-use likeness_engine::imaging::{Interrupt, Picture};
+use likeness_engine::embedding::{Embedding, EmbeddingError, FaceEmbedder, FaceInImage};
+use likeness_engine::imaging::{Image, Interrupt};
 use likeness_engine::liveness::{LivenessError, LivenessModel};
-use likeness_engine::models::ScoreCurve;
+use likeness_engine::packs::ScoreCurve;
 
 struct Plain;
 
 impl FaceDetector for Plain {
-    fn detect(&mut self, _: &Picture, _: Search, _: Interrupt<'_>) -> Result<Vec<Face>, DetectionError> {
+    fn detect(&mut self, _: &Image, _: Search, _: Interrupt<'_>) -> Result<Vec<Face>, DetectionError> {
         Ok(Vec::new())
     }
 }
 
 impl FaceEmbedder for Plain {
-    fn embed(&mut self, faces: &[FaceInPicture<'_>]) -> Result<Vec<Embedding>, EmbeddingError> {
+    fn embed(&mut self, faces: &[FaceInImage<'_>]) -> Result<Vec<Embedding>, EmbeddingError> {
         faces.iter().map(|_| Embedding::new(vec![1.0])).collect()
     }
 }
 
 impl LivenessModel for Plain {
-    fn score(&mut self, _: &Picture, _: &BoundingBox) -> Result<f64, LivenessError> {
+    fn score(&mut self, _: &Image, _: &BoundingBox) -> Result<f64, LivenessError> {
         Ok(0.5)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, Method, StatusCode, Version};
 use likeness_api::{ApiError, ErrorCode, Meta};
-use likeness_engine::{EngineInfo, PictureReport, Timings};
+use likeness_engine::{EngineLabels, ImageReport, Timings};
 
 use crate::REQUEST_ID;
 use crate::audit::Audit;
@@ -92,7 +92,7 @@ pub(crate) struct Models {
 }
 
 impl Models {
-    pub(crate) fn of(info: &EngineInfo) -> Self {
+    pub(crate) fn of(info: &EngineLabels) -> Self {
         Self {
             pack: info.pack.clone(),
             pack_version: info.pack_version.clone(),
@@ -104,7 +104,7 @@ impl Models {
 }
 
 impl Picture {
-    pub(crate) fn found(&mut self, report: &PictureReport) {
+    pub(crate) fn found(&mut self, report: &ImageReport) {
         self.size = Some((report.size.width, report.size.height));
         self.faces = Some(report.faces_found as u64);
     }

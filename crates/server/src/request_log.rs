@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use likeness_api::{ApiError, Meta};
+use likeness_engine::decision::Score;
 use likeness_engine::{Engine, LivenessCheck, Verification};
 use tokio::time::Instant;
 
@@ -55,7 +56,7 @@ impl RequestLog {
 
     /// The engine's work begins, with this one.
     pub(crate) fn work_begun(&self, engine: &Engine) {
-        let models = Models::of(engine.info());
+        let models = Models::of(engine.labels());
         let mut facts = self.facts();
         facts.work_begun = Some(self.started.elapsed());
         facts.models = Some(models);
@@ -100,8 +101,8 @@ impl RequestLog {
             .iter()
             .map(|detail| detail.code.as_str())
             .collect();
-        facts.face_match = Some(verification.face_match.value());
-        facts.liveness = Some(verification.liveness.value());
+        facts.face_match = Some(verification.face_match.map_or(0.0, Score::value));
+        facts.liveness = Some(verification.liveness.map_or(0.0, Score::value));
         facts.outcome = Some(verification.decision.outcome().as_str());
         facts.timings = Some(verification.timings);
     }
@@ -110,7 +111,7 @@ impl RequestLog {
         let mut facts = self.facts();
         facts.selfie.found(&check.selfie);
         facts.threshold = Some(check.threshold);
-        facts.liveness = Some(check.liveness.value());
+        facts.liveness = Some(check.liveness.map_or(0.0, Score::value));
         facts.outcome = Some(if check.live { "live" } else { "not live" });
         facts.timings = Some(check.timings);
     }

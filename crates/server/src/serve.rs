@@ -175,7 +175,7 @@ impl Server {
         }
         if let Some(audit) = &service.observers.audit {
             service.metrics.sources.set_audit(audit.gauges());
-            audit.started(service.engine.current().info());
+            audit.started(service.engine.current().labels());
         }
         // Last: whoever starts it sees the key of an app that is made only where the start succeeds.
         let first_app = service.apps.make_first().await?;

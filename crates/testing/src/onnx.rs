@@ -1,10 +1,10 @@
 //! Tiny models of the families that Likeness knows. What they answer can be worked out by hand: they look at mean colours.
 
-use likeness_models::onnx::proto::{
+use likeness_onnx::proto::{
     AttributeProto, DimensionProto, DimensionValue, GraphProto, NodeProto, TensorProto, TensorShapeProto,
     TensorTypeProto, TypeProto, ValueInfoProto, data_type,
 };
-use likeness_models::onnx::{model, write};
+use likeness_onnx::{model, write};
 
 /// Cell sizes of detectors.
 const STRIDES: [i64; 3] = [8, 16, 32];

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use likeness_models::import::import;
-use likeness_models::{DEFAULT_PACK, Manifest, ModelsError};
+use likeness_packs::import::import;
+use likeness_packs::{DEFAULT_PACK, Manifest, PackError};
 
 use crate::Failed;
 
@@ -20,7 +20,7 @@ pub fn published(shared: &Path, model: &str) -> Result<Vec<u8>, Failed> {
         .ok_or_else(|| format!("the default pack has no {model}"))?;
     let read = |name: &str| {
         let path = shared.join("upstream").join(name);
-        std::fs::read(&path).map_err(|source| ModelsError::Unreadable { path, source })
+        std::fs::read(&path).map_err(|source| PackError::Unreadable { path, source })
     };
     Ok(import(&entry.import, read)?)
 }

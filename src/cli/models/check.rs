@@ -25,7 +25,7 @@ impl CheckArguments {
             .store()
             .place()
             .load(name)?
-            .rewritten(&engine.passes(runtime.provider()));
+            .optimized(&engine.passes(runtime.provider()));
         let report = check(&runtime, &pack);
         say(&report)?;
         Ok(if report.is_well() { exit::PASS } else { exit::ERROR }.into())

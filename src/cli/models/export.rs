@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use likeness_models::archive::export;
+use likeness_packs::archive::export;
 
 use super::count;
 use crate::cli::{EngineArguments, Failure, exit, say};

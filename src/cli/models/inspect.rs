@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use likeness::models::MAX_FILE_BYTES;
-use likeness::models::inspect::{Assumptions, inspect_with};
+use likeness::packs::MAX_FILE_BYTES;
+use likeness_onnx::inspect::{Assumptions, inspect_with};
 
 use crate::cli::{Failure, exit, say};
 

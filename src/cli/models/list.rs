@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use likeness::models::{Manifest, PackPlace, PackStatus};
+use likeness::packs::{Manifest, PackPlace, PackStatus};
 
 use super::count;
 use crate::cli::{EngineArguments, Failure, exit, say};

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use likeness::models::Manifest;
-use likeness_models::fetch::{Mirror, Pull, Pulled};
+use likeness::packs::Manifest;
+use likeness_packs::fetch::{Mirror, Pull, Pulled};
 
 use super::count;
 use super::show::Show;

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use likeness_models::fetch::Event;
+use likeness_packs::fetch::Event;
 
 /// Shows the events of a pull.
 pub(super) struct Show {

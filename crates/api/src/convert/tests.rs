@@ -6,11 +6,13 @@ use jiff::Timestamp;
 use likeness_engine::decision::{Evidence, Profile, Score, decide};
 use likeness_engine::detection::{BoundingBox, Face, Point};
 use likeness_engine::imaging::{Format, ImagingError};
-use likeness_engine::{EngineError, PictureRole, Size};
+use likeness_engine::{EngineError, ImageRole, Size};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::*;
+use crate::error_response;
+use crate::response::ErrorResponse;
 
 fn meta(id: &str, requested_at: &str) -> Meta {
     Meta {
@@ -51,9 +53,8 @@ fn biometric_body(
         photo_quality: None,
     };
     let decision = decide(&Profile::optimal_v0(), &evidence).unwrap();
-    let shown = |value: Option<f64>| value.map_or(Score::ZERO, score);
     let data = BiometricData {
-        biometric: biometric(shown(face_match), shown(liveness), photo, selfie),
+        biometric: biometric(face_match.map(score), liveness.map(score), photo, selfie),
         decision: DecisionReport::from(&decision),
     };
     let meta = meta("601d8377-03be-481e-a314-d61675154d3e", "2024-04-22T06:36:50.25Z");
@@ -63,7 +64,7 @@ fn biometric_body(
 
 fn liveness_body(code: u8, liveness: f64, seen: Seen<'_>) -> String {
     let meta = meta("c6bb825f-871c-4323-8c06-8e5fd3517747", "2024-04-01T20:05:17Z");
-    let data = super::selfie(score(liveness), seen);
+    let data = super::selfie(Some(score(liveness)), seen);
     serde_json::to_string_pretty(&respond(&meta, meta.requested_at, code, data)).unwrap()
 }
 
@@ -351,11 +352,11 @@ fn what_a_caller_is_told_of_each_fault() {
     ];
     let pictures = imaging.into_iter().enumerate().map(|(i, source)| {
         let role = if i % 2 == 0 {
-            PictureRole::Selfie
+            ImageRole::Selfie
         } else {
-            PictureRole::Photo
+            ImageRole::Photo
         };
-        EngineError::Picture { role, source }
+        EngineError::Image { role, source }
     });
     let others = [
         EngineError::Option("threshold must be a number from 0 to 1, not 7".into()),

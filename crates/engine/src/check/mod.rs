@@ -1,46 +1,41 @@
-//! Can a pack be used? Every model is opened, compared with what its adapter needs, and run.
+//! Checks of packs: every model is opened, compared with what its adapter needs, and run.
 
-mod entry;
 mod report;
 
 use std::time::{Duration, Instant};
 
-use likeness_detection::{self as detection, BoundingBox, Landmarks, Point, Search};
-use likeness_embedding::{self as embedding, FaceEmbedder, FaceInPicture};
-use likeness_imaging::{Interrupt, Picture};
+use likeness_detection::{self as detection, Search};
+use likeness_embedding::{self as embedding, FaceEmbedder, FaceInImage};
+use likeness_face::{BoundingBox, Landmarks, Point};
+use likeness_imaging::{Image, Interrupt};
 use likeness_liveness::{LivenessModel, ScaledCropLiveness};
-use likeness_models::{LivenessCalibration, MatchCalibration, Pack};
+use likeness_packs::{LivenessCalibration, MatchCalibration, Pack};
 use likeness_runtime::{ModelSession, Runtime, listed};
 
-pub(crate) use entry::Entry;
-pub use entry::Role;
 pub use report::{ModelCheck, PackCheck, VectorCheck};
 
-use crate::ModelError;
-use crate::info::licenses;
-use crate::self_test::{compare, pattern};
+use crate::error::ModelError;
+use crate::info::PackInfo;
+use crate::models::Entry;
+use crate::self_test::{Pattern, compare};
 
 /// Runs whose median is the speed; the first, in which ONNX Runtime takes its memory, is not among them.
 const TIMED_RUNS: usize = 7;
 
-/// Side of the picture that the adapters are run on: detectors make their passes at 160, 320 and 640 pixels.
-const PICTURE_SIDE: u32 = 640;
+/// Side of the image that the adapters are run on: detectors make their passes at 160, 320 and 640 pixels.
+const IMAGE_SIDE: u32 = 640;
 
 /// Two embeddings of one face, alone and in a batch, are the same direction but for rounding.
 const SAME_FACE: f32 = 0.999;
 
 /// Opens every model of a pack, compares its declared inputs and outputs with what its adapter needs, runs it through the
-/// adapter and on the input of the self-test, and measures how long that takes on one thread. What is wrong is in the
-/// report, which goes on with the next model.
+/// adapter and on the input of the self-test, and measures how long that takes on one thread. Problems are in
+/// the report, which goes on with the next model.
 #[must_use]
 pub fn check(runtime: &Runtime, pack: &Pack) -> PackCheck {
     let manifest = pack.manifest();
     PackCheck {
-        pack: manifest.name.clone(),
-        version: manifest.version.clone(),
-        digest: manifest.digest.clone(),
-        commercial_use: manifest.commercial_use,
-        licenses: licenses(manifest),
+        pack: PackInfo::of(manifest),
         match_calibration: manifest
             .calibration
             .of_match
@@ -85,9 +80,9 @@ fn check_model(runtime: &Runtime, pack: &Pack, entry: &Entry<'_>) -> ModelCheck 
 
 /// The self-test, and the median time of a run on its input.
 fn measure(session: &mut ModelSession, entry: &Entry<'_>) -> Result<(VectorCheck, Duration), ModelError> {
-    let input = pattern(session, entry.size())?;
-    let outputs = session.run(&input.view())?;
-    let vector = match entry.vector() {
+    let pattern = Pattern::of(session, entry.size())?;
+    let outputs = pattern.run(session)?;
+    let vector = match entry.self_test() {
         None => VectorCheck::Missing,
         Some(vector) => match compare(&outputs, vector) {
             Ok(()) => VectorCheck::Right,
@@ -98,30 +93,30 @@ fn measure(session: &mut ModelSession, entry: &Entry<'_>) -> Result<(VectorCheck
     let mut times = Vec::with_capacity(TIMED_RUNS);
     for _ in 0..TIMED_RUNS {
         let begin = Instant::now();
-        session.run(&input.view())?;
+        pattern.run(session)?;
         times.push(begin.elapsed());
     }
     times.sort_unstable();
     Ok((vector, times.get(TIMED_RUNS / 2).copied().unwrap_or_default()))
 }
 
-/// Opens a model as the engine does and runs it once on a picture, so that what it answers is looked at as well.
+/// Opens a model as the engine does and runs it once on an image, so that its outputs are checked as well.
 fn run_adapter(runtime: &Runtime, pack: &Pack, entry: &Entry<'_>) -> Result<(), ModelError> {
-    let picture = test_picture()?;
+    let image = test_image()?;
     match entry {
         Entry::Detector(model) => {
             detection::open_model(runtime, pack, model, None)?.detect(
-                &picture,
+                &image,
                 Search::Thorough,
                 Interrupt::NEVER,
             )?;
         }
         Entry::Embedder(model) => {
             let mut embedder = embedding::open_model(runtime, pack, model)?;
-            embed(&mut *embedder, &picture)?;
+            embed(&mut *embedder, &image)?;
         }
         Entry::Liveness(model) => {
-            let side = PICTURE_SIDE as f32 / 4.0;
+            let side = IMAGE_SIDE as f32 / 4.0;
             let face = BoundingBox {
                 x: side,
                 y: side,
@@ -129,16 +124,16 @@ fn run_adapter(runtime: &Runtime, pack: &Pack, entry: &Entry<'_>) -> Result<(), 
                 height: side,
             };
             let mut liveness = ScaledCropLiveness::open_models(runtime, pack, std::slice::from_ref(*model))?;
-            liveness.score(&picture, &face)?;
+            liveness.score(&image, &face)?;
         }
     }
     Ok(())
 }
 
-/// Whether a face is embedded alike alone and beside another.
-fn embed(embedder: &mut dyn FaceEmbedder, picture: &Picture) -> Result<(), ModelError> {
+/// Checks that a face is embedded alike alone and beside another.
+fn embed(embedder: &mut dyn FaceEmbedder, image: &Image) -> Result<(), ModelError> {
     let (one, other) = (landmarks(200.0), landmarks(320.0));
-    let face = |landmarks| FaceInPicture { picture, landmarks };
+    let face = |landmarks| FaceInImage { image, landmarks };
     let alone = embedder.embed(&[face(&one)])?;
     let together = embedder.embed(&[face(&other), face(&one)])?;
     match (alone.as_slice(), together.as_slice()) {
@@ -154,22 +149,22 @@ fn embed(embedder: &mut dyn FaceEmbedder, picture: &Picture) -> Result<(), Model
                 Err(problem.into())
             }
         }
-        _ => Err("not one embedding for each face".into()),
+        _ => Err("the number of embeddings is not that of the faces".into()),
     }
 }
 
-/// A picture without symmetry.
-fn test_picture() -> Result<Picture, ModelError> {
-    let pixels = (0..PICTURE_SIDE * PICTURE_SIDE)
+/// Returns an image without symmetry.
+fn test_image() -> Result<Image, ModelError> {
+    let pixels = (0..IMAGE_SIDE * IMAGE_SIDE)
         .flat_map(|pixel| {
-            let (x, y) = (pixel % PICTURE_SIDE, pixel / PICTURE_SIDE);
+            let (x, y) = (pixel % IMAGE_SIDE, pixel / IMAGE_SIDE);
             [x / 3, y / 3, (x * y) / 512].map(|value| (value % 256) as u8)
         })
         .collect();
-    Ok(Picture::from_rgb8(PICTURE_SIDE, PICTURE_SIDE, pixels)?)
+    Ok(Image::from_rgb8(IMAGE_SIDE, IMAGE_SIDE, pixels)?)
 }
 
-/// Where the landmarks of a face of about 200 pixels might be.
+/// Returns plausible landmarks of a face of about 200 pixels.
 fn landmarks(left: f32) -> Landmarks {
     let at = |x: f32, y: f32| Point {
         x: left + x,

@@ -1,26 +1,19 @@
-//! What was found, for programs and for reading.
+//! Reports of checks, for programs and for people.
 
 use std::time::Duration;
 
-use super::Role;
+use crate::info::PackInfo;
+use crate::models::Role;
 
-/// Widest a column of shapes is shown.
+/// Characters of the widest column of shapes.
 const WIDEST_SHAPES: usize = 44;
 
-/// What [`check`](super::check) found of a pack.
+/// The report of [`check`](crate::check) about a pack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PackCheck {
-    /// Name of the pack.
-    pub pack: String,
-    /// Its version.
-    pub version: String,
-    /// Digest of its manifest.
-    pub digest: String,
-    /// Whether its manifest says that it may be used commercially.
-    pub commercial_use: bool,
-    /// The licences of its files, each once, sorted.
-    pub licenses: Vec<String>,
+    /// The pack.
+    pub pack: PackInfo,
     /// Its match calibration; a pack without one cannot verify before one is measured.
     pub match_calibration: Option<String>,
     /// Its liveness calibration; without one the models' mean live probability is the score.
@@ -29,11 +22,11 @@ pub struct PackCheck {
     pub models: Vec<ModelCheck>,
 }
 
-/// What was found of one model.
+/// The report about one model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ModelCheck {
-    /// What it does.
+    /// Its role.
     pub role: Role,
     /// Its name.
     pub model: String,
@@ -45,23 +38,23 @@ pub struct ModelCheck {
     pub output: String,
     /// Why it cannot be used, if it cannot.
     pub fault: Option<String>,
-    /// What the self-test found.
+    /// The outcome of its self-test.
     pub vector: VectorCheck,
-    /// Median time of a run on one thread, of one picture of the size that the self-test has; `None` where it was not run.
+    /// Median time of a run on one thread, of one image of the size that the self-test has; `None` where it was not run.
     pub median: Option<Duration>,
 }
 
-/// What a self-test found.
+/// The outcome of a self-test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum VectorCheck {
     /// It was not run.
     NotRun,
-    /// The manifest has no vector: nobody has written down what the model should answer.
+    /// The manifest has no vector to compare the outputs with.
     Missing,
-    /// The model answers what it should.
+    /// The outputs are those of the vector.
     Right,
-    /// It answers something else.
+    /// They are not.
     Wrong(String),
 }
 
@@ -79,7 +72,7 @@ impl ModelCheck {
         }
     }
 
-    /// The message names role and model, whatever failed.
+    /// Adds a fault; the message names role and model, whatever failed.
     pub(crate) fn with_fault(mut self, fault: impl std::fmt::Display) -> Self {
         let fault = fault.to_string();
         let is_named = fault.contains(&self.model) && fault.contains(self.role.as_str());
@@ -91,7 +84,7 @@ impl ModelCheck {
         self
     }
 
-    /// Whether it can be used and answers what it should, as far as that is known.
+    /// Returns whether it can be used and its outputs are those of the vector, where there is one.
     #[must_use]
     pub fn is_well(&self) -> bool {
         self.fault.is_none() && !matches!(self.vector, VectorCheck::Wrong(_))
@@ -108,13 +101,13 @@ impl ModelCheck {
 }
 
 impl PackCheck {
-    /// Whether every model is well.
+    /// Returns whether every model is well.
     #[must_use]
     pub fn is_well(&self) -> bool {
         self.models.iter().all(ModelCheck::is_well)
     }
 
-    /// What is wrong, a line each.
+    /// Returns the faults, one line each.
     pub fn faults(&self) -> impl Iterator<Item = String> {
         self.models.iter().flat_map(|model| {
             let wrong = match &model.vector {
@@ -128,10 +121,17 @@ impl PackCheck {
     }
 }
 
-/// A table of the models, then what is wrong, then what there is to know.
+/// A table of the models, then the faults, then licences and calibrations.
 impl std::fmt::Display for PackCheck {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "pack {} {} ({})", self.pack, self.version, self.digest)?;
+        let PackInfo {
+            name,
+            version,
+            digest,
+            commercial_use,
+            licenses,
+        } = &self.pack;
+        writeln!(f, "pack {name} {version} ({digest})")?;
         let header = [
             "role",
             "model",
@@ -180,9 +180,9 @@ impl std::fmt::Display for PackCheck {
         for fault in self.faults() {
             writeln!(f, "  FAIL  {fault}")?;
         }
-        writeln!(f, "licences: {}", self.licenses.join("; "))?;
-        if !self.commercial_use {
-            writeln!(f, "not for commercial use, says the manifest")?;
+        writeln!(f, "licences: {}", licenses.join("; "))?;
+        if !commercial_use {
+            writeln!(f, "not for commercial use, according to the manifest")?;
         }
         match &self.match_calibration {
             Some(calibration) => writeln!(f, "match calibration: {calibration}")?,
@@ -205,7 +205,7 @@ impl std::fmt::Display for PackCheck {
     }
 }
 
-/// Twelve outputs of a detector would make a line that nobody reads.
+/// Cuts a long list, such as the twelve outputs of a detector.
 fn shortened(shapes: &str) -> String {
     if shapes.chars().count() <= WIDEST_SHAPES {
         return shapes.to_owned();

@@ -6,7 +6,7 @@ use image::{ColorType, ImageDecoder, ImageError};
 use super::watched::Watched;
 use super::{Stored, WORKING_ROWS, contradiction};
 use crate::flatten::rgba_to_rgb8_in_place;
-use crate::picture::CHANNELS;
+use crate::image::CHANNELS;
 use crate::{Format, ImagingError, Interrupt};
 
 /// Bytes held at a time: the output, with alpha as the decoder may write it, and rows.

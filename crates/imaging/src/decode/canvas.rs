@@ -1,8 +1,8 @@
 //! The upright image while it is decoded: rows as they are stored go where they belong, so that no second image is
 //! needed to turn the first.
 
+use crate::image::CHANNELS;
 use crate::orientation::{BAND, reverse_pixels};
-use crate::picture::CHANNELS;
 use crate::{ImagingError, Interrupt, Orientation};
 
 /// An image in the making.

@@ -5,7 +5,7 @@ use ::gif::{ColorOutput, DecodeOptions, DecodingError, MemoryLimit};
 use super::canvas::Canvas;
 use super::watched::Watched;
 use super::{MEMORY, Stored, WORKING_ROWS, contradiction};
-use crate::picture::CHANNELS;
+use crate::image::CHANNELS;
 use crate::{Format, ImagingError, Interrupt};
 
 /// The four passes of an interlaced frame: the first row of each, and how far apart the next ones are.

@@ -11,9 +11,9 @@ mod webp;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::picture::CHANNELS;
+use crate::image::CHANNELS;
 use crate::reduced::Reduction;
-use crate::{Format, Header, ImagingError, Interrupt, Limits, Orientation, Picture, Reduced, probe};
+use crate::{Format, Header, Image, ImagingError, Interrupt, Limits, Orientation, Reduced, probe};
 
 /// Bytes for rows, tables and buffers of the decoding libraries: the share of a decode that does not grow with the image.
 const WORKING_ROWS: u64 = 4 * 1024 * 1024;
@@ -21,14 +21,14 @@ const WORKING_ROWS: u64 = 4 * 1024 * 1024;
 /// The reason if a decoding library asks for more.
 const MEMORY: &str = "it asks for more memory than its size explains";
 
-/// Decodes a file to an upright RGB picture.
+/// Decodes a file to an upright RGB image.
 ///
-/// Colour profiles are not applied: CMYK is converted by the plain formula, as the models' training pictures were.
+/// Colour profiles are not applied: CMYK is converted by the plain formula, as the models' training images were.
 ///
 /// # Errors
 ///
 /// Those of [`EncodedImage::open`] and [`EncodedImage::decode`].
-pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, ImagingError> {
+pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Image, ImagingError> {
     EncodedImage::open(bytes, limits)?.decode(Interrupt::NEVER)
 }
 
@@ -124,9 +124,9 @@ impl<'a> EncodedImage<'a> {
     ///
     /// [`ImagingError::DecodeTooLarge`] before anything is allocated; [`ImagingError::Corrupt`] if the file is damaged or
     /// was cut short; [`ImagingError::Interrupted`] within milliseconds of the interrupt.
-    pub fn decode(&self, interrupt: Interrupt<'_>) -> Result<Picture, ImagingError> {
+    pub fn decode(&self, interrupt: Interrupt<'_>) -> Result<Image, ImagingError> {
         self.decode_at(Reduction::Whole, interrupt)
-            .map(Reduced::into_picture)
+            .map(Reduced::into_image)
     }
 
     /// Decodes to an upright RGB image whose longest side is at least `longest_side` pixels, as far as the file has them
@@ -144,7 +144,7 @@ impl<'a> EncodedImage<'a> {
         &self,
         longest_side: u32,
         interrupt: Interrupt<'_>,
-    ) -> Result<Reduced, ImagingError> {
+    ) -> Result<Reduced<'static>, ImagingError> {
         let wanted = match self.content {
             Content::Jpeg(_) => Reduction::keeping(self.header.width.max(self.header.height), longest_side),
             _ => Reduction::Whole,
@@ -172,7 +172,11 @@ impl<'a> EncodedImage<'a> {
         }
     }
 
-    fn decode_at(&self, reduction: Reduction, interrupt: Interrupt<'_>) -> Result<Reduced, ImagingError> {
+    fn decode_at(
+        &self,
+        reduction: Reduction,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Reduced<'static>, ImagingError> {
         let Header {
             format,
             width,
@@ -209,9 +213,9 @@ impl<'a> EncodedImage<'a> {
         // Nothing is shared with the closure that could be left half done: it borrows the input and owns the rest.
         .unwrap_or_else(|_| Err(ImagingError::corrupt(format, "decoder fault")))
         // A decoding library takes an interrupted read for damage.
-        .map_err(|error| interrupt.check().err().unwrap_or(error))?;
-        Picture::from_rgb8(reduction.of(width), reduction.of(height), pixels)
-            .map(|picture| Reduced::new(picture, &self.header, reduction))
+        .map_err(|error| interrupt.check().err().map_or(error, ImagingError::from))?;
+        Image::from_rgb8(reduction.of(width), reduction.of(height), pixels)
+            .map(|image| Reduced::new(image, &self.header, reduction))
             .map_err(|_| ImagingError::corrupt(format, "decoder fault"))
     }
 }

@@ -7,7 +7,7 @@ use super::watched::Watched;
 use super::{MEMORY, Stored, WORKING_ROWS, contradiction};
 use crate::fields::Endian;
 use crate::flatten::{Channels, Depth, to_rgb8};
-use crate::picture::CHANNELS;
+use crate::image::CHANNELS;
 use crate::probe::png::is_whole;
 use crate::{Format, ImagingError, Interrupt};
 

@@ -9,7 +9,7 @@ use super::canvas::Canvas;
 use super::watched::Watched;
 use super::{WORKING_ROWS, contradiction, pixel_bytes};
 use crate::flatten::rgba_to_rgb8_in_place;
-use crate::picture::CHANNELS;
+use crate::image::CHANNELS;
 use crate::probe::vp8;
 use crate::probe::vp8l::{self, Refusal};
 use crate::probe::webp::{First, Placed};

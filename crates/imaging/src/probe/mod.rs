@@ -14,7 +14,7 @@ pub(crate) mod webp;
 
 use crate::{Format, ImagingError, Limits, Orientation, sniff};
 
-/// What a file's header declares about its picture.
+/// What a file's header declares about its image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Header {

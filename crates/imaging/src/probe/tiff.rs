@@ -1,4 +1,4 @@
-//! TIFF: the first directory. An EXIF block is a TIFF file without a picture, and is read here too.
+//! TIFF: the first directory. An EXIF block is a TIFF file without an image, and is read here too.
 
 use super::Declared;
 use crate::fields::Endian;

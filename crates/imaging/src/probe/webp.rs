@@ -110,7 +110,7 @@ pub(crate) fn declared(bytes: &[u8]) -> Result<Declared, ImagingError> {
     if !chunks(&bytes[SIGNATURE..]).all(|chunk| fits(&chunk, width, height)) {
         return Err(ImagingError::corrupt(
             Format::WebP,
-            "a frame is larger than the picture",
+            "a frame is larger than the image",
         ));
     }
     let orientation = chunks(&bytes[SIGNATURE..])
@@ -154,7 +154,7 @@ struct Chunk<'a> {
     data: &'a [u8],
 }
 
-/// Whether what the chunk's own header declares, if it has one, is no larger than the picture.
+/// Whether what the chunk's own header declares, if it has one, is no larger than the image.
 fn fits(chunk: &Chunk<'_>, width: u32, height: u32) -> bool {
     match chunk.kind {
         b"VP8 " | b"VP8L" => sides(chunk).is_none_or(|sides| sides.0 <= width && sides.1 <= height),

@@ -14,36 +14,36 @@ use image::codecs::tiff::TiffEncoder;
 use image::codecs::webp::WebPEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
-use likeness_imaging::Picture;
+use likeness_imaging::Image;
 
-/// A picture that no turn and no exchange of colours leaves as it is: red grows to the right, green downwards, and
+/// An image that no turn and no exchange of colours leaves as it is: red grows to the right, green downwards, and
 /// blue stays.
-pub fn slope(width: u32, height: u32) -> Picture {
+pub fn slope(width: u32, height: u32) -> Image {
     let mut pixels = Vec::new();
     for y in 0..height {
         for x in 0..width {
             pixels.extend([(x * 255 / width) as u8, (y * 255 / height) as u8, 40]);
         }
     }
-    Picture::from_rgb8(width, height, pixels).unwrap()
+    Image::from_rgb8(width, height, pixels).unwrap()
 }
 
-/// A JPEG that differs from its picture by a level or two.
-pub fn jpeg(picture: &Picture) -> Vec<u8> {
-    jpeg_with(picture, |_| {})
+/// A JPEG that differs from its image by a level or two.
+pub fn jpeg(image: &Image) -> Vec<u8> {
+    jpeg_with(image, |_| {})
 }
 
 /// The same with other settings of the encoder.
-pub fn jpeg_with(picture: &Picture, settings: impl FnOnce(&mut Encoder<&mut Vec<u8>>)) -> Vec<u8> {
+pub fn jpeg_with(image: &Image, settings: impl FnOnce(&mut Encoder<&mut Vec<u8>>)) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = Encoder::new(&mut bytes, 98);
     encoder.set_sampling_factor(SamplingFactor::F_1_1);
     settings(&mut encoder);
     encoder
         .encode(
-            picture.as_rgb8(),
-            picture.width() as u16,
-            picture.height() as u16,
+            image.as_rgb8(),
+            image.width() as u16,
+            image.height() as u16,
             ColorType::Rgb,
         )
         .unwrap();
@@ -51,37 +51,37 @@ pub fn jpeg_with(picture: &Picture, settings: impl FnOnce(&mut Encoder<&mut Vec<
 }
 
 /// The ways in which a JPEG may be written, each with its name.
-pub fn jpeg_kinds(picture: &Picture) -> [(&'static str, Vec<u8>); 6] {
+pub fn jpeg_kinds(image: &Image) -> [(&'static str, Vec<u8>); 6] {
     [
         (
             "4:2:0",
-            jpeg_with(picture, |encoder| {
+            jpeg_with(image, |encoder| {
                 encoder.set_sampling_factor(SamplingFactor::F_2_2);
             }),
         ),
         (
             "4:2:2",
-            jpeg_with(picture, |encoder| {
+            jpeg_with(image, |encoder| {
                 encoder.set_sampling_factor(SamplingFactor::F_2_1);
             }),
         ),
         (
             "4:1:1",
-            jpeg_with(picture, |encoder| {
+            jpeg_with(image, |encoder| {
                 encoder.set_sampling_factor(SamplingFactor::F_4_1);
             }),
         ),
         (
             "progressive",
-            jpeg_with(picture, |encoder| encoder.set_progressive(true)),
+            jpeg_with(image, |encoder| encoder.set_progressive(true)),
         ),
         (
             "restarts",
-            jpeg_with(picture, |encoder| encoder.set_restart_interval(2)),
+            jpeg_with(image, |encoder| encoder.set_restart_interval(2)),
         ),
         (
             "own tables",
-            jpeg_with(picture, |encoder| encoder.set_optimized_huffman_tables(true)),
+            jpeg_with(image, |encoder| encoder.set_optimized_huffman_tables(true)),
         ),
     ]
 }
@@ -95,11 +95,11 @@ pub fn jpeg_of(samples: &[u8], width: u32, height: u32, layout: ColorType) -> Ve
     bytes
 }
 
-pub fn png(picture: &Picture) -> Vec<u8> {
+pub fn png(image: &Image) -> Vec<u8> {
     png_of(
-        picture.as_rgb8(),
-        picture.width(),
-        picture.height(),
+        image.as_rgb8(),
+        image.width(),
+        image.height(),
         ExtendedColorType::Rgb8,
     )
 }
@@ -112,26 +112,26 @@ pub fn png_of(samples: &[u8], width: u32, height: u32, layout: ExtendedColorType
     bytes
 }
 
-pub fn png_with_exif(picture: &Picture, exif: Vec<u8>) -> Vec<u8> {
+pub fn png_with_exif(image: &Image, exif: Vec<u8>) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = PngEncoder::new(&mut bytes);
     encoder.set_exif_metadata(exif).unwrap();
     encoder
         .write_image(
-            picture.as_rgb8(),
-            picture.width(),
-            picture.height(),
+            image.as_rgb8(),
+            image.width(),
+            image.height(),
             ExtendedColorType::Rgb8,
         )
         .unwrap();
     bytes
 }
 
-pub fn webp(picture: &Picture) -> Vec<u8> {
+pub fn webp(image: &Image) -> Vec<u8> {
     webp_of(
-        picture.as_rgb8(),
-        picture.width(),
-        picture.height(),
+        image.as_rgb8(),
+        image.width(),
+        image.height(),
         ExtendedColorType::Rgb8,
     )
 }
@@ -144,39 +144,39 @@ pub fn webp_of(samples: &[u8], width: u32, height: u32, layout: ExtendedColorTyp
     bytes
 }
 
-pub fn webp_with_exif(picture: &Picture, exif: Vec<u8>) -> Vec<u8> {
+pub fn webp_with_exif(image: &Image, exif: Vec<u8>) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = WebPEncoder::new_lossless(&mut bytes);
     encoder.set_exif_metadata(exif).unwrap();
     encoder
         .write_image(
-            picture.as_rgb8(),
-            picture.width(),
-            picture.height(),
+            image.as_rgb8(),
+            image.width(),
+            image.height(),
             ExtendedColorType::Rgb8,
         )
         .unwrap();
     bytes
 }
 
-pub fn bmp(picture: &Picture) -> Vec<u8> {
+pub fn bmp(image: &Image) -> Vec<u8> {
     let mut bytes = Vec::new();
     BmpEncoder::new(&mut bytes)
         .write_image(
-            picture.as_rgb8(),
-            picture.width(),
-            picture.height(),
+            image.as_rgb8(),
+            image.width(),
+            image.height(),
             ExtendedColorType::Rgb8,
         )
         .unwrap();
     bytes
 }
 
-pub fn tiff(picture: &Picture) -> Vec<u8> {
+pub fn tiff(image: &Image) -> Vec<u8> {
     tiff_of(
-        picture.as_rgb8(),
-        picture.width(),
-        picture.height(),
+        image.as_rgb8(),
+        image.width(),
+        image.height(),
         ExtendedColorType::Rgb8,
     )
 }
@@ -190,8 +190,8 @@ pub fn tiff_of(samples: &[u8], width: u32, height: u32, layout: ExtendedColorTyp
 }
 
 /// A TIFF written by hand, for the tags that the encoder does not write: one strip of RGB.
-pub fn tiff_with_orientation(picture: &Picture, orientation: u16) -> Vec<u8> {
-    let (width, height) = (picture.width(), picture.height());
+pub fn tiff_with_orientation(image: &Image, orientation: u16) -> Vec<u8> {
+    let (width, height) = (image.width(), image.height());
     let entries: [(u16, u16, u32, u32); 10] = [
         (256, 4, 1, width),
         (257, 4, 1, height),
@@ -203,7 +203,7 @@ pub fn tiff_with_orientation(picture: &Picture, orientation: u16) -> Vec<u8> {
         (274, 3, 1, orientation.into()),
         (277, 3, 1, 3),
         (278, 4, 1, height),
-        (279, 4, 1, picture.as_rgb8().len() as u32),
+        (279, 4, 1, image.as_rgb8().len() as u32),
     ];
     let mut bytes = b"II*\0\x08\0\0\0\x0a\0".to_vec();
     for (tag, kind, count, value) in entries {
@@ -214,18 +214,18 @@ pub fn tiff_with_orientation(picture: &Picture, orientation: u16) -> Vec<u8> {
     }
     bytes.extend([0; 4]);
     bytes.extend([8, 0, 8, 0, 8, 0]);
-    bytes.extend(picture.as_rgb8());
+    bytes.extend(image.as_rgb8());
     bytes
 }
 
 /// A GIF; its palette holds every colour as long as there are no more than 256.
-pub fn gif(picture: &Picture) -> Vec<u8> {
+pub fn gif(image: &Image) -> Vec<u8> {
     let mut bytes = Vec::new();
     GifEncoder::new(&mut bytes)
         .encode(
-            picture.as_rgb8(),
-            picture.width(),
-            picture.height(),
+            image.as_rgb8(),
+            image.width(),
+            image.height(),
             ExtendedColorType::Rgb8,
         )
         .unwrap();
@@ -262,8 +262,8 @@ pub fn with_exif(jpeg: &[u8], block: &[u8]) -> Vec<u8> {
     with_segment(jpeg, 0xE1, &[b"Exif\0\0", block].concat())
 }
 
-/// The largest difference between two pictures of the same size.
-pub fn largest_difference(left: &Picture, right: &Picture) -> u8 {
+/// The largest difference between two images of the same size.
+pub fn largest_difference(left: &Image, right: &Image) -> u8 {
     assert_eq!((left.width(), left.height()), (right.width(), right.height()));
     left.as_rgb8()
         .iter()
@@ -274,13 +274,13 @@ pub fn largest_difference(left: &Picture, right: &Picture) -> u8 {
 }
 
 /// A file of each format, with its name.
-pub fn one_of_each(picture: &Picture) -> Vec<(&'static str, Vec<u8>)> {
+pub fn one_of_each(image: &Image) -> Vec<(&'static str, Vec<u8>)> {
     vec![
-        ("JPEG", jpeg(picture)),
-        ("PNG", png(picture)),
-        ("WebP", webp(picture)),
-        ("BMP", bmp(picture)),
-        ("TIFF", tiff(picture)),
-        ("GIF", gif(picture)),
+        ("JPEG", jpeg(image)),
+        ("PNG", png(image)),
+        ("WebP", webp(image)),
+        ("BMP", bmp(image)),
+        ("TIFF", tiff(image)),
+        ("GIF", gif(image)),
     ]
 }

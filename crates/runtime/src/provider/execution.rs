@@ -74,7 +74,7 @@ impl Execution {
     }
 
     /// Whether all workers use the same sessions: as the option says, else on devices other than the processor, whose memory
-    /// would hold the models once for each worker, and which compute many pictures at once sooner than one after the other.
+    /// would hold the models once for each worker, and which compute many images at once sooner than one after the other.
     #[must_use]
     pub fn shares_sessions(&self) -> bool {
         let is_device = match self.provider {

@@ -80,7 +80,7 @@ pub struct ProviderOptions {
     /// a model is then refused. For all but `cpu`.
     pub cpu_nodes: Option<bool>,
     /// Whether all workers use the same sessions: one set of weights, one run at a time. With `cpu`, `cuda` and `directml`
-    /// what waited during a run is computed in one batch, up to 32 pictures. Default: on GPUs and NPUs and with `coreml`, not
+    /// what waited during a run is computed in one batch, up to 32 images. Default: on GPUs and NPUs and with `coreml`, not
     /// on processors, where each core computes for a worker of its own.
     pub shared_sessions: Option<bool>,
 }

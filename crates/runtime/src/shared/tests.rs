@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use super::*;
 
-/// Answers each picture with its first number, once for each message that it gets, and tells how many pictures it was given.
+/// Answers each image with its first number, once for each message that it gets, and tells how many images it was given.
 struct Slow {
     given: Sender<usize>,
     go_on: Receiver<Go>,
@@ -20,7 +20,7 @@ enum Go {
 
 impl Compute for Slow {
     fn compute(&mut self, input: &ArrayView4<'_, f32>) -> Result<Answer, RuntimeError> {
-        let mut firsts: Vec<f32> = input.outer_iter().map(|picture| picture[[0, 0, 0]]).collect();
+        let mut firsts: Vec<f32> = input.outer_iter().map(|image| image[[0, 0, 0]]).collect();
         self.given.send(firsts.len()).unwrap();
         match self.go_on.recv().unwrap() {
             Go::Answer => {}
@@ -63,12 +63,12 @@ impl Scene {
         (scene, first)
     }
 
-    fn spawn(&mut self, pictures: usize, side: usize) -> Caller {
+    fn spawn(&mut self, images: usize, side: usize) -> Caller {
         let number = self.calls as f32;
         self.calls += 1;
         let shared = Arc::clone(&self.shared);
         std::thread::spawn(move || {
-            let input = Array4::from_elem((pictures, 3, side, side), number);
+            let input = Array4::from_elem((images, 3, side, side), number);
             let answer = shared.run(&input.view()).map_err(|error| error.to_string())?;
             assert_eq!(answer.len(), 1);
             Ok(answer[0].1.iter().copied().collect())
@@ -76,9 +76,9 @@ impl Scene {
     }
 
     /// One more call, which waits behind all before it.
-    fn queue(&mut self, pictures: usize, side: usize) -> Caller {
+    fn queue(&mut self, images: usize, side: usize) -> Caller {
         let before = self.waiting();
-        let caller = self.spawn(pictures, side);
+        let caller = self.spawn(images, side);
         while self.waiting() == before {
             std::thread::yield_now();
         }
@@ -89,7 +89,7 @@ impl Scene {
         self.shared.queue().waiting.len()
     }
 
-    /// Ends the run that is under way; how many pictures the next one is given.
+    /// Ends the run that is under way; how many images the next one is given.
     fn next(&self, go: Go) -> usize {
         self.go_on.send(go).unwrap();
         self.given.recv().unwrap()
@@ -127,7 +127,7 @@ fn who_comes_while_nobody_computes_does_so_at_once() {
 }
 
 #[test]
-fn pictures_of_another_size_go_by_themselves_and_in_their_turn() {
+fn images_of_another_size_go_by_themselves_and_in_their_turn() {
     let (mut scene, _first) = Scene::new(true);
     let waiting = [scene.queue(1, 4), scene.queue(1, 2), scene.queue(3, 4)];
     assert_eq!(scene.next(Go::Answer), 4, "the first that waits and the third");
@@ -141,13 +141,13 @@ fn pictures_of_another_size_go_by_themselves_and_in_their_turn() {
 fn a_batch_is_bounded() {
     let (mut scene, _first) = Scene::new(true);
     let waiting = [
-        scene.queue(MOST_PICTURES - 1, 2),
+        scene.queue(MOST_IMAGES - 1, 2),
         scene.queue(2, 2),
         scene.queue(1, 2),
     ];
     assert_eq!(
         scene.next(Go::Answer),
-        MOST_PICTURES,
+        MOST_IMAGES,
         "the second has no room, the third has"
     );
     assert_eq!(scene.next(Go::Answer), 2);
@@ -181,7 +181,7 @@ fn an_answer_that_lacks_a_row_is_nobodys() {
     for caller in waiting {
         assert_eq!(
             answer(caller).unwrap_err(),
-            "slow has no usable output 'firsts': [1,1] for 2 pictures"
+            "slow has no usable output 'firsts': [1,1] for 2 images"
         );
     }
 }

@@ -17,7 +17,8 @@ pub(super) async fn info(State(admin): State<Arc<Admin>>) -> Response {
     let service = &admin.service;
     let engine = service.engine.current();
     let workers = engine.workers();
-    let engine = engine.info();
+    let pack = engine.info().pack.clone();
+    let engine = engine.labels();
     let mut configuration = admin.configuration.clone();
     // These may have been changed since.
     configuration["limits"] = serde_json::to_value(&*service.limits()).unwrap_or_default();
@@ -40,8 +41,8 @@ pub(super) async fn info(State(admin): State<Arc<Admin>>) -> Response {
             "pack": engine.pack,
             "version": engine.pack_version,
             "digest": engine.pack_digest,
-            "commercial_use": engine.commercial_use,
-            "licenses": engine.licenses,
+            "commercial_use": pack.as_ref().map(|pack| pack.commercial_use),
+            "licenses": pack.map(|pack| pack.licenses).unwrap_or_default(),
             "match_calibration": engine.match_calibration,
             "liveness_calibration": engine.liveness_calibration,
         },

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use likeness_engine::EngineInfo;
+use likeness_engine::EngineLabels;
 use serde::Serialize;
 
 use super::{Admin, failure};
@@ -56,7 +56,7 @@ struct Failed<'a> {
 }
 
 impl<'a> Models<'a> {
-    fn of(info: &'a EngineInfo) -> Self {
+    fn of(info: &'a EngineLabels) -> Self {
         Self {
             pack: &info.pack,
             version: &info.pack_version,
@@ -80,7 +80,7 @@ pub(super) async fn reload(State(admin): State<Arc<Admin>>) -> Response {
     let failed = |status, error: String, settings| {
         let answer = Failed {
             error,
-            serving: Models::of(engine.info()),
+            serving: Models::of(engine.labels()),
             settings,
         };
         response::json(status, &answer)

@@ -176,7 +176,7 @@ impl<'a> Note<'a> {
         }
     }
 
-    pub(super) fn with_models(self, info: &'a likeness_engine::EngineInfo) -> Self {
+    pub(super) fn with_models(self, info: &'a likeness_engine::EngineLabels) -> Self {
         Self {
             pack: Some(&info.pack),
             pack_version: Some(&info.pack_version),

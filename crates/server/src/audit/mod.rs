@@ -30,7 +30,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use likeness_api::{ApiError, ErrorCode};
-use likeness_engine::EngineInfo;
+use likeness_engine::EngineLabels;
 use likeness_storage::Database;
 use serde::Serialize;
 use tokio::time::{Instant, timeout};
@@ -263,7 +263,7 @@ impl Audit {
     }
 
     /// Records that the service has begun.
-    pub(crate) fn started(&self, info: &EngineInfo) {
+    pub(crate) fn started(&self, info: &EngineLabels) {
         self.note(&Note::new("start").with_models(info));
     }
 

@@ -30,7 +30,7 @@ pub(super) fn record(service: &Service) {
         gauge!(name::CONNECTIONS, "port" => *port).set(usage.open() as f64);
         gauge!(name::CONNECTIONS_MAX, "port" => *port).set(usage.max() as f64);
     }
-    let info = engine.info();
+    let info = engine.labels();
     let labels = [
         ("pack", info.pack.clone()),
         ("version", info.pack_version.clone()),

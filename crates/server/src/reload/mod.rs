@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use likeness_engine::{Engine, EngineError, EngineInfo};
+use likeness_engine::{Engine, EngineError, EngineLabels};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
@@ -54,9 +54,9 @@ struct Memory {
 #[non_exhaustive]
 pub struct Reload {
     /// What answers now.
-    pub serving: EngineInfo,
+    pub serving: EngineLabels,
     /// What answered before. `None` where nothing had changed and so nothing was done.
-    pub previous: Option<EngineInfo>,
+    pub previous: Option<EngineLabels>,
     /// How long it took.
     pub took: Duration,
 }
@@ -171,7 +171,7 @@ impl Inner {
         if self.memory().serving == fingerprint {
             self.memory().failures.clear();
             return Ok(Reload {
-                serving: self.slot.current().info().clone(),
+                serving: self.slot.current().labels().clone(),
                 previous: None,
                 took: begun.elapsed(),
             });
@@ -185,14 +185,14 @@ impl Inner {
                 return Err(error);
             }
         };
-        let serving = engine.info().clone();
+        let serving = engine.labels().clone();
         let previous = self.slot.replace(engine);
         let mut memory = self.memory();
         memory.serving = fingerprint;
         memory.failures.clear();
         Ok(Reload {
             serving,
-            previous: Some(previous.info().clone()),
+            previous: Some(previous.labels().clone()),
             took: begun.elapsed(),
         })
     }
@@ -261,7 +261,7 @@ impl Inner {
             Err(ReloadError::Stopping | ReloadError::UnderWay) => {}
             Err(error) => {
                 let serving = self.slot.current();
-                let info = serving.info();
+                let info = serving.labels();
                 tracing::error!(
                     %error,
                     pack = info.pack,

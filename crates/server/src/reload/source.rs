@@ -32,6 +32,6 @@ impl EngineSource for EngineBuilder {
     }
 
     fn build(&self) -> Result<Engine, SourceError> {
-        Ok(self.clone().self_tested().build()?)
+        Ok(self.clone().self_test(true).build()?)
     }
 }

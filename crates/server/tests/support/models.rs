@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex};
 
 use likeness_engine::Engine;
 use likeness_engine::detection::{BoundingBox, DetectionError, Face, FaceDetector, Point, Search};
-use likeness_engine::embedding::{Embedding, EmbeddingError, FaceEmbedder, FaceInPicture};
-use likeness_engine::imaging::{Interrupt, Limits, Picture};
+use likeness_engine::embedding::{Embedding, EmbeddingError, FaceEmbedder, FaceInImage};
+use likeness_engine::imaging::{Image, Interrupt, Limits};
 use likeness_engine::liveness::{LivenessError, LivenessModel};
-use likeness_engine::models::ScoreCurve;
+use likeness_engine::packs::ScoreCurve;
 
 use super::PATIENCE;
 
@@ -93,12 +93,7 @@ impl Models {
 struct Detector(Arc<Gate>);
 
 impl FaceDetector for Detector {
-    fn detect(
-        &mut self,
-        picture: &Picture,
-        _: Search,
-        _: Interrupt<'_>,
-    ) -> Result<Vec<Face>, DetectionError> {
+    fn detect(&mut self, picture: &Image, _: Search, _: Interrupt<'_>) -> Result<Vec<Face>, DetectionError> {
         match picture.width() {
             BLOCKING => {
                 self.0.enter.lock().unwrap().send(()).unwrap();
@@ -133,7 +128,7 @@ impl FaceDetector for Detector {
 struct Embedder;
 
 impl FaceEmbedder for Embedder {
-    fn embed(&mut self, faces: &[FaceInPicture<'_>]) -> Result<Vec<Embedding>, EmbeddingError> {
+    fn embed(&mut self, faces: &[FaceInImage<'_>]) -> Result<Vec<Embedding>, EmbeddingError> {
         faces
             .iter()
             .map(|_| Embedding::new(vec![1.0, 0.0, 0.0]))
@@ -144,7 +139,7 @@ impl FaceEmbedder for Embedder {
 struct Liveness(Arc<AtomicUsize>, f64);
 
 impl LivenessModel for Liveness {
-    fn score(&mut self, _: &Picture, _: &BoundingBox) -> Result<f64, LivenessError> {
+    fn score(&mut self, _: &Image, _: &BoundingBox) -> Result<f64, LivenessError> {
         self.0.fetch_add(1, Ordering::SeqCst);
         if self.1.is_nan() {
             return Err(LivenessError::NotFinite);

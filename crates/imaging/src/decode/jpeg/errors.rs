@@ -86,7 +86,7 @@ pub(super) fn manager() -> jpeg_error_mgr {
     }
 }
 
-/// Warnings about what does not touch the pixels; for all but the last, Pillow and every browser show the picture.
+/// Warnings about what does not touch the pixels; for all but the last, Pillow and every browser show the image.
 fn is_harmless(code: c_int) -> bool {
     matches!(
         code,

@@ -13,7 +13,7 @@ use mozjpeg_sys::J_COLOR_SPACE;
 use super::canvas::Canvas;
 use super::{Stored, WORKING_ROWS, contradiction, pixel_bytes};
 use crate::flatten::under;
-use crate::picture::CHANNELS;
+use crate::image::CHANNELS;
 use crate::probe::jpeg::{Frame, Scans};
 use crate::reduced::Reduction;
 use crate::{Format, ImagingError, Interrupt};

@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::canvas::Canvas;
 use super::{Stored, WORKING_ROWS, pixel_bytes};
 use crate::flatten::{Channels, Depth, to_rgb8};
-use crate::picture::CHANNELS;
+use crate::image::CHANNELS;
 use crate::probe::tiff::{Directory, IMAGE_LENGTH, IMAGE_WIDTH, Numbers};
 use crate::{Format, ImagingError, Interrupt};
 use stream::{Compression, Stream};

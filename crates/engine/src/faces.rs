@@ -1,0 +1,293 @@
+//! The faces of one image of a request: decoded at the size that they need, and detected.
+
+use likeness_decision::ImageRole;
+use likeness_detection::{DetectionError, FIRST_PASS_SIDE, Search};
+use likeness_embedding::FaceInImage;
+use likeness_face::{BoundingBox, Face, Point};
+use likeness_imaging::{EncodedImage, Image, ImagingError, Limits, Reduced};
+use likeness_quality::FaceQuality;
+
+use crate::error::EngineError;
+use crate::options::{Budget, Input};
+use crate::result::{ImageReport, Size, Timings};
+use crate::workers::{Worker, inference, timed};
+
+/// Longest side that a photo is first decoded at, at least: twice what the detector's first pass sees, so that what is
+/// shrunk has been averaged over four pixels or more, and a primary face of a fifth of it has the 128 pixels that the
+/// default pack needs.
+const PHOTO_SIDE: u32 = 2 * FIRST_PASS_SIDE;
+
+/// The same of a selfie, whose face needs the [256 pixels](likeness_liveness::DETAIL) of liveness and is larger in its
+/// image: with this side, the first decode suffices from 27 % of it on.
+const SELFIE_SIDE: u32 = 3 * FIRST_PASS_SIDE;
+
+/// How the images of a request are decoded and searched.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FaceSearch<'a> {
+    pub(crate) limits: &'a Limits,
+    pub(crate) max_faces: usize,
+    pub(crate) detail: Detail,
+    pub(crate) budget: &'a Budget,
+}
+
+/// Side of a face, in pixels, from which on more pixels tell the models nothing. `None`: every pixel counts, or it is
+/// unknown.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Detail {
+    /// To the embedder and the quality measurements.
+    pub(crate) photo: Option<f32>,
+    /// To the liveness models as well.
+    pub(crate) selfie: Option<f32>,
+}
+
+impl Detail {
+    /// Returns the side that a face needs, and the longest side of the first decode, at least.
+    fn of(self, role: ImageRole) -> Option<(f32, u32)> {
+        match role {
+            ImageRole::Photo => self.photo.map(|detail| (detail, PHOTO_SIDE)),
+            ImageRole::Selfie => self.selfie.map(|detail| (detail, SELFIE_SIDE)),
+        }
+    }
+}
+
+/// An image and its faces.
+pub(crate) struct DetectedFaces<'a> {
+    size: Size,
+    /// `None` where there is no face: nothing is measured then, and a decoded image may take much memory.
+    pixels: Option<Reduced<'a>>,
+    /// The one with the largest visible box first, ties by score.
+    pub(crate) faces: Vec<FoundFace>,
+}
+
+/// A face in two coordinate systems.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FoundFace {
+    /// As the detector gave it, in the pixels that were decoded: for the models.
+    pub(crate) decoded: Face,
+    /// Clipped to the image, in the pixels of the whole: for the report.
+    pub(crate) reported: Face,
+}
+
+impl<'a> DetectedFaces<'a> {
+    /// Decodes an image as far as needed, and detects its faces.
+    ///
+    /// To find the primary face, a large JPEG is decoded at a part of its size first; where the detector's first pass is sure
+    /// of what it sees there, the image is decoded again only if the face needs more pixels.
+    pub(crate) fn decode_and_detect(
+        worker: &mut Worker,
+        role: ImageRole,
+        input: Input<'a>,
+        search: Search,
+        with: FaceSearch<'_>,
+        timings: &mut Timings,
+    ) -> Result<Self, EngineError> {
+        let budget = with.budget;
+        let refused = |source| match source {
+            ImagingError::Interrupted => budget.exceeded(),
+            source => EngineError::Image { role, source },
+        };
+        let opened;
+        let encoded = match input {
+            Input::Image(image) => {
+                with.limits
+                    .check_size(image.width(), image.height())
+                    .map_err(refused)?;
+                return Self::detect(worker, Reduced::whole(image), search, with, timings);
+            }
+            Input::Opened(encoded) => encoded,
+            Input::Encoded(bytes) => {
+                opened = timed(&mut timings.decode, || {
+                    EncodedImage::open(bytes, with.limits).map_err(refused)
+                })?;
+                &opened
+            }
+        };
+        let mut decode = |longest_side| {
+            let decoded = timed(&mut timings.decode, || {
+                encoded
+                    .decode_reduced(longest_side, budget.interrupt())
+                    .map_err(refused)
+            })?;
+            budget.check()?;
+            Ok::<_, EngineError>(decoded)
+        };
+        // No image is as long as `u32::MAX`: it is decoded whole.
+        let (detail, first_side) = with
+            .detail
+            .of(role)
+            .filter(|_| search == Search::Primary)
+            .unwrap_or((0.0, u32::MAX));
+        let mut pixels = decode(first_side)?;
+        if pixels.factor() == 1 {
+            return Self::detect(worker, pixels, search, with, timings);
+        }
+        let sure = timed(&mut timings.detect, || {
+            worker.detector.first_pass(pixels.image()).map_err(inference)
+        })?;
+        let Some(faces) = sure else {
+            // Two decoded images at a time would be twice the memory that a decode may hold.
+            drop(pixels);
+            let whole = decode(u32::MAX)?;
+            return Self::detect(worker, whole, search, with, timings);
+        };
+        let mut faces = found(&pixels, faces, with.max_faces)?;
+        budget.check()?;
+        let lacking = faces
+            .first()
+            .map(|face| detail / face.decoded.bounding_box.area().sqrt());
+        if let Some(lacking) = lacking.filter(|lacking| *lacking > 1.0) {
+            // A side beyond what there is means the whole image.
+            let longest_side = pixels.image().width().max(pixels.image().height());
+            for face in &mut faces {
+                face.decoded = to_whole(&pixels, &face.decoded);
+            }
+            // Two decoded images at a time would be twice the memory that a decode may hold.
+            drop(pixels);
+            pixels = decode((longest_side as f32 * lacking).ceil() as u32)?;
+            for face in &mut faces {
+                face.decoded = from_whole(&pixels, &face.decoded);
+            }
+        }
+        Ok(Self::new(pixels, faces))
+    }
+
+    /// Detects the faces of a decoded image.
+    fn detect(
+        worker: &mut Worker,
+        pixels: Reduced<'a>,
+        search: Search,
+        with: FaceSearch<'_>,
+        timings: &mut Timings,
+    ) -> Result<Self, EngineError> {
+        let faces = timed(&mut timings.detect, || {
+            worker
+                .detector
+                .detect(pixels.image(), search, with.budget.interrupt())
+                .map_err(|error| match error {
+                    DetectionError::Interrupted(_) => with.budget.exceeded(),
+                    error => inference(error),
+                })
+        })?;
+        with.budget.check()?;
+        let faces = found(&pixels, faces, with.max_faces)?;
+        Ok(Self::new(pixels, faces))
+    }
+
+    fn new(pixels: Reduced<'a>, faces: Vec<FoundFace>) -> Self {
+        Self {
+            size: whole_size(&pixels),
+            pixels: (!faces.is_empty()).then_some(pixels),
+            faces,
+        }
+    }
+
+    /// Returns the primary face and the image that it is in.
+    pub(crate) fn primary(&self) -> Option<(&Image, &FoundFace)> {
+        Some((self.pixels.as_ref()?.image(), self.faces.first()?))
+    }
+
+    /// Returns the faces for the embedder.
+    pub(crate) fn to_embed(&self) -> Vec<FaceInImage<'_>> {
+        let image = self.pixels.as_ref().map(Reduced::image);
+        let faces = self.faces.iter().map(|face| &face.decoded.landmarks);
+        image
+            .into_iter()
+            .flat_map(|image| {
+                faces
+                    .clone()
+                    .map(move |landmarks| FaceInImage { image, landmarks })
+            })
+            .collect()
+    }
+
+    /// Measures how a face was photographed, by the detector's own box, which says more about a face that is cut.
+    pub(crate) fn quality(&self, index: usize) -> Result<Option<FaceQuality>, EngineError> {
+        let (Some(pixels), Some(face)) = (&self.pixels, self.faces.get(index)) else {
+            return Ok(None);
+        };
+        let mut quality = FaceQuality::measure(pixels.image(), &face.decoded).map_err(inference)?;
+        quality.inter_eye_distance *= f64::from(pixels.factor());
+        Ok(Some(quality))
+    }
+
+    /// Returns the report about the image, with so many of the faces.
+    pub(crate) fn report(&self, listed: usize, quality: Option<FaceQuality>) -> ImageReport {
+        ImageReport {
+            size: self.size,
+            faces: self.faces.iter().take(listed).map(|face| face.reported).collect(),
+            faces_found: self.faces.len(),
+            quality,
+        }
+    }
+
+    /// Returns the areas of the faces, in square pixels of the whole image.
+    pub(crate) fn areas(&self) -> Vec<f32> {
+        self.faces.iter().map(FoundFace::area).collect()
+    }
+}
+
+impl FoundFace {
+    /// The visible area in square pixels of the whole image.
+    fn area(&self) -> f32 {
+        self.reported.bounding_box.area()
+    }
+}
+
+fn whole_size(pixels: &Reduced<'_>) -> Size {
+    Size {
+        width: pixels.whole_width(),
+        height: pixels.whole_height(),
+    }
+}
+
+fn to_whole(pixels: &Reduced<'_>, face: &Face) -> Face {
+    moved(face, pixels.factor() as f32, |x, y| pixels.to_whole(x, y))
+}
+
+fn from_whole(pixels: &Reduced<'_>, face: &Face) -> Face {
+    moved(face, 1.0 / pixels.factor() as f32, |x, y| pixels.from_whole(x, y))
+}
+
+fn moved(face: &Face, scale: f32, to: impl Fn(f32, f32) -> (f32, f32)) -> Face {
+    let BoundingBox { x, y, width, height } = face.bounding_box;
+    let (x, y) = to(x, y);
+    Face {
+        bounding_box: BoundingBox {
+            x,
+            y,
+            width: width * scale,
+            height: height * scale,
+        },
+        score: face.score,
+        landmarks: face.landmarks.map(|point| {
+            let (x, y) = to(point.x, point.y);
+            Point { x, y }
+        }),
+    }
+}
+
+/// Returns the faces of an image in the order of [`DetectedFaces`], at most `max_faces`.
+fn found(pixels: &Reduced<'_>, faces: Vec<Face>, max_faces: usize) -> Result<Vec<FoundFace>, EngineError> {
+    if !faces.iter().all(Face::is_finite) {
+        return Err(EngineError::Inference(
+            "the detector returned numbers that are not finite".into(),
+        ));
+    }
+    let Size { width, height } = whole_size(pixels);
+    let mut found: Vec<FoundFace> = faces
+        .into_iter()
+        .map(|decoded| {
+            let mut reported = to_whole(pixels, &decoded);
+            reported.bounding_box = reported.bounding_box.clipped(width, height);
+            FoundFace { decoded, reported }
+        })
+        .filter(|face| face.area() > 0.0)
+        .collect();
+    found.sort_by(|a, b| {
+        b.area()
+            .total_cmp(&a.area())
+            .then(b.reported.score.total_cmp(&a.reported.score))
+    });
+    found.truncate(max_faces);
+    Ok(found)
+}

@@ -1,0 +1,138 @@
+//! The decoded image.
+
+use std::fmt;
+
+use crate::ImagingError;
+
+/// Bytes of one pixel: red, green, blue.
+pub(crate) const CHANNELS: usize = 3;
+
+/// An upright image: RGB, eight bits a channel, interleaved, row by row from the top, without padding.
+///
+/// Both sides are at least one pixel. `Debug` prints the size and never a pixel, so that a log line cannot leak a face.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Image {
+    width: u32,
+    height: u32,
+    pixels: Vec<u8>,
+}
+
+impl Image {
+    /// Takes over a buffer of `3 * width * height` bytes in the layout that [`Image`] describes.
+    ///
+    /// # Errors
+    ///
+    /// [`ImagingError::BadBuffer`] if a side is zero or the buffer has another length.
+    pub fn from_rgb8(width: u32, height: u32, pixels: Vec<u8>) -> Result<Self, ImagingError> {
+        // Three times the product of two u32 does not fit in 64 bits.
+        let expected = u128::from(width) * u128::from(height) * CHANNELS as u128;
+        if expected == 0 || pixels.len() as u128 != expected {
+            return Err(ImagingError::BadBuffer {
+                width,
+                height,
+                expected: u64::try_from(expected).unwrap_or(u64::MAX),
+                found: pixels.len(),
+            });
+        }
+        Ok(Self {
+            width,
+            height,
+            pixels,
+        })
+    }
+
+    /// For the operations of this crate, which know the length they have written.
+    pub(crate) fn from_parts(width: u32, height: u32, pixels: Vec<u8>) -> Self {
+        debug_assert_eq!(pixels.len(), byte_len(width, height));
+        Self {
+            width,
+            height,
+            pixels,
+        }
+    }
+
+    /// A black image; sides of zero become one.
+    pub(crate) fn black(width: u32, height: u32) -> Self {
+        let (width, height) = (width.max(1), height.max(1));
+        Self {
+            width,
+            height,
+            pixels: vec![0; byte_len(width, height)],
+        }
+    }
+
+    /// The width in pixels, at least 1.
+    #[must_use]
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// The height in pixels, at least 1.
+    #[must_use]
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// The pixels: `3 * width * height` bytes, red first.
+    #[must_use]
+    pub fn as_rgb8(&self) -> &[u8] {
+        &self.pixels
+    }
+
+    /// The pixels without a copy: `3 * width * height` bytes, red first.
+    #[must_use]
+    pub fn into_rgb8(self) -> Vec<u8> {
+        self.pixels
+    }
+
+    /// Bytes from one row to the next.
+    pub(crate) fn stride(&self) -> usize {
+        self.width as usize * CHANNELS
+    }
+
+    pub(crate) fn pixels_mut(&mut self) -> &mut [u8] {
+        &mut self.pixels
+    }
+}
+
+impl fmt::Debug for Image {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Image({}x{})", self.width, self.height)
+    }
+}
+
+/// The bytes of an image of that size.
+pub(crate) fn byte_len(width: u32, height: u32) -> usize {
+    width as usize * height as usize * CHANNELS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_of_the_wrong_length_is_refused() {
+        assert!(Image::from_rgb8(2, 1, vec![0; 6]).is_ok());
+        for (width, height, length) in [
+            (2, 1, 5),
+            (2, 1, 7),
+            (0, 1, 0),
+            (1, 0, 0),
+            (u32::MAX, u32::MAX, 3),
+        ] {
+            assert!(
+                matches!(
+                    Image::from_rgb8(width, height, vec![0; length]),
+                    Err(ImagingError::BadBuffer { found, .. }) if found == length
+                ),
+                "{width}x{height} from {length} bytes"
+            );
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_pixel() {
+        let image = Image::from_rgb8(1, 2, vec![201; 6]).unwrap();
+        assert_eq!(format!("{image:?}"), "Image(1x2)");
+    }
+}

@@ -1,0 +1,353 @@
+//! What an ONNX file is made of, and what rewriting it would do.
+
+mod work;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::file::{self, OnnxError};
+use crate::optimize::{Passes, Report, optimize};
+use crate::proto::{DimensionValue, GraphProto, ValueInfoProto, data_type};
+use crate::quote;
+
+pub use work::Work;
+
+/// Sizes that are taken for free dimensions of inputs, to count operations by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Assumptions {
+    /// For a free first dimension.
+    pub batch: u32,
+    /// For every other free dimension: pixels of height and width, mostly.
+    pub side: u32,
+}
+
+impl Default for Assumptions {
+    /// One picture of 320x320: what the default pack's detector sees first.
+    fn default() -> Self {
+        Self { batch: 1, side: 320 }
+    }
+}
+
+/// An input or output of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// Its name.
+    pub name: String,
+    /// Type of the elements, as `f32`, or as ONNX's number for it where there is no such name.
+    pub elements: String,
+    /// Its dimensions: a number, the name of a free one, or `?`; `None` where the file does not say.
+    pub shape: Option<Vec<String>>,
+}
+
+/// What an ONNX file is made of.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Inspection {
+    /// Size of the file in bytes.
+    pub bytes: usize,
+    /// Version of the format.
+    pub ir_version: i64,
+    /// Operator sets with their versions; ONNX's own is `ai.onnx`.
+    pub opsets: Vec<(String, i64)>,
+    /// What wrote it, and of which version; may be empty.
+    pub producer: String,
+    /// Inputs that have no default.
+    pub inputs: Vec<Port>,
+    /// Outputs.
+    pub outputs: Vec<Port>,
+    /// Operators, with how many nodes there are of each; those of others than ONNX bear their domain. Nodes of
+    /// subgraphs are not counted.
+    pub operators: BTreeMap<String, usize>,
+    /// Elements of all constants of floating point, but for those of subgraphs and `Constant` nodes.
+    pub parameters: usize,
+    /// Operations of one run.
+    pub work: Work,
+    /// What `work` took for free dimensions.
+    pub assumptions: Assumptions,
+    /// What every pass would change, all of them in order.
+    pub rewriting: Report,
+    /// Operations of one run after that.
+    pub rewritten_work: Work,
+}
+
+/// Looks into an ONNX file, taking [`Assumptions::default`] for free dimensions.
+///
+/// # Errors
+/// What [`file::read`] refuses.
+pub fn inspect(onnx: &[u8]) -> Result<Inspection, OnnxError> {
+    inspect_with(onnx, Assumptions::default())
+}
+
+/// Looks into an ONNX file.
+///
+/// # Errors
+/// What [`file::read`] refuses.
+pub fn inspect_with(onnx: &[u8], assumptions: Assumptions) -> Result<Inspection, OnnxError> {
+    let mut model = file::read(onnx)?;
+    let graph = model.graph.as_ref().ok_or(OnnxError::NoGraph)?;
+    let opsets: Vec<(String, i64)> = model
+        .opset_import
+        .iter()
+        .map(|set| match set.domain.as_str() {
+            "" => ("ai.onnx".to_owned(), set.version),
+            domain => (domain.to_owned(), set.version),
+        })
+        .collect();
+    let version = opsets.iter().find(|(domain, _)| domain == "ai.onnx");
+    let opset = version.map_or(file::OPSET, |&(_, version)| version);
+    let mut inspection = Inspection {
+        bytes: onnx.len(),
+        ir_version: model.ir_version,
+        producer: format!("{} {}", model.producer_name, model.producer_version)
+            .trim()
+            .to_owned(),
+        inputs: inputs(graph),
+        outputs: graph.output.iter().map(port).collect(),
+        operators: operators(graph),
+        parameters: parameters(graph),
+        work: Work::of(opset, graph, assumptions),
+        assumptions,
+        opsets,
+        rewriting: Report::default(),
+        rewritten_work: Work::default(),
+    };
+    inspection.rewriting = optimize(&mut model, &Passes::all());
+    inspection.rewritten_work = model
+        .graph
+        .as_ref()
+        .map(|graph| Work::of(opset, graph, assumptions))
+        .unwrap_or_default();
+    Ok(inspection)
+}
+
+fn inputs(graph: &GraphProto) -> Vec<Port> {
+    let constants = graph.constants();
+    let inputs = graph.input.iter();
+    inputs
+        .filter(|input| !constants.contains_key(input.name.as_str()))
+        .map(port)
+        .collect()
+}
+
+fn port(value: &ValueInfoProto) -> Port {
+    let tensor = value.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
+    let shape = tensor.and_then(|tensor| tensor.shape.as_ref()).map(|shape| {
+        let dims = shape.dim.iter();
+        dims.map(|dim| match &dim.value {
+            Some(DimensionValue::Fixed(size)) => size.to_string(),
+            Some(DimensionValue::Named(name)) if !name.is_empty() => name.clone(),
+            _ => "?".to_owned(),
+        })
+        .collect()
+    });
+    Port {
+        name: value.name.clone(),
+        elements: tensor.map_or_else(|| "no tensor".to_owned(), |tensor| elements(tensor.elem_type)),
+        shape,
+    }
+}
+
+/// Names of `TensorProto.DataType`.
+fn elements(elem_type: i32) -> String {
+    match elem_type {
+        data_type::FLOAT => "f32".to_owned(),
+        2 => "u8".to_owned(),
+        3 => "i8".to_owned(),
+        6 => "i32".to_owned(),
+        data_type::INT64 => "i64".to_owned(),
+        9 => "bool".to_owned(),
+        data_type::FLOAT16 => "f16".to_owned(),
+        11 => "f64".to_owned(),
+        other => format!("type {other}"),
+    }
+}
+
+fn operators(graph: &GraphProto) -> BTreeMap<String, usize> {
+    let mut operators = BTreeMap::new();
+    for node in &graph.node {
+        let name = match node.domain.as_str() {
+            "" | "ai.onnx" => node.op_type.clone(),
+            domain => format!("{domain}.{}", node.op_type),
+        };
+        *operators.entry(name).or_insert(0usize) += 1;
+    }
+    operators
+}
+
+fn parameters(graph: &GraphProto) -> usize {
+    graph
+        .initializer
+        .iter()
+        .filter(|tensor| matches!(tensor.data_type, data_type::FLOAT | data_type::FLOAT16 | 11))
+        .fold(0usize, |sum, tensor| {
+            sum.saturating_add(tensor.len().unwrap_or(0))
+        })
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.shape {
+            Some(shape) => {
+                let shape = quote::name(&shape.join(", "));
+                write!(f, "{} {} [{shape}]", quote::name(&self.name), self.elements)
+            }
+            None => write!(f, "{} {}", quote::name(&self.name), self.elements),
+        }
+    }
+}
+
+impl fmt::Display for Inspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let opsets: Vec<String> = self
+            .opsets
+            .iter()
+            .map(|(domain, version)| format!("{} {version}", quote::name(domain)))
+            .collect();
+        writeln!(f, "file        {} bytes", self.bytes)?;
+        writeln!(
+            f,
+            "format      IR version {}, {}",
+            self.ir_version,
+            opsets.join(", ")
+        )?;
+        writeln!(f, "producer    {}", quote::name(&self.producer))?;
+        for port in &self.inputs {
+            writeln!(f, "input       {port}")?;
+        }
+        for port in &self.outputs {
+            writeln!(f, "output      {port}")?;
+        }
+        writeln!(f, "parameters  {}", self.parameters)?;
+        let Assumptions { batch, side } = self.assumptions;
+        writeln!(f, "work        {}", self.work)?;
+        writeln!(
+            f,
+            "            (2 FLOPs a multiply-accumulate of convolutions and matrix products; other operators are not \
+             counted; free dimensions taken as batch {batch} and {side} for each other)"
+        )?;
+        writeln!(f, "operators")?;
+        for (name, count) in &self.operators {
+            writeln!(f, "  {count:>6}  {}", quote::name(name))?;
+        }
+        match self.rewriting.left_alone() {
+            Some(reason) => writeln!(f, "rewriting   none: {reason}"),
+            None => {
+                writeln!(f, "rewriting   (places that each pass would change)")?;
+                for (pass, count) in self.rewriting.iter() {
+                    writeln!(f, "  {count:>6}  {pass}")?;
+                }
+                writeln!(f, "            afterwards {}", self.rewritten_work)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optimize::Pass;
+    use crate::proto::{AttributeProto, NodeProto, TensorProto};
+
+    /// 3 channels to 8 with a window of 3x3 and a PRelu, then a product of 8 with 5.
+    fn model(size: Option<i64>) -> Vec<u8> {
+        let node = |op_type, inputs: &[&str], output| NodeProto::new(op_type, inputs, &[output], Vec::new());
+        let mut conv = node("Conv", &["x", "w"], "a");
+        conv.attribute.push(AttributeProto::ints("pads", &[1, 1, 1, 1]));
+        let constant = |name, dims: &[i64]| {
+            let len: i64 = dims.iter().product();
+            TensorProto::of_f32(name, dims, &vec![0.5; usize::try_from(len).unwrap()])
+        };
+        let graph = GraphProto {
+            node: vec![
+                conv,
+                node("PRelu", &["a", "slope"], "b"),
+                node("GlobalAveragePool", &["b"], "c"),
+                node("Flatten", &["c"], "d"),
+                node("MatMul", &["d", "v"], "y"),
+            ],
+            initializer: vec![
+                constant("w", &[8, 3, 3, 3]),
+                constant("slope", &[1]),
+                constant("v", &[8, 5]),
+                TensorProto::of_i64("unused", &[2], &[1, 2]),
+            ],
+            input: vec![ValueInfoProto::of_f32("x", &[None, Some(3), size, size])],
+            output: vec![ValueInfoProto::of_f32("y", &[None, Some(5)])],
+            ..GraphProto::default()
+        };
+        file::write(&file::model(graph))
+    }
+
+    #[test]
+    fn operations_parameters_and_operators_are_counted() {
+        let bytes = model(Some(10));
+        let inspection = inspect(&bytes).unwrap();
+        assert_eq!(inspection.work.macs, 10 * 10 * 8 * 27 + 8 * 5);
+        assert_eq!(inspection.work.flops(), 2 * inspection.work.macs);
+        assert_eq!(inspection.work.uncounted, 0);
+        assert_eq!(inspection.parameters, 8 * 27 + 1 + 40);
+        assert_eq!(inspection.operators["Conv"], 1);
+        assert_eq!(inspection.bytes, bytes.len());
+        assert_eq!(inspection.opsets, [("ai.onnx".to_owned(), file::OPSET)]);
+        assert_eq!(inspection.rewriting.count(Pass::Prelu), 1);
+    }
+
+    #[test]
+    fn free_dimensions_are_taken_as_assumed() {
+        let bytes = model(None);
+        let macs = |batch, side| {
+            let assumptions = Assumptions { batch, side };
+            inspect_with(&bytes, assumptions).unwrap().work.macs
+        };
+        assert_eq!(macs(1, 320), 320 * 320 * 8 * 27 + 40);
+        assert_eq!(macs(2, 20), 2 * (20 * 20 * 8 * 27 + 40));
+    }
+
+    #[test]
+    fn it_says_all_of_that_and_what_was_assumed() {
+        let text = inspect(&model(None)).unwrap().to_string();
+        for part in [
+            "input       x f32 [batch, 3, batch, batch]",
+            "parameters  257",
+            "work        44.24 MFLOPs",
+            "free dimensions taken as batch 1 and 320 for each other",
+            "     1  PRelu",
+            "     1  prelu",
+            "     0  batch-norm",
+        ] {
+            assert!(text.contains(part), "no '{part}' in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn why_a_model_is_left_as_it_is_is_said() {
+        let mut old = file::read(&model(None)).unwrap();
+        old.opset_import[0].version = 3;
+        let text = inspect(&file::write(&old)).unwrap().to_string();
+        assert!(
+            text.contains("rewriting   none: it asks for a version of ONNX's operators"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn names_of_the_file_make_no_lines_of_their_own() {
+        let mut forged = file::read(&model(None)).unwrap();
+        forged.producer_name = "p\nparameters  0".to_owned();
+        let graph = forged.graph.as_mut().unwrap();
+        let name = "x\nrewriting   none: \u{1b}[2J";
+        name.clone_into(&mut graph.input[0].name);
+        name.clone_into(&mut graph.node[0].input[0]);
+        graph.node[1].op_type = "PRelu\n  1000  Relu".to_owned();
+        let text = inspect(&file::write(&forged)).unwrap().to_string();
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+        for forged in ["\nparameters  0", "\nrewriting   none: ", "\n  1000"] {
+            assert!(!text.contains(forged), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_model_is_an_error() {
+        assert!(inspect(b"no model").is_err());
+    }
+}

@@ -1,0 +1,291 @@
+//! `PRelu` becomes what is fast: its own kernel takes one number at a time, and breaks the layout in blocks.
+//!
+//! - One slope for all: `LeakyRelu`, which is done within the convolution before it.
+//! - A slope for each of a multiple of 16 channels, behind a convolution: products with a number for each channel are
+//!   depthwise convolutions of 1x1, which keep the blocks. For slopes up to 1, x + relu((a - 1) x), in which the relu is
+//!   done within the convolution; otherwise a x + (1 - a) relu(x), in which the sum is.
+//! - Anything else: max(x, a x) for slopes from 0 to 1, otherwise relu(x) + a (x - relu(x)).
+
+use std::collections::HashMap;
+
+use crate::proto::{AttributeProto, NodeProto, TensorProto, attribute};
+use crate::shapes::Shapes;
+
+use super::net::Net;
+use super::{BLOCK, layer};
+
+/// What a node of few slopes costs of the work that may be done, since it becomes up to four: so that thousands of them do
+/// not take many times the memory of the file. No known model has a hundred.
+const LEAST_WORK: usize = 1 << 11;
+
+pub(super) fn run(net: &mut Net) -> usize {
+    let shapes = layer::shapes(net);
+    let mut weights = Weights::default();
+    let mut changed = 0;
+    for place in net.places_of(&["PRelu"]) {
+        let slopes = net.node(place).and_then(|node| net.constant(node.input.get(1)?));
+        let work = slopes.and_then(TensorProto::len).unwrap_or(0).max(LEAST_WORK);
+        if !net.spend(work) {
+            continue;
+        }
+        let Some(prelu) = net.node(place).and_then(|node| Prelu::of(net, node)) else {
+            continue;
+        };
+        let nodes = if let Some(slope) = prelu.one_slope() {
+            vec![NodeProto::new(
+                "LeakyRelu",
+                &[&prelu.input],
+                &[&prelu.output],
+                vec![AttributeProto::float("alpha", slope)],
+            )]
+        } else if prelu.is_in_blocks(net, &shapes) {
+            prelu.on_blocks(net, &mut weights)
+        } else {
+            prelu.on_vectors(net)
+        };
+        net.replace(place, nodes);
+        changed += 1;
+    }
+    changed
+}
+
+/// A `PRelu` of constant, finite slopes.
+struct Prelu {
+    input: String,
+    output: String,
+    slope: String,
+    slopes: Vec<f32>,
+    /// Number of channels, where the slopes are one for each of a picture's.
+    channels: Option<usize>,
+}
+
+impl Prelu {
+    fn of(net: &Net, node: &NodeProto) -> Option<Self> {
+        let ([input, slope], [output]) = (node.input.as_slice(), node.output.as_slice()) else {
+            return None;
+        };
+        let tensor = net.constant(slope).filter(|tensor| layer::has_f32s(tensor))?;
+        let slopes = tensor.f32s()?;
+        let channels = match *tensor.dims.as_slice() {
+            [channels, 1, 1] | [1, channels, 1, 1] => usize::try_from(channels).ok(),
+            _ => None,
+        };
+        slopes.iter().all(|slope| slope.is_finite()).then(|| Self {
+            input: input.clone(),
+            output: output.clone(),
+            slope: slope.clone(),
+            slopes,
+            channels,
+        })
+    }
+
+    fn one_slope(&self) -> Option<f32> {
+        let first = *self.slopes.first()?;
+        self.slopes.iter().all(|&slope| slope == first).then_some(first)
+    }
+
+    /// Whether ONNX Runtime is likely to have the input in blocks of channels.
+    fn is_in_blocks(&self, net: &Net, shapes: &Shapes) -> bool {
+        let is_whole = self
+            .channels
+            .is_some_and(|channels| channels.is_multiple_of(BLOCK));
+        let is_map = shapes.dims(&self.input).is_some_and(|dims| dims.len() == 4);
+        let maker = net.producer(&self.input).and_then(|place| net.node(place));
+        is_whole
+            && is_map
+            && maker.is_some_and(|node| node.is("Add") || is_blocked_conv(net, node) == Some(true))
+    }
+
+    fn on_blocks(&self, net: &mut Net, weights: &mut Weights) -> Vec<NodeProto> {
+        let (input, output) = (self.input.as_str(), self.output.as_str());
+        let [scaled, positive] = ["scaled", "positive"].map(|what| net.fresh(output, what));
+        if self.slopes.iter().all(|&slope| slope <= 1.0) {
+            let less_one = weights.of(net, self, "less_one", |slope| slope - 1.0);
+            vec![
+                self.per_channel(input, &less_one, &scaled),
+                NodeProto::new("Relu", &[&scaled], &[&positive], Vec::new()),
+                NodeProto::new("Add", &[input, &positive], &[output], Vec::new()),
+            ]
+        } else {
+            let rest = net.fresh(output, "rest");
+            let same = weights.of(net, self, "same", |slope| slope);
+            let one_less = weights.of(net, self, "one_less", |slope| 1.0 - slope);
+            vec![
+                NodeProto::new("Relu", &[input], &[&positive], Vec::new()),
+                self.per_channel(&positive, &one_less, &rest),
+                self.per_channel(input, &same, &scaled),
+                NodeProto::new("Add", &[&rest, &scaled], &[output], Vec::new()),
+            ]
+        }
+    }
+
+    /// Each channel times its weight.
+    fn per_channel(&self, input: &str, weights: &str, output: &str) -> NodeProto {
+        let group = i64::try_from(self.slopes.len()).unwrap_or(i64::MAX);
+        let attributes = vec![
+            AttributeProto::int("group", group),
+            AttributeProto::ints("kernel_shape", &[1, 1]),
+        ];
+        NodeProto::new("Conv", &[input, weights], &[output], attributes)
+    }
+
+    fn on_vectors(&self, net: &mut Net) -> Vec<NodeProto> {
+        let (input, output) = (self.input.as_str(), self.output.as_str());
+        let scaled = net.fresh(output, "scaled");
+        if self.slopes.iter().all(|slope| (0.0..=1.0).contains(slope)) {
+            return vec![
+                NodeProto::new("Mul", &[input, &self.slope], &[&scaled], Vec::new()),
+                NodeProto::new("Max", &[input, &scaled], &[output], Vec::new()),
+            ];
+        }
+        let [positive, negative] = ["positive", "negative"].map(|what| net.fresh(output, what));
+        vec![
+            NodeProto::new("Relu", &[input], &[&positive], Vec::new()),
+            NodeProto::new("Sub", &[input, &positive], &[&negative], Vec::new()),
+            NodeProto::new("Mul", &[&negative, &self.slope], &[&scaled], Vec::new()),
+            NodeProto::new("Add", &[&positive, &scaled], &[output], Vec::new()),
+        ]
+    }
+}
+
+/// Whether a convolution of maps works on blocks: its channels fill them, or it reads the picture itself.
+fn is_blocked_conv(net: &Net, node: &NodeProto) -> Option<bool> {
+    if !node.is("Conv") {
+        return None;
+    }
+    let group = attribute::int(node, "group", 1)?;
+    let input_channels = *net.constant(node.input.get(1)?)?.dims.get(1)?;
+    let block = i64::try_from(BLOCK).ok()?;
+    Some(match group {
+        1 => input_channels < block / 2 || input_channels % block == 0,
+        _ => input_channels == 1,
+    })
+}
+
+/// Weights made of slopes; those of slopes that several nodes share are shared too.
+#[derive(Default)]
+struct Weights {
+    made: HashMap<(String, &'static str), String>,
+}
+
+impl Weights {
+    fn of(&mut self, net: &mut Net, prelu: &Prelu, what: &'static str, change: fn(f64) -> f64) -> String {
+        let key = (prelu.slope.clone(), what);
+        let made = self.made.entry(key).or_insert_with(|| {
+            let name = net.fresh(&prelu.slope, what);
+            let values: Vec<f32> = prelu
+                .slopes
+                .iter()
+                .map(|&slope| change(f64::from(slope)) as f32)
+                .collect();
+            let channels = i64::try_from(values.len()).unwrap_or(i64::MAX);
+            net.add_constant(TensorProto::of_f32(&name, &[channels, 1, 1, 1], &values));
+            name
+        });
+        made.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Pass;
+    use super::super::testing::{after, constant, model, node, operators, values};
+    use super::*;
+    use crate::proto::GraphProto;
+
+    /// A convolution to as many channels as there are slopes, and a PRelu.
+    fn rewritten(dims: &[i64], slopes: &[f32]) -> (GraphProto, usize) {
+        let channels = i64::try_from(slopes.len()).unwrap();
+        let constants = vec![
+            constant("w", &[channels, 3, 1, 1]),
+            TensorProto::of_f32("slope", dims, slopes),
+        ];
+        let nodes = vec![
+            node("Conv", &["x", "w"], "a"),
+            node("PRelu", &["a", "slope"], "y"),
+        ];
+        after(model(3, nodes, constants), Pass::Prelu)
+    }
+
+    #[test]
+    fn only_so_many_are_rewritten_as_the_constants_pay_for() {
+        let names: Vec<String> = (0..6000).map(|number| format!("p{number}")).collect();
+        let mut nodes: Vec<NodeProto> = names
+            .iter()
+            .map(|name| node("PRelu", &["x", "slope"], name))
+            .collect();
+        nodes.push(node("Relu", &["p0"], "y"));
+        let slope = TensorProto::of_f32("slope", &[2, 1, 1], &[-2.0, 2.0]);
+        let (_, changed) = after(model(2, nodes, vec![slope]), Pass::Prelu);
+        assert!((1000..5000).contains(&changed), "{changed}");
+    }
+
+    #[test]
+    fn one_slope_is_a_leaky_relu() {
+        for slopes in [&[-2.5][..], &[0.25; 5]] {
+            let (graph, changed) = rewritten(&[i64::try_from(slopes.len()).unwrap(), 1, 1], slopes);
+            assert_eq!((operators(&graph).as_str(), changed), ("Conv LeakyRelu", 1));
+            assert_eq!(attribute::float(&graph.node[1], "alpha", 0.0), Some(slopes[0]));
+        }
+    }
+
+    #[test]
+    fn slopes_up_to_one_of_whole_blocks_are_a_depthwise_convolution_with_a_relu() {
+        let mut slopes = [0.25; 16];
+        slopes[3] = -1.0;
+        let (graph, _) = rewritten(&[16, 1, 1], &slopes);
+        assert_eq!(operators(&graph), "Conv Conv Relu Add");
+        assert_eq!(attribute::int(&graph.node[1], "group", 1), Some(16));
+        assert_eq!(values(&graph, "y/scaled", 1)[2..4], [-0.75, -2.0]);
+    }
+
+    #[test]
+    fn larger_slopes_of_whole_blocks_are_two() {
+        let mut slopes = [0.25; 16];
+        slopes[3] = 3.0;
+        let (graph, _) = rewritten(&[1, 16, 1, 1], &slopes);
+        assert_eq!(operators(&graph), "Conv Relu Conv Conv Add");
+        assert_eq!(values(&graph, "y/rest", 1)[2..4], [0.75, -2.0]);
+        assert_eq!(values(&graph, "y/scaled", 1)[2..4], [0.25, 3.0]);
+    }
+
+    #[test]
+    fn other_slopes_are_vector_operations() {
+        let (graph, _) = rewritten(&[3, 1, 1], &[0.0, 0.5, 1.0]);
+        assert_eq!(operators(&graph), "Conv Mul Max");
+        let (graph, _) = rewritten(&[3, 1, 1], &[0.0, 0.5, 1.5]);
+        assert_eq!(operators(&graph), "Conv Relu Sub Mul Add");
+        let mut along_the_width = [0.25; 16];
+        along_the_width[0] = 0.5;
+        let (graph, _) = rewritten(&[16], &along_the_width);
+        assert_eq!(operators(&graph), "Conv Mul Max");
+    }
+
+    #[test]
+    fn slopes_that_several_share_become_shared_weights() {
+        let mut slopes = [0.25; 16];
+        slopes[0] = 0.5;
+        let constants = vec![
+            constant("w", &[16, 3, 1, 1]),
+            TensorProto::of_f32("slope", &[16, 1, 1], &slopes),
+        ];
+        let nodes = vec![
+            node("Conv", &["x", "w"], "a"),
+            node("PRelu", &["a", "slope"], "b"),
+            node("PRelu", &["b", "slope"], "y"),
+        ];
+        let (graph, changed) = after(model(3, nodes, constants), Pass::Prelu);
+        assert_eq!((changed, graph.initializer.len()), (2, 3));
+    }
+
+    #[test]
+    fn slopes_that_are_no_finite_constants_of_f32_stay() {
+        let nodes = vec![node("Relu", &["x"], "slope"), node("PRelu", &["x", "slope"], "y")];
+        assert_eq!(after(model(3, nodes, Vec::new()), Pass::Prelu).1, 0);
+        assert_eq!(rewritten(&[1, 1, 1], &[f32::NAN]).1, 0);
+        let mut half = constant("slope", &[1]);
+        half.data_type = 10;
+        let nodes = vec![node("PRelu", &["x", "slope"], "y")];
+        assert_eq!(after(model(3, nodes, vec![half]), Pass::Prelu).1, 0);
+    }
+}
