@@ -3,7 +3,7 @@
 #     docker build --build-arg LIKENESS_GIT_COMMIT="$(git rev-parse HEAD)" --tag likeness .
 #
 # or `make image`, which fills in the labels too. The steps are those of the Makefile and of scripts/image, which the test suite
-# runs outside a container. docs/operations.md says how the base images are pinned by digest.
+# runs outside a container. docs/install.md says how the base images are pinned by digest.
 
 ARG BUILD_IMAGE=docker.io/library/rust:1.95-bookworm
 ARG RUN_IMAGE=docker.io/library/debian:bookworm-slim
@@ -14,7 +14,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-# Where the models come from, if not from the addresses in the pack's manifest: docs/models.md.
+# Where the models come from, if not from the addresses in the pack's manifest: docs/packs.md.
 ARG LIKENESS_MODEL_MIRROR
 ARG LIKENESS_GIT_COMMIT=unknown
 ENV LIKENESS_GIT_COMMIT=$LIKENESS_GIT_COMMIT

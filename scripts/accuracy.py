@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures Likeness on the development pictures with its own commands and writes docs/accuracy.md from their reports.
+"""Measures Likeness on the development images with its own commands and writes docs/accuracy.md from their reports.
 
     accuracy.py
 
@@ -24,6 +24,8 @@ DATA = SHARED / "data"
 OUT = Path(".out/accuracy")
 PAGE = ROOT / "docs" / "accuracy.md"
 LIKENESS = "target/release/likeness"
+# What follows on the page is written by hand and kept.
+MARK = "<!-- From here on written by hand; scripts/accuracy.py keeps it. -->"
 
 
 def evaluate(name, *arguments):
@@ -105,7 +107,7 @@ def acquisition(report):
     failures, pictures = found["failures_to_acquire"], found["pictures"]
     unread = sum(found["by_status"].get(status, 0) for status in ("missing", "unreadable"))
     if unread:
-        sys.exit(f"accuracy: {unread} pictures of the list are not there")
+        sys.exit(f"accuracy: {unread} images of the list are missing")
     if failures == 0:
         return f"no failure to acquire (at most {percent(at_most(pictures))})"
     return f"{failures} failures to acquire ({percent(found['failure_to_acquire_rate'])})"
@@ -124,7 +126,7 @@ def profile_bounds(report):
                 estimate(bound["false_match_rate"], bound["false_match_rate_at_most"]),
                 estimate(bound["false_non_match_rate"]),
             ])
-    return table(["profile", "bound", "similarity", "FMR", "FNMR"], rows)
+    return table(["profile", "threshold", "similarity", "FMR", "FNMR"], rows)
 
 
 def profile_shares(report):
@@ -140,14 +142,14 @@ def profile_shares(report):
 
 def introduction(setup):
     return ["# Accuracy", "", *prose(
-        "Written by `make accuracy`, which runs the commands below on the development pictures; not edited by hand.",
+        "Measured error rates of the default pack, how to read them, and what cannot be claimed. `make accuracy` runs the commands below on the development images and writes this page up to [Image quality](#image-quality); do not edit that part by hand.",
         f"**Measured with** Likeness {setup['likeness']}, pack `{setup['pack']}`, execution provider "
         f"`{setup['provider']}`, ONNX Runtime {setup['onnx_runtime']}. Calibration of the match confidence: "
-        f"{setup['match_calibration']}; of the liveness: {setup['liveness_calibration']}.",
-        "**How to read it.** Rates are followed by their 95 % interval over people in brackets (a bootstrap, see "
-        "[evaluation.md](evaluation.md)); \"at most\" stands where no error was seen and is the 95 % bound were the "
-        "comparisons independent. These pictures were known while Likeness was built: the figures show that it does what "
-        "its models can, not how it does on your people. For that, measure on your own pictures.",
+        f"{setup['match_calibration']}; of the liveness score: {setup['liveness_calibration']}.",
+        "**How to read it.** Each rate is followed by its 95 % interval over people in brackets (a bootstrap, see "
+        "[evaluate.md](evaluate.md)). \"At most\" is the 95 % bound where no error was seen, if the comparisons were "
+        "independent. These images were known while Likeness was built: the figures show what its models achieve, not how "
+        "it performs on your population. For that, measure on your own images.",
     )]
 
 
@@ -174,25 +176,25 @@ def lfw_all_pairs():
             rows.append([rate, needed, "", ""])
     equal = report["equal_error_rate"]
     return report["setup"], [
-        "## Match: all pairs of LFW's training pictures",
+        "## Match: all pairs of LFW's training images",
         "",
         *command,
         *prose(
-            f"{report['acquisition']['pictures']:,} pictures of {report['people']:,} people (the face nearest the "
+            f"{report['acquisition']['pictures']:,} images of {report['people']:,} people (the face nearest the "
             f"centre is LFW's subject), {counts['genuine']:,} genuine and {counts['impostor']:,} zero-effort impostor "
             f"comparisons; {acquisition(report)}.",
         ),
         *table(["FMR", "similarity", "confidence", "FNMR"], rows),
         *prose(
             f"Equal error rate {estimate(equal['rate'])} at similarity {equal['threshold']:.4f}.",
-            "If a bound of a profile were the threshold:",
+            "Error rates at the thresholds of each profile:",
         ),
         *profile_bounds(report),
-        *prose("What each profile makes of the comparisons:"),
+        *prose("Decisions of each profile:"),
         *profile_shares(report),
         *prose(
-            "The calibration was fitted to these very comparisons: the false match rates at its points are right by "
-            "construction, to the rounding of confidences to four decimals; what is measured is the false non-match rate.",
+            "The calibration was fitted to these comparisons: the FMR at its points is exact by construction, up to the rounding of confidences to four decimals. The FNMR is measured."
+            "",
         ),
     ]
 
@@ -206,8 +208,8 @@ def lfw_largest_face():
         "",
         *command,
         *prose(
-            "The service judges the largest face of a picture. On LFW that is sometimes a bystander's, which counts as an "
-            f"error here; {acquisition(report)}.",
+            "The service uses the largest face of an image. On LFW that is sometimes a bystander's, which counts as an error here;"
+            f" {acquisition(report)}.",
         ),
         *profile_bounds(report),
     ]
@@ -224,9 +226,9 @@ def lfw_test_pairs():
         "",
         *command,
         *prose(
-            f"At the threshold that is best on the training pairs, similarity {threshold:.4f}, the share of right answers on "
-            f"the {len(found):,} test pairs of other people is **{binomial(round(accuracy * len(found)), len(found))}** "
-            f"(Wilson's interval, were the pairs independent); {acquisition(report)}.",
+            f"At the threshold that is best on the training pairs, similarity {threshold:.4f}, the share of correct results on the"
+            f" {len(found):,} test pairs of other people is **{binomial(round(accuracy * len(found)), len(found))}** "
+            f"(Wilson's interval, if the pairs were independent); {acquisition(report)}.",
         ),
         *profile_bounds(report),
     ]
@@ -242,7 +244,7 @@ def portraits():
         *command,
         *prose(
             f"{len(of['1'])} genuine and {len(of['0'])} impostor pairs of {report['acquisition']['pictures']} portraits "
-            f"and snapshots, the largest face of each, as the service judges; {acquisition(report)}. The lowest genuine "
+            f"and snapshots, the largest face of each, as in the service; {acquisition(report)}. The lowest genuine "
             f"similarity is {min(of['1']):.4f}, the highest impostor one {max(of['0']):.4f}.",
         ),
         *profile_shares(report),
@@ -250,21 +252,21 @@ def portraits():
 
 
 def subject(name):
-    """Whom a picture of the list shows: NUAA's file names begin with the subject's four digits. The samples of the models'
-    makers show somebody each."""
+    """The subject of an image of the list: NUAA's file names begin with the subject's four digits. The samples of the
+    models' publishers have one subject each."""
     stem = Path(name).stem
     return stem[:4] if stem[:4].isdigit() else stem
 
 
 def presentations():
-    """The list with a column for whom each picture shows, which it does not have; paths from the list's folder."""
+    """The list with a column for the subject of each image, which it lacks; paths from the list's folder."""
     with open(ROOT / DATA / "liveness" / "labels.csv", newline="", encoding="utf-8") as file:
         return [(row["file"], row["species"], subject(row["file"])) for row in csv.DictReader(file)]
 
 
 def halves(rows):
     """The development half, on which choices are made, and the held-out half: the subjects of odd and of even rank by
-    number, counted from 1. The makers' samples are in neither."""
+    number, counted from 1. The publishers' samples are in neither."""
     numbers = sorted({person for _, _, person in rows if person.isdigit()})
     development = set(numbers[0::2])
     return (
@@ -305,7 +307,7 @@ def liveness_of(name, title, rows):
             f"{len(live)} live presentations and {len(rows) - len(live)} attacks of {people} people; "
             f"{non_response['count']} live presentations without a face.",
         ),
-        *table(["threshold", "bound of", *(f"APCER {name}" for name in species), "BPCER"], lines),
+        *table(["threshold", "of profile", *(f"APCER {name}" for name in species), "BPCER"], lines),
         *table(["species", "attacks", "no face", "BPCER10", "BPCER20", "BPCER100", "EER"], attacks),
     ]
 
@@ -317,14 +319,12 @@ def liveness():
         "## Liveness",
         "",
         *prose(
-            "Webcam frames of NUAA's training list (live people and printed photographs of them) and three samples of the "
-            "models' makers. A presentation passes from the threshold on; APCER is the share of attacks that pass, of each "
-            "species, BPCER the share of live presentations that do not. Intervals over so few people are rough, and an APCER of "
-            "two attacks says nothing.",
+            "Webcam frames of NUAA's training list (live people and printed photographs of them) and three samples of the models' publishers. A presentation passes at a score of the threshold or above. APCER is the share of attacks that pass, for each species; BPCER the share of live presentations that do not. Intervals over so few people are rough, and an APCER of two attacks says nothing."
+            "",
             "The list is `liveness/labels.csv` with a column `person`: the first four digits of NUAA's file names; "
             "`scripts/accuracy.py` writes it. By rank of that number, the subjects of odd rank are the **development half**, "
-            "on which choices are made, those of even rank the **held-out half**, which is for reporting only. The makers' samples "
-            "are in neither.",
+            "on which choices are made, those of even rank the **held-out half**, which is for reporting only. The publishers' samples are in neither."
+            "",
         ),
         *liveness_of("liveness", "All", rows),
         *liveness_of("liveness-development", "Development half", development),
@@ -339,33 +339,29 @@ def tried():
     found = subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout
     match, liveness_table = (part.splitlines() for part in found.strip().split("\n\n"))
     return [
-        "## What was tried",
+        "## Rejected variants",
         "",
         "```sh",
         "cargo run --release --locked --target-dir target -p likeness-tools --bin score_variants",
         "```",
         "",
         *prose(
-            "Ways to get better scores from the same models. LFW, face nearest the centre, found as the service finds it (the "
-            "tables above look thoroughly): all pairs of the training pictures, test pairs at the training threshold, and the "
-            "portraits.",
+            "Attempts to get better scores from the same models. LFW, face nearest the centre, with the service's detection passes (the tables above use all passes): all pairs of the training images, test pairs at the training threshold, and the portraits."
+            "",
         ),
         *match,
         "",
         *prose(
-            "None was kept. Differences of a few tenths of a per cent are a handful of the 2,209 genuine comparisons, well inside the "
-            "intervals above. Averaging the embeddings of both passes is better or as good on LFW and not on the portraits, and doubles "
-            "the most expensive part of a verification. Bilinear alignment stays: averaging changes nothing that could be told.",
-            "Liveness: webcam frames, and the portraits of `faces/`, which nobody presented to a camera, to see that no other kind of picture "
-            "pays for it:",
+            "None was kept. Differences of a few tenths of a per cent are a handful of the 2,209 genuine comparisons, well inside the intervals above. Averaging the embeddings of both passes is better or equal on LFW but not on the portraits, and doubles the most expensive part of a verification. Bilinear alignment stays: averaging has no discernible effect."
+            "",
+            "Liveness: webcam frames, and the portraits of `faces/`, which are not presentations to a camera, to check that no other kind of image scores worse:"
+            "",
         ),
         *liveness_table,
         "",
         *prose(
-            "The widened crop was chosen on the development half and kept: it costs nothing. It differs from the makers' only "
-            "where the picture does not hold the whole crop, which for a face that fills a landscape frame means that the surroundings "
-            "at the sides are seen and the face is not stretched. The mirror image costs twice as much and gains nothing. Live faces and prints that are small fail as not "
-            "live rather than pass, so there is no bound on their size but the warning `SMALL_FACE_IN_SELFIE`.",
+            "The widened crop was chosen on the development half and kept: it costs nothing. It differs from the publishers' only where the image does not hold the whole crop: for a face that fills a landscape frame the surroundings at the sides are included and the face is not stretched. The mirror image costs twice as much and gains nothing. Small live faces and small prints fail as not live rather than pass, so their size has no limit but the warning `SMALL_FACE_IN_SELFIE`."
+            "",
         ),
     ]
 
@@ -377,27 +373,25 @@ def reduced():
     found = subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout
     match, liveness_table = (part.splitlines() for part in found.strip().split("\n\n"))
     return [
-        "## Decoding at a part of the size",
+        "## Decoding at reduced size",
         "",
         "```sh",
         "cargo run --release --locked --target-dir target -p likeness-tools --bin reduced_decoding",
         "```",
         "",
         *prose(
-            "A JPEG photo of 1,279 pixels or more on its longest side is decoded at a half, a quarter or an eighth of its size, with "
-            "640 pixels left or more, and larger where its face would have fewer than 128. The pictures are enlarged (Catmull-Rom), "
-            "encoded again at quality 90, and judged twice: decoded whole and at a part. All pairs of LFW's test pictures, largest face.",
+            "A JPEG photo of 1,279 pixels or more on its longest side is decoded at a half, a quarter or an eighth of its size, with at least 640 pixels left, and larger where its face would have fewer than 128. The images are enlarged (Catmull-Rom), encoded again at quality 90, and evaluated twice: decoded whole and at reduced size. All pairs of LFW's test images, largest face."
+            "",
         ),
         *match,
         "",
         *prose(
-            "What has a similarity below 0.5 to its whole is named on standard error: one picture, `Winona_Ryder_0015.jpg` at 8x. It shows "
-            "two faces, whose boxes of 503x1292 and 670x971 pixels have the same area within a thousandth: which is the larger is chance.",
+            "An image with a similarity below 0.5 to its whole decoding is named on standard error: one image, `Winona_Ryder_0015.jpg` at 8x. It shows "
+            "two faces, whose boxes of 503x1292 and 670x971 pixels have the same area within a thousandth: which one is larger is chance.",
         ),
         *prose(
-            "A selfie keeps more: 960 pixels on its longest side or more, and 256 of its face. The liveness models were trained on "
-            "crops whose pixels are picked and not averaged, so the scores of faces of 512 pixels or more change, which 18 of the "
-            "portraits have as they are:",
+            "A selfie keeps at least 960 pixels on its longest side, and 256 of its face. The liveness models were trained on crops whose pixels are sampled and not averaged, so the scores of faces of 512 pixels or more change, as in 18 of the original portraits:"
+            "",
         ),
         *liveness_table,
         "",
@@ -405,39 +399,37 @@ def reduced():
 
 
 def calibration():
-    return ["## What the calibration says", "", *prose(
-        "The default pack's match confidence is straight in log-odds between three measured points (`make calibrate` prints "
-        "them, `models/open-1/pack.toml` holds them): 0.40 is the similarity that 1 in 1,000 zero-effort impostors reach, 0.56 "
-        "1 in 10,000, 0.70 1 in 100,000. It was measured from a false match rate of 0.1 down to 1e-5; beyond, the lines are only continued. "
-        "A confidence is no probability of being the same person: that would need to know how many callers are impostors. "
+    return ["## Calibration of the default pack", "", *prose(
+        "The default pack's match confidence is straight in log-odds between three measured points (`make calibrate` prints them, `models/open-1/pack.toml` holds them): 0.40 is the similarity that 1 in 1,000 zero-effort impostors reach, 0.56 1 in 10,000, 0.70 1 in 100,000. It was measured from an FMR of 0.1 down to 1e-5; beyond, the lines are extrapolated. A confidence is not a probability of being the same person, which would depend on the share of impostors."
+        " "
         "`tests/calibration.rs` fails when a change of detection or alignment moves these rates.",
-        "Liveness is not calibrated: it is the models' mean live probability. A curve fitted to printed photographs would only let "
-        "harder attacks in; `likeness calibrate liveness` fits one to attacks of your own ([evaluation.md](evaluation.md)).",
+        "Liveness is not calibrated: it is the models' mean live probability. A curve fitted to printed photographs would only let harder attacks in; `likeness calibrate liveness` fits one to attacks of your own ([evaluate.md](evaluate.md#calibrate))."
+        "",
     )]
 
 
 def limits():
-    return ["## What cannot be claimed", "", *prose(
-        "- **Presentation attacks other than prints.** Liveness is judged from one picture, passively, by two small networks. "
+    return ["## Limitations", "", *prose(
+        "- **Presentation attacks other than prints.** Liveness is scored from one image, passively, by two small networks. "
         "The attacks above are printed photographs, the easiest kind, taken with one webcam years ago. Not measured here: "
-        "replays on good screens, masks, make-up and prostheses. One picture does not reliably catch a sharp screen in good "
-        "light or a good mask. No conformance with ISO/IEC 30107-3 at any level is claimed.",
-        "- **Injected pictures and deep fakes.** A picture that is fed in behind the camera, generated or stolen, is a "
-        "perfect picture of a live person; nothing in it need give it away. That needs a trusted capture app or an active challenge.",
-        "- **Look-alikes and twins.** The false match rates are those of people who did not try to look like someone else "
+        "replays on good screens, masks, make-up and prostheses. One image does not reliably reveal a sharp screen in good light or a good mask."
+        " No conformance with ISO/IEC 30107-3 at any level is claimed.",
+        "- **Injected images and deepfakes.** An image that is injected behind the camera, generated or stolen, is a perfect image of a live person; nothing in it need reveal the attack."
+        " That needs a trusted capture app or an active challenge.",
+        "- **Look-alikes and twins.** The FMRs are those of people who did not try to look like someone else "
         "(zero-effort impostors). Relatives, twins, people chosen for their likeness and morphed photographs match far more often.",
         "- **Demographic differences.** Not measured: false match and false non-match rates by sex, age, skin colour or "
-        "origin. LFW is mostly press pictures of men from a few countries in the early 2000s, without reliable labels; the "
+        "origin. LFW is mostly press photos of men from a few countries in the early 2000s, without reliable labels; the "
         "rates above are averages over that mixture, and face recognition is known to differ between groups by factors, "
         "the false match rate most. NUAA shows a handful of young people from one university.",
-        "- **Documents.** A photo of an identity document, with its print, holograms, small size and age, is harder than a press "
-        "picture. None was measured.",
+        "- **Documents.** A photo of an identity document, with its print, holograms, small size and age, is harder than a press photo. None was measured."
+        "",
         "- **`image_multiface`** takes the best of n faces, which multiplies the false match rate by up to n.",
-        "- **Capture.** LFW's pictures are cropped around the face, NUAA's are of one camera; other cameras, light, distance "
-        "and age between two pictures give other rates.",
-        "- **Unseen data.** All these pictures were known while Likeness was built, and the thresholds were fitted to LFW. "
+        "- **Capture.** LFW's images are cropped around the face, NUAA's are of one camera; other cameras, light, distance and age between two images give other rates."
+        "",
+        "- **Unseen data.** All these images were known while Likeness was built, and the thresholds were fitted to LFW. "
         "The held-out half of the liveness subjects and LFW's test pairs are for reporting only, but come from the same cameras "
-        "and the same sources as the rest. Expect worse on yours, and measure: [evaluation.md](evaluation.md).",
+        "and the same sources as the rest. Expect worse on yours, and measure: [evaluate.md](evaluate.md).",
     )]
 
 
@@ -457,7 +449,8 @@ def main():
         *reduced(),
         *limits(),
     ]
-    page = "\n".join(lines).rstrip() + "\n"
+    by_hand = PAGE.read_text(encoding="utf-8").partition(MARK)[2]
+    page = "\n".join(lines).rstrip() + "\n\n" + MARK + by_hand
     PAGE.write_text(page, encoding="utf-8")
     print(f"wrote {PAGE.relative_to(ROOT)}", file=sys.stderr)
 

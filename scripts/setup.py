@@ -14,7 +14,7 @@ leaves both out.
 
 `setup.py models` runs `likeness models pull`, which fills models/store and checks every file. The files come from the
 folder or server that LIKENESS_MODEL_MIRROR names, else from ../shared/upstream where that is there (LIKENESS_SHARED names
-another `shared`), else from the addresses in the pack's manifest. docs/models.md has more.
+another `shared`), else from the addresses in the pack's manifest. docs/packs.md has more.
 
 `setup.py programs` unpacks what some tests need from Debian's packages into .setup where the machine has none: promtool, which
 checks metrics and alerts, nginx, and systemd-analyze. It installs what other tests need of Python into environments there

@@ -1,8 +1,8 @@
-//! The operator's guide, followed from top to bottom in a fresh folder, as it is written.
+//! The commands and samples of the documentation work as they are written.
 //!
-//! Every block of `docs/operations.md` that is marked `sh` is run, in order, by one shell; those marked `sh no-run` are
-//! for other machines. What the guide takes for granted is there: the binary on the path, ONNX Runtime, the models, and two
-//! pictures. Only the ports are others, so that the test does not depend on what else listens on this machine.
+//! Every block that is marked `sh` of the pages in [`GUIDE`] is run, in order, by one shell in a fresh folder; those marked
+//! `sh no-run` are for other machines. The folder has what the pages assume: the binary on the path, ONNX Runtime, the
+//! models, and two images. Only the ports differ, so that the test does not depend on other listeners of this machine.
 
 use std::fmt::Write;
 use std::net::TcpListener;
@@ -10,40 +10,50 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use likeness_testing::{Failed, Outcome, Suite, ensure, workspace};
+use serde_json::Value;
 
-use support::answers::SAME_PERSON;
-use support::picture;
 use support::process::{Process, likeness};
 
 mod support;
 
-const GUIDE: &str = "docs/operations.md";
-/// The ports of the guide.
+/// The pages whose commands are run, one after the other.
+const GUIDE: [&str; 3] = ["docs/install.md", "docs/configure.md", "docs/operate.md"];
+/// Two images of one person, by the names that the pages give them.
+const IMAGES: [(&str, &str); 2] = [("selfie.jpg", "faces/img2.jpg"), ("photo.jpg", "faces/img11.jpg")];
+/// The ports of the pages.
 const PORTS: [&str; 2] = ["8080", "9090"];
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
-    suite.with_shared_and_models("the_operators_guide_works_as_written", follow);
+    suite.with_shared_and_models("the_commands_of_the_guide_work_as_written", follow);
+    suite.with_shared_and_models(
+        "the_sample_response_of_the_readme_is_the_real_one",
+        sample_response,
+    );
+    suite.with_shared_and_models("the_sample_output_of_the_readme_is_the_real_one", sample_output);
     suite.run()
 }
 
-/// A block of commands, and the line that it begins at.
+/// A block of commands, and the page and line that it begins at.
 #[derive(Debug)]
 struct Block {
+    page: &'static str,
     line: usize,
     commands: String,
 }
 
-fn blocks(guide: &str) -> Vec<Block> {
+/// The blocks of a page with this mark.
+fn blocks(page: &'static str, text: &str, wanted: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut open: Option<(&str, Block)> = None;
-    for (number, line) in (1..).zip(guide.lines()) {
+    for (number, line) in (1..).zip(text.lines()) {
         match (&mut open, line.strip_prefix("```")) {
             (None, Some(mark)) => {
                 let commands = String::new();
                 open = Some((
                     mark,
                     Block {
+                        page,
                         line: number,
                         commands,
                     },
@@ -51,7 +61,7 @@ fn blocks(guide: &str) -> Vec<Block> {
             }
             (Some(_), Some("")) => blocks.extend(
                 open.take()
-                    .filter(|(mark, _)| *mark == "sh")
+                    .filter(|(mark, _)| *mark == wanted)
                     .map(|(_, block)| block),
             ),
             (Some((_, block)), _) => {
@@ -64,12 +74,13 @@ fn blocks(guide: &str) -> Vec<Block> {
     blocks
 }
 
-/// One script of all blocks. It says where it is, and ends what it left running.
+/// One script of all blocks. It reports its position, and ends what it left running.
 fn script(blocks: &[Block]) -> Result<String, Failed> {
     let mut script =
         String::from("set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n");
     for block in blocks {
-        write!(script, "echo '== {GUIDE}:{}' >&2\n{}", block.line, block.commands)?;
+        let Block { page, line, commands } = block;
+        write!(script, "echo '== {page}:{line}' >&2\n{commands}")?;
     }
     // None is given back before all are taken.
     let free = PORTS
@@ -83,15 +94,18 @@ fn script(blocks: &[Block]) -> Result<String, Failed> {
 }
 
 fn follow(shared: &Path) -> Outcome {
-    let guide = std::fs::read_to_string(workspace().join(GUIDE))?;
-    let blocks = blocks(&guide);
-    ensure!(blocks.len() > 1, "{GUIDE} has {} blocks to run", blocks.len());
+    let mut commands = Vec::new();
+    for page in GUIDE {
+        let found = blocks(page, &std::fs::read_to_string(workspace().join(page))?, "sh");
+        ensure!(!found.is_empty(), "{page} has no block to run");
+        commands.extend(found);
+    }
 
     let folder = tempfile::tempdir()?;
-    for (name, sample) in [("selfie.jpg", SAME_PERSON.0), ("photo.jpg", SAME_PERSON.1)] {
-        std::fs::write(folder.path().join(name), picture(shared, sample)?)?;
+    for (name, sample) in IMAGES {
+        std::fs::copy(shared.join("data").join(sample), folder.path().join(name))?;
     }
-    let ended = Process::run(&mut shell(folder.path(), &script(&blocks)?)?)?;
+    let ended = Process::run(&mut shell(folder.path(), &script(&commands)?)?)?;
     ensure!(
         ended.code == Some(0),
         "the shell ended with {:?}\n{}\n{}",
@@ -102,7 +116,7 @@ fn follow(shared: &Path) -> Outcome {
     Ok(())
 }
 
-/// A shell that finds the binary and what belongs to it, in a folder of its own.
+/// A shell in a folder of its own that finds the binary, the library and the models.
 fn shell(folder: &Path, script: &str) -> Result<Command, Failed> {
     let likeness = likeness();
     let binary = PathBuf::from(likeness.get_program());
@@ -125,4 +139,71 @@ fn shell(folder: &Path, script: &str) -> Result<Command, Failed> {
         shell.env("LIKENESS_MODELS", workspace().join("models/store"));
     }
     Ok(shell)
+}
+
+/// The first block of the README with this mark that contains this text.
+fn readme_block(mark: &str, contains: &str) -> Result<String, Failed> {
+    let readme = std::fs::read_to_string(workspace().join("README.md"))?;
+    let block = blocks("README.md", &readme, mark)
+        .into_iter()
+        .find(|block| block.commands.contains(contains));
+    block
+        .map(|block| block.commands)
+        .ok_or_else(|| format!("README.md has no block {mark} with {contains}").into())
+}
+
+/// The words of a text that begin with this prefix, without it.
+fn words<'a>(text: &'a str, prefix: &str) -> Vec<&'a str> {
+    text.split_whitespace()
+        .filter_map(|word| word.strip_prefix(prefix))
+        .collect()
+}
+
+/// The command line writes the body that the service would answer with.
+fn sample_response(shared: &Path) -> Outcome {
+    let request = readme_block("sh", "curl")?;
+    let (selfie, photo) = (
+        words(&request, "selfie=@../shared/"),
+        words(&request, "image=@../shared/"),
+    );
+    ensure!(selfie.len() == 1 && photo.len() == 1, "{request}");
+    let ended = Process::run(
+        likeness()
+            .args(["verify", "--json"])
+            .args([shared.join(selfie[0]), shared.join(photo[0])]),
+    )?;
+    let sample = redacted(&readme_block("json", "response_data")?)?;
+    let actual = redacted(&ended.stdout)?;
+    ensure!(
+        sample == actual,
+        "README.md shows {sample:#}, the program answers {actual:#}"
+    );
+    Ok(())
+}
+
+/// A body without what each request has anew.
+fn redacted(body: &str) -> Result<Value, Failed> {
+    let mut body: Value = serde_json::from_str(body)?;
+    for key in ["api_req_uid", "processed_at", "requested_at"] {
+        let found = body.get_mut(key).ok_or_else(|| format!("no {key}"))?;
+        *found = Value::Null;
+    }
+    Ok(body)
+}
+
+fn sample_output(shared: &Path) -> Outcome {
+    let sample = readme_block("sh", "$ likeness verify")?;
+    let (command, output) = sample.split_once('\n').ok_or("no output")?;
+    let images: Vec<PathBuf> = words(command, "../shared/")
+        .iter()
+        .map(|image| shared.join(image))
+        .collect();
+    ensure!(images.len() == 2, "{command}");
+    let ended = Process::run(likeness().arg("verify").args(images))?;
+    ensure!(
+        ended.stdout == output,
+        "README.md shows {output:?}, the program prints {:?}",
+        ended.stdout
+    );
+    Ok(())
 }

@@ -259,7 +259,7 @@ fn memory() -> Outcome {
     let bound = format!("({program} + likeness_workers * {worker}) * 1024 * 1024");
     ensure!(alerts.contains(&bound), "the alert does not have {bound}");
 
-    let guide = read("docs/operations.md")?;
+    let guide = read("docs/operate.md")?;
     let thousands = |mib: u64| format!("{},{:03}", mib / 1000, mib % 1000);
     let decode = config.image_limits.max_decode_bytes / MIB;
     let fixed = worker - 2 * decode - (config.request_limits.body_bytes / MIB) * 16;
@@ -269,9 +269,9 @@ fn memory() -> Outcome {
             "With the defaults that is {} MiB for two workers",
             thousands(with(2))
         ),
-        format!("| `safety.max_decode_bytes` | {decode} MiB |"),
+        format!("| `image_limits.max_decode_bytes` | {decode} MiB |"),
     ] {
-        ensure!(guide.contains(&text), "docs/operations.md does not say: {text}");
+        ensure!(guide.contains(&text), "docs/operate.md does not say: {text}");
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs an image as docs/operations.md says, and looks whether it does what is said there.
+"""Runs an image as docs/install.md says, and looks whether it does what is said there.
 
     check.py [--engine docker|podman] [--network host] [--pictures FOLDER] [IMAGE]
 

@@ -99,7 +99,7 @@ pub struct PoseWithin {
 /// off_centre_face = { verdict = "off" }
 /// ```
 ///
-/// Where the default bounds come from, and how many images of which kind they flag, is in `docs/quality.md`.
+/// Where the default bounds come from, and how many images of which kind they flag, is in `docs/accuracy.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct QualityChecks {

@@ -34,7 +34,7 @@ pub use scaled_crop::ScaledCropLiveness;
 /// pack see a face with 20 to 30 pixels.
 ///
 /// Chosen on the development portraits: none of the 18 whose face is twice as large or larger is live in one way and not in
-/// the other. See "Decoding at a part of the size" in `docs/accuracy.md`.
+/// the other. See "Decoding at reduced size" in `docs/accuracy.md`.
 pub const DETAIL: f32 = 256.0;
 
 /// Scores liveness. Implementations may keep buffers, so a model is used by one thread at a time.

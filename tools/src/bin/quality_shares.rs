@@ -1,5 +1,5 @@
 //! How many images of the development data the quality checks of the default profile flag: the table of
-//! `docs/quality.md`. `quality_shares [DATA]` looks at every image of the folders of `../shared/data`, and prints for
+//! `docs/accuracy.md`. `quality_shares [DATA]` looks at every image of the folders of `../shared/data`, and prints for
 //! each check the share of faces that it flags and, below, how the measured numbers are distributed; then what spoilt copies
 //! of the live webcam frames measure.
 

@@ -124,11 +124,11 @@ fn alerts() -> Result<Vec<String>, likeness_testing::Failed> {
 }
 
 fn in_the_guide() -> Outcome {
-    let guide = file("docs/operations.md")?;
+    let guide = file("docs/troubleshoot.md")?;
     for alert in alerts()? {
         ensure!(
             guide.contains(&format!("| `{alert}` |")),
-            "docs/operations.md has no row for {alert}"
+            "docs/troubleshoot.md has no row for {alert}"
         );
     }
     Ok(())

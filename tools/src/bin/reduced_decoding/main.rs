@@ -1,4 +1,4 @@
-//! What decoding JPEGs at a part of their size does to the scores: the tables "Decoding at a part of the size" of
+//! What decoding JPEGs at a part of their size does to the scores: the tables "Decoding at reduced size" of
 //! `docs/accuracy.md`. `reduced_decoding [DATA]` enlarges the images of LFW's test pairs, the portraits and the webcam
 //! frames below `../shared/data`, encodes them again, and judges each file twice: decoded at its own size, and at the part of
 //! it that the service decodes it at.

@@ -1,4 +1,4 @@
-//! Ways to get better scores from the same models, each measured on the development images: the tables "What was tried"
+//! Ways to get better scores from the same models, each measured on the development images: the tables "Rejected variants"
 //! of `docs/accuracy.md`. `score_variants [DATA]` looks at LFW's development view, the portraits and the webcam frames
 //! below `../shared/data`.
 //!
