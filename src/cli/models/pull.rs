@@ -17,7 +17,7 @@ use crate::cli::{Failure, StoreArguments, exit, say};
 files beside a manifest given by its path; the addresses in the manifest. With --from or --mirror no other source is tried.\n\n\
 Behind a proxy set HTTPS_PROXY, and NO_PROXY for hosts that need none. If your network has its own \
 certificates, name a CA bundle with SSL_CERT_FILE. An interrupted pull keeps what has arrived, and the next one resumes \
-it. See docs/models.md."
+it. See docs/packs.md."
 )]
 pub(crate) struct PullArguments {
     /// Pack: a built-in or installed one by its name, another by the path of its pack.toml or folder [default: the

@@ -99,7 +99,7 @@ pub struct ImageLimits {
     /// Width times height.
     #[default(imaging::ImageLimits::default().max_pixels)]
     pub max_pixels: u64,
-    /// Bytes that decoding one image may hold in memory at a time; docs/operations.md has the formula. Default: 192 MiB.
+    /// Bytes that decoding one image may hold in memory at a time; docs/operate.md has the formula. Default: 192 MiB.
     #[default(imaging::ImageLimits::default().max_decode_bytes)]
     pub max_decode_bytes: u64,
 }
@@ -140,7 +140,7 @@ impl AdmissionConfig {
 impl Config {
     /// Bytes of memory that the service takes at most with so many workers: the limit for its container. It is the program,
     /// and for each worker its models, what ONNX Runtime keeps for the largest input, and two images that are decoded or
-    /// in decoding; and the bodies of all admitted requests. docs/operations.md, "Memory", has the formula.
+    /// in decoding; and the bodies of all admitted requests. docs/operate.md, "Memory", has the formula.
     #[must_use]
     pub fn memory_bytes(&self, workers: usize) -> u64 {
         const PROGRAM: u64 = 128 * 1024 * 1024;

@@ -161,10 +161,10 @@ mod tests {
 
     #[test]
     fn each_metric_has_a_row_in_the_documentation() {
-        let guide = include_str!("../../../../../docs/operations.md");
+        let guide = include_str!("../../../../../docs/operate.md");
         for metric in ALL {
             let row = format!("| `{}`", metric.name);
-            assert!(guide.contains(&row), "docs/operations.md has no row {row}");
+            assert!(guide.contains(&row), "docs/operate.md has no row {row}");
         }
     }
 }
