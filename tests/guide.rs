@@ -11,9 +11,9 @@ use std::process::{Command, ExitCode};
 
 use likeness_testing::{Failed, Outcome, Suite, ensure, workspace};
 
-use support::answers::SAME_PERSON;
-use support::picture;
+use support::image as picture;
 use support::process::{Process, likeness};
+use support::responses::SAME_PERSON;
 
 mod support;
 

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use likeness::server::Config;
+use likeness_testing::http::Form;
 use likeness_testing::{Failed, Outcome, Suite, ensure, workspace};
 use serde_json::Value;
 
-use support::form::Form;
-use support::picture;
+use support::image;
 use support::process::{Process, likeness};
 use support::server::{APP, Server};
 
@@ -108,11 +108,11 @@ fn tree(shared: &Path) -> Outcome {
         .env("LIKENESS_APPS", format!("{}:{}", APP.id, APP.key));
     let server = Server::start_command(&mut command)?;
     let form = Form::pair(
-        &picture(shared, "faces/img2.jpg")?,
-        &picture(shared, "faces/img11.jpg")?,
+        &image(shared, "faces/img2.jpg")?,
+        &image(shared, "faces/img11.jpg")?,
     );
-    let answer = server.post("/v0.2/biometric-verification", &form)?;
-    ensure!(answer.status == 200, "{answer:?}");
+    let response = server.post("/v0.2/biometric-verification", &form)?;
+    ensure!(response.status == 200, "{response:?}");
     ensure!(
         data.path().join("store/likeness.db").is_file(),
         "there is no database"

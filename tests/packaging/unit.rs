@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use likeness_testing::http::{Form, flat};
 use likeness_testing::{Failed, Outcome, Suite, ensure, workspace};
 
-use super::support::form::{Form, flat};
 use super::support::process::{Ended, Process, likeness};
 use super::support::server::{APP, Server};
 
@@ -118,8 +118,8 @@ const SERVE: [&str; 5] = ["serve", "--workers", "2", "--listen", "127.0.0.1:0"];
 fn confined(analyze: &Path) -> Outcome {
     let server = Server::start_command(&mut confine(analyze, &file(), &SERVE))?;
     let form = Form::new().file("selfie", &flat(400, 400)?);
-    let answer = server.post(LIVENESS, &form)?;
-    ensure!(answer.status == 200, "{answer:?}");
+    let response = server.post(LIVENESS, &form)?;
+    ensure!(response.status == 200, "{response:?}");
     server.hang_up()?;
     server.log.wait_for("what came of SIGHUP", |line| {
         line.contains("the configuration") || line.contains("models")

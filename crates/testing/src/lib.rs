@@ -1,16 +1,19 @@
-//! What the suites of Likeness share: finding the test data, reporting as skipped, by name, what cannot be tested without
-//! it, and packs of tiny models that are made on the spot.
+//! What the suites of Likeness share: an HTTP client and the cases of the HTTP contract, the test data, skipping by name
+//! what cannot be tested without it, and packs of tiny models that are made on the spot.
 //!
 //! Test data is found by `LIKENESS_SHARED`, or as `../shared` beside the checkout. With `LIKENESS_NO_SKIP=1`, as in CI, a
 //! test that would be skipped fails instead.
 
 pub mod allocation;
+pub mod contract;
 mod database;
+pub mod http;
 pub mod onnx;
 mod pack;
 pub mod postgres;
 mod published;
 
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,10 +25,10 @@ pub use pack::TestPack;
 pub use postgres::Postgres;
 pub use published::published;
 
-/// What the tests of a suite answer.
+/// The result of a test.
 pub type Outcome = Result<(), Failed>;
 
-/// The folder with test pictures, reference outputs and model files, where there is one.
+/// The folder with test images, reference outputs and model files, where there is one.
 #[must_use]
 pub fn shared() -> Option<PathBuf> {
     let folder = match std::env::var_os("LIKENESS_SHARED").filter(|value| !value.is_empty()) {
@@ -60,7 +63,7 @@ pub fn library() -> PathBuf {
     )
 }
 
-/// Noise of 0 to 255, as uneven as the pixels of a picture and the same in every run: on zeros models are faster.
+/// Noise of 0 to 255, as uneven as the pixels of an image and the same in every run: on zeros models are faster.
 pub fn noise() -> impl FnMut() -> f32 {
     let mut state = 1_u32;
     move || {
@@ -251,13 +254,75 @@ impl Suite {
     }
 }
 
-/// Fails a test unless the condition holds.
+/// Runs a check on each of several named cases and reports all that fail, not only the first.
+///
+/// # Errors
+/// The failures, or that there is no case.
+pub fn for_each<T>(
+    cases: impl IntoIterator<Item = (impl AsRef<str>, T)>,
+    mut check: impl FnMut(T) -> Outcome,
+) -> Outcome {
+    let mut count = 0;
+    let mut failures = Vec::new();
+    for (name, case) in cases {
+        count += 1;
+        if let Err(failure) = check(case) {
+            let reason = failure.message().unwrap_or("failed");
+            failures.push(format!("{}: {reason}", name.as_ref()));
+        }
+    }
+    ensure!(count > 0, "no case");
+    ensure!(
+        failures.is_empty(),
+        "{} of {count} cases:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+    Ok(())
+}
+
+/// Describes how two values differ: both of them, or where they take several lines, a unified diff.
+pub fn difference(found: &impl Debug, expected: &impl Debug) -> String {
+    let (found, expected) = (format!("{found:#?}"), format!("{expected:#?}"));
+    if !found.contains('\n') && !expected.contains('\n') {
+        return format!("     found: {found}\n  expected: {expected}");
+    }
+    let difference = similar::TextDiff::from_lines(&expected, &found);
+    let mut unified = difference.unified_diff();
+    unified.header("expected", "found").to_string()
+}
+
+/// Fails a test, with file and line, unless the condition holds.
 #[macro_export]
 macro_rules! ensure {
     ($condition:expr, $($message:tt)+) => {
-        // Written so that a comparison with a number that is none fails the test.
+        // Written so that a comparison with NaN fails the test.
         if $condition {} else {
-            return ::std::result::Result::Err(::std::format!($($message)+).into());
+            let message = ::std::format!($($message)+);
+            return ::std::result::Result::Err(
+                ::std::format!("{}:{}: {message}", ::std::file!(), ::std::line!()).into(),
+            );
+        }
+    };
+}
+
+/// Fails a test, with file, line and the [`difference`], unless the first value equals the second, which is the expected
+/// one.
+#[macro_export]
+macro_rules! ensure_eq {
+    ($found:expr, $expected:expr $(,)?) => {
+        $crate::ensure_eq!($found, $expected, "{}", ::std::stringify!($found))
+    };
+    ($found:expr, $expected:expr, $($message:tt)+) => {
+        match (&$found, &$expected) {
+            (found, expected) => {
+                $crate::ensure!(
+                    *found == *expected,
+                    "{}\n{}",
+                    ::std::format_args!($($message)+),
+                    $crate::difference(found, expected)
+                );
+            }
         }
     };
 }
