@@ -81,7 +81,7 @@ fn parallel(shared: &Path) -> Outcome {
 fn begin(server: &Server, form: &Form, more: &str) -> Result<Connection, Failed> {
     let headers = format!("{}Expect: 100-continue\r\n{more}", APP.headers());
     let mut connection = server.connect()?;
-    connection.send(form.head(LIVENESS, &headers))?;
+    connection.send(&form.head(LIVENESS, &headers))?;
     connection.wait_for_continue()?;
     Ok(connection)
 }
@@ -100,7 +100,7 @@ fn overloaded() -> Outcome {
         "{}Content-Type: text/plain\r\nContent-Length: 7\r\n",
         APP.headers()
     );
-    let refused = server.send(head(LIVENESS, &headers) + "garbage")?;
+    let refused = server.send(&(head(LIVENESS, &headers) + "garbage"))?;
     refused.expect_error(
         503,
         "OVERLOADED",

@@ -168,7 +168,7 @@ fn profiles(shared: &Path) -> Outcome {
     assert_bodies("verifications_by_profile", &bodies)?;
     // An app's own default holds where the request names no profile, and where it names one that the app may use.
     for (profile, thresholds) in [(None, STRICT), (Some(BRANCH_PROFILES.1), OPTIMAL)] {
-        let response = server.send(with(profile).request(BIOMETRIC, &BRANCH.headers()))?;
+        let response = server.send(&with(profile).request(BIOMETRIC, &BRANCH.headers()))?;
         response.expect(200)?;
         follows_from_its_numbers(&response.json()?, thresholds)?;
     }

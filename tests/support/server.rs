@@ -140,7 +140,7 @@ impl Server {
             .ok_or_else(|| format!("no address in {line:?}"))?
             .1;
         let mut connection = Connection::open(address.parse()?)?;
-        connection.send(format!(
+        connection.send(&format!(
             "{method} {path} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n"
         ))?;
         connection.admin_response()

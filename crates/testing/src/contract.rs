@@ -32,7 +32,7 @@ impl Service {
     ///
     /// # Errors
     /// Those of [`Connection::send`] and [`Connection::response`].
-    pub fn send(&self, bytes: impl AsRef<[u8]>) -> Result<Response, Failed> {
+    pub fn send(&self, bytes: &(impl AsRef<[u8]> + ?Sized)) -> Result<Response, Failed> {
         let mut connection = self.connect()?;
         connection.send(bytes)?;
         connection.response()
@@ -43,7 +43,7 @@ impl Service {
     /// # Errors
     /// Those of [`Service::send`].
     pub fn post(&self, path: &str, form: &Form) -> Result<Response, Failed> {
-        self.send(form.request(path, &APP.headers()))
+        self.send(&form.request(path, &APP.headers()))
     }
 
     /// Sends a GET request on a connection of its own.
@@ -55,7 +55,7 @@ impl Service {
     }
 
     fn request(&self, method: &str, path: &str) -> Result<Response, Failed> {
-        self.send(format!(
+        self.send(&format!(
             "{method} {path} HTTP/1.1\r\nHost: likeness.example\r\nContent-Length: 0\r\n\r\n"
         ))
     }
@@ -246,7 +246,7 @@ fn parts(service: &Service) -> Outcome {
     let end = format!("--{boundary}--\r\n");
     let body = [part("selfie", &selfie), part("image", &photo), end.into_bytes()].concat();
     let content_type = format!("Multipart/Form-Data; charset=\"utf-8\"; Boundary=\"{boundary}\"");
-    expect_both(&service.send(request(BIOMETRIC, Some(&content_type), &body))?)
+    expect_both(&service.send(&request(BIOMETRIC, Some(&content_type), &body))?)
 }
 
 fn fields(service: &Service) -> Outcome {
@@ -308,7 +308,7 @@ fn spellings(service: &Service) -> Outcome {
         for version in VERSIONS {
             let path = format!("{version}/liveness-verification");
             let headers = format!("{id_name}: {id}\r\n{key_name}: {key}\r\n");
-            contents.push(service.send(form.request(&path, &headers))?.content()?);
+            contents.push(service.send(&form.request(&path, &headers))?.content()?);
         }
         Ok(())
     })?;
@@ -370,7 +370,7 @@ fn credentials(service: &Service) -> Outcome {
     for_each(cases, |headers| {
         for version in VERSIONS {
             for endpoint in ["biometric-verification", "liveness-verification"] {
-                let response = service.send(form.request(&format!("{version}/{endpoint}"), &headers))?;
+                let response = service.send(&form.request(&format!("{version}/{endpoint}"), &headers))?;
                 response.expect_error(401, "INVALID_CREDENTIALS", CREDENTIALS_MESSAGE)?;
                 let content = response.json()?.without_meta();
                 let mut headers = response.headers;
@@ -389,7 +389,7 @@ fn disabled(service: &Service) -> Outcome {
     let form = pair()?;
     for path in [BIOMETRIC, LIVENESS] {
         service
-            .send(form.request(path, &DISABLED.headers()))?
+            .send(&form.request(path, &DISABLED.headers()))?
             .expect_error(
                 403,
                 "APP_DISABLED",
@@ -402,7 +402,7 @@ fn disabled(service: &Service) -> Outcome {
         ..DISABLED
     };
     service
-        .send(form.request(BIOMETRIC, &wrong.headers()))?
+        .send(&form.request(BIOMETRIC, &wrong.headers()))?
         .expect_error(401, "INVALID_CREDENTIALS", CREDENTIALS_MESSAGE)
 }
 
@@ -469,7 +469,7 @@ fn malformed(service: &Service) -> Outcome {
         cases.map(|case| (case.2, case)),
         |(content_type, body, reason)| {
             for path in [BIOMETRIC, LIVENESS] {
-                expect_malformed(&service.send(request(path, content_type, body))?, reason)?;
+                expect_malformed(&service.send(&request(path, content_type, body))?, reason)?;
             }
             Ok(())
         },
@@ -494,7 +494,7 @@ fn cut_off(service: &Service) -> Outcome {
     ];
     for_each(cases, |bytes| {
         let mut connection = service.connect()?;
-        connection.send(bytes)?;
+        connection.send(&bytes)?;
         connection.finish()?;
         expect_malformed(&connection.response()?, "the body breaks off")
     })
@@ -625,7 +625,7 @@ fn invalid(service: &Service) -> Outcome {
         cases.push((format!("{field} twice"), (APP, BIOMETRIC, form, problem)));
     }
     for_each(cases, |(app, path, form, problem)| {
-        service.send(form.request(path, &app.headers()))?.expect_error(
+        service.send(&form.request(path, &app.headers()))?.expect_error(
             400,
             "INVALID_PARAMETER",
             &format!("The form field {problem}."),
@@ -637,7 +637,9 @@ fn invalid(service: &Service) -> Outcome {
         (LIVENESS, selfie().text("threshold", &BRANCH_FLOOR.to_string())),
     ];
     for (path, form) in allowed {
-        service.send(form.request(path, &BRANCH.headers()))?.expect(200)?;
+        service
+            .send(&form.request(path, &BRANCH.headers()))?
+            .expect(200)?;
     }
     Ok(())
 }
@@ -674,14 +676,14 @@ fn too_many_bytes(service: &Service) -> Outcome {
     );
     // Not a byte of the body is needed to see that.
     service
-        .send(head(BIOMETRIC, &declared))?
+        .send(&head(BIOMETRIC, &declared))?
         .expect_error(413, "FILE_TOO_LARGE", &message)?;
     // Without a length it is counted, in unknown fields as well.
     let body = Form::new().file("unknown", &vec![0; MAX_BODY + 1]).body();
     let mut connection = service.connect()?;
-    connection.send(chunked_head(BIOMETRIC))?;
+    connection.send(&chunked_head(BIOMETRIC))?;
     for chunk in body.chunks(1024 * 1024) {
-        connection.send(format!("{:x}\r\n", chunk.len()))?;
+        connection.send(&format!("{:x}\r\n", chunk.len()))?;
         connection.send(chunk)?;
         connection.send(b"\r\n")?;
     }
@@ -705,7 +707,7 @@ fn large_upload(service: &Service) -> Outcome {
         ("/healthz", String::new(), 405),
     ] {
         let mut connection = service.connect()?;
-        connection.send(form.request(path, &headers))?;
+        connection.send(&form.request(path, &headers))?;
         let response = connection.response()?;
         response.expect(status)?;
         ensure!(is_last(&response), "{response:?}");
@@ -911,7 +913,7 @@ fn order(service: &Service) -> Outcome {
         ),
     ];
     for_each(cases, |(bytes, code)| {
-        ensure_eq!(service.send(bytes)?.json()?.text("error.code")?, code);
+        ensure_eq!(service.send(&bytes)?.json()?.text("error.code")?, code);
         Ok(())
     })
 }
@@ -937,7 +939,7 @@ fn before_the_body(service: &Service) -> Outcome {
     ] {
         for expect in ["", "Expect: 100-continue\r\n"] {
             let mut connection = service.connect()?;
-            connection.send(declared(app, length, expect))?;
+            connection.send(&declared(app, length, expect))?;
             // It fails where `100 Continue` comes first.
             let response = connection.response()?;
             response.expect(status)?;
@@ -950,9 +952,9 @@ fn before_the_body(service: &Service) -> Outcome {
     let form = pair()?;
     let mut connection = service.connect()?;
     let headers = format!("{}Expect: 100-continue\r\n", APP.headers());
-    connection.send(form.head(BIOMETRIC, &headers))?;
+    connection.send(&form.head(BIOMETRIC, &headers))?;
     connection.wait_for_continue()?;
-    connection.send(form.body())?;
+    connection.send(&form.body())?;
     expect_both(&connection.response()?)
 }
 
@@ -970,13 +972,13 @@ fn keep_alive(service: &Service) -> Outcome {
     ];
     let mut connection = service.connect()?;
     for (request, status) in requests.iter().chain(&requests) {
-        connection.send(request)?;
+        connection.send(&request)?;
         let response = connection.response()?;
         response.expect(*status)?;
         ensure!(!is_last(&response), "{response:?}");
     }
     // The second one is sent before the first has its response.
-    connection.send([empty, good].concat())?;
+    connection.send(&[empty, good].concat())?;
     connection.response()?.expect(400)?;
     connection.response()?.expect(200)
 }

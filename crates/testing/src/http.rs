@@ -80,7 +80,7 @@ impl Connection {
     ///
     /// # Errors
     /// The server closed the connection or reads nothing.
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> Outcome {
+    pub fn send(&mut self, bytes: &(impl AsRef<[u8]> + ?Sized)) -> Outcome {
         self.stream
             .get_mut()
             .write_all(bytes.as_ref())
