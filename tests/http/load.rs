@@ -8,7 +8,7 @@ use likeness_testing::http::{Connection, Form, Json, flat, head};
 use likeness_testing::{Failed, Outcome, Suite, ensure, ensure_eq};
 
 use crate::SERVER;
-use crate::support::server::{APP, Server, WRONG_KEY};
+use crate::support::server::{APP, DISABLED, Server, WRONG_KEY};
 use crate::support::{PATIENCE, image};
 
 pub(crate) fn tests(suite: &mut Suite) {
@@ -111,6 +111,8 @@ fn overloaded() -> Outcome {
     let wrong = format!("app_id: {}\r\napp_key: {WRONG_KEY}\r\n", APP.id);
     let response = server.send(&form.request(LIVENESS, &wrong))?;
     ensure!(response.status == 401, "{response:?}");
+    let response = server.send(&form.request(LIVENESS, &DISABLED.headers()))?;
+    ensure!(response.status == 403, "{response:?}");
     // It is alive and will be free again soon: both probes succeed.
     ensure!(server.get("/healthz")?.status == 200, "/healthz");
     ensure!(server.get("/readyz")?.status == 200, "/readyz");

@@ -184,6 +184,30 @@ fn cases(shared: &Path) -> Result<Vec<Case>, Failed> {
     ])
 }
 
+/// Checks that the line of a verification has what was measured.
+fn measured(log: &str) -> Outcome {
+    let line = log
+        .lines()
+        .find(|line| line.contains("client-id 7"))
+        .ok_or("no line")?;
+    let line: Value = serde_json::from_str(line)?;
+    for key in [
+        "face_match",
+        "liveness",
+        "total_ms",
+        "body_ms",
+        "queue_ms",
+        "decode_ms",
+        "detect_ms",
+        "embed_ms",
+        "liveness_ms",
+        "quality_ms",
+    ] {
+        ensure!(line[key].is_number(), "{key} is not a number in {line}");
+    }
+    Ok(())
+}
+
 fn one_line_for_each(shared: &Path, format: &str) -> Outcome {
     let server = Server::start(|command| {
         // All that it could ever say, so that no level has a key in it.
@@ -227,6 +251,9 @@ fn one_line_for_each(shared: &Path, format: &str) -> Outcome {
             Ok(())
         },
     )?;
+    if format == "json" {
+        measured(&log)?;
+    }
     ensure!(
         !log.contains('\u{1b}'),
         "a log that is no terminal's has escape sequences"

@@ -63,7 +63,7 @@ fn a_flood_has_few_lines_and_a_sum() {
 
     let mut operator = server.operator();
     operator.send(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n");
-    let text = String::from_utf8(operator.operators_answer().body).unwrap();
+    let text = operator.operators_answer().text();
     let counted: u64 = text
         .lines()
         .filter(|line| line.starts_with("likeness_requests_total{") && line.contains("\"401\""))

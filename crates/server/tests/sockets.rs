@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use likeness_server::Config;
-use support::{Answer, Form, Models, PATIENCE, TestServer, credentials, log};
+use support::{Answer, Models, PATIENCE, TestServer, credentials, form, log};
 
 const LIVENESS: &str = "/v0.2/liveness-verification";
 const ORIGIN: &str = "https://onboarding.example";
@@ -76,7 +76,7 @@ fn pages_of_the_origins_that_are_named_may_call() {
     assert_eq!(asked.header("access-control-allow-credentials"), None);
     assert!(asked.header("x-request-id").is_some());
 
-    let form = Form::selfie(600, 500);
+    let form = form::selfie(600, 500);
     let mut client = server.client();
     client.send(&form.request(LIVENESS, &format!("{}origin: {ORIGIN}\r\n", credentials())));
     let answer = client.answer();
@@ -167,7 +167,7 @@ fn a_body_that_stalls_is_not_waited_for() {
         config.limits.deadline = PATIENCE * 2;
     });
     let mut client = server.client();
-    let request = Form::pair().request(LIVENESS, &credentials());
+    let request = form::pair().request(LIVENESS, &credentials());
     client.send(&request[..request.len() - 10]);
     let answer = client.answer().expect(504, "DEADLINE_EXCEEDED");
     assert_eq!(
@@ -257,7 +257,7 @@ fn methods_and_paths_that_are_none_get_the_envelope() {
     }
     assert_eq!(server.get("/healthz?%zz=%&&").status, 200);
     let slash = format!("{LIVENESS}/");
-    assert_eq!(server.post(&slash, &Form::selfie(600, 500)).status, 200);
+    assert_eq!(server.post(&slash, &form::selfie(600, 500)).status, 200);
     for broken in [
         &b"GET /a b HTTP/1.1\r\nhost: x\r\n\r\n"[..],
         b"GET /\x00 HTTP/1.1\r\nhost: x\r\n\r\n",

@@ -273,7 +273,7 @@ fn shutting_down_finishes_what_is_under_way_over_http2() {
             .body(())
             .unwrap();
         let (answer, mut body) = client.send_request(request, false).unwrap();
-        let form = support::Form::selfie(support::models::BLOCKING, 500).body();
+        let form = support::form::selfie(support::models::BLOCKING, 500).body();
         body.send_data(form.into(), true).unwrap();
         models.wait_until_blocked();
         server.shut_down();

@@ -299,6 +299,7 @@ fn spellings(service: &Service) -> Outcome {
         ("app_id", "app_key"),
         ("app-id", "app-key"),
         ("app_id", "app-key"),
+        ("app-id", "app_key"),
         ("App_Id", "App_Key"),
         ("App-Id", "App-Key"),
         ("APP_ID", "APP_KEY"),
@@ -312,6 +313,8 @@ fn spellings(service: &Service) -> Outcome {
         }
         Ok(())
     })?;
+    let both = format!("app-id: {id}\r\n{}", APP.headers());
+    contents.push(service.send(&form.request(LIVENESS, &both))?.content()?);
     contents.dedup();
     ensure_eq!(contents.len(), 1, "the responses differ");
     Ok(())
@@ -342,6 +345,10 @@ fn credentials(service: &Service) -> Outcome {
         (
             "the id twice",
             format!("app_id: {id}\r\napp_id: {id}\r\napp_key: {key}\r\n"),
+        ),
+        (
+            "the key twice",
+            format!("app_id: {id}\r\napp_key: {key}\r\napp_key: {key}\r\n"),
         ),
         (
             "two keys, of which one is right",

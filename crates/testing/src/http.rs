@@ -265,24 +265,32 @@ impl Response {
         Ok(())
     }
 
-    /// Checks the status and the whole body of an error, byte by byte. In `message`, `*` stands for some characters.
+    /// Checks the status, code and message of an error. In `message`, `*` stands for some characters.
     ///
     /// # Errors
     /// Another response.
     pub fn expect_error(&self, status: u16, code: &str, message: &str) -> Outcome {
-        self.expect(status)?;
+        self.expect_code(status, code)?;
         let json = self.json()?;
         let found = json.text("error.message")?;
         ensure!(
             captures(message, found).is_some(),
             "the message is {found:?} instead of {message:?}"
         );
+        Ok(())
+    }
+
+    /// Checks the whole body of an error, byte by byte.
+    fn check_error(&self) -> Outcome {
+        let json = self.json()?;
+        let (code, message) = (json.text("error.code")?, json.text("error.message")?);
+        ensure!(!message.is_empty(), "no message");
         let expected = format!(
             r#"{{"api_req_uid":"{}","requested_at":"{}","processed_at":"{}","response_code":0,"error":{{"code":"{code}","message":{}}}}}"#,
             self.id()?,
             json.text("requested_at")?,
             json.text("processed_at")?,
-            serde_json::to_string(found)?,
+            serde_json::to_string(message)?,
         );
         ensure_eq!(self.text(), expected);
         Ok(())
@@ -325,6 +333,9 @@ impl Response {
                 requested <= processed,
                 "requested at {requested}, processed at {processed}"
             );
+        }
+        if self.status >= 400 {
+            self.check_error()?;
         }
         for secret in SECRETS {
             ensure!(!format!("{self:?}").contains(secret), "a key is in a response");
