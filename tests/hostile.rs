@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         let _ = fs::remove_dir(folder);
         suite.with_shared_and_models("a_container_of_a_gibibyte_survives_hostile_images", contained);
     }
-    suite.with_shared_and_models("after_its_deadline_no_request_has_a_worker", deadline);
+    suite.with_shared_and_models("no_request_holds_a_worker_after_its_deadline", deadline);
     suite.run()
 }
 
@@ -162,7 +162,7 @@ fn deadline(shared: &Path) -> Outcome {
                 .into_iter()
                 .try_for_each(|request| request.join().map_err(|_| "a client panicked")?.map(drop))
         })?;
-        // Half a second is what is promised; the machine may be busy with other tests.
+        // The documentation promises half a second; the machine may be busy with other tests.
         let begin = Instant::now();
         while gauge(&server, "likeness_workers_busy")? > 0.0 {
             ensure!(

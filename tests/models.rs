@@ -20,16 +20,13 @@ fn main() -> ExitCode {
         "a_pack_goes_from_a_mirror_over_an_archive_into_another_store",
         round_trip,
     );
-    suite.test("a_pull_that_is_killed_is_taken_up_by_the_next", killed);
-    suite.test("a_file_that_cannot_be_had_is_told_with_every_place", refused);
-    suite.test(
-        "certificates_that_are_not_there_or_not_trusted_are_told",
-        certificates,
-    );
-    suite.test("a_pull_waits_for_another_or_ends_at_once_as_it_is_told", locked);
-    suite.test("a_file_that_finds_no_room_is_told_and_nothing_is_left", no_room);
-    suite.test("licences_without_commercial_use_are_to_be_accepted", license);
-    suite.test("usage_is_told_and_ends_with_2", usage);
+    suite.test("a_pull_resumes_one_that_was_killed", killed);
+    suite.test("the_error_of_a_file_names_every_source_that_was_tried", refused);
+    suite.test("the_error_names_missing_and_untrusted_certificates", certificates);
+    suite.test("a_pull_waits_for_another_or_fails_with_no_wait", locked);
+    suite.test("a_full_disk_is_an_error_and_leaves_nothing_behind", no_room);
+    suite.test("licences_without_commercial_use_must_be_accepted", license);
+    suite.test("wrong_usage_exits_with_2", usage);
     suite.with_models("the_default_pack_goes_through_an_archive", default_pack);
     suite.run()
 }
@@ -242,7 +239,7 @@ fn certificates() -> Outcome {
             );
         }
     }
-    // Nobody has been asked without a certificate to trust.
+    // Without a trusted certificate no request was sent.
     ensure!(publisher.requests().is_empty(), "{:?}", publisher.requests());
     Ok(())
 }
@@ -368,7 +365,7 @@ fn usage() -> Outcome {
     Ok(())
 }
 
-/// Whatever the pack consists of: what is exported of it makes an empty store that the engine can use.
+/// An archive of the default pack fills an empty store that the engine can use.
 fn default_pack() -> Outcome {
     ensure!(has_models(), "the store has no models");
     let scene = Scene::new()?;

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use likeness_testing::http::{Connection, Form, Response, flat};
-use likeness_testing::{Failed, Outcome, Suite, ensure, has_models, workspace};
+use likeness_testing::{Failed, Outcome, Suite, ensure, workspace};
 
 use support::PATIENCE;
 use support::process::{Process, likeness};
@@ -15,22 +15,20 @@ use support::server::{APP, Server};
 mod support;
 
 const LIVENESS: &str = "/v0.2/liveness-verification";
-const PROGRAM: &str = "nginx";
+const NGINX: &str = "nginx";
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
-    let mut test = |name, test: fn(&Path) -> Outcome| {
-        if has_models() {
-            suite.with_program(name, PROGRAM, test);
-        } else {
-            suite.with_models(name, move || test(Path::new(PROGRAM)));
-        }
-    };
-    test(
+    suite.with_models_and_program(
         "the_documented_proxy_passes_credentials_and_addresses",
+        NGINX,
         documented,
     );
-    test("a_proxy_that_drops_the_credentials_is_hinted_at", dropping);
+    suite.with_models_and_program(
+        "the_log_hints_at_a_proxy_that_drops_the_credentials",
+        NGINX,
+        dropping,
+    );
     suite.run()
 }
 

@@ -107,13 +107,13 @@ fn verifications(shared: &Path) -> Outcome {
     let server = SERVER.get()?;
     let cases = [
         ("two persons", (SAME_PERSON.0, OTHER_PERSON)),
-        ("a print of somebody else", (PRINT, LIVE)),
+        ("a print of another person", (PRINT, LIVE)),
         ("no face in the selfie", (NO_FACE, LIVE)),
         ("no face in the photo", (LIVE, NO_FACE)),
         ("no face in either", (NO_FACE, NO_FACE)),
         ("several faces in both", (TWO_FACES, TWO_FACES)),
         (
-            "several faces in the photo, of which the largest is somebody else's",
+            "several faces in the photo, the largest of which is another person's",
             (LIVE, CROWD),
         ),
     ];

@@ -1,4 +1,4 @@
-//! The unit for systemd: that systemd takes it, how much it leaves the service, and that this is enough.
+//! The systemd unit: that systemd accepts it, how far it confines the service, and that the service works so confined.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,15 +13,15 @@ const LIVENESS: &str = "/v0.2/liveness-verification";
 const ANALYZE: &str = "systemd-analyze";
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.with_program("unit::systemd_takes_it", ANALYZE, verified);
+    suite.with_program("unit::systemd_accepts_it", ANALYZE, verified);
     suite.with_program("unit::it_is_hardened", ANALYZE, hardened);
     suite.with_models_and_program(
-        "unit::the_service_works_with_the_calls_that_it_leaves",
+        "unit::the_service_works_with_the_system_calls_that_it_allows",
         ANALYZE,
         confined,
     );
     suite.with_models_and_program(
-        "unit::the_service_does_not_start_without_calls_that_it_needs",
+        "unit::the_service_does_not_start_without_system_calls_that_it_needs",
         ANALYZE,
         confined_too_much,
     );

@@ -1,24 +1,24 @@
-//! The same tests over each of the databases.
+//! The same tests on each of the databases.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tempfile::TempDir;
 
 use crate::postgres::{Postgres, programs};
-use crate::{Failed, NEEDS_MODELS, Outcome, Suite, has_models};
+use crate::{Failed, Outcome, Suite, models};
 
-/// An empty database of a test's own.
+/// An empty database that only one test uses.
 #[derive(Debug)]
 pub struct TestDatabase {
     url: String,
     /// With the file, where there is one.
     _folder: Option<TempDir>,
-    /// What runs the database, where something does.
+    /// The server of the database; none for SQLite.
     server: Option<Arc<Postgres>>,
 }
 
 impl TestDatabase {
-    /// An SQLite database in a folder that goes with it.
+    /// Creates an SQLite database in a temporary folder.
     ///
     /// # Errors
     /// No folder can be made.
@@ -31,13 +31,13 @@ impl TestDatabase {
         })
     }
 
-    /// For `storage.url`.
+    /// Returns the value for `storage.url`.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Whether several machines could share it.
+    /// Returns whether several machines could share it.
     #[must_use]
     pub fn is_postgres(&self) -> bool {
         self.server.is_some()
@@ -66,19 +66,16 @@ impl SharedPostgres {
 }
 
 impl Suite {
-    /// A test that needs a PostgreSQL server. It shares the server with the others of its binary; [`Postgres::new_database`]
+    /// Adds a test that needs a PostgreSQL server. It shares the server with the others of its binary; [`Postgres::new_database`]
     /// gives it a database of its own.
     pub fn with_postgres(
         &mut self,
         name: impl Into<String>,
         test: impl FnOnce(&Postgres) -> Outcome + Send + 'static,
     ) {
-        if programs().is_none() {
-            self.skip(name, "needs PostgreSQL");
-            return;
-        }
         let shared = Arc::clone(&self.postgres);
-        self.test(name, move || test(&*shared.get()?));
+        let needed = programs().ok_or("needs PostgreSQL");
+        self.with(name, needed, move |_| test(&*shared.get()?));
     }
 
     /// Like [`with_postgres`](Self::with_postgres), for a test that needs the model store as well.
@@ -87,10 +84,9 @@ impl Suite {
         name: impl Into<String>,
         test: impl FnOnce(&Postgres) -> Outcome + Send + 'static,
     ) {
-        if has_models() {
-            self.with_postgres(name, test);
-        } else {
-            self.skip(name, NEEDS_MODELS);
+        match models() {
+            Ok(()) => self.with_postgres(name, test),
+            Err(reason) => self.skip(name, reason),
         }
     }
 
@@ -100,14 +96,13 @@ impl Suite {
         name: &str,
         test: impl Fn(&TestDatabase) -> Outcome + Clone + Send + 'static,
     ) {
-        if has_models() {
-            self.with_databases(name, test);
-        } else {
-            self.skip(name, NEEDS_MODELS);
+        match models() {
+            Ok(()) => self.with_databases(name, test),
+            Err(reason) => self.skip(name, reason),
         }
     }
 
-    /// The same test twice: over an SQLite file, and over PostgreSQL where that is there. Each has a new, empty database.
+    /// Adds the same test twice: on an SQLite file, and on PostgreSQL where that is installed. Each has a new, empty database.
     pub fn with_databases(
         &mut self,
         name: &str,

@@ -28,7 +28,7 @@ pub use published::published;
 /// The result of a test.
 pub type Outcome = Result<(), Failed>;
 
-/// The folder with test images, reference outputs and model files, where there is one.
+/// Returns the folder with test images, reference outputs and model files, where there is one.
 #[must_use]
 pub fn shared() -> Option<PathBuf> {
     let folder = match std::env::var_os("LIKENESS_SHARED").filter(|value| !value.is_empty()) {
@@ -38,7 +38,7 @@ pub fn shared() -> Option<PathBuf> {
     folder.join("data").is_dir().then_some(folder)
 }
 
-/// Name of the execution provider that tests and benches which follow it use: that of the environment variable
+/// Returns the name of the execution provider that tests and benches which follow it use: that of the environment variable
 /// `LIKENESS__ENGINE__PROVIDER`, else `cpu`.
 #[must_use]
 pub fn provider() -> String {
@@ -48,7 +48,7 @@ pub fn provider() -> String {
         .unwrap_or_else(|| "cpu".to_owned())
 }
 
-/// The ONNX Runtime library that tests name: that of `ORT_DYLIB_PATH`, else the one with the CPU provider only, which
+/// Returns the ONNX Runtime library that tests name: that of `ORT_DYLIB_PATH`, else the one with the CPU provider only, which
 /// `make setup` unpacks.
 #[must_use]
 pub fn library() -> PathBuf {
@@ -63,7 +63,7 @@ pub fn library() -> PathBuf {
     )
 }
 
-/// Noise of 0 to 255, as uneven as the pixels of an image and the same in every run: on zeros models are faster.
+/// Returns noise of 0 to 255, as uneven as the pixels of an image and the same in every run: on zeros models are faster.
 pub fn noise() -> impl FnMut() -> f32 {
     let mut state = 1_u32;
     move || {
@@ -72,15 +72,15 @@ pub fn noise() -> impl FnMut() -> f32 {
     }
 }
 
-/// Root of the checkout that this crate was compiled in.
+/// Returns the root of the checkout that this crate was compiled in.
 #[must_use]
 pub fn workspace() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).unwrap_or(here).to_owned()
 }
 
-/// Whether set-up has brought the default pack: every model that its manifest names is there. ONNX Runtime is not asked
-/// for: where there are models, a missing library is an error and no reason to skip.
+/// Returns whether set-up has brought the default pack: every model that its manifest names. ONNX Runtime is not required
+/// here: where there are models, a missing library is an error and no reason to skip.
 #[must_use]
 pub fn has_models() -> bool {
     let store = match std::env::var_os("LIKENESS_MODELS").filter(|value| !value.is_empty()) {
@@ -92,7 +92,7 @@ pub fn has_models() -> bool {
         .is_some_and(|checksums| checksums.iter().all(|checksum| blobs.join(checksum).is_file()))
 }
 
-/// SHA-256 of each model of a manifest: its own, or that of the source that it is taken from as it is.
+/// Returns the SHA-256 of each model of a manifest: its own, or that of the source that it is a copy of.
 fn model_checksums(manifest: &str) -> Option<Vec<String>> {
     let manifest: toml::Table = manifest.parse().ok()?;
     let (models, sources) = (manifest.get("models")?.as_table()?, manifest.get("sources")?);
@@ -111,11 +111,22 @@ fn model_checksums(manifest: &str) -> Option<Vec<String>> {
 /// The default pack's, compiled in: tests may run where there is no checkout.
 const MANIFEST: &str = include_str!("../../../models/open-1/pack.toml");
 
+/// What a test needs, or the reason to skip it.
+pub type Needed<T> = Result<T, &'static str>;
+
+fn models() -> Needed<()> {
+    has_models().then_some(()).ok_or(NEEDS_MODELS)
+}
+
+fn data() -> Needed<PathBuf> {
+    shared().ok_or("needs ../shared")
+}
+
 /// Why a test is skipped where set-up has not brought the default pack.
 const NEEDS_MODELS: &str = "needs models/store";
 
-/// The program of this name: what set-up has unpacked, or one on the path.
-fn find_program(name: &str) -> Option<PathBuf> {
+/// Returns the program of this name: what set-up has unpacked, or one on the path.
+fn program(name: &'static str) -> Needed<PathBuf> {
     let set_up = workspace().join(".setup").join(name).join("usr/bin");
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::iter::once(set_up)
@@ -123,6 +134,15 @@ fn find_program(name: &str) -> Option<PathBuf> {
         .chain([PathBuf::from("/usr/sbin")])
         .map(|folder| folder.join(name))
         .find(|file| file.is_file())
+        .ok_or(name)
+}
+
+/// Returns the interpreter of a Python environment of `scripts/NAME-requirements.txt`, which set-up may have made.
+fn python(environment: &'static str) -> Needed<PathBuf> {
+    let folder = workspace().join(".setup").join(environment);
+    // Written when all is installed.
+    let complete = folder.join("requirements").is_file();
+    complete.then(|| folder.join("bin/python")).ok_or(environment)
 }
 
 /// The tests of one binary with `harness = false`.
@@ -133,109 +153,108 @@ pub struct Suite {
 }
 
 impl Suite {
-    /// No tests yet.
+    /// Returns a suite without tests.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A test that needs nothing.
+    /// Adds a test that needs nothing.
     pub fn test(&mut self, name: impl Into<String>, test: impl FnOnce() -> Outcome + Send + 'static) {
         self.trials.push(Trial::test(name, test));
     }
 
-    /// A test that needs the model store.
-    pub fn with_models(&mut self, name: impl Into<String>, test: impl FnOnce() -> Outcome + Send + 'static) {
-        if has_models() {
-            self.test(name, test);
-        } else {
-            self.skip(name, NEEDS_MODELS);
+    /// Adds a test that gets what it needs, and is skipped without it.
+    pub fn with<T: Send + 'static>(
+        &mut self,
+        name: impl Into<String>,
+        needed: Needed<T>,
+        test: impl FnOnce(T) -> Outcome + Send + 'static,
+    ) {
+        match needed {
+            Ok(needed) => self.test(name, move || test(needed)),
+            Err(reason) => self.skip(name, reason),
         }
     }
 
-    /// A test that needs the shared test data; it is given the folder.
+    /// Adds a test that needs the model store.
+    pub fn with_models(&mut self, name: impl Into<String>, test: impl FnOnce() -> Outcome + Send + 'static) {
+        self.with(name, models(), move |()| test());
+    }
+
+    /// Adds a test that needs the shared test data and gets their folder.
     pub fn with_shared(
         &mut self,
         name: impl Into<String>,
         test: impl FnOnce(&Path) -> Outcome + Send + 'static,
     ) {
-        match shared() {
-            Some(folder) => self.test(name, move || test(&folder)),
-            None => self.skip(name, "needs ../shared"),
-        }
+        self.with(name, data(), move |folder| test(&folder));
     }
 
-    /// A test that needs the shared test data and the model store.
+    /// Adds a test that needs the shared test data, whose folder it gets, and the model store.
     pub fn with_shared_and_models(
         &mut self,
         name: impl Into<String>,
         test: impl FnOnce(&Path) -> Outcome + Send + 'static,
     ) {
-        if has_models() {
-            self.with_shared(name, test);
-        } else {
-            self.skip(name, NEEDS_MODELS);
-        }
+        let needed = models().and_then(|()| data());
+        self.with(name, needed, move |folder| test(&folder));
     }
 
-    /// A test that needs an ONNX Runtime with this execution provider, which `make setup-NAME` unpacks, besides the shared
-    /// test data and the model store.
+    /// Adds a test that needs an ONNX Runtime with this execution provider, which `make setup-NAME` unpacks, besides the
+    /// shared test data and the model store.
     pub fn with_provider(
         &mut self,
         name: impl Into<String>,
         provider: &'static str,
         test: impl FnOnce(&Path) -> Outcome + Send + 'static,
     ) {
-        let folder = workspace().join(format!(".setup/onnxruntime-{provider}"));
-        if folder.is_dir() {
-            self.with_shared_and_models(name, test);
-        } else {
-            self.skip(name, provider);
-        }
+        let library = workspace().join(format!(".setup/onnxruntime-{provider}"));
+        let library = library.is_dir().then_some(()).ok_or(provider);
+        let needed = library.and_then(|()| models()).and_then(|()| data());
+        self.with(name, needed, move |folder| test(&folder));
     }
 
-    /// A test that needs a program, which set-up may have unpacked into `.setup`; it is given its path.
+    /// Adds a test that needs a program, which set-up may have unpacked into `.setup`, and gets its path.
     pub fn with_program(
         &mut self,
         name: impl Into<String>,
-        program: &'static str,
+        needed: &'static str,
         test: impl FnOnce(&Path) -> Outcome + Send + 'static,
     ) {
-        match find_program(program) {
-            Some(path) => self.test(name, move || test(&path)),
-            None => self.skip(name, program),
-        }
+        self.with(name, program(needed), move |path| test(&path));
     }
 
-    /// A test that needs the model store and a program; it is given the program's path.
+    /// Adds a test that needs the model store and a program, whose path it gets.
     pub fn with_models_and_program(
         &mut self,
         name: impl Into<String>,
-        program: &'static str,
+        needed: &'static str,
         test: impl FnOnce(&Path) -> Outcome + Send + 'static,
     ) {
-        if has_models() {
-            self.with_program(name, program, test);
-        } else {
-            self.skip(name, NEEDS_MODELS);
-        }
+        let needed = models().and_then(|()| program(needed));
+        self.with(name, needed, move |path| test(&path));
     }
 
-    /// A test that needs a Python environment of `scripts/NAME-requirements.txt`, which set-up may have made; it is given the
-    /// interpreter.
+    /// Adds a test that needs a Python environment of `scripts/NAME-requirements.txt` and gets the interpreter.
     pub fn with_python(
         &mut self,
         name: impl Into<String>,
         environment: &'static str,
         test: impl FnOnce(&Path) -> Outcome + Send + 'static,
     ) {
-        let folder = workspace().join(".setup").join(environment);
-        // Written when all is installed.
-        if folder.join("requirements").is_file() {
-            self.test(name, move || test(&folder.join("bin/python")));
-        } else {
-            self.skip(name, environment);
-        }
+        self.with(name, python(environment), move |interpreter| test(&interpreter));
+    }
+
+    /// Adds a test that needs a Python environment, the model store and the shared test data, whose folder it gets.
+    pub fn with_shared_models_and_python(
+        &mut self,
+        name: impl Into<String>,
+        environment: &'static str,
+        test: impl FnOnce(&Path) -> Outcome + Send + 'static,
+    ) {
+        let needed = models().and_then(|()| python(environment)).and_then(|_| data());
+        self.with(name, needed, move |folder| test(&folder));
     }
 
     fn skip(&mut self, name: impl Into<String>, why: &'static str) {
