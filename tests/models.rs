@@ -208,11 +208,11 @@ fn refused() -> Outcome {
     through
         .env("HTTP_PROXY", publisher.url(""))
         .env("NO_PROXY", "elsewhere.example");
-    let answer = Process::run(&mut through)?;
+    let outcome = Process::run(&mut through)?;
     let proxy = publisher.url("").replace("http://", "(through the proxy ") + ")";
     ensure!(
-        answer.code == Some(1) && answer.stderr.contains(&proxy),
-        "{answer:?}"
+        outcome.code == Some(1) && outcome.stderr.contains(&proxy),
+        "{outcome:?}"
     );
     Ok(())
 }
@@ -226,16 +226,16 @@ fn certificates() -> Outcome {
         (scene.path("gone.pem"), "no usable root certificates ("),
         (path.clone(), "no usable root certificates ("),
     ] {
-        let answer = Process::run(scene.models("store", &["pull", &path]).env("SSL_CERT_FILE", file))?;
-        ensure!(answer.code == Some(1), "{answer:?}");
+        let outcome = Process::run(scene.models("store", &["pull", &path]).env("SSL_CERT_FILE", file))?;
+        ensure!(outcome.code == Some(1), "{outcome:?}");
         for expected in [
             expected,
             "no secure connection: ",
             "name a file of them with SSL_CERT_FILE",
         ] {
             ensure!(
-                answer.stderr.contains(expected),
-                "{expected} is not in {answer:?}"
+                outcome.stderr.contains(expected),
+                "{expected} is not in {outcome:?}"
             );
         }
     }
@@ -290,12 +290,18 @@ fn no_room() -> Outcome {
         .args(["-c", "trap '' XFSZ; ulimit -f 100; exec \"$@\"", "sh"])
         .arg(pull.get_program())
         .args(pull.get_args());
-    let answer = Process::run(&mut limited)?;
-    ensure!(answer.code == Some(1) && answer.stdout.is_empty(), "{answer:?}");
-    ensure!(answer.stderr.starts_with("likeness: no room for "), "{answer:?}");
-    ensure!(answer.stderr.contains("make room and pull again"), "{answer:?}");
-    let answer = scene.run("store", &["pull", &path])?;
-    ensure!(answer.code == Some(0), "{answer:?}");
+    let outcome = Process::run(&mut limited)?;
+    ensure!(
+        outcome.code == Some(1) && outcome.stdout.is_empty(),
+        "{outcome:?}"
+    );
+    ensure!(
+        outcome.stderr.starts_with("likeness: no room for "),
+        "{outcome:?}"
+    );
+    ensure!(outcome.stderr.contains("make room and pull again"), "{outcome:?}");
+    let outcome = scene.run("store", &["pull", &path])?;
+    ensure!(outcome.code == Some(0), "{outcome:?}");
     ensure!(
         tree(Path::new(&scene.path("store"))) == store_of([&file[..]]),
         "the store is not as it should be"
@@ -336,10 +342,10 @@ fn usage() -> Outcome {
         (&["export", "open-1"], "--out <FILE.tar>"),
         (&["fetch"], "unrecognized subcommand 'fetch'"),
     ] {
-        let answer = scene.run("store", arguments)?;
+        let outcome = scene.run("store", arguments)?;
         ensure!(
-            answer.code == Some(2) && answer.stderr.contains(expected),
-            "{answer:?}"
+            outcome.code == Some(2) && outcome.stderr.contains(expected),
+            "{outcome:?}"
         );
     }
     let unknown = scene.run("store", &["pull", "no-such-pack"])?;

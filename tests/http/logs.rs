@@ -24,10 +24,10 @@ pub(crate) fn tests(suite: &mut Suite) {
 /// Resets HTTP/2 streams, which needs no credentials, and returns the warnings and errors of the log.
 fn resets(filter: Option<&str>) -> Result<Vec<String>, Failed> {
     let server = Server::start(|command| {
-        // Without audit records there is no warning about a disk that is nearly full.
+        // Where audit records expire there is no warning about a disk that is nearly full.
         command
             .args(["--workers", "1"])
-            .env("LIKENESS__AUDIT__ENABLED", "false");
+            .env("LIKENESS__AUDIT__RETENTION_DAYS", "1");
         if let Some(filter) = filter {
             command.env("RUST_LOG", filter);
         }

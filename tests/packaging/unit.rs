@@ -109,6 +109,8 @@ fn confine(analyze: &Path, unit: &Path, arguments: &[&str]) -> Command {
         .arg(binary.get_program())
         .args(arguments)
         .env("LIKENESS_SYSTEMD_ANALYZE", analyze)
+        // Where audit records expire there is no warning about a disk that is nearly full.
+        .env("LIKENESS__AUDIT__RETENTION_DAYS", "1")
         .env("LIKENESS_APPS", format!("{}:{}", APP.id, APP.key));
     command
 }
