@@ -7,8 +7,6 @@ use likeness_testing::contract::CASES;
 
 #[path = "http/clients.rs"]
 mod clients;
-#[path = "http/errors.rs"]
-mod errors;
 #[path = "http/load.rs"]
 mod load;
 #[path = "http/logs.rs"]
@@ -27,7 +25,6 @@ fn main() -> ExitCode {
     }
     clients::tests(&mut suite);
     responses::tests(&mut suite);
-    errors::tests(&mut suite);
     load::tests(&mut suite);
     logs::tests(&mut suite);
     let code = suite.run();

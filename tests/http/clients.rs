@@ -458,6 +458,7 @@ fn booleans(shared: &Path) -> Outcome {
         ("true", true),
         ("True", true),
         ("TRUE", true),
+        (" true ", true),
         ("1", true),
         ("yes", true),
         ("YES", true),

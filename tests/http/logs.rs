@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 
-use likeness_testing::http::{Form, head};
-use likeness_testing::{Failed, Outcome, Suite, ensure};
+use likeness_testing::http::{Form, Response, head};
+use likeness_testing::{Failed, Outcome, Suite, ensure, ensure_eq};
 use serde_json::Value;
 
 use crate::support::server::{APP, BRANCH, DISABLED, SECRETS, Server, WRONG_KEY};
@@ -184,16 +184,17 @@ fn cases(shared: &Path) -> Result<Vec<Case>, Failed> {
     ])
 }
 
-/// Checks that the line of a verification has what was measured.
-fn measured(log: &str) -> Outcome {
+/// Checks that the line of a verification has the scores of its response, and the time of each stage.
+fn measured(log: &str, response: &Response) -> Outcome {
     let line = log
         .lines()
         .find(|line| line.contains("client-id 7"))
         .ok_or("no line")?;
     let line: Value = serde_json::from_str(line)?;
+    let biometric = &response.json()?["response_data"]["biometric"];
+    ensure_eq!(line["face_match"], biometric["face_match_confidence"]);
+    ensure_eq!(line["liveness"], biometric["selfie"]["faces_liveness"]);
     for key in [
-        "face_match",
-        "liveness",
         "total_ms",
         "body_ms",
         "queue_ms",
@@ -217,11 +218,15 @@ fn one_line_for_each(shared: &Path, format: &str) -> Outcome {
             // Each refused request has a line of its own.
             .env("LIKENESS__LOG__REFUSALS_PER_SECOND", "0");
     })?;
-    let mut ids = Vec::new();
     let cases = cases(shared)?;
-    for case in &cases {
-        ids.push(server.send(&case.request)?.id()?.to_owned());
-    }
+    let responses = cases
+        .iter()
+        .map(|case| server.send(&case.request))
+        .collect::<Result<Vec<_>, _>>()?;
+    let ids = responses
+        .iter()
+        .map(Response::id)
+        .collect::<Result<Vec<_>, _>>()?;
     server.interrupt()?;
     ensure!(server.wait()?.success(), "{}", server.log.text());
     let log = server.log.text();
@@ -230,7 +235,7 @@ fn one_line_for_each(shared: &Path, format: &str) -> Outcome {
         |(id, case)| {
             let lines: Vec<&str> = log
                 .lines()
-                .filter(|line| line.contains("likeness::request") && line.contains(id.as_str()))
+                .filter(|line| line.contains("likeness::request") && line.contains(id))
                 .collect();
             let [line] = lines.as_slice() else {
                 return Err(format!("{} lines", lines.len()).into());
@@ -252,7 +257,7 @@ fn one_line_for_each(shared: &Path, format: &str) -> Outcome {
         },
     )?;
     if format == "json" {
-        measured(&log)?;
+        measured(&log, &responses[0])?;
     }
     ensure!(
         !log.contains('\u{1b}'),

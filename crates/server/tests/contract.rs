@@ -35,6 +35,15 @@ fn the_contract_holds() {
 }
 
 #[test]
+fn the_liveness_threshold_is_0_8_by_default() {
+    for (liveness, response_code) in [(0.7999, 2), (0.8, 1)] {
+        let server = TestServer::start(&Models::new(1).with_liveness(liveness), |_| {});
+        let answer = server.post("/v0.2/liveness-verification", &form::pair());
+        assert_eq!(answer.json()["response_code"], response_code, "{liveness}");
+    }
+}
+
+#[test]
 fn images_keep_to_the_configured_limits_of_their_version() {
     let server = TestServer::start(&Models::new(1), |config| {
         config.limits.v0_2.selfie.max_side = 800;
