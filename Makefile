@@ -97,9 +97,8 @@ lint: ## Format, clippy and documentation, warnings are errors
 	$(CARGO) clippy $(BUILD) --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(BUILD) --workspace --no-deps
 
-openapi: build ## Write docs/openapi.json and the collection for Postman again
+openapi: build ## Write docs/openapi.json again
 	$(LIKENESS) openapi > docs/openapi.json
-	$(LIKENESS) openapi --postman > docs/likeness.postman_collection.json
 
 schemathesis: build models ## The service against its own OpenAPI document, with all checks of Schemathesis
 	@scripts/schemathesis.sh

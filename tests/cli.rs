@@ -780,7 +780,7 @@ fn demo_with_tls() -> Outcome {
         ensure!(server.wait()?.success(), "{}", server.log.text());
         let log = server.log.text();
         let warned = log.lines().any(|line| {
-            line.contains("WARN") && line.contains("the demo app can be used from other machines")
+            line.contains("WARN") && line.contains("the demo app is reachable from other machines")
         });
         ensure!(warned == is_open, "{listen}: {log}");
     }

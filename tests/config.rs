@@ -436,14 +436,14 @@ fn hang_up() -> Outcome {
     file.write(&settings(400))?;
     server.hang_up()?;
     server.log.wait_for("the new settings", |line| {
-        line.contains("new settings hold from now on") && line.contains("limits.v0_2.selfie.min_side")
+        line.contains("settings reloaded") && line.contains("limits.v0_2.selfie.min_side")
     })?;
     ensure!(status(&server)? == 200, "the new settings do not hold");
 
     file.write("[limits]\nv0_2 = 'none'\n")?;
     server.hang_up()?;
     server.log.wait_for("what is wrong", |line| {
-        line.contains("the new settings cannot be used") && line.contains("limits.v0_2")
+        line.contains("settings reload failed") && line.contains("limits.v0_2")
     })?;
     ensure!(status(&server)? == 200, "the settings before do not hold");
     Ok(())

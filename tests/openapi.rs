@@ -13,13 +13,6 @@ fn main() -> ExitCode {
         "the_committed_document_is_the_one_that_the_program_prints",
         || committed("openapi.json", &openapi::document(), "openapi"),
     );
-    suite.test(
-        "the_committed_collection_is_the_one_that_the_program_prints",
-        || {
-            let file = "likeness.postman_collection.json";
-            committed(file, &openapi::postman_collection(), "openapi --postman")
-        },
-    );
     suite.test("every_example_is_valid_by_its_schema", examples);
     suite.with_shared_models_and_python(
         "schemathesis_finds_no_response_that_is_not_described",

@@ -177,7 +177,7 @@ fn operator(shared: &Path) -> Outcome {
     store.publish("2", |_| {})?;
     expect_reload(&server, "1", "2")?;
     server.log.wait_for("the new and the old version", |line| {
-        line.contains("new models answer from now on")
+        line.contains("models reloaded")
             && line.contains("version=\"2\"")
             && line.contains("previous_version=\"1\"")
     })?;
@@ -230,7 +230,7 @@ fn noticed() -> Outcome {
     let model = std::fs::read(store.model())?;
     store.publish("2", |_| {})?;
     server.log.wait_for("the new version", |line| {
-        line.contains("new models answer from now on") && line.contains("version=\"2\"")
+        line.contains("models reloaded") && line.contains("version=\"2\"")
     })?;
     ensure!(version(&server)? == "2", "{}", version(&server)?);
     // A manifest that is there before its files.
@@ -243,7 +243,7 @@ fn noticed() -> Outcome {
     std::fs::write(store.model(), &model)?;
     store.publish("4", |_| {})?;
     server.log.wait_for("the next version", |line| {
-        line.contains("new models answer from now on") && line.contains("version=\"4\"")
+        line.contains("models reloaded") && line.contains("version=\"4\"")
     })?;
     ensure!(version(&server)? == "4", "{}", version(&server)?);
     Ok(())
@@ -255,7 +255,7 @@ fn hang_up() -> Outcome {
     store.publish("2", |_| {})?;
     server.hang_up()?;
     server.log.wait_for("the new version", |line| {
-        line.contains("new models answer from now on") && line.contains("version=\"2\"")
+        line.contains("models reloaded") && line.contains("version=\"2\"")
     })?;
     ensure!(version(&server)? == "2", "{}", version(&server)?);
     Ok(())

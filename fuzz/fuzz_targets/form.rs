@@ -7,16 +7,12 @@
 use std::time::Duration;
 
 use likeness_fuzz::Bound;
-use likeness_server::fuzzing::{Forms, header_map};
+use likeness_server::fuzzing::{self, header_map};
 
 likeness_fuzz::target!(seeds, run);
 
 const FILE: usize = 2_000;
 const BODY: u64 = 8_000;
-
-thread_local! {
-    static FORMS: Forms = Forms::new().expect("a runtime");
-}
 
 fn seeds() -> Vec<Vec<u8>> {
     likeness_fuzz::seeds::texts(&[
@@ -46,7 +42,7 @@ fn run(input: &[u8]) {
         time: Duration::from_secs(1),
     };
     let chunks = body.chunks(usize::from(*chunk).max(1));
-    let form = bound.keep(|| FORMS.with(|forms| forms.read(&headers, chunks, FILE, BODY)));
+    let form = bound.keep(|| fuzzing::form(&headers, chunks, FILE, BODY));
     let Ok(form) = form else { return };
     assert!(body.len() as u64 <= BODY);
     for file in [form.selfie, form.image].into_iter().flatten() {

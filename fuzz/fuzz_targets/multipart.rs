@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use likeness_fuzz::Bound;
-use likeness_server::fuzzing::{self, MAX_HEAD_BYTES, MAX_PARTS};
+use likeness_server::fuzzing::{self, Event, MAX_HEAD_BYTES, MAX_PARTS};
 
 likeness_fuzz::target!(seeds, run);
 
@@ -47,25 +47,27 @@ impl Parts {
     }
 }
 
-impl fuzzing::Parts for Parts {
-    fn begin(&mut self, name: &[u8]) {
-        assert!(!self.open && name.len() <= MAX_HEAD_BYTES);
-        self.open = true;
-        self.add(name);
-        self.close();
-    }
-
-    fn data(&mut self, bytes: &[u8]) {
-        assert!(self.open);
-        self.add(bytes);
-    }
-
-    fn end(&mut self) {
-        assert!(self.open);
-        self.open = false;
-        self.complete += 1;
-        assert!(self.complete <= MAX_PARTS);
-        self.close();
+impl Parts {
+    fn event(&mut self, event: Event<'_>) {
+        match event {
+            Event::Begin(name) => {
+                assert!(!self.open && name.len() <= MAX_HEAD_BYTES);
+                self.open = true;
+                self.add(name);
+                self.close();
+            }
+            Event::Data(bytes) => {
+                assert!(self.open);
+                self.add(bytes);
+            }
+            Event::End => {
+                assert!(self.open);
+                self.open = false;
+                self.complete += 1;
+                assert!(self.complete <= MAX_PARTS);
+                self.close();
+            }
+        }
     }
 }
 
@@ -80,8 +82,8 @@ fn run(input: &[u8]) {
         let memory = 8 * chunk.min(body.len()) + 64 * (MAX_HEAD_BYTES + content_type.len());
         let time = Duration::from_secs(1);
         let mut parts = Parts::default();
-        let outcome =
-            Bound { memory, time }.keep(|| fuzzing::multipart(content_type, body.chunks(chunk), &mut parts));
+        let outcome = Bound { memory, time }
+            .keep(|| fuzzing::multipart(content_type, body.chunks(chunk), |event| parts.event(event)));
         // On errors, the parts seen so far may differ.
         (outcome.map(|()| parts), chunk)
     };

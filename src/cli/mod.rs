@@ -74,7 +74,7 @@ enum Command {
     /// See and check the settings of `likeness serve`. Exit code: 0 done, 1 the settings cannot be used, 2 usage.
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// Write the OpenAPI document of the HTTP API, or its collection for Postman. Exit code: 0 written, 1 error, 2 usage.
+    /// Write the OpenAPI document of the HTTP API. Exit code: 0 written, 1 error, 2 usage.
     Openapi(openapi::OpenapiArguments),
     /// Check processor, ONNX Runtime, provider and models, and say what to do about what is wrong. Exit code: 0 all
     /// well, 1 something is wrong.

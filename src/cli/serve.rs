@@ -117,7 +117,7 @@ impl ServeArguments {
         if let Some(address) = server.admin_addr() {
             say(format_args!(
                 "The operator's port is on {}://{address}",
-                server.operators_scheme()
+                server.admin_scheme()
             ))?;
         }
         if !self.demo {

@@ -22,13 +22,13 @@ pub(crate) struct UsageArguments {
     /// Only this app.
     #[arg(long, value_name = "ID")]
     app: Option<String>,
-    /// From this day on, UTC [default: the first of this month].
+    /// First day, UTC [default: the first of this month].
     #[arg(long, value_name = "YYYY-MM-DD")]
     since: Option<Date>,
-    /// To this day, UTC [default: today].
+    /// Last day, UTC [default: today].
     #[arg(long, value_name = "YYYY-MM-DD")]
     until: Option<Date>,
-    /// How it is written. Table and JSON also have each app's limits, and what is left of its quotas now.
+    /// Output format; table and JSON include each app's limits and the rest of its quotas.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     /// Write JSON, as `--format json` does.
@@ -36,7 +36,7 @@ pub(crate) struct UsageArguments {
     json: bool,
 }
 
-/// What is known of an app.
+/// The usage of an app.
 #[derive(Debug, Default)]
 struct Usage {
     biometric: u64,
@@ -48,11 +48,13 @@ struct Usage {
 }
 
 impl Usage {
-    fn quotas(&self) -> Quotas {
-        Quotas {
+    /// Returns the rest of the quotas.
+    fn left(&self) -> Quotas {
+        let quotas = Quotas {
             daily: self.limits.daily_quota,
             monthly: self.limits.monthly_quota,
-        }
+        };
+        quotas.left(self.used)
     }
 }
 
@@ -68,28 +70,23 @@ impl UsageArguments {
         let config = self.config.load()?;
         let now = Timestamp::now();
         let today = TimeZone::UTC.to_datetime(now).date();
-        let since = self.since.unwrap_or_else(|| today.first_of_month());
-        let until = self.until.unwrap_or(today);
-        let wanted = |app: &str| self.app.as_ref().is_none_or(|wanted| wanted == app);
-        let configured = config.apps.iter().map(|app| (app.id.clone(), app.limits));
-        let (days, used, limits) = block_on(async {
+        let since = day(self.since.unwrap_or_else(|| today.first_of_month()))?;
+        let until = day(self.until.unwrap_or(today))?;
+        let (days, used, stored) = block_on(async {
             let database = config.storage.open().await?;
-            let days = database
-                .usage(self.app.as_deref(), number(since)?, number(until)?)
-                .await?;
+            let days = database.usage(self.app.as_deref(), since, until).await?;
             let used = database.used_units(Period::at(now)).await?;
             let (_, stored) = database.apps().await?;
             database.close().await;
-            let stored = stored.into_iter().map(|app| (app.id, app.settings.limits));
-            // The service goes by the configuration where an app is in both.
-            let limits: Vec<_> = stored.chain(configured).collect();
-            Ok((days, used, limits))
+            Ok((days, used, stored))
         })?;
         let mut apps: BTreeMap<String, Usage> = BTreeMap::new();
-        for (app, limits) in limits.into_iter().filter(|(app, _)| wanted(app)) {
+        let stored = stored.into_iter().map(|app| (app.id, app.settings.limits));
+        // A configured app wins over a stored one.
+        for (app, limits) in stored.chain(config.apps.iter().map(|app| (app.id.clone(), app.limits))) {
             apps.entry(app).or_default().limits = limits;
         }
-        for (app, used) in used.into_iter().filter(|(app, _)| wanted(app)) {
+        for (app, used) in used {
             apps.entry(app).or_default().used = used;
         }
         for day in &days {
@@ -98,18 +95,18 @@ impl UsageArguments {
             sum.liveness += day.liveness;
             sum.refused += day.refused;
         }
+        apps.retain(|app, _| self.app.as_ref().is_none_or(|only| only == app));
         match self.format {
-            Format::Json => list(&apps, &days)?,
-            _ if self.json => list(&apps, &days)?,
-            Format::Table => table(&apps)?,
+            Format::Table if !self.json => table(&apps)?,
             Format::Csv => csv(&days)?,
+            Format::Json | Format::Table => list(&apps, &days)?,
         }
         Ok(exit::PASS.into())
     }
 }
 
-/// Days since 1970.
-fn number(date: Date) -> Result<i64, Failure> {
+/// Returns a date as days since 1970.
+fn day(date: Date) -> Result<i64, Failure> {
     Ok(Period::at(TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0))?).day)
 }
 
@@ -135,7 +132,7 @@ fn table(apps: &BTreeMap<String, Usage>) -> Result<(), Failure> {
         limit.map_or_else(|| "-".to_owned(), |limit| limit.to_string())
     }
     for (app, usage) in apps {
-        let left = usage.quotas().left(usage.used);
+        let left = usage.left();
         let of = |used: u64, left: Option<u64>| format!("{used} ({})", or(left));
         say(format_args!(
             "{app:<24} {:>10} {:>10} {:>10} {:>20} {:>20} {:>10} {:>10}",
@@ -168,7 +165,7 @@ fn list(apps: &BTreeMap<String, Usage>, days: &[UsageDay]) -> Result<(), Failure
 }
 
 fn as_json(app: &str, usage: &Usage) -> Value {
-    let left = usage.quotas().left(usage.used);
+    let left = usage.left();
     json!({
         "app": app,
         "biometric": usage.biometric,

@@ -279,15 +279,15 @@ fn usage_left(database: &TestDatabase) -> Outcome {
     ];
     storage.json(&limited)?;
     storage.json(&["create", "free", "--no-wait"])?;
-    // What a service would have written down before it was stopped, found when the next one starts.
+    // Pending usage of a service of version 0.1.0 that was killed: the next one migrates its file.
     let now = jiff::Timestamp::now();
     let today = jiff::tz::TimeZone::UTC.to_datetime(now).date();
-    let owed = serde_json::json!([{ "writer": "before", "number": 7, "counted": [{
+    let pending = serde_json::json!([{ "writer": "before", "number": 7, "counted": [{
         "app": "acme", "day": now.as_second().div_euclid(86_400),
         "month": i32::from(today.year()) * 100 + i32::from(today.month()),
         "units": 12, "biometric": 5, "liveness": 7, "refused": 3,
     }] }]);
-    std::fs::write(storage.folder().join("usage-owed.json"), owed.to_string())?;
+    std::fs::write(storage.folder().join("usage-owed.json"), pending.to_string())?;
     let server = storage.serve(|command| {
         command.env("LIKENESS_APPS", "from-config:0123456789abcdef");
     })?;

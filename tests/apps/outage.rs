@@ -30,7 +30,10 @@ fn while_serving() -> Outcome {
     })?;
     ensure!(ask(&server, &headers("acme", &key))? == 200, "it is not let in");
 
-    let (down, up) = ("the storage does not answer", "the storage answers again");
+    let (down, up) = (
+        "cannot read apps from the database",
+        "reading apps from the database again",
+    );
     postgres.stop();
     server.log.wait_for("the outage", |line| line.contains(down))?;
     for _ in 0..5 {
@@ -72,7 +75,7 @@ fn at_start() -> Outcome {
     let patient = Process::start(&mut command)?;
     patient
         .stderr
-        .wait_for("that it waits", |line| line.contains("waiting for the storage"))?;
+        .wait_for("that it waits", |line| line.contains("waiting for the database"))?;
     postgres.start()?;
     patient
         .stdout

@@ -59,7 +59,7 @@ fn outage(_: &Postgres) -> Outcome {
     );
     postgres.start()?;
     server.log.wait_for("that it is back", |line| {
-        line.contains("usage is written down again")
+        line.contains("usage is persisted again")
     })?;
     let back = ask_until_refused()?;
     ensure!(10 + away + back <= 30, "10, {away} and {back} are more than 30");
@@ -111,23 +111,23 @@ fn hanging() -> Outcome {
         "{statuses:?}\n{}",
         server.log.text()
     );
-    // All that was answered is kept, though nobody has said yet whether it is written down.
+    // All usage is on disk, though the database has confirmed none of it yet.
     let wanted = (1 + CLIENTS * EACH) as u64;
     let begun = Instant::now();
     loop {
-        let bytes = std::fs::read(storage.folder().join("usage-owed.json")).unwrap_or_default();
+        let bytes = std::fs::read(storage.folder().join("usage-pending.json")).unwrap_or_default();
         let kept: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let batches = kept.as_array().into_iter().flatten();
-        let items = batches.flat_map(|batch| batch["counted"].as_array().into_iter().flatten());
+        let items = batches.flat_map(|batch| batch["usage"].as_array().into_iter().flatten());
         let sum: u64 = items.filter_map(|item| item["liveness"].as_u64()).sum();
-        // The first one may have been written down before.
+        // The first request may have been flushed before.
         if sum + 1 >= wanted {
             break;
         }
         ensure!(begun.elapsed() < PATIENCE, "{sum} of {wanted} are kept: {kept}");
     }
     let log = server.log.text();
-    ensure!(log.matches("usage cannot be written down").count() == 1, "{log}");
+    ensure!(log.matches("cannot persist usage").count() == 1, "{log}");
     server.kill();
     drop(frozen);
     let again = storage.serve(|_| {})?;

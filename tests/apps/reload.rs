@@ -29,7 +29,7 @@ fn replaced() -> Outcome {
     write("second-key-0123456789")?;
     server.hang_up()?;
     server.log.wait_for("the new settings", |line| {
-        line.contains("new settings hold from now on") && line.contains("apps")
+        line.contains("settings reloaded") && line.contains("apps")
     })?;
     for (app, key, status) in [
         ("branch", "first-key-0123456789", 401),

@@ -54,7 +54,7 @@ fn set_room(server: &Server, bytes: &str) -> Outcome {
 fn after(storage: &Storage, server: &Server) -> Result<Vec<Value>, Failed> {
     set_room(server, "unlimited")?;
     server.log.wait_for("that it is written again", |line| {
-        line.contains("the audit is written again")
+        line.contains("writing the audit again")
     })?;
     stop(server)?;
     let whole = audit(storage, &["verify", "--from", "files"])?;
@@ -76,10 +76,10 @@ fn full_disk() -> Outcome {
             "while the disk is full"
         );
     }
-    server.log.wait_for("what is wrong", |line| {
-        line.contains("the audit cannot be written")
-    })?;
-    let lines = server.log.text().matches("the audit cannot be written").count();
+    server
+        .log
+        .wait_for("what is wrong", |line| line.contains("cannot write the audit"))?;
+    let lines = server.log.text().matches("cannot write the audit").count();
     ensure!(lines == 1, "it is said {lines} times");
     let events = after(&storage, &server)?;
     ensure!(with_status(&events, 200).len() == 4, "{events:?}");
@@ -113,12 +113,12 @@ fn full_storage() -> Outcome {
     set_room(&server, "1")?;
     verify(3)?;
     let said = [
-        "the audit cannot be written",
-        "the audit is written again",
-        "usage cannot be written down",
-        "usage is written down again",
-        "usage that is not in the storage cannot be kept on disk",
-        "usage that is not in the storage is kept on disk again",
+        "cannot write the audit",
+        "writing the audit again",
+        "cannot persist usage",
+        "usage is persisted again",
+        "cannot keep pending usage on disk",
+        "pending usage is kept on disk again",
     ];
     for said in said.iter().step_by(2) {
         server.log.wait_for("what is wrong", |line| line.contains(said))?;
@@ -133,7 +133,7 @@ fn full_storage() -> Outcome {
     ensure!(metric(&server, "likeness_storage_up")? == 0.0, "it flaps");
     let log = server.log.text();
     ensure!(
-        !log.contains("the storage does not answer"),
+        !log.contains("cannot read apps from the database"),
         "nothing can be read:\n{log}"
     );
     verify(3)?;
@@ -159,9 +159,9 @@ fn full_storage() -> Outcome {
     let usage = Process::run(&mut storage.command(&["usage", "--json"]))?;
     let usage: Value = serde_json::from_str(&usage.stdout)?;
     ensure!(usage["apps"][0]["liveness"] == 10, "{usage}");
-    let verified = with_status(&events_of(&storage, "store")?, 200).len();
+    let verified = with_status(&events_of(&storage, "database")?, 200).len();
     ensure!(verified == 10, "{verified} of 10 are in the storage");
-    for from in ["store", "files"] {
+    for from in ["database", "files"] {
         let whole = audit(&storage, &["verify", "--from", from])?;
         ensure!(whole.code == Some(0), "{from}: {whole:?}");
     }
@@ -219,7 +219,7 @@ fn withheld() -> Outcome {
     ensure!(status()? == 503, "its result cannot be recorded");
     set_room(&server, "unlimited")?;
     server.log.wait_for("that it is written again", |line| {
-        line.contains("the audit is written again")
+        line.contains("writing the audit again")
     })?;
     ensure!(status()? == 200, "the second of two");
     ensure!(status()? == 403, "the quota is used up");

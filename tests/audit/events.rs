@@ -65,7 +65,7 @@ fn answered(shared: &Path) -> Outcome {
     );
     stop(&server)?;
 
-    let found = events_of(&storage, "store")?;
+    let found = events_of(&storage, "database")?;
     ensure!(
         found == events_of(&storage, "files")?,
         "the storage says something else than the files"
@@ -146,7 +146,7 @@ fn refused() -> Outcome {
     let answer = server.post(LIVENESS, &Form::new().text("other", "1"))?;
     ensure!(answer.status == 400, "{answer:?}");
     stop(&server)?;
-    let found = events_of(&storage, "store")?;
+    let found = events_of(&storage, "database")?;
     let of = |status: u16| {
         let event = found.iter().find(|event| event["status"] == status);
         event.cloned().map(lasting).ok_or("no event")

@@ -24,12 +24,12 @@ pub(crate) fn tests(suite: &mut Suite) {
 const KEY: &str = "a-key-for-tests-0123456789abcdef";
 
 fn whole(storage: &Storage) -> Outcome {
-    for from in ["store", "files"] {
+    for from in ["database", "files"] {
         let mut command = storage.command(&["audit", "verify", "--from", from]);
         command.env("LIKENESS_AUDIT_CHAIN_KEY", KEY);
         let ended = Process::run(&mut command)?;
         ensure!(
-            ended.code == Some(0) && ended.stdout.contains("The audit is whole."),
+            ended.code == Some(0) && ended.stdout.contains("The audit is valid."),
             "{from}: {ended:?}"
         );
     }
@@ -153,15 +153,15 @@ fn removed() -> Outcome {
         "{ended:?}"
     );
 
-    // Who has not the key cuts another line off, and says so as retention does.
+    // Without the key, another record is removed, and the checkpoint set accordingly.
     let text = std::fs::read_to_string(&left[0])?;
     let (first, rest) = text.split_once('\n').ok_or("no line")?;
     let line: Value = serde_json::from_str(first)?;
-    let anchor = old.with_file_name("anchor.json");
-    let mut said: Value = serde_json::from_str(&std::fs::read_to_string(&anchor)?)?;
+    let checkpoint = old.with_file_name("checkpoint.json");
+    let mut said: Value = serde_json::from_str(&std::fs::read_to_string(&checkpoint)?)?;
     said["seq"] = line["seq"].clone();
     said["hash"] = line["hash"].clone();
-    std::fs::write(&anchor, said.to_string())?;
+    std::fs::write(&checkpoint, said.to_string())?;
     std::fs::write(&left[0], rest)?;
     let mut command = storage.command(&["audit", "verify", "--from", "files"]);
     command.env("LIKENESS_AUDIT_CHAIN_KEY", KEY);

@@ -1,4 +1,4 @@
-//! A service that is killed, and a storage that is away.
+//! A service that is killed, and a database that is down.
 
 use std::sync::Mutex;
 use std::time::Instant;
@@ -12,8 +12,8 @@ use crate::support::server::APP;
 use crate::support::storage::Storage;
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.with_models_and_databases("who_was_answered_is_on_record_after_kill_9", killed);
-    suite.with_models_and_postgres("while_the_storage_is_away_the_files_keep_it", outage);
+    suite.with_models_and_databases("answered_requests_are_recorded_after_kill_9", killed);
+    suite.with_models_and_postgres("records_stay_in_the_files_while_the_database_is_down", outage);
 }
 
 fn killed(place: &TestDatabase) -> Outcome {
@@ -54,13 +54,13 @@ fn killed(place: &TestDatabase) -> Outcome {
     let again = serve(&storage, |_| {})?;
     ensure!(again.post(LIVENESS, &selfie()?)?.status == 200, "after a restart");
     stop(&again)?;
-    let missing = on_record(&events_of(&storage, "store")?);
+    let missing = on_record(&events_of(&storage, "database")?);
     ensure!(
         missing == 0,
         "{missing} of {} are not in the storage",
         answered.len()
     );
-    for from in ["store", "files"] {
+    for from in ["database", "files"] {
         let whole = audit(&storage, &["verify", "--from", from])?;
         ensure!(whole.code == Some(0), "{from}: {whole:?}");
     }
@@ -90,7 +90,7 @@ fn outage(_: &Postgres) -> Outcome {
         );
     }
     server.log.wait_for("that it is away", |line| {
-        line.contains("the audit does not get into the storage")
+        line.contains("cannot move audit records into the database")
     })?;
     wait_for_metric(&server, "likeness_storage_up", |up| up == 0.0)?;
     wait_for_metric(
@@ -100,11 +100,11 @@ fn outage(_: &Postgres) -> Outcome {
     )?;
     postgres.start()?;
     server.log.wait_for("that it is back", |line| {
-        line.contains("the audit goes into the storage again")
+        line.contains("moving audit records into the database again")
     })?;
     let begun = Instant::now();
     loop {
-        let stored = events_of(&storage, "store")?;
+        let stored = events_of(&storage, "database")?;
         if stored.iter().filter(|event| event["status"] == 200).count() == 6 {
             break;
         }
@@ -112,8 +112,8 @@ fn outage(_: &Postgres) -> Outcome {
     }
     wait_for_metric(&server, "likeness_storage_up", |up| up == 1.0)?;
     for said in [
-        "the audit does not get into the storage",
-        "the audit goes into the storage again",
+        "cannot move audit records into the database",
+        "moving audit records into the database again",
     ] {
         let lines = server.log.text().matches(said).count();
         ensure!(lines == 1, "{said:?} is said {lines} times");

@@ -123,7 +123,7 @@ fn results(server: &Server, count: usize) -> Result<Vec<String>, Failed> {
 
 /// Each of these has its record in the files or in the storage, and both chains are whole, or say what is missing.
 fn all_on_record(storage: &Storage, ids: &[String]) -> Outcome {
-    let (files, store) = (events_of(storage, "files")?, events_of(storage, "store")?);
+    let (files, store) = (events_of(storage, "files")?, events_of(storage, "database")?);
     for id in ids {
         let is_in = |events: &[Value]| events.iter().any(|event| event["request_id"] == id.as_str());
         ensure!(
@@ -131,10 +131,10 @@ fn all_on_record(storage: &Storage, ids: &[String]) -> Outcome {
             "{id} is neither in the files nor in the storage"
         );
     }
-    for from in ["files", "store"] {
+    for from in ["files", "database"] {
         let checked = audit(storage, &["verify", "--from", from])?;
-        let is_whole = checked.code == Some(0) && checked.stdout.contains("The audit is whole.");
-        let says_what = checked.code == Some(4) && checked.stdout.contains("should be here");
+        let is_whole = checked.code == Some(0) && checked.stdout.contains("The audit is valid.");
+        let says_what = checked.code == Some(4) && checked.stdout.contains("expected record");
         // What a file lacked that was emptied after the storage had its records.
         let is_missing = from == "files" && store.iter().any(|event| !files.contains(event));
         ensure!(
@@ -198,9 +198,7 @@ fn best_effort() -> Outcome {
             line.contains("restored audit files") || line.contains("restored the database")
         })?;
         let told = errors(&server);
-        let of_audit = told
-            .iter()
-            .filter(|line| line.contains("the audit cannot be written"));
+        let of_audit = told.iter().filter(|line| line.contains("cannot write the audit"));
         ensure!(of_audit.count() <= 1, "{told:?}");
         ensure!(!told.is_empty(), "no error is logged");
         stop(&server)?;

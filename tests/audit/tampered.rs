@@ -1,4 +1,4 @@
-//! An audit that somebody has laid hands on.
+//! An audit that was tampered with.
 
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 use serde_json::Value;
@@ -8,8 +8,8 @@ use crate::run::{LIVENESS, audit, files, selfie, serve, stop};
 use crate::support::storage::Storage;
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.with_models("what_was_tampered_with_is_found", tampered);
-    suite.test("what_is_not_there_is_not_called_whole", nothing);
+    suite.with_models("tampering_is_detected", tampered);
+    suite.test("an_absent_audit_is_not_called_valid", nothing);
 }
 
 fn tampered() -> Outcome {
@@ -21,17 +21,34 @@ fn tampered() -> Outcome {
     stop(&server)?;
     let whole = audit(&storage, &["verify"])?;
     ensure!(
-        whole.code == Some(0) && whole.stdout.contains("The audit is whole."),
+        whole.code == Some(0) && whole.stdout.contains("The audit is valid."),
         "{whole:?}"
     );
-    let head = whole
+    let checkpoint = whole
         .stdout
         .split_whitespace()
         .find(|word| word.matches(':').count() == 2)
-        .ok_or("no head")?
+        .ok_or("no checkpoint")?
         .to_owned();
-    let from_files = audit(&storage, &["verify", "--from", "files", "--expect-head", &head])?;
-    ensure!(from_files.code == Some(0), "{from_files:?}");
+    let from_files = audit(
+        &storage,
+        &["verify", "--from", "files", "--expect-checkpoint", &checkpoint],
+    )?;
+    ensure!(
+        from_files.code == Some(0) && from_files.stderr.is_empty(),
+        "{from_files:?}"
+    );
+    // The former names work, with a warning.
+    let former = audit(
+        &storage,
+        &["verify", "--from", "store", "--expect-head", &checkpoint],
+    )?;
+    ensure!(
+        former.code == Some(0)
+            && former.stderr.contains("use --from database")
+            && former.stderr.contains("use --expect-checkpoint"),
+        "{former:?}"
+    );
 
     let file = files(&storage)?.remove(0);
     let right = std::fs::read_to_string(&file)?;
@@ -46,23 +63,29 @@ fn tampered() -> Outcome {
             "was changed",
         ),
         ("removed", without_line(2), "were removed"),
-        ("cut", without_line(4), "lines are missing at its end"),
+        ("cut", without_line(4), "records are missing at its end"),
     ] {
         ensure!(text != right, "{what}: nothing was");
         std::fs::write(&file, &text)?;
-        let found = audit(&storage, &["verify", "--from", "files", "--expect-head", &head])?;
+        let found = audit(
+            &storage,
+            &["verify", "--from", "files", "--expect-checkpoint", &checkpoint],
+        )?;
         ensure!(
             found.code == Some(4) && found.stdout.contains(said),
             "{what}: {found:?}"
         );
     }
-    // Made anew by who knows how, and longer than what was noted down: only that gives it away.
+    // Forged with the right hashes, and longer than the checkpoint: only that reveals it.
     std::fs::write(&file, forged(&right)?)?;
     let without = audit(&storage, &["verify", "--from", "files"])?;
     ensure!(without.code == Some(0), "{without:?}");
-    let found = audit(&storage, &["verify", "--from", "files", "--expect-head", &head])?;
+    let found = audit(
+        &storage,
+        &["verify", "--from", "files", "--expect-checkpoint", &checkpoint],
+    )?;
     ensure!(
-        found.code == Some(4) && found.stdout.contains("no chain goes through"),
+        found.code == Some(4) && found.stdout.contains("no chain contains"),
         "{found:?}"
     );
     Ok(())
@@ -105,12 +128,12 @@ fn nothing() -> Outcome {
         if made {
             std::fs::create_dir_all(&instance)?;
         }
-        for from in ["files", "store"] {
+        for from in ["files", "database"] {
             let found = audit(&storage, &["verify", "--from", from])?;
             ensure!(
                 found.code == Some(1)
-                    && found.stdout.contains("Nothing was found in")
-                    && !found.stdout.contains("whole"),
+                    && found.stdout.contains("No audit records found in")
+                    && !found.stdout.contains("valid"),
                 "{found:?}"
             );
         }

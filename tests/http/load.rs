@@ -261,7 +261,10 @@ fn shutdown(shared: &Path) -> Outcome {
         log.contains(response.id()?),
         "no line of the last request in:\n{log}"
     );
-    ensure!(!log.contains("before everything under way was finished"), "{log}");
+    ensure!(
+        !log.contains("before all in-flight requests were finished"),
+        "{log}"
+    );
     Ok(())
 }
 

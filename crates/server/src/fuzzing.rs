@@ -1,6 +1,4 @@
-//! The request readers, for the fuzz targets in `fuzz/`.
-//!
-//! Behind the feature `fuzzing`; not a public API, and changes without notice.
+//! The request readers, for the fuzz targets in `fuzz/`. Behind the feature `fuzzing`; not a public API.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -16,17 +14,15 @@ use http_body::Frame;
 use likeness_api::ApiError;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::apps::Apps;
-use crate::client_address::Proxies;
+use crate::access::apps::Apps;
 use crate::config::{AdminConfig, ProxiesConfig};
-use crate::fields::{BodyLimits, Field, Form};
-use crate::multipart::{self, Malformed, Parser, Sink};
-use crate::{admin, record};
+use crate::http::fuzzed::{self, BodyLimits, Field, Form, Malformed, Parser, Proxies, Sink};
+use crate::{admin, telemetry};
 
 /// Largest head of a part in bytes.
-pub const MAX_HEAD_BYTES: usize = multipart::MAX_HEAD_BYTES;
+pub const MAX_HEAD_BYTES: usize = fuzzed::MAX_HEAD_BYTES;
 /// Most parts of a body.
-pub const MAX_PARTS: usize = multipart::MAX_PARTS;
+pub const MAX_PARTS: usize = fuzzed::MAX_PARTS;
 
 /// Parses lines of `name: value`, skipping those that are not valid in HTTP.
 #[must_use]
@@ -34,10 +30,8 @@ pub fn header_map(lines: &[u8]) -> HeaderMap {
     let pairs = lines.split(|&byte| byte == b'\n').filter_map(|line| {
         let colon = line.iter().position(|&byte| byte == b':')?;
         let name = HeaderName::from_bytes(&line[..colon]).ok()?;
-        Some((
-            name,
-            HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?,
-        ))
+        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?;
+        Some((name, value))
     });
     let mut headers = HeaderMap::new();
     for (name, value) in pairs {
@@ -46,33 +40,34 @@ pub fn header_map(lines: &[u8]) -> HeaderMap {
     headers
 }
 
-/// Receives the parts of a body.
-pub trait Parts {
+/// An event of the `multipart/form-data` parser.
+#[derive(Debug, Clone, Copy)]
+pub enum Event<'a> {
     /// A part with this field name begins.
-    fn begin(&mut self, name: &[u8]);
+    Begin(&'a [u8]),
     /// Some of its bytes.
-    fn data(&mut self, bytes: &[u8]);
+    Data(&'a [u8]),
     /// It is complete.
-    fn end(&mut self);
+    End,
 }
 
-struct Handed<'a, P>(&'a mut P);
+struct Events<F>(F);
 
-impl<P: Parts> Sink for Handed<'_, P> {
+impl<F: FnMut(Event<'_>)> Sink for Events<F> {
     type Error = Malformed;
 
     fn begin(&mut self, name: &[u8]) -> Result<(), Malformed> {
-        self.0.begin(name);
+        self.0(Event::Begin(name));
         Ok(())
     }
 
     fn data(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
-        self.0.data(bytes);
+        self.0(Event::Data(bytes));
         Ok(())
     }
 
     fn end(&mut self) -> Result<(), Malformed> {
-        self.0.end();
+        self.0(Event::End);
         Ok(())
     }
 }
@@ -84,80 +79,63 @@ impl<P: Parts> Sink for Handed<'_, P> {
 pub fn multipart<'a>(
     content_type: &[u8],
     chunks: impl IntoIterator<Item = &'a [u8]>,
-    parts: &mut impl Parts,
+    on_event: impl FnMut(Event<'_>),
 ) -> Result<(), String> {
     let text = |Malformed(reason)| reason.to_owned();
     let mut parser = Parser::new(content_type).map_err(text)?;
+    let mut events = Events(on_event);
     for chunk in chunks {
-        parser.push(chunk, &mut Handed(parts)).map_err(text)?;
+        parser.push(chunk, &mut events).map_err(text)?;
     }
     parser.finish().map_err(text)
 }
 
 /// The values of the form fields.
 #[derive(Debug)]
+#[allow(missing_docs, reason = "the fields of the API")]
 pub struct Fields {
-    /// The bytes of `selfie`.
     pub selfie: Result<Vec<u8>, ApiError>,
-    /// The bytes of `image`.
     pub image: Result<Vec<u8>, ApiError>,
-    /// `image_multiface`.
     pub multiface: Result<bool, ApiError>,
-    /// `threshold`.
     pub threshold: Result<Option<f64>, ApiError>,
-    /// `profile`.
     pub profile: Result<Option<String>, ApiError>,
 }
 
-/// Reads forms as the handlers do.
-#[derive(Debug)]
-pub struct Forms {
-    runtime: Runtime,
+thread_local! {
+    static RUNTIME: std::io::Result<Runtime> = Builder::new_current_thread().enable_time().build();
 }
 
-impl Forms {
-    /// # Errors
-    /// The operating system refuses the runtime.
-    pub fn new() -> std::io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_time().build()?;
-        Ok(Self { runtime })
-    }
-
-    /// Reads a body, given in chunks, of at most `file` bytes a file and `body` bytes in all.
-    ///
-    /// # Errors
-    /// The error of the response.
-    pub fn read<'a>(
-        &self,
-        headers: &HeaderMap,
-        chunks: impl IntoIterator<Item = &'a [u8]>,
-        file: usize,
-        body: u64,
-    ) -> Result<Fields, ApiError> {
-        const ALL: &[Field] = &[
-            Field::Selfie,
-            Field::Image,
-            Field::ImageMultiface,
-            Field::Threshold,
-            Field::Profile,
-        ];
-        let limits = BodyLimits {
-            file,
-            body,
-            idle: Duration::from_secs(60),
-        };
-        let mut body = Body::new(Chunks(chunks.into_iter().map(Bytes::copy_from_slice).collect()));
-        let mut form = self
-            .runtime
-            .block_on(Form::read(headers, &mut body, ALL, limits))?;
-        Ok(Fields {
-            selfie: form.file(Field::Selfie),
-            image: form.file(Field::Image),
-            multiface: form.multiface(),
-            threshold: form.threshold(),
-            profile: form.profile(),
-        })
-    }
+/// Reads a body, given in chunks, of at most `file` bytes a file and `body` bytes in all, as the handlers do.
+///
+/// # Errors
+/// The error of the response.
+pub fn form<'a>(
+    headers: &HeaderMap,
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+    file: usize,
+    body: u64,
+) -> Result<Fields, ApiError> {
+    const ALL: &[Field] = &[
+        Field::Selfie,
+        Field::Image,
+        Field::ImageMultiface,
+        Field::Threshold,
+        Field::Profile,
+    ];
+    let idle = Duration::from_secs(60);
+    let limits = BodyLimits { file, body, idle };
+    let mut body = Body::new(Chunks(chunks.into_iter().map(Bytes::copy_from_slice).collect()));
+    let mut form = RUNTIME.with(|runtime| match runtime {
+        Ok(runtime) => runtime.block_on(Form::read(headers, &mut body, ALL, limits)),
+        Err(error) => Err(ApiError::internal(error.to_string())),
+    })?;
+    Ok(Fields {
+        selfie: form.file(Field::Selfie),
+        image: form.file(Field::Image),
+        multiface: form.multiface(),
+        threshold: form.threshold(),
+        profile: form.profile(),
+    })
 }
 
 /// A body of ready chunks.
@@ -187,7 +165,7 @@ pub fn authenticate(apps: &Apps, headers: &HeaderMap) -> Option<String> {
     apps.authenticate(headers).map(|app| app.id.clone())
 }
 
-/// Whether the headers authorise a reload on the admin listener.
+/// Returns whether the headers authorize a reload on the admin listener.
 #[must_use]
 pub fn operator_admits(config: &AdminConfig, headers: &HeaderMap) -> bool {
     admin::operator_admits(config, headers)
@@ -196,5 +174,5 @@ pub fn operator_admits(config: &AdminConfig, headers: &HeaderMap) -> bool {
 /// Returns the correlation id that the client sent, if it is fit for a log.
 #[must_use]
 pub fn correlation_id(headers: &HeaderMap) -> Option<String> {
-    record::correlation_id(headers)
+    telemetry::correlation_id(headers)
 }

@@ -1,42 +1,44 @@
-//! The service, from warm-up to the last answer.
+//! The service, from warm-up to the last response.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use hyper_util::server::graceful::GracefulShutdown;
 use likeness_engine::{Engine, EngineError};
-use likeness_storage::StorageError;
 use likeness_storage::apps::NewApp;
+use likeness_storage::{Database, StorageError};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-use crate::addresses::Addresses;
+use crate::access::apps::{AppDirectory, Apps, DEMO_APP};
+use crate::access::limits::Limits;
 use crate::admin::{self, Admin};
-use crate::apps::{AppDirectory, Apps, DEMO_APP};
 use crate::audit::{Audit, AuditError};
-use crate::config::{Config, ConfigError};
-use crate::engine_slot::EngineSlot;
-use crate::limits::Limits;
-use crate::logs::Logs;
-use crate::port::{Port, PortSettings};
-use crate::reload::{EngineSource, Hangups, Reloader, SettingsReloader, SourceError};
-use crate::routes::router;
-use crate::service::Service;
+use crate::config::{Config, ConfigError, StorageConfig};
+use crate::http::{self, Addresses, ConnectionCount, Listener, ListenerSettings, Service, Tls, TlsError};
+use crate::reload::{EngineSource, Reloader, SettingsReloader, SourceError};
+use crate::signals::Hangups;
 #[cfg(unix)]
 use crate::signals::survive_file_size_limit;
-use crate::tls::{Tls, TlsError};
+use crate::telemetry::Logs;
+use crate::telemetry::metrics::Metrics;
+use crate::work::EngineSlot;
 
-/// Connections of operators at the same time: people, supervisors and what collects metrics.
+/// Most connections to the admin listener: operators, supervisors and collectors of metrics.
 const MAX_ADMIN_CONNECTIONS: usize = 64;
+/// Pause between two attempts to reach a database that does not respond.
+const DATABASE_PAUSE: Duration = Duration::from_millis(250);
 
-/// The service, with its ports open.
+/// The service, with its listeners open.
 #[derive(Debug)]
 pub struct Server {
-    callers: Port,
-    operators: Option<Port>,
+    public: Listener,
+    admin: Option<Listener>,
     service: Arc<Service>,
     reloader: Option<Reloader>,
     settings: Arc<OnceLock<SettingsReloader>>,
@@ -46,46 +48,46 @@ pub struct Server {
     config: Config,
 }
 
-/// Why the service cannot run. The operator must act, except for [`ServeError::WarmUp`].
+/// An error from starting the service. The operator must act, except for [`ServeError::WarmUp`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// The configuration cannot be used.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// There is no engine.
+    /// The source has no engine.
     #[error(transparent)]
     Source(SourceError),
-    /// Nothing could be recorded.
+    /// The audit cannot be written.
     #[error(transparent)]
     Audit(#[from] AuditError),
-    /// There is no certificate to be served.
+    /// The TLS files are unusable.
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// The models do not work.
-    #[error("the models failed their first run: {0}")]
+    #[error("the models failed their warm-up: {0}")]
     WarmUp(EngineError),
-    /// The storage cannot be used.
+    /// The database is unusable.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// A thread could not be started.
-    #[error("the worker threads could not be started: {0}")]
+    /// A thread cannot be started.
+    #[error("cannot start the worker threads: {0}")]
     Threads(io::Error),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}")]
     Bind {
-        /// Which address.
+        /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
 impl Server {
-    /// Runs the models once, opens the storage that `config.storage` names (unless it says otherwise an SQLite file in the
-    /// working directory), then opens the ports: whoever can connect is answered at full speed. `apps` are
-    /// [`Config::apps`], perhaps with [`Apps::add_demo`]; those of the storage come besides. The engine serves to the end; with
-    /// [`bind_reloadable`](Self::bind_reloadable) it can be replaced. To be called within a tokio runtime.
+    /// Runs the models once, opens the database of `config.storage` (by default an SQLite file in the working directory),
+    /// then opens the listeners, so that the first request is served at full speed. `apps` are [`Config::apps`], perhaps with
+    /// [`Apps::add_demo`]; those of the database are added. The engine stays to the end; see
+    /// [`bind_reloadable`](Self::bind_reloadable) for one that can be replaced. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// [`ServeError`].
@@ -96,11 +98,12 @@ impl Server {
             Ok(engine)
         })
         .await?;
-        Self::open(config, apps, EngineSlot::new(engine), None).await
+        let slot = Arc::new(ArcSwap::from_pointee(engine));
+        Self::open(config, apps, slot, None, Arc::new(Metrics::new())).await
     }
 
-    /// Like [`bind`](Self::bind), with an engine of this source; and with others of it, as its fingerprint changes or an
-    /// operator asks.
+    /// Like [`bind`](Self::bind), with an engine of this source, which is replaced when the source's fingerprint changes or
+    /// an operator reloads.
     ///
     /// # Errors
     /// [`ServeError`].
@@ -111,16 +114,22 @@ impl Server {
     ) -> Result<Self, ServeError> {
         config.validate()?;
         let (source, fingerprint, engine) = blocking(move || {
-            // In this order: what changes meanwhile is noticed later.
+            // In this order: a change in between is noticed later.
             let fingerprint = source.fingerprint().map_err(ServeError::Source)?;
             let engine = source.build().map_err(ServeError::Source)?;
             engine.warm_up().map_err(ServeError::WarmUp)?;
             Ok((source, fingerprint, engine))
         })
         .await?;
-        let slot = EngineSlot::new(engine);
-        let reloader = Reloader::new(Box::new(source), slot.clone(), fingerprint);
-        Self::open(config, apps, slot, Some(reloader)).await
+        let slot = Arc::new(ArcSwap::from_pointee(engine));
+        let metrics = Arc::new(Metrics::new());
+        let reloader = Reloader::new(
+            Box::new(source),
+            Arc::clone(&slot),
+            fingerprint,
+            Arc::clone(&metrics),
+        );
+        Self::open(config, apps, slot, Some(reloader), metrics).await
     }
 
     async fn open(
@@ -128,70 +137,70 @@ impl Server {
         apps: Apps,
         engine: EngineSlot,
         reloader: Option<Reloader>,
+        metrics: Arc<Metrics>,
     ) -> Result<Self, ServeError> {
         let has_demo = apps.has_demo();
         let database = config.storage.open().await?;
         let apps = AppDirectory::open(apps, database.clone()).await?;
         let app_limits = Limits::open(database.clone(), &config.storage.folder, &config.quotas).await?;
         let audit = Audit::open(&config.audit, &config.storage.folder, database.clone())?;
-        let service = Service::new(&config, apps, app_limits, engine, database, audit);
+        let service = Service::new(&config, apps, app_limits, engine, database, audit, metrics);
         let service = Arc::new(service.map_err(ServeError::Threads)?);
         let settings = Arc::new(OnceLock::new());
         let tls = Tls::open(&config.tls)?;
-        if let Some(tls) = &tls {
-            service.metrics.sources.set_certificate(tls.clone());
-        }
-        let proxies = service.observers.proxies.clone();
-        let port = |max_connections, max_per_address, tls| PortSettings {
-            idle: config.connections.header_read,
-            max_connections,
-            addresses: Addresses::new(max_per_address, proxies.clone()),
-            tls,
+
+        let listen = async |address, max_per_address, count: &ConnectionCount, tls, router| {
+            let settings = ListenerSettings {
+                address,
+                idle: config.connections.header_read,
+                count: count.clone(),
+                addresses: Addresses::new(max_per_address, service.observers.proxies.clone()),
+                tls,
+            };
+            let listener = Listener::open(settings, router).await;
+            listener.map_err(|source| ServeError::Bind { address, source })
         };
-        let callers = Port::open(
+        let clients = ConnectionCount::up_to(config.connections.max);
+        let router = http::router(Arc::clone(&service), &config.cors, config.docs);
+        let public = listen(
             config.listen,
-            router(Arc::clone(&service), &config.cors, config.docs),
-            port(config.connections.max, config.max_per_address(), tls.clone()),
+            config.max_per_address(),
+            &clients,
+            tls.clone(),
+            router,
         )
         .await?;
-        let operators = match config.admin.listen {
+        let admin = match config.admin.listen {
             Some(address) => {
-                let admin = Admin::new(
-                    &config,
-                    Arc::clone(&service),
-                    reloader.clone(),
-                    Arc::clone(&settings),
-                );
+                let operators = ConnectionCount::up_to(MAX_ADMIN_CONNECTIONS);
+                let mut admin = Admin::new(&config, Arc::clone(&service));
+                admin.reloader.clone_from(&reloader);
+                admin.settings = Arc::clone(&settings);
+                admin.tls.clone_from(&tls);
+                admin.connections = vec![("callers", clients), ("operators", operators.clone())];
                 let tls = tls.clone().filter(|_| config.tls.operators);
-                Some(Port::open(address, admin::router(admin), port(MAX_ADMIN_CONNECTIONS, 0, tls)).await?)
+                Some(listen(address, 0, &operators, tls, admin::router(admin)).await?)
             }
             None => None,
         };
-        let operators_usage = operators.as_ref().map(|port| ("operators", port.usage()));
-        let ports = [("callers", callers.usage())].into_iter().chain(operators_usage);
-        service.metrics.set_ports(ports.collect());
-        if let Some(reloader) = &reloader {
-            service.metrics.set_model_reloads(reloader.outcomes());
-        }
         if let Some(audit) = &service.observers.audit {
-            service.metrics.sources.set_audit(audit.gauges());
-            audit.started(service.engine.current().info());
+            audit.started(service.engine.load().info());
         }
-        // Last: whoever starts it sees the key of an app that is made only where the start succeeds.
+        // Last: the key of a new app is shown only if the start succeeds.
         let first_app = service.apps.make_first().await?;
         if has_demo && !config.listen.ip().is_loopback() {
             tracing::warn!(
-                listen = %callers.address(),
+                listen = %public.address(),
                 app = DEMO_APP,
-                "the demo app can be used from other machines: listen on 127.0.0.1, or serve without --demo"
+                "the demo app is reachable from other machines: listen on 127.0.0.1, or serve without --demo"
             );
         }
         if service.apps.current().is_empty() {
-            tracing::warn!("there is no app, so nobody can call: make one with `likeness apps create`");
+            tracing::warn!("no app is configured, so every request is refused: run `likeness apps create`");
         }
         Ok(Self {
-            callers,
-            operators,
+            public,
+            admin,
             service,
             reloader,
             settings,
@@ -202,50 +211,50 @@ impl Server {
         })
     }
 
-    /// What callers' URLs begin with: `http`, or `https` where they have to speak TLS.
+    /// Returns the scheme of the public listener's URLs: `http` or `https`.
     #[must_use]
     pub fn scheme(&self) -> &'static str {
-        scheme(self.tls.is_some())
+        self.public.scheme()
     }
 
-    /// What operators' URLs begin with.
+    /// Returns the scheme of the admin listener's URLs.
     #[must_use]
-    pub fn operators_scheme(&self) -> &'static str {
-        scheme(self.tls.is_some() && self.config.tls.operators)
+    pub fn admin_scheme(&self) -> &'static str {
+        self.admin.as_ref().map_or("http", Listener::scheme)
     }
 
-    /// The address that is listened on; its port is the one that the system chose where 0 was asked for.
+    /// Returns the address of the public listener, with the port that the system chose if it was 0.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.callers.address()
+        self.public.address()
     }
 
-    /// Likewise the address of the operator's port, where there is one.
+    /// Returns the address of the admin listener, if there is one.
     #[must_use]
     pub fn admin_addr(&self) -> Option<SocketAddr> {
-        self.operators.as_ref().map(Port::address)
+        self.admin.as_ref().map(Listener::address)
     }
 
-    /// The app that was made because there was none, neither in the configuration nor in a new storage. Its key is to be
-    /// shown: nothing keeps it.
+    /// Takes the app that was created because neither the configuration nor a new database had one. Show its key: it is stored
+    /// nowhere.
     pub fn take_first_app(&mut self) -> Option<NewApp> {
         self.first_app.take()
     }
 
-    /// The engine that answers now.
+    /// Returns the current engine.
     #[must_use]
     pub fn engine(&self) -> Engine {
-        self.service.engine.current()
+        Engine::clone(&self.service.engine.load())
     }
 
-    /// What replaces the engine, for a service that was made with [`bind_reloadable`](Self::bind_reloadable).
+    /// Returns the reloader of a service from [`bind_reloadable`](Self::bind_reloadable).
     #[must_use]
     pub fn reloader(&self) -> Option<Reloader> {
         self.reloader.clone()
     }
 
-    /// Has the settings read by `read` when an operator asks for a reload; what can be changed while serving holds from
-    /// then on. Without this call they stay as they are. `read` gives what the service was bound with, until that changes.
+    /// Reads the settings with `read` at each reload, and applies those that need no restart. Without this method they stay.
+    /// `read` must return the configuration of the service until that changes.
     #[must_use]
     pub fn with_settings(
         self,
@@ -260,7 +269,7 @@ impl Server {
         self
     }
 
-    /// Has the log follow `log.filter` when the settings are read again. The log outlives the service.
+    /// Applies a reloaded `log.filter` to this log, which outlives the service.
     #[must_use]
     pub fn with_logs(self, logs: Logs) -> Self {
         // A second call changes nothing.
@@ -268,29 +277,29 @@ impl Server {
         self
     }
 
-    /// Has what becomes of requests exported as traces.
+    /// Exports requests as traces.
     #[cfg(feature = "otel")]
     #[must_use]
-    pub fn with_traces(self, traces: crate::traces::Traces) -> Self {
+    pub fn with_traces(self, traces: crate::telemetry::Traces) -> Self {
         // A second call changes nothing.
         let _ = self.service.observers.traces.set(traces);
         self
     }
 
-    /// Has settings and models read again at each of these, also those that came before [`run`](Self::run). What comes of
-    /// it is logged.
+    /// Reloads settings, certificate and models at each of these signals, also those that came before [`run`](Self::run), and
+    /// logs the outcome.
     #[must_use]
     pub fn with_hangups(mut self, hangups: Hangups) -> Self {
         self.hangups = Some(hangups);
         self
     }
 
-    /// Serves until `shutdown` resolves, see [`shutdown_signal`](crate::shutdown_signal). Then `/readyz` turns 503; after
-    /// `shutdown.delay_seconds` the ports close; what is under way is finished, for as long as a request may take and
-    /// `shutdown.grace_seconds` more; then this returns. A reload that is under way is given up at its next step; until
-    /// it has come there, a thread of the runtime's blocking pool is busy with it.
+    /// Serves until `shutdown` resolves, see [`shutdown_signal`](crate::shutdown_signal). Then `/readyz` returns 503; after
+    /// `shutdown.delay_seconds` the listeners close; in-flight requests are finished, within the deadline of a request and
+    /// `shutdown.grace_seconds` more; then this returns. A running reload is aborted at its next step; until then it occupies
+    /// a thread of the runtime's blocking pool.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
-        let (mut callers, mut operators) = (JoinSet::new(), JoinSet::new());
+        let (mut connections, mut admin_connections) = (JoinSet::new(), JoinSet::new());
         let graceful = GracefulShutdown::new();
         #[cfg(unix)]
         let _file_size = survive_file_size_limit();
@@ -299,25 +308,23 @@ impl Server {
         let settling = tokio::spawn(async move { service.app_limits.keep_up(&end).await });
         let hangups = self.hangups.take();
         {
+            let observers = &self.service.observers;
+            let admin = self.admin.as_ref();
             let serving = async {
                 tokio::join!(
-                    self.callers.serve(&mut callers, &graceful),
-                    while_there(
-                        self.operators
-                            .as_ref()
-                            .map(|port| port.serve(&mut operators, &graceful))
-                    ),
-                    while_there(
+                    self.public.serve(&mut connections, &graceful),
+                    if_some(admin.map(|admin| admin.serve(&mut admin_connections, &graceful))),
+                    if_some(
                         self.reloader
                             .as_ref()
-                            .map(|reloader| reloader.watch(self.config.reload.check))
+                            .map(|it| it.watch(self.config.reload.check))
                     ),
                     self.reload_on(hangups),
-                    while_there(self.tls.as_ref().map(|tls| tls.watch(self.config.tls.check))),
+                    if_some(self.tls.as_ref().map(|tls| tls.watch(self.config.tls.check))),
                     self.service.apps.watch(self.config.storage.refresh),
-                    while_there(self.service.observers.audit.as_ref().map(Audit::keep_up)),
-                    self.service.metrics.keep_up(),
-                    self.service.observers.refusal_lines.keep_up(),
+                    if_some(observers.audit.as_ref().map(Audit::keep_up)),
+                    self.service.metrics().keep_up(),
+                    observers.refusal_lines.keep_up(),
                 )
             };
             let mut serving = std::pin::pin!(serving);
@@ -326,10 +333,10 @@ impl Server {
                 () = shutdown => {}
                 _ = &mut serving => {}
             }
-            self.service.ready.store(false, Ordering::Relaxed);
+            self.service.is_stopping.store(true, Ordering::Relaxed);
             tracing::info!(
                 connections = graceful.count(),
-                "shutting down: finishing what is under way"
+                "shutting down: draining in-flight requests"
             );
             tokio::select! {
                 biased;
@@ -340,35 +347,35 @@ impl Server {
         if let Some(reloader) = &self.reloader {
             reloader.stop();
         }
-        drop((self.callers, self.operators));
+        drop((self.public, self.admin));
 
-        let patience = self
-            .service
-            .limits()
-            .deadline
-            .saturating_add(self.config.shutdown.grace);
-        let finished = async {
+        let deadline = self.service.limits.load().deadline;
+        let drained = async {
             graceful.shutdown().await;
             self.service.admission.idle().await;
         };
-        if timeout(patience, finished).await.is_err() {
+        if timeout(deadline.saturating_add(self.config.shutdown.grace), drained)
+            .await
+            .is_err()
+        {
+            let connections = connections.len() + admin_connections.len();
             tracing::warn!(
-                connections = callers.len() + operators.len(),
-                "shut down before everything under way was finished"
+                connections,
+                "shut down before all in-flight requests were finished"
             );
         } else {
             tracing::info!("shut down");
         }
-        callers.shutdown().await;
-        operators.shutdown().await;
+        connections.shutdown().await;
+        admin_connections.shutdown().await;
         if let Some(audit) = &self.service.observers.audit {
             audit.end().await;
         }
         self.service.observers.refusal_lines.end();
         settled.notify_one();
-        // A panic in there is no reason not to write down what there is.
+        // After a panic in there what is known is still written.
         drop(settling.await);
-        self.service.app_limits.settle().await;
+        self.service.app_limits.flush().await;
         self.service.database.close().await;
         #[cfg(feature = "otel")]
         drop(
@@ -387,12 +394,12 @@ impl Server {
         };
         loop {
             hangups.next().await;
-            // Nobody waits for an answer; the outcomes are logged there.
+            // The reloads log their outcomes.
             if let Some(settings) = self.settings.get().cloned() {
                 drop(tokio::task::spawn_blocking(move || settings.reload()).await);
             }
             if let Some(tls) = &self.tls {
-                tls.reload_aside().await;
+                tls.reload_on_blocking_thread().await;
             }
             if let Some(reloader) = &self.reloader {
                 drop(reloader.reload_in_turn().await);
@@ -401,23 +408,45 @@ impl Server {
     }
 }
 
-/// What a part does; where it is not there, nothing for ever.
-async fn while_there(part: Option<impl Future<Output = ()>>) {
+impl StorageConfig {
+    /// Opens the database and migrates its tables. A database that does not respond is tried again for
+    /// `storage.start_seconds`. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`StorageError`], which names the host and never shows a password.
+    pub async fn open(&self) -> Result<Database, StorageError> {
+        let settings = self.settings()?;
+        let deadline = Instant::now() + self.start;
+        let mut is_logged = false;
+        loop {
+            match Database::open(&settings).await {
+                Err(error) if error.is_transient() && Instant::now() + DATABASE_PAUSE < deadline => {
+                    if !is_logged {
+                        let timeout_s = self.start.as_secs_f64();
+                        tracing::warn!(%error, timeout_s, "waiting for the database");
+                    }
+                    is_logged = true;
+                    sleep(DATABASE_PAUSE).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+/// Runs a part of the service for ever; without it, waits for ever.
+async fn if_some(part: Option<impl Future<Output = ()>>) {
     match part {
         Some(part) => part.await,
         None => std::future::pending().await,
     }
 }
 
-/// Does what takes long on a thread that may. A panic is an error of the models, whose code runs there.
+/// Runs slow work on a thread that may block. A panic is an error of the models, whose code runs there.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ServeError> + Send + 'static,
 ) -> Result<T, ServeError> {
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|error| Err(ServeError::WarmUp(EngineError::Inference(error.into()))))
-}
-
-fn scheme(tls: bool) -> &'static str {
-    if tls { "https" } else { "http" }
 }

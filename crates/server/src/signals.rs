@@ -1,26 +1,26 @@
-//! The signals that a supervisor, or a terminal, sends to this process.
+//! The signals of supervisors and terminals.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// One kind of signal, listened to from the moment that this is made.
+/// One kind of signal, handled from its creation on.
 #[cfg(unix)]
 #[derive(Debug)]
 pub(crate) struct Signal(Option<tokio::signal::unix::Signal>);
 
 #[cfg(unix)]
 impl Signal {
-    /// Where the signal cannot be listened to, that is logged, and it never comes.
+    /// If the signal cannot be handled, that is logged, and it never comes.
     pub(crate) fn listen(kind: tokio::signal::unix::SignalKind, name: &str) -> Self {
         Self(
             tokio::signal::unix::signal(kind)
-                .inspect_err(|error| tracing::error!(%error, "{name} cannot be listened to"))
+                .inspect_err(|error| tracing::error!(%error, signal = name, "handling a signal failed"))
                 .ok(),
         )
     }
 
-    /// Resolves at the next one, also where it came before this was called.
+    /// Resolves at the next signal, even if it came before this call.
     pub(crate) async fn next(&mut self) {
         if let Some(signal) = &mut self.0
             && signal.recv().await.is_some()
@@ -31,8 +31,8 @@ impl Signal {
     }
 }
 
-/// Has a write beyond the limit of a file's size (`ulimit -f`) fail, for as long as what this gives lives: otherwise its
-/// signal ends the process.
+/// Makes a write beyond the limit of a file's size (`ulimit -f`) fail, for as long as the result lives; otherwise its signal
+/// ends the process.
 #[cfg(unix)]
 pub(crate) fn survive_file_size_limit() -> Signal {
     /// SIGXFSZ, on Linux and macOS alike; tokio has no name for it.
@@ -40,11 +40,11 @@ pub(crate) fn survive_file_size_limit() -> Signal {
     Signal::listen(tokio::signal::unix::SignalKind::from_raw(SIGXFSZ), "SIGXFSZ")
 }
 
-/// How long after the first shutdown signal another one is the same: supervisors and terminals signal a process and then
-/// its group, so that one wish arrives twice.
+/// How long after the first shutdown signal another one counts as the same: supervisors and terminals signal a process and
+/// then its group.
 const SAME: Duration = Duration::from_secs(1);
 
-/// Resolves at the second signal that comes more than [`SAME`] after the first.
+/// Resolves at the first signal that comes more than [`SAME`] after the first of all.
 async fn second(mut signal: impl AsyncFnMut()) {
     signal().await;
     let first = Instant::now();
@@ -56,54 +56,80 @@ async fn second(mut signal: impl AsyncFnMut()) {
     }
 }
 
-/// Resolves at the second one of what [`shutdown_signal`] listens to, for those who do not want to wait for what is under
-/// way. One that follows the first within a second does not count. To be called within a tokio runtime.
+/// Resolves at the second signal of [`shutdown_signal`], which aborts in-flight requests. A signal within a second of the
+/// first does not count. Must be called within a tokio runtime.
 pub fn second_shutdown_signal() -> impl Future<Output = ()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::SignalKind;
-        let mut interrupt = Signal::listen(SignalKind::interrupt(), "SIGINT");
-        let mut terminate = Signal::listen(SignalKind::terminate(), "SIGTERM");
-        async move {
-            second(async || {
-                tokio::select! {
-                    () = interrupt.next() => {}
-                    () = terminate.next() => {}
-                }
-            })
-            .await;
-        }
-    }
-    #[cfg(not(unix))]
-    second(async || {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    })
+    let mut shutdown = Shutdown::listen();
+    async move { second(async || shutdown.next().await).await }
 }
 
-/// Resolves at the first SIGTERM or Ctrl-C of this process after the call, whether or not it has been polled by then:
-/// before that they end the process. Where one of them cannot be listened to, that is logged, and the other one works. To
-/// be called within a tokio runtime.
+/// Resolves at the first SIGTERM or Ctrl-C after this call, even if it comes before the first poll. Before this call they
+/// end the process. A signal that cannot be handled is logged; the other one works. Must be called within a tokio runtime.
 pub fn shutdown_signal() -> impl Future<Output = ()> {
+    let mut shutdown = Shutdown::listen();
+    async move { shutdown.next().await }
+}
+
+/// The signals that ask for a shutdown.
+struct Shutdown {
     #[cfg(unix)]
-    {
+    signals: [Signal; 2],
+}
+
+impl Shutdown {
+    fn listen() -> Self {
+        #[cfg(unix)]
         use tokio::signal::unix::SignalKind;
-        let mut interrupt = Signal::listen(SignalKind::interrupt(), "SIGINT");
-        let mut terminate = Signal::listen(SignalKind::terminate(), "SIGTERM");
-        async move {
+        Self {
+            #[cfg(unix)]
+            signals: [
+                Signal::listen(SignalKind::interrupt(), "SIGINT"),
+                Signal::listen(SignalKind::terminate(), "SIGTERM"),
+            ],
+        }
+    }
+
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        {
+            let [interrupt, terminate] = &mut self.signals;
             tokio::select! {
                 () = interrupt.next() => {}
                 () = terminate.next() => {}
             }
         }
-    }
-    #[cfg(not(unix))]
-    async {
+        #[cfg(not(unix))]
         if let Err(error) = tokio::signal::ctrl_c().await {
-            tracing::error!(%error, "Ctrl-C cannot be listened to");
+            tracing::error!(%error, signal = "Ctrl-C", "handling a signal failed");
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// SIGHUP, which tells daemons to read their files again; none if the system has no such signal.
+#[derive(Debug)]
+pub struct Hangups {
+    #[cfg(unix)]
+    signal: Signal,
+}
+
+impl Hangups {
+    /// Handles the signal from now on: it no longer ends the process, so call this before anything slow. A failure is logged.
+    /// Must be called within a tokio runtime.
+    #[must_use = "a signal that is handled and not awaited has no effect"]
+    pub fn listen() -> Self {
+        Self {
+            #[cfg(unix)]
+            signal: Signal::listen(tokio::signal::unix::SignalKind::hangup(), "SIGHUP"),
+        }
+    }
+
+    /// Resolves at the next signal, even if it came before this call.
+    pub(crate) async fn next(&mut self) {
+        #[cfg(unix)]
+        self.signal.next().await;
+        #[cfg(not(unix))]
+        std::future::pending::<()>().await;
     }
 }
 

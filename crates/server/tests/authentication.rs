@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use likeness_server::storage::Database;
 use likeness_server::storage::apps::{AppEndpoint, AppKey, AppSettings, Rotation};
 use likeness_server::{Config, FIRST_APP, Server};
-use support::{APP, Answer, DISABLED_APP, Form, KEY, Models, PATIENCE, TestServer, form, log};
+use support::{APP, DISABLED_APP, Form, KEY, Models, PATIENCE, Response, TestServer, log};
 
 /// Every path that asks for credentials.
 const ENDPOINTS: [&str; 8] = [
@@ -84,10 +84,10 @@ impl Stored {
     }
 }
 
-fn send(server: &TestServer, path: &str, headers: &str) -> Answer {
+fn send(server: &TestServer, path: &str, headers: &str) -> Response {
     let mut client = server.client();
-    client.send(&form::pair().request(path, headers));
-    client.answer()
+    client.send(&Form::pair().request(path, headers));
+    client.response()
 }
 
 fn pair(id: &str, key: &str) -> String {
@@ -131,11 +131,15 @@ fn the_matrix() {
     let disabled = (403, "APP_DISABLED");
     let long = "k".repeat(257);
     let table = [
+        ("no header", String::new(), unknown),
+        ("only an id", "app_id: stored\r\n".to_owned(), unknown),
+        ("only a key", format!("app_key: {plain}\r\n"), unknown),
         ("both empty", pair("", ""), unknown),
         ("an unknown app", pair("nobody", plain), unknown),
         ("an unknown app without a key", pair("nobody", ""), unknown),
         ("a removed app", pair("gone", gone.expose()), unknown),
         ("the id in capitals", pair("STORED", plain), unknown),
+        ("an id that is not UTF-8", pair("\u{e9}", plain), unknown),
         ("a wrong key", pair("stored", "wrong"), unknown),
         ("no key", pair("stored", ""), unknown),
         ("the key without its end", pair("stored", &plain[..66]), unknown),
@@ -176,18 +180,63 @@ fn the_matrix() {
             pair(APP, both.expose()),
             unknown,
         ),
+        (
+            "the other spelling",
+            format!("app-id: stored\r\napp-key: {plain}\r\n"),
+            right,
+        ),
+        (
+            "both spellings mixed",
+            format!("app_id: stored\r\napp-key: {plain}\r\n"),
+            right,
+        ),
+        (
+            "both mixed the other way",
+            format!("app-id: stored\r\napp_key: {plain}\r\n"),
+            right,
+        ),
+        (
+            "in capitals",
+            format!("APP_ID: stored\r\nApp-Key: {plain}\r\n"),
+            right,
+        ),
+        (
+            "both spellings that agree",
+            format!("app_id: stored\r\napp-id: stored\r\napp_key: {plain}\r\n"),
+            right,
+        ),
+        (
+            "ids that do not agree",
+            format!("app_id: stored\r\napp-id: other\r\napp_key: {plain}\r\n"),
+            unknown,
+        ),
+        (
+            "keys that do not agree",
+            format!("app_id: stored\r\napp_key: {plain}\r\napp-key: wrong\r\n"),
+            unknown,
+        ),
+        (
+            "an id twice",
+            format!("app_id: stored\r\napp_id: stored\r\napp_key: {plain}\r\n"),
+            unknown,
+        ),
+        (
+            "a key twice",
+            format!("app_id: stored\r\napp_key: {plain}\r\napp_key: {plain}\r\n"),
+            unknown,
+        ),
     ];
     let mut refusals = Vec::new();
     for path in ENDPOINTS {
         for (case, headers, expected) in &table {
-            let answer = send(&server, path, headers);
+            let response = send(&server, path, headers);
             assert_eq!(
-                (answer.status, answer.code().as_str()),
+                (response.status, response.code().as_str()),
                 *expected,
                 "{path}: {case}"
             );
             if *expected == unknown {
-                refusals.push((answer.headers.len(), answer.lasting()));
+                refusals.push((response.headers.len(), response.lasting()));
             }
         }
     }
@@ -203,7 +252,7 @@ fn the_matrix() {
             )
             .as_bytes(),
         );
-        assert_eq!(client.answer().status, 200, "{path}");
+        assert_eq!(client.response().status, 200, "{path}");
     }
     for key in [plain, off, in_grace.expose(), over_new.expose()] {
         assert!(!log::all().contains(key), "a key is in the log");
@@ -211,7 +260,7 @@ fn the_matrix() {
 }
 
 #[test]
-fn what_is_changed_holds_while_the_service_runs() {
+fn changes_of_apps_apply_while_the_service_runs() {
     let stored = Stored::new();
     let server = stored.server(|_| {});
     let key = stored.create("branch", |_| {});
@@ -233,7 +282,7 @@ fn what_is_changed_holds_while_the_service_runs() {
 }
 
 #[test]
-fn an_app_may_call_what_it_is_allowed() {
+fn an_app_may_use_only_its_endpoints() {
     let stored = Stored::new();
     let live = stored.create("live", |settings| {
         settings.endpoints = Some(vec![AppEndpoint::Liveness]);
@@ -255,7 +304,7 @@ fn an_app_may_call_what_it_is_allowed() {
 }
 
 #[test]
-fn the_settings_of_a_stored_app_hold() {
+fn the_settings_of_a_stored_app_apply() {
     let stored = Stored::new();
     let key = stored.create("branch", |settings| {
         settings.default_profile = Some("strict-v0".to_owned());
@@ -270,22 +319,22 @@ fn the_settings_of_a_stored_app_hold() {
     let ask = |path: &str, form: Form| {
         let mut client = server.client();
         client.send(&form.request(path, &pair("branch", key.expose())));
-        client.answer()
+        client.response()
     };
     assert_eq!(
-        ask(BIOMETRIC, form::pair().text("profile", "optimal-v0")).status,
+        ask(BIOMETRIC, Form::pair().text("profile", "optimal-v0")).status,
         200
     );
-    let refused = ask(BIOMETRIC, form::pair().text("profile", "permissive-v0"));
+    let refused = ask(BIOMETRIC, Form::pair().text("profile", "permissive-v0"));
     refused.expect(400, "INVALID_PARAMETER");
-    assert_eq!(ask(LIVENESS, form::pair().text("threshold", "0.45")).status, 200);
-    ask(LIVENESS, form::pair().text("threshold", "0.44")).expect(400, "INVALID_PARAMETER");
+    assert_eq!(ask(LIVENESS, Form::pair().text("threshold", "0.45")).status, 200);
+    ask(LIVENESS, Form::pair().text("threshold", "0.44")).expect(400, "INVALID_PARAMETER");
     send(&server, LIVENESS, &pair("lost", lost.expose())).expect(403, "APP_DISABLED");
     assert!(log::all().contains("gone-v1"), "the operator is not told");
 }
 
 #[test]
-fn a_first_start_makes_an_app_and_no_other_start_does() {
+fn only_the_first_start_creates_an_app() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use support::{APP, Form, KEY, Models, PATIENCE, TestServer, form};
+use support::{APP, Form, KEY, Models, PATIENCE, TestServer};
 
 fn request(server: &TestServer, form: &Form, key: &str) -> Request<Full<Bytes>> {
     Request::post(format!("http://{}/v0.2/biometric-verification", server.address))
@@ -42,14 +42,14 @@ async fn connect(server: &TestServer) -> (Client, tokio::task::JoinHandle<hyper:
 }
 
 #[test]
-fn requests_share_a_connection_and_refusals_end_only_their_own() {
+fn refusals_end_only_their_own_stream() {
     let server = TestServer::start(&Models::new(1), |_| {});
     block_on(share_a_connection(&server));
 }
 
 async fn share_a_connection(server: &TestServer) {
     let (mut client, connection) = connect(server).await;
-    let large = form::pair().file("other", &vec![7; 20_000_000]);
+    let large = Form::pair().file("other", &vec![7; 20_000_000]);
     for _ in 0..3 {
         let refused = client
             .send_request(request(server, &large, "wrong"))
@@ -62,14 +62,14 @@ async fn share_a_connection(server: &TestServer) {
         assert_eq!(json["error"]["code"], "INVALID_CREDENTIALS");
 
         let answered = client
-            .send_request(request(server, &form::pair(), KEY))
+            .send_request(request(server, &Form::pair(), KEY))
             .await
             .unwrap();
         assert_eq!(answered.status(), 200);
         answered.into_body().collect().await.unwrap();
     }
     let (one, two) = tokio::join!(
-        client.clone().send_request(request(server, &form::pair(), KEY)),
+        client.clone().send_request(request(server, &Form::pair(), KEY)),
         client.clone().send_request(request(server, &large, KEY)),
     );
     assert_eq!(one.unwrap().status(), 200);
@@ -82,7 +82,7 @@ async fn share_a_connection(server: &TestServer) {
 const MAX_HEADER_LIST: usize = 16 * 1024;
 
 #[test]
-fn headers_over_the_bound_are_refused_and_the_connection_goes_on() {
+fn headers_over_the_bound_are_refused_and_the_connection_stays() {
     let server = TestServer::start(&Models::new(1), |_| {});
     block_on(fill_headers(&server));
 }
@@ -90,16 +90,16 @@ fn headers_over_the_bound_are_refused_and_the_connection_goes_on() {
 async fn fill_headers(server: &TestServer) {
     let (mut client, connection) = connect(server).await;
     let mut ask = async |count: usize, length: usize| {
-        let mut request = request(server, &form::pair(), KEY);
+        let mut request = request(server, &Form::pair(), KEY);
         for number in 0..count {
             let name = hyper::header::HeaderName::try_from(format!("x-{number:04}")).unwrap();
             request
                 .headers_mut()
                 .insert(name, "v".repeat(length).parse().unwrap());
         }
-        let answer = client.send_request(request).await.unwrap();
-        let status = answer.status().as_u16();
-        answer.into_body().collect().await.unwrap();
+        let response = client.send_request(request).await.unwrap();
+        let status = response.status().as_u16();
+        response.into_body().collect().await.unwrap();
         status
     };
     for (count, length, status) in [
@@ -130,7 +130,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn headers_without_an_end_are_not_listened_to() {
+fn endless_headers_are_refused() {
     const HEADERS: u8 = 1;
     const SETTINGS: u8 = 4;
     const CONTINUATION: u8 = 9;
@@ -152,6 +152,6 @@ fn headers_without_an_end_are_not_listened_to() {
         .step_by(more.len())
         .find(|_| stream.write_all(&more).is_err());
     assert!(sent.is_some(), "{ENOUGH} bytes of headers were read");
-    let others = server.post("/v0.2/biometric-verification", &form::pair());
+    let others = server.post("/v0.2/biometric-verification", &Form::pair());
     assert_eq!(others.status, 200, "others are served");
 }

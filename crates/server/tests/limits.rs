@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use likeness_server::storage::apps::AppLimits;
 use serde_json::json;
 use support::models::{BLOCKING, PANICKING};
-use support::{APP, Answer, Client, Form, KEY, Models, PATIENCE, TestServer, form};
+use support::{APP, Client, Form, KEY, Models, PATIENCE, Response, TestServer};
 
 const LIVENESS: &str = "/v0.2/liveness-verification";
 
@@ -42,7 +42,7 @@ fn eight_clients_get_exactly_the_quota() {
                 for _ in 0..20 {
                     let mut client = Client::connect(address);
                     client.send(&request);
-                    match client.answer().status {
+                    match client.response().status {
                         200 => let_in.fetch_add(1, Ordering::Relaxed),
                         403 => refused.fetch_add(1, Ordering::Relaxed),
                         status => panic!("{status}"),
@@ -54,17 +54,17 @@ fn eight_clients_get_exactly_the_quota() {
     assert_eq!((let_in.into_inner(), refused.into_inner()), (101, 59));
 }
 
-/// The whole answer of a limit: its body without what differs from request to request, and `Retry-After` in seconds.
+/// The whole response of a limit: its body without what differs from request to request, and `Retry-After` in seconds.
 #[track_caller]
-fn refusal(answer: &Answer) -> (String, u64) {
-    assert_eq!(answer.status, 403);
-    let wait = answer.header("retry-after").unwrap().parse().unwrap();
-    let message = answer.message();
+fn refusal(response: &Response) -> (String, u64) {
+    assert_eq!(response.status, 403);
+    let wait = response.header("retry-after").unwrap().parse().unwrap();
+    let message = response.message();
     let expected = json!({
         "response_code": 0,
         "error": { "code": "LIMIT_EXCEEDED", "message": message },
     });
-    assert_eq!(answer.lasting(), expected);
+    assert_eq!(response.lasting(), expected);
     (message, wait)
 }
 
@@ -87,7 +87,7 @@ fn next(day_or_month: &str) -> Timestamp {
 }
 
 #[test]
-fn who_comes_too_often_is_told_when_to_come_again() {
+fn the_rate_limit_says_when_to_retry() {
     let models = Models::new(1);
     let server = serve(&models, |limits| {
         limits.requests_per_second = Some(0.01);
@@ -106,15 +106,15 @@ fn who_comes_too_often_is_told_when_to_come_again() {
     let headers = format!("app_id: {APP}\r\napp_key: {KEY}x\r\n");
     let mut client = server.client();
     client.send(&form().request(LIVENESS, &headers));
-    assert_eq!(client.answer().status, 401);
+    assert_eq!(client.response().status, 401);
 }
 
 #[test]
-fn who_has_too_many_under_way_is_told_when_to_come_again() {
+fn the_concurrency_limit_says_when_to_retry() {
     let models = Models::new(1);
     let server = serve(&models, |limits| limits.concurrent_requests = Some(1));
     let mut first = server.client();
-    first.send(&form::selfie(BLOCKING, 500).request(LIVENESS, &support::credentials()));
+    first.send(&Form::selfie(BLOCKING, 500).request(LIVENESS, &support::credentials()));
     models.wait_until_blocked();
     assert_eq!(
         refusal(&server.post(LIVENESS, &form())),
@@ -124,11 +124,11 @@ fn who_has_too_many_under_way_is_told_when_to_come_again() {
         )
     );
     models.release();
-    assert_eq!(first.answer().status, 200);
+    assert_eq!(first.response().status, 200);
 }
 
 #[test]
-fn who_has_used_up_a_quota_is_told_when_the_next_one_begins() {
+fn an_exhausted_quota_says_when_the_next_one_begins() {
     for of in ["day", "month"] {
         let server = serve(&Models::new(1), |limits| match of {
             "day" => limits.daily_quota = Some(2),
@@ -138,12 +138,12 @@ fn who_has_used_up_a_quota_is_told_when_the_next_one_begins() {
         for _ in 0..2 {
             assert_eq!(server.post(LIVENESS, &form()).status, 200);
         }
-        let answer = server.post(LIVENESS, &form());
+        let response = server.post(LIVENESS, &form());
         if next(of) != end {
             // Midnight came meanwhile, and with it a new quota.
             continue;
         }
-        let (message, wait) = refusal(&answer);
+        let (message, wait) = refusal(&response);
         assert!(seconds_until(end).contains(&wait), "{wait}");
         let time = end.strftime("%Y-%m-%d %H:%M:%S");
         assert_eq!(
@@ -166,17 +166,17 @@ fn failures_of_the_service_do_not_count() {
     });
     for _ in 0..5 {
         server
-            .post(LIVENESS, &form::selfie(PANICKING, 500))
+            .post(LIVENESS, &Form::selfie(PANICKING, 500))
             .expect(500, "INTERNAL");
     }
     let mut first = server.client();
-    first.send(&form::selfie(BLOCKING, 500).request(LIVENESS, &support::credentials()));
+    first.send(&Form::selfie(BLOCKING, 500).request(LIVENESS, &support::credentials()));
     models.wait_until_blocked();
     for _ in 0..5 {
         server.post(LIVENESS, &form()).expect(503, "OVERLOADED");
     }
     models.release();
-    assert_eq!(first.answer().status, 200);
+    assert_eq!(first.response().status, 200);
     assert_eq!(server.post(LIVENESS, &form()).status, 200);
     // A client's own fault counts.
     server.post(LIVENESS, &Form::new()).expect(400, "MISSING_FIELD");

@@ -6,21 +6,21 @@ mod support;
 
 use serde_json::Value;
 use support::models::TELLING;
-use support::{Models, TestServer, credentials, form, log};
+use support::{Form, Models, TestServer, credentials, log};
 
 #[test]
-fn what_is_said_while_a_request_is_worked_on_bears_its_id() {
+fn log_lines_of_a_request_have_its_id() {
     let server = TestServer::start(&Models::new(2), |_| {});
     let mut ids = Vec::new();
     for number in 0..3 {
-        let form = form::selfie(TELLING, 500);
+        let form = Form::selfie(TELLING, 500);
         let headers = format!("{}x-request-id: tells-{number}\r\n", credentials());
         let mut client = server.client();
         client.send(&form.request("/v0.2/liveness-verification", &headers));
-        let answer = client.answer();
-        assert_eq!(answer.status, 200);
+        let response = client.response();
+        assert_eq!(response.status, 200);
         let line = log::wait_for(&format!("tells-{number}"));
-        assert_eq!(line["request_id"].as_str(), answer.header("x-request-id"));
+        assert_eq!(line["request_id"].as_str(), response.header("x-request-id"));
         ids.push(line["request_id"].as_str().unwrap().to_owned());
     }
     let said: Vec<String> = log::all()

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use likeness_server::{Server, Traces};
 use likeness_testing::{Outcome, Suite, ensure};
-use support::{KEY, Models, TestServer, credentials, form};
+use support::{Form, KEY, Models, TestServer, credentials};
 
 const BIOMETRIC: &str = "/v0.2/biometric-verification";
 /// A caller's trace and span, and what W3C's header makes of them.
@@ -26,9 +26,9 @@ fn main() -> ExitCode {
     }
     let mut suite = Suite::new();
     suite.test("a_request_is_a_span_with_its_stages", spans);
-    suite.test("what_the_caller_does_not_record_is_not_sent", not_sampled);
-    suite.test("a_collector_that_is_gone_changes_no_answer", gone);
-    suite.test("a_collector_that_says_nothing_changes_no_answer", silent);
+    suite.test("unsampled_parents_are_not_exported", not_sampled);
+    suite.test("a_collector_that_is_gone_changes_no_response", gone);
+    suite.test("a_silent_collector_changes_no_response", silent);
     suite.test("the_standard_variables_name_the_collector", variables);
     suite.test("without_a_collector_nothing_is_sent", no_variables);
     suite.run()
@@ -98,8 +98,9 @@ fn take(stream: &TcpStream, kept: &Mutex<Vec<Posted>>) {
         reader.read_exact(&mut body).unwrap();
         kept.lock().unwrap().push(Posted { head, body });
         let mut stream = stream;
-        let answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
-        stream.write_all(answer).unwrap();
+        let response =
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
+        stream.write_all(response).unwrap();
     }
 }
 
@@ -120,8 +121,8 @@ fn server(traces: Option<Traces>) -> TestServer {
 
 fn verify(server: &TestServer, more: &str) {
     let mut client = server.client();
-    client.send(&form::pair().request(BIOMETRIC, &format!("{}{more}", credentials())));
-    assert_eq!(client.answer().status, 200);
+    client.send(&Form::pair().request(BIOMETRIC, &format!("{}{more}", credentials())));
+    assert_eq!(client.response().status, 200);
 }
 
 fn traceparent(flags: &str) -> String {

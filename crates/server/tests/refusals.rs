@@ -35,7 +35,7 @@ fn told() -> (u64, u64, u64) {
 }
 
 #[test]
-fn a_flood_has_few_lines_and_a_sum() {
+fn a_flood_of_refusals_has_few_lines_and_a_sum() {
     let server = TestServer::start(&Models::new(1), |config| {
         config.admin.listen = Some("127.0.0.1:0".parse().unwrap());
     });
@@ -44,7 +44,7 @@ fn a_flood_has_few_lines_and_a_sum() {
     let mut client = server.client();
     for _ in 0..FLOOD {
         client.send(&request);
-        client.answer().expect(401, "INVALID_CREDENTIALS");
+        client.response().expect(401, "INVALID_CREDENTIALS");
     }
     // The last ones are summed up without another refusal that would set it off.
     let begun = Instant::now();
@@ -63,7 +63,7 @@ fn a_flood_has_few_lines_and_a_sum() {
 
     let mut operator = server.operator();
     operator.send(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n");
-    let text = operator.operators_answer().text();
+    let text = String::from_utf8(operator.admin_response().body).unwrap();
     let counted: u64 = text
         .lines()
         .filter(|line| line.starts_with("likeness_requests_total{") && line.contains("\"401\""))

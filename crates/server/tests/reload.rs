@@ -15,7 +15,7 @@ use likeness_engine::imaging::Limits;
 use likeness_server::{EngineSource, Server, SourceError};
 use serde_json::Value;
 use support::models::BLOCKING;
-use support::{Answer, Client, Form, Models, PATIENCE, TestServer, credentials, form, log};
+use support::{Client, Form, Models, PATIENCE, Response, TestServer, credentials, log};
 
 const BIOMETRIC: &str = "/v0.2/biometric-verification";
 const LIVENESS: &str = "/v0.2/liveness-verification";
@@ -86,34 +86,34 @@ fn request(method: &str, path: &str, headers: &str) -> Vec<u8> {
     format!("{method} {path} HTTP/1.1\r\nhost: x\r\n{headers}\r\n").into_bytes()
 }
 
-fn ask(server: &TestServer, method: &str, path: &str, headers: &str) -> Answer {
+fn ask(server: &TestServer, method: &str, path: &str, headers: &str) -> Response {
     let mut operator = server.operator();
     operator.send(&request(method, path, headers));
-    operator.operators_answer()
+    operator.admin_response()
 }
 
-fn reload(server: &TestServer) -> Answer {
+fn reload(server: &TestServer) -> Response {
     ask(server, "POST", "/admin/reload", "")
 }
 
-fn said(answer: &Answer) -> String {
-    answer.json()["error"].as_str().unwrap_or("no error").to_owned()
+fn said(response: &Response) -> String {
+    response.json()["error"].as_str().unwrap_or("no error").to_owned()
 }
 
 #[track_caller]
-fn expect(answer: &Answer, status: u16) -> Value {
-    assert_eq!(answer.status, status, "{}", answer.json());
-    answer.json()
+fn expect(response: &Response, status: u16) -> Value {
+    assert_eq!(response.status, status, "{}", response.json());
+    response.json()
 }
 
-/// The liveness that a server answers with now.
+/// The liveness that a server responses with now.
 fn liveness(server: &TestServer) -> f64 {
-    liveness_of(&server.post(LIVENESS, &form::selfie(600, 500)))
+    liveness_of(&server.post(LIVENESS, &Form::selfie(600, 500)))
 }
 
 #[track_caller]
-fn liveness_of(answer: &Answer) -> f64 {
-    let json = expect(answer, 200);
+fn liveness_of(response: &Response) -> f64 {
+    let json = expect(response, 200);
     let data = &json["response_data"];
     let selfie = data.get("faces_liveness");
     let value = selfie.or_else(|| data["biometric"]["selfie"].get("faces_liveness"));
@@ -121,7 +121,7 @@ fn liveness_of(answer: &Answer) -> f64 {
 }
 
 #[test]
-fn requests_under_way_end_with_the_models_that_they_began_with() {
+fn in_flight_requests_keep_their_models() {
     let (old, new) = (Models::new(2), Models::new(2).with_liveness(0.5));
     let disk = Disk::with(&old);
     let server = start(&disk);
@@ -132,7 +132,7 @@ fn requests_under_way_end_with_the_models_that_they_began_with() {
         client.send(&form.request(path, &credentials()));
         client
     };
-    let blocking = form::selfie(BLOCKING, 500);
+    let blocking = Form::selfie(BLOCKING, 500);
     let pair = Form::new()
         .file("selfie", &support::form::png(BLOCKING, 500))
         .file("image", &support::form::png(2_000, 1_500));
@@ -140,10 +140,10 @@ fn requests_under_way_end_with_the_models_that_they_began_with() {
     old.wait_until_blocked();
     old.wait_until_blocked();
     let mut waiting = [
-        send(&form::pair(), BIOMETRIC),
-        send(&form::selfie(1_000, 800), LIVENESS),
+        send(&Form::pair(), BIOMETRIC),
+        send(&Form::selfie(1_000, 800), LIVENESS),
     ];
-    let form = form::selfie(700, 600);
+    let form = Form::selfie(700, 600);
     let mut arriving = server.client();
     let head = form.head(LIVENESS, &format!("{}expect: 100-continue\r\n", credentials()));
     arriving.send(head.as_bytes());
@@ -163,16 +163,16 @@ fn requests_under_way_end_with_the_models_that_they_began_with() {
     old.release();
     old.release();
     for client in &mut busy {
-        assert_eq!(liveness_of(&client.answer()), 0.75, "begun before");
+        assert_eq!(liveness_of(&client.response()), 0.75, "begun before");
     }
     for client in waiting.iter_mut().chain([&mut arriving]) {
-        assert_eq!(liveness_of(&client.answer()), 0.5, "begun after");
+        assert_eq!(liveness_of(&client.response()), 0.5, "begun after");
     }
     assert_eq!(liveness(&server), 0.5);
 }
 
 #[test]
-fn nobody_fails_while_models_are_replaced_again_and_again() {
+fn no_request_fails_during_repeated_reloads() {
     let models: Vec<Models> = [0.125, 0.25, 0.375, 0.5, 0.625]
         .into_iter()
         .map(|liveness| Models::new(2).with_liveness(liveness))
@@ -186,8 +186,8 @@ fn nobody_fails_while_models_are_replaced_again_and_again() {
         for number in 0..4 {
             let (stopped, answered, address) = (Arc::clone(&stopped), &answered, server.address);
             let requests = [
-                form::pair().request(BIOMETRIC, &credentials()),
-                form::selfie(600 + 100 * number, 500).request(LIVENESS, &credentials()),
+                Form::pair().request(BIOMETRIC, &credentials()),
+                Form::selfie(600 + 100 * number, 500).request(LIVENESS, &credentials()),
             ];
             scope.spawn(move || {
                 let mut client = Client::connect(address);
@@ -195,10 +195,10 @@ fn nobody_fails_while_models_are_replaced_again_and_again() {
                 while stopped.lock().unwrap().try_recv() == Err(TryRecvError::Empty) {
                     for request in &requests {
                         client.send(request);
-                        let found = liveness_of(&client.answer());
+                        let found = liveness_of(&client.response());
                         assert!(
                             found >= latest,
-                            "{found} after {latest}: older models answer again"
+                            "{found} after {latest}: older models response again"
                         );
                         latest = found;
                         *answered.lock().unwrap() += 1;
@@ -206,7 +206,7 @@ fn nobody_fails_while_models_are_replaced_again_and_again() {
                 }
                 // What came after the last swap is answered by the last models.
                 client.send(&requests[0]);
-                assert_eq!(liveness_of(&client.answer()), 0.625);
+                assert_eq!(liveness_of(&client.response()), 0.625);
             });
         }
         for (number, models) in models.iter().enumerate().skip(1) {
@@ -226,12 +226,12 @@ fn nobody_fails_while_models_are_replaced_again_and_again() {
 }
 
 #[test]
-fn what_serves_already_is_not_built_again() {
+fn unchanged_models_are_not_built_again() {
     let disk = Disk::with(&Models::new(1));
     let server = start(&disk);
-    let answer = expect(&reload(&server), 200);
-    assert_eq!(answer["reloaded"], false);
-    assert!(answer.get("previous").is_none());
+    let response = expect(&reload(&server), 200);
+    assert_eq!(response["reloaded"], false);
+    assert!(response.get("previous").is_none());
     for key in [
         "pack",
         "version",
@@ -239,27 +239,27 @@ fn what_serves_already_is_not_built_again() {
         "match_calibration",
         "liveness_calibration",
     ] {
-        assert!(answer[key].is_string(), "{key} of {answer}");
+        assert!(response[key].is_string(), "{key} of {response}");
     }
-    assert!(answer["took_ms"].is_u64());
+    assert!(response["took_ms"].is_u64());
 }
 
 #[test]
-fn the_answer_tells_new_and_old() {
+fn the_response_names_the_models_before_and_after() {
     let disk = Disk::with(&Models::new(1));
     let server = start(&disk);
     disk.build(&Models::new(1));
     disk.say(Ok("second"));
-    let answer = expect(&reload(&server), 200);
+    let response = expect(&reload(&server), 200);
     assert_eq!(
-        (&answer["reloaded"], &answer["pack"]),
+        (&response["reloaded"], &response["pack"]),
         (&true.into(), &"custom".into())
     );
-    assert_eq!(answer["previous"]["pack"], "custom");
+    assert_eq!(response["previous"]["pack"], "custom");
 }
 
 #[test]
-fn models_that_cannot_be_used_leave_the_old_ones_serving_and_say_why() {
+fn unusable_models_are_refused_with_their_cause() {
     let disk = Disk::with(&Models::new(1));
     let server = start(&disk);
     let before = expect(&reload(&server), 200);
@@ -271,21 +271,21 @@ fn models_that_cannot_be_used_leave_the_old_ones_serving_and_say_why() {
     for (status, why) in [
         (422, "model.onnx is not the file of this pack"),
         (422, "the new engine has 2 workers instead of 1"),
-        (422, "the models failed their first run"),
+        (422, "the models failed their warm-up"),
         (500, "the source panics"),
     ] {
-        let answer = reload(&server);
-        let json = expect(&answer, status);
-        assert!(said(&answer).contains(why), "{json}");
+        let response = reload(&server);
+        let json = expect(&response, status);
+        assert!(said(&response).contains(why), "{json}");
         assert_eq!(json["serving"]["pack"], before["pack"]);
         assert_eq!(liveness(&server), 0.75);
         let logged = log::all();
         assert!(logged.contains(why), "{why} is not in the log");
     }
     disk.say(Err("pack.toml: expected a value"));
-    let answer = reload(&server);
-    expect(&answer, 422);
-    assert_eq!(said(&answer), "pack.toml: expected a value");
+    let response = reload(&server);
+    expect(&response, 422);
+    assert_eq!(said(&response), "pack.toml: expected a value");
     assert_eq!(liveness(&server), 0.75);
     // What failed is tried again by whoever asks, at once.
     disk.say(Ok("second"));
@@ -318,18 +318,18 @@ fn there_is_one_reload_at_a_time() {
     begun.recv_timeout(PATIENCE).unwrap();
     let second = reload(&server);
     assert_eq!(expect(&second, 409)["serving"]["pack"], "custom");
-    assert!(said(&second).contains("another reload is under way"));
+    assert!(said(&second).contains("another reload is running"));
     // Nobody else notices anything.
     assert_eq!(liveness(&server), 0.75);
     assert_eq!(server.get("/readyz").status, 200);
     release.send(()).unwrap();
-    assert_eq!(expect(&first.operators_answer(), 200)["reloaded"], true);
+    assert_eq!(expect(&first.admin_response(), 200)["reloaded"], true);
     assert_eq!(expect(&reload(&server), 200)["reloaded"], false);
     assert!(disk.is_used_up());
 }
 
 #[test]
-fn a_reload_goes_on_without_its_client() {
+fn a_reload_continues_without_its_client() {
     let disk = Disk::with(&Models::new(1));
     let server = start(&disk);
     let (begun, release) = hold_build(&disk, &Models::new(1).with_liveness(0.5));
@@ -348,7 +348,7 @@ fn a_reload_goes_on_without_its_client() {
 }
 
 #[test]
-fn shutting_down_ends_a_reload_before_its_next_step() {
+fn shutdown_aborts_a_reload_before_its_next_step() {
     let models = Models::new(1);
     let disk = Disk::with(&Models::new(1));
     let mut server = start(&disk);
@@ -365,14 +365,14 @@ fn shutting_down_ends_a_reload_before_its_next_step() {
         }
     }
     release.send(()).unwrap();
-    let answer = operator.operators_answer();
-    expect(&answer, 503);
-    assert!(said(&answer).contains("shutting down"));
+    let response = operator.admin_response();
+    expect(&response, 503);
+    assert!(said(&response).contains("shutting down"));
     server.wait_for_end();
     assert_eq!(models.liveness_calls(), 0, "the new models are not even run");
 }
 
-/// Asks until the answers come from these models.
+/// Asks until the responses come from these models.
 fn wait_for_liveness(server: &TestServer, expected: f64) {
     let start = Instant::now();
     while liveness(server) != expected {
@@ -381,7 +381,7 @@ fn wait_for_liveness(server: &TestServer, expected: f64) {
 }
 
 #[test]
-fn the_server_notices_other_models_by_itself() {
+fn changed_models_are_detected() {
     let disk = Disk::with(&Models::new(1));
     let server = TestServer::start_reloadable(disk.clone(), |config| {
         config.reload.check = Duration::from_millis(10);
@@ -406,7 +406,7 @@ fn the_server_notices_other_models_by_itself() {
 }
 
 #[test]
-fn the_operators_port_has_the_probes_and_nothing_of_the_callers() {
+fn the_admin_listener_has_probes_and_no_verifications() {
     let disk = Disk::with(&Models::new(1));
     let server = start(&disk);
     for path in ["/healthz", "/readyz"] {
@@ -421,19 +421,19 @@ fn the_operators_port_has_the_probes_and_nothing_of_the_callers() {
         ("GET", "/admin/reload", 405),
         ("POST", "/info", 405),
     ] {
-        let answer = ask(&server, method, path, "");
-        assert_eq!(answer.status, status, "{method} {path}");
-        assert!(!said(&answer).is_empty());
-        assert!(answer.header("x-request-id").is_some());
+        let response = ask(&server, method, path, "");
+        assert_eq!(response.status, status, "{method} {path}");
+        assert!(!said(&response).is_empty());
+        assert!(response.header("x-request-id").is_some());
     }
     // Nor have the callers anything of the operator's.
     let mut client = server.client();
     client.send(&request("POST", "/admin/reload", &credentials()));
-    client.answer().expect(404, "NOT_FOUND");
+    client.response().expect(404, "NOT_FOUND");
 }
 
 #[test]
-fn with_a_token_nobody_else_is_an_operator() {
+fn the_admin_token_is_required() {
     let disk = Disk::with(&Models::new(1));
     let server = TestServer::start_reloadable(disk.clone(), |config| {
         config.admin.listen = Some("127.0.0.1:0".parse().unwrap());
@@ -455,10 +455,10 @@ fn with_a_token_nobody_else_is_an_operator() {
             ("GET", "/nowhere"),
             ("GET", "/info"),
         ] {
-            let answer = ask(&server, method, path, headers);
-            assert_eq!(answer.status, 401, "{method} {path} {headers}");
-            assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
-            assert!(said(&answer).contains("token") && !said(&answer).contains("0perator"));
+            let response = ask(&server, method, path, headers);
+            assert_eq!(response.status, 401, "{method} {path} {headers}");
+            assert_eq!(response.header("www-authenticate"), Some("Bearer"));
+            assert!(said(&response).contains("token") && !said(&response).contains("0perator"));
         }
         for path in ["/healthz", "/readyz"] {
             assert_eq!(ask(&server, "GET", path, headers).status, 200);
@@ -466,9 +466,9 @@ fn with_a_token_nobody_else_is_an_operator() {
     }
     assert_eq!(liveness(&server), 0.75);
     let headers = "authorization: Bearer 0perator\r\nx-request-id: corr-operator\r\n";
-    let answer = ask(&server, "POST", "/admin/reload", headers);
-    assert_eq!(expect(&answer, 200)["reloaded"], true);
-    let text = ask(&server, "GET", "/metrics", headers).text();
+    let response = ask(&server, "POST", "/admin/reload", headers);
+    assert_eq!(expect(&response, 200)["reloaded"], true);
+    let text = String::from_utf8(ask(&server, "GET", "/metrics", headers).body).unwrap();
     assert!(
         text.contains("likeness_reloads_total{what=\"models\",outcome=\"changed\"} 1\n"),
         "{text}"
@@ -478,16 +478,16 @@ fn with_a_token_nobody_else_is_an_operator() {
 }
 
 #[test]
-fn a_page_in_a_browser_is_no_operator() {
+fn pages_in_browsers_are_refused_on_the_admin_listener() {
     let disk = Disk::with(&Models::new(1));
     let server = start(&disk);
-    let answer = ask(
+    let response = ask(
         &server,
         "POST",
         "/admin/reload",
         "origin: https://example.org\r\ncontent-length: 0\r\n",
     );
-    expect(&answer, 403);
+    expect(&response, 403);
 }
 
 #[test]
@@ -495,9 +495,9 @@ fn an_engine_without_a_source_stays() {
     let server = TestServer::start(&Models::new(1), |config| {
         config.admin.listen = Some("127.0.0.1:0".parse().unwrap());
     });
-    let answer = reload(&server);
-    expect(&answer, 501);
-    assert!(said(&answer).contains("no source"));
+    let response = reload(&server);
+    expect(&response, 501);
+    assert!(said(&response).contains("no source"));
     assert_eq!(ask(&server, "GET", "/readyz", "").status, 200);
 }
 

@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use likeness_server::Config;
-use support::{Answer, Models, PATIENCE, TestServer, credentials, form, log};
+use support::{Form, Models, PATIENCE, Response, TestServer, credentials, log};
 
 const LIVENESS: &str = "/v0.2/liveness-verification";
 const ORIGIN: &str = "https://onboarding.example";
@@ -18,22 +18,22 @@ fn serve(configure: impl FnOnce(&mut Config)) -> TestServer {
     TestServer::start(&Models::new(1), configure)
 }
 
-fn send(server: &TestServer, request: &str) -> Answer {
+fn send(server: &TestServer, request: &str) -> Response {
     let mut client = server.client();
     client.send(request.as_bytes());
-    client.answer()
+    client.response()
 }
 
-/// The status of an answer that hyper gives by itself, without a body and the usual headers; the connection closes.
+/// The status of an response that hyper gives by itself, without a body and the usual headers; the connection closes.
 fn bare_status(server: &TestServer, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(request).unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    assert!(answer.ends_with("\r\n\r\n"), "it has a body: {answer}");
-    answer.lines().next().unwrap_or_default().to_owned()
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).unwrap();
+    let response = String::from_utf8_lossy(&response).into_owned();
+    assert!(response.ends_with("\r\n\r\n"), "it has a body: {response}");
+    response.lines().next().unwrap_or_default().to_owned()
 }
 
 fn preflight(origin: &str) -> String {
@@ -43,29 +43,29 @@ fn preflight(origin: &str) -> String {
     )
 }
 
-fn cross_origin_headers(answer: &Answer) -> Vec<&str> {
-    let names = answer.headers.iter().map(|(name, _)| name.as_str());
+fn cross_origin_headers(response: &Response) -> Vec<&str> {
+    let names = response.headers.iter().map(|(name, _)| name.as_str());
     names.filter(|name| name.starts_with("access-control-")).collect()
 }
 
 #[test]
-fn pages_in_browsers_may_not_call_by_default() {
+fn cross_origin_requests_are_refused_by_default() {
     let server = serve(|_| {});
     let asked = send(&server, &preflight(ORIGIN)).expect(405, "METHOD_NOT_ALLOWED");
     assert_eq!(cross_origin_headers(&asked), [""; 0]);
     let get = format!("GET /info HTTP/1.1\r\nhost: x\r\norigin: {ORIGIN}\r\n\r\n");
-    let answer = send(&server, &get);
-    assert_eq!(answer.status, 200);
-    assert_eq!(cross_origin_headers(&answer), [""; 0]);
+    let response = send(&server, &get);
+    assert_eq!(response.status, 200);
+    assert_eq!(cross_origin_headers(&response), [""; 0]);
 }
 
 #[test]
-fn pages_of_the_origins_that_are_named_may_call() {
+fn cross_origin_requests_of_configured_origins_are_allowed() {
     let server = serve(|config| config.cors.origins = vec![ORIGIN.to_owned()]);
     let mut client = server.client();
     client.send(preflight(ORIGIN).as_bytes());
     // It has no body, and no content type.
-    let asked = client.operators_answer();
+    let asked = client.admin_response();
     assert_eq!((asked.status, asked.body.len()), (200, 0));
     assert_eq!(asked.header("access-control-allow-origin"), Some(ORIGIN));
     assert_eq!(asked.header("access-control-allow-methods"), Some("GET,POST"));
@@ -76,15 +76,15 @@ fn pages_of_the_origins_that_are_named_may_call() {
     assert_eq!(asked.header("access-control-allow-credentials"), None);
     assert!(asked.header("x-request-id").is_some());
 
-    let form = form::selfie(600, 500);
+    let form = Form::selfie(600, 500);
     let mut client = server.client();
     client.send(&form.request(LIVENESS, &format!("{}origin: {ORIGIN}\r\n", credentials())));
-    let answer = client.answer();
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.header("access-control-allow-origin"), Some(ORIGIN));
+    let response = client.response();
+    assert_eq!(response.status, 200);
+    assert_eq!(response.header("access-control-allow-origin"), Some(ORIGIN));
     // Pages can read why they were refused, too.
     client.send(&form.request(LIVENESS, &format!("origin: {ORIGIN}\r\n")));
-    let refused = client.answer().expect(401, "INVALID_CREDENTIALS");
+    let refused = client.response().expect(401, "INVALID_CREDENTIALS");
     assert_eq!(refused.header("access-control-allow-origin"), Some(ORIGIN));
 
     for other in [
@@ -94,19 +94,19 @@ fn pages_of_the_origins_that_are_named_may_call() {
     ] {
         let mut client = server.client();
         client.send(preflight(other).as_bytes());
-        let asked = client.operators_answer();
+        let asked = client.admin_response();
         assert_eq!(asked.header("access-control-allow-origin"), None, "{other}");
     }
 }
 
 #[test]
-fn an_address_has_so_many_connections_and_no_more() {
+fn the_connections_of_an_address_are_bounded() {
     let server = serve(|config| config.connections.max_per_address = Some(2));
     let healthz = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
     let mut clients = [server.client(), server.client()];
     for client in &mut clients {
         client.send(healthz);
-        assert_eq!(client.answer().status, 200);
+        assert_eq!(client.response().status, 200);
     }
     for _ in 0..100 {
         assert!(server.client().is_closed(), "the third");
@@ -125,7 +125,7 @@ fn an_address_has_so_many_connections_and_no_more() {
     );
     for client in &mut clients {
         client.send(healthz);
-        assert_eq!(client.answer().status, 200, "the first two go on");
+        assert_eq!(client.response().status, 200, "the first two go on");
     }
     drop(clients);
     let begun = Instant::now();
@@ -141,7 +141,7 @@ fn an_address_has_so_many_connections_and_no_more() {
 
 /// An address that is loopback, and that the service does not take for one: it is written as IPv6.
 #[test]
-fn an_address_has_half_of_the_connections_where_clients_come_directly() {
+fn an_address_has_half_of_the_connections_without_a_proxy() {
     const MAPPED: &str = "[::ffff:127.0.0.1]:0";
     if std::net::TcpListener::bind(MAPPED).is_err() {
         eprintln!("skipped: there is no IPv6 here");
@@ -154,27 +154,27 @@ fn an_address_has_half_of_the_connections_where_clients_come_directly() {
     let mut clients = [server.client(), server.client(), server.client()];
     for client in &mut clients {
         client.send(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n");
-        assert_eq!(client.answer().status, 200);
+        assert_eq!(client.response().status, 200);
     }
     assert!(server.client().is_closed(), "the fourth of six");
 }
 
 #[test]
-fn a_body_that_stalls_is_not_waited_for() {
+fn a_stalled_body_is_refused() {
     let server = serve(|config| {
         config.connections.body_idle = Duration::from_millis(100);
         config.connections.linger = Duration::from_millis(100);
         config.limits.deadline = PATIENCE * 2;
     });
     let mut client = server.client();
-    let request = form::pair().request(LIVENESS, &credentials());
+    let request = Form::pair().request(LIVENESS, &credentials());
     client.send(&request[..request.len() - 10]);
-    let answer = client.answer().expect(504, "DEADLINE_EXCEEDED");
+    let response = client.response().expect(504, "DEADLINE_EXCEEDED");
     assert_eq!(
-        answer.message(),
+        response.message(),
         "Nothing came of the request body for 0.1 seconds. Try again."
     );
-    assert_eq!(answer.header("connection"), Some("close"));
+    assert_eq!(response.header("connection"), Some("close"));
     assert!(client.is_closed());
 }
 
@@ -221,25 +221,25 @@ fn headers_are_bounded_in_number_and_size() {
 }
 
 #[test]
-fn methods_and_paths_that_are_none_get_the_envelope() {
+fn unknown_methods_and_paths_get_the_envelope() {
     let server = serve(|_| {});
     for method in ["OPTIONS", "TRACE", "PROPFIND", "get", "X"] {
         for path in [LIVENESS, "/healthz", "/info", "/docs"] {
             let request = format!("{method} {path} HTTP/1.1\r\nhost: x\r\n\r\n");
-            let answer = send(&server, &request).expect(405, "METHOD_NOT_ALLOWED");
+            let response = send(&server, &request).expect(405, "METHOD_NOT_ALLOWED");
             let allowed = if path == LIVENESS { "POST" } else { "GET,HEAD" };
-            assert_eq!(answer.header("allow"), Some(allowed), "{request}");
+            assert_eq!(response.header("allow"), Some(allowed), "{request}");
             // What TRACE would send back are the credentials.
-            assert!(!String::from_utf8_lossy(&answer.body).contains(method));
+            assert!(!String::from_utf8_lossy(&response.body).contains(method));
         }
     }
     for (path, status) in [("/healthz", 200), (LIVENESS, 405), ("/nowhere", 404)] {
         let mut client = server.client();
         client.send(format!("HEAD {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes());
-        assert_eq!(client.head_answer().status, status, "{path}");
+        assert_eq!(client.head_response().status, status, "{path}");
         // No body came: the connection is where it should be.
         client.send(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n");
-        assert_eq!(client.answer().status, 200, "{path}");
+        assert_eq!(client.response().status, 200, "{path}");
     }
     for path in [
         "/healthz/",
@@ -257,7 +257,7 @@ fn methods_and_paths_that_are_none_get_the_envelope() {
     }
     assert_eq!(server.get("/healthz?%zz=%&&").status, 200);
     let slash = format!("{LIVENESS}/");
-    assert_eq!(server.post(&slash, &form::selfie(600, 500)).status, 200);
+    assert_eq!(server.post(&slash, &Form::selfie(600, 500)).status, 200);
     for broken in [
         &b"GET /a b HTTP/1.1\r\nhost: x\r\n\r\n"[..],
         b"GET /\x00 HTTP/1.1\r\nhost: x\r\n\r\n",
@@ -270,13 +270,49 @@ fn methods_and_paths_that_are_none_get_the_envelope() {
 }
 
 #[test]
-fn the_description_can_be_switched_off() {
-    let paths = ["/openapi.json", "/docs", "/docs/style.css"];
+fn the_description_can_be_disabled() {
     let (with, without) = (serve(|_| {}), serve(|config| config.docs.enabled = false));
-    for path in paths {
-        let mut client = with.client();
-        client.send(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes());
-        assert_eq!(client.operators_answer().status, 200, "{path}");
+    for path in ["/openapi.json", "/docs", "/docs/swagger-ui.css"] {
+        assert_eq!(get(&with, path).status, 200, "{path}");
         without.get(path).expect(404, "NOT_FOUND");
     }
+}
+
+#[test]
+fn the_page_of_the_api_loads_only_files_of_this_service() {
+    let server = serve(|_| {});
+    let page = get(&server, "/docs");
+    let policy = page.header("content-security-policy").unwrap().to_owned();
+    assert!(
+        policy.starts_with("default-src 'none'") && !policy.contains("http"),
+        "{policy}"
+    );
+    let page = String::from_utf8(page.body).unwrap();
+    let files: Vec<&str> = page
+        .split([' ', '>'])
+        .filter_map(|attribute| {
+            attribute
+                .strip_prefix("href=\"")
+                .or(attribute.strip_prefix("src=\""))
+        })
+        .map(|value| value.trim_end_matches(['"', '/']))
+        .collect();
+    assert_eq!(files.len(), 7, "{files:?}");
+    for file in files {
+        assert!(file.starts_with("/docs/"), "{file}");
+        assert_eq!(get(&server, file).status, 200, "{file}");
+    }
+    let set_up = String::from_utf8(get(&server, "/docs/swagger-initializer.js").body).unwrap();
+    assert!(
+        set_up.contains("/openapi.json") && set_up.contains(r#""validatorUrl": "none""#),
+        "{set_up}"
+    );
+    assert!(!set_up.contains("://"), "{set_up}");
+    server.get("/docs/nothing").expect(404, "NOT_FOUND");
+}
+
+fn get(server: &TestServer, path: &str) -> support::client::Response {
+    let mut client = server.client();
+    client.send(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes());
+    client.admin_response()
 }

@@ -141,16 +141,16 @@ impl Caller {
 /// Asks for `/healthz` on a connection.
 fn healthy(stream: &mut Stream) -> io::Result<()> {
     stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     let mut byte = [0];
-    while !answer.ends_with(b"\"ok\"}") {
+    while !response.ends_with(b"\"ok\"}") {
         stream.read_exact(&mut byte)?;
-        answer.push(byte[0]);
+        response.push(byte[0]);
     }
     assert!(
-        answer.starts_with(b"HTTP/1.1 200 "),
+        response.starts_with(b"HTTP/1.1 200 "),
         "{}",
-        String::from_utf8_lossy(&answer)
+        String::from_utf8_lossy(&response)
     );
     Ok(())
 }
@@ -172,7 +172,7 @@ fn eventually(mut holds: impl FnMut() -> bool) {
 }
 
 #[test]
-fn both_protocols_are_spoken() {
+fn http_1_and_2_are_negotiated() {
     let files = Files::new();
     let server = files.serve(|_| {});
     files.client().healthy(server.address).unwrap();
@@ -185,7 +185,7 @@ fn both_protocols_are_spoken() {
 }
 
 #[test]
-fn a_client_with_other_roots_does_not_call_and_nobody_is_harmed() {
+fn a_client_with_other_roots_harms_no_other() {
     let files = Files::new();
     let server = files.serve(|_| {});
     let mut stranger = files.client();
@@ -198,19 +198,19 @@ fn a_client_with_other_roots_does_not_call_and_nobody_is_harmed() {
     plain
         .write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
         .unwrap();
-    let mut answer = Vec::new();
-    let _ = plain.read_to_end(&mut answer);
+    let mut response = Vec::new();
+    let _ = plain.read_to_end(&mut response);
     assert!(
-        !answer.starts_with(b"HTTP/"),
+        !response.starts_with(b"HTTP/"),
         "{}",
-        String::from_utf8_lossy(&answer)
+        String::from_utf8_lossy(&response)
     );
 
     files.client().healthy(server.address).unwrap();
 }
 
 #[test]
-fn a_handshake_that_does_not_go_on_is_given_up() {
+fn a_stalled_handshake_is_aborted() {
     let files = Files::new();
     let server = files.serve(|config| config.tls.handshake = Duration::from_millis(50));
     let mut stalled = TcpStream::connect(server.address).unwrap();
@@ -223,7 +223,7 @@ fn a_handshake_that_does_not_go_on_is_given_up() {
 
 /// A stalled handshake is nothing that is under way.
 #[test]
-fn shutting_down_does_not_wait_for_handshakes() {
+fn shutdown_does_not_wait_for_handshakes() {
     let files = Files::new();
     let mut server = files.serve(|config| {
         config.tls.handshake = PATIENCE * 2;
@@ -240,7 +240,7 @@ fn shutting_down_does_not_wait_for_handshakes() {
 }
 
 #[test]
-fn who_speaks_none_of_our_protocols_is_refused_in_the_handshake() {
+fn unknown_protocols_are_refused_in_the_handshake() {
     let files = Files::new();
     let server = files.serve(|_| {});
     let mut caller = files.client();
@@ -250,7 +250,7 @@ fn who_speaks_none_of_our_protocols_is_refused_in_the_handshake() {
 
 /// In flight over HTTP/2 when the service is asked to stop: answered; the client is told (GOAWAY) to ask nothing more.
 #[test]
-fn shutting_down_finishes_what_is_under_way_over_http2() {
+fn shutdown_drains_in_flight_requests_over_http2() {
     let files = Files::new();
     let models = Models::new(1);
     let mut server = TestServer::start(&models, |config| files.configure(config));
@@ -272,8 +272,8 @@ fn shutting_down_finishes_what_is_under_way_over_http2() {
             .header("content-type", "multipart/form-data; boundary=BOUNDARY")
             .body(())
             .unwrap();
-        let (answer, mut body) = client.send_request(request, false).unwrap();
-        let form = support::form::selfie(support::models::BLOCKING, 500).body();
+        let (response, mut body) = client.send_request(request, false).unwrap();
+        let form = support::Form::selfie(support::models::BLOCKING, 500).body();
         body.send_data(form.into(), true).unwrap();
         models.wait_until_blocked();
         server.shut_down();
@@ -288,7 +288,7 @@ fn shutting_down_finishes_what_is_under_way_over_http2() {
         while tokio::net::TcpStream::connect(address).await.is_ok() {}
         assert!(!server.has_ended());
         models.release();
-        assert_eq!(answer.await.unwrap().status(), 200);
+        assert_eq!(response.await.unwrap().status(), 200);
         drop(client);
         let _ = connection.await;
     });
@@ -296,7 +296,7 @@ fn shutting_down_finishes_what_is_under_way_over_http2() {
 }
 
 #[test]
-fn clients_show_certificates_where_they_must() {
+fn client_certificates_are_required_if_configured() {
     let files = Files::new();
     let (clients, others) = (authority("clients"), authority("others"));
     std::fs::write(files.path("clients.pem"), clients.as_ref().pem()).unwrap();
@@ -320,7 +320,7 @@ fn clients_show_certificates_where_they_must() {
 }
 
 #[test]
-fn a_new_certificate_is_served_and_old_connections_live() {
+fn a_new_certificate_is_served_and_old_connections_stay() {
     let files = Files::new();
     let server = files.serve(|_| {});
     let mut before = files.client().connect(server.address).unwrap();
@@ -332,7 +332,7 @@ fn a_new_certificate_is_served_and_old_connections_live() {
 }
 
 #[test]
-fn what_cannot_be_served_is_told_once_and_the_one_before_goes_on() {
+fn an_unusable_certificate_is_logged_once_and_the_current_one_stays() {
     let files = Files::new();
     let server = files.serve(|_| {});
     let said = |words: &str| log::all().lines().filter(|line| line.contains(words)).count();
@@ -395,12 +395,12 @@ fn without_its_files_the_service_does_not_start() {
         (
             &(|| std::fs::remove_file(files.path("certificate.pem")).unwrap()) as &dyn Fn(),
             "certificate.pem",
-            "cannot be read",
+            "cannot read the TLS file",
         ),
         (
             &|| std::fs::remove_file(files.path("key.pem")).unwrap(),
             "key.pem",
-            "cannot be read",
+            "cannot read the TLS file",
         ),
         (
             &|| write("certificate.pem", "nothing"),
@@ -411,7 +411,7 @@ fn without_its_files_the_service_does_not_start() {
         (
             &|| write("key.pem", &KeyPair::generate().unwrap().serialize_pem()),
             "key.pem",
-            "cannot be served with the key",
+            "with the key",
         ),
     ] {
         let error = start(break_it);
@@ -420,7 +420,7 @@ fn without_its_files_the_service_does_not_start() {
 }
 
 #[test]
-fn the_operators_port_speaks_it_where_it_is_told_to() {
+fn the_admin_listener_speaks_tls_if_configured() {
     let files = Files::new();
     let server = files.serve(|config| {
         config.admin.listen = Some("127.0.0.1:0".parse().unwrap());

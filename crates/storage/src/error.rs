@@ -1,182 +1,151 @@
-//! Why the storage did not do what it was asked for.
+//! The errors of this crate.
 
+use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sqlx::error::ErrorKind;
+use sqlx::error::{DatabaseError, ErrorKind};
 
 use crate::Kind;
 
-/// Why the storage did not do what it was asked for, by who must act. No message shows a password: `place` names the file,
-/// or user, host and database of a server.
+/// The cause of an error, as the database driver reports it.
+type Source = Box<dyn Error + Send + Sync>;
+
+/// An error of the database, grouped by who must act. No message shows a password, nor the URL: `database` names the file, or
+/// user, host and database of a server.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the messages explain the fields")]
 pub enum StorageError {
     /// Configuration: the URL names no database that can be used.
-    #[error("the storage's URL cannot be used: {reason}")]
-    Url {
-        /// What is wrong with it, without the URL.
-        reason: String,
-    },
-    /// Environment: the folder or the file of an SQLite database cannot be made or opened.
-    #[error("the storage's {} cannot be made: {source}", path.display())]
-    Folder {
-        /// Which one.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Environment: nobody answers there, or the connection broke.
-    #[error("the storage {place} cannot be reached: {source}")]
-    Unreachable {
-        /// Which database.
-        place: String,
-        /// Why.
-        source: sqlx::Error,
-    },
-    /// Environment: somebody took the file of an SQLite database away while it is in use, or put another one in its place.
-    #[error("the database file {} was {what} while in use; {remedy}", path.display())]
+    #[error("cannot use the database URL: {reason}")]
+    Url { reason: String },
+    /// Environment: a folder or file of an SQLite database cannot be created or opened.
+    #[error("cannot create or open {}: {source}", path.display())]
+    File { path: PathBuf, source: std::io::Error },
+    /// Environment: the server does not respond, or the connection broke.
+    #[error("cannot reach database {database}: {source}")]
+    Unreachable { database: String, source: Source },
+    /// Environment: a file of an SQLite database was removed or replaced while in use.
+    #[error("database file {} was {what} while in use; {remedy}", path.display())]
     Taken {
-        /// Which file: the database, or one of those beside it.
         path: PathBuf,
-        /// `removed or moved`, or `replaced`.
         what: &'static str,
-        /// What becomes of it, or what is to be done.
         remedy: &'static str,
     },
-    /// Environment: there was no answer in time.
-    #[error("the storage {place} did not answer within {} s", after.as_secs_f64())]
-    TimedOut {
-        /// Which database.
-        place: String,
-        /// How long was waited.
-        after: Duration,
-    },
-    /// Configuration: the server refuses the user, the password or the database's name.
-    #[error("the storage {place} refuses the connection: {source}")]
-    Refused {
-        /// Which database.
-        place: String,
-        /// Why.
-        source: sqlx::Error,
-    },
-    /// Whoever installed: a newer version of Likeness has changed the tables.
+    /// Environment: the deadline passed.
+    #[error("database {database} did not respond within {} s", after.as_secs_f64())]
+    TimedOut { database: String, after: Duration },
+    /// Configuration: the server rejects the user, the password or the database's name.
+    #[error("database {database} rejected the connection: {source}")]
+    Refused { database: String, source: Source },
+    /// Installation: a newer version of Likeness has changed the tables.
     #[error(
-        "the storage {place} was changed by a newer version of Likeness (its migration {found} is not known here, the \
-         newest known is {known}); start the newer version, or restore the backup from before the upgrade"
+        "database {database} was changed by a newer version of Likeness (its migration {found} is not known here, the newest \
+         known is {known}); start the newer version, or restore the backup from before the upgrade"
     )]
     Newer {
-        /// Which database.
-        place: String,
-        /// The migration that it has.
+        database: String,
         found: i64,
-        /// The last one that this program has.
         known: i64,
     },
-    /// Whoever keeps the database: what is in it is not what was written.
-    #[error("the storage {place} is damaged: {reason}; restore it from a backup")]
-    Corrupt {
-        /// Which database.
-        place: String,
-        /// What was found.
-        reason: String,
-    },
-    /// Environment, or a bug: the database refused a statement, for instance because the disk is full or the rights are
+    /// Environment: the content is not what was written.
+    #[error("database {database} is damaged: {reason}; restore it from a backup")]
+    Corrupt { database: String, reason: String },
+    /// Environment, or a bug: the database rejected a statement, for instance because the disk is full or a privilege is
     /// missing.
-    #[error("the storage {place} failed: {source}")]
-    Failed {
-        /// Which database.
-        place: String,
-        /// Why.
-        source: sqlx::Error,
-    },
-    /// The operating system gave no random numbers.
-    #[error("the operating system gave no random numbers: {0}")]
+    #[error("database {database} failed: {source}")]
+    Failed { database: String, source: Source },
+    /// Environment: the operating system provided no random numbers.
+    #[error("the operating system provided no random numbers: {0}")]
     Random(String),
+    /// Input: an app of this id exists.
+    #[error("app `{0}` already exists")]
+    AppExists(String),
+    /// Input: no app has this id.
+    #[error("there is no app `{0}` in the database")]
+    UnknownApp(String),
+    /// Input: the app has as many live keys as it may have.
+    #[error(
+        "app `{app}` already has two live keys, since its last rotation is not over; wait until key {oldest} has expired, or \
+         end it now with --force"
+    )]
+    TooManyKeys { app: String, oldest: String },
+    /// Input: an imported key cannot be used.
+    #[error("cannot use the key: it {0}")]
+    Key(&'static str),
+}
+
+/// Returns whether the database works, and rightly rejects a statement, such as a second app of the same id.
+pub(crate) fn is_rejection(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error();
+    error.is_some_and(|error| !matches!(error.kind(), ErrorKind::Other))
 }
 
 impl StorageError {
-    /// Whether the same call may succeed later without anybody changing the configuration: the database is away, slow or
+    /// Returns whether the same call may succeed later without a change of the configuration: the database is away, slow or
     /// busy.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::TimedOut { .. })
     }
 
-    /// Whether the database works, and rightly refuses what it was asked for, such as a second app of the same name.
-    pub(crate) fn is_callers(&self) -> bool {
-        let Self::Failed { source, .. } = self else {
-            return false;
+    /// Classifies an error of sqlx by who must act.
+    pub(crate) fn from_sqlx(error: sqlx::Error, kind: Kind, database: &str, after: Duration) -> Self {
+        use sqlx::Error as E;
+        let database = database.to_owned();
+        let timed_out = |database| Self::TimedOut { database, after };
+        let corrupt = |database, error: sqlx::Error| Self::Corrupt {
+            database,
+            reason: error.to_string(),
         };
-        source
-            .as_database_error()
-            .is_some_and(|error| !matches!(error.kind(), ErrorKind::Other))
-    }
-
-    /// Who must act on what sqlx says.
-    pub(crate) fn from_sqlx(error: sqlx::Error, kind: Kind, place: &str, after: Duration) -> Self {
-        let place = place.to_owned();
-        let code = error
-            .as_database_error()
-            .and_then(sqlx::error::DatabaseError::code);
-        let code = code.as_deref();
-        match (&error, kind) {
-            (sqlx::Error::PoolTimedOut, _) => return Self::TimedOut { place, after },
-            // It may show a part of the URL.
-            (sqlx::Error::Configuration(_), _) => {
+        let unreachable = |database, error: sqlx::Error| Self::Unreachable {
+            database,
+            source: error.into(),
+        };
+        match &error {
+            E::PoolTimedOut => return timed_out(database),
+            // The message may show a part of the URL.
+            E::Configuration(_) => {
                 return Self::Url {
-                    reason: "the database driver refuses it".to_owned(),
+                    reason: "the database driver rejects it".to_owned(),
                 };
             }
-            (
-                sqlx::Error::Io(_)
-                | sqlx::Error::Tls(_)
-                | sqlx::Error::Protocol(_)
-                | sqlx::Error::PoolClosed
-                | sqlx::Error::WorkerCrashed,
-                _,
-            ) => return Self::Unreachable { place, source: error },
-            (
-                sqlx::Error::ColumnDecode { .. }
-                | sqlx::Error::Decode(_)
-                | sqlx::Error::ColumnNotFound(_)
-                | sqlx::Error::TypeNotFound { .. },
-                _,
-            ) => {
-                return Self::Corrupt {
-                    place,
-                    reason: error.to_string(),
-                };
+            E::Io(_) | E::Tls(_) | E::Protocol(_) | E::PoolClosed | E::WorkerCrashed => {
+                return unreachable(database, error);
+            }
+            E::ColumnDecode { .. } | E::Decode(_) | E::ColumnNotFound(_) | E::TypeNotFound { .. } => {
+                return corrupt(database, error);
             }
             _ => {}
         }
-        match (kind, code) {
+        let code = error.as_database_error().and_then(DatabaseError::code);
+        let code = code.as_deref().unwrap_or_default().to_owned();
+        match (kind, &*code) {
             // query_canceled (statement_timeout), lock_not_available: https://www.postgresql.org/docs/15/errcodes-appendix.html
-            (Kind::Postgres, Some("57014" | "55P03" | "25P03")) => Self::TimedOut { place, after },
+            (Kind::Postgres, "57014" | "55P03" | "25P03") => timed_out(database),
             // Wrong user, password or database.
-            (Kind::Postgres, Some("28000" | "28P01" | "3D000")) => Self::Refused { place, source: error },
+            (Kind::Postgres, "28000" | "28P01" | "3D000") => Self::Refused {
+                database,
+                source: error.into(),
+            },
             // Going down, starting, no connection left, or a broken connection.
-            (Kind::Postgres, Some(code))
+            (Kind::Postgres, code)
                 if code.starts_with("57P") || code.starts_with("08") || code == "53300" =>
             {
-                Self::Unreachable { place, source: error }
+                unreachable(database, error)
             }
-            (Kind::Postgres, Some(code)) if code.starts_with("XX") => Self::Corrupt {
-                place,
-                reason: error.to_string(),
-            },
+            (Kind::Postgres, code) if code.starts_with("XX") => corrupt(database, error),
             // SQLITE_BUSY and its extended forms: https://www.sqlite.org/rescode.html
-            (Kind::Sqlite, Some("5" | "261" | "517" | "773")) => Self::TimedOut { place, after },
+            (Kind::Sqlite, "5" | "261" | "517" | "773") => timed_out(database),
             // SQLITE_CORRUPT with its extended forms, SQLITE_NOTADB.
-            (Kind::Sqlite, Some("11" | "267" | "523" | "779" | "26")) => Self::Corrupt {
-                place,
-                reason: error.to_string(),
-            },
+            (Kind::Sqlite, "11" | "267" | "523" | "779" | "26") => corrupt(database, error),
             // SQLITE_CANTOPEN and its extended forms.
-            (Kind::Sqlite, Some("14" | "270" | "526" | "782" | "1038" | "1550")) => {
-                Self::Unreachable { place, source: error }
-            }
-            _ => Self::Failed { place, source: error },
+            (Kind::Sqlite, "14" | "270" | "526" | "782" | "1038" | "1550") => unreachable(database, error),
+            _ => Self::Failed {
+                database,
+                source: error.into(),
+            },
         }
     }
 }

@@ -1,213 +1,225 @@
-//! The files of an SQLite database: making them, and noticing where somebody takes them away.
+//! Files that only their owner may read, and files that must stay in place while they are open.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use sqlx::{AssertSqlSafe, Executor};
+/// Identity of a file: device and inode on Unix, a `same-file` handle elsewhere. It stays unique while the file is open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileId(Identity);
 
-use crate::database::Connection;
-use crate::{FileId, StorageError};
+#[cfg(unix)]
+type Identity = (u64, u64);
+#[cfg(not(unix))]
+type Identity = std::sync::Arc<same_file::Handle>;
 
-/// What SQLite adds to the name of the database for the files beside it.
-const BESIDE: [&str; 3] = ["", "-wal", "-shm"];
-
-/// What became of a file that can be restored.
-pub(crate) const REMOVED: &str = "removed or moved";
-const REPLACED: &str = "replaced";
-
-/// The files of a database that is open, as they were when it was opened.
-#[derive(Debug)]
-pub(crate) struct DatabaseFiles {
-    path: PathBuf,
-    open: Mutex<Vec<(PathBuf, FileId)>>,
-    is_restoring: AtomicBool,
-    /// Whether the log tells that they were taken away, and that they cannot be restored.
-    is_told: AtomicBool,
-    is_failure_told: AtomicBool,
-}
-
-impl DatabaseFiles {
-    /// Those of the database at `path`, which must be open.
-    pub(crate) fn of(path: &Path) -> io::Result<Self> {
-        let files = Self {
-            path: path.to_owned(),
-            open: Mutex::default(),
-            is_restoring: AtomicBool::new(false),
-            is_told: AtomicBool::new(false),
-            is_failure_told: AtomicBool::new(false),
-        };
-        files.look()?;
-        Ok(files)
-    }
-
-    /// Takes those that are there now for those that are open.
-    pub(crate) fn look(&self) -> io::Result<()> {
-        let mut open = Vec::new();
-        for beside in BESIDE {
-            let path = with_suffix(&self.path, beside);
-            if let Some(id) = FileId::of_path(&path)? {
-                open.push((path, id));
-            }
-        }
-        *self.open() = open;
-        Ok(())
-    }
-
-    /// Whether all of them are in their places; [`StorageError::Taken`] where not, or not yet.
-    pub(crate) fn check(&self) -> Result<(), StorageError> {
-        if self.is_restoring.load(Ordering::Acquire) {
-            // The copy in their place is another file until it is opened.
-            return Err(removed(self.path.clone()));
-        }
-        self.compare()
-    }
-
-    /// Whether those that are open are in their places.
-    fn compare(&self) -> Result<(), StorageError> {
-        let mut missing = None;
-        for (path, id) in &*self.open() {
-            match FileId::of_path(path) {
-                Ok(Some(found)) if found == *id => {}
-                Ok(Some(_)) => {
-                    return Err(StorageError::Taken {
-                        path: path.clone(),
-                        what: REPLACED,
-                        remedy: "put the right one back, or restart the service to use the new one",
-                    });
-                }
-                Ok(None) => missing = missing.or_else(|| Some(path.clone())),
-                Err(source) => {
-                    let path = path.clone();
-                    return Err(StorageError::Folder { path, source });
-                }
-            }
-        }
-        missing.map_or(Ok(()), |path| Err(removed(path)))
-    }
-
-    /// Says that they are in their places, where the log tells otherwise.
-    pub(crate) fn in_place(&self) {
-        if self.is_told.load(Ordering::Relaxed) {
-            self.is_told.store(false, Ordering::Relaxed);
-            tracing::info!(path = %self.path.display(), "the database is in its place again");
+impl FileId {
+    /// Returns the identity of the file at `path`, `None` if there is none. On Unix the file is not opened: closing it
+    /// would release SQLite's locks on it in this process (<https://www.sqlite.org/howtocorrupt.html>, 2.2).
+    ///
+    /// # Errors
+    /// The path cannot be looked up.
+    pub fn of_path(path: &Path) -> io::Result<Option<Self>> {
+        #[cfg(unix)]
+        let found = fs::metadata(path).map(|metadata| identity(&metadata));
+        #[cfg(not(unix))]
+        let found = same_file::Handle::from_path(path).map(std::sync::Arc::new);
+        match found {
+            Ok(identity) => Ok(Some(Self(identity))),
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(None),
+                _ => Err(error),
+            },
         }
     }
 
-    /// Whether a database of which this is wrong is to be restored now, by who asks.
-    pub(crate) fn begin_restore(&self, error: &StorageError) -> bool {
-        if !self.is_told.swap(true, Ordering::Relaxed) {
-            tracing::error!(%error, "the database was taken away while in use");
-        }
-        matches!(error, StorageError::Taken { what: REMOVED, .. })
-            && !self.is_restoring.swap(true, Ordering::AcqRel)
-    }
-
-    /// Says what came of it.
-    pub(crate) fn end_restore(&self, restored: io::Result<()>) {
-        match restored {
-            Ok(()) => {
-                self.is_told.store(false, Ordering::Relaxed);
-                self.is_failure_told.store(false, Ordering::Relaxed);
-                tracing::warn!(path = %self.path.display(), "restored the database at its path");
-            }
-            // It is tried again as soon as somebody asks for something.
-            Err(error) => {
-                if !self.is_failure_told.swap(true, Ordering::Relaxed) {
-                    tracing::error!(%error, "cannot restore the database: retrying");
-                }
-            }
-        }
-        self.is_restoring.store(false, Ordering::Release);
-    }
-
-    /// Writes all that is in the database to a file beside its place. `connection` has it open still.
-    pub(crate) async fn copy(&self, connection: &mut Connection) -> io::Result<()> {
-        let copy = self.copy_path();
-        match fs::remove_file(&copy) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        // Its owner's only; SQLite takes an empty file.
-        make_file(&copy).map_err(io::Error::other)?;
-        let name = copy
-            .to_str()
-            .ok_or_else(|| io::Error::other("its path is not UTF-8"))?
-            .replace('\'', "''");
-        connection
-            .execute(AssertSqlSafe(format!("VACUUM INTO '{name}'")))
-            .await
-            .map_err(io::Error::other)?;
-        fs::File::open(&copy)?.sync_all()
-    }
-
-    /// Puts the copy in place of the database, which nobody has open any more.
-    pub(crate) fn put_in_place(&self) -> io::Result<()> {
-        if let Err(error @ StorageError::Taken { what: REPLACED, .. }) = self.compare() {
-            return Err(io::Error::other(error));
-        }
-        // They belong to the one before: SQLite would take them for those of the copy.
-        for beside in &BESIDE[1..] {
-            match fs::remove_file(with_suffix(&self.path, beside)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        fs::rename(self.copy_path(), &self.path)?;
-        match self.path.parent() {
-            Some(folder) if cfg!(unix) && !folder.as_os_str().is_empty() => {
-                fs::File::open(folder)?.sync_all()
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn copy_path(&self) -> PathBuf {
-        with_suffix(&self.path, "-restored")
-    }
-
-    fn open(&self) -> MutexGuard<'_, Vec<(PathBuf, FileId)>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns the identity of an open file.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub fn of_file(file: &File) -> io::Result<Self> {
+        #[cfg(unix)]
+        let identity = identity(&file.metadata()?);
+        #[cfg(not(unix))]
+        let identity = std::sync::Arc::new(same_file::Handle::from_file(file.try_clone()?)?);
+        Ok(Self(identity))
     }
 }
 
-fn removed(path: PathBuf) -> StorageError {
-    StorageError::Taken {
-        path,
-        what: REMOVED,
-        remedy: "its content is written to its place again",
+#[cfg(unix)]
+fn identity(metadata: &fs::Metadata) -> Identity {
+    use std::os::unix::fs::MetadataExt;
+    (metadata.dev(), metadata.ino())
+}
+
+#[cfg(unix)]
+fn is_unlinked(file: &File) -> io::Result<bool> {
+    Ok(std::os::unix::fs::MetadataExt::nlink(&file.metadata()?) == 0)
+}
+
+#[cfg(not(unix))]
+fn is_unlinked(_: &File) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// Checks that `path` still leads to this open file, and that the file still has at least `length` bytes.
+///
+/// # Errors
+/// The message says which file was removed, moved, replaced or truncated.
+pub fn check_in_place(file: &File, path: &Path, length: u64) -> io::Result<()> {
+    let what = match FileId::of_path(path)? {
+        None => "removed or moved",
+        Some(found) if found != FileId::of_file(file)? || is_unlinked(file)? => "replaced",
+        Some(_) if file.metadata()?.len() < length => "truncated",
+        Some(_) => return Ok(()),
+    };
+    Err(io::Error::other(format!(
+        "{} was {what} while in use",
+        path.display()
+    )))
+}
+
+/// Creates a folder that only its owner may read, and those above it, unless they exist.
+///
+/// # Errors
+/// The folder cannot be created.
+pub fn create_folder(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Returns the options to create a file that only its owner may read and write.
+#[must_use]
+pub fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Opens a lock file, and creates it if it does not exist.
+///
+/// # Errors
+/// Those of the file.
+pub fn open_lock(path: &Path) -> io::Result<File> {
+    private().create(true).truncate(false).write(true).open(path)
+}
+
+/// Replaces a whole file atomically. `synced`: the new content survives a power loss too. The new content is first written
+/// to a file with the extension `new`: unlike the random name of a temporary file, it leaves nothing behind for ever when
+/// the process is killed again and again.
+///
+/// # Errors
+/// Those of the file; the old content stays.
+pub fn replace(path: &Path, bytes: &[u8], synced: bool) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = private().create(true).truncate(true).write(true).open(&new)?;
+    file.write_all(bytes)?;
+    if synced {
+        file.sync_all()?;
+    }
+    fs::rename(new, path)
+}
+
+/// Removes a file unless it does not exist.
+///
+/// # Errors
+/// The file cannot be removed.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+/// Makes the names in the folder of `path` survive a power loss. Does nothing on systems that cannot.
+///
+/// # Errors
+/// Those of the folder.
+pub fn sync_folder_of(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) if cfg!(unix) && !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
+        _ => Ok(()),
+    }
+}
+
+/// Appends `suffix` to the name of a file.
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
 }
 
-/// Makes the file and its folder, so that nobody else may read them. SQLite gives the files beside it the same rights.
-pub(crate) fn make_file(path: &Path) -> Result<(), StorageError> {
-    let fault = |path: &Path| {
-        let path = path.to_owned();
-        move |source: io::Error| StorageError::Folder { path, source }
-    };
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        let mut builder = DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(folder).map_err(fault(folder))?;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An open file with ten bytes, and its path in a folder of its own.
+    fn open_file() -> (tempfile::TempDir, std::path::PathBuf, File) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("inner/file");
+        fs::create_dir(folder.path().join("inner")).unwrap();
+        fs::write(&path, "0123456789").unwrap();
+        let file = fs::OpenOptions::new()
+            .append(true)
+            .read(true)
+            .open(&path)
+            .unwrap();
+        (folder, path, file)
     }
-    let mut options = OpenOptions::new();
-    // One that is there is not even opened: closing it again would take SQLite's locks away from the rest of this process
-    // (https://www.sqlite.org/howtocorrupt.html, 2.2).
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(fault(path)(error)),
-        _ => Ok(()),
+
+    #[test]
+    fn a_file_at_its_path_with_all_its_bytes_is_in_place() {
+        let (_folder, path, file) = open_file();
+        check_in_place(&file, &path, 10).unwrap();
+        fs::hard_link(&path, path.with_extension("second")).unwrap();
+        check_in_place(&file, &path, 10).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_was_taken_away_is_named_with_what_happened() {
+        type Act = fn(&Path);
+        let cases: [(&str, Act); 7] = [
+            ("removed or moved", |path| fs::remove_file(path).unwrap()),
+            ("removed or moved", |path| {
+                fs::rename(path, path.with_extension("1")).unwrap();
+            }),
+            ("removed or moved", |path| {
+                fs::remove_dir_all(path.parent().unwrap()).unwrap();
+            }),
+            ("removed or moved", |path| {
+                let folder = path.parent().unwrap();
+                fs::rename(folder, folder.with_extension("old")).unwrap();
+            }),
+            ("replaced", |path| {
+                fs::rename(path, path.with_extension("1")).unwrap();
+                fs::write(path, "0123456789").unwrap();
+            }),
+            ("replaced", |path| {
+                let copy = path.with_extension("copy");
+                fs::copy(path, &copy).unwrap();
+                fs::rename(copy, path).unwrap();
+            }),
+            // Opened for writing and emptied, as `copytruncate` of logrotate does.
+            ("truncated", |path| fs::write(path, "").unwrap()),
+        ];
+        for (said, act) in cases {
+            let (_folder, path, file) = open_file();
+            act(&path);
+            let error = check_in_place(&file, &path, 10).unwrap_err().to_string();
+            assert!(error.contains(&format!("file was {said}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_moved_file_that_is_put_back_is_in_place_again() {
+        let (_folder, path, file) = open_file();
+        let aside = path.with_extension("1");
+        fs::rename(&path, &aside).unwrap();
+        fs::rename(&aside, &path).unwrap();
+        check_in_place(&file, &path, 10).unwrap();
     }
 }

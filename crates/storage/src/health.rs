@@ -1,23 +1,23 @@
-//! Whether the database does what it is asked for, and how often it did not.
+//! Whether the database works, and how many calls have failed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What the database was asked for.
+/// A kind of call to the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// A connection.
+    /// Opening a connection.
     Connect,
-    /// Statements each for itself, which read.
+    /// Single statements, which read.
     Statement,
-    /// Statements that hold all or not at all, which write.
+    /// A transaction, which writes.
     Transaction,
 }
 
 impl Operation {
-    /// All of them.
+    /// All operations.
     pub const ALL: [Self; 3] = [Self::Connect, Self::Statement, Self::Transaction];
 
-    /// As metrics name it.
+    /// Returns the operation's name in metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -28,22 +28,22 @@ impl Operation {
     }
 }
 
-/// How a database has done since it was opened.
+/// The state of a database since it was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Health {
-    /// Whether the database is reached and does what it is asked. `false` from the third statement on that failed in a row,
-    /// until one succeeds, and likewise of transactions: where the disk is full, all can be read and nothing be written. A
-    /// call that fails for itself is no outage.
+    /// Whether the database can be reached and works. `false` from the third statement in a row that fails, until one
+    /// succeeds, and likewise for transactions: while the disk is full, everything can be read and nothing written. A
+    /// single failed call is no outage.
     pub is_up: bool,
-    /// How many could not be done.
+    /// The number of failed calls by operation.
     pub errors: [(Operation, u64); 3],
 }
 
-/// Calls that fail one after the other before the database counts as down. A service asks at least every second.
+/// Failed calls in a row that make an outage. A service makes a call at least every second.
 const OUTAGE: u64 = 3;
 
-/// What [`Health`] is taken from.
+/// The counters behind [`Health`].
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     failed_in_a_row: [AtomicU64; 3],
@@ -51,7 +51,7 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    pub(crate) fn done(&self, operation: Operation) {
+    pub(crate) fn succeeded(&self, operation: Operation) {
         self.failed_in_a_row[operation as usize].store(0, Ordering::Relaxed);
     }
 
@@ -60,18 +60,18 @@ impl Counts {
         self.errors[operation as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// There was no connection for such a call.
-    pub(crate) fn not_reached(&self, operation: Operation) {
+    /// Counts a call that got no connection.
+    pub(crate) fn not_connected(&self, operation: Operation) {
         self.failed_in_a_row[operation as usize].fetch_add(1, Ordering::Relaxed);
         self.errors[Operation::Connect as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn health(&self) -> Health {
         let is_down = |count: &AtomicU64| count.load(Ordering::Relaxed) >= OUTAGE;
+        let errors = |operation| self.errors[operation as usize].load(Ordering::Relaxed);
         Health {
             is_up: !self.failed_in_a_row.iter().any(is_down),
-            errors: Operation::ALL
-                .map(|operation| (operation, self.errors[operation as usize].load(Ordering::Relaxed))),
+            errors: Operation::ALL.map(|operation| (operation, errors(operation))),
         }
     }
 }
@@ -81,34 +81,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_call_that_fails_is_no_outage() {
+    fn a_single_failed_call_is_no_outage() {
         let counts = Counts::default();
-        let failed = || counts.not_reached(Operation::Statement);
+        let failed = || counts.not_connected(Operation::Statement);
         for _ in 1..OUTAGE {
             failed();
             assert!(counts.health().is_up);
         }
-        counts.done(Operation::Statement);
+        counts.succeeded(Operation::Statement);
         for _ in 1..OUTAGE {
             failed();
         }
-        assert!(counts.health().is_up, "one that succeeded is between");
+        assert!(counts.health().is_up, "a success came between");
         failed();
         assert!(!counts.health().is_up);
         assert_eq!(counts.health().errors[0], (Operation::Connect, 2 * OUTAGE - 1));
-        counts.done(Operation::Statement);
+        counts.succeeded(Operation::Statement);
         assert!(counts.health().is_up);
     }
 
     #[test]
-    fn what_can_be_read_says_nothing_of_whether_it_can_be_written() {
+    fn successful_reads_do_not_hide_failing_writes() {
         let counts = Counts::default();
         for _ in 0..OUTAGE {
             counts.failed(Operation::Transaction);
-            counts.done(Operation::Statement);
+            counts.succeeded(Operation::Statement);
         }
         assert!(!counts.health().is_up);
-        counts.done(Operation::Transaction);
+        counts.succeeded(Operation::Transaction);
         assert!(counts.health().is_up);
     }
 }

@@ -1,8 +1,8 @@
-//! What Likeness keeps between requests and between starts: the apps and their keys. In SQLite, one file and no server, or
-//! in PostgreSQL, which several replicas share.
+//! The database of Likeness: apps with their keys, usage, and audit records. SQLite needs no server; PostgreSQL lets several
+//! replicas share it.
 //!
-//! [`Database`] is the handle: cheap to clone, with a bound on every call. The tables are made and changed by numbered
-//! migrations when it is opened. Knows no HTTP and no picture.
+//! [`Database`] is the handle. It is cheap to clone, and every call on it has a deadline. Numbered migrations create and
+//! change the tables when it is opened. The crate knows no HTTP and no image.
 //!
 //! # One SQL text for both
 //!
@@ -12,24 +12,29 @@
 //! - `TEXT`, also for digests, as hexadecimal digits; `BIGINT`; `DOUBLE PRECISION`. No `BOOLEAN`: 0 and 1 as `BIGINT`.
 //! - A time is a `BIGINT`: microseconds since 1970-01-01 UTC ([`now`]).
 //! - Sums are `CAST(… AS BIGINT)`: PostgreSQL's `SUM` of `BIGINT` is a `NUMERIC`, which `Any` does not read.
-//! - What reads and then writes is a [`Database::transaction`], which takes SQLite's write lock at its beginning.
+//! - Whatever reads and then writes runs in a transaction, which takes SQLite's write lock when it begins.
 
 pub mod apps;
 pub mod audit;
 mod database;
 mod error;
-mod file_id;
-mod files;
+pub mod files;
 mod health;
 mod migrations;
 mod server_url;
 mod settings;
-mod time;
+mod sqlite_files;
 pub mod usage;
 
-pub use database::{Connection, Database, Kind};
+#[doc(hidden)]
+pub use database::Session;
+pub use database::{Database, Kind};
 pub use error::StorageError;
-pub use file_id::{FileId, check_in_place};
 pub use health::{Health, Operation};
 pub use settings::{Place, Settings};
-pub use time::now;
+
+/// Returns the current time in microseconds since 1970-01-01 UTC.
+#[must_use]
+pub fn now() -> i64 {
+    jiff::Timestamp::now().as_microsecond()
+}

@@ -1,12 +1,19 @@
-//! The tables, as they came to be.
+//! The tables, as numbered migrations.
 
 use std::borrow::Cow;
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::time::Duration;
 
-use sqlx::SqlSafeStr;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{AnyConnection, SqlSafeStr};
+use tokio::time::{Instant, sleep, timeout};
 
-/// Every migration: its number, what it brings, its SQL. The numbers ascend; what has once been released is never changed,
-/// as each database knows the checksums of those that made it.
+use crate::files::{open_lock, with_suffix};
+use crate::{Kind, StorageError};
+
+/// Every migration: its number, what it adds, its SQL. The numbers ascend. A released migration never changes, since each
+/// database knows the checksums of its own.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "apps", include_str!("../migrations/0001_apps.sql")),
     (2, "usage", include_str!("../migrations/0002_usage.sql")),
@@ -23,20 +30,64 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     ),
 ];
 
-/// The number of the last one.
-pub(crate) fn newest() -> i64 {
-    MIGRATIONS.last().map_or(0, |(number, ..)| *number)
+/// The longest time that migrations may take, including the wait for another replica that migrates.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Pause between two attempts to lock an SQLite file for migration.
+pub(crate) const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// Brings the tables up to date.
+pub(crate) async fn run(
+    connection: &mut AnyConnection,
+    kind: Kind,
+    database: &str,
+) -> Result<(), StorageError> {
+    let migrations = MIGRATIONS.iter().map(|&(number, name, sql)| {
+        let name = Cow::Borrowed(name);
+        Migration::new(number, name, MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    let migrator = Migrator::with_migrations(migrations.collect());
+    let database = database.to_owned();
+    match timeout(TIMEOUT, migrator.run_direct(None, connection, false)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(MigrateError::VersionMissing(found))) => Err(StorageError::Newer {
+            database,
+            found,
+            known: MIGRATIONS.last().map_or(0, |(number, ..)| *number),
+        }),
+        Ok(Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _))) => {
+            Err(StorageError::from_sqlx(error, kind, &database, TIMEOUT))
+        }
+        Ok(Err(error)) => Err(StorageError::Corrupt {
+            database,
+            reason: error.to_string(),
+        }),
+        Err(_) => Err(StorageError::TimedOut {
+            database,
+            after: TIMEOUT,
+        }),
+    }
 }
 
-pub(crate) fn migrator() -> Migrator {
-    let migrations = MIGRATIONS
-        .iter()
-        .map(|&(number, name, sql)| {
-            let name = Cow::Borrowed(name);
-            Migration::new(number, name, MigrationType::Simple, sql.into_sql_str(), false)
-        })
-        .collect();
-    Migrator::with_migrations(migrations)
+/// Waits for the lock to migrate an SQLite file, which is released when the returned file is closed. sqlx locks servers
+/// only.
+pub(crate) async fn lock(path: &Path) -> Result<File, StorageError> {
+    let path = with_suffix(path, "-migration");
+    let deadline = Instant::now() + TIMEOUT;
+    let lock = async {
+        let file = open_lock(&path)?;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => sleep(LOCK_PAUSE).await,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    };
+    lock.await.map_err(|source: std::io::Error| StorageError::File {
+        path: path.clone(),
+        source,
+    })
 }
 
 #[cfg(test)]
@@ -46,6 +97,6 @@ mod tests {
     #[test]
     fn the_numbers_ascend() {
         assert!(MIGRATIONS.is_sorted_by(|(one, ..), (other, ..)| one < other));
-        assert_eq!(newest(), MIGRATIONS.len() as i64);
+        assert_eq!(MIGRATIONS.last().unwrap().0, MIGRATIONS.len() as i64);
     }
 }

@@ -1,5 +1,5 @@
-//! The URL of a PostgreSQL server, read strictly: what a lenient reader makes of a password with a raw `/` or `@` in it is
-//! a host, a port or a database's name, and those are shown.
+//! A strict parser for the URL of a PostgreSQL server. A lenient one takes parts of a password with a raw `/` or `@` for the
+//! host, the port or the database, which messages show.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use url::Url;
 /// The schemes of a server's URL.
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 
-/// The parameters that sqlx knows. It logs any other one, with its value.
+/// The parameters that sqlx knows. It logs any other with its value.
 const PARAMETERS: [&str; 18] = [
     "sslmode",
     "ssl-mode",
@@ -40,10 +40,10 @@ const SSL_MODES: [&str; 6] = [
     "verify-full",
 ];
 
-/// Reads a server's URL, or says what is wrong with it without showing any part of it.
+/// Parses the URL of a server. An error says what is wrong without showing any part of the URL.
 pub(crate) fn parse_server(text: &str) -> Result<Url, &'static str> {
-    const SHAPE: &str = "it should read `postgres://user:password@host:5432/database`; `:`, `/`, `@`, `#`, `?` and `%` in a \
-                         password are written as %3A, %2F, %40, %23, %3F and %25";
+    const SHAPE: &str = "it should read `postgres://user:password@host:5432/database`; in a password write `:`, `/`, `@`, `#`, `?` \
+                         and `%` as %3A, %2F, %40, %23, %3F and %25";
     let rest = SCHEMES
         .iter()
         .find_map(|scheme| text.strip_prefix(scheme))
@@ -53,7 +53,7 @@ pub(crate) fn parse_server(text: &str) -> Result<Url, &'static str> {
         .any(|letter| letter.is_control() || letter.is_whitespace())
     {
         return Err(
-            "it has spaces, line ends or control characters in it; in a password they are written as %20 and so on",
+            "it contains spaces, line ends or control characters; in a password write them as %20 and so on",
         );
     }
     if !is_percent_encoded(rest) || rest.contains(['#', '\\']) {
@@ -68,7 +68,7 @@ pub(crate) fn parse_server(text: &str) -> Result<Url, &'static str> {
         Some((user, host)) => (Some(user), host),
         None => (None, authority),
     };
-    // An `@` anywhere else, or another `/`: part of a password, as likely as not.
+    // An `@` elsewhere, or another `/`, may be part of a password.
     if [Some(host), Some(path), query]
         .into_iter()
         .flatten()
@@ -83,7 +83,7 @@ pub(crate) fn parse_server(text: &str) -> Result<Url, &'static str> {
     if path.is_empty() {
         return Err("it names no database: `postgres://user:password@host:5432/database`");
     }
-    // What is encoded in a host is the path of a socket.
+    // An encoded host is the path of a socket.
     if host.contains('%') && !host.to_ascii_lowercase().starts_with("%2f") {
         return Err(SHAPE);
     }
@@ -107,24 +107,24 @@ fn check_parameter(name: &str, value: &str) -> Result<(), &'static str> {
             .is_some_and(|rest| rest.ends_with(']'));
     if !is_known {
         return Err(
-            "it has a parameter that is not supported; supported are sslmode, sslrootcert, sslcert, sslkey, \
+            "it has an unsupported parameter; supported are sslmode, sslrootcert, sslcert, sslkey, \
              statement-cache-capacity, host, hostaddr, port, dbname, user, password, application_name and options",
         );
     }
     match name {
         "sslmode" | "ssl-mode" if !SSL_MODES.contains(&value) => {
-            Err("its sslmode is none of disable, allow, prefer, require, verify-ca and verify-full")
+            Err("its sslmode must be disable, allow, prefer, require, verify-ca or verify-full")
         }
-        "port" if value.parse::<u16>().is_err() => Err("its parameter port is no port"),
-        "hostaddr" if value.parse::<IpAddr>().is_err() => Err("its parameter hostaddr is no IP address"),
+        "port" if value.parse::<u16>().is_err() => Err("its parameter port must be a port"),
+        "hostaddr" if value.parse::<IpAddr>().is_err() => Err("its parameter hostaddr must be an IP address"),
         "statement-cache-capacity" if value.parse::<usize>().is_err() => {
-            Err("its parameter statement-cache-capacity is no whole number")
+            Err("its parameter statement-cache-capacity must be a whole number")
         }
         _ => Ok(()),
     }
 }
 
-/// Whether every `%` begins an encoded character.
+/// Returns whether every `%` begins an encoded character.
 fn is_percent_encoded(text: &str) -> bool {
     text.split('%').skip(1).all(|part| {
         let digits = part.as_bytes().get(..2);
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_of_servers_are_read() {
+    fn urls_of_servers_are_parsed() {
         for (url, host, path) in [
             ("postgres://u:p@host/db", "host", "/db"),
             ("postgresql://host:5433/db?sslmode=require", "host", "/db"),
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_part_of_a_password_is_refused_and_not_shown() {
+    fn an_ambiguous_password_is_rejected_and_not_shown() {
         for wrong in [
             // Slashes forgotten.
             "postgres:likeness:SECRETPW@db.example/likeness",
@@ -215,9 +215,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a password is made of: either it is refused, or host, port and database are those that were meant.
+        /// For any password, the URL is rejected, or host, port and database are right.
         #[test]
-        fn no_password_gets_into_what_is_shown(password in "[ -~é\n]{0,12}") {
+        fn no_password_gets_into_messages(password in "[ -~é\n]{0,12}") {
             let url = format!("postgres://user:{password}@host.example:5432/database");
             if let Ok(url) = parse_server(&url) {
                 prop_assert_eq!(url.username(), "user");

@@ -1,20 +1,20 @@
-//! Which database, and how long it may take.
+//! Which database to use, and its timeout.
 
-use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use crate::StorageError;
 use crate::server_url::parse_server;
+use crate::{Kind, StorageError};
 
-/// Which database it is.
+/// Where a database is.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Place {
-    /// An SQLite database in this file, which is made where it is not there, and so is its folder.
+    /// An SQLite database in this file. File and folder are created if they do not exist.
     File(PathBuf),
     /// An SQLite database in memory, for tests: it ends with its last handle.
     Memory,
@@ -22,53 +22,67 @@ pub enum Place {
     Server(SecretString),
 }
 
+fn invalid(reason: &str) -> StorageError {
+    StorageError::Url {
+        reason: reason.to_owned(),
+    }
+}
+
+/// The bytes of a path that need no encoding in a URL.
+const PATH: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'-');
+
 impl Place {
-    /// Reads a URL: `postgres://user:password@host:port/database` (or `postgresql:`), with the parameters of libpq such
-    /// as `sslmode=verify-full`; `sqlite:path/of/a/file`; `sqlite::memory:`. It is read strictly: where it is not clear where
-    /// the password ends, it is refused.
+    /// Parses a URL: `postgres://user:password@host:port/database` (or `postgresql:`), with the parameters of libpq such
+    /// as `sslmode=verify-full`; `sqlite:path/of/a/file`; `sqlite::memory:`. The parser is strict: a URL in which the end of
+    /// the password is ambiguous is rejected.
     ///
     /// # Errors
-    /// [`StorageError::Url`], which shows no part of it.
+    /// [`StorageError::Url`], which shows no part of the URL.
     pub fn from_url(url: &SecretString) -> Result<Self, StorageError> {
-        let invalid = |reason: &str| {
-            Err(StorageError::Url {
-                reason: reason.to_owned(),
-            })
-        };
         let text = url.expose_secret().trim();
-        let Some((scheme, rest)) = text.split_once(':') else {
-            return invalid("it has no scheme; it should begin with `postgres://` or `sqlite:`");
-        };
-        match scheme {
-            "sqlite" => match rest.trim_start_matches("//") {
+        match text.split_once(':') {
+            None => Err(invalid(
+                "it has no scheme; it should begin with `postgres://` or `sqlite:`",
+            )),
+            Some(("sqlite", rest)) => match rest.trim_start_matches("//") {
                 ":memory:" => Ok(Self::Memory),
-                "" => invalid("it names no file: `sqlite:path/of/a/file`"),
-                // Messages show the path: what is the URL of something else must not become one.
-                path if path.contains("://") || path.contains('?') => {
-                    invalid("it should read `sqlite:path/of/a/file`, without parameters")
-                }
+                "" => Err(invalid("it names no file: `sqlite:path/of/a/file`")),
+                // Messages show the path: the URL of something else must not become one.
+                path if path.contains("://") || path.contains('?') => Err(invalid(
+                    "it should read `sqlite:path/of/a/file`, without parameters",
+                )),
                 path => Ok(Self::File(path.into())),
             },
-            "postgres" | "postgresql" => match parse_server(text) {
-                Ok(_) => Ok(Self::Server(text.into())),
-                Err(reason) => invalid(reason),
-            },
-            _ => invalid("it should begin with `postgres://` or `sqlite:`"),
+            Some(("postgres" | "postgresql", _)) => {
+                parse_server(text).map_err(invalid)?;
+                Ok(Self::Server(text.into()))
+            }
+            Some(_) => Err(invalid("it should begin with `postgres://` or `sqlite:`")),
         }
     }
 
-    /// The URL for sqlx. May hold a password.
-    pub(crate) fn url(&self) -> Result<Url, StorageError> {
-        let invalid = |reason: String| StorageError::Url { reason };
+    pub(crate) fn kind(&self) -> Kind {
         match self {
-            Self::Memory => Url::parse("sqlite::memory:").map_err(|error| invalid(error.to_string())),
+            Self::Server(_) => Kind::Postgres,
+            Self::File(_) | Self::Memory => Kind::Sqlite,
+        }
+    }
+
+    /// Returns the URL for sqlx. It may hold a password.
+    pub(crate) fn url(&self) -> Result<Url, StorageError> {
+        let sqlite = |url: &str| Url::parse(url).map_err(|error| invalid(&error.to_string()));
+        match self {
+            Self::Memory => sqlite("sqlite::memory:"),
             Self::File(path) => {
-                let url = format!("sqlite:{}?mode=rwc", encoded(path));
-                Url::parse(&url).map_err(|error| invalid(error.to_string()))
+                let path = percent_encode(path.as_os_str().as_encoded_bytes(), &PATH);
+                sqlite(&format!("sqlite:{path}?mode=rwc"))
             }
             Self::Server(url) => {
-                let mut url =
-                    parse_server(url.expose_secret()).map_err(|reason| invalid(reason.to_owned()))?;
+                let mut url = parse_server(url.expose_secret()).map_err(invalid)?;
                 if !url.query_pairs().any(|(name, _)| name == "application_name") {
                     url.query_pairs_mut().append_pair("application_name", "likeness");
                 }
@@ -77,59 +91,38 @@ impl Place {
         }
     }
 
-    /// What messages call it: never with a password.
+    /// Returns the name of the database in messages, never with a password.
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Memory => "SQLite in memory".to_owned(),
             Self::File(path) => path.display().to_string(),
-            Self::Server(url) => match parse_server(url.expose_secret()) {
-                Ok(url) => {
-                    let user = if url.username().is_empty() {
-                        String::new()
-                    } else {
-                        format!("{}@", url.username())
-                    };
-                    format!(
-                        "postgres://{user}{}:{}{}",
-                        url.host_str().unwrap_or_default(),
-                        url.port().unwrap_or(5432),
-                        url.path()
-                    )
-                }
-                Err(_) => "PostgreSQL".to_owned(),
-            },
+            Self::Server(url) => parse_server(url.expose_secret()).map_or_else(
+                |_| "PostgreSQL".to_owned(),
+                |url| {
+                    let (user, host) = (url.username(), url.host_str().unwrap_or_default());
+                    let at = if user.is_empty() { "" } else { "@" };
+                    let port = url.port().unwrap_or(5432);
+                    format!("postgres://{user}{at}{host}:{port}{}", url.path())
+                },
+            ),
         }
     }
 }
 
-/// A path as sqlx wants it in a URL.
-fn encoded(path: &Path) -> String {
-    let mut encoded = String::new();
-    for &byte in path.as_os_str().as_encoded_bytes() {
-        if byte.is_ascii_alphanumeric() || b"/._-".contains(&byte) {
-            encoded.push(byte.into());
-        } else {
-            // Writing to a string does not fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
-}
-
-/// Which database, and how long it may take.
+/// Which database to use, and its timeout.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Which one.
+    /// The database.
     pub place: Place,
-    /// The longest that a call waits, whatever for: a free connection, the network, a lock, the answer. Default: 5 s.
+    /// The longest time that a call waits: for a free connection, the network, a lock, the response. Default: 5 s.
     pub timeout: Duration,
     /// The most connections to a PostgreSQL server, at least 1. Default: 8. SQLite has four, in memory one.
     pub connections: u32,
 }
 
 impl Settings {
-    /// This database, with the default times and sizes.
+    /// Returns settings for this database with the default timeout and connections.
     #[must_use]
     pub fn new(place: Place) -> Self {
         Self {
@@ -139,23 +132,23 @@ impl Settings {
         }
     }
 
-    /// The longest that a call waits.
+    /// Sets the timeout.
     #[must_use]
-    pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
     }
 
-    /// The most connections to a server.
+    /// Sets the most connections to a server.
     #[must_use]
-    pub fn with_connections(mut self, connections: u32) -> Self {
-        self.connections = connections;
-        self
+    pub fn with_connections(self, connections: u32) -> Self {
+        Self { connections, ..self }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn place(url: &str) -> Result<Place, String> {
@@ -176,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_url_is_said_without_its_password() {
+    fn a_rejected_url_is_not_shown() {
         for wrong in [
             "s3cret",
             "mysql://u:s3cret@host/db",
@@ -200,7 +193,7 @@ mod tests {
         assert_eq!(name, "postgres://likeness@db.internal:5432/likeness");
         let debug = format!("{:?}", place("postgres://u:s3cret@host/db").unwrap());
         assert!(!debug.contains("s3cret"), "{debug}");
-        // One that nobody has checked.
+        // An unchecked one.
         let unchecked = Place::Server("postgres:u:s3cret@host/db".into());
         assert_eq!(unchecked.name(), "PostgreSQL");
         assert!(!unchecked.url().unwrap_err().to_string().contains("s3cret"));

@@ -3,11 +3,10 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use likeness_storage::apps::{
-    AppEndpoint, AppError, AppKey, AppLimits, AppSettings, Rotated, Rotation, StoredApp,
-};
+use likeness_storage::apps::{AppEndpoint, AppKey, AppLimits, AppSettings, Rotated, Rotation, StoredApp};
 use likeness_storage::{Database, StorageError, now};
 use likeness_testing::{Failed, Outcome, Suite, TestDatabase, ensure};
+use sqlx::{Row, query};
 
 mod support;
 
@@ -105,7 +104,7 @@ fn taken(test: &TestDatabase) -> Outcome {
         database.create_app("one", &full(), first.clone()).await?;
         let again = database.create_app("one", &AppSettings::default(), key()?).await;
         ensure!(
-            matches!(&again, Err(AppError::Exists(id)) if id == "one"),
+            matches!(&again, Err(StorageError::AppExists(id)) if id == "one"),
             "{again:?}"
         );
         let app = app(&database, "one").await?;
@@ -142,7 +141,7 @@ fn changed(test: &TestDatabase) -> Outcome {
             "another app changed as well"
         );
         let unknown = database.change_app("none", |_| {}).await;
-        ensure!(matches!(unknown, Err(AppError::Unknown(_))), "{unknown:?}");
+        ensure!(matches!(unknown, Err(StorageError::UnknownApp(_))), "{unknown:?}");
         Ok(())
     })
 }
@@ -180,7 +179,7 @@ fn third_key(test: &TestDatabase) -> Outcome {
         database.rotate_key("one", &keys[1], Rotation::new(HOUR)).await?;
         let refused = database.rotate_key("one", &keys[2], Rotation::new(HOUR)).await;
         ensure!(
-            matches!(&refused, Err(AppError::TooManyKeys { oldest, .. }) if *oldest == made.label),
+            matches!(&refused, Err(StorageError::TooManyKeys { oldest, .. }) if *oldest == made.label),
             "{refused:?}"
         );
         let unchanged = app(&database, "one").await?;
@@ -211,7 +210,7 @@ fn no_grace(test: &TestDatabase) -> Outcome {
         let accepted = keys.each_ref().map(|key| accepts(&app, key));
         ensure!(accepted == [false, false, true], "{accepted:?} {app:?}");
         let unknown = database.rotate_key("none", &keys[0], Rotation::new(HOUR)).await;
-        ensure!(matches!(unknown, Err(AppError::Unknown(_))), "{unknown:?}");
+        ensure!(matches!(unknown, Err(StorageError::UnknownApp(_))), "{unknown:?}");
         Ok(())
     })
 }
@@ -224,7 +223,7 @@ fn removed(test: &TestDatabase) -> Outcome {
         database.delete_app("one").await?;
         ensure!(database.app("one").await?.is_none(), "it is still there");
         let again = database.delete_app("one").await;
-        ensure!(matches!(again, Err(AppError::Unknown(_))), "{again:?}");
+        ensure!(matches!(again, Err(StorageError::UnknownApp(_))), "{again:?}");
         database.create_app("one", &full(), new.clone()).await?;
         let app = app(&database, "one").await?;
         ensure!(accepts(&app, &new) && !accepts(&app, &old), "{app:?}");
@@ -313,15 +312,11 @@ fn hashed(test: &TestDatabase) -> Outcome {
         for app in ["one", "other"] {
             database.create_app(app, &full(), key.clone()).await?;
         }
-        let rows: Vec<(String, String)> = database
-            .run(|connection| {
-                Box::pin(async move {
-                    sqlx::query_as("SELECT salt, digest FROM app_keys")
-                        .fetch_all(connection)
-                        .await
-                })
-            })
-            .await?;
+        let mut session = database.read().await?;
+        let rows = session.fetch_all(query("SELECT salt, digest FROM app_keys"), |row| {
+            Ok((row.try_get::<String, _>(0)?, row.try_get::<String, _>(1)?))
+        });
+        let rows = rows.await?;
         let secret = key.expose().trim_start_matches("lk_");
         ensure!(
             rows.len() == 2 && rows[0] != rows[1],
@@ -336,15 +331,11 @@ fn damaged(test: &TestDatabase) -> Outcome {
     block_on(async {
         let database = open(test).await?;
         database.create_app("one", &full(), key()?).await?;
-        database
-            .run(|connection| {
-                Box::pin(async move {
-                    sqlx::query("UPDATE app_keys SET digest = 'no digest'")
-                        .execute(connection)
-                        .await
-                })
-            })
+        let mut session = database.begin().await?;
+        session
+            .execute(query("UPDATE app_keys SET digest = 'no digest'"))
             .await?;
+        session.finish().await?;
         let read = database.apps().await;
         ensure!(matches!(read, Err(StorageError::Corrupt { .. })), "{read:?}");
         Ok(())

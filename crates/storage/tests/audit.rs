@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use likeness_storage::audit::{AuditAnchor, AuditRow};
+use likeness_storage::audit::{AuditCheckpoint, AuditRow};
 use likeness_testing::{Outcome, Suite, TestDatabase, ensure};
 
 mod support;
@@ -32,8 +32,8 @@ fn rows(instance: &str, times: &[i64]) -> Vec<AuditRow> {
     rows.collect()
 }
 
-fn anchor(seq: i64) -> AuditAnchor {
-    AuditAnchor {
+fn checkpoint(seq: i64) -> AuditCheckpoint {
+    AuditCheckpoint {
         instance: "one".to_owned(),
         seq,
         hash: format!("hash {seq}"),
@@ -66,12 +66,15 @@ fn removed(place: &TestDatabase) -> Outcome {
                 "{found:?} instead of {wanted:?} before {before} of {count}"
             );
         }
-        database.remove_audit(anchor(4)).await?;
+        database.remove_audit(checkpoint(4)).await?;
         ensure!(last(41, 1).await? == Some(5), "the batches go on");
         ensure!(last(41, 100).await? == Some(5), "no further than what is old");
-        // From one that comes late: what it removes may have been sent again, and the anchor stays.
-        database.remove_audit(anchor(2)).await?;
-        ensure!(database.audit_anchors().await? == [anchor(4)], "the anchor");
+        // From one that comes late: what it removes may have been sent again, and the checkpoint stays.
+        database.remove_audit(checkpoint(2)).await?;
+        ensure!(
+            database.audit_checkpoints().await? == [checkpoint(4)],
+            "the checkpoint"
+        );
         let left = database.audit_after("", 0, 100).await?;
         let left: Vec<_> = left.iter().map(|row| (&*row.instance, row.seq)).collect();
         ensure!(

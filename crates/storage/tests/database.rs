@@ -4,8 +4,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use likeness_storage::{Connection, Database, Operation, StorageError};
+use likeness_storage::{Database, Operation, Session, StorageError};
 use likeness_testing::{Failed, Outcome, Postgres, Suite, TestDatabase, ensure};
+use sqlx::{Row, query};
 
 mod support;
 
@@ -42,31 +43,34 @@ fn main() -> ExitCode {
     suite.run()
 }
 
-async fn revision(connection: &mut Connection) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar("SELECT revision FROM apps_revision WHERE id = $1")
-        .bind(1_i64)
-        .fetch_one(connection)
-        .await
+async fn revision(session: &mut Session) -> Result<i64, StorageError> {
+    let revision = query("SELECT revision FROM apps_revision WHERE id = $1").bind(1_i64);
+    session.fetch_one(revision, |row| row.try_get(0)).await
 }
 
-async fn set_revision(connection: &mut Connection, revision: i64) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE apps_revision SET revision = $1")
-        .bind(revision)
-        .execute(connection)
-        .await
-        .map(drop)
+async fn set_revision(session: &mut Session, revision: i64) -> Result<(), StorageError> {
+    let update = query("UPDATE apps_revision SET revision = $1").bind(revision);
+    session.execute(update).await.map(drop)
 }
 
 async fn read(database: &Database) -> Result<i64, StorageError> {
-    database.run(|connection| Box::pin(revision(connection))).await
+    let mut session = database.read().await?;
+    let revision = revision(&mut session).await?;
+    session.finish().await?;
+    Ok(revision)
+}
+
+/// Sets the revision in a transaction.
+async fn write(database: &Database, revision: i64) -> Result<(), StorageError> {
+    let mut session = database.begin().await?;
+    set_revision(&mut session, revision).await?;
+    session.finish().await
 }
 
 fn opened_twice(test: &TestDatabase) -> Outcome {
     block_on(async {
         let first = open(test).await?;
-        first
-            .run(|connection| Box::pin(set_revision(connection, 7)))
-            .await?;
+        write(&first, 7).await?;
         first.close().await;
         let found = read(&open(test).await?).await?;
         ensure!(found == 7, "{found}");
@@ -92,19 +96,13 @@ fn opened_together(test: &TestDatabase) -> Outcome {
 fn newer(test: &TestDatabase) -> Outcome {
     block_on(async {
         let database = open(test).await?;
-        database
-            .run(|connection| {
-                Box::pin(async move {
-                    sqlx::query(
-                        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-                         SELECT 9000, 'later', success, checksum, execution_time FROM _sqlx_migrations \
-                         WHERE version = 1",
-                    )
-                    .execute(connection)
-                    .await
-                })
-            })
-            .await?;
+        let mut session = database.begin().await?;
+        let later = query(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+             SELECT 9000, 'later', success, checksum, execution_time FROM _sqlx_migrations WHERE version = 1",
+        );
+        session.execute(later).await?;
+        session.finish().await?;
         let error = Database::open(&settings(test.url())?).await.err();
         ensure!(
             matches!(error, Some(StorageError::Newer { found: 9000, .. })),
@@ -117,27 +115,20 @@ fn newer(test: &TestDatabase) -> Outcome {
 fn rolled_back(test: &TestDatabase) -> Outcome {
     block_on(async {
         let database = open(test).await?;
-        let failed = database
-            .transaction(|connection| {
-                Box::pin(async move {
-                    set_revision(&mut *connection, 7).await?;
-                    sqlx::query("INSERT INTO apps_revision (id, revision) VALUES (1, 0)")
-                        .execute(connection)
-                        .await
-                })
-            })
-            .await;
+        let mut session = database.begin().await?;
+        set_revision(&mut session, 7).await?;
+        let second = query("INSERT INTO apps_revision (id, revision) VALUES (1, 0)");
+        let failed = session.execute(second).await;
         ensure!(matches!(failed, Err(StorageError::Failed { .. })), "{failed:?}");
-        let given_up = database
-            .try_transaction(|connection| {
-                Box::pin(async move {
-                    set_revision(connection, 8).await?;
-                    Ok(Err::<(), _>("no"))
-                })
-            })
-            .await?;
-        ensure!(given_up == Err("no"), "{given_up:?}");
-        // It works, and what it refuses is the caller's.
+        drop(session);
+        let mut session = database.begin().await?;
+        set_revision(&mut session, 8).await?;
+        session.roll_back().await?;
+        // Neither finished nor rolled back, as by a call that was cancelled.
+        let mut session = database.begin().await?;
+        set_revision(&mut session, 9).await?;
+        drop(session);
+        // A rejected statement is no outage.
         let health = database.health();
         ensure!(
             health.is_up && health.errors.iter().all(|(_, count)| *count == 0),
@@ -148,40 +139,22 @@ fn rolled_back(test: &TestDatabase) -> Outcome {
     })
 }
 
-/// Holds the lock of the row until told to go on, which it never is.
-async fn hold(database: Database, held: tokio::sync::oneshot::Sender<()>) -> Result<(), StorageError> {
-    database
-        .transaction(|connection| {
-            Box::pin(async move {
-                set_revision(connection, 1).await?;
-                let _ = held.send(());
-                std::future::pending().await
-            })
-        })
-        .await
-}
-
 fn locked(test: &TestDatabase) -> Outcome {
     block_on(async {
         let patient = open(test).await?;
         let hasty = settings(test.url())?.with_timeout(Duration::from_millis(200));
         let hasty = Database::open(&hasty).await?;
-        let (held, is_held) = tokio::sync::oneshot::channel();
-        let holder = tokio::spawn(hold(patient, held));
-        is_held.await?;
-        let outcome = hasty
-            .transaction(|connection| Box::pin(set_revision(connection, 2)))
-            .await;
+        let mut holder = patient.begin().await?;
+        set_revision(&mut holder, 1).await?;
+        let outcome = write(&hasty, 2).await;
         ensure!(
             matches!(outcome, Err(StorageError::TimedOut { .. })),
             "{outcome:?}"
         );
-        holder.abort();
-        drop(holder.await);
-        // The lock goes with its holder.
-        hasty
-            .transaction(|connection| Box::pin(set_revision(connection, 3)))
-            .await?;
+        // Closes the connection, and releases its lock.
+        drop(holder);
+        patient.close().await;
+        write(&hasty, 3).await?;
         ensure!(read(&hasty).await? == 3, "the change is not there");
         Ok(())
     })
@@ -192,11 +165,9 @@ fn busy(postgres: &Postgres) -> Outcome {
     block_on(async {
         let hasty = settings(&url)?.with_timeout(Duration::from_secs(1));
         let database = Database::open(&hasty).await?;
-        let outcome = database
-            .run(|connection| {
-                Box::pin(async move { sqlx::query("SELECT pg_sleep(600)").execute(connection).await })
-            })
-            .await;
+        let mut session = database.read().await?;
+        let outcome = session.execute(query("SELECT pg_sleep(600)")).await;
+        drop(session);
         ensure!(
             matches!(outcome, Err(StorageError::TimedOut { .. })),
             "{outcome:?}"
@@ -282,33 +253,27 @@ fn full_disk() -> Outcome {
     block_on(async {
         let database = open(&place).await?;
         // Where the file is not to grow, that is so for this connection only.
-        let write = |grows: bool| {
-            database.transaction(move |connection| {
-                Box::pin(async move {
-                    if !grows {
-                        sqlx::query("PRAGMA max_page_count = 1")
-                            .execute(&mut *connection)
-                            .await?;
-                    }
-                    let revision = revision(&mut *connection).await?;
-                    set_revision(&mut *connection, revision + 1).await?;
-                    sqlx::query(
-                        "INSERT INTO usage_days (app, day, biometric, liveness, refused) \
-                         VALUES (HEX(ZEROBLOB(100000)), $1, 0, 0, 0)",
-                    )
-                    .bind(revision)
-                    .execute(connection)
-                    .await
-                })
-            })
+        let grow = async |grows: bool| -> Result<(), StorageError> {
+            let mut session = database.begin().await?;
+            if !grows {
+                session.execute(query("PRAGMA max_page_count = 1")).await?;
+            }
+            let revision = revision(&mut session).await?;
+            set_revision(&mut session, revision + 1).await?;
+            let large = query(
+                "INSERT INTO usage_days (app, day, biometric, liveness, refused) \
+                 VALUES (HEX(ZEROBLOB(100000)), $1, 0, 0, 0)",
+            );
+            session.execute(large.bind(revision)).await?;
+            session.finish().await
         };
-        let full = write(false).await;
+        let full = grow(false).await;
         ensure!(
             matches!(&full, Err(StorageError::Failed { source, .. }) if source.to_string().contains("full")),
             "{full:?}"
         );
         for _ in 0..5 {
-            write(true).await?;
+            grow(true).await?;
         }
         let found = read(&database).await?;
         ensure!(found == 5, "{found}");
@@ -353,23 +318,17 @@ fn removed() -> Outcome {
         let settings = settings(&format!("sqlite:{}", file.display()))?;
         block_on(async {
             let database = Database::open(&settings).await?;
-            database
-                .transaction(|connection| Box::pin(set_revision(connection, 7)))
-                .await?;
+            write(&database, 7).await?;
             act(&file)?;
             // Nothing is written where it would vanish with the process.
-            let written = database
-                .transaction(|connection| Box::pin(set_revision(connection, 8)))
-                .await;
+            let written = write(&database, 8).await;
             ensure!(
                 matches!(written, Err(StorageError::Taken { .. })),
                 "{what}: {written:?}"
             );
             let found = read_restored(&database).await?;
             ensure!(found == 7, "{what}: {found}");
-            database
-                .transaction(|connection| Box::pin(set_revision(connection, 9)))
-                .await?;
+            write(&database, 9).await?;
             // What others find at the path, while it is open and afterwards.
             let found = read(&Database::open(&settings).await?).await?;
             ensure!(found == 9, "{what}: {found} beside it");
@@ -394,13 +353,11 @@ fn replaced() -> Outcome {
     let aside = folder.path().join("aside.db");
     block_on(async {
         let database = Database::open(&settings(&format!("sqlite:{}", file.display()))?).await?;
-        let set =
-            |revision| database.transaction(move |connection| Box::pin(set_revision(connection, revision)));
-        set(7).await?;
+        write(&database, 7).await?;
         std::fs::rename(&file, &aside)?;
         std::fs::write(&file, "another one")?;
         for _ in 0..3 {
-            let written = set(8).await;
+            let written = write(&database, 8).await;
             ensure!(
                 matches!(&written, Err(error @ StorageError::Taken { .. }) if error.to_string().contains("replaced")),
                 "{written:?}"
@@ -412,7 +369,7 @@ fn replaced() -> Outcome {
             "the other file was changed"
         );
         std::fs::rename(&aside, &file)?;
-        set(9).await?;
+        write(&database, 9).await?;
         let found = read(&database).await?;
         ensure!(found == 9, "{found}");
         Ok(())
@@ -426,9 +383,7 @@ fn file_rights() -> Outcome {
     block_on(async {
         let url = format!("sqlite:{}", data.join("likeness.db").display());
         let database = Database::open(&settings(&url)?).await?;
-        database
-            .run(|connection| Box::pin(set_revision(connection, 7)))
-            .await?;
+        write(&database, 7).await?;
         let mode = |path: &std::path::Path| -> Result<u32, Failed> {
             Ok(std::fs::metadata(path)?.permissions().mode() & 0o777)
         };
@@ -468,8 +423,7 @@ fn memory() -> Outcome {
     block_on(async {
         let settings = settings("sqlite::memory:")?;
         let (one, other) = (Database::open(&settings).await?, Database::open(&settings).await?);
-        one.run(|connection| Box::pin(set_revision(connection, 7)))
-            .await?;
+        write(&one, 7).await?;
         ensure!(
             read(&one).await? == 7 && read(&other).await? == 0,
             "they are the same"

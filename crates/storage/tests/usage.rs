@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use likeness_storage::usage::{Counted, Period, Quotas, Used};
+use likeness_storage::usage::{Period, Quotas, Usage, Used};
 use likeness_testing::{Outcome, Suite, TestDatabase, ensure};
 
 mod support;
@@ -88,7 +88,7 @@ fn concurrent(place: &TestDatabase) -> Outcome {
 fn counted(place: &TestDatabase) -> Outcome {
     block_on(async {
         let database = open(place).await?;
-        let item = |period, units, biometric| Counted {
+        let item = |period, units, biometric| Usage {
             app: "acme".to_owned(),
             period,
             units,

@@ -1,5 +1,7 @@
 //! `likeness audit`.
 
+mod table;
+
 use std::io::{BufWriter, Write};
 use std::process::ExitCode;
 
@@ -9,27 +11,25 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use likeness::server::Config;
 use likeness::server::audit::{
-    ChainKey, Head, NotedHead, audit_folder, file_lines, verify_files, verify_storage,
+    ChainCheckpoint, ChainKey, audit_folder, audit_row, file_records, verify_database, verify_files,
 };
 use likeness::server::storage::audit::AuditFilter;
-use serde_json::Value;
 
 use super::config::ConfigArguments;
 use super::{Failure, block_on, exit, say};
-
-mod table;
 
 /// Rows that are read at a time.
 const PAGE: i64 = 500;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
-    /// Is the audit whole? Names the first line of each chain that was changed, removed, added or moved. Exit code: 0 whole,
-    /// 1 it could not be checked or there is none, 2 usage, 4 it is not whole.
+    /// Verify the hash chains of the audit log. Exit code: 0 valid, 1 nothing to verify or an error, 2 usage, 4 not valid.
+    ///
+    /// Reports the first record of each chain that was changed, removed, added or moved.
     Verify(VerifyArguments),
-    /// Write the events of a time as lines of JSON or as CSV.
+    /// Export audit records as lines of JSON or as CSV.
     Export(ExportArguments),
-    /// Say how much there is, in the files and in the storage.
+    /// Show the number of audit records in the files and in the database.
     Status(ConfigArguments),
 }
 
@@ -37,39 +37,45 @@ pub(crate) enum AuditCommand {
 pub(crate) struct VerifyArguments {
     #[command(flatten)]
     config: ConfigArguments,
-    /// Which of the two.
-    #[arg(long, value_enum, default_value_t = Place::Store)]
-    from: Place,
-    /// An end that was noted down, as `INSTANCE:NUMBER:HASH`: lines that are missing at the end show by nothing else.
-    #[arg(long, value_name = "HEAD")]
-    expect_head: Vec<String>,
+    /// Copy of the audit log to verify.
+    #[arg(long, value_enum, default_value_t = Source::Database)]
+    from: Source,
+    /// Checkpoint that a chain must contain, as printed by an earlier run; nothing else detects records missing at the end.
+    #[arg(long, value_name = "INSTANCE:NUMBER:HASH")]
+    expect_checkpoint: Vec<ChainCheckpoint>,
+    /// Former name of --expect-checkpoint.
+    #[arg(long, hide = true)]
+    expect_head: Vec<ChainCheckpoint>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ExportArguments {
     #[command(flatten)]
     config: ConfigArguments,
-    /// From this day or time on, UTC: 2026-11-25 or 2026-11-25T08:00:00Z.
+    /// First day or time to export, UTC: 2026-11-25 or 2026-11-25T08:00:00Z.
     #[arg(long, value_name = "TIME", value_parser = time)]
     since: Timestamp,
-    /// Before this day or time [default: no end].
+    /// Day or time before which to export, UTC [default: no end].
     #[arg(long, value_name = "TIME", value_parser = time)]
     until: Option<Timestamp>,
-    /// Only of this app.
+    /// Only records of this app.
     #[arg(long, value_name = "ID")]
     app: Option<String>,
-    /// How it is written.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     format: Format,
-    /// From which of the two.
-    #[arg(long, value_enum, default_value_t = Place::Store)]
-    from: Place,
+    /// Copy of the audit log to export.
+    #[arg(long, value_enum, default_value_t = Source::Database)]
+    from: Source,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Place {
-    Store,
+enum Source {
+    Database,
     Files,
+    /// Former name of `database`.
+    #[value(hide = true)]
+    Store,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -82,17 +88,33 @@ fn time(text: &str) -> Result<Timestamp, String> {
     let midnight = |date: Date| TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0));
     text.parse::<Timestamp>()
         .or_else(|_| text.parse::<Date>().and_then(midnight))
-        .map_err(|_| "is neither a day such as 2026-11-25 nor a time such as 2026-11-25T08:00:00Z".to_owned())
+        .map_err(|_| "must be a day such as 2026-11-25 or a time such as 2026-11-25T08:00:00Z".to_owned())
+}
+
+/// Warns of a former name that is still accepted.
+fn warn_renamed(former: &str, name: &str) -> Result<(), Failure> {
+    let mut out = std::io::stderr();
+    Ok(writeln!(
+        out,
+        "likeness: warning: {former} is deprecated; use {name}"
+    )?)
+}
+
+impl Source {
+    fn is_files(self) -> Result<bool, Failure> {
+        if self == Self::Store {
+            warn_renamed("--from store", "--from database")?;
+        }
+        Ok(self == Self::Files)
+    }
 }
 
 impl AuditCommand {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
-        let arguments = match self {
-            Self::Verify(arguments) => &arguments.config,
-            Self::Export(arguments) => &arguments.config,
-            Self::Status(arguments) => arguments,
-        };
-        let config = arguments.load()?;
+        let (Self::Verify(VerifyArguments { config, .. })
+        | Self::Export(ExportArguments { config, .. })
+        | Self::Status(config)) = self;
+        let config = config.load()?;
         block_on(async {
             match self {
                 Self::Verify(arguments) => verify(arguments, &config).await,
@@ -105,78 +127,49 @@ impl AuditCommand {
 
 async fn verify(arguments: &VerifyArguments, config: &Config) -> Result<ExitCode, Failure> {
     let key = ChainKey::new(config.audit.chain_key.clone());
-    let expected = arguments
-        .expect_head
-        .iter()
-        .map(|head| noted(head))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut expected = arguments.expect_checkpoint.clone();
+    if !arguments.expect_head.is_empty() {
+        warn_renamed("--expect-head", "--expect-checkpoint")?;
+        expected.extend(arguments.expect_head.iter().cloned());
+    }
     let folder = audit_folder(&config.storage.folder);
-    let (report, place) = match arguments.from {
-        Place::Files => (
-            verify_files(&folder, &key, &expected)?,
-            folder.display().to_string(),
-        ),
-        Place::Store => {
-            let database = config.storage.open().await?;
-            (
-                verify_storage(&database, &key, &expected, &folder).await?,
-                database.name().to_owned(),
-            )
-        }
+    let (report, place) = if arguments.from.is_files()? {
+        let report = verify_files(&folder, &key, &expected)?;
+        (report, folder.display().to_string())
+    } else {
+        let database = config.storage.open().await?;
+        let report = verify_database(&database, &key, &expected, &folder).await?;
+        (report, database.name().to_owned())
     };
     for chain in &report.chains {
-        let (instance, Head { seq, hash }) = (&chain.instance, &chain.head);
-        if *seq == 0 {
-            say(format_args!("no lines of {instance}"))?;
-            continue;
+        if chain.end.checkpoint.seq == 0 {
+            say(format_args!("no records of {}", chain.end.instance))?;
+        } else {
+            say(format_args!(
+                "{} records are valid, up to {}",
+                chain.records, chain.end
+            ))?;
         }
-        say(format_args!(
-            "{} lines are right, up to {instance}:{seq}:{hash}",
-            chain.lines
-        ))?;
     }
-    let is_whole = report.faults.is_empty() && report.missed.is_empty();
     for fault in &report.faults {
         say(format_args!("FAULT {fault}"))?;
     }
-    for NotedHead { instance, head } in &report.missed {
+    for checkpoint in &report.missed {
         say(format_args!(
-            "FAULT no chain goes through {instance}:{}:{}: lines are missing at its end, it was made anew, or retention has \
-             removed that line",
-            head.seq, head.hash
+            "FAULT no chain contains {checkpoint}: records are missing at its end, it was created anew, or retention has \
+             removed that record"
         ))?;
     }
-    let is_empty = report.chains.iter().all(|chain| chain.lines == 0);
-    if is_whole && is_empty {
-        say(format_args!(
-            "Nothing was found in {place}: there is no audit to be checked."
-        ))?;
-        Ok(exit::ERROR.into())
-    } else if is_whole {
-        say("The audit is whole.")?;
-        Ok(exit::PASS.into())
+    let (verdict, code) = if !report.faults.is_empty() || !report.missed.is_empty() {
+        ("The audit is NOT valid.".to_owned(), exit::REJECT)
+    } else if report.chains.iter().all(|chain| chain.records == 0) {
+        let verdict = format!("No audit records found in {place}: nothing to verify.");
+        (verdict, exit::ERROR)
     } else {
-        say("The audit is NOT whole.")?;
-        Ok(exit::REJECT.into())
-    }
-}
-
-/// A head as `verify` writes it.
-fn noted(text: &str) -> Result<NotedHead, Failure> {
-    let mut parts = text.rsplitn(3, ':');
-    let (Some(hash), Some(seq), Some(instance)) = (parts.next(), parts.next(), parts.next()) else {
-        return Err(format!("--expect-head: `{text}` is not INSTANCE:NUMBER:HASH").into());
+        ("The audit is valid.".to_owned(), exit::PASS)
     };
-    let seq = seq
-        .parse()
-        .map_err(|_| format!("--expect-head: `{seq}` is no number"))?;
-    Ok(NotedHead {
-        instance: instance.to_owned(),
-        head: Head {
-            seq,
-            hash: hash.to_owned(),
-        },
-    })
+    say(verdict)?;
+    Ok(code.into())
 }
 
 async fn export(arguments: &ExportArguments, config: &Config) -> Result<ExitCode, Failure> {
@@ -189,65 +182,47 @@ async fn export(arguments: &ExportArguments, config: &Config) -> Result<ExitCode
     if arguments.format == Format::Csv {
         table::write_header(&mut out)?;
     }
-    match arguments.from {
-        Place::Store => {
-            let database = config.storage.open().await?;
-            let (mut time, mut instance, mut seq) = (i64::MIN, String::new(), 0);
-            loop {
-                let rows = database.find_audit(&filter, (time, &instance, seq), PAGE).await?;
-                let Some(last) = rows.last() else { break };
-                (time, instance, seq) = (last.time, last.instance.clone(), last.seq);
-                for row in &rows {
-                    write_line(&mut out, &row.line, arguments.format)?;
-                }
-            }
-        }
-        Place::Files => file_lines(&audit_folder(&config.storage.folder), |line| {
-            if is_wanted(line, &filter)? {
-                write_line(&mut out, line, arguments.format)?;
+    let mut write = |line: &str| match arguments.format {
+        Format::Jsonl => writeln!(out, "{line}"),
+        Format::Csv => table::write_row(&mut out, line),
+    };
+    if arguments.from.is_files()? {
+        file_records(&audit_folder(&config.storage.folder), |line| {
+            if filter.selects(&audit_row(line)?) {
+                write(line)?;
             }
             Ok(())
-        })?,
+        })?;
+    } else {
+        let database = config.storage.open().await?;
+        let (mut time, mut instance, mut seq) = (i64::MIN, String::new(), 0);
+        loop {
+            let rows = database.find_audit(&filter, (time, &instance, seq), PAGE).await?;
+            let Some(last) = rows.last() else { break };
+            (time, instance, seq) = (last.time, last.instance.clone(), last.seq);
+            for row in &rows {
+                write(&row.line)?;
+            }
+        }
     }
     out.flush()?;
     Ok(exit::PASS.into())
 }
 
-fn is_wanted(line: &str, filter: &AuditFilter) -> std::io::Result<bool> {
-    let line: Value = serde_json::from_str(line)?;
-    let event = &line["event"];
-    let time = event["time"]
-        .as_str()
-        .and_then(|time| time.parse::<Timestamp>().ok())
-        .map(Timestamp::as_microsecond);
-    Ok(time.is_some_and(|time| {
-        filter.since.is_none_or(|since| time >= since) && filter.until.is_none_or(|until| time < until)
-    }) && filter.app.as_deref().is_none_or(|app| event["app"] == app))
-}
-
-fn write_line(out: &mut impl Write, line: &str, format: Format) -> std::io::Result<()> {
-    match format {
-        Format::Jsonl => writeln!(out, "{line}"),
-        Format::Csv => table::write_row(out, line),
-    }
-}
-
 async fn status(config: &Config) -> Result<ExitCode, Failure> {
     let folder = audit_folder(&config.storage.folder);
-    let mut lines = 0_u64;
-    file_lines(&folder, |_| {
-        lines += 1;
+    let mut records = 0_u64;
+    file_records(&folder, |_| {
+        records += 1;
         Ok(())
     })?;
-    say(format_args!("files in {}: {lines} lines", folder.display()))?;
+    say(format_args!("files in {}: {records} records", folder.display()))?;
     let database = config.storage.open().await?;
     let (rows, latest) = database.audit_size().await?;
-    let latest = latest.map_or_else(
-        || "none".to_owned(),
-        |time| Timestamp::from_microsecond(time).map_or_else(|_| time.to_string(), |time| time.to_string()),
-    );
+    let latest = latest.and_then(|time| Timestamp::from_microsecond(time).ok());
+    let latest = latest.map_or_else(|| "none".to_owned(), |time| time.to_string());
     say(format_args!(
-        "storage {}: {rows} rows, the latest of {latest}",
+        "database {}: {rows} records, latest: {latest}",
         database.name()
     ))?;
     Ok(exit::PASS.into())

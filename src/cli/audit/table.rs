@@ -1,4 +1,4 @@
-//! Lines of the audit as CSV.
+//! Audit records as CSV.
 
 use std::io::{self, Write};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::cli::csv_cell::cell;
 
-/// The columns, as paths into a line: those of the chain, then those of events by their names in there.
+/// The columns: the fields of a record, and those of its event, as paths.
 const COLUMNS: [&str; 46] = [
     "instance",
     "seq",
@@ -52,40 +52,38 @@ const COLUMNS: [&str; 46] = [
     "ms.embed",
     "ms.liveness",
     "ms.quality",
-    // Of what befell the service.
+    // Of events of the service itself.
     "version",
     "lost",
 ];
 
-/// The first row: the columns' names.
+/// Writes the names of the columns.
 pub(super) fn write_header(out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "{}", COLUMNS.join(","))
 }
 
-/// The row of a line.
+/// Writes the row of a record.
 ///
 /// # Errors
-/// Those of `out`; and where the line has a field that has no column: a newer version wrote it, and nothing is to be left
-/// out without a word.
+/// Those of `out`; and a field without a column, as of a newer version: an export must not omit it silently.
 pub(super) fn write_row(out: &mut impl Write, line: &str) -> io::Result<()> {
     let line: Value = serde_json::from_str(line)?;
     let mut fields = Vec::new();
     flatten(&line, "", &mut fields);
     if let Some((unknown, _)) = fields.iter().find(|(name, _)| !COLUMNS.contains(&name.as_str())) {
         return Err(io::Error::other(format!(
-            "a line has the field `{unknown}`, for which this version has no column: use --format jsonl"
+            "audit record has the field `{unknown}`, for which this version has no column: use --format jsonl"
         )));
     }
-    for (index, column) in COLUMNS.iter().enumerate() {
+    let cells = COLUMNS.iter().map(|column| {
         let value = fields.iter().find(|(name, _)| name == column);
         let text = value.map_or_else(String::new, |(_, value)| text(value));
-        let comma = if index == 0 { "" } else { "," };
-        write!(out, "{comma}{}", cell(&text))?;
-    }
-    writeln!(out)
+        cell(&text).into_owned()
+    });
+    writeln!(out, "{}", cells.collect::<Vec<_>>().join(","))
 }
 
-/// The fields of a line, as paths; those of its event without that name before them.
+/// Collects the fields of a record, as paths; those of its event without that name before them.
 fn flatten<'a>(value: &'a Value, path: &str, fields: &mut Vec<(String, &'a Value)>) {
     let Some(object) = value.as_object() else {
         fields.push((path.to_owned(), value));
@@ -123,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_has_what_the_line_says_in_its_columns() {
+    fn a_row_has_the_fields_of_its_record_in_its_columns() {
         let line = r#"{"instance":"i","seq":7,"prev":"p","hash":"h","event":{"v":1,"kind":"verification",
             "correlation_id":"=1+1","codes":["A","B"],"selfie":{"bytes":9,"width":null},"ms":{"total":1.5}}}"#;
         let row = row(line).unwrap();
@@ -136,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_without_a_column_is_not_left_out_without_a_word() {
+    fn a_field_without_a_column_is_an_error() {
         let error = row(r#"{"seq":1,"event":{"ms":{"later":1}}}"#).unwrap_err();
         assert!(error.to_string().contains("`ms.later`"), "{error}");
     }

@@ -1,30 +1,49 @@
-//! `GET /info` on the operator's port: all that an auditor or a supporter asks first.
+//! `GET /info` on the admin listener: the build, the models and the configuration.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Admin;
-use crate::build::Build;
 use crate::config::Config;
-use crate::response;
+use crate::http;
 
-/// What runs here, of what it was built, and how it is set up.
+/// The build of this program.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct Build {
+    pub(super) version: &'static str,
+    /// `LIKENESS_GIT_COMMIT` of the build's environment.
+    pub(super) commit: Option<&'static str>,
+    pub(super) rustc: &'static str,
+    pub(super) target: &'static str,
+}
+
+impl Build {
+    /// The build script sets the last two.
+    pub(super) const CURRENT: Self = Self {
+        version: env!("CARGO_PKG_VERSION"),
+        commit: option_env!("LIKENESS_GIT_COMMIT"),
+        rustc: env!("LIKENESS_BUILD_RUSTC"),
+        target: env!("LIKENESS_BUILD_TARGET"),
+    };
+}
+
 pub(super) async fn info(State(admin): State<Arc<Admin>>) -> Response {
     let service = &admin.service;
-    let engine = service.engine.current();
+    let engine = service.engine.load_full();
     let workers = engine.workers();
     let engine = engine.info();
     let mut configuration = admin.configuration.clone();
-    // These may have been changed since.
-    configuration["limits"] = serde_json::to_value(&*service.limits()).unwrap_or_default();
+    // A reload may have changed these.
+    configuration["limits"] = serde_json::to_value(&**service.limits.load()).unwrap_or_default();
     let info = json!({
         "name": "likeness",
         "build": Build::CURRENT,
-        "uptime_seconds": service.metrics.uptime().as_secs(),
+        "uptime_seconds": service.metrics().uptime().as_secs(),
         "workers": workers,
         "admitted_requests_max": service.admission.size(),
         "apps": service.apps.current().len(),
@@ -47,10 +66,11 @@ pub(super) async fn info(State(admin): State<Arc<Admin>>) -> Response {
         },
         "configuration": configuration,
     });
-    response::json(StatusCode::OK, &info)
+    http::json(StatusCode::OK, &info)
 }
 
-/// The settings as they are written by `likeness config show`, secrets redacted. The apps have a command of their own.
+/// Returns the settings as `likeness config show` prints them, secrets redacted, without the apps, which have a command of
+/// their own.
 pub(super) fn summary(config: &Config) -> Value {
     let mut settings = serde_json::to_value(config).unwrap_or_default();
     if let Some(settings) = settings.as_object_mut() {

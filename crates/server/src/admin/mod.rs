@@ -1,5 +1,5 @@
-//! The operator's port: what is no business of the callers. It is apart from theirs, so that a firewall can tell the two
-//! from each other, and asks for a token of its own.
+//! The admin listener: health, metrics and reload for operators, on an address of its own that a firewall can block, and with
+//! a token of its own.
 
 mod info;
 mod metrics;
@@ -16,41 +16,40 @@ use axum::routing::{get, post};
 use serde_json::json;
 
 use crate::config::Config;
+use crate::http::{self, ConnectionCount, Service, Tls, observed, probes};
 use crate::reload::{Reloader, SettingsReloader};
-use crate::response;
-use crate::routes::{observed, probes};
-use crate::service::Service;
 use operator::Operator;
 
-/// What the handlers of this port share.
+/// The state that the handlers share.
 #[derive(Debug)]
 pub(crate) struct Admin {
     service: Arc<Service>,
     operator: Operator,
-    reloader: Option<Reloader>,
-    settings: Arc<OnceLock<SettingsReloader>>,
-    /// What was configured, without secrets.
+    pub(crate) reloader: Option<Reloader>,
+    pub(crate) settings: Arc<OnceLock<SettingsReloader>>,
+    pub(crate) tls: Option<Tls>,
+    /// By listener.
+    pub(crate) connections: Vec<(&'static str, ConnectionCount)>,
+    /// The configuration at the start, without secrets.
     configuration: serde_json::Value,
 }
 
 impl Admin {
-    pub(crate) fn new(
-        config: &Config,
-        service: Arc<Service>,
-        reloader: Option<Reloader>,
-        settings: Arc<OnceLock<SettingsReloader>>,
-    ) -> Self {
+    /// Returns the state of a service without TLS or reloads.
+    pub(crate) fn new(config: &Config, service: Arc<Service>) -> Self {
         Self {
             service,
             operator: Operator::new(&config.admin),
-            reloader,
-            settings,
+            reloader: None,
+            settings: Arc::default(),
+            tls: None,
+            connections: Vec::new(),
             configuration: info::summary(config),
         }
     }
 }
 
-/// The probes are open here as they are on the callers' port; all else, also a path that is none, is for the operator.
+/// The probes are open, as on the public listener; all other paths need authorization, even unknown ones.
 pub(crate) fn router(admin: Admin) -> Router {
     let observers = admin.service.observers.clone();
     let admin = Arc::new(admin);
@@ -68,27 +67,24 @@ pub(crate) fn router(admin: Admin) -> Router {
     observed(guarded.merge(probes), observers)
 }
 
-/// Whether the headers authorise requests that change something.
+/// Returns whether the headers authorize requests that change something.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn operator_admits(config: &crate::config::AdminConfig, headers: &axum::http::HeaderMap) -> bool {
     Operator::new(config).check(headers, false).is_ok()
 }
 
 async fn not_found() -> Response {
-    failure(
-        StatusCode::NOT_FOUND,
-        "there is no such path on the operator's port",
-    )
+    failure(StatusCode::NOT_FOUND, "the admin listener has no such path")
 }
 
 async fn method_not_allowed() -> Response {
     failure(
         StatusCode::METHOD_NOT_ALLOWED,
-        "the path takes another method, see the header Allow",
+        "method not allowed, see the Allow header",
     )
 }
 
-/// Errors of this port are for people: they say what happened, and nothing is kept from an operator.
+/// Returns an error for operators, from whom nothing is kept.
 fn failure(status: StatusCode, error: &str) -> Response {
-    response::json(status, &json!({ "error": error }))
+    http::json(status, &json!({ "error": error }))
 }

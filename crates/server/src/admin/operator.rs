@@ -1,4 +1,4 @@
-//! Who may use the operator's port.
+//! Authorization on the admin listener.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,22 +14,23 @@ use subtle::{Choice, ConstantTimeEq};
 use super::{Admin, failure};
 use crate::config::AdminConfig;
 
-/// Paths on which the token of the metrics is good.
-const LOOKS: [&str; 2] = ["/metrics", "/info"];
+/// Paths that the metrics token may read.
+const READABLE: [&str; 2] = ["/metrics", "/info"];
 
-/// Holds the digest of the operator's token, never the token; `None` where none is asked for.
+/// Holds the digests of the tokens, never a token.
 pub(super) struct Operator {
+    /// `None` if no token is configured.
     token_digest: Option<[u8; 32]>,
-    /// Of the token that is good for looking only.
+    /// Of the token that may only read.
     metrics_digest: Option<[u8; 32]>,
 }
 
-/// Why a request is not let in.
+/// The reason why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// No token, a wrong one, or several.
-    Unknown,
-    /// It comes from a page in a browser.
+    Unauthorized,
+    /// The request comes from a page in a browser.
     Browser,
 }
 
@@ -51,11 +52,11 @@ impl Operator {
         }
     }
 
-    /// `looks`: whether the request changes nothing.
-    pub(super) fn check(&self, headers: &HeaderMap, looks: bool) -> Result<(), Refusal> {
+    /// `reads`: whether the request changes nothing.
+    pub(super) fn check(&self, headers: &HeaderMap, reads: bool) -> Result<(), Refusal> {
         let Some(expected) = &self.token_digest else {
-            // Without a token whoever is on this machine is the operator, but not the pages that somebody reads there:
-            // browsers send this header with whatever a page posts to another host.
+            // Without a token every local process is an operator, but not the pages that are open in a browser there: browsers
+            // send this header with cross-origin requests.
             return if headers.contains_key(header::ORIGIN) {
                 Err(Refusal::Browser)
             } else {
@@ -63,23 +64,22 @@ impl Operator {
             };
         };
         let (token, usable) = bearer(headers);
-        // As long for an absent token as for a wrong one, and no comparison ends early.
+        // In constant time, for an absent token as well.
         let found = Sha256::digest(token);
         let metrics = self
             .metrics_digest
-            .filter(|_| looks)
+            .filter(|_| reads)
             .map_or(Choice::from(0), |expected| expected.ct_eq(&found));
         let matches = (expected.ct_eq(&found) | metrics) & Choice::from(u8::from(usable));
         if bool::from(matches) {
             Ok(())
         } else {
-            Err(Refusal::Unknown)
+            Err(Refusal::Unauthorized)
         }
     }
 }
 
-/// The token of `Authorization: Bearer …` (RFC 6750), and whether it can be used: not where there is none or more than
-/// one such header.
+/// Returns the token of `Authorization: Bearer …` (RFC 6750), and whether it is usable: there must be one such header.
 fn bearer(headers: &HeaderMap) -> (&[u8], bool) {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let only = values.next().filter(|_| values.next().is_none());
@@ -92,19 +92,19 @@ fn bearer(headers: &HeaderMap) -> (&[u8], bool) {
     (token.unwrap_or_default(), token.is_some())
 }
 
-/// Lets the operator through and nobody else.
+/// Admits authorized requests.
 pub(super) async fn admit(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
-    let looks = request.method().is_safe() && LOOKS.contains(&request.uri().path());
-    match admin.operator.check(request.headers(), looks) {
+    let reads = request.method().is_safe() && READABLE.contains(&request.uri().path());
+    match admin.operator.check(request.headers(), reads) {
         Ok(()) => next.run(request).await,
         Err(Refusal::Browser) => failure(
             StatusCode::FORBIDDEN,
-            "a request of a page in a browser is not answered here while no token is asked for",
+            "requests from pages in a browser need a token: set admin.token",
         ),
-        Err(Refusal::Unknown) => {
+        Err(Refusal::Unauthorized) => {
             let mut response = failure(
                 StatusCode::UNAUTHORIZED,
-                "the operator's token is needed: `Authorization: Bearer …`",
+                "the admin token is required: `Authorization: Bearer …`",
             );
             response
                 .headers_mut()
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_token_is_let_in() {
+    fn only_the_token_is_admitted() {
         let check = |values: &[&str]| {
             let headers: Vec<_> = values.iter().map(|value| ("authorization", *value)).collect();
             check(Some("s3cret"), &headers)
@@ -155,14 +155,17 @@ mod tests {
             "Bearers3cret",
             "Bearer s\u{e9}cret",
         ] {
-            assert_eq!(check(&[wrong]), Err(Refusal::Unknown), "{wrong}");
+            assert_eq!(check(&[wrong]), Err(Refusal::Unauthorized), "{wrong}");
         }
-        assert_eq!(check(&[]), Err(Refusal::Unknown));
-        assert_eq!(check(&["Bearer s3cret", "Bearer s3cret"]), Err(Refusal::Unknown));
+        assert_eq!(check(&[]), Err(Refusal::Unauthorized));
+        assert_eq!(
+            check(&["Bearer s3cret", "Bearer s3cret"]),
+            Err(Refusal::Unauthorized)
+        );
     }
 
     #[test]
-    fn without_a_token_all_but_browsers_are_let_in() {
+    fn without_a_token_all_but_browsers_are_admitted() {
         assert_eq!(check(None, &[]), Ok(()));
         assert_eq!(check(None, &[("authorization", "Bearer x")]), Ok(()));
         for origin in ["http://127.0.0.1:9090", "https://example.org", "null"] {
@@ -182,21 +185,21 @@ mod tests {
     }
 
     #[test]
-    fn the_token_of_the_metrics_is_good_for_looking_only() {
+    fn the_metrics_token_may_only_read() {
         let mut config = config(Some("s3cret"));
         config.metrics_token = Some("l00k".into());
         let operator = Operator::new(&config);
-        for (token, looks, expected) in [
+        for (token, reads, expected) in [
             ("s3cret", false, Ok(())),
             ("s3cret", true, Ok(())),
             ("l00k", true, Ok(())),
-            ("l00k", false, Err(Refusal::Unknown)),
-            ("other", true, Err(Refusal::Unknown)),
+            ("l00k", false, Err(Refusal::Unauthorized)),
+            ("other", true, Err(Refusal::Unauthorized)),
         ] {
             let mut headers = HeaderMap::new();
             let value = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
             headers.insert(header::AUTHORIZATION, value);
-            assert_eq!(operator.check(&headers, looks), expected, "{token} {looks}");
+            assert_eq!(operator.check(&headers, reads), expected, "{token} {reads}");
         }
     }
 }

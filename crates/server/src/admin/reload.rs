@@ -6,118 +6,78 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use likeness_engine::EngineInfo;
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::{Admin, failure};
-use crate::reload::{Reload, ReloadError};
-use crate::response;
+use crate::http;
+use crate::reload::{ReloadError, SettingsReload};
 
-/// What an engine judges by.
-#[derive(Debug, Serialize)]
-struct Models<'a> {
-    pack: &'a str,
-    version: &'a str,
-    digest: &'a str,
-    match_calibration: &'a str,
-    liveness_calibration: &'a str,
-}
-
-#[derive(Debug, Serialize)]
-struct Done<'a> {
-    /// `false`: what is on disk is what answers already.
-    reloaded: bool,
-    #[serde(flatten)]
-    serving: Models<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    previous: Option<Models<'a>>,
-    took_ms: u64,
-    #[serde(flatten)]
-    settings: Settings,
-}
-
-/// What came of reading the settings again, where they can be.
-#[derive(Debug, Default, Serialize)]
-struct Settings {
-    /// Keys whose new values hold.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    settings_changed: Vec<String>,
-    /// Keys whose new values hold after a restart.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    settings_need_restart: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct Failed<'a> {
-    error: String,
-    /// What goes on answering.
-    serving: Models<'a>,
-    #[serde(flatten)]
-    settings: Settings,
-}
-
-impl<'a> Models<'a> {
-    fn of(info: &'a EngineInfo) -> Self {
-        Self {
-            pack: &info.pack,
-            version: &info.pack_version,
-            digest: &info.pack_digest,
-            match_calibration: &info.match_calibration,
-            liveness_calibration: &info.liveness_calibration,
-        }
-    }
-}
-
-/// Has the settings and then the models read again, and answers when the new ones hold or cannot. It goes on where its
-/// client does not wait.
+/// Reloads the settings and then the models, and responds when both have ended. It continues if its client does not wait.
 pub(super) async fn reload(State(admin): State<Arc<Admin>>) -> Response {
     let Some(reloader) = &admin.reloader else {
         return failure(
             StatusCode::NOT_IMPLEMENTED,
-            "this service was given its engine by the program that it is part of, and has no source of others",
+            "the engine of this service is embedded by its program and cannot be reloaded",
         );
-    };
-    let engine = admin.service.engine.current();
-    let failed = |status, error: String, settings| {
-        let answer = Failed {
-            error,
-            serving: Models::of(engine.info()),
-            settings,
-        };
-        response::json(status, &answer)
     };
     let settings = match reload_settings(&admin).await {
         Ok(settings) => settings,
-        Err((status, error)) => return failed(status, error, Settings::default()),
+        Err((status, error)) => return failed(&admin, status, &error, &SettingsReload::default()),
     };
     match reloader.reload().await {
-        Ok(reload) => done(&reload, settings),
-        Err(error) => failed(status(&error), error.to_string(), settings),
+        Ok(reload) => {
+            let mut body = models(&reload.serving);
+            // `false` if the files had not changed.
+            body["reloaded"] = reload.previous.is_some().into();
+            if let Some(previous) = &reload.previous {
+                body["previous"] = models(previous);
+            }
+            body["took_ms"] = u64::try_from(reload.took.as_millis()).unwrap_or(u64::MAX).into();
+            add_settings(&mut body, &settings);
+            http::json(StatusCode::OK, &body)
+        }
+        Err(error) => failed(&admin, status(&error), &error.to_string(), &settings),
     }
 }
 
-async fn reload_settings(admin: &Admin) -> Result<Settings, (StatusCode, String)> {
+/// Reloads the settings, if they can be reloaded.
+async fn reload_settings(admin: &Admin) -> Result<SettingsReload, (StatusCode, String)> {
     let Some(reloader) = admin.settings.get().cloned() else {
-        return Ok(Settings::default());
+        return Ok(SettingsReload::default());
     };
-    let reload = tokio::task::spawn_blocking(move || reloader.reload())
+    tokio::task::spawn_blocking(move || reloader.reload())
         .await
         .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?
-        .map_err(|error| (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
-    Ok(Settings {
-        settings_changed: reload.changed,
-        settings_need_restart: reload.needs_restart,
+        .map_err(|error| (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))
+}
+
+/// Returns the response of an error, with the models that stay.
+fn failed(admin: &Admin, status: StatusCode, error: &str, settings: &SettingsReload) -> Response {
+    let mut body = json!({ "error": error, "serving": models(admin.service.engine.load().info()) });
+    add_settings(&mut body, settings);
+    http::json(status, &body)
+}
+
+fn models(info: &EngineInfo) -> Value {
+    json!({
+        "pack": info.pack,
+        "version": info.pack_version,
+        "digest": info.pack_digest,
+        "match_calibration": info.match_calibration,
+        "liveness_calibration": info.liveness_calibration,
     })
 }
 
-fn done(reload: &Reload, settings: Settings) -> Response {
-    let answer = Done {
-        reloaded: reload.previous.is_some(),
-        serving: Models::of(&reload.serving),
-        previous: reload.previous.as_ref().map(Models::of),
-        took_ms: u64::try_from(reload.took.as_millis()).unwrap_or(u64::MAX),
-        settings,
-    };
-    response::json(StatusCode::OK, &answer)
+/// Adds the keys whose new values are in force, and those that need a restart.
+fn add_settings(body: &mut Value, settings: &SettingsReload) {
+    for (name, keys) in [
+        ("settings_changed", &settings.changed),
+        ("settings_need_restart", &settings.needs_restart),
+    ] {
+        if !keys.is_empty() {
+            body[name] = json!(keys);
+        }
+    }
 }
 
 fn status(error: &ReloadError) -> StatusCode {

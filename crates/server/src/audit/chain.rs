@@ -1,4 +1,7 @@
-//! Lines that hold on to each other: none can be changed, removed or put between without its being seen.
+//! The hash chain: no audit record can be changed, removed or inserted unnoticed.
+
+use std::fmt;
+use std::str::FromStr;
 
 use hmac::{Hmac, Mac};
 use secrecy::{ExposeSecret, SecretString};
@@ -7,195 +10,211 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::hex::hex;
+/// The hash before the first record of a chain.
+pub(super) const NO_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// What the first line of a chain holds on to.
-pub(super) const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
-
-/// A line of the audit.
+/// An audit record, as a line of a file.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Line<'a> {
+pub(super) struct Record<'a> {
     pub(super) instance: &'a str,
     pub(super) seq: u64,
-    /// The hash of the line before.
+    /// The hash of the record before.
     pub(super) prev: &'a str,
     pub(super) hash: &'a str,
     #[serde(borrow)]
     pub(super) event: &'a RawValue,
 }
 
-/// How hashes are made: SHA-256, or HMAC-SHA-256 with a key.
+/// The hash function of a chain: SHA-256, or HMAC-SHA-256 with a key.
 #[derive(Clone, Default)]
 pub struct ChainKey(Option<SecretString>);
 
-impl std::fmt::Debug for ChainKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for ChainKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ChainKey").field(&self.0.is_some()).finish()
     }
 }
 
+fn is_equal(expected: &str, found: &str) -> bool {
+    expected.as_bytes().ct_eq(found.as_bytes()).into()
+}
+
 impl ChainKey {
-    /// With this key, or none.
+    /// Returns the hash function with this key, or without one.
     #[must_use]
     pub fn new(key: Option<SecretString>) -> Self {
         Self(key)
     }
 
-    /// The hash of a line, in hexadecimal digits.
+    /// Returns the hash of a record, in hexadecimal digits.
     pub(super) fn hash(&self, instance: &str, seq: u64, prev: &str, event: &str) -> String {
         self.digest([instance, &seq.to_string(), prev, event])
     }
 
-    /// What shows that a chain that begins after this line was shortened by who has its key, in hexadecimal digits. `None`
-    /// where there is no key: then everybody could make it.
-    pub(super) fn seal(&self, instance: &str, before: &Head) -> Option<String> {
+    /// Returns the seal of a checkpoint, in hexadecimal digits: proof that the chain was shortened up to there by a service
+    /// that has its key. `None` without a key, since then anybody could make it.
+    pub(super) fn seal(&self, instance: &str, checkpoint: &Checkpoint) -> Option<String> {
         self.0.as_ref()?;
-        // No instance has this name, so that no line is hashed to a seal.
-        Some(self.digest(["anchor", instance, &before.seq.to_string(), &before.hash]))
+        // No instance has this name, so that no record has a seal as its hash.
+        Some(self.digest(["anchor", instance, &checkpoint.seq.to_string(), &checkpoint.hash]))
     }
 
-    /// Whether this is the seal of a chain that begins after that line, or none is to be expected.
-    pub(super) fn is_sealed(&self, instance: &str, before: &Head, seal: Option<&str>) -> bool {
-        self.seal(instance, before).is_none_or(|expected| {
-            seal.is_some_and(|seal| bool::from(expected.as_bytes().ct_eq(seal.as_bytes())))
-        })
+    /// Returns whether this is the seal of a checkpoint, or none is required.
+    pub(super) fn is_sealed(&self, instance: &str, checkpoint: &Checkpoint, seal: Option<&str>) -> bool {
+        self.seal(instance, checkpoint)
+            .is_none_or(|expected| seal.is_some_and(|seal| is_equal(&expected, seal)))
     }
 
-    /// Whether this is a line of that chain, hashed with this key.
+    /// Returns whether this is a record of that chain, hashed with this key.
     pub(super) fn is_hash_of(&self, line: &str, instance: &str) -> bool {
-        serde_json::from_str::<Line<'_>>(line).is_ok_and(|line| {
-            let hash = self.hash(instance, line.seq, line.prev, line.event.get());
-            line.instance == instance && bool::from(hash.as_bytes().ct_eq(line.hash.as_bytes()))
+        serde_json::from_str::<Record<'_>>(line).is_ok_and(|record| {
+            let hash = self.hash(instance, record.seq, record.prev, record.event.get());
+            record.instance == instance && is_equal(&hash, record.hash)
         })
     }
 
-    /// What it is made of is told apart by line ends, which none of it has.
+    /// Hashes parts that are separated by line ends, which none of them contains.
     fn digest(&self, parts: [&str; 4]) -> String {
         let bytes = parts.join("\n");
-        let digest: [u8; 32] = match &self.0 {
-            None => Sha256::digest(&bytes).into(),
+        match &self.0 {
+            None => hex::encode(Sha256::digest(&bytes)),
             Some(key) => {
                 // HMAC takes a key of any length: this never fails.
                 let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.expose_secret().as_bytes()) else {
                     return String::new();
                 };
                 mac.update(bytes.as_bytes());
-                mac.finalize().into_bytes().into()
+                hex::encode(mac.finalize().into_bytes())
             }
-        };
-        hex(&digest)
+        }
     }
 }
 
-/// The end of a chain: what the next line holds on to.
+/// A position in a chain: the number and the hash of a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Head {
-    /// Number of the last line; 0 where there is none.
+pub struct Checkpoint {
+    /// Number of the record; 0 before the first one.
     pub seq: u64,
     /// Its hash, in hexadecimal digits.
     pub hash: String,
 }
 
-impl Default for Head {
+impl Default for Checkpoint {
     fn default() -> Self {
         Self {
             seq: 0,
-            hash: NOTHING.to_owned(),
+            hash: NO_HASH.to_owned(),
         }
     }
 }
 
-/// What is wrong with a chain, where it shows first.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Fault {
-    /// It cannot be read.
-    #[error("{instance}, after line {after}: there is something that is no line of the audit: {reason}")]
-    Unreadable {
-        /// Which chain.
-        instance: String,
-        /// Number of the line before.
-        after: u64,
-        /// Why not.
-        reason: String,
-    },
-    /// One is missing, or stands elsewhere.
-    #[error("{instance}: line {expected} should be here and {found} is: lines were removed, added or moved")]
-    Order {
-        /// Which chain.
-        instance: String,
-        /// The number that comes next.
-        expected: u64,
-        /// The number that is there.
-        found: u64,
-    },
-    /// Its words or its hash are other ones.
-    #[error("{instance}: line {seq} was changed, or the line before it, or it was hashed with another key")]
-    Changed {
-        /// Which chain.
-        instance: String,
-        /// Its number.
-        seq: u64,
-    },
-    /// Its beginning was removed by who has not its key, or by a version that made no seals.
-    #[error(
-        "{instance}: what says that the chain begins after line {seq} is not sealed with this key: lines may have been removed \
-         from the beginning"
-    )]
-    Anchor {
-        /// Which chain.
-        instance: String,
-        /// The number of the last line that is said to have been removed.
-        seq: u64,
-    },
-    /// The storage has got more.
-    #[error(
-        "{instance}: the files end at line {last} and the storage has got lines up to {stored}: lines were removed from the \
-         end, or a power loss took them"
-    )]
-    End {
-        /// Which chain.
-        instance: String,
-        /// The number that the files end at.
-        last: u64,
-        /// The number of the last line that was moved into the storage.
-        stored: u64,
-    },
-    /// The files have moved more.
-    #[error(
-        "{instance}: the storage ends at line {last} and the files have moved lines up to {moved} into it: rows were removed \
-         from the end, the storage is an older one, or a power loss took them"
-    )]
-    StorageEnd {
-        /// Which chain.
-        instance: String,
-        /// The number that the storage ends at.
-        last: u64,
-        /// The number of the last line that was moved into the storage.
-        moved: u64,
-    },
-    /// What is searched by is not what the line says.
-    #[error("{instance}: the columns of line {seq} do not say what the line says")]
-    Columns {
-        /// Which chain.
-        instance: String,
-        /// Its number.
-        seq: u64,
-    },
+/// A checkpoint of one chain, written as `INSTANCE:NUMBER:HASH`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainCheckpoint {
+    /// The instance that writes the chain.
+    pub instance: String,
+    /// The position.
+    pub checkpoint: Checkpoint,
 }
 
-impl Head {
-    /// The end of a chain that ends with this line.
-    pub(super) fn of(line: &str) -> serde_json::Result<Self> {
-        let line: Line<'_> = serde_json::from_str(line)?;
+impl fmt::Display for ChainCheckpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Checkpoint { seq, hash } = &self.checkpoint;
+        write!(f, "{}:{seq}:{hash}", self.instance)
+    }
+}
+
+/// The text is not a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("must be INSTANCE:NUMBER:HASH, as `likeness audit verify` prints it")]
+pub struct InvalidCheckpoint;
+
+impl FromStr for ChainCheckpoint {
+    type Err = InvalidCheckpoint;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCheckpoint> {
+        let mut parts = text.rsplitn(3, ':');
+        let (Some(hash), Some(seq), Some(instance)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(InvalidCheckpoint);
+        };
         Ok(Self {
-            seq: line.seq,
-            hash: line.hash.to_owned(),
+            instance: instance.to_owned(),
+            checkpoint: Checkpoint {
+                seq: seq.parse().map_err(|_| InvalidCheckpoint)?,
+                hash: hash.to_owned(),
+            },
+        })
+    }
+}
+
+/// The first fault of a chain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{instance}: {kind}")]
+pub struct Fault {
+    /// The instance that wrote the chain.
+    pub instance: String,
+    /// The fault.
+    pub kind: FaultKind,
+}
+
+/// A fault of a chain. Its numbers are those of records.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the messages explain the fields")]
+pub enum FaultKind {
+    /// A record cannot be read.
+    #[error("unparseable audit record after record {after}: {reason}")]
+    Unreadable { after: u64, reason: String },
+    /// A record is missing, or at another position.
+    #[error("expected record {expected}, found record {found}: records were removed, added or moved")]
+    Order { expected: u64, found: u64 },
+    /// A record or its hash has another content.
+    #[error("record {seq} or the one before it was changed, or it was hashed with another key")]
+    Changed { seq: u64 },
+    /// The beginning was removed without the key, or by a version that made no seals.
+    #[error(
+        "the checkpoint after record {seq} is not sealed with this key: records may have been removed from the beginning"
+    )]
+    Checkpoint { seq: u64 },
+    /// The database has more records than the files.
+    #[error(
+        "the files end at record {last} and the database has records up to {stored}: records were removed from the end, or a \
+         power loss took them"
+    )]
+    FilesEnd { last: u64, stored: u64 },
+    /// The database has fewer records than were moved into it.
+    #[error(
+        "the database ends at record {last} and the files have moved records up to {moved} into it: rows were removed from the \
+         end, the database was restored from an older backup, or a power loss took them"
+    )]
+    DatabaseEnd { last: u64, moved: u64 },
+    /// The columns of a row differ from its record.
+    #[error("the columns of record {seq} differ from the record")]
+    Columns { seq: u64 },
+}
+
+impl FaultKind {
+    /// Returns the fault of this instance's chain.
+    pub(super) fn of(self, instance: &str) -> Fault {
+        Fault {
+            instance: instance.to_owned(),
+            kind: self,
+        }
+    }
+}
+
+impl Checkpoint {
+    /// Returns the checkpoint of a record.
+    pub(super) fn of(line: &str) -> serde_json::Result<Self> {
+        let record: Record<'_> = serde_json::from_str(line)?;
+        Ok(Self {
+            seq: record.seq,
+            hash: record.hash.to_owned(),
         })
     }
 
-    /// Makes the next line of an event, and becomes its head.
+    /// Returns the next record, and moves on to it.
     pub(super) fn extend(
         &mut self,
         key: &ChainKey,
@@ -204,7 +223,7 @@ impl Head {
     ) -> serde_json::Result<String> {
         let seq = self.seq + 1;
         let hash = key.hash(instance, seq, &self.hash, event.get());
-        let line = serde_json::to_string(&Line {
+        let line = serde_json::to_string(&Record {
             instance,
             seq,
             prev: &self.hash,
@@ -215,38 +234,24 @@ impl Head {
         Ok(line)
     }
 
-    /// Checks that this line comes next, and becomes its head.
-    pub(super) fn check<'a>(
-        &mut self,
-        key: &ChainKey,
-        instance: &str,
-        text: &'a str,
-    ) -> Result<Line<'a>, Fault> {
-        let line: Line<'a> = serde_json::from_str(text).map_err(|error| Fault::Unreadable {
-            instance: instance.to_owned(),
+    /// Checks that this is the next record, and moves on to it.
+    pub(super) fn check(&mut self, key: &ChainKey, instance: &str, line: &str) -> Result<(), FaultKind> {
+        let record: Record<'_> = serde_json::from_str(line).map_err(|error| FaultKind::Unreadable {
             after: self.seq,
             reason: error.to_string(),
         })?;
-        let expected = self.seq + 1;
-        if line.seq != expected {
-            return Err(Fault::Order {
-                instance: instance.to_owned(),
-                expected,
-                found: line.seq,
-            });
+        let (seq, expected) = (record.seq, self.seq + 1);
+        if seq != expected {
+            return Err(FaultKind::Order { expected, found: seq });
         }
-        let hash = key.hash(instance, line.seq, &self.hash, line.event.get());
-        let is_right = line.instance == instance
-            && line.prev == self.hash
-            && bool::from(hash.as_bytes().ct_eq(line.hash.as_bytes()));
+        let hash = key.hash(instance, seq, &self.hash, record.event.get());
+        let is_right =
+            record.instance == instance && record.prev == self.hash && is_equal(&hash, record.hash);
         if !is_right {
-            return Err(Fault::Changed {
-                instance: instance.to_owned(),
-                seq: line.seq,
-            });
+            return Err(FaultKind::Changed { seq });
         }
-        *self = Self { seq: line.seq, hash };
-        Ok(line)
+        *self = Self { seq, hash };
+        Ok(())
     }
 }
 
@@ -257,21 +262,21 @@ mod tests {
     use super::*;
 
     fn chain(key: &ChainKey, count: usize) -> Vec<String> {
-        let mut head = Head::default();
+        let mut end = Checkpoint::default();
         (0..count)
             .map(|number| {
                 let event = RawValue::from_string(format!("{{\"score\":0.{number}1,\"app\":null}}")).unwrap();
-                head.extend(key, "one", &event).unwrap()
+                end.extend(key, "one", &event).unwrap()
             })
             .collect()
     }
 
-    fn check(key: &ChainKey, lines: &[String]) -> Result<Head, Fault> {
-        let mut head = Head::default();
+    fn check(key: &ChainKey, lines: &[String]) -> Result<Checkpoint, FaultKind> {
+        let mut end = Checkpoint::default();
         for line in lines {
-            head.check(key, "one", line)?;
+            end.check(key, "one", line)?;
         }
-        Ok(head)
+        Ok(end)
     }
 
     fn keys() -> [ChainKey; 2] {
@@ -279,23 +284,23 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_right_with_its_key_only() {
+    fn a_chain_is_valid_with_its_key_only() {
         for (number, key) in keys().iter().enumerate() {
             let lines = chain(key, 5);
             assert_eq!(check(key, &lines).unwrap().seq, 5);
             let other = &keys()[1 - number];
-            assert!(matches!(check(other, &lines), Err(Fault::Changed { seq: 1, .. })));
+            assert!(matches!(check(other, &lines), Err(FaultKind::Changed { seq: 1 })));
         }
     }
 
     #[test]
-    fn a_seal_is_of_its_key_chain_and_line() {
+    fn a_seal_belongs_to_its_key_chain_and_record() {
         let [none, key] = keys();
-        let head = |seq: u64, hash: &str| Head {
+        let at = |seq: u64, hash: &str| Checkpoint {
             seq,
             hash: hash.to_owned(),
         };
-        let before = head(5, "aa");
+        let before = at(5, "aa");
         assert_eq!(none.seal("one", &before), None);
         assert!(none.is_sealed("one", &before, None));
         let seal = key.seal("one", &before).unwrap();
@@ -304,8 +309,8 @@ mod tests {
         for (key, instance, before, seal) in [
             (&other, "one", &before, Some(&*seal)),
             (&key, "two", &before, Some(&*seal)),
-            (&key, "one", &head(6, "aa"), Some(&*seal)),
-            (&key, "one", &head(5, "ab"), Some(&*seal)),
+            (&key, "one", &at(6, "aa"), Some(&*seal)),
+            (&key, "one", &at(5, "ab"), Some(&*seal)),
             (&key, "one", &before, None),
             (&key, "one", &before, Some("")),
         ] {
@@ -317,26 +322,40 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_moved_or_put_between_is_found() {
+    fn missing_moved_and_inserted_records_are_found() {
         let key = ChainKey::default();
         let lines = chain(&key, 5);
         let mut removed = lines.clone();
         removed.remove(2);
         assert!(matches!(
             check(&key, &removed),
-            Err(Fault::Order {
+            Err(FaultKind::Order {
                 expected: 3,
                 found: 4,
-                ..
             })
         ));
         let mut moved = lines.clone();
         moved.swap(1, 2);
-        assert!(matches!(check(&key, &moved), Err(Fault::Order { .. })));
+        assert!(matches!(check(&key, &moved), Err(FaultKind::Order { .. })));
         let mut doubled = lines.clone();
         doubled.insert(3, lines[2].clone());
-        assert!(matches!(check(&key, &doubled), Err(Fault::Order { .. })));
+        assert!(matches!(check(&key, &doubled), Err(FaultKind::Order { .. })));
         assert!(check(&key, &lines[1..]).is_err(), "the beginning is missing");
+    }
+
+    #[test]
+    fn a_checkpoint_is_parsed_as_it_is_printed() {
+        let text = "one:two:5:aa";
+        let parsed: ChainCheckpoint = text.parse().unwrap();
+        assert_eq!((&*parsed.instance, parsed.checkpoint.seq), ("one:two", 5));
+        assert_eq!(parsed.to_string(), text);
+        for wrong in ["", "one:aa", "one:x:aa"] {
+            assert_eq!(
+                wrong.parse::<ChainCheckpoint>(),
+                Err(InvalidCheckpoint),
+                "{wrong}"
+            );
+        }
     }
 
     proptest! {

@@ -1,61 +1,59 @@
-//! The audit's files: who may write them, in which order they are, and where they end.
+//! The audit's files: which process writes them, their order, their records, and where they end.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
-use likeness_storage::check_in_place;
+use likeness_storage::files::{self as fs_files, FileId, check_in_place, sync_folder_of};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::chain::Head;
-use super::line_file::sync_folder_of;
-use crate::locked::locked;
-use crate::private;
+use super::chain::Checkpoint;
 
 const LOCK: &str = "lock";
-const ANCHOR: &str = "anchor.json";
+const CHECKPOINT: &str = "checkpoint.json";
+/// The name of the checkpoint in version 0.1.0 and before. It is read until retention writes the next one.
+const FORMER_CHECKPOINT: &str = "anchor.json";
 const EXTENSION: &str = "jsonl";
-/// Longest line, in bytes: events are far shorter.
-pub(super) const MAX_LINE: usize = 64 << 10;
+/// Longest record, in bytes: events are far shorter.
+pub(super) const MAX_RECORD: usize = 64 << 10;
 
-/// The folder of one instance, which nobody else writes to.
+/// The folder of one instance, which no other process writes to.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
     instance: String,
-    /// Held for as long as this lives.
+    /// Held as long as this lives.
     lock: Mutex<File>,
-    /// What [`ANCHOR`] says.
-    anchor: Mutex<Option<Anchor>>,
+    checkpoint: Mutex<Option<SealedCheckpoint>>,
 }
 
-/// Where a chain begins whose earlier files were removed.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Anchor {
-    /// The last line that was removed.
+/// Where a chain begins after retention has removed its first files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SealedCheckpoint {
+    /// The last record that was removed.
     #[serde(flatten)]
-    pub(super) before: Head,
+    pub(super) checkpoint: Checkpoint,
     /// See [`ChainKey::seal`](super::chain::ChainKey::seal).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) seal: Option<String>,
 }
 
 impl Folder {
-    /// Those in `audit` that no living process has, one after the other.
+    /// Returns the folders in `audit` that no running process has, one after the other.
     pub(super) fn free(audit: &Path) -> io::Result<impl Iterator<Item = io::Result<Self>>> {
-        private::make_folder(audit)?;
+        fs_files::create_folder(audit)?;
         let locked = instances(audit)?
             .into_iter()
             .map(|instance| Self::lock(audit, instance).transpose());
         Ok(locked.flatten())
     }
 
-    /// A new one.
+    /// Creates a folder.
     pub(super) fn create(audit: &Path) -> io::Result<Self> {
         let instance = Uuid::new_v4().to_string();
-        private::make_folder(&audit.join(&instance))?;
+        fs_files::create_folder(&audit.join(&instance))?;
         Self::lock(audit, instance)?.ok_or_else(|| io::Error::other("a new folder is locked"))
     }
 
@@ -65,45 +63,45 @@ impl Folder {
             return Ok(None);
         };
         Ok(Some(Self {
-            anchor: Mutex::new(anchor(&path)?),
+            checkpoint: Mutex::new(checkpoint(&path)?),
             path,
             instance,
             lock: Mutex::new(lock),
         }))
     }
 
-    /// Fails where the folder was taken away, or its lock was, so that another process could take it up.
+    /// Fails if the folder was taken away, or its lock, so that another process could take it over.
     pub(super) fn check(&self) -> io::Result<()> {
-        check_in_place(&locked(&self.lock), &self.path.join(LOCK), 0)
+        check_in_place(&self.lock.lock(), &self.path.join(LOCK), 0)
     }
 
-    /// Makes the folder, its lock and its anchor again where they were taken away.
+    /// Restores the folder, its lock and its checkpoint if they were taken away.
     pub(super) fn put_back(&self) -> io::Result<()> {
         if self.check().is_ok() {
             return Ok(());
         }
-        private::make_folder(&self.path)?;
+        fs_files::create_folder(&self.path)?;
         let lock = try_lock(&self.path)?
-            .ok_or_else(|| io::Error::other("another process has taken up the audit's folder"))?;
-        *locked(&self.lock) = lock;
-        match &*locked(&self.anchor) {
-            Some(kept) if anchor(&self.path)?.is_none() => write_anchor(&self.path, kept),
+            .ok_or_else(|| io::Error::other("another process has taken over the folder of the audit"))?;
+        *self.lock.lock() = lock;
+        match &*self.checkpoint.lock() {
+            Some(kept) if checkpoint(&self.path)?.is_none() => write_checkpoint(&self.path, kept),
             _ => Ok(()),
         }
     }
 
-    /// Says that the chain begins after this line.
-    pub(super) fn set_anchor(&self, anchor: Anchor) -> io::Result<()> {
-        write_anchor(&self.path, &anchor)?;
-        *locked(&self.anchor) = Some(anchor);
+    /// Makes the chain begin after this checkpoint.
+    pub(super) fn set_checkpoint(&self, checkpoint: SealedCheckpoint) -> io::Result<()> {
+        write_checkpoint(&self.path, &checkpoint)?;
+        fs_files::remove(&self.path.join(FORMER_CHECKPOINT))?;
+        *self.checkpoint.lock() = Some(checkpoint);
         Ok(())
     }
 
-    /// The number of the last line that retention has removed; 0 where it has removed none.
-    pub(super) fn anchored(&self) -> u64 {
-        locked(&self.anchor)
-            .as_ref()
-            .map_or(0, |anchor| anchor.before.seq)
+    /// Returns the number of the last record that retention has removed; 0 if it has removed none.
+    pub(super) fn removed(&self) -> u64 {
+        let checkpoint = self.checkpoint.lock();
+        checkpoint.as_ref().map_or(0, |sealed| sealed.checkpoint.seq)
     }
 
     pub(super) fn instance(&self) -> &str {
@@ -114,44 +112,40 @@ impl Folder {
         &self.path
     }
 
-    /// Cuts a last line that is not whole, as a crash leaves one; and says where the chain ends.
-    pub(super) fn recover(&self) -> io::Result<Head> {
+    /// Truncates a partial last record, as a crash leaves one, and returns the end of the chain.
+    pub(super) fn recover(&self) -> io::Result<Checkpoint> {
         for file in files(&self.path)?.iter().rev() {
             let mut file = OpenOptions::new().read(true).write(true).open(file)?;
-            let end = last_line_end(&mut file)?;
+            let end = last_record_end(&mut file)?;
             if end < file.metadata()?.len() {
                 tracing::warn!(
                     instance = self.instance,
-                    "the last line of the audit was not whole and is cut: the process before was killed"
+                    "truncated a partial audit record: the previous process was killed"
                 );
                 file.set_len(end)?;
                 file.sync_all()?;
             }
-            if end == 0 {
-                continue;
+            if end > 0 {
+                return Ok(Checkpoint::of(&last_record(&mut file, end)?)?);
             }
-            let text = last_line(&mut file, end)?;
-            return Ok(Head::of(&text)?);
         }
-        Ok(anchor(&self.path)?
-            .map(|anchor| anchor.before)
-            .unwrap_or_default())
+        Ok(checkpoint(&self.path)?.unwrap_or_default().checkpoint)
     }
 
-    /// The file that begins with this line; its name keeps the order.
+    /// Returns the path of the file that begins with this record; its name keeps the order.
     pub(super) fn file(&self, first: u64, day: &str) -> PathBuf {
         self.path.join(name(first, day))
     }
 }
 
-/// The name of the file that begins with this line.
+/// Returns the name of the file that begins with this record.
 pub(super) fn name(first: u64, day: &str) -> String {
     format!("{first:016}-{day}.{EXTENSION}")
 }
 
-/// The lock of this folder, `None` where another process holds it.
+/// Locks a folder; `None` if another process has locked it.
 fn try_lock(folder: &Path) -> io::Result<Option<File>> {
-    let lock = private::open_lock(&folder.join(LOCK))?;
+    let lock = fs_files::open_lock(&folder.join(LOCK))?;
     match lock.try_lock() {
         Ok(()) => Ok(Some(lock)),
         Err(fs::TryLockError::WouldBlock) => Ok(None),
@@ -159,7 +153,7 @@ fn try_lock(folder: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// The instances that have written here, sorted.
+/// Returns the instances with a folder here, sorted.
 pub(super) fn instances(audit: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     let entries = match fs::read_dir(audit) {
@@ -179,79 +173,118 @@ pub(super) fn instances(audit: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// The files of an instance, in order.
+/// Returns the files of an instance, in order.
 pub(super) fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files: Vec<PathBuf> = fs::read_dir(folder)?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<io::Result<Vec<_>>>()?
-        .into_iter()
-        .filter(|path| path.extension().is_some_and(|extension| extension == EXTENSION))
-        .collect();
+    let paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path()));
+    let mut files = paths.collect::<io::Result<Vec<_>>>()?;
+    files.retain(|path| path.extension().is_some_and(|extension| extension == EXTENSION));
     files.sort();
     Ok(files)
 }
 
-/// The number of a file's first line, which its name begins with.
-pub(super) fn first_line_of(file: &Path) -> Option<u64> {
+/// Returns the number of a file's first record, with which its name begins.
+pub(super) fn first_record_of(file: &Path) -> Option<u64> {
     file.file_name()?.to_str()?.split('-').next()?.parse().ok()
 }
 
-pub(super) fn anchor(folder: &Path) -> io::Result<Option<Anchor>> {
-    match fs::read(folder.join(ANCHOR)) {
-        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+/// Reads the checkpoint of a folder, if it has one.
+pub(super) fn checkpoint(folder: &Path) -> io::Result<Option<SealedCheckpoint>> {
+    for name in [CHECKPOINT, FORMER_CHECKPOINT] {
+        match fs::read(folder.join(name)) {
+            Ok(bytes) => return Ok(Some(serde_json::from_slice(&bytes)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
     }
+    Ok(None)
 }
 
-fn write_anchor(folder: &Path, anchor: &Anchor) -> io::Result<()> {
-    let path = folder.join(ANCHOR);
-    private::replace(&path, &serde_json::to_vec(anchor)?, true)?;
-    // The files before it go only after it is there to stay.
+fn write_checkpoint(folder: &Path, checkpoint: &SealedCheckpoint) -> io::Result<()> {
+    let path = folder.join(CHECKPOINT);
+    fs_files::replace(&path, &serde_json::to_vec(checkpoint)?, true)?;
+    // The files before it are removed only when it stays.
     sync_folder_of(&path)
 }
 
-/// The lines of a file from a place on, each with the place behind it. A last line that is not whole is none yet.
-pub(super) fn lines(
+/// Opens a file for appending, which only its owner may read; creates it if it does not exist.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    let file = fs_files::private()
+        .create(true)
+        .append(true)
+        .read(true)
+        .open(path)?;
+    if file.metadata()?.len() == 0 {
+        // The name of a new file must survive a power loss, as its records do.
+        sync_folder_of(path)?;
+    }
+    Ok(file)
+}
+
+/// Makes `path` lead to a file with the first `length` bytes of an open one, whatever is there now. Another file there that
+/// is not empty is kept as `*.replaced`: it may show how the right one was replaced.
+pub(super) fn put_file_back(mut from: File, path: &Path, length: u64) -> io::Result<()> {
+    let found = FileId::of_path(path)?;
+    if found.is_some() && found == Some(FileId::of_file(&from)?) {
+        return from.set_len(length);
+    }
+    let new = path.with_extension("new");
+    let mut file = fs_files::private()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .open(&new)?;
+    from.rewind()?;
+    io::copy(&mut from.take(length), &mut file)?;
+    file.sync_all()?;
+    if found.is_some() && fs::metadata(path)?.len() > 0 {
+        fs::rename(path, path.with_extension("replaced"))?;
+    }
+    fs::rename(new, path)?;
+    sync_folder_of(path)
+}
+
+/// Returns the records of a file from a position on, each with the position behind it. A partial last record is none yet.
+pub(super) fn records(
     file: &Path,
     from: u64,
 ) -> io::Result<impl Iterator<Item = io::Result<(String, u64)>> + use<>> {
-    let mut file = File::open(file)?;
-    file.seek(SeekFrom::Start(from))?;
-    Ok(lines_of(file, from))
+    records_of(File::open(file)?, from)
 }
 
-/// The lines of an open file from where it is read, likewise.
-pub(super) fn lines_of(file: File, from: u64) -> impl Iterator<Item = io::Result<(String, u64)>> + use<> {
+/// Returns the records of an open file, likewise.
+pub(super) fn records_of(
+    mut file: File,
+    from: u64,
+) -> io::Result<impl Iterator<Item = io::Result<(String, u64)>> + use<>> {
+    file.seek(SeekFrom::Start(from))?;
     let mut reader = BufReader::new(file);
-    let mut place = from;
-    std::iter::from_fn(move || {
+    let mut position = from;
+    Ok(std::iter::from_fn(move || {
         let mut bytes = Vec::new();
-        let read = (&mut reader).take(MAX_LINE as u64).read_until(b'\n', &mut bytes);
+        let read = (&mut reader)
+            .take(MAX_RECORD as u64)
+            .read_until(b'\n', &mut bytes);
         match read {
             Err(error) => Some(Err(error)),
             Ok(_) if bytes.last() != Some(&b'\n') => {
-                (bytes.len() >= MAX_LINE).then(|| Err(io::Error::other("a line is too long")))
+                (bytes.len() >= MAX_RECORD).then(|| Err(io::Error::other("a record is too long")))
             }
             Ok(length) => {
-                place += length as u64;
+                position += length as u64;
                 bytes.pop();
-                Some(
-                    String::from_utf8(bytes)
-                        .map(|line| (line, place))
-                        .map_err(io::Error::other),
-                )
+                let text = String::from_utf8(bytes).map_err(io::Error::other);
+                Some(text.map(|text| (text, position)))
             }
         }
-    })
+    }))
 }
 
-/// The place behind the last line that is whole.
-fn last_line_end(file: &mut File) -> io::Result<u64> {
+/// Returns the position behind the last complete record.
+fn last_record_end(file: &mut File) -> io::Result<u64> {
     let mut end = file.metadata()?.len();
-    let mut block = vec![0; MAX_LINE];
+    let mut block = vec![0; MAX_RECORD];
     while end > 0 {
-        let length = (end as usize).min(MAX_LINE);
+        let length = (end as usize).min(MAX_RECORD);
         let start = end - length as u64;
         file.seek(SeekFrom::Start(start))?;
         let block = &mut block[..length];
@@ -264,16 +297,44 @@ fn last_line_end(file: &mut File) -> io::Result<u64> {
     Ok(0)
 }
 
-/// The line that ends there.
-pub(super) fn last_line(file: &mut File, end: u64) -> io::Result<String> {
-    let length = end.min(MAX_LINE as u64);
+/// Returns the record that ends at this position.
+pub(super) fn last_record(file: &mut File, end: u64) -> io::Result<String> {
+    let length = end.min(MAX_RECORD as u64);
     file.seek(SeekFrom::Start(end - length))?;
     let mut bytes = vec![0; length as usize];
     file.read_exact(&mut bytes)?;
     bytes.pop();
-    let begin = bytes
-        .iter()
-        .rposition(|&byte| byte == b'\n')
-        .map_or(0, |at| at + 1);
-    String::from_utf8(bytes.split_off(begin)).map_err(io::Error::other)
+    let line_end = bytes.iter().rposition(|&byte| byte == b'\n');
+    String::from_utf8(bytes.split_off(line_end.map_or(0, |at| at + 1))).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checkpoint_of_an_earlier_version_is_read_and_renamed_with_the_next_one() {
+        let audit = tempfile::tempdir().unwrap();
+        let instance = {
+            let folder = Folder::create(audit.path()).unwrap();
+            let former = folder.path().join(FORMER_CHECKPOINT);
+            std::fs::write(former, r#"{"seq":5,"hash":"aa","seal":"bb"}"#).unwrap();
+            folder.instance().to_owned()
+        };
+        let folder = Folder::free(audit.path()).unwrap().next().unwrap().unwrap();
+        assert_eq!((folder.instance(), folder.removed()), (&*instance, 5));
+        let read = checkpoint(folder.path()).unwrap().unwrap();
+        assert_eq!((&*read.checkpoint.hash, read.seal.as_deref()), ("aa", Some("bb")));
+        assert_eq!(folder.recover().unwrap(), read.checkpoint);
+        let next = SealedCheckpoint {
+            checkpoint: Checkpoint {
+                seq: 7,
+                hash: "cc".to_owned(),
+            },
+            seal: None,
+        };
+        folder.set_checkpoint(next.clone()).unwrap();
+        assert!(!folder.path().join(FORMER_CHECKPOINT).exists());
+        assert_eq!(checkpoint(folder.path()).unwrap(), Some(next));
+    }
 }

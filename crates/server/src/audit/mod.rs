@@ -1,17 +1,12 @@
-//! The audit: a line for every verification that is asked for, in files that hold on to each other, and from there in the
-//! storage.
+//! The audit log: a record of every verification, in files with a hash chain, and from there in the database.
 //!
-//! The files are the truth. An event goes through a bounded channel to one thread, which appends it to the file of this
-//! service's own folder; only then is the request answered, or a bounded time later where the disk is slow. A task moves
-//! the lines into the storage. Where that is not there, they wait in the files.
+//! The files come first. An event goes through a bounded queue to one thread, which appends it to the file of this service's
+//! own folder. Only then is the response sent, or a bounded time later if the disk is slow. A task moves the records into the
+//! database. While that is down, they wait in the files: the spool.
 
 mod chain;
 mod event;
-#[cfg(test)]
-mod fakes;
 mod folder;
-mod line_file;
-mod recent;
 mod room;
 mod shipper;
 mod state;
@@ -23,63 +18,63 @@ mod writer;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use likeness_api::{ApiError, ErrorCode};
+use likeness_api::ErrorCode;
 use likeness_engine::EngineInfo;
-use likeness_storage::Database;
-use serde::Serialize;
+use likeness_storage::{Database, now};
+use parking_lot::Mutex;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
 use crate::config::{AuditConfig, AuditMode};
-use crate::floods::{Floods, PAUSE, WINDOW};
-use crate::locked::locked;
-use crate::looks::pauses;
-use crate::record::Record;
-use crate::refusal_lines::is_bounded;
-use event::{Note, Verification};
+use crate::periodic::ticks;
+use crate::sampling::{INTERVAL, Sampler, WINDOW, is_sampled};
+use event::Event;
 use folder::Folder;
 use shipper::{Retention, Shipper};
-use state::{Gauges, State};
+use state::SharedState;
 use waiting::{Subject, Wait, Waiting};
-use writer::{Event, Message, Settings, Writer};
+use writer::{Message, Queued, RealDisk, Settings, Writer};
 
-pub use chain::{ChainKey, Fault, Head};
+pub use chain::{ChainCheckpoint, ChainKey, Checkpoint, Fault, FaultKind, InvalidCheckpoint};
+pub(crate) use event::{File, Milliseconds, Verification};
 pub use room::{NearlyFull, nearly_full};
-pub use verify::{AuditReport, ChainEnd, NotedHead, VerifyError, file_lines, verify_files, verify_storage};
+pub use shipper::audit_row;
+pub use verify::{AuditReport, ChainEnd, VerifyError, file_records, verify_database, verify_files};
+pub(crate) use waiting::CLIENT_GONE;
 
 /// Events between requests and the writer.
 const QUEUE: usize = 8_192;
-/// Records of unauthenticated requests in a second, the one that sums up included.
+/// Records of unauthenticated requests in a second, the summary included.
 const UNAUTHENTICATED: u32 = 1;
 /// Records in a second of the requests of one app that are refused for one reason, likewise.
 const REFUSED: u32 = 20;
-/// How long the queue must not have been full before the log says so: an outage is told of twice, not again and again.
+/// How long the queue must not have been full before the log says so: an outage is logged twice, not again and again.
 const QUIET: Duration = Duration::from_secs(10);
-/// Time between two looks at the room on the disk.
-const ROOM_PAUSE: Duration = Duration::from_secs(60);
-/// How long the end of the service waits for the last lines.
-const LAST_LINES: Duration = Duration::from_secs(5);
+/// Time between two checks of the free space on the disk.
+const SPACE_INTERVAL: Duration = Duration::from_secs(60);
+/// How long a graceful shutdown waits for the last records.
+const LAST_RECORDS: Duration = Duration::from_secs(5);
 
-/// The folder of the audit in the storage's.
+/// Returns the folder of the audit in the storage folder.
 #[must_use]
 pub fn audit_folder(storage: &Path) -> PathBuf {
     storage.join("audit")
 }
 
-/// Why there is no audit. The operator must act.
+/// The audit cannot be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("the audit cannot be written to {path}: {source}", path = path.display())]
+#[error("cannot write the audit to {path}: {source}", path = path.display())]
 pub struct AuditError {
     path: PathBuf,
     source: io::Error,
 }
 
-/// Records what becomes of verifications. Clones are the same.
+/// Records verifications. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Audit {
     inner: Arc<Inner>,
@@ -87,13 +82,13 @@ pub(crate) struct Audit {
 
 struct Inner {
     messages: SyncSender<Message>,
-    state: Arc<State>,
+    state: SharedState,
     shipper: Shipper,
     wait: Duration,
     required: bool,
     writer: Mutex<Option<JoinHandle<()>>>,
     /// Refused requests that have no record of their own.
-    floods: Floods<Refused>,
+    sampler: Sampler<Refused>,
     config: AuditConfig,
     path: PathBuf,
 }
@@ -114,21 +109,19 @@ impl std::fmt::Debug for Audit {
     }
 }
 
-/// An event that is being written, and whose answer waits for that. Where it is dropped, the client went away.
+/// An event on its way to the file, for which its response waits. Dropped: the client has gone.
 pub(crate) enum Pending {
-    /// It is on its way.
+    /// It is in the queue.
     Event(Wait),
-    /// It is not to be recorded.
-    Nothing,
-    /// It is lost. The answer may go out nevertheless, or not.
-    Lost {
-        /// Whether it may.
-        goes: bool,
+    /// Its response does not wait: there is nothing to record, or the event is lost.
+    Decided {
+        /// Whether the response may be sent.
+        may_go: bool,
     },
 }
 
 impl Audit {
-    /// Opens the files; `None` where there is to be no audit.
+    /// Opens the files; `None` if the audit is disabled.
     pub(crate) fn open(
         config: &AuditConfig,
         storage: &Path,
@@ -144,8 +137,8 @@ impl Audit {
     }
 
     fn start(config: &AuditConfig, path: &Path, database: Database) -> io::Result<Self> {
-        let (folder, head) = take_up(path)?;
-        let (folder, state) = (Arc::new(folder), Arc::new(State::default()));
+        let (folder, end) = take_over(path)?;
+        let (folder, state) = (Arc::new(folder), SharedState::default());
         let days = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
         let retention = Retention {
             rows: config.retention_days.map(days),
@@ -158,7 +151,7 @@ impl Audit {
             database,
             retention,
             key.clone(),
-            head.seq,
+            end.seq,
         )?;
         let required = config.mode == AuditMode::Required;
         let settings = Settings {
@@ -168,9 +161,9 @@ impl Audit {
             rotate_bytes: config.rotate_mib.saturating_mul(1 << 20),
             max_spool: config.max_spool_mib.saturating_mul(1 << 20),
             quiet: QUIET,
-            open: Box::new(line_file::open),
+            disk: Box::new(RealDisk),
         };
-        let writer = Writer::new(folder, Arc::clone(&state), settings, head)?;
+        let writer = Writer::new(folder, Arc::clone(&state), settings, end)?;
         let (messages, received) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("likeness-audit".to_owned())
@@ -183,183 +176,210 @@ impl Audit {
                 wait: Duration::from_millis(config.wait_ms),
                 required,
                 writer: Mutex::new(Some(thread)),
-                floods: Floods::new(),
+                sampler: Sampler::new(),
                 config: config.clone(),
                 path: path.to_owned(),
             }),
         })
     }
 
-    /// Whether verifications must not be begun, since they could not be recorded.
+    /// Returns whether to refuse verifications, since they could not be recorded.
     pub(crate) fn refuses(&self) -> bool {
-        let state = &self.inner.state;
-        self.inner.required
-            && [&state.is_failing, &state.is_full, &state.is_database_taken]
-                .iter()
-                .any(|reason| reason.load(Ordering::Relaxed))
+        self.inner.required && {
+            let state = self.inner.state.lock();
+            state.is_failing || state.is_full || state.is_database_taken
+        }
     }
 
-    /// Hands a record to the writer, whose answer waits.
-    pub(crate) fn submit(&self, record: &Record) -> Pending {
-        if !self.is_wanted(record) {
-            return Pending::Nothing;
+    /// Sends an event to the writer, for which its response waits.
+    pub(crate) fn submit(&self, verification: &Verification<'_>) -> Pending {
+        if !self.has_record_of_its_own(verification) {
+            return Pending::Decided { may_go: true };
         }
-        // Of what is refused anyway there is nothing to hold back.
-        let is_held = self.inner.required && record.status < 400;
+        // A refusal need not be held back.
+        let is_held = self.inner.required && verification.status < 400;
         let subject = Subject {
-            request_id: record.meta.id.to_string(),
-            app: record.facts.app.clone(),
+            request_id: verification.request_id.clone(),
+            app: verification.app.map(ToOwned::to_owned),
         };
         let (waiting, wait) = waiting::wait(subject, is_held);
-        if self.send(&Verification::of(record), Some(waiting)) {
+        if self.send(&Event::Verification(verification), Some(waiting)) {
             Pending::Event(wait)
         } else {
-            Pending::Lost { goes: !is_held }
+            Pending::Decided { may_go: !is_held }
         }
     }
 
-    /// Hands a record to the writer, for whose answer nobody waits.
-    pub(crate) fn record(&self, record: &Record) {
-        if self.is_wanted(record) {
-            self.send(&Verification::of(record), None);
+    /// Sends an event to the writer, for which no response waits.
+    pub(crate) fn record(&self, verification: &Verification<'_>) {
+        if self.has_record_of_its_own(verification) {
+            self.send(&Event::Verification(verification), None);
         }
     }
 
-    fn is_wanted(&self, record: &Record) -> bool {
-        record.facts.endpoint.is_some() && self.has_record_of_its_own(record)
-    }
-
-    /// A flood of refused requests must not fill the disk: they are counted, and recorded together.
-    fn has_record_of_its_own(&self, record: &Record) -> bool {
-        let facts = &record.facts;
-        let error = facts.error.as_ref().map(ApiError::code);
-        let most = match &facts.app {
+    /// Only verifications are recorded. A flood of refused requests must not fill the disk: the sampler counts them, and they
+    /// are recorded together.
+    fn has_record_of_its_own(&self, verification: &Verification<'_>) -> bool {
+        let Verification {
+            error, status, app, ..
+        } = *verification;
+        if verification.endpoint.is_none() {
+            return false;
+        }
+        let most = match app {
             None => UNAUTHENTICATED,
-            Some(_) if error.is_some_and(is_bounded) => REFUSED,
+            Some(_) if error.is_some_and(is_sampled) => REFUSED,
             Some(_) => return true,
         };
-        let refused = Refused {
-            error,
-            status: record.status,
-            app: facts.app.clone(),
-        };
-        self.inner.floods.admit(refused, most)
+        let app = app.map(ToOwned::to_owned);
+        self.inner.sampler.admit(Refused { error, status, app }, most)
     }
 
-    /// One record for each reason for which requests were refused, for at least so long, that have none of their own.
-    fn sum_up(&self, age: Duration) {
-        for left_out in self.inner.floods.end_windows(age) {
-            self.note(&Note::skipped(&left_out.reason, left_out.count));
+    /// Records, for each reason and at least so much time, the number of refused requests without a record of their own.
+    fn record_skipped(&self, age: Duration) {
+        for skipped in self.inner.sampler.end_windows(age) {
+            let Refused { error, status, app } = skipped.key;
+            let event = Event::Skipped {
+                lost: skipped.count,
+                app: app.as_deref(),
+                status,
+                error,
+            };
+            self.send(&event, None);
         }
     }
 
-    /// Waits until it is in the file, for as long as an answer may. Whether the answer may go out.
+    /// Waits until the event is in the file, as long as a response may. Returns whether the response may be sent.
     pub(crate) async fn wait(&self, pending: Pending) -> bool {
         match pending {
             Pending::Event(wait) => wait.within(self.inner.wait).await,
-            Pending::Nothing => true,
-            Pending::Lost { goes } => goes,
+            Pending::Decided { may_go } => may_go,
         }
     }
 
-    /// Records that the service has begun.
+    /// Records that the service has started.
     pub(crate) fn started(&self, info: &EngineInfo) {
-        self.note(&Note::new("start").with_models(info));
+        let event = Event::Start {
+            pack: &info.pack,
+            pack_version: &info.pack_version,
+            pack_digest: &info.pack_digest,
+            provider: &info.provider,
+        };
+        self.send(&event, None);
     }
 
-    fn note(&self, note: &Note<'_>) {
-        self.send(note, None);
-    }
-
-    /// Whether there was room for it.
-    fn send(&self, event: &impl Serialize, waiting: Option<Waiting>) -> bool {
-        let state = &self.inner.state;
-        let event = serde_json::value::to_raw_value(event).map(|text| Event { text, waiting });
-        let sent = event.is_ok_and(|event| self.inner.messages.try_send(Message::Event(event)).is_ok());
-        if !sent {
-            state.lost.fetch_add(1, Ordering::Relaxed);
-            state.is_full.store(true, Ordering::Relaxed);
-            if !state.is_overflow_told.swap(true, Ordering::Relaxed) {
-                let consequence = if self.inner.required {
-                    "verifications are refused until it can"
-                } else {
-                    "verifications go on, and what comes is lost"
-                };
-                tracing::error!(
-                    waiting = QUEUE,
-                    consequence,
-                    "the audit cannot be written fast enough: its queue is full"
-                );
-            }
+    /// Sends an event to the writer. Returns whether the queue had room for it.
+    fn send(&self, event: &Event<'_>, waiting: Option<Waiting>) -> bool {
+        let message = event.json().map(|text| Message::Event(Queued { text, waiting }));
+        let sent = message.is_ok_and(|message| self.inner.messages.try_send(message).is_ok());
+        if sent {
+            return true;
         }
-        sent
+        let was_logged = {
+            let mut state = self.inner.state.lock();
+            state.lost += 1;
+            state.is_full = true;
+            std::mem::replace(&mut state.is_overflow_logged, true)
+        };
+        if !was_logged {
+            let consequence = if self.inner.required {
+                "refusing requests (audit.mode = required)"
+            } else {
+                "requests continue; new records are lost (audit.mode = best-effort)"
+            };
+            tracing::error!(
+                waiting = QUEUE,
+                consequence,
+                "audit queue is full: cannot write fast enough"
+            );
+        }
+        false
     }
 
-    /// Moves lines into the storage, and sums up refused requests each second, for as long as it is polled.
+    /// Moves records into the database, and records skipped requests each second, as long as it is polled.
     pub(crate) async fn keep_up(&self) {
-        let summing_up = async {
-            let mut ticks = pauses(Instant::now() + PAUSE, PAUSE);
+        let recording_skipped = async {
+            let mut ticks = ticks(Instant::now() + INTERVAL, INTERVAL);
             loop {
                 ticks.tick().await;
-                self.sum_up(WINDOW);
+                self.record_skipped(WINDOW);
             }
         };
-        tokio::join!(self.inner.shipper.keep_up(), summing_up, self.watch_room());
+        tokio::join!(
+            self.inner.shipper.keep_up(),
+            recording_skipped,
+            self.watch_space()
+        );
     }
 
-    /// Warns where the disk becomes nearly full and no record is ever removed.
-    async fn watch_room(&self) {
-        let mut watch = room::Watch::default();
-        let mut ticks = pauses(Instant::now(), ROOM_PAUSE);
+    /// Warns when the disk becomes nearly full and records are kept for ever.
+    async fn watch_space(&self) {
+        let mut is_logged = false;
+        let mut ticks = ticks(Instant::now(), SPACE_INTERVAL);
         loop {
             ticks.tick().await;
             let (config, path) = (self.inner.config.clone(), self.inner.path.clone());
-            let found = tokio::task::spawn_blocking(move || nearly_full(&config, &path)).await;
-            watch.tell(found.ok().flatten().as_ref());
+            let found = spawn_blocking(move || nearly_full(&config, &path)).await;
+            room::log(found.ok().flatten().as_ref(), &mut is_logged);
         }
     }
 
-    /// Records that the service ends, and writes and moves what there is.
+    /// Records that the service stops, and writes and moves the last records.
     pub(crate) async fn end(&self) {
-        self.sum_up(Duration::ZERO);
-        self.note(&Note::new("stop"));
+        self.record_skipped(Duration::ZERO);
+        self.send(&Event::Stop, None);
         let audit = self.clone();
-        let written = tokio::task::spawn_blocking(move || {
-            // Waits where the queue is full: nothing else comes.
+        let written = spawn_blocking(move || {
+            // Waits if the queue is full: no other event comes.
             let _ = audit.inner.messages.send(Message::Stop);
-            let writer = locked(&audit.inner.writer).take();
+            let writer = audit.inner.writer.lock().take();
             writer.map(JoinHandle::join)
         });
-        if timeout(LAST_LINES, written).await.is_err() {
-            tracing::error!("the last lines of the audit could not be written in time");
+        if timeout(LAST_RECORDS, written).await.is_err() {
+            tracing::error!("cannot write the last audit records in time");
         }
-        if timeout(LAST_LINES, self.inner.shipper.ship_last()).await.is_err() {
-            tracing::warn!("the last lines of the audit wait in its files: the storage does not take them");
+        if timeout(LAST_RECORDS, self.inner.shipper.ship_last())
+            .await
+            .is_err()
+        {
+            tracing::warn!("the last audit records wait in the spool: database unavailable");
         }
     }
 
-    pub(crate) fn gauges(&self) -> impl crate::metrics::AuditGauges + 'static {
-        Gauges(Arc::clone(&self.inner.state))
+    /// Returns the age of the oldest record that is not in the database; 0 if all are.
+    pub(crate) fn lag(&self) -> Duration {
+        self.inner.state.lock().lag(now())
+    }
+
+    /// Returns the number of records that are not in the database.
+    pub(crate) fn pending(&self) -> u64 {
+        let state = self.inner.state.lock();
+        state.pending() + state.queued as u64
+    }
+
+    /// Returns the number of records that were lost since the start.
+    pub(crate) fn lost(&self) -> u64 {
+        self.inner.state.lock().lost
     }
 }
 
-/// A chain that nobody goes on with and that can be gone on with, or a new one; and its end.
-fn take_up(path: &Path) -> io::Result<(Folder, Head)> {
+/// Takes over a chain that no process continues and that can be continued, or begins one. Returns its end too.
+fn take_over(path: &Path) -> io::Result<(Folder, Checkpoint)> {
     for folder in Folder::free(path)? {
         let folder = folder?;
         match folder.recover() {
-            Ok(head) if shipper::last_stored(folder.path())? <= head.seq => return Ok((folder, head)),
-            // A power loss took lines that the storage had got. Their numbers must not be given again.
+            Ok(end) if shipper::last_stored(folder.path())? <= end.seq => return Ok((folder, end)),
+            // A power loss took records that the database has. Their numbers must not be used again.
             Ok(_) => tracing::error!(
                 folder = %folder.path().display(),
-                "the files of the audit end before what the storage has of them: a new chain is begun beside them"
+                "audit files end before the records in the database; beginning a new chain beside them"
             ),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => tracing::error!(
                 %error, folder = %folder.path().display(),
-                "the end of the audit is damaged: a new chain is begun beside it; see `likeness audit verify`"
+                "the end of the audit files is damaged; beginning a new chain beside them; see `likeness audit verify`"
             ),
             Err(error) => return Err(error),
         }
     }
-    Ok((Folder::create(path)?, Head::default()))
+    Ok((Folder::create(path)?, Checkpoint::default()))
 }

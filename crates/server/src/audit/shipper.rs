@@ -1,67 +1,67 @@
-//! From the files into the storage.
+//! Moves audit records from the files into the database, and removes old ones.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use likeness_storage::audit::{AuditAnchor, AuditRow};
-use likeness_storage::{Database, StorageError, now};
+use likeness_storage::audit::{AuditCheckpoint, AuditRow};
+use likeness_storage::{Database, StorageError, files, now};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
-use super::chain::{ChainKey, Head, Line};
-use super::folder::{self, Anchor, Folder};
-use super::state::State;
-use crate::locked::locked;
-use crate::looks::pauses;
-use crate::private;
+use super::chain::{ChainKey, Checkpoint, Record};
+use super::folder::{self, Folder, SealedCheckpoint};
+use super::state::SharedState;
+use crate::periodic::ticks;
 
 /// Rows of one transaction.
 const BATCH: usize = 500;
-/// Time between two looks at the files.
-const PAUSE: Duration = Duration::from_millis(200);
-/// Looks between two clean-ups.
+/// Time between two shipments.
+const INTERVAL: Duration = Duration::from_millis(200);
+/// Shipments between two removals of old records.
 const CLEANING: u64 = 300;
-/// Rows that are removed at once: SQLite is locked for others meanwhile, for some 60 ms.
+/// Rows that are removed at once: this locks SQLite for some 60 ms.
 const REMOVED: i64 = 10_000;
-/// How long an instance must have written nothing for others to remove its rows. One that runs removes its own.
+/// How long an instance must have been silent for others to remove its rows. A running one removes its own.
 const SILENCE: Duration = Duration::from_secs(7 * 86_400);
 const CURSOR: &str = "cursor.json";
 
-/// What of the files is in the storage.
+/// The position up to which the files are in the database.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Cursor {
-    /// Name of the file; empty: none yet.
+    /// Name of the file; empty before the first one.
     file: String,
-    /// Place in it.
+    /// Position in it, in bytes.
     place: u64,
-    /// Number of the last line.
+    /// Number of the last record.
     seq: u64,
 }
 
-/// Why nothing was moved.
+/// Why nothing was moved or removed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ShipError {
     #[error("{0}")]
     Storage(#[from] StorageError),
-    #[error("the audit's files cannot be read: {0}")]
+    #[error("cannot read the audit files: {0}")]
     Files(#[from] io::Error),
 }
 
-/// How old what is recorded may become; `None`: as old as it will.
+/// How long records are retained; `None`: for ever.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Retention {
     pub(super) rows: Option<Duration>,
-    /// Files that the storage has all lines of.
+    /// For files whose records are all in the database.
     pub(super) files: Option<Duration>,
 }
 
 pub(super) struct Shipper {
     folder: Arc<Folder>,
-    state: Arc<State>,
+    state: SharedState,
     database: Database,
     retention: Retention,
     key: ChainKey,
@@ -70,30 +70,30 @@ pub(super) struct Shipper {
     doubt: Mutex<Option<Doubt>>,
 }
 
-/// Lines of one file that are to be moved.
+/// Records of one file that are to be moved.
 struct Batch {
     rows: Vec<AuditRow>,
     bytes: u64,
     next: Cursor,
-    /// The number of the line that is there instead of the one that should come next, where that is so.
+    /// The number of the record that was found instead of the next one.
     gap: Option<u64>,
 }
 
-/// Lines that are missing or cannot be read, perhaps only until the writer has put back what was taken away.
+/// Records that are missing or cannot be read, perhaps only until the writer has restored a file.
 #[derive(Debug, Clone, Copy)]
 struct Doubt {
-    /// Number of the last line before.
+    /// Number of the last record before.
     after: u64,
-    /// How often the writer had found all files in their places when that was noticed.
+    /// How often the writer had found all files in place when that was noticed.
     checks: u64,
 }
 
 impl Cursor {
     fn of(folder: &Path) -> io::Result<Self> {
         match std::fs::read(folder.join(CURSOR)) {
-            // Where it is damaged, all is sent again: rows that are there stay as they are.
+            // Rows that exist stay as they are.
             Ok(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-                tracing::warn!(%error, "the audit's cursor is damaged: its files are sent again from the beginning");
+                tracing::warn!(%error, "audit cursor is damaged; moving all records into the database again");
                 Self::default()
             })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
@@ -102,7 +102,7 @@ impl Cursor {
     }
 }
 
-/// Number of the last line of this folder that is in the storage.
+/// Returns the number of the last record of this folder that is in the database.
 pub(super) fn last_stored(folder: &Path) -> io::Result<u64> {
     Ok(Cursor::of(folder)?.seq)
 }
@@ -110,7 +110,7 @@ pub(super) fn last_stored(folder: &Path) -> io::Result<u64> {
 impl Shipper {
     pub(super) fn new(
         folder: Arc<Folder>,
-        state: Arc<State>,
+        state: SharedState,
         database: Database,
         retention: Retention,
         key: ChainKey,
@@ -128,7 +128,7 @@ impl Shipper {
             }
         }
         let oldest = next_batch(&folder, &cursor, written)?.and_then(|batch| batch.oldest());
-        state.begin(written, cursor.seq, spool, oldest);
+        state.lock().begin(written, cursor.seq, spool, oldest);
         Ok(Self {
             folder,
             state,
@@ -141,55 +141,49 @@ impl Shipper {
         })
     }
 
-    /// Moves lines for as long as it is polled.
+    /// Moves and removes records as long as it is polled.
     pub(super) async fn keep_up(&self) {
-        let mut ticks = pauses(Instant::now(), PAUSE);
+        let mut ticks = ticks(Instant::now(), INTERVAL);
         let mut until_cleaning = 0;
         loop {
             ticks.tick().await;
-            self.look_at_database();
+            self.state.lock().is_database_taken = self.database.check_in_place().is_err();
             self.ship().await;
             if until_cleaning > 0 {
                 until_cleaning -= 1;
                 continue;
             }
             match self.clean().await {
-                // What is new goes first, and the storage is left to others in between.
+                // New records go first, and others use the database in between.
                 Ok(true) => {}
                 Ok(false) => until_cleaning = CLEANING,
                 Err(error) => {
-                    tracing::warn!(%error, "what is older than audit.retention_days and audit.file_days say could not be removed");
+                    tracing::warn!(%error, "cannot remove audit records older than audit.retention_days or audit.file_days");
                     until_cleaning = CLEANING;
                 }
             }
         }
     }
 
-    /// Notices where the file of the database was taken away.
-    fn look_at_database(&self) {
-        let taken = self.database.check_in_place().is_err();
-        self.state.is_database_taken.store(taken, Ordering::Relaxed);
-    }
-
-    /// Moves all that there is, after a database that was taken away is restored.
+    /// Moves all records, after a removed database is restored.
     pub(super) async fn ship_last(&self) {
-        self.database.restored().await;
+        self.database.wait_until_restored().await;
         self.ship().await;
     }
 
-    /// Moves all that there is.
+    /// Moves all records.
     pub(super) async fn ship(&self) {
         loop {
             match self.step().await {
                 Ok(0) => return,
                 Ok(_) => {
                     if self.is_down.swap(false, Ordering::Relaxed) {
-                        tracing::info!("the audit goes into the storage again");
+                        tracing::info!("moving audit records into the database again");
                     }
                 }
                 Err(error) => {
                     if !self.is_down.swap(true, Ordering::Relaxed) {
-                        tracing::error!(%error, "the audit does not get into the storage: it waits in its files");
+                        tracing::error!(%error, "cannot move audit records into the database; they wait in the spool");
                     }
                     return;
                 }
@@ -197,13 +191,13 @@ impl Shipper {
         }
     }
 
-    /// Moves a batch; how many lines it had.
+    /// Moves a batch. Returns its number of records.
     async fn step(&self) -> Result<usize, ShipError> {
         let mut cursor = self.cursor.lock().await;
         let batch = {
             let (folder, from) = (Arc::clone(&self.folder), cursor.clone());
-            let written = self.state.last_written();
-            tokio::task::spawn_blocking(move || next_batch(&folder, &from, written))
+            let written = self.state.lock().written;
+            spawn_blocking(move || next_batch(&folder, &from, written))
                 .await
                 .map_err(io::Error::other)?
         };
@@ -212,7 +206,9 @@ impl Shipper {
             Err(error) if self.is_certain(cursor.seq) => return Err(error.into()),
             Err(_) => return Ok(0),
         };
-        self.state.waits_since(batch.as_ref().and_then(Batch::oldest));
+        self.state
+            .lock()
+            .waits_since(batch.as_ref().and_then(Batch::oldest));
         let Some(batch) = batch else { return Ok(0) };
         if let Some(found) = batch.gap {
             if !self.is_certain(cursor.seq) {
@@ -221,34 +217,34 @@ impl Shipper {
             tracing::error!(
                 first = cursor.seq + 1,
                 last = found - 1,
-                "audit records are missing: they are neither in the files nor in the storage"
+                "audit records are missing from both the files and the database"
             );
             cursor.seq = found - 1;
             return Ok(1);
         }
         let count = batch.rows.len();
         self.database.add_audit(batch.rows).await?;
-        // Where this is lost, rows are sent again, and stay as they are.
+        // If this is lost, rows are sent again, and those that exist stay as they are.
         let cursor_file = self.folder.path().join(CURSOR);
         let bytes = serde_json::to_vec(&batch.next).map_err(io::Error::from)?;
-        private::replace(&cursor_file, &bytes, true)?;
-        self.state.stored(batch.next.seq, batch.bytes);
+        files::replace(&cursor_file, &bytes, true)?;
+        self.state.lock().stored(batch.next.seq, batch.bytes);
         *cursor = batch.next;
         Ok(count)
     }
 
-    /// Whether what is wrong with the files behind this line is so for good: the writer has found all in their places since.
+    /// Returns whether a fault of the files after this record is permanent: the writer has found all files in place since.
     fn is_certain(&self, after: u64) -> bool {
-        let checks = self.state.checks();
-        let mut doubt = locked(&self.doubt);
+        let checks = self.state.lock().checks;
+        let mut doubt = self.doubt.lock();
         let since = doubt.filter(|doubt| doubt.after == after);
         let since = *doubt.insert(since.unwrap_or(Doubt { after, checks }));
         // One check may have begun before.
         checks > since.checks + 1
     }
 
-    /// Removes what is older than it should be: rows of the storage, those of instances that have ended included, and files
-    /// that are in there. Of the rows a batch at most; whether there may be more.
+    /// Removes records that are too old: rows, those of ended instances included, and files that are in the database. Removes
+    /// at most one batch of rows, and returns whether there may be more.
     pub(super) async fn clean(&self) -> Result<bool, ShipError> {
         let Retention { rows, files } = self.retention;
         let own = self.folder.instance();
@@ -260,7 +256,7 @@ impl Shipper {
         if let Some(age) = rows.into_iter().chain(files).min() {
             let stored = self.cursor.lock().await.seq;
             let (folder, key) = (Arc::clone(&self.folder), self.key.clone());
-            tokio::task::spawn_blocking(move || remove_files(&folder, &key, stored, ago(age)))
+            spawn_blocking(move || remove_files(&folder, &key, stored, ago(age)))
                 .await
                 .map_err(io::Error::other)??;
         }
@@ -278,28 +274,28 @@ impl Shipper {
         Ok(false)
     }
 
-    /// Removes a batch of an instance's rows that are older than that. Whether there were some.
+    /// Removes a batch of an instance's rows that are older than that. Returns whether there were any.
     async fn remove_rows(&self, instance: &str, before: i64) -> Result<bool, ShipError> {
         let Some(row) = self.database.last_audit_before(instance, before, REMOVED).await? else {
             return Ok(false);
         };
-        // A seal says that lines were removed by who has the chain's key: those of another key are not this service's.
+        // A seal proves that records were removed with the chain's key: this service cannot seal chains of another key.
         if instance != self.folder.instance() && !self.key.is_hash_of(&row.line, instance) {
             return Ok(false);
         }
-        let before = Head::of(&row.line).map_err(io::Error::from)?;
-        let anchor = AuditAnchor {
+        let end = Checkpoint::of(&row.line).map_err(io::Error::from)?;
+        let checkpoint = AuditCheckpoint {
             instance: instance.to_owned(),
             seq: row.seq,
-            seal: self.key.seal(instance, &before),
-            hash: before.hash,
+            seal: self.key.seal(instance, &end),
+            hash: end.hash,
         };
-        self.database.remove_audit(anchor).await?;
+        self.database.remove_audit(checkpoint).await?;
         Ok(true)
     }
 }
 
-/// The time that was so long ago, in microseconds since 1970.
+/// Returns the time that was so long ago, in microseconds since 1970.
 fn ago(age: Duration) -> i64 {
     let age = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
     now().saturating_sub(age)
@@ -313,13 +309,13 @@ fn name(file: &Path) -> String {
 }
 
 impl Batch {
-    /// The time of its first line.
+    /// Returns the time of its first record.
     fn oldest(&self) -> Option<i64> {
         self.rows.first().map(|row| row.time)
     }
 }
 
-/// What comes next, up to line `written`: what is behind that may not stay.
+/// Returns the next records up to `written`: later ones may not stay.
 fn next_batch(folder: &Folder, from: &Cursor, written: u64) -> io::Result<Option<Batch>> {
     for file in folder::files(folder.path())? {
         let name = name(&file);
@@ -333,17 +329,17 @@ fn next_batch(folder: &Folder, from: &Cursor, written: u64) -> io::Result<Option
             next: Cursor {
                 file: name,
                 place,
-                seq: from.seq.max(folder.anchored()),
+                seq: from.seq.max(folder.removed()),
             },
             gap: None,
         };
-        for line in folder::lines(&file, place)?.take(BATCH) {
+        for record in folder::records(&file, place)?.take(BATCH) {
             let seq = batch.next.seq;
             if seq >= written {
                 break;
             }
-            let (text, behind) = line?;
-            let row = row(text)?;
+            let (text, behind) = record?;
+            let row = audit_row(&text)?;
             let found = u64::try_from(row.seq).unwrap_or(0);
             if found > seq + 1 {
                 batch.gap = Some(found).filter(|_| batch.rows.is_empty());
@@ -361,7 +357,7 @@ fn next_batch(folder: &Folder, from: &Cursor, written: u64) -> io::Result<Option
     Ok(None)
 }
 
-/// What of an event is searched by.
+/// The fields of an event that have columns.
 #[derive(Debug, Deserialize)]
 struct Searched {
     time: String,
@@ -376,13 +372,16 @@ struct Searched {
     outcome: Option<String>,
 }
 
-/// The row of a line.
-pub(super) fn row(text: String) -> io::Result<AuditRow> {
-    let line: Line<'_> = serde_json::from_str(&text)?;
-    let event: Searched = serde_json::from_str(line.event.get())?;
+/// Returns the row of an audit record.
+///
+/// # Errors
+/// The text is not an audit record.
+pub fn audit_row(line: &str) -> io::Result<AuditRow> {
+    let record: Record<'_> = serde_json::from_str(line)?;
+    let event: Searched = serde_json::from_str(record.event.get())?;
     Ok(AuditRow {
-        instance: line.instance.to_owned(),
-        seq: i64::try_from(line.seq).map_err(io::Error::other)?,
+        instance: record.instance.to_owned(),
+        seq: i64::try_from(record.seq).map_err(io::Error::other)?,
         time: event
             .time
             .parse::<Timestamp>()
@@ -393,32 +392,31 @@ pub(super) fn row(text: String) -> io::Result<AuditRow> {
         app: event.app,
         status: event.status,
         outcome: event.outcome,
-        line: text,
+        line: line.to_owned(),
     })
 }
 
 /// Removes whole files from the beginning, never the last one.
 fn remove_files(folder: &Folder, key: &ChainKey, stored: u64, before: i64) -> io::Result<()> {
-    let files: Vec<PathBuf> = folder::files(folder.path())?;
+    let files = folder::files(folder.path())?;
     for pair in files.windows(2) {
         let [file, next] = pair else { break };
-        let Some(last) = folder::first_line_of(next).and_then(|first| first.checked_sub(1)) else {
+        let Some(last) = folder::first_record_of(next).and_then(|first| first.checked_sub(1)) else {
             break;
         };
-        let Some(Ok((text, _))) = folder::lines(file, 0)?.last() else {
+        let Some(Ok((text, _))) = folder::records(file, 0)?.last() else {
             break;
         };
-        let row = row(text)?;
+        let row = audit_row(&text)?;
         if last > stored || row.time >= before {
             break;
         }
-        let before = Head::of(&row.line)?;
-        let anchor = Anchor {
-            seal: key.seal(folder.instance(), &before),
-            before,
-        };
-        // Before the file is gone: the chain is whole at every moment.
-        folder.set_anchor(anchor)?;
+        let checkpoint = Checkpoint::of(&row.line)?;
+        // Before the file is removed: the chain is valid at every moment.
+        folder.set_checkpoint(SealedCheckpoint {
+            seal: key.seal(folder.instance(), &checkpoint),
+            checkpoint,
+        })?;
         std::fs::remove_file(file)?;
     }
     Ok(())

@@ -1,133 +1,79 @@
-//! How the audit is doing.
+//! The state that writer, shipper and requests share.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
 use likeness_storage::now;
+use parking_lot::Mutex;
 
-use crate::locked::locked;
-use crate::metrics::AuditGauges;
-
+/// The shared state. One lock guards all of it, so that its numbers agree.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// Events that wait to be written.
-    pub(super) queued: AtomicUsize,
-    /// Events that could be kept nowhere.
-    pub(super) lost: AtomicU64,
-    /// Whether the file takes nothing.
-    pub(super) is_failing: AtomicBool,
-    /// Whether the last event found no place in the queue.
-    pub(super) is_full: AtomicBool,
-    /// Whether it was logged that the queue is full, and not yet that it no longer is.
-    pub(super) is_overflow_told: AtomicBool,
-    /// Number of the last line in the files, and of the last one in the storage.
-    lines: (AtomicU64, AtomicU64),
-    /// Bytes of the files, and those of them that are in the storage; since the start.
-    bytes: (AtomicU64, AtomicU64),
-    /// How often all files were found in their places.
-    checks: AtomicU64,
+    /// Events that wait in the writer.
+    pub(super) queued: usize,
+    /// Events that were lost.
+    pub(super) lost: u64,
+    /// Whether the file cannot be written.
+    pub(super) is_failing: bool,
+    /// Whether the last event found the queue full.
+    pub(super) is_full: bool,
+    /// Whether the log says that the queue is full, and not yet that this is over.
+    pub(super) is_overflow_logged: bool,
     /// Whether the file of the database was removed or replaced.
-    pub(super) is_database_taken: AtomicBool,
-    /// The time of the oldest line that waits for the storage, in microseconds since 1970.
-    oldest: Mutex<Option<i64>>,
+    pub(super) is_database_taken: bool,
+    /// How often all files were found in place.
+    pub(super) checks: u64,
+    /// Number of the last record in the files that stays, and of the last one in the database.
+    pub(super) written: u64,
+    pub(super) stored: u64,
+    /// Bytes in the files that wait for the database.
+    pub(super) spool: u64,
+    /// Time of the oldest record that waits for the database, in microseconds since 1970.
+    oldest: Option<i64>,
 }
+
+pub(super) type SharedState = Arc<Mutex<State>>;
 
 impl State {
-    /// `written`: number of the last line in the files; `stored`: of the last one in the storage; `spool`: bytes between;
-    /// `oldest`: the time of the first line between.
-    pub(super) fn begin(&self, written: u64, stored: u64, spool: u64, oldest: Option<i64>) {
-        self.lines.0.store(written, Ordering::Relaxed);
-        self.lines.1.store(stored, Ordering::Relaxed);
-        self.bytes.0.store(spool, Ordering::Relaxed);
-        *self.oldest() = oldest;
+    /// Begins with records that wait in the spool; `oldest`: time of the first of them.
+    pub(super) fn begin(&mut self, written: u64, stored: u64, spool: u64, oldest: Option<i64>) {
+        (self.written, self.stored, self.spool, self.oldest) = (written, stored, spool, oldest);
     }
 
-    /// Lines up to this one are in the files to stay.
-    pub(super) fn written(&self, seq: u64, bytes: u64) {
-        let mut oldest = self.oldest();
-        self.bytes.0.fetch_add(bytes, Ordering::Relaxed);
-        self.lines.0.store(seq, Ordering::Release);
-        oldest.get_or_insert_with(now);
+    /// Records up to this one are in the files and stay.
+    pub(super) fn written(&mut self, seq: u64, bytes: u64) {
+        self.written = seq;
+        self.spool += bytes;
+        self.oldest.get_or_insert_with(now);
     }
 
-    /// Lines up to this one are in the storage.
-    pub(super) fn stored(&self, seq: u64, bytes: u64) {
-        self.lines.1.store(seq, Ordering::Relaxed);
-        self.bytes.1.fetch_add(bytes, Ordering::Relaxed);
+    /// Records up to this one are in the database.
+    pub(super) fn stored(&mut self, seq: u64, bytes: u64) {
+        self.stored = seq;
+        self.spool = self.spool.saturating_sub(bytes);
     }
 
-    /// The first line that waits for the storage is of this time; or there is none.
-    pub(super) fn waits_since(&self, time: Option<i64>) {
-        let mut oldest = self.oldest();
+    /// The first record that waits for the database has this time; `None`: no record was found.
+    pub(super) fn waits_since(&mut self, time: Option<i64>) {
         let pending = self.pending();
-        // One may have been written after it was looked whether there is one.
+        // A record may have been written since.
         if time.is_some() || pending == 0 {
-            *oldest = time;
+            self.oldest = time;
         }
         if pending == 0 {
-            // Lines that were taken away and are lost do not wait.
-            self.bytes
-                .1
-                .store(self.bytes.0.load(Ordering::Relaxed), Ordering::Relaxed);
+            // Records that were taken away and are lost do not wait.
+            self.spool = 0;
         }
     }
 
-    /// All files are in their places.
-    pub(super) fn checked(&self) {
-        self.checks.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// How often that was so.
-    pub(super) fn checks(&self) -> u64 {
-        self.checks.load(Ordering::Acquire)
-    }
-
-    /// Number of the last line that is in the storage.
-    pub(super) fn last_stored(&self) -> u64 {
-        self.lines.1.load(Ordering::Relaxed)
-    }
-
-    /// Number of the last line that stays.
-    pub(super) fn last_written(&self) -> u64 {
-        self.lines.0.load(Ordering::Acquire)
-    }
-
-    /// Bytes that wait for the storage.
-    pub(super) fn spool(&self) -> u64 {
-        let stored = self.bytes.1.load(Ordering::Relaxed);
-        self.bytes.0.load(Ordering::Relaxed).saturating_sub(stored)
-    }
-
-    /// Lines that wait for the storage.
+    /// Returns the number of records that wait for the database.
     pub(super) fn pending(&self) -> u64 {
-        self.last_written().saturating_sub(self.last_stored())
+        self.written.saturating_sub(self.stored)
     }
 
-    /// Age of the oldest line that waits for the storage, at this time.
+    /// Returns the age of the oldest record that waits for the database, at this time.
     pub(super) fn lag(&self, now: i64) -> Duration {
-        let age = self.oldest().map_or(0, |oldest| now.saturating_sub(oldest));
+        let age = self.oldest.map_or(0, |oldest| now.saturating_sub(oldest));
         Duration::from_micros(u64::try_from(age).unwrap_or(0))
-    }
-
-    fn oldest(&self) -> std::sync::MutexGuard<'_, Option<i64>> {
-        locked(&self.oldest)
-    }
-}
-
-/// For metrics.
-pub(super) struct Gauges(pub(super) std::sync::Arc<State>);
-
-impl AuditGauges for Gauges {
-    fn lag(&self) -> Duration {
-        self.0.lag(now())
-    }
-
-    fn pending(&self) -> u64 {
-        self.0.pending() + self.0.queued.load(Ordering::Relaxed) as u64
-    }
-
-    fn lost(&self) -> u64 {
-        self.0.lost.load(Ordering::Relaxed)
     }
 }

@@ -1,287 +1,275 @@
-//! Whether an audit is whole.
+//! Verification of the hash chains.
 
 use std::io;
 use std::path::Path;
 
-use likeness_storage::audit::AuditAnchor;
+use likeness_storage::audit::AuditCheckpoint;
 use likeness_storage::{Database, StorageError};
 
-use super::chain::{ChainKey, Fault, Head};
+use super::chain::{ChainCheckpoint, ChainKey, Checkpoint, Fault, FaultKind};
 use super::{folder, shipper};
 
 /// Rows that are read at a time.
 const PAGE: i64 = 500;
 
-/// What was checked.
+/// The outcome of a verification.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuditReport {
-    /// The end of each chain, with the number of lines that were checked.
+    /// Each chain as far as it is valid.
     pub chains: Vec<ChainEnd>,
-    /// What is wrong, the first of each chain.
+    /// The first fault of each chain.
     pub faults: Vec<Fault>,
-    /// Noted heads that no chain has passed.
-    pub missed: Vec<NotedHead>,
+    /// Expected checkpoints that no chain contains.
+    pub missed: Vec<ChainCheckpoint>,
 }
 
-/// The end of a chain as far as it is right.
+/// A chain as far as it is valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChainEnd {
-    /// Which service wrote it.
-    pub instance: String,
-    /// Lines that were checked and are right.
-    pub lines: u64,
-    /// The last of them. To be noted down elsewhere: that lines are missing at the end shows by nothing else.
-    pub head: Head,
+    /// Number of verified records.
+    pub records: u64,
+    /// The last of them. To be kept elsewhere: nothing else shows that records are missing at the end.
+    pub end: ChainCheckpoint,
 }
 
-/// An end of a chain that was noted down earlier.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotedHead {
-    /// Which chain.
-    pub instance: String,
-    /// What was its end then.
-    pub head: Head,
-}
-
-/// Heads that were noted down, and which of them the chains have passed with the same hash.
-struct Noted<'a> {
-    heads: &'a [NotedHead],
-    passed: Vec<bool>,
-}
-
-impl<'a> Noted<'a> {
-    fn new(heads: &'a [NotedHead]) -> Self {
-        Self {
-            heads,
-            passed: vec![false; heads.len()],
-        }
-    }
-
-    /// A chain is here now.
-    fn pass(&mut self, instance: &str, head: &Head) {
-        for (noted, passed) in self.heads.iter().zip(&mut self.passed) {
-            *passed |= noted.instance == instance && noted.head == *head;
-        }
-    }
-
-    /// Those that no chain has passed: it ends before, or it is another one, or retention has removed that line.
-    fn missed(self) -> Vec<NotedHead> {
-        let heads = self.heads.iter().zip(self.passed);
-        heads
-            .filter(|(_, passed)| !passed)
-            .map(|(head, _)| head.clone())
-            .collect()
-    }
-}
-
-/// Why nothing could be checked.
+/// An error that prevents verification.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
     /// The files cannot be read.
-    #[error("the audit's files cannot be read: {0}")]
+    #[error("cannot read the audit files: {0}")]
     Files(#[from] io::Error),
-    /// The storage cannot be read.
+    /// The database cannot be read.
     #[error(transparent)]
-    Storage(#[from] StorageError),
+    Database(#[from] StorageError),
 }
 
-/// Checks the files in this folder, see [`audit_folder`](super::audit_folder). Blocks.
+/// A verification in progress.
+struct Verification<'a> {
+    key: &'a ChainKey,
+    expected: &'a [ChainCheckpoint],
+    /// Whether a chain contains the expected checkpoint at this index.
+    passed: Vec<bool>,
+    report: AuditReport,
+    /// Whether the current chain is faulty, and the rest of it is skipped.
+    is_faulty: bool,
+}
+
+impl<'a> Verification<'a> {
+    fn new(key: &'a ChainKey, expected: &'a [ChainCheckpoint]) -> Self {
+        Self {
+            key,
+            expected,
+            passed: vec![false; expected.len()],
+            report: AuditReport::default(),
+            is_faulty: false,
+        }
+    }
+
+    /// Begins the chain of an instance, after a checkpoint if retention has shortened it.
+    fn begin(&mut self, instance: &str, checkpoint: Option<(Checkpoint, Option<&str>)>) {
+        let unsealed = checkpoint.as_ref().and_then(|(checkpoint, seal)| {
+            let is_sealed = self.key.is_sealed(instance, checkpoint, *seal);
+            (!is_sealed).then_some(FaultKind::Checkpoint { seq: checkpoint.seq })
+        });
+        self.report.chains.push(ChainEnd {
+            records: 0,
+            end: ChainCheckpoint {
+                instance: instance.to_owned(),
+                checkpoint: checkpoint.map(|(checkpoint, _)| checkpoint).unwrap_or_default(),
+            },
+        });
+        self.is_faulty = false;
+        match unsealed {
+            Some(kind) => self.fault(kind),
+            None => self.pass(),
+        }
+    }
+
+    /// The instance of the current chain, and the number of its last record.
+    fn current(&self) -> Option<&ChainCheckpoint> {
+        self.report.chains.last().map(|chain| &chain.end)
+    }
+
+    fn seq(&self) -> u64 {
+        self.current().map_or(0, |end| end.checkpoint.seq)
+    }
+
+    /// Notes which expected checkpoints the current chain is at.
+    fn pass(&mut self) {
+        let Some(end) = self.report.chains.last().map(|chain| &chain.end) else {
+            return;
+        };
+        for (expected, passed) in self.expected.iter().zip(&mut self.passed) {
+            *passed |= expected == end;
+        }
+    }
+
+    fn fault(&mut self, kind: FaultKind) {
+        self.is_faulty = true;
+        if let Some(end) = self.report.chains.last().map(|chain| &chain.end) {
+            self.report.faults.push(kind.of(&end.instance));
+        }
+    }
+
+    /// Checks the next record of the current chain, and then what else is to be right about it.
+    fn check(&mut self, line: &str, more: impl FnOnce(u64) -> Result<(), FaultKind>) {
+        let Some(chain) = self.report.chains.last_mut().filter(|_| !self.is_faulty) else {
+            return;
+        };
+        let ChainCheckpoint { instance, checkpoint } = &mut chain.end;
+        let checked = checkpoint.check(self.key, instance, line);
+        match checked.and_then(|()| more(checkpoint.seq)) {
+            Ok(()) => {
+                chain.records += 1;
+                self.pass();
+            }
+            Err(kind) => self.fault(kind),
+        }
+    }
+
+    /// Ends with the checkpoints that no chain contains: it ends before, it is another one, or retention has removed them.
+    fn finish(mut self) -> AuditReport {
+        let expected = self.expected.iter().zip(self.passed);
+        self.report.missed = expected
+            .filter(|(_, passed)| !passed)
+            .map(|(checkpoint, _)| checkpoint.clone())
+            .collect();
+        self.report
+    }
+}
+
+/// Verifies the files in this folder, see [`audit_folder`](super::audit_folder). Blocks.
 ///
 /// # Errors
-/// [`VerifyError::Files`]. What is wrong with the audit is in the report.
-pub fn verify_files(audit: &Path, key: &ChainKey, noted: &[NotedHead]) -> Result<AuditReport, VerifyError> {
-    let mut noted = Noted::new(noted);
-    let mut report = AuditReport::default();
+/// [`VerifyError::Files`]. Faults of the audit are in the report.
+pub fn verify_files(
+    audit: &Path,
+    key: &ChainKey,
+    expected: &[ChainCheckpoint],
+) -> Result<AuditReport, VerifyError> {
+    let mut verification = Verification::new(key, expected);
     for instance in folder::instances(audit)? {
         let path = audit.join(&instance);
-        // Before the files: what is moved meanwhile is not taken for missing.
+        // Before the files: records that are moved meanwhile are not taken for missing.
         let stored = shipper::last_stored(&path)?;
-        let anchor = folder::anchor(&path)?;
-        let unsealed = anchor
+        let sealed = folder::checkpoint(&path)?;
+        let checkpoint = sealed
             .as_ref()
-            .and_then(|anchor| unsealed(key, &instance, &anchor.before, anchor.seal.as_deref()));
-        let mut head = anchor.map(|anchor| anchor.before).unwrap_or_default();
-        if let Some(fault) = unsealed {
-            report.faults.push(fault);
-            report.chains.push(ChainEnd {
-                instance,
-                lines: 0,
-                head,
-            });
-            continue;
-        }
-        noted.pass(&instance, &head);
-        let (mut lines, faults) = (0, report.faults.len());
-        'files: for file in folder::files(&path)? {
-            for line in folder::lines(&file, 0)? {
-                let checked = line
-                    .map_err(|error| Fault::Unreadable {
-                        instance: instance.clone(),
-                        after: head.seq,
-                        reason: error.to_string(),
-                    })
-                    .and_then(|(text, _)| head.check(key, &instance, &text).map(drop));
-                if let Err(fault) = checked {
-                    report.faults.push(fault);
-                    break 'files;
+            .map(|it| (it.checkpoint.clone(), it.seal.as_deref()));
+        verification.begin(&instance, checkpoint);
+        for file in folder::files(&path)? {
+            for record in folder::records(&file, 0)? {
+                if verification.is_faulty {
+                    break;
                 }
-                noted.pass(&instance, &head);
-                lines += 1;
+                match record {
+                    Ok((line, _)) => verification.check(&line, |_| Ok(())),
+                    Err(error) => {
+                        let after = verification.seq();
+                        let reason = error.to_string();
+                        verification.fault(FaultKind::Unreadable { after, reason });
+                    }
+                }
             }
         }
-        if report.faults.len() == faults && head.seq < stored {
-            report.faults.push(Fault::End {
-                instance: instance.clone(),
-                last: head.seq,
-                stored,
-            });
+        let last = verification.seq();
+        if !verification.is_faulty && last < stored {
+            verification.fault(FaultKind::FilesEnd { last, stored });
         }
-        report.chains.push(ChainEnd {
-            instance,
-            lines,
-            head,
-        });
     }
-    report.missed = noted.missed();
-    Ok(report)
+    Ok(verification.finish())
 }
 
-/// Checks the rows of the storage: their lines, that their columns say what the lines say, and that what the files in this
-/// folder were moved to is there.
+/// Verifies the rows of the database: their records, that their columns agree with the records, and that it has all records
+/// that the files in this folder were moved to.
 ///
 /// # Errors
-/// [`VerifyError`]. What is wrong with the audit is in the report.
-pub async fn verify_storage(
+/// [`VerifyError`]. Faults of the audit are in the report.
+pub async fn verify_database(
     database: &Database,
     key: &ChainKey,
-    noted: &[NotedHead],
+    expected: &[ChainCheckpoint],
     files: &Path,
 ) -> Result<AuditReport, VerifyError> {
-    let mut noted = Noted::new(noted);
-    // Before the rows: what is moved meanwhile is not taken for missing.
-    let moved = moved(files)?;
-    let mut anchors = database.audit_anchors().await?;
-    let mut report = AuditReport::default();
+    let mut verification = Verification::new(key, expected);
+    // Before the rows: records that are moved meanwhile are not taken for missing.
+    let mut moved = Vec::new();
+    for instance in folder::instances(files)? {
+        let seq = shipper::last_stored(&files.join(&instance))?;
+        moved.push((instance, seq));
+    }
+    let mut checkpoints = database.audit_checkpoints().await?;
     let (mut instance, mut seq) = (String::new(), 0);
-    // Whether the rest of the chain is passed over, since it is wrong before.
-    let mut is_broken = false;
-    let mut broken = Vec::new();
     loop {
         let rows = database.audit_after(&instance, seq, PAGE).await?;
         if rows.is_empty() {
             break;
         }
         for row in rows {
-            if report
-                .chains
-                .last()
-                .is_none_or(|chain| chain.instance != row.instance)
+            if verification
+                .current()
+                .is_none_or(|end| end.instance != row.instance)
             {
-                let begin = anchored(&anchors, &row.instance);
+                let begin = removed(&checkpoints, &row.instance);
                 if row.seq != begin + 1 {
-                    anchors = database.audit_anchors().await?;
-                    if anchored(&anchors, &row.instance) > begin {
+                    checkpoints = database.audit_checkpoints().await?;
+                    if removed(&checkpoints, &row.instance) > begin {
                         // Retention has removed rows since these were read.
                         break;
                     }
                 }
-                let anchor = anchors.iter().find(|anchor| anchor.instance == row.instance);
-                let head = anchor.map_or_else(Head::default, |anchor| Head {
-                    seq: u64::try_from(anchor.seq).unwrap_or(0),
-                    hash: anchor.hash.clone(),
+                let found = checkpoints.iter().find(|found| found.instance == row.instance);
+                let checkpoint = found.map(|found| {
+                    let checkpoint = Checkpoint {
+                        seq: u64::try_from(found.seq).unwrap_or(0),
+                        hash: found.hash.clone(),
+                    };
+                    (checkpoint, found.seal.as_deref())
                 });
-                let seal = anchor.and_then(|anchor| anchor.seal.as_deref());
-                let fault = anchor.and_then(|_| unsealed(key, &row.instance, &head, seal));
-                is_broken = fault.is_some();
-                if is_broken {
-                    broken.push(row.instance.clone());
-                } else {
-                    noted.pass(&row.instance, &head);
-                }
-                report.faults.extend(fault);
-                report.chains.push(ChainEnd {
-                    instance: row.instance.clone(),
-                    lines: 0,
-                    head,
-                });
+                verification.begin(&row.instance, checkpoint);
             }
             (instance, seq) = (row.instance.clone(), row.seq);
-            let Some(chain) = report.chains.last_mut().filter(|_| !is_broken) else {
-                continue;
-            };
-            let checked = chain.head.check(key, &row.instance, &row.line).map(drop);
-            let checked = checked.and_then(|()| match shipper::row(row.line.clone()) {
-                Ok(said) if said == row => Ok(()),
-                _ => Err(Fault::Columns {
-                    instance: row.instance.clone(),
-                    seq: chain.head.seq,
-                }),
+            verification.check(&row.line, |seq| match shipper::audit_row(&row.line) {
+                Ok(expected) if expected == row => Ok(()),
+                _ => Err(FaultKind::Columns { seq }),
             });
-            match checked {
-                Ok(()) => {
-                    noted.pass(&row.instance, &chain.head);
-                    chain.lines += 1;
-                }
-                Err(fault) => {
-                    is_broken = true;
-                    broken.push(row.instance);
-                    report.faults.push(fault);
-                }
-            }
         }
     }
     for (instance, moved) in moved {
-        let chain = report.chains.iter().find(|chain| chain.instance == instance);
+        let report = &mut verification.report;
+        let chain = report.chains.iter().find(|chain| chain.end.instance == instance);
         let last = chain.map_or_else(
-            || u64::try_from(anchored(&anchors, &instance)).unwrap_or(0),
-            |chain| chain.head.seq,
+            || u64::try_from(removed(&checkpoints, &instance)).unwrap_or(0),
+            |chain| chain.end.checkpoint.seq,
         );
-        if last < moved && !broken.contains(&instance) {
-            report.faults.push(Fault::StorageEnd {
-                instance,
-                last,
-                moved,
-            });
+        let is_faulty = report.faults.iter().any(|fault| fault.instance == instance);
+        if last < moved && !is_faulty {
+            report
+                .faults
+                .push(FaultKind::DatabaseEnd { last, moved }.of(&instance));
         }
     }
-    report.missed = noted.missed();
-    Ok(report)
+    Ok(verification.finish())
 }
 
-/// Number of the last line that was moved into the storage, of each instance with files here.
-fn moved(files: &Path) -> io::Result<Vec<(String, u64)>> {
-    let instances = folder::instances(files)?.into_iter();
-    instances
-        .map(|instance| shipper::last_stored(&files.join(&instance)).map(|seq| (instance, seq)))
-        .collect()
+/// Returns the number of the last record that retention has removed of an instance; 0 if it has removed none.
+fn removed(checkpoints: &[AuditCheckpoint], instance: &str) -> i64 {
+    let checkpoint = checkpoints.iter().find(|found| found.instance == instance);
+    checkpoint.map_or(0, |checkpoint| checkpoint.seq)
 }
 
-/// Number of the last line that retention has removed of an instance; 0 where it has removed none.
-fn anchored(anchors: &[AuditAnchor], instance: &str) -> i64 {
-    let anchor = anchors.iter().find(|anchor| anchor.instance == instance);
-    anchor.map_or(0, |anchor| anchor.seq)
-}
-
-/// What is wrong with where a chain is said to begin.
-fn unsealed(key: &ChainKey, instance: &str, before: &Head, seal: Option<&str>) -> Option<Fault> {
-    (!key.is_sealed(instance, before, seal)).then(|| Fault::Anchor {
-        instance: instance.to_owned(),
-        seq: before.seq,
-    })
-}
-
-/// Gives every line of the files to `each`, instance by instance. Blocks.
+/// Calls `each` with every record in the files, instance by instance. Blocks.
 ///
 /// # Errors
 /// Those of the files, and of `each`.
-pub fn file_lines(audit: &Path, mut each: impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
+pub fn file_records(audit: &Path, mut each: impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
     for instance in folder::instances(audit)? {
         for file in folder::files(&audit.join(&instance))? {
-            for line in folder::lines(&file, 0)? {
-                each(&line?.0)?;
+            for record in folder::records(&file, 0)? {
+                each(&record?.0)?;
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Requests that wait until their line is written, and what the writer learns of them if they do not any longer.
+//! Requests that wait until their record is written, and what the writer learns of those that no longer wait.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -7,25 +7,25 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::record::CLIENT_GONE;
-
-/// The answer goes out as its line says.
-const AS_IT_IS: u16 = 0;
-/// Instead of a result that could not be recorded in time.
+/// The status in the record of a request whose client did not wait for the response; customary since nginx.
+pub(crate) const CLIENT_GONE: u16 = 499;
+/// The response is sent as its record says.
+const AS_RECORDED: u16 = 0;
+/// The status instead of a result that could not be recorded in time.
 const REFUSED: u16 = 503;
 
-/// Whom a line is about.
+/// The request of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Subject {
     pub(super) request_id: String,
     pub(super) app: Option<String>,
 }
 
-/// An answer that did not go out although its line says so.
+/// A response that was not sent although its record says so.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Withheld {
     pub(super) subject: Subject,
-    /// What the client got instead.
+    /// The status that the client has received instead.
     pub(super) status: u16,
 }
 
@@ -33,14 +33,14 @@ pub(super) struct Withheld {
 #[derive(Debug)]
 pub(super) struct Waiting {
     told: oneshot::Sender<bool>,
-    /// The status that the client gets when the request has stopped waiting.
+    /// The client's status if the request has stopped waiting.
     instead: Arc<AtomicU16>,
     subject: Subject,
-    /// Whether the answer may go out only after the line is written.
+    /// Whether the response must not be sent before the record is written.
     pub(super) is_held: bool,
 }
 
-/// The request's end. Dropped before it has waited: the client went away.
+/// The request's end. Dropped before it has waited: the client has gone.
 #[derive(Debug)]
 pub(crate) struct Wait {
     told: oneshot::Receiver<bool>,
@@ -48,7 +48,7 @@ pub(crate) struct Wait {
     is_held: bool,
 }
 
-/// Both ends.
+/// Returns both ends.
 pub(super) fn wait(subject: Subject, is_held: bool) -> (Waiting, Wait) {
     let (sender, told) = oneshot::channel();
     let instead = Arc::new(AtomicU16::new(CLIENT_GONE));
@@ -67,31 +67,31 @@ pub(super) fn wait(subject: Subject, is_held: bool) -> (Waiting, Wait) {
 }
 
 impl Waiting {
-    /// Tells the request that its line is written. Either it hears of that, and answers as the line says; or the client
-    /// has got something else, which is to be recorded.
+    /// Tells the request that its record is written. Returns what the client has received if that differs from the record,
+    /// which is to be recorded too.
     pub(super) fn written(self) -> Option<Withheld> {
         self.told.send(true).err()?;
         let status = self.instead.load(Ordering::Acquire);
-        (status != AS_IT_IS).then_some(Withheld {
+        (status != AS_RECORDED).then_some(Withheld {
             subject: self.subject,
             status,
         })
     }
 
-    /// Tells the request that its line is not written, and that it need not wait longer.
+    /// Tells the request that its record is not written, and that it need not wait longer.
     pub(super) fn not_written(self) {
-        // Who does not wait any longer does not mind.
+        // A request that no longer waits needs nothing.
         let _ = self.told.send(false);
     }
 }
 
 impl Wait {
-    /// Waits for so long at most. Whether the answer may go out.
-    pub(super) async fn within(mut self, patience: Duration) -> bool {
-        let is_written = match timeout(patience, &mut self.told).await {
+    /// Waits until the timeout. Returns whether the response may be sent.
+    pub(super) async fn within(mut self, limit: Duration) -> bool {
+        let is_written = match timeout(limit, &mut self.told).await {
             Ok(told) => told.unwrap_or(false),
             Err(_) => {
-                let instead = if self.is_held { REFUSED } else { AS_IT_IS };
+                let instead = if self.is_held { REFUSED } else { AS_RECORDED };
                 self.instead.store(instead, Ordering::Release);
                 // From here on the writer cannot tell; what it has told by now counts.
                 self.told.close();
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_hears_of_the_line_answers_as_it_says() {
+    async fn a_request_whose_record_is_written_is_answered_as_recorded() {
         for is_held in [false, true] {
             let (waiting, wait) = wait(subject(), is_held);
             assert_eq!(waiting.written(), None);
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_result_is_held_back_that_is_not_written_and_nothing_else_is() {
+    async fn only_a_result_without_a_record_is_held_back() {
         for is_held in [false, true] {
             let (waiting, wait) = wait(subject(), is_held);
             waiting.not_written();
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_no_longer_is_told_apart() {
+    async fn a_response_that_differs_from_its_record_is_reported() {
         let (waiting, held) = wait(subject(), true);
         assert!(!held.within(Duration::ZERO).await);
         assert_eq!(waiting.written(), instead(503));
@@ -151,9 +151,9 @@ mod tests {
         assert_eq!(waiting.written(), instead(499));
     }
 
-    /// Whoever is first decides, and both know it: what goes out is what is on record.
+    /// The first end decides, and both know it: the response is as recorded.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn line_and_answer_agree_however_they_meet() {
+    async fn record_and_response_agree_in_any_order() {
         for _ in 0..2_000 {
             let (waiting, wait) = wait(subject(), true);
             let writer = tokio::task::spawn_blocking(move || waiting.written());

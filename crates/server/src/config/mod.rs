@@ -34,8 +34,6 @@ use likeness_engine::runtime::Provider;
 use likeness_engine::{DEFAULT_MAX_FACES, EngineBuilder, imaging};
 use serde::{Deserialize, Serialize};
 
-use crate::apps::Apps;
-
 pub use admin::AdminConfig;
 pub use apps::AppConfig;
 pub use audit::{AuditConfig, AuditMode};
@@ -338,15 +336,6 @@ impl Config {
             Some(score) => builder.min_face_score(score as f32),
             None => builder,
         }
-    }
-
-    /// The configured apps, ready to check credentials.
-    ///
-    /// # Errors
-    /// [`ConfigError::Invalid`].
-    pub fn apps(&self) -> Result<Apps, ConfigError> {
-        self.validate()?;
-        Apps::new(self)
     }
 
     fn validate_profiles(&self) -> Result<(), ConfigError> {

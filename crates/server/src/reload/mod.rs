@@ -1,29 +1,57 @@
-//! Other models while serving: a new engine is built and warmed beside the one that answers, then takes its place.
+//! Reload of models and settings. A new engine is built and warmed up beside the current one, then takes its place.
 
-mod failures;
-mod hangup;
 mod settings;
-mod source;
 mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
-use likeness_engine::{Engine, EngineError, EngineInfo};
+use likeness_engine::{Engine, EngineBuilder, EngineError, EngineInfo};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::engine_slot::EngineSlot;
-use crate::locked::locked;
-use crate::metrics::{Outcome, Outcomes};
-use crate::work::describe_panic;
-use failures::Failures;
+use crate::telemetry::metrics::{Metrics, Outcome, Reloaded};
+use crate::work::{EngineSlot, describe_panic};
+use watch::Failures;
 
-pub use hangup::Hangups;
 pub use settings::SettingsReload;
 pub(crate) use settings::SettingsReloader;
-pub use source::{EngineSource, SourceError};
+
+/// An error of an [`EngineSource`], which is shown to the operator and logged.
+pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Builds engines from the configuration and the files at the time, as an [`EngineBuilder`] does.
+///
+/// Both methods may block; they run on threads that may. There are never two `build`s at the same time.
+pub trait EngineSource: Send + Sync + 'static {
+    /// Returns a text that changes when [`build`](Self::build) would build another engine. It is called every few seconds and
+    /// has to be cheap.
+    ///
+    /// # Errors
+    /// If it is unknown, as while files are being replaced. The current engine stays.
+    fn fingerprint(&self) -> Result<String, SourceError>;
+
+    /// Builds a new engine, and checks it as thoroughly as needed before it serves. It must have the same number of workers
+    /// each time.
+    ///
+    /// # Errors
+    /// If there is no usable engine. The current one stays.
+    fn build(&self) -> Result<Engine, SourceError>;
+}
+
+/// Reads the pack and the calibration files each time, and runs the pack's self-test vectors. The number of workers should be
+/// set: the number of processors may change while the process runs.
+impl EngineSource for EngineBuilder {
+    fn fingerprint(&self) -> Result<String, SourceError> {
+        Ok(Self::fingerprint(self)?)
+    }
+
+    fn build(&self) -> Result<Engine, SourceError> {
+        Ok(self.clone().self_tested().build()?)
+    }
+}
 
 /// Replaces the engine of a service by a new one of its [`EngineSource`]. Clones are the same reloader.
 #[derive(Clone)]
@@ -35,57 +63,56 @@ struct Inner {
     source: Box<dyn EngineSource>,
     slot: EngineSlot,
     memory: Mutex<Memory>,
-    /// Of one permit: two at a time would hold three engines in memory. Closed when the service stops.
+    /// Of one permit: two reloads at a time would hold three engines in memory. Closed when the service stops.
     turn: Arc<Semaphore>,
-    /// For metrics.
-    outcomes: Arc<Outcomes>,
+    metrics: Arc<Metrics>,
 }
 
 struct Memory {
-    /// Of the engine in the slot, or of what came before it: then it is built once more than needed, never less.
+    /// Fingerprint of the engine in the slot, or of an earlier state: then it is built once more than needed, never less.
     serving: String,
     failures: Failures,
-    /// Why the latest look found nothing to read.
+    /// The latest error of reading the fingerprint.
     unreadable: Option<String>,
 }
 
-/// What came of a reload.
+/// The result of a reload.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Reload {
-    /// What answers now.
+    /// The current engine.
     pub serving: EngineInfo,
-    /// What answered before. `None` where nothing had changed and so nothing was done.
+    /// The engine before. `None` if nothing had changed.
     pub previous: Option<EngineInfo>,
     /// How long it took.
     pub took: Duration,
 }
 
-/// Why the engine was not replaced. The one that answered goes on.
+/// An error of a reload. The current engine stays.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReloadError {
-    /// There is one at a time.
-    #[error("another reload is under way; ask again when it has ended")]
+    /// Another reload is running.
+    #[error("another reload is running; try again when it has ended")]
     UnderWay,
-    /// The service stops.
+    /// The service is shutting down.
     #[error("the service is shutting down")]
     Stopping,
-    /// There is nothing that could be used, and why.
+    /// The source has no usable engine.
     #[error("{0}")]
     Source(SourceError),
     /// The new models do not work.
-    #[error("the models failed their first run: {0}")]
+    #[error("the models failed their warm-up: {0}")]
     WarmUp(EngineError),
-    /// The service's threads and its admission are sized once.
-    #[error("the new engine has {found} workers instead of {expected}: that takes a restart")]
+    /// The worker pool and the admission are sized at the start.
+    #[error("the new engine has {found} workers instead of {expected}; restart the service")]
     Workers {
-        /// How many the service began with.
+        /// Workers of the current engine.
         expected: usize,
-        /// How many the new engine has.
+        /// Workers of the new engine.
         found: usize,
     },
-    /// A bug, in a model or here.
+    /// A bug.
     #[error("{0}")]
     Panicked(String),
 }
@@ -99,8 +126,13 @@ impl std::fmt::Debug for Reloader {
 }
 
 impl Reloader {
-    /// `fingerprint` was the source's before the slot's engine was built: what is changed meanwhile is noticed later.
-    pub(crate) fn new(source: Box<dyn EngineSource>, slot: EngineSlot, fingerprint: String) -> Self {
+    /// `fingerprint` was read before the slot's engine was built: a change in between is noticed later.
+    pub(crate) fn new(
+        source: Box<dyn EngineSource>,
+        slot: EngineSlot,
+        fingerprint: String,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             inner: Arc::new(Inner {
                 source,
@@ -111,17 +143,17 @@ impl Reloader {
                     unreadable: None,
                 }),
                 turn: Arc::new(Semaphore::new(1)),
-                outcomes: Arc::default(),
+                metrics,
             }),
         }
     }
 
-    /// Builds, checks and warms a new engine where the source has another one than serves, and has it answer from then
-    /// on; requests under way end with the engine that they began with. What failed before is tried again. Goes on to its
-    /// end where this future is dropped. To be called within a tokio runtime.
+    /// Builds, checks and warms up a new engine if the source has changed, and makes it the current one; in-flight requests
+    /// keep the engine that they began with. What failed before is tried again. The reload continues if this future is
+    /// dropped. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// [`ReloadError`]; then all is as before. [`ReloadError::UnderWay`] at once, where there is another reload.
+    /// [`ReloadError`]; nothing has changed then. [`ReloadError::UnderWay`] at once while another reload is running.
     pub async fn reload(&self) -> Result<Reload, ReloadError> {
         let turn = Arc::clone(&self.inner.turn)
             .try_acquire_owned()
@@ -129,7 +161,7 @@ impl Reloader {
         self.run(turn).await
     }
 
-    /// Like [`reload`](Self::reload), after another one that is under way.
+    /// Like [`reload`](Self::reload), but waits for a running one.
     pub(crate) async fn reload_in_turn(&self) -> Result<Reload, ReloadError> {
         let turn = Arc::clone(&self.inner.turn)
             .acquire_owned()
@@ -138,12 +170,7 @@ impl Reloader {
         self.run(turn).await
     }
 
-    /// What came of all reloads so far.
-    pub(crate) fn outcomes(&self) -> Arc<Outcomes> {
-        Arc::clone(&self.inner.outcomes)
-    }
-
-    /// Begins no other reload, and ends one that is under way before its next step.
+    /// Starts no other reload, and aborts a running one before its next step.
     pub(crate) fn stop(&self) {
         self.inner.turn.close();
     }
@@ -171,7 +198,7 @@ impl Inner {
         if self.memory().serving == fingerprint {
             self.memory().failures.clear();
             return Ok(Reload {
-                serving: self.slot.current().info().clone(),
+                serving: self.slot.load().info().clone(),
                 previous: None,
                 took: begun.elapsed(),
             });
@@ -186,7 +213,7 @@ impl Inner {
             }
         };
         let serving = engine.info().clone();
-        let previous = self.slot.replace(engine);
+        let previous = self.slot.swap(Arc::new(engine));
         let mut memory = self.memory();
         memory.serving = fingerprint;
         memory.failures.clear();
@@ -199,34 +226,34 @@ impl Inner {
 
     fn prepare(&self) -> Result<Engine, ReloadError> {
         let engine = self.source.build().map_err(ReloadError::Source)?;
-        let (expected, found) = (self.slot.current().workers(), engine.workers());
+        let (expected, found) = (self.slot.load().workers(), engine.workers());
         if expected != found {
             return Err(ReloadError::Workers { expected, found });
         }
-        self.go_on()?;
+        self.check_stopping()?;
         engine.warm_up().map_err(ReloadError::WarmUp)?;
-        self.go_on()?;
+        self.check_stopping()?;
         Ok(engine)
     }
 
-    fn go_on(&self) -> Result<(), ReloadError> {
+    fn check_stopping(&self) -> Result<(), ReloadError> {
         if self.turn.is_closed() {
             return Err(ReloadError::Stopping);
         }
         Ok(())
     }
 
-    /// Why there is no turn to be had.
+    /// Returns why no reload can begin.
     fn refusal(&self) -> ReloadError {
-        self.go_on().err().unwrap_or(ReloadError::UnderWay)
+        self.check_stopping().err().unwrap_or(ReloadError::UnderWay)
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
-        locked(&self.memory)
+        self.memory.lock()
     }
 
     fn count(&self, outcome: &Result<Reload, ReloadError>) {
-        self.outcomes.add(match outcome {
+        let outcome = match outcome {
             Ok(Reload {
                 previous: Some(_), ..
             }) => Outcome::Changed,
@@ -234,7 +261,8 @@ impl Inner {
             // Nothing was read.
             Err(ReloadError::Stopping | ReloadError::UnderWay) => return,
             Err(_) => Outcome::Failed,
-        });
+        };
+        self.metrics.reloaded(Reloaded::Models, outcome);
     }
 
     fn log(&self, outcome: &Result<Reload, ReloadError>) {
@@ -253,21 +281,21 @@ impl Inner {
                 previous_version = previous.pack_version,
                 previous_digest = previous.pack_digest,
                 took_ms = took.as_millis(),
-                "new models answer from now on"
+                "models reloaded"
             ),
             Ok(Reload { previous: None, .. }) => {
-                tracing::info!("no other models: what is on disk is what answers");
+                tracing::info!("models unchanged; nothing to reload");
             }
             Err(ReloadError::Stopping | ReloadError::UnderWay) => {}
             Err(error) => {
-                let serving = self.slot.current();
+                let serving = self.slot.load();
                 let info = serving.info();
                 tracing::error!(
                     %error,
                     pack = info.pack,
                     version = info.pack_version,
                     digest = info.pack_digest,
-                    "new models cannot be used; the ones before go on answering"
+                    "model reload failed; keeping the current models"
                 );
             }
         }

@@ -1,16 +1,17 @@
-//! Other settings while serving.
+//! Reload of settings.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::config::{Config, ConfigError};
-use crate::locked::locked;
-use crate::metrics::Outcome;
-use crate::service::Service;
+use crate::http::Service;
+use crate::telemetry::metrics::{Outcome, Reloaded};
 
-/// The sections and keys that are taken up while serving. All others are read at the start only.
+/// The reloadable sections and keys. All others need a restart.
 const RELOADABLE: [&str; 5] = ["allow_weak_keys", "apps", "limits", "log.filter", "profiles"];
 
-/// Reads a configuration anew, and has the service go by what can be changed while it serves. Clones are the same one.
+/// Reads the configuration again and applies its reloadable settings. Clones are the same reloader.
 #[derive(Clone)]
 pub(crate) struct SettingsReloader {
     inner: Arc<Inner>,
@@ -19,17 +20,17 @@ pub(crate) struct SettingsReloader {
 struct Inner {
     service: Arc<Service>,
     read: Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>,
-    /// What the service goes by: as it was started, but for what has been taken up since.
+    /// The settings in force.
     current: Mutex<Config>,
 }
 
-/// What came of reading the settings again.
+/// The result of a reload of the settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SettingsReload {
-    /// Keys whose new values hold from now on.
+    /// Keys whose new values are in force.
     pub changed: Vec<String>,
-    /// Keys that have other values than the service goes by, which only a restart takes up.
+    /// Keys whose new values need a restart.
     pub needs_restart: Vec<String>,
 }
 
@@ -54,32 +55,29 @@ impl SettingsReloader {
         }
     }
 
-    /// Reads and takes up, and logs what came of it. Where it fails, all is as before. Reads files: not for threads that
-    /// must not wait.
+    /// Reads, applies and logs. After an error nothing has changed. Blocks.
     pub(crate) fn reload(&self) -> Result<SettingsReload, ConfigError> {
         let outcome = self.inner.reload();
-        self.inner.service.metrics.setting_reloads.add(match &outcome {
+        let counted = match &outcome {
             Ok(reload) if reload.changed.is_empty() => Outcome::Unchanged,
             Ok(_) => Outcome::Changed,
             Err(_) => Outcome::Failed,
-        });
+        };
+        self.inner.service.metrics().reloaded(Reloaded::Settings, counted);
         match &outcome {
             Ok(SettingsReload {
                 changed,
                 needs_restart,
             }) => {
                 if !changed.is_empty() {
-                    tracing::info!(keys = changed.join(", "), "new settings hold from now on");
+                    tracing::info!(keys = changed.join(", "), "settings reloaded");
                 }
                 if !needs_restart.is_empty() {
-                    tracing::warn!(
-                        keys = needs_restart.join(", "),
-                        "these settings have other values now, which hold after a restart"
-                    );
+                    tracing::warn!(keys = needs_restart.join(", "), "changed settings need a restart");
                 }
             }
             Err(error) => {
-                tracing::error!(%error, "the new settings cannot be used; the ones before go on holding");
+                tracing::error!(%error, "settings reload failed; keeping the current settings");
             }
         }
         outcome
@@ -88,8 +86,8 @@ impl SettingsReloader {
 
 impl Inner {
     fn reload(&self) -> Result<SettingsReload, ConfigError> {
-        // Held throughout: one reload after the other.
-        let mut current = locked(&self.current);
+        // Held throughout, so that one reload follows another.
+        let mut current = self.current.lock();
         let new = (self.read)()?;
         let (changed, needs_restart) = current
             .differences(&new)?
@@ -105,7 +103,7 @@ impl Inner {
             logs.set_filter(&new.log)?;
         }
         current.log.filter = new.log.filter;
-        self.service.set_limits(new.limits.clone());
+        self.service.limits.store(Arc::new(new.limits.clone()));
         current.allow_weak_keys = new.allow_weak_keys;
         current.apps = new.apps;
         current.profiles = new.profiles;

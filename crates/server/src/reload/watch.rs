@@ -1,4 +1,4 @@
-//! Noticing that there are other models.
+//! The check for changed models, with a backoff after failures.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,35 +6,82 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Inner, Reloader};
-use crate::looks::Looks;
+use crate::periodic::Checks;
+
+/// First pause before a retry: a file may arrive later than the manifest that names it.
+const FIRST_PAUSE: Duration = Duration::from_secs(10);
+/// The pause doubles at each failure up to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
+
+/// Remembers the latest failure.
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    latest: Option<Failure>,
+}
+
+#[derive(Debug)]
+struct Failure {
+    fingerprint: String,
+    pause: Duration,
+    again: Instant,
+}
+
+impl Failures {
+    /// Records a failure of this fingerprint.
+    pub(super) fn add(&mut self, fingerprint: &str, now: Instant) {
+        let pause = match &self.latest {
+            Some(latest) if latest.fingerprint == fingerprint => {
+                latest.pause.saturating_mul(2).min(LONGEST_PAUSE)
+            }
+            _ => FIRST_PAUSE,
+        };
+        self.latest = Some(Failure {
+            fingerprint: fingerprint.to_owned(),
+            pause,
+            again: now + pause,
+        });
+    }
+
+    /// Forgets the failure.
+    pub(super) fn clear(&mut self) {
+        self.latest = None;
+    }
+
+    /// Returns whether this fingerprint should be tried now: it is not the one that failed, or the pause is over.
+    pub(super) fn is_due(&self, fingerprint: &str, now: Instant) -> bool {
+        self.latest
+            .as_ref()
+            .is_none_or(|latest| latest.fingerprint != fingerprint || now >= latest.again)
+    }
+}
 
 impl Reloader {
-    /// Looks every so often, for as long as it is polled; never, where `every` is 0. Files are asked, not the system's
-    /// notifications: those do not come from network file systems, nor through many a container's mounts.
+    /// Checks every so often, for as long as it is polled; never if `every` is 0. Files are read rather than the system's
+    /// notifications, which network file systems and many mounts of containers do not send.
     pub(crate) async fn watch(&self, every: Duration) {
-        let mut looks = Looks::every(every);
+        let mut checks = Checks::every(every);
         loop {
-            looks.next().await;
-            self.look().await;
+            checks.next().await;
+            self.check().await;
         }
     }
 
-    /// One look, and a reload where there is reason for one.
-    async fn look(&self) {
-        // Without the turn: an operator who asks at this moment is not told that there is another reload.
+    /// Checks once, and reloads if needed.
+    async fn check(&self) {
+        // Without the turn, so that a reload by an operator at this moment is not refused.
         let inner = Arc::clone(&self.inner);
         let is_due = tokio::task::spawn_blocking(move || inner.is_due());
         match is_due.await {
-            // It logs what comes of it; where another one is under way, the next look sees what that did.
+            // It logs its outcome; if another reload is running, the next check sees its result.
             Ok(true) => drop(self.reload().await),
             Ok(false) => {}
-            Err(error) => tracing::error!(%error, "the models could not be looked at"),
+            Err(error) => tracing::error!(%error, "checking the models for changes failed"),
         }
     }
 }
 
 impl Inner {
-    /// Whether the source has something else than what serves and what lately failed.
+    /// Returns whether the source differs from the current engine and from what failed lately.
     fn is_due(&self) -> bool {
         let fingerprint = self.source.fingerprint();
         let mut memory = self.memory();
@@ -48,10 +95,10 @@ impl Inner {
                 memory.failures.is_due(&fingerprint, Instant::now())
             }
             Err(error) => {
-                // Said once, not at every look.
+                // Logged once, not at every check.
                 let error = error.to_string();
                 if memory.unreadable.as_ref() != Some(&error) {
-                    tracing::warn!(%error, "the models cannot be looked at; the ones before go on answering");
+                    tracing::warn!(%error, "cannot check the models for changes; keeping the current models");
                     memory.unreadable = Some(error);
                 }
                 false
@@ -62,18 +109,17 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use likeness_engine::Engine;
+    use parking_lot::Mutex;
 
     use super::*;
-    use crate::engine_slot::EngineSlot;
-    use crate::plain::plain_engine;
     use crate::reload::{EngineSource, SourceError};
+    use crate::telemetry::metrics::Metrics;
+    use crate::work::test_engine::engine;
 
     const EVERY: Duration = Duration::from_secs(10);
 
-    /// What a test says of the disk, and how often it was looked at and built from.
+    /// The state of the disk, set by a test, and how often it was checked and built from.
     #[derive(Clone, Default)]
     struct Disk(Arc<Mutex<State>>);
 
@@ -81,50 +127,51 @@ mod tests {
     struct State {
         fingerprint: Option<&'static str>,
         broken: bool,
-        looks: usize,
+        checks: usize,
         builds: usize,
     }
 
     impl EngineSource for Disk {
         fn fingerprint(&self) -> Result<String, SourceError> {
-            let mut state = self.0.lock().unwrap();
-            state.looks += 1;
+            let mut state = self.0.lock();
+            state.checks += 1;
             Ok(state.fingerprint.ok_or("there is nothing")?.to_owned())
         }
 
         fn build(&self) -> Result<Engine, SourceError> {
-            let mut state = self.0.lock().unwrap();
+            let mut state = self.0.lock();
             state.builds += 1;
             if state.broken {
                 return Err("half of it is missing".into());
             }
-            Ok(plain_engine())
+            Ok(engine())
         }
     }
 
     impl Disk {
         fn set(&self, change: impl FnOnce(&mut State)) {
-            change(&mut self.0.lock().unwrap());
+            change(&mut self.0.lock());
         }
 
-        /// Looks and builds since the last call.
+        /// Returns the checks and builds since the last call.
         fn counts(&self) -> (usize, usize) {
-            let mut state = self.0.lock().unwrap();
+            let mut state = self.0.lock();
             (
-                std::mem::take(&mut state.looks),
+                std::mem::take(&mut state.checks),
                 std::mem::take(&mut state.builds),
             )
         }
     }
 
-    /// A reloader that serves what is called `a`, and looks every ten seconds of the test's own clock.
+    /// A reloader that serves what is called `a`, and checks every ten seconds of the test's own clock.
     fn watched() -> (Disk, Reloader) {
         let disk = Disk::default();
         disk.set(|state| state.fingerprint = Some("a"));
         let reloader = Reloader::new(
             Box::new(disk.clone()),
-            EngineSlot::new(plain_engine()),
+            Arc::new(arc_swap::ArcSwap::from_pointee(engine())),
             "a".to_owned(),
+            Arc::new(Metrics::new()),
         );
         let watching = reloader.clone();
         tokio::spawn(async move { watching.watch(EVERY).await });
@@ -135,73 +182,73 @@ mod tests {
         reloader.inner.memory().serving.clone()
     }
 
-    /// Lets so many looks happen. The clock stands still but for this, and while files are read and engines built.
-    async fn looks(count: u32) {
+    /// Lets so many checks happen. The clock stands still but for this, and while files are read and engines built.
+    async fn checks(count: u32) {
         tokio::time::sleep(EVERY * count).await;
     }
 
-    /// Puts the test's own steps between the looks.
+    /// Puts the test's own steps between the checks.
     async fn half_a_pause() {
         tokio::time::sleep(EVERY / 2).await;
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_has_changed_is_built_once() {
+    async fn a_change_is_built_once() {
         let (disk, reloader) = watched();
         half_a_pause().await;
-        looks(3).await;
+        checks(3).await;
         assert_eq!(disk.counts(), (3, 0));
         disk.set(|state| state.fingerprint = Some("b"));
         assert_eq!(serving(&reloader), "a");
-        looks(1).await;
+        checks(1).await;
         assert_eq!(serving(&reloader), "b");
-        looks(3).await;
+        checks(3).await;
         assert_eq!(disk.counts().1, 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_fails_is_tried_again_ever_more_rarely() {
+    async fn a_failure_is_retried_with_backoff() {
         let (disk, reloader) = watched();
         half_a_pause().await;
         disk.set(|state| (state.fingerprint, state.broken) = (Some("b"), true));
-        let mut looks_between = Vec::new();
+        let mut checks_between = Vec::new();
         let mut count = 0;
-        while looks_between.len() < 6 {
-            looks(1).await;
+        while checks_between.len() < 6 {
+            checks(1).await;
             count += 1;
             if disk.counts().1 > 0 {
-                looks_between.push(count);
+                checks_between.push(count);
                 count = 0;
             }
         }
-        assert_eq!(looks_between, [1, 1, 2, 4, 8, 16]);
+        assert_eq!(checks_between, [1, 1, 2, 4, 8, 16]);
         assert_eq!(serving(&reloader), "a");
         // The missing half arrives: the manifest says nothing of that.
         disk.set(|state| state.broken = false);
-        looks(29).await;
+        checks(29).await;
         assert_eq!(serving(&reloader), "a");
-        looks(1).await;
+        checks(1).await;
         assert_eq!(serving(&reloader), "b");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_has_changed_again_is_tried_at_once() {
+    async fn another_change_is_tried_at_once() {
         let (disk, reloader) = watched();
         half_a_pause().await;
         disk.set(|state| (state.fingerprint, state.broken) = (Some("b"), true));
-        looks(10).await;
+        checks(10).await;
         assert_eq!(serving(&reloader), "a");
         disk.set(|state| (state.fingerprint, state.broken) = (Some("c"), false));
-        looks(1).await;
+        checks(1).await;
         assert_eq!(serving(&reloader), "c");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_asks_does_not_wait_for_the_pause() {
+    async fn a_reload_by_an_operator_does_not_wait_for_the_backoff() {
         let (disk, reloader) = watched();
         half_a_pause().await;
         disk.set(|state| (state.fingerprint, state.broken) = (Some("b"), true));
-        looks(10).await;
+        checks(10).await;
         disk.set(|state| state.broken = false);
         disk.counts();
         assert!(reloader.reload().await.unwrap().previous.is_some());
@@ -209,30 +256,64 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_cannot_be_read_is_not_built() {
+    async fn an_unreadable_fingerprint_is_not_built() {
         let (disk, reloader) = watched();
         half_a_pause().await;
         disk.set(|state| state.fingerprint = None);
-        looks(3).await;
+        checks(3).await;
         assert_eq!(disk.counts(), (3, 0));
         disk.set(|state| state.fingerprint = Some("a"));
-        looks(1).await;
+        checks(1).await;
         assert_eq!(disk.counts(), (1, 0), "it is what serves");
         disk.set(|state| state.fingerprint = Some("b"));
-        looks(1).await;
+        checks(1).await;
         assert_eq!(serving(&reloader), "b");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_looks_where_that_is_switched_off() {
+    async fn a_period_of_0_disables_the_check() {
         let disk = Disk::default();
         let reloader = Reloader::new(
             Box::new(disk.clone()),
-            EngineSlot::new(plain_engine()),
+            Arc::new(arc_swap::ArcSwap::from_pointee(engine())),
             "a".to_owned(),
+            Arc::new(Metrics::new()),
         );
         let watching = reloader.watch(Duration::ZERO);
         assert!(tokio::time::timeout(EVERY * 1_000, watching).await.is_err());
         assert_eq!(disk.counts(), (0, 0));
+    }
+
+    #[test]
+    fn retries_back_off_exponentially() {
+        let mut failures = Failures::default();
+        let mut now = Instant::now();
+        assert!(failures.is_due("a", now));
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            failures.add("a", now);
+            let pause = (1..)
+                .map(Duration::from_secs)
+                .find(|pause| failures.is_due("a", now + *pause))
+                .unwrap();
+            assert!(!failures.is_due("a", now));
+            pauses.push(pause.as_secs());
+            now += pause;
+        }
+        assert_eq!(pauses, [10, 20, 40, 80, 160, 300, 300, 300]);
+    }
+
+    #[test]
+    fn a_new_fingerprint_is_tried_at_once_and_begins_with_the_first_pause() {
+        let mut failures = Failures::default();
+        let now = Instant::now();
+        for _ in 0..5 {
+            failures.add("a", now);
+        }
+        assert!(failures.is_due("b", now));
+        failures.add("b", now);
+        assert!(!failures.is_due("b", now) && failures.is_due("b", now + FIRST_PAUSE));
+        failures.clear();
+        assert!(failures.is_due("a", now) && failures.is_due("b", now));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use likeness_server::AppConfig;
 
 use crate::support::models::EMPTY;
-use crate::support::{APP, Answer, Form, KEY, Models, TestServer, credentials, form};
+use crate::support::{APP, Form, KEY, Models, Response, TestServer, credentials};
 
 pub(crate) const TOKEN: &str = "operators-t0ken";
 pub(crate) const METRICS_TOKEN: &str = "metrics-t0ken";
@@ -25,34 +25,34 @@ pub(crate) fn server() -> TestServer {
 }
 
 /// Asks the operator's port.
-pub(crate) fn operate(server: &TestServer, method: &str, path: &str, token: Option<&str>) -> Answer {
+pub(crate) fn operate(server: &TestServer, method: &str, path: &str, token: Option<&str>) -> Response {
     let mut client = server.operator();
     let authorization = token.map_or_else(String::new, |token| format!("authorization: Bearer {token}\r\n"));
     client.send(
         format!("{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n{authorization}\r\n").as_bytes(),
     );
-    client.operators_answer()
+    client.admin_response()
 }
 
 pub(crate) fn scrape(server: &TestServer) -> Text {
-    let answer = operate(server, "GET", "/metrics", Some(METRICS_TOKEN));
-    assert_eq!(answer.status, 200);
+    let response = operate(server, "GET", "/metrics", Some(METRICS_TOKEN));
+    assert_eq!(response.status, 200);
     assert_eq!(
-        answer.header("content-type"),
+        response.header("content-type"),
         Some("text/plain; version=0.0.4; charset=utf-8")
     );
-    Text::parse(answer.text())
+    Text::parse(String::from_utf8(response.body).unwrap())
 }
 
 /// Something of everything, each once.
 pub(crate) fn traffic(server: &TestServer) {
-    assert_eq!(server.post(BIOMETRIC, &form::pair()).status, 200);
-    assert_eq!(server.post(LIVENESS, &form::selfie(500, 500)).status, 200);
+    assert_eq!(server.post(BIOMETRIC, &Form::pair()).status, 200);
+    assert_eq!(server.post(LIVENESS, &Form::selfie(500, 500)).status, 200);
     // Nobody in the selfie: a reject with a line.
     let nobody = Form::new().file("selfie", &crate::support::form::png(EMPTY, 500));
     let nobody = nobody.file("image", &crate::support::form::png(500, 500));
     assert_eq!(server.post(BIOMETRIC, &nobody).status, 200);
-    assert_eq!(server.post(BIOMETRIC, &form::selfie(500, 500)).status, 400);
+    assert_eq!(server.post(BIOMETRIC, &Form::selfie(500, 500)).status, 400);
     for (path, expected) in [
         ("/healthz", 200),
         ("/readyz", 200),
@@ -63,17 +63,17 @@ pub(crate) fn traffic(server: &TestServer) {
     }
     send(
         server,
-        &form::pair().request(BIOMETRIC, "app_id: x\r\napp_key: y\r\n"),
+        &Form::pair().request(BIOMETRIC, "app_id: x\r\napp_key: y\r\n"),
         401,
     );
     let odd = format!("app_id: {ODD_APP}\r\napp_key: {KEY}\r\n");
-    send(server, &form::pair().request(BIOMETRIC, &odd), 200);
+    send(server, &Form::pair().request(BIOMETRIC, &odd), 200);
 }
 
 pub(crate) fn send(server: &TestServer, request: &[u8], expected: u16) {
     let mut client = server.client();
     client.send(request);
-    assert_eq!(client.answer().status, expected);
+    assert_eq!(client.response().status, expected);
 }
 
 /// The text, sample by sample.

@@ -15,14 +15,17 @@ pub(crate) mod models;
 use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use likeness_server::{AppConfig, Apps, Config, EngineSource, ServeError, Server};
-pub(crate) use likeness_testing::http::PATIENCE;
 use tokio::sync::oneshot;
 
-pub(crate) use client::{Answer, Client};
+pub(crate) use client::{Client, Response};
 pub(crate) use form::Form;
 pub(crate) use models::Models;
+
+/// No wait of a test is longer; none is expected to come near.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What servers of this process keep, which all of them share.
 static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
@@ -132,16 +135,16 @@ impl TestServer {
     }
 
     /// Sends a form with the right credentials on a connection of its own.
-    pub(crate) fn post(&self, path: &str, form: &Form) -> Answer {
+    pub(crate) fn post(&self, path: &str, form: &Form) -> Response {
         let mut client = self.client();
         client.send(&form.request(path, &credentials()));
-        client.answer()
+        client.response()
     }
 
-    pub(crate) fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Response {
         let mut client = self.client();
         client.send(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes());
-        client.answer()
+        client.response()
     }
 }
 

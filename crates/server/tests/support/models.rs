@@ -11,16 +11,16 @@ use likeness_engine::models::ScoreCurve;
 
 use super::PATIENCE;
 
-/// Width of a picture in which the detector waits until it is released.
+/// Width of a image in which the detector waits until it is released.
 pub(crate) const BLOCKING: u32 = 601;
-/// Width of a picture in which the detector panics.
+/// Width of a image in which the detector panics.
 pub(crate) const PANICKING: u32 = 602;
-/// Width of a picture of which the detector says something.
+/// Width of a image of which the detector says something.
 pub(crate) const TELLING: u32 = 604;
-/// Width of a picture in which there is no face.
+/// Width of a image in which there is no face.
 pub(crate) const EMPTY: u32 = 603;
 
-/// Models that see one face in every picture, alive and always the same, but for the widths above.
+/// Models that see one face in every image, alive and always the same, but for the widths above.
 pub(crate) struct Models {
     workers: usize,
     gate: Arc<Gate>,
@@ -52,13 +52,13 @@ impl Models {
         }
     }
 
-    /// With this liveness in every answer, by which it can be told who gave it; NaN: the model fails.
+    /// With this liveness in every response, by which it can be told who gave it; NaN: the model fails.
     pub(crate) fn with_liveness(mut self, liveness: f64) -> Self {
         self.liveness = liveness;
         self
     }
 
-    /// Waits until a detector has got a blocking picture.
+    /// Waits until a detector has got a blocking image.
     pub(crate) fn wait_until_blocked(&self) {
         self.entered.lock().unwrap().recv_timeout(PATIENCE).unwrap();
     }
@@ -93,13 +93,8 @@ impl Models {
 struct Detector(Arc<Gate>);
 
 impl FaceDetector for Detector {
-    fn detect(
-        &mut self,
-        picture: &Picture,
-        _: Search,
-        _: Interrupt<'_>,
-    ) -> Result<Vec<Face>, DetectionError> {
-        match picture.width() {
+    fn detect(&mut self, image: &Picture, _: Search, _: Interrupt<'_>) -> Result<Vec<Face>, DetectionError> {
+        match image.width() {
             BLOCKING => {
                 self.0.enter.lock().unwrap().send(()).unwrap();
                 // A test that has ended releases everybody.

@@ -1,18 +1,15 @@
-//! Keys, and what is kept of them.
-
-use std::fmt::Write;
+//! Keys, and their digests.
 
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::AppError;
 use crate::StorageError;
 
-/// What keys made here begin with, so that scanners for leaked secrets find them.
+/// Prefix of generated keys, by which scanners for leaked secrets find them.
 const PREFIX: &str = "lk_";
 
-/// Bytes of a new key: as many as SHA-256 has, so that guessing the key is no easier than inverting the digest.
+/// Bytes of a generated key: as many as SHA-256 has, so that guessing the key is no easier than inverting the digest.
 const KEY_BYTES: usize = 32;
 
 /// Bytes of a salt: enough that no two keys share one.
@@ -21,19 +18,19 @@ const SALT_BYTES: usize = 16;
 /// Bytes of a label.
 const LABEL_BYTES: usize = 6;
 
-/// The fewest characters of a key that is brought along. A key of Kairos has 32 hexadecimal digits.
+/// The fewest characters of an imported key. A key of Kairos has 32 hexadecimal digits.
 pub const MIN_KEY_CHARACTERS: usize = 16;
 
 /// The most bytes of a key: it travels in a header.
 const MAX_BYTES: usize = 256;
 
-/// Which keys are accepted that were not made here, whichever way they come in: a configuration, a variable or a command.
+/// A rule for keys that were not generated here, from a configuration, a variable or a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum KeyRule {
     /// At least [`MIN_KEY_CHARACTERS`] of printable ASCII without spaces: a key that can be random enough.
     #[default]
     Strong,
-    /// Whatever fits a header. The setting `allow_weak_keys` asks for it.
+    /// Whatever fits a header; chosen by the setting `allow_weak_keys`.
     AnyLength,
 }
 
@@ -41,7 +38,7 @@ impl KeyRule {
     /// Checks a key.
     ///
     /// # Errors
-    /// What is wrong with it, without showing it, and with the name of the setting where that would accept it.
+    /// What is wrong with it, without showing it, and the setting that would accept it.
     pub fn check(self, key: &str) -> Result<(), &'static str> {
         if key.is_empty() {
             return Err("is empty");
@@ -70,44 +67,46 @@ impl KeyRule {
     }
 }
 
-/// A key, as a caller sends it. Shown once, when it is made.
+/// A key, as a client sends it. It is shown once, when it is generated.
 #[derive(Debug, Clone)]
 pub struct AppKey(SecretString);
 
 impl AppKey {
-    /// A new one: `lk_` and 64 hexadecimal digits, 256 bits of the operating system's random numbers.
-    ///
-    /// # Errors
-    /// [`StorageError::Random`].
+    /// Generates a key: `lk_` and 64 hexadecimal digits, 256 bits of the operating system's random numbers.
     pub fn generate() -> Result<Self, StorageError> {
-        Ok(Self(format!("{PREFIX}{}", hex(&random::<KEY_BYTES>()?)).into()))
+        let digits = hex::encode(random::<KEY_BYTES>()?);
+        Ok(Self(format!("{PREFIX}{digits}").into()))
     }
 
-    /// A key that a client has already, for one that moves from another service and keeps its key. It should be random,
-    /// as those made here are: what is kept of a key keeps only random ones from being guessed by who has read the
-    /// database.
+    /// Imports the key of a client that moves here from another service. It should be random, as generated ones are: only
+    /// random keys cannot be guessed from their digests in a stolen database.
     ///
     /// # Errors
-    /// [`AppError::Key`], see [`KeyRule::check`].
-    pub fn import(key: impl Into<SecretString>, rule: KeyRule) -> Result<Self, AppError> {
+    /// [`StorageError::Key`], see [`KeyRule::check`].
+    pub fn import(key: impl Into<SecretString>, rule: KeyRule) -> Result<Self, StorageError> {
         let key = key.into();
-        rule.check(key.expose_secret()).map_err(AppError::Key)?;
+        rule.check(key.expose_secret()).map_err(StorageError::Key)?;
         Ok(Self(key))
     }
 
-    /// The key itself, to be shown.
+    /// Returns the key itself, to be shown.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
 }
 
-/// What is kept of a key: SHA-256 over a salt of its own and the key.
+/// Returns a new label of a key.
+pub(super) fn new_label() -> Result<String, StorageError> {
+    Ok(hex::encode(random::<LABEL_BYTES>()?))
+}
+
+/// The digest of a key: SHA-256 over a salt of its own and the key.
 ///
-/// A fast hash is right here, and a slow one such as Argon2 would be wrong. Slow hashes make up for passwords that people
-/// choose, of which a list of a few billion holds many. A key of 256 random bits is in no list, and trying them all takes
-/// longer than anyone has, however fast each try is. A slow hash would cost every request tens of milliseconds of a
-/// processor and megabytes of memory, before it is known who asks: a way to take the service down.
+/// A fast hash is right here, and a slow one such as Argon2 would be wrong. Slow hashes protect passwords that people choose,
+/// of which a list of a few billion holds many. A key of 256 random bits is in no list, and trying them all takes too long,
+/// however fast each try is. A slow hash would cost every request tens of milliseconds of a processor and megabytes of memory
+/// before the client is authenticated: a denial of service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SaltedDigest {
     salt: [u8; SALT_BYTES],
@@ -115,22 +114,14 @@ pub struct SaltedDigest {
 }
 
 impl SaltedDigest {
-    /// Of this key, with a new salt.
-    ///
-    /// # Errors
-    /// [`StorageError::Random`].
+    /// Returns the digest of a key with a new salt.
     pub fn new(key: &[u8]) -> Result<Self, StorageError> {
         let salt = random()?;
-        Ok(Self {
-            salt,
-            digest: digest(&salt, key),
-        })
+        let digest = digest(&salt, key);
+        Ok(Self { salt, digest })
     }
 
-    /// Of no key at all: nothing that is sent matches it, and comparing takes as long as with any other.
-    ///
-    /// # Errors
-    /// [`StorageError::Random`].
+    /// Returns a digest that no key matches; a comparison takes as long as any other.
     pub fn of_no_key() -> Result<Self, StorageError> {
         Ok(Self {
             salt: random()?,
@@ -138,64 +129,40 @@ impl SaltedDigest {
         })
     }
 
-    /// Whether it is that of this key. Takes the same time whatever the answer is; longer for longer keys.
+    /// Returns whether it is the digest of this key. The time does not depend on the outcome, only on the key's length.
     #[must_use]
     pub fn matches(&self, key: &[u8]) -> subtle::Choice {
         digest(&self.salt, key).ct_eq(&self.digest)
     }
 
     pub(super) fn from_hex(salt: &str, digest: &str) -> Option<Self> {
-        Some(Self {
-            salt: unhex(salt)?,
-            digest: unhex(digest)?,
-        })
+        let mut decoded = Self {
+            salt: [0; SALT_BYTES],
+            digest: [0; 32],
+        };
+        hex::decode_to_slice(salt, &mut decoded.salt).ok()?;
+        hex::decode_to_slice(digest, &mut decoded.digest).ok()?;
+        Some(decoded)
     }
 
     pub(super) fn salt_hex(&self) -> String {
-        hex(&self.salt)
+        hex::encode(self.salt)
     }
 
     pub(super) fn digest_hex(&self) -> String {
-        hex(&self.digest)
+        hex::encode(self.digest)
     }
 }
 
-/// A new name of a key.
-pub(super) fn label() -> Result<String, StorageError> {
-    Ok(hex(&random::<LABEL_BYTES>()?))
-}
-
 fn digest(salt: &[u8], key: &[u8]) -> [u8; 32] {
-    Sha256::new()
-        .chain_update(salt)
-        .chain_update(key)
-        .finalize()
-        .into()
+    let hash = Sha256::new().chain_update(salt).chain_update(key);
+    hash.finalize().into()
 }
 
 fn random<const N: usize>() -> Result<[u8; N], StorageError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| StorageError::Random(error.to_string()))?;
     Ok(bytes)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    if text.len() != 2 * N || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]
@@ -212,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_brought_along_is_long_and_fits_a_header() {
+    fn an_imported_key_is_long_and_fits_a_header() {
         for good in ["0123456789abcdef", "a:b,c=d/e+f!g?h-i_j", &"k".repeat(256)] {
             assert_eq!(AppKey::import(good, KeyRule::Strong).unwrap().expose(), good);
         }
@@ -229,7 +196,7 @@ mod tests {
             assert!(error.contains("allow_weak_keys"), "{error}");
             assert_eq!(fault(weak, KeyRule::AnyLength), None, "{weak}");
         }
-        // What no header carries helps nobody.
+        // No header can carry these.
         for unusable in ["", "0123456789abcdef\n", " 0123456789abcdef", &"k".repeat(257)] {
             for rule in [KeyRule::Strong, KeyRule::AnyLength] {
                 let error = fault(unusable, rule).unwrap();
@@ -239,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_knows_its_key_and_no_other() {
+    fn a_digest_matches_its_key_only() {
         let digest = SaltedDigest::new(b"the key").unwrap();
         let again = SaltedDigest::from_hex(&digest.salt_hex(), &digest.digest_hex()).unwrap();
         assert_eq!(digest, again);
@@ -247,7 +214,7 @@ mod tests {
         for wrong in ["", "the key ", "The key", "he key"] {
             assert!(!bool::from(again.matches(wrong.as_bytes())), "{wrong}");
         }
-        // Two apps with the same key do not show that they have.
+        // The digests of two apps with the same key differ.
         assert_ne!(
             digest.digest_hex(),
             SaltedDigest::new(b"the key").unwrap().digest_hex()
@@ -256,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_digest_is_not_taken_for_one() {
+    fn malformed_digests_are_rejected() {
         let digest = "00".repeat(32);
         assert!(SaltedDigest::from_hex(&"00".repeat(16), &digest).is_some());
         for salt in [

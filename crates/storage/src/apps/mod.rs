@@ -1,59 +1,104 @@
-//! The apps that may call, and their keys.
+//! The apps that may send requests, and their keys.
 //!
-//! A key is kept as a salted SHA-256, see [`SaltedDigest`]. Each change raises the revision
-//! ([`Database::apps_revision`](crate::Database::apps_revision)),
-//! so that services notice with one small query whether they have to read the apps again.
+//! A key is stored as a salted SHA-256, see [`SaltedDigest`]. Each change raises the revision
+//! ([`Database::apps_revision`](crate::Database::apps_revision)), so that one small query tells a service whether to read the
+//! apps again.
 
-mod change;
-mod error;
 mod key;
-mod read;
+mod queries;
 mod settings;
 
-pub use change::{NewApp, Rotated, Rotation};
-pub use error::AppError;
-pub use key::{AppKey, KeyRule, MIN_KEY_CHARACTERS, SaltedDigest};
-pub use settings::{AppEndpoint, AppLimits, AppSettings};
+use std::time::Duration;
 
-/// How many keys of an app are accepted at the same time: the old and the new one while a rotation lasts.
+pub use key::{AppKey, KeyRule, MIN_KEY_CHARACTERS, SaltedDigest};
+pub use settings::{AppEndpoint, AppLimits, AppSettings, UnknownEndpoint};
+
+/// Keys of an app that are accepted at the same time: the old and the new one during a rotation.
 pub const MAX_LIVE_KEYS: usize = 2;
 
-/// An app as it is stored.
+/// A stored app.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct StoredApp {
-    /// What callers send as `app_id`.
+    /// The `app_id` of its requests.
     pub id: String,
-    /// What it may do.
+    /// Its settings.
     pub settings: AppSettings,
-    /// When it was made, in microseconds since 1970-01-01 UTC.
+    /// Time of its creation, in microseconds since 1970-01-01 UTC.
     pub created: i64,
-    /// When it or its keys were last changed, likewise.
+    /// Time of the last change of the app or its keys, likewise.
     pub changed: i64,
-    /// Its keys, the newest first: live ones and those of the last months that are not.
+    /// Its keys, the newest first: live ones, and for some months those that are not.
     pub keys: Vec<StoredKey>,
 }
 
-/// A key as it is stored: everything but itself.
+/// A stored key: everything but the key itself.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct StoredKey {
-    /// Names it in messages and tables; public.
+    /// Name of the key in messages and tables; public.
     pub label: String,
-    /// What a key is compared with.
+    /// Digest of the key.
     pub digest: SaltedDigest,
-    /// When it was made, in microseconds since 1970-01-01 UTC.
+    /// Time of its creation, in microseconds since 1970-01-01 UTC.
     pub created: i64,
-    /// From when on it is refused, likewise; `None`: it has no end.
+    /// Time from which it is rejected, likewise; `None`: never.
     pub expires: Option<i64>,
-    /// When it was ended before its time, likewise.
+    /// Time of its revocation, likewise.
     pub revoked: Option<i64>,
 }
 
 impl StoredKey {
-    /// Whether the key is accepted at this time, in microseconds since 1970-01-01 UTC.
+    /// Returns whether the key is accepted at this time, in microseconds since 1970-01-01 UTC.
     #[must_use]
     pub fn is_live(&self, now: i64) -> bool {
         self.revoked.is_none() && self.expires.is_none_or(|expires| now < expires)
     }
+}
+
+/// A created app.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct NewApp {
+    /// The `app_id` of its requests.
+    pub id: String,
+    /// The `app_key` of its requests. It is stored nowhere.
+    pub key: AppKey,
+    /// Label of the key.
+    pub label: String,
+}
+
+/// How a key is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rotation {
+    /// How long the previous keys are still accepted.
+    pub grace: Duration,
+    /// Revokes the key that expires first if two keys are live; otherwise that is
+    /// [`StorageError::TooManyKeys`](crate::StorageError::TooManyKeys).
+    pub force: bool,
+}
+
+impl Rotation {
+    /// Returns a rotation that accepts the previous keys for this long.
+    #[must_use]
+    pub fn new(grace: Duration) -> Self {
+        Self { grace, force: false }
+    }
+
+    /// Sets whether a live key may be revoked.
+    #[must_use]
+    pub fn with_force(self, force: bool) -> Self {
+        Self { force, ..self }
+    }
+}
+
+/// The outcome of a rotation.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Rotated {
+    /// Label of the new key.
+    pub label: String,
+    /// The keys that were live before, with their new expiry.
+    pub before: Vec<StoredKey>,
 }

@@ -1,43 +1,42 @@
-//! What an app may do.
+//! The settings of an app.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// What an app may do.
+/// The settings of an app.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct AppSettings {
-    /// It is refused, whatever it asks for.
+    /// Whether every request of the app is rejected.
     pub disabled: bool,
-    /// The profile of requests that name none; the service's where absent.
+    /// The profile of requests that name none. Absent: the service's default.
     pub default_profile: Option<String>,
-    /// The profiles that a request may name, besides the default one. Absent: all.
+    /// The profiles that requests may name, besides the default one. Absent: all.
     pub profiles: Option<Vec<String>>,
-    /// The endpoints that it may call. Absent: all.
+    /// The endpoints that the app may use. Absent: all.
     pub endpoints: Option<Vec<AppEndpoint>>,
-    /// The lowest `threshold` that a liveness verification may ask for, 0..=1.
+    /// The lowest `threshold` of a liveness verification, 0..=1.
     pub liveness_threshold_floor: f64,
-    /// How much it may ask for.
+    /// Its rate limit, concurrency limit and quotas.
     pub limits: AppLimits,
-    /// For operators: whose app it is, for instance.
+    /// A note for operators, such as the app's owner.
     pub note: String,
 }
 
-/// How much an app may ask for. What is absent is not limited.
+/// Rate limit, concurrency limit and quotas of an app. Absent: unlimited.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct AppLimits {
-    /// Requests a second in the long run.
+    /// Average requests a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_per_second: Option<f64>,
-    /// Requests that may come at once after a pause. Absent: as many as come in a second, at least one. Means something
-    /// with `requests_per_second` only.
+    /// Requests at once after a pause. Absent: as many as in a second, at least one. Requires `requests_per_second`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub burst: Option<u32>,
-    /// Requests at the same time.
+    /// In-flight requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrent_requests: Option<u32>,
     /// Requests a day, in UTC.
@@ -48,23 +47,23 @@ pub struct AppLimits {
     pub monthly_quota: Option<u64>,
 }
 
-/// The largest number of any limit: what a `BIGINT` and a JSON number hold exactly.
+/// The largest limit: a `BIGINT` and a JSON number hold it exactly.
 const MAX_LIMIT: u64 = 1 << 53;
 
 impl AppLimits {
-    /// Nothing is limited.
+    /// Returns no limits.
     #[must_use]
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// Whether nothing is limited.
+    /// Returns whether nothing is limited.
     #[must_use]
     pub fn is_none(&self) -> bool {
         *self == Self::none()
     }
 
-    /// Says what is wrong: the limit, and why. A limit of 0 is refused: an app that may not call is disabled.
+    /// Checks the limits. 0 is invalid: to reject all requests, disable the app.
     ///
     /// # Errors
     /// The name of a limit and a clause such as `must be more than 0`.
@@ -78,7 +77,7 @@ impl AppLimits {
             return Err(("requests_per_second", "must be more than 0 and at most 1,000,000"));
         }
         if self.burst.is_some() && self.requests_per_second.is_none() {
-            return Err(("burst", "means something together with requests_per_second only"));
+            return Err(("burst", "requires requests_per_second"));
         }
         let limits = [
             ("burst", self.burst.map(u64::from)),
@@ -93,7 +92,7 @@ impl AppLimits {
     }
 }
 
-/// What an app may call, in each version of the API.
+/// An endpoint that an app may use, in each version of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AppEndpoint {
@@ -104,10 +103,10 @@ pub enum AppEndpoint {
 }
 
 impl AppEndpoint {
-    /// All of them.
+    /// All endpoints.
     pub const ALL: [Self; 2] = [Self::Biometric, Self::Liveness];
 
-    /// As settings name it.
+    /// Returns the endpoint's name in settings.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -134,7 +133,7 @@ impl FromStr for AppEndpoint {
     }
 }
 
-/// No endpoint has that name.
+/// An unknown endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be `biometric` or `liveness`")]
 pub struct UnknownEndpoint;

@@ -1,14 +1,15 @@
-//! What gets into the storage, and how far it is behind.
+//! Moving records into the database, its lag, and retention.
 
+use std::io::Write;
 use std::iter::repeat_n;
 
 use likeness_storage::{Place, Settings};
 use serde_json::json;
 
 use super::*;
-use crate::audit::chain::{ChainKey, Fault, Head};
-use crate::audit::fakes::Log;
-use crate::audit::verify::{NotedHead, verify_files, verify_storage};
+use crate::audit::chain::{Fault, FaultKind};
+use crate::audit::tests::fakes::Log;
+use crate::audit::verify::{verify_database, verify_files};
 
 /// The time of the first line; each later one is a second younger.
 const FIRST: i64 = 1_700_000_000_000_000;
@@ -22,22 +23,22 @@ fn folder(audit: &std::path::Path, lines: u64) -> Arc<Folder> {
 
 fn folder_by(key: &ChainKey, audit: &std::path::Path, lines: u64) -> Arc<Folder> {
     let folder = Folder::create(audit).unwrap();
-    let mut head = Head::default();
+    let mut end = Checkpoint::default();
     for number in 0..lines {
         let time = Timestamp::from_microsecond(FIRST + number as i64 * SECOND).unwrap();
         let event = json!({ "time": time.to_string(), "kind": "verification" });
         let event = serde_json::value::to_raw_value(&event).unwrap();
-        let line = head.extend(key, folder.instance(), &event).unwrap();
+        let line = end.extend(key, folder.instance(), &event).unwrap();
         let path = folder.file(number / 100 * 100 + 1, "20231114");
-        let (mut file, _) = crate::audit::line_file::open(&path).unwrap();
-        file.append(format!("{line}\n").as_bytes()).unwrap();
+        let mut file = folder::open(&path).unwrap();
+        file.write_all(format!("{line}\n").as_bytes()).unwrap();
     }
     Arc::new(folder)
 }
 
-async fn shipper(folder: &Arc<Folder>, written: u64) -> (Shipper, Arc<State>) {
+async fn shipper(folder: &Arc<Folder>, written: u64) -> (Shipper, SharedState) {
     let database = Database::open(&Settings::new(Place::Memory)).await.unwrap();
-    let state = Arc::new(State::default());
+    let state = SharedState::default();
     let key = ChainKey::default();
     let shipper = Shipper::new(
         Arc::clone(folder),
@@ -61,12 +62,12 @@ async fn clean(shipper: &Shipper) -> usize {
 
 /// The rows of a chain whose lines are so many days old.
 fn rows(key: &ChainKey, instance: &str, days: impl Iterator<Item = i64>) -> Vec<AuditRow> {
-    let mut head = Head::default();
+    let mut end = Checkpoint::default();
     let rows = days.map(|days| {
         let time = Timestamp::from_microsecond(now() - days * 86_400 * SECOND).unwrap();
         let event = json!({ "time": time.to_string(), "kind": "verification" });
         let event = serde_json::value::to_raw_value(&event).unwrap();
-        row(head.extend(key, instance, &event).unwrap()).unwrap()
+        audit_row(&end.extend(key, instance, &event).unwrap()).unwrap()
     });
     rows.collect()
 }
@@ -87,8 +88,7 @@ async fn counts(database: &Database) -> Vec<(String, usize)> {
     counts
 }
 
-/// The lag in seconds after the time of the first line.
-/// Rows and files go at the same age.
+/// Rows and files are removed at the same age.
 fn whole_after(age: Duration) -> Retention {
     Retention {
         rows: Some(age),
@@ -96,12 +96,12 @@ fn whole_after(age: Duration) -> Retention {
     }
 }
 
-fn lag(state: &State, seconds: i64) -> u64 {
-    state.lag(FIRST + seconds * SECOND).as_secs()
+fn lag(state: &SharedState, seconds: i64) -> u64 {
+    state.lock().lag(FIRST + seconds * SECOND).as_secs()
 }
 
 #[tokio::test]
-async fn the_lag_is_the_age_of_the_oldest_line_that_waits() {
+async fn the_lag_is_the_age_of_the_oldest_record_that_waits() {
     let audit = tempfile::tempdir().unwrap();
     let folder = folder(audit.path(), 250);
     let (shipper, state) = shipper(&folder, 250).await;
@@ -113,11 +113,11 @@ async fn the_lag_is_the_age_of_the_oldest_line_that_waits() {
     assert_eq!(shipper.step().await.unwrap(), 50);
     assert_eq!(lag(&state, 1_000), 800);
     assert_eq!(shipper.step().await.unwrap(), 0);
-    assert_eq!((lag(&state, 1_000), state.pending()), (0, 0));
+    assert_eq!((lag(&state, 1_000), state.lock().pending()), (0, 0));
 }
 
 #[tokio::test]
-async fn the_lag_grows_while_the_storage_is_away() {
+async fn the_lag_grows_while_the_database_is_down() {
     let audit = tempfile::tempdir().unwrap();
     let folder = folder(audit.path(), 3);
     let (shipper, state) = shipper(&folder, 3).await;
@@ -129,20 +129,20 @@ async fn the_lag_grows_while_the_storage_is_away() {
 }
 
 #[tokio::test]
-async fn what_may_be_cut_yet_does_not_get_into_the_storage() {
+async fn records_that_may_not_stay_are_not_moved() {
     let audit = tempfile::tempdir().unwrap();
     let folder = folder(audit.path(), 150);
     let (shipper, state) = shipper(&folder, 120).await;
     shipper.ship().await;
     assert_eq!(shipper.database.audit_size().await.unwrap().0, 120);
-    state.written(150, 0);
+    state.lock().written(150, 0);
     shipper.ship().await;
     assert_eq!(shipper.database.audit_size().await.unwrap().0, 150);
 }
 
 /// Lines may be missing only until the writer has put them back: not before it has looked twice they are given up.
 #[tokio::test]
-async fn lines_that_are_missing_for_good_are_passed_over_with_their_numbers() {
+async fn records_that_are_permanently_missing_are_skipped_with_their_numbers() {
     let log = Log::default();
     let _capturing = log.capture();
     let audit = tempfile::tempdir().unwrap();
@@ -153,11 +153,15 @@ async fn lines_that_are_missing_for_good_are_passed_over_with_their_numbers() {
         shipper.ship().await;
         let (rows, _) = shipper.database.audit_size().await.unwrap();
         assert_eq!(rows, 100, "after {checks} checks");
-        state.checked();
+        state.lock().checks += 1;
     }
     shipper.ship().await;
     assert_eq!(shipper.database.audit_size().await.unwrap().0, 150);
-    assert_eq!((state.pending(), state.spool()), (0, 0));
+    let (pending, spool) = {
+        let state = state.lock();
+        (state.pending(), state.spool)
+    };
+    assert_eq!((pending, spool), (0, 0));
     let told = log.lines_with("ERROR");
     assert!(
         told.len() == 1 && told[0].contains("first=101") && told[0].contains("last=200"),
@@ -167,9 +171,11 @@ async fn lines_that_are_missing_for_good_are_passed_over_with_their_numbers() {
     assert!(
         matches!(
             faults[..],
-            [Fault::Order {
-                expected: 101,
-                found: 201,
+            [Fault {
+                kind: FaultKind::Order {
+                    expected: 101,
+                    found: 201
+                },
                 ..
             }]
         ),
@@ -178,7 +184,7 @@ async fn lines_that_are_missing_for_good_are_passed_over_with_their_numbers() {
 }
 
 #[tokio::test]
-async fn lines_that_are_put_back_are_moved_in_their_order() {
+async fn restored_records_are_moved_in_order() {
     let audit = tempfile::tempdir().unwrap();
     let folder = folder(audit.path(), 250);
     let second = folder::files(folder.path()).unwrap().remove(1);
@@ -187,7 +193,7 @@ async fn lines_that_are_put_back_are_moved_in_their_order() {
     let (shipper, state) = shipper(&folder, 250).await;
     shipper.ship().await;
     std::fs::rename(&aside, &second).unwrap();
-    state.checked();
+    state.lock().checks += 1;
     shipper.ship().await;
     assert_eq!(shipper.database.audit_size().await.unwrap().0, 250);
     for faults in faults(&shipper, audit.path(), &ChainKey::default()).await {
@@ -196,7 +202,7 @@ async fn lines_that_are_put_back_are_moved_in_their_order() {
 }
 
 #[tokio::test]
-async fn files_may_go_as_soon_as_the_storage_has_them() {
+async fn files_may_be_removed_as_soon_as_the_database_has_them() {
     let audit = tempfile::tempdir().unwrap();
     let folder = folder(audit.path(), 250);
     let (mut shipper, _) = shipper(&folder, 250).await;
@@ -215,19 +221,19 @@ async fn files_may_go_as_soon_as_the_storage_has_them() {
     );
     let key = ChainKey::default();
     let left = verify_files(audit.path(), &key, &[]).unwrap();
-    assert_eq!((left.faults.len(), left.chains[0].lines), (0, 50), "{left:?}");
-    let stored = verify_storage(&shipper.database, &key, &[], audit.path())
+    assert_eq!((left.faults.len(), left.chains[0].records), (0, 50), "{left:?}");
+    let stored = verify_database(&shipper.database, &key, &[], audit.path())
         .await
         .unwrap();
     assert_eq!(
-        (stored.faults.len(), stored.chains[0].lines),
+        (stored.faults.len(), stored.chains[0].records),
         (0, 250),
         "{stored:?}"
     );
 }
 
 #[tokio::test]
-async fn what_retention_leaves_is_whole_from_its_anchor_on() {
+async fn what_retention_leaves_is_valid_from_its_checkpoint_on() {
     let audit = tempfile::tempdir().unwrap();
     let folder = folder(audit.path(), 250);
     let (mut shipper, _) = shipper(&folder, 250).await;
@@ -246,28 +252,27 @@ async fn what_retention_leaves_is_whole_from_its_anchor_on() {
     shipper.ship().await;
     clean(&shipper).await;
     assert_eq!(folder::files(folder.path()).unwrap().len(), 1);
-    let noted = [NotedHead {
-        instance: folder.instance().to_owned(),
-        head: whole.chains[0].head.clone(),
-    }];
+    let noted = [whole.chains[0].end.clone()];
     let files = verify_files(audit.path(), &key, &noted).unwrap();
-    let rows = verify_storage(&shipper.database, &key, &noted, audit.path())
+    let rows = verify_database(&shipper.database, &key, &noted, audit.path())
         .await
         .unwrap();
-    for (report, lines) in [(&files, 50), (&rows, 30)] {
+    for (report, records) in [(&files, 50), (&rows, 30)] {
         assert_eq!((&report.faults, &report.missed), (&Vec::new(), &Vec::new()));
         let chain = &report.chains[0];
-        assert_eq!((chain.lines, &chain.head), (lines, &whole.chains[0].head));
+        assert_eq!((chain.records, &chain.end), (records, &whole.chains[0].end));
     }
-    // Removed by somebody else's hand, the next file leaves a gap behind the anchor.
+    // Removed by other means, the next file leaves a gap after the checkpoint.
     std::fs::remove_file(&folder::files(folder.path()).unwrap()[0]).unwrap();
     let report = verify_files(audit.path(), &key, &[]).unwrap();
     assert!(
         matches!(
             report.faults[..],
-            [Fault::End {
-                last: 200,
-                stored: 250,
+            [Fault {
+                kind: FaultKind::FilesEnd {
+                    last: 200,
+                    stored: 250
+                },
                 ..
             }]
         ),
@@ -276,12 +281,12 @@ async fn what_retention_leaves_is_whole_from_its_anchor_on() {
     );
 }
 
-/// Who can write files and rows and has not the key cuts a beginning off, and says so where retention does.
+/// An attacker without the key who can write files and rows removes a beginning, and sets the checkpoints accordingly.
 #[tokio::test]
-async fn who_has_not_the_key_cannot_cut_a_beginning_off() {
+async fn nobody_without_the_key_can_remove_a_beginning() {
     for key in [None, Some("s3cret")] {
         let key = ChainKey::new(key.map(Into::into));
-        let has_key = key.seal("any", &Head::default()).is_some();
+        let has_key = key.seal("any", &Checkpoint::default()).is_some();
         let audit = tempfile::tempdir().unwrap();
         let folder = folder_by(&key, audit.path(), 300);
         let (mut shipper, _) = shipper(&folder, 300).await;
@@ -295,26 +300,32 @@ async fn who_has_not_the_key_cannot_cut_a_beginning_off() {
         }
 
         let second = &folder::files(folder.path()).unwrap()[0];
-        let (line, _) = folder::lines(second, 0).unwrap().last().unwrap().unwrap();
-        let before = Head::of(&line).unwrap();
-        let kept = folder::anchor(folder.path()).unwrap().unwrap();
+        let (line, _) = folder::records(second, 0).unwrap().last().unwrap().unwrap();
+        let before = Checkpoint::of(&line).unwrap();
+        let kept = folder::checkpoint(folder.path()).unwrap().unwrap();
         std::fs::remove_file(second).unwrap();
         // With no seal, and with the one that was there.
         for seal in [None, kept.seal] {
-            let anchor = Anchor {
-                before: before.clone(),
+            let sealed = SealedCheckpoint {
+                checkpoint: before.clone(),
                 seal: seal.clone(),
             };
-            folder.set_anchor(anchor).unwrap();
-            let anchor = AuditAnchor {
+            folder.set_checkpoint(sealed).unwrap();
+            let checkpoint = AuditCheckpoint {
                 instance: folder.instance().to_owned(),
                 seq: before.seq as i64,
                 hash: before.hash.clone(),
                 seal,
             };
-            shipper.database.remove_audit(anchor).await.unwrap();
+            shipper.database.remove_audit(checkpoint).await.unwrap();
             for faults in faults(&shipper, audit.path(), &key).await {
-                let is_found = matches!(faults[..], [Fault::Anchor { seq: 200, .. }]);
+                let is_found = matches!(
+                    faults[..],
+                    [Fault {
+                        kind: FaultKind::Checkpoint { seq: 200 },
+                        ..
+                    }]
+                );
                 assert_eq!(is_found, has_key, "{faults:?}");
             }
         }
@@ -323,7 +334,7 @@ async fn who_has_not_the_key_cannot_cut_a_beginning_off() {
 
 /// Of the files, and of the storage.
 async fn faults(shipper: &Shipper, audit: &std::path::Path, key: &ChainKey) -> [Vec<Fault>; 2] {
-    let rows = verify_storage(&shipper.database, key, &[], audit).await.unwrap();
+    let rows = verify_database(&shipper.database, key, &[], audit).await.unwrap();
     [verify_files(audit, key, &[]).unwrap().faults, rows.faults]
 }
 
@@ -341,22 +352,22 @@ async fn rows_that_were_changed_removed_or_moved_are_found() {
         (
             "a line",
             |rows| rows[4].line = rows[4].line.replace("verification", "verificatiom"),
-            "line 5 was changed",
+            "record 5 or the one before it was changed",
         ),
         (
             "a column",
             |rows| rows[4].status = Some(200),
-            "the columns of line 5",
+            "the columns of record 5",
         ),
         (
             "removed",
             |rows| drop(rows.remove(4)),
-            "line 5 should be here and 6 is",
+            "expected record 5, found record 6",
         ),
         (
             "removed at the beginning",
             |rows| drop(rows.remove(0)),
-            "line 1 should be here and 2 is",
+            "expected record 1, found record 2",
         ),
         (
             "swapped",
@@ -364,7 +375,7 @@ async fn rows_that_were_changed_removed_or_moved_are_found() {
                 let (before, after) = rows.split_at_mut(5);
                 std::mem::swap(&mut before[4].line, &mut after[0].line);
             },
-            "line 5 should be here and 6 is",
+            "expected record 5, found record 6",
         ),
     ];
     for (what, change, said) in cases {
@@ -372,7 +383,7 @@ async fn rows_that_were_changed_removed_or_moved_are_found() {
         change(&mut rows);
         let database = Database::open(&Settings::new(Place::Memory)).await.unwrap();
         database.add_audit(rows).await.unwrap();
-        let report = verify_storage(&database, &ChainKey::default(), &[], Path::new("absent"))
+        let report = verify_database(&database, &ChainKey::default(), &[], Path::new("absent"))
             .await
             .unwrap();
         let faults: Vec<String> = report.faults.iter().map(ToString::to_string).collect();
@@ -386,7 +397,7 @@ async fn rows_that_were_changed_removed_or_moved_are_found() {
 
 /// Years of rows go in steps, each of which leaves a chain that is whole: a service may end between them.
 #[tokio::test]
-async fn a_backlog_is_removed_in_batches_and_is_whole_between_them() {
+async fn a_backlog_is_removed_in_batches_and_is_valid_between_them() {
     let audit = tempfile::tempdir().unwrap();
     let folder = folder(audit.path(), 0);
     let (mut shipper, _) = shipper(&folder, 0).await;
@@ -405,20 +416,20 @@ async fn a_backlog_is_removed_in_batches_and_is_whole_between_them() {
         }
     }
     assert!(!shipper.clean().await.unwrap());
-    // A batch that comes too late, as of a service that was slow, does not bring the anchor back.
-    let anchors = shipper.database.audit_anchors().await.unwrap();
-    let late = AuditAnchor {
+    // A late batch, as of a slow service, does not move the checkpoint back.
+    let checkpoints = shipper.database.audit_checkpoints().await.unwrap();
+    let late = AuditCheckpoint {
         seq: 7,
         hash: "late".to_owned(),
-        ..anchors[0].clone()
+        ..checkpoints[0].clone()
     };
     shipper.database.remove_audit(late).await.unwrap();
-    assert_eq!(shipper.database.audit_anchors().await.unwrap(), anchors);
+    assert_eq!(shipper.database.audit_checkpoints().await.unwrap(), checkpoints);
 }
 
 /// Pods come and go: who is there removes what those before have left, where it could have been their own.
 #[tokio::test]
-async fn rows_of_instances_that_have_ended_go_as_well() {
+async fn rows_of_ended_instances_are_removed_too() {
     let audit = tempfile::tempdir().unwrap();
     let folder = folder(audit.path(), 0);
     let (mut shipper, _) = shipper(&folder, 0).await;
@@ -444,22 +455,19 @@ async fn rows_of_instances_that_have_ended_go_as_well() {
     ];
     let left = left.map(|(instance, count)| (instance.to_owned(), count));
     assert_eq!(counts(&shipper.database).await, left);
-    let anchors = shipper.database.audit_anchors().await.unwrap();
-    let anchors: Vec<_> = anchors.iter().map(|it| (&*it.instance, it.seq)).collect();
+    let checkpoints = shipper.database.audit_checkpoints().await.unwrap();
+    let checkpoints: Vec<_> = checkpoints.iter().map(|it| (&*it.instance, it.seq)).collect();
     assert_eq!(
-        anchors,
+        checkpoints,
         [("1-ended-in-between", 5), ("2-ended", 10), ("4-ended", 10)]
     );
-    let said = [Fault::Changed {
-        instance: "3-of-another-key".to_owned(),
-        seq: 1,
-    }];
+    let said = [FaultKind::Changed { seq: 1 }.of("3-of-another-key")];
     let [_, found] = faults(&shipper, audit.path(), &key).await;
     assert_eq!(found, said);
 }
 
 #[tokio::test]
-async fn a_storage_that_ends_before_its_files_is_not_whole() {
+async fn a_database_that_ends_before_its_files_is_not_valid() {
     let audit = tempfile::tempdir().unwrap();
     let folder = folder(audit.path(), 20);
     let (shipper, _) = shipper(&folder, 20).await;
@@ -471,12 +479,11 @@ async fn a_storage_that_ends_before_its_files_is_not_whole() {
     for last in [15, 0] {
         let older = Database::open(&Settings::new(Place::Memory)).await.unwrap();
         older.add_audit(rows[..last].to_vec()).await.unwrap();
-        let report = verify_storage(&older, &key, &[], audit.path()).await.unwrap();
-        let found = [Fault::StorageEnd {
-            instance: folder.instance().to_owned(),
+        let report = verify_database(&older, &key, &[], audit.path()).await.unwrap();
+        let kind = FaultKind::DatabaseEnd {
             last: last as u64,
             moved: 20,
-        }];
-        assert_eq!(report.faults, found);
+        };
+        assert_eq!(report.faults, [kind.of(folder.instance())]);
     }
 }

@@ -1,22 +1,26 @@
-//! What the writer does on disks that fail.
+//! The writer on disks that fail.
 
 use serde_json::{Value, json};
 
 use super::*;
-use crate::audit::chain::Fault;
-use crate::audit::fakes::{Disk, Log};
-use crate::audit::verify::{file_lines, verify_files};
+use crate::audit::chain::FaultKind;
+use crate::audit::tests::fakes::{FaultyDisk, Log};
+use crate::audit::verify::{AuditReport, file_records, verify_files};
 use crate::audit::waiting::{self, Subject, Wait};
 
-/// A writer that is driven by hand.
+/// A writer without its thread.
 struct Fixture {
     audit: tempfile::TempDir,
-    disk: Disk,
-    state: Arc<State>,
+    disk: FaultyDisk,
+    state: SharedState,
     writer: Writer,
 }
 
-fn settings(disk: &Disk, required: bool) -> Settings {
+fn kinds(report: &AuditReport) -> Vec<FaultKind> {
+    report.faults.iter().map(|fault| fault.kind.clone()).collect()
+}
+
+fn settings(disk: &FaultyDisk, required: bool) -> Settings {
     Settings {
         key: ChainKey::default(),
         sync: Duration::ZERO,
@@ -24,7 +28,7 @@ fn settings(disk: &Disk, required: bool) -> Settings {
         rotate_bytes: 32 << 20,
         max_spool: 1 << 30,
         quiet: Duration::ZERO,
-        open: disk.open(),
+        disk: Box::new(disk.clone()),
     }
 }
 
@@ -32,9 +36,9 @@ impl Fixture {
     fn new(required: bool) -> Self {
         let audit = tempfile::tempdir().unwrap();
         let folder = Arc::new(Folder::create(audit.path()).unwrap());
-        let (disk, state) = (Disk::default(), Arc::new(State::default()));
+        let (disk, state) = (FaultyDisk::default(), SharedState::default());
         let settings = settings(&disk, required);
-        let writer = Writer::new(folder, Arc::clone(&state), settings, Head::default()).unwrap();
+        let writer = Writer::new(folder, Arc::clone(&state), settings, Checkpoint::default()).unwrap();
         Self {
             audit,
             disk,
@@ -43,13 +47,13 @@ impl Fixture {
         }
     }
 
-    /// Has an event written that nobody waits for.
+    /// Writes an event for which no response waits.
     fn write(&mut self, id: &str) {
         self.add(id, None);
         self.writer.write_backlog();
     }
 
-    /// Adds an event whose answer waits.
+    /// Adds an event for which a response waits.
     fn wait(&mut self, id: &str, is_held: bool) -> Wait {
         let subject = Subject {
             request_id: id.to_owned(),
@@ -63,15 +67,15 @@ impl Fixture {
     fn add(&mut self, id: &str, waiting: Option<Waiting>) {
         let event = json!({ "time": "2026-11-25T08:00:00Z", "kind": "verification", "request_id": id });
         let text = serde_json::value::to_raw_value(&event).unwrap();
-        self.writer.backlog.push_back(Event { text, waiting });
+        self.writer.backlog.push_back(Queued { text, waiting });
     }
 
-    /// What the files say, which is whole.
+    /// Returns the events in the files, whose chain is valid.
     fn events(&self) -> Vec<Value> {
         let report = verify_files(self.audit.path(), &ChainKey::default(), &[]).unwrap();
         assert_eq!(report.faults, []);
         let mut events = Vec::new();
-        file_lines(self.audit.path(), |line| {
+        file_records(self.audit.path(), |line| {
             events.push(serde_json::from_str::<Value>(line).unwrap()["event"].take());
             Ok(())
         })
@@ -88,18 +92,18 @@ impl Fixture {
 }
 
 #[test]
-fn what_a_failed_write_left_is_cut_before_the_next_line() {
+fn remains_of_a_failed_write_are_truncated_before_the_next_record() {
     for torn in [0, 1, 100, usize::MAX] {
         let mut fixture = Fixture::new(false);
         fixture.write("one");
         fixture.disk.faults().append = Some(torn);
-        fixture.disk.faults().cut = true;
+        fixture.disk.faults().truncate = true;
         fixture.write("two");
-        assert_eq!(fixture.state.last_written(), 1);
+        assert_eq!(fixture.state.lock().written, 1);
         // The disk has room, but what is torn cannot be cut yet: nothing comes behind it.
         fixture.disk.faults().append = None;
         fixture.write("three");
-        assert!(fixture.state.is_failing.load(Ordering::Relaxed));
+        assert!(fixture.state.lock().is_failing);
         fixture.disk.repair();
         fixture.write("four");
         assert_eq!(
@@ -107,16 +111,16 @@ fn what_a_failed_write_left_is_cut_before_the_next_line() {
             ["one", "two", "three", "four"],
             "after {torn} bytes"
         );
-        assert_eq!(fixture.state.last_written(), 4);
-        assert_eq!(fixture.state.lost.load(Ordering::Relaxed), 0);
+        assert_eq!(fixture.state.lock().written, 4);
+        assert_eq!(fixture.state.lock().lost, 0);
     }
 }
 
 #[tokio::test]
-async fn whole_lines_that_did_not_get_to_the_disk_do_not_stay() {
+async fn complete_records_that_were_not_synced_do_not_stay() {
     let mut fixture = Fixture::new(true);
     fixture.disk.faults().sync = true;
-    fixture.disk.faults().cut = true;
+    fixture.disk.faults().truncate = true;
     let wait = fixture.wait("one", true);
     fixture.writer.write_backlog();
     assert!(!wait.within(Duration::MAX).await, "a result that is not recorded");
@@ -136,11 +140,11 @@ async fn a_refusal_is_recorded_later_where_results_are_required_to_be() {
     fixture.disk.repair();
     fixture.writer.write_backlog();
     assert_eq!(fixture.ids(), ["refused"]);
-    assert_eq!(fixture.state.lost.load(Ordering::Relaxed), 0);
+    assert_eq!(fixture.state.lock().lost, 0);
 }
 
 #[tokio::test]
-async fn a_second_line_says_what_the_client_got_instead() {
+async fn a_second_record_tells_the_status_that_the_client_received() {
     let mut fixture = Fixture::new(true);
     let late = fixture.wait("late", true);
     assert!(!late.within(Duration::ZERO).await);
@@ -161,14 +165,14 @@ async fn a_second_line_says_what_the_client_got_instead() {
 }
 
 #[test]
-fn what_memory_does_not_hold_is_lost_and_on_record_with_its_number() {
+fn events_beyond_the_backlog_are_lost_and_recorded_with_their_number() {
     let mut fixture = Fixture::new(false);
     fixture.disk.faults().append = Some(0);
     for number in 0..BACKLOG + 3 {
         fixture.add(&number.to_string(), None);
     }
     fixture.writer.write_backlog();
-    assert_eq!(fixture.state.lost.load(Ordering::Relaxed), 3);
+    assert_eq!(fixture.state.lock().lost, 3);
     fixture.disk.repair();
     fixture.writer.write_backlog();
     let ids = fixture.ids();
@@ -179,7 +183,7 @@ fn what_memory_does_not_hold_is_lost_and_on_record_with_its_number() {
 }
 
 #[test]
-fn a_chain_goes_on_from_file_to_file_and_none_may_be_missing() {
+fn a_chain_continues_from_file_to_file_and_none_may_be_missing() {
     let mut fixture = Fixture::new(false);
     fixture.writer.settings.rotate_bytes = 1_000;
     let ids: Vec<String> = (0..20).map(|number| number.to_string()).collect();
@@ -192,7 +196,7 @@ fn a_chain_goes_on_from_file_to_file_and_none_may_be_missing() {
     std::fs::remove_file(&files[1]).unwrap();
     let report = verify_files(fixture.audit.path(), &ChainKey::default(), &[]).unwrap();
     assert!(
-        matches!(report.faults[..], [Fault::Order { .. }]),
+        matches!(kinds(&report)[..], [FaultKind::Order { .. }]),
         "{:?}",
         report.faults
     );
@@ -276,7 +280,7 @@ const ACTS: [(&str, Act); 9] = [
 ];
 
 #[tokio::test]
-async fn a_result_is_withheld_whose_file_was_taken_away_and_all_before_it_is_put_back() {
+async fn a_result_is_withheld_if_its_file_was_taken_away_and_earlier_records_are_restored() {
     for (what, act) in ACTS {
         let mut fixture = Fixture::new(true);
         for id in ["one", "two", "three"] {
@@ -286,14 +290,14 @@ async fn a_result_is_withheld_whose_file_was_taken_away_and_all_before_it_is_put
         let wait = fixture.wait("withheld", true);
         fixture.writer.write_backlog();
         assert!(!wait.within(Duration::MAX).await, "{what}: it went out");
-        assert!(fixture.state.is_failing.load(Ordering::Relaxed), "{what}");
+        assert!(fixture.state.lock().is_failing, "{what}");
         let wait = fixture.wait("four", true);
         fixture.writer.write_backlog();
         assert!(
             wait.within(Duration::MAX).await,
             "{what}: it is not written again"
         );
-        assert!(!fixture.state.is_failing.load(Ordering::Relaxed), "{what}");
+        assert!(!fixture.state.lock().is_failing, "{what}");
         assert_eq!(fixture.ids(), ["one", "two", "three", "lost", "four"], "{what}");
         assert_eq!(
             fixture.events()[3]["lost"],
@@ -306,7 +310,7 @@ async fn a_result_is_withheld_whose_file_was_taken_away_and_all_before_it_is_put
 }
 
 #[test]
-fn at_the_next_sync_it_is_noticed_that_a_file_was_taken_away_and_nothing_is_lost() {
+fn the_next_sync_notices_a_file_that_was_taken_away_and_nothing_is_lost() {
     for (what, act) in ACTS {
         let log = Log::default();
         let _capturing = log.capture();
@@ -317,10 +321,10 @@ fn at_the_next_sync_it_is_noticed_that_a_file_was_taken_away_and_nothing_is_lost
         act(fixture.writer.folder.path());
         fixture.write("three");
         fixture.writer.sync();
-        assert!(fixture.state.is_failing.load(Ordering::Relaxed), "{what}");
+        assert!(fixture.state.lock().is_failing, "{what}");
         fixture.write("four");
         assert_eq!(fixture.ids(), ["one", "two", "three", "four"], "{what}");
-        assert_eq!(fixture.state.lost.load(Ordering::Relaxed), 0, "{what}");
+        assert_eq!(fixture.state.lock().lost, 0, "{what}");
         let told = log.lines_with("ERROR");
         assert!(
             told.len() == 1 && told[0].contains("while in use"),
@@ -331,7 +335,7 @@ fn at_the_next_sync_it_is_noticed_that_a_file_was_taken_away_and_nothing_is_lost
 
 /// Nothing more may come by which it would be noticed.
 #[test]
-fn what_was_taken_away_is_put_back_at_the_end_too() {
+fn files_are_restored_at_the_end_too() {
     for (what, act) in ACTS {
         let mut fixture = Fixture::new(true);
         fixture.write("one");
@@ -342,13 +346,13 @@ fn what_was_taken_away_is_put_back_at_the_end_too() {
         fixture.writer.run(&received);
         let report = verify_files(audit.path(), &ChainKey::default(), &[]).unwrap();
         assert_eq!(report.faults, [], "{what}");
-        assert!(report.chains[0].lines >= 1, "{what}: {report:?}");
+        assert!(report.chains[0].records >= 1, "{what}: {report:?}");
         drop(folder);
     }
 }
 
 #[test]
-fn files_of_before_that_the_storage_has_not_got_are_put_back_as_well() {
+fn complete_files_that_are_not_in_the_database_are_restored_too() {
     for (what, act) in ACTS {
         let mut fixture = Fixture::new(false);
         fixture.writer.settings.rotate_bytes = 1;
@@ -391,22 +395,21 @@ fn records_that_nothing_has_any_more_are_missing_by_number() {
     fixture.writer.sync();
     fixture.write("next");
     fixture.writer.write_backlog();
-    assert_eq!(fixture.state.lost.load(Ordering::Relaxed), 5);
+    assert_eq!(fixture.state.lock().lost, 5);
     let report = verify_files(fixture.audit.path(), &ChainKey::default(), &[]).unwrap();
     assert!(
         matches!(
-            report.faults[..],
-            [Fault::Order {
+            kinds(&report)[..],
+            [FaultKind::Order {
                 expected: 1,
-                found: 6,
-                ..
+                found: 6
             }]
         ),
         "{:?}",
         report.faults
     );
     let mut lines = Vec::new();
-    file_lines(fixture.audit.path(), |line| {
+    file_records(fixture.audit.path(), |line| {
         lines.push(serde_json::from_str::<Value>(line).unwrap());
         Ok(())
     })
@@ -416,29 +419,28 @@ fn records_that_nothing_has_any_more_are_missing_by_number() {
     assert_eq!((&note["kind"], &note["lost"]), (&json!("lost"), &json!(5)));
 }
 
-/// They are in the storage: of those only the file is gone.
+/// Only their file is lost.
 #[test]
-fn records_that_the_storage_has_are_not_lost_with_their_file() {
+fn records_in_the_database_are_not_lost_with_their_file() {
     let mut fixture = Fixture::new(false);
     for id in ["one", "two", "three"] {
         fixture.write(id);
     }
-    fixture.state.stored(2, 0);
+    fixture.state.lock().stored(2, 0);
     fixture.writer.sync();
     each_file(fixture.writer.folder.path(), |file| {
         std::fs::write(file, "").unwrap();
     });
     fixture.writer.sync();
     fixture.write("four");
-    assert_eq!(fixture.state.lost.load(Ordering::Relaxed), 0);
+    assert_eq!(fixture.state.lock().lost, 0);
     let report = verify_files(fixture.audit.path(), &ChainKey::default(), &[]).unwrap();
     assert!(
         matches!(
-            report.faults[..],
-            [Fault::Order {
+            kinds(&report)[..],
+            [FaultKind::Order {
                 expected: 1,
-                found: 3,
-                ..
+                found: 3
             }]
         ),
         "{:?}",
@@ -448,7 +450,7 @@ fn records_that_the_storage_has_are_not_lost_with_their_file() {
 
 /// A process that takes up a folder watches over what the one before has left in it.
 #[test]
-fn files_of_an_earlier_process_are_put_back_too() {
+fn files_of_an_earlier_process_are_restored_too() {
     let Fixture {
         audit,
         disk,
@@ -457,15 +459,15 @@ fn files_of_an_earlier_process_are_put_back_too() {
     } = Fixture::new(false);
     let event = serde_json::value::to_raw_value(&json!({ "time": "2026-11-25T08:00:00Z", "kind": "start" }));
     writer.append(&[event.unwrap()]).unwrap();
-    let head = writer.head.clone();
+    let end = writer.end.clone();
     drop(writer);
     let folder = Folder::free(audit.path()).unwrap().next().unwrap().unwrap();
-    let state = Arc::new(State::default());
+    let state = SharedState::default();
     let settings = settings(&disk, false);
-    let mut writer = Writer::new(Arc::new(folder), state, settings, head).unwrap();
+    let mut writer = Writer::new(Arc::new(folder), state, settings, end).unwrap();
     std::fs::remove_dir_all(writer.folder.path()).unwrap();
     writer.sync();
     writer.write_backlog();
     let report = verify_files(audit.path(), &ChainKey::default(), &[]).unwrap();
-    assert_eq!((&report.faults[..], report.chains[0].lines), (&[][..], 2));
+    assert_eq!((&report.faults[..], report.chains[0].records), (&[][..], 2));
 }

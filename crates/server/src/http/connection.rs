@@ -1,0 +1,140 @@
+//! One connection: HTTP/1.1 or HTTP/2, with bounds on everything that a client can delay.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::Watcher;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::client_address::Peer;
+
+/// Largest head of an HTTP/1 request in bytes; hyper answers 431 beyond it.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// Most headers of an HTTP/1 request; hyper answers 431 beyond it. It is hyper's default, stated so that it stays.
+/// Those of HTTP/2 count by their size, plus 32 bytes each (RFC 9113, 6.5.2): 512 at most.
+const MAX_HEADERS: usize = 100;
+/// Largest list of headers of an HTTP/2 request in bytes.
+const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
+/// Requests at the same time on one HTTP/2 connection.
+const MAX_STREAMS: u32 = 64;
+/// Most streams of one HTTP/2 connection that a client may begin and reset at once; beyond that it is closed
+/// (CVE-2023-44487).
+const MAX_RESETS: usize = 32;
+
+/// Serves connections.
+#[derive(Debug, Clone)]
+pub(crate) struct ConnectionServer {
+    router: Router,
+    builder: Builder<TokioExecutor>,
+    idle: Duration,
+}
+
+impl ConnectionServer {
+    /// `idle` bounds the time for the headers of a request, and the idle time of a connection.
+    pub(crate) fn new(router: Router, idle: Duration) -> Self {
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(idle)
+            .max_buf_size(MAX_HEAD_BYTES)
+            .max_headers(MAX_HEADERS);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(MAX_HEADER_LIST_BYTES)
+            .max_pending_accept_reset_streams(MAX_RESETS)
+            .max_local_error_reset_streams(Some(MAX_RESETS))
+            .keep_alive_interval(idle)
+            .keep_alive_timeout(idle);
+        Self {
+            router,
+            builder,
+            idle,
+        }
+    }
+
+    /// Serves this connection until its client closes it, it is idle for too long, or the service stops.
+    pub(crate) async fn serve<S>(self, stream: S, peer: IpAddr, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let activity = Arc::new(Activity::default());
+        let router = TowerToHyperService::new(self.router);
+        let service = service_fn(|mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
+            let in_flight = activity.begin();
+            let response = router.call(request);
+            async move {
+                let response = response.await;
+                drop(in_flight);
+                response
+            }
+        });
+        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
+        let mut connection = std::pin::pin!(watcher.watch(connection));
+        // hyper's own timeout begins after it has detected the protocol, and HTTP/2 has none.
+        let mut begun = 0;
+        loop {
+            match tokio::time::timeout(self.idle, &mut connection).await {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => {
+                    tracing::debug!(error = %describe(&*error), "connection ended with an error");
+                    return;
+                }
+                Err(_) => {
+                    let now = activity.begun.load(Ordering::Relaxed);
+                    if activity.in_flight.load(Ordering::Relaxed) == 0 && now == begun {
+                        tracing::debug!("closed an idle connection");
+                        return;
+                    }
+                    begun = now;
+                }
+            }
+        }
+    }
+}
+
+/// Returns an error with its causes: hyper's own texts name only the stage.
+fn describe(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// The requests of one connection.
+#[derive(Debug, Default)]
+struct Activity {
+    begun: AtomicUsize,
+    in_flight: AtomicUsize,
+}
+
+impl Activity {
+    fn begin(self: &Arc<Self>) -> InFlight {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(Arc::clone(self))
+    }
+}
+
+struct InFlight(Arc<Activity>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}

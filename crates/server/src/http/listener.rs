@@ -1,0 +1,179 @@
+//! A listening socket and its connections.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::addresses::Addresses;
+use super::connection::ConnectionServer;
+use super::tls::Tls;
+
+/// First and longest pause after a failed accept, as when the system is out of file descriptors.
+const ACCEPT_PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
+
+/// The open connections of a listener, up to a bound. Clones count together.
+#[derive(Debug, Clone)]
+pub(crate) struct ConnectionCount {
+    permits: Arc<Semaphore>,
+    max: usize,
+}
+
+impl ConnectionCount {
+    /// Starts at 0, with this bound.
+    pub(crate) fn up_to(max: usize) -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(max)),
+            max,
+        }
+    }
+
+    /// Returns how many connections are open.
+    pub(crate) fn open(&self) -> usize {
+        self.max.saturating_sub(self.permits.available_permits())
+    }
+
+    /// Returns how many may be open at the same time.
+    pub(crate) fn max(&self) -> usize {
+        self.max
+    }
+}
+
+/// A listening socket. It closes when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    connections: ConnectionServer,
+    addresses: Addresses,
+    tls: Option<Tls>,
+    count: ConnectionCount,
+    /// Ends TLS handshakes when the listener closes: they carry no request yet, and a stalled one is not worth waiting for.
+    open: watch::Sender<()>,
+}
+
+/// Settings of a listener.
+#[derive(Debug)]
+pub(crate) struct ListenerSettings {
+    pub(crate) address: SocketAddr,
+    /// Longest time that a connection may be idle.
+    pub(crate) idle: Duration,
+    /// Counts and bounds the open connections.
+    pub(crate) count: ConnectionCount,
+    /// Bounds the connections of each address.
+    pub(crate) addresses: Addresses,
+    pub(crate) tls: Option<Tls>,
+}
+
+impl Listener {
+    pub(crate) async fn open(settings: ListenerSettings, router: Router) -> io::Result<Self> {
+        let socket = TcpListener::bind(settings.address).await?;
+        Ok(Self {
+            address: socket.local_addr()?,
+            socket,
+            connections: ConnectionServer::new(router, settings.idle),
+            addresses: settings.addresses,
+            tls: settings.tls,
+            count: settings.count,
+            open: watch::Sender::new(()),
+        })
+    }
+
+    /// Returns the address, with the port that the system chose if it was 0.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns `https` if this listener speaks TLS, else `http`.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// Accepts connections and serves them in `tasks`, for as long as this future is polled.
+    pub(crate) async fn serve(&self, tasks: &mut JoinSet<()>, graceful: &GracefulShutdown) {
+        let mut pause = ACCEPT_PAUSES.0;
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                Some(_) = tasks.join_next() => continue,
+                accepted = self.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer, permit)) => {
+                    pause = ACCEPT_PAUSES.0;
+                    let Some(of_address) = self.addresses.enter(peer) else {
+                        continue;
+                    };
+                    let serving = self.serve_one(stream, peer, graceful.watcher());
+                    tasks.spawn(async move {
+                        serving.await;
+                        drop((of_address, permit));
+                    });
+                }
+                // The client gave up before it was accepted.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::ConnectionAborted
+                            | io::ErrorKind::ConnectionReset
+                            | io::ErrorKind::ConnectionRefused
+                    ) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "accepting a connection failed");
+                    sleep(pause).await;
+                    pause = pause.saturating_mul(2).min(ACCEPT_PAUSES.1);
+                }
+            }
+        }
+    }
+
+    /// Accepts the next connection when there is room for one.
+    async fn accept(&self) -> io::Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
+        let permits = &self.count.permits;
+        // Released at once, so that only open connections count. No other task takes permits.
+        drop(permits.acquire().await);
+        let (stream, peer) = self.socket.accept().await?;
+        let permit = Arc::clone(permits)
+            .try_acquire_owned()
+            .map_err(io::Error::other)?;
+        Ok((stream, peer.ip(), permit))
+    }
+
+    /// Serves a connection, with TLS if this listener speaks it.
+    fn serve_one(
+        &self,
+        stream: TcpStream,
+        peer: IpAddr,
+        watcher: Watcher,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let (connections, tls) = (self.connections.clone(), self.tls.clone());
+        let mut open = self.open.subscribe();
+        async move {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "setting TCP_NODELAY failed");
+            }
+            match tls {
+                None => connections.serve(stream, peer, watcher).await,
+                Some(tls) => {
+                    let accepted = tokio::select! {
+                        biased;
+                        accepted = tls.accept(stream) => accepted,
+                        // Nothing is ever sent: it ends with the listener.
+                        _ = open.changed() => return,
+                    };
+                    match accepted {
+                        Ok(stream) => connections.serve(stream, peer, watcher).await,
+                        Err(error) => tracing::debug!(%peer, %error, "TLS handshake failed"),
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What all responses have in common: headers, and the envelope of errors.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header, request};
+use axum::response::Response;
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::{BodyExt, Full};
+use jiff::Timestamp;
+use likeness_api::{ApiError, ErrorCode, Meta, error_response};
+use serde::Serialize;
+
+use crate::telemetry::{REQUEST_ID, SharedContext};
+
+/// Up to this length the rest of a refused upload is read and the connection kept; beyond it the connection is closed, and
+/// a good client stops sending.
+const KEEP_ALIVE_BYTES: u64 = 64 * 1024;
+
+const FIXED_HEADERS: [(HeaderName, &str); 3] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (
+        header::STRICT_TRANSPORT_SECURITY,
+        "max-age=86400; includeSubDomains",
+    ),
+];
+
+/// Adds the headers of every response.
+pub(crate) fn add_headers(headers: &mut HeaderMap, meta: &Meta) {
+    for (name, value) in FIXED_HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    // A UUID is always a header value.
+    if let Ok(id) = HeaderValue::from_str(&meta.id.to_string()) {
+        headers.insert(REQUEST_ID, id);
+    }
+}
+
+/// Returns a response with this body as JSON.
+pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => with_body(status, Full::from(bytes)),
+        Err(error) => {
+            tracing::error!(%error, "serializing a response failed");
+            with_body(StatusCode::INTERNAL_SERVER_ERROR, Full::default())
+        }
+    }
+}
+
+fn with_body<B>(status: StatusCode, body: B) -> Response
+where
+    B: HttpBody<Data = Bytes, Error = std::convert::Infallible> + Send + 'static,
+{
+    let mut response = Response::new(Body::new(body));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// Returns the response of an error, and records the error.
+pub(crate) fn failure(context: &SharedContext, error: &ApiError) -> Response {
+    let meta = {
+        let mut request = context.lock();
+        request.error = Some(error.clone());
+        request.meta
+    };
+    let status = StatusCode::from_u16(error.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = json(status, &error_response(&meta, Timestamp::now(), error));
+    if let Some(seconds) = error.retry_after_seconds() {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+/// Bounds on reading the rest of a refused request's body.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Linger {
+    pub(crate) time: Duration,
+    pub(crate) bytes: u64,
+}
+
+impl Linger {
+    /// Like [`failure`], for a request whose body may not have been read to its end. The response is sent at once; then the
+    /// rest of the body is read and discarded, within these bounds. Closing the connection with unread bytes would reset it,
+    /// and the client might never see the response.
+    pub(crate) fn failure(
+        self,
+        context: &SharedContext,
+        error: &ApiError,
+        request: &request::Parts,
+        body: Body,
+    ) -> Response {
+        let response = failure(context, error);
+        if body.is_end_stream() {
+            return response;
+        }
+        let (mut parts, sent) = response.into_parts();
+        // A client that waits for `100 Continue` may send the body or not: the next bytes of the connection are unknown.
+        let expects = request.headers.contains_key(header::EXPECT);
+        let long = body
+            .size_hint()
+            .upper()
+            .is_none_or(|length| length > KEEP_ALIVE_BYTES);
+        let closes = expects || long || error.code() == ErrorCode::DeadlineExceeded;
+        // The streams of HTTP/2 end one by one.
+        if closes && request.version < Version::HTTP_2 {
+            parts
+                .headers
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        let lingering = Lingering {
+            response: sent,
+            rest: Some((self, body)),
+        };
+        Response::from_parts(parts, Body::new(lingering))
+    }
+}
+
+/// The body of a response that reads the rest of the request's body after it was sent. Not before: reading asks a client
+/// that waits for `100 Continue` to send.
+struct Lingering {
+    response: Body,
+    rest: Option<(Linger, Body)>,
+}
+
+impl HttpBody for Lingering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.response).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.response.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.response.size_hint()
+    }
+}
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        if let Some((linger, body)) = self.rest.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(discard(linger, body));
+        }
+    }
+}
+
+async fn discard(linger: Linger, mut body: Body) {
+    let all = async {
+        let mut left = linger.bytes;
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+            let Some(rest) = left.checked_sub(length) else {
+                break;
+            };
+            left = rest;
+        }
+    };
+    // Either way there is nothing more to do for this client.
+    let _ = tokio::time::timeout(linger.time, all).await;
+}

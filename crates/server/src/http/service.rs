@@ -1,0 +1,96 @@
+//! The state that handlers share.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use likeness_storage::Database;
+
+use super::client_address::Proxies;
+use super::observe::Observers;
+use super::response::Linger;
+use crate::access::Admission;
+use crate::access::apps::AppDirectory;
+use crate::access::limits::Limits;
+use crate::access::proxy_hint::ProxyHint;
+use crate::audit::Audit;
+use crate::config::{Config, LimitsConfig};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::{Logs, RefusalLines};
+use crate::work::{EngineSlot, WorkPool};
+
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) engine: EngineSlot,
+    pub(crate) apps: AppDirectory,
+    pub(crate) app_limits: Limits,
+    pub(crate) admission: Admission,
+    pub(crate) work: WorkPool,
+    /// The limits of requests that begin now. A request takes them once and keeps to them.
+    pub(crate) limits: ArcSwap<LimitsConfig>,
+    pub(crate) linger: Linger,
+    pub(crate) proxy_hint: ProxyHint,
+    /// Longest time without a byte of a request body.
+    pub(crate) body_idle: Duration,
+    pub(crate) is_stopping: AtomicBool,
+    /// The log, if this service may change its filter.
+    pub(crate) logs: OnceLock<Logs>,
+    pub(crate) observers: Observers,
+    pub(crate) database: Database,
+}
+
+impl Service {
+    pub(crate) fn new(
+        config: &Config,
+        apps: AppDirectory,
+        app_limits: Limits,
+        engine: EngineSlot,
+        database: Database,
+        audit: Option<Audit>,
+        metrics: Arc<Metrics>,
+    ) -> std::io::Result<Self> {
+        // A reload keeps the number of workers.
+        let workers = engine.load().workers().max(1);
+        Ok(Self {
+            engine,
+            apps,
+            app_limits,
+            admission: Admission::new(config.admission.requests(workers)),
+            work: WorkPool::start(workers)?,
+            limits: ArcSwap::from_pointee(config.limits.clone()),
+            linger: Linger {
+                time: config.connections.linger,
+                bytes: config.limits.body_bytes,
+            },
+            proxy_hint: ProxyHint::default(),
+            body_idle: config.connections.body_idle,
+            is_stopping: AtomicBool::new(false),
+            observers: Observers {
+                audit,
+                proxies: Proxies::new(&config.proxies),
+                metrics,
+                refusal_lines: Arc::new(RefusalLines::new(config.log.refusals_per_second)),
+                #[cfg(feature = "otel")]
+                traces: Arc::default(),
+            },
+            logs: OnceLock::new(),
+            database,
+        })
+    }
+
+    /// Returns whether new requests should be sent here; if not, why. During the shutdown the reason is obvious.
+    pub(crate) fn readiness(&self) -> Result<(), Option<&'static str>> {
+        if self.is_stopping.load(Ordering::Relaxed) {
+            Err(None)
+        } else if self.work.usage().is_stuck() {
+            Err(Some("every worker is past the deadline of its request"))
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.observers.metrics
+    }
+}

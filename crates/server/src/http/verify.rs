@@ -1,0 +1,200 @@
+//! A verification, from authentication to the JSON of its response.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use jiff::Timestamp;
+use likeness_api::{ApiError, ErrorCode, biometric_response, liveness_response};
+use likeness_engine::decision::Profile;
+use likeness_engine::imaging::{self, probe};
+use likeness_engine::{Budget, Engine, LivenessOptions, VerifyOptions};
+use tokio::time::{Instant, timeout_at};
+
+use super::form::{BodyLimits, Field, Form};
+use super::response;
+use super::service::Service;
+use crate::access::apps::App;
+use crate::audit::Audit;
+use crate::config::SideLimits;
+use crate::endpoint::{ApiVersion, Endpoint};
+use crate::telemetry::SharedContext;
+
+/// Responds to a verification, under the size limits of the path's version.
+pub(super) async fn verification(
+    service: &Service,
+    version: ApiVersion,
+    endpoint: Endpoint,
+    context: &SharedContext,
+    request: Request,
+) -> Response {
+    let (parts, mut body) = request.into_parts();
+    match verify(service, version, endpoint, context, &parts.headers, &mut body).await {
+        Ok(response) => response,
+        Err(error) => service.linger.failure(context, &error, &parts, body),
+    }
+}
+
+/// The order of the checks is the HTTP contract's: no byte of the body is read for an unknown client, or while the service
+/// is full.
+async fn verify(
+    service: &Service,
+    version: ApiVersion,
+    endpoint: Endpoint,
+    context: &SharedContext,
+    headers: &HeaderMap,
+    body: &mut Body,
+) -> Result<Response, ApiError> {
+    context.lock().endpoint = Some(endpoint);
+
+    // Authentication.
+    let app = service.apps.current().authenticate(headers).ok_or_else(|| {
+        service.proxy_hint.check(headers);
+        ApiError::from(ErrorCode::InvalidCredentials)
+    })?;
+    context.lock().app = Some(app.id.clone());
+
+    // What the app may do, and how much of it.
+    if app.disabled {
+        return Err(ApiError::from(ErrorCode::AppDisabled));
+    }
+    if !app.may_call(endpoint.setting()) {
+        let endpoint = endpoint.as_str();
+        let message = format!("This app may not use {endpoint}. Ask the operator of this service.");
+        return Err(ApiError::new(ErrorCode::InvalidParameter, message));
+    }
+    if service.observers.audit.as_ref().is_some_and(Audit::refuses) {
+        return Err(ApiError::from(ErrorCode::NotReady).with_cause("the audit cannot be written"));
+    }
+    let taken = service.app_limits.take(&app, endpoint.setting()).await;
+    let (usage, slot) = taken.map_err(|refused| {
+        context.lock().refused_by = refused.limit;
+        refused.error
+    })?;
+    context.lock().usage = Some(usage);
+
+    // Admission. Held until the last work for the request has ended.
+    let held = (service.admission.admit()?, slot);
+
+    // The body.
+    let limits = service.limits.load_full();
+    let deadline = context.lock().started + limits.deadline;
+    let body_limits = BodyLimits {
+        file: limits.file_bytes,
+        body: limits.body_bytes,
+        idle: service.body_idle,
+    };
+    let form = timeout_at(
+        deadline,
+        Form::read(headers, body, Field::of(endpoint), body_limits),
+    )
+    .await;
+    let mut form = form.map_err(|_| ApiError::from(ErrorCode::DeadlineExceeded))??;
+    {
+        let mut request = context.lock();
+        request.body_read = Some(request.started.elapsed());
+    }
+
+    // The engine's work, on a worker thread.
+    let sides = version.sides(&limits);
+    let selfie = form.file(Field::Selfie)?;
+    let meta = context.lock().meta;
+    match endpoint {
+        Endpoint::Biometric => {
+            let photo = form.file(Field::Image)?;
+            context.lock().uploaded(&selfie, Some(&photo));
+            let options = VerifyOptions::default()
+                .with_photo_multiface(form.multiface()?)
+                .with_profile(profile(&app, form.profile()?)?);
+            context.lock().profile = Some(options.profile.name().to_owned());
+            let verify = move |engine: &Engine, budget| {
+                check_sides(Field::Selfie, &selfie, sides.selfie, engine.limits())?;
+                check_sides(Field::Image, &photo, sides.image, engine.limits())?;
+                Ok(engine.verify(&selfie, &photo, &options.with_budget(budget))?)
+            };
+            let verification = on_worker(service, held, deadline, context, verify).await?;
+            context.lock().verified(&verification);
+            let body = biometric_response(&meta, Timestamp::now(), &verification);
+            Ok(response::json(StatusCode::OK, &body))
+        }
+        Endpoint::Liveness => {
+            context.lock().uploaded(&selfie, None);
+            let threshold = threshold(&app, form.threshold()?)?;
+            let options = LivenessOptions::default().with_threshold(threshold);
+            let check = move |engine: &Engine, budget| {
+                check_sides(Field::Selfie, &selfie, sides.selfie, engine.limits())?;
+                Ok(engine.liveness(&selfie, &options.with_budget(budget))?)
+            };
+            let check = on_worker(service, held, deadline, context, check).await?;
+            context.lock().liveness_checked(&check);
+            let body = liveness_response(&meta, Timestamp::now(), &check);
+            Ok(response::json(StatusCode::OK, &body))
+        }
+    }
+}
+
+/// Runs the work on a worker thread, with the engine that is current when it begins.
+async fn on_worker<T: Send + 'static>(
+    service: &Service,
+    held: impl Send + 'static,
+    deadline: Instant,
+    context: &SharedContext,
+    work: impl FnOnce(&Engine, Budget) -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let (slot, context) = (Arc::clone(&service.engine), Arc::clone(context));
+    let work = move |budget| {
+        let engine = slot.load_full();
+        context.lock().work_begins(&engine);
+        work(&engine, budget)
+    };
+    service.work.run(held, deadline, work).await
+}
+
+/// Returns the requested profile, or the app's default.
+fn profile(app: &App, requested: Option<String>) -> Result<Profile, ApiError> {
+    let Some(name) = requested else {
+        return Ok(app.default_profile.clone());
+    };
+    app.profile(&name).cloned().ok_or_else(|| {
+        let allowed = app.profile_names();
+        ApiError::invalid_parameter(
+            Field::Profile.name(),
+            format!("must be one of those that this app may use: {allowed}"),
+        )
+    })
+}
+
+/// Returns the requested threshold, or that of the app's profile. Requests below the app's floor are refused; the profile
+/// is raised to it.
+fn threshold(app: &App, requested: Option<f64>) -> Result<f64, ApiError> {
+    let floor = app.threshold_floor;
+    match requested {
+        Some(threshold) if threshold < floor => Err(ApiError::invalid_parameter(
+            Field::Threshold.name(),
+            format!("must be at least {floor} for this app"),
+        )),
+        Some(threshold) => Ok(threshold),
+        None => Ok(app.default_profile.liveness().review_below().max(floor)),
+    }
+}
+
+/// Checks the sides that the file's header declares against the limits of the API version.
+fn check_sides(
+    field: Field,
+    bytes: &[u8],
+    sides: SideLimits,
+    limits: &imaging::Limits,
+) -> Result<(), ApiError> {
+    let name = field.name();
+    let header = probe(bytes, limits).map_err(|error| ApiError::from_imaging(name, &error))?;
+    let (width, height) = (header.width, header.height);
+    if width.min(height) < sides.min_side {
+        return Err(ApiError::image_too_small(name, width, height, sides.min_side));
+    }
+    if width.max(height) > sides.max_side {
+        return Err(ApiError::image_too_large(name, width, height, sides.max_side));
+    }
+    Ok(())
+}

@@ -1,0 +1,238 @@
+//! The context of a request: ids, scores and decisions. Never an image, an embedding or a key.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderName, Method, Request, Version};
+use likeness_api::{ApiError, Meta};
+use likeness_engine::{Engine, LivenessCheck, PictureReport, Timings, Verification};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::access::limits::Taken;
+use crate::audit::CLIENT_GONE;
+use crate::endpoint::Endpoint;
+
+/// The header that carries `api_req_uid` in responses and, in requests, an id of the client's.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest `X-Request-ID` of a client that is kept, in bytes.
+const MAX_CORRELATION_BYTES: usize = 128;
+/// Longest path that is kept, in bytes.
+const MAX_PATH_BYTES: usize = 128;
+
+/// The context of a request that is being handled: its handler and its worker add to it.
+pub(crate) type SharedContext = Arc<Mutex<RequestContext>>;
+
+/// All that is known of a request, from its headers to its end.
+#[derive(Debug)]
+pub(crate) struct RequestContext {
+    pub(crate) meta: Meta,
+    pub(crate) started: Instant,
+    /// The client's own id of the request.
+    pub(crate) correlation_id: Option<String>,
+    /// The client's address, as far as trusted proxies tell.
+    pub(crate) client: Option<IpAddr>,
+    pub(crate) method: Method,
+    /// As requested, truncated if it is long.
+    pub(crate) path: String,
+    pub(crate) version: Version,
+    /// The client's span that the request belongs to.
+    #[cfg(feature = "otel")]
+    pub(crate) parent: super::traces::Parent,
+    /// `None` for all paths but those of verifications.
+    pub(crate) endpoint: Option<Endpoint>,
+    /// The app whose credentials were valid.
+    pub(crate) app: Option<String>,
+    /// The unit of the app's quotas that the request has used.
+    pub(crate) usage: Option<Taken>,
+    /// The app's limit that refused the request: `rate`, `concurrent`, `daily` or `monthly`.
+    pub(crate) refused_by: Option<&'static str>,
+    pub(crate) profile: Option<String>,
+    /// When the body was complete, after `started`.
+    pub(crate) body_read: Option<Duration>,
+    /// When a worker began, after `started`.
+    pub(crate) work_begun: Option<Duration>,
+    /// The engine that served the request.
+    pub(crate) engine: Option<Engine>,
+    pub(crate) timings: Option<Timings>,
+    pub(crate) selfie: ImageFacts,
+    pub(crate) photo: ImageFacts,
+    pub(crate) face_match: Option<f64>,
+    pub(crate) liveness: Option<f64>,
+    /// Of a liveness verification.
+    pub(crate) threshold: Option<f64>,
+    pub(crate) outcome: Option<&'static str>,
+    /// Codes of the decision lines.
+    pub(crate) codes: Vec<&'static str>,
+    pub(crate) error: Option<ApiError>,
+    /// HTTP status of the response, [`CLIENT_GONE`] until there is one.
+    pub(crate) status: u16,
+    /// From the end of the request's headers to its response.
+    pub(crate) total: Duration,
+}
+
+/// The facts about one of the two images.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ImageFacts {
+    pub(crate) bytes: Option<u64>,
+    /// Width and height of the upright image, in pixels.
+    pub(crate) size: Option<(u32, u32)>,
+    pub(crate) faces: Option<u64>,
+}
+
+impl RequestContext {
+    /// Returns the context of a request that begins now.
+    pub(crate) fn new<B>(request: &Request<B>) -> Self {
+        Self {
+            meta: Meta::now(),
+            started: Instant::now(),
+            correlation_id: correlation_id(request.headers()),
+            client: None,
+            method: request.method().clone(),
+            path: request.uri().path().chars().take(MAX_PATH_BYTES).collect(),
+            version: request.version(),
+            #[cfg(feature = "otel")]
+            parent: super::traces::Parent::of(request.headers()),
+            endpoint: None,
+            app: None,
+            usage: None,
+            refused_by: None,
+            profile: None,
+            body_read: None,
+            work_begun: None,
+            engine: None,
+            timings: None,
+            selfie: ImageFacts::default(),
+            photo: ImageFacts::default(),
+            face_match: None,
+            liveness: None,
+            threshold: None,
+            outcome: None,
+            codes: Vec::new(),
+            error: None,
+            status: CLIENT_GONE,
+            total: Duration::ZERO,
+        }
+    }
+
+    /// Returns the context of a request that has ended, 30 ms after it began.
+    #[cfg(test)]
+    pub(crate) fn ended(endpoint: Endpoint, status: u16) -> Self {
+        let path = format!("/v0.2/{}", endpoint.as_str());
+        let request = Request::post(path).body(()).unwrap();
+        Self {
+            endpoint: Some(endpoint),
+            status,
+            total: Duration::from_millis(30),
+            ..Self::new(&request)
+        }
+    }
+
+    /// Records the sizes of the uploaded files.
+    pub(crate) fn uploaded(&mut self, selfie: &[u8], photo: Option<&[u8]>) {
+        self.selfie.bytes = Some(selfie.len() as u64);
+        self.photo.bytes = photo.map(|photo| photo.len() as u64);
+    }
+
+    /// Records that a worker begins, with this engine.
+    pub(crate) fn work_begins(&mut self, engine: &Engine) {
+        self.work_begun = Some(self.started.elapsed());
+        self.engine = Some(engine.clone());
+    }
+
+    /// Records the result of a biometric verification.
+    pub(crate) fn verified(&mut self, verification: &Verification) {
+        self.selfie.found(&verification.selfie);
+        self.photo.found(&verification.photo);
+        let details = verification.decision.details.iter();
+        self.codes = details.map(|detail| detail.code.as_str()).collect();
+        self.face_match = Some(verification.face_match.value());
+        self.liveness = Some(verification.liveness.value());
+        self.outcome = Some(verification.decision.outcome().as_str());
+        self.timings = Some(verification.timings);
+    }
+
+    /// Records the result of a liveness verification.
+    pub(crate) fn liveness_checked(&mut self, check: &LivenessCheck) {
+        self.selfie.found(&check.selfie);
+        self.threshold = Some(check.threshold);
+        self.liveness = Some(check.liveness.value());
+        self.outcome = Some(if check.live { "live" } else { "not live" });
+        self.timings = Some(check.timings);
+    }
+
+    /// Returns the time of each stage that the request has reached: `body` from the end of the headers to the end of the body,
+    /// `queue` waiting for a worker thread and for model sessions, then those of the engine.
+    pub(crate) fn stages(&self) -> impl Iterator<Item = (&'static str, Duration)> {
+        let timings = self.timings.as_ref();
+        // A liveness check embeds nothing.
+        let stage = |time: fn(&Timings) -> Duration| timings.map(time).filter(|time| !time.is_zero());
+        [
+            ("body", self.body_read),
+            ("queue", self.queued()),
+            ("decode", stage(|timings| timings.decode)),
+            ("detect", stage(|timings| timings.detect)),
+            ("embed", stage(|timings| timings.embed)),
+            ("liveness", stage(|timings| timings.liveness)),
+            ("quality", stage(|timings| timings.quality)),
+            ("decide", stage(|timings| timings.decide)),
+        ]
+        .into_iter()
+        .filter_map(|(stage, time)| Some((stage, time?)))
+    }
+
+    /// Returns how long the request waited for a worker thread, and then for model sessions of the engine.
+    pub(crate) fn queued(&self) -> Option<Duration> {
+        let for_thread = self.work_begun?.saturating_sub(self.body_read?);
+        Some(for_thread + self.timings.map_or(Duration::ZERO, |timings| timings.queue))
+    }
+}
+
+impl ImageFacts {
+    fn found(&mut self, report: &PictureReport) {
+        self.size = Some((report.size.width, report.size.height));
+        self.faces = Some(report.faces_found as u64);
+    }
+}
+
+/// Returns a duration as logs and audit records write it: milliseconds, to the microsecond.
+pub(crate) fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// Returns the client's own id of the request, if it is fit for a log.
+pub(crate) fn correlation_id(headers: &HeaderMap) -> Option<String> {
+    let mut values = headers.get_all(REQUEST_ID).iter();
+    let value = values.next()?.as_bytes();
+    let fit = values.next().is_none()
+        && (1..=MAX_CORRELATION_BYTES).contains(&value.len())
+        && value.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    fit.then(|| String::from_utf8_lossy(value).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn only_one_short_printable_correlation_id_is_kept() {
+        let id = |values: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(REQUEST_ID, HeaderValue::from_bytes(value).unwrap());
+            }
+            correlation_id(&headers)
+        };
+        assert_eq!(id(&[b"abc-1"]).as_deref(), Some("abc-1"));
+        assert_eq!(id(&[&[b'x'; 128]]).map(|id| id.len()), Some(128));
+        assert_eq!(id(&[&[b'x'; 129]]), None);
+        assert_eq!(id(&[b"caf\xe9"]), None);
+        assert_eq!(id(&[b"a\tb"]), None);
+        assert_eq!(id(&[b""]), None);
+        assert_eq!(id(&[b"a", b"b"]), None);
+        assert_eq!(id(&[]), None);
+    }
+}

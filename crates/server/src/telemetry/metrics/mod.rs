@@ -1,0 +1,175 @@
+//! Metrics in Prometheus's text format. Nothing here is global: a process may have several services, each with metrics of
+//! its own.
+
+pub(crate) mod catalog;
+mod requests;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use metrics::{Counter, counter, describe_counter, describe_gauge, describe_histogram, with_local_recorder};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use parking_lot::RwLock;
+
+use super::RequestContext;
+use catalog::{ALL, Kind};
+
+/// `Content-Type` of the text.
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Histograms buffer their samples until they are collected or this time has passed, so that memory stays flat without a
+/// collector.
+pub(crate) const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Most apps that are counted by their ids. They are the operator's own, but each one costs some series.
+const MAX_APPS: usize = 100;
+
+/// The metrics of one service.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    recorder: PrometheusRecorder,
+    /// The apps that are counted by their ids. An app named `other` shares the counters of all others.
+    apps: RwLock<HashSet<String>>,
+    model_reloads: Reloads,
+    setting_reloads: Reloads,
+    handle: PrometheusHandle,
+    started: Instant,
+}
+
+/// Counters of reloads.
+#[derive(Debug)]
+struct Reloads {
+    changed: Counter,
+    unchanged: Counter,
+    failed: Counter,
+}
+
+/// What a reload has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reloaded {
+    Models,
+    Settings,
+}
+
+/// The outcome of a reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Changed,
+    Unchanged,
+    Failed,
+}
+
+impl Reloads {
+    fn register(what: &'static str) -> Self {
+        let outcome = |outcome| counter!(catalog::RELOADS, "what" => what, "outcome" => outcome);
+        Self {
+            changed: outcome("changed"),
+            unchanged: outcome("unchanged"),
+            failed: outcome("failed"),
+        }
+    }
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let recorder = recorder();
+        let (model_reloads, setting_reloads) = with_local_recorder(&recorder, || {
+            requests::register();
+            (Reloads::register("models"), Reloads::register("settings"))
+        });
+        Self {
+            model_reloads,
+            setting_reloads,
+            handle: recorder.handle(),
+            recorder,
+            apps: RwLock::default(),
+            started: Instant::now(),
+        }
+    }
+
+    /// Counts a request that has ended.
+    pub(crate) fn add(&self, request: &RequestContext) {
+        with_local_recorder(&self.recorder, || {
+            let app = request.app.as_deref().map(|app| self.app_label(app));
+            requests::count(request, app);
+        });
+    }
+
+    /// Returns the label of an app, whose series it registers.
+    fn app_label<'a>(&self, app: &'a str) -> &'a str {
+        let known = self.apps.read();
+        let (is_known, is_full) = (known.contains(app), known.len() >= MAX_APPS);
+        drop(known);
+        if is_known {
+            return app;
+        }
+        let app = if is_full { requests::OTHER } else { app };
+        requests::register_app(app);
+        self.apps.write().insert(app.to_owned());
+        app
+    }
+
+    /// Counts a reload.
+    pub(crate) fn reloaded(&self, what: Reloaded, outcome: Outcome) {
+        let reloads = match what {
+            Reloaded::Models => &self.model_reloads,
+            Reloaded::Settings => &self.setting_reloads,
+        };
+        let counter = match outcome {
+            Outcome::Changed => &reloads.changed,
+            Outcome::Unchanged => &reloads.unchanged,
+            Outcome::Failed => &reloads.failed,
+        };
+        counter.increment(1);
+    }
+
+    /// Returns the time since the service started.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Drains the buffers of histograms, for as long as it is polled.
+    pub(crate) async fn keep_up(&self) {
+        let mut ticks = tokio::time::interval(UPKEEP);
+        loop {
+            ticks.tick().await;
+            self.handle.run_upkeep();
+        }
+    }
+
+    /// Returns all metrics as text. `record_state` records what is only known at this moment; its recorder is a new one
+    /// each time, so that what no longer exists, such as a replaced model, leaves no series behind.
+    pub(crate) fn render(&self, record_state: impl FnOnce()) -> String {
+        let state = recorder();
+        with_local_recorder(&state, record_state);
+        let mut text = self.handle.render();
+        text.push_str(&state.handle().render());
+        text
+    }
+}
+
+/// Returns a recorder that knows the catalog, with nothing recorded.
+fn recorder() -> PrometheusRecorder {
+    let builder = ALL.iter().fold(PrometheusBuilder::new(), |builder, metric| {
+        let Kind::Histogram(bounds) = metric.kind else {
+            return builder;
+        };
+        // It fails only without any bounds; a test checks the kinds.
+        builder
+            .set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), bounds)
+            .unwrap_or_default()
+    });
+    let recorder = builder.build_recorder();
+    with_local_recorder(&recorder, || {
+        for metric in ALL {
+            match metric.kind {
+                Kind::Counter => describe_counter!(metric.name, metric.help),
+                Kind::Gauge => describe_gauge!(metric.name, metric.help),
+                Kind::Histogram(_) => describe_histogram!(metric.name, metric.help),
+            }
+        }
+    });
+    recorder
+}

@@ -1,0 +1,309 @@
+//! Reads and changes of the apps.
+
+use std::collections::BTreeMap;
+
+use sqlx::any::AnyRow;
+use sqlx::{Row, query};
+
+use super::key::new_label;
+use super::{
+    AppKey, AppLimits, AppSettings, MAX_LIVE_KEYS, NewApp, Rotated, Rotation, SaltedDigest, StoredApp,
+    StoredKey,
+};
+use crate::database::AnyQuery;
+use crate::{Database, Session, StorageError, now};
+
+/// How long a dead key stays in the database, in microseconds: 90 days.
+const RETENTION: i64 = 90 * 86_400 * 1_000_000;
+
+impl Database {
+    /// Returns how often apps were changed. 0: there has never been an app.
+    pub async fn apps_revision(&self) -> Result<i64, StorageError> {
+        let mut session = self.read().await?;
+        let revision = revision(&mut session).await?;
+        session.finish().await?;
+        Ok(revision)
+    }
+
+    /// Returns all apps by their ids, and their revision. They may already be newer.
+    pub async fn apps(&self) -> Result<(i64, Vec<StoredApp>), StorageError> {
+        let mut session = self.read().await?;
+        // In this order: a change in between raises the revision again.
+        let revision = revision(&mut session).await?;
+        let apps = session.fetch_all(query("SELECT * FROM apps"), app).await?;
+        let mut apps: BTreeMap<_, _> = apps.into_iter().map(|app| (app.id.clone(), app)).collect();
+        let keys = query("SELECT * FROM app_keys ORDER BY created DESC, label");
+        let keys = session.fetch_all(keys, |row| Ok((row.try_get::<String, _>("app")?, key(row)?)));
+        for (app, key) in keys.await? {
+            if let Some(app) = apps.get_mut(&app) {
+                app.keys.push(key);
+            }
+        }
+        session.finish().await?;
+        Ok((revision, apps.into_values().collect()))
+    }
+
+    /// Returns the app of this id.
+    pub async fn app(&self, id: &str) -> Result<Option<StoredApp>, StorageError> {
+        let mut session = self.read().await?;
+        let mut found = select_app(&mut session, id).await?;
+        if let Some(app) = &mut found {
+            app.keys = keys(&mut session, id).await?;
+        }
+        session.finish().await?;
+        Ok(found)
+    }
+
+    /// Creates an app with this key. The settings must be valid.
+    /// Fails with [`StorageError::AppExists`] if there is one of this id.
+    pub async fn create_app(
+        &self,
+        id: &str,
+        settings: &AppSettings,
+        key: AppKey,
+    ) -> Result<NewApp, StorageError> {
+        let created = self.insert_app(id, settings, key, false).await?;
+        created.ok_or_else(|| StorageError::AppExists(id.to_owned()))
+    }
+
+    /// Creates an app with this key unless there is or has ever been an app; then returns `None`. Of several replicas that
+    /// start at the same time one creates it.
+    pub async fn create_first_app(&self, id: &str, key: AppKey) -> Result<Option<NewApp>, StorageError> {
+        self.insert_app(id, &AppSettings::default(), key, true).await
+    }
+
+    async fn insert_app(
+        &self,
+        id: &str,
+        settings: &AppSettings,
+        key: AppKey,
+        only_first: bool,
+    ) -> Result<Option<NewApp>, StorageError> {
+        let label = new_label()?;
+        let digest = SaltedDigest::new(key.expose().as_bytes())?;
+        let mut session = self.begin().await?;
+        let revision = next_revision(&mut session).await?;
+        if (only_first && revision != 1) || select_app(&mut session, id).await?.is_some() {
+            session.roll_back().await?;
+            return Ok(None);
+        }
+        let now = now();
+        let insert = query(
+            "INSERT INTO apps (disabled, default_profile, profiles, endpoints, liveness_threshold_floor, \
+             requests_per_second, burst, concurrent_requests, daily_quota, monthly_quota, note, changed, id, created) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+        );
+        session
+            .execute(bind(insert, settings, now).bind(id).bind(now))
+            .await?;
+        insert_key(&mut session, id, &label, &digest, now).await?;
+        session.finish().await?;
+        Ok(Some(NewApp {
+            id: id.to_owned(),
+            key,
+            label,
+        }))
+    }
+
+    /// Changes the settings of an app. The new ones must be valid.
+    /// Fails with [`StorageError::UnknownApp`] if there is none.
+    pub async fn change_app(
+        &self,
+        id: &str,
+        change: impl FnOnce(&mut AppSettings) + Send,
+    ) -> Result<AppSettings, StorageError> {
+        let mut session = self.begin().await?;
+        next_revision(&mut session).await?;
+        let Some(app) = select_app(&mut session, id).await? else {
+            session.roll_back().await?;
+            return Err(StorageError::UnknownApp(id.to_owned()));
+        };
+        let mut settings = app.settings;
+        change(&mut settings);
+        let update = query(
+            "UPDATE apps SET disabled = $1, default_profile = $2, profiles = $3, endpoints = $4, \
+             liveness_threshold_floor = $5, requests_per_second = $6, burst = $7, concurrent_requests = $8, \
+             daily_quota = $9, monthly_quota = $10, note = $11, changed = $12 WHERE id = $13",
+        );
+        session.execute(bind(update, &settings, now()).bind(id)).await?;
+        session.finish().await?;
+        Ok(settings)
+    }
+
+    /// Deletes an app and its keys.
+    /// Fails with [`StorageError::UnknownApp`] if there is none.
+    pub async fn delete_app(&self, id: &str) -> Result<(), StorageError> {
+        let mut session = self.begin().await?;
+        next_revision(&mut session).await?;
+        let delete = query("DELETE FROM apps WHERE id = $1").bind(id);
+        if session.execute(delete).await? == 0 {
+            session.roll_back().await?;
+            return Err(StorageError::UnknownApp(id.to_owned()));
+        }
+        session.finish().await
+    }
+
+    /// Adds a key to an app, and makes the previous keys expire.
+    /// Fails with [`StorageError::UnknownApp`], or with [`StorageError::TooManyKeys`] unless the rotation is forced.
+    pub async fn rotate_key(
+        &self,
+        id: &str,
+        key: &AppKey,
+        rotation: Rotation,
+    ) -> Result<Rotated, StorageError> {
+        let label = new_label()?;
+        let digest = SaltedDigest::new(key.expose().as_bytes())?;
+        let grace = i64::try_from(rotation.grace.as_micros()).unwrap_or(i64::MAX);
+        let mut session = self.begin().await?;
+        next_revision(&mut session).await?;
+        if select_app(&mut session, id).await?.is_none() {
+            session.roll_back().await?;
+            return Err(StorageError::UnknownApp(id.to_owned()));
+        }
+        let now = now();
+        let mut live = keys(&mut session, id).await?;
+        live.retain(|key| key.is_live(now));
+        if grace > 0
+            && live.len() >= MAX_LIVE_KEYS
+            && let Some(oldest) = live
+                .iter_mut()
+                .min_by_key(|key| (key.expires.unwrap_or(i64::MAX), key.created))
+        {
+            if !rotation.force {
+                session.roll_back().await?;
+                return Err(StorageError::TooManyKeys {
+                    app: id.to_owned(),
+                    oldest: oldest.label.clone(),
+                });
+            }
+            oldest.revoked = Some(now);
+        }
+        let end = now.saturating_add(grace);
+        for key in &mut live {
+            key.expires = Some(key.expires.unwrap_or(i64::MAX).min(end));
+            let expire = query("UPDATE app_keys SET expires = $1, revoked = $2 WHERE label = $3");
+            session
+                .execute(expire.bind(key.expires).bind(key.revoked).bind(&key.label))
+                .await?;
+        }
+        insert_key(&mut session, id, &label, &digest, now).await?;
+        let delete = query("DELETE FROM app_keys WHERE app = $1 AND (expires < $2 OR revoked < $2)");
+        session.execute(delete.bind(id).bind(now - RETENTION)).await?;
+        let update = query("UPDATE apps SET changed = $1 WHERE id = $2");
+        session.execute(update.bind(now).bind(id)).await?;
+        session.finish().await?;
+        Ok(Rotated { label, before: live })
+    }
+}
+
+async fn revision(session: &mut Session) -> Result<i64, StorageError> {
+    let revision = query("SELECT revision FROM apps_revision WHERE id = 1");
+    session.fetch_one(revision, |row| row.try_get(0)).await
+}
+
+/// Counts a change. Every transaction that makes one begins with it: it locks the row, which puts changes in order.
+async fn next_revision(session: &mut Session) -> Result<i64, StorageError> {
+    let next = query("UPDATE apps_revision SET revision = revision + 1 WHERE id = 1 RETURNING revision");
+    session.fetch_one(next, |row| row.try_get(0)).await
+}
+
+/// Returns an app without its keys.
+async fn select_app(session: &mut Session, id: &str) -> Result<Option<StoredApp>, StorageError> {
+    let select = query("SELECT * FROM apps WHERE id = $1").bind(id);
+    Ok(session.fetch_all(select, app).await?.pop())
+}
+
+/// Returns the keys of an app, the newest first.
+async fn keys(session: &mut Session, app: &str) -> Result<Vec<StoredKey>, StorageError> {
+    let keys = query("SELECT * FROM app_keys WHERE app = $1 ORDER BY created DESC, label");
+    session.fetch_all(keys.bind(app), key).await
+}
+
+async fn insert_key(
+    session: &mut Session,
+    app: &str,
+    label: &str,
+    digest: &SaltedDigest,
+    now: i64,
+) -> Result<(), StorageError> {
+    let insert =
+        query("INSERT INTO app_keys (label, app, salt, digest, created) VALUES ($1, $2, $3, $4, $5)");
+    let insert = insert.bind(label).bind(app);
+    let insert = insert.bind(digest.salt_hex()).bind(digest.digest_hex()).bind(now);
+    session.execute(insert).await.map(drop)
+}
+
+/// Binds the first twelve parameters of a query: the settings, and the time of the change.
+fn bind<'q>(query: AnyQuery<'q>, settings: &AppSettings, now: i64) -> AnyQuery<'q> {
+    let quota = |number: Option<u64>| number.and_then(|number| i64::try_from(number).ok());
+    let endpoints = settings.endpoints.as_ref().map(|endpoints| {
+        let names: Vec<&str> = endpoints.iter().map(|endpoint| endpoint.as_str()).collect();
+        names.join(",")
+    });
+    query
+        .bind(i64::from(settings.disabled))
+        .bind(&settings.default_profile)
+        .bind(settings.profiles.as_ref().map(|names| names.join(",")))
+        .bind(endpoints)
+        .bind(settings.liveness_threshold_floor)
+        .bind(settings.limits.requests_per_second)
+        .bind(settings.limits.burst.map(i64::from))
+        .bind(settings.limits.concurrent_requests.map(i64::from))
+        .bind(quota(settings.limits.daily_quota))
+        .bind(quota(settings.limits.monthly_quota))
+        .bind(&settings.note)
+        .bind(now)
+}
+
+/// Reads an app without its keys.
+fn app(row: &AnyRow) -> Result<StoredApp, sqlx::Error> {
+    let endpoints = list(row, "endpoints")?.map(|names| names.iter().map(|name| name.parse()).collect());
+    Ok(StoredApp {
+        id: row.try_get("id")?,
+        settings: AppSettings {
+            disabled: row.try_get::<i64, _>("disabled")? != 0,
+            default_profile: row.try_get("default_profile")?,
+            profiles: list(row, "profiles")?,
+            endpoints: endpoints
+                .transpose()
+                .map_err(|error: super::UnknownEndpoint| sqlx::Error::Decode(Box::new(error)))?,
+            liveness_threshold_floor: row.try_get("liveness_threshold_floor")?,
+            limits: AppLimits {
+                requests_per_second: row.try_get("requests_per_second")?,
+                burst: number(row, "burst")?,
+                concurrent_requests: number(row, "concurrent_requests")?,
+                daily_quota: number(row, "daily_quota")?,
+                monthly_quota: number(row, "monthly_quota")?,
+            },
+            note: row.try_get("note")?,
+        },
+        created: row.try_get("created")?,
+        changed: row.try_get("changed")?,
+        keys: Vec::new(),
+    })
+}
+
+fn key(row: &AnyRow) -> Result<StoredKey, sqlx::Error> {
+    let digest = SaltedDigest::from_hex(row.try_get("salt")?, row.try_get("digest")?);
+    Ok(StoredKey {
+        label: row.try_get("label")?,
+        digest: digest.ok_or_else(|| sqlx::Error::Decode("a key has an invalid digest".into()))?,
+        created: row.try_get("created")?,
+        expires: row.try_get("expires")?,
+        revoked: row.try_get("revoked")?,
+    })
+}
+
+fn list(row: &AnyRow, column: &str) -> Result<Option<Vec<String>>, sqlx::Error> {
+    let names: Option<String> = row.try_get(column)?;
+    Ok(names.map(|names| {
+        let names = names.split(',').filter(|name| !name.is_empty());
+        names.map(str::to_owned).collect()
+    }))
+}
+
+fn number<T: TryFrom<i64>>(row: &AnyRow, column: &str) -> Result<Option<T>, sqlx::Error> {
+    let number: Option<i64> = row.try_get(column)?;
+    let number = number.map(T::try_from).transpose();
+    number.map_err(|_| sqlx::Error::Decode(format!("{column} is out of range").into()))
+}
