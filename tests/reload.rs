@@ -214,7 +214,7 @@ fn broken() -> Outcome {
         &[MODEL, "failed its self-test", "number 0", "instead of 951.5"],
     )?;
     server.log.wait_for("why the pack is not used", |line| {
-        line.contains("instead of 951.5") && line.contains("the ones before go on answering")
+        line.contains("instead of 951.5") && line.contains("keeping the current models")
     })?;
     // A service does not start with it either.
     let models = store.folder.path().to_string_lossy();

@@ -497,7 +497,7 @@ fn an_engine_without_a_source_stays() {
     });
     let response = reload(&server);
     expect(&response, 501);
-    assert!(said(&response).contains("no source"));
+    assert!(said(&response).contains("cannot be reloaded"));
     assert_eq!(ask(&server, "GET", "/readyz", "").status, 200);
 }
 

@@ -344,7 +344,7 @@ fn an_unusable_certificate_is_logged_once_and_the_current_one_stays() {
     let torn = format!("the TLS certificate {folder}");
     eventually(|| said(&torn) == 1);
     files.client().healthy(server.address).unwrap();
-    assert_eq!(said(&torn), 1, "it is told once, however often it is looked at");
+    assert_eq!(said(&torn), 1, "it is logged once, not at every check");
 
     // Over since yesterday.
     files.write(issue(&files.authority, "late", |params| {
@@ -361,7 +361,7 @@ fn an_unusable_certificate_is_logged_once_and_the_current_one_stays() {
     eventually(|| said("is not valid yet") >= 1);
 
     std::fs::remove_file(files.path("key.pem")).unwrap();
-    let gone = format!("the TLS file {folder}/key.pem cannot be read");
+    let gone = format!("cannot read the TLS file {folder}/key.pem");
     eventually(|| said(&gone) == 1);
     assert_eq!(shown(&files.client().connect(server.address).unwrap()), "first");
 
@@ -405,9 +405,13 @@ fn without_its_files_the_service_does_not_start() {
         (
             &|| write("certificate.pem", "nothing"),
             "certificate.pem",
-            "no certificate",
+            "no PEM certificate",
         ),
-        (&|| write("key.pem", "nothing"), "key.pem", "no private key"),
+        (
+            &|| write("key.pem", "nothing"),
+            "key.pem",
+            "no usable private key",
+        ),
         (
             &|| write("key.pem", &KeyPair::generate().unwrap().serialize_pem()),
             "key.pem",
