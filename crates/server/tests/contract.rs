@@ -35,9 +35,16 @@ fn the_contract_holds() {
 }
 
 #[test]
-fn the_liveness_threshold_is_0_8_by_default() {
-    for (liveness, response_code) in [(0.7999, 2), (0.8, 1)] {
-        let server = TestServer::start(&Models::new(1).with_liveness(liveness), |_| {});
+fn the_default_liveness_threshold_is_the_review_threshold_of_the_apps_profile() {
+    for (profile, liveness, response_code) in [
+        (None, 0.5999, 2),
+        (None, 0.6, 1),
+        (Some("strict-v0"), 0.7999, 2),
+        (Some("strict-v0"), 0.8, 1),
+    ] {
+        let server = TestServer::start(&Models::new(1).with_liveness(liveness), |config| {
+            config.apps[0].default_profile = profile.map(str::to_owned);
+        });
         let response = server.post("/v0.2/liveness-verification", &form::pair());
         assert_eq!(response.json()["response_code"], response_code, "{liveness}");
     }
