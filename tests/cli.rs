@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use likeness::packs::Manifest;
+use likeness_testing::http::{Connection, Form, Json, Response, flat};
 use likeness_testing::{Failed, Outcome, Suite, ensure, workspace};
 
 mod support;
 
-use support::answers::{OPTIMAL, SAME_PERSON, SAME_PERSON_ANSWER, STRICT, follows_from_its_numbers};
-use support::client::Connection;
-use support::form::{Form, flat};
-use support::json::Json;
 use support::process::{Ended, Process, likeness};
+use support::responses::{
+    OPTIMAL, SAME_PERSON, SAME_PERSON_BODY, STRICT, assert_body, follows_from_its_numbers,
+};
 use support::server::Server;
 use support::{captures, for_each};
 
@@ -273,7 +273,7 @@ fn verify_json(shared: &Path) -> Outcome {
     let ended = run_on(shared, &["verify", "--json"], &pictures)?;
     ensure!(ended.code == Some(0) && ended.stderr.is_empty(), "{ended:?}");
     let body = Json::parse(ended.stdout.as_bytes())?;
-    body.expect(&Json::parse(SAME_PERSON_ANSWER.as_bytes())?)?;
+    assert_body(SAME_PERSON_BODY, ended.stdout.as_bytes());
     follows_from_its_numbers(&body, OPTIMAL)?;
 
     // What is printed for people has the same numbers.
@@ -838,12 +838,12 @@ fn demo(shared: &Path) -> Outcome {
 
     let script = format!("curl() {{ printf '%s\\n' \"$@\"; }}\n{line}");
     let said = Process::run(Command::new("sh").args(["-c", &script]).current_dir(&checkout))?;
-    let body = request_of(&said.stdout, &checkout, &server)?;
-    body.expect(&Json::parse(SAME_PERSON_ANSWER.as_bytes())?)?;
+    let response = request_of(&said.stdout, &checkout, &server)?;
+    assert_body(SAME_PERSON_BODY, &response.body);
     // The command line prints what the service answers, but for ids and times.
     let ended = run_on(shared, &["verify", "--json"], &[SAME_PERSON.0, SAME_PERSON.1])?;
     let verified = Json::parse(ended.stdout.as_bytes())?.without_meta();
-    let answered = body.without_meta();
+    let answered = response.content()?;
     ensure!(verified == answered, "{verified:?}\ninstead of\n{answered:?}");
 
     let has_curl = Process::run(Command::new("sh").args(["-c", "command -v curl"]))?.code == Some(0);
@@ -866,7 +866,7 @@ fn demo(shared: &Path) -> Outcome {
 }
 
 /// Sends what the arguments of curl, one a line, ask for; and gives the body of the answer.
-fn request_of(arguments: &str, folder: &Path, server: &Server) -> Result<Json, Failed> {
+fn request_of(arguments: &str, folder: &Path, server: &Server) -> Result<Response, Failed> {
     let mut arguments = arguments.lines();
     let (mut path, mut headers, mut form) = (None, String::new(), Form::new());
     while let Some(argument) = arguments.next() {
@@ -888,7 +888,5 @@ fn request_of(arguments: &str, folder: &Path, server: &Server) -> Result<Json, F
     }
     let mut connection = Connection::open(server.address)?;
     connection.send(&form.request(path.ok_or("no address")?, &headers))?;
-    let answer = connection.answer()?;
-    ensure!(answer.status == 200, "{answer:?}");
-    answer.json()
+    connection.response()
 }

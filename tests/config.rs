@@ -7,7 +7,7 @@ use likeness::server::REFERENCE;
 use likeness_testing::onnx::{InputShape, RedFaces, Vectors};
 use likeness_testing::{Failed, Outcome, Suite, TestPack, ensure};
 
-use support::form::{Form, flat};
+use likeness_testing::http::{Form, flat};
 use support::process::{Ended, Process, likeness};
 use support::server::{APP, Server};
 

@@ -1,4 +1,4 @@
-//! The real binary under images that cost much: what it holds, what it answers, and that its workers are free again.
+//! The program under images that cost much: its memory, its responses, and that its workers are free again.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use likeness::imaging::ImageLimits;
+use likeness_testing::http::Form;
 use likeness_testing::{Failed, Outcome, Suite, ensure, shared};
 
 use support::PATIENCE;
-use support::form::Form;
-use support::picture;
+use support::image;
 use support::server::{APP, Server};
 
 mod support;
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         let _ = fs::remove_dir(folder);
         suite.with_shared_and_models("a_container_of_a_gibibyte_survives_hostile_images", contained);
     }
-    suite.with_shared_and_models("after_its_deadline_no_request_has_a_worker", deadline);
+    suite.with_shared_and_models("no_request_holds_a_worker_after_its_deadline", deadline);
     suite.run()
 }
 
@@ -62,22 +62,22 @@ fn start() -> Result<Server, Failed> {
     })
 }
 
-/// Sends as many requests as there are workers, each with the file twice, and checks what is answered.
+/// Sends as many requests as there are workers, each with the file twice, and checks the responses.
 fn send(server: &Server, name: &str, bytes: &[u8], expected: &str, multiface: bool) -> Outcome {
     let mut form = Form::pair(bytes, bytes);
     if multiface {
         form = form.text("image_multiface", "true");
     }
-    let answers: Vec<_> = thread::scope(|scope| {
+    let responses: Vec<_> = thread::scope(|scope| {
         let requests: Vec<_> = (0..WORKERS)
             .map(|_| scope.spawn(|| server.post(BIOMETRIC, &form)))
             .collect();
         requests.into_iter().map(thread::ScopedJoinHandle::join).collect()
     });
-    for answer in answers {
-        let answer = answer.map_err(|_| "a client panicked")??;
-        let body = String::from_utf8_lossy(&answer.body).into_owned();
-        let found = if answer.status == 200 {
+    for response in responses {
+        let response = response.map_err(|_| "a client panicked")??;
+        let body = String::from_utf8_lossy(&response.body).into_owned();
+        let found = if response.status == 200 {
             "ok"
         } else {
             expected
@@ -88,7 +88,7 @@ fn send(server: &Server, name: &str, bytes: &[u8], expected: &str, multiface: bo
         ensure!(
             expected.split(" or ").any(|allowed| allowed == found),
             "{name}: {} {body} instead of {expected}",
-            answer.status
+            response.status
         );
     }
     Ok(())
@@ -152,7 +152,7 @@ fn deadline(shared: &Path) -> Outcome {
             .env("LIKENESS__REQUEST_LIMITS__DEADLINE_SECONDS", "0.3");
     })?;
     for (name, bytes, _) in files(shared)? {
-        // Whatever is answered, in time or not.
+        // Any response is allowed, in time or not.
         let form = Form::pair(&bytes, &bytes).text("image_multiface", "true");
         thread::scope(|scope| {
             let requests: Vec<_> = (0..WORKERS)
@@ -162,7 +162,7 @@ fn deadline(shared: &Path) -> Outcome {
                 .into_iter()
                 .try_for_each(|request| request.join().map_err(|_| "a client panicked")?.map(drop))
         })?;
-        // Half a second is what is promised; the machine may be busy with other tests.
+        // The documentation promises half a second; the machine may be busy with other tests.
         let begin = Instant::now();
         while gauge(&server, "likeness_workers_busy")? > 0.0 {
             ensure!(
@@ -180,8 +180,8 @@ fn deadline(shared: &Path) -> Outcome {
 }
 
 fn gauge(server: &Server, name: &str) -> Result<f64, Failed> {
-    let answer = server.operate("GET", "/metrics", "")?;
-    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    let response = server.operate("GET", "/metrics", "")?;
+    let text = String::from_utf8_lossy(&response.body).into_owned();
     let value = text
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
@@ -203,12 +203,12 @@ fn most_resident_bytes(id: u32) -> Result<u64, Failed> {
 
 fn still_serves(server: &Server, shared: &Path) -> Outcome {
     let (selfie, photo) = (
-        picture(shared, "faces/img2.jpg")?,
-        picture(shared, "faces/img11.jpg")?,
+        image(shared, "faces/img2.jpg")?,
+        image(shared, "faces/img11.jpg")?,
     );
     let begin = Instant::now();
-    let answer = server.send(&Form::pair(&selfie, &photo).request(BIOMETRIC, &APP.headers()))?;
-    ensure!(answer.status == 200, "an ordinary request gets {answer:?}");
+    let response = server.send(&Form::pair(&selfie, &photo).request(BIOMETRIC, &APP.headers()))?;
+    ensure!(response.status == 200, "an ordinary request gets {response:?}");
     ensure!(begin.elapsed() < PATIENCE, "an ordinary request waits");
     Ok(())
 }

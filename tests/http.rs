@@ -1,20 +1,18 @@
-//! The real binary over real HTTP with the real models. Requests are bytes on a socket, so that what clients really
-//! send is what is tested.
+//! The program over HTTP, with the models of the default pack: the contract, whole responses, load and the log.
 
 use std::process::ExitCode;
 
 use likeness_testing::Suite;
+use likeness_testing::contract::CASES;
 
-#[path = "http/answers.rs"]
-mod answers;
-#[path = "http/errors.rs"]
-mod errors;
+#[path = "http/clients.rs"]
+mod clients;
 #[path = "http/load.rs"]
 mod load;
 #[path = "http/logs.rs"]
 mod logs;
-#[path = "http/shapes.rs"]
-mod shapes;
+#[path = "http/responses.rs"]
+mod responses;
 mod support;
 
 /// The server of all tests that need nothing special of one.
@@ -22,9 +20,11 @@ static SERVER: support::server::Shared = support::server::Shared::new();
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
-    shapes::tests(&mut suite);
-    answers::tests(&mut suite);
-    errors::tests(&mut suite);
+    for (name, case) in CASES {
+        suite.with_models(format!("contract::{name}"), move || case(SERVER.get()?));
+    }
+    clients::tests(&mut suite);
+    responses::tests(&mut suite);
     load::tests(&mut suite);
     logs::tests(&mut suite);
     let code = suite.run();

@@ -20,13 +20,13 @@ fn main() -> ExitCode {
         "a_pack_goes_from_a_mirror_over_an_archive_into_another_store",
         round_trip,
     );
-    suite.test("a_killed_pull_is_resumed_by_the_next", killed);
-    suite.test("an_unavailable_file_is_reported_with_every_place", refused);
-    suite.test("missing_or_untrusted_certificates_are_reported", certificates);
-    suite.test("a_pull_waits_for_another_unless_no_wait_is_given", locked);
-    suite.test("a_full_disk_is_reported_and_nothing_is_left", no_room);
-    suite.test("licences_without_commercial_use_require_acceptance", license);
-    suite.test("usage_errors_exit_with_2", usage);
+    suite.test("a_pull_resumes_one_that_was_killed", killed);
+    suite.test("the_error_of_a_file_names_every_source_that_was_tried", refused);
+    suite.test("the_error_names_missing_and_untrusted_certificates", certificates);
+    suite.test("a_pull_waits_for_another_or_fails_with_no_wait", locked);
+    suite.test("a_full_disk_is_an_error_and_leaves_nothing_behind", no_room);
+    suite.test("licences_without_commercial_use_must_be_accepted", license);
+    suite.test("wrong_usage_exits_with_2", usage);
     suite.with_models("the_default_pack_goes_through_an_archive", default_pack);
     suite.run()
 }
@@ -208,11 +208,11 @@ fn refused() -> Outcome {
     through
         .env("HTTP_PROXY", publisher.url(""))
         .env("NO_PROXY", "elsewhere.example");
-    let answer = Process::run(&mut through)?;
+    let outcome = Process::run(&mut through)?;
     let proxy = publisher.url("").replace("http://", "(through the proxy ") + ")";
     ensure!(
-        answer.code == Some(1) && answer.stderr.contains(&proxy),
-        "{answer:?}"
+        outcome.code == Some(1) && outcome.stderr.contains(&proxy),
+        "{outcome:?}"
     );
     Ok(())
 }
@@ -226,20 +226,20 @@ fn certificates() -> Outcome {
         (scene.path("gone.pem"), "no usable root certificates ("),
         (path.clone(), "no usable root certificates ("),
     ] {
-        let answer = Process::run(scene.models("store", &["pull", &path]).env("SSL_CERT_FILE", file))?;
-        ensure!(answer.code == Some(1), "{answer:?}");
+        let outcome = Process::run(scene.models("store", &["pull", &path]).env("SSL_CERT_FILE", file))?;
+        ensure!(outcome.code == Some(1), "{outcome:?}");
         for expected in [
             expected,
             "no secure connection: ",
             "name a CA bundle with SSL_CERT_FILE",
         ] {
             ensure!(
-                answer.stderr.contains(expected),
-                "{expected} is not in {answer:?}"
+                outcome.stderr.contains(expected),
+                "{expected} is not in {outcome:?}"
             );
         }
     }
-    // Nobody has been asked without a certificate to trust.
+    // Without a trusted certificate no request was sent.
     ensure!(publisher.requests().is_empty(), "{:?}", publisher.requests());
     Ok(())
 }
@@ -290,12 +290,18 @@ fn no_room() -> Outcome {
         .args(["-c", "trap '' XFSZ; ulimit -f 100; exec \"$@\"", "sh"])
         .arg(pull.get_program())
         .args(pull.get_args());
-    let answer = Process::run(&mut limited)?;
-    ensure!(answer.code == Some(1) && answer.stdout.is_empty(), "{answer:?}");
-    ensure!(answer.stderr.starts_with("likeness: no room for "), "{answer:?}");
-    ensure!(answer.stderr.contains("make room and pull again"), "{answer:?}");
-    let answer = scene.run("store", &["pull", &path])?;
-    ensure!(answer.code == Some(0), "{answer:?}");
+    let outcome = Process::run(&mut limited)?;
+    ensure!(
+        outcome.code == Some(1) && outcome.stdout.is_empty(),
+        "{outcome:?}"
+    );
+    ensure!(
+        outcome.stderr.starts_with("likeness: no room for "),
+        "{outcome:?}"
+    );
+    ensure!(outcome.stderr.contains("make room and pull again"), "{outcome:?}");
+    let outcome = scene.run("store", &["pull", &path])?;
+    ensure!(outcome.code == Some(0), "{outcome:?}");
     ensure!(
         tree(Path::new(&scene.path("store"))) == store_of([&file[..]]),
         "the store is not as it should be"
@@ -336,10 +342,10 @@ fn usage() -> Outcome {
         (&["export", "open-1"], "--out <FILE.tar>"),
         (&["fetch"], "unrecognized subcommand 'fetch'"),
     ] {
-        let answer = scene.run("store", arguments)?;
+        let outcome = scene.run("store", arguments)?;
         ensure!(
-            answer.code == Some(2) && answer.stderr.contains(expected),
-            "{answer:?}"
+            outcome.code == Some(2) && outcome.stderr.contains(expected),
+            "{outcome:?}"
         );
     }
     let unknown = scene.run("store", &["pull", "no-such-pack"])?;
@@ -365,7 +371,7 @@ fn usage() -> Outcome {
     Ok(())
 }
 
-/// Whatever the pack consists of: what is exported of it makes an empty store that the engine can use.
+/// An archive of the default pack fills an empty store that the engine can use.
 fn default_pack() -> Outcome {
     ensure!(has_models(), "the store has no models");
     let scene = Scene::new()?;

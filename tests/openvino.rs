@@ -19,8 +19,8 @@ use ndarray::Array4;
 
 mod support;
 
+use likeness_testing::http::Form;
 use support::captures;
-use support::form::Form;
 use support::process::{Process, likeness};
 use support::server::Server;
 

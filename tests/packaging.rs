@@ -1,4 +1,5 @@
-//! What the image and the manifests are made of, outside a container.
+//! The container image's file tree, the manifests for Kubernetes, systemd and Compose, and the bill of materials, tested outside
+//! a container.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
@@ -6,11 +7,11 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use likeness::server::Config;
+use likeness_testing::http::Form;
 use likeness_testing::{Failed, Outcome, Suite, ensure, workspace};
 use serde_json::Value;
 
-use support::form::Form;
-use support::picture;
+use support::image;
 use support::process::{Process, likeness};
 use support::server::{APP, Server};
 
@@ -22,22 +23,22 @@ mod support;
 #[path = "packaging/unit.rs"]
 mod unit;
 
-/// As in the Dockerfile: nobody that a machine knows.
+/// As in the Dockerfile: an id without an entry in any `/etc/passwd`.
 const USER: &str = "10001";
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
     suite.with_shared_and_models(
-        "the_images_tree_serves_as_nobody_from_where_nothing_can_be_written",
+        "the_images_tree_serves_as_an_unknown_user_from_read_only_folders",
         tree,
     );
-    suite.test("the_bill_of_materials_names_what_is_shipped", bill);
+    suite.test("the_bill_of_materials_names_shipped_components_alone", bill);
     suite.test(
-        "the_dockerfile_copies_what_is_there_and_runs_as_nobody",
+        "the_dockerfile_copies_existing_files_and_runs_as_an_unknown_user",
         dockerfile,
     );
-    suite.with_program("the_manifests_are_whole", "kubectl", manifests);
-    suite.test("limits_of_memory_follow_from_the_formula", memory);
+    suite.with_program("the_manifests_are_complete", "kubectl", manifests);
+    suite.test("memory_limits_follow_from_the_formula", memory);
     healthcheck::tests(&mut suite);
     schemas::tests(&mut suite);
     unit::tests(&mut suite);
@@ -58,7 +59,7 @@ fn done(command: &mut Command) -> Result<String, Failed> {
 
 fn tree(shared: &Path) -> Outcome {
     let folder = tempfile::tempdir()?;
-    // Nobody may come by here, but not write.
+    // Other users may enter this folder, but not write to it.
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
     let root = folder.path().join("root");
     done(python("scripts/image/rootfs.py").arg(&root))?;
@@ -73,7 +74,7 @@ fn tree(shared: &Path) -> Outcome {
         let name = path.to_string_lossy().to_ascii_lowercase();
         ensure!(
             ![".jpg", ".png", ".webp"].iter().any(|end| name.ends_with(end)),
-            "{name} is a picture"
+            "{name} is an image"
         );
     }
     let configuration = std::fs::read_to_string(root.join("etc/likeness/likeness.toml"))?;
@@ -108,11 +109,11 @@ fn tree(shared: &Path) -> Outcome {
         .env("LIKENESS_APPS", format!("{}:{}", APP.id, APP.key));
     let server = Server::start_command(&mut command)?;
     let form = Form::pair(
-        &picture(shared, "faces/img2.jpg")?,
-        &picture(shared, "faces/img11.jpg")?,
+        &image(shared, "faces/img2.jpg")?,
+        &image(shared, "faces/img11.jpg")?,
     );
-    let answer = server.post("/v0.2/biometric-verification", &form)?;
-    ensure!(answer.status == 200, "{answer:?}");
+    let response = server.post("/v0.2/biometric-verification", &form)?;
+    ensure!(response.status == 200, "{response:?}");
     ensure!(
         data.path().join("store/likeness.db").is_file(),
         "there is no database"
@@ -234,14 +235,14 @@ fn dockerfile() -> Outcome {
             "`make image` sets no {argument}"
         );
     }
-    // What is pinned by digest is named in one place, which a build argument replaces.
+    // Base images, which are pinned by digest, are named in one place, which a build argument replaces.
     for line in text.lines().filter_map(|line| line.strip_prefix("FROM ")) {
         ensure!(line.starts_with("${"), "FROM {line}");
     }
     Ok(())
 }
 
-/// What is planned for memory, wherever it is written, is what the settings come to.
+/// Every memory limit in the manifests and the guide is what the settings come to.
 fn memory() -> Outcome {
     const MIB: u64 = 1024 * 1024;
     let read = |name: &str| std::fs::read_to_string(workspace().join(name));

@@ -1,37 +1,34 @@
-//! The real binary behind a real nginx, with the configuration that the documentation offers.
+//! The program behind nginx with the documented configuration.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use likeness_testing::{Failed, Outcome, Suite, ensure, has_models, workspace};
+use likeness_testing::http::{Connection, Form, Response, flat};
+use likeness_testing::{Failed, Outcome, Suite, ensure, workspace};
 
 use support::PATIENCE;
-use support::client::{Answer, Connection};
-use support::form::{Form, flat};
 use support::process::{Process, likeness};
 use support::server::{APP, Server};
 
 mod support;
 
 const LIVENESS: &str = "/v0.2/liveness-verification";
-const PROGRAM: &str = "nginx";
+const NGINX: &str = "nginx";
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
-    let mut test = |name, test: fn(&Path) -> Outcome| {
-        if has_models() {
-            suite.with_program(name, PROGRAM, test);
-        } else {
-            suite.with_models(name, move || test(Path::new(PROGRAM)));
-        }
-    };
-    test(
+    suite.with_models_and_program(
         "the_documented_proxy_passes_credentials_and_addresses",
+        NGINX,
         documented,
     );
-    test("a_proxy_that_drops_the_credentials_is_hinted_at", dropping);
+    suite.with_models_and_program(
+        "the_log_hints_at_a_proxy_that_drops_the_credentials",
+        NGINX,
+        dropping,
+    );
     suite.run()
 }
 
@@ -79,10 +76,10 @@ impl Proxy {
         })
     }
 
-    fn send(&self, bytes: &[u8]) -> Result<Answer, Failed> {
+    fn send(&self, bytes: &[u8]) -> Result<Response, Failed> {
         let mut connection = Connection::open(self.address)?;
         connection.send(bytes)?;
-        connection.answer()
+        connection.response()
     }
 }
 
@@ -112,8 +109,8 @@ fn documented(nginx: &Path) -> Outcome {
         "{}X-Forwarded-For: 198.51.100.7, 203.0.113.5\r\nX-Request-ID: proxied-1\r\n",
         APP.headers()
     );
-    let answer = proxy.send(&form.request(LIVENESS, &headers))?;
-    ensure!(answer.status == 200, "{answer:?}");
+    let response = proxy.send(&form.request(LIVENESS, &headers))?;
+    ensure!(response.status == 200, "{response:?}");
     // The nearest that is no trusted proxy: nginx appends where the connection came from, which is trusted.
     server.log.wait_for("the client's address", |line| {
         line.contains("proxied-1") && line.contains("client=203.0.113.5")
@@ -132,8 +129,8 @@ fn dropping(nginx: &Path) -> Outcome {
         site.replace("underscores_in_headers on;", "")
     })?;
     let form = Form::new().file("selfie", &flat(400, 400)?);
-    let answer = proxy.send(&form.request(LIVENESS, &APP.headers()))?;
-    ensure!(answer.status == 401, "{answer:?}");
+    let response = proxy.send(&form.request(LIVENESS, &APP.headers()))?;
+    ensure!(response.status == 401, "{response:?}");
     server
         .log
         .wait_for("a hint", |line| line.contains("underscores_in_headers on;"))?;

@@ -15,11 +15,10 @@ use likeness_testing::{Failed, Outcome, Suite, ensure};
 
 mod support;
 
-use support::form::Form;
-use support::json::Json;
+use likeness_testing::http::{Form, Json};
 use support::process::{Process, likeness as command};
 use support::server::{APP, Server};
-use support::{for_each, picture};
+use support::{for_each, image as picture};
 
 /// Portraits of one large face each, of seven people.
 const PORTRAITS: [&str; 8] = [

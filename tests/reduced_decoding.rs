@@ -19,7 +19,7 @@ use likeness_testing::{Failed, Outcome, Suite, ensure};
 
 mod support;
 
-use support::picture;
+use support::image as picture;
 
 /// A portrait of 600x800, its face 313 pixels a side.
 const PORTRAIT: &str = "faces/img11.jpg";

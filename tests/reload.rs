@@ -1,17 +1,15 @@
-//! Other models while the real binary serves with real ones.
+//! Reloading models while the program serves.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use likeness::packs::{DEFAULT_PACK, Store};
-use likeness_testing::{Failed, Outcome, Suite, ensure, workspace};
+use likeness_testing::http::{Form, Response};
+use likeness_testing::{Failed, Outcome, Suite, ensure, ensure_eq, workspace};
 
-use support::answers::SAME_PERSON;
-use support::client::Answer;
-use support::form::Form;
-use support::json::Json;
-use support::picture;
+use support::image;
 use support::process::{Process, likeness};
+use support::responses::SAME_PERSON;
 use support::server::Server;
 
 mod support;
@@ -22,16 +20,16 @@ const PACK: &str = "branch-1";
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
-    suite.with_shared_and_models("an_operator_has_another_pack_serve", operator);
-    suite.with_models("a_pack_that_fails_its_check_does_not_serve", broken);
-    suite.with_models("files_that_change_are_noticed", noticed);
-    suite.with_models("sighup_is_obeyed", hang_up);
-    suite.with_models("the_operators_port_asks_for_its_token", token);
+    suite.with_shared_and_models("an_operator_reloads_another_version_of_the_pack", operator);
+    suite.with_models("a_pack_that_fails_its_check_is_not_used", broken);
+    suite.with_models("changed_files_are_reloaded", noticed);
+    suite.with_models("sighup_reloads", hang_up);
+    suite.with_models("the_admin_listener_requires_its_token", token);
     suite.run()
 }
 
-/// A store of its own with the default pack's models under another name. Where its files lie and what its manifest looks
-/// like is known here and nowhere else in this suite.
+/// A store of its own with the default pack's models under another name. Only this type knows where its files lie and how
+/// its manifest is written.
 struct TestStore {
     folder: tempfile::TempDir,
     manifest: String,
@@ -85,7 +83,7 @@ impl TestStore {
         Ok(std::fs::rename(new, path)?)
     }
 
-    /// A server of this store, with one worker, which looks at the files every so many seconds; 0: when it is told.
+    /// Starts a server of this store with one worker, which checks the files every so many seconds; 0: never.
     fn serve(&self, check_seconds: &str) -> Result<Server, Failed> {
         Server::start(|command| {
             command
@@ -114,7 +112,7 @@ fn wrong_self_test(manifest: &mut String) {
     }
 }
 
-fn reload(server: &Server) -> Result<Answer, Failed> {
+fn reload(server: &Server) -> Result<Response, Failed> {
     server.operate("POST", "/admin/reload", "")
 }
 
@@ -124,11 +122,11 @@ fn version(server: &Server) -> Result<String, Failed> {
     Ok(info.text("pack_version")?.to_owned())
 }
 
-/// Checks that a reload is refused with these words, and that the version before goes on.
+/// Checks that a reload fails with these words, and that the version before goes on serving.
 fn expect_refusal(server: &Server, serving: &str, words: &[&str]) -> Outcome {
-    let answer = reload(server)?;
-    ensure!(answer.status == 422, "{answer:?}");
-    let json = answer.json()?;
+    let response = reload(server)?;
+    ensure!(response.status == 422, "{response:?}");
+    let json = response.json()?;
     let error = json.text("error")?;
     for word in words {
         ensure!(error.contains(word), "{word:?} is not in {error:?}");
@@ -140,10 +138,10 @@ fn expect_refusal(server: &Server, serving: &str, words: &[&str]) -> Outcome {
 }
 
 fn expect_reload(server: &Server, from: &str, to: &str) -> Outcome {
-    let answer = reload(server)?;
-    ensure!(answer.status == 200, "{answer:?}");
-    let json = answer.json()?;
-    ensure!(*json.at("reloaded")? == Json::Bool(true), "{json:?}");
+    let response = reload(server)?;
+    ensure!(response.status == 200, "{response:?}");
+    let json = response.json()?;
+    ensure!(json["reloaded"] == true, "{json:?}");
     ensure!(
         (json.text("version")?, json.text("previous.version")?) == (to, from),
         "{json:?}"
@@ -153,7 +151,7 @@ fn expect_reload(server: &Server, from: &str, to: &str) -> Outcome {
     Ok(())
 }
 
-/// Checks that a service with these arguments does not start, and says why.
+/// Checks that a service with these arguments does not start, and that its error says why.
 fn expect_no_start(arguments: &[&str], why: &str) -> Outcome {
     let mut command = likeness();
     command
@@ -169,12 +167,12 @@ fn expect_no_start(arguments: &[&str], why: &str) -> Outcome {
 fn operator(shared: &Path) -> Outcome {
     let store = TestStore::new()?;
     let server = store.serve("0")?;
-    let form = Form::pair(&picture(shared, SAME_PERSON.0)?, &picture(shared, SAME_PERSON.1)?);
-    let answer = server.post(BIOMETRIC, &form)?.lasting()?;
+    let form = Form::pair(&image(shared, SAME_PERSON.0)?, &image(shared, SAME_PERSON.1)?);
+    let before = server.post(BIOMETRIC, &form)?.content()?;
     ensure!(version(&server)? == "1", "{}", version(&server)?);
 
     let unchanged = reload(&server)?.json()?;
-    ensure!(*unchanged.at("reloaded")? == Json::Bool(false), "{unchanged:?}");
+    ensure!(unchanged["reloaded"] == false, "{unchanged:?}");
 
     store.publish("2", |_| {})?;
     expect_reload(&server, "1", "2")?;
@@ -183,17 +181,11 @@ fn operator(shared: &Path) -> Outcome {
             && line.contains("version=\"2\"")
             && line.contains("previous_version=\"1\"")
     })?;
-    ensure!(
-        server.post(BIOMETRIC, &form)?.lasting()? == answer,
-        "other answers"
-    );
+    ensure_eq!(server.post(BIOMETRIC, &form)?.content()?, before);
 
     store.publish("3", wrong_checksum)?;
     expect_refusal(&server, "2", &[PACK, MODEL, &"0".repeat(64)])?;
-    ensure!(
-        server.post(BIOMETRIC, &form)?.lasting()? == answer,
-        "other answers"
-    );
+    ensure_eq!(server.post(BIOMETRIC, &form)?.content()?, before);
 
     server.terminate()?;
     ensure!(server.wait()?.success(), "{}", server.log.text());
@@ -276,10 +268,10 @@ fn token() -> Outcome {
             .env("LIKENESS_ADMIN_LISTEN", "127.0.0.1:0")
             .env("LIKENESS_ADMIN_TOKEN", "token-Kx3fQ8");
     })?;
-    let answer = reload(&server)?;
-    ensure!(answer.status == 401, "{answer:?}");
-    let answer = server.operate("POST", "/admin/reload", "Authorization: Bearer token-Kx3fQ8\r\n")?;
-    ensure!(answer.status == 200, "{answer:?}");
+    let response = reload(&server)?;
+    ensure!(response.status == 401, "{response:?}");
+    let response = server.operate("POST", "/admin/reload", "Authorization: Bearer token-Kx3fQ8\r\n")?;
+    ensure!(response.status == 200, "{response:?}");
     ensure!(!server.log.text().contains("token-Kx3fQ8"), "the token is logged");
 
     expect_no_start(

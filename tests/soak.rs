@@ -1,4 +1,4 @@
-//! The real binary at full load for long: every answer as it was at first, and no memory that grows.
+//! The program at full load for long: every response as it was at first, and no memory that grows.
 //!
 //! The suite runs a short version. `make soak` runs 20,000 verifications, by `LIKENESS_SOAK`.
 
@@ -7,12 +7,10 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use likeness_testing::http::{Form, Json, Response};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 
-use support::client::Answer;
-use support::form::Form;
-use support::json::Json;
-use support::picture;
+use support::image;
 use support::server::{APP, Server};
 
 mod support;
@@ -21,10 +19,10 @@ mod support;
 const VARIABLE: &str = "LIKENESS_SOAK";
 const SHORT: usize = 600;
 /// Share of them after which the memory is looked at for the first time, and the least number: each worker has met the
-/// largest pictures by then.
+/// largest images by then.
 const FIRST: (usize, usize) = (10, 200);
 const WORKERS: usize = 2;
-/// More than there are workers, so that somebody always waits; fewer than are admitted.
+/// More than there are workers, so that a request always waits; fewer than are admitted.
 const CLIENTS: usize = 4;
 /// How much more memory the process may have at the end: a share of what it had, or so many bytes.
 const GROWTH: (u64, u64) = (3, 8 << 20);
@@ -34,15 +32,15 @@ const LIVENESS: &str = "/v0.2/liveness-verification";
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
-    suite.with_shared_and_models("full_load_leaves_answers_and_memory_as_they_were", soak);
+    suite.with_shared_and_models("full_load_leaves_responses_and_memory_as_they_were", soak);
     suite.run()
 }
 
-/// A request, and what is answered to it, but for ids and times.
+/// A request, and its response but for ids and times.
 struct Case {
     request: Vec<u8>,
     status: u16,
-    answer: Json,
+    content: Json,
 }
 
 fn soak(shared: &Path) -> Outcome {
@@ -82,10 +80,10 @@ fn soak(shared: &Path) -> Outcome {
     Ok(())
 }
 
-/// What clients send, good and bad, and each answer as it is without other load.
+/// What clients send, good and bad, and each response as it is without other load.
 fn cases(shared: &Path, server: &Server) -> Result<Vec<Case>, Failed> {
     let headers = APP.headers();
-    let read = |name: &str| picture(shared, name);
+    let read = |name: &str| image(shared, name);
     let pair =
         |selfie: &str, photo: &str| -> Result<Form, Failed> { Ok(Form::pair(&read(selfie)?, &read(photo)?)) };
     let half = read("faces/img2.jpg")?;
@@ -108,32 +106,32 @@ fn cases(shared: &Path, server: &Server) -> Result<Vec<Case>, Failed> {
             .request(LIVENESS, &headers),
         Form::new().file("selfie", half).request(LIVENESS, &headers),
         Form::new()
-            .file("selfie", b"no picture")
+            .file("selfie", b"not an image")
             .request(LIVENESS, &headers),
     ];
     requests
         .into_iter()
         .map(|request| {
-            let answer = server.send(&request)?;
+            let response = server.send(&request)?;
             Ok(Case {
                 request,
-                status: answer.status,
-                answer: lasting(&answer)?,
+                status: response.status,
+                content: lasting(&response)?,
             })
         })
         .collect()
 }
 
-/// What does not change from one answer to the next.
-fn lasting(answer: &Answer) -> Result<Json, Failed> {
-    if answer.status == 200 {
-        answer.lasting()
+/// Returns what does not change from one response to the next.
+fn lasting(response: &Response) -> Result<Json, Failed> {
+    if response.status == 200 {
+        response.content()
     } else {
-        Ok(answer.json()?.at("error")?.clone())
+        response.json()?.at("error")
     }
 }
 
-/// Sends so many requests, by all clients at once, and checks each answer.
+/// Sends so many requests, by all clients at once, and checks each response.
 fn run(server: &Server, cases: &[Case], count: usize) -> Outcome {
     let next = AtomicUsize::new(0);
     let client = || -> Outcome {
@@ -145,14 +143,14 @@ fn run(server: &Server, cases: &[Case], count: usize) -> Outcome {
             }
             let case = &cases[number % cases.len()];
             connection.send(&case.request)?;
-            let answer = connection.answer()?;
+            let response = connection.response()?;
             ensure!(
-                answer.status == case.status && lasting(&answer)? == case.answer,
-                "request {number}: {answer:?}\ninstead of {}\n{:?}",
+                response.status == case.status && lasting(&response)? == case.content,
+                "request {number}: {response:?}\ninstead of {}\n{:?}",
                 case.status,
-                case.answer
+                case.content
             );
-            if answer.header("connection")? == Some("close") {
+            if response.header("connection") == Some("close") {
                 connection = server.connect()?;
             }
         }

@@ -26,7 +26,7 @@ fn while_serving() -> Outcome {
     let (postgres, storage) = own()?;
     let key = text(&storage.json(&["create", "acme", "--no-wait"])?, "key")?;
     let server = storage.serve(|command| {
-        command.env("LIKENESS__STORAGE__TIMEOUT_SECONDS", "1");
+        command.env("LIKENESS__DATABASE__TIMEOUT_SECONDS", "1");
     })?;
     ensure!(ask(&server, &headers("acme", &key))? == 200, "it is not let in");
 
@@ -61,7 +61,7 @@ fn at_start() -> Outcome {
     let (postgres, storage) = own()?;
     postgres.stop();
     let mut command = storage.command(&["serve", "--workers", "1", "--listen", "127.0.0.1:0"]);
-    command.env("LIKENESS__STORAGE__START_SECONDS", "0.5");
+    command.env("LIKENESS__DATABASE__START_SECONDS", "0.5");
     let ended = Process::run(&mut command)?;
     ensure!(ended.code == Some(1) && ended.stdout.is_empty(), "{ended:?}");
     ensure!(
@@ -71,7 +71,7 @@ fn at_start() -> Outcome {
     );
 
     let mut command = storage.command(&["serve", "--workers", "1", "--listen", "127.0.0.1:0"]);
-    command.env("LIKENESS__STORAGE__START_SECONDS", "120");
+    command.env("LIKENESS__DATABASE__START_SECONDS", "120");
     let patient = Process::start(&mut command)?;
     patient
         .stderr

@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use likeness_testing::{Failed, Outcome, Suite, TestDatabase, ensure};
 
 use crate::support::PATIENCE;
-use crate::support::form::{Form, flat};
 use crate::support::server::Server;
 use crate::support::storage::{Storage, text};
+use likeness_testing::http::{Form, flat};
 
 const LIVENESS: &str = "/v0.2/liveness-verification";
 const CLIENTS: usize = 4;

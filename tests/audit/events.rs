@@ -7,10 +7,10 @@ use likeness_testing::{Outcome, Suite, ensure};
 use serde_json::{Value, json};
 
 use crate::run::{BIOMETRIC, LIVENESS, events_of, files, selfie, serve, stop};
-use crate::support::form::{Form, flat};
 use crate::support::server::{APP, SECRETS, WRONG_KEY};
 use crate::support::storage::{Storage, text};
-use crate::support::{PATIENCE, picture};
+use crate::support::{PATIENCE, image as picture};
+use likeness_testing::http::{Form, flat};
 
 pub(crate) fn tests(suite: &mut Suite) {
     suite.with_shared_and_models("each_request_has_an_event_that_says_what_became_of_it", answered);

@@ -40,7 +40,7 @@ fn unauthenticated() -> Outcome {
     let mut connection = server.connect()?;
     for _ in 0..FLOOD {
         connection.send(request.as_bytes())?;
-        let answer = connection.answer()?;
+        let answer = connection.response()?;
         ensure!(answer.status == 401, "{answer:?}");
     }
     let most = begun.elapsed().as_secs() + 1;

@@ -62,7 +62,7 @@ fn rotated() -> Outcome {
         ensure!(asked < 10_000, "no other file is begun");
         for _ in 0..100 {
             connection.send(request.as_bytes())?;
-            let answer = connection.answer()?;
+            let answer = connection.response()?;
             ensure!(answer.status == 400, "{answer:?}");
             asked += 1;
         }

@@ -8,10 +8,10 @@ use likeness_testing::{Failed, Outcome, ensure};
 use serde_json::Value;
 
 use crate::support::PATIENCE;
-use crate::support::form::{Form, flat};
 use crate::support::process::{Ended, Process};
 use crate::support::server::Server;
 use crate::support::storage::Storage;
+use likeness_testing::http::{Form, flat};
 
 pub(crate) const BIOMETRIC: &str = "/v0.2/biometric-verification";
 pub(crate) const LIVENESS: &str = "/v0.2/liveness-verification";

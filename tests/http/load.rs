@@ -4,32 +4,30 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::Instant;
 
-use likeness_testing::{Failed, Outcome, Suite, ensure};
+use likeness_testing::http::{Connection, Form, Json, flat, head};
+use likeness_testing::{Failed, Outcome, Suite, ensure, ensure_eq};
 
 use crate::SERVER;
-use crate::support::client::Connection;
-use crate::support::form::{Form, flat, head};
-use crate::support::json::Json;
-use crate::support::server::{APP, Server, WRONG_KEY};
-use crate::support::{PATIENCE, picture};
+use crate::support::server::{APP, DISABLED, Server, WRONG_KEY};
+use crate::support::{PATIENCE, image};
 
 pub(crate) fn tests(suite: &mut Suite) {
     suite.with_shared_and_models(
-        "load::parallel_clients_get_the_answers_that_they_get_alone",
+        "load::parallel_clients_get_the_responses_that_they_get_alone",
         parallel,
     );
-    suite.with_models("load::who_comes_while_it_is_full_is_refused", overloaded);
+    suite.with_models("load::requests_beyond_the_limit_are_refused_at_once", overloaded);
     suite.with_shared_and_models(
-        "load::many_times_its_capacity_leaves_it_as_it_was",
+        "load::many_times_the_capacity_leaves_responses_and_memory_as_they_were",
         overloaded_by_many,
     );
-    suite.with_models("load::a_body_that_does_not_come_meets_the_deadline", deadline);
-    suite.with_shared_and_models("load::the_end_waits_for_what_is_under_way", shutdown);
+    suite.with_models("load::a_body_that_stalls_meets_the_deadline", deadline);
+    suite.with_shared_and_models("load::a_graceful_shutdown_finishes_in_flight_requests", shutdown);
     suite.with_models(
-        "load::a_second_signal_a_second_later_ends_it_at_once",
+        "load::a_second_signal_a_second_later_aborts_in_flight_requests",
         shutdown_at_once,
     );
-    suite.with_models("load::balancers_are_told_before_the_port_closes", notice);
+    suite.with_models("load::readiness_ends_before_the_port_closes", notice);
 }
 
 const BIOMETRIC: &str = "/v0.2/biometric-verification";
@@ -37,7 +35,7 @@ const LIVENESS: &str = "/v0.2/liveness-verification";
 
 fn parallel(shared: &Path) -> Outcome {
     let server = SERVER.get()?;
-    let read = |name: &str| picture(shared, name);
+    let read = |name: &str| image(shared, name);
     let requests = [
         Form::pair(&read("faces/img2.jpg")?, &read("faces/img11.jpg")?).request(BIOMETRIC, &APP.headers()),
         Form::pair(&read("faces/img11.jpg")?, &read("groups/selfie-many-people.jpg")?)
@@ -53,11 +51,11 @@ fn parallel(shared: &Path) -> Outcome {
     ];
     let alone: Vec<Json> = requests
         .iter()
-        .map(|request| server.send(request)?.lasting())
+        .map(|request| server.send(request)?.content())
         .collect::<Result<_, Failed>>()?;
     ensure!(
         alone.windows(2).all(|two| two[0] != two[1]),
-        "requests cannot be told apart by their answers"
+        "requests cannot be told apart by their responses"
     );
     let client = |number: usize| -> Outcome {
         let mut connection = server.connect()?;
@@ -65,12 +63,8 @@ fn parallel(shared: &Path) -> Outcome {
         for step in 0..requests.len() {
             let index = (number + step) % requests.len();
             connection.send(&requests[index])?;
-            let found = connection.answer()?.lasting()?;
-            ensure!(
-                found == alone[index],
-                "client {number}: {found:?}\ninstead of\n{:?}",
-                alone[index]
-            );
+            let found = connection.response()?.content()?;
+            ensure_eq!(found, alone[index], "client {number}");
         }
         Ok(())
     };
@@ -101,34 +95,36 @@ fn overloaded() -> Outcome {
     let form = Form::new().file("selfie", &flat(300, 300)?);
     let mut first = begin(&server, &form, "")?;
 
-    // Nothing is looked at beyond the credentials: this is no form.
+    // Nothing is checked beyond the credentials: this is not a form.
     let headers = format!(
         "{}Content-Type: text/plain\r\nContent-Length: 7\r\n",
         APP.headers()
     );
-    let refused = server.send(&[head(LIVENESS, &headers), b"garbage".to_vec()].concat())?;
+    let refused = server.send(&(head(LIVENESS, &headers) + "garbage"))?;
     refused.expect_error(
         503,
         "OVERLOADED",
         "The service is working on as many requests as it can. Try again shortly.",
     )?;
-    ensure!(refused.header("retry-after")? == Some("1"), "{refused:?}");
-    // Who has no business here is not told how busy it is.
-    let stranger = format!("app_id: {}\r\napp_key: {WRONG_KEY}\r\n", APP.id);
-    let answer = server.send(&form.request(LIVENESS, &stranger))?;
-    ensure!(answer.status == 401, "{answer:?}");
-    // It is alive, and it will be free again in no time: neither probe minds.
+    ensure!(refused.header("retry-after") == Some("1"), "{refused:?}");
+    // A request without valid credentials is not told how busy the service is.
+    let wrong = format!("app_id: {}\r\napp_key: {WRONG_KEY}\r\n", APP.id);
+    let response = server.send(&form.request(LIVENESS, &wrong))?;
+    ensure!(response.status == 401, "{response:?}");
+    let response = server.send(&form.request(LIVENESS, &DISABLED.headers()))?;
+    ensure!(response.status == 403, "{response:?}");
+    // It is alive and will be free again soon: both probes succeed.
     ensure!(server.get("/healthz")?.status == 200, "/healthz");
     ensure!(server.get("/readyz")?.status == 200, "/readyz");
 
     first.send(&form.body())?;
-    let answer = first.answer()?;
-    ensure!(answer.status == 200, "{answer:?}");
-    // Whoever is answered has given its place back.
-    let answer = server.post(LIVENESS, &form)?;
-    ensure!(answer.status == 200, "{answer:?}");
+    let response = first.response()?;
+    ensure!(response.status == 200, "{response:?}");
+    // A request with a response has freed its place.
+    let response = server.post(LIVENESS, &form)?;
+    ensure!(response.status == 200, "{response:?}");
 
-    // So has who went away without an answer, as soon as that is noticed.
+    // So has one whose client disconnected, as soon as that is noticed.
     let gone = begin(&server, &form, "X-Request-ID: went-away\r\n")?;
     drop(gone);
     server
@@ -136,12 +132,12 @@ fn overloaded() -> Outcome {
         .wait_for("the id of the client that went away", |line| {
             line.contains("went-away")
         })?;
-    let answer = server.post(LIVENESS, &form)?;
-    ensure!(answer.status == 200, "{answer:?}");
+    let response = server.post(LIVENESS, &form)?;
+    ensure!(response.status == 200, "{response:?}");
     Ok(())
 }
 
-/// How many clients call at the same time, and how often each; one worker, and four requests that are let in.
+/// How many clients send requests at the same time, and how many each; one worker, and four requests that are admitted.
 const CROWD: (usize, usize) = (64, 6);
 /// After how many crowds the memory of the process has to have settled.
 const MOST_CROWDS: usize = 8;
@@ -152,26 +148,26 @@ fn overloaded_by_many(shared: &Path) -> Outcome {
             .args(["--workers", "1"])
             .env("LIKENESS__ADMISSION__MAX_REQUESTS", "4");
     })?;
-    let form = Form::new().file("selfie", &picture(shared, "faces/img2.jpg")?);
-    let usual = server.post(LIVENESS, &form)?.lasting()?;
+    let form = Form::new().file("selfie", &image(shared, "faces/img2.jpg")?);
+    let usual = server.post(LIVENESS, &form)?.content()?;
     let request = form.request(LIVENESS, &APP.headers());
     let crowd = || -> Result<usize, Failed> {
         let client = || -> Result<usize, Failed> {
-            let mut answered = 0;
+            let mut succeeded = 0;
             for _ in 0..CROWD.1 {
-                let answer = server.send(&request)?;
-                match answer.status {
-                    200 if answer.lasting()? == usual => answered += 1,
-                    503 if answer.header("retry-after")? == Some("1") => {}
-                    _ => return Err(format!("{answer:?}").into()),
+                let response = server.send(&request)?;
+                match response.status {
+                    200 if response.content()? == usual => succeeded += 1,
+                    503 if response.header("retry-after") == Some("1") => {}
+                    _ => return Err(format!("{response:?}").into()),
                 }
             }
-            Ok(answered)
+            Ok(succeeded)
         };
         std::thread::scope(|scope| {
             let clients: Vec<_> = (0..CROWD.0).map(|_| scope.spawn(client)).collect();
-            clients.into_iter().try_fold(0, |answered, client| {
-                Ok(answered + client.join().map_err(|_| Failed::from("a client panicked"))??)
+            clients.into_iter().try_fold(0, |succeeded, client| {
+                Ok(succeeded + client.join().map_err(|_| Failed::from("a client panicked"))??)
             })
         })
     };
@@ -180,10 +176,10 @@ fn overloaded_by_many(shared: &Path) -> Outcome {
     let mut most = 0;
     let mut settled = false;
     for _ in 0..MOST_CROWDS {
-        let answered = crowd()?;
+        let succeeded = crowd()?;
         ensure!(
-            0 < answered && answered < CROWD.0 * CROWD.1,
-            "{answered} of {} requests succeeded",
+            0 < succeeded && succeeded < CROWD.0 * CROWD.1,
+            "{succeeded} of {} requests succeeded",
             CROWD.0 * CROWD.1
         );
         let resident = server.resident_bytes()?;
@@ -198,8 +194,8 @@ fn overloaded_by_many(shared: &Path) -> Outcome {
         "{MOST_CROWDS} crowds, and memory still grows: {most} bytes"
     );
     for _ in 0..CROWD.1 {
-        let answer = server.post(LIVENESS, &form)?;
-        ensure!(answer.status == 200, "it is over, and still {answer:?}");
+        let response = server.post(LIVENESS, &form)?;
+        ensure!(response.status == 200, "it is over, and still {response:?}");
     }
     Ok(())
 }
@@ -214,14 +210,16 @@ fn deadline() -> Outcome {
     let mut connection = begin(&server, &form, "")?;
     let body = form.body();
     connection.send(&body[..body.len() / 2])?;
-    let answer = connection.answer()?;
-    answer.expect_error(
+    let response = connection.response()?;
+    response.expect_error(
         504,
         "DEADLINE_EXCEEDED",
         "The answer was not ready within the time limit of a request. Try again; smaller files take less time.",
     )?;
     // The rest of the body may come or not: what follows on this connection would be a guess.
-    ensure!(answer.header("connection")? == Some("close"), "{answer:?}");
+    ensure!(response.header("connection") == Some("close"), "{response:?}");
+    connection.finish()?;
+    ensure!(connection.is_closed()?, "the connection stays open");
     Ok(())
 }
 
@@ -229,17 +227,17 @@ fn shutdown(shared: &Path) -> Outcome {
     let server = Server::start(|command| {
         command.args(["--workers", "1"]);
     })?;
-    let form = Form::new().file("selfie", &picture(shared, "faces/img11.jpg")?);
-    let usual = server.post(LIVENESS, &form)?.lasting()?;
+    let form = Form::new().file("selfie", &image(shared, "faces/img11.jpg")?);
+    let usual = server.post(LIVENESS, &form)?.content()?;
     let mut idle = server.connect()?;
     idle.send(b"GET /readyz HTTP/1.1\r\nHost: likeness.example\r\n\r\n")?;
-    ensure!(idle.answer()?.status == 200, "/readyz");
+    ensure!(idle.response()?.status == 200, "/readyz");
 
-    let mut under_way = begin(&server, &form, "")?;
+    let mut in_flight = begin(&server, &form, "")?;
     let body = form.body();
     let (sent, rest) = body.split_at(body.len() / 2);
-    under_way.send(sent)?;
-    // One wish that arrives several times, by a wrapper that signals the process and its group.
+    in_flight.send(sent)?;
+    // One request to stop that arrives several times, by a wrapper that signals the process and its group.
     server.terminate_by(&["TERM", "INT", "TERM"])?;
     server
         .log
@@ -247,11 +245,10 @@ fn shutdown(shared: &Path) -> Outcome {
     ensure!(idle.is_closed()?, "a connection without a request stays open");
     becomes_closed(&server)?;
 
-    under_way.send(rest)?;
-    let answer = under_way.answer()?;
-    let found = answer.lasting()?;
-    ensure!(found == usual, "{found:?}\ninstead of\n{usual:?}");
-    ensure!(under_way.is_closed()?, "the connection stays open");
+    in_flight.send(rest)?;
+    let response = in_flight.response()?;
+    ensure_eq!(response.content()?, usual);
+    ensure!(in_flight.is_closed()?, "the connection stays open");
 
     let status = server.wait()?;
     ensure!(status.code() == Some(0), "{status}\n{}", server.log.text());
@@ -261,7 +258,7 @@ fn shutdown(shared: &Path) -> Outcome {
     );
     let log = server.log.text();
     ensure!(
-        log.contains(answer.id()?),
+        log.contains(response.id()?),
         "no line of the last request in:\n{log}"
     );
     ensure!(
@@ -271,14 +268,13 @@ fn shutdown(shared: &Path) -> Outcome {
     Ok(())
 }
 
-/// Who asks again after the first second does not want to wait for what is under way.
 fn shutdown_at_once() -> Outcome {
     let server = Server::start(|command| {
         command.args(["--workers", "1"]);
     })?;
     let form = Form::new().file("selfie", &flat(300, 300)?);
-    let mut under_way = begin(&server, &form, "")?;
-    under_way.send(&form.body()[..10])?;
+    let mut in_flight = begin(&server, &form, "")?;
+    in_flight.send(&form.body()[..10])?;
     let start = Instant::now();
     server.terminate()?;
     server
@@ -296,7 +292,7 @@ fn shutdown_at_once() -> Outcome {
     Ok(())
 }
 
-/// Between the signal and the closing of the port everything is answered, and `/readyz` says to look elsewhere.
+/// Between the signal and the closing of the port requests succeed, and `/readyz` fails.
 fn notice() -> Outcome {
     let server = Server::start(|command| {
         command
@@ -307,20 +303,20 @@ fn notice() -> Outcome {
     server
         .log
         .wait_for("`shutting down`", |line| line.contains("shutting down"))?;
-    let answer = server.get("/readyz")?;
-    answer.expect_error(
+    let response = server.get("/readyz")?;
+    response.expect_error(
         503,
         "NOT_READY",
         "The service is not ready yet. Try again shortly.",
     )?;
-    ensure!(answer.header("retry-after")? == Some("5"), "{answer:?}");
+    ensure!(response.header("retry-after") == Some("5"), "{response:?}");
     ensure!(server.get("/healthz")?.status == 200, "/healthz");
-    let answer = server.post(LIVENESS, &Form::new().file("selfie", &flat(300, 300)?))?;
-    ensure!(answer.status == 200, "{answer:?}");
+    let response = server.post(LIVENESS, &Form::new().file("selfie", &flat(300, 300)?))?;
+    ensure!(response.status == 200, "{response:?}");
     Ok(())
 }
 
-/// Waits until the port refuses connections: it closes between the line in the log and the end of what is under way.
+/// Waits until the port refuses connections: it closes between the line in the log and the end of the in-flight requests.
 fn becomes_closed(server: &Server) -> Outcome {
     let start = Instant::now();
     while TcpStream::connect_timeout(&server.address, PATIENCE).is_ok() {

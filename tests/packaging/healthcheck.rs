@@ -9,8 +9,8 @@ use super::support::process::{Ended, Process, likeness};
 use super::support::server::Server;
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.with_models("healthcheck::tells_who_is_well", plain);
-    suite.with_models("healthcheck::shows_a_certificate_where_one_is_asked_for", tls);
+    suite.with_models("healthcheck::reports_health_and_readiness", plain);
+    suite.with_models("healthcheck::authenticates_by_a_certificate", tls);
 }
 
 fn plain() -> Outcome {
@@ -135,7 +135,7 @@ fn tls() -> Outcome {
             "{why}: {ended:?}"
         );
     }
-    let strangers = Process::run(
+    let other = Process::run(
         likeness()
             .args([
                 "healthcheck",
@@ -152,8 +152,8 @@ fn tls() -> Outcome {
             .arg(servers.path("key.pem")),
     )?;
     ensure!(
-        strangers.code == Some(1),
-        "another authority's certificate is shown: {strangers:?}"
+        other.code == Some(1),
+        "another authority's certificate is shown: {other:?}"
     );
     let half = ask("KEY", None)?;
     ensure!(

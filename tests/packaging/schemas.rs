@@ -1,4 +1,4 @@
-//! What is deployed is what its readers take, by their own schemas: Kubernetes', the Compose specification's, CycloneDX's.
+//! The deployed files are valid by the schemas of Kubernetes, the Compose specification and CycloneDX.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,9 +9,13 @@ use super::support::process::{Ended, Process};
 use super::{done, python};
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.with_python("schemas::kubernetes_takes_every_manifest", "schemas", kubernetes);
-    suite.with_python("schemas::compose_takes_its_file", "schemas", compose);
-    suite.with_python("schemas::cyclonedx_takes_the_bill_of_materials", "schemas", bill);
+    suite.with_python(
+        "schemas::every_manifest_is_valid_for_kubernetes",
+        "schemas",
+        kubernetes,
+    );
+    suite.with_python("schemas::the_compose_file_is_valid", "schemas", compose);
+    suite.with_python("schemas::the_bill_of_materials_is_valid", "schemas", bill);
 }
 
 fn check(python: &Path, kind: &str, files: &[PathBuf]) -> Result<Ended, Failed> {

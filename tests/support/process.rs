@@ -1,4 +1,4 @@
-//! The real binary as a child process, with what it prints.
+//! The program as a child process, and what it prints.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -9,7 +9,7 @@ use likeness_testing::{Failed, Outcome, workspace};
 
 use super::PATIENCE;
 
-/// The binary, as it is started from the root of the checkout, untouched by the settings of whoever runs the tests.
+/// Returns the command that starts the program in the root of the checkout, without the settings of the environment.
 pub(crate) fn likeness() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_likeness"));
     for (name, _) in std::env::vars_os() {

@@ -1,80 +1,53 @@
 //! `likeness serve` on a port that the system chose.
 
-use std::net::SocketAddr;
+use std::ops::Deref;
 use std::process::{Command, ExitStatus};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use likeness_testing::contract::Service;
+pub(crate) use likeness_testing::http::{APP, App, BRANCH, DISABLED, SECRETS, WRONG_KEY};
+use likeness_testing::http::{BRANCH_FLOOR, BRANCH_PROFILES, Connection, Response};
 use likeness_testing::{Failed, Outcome};
 
-use super::client::{Answer, Connection};
-use super::form::Form;
 use super::process::{Lines, Process, likeness};
 
-/// An app that may call.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct App {
-    pub(crate) id: &'static str,
-    pub(crate) key: &'static str,
-}
-
-/// An app with the default settings. No answer and no log ever has its key in it.
-pub(crate) const APP: App = App {
-    id: "app-1",
-    key: "key-1-Zq7hY2pLd84",
-};
-/// An app that is switched off.
-pub(crate) const DISABLED: App = App {
-    id: "app-off",
-    key: "key-off-Wm4xT9sVb6",
-};
-/// An app with settings of its own, see [`SETTINGS`].
-pub(crate) const BRANCH: App = App {
-    id: "app-branch",
-    key: "key-branch-Rk8vB3",
-};
-/// What no answer and no log may show.
-pub(crate) const SECRETS: [&str; 4] = [APP.key, DISABLED.key, BRANCH.key, WRONG_KEY];
-/// A key that belongs to no app.
-pub(crate) const WRONG_KEY: &str = "key-wrong-Jd5nC6kQ";
-
-/// The apps, without their keys. A request may take a minute and is listened to as long, so that nothing here depends
-/// on how busy the machine is.
-const SETTINGS: &str = r#"
+/// The settings of the apps, without their keys; and those that a service needs to hold the contract however busy the
+/// machine is.
+fn settings() -> String {
+    let ([app, disabled, branch], (default, other)) =
+        ([APP, DISABLED, BRANCH].map(|app| app.id), BRANCH_PROFILES);
+    format!(
+        r#"
 [[apps]]
-id = "app-1"
+id = "{app}"
 
 [[apps]]
-id = "app-off"
+id = "{disabled}"
 disabled = true
 
 [[apps]]
-id = "app-branch"
-default_profile = "strict-v0"
-profiles = ["optimal-v0"]
-liveness_threshold_floor = 0.45
+id = "{branch}"
+default_profile = "{default}"
+profiles = ["{other}"]
+liveness_threshold_floor = {BRANCH_FLOOR}
 
 [request_limits]
 deadline_seconds = 60
 
 [connections]
 linger_seconds = 60
-"#;
-
-impl App {
-    /// The headers, as most clients write them.
-    pub(crate) fn headers(self) -> String {
-        format!("app_id: {}\r\napp_key: {}\r\n", self.id, self.key)
-    }
+"#
+    )
 }
 
-/// A server that is ready.
+/// A process that serves. Its [`Service`] is what clients see of it.
 pub(crate) struct Server {
     process: Mutex<Process>,
     /// Of its configuration, which it may read again.
     folder: Option<tempfile::TempDir>,
-    /// Of its storage, where the test gave it none.
+    /// Of its database, where the test gave it none.
     storage: Option<tempfile::TempDir>,
-    pub(crate) address: SocketAddr,
+    service: Service,
     /// The line that it printed when it was ready.
     pub(crate) ready: String,
     pub(crate) stdout: Arc<Lines>,
@@ -82,11 +55,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// A server with [`SETTINGS`], and with what `configure` adds to the command.
+    /// Starts a server with the apps of the contract, and with what `configure` adds to the command.
     pub(crate) fn start(configure: impl FnOnce(&mut Command)) -> Result<Self, Failed> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("likeness.toml");
-        std::fs::write(&file, SETTINGS)?;
+        std::fs::write(&file, settings())?;
         let keys = [APP, DISABLED, BRANCH].map(|app| format!("{}:{}", app.id, app.key));
         let mut command = likeness();
         command
@@ -115,35 +88,16 @@ impl Server {
             .and_then(|(_, rest)| rest.split(' ').next())
             .ok_or_else(|| format!("no address in {ready:?}"))?
             .parse()?;
+        let service = Service { address };
         Ok(Self {
             process: Mutex::new(process),
             folder: None,
             storage,
-            address,
+            service,
             ready,
             stdout,
             log,
         })
-    }
-
-    pub(crate) fn connect(&self) -> Result<Connection, Failed> {
-        Connection::open(self.address)
-    }
-
-    /// Sends these bytes on a connection of their own.
-    pub(crate) fn send(&self, bytes: &[u8]) -> Result<Answer, Failed> {
-        let mut connection = self.connect()?;
-        connection.send(bytes)?;
-        connection.answer()
-    }
-
-    /// Sends a form with the credentials of [`APP`] on a connection of its own.
-    pub(crate) fn post(&self, path: &str, form: &Form) -> Result<Answer, Failed> {
-        self.send(&form.request(path, &APP.headers()))
-    }
-
-    pub(crate) fn get(&self, path: &str) -> Result<Answer, Failed> {
-        self.send(format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address).as_bytes())
     }
 
     /// Asks the server to stop, as a supervisor does.
@@ -166,18 +120,18 @@ impl Server {
         self.process().id()
     }
 
-    /// Ends the server as nobody can prepare for.
+    /// Kills the server.
     pub(crate) fn kill(&self) {
         self.process().kill();
     }
 
-    /// Asks the server to read its models again, as supervisors of daemons do.
+    /// Asks the server to reload by SIGHUP.
     pub(crate) fn hang_up(&self) -> Outcome {
         self.process().signal("HUP")
     }
 
-    /// Sends a request without a body to the operator's port.
-    pub(crate) fn operate(&self, method: &str, path: &str, headers: &str) -> Result<Answer, Failed> {
+    /// Sends a request without a body to the admin listener.
+    pub(crate) fn operate(&self, method: &str, path: &str, headers: &str) -> Result<Response, Failed> {
         let line = self
             .stdout
             .wait_for("the admin listener", |line| line.starts_with("Admin listener: "))?;
@@ -186,17 +140,18 @@ impl Server {
             .ok_or_else(|| format!("no address in {line:?}"))?
             .1;
         let mut connection = Connection::open(address.parse()?)?;
-        connection
-            .send(format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n").as_bytes())?;
-        connection.operators_answer()
+        connection.send(&format!(
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n"
+        ))?;
+        connection.admin_response()
     }
 
-    /// What the process has in memory now, in bytes.
+    /// Returns the resident memory of the process in bytes.
     pub(crate) fn resident_bytes(&self) -> Result<u64, Failed> {
         self.process().resident_bytes()
     }
 
-    /// Waits until the server has stopped.
+    /// Waits until the process has ended.
     pub(crate) fn wait(&self) -> Result<ExitStatus, Failed> {
         self.process().wait()
     }
@@ -206,7 +161,15 @@ impl Server {
     }
 }
 
-/// A folder for what the command stores, unless it says where: never the checkout.
+impl Deref for Server {
+    type Target = Service;
+
+    fn deref(&self) -> &Service {
+        &self.service
+    }
+}
+
+/// Returns a folder for the command's database unless it names one, so that nothing is written into the checkout.
 pub(crate) fn storage_for(command: &mut Command) -> Result<Option<tempfile::TempDir>, Failed> {
     let chosen = command
         .get_envs()

@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use support::{APP, Form, KEY, Models, PATIENCE, TestServer};
+use support::{APP, Form, KEY, Models, PATIENCE, TestServer, form};
 
 fn request(server: &TestServer, form: &Form, key: &str) -> Request<Full<Bytes>> {
     Request::post(format!("http://{}/v0.2/biometric-verification", server.address))
@@ -49,7 +49,7 @@ fn refusals_end_only_their_own_stream() {
 
 async fn share_a_connection(server: &TestServer) {
     let (mut client, connection) = connect(server).await;
-    let large = Form::pair().file("other", &vec![7; 20_000_000]);
+    let large = form::pair().file("other", &vec![7; 20_000_000]);
     for _ in 0..3 {
         let refused = client
             .send_request(request(server, &large, "wrong"))
@@ -62,14 +62,14 @@ async fn share_a_connection(server: &TestServer) {
         assert_eq!(json["error"]["code"], "INVALID_CREDENTIALS");
 
         let answered = client
-            .send_request(request(server, &Form::pair(), KEY))
+            .send_request(request(server, &form::pair(), KEY))
             .await
             .unwrap();
         assert_eq!(answered.status(), 200);
         answered.into_body().collect().await.unwrap();
     }
     let (one, two) = tokio::join!(
-        client.clone().send_request(request(server, &Form::pair(), KEY)),
+        client.clone().send_request(request(server, &form::pair(), KEY)),
         client.clone().send_request(request(server, &large, KEY)),
     );
     assert_eq!(one.unwrap().status(), 200);
@@ -90,7 +90,7 @@ fn headers_over_the_bound_are_refused_and_the_connection_stays() {
 async fn fill_headers(server: &TestServer) {
     let (mut client, connection) = connect(server).await;
     let mut ask = async |count: usize, length: usize| {
-        let mut request = request(server, &Form::pair(), KEY);
+        let mut request = request(server, &form::pair(), KEY);
         for number in 0..count {
             let name = hyper::header::HeaderName::try_from(format!("x-{number:04}")).unwrap();
             request
@@ -152,6 +152,6 @@ fn endless_headers_are_refused() {
         .step_by(more.len())
         .find(|_| stream.write_all(&more).is_err());
     assert!(sent.is_some(), "{ENOUGH} bytes of headers were read");
-    let others = server.post("/v0.2/biometric-verification", &Form::pair());
+    let others = server.post("/v0.2/biometric-verification", &form::pair());
     assert_eq!(others.status, 200, "others are served");
 }

@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use likeness_server::storage::apps::AppLimits;
 use serde_json::json;
 use support::models::{BLOCKING, PANICKING};
-use support::{APP, Client, Form, KEY, Models, PATIENCE, Response, TestServer};
+use support::{APP, Client, Form, KEY, Models, PATIENCE, Response, TestServer, form};
 
 const LIVENESS: &str = "/v0.2/liveness-verification";
 
@@ -114,7 +114,7 @@ fn the_concurrency_limit_says_when_to_retry() {
     let models = Models::new(1);
     let server = serve(&models, |limits| limits.concurrent_requests = Some(1));
     let mut first = server.client();
-    first.send(&Form::selfie(BLOCKING, 500).request(LIVENESS, &support::credentials()));
+    first.send(&form::selfie(BLOCKING, 500).request(LIVENESS, &support::credentials()));
     models.wait_until_blocked();
     assert_eq!(
         refusal(&server.post(LIVENESS, &form())),
@@ -166,11 +166,11 @@ fn failures_of_the_service_do_not_count() {
     });
     for _ in 0..5 {
         server
-            .post(LIVENESS, &Form::selfie(PANICKING, 500))
+            .post(LIVENESS, &form::selfie(PANICKING, 500))
             .expect(500, "INTERNAL");
     }
     let mut first = server.client();
-    first.send(&Form::selfie(BLOCKING, 500).request(LIVENESS, &support::credentials()));
+    first.send(&form::selfie(BLOCKING, 500).request(LIVENESS, &support::credentials()));
     models.wait_until_blocked();
     for _ in 0..5 {
         server.post(LIVENESS, &form()).expect(503, "OVERLOADED");

@@ -6,14 +6,14 @@ mod support;
 
 use serde_json::Value;
 use support::models::TELLING;
-use support::{Form, Models, TestServer, credentials, log};
+use support::{Models, TestServer, credentials, form, log};
 
 #[test]
 fn log_lines_of_a_request_have_its_id() {
     let server = TestServer::start(&Models::new(2), |_| {});
     let mut ids = Vec::new();
     for number in 0..3 {
-        let form = Form::selfie(TELLING, 500);
+        let form = form::selfie(TELLING, 500);
         let headers = format!("{}x-request-id: tells-{number}\r\n", credentials());
         let mut client = server.client();
         client.send(&form.request("/v0.2/liveness-verification", &headers));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use likeness_server::storage::apps::AppLimits;
 use serde_json::{Value, json};
-use support::form::png;
+use support::form::{self, png};
 use support::models::{BLOCKING, EMPTY, PANICKING};
 use support::{APP, DISABLED_APP, Form, KEY, Models, Response, TestServer, credentials};
 
@@ -143,7 +143,7 @@ fn responses_match_their_description() {
     });
     let mut corrupt = png(600, 500);
     corrupt.truncate(corrupt.len() / 2);
-    let pair = || Form::selfie(600, 500).file("image", &png(600, 500));
+    let pair = || form::selfie(600, 500).file("image", &png(600, 500));
     let pair_of = |bytes: &[u8]| Form::new().file("selfie", bytes).file("image", bytes);
     let pair_sized = |width, height| pair_of(&png(width, height));
     for version in ["/v0.1", "/v0.2"] {
@@ -151,9 +151,9 @@ fn responses_match_their_description() {
             let path = format!("{version}/{endpoint}");
             for (form, status) in [
                 (pair(), 200),
-                (Form::pair().text("image_multiface", "true"), 200),
+                (form::pair().text("image_multiface", "true"), 200),
                 (pair_sized(EMPTY, 500), 200),
-                (pair().content_type("text/plain"), 400),
+                (pair().with_content_type("text/plain"), 400),
                 (Form::new(), 400),
                 (pair().file("selfie", b"x"), 400),
                 (pair_of(&vec![7; 200_001]), 413),
@@ -196,7 +196,7 @@ fn responses_match_their_description() {
     );
 
     let mut blocked = server.client();
-    blocked.send(&Form::selfie(BLOCKING, 500).request(LIVENESS, &credentials()));
+    blocked.send(&form::selfie(BLOCKING, 500).request(LIVENESS, &credentials()));
     models.wait_until_blocked();
     for path in [BIOMETRIC, LIVENESS] {
         let response = server.post(path, &pair()).expect(503, "OVERLOADED");

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use likeness_server::{Server, Traces};
 use likeness_testing::{Outcome, Suite, ensure};
-use support::{Form, KEY, Models, TestServer, credentials};
+use support::{KEY, Models, TestServer, credentials, form};
 
 const BIOMETRIC: &str = "/v0.2/biometric-verification";
 /// A caller's trace and span, and what W3C's header makes of them.
@@ -121,7 +121,7 @@ fn server(traces: Option<Traces>) -> TestServer {
 
 fn verify(server: &TestServer, more: &str) {
     let mut client = server.client();
-    client.send(&Form::pair().request(BIOMETRIC, &format!("{}{more}", credentials())));
+    client.send(&form::pair().request(BIOMETRIC, &format!("{}{more}", credentials())));
     assert_eq!(client.response().status, 200);
 }
 

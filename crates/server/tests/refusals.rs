@@ -63,7 +63,7 @@ fn a_flood_of_refusals_has_few_lines_and_a_sum() {
 
     let mut operator = server.operator();
     operator.send(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n");
-    let text = String::from_utf8(operator.admin_response().body).unwrap();
+    let text = operator.admin_response().text();
     let counted: u64 = text
         .lines()
         .filter(|line| line.starts_with("likeness_requests_total{") && line.contains("\"401\""))

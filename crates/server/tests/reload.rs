@@ -15,7 +15,7 @@ use likeness_engine::imaging::ImageLimits;
 use likeness_server::{EngineSource, Server, SourceError};
 use serde_json::Value;
 use support::models::BLOCKING;
-use support::{Client, Form, Models, PATIENCE, Response, TestServer, credentials, log};
+use support::{Client, Form, Models, PATIENCE, Response, TestServer, credentials, form, log};
 
 const BIOMETRIC: &str = "/v0.2/biometric-verification";
 const LIVENESS: &str = "/v0.2/liveness-verification";
@@ -108,7 +108,7 @@ fn expect(response: &Response, status: u16) -> Value {
 
 /// The liveness that a server responses with now.
 fn liveness(server: &TestServer) -> f64 {
-    liveness_of(&server.post(LIVENESS, &Form::selfie(600, 500)))
+    liveness_of(&server.post(LIVENESS, &form::selfie(600, 500)))
 }
 
 #[track_caller]
@@ -132,7 +132,7 @@ fn in_flight_requests_keep_their_models() {
         client.send(&form.request(path, &credentials()));
         client
     };
-    let blocking = Form::selfie(BLOCKING, 500);
+    let blocking = form::selfie(BLOCKING, 500);
     let pair = Form::new()
         .file("selfie", &support::form::png(BLOCKING, 500))
         .file("image", &support::form::png(2_000, 1_500));
@@ -140,10 +140,10 @@ fn in_flight_requests_keep_their_models() {
     old.wait_until_blocked();
     old.wait_until_blocked();
     let mut waiting = [
-        send(&Form::pair(), BIOMETRIC),
-        send(&Form::selfie(1_000, 800), LIVENESS),
+        send(&form::pair(), BIOMETRIC),
+        send(&form::selfie(1_000, 800), LIVENESS),
     ];
-    let form = Form::selfie(700, 600);
+    let form = form::selfie(700, 600);
     let mut arriving = server.client();
     let head = form.head(LIVENESS, &format!("{}expect: 100-continue\r\n", credentials()));
     arriving.send(head.as_bytes());
@@ -186,8 +186,8 @@ fn no_request_fails_during_repeated_reloads() {
         for number in 0..4 {
             let (stopped, answered, address) = (Arc::clone(&stopped), &answered, server.address);
             let requests = [
-                Form::pair().request(BIOMETRIC, &credentials()),
-                Form::selfie(600 + 100 * number, 500).request(LIVENESS, &credentials()),
+                form::pair().request(BIOMETRIC, &credentials()),
+                form::selfie(600 + 100 * number, 500).request(LIVENESS, &credentials()),
             ];
             scope.spawn(move || {
                 let mut client = Client::connect(address);
@@ -468,7 +468,7 @@ fn the_admin_token_is_required() {
     let headers = "authorization: Bearer 0perator\r\nx-request-id: corr-operator\r\n";
     let response = ask(&server, "POST", "/admin/reload", headers);
     assert_eq!(expect(&response, 200)["reloaded"], true);
-    let text = String::from_utf8(ask(&server, "GET", "/metrics", headers).body).unwrap();
+    let text = ask(&server, "GET", "/metrics", headers).text();
     assert!(
         text.contains("likeness_reloads_total{what=\"models\",outcome=\"changed\"} 1\n"),
         "{text}"

@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use likeness_server::Config;
-use support::{Form, Models, PATIENCE, Response, TestServer, credentials, log};
+use support::{Models, PATIENCE, Response, TestServer, credentials, form, log};
 
 const LIVENESS: &str = "/v0.2/liveness-verification";
 const ORIGIN: &str = "https://onboarding.example";
@@ -76,7 +76,7 @@ fn cross_origin_requests_of_configured_origins_are_allowed() {
     assert_eq!(asked.header("access-control-allow-credentials"), None);
     assert!(asked.header("x-request-id").is_some());
 
-    let form = Form::selfie(600, 500);
+    let form = form::selfie(600, 500);
     let mut client = server.client();
     client.send(&form.request(LIVENESS, &format!("{}origin: {ORIGIN}\r\n", credentials())));
     let response = client.response();
@@ -167,7 +167,7 @@ fn a_stalled_body_is_refused() {
         config.request_limits.deadline = PATIENCE * 2;
     });
     let mut client = server.client();
-    let request = Form::pair().request(LIVENESS, &credentials());
+    let request = form::pair().request(LIVENESS, &credentials());
     client.send(&request[..request.len() - 10]);
     let response = client.response().expect(504, "DEADLINE_EXCEEDED");
     assert_eq!(
@@ -257,7 +257,7 @@ fn unknown_methods_and_paths_get_the_envelope() {
     }
     assert_eq!(server.get("/healthz?%zz=%&&").status, 200);
     let slash = format!("{LIVENESS}/");
-    assert_eq!(server.post(&slash, &Form::selfie(600, 500)).status, 200);
+    assert_eq!(server.post(&slash, &form::selfie(600, 500)).status, 200);
     for broken in [
         &b"GET /a b HTTP/1.1\r\nhost: x\r\n\r\n"[..],
         b"GET /\x00 HTTP/1.1\r\nhost: x\r\n\r\n",
@@ -287,7 +287,7 @@ fn the_page_of_the_api_loads_only_files_of_this_service() {
         policy.starts_with("default-src 'none'") && !policy.contains("http"),
         "{policy}"
     );
-    let page = String::from_utf8(page.body).unwrap();
+    let page = page.text();
     let files: Vec<&str> = page
         .split([' ', '>'])
         .filter_map(|attribute| {
@@ -302,7 +302,7 @@ fn the_page_of_the_api_loads_only_files_of_this_service() {
         assert!(file.starts_with("/docs/"), "{file}");
         assert_eq!(get(&server, file).status, 200, "{file}");
     }
-    let set_up = String::from_utf8(get(&server, "/docs/swagger-initializer.js").body).unwrap();
+    let set_up = get(&server, "/docs/swagger-initializer.js").text();
     assert!(
         set_up.contains("/openapi.json") && set_up.contains(r#""validatorUrl": "none""#),
         "{set_up}"

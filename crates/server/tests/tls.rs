@@ -273,7 +273,7 @@ fn shutdown_drains_in_flight_requests_over_http2() {
             .body(())
             .unwrap();
         let (response, mut body) = client.send_request(request, false).unwrap();
-        let form = support::Form::selfie(support::models::BLOCKING, 500).body();
+        let form = support::form::selfie(support::models::BLOCKING, 500).body();
         body.send_data(form.into(), true).unwrap();
         models.wait_until_blocked();
         server.shut_down();

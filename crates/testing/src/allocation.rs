@@ -1,4 +1,4 @@
-//! An allocator that knows how much the current thread holds at most, for suites that promise bounds.
+//! An allocator that counts how much the current thread holds at most, for suites that check bounds.
 //!
 //! A suite installs it with `#[global_allocator]`.
 
@@ -17,7 +17,7 @@ thread_local! {
 /// The system's allocator, with counts for each thread. What C libraries allocate is not counted.
 pub struct Counting;
 
-/// What some work has taken of memory.
+/// The memory that some work needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
     /// Bytes that the thread held at most, beyond what it held before.

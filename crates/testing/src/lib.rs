@@ -1,16 +1,19 @@
-//! What the suites of Likeness share: finding the test data, reporting as skipped, by name, what cannot be tested without
-//! it, and packs of tiny models that are made on the spot.
+//! What the suites of Likeness share: an HTTP client and the cases of the HTTP contract, the test data, skipping by name
+//! what cannot be tested without it, and packs of tiny models that are made on the spot.
 //!
 //! Test data is found by `LIKENESS_SHARED`, or as `../shared` beside the checkout. With `LIKENESS_NO_SKIP=1`, as in CI, a
 //! test that would be skipped fails instead.
 
 pub mod allocation;
+pub mod contract;
 mod database;
+pub mod http;
 pub mod onnx;
 mod pack;
 pub mod postgres;
 mod published;
 
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,10 +25,10 @@ pub use pack::TestPack;
 pub use postgres::Postgres;
 pub use published::published;
 
-/// What the tests of a suite answer.
+/// The result of a test.
 pub type Outcome = Result<(), Failed>;
 
-/// The folder with test pictures, reference outputs and model files, where there is one.
+/// Returns the folder with test images, reference outputs and model files, where there is one.
 #[must_use]
 pub fn shared() -> Option<PathBuf> {
     let folder = match std::env::var_os("LIKENESS_SHARED").filter(|value| !value.is_empty()) {
@@ -35,7 +38,7 @@ pub fn shared() -> Option<PathBuf> {
     folder.join("data").is_dir().then_some(folder)
 }
 
-/// Name of the execution provider that tests and benches which follow it use: that of the environment variable
+/// Returns the name of the execution provider that tests and benches which follow it use: that of the environment variable
 /// `LIKENESS__ENGINE__PROVIDER`, else `cpu`.
 #[must_use]
 pub fn provider() -> String {
@@ -45,7 +48,7 @@ pub fn provider() -> String {
         .unwrap_or_else(|| "cpu".to_owned())
 }
 
-/// The ONNX Runtime library that tests name: that of `ORT_DYLIB_PATH`, else the one with the CPU provider only, which
+/// Returns the ONNX Runtime library that tests name: that of `ORT_DYLIB_PATH`, else the one with the CPU provider only, which
 /// `make setup` unpacks.
 #[must_use]
 pub fn library() -> PathBuf {
@@ -60,7 +63,7 @@ pub fn library() -> PathBuf {
     )
 }
 
-/// Noise of 0 to 255, as uneven as the pixels of a picture and the same in every run: on zeros models are faster.
+/// Returns noise of 0 to 255, as uneven as the pixels of an image and the same in every run: on zeros models are faster.
 pub fn noise() -> impl FnMut() -> f32 {
     let mut state = 1_u32;
     move || {
@@ -69,15 +72,15 @@ pub fn noise() -> impl FnMut() -> f32 {
     }
 }
 
-/// Root of the checkout that this crate was compiled in.
+/// Returns the root of the checkout that this crate was compiled in.
 #[must_use]
 pub fn workspace() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).unwrap_or(here).to_owned()
 }
 
-/// Whether set-up has brought the default pack: every model that its manifest names is there. ONNX Runtime is not asked
-/// for: where there are models, a missing library is an error and no reason to skip.
+/// Returns whether set-up has brought the default pack: every model that its manifest names. ONNX Runtime is not required
+/// here: where there are models, a missing library is an error and no reason to skip.
 #[must_use]
 pub fn has_models() -> bool {
     let store = match std::env::var_os("LIKENESS_MODELS").filter(|value| !value.is_empty()) {
@@ -89,7 +92,7 @@ pub fn has_models() -> bool {
         .is_some_and(|checksums| checksums.iter().all(|checksum| blobs.join(checksum).is_file()))
 }
 
-/// SHA-256 of each model of a manifest: its own, or that of the source that it is taken from as it is.
+/// Returns the SHA-256 of each model of a manifest: its own, or that of the source that it is a copy of.
 fn model_checksums(manifest: &str) -> Option<Vec<String>> {
     let manifest: toml::Table = manifest.parse().ok()?;
     let (models, sources) = (manifest.get("models")?.as_table()?, manifest.get("sources")?);
@@ -108,11 +111,22 @@ fn model_checksums(manifest: &str) -> Option<Vec<String>> {
 /// The default pack's, compiled in: tests may run where there is no checkout.
 const MANIFEST: &str = include_str!("../../../models/open-1/pack.toml");
 
+/// What a test needs, or the reason to skip it.
+pub type Needed<T> = Result<T, &'static str>;
+
+fn models() -> Needed<()> {
+    has_models().then_some(()).ok_or(NEEDS_MODELS)
+}
+
+fn data() -> Needed<PathBuf> {
+    shared().ok_or("needs ../shared")
+}
+
 /// Why a test is skipped where set-up has not brought the default pack.
 const NEEDS_MODELS: &str = "needs models/store";
 
-/// The program of this name: what set-up has unpacked, or one on the path.
-fn find_program(name: &str) -> Option<PathBuf> {
+/// Returns the program of this name: what set-up has unpacked, or one on the path.
+fn program(name: &'static str) -> Needed<PathBuf> {
     let set_up = workspace().join(".setup").join(name).join("usr/bin");
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::iter::once(set_up)
@@ -120,6 +134,15 @@ fn find_program(name: &str) -> Option<PathBuf> {
         .chain([PathBuf::from("/usr/sbin")])
         .map(|folder| folder.join(name))
         .find(|file| file.is_file())
+        .ok_or(name)
+}
+
+/// Returns the interpreter of a Python environment of `scripts/NAME-requirements.txt`, which set-up may have made.
+fn python(environment: &'static str) -> Needed<PathBuf> {
+    let folder = workspace().join(".setup").join(environment);
+    // Written when all is installed.
+    let complete = folder.join("requirements").is_file();
+    complete.then(|| folder.join("bin/python")).ok_or(environment)
 }
 
 /// The tests of one binary with `harness = false`.
@@ -130,109 +153,108 @@ pub struct Suite {
 }
 
 impl Suite {
-    /// No tests yet.
+    /// Returns a suite without tests.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A test that needs nothing.
+    /// Adds a test that needs nothing.
     pub fn test(&mut self, name: impl Into<String>, test: impl FnOnce() -> Outcome + Send + 'static) {
         self.trials.push(Trial::test(name, test));
     }
 
-    /// A test that needs the model store.
-    pub fn with_models(&mut self, name: impl Into<String>, test: impl FnOnce() -> Outcome + Send + 'static) {
-        if has_models() {
-            self.test(name, test);
-        } else {
-            self.skip(name, NEEDS_MODELS);
+    /// Adds a test that gets what it needs, and is skipped without it.
+    pub fn with<T: Send + 'static>(
+        &mut self,
+        name: impl Into<String>,
+        needed: Needed<T>,
+        test: impl FnOnce(T) -> Outcome + Send + 'static,
+    ) {
+        match needed {
+            Ok(needed) => self.test(name, move || test(needed)),
+            Err(reason) => self.skip(name, reason),
         }
     }
 
-    /// A test that needs the shared test data; it is given the folder.
+    /// Adds a test that needs the model store.
+    pub fn with_models(&mut self, name: impl Into<String>, test: impl FnOnce() -> Outcome + Send + 'static) {
+        self.with(name, models(), move |()| test());
+    }
+
+    /// Adds a test that needs the shared test data and gets their folder.
     pub fn with_shared(
         &mut self,
         name: impl Into<String>,
         test: impl FnOnce(&Path) -> Outcome + Send + 'static,
     ) {
-        match shared() {
-            Some(folder) => self.test(name, move || test(&folder)),
-            None => self.skip(name, "needs ../shared"),
-        }
+        self.with(name, data(), move |folder| test(&folder));
     }
 
-    /// A test that needs the shared test data and the model store.
+    /// Adds a test that needs the shared test data, whose folder it gets, and the model store.
     pub fn with_shared_and_models(
         &mut self,
         name: impl Into<String>,
         test: impl FnOnce(&Path) -> Outcome + Send + 'static,
     ) {
-        if has_models() {
-            self.with_shared(name, test);
-        } else {
-            self.skip(name, NEEDS_MODELS);
-        }
+        let needed = models().and_then(|()| data());
+        self.with(name, needed, move |folder| test(&folder));
     }
 
-    /// A test that needs an ONNX Runtime with this execution provider, which `make setup-NAME` unpacks, besides the shared
-    /// test data and the model store.
+    /// Adds a test that needs an ONNX Runtime with this execution provider, which `make setup-NAME` unpacks, besides the
+    /// shared test data and the model store.
     pub fn with_provider(
         &mut self,
         name: impl Into<String>,
         provider: &'static str,
         test: impl FnOnce(&Path) -> Outcome + Send + 'static,
     ) {
-        let folder = workspace().join(format!(".setup/onnxruntime-{provider}"));
-        if folder.is_dir() {
-            self.with_shared_and_models(name, test);
-        } else {
-            self.skip(name, provider);
-        }
+        let library = workspace().join(format!(".setup/onnxruntime-{provider}"));
+        let library = library.is_dir().then_some(()).ok_or(provider);
+        let needed = library.and_then(|()| models()).and_then(|()| data());
+        self.with(name, needed, move |folder| test(&folder));
     }
 
-    /// A test that needs a program, which set-up may have unpacked into `.setup`; it is given its path.
+    /// Adds a test that needs a program, which set-up may have unpacked into `.setup`, and gets its path.
     pub fn with_program(
         &mut self,
         name: impl Into<String>,
-        program: &'static str,
+        needed: &'static str,
         test: impl FnOnce(&Path) -> Outcome + Send + 'static,
     ) {
-        match find_program(program) {
-            Some(path) => self.test(name, move || test(&path)),
-            None => self.skip(name, program),
-        }
+        self.with(name, program(needed), move |path| test(&path));
     }
 
-    /// A test that needs the model store and a program; it is given the program's path.
+    /// Adds a test that needs the model store and a program, whose path it gets.
     pub fn with_models_and_program(
         &mut self,
         name: impl Into<String>,
-        program: &'static str,
+        needed: &'static str,
         test: impl FnOnce(&Path) -> Outcome + Send + 'static,
     ) {
-        if has_models() {
-            self.with_program(name, program, test);
-        } else {
-            self.skip(name, NEEDS_MODELS);
-        }
+        let needed = models().and_then(|()| program(needed));
+        self.with(name, needed, move |path| test(&path));
     }
 
-    /// A test that needs a Python environment of `scripts/NAME-requirements.txt`, which set-up may have made; it is given the
-    /// interpreter.
+    /// Adds a test that needs a Python environment of `scripts/NAME-requirements.txt` and gets the interpreter.
     pub fn with_python(
         &mut self,
         name: impl Into<String>,
         environment: &'static str,
         test: impl FnOnce(&Path) -> Outcome + Send + 'static,
     ) {
-        let folder = workspace().join(".setup").join(environment);
-        // Written when all is installed.
-        if folder.join("requirements").is_file() {
-            self.test(name, move || test(&folder.join("bin/python")));
-        } else {
-            self.skip(name, environment);
-        }
+        self.with(name, python(environment), move |interpreter| test(&interpreter));
+    }
+
+    /// Adds a test that needs a Python environment, the model store and the shared test data, whose folder it gets.
+    pub fn with_shared_models_and_python(
+        &mut self,
+        name: impl Into<String>,
+        environment: &'static str,
+        test: impl FnOnce(&Path) -> Outcome + Send + 'static,
+    ) {
+        let needed = models().and_then(|()| python(environment)).and_then(|_| data());
+        self.with(name, needed, move |folder| test(&folder));
     }
 
     fn skip(&mut self, name: impl Into<String>, why: &'static str) {
@@ -251,13 +273,75 @@ impl Suite {
     }
 }
 
-/// Fails a test unless the condition holds.
+/// Runs a check on each of several named cases and reports all that fail, not only the first.
+///
+/// # Errors
+/// The failures, or that there is no case.
+pub fn for_each<T>(
+    cases: impl IntoIterator<Item = (impl AsRef<str>, T)>,
+    mut check: impl FnMut(T) -> Outcome,
+) -> Outcome {
+    let mut count = 0;
+    let mut failures = Vec::new();
+    for (name, case) in cases {
+        count += 1;
+        if let Err(failure) = check(case) {
+            let reason = failure.message().unwrap_or("failed");
+            failures.push(format!("{}: {reason}", name.as_ref()));
+        }
+    }
+    ensure!(count > 0, "no case");
+    ensure!(
+        failures.is_empty(),
+        "{} of {count} cases:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+    Ok(())
+}
+
+/// Describes how two values differ: both of them, or where they take several lines, a unified diff.
+pub fn difference(found: &impl Debug, expected: &impl Debug) -> String {
+    let (found, expected) = (format!("{found:#?}"), format!("{expected:#?}"));
+    if !found.contains('\n') && !expected.contains('\n') {
+        return format!("     found: {found}\n  expected: {expected}");
+    }
+    let difference = similar::TextDiff::from_lines(&expected, &found);
+    let mut unified = difference.unified_diff();
+    unified.header("expected", "found").to_string()
+}
+
+/// Fails a test, with file and line, unless the condition holds.
 #[macro_export]
 macro_rules! ensure {
     ($condition:expr, $($message:tt)+) => {
-        // Written so that a comparison with a number that is none fails the test.
+        // Written so that a comparison with NaN fails the test.
         if $condition {} else {
-            return ::std::result::Result::Err(::std::format!($($message)+).into());
+            let message = ::std::format!($($message)+);
+            return ::std::result::Result::Err(
+                ::std::format!("{}:{}: {message}", ::std::file!(), ::std::line!()).into(),
+            );
+        }
+    };
+}
+
+/// Fails a test, with file, line and the [`difference`], unless the first value equals the second, which is the expected
+/// one.
+#[macro_export]
+macro_rules! ensure_eq {
+    ($found:expr, $expected:expr $(,)?) => {
+        $crate::ensure_eq!($found, $expected, "{}", ::std::stringify!($found))
+    };
+    ($found:expr, $expected:expr, $($message:tt)+) => {
+        match (&$found, &$expected) {
+            (found, expected) => {
+                $crate::ensure!(
+                    *found == *expected,
+                    "{}\n{}",
+                    ::std::format_args!($($message)+),
+                    $crate::difference(found, expected)
+                );
+            }
         }
     };
 }

@@ -1,4 +1,4 @@
-//! Tiny models of the families that Likeness knows. What they answer can be worked out by hand: they look at mean colours.
+//! Tiny models of the families that Likeness knows. They read mean colours, so that their outputs can be computed by hand.
 
 use likeness_onnx::proto::{
     AttributeProto, DimensionProto, DimensionValue, GraphProto, NodeProto, TensorProto, TensorShapeProto,
@@ -12,17 +12,17 @@ const STRIDES: [i64; 3] = [8, 16, 32];
 /// The logit of a cell without anything red.
 const NOTHING: f32 = -20.0;
 
-/// What a model declares of its input, `[batch,3,height,width]`; `None` for what is free.
+/// The declared shape of a model's input, `[batch,3,height,width]`; `None` for a free dimension.
 #[derive(Debug, Clone, Copy)]
 pub struct InputShape {
-    /// Pictures.
+    /// Number of images.
     pub batch: Option<i64>,
     /// Pixels a side.
     pub side: Option<i64>,
 }
 
 impl InputShape {
-    /// Any number of squares of this side.
+    /// Returns the shape of any number of squares of this side.
     #[must_use]
     pub fn squares(side: i64) -> Self {
         Self {
@@ -31,7 +31,7 @@ impl InputShape {
         }
     }
 
-    /// One square of this side at a time.
+    /// Returns the shape of one square of this side at a time.
     #[must_use]
     pub fn one_square(side: i64) -> Self {
         Self {
@@ -40,7 +40,7 @@ impl InputShape {
         }
     }
 
-    /// One picture of any size at a time.
+    /// Returns the shape of one image of any size at a time.
     #[must_use]
     pub fn one_of_any_size() -> Self {
         Self {
@@ -80,7 +80,7 @@ fn value(name: &str, elem_type: i32, dims: &[Option<i64>]) -> ValueInfoProto {
     }
 }
 
-/// A model that answers with numbers made of the mean of each plane of its input: embedders and liveness models.
+/// A model whose outputs are computed from the mean of each plane of its input: embedders and liveness models.
 #[derive(Debug, Clone)]
 pub struct Vectors {
     input: InputShape,
@@ -95,20 +95,20 @@ pub struct Vectors {
 }
 
 impl Vectors {
-    /// The means of the three planes.
+    /// Returns a model that outputs the means of the three planes.
     #[must_use]
     pub fn means(input: InputShape) -> Self {
         let identity = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
         Self::of(input, &identity, &[0.0; 3])
     }
 
-    /// The same numbers for every picture.
+    /// Returns a model that outputs the same numbers for every image.
     #[must_use]
     pub fn constant(input: InputShape, numbers: &[f32]) -> Self {
         Self::of(input, &vec![0.0; 3 * numbers.len()], numbers)
     }
 
-    /// `means * weights + bias`, `weights` as 3 rows.
+    /// Returns a model that outputs `means * weights + bias`, `weights` as 3 rows.
     #[must_use]
     pub fn of(input: InputShape, weights: &[f32], bias: &[f32]) -> Self {
         Self {
@@ -123,42 +123,42 @@ impl Vectors {
         }
     }
 
-    /// Softmax of the numbers.
+    /// Applies softmax to the numbers.
     #[must_use]
     pub fn with_softmax(mut self) -> Self {
         self.softmax = true;
         self
     }
 
-    /// The output is `[N,numbers,1,1]`.
+    /// Gives the output the shape `[N,numbers,1,1]`.
     #[must_use]
     pub fn in_four_dimensions(mut self) -> Self {
         self.four_dimensions = true;
         self
     }
 
-    /// The input is of half precision.
+    /// Makes the input half precision.
     #[must_use]
     pub fn of_half_precision(mut self) -> Self {
         self.half = true;
         self
     }
 
-    /// There is another input beside the pictures.
+    /// Adds another input beside the images.
     #[must_use]
     pub fn with_second_input(mut self) -> Self {
         self.second_input = true;
         self
     }
 
-    /// The model does not say how many numbers it answers.
+    /// Leaves the number of outputs undeclared.
     #[must_use]
     pub fn undeclared(mut self) -> Self {
         self.undeclared = true;
         self
     }
 
-    /// The bytes of the ONNX file.
+    /// Returns the bytes of the ONNX file.
     #[must_use]
     pub fn onnx(&self) -> Vec<u8> {
         let numbers = self.bias.len() as i64;
@@ -249,7 +249,7 @@ impl Vectors {
     }
 }
 
-/// A detector that takes what is red for faces: in the cells of 32 pixels, the more of a cell is red the surer. A face's box
+/// A detector that finds faces where there is red: in the cells of 32 pixels, the more of a cell is red the surer. A face's box
 /// reaches one cell to the left and upwards of its cell's upper left corner and two to the right and downwards; its
 /// landmarks lie in its cell, at [`RedFaces::LANDMARKS`].
 ///

@@ -1,4 +1,4 @@
-//! Packs in a folder of their own.
+//! Model packs whose models lie beside the manifest.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -14,7 +14,7 @@ pub struct TestPack {
 }
 
 impl TestPack {
-    /// A pack without models.
+    /// Returns a pack without models.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self {
@@ -24,25 +24,25 @@ impl TestPack {
         }
     }
 
-    /// One more detector; `keys` are its other lines of the manifest.
+    /// Adds a detector; `keys` are its other lines of the manifest.
     #[must_use]
     pub fn detector(self, model: &str, onnx: Vec<u8>, keys: &str) -> Self {
         self.entry("detector", model, onnx, keys)
     }
 
-    /// One more embedder.
+    /// Adds an embedder.
     #[must_use]
     pub fn embedder(self, model: &str, onnx: Vec<u8>, keys: &str) -> Self {
         self.entry("embedder", model, onnx, keys)
     }
 
-    /// One more liveness model.
+    /// Adds a liveness model.
     #[must_use]
     pub fn liveness(self, model: &str, onnx: Vec<u8>, keys: &str) -> Self {
         self.entry("liveness", model, onnx, keys)
     }
 
-    /// More of the manifest, such as a calibration.
+    /// Adds to the manifest, such as a calibration.
     #[must_use]
     pub fn with(mut self, text: &str) -> Self {
         self.entries.push('\n');
@@ -59,7 +59,7 @@ impl TestPack {
         self
     }
 
-    /// The manifest's text.
+    /// Returns the text of the manifest.
     #[must_use]
     pub fn manifest(&self) -> String {
         let mut text = format!(
@@ -81,7 +81,7 @@ impl TestPack {
     /// Writes the manifest and the models into a folder.
     ///
     /// # Errors
-    /// Whatever writing fails with.
+    /// Those of writing files.
     pub fn write(&self, folder: &Path) -> std::io::Result<()> {
         std::fs::create_dir_all(folder)?;
         for (name, onnx) in &self.models {

@@ -124,7 +124,7 @@ impl Postgres {
         &self.password
     }
 
-    /// Starts the server, where it is stopped, and waits until it answers.
+    /// Starts the server if it is stopped, and waits until it accepts connections.
     ///
     /// # Errors
     /// It does not come up; with its log.
@@ -159,7 +159,7 @@ impl Postgres {
         while run(self.client("pg_isready").args(["--timeout", "1"])).is_err() {
             if Instant::now() > deadline {
                 let said = std::fs::read_to_string(&log).unwrap_or_default();
-                return Err(format!("PostgreSQL does not answer; its log:\n{said}").into());
+                return Err(format!("PostgreSQL does not accept connections; its log:\n{said}").into());
             }
             thread::sleep(Duration::from_millis(50));
         }
@@ -176,8 +176,8 @@ impl Postgres {
         }
     }
 
-    /// Has the server and all its processes stand still until what is returned is dropped: connections stay, and nobody
-    /// answers. On Linux only.
+    /// Suspends the server and all its processes until the returned value is dropped: connections stay open without a
+    /// response. On Linux only.
     ///
     /// # Errors
     /// It does not run, or cannot be told.
@@ -264,12 +264,12 @@ impl Drop for Postgres {
     }
 }
 
-/// Starts the server, and ends it when nobody holds the other end of `stopped` any more.
+/// Starts the server, and ends it when the other end of `stopped` is dropped.
 fn keep(mut command: Command, report: &Sender<std::io::Result<()>>, stopped: &Receiver<()>) {
     let mut server: Child = match command.spawn() {
         Ok(server) => server,
         Err(error) => {
-            // Whoever asked waits for it.
+            // The caller waits for it.
             let _ = report.send(Err(error));
             return;
         }

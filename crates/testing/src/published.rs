@@ -1,4 +1,4 @@
-//! The models of the default pack, made of their publishers' files among the test data.
+//! The models of the default pack, imported from their publishers' files among the test data.
 
 use std::path::Path;
 
@@ -6,8 +6,8 @@ use likeness_packs::{DEFAULT_PACK, Manifest, PackError};
 
 use crate::Failed;
 
-/// The ONNX that the default pack's recipe makes of the files in `<shared>/upstream`: a model by its name in the
-/// manifest. Neither the store nor the reference conversions are read.
+/// Returns the ONNX that the default pack's recipe makes of the files in `<shared>/upstream`, for a model by its name in
+/// the manifest. Reads neither the store nor the reference conversions.
 ///
 /// # Errors
 /// No such model or file, or one that cannot be imported.

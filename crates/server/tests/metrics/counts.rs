@@ -6,7 +6,7 @@ use likeness_server::AppConfig;
 use likeness_testing::Suite;
 
 use crate::support::models::BLOCKING;
-use crate::support::{APP, Form, KEY, Models, PATIENCE, TestServer};
+use crate::support::{APP, Form, KEY, Models, PATIENCE, TestServer, form};
 use crate::traffic::{
     BIOMETRIC, LIVENESS, METRICS_TOKEN, TOKEN, known, operate, rise, scrape, send, server, traffic,
 };
@@ -162,14 +162,14 @@ fn say_what_is_under_way() {
         config.admission.max_requests = Some(2);
     });
     let look = || {
-        let text = operate(&server, "GET", "/metrics", None).body;
+        let text = operate(&server, "GET", "/metrics", None).body.clone();
         String::from_utf8(text).unwrap()
     };
     let has = |text: &str, line: &str| text.lines().any(|found| found == line);
     let text = look();
     assert!(has(&text, "likeness_admitted_requests 0") && has(&text, "likeness_admitted_requests_max 2"));
 
-    let blocking = Form::selfie(BLOCKING, 500).request(LIVENESS, &known());
+    let blocking = form::selfie(BLOCKING, 500).request(LIVENESS, &known());
     let mut first = server.client();
     first.send(&blocking);
     models.wait_until_blocked();
@@ -189,7 +189,7 @@ fn say_what_is_under_way() {
         assert!(Instant::now() < deadline, "{}", look());
     }
     assert!(has(&look(), "likeness_admitted_requests 2"));
-    send(&server, &Form::selfie(500, 500).request(LIVENESS, &known()), 503);
+    send(&server, &form::selfie(500, 500).request(LIVENESS, &known()), 503);
     models.release();
     models.wait_until_blocked();
     models.release();
@@ -237,13 +237,13 @@ fn stay_few_under_hostile_requests() {
         let headers = format!(
             "app_id: id-{number}\r\napp_key: {KEY}\r\nx-request-id: cor-{number}\r\nuser-agent: agent-{number}\r\n"
         );
-        send(&server, &Form::pair().request(BIOMETRIC, &headers), 401);
+        send(&server, &form::pair().request(BIOMETRIC, &headers), 401);
         let path = format!("/v0.2/biometric-verification/{number}");
-        send(&server, &Form::pair().request(&path, &headers), 404);
+        send(&server, &form::pair().request(&path, &headers), 404);
         let mut client = server.client();
         client.send(format!("M{number} /p{number} HTTP/1.1\r\nhost: h{number}\r\n\r\n").as_bytes());
         assert_eq!(client.response().status, 404);
-        let fields = Form::pair().text("profile", &format!("profile-{number}"));
+        let fields = form::pair().text("profile", &format!("profile-{number}"));
         send(&server, &fields.request(BIOMETRIC, &known()), 400);
         assert_eq!(
             operate(&server, "GET", &format!("/admin/{number}"), Some(TOKEN)).status,
@@ -270,7 +270,7 @@ fn of_apps_are_bounded() {
         let headers = format!("app_id: many-{number}\r\napp_key: {KEY}\r\n");
         send(&server, &Form::new().request(LIVENESS, &headers), 400);
     }
-    let text = String::from_utf8(operate(&server, "GET", "/metrics", None).body).unwrap();
+    let text = operate(&server, "GET", "/metrics", None).text();
     let count = |end: &str| {
         text.lines()
             .filter(|line| line.starts_with("likeness_app_requests_total{app=\"many-") && line.ends_with(end))
@@ -346,7 +346,7 @@ fn details_are_for_the_operator_only() {
     assert_eq!(info["models"]["pack"], "custom");
     assert_eq!(info["configuration"]["request_limits"]["deadline_seconds"], 10.0);
     assert_eq!(info["configuration"]["admin"]["token"], "<redacted>");
-    let text = String::from_utf8(response.body).unwrap();
+    let text = response.text();
     for secret in [KEY, TOKEN, METRICS_TOKEN, APP] {
         assert!(!text.contains(secret), "{secret} in {text}");
     }

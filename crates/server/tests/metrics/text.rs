@@ -50,7 +50,9 @@ fn names_helps_and_labels() {
 fn passes_promtool(promtool: &Path) -> Outcome {
     let server = server();
     traffic(&server);
-    let text = operate(&server, "GET", "/metrics", Some(METRICS_TOKEN)).body;
+    let text = operate(&server, "GET", "/metrics", Some(METRICS_TOKEN))
+        .body
+        .clone();
     let mut child = Command::new(promtool)
         .args(["check", "metrics"])
         .stdin(Stdio::piped())

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use likeness_server::AppConfig;
 
 use crate::support::models::EMPTY;
-use crate::support::{APP, Form, KEY, Models, Response, TestServer, credentials};
+use crate::support::{APP, Form, KEY, Models, Response, TestServer, credentials, form};
 
 pub(crate) const TOKEN: &str = "operators-t0ken";
 pub(crate) const METRICS_TOKEN: &str = "metrics-t0ken";
@@ -41,18 +41,18 @@ pub(crate) fn scrape(server: &TestServer) -> Text {
         response.header("content-type"),
         Some("text/plain; version=0.0.4; charset=utf-8")
     );
-    Text::parse(String::from_utf8(response.body).unwrap())
+    Text::parse(response.text())
 }
 
 /// Something of everything, each once.
 pub(crate) fn traffic(server: &TestServer) {
-    assert_eq!(server.post(BIOMETRIC, &Form::pair()).status, 200);
-    assert_eq!(server.post(LIVENESS, &Form::selfie(500, 500)).status, 200);
+    assert_eq!(server.post(BIOMETRIC, &form::pair()).status, 200);
+    assert_eq!(server.post(LIVENESS, &form::selfie(500, 500)).status, 200);
     // Nobody in the selfie: a reject with a line.
     let nobody = Form::new().file("selfie", &crate::support::form::png(EMPTY, 500));
     let nobody = nobody.file("image", &crate::support::form::png(500, 500));
     assert_eq!(server.post(BIOMETRIC, &nobody).status, 200);
-    assert_eq!(server.post(BIOMETRIC, &Form::selfie(500, 500)).status, 400);
+    assert_eq!(server.post(BIOMETRIC, &form::selfie(500, 500)).status, 400);
     for (path, expected) in [
         ("/healthz", 200),
         ("/readyz", 200),
@@ -63,11 +63,11 @@ pub(crate) fn traffic(server: &TestServer) {
     }
     send(
         server,
-        &Form::pair().request(BIOMETRIC, "app_id: x\r\napp_key: y\r\n"),
+        &form::pair().request(BIOMETRIC, "app_id: x\r\napp_key: y\r\n"),
         401,
     );
     let odd = format!("app_id: {ODD_APP}\r\napp_key: {KEY}\r\n");
-    send(server, &Form::pair().request(BIOMETRIC, &odd), 200);
+    send(server, &form::pair().request(BIOMETRIC, &odd), 200);
 }
 
 pub(crate) fn send(server: &TestServer, request: &[u8], expected: u16) {

@@ -15,17 +15,14 @@ pub(crate) mod models;
 use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
 
 use likeness_server::{AppConfig, Apps, Config, EngineSource, ServeError, Server};
+pub(crate) use likeness_testing::http::PATIENCE;
 use tokio::sync::oneshot;
 
 pub(crate) use client::{Client, Response};
 pub(crate) use form::Form;
 pub(crate) use models::Models;
-
-/// No wait of a test is longer; none is expected to come near.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What servers of this process keep, which all of them share.
 static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
