@@ -393,7 +393,7 @@ fn of_match(shared: &Path) -> Outcome {
         ended.code == Some(1)
             && ended
                 .stderr
-                .contains("again.toml: there is another one for the embedder"),
+                .contains("again.toml: another one for the embedder is set already"),
         "{ended:?}"
     );
     Ok(())

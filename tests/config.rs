@@ -454,14 +454,14 @@ fn hang_up() -> Outcome {
     file.write(&settings(400))?;
     server.hang_up()?;
     server.log.wait_for("the new settings", |line| {
-        line.contains("new settings hold from now on") && line.contains("request_limits.v0_2.selfie.min_side")
+        line.contains("settings reloaded") && line.contains("request_limits.v0_2.selfie.min_side")
     })?;
     ensure!(status(&server)? == 200, "the new settings do not hold");
 
     file.write("[request_limits]\nv0_2 = 'none'\n")?;
     server.hang_up()?;
     server.log.wait_for("what is wrong", |line| {
-        line.contains("the new settings cannot be used") && line.contains("request_limits.v0_2")
+        line.contains("settings reload failed") && line.contains("request_limits.v0_2")
     })?;
     ensure!(status(&server)? == 200, "the settings before do not hold");
     Ok(())
@@ -648,7 +648,7 @@ fn old_names() -> Outcome {
         (
             &["audit", "verify", "--from", "store", "--expect-head", "a"],
             "`--expect-head` has been renamed to `--expect-checkpoint`",
-            "--expect-checkpoint: `a` is not INSTANCE:NUMBER:HASH",
+            "must be INSTANCE:NUMBER:HASH",
         ),
     ] {
         let ended = Process::run(

@@ -276,6 +276,6 @@ fn token() -> Outcome {
 
     expect_no_start(
         &["--admin-listen", "0.0.0.0:0"],
-        "admin.token: is needed where admin.listen",
+        "admin.token (set by --admin-listen): is needed where admin.listen",
     )
 }

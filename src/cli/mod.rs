@@ -72,7 +72,7 @@ enum Command {
     /// Show and check the settings of `likeness serve`
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// Write the OpenAPI document of the HTTP API, or its collection for Postman
+    /// Write the OpenAPI document of the HTTP API
     Openapi(openapi::OpenapiArguments),
     /// Diagnose processor, ONNX Runtime, execution provider, models and settings
     ///

@@ -199,7 +199,7 @@ fn refusals() -> Outcome {
         (
             &["create", "configured"],
             1,
-            "the configuration already has an app `configured`",
+            "the configuration has an app `configured`, which overrides",
         ),
         (
             &["create", "x", "--profiles", "none-v1"],

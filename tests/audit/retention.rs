@@ -29,7 +29,7 @@ fn whole(storage: &Storage) -> Outcome {
         command.env("LIKENESS_AUDIT_CHAIN_KEY", KEY);
         let ended = Process::run(&mut command)?;
         ensure!(
-            ended.code == Some(0) && ended.stdout.contains("The audit is valid."),
+            ended.code == Some(0) && ended.stdout.contains("The audit log is intact."),
             "{from}: {ended:?}"
         );
     }

@@ -133,7 +133,7 @@ fn all_on_record(storage: &Storage, ids: &[String]) -> Outcome {
     }
     for from in ["files", "database"] {
         let checked = audit(storage, &["verify", "--from", from])?;
-        let is_whole = checked.code == Some(0) && checked.stdout.contains("The audit is valid.");
+        let is_whole = checked.code == Some(0) && checked.stdout.contains("The audit log is intact.");
         let says_what = checked.code == Some(4) && checked.stdout.contains("expected record");
         // What a file lacked that was emptied after the storage had its records.
         let is_missing = from == "files" && store.iter().any(|event| !files.contains(event));

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use likeness_engine::embedding::Embedding;
-use likeness_engine::imaging::{self, Limits};
+use likeness_engine::imaging::{self, ImageLimits};
 use likeness_engine::{EmbedOptions, EmbeddedFace, Engine, EngineError};
 use parking_lot::Mutex;
 
@@ -216,7 +216,7 @@ impl Acquisition {
 }
 
 /// Reads an image's file, at most one byte more than the engine takes, which is enough for it to refuse the image.
-fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>, Status> {
+fn read_file(path: &Path, limits: &ImageLimits) -> Result<Vec<u8>, Status> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(limits.max_bytes as u64 + 1).read_to_end(&mut bytes))

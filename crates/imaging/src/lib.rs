@@ -46,8 +46,6 @@ pub use format::Format;
 pub use image::{Image, pad_to};
 pub use interrupt::{Interrupt, Interrupted};
 pub use limits::ImageLimits;
-#[doc(hidden)]
-pub use limits::ImageLimits as Limits;
 pub use orientation::Orientation;
 pub use probe::{Header, probe, sniff};
 pub use reduced::Reduced;

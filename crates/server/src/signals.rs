@@ -100,7 +100,7 @@ impl Shutdown {
         }
         #[cfg(not(unix))]
         if let Err(error) = tokio::signal::ctrl_c().await {
-            tracing::error!(%error, signal = "Ctrl-C", "handling a signal failed");
+            tracing::error!(%error, "handling Ctrl-C failed");
             std::future::pending::<()>().await;
         }
     }

@@ -9,7 +9,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 use likeness_api::{ApiError, ErrorCode, biometric_response, liveness_response};
 use likeness_engine::decision::Profile;
-use likeness_engine::imaging::{self, EncodedImage};
+use likeness_engine::imaging::{self, EncodedImage, Header, probe};
 use likeness_engine::{Budget, Engine, LivenessOptions, VerifyOptions};
 use tokio::time::{Instant, timeout_at};
 
@@ -187,14 +187,38 @@ fn open_image<'a>(
     sides: SideLimits,
     limits: &imaging::ImageLimits,
 ) -> Result<EncodedImage<'a>, ApiError> {
-    let name = field.name();
-    let image = EncodedImage::open(bytes, limits).map_err(|error| ApiError::from_imaging(name, &error))?;
-    let (width, height) = (image.header().width, image.header().height);
+    match EncodedImage::open(bytes, limits) {
+        Ok(image) => {
+            check_sides(field, image.header(), sides)?;
+            Ok(image)
+        }
+        Err(error) => {
+            // Of an image with several faults its sides come first.
+            if let Ok(header) = probe(bytes, limits) {
+                check_sides(field, &header, sides)?;
+            }
+            Err(ApiError::from_imaging(field.name(), &error))
+        }
+    }
+}
+
+fn check_sides(field: Field, header: &Header, sides: SideLimits) -> Result<(), ApiError> {
+    let (width, height) = (header.width, header.height);
     if width.min(height) < sides.min_side {
-        return Err(ApiError::image_too_small(name, width, height, sides.min_side));
+        return Err(ApiError::image_too_small(
+            field.name(),
+            width,
+            height,
+            sides.min_side,
+        ));
     }
     if width.max(height) > sides.max_side {
-        return Err(ApiError::image_too_large(name, width, height, sides.max_side));
+        return Err(ApiError::image_too_large(
+            field.name(),
+            width,
+            height,
+            sides.max_side,
+        ));
     }
-    Ok(image)
+    Ok(())
 }

@@ -40,7 +40,7 @@ pub(crate) struct RequestContext {
     pub(crate) version: Version,
     /// The client's span that the request belongs to.
     #[cfg(feature = "otel")]
-    pub(crate) parent: super::traces::Parent,
+    pub(crate) parent: opentelemetry::Context,
     /// `None` for all paths but those of verifications.
     pub(crate) endpoint: Option<Endpoint>,
     /// The app whose credentials were valid.
@@ -82,6 +82,17 @@ pub(crate) struct ImageFacts {
     pub(crate) faces: Option<u64>,
 }
 
+/// Returns the client's span, as the headers `traceparent` and `tracestate` name it (W3C Trace Context).
+#[cfg(feature = "otel")]
+fn parent(headers: &HeaderMap) -> opentelemetry::Context {
+    use opentelemetry::propagation::TextMapPropagator;
+
+    opentelemetry_sdk::propagation::TraceContextPropagator::new().extract_with_context(
+        &opentelemetry::Context::new(),
+        &opentelemetry_http::HeaderExtractor(headers),
+    )
+}
+
 impl RequestContext {
     /// Returns the context of a request that begins now.
     pub(crate) fn new<B>(request: &Request<B>) -> Self {
@@ -94,7 +105,7 @@ impl RequestContext {
             path: request.uri().path().chars().take(MAX_PATH_BYTES).collect(),
             version: request.version(),
             #[cfg(feature = "otel")]
-            parent: super::traces::Parent::of(request.headers()),
+            parent: parent(request.headers()),
             endpoint: None,
             app: None,
             usage: None,

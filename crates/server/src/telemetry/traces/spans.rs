@@ -3,25 +3,12 @@
 use std::borrow::Cow;
 use std::time::SystemTime;
 
-use axum::http::{HeaderMap, Method};
-use opentelemetry::propagation::TextMapPropagator;
+use axum::http::Method;
 use opentelemetry::trace::{Span, SpanBuilder, SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
-use opentelemetry_http::HeaderExtractor;
-use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 use super::Traces;
 use crate::telemetry::RequestContext;
-
-/// The client's span, as the headers `traceparent` and `tracestate` name it (W3C Trace Context).
-#[derive(Debug, Clone)]
-pub(crate) struct Parent(Context);
-
-impl Parent {
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        Self(TraceContextPropagator::new().extract_with_context(&Context::new(), &HeaderExtractor(headers)))
-    }
-}
 
 impl Traces {
     /// Exports the span of this request and those of its stages. Only the durations of stages are known, each summed over
@@ -36,7 +23,7 @@ impl Traces {
             .with_kind(SpanKind::Server)
             .with_start_time(start)
             .with_attributes(attributes(request))
-            .start_with_context(&self.tracer, &request.parent.0);
+            .start_with_context(&self.tracer, &request.parent);
         if request.status >= 500 {
             let code = request.error.as_ref().map_or("", |error| error.code().as_str());
             span.set_status(Status::error(code));
