@@ -256,26 +256,6 @@ mod tests {
         Arguments::command().debug_assert();
     }
 
-    /// Every command's `-h`, so that wording is reviewed as a whole.
-    #[test]
-    fn help_of_every_command() {
-        fn help(command: &mut clap::Command, path: &str, all: &mut String) {
-            let name = format!("{path} {}", command.get_name());
-            all.push_str(&format!("$ {}\n{}\n", name.trim_start(), command.render_help()));
-            for inner in command
-                .get_subcommands_mut()
-                .filter(|inner| inner.get_name() != "help")
-            {
-                help(inner, &name, all);
-            }
-        }
-        let mut all = String::new();
-        let mut command = Arguments::command().term_width(200);
-        command.build();
-        help(&mut command, "", &mut all);
-        insta::assert_snapshot!(all);
-    }
-
     #[test]
     fn renamed_flags_become_the_new_ones() {
         let current = |arguments: &[&str]| -> Vec<String> {
