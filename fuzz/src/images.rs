@@ -13,7 +13,7 @@ use image::ExtendedColorType;
 use jpeg_encoder::ColorType;
 use libfuzzer_sys::Corpus;
 pub use likeness_imaging::Format;
-use likeness_imaging::{EncodedImage, ImagingError, Interrupt, ImageLimits, decode, probe, sniff};
+use likeness_imaging::{EncodedImage, ImageLimits, ImagingError, Interrupt, decode, probe, sniff};
 use samples::{
     bmp, exif, gif, jpeg, jpeg_kinds, jpeg_of, png, png_of, png_with_exif, slope, tiff, tiff_of,
     tiff_with_orientation, webp, webp_of, webp_with_exif, with_exif, without_jfif,
