@@ -45,8 +45,8 @@ fn tampered() -> Outcome {
     )?;
     ensure!(
         former.code == Some(0)
-            && former.stderr.contains("use --from database")
-            && former.stderr.contains("use --expect-checkpoint"),
+            && former.stderr.contains("renamed to `--from database`")
+            && former.stderr.contains("renamed to `--expect-checkpoint`"),
         "{former:?}"
     );
 
