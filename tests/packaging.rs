@@ -79,8 +79,8 @@ fn tree(shared: &Path) -> Outcome {
     }
     let configuration = std::fs::read_to_string(root.join("etc/likeness/likeness.toml"))?;
     ensure!(
-        configuration.contains("\nfolder = \"/var/lib/likeness\"\n"),
-        "commands would look for the storage where they are run"
+        configuration.contains("\ndata_folder = \"/var/lib/likeness\"\n"),
+        "commands would look for the database in their working directory"
     );
 
     let data = tempfile::tempdir()?;

@@ -4,7 +4,7 @@ materials, configuration.
 
     rootfs.py FOLDER
 
-The folder must be new or empty. It holds no picture and no secret, and nothing that the service could write to.
+The folder must be new or empty. It holds no image and no secret, and nothing that the service could write to.
 """
 
 import os
@@ -56,8 +56,8 @@ def main():
     configuration = root / "etc/likeness/likeness.toml"
     configuration.parent.mkdir(parents=True)
     reference = subprocess.run([str(BINARY), "config", "reference"], check=True, capture_output=True, text=True).stdout
-    # Commands that administer the service find its storage by the same file, wherever they are run.
-    installed = reference.replace('folder = "likeness-data"\n', 'folder = "/var/lib/likeness"\n')
+    # Commands that administer the service find its database by the same file, wherever they are run.
+    installed = reference.replace('data_folder = "likeness-data"\n', 'data_folder = "/var/lib/likeness"\n')
     assert installed != reference
     configuration.write_text(installed)
     configuration.chmod(0o444)
