@@ -12,7 +12,7 @@ mod support;
 
 use support::process::{Ended, Process, likeness};
 use support::report::{number, succeeds};
-use support::{PATIENCE, for_each};
+use support::{TIMEOUT, for_each};
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
@@ -589,7 +589,7 @@ fn liveness(shared: &Path) -> Outcome {
 /// Starts an evaluation with `--resume` and kills it as soon as its journal has grown to `bytes`.
 fn killed(arguments: &[&OsStr], journal: &Path, bytes: u64) -> Result<Vec<u8>, Failed> {
     let mut process = Process::start(likeness().arg("eval").args(arguments).arg("--resume"))?;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while std::fs::metadata(journal).map_or(0, |metadata| metadata.len()) < bytes {
         let said = process.stdout.text() + &process.stderr.text();
         ensure!(said.is_empty(), "it ended before it was killed:\n{said}");

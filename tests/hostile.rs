@@ -10,7 +10,7 @@ use likeness::imaging::ImageLimits;
 use likeness_testing::http::Form;
 use likeness_testing::{Failed, Outcome, Suite, ensure, shared};
 
-use support::PATIENCE;
+use support::TIMEOUT;
 use support::image;
 use support::server::{APP, Server};
 
@@ -209,6 +209,6 @@ fn still_serves(server: &Server, shared: &Path) -> Outcome {
     let begin = Instant::now();
     let response = server.send(&Form::pair(&selfie, &photo).request(BIOMETRIC, &APP.headers()))?;
     ensure!(response.status == 200, "an ordinary request gets {response:?}");
-    ensure!(begin.elapsed() < PATIENCE, "an ordinary request waits");
+    ensure!(begin.elapsed() < TIMEOUT, "an ordinary request waits");
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use likeness_testing::http::{Connection, Form, Response, flat};
 use likeness_testing::{Failed, Outcome, Suite, ensure, workspace};
 
-use support::PATIENCE;
+use support::TIMEOUT;
 use support::process::{Process, likeness};
 use support::server::{APP, Server};
 
@@ -63,7 +63,7 @@ impl Proxy {
         let begun = Instant::now();
         while TcpStream::connect(address).is_err() {
             ensure!(
-                begun.elapsed() < PATIENCE,
+                begun.elapsed() < TIMEOUT,
                 "nginx does not listen:\n{}",
                 process.stderr.text()
             );

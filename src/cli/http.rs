@@ -1,4 +1,4 @@
-//! Asking a running service.
+//! Requests to a running service.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,22 +17,22 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 use super::Failure;
 
-/// The longest that one question takes.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout of a request.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Whom to ask, and what to show and believe.
+/// The service to connect to, and the certificates to trust and to present.
 #[derive(Debug, Default)]
 pub(super) struct Peer {
-    /// Where to connect to, whatever the name in the URL stands for.
+    /// Where to connect to, whatever the name in the URL resolves to.
     pub(super) address: Option<SocketAddr>,
-    /// PEM file of the roots that are believed. Absent: what the system believes (`SSL_CERT_FILE` names others).
+    /// PEM file of the roots to trust. Absent: the system's (`SSL_CERT_FILE` names others).
     pub(super) roots: Option<PathBuf>,
-    /// PEM files of the certificate to show, and of its key.
+    /// PEM files of the client certificate, and of its key.
     pub(super) identity: Option<(PathBuf, PathBuf)>,
 }
 
 impl Peer {
-    /// Asks without a proxy. Every status is an answer.
+    /// Returns an HTTP client without a proxy. No status is an error.
     pub(super) fn agent(&self) -> Result<Agent, Failure> {
         let roots = match &self.roots {
             Some(file) => certificates(file)?,
@@ -42,7 +42,7 @@ impl Peer {
             Some((certificate, key)) => Some(identity(certificate, key)?),
             None => None,
         };
-        let config = client(roots, identity).timeout_global(Some(PATIENCE)).build();
+        let config = client(roots, identity).timeout_global(Some(TIMEOUT)).build();
         Ok(match self.address {
             Some(address) => Agent::with_parts(config, DefaultConnector::new(), Fixed(address)),
             None => config.new_agent(),
@@ -50,8 +50,7 @@ impl Peer {
     }
 }
 
-/// The URL of a service, without a slash at its end. What is wrong with another one is said without showing it: it may have a
-/// password in it.
+/// Returns the URL of a service without a slash at its end. An error does not show the URL: it may have a password in it.
 pub(super) fn service_url(text: &str) -> Result<&str, Failure> {
     if text.contains('@') {
         return Err("the URL of the service has an `@` in it: credentials in a URL are not supported".into());
@@ -71,7 +70,7 @@ fn is_of_service(uri: &Uri) -> bool {
         && port.is_some_and(|port| port.is_empty() || uri.port_u16().is_some())
 }
 
-/// Every name stands for one address.
+/// Resolves every name to one address.
 #[derive(Debug)]
 struct Fixed(SocketAddr);
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use likeness_testing::{Failed, Outcome, Postgres, Suite, TestDatabase, ensure};
 
 use super::rotation::{ask, headers, wait_until_accepted};
-use crate::support::PATIENCE;
+use crate::support::TIMEOUT;
 use crate::support::process::Process;
 use crate::support::server::Server;
 use crate::support::storage::{Storage, text};
@@ -124,7 +124,7 @@ fn hanging() -> Outcome {
         if sum + 1 >= wanted {
             break;
         }
-        ensure!(begun.elapsed() < PATIENCE, "{sum} of {wanted} are kept: {kept}");
+        ensure!(begun.elapsed() < TIMEOUT, "{sum} of {wanted} are kept: {kept}");
     }
     let log = server.log.text();
     ensure!(log.matches("cannot persist usage").count() == 1, "{log}");
@@ -161,7 +161,7 @@ fn shared(place: &TestDatabase) -> Outcome {
             }
         }
         ensure!(let_in <= QUOTA, "{let_in} of {QUOTA} were let in");
-        ensure!(begun.elapsed() < PATIENCE, "only {let_in} of {QUOTA} were let in");
+        ensure!(begun.elapsed() < TIMEOUT, "only {let_in} of {QUOTA} were let in");
     }
     one.kill();
     let again = storage.serve(|_| {})?;
@@ -199,7 +199,7 @@ fn crowd(place: &TestDatabase) -> Outcome {
                 status => return Err(format!("status {status}").into()),
             }
             ensure!(
-                begun.elapsed() < PATIENCE,
+                begun.elapsed() < TIMEOUT,
                 "only {let_in:?} of {QUOTA} were let in"
             );
         }

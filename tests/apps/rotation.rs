@@ -8,7 +8,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use likeness_testing::{Failed, Outcome, Suite, TestDatabase, ensure};
 
-use crate::support::PATIENCE;
+use crate::support::TIMEOUT;
 use crate::support::server::Server;
 use crate::support::storage::{Storage, text};
 use likeness_testing::http::{Form, flat};
@@ -35,7 +35,7 @@ pub(crate) fn ask(server: &Server, headers: &str) -> Result<u16, Failed> {
 
 /// Asks until a service has noticed an app or a key.
 pub(crate) fn wait_until_accepted(server: &Server, headers: &str) -> Outcome {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while ask(server, headers)? != 200 {
         ensure!(Instant::now() < deadline, "it is never let in");
     }
@@ -78,7 +78,7 @@ impl Load<'_> {
     fn wait_for_answers(&self) -> Outcome {
         let (state, _) = self
             .answered
-            .wait_timeout_while(self.lock(), PATIENCE, |(_, answers)| *answers < ANSWERS)
+            .wait_timeout_while(self.lock(), TIMEOUT, |(_, answers)| *answers < ANSWERS)
             .unwrap_or_else(PoisonError::into_inner);
         ensure!(state.1 >= ANSWERS, "the clients get no answers");
         Ok(())
@@ -122,7 +122,7 @@ fn under_load(database: &TestDatabase) -> Outcome {
     let next = storage.json(&["rotate", "acme", "--grace", "2s", "--force", "--no-wait"])?;
     let new = text(&next, "key")?;
     let before = headers("acme", &text(&rotated, "key")?);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while ask(&server, &before)? != 401 {
         ensure!(Instant::now() < deadline, "the old key never ends");
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::run::{BIOMETRIC, LIVENESS, events_of, files, selfie, serve, stop};
 use crate::support::server::{APP, SECRETS, WRONG_KEY};
 use crate::support::storage::{Storage, text};
-use crate::support::{PATIENCE, image as picture};
+use crate::support::{TIMEOUT, image as picture};
 use likeness_testing::http::{Form, flat};
 
 pub(crate) fn tests(suite: &mut Suite) {
@@ -183,7 +183,7 @@ fn gone() -> Outcome {
         if let Some(event) = events.into_iter().find(|event| event["kind"] == "verification") {
             break lasting(event);
         }
-        ensure!(begun.elapsed() < PATIENCE, "no event");
+        ensure!(begun.elapsed() < TIMEOUT, "no event");
     };
     let mut wanted = expected(json!({
         "path": LIVENESS, "endpoint": "liveness-verification", "status": 499,

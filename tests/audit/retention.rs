@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::run::{LIVENESS, audit, files, selfie, serve, stop};
-use crate::support::PATIENCE;
+use crate::support::TIMEOUT;
 use crate::support::process::Process;
 use crate::support::server::APP;
 use crate::support::storage::Storage;
@@ -131,7 +131,7 @@ fn removed() -> Outcome {
         let begun = Instant::now();
         while removes && old.exists() {
             ensure!(
-                begun.elapsed() < PATIENCE,
+                begun.elapsed() < TIMEOUT,
                 "{} stays\n{}",
                 old.display(),
                 server.log.text()

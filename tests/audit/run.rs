@@ -7,7 +7,7 @@ use std::time::Instant;
 use likeness_testing::{Failed, Outcome, ensure};
 use serde_json::Value;
 
-use crate::support::PATIENCE;
+use crate::support::TIMEOUT;
 use crate::support::process::{Ended, Process};
 use crate::support::server::Server;
 use crate::support::storage::Storage;
@@ -72,7 +72,7 @@ pub(crate) fn wait_for_metric(server: &Server, name: &str, wanted: impl Fn(f64) 
         if wanted(value) {
             return Ok(());
         }
-        ensure!(begun.elapsed() < PATIENCE, "{name} stays {value}");
+        ensure!(begun.elapsed() < TIMEOUT, "{name} stays {value}");
     }
 }
 

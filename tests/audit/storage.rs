@@ -7,7 +7,7 @@ use likeness_testing::{Outcome, Postgres, Suite, TestDatabase, ensure};
 use serde_json::Value;
 
 use crate::run::{LIVENESS, audit, events_of, metric, selfie, serve, stop, wait_for_metric};
-use crate::support::PATIENCE;
+use crate::support::TIMEOUT;
 use crate::support::server::APP;
 use crate::support::storage::Storage;
 
@@ -108,7 +108,7 @@ fn outage(_: &Postgres) -> Outcome {
         if stored.iter().filter(|event| event["status"] == 200).count() == 6 {
             break;
         }
-        ensure!(begun.elapsed() < PATIENCE, "{stored:?}");
+        ensure!(begun.elapsed() < TIMEOUT, "{stored:?}");
     }
     wait_for_metric(&server, "likeness_storage_up", |up| up == 1.0)?;
     for said in [

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::run::{LIVENESS, audit, events_of, files, selfie, serve, stop};
 use crate::support::server::Server;
 use crate::support::storage::Storage;
-use crate::support::{PATIENCE, for_each};
+use crate::support::{TIMEOUT, for_each};
 
 pub(crate) fn tests(suite: &mut Suite) {
     suite.with_models(
@@ -111,7 +111,7 @@ fn results(server: &Server, count: usize) -> Result<Vec<String>, Failed> {
         match status {
             200 => results.push(id),
             503 => ensure!(
-                begun.elapsed() < PATIENCE,
+                begun.elapsed() < TIMEOUT,
                 "it goes on to refuse\n{}",
                 server.log.text()
             ),
@@ -229,7 +229,7 @@ fn replaced() -> Outcome {
             break;
         }
         ids.push(id);
-        ensure!(begun.elapsed() < PATIENCE, "results go on");
+        ensure!(begun.elapsed() < TIMEOUT, "results go on");
     }
     ensure!(
         std::fs::read(&file)? == b"another one",

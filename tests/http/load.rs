@@ -9,7 +9,7 @@ use likeness_testing::{Failed, Outcome, Suite, ensure, ensure_eq};
 
 use crate::SERVER;
 use crate::support::server::{APP, DISABLED, Server, WRONG_KEY};
-use crate::support::{PATIENCE, image};
+use crate::support::{TIMEOUT, image};
 
 pub(crate) fn tests(suite: &mut Suite) {
     suite.with_shared_and_models(
@@ -282,7 +282,7 @@ fn shutdown_at_once() -> Outcome {
         .wait_for("`shutting down`", |line| line.contains("shutting down"))?;
     while !server.log.text().contains("second shutdown signal") {
         ensure!(
-            start.elapsed() < PATIENCE,
+            start.elapsed() < TIMEOUT,
             "it does not end: {}",
             server.log.text()
         );
@@ -319,8 +319,8 @@ fn notice() -> Outcome {
 /// Waits until the port refuses connections: it closes between the line in the log and the end of the in-flight requests.
 fn becomes_closed(server: &Server) -> Outcome {
     let start = Instant::now();
-    while TcpStream::connect_timeout(&server.address, PATIENCE).is_ok() {
-        ensure!(start.elapsed() < PATIENCE, "the port stays open");
+    while TcpStream::connect_timeout(&server.address, TIMEOUT).is_ok() {
+        ensure!(start.elapsed() < TIMEOUT, "the port stays open");
         std::thread::yield_now();
     }
     Ok(())

@@ -9,7 +9,7 @@ use likeness_testing::{Failed, Outcome, Suite, ensure, ensure_eq};
 use serde_json::Value;
 
 use crate::support::server::{APP, BRANCH, DISABLED, SECRETS, Server, WRONG_KEY};
-use crate::support::{PATIENCE, for_each, image};
+use crate::support::{TIMEOUT, for_each, image};
 
 pub(crate) fn tests(suite: &mut Suite) {
     suite.with_shared_and_models("logs::have_one_line_for_each_request_as_text", |shared| {
@@ -35,7 +35,7 @@ fn resets(filter: Option<&str>) -> Result<Vec<String>, Failed> {
     let flood = reset_flood();
     for _ in 0..FLOODS {
         let mut stream = TcpStream::connect(server.address)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         // It may be closed before all is written.
         let _ = stream.write_all(&flood);
         let _ = stream.read_to_end(&mut Vec::new());

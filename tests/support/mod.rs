@@ -11,7 +11,7 @@ use std::path::Path;
 
 pub(crate) use likeness_testing::Failed;
 pub(crate) use likeness_testing::for_each;
-pub(crate) use likeness_testing::http::{PATIENCE, captures};
+pub(crate) use likeness_testing::http::{TIMEOUT, captures};
 
 /// Reads an image of the shared test data.
 pub(crate) fn image(shared: &Path, name: &str) -> Result<Vec<u8>, Failed> {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use likeness_testing::{Failed, Outcome, workspace};
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
 /// Returns the command that starts the program in the root of the checkout, without the settings of the environment.
 pub(crate) fn likeness() -> Command {
@@ -176,7 +176,7 @@ impl Lines {
     }
 
     fn wait_until<T>(&self, ready: impl Fn(&State) -> Option<T>) -> Option<T> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let mut state = self.lock();
         loop {
             if let Some(result) = ready(&state) {

@@ -115,18 +115,11 @@ pub fn form<'a>(
     file: usize,
     body: u64,
 ) -> Result<Fields, ApiError> {
-    const ALL: &[Field] = &[
-        Field::Selfie,
-        Field::Image,
-        Field::ImageMultiface,
-        Field::Threshold,
-        Field::Profile,
-    ];
     let idle = Duration::from_secs(60);
     let limits = BodyLimits { file, body, idle };
     let mut body = Body::new(Chunks(chunks.into_iter().map(Bytes::copy_from_slice).collect()));
     let mut form = RUNTIME.with(|runtime| match runtime {
-        Ok(runtime) => runtime.block_on(Form::read(headers, &mut body, ALL, limits)),
+        Ok(runtime) => runtime.block_on(Form::read(headers, &mut body, Field::ALL, limits)),
         Err(error) => Err(ApiError::internal(error.to_string())),
     })?;
     Ok(Fields {

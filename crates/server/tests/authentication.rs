@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use likeness_server::storage::Database;
 use likeness_server::storage::apps::{AppEndpoint, AppKey, AppSettings, Rotation};
 use likeness_server::{Config, FIRST_APP, Server};
-use support::{APP, DISABLED_APP, Form, KEY, Models, PATIENCE, Response, TestServer, form, log};
+use support::{APP, DISABLED_APP, Form, KEY, Models, Response, TIMEOUT, TestServer, form, log};
 
 /// Every path that asks for credentials.
 const ENDPOINTS: [&str; 8] = [
@@ -97,7 +97,7 @@ fn pair(id: &str, key: &str) -> String {
 /// Asks until it is answered so, which another thread of the service brings about.
 #[track_caller]
 fn wait_for_status(server: &TestServer, headers: &str, status: u16) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while send(server, LIVENESS, headers).status != status {
         assert!(Instant::now() < deadline, "{status} never comes");
     }

@@ -25,8 +25,8 @@ fn the_contract_holds() {
         branch.profiles = Some(vec![BRANCH_PROFILES.1.to_owned()]);
         branch.liveness_threshold_floor = BRANCH_FLOOR;
         config.apps = vec![AppConfig::new(APP.id, APP.key), disabled, branch];
-        config.request_limits.deadline = support::PATIENCE;
-        config.connections.linger = support::PATIENCE;
+        config.request_limits.deadline = support::TIMEOUT;
+        config.connections.linger = support::TIMEOUT;
     });
     let service = Service {
         address: server.address,

@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use support::{APP, Form, KEY, Models, PATIENCE, TestServer, form};
+use support::{APP, Form, KEY, Models, TIMEOUT, TestServer, form};
 
 fn request(server: &TestServer, form: &Form, key: &str) -> Request<Full<Bytes>> {
     Request::post(format!("http://{}/v0.2/biometric-verification", server.address))
@@ -140,8 +140,8 @@ fn endless_headers_are_refused() {
     let block = field.repeat(150);
 
     let mut stream = TcpStream::connect(server.address).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(TIMEOUT)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
     stream.write_all(&frame(SETTINGS, 0, 0, &[])).unwrap();
     stream.write_all(&frame(HEADERS, 0, 1, &block)).unwrap();

@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use likeness_server::storage::apps::AppLimits;
 use serde_json::json;
 use support::models::{BLOCKING, PANICKING};
-use support::{APP, Client, Form, KEY, Models, PATIENCE, Response, TestServer, form};
+use support::{APP, Client, Form, KEY, Models, Response, TIMEOUT, TestServer, form};
 
 const LIVENESS: &str = "/v0.2/liveness-verification";
 
@@ -71,7 +71,7 @@ fn refusal(response: &Response) -> (String, u64) {
 /// Whole seconds until a time in UTC, and one that is a moment later: of clocks that go on meanwhile.
 fn seconds_until(end: Timestamp) -> RangeInclusive<u64> {
     let left = u64::try_from(end.as_second() - Timestamp::now().as_second()).unwrap_or(0);
-    left.max(1)..=left + PATIENCE.as_secs()
+    left.max(1)..=left + TIMEOUT.as_secs()
 }
 
 /// The first moment of the next day and of the next month.
@@ -96,7 +96,7 @@ fn the_rate_limit_says_when_to_retry() {
     assert_eq!(server.post(LIVENESS, &form()).status, 200);
     let (message, wait) = refusal(&server.post(LIVENESS, &form()));
     // One in 100 seconds, of which a few may have passed on a busy machine.
-    assert!((100 - PATIENCE.as_secs()..=100).contains(&wait), "{wait}");
+    assert!((100 - TIMEOUT.as_secs()..=100).contains(&wait), "{wait}");
     assert_eq!(
         message,
         format!("This app may send 0.01 requests a second in the long run. Try again in {wait} seconds.")

@@ -5,7 +5,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::models::{BLOCKING, PANICKING};
-use support::{Models, PATIENCE, TestServer, credentials, form, log};
+use support::{Models, TIMEOUT, TestServer, credentials, form, log};
 
 const BIOMETRIC: &str = "/v0.1/biometric-verification";
 const LIVENESS: &str = "/v0.1/liveness-verification";
@@ -22,7 +22,7 @@ fn status_other_than(server: &TestServer, status: u16) -> u16 {
         if response.status != status {
             return response.status;
         }
-        assert!(start.elapsed() < PATIENCE);
+        assert!(start.elapsed() < TIMEOUT);
     }
 }
 

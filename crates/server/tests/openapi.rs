@@ -139,7 +139,7 @@ fn responses_match_their_description() {
         config.admission.max_requests = Some(1);
         config.connections.body_idle = Duration::from_millis(300);
         config.request_limits.file_bytes = 200_000;
-        config.shutdown.delay = support::PATIENCE;
+        config.shutdown.delay = support::TIMEOUT;
     });
     let mut corrupt = png(600, 500);
     corrupt.truncate(corrupt.len() / 2);
@@ -209,7 +209,7 @@ fn responses_match_their_description() {
         if response.status != 200 {
             break response;
         }
-        assert!(begun.elapsed() < support::PATIENCE);
+        assert!(begun.elapsed() < support::TIMEOUT);
     };
     description.check("get", "/readyz", &response.expect(503, "NOT_READY"));
     models.release();

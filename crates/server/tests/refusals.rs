@@ -7,7 +7,7 @@ mod support;
 use std::time::Instant;
 
 use serde_json::Value;
-use support::{Form, Models, PATIENCE, TestServer, log};
+use support::{Form, Models, TIMEOUT, TestServer, log};
 
 const FLOOD: u64 = 200;
 
@@ -53,7 +53,7 @@ fn a_flood_of_refusals_has_few_lines_and_a_sum() {
         if lines + summed == FLOOD {
             break (lines, sums);
         }
-        assert!(begun.elapsed() < PATIENCE, "{lines} lines and {summed} summed up");
+        assert!(begun.elapsed() < TIMEOUT, "{lines} lines and {summed} summed up");
         std::thread::yield_now();
     };
     // By default one a second, the sums included.

@@ -15,7 +15,7 @@ use likeness_engine::imaging::ImageLimits;
 use likeness_server::{EngineSource, Server, SourceError};
 use serde_json::Value;
 use support::models::BLOCKING;
-use support::{Client, Form, Models, PATIENCE, Response, TestServer, credentials, form, log};
+use support::{Client, Form, Models, Response, TIMEOUT, TestServer, credentials, form, log};
 
 const BIOMETRIC: &str = "/v0.2/biometric-verification";
 const LIVENESS: &str = "/v0.2/liveness-verification";
@@ -214,7 +214,7 @@ fn no_request_fails_during_repeated_reloads() {
             let before = *answered.lock().unwrap();
             let start = Instant::now();
             while *answered.lock().unwrap() < before + 20 {
-                assert!(start.elapsed() < PATIENCE);
+                assert!(start.elapsed() < TIMEOUT);
                 std::thread::yield_now();
             }
             disk.build(models);
@@ -301,7 +301,7 @@ fn hold_build(disk: &Disk, models: &Models) -> (Receiver<()>, Sender<()>) {
     let engine = models.engine(ImageLimits::default());
     disk.build_by(move || {
         begin.send(())?;
-        let _ = released.recv_timeout(PATIENCE);
+        let _ = released.recv_timeout(TIMEOUT);
         Ok(engine)
     });
     (begun, release)
@@ -315,7 +315,7 @@ fn there_is_one_reload_at_a_time() {
     disk.say(Ok("second"));
     let mut first = server.operator();
     first.send(&request("POST", "/admin/reload", ""));
-    begun.recv_timeout(PATIENCE).unwrap();
+    begun.recv_timeout(TIMEOUT).unwrap();
     let second = reload(&server);
     assert_eq!(expect(&second, 409)["serving"]["pack"], "custom");
     assert!(said(&second).contains("another reload is running"));
@@ -340,7 +340,7 @@ fn a_reload_continues_without_its_client() {
         "/admin/reload",
         "x-request-id: corr-reload-gone\r\n",
     ));
-    begun.recv_timeout(PATIENCE).unwrap();
+    begun.recv_timeout(TIMEOUT).unwrap();
     drop(gone);
     assert_eq!(log::wait_for("corr-reload-gone")["status"], 499);
     release.send(()).unwrap();
@@ -356,12 +356,12 @@ fn shutdown_aborts_a_reload_before_its_next_step() {
     disk.say(Ok("second"));
     let mut operator = server.operator();
     operator.send(&request("POST", "/admin/reload", ""));
-    begun.recv_timeout(PATIENCE).unwrap();
+    begun.recv_timeout(TIMEOUT).unwrap();
     server.shut_down();
     for address in [server.address, server.admin_address.unwrap()] {
         let start = Instant::now();
         while TcpStream::connect(address).is_ok() {
-            assert!(start.elapsed() < PATIENCE);
+            assert!(start.elapsed() < TIMEOUT);
         }
     }
     release.send(()).unwrap();
@@ -376,7 +376,7 @@ fn shutdown_aborts_a_reload_before_its_next_step() {
 fn wait_for_liveness(server: &TestServer, expected: f64) {
     let start = Instant::now();
     while liveness(server) != expected {
-        assert!(start.elapsed() < PATIENCE);
+        assert!(start.elapsed() < TIMEOUT);
     }
 }
 
@@ -398,7 +398,7 @@ fn changed_models_are_detected() {
     disk.build(&Models::new(1).with_liveness(0.25));
     let start = Instant::now();
     while !log::all().contains("half of it is missing") {
-        assert!(start.elapsed() < PATIENCE);
+        assert!(start.elapsed() < TIMEOUT);
         assert_eq!(liveness(&server), 0.5);
     }
     disk.say(Ok("fourth"));

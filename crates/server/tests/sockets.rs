@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use likeness_server::Config;
-use support::{Models, PATIENCE, Response, TestServer, credentials, form, log};
+use support::{Models, Response, TIMEOUT, TestServer, credentials, form, log};
 
 const LIVENESS: &str = "/v0.2/liveness-verification";
 const ORIGIN: &str = "https://onboarding.example";
@@ -27,7 +27,7 @@ fn send(server: &TestServer, request: &str) -> Response {
 /// The status of an response that hyper gives by itself, without a body and the usual headers; the connection closes.
 fn bare_status(server: &TestServer, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(server.address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     stream.write_all(request).unwrap();
     let mut response = Vec::new();
     stream.read_to_end(&mut response).unwrap();
@@ -131,11 +131,11 @@ fn the_connections_of_an_address_are_bounded() {
     let begun = Instant::now();
     let is_served = || {
         let mut stream = TcpStream::connect(server.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         stream.write_all(healthz).is_ok() && stream.read(&mut [0]).is_ok_and(|count| count == 1)
     };
     while !is_served() {
-        assert!(begun.elapsed() < PATIENCE, "their places are never free again");
+        assert!(begun.elapsed() < TIMEOUT, "their places are never free again");
     }
 }
 
@@ -164,7 +164,7 @@ fn a_stalled_body_is_refused() {
     let server = serve(|config| {
         config.connections.body_idle = Duration::from_millis(100);
         config.connections.linger = Duration::from_millis(100);
-        config.request_limits.deadline = PATIENCE * 2;
+        config.request_limits.deadline = TIMEOUT * 2;
     });
     let mut client = server.client();
     let request = form::pair().request(LIVENESS, &credentials());
@@ -184,13 +184,13 @@ fn a_stalled_body_is_refused() {
 fn a_client_that_does_not_read_is_closed() {
     let server = serve(|config| config.connections.header_read = Duration::from_millis(200));
     let mut stream = TcpStream::connect(server.address).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(TIMEOUT)).unwrap();
     let begun = Instant::now();
     let error = loop {
         if let Err(error) = stream.write_all(b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n") {
             break error;
         }
-        assert!(begun.elapsed() < PATIENCE, "it is never closed");
+        assert!(begun.elapsed() < TIMEOUT, "it is never closed");
     };
     assert!(
         matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe),
@@ -213,7 +213,7 @@ fn headers_are_bounded_in_number_and_size() {
     assert_eq!(bare_status(&server, request(101, "y").as_bytes()), too_many);
     let long = "y".repeat(70_000);
     let mut stream = TcpStream::connect(server.address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     stream.write_all(request(2, &long).as_bytes()).unwrap();
     let mut begin = vec![0; too_many.len()];
     stream.read_exact(&mut begin).unwrap();

@@ -15,7 +15,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use support::{Models, PATIENCE, TestServer, log};
+use support::{Models, TIMEOUT, TestServer, log};
 use tempfile::TempDir;
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
@@ -123,7 +123,7 @@ impl Caller {
     fn connect(&self, address: SocketAddr) -> io::Result<Stream> {
         let config = self.config();
         let stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         let name = ServerName::try_from("localhost").unwrap();
         let connection = ClientConnection::new(Arc::new(config), name).unwrap();
         let mut stream = StreamOwned::new(connection, stream);
@@ -166,7 +166,7 @@ fn shown(stream: &Stream) -> String {
 fn eventually(mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
-        assert!(begun.elapsed() < PATIENCE, "it never becomes so");
+        assert!(begun.elapsed() < TIMEOUT, "it never becomes so");
         std::thread::yield_now();
     }
 }
@@ -194,7 +194,7 @@ fn a_client_with_other_roots_harms_no_other() {
 
     // Who does not speak TLS at all is let go.
     let mut plain = TcpStream::connect(server.address).unwrap();
-    plain.set_read_timeout(Some(PATIENCE)).unwrap();
+    plain.set_read_timeout(Some(TIMEOUT)).unwrap();
     plain
         .write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
         .unwrap();
@@ -214,7 +214,7 @@ fn a_stalled_handshake_is_aborted() {
     let files = Files::new();
     let server = files.serve(|config| config.tls.handshake = Duration::from_millis(50));
     let mut stalled = TcpStream::connect(server.address).unwrap();
-    stalled.set_read_timeout(Some(PATIENCE)).unwrap();
+    stalled.set_read_timeout(Some(TIMEOUT)).unwrap();
     // The begin of a record that never comes.
     stalled.write_all(&[22, 3, 1]).unwrap();
     assert_eq!(stalled.read(&mut [0]).unwrap_or(0), 0);
@@ -226,11 +226,11 @@ fn a_stalled_handshake_is_aborted() {
 fn shutdown_does_not_wait_for_handshakes() {
     let files = Files::new();
     let mut server = files.serve(|config| {
-        config.tls.handshake = PATIENCE * 2;
-        config.request_limits.deadline = PATIENCE * 2;
+        config.tls.handshake = TIMEOUT * 2;
+        config.request_limits.deadline = TIMEOUT * 2;
     });
     let mut stalled = TcpStream::connect(server.address).unwrap();
-    stalled.set_read_timeout(Some(PATIENCE)).unwrap();
+    stalled.set_read_timeout(Some(TIMEOUT)).unwrap();
     stalled.write_all(&[22, 3, 1]).unwrap();
     // Accepted in turn: when this one is served, the other is in its handshake.
     files.client().healthy(server.address).unwrap();

@@ -13,7 +13,7 @@ mod support;
 use support::{block_on, open, settings};
 
 /// No wait is longer, and none is expected to come near.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
@@ -287,7 +287,7 @@ async fn read_restored(database: &Database) -> Result<i64, Failed> {
     loop {
         match read(database).await {
             Ok(found) => return Ok(found),
-            Err(error) => ensure!(begun.elapsed() < PATIENCE, "it is not restored: {error}"),
+            Err(error) => ensure!(begun.elapsed() < TIMEOUT, "it is not restored: {error}"),
         }
         tokio::task::yield_now().await;
     }

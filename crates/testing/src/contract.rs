@@ -160,7 +160,7 @@ fn health(service: &Service) -> Outcome {
     }
     let info = service.get("/info")?;
     info.expect(200)?;
-    // Every key is here: what would be added has to be looked at for what it gives away.
+    // Every key is here, so that a new one is reviewed for what it discloses.
     let json = info.json()?;
     let keys: Vec<&String> = json
         .as_object()
@@ -665,7 +665,7 @@ fn too_many_bytes(service: &Service) -> Outcome {
                 format!("The file in `{field}` has more than the {MAX_FILE} bytes that are accepted.");
             let response = service.post(BIOMETRIC, &form)?;
             response.expect_error(413, "FILE_TOO_LARGE", &message)?;
-            // Where much of the body has not been read, the client is told not to send it.
+            // If much of the body is unread, the response closes the connection.
             ensure!(!closes || is_last(&response), "{response:?}");
         }
     }

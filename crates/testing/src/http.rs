@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::{Failed, Outcome, ensure, ensure_eq};
 
 /// Upper bound for every wait of a test. None is expected to come near: it makes what hangs fail.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// An app and its key.
 #[derive(Debug, Clone, Copy)]
@@ -62,14 +62,14 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects, with [`PATIENCE`] as the timeout of each later operation.
+    /// Connects, with [`TIMEOUT`] as the timeout of each later operation.
     ///
     /// # Errors
     /// The address refuses connections.
     pub fn open(address: SocketAddr) -> Result<Self, Failed> {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
         stream.set_nodelay(true)?;
         Ok(Self {
             stream: BufReader::new(stream),
@@ -167,7 +167,7 @@ impl Connection {
     /// Returns whether the server closes the connection without sending more.
     ///
     /// # Errors
-    /// It neither closes the connection nor sends anything for [`PATIENCE`].
+    /// It neither closes the connection nor sends anything for [`TIMEOUT`].
     pub fn is_closed(&mut self) -> Result<bool, Failed> {
         match self.stream.read(&mut [0]) {
             Ok(count) => Ok(count == 0),

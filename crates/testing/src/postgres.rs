@@ -19,7 +19,7 @@ use crate::{Failed, Outcome, workspace};
 const USER: &str = "likeness";
 
 /// How long the server may take to start or to end.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The folder with the server's programs: of the machine, or unpacked by `make setup`.
 #[must_use]
@@ -155,7 +155,7 @@ impl Postgres {
         let thread = thread::spawn(move || keep(command, &report, &stopped));
         started.recv()??;
         *keeper = Some(Keeper { stop, thread });
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while run(self.client("pg_isready").args(["--timeout", "1"])).is_err() {
             if Instant::now() > deadline {
                 let said = std::fs::read_to_string(&log).unwrap_or_default();
@@ -279,7 +279,7 @@ fn keep(mut command: Command, report: &Sender<std::io::Result<()>>, stopped: &Re
     let _ = stopped.recv();
     // QUIT is PostgreSQL's immediate shutdown.
     let asked = run(Command::new("kill").args(["-QUIT", &server.id().to_string()]));
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while asked.is_ok() && Instant::now() < deadline {
         if !matches!(server.try_wait(), Ok(None)) {
             return;

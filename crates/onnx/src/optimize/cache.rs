@@ -101,7 +101,7 @@ mod tests {
         let kept = Cache::new();
         let all = optimized(&kept, "once", identity(), &Passes::all());
         assert_eq!(read(&all).unwrap().graph.unwrap().node.len(), 1);
-        // The checksum is the key: the bytes are not looked at again.
+        // The checksum is the key: the bytes are not compared.
         let again = optimized(&kept, "once", Vec::new(), &Passes::all());
         assert!(Arc::ptr_eq(&all, &again));
         let without = optimized(&kept, "once", identity(), &Passes::all().without(Pass::NoOps));

@@ -60,7 +60,7 @@ const SPACE_INTERVAL: Duration = Duration::from_secs(60);
 /// How long a graceful shutdown waits for the last records.
 const LAST_RECORDS: Duration = Duration::from_secs(5);
 
-/// Returns the folder of the audit in the storage folder.
+/// Returns the folder of the audit log in the data folder.
 #[must_use]
 pub fn audit_folder(storage: &Path) -> PathBuf {
     storage.join("audit")

@@ -30,7 +30,7 @@ pub struct EngineConfig {
     pub skip_optimizations: Option<String>,
     /// Verifications that run in parallel.
     pub workers: Option<usize>,
-    /// Faces of an image that are looked at, the largest; with `image_multiface` each costs an embedding.
+    /// Limit of faces of an image, the largest first; with `image_multiface` each costs an embedding.
     pub max_faces: Option<usize>,
     /// The lowest detector score of a face, 0 to 1.
     pub min_face_score: Option<f64>,

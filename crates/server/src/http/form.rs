@@ -25,6 +25,15 @@ pub(crate) enum Field {
 }
 
 impl Field {
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) const ALL: &[Self] = &[
+        Self::Selfie,
+        Self::Image,
+        Self::ImageMultiface,
+        Self::Threshold,
+        Self::Profile,
+    ];
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Selfie => "selfie",
@@ -301,14 +310,6 @@ impl Sink for Collector {
 mod tests {
     use super::*;
 
-    const ALL: &[Field] = &[
-        Field::Selfie,
-        Field::Image,
-        Field::ImageMultiface,
-        Field::Threshold,
-        Field::Profile,
-    ];
-
     fn form(field: Field, text: &[u8]) -> Form {
         Form {
             values: vec![(field, text.to_vec())],
@@ -392,7 +393,7 @@ mod tests {
             header::CONTENT_TYPE,
             "multipart/form-data; boundary=B".parse().unwrap(),
         );
-        Form::read(&headers, &mut Body::from(body.to_owned()), ALL, limits).await
+        Form::read(&headers, &mut Body::from(body.to_owned()), Field::ALL, limits).await
     }
 
     fn part(name: &str, data: &str) -> String {

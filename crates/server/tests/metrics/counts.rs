@@ -6,7 +6,7 @@ use likeness_server::AppConfig;
 use likeness_testing::Suite;
 
 use crate::support::models::BLOCKING;
-use crate::support::{APP, Form, KEY, Models, PATIENCE, TestServer, form};
+use crate::support::{APP, Form, KEY, Models, TIMEOUT, TestServer, form};
 use crate::traffic::{
     BIOMETRIC, LIVENESS, METRICS_TOKEN, TOKEN, known, operate, rise, scrape, send, server, traffic,
 };
@@ -184,7 +184,7 @@ fn say_what_is_under_way() {
     }
     let mut second = server.client();
     second.send(&blocking);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !has(&look(), "likeness_queued_requests 1") {
         assert!(Instant::now() < deadline, "{}", look());
     }
@@ -210,7 +210,7 @@ fn say_what_is_under_way() {
 fn have_the_open_connections() {
     let server = server();
     let wait_for = |expected: f64| {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         // A connection that its client has closed is one until the server has seen that.
         while scrape(&server).value(r#"likeness_connections{port="callers"}"#) != expected {
             assert!(Instant::now() < deadline, "{expected}");

@@ -3,7 +3,7 @@ use std::sync::{Condvar, Mutex, OnceLock};
 
 use serde_json::Value;
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
 struct Lines {
     lines: Mutex<Vec<String>>,
@@ -39,7 +39,7 @@ pub(crate) fn wait_for(correlation_id: &str) -> Value {
         if let Some(found) = found {
             return found;
         }
-        let (next, timeout) = LINES.added.wait_timeout(lines, PATIENCE).unwrap();
+        let (next, timeout) = LINES.added.wait_timeout(lines, TIMEOUT).unwrap();
         assert!(!timeout.timed_out(), "no line for {correlation_id}");
         lines = next;
     }

@@ -17,7 +17,7 @@ use std::sync::LazyLock;
 use std::sync::mpsc::{Receiver, channel};
 
 use likeness_server::{AppConfig, Apps, Config, EngineSource, ServeError, Server};
-pub(crate) use likeness_testing::http::PATIENCE;
+pub(crate) use likeness_testing::http::TIMEOUT;
 use tokio::sync::oneshot;
 
 pub(crate) use client::{Client, Response};
@@ -115,7 +115,7 @@ impl TestServer {
     }
 
     pub(crate) fn wait_for_end(&self) {
-        self.ended.recv_timeout(PATIENCE).unwrap();
+        self.ended.recv_timeout(TIMEOUT).unwrap();
     }
 
     pub(crate) fn has_ended(&self) -> bool {

@@ -9,7 +9,7 @@ use likeness_engine::imaging::{Image, ImageLimits, Interrupt};
 use likeness_engine::liveness::{LivenessError, LivenessModel};
 use likeness_engine::packs::ScoreCurve;
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
 /// Width of a image in which the detector waits until it is released.
 pub(crate) const BLOCKING: u32 = 601;
@@ -60,7 +60,7 @@ impl Models {
 
     /// Waits until a detector has got a blocking image.
     pub(crate) fn wait_until_blocked(&self) {
-        self.entered.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+        self.entered.lock().unwrap().recv_timeout(TIMEOUT).unwrap();
     }
 
     /// Lets one detector go on.

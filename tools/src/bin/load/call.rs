@@ -8,7 +8,7 @@ use crate::{Arguments, Failure};
 
 const BOUNDARY: &str = "likeness-load-8c1e";
 /// No answer takes longer, or something is broken.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest body of an answer that is read, in bytes.
 const MAX_BODY: u64 = 1 << 20;
 
@@ -55,10 +55,10 @@ impl Caller {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => {
-                let stream = TcpStream::connect_timeout(&self.address, PATIENCE)?;
+                let stream = TcpStream::connect_timeout(&self.address, TIMEOUT)?;
                 stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(PATIENCE))?;
-                stream.set_write_timeout(Some(PATIENCE))?;
+                stream.set_read_timeout(Some(TIMEOUT))?;
+                stream.set_write_timeout(Some(TIMEOUT))?;
                 BufReader::new(stream)
             }
         };

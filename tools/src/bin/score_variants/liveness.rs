@@ -38,7 +38,7 @@ enum Kind {
     /// A live person of even rank.
     HeldOut,
     Print,
-    /// A portrait or snapshot of `faces/`: nobody presented it to a camera, but a real person's image all the same.
+    /// A portrait or snapshot of `faces/`: not presented to a camera, but an image of a real person.
     Portrait,
 }
 

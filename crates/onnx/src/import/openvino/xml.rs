@@ -128,7 +128,7 @@ impl<'x> XmlReader<'x> {
                     return Err(self.malformed("text where elements are expected"));
                 }
                 Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
-                // The reader is told to make `Start` and `End` of it; the others are refused in `event`.
+                // The reader is configured to report it as `Start` and `End`; the others are refused in `event`.
                 Event::Empty(_) | Event::DocType(_) | Event::GeneralRef(_) => {}
             }
         }
@@ -170,7 +170,7 @@ impl<'x> XmlReader<'x> {
         Ok(())
     }
 
-    /// Refuses an element that has something in it, `rt_info` left aside; passes its end.
+    /// Rejects an element with content other than `rt_info`; passes its end.
     pub(super) fn empty(&mut self, parent: &str) -> Result<(), OnnxError> {
         while let Some(child) = self.child()? {
             if child.name != "rt_info" {
