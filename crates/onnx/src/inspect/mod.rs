@@ -6,10 +6,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::optimize::{Passes, Report, optimize};
-use crate::proto::{DimensionValue, GraphProto, ValueInfoProto, data_type};
+use crate::proto::{DimensionProto, DimensionValue, GraphProto, TensorProto, ValueInfoProto, data_type};
 use crate::{OnnxError, file, quote};
 
 pub use work::Work;
+
+/// The domain of ONNX's own operators.
+const OWN_DOMAIN: &str = "ai.onnx";
 
 /// Sizes to assume for free dimensions of inputs when operations are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,15 +90,9 @@ pub fn inspect_with(onnx: &[u8], assumptions: Assumptions) -> Result<Inspection,
     let mut model = file::read(onnx)?;
     let no_graph = GraphProto::default();
     let graph = model.graph.as_ref().unwrap_or(&no_graph);
-    let opsets: Vec<(String, i64)> = model
-        .opset_import
-        .iter()
-        .map(|set| match set.domain.as_str() {
-            "" => ("ai.onnx".to_owned(), set.version),
-            domain => (domain.to_owned(), set.version),
-        })
-        .collect();
-    let version = opsets.iter().find(|(domain, _)| domain == "ai.onnx");
+    let sets = model.opset_import.iter();
+    let opsets: Vec<(String, i64)> = sets.map(|set| (named(&set.domain), set.version)).collect();
+    let version = opsets.iter().find(|(domain, _)| domain == OWN_DOMAIN);
     let opset = version.map_or(file::OPSET, |&(_, version)| version);
     let mut inspection = Inspection {
         bytes: onnx.len(),
@@ -119,30 +116,32 @@ pub fn inspect_with(onnx: &[u8], assumptions: Assumptions) -> Result<Inspection,
     Ok(inspection)
 }
 
+/// The name of a domain.
+fn named(domain: &str) -> String {
+    if domain.is_empty() { OWN_DOMAIN } else { domain }.to_owned()
+}
+
 fn inputs(graph: &GraphProto) -> Vec<Port> {
     let constants = graph.constants();
-    let inputs = graph.input.iter();
-    inputs
-        .filter(|input| !constants.contains_key(input.name.as_str()))
-        .map(port)
-        .collect()
+    let inputs = graph
+        .input
+        .iter()
+        .filter(|input| !constants.contains_key(input.name.as_str()));
+    inputs.map(port).collect()
 }
 
 fn port(value: &ValueInfoProto) -> Port {
-    let tensor = value.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
-    let shape = tensor.and_then(|tensor| tensor.shape.as_ref()).map(|shape| {
-        let dims = shape.dim.iter();
-        dims.map(|dim| match &dim.value {
-            Some(DimensionValue::Fixed(size)) => size.to_string(),
-            Some(DimensionValue::Named(name)) if !name.is_empty() => name.clone(),
-            _ => "?".to_owned(),
-        })
-        .collect()
-    });
+    let size = |dim: &DimensionProto| match &dim.value {
+        Some(DimensionValue::Fixed(size)) => size.to_string(),
+        Some(DimensionValue::Named(name)) if !name.is_empty() => name.clone(),
+        _ => "?".to_owned(),
+    };
+    let tensor = value.tensor();
+    let shape = tensor.and_then(|tensor| tensor.shape.as_ref());
     Port {
         name: value.name.clone(),
         elements: tensor.map_or_else(|| "no tensor".to_owned(), |tensor| elements(tensor.elem_type)),
-        shape,
+        shape: shape.map(|shape| shape.dim.iter().map(size).collect()),
     }
 }
 
@@ -164,9 +163,10 @@ fn elements(elem_type: i32) -> String {
 fn operators(graph: &GraphProto) -> BTreeMap<String, usize> {
     let mut operators = BTreeMap::new();
     for node in &graph.node {
-        let name = match node.domain.as_str() {
-            "" | "ai.onnx" => node.op_type.clone(),
-            domain => format!("{domain}.{}", node.op_type),
+        let name = if node.is_standard() {
+            node.op_type.clone()
+        } else {
+            format!("{}.{}", node.domain, node.op_type)
         };
         *operators.entry(name).or_insert(0usize) += 1;
     }
@@ -174,34 +174,30 @@ fn operators(graph: &GraphProto) -> BTreeMap<String, usize> {
 }
 
 fn parameters(graph: &GraphProto) -> usize {
-    graph
+    let is_float =
+        |tensor: &&TensorProto| matches!(tensor.data_type, data_type::FLOAT | data_type::FLOAT16 | 11);
+    let elements = graph
         .initializer
         .iter()
-        .filter(|tensor| matches!(tensor.data_type, data_type::FLOAT | data_type::FLOAT16 | 11))
-        .fold(0usize, |sum, tensor| {
-            sum.saturating_add(tensor.len().unwrap_or(0))
-        })
+        .filter(is_float)
+        .filter_map(TensorProto::elements);
+    elements.fold(0, usize::saturating_add)
 }
 
 impl fmt::Display for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", quote::name(&self.name), self.elements)?;
         match &self.shape {
-            Some(shape) => {
-                let shape = quote::name(&shape.join(", "));
-                write!(f, "{} {} [{shape}]", quote::name(&self.name), self.elements)
-            }
-            None => write!(f, "{} {}", quote::name(&self.name), self.elements),
+            Some(shape) => write!(f, " [{}]", quote::name(&shape.join(", "))),
+            None => Ok(()),
         }
     }
 }
 
 impl fmt::Display for Inspection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let opsets: Vec<String> = self
-            .opsets
-            .iter()
-            .map(|(domain, version)| format!("{} {version}", quote::name(domain)))
-            .collect();
+        let opset = |(domain, version): &(String, i64)| format!("{} {version}", quote::name(domain));
+        let opsets: Vec<String> = self.opsets.iter().map(opset).collect();
         writeln!(f, "file        {} bytes", self.bytes)?;
         writeln!(
             f,
@@ -248,7 +244,7 @@ impl fmt::Display for Inspection {
 mod tests {
     use super::*;
     use crate::optimize::Pass;
-    use crate::proto::{AttributeProto, NodeProto, TensorProto};
+    use crate::proto::{AttributeProto, NodeProto};
 
     /// 3 channels to 8 with a window of 3x3 and a PRelu, then a product of 8 with 5.
     fn model(size: Option<i64>) -> Vec<u8> {

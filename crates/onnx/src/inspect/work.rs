@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use crate::proto::{GraphProto, NodeProto, TensorProto, attribute};
+use crate::proto::{GraphProto, NodeProto, TensorProto};
 use crate::shapes::{Dim, Shapes};
 
 use super::Assumptions;
@@ -28,31 +28,22 @@ impl Work {
     pub(super) fn of(opset: i64, graph: &GraphProto, assumptions: Assumptions) -> Self {
         let constants: BTreeMap<&str, &TensorProto> = graph.constants();
         // Values of `Constant` nodes, which shapes may be computed from.
-        let of_nodes: HashMap<&str, &TensorProto> = graph
-            .node
-            .iter()
-            .filter(|node| node.is("Constant"))
+        let nodes = graph.node.iter().filter(|node| node.is("Constant"));
+        let of_nodes: HashMap<&str, &TensorProto> = nodes
             .filter_map(|node| {
-                let tensor = node.attribute("value")?.t.as_ref()?;
-                Some((node.output.first()?.as_str(), tensor))
+                Some((
+                    node.output.first()?.as_str(),
+                    node.attribute("value")?.t.as_ref()?,
+                ))
             })
             .collect();
         let constant = |name: &str| constants.get(name).or_else(|| of_nodes.get(name)).copied();
-        let size_of = |axis| {
-            let size = if axis == 0 {
-                assumptions.batch
-            } else {
-                assumptions.side
-            };
-            Some(i64::from(size))
-        };
+        let Assumptions { batch, side } = assumptions;
+        let size_of = |axis| Some(i64::from(if axis == 0 { batch } else { side }));
         let shapes = Shapes::of(opset, &graph.input, constant, graph.node.iter(), size_of);
         let mut work = Self::default();
         for node in &graph.node {
-            if ["Conv", "ConvTranspose", "Gemm", "MatMul"]
-                .iter()
-                .any(|op_type| node.is(op_type))
-            {
+            if node.is_any(&["Conv", "ConvTranspose", "Gemm", "MatMul"]) {
                 match macs(node, &shapes) {
                     Some(macs) => work.macs = work.macs.saturating_add(macs),
                     None => work.uncounted += 1,
@@ -71,17 +62,13 @@ fn macs(node: &NodeProto, shapes: &Shapes) -> Option<u64> {
     };
     let first = sizes(node.input.first())?;
     let weights = sizes(node.input.get(1))?;
-    let product = |sizes: &[u64]| {
-        sizes
-            .iter()
-            .try_fold(1u64, |product, &size| product.checked_mul(size))
-    };
+    let product = |sizes: &[u64]| sizes.iter().copied().try_fold(1u64, u64::checked_mul);
     match node.op_type.as_str() {
         "Conv" => product(&sizes(node.output.first())?)?.checked_mul(product(weights.get(1..)?)?),
         // Each element of the input meets its group's share of the weights.
         "ConvTranspose" => product(&first)?.checked_mul(product(weights.get(1..)?)?),
         "Gemm" => {
-            let inner = usize::from(attribute::int(node, "transA", 0)? == 0);
+            let inner = usize::from(node.int("transA", 0)? == 0);
             product(&sizes(node.output.first())?)?.checked_mul(*first.get(inner)?)
         }
         _ => product(&sizes(node.output.first())?)?.checked_mul(*first.last()?),

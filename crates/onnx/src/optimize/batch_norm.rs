@@ -1,6 +1,6 @@
 //! Folds batch normalisation into the convolution or matrix product before it.
 
-use crate::proto::{NodeProto, TensorProto, attribute};
+use crate::proto::{NodeProto, TensorProto};
 
 use super::layer::Layer;
 use super::net::Net;
@@ -14,29 +14,26 @@ pub(super) fn run(net: &mut Net) -> usize {
         let node = net.node(place)?;
         let layer = Layer::before(net, &shapes, node.input.first()?)?;
         let (scale, shift) = affine(net, node, layer.channels)?;
-        layer.scale(net, &scale, &shift)?;
-        layer.swallow(net, place);
-        Some(())
+        layer.swallow(net, place, &scale, &shift)
     })
 }
 
 /// The factor and the summand of each channel.
 fn affine(net: &Net, node: &NodeProto, channels: usize) -> Option<(Vec<f64>, Vec<f64>)> {
-    let is_inference = attribute::int(node, "training_mode", 0)? == 0
-        && attribute::int(node, "spatial", 1)? == 1
+    let is_inference = node.int("training_mode", 0)? == 0
+        && node.int("spatial", 1)? == 1
         // Before opset 14 these outputs mean training, whether or not they are read.
         && node.output.iter().skip(1).all(String::is_empty);
-    let [_, scale, bias, mean, variance] = node.input.as_slice() else {
+    if !is_inference || node.input.len() != 5 {
         return None;
+    }
+    let read = |index| {
+        let is_fitting =
+            |tensor: &&TensorProto| tensor.dims.len() == 1 && tensor.elements() == Some(channels);
+        net.constant_input(node, index).filter(is_fitting)?.f32s()
     };
-    let read = |name: &String| {
-        let is_fitting = |tensor: &&TensorProto| tensor.dims.len() == 1 && tensor.len() == Some(channels);
-        net.constant(name).filter(is_fitting)?.f32s()
-    };
-    let (scale, bias, mean, variance) = (read(scale)?, read(bias)?, read(mean)?, read(variance)?);
-    let epsilon = f64::from(attribute::float(node, "epsilon", EPSILON)?);
-    is_inference.then_some(())?;
-    fold(&scale, &bias, &mean, &variance, epsilon)
+    let epsilon = f64::from(node.float("epsilon", EPSILON)?);
+    fold(&read(1)?, &read(2)?, &read(3)?, &read(4)?, epsilon)
 }
 
 /// Returns the factor and the summand of each channel; `None` if a variance is not above 0.

@@ -10,9 +10,7 @@ pub(super) fn run(net: &mut Net) -> usize {
     let shapes = net.shapes();
     net.change_each(&["Add", "Sub", "Mul", "Div"], |net, place| {
         let (layer, scale, shift) = affine(net, &shapes, net.node(place)?)?;
-        layer.scale(net, &scale, &shift)?;
-        layer.swallow(net, place);
-        Some(())
+        layer.swallow(net, place, &scale, &shift)
     })
 }
 
@@ -21,23 +19,20 @@ fn affine(net: &Net, shapes: &Shapes, node: &NodeProto) -> Option<(Layer, Vec<f6
     let ([first, second], [_]) = (node.input.as_slice(), node.output.as_slice()) else {
         return None;
     };
-    let constant_is_second = net.constant(second).is_some();
-    let (value, constant) = if constant_is_second {
-        (first, second)
-    } else {
-        (second, first)
+    let (value, constant, is_second) = match net.constant(second) {
+        Some(constant) => (first, constant, true),
+        None => (second, net.constant(first)?, false),
     };
-    let constant = net.constant(constant)?;
     let layer = Layer::before(net, shapes, value)?;
     let values = layer.of_channels(constant)?;
-    let (zeros, ones) = (vec![0.0; layer.channels], vec![1.0; layer.channels]);
+    let all = |value: f64| vec![value; layer.channels];
     let each = |change: fn(f64) -> f64| values.iter().copied().map(change).collect();
-    let (scale, shift) = match (node.op_type.as_str(), constant_is_second) {
-        ("Add", _) => (ones, values),
-        ("Mul", _) => (values, zeros),
-        ("Sub", true) => (ones, each(|value| -value)),
-        ("Sub", false) => (vec![-1.0; layer.channels], values),
-        ("Div", true) => (each(|value| 1.0 / value), zeros),
+    let (scale, shift) = match (node.op_type.as_str(), is_second) {
+        ("Add", _) => (all(1.0), values),
+        ("Mul", _) => (values, all(0.0)),
+        ("Sub", true) => (all(1.0), each(|value| -value)),
+        ("Sub", false) => (all(-1.0), values),
+        ("Div", true) => (each(|value| 1.0 / value), all(0.0)),
         _ => return None,
     };
     Some((layer, scale, shift))

@@ -10,7 +10,7 @@ pub(super) fn run(net: &mut Net) -> usize {
         net.edit(place, |node| made = take_value(node));
         let tensor = made?;
         net.remove(place);
-        net.add_constant(tensor);
+        net.set_constant(tensor);
         Some(())
     })
 }
@@ -23,7 +23,6 @@ fn take_value(node: &mut NodeProto) -> Option<TensorProto> {
     if name.is_empty() || !attribute.ref_attr_name.is_empty() {
         return None;
     }
-    let length = |length: usize| i64::try_from(length).ok();
     Some(match (attribute.name.as_str(), attribute.r#type) {
         ("value", kind::TENSOR) => TensorProto {
             name: name.clone(),
@@ -32,10 +31,10 @@ fn take_value(node: &mut NodeProto) -> Option<TensorProto> {
         ("value_float", kind::FLOAT) => TensorProto::of_f32(name, &[], &[attribute.f]),
         ("value_int", kind::INT) => TensorProto::of_i64(name, &[], &[attribute.i]),
         ("value_floats", kind::FLOATS) => {
-            TensorProto::of_f32(name, &[length(attribute.floats.len())?], &attribute.floats)
+            TensorProto::of_f32(name, &[attribute.floats.len() as i64], &attribute.floats)
         }
         ("value_ints", kind::INTS) => {
-            TensorProto::of_i64(name, &[length(attribute.ints.len())?], &attribute.ints)
+            TensorProto::of_i64(name, &[attribute.ints.len() as i64], &attribute.ints)
         }
         _ => return None,
     })

@@ -6,30 +6,21 @@ pub(super) fn run(net: &mut Net) -> usize {
     let mut changed = 0;
     for place in net.places().into_iter().rev() {
         let is_dead = net.node(place).is_some_and(|node| {
+            let mut outputs = node.output.iter().filter(|output| !output.is_empty());
             // Custom operators may have side effects.
-            let is_known = node.domain.is_empty() || node.domain == "ai.onnx";
-            is_known
-                && node
-                    .output
-                    .iter()
-                    .all(|output| output.is_empty() || !net.is_read(output))
+            node.is_standard() && outputs.all(|output| !net.is_read(output))
         });
         if is_dead {
             net.remove(place);
             changed += 1;
         }
     }
-    let unread: Vec<String> = net
-        .constant_names()
-        .iter()
-        .filter(|name| !net.is_read(name))
-        .cloned()
-        .collect();
-    for name in &unread {
-        net.remove_constant(name);
-    }
-    net.forget_removed_constants();
-    changed + unread.len()
+    let mut constants = std::mem::take(&mut net.constants);
+    let before = constants.len();
+    constants.retain(|name, _| net.is_read(name));
+    changed += before - constants.len();
+    net.constants = constants;
+    changed
 }
 
 #[cfg(test)]

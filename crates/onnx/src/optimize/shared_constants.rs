@@ -1,16 +1,16 @@
 //! Merges constants of the same type, shape and values.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::proto::TensorProto;
 
 use super::net::Net;
 
 pub(super) fn run(net: &mut Net) -> usize {
-    // The first of each kind, and those equal to it.
-    let mut kinds: Vec<(String, Vec<String>)> = Vec::new();
-    let mut places: HashMap<(i32, &[i64], &[u8]), usize> = HashMap::new();
-    for name in net.constant_names() {
+    let mut firsts: HashMap<(i32, &[i64], &[u8]), &String> = HashMap::new();
+    // Those equal to an earlier one.
+    let mut same: Vec<(String, String)> = Vec::new();
+    for name in net.constants.keys() {
         let Some(tensor) = net.constant(name).filter(|tensor| is_plain(tensor)) else {
             continue;
         };
@@ -19,25 +19,20 @@ pub(super) fn run(net: &mut Net) -> usize {
             tensor.dims.as_slice(),
             tensor.raw_data.as_slice(),
         );
-        let place = *places.entry(key).or_insert(kinds.len());
-        match kinds.get_mut(place) {
-            Some((_, same)) if net.is_inner(name) => same.push(name.clone()),
-            Some(_) => {}
-            None => kinds.push((name.clone(), Vec::new())),
+        let first = *firsts.entry(key).or_insert(name);
+        if first != name && net.is_inner(name) {
+            same.push((name.clone(), first.clone()));
         }
     }
-    let mut changed = 0;
-    for (first, same) in &kinds {
-        for name in same {
-            let readers: BTreeSet<usize> = net.readers(name).collect();
-            if net.rename(&readers, name, first) {
-                net.remove_constant(name);
-                changed += 1;
-            }
+    let mut merged = HashSet::new();
+    for (name, first) in same {
+        let readers: BTreeSet<usize> = net.readers(&name).collect();
+        if net.rename(&readers, &name, &first).is_some() {
+            merged.insert(name);
         }
     }
-    net.forget_removed_constants();
-    changed
+    net.constants.retain(|name, _| !merged.contains(name));
+    merged.len()
 }
 
 /// Whether its raw bytes are all of its elements.

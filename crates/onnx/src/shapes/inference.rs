@@ -2,7 +2,7 @@
 
 mod maps;
 
-use crate::proto::{NodeProto, attribute, data_type};
+use crate::proto::{NodeProto, data_type};
 
 use super::{Dim, Facts, MAX_CONTENTS, MAX_RANK, Shapes};
 
@@ -33,7 +33,7 @@ impl Inference<'_, '_> {
     /// Numbers that are an attribute up to `last_opset` and an input afterwards.
     fn attribute_or_input(&self, name: &str, last_opset: i64, input: usize) -> Option<Vec<i64>> {
         if self.opset <= last_opset {
-            attribute::ints(self.node, name)
+            self.node.ints(name).map(<[i64]>::to_vec)
         } else {
             self.numbers(input)
         }
@@ -41,49 +41,24 @@ impl Inference<'_, '_> {
 
     /// Returns the known facts about its first output.
     pub(super) fn first_output(mut self) -> Option<Facts> {
-        if !(self.node.domain.is_empty() || self.node.domain == "ai.onnx") {
+        if !self.node.is_standard() {
             return None;
         }
-        let elem_type = self.facts(0).map_or(0, |facts| facts.elem_type);
+        let mut elem_type = self.facts(0).map_or(0, |facts| facts.elem_type);
         let (dims, contents) = match self.node.op_type.as_str() {
-            "Relu"
-            | "LeakyRelu"
-            | "PRelu"
-            | "Sigmoid"
-            | "Tanh"
-            | "Clip"
-            | "Elu"
-            | "Selu"
-            | "Gelu"
-            | "Mish"
-            | "HardSigmoid"
-            | "HardSwish"
-            | "Softplus"
-            | "Softmax"
-            | "LogSoftmax"
-            | "Exp"
-            | "Log"
-            | "Sqrt"
-            | "Neg"
-            | "Abs"
-            | "Erf"
-            | "Floor"
-            | "Ceil"
-            | "Reciprocal"
-            | "BatchNormalization"
-            | "InstanceNormalization"
-            | "LpNormalization"
-            | "LRN" => (self.dims(0), None),
+            "Relu" | "LeakyRelu" | "PRelu" | "Sigmoid" | "Tanh" | "Clip" | "Elu" | "Selu" | "Gelu"
+            | "Mish" | "HardSigmoid" | "HardSwish" | "Softplus" | "Softmax" | "LogSoftmax" | "Exp"
+            | "Log" | "Sqrt" | "Neg" | "Abs" | "Erf" | "Floor" | "Ceil" | "Reciprocal" => {
+                (self.dims(0), None)
+            }
+            "BatchNormalization" | "LpNormalization" | "LRN" => (self.dims(0), None),
+            "InstanceNormalization" => (self.dims(0), None),
             "Identity" | "Dropout" => (self.dims(0), self.contents(0)),
             "Cast" => {
-                let to = attribute::int(self.node, "to", 0).and_then(|to| i32::try_from(to).ok());
-                let same = to == Some(elem_type);
-                return Some(Facts {
-                    elem_type: to.unwrap_or(0),
-                    dims: self.dims(0),
-                    contents: self.contents(0).filter(|_| same),
-                    scales: None,
-                });
+                let to = self.node.int("to", 0).and_then(|to| i32::try_from(to).ok());
+                let contents = self.contents(0).filter(|_| to == Some(elem_type));
+                elem_type = to.unwrap_or(0);
+                (self.dims(0), contents)
             }
             "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Max" | "Min" | "Sum" => (self.broadcast(), None),
             "Conv" => (self.conv(), None),
@@ -102,17 +77,22 @@ impl Inference<'_, '_> {
             "MatMul" => (self.matmul(), None),
             "Gemm" => (self.gemm(), None),
             "Resize" | "Upsample" => (self.resize(), None),
-            "Shape" => return Some(self.shape()),
+            "Shape" => {
+                let is_whole = ["start", "end"]
+                    .iter()
+                    .all(|name| self.node.attribute(name).is_none());
+                let contents = self.dims(0).filter(|_| is_whole);
+                elem_type = data_type::INT64;
+                (
+                    contents.as_ref().map(|dims| vec![Dim::Known(dims.len() as i64)]),
+                    contents,
+                )
+            }
             "Gather" => {
                 let contents = self.gather_contents()?;
-                let scalar = self.dims(1)?.is_empty();
-                let length = i64::try_from(contents.len()).ok()?;
-                let dims = if scalar {
-                    Vec::new()
-                } else {
-                    vec![Dim::Known(length)]
-                };
-                (Some(dims), Some(contents))
+                let is_scalar = self.dims(1)?.is_empty();
+                let length = Some(Dim::Known(contents.len() as i64)).filter(|_| !is_scalar);
+                (Some(length.into_iter().collect()), Some(contents))
             }
             _ => return None,
         };
@@ -124,32 +104,12 @@ impl Inference<'_, '_> {
         })
     }
 
-    fn shape(&self) -> Facts {
-        let whole = self.node.attribute("start").is_none() && self.node.attribute("end").is_none();
-        let contents = self.dims(0).filter(|_| whole);
-        let length = contents.as_ref().and_then(|dims| i64::try_from(dims.len()).ok());
-        Facts {
-            elem_type: data_type::INT64,
-            dims: length.map(|length| vec![Dim::Known(length)]),
-            contents,
-            scales: None,
-        }
-    }
-
     fn gather_contents(&self) -> Option<Vec<Dim>> {
         let from = self.contents(0)?;
         if self.dims(0)?.len() != 1 || self.dims(1)?.len() > 1 {
             return None;
         }
-        let pick = |index: i64| {
-            let length = i64::try_from(from.len()).ok()?;
-            let index = if index < 0 {
-                index.checked_add(length)?
-            } else {
-                index
-            };
-            from.get(usize::try_from(index).ok()?).copied()
-        };
+        let pick = |index| from.get(axis(index, from.len())?).copied();
         self.numbers(1)?.into_iter().map(pick).collect()
     }
 
@@ -178,7 +138,7 @@ impl Inference<'_, '_> {
 
     fn concat(&mut self) -> Option<Vec<Dim>> {
         let mut result = self.dims(0)?;
-        let axis = axis(attribute::int(self.node, "axis", i64::MIN)?, result.len())?;
+        let axis = axis(self.node.int("axis", i64::MIN)?, result.len())?;
         for input in 1..self.node.input.len() {
             let other = self.dims(input).filter(|dims| dims.len() == result.len())?;
             for (at, (dim, other)) in result.iter_mut().zip(other).enumerate() {
@@ -212,26 +172,27 @@ impl Inference<'_, '_> {
         if self.node.attribute("perm").is_none() {
             return Some(dims.into_iter().rev().collect());
         }
-        let perm = attribute::ints(self.node, "perm").filter(|perm| perm.len() == dims.len())?;
-        perm.into_iter()
-            .map(|from| dims.get(usize::try_from(from).ok()?).copied())
+        let perm = self
+            .node
+            .ints("perm")
+            .filter(|perm| perm.len() == dims.len())?
+            .iter();
+        perm.map(|&from| dims.get(usize::try_from(from).ok()?).copied())
             .collect()
     }
 
     fn flatten(&mut self) -> Option<Vec<Dim>> {
         let dims = self.dims(0)?;
-        let axis = attribute::int(self.node, "axis", 1)?;
-        let rank = i64::try_from(dims.len()).ok()?;
-        let axis = usize::try_from(if axis < 0 { axis.checked_add(rank)? } else { axis }).ok()?;
-        let (outer, inner) = dims.split_at_checked(axis)?;
+        let at = match self.node.int("axis", 1)? {
+            axis if axis == dims.len() as i64 => dims.len(),
+            at => axis(at, dims.len())?,
+        };
+        let (outer, inner) = dims.split_at_checked(at)?;
         Some(vec![self.product(outer)?, self.product(inner)?])
     }
 
     fn product(&mut self, dims: &[Dim]) -> Option<Dim> {
-        let known = dims
-            .iter()
-            .filter_map(|dim| dim.known())
-            .try_fold(1i64, i64::checked_mul)?;
+        let known = known_product(dims)?;
         let mut free = dims.iter().filter(|dim| dim.known().is_none());
         Some(match (free.next(), free.next()) {
             (None, _) => Dim::Known(known),
@@ -243,7 +204,7 @@ impl Inference<'_, '_> {
     fn reshape(&mut self) -> Option<Vec<Dim>> {
         let from = self.dims(0)?;
         let to = self.contents(1)?;
-        let zero_copies = attribute::int(self.node, "allowzero", 0)? == 0;
+        let zero_copies = self.node.int("allowzero", 0)? == 0;
         let mut dims = Vec::with_capacity(to.len());
         let mut left = None;
         for (index, dim) in to.into_iter().enumerate() {
@@ -274,11 +235,7 @@ impl Inference<'_, '_> {
                 None => return Some(self.shapes.fresh()),
             };
         }
-        let known = |dims: &[Dim]| {
-            let mut sizes = dims.iter().filter_map(|dim| dim.known());
-            sizes.try_fold(1i64, i64::checked_mul)
-        };
-        let (all, taken) = (known(from)?, known(others)?);
+        let (all, taken) = (known_product(from)?, known_product(others)?);
         match free.as_slice() {
             [] if taken > 0 && all % taken == 0 => Some(Dim::Known(all / taken)),
             [dim] if all == taken && all > 0 => Some(*dim),
@@ -289,11 +246,8 @@ impl Inference<'_, '_> {
     fn unsqueeze(&self) -> Option<Vec<Dim>> {
         let mut dims = self.dims(0)?;
         let axes = self.attribute_or_input("axes", 12, 1)?;
-        let rank = dims
-            .len()
-            .checked_add(axes.len())
-            .filter(|&rank| rank <= MAX_RANK)?;
-        let mut axes: Vec<usize> = axes.into_iter().map(|at| axis(at, rank)).collect::<Option<_>>()?;
+        let rank = Some(dims.len() + axes.len()).filter(|&rank| rank <= MAX_RANK)?;
+        let mut axes = axes_from_start(&axes, rank)?;
         axes.sort_unstable();
         for axis in axes {
             if axis > dims.len() {
@@ -306,11 +260,7 @@ impl Inference<'_, '_> {
 
     fn squeeze(&self) -> Option<Vec<Dim>> {
         let dims = self.dims(0)?;
-        let axes = self.attribute_or_input("axes", 12, 1)?;
-        let axes: Vec<usize> = axes
-            .into_iter()
-            .map(|at| axis(at, dims.len()))
-            .collect::<Option<_>>()?;
+        let axes = axes_from_start(&self.attribute_or_input("axes", 12, 1)?, dims.len())?;
         let kept = dims.into_iter().enumerate().filter(|(at, _)| !axes.contains(at));
         Some(kept.map(|(_, dim)| dim).collect())
     }
@@ -328,15 +278,24 @@ impl Inference<'_, '_> {
 
     fn gemm(&self) -> Option<Vec<Dim>> {
         let (a, b) = (self.dims(0)?, self.dims(1)?);
-        let side = |name| attribute::int(self.node, name, 0).map(|flag| usize::from(flag != 0));
+        let side = |name| self.node.int(name, 0).map(|flag| usize::from(flag != 0));
         let (rows, columns) = (side("transA")?, 1usize.checked_sub(side("transB")?)?);
         Some(vec![*a.get(rows)?, *b.get(columns)?])
     }
 }
 
-/// An axis counted from the start.
+/// The product of the known ones.
+fn known_product(dims: &[Dim]) -> Option<i64> {
+    let mut sizes = dims.iter().filter_map(|dim| dim.known());
+    sizes.try_fold(1i64, i64::checked_mul)
+}
+
+/// An axis, or another index, counted from the start.
 fn axis(axis: i64, rank: usize) -> Option<usize> {
-    let rank = i64::try_from(rank).ok()?;
-    let axis = if axis < 0 { axis.checked_add(rank)? } else { axis };
-    usize::try_from(axis).ok().filter(|_| axis < rank)
+    let axis = if axis < 0 { axis + rank as i64 } else { axis };
+    usize::try_from(axis).ok().filter(|&axis| axis < rank)
+}
+
+fn axes_from_start(axes: &[i64], rank: usize) -> Option<Vec<usize>> {
+    axes.iter().map(|&at| axis(at, rank)).collect()
 }

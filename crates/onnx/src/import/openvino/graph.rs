@@ -1,7 +1,7 @@
 //! The ONNX graph of a whole model, layer by layer.
 
 use super::constants::{Constant, Initializers};
-use super::ir::{ElementType, Layer, Net, Operator};
+use super::ir::{ElementType, Layer, Net};
 use super::links::Links;
 use super::operators::{self, Shape, Tensor, Value};
 use crate::OnnxError;
@@ -45,20 +45,15 @@ pub(super) fn convert(net: &Net, links: &Links, bin: &[u8]) -> Result<GraphProto
 impl<'a> Conversion<'a> {
     /// Returns the value of a layer; a Result has none.
     fn layer(&mut self, layer: &'a Layer, operands: &[Value<'a>]) -> Result<Option<Value<'a>>, OnnxError> {
-        match layer.operator {
-            Operator::Parameter => self.parameter(layer, operands).map(Some),
-            Operator::Const if operands.is_empty() => {
-                Constant::of(layer, self.bin).map(|constant| Some(Value::Constant(constant)))
-            }
-            Operator::Convert => decompressed(layer, operands).map(Some),
-            Operator::Result => self.result(layer, operands).map(|()| None),
+        match layer.operator() {
+            "Parameter" => self.parameter(layer, operands).map(Some),
+            "Const" if operands.is_empty() => Ok(Some(Value::Constant(Constant::of(layer, self.bin)?))),
+            "Convert" => decompressed(layer, operands).map(Some),
+            "Result" => self.result(layer, operands).map(|()| None),
             _ => {
-                let all_f32 = operands.iter().all(|operand| match operand {
-                    // Its Convert has made f32 of it.
-                    Value::Constant(constant) => constant.element == ElementType::F32,
-                    Value::Tensor(_) => true,
-                });
-                if !all_f32 {
+                // A Convert makes f32 of a constant before it is read.
+                let is_f16 = |operand: &Value<'_>| matches!(operand, Value::Constant(constant) if constant.element == ElementType::F16);
+                if operands.iter().any(is_f16) {
                     return Err(layer.label.unsupported("computing with f16"));
                 }
                 let (node, shape) = operators::node(layer, operands, &mut self.initializers)?;
@@ -136,7 +131,12 @@ fn decompressed<'a>(layer: &'a Layer, operands: &[Value<'a>]) -> Result<Value<'a
     }
     match layer.outputs.as_slice() {
         [port] if port.element == ElementType::F32 && port.dims == constant.dims => {
-            Ok(Value::Constant(constant.decompressed(label)))
+            let element = ElementType::F32;
+            Ok(Value::Constant(Constant {
+                label,
+                element,
+                ..*constant
+            }))
         }
         _ => Err(label.invalid("its output is not f32 of the shape of the constant")),
     }

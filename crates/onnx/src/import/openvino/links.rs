@@ -1,7 +1,6 @@
 //! The links between layers, and an order in which they can be computed.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::ir::{Edge, Layer, Net};
 use crate::OnnxError;
@@ -19,33 +18,27 @@ impl Links {
     /// Two layers of one id or name, an edge or an end of one that is missing, ends of one that do not agree, a cycle.
     pub(super) fn of(net: &Net) -> Result<Self, OnnxError> {
         let places = places(&net.layers)?;
-        let mut sources: Vec<Vec<Option<usize>>> = net
-            .layers
-            .iter()
-            .map(|layer| vec![None; layer.inputs.len()])
-            .collect();
+        let layers = net.layers.iter();
+        let mut slots: Vec<Vec<Option<usize>>> = layers.map(|layer| vec![None; layer.inputs.len()]).collect();
         for edge in &net.edges {
             let (from, to, input) = ends(net, &places, edge)?;
-            let slot = sources.get_mut(to).and_then(|slots| slots.get_mut(input));
-            if slot.is_none_or(|slot| slot.replace(from).is_some()) {
-                let (_, port) = edge.to;
-                return Err(net.layers[to]
-                    .label
-                    .invalid(format!("two edges lead to port {port}")));
+            if slots[to][input].replace(from).is_some() {
+                let fault = format!("two edges lead to port {}", edge.to.1);
+                return Err(net.layers[to].label.invalid(fault));
             }
         }
-        let sources = sources
+        let linked = |(slots, layer): (Vec<Option<usize>>, &Layer)| {
+            let dangling = |id| layer.label.invalid(format!("no edge leads to port {id}"));
+            let ports = slots.into_iter().zip(&layer.inputs);
+            ports
+                .map(|(slot, port)| slot.ok_or_else(|| dangling(port.id)))
+                .collect()
+        };
+        let sources = slots
             .into_iter()
             .zip(&net.layers)
-            .map(|(slots, layer)| {
-                let ports = slots.into_iter().zip(&layer.inputs);
-                ports
-                    .map(|(slot, port)| {
-                        slot.ok_or_else(|| layer.label.invalid(format!("no edge leads to port {}", port.id)))
-                    })
-                    .collect()
-            })
-            .collect::<Result<Vec<Vec<usize>>, _>>()?;
+            .map(linked)
+            .collect::<Result<Vec<_>, _>>()?;
         let order = order(&net.layers, &sources)?;
         Ok(Self { sources, order })
     }
@@ -103,24 +96,18 @@ fn ends(net: &Net, places: &BTreeMap<u32, usize>, edge: &Edge) -> Result<(usize,
 
 fn order(layers: &[Layer], sources: &[Vec<usize>]) -> Result<Vec<usize>, OnnxError> {
     let mut readers = vec![Vec::new(); layers.len()];
-    let mut waits_for = vec![0usize; layers.len()];
     for (reader, read) in sources.iter().enumerate() {
-        waits_for[reader] = read.len();
-        for &source in read {
-            readers[source].push(reader);
-        }
+        read.iter().for_each(|&source| readers[source].push(reader));
     }
-    let mut ready: BinaryHeap<_> = (0..layers.len())
-        .filter(|&place| waits_for[place] == 0)
-        .map(Reverse)
-        .collect();
+    let mut waits_for: Vec<usize> = sources.iter().map(Vec::len).collect();
+    let mut ready: BTreeSet<usize> = (0..layers.len()).filter(|&place| waits_for[place] == 0).collect();
     let mut order = Vec::with_capacity(layers.len());
-    while let Some(Reverse(place)) = ready.pop() {
+    while let Some(place) = ready.pop_first() {
         order.push(place);
         for &reader in &readers[place] {
             waits_for[reader] -= 1;
             if waits_for[reader] == 0 {
-                ready.push(Reverse(reader));
+                ready.insert(reader);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The ONNX node of each operator, and the shape of its output.
 
 use super::constants::{Constant, Initializers};
-use super::ir::{Label, Layer, Operator};
+use super::ir::{Label, Layer};
 use crate::OnnxError;
 use crate::proto::{AttributeProto, NodeProto};
 
@@ -32,17 +32,14 @@ pub(super) fn node<'a>(
     operands: &[Value<'a>],
     initializers: &mut Initializers,
 ) -> Result<(NodeProto, Shape), OnnxError> {
-    match (layer.operator, operands) {
-        (Operator::Add | Operator::Multiply, [left, right]) => elementwise(layer, left, right, initializers),
-        (
-            Operator::Convolution | Operator::GroupConvolution,
-            [Value::Tensor(data), Value::Constant(kernel)],
-        ) => convolution(layer, data, kernel, initializers),
-        (Operator::PRelu, [Value::Tensor(data), Value::Constant(slope)]) => {
-            prelu(layer, data, slope, initializers)
+    match (layer.operator(), operands) {
+        ("Add" | "Multiply", [left, right]) => elementwise(layer, [left, right], initializers),
+        ("Convolution" | "GroupConvolution", [Value::Tensor(data), Value::Constant(kernel)]) => {
+            convolution(layer, data, kernel, initializers)
         }
-        (Operator::AvgPool | Operator::MaxPool, [Value::Tensor(data)]) => pool(layer, data),
-        (Operator::Sigmoid, [Value::Tensor(data)]) => {
+        ("PReLU", [Value::Tensor(data), Value::Constant(slope)]) => prelu(layer, data, slope, initializers),
+        ("AvgPool" | "MaxPool", [Value::Tensor(data)]) => pool(layer, data),
+        ("Sigmoid", [Value::Tensor(data)]) => {
             Ok((made(layer, "Sigmoid", &[data.name], Vec::new()), data.shape))
         }
         _ => {
@@ -62,20 +59,19 @@ fn made(layer: &Layer, op_type: &str, inputs: &[&str], attributes: Vec<Attribute
 
 fn elementwise(
     layer: &Layer,
-    left: &Value<'_>,
-    right: &Value<'_>,
+    operands: [&Value<'_>; 2],
     initializers: &mut Initializers,
 ) -> Result<(NodeProto, Shape), OnnxError> {
     layer.default_only("auto_broadcast", "numpy")?;
     let label = &layer.label;
     let mut names = Vec::new();
     let mut shape = [1; 4];
-    for value in [left, right] {
+    for value in operands {
         let (name, dims) = match value {
             Value::Tensor(tensor) => (tensor.name.to_owned(), tensor.shape),
             Value::Constant(constant) => {
-                let dims = of_four(constant.dims)
-                    .ok_or_else(|| label.unsupported(format!("a constant of shape {:?}", constant.dims)))?;
+                let shape = || format!("a constant of shape {:?}", constant.dims);
+                let dims = of_four(constant.dims).ok_or_else(|| label.unsupported(shape()))?;
                 (initializers.name(constant, constant.dims)?, dims)
             }
         };
@@ -83,24 +79,22 @@ fn elementwise(
         for (wide, dim) in shape.iter_mut().zip(dims) {
             match (*wide, dim) {
                 (1, _) => *wide = dim,
-                (_, 1) => {}
-                (a, b) if a == b => {}
+                (a, b) if b == 1 || a == b => {}
                 (a, b) => return Err(label.invalid(format!("dimensions of {a} and {b} do not go together"))),
             }
         }
         names.push(name);
     }
-    if !matches!((left, right), (Value::Tensor(_), _) | (_, Value::Tensor(_))) {
+    if operands
+        .iter()
+        .all(|operand| matches!(operand, Value::Constant(_)))
+    {
         return Err(label.unsupported("computing with constants only"));
     }
     if shape[0] != 1 {
         return Err(label.unsupported("a constant for each image of the batch"));
     }
-    let op_type = if layer.operator == Operator::Add {
-        "Add"
-    } else {
-        "Mul"
-    };
+    let op_type = if layer.operator() == "Add" { "Add" } else { "Mul" };
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     Ok((made(layer, op_type, &names, Vec::new()), shape))
 }
@@ -124,29 +118,25 @@ fn convolution(
     let label = &layer.label;
     let [_, channels, height, width] = data.shape;
     // OpenVINO: [groups,] channels made (of a group), channels read (of a group), rows, columns.
-    let (groups, [of_group, read, rows, columns]) = match (layer.operator, kernel.dims) {
-        (Operator::GroupConvolution, &[groups, made, read, rows, columns]) => {
-            (groups, [made, read, rows, columns])
-        }
-        (Operator::Convolution, &[made, read, rows, columns]) => (1, [made, read, rows, columns]),
+    let [groups, of_group, read, rows, columns] = match (layer.operator(), kernel.dims) {
+        ("GroupConvolution", &[groups, made, read, rows, columns]) => [groups, made, read, rows, columns],
+        ("Convolution", &[made, read, rows, columns]) => [1, made, read, rows, columns],
         _ => return Err(label.unsupported(format!("a kernel of shape {:?}", kernel.dims))),
     };
     if groups * read != channels {
+        let shape = kernel.dims;
         return Err(label.invalid(format!(
-            "its kernel of shape {:?} does not fit {channels} channels",
-            kernel.dims
+            "its kernel of shape {shape:?} does not fit {channels} channels"
         )));
     }
     let made_channels = groups * of_group;
     let kernel_name = initializers.name(kernel, &[made_channels, read, rows, columns])?;
-    let size = window
-        .output([height, width], [rows, columns], dilations)
-        .ok_or_else(|| too_wide(label))?;
+    let [height, width] = window.output(label, [height, width], [rows, columns], dilations)?;
     let mut attributes = window.attributes([rows, columns]);
     attributes.push(AttributeProto::ints("dilations", &signed(&dilations)));
     attributes.push(AttributeProto::int("group", groups.cast_signed()));
     let node = made(layer, "Conv", &[data.name, &kernel_name], attributes);
-    Ok((node, [1, made_channels, size[0], size[1]]))
+    Ok((node, [1, made_channels, height, width]))
 }
 
 fn prelu(
@@ -170,7 +160,7 @@ fn pool(layer: &Layer, data: &Tensor<'_>) -> Result<(NodeProto, Shape), OnnxErro
     let window = Window::of(layer)?;
     layer.default_only("rounding_type", "floor")?;
     let mut attributes = window.attributes(kernel);
-    let op_type = if layer.operator == Operator::AvgPool {
+    let op_type = if layer.operator() == "AvgPool" {
         layer.only("exclude-pad", "true")?;
         attributes.push(AttributeProto::int("count_include_pad", 0));
         "AveragePool"
@@ -178,27 +168,14 @@ fn pool(layer: &Layer, data: &Tensor<'_>) -> Result<(NodeProto, Shape), OnnxErro
         "MaxPool"
     };
     let label = &layer.label;
-    if window
-        .begin
-        .iter()
-        .chain(&window.end)
-        .zip(kernel.iter().cycle())
-        .any(|(pad, side)| pad >= side)
-    {
+    let mut pads = window.begin.iter().chain(&window.end).zip(kernel.iter().cycle());
+    if pads.any(|(pad, side)| pad >= side) {
         return Err(label.unsupported("a padding as large as the kernel"));
     }
     let [_, channels, height, width] = data.shape;
-    let size = window
-        .output([height, width], kernel, [1, 1])
-        .ok_or_else(|| too_wide(label))?;
-    Ok((
-        made(layer, op_type, &[data.name], attributes),
-        [1, channels, size[0], size[1]],
-    ))
-}
-
-fn too_wide(label: &Label) -> OnnxError {
-    label.invalid("its kernel is larger than what it reads")
+    let [height, width] = window.output(label, [height, width], kernel, [1, 1])?;
+    let node = made(layer, op_type, &[data.name], attributes);
+    Ok((node, [1, channels, height, width]))
 }
 
 /// How a kernel moves over a map. Pairs are rows, columns.
@@ -218,14 +195,21 @@ impl Window {
         })
     }
 
-    /// How many places the kernel has; `None` where it has none. No number is large enough for an overflow.
-    fn output(&self, input: [u64; 2], kernel: [u64; 2], dilations: [u64; 2]) -> Option<[u64; 2]> {
+    /// How many places the kernel has. No number is large enough for an overflow.
+    fn output(
+        &self,
+        label: &Label,
+        input: [u64; 2],
+        kernel: [u64; 2],
+        dilations: [u64; 2],
+    ) -> Result<[u64; 2], OnnxError> {
         let side = |axis: usize| {
             let reach = (kernel[axis] - 1) * dilations[axis] + 1;
-            let free = (input[axis] + self.begin[axis] + self.end[axis]).checked_sub(reach)?;
-            Some(free / self.strides[axis] + 1)
+            let free = (input[axis] + self.begin[axis] + self.end[axis]).checked_sub(reach);
+            let free = free.ok_or_else(|| label.invalid("its kernel is larger than what it reads"))?;
+            Ok(free / self.strides[axis] + 1)
         };
-        Some([side(0)?, side(1)?])
+        Ok([side(0)?, side(1)?])
     }
 
     fn attributes(&self, kernel: [u64; 2]) -> Vec<AttributeProto> {

@@ -131,7 +131,7 @@ impl Layers {
         self.constants.push(TensorProto::of_f32(name, &dims, elements));
     }
 
-    fn node(
+    pub(super) fn node(
         &mut self,
         op_type: &str,
         inputs: &[&str],
@@ -161,22 +161,20 @@ impl Layers {
         let outputs = shape.first().copied().unwrap_or(0);
         let kernels = self.take(&weight, shape)?;
         let (scale, shift) = self.batch_norm(norm, outputs)?;
-        let kernel = kernels.len() / outputs.max(1);
+        let kernel = kernels.len().checked_div(outputs).unwrap_or(0).max(1);
+        let scaled = |(kernel, scale): (&[f32], &f64)| -> Vec<f32> {
+            let elements = kernel.iter().map(|&element| f64::from(element) * scale);
+            elements.map(|element| element as f32).collect()
+        };
         let kernels: Vec<f32> = kernels
-            .chunks_exact(kernel.max(1))
+            .chunks_exact(kernel)
             .zip(&scale)
-            .flat_map(|(kernel, scale)| {
-                kernel
-                    .iter()
-                    .map(move |&element| (f64::from(element) * scale) as f32)
-            })
+            .flat_map(scaled)
             .collect();
         let shift: Vec<f32> = shift.iter().map(|&shift| shift as f32).collect();
         if !kernels.iter().chain(&shift).all(|element| element.is_finite()) {
-            return Err(invalid_tensor(
-                &weight,
-                &format!("with {norm} it goes beyond the range of f32"),
-            ));
+            let reason = format!("with {norm} it goes beyond the range of f32");
+            return Err(invalid_tensor(&weight, &reason));
         }
         self.constant(&weight, shape, &kernels);
         self.constant(&bias, &[outputs], &shift);
@@ -201,13 +199,12 @@ impl Layers {
         } = convolution;
         let (inputs, group) = if depthwise { (1, inputs) } else { (inputs, 1) };
         let (weight, bias) = self.folded(name, norm, &[outputs, inputs, kernel, kernel])?;
-        let int = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
         let attributes = vec![
             AttributeProto::ints("dilations", &[1, 1]),
-            AttributeProto::int("group", int(group)),
-            AttributeProto::ints("kernel_shape", &[int(kernel); 2]),
-            AttributeProto::ints("pads", &[int(padding); 4]),
-            AttributeProto::ints("strides", &[int(stride); 2]),
+            AttributeProto::int("group", group as i64),
+            AttributeProto::ints("kernel_shape", &[kernel as i64; 2]),
+            AttributeProto::ints("pads", &[padding as i64; 4]),
+            AttributeProto::ints("strides", &[stride as i64; 2]),
         ];
         Ok(self.node("Conv", &[input, &weight, &bias], name, attributes))
     }
@@ -255,10 +252,5 @@ impl Layers {
     /// An operator without tensors or settings of its own.
     pub(super) fn plain(&mut self, op_type: &str, inputs: &[&str], name: &str) -> String {
         self.node(op_type, inputs, name, Vec::new())
-    }
-
-    /// All but the batch in one dimension.
-    pub(super) fn flatten(&mut self, input: &str, name: &str) -> String {
-        self.node("Flatten", &[input], name, vec![AttributeProto::int("axis", 1)])
     }
 }

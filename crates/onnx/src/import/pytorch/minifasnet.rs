@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::layers::{Convolution, Layers};
 use super::tensor::Tensor;
-use crate::proto::{ModelProto, ValueInfoProto};
+use crate::proto::{AttributeProto, ModelProto, ValueInfoProto};
 use crate::quote::quotable;
 use crate::{OnnxError, file};
 
@@ -125,34 +125,23 @@ pub(super) fn model(
     tensors: BTreeMap<String, Tensor>,
     architecture: Architecture,
 ) -> Result<ModelProto, OnnxError> {
-    let mut network = Network {
-        layers: Layers::new(architecture.as_str(), tensors),
-    };
-    network.build(architecture)?;
-    let mut graph = network.layers.finish()?;
+    let mut layers = Layers::new(architecture.as_str(), tensors);
+    layers.build(architecture)?;
+    let mut graph = layers.finish()?;
     architecture.as_str().clone_into(&mut graph.name);
-    let classes = i64::try_from(CLASSES).unwrap_or(i64::MAX);
-    graph.input = vec![ValueInfoProto::of_f32(
-        "input",
-        &[None, Some(3), Some(SIDE), Some(SIDE)],
-    )];
-    graph.output = vec![ValueInfoProto::of_f32("logits", &[None, Some(classes)])];
+    let sides = [None, Some(3), Some(SIDE), Some(SIDE)];
+    graph.input = vec![ValueInfoProto::of_f32("input", &sides)];
+    graph.output = vec![ValueInfoProto::of_f32("logits", &[None, Some(CLASSES as i64)])];
     Ok(file::model(graph))
 }
 
-struct Network {
-    layers: Layers,
-}
-
-impl Network {
+impl Layers {
     fn build(&mut self, architecture: Architecture) -> Result<(), OnnxError> {
         let first = Convolution {
-            inputs: 3,
-            outputs: STEM,
             kernel: 3,
             stride: 2,
             padding: 1,
-            depthwise: false,
+            ..Convolution::pointwise(3, STEM)
         };
         let mut value = self.activated("input", "conv1", first)?;
         value = self.activated(&value, "conv2_dw", Convolution::depthwise(STEM, 1))?;
@@ -172,7 +161,7 @@ impl Network {
                 if architecture.has_excitation() && number + 1 == residual.len() {
                     branch = self.excitation(&branch, &format!("{name}.se_module"), channels)?;
                 }
-                value = self.layers.plain("Add", &[&value, &branch], &name);
+                value = self.plain("Add", &[&value, &branch], &name);
             }
         }
 
@@ -182,31 +171,25 @@ impl Network {
             padding: 0,
             ..Convolution::depthwise(LAST, 1)
         };
-        value = self.convolution(&value, "conv_6_dw", whole)?;
-        value = self.layers.flatten(&value, "conv_6_flatten");
-        value = self
-            .layers
-            .linear_with_norm(&value, "linear", "bn", (LAST, EMBEDDING))?;
-        self.layers
-            .linear(&value, "prob", "logits", (EMBEDDING, CLASSES))?;
+        value = self.normed(&value, "conv_6_dw", whole)?;
+        // All but the batch in one dimension.
+        let axis = vec![AttributeProto::int("axis", 1)];
+        value = self.node("Flatten", &[&value], "conv_6_flatten", axis);
+        value = self.linear_with_norm(&value, "linear", "bn", (LAST, EMBEDDING))?;
+        self.linear(&value, "prob", "logits", (EMBEDDING, CLASSES))?;
         Ok(())
     }
 
-    fn convolution(
-        &mut self,
-        input: &str,
-        name: &str,
-        convolution: Convolution,
-    ) -> Result<String, OnnxError> {
+    /// A convolution and its batch norm, by the names in the repository.
+    fn normed(&mut self, input: &str, name: &str, convolution: Convolution) -> Result<String, OnnxError> {
         let (conv, norm) = (format!("{name}.conv"), format!("{name}.bn"));
-        self.layers.convolution(input, &conv, &norm, convolution)
+        self.convolution(input, &conv, &norm, convolution)
     }
 
     /// With a PReLU.
     fn activated(&mut self, input: &str, name: &str, convolution: Convolution) -> Result<String, OnnxError> {
-        let value = self.convolution(input, name, convolution)?;
-        self.layers
-            .prelu(&value, &format!("{name}.prelu"), convolution.outputs)
+        let value = self.normed(input, name, convolution)?;
+        self.prelu(&value, &format!("{name}.prelu"), convolution.outputs)
     }
 
     fn bottleneck(
@@ -221,26 +204,20 @@ impl Network {
         let filtered = Convolution::depthwise(inner, stride);
         let value = self.activated(&value, &format!("{name}.conv_dw"), filtered)?;
         let projected = Convolution::pointwise(inner, outputs);
-        self.convolution(&value, &format!("{name}.project"), projected)
+        self.normed(&value, &format!("{name}.project"), projected)
     }
 
     fn excitation(&mut self, input: &str, name: &str, channels: usize) -> Result<String, OnnxError> {
         let squeezed = channels / 4;
         let part = |part: &str| format!("{name}.{part}");
-        let means = self
-            .layers
-            .plain("GlobalAveragePool", &[input], &part("avg_pool"));
+        let means = self.plain("GlobalAveragePool", &[input], &part("avg_pool"));
         let squeeze = Convolution::pointwise(channels, squeezed);
-        let value = self
-            .layers
-            .convolution(&means, &part("fc1"), &part("bn1"), squeeze)?;
-        let value = self.layers.plain("Relu", &[&value], &part("relu"));
+        let value = self.convolution(&means, &part("fc1"), &part("bn1"), squeeze)?;
+        let value = self.plain("Relu", &[&value], &part("relu"));
         let excite = Convolution::pointwise(squeezed, channels);
-        let value = self
-            .layers
-            .convolution(&value, &part("fc2"), &part("bn2"), excite)?;
-        let factors = self.layers.plain("Sigmoid", &[&value], &part("sigmoid"));
-        Ok(self.layers.plain("Mul", &[input, &factors], name))
+        let value = self.convolution(&value, &part("fc2"), &part("bn2"), excite)?;
+        let factors = self.plain("Sigmoid", &[&value], &part("sigmoid"));
+        Ok(self.plain("Mul", &[input, &factors], name))
     }
 }
 

@@ -20,7 +20,6 @@ mod cursor;
 mod layers;
 mod legacy;
 mod minifasnet;
-mod opcode;
 mod pickle;
 mod tensor;
 mod value;
@@ -29,23 +28,12 @@ mod value;
 #[path = "../../../tests/support/legacy.rs"]
 mod written;
 
-use std::collections::BTreeMap;
-
+pub use legacy::state_dict;
 pub use minifasnet::Architecture;
 pub use tensor::{Elements, Tensor};
 
 use crate::OnnxError;
 use crate::proto::ModelProto;
-
-/// Reads the tensors of a state dict by their names.
-///
-/// Nothing in the file is run. The memory that it takes is limited to a small multiple of the file's size.
-///
-/// # Errors
-/// [`OnnxError`]; never panics, whatever the bytes.
-pub fn state_dict(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, OnnxError> {
-    legacy::state_dict(bytes)
-}
 
 /// Imports a state dict of this architecture. The same bytes give the same model.
 ///

@@ -47,10 +47,7 @@ impl Families {
             return;
         }
         let (first, second) = (self.families[a], self.families[b]);
-        let agree = match (first.size, second.size) {
-            (Some(a), Some(b)) => a == b,
-            _ => true,
-        };
+        let agree = first.size.is_none() || second.size.is_none() || first.size == second.size;
         self.families[a].parent = b;
         self.families[b].size = second.size.or(first.size);
         self.families[b].spoilt = first.spoilt || second.spoilt || !agree;
@@ -65,19 +62,15 @@ impl Families {
     }
 
     fn family(&mut self, value: &str) -> usize {
-        let mut family = match self.members.get(value) {
-            Some(&family) => family,
-            None => {
-                let family = self.families.len();
-                self.families.push(Family {
-                    parent: family,
-                    size: None,
-                    spoilt: false,
-                });
-                self.members.insert(value.to_owned(), family);
-                return family;
-            }
-        };
+        let next = self.families.len();
+        let mut family = *self.members.entry(value.to_owned()).or_insert(next);
+        if family == next {
+            self.families.push(Family {
+                parent: next,
+                size: None,
+                spoilt: false,
+            });
+        }
         while self.families[family].parent != family {
             // Path halving.
             let parent = self.families[family].parent;

@@ -1,7 +1,5 @@
 //! Height and width of maps after windows and scales.
 
-use crate::proto::attribute;
-
 use super::{Dim, Inference};
 
 impl Inference<'_, '_> {
@@ -10,11 +8,8 @@ impl Inference<'_, '_> {
         if input.len() < 3 || input.len() != weights.len() {
             return None;
         }
-        let kernel: Vec<i64> = weights
-            .iter()
-            .skip(2)
-            .map(|dim| dim.known())
-            .collect::<Option<_>>()?;
+        let kernel = weights.iter().skip(2).map(|dim| dim.known());
+        let kernel: Vec<i64> = kernel.collect::<Option<_>>()?;
         let mut dims = vec![*input.first()?, *weights.first()?];
         dims.extend(self.windows(input.get(2..)?, &kernel)?);
         Some(dims)
@@ -22,12 +17,12 @@ impl Inference<'_, '_> {
 
     pub(super) fn pool(&mut self) -> Option<Vec<Dim>> {
         let input = self.dims(0)?;
-        let kernel = attribute::ints(self.node, "kernel_shape")?;
-        if input.len() < 3 || attribute::int(self.node, "ceil_mode", 0)? != 0 {
+        let kernel = self.node.ints("kernel_shape")?;
+        if input.len() < 3 || self.node.int("ceil_mode", 0)? != 0 {
             return None;
         }
         let mut dims = input.get(..2)?.to_vec();
-        dims.extend(self.windows(input.get(2..)?, &kernel)?);
+        dims.extend(self.windows(input.get(2..)?, kernel)?);
         Some(dims)
     }
 
@@ -36,11 +31,11 @@ impl Inference<'_, '_> {
         let axes = input.len();
         let list = |name: &str, length: usize, value: i64| match self.node.attribute(name) {
             None => Some(vec![value; length]),
-            Some(_) => attribute::ints(self.node, name).filter(|list| list.len() == length),
+            Some(_) => Some(self.node.ints(name)?.to_vec()).filter(|list| list.len() == length),
         };
         let (strides, dilations) = (list("strides", axes, 1)?, list("dilations", axes, 1)?);
         let pads = list("pads", axes.checked_mul(2)?, 0)?;
-        let auto_pad = attribute::text(self.node, "auto_pad", "NOTSET")?;
+        let auto_pad = self.node.text("auto_pad", "NOTSET")?;
         if kernel.len() != axes {
             return None;
         }
@@ -60,7 +55,7 @@ impl Inference<'_, '_> {
                 });
                 continue;
             };
-            let size = match auto_pad.as_str() {
+            let size = match auto_pad {
                 "NOTSET" => size.checked_add(pads)?.checked_sub(window)?.div_euclid(stride),
                 "VALID" => size.checked_sub(window)?.div_euclid(stride),
                 "SAME_UPPER" | "SAME_LOWER" => size.checked_sub(1)?.div_euclid(stride),
@@ -74,13 +69,9 @@ impl Inference<'_, '_> {
     /// With scales that are a constant of the file, one for each dimension in order, and the last input.
     pub(super) fn resize(&mut self) -> Option<Vec<Dim>> {
         let dims = self.dims(0)?;
-        let last = self
-            .node
-            .input
-            .len()
-            .checked_sub(1)
-            .filter(|last| (1..=2).contains(last))?;
-        let mode = attribute::text(self.node, "coordinate_transformation_mode", "")?;
+        let last = self.node.input.len().checked_sub(1);
+        let last = last.filter(|last| (1..=2).contains(last))?;
+        let mode = self.node.text("coordinate_transformation_mode", "")?;
         // With `axes` the scales may be in another order; in this mode the sizes depend on a region as well.
         if self.node.attribute("axes").is_some() || mode == "tf_crop_and_resize" {
             return None;
