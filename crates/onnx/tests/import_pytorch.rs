@@ -58,7 +58,7 @@ const PUBLISHED: [Published; 2] = [
 fn main() -> ExitCode {
     let mut suite = Suite::new();
     for published in PUBLISHED {
-        let name = published.architecture;
+        let name = published.architecture.as_str();
         suite.with_shared_and_models(
             format!("{name}_answers_what_the_reference_answers"),
             move |shared| answers_agree(shared, published),

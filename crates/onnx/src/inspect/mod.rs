@@ -1,15 +1,14 @@
 //! Inspection of ONNX files: contents, operations, and applicable optimization passes.
 
-mod work;
-
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use crate::optimize::{Passes, Report, optimize};
-use crate::proto::{DimensionProto, DimensionValue, GraphProto, TensorProto, ValueInfoProto, data_type};
+use crate::proto::{
+    DimensionProto, DimensionValue, GraphProto, NodeProto, TensorProto, ValueInfoProto, data_type,
+};
+use crate::shapes::{Dim, Shapes};
 use crate::{OnnxError, file, quote};
-
-pub use work::Work;
 
 /// The domain of ONNX's own operators.
 const OWN_DOMAIN: &str = "ai.onnx";
@@ -123,11 +122,8 @@ fn named(domain: &str) -> String {
 
 fn inputs(graph: &GraphProto) -> Vec<Port> {
     let constants = graph.constants();
-    let inputs = graph
-        .input
-        .iter()
-        .filter(|input| !constants.contains_key(input.name.as_str()));
-    inputs.map(port).collect()
+    let is_free = |input: &&ValueInfoProto| !constants.contains_key(input.name.as_str());
+    graph.input.iter().filter(is_free).map(port).collect()
 }
 
 fn port(value: &ValueInfoProto) -> Port {
@@ -163,10 +159,9 @@ fn elements(elem_type: i32) -> String {
 fn operators(graph: &GraphProto) -> BTreeMap<String, usize> {
     let mut operators = BTreeMap::new();
     for node in &graph.node {
-        let name = if node.is_standard() {
-            node.op_type.clone()
-        } else {
-            format!("{}.{}", node.domain, node.op_type)
+        let name = match node.domain.as_str() {
+            "" | OWN_DOMAIN => node.op_type.clone(),
+            domain => format!("{domain}.{}", node.op_type),
         };
         *operators.entry(name).or_insert(0usize) += 1;
     }
@@ -174,13 +169,13 @@ fn operators(graph: &GraphProto) -> BTreeMap<String, usize> {
 }
 
 fn parameters(graph: &GraphProto) -> usize {
-    let is_float =
-        |tensor: &&TensorProto| matches!(tensor.data_type, data_type::FLOAT | data_type::FLOAT16 | 11);
     let elements = graph
         .initializer
         .iter()
-        .filter(is_float)
-        .filter_map(TensorProto::elements);
+        .filter_map(|tensor| match tensor.data_type {
+            data_type::FLOAT | data_type::FLOAT16 | 11 => tensor.elements(),
+            _ => None,
+        });
     elements.fold(0, usize::saturating_add)
 }
 
@@ -237,6 +232,81 @@ impl fmt::Display for Inspection {
                 writeln!(f, "            work after them {}", self.optimized_work)
             }
         }
+    }
+}
+
+/// Operations of one run, of convolutions and matrix products.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Work {
+    /// Multiply-accumulates.
+    pub macs: u64,
+    /// Convolutions and matrix products that are not in `macs`, because their shapes are unknown.
+    pub uncounted: usize,
+}
+
+impl Work {
+    /// Returns the floating-point operations: two for each multiply-accumulate.
+    #[must_use]
+    pub fn flops(&self) -> u64 {
+        self.macs.saturating_mul(2)
+    }
+
+    fn of(opset: i64, graph: &GraphProto, assumptions: Assumptions) -> Self {
+        let constants: BTreeMap<&str, &TensorProto> = graph.constants();
+        // Values of `Constant` nodes, which shapes may be computed from.
+        let nodes = graph.node.iter().filter(|node| node.is("Constant"));
+        let of_nodes: HashMap<&str, &TensorProto> = nodes
+            .filter_map(|node| {
+                let tensor = node.attribute("value")?.t.as_ref()?;
+                Some((node.output.first()?.as_str(), tensor))
+            })
+            .collect();
+        let constant = |name: &str| constants.get(name).or_else(|| of_nodes.get(name)).copied();
+        let Assumptions { batch, side } = assumptions;
+        let size_of = |axis| Some(i64::from(if axis == 0 { batch } else { side }));
+        let shapes = Shapes::of(opset, &graph.input, constant, graph.node.iter(), size_of);
+        let mut work = Self::default();
+        for node in &graph.node {
+            if node.is_any(&["Conv", "ConvTranspose", "Gemm", "MatMul"]) {
+                match macs(node, &shapes) {
+                    Some(macs) => work.macs = work.macs.saturating_add(macs),
+                    None => work.uncounted += 1,
+                }
+            }
+        }
+        work
+    }
+}
+
+/// Multiply-accumulates of a node: elements that it makes, times products that go into each.
+fn macs(node: &NodeProto, shapes: &Shapes) -> Option<u64> {
+    let sizes = |value: Option<&String>| -> Option<Vec<u64>> {
+        let known = |dim: &Dim| dim.known().and_then(|size| u64::try_from(size).ok());
+        shapes.dims(value?)?.iter().map(known).collect()
+    };
+    let first = sizes(node.input.first())?;
+    let weights = sizes(node.input.get(1))?;
+    let product = |sizes: &[u64]| sizes.iter().copied().try_fold(1u64, u64::checked_mul);
+    match node.op_type.as_str() {
+        "Conv" => product(&sizes(node.output.first())?)?.checked_mul(product(weights.get(1..)?)?),
+        // Each element of the input meets its group's share of the weights.
+        "ConvTranspose" => product(&first)?.checked_mul(product(weights.get(1..)?)?),
+        "Gemm" => {
+            let inner = usize::from(node.int("transA", 0)? == 0);
+            product(&sizes(node.output.first())?)?.checked_mul(*first.get(inner)?)
+        }
+        _ => product(&sizes(node.output.first())?)?.checked_mul(*first.last()?),
+    }
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2} MFLOPs", self.flops() as f64 / 1e6)?;
+        if self.uncounted > 0 {
+            write!(f, ", {} operators not counted (unknown shapes)", self.uncounted)?;
+        }
+        Ok(())
     }
 }
 

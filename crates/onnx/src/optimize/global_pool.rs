@@ -41,20 +41,19 @@ fn pools_all(node: &NodeProto, shapes: &Shapes) -> Option<bool> {
 /// Whether it is the mean over height and width that keeps the dimensions.
 fn means_all(node: &NodeProto, shapes: &Shapes, opset: i64) -> Option<bool> {
     let input = shapes.facts(node.input.first()?)?;
-    let axes: Vec<i64> = if opset < 18 {
+    let mut axes: Vec<i64> = if opset < 18 {
         node.ints("axes")?.to_vec()
     } else {
         let axes = shapes.facts(node.input.get(1)?)?.contents.as_ref()?;
         axes.iter().map(|axis| axis.known()).collect::<Option<_>>()?
     };
+    axes.iter_mut()
+        .filter(|axis| **axis < 0)
+        .for_each(|axis| *axis += 4);
+    axes.sort_unstable();
     let is_map = input.dims.as_ref()?.len() == 4;
     // The mean of integers is an integer.
     let is_f32 = input.elem_type == data_type::FLOAT;
-    let mut axes: Vec<i64> = axes
-        .iter()
-        .map(|&axis| if axis < 0 { axis + 4 } else { axis })
-        .collect();
-    axes.sort_unstable();
     Some(is_f32 && is_map && axes == [2, 3] && node.int("keepdims", 1)? == 1)
 }
 

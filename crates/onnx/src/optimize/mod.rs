@@ -8,20 +8,16 @@
 //! operator on the way supports blocks; one that does not, such as `PRelu` or a depthwise convolution of 103 channels,
 //! costs itself and the reordering before and after it.
 
-pub(crate) mod batch_norm;
+pub(crate) mod affine;
 mod cache;
-mod channel_affine;
 mod computed_shapes;
-mod constant_nodes;
-mod dead_code;
+mod constants;
 mod gates;
 mod global_pool;
-mod layer;
 mod net;
-mod no_ops;
 mod pad_channels;
 mod prelu;
-mod shared_constants;
+mod removal;
 #[cfg(test)]
 mod tests;
 
@@ -70,17 +66,17 @@ type Run = fn(&mut Net) -> usize;
 
 /// Each pass with its name in reports and on the command line, in order.
 const PASSES: [(Pass, &str, Run); 11] = [
-    (Pass::ConstantNodes, "constant-nodes", constant_nodes::run),
-    (Pass::NoOps, "no-ops", no_ops::run),
+    (Pass::ConstantNodes, "constant-nodes", constants::from_nodes),
+    (Pass::NoOps, "no-ops", removal::no_ops),
     (Pass::ComputedShapes, "computed-shapes", computed_shapes::run),
-    (Pass::BatchNorm, "batch-norm", batch_norm::run),
-    (Pass::ChannelAffine, "channel-affine", channel_affine::run),
+    (Pass::BatchNorm, "batch-norm", affine::batch_norm),
+    (Pass::ChannelAffine, "channel-affine", affine::channel_affine),
     (Pass::GlobalPool, "global-pool", global_pool::run),
     (Pass::PadChannels, "pad-channels", pad_channels::run),
     (Pass::Prelu, "prelu", prelu::run),
     (Pass::Gates, "gates", gates::run),
-    (Pass::SharedConstants, "shared-constants", shared_constants::run),
-    (Pass::DeadCode, "dead-code", dead_code::run),
+    (Pass::SharedConstants, "shared-constants", constants::share),
+    (Pass::DeadCode, "dead-code", removal::dead_code),
 ];
 
 impl Pass {

@@ -5,16 +5,12 @@
 //! that make them, through operators that keep channels apart, to the convolutions that mix them. If anything else reads
 //! one of them, all stay as they are.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::proto::{NodeProto, TensorProto};
 
 use super::BLOCK;
 use super::net::Net;
-
-mod families;
-
-use families::Families;
 
 pub(super) fn run(net: &mut Net) -> usize {
     let places = net.places();
@@ -35,9 +31,8 @@ pub(super) fn run(net: &mut Net) -> usize {
         padding.apply(net);
     }
     // Their stated types.
-    net.rest
-        .value_info
-        .retain(|info| !changed_values.contains(&info.name));
+    let types = &mut net.rest.value_info;
+    types.retain(|info| !changed_values.contains(&info.name));
     let is_first = |padding: &&Padding| padding.kind == Kind::Mixing && padding.output.is_some();
     paddings.iter().filter(is_first).count()
 }
@@ -160,10 +155,8 @@ impl Padding {
         let size = |axis| usize::try_from(dims.get(axis).copied().unwrap_or(1)).ok();
         let (old_outputs, old_inputs) = (size(0)?, size(1)?);
         let outputs = self.output.unwrap_or(old_outputs);
-        let inputs = self
-            .input
-            .filter(|_| self.kind == Kind::Mixing)
-            .unwrap_or(old_inputs);
+        let inputs = self.input.filter(|_| self.kind == Kind::Mixing);
+        let inputs = inputs.unwrap_or(old_inputs);
         let row = values.len().checked_div(old_outputs)?;
         let new_row = row.checked_div(old_inputs)? * inputs;
         let filler = match self.kind {
@@ -186,10 +179,8 @@ impl Padding {
         }
         if self.kind == Kind::Depthwise {
             net.edit(self.place, |node| {
-                let groups = node
-                    .attribute
-                    .iter_mut()
-                    .filter(|attribute| attribute.name == "group");
+                let attributes = node.attribute.iter_mut();
+                let groups = attributes.filter(|attribute| attribute.name == "group");
                 groups.for_each(|group| group.i = outputs as i64);
             });
         }
@@ -215,6 +206,83 @@ fn whole_blocks(channels: usize) -> Option<usize> {
     let padded = channels.checked_next_multiple_of(BLOCK)?;
     let most = channels.checked_add(channels / 2)?;
     (padded != channels && padded <= most).then_some(padded)
+}
+
+/// Sets of values that must have the same number of channels, as a union-find structure.
+#[derive(Default)]
+struct Families {
+    members: HashMap<String, usize>,
+    families: Vec<Family>,
+}
+
+#[derive(Clone, Copy)]
+struct Family {
+    /// Itself at the root.
+    parent: usize,
+    /// Number of channels and of dimensions, once a convolution has determined them.
+    size: Option<(usize, usize)>,
+    /// Whether a node that cannot be padded reads or makes one of them.
+    spoilt: bool,
+}
+
+impl Families {
+    /// Records that the value must stay as it is.
+    fn spoil(&mut self, value: &str) {
+        let family = self.family(value);
+        self.families[family].spoilt = true;
+    }
+
+    /// Records how many channels and dimensions the value has.
+    fn size(&mut self, value: &str, channels: Option<&i64>, rank: usize) {
+        let family = self.family(value);
+        let family = &mut self.families[family];
+        match channels.and_then(|&channels| usize::try_from(channels).ok()) {
+            Some(channels) if family.size.is_none_or(|size| size == (channels, rank)) => {
+                family.size = Some((channels, rank));
+            }
+            _ => family.spoilt = true,
+        }
+    }
+
+    /// Records that both have the same number of channels.
+    fn join(&mut self, a: &str, b: &str) {
+        let (a, b) = (self.family(a), self.family(b));
+        if a == b {
+            return;
+        }
+        let (first, second) = (self.families[a], self.families[b]);
+        let agree = first.size.is_none() || second.size.is_none() || first.size == second.size;
+        self.families[a].parent = b;
+        self.families[b].size = second.size.or(first.size);
+        self.families[b].spoilt = first.spoilt || second.spoilt || !agree;
+    }
+
+    /// Returns the number of channels that the value is to be padded to.
+    fn padded(&mut self, value: &str) -> Option<usize> {
+        let family = self.family(value);
+        let family = self.families[family];
+        let (channels, _) = family.size.filter(|_| !family.spoilt)?;
+        whole_blocks(channels)
+    }
+
+    fn family(&mut self, value: &str) -> usize {
+        let next = self.families.len();
+        let mut family = *self.members.entry(value.to_owned()).or_insert(next);
+        if family == next {
+            self.families.push(Family {
+                parent: next,
+                size: None,
+                spoilt: false,
+            });
+        }
+        while self.families[family].parent != family {
+            // Path halving.
+            let parent = self.families[family].parent;
+            self.families[family].parent = self.families[parent].parent;
+            family = parent;
+        }
+        family
+    }
 }
 
 #[cfg(test)]

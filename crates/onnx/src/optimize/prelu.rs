@@ -26,12 +26,8 @@ pub(super) fn run(net: &mut Net) -> usize {
     let mut weights = Weights::default();
     net.change_each(&["PRelu"], |net, place| {
         let slopes = net.constant_input(net.node(place)?, 1);
-        net.spend(
-            slopes
-                .and_then(TensorProto::elements)
-                .unwrap_or(0)
-                .max(LEAST_WORK),
-        )?;
+        let elements = slopes.and_then(TensorProto::elements).unwrap_or(0);
+        net.spend(elements.max(LEAST_WORK))?;
         let prelu = Prelu::of(net, net.node(place)?)?;
         let first = *prelu.slopes.first()?;
         let nodes = if prelu.slopes.iter().all(|&slope| slope == first) {

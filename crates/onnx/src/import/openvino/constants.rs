@@ -35,16 +35,16 @@ impl<'a> Constant<'a> {
             product.checked_mul(usize::try_from(dim).ok()?)
         });
         if expected != Some(size) {
+            let element = stored.name();
             return Err(label.invalid(format!(
-                "its size of {size} bytes is not that of {} {dims:?}",
-                stored.name()
+                "its size of {size} bytes is not that of {element} {dims:?}"
             )));
         }
         let end = offset.checked_add(size);
         let Some(bytes) = end.and_then(|end| bin.get(offset..end)) else {
+            let all = bin.len();
             return Err(label.invalid(format!(
-                "it is outside of the .bin: {size} bytes at {offset} of {}",
-                bin.len()
+                "it is outside of the .bin: {size} bytes at {offset} of {all}"
             )));
         };
         match layer.outputs.as_slice() {

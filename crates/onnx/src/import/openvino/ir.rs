@@ -119,6 +119,12 @@ impl fmt::Display for Label {
     }
 }
 
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.element.name(), self.dims)
+    }
+}
+
 impl Label {
     pub(super) fn unsupported(&self, what: impl fmt::Display) -> OnnxError {
         OnnxError::Unsupported(format!("{self}: {what}"))
@@ -146,11 +152,9 @@ impl Layer {
 
     /// Checks a required attribute of which one value is supported.
     pub(super) fn only(&self, name: &str, only: &str) -> Result<(), OnnxError> {
-        let value = self.required(name)?;
-        if value == only {
-            Ok(())
-        } else {
-            Err(self.unsupported_value(name, value))
+        match self.required(name)? {
+            value if value == only => Ok(()),
+            value => Err(self.unsupported_value(name, value)),
         }
     }
 
@@ -165,11 +169,8 @@ impl Layer {
     /// A number of bytes.
     pub(super) fn bytes(&self, name: &str) -> Result<usize, OnnxError> {
         let text = self.required(name)?;
-        let number = text.parse().ok();
-        number.ok_or_else(|| {
-            self.label
-                .invalid(format!("its {name} {} is not a number", quoted(text)))
-        })
+        let fault = format!("its {name} {} is not a number", quoted(text));
+        text.parse().map_err(|_| self.label.invalid(fault))
     }
 
     /// An element type.
@@ -184,10 +185,10 @@ impl Layer {
         // An empty text is an empty list.
         let parts = text.split(',').filter(|_| !text.trim().is_empty());
         let numbers = parts.take(MAX_RANK + 1).map(|part| number(part.trim(), least));
-        let numbers = numbers
-            .collect::<Option<Vec<_>>>()
-            .filter(|numbers| numbers.len() <= MAX_RANK);
-        numbers.ok_or_else(|| self.unsupported_value(name, text))
+        match numbers.collect::<Option<Vec<_>>>() {
+            Some(numbers) if numbers.len() <= MAX_RANK => Ok(numbers),
+            _ => Err(self.unsupported_value(name, text)),
+        }
     }
 
     /// Two numbers: for rows, for columns.
@@ -220,9 +221,8 @@ pub(super) fn read(xml: &[u8]) -> Result<Net, OnnxError> {
     let version = root.attributes.get("version");
     if version.is_none_or(|version| version != "11") {
         let found = version.map_or_else(|| "none".to_owned(), |version| quoted(version));
-        return Err(OnnxError::Format(format!(
-            "OpenVINO IR of version {found}: only version 11 is supported"
-        )));
+        let reason = format!("OpenVINO IR of version {found}: only version 11 is supported");
+        return Err(OnnxError::Format(reason));
     }
     let (mut layers, mut edges) = (None, None);
     while let Some(part) = reader.child()? {
@@ -277,11 +277,12 @@ fn read_layer(reader: &mut XmlReader<'_>, element: &Element) -> Result<Layer, On
         return Err(label.invalid("it has no name"));
     }
     let opset = required(reader, element, "version")?;
-    let only_known = |attributes: &Attributes, known: &[&str]| {
-        let unknown = attributes.keys().find(|name| !known.contains(&name.as_str()));
-        unknown.map_or(Ok(()), |unknown| {
-            Err(label.unsupported(format!("attribute {}", quoted(unknown))))
-        })
+    let only_known = |attributes: &Attributes, known: &[&str]| match attributes
+        .keys()
+        .find(|name| !known.contains(&name.as_str()))
+    {
+        Some(unknown) => Err(label.unsupported(format!("attribute {}", quoted(unknown)))),
+        None => Ok(()),
     };
     only_known(&element.attributes, &["id", "name", "type", "version"])?;
     let Some(known) = known_attributes(&label.kind) else {

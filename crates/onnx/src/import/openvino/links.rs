@@ -30,15 +30,11 @@ impl Links {
         let linked = |(slots, layer): (Vec<Option<usize>>, &Layer)| {
             let dangling = |id| layer.label.invalid(format!("no edge leads to port {id}"));
             let ports = slots.into_iter().zip(&layer.inputs);
-            ports
-                .map(|(slot, port)| slot.ok_or_else(|| dangling(port.id)))
-                .collect()
+            let linked = ports.map(|(slot, port)| slot.ok_or_else(|| dangling(port.id)));
+            linked.collect()
         };
-        let sources = slots
-            .into_iter()
-            .zip(&net.layers)
-            .map(linked)
-            .collect::<Result<Vec<_>, _>>()?;
+        let sources = slots.into_iter().zip(&net.layers).map(linked);
+        let sources = sources.collect::<Result<Vec<_>, _>>()?;
         let order = order(&net.layers, &sources)?;
         Ok(Self { sources, order })
     }
@@ -82,14 +78,9 @@ fn ends(net: &Net, places: &BTreeMap<u32, usize>, edge: &Edge) -> Result<(usize,
     };
     let input = &net.layers[to].inputs[place];
     if (input.element, &input.dims) != (output.element, &output.dims) {
-        return Err(net.layers[to].label.invalid(format!(
-            "port {to_port} expects {} {:?}, and {} makes {} {:?}",
-            input.element.name(),
-            input.dims,
-            net.layers[from].label,
-            output.element.name(),
-            output.dims
-        )));
+        let maker = &net.layers[from].label;
+        let fault = format!("port {to_port} expects {input}, and {maker} makes {output}");
+        return Err(net.layers[to].label.invalid(fault));
     }
     Ok((from, to, place))
 }
@@ -111,10 +102,8 @@ fn order(layers: &[Layer], sources: &[Vec<usize>]) -> Result<Vec<usize>, OnnxErr
             }
         }
     }
-    match waits_for.iter().position(|&waits| waits > 0) {
+    match layers.iter().zip(waits_for).find(|&(_, waits)| waits > 0) {
         None => Ok(order),
-        Some(stuck) => Err(layers[stuck]
-            .label
-            .invalid("it reads, directly or not, from a cycle")),
+        Some((stuck, _)) => Err(stuck.label.invalid("it reads, directly or not, from a cycle")),
     }
 }

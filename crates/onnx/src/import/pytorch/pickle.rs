@@ -1,8 +1,8 @@
 //! The part of Python's pickle machine that state dicts need.
 //!
-//! Opcodes are as Python's `pickletools` documents them. Python's own machine runs any function that the file names. This one knows [`Global`] and refuses the rest by name;
-//! nothing is ever run. Values are small and copied, see [`Value`], so that a memo entry costs only its place on the stack,
-//! nothing recurses, and the number of opcodes limits the memory.
+//! Python's own machine runs any function that the file names. This one knows [`Global`] and refuses the rest by name;
+//! nothing is ever run. Opcodes are those of Python's `pickletools`. Values are small and copied, see [`Value`], so that a
+//! memo entry costs only its place on the stack, nothing recurses, and the number of opcodes limits the memory.
 
 use std::collections::BTreeMap;
 
@@ -85,11 +85,7 @@ impl<'a> Machine<'a> {
                 self.marks.push(self.stack.len());
             }
             b'0' => drop(self.pop()?), // POP
-            b'1' => {
-                // POP_MARK
-                let height = self.pop_mark()?;
-                self.stack.truncate(height);
-            }
+            b'1' => self.pop_mark().map(|height| self.stack.truncate(height))?, // POP_MARK
             b'N' => self.push(Value::None)?,
             0x88 => self.push(Value::Bool(true))?,
             0x89 => self.push(Value::Bool(false))?,
@@ -116,11 +112,7 @@ impl<'a> Machine<'a> {
             b')' => self.tuple(self.stack.len())?, // EMPTY_TUPLE
             // TUPLE1, TUPLE2, TUPLE3. The height of a stack of fewer values is out of its range.
             opcode @ 0x85..=0x87 => self.tuple(self.stack.len().wrapping_sub((opcode - 0x84).into()))?,
-            b't' => {
-                // TUPLE
-                let height = self.pop_mark()?;
-                self.tuple(height)?;
-            }
+            b't' => self.pop_mark().and_then(|height| self.tuple(height))?, // TUPLE
             b']' => {
                 // EMPTY_LIST
                 self.check_containers()?;
@@ -128,18 +120,10 @@ impl<'a> Machine<'a> {
                 self.push(Value::List(self.objects.lists.len() - 1))?;
             }
             b'a' => self.append(self.stack.len().saturating_sub(1))?, // APPEND
-            b'e' => {
-                // APPENDS
-                let height = self.pop_mark()?;
-                self.append(height)?;
-            }
-            b'}' => self.dict()?,                                        // EMPTY_DICT
+            b'e' => self.pop_mark().and_then(|height| self.append(height))?, // APPENDS
+            b'}' => self.dict()?,                                     // EMPTY_DICT
             b's' => self.set_items(self.stack.len().saturating_sub(2))?, // SETITEM
-            b'u' => {
-                // SETITEMS
-                let height = self.pop_mark()?;
-                self.set_items(height)?;
-            }
+            b'u' => self.pop_mark().and_then(|height| self.set_items(height))?, // SETITEMS
             b'q' => self.put(cursor.byte("BINPUT")?.into())?,
             b'r' => self.put(cursor.u32("LONG_BINPUT")?)?,
             b'h' => self.get(cursor.byte("BINGET")?.into())?,
@@ -200,9 +184,8 @@ impl<'a> Machine<'a> {
     /// The value on top; those below a mark are out of reach until the mark is gone.
     fn top(&self) -> Result<Value<'a>, OnnxError> {
         let floor = self.marks.last().copied().unwrap_or(0);
-        let top = self.stack.get(floor..).and_then(|reachable| reachable.last());
-        top.copied()
-            .ok_or_else(|| self.malformed("it takes a value that is not there"))
+        let top = self.stack.get(floor..).and_then(<[_]>::last).copied();
+        top.ok_or_else(|| self.malformed("it takes a value that is not there"))
     }
 
     fn pop(&mut self) -> Result<Value<'a>, OnnxError> {
@@ -219,10 +202,9 @@ impl<'a> Machine<'a> {
     /// Whether what lies above a height of the stack may be taken: the height must not be below a mark.
     fn check_above(&self, height: usize) -> Result<(), OnnxError> {
         let floor = self.marks.last().copied().unwrap_or(0);
-        if (floor..=self.stack.len()).contains(&height) {
-            Ok(())
-        } else {
-            Err(self.malformed("it takes values that are not there"))
+        match (floor..=self.stack.len()).contains(&height) {
+            true => Ok(()),
+            false => Err(self.malformed("it takes values that are not there")),
         }
     }
 
@@ -251,15 +233,13 @@ impl<'a> Machine<'a> {
         self.objects.items.extend(self.stack.drain(height..));
         let len = self.objects.items.len() - start;
         // Both fit: the number of opcodes limits the items and the stack.
-        let place = |number| u32::try_from(number).unwrap_or(u32::MAX);
-        self.push(Value::Tuple(place(start), place(len)))
+        self.push(Value::Tuple(start as u32, len as u32))
     }
 
     fn check_containers(&self) -> Result<(), OnnxError> {
-        if self.objects.lists.len() + self.objects.dicts.len() < MAX_CONTAINERS {
-            Ok(())
-        } else {
-            Err(too_much("lists and dictionaries in a pickle", MAX_CONTAINERS))
+        match self.objects.lists.len() + self.objects.dicts.len() {
+            ..MAX_CONTAINERS => Ok(()),
+            _ => Err(too_much("lists and dictionaries in a pickle", MAX_CONTAINERS)),
         }
     }
 
@@ -341,10 +321,9 @@ impl<'a> Machine<'a> {
         let (attributes, object) = (self.pop()?, self.top()?);
         let pairs = self.objects.dict(attributes);
         let is_known = pairs.is_some_and(|pairs| pairs.iter().all(|pair| pair.0 == Value::Text("_metadata")));
-        if is_known && matches!(object, Value::Dict(_)) {
-            Ok(())
-        } else {
-            Err(self.refused(&format!("attributes of {}", object.kind()), "BUILD"))
+        match object {
+            Value::Dict(_) if is_known => Ok(()),
+            _ => Err(self.refused(&format!("attributes of {}", object.kind()), "BUILD")),
         }
     }
 

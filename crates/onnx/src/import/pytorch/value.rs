@@ -28,9 +28,8 @@ impl ElementType {
 impl Global {
     pub(super) fn find(module: &str, name: &str) -> Option<Self> {
         let storages = [ElementType::F32, ElementType::I64].map(Self::Storage);
-        let mut known = [Self::OrderedDict, Self::RebuildTensor]
-            .into_iter()
-            .chain(storages);
+        let functions = [Self::OrderedDict, Self::RebuildTensor];
+        let mut known = functions.into_iter().chain(storages);
         known.find(|known| known.name().rsplit_once('.') == Some((module, name)))
     }
 

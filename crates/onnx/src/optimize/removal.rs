@@ -1,4 +1,4 @@
-//! Removes nodes that return their input.
+//! Removes nodes that return their input, and nodes and constants that nothing reads.
 
 use crate::proto::{NodeProto, TensorProto};
 use crate::shapes::{Dim, Shapes};
@@ -8,7 +8,7 @@ use super::net::Net;
 /// Longer constants are not read: one for each channel is never that long.
 const MAX_NEUTRAL: usize = 4096;
 
-pub(super) fn run(net: &mut Net) -> usize {
+pub(super) fn no_ops(net: &mut Net) -> usize {
     let shapes = net.shapes();
     let mut places = net.places();
     places.retain(|&place| remove(net, &shapes, place).is_some());
@@ -73,9 +73,7 @@ fn unchanged_operand<'n>(net: &Net, shapes: &Shapes, node: &'n NodeProto) -> Opt
     let neutral = u8::from(node.is_any(&["Mul", "Div"]));
     let is_neutral = |constant: &str| {
         net.constant(constant).is_some_and(|tensor| {
-            let is_short = tensor
-                .elements()
-                .is_some_and(|len| (1..=MAX_NEUTRAL).contains(&len));
+            let is_short = (1..=MAX_NEUTRAL).contains(&tensor.elements().unwrap_or(0));
             let is_f32 = |all: Vec<f32>| all.iter().all(|&value| value == f32::from(neutral));
             let is_i64 = |all: Vec<i64>| all.iter().all(|&value| value == i64::from(neutral));
             is_short && (tensor.f32s().is_some_and(is_f32) || tensor.i64s().is_some_and(is_i64))
@@ -88,6 +86,27 @@ fn unchanged_operand<'n>(net: &Net, shapes: &Shapes, node: &'n NodeProto) -> Opt
     }
     let commutes = node.is_any(&["Add", "Mul"]);
     (commutes && stays(second) && is_neutral(first)).then_some(second)
+}
+
+pub(super) fn dead_code(net: &mut Net) -> usize {
+    let mut changed = 0;
+    for place in net.places().into_iter().rev() {
+        let is_dead = net.node(place).is_some_and(|node| {
+            let mut outputs = node.output.iter().filter(|output| !output.is_empty());
+            // Custom operators may have side effects.
+            node.is_standard() && outputs.all(|output| !net.is_read(output))
+        });
+        if is_dead {
+            net.remove(place);
+            changed += 1;
+        }
+    }
+    let mut constants = std::mem::take(&mut net.constants);
+    let before = constants.len();
+    constants.retain(|name, _| net.is_read(name));
+    changed += before - constants.len();
+    net.constants = constants;
+    changed
 }
 
 #[cfg(test)]
@@ -191,5 +210,26 @@ mod tests {
         let (graph, _) = after(model(4, nodes, Vec::new()), Pass::NoOps);
         assert_eq!(graph.node[0].output[0], "b");
         assert_eq!(graph.node[1].input[0], "b");
+    }
+
+    #[test]
+    fn chains_that_lead_nowhere_go_with_their_constants() {
+        let nodes = vec![
+            node("Mul", &["x", "c"], "a"),
+            node("Relu", &["a"], "b"),
+            node("Mul", &["x", "d"], "y"),
+        ];
+        let constants = vec![constant("c", &[1]), constant("d", &[1]), constant("e", &[1])];
+        let (graph, changed) = after(model(4, nodes, constants), Pass::DeadCode);
+        assert_eq!((operators(&graph).as_str(), changed), ("Mul", 4));
+        assert_eq!(graph.initializer.len(), 1);
+    }
+
+    #[test]
+    fn operators_of_others_stay() {
+        let mut other = node("Log", &["x"], "a");
+        other.domain = "com.example".to_owned();
+        let nodes = vec![other, node("Relu", &["x"], "y")];
+        assert_eq!(after(model(4, nodes, Vec::new()), Pass::DeadCode).1, 0);
     }
 }
