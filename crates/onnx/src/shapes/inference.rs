@@ -28,12 +28,11 @@ impl Inference<'_, '_> {
         self.contents(input)?.into_iter().map(Dim::known).collect()
     }
 
-    /// Numbers that are an attribute up to `last_opset` and an input afterwards.
-    fn attribute_or_input(&self, name: &str, last_opset: i64, input: usize) -> Option<Vec<i64>> {
-        if self.opset <= last_opset {
-            self.node.ints(name).map(<[i64]>::to_vec)
-        } else {
-            self.numbers(input)
+    /// The axes, which became an input with opset 13.
+    fn axes(&self) -> Option<Vec<i64>> {
+        match self.opset {
+            ..13 => self.node.ints("axes").map(<[i64]>::to_vec),
+            _ => self.numbers(1),
         }
     }
 
@@ -76,15 +75,12 @@ impl Inference<'_, '_> {
             "Gemm" => (self.gemm(), None),
             "Resize" | "Upsample" => (self.resize(), None),
             "Shape" => {
-                let is_whole = ["start", "end"]
-                    .iter()
-                    .all(|name| self.node.attribute(name).is_none());
+                let is_absent = |name: &&str| self.node.attribute(name).is_none();
+                let is_whole = ["start", "end"].iter().all(is_absent);
                 let contents = self.dims(0).filter(|_| is_whole);
+                let length = contents.as_ref().map(|dims| Dim::Known(dims.len() as i64));
                 elem_type = data_type::INT64;
-                (
-                    contents.as_ref().map(|dims| vec![Dim::Known(dims.len() as i64)]),
-                    contents,
-                )
+                (length.map(|length| vec![length]), contents)
             }
             "Gather" => {
                 let contents = self.gather_contents()?;
@@ -239,7 +235,7 @@ impl Inference<'_, '_> {
 
     fn unsqueeze(&self) -> Option<Vec<Dim>> {
         let mut dims = self.dims(0)?;
-        let axes = self.attribute_or_input("axes", 12, 1)?;
+        let axes = self.axes()?;
         let rank = Some(dims.len() + axes.len()).filter(|&rank| rank <= MAX_RANK)?;
         let mut axes = axes_from_start(&axes, rank)?;
         axes.sort_unstable();
@@ -254,7 +250,7 @@ impl Inference<'_, '_> {
 
     fn squeeze(&self) -> Option<Vec<Dim>> {
         let dims = self.dims(0)?;
-        let axes = axes_from_start(&self.attribute_or_input("axes", 12, 1)?, dims.len())?;
+        let axes = axes_from_start(&self.axes()?, dims.len())?;
         let kept = dims.into_iter().enumerate().filter(|(at, _)| !axes.contains(at));
         Some(kept.map(|(_, dim)| dim).collect())
     }

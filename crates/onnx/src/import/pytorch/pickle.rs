@@ -202,10 +202,10 @@ impl<'a> Machine<'a> {
     /// Whether what lies above a height of the stack may be taken: the height must not be below a mark.
     fn check_above(&self, height: usize) -> Result<(), OnnxError> {
         let floor = self.marks.last().copied().unwrap_or(0);
-        match (floor..=self.stack.len()).contains(&height) {
-            true => Ok(()),
-            false => Err(self.malformed("it takes values that are not there")),
+        if !(floor..=self.stack.len()).contains(&height) {
+            return Err(self.malformed("it takes values that are not there"));
         }
+        Ok(())
     }
 
     fn text(&mut self, cursor: &mut Cursor<'a>, len: u32, what: &'static str) -> Result<(), OnnxError> {

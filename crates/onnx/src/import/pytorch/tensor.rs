@@ -66,48 +66,50 @@ impl Tensor {
         }
         let offset = view.offset.size();
         let offset = offset.ok_or_else(|| wrong("its offset is no size".to_owned()))?;
-        let axes = || shape.iter().copied().zip(strides.iter().copied());
-        let len = match shape.contains(&0) {
-            true => Some(0),
-            false => axes().try_fold(1usize, |len, (size, _)| len.checked_mul(size)),
+        let axes: Vec<(usize, usize)> = shape.iter().copied().zip(strides.iter().copied()).collect();
+        let len = if shape.contains(&0) {
+            Some(0)
+        } else {
+            shape.iter().try_fold(1usize, |len, &size| len.checked_mul(size))
         };
-        let last = axes().try_fold(offset, |place, (size, stride)| {
+        let last = axes.iter().try_fold(offset, |place, &(size, stride)| {
             place.checked_add(size.saturating_sub(1).checked_mul(stride)?)
         });
         let is_inside = last.is_some_and(|last| last < storage.len);
         // A stride of 0 would repeat one element: more than the file has.
         let len = len.filter(|&len| len == 0 || is_inside && len <= storage.len);
         let len = len.ok_or_else(|| {
+            let view = format!("shape {shape:?} with strides {strides:?} from {offset}");
             wrong(format!(
-                "shape {shape:?} with strides {strides:?} from {offset} lies outside of its storage of {} elements",
+                "{view} lies outside of its storage of {} elements",
                 storage.len
             ))
         })?;
         spend(len.saturating_mul(storage.element.size()))?;
         let bytes = storage.bytes;
         let elements = match storage.element {
-            ElementType::F32 => Elements::F32(gather(bytes, f32::from_le_bytes, offset, len, axes)),
-            ElementType::I64 => Elements::I64(gather(bytes, i64::from_le_bytes, offset, len, axes)),
+            ElementType::F32 => Elements::F32(gather(bytes, f32::from_le_bytes, offset, len, &axes)),
+            ElementType::I64 => Elements::I64(gather(bytes, i64::from_le_bytes, offset, len, &axes)),
         };
         Ok(Self { shape, elements })
     }
 }
 
 /// Reads `len` elements of a layout within `bytes`, the last of the `axes` (sizes and strides) running fastest.
-fn gather<const N: usize, T, A: DoubleEndedIterator<Item = (usize, usize)> + ExactSizeIterator>(
+fn gather<const N: usize, T>(
     bytes: &[u8],
-    element: impl Fn([u8; N]) -> T,
+    element: fn([u8; N]) -> T,
     offset: usize,
     len: usize,
-    axes: impl Fn() -> A,
+    axes: &[(usize, usize)],
 ) -> Vec<T> {
     let (stored, _) = bytes.as_chunks::<N>();
     let mut elements = Vec::with_capacity(len);
-    let mut index = vec![0; axes().len()];
+    let mut index = vec![0; axes.len()];
     let mut place = offset;
     for _ in 0..len {
         elements.extend(stored.get(place).map(|&bytes| element(bytes)));
-        for (index, (size, stride)) in index.iter_mut().zip(axes()).rev() {
+        for (index, &(size, stride)) in index.iter_mut().zip(axes).rev() {
             if *index + 1 < size {
                 *index += 1;
                 place += stride;
