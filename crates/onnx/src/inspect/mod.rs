@@ -181,10 +181,12 @@ fn parameters(graph: &GraphProto) -> usize {
 
 impl fmt::Display for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", quote::name(&self.name), self.elements)?;
         match &self.shape {
-            Some(shape) => write!(f, " [{}]", quote::name(&shape.join(", "))),
-            None => Ok(()),
+            Some(shape) => {
+                let shape = quote::name(&shape.join(", "));
+                write!(f, "{} {} [{shape}]", quote::name(&self.name), self.elements)
+            }
+            None => write!(f, "{} {}", quote::name(&self.name), self.elements),
         }
     }
 }

@@ -287,7 +287,10 @@ fn tensor(layer: &Layer, shape: Shape) -> Output<'_> {
         [port] if port.element == ElementType::F32 && port.dims == shape => {
             return Ok(Value::Tensor(Tensor { name, shape }));
         }
-        [port] => format!("it makes f32 {shape:?}, and its output port says {port}"),
+        [port] => {
+            let port = port.described();
+            format!("it makes f32 {shape:?}, and its output port says {port}")
+        }
         ports => {
             let what = format!("having {} output ports", ports.len());
             return Err(layer.label.unsupported(what));

@@ -115,13 +115,14 @@ impl ElementType {
 impl fmt::Display for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, kind) = (quoted(&self.name), quotable(&self.kind));
-        write!(f, "layer {} {name} ({kind})", self.id)
+        write!(f, "layer {} {} ({})", self.id, name, kind)
     }
 }
 
-impl fmt::Display for Port {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:?}", self.element.name(), self.dims)
+impl Port {
+    /// Its type and shape.
+    pub(super) fn described(&self) -> String {
+        format!("{} {:?}", self.element.name(), self.dims)
     }
 }
 

@@ -78,6 +78,7 @@ fn ends(net: &Net, places: &BTreeMap<u32, usize>, edge: &Edge) -> Result<(usize,
     };
     let input = &net.layers[to].inputs[place];
     if (input.element, &input.dims) != (output.element, &output.dims) {
+        let (input, output) = (input.described(), output.described());
         let maker = &net.layers[from].label;
         let fault = format!("port {to_port} expects {input}, and {maker} makes {output}");
         return Err(net.layers[to].label.invalid(fault));
