@@ -2,9 +2,11 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use likeness::Engine;
 use likeness::packs::{Calibration, CalibrationFile};
 use likeness_evaluation::{
@@ -13,7 +15,7 @@ use likeness_evaluation::{
 };
 
 use super::eval::{Bar, Comparisons, LivenessSource, MatchSource};
-use super::{EngineArguments, Failure, say};
+use super::{EngineArguments, Failure, or, say};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CalibrateCommand {
@@ -69,12 +71,9 @@ fn parse_anchor(text: &str) -> Result<MatchAnchor, String> {
     let (confidence, rate) = text
         .split_once('=')
         .ok_or("expected CONFIDENCE=FMR, such as 0.40=1e-3")?;
-    let number = |text: &str| {
-        text.trim()
-            .parse::<f64>()
-            .ok()
-            .filter(|value| *value > 0.0 && *value < 1.0)
-            .ok_or_else(|| format!("{text:?} is not a number between 0 and 1"))
+    let number = |text: &str| match text.trim().parse::<f64>() {
+        Ok(value) if value > 0.0 && value < 1.0 => Ok(value),
+        _ => Err(format!("{text:?} is not a number between 0 and 1")),
     };
     Ok(MatchAnchor {
         confidence: number(confidence)?,
@@ -83,19 +82,16 @@ fn parse_anchor(text: &str) -> Result<MatchAnchor, String> {
 }
 
 fn parse_date(text: &str) -> Result<String, String> {
-    match text.parse::<jiff::civil::Date>() {
-        Ok(date) => Ok(date.to_string()),
-        Err(error) => Err(error.to_string()),
-    }
+    let date = text.parse::<Date>();
+    date.map(|date| date.to_string())
+        .map_err(|error| error.to_string())
 }
 
 impl CalibrateCommand {
-    pub(crate) fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(&self, engine: &EngineArguments) -> Result<(), Failure> {
         if engine.has_calibration() {
-            return Err(
-                "--calibration conflicts with `calibrate`: a calibration is fitted to uncalibrated scores"
-                    .into(),
-            );
+            let why = "a calibration is fitted to uncalibrated scores";
+            return Err(format!("--calibration conflicts with `calibrate`: {why}").into());
         }
         match self {
             Self::Match(arguments) => arguments.run(engine),
@@ -110,13 +106,8 @@ impl File {
     }
 
     fn date(&self) -> String {
-        let today = || {
-            jiff::tz::TimeZone::UTC
-                .to_datetime(jiff::Timestamp::now())
-                .date()
-                .to_string()
-        };
-        self.date.clone().unwrap_or_else(today)
+        let now = || TimeZone::UTC.to_datetime(Timestamp::now());
+        self.date.clone().unwrap_or_else(|| now().date().to_string())
     }
 
     /// Checks the path, before work that may take hours.
@@ -155,16 +146,16 @@ impl File {
 }
 
 impl MatchArguments {
-    fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
+    fn run(&self, engine: &EngineArguments) -> Result<(), Failure> {
         self.file.check_folder()?;
         let work = self.source.read()?;
         let engine = engine.raw_builder()?.build()?;
         let bar = Bar::new();
-        let evaluation = Evaluation::new(&engine, &work.root)
+        let evaluation = Evaluation::new(&engine, work.root)
             .with_data(&work.data)
             .with_progress(&bar);
-        let options = MatchOptions::default().with_face(work.face);
-        let report = match &work.comparisons {
+        let options = MatchOptions::default().with_face(self.source.face());
+        let report = match &work.list {
             Comparisons::All(people) => evaluation.all_pairs(people, None, &options)?,
             Comparisons::Pairs(list) => evaluation.pairs(list, None, &options)?.0,
         };
@@ -186,18 +177,15 @@ impl MatchArguments {
                 point.confidence,
                 point.similarity,
                 point.false_match_rate,
-                point
-                    .false_non_match_rate
-                    .map_or_else(|| "unknown".to_owned(), |rate| rate.to_string())
+                or(point.false_non_match_rate, "unknown")
             ))?;
         }
-        self.file.write(&engine, Calibration::Match(fit.calibration))?;
-        Ok(ExitCode::SUCCESS)
+        self.file.write(&engine, Calibration::Match(fit.calibration))
     }
 }
 
 impl LivenessArguments {
-    fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
+    fn run(&self, engine: &EngineArguments) -> Result<(), Failure> {
         self.file.check_folder()?;
         let targets = LivenessTargets::new(self.apcer, self.bpcer)?.with_allow_easier(self.allow_easier);
         let work = self.source.read()?;
@@ -205,13 +193,8 @@ impl LivenessArguments {
         let bar = Bar::new();
         let evaluation = Evaluation::new(&engine, work.root).with_progress(&bar);
         let (_, scores) = evaluation.liveness(&work.list)?;
-        let calibration = calibrate_liveness(
-            &scores,
-            &targets,
-            self.file.name(&work.name),
-            &work.data,
-            &self.file.date(),
-        )?;
+        let (name, date) = (self.file.name(&work.name), self.file.date());
+        let calibration = calibrate_liveness(&scores, &targets, name, &work.data, &date)?;
         for point in &calibration.points {
             say(format_args!(
                 "liveness {}: probability {}, APCER of the worst species {}, BPCER {}",
@@ -222,7 +205,6 @@ impl LivenessArguments {
         if species < 2 {
             say("fitted to one attack species: error rates of others are not measured")?;
         }
-        self.file.write(&engine, Calibration::Liveness(calibration))?;
-        Ok(ExitCode::SUCCESS)
+        self.file.write(&engine, Calibration::Liveness(calibration))
     }
 }

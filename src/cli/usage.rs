@@ -1,7 +1,6 @@
 //! `likeness usage`.
 
 use std::collections::BTreeMap;
-use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use jiff::civil::Date;
@@ -12,7 +11,7 @@ use likeness::server::storage::usage::{Period, Quotas, UsageDay, Used};
 use serde_json::{Value, json};
 
 use super::settings::ConfigArguments;
-use super::{Failure, block_on, disarmed, exit, say, say_table};
+use super::{Failure, block_on, disarmed, or, say, say_table};
 
 #[derive(Debug, Args)]
 pub(crate) struct UsageArguments {
@@ -63,7 +62,7 @@ enum Format {
 }
 
 impl UsageArguments {
-    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
         let config = self.config.load()?;
         let now = Timestamp::now();
         let today = TimeZone::UTC.to_datetime(now).date();
@@ -98,12 +97,11 @@ impl UsageArguments {
             sum.refused += day.refused;
         }
         match self.format {
-            Format::Json => list(&apps, &days)?,
-            _ if self.json => list(&apps, &days)?,
-            Format::Table => table(&apps)?,
-            Format::Csv => csv(&days)?,
+            Format::Json => list(&apps, &days),
+            _ if self.json => list(&apps, &days),
+            Format::Table => table(&apps),
+            Format::Csv => csv(&days),
         }
-        Ok(exit::PASS.into())
     }
 }
 
@@ -119,26 +117,21 @@ fn date(day: i64) -> String {
 }
 
 fn table(apps: &BTreeMap<String, Usage>) -> Result<(), Failure> {
-    fn or<T: ToString>(limit: Option<T>) -> String {
-        limit.map_or_else(|| "-".to_owned(), |limit| limit.to_string())
-    }
-    let rows: Vec<_> = apps
-        .iter()
-        .map(|(app, usage)| {
-            let left = usage.quotas().left(usage.used);
-            let of = |used: u64, left: Option<u64>| format!("{used} ({})", or(left));
-            [
-                app.clone(),
-                usage.biometric.to_string(),
-                usage.liveness.to_string(),
-                usage.refused.to_string(),
-                of(usage.used.day, left.daily),
-                of(usage.used.month, left.monthly),
-                or(usage.limits.requests_per_second),
-                or(usage.limits.concurrent_requests),
-            ]
-        })
-        .collect();
+    let row = |(app, usage): (&String, &Usage)| {
+        let left = usage.quotas().left(usage.used);
+        let of = |used: u64, left: Option<u64>| format!("{used} ({})", or(left, "-"));
+        [
+            app.clone(),
+            usage.biometric.to_string(),
+            usage.liveness.to_string(),
+            usage.refused.to_string(),
+            of(usage.used.day, left.daily),
+            of(usage.used.month, left.monthly),
+            or(usage.limits.requests_per_second, "-"),
+            or(usage.limits.concurrent_requests, "-"),
+        ]
+    };
+    let rows: Vec<_> = apps.iter().map(row).collect();
     let header = [
         "app",
         ">biometric",
@@ -153,22 +146,18 @@ fn table(apps: &BTreeMap<String, Usage>) -> Result<(), Failure> {
 }
 
 fn list(apps: &BTreeMap<String, Usage>, days: &[UsageDay]) -> Result<(), Failure> {
-    let days: Vec<_> = days
-        .iter()
-        .map(|day| {
-            json!({
-                "app": day.app, "day": date(day.day), "biometric": day.biometric, "liveness": day.liveness,
-                "refused": day.refused,
-            })
+    let day_as_json = |day: &UsageDay| {
+        json!({
+            "app": day.app, "day": date(day.day), "biometric": day.biometric, "liveness": day.liveness,
+            "refused": day.refused,
         })
-        .collect();
-    let apps: Vec<_> = apps.iter().map(|(app, usage)| as_json(app, usage)).collect();
-    say(serde_json::to_string_pretty(
-        &json!({ "apps": apps, "days": days }),
-    )?)
+    };
+    let days: Vec<_> = days.iter().map(day_as_json).collect();
+    let apps: Vec<_> = apps.iter().map(as_json).collect();
+    say(format_args!("{:#}", json!({ "apps": apps, "days": days })))
 }
 
-fn as_json(app: &str, usage: &Usage) -> Value {
+fn as_json((app, usage): (&String, &Usage)) -> Value {
     let left = usage.quotas().left(usage.used);
     json!({
         "app": app,

@@ -9,7 +9,7 @@ const HINT: &str = "run `likeness models pull` (with --mirror or LIKENESS_MODEL_
                     with --from from an archive of `likeness models export`), or name a model store that has them with \
                     --models DIR or LIKENESS_MODELS=DIR";
 
-/// Any failure of this crate. All of them are for the operator to resolve; the message says how.
+/// Any failure of this crate, for the operator to resolve; the message says how.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PackError {
@@ -263,8 +263,7 @@ impl FetchFailure {
 }
 
 fn list(lines: &[String]) -> String {
-    let lines: Vec<_> = lines.iter().map(|line| format!("  - {line}")).collect();
-    lines.join("\n")
+    format!("  - {}", lines.join("\n  - "))
 }
 
 fn not_fetched(pack: &str, files: &[NotFetched]) -> String {
@@ -278,26 +277,23 @@ fn not_fetched(pack: &str, files: &[NotFetched]) -> String {
             text += "\n    - the manifest has no address for it, and it is not beside the manifest";
         }
     }
-    let any = |kind: FailureKind| {
-        let mut failures = files.iter().flat_map(|file| &file.tried);
-        failures.any(|(_, failure)| failure.kind == kind)
-    };
-    for (kind, remedy) in [
+    let remedies = [
         (
             FailureKind::WrongFile,
-            "the files there are not those of the manifest: nothing of them was kept",
+            "\nthe files there are not those of the manifest: nothing of them was kept",
         ),
         (
             FailureKind::Tls,
-            "if your network has its own certificates, name a CA bundle with SSL_CERT_FILE",
+            "\nif your network has its own certificates, name a CA bundle with SSL_CERT_FILE",
         ),
         (
             FailureKind::Network,
-            "incomplete files were kept: pull again to resume them",
+            "\nincomplete files were kept: pull again to resume them",
         ),
-    ] {
-        if any(kind) {
-            text += "\n";
+    ];
+    for (kind, remedy) in remedies {
+        let mut failures = files.iter().flat_map(|file| &file.tried);
+        if failures.any(|(_, failure)| failure.kind == kind) {
             text += remedy;
         }
     }

@@ -1,7 +1,6 @@
 //! `likeness audit`.
 
 use std::io::{BufWriter, Write};
-use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
@@ -101,24 +100,18 @@ fn time(text: &str) -> Result<Timestamp, String> {
 }
 
 impl AuditCommand {
-    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
-        let arguments = match self {
-            Self::Verify(arguments) => &arguments.config,
-            Self::Export(arguments) => &arguments.config,
-            Self::Status(arguments) => arguments,
-        };
-        let config = arguments.load()?;
+    pub(crate) fn run(&self) -> Result<u8, Failure> {
         block_on(async {
             match self {
-                Self::Verify(arguments) => verify(arguments, &config).await,
-                Self::Export(arguments) => export(arguments, &config).await,
-                Self::Status(_) => status(&config).await,
+                Self::Verify(arguments) => verify(arguments, &arguments.config.load()?).await,
+                Self::Export(arguments) => export(arguments, &arguments.config.load()?).await,
+                Self::Status(arguments) => status(&arguments.load()?).await,
             }
         })
     }
 }
 
-async fn verify(arguments: &VerifyArguments, config: &Config) -> Result<ExitCode, Failure> {
+async fn verify(arguments: &VerifyArguments, config: &Config) -> Result<u8, Failure> {
     let key = ChainKey::new(config.audit.chain_key.clone());
     let mut expected = arguments.expect_checkpoint.clone();
     if !arguments.expect_head.is_empty() {
@@ -127,10 +120,8 @@ async fn verify(arguments: &VerifyArguments, config: &Config) -> Result<ExitCode
     }
     let folder = audit_folder(&config.data_folder);
     let (report, place) = if arguments.from.is_files() {
-        (
-            verify_files(&folder, &key, &expected)?,
-            folder.display().to_string(),
-        )
+        let report = verify_files(&folder, &key, &expected)?;
+        (report, folder.display().to_string())
     } else {
         let database = config.open_database().await?;
         let report = verify_database(&database, &key, &expected, &folder).await?;
@@ -155,19 +146,19 @@ async fn verify(arguments: &VerifyArguments, config: &Config) -> Result<ExitCode
         ))?;
     }
     let is_empty = report.chains.iter().all(|chain| chain.records == 0);
-    if is_whole && is_empty {
-        say(format_args!("No audit records in {place}."))?;
-        Ok(exit::ERROR.into())
-    } else if is_whole {
-        say("The audit log is intact.")?;
-        Ok(exit::PASS.into())
-    } else {
+    if !is_whole {
         say("The audit log is NOT intact.")?;
-        Ok(exit::REJECT.into())
+        return Ok(exit::REJECT);
     }
+    if is_empty {
+        say(format_args!("No audit records in {place}."))?;
+        return Ok(exit::ERROR);
+    }
+    say("The audit log is intact.")?;
+    Ok(exit::PASS)
 }
 
-async fn export(arguments: &ExportArguments, config: &Config) -> Result<ExitCode, Failure> {
+async fn export(arguments: &ExportArguments, config: &Config) -> Result<u8, Failure> {
     let filter = AuditFilter {
         since: Some(arguments.since.as_microsecond()),
         until: arguments.until.map(Timestamp::as_microsecond),
@@ -179,7 +170,7 @@ async fn export(arguments: &ExportArguments, config: &Config) -> Result<ExitCode
         Format::Csv => Some(csv::Writer::from_writer(std::io::stdout())),
     };
     if let Some(rows) = &mut rows {
-        rows.write_record(table::COLUMNS)?;
+        rows.write_record(table::columns())?;
     }
     let mut write = |record: &str| match &mut rows {
         Some(rows) => table::write_row(rows, record),
@@ -187,11 +178,8 @@ async fn export(arguments: &ExportArguments, config: &Config) -> Result<ExitCode
     };
     if arguments.from.is_files() {
         file_records(&audit_folder(&config.data_folder), |record| {
-            if filter.selects(&audit_row(record)?) {
-                write(record)
-            } else {
-                Ok(())
-            }
+            let is_selected = filter.selects(&audit_row(record)?);
+            if is_selected { write(record) } else { Ok(()) }
         })?;
     } else {
         let database = config.open_database().await?;
@@ -207,10 +195,10 @@ async fn export(arguments: &ExportArguments, config: &Config) -> Result<ExitCode
     if let Some(mut rows) = rows {
         rows.flush()?;
     }
-    Ok(exit::PASS.into())
+    Ok(exit::PASS)
 }
 
-async fn status(config: &Config) -> Result<ExitCode, Failure> {
+async fn status(config: &Config) -> Result<u8, Failure> {
     let folder = audit_folder(&config.data_folder);
     let mut records = 0_u64;
     file_records(&folder, |_| {
@@ -220,13 +208,12 @@ async fn status(config: &Config) -> Result<ExitCode, Failure> {
     say(format_args!("files in {}: {records} records", folder.display()))?;
     let database = config.open_database().await?;
     let (rows, latest) = database.audit_size().await?;
-    let latest = latest.map_or_else(
-        || "none".to_owned(),
-        |time| Timestamp::from_microsecond(time).map_or_else(|_| time.to_string(), |time| time.to_string()),
-    );
+    let shown =
+        |time| Timestamp::from_microsecond(time).map_or_else(|_| time.to_string(), |time| time.to_string());
+    let latest = latest.map_or_else(|| "none".to_owned(), shown);
     say(format_args!(
         "database {}: {rows} records, the latest of {latest}",
         database.name()
     ))?;
-    Ok(exit::PASS.into())
+    Ok(exit::PASS)
 }

@@ -5,7 +5,6 @@ mod source;
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
@@ -62,7 +61,7 @@ pub(crate) struct LivenessArguments {
 }
 
 impl EvalCommand {
-    pub(crate) fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(&self, engine: &EngineArguments) -> Result<(), Failure> {
         match self {
             Self::Match(arguments) => arguments.run(engine),
             Self::Liveness(arguments) => arguments.run(engine),
@@ -71,22 +70,23 @@ impl EvalCommand {
 }
 
 impl MatchArguments {
-    fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
+    fn run(&self, engine: &EngineArguments) -> Result<(), Failure> {
         let output = Output::create(self.out.as_deref())?;
         // Before the models are loaded, so that errors in the lists are reported at once.
         let work = self.source.read()?;
         let train = self.train.as_deref().map(PairList::read).transpose()?;
         let engine = engine.builder()?.uncalibrated(true).build()?;
+        let face = self.source.face();
         let options = MatchOptions::default()
-            .with_face(work.face)
+            .with_face(face)
             .with_profile(Profile::builtin(&self.profile).ok_or("unknown profile")?);
-        let journal = output.journal(self.resume, JournalContent::Embeddings(work.face), &engine)?;
+        let journal = output.journal(self.resume, JournalContent::Embeddings(face), &engine)?;
         let bar = Bar::new();
-        let evaluation = Evaluation::new(&engine, &work.root)
+        let evaluation = Evaluation::new(&engine, work.root)
             .with_data(&work.data)
             .with_journal(journal.as_ref())
             .with_progress(&bar);
-        let report = match &work.comparisons {
+        let report = match &work.list {
             Comparisons::All(people) => {
                 let mut file = None;
                 if self.write_pairs {
@@ -96,10 +96,10 @@ impl MatchArguments {
                 evaluation.all_pairs(people, pairs, &options)?
             }
             Comparisons::Pairs(list) => {
-                let training = match &train {
-                    Some(train) => Some(evaluation.pairs(train, None, &options)?.1),
-                    None => None,
-                };
+                let training = train
+                    .as_ref()
+                    .map(|train| evaluation.pairs(train, None, &options));
+                let training = training.transpose()?.map(|(_, scores)| scores);
                 let options = options.with_folds(self.folds.map(|folds| folds as usize));
                 let (report, scores) = evaluation.pairs(list, training.as_ref(), &options)?;
                 if let Some(file) = output.open("scores.csv")? {
@@ -109,13 +109,12 @@ impl MatchArguments {
             }
         };
         output.finish(&report, &report.html(), journal)?;
-        say(report.summary().trim_end())?;
-        Ok(ExitCode::SUCCESS)
+        say(report.summary().trim_end())
     }
 }
 
 impl LivenessArguments {
-    fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
+    fn run(&self, engine: &EngineArguments) -> Result<(), Failure> {
         let output = Output::create(self.out.as_deref())?;
         let work = self.source.read()?;
         let engine = engine.builder()?.uncalibrated(true).build()?;
@@ -130,7 +129,6 @@ impl LivenessArguments {
             scores.write_csv(file)?;
         }
         output.finish(&report, &report.html(), journal)?;
-        say(report.summary().trim_end())?;
-        Ok(ExitCode::SUCCESS)
+        say(report.summary().trim_end())
     }
 }

@@ -1,10 +1,10 @@
 //! The output of `likeness eval`: files in a folder, and a progress bar.
 
 use std::fs::File;
-use std::io::{BufWriter, IsTerminal, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use likeness::Engine;
 use likeness_evaluation::{Journal, JournalContent, Progress, Setup};
 use serde::Serialize;
@@ -38,12 +38,10 @@ impl Output {
         }
         let path = folder.join(content.file_name());
         if path.exists() {
-            let left: Failure = format!(
+            complain(format_args!(
                 "found {} of an interrupted run: resume it with --resume, or delete the file",
                 path.display()
-            )
-            .into();
-            complain(&*left);
+            ));
         }
         Ok(None)
     }
@@ -75,20 +73,14 @@ impl Output {
     }
 }
 
-/// A progress bar on standard error, where that is a terminal.
+/// A progress bar on standard error, hidden where that is no terminal.
 pub(crate) struct Bar(ProgressBar);
 
 impl Bar {
     pub(crate) fn new() -> Self {
         let bar = ProgressBar::new(0);
-        if std::io::stderr().is_terminal() {
-            bar.set_draw_target(ProgressDrawTarget::stderr());
-        } else {
-            bar.set_draw_target(ProgressDrawTarget::hidden());
-        }
-        let style =
-            ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} images, {per_sec}, {eta} left");
-        if let Ok(style) = style {
+        let template = "{bar:40} {human_pos}/{human_len} images, {per_sec}, {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
         Self(bar)

@@ -2,6 +2,7 @@
 //! paths, and only what the manifest names is taken.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use tar::{Entry, EntryType};
 
 use super::{BLOBS, SUMS_FILE, sums};
-use crate::digest::is_sha256;
+use crate::files::is_sha256;
 use crate::store::{Located, MANIFEST_FILE, MANIFEST_LIMIT};
 use crate::{Manifest, PackError, Store};
 
@@ -23,89 +24,85 @@ const SUMS_LIMIT: u64 = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Archive {
     path: PathBuf,
-    manifest: Manifest,
-    text: String,
+    /// Its pack.
+    pub(crate) located: Located,
     /// Checksums of the blobs in its list.
     listed: BTreeSet<String>,
 }
 
 impl Archive {
-    /// Opens an archive and reads its manifest and its list of checksums, which come first.
-    pub(crate) fn open(path: &Path) -> Result<Self, PackError> {
-        let file = File::open(path).map_err(PackError::unreadable(path))?;
-        let mut tar = tar::Archive::new(file);
-        Self::read_head(path, &mut tar).map_err(|fault| fault.after(path, 0))
+    /// Opens an archive and reads its manifest and its list of checksums, which come first. The pack must be the requested
+    /// one, in the edition that is known here.
+    pub(crate) fn open(path: &Path, store: &Store, requested: Option<&str>) -> Result<Self, PackError> {
+        let archive = Self::read(path).map_err(|fault| after(fault, 0))?;
+        archive.check_pack(store, requested)?;
+        Ok(archive)
     }
 
-    fn read_head(path: &Path, tar: &mut tar::Archive<File>) -> Result<Self, Fault> {
-        let mut entries = Entries::of(tar)?;
+    fn read(path: &Path) -> Result<Self, PackError> {
+        let mut tar = tar::Archive::new(File::open(path).map_err(PackError::unreadable(path))?);
+        let mut entries = Entries::of(path, &mut tar)?;
         let text = entries.text(MANIFEST_FILE, MANIFEST_LIMIT)?;
         let manifest = Manifest::parse(&text)
-            .map_err(|error| entry_fault(MANIFEST_FILE, format!("is not a manifest: {error}")))?;
+            .map_err(|error| entry_fault(path, MANIFEST_FILE, format!("is not a manifest: {error}")))?;
         let listed = listed(&entries.text(SUMS_FILE, SUMS_LIMIT)?)
-            .ok_or_else(|| entry_fault(SUMS_FILE, "is not the list of checksums of an export"))?;
+            .ok_or_else(|| entry_fault(path, SUMS_FILE, "is not the list of checksums of an export"))?;
         let expected = blobs(&manifest);
-        let foreign = listed
-            .iter()
-            .find(|sha256| !expected.contains_key(sha256.as_str()));
-        if let Some(sha256) = foreign {
-            return Err(entry_fault(
-                &format!("{BLOBS}{sha256}"),
-                "is not among the files of the pack",
-            ));
+        let is_foreign = |sha256: &&String| !expected.contains_key(sha256.as_str());
+        if let Some(sha256) = listed.iter().find(is_foreign) {
+            let name = format!("{BLOBS}{sha256}");
+            return Err(entry_fault(path, &name, "is not among the files of the pack"));
         }
-        Ok(Self {
-            path: path.to_owned(),
+        let (path, folder) = (path.to_owned(), None);
+        let located = Located {
             manifest,
             text,
+            folder,
+        };
+        Ok(Self {
+            path,
+            located,
             listed,
         })
     }
 
-    /// Returns its pack, which must be the requested one, in the edition that is known here.
-    pub(crate) fn pack(&self, store: &Store, requested: Option<&str>) -> Result<Located, PackError> {
-        let name = &self.manifest.name;
-        let invalid = |reason: String| PackError::Archive {
-            path: self.path.clone(),
-            reason,
-        };
+    fn check_pack(&self, store: &Store, requested: Option<&str>) -> Result<(), PackError> {
+        let own = &self.located.manifest;
+        let name = &own.name;
         let (known, place) = match requested {
             Some(path) if path.contains(['/', '\\']) => (Some(store.manifest(path)?), path),
             Some(other) if other != name => {
-                return Err(invalid(format!("has model pack '{name}', not '{other}'")));
+                let reason = format!("has model pack '{name}', not '{other}'");
+                return Err(invalid(&self.path, reason));
             }
             _ => (Manifest::builtin(name).transpose()?, "the one in this program"),
         };
-        if let Some(known) = known.filter(|known| *known != self.manifest) {
-            let edition =
-                |manifest: &Manifest| format!("version {}, digest {}", manifest.version, manifest.digest);
-            return Err(invalid(format!(
-                "has model pack '{name}' {}, and {place} is {}: export it with the same version of likeness that will \
-                 use it",
-                edition(&self.manifest),
-                edition(&known)
-            )));
-        }
-        Ok(Located {
-            manifest: self.manifest.clone(),
-            text: self.text.clone(),
-            folder: None,
-        })
+        let Some(known) = known.filter(|known| known != own) else {
+            return Ok(());
+        };
+        let edition =
+            |manifest: &Manifest| format!("version {}, digest {}", manifest.version, manifest.digest);
+        let (found, expected) = (edition(own), edition(&known));
+        let reason = format!(
+            "has model pack '{name}' {found}, and {place} is {expected}: export it with the same version of likeness that \
+             will use it"
+        );
+        Err(invalid(&self.path, reason))
     }
 
     /// Takes its blobs into a model store, each verified, and returns those that were not there before.
-    pub(crate) fn unpack(self, store: &Store, manifest: &Manifest) -> Result<Vec<String>, PackError> {
+    pub(crate) fn unpack(&self, store: &Store) -> Result<Vec<String>, PackError> {
         let mut taken = Vec::new();
-        let unpacked = self.unpack_into(store, manifest, &mut taken);
-        unpacked.map_err(|fault| fault.after(&self.path, taken.len()))?;
+        let unpacked = self.unpack_into(store, &mut taken);
+        unpacked.map_err(|fault| after(fault, taken.len()))?;
         Ok(taken)
     }
 
-    fn unpack_into(&self, store: &Store, manifest: &Manifest, taken: &mut Vec<String>) -> Result<(), Fault> {
-        let limits = blobs(manifest);
-        let file = File::open(&self.path).map_err(PackError::unreadable(&self.path))?;
-        let mut tar = tar::Archive::new(file);
-        let mut entries = Entries::of(&mut tar)?;
+    fn unpack_into(&self, store: &Store, taken: &mut Vec<String>) -> Result<(), PackError> {
+        let path = &self.path;
+        let limits = blobs(&self.located.manifest);
+        let mut tar = tar::Archive::new(File::open(path).map_err(PackError::unreadable(path))?);
+        let mut entries = Entries::of(path, &mut tar)?;
         entries.text(MANIFEST_FILE, MANIFEST_LIMIT)?;
         entries.text(SUMS_FILE, SUMS_LIMIT)?;
         let mut awaited = self.listed.clone();
@@ -118,101 +115,83 @@ impl Archive {
                 } else {
                     "does not belong there"
                 };
-                return Err(entry_fault(&name, reason));
+                return Err(entry_fault(path, &name, reason));
             }
             let (least, most) = limits.get(sha256).copied().unwrap_or_default();
             let size = entry.size();
             if size < least || size > most {
                 let modal = if least == most { "has" } else { "may have" };
-                return Err(entry_fault(
-                    &name,
-                    format!("has {size} bytes, and the file of the pack {modal} {most}"),
-                ));
+                let reason = format!("has {size} bytes, and the file of the pack {modal} {most}");
+                return Err(entry_fault(path, &name, reason));
             }
             let is_new = !store.holds(sha256, most);
-            take(&name, sha256, entry, store)?;
+            self.take(&name, sha256, entry, store)?;
             if is_new {
                 taken.push(sha256.to_owned());
             }
         }
         match awaited.first() {
-            Some(sha256) => Err(damaged(format!(
-                "it ends before {BLOBS}{sha256}, which is in its list"
-            ))),
+            Some(sha256) => {
+                let reason = format!("it ends before {BLOBS}{sha256}, which is in its list");
+                Err(damaged(path, reason))
+            }
             None => Ok(()),
         }
     }
-}
 
-fn take(name: &str, sha256: &str, mut entry: impl Read, store: &Store) -> Result<(), Fault> {
-    let mut partial = store.begin(sha256)?;
-    let mut chunk = vec![0; CHUNK];
-    loop {
-        match entry.read(&mut chunk) {
-            Ok(0) => break,
-            Ok(read) => partial.write(&chunk[..read])?,
-            Err(error) => {
-                partial.restart()?;
-                return Err(damaged(format!("{name}: {error}")));
+    fn take(&self, name: &str, sha256: &str, mut entry: impl Read, store: &Store) -> Result<(), PackError> {
+        let mut partial = store.begin(sha256)?;
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            match entry.read(&mut chunk) {
+                Ok(0) => break,
+                Ok(read) => partial.write(&chunk[..read])?,
+                Err(error) => {
+                    partial.restart()?;
+                    return Err(damaged(&self.path, format!("{name}: {error}")));
+                }
             }
         }
-    }
-    let received = partial.length();
-    partial.finish()?.map_err(|found| {
-        damaged(format!(
-            "{name}: expected SHA-256 {sha256}, found {found} in {received} bytes"
-        ))
-    })
-}
-
-/// Why an archive is not taken.
-enum Fault {
-    /// A fault of the archive itself.
-    Archive(String),
-    /// Anything else.
-    Other(PackError),
-}
-
-impl From<PackError> for Fault {
-    fn from(error: PackError) -> Self {
-        Self::Other(error)
+        let received = partial.length();
+        partial.finish()?.map_err(|found| {
+            let reason = format!("{name}: expected SHA-256 {sha256}, found {found} in {received} bytes");
+            damaged(&self.path, reason)
+        })
     }
 }
 
-impl Fault {
-    /// The error, found after so many files had been taken.
-    fn after(self, path: &Path, files: usize) -> PackError {
-        let reason = match self {
-            Self::Archive(reason) => reason,
-            Self::Other(error) => return error,
-        };
-        let taken = match files {
-            0 => "nothing was taken from it".to_owned(),
-            1 => "1 file before it was taken, verified, and stays in the model store".to_owned(),
-            _ => format!("{files} files before it were taken, verified, and stay in the model store"),
-        };
-        PackError::Archive {
-            path: path.to_owned(),
-            reason: format!("{reason}; {taken}"),
-        }
-    }
+fn invalid(path: &Path, reason: String) -> PackError {
+    let path = path.to_owned();
+    PackError::Archive { path, reason }
 }
 
-fn damaged(reason: impl std::fmt::Display) -> Fault {
-    Fault::Archive(format!(
-        "incomplete or corrupt model archive: {reason}; copy it again"
-    ))
+fn damaged(path: &Path, reason: impl Display) -> PackError {
+    let reason = format!("incomplete or corrupt model archive: {reason}; copy it again");
+    invalid(path, reason)
 }
 
-fn entry_fault(entry: &str, reason: impl std::fmt::Display) -> Fault {
-    Fault::Archive(format!("entry {entry:?} {reason}"))
+fn entry_fault(path: &Path, entry: &str, reason: impl Display) -> PackError {
+    invalid(path, format!("entry {entry:?} {reason}"))
+}
+
+/// The error, found after so many files had been taken; a fault of the archive says so.
+fn after(error: PackError, files: usize) -> PackError {
+    let PackError::Archive { path, reason } = error else {
+        return error;
+    };
+    let taken = match files {
+        0 => "nothing was taken from it".to_owned(),
+        1 => "1 file before it was taken, verified, and stays in the model store".to_owned(),
+        _ => format!("{files} files before it were taken, verified, and stay in the model store"),
+    };
+    invalid(&path, format!("{reason}; {taken}"))
 }
 
 /// The least and the most bytes of every blob of a pack.
 fn blobs(manifest: &Manifest) -> BTreeMap<&str, (u64, u64)> {
-    let models = manifest.models.iter().filter_map(|(name, model)| {
-        let sizes = (model.size.unwrap_or(0), manifest.model_max_bytes(name));
-        Some((manifest.model_sha256(name)?, sizes))
+    let models = manifest.models.iter().map(|(name, model)| {
+        let (sha256, most) = manifest.blob(name);
+        (sha256, (model.size.unwrap_or(0), most))
     });
     let sources = manifest.sources.values().map(|source| {
         let least = source.size.unwrap_or(0);
@@ -232,44 +211,48 @@ fn listed(text: &str) -> Option<BTreeSet<String>> {
 
 /// The entries of an archive, which are plain files. Extended headers are not interpreted but rejected as entries, so that
 /// no header can make the reader allocate or rename.
-struct Entries<'a>(tar::Entries<'a, File>);
+struct Entries<'a> {
+    path: &'a Path,
+    entries: tar::Entries<'a, File>,
+}
 
 impl<'a> Entries<'a> {
-    fn of(tar: &'a mut tar::Archive<File>) -> Result<Self, Fault> {
-        let entries = tar.entries().map_err(damaged)?;
-        Ok(Self(entries.raw(true)))
+    fn of(path: &'a Path, tar: &'a mut tar::Archive<File>) -> Result<Self, PackError> {
+        let entries = tar.entries().map_err(|error| damaged(path, error))?.raw(true);
+        Ok(Self { path, entries })
     }
 
-    fn next(&mut self) -> Result<Option<(String, Entry<'a, File>)>, Fault> {
-        let Some(entry) = self.0.next() else {
+    fn next(&mut self) -> Result<Option<(String, Entry<'a, File>)>, PackError> {
+        let entry = self.entries.next().transpose();
+        let Some(entry) = entry.map_err(|error| damaged(self.path, error))? else {
             return Ok(None);
         };
-        let entry = entry.map_err(damaged)?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         if entry.header().entry_type() == EntryType::Regular {
             Ok(Some((name, entry)))
         } else {
-            Err(entry_fault(&name, "is not a plain file"))
+            Err(entry_fault(self.path, &name, "is not a plain file"))
         }
     }
 
     /// The text of the next entry, which must have this name.
-    fn text(&mut self, name: &str, limit: u64) -> Result<String, Fault> {
+    fn text(&mut self, name: &str, limit: u64) -> Result<String, PackError> {
+        let path = self.path;
         let Some((found, entry)) = self.next()? else {
-            return Err(damaged(format!("it ends before {name}")));
+            return Err(damaged(path, format!("it ends before {name}")));
         };
         if found != name {
-            return Err(entry_fault(&found, format!("is in the place of {name}")));
+            return Err(entry_fault(path, &found, format!("is in the place of {name}")));
         }
         let size = entry.size();
         if size > limit {
-            return Err(entry_fault(name, format!("has more than {limit} bytes")));
+            return Err(entry_fault(path, name, format!("has more than {limit} bytes")));
         }
         let mut text = String::new();
         match entry.take(limit).read_to_string(&mut text) {
             Ok(read) if read as u64 == size => Ok(text),
-            Ok(_) => Err(damaged(format!("it ends within {name}"))),
-            Err(error) => Err(damaged(format!("{name}: {error}"))),
+            Ok(_) => Err(damaged(path, format!("it ends within {name}"))),
+            Err(error) => Err(damaged(path, format!("{name}: {error}"))),
         }
     }
 }

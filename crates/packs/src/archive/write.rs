@@ -6,8 +6,8 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::{BLOBS, SUMS_FILE, sums};
-use crate::files::{read_verified, write_atomically};
-use crate::store::{Located, MANIFEST_FILE, read_model};
+use crate::files::read_verified;
+use crate::store::{Located, MANIFEST_FILE, read_model, write_atomically};
 use crate::{PackError, Store};
 
 /// The result of an export.
@@ -26,11 +26,8 @@ pub struct Exported {
     pub bytes: u64,
 }
 
-/// A blob to write: its file and the most bytes that it may have.
-struct Blob {
-    path: PathBuf,
-    limit: u64,
-}
+/// The blobs to write by their SHA-256: the file of each, and the most bytes that it may have.
+type Blobs<'a> = BTreeMap<&'a str, (PathBuf, u64)>;
 
 /// Writes a complete pack into an archive, with those of its sources that are in the model store. The same pack gives the
 /// same bytes. The file appears when it is complete.
@@ -40,20 +37,18 @@ struct Blob {
 pub fn export(store: &Store, pack: &str, out: &Path) -> Result<Exported, PackError> {
     let located = store.locate(pack)?;
     let manifest = &located.manifest;
-    let mut blobs = BTreeMap::new();
+    let mut blobs = Blobs::new();
     for model in manifest.models.keys() {
         let path = store.model_path(&located, model);
         read_model(&located, model, &path)?;
-        let limit = manifest.model_max_bytes(model);
-        let sha256 = manifest.model_sha256(model).unwrap_or_default();
-        blobs.insert(sha256, Blob { path, limit });
+        let (sha256, limit) = manifest.blob(model);
+        blobs.insert(sha256, (path, limit));
     }
     let models = blobs.len();
     for source in manifest.sources.values() {
         let (sha256, limit) = (source.sha256.as_str(), source.max_bytes());
         if store.holds(sha256, limit) {
-            let path = store.blob(sha256);
-            blobs.entry(sha256).or_insert(Blob { path, limit });
+            blobs.entry(sha256).or_insert_with(|| (store.blob(sha256), limit));
         }
     }
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -69,19 +64,14 @@ pub fn export(store: &Store, pack: &str, out: &Path) -> Result<Exported, PackErr
     })
 }
 
-fn write(
-    file: &mut File,
-    out: &Path,
-    Located { manifest, text, .. }: &Located,
-    blobs: &BTreeMap<&str, Blob>,
-) -> Result<(), PackError> {
+fn write(file: &mut File, out: &Path, located: &Located, blobs: &Blobs<'_>) -> Result<(), PackError> {
     let failed = |error| PackError::unwritable(out)(error);
     let mut tar = tar::Builder::new(BufWriter::new(file));
-    append(&mut tar, MANIFEST_FILE, text.as_bytes()).map_err(failed)?;
+    append(&mut tar, MANIFEST_FILE, located.text.as_bytes()).map_err(failed)?;
     let sums = sums(blobs.keys().copied());
     append(&mut tar, SUMS_FILE, sums.as_bytes()).map_err(failed)?;
-    for (sha256, Blob { path, limit }) in blobs {
-        let bytes = read_verified(&manifest.name, path, sha256, *limit)?;
+    for (sha256, (path, limit)) in blobs {
+        let bytes = read_verified(&located.manifest.name, path, sha256, *limit)?;
         append(&mut tar, &format!("{BLOBS}{sha256}"), &bytes).map_err(failed)?;
     }
     let written = tar.into_inner().and_then(|mut inner| inner.flush());

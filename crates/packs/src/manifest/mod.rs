@@ -9,14 +9,14 @@ use std::collections::BTreeMap;
 use likeness_onnx::quote;
 use serde::Deserialize;
 
-use crate::digest::short_digest;
+use crate::files::short_digest;
 use crate::{LivenessCalibration, MatchCalibration, PackError};
 
 pub(crate) use check::is_plain_name;
 pub use recipe::Recipe;
 pub use roles::{
     ChannelOrder, ClassOutput, CropFit, DetectorAdapter, DetectorModel, EmbedderAdapter, EmbedderModel,
-    LivenessAdapter, LivenessModelEntry, NamedTemplate, Preprocessing, SelfTestVector, Template,
+    LivenessAdapter, LivenessModelEntry, Preprocessing, SelfTestVector, Template,
 };
 
 /// The default pack.
@@ -54,8 +54,7 @@ const _: () = {
     }
 };
 
-/// A model pack: the origins of its files, the recipes of its models and, for each role, the adapters that know the
-/// models' families, with their parameters.
+/// A model pack: the origins of its files, the recipes of its models, and the parameters of each for its role.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -69,11 +68,9 @@ pub struct Manifest {
     /// One line about it.
     #[serde(default)]
     pub description: String,
-    /// Whether the licences of all its files allow commercial use. Where they do not, `likeness models pull` requires
-    /// `--accept-license`.
+    /// Whether the licences of all its files allow commercial use; else `likeness models pull` requires `--accept-license`.
     pub commercial_use: bool,
-    /// The first 8 digits of the SHA-256 of the manifest's text, which has the checksum of every file: it tells two packs
-    /// of the same name and version apart.
+    /// The first 8 digits of the SHA-256 of the manifest's text, which pins every file: it tells editions apart.
     #[serde(skip)]
     pub digest: String,
     /// Files as their publishers offer them, by name.
@@ -99,8 +96,7 @@ pub struct Manifest {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PackCalibration {
-    /// From cosine similarity to match confidence. A pack without one cannot verify before `likeness calibrate match`
-    /// has written one.
+    /// From cosine similarity to match confidence. Without one it cannot verify before `likeness calibrate match` wrote one.
     #[serde(rename = "match")]
     pub of_match: Option<MatchCalibration>,
     /// From the models' mean live probability to liveness; without one the probability is the score.
@@ -121,10 +117,10 @@ impl Manifest {
         manifest.digest = short_digest(text);
         match manifest.check() {
             Ok(()) => Ok(manifest),
-            Err(reason) => Err(PackError::Manifest {
-                pack: manifest.name,
-                reason,
-            }),
+            Err(reason) => {
+                let pack = manifest.name;
+                Err(PackError::Manifest { pack, reason })
+            }
         }
     }
 
@@ -133,10 +129,7 @@ impl Manifest {
         BUILTIN.iter().map(|(name, _)| *name)
     }
 
-    /// Returns the manifest of a built-in pack; `None` if there is no such one.
-    ///
-    /// # Errors
-    /// None for the packs of a published crate.
+    /// Returns the manifest of a built-in pack; `None` if there is no such one. Those of a published crate are valid.
     pub fn builtin(name: &str) -> Option<Result<Self, PackError>> {
         Self::builtin_text(name).map(Self::parse)
     }
@@ -166,11 +159,16 @@ impl Manifest {
     /// Returns the most bytes that a model's ONNX file can have.
     #[must_use]
     pub fn model_max_bytes(&self, model: &str) -> u64 {
-        let stated = self.models.get(model).and_then(|entry| {
-            let of_source = || self.plain_source(entry)?.size;
-            entry.size.or_else(of_source)
-        });
+        let entry = self.models.get(model);
+        let of_source = |entry| self.plain_source(entry)?.size;
+        let stated = entry.and_then(|entry| entry.size.or_else(|| of_source(entry)));
         stated.unwrap_or(MAX_FILE_BYTES)
+    }
+
+    /// Returns SHA-256 and most bytes of a model's ONNX file; no file has those of an unknown one.
+    pub(crate) fn blob(&self, model: &str) -> (&str, u64) {
+        let sha256 = self.model_sha256(model).unwrap_or_default();
+        (sha256, self.model_max_bytes(model))
     }
 }
 

@@ -21,10 +21,9 @@ use likeness_onnx::optimize::{self, Passes};
 pub use packs::{PackPlace, PackStatus};
 pub use search::{ENV_STORE, StoreSearch};
 #[cfg(feature = "fetch")]
-pub(crate) use write::{Lock, Partial};
+pub(crate) use write::{Lock, Partial, write_atomically};
 
-use crate::digest::is_sha256;
-use crate::files::{exists, read_text, read_verified};
+use crate::files::{exists, is_sha256, read_text, read_verified};
 use crate::manifest::is_plain_name;
 use crate::{Manifest, PackError};
 
@@ -71,8 +70,7 @@ impl Store {
         &self.folder
     }
 
-    /// Returns the path of the file with this SHA-256, whether or not it exists; an invalid SHA-256 gives the path of no
-    /// file.
+    /// Returns the path of the file with this SHA-256, whether or not it exists; that of no file if it is invalid.
     #[must_use]
     pub fn blob(&self, sha256: &str) -> PathBuf {
         let name = if is_sha256(sha256) { sha256 } else { "none" };
@@ -88,10 +86,8 @@ impl Store {
         self.folder.join("packs").join(pack).join(MANIFEST_FILE)
     }
 
-    /// Returns the manifest of a pack: a built-in or installed one by its name, or another by the path of its file or
+    /// Returns the manifest of a pack: a built-in or else installed one by its name, or another by the path of its file or
     /// folder, with a separator in it.
-    ///
-    /// An installed pack cannot replace a built-in one.
     ///
     /// # Errors
     /// [`PackError::UnknownPack`], or the fault of the manifest.
@@ -144,8 +140,7 @@ impl Store {
         })
     }
 
-    /// Reads and verifies every model of a pack, from the model store or from beside its manifest. A file that changes
-    /// afterwards has no effect on the result.
+    /// Reads and verifies every model of a pack, from the model store or from beside its manifest.
     ///
     /// # Errors
     /// The first model that is missing, unreadable or not the one of the manifest.
@@ -169,7 +164,7 @@ impl Store {
 
     /// Returns the path of a model: its blob or, if there is none, a file beside the manifest.
     pub(crate) fn model_path(&self, located: &Located, model: &str) -> PathBuf {
-        let blob = self.blob(located.manifest.model_sha256(model).unwrap_or_default());
+        let blob = self.blob(located.manifest.blob(model).0);
         match located.beside(model) {
             Some(path) if !blob.is_file() => path,
             _ => blob,
@@ -179,9 +174,8 @@ impl Store {
 
 /// Reads and verifies a model of a pack.
 pub(crate) fn read_model(located: &Located, model: &str, path: &Path) -> Result<Vec<u8>, PackError> {
-    let manifest = &located.manifest;
-    let sha256 = manifest.model_sha256(model).unwrap_or_default();
-    read_verified(&manifest.name, path, sha256, manifest.model_max_bytes(model))
+    let (sha256, limit) = located.manifest.blob(model);
+    read_verified(&located.manifest.name, path, sha256, limit)
 }
 
 impl Located {
@@ -206,8 +200,7 @@ impl Pack {
     #[must_use]
     pub fn optimized(mut self, passes: &Passes) -> Self {
         for (name, onnx) in &mut self.models {
-            let sha256 = self.manifest.model_sha256(name).unwrap_or_default();
-            *onnx = optimize::cached(sha256, onnx, passes);
+            *onnx = optimize::cached(self.manifest.blob(name).0, onnx, passes);
         }
         self
     }

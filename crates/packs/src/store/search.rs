@@ -1,6 +1,6 @@
 //! Where the model store is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Store;
 use crate::PackError;
@@ -36,12 +36,11 @@ impl StoreSearch {
         self
     }
 
-    /// Returns the model store to write to: the one that is found, else the given folder or `models/store` in the working
-    /// directory, whether or not it exists.
+    /// Returns the model store to write to: the one that is found, else the given folder or `models/store`.
     #[must_use]
     pub fn place(&self) -> Store {
-        let created = || Store::at(self.given().unwrap_or_else(|| PathBuf::from(CHECKOUT_STORE)));
-        self.find().unwrap_or_else(|_| created())
+        let given = || self.given().unwrap_or_else(|| PathBuf::from(CHECKOUT_STORE));
+        self.find().unwrap_or_else(|_| Store::at(given()))
     }
 
     fn given(&self) -> Option<PathBuf> {
@@ -54,20 +53,18 @@ impl StoreSearch {
     /// # Errors
     /// [`PackError::NoStore`] with every place that was searched.
     pub fn find(&self) -> Result<Store, PackError> {
-        let (folders, mut searched) = match self.given() {
-            Some(folder) => (vec![folder], Vec::new()),
-            None => {
+        let mut searched = Vec::new();
+        let folders = self.given().map_or_else(
+            || {
+                searched.push("--models: not given".to_owned());
+                searched.push(format!("{ENV_STORE}: not set"));
                 let executable = std::env::current_exe().unwrap_or_default();
                 let above = executable.ancestors().skip(1).take(LEVELS_ABOVE_EXECUTABLE);
-                let above = above.map(|folder| folder.join(CHECKOUT_STORE));
-                (
-                    std::iter::once(PathBuf::from(CHECKOUT_STORE))
-                        .chain(above)
-                        .collect(),
-                    vec!["--models: not given".to_owned(), format!("{ENV_STORE}: not set")],
-                )
-            }
-        };
+                let roots = std::iter::once(Path::new("")).chain(above);
+                roots.map(|root| root.join(CHECKOUT_STORE)).collect()
+            },
+            |folder| vec![folder],
+        );
         for folder in folders {
             if folder.is_dir() {
                 return Ok(Store::at(folder));
