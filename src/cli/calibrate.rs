@@ -101,10 +101,6 @@ impl CalibrateCommand {
 }
 
 impl File {
-    fn name<'a>(&'a self, source: &'a str) -> &'a str {
-        self.name.as_deref().unwrap_or(source)
-    }
-
     fn date(&self) -> String {
         let now = || TimeZone::UTC.to_datetime(Timestamp::now());
         self.date.clone().unwrap_or_else(|| now().date().to_string())
@@ -164,7 +160,12 @@ impl MatchArguments {
         } else {
             &self.anchors
         };
-        let fit = calibrate_match(&report, anchors, self.file.name(&work.name), &self.file.date())?;
+        let fit = calibrate_match(
+            &report,
+            anchors,
+            self.file.name.as_deref().unwrap_or(&work.name),
+            &self.file.date(),
+        )?;
         for (anchor, needed) in &fit.left_out {
             say(format_args!(
                 "left out confidence {}: a false match rate of {:e} needs {needed} impostor comparisons, found {}",
@@ -193,7 +194,7 @@ impl LivenessArguments {
         let bar = Bar::new();
         let evaluation = Evaluation::new(&engine, work.root).with_progress(&bar);
         let (_, scores) = evaluation.liveness(&work.list)?;
-        let (name, date) = (self.file.name(&work.name), self.file.date());
+        let (name, date) = (self.file.name.as_deref().unwrap_or(&work.name), self.file.date());
         let calibration = calibrate_liveness(&scores, &targets, name, &work.data, &date)?;
         for point in &calibration.points {
             say(format_args!(

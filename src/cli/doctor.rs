@@ -153,12 +153,12 @@ fn machine(arguments: &EngineArguments) -> Result<u8, Failure> {
 fn calibrations(config: &Config, pack: Option<&Pack>, report: &mut Report) -> Result<(), Failure> {
     for path in &config.calibration_files {
         let place = path.display().to_string();
-        let checked = CalibrationFile::read(path).and_then(|file| match pack {
-            Some(pack) => file.check_pack(&place, pack.manifest()).map(|()| file),
-            None => Ok(file),
-        });
-        match checked {
-            Ok(_) => report.good("calibration", place)?,
+        let check = |file: CalibrationFile| match pack {
+            Some(pack) => file.check_pack(&place, pack.manifest()),
+            None => Ok(()),
+        };
+        match CalibrationFile::read(path).and_then(check) {
+            Ok(()) => report.good("calibration", place)?,
             Err(error) => report.bad("calibration", error)?,
         }
     }

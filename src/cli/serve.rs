@@ -119,11 +119,8 @@ const OTHER_FILES: u64 = 256;
 /// Turns core dumps off: no image may get onto a disk by a crash.
 #[cfg(unix)]
 fn forbid_core_dumps() {
-    let none = Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
-    if let Err(error) = setrlimit(Resource::Core, none) {
+    let (current, maximum) = (Some(0), Some(0));
+    if let Err(error) = setrlimit(Resource::Core, Rlimit { current, maximum }) {
         super::complain(error);
     }
 }

@@ -46,11 +46,10 @@ struct Usage {
 }
 
 impl Usage {
-    fn quotas(&self) -> Quotas {
-        Quotas {
-            daily: self.limits.daily_quota,
-            monthly: self.limits.monthly_quota,
-        }
+    /// What remains of the quotas.
+    fn left(&self) -> Quotas {
+        let (daily, monthly) = (self.limits.daily_quota, self.limits.monthly_quota);
+        Quotas { daily, monthly }.left(self.used)
     }
 }
 
@@ -68,13 +67,11 @@ impl UsageArguments {
         let today = TimeZone::UTC.to_datetime(now).date();
         let since = self.since.unwrap_or_else(|| today.first_of_month());
         let until = self.until.unwrap_or(today);
-        let wanted = |app: &str| self.app.as_ref().is_none_or(|wanted| wanted == app);
         let configured = config.apps.iter().map(|app| (app.id.clone(), app.limits));
         let (days, used, limits) = block_on(async {
             let database = config.open_database().await?;
-            let days = database
-                .usage(self.app.as_deref(), number(since)?, number(until)?)
-                .await?;
+            let (since, until) = (number(since)?, number(until)?);
+            let days = database.usage(self.app.as_deref(), since, until).await?;
             let used = database.used_units(Period::at(now)).await?;
             let (_, stored) = database.apps().await?;
             database.close().await;
@@ -84,10 +81,10 @@ impl UsageArguments {
             Ok((days, used, limits))
         })?;
         let mut apps: BTreeMap<String, Usage> = BTreeMap::new();
-        for (app, limits) in limits.into_iter().filter(|(app, _)| wanted(app)) {
+        for (app, limits) in limits {
             apps.entry(app).or_default().limits = limits;
         }
-        for (app, used) in used.into_iter().filter(|(app, _)| wanted(app)) {
+        for (app, used) in used {
             apps.entry(app).or_default().used = used;
         }
         for day in &days {
@@ -96,6 +93,7 @@ impl UsageArguments {
             sum.liveness += day.liveness;
             sum.refused += day.refused;
         }
+        apps.retain(|app, _| self.app.as_ref().is_none_or(|wanted| wanted == app));
         match self.format {
             Format::Json => list(&apps, &days),
             _ if self.json => list(&apps, &days),
@@ -118,7 +116,7 @@ fn date(day: i64) -> String {
 
 fn table(apps: &BTreeMap<String, Usage>) -> Result<(), Failure> {
     let row = |(app, usage): (&String, &Usage)| {
-        let left = usage.quotas().left(usage.used);
+        let left = usage.left();
         let of = |used: u64, left: Option<u64>| format!("{used} ({})", or(left, "-"));
         [
             app.clone(),
@@ -158,7 +156,7 @@ fn list(apps: &BTreeMap<String, Usage>, days: &[UsageDay]) -> Result<(), Failure
 }
 
 fn as_json((app, usage): (&String, &Usage)) -> Value {
-    let left = usage.quotas().left(usage.used);
+    let left = usage.left();
     json!({
         "app": app,
         "biometric": usage.biometric,

@@ -27,7 +27,7 @@ fn several_files_are_fetched_at_the_same_time_up_to_the_number_of_jobs() {
         let pulling = scope.spawn(|| {
             let mut two = Pull::default();
             two.retry.backoff = std::time::Duration::ZERO;
-            two.jobs = 2;
+            two.jobs = Some(2);
             scene.pull_with(&two, &pack)
         });
         // Both are half done before either may end.
@@ -46,7 +46,7 @@ fn what_was_fetched_before_a_failure_stays_and_is_not_fetched_again() {
     let files = ["a", "b"].map(|name| onnx_file(name, 10_000));
     scene.publisher.script("/a", [Step::File(files[0].clone())]);
     let pack = Pack::of(&files[0], [scene.url("/a")]).and("b.onnx", &files[1], [scene.url("/b")]);
-    let one = pull(|pull| pull.jobs = 1);
+    let one = pull(|pull| pull.jobs = Some(1));
     scene.pull_with(&one, &pack).unwrap_err();
     assert_eq!(scene.tree(), store_of([&files[0][..]]));
 
@@ -92,7 +92,7 @@ fn a_second_pull_waits_for_the_first_and_finds_everything_there() {
     std::thread::scope(|scope| {
         let first = scope.spawn(|| Pull::default().run(&store, Some(&path), &|_| {}));
         is_half.recv().unwrap();
-        let busy = pull(|pull| pull.wait = false)
+        let busy = pull(|pull| pull.no_wait = true)
             .run(&store, Some(&path), &|_| {})
             .unwrap_err();
         assert!(matches!(&busy, PackError::StoreBusy { .. }), "{busy}");

@@ -10,6 +10,9 @@ use serde_json::json;
 
 use super::{Access, AppArguments, Failure, say, show};
 
+/// What a service may take to read the apps, once it has noticed that they have changed.
+const MARGIN: Duration = Duration::from_millis(500);
+
 /// More than the longest key and a line's end.
 const MAX_INPUT: u64 = 1_024;
 
@@ -188,9 +191,10 @@ impl ChangeArguments {
         &self.app.id
     }
 
+    /// Waits until every service on this database has noticed a change.
     async fn wait(&self, access: &Access) {
         if !self.no_wait {
-            access.wait_for_services().await;
+            tokio::time::sleep(access.config.database.refresh + MARGIN).await;
         }
     }
 

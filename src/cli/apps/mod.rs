@@ -3,8 +3,6 @@
 mod change;
 mod show;
 
-use std::time::Duration;
-
 use clap::{Args, Subcommand};
 use likeness::server::Config;
 use likeness::server::storage::apps::StoredApp;
@@ -15,9 +13,6 @@ use super::settings::ConfigArguments;
 use super::{Failure, block_on, say};
 
 use change::{ChangeArguments, CreateArguments, RotateArguments, SetArguments};
-
-/// What a service may take to read the apps, once it has noticed that they have changed.
-const MARGIN: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AppsCommand {
@@ -134,10 +129,5 @@ impl Access {
         } else {
             show::whole(&app)
         }
-    }
-
-    /// Waits until every service on this database has noticed a change.
-    async fn wait_for_services(&self) {
-        tokio::time::sleep(self.config.database.refresh + MARGIN).await;
     }
 }

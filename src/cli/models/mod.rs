@@ -71,58 +71,52 @@ impl ModelsCommand {
     pub(crate) fn run(&self) -> Result<u8, Failure> {
         match self {
             Self::Pull(arguments) => arguments.run()?,
-            Self::Export(arguments) => arguments.run()?,
-            Self::Check(arguments) => return arguments.run(),
-            Self::Inspect(arguments) => arguments.run()?,
+            Self::Export(arguments) => export_pack(arguments)?,
+            Self::Check(arguments) => return check_pack(arguments),
+            Self::Inspect(arguments) => inspect(arguments)?,
             Self::List(store) => list(store)?,
         }
         Ok(exit::PASS)
     }
 }
 
-impl ExportArguments {
-    fn run(&self) -> Result<(), Failure> {
-        let engine = self.store.load_for_engine()?.engine;
-        let store = engine.store().find()?;
-        let name = self.name.as_deref().unwrap_or(engine.pack_name());
-        let exported = export(&store, name, &self.out)?;
-        say(format_args!(
-            "model pack {} {}: {} and {} in {}, {} bytes",
-            exported.pack,
-            exported.version,
-            count(exported.models, "model"),
-            count(exported.sources, "other file"),
-            self.out.display(),
-            exported.bytes,
-        ))
-    }
+fn export_pack(arguments: &ExportArguments) -> Result<(), Failure> {
+    let engine = arguments.store.load_for_engine()?.engine;
+    let store = engine.store().find()?;
+    let name = arguments.name.as_deref().unwrap_or(engine.pack_name());
+    let exported = export(&store, name, &arguments.out)?;
+    say(format_args!(
+        "model pack {} {}: {} and {} in {}, {} bytes",
+        exported.pack,
+        exported.version,
+        count(exported.models, "model"),
+        count(exported.sources, "other file"),
+        arguments.out.display(),
+        exported.bytes,
+    ))
 }
 
-impl CheckArguments {
-    fn run(&self) -> Result<u8, Failure> {
-        let engine = self.engine.load_for_engine()?.engine;
-        let name = self.name.as_deref().unwrap_or(engine.pack_name());
-        let runtime = Runtime::load(&engine.library(), engine.execution())?;
-        // A pack given by its path needs no model store.
-        let pack = engine.store().place().load(name)?;
-        let report = check(&runtime, &pack.optimized(&engine.passes(runtime.provider())));
-        say(&report)?;
-        Ok(if report.is_well() { exit::PASS } else { exit::ERROR })
-    }
+fn check_pack(arguments: &CheckArguments) -> Result<u8, Failure> {
+    let engine = arguments.engine.load_for_engine()?.engine;
+    let name = arguments.name.as_deref().unwrap_or(engine.pack_name());
+    let runtime = Runtime::load(&engine.library(), engine.execution())?;
+    // A pack given by its path needs no model store.
+    let pack = engine.store().place().load(name)?;
+    let report = check(&runtime, &pack.optimized(&engine.passes(runtime.provider())));
+    say(&report)?;
+    Ok(if report.is_well() { exit::PASS } else { exit::ERROR })
 }
 
-impl InspectArguments {
-    fn run(&self) -> Result<(), Failure> {
-        let place = self.file.display();
-        let onnx = read_limited(&self.file, MAX_FILE_BYTES)?;
-        if onnx.len() as u64 > MAX_FILE_BYTES {
-            return Err(format!("{place} has more than {MAX_FILE_BYTES} bytes").into());
-        }
-        let mut assumptions = Assumptions::default();
-        (assumptions.batch, assumptions.side) = (self.batch, self.side);
-        let inspection = inspect_with(&onnx, assumptions).map_err(|error| format!("{place}: {error}"))?;
-        say(inspection.to_string().trim_end())
+fn inspect(arguments: &InspectArguments) -> Result<(), Failure> {
+    let place = arguments.file.display();
+    let onnx = read_limited(&arguments.file, MAX_FILE_BYTES)?;
+    if onnx.len() as u64 > MAX_FILE_BYTES {
+        return Err(format!("{place} has more than {MAX_FILE_BYTES} bytes").into());
     }
+    let mut assumptions = Assumptions::default();
+    (assumptions.batch, assumptions.side) = (arguments.batch, arguments.side);
+    let inspection = inspect_with(&onnx, assumptions).map_err(|error| format!("{place}: {error}"))?;
+    say(inspection.to_string().trim_end())
 }
 
 fn list(arguments: &StoreArguments) -> Result<(), Failure> {

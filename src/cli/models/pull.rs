@@ -59,11 +59,11 @@ impl PullArguments {
         let engine = self.store.load_for_engine()?.engine;
         let store = engine.store().place();
         let mut pull = Pull::default();
-        pull.jobs = self.jobs.into();
+        pull.jobs = Some(self.jobs.into());
         pull.accept_license = self.accept_license;
-        pull.keep_sources = !self.drop_sources;
+        pull.drop_sources = self.drop_sources;
         pull.install = self.install;
-        pull.wait = !self.no_wait;
+        pull.no_wait = self.no_wait;
         let mut name = self.name.as_deref();
         pull.archive.clone_from(&self.from);
         if pull.archive.is_none() {

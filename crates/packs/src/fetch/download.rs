@@ -25,6 +25,9 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(8);
 /// a pull, and the lock of the model store, for years; a model of 8 MB takes over two hours at this rate.
 const LEAST_RATE: f64 = 1024.0;
 
+/// Failures after which the same place is tried again.
+const RETRIED: [FailureKind; 2] = [FailureKind::Temporary, FailureKind::Network];
+
 /// Why fetching a file stops.
 pub(super) enum Stop {
     /// This place failed.
@@ -98,8 +101,8 @@ impl Fetcher<'_> {
         let mut partial = self.store.resume(&source.sha256, source.max_bytes())?;
         let mut attempts = self.retry.attempts;
         let mut backoff = self.retry.backoff;
-        let mut inherited = partial.length() > 0;
-        let mut furthest = partial.length();
+        let mut inherited = partial.length > 0;
+        let mut furthest = partial.length;
         self.begin(&partial);
         loop {
             let failure = match self.attempt(address, &mut partial) {
@@ -110,16 +113,12 @@ impl Fetcher<'_> {
                     partial.restart()?;
                     continue;
                 }
-                Err(Stop::Place(failure))
-                    if matches!(failure.kind(), FailureKind::Temporary | FailureKind::Network) =>
-                {
-                    failure
-                }
+                Err(Stop::Place(failure)) if RETRIED.contains(&failure.kind) => failure,
                 Err(stop) => return Err(stop),
             };
             // Further than any attempt: what was discarded in between may come again and again.
-            if partial.length() >= furthest.saturating_add(PROGRESS) {
-                furthest = partial.length();
+            if partial.length >= furthest.saturating_add(PROGRESS) {
+                furthest = partial.length;
                 (attempts, backoff) = (self.retry.attempts, self.retry.backoff);
             } else {
                 attempts = attempts.saturating_sub(1);
@@ -135,15 +134,15 @@ impl Fetcher<'_> {
 
     /// Makes one request, for the missing part of the file.
     fn attempt(&self, address: &str, partial: &mut Partial) -> Result<(), Stop> {
-        if partial.length() > 0 && partial.is_whole() {
+        if partial.length > 0 && partial.is_whole() {
             return Ok(());
         }
-        if self.source.size == Some(partial.length()) {
+        if self.source.size == Some(partial.length) {
             partial.restart()?;
         }
-        let answer = self.client.get(address, partial.length())?;
+        let answer = self.client.get(address, partial.length)?;
         match answer.status {
-            206 if answer.start == partial.length() => self.check_size(answer.total)?,
+            206 if answer.start == partial.length => self.check_size(answer.total)?,
             206 => {
                 partial.restart()?;
                 let reason = "the server sent another part of the file than requested";
@@ -164,7 +163,7 @@ impl Fetcher<'_> {
         let mut pace = Pace {
             window: self.retry.read_timeout,
             begin: Instant::now(),
-            length: partial.length(),
+            length: partial.length,
         };
         self.receive(
             answer.body,
@@ -172,7 +171,7 @@ impl Fetcher<'_> {
             |error| network(format!("the connection broke: {error}")),
             |length| pace.check(Instant::now(), length),
         )?;
-        let received = partial.length();
+        let received = partial.length;
         match self.source.size.or(answer.total) {
             Some(expected) if received < expected => {
                 Err(network(format!("ended after {received} bytes of {expected}")).into())
@@ -182,7 +181,7 @@ impl Fetcher<'_> {
     }
 
     fn begin(&self, partial: &Partial) {
-        let (size, there) = (self.source.size, partial.length());
+        let (size, there) = (self.source.size, partial.length);
         self.announce(Step::Fetching { size, there });
     }
 
@@ -203,14 +202,14 @@ impl Fetcher<'_> {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(failed(error).into()),
             };
-            if read as u64 > limit.saturating_sub(partial.length()) {
+            if read as u64 > limit.saturating_sub(partial.length) {
                 partial.restart()?;
                 return Err(wrong_file(format!("more than {limit} bytes")).into());
             }
             partial.write(&chunk[..read])?;
-            self.announce(Step::Received(partial.length()));
-            if partial.length() < limit {
-                go_on(partial.length())?;
+            self.announce(Step::Received(partial.length));
+            if partial.length < limit {
+                go_on(partial.length)?;
             }
         }
     }
@@ -228,7 +227,7 @@ impl Fetcher<'_> {
     }
 
     fn finish(&self, partial: Partial) -> Result<u64, Stop> {
-        let (length, expected) = (partial.length(), &self.source.sha256);
+        let (length, expected) = (partial.length, &self.source.sha256);
         let wrong = |found| wrong_file(format!("expected SHA-256 {expected}, found {found}"));
         partial.finish()?.map_err(wrong)?;
         Ok(length)
@@ -284,6 +283,6 @@ mod tests {
         assert!(pace.check(at(60), 10_000_000).is_ok());
         let error = pace.check(at(90), 10_000_003).unwrap_err();
         assert_eq!(error.to_string(), "the server sends too slowly: 3 bytes in 30 s");
-        assert_eq!(error.kind(), FailureKind::Network);
+        assert_eq!(error.kind, FailureKind::Network);
     }
 }

@@ -17,41 +17,29 @@ type Wanted<'a> = (&'a String, &'a SourceFile);
 
 /// A pull in progress.
 pub(super) struct Job<'a> {
-    pull: &'a Pull,
-    store: &'a Store,
-    located: Located,
-    watch: Watcher<'a>,
+    pub(super) pull: &'a Pull,
+    pub(super) store: &'a Store,
+    pub(super) located: Located,
+    pub(super) watch: Watcher<'a>,
 }
 
 impl<'a> Job<'a> {
     /// Refuses a pull that is not permitted, before anything is fetched.
-    pub(super) fn new(
-        pull: &'a Pull,
-        store: &'a Store,
-        located: Located,
-        watch: Watcher<'a>,
-    ) -> Result<Self, PackError> {
-        let manifest = &located.manifest;
-        let pack = || manifest.name.clone();
-        if !manifest.commercial_use && !pull.accept_license {
-            let line = |(
-                name,
-                SourceFile {
-                    license, attribution, ..
-                },
-            ): Wanted<'_>| { format!("{name}: {license} ({attribution})") };
-            let (pack, licenses) = (pack(), manifest.sources.iter().map(line).collect());
+    pub(super) fn check(&self) -> Result<(), PackError> {
+        let manifest = &self.located.manifest;
+        let pack = manifest.name.clone();
+        if !manifest.commercial_use && !self.pull.accept_license {
+            let line = |(name, source): Wanted<'_>| {
+                let (license, author) = (&source.license, &source.attribution);
+                format!("{name}: {license} ({author})")
+            };
+            let licenses = manifest.sources.iter().map(line).collect();
             return Err(PackError::License { pack, licenses });
         }
-        if pull.install && Manifest::builtin_text(&manifest.name).is_some() {
-            return Err(PackError::BuiltIn { pack: pack() });
+        if self.pull.install && Manifest::builtin_text(&pack).is_some() {
+            return Err(PackError::BuiltIn { pack });
         }
-        Ok(Self {
-            pull,
-            store,
-            located,
-            watch,
-        })
+        Ok(())
     }
 
     /// Pulls from a mirror or the manifest's addresses.
@@ -69,7 +57,7 @@ impl<'a> Job<'a> {
         let mut made = self.take_from_beside(&mut missing)?;
         let wanted = self.wanted(&missing);
         let fetched = self.fetch_all(&wanted)?;
-        self.make(&missing)?;
+        missing.iter().try_for_each(|model| self.make(model))?;
         made.extend(missing);
         let sources = wanted.iter().map(|(_, source)| *source);
         self.drop_sources(sources)?;
@@ -83,7 +71,7 @@ impl<'a> Job<'a> {
         let _lock = self.lock()?;
         let before = self.missing();
         let taken = archive.unpack(self.store)?;
-        self.make(&self.missing())?;
+        self.missing().iter().try_for_each(|model| self.make(model))?;
         let sources = self.located.manifest.sources.values();
         self.drop_sources(sources.filter(|source| taken.contains(&source.sha256)))?;
         self.finish(taken, before, installs)
@@ -91,10 +79,10 @@ impl<'a> Job<'a> {
 
     fn lock(&self) -> Result<Lock<'a>, PackError> {
         self.store.lock(|| {
-            if self.pull.wait {
+            if !self.pull.no_wait {
                 (self.watch)(Event::Waiting(self.store.folder()));
             }
-            self.pull.wait
+            !self.pull.no_wait
         })
     }
 
@@ -122,14 +110,14 @@ impl<'a> Job<'a> {
             let (sha256, limit) = manifest.blob(&model);
             let path = self.located.beside(&model);
             let read = path.and_then(|path| read_verified(&manifest.name, &path, sha256, limit).ok());
-            let Some(bytes) = read else {
+            if let Some(bytes) = read {
+                // Verified when read.
+                let _ = self.store.put(sha256, &bytes)?;
+                self.announce_model(&model, &bytes);
+                taken.push(model);
+            } else {
                 missing.push(model);
-                continue;
-            };
-            // Verified when read.
-            let _ = self.store.put(sha256, &bytes)?;
-            self.announce_model(&model, &bytes);
-            taken.push(model);
+            }
         }
         Ok(taken)
     }
@@ -168,7 +156,7 @@ impl<'a> Job<'a> {
             }
         };
         std::thread::scope(|scope| {
-            for _ in 1..self.pull.jobs.min(wanted.len()) {
+            for _ in 1..self.pull.jobs.unwrap_or(4).min(wanted.len()) {
                 scope.spawn(work);
             }
             work();
@@ -214,20 +202,12 @@ impl<'a> Job<'a> {
         Ok(Some(NotFetched { file, tried }))
     }
 
-    /// Imports models from sources in the model store.
-    fn make(&self, models: &[String]) -> Result<(), PackError> {
-        for model in models {
-            let bytes = self.make_one(model)?;
-            self.announce_model(model, &bytes);
-        }
-        Ok(())
-    }
-
-    fn make_one(&self, model: &str) -> Result<Vec<u8>, PackError> {
+    /// Imports a model from sources in the model store.
+    fn make(&self, model: &str) -> Result<(), PackError> {
         let manifest = &self.located.manifest;
         // The missing models are those of the manifest.
         let Some(entry) = manifest.models.get(model) else {
-            return Ok(Vec::new());
+            return Ok(());
         };
         let read = |name: &str| {
             let source = manifest.sources.get(name);
@@ -256,7 +236,8 @@ impl<'a> Job<'a> {
             let stored = self.store.put(sha256, &bytes)?;
             stored.map_err(|found| wrong(format!("SHA-256 {sha256}"), format!("SHA-256 {found}")))?;
         }
-        Ok(bytes)
+        self.announce_model(model, &bytes);
+        Ok(())
     }
 
     fn announce_model(&self, model: &str, bytes: &[u8]) {
@@ -266,7 +247,7 @@ impl<'a> Job<'a> {
 
     /// Deletes sources of this pull that are not models themselves, unless they are kept.
     fn drop_sources<'n>(&self, sources: impl Iterator<Item = &'n SourceFile>) -> Result<(), PackError> {
-        if self.pull.keep_sources {
+        if !self.pull.drop_sources {
             return Ok(());
         }
         let manifest = &self.located.manifest;

@@ -56,41 +56,25 @@ impl Default for RetryPolicy {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Pull {
     /// An archive of [`export`](crate::archive::export) as the only source.
     pub archive: Option<PathBuf>,
     /// A folder or server as the only source.
     pub mirror: Option<Mirror>,
-    /// Files that are fetched at the same time.
-    pub jobs: usize,
+    /// Files that are fetched at the same time; four where absent.
+    pub jobs: Option<usize>,
     /// Whether licences that do not allow commercial use are accepted.
     pub accept_license: bool,
-    /// Whether sources stay in the model store beside the models that were imported from them.
-    pub keep_sources: bool,
+    /// Whether sources are deleted once the models are imported from them.
+    pub drop_sources: bool,
     /// Whether to copy the manifest into the model store, so that a pack given by its path is found by its name.
     pub install: bool,
-    /// Whether to wait while another process writes to the model store.
-    pub wait: bool,
+    /// Whether to fail, instead of waiting, while another process writes to the model store.
+    pub no_wait: bool,
     /// Timeouts and attempts.
     pub retry: RetryPolicy,
-}
-
-impl Default for Pull {
-    /// Pulls from beside the manifest or its addresses, four files at a time; keeps sources, installs nothing, waits.
-    fn default() -> Self {
-        Self {
-            archive: None,
-            mirror: None,
-            jobs: 4,
-            accept_license: false,
-            keep_sources: true,
-            install: false,
-            wait: true,
-            retry: RetryPolicy::default(),
-        }
-    }
 }
 
 /// The result of a pull.
@@ -114,12 +98,23 @@ impl Pull {
     /// # Errors
     /// [`PackError`]; the model store keeps what was fetched so far, all of it verified.
     pub fn run(&self, store: &Store, pack: Option<&str>, watch: Watcher<'_>) -> Result<Pulled, PackError> {
-        if let Some(file) = &self.archive {
-            let archive = Archive::open(file, store, pack)?;
-            return Job::new(self, store, archive.located.clone(), watch)?.take(&archive);
+        let archive = self.archive.as_deref();
+        let archive = archive.map(|file| Archive::open(file, store, pack)).transpose()?;
+        let located = match &archive {
+            Some(archive) => archive.located.clone(),
+            None => store.locate(pack.unwrap_or(DEFAULT_PACK))?,
+        };
+        let job = Job {
+            pull: self,
+            store,
+            located,
+            watch,
+        };
+        job.check()?;
+        match archive {
+            Some(archive) => job.take(&archive),
+            None => job.fetch(),
         }
-        let located = store.locate(pack.unwrap_or(DEFAULT_PACK))?;
-        Job::new(self, store, located, watch)?.fetch()
     }
 }
 

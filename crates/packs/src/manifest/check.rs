@@ -37,16 +37,13 @@ fn plain_name(key: &str, name: &str) -> Check {
     Ok(())
 }
 
-fn checksum(key: &str, text: &str) -> Check {
-    if !is_sha256(text) {
-        return Err(format!("{key}.sha256 is not 64 hexadecimal digits in lower case"));
-    }
-    Ok(())
-}
-
-fn size(key: &str, size: Option<u64>) -> Check {
+/// Checks what pins a file.
+fn pin(key: &str, size: Option<u64>, sha256: &str) -> Check {
     if size > Some(MAX_FILE_BYTES) {
         return Err(format!("{key}.size is above {MAX_FILE_BYTES}"));
+    }
+    if !is_sha256(sha256) {
+        return Err(format!("{key}.sha256 is not 64 hexadecimal digits in lower case"));
     }
     Ok(())
 }
@@ -82,8 +79,7 @@ impl Manifest {
         for (name, source) in &self.sources {
             plain_name("sources:", name)?;
             let key = format!("sources.{name:?}");
-            checksum(&key, &source.sha256)?;
-            size(&key, source.size)?;
+            pin(&key, source.size, &source.sha256)?;
             printable(&format!("{key}.license"), &source.license)?;
             printable(&format!("{key}.attribution"), &source.attribution)?;
             for url in &source.urls {
@@ -100,7 +96,6 @@ impl Manifest {
         for (name, model) in &self.models {
             plain_name("models:", name)?;
             let key = format!("models.{name:?}");
-            size(&key, model.size)?;
             for source in model.import.sources() {
                 if !self.sources.contains_key(source) {
                     return Err(format!("{key}.import: {source:?} is not among the sources"));
@@ -110,7 +105,7 @@ impl Manifest {
             let Some(sha256) = model.sha256.as_ref().or(of_source) else {
                 return Err(format!("{key}.sha256 is missing: it pins the imported model"));
             };
-            checksum(&key, sha256)?;
+            pin(&key, model.size, sha256)?;
             if of_source.is_some_and(|source| source != sha256) {
                 return Err(format!("{key}.sha256 is not that of its source"));
             }

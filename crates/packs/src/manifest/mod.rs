@@ -1,19 +1,18 @@
 //! `pack.toml`: the files of a pack and how its models are fed.
 
 mod check;
-mod recipe;
 mod roles;
 
 use std::collections::BTreeMap;
 
-use likeness_onnx::quote;
-use serde::Deserialize;
+use likeness_onnx::import::{openvino, pytorch};
+use likeness_onnx::{quote, read, write};
+use serde::{Deserialize, Deserializer};
 
 use crate::files::short_digest;
-use crate::{LivenessCalibration, MatchCalibration, PackError};
+use crate::{ImportError, LivenessCalibration, MatchCalibration, PackError};
 
 pub(crate) use check::is_plain_name;
-pub use recipe::Recipe;
 pub use roles::{
     ChannelOrder, ClassOutput, CropFit, DetectorAdapter, DetectorModel, EmbedderAdapter, EmbedderModel,
     LivenessAdapter, LivenessModelEntry, Preprocessing, SelfTestVector, Template,
@@ -42,17 +41,11 @@ const BUILTIN: &[(&str, &str)] = &[
 
 /// `packs/*.toml` are symbolic links to `models/*/pack.toml`, which `cargo package` follows; a checkout without symbolic
 /// links has files with the links' targets in their place.
-const _: () = {
-    let mut at = 0;
-    while at < BUILTIN.len() {
-        assert!(
-            BUILTIN[at].1.as_bytes()[0] != b'.',
-            "crates/packs/packs/*.toml must be symbolic links, but this checkout has text files in their place; on \
-             Windows, turn on Developer Mode and clone again with `git clone -c core.symlinks=true`"
-        );
-        at += 1;
-    }
-};
+const _: () = assert!(
+    BUILTIN[0].1.as_bytes()[0] != b'.',
+    "crates/packs/packs/*.toml must be symbolic links, but this checkout has text files in their place; on Windows, turn \
+     on Developer Mode and clone again with `git clone -c core.symlinks=true`"
+);
 
 /// A model pack: the origins of its files, the recipes of its models, and the parameters of each for its role.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -151,24 +144,22 @@ impl Manifest {
     /// Returns the SHA-256 of a model's ONNX file; `None` if there is no such model.
     #[must_use]
     pub fn model_sha256(&self, model: &str) -> Option<&str> {
-        let entry = self.models.get(model)?;
-        let of_source = || Some(self.plain_source(entry)?.sha256.as_str());
-        entry.sha256.as_deref().or_else(of_source)
+        self.models.contains_key(model).then(|| self.blob(model).0)
     }
 
-    /// Returns the most bytes that a model's ONNX file can have.
+    /// Returns SHA-256 and most bytes of a model's ONNX file; no file has those of an unknown model.
     #[must_use]
-    pub fn model_max_bytes(&self, model: &str) -> u64 {
-        let entry = self.models.get(model);
-        let of_source = |entry| self.plain_source(entry)?.size;
-        let stated = entry.and_then(|entry| entry.size.or_else(|| of_source(entry)));
-        stated.unwrap_or(MAX_FILE_BYTES)
-    }
-
-    /// Returns SHA-256 and most bytes of a model's ONNX file; no file has those of an unknown one.
-    pub(crate) fn blob(&self, model: &str) -> (&str, u64) {
-        let sha256 = self.model_sha256(model).unwrap_or_default();
-        (sha256, self.model_max_bytes(model))
+    pub fn blob(&self, model: &str) -> (&str, u64) {
+        let Some(entry) = self.models.get(model) else {
+            return ("", 0);
+        };
+        let source = self.plain_source(entry);
+        let sha256 = entry
+            .sha256
+            .as_deref()
+            .or(source.map(|source| source.sha256.as_str()));
+        let size = entry.size.or_else(|| source?.size);
+        (sha256.unwrap_or_default(), size.unwrap_or(MAX_FILE_BYTES))
     }
 }
 
@@ -215,6 +206,75 @@ pub struct ModelFile {
     /// SHA-256 of the ONNX file; that of the source where it is taken as it is.
     #[serde(default)]
     pub sha256: Option<String>,
+}
+
+/// How an ONNX model is imported from sources, which have their names in the manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(tag = "from", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Recipe {
+    /// An ONNX file as it is.
+    Onnx {
+        /// The source.
+        file: String,
+    },
+    /// OpenVINO IR, version 11.
+    OpenvinoIr {
+        /// The source with the graph.
+        xml: String,
+        /// The source with the weights.
+        bin: String,
+    },
+    /// A PyTorch state dict in the legacy format.
+    Pytorch {
+        /// The source.
+        file: String,
+        /// The network that the weights belong to.
+        #[serde(deserialize_with = "architecture")]
+        architecture: pytorch::Architecture,
+    },
+}
+
+fn architecture<'de, D: Deserializer<'de>>(deserializer: D) -> Result<pytorch::Architecture, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    name.parse().map_err(serde::de::Error::custom)
+}
+
+impl Recipe {
+    /// Returns the names of the sources that it reads.
+    #[must_use]
+    pub fn sources(&self) -> Vec<&str> {
+        match self {
+            Self::Onnx { file } | Self::Pytorch { file, .. } => vec![file],
+            Self::OpenvinoIr { xml, bin } => vec![xml, bin],
+        }
+    }
+
+    /// Returns the bytes of the ONNX file, always the same for the same sources. `source` returns the bytes of a source by
+    /// its name in the manifest.
+    ///
+    /// # Errors
+    /// [`ImportError`]; never panics, whatever the sources are.
+    pub fn apply(&self, source: impl Fn(&str) -> Result<Vec<u8>, PackError>) -> Result<Vec<u8>, ImportError> {
+        let (file, imported) = match self {
+            Self::Onnx { file } => {
+                let bytes = source(file)?;
+                (file, read(&bytes).map(|_| bytes))
+            }
+            Self::OpenvinoIr { xml, bin } => {
+                let model = openvino::import(&source(xml)?, &source(bin)?);
+                (xml, model.map(|model| write(&model)))
+            }
+            Self::Pytorch { file, architecture } => {
+                let model = pytorch::import(&source(file)?, *architecture);
+                (file, model.map(|model| write(&model)))
+            }
+        };
+        imported.map_err(|source| ImportError::Invalid {
+            file: file.clone(),
+            source,
+        })
+    }
 }
 
 #[cfg(test)]

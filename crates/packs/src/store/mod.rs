@@ -7,8 +7,6 @@
 //! <store>/lock                         locked by the process that writes to the store
 //! ```
 
-mod packs;
-mod search;
 #[cfg(feature = "fetch")]
 mod write;
 
@@ -18,8 +16,6 @@ use std::sync::Arc;
 
 use likeness_onnx::optimize::{self, Passes};
 
-pub use packs::{PackPlace, PackStatus};
-pub use search::{ENV_STORE, StoreSearch};
 #[cfg(feature = "fetch")]
 pub(crate) use write::{Lock, Partial, write_atomically};
 
@@ -33,6 +29,15 @@ pub(crate) const MANIFEST_LIMIT: u64 = 1 << 20;
 /// Name of a manifest's file.
 pub(crate) const MANIFEST_FILE: &str = "pack.toml";
 
+/// Environment variable with the folder of the model store.
+pub const ENV_STORE: &str = "LIKENESS_MODELS";
+
+/// The model store of a checkout, below its root; `make setup` fills it.
+const CHECKOUT_STORE: &str = "models/store";
+
+/// From `target/release/deps/<test>` to the root of a checkout.
+const LEVELS_ABOVE_EXECUTABLE: usize = 4;
+
 /// A model store: a folder with the files of packs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
@@ -44,6 +49,40 @@ pub struct Store {
 pub struct Pack {
     manifest: Manifest,
     models: BTreeMap<String, Arc<Vec<u8>>>,
+}
+
+/// Where a pack's manifest is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PackPlace {
+    /// In the program.
+    BuiltIn,
+    /// In the model store.
+    Installed,
+}
+
+/// A known pack, and how much of it is in the model store.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct PackStatus {
+    /// Its name.
+    pub name: String,
+    /// Where its manifest is.
+    pub place: PackPlace,
+    /// The manifest, or its fault.
+    pub manifest: Result<Manifest, PackError>,
+    /// Names of the missing models.
+    pub missing: Vec<String>,
+    /// Names of the models with wrong bytes.
+    pub wrong: Vec<String>,
+}
+
+impl PackStatus {
+    /// Whether the pack can be used.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.manifest.is_ok() && self.missing.is_empty() && self.wrong.is_empty()
+    }
 }
 
 /// A manifest and its folder; files beside it belong to it.
@@ -162,6 +201,51 @@ impl Store {
         Ok(Pack { manifest, models })
     }
 
+    /// Returns the built-in packs, then the installed ones by name. Every model is read and verified.
+    #[must_use]
+    pub fn packs(&self) -> Vec<PackStatus> {
+        let builtin = Manifest::builtin_names().map(|name| (name.to_owned(), PackPlace::BuiltIn));
+        let installed = self.installed().into_iter();
+        builtin
+            .chain(installed.map(|name| (name, PackPlace::Installed)))
+            .map(|(name, place)| self.status(name, place))
+            .collect()
+    }
+
+    fn installed(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder.join("packs"));
+        let mut names: Vec<String> = entries
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| self.manifest_path(name).is_file() && Manifest::builtin_text(name).is_none())
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn status(&self, name: String, place: PackPlace) -> PackStatus {
+        let (mut missing, mut wrong) = (Vec::new(), Vec::new());
+        let manifest = self.locate(&name).map(|located| {
+            for model in located.manifest.models.keys() {
+                let path = self.model_path(&located, model);
+                if !path.is_file() {
+                    missing.push(model.clone());
+                } else if read_model(&located, model, &path).is_err() {
+                    wrong.push(model.clone());
+                }
+            }
+            located.manifest
+        });
+        PackStatus {
+            name,
+            place,
+            manifest,
+            missing,
+            wrong,
+        }
+    }
+
     /// Returns the path of a model: its blob or, if there is none, a file beside the manifest.
     pub(crate) fn model_path(&self, located: &Located, model: &str) -> PathBuf {
         let blob = self.blob(located.manifest.blob(model).0);
@@ -215,6 +299,67 @@ impl Pack {
             pack: self.manifest.name.clone(),
             reason: format!("{name:?} is not among the models"),
         })
+    }
+}
+
+/// Searches for the model store, in this order: the folder given to [`with_folder`](Self::with_folder), the folder in
+/// [`LIKENESS_MODELS`](ENV_STORE), `models/store` in the working directory, `models/store` above the executable. With
+/// either of the first two no other place is searched.
+#[derive(Debug, Clone, Default)]
+pub struct StoreSearch {
+    folder: Option<PathBuf>,
+}
+
+impl StoreSearch {
+    /// Searches the usual places.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Searches this folder only.
+    #[must_use]
+    pub fn with_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
+    /// Returns the model store to write to: the one that is found, else the given folder or `models/store`.
+    #[must_use]
+    pub fn place(&self) -> Store {
+        let given = || self.given().unwrap_or_else(|| PathBuf::from(CHECKOUT_STORE));
+        self.find().unwrap_or_else(|_| Store::at(given()))
+    }
+
+    fn given(&self) -> Option<PathBuf> {
+        let named = || std::env::var_os(ENV_STORE).filter(|value| !value.is_empty());
+        self.folder.clone().or_else(|| named().map(PathBuf::from))
+    }
+
+    /// Finds the model store.
+    ///
+    /// # Errors
+    /// [`PackError::NoStore`] with every place that was searched.
+    pub fn find(&self) -> Result<Store, PackError> {
+        let mut searched = Vec::new();
+        let folders = self.given().map_or_else(
+            || {
+                searched.push("--models: not given".to_owned());
+                searched.push(format!("{ENV_STORE}: not set"));
+                let executable = std::env::current_exe().unwrap_or_default();
+                let above = executable.ancestors().skip(1).take(LEVELS_ABOVE_EXECUTABLE);
+                let roots = std::iter::once(Path::new("")).chain(above);
+                roots.map(|root| root.join(CHECKOUT_STORE)).collect()
+            },
+            |folder| vec![folder],
+        );
+        for folder in folders {
+            if folder.is_dir() {
+                return Ok(Store::at(folder));
+            }
+            searched.push(format!("{}: no such folder", folder.display()));
+        }
+        Err(PackError::NoStore { searched })
     }
 }
 

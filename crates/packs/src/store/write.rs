@@ -33,7 +33,8 @@ pub(crate) struct Partial {
     blob: PathBuf,
     file: File,
     hasher: Sha256,
-    length: u64,
+    /// Bytes so far.
+    pub(crate) length: u64,
 }
 
 impl Drop for Partial {
@@ -46,11 +47,6 @@ impl Drop for Partial {
 }
 
 impl Partial {
-    /// Returns the number of bytes so far.
-    pub(crate) fn length(&self) -> u64 {
-        self.length
-    }
-
     /// Whether the bytes so far are the whole file.
     pub(crate) fn is_whole(&self) -> bool {
         self.found() == self.sha256

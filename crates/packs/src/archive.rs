@@ -1,24 +1,127 @@
-//! Taking a pack from an archive. The archive is untrusted: everything is verified, names are compared and never used as
-//! paths, and only what the manifest names is taken.
+//! A pack in one file, for closed networks: a plain tar with the manifest, the models and the sources.
+//!
+//! ```text
+//! pack.toml                      the manifest
+//! SHA256SUMS                     every blob's checksum, in the format of `sha256sum --check`
+//! blobs/sha256/<64 digits>       models and sources by the SHA-256 of their bytes
+//! ```
+//!
+//! The same pack gives the same bytes. `tar --extract` into an empty folder gives the blobs of a model store.
+//!
+//! An archive to read is untrusted: everything is verified, names are compared and never used as paths, and only what the
+//! manifest names is taken.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use tar::{Entry, EntryType};
 
-use super::{BLOBS, SUMS_FILE, sums};
-use crate::files::is_sha256;
-use crate::store::{Located, MANIFEST_FILE, MANIFEST_LIMIT};
+use crate::files::{is_sha256, read_verified};
+use crate::store::{Located, MANIFEST_FILE, MANIFEST_LIMIT, read_model, write_atomically};
 use crate::{Manifest, PackError, Store};
+
+/// Name of the list of checksums.
+const SUMS_FILE: &str = "SHA256SUMS";
+
+/// Folder of the blobs.
+const BLOBS: &str = "blobs/sha256/";
 
 /// Bytes that are read at a time.
 const CHUNK: usize = 1 << 16;
 
 /// Largest list of checksums: a line has some 150 bytes, and a pack some dozens of files.
 const SUMS_LIMIT: u64 = 1 << 20;
+
+/// The result of an export.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Exported {
+    /// Name of the pack.
+    pub pack: String,
+    /// Its version.
+    pub version: String,
+    /// Number of models.
+    pub models: usize,
+    /// Number of sources in the archive that are not models themselves.
+    pub sources: usize,
+    /// Size of the archive.
+    pub bytes: u64,
+}
+
+/// The blobs to write by their SHA-256: the file of each, and the most bytes that it may have.
+type Blobs<'a> = BTreeMap<&'a str, (PathBuf, u64)>;
+
+/// Writes a complete pack into an archive, with those of its sources that are in the model store. The same pack gives the
+/// same bytes. The file appears when it is complete.
+///
+/// # Errors
+/// A missing or wrong model of the pack, or why the file cannot be written.
+pub fn export(store: &Store, pack: &str, out: &Path) -> Result<Exported, PackError> {
+    let located = store.locate(pack)?;
+    let manifest = &located.manifest;
+    let mut blobs = Blobs::new();
+    for model in manifest.models.keys() {
+        let path = store.model_path(&located, model);
+        read_model(&located, model, &path)?;
+        let (sha256, limit) = manifest.blob(model);
+        blobs.insert(sha256, (path, limit));
+    }
+    let models = blobs.len();
+    for source in manifest.sources.values() {
+        let (sha256, limit) = (source.sha256.as_str(), source.max_bytes());
+        if store.holds(sha256, limit) {
+            blobs.entry(sha256).or_insert_with(|| (store.blob(sha256), limit));
+        }
+    }
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
+    write_atomically(folder.unwrap_or(Path::new(".")), out, |file| {
+        write(file, out, &located, &blobs)
+    })?;
+    Ok(Exported {
+        pack: manifest.name.clone(),
+        version: manifest.version.clone(),
+        models: manifest.models.len(),
+        sources: blobs.len() - models,
+        bytes: std::fs::metadata(out).map_or(0, |metadata| metadata.len()),
+    })
+}
+
+fn write(file: &mut File, out: &Path, located: &Located, blobs: &Blobs<'_>) -> Result<(), PackError> {
+    let failed = |error| PackError::unwritable(out)(error);
+    let mut tar = tar::Builder::new(BufWriter::new(file));
+    append(&mut tar, MANIFEST_FILE, located.text.as_bytes()).map_err(failed)?;
+    let sums = sums(blobs.keys().copied());
+    append(&mut tar, SUMS_FILE, sums.as_bytes()).map_err(failed)?;
+    for (sha256, (path, limit)) in blobs {
+        let bytes = read_verified(&located.manifest.name, path, sha256, *limit)?;
+        append(&mut tar, &format!("{BLOBS}{sha256}"), &bytes).map_err(failed)?;
+    }
+    let written = tar.into_inner().and_then(|mut inner| inner.flush());
+    written.map_err(failed)
+}
+
+/// Appends an entry with nothing in it of this machine, user or day.
+fn append(tar: &mut tar::Builder<impl Write>, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(tar::EntryType::Regular);
+    header.set_size(bytes.len() as u64);
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    tar.append_data(&mut header, name, bytes)
+}
+
+/// The list of these blobs, which are in order.
+fn sums<'a>(blobs: impl IntoIterator<Item = &'a str>) -> String {
+    let blobs = blobs.into_iter();
+    blobs
+        .map(|sha256| format!("{sha256}  {BLOBS}{sha256}\n"))
+        .collect()
+}
 
 /// An archive whose manifest has been read.
 #[derive(Debug)]
@@ -152,7 +255,7 @@ impl Archive {
                 }
             }
         }
-        let received = partial.length();
+        let received = partial.length;
         partial.finish()?.map_err(|found| {
             let reason = format!("{name}: expected SHA-256 {sha256}, found {found} in {received} bytes");
             damaged(&self.path, reason)

@@ -1,6 +1,7 @@
 //! `likeness audit`.
 
-use std::io::{BufWriter, Write};
+use std::collections::BTreeMap;
+use std::io::{self, BufWriter, Write};
 
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
@@ -11,11 +12,10 @@ use likeness::server::audit::{
     ChainCheckpoint, ChainKey, audit_folder, audit_row, file_records, verify_database, verify_files,
 };
 use likeness::server::storage::audit::AuditFilter;
+use serde_json::Value;
 
 use super::settings::ConfigArguments;
-use super::{Failure, block_on, exit, say, warn_renamed};
-
-mod table;
+use super::{Failure, block_on, disarmed, exit, say, warn_renamed};
 
 /// Records that are read at a time.
 const PAGE: i64 = 500;
@@ -40,9 +40,6 @@ pub(crate) struct VerifyArguments {
     /// Checkpoint that must be in its chain; the only way to notice records missing at the end
     #[arg(long, value_name = "INSTANCE:NUMBER:HASH")]
     expect_checkpoint: Vec<ChainCheckpoint>,
-    /// The old name of --expect-checkpoint
-    #[arg(long, hide = true)]
-    expect_head: Vec<ChainCheckpoint>,
     #[command(flatten)]
     config: ConfigArguments,
 }
@@ -113,18 +110,14 @@ impl AuditCommand {
 
 async fn verify(arguments: &VerifyArguments, config: &Config) -> Result<u8, Failure> {
     let key = ChainKey::new(config.audit.chain_key.clone());
-    let mut expected = arguments.expect_checkpoint.clone();
-    if !arguments.expect_head.is_empty() {
-        warn_renamed("--expect-head", "--expect-checkpoint", None);
-        expected.extend(arguments.expect_head.iter().cloned());
-    }
+    let expected = &arguments.expect_checkpoint;
     let folder = audit_folder(&config.data_folder);
     let (report, place) = if arguments.from.is_files() {
-        let report = verify_files(&folder, &key, &expected)?;
+        let report = verify_files(&folder, &key, expected)?;
         (report, folder.display().to_string())
     } else {
         let database = config.open_database().await?;
-        let report = verify_database(&database, &key, &expected, &folder).await?;
+        let report = verify_database(&database, &key, expected, &folder).await?;
         (report, database.name().to_owned())
     };
     for chain in &report.chains {
@@ -135,18 +128,19 @@ async fn verify(arguments: &VerifyArguments, config: &Config) -> Result<u8, Fail
             say(format_args!("{} records verified, up to {end}", chain.records))?;
         }
     }
-    let is_whole = report.faults.is_empty() && report.missed.is_empty();
-    for fault in &report.faults {
+    let faults = report.faults.iter().map(ToString::to_string);
+    let missed = report.missed.iter().map(|checkpoint| {
+        format!(
+            "no chain contains the checkpoint {checkpoint}: records are missing at its end, it was forged, or the record has \
+             expired"
+        )
+    });
+    let faults: Vec<String> = faults.chain(missed).collect();
+    for fault in &faults {
         say(format_args!("FAULT {fault}"))?;
     }
-    for checkpoint in &report.missed {
-        say(format_args!(
-            "FAULT no chain contains the checkpoint {checkpoint}: records are missing at its end, it was forged, or the record \
-             has expired"
-        ))?;
-    }
     let is_empty = report.chains.iter().all(|chain| chain.records == 0);
-    if !is_whole {
+    if !faults.is_empty() {
         say("The audit log is NOT intact.")?;
         return Ok(exit::REJECT);
     }
@@ -165,15 +159,13 @@ async fn export(arguments: &ExportArguments, config: &Config) -> Result<u8, Fail
         app: arguments.app.clone(),
     };
     let mut lines = BufWriter::new(std::io::stdout().lock());
-    let mut rows = match arguments.format {
-        Format::Jsonl => None,
-        Format::Csv => Some(csv::Writer::from_writer(std::io::stdout())),
-    };
+    let is_csv = arguments.format == Format::Csv;
+    let mut rows = is_csv.then(|| csv::Writer::from_writer(std::io::stdout()));
     if let Some(rows) = &mut rows {
-        rows.write_record(table::columns())?;
+        rows.write_record(columns())?;
     }
     let mut write = |record: &str| match &mut rows {
-        Some(rows) => table::write_row(rows, record),
+        Some(rows) => write_row(rows, record),
         None => writeln!(lines, "{record}"),
     };
     if arguments.from.is_files() {
@@ -216,4 +208,93 @@ async fn status(config: &Config) -> Result<u8, Failure> {
         database.name()
     ))?;
     Ok(exit::PASS)
+}
+
+/// The columns, as paths into a record: those of the chain, those of events by their names in there, and those of events
+/// of the service itself.
+const COLUMNS: &str = "instance seq prev hash \
+                       v time kind request_id correlation_id client app endpoint path profile \
+                       pack pack_version pack_digest provider match_calibration liveness_calibration \
+                       selfie.bytes selfie.width selfie.height selfie.faces \
+                       photo.bytes photo.width photo.height photo.faces \
+                       face_match liveness threshold outcome codes status error limit \
+                       ms.total ms.body ms.queue ms.decode ms.detect ms.embed ms.liveness ms.quality \
+                       version lost";
+
+/// Returns the names of the columns.
+fn columns() -> impl Iterator<Item = &'static str> {
+    COLUMNS.split(' ')
+}
+
+/// Writes the row of a record.
+///
+/// # Errors
+/// Those of `out`; and where the record has a field that has no column: a newer version wrote it, and nothing is to be left
+/// out silently.
+fn write_row(out: &mut csv::Writer<impl Write>, record: &str) -> io::Result<()> {
+    let record: Value = serde_json::from_str(record)?;
+    let mut fields = BTreeMap::new();
+    flatten(&record, "", &mut fields);
+    let cells = columns().map(|column| disarmed(fields.remove(column).map_or_else(String::new, text)));
+    let cells: Vec<String> = cells.collect();
+    if let Some(unknown) = fields.keys().next() {
+        return Err(io::Error::other(format!(
+            "a record has the field `{unknown}`, for which this version has no column: use --format jsonl"
+        )));
+    }
+    Ok(out.write_record(cells)?)
+}
+
+/// The fields of a record, as paths; those of its event without that name before them.
+fn flatten<'a>(value: &'a Value, path: &str, fields: &mut BTreeMap<String, &'a Value>) {
+    let Some(object) = value.as_object() else {
+        fields.insert(path.to_owned(), value);
+        return;
+    };
+    for (key, value) in object {
+        match (path, key.as_str()) {
+            ("", "event") => flatten(value, "", fields),
+            ("", _) => flatten(value, key, fields),
+            _ => flatten(value, &format!("{path}.{key}"), fields),
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(list) => list.iter().map(text).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(line: &str) -> io::Result<String> {
+        let mut out = csv::Writer::from_writer(Vec::new());
+        write_row(&mut out, line)?;
+        Ok(String::from_utf8(out.into_inner().unwrap()).unwrap())
+    }
+
+    #[test]
+    fn a_row_has_the_fields_of_the_record_in_their_columns() {
+        let line = r#"{"instance":"i","seq":7,"prev":"p","hash":"h","event":{"v":1,"kind":"verification",
+            "correlation_id":"=1+1","codes":["A","B"],"selfie":{"bytes":9,"width":null},"ms":{"total":1.5}}}"#;
+        let row = row(line).unwrap();
+        assert!(row.starts_with("i,7,p,h,1,,verification,,'=1+1,"), "{row}");
+        assert!(
+            row.contains(",9,,") && row.contains(",A B,") && row.contains(",1.5,"),
+            "{row}"
+        );
+        assert_eq!(row.matches(',').count(), columns().count() - 1);
+    }
+
+    #[test]
+    fn a_field_without_a_column_is_an_error() {
+        let error = row(r#"{"seq":1,"event":{"ms":{"later":1}}}"#).unwrap_err();
+        assert!(error.to_string().contains("`ms.later`"), "{error}");
+    }
 }
