@@ -73,8 +73,7 @@ pub mod liveness {
 pub mod packs {
     pub use likeness_engine::packs::{
         Calibration, CalibrationFile, DEFAULT_PACK, ENV_STORE, LivenessCalibration, MAX_FILE_BYTES, Manifest,
-        MatchCalibration, Pack, PackError, PackPlace, PackStatus, Pass, Passes, ScoreCurve, Store,
-        StoreSearch,
+        MatchCalibration, Pack, PackError, PackStatus, Pass, Passes, ScoreCurve, Store, StoreSearch,
     };
 }
 

@@ -210,8 +210,7 @@ async fn status(config: &Config) -> Result<u8, Failure> {
     Ok(exit::PASS)
 }
 
-/// The columns, as paths into a record: those of the chain, those of events by their names in there, and those of events
-/// of the service itself.
+/// The columns, as paths into a record: those of the chain, of requests by their names in its event, and of the service.
 const COLUMNS: &str = "instance seq prev hash \
                        v time kind request_id correlation_id client app endpoint path profile \
                        pack pack_version pack_digest provider match_calibration liveness_calibration \
@@ -226,11 +225,8 @@ fn columns() -> impl Iterator<Item = &'static str> {
     COLUMNS.split(' ')
 }
 
-/// Writes the row of a record.
-///
-/// # Errors
-/// Those of `out`; and where the record has a field that has no column: a newer version wrote it, and nothing is to be left
-/// out silently.
+/// Writes the row of a record. A field without a column is an error: a newer version wrote it, and nothing is to be left out
+/// silently.
 fn write_row(out: &mut csv::Writer<impl Write>, record: &str) -> io::Result<()> {
     let record: Value = serde_json::from_str(record)?;
     let mut fields = BTreeMap::new();

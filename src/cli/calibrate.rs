@@ -94,8 +94,8 @@ impl CalibrateCommand {
             return Err(format!("--calibration conflicts with `calibrate`: {why}").into());
         }
         match self {
-            Self::Match(arguments) => arguments.run(engine),
-            Self::Liveness(arguments) => arguments.run(engine),
+            Self::Match(arguments) => fit_match(arguments, engine),
+            Self::Liveness(arguments) => fit_liveness(arguments, engine),
         }
     }
 }
@@ -141,71 +141,71 @@ impl File {
     }
 }
 
-impl MatchArguments {
-    fn run(&self, engine: &EngineArguments) -> Result<(), Failure> {
-        self.file.check_folder()?;
-        let work = self.source.read()?;
-        let engine = engine.raw_builder()?.build()?;
-        let bar = Bar::new();
-        let evaluation = Evaluation::new(&engine, work.root)
-            .with_data(&work.data)
-            .with_progress(&bar);
-        let options = MatchOptions::default().with_face(self.source.face());
-        let report = match &work.list {
-            Comparisons::All(people) => evaluation.all_pairs(people, None, &options)?,
-            Comparisons::Pairs(list) => evaluation.pairs(list, None, &options)?.0,
-        };
-        let anchors = if self.anchors.is_empty() {
-            &MATCH_ANCHORS[..]
-        } else {
-            &self.anchors
-        };
-        let fit = calibrate_match(
-            &report,
-            anchors,
-            self.file.name.as_deref().unwrap_or(&work.name),
-            &self.file.date(),
-        )?;
-        for (anchor, needed) in &fit.left_out {
-            say(format_args!(
-                "left out confidence {}: a false match rate of {:e} needs {needed} impostor comparisons, found {}",
-                anchor.confidence, anchor.false_match_rate, report.comparisons.impostor
-            ))?;
-        }
-        for point in &fit.calibration.points {
-            say(format_args!(
-                "confidence {}: similarity {}, false match rate {:e}, false non-match rate {}",
-                point.confidence,
-                point.similarity,
-                point.false_match_rate,
-                or(point.false_non_match_rate, "unknown")
-            ))?;
-        }
-        self.file.write(&engine, Calibration::Match(fit.calibration))
+fn fit_match(arguments: &MatchArguments, engine: &EngineArguments) -> Result<(), Failure> {
+    arguments.file.check_folder()?;
+    let work = arguments.source.read()?;
+    let engine = engine.raw_builder()?.build()?;
+    let bar = Bar::new();
+    let evaluation = Evaluation::new(&engine, work.root)
+        .with_data(&work.data)
+        .with_progress(&bar);
+    let options = MatchOptions::default().with_face(arguments.source.face());
+    let report = match &work.list {
+        Comparisons::All(people) => evaluation.all_pairs(people, None, &options)?,
+        Comparisons::Pairs(list) => evaluation.pairs(list, None, &options)?.0,
+    };
+    let anchors = if arguments.anchors.is_empty() {
+        &MATCH_ANCHORS[..]
+    } else {
+        &arguments.anchors
+    };
+    let fit = calibrate_match(
+        &report,
+        anchors,
+        arguments.file.name.as_deref().unwrap_or(&work.name),
+        &arguments.file.date(),
+    )?;
+    for (anchor, needed) in &fit.left_out {
+        say(format_args!(
+            "left out confidence {}: a false match rate of {:e} needs {needed} impostor comparisons, found {}",
+            anchor.confidence, anchor.false_match_rate, report.comparisons.impostor
+        ))?;
     }
+    for point in &fit.calibration.points {
+        say(format_args!(
+            "confidence {}: similarity {}, false match rate {:e}, false non-match rate {}",
+            point.confidence,
+            point.similarity,
+            point.false_match_rate,
+            or(point.false_non_match_rate, "unknown")
+        ))?;
+    }
+    arguments.file.write(&engine, Calibration::Match(fit.calibration))
 }
 
-impl LivenessArguments {
-    fn run(&self, engine: &EngineArguments) -> Result<(), Failure> {
-        self.file.check_folder()?;
-        let targets = LivenessTargets::new(self.apcer, self.bpcer)?.with_allow_easier(self.allow_easier);
-        let work = self.source.read()?;
-        let engine = engine.raw_builder()?.build()?;
-        let bar = Bar::new();
-        let evaluation = Evaluation::new(&engine, work.root).with_progress(&bar);
-        let (_, scores) = evaluation.liveness(&work.list)?;
-        let (name, date) = (self.file.name.as_deref().unwrap_or(&work.name), self.file.date());
-        let calibration = calibrate_liveness(&scores, &targets, name, &work.data, &date)?;
-        for point in &calibration.points {
-            say(format_args!(
-                "liveness {}: probability {}, APCER of the worst species {}, BPCER {}",
-                point.liveness, point.probability, point.apcer, point.bpcer
-            ))?;
-        }
-        let species = calibration.presentations.len().saturating_sub(1);
-        if species < 2 {
-            say("fitted to one attack species: error rates of others are not measured")?;
-        }
-        self.file.write(&engine, Calibration::Liveness(calibration))
+fn fit_liveness(arguments: &LivenessArguments, engine: &EngineArguments) -> Result<(), Failure> {
+    arguments.file.check_folder()?;
+    let targets =
+        LivenessTargets::new(arguments.apcer, arguments.bpcer)?.with_allow_easier(arguments.allow_easier);
+    let work = arguments.source.read()?;
+    let engine = engine.raw_builder()?.build()?;
+    let bar = Bar::new();
+    let evaluation = Evaluation::new(&engine, work.root).with_progress(&bar);
+    let (_, scores) = evaluation.liveness(&work.list)?;
+    let (name, date) = (
+        arguments.file.name.as_deref().unwrap_or(&work.name),
+        arguments.file.date(),
+    );
+    let calibration = calibrate_liveness(&scores, &targets, name, &work.data, &date)?;
+    for point in &calibration.points {
+        say(format_args!(
+            "liveness {}: probability {}, APCER of the worst species {}, BPCER {}",
+            point.liveness, point.probability, point.apcer, point.bpcer
+        ))?;
     }
+    let species = calibration.presentations.len().saturating_sub(1);
+    if species < 2 {
+        say("fitted to one attack species: error rates of others are not measured")?;
+    }
+    arguments.file.write(&engine, Calibration::Liveness(calibration))
 }

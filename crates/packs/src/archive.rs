@@ -36,15 +36,11 @@ const CHUNK: usize = 1 << 16;
 const SUMS_LIMIT: u64 = 1 << 20;
 
 /// The result of an export.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Exported {
-    /// Name of the pack.
-    pub pack: String,
-    /// Its version.
-    pub version: String,
-    /// Number of models.
-    pub models: usize,
+    /// The pack.
+    pub manifest: Manifest,
     /// Number of sources in the archive that are not models themselves.
     pub sources: usize,
     /// Size of the archive.
@@ -54,8 +50,7 @@ pub struct Exported {
 /// The blobs to write by their SHA-256: the file of each, and the most bytes that it may have.
 type Blobs<'a> = BTreeMap<&'a str, (PathBuf, u64)>;
 
-/// Writes a complete pack into an archive, with those of its sources that are in the model store. The same pack gives the
-/// same bytes. The file appears when it is complete.
+/// Writes a complete pack, with those of its sources that are in the model store, into a file that appears when complete.
 ///
 /// # Errors
 /// A missing or wrong model of the pack, or why the file cannot be written.
@@ -81,9 +76,7 @@ pub fn export(store: &Store, pack: &str, out: &Path) -> Result<Exported, PackErr
         write(file, out, &located, &blobs)
     })?;
     Ok(Exported {
-        pack: manifest.name.clone(),
-        version: manifest.version.clone(),
-        models: manifest.models.len(),
+        manifest: manifest.clone(),
         sources: blobs.len() - models,
         bytes: std::fs::metadata(out).map_or(0, |metadata| metadata.len()),
     })
@@ -233,13 +226,11 @@ impl Archive {
                 taken.push(sha256.to_owned());
             }
         }
-        match awaited.first() {
-            Some(sha256) => {
-                let reason = format!("it ends before {BLOBS}{sha256}, which is in its list");
-                Err(damaged(path, reason))
-            }
-            None => Ok(()),
-        }
+        let Some(sha256) = awaited.first() else {
+            return Ok(());
+        };
+        let reason = format!("it ends before {BLOBS}{sha256}, which is in its list");
+        Err(damaged(path, reason))
     }
 
     fn take(&self, name: &str, sha256: &str, mut entry: impl Read, store: &Store) -> Result<(), PackError> {

@@ -64,8 +64,7 @@ pub(crate) fn read_verified(
     })
 }
 
-/// Whether a file exists. One that cannot be examined, as in a folder that this user may not enter, is an error: fetching
-/// it again would not help.
+/// Whether a file exists. That it cannot be examined is an error, as in a folder that this user may not enter.
 pub(crate) fn exists(path: &Path) -> Result<bool, PackError> {
     match std::fs::metadata(path) {
         Ok(found) => Ok(found.is_file()),

@@ -20,7 +20,6 @@
 
 #[cfg(feature = "fetch")]
 pub mod archive;
-mod calibration;
 mod error;
 #[cfg(feature = "fetch")]
 pub mod fetch;
@@ -28,15 +27,13 @@ mod files;
 mod manifest;
 mod store;
 
-pub use calibration::{
-    Calibration, CalibrationFile, LivenessCalibration, LivenessCurve, LivenessPoint, MatchCalibration,
-    MatchPoint, MeasuredRange, PresentationCount, Provenance, ScoreCurve, log_odds,
-};
 pub use error::{FailureKind, FetchFailure, ImportError, NotFetched, PackError};
 pub use likeness_onnx::optimize::{Pass, Passes};
 pub use manifest::{
-    ChannelOrder, ClassOutput, CropFit, DEFAULT_PACK, DetectorAdapter, DetectorModel, EmbedderAdapter,
-    EmbedderModel, LivenessAdapter, LivenessModelEntry, MAX_FILE_BYTES, Manifest, ModelFile, PackCalibration,
-    Preprocessing, Recipe, SelfTestVector, SourceFile, Template,
+    Calibration, CalibrationFile, ChannelOrder, ClassOutput, CropFit, DEFAULT_PACK, DetectorAdapter,
+    DetectorModel, EmbedderAdapter, EmbedderModel, LivenessAdapter, LivenessCalibration, LivenessCurve,
+    LivenessModelEntry, LivenessPoint, MAX_FILE_BYTES, Manifest, MatchCalibration, MatchPoint, MeasuredRange,
+    ModelFile, PackCalibration, Preprocessing, PresentationCount, Provenance, Recipe, ScoreCurve,
+    SelfTestVector, SourceFile, Template, log_odds,
 };
-pub use store::{ENV_STORE, Pack, PackPlace, PackStatus, Store, StoreSearch};
+pub use store::{ENV_STORE, Pack, PackStatus, Store, StoreSearch};

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::mpsc::channel;
 
 use likeness_packs::fetch::{Event, Mirror, Pull};
-use likeness_packs::{PackError, PackPlace, Store};
+use likeness_packs::{PackError, Store};
 use support::again::again_after;
 use support::publisher::{Step, gate};
 use support::scene::Scene;
@@ -255,7 +255,7 @@ fn a_pack_is_installed_by_its_manifest_and_then_found_by_its_name() {
             .find(|pack| pack.name == "tiny")
             .unwrap()
     };
-    assert!(tiny().is_complete() && tiny().place == PackPlace::Installed);
+    assert!(tiny().is_complete() && !tiny().is_builtin);
     let blob = scene.store().blob(&sha256(&file));
     std::fs::write(&blob, &file[1..]).unwrap();
     assert_eq!((tiny().missing, tiny().wrong), (vec![], vec!["a".to_owned()]));

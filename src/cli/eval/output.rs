@@ -24,8 +24,7 @@ impl Output {
         Ok(Self(folder.map(Path::to_owned)))
     }
 
-    /// Returns the journal to resume. Without `resume`, warns of one that an interrupted run has left, since it may hold
-    /// biometric data.
+    /// Returns the journal to resume, or warns of one that an interrupted run has left: it may hold biometric data.
     pub(crate) fn journal(
         &self,
         resume: bool,

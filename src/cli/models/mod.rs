@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use likeness::check;
-use likeness::packs::{MAX_FILE_BYTES, Manifest, PackPlace, PackStatus};
+use likeness::packs::{MAX_FILE_BYTES, Manifest, PackStatus};
 use likeness::runtime::Runtime;
 use likeness_onnx::inspect::{Assumptions, inspect_with};
 use likeness_packs::archive::export;
@@ -85,11 +85,12 @@ fn export_pack(arguments: &ExportArguments) -> Result<(), Failure> {
     let store = engine.store().find()?;
     let name = arguments.name.as_deref().unwrap_or(engine.pack_name());
     let exported = export(&store, name, &arguments.out)?;
+    let manifest = &exported.manifest;
     say(format_args!(
         "model pack {} {}: {} and {} in {}, {} bytes",
-        exported.pack,
-        exported.version,
-        count(exported.models, "model"),
+        manifest.name,
+        manifest.version,
+        count(manifest.models.len(), "model"),
         count(exported.sources, "other file"),
         arguments.out.display(),
         exported.bytes,
@@ -126,10 +127,7 @@ fn list(arguments: &StoreArguments) -> Result<(), Failure> {
 }
 
 fn line(pack: &PackStatus) -> String {
-    let place = match pack.place {
-        PackPlace::BuiltIn => "built in",
-        _ => "installed",
-    };
+    let place = if pack.is_builtin { "built in" } else { "installed" };
     let name = &pack.name;
     match &pack.manifest {
         Err(error) => format!("{name}: {place}, UNUSABLE: {error}"),

@@ -50,17 +50,15 @@ impl Client {
             )
         });
         let (connect, read) = (Some(retry.connect_timeout), Some(retry.read_timeout));
-        let config = client(roots, None)
+        let agent = client(roots, None)
             .timeout_resolve(connect)
             .timeout_connect(connect)
             .timeout_recv_response(read)
             .timeout_per_read(read)
             .timeout_per_write(read)
-            .build();
-        Self {
-            agent: config.new_agent(),
-            no_tls,
-        }
+            .build()
+            .new_agent();
+        Self { agent, no_tls }
     }
 
     /// Requests a file from `start` on.

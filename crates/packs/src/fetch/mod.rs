@@ -23,8 +23,7 @@ use job::Job;
 pub struct RetryPolicy {
     /// Timeout of a name lookup, and of a connection.
     pub connect_timeout: Duration,
-    /// Timeout of a response, and of each part of its body; a server that sends less than a kilobyte a second for as long
-    /// counts as silent.
+    /// Timeout of a response and of each part of its body; less than a kilobyte a second for as long counts as silence.
     pub read_timeout: Duration,
     /// Attempts for each address; those that brought a megabyte do not count.
     pub attempts: u32,

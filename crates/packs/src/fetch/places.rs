@@ -69,8 +69,7 @@ impl Place {
     }
 }
 
-/// Returns the places to try for a file, in order: with a mirror no other one; otherwise the file beside the manifest, if
-/// there is one, and the manifest's addresses.
+/// Returns the places to try for a file, in order: the mirror alone, else the file beside the manifest and its addresses.
 pub(super) fn places(
     name: &str,
     source: &SourceFile,

@@ -1,5 +1,6 @@
 //! `pack.toml`: the files of a pack and how its models are fed.
 
+mod calibration;
 mod check;
 mod roles;
 
@@ -10,8 +11,12 @@ use likeness_onnx::{quote, read, write};
 use serde::{Deserialize, Deserializer};
 
 use crate::files::short_digest;
-use crate::{ImportError, LivenessCalibration, MatchCalibration, PackError};
+use crate::{ImportError, PackError};
 
+pub use calibration::{
+    Calibration, CalibrationFile, LivenessCalibration, LivenessCurve, LivenessPoint, MatchCalibration,
+    MatchPoint, MeasuredRange, PresentationCount, Provenance, ScoreCurve, log_odds,
+};
 pub(crate) use check::is_plain_name;
 pub use roles::{
     ChannelOrder, ClassOutput, CropFit, DetectorAdapter, DetectorModel, EmbedderAdapter, EmbedderModel,
@@ -108,13 +113,10 @@ impl Manifest {
             reason: quote::message(&error.to_string()),
         })?;
         manifest.digest = short_digest(text);
-        match manifest.check() {
-            Ok(()) => Ok(manifest),
-            Err(reason) => {
-                let pack = manifest.name;
-                Err(PackError::Manifest { pack, reason })
-            }
-        }
+        let pack = manifest.name.clone();
+        let checked = manifest.check();
+        checked.map_err(|reason| PackError::Manifest { pack, reason })?;
+        Ok(manifest)
     }
 
     /// Returns the names of the built-in packs.
@@ -250,8 +252,7 @@ impl Recipe {
         }
     }
 
-    /// Returns the bytes of the ONNX file, always the same for the same sources. `source` returns the bytes of a source by
-    /// its name in the manifest.
+    /// Returns the bytes of the ONNX file, the same for the same sources; `source` returns those of a source by its name.
     ///
     /// # Errors
     /// [`ImportError`]; never panics, whatever the sources are.

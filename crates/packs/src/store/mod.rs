@@ -51,24 +51,14 @@ pub struct Pack {
     models: BTreeMap<String, Arc<Vec<u8>>>,
 }
 
-/// Where a pack's manifest is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PackPlace {
-    /// In the program.
-    BuiltIn,
-    /// In the model store.
-    Installed,
-}
-
 /// A known pack, and how much of it is in the model store.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct PackStatus {
     /// Its name.
     pub name: String,
-    /// Where its manifest is.
-    pub place: PackPlace,
+    /// Whether its manifest is in the program, not in the model store.
+    pub is_builtin: bool,
     /// The manifest, or its fault.
     pub manifest: Result<Manifest, PackError>,
     /// Names of the missing models.
@@ -204,11 +194,10 @@ impl Store {
     /// Returns the built-in packs, then the installed ones by name. Every model is read and verified.
     #[must_use]
     pub fn packs(&self) -> Vec<PackStatus> {
-        let builtin = Manifest::builtin_names().map(|name| (name.to_owned(), PackPlace::BuiltIn));
+        let builtin = Manifest::builtin_names().map(|name| self.status(name.to_owned(), true));
         let installed = self.installed().into_iter();
         builtin
-            .chain(installed.map(|name| (name, PackPlace::Installed)))
-            .map(|(name, place)| self.status(name, place))
+            .chain(installed.map(|name| self.status(name, false)))
             .collect()
     }
 
@@ -224,7 +213,7 @@ impl Store {
         names
     }
 
-    fn status(&self, name: String, place: PackPlace) -> PackStatus {
+    fn status(&self, name: String, is_builtin: bool) -> PackStatus {
         let (mut missing, mut wrong) = (Vec::new(), Vec::new());
         let manifest = self.locate(&name).map(|located| {
             for model in located.manifest.models.keys() {
@@ -239,7 +228,7 @@ impl Store {
         });
         PackStatus {
             name,
-            place,
+            is_builtin,
             manifest,
             missing,
             wrong,
@@ -342,17 +331,14 @@ impl StoreSearch {
     /// [`PackError::NoStore`] with every place that was searched.
     pub fn find(&self) -> Result<Store, PackError> {
         let mut searched = Vec::new();
-        let folders = self.given().map_or_else(
-            || {
-                searched.push("--models: not given".to_owned());
-                searched.push(format!("{ENV_STORE}: not set"));
-                let executable = std::env::current_exe().unwrap_or_default();
-                let above = executable.ancestors().skip(1).take(LEVELS_ABOVE_EXECUTABLE);
-                let roots = std::iter::once(Path::new("")).chain(above);
-                roots.map(|root| root.join(CHECKOUT_STORE)).collect()
-            },
-            |folder| vec![folder],
-        );
+        let mut folders = Vec::from_iter(self.given());
+        if folders.is_empty() {
+            searched = vec!["--models: not given".to_owned(), format!("{ENV_STORE}: not set")];
+            let executable = std::env::current_exe().unwrap_or_default();
+            let above = executable.ancestors().skip(1).take(LEVELS_ABOVE_EXECUTABLE);
+            let roots = std::iter::once(Path::new("")).chain(above);
+            folders.extend(roots.map(|root| root.join(CHECKOUT_STORE)));
+        }
         for folder in folders {
             if folder.is_dir() {
                 return Ok(Store::at(folder));

@@ -1,6 +1,5 @@
-//! Writing to the model store. Whatever ends the process, at any moment, no file has other bytes than its name says: bytes
-//! are collected in `partial/`, hashed as they are written, and renamed when their checksum is right. No link diverts a
-//! write, and other users can read the result.
+//! Writing to the model store. Whatever ends the process, no file has other bytes than its name says: they are collected in
+//! `partial/`, hashed as they are written, and renamed when their checksum is right. No link diverts a write.
 
 use std::fs::{File, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};

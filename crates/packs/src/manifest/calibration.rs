@@ -44,12 +44,8 @@ fn check_common(
     lowest: f64,
     points: usize,
 ) -> Result<(), String> {
-    let Provenance {
-        name,
-        method,
-        data,
-        date,
-    } = provenance;
+    let p = provenance;
+    let (name, method, data, date) = (&p.name, &p.method, &p.data, &p.date);
     for (key, text) in [("name", name), ("method", method), ("data", data), ("date", date)] {
         if !(1..=500).contains(&text.len()) || text.chars().any(char::is_control) {
             return Err(format!(
@@ -338,9 +334,8 @@ fn fault(place: &str, reason: impl Into<String>) -> PackError {
     PackError::Calibration { place, reason }
 }
 
-/// Maps a raw score to a calibrated one, 0..=1: straight lines in the log-odds of the calibrated score between points,
-/// the first and the last of them extended. Through two points that is a logistic curve. It is strictly increasing up
-/// to the precision of `f64`.
+/// Maps a raw score to a calibrated one, 0..=1, increasing: straight lines between points in the log-odds of the calibrated
+/// score, the first and the last of them extended. Through two points that is a logistic curve.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScoreCurve {
     /// `(raw score, log-odds of the calibrated score)`, ascending in both; at least two.
