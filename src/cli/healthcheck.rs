@@ -75,9 +75,8 @@ impl HealthcheckArguments {
     }
 }
 
-/// Returns an HTTP client without a proxy, to which no status is an error. It connects to `address`, whatever the name in
-/// the URL resolves to, trusts the roots in a PEM file, else the system's (`SSL_CERT_FILE` names others), and presents the
-/// client certificate and the key in two PEM files.
+/// Returns an HTTP client without a proxy, to which no status is an error. It connects to `address` instead of what the URL
+/// names, trusts `roots` (PEM), else `SSL_CERT_FILE` or the system's, and presents a client certificate and its key (PEM).
 pub(super) fn agent(
     address: Option<SocketAddr>,
     roots: Option<&Path>,

@@ -125,10 +125,8 @@ fn forbid_core_dumps() {
     }
 }
 
-/// Raises the limit of open files for so many connections.
-///
-/// # Errors
-/// Where the hard limit is not enough: with all connections open the audit log and the admin listener would fail.
+/// Raises the limit of open files for so many connections. That the hard limit is not enough is an error: with all
+/// connections open the audit log and the admin listener would fail.
 #[cfg(unix)]
 fn allow_open_files(connections: usize) -> Result<(), Failure> {
     let needed = (connections as u64).saturating_add(OTHER_FILES);

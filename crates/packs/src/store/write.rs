@@ -90,8 +90,7 @@ impl Partial {
 }
 
 impl Store {
-    /// Locks the model store for writing, and creates it if there is none. If another process holds the lock, `wait`
-    /// says whether to wait for it.
+    /// Locks the model store for writing, and creates it if there is none. `wait`: whether to wait for another process.
     pub(crate) fn lock(&self, wait: impl FnOnce() -> bool) -> Result<Lock<'_>, PackError> {
         create_folder(&self.folder)?;
         let path = self.folder.join("lock");
