@@ -282,6 +282,29 @@ impl Recipe {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_template_is_a_known_name_or_five_points() {
+        let points = "[[0.3, 0.5], [0.7, 0.5], [0.5, 0.7], [0.4, 0.8], [0.6, 0.8]]";
+        let with = |template: &str| {
+            let text = include_str!("../../packs/insightface-r50.toml");
+            assert!(text.contains("template = \"arcface\""));
+            Manifest::parse(&text.replace("template = \"arcface\"", &format!("template = {template}")))
+        };
+        assert_eq!(
+            with("\"arcface\"").unwrap().embedders[0].template,
+            Template::Arcface
+        );
+        assert_eq!(
+            with(points).unwrap().embedders[0].template.points()[0],
+            [0.3, 0.5]
+        );
+        let error = with("\"sphere\"").unwrap_err().to_string();
+        assert!(
+            error.contains("data did not match any variant of untagged enum Template"),
+            "{error}"
+        );
+    }
+
     fn text() -> String {
         BUILTIN[0].1.to_owned()
     }
