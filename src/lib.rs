@@ -24,9 +24,8 @@
 //!
 //! # Features
 //!
-//! `server` and `cli` are on by default. An embedder who needs the engine only turns them off
-//! (`default-features = false`) and compiles neither axum nor tokio. Features that begin with `unstable-` are not covered by
-//! the stability policy.
+//! `server` and `cli` are on by default. An embedder of the engine alone turns them off (`default-features = false`) and
+//! compiles neither axum nor tokio. Features that begin with `unstable-` are not covered by the stability policy.
 
 pub use likeness_engine::{
     Budget, BuildError, CalibrationInfo, Comparison, DEFAULT_MAX_FACES, EmbedOptions, EmbeddedFace, Engine,
@@ -74,8 +73,7 @@ pub mod liveness {
 pub mod packs {
     pub use likeness_engine::packs::{
         Calibration, CalibrationFile, DEFAULT_PACK, ENV_STORE, LivenessCalibration, MAX_FILE_BYTES, Manifest,
-        MatchCalibration, Pack, PackError, PackPlace, PackStatus, Pass, Passes, ScoreCurve, Store,
-        StoreSearch,
+        MatchCalibration, Pack, PackError, PackStatus, Pass, Passes, ScoreCurve, Store, StoreSearch,
     };
 }
 
