@@ -39,8 +39,7 @@ pub use likeness_engine::{
 pub mod decision {
     pub use likeness_engine::decision::{
         AtLeast, AtMost, Code, Decision, DecisionError, Detail, Evidence, Finding, MULTIPLE_FACES_AREA_RATIO,
-        MeasuredFace, Measurement, NotAScore, Outcome, PoseWithin, Profile, ProfileError, Quality,
-        QualityBoundError, QualityChecks, Score, Thresholds, ThresholdsError, Verdict, decide,
+        MeasuredFace, Measurement, NotAScore, Outcome, PoseWithin, Profile, ProfileError, QualityBoundError, QualityChecks, Score, Thresholds, ThresholdsError, Verdict, decide,
     };
 }
 

@@ -38,8 +38,6 @@ mod thresholds;
 pub use decision::{Code, Decision, Detail, ImageRole, Outcome, Verdict};
 pub use evidence::{DecisionError, Evidence, MULTIPLE_FACES_AREA_RATIO, Measurement, decide};
 pub use profile::{MAX_NAME_LENGTH, Profile, ProfileError};
-pub use quality::{
-    AtLeast, AtMost, Finding, MeasuredFace, PoseWithin, Quality, QualityBoundError, QualityChecks,
-};
+pub use quality::{AtLeast, AtMost, Finding, MeasuredFace, PoseWithin, QualityBoundError, QualityChecks};
 pub use score::{NotAScore, Score};
 pub use thresholds::{Thresholds, ThresholdsError};
