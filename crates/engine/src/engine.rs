@@ -1,6 +1,6 @@
 //! The engine: what its workers share, and what it says of itself.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use likeness_decision::Score;
 use likeness_detection::Search;
@@ -9,9 +9,10 @@ use likeness_face::{BoundingBox, Landmarks, Point};
 use likeness_imaging::{Image, ImageLimits, Interrupt};
 use likeness_packs::{LivenessCurve, ScoreCurve};
 use likeness_runtime::give_back_freed_memory;
+use parking_lot::Mutex;
 
 use crate::error::EngineError;
-use crate::faces::{Detail, FaceSearch};
+use crate::faces::FaceSearch;
 use crate::info::{EngineInfo, EngineLabels};
 use crate::options::Budget;
 use crate::result::Comparison;
@@ -30,9 +31,7 @@ pub(crate) struct Inner {
     pub(crate) match_curve: Option<ScoreCurve>,
     /// `None`: the models' mean live probability is the score.
     pub(crate) liveness_curve: Option<LivenessCurve>,
-    pub(crate) limits: ImageLimits,
-    pub(crate) max_faces: usize,
-    pub(crate) detail: Detail,
+    pub(crate) faces: FaceSearch,
     pub(crate) info: EngineInfo,
     pub(crate) labels: EngineLabels,
     /// Held while warming up: two threads that did so together would wait for each other's workers.
@@ -99,7 +98,7 @@ impl Engine {
     /// Returns the largest image that is accepted.
     #[must_use]
     pub fn limits(&self) -> &ImageLimits {
-        &self.inner.limits
+        &self.inner.faces.limits
     }
 
     /// Returns what the engine is made of.
@@ -119,7 +118,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Inference`] where a model fails.
     pub fn warm_up(&self) -> Result<(), EngineError> {
-        let _one_at_a_time = self.inner.warming.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.inner.warming.lock();
         let image = &Image::from_rgb8(640, 480, vec![127; 640 * 480 * 3]).map_err(inference)?;
         // A plain image shows no face.
         let (bounding_box, landmarks) = &centered_face(image);
@@ -133,15 +132,6 @@ impl Engine {
             worker.liveness.score(image, bounding_box).map_err(inference)?;
             Ok(())
         })
-    }
-
-    pub(crate) fn face_search<'a>(&'a self, budget: &'a Budget) -> FaceSearch<'a> {
-        FaceSearch {
-            limits: &self.inner.limits,
-            max_faces: self.inner.max_faces,
-            detail: self.inner.detail,
-            budget,
-        }
     }
 
     pub(crate) fn calibrated_liveness(&self, probability: f64) -> Result<Score, EngineError> {

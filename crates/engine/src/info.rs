@@ -44,7 +44,7 @@ impl RuntimeInfo {
         Self {
             version: runtime.version().to_owned(),
             library: runtime.library().map(ToOwned::to_owned),
-            provider: execution.provider(),
+            provider: execution.provider,
             device: execution.device(),
             precision: execution.precision(),
         }

@@ -1,12 +1,13 @@
 //! The sessions of one model: one for inputs of any shape, and those for inputs of one shape each, for providers that compile
 //! a model for its shapes.
 
-use ndarray::ArrayView4;
-use ort::session::{Session, SessionOutputs};
+use ort::session::Session;
 use ort::value::{Outlet, TensorRef, ValueType};
 
 use crate::error::RuntimeError;
 use crate::opener::Opener;
+use crate::session::Tensor;
+use crate::shared::Compute;
 use crate::signature::TensorSpec;
 
 /// Shapes of one model that have a session of their own at the same time. Images of one place have few shapes: a pass of
@@ -109,7 +110,7 @@ impl Sessions {
     pub(crate) fn open(name: &str, onnx: &[u8], opener: &Opener) -> Result<Self, RuntimeError> {
         let session = opener.session(name, onnx, &[])?;
         let fixed_shapes = match session.inputs() {
-            [input] if opener.execution.provider().prefers_fixed_shapes() => {
+            [input] if opener.execution.provider.prefers_fixed_shapes() => {
                 FixedShapes::new(opener, onnx, input)
             }
             _ => None,
@@ -135,16 +136,17 @@ impl Sessions {
             |tensor: &TensorSpec| tensor.is_f32() && matches!(tensor.shape.as_slice(), [None, _, ..]);
         self.inputs().iter().all(is_free) && self.outputs().iter().all(is_free)
     }
+}
 
-    pub(crate) fn run(&mut self, input: &ArrayView4<'_, f32>) -> Result<SessionOutputs<'_>, RuntimeError> {
+impl Compute for Sessions {
+    fn compute(&mut self, shape: [usize; 4], numbers: &[f32]) -> Result<Vec<Tensor>, RuntimeError> {
         let Self {
             name,
             session,
             fixed_shapes,
         } = self;
-        let (count, channels, height, width) = input.dim();
         let fixed = match fixed_shapes {
-            Some(shapes) => shapes.session(name, [count, channels, height, width])?,
+            Some(shapes) => shapes.session(name, shape)?,
             None => None,
         };
         let session = fixed.unwrap_or(session);
@@ -152,7 +154,16 @@ impl Sessions {
             model: name.clone(),
             reason: error.to_string(),
         };
-        let tensor = TensorRef::from_array_view(*input).map_err(failed)?;
-        session.run(ort::inputs![tensor]).map_err(failed)
+        let input = TensorRef::from_array_view((shape, numbers)).map_err(failed)?;
+        let outputs = session.run(ort::inputs![input]).map_err(failed)?;
+        let tensors = outputs.iter().filter_map(|(name, value)| {
+            let (shape, numbers) = value.try_extract_tensor::<f32>().ok()?;
+            Some(Tensor {
+                name: name.to_owned(),
+                shape: shape.iter().map(|&size| size as usize).collect(),
+                numbers: numbers.to_vec(),
+            })
+        });
+        Ok(tensors.collect())
     }
 }

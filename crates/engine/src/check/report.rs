@@ -59,31 +59,6 @@ pub enum VectorCheck {
 }
 
 impl ModelCheck {
-    pub(crate) fn new(role: Role, model: &str, adapter: &'static str) -> Self {
-        Self {
-            role,
-            model: model.to_owned(),
-            adapter,
-            input: String::new(),
-            output: String::new(),
-            fault: None,
-            vector: VectorCheck::NotRun,
-            median: None,
-        }
-    }
-
-    /// Adds a fault; the message names role and model, whatever failed.
-    pub(crate) fn with_fault(mut self, fault: impl std::fmt::Display) -> Self {
-        let fault = fault.to_string();
-        let is_named = fault.contains(&self.model) && fault.contains(self.role.as_str());
-        self.fault = Some(if is_named {
-            fault
-        } else {
-            format!("{} {}: {fault}", self.role, self.model)
-        });
-        self
-    }
-
     /// Returns whether it can be used and its outputs are those of the vector, where there is one.
     #[must_use]
     pub fn is_well(&self) -> bool {
@@ -162,20 +137,16 @@ impl std::fmt::Display for PackCheck {
                 per_second,
             ]);
         }
-        let width = |column: usize| {
-            rows.iter()
-                .map(|row| row[column].chars().count())
-                .max()
-                .unwrap_or(0)
-        };
-        let widths: [usize; 8] = std::array::from_fn(width);
+        let widths: [usize; 8] = std::array::from_fn(|column| {
+            let widths = rows.iter().map(|row| row[column].chars().count());
+            widths.max().unwrap_or(0)
+        });
         for row in &rows {
-            let cells: Vec<String> = row
+            let cells = row
                 .iter()
                 .zip(widths)
-                .map(|(cell, width)| format!("{cell:width$}"))
-                .collect();
-            writeln!(f, "  {}", cells.join("  ").trim_end())?;
+                .map(|(cell, width)| format!("{cell:width$}"));
+            writeln!(f, "  {}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
         }
         for fault in self.faults() {
             writeln!(f, "  FAIL  {fault}")?;
@@ -184,18 +155,15 @@ impl std::fmt::Display for PackCheck {
         if !commercial_use {
             writeln!(f, "not for commercial use, according to the manifest")?;
         }
-        match &self.match_calibration {
-            Some(calibration) => writeln!(f, "match calibration: {calibration}")?,
-            None => writeln!(
-                f,
-                "match calibration: none; before the pack can verify, measure one with `likeness calibrate match`"
-            )?,
-        }
-        let liveness = self.liveness_calibration.as_deref();
+        let of_match = self
+            .match_calibration
+            .as_deref()
+            .unwrap_or("none; before the pack can verify, measure one with `likeness calibrate match`");
+        let of_liveness = self.liveness_calibration.as_deref();
+        let of_liveness = of_liveness.unwrap_or("none; the score is the models' mean live probability");
         writeln!(
             f,
-            "liveness calibration: {}",
-            liveness.unwrap_or("none; the score is the models' mean live probability")
+            "match calibration: {of_match}\nliveness calibration: {of_liveness}"
         )?;
         f.write_str(if self.is_well() {
             "All models can be used."
