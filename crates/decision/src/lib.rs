@@ -1,11 +1,8 @@
 //! Profiles and thresholds: from scores to pass, warning, review and reject.
 //!
-//! This crate is pure: it sees no image, no model, no clock and does no IO, so that what a decision rests on can be
-//! read in one place and tested as a table. [`decide`] turns [`Evidence`] (two scores, the sizes of the faces and how
-//! they were photographed) into a [`Decision`] under a [`Profile`].
-//!
-//! Codes, texts, bounds and rounding are those of the HTTP contract, which follows the public documentation of the
-//! Kairos IDV API.
+//! This crate is pure: no image, no model, no clock, no IO. [`decide`] turns [`Evidence`] (two scores, the sizes of the faces
+//! and how they were photographed) into a [`Decision`] under a [`Profile`]. Codes, texts, thresholds and rounding are those of
+//! the HTTP contract, which follows the public documentation of the Kairos IDV API.
 //!
 //! ```
 //! use likeness_decision::{Evidence, Outcome, Profile, Score, decide};

@@ -9,9 +9,8 @@ const STEPS: f64 = 10_000.0;
 /// in single precision sums to 1 within about 1e-7).
 const SLACK: f64 = 1e-6;
 
-/// How far below a half of a step a value may lie and still be rounded up, in steps. 0.55995 is a half as
-/// written, yet times 10,000 it is 5599.499999999999 in double precision. The rounding of such a product is below
-/// 1e-11 steps, and single-precision models tell scores apart by 1e-4 steps at best.
+/// How far below a half of a step a value may lie and still be rounded up, in steps: 0.55995 times 10,000 is
+/// 5599.499999999999 in double precision. Such an error is below 1e-11 steps; models differ by 1e-4 steps at best.
 const HALF_SLACK: f64 = 1e-9;
 
 /// A score from 0 to 1, rounded to 4 decimals.
@@ -31,8 +30,7 @@ impl Score {
     /// The highest score.
     pub const ONE: Self = Self(STEPS as u16);
 
-    /// Rounds a value to 4 decimals, halves upwards. Values outside of 0..=1 by no more than 1e-6 are taken as
-    /// 0 or 1.
+    /// Rounds a value to 4 decimals, halves upwards. Values outside of 0..=1 by at most 1e-6 become 0 or 1.
     ///
     /// # Errors
     /// [`NotAScore`] for NaN, an infinity, and what lies further outside.

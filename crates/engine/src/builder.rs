@@ -169,7 +169,12 @@ impl EngineBuilder {
         let parts = parts.as_ref();
         let calibrations = self.calibrations(parts)?;
         if let Some(parts) = parts.filter(|_| self.self_test) {
-            parts.self_test()?;
+            for test in self_test(&parts.runtime, &parts.pack) {
+                if let Err(reason) = test.outcome {
+                    let model = test.model;
+                    return Err(BuildError::SelfTest { model, reason });
+                }
+            }
         }
         let (match_curve, match_calibration) = self.match_curve(parts, calibrations.of_match.as_ref())?;
         let (liveness_curve, liveness_calibration) =
@@ -199,10 +204,9 @@ impl EngineBuilder {
         })
     }
 
-    /// Identifies the pack and the calibration files as they are now: the pack's name, version and digest, and a digest of
-    /// each calibration. It changes when [`build`](Self::build) would build another engine, and is readable, for logs. It is
-    /// cheap: of the pack it reads the manifest only, which pins the files. Whether the files exist and are correct, only
-    /// `build` finds out.
+    /// Returns, readable, the name, version and digest of the pack and a digest of each calibration as they are now. It changes
+    /// when [`build`](Self::build) would build another engine. Of the pack only the manifest is read, which pins the files;
+    /// whether those exist and are correct, only `build` finds out.
     ///
     /// # Errors
     /// [`BuildError::Pack`] where the manifest or a calibration is missing or wrong.
@@ -390,15 +394,5 @@ impl Parts {
             pack: pack.optimized(&passes),
             runtime: runtime.sharing(),
         })
-    }
-
-    fn self_test(&self) -> Result<(), BuildError> {
-        for test in self_test(&self.runtime, &self.pack) {
-            if let Err(reason) = test.outcome {
-                let model = test.model;
-                return Err(BuildError::SelfTest { model, reason });
-            }
-        }
-        Ok(())
     }
 }

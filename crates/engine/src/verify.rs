@@ -35,7 +35,7 @@ impl Engine {
         let (selfie, photo, budget) = (selfie.into(), photo.into(), &options.budget);
         let (workers, faces) = (&self.inner.workers, &self.inner.faces);
         let (mut timings, mut of_photo) = (Timings::default(), Timings::default());
-        let mut worker = timed(&mut timings.queue, || workers.checkout(budget))?;
+        let mut worker = timed(&mut timings.queue, || workers.pool.checkout(budget))?;
 
         // Decode and detect.
         let photo_search = search(options.photo_multiface);
@@ -68,24 +68,25 @@ impl Engine {
         let compared = candidates.len();
         let (mut best, mut liveness) = (None, None);
         if let Some(primary) = selfie.primary() {
-            let Timings {
-                embed: to_embed,
-                liveness: to_score,
-                ..
-            } = &mut timings;
-            let mut score = |worker: &mut Worker| timed(to_score, || self.score_liveness(worker, primary));
+            let mut score =
+                |worker: &mut Worker| timed(&mut timings.liveness, || self.score_liveness(worker, primary));
             if candidates.is_empty() {
                 budget.check()?;
                 liveness = Some(score(&mut worker)?);
             } else {
-                let align_and_embed =
-                    |worker: &mut Worker| timed(to_embed, || best_match(worker, primary, candidates, budget));
+                let align_and_embed = |worker: &mut Worker| {
+                    timed(&mut timings.embed, || {
+                        best_match(worker, primary, candidates, budget)
+                    })
+                };
                 let (found, scored) = workers.on_idle_worker(&mut *worker, budget, align_and_embed, score)?;
                 (best, liveness) = (Some(found), Some(scored));
             }
         }
-        let face_match = best.map(|best| self.confidence(best.similarity)).transpose()?;
-        let matched_face = best.map(|best| best.index);
+        let (matched_face, similarity) = best.unzip();
+        let face_match = similarity
+            .map(|similarity| self.confidence(similarity))
+            .transpose()?;
 
         // Measure quality.
         let (selfie_quality, photo_quality) = timed(&mut timings.quality, || {
@@ -113,7 +114,7 @@ impl Engine {
             selfie,
             photo,
             face_match,
-            similarity: best.map(|best| best.similarity),
+            similarity,
             matched_face,
             liveness,
             decision: decision.map_err(inference)?,
@@ -137,7 +138,7 @@ impl Engine {
             )));
         }
         let (selfie, mut timings) = (selfie.into(), Timings::default());
-        let mut worker = timed(&mut timings.queue, || self.inner.workers.checkout(budget))?;
+        let mut worker = timed(&mut timings.queue, || self.inner.workers.pool.checkout(budget))?;
         let (role, faces) = (ImageRole::Selfie, &self.inner.faces);
         let selfie =
             faces.decode_and_detect(&mut worker, role, selfie, Search::Primary, budget, &mut timings)?;
@@ -167,7 +168,7 @@ impl Engine {
         options: &EmbedOptions,
     ) -> Result<Vec<EmbeddedFace>, EngineError> {
         let (image, budget, mut timings) = (image.into(), &options.budget, Timings::default());
-        let mut worker = self.inner.workers.checkout(budget)?;
+        let mut worker = self.inner.workers.pool.checkout(budget)?;
         let (role, search) = (ImageRole::Photo, search(options.all_faces));
         let faces = &self.inner.faces;
         let mut detected = faces.decode_and_detect(&mut worker, role, image, search, budget, &mut timings)?;
@@ -205,20 +206,13 @@ fn search(several_faces: bool) -> Search {
     }
 }
 
-/// The face of the photo that is most similar to the selfie's.
-#[derive(Debug, Clone, Copy)]
-struct BestMatch {
-    index: usize,
-    similarity: f32,
-}
-
-/// Aligns and embeds the selfie's primary face and the photo's, and returns the most similar pair.
+/// Aligns and embeds the selfie's primary face and the photo's; returns which of the latter is most similar, and how much.
 fn best_match(
     worker: &mut Worker,
     (image, primary): (&Image, &FoundFace),
     candidates: Vec<FaceInImage<'_>>,
     budget: &Budget,
-) -> Result<BestMatch, EngineError> {
+) -> Result<(usize, f32), EngineError> {
     let landmarks = &primary.decoded.landmarks;
     let mut faces = vec![FaceInImage { image, landmarks }];
     faces.extend(candidates);
@@ -227,8 +221,8 @@ fn best_match(
     if let [probe, references @ ..] = embeddings.as_slice() {
         for (index, reference) in references.iter().enumerate() {
             let similarity = probe.similarity(reference).map_err(inference)?;
-            if best.is_none_or(|best: BestMatch| similarity > best.similarity) {
-                best = Some(BestMatch { index, similarity });
+            if best.is_none_or(|(_, highest)| similarity > highest) {
+                best = Some((index, similarity));
             }
         }
     }

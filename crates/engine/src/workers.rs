@@ -10,7 +10,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::{BuildError, EngineError};
 use crate::options::Budget;
-use crate::pool::{Pool, Pooled};
+use crate::pool::Pool;
 
 /// Faces that are embedded between two checks of the budget: with the default pack about a tenth of a second.
 const FACES_BETWEEN_CHECKS: usize = 4;
@@ -65,7 +65,7 @@ pub(crate) fn timed<T>(spent: &mut Duration, stage: impl FnOnce() -> T) -> T {
 /// its own.
 #[derive(Debug)]
 pub(crate) struct Workers<W = Worker> {
-    pool: Pool<W>,
+    pub(crate) pool: Pool<W>,
     /// `None` with a single worker: while a request runs, none is idle.
     threads: Option<ThreadPool>,
 }
@@ -92,27 +92,14 @@ impl<W: Send> Workers<W> {
         })
     }
 
-    pub(crate) fn count(&self) -> usize {
-        self.pool.size()
-    }
-
-    pub(crate) fn in_use(&self) -> usize {
-        self.pool.in_use()
-    }
-
-    /// Waits for a worker for as long as the budget lasts.
-    pub(crate) fn checkout(&self, budget: &Budget) -> Result<Pooled<'_, W>, EngineError> {
-        self.pool.checkout(budget)
-    }
-
     /// Checks all workers out and runs `work` with each, on all threads.
     pub(crate) fn with_all(
         &self,
         work: impl Fn(&mut W) -> Result<(), EngineError> + Send + Sync,
     ) -> Result<(), EngineError> {
         // All at the same time: a worker that is given back would be handed out again.
-        let mut workers = (0..self.count())
-            .map(|_| self.checkout(&Budget::unlimited()))
+        let mut workers = (0..self.pool.size())
+            .map(|_| self.pool.checkout(&Budget::unlimited()))
             .collect::<Result<Vec<_>, _>>()?;
         let workers: Vec<&mut W> = workers.iter_mut().map(|worker| &mut **worker).collect();
         each(self.threads.as_ref(), workers, work).map(drop)
@@ -183,7 +170,7 @@ mod tests {
         second: impl FnOnce() -> B,
     ) -> (A, B) {
         let budget = Budget::unlimited();
-        let mut worker = workers.checkout(&budget).unwrap();
+        let mut worker = workers.pool.checkout(&budget).unwrap();
         workers
             .on_idle_worker(&mut *worker, &budget, |()| Ok(first()), |()| Ok(second()))
             .unwrap()
@@ -223,6 +210,6 @@ mod tests {
         }));
         assert!(panicked.is_err());
         assert_eq!(on_idle_worker(&workers, || 1, || 2), (1, 2));
-        assert_eq!(workers.in_use(), 0);
+        assert_eq!(workers.pool.in_use(), 0);
     }
 }

@@ -28,7 +28,7 @@ const LEVELS_ABOVE_EXECUTABLE: usize = 4;
 /// is never searched, since a library is code.
 #[derive(Debug, Clone, Default)]
 pub struct LibrarySearch {
-    file: Option<PathBuf>,
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// A library that was found and loaded, and its version.
@@ -50,11 +50,6 @@ impl LibrarySearch {
     pub fn with_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.file = Some(file.into());
         self
-    }
-
-    /// Returns the file given to [`with_file`](Self::with_file), if one was.
-    pub(crate) fn file(&self) -> Option<&Path> {
-        self.file.as_deref()
     }
 
     pub(crate) fn find(&self, provider: Provider) -> Result<Library, RuntimeError> {

@@ -1,10 +1,8 @@
 //! Freed memory of the C library: keeping it and giving it back.
 //!
-//! Images, their coefficients and tensors are some megabytes each, taken and freed with every call. glibc gives such
-//! memory back to the system and fetches it anew, page by page, and each page is filled with zeros: as much work as a tenth
-//! of a verification. So a program that is there to verify keeps what was freed, and gives it back when models go.
-//!
-//! Both functions do nothing where the C library is another.
+//! Images, their coefficients and tensors are some megabytes each, allocated and freed with every request. glibc gives such
+//! memory back to the system and fetches it anew, filled with zeros: a tenth of the work of a verification. A program that
+//! verifies keeps what was freed, and gives it back when models go. With another C library both functions do nothing.
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 use libc::{M_MMAP_THRESHOLD, M_TOP_PAD, M_TRIM_THRESHOLD, c_int};

@@ -47,20 +47,14 @@ impl Opener {
         onnx: &[u8],
         sizes: &[(&str, i64)],
     ) -> Result<Session, RuntimeError> {
+        let open = |mut builder: SessionBuilder| {
+            for (size, value) in sizes {
+                builder = builder.with_dimension_override(size, *value)?;
+            }
+            builder.commit_from_memory(onnx)
+        };
         let builder = self.session_builder().map_err(|reason| self.unusable(reason))?;
-        sizes
-            .iter()
-            .try_fold(builder, |builder, (size, value)| {
-                builder
-                    .with_dimension_override(size, *value)
-                    .map_err(|error| error.to_string())
-            })
-            .and_then(|mut builder| {
-                builder
-                    .commit_from_memory(onnx)
-                    .map_err(|error| error.to_string())
-            })
-            .map_err(|reason| self.refused(name, reason))
+        open(builder).map_err(|error: ort::Error| self.refused(name, error.to_string()))
     }
 
     fn session_builder(&self) -> Result<SessionBuilder, String> {

@@ -61,7 +61,7 @@ impl Runtime {
     fn loaded(search: &LibrarySearch, provider: Provider) -> Result<Self, RuntimeError> {
         let mut loaded = LOADED.lock();
         if let Some(runtime) = loaded.as_ref()
-            && search.file().is_none()
+            && search.file.is_none()
         {
             return Ok(runtime.clone());
         }
@@ -203,10 +203,8 @@ impl Runtime {
 
 /// Returns whether two paths lead to the same file, by whatever links.
 fn is_same_file(a: &Path, b: &Path) -> bool {
-    match (a.canonicalize(), b.canonicalize()) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => a == b,
-    }
+    let target = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    target(a) == target(b)
 }
 
 fn log(level: LogLevel, category: &str, id: &str, location: &str, message: &str) {

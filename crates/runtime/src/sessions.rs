@@ -1,6 +1,8 @@
 //! The sessions of one model: one for inputs of any shape, and those for inputs of one shape each, for providers that compile
 //! a model for its shapes.
 
+use std::collections::BTreeMap;
+
 use ort::session::Session;
 use ort::value::{Outlet, TensorRef, ValueType};
 
@@ -82,17 +84,15 @@ impl FixedShapes {
 
     /// The size of each name; `None` where one name would have two.
     fn fixed(&self, shape: [usize; 4]) -> Option<Vec<(&str, i64)>> {
-        let mut fixed: Vec<(&str, i64)> = Vec::new();
+        let mut fixed = BTreeMap::new();
         for (name, size) in self.sizes.iter().zip(shape) {
             let Some(name) = name else { continue };
             let size = i64::try_from(size).ok()?;
-            match fixed.iter().find(|(known, _)| known == name) {
-                Some((_, known)) if *known != size => return None,
-                Some(_) => {}
-                None => fixed.push((name, size)),
+            if *fixed.entry(name.as_str()).or_insert(size) != size {
+                return None;
             }
         }
-        Some(fixed)
+        Some(fixed.into_iter().collect())
     }
 }
 

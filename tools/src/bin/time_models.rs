@@ -66,8 +66,8 @@ fn shortest(
     let mut shortest = Duration::MAX;
     for call in 0..WARM_UP + calls {
         let begin = Instant::now();
-        // The answer is looked at: a device may still compute it.
-        session.run(shape, &input)?.all().len();
+        // A run ends with the outputs in this program's memory.
+        session.run(shape, &input)?;
         if call >= WARM_UP {
             shortest = shortest.min(begin.elapsed());
         }

@@ -172,15 +172,15 @@ fn test_image() -> Result<Image, ModelError> {
 
 /// Returns plausible landmarks of a face of about 200 pixels.
 fn landmarks(left: f32) -> Landmarks {
-    let at = |x: f32, y: f32| Point {
+    let points = [
+        (60.0, 70.0),
+        (140.0, 70.0),
+        (100.0, 115.0),
+        (70.0, 160.0),
+        (130.0, 160.0),
+    ];
+    points.map(|(x, y)| Point {
         x: left + x,
         y: 200.0 + y,
-    };
-    [
-        at(60.0, 70.0),
-        at(140.0, 70.0),
-        at(100.0, 115.0),
-        at(70.0, 160.0),
-        at(130.0, 160.0),
-    ]
+    })
 }

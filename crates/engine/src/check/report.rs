@@ -64,15 +64,6 @@ impl ModelCheck {
     pub fn is_well(&self) -> bool {
         self.fault.is_none() && !matches!(self.vector, VectorCheck::Wrong(_))
     }
-
-    fn speed(&self) -> (String, String) {
-        match self.median.map(|median| median.as_secs_f64()) {
-            Some(seconds) if seconds > 0.0 => {
-                (format!("{:.2}", seconds * 1e3), format!("{:.1}", 1.0 / seconds))
-            }
-            _ => ("-".to_owned(), "-".to_owned()),
-        }
-    }
 }
 
 impl PackCheck {
@@ -125,7 +116,10 @@ impl std::fmt::Display for PackCheck {
                 VectorCheck::Right => "right",
                 VectorCheck::Wrong(_) => "WRONG",
             };
-            let (milliseconds, per_second) = model.speed();
+            let seconds = model
+                .median
+                .map(|median| median.as_secs_f64())
+                .filter(|seconds| *seconds > 0.0);
             rows.push([
                 model.role.to_string(),
                 model.model.clone(),
@@ -133,8 +127,8 @@ impl std::fmt::Display for PackCheck {
                 shortened(&model.input),
                 shortened(&model.output),
                 vector.to_owned(),
-                milliseconds,
-                per_second,
+                seconds.map_or("-".to_owned(), |seconds| format!("{:.2}", seconds * 1e3)),
+                seconds.map_or("-".to_owned(), |seconds| format!("{:.1}", 1.0 / seconds)),
             ]);
         }
         let widths: [usize; 8] = std::array::from_fn(|column| {
@@ -155,16 +149,16 @@ impl std::fmt::Display for PackCheck {
         if !commercial_use {
             writeln!(f, "not for commercial use, according to the manifest")?;
         }
-        let of_match = self
-            .match_calibration
-            .as_deref()
-            .unwrap_or("none; before the pack can verify, measure one with `likeness calibrate match`");
+        match &self.match_calibration {
+            Some(calibration) => writeln!(f, "match calibration: {calibration}")?,
+            None => writeln!(
+                f,
+                "match calibration: none; before the pack can verify, measure one with `likeness calibrate match`"
+            )?,
+        }
+        let none = "none; the score is the models' mean live probability";
         let of_liveness = self.liveness_calibration.as_deref();
-        let of_liveness = of_liveness.unwrap_or("none; the score is the models' mean live probability");
-        writeln!(
-            f,
-            "match calibration: {of_match}\nliveness calibration: {of_liveness}"
-        )?;
+        writeln!(f, "liveness calibration: {}", of_liveness.unwrap_or(none))?;
         f.write_str(if self.is_well() {
             "All models can be used."
         } else {
