@@ -212,7 +212,7 @@ fn library(config: &Config, report: &mut Report) -> Result<Option<Runtime>, Fail
             let (version, path) = (runtime.version(), path.unwrap_or_default());
             report.good("ONNX Runtime", format_args!("{version} from {path}"))?;
             let execution = runtime.execution();
-            let (provider, device) = (execution.provider(), execution.device());
+            let (provider, device) = (execution.provider, execution.device());
             report.good(
                 "provider",
                 format_args!("{provider} on {device}, {}", execution.precision()),

@@ -29,7 +29,8 @@ pub use library::{ENV_LIBRARY, LibrarySearch, OLDEST_MINOR_VERSION};
 pub use memory::{give_back_freed_memory, keep_freed_memory};
 pub use provider::{Execution, ExecutionError, Precision, Provider, ProviderOptions};
 pub use runtime::{ENV_NO_TELEMETRY, Runtime};
-pub use session::{ModelSession, Outputs, Tensor};
+pub use session::{ModelSession, Outputs};
+pub use sessions::Tensor;
 pub use signature::{ImageInput, TensorSpec, VectorOutput, listed, shape_text};
 
 /// The `ort` that this crate is built with, for embedders who bring their own environment to

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::sessions::Tensor;
 use crate::shared::Shared;
 use crate::signature::{image_input, is_vector_batch, vector_output};
 use crate::{Adapter, ImageInput, Misfit, RuntimeError, TensorSpec, VectorOutput, shape_text};
@@ -75,17 +76,6 @@ impl ModelSession {
             model: &self.model.name,
         })
     }
-}
-
-/// An output of a run.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Tensor {
-    /// Its name.
-    pub name: String,
-    /// Its sizes.
-    pub shape: Vec<usize>,
-    /// Its elements, row by row.
-    pub numbers: Vec<f32>,
 }
 
 /// The outputs of `f32` of a run.

@@ -8,8 +8,6 @@ use ort::value::{Outlet, TensorRef, ValueType};
 
 use crate::error::RuntimeError;
 use crate::opener::Opener;
-use crate::session::Tensor;
-use crate::shared::Compute;
 use crate::signature::TensorSpec;
 
 /// Shapes of one model that have a session of their own at the same time. Images of one place have few shapes: a pass of
@@ -19,6 +17,23 @@ const MOST_SHAPES: usize = 16;
 /// The largest input that gets a session of its own, in numbers: the detector's first pass over a square, or six aligned
 /// faces of 128 pixels. What a session holds grows with its input, and larger inputs are rare.
 const LARGEST_INPUT: usize = 3 * 320 * 320;
+
+/// An output of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    /// Its name.
+    pub name: String,
+    /// Its sizes.
+    pub shape: Vec<usize>,
+    /// Its elements, row by row.
+    pub numbers: Vec<f32>,
+}
+
+/// A model that can be run.
+pub(crate) trait Compute {
+    /// Returns the outputs of `f32` for a batch, in the model's order.
+    fn compute(&mut self, shape: [usize; 4], numbers: &[f32]) -> Result<Vec<Tensor>, RuntimeError>;
+}
 
 /// Sessions of one model, each for inputs of one shape; the one that was used last is the last.
 #[derive(Debug)]

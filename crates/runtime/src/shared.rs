@@ -9,8 +9,7 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 
 use parking_lot::Mutex;
 
-use crate::session::Tensor;
-use crate::sessions::Sessions;
+use crate::sessions::{Compute, Sessions, Tensor};
 use crate::{RuntimeError, shape_text};
 
 /// Images that are computed together at most.
@@ -19,12 +18,6 @@ const MOST_IMAGES: usize = 32;
 /// The same in numbers of the input, 19 MB: sixteen first passes of the detector over squares. Inputs beyond it are
 /// computed by themselves.
 const MOST_NUMBERS: usize = 16 * 3 * 320 * 320;
-
-/// A model that can be run.
-pub(crate) trait Compute {
-    /// Returns the outputs of `f32` for a batch, in the model's order.
-    fn compute(&mut self, shape: [usize; 4], numbers: &[f32]) -> Result<Vec<Tensor>, RuntimeError>;
-}
 
 #[derive(Debug)]
 pub(crate) struct Shared<C = Sessions> {
