@@ -53,7 +53,7 @@ fn benches(criterion: &mut Criterion) {
         table.push((name, shortest));
         for (what, session) in ["as published", "optimized"].iter().zip(&mut sessions) {
             group.bench_function(format!("{name}, {what}"), |bencher| {
-                bencher.iter(|| support::run(session, black_box(&input)).all().len());
+                bencher.iter(|| support::infer(session, black_box(&input)).all().len());
             });
         }
     }
@@ -77,6 +77,6 @@ fn benches(criterion: &mut Criterion) {
 
 fn time(session: &mut ModelSession, input: &Array4<f32>) -> Duration {
     let start = Instant::now();
-    support::run(session, black_box(input));
+    support::infer(session, black_box(input));
     start.elapsed()
 }

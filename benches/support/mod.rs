@@ -97,25 +97,25 @@ impl BareModels {
     /// Both detector passes.
     pub(crate) fn detect(&mut self) {
         for _ in 0..2 {
-            run(&mut self.detector, &self.portrait);
+            infer(&mut self.detector, &self.portrait);
         }
     }
 
     /// The batch of two embeddings.
     pub(crate) fn embed(&mut self) {
-        run(&mut self.embedder, &self.crops);
+        infer(&mut self.embedder, &self.crops);
     }
 
     /// Both liveness models.
     pub(crate) fn judge(&mut self) {
         for model in &mut self.liveness {
-            run(model, &self.face);
+            infer(model, &self.face);
         }
     }
 }
 
 /// Runs a model once.
-pub(crate) fn run<'s>(session: &'s mut ModelSession, input: &Array4<f32>) -> Outputs<'s> {
+pub(crate) fn infer<'s>(session: &'s mut ModelSession, input: &Array4<f32>) -> Outputs<'s> {
     let (count, channels, height, width) = input.dim();
     session
         .run([count, channels, height, width], input.as_slice().unwrap())
