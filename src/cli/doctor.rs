@@ -223,7 +223,7 @@ fn library(config: &Config, report: &mut Report) -> Result<Option<Runtime>, Fail
     let (version, path) = (runtime.version(), path.unwrap_or_default());
     report.good("ONNX Runtime", format_args!("{version} from {path}"))?;
     let execution = runtime.execution();
-    let (provider, device, precision) = (execution.provider(), execution.device(), execution.precision());
+    let (provider, device, precision) = (execution.provider, execution.device(), execution.precision());
     report.good("provider", format_args!("{provider} on {device}, {precision}"))?;
     Ok(Some(runtime))
 }

@@ -173,7 +173,7 @@ impl<F: GridFamily> GridDetector<F> {
         self.input.resize(3 * width as usize * height as usize, 0.0);
         write_input(&padded, &self.preprocessing, &mut self.input);
         let shape = [1, 3, height as usize, width as usize];
-        let outputs = self.session.run_slice(shape, &self.input)?;
+        let outputs = self.session.run(shape, &self.input)?;
         let view = View {
             width,
             height,

@@ -8,8 +8,7 @@
 //! many anchors they have.
 
 use likeness_packs::DetectorAdapter;
-use likeness_runtime::{Adapter, Misfit, Outputs, TensorSpec, listed, shape_text};
-use ndarray::ArrayViewD;
+use likeness_runtime::{Adapter, Misfit, Outputs, Tensor, TensorSpec, listed, shape_text};
 
 use crate::grid::{GridDetector, GridFamily, View};
 use crate::{BoundingBox, DetectionError, Face, Landmarks};
@@ -75,9 +74,8 @@ impl GridFamily for ScrfdFamily {
         score: f32,
         faces: &mut Vec<Face>,
     ) -> Result<(), DetectionError> {
-        let all: Vec<ArrayViewD<'_, f32>> = outputs.all().map(|(_, values)| values).collect();
         for stride in STRIDES {
-            let level = Level::of(stride, &all, view)
+            let level = Level::of(stride, outputs.all(), view)
                 .map_err(|misfit| Self::NAMES.misfit(outputs.model(), misfit))?;
             level.decode(view, score, faces);
         }
@@ -93,26 +91,26 @@ fn without_landmarks(has: String) -> Misfit {
 }
 
 /// The numbers of one of the three grids.
-struct Level {
+struct Level<'a> {
     stride: u32,
-    scores: Vec<f32>,
-    distances: Vec<f32>,
-    landmarks: Vec<f32>,
+    scores: &'a [f32],
+    distances: &'a [f32],
+    landmarks: &'a [f32],
 }
 
-impl Level {
-    fn of(stride: u32, outputs: &[ArrayViewD<'_, f32>], view: &View) -> Result<Self, Misfit> {
+impl<'a> Level<'a> {
+    fn of(stride: u32, outputs: &'a [Tensor], view: &View) -> Result<Self, Misfit> {
         let (columns, rows) = view.cells(stride);
         let anchors = (ANCHORS * columns * rows) as usize;
         let shapes = || {
-            let shapes: Vec<String> = outputs.iter().map(|output| shape_text(output.shape())).collect();
+            let shapes: Vec<String> = outputs.iter().map(|output| shape_text(&output.shape)).collect();
             shapes.join(" ")
         };
         let numbers = |kind: usize| {
             outputs
                 .iter()
-                .find(|output| output.shape().last() == Some(&kind) && output.len() == anchors * kind)
-                .map(|output| output.iter().copied().collect::<Vec<f32>>())
+                .find(|output| output.shape.last() == Some(&kind) && output.numbers.len() == anchors * kind)
+                .map(|output| output.numbers.as_slice())
         };
         let missing = |kind: usize| {
             Misfit::new(
@@ -128,7 +126,7 @@ impl Level {
         let landmarks = numbers(LANDMARKS).ok_or_else(|| {
             if outputs
                 .iter()
-                .any(|output| output.shape().last() == Some(&LANDMARKS))
+                .any(|output| output.shape.last() == Some(&LANDMARKS))
             {
                 missing(LANDMARKS)
             } else {
@@ -191,8 +189,6 @@ impl Level {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::{ArrayD, IxDyn};
-
     use super::*;
     use crate::Point;
     use crate::grid::Frame;
@@ -209,7 +205,7 @@ mod tests {
     };
 
     /// Answers for [`VIEW`] in which nothing is a face but the second anchor of the cell in column 5 of row 2 of stride 8.
-    fn answers(with_batch: bool) -> Vec<ArrayD<f32>> {
+    fn answers(with_batch: bool) -> Vec<Tensor> {
         let mut answers = Vec::new();
         for kind in [LANDMARKS, SCORE, DISTANCES] {
             for stride in STRIDES.into_iter().rev() {
@@ -220,7 +216,7 @@ mod tests {
                 } else {
                     vec![anchors, kind]
                 };
-                let mut answer = ArrayD::zeros(IxDyn(&shape));
+                let mut answer = vec![0.0; anchors * kind];
                 if stride == 8 {
                     let anchor = (2 * columns + 5) as usize * 2 + 1;
                     let numbers: Vec<f32> = match kind {
@@ -228,23 +224,22 @@ mod tests {
                         DISTANCES => vec![1.0, 2.0, 3.0, 1.5],
                         _ => (0..10).map(|number| number as f32 / 10.0).collect(),
                     };
-                    for (place, number) in numbers.into_iter().enumerate() {
-                        if let Some(to) = answer.iter_mut().nth(anchor * kind + place) {
-                            *to = number;
-                        }
-                    }
+                    answer[anchor * kind..][..kind].copy_from_slice(&numbers);
                 }
-                answers.push(answer);
+                answers.push(Tensor {
+                    name: String::new(),
+                    shape,
+                    numbers: answer,
+                });
             }
         }
         answers
     }
 
-    fn decoded(answers: &[ArrayD<f32>]) -> Result<Vec<Face>, Misfit> {
-        let views: Vec<ArrayViewD<'_, f32>> = answers.iter().map(|answer| answer.view()).collect();
+    fn decoded(answers: &[Tensor]) -> Result<Vec<Face>, Misfit> {
         let mut faces = Vec::new();
         for stride in STRIDES {
-            Level::of(stride, &views, &VIEW)?.decode(&VIEW, 0.5, &mut faces);
+            Level::of(stride, answers, &VIEW)?.decode(&VIEW, 0.5, &mut faces);
         }
         Ok(faces)
     }
@@ -273,7 +268,7 @@ mod tests {
     #[test]
     fn answers_that_are_no_scrfds_are_told() {
         let mut logits = answers(true);
-        logits[3].fill(-4.0);
+        logits[3].numbers.fill(-4.0);
         assert!(decoded(&logits).unwrap_err().to_string().contains("a sigmoid"));
         let error = decoded(&answers(true)[3..]).unwrap_err().to_string();
         assert!(
@@ -290,7 +285,7 @@ mod tests {
     fn a_score_that_is_no_number_is_no_face() {
         let mut answers = answers(true);
         for answer in &mut answers[3..6] {
-            answer.fill(f32::NAN);
+            answer.numbers.fill(f32::NAN);
         }
         assert!(decoded(&answers).unwrap().is_empty());
     }

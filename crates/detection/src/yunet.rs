@@ -83,11 +83,11 @@ fn decode_level(
 ) -> Result<(), DetectionError> {
     let (columns, rows) = view.cells(stride);
     let cells = columns as usize * rows as usize;
-    let numbers = |kind: &str, per_cell: usize| -> Result<Vec<f32>, DetectionError> {
+    let numbers = |kind: &str, per_cell: usize| -> Result<&[f32], DetectionError> {
         let output = format!("{kind}_{stride}");
-        let values = outputs.get(&output)?;
+        let values = outputs.get(&output)?.numbers.as_slice();
         if values.len() == cells * per_cell {
-            Ok(values.iter().copied().collect())
+            Ok(values)
         } else {
             Err(DetectionError::OutputShape {
                 output,
@@ -103,7 +103,7 @@ fn decode_level(
     let (stride, frame) = (stride as f32, &view.frame);
     let cells = class
         .iter()
-        .zip(&objectness)
+        .zip(objectness)
         .zip(boxes.chunks_exact(4))
         .zip(points.chunks_exact(10));
     for (cell, (((class, objectness), bounds), points)) in (0u32..).zip(cells) {

@@ -96,9 +96,7 @@ impl AlignedCropEmbedder {
             let crop = align(face.image, face.landmarks, &self.template, self.size)?;
             write_input(&crop, &self.preprocessing, planes);
         }
-        let outputs = self
-            .session
-            .run_slice([faces.len(), 3, side, side], &self.input)?;
+        let outputs = self.session.run([faces.len(), 3, side, side], &self.input)?;
         let values = outputs.vectors(ADAPTER, &self.output, faces.len(), self.dimensions)?;
         values
             .chunks_exact(self.dimensions)

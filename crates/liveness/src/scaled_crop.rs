@@ -132,7 +132,7 @@ impl Part {
         let side = self.size as usize;
         input.resize(3 * side * side, 0.0);
         write_input(&crop, &self.preprocessing, input);
-        let outputs = self.session.run_slice([1, 3, side, side], input)?;
+        let outputs = self.session.run([1, 3, side, side], input)?;
         let numbers = outputs.vectors(ADAPTER, &self.output, 1, self.classes)?;
         match self.numbers {
             ClassOutput::Logits => softmax(&numbers, self.live_class),

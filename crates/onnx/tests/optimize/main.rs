@@ -190,9 +190,12 @@ fn outputs(session: &mut ModelSession, input: &Array4<f32>) -> Result<Named, Fai
         .iter()
         .map(|output| output.name.clone())
         .collect();
-    let outputs = session.run(&input.view())?;
+    let (count, channels, height, width) = input.dim();
+    let numbers = input.as_slice().ok_or("not row by row")?;
+    let outputs = session.run([count, channels, height, width], numbers)?;
     let read = |name: String| {
-        let values = outputs.get(&name)?.into_owned();
+        let values = outputs.get(&name)?;
+        let values = ArrayD::from_shape_vec(values.shape.clone(), values.numbers.clone())?;
         Ok((name, values))
     };
     names.into_iter().map(read).collect()

@@ -207,7 +207,7 @@ mod tests {
             (found.provider, found.threads),
             (Some(Provider::OpenVino), Some(2))
         );
-        assert_eq!(found.execution().options().cache_folder, Some("cache".into()));
+        assert_eq!(found.execution().options.cache_folder, Some("cache".into()));
         let flags = Overrides::default()
             .with_assignment("--set", "engine.threads=3")
             .unwrap();

@@ -4,10 +4,9 @@ use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use likeness_api::{ApiError, ErrorCode};
-use likeness_engine::Budget;
+use likeness_engine::{Budget, CancelFlag};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
@@ -116,10 +115,10 @@ impl WorkPool {
         deadline: Instant,
         work: impl FnOnce(Budget) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let cancelled = Arc::new(AtomicBool::new(false));
+        let cancelled = CancelFlag::default();
         let budget = Budget::unlimited()
             .with_deadline(deadline.into_std())
-            .with_cancel_flag(Arc::clone(&cancelled));
+            .with_cancel_flag(cancelled.clone());
         let (result, finished) = oneshot::channel();
         // Events on the worker belong to the request as well.
         let span = tracing::Span::current();
@@ -199,12 +198,12 @@ impl Drop for Running {
 struct CancelOnDrop<'a> {
     shared: &'a Shared,
     number: u64,
-    cancelled: Arc<AtomicBool>,
+    cancelled: CancelFlag,
 }
 
 impl Drop for CancelOnDrop<'_> {
     fn drop(&mut self) {
-        self.cancelled.store(true, Ordering::Relaxed);
+        self.cancelled.cancel();
         let mut queue = self.shared.queue.lock();
         let position = queue
             .waiting
