@@ -16,7 +16,7 @@ mod tls;
 mod verify;
 
 pub(crate) use addresses::Addresses;
-pub(crate) use listener::{ConnectionCount, Listener, ListenerSettings};
+pub(crate) use listener::{Listener, ListenerSettings};
 pub(crate) use observe::observed;
 pub(crate) use probes::routes as probes;
 pub(crate) use response::json;
@@ -29,6 +29,6 @@ pub use tls::TlsError;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzed {
     pub(crate) use super::client_address::Proxies;
-    pub(crate) use super::form::{BodyLimits, Field, Form};
-    pub(crate) use super::multipart::{MAX_HEAD_BYTES, MAX_PARTS, Malformed, Parser, Sink};
+    pub(crate) use super::form::{BodyLimits, Field, FormReader};
+    pub(crate) use super::multipart::{Event, MAX_HEAD_BYTES, MAX_PARTS, Malformed, Parser};
 }
