@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicI64;
 
+use likeness_api::ErrorCode;
 use likeness_engine::decision::Profile;
 use likeness_storage::apps::AppLimits;
 use likeness_storage::{Place, Settings};
