@@ -23,7 +23,7 @@
 //! | `work` | worker threads, their queue, the current engine |
 //! | `telemetry` | the request context; log lines, metrics, traces |
 //! | `audit` | audit records, hash chain, spool, retention |
-//! | `access` | apps, credentials, rate limits and quotas, admission |
+//! | `access` | apps, credentials, rate limits and quotas |
 //! | `config`, `endpoint` | settings; endpoints and versions |
 //!
 //! A request waits in one queue, first come first served, and only after it was admitted. Every queue is bounded and every
@@ -39,6 +39,7 @@ mod endpoint;
 pub mod fuzzing;
 mod http;
 mod periodic;
+mod permits;
 mod reload;
 mod sampling;
 mod serve;

@@ -20,7 +20,8 @@ use crate::access::limits::Limits;
 use crate::admin::{self, Admin};
 use crate::audit::{Audit, AuditError};
 use crate::config::{Config, ConfigError};
-use crate::http::{self, Addresses, ConnectionCount, Listener, ListenerSettings, Service, Tls, TlsError};
+use crate::http::{self, Addresses, Listener, ListenerSettings, Service, Tls, TlsError};
+use crate::permits::Permits;
 use crate::reload::{EngineSource, Reloader, SettingsReloader, SourceError};
 use crate::signals::Hangups;
 #[cfg(unix)]
@@ -149,7 +150,7 @@ impl Server {
         let settings = Arc::new(OnceLock::new());
         let tls = Tls::open(&config.tls)?;
 
-        let listen = async |address, max_per_address, count: &ConnectionCount, tls, router| {
+        let listen = async |address, max_per_address, count: &Permits, tls, router| {
             let settings = ListenerSettings {
                 address,
                 idle: config.connections.header_read,
@@ -160,7 +161,7 @@ impl Server {
             let listener = Listener::open(settings, router).await;
             listener.map_err(|source| ServeError::Bind { address, source })
         };
-        let clients = ConnectionCount::up_to(config.connections.max);
+        let clients = Permits::new(config.connections.max);
         let router = http::router(Arc::clone(&service), &config.cors, config.docs);
         let public = listen(
             config.listen,
@@ -172,7 +173,7 @@ impl Server {
         .await?;
         let admin = match config.admin.listen {
             Some(address) => {
-                let operators = ConnectionCount::up_to(MAX_ADMIN_CONNECTIONS);
+                let operators = Permits::new(MAX_ADMIN_CONNECTIONS);
                 let mut admin = Admin::new(&config, Arc::clone(&service));
                 admin.reloader.clone_from(&reloader);
                 admin.settings = Arc::clone(&settings);

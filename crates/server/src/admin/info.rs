@@ -46,7 +46,7 @@ pub(super) async fn info(State(admin): State<Arc<Admin>>) -> Response {
         "build": Build::CURRENT,
         "uptime_seconds": service.metrics().uptime().as_secs(),
         "workers": workers,
-        "admitted_requests_max": service.admission.size(),
+        "admitted_requests_max": service.admission.max(),
         "apps": service.apps.current().len(),
         "runtime": {
             "name": "onnxruntime",

@@ -24,8 +24,8 @@ pub(super) async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
 
 fn record(admin: &Admin) {
     let service = &admin.service;
-    gauge!(name::ADMITTED).set(service.admission.admitted() as f64);
-    gauge!(name::ADMITTED_MAX).set(service.admission.size() as f64);
+    gauge!(name::ADMITTED).set(service.admission.taken() as f64);
+    gauge!(name::ADMITTED_MAX).set(service.admission.max() as f64);
     let work = service.work.usage();
     gauge!(name::QUEUED).set(work.queued as f64);
     gauge!(name::WORKERS_BUSY).set(work.busy as f64);
@@ -36,7 +36,7 @@ fn record(admin: &Admin) {
     gauge!(name::READY).set(if service.readiness().is_ok() { 1.0 } else { 0.0 });
     gauge!(name::APPS).set(service.apps.current().len() as f64);
     for (port, connections) in &admin.connections {
-        gauge!(name::CONNECTIONS, "port" => *port).set(connections.open() as f64);
+        gauge!(name::CONNECTIONS, "port" => *port).set(connections.taken() as f64);
         gauge!(name::CONNECTIONS_MAX, "port" => *port).set(connections.max() as f64);
     }
     let info = engine.labels();
@@ -124,7 +124,7 @@ mod tests {
         let metrics = Arc::new(Metrics::new());
         let service = Service::new(&config, apps, limits, engine, database, audit, metrics).unwrap();
         Admin {
-            connections: vec![("callers", crate::http::ConnectionCount::up_to(7))],
+            connections: vec![("callers", crate::permits::Permits::new(7))],
             ..Admin::new(&config, Arc::new(service))
         }
     }

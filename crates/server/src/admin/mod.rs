@@ -16,7 +16,8 @@ use axum::routing::{get, post};
 use serde_json::json;
 
 use crate::config::Config;
-use crate::http::{self, ConnectionCount, Service, Tls, observed, probes};
+use crate::http::{self, Service, Tls, observed, probes};
+use crate::permits::Permits;
 use crate::reload::{Reloader, SettingsReloader};
 use operator::Operator;
 
@@ -29,7 +30,7 @@ pub(crate) struct Admin {
     pub(crate) settings: Arc<OnceLock<SettingsReloader>>,
     pub(crate) tls: Option<Tls>,
     /// By listener.
-    pub(crate) connections: Vec<(&'static str, ConnectionCount)>,
+    pub(crate) connections: Vec<(&'static str, Permits)>,
     /// The configuration at the start, without secrets.
     configuration: serde_json::Value,
 }

@@ -2,49 +2,22 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::addresses::Addresses;
 use super::connection::ConnectionServer;
 use super::tls::Tls;
+use crate::permits::{Permit, Permits};
 
 /// First and longest pause after a failed accept, as when the system is out of file descriptors.
 const ACCEPT_PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
-
-/// The open connections of a listener, up to a bound. Clones count together.
-#[derive(Debug, Clone)]
-pub(crate) struct ConnectionCount {
-    permits: Arc<Semaphore>,
-    max: usize,
-}
-
-impl ConnectionCount {
-    /// Starts at 0, with this bound.
-    pub(crate) fn up_to(max: usize) -> Self {
-        Self {
-            permits: Arc::new(Semaphore::new(max)),
-            max,
-        }
-    }
-
-    /// Returns how many connections are open.
-    pub(crate) fn open(&self) -> usize {
-        self.max.saturating_sub(self.permits.available_permits())
-    }
-
-    /// Returns how many may be open at the same time.
-    pub(crate) fn max(&self) -> usize {
-        self.max
-    }
-}
 
 /// A listening socket. It closes when this is dropped.
 #[derive(Debug)]
@@ -54,7 +27,7 @@ pub(crate) struct Listener {
     connections: ConnectionServer,
     addresses: Addresses,
     tls: Option<Tls>,
-    count: ConnectionCount,
+    count: Permits,
     /// Ends TLS handshakes when the listener closes: they carry no request yet, and a stalled one is not worth waiting for.
     open: watch::Sender<()>,
 }
@@ -66,7 +39,7 @@ pub(crate) struct ListenerSettings {
     /// Longest time that a connection may be idle.
     pub(crate) idle: Duration,
     /// Counts and bounds the open connections.
-    pub(crate) count: ConnectionCount,
+    pub(crate) count: Permits,
     /// Bounds the connections of each address.
     pub(crate) addresses: Addresses,
     pub(crate) tls: Option<Tls>,
@@ -135,14 +108,14 @@ impl Listener {
     }
 
     /// Accepts the next connection when there is room for one.
-    async fn accept(&self) -> io::Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
-        let permits = &self.count.permits;
-        // Released at once, so that only open connections count. No other task takes permits.
-        drop(permits.acquire().await);
+    async fn accept(&self) -> io::Result<(TcpStream, IpAddr, Permit)> {
+        // Returned at once, so that only open connections count. No other task takes permits.
+        drop(self.count.take().await);
         let (stream, peer) = self.socket.accept().await?;
-        let permit = Arc::clone(permits)
-            .try_acquire_owned()
-            .map_err(io::Error::other)?;
+        let permit = self
+            .count
+            .try_take()
+            .ok_or_else(|| io::Error::other("no permit"))?;
         Ok((stream, peer.ip(), permit))
     }
 

@@ -10,12 +10,12 @@ use likeness_storage::Database;
 use super::client_address::Proxies;
 use super::observe::Observers;
 use super::response::Linger;
-use crate::access::Admission;
 use crate::access::apps::AppDirectory;
 use crate::access::limits::Limits;
 use crate::access::proxy_hint::ProxyHint;
 use crate::audit::Audit;
 use crate::config::{Config, RequestLimits};
+use crate::permits::Permits;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{Logs, RefusalLines};
 use crate::work::{EngineSlot, WorkPool};
@@ -25,7 +25,9 @@ pub(crate) struct Service {
     pub(crate) engine: EngineSlot,
     pub(crate) apps: AppDirectory,
     pub(crate) app_limits: Limits,
-    pub(crate) admission: Admission,
+    /// Bounds what is in memory and on the CPU. It has no queue: a request beyond the bound is refused at once. A permit is
+    /// held until the last work for its request has ended, even if the client has its response already.
+    pub(crate) admission: Permits,
     pub(crate) work: WorkPool,
     /// The limits of requests that begin now. A request takes them once and keeps to them.
     pub(crate) limits: ArcSwap<RequestLimits>,
@@ -56,7 +58,7 @@ impl Service {
             engine,
             apps,
             app_limits,
-            admission: Admission::new(config.admission.requests(workers)),
+            admission: Permits::new(config.admission.requests(workers)),
             work: WorkPool::start(workers)?,
             limits: ArcSwap::from_pointee(config.request_limits.clone()),
             linger: Linger {

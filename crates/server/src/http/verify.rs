@@ -1,6 +1,7 @@
 //! A verification, from authentication to the JSON of its response.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -21,6 +22,9 @@ use crate::audit::Audit;
 use crate::config::SideLimits;
 use crate::endpoint::{ApiVersion, Endpoint};
 use crate::telemetry::SharedContext;
+
+/// The `Retry-After` of a request beyond the admission: some verifications have ended by then.
+const OVERLOAD_WAIT: Duration = Duration::from_secs(1);
 
 /// Responds to a verification, under the size limits of the path's version.
 pub(super) async fn verification(
@@ -76,7 +80,9 @@ async fn verify(
     context.lock().usage = Some(usage);
 
     // Admission. Held until the last work for the request has ended.
-    let held = (service.admission.admit()?, slot);
+    let admitted = service.admission.try_take();
+    let full = || ApiError::from(ErrorCode::Overloaded).with_retry_after(OVERLOAD_WAIT);
+    let held = (admitted.ok_or_else(full)?, slot);
 
     // The body.
     let limits = service.limits.load_full();
