@@ -9,23 +9,29 @@ use axum::http::HeaderMap;
 use likeness_api::ApiError;
 
 use crate::access::apps::Apps;
+use crate::admin::Operator;
 use crate::config::{AdminConfig, ProxiesConfig};
-use crate::http::fuzzed::{self, BodyLimits, Event, Field, FormReader, Malformed, Parser, Proxies};
-use crate::{admin, telemetry};
+use crate::http::client_address::Proxies;
+use crate::http::form::{BodyLimits, Field, FormReader};
+use crate::http::multipart::{self, Event, Malformed, Parser};
+use crate::telemetry;
 
 /// Largest head of a part in bytes.
-pub const MAX_HEAD_BYTES: usize = fuzzed::MAX_HEAD_BYTES;
+pub const MAX_HEAD_BYTES: usize = multipart::MAX_HEAD_BYTES;
 /// Most parts of a body.
-pub const MAX_PARTS: usize = fuzzed::MAX_PARTS;
+pub const MAX_PARTS: usize = multipart::MAX_PARTS;
 
-/// Splits a body, given in chunks, into the names and the bytes of its parts.
+/// The name and the bytes of a part.
+pub type Part = (Vec<u8>, Vec<u8>);
+
+/// Splits a body, given in chunks, into its parts.
 ///
 /// # Errors
 /// The message for the client.
 pub fn multipart<'a>(
     content_type: &[u8],
     chunks: impl IntoIterator<Item = &'a [u8]>,
-) -> Result<Vec<(Vec<u8>, Vec<u8>)>, String> {
+) -> Result<Vec<Part>, String> {
     let text = |Malformed(reason)| reason.to_owned();
     let mut parser = Parser::new(content_type).map_err(text)?;
     let (mut names, mut ranges) = (Vec::new(), Vec::new());
@@ -96,7 +102,7 @@ pub fn authenticate(apps: &Apps, headers: &HeaderMap) -> Option<String> {
 /// Returns whether the headers authorize a reload on the admin listener.
 #[must_use]
 pub fn operator_admits(config: &AdminConfig, headers: &HeaderMap) -> bool {
-    admin::operator_admits(config, headers)
+    Operator::new(config).check(headers, false).is_ok()
 }
 
 /// Returns the correlation id that the client sent, if it is fit for a log.

@@ -99,8 +99,11 @@ mod tests {
     use super::*;
     use crate::access::apps::AppDirectory;
     use crate::access::limits::Limits;
+    use crate::admin::operator::Operator;
     use crate::config::{AppConfig, Config};
     use crate::http::Service;
+    use crate::permits::Permits;
+    use crate::reload::SettingsReloader;
     use crate::telemetry::metrics::{Metrics, catalog::ALL};
     use crate::work::test_engine::engine;
 
@@ -123,9 +126,15 @@ mod tests {
         let engine = Arc::new(arc_swap::ArcSwap::from_pointee(engine()));
         let metrics = Arc::new(Metrics::new());
         let service = Service::new(&config, apps, limits, engine, database, audit, metrics).unwrap();
+        let service = Arc::new(service);
         Admin {
-            connections: vec![("callers", crate::permits::Permits::new(7))],
-            ..Admin::new(&config, Arc::new(service))
+            operator: Operator::new(&config.admin),
+            reloader: None,
+            settings: Arc::new(SettingsReloader::new(Arc::clone(&service), config)),
+            tls: None,
+            connections: vec![("callers", Permits::new(7))],
+            configuration: serde_json::Value::Null,
+            service,
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use likeness_api::{ApiError, ErrorCode};
 use likeness_storage::Database;
 
 use super::client_address::Proxies;
@@ -12,15 +13,15 @@ use super::observe::Observers;
 use super::response::Linger;
 use crate::access::apps::AppDirectory;
 use crate::access::limits::Limits;
-use crate::access::proxy_hint::ProxyHint;
+use crate::access::proxy_hint;
 use crate::audit::Audit;
 use crate::config::{Config, RequestLimits};
 use crate::permits::Permits;
+use crate::sampling::Throttle;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{Logs, RefusalLines};
 use crate::work::{EngineSlot, WorkPool};
 
-#[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) engine: EngineSlot,
     pub(crate) apps: AppDirectory,
@@ -32,7 +33,7 @@ pub(crate) struct Service {
     /// The limits of requests that begin now. A request takes them once and keeps to them.
     pub(crate) limits: ArcSwap<RequestLimits>,
     pub(crate) linger: Linger,
-    pub(crate) proxy_hint: ProxyHint,
+    pub(crate) proxy_hints: Throttle,
     /// Longest time without a byte of a request body.
     pub(crate) body_idle: Duration,
     pub(crate) is_stopping: AtomicBool,
@@ -65,7 +66,7 @@ impl Service {
                 time: config.connections.linger,
                 bytes: config.request_limits.body_bytes,
             },
-            proxy_hint: ProxyHint::default(),
+            proxy_hints: Throttle::new(proxy_hint::PAUSE),
             body_idle: config.connections.body_idle,
             is_stopping: AtomicBool::new(false),
             observers: Observers {
@@ -81,12 +82,13 @@ impl Service {
         })
     }
 
-    /// Returns whether new requests should be sent here; if not, why. During the shutdown the reason is obvious.
-    pub(crate) fn readiness(&self) -> Result<(), Option<&'static str>> {
+    /// Returns whether new requests should be sent here. During the shutdown the reason why not is obvious.
+    pub(crate) fn readiness(&self) -> Result<(), ApiError> {
         if self.is_stopping.load(Ordering::Relaxed) {
-            Err(None)
+            Err(ApiError::from(ErrorCode::NotReady))
         } else if self.work.usage().is_stuck() {
-            Err(Some("every worker is past the deadline of its request"))
+            let cause = "every worker is past the deadline of its request";
+            Err(ApiError::from(ErrorCode::NotReady).with_cause(cause))
         } else {
             Ok(())
         }

@@ -10,7 +10,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 use likeness_api::{ApiError, ErrorCode, biometric_response, liveness_response};
 use likeness_engine::decision::Profile;
-use likeness_engine::imaging::{self, EncodedImage, Header, probe};
+use likeness_engine::imaging::{self, EncodedImage, probe};
 use likeness_engine::{Budget, Engine, LivenessOptions, VerifyOptions};
 use tokio::time::{Instant, timeout_at};
 
@@ -18,6 +18,7 @@ use super::form::{BodyLimits, Field, Form};
 use super::response;
 use super::service::Service;
 use crate::access::apps::App;
+use crate::access::proxy_hint;
 use crate::audit::Audit;
 use crate::config::SideLimits;
 use crate::endpoint::{ApiVersion, Endpoint};
@@ -55,7 +56,7 @@ async fn verify(
 
     // Authentication.
     let app = service.apps.current().authenticate(headers).ok_or_else(|| {
-        service.proxy_hint.check(headers);
+        proxy_hint::check(&service.proxy_hints, headers);
         ApiError::from(ErrorCode::InvalidCredentials)
     })?;
     context.lock().app = Some(app.id.clone());
@@ -92,11 +93,8 @@ async fn verify(
         body: limits.body_bytes,
         idle: service.body_idle,
     };
-    let form = timeout_at(
-        deadline,
-        Form::read(headers, body, Field::of(endpoint), body_limits),
-    )
-    .await;
+    let form = Form::read(headers, body, Field::of(endpoint), body_limits);
+    let form = timeout_at(deadline, form).await;
     let mut form = form.map_err(|_| ApiError::from(ErrorCode::DeadlineExceeded))??;
     {
         let mut request = context.lock();
@@ -193,38 +191,22 @@ fn open_image<'a>(
     sides: SideLimits,
     limits: &imaging::ImageLimits,
 ) -> Result<EncodedImage<'a>, ApiError> {
-    match EncodedImage::open(bytes, limits) {
-        Ok(image) => {
-            check_sides(field, image.header(), sides)?;
-            Ok(image)
+    let opened = EncodedImage::open(bytes, limits);
+    // Of an image with several faults its sides come first.
+    let size = match &opened {
+        Ok(image) => Some((image.header().width, image.header().height)),
+        Err(_) => probe(bytes, limits)
+            .ok()
+            .map(|header| (header.width, header.height)),
+    };
+    let (name, SideLimits { min_side, max_side }) = (field.name(), sides);
+    match size {
+        Some((width, height)) if width.min(height) < min_side => {
+            Err(ApiError::image_too_small(name, width, height, min_side))
         }
-        Err(error) => {
-            // Of an image with several faults its sides come first.
-            if let Ok(header) = probe(bytes, limits) {
-                check_sides(field, &header, sides)?;
-            }
-            Err(ApiError::from_imaging(field.name(), &error))
+        Some((width, height)) if width.max(height) > max_side => {
+            Err(ApiError::image_too_large(name, width, height, max_side))
         }
+        _ => opened.map_err(|error| ApiError::from_imaging(name, &error)),
     }
-}
-
-fn check_sides(field: Field, header: &Header, sides: SideLimits) -> Result<(), ApiError> {
-    let (width, height) = (header.width, header.height);
-    if width.min(height) < sides.min_side {
-        return Err(ApiError::image_too_small(
-            field.name(),
-            width,
-            height,
-            sides.min_side,
-        ));
-    }
-    if width.max(height) > sides.max_side {
-        return Err(ApiError::image_too_large(
-            field.name(),
-            width,
-            height,
-            sides.max_side,
-        ));
-    }
-    Ok(())
 }

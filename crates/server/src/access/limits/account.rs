@@ -40,7 +40,10 @@ impl Account {
     pub(super) fn admit(&mut self, limits: &AppLimits, now: Instant) -> Result<Slot, Refusal> {
         if let Some(rate) = limits.requests_per_second {
             let burst = limits.burst.map_or_else(|| rate.max(1.0), f64::from);
-            let same = self.bucket.take().filter(|bucket| bucket.is(rate, burst));
+            let same = self
+                .bucket
+                .take()
+                .filter(|bucket| (bucket.rate, bucket.burst) == (rate, burst));
             let bucket = self
                 .bucket
                 .insert(same.unwrap_or_else(|| TokenBucket::new(rate, burst, now)));
@@ -252,11 +255,6 @@ impl TokenBucket {
             tokens: burst,
             filled: now,
         }
-    }
-
-    /// Returns whether it has this rate and burst.
-    fn is(&self, rate: f64, burst: f64) -> bool {
-        self.rate.to_bits() == rate.to_bits() && self.burst.to_bits() == burst.to_bits()
     }
 
     /// Takes a token. Otherwise returns how long it takes until there is one.

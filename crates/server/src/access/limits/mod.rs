@@ -79,12 +79,6 @@ impl State {
     }
 }
 
-impl std::fmt::Debug for Limits {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Limits").finish_non_exhaustive()
-    }
-}
-
 /// The unit that a request has used.
 #[derive(Debug)]
 pub(crate) struct Taken {
