@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use hyper_util::server::graceful::GracefulShutdown;
+use jiff::Timestamp;
 use likeness_engine::{Engine, EngineError};
 use likeness_storage::apps::NewApp;
 use likeness_storage::{Database, StorageError};
@@ -145,7 +146,8 @@ impl Server {
         let has_demo = apps.has_demo;
         let database = config.open_database().await?;
         let apps = AppDirectory::open(apps, database.clone()).await?;
-        let app_limits = Limits::open(database.clone(), &config.data_folder, &config.quotas).await?;
+        let (folder, clock) = (&config.data_folder, Box::new(Timestamp::now));
+        let app_limits = Limits::open(database.clone(), folder, &config.quotas, clock).await?;
         let audit = Audit::open(&config.audit, &config.data_folder, database.clone())?;
         let service = Service::new(&config, apps, app_limits, engine, database, audit, metrics);
         let service = Arc::new(service.map_err(ServeError::Threads)?);

@@ -119,9 +119,14 @@ mod tests {
         let database = config.open_database().await.unwrap();
         let apps = config.apps().unwrap();
         let apps = AppDirectory::open(apps, database.clone()).await.unwrap();
-        let limits = Limits::open(database.clone(), folder, &config.quotas)
-            .await
-            .unwrap();
+        let limits = Limits::open(
+            database.clone(),
+            folder,
+            &config.quotas,
+            Box::new(jiff::Timestamp::now),
+        )
+        .await
+        .unwrap();
         let audit = crate::audit::Audit::open(&config.audit, folder, database.clone()).unwrap();
         let engine = Arc::new(arc_swap::ArcSwap::from_pointee(engine()));
         let metrics = Arc::new(Metrics::new());

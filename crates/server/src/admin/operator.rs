@@ -61,11 +61,7 @@ impl Operator {
             .filter(|_| reads)
             .map_or(Choice::from(0), |expected| expected.ct_eq(&found));
         let matches = (expected.ct_eq(&found) | metrics) & Choice::from(u8::from(usable));
-        if bool::from(matches) {
-            Ok(())
-        } else {
-            Err(Refusal::Unauthorized)
-        }
+        bool::from(matches).then_some(()).ok_or(Refusal::Unauthorized)
     }
 }
 

@@ -77,10 +77,12 @@ impl SettingsReloader {
         // Held throughout, so that one reload follows another.
         let mut current = self.current.lock();
         let new = read()?;
-        let (changed, needs_restart) = current
-            .differences(&new)?
-            .into_iter()
-            .partition(|key| is_reloadable(key));
+        let is_reloadable = |key: &String| {
+            let mut rests = RELOADABLE.iter().filter_map(|name| key.strip_prefix(name));
+            rests.any(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let differences = current.differences(&new)?.into_iter();
+        let (changed, needs_restart) = differences.partition(is_reloadable);
         self.service
             .apps
             .configure(new.apps()?)
@@ -101,11 +103,4 @@ impl SettingsReloader {
             needs_restart,
         })
     }
-}
-
-fn is_reloadable(key: &str) -> bool {
-    RELOADABLE.iter().any(|name| {
-        key.strip_prefix(name)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    })
 }

@@ -49,7 +49,7 @@ const WRITER_RETENTION: i64 = 400 * SECONDS_OF_A_DAY * 1_000_000;
 const ATTEMPTS: usize = 3;
 
 /// Tells the time.
-type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
+pub(crate) type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
 
 pub(crate) struct Limits {
     state: Arc<Mutex<State>>,
@@ -110,14 +110,6 @@ pub(crate) struct Refused {
 impl Limits {
     /// Opens the limits with the usage so far, also that which an earlier process could not flush.
     pub(crate) async fn open(
-        database: Database,
-        folder: &Path,
-        config: &QuotasConfig,
-    ) -> Result<Self, StorageError> {
-        Self::open_with_clock(database, folder, config, Box::new(Timestamp::now)).await
-    }
-
-    async fn open_with_clock(
         database: Database,
         folder: &Path,
         config: &QuotasConfig,

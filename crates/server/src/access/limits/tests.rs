@@ -104,7 +104,7 @@ impl Fixture {
 
     async fn limits_by(&self, clock: Clock, when_unavailable: WhenUnavailable) -> Limits {
         let config = QuotasConfig { when_unavailable };
-        Limits::open_with_clock(self.database.clone(), self.folder.path(), &config, clock)
+        Limits::open(self.database.clone(), self.folder.path(), &config, clock)
             .await
             .unwrap()
     }
