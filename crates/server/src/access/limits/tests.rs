@@ -471,7 +471,10 @@ async fn a_kill_while_the_database_hangs_loses_nothing_and_counts_nothing_twice(
     }
     flushing.abort();
     let _ = flushing.await;
+    let file = Arc::downgrade(&limits.file);
     drop(limits);
+    // A killed process writes no more, and its lock is free.
+    wait_until("its last write has not ended", || file.strong_count() == 0).await;
     hang.end().await;
 
     let next = fixture.limits().await;
