@@ -9,9 +9,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use likeness_fuzz::Bound;
-use likeness_server::fuzzing::{
-    HeaderMap, authenticate, client_address, correlation_id, header_map, operator_admits,
-};
+use likeness_fuzz::headers::header_map;
+use likeness_server::fuzzing::http::HeaderMap;
+use likeness_server::fuzzing::{authenticate, client_address, correlation_id, operator_admits};
 use likeness_server::{Apps, Config, Overrides};
 
 likeness_fuzz::target!(seeds, run);

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicI64;
 
+use likeness_api::ErrorCode;
 use likeness_engine::decision::Profile;
 use likeness_storage::apps::AppLimits;
 use likeness_storage::{Place, Settings};
@@ -103,7 +104,7 @@ impl Fixture {
 
     async fn limits_by(&self, clock: Clock, when_unavailable: WhenUnavailable) -> Limits {
         let config = QuotasConfig { when_unavailable };
-        Limits::open_with_clock(self.database.clone(), self.folder.path(), &config, clock)
+        Limits::open(self.database.clone(), self.folder.path(), &config, clock)
             .await
             .unwrap()
     }
@@ -470,7 +471,10 @@ async fn a_kill_while_the_database_hangs_loses_nothing_and_counts_nothing_twice(
     }
     flushing.abort();
     let _ = flushing.await;
+    let file = Arc::downgrade(&limits.file);
     drop(limits);
+    // A killed process writes no more, and its lock is free.
+    wait_until("its last write has not ended", || file.strong_count() == 0).await;
     hang.end().await;
 
     let next = fixture.limits().await;
