@@ -42,10 +42,10 @@ impl ConfigCommand {
 fn check(arguments: &ConfigArguments) -> Result<(), Failure> {
     let explained = arguments.explained()?;
     check_files(&explained.config)?;
-    for renamed in explained.renamed() {
+    for renamed in &explained.renamed {
         warn_renamed(&renamed.old, &renamed.new, Some(&renamed.origin));
     }
-    for file in explained.exposed_files() {
+    for file in &explained.exposed_files {
         warn(file);
     }
     let weak = explained.config.apps_with_weak_keys();
@@ -56,7 +56,7 @@ fn check(arguments: &ConfigArguments) -> Result<(), Failure> {
         ));
     }
     let changed = explained
-        .settings()
+        .settings
         .iter()
         .filter(|setting| !setting.is_default)
         .count();
@@ -80,7 +80,7 @@ fn show(arguments: &ShowArguments) -> Result<(), Failure> {
     if !arguments.changed {
         return say(explained.to_string().trim_end());
     }
-    for setting in explained.settings().iter().filter(|setting| !setting.is_default) {
+    for setting in explained.settings.iter().filter(|setting| !setting.is_default) {
         let origin = setting.origin.as_deref().unwrap_or("?");
         say(format_args!("{} = {}  # {origin}", setting.key, setting.value))?;
     }

@@ -47,7 +47,12 @@ impl<const SCOPE: usize> Settings<SCOPE> {
 
     /// Returns the settings with what set each, checked as a whole.
     pub(crate) fn explained(&self) -> Result<Explained, ConfigError> {
-        Explained::load(self.file(), std::env::vars_os(), &self.overrides)
+        Explained::load(
+            self.file(),
+            std::env::vars_os(),
+            &self.overrides,
+            Config::validate,
+        )
     }
 
     /// Returns the settings, checked as a whole.
@@ -57,10 +62,11 @@ impl<const SCOPE: usize> Settings<SCOPE> {
 
     /// Returns the settings, checked as far as an engine or the model store needs them.
     pub(crate) fn load_for_engine(&self) -> Result<Config, Failure> {
-        Ok(warned(Explained::load_for_engine(
+        Ok(warned(Explained::load(
             self.file(),
             std::env::vars_os(),
             &self.overrides,
+            Config::validate_engine,
         )?))
     }
 }
@@ -86,7 +92,7 @@ impl EngineArguments {
 
 /// Warns of old names on standard error.
 fn warned(explained: Explained) -> Config {
-    for renamed in explained.renamed() {
+    for renamed in &explained.renamed {
         warn_renamed(&renamed.old, &renamed.new, Some(&renamed.origin));
     }
     explained.config

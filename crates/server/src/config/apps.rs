@@ -75,11 +75,8 @@ impl Config {
     #[must_use]
     pub fn apps_with_weak_keys(&self) -> Vec<&str> {
         let is_weak = |app: &&AppConfig| KeyRule::Strong.check(app.key.expose_secret()).is_err();
-        self.apps
-            .iter()
-            .filter(is_weak)
-            .map(|app| app.id.as_str())
-            .collect()
+        let weak = self.apps.iter().filter(is_weak);
+        weak.map(|app| app.id.as_str()).collect()
     }
 
     pub(super) fn validate_apps(&self) -> Result<(), ConfigError> {
@@ -100,10 +97,7 @@ impl Config {
         Ok(())
     }
 
-    /// Checks the id and the settings of an app for the database as those of a configured one.
-    ///
-    /// # Errors
-    /// [`ConfigError::Invalid`], which names the setting.
+    /// Checks the id and the settings of an app for the database as those of a configured one. The error names the setting.
     pub fn check_app(&self, id: &str, settings: &AppSettings) -> Result<(), ConfigError> {
         self.check_parts(id, settings)
             .map_err(|(key, reason)| ConfigError::invalid(format!("app `{id}`: {key}"), reason))
@@ -111,58 +105,48 @@ impl Config {
 
     /// The setting that is wrong, and why.
     fn check_parts(&self, id: &str, settings: &AppSettings) -> Result<(), (String, String)> {
-        let ensure = |holds: bool, key: &str, reason: &str| {
-            if holds {
-                Ok(())
-            } else {
-                Err((key.to_owned(), reason.to_owned()))
-            }
-        };
         check_credential(id).map_err(|reason| ("id".to_owned(), reason.to_owned()))?;
         let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b':' && byte != b',';
-        ensure(
-            id.bytes().all(is_plain),
-            "id",
-            "must be printable ASCII without space, ':' and ','",
-        )?;
         let default = settings
             .default_profile
             .iter()
             .map(|name| ("default_profile", name));
         let others = settings.profiles.iter().flatten().map(|name| ("profiles", name));
-        for (key, name) in default.chain(others) {
-            ensure(
-                self.profile(name).is_some(),
-                key,
-                &format!("there is no profile `{name}`"),
-            )?;
-        }
-        let endpoints = settings.endpoints.as_ref();
-        ensure(
-            endpoints.is_none_or(|endpoints| !endpoints.is_empty()),
-            "endpoints",
-            "is empty; to block an app, disable it",
-        )?;
-        // NaN is in no range.
-        ensure(
-            (0.0..=1.0).contains(&settings.liveness_threshold_floor),
-            "liveness_threshold_floor",
-            "must be a number from 0 to 1",
-        )?;
-        settings
-            .limits
-            .check()
-            .map_err(|(limit, reason)| (format!("limits.{limit}"), reason.to_owned()))
+        let unknown = default
+            .chain(others)
+            .find(|(_, name)| self.profile(name).is_none());
+        let floor = settings.liveness_threshold_floor;
+        let (key, reason) = if !id.bytes().all(is_plain) {
+            (
+                "id",
+                "must be printable ASCII without space, ':' and ','".to_owned(),
+            )
+        } else if let Some((key, name)) = unknown {
+            (key, format!("there is no profile `{name}`"))
+        } else if settings.endpoints.as_ref().is_some_and(Vec::is_empty) {
+            ("endpoints", "is empty; to block an app, disable it".to_owned())
+        } else if !(0.0..=1.0).contains(&floor) {
+            // NaN is in no range.
+            (
+                "liveness_threshold_floor",
+                "must be a number from 0 to 1".to_owned(),
+            )
+        } else {
+            let limit = |(limit, reason)| (format!("limits.{limit}"), String::from(reason));
+            return settings.limits.check().map_err(limit);
+        };
+        Err((key.to_owned(), reason))
     }
 
     pub(super) fn merge_apps(&mut self, list: &SecretString) -> Result<(), ConfigError> {
         let mut seen = BTreeSet::new();
         for (index, entry) in list.expose_secret().split(',').enumerate() {
             // The entry itself is not shown: what has no colon may well be a key.
+            let entry_number = index + 1;
             let invalid = |reason: &str| {
                 Err(ConfigError::invalid(
                     ENV_APPS,
-                    format!("entry {}: {reason}", index + 1),
+                    format!("entry {entry_number}: {reason}"),
                 ))
             };
             let Some((id, key)) = entry.trim().split_once(':') else {

@@ -14,8 +14,7 @@ use smart_default::SmartDefault;
 use super::values::{by_name, seconds};
 use super::{Config, ConfigError};
 
-/// The engine. What is absent is left to the library or the model pack. An option that the provider does not have is an
-/// error; what the options mean is said at [`ProviderOptions`].
+/// The engine. What is absent is left to the library or the model pack; options of the provider: see [`ProviderOptions`].
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -175,8 +174,7 @@ impl Config {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ReloadConfig {
-    /// Pause between two polls of the pack's manifest and the calibration files. 0: they are not polled, and only a
-    /// reload reads them again. Default: 10 s.
+    /// Pause between two polls of the pack's manifest and the calibration files. 0: only a reload reads them. Default: 10 s.
     #[serde(rename = "check_seconds", with = "seconds")]
     #[default(Duration::from_secs(10))]
     pub check: Duration,
@@ -189,7 +187,7 @@ mod tests {
 
     fn load(env: &[(&str, &str)], overrides: &Overrides) -> Result<EngineConfig, String> {
         let env = env.iter().map(|(name, value)| (name.into(), value.into()));
-        let explained = Explained::load_for_engine(None, env, overrides);
+        let explained = Explained::load(None, env, overrides, Config::validate_engine);
         explained
             .map(|explained| explained.config.engine)
             .map_err(|error| error.to_string())

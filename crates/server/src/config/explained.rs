@@ -1,5 +1,6 @@
 //! Where each setting comes from.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
@@ -11,16 +12,18 @@ use super::layers::{Layers, Overrides, RenamedSetting, flattened};
 use super::settings::{NAMED, Named};
 use super::{Config, ConfigError, ENV_APPS, ExposedFile};
 
-/// A configuration, and what set each of its keys. Written with [`Display`](fmt::Display) it is TOML that could be read
-/// again, but for the secrets, which are shown as `<redacted>`.
+/// A configuration, and what set each of its keys. Displayed, it is TOML, with secrets as `<redacted>`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Explained {
     /// The configuration, checked.
     pub config: Config,
-    settings: Vec<Setting>,
-    exposed: Vec<ExposedFile>,
-    renamed: Vec<RenamedSetting>,
+    /// Every setting, by its key.
+    pub settings: Vec<Setting>,
+    /// The files of this configuration that have secrets in them and that others can read.
+    pub exposed_files: Vec<ExposedFile>,
+    /// The old names of settings that are used.
+    pub renamed: Vec<RenamedSetting>,
 }
 
 /// One setting: a key with a value that has no parts of its own, or the whole of `apps` or `profiles`.
@@ -40,32 +43,9 @@ pub struct Setting {
 }
 
 impl Explained {
-    /// Reads the layers of [`Config::load_with_env`] and checks the whole.
-    ///
-    /// # Errors
-    /// [`ConfigError`], which names the key and what set it, and never shows a secret.
+    /// Reads the layers of [`Config::load`], with these environment variables, and checks the configuration, by
+    /// [`Config::validate`] or [`Config::validate_engine`]. Errors name the key and what set it, and show no secret.
     pub fn load(
-        file: Option<&Path>,
-        env: impl IntoIterator<Item = (OsString, OsString)>,
-        overrides: &Overrides,
-    ) -> Result<Self, ConfigError> {
-        Self::read(file, env, overrides, Config::validate)
-    }
-
-    /// Reads the same layers and checks only what an engine is built of: commands that try models need no secrets of the
-    /// service.
-    ///
-    /// # Errors
-    /// [`ConfigError`], as [`load`](Self::load).
-    pub fn load_for_engine(
-        file: Option<&Path>,
-        env: impl IntoIterator<Item = (OsString, OsString)>,
-        overrides: &Overrides,
-    ) -> Result<Self, ConfigError> {
-        Self::read(file, env, overrides, Config::validate_engine)
-    }
-
-    fn read(
         file: Option<&Path>,
         env: impl IntoIterator<Item = (OsString, OsString)>,
         overrides: &Overrides,
@@ -101,7 +81,7 @@ impl Explained {
         let secret_files = layers.secret_files.iter().chain(&config.tls.key);
         Ok(Self {
             settings: settings.collect(),
-            exposed: secret_files.filter_map(|path| ExposedFile::find(path)).collect(),
+            exposed_files: secret_files.filter_map(|path| ExposedFile::find(path)).collect(),
             renamed: layers.renamed.clone(),
             config,
         })
@@ -117,7 +97,7 @@ impl Explained {
                 "setting has been renamed; the next minor version ignores the old name"
             );
         }
-        for file in &self.exposed {
+        for file in &self.exposed_files {
             tracing::warn!(
                 file = %file.path.display(),
                 mode = format!("{:04o}", file.mode),
@@ -134,57 +114,34 @@ impl Explained {
             );
         }
     }
-
-    /// The files of this configuration that have secrets in them and that others can read.
-    #[must_use]
-    pub fn exposed_files(&self) -> &[ExposedFile] {
-        &self.exposed
-    }
-
-    /// The old names of settings that are used.
-    #[must_use]
-    pub fn renamed(&self) -> &[RenamedSetting] {
-        &self.renamed
-    }
-
-    /// Every setting, by its key.
-    #[must_use]
-    pub fn settings(&self) -> &[Setting] {
-        &self.settings
-    }
 }
 
 impl Config {
-    /// The keys whose values differ between the two configurations, each once, by their path. Secrets are told from each
-    /// other without being shown.
+    /// The keys whose values differ between the two configurations, secrets included, sorted.
     pub(crate) fn differences(&self, other: &Self) -> Result<Vec<String>, ConfigError> {
         let (old, new) = (flattened(self)?, flattened(other)?);
-        let mut keys: Vec<String> = old.keys().chain(new.keys()).cloned().collect();
+        let keys = old
+            .keys()
+            .chain(new.keys())
+            .filter(|key| old.get(*key) != new.get(*key));
         // These are written as redacted, whatever they are.
-        let (before, after) = (self.secrets(), other.secrets());
-        keys.retain(|key| old.get(key) != new.get(key));
-        let differ = before
-            .iter()
-            .zip(&after)
-            .filter(|(before, after)| before != after);
-        keys.extend(differ.map(|((key, _), _)| (*key).to_owned()));
-        keys.sort_unstable();
-        keys.dedup();
-        Ok(keys)
+        let secrets = self.secrets().into_iter().zip(other.secrets());
+        let secrets = secrets
+            .filter(|(before, after)| before != after)
+            .map(|((key, _), _)| key);
+        let keys: BTreeSet<String> = keys.cloned().chain(secrets.map(ToOwned::to_owned)).collect();
+        Ok(keys.into_iter().collect())
     }
 
     /// The secrets, by their keys.
     fn secrets(&self) -> [(&'static str, Vec<&str>); 5] {
-        fn exposed(secret: &Option<SecretString>) -> Vec<&str> {
-            secret.iter().map(ExposeSecret::expose_secret).collect()
+        fn exposed<'a>(secrets: impl IntoIterator<Item = &'a SecretString>) -> Vec<&'a str> {
+            secrets.into_iter().map(ExposeSecret::expose_secret).collect()
         }
         [
             ("admin.token", exposed(&self.admin.token)),
             ("admin.metrics_token", exposed(&self.admin.metrics_token)),
-            (
-                "apps",
-                self.apps.iter().map(|app| app.key.expose_secret()).collect(),
-            ),
+            ("apps", exposed(self.apps.iter().map(|app| &app.key))),
             ("audit.chain_key", exposed(&self.audit.chain_key)),
             ("database.url", exposed(&self.database.url)),
         ]
@@ -195,52 +152,33 @@ impl Named {
     /// Returns what holds where nothing sets it.
     #[must_use]
     pub fn default(&self) -> Option<String> {
-        let value = || flattened(&Config::default()).ok()?.remove(self.key);
+        let default = || flattened(&Config::default()).ok()?.remove(self.key);
         let text = |value: Value| {
             value
                 .as_str()
                 .map_or_else(|| value.to_string(), ToOwned::to_owned)
         };
-        self.unset.map(ToOwned::to_owned).or_else(|| value().map(text))
+        self.unset.map(ToOwned::to_owned).or_else(|| default().map(text))
     }
 }
 
 impl fmt::Display for Explained {
-    /// TOML: first the settings that are in no section, then section by section, each with what set it where
-    /// something did; those that have no value as comments with what holds instead.
+    /// TOML, each setting with what set it; those that have no value as comments with what holds instead.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (lists, others): (Vec<_>, Vec<_>) = self
             .settings
             .iter()
             .partition(|setting| is_list_of_tables(&setting.value));
-        let has_value = |key: &str| self.settings.iter().any(|setting| setting.key == key);
-        let mut lines: Vec<(&str, String)> = others
-            .into_iter()
-            .map(
-                |Setting {
-                     key,
-                     value,
-                     origin,
-                     derivation,
-                     ..
-                 }| {
-                    let why = origin.as_deref().or(*derivation);
-                    (
-                        key.as_str(),
-                        format!(
-                            " = {value}{}",
-                            why.map(|why| format!("  # {why}")).unwrap_or_default()
-                        ),
-                    )
-                },
-            )
+        let lines = others.into_iter().map(|setting| {
+            let why = setting.origin.as_deref().or(setting.derivation);
+            let why = why.map(|why| format!("  # {why}")).unwrap_or_default();
+            (setting.key.as_str(), format!(" = {}{why}", setting.value))
+        });
+        let is_unset = |named: &&Named| self.settings.iter().all(|setting| setting.key != named.key);
+        let unset = |named: &Named| Some((named.key, format!("  # unset: {}", named.unset?)));
+        let mut lines: Vec<_> = lines
+            .chain(NAMED.iter().filter(is_unset).filter_map(unset))
             .collect();
-        lines.extend(
-            NAMED
-                .iter()
-                .filter(|named| !has_value(named.key))
-                .filter_map(|named| Some((named.key, format!("  # unset: {}", named.unset?)))),
-        );
         lines.sort_by_key(|(key, _)| (key.contains('.'), *key));
         let mut current = "";
         for (path, line) in lines {
@@ -268,7 +206,6 @@ impl fmt::Display for Explained {
 }
 
 fn is_list_of_tables(value: &Value) -> bool {
-    value
-        .as_array()
-        .is_some_and(|list| !list.is_empty() && list.iter().all(Value::is_table))
+    let list = value.as_array();
+    list.is_some_and(|list| !list.is_empty() && list.iter().all(Value::is_table))
 }

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// A file with secrets that users other than its owner can read. That is a warning, not an error: the operator may trust
-/// them.
+/// A file with secrets that users other than its owner can read: a warning, as the operator may trust them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExposedFile {
@@ -15,8 +14,7 @@ pub struct ExposedFile {
 }
 
 impl ExposedFile {
-    /// This file, where everybody can read it; or its group, unless this process itself is one of the group and not the owner:
-    /// such a group was made for it.
+    /// This file, if everybody can read it, or its group, unless this process is not the owner: the group was made for it.
     #[cfg(unix)]
     pub(super) fn find(path: &Path) -> Option<Self> {
         use std::os::unix::fs::MetadataExt;
@@ -65,7 +63,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::config::{ENV_CREDENTIALS, Explained, Overrides};
+    use crate::config::{Config, ENV_CREDENTIALS, Explained, Overrides};
 
     const KEY: &str = "0123456789abcdef";
 
@@ -78,8 +76,8 @@ mod tests {
 
     fn exposed(file: &Path, env: &[(&str, &str)]) -> Vec<ExposedFile> {
         let env = env.iter().map(|(name, value)| (name.into(), value.into()));
-        let explained = Explained::load(Some(file), env, &Overrides::default()).unwrap();
-        explained.exposed_files().to_vec()
+        let explained = Explained::load(Some(file), env, &Overrides::default(), Config::validate).unwrap();
+        explained.exposed_files
     }
 
     #[test]
