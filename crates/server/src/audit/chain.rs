@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
+use smart_default::SmartDefault;
 use subtle::ConstantTimeEq;
 
 /// The hash before the first record of a chain.
@@ -26,15 +27,17 @@ pub(super) struct Record<'a> {
     pub(super) event: &'a RawValue,
 }
 
-/// The hash function of a chain: SHA-256, or HMAC-SHA-256 with a key.
-#[derive(Clone, Default)]
-pub struct ChainKey(Option<SecretString>);
-
-impl fmt::Debug for ChainKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ChainKey").field(&self.0.is_some()).finish()
+impl Record<'_> {
+    /// Returns whether this is a record of that chain, hashed with this key.
+    fn is_of(&self, key: &ChainKey, instance: &str) -> bool {
+        let hash = key.hash(self.instance, self.seq, self.prev, self.event.get());
+        self.instance == instance && is_equal(&hash, self.hash)
     }
 }
+
+/// The hash function of a chain: SHA-256, or HMAC-SHA-256 with a key.
+#[derive(Debug, Clone, Default)]
+pub struct ChainKey(Option<SecretString>);
 
 fn is_equal(expected: &str, found: &str) -> bool {
     expected.as_bytes().ct_eq(found.as_bytes()).into()
@@ -52,8 +55,7 @@ impl ChainKey {
         self.digest([instance, &seq.to_string(), prev, event])
     }
 
-    /// Returns the seal of a checkpoint, in hexadecimal digits: proof that the chain was shortened up to there by a service
-    /// that has its key. `None` without a key, since then anybody could make it.
+    /// Returns the seal of a checkpoint: proof that a service with the key has shortened the chain. `None` without a key.
     pub(super) fn seal(&self, instance: &str, checkpoint: &Checkpoint) -> Option<String> {
         self.0.as_ref()?;
         // No instance has this name, so that no record has a seal as its hash.
@@ -68,10 +70,7 @@ impl ChainKey {
 
     /// Returns whether this is a record of that chain, hashed with this key.
     pub(super) fn is_hash_of(&self, line: &str, instance: &str) -> bool {
-        serde_json::from_str::<Record<'_>>(line).is_ok_and(|record| {
-            let hash = self.hash(instance, record.seq, record.prev, record.event.get());
-            record.instance == instance && is_equal(&hash, record.hash)
-        })
+        serde_json::from_str::<Record<'_>>(line).is_ok_and(|record| record.is_of(self, instance))
     }
 
     /// Hashes parts that are separated by line ends, which none of them contains.
@@ -92,21 +91,13 @@ impl ChainKey {
 }
 
 /// A position in a chain: the number and the hash of a record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SmartDefault)]
 pub struct Checkpoint {
     /// Number of the record; 0 before the first one.
     pub seq: u64,
     /// Its hash, in hexadecimal digits.
+    #[default(NO_HASH.to_owned())]
     pub hash: String,
-}
-
-impl Default for Checkpoint {
-    fn default() -> Self {
-        Self {
-            seq: 0,
-            hash: NO_HASH.to_owned(),
-        }
-    }
 }
 
 /// A checkpoint of one chain, written as `INSTANCE:NUMBER:HASH`.
@@ -134,17 +125,12 @@ impl FromStr for ChainCheckpoint {
     type Err = InvalidCheckpoint;
 
     fn from_str(text: &str) -> Result<Self, InvalidCheckpoint> {
-        let mut parts = text.rsplitn(3, ':');
-        let (Some(hash), Some(seq), Some(instance)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(InvalidCheckpoint);
-        };
-        Ok(Self {
-            instance: instance.to_owned(),
-            checkpoint: Checkpoint {
-                seq: seq.parse().map_err(|_| InvalidCheckpoint)?,
-                hash: hash.to_owned(),
-            },
-        })
+        let (chain, hash) = text.rsplit_once(':').ok_or(InvalidCheckpoint)?;
+        let (instance, seq) = chain.rsplit_once(':').ok_or(InvalidCheckpoint)?;
+        let (instance, hash) = (instance.to_owned(), hash.to_owned());
+        let seq = seq.parse().map_err(|_| InvalidCheckpoint)?;
+        let checkpoint = Checkpoint { seq, hash };
+        Ok(Self { instance, checkpoint })
     }
 }
 
@@ -244,12 +230,10 @@ impl Checkpoint {
         if seq != expected {
             return Err(FaultKind::Order { expected, found: seq });
         }
-        let hash = key.hash(instance, seq, &self.hash, record.event.get());
-        let is_right =
-            record.instance == instance && record.prev == self.hash && is_equal(&hash, record.hash);
-        if !is_right {
+        if record.prev != self.hash || !record.is_of(key, instance) {
             return Err(FaultKind::Changed { seq });
         }
+        let hash = record.hash.to_owned();
         *self = Self { seq, hash };
         Ok(())
     }

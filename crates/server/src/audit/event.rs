@@ -83,8 +83,8 @@ pub(crate) struct Verification<'a> {
     pub(crate) pack_digest: Option<&'a str>,
     pub(crate) match_calibration: Option<&'a str>,
     pub(crate) liveness_calibration: Option<&'a str>,
-    pub(crate) selfie: File,
-    pub(crate) photo: File,
+    pub(crate) selfie: ImageFacts,
+    pub(crate) photo: ImageFacts,
     pub(crate) face_match: Option<f64>,
     pub(crate) liveness: Option<f64>,
     pub(crate) threshold: Option<f64>,
@@ -94,29 +94,24 @@ pub(crate) struct Verification<'a> {
     #[serde(serialize_with = "code")]
     pub(crate) error: Option<ErrorCode>,
     pub(crate) limit: Option<&'static str>,
-    pub(crate) ms: Milliseconds,
+    /// The time of each stage in milliseconds.
+    #[serde(serialize_with = "map")]
+    pub(crate) ms: Vec<(&'static str, Option<f64>)>,
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
-pub(crate) struct File {
+/// The facts about one of the two images; width and height of the upright image, in pixels.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(crate) struct ImageFacts {
     pub(crate) bytes: Option<u64>,
     pub(crate) width: Option<u32>,
     pub(crate) height: Option<u32>,
     pub(crate) faces: Option<u64>,
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
-pub(crate) struct Milliseconds {
-    pub(crate) total: f64,
-    pub(crate) body: Option<f64>,
-    pub(crate) queue: Option<f64>,
-    pub(crate) decode: Option<f64>,
-    pub(crate) detect: Option<f64>,
-    pub(crate) embed: Option<f64>,
-    pub(crate) liveness: Option<f64>,
-    pub(crate) quality: Option<f64>,
-}
-
 fn code<S: Serializer>(code: &Option<ErrorCode>, serializer: S) -> Result<S::Ok, S::Error> {
     code.map(ErrorCode::as_str).serialize(serializer)
+}
+
+fn map<S: Serializer>(entries: &[(&str, Option<f64>)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(entries.iter().copied())
 }

@@ -33,11 +33,7 @@ impl fmt::Debug for Logs {
 }
 
 impl Logs {
-    /// Writes log events to standard error from now on. With [`Server::with_logs`](crate::Server::with_logs)
-    /// the filter follows the configuration.
-    ///
-    /// # Errors
-    /// [`LogsError`].
+    /// Writes log events to standard error from now on.
     pub fn start(config: &LogConfig) -> Result<Self, LogsError> {
         let logs = tracing_subscriber::fmt()
             .with_env_filter(config.env_filter()?)

@@ -39,15 +39,8 @@ fn folder_by(key: &ChainKey, audit: &std::path::Path, lines: u64) -> Arc<Folder>
 async fn shipper(folder: &Arc<Folder>, written: u64) -> (Shipper, SharedState) {
     let database = Database::open(&Settings::new(Place::Memory)).await.unwrap();
     let state = SharedState::default();
-    let key = ChainKey::default();
-    let shipper = Shipper::new(
-        Arc::clone(folder),
-        Arc::clone(&state),
-        database,
-        Retention::default(),
-        key,
-        written,
-    );
+    let config = AuditConfig::default();
+    let shipper = Shipper::new(Arc::clone(folder), Arc::clone(&state), database, &config, written);
     (shipper.unwrap(), state)
 }
 
@@ -89,11 +82,8 @@ async fn counts(database: &Database) -> Vec<(String, usize)> {
 }
 
 /// Rows and files are removed at the same age.
-fn whole_after(age: Duration) -> Retention {
-    Retention {
-        rows: Some(age),
-        files: Some(age),
-    }
+fn retain(shipper: &mut Shipper, age: Duration) {
+    (shipper.rows, shipper.files) = (Some(age), Some(age));
 }
 
 fn lag(state: &SharedState, seconds: i64) -> u64 {
@@ -206,7 +196,7 @@ async fn files_may_be_removed_as_soon_as_the_database_has_them() {
     let audit = tempfile::tempdir().unwrap();
     let folder = folder(audit.path(), 250);
     let (mut shipper, _) = shipper(&folder, 250).await;
-    shipper.retention.files = Some(Duration::ZERO);
+    shipper.files = Some(Duration::ZERO);
     assert_eq!(shipper.step().await.unwrap(), 100);
     shipper.clean().await.unwrap();
     let files = || folder::files(folder.path()).unwrap().len();
@@ -239,7 +229,7 @@ async fn what_retention_leaves_is_valid_from_its_checkpoint_on() {
     let (mut shipper, _) = shipper(&folder, 250).await;
     // So that the first 220 are older than that.
     let age = Timestamp::now().as_microsecond() - (FIRST + 220 * SECOND) + SECOND / 2;
-    shipper.retention = whole_after(Duration::from_micros(age as u64));
+    retain(&mut shipper, Duration::from_micros(age as u64));
     let key = ChainKey::default();
     let whole = verify_files(audit.path(), &key, &[]).unwrap();
 
@@ -292,7 +282,7 @@ async fn nobody_without_the_key_can_remove_a_beginning() {
         let (mut shipper, _) = shipper(&folder, 300).await;
         shipper.key = key.clone();
         let age = Timestamp::now().as_microsecond() - (FIRST + 120 * SECOND) + SECOND / 2;
-        shipper.retention = whole_after(Duration::from_micros(age as u64));
+        retain(&mut shipper, Duration::from_micros(age as u64));
         shipper.ship().await;
         clean(&shipper).await;
         for faults in faults(&shipper, audit.path(), &key).await {
@@ -402,7 +392,8 @@ async fn a_backlog_is_removed_in_batches_and_is_valid_between_them() {
     let folder = folder(audit.path(), 0);
     let (mut shipper, _) = shipper(&folder, 0).await;
     let key = ChainKey::new(Some("s3cret".into()));
-    (shipper.key, shipper.retention) = (key.clone(), whole_after(DAY * 30));
+    shipper.key = key.clone();
+    retain(&mut shipper, DAY * 30);
     let (old, batches) = (25_000, 3);
     let days = repeat_n(31, old as usize).chain(repeat_n(29, 5));
     let rows = rows(&key, folder.instance(), days);
@@ -434,7 +425,8 @@ async fn rows_of_ended_instances_are_removed_too() {
     let folder = folder(audit.path(), 0);
     let (mut shipper, _) = shipper(&folder, 0).await;
     let key = ChainKey::new(Some("s3cret".into()));
-    (shipper.key, shipper.retention) = (key.clone(), whole_after(DAY * 30));
+    shipper.key = key.clone();
+    retain(&mut shipper, DAY * 30);
     let other = ChainKey::new(Some("another".into()));
     for rows in [
         rows(&key, "0-runs", repeat_n(31, 10).chain([0])),

@@ -7,6 +7,7 @@ use likeness_storage::{Place, Settings as StorageSettings, files};
 use fakes::{FaultyDisk, Log};
 
 use super::*;
+use crate::config::AuditMode;
 
 /// An audit whose writer runs when the test says so. Its queue has room for two events, or as many as are wanted.
 struct Fixture {
@@ -27,36 +28,24 @@ async fn fixture_with_room(required: bool, room: usize) -> Fixture {
     let database = Database::open(&StorageSettings::new(Place::Memory))
         .await
         .unwrap();
-    let shipper = Shipper::new(
-        Arc::clone(&folder),
-        Arc::clone(&state),
-        database,
-        shipper::Retention::default(),
-        ChainKey::default(),
-        0,
-    )
-    .unwrap();
-    let settings = Settings {
-        key: ChainKey::default(),
-        sync: Duration::ZERO,
-        required,
-        rotate_bytes: 1 << 20,
-        max_spool: 1 << 20,
-        quiet: Duration::ZERO,
-        disk: Box::new(FaultyDisk::default()),
-    };
-    let writer = Writer::new(folder, Arc::clone(&state), settings, end).unwrap();
+    let mut config = AuditConfig::default();
+    (config.sync, config.wait_ms) = (Duration::ZERO, 60_000);
+    if required {
+        config.mode = AuditMode::Required;
+    }
+    let shipper = Shipper::new(Arc::clone(&folder), Arc::clone(&state), database, &config, 0).unwrap();
+    let disk = Box::new(FaultyDisk::default());
+    let mut writer = Writer::new(folder, Arc::clone(&state), &config, disk, end).unwrap();
+    writer.quiet = Duration::ZERO;
     let (messages, received) = sync_channel(room);
     let audit = Audit {
         inner: Arc::new(Inner {
             messages,
             state,
             shipper,
-            wait: Duration::from_secs(60),
-            required,
             writer: Mutex::new(None),
             sampler: Sampler::new(),
-            config: AuditConfig::default(),
+            config,
             path: path.path().to_owned(),
         }),
     };
@@ -104,7 +93,7 @@ async fn a_full_queue_refuses_results_where_they_must_be_recorded() {
     for pending in first {
         assert!(audit.wait(pending).await);
     }
-    last.inner.messages.send(Message::Stop).unwrap();
+    last.inner.messages.send(None).unwrap();
     let log = writing.join().unwrap();
     assert!(!audit.refuses(), "it goes on to refuse");
     assert_eq!(log.lines_with("audit queue is full").len(), 1);
@@ -120,14 +109,12 @@ async fn events_lost_by_a_full_queue_are_logged_once_and_recorded_with_their_num
     } = fixture(false).await;
     let log = Log::default();
     let _capturing = log.capture();
-    for _ in 0..7 {
-        let pending = audit.submit(&verification(200));
-        if let Pending::Decided { .. } = pending {
-            assert!(audit.wait(pending).await, "the answer is held back");
-        }
+    let mut pending: Vec<_> = (0..7).map(|_| audit.submit(&verification(200))).collect();
+    for lost in pending.split_off(2) {
+        assert!(audit.wait(lost).await, "the answer is held back");
     }
     let last = audit.clone();
-    let stopping = std::thread::spawn(move || last.inner.messages.send(Message::Stop));
+    let stopping = std::thread::spawn(move || last.inner.messages.send(None));
     writer.run(&received);
     stopping.join().unwrap().unwrap();
     let began = log.lines_with("audit queue is full");

@@ -7,6 +7,7 @@ use crate::audit::chain::FaultKind;
 use crate::audit::tests::fakes::{FaultyDisk, Log};
 use crate::audit::verify::{AuditReport, file_records, verify_files};
 use crate::audit::waiting::{self, Subject, Wait};
+use crate::config::AuditMode;
 
 /// A writer without its thread.
 struct Fixture {
@@ -20,25 +21,27 @@ fn kinds(report: &AuditReport) -> Vec<FaultKind> {
     report.faults.iter().map(|fault| fault.kind.clone()).collect()
 }
 
-fn settings(disk: &FaultyDisk, required: bool) -> Settings {
-    Settings {
-        key: ChainKey::default(),
-        sync: Duration::ZERO,
-        required,
-        rotate_bytes: 32 << 20,
-        max_spool: 1 << 30,
-        quiet: Duration::ZERO,
-        disk: Box::new(disk.clone()),
+fn writer(folder: Folder, state: &SharedState, disk: &FaultyDisk, required: bool, end: Checkpoint) -> Writer {
+    let sync = Duration::ZERO;
+    let mut config = AuditConfig {
+        sync,
+        ..AuditConfig::default()
+    };
+    if required {
+        config.mode = AuditMode::Required;
     }
+    let state = Arc::clone(state);
+    let mut writer = Writer::new(Arc::new(folder), state, &config, Box::new(disk.clone()), end).unwrap();
+    writer.quiet = Duration::ZERO;
+    writer
 }
 
 impl Fixture {
     fn new(required: bool) -> Self {
         let audit = tempfile::tempdir().unwrap();
-        let folder = Arc::new(Folder::create(audit.path()).unwrap());
+        let folder = Folder::create(audit.path()).unwrap();
         let (disk, state) = (FaultyDisk::default(), SharedState::default());
-        let settings = settings(&disk, required);
-        let writer = Writer::new(folder, Arc::clone(&state), settings, Checkpoint::default()).unwrap();
+        let writer = writer(folder, &state, &disk, required, Checkpoint::default());
         Self {
             audit,
             disk,
@@ -185,7 +188,7 @@ fn events_beyond_the_backlog_are_lost_and_recorded_with_their_number() {
 #[test]
 fn a_chain_continues_from_file_to_file_and_none_may_be_missing() {
     let mut fixture = Fixture::new(false);
-    fixture.writer.settings.rotate_bytes = 1_000;
+    fixture.writer.rotate_bytes = 1_000;
     let ids: Vec<String> = (0..20).map(|number| number.to_string()).collect();
     for id in &ids {
         fixture.write(id);
@@ -355,7 +358,7 @@ fn files_are_restored_at_the_end_too() {
 fn complete_files_that_are_not_in_the_database_are_restored_too() {
     for (what, act) in ACTS {
         let mut fixture = Fixture::new(false);
-        fixture.writer.settings.rotate_bytes = 1;
+        fixture.writer.rotate_bytes = 1;
         for id in ["one", "two", "three"] {
             fixture.write(id);
         }
@@ -462,9 +465,7 @@ fn files_of_an_earlier_process_are_restored_too() {
     let end = writer.end.clone();
     drop(writer);
     let folder = Folder::free(audit.path()).unwrap().next().unwrap().unwrap();
-    let state = SharedState::default();
-    let settings = settings(&disk, false);
-    let mut writer = Writer::new(Arc::new(folder), state, settings, end).unwrap();
+    let mut writer = self::writer(folder, &SharedState::default(), &disk, false, end);
     std::fs::remove_dir_all(writer.folder.path()).unwrap();
     writer.sync();
     writer.write_backlog();

@@ -30,8 +30,7 @@ const STAGES: [&str; 9] = [
 /// The label of anything that is not counted by a name of its own.
 pub(super) const OTHER: &str = "other";
 
-/// Registers, at 0, the series of verifications, so that the first error is an increase already. Rarer series are registered
-/// when they first occur. To be called with a local recorder.
+/// Registers, at 0, all but rare series, so that the first error is an increase already. Needs a local recorder.
 pub(super) fn register() {
     for version in VERSIONS {
         let _ = counter!(name::HTTP_REQUESTS, "version" => version);

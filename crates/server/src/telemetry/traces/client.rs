@@ -28,7 +28,7 @@ impl Client {
         let roots = found
             .certs
             .iter()
-            .map(|certificate| Certificate::from_der(certificate.as_ref()).to_owned());
+            .map(|found| Certificate::from_der(found).to_owned());
         let tls = TlsConfig::builder()
             .provider(TlsProvider::Rustls)
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))

@@ -1,7 +1,5 @@
-//! Requests as traces, exported by OpenTelemetry's protocol (OTLP).
-//!
-//! A span is made of the context of a request that has ended; the request only hands it over. A thread of its own batches
-//! spans and sends them; while the collector is slow or unavailable, spans are discarded.
+//! Requests as traces, exported by OpenTelemetry's protocol (OTLP) from a thread of its own, which discards spans while the
+//! collector is slow or unavailable.
 
 mod client;
 mod spans;
@@ -47,26 +45,17 @@ impl From<ExporterBuildError> for TracesError {
 }
 
 impl Traces {
-    /// Exports traces as the standard variables `OTEL_EXPORTER_OTLP_ENDPOINT`, `…_HEADERS`, `…_TIMEOUT` and their `…_TRACES_…` forms,
-    /// `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER` and `OTEL_BSP_…` configure. Returns `None` if no
-    /// collector is named, or `OTEL_SDK_DISABLED` is `true`.
-    ///
-    /// # Errors
-    /// [`TracesError`].
+    /// Exports traces as the standard variables `OTEL_EXPORTER_OTLP_…`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`,
+    /// `OTEL_TRACES_SAMPLER` and `OTEL_BSP_…` configure. `None`: no collector is named, or `OTEL_SDK_DISABLED` is `true`.
     pub fn from_environment() -> Result<Option<Self>, TracesError> {
-        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let is_disabled =
             std::env::var("OTEL_SDK_DISABLED").is_ok_and(|value| value.eq_ignore_ascii_case("true"));
-        if is_disabled || !ENV_ENDPOINTS.iter().any(|name| is_set(name)) {
-            return Ok(None);
-        }
-        Self::build(None).map(Some)
+        let is_wanted = !is_disabled && ENV_ENDPOINTS.iter().any(is_set);
+        is_wanted.then(|| Self::build(None)).transpose()
     }
 
     /// Exports traces to the collector at this address, such as `http://collector:4318/v1/traces`.
-    ///
-    /// # Errors
-    /// [`TracesError`].
     pub fn to_collector(address: &str) -> Result<Self, TracesError> {
         Self::build(Some(address))
     }
