@@ -20,7 +20,6 @@ pub(super) const NO_HASH: &str = "0000000000000000000000000000000000000000000000
 pub(super) struct Record<'a> {
     pub(super) instance: &'a str,
     pub(super) seq: u64,
-    /// The hash of the record before.
     pub(super) prev: &'a str,
     pub(super) hash: &'a str,
     #[serde(borrow)]
@@ -28,7 +27,6 @@ pub(super) struct Record<'a> {
 }
 
 impl Record<'_> {
-    /// Returns whether this is a record of that chain, hashed with this key.
     fn is_of(&self, key: &ChainKey, instance: &str) -> bool {
         let hash = key.hash(self.instance, self.seq, self.prev, self.event.get());
         self.instance == instance && is_equal(&hash, self.hash)
@@ -50,7 +48,6 @@ impl ChainKey {
         Self(key)
     }
 
-    /// Returns the hash of a record, in hexadecimal digits.
     pub(super) fn hash(&self, instance: &str, seq: u64, prev: &str, event: &str) -> String {
         self.digest([instance, &seq.to_string(), prev, event])
     }
@@ -134,54 +131,45 @@ impl FromStr for ChainCheckpoint {
     }
 }
 
-/// The first fault of a chain.
+/// The first fault of the chain that an instance wrote.
+#[allow(missing_docs, reason = "said above")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{instance}: {kind}")]
 pub struct Fault {
-    /// The instance that wrote the chain.
     pub instance: String,
-    /// The fault.
     pub kind: FaultKind,
 }
 
 /// A fault of a chain. Its numbers are those of records.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-#[allow(missing_docs, reason = "the messages explain the fields")]
+#[allow(missing_docs, reason = "the messages explain them")]
 pub enum FaultKind {
-    /// A record cannot be read.
     #[error("unparseable audit record after record {after}: {reason}")]
     Unreadable { after: u64, reason: String },
-    /// A record is missing, or at another position.
     #[error("expected record {expected}, found record {found}: records were removed, added or moved")]
     Order { expected: u64, found: u64 },
-    /// A record or its hash has another content.
     #[error("record {seq} or the one before it was changed, or it was hashed with another key")]
     Changed { seq: u64 },
-    /// The beginning was removed without the key, or by a version that made no seals.
     #[error(
         "the checkpoint after record {seq} is not sealed with this key: records may have been removed from the beginning"
     )]
     Checkpoint { seq: u64 },
-    /// The database has more records than the files.
     #[error(
         "the files end at record {last} and the database has records up to {stored}: records were removed from the end, or a \
          power loss took them"
     )]
     FilesEnd { last: u64, stored: u64 },
-    /// The database has fewer records than were moved into it.
     #[error(
         "the database ends at record {last} and the files have moved records up to {moved} into it: rows were removed from the \
          end, the database was restored from an older backup, or a power loss took them"
     )]
     DatabaseEnd { last: u64, moved: u64 },
-    /// The columns of a row differ from its record.
     #[error("the columns of record {seq} differ from the record")]
     Columns { seq: u64 },
 }
 
 impl FaultKind {
-    /// Returns the fault of this instance's chain.
     pub(super) fn of(self, instance: &str) -> Fault {
         Fault {
             instance: instance.to_owned(),
@@ -191,7 +179,6 @@ impl FaultKind {
 }
 
 impl Checkpoint {
-    /// Returns the checkpoint of a record.
     pub(super) fn of(line: &str) -> serde_json::Result<Self> {
         let record: Record<'_> = serde_json::from_str(line)?;
         Ok(Self {

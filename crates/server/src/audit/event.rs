@@ -7,6 +7,8 @@ use likeness_api::ErrorCode;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use super::waiting::Subject;
+
 /// Version of the events; it changes when a field does.
 const VERSION: u8 = 1;
 
@@ -15,7 +17,6 @@ const VERSION: u8 = 1;
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub(super) enum Event<'a> {
     Verification(&'a Verification<'a>),
-    /// The service has started with these models.
     Start {
         pack: &'a str,
         pack_version: &'a str,
@@ -23,26 +24,31 @@ pub(super) enum Event<'a> {
         provider: &'a str,
     },
     Stop,
-    /// So many events were lost.
     Lost {
         lost: u64,
     },
     /// So many requests were refused alike that have no record of their own.
     Skipped {
         lost: u64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        app: Option<&'a str>,
-        status: u16,
-        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "code")]
-        error: Option<ErrorCode>,
+        #[serde(flatten)]
+        refused: Refused,
     },
     /// The client has received another response than the record of its request says.
     Withheld {
-        request_id: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        app: Option<&'a str>,
+        #[serde(flatten)]
+        subject: Subject,
         status: u16,
     },
+}
+
+/// What refused requests have in common that are recorded together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub(super) struct Refused {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) app: Option<String>,
+    pub(super) status: u16,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "code")]
+    pub(super) error: Option<ErrorCode>,
 }
 
 #[derive(Serialize)]

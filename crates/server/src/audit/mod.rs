@@ -19,7 +19,6 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use likeness_api::ErrorCode;
 use likeness_engine::EngineLabels;
 use likeness_storage::{Database, now};
 use parking_lot::Mutex;
@@ -29,7 +28,7 @@ use tokio::time::{Instant, timeout};
 use crate::config::AuditConfig;
 use crate::periodic::ticks;
 use crate::sampling::{INTERVAL, Sampler, WINDOW, is_sampled};
-use event::Event;
+use event::{Event, Refused};
 use folder::Folder;
 use shipper::Shipper;
 use state::SharedState;
@@ -84,14 +83,6 @@ struct Inner {
     sampler: Sampler<Refused>,
     config: AuditConfig,
     path: PathBuf,
-}
-
-/// What refused requests have in common that are recorded together.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Refused {
-    error: Option<ErrorCode>,
-    status: u16,
-    app: Option<String>,
 }
 
 impl Audit {
@@ -161,40 +152,29 @@ impl Audit {
 
     /// Only verifications are recorded, and of a flood of refused requests only some: the sampler counts the others.
     fn has_record_of_its_own(&self, verification: &Verification<'_>) -> bool {
-        let Verification {
-            error, status, app, ..
-        } = *verification;
-        if verification.endpoint.is_none() {
-            return false;
-        }
-        let most = match app {
+        let (error, status) = (verification.error, verification.status);
+        let most = match verification.app {
+            _ if verification.endpoint.is_none() => return false,
             None => UNAUTHENTICATED,
             Some(_) if error.is_some_and(is_sampled) => REFUSED,
             Some(_) => return true,
         };
-        let app = app.map(ToOwned::to_owned);
+        let app = verification.app.map(ToOwned::to_owned);
         self.inner.sampler.admit(Refused { error, status, app }, most)
     }
 
     /// Records, for each reason and at least so much time, the number of refused requests without a record of their own.
     fn record_skipped(&self, age: Duration) {
         for skipped in self.inner.sampler.end_windows(age) {
-            let Refused { error, status, app } = skipped.key;
-            let event = Event::Skipped {
-                lost: skipped.count,
-                app: app.as_deref(),
-                status,
-                error,
-            };
-            self.send(&event, None);
+            let (lost, refused) = (skipped.count, skipped.key);
+            self.send(&Event::Skipped { lost, refused }, None);
         }
     }
 
     /// Waits until the event is in the file, as long as a response may. Returns whether the response may be sent.
     pub(crate) async fn wait(&self, pending: Wait) -> bool {
-        pending
-            .within(Duration::from_millis(self.inner.config.wait_ms))
-            .await
+        let most = Duration::from_millis(self.inner.config.wait_ms);
+        pending.within(most).await
     }
 
     /// Records that the service has started.
@@ -273,10 +253,8 @@ impl Audit {
         if timeout(LAST_RECORDS, written).await.is_err() {
             tracing::error!("cannot write the last audit records in time");
         }
-        if timeout(LAST_RECORDS, self.inner.shipper.ship_last())
-            .await
-            .is_err()
-        {
+        let shipped = timeout(LAST_RECORDS, self.inner.shipper.ship_last());
+        if shipped.await.is_err() {
             tracing::warn!("the last audit records wait in the spool: database unavailable");
         }
     }
@@ -286,13 +264,11 @@ impl Audit {
         self.inner.state.lock().lag(now())
     }
 
-    /// Returns the number of records that are not in the database.
     pub(crate) fn pending(&self) -> u64 {
         let state = self.inner.state.lock();
         state.pending() + state.queued as u64
     }
 
-    /// Returns the number of records that were lost since the start.
     pub(crate) fn lost(&self) -> u64 {
         self.inner.state.lock().lost
     }
@@ -303,14 +279,14 @@ fn take_over(path: &Path) -> io::Result<(Folder, Checkpoint)> {
     for folder in Folder::free(path)? {
         let folder = folder?;
         match folder.recover() {
-            Ok(end) if shipper::last_stored(folder.path())? <= end.seq => return Ok((folder, end)),
+            Ok(end) if shipper::last_stored(&folder.path)? <= end.seq => return Ok((folder, end)),
             // A power loss took records that the database has. Their numbers must not be used again.
             Ok(_) => tracing::error!(
-                folder = %folder.path().display(),
+                folder = %folder.path.display(),
                 "audit files end before the records in the database; beginning a new chain beside them"
             ),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => tracing::error!(
-                %error, folder = %folder.path().display(),
+                %error, folder = %folder.path.display(),
                 "the end of the audit files is damaged; beginning a new chain beside them; see `likeness audit verify`"
             ),
             Err(error) => return Err(error),

@@ -5,15 +5,13 @@ use std::path::{Path, PathBuf};
 
 use crate::config::AuditConfig;
 
-/// A disk with less than a tenth free, while no retention of audit records is set.
+/// A disk with less than a tenth free, while no retention of audit records is set: the folder of the audit, free space, size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "said above")]
 pub struct NearlyFull {
-    /// The folder of the audit.
     pub folder: PathBuf,
-    /// Free space, in MiB.
     pub available_mib: u64,
-    /// Size of the disk, in MiB.
     pub total_mib: u64,
 }
 
@@ -60,7 +58,6 @@ fn space(folder: &Path) -> Option<(u64, u64)> {
     return Some(folder).and(None);
 }
 
-/// Logs when a disk becomes nearly full, once while it stays so.
 pub(super) fn log(found: Option<&NearlyFull>, is_logged: &mut bool) {
     let was_logged = std::mem::replace(is_logged, found.is_some());
     if let Some(found) = found.filter(|_| !was_logged) {

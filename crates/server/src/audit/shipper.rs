@@ -21,9 +21,7 @@ use super::state::SharedState;
 use crate::config::AuditConfig;
 use crate::periodic::ticks;
 
-/// Rows of one transaction.
 const BATCH: usize = 500;
-/// Time between two shipments.
 const INTERVAL: Duration = Duration::from_millis(200);
 /// Shipments between two removals of old records.
 const CLEANING: u64 = 300;
@@ -38,20 +36,17 @@ const CURSOR: &str = "cursor.json";
 struct Cursor {
     /// Name of the file; empty before the first one.
     file: String,
-    /// Position in it, in bytes.
     place: u64,
-    /// Number of the last record.
     seq: u64,
 }
 
 /// An error that prevents verifying or moving audit records.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the messages explain them")]
 pub enum RecordsError {
-    /// The files cannot be read.
     #[error("cannot read the audit files: {0}")]
     Files(#[from] io::Error),
-    /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] StorageError),
 }
@@ -71,7 +66,6 @@ pub(super) struct Shipper {
     doubt: Mutex<Option<(u64, u64)>>,
 }
 
-/// Records of one file that are to be moved.
 struct Batch {
     rows: Vec<AuditRow>,
     bytes: u64,
@@ -116,13 +110,14 @@ impl Shipper {
         config: &AuditConfig,
         written: u64,
     ) -> io::Result<Self> {
-        let cursor = Cursor::of(folder.path())?;
+        let cursor = Cursor::of(&folder.path)?;
         let mut spool = 0;
-        for file in folder::files(folder.path())? {
+        for file in folder::files(&folder.path)? {
             let length = std::fs::metadata(&file)?.len();
             spool += length.saturating_sub(cursor.place_in(&name(&file)).unwrap_or(length));
         }
-        let oldest = next_batch(&folder, &cursor, written)?.and_then(|batch| batch.oldest());
+        let batch = next_batch(&folder, &cursor, written)?;
+        let oldest = batch.and_then(|batch| Some(batch.rows.first()?.time));
         state.lock().begin(written, cursor.seq, spool, oldest);
         let days = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
         Ok(Self {
@@ -165,7 +160,6 @@ impl Shipper {
         self.ship().await;
     }
 
-    /// Moves all records.
     pub(super) async fn ship(&self) {
         loop {
             match self.step().await {
@@ -191,18 +185,16 @@ impl Shipper {
         let batch = {
             let (folder, from) = (Arc::clone(&self.folder), cursor.clone());
             let written = self.state.lock().written;
-            spawn_blocking(move || next_batch(&folder, &from, written))
-                .await
-                .map_err(io::Error::other)?
+            let found = spawn_blocking(move || next_batch(&folder, &from, written)).await;
+            found.map_err(io::Error::other)?
         };
         let batch = match batch {
             Ok(batch) => batch,
             Err(error) if self.is_certain(cursor.seq) => return Err(error.into()),
             Err(_) => return Ok(0),
         };
-        self.state
-            .lock()
-            .waits_since(batch.as_ref().and_then(Batch::oldest));
+        let oldest = batch.as_ref().and_then(|batch| Some(batch.rows.first()?.time));
+        self.state.lock().waits_since(oldest);
         let Some(batch) = batch else { return Ok(0) };
         if let Some(found) = batch.gap {
             if !self.is_certain(cursor.seq) {
@@ -219,7 +211,7 @@ impl Shipper {
         let count = batch.rows.len();
         self.database.add_audit(batch.rows).await?;
         // If this is lost, rows are sent again, and those that exist stay as they are.
-        let cursor_file = self.folder.path().join(CURSOR);
+        let cursor_file = self.folder.path.join(CURSOR);
         let bytes = serde_json::to_vec(&batch.next).map_err(io::Error::from)?;
         files::replace(&cursor_file, &bytes, true)?;
         self.state.lock().stored(batch.next.seq, batch.bytes);
@@ -240,7 +232,7 @@ impl Shipper {
     /// Removes files and at most one batch of rows that are too old. Returns whether there may be more rows.
     pub(super) async fn clean(&self) -> Result<bool, RecordsError> {
         let (rows, files) = (self.rows, self.files);
-        let own = self.folder.instance();
+        let own = &self.folder.instance;
         if let Some(age) = rows
             && self.remove_rows(own, ago(age)).await?
         {
@@ -249,9 +241,8 @@ impl Shipper {
         if let Some(age) = rows.into_iter().chain(files).min() {
             let stored = self.cursor.lock().await.seq;
             let (folder, key) = (Arc::clone(&self.folder), self.key.clone());
-            spawn_blocking(move || remove_files(&folder, &key, stored, ago(age)))
-                .await
-                .map_err(io::Error::other)??;
+            let removed = spawn_blocking(move || remove_files(&folder, &key, stored, ago(age))).await;
+            removed.map_err(io::Error::other)??;
         }
         let Some(age) = rows else {
             return Ok(false);
@@ -267,13 +258,12 @@ impl Shipper {
         Ok(false)
     }
 
-    /// Removes a batch of an instance's rows that are older than this. Returns whether there were any.
     async fn remove_rows(&self, instance: &str, before: i64) -> Result<bool, RecordsError> {
         let Some(row) = self.database.last_audit_before(instance, before, REMOVED).await? else {
             return Ok(false);
         };
         // A seal proves that records were removed with the chain's key: this service cannot seal chains of another key.
-        if instance != self.folder.instance() && !self.key.is_hash_of(&row.line, instance) {
+        if instance != self.folder.instance && !self.key.is_hash_of(&row.line, instance) {
             return Ok(false);
         }
         let end = Checkpoint::of(&row.line).map_err(io::Error::from)?;
@@ -295,22 +285,13 @@ fn ago(age: Duration) -> i64 {
 }
 
 fn name(file: &Path) -> String {
-    file.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
-}
-
-impl Batch {
-    /// Returns the time of its first record.
-    fn oldest(&self) -> Option<i64> {
-        self.rows.first().map(|row| row.time)
-    }
+    let name = file.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 /// Returns the next records up to `written`: later ones may not stay.
 fn next_batch(folder: &Folder, from: &Cursor, written: u64) -> io::Result<Option<Batch>> {
-    for file in folder::files(folder.path())? {
+    for file in folder::files(&folder.path)? {
         let name = name(&file);
         let Some(place) = from.place_in(&name) else {
             continue;
@@ -380,7 +361,7 @@ pub fn audit_row(line: &str) -> io::Result<AuditRow> {
 
 /// Removes whole files from the beginning, never the last one.
 fn remove_files(folder: &Folder, key: &ChainKey, stored: u64, before: i64) -> io::Result<()> {
-    let files = folder::files(folder.path())?;
+    let files = folder::files(&folder.path)?;
     for pair in files.windows(2) {
         let [file, next] = pair else { break };
         let Some(last) = folder::first_record_of(next).and_then(|first| first.checked_sub(1)) else {
@@ -396,7 +377,7 @@ fn remove_files(folder: &Folder, key: &ChainKey, stored: u64, before: i64) -> io
         let checkpoint = Checkpoint::of(&row.line)?;
         // Before the file is removed: the chain is valid at every moment.
         folder.set_checkpoint(SealedCheckpoint {
-            seal: key.seal(folder.instance(), &checkpoint),
+            seal: key.seal(&folder.instance, &checkpoint),
             checkpoint,
         })?;
         std::fs::remove_file(file)?;

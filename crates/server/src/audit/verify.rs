@@ -10,7 +10,6 @@ use super::chain::{ChainCheckpoint, ChainKey, Checkpoint, Fault, FaultKind};
 use super::folder::{self, SealedCheckpoint};
 use super::shipper::{self, RecordsError};
 
-/// Rows that are read at a time.
 const PAGE: i64 = 500;
 
 /// The outcome of a verification.
@@ -89,7 +88,6 @@ impl AuditReport {
         self.faults.iter().any(|fault| fault.instance == instance)
     }
 
-    /// Returns the number of the last record of an instance.
     fn last(&self, instance: &str) -> Option<u64> {
         let chain = self.chains.iter().rfind(|chain| chain.end.instance == instance);
         chain.map(|chain| chain.end.checkpoint.seq)
@@ -146,6 +144,11 @@ pub async fn verify_database(
         moved.push((instance, seq));
     }
     let mut checkpoints = checkpoints(database).await?;
+    let removed = |checkpoints: &HashMap<String, SealedCheckpoint>, instance: &str| {
+        checkpoints
+            .get(instance)
+            .map_or(0, |sealed| sealed.checkpoint.seq)
+    };
     let (mut instance, mut seq) = (String::new(), 0);
     loop {
         let rows = database.audit_after(&instance, seq, PAGE).await?;
@@ -193,13 +196,6 @@ async fn checkpoints(database: &Database) -> Result<HashMap<String, SealedCheckp
         (found.instance, SealedCheckpoint { checkpoint, seal })
     });
     Ok(found.collect())
-}
-
-/// Returns the number of the last record that retention has removed of an instance; 0 if it has removed none.
-fn removed(checkpoints: &HashMap<String, SealedCheckpoint>, instance: &str) -> u64 {
-    checkpoints
-        .get(instance)
-        .map_or(0, |sealed| sealed.checkpoint.seq)
 }
 
 /// Calls `each` with every record in the files, instance by instance, up to the first error. Blocks.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -14,10 +15,10 @@ const AS_RECORDED: u16 = 0;
 /// The status instead of a result that could not be recorded in time.
 const REFUSED: u16 = 503;
 
-/// The request of a record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Subject {
     pub(super) request_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) app: Option<String>,
 }
 
@@ -40,7 +41,6 @@ pub(crate) struct Wait {
     is_held: bool,
 }
 
-/// Returns both ends.
 pub(super) fn wait(subject: Subject, is_held: bool) -> (Waiting, Wait) {
     let (sender, told) = oneshot::channel();
     let instead = Arc::new(AtomicU16::new(CLIENT_GONE));

@@ -19,11 +19,9 @@ use super::state::SharedState;
 use super::waiting::Waiting;
 use crate::config::AuditConfig;
 
-/// Events that are written with one call.
 const BATCH: usize = 256;
 /// Events that wait in memory while the disk fails.
 const BACKLOG: usize = 8_192;
-/// Pause between two attempts to write to a disk that fails.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// How long the queue must not have been full before the log says so: an outage is logged twice, not again and again.
@@ -55,7 +53,6 @@ pub(super) trait Disk: Send {
     }
 }
 
-/// The disk of the file system.
 pub(super) struct RealDisk;
 
 impl Disk for RealDisk {}
@@ -93,7 +90,6 @@ struct SpoolFile {
     path: PathBuf,
     /// How much of it stays.
     length: u64,
-    /// Number of its last record.
     last: u64,
     is_dirty: bool,
     /// Whether there may be more bytes, which do not stay.
@@ -233,10 +229,8 @@ impl Writer {
         let lost = self.state.lock().lost;
         if lost > self.recorded_lost || (self.is_failing && self.backlog.is_empty()) {
             // First of all, so that the files say that records are missing; and to see whether it is possible to write.
-            let event = Event::Lost {
-                lost: lost - self.recorded_lost,
-            };
-            self.append(&[event.json()?])?;
+            let unrecorded = lost - self.recorded_lost;
+            self.append(&[Event::Lost { lost: unrecorded }.json()?])?;
             self.recorded_lost = lost;
             self.recovered();
         }
@@ -248,13 +242,8 @@ impl Writer {
             let waiting = self.backlog.drain(..count).filter_map(|event| event.waiting);
             let withheld: Vec<_> = waiting.filter_map(Waiting::written).collect();
             for (subject, status) in withheld {
-                let event = Event::Withheld {
-                    request_id: &subject.request_id,
-                    app: subject.app.as_deref(),
-                    status,
-                };
-                let (text, waiting) = (event.json()?, None);
-                self.backlog.push_front(Queued { text, waiting });
+                let text = Event::Withheld { subject, status }.json()?;
+                self.backlog.push_front(Queued { text, waiting: None });
             }
             self.recovered();
         }
@@ -274,7 +263,7 @@ impl Writer {
         let mut end = self.end.clone();
         let mut records = Vec::with_capacity(events.len());
         for event in events {
-            let record = end.extend(&self.key, self.folder.instance(), event)?;
+            let record = end.extend(&self.key, &self.folder.instance, event)?;
             records.push((end.seq, record));
         }
         let text = text_of(&records);
@@ -302,10 +291,8 @@ impl Writer {
 
     /// Appends text to the open file. If that is required, it is then on the disk, in files that are in place.
     fn append_text(&mut self, text: &str) -> io::Result<()> {
-        let open = self
-            .file
-            .as_ref()
-            .ok_or_else(|| io::Error::other("no file is open"))?;
+        let open = self.file.as_ref();
+        let open = open.ok_or_else(|| io::Error::other("no file is open"))?;
         self.disk.append(&open.file, text.as_bytes())?;
         if self.config.is_required() {
             self.disk.sync(&open.file)?;
@@ -321,11 +308,10 @@ impl Writer {
             self.recent.pop_front();
         }
         self.complete.retain(|file| file.last > stored);
-        let checked = self
-            .folder
-            .check()
-            .and_then(|()| self.complete.iter().try_for_each(|file| file.check(0)))
-            .and_then(|()| self.file.iter().try_for_each(|open| open.check(more)));
+        let complete = || self.complete.iter().try_for_each(|file| file.check(0));
+        let open = || self.file.iter().try_for_each(|open| open.check(more));
+        let folder = self.folder.check();
+        let checked = folder.and_then(|()| complete()).and_then(|()| open());
         self.is_taken = checked.is_err();
         if checked.is_ok() {
             self.state.lock().checks += 1;
@@ -396,7 +382,6 @@ impl Writer {
         Ok((back, next.saturating_sub(known + 1)))
     }
 
-    /// Truncates the remains of a failed write.
     fn repair(&mut self) -> io::Result<()> {
         let Some(open) = self.file.as_mut().filter(|open| open.is_torn) else {
             return Ok(());
@@ -445,10 +430,10 @@ impl Writer {
                 open.is_dirty = false;
                 self.is_sync_failing = false;
             }
+            Err(_) if self.is_sync_failing => {}
             Err(error) => {
-                if !std::mem::replace(&mut self.is_sync_failing, true) {
-                    tracing::error!(%error, "cannot sync the audit file to the disk");
-                }
+                self.is_sync_failing = true;
+                tracing::error!(%error, "cannot sync the audit file to the disk");
             }
         }
     }
@@ -461,7 +446,7 @@ impl Writer {
             } else {
                 "requests continue; records that memory cannot hold are lost (audit.mode = best-effort)"
             };
-            tracing::error!(%error, folder = %self.folder.path().display(), consequence, "cannot write the audit");
+            tracing::error!(%error, folder = %self.folder.path.display(), consequence, "cannot write the audit");
         }
         let before = self.backlog.len();
         // A result that is not written is not sent: there is nothing to record later.
@@ -507,13 +492,11 @@ impl Writer {
     }
 }
 
-/// Returns records as a file has them.
 fn text_of<'a>(records: impl IntoIterator<Item = &'a (u64, String)>) -> String {
     let records = records.into_iter();
     records.flat_map(|(_, record)| [record.as_str(), "\n"]).collect()
 }
 
-/// Returns the day at the end of a file's name.
 fn day_of(file: &Path) -> String {
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
     let (_, day) = name.split_once('-').unwrap_or_default();
@@ -522,7 +505,7 @@ fn day_of(file: &Path) -> String {
 
 /// Opens the files of earlier processes with records after `stored`. The last file ends with the record `last`.
 fn spool_files(folder: &Folder, stored: u64, last: u64) -> io::Result<Vec<SpoolFile>> {
-    let files = folder::files(folder.path())?;
+    let files = folder::files(&folder.path)?;
     let begins = files.iter().skip(1).map(|next| folder::first_record_of(next));
     let ends = begins.map(|first| first.map_or(last, |first| first.saturating_sub(1)));
     let ends: Vec<u64> = ends.chain([last]).collect();

@@ -11,7 +11,6 @@ use smart_default::SmartDefault;
 use super::values::{check_credential, seconds, secret};
 use super::{ConfigError, ensure};
 
-/// Name of the SQLite database in the data folder.
 const FILE: &str = "likeness.db";
 
 /// The database.
@@ -46,9 +45,8 @@ impl DatabaseConfig {
             Some(url) => Place::from_url(url)?,
             None => Place::File(data_folder.join(FILE)),
         };
-        Ok(Settings::new(place)
-            .with_timeout(self.timeout)
-            .with_connections(self.connections))
+        let settings = Settings::new(place).with_timeout(self.timeout);
+        Ok(settings.with_connections(self.connections))
     }
 }
 

@@ -59,7 +59,6 @@ pub struct EngineConfig {
 
 impl EngineConfig {
     /// Returns the provider with its options.
-    #[must_use]
     pub fn execution(&self) -> Execution {
         let options = ProviderOptions {
             device_id: self.device_id,
@@ -76,38 +75,30 @@ impl EngineConfig {
     }
 
     /// Returns where the ONNX Runtime library is.
-    #[must_use]
     pub fn library(&self) -> LibrarySearch {
         let files = self.runtime_library.iter();
         files.fold(LibrarySearch::new(), LibrarySearch::with_file)
     }
 
     /// Returns where the model store is.
-    #[must_use]
     pub fn store(&self) -> StoreSearch {
-        self.models
-            .iter()
-            .fold(StoreSearch::new(), StoreSearch::with_folder)
+        let folders = self.models.iter();
+        folders.fold(StoreSearch::new(), StoreSearch::with_folder)
     }
 
     /// Returns the optimization passes for models on this provider.
-    #[must_use]
     pub fn passes(&self, provider: Provider) -> Passes {
         // What cannot be parsed was rejected before.
-        self.chosen_passes()
-            .ok()
-            .flatten()
-            .unwrap_or_else(|| default_passes(provider))
+        let chosen = self.chosen_passes().ok().flatten();
+        chosen.unwrap_or_else(|| default_passes(provider))
     }
 
     /// Returns the name or path of the model pack.
-    #[must_use]
     pub fn pack_name(&self) -> &str {
         self.pack.as_deref().unwrap_or(DEFAULT_PACK)
     }
 
     /// Returns how many verifications run in parallel.
-    #[must_use]
     pub fn workers(&self) -> usize {
         self.workers.unwrap_or_else(available_workers)
     }
@@ -154,18 +145,15 @@ impl Config {
             .provider(engine.execution())
             .workers(engine.workers())
             .limits(self.image_limits.into());
-        if let Ok(Some(passes)) = engine.chosen_passes() {
-            builder = builder.passes(passes);
-        }
-        if let Some(faces) = engine.max_faces {
-            builder = builder.max_faces(faces);
-        }
+        let passes = engine.chosen_passes().ok().flatten().into_iter();
+        builder = passes.fold(builder, EngineBuilder::passes);
+        let max_faces = engine.max_faces.into_iter();
+        builder = max_faces.fold(builder, EngineBuilder::max_faces);
         if let Some(score) = engine.min_face_score {
             builder = builder.min_face_score(score as f32);
         }
-        self.calibration_files
-            .iter()
-            .fold(builder, EngineBuilder::calibration_file)
+        let files = self.calibration_files.iter();
+        files.fold(builder, EngineBuilder::calibration_file)
     }
 }
 

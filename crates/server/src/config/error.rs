@@ -12,12 +12,10 @@ const SIMILAR: f64 = 0.6;
 /// Why a configuration cannot be used. The operator must act.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-#[allow(missing_docs, reason = "the messages explain the fields")]
+#[allow(missing_docs, reason = "the messages explain them")]
 pub enum ConfigError {
-    /// The file cannot be read.
     #[error("the configuration {path} cannot be read: {source}", path = path.display())]
     File { path: PathBuf, source: std::io::Error },
-    /// The file is not TOML. Lines are counted from 1.
     #[error("the configuration {path} is not valid TOML: line {line}: {reason}", path = path.display())]
     Syntax {
         path: PathBuf,
@@ -31,7 +29,6 @@ pub enum ConfigError {
         origin: Option<String>,
         reason: String,
     },
-    /// The operating system gave no random numbers.
     #[error("the operating system gave no random numbers: {0}")]
     Random(String),
 }
@@ -53,9 +50,8 @@ impl ConfigError {
     /// Says what set the key, as `origin` finds it, where that is not known yet.
     pub(super) fn located(mut self, find: impl Fn(&str) -> Option<String>) -> Self {
         if let Self::Invalid { key, origin, .. } = &mut self {
-            *origin = origin
-                .take()
-                .or_else(|| find(&key.replace('[', ".").replace(']', "")));
+            let path = key.replace('[', ".").replace(']', "");
+            *origin = origin.take().or_else(|| find(&path));
         }
         self
     }
@@ -86,7 +82,6 @@ impl ConfigError {
     }
 }
 
-/// The known name that was probably meant, or all.
 fn suggestion(name: &str, known: &[&str]) -> String {
     let similar = |known: &&str| strsim::normalized_damerau_levenshtein(name, known);
     let best = known

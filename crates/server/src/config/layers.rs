@@ -15,10 +15,8 @@ use super::settings::{NAMED, Named, RENAMED, check_range, renamed};
 use super::values::SECRETS;
 use super::{Config, ConfigError, ENV_APPS, ENV_CREDENTIALS, ENV_PREFIX};
 
-/// Name of the first layer.
 const DEFAULTS: &str = "the defaults";
 
-/// Longest file with one secret.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
 
 /// What a command line sets over everything else: keys, each with the flag that sets it.
@@ -45,7 +43,6 @@ impl Overrides {
     }
 
     /// Returns whether a key is set.
-    #[must_use]
     pub fn sets(&self, key: &str) -> bool {
         self.0.iter().any(|(_, set, _)| set == key)
     }
@@ -58,15 +55,13 @@ impl Overrides {
     }
 }
 
-/// A setting with an old name that something still uses.
+/// A setting with an old name that a file, an environment variable or a flag (`origin`) still uses, and its new name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "said above")]
 pub struct RenamedSetting {
-    /// What uses it: a file, an environment variable or a flag.
     pub origin: String,
-    /// The old name.
     pub old: String,
-    /// The name that has taken its place.
     pub new: String,
 }
 
@@ -83,14 +78,12 @@ impl Provider for Layer<'_> {
     }
 }
 
-/// All layers, and where each key comes from.
+#[derive(Default)]
 pub(super) struct Layers {
     figment: Figment,
     /// What [`ENV_APPS`] has.
     pub(super) apps: Option<SecretString>,
-    /// The files that bring secrets.
     pub(super) secret_files: Vec<PathBuf>,
-    /// Old names that are used.
     pub(super) renamed: Vec<RenamedSetting>,
     file: String,
     /// The line of each key of the file, counted from 1.
@@ -103,14 +96,7 @@ impl Layers {
         env: impl IntoIterator<Item = (OsString, OsString)>,
         overrides: &Overrides,
     ) -> Result<Self, ConfigError> {
-        let mut layers = Self {
-            figment: Figment::new(),
-            apps: None,
-            secret_files: Vec::new(),
-            renamed: Vec::new(),
-            file: String::new(),
-            lines: BTreeMap::new(),
-        };
+        let mut layers = Self::default();
         let defaults = plain(&table(&Config::default())?.into());
         layers.merge(DEFAULTS, defaults.into_dict().unwrap_or_default());
         if let Some(file) = file {
@@ -133,11 +119,8 @@ impl Layers {
     /// What set this key, or what it is in: a file and its line, an environment variable or a flag.
     pub(super) fn origin(&self, key: &str) -> Option<String> {
         let above = std::iter::successors(Some(key), |key| Some(key.rsplit_once('.')?.0));
-        let name = above
-            .clone()
-            .find_map(|key| self.figment.find_metadata(key))?
-            .name
-            .to_string();
+        let metadata = above.clone().find_map(|key| self.figment.find_metadata(key))?;
+        let name = metadata.name.to_string();
         let line = above.clone().find_map(|key| self.lines.get(key));
         match line.filter(|_| name == self.file) {
             Some(line) => Some(format!("{name}:{line}")),
@@ -228,9 +211,9 @@ impl Layers {
         if let Some(folder) = variables.get(ENV_CREDENTIALS).filter(|folder| !folder.is_empty()) {
             self.add_credentials(Path::new(folder))?;
         }
-        let text = |name: &str, value: &OsString| match value.to_str() {
-            Some(text) => Ok(text.to_owned()),
-            None => Err(ConfigError::invalid(name, "is not UTF-8")),
+        let text = |name: &str, value: &OsString| {
+            let text = value.to_str().map(ToOwned::to_owned);
+            text.ok_or_else(|| ConfigError::invalid(name, "is not UTF-8"))
         };
         let mut general = Vec::new();
         for (name, value) in &variables {
@@ -268,9 +251,8 @@ impl Layers {
 /// Names of settings besides their keys, with the keys: first old names, then current ones, which override them.
 fn names(of: fn(&Named) -> Option<&'static str>) -> impl Iterator<Item = (&'static str, &'static str)> {
     let current = move || {
-        NAMED
-            .iter()
-            .filter_map(move |named| Some((of(named)?, named.key)))
+        let named = NAMED.iter();
+        named.filter_map(move |named| Some((of(named)?, named.key)))
     };
     let old = RENAMED.iter().filter_map(move |(old, new)| {
         let (_, key) = current().find(|(name, _)| name == new)?;
@@ -355,10 +337,8 @@ fn plain(value: &toml::Value) -> Value {
 
 /// A value as a variable or `--set` writes it.
 fn parsed(text: &str) -> Value {
-    match text.parse() {
-        Ok(value) => value,
-        Err(never) => match never {},
-    }
+    let Ok(value) = text.parse();
+    value
 }
 
 /// Whether a file brings a secret, also where another layer replaces it.
@@ -370,7 +350,6 @@ fn has_secrets(keys: &BTreeMap<String, toml::Value>) -> bool {
     })
 }
 
-/// Whether a URL may have a password in it.
 fn has_password(url: &str) -> bool {
     let user = url
         .split_once('@')

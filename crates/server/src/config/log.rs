@@ -43,7 +43,6 @@ pub struct LogConfig {
 }
 
 impl LogConfig {
-    /// The filter, ready to be used.
     pub(crate) fn env_filter(&self) -> Result<EnvFilter, ConfigError> {
         let invalid =
             |error: &dyn Display| ConfigError::invalid("log.filter", format!("cannot be used: {error}"));

@@ -5,7 +5,6 @@ mod database;
 mod engine;
 mod error;
 mod explained;
-mod exposed;
 mod layers;
 mod log;
 mod network;
@@ -28,8 +27,7 @@ pub use apps::{AppConfig, QuotasConfig, WhenUnavailable};
 pub use database::{AuditConfig, AuditMode, DatabaseConfig};
 pub use engine::{EngineConfig, ReloadConfig};
 pub use error::ConfigError;
-pub use explained::{Explained, Setting};
-pub use exposed::ExposedFile;
+pub use explained::{Explained, ExposedFile, Setting};
 pub use layers::{Overrides, RenamedSetting};
 pub use log::{LogConfig, LogFormat};
 pub use network::{
@@ -51,19 +49,13 @@ pub const ENV_CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 /// A commented file with every setting at its default.
 pub const REFERENCE: &str = include_str!("../../likeness.toml");
 
-/// The settings of the service. [`Config::load`] reads them in layers, each overriding the one before:
-///
-/// 1. the defaults, which are those of [`Config::default`];
-/// 2. a TOML file;
-/// 3. secrets in files of the folder that [`ENV_CREDENTIALS`] names;
-/// 4. environment variables that start with [`ENV_PREFIX`];
-/// 5. the variables of [`NAMED`] settings, and [`ENV_APPS`] (see [`Config::load`]);
-/// 6. the [`Overrides`] of a command line.
-///
-/// An unknown key is an error, in every layer. Names that have [changed](RENAMED) go on working for a while.
+/// The settings of the service. [`Config::load`] reads them in layers, each overriding the one before: the defaults, a TOML
+/// file, the files in [`ENV_CREDENTIALS`], variables with [`ENV_PREFIX`], those of [`NAMED`] settings, [`ENV_APPS`], and the
+/// [`Overrides`] of a command line. An unknown key is an error; names that have [changed](RENAMED) go on working for a while.
 #[derive(Debug, Clone, Deserialize, Serialize, SmartDefault)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the types of the sections explain them")]
 pub struct Config {
     /// Address and port of the public listener.
     #[default(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))]
@@ -83,37 +75,21 @@ pub struct Config {
     pub profiles: Vec<Profile>,
     /// Files of `likeness calibrate` that replace the pack's calibrations: at most one of each kind.
     pub calibration_files: Vec<PathBuf>,
-    /// The engine.
     pub engine: EngineConfig,
-    /// What one request may bring, and how long it may take.
     pub request_limits: RequestLimits,
-    /// The largest images that the engine decodes, whatever the API version.
     pub image_limits: ImageLimits,
-    /// How many requests are admitted.
     pub admission: AdmissionConfig,
-    /// Connections.
     pub connections: ConnectionsConfig,
-    /// Graceful shutdown.
     pub shutdown: ShutdownConfig,
-    /// The admin listener.
     pub admin: AdminConfig,
-    /// How changed models are noticed.
     pub reload: ReloadConfig,
-    /// The database.
     pub database: DatabaseConfig,
-    /// The log.
     pub log: LogConfig,
-    /// TLS of the listeners.
     pub tls: TlsConfig,
-    /// The audit log.
     pub audit: AuditConfig,
-    /// How quotas hold.
     pub quotas: QuotasConfig,
-    /// Trusted proxies.
     pub proxies: ProxiesConfig,
-    /// Cross-origin requests.
     pub cors: CorsConfig,
-    /// The pages for integrators.
     pub docs: DocsConfig,
 }
 

@@ -41,29 +41,21 @@ pub struct ConnectionsConfig {
 impl Config {
     /// How many connections one address may have open; 0: no limit. Default: half of `connections.max`, but no limit on a
     /// loopback address and behind trusted proxies, whose connections are those of many clients.
-    #[must_use]
     pub fn max_per_address(&self) -> usize {
-        match self.connections.max_per_address {
-            Some(max) => max,
-            None if self.is_reached_directly() => (self.connections.max / 2).max(1),
-            None => 0,
-        }
+        let derived = || self.derived_max_per_address().0;
+        self.connections.max_per_address.unwrap_or_else(derived)
     }
 
-    /// Why [`max_per_address`](Self::max_per_address) is what it is where nothing sets it.
-    pub(super) fn why_max_per_address(&self) -> &'static str {
-        if self.is_reached_directly() {
-            "half of connections.max, as listen is not a loopback address and proxies.trusted is empty"
-        } else if self.listen.ip().is_loopback() {
-            "no limit, as listen is a loopback address"
-        } else {
-            "no limit, as proxies are trusted"
+    /// Returns what holds where nothing sets it, and why.
+    pub(super) fn derived_max_per_address(&self) -> (usize, &'static str) {
+        if self.listen.ip().is_loopback() {
+            return (0, "no limit, as listen is a loopback address");
         }
-    }
-
-    /// Whether clients connect from other machines, by no proxy that is known.
-    fn is_reached_directly(&self) -> bool {
-        !self.listen.ip().is_loopback() && self.proxies.trusted.is_empty()
+        if !self.proxies.trusted.is_empty() {
+            return (0, "no limit, as proxies are trusted");
+        }
+        let why = "half of connections.max, as listen is not a loopback address and proxies.trusted is empty";
+        ((self.connections.max / 2).max(1), why)
     }
 }
 
@@ -97,7 +89,6 @@ pub struct AdminConfig {
 }
 
 impl AdminConfig {
-    /// Checks the settings against each other and against the public listener's address.
     pub(super) fn validate(&self, public: SocketAddr) -> Result<(), ConfigError> {
         let tokens = [
             ("admin.token", &self.token),

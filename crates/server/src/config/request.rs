@@ -43,14 +43,13 @@ pub struct VersionLimits {
     pub image: SideLimits,
 }
 
-/// What both sides of an upright image must keep to, in pixels.
+/// The shortest and the longest side of an upright image that are accepted, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "said above")]
 pub struct SideLimits {
-    /// The shortest side that is accepted.
     pub min_side: u32,
-    /// The longest side that is accepted.
     pub max_side: u32,
 }
 
@@ -125,7 +124,6 @@ pub struct AdmissionConfig {
 const ADMITTED_PER_WORKER: usize = 16;
 
 impl AdmissionConfig {
-    /// Verifications that are admitted at the same time with so many workers.
     pub(crate) fn requests(&self, workers: usize) -> usize {
         self.max_requests
             .unwrap_or_else(|| workers.saturating_mul(ADMITTED_PER_WORKER))
@@ -135,7 +133,6 @@ impl AdmissionConfig {
 impl Config {
     /// Bytes of memory that the service takes at most with so many workers: the limit for its container. docs/operate.md,
     /// "Memory", has the formula.
-    #[must_use]
     pub fn memory_bytes(&self, workers: usize) -> u64 {
         const PROGRAM: u64 = 128 * 1024 * 1024;
         const WORKER: u64 = 192 * 1024 * 1024;

@@ -190,7 +190,6 @@ const RANGES: &[(&str, f64, f64, bool)] = &[
     ("tls.handshake_seconds", MILLISECOND, DAY, false),
 ];
 
-/// Checks a number against the range of its key.
 pub(super) fn check_range(key: &str, value: &toml::Value) -> Result<(), ConfigError> {
     let number = match value {
         toml::Value::Integer(number) => *number as f64,

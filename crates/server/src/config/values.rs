@@ -23,16 +23,15 @@ pub(super) fn below<'a>(key: &'a str, section: &str) -> Option<&'a str> {
 
 /// Says why a string cannot be sent in a header as an id or a key.
 pub(super) fn check_credential(value: &str) -> Result<(), &'static str> {
-    if value.is_empty() {
-        return Err("is empty");
+    let is_padded = value.trim() != value;
+    match value.len() {
+        0 => Err("is empty"),
+        length if length > MAX_CREDENTIAL_BYTES => Err("is longer than 256 bytes"),
+        _ if is_padded || value.chars().any(char::is_control) => {
+            Err("has leading or trailing spaces, or control characters")
+        }
+        _ => Ok(()),
     }
-    if value.len() > MAX_CREDENTIAL_BYTES {
-        return Err("is longer than 256 bytes");
-    }
-    if value.trim() != value || value.chars().any(char::is_control) {
-        return Err("has leading or trailing spaces, or control characters");
-    }
-    Ok(())
 }
 
 /// Secrets, which are never shown, neither in a serialized form nor in errors.
@@ -42,7 +41,6 @@ pub(super) mod secret {
 
     use super::*;
 
-    /// Stands for a secret in whatever is shown.
     const REDACTED: &str = "<redacted>";
 
     /// `T` is a secret, or an optional one.
@@ -66,7 +64,6 @@ pub(super) mod secret {
     }
 }
 
-/// Durations as numbers of seconds.
 pub(super) mod seconds {
     use super::*;
 

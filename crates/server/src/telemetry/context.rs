@@ -20,7 +20,6 @@ use crate::endpoint::Endpoint;
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest `X-Request-ID` of a client that is kept, in bytes.
 const MAX_CORRELATION_BYTES: usize = 128;
-/// Longest path that is kept, in bytes.
 const MAX_PATH_BYTES: usize = 128;
 
 /// The context of a request that is being handled: its handler and its worker add to it.
@@ -33,7 +32,6 @@ pub(crate) struct RequestContext {
     pub(crate) meta: Meta,
     #[default(Instant::now())]
     pub(crate) started: Instant,
-    /// The client's own id of the request.
     pub(crate) correlation_id: Option<String>,
     /// The client's address, as far as trusted proxies tell.
     pub(crate) client: Option<IpAddr>,
@@ -46,7 +44,6 @@ pub(crate) struct RequestContext {
     pub(crate) parent: opentelemetry::Context,
     /// `None` for all paths but those of verifications.
     pub(crate) endpoint: Option<Endpoint>,
-    /// The app whose credentials were valid.
     pub(crate) app: Option<String>,
     /// The unit of the app's quotas that the request has used.
     pub(crate) usage: Option<Taken>,
@@ -57,7 +54,6 @@ pub(crate) struct RequestContext {
     pub(crate) body_read: Option<Duration>,
     /// When a worker began, after `started`.
     pub(crate) work_begun: Option<Duration>,
-    /// The engine that served the request.
     pub(crate) engine: Option<Engine>,
     pub(crate) timings: Option<Timings>,
     pub(crate) selfie: ImageFacts,
@@ -67,7 +63,6 @@ pub(crate) struct RequestContext {
     /// Of a liveness verification.
     pub(crate) threshold: Option<f64>,
     pub(crate) outcome: Option<&'static str>,
-    /// Codes of the decision lines.
     pub(crate) codes: Vec<&'static str>,
     pub(crate) error: Option<ApiError>,
     /// HTTP status of the response, [`CLIENT_GONE`] until there is one.
@@ -88,7 +83,6 @@ fn parent(headers: &HeaderMap) -> opentelemetry::Context {
 }
 
 impl RequestContext {
-    /// Returns the context of a request that begins now.
     pub(crate) fn new<B>(request: &Request<B>) -> Self {
         Self {
             correlation_id: correlation_id(request.headers()),
@@ -114,7 +108,6 @@ impl RequestContext {
         }
     }
 
-    /// Records the sizes of the uploaded files.
     pub(crate) fn uploaded(&mut self, selfie: &[u8], photo: Option<&[u8]>) {
         self.selfie.bytes = Some(selfie.len() as u64);
         self.photo.bytes = photo.map(|photo| photo.len() as u64);
@@ -126,7 +119,6 @@ impl RequestContext {
         self.engine = Some(engine.clone());
     }
 
-    /// Records the result of a biometric verification.
     pub(crate) fn verified(&mut self, verification: &Verification) {
         found(&mut self.selfie, &verification.selfie);
         found(&mut self.photo, &verification.photo);
@@ -138,7 +130,6 @@ impl RequestContext {
         self.timings = Some(verification.timings);
     }
 
-    /// Records the result of a liveness verification.
     pub(crate) fn liveness_checked(&mut self, check: &LivenessCheck) {
         found(&mut self.selfie, &check.selfie);
         self.threshold = Some(check.threshold);
@@ -160,7 +151,6 @@ impl RequestContext {
             .filter_map(|(stage, time)| Some((stage, time?)))
     }
 
-    /// Returns the times of the stages of the engine.
     fn engine_stages(&self) -> [(&'static str, Option<Duration>); 6] {
         let stage = |time: fn(&Timings) -> Duration| self.timings.as_ref().map(time);
         [

@@ -9,7 +9,6 @@ use super::context::{RequestContext, millis};
 use crate::periodic::ticks;
 use crate::sampling::{INTERVAL, Sampler, WINDOW, is_sampled};
 
-/// How many lines each reason has had lately.
 #[derive(Debug)]
 pub(crate) struct RefusalLines {
     /// Lines of a reason in a second, the one that sums up included; 0: no bound.
@@ -69,7 +68,6 @@ impl RefusalLines {
         }
     }
 
-    /// Sums up what is left.
     pub(crate) fn end(&self) {
         self.sum_up(Duration::ZERO);
     }

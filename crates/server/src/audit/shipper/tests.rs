@@ -28,7 +28,7 @@ fn folder_by(key: &ChainKey, audit: &std::path::Path, lines: u64) -> Arc<Folder>
         let time = Timestamp::from_microsecond(FIRST + number as i64 * SECOND).unwrap();
         let event = json!({ "time": time.to_string(), "kind": "verification" });
         let event = serde_json::value::to_raw_value(&event).unwrap();
-        let line = end.extend(key, folder.instance(), &event).unwrap();
+        let line = end.extend(key, &folder.instance, &event).unwrap();
         let path = folder.file(number / 100 * 100 + 1, "20231114");
         let mut file = folder::open(&path).unwrap();
         file.write_all(format!("{line}\n").as_bytes()).unwrap();
@@ -137,7 +137,7 @@ async fn records_that_are_permanently_missing_are_skipped_with_their_numbers() {
     let _capturing = log.capture();
     let audit = tempfile::tempdir().unwrap();
     let folder = folder(audit.path(), 250);
-    std::fs::remove_file(&folder::files(folder.path()).unwrap()[1]).unwrap();
+    std::fs::remove_file(&folder::files(&folder.path).unwrap()[1]).unwrap();
     let (shipper, state) = shipper(&folder, 250).await;
     for checks in 0..2 {
         shipper.ship().await;
@@ -177,7 +177,7 @@ async fn records_that_are_permanently_missing_are_skipped_with_their_numbers() {
 async fn restored_records_are_moved_in_order() {
     let audit = tempfile::tempdir().unwrap();
     let folder = folder(audit.path(), 250);
-    let second = folder::files(folder.path()).unwrap().remove(1);
+    let second = folder::files(&folder.path).unwrap().remove(1);
     let aside = second.with_extension("1");
     std::fs::rename(&second, &aside).unwrap();
     let (shipper, state) = shipper(&folder, 250).await;
@@ -199,7 +199,7 @@ async fn files_may_be_removed_as_soon_as_the_database_has_them() {
     shipper.files = Some(Duration::ZERO);
     assert_eq!(shipper.step().await.unwrap(), 100);
     shipper.clean().await.unwrap();
-    let files = || folder::files(folder.path()).unwrap().len();
+    let files = || folder::files(&folder.path).unwrap().len();
     assert_eq!(files(), 2, "the storage has the first of three");
     shipper.ship().await;
     shipper.clean().await.unwrap();
@@ -235,13 +235,13 @@ async fn what_retention_leaves_is_valid_from_its_checkpoint_on() {
 
     shipper.clean().await.unwrap();
     assert_eq!(
-        folder::files(folder.path()).unwrap().len(),
+        folder::files(&folder.path).unwrap().len(),
         3,
         "what is not in the storage is removed"
     );
     shipper.ship().await;
     clean(&shipper).await;
-    assert_eq!(folder::files(folder.path()).unwrap().len(), 1);
+    assert_eq!(folder::files(&folder.path).unwrap().len(), 1);
     let noted = [whole.chains[0].end.clone()];
     let files = verify_files(audit.path(), &key, &noted).unwrap();
     let rows = verify_database(&shipper.database, &key, &noted, audit.path())
@@ -253,7 +253,7 @@ async fn what_retention_leaves_is_valid_from_its_checkpoint_on() {
         assert_eq!((chain.records, &chain.end), (records, &whole.chains[0].end));
     }
     // Removed by other means, the next file leaves a gap after the checkpoint.
-    std::fs::remove_file(&folder::files(folder.path()).unwrap()[0]).unwrap();
+    std::fs::remove_file(&folder::files(&folder.path).unwrap()[0]).unwrap();
     let report = verify_files(audit.path(), &key, &[]).unwrap();
     assert!(
         matches!(
@@ -289,10 +289,10 @@ async fn nobody_without_the_key_can_remove_a_beginning() {
             assert_eq!(faults, [], "retention");
         }
 
-        let second = &folder::files(folder.path()).unwrap()[0];
+        let second = &folder::files(&folder.path).unwrap()[0];
         let (line, _) = folder::records(second, 0).unwrap().last().unwrap().unwrap();
         let before = Checkpoint::of(&line).unwrap();
-        let kept = folder::checkpoint(folder.path()).unwrap().unwrap();
+        let kept = folder::checkpoint(&folder.path).unwrap().unwrap();
         std::fs::remove_file(second).unwrap();
         // With no seal, and with the one that was there.
         for seal in [None, kept.seal] {
@@ -302,7 +302,7 @@ async fn nobody_without_the_key_can_remove_a_beginning() {
             };
             folder.set_checkpoint(sealed).unwrap();
             let checkpoint = AuditCheckpoint {
-                instance: folder.instance().to_owned(),
+                instance: folder.instance.clone(),
                 seq: before.seq as i64,
                 hash: before.hash.clone(),
                 seal,
@@ -396,7 +396,7 @@ async fn a_backlog_is_removed_in_batches_and_is_valid_between_them() {
     retain(&mut shipper, DAY * 30);
     let (old, batches) = (25_000, 3);
     let days = repeat_n(31, old as usize).chain(repeat_n(29, 5));
-    let rows = rows(&key, folder.instance(), days);
+    let rows = rows(&key, &folder.instance, days);
     shipper.database.add_audit(rows).await.unwrap();
     for batch in 1..=batches {
         assert!(shipper.clean().await.unwrap());
@@ -476,6 +476,6 @@ async fn a_database_that_ends_before_its_files_is_not_valid() {
             last: last as u64,
             moved: 20,
         };
-        assert_eq!(report.faults, [kind.of(folder.instance())]);
+        assert_eq!(report.faults, [kind.of(&folder.instance)]);
     }
 }

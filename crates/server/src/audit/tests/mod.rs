@@ -2,6 +2,7 @@
 
 pub(super) mod fakes;
 
+use likeness_api::ErrorCode;
 use likeness_storage::{Place, Settings as StorageSettings, files};
 
 use fakes::{FaultyDisk, Log};
@@ -135,11 +136,11 @@ fn numbers_of_records_in_the_database_are_not_used_again() {
     let audit = tempfile::tempdir().unwrap();
     let (folder, end) = take_over(audit.path()).unwrap();
     assert_eq!(end, Checkpoint::default());
-    let first = folder.instance().to_owned();
+    let first = folder.instance.clone();
     let in_use = take_over(audit.path()).unwrap().0;
-    assert_ne!(in_use.instance(), first, "two services write one chain");
+    assert_ne!(in_use.instance, first, "two services write one chain");
     files::replace(
-        &folder.path().join("cursor.json"),
+        &folder.path.join("cursor.json"),
         br#"{"file":"x","place":9,"seq":3}"#,
         true,
     )
@@ -147,7 +148,7 @@ fn numbers_of_records_in_the_database_are_not_used_again() {
     drop((folder, in_use));
     // And again and again, without a new one each time.
     let taken: Vec<String> = (0..3)
-        .map(|_| take_over(audit.path()).unwrap().0.instance().to_owned())
+        .map(|_| take_over(audit.path()).unwrap().0.instance.clone())
         .collect();
     assert!(!taken.contains(&first), "{taken:?}");
     assert_eq!(taken[0], taken[2]);

@@ -1,17 +1,12 @@
 //! The catalog of metrics: the name, kind and help of each, in one table.
 
-/// The kind of a metric, as Prometheus defines them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Kind {
-    /// Only increases, from 0 at the start.
     Counter,
-    /// Goes up and down.
     Gauge,
-    /// Counts in buckets with these upper bounds.
     Histogram(&'static [f64]),
 }
 
-/// One metric.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Metric {
     pub(crate) name: &'static str,

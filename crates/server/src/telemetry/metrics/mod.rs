@@ -15,7 +15,6 @@ use parking_lot::RwLock;
 use super::RequestContext;
 use catalog::{ALL, Kind};
 
-/// `Content-Type` of the text.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Histograms buffer their samples for at most this time, so that memory stays flat without a collector.
@@ -24,7 +23,6 @@ pub(crate) const UPKEEP: Duration = Duration::from_secs(5);
 /// Most apps that are counted by their ids. They are the operator's own, but each one costs some series.
 const MAX_APPS: usize = 100;
 
-/// The metrics of one service.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     recorder: PrometheusRecorder,
@@ -36,14 +34,12 @@ pub(crate) struct Metrics {
     started: Instant,
 }
 
-/// What a reload has read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Reloaded {
     Models,
     Settings,
 }
 
-/// The outcome of a reload.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Outcome {
     Changed,
@@ -71,7 +67,6 @@ impl Metrics {
         }
     }
 
-    /// Counts a request that has ended.
     pub(crate) fn add(&self, request: &RequestContext) {
         with_local_recorder(&self.recorder, || {
             let app = request.app.as_deref().map(|app| self.app_label(app));
@@ -93,12 +88,10 @@ impl Metrics {
         app
     }
 
-    /// Counts a reload.
     pub(crate) fn reloaded(&self, what: Reloaded, outcome: Outcome) {
         self.reloads[what as usize][outcome as usize].increment(1);
     }
 
-    /// Returns the time since the service started.
     pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()
     }

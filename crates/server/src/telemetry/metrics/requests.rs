@@ -107,12 +107,9 @@ pub(super) fn count(request: &RequestContext, app: Option<&str>) {
         counter!(name::APP_REQUESTS, "app" => app.to_owned(), "class" => class).increment(1);
     }
     histogram!(name::REQUEST_SECONDS, "endpoint" => endpoint, "class" => class).record(request.total);
-    // What no stage explains.
     let sum: Duration = request.stages().map(|(_, time)| time).sum();
-    let other = request
-        .timings
-        .map(|_| (OTHER, request.total.saturating_sub(sum)));
-    for (stage, time) in request.stages().chain(other) {
+    let other = (OTHER, request.total.saturating_sub(sum));
+    for (stage, time) in request.stages().chain(request.timings.map(|_| other)) {
         histogram!(name::STAGE_SECONDS, "endpoint" => endpoint, "stage" => stage).record(time);
     }
     if let Some(outcome) = request.outcome {

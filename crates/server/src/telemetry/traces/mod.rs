@@ -61,9 +61,8 @@ impl Traces {
     }
 
     fn build(address: Option<&str>) -> Result<Self, TracesError> {
-        let mut exporter = SpanExporter::builder()
-            .with_http()
-            .with_http_client(client::Client::new());
+        let exporter = SpanExporter::builder().with_http();
+        let mut exporter = exporter.with_http_client(client::Client::new());
         if let Some(address) = address {
             exporter = exporter.with_endpoint(address);
         }
@@ -75,9 +74,8 @@ impl Traces {
         {
             resource = resource.with_service_name("likeness");
         }
-        let resource = resource
-            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-            .build();
+        let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
+        let resource = resource.with_attribute(version).build();
         let provider = SdkTracerProvider::builder()
             .with_batch_exporter(exporter.build()?)
             .with_resource(resource)

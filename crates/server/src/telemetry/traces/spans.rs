@@ -64,10 +64,8 @@ fn method(method: &Method) -> &str {
 /// Ids and what was decided. Scores are for the audit requests: traces may go to others.
 fn attributes(request: &RequestContext) -> Vec<KeyValue> {
     let error = request.error.as_ref().map(|error| error.code().as_str());
-    let pack = request
-        .engine
-        .as_ref()
-        .map(|engine| engine.labels().pack.as_str());
+    let engine = request.engine.as_ref();
+    let pack = engine.map(|engine| engine.labels().pack.as_str());
     let texts = [
         ("http.request.method", Some(method(&request.method))),
         ("url.path", Some(&*request.path)),
@@ -79,9 +77,8 @@ fn attributes(request: &RequestContext) -> Vec<KeyValue> {
         ("error.type", error),
         ("likeness.pack", pack),
     ];
-    let texts = texts
-        .into_iter()
-        .filter_map(|(key, text)| Some(KeyValue::new(key, text?.to_owned())));
+    let value = |(key, text): (_, Option<&str>)| Some(KeyValue::new(key, text?.to_owned()));
+    let texts = texts.into_iter().filter_map(value);
     let status = KeyValue::new("http.response.status_code", i64::from(request.status));
     texts.chain([status]).collect()
 }
