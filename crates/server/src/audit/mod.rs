@@ -48,7 +48,6 @@ const QUEUE: usize = 8_192;
 const UNAUTHENTICATED: u32 = 1;
 /// Records in a second of the requests of one app that are refused for one reason, likewise.
 const REFUSED: u32 = 20;
-/// Time between two checks of the free space on the disk.
 const SPACE_INTERVAL: Duration = Duration::from_secs(60);
 /// How long a graceful shutdown waits for the last records.
 const LAST_RECORDS: Duration = Duration::from_secs(5);

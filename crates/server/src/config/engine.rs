@@ -18,6 +18,7 @@ use super::{Config, ConfigError};
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "`ProviderOptions` explains the options")]
 pub struct EngineConfig {
     /// Folder of the model store.
     pub models: Option<PathBuf>,
@@ -36,24 +37,15 @@ pub struct EngineConfig {
     /// The execution provider.
     #[serde(default, with = "by_name")]
     pub provider: Option<Provider>,
-    /// Number of the GPU, from 0.
     pub device_id: Option<u16>,
-    /// Kind of device.
     pub device_type: Option<String>,
-    /// How much of the GPU's memory a session may take, in MiB.
     pub memory_limit_mib: Option<u32>,
-    /// With which numbers it computes.
     #[serde(default, with = "by_name")]
     pub precision: Option<Precision>,
-    /// Threads that compute for one session.
     pub threads: Option<u16>,
-    /// Calls of one session at the same time.
     pub streams: Option<u8>,
-    /// Folder for compiled models.
     pub cache_folder: Option<PathBuf>,
-    /// Whether parts of a model that the provider cannot execute may run on the CPU.
     pub cpu_nodes: Option<bool>,
-    /// Whether all workers use the same sessions.
     pub shared_sessions: Option<bool>,
 }
 

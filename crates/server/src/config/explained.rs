@@ -158,7 +158,10 @@ impl Named {
 impl fmt::Display for Explained {
     /// TOML, each setting with what set it; those that have no value as comments with what holds instead.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_list = |setting: &&Setting| is_list_of_tables(&setting.value);
+        let is_list = |setting: &&Setting| {
+            let list = setting.value.as_array().filter(|list| !list.is_empty());
+            list.is_some_and(|list| list.iter().all(Value::is_table))
+        };
         let (lists, others): (Vec<_>, Vec<_>) = self.settings.iter().partition(is_list);
         let lines = others.into_iter().map(|setting| {
             let why = setting.origin.as_deref().or(setting.derivation);
@@ -193,11 +196,6 @@ impl fmt::Display for Explained {
         }
         Ok(())
     }
-}
-
-fn is_list_of_tables(value: &Value) -> bool {
-    let list = value.as_array();
-    list.is_some_and(|list| !list.is_empty() && list.iter().all(Value::is_table))
 }
 
 /// A file with secrets that users other than its owner can read: a warning, as the operator may trust them.

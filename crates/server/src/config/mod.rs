@@ -36,7 +36,6 @@ pub use network::{
 };
 pub use request::{AdmissionConfig, ImageLimits, RequestLimits, SideLimits, VersionLimits};
 pub use settings::{Flag, Kind, NAMED, Named, RENAMED, Scope, renamed};
-/// The value of a setting.
 pub use toml::Value;
 
 /// Prefix of the environment variables that set any key: `LIKENESS__LOG__FORMAT=json` is `log.format`.

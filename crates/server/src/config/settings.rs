@@ -29,17 +29,14 @@ pub enum Kind {
     Switch,
 }
 
-/// The flag of a setting.
+/// The flag of a setting, without dashes: what it takes, where it is shown, and its help without the default.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "said above")]
 pub struct Flag {
-    /// Its name, without dashes.
     pub name: &'static str,
-    /// What it takes.
     pub kind: Kind,
-    /// Where it is shown.
     pub scope: Scope,
-    /// What `--help` says of it, without the default.
     pub help: &'static str,
 }
 

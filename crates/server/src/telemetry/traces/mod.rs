@@ -12,13 +12,6 @@ use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig, Wit
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
-/// The standard variables that name a collector, the more specific one first.
-const ENV_ENDPOINTS: [&str; 2] = [
-    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-];
-
-/// Timeout of sending the last spans when the service stops.
 const LAST_SPANS: Duration = Duration::from_secs(5);
 
 /// Exports requests to a collector. See [`Traces::from_environment`].
@@ -48,11 +41,11 @@ impl Traces {
     /// Exports traces as the standard variables `OTEL_EXPORTER_OTLP_…`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`,
     /// `OTEL_TRACES_SAMPLER` and `OTEL_BSP_…` configure. `None`: no collector is named, or `OTEL_SDK_DISABLED` is `true`.
     pub fn from_environment() -> Result<Option<Self>, TracesError> {
-        let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let is_disabled =
             std::env::var("OTEL_SDK_DISABLED").is_ok_and(|value| value.eq_ignore_ascii_case("true"));
-        let is_wanted = !is_disabled && ENV_ENDPOINTS.iter().any(is_set);
-        is_wanted.then(|| Self::build(None)).transpose()
+        let is_named = is_set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") || is_set("OTEL_EXPORTER_OTLP_ENDPOINT");
+        (is_named && !is_disabled).then(|| Self::build(None)).transpose()
     }
 
     /// Exports traces to the collector at this address, such as `http://collector:4318/v1/traces`.
