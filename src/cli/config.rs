@@ -40,13 +40,13 @@ fn check(arguments: &ConfigArguments) -> Result<(), Failure> {
     let explained = arguments.explained()?;
     check_files(&explained.config)?;
     warn_of_old_names(&explained);
-    explained.exposed_files().iter().for_each(warn);
+    explained.exposed_files.iter().for_each(warn);
     let weak = explained.config.apps_with_weak_keys();
     if !weak.is_empty() {
         let weak = weak.join(", ");
         warn(format_args!("allow_weak_keys admits weak keys of apps: {weak}"));
     }
-    let settings = explained.settings();
+    let settings = &explained.settings;
     let changed = settings.iter().filter(|setting| !setting.is_default).count();
     say(format_args!(
         "The settings of {} are valid: {changed} are not at their default.",
@@ -68,7 +68,7 @@ fn show(arguments: &ShowArguments) -> Result<(), Failure> {
     if !arguments.changed {
         return say(explained.to_string().trim_end());
     }
-    for setting in explained.settings().iter().filter(|setting| !setting.is_default) {
+    for setting in explained.settings.iter().filter(|setting| !setting.is_default) {
         let origin = setting.origin.as_deref().unwrap_or("?");
         say(format_args!("{} = {}  # {origin}", setting.key, setting.value))?;
     }

@@ -47,7 +47,12 @@ impl<const SCOPE: usize> Settings<SCOPE> {
 
     /// Returns the settings with what set each, checked as a whole.
     pub(crate) fn explained(&self) -> Result<Explained, ConfigError> {
-        Explained::load(self.file(), std::env::vars_os(), &self.overrides)
+        Explained::load(
+            self.file(),
+            std::env::vars_os(),
+            &self.overrides,
+            Config::validate,
+        )
     }
 
     /// Returns the settings, checked as a whole.
@@ -59,7 +64,12 @@ impl<const SCOPE: usize> Settings<SCOPE> {
 
     /// Returns the settings, checked as far as an engine or the model store needs them.
     pub(crate) fn load_for_engine(&self) -> Result<Config, Failure> {
-        let explained = Explained::load_for_engine(self.file(), std::env::vars_os(), &self.overrides)?;
+        let explained = Explained::load(
+            self.file(),
+            std::env::vars_os(),
+            &self.overrides,
+            Config::validate_engine,
+        )?;
         warn_of_old_names(&explained);
         Ok(explained.config)
     }
@@ -86,7 +96,7 @@ impl EngineArguments {
 
 /// Warns of old names on standard error.
 pub(crate) fn warn_of_old_names(explained: &Explained) {
-    for renamed in explained.renamed() {
+    for renamed in &explained.renamed {
         warn_renamed(&renamed.old, &renamed.new, Some(&renamed.origin));
     }
 }
