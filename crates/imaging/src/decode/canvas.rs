@@ -24,28 +24,22 @@ pub(super) struct Canvas {
 impl Canvas {
     /// A canvas of one value for an image that is stored with these sides.
     pub(super) fn new(orientation: Orientation, (width, height): (u32, u32), background: u8) -> Self {
+        let (upright_width, _) = orientation.upright_size(width, height);
         let (width, height) = (width as usize, height as usize);
         let (from_right, from_bottom) = orientation.flips();
-        // Along the rows and the columns of the upright image: the first pixel, and the step from one to the next.
-        let line = |flipped: bool, count: usize, step: isize| match flipped {
-            true => (step * (count as isize - 1), -step),
-            false => (0, step),
-        };
-        let ((x, across), (y, down)) = if orientation.swaps_sides() {
-            (
-                line(from_bottom, width, height as isize),
-                line(from_right, height, 1),
-            )
+        let sign = |flipped: bool| if flipped { -1 } else { 1 };
+        let (right, below) = (sign(from_right), sign(from_bottom) * upright_width as isize);
+        let (across, down) = if orientation.swaps_sides() {
+            (below, right)
         } else {
-            (
-                line(from_right, width, 1),
-                line(from_bottom, height, width as isize),
-            )
+            (right, below)
         };
+        // With a step backwards the first stored pixel lies at the other end.
+        let first = |step: isize, count: usize| (-step).max(0) * (count as isize - 1);
         Self {
             width,
             height,
-            origin: x + y,
+            origin: first(across, width) + first(down, height),
             across,
             down,
             pixels: vec![background; width * height * CHANNELS],

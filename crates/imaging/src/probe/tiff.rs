@@ -129,7 +129,7 @@ pub(crate) struct Numbers<'a> {
     endian: Endian,
 }
 
-impl Numbers<'_> {
+impl<'a> Numbers<'a> {
     pub(crate) fn len(&self) -> usize {
         self.values.len() / self.size
     }
@@ -139,7 +139,7 @@ impl Numbers<'_> {
             .number(self.values, index.checked_mul(self.size)?, self.size)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = u64> + '_ {
-        (0..self.len()).filter_map(|index| self.get(index))
+    pub(crate) fn iter(self) -> impl Iterator<Item = u64> + 'a {
+        (0..self.len()).filter_map(move |index| self.get(index))
     }
 }

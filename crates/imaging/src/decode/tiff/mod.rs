@@ -321,18 +321,13 @@ fn add_up(row: &mut [u8], samples: usize, sample: usize) {
 fn depth(directory: &Directory<'_>) -> Result<Bits, ImagingError> {
     const UNSIGNED: u64 = 1;
     const FLOAT: u64 = 3;
-    if let Some(formats) = directory.numbers(SAMPLE_FORMAT)
-        && let Some(format) = formats.iter().find(|format| *format != UNSIGNED)
-    {
-        let what = if format == FLOAT {
-            "floating-point samples".to_owned()
-        } else {
-            format!("the sample format {format}")
-        };
-        return Err(unsupported(what));
+    let all = |tag| directory.numbers(tag).into_iter().flat_map(Numbers::iter);
+    match all(SAMPLE_FORMAT).find(|format| *format != UNSIGNED) {
+        None => {}
+        Some(FLOAT) => return Err(unsupported("floating-point samples".to_owned())),
+        Some(other) => return Err(unsupported(format!("the sample format {other}"))),
     }
-    let bits = directory.numbers(BITS_PER_SAMPLE);
-    let mut bits = bits.iter().flat_map(Numbers::iter);
+    let mut bits = all(BITS_PER_SAMPLE);
     let first = bits.next().unwrap_or(1);
     if bits.any(|other| other != first) {
         return Err(unsupported("channels of different depths".to_owned()));
@@ -397,13 +392,12 @@ impl Chunks<'_> {
         if self.offsets.len() as u64 != count || self.lengths.len() as u64 != count {
             return Err(corrupt("it has not as many strips or tiles as its size asks for"));
         }
-        let mut ranges: Vec<(u32, u32)> = (0..self.offsets.len())
-            .map(|number| {
-                let range = self.get(number).filter(|range| range.end <= file)?;
-                Some((u32::try_from(range.start).ok()?, u32::try_from(range.end).ok()?))
-            })
-            .collect::<Option<_>>()
-            .ok_or_else(|| corrupt("a strip or tile lies outside the file"))?;
+        let range = |number: usize| {
+            let range = self.get(number).filter(|range| range.end <= file)?;
+            Some((u32::try_from(range.start).ok()?, u32::try_from(range.end).ok()?))
+        };
+        let ranges: Option<Vec<(u32, u32)>> = (0..self.offsets.len()).map(range).collect();
+        let mut ranges = ranges.ok_or_else(|| corrupt("a strip or tile lies outside the file"))?;
         ranges.sort_unstable();
         if ranges.windows(2).any(|pair| pair[0].1 > pair[1].0) {
             return Err(corrupt("its strips or tiles overlap"));
