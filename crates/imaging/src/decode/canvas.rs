@@ -57,9 +57,9 @@ impl Canvas {
         interrupt: &Interrupt<'_>,
         mut row: impl FnMut(usize, &mut [u8]) -> Result<(), ImagingError>,
     ) -> Result<(), ImagingError> {
-        let stride = self.width * CHANNELS;
-        if self.across.abs() == 1 {
-            let mirrored = self.across < 0;
+        let (stride, across, down) = (self.width * CHANNELS, self.across, self.down);
+        if across.abs() == 1 {
+            let mirrored = across < 0;
             for y in 0..self.height {
                 interrupt.check()?;
                 let start = self.index(if mirrored { self.width - 1 } else { 0 }, y) * CHANNELS;
@@ -86,9 +86,9 @@ impl Canvas {
                 let mut to = column;
                 for pixel in source[x..].iter().step_by(self.width) {
                     target[to as usize] = *pixel;
-                    to += self.down;
+                    to += down;
                 }
-                column += self.across;
+                column += across;
             }
         }
         Ok(())
@@ -101,17 +101,17 @@ impl Canvas {
             return;
         }
         let visible = (self.width - x).div_ceil(step);
-        let mut to = self.index(x, y);
+        let (mut to, apart) = (self.index(x, y), self.across * step as isize);
         let (source, _) = rgb.as_chunks::<CHANNELS>();
         let (target, _) = self.pixels.as_chunks_mut::<CHANNELS>();
-        if self.across == 1 && step == 1 {
+        if apart == 1 {
             let length = visible.min(source.len());
             target[to..to + length].copy_from_slice(&source[..length]);
             return;
         }
         for pixel in source.iter().take(visible) {
             target[to] = *pixel;
-            to = to.wrapping_add_signed(self.across * step as isize);
+            to = to.wrapping_add_signed(apart);
         }
     }
 
