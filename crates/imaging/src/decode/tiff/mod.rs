@@ -269,11 +269,9 @@ impl Tiff<'_> {
     /// Others are skipped.
     fn place(&self, plane: usize, packed: &mut [u8], sample: usize, pixels: &mut [u8]) {
         if self.swapped {
-            packed
-                .as_chunks_mut::<2>()
-                .0
-                .iter_mut()
-                .for_each(|bytes| bytes.reverse());
+            for bytes in packed.as_chunks_mut().0 {
+                *bytes = u16::from_le_bytes(*bytes).to_be_bytes();
+            }
         }
         if self.differences {
             add_up(packed, self.samples, sample);
