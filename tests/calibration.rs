@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use likeness::{Engine, EngineBuilder};
-use likeness_engine::detection::{DetectionError, Face, FaceDetector, Point, Search, YuNet};
+use likeness_engine::detection::{DetectionError, Detectors, Face, FaceDetector, Point, Search};
 use likeness_engine::imaging::{Image, Interrupt};
 use likeness_engine::packs::Passes;
 use likeness_engine::packs::{DEFAULT_PACK, MatchCalibration, Pack, StoreSearch};
@@ -143,7 +143,7 @@ fn calibrated(shared: &Path) -> Outcome {
 
 /// A detector whose landmarks lie where they should not.
 struct Misplaced {
-    detector: YuNet,
+    detector: Detectors,
     /// Downwards, in units of the face's height.
     down: f32,
     /// Away from their middle, as a share of their distance to it.
@@ -179,7 +179,7 @@ fn worse_alignment(shared: &Path) -> Outcome {
         let opened = pack.clone();
         let builder = Engine::builder().detector(move || {
             Ok(Misplaced {
-                detector: YuNet::open(&runtime, &opened)?,
+                detector: Detectors::open(&runtime, &opened, None)?,
                 down,
                 apart,
             })

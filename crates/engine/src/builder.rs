@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use derive_setters::Setters;
-use likeness_detection::{self as detection, FaceDetector};
+use likeness_detection::{Detectors, FaceDetector};
 use likeness_embedding::{self as embedding, FaceEmbedder};
 use likeness_imaging::ImageLimits;
 use likeness_liveness::{LivenessModel, ScaledCropLiveness};
@@ -353,7 +353,9 @@ impl EngineBuilder {
         Ok(Worker {
             detector: match (&self.detector, parts) {
                 (Some(factory), _) => factory().map_err(BuildError::Custom)?,
-                (None, Some(parts)) => detection::open(&parts.runtime, &parts.pack, self.min_face_score)?,
+                (None, Some(parts)) => {
+                    Box::new(Detectors::open(&parts.runtime, &parts.pack, self.min_face_score)?)
+                }
                 (None, None) => return Err(missing("detector")),
             },
             embedder: match (&self.embedder, parts) {

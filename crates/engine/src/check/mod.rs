@@ -4,7 +4,7 @@ mod report;
 
 use std::time::{Duration, Instant};
 
-use likeness_detection::{self as detection, Search};
+use likeness_detection::{Detectors, FaceDetector, Search};
 use likeness_embedding::{self as embedding, FaceEmbedder, FaceInImage};
 use likeness_face::{BoundingBox, Landmarks, Point};
 use likeness_imaging::{Image, Interrupt};
@@ -118,8 +118,9 @@ fn run_adapter(runtime: &Runtime, pack: &Pack, entry: &Entry<'_>) -> Result<(), 
     let image = test_image()?;
     match entry {
         Entry::Detector(model) => {
-            let mut detector = detection::open_model(runtime, pack, model, None)?;
-            detector.detect(&image, Search::Thorough, Interrupt::NEVER)?;
+            let models = std::slice::from_ref(*model);
+            let mut detectors = Detectors::open_models(runtime, pack, models, None)?;
+            detectors.detect(&image, Search::Thorough, Interrupt::NEVER)?;
         }
         Entry::Embedder(model) => {
             let mut embedder = embedding::open_model(runtime, pack, model)?;
