@@ -160,10 +160,15 @@ impl MatchArguments {
         let work = self.source.read()?;
         let engine = engine.raw_builder()?.build()?;
         let bar = Bar::new();
-        let evaluation = Evaluation::new(&engine, &work.root)
-            .with_data(&work.data)
-            .with_progress(&bar);
-        let options = MatchOptions::default().with_face(work.face);
+        let evaluation = Evaluation {
+            data: &work.data,
+            progress: &bar,
+            ..Evaluation::new(&engine, &work.root)
+        };
+        let options = MatchOptions {
+            face: work.face,
+            ..MatchOptions::default()
+        };
         let report = match &work.comparisons {
             Comparisons::All(people) => evaluation.all_pairs(people, None, &options)?,
             Comparisons::Pairs(list) => evaluation.pairs(list, None, &options)?.0,
@@ -199,11 +204,14 @@ impl MatchArguments {
 impl LivenessArguments {
     fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
         self.file.check_folder()?;
-        let targets = LivenessTargets::new(self.apcer, self.bpcer)?.with_allow_easier(self.allow_easier);
+        let targets = LivenessTargets::new(self.apcer, self.bpcer, self.allow_easier)?;
         let work = self.source.read()?;
         let engine = engine.raw_builder()?.build()?;
         let bar = Bar::new();
-        let evaluation = Evaluation::new(&engine, work.root).with_progress(&bar);
+        let evaluation = Evaluation {
+            progress: &bar,
+            ..Evaluation::new(&engine, work.root)
+        };
         let (_, scores) = evaluation.liveness(&work.list)?;
         let calibration = calibrate_liveness(
             &scores,

@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::error::{EvaluationError, Status};
-use crate::setup::{FaceChoice, Setup};
+use crate::report::{FaceChoice, Setup};
 
 /// What the binary journals of earlier versions begin with.
 const BINARY_FORMAT: &[u8] = b"likeness journal 1\n";
@@ -102,17 +102,18 @@ impl Journal {
             reason: reason.to_owned(),
         };
         if setup.pack == CUSTOM_PACK {
-            let reason =
-                "cannot resume with custom models: results of one cannot be told from those of another";
-            return Err(refuse(reason));
+            return Err(refuse(
+                "cannot resume with custom models: results of one cannot be told from those of another",
+            ));
         }
         let failed = || EvaluationError::file(&path);
         let file = open_private(&path).map_err(failed())?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let reason = "another evaluation is writing to this journal: wait for it, or choose another folder with --out";
-                return Err(refuse(reason));
+                return Err(refuse(
+                    "another evaluation is writing to this journal: wait for it, or choose another folder with --out",
+                ));
             }
             Err(TryLockError::Error(error)) => return Err(failed()(error)),
         }
@@ -166,9 +167,8 @@ impl Journal {
         };
         let offset = state.lines.get(index).map_or(0, |(_, offset)| *offset);
         let line = state.file.seek(SeekFrom::Start(offset));
-        let line = line
-            .and_then(|_| next_line(&mut BufReader::new(&state.file)))
-            .map_err(EvaluationError::file(&self.path))?;
+        let line = line.and_then(|_| next_line(&mut BufReader::new(&state.file)));
+        let line = line.map_err(EvaluationError::file(&self.path))?;
         Ok(parse(&line).map(|(_, measured)| measured))
     }
 
@@ -212,18 +212,18 @@ pub(crate) fn key(path: &Path) -> Option<Key> {
     };
     // The same for every way to write the path.
     let path = std::fs::canonicalize(path).ok()?;
-    let mut hash = Sha256::new();
-    hash.update(metadata.len().to_le_bytes());
-    hash.update([before]);
-    hash.update(since.as_nanos().to_le_bytes());
-    hash.update(path.as_os_str().as_encoded_bytes());
+    let hash = Sha256::new()
+        .chain_update(metadata.len().to_le_bytes())
+        .chain_update([before])
+        .chain_update(since.as_nanos().to_le_bytes())
+        .chain_update(path.as_os_str().as_encoded_bytes());
     hash.finalize().first_chunk().copied()
 }
 
 fn checksum(key: &Key, status: Status, values: &[u8]) -> [u8; 8] {
     let digest = Sha256::new()
         .chain_update(key)
-        .chain_update(status.as_str())
+        .chain_update(status.to_string())
         .chain_update(values)
         .finalize();
     digest.first_chunk().copied().unwrap_or_default()
@@ -234,10 +234,7 @@ fn open_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     // Through a link, embeddings would go to a place where they are not expected, and stay there.
     if std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
         return Err(io::Error::other("not a regular file"));
@@ -248,11 +245,7 @@ fn open_private(path: &Path) -> io::Result<File> {
 /// Restores the permissions of a file that may have been copied with others.
 fn restrict(file: &File) -> io::Result<()> {
     #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
-    }
-    #[cfg(not(unix))]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     let _ = file;
     Ok(())
 }

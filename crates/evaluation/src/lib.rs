@@ -14,7 +14,10 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let engine = Engine::builder().build()?;
 //! let list = PairList::read(Path::new("images/pairs.csv"))?;
-//! let evaluation = Evaluation::new(&engine, Path::new("images")).with_data("branch customers, 2026");
+//! let evaluation = Evaluation {
+//!     data: "branch customers, 2026",
+//!     ..Evaluation::new(&engine, Path::new("images"))
+//! };
 //! let (report, scores) = evaluation.pairs(&list, None, &MatchOptions::default())?;
 //! println!("{}", report.summary());
 //! scores.write_csv(std::fs::File::create("scores.csv")?)?;
@@ -38,7 +41,6 @@ mod liveness_report;
 mod match_report;
 mod matching;
 mod report;
-mod setup;
 pub mod statistics;
 mod threads;
 
@@ -57,5 +59,4 @@ pub use match_report::{
     ProfileReport, Shares, ThresholdRates, WhatIf,
 };
 pub use matching::{MatchOptions, PairScores, ScoredPair};
-pub use report::{AcquisitionReport, Estimate};
-pub use setup::{FaceChoice, Setup};
+pub use report::{AcquisitionReport, Estimate, FaceChoice, Setup};

@@ -64,10 +64,8 @@ impl People {
             }
         }
         if files.is_empty() {
-            return Err(invalid(
-                root,
-                "no images found; expected one folder of images for each person",
-            ));
+            let reason = "no images found; expected one folder of images for each person";
+            return Err(invalid(root, reason));
         }
         Ok(Self {
             files,
@@ -132,32 +130,29 @@ impl PairList {
                 left: index(&mut files, row.get("left")),
                 right: index(&mut files, row.get("right")),
                 same: match row.get("label") {
-                    "1" => true,
-                    "0" => false,
-                    other => {
-                        return Err(format!(
-                            "label is {other:?}; use 1 (same person) or 0 (different people)"
-                        ));
-                    }
-                },
+                    "1" => Ok(true),
+                    "0" => Ok(false),
+                    other => Err(format!(
+                        "label is {other:?}; use 1 (same person) or 0 (different people)"
+                    )),
+                }?,
             };
             pairs.push(pair);
             if !row.get("fold").is_empty() {
                 folds.push(index(&mut fold_names, row.get("fold")));
             }
-            match (row.get("left_person"), row.get("right_person")) {
+            let people_of = match (row.get("left_person"), row.get("right_person")) {
                 ("", "") => return Ok(()),
                 ("", _) | (_, "") => return Err("left_person and right_person need each other".to_owned()),
-                (left, right) if (left == right) != pair.same => {
-                    return Err("the label contradicts left_person and right_person".to_owned());
-                }
-                (left, right) => {
-                    for (file, person) in [(pair.left, left), (pair.right, right)] {
-                        let person = index(&mut people, person) as u32;
-                        if *by_column.entry(file).or_insert(person) != person {
-                            return Err("an image has another person in a line above".to_owned());
-                        }
-                    }
+                people => people,
+            };
+            if (people_of.0 == people_of.1) != pair.same {
+                return Err("the label contradicts left_person and right_person".to_owned());
+            }
+            for (file, person) in [(pair.left, people_of.0), (pair.right, people_of.1)] {
+                let person = index(&mut people, person) as u32;
+                if *by_column.entry(file).or_insert(person) != person {
+                    return Err("an image has another person in a line above".to_owned());
                 }
             }
             Ok(())
@@ -176,13 +171,12 @@ impl PairList {
         } else {
             (by_genuine_pairs(files.len(), &pairs), KnownFrom::GenuinePairs)
         };
-        let people = People {
-            files,
-            person_of,
-            known_from,
-        };
         Ok(Self {
-            people,
+            people: People {
+                files,
+                person_of,
+                known_from,
+            },
             pairs,
             folds: (!folds.is_empty()).then_some(folds),
         })
@@ -318,19 +312,14 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, EvaluationError> {
     Ok(paths)
 }
 
-/// A row of a CSV file, in which no known column is empty.
-struct Row<'a> {
-    header: &'a StringRecord,
-    record: &'a StringRecord,
-}
+/// The header and a row of a CSV file, in which no known column is empty.
+struct Row<'a>(&'a StringRecord, &'a StringRecord);
 
 impl<'a> Row<'a> {
     /// Returns a field by the name of its column; empty where the file has no such column.
     fn get(&self, name: &str) -> &'a str {
-        let column = self.header.iter().position(|column| column == name);
-        column
-            .and_then(|column| self.record.get(column))
-            .unwrap_or_default()
+        let column = self.0.iter().position(|column| column == name);
+        column.and_then(|column| self.1.get(column)).unwrap_or_default()
     }
 }
 
@@ -357,9 +346,7 @@ fn read_csv(
         let reason = match error.kind() {
             csv::ErrorKind::UnequalLengths {
                 expected_len, len, ..
-            } => {
-                format!("{len} fields, but the header has {expected_len}")
-            }
+            } => format!("{len} fields, but the header has {expected_len}"),
             csv::ErrorKind::Utf8 { .. } => "not UTF-8".to_owned(),
             _ => error.to_string(),
         };
@@ -374,10 +361,7 @@ fn read_csv(
     let columns: Vec<&str> = required.iter().chain(optional).copied().filter(known).collect();
     for record in reader.into_records() {
         let record = record.map_err(malformed)?;
-        let row = Row {
-            header: &header,
-            record: &record,
-        };
+        let row = Row(&header, &record);
         let visited = match columns.iter().find(|name| row.get(name).is_empty()) {
             Some(empty) => Err(format!("{empty} is empty")),
             None => visit(&row),

@@ -48,16 +48,14 @@ impl PresentationScores<'_> {
                 Err(_) => {}
             }
         }
-        let mut scores = LivenessScores::default();
-        for (name, responses) in found {
-            let species = Species::new(name, responses);
-            if name == LIVE {
-                scores.bona_fide = species;
-            } else {
-                scores.attacks.push(species);
-            }
+        let live = found.shift_remove(LIVE).unwrap_or_default();
+        let attacks = found.iter();
+        LivenessScores {
+            bona_fide: Species::new(LIVE, &live),
+            attacks: attacks
+                .map(|(name, responses)| Species::new(name, responses))
+                .collect(),
         }
-        scores
     }
 
     /// Writes `scores.csv`: file, species, liveness, status.
@@ -68,11 +66,9 @@ impl PresentationScores<'_> {
         let mut writer = csv::Writer::from_writer(to);
         writer.write_record(["file", "species", "liveness", "status"])?;
         for one in &self.presentations {
-            let (liveness, status) = match one.liveness {
-                Ok(score) => (score.to_string(), Status::Ok),
-                Err(status) => (String::new(), status),
-            };
-            writer.write_record([one.file, one.species, &liveness, status.as_str()])?;
+            let liveness = one.liveness.ok().map(|score| score.to_string());
+            let status = one.liveness.err().unwrap_or(Status::Ok);
+            writer.serialize((one.file, one.species, liveness, status))?;
         }
         writer.flush()
     }
@@ -82,7 +78,7 @@ impl Evaluation<'_> {
     /// Scores the presentations of a list.
     ///
     /// # Errors
-    /// [`EvaluationError::Engine`] where a model fails, [`EvaluationError::File`] where the journal cannot be written.
+    /// Those of [`embed`](Self::embed).
     pub fn liveness<'a>(
         &self,
         list: &'a LabelList,
@@ -95,8 +91,7 @@ impl Evaluation<'_> {
                 Score::new(f64::from(value)).map_err(|error| EngineError::Inference(error.into()))
             },
         )?;
-        let statuses = results.iter().map(|result| result.err().unwrap_or(Status::Ok));
-        let acquisition = AcquisitionReport::of(statuses);
+        let acquisition = AcquisitionReport::of(&results);
         let listed = list.files.iter().zip(&list.species).zip(&list.subjects);
         let presentations = listed
             .zip(results)

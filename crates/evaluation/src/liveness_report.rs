@@ -1,17 +1,17 @@
 //! The report of an evaluation of liveness, in the terms of ISO/IEC 30107-3.
 
 use likeness_engine::decision::Profile;
+use maud::html;
 use serde::Serialize;
 
 use crate::acquisition::Evaluation;
 use crate::chart::Chart;
-use crate::document::{Block, Document};
+use crate::document::Document;
 use crate::lists::{LIVE, LabelList};
 use crate::report::{
-    AcquisitionReport, DET_STEP, Estimate, describe, describe_intervals, estimate, grouped, is_tenth,
-    or_dash, percent, steps_and_thresholds,
+    AcquisitionReport, DET_STEP, Estimate, Setup, describe_intervals, estimate, grouped, is_tenth, or_dash,
+    percent, steps_and_thresholds,
 };
-use crate::setup::Setup;
 use crate::statistics::{
     Bootstrap, EqualErrorRate, Histogram, LivenessScores, NonResponse, OperatingPoint, det_points,
     equal_error_rate, upper_bound_without_errors,
@@ -108,17 +108,6 @@ pub struct LivenessReport {
     pub bona_fide_histogram: Histogram,
 }
 
-/// Returns the steps and the thresholds of the built-in profiles, ascending, each with the thresholds that it is.
-fn thresholds() -> Vec<(f64, Vec<String>)> {
-    let profiles = Profile::BUILTIN_NAMES
-        .iter()
-        .filter_map(|name| Profile::builtin(name));
-    let mut thresholds =
-        steps_and_thresholds(profiles.map(|profile| (profile.name().to_owned(), *profile.liveness())));
-    thresholds.sort_by(|a, b| a.0.total_cmp(&b.0));
-    thresholds
-}
-
 /// Returns the report of scores.
 pub(crate) fn report(
     evaluation: &Evaluation<'_>,
@@ -126,15 +115,15 @@ pub(crate) fn report(
     scores: &LivenessScores,
     acquisition: AcquisitionReport,
 ) -> LivenessReport {
-    let thresholds = thresholds();
+    let thresholds = steps_and_thresholds(Profile::liveness);
     let bootstrap = Bootstrap::new(evaluation.threads());
     let subjects = list.subjects.iter().max().map_or(0, |last| *last as usize + 1);
     // The figures with an interval, in the order in which `next` is called below.
     let mut intervals = bootstrap
         .intervals(subjects, |weights| {
             let live = scores.bona_fide.weighted(weights);
-            let attacks = scores.attacks.iter();
-            let attacks: Vec<_> = attacks.map(|species| species.weighted(weights)).collect();
+            let attacks = scores.attacks.iter().map(|species| species.weighted(weights));
+            let attacks: Vec<_> = attacks.collect();
             let mut figures = Vec::new();
             for (threshold, _) in &thresholds {
                 figures.extend(attacks.iter().map(|attack| attack.share_at_or_above(*threshold)));
@@ -179,9 +168,8 @@ pub(crate) fn report(
         let attack = species.ranked();
         let bpcer_at = APCER_ONE_IN.map(|one_in| {
             let sufficient_data = species.responses() >= one_in;
-            let threshold = attack
-                .threshold_at(1.0 / one_in as f64)
-                .filter(|_| sufficient_data);
+            let threshold = attack.threshold_at(1.0 / one_in as f64);
+            let threshold = threshold.filter(|_| sufficient_data);
             let bpcer = threshold.and_then(|threshold| scores.bpcer(threshold));
             BpcerAt {
                 apcer_one_in: one_in,
@@ -223,52 +211,52 @@ impl LivenessReport {
     /// Returns the report as text for a terminal.
     #[must_use]
     pub fn summary(&self) -> String {
-        self.document().summary()
+        self.document().summary
     }
 
     /// Returns the report as an HTML page.
     #[must_use]
     pub fn html(&self) -> String {
-        self.document().html()
+        self.document().html("Liveness error rates")
     }
 
     fn document(&self) -> Document {
-        let mut document = Document::new("Liveness error rates");
-        document.text(format!(
-            "{}: {} images",
-            self.data,
-            grouped(self.acquisition.images)
-        ));
-        document.page(Block::Text(describe(&self.setup)));
+        let mut document = Document::default();
+        let images = grouped(self.acquisition.images);
+        document.text(&format!("{}: {images} images", self.data));
+        document.page(&html! { p { (self.setup.describe()) } });
         document.heading("Error rates at the thresholds of the profiles");
-        let rows = |rows: &[AtThreshold]| rows.iter().map(AtThreshold::row).collect::<Vec<_>>();
-        document.table(&AtThreshold::HEADER, rows(&self.at_thresholds));
+        let rows: Vec<_> = self.at_thresholds.iter().map(AtThreshold::row).collect();
+        document.table(AtThreshold::HEADER, &rows);
 
-        document.page(Block::Heading("DET curves".to_owned()));
         let species = || self.species.iter();
         let curves: Vec<_> = species()
             .map(|one| (one.species.as_str(), one.det.as_slice()))
             .collect();
-        document.page(Block::Chart(Chart::det(&curves, "APCER", "BPCER")));
-        document.page(Block::Heading("Scores".to_owned()));
         let attacks = species().map(|one| (one.species.as_str(), &one.histogram));
-        let kinds: Vec<_> = std::iter::once((LIVE, &self.bona_fide_histogram))
+        let kinds: Vec<_> = [(LIVE, &self.bona_fide_histogram)]
+            .into_iter()
             .chain(attacks)
             .collect();
-        document.page(Block::Chart(Chart::histograms(&kinds, "liveness score")));
+        document.page(&html! {
+            h2 { "DET curves" }
+            (Chart::det(&curves, "APCER", "BPCER"))
+            h2 { "Scores" }
+            (Chart::histograms(&kinds, "liveness score"))
+        });
 
         document.heading("Attack species");
-        let header = ["species", "BPCER10", "BPCER20", "BPCER100", "equal error rate"];
-        document.table(&header, species().map(SpeciesReport::row).collect());
+        let rows: Vec<_> = species().map(SpeciesReport::row).collect();
+        document.table("species | BPCER10 | BPCER20 | BPCER100 | equal error rate", &rows);
         document.heading("What if the threshold were another");
         let rows = self
             .what_if
             .iter()
             .map(|row| (is_tenth(row.threshold), row.row()));
-        document.shortened(&AtThreshold::HEADER, rows.collect());
+        document.shortened(AtThreshold::HEADER, rows.collect());
 
         document.heading("Presentations without a score");
-        let row = |name: &str, found: Option<NonResponse>| {
+        let row = |(name, found): (&str, Option<NonResponse>)| {
             let number = |number: fn(NonResponse) -> u64| or_dash(found, |found| grouped(number(found)));
             vec![
                 name.to_owned(),
@@ -277,15 +265,14 @@ impl LivenessReport {
                 or_dash(found, |found| percent(found.rate)),
             ]
         };
-        let attacks = species().map(|one| row(&one.species, one.non_response));
-        document.table(
-            &["species", "presentations", "without a score", "rate"],
-            std::iter::once(row("bona fide", self.bona_fide_non_response))
-                .chain(attacks)
-                .collect(),
-        );
-        document.table(&["image", "count"], self.acquisition.rows());
-        document.text(format!("Intervals: {}", self.intervals));
+        let attacks = species().map(|one| (one.species.as_str(), one.non_response));
+        let all = [("bona fide", self.bona_fide_non_response)]
+            .into_iter()
+            .chain(attacks);
+        let header = "species | presentations | without a score | rate";
+        document.table(header, &all.map(row).collect::<Vec<_>>());
+        document.table("image | count", &self.acquisition.rows());
+        document.text(&format!("Intervals: {}", self.intervals));
         document
     }
 }
@@ -302,7 +289,7 @@ impl SpeciesReport {
         let equal = or_dash(self.equal_error_rate, |equal| {
             format!("{} at {:.4}", percent(equal.rate), equal.threshold)
         });
-        let name = std::iter::once(self.species.clone());
+        let name = [self.species.clone()].into_iter();
         name.chain(self.bpcer_at.iter().map(bpcer))
             .chain([equal])
             .collect()
@@ -310,14 +297,8 @@ impl SpeciesReport {
 }
 
 impl AtThreshold {
-    const HEADER: [&'static str; 6] = [
-        "threshold",
-        "APCER, worst species",
-        "BPCER (95 % interval)",
-        "ACER, for comparison only",
-        "used as",
-        "APCER by species",
-    ];
+    const HEADER: &'static str = "threshold | APCER, worst species | BPCER (95 % interval) | ACER, for comparison only | \
+                                  used as | APCER by species";
 
     fn row(&self) -> Vec<String> {
         let apcer = match (self.apcer, &self.worst_species) {
@@ -334,21 +315,5 @@ impl AtThreshold {
             self.used_as.join(", "),
             by_species.join("; "),
         ]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_thresholds_are_those_of_the_profiles_and_steps_between() {
-        let (used, steps): (Vec<_>, Vec<_>) =
-            thresholds().into_iter().partition(|(_, names)| !names.is_empty());
-        let values: Vec<f64> = used.iter().map(|(value, _)| *value).collect();
-        assert_eq!(values, [0.3, 0.4, 0.5, 0.6, 0.8]);
-        assert_eq!(used[3].1, ["optimal-v0 review_below", "strict-v0 reject_below"]);
-        assert_eq!(steps.len(), 14);
-        assert!(thresholds().is_sorted_by(|a, b| a.0 < b.0));
     }
 }

@@ -71,9 +71,8 @@ impl Database {
         if let Place::File(path) = place {
             sqlite_files::create(path)?;
         }
-        let options = AnyConnectOptions::from_url(&place.url()?).map_err(|_| StorageError::Url {
-            reason: "the database driver cannot read it".to_owned(),
-        })?;
+        let options = AnyConnectOptions::from_url(&place.url()?)
+            .map_err(|_| StorageError::url("the database driver cannot read it"))?;
         let database = Self {
             inner: Arc::new(Inner {
                 pool: RwLock::new(pool_options(settings).connect_lazy_with(options.clone())),
@@ -88,10 +87,7 @@ impl Database {
         if let Place::File(path) = place {
             let lock = migrations::lock(path).await?;
             database.migrate().await?;
-            let files = SqliteFiles::of(path).map_err(|source| StorageError::File {
-                path: path.clone(),
-                source,
-            })?;
+            let files = SqliteFiles::of(path).map_err(StorageError::file(path))?;
             // The cell is new and empty.
             let _ = database.inner.files.set(files);
             drop(lock);
@@ -136,12 +132,11 @@ impl Database {
     #[doc(hidden)]
     pub async fn begin(&self) -> Result<Session, StorageError> {
         let mut session = self.session(Operation::Transaction).await?;
-        session
-            .command(match self.kind() {
-                Kind::Sqlite => "BEGIN IMMEDIATE",
-                Kind::Postgres => "BEGIN",
-            })
-            .await?;
+        let begin = match self.kind() {
+            Kind::Sqlite => "BEGIN IMMEDIATE",
+            Kind::Postgres => "BEGIN",
+        };
+        session.command(begin).await?;
         Ok(session)
     }
 
@@ -169,10 +164,7 @@ impl Database {
     /// Waits until removed files are restored, no longer than a call may take.
     pub async fn wait_until_restored(&self) {
         let restored = async {
-            while self
-                .check_in_place()
-                .is_err_and(|error| sqlite_files::is_removed(&error))
-            {
+            while matches!(self.check_in_place(), Err(error) if sqlite_files::is_removed(&error)) {
                 sleep(LOCK_PAUSE).await;
             }
         };

@@ -18,17 +18,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "apps", include_str!("../migrations/0001_apps.sql")),
     (2, "usage", include_str!("../migrations/0002_usage.sql")),
     (3, "audit", include_str!("../migrations/0003_audit.sql")),
-    (
-        4,
-        "audit seals",
-        include_str!("../migrations/0004_audit_seals.sql"),
-    ),
-    (
-        5,
-        "usage writers",
-        include_str!("../migrations/0005_usage_writers.sql"),
-    ),
+    (4, "audit seals", AUDIT_SEALS),
+    (5, "usage writers", USAGE_WRITERS),
 ];
+const AUDIT_SEALS: &str = include_str!("../migrations/0004_audit_seals.sql");
+const USAGE_WRITERS: &str = include_str!("../migrations/0005_usage_writers.sql");
 
 /// The longest time that migrations may take, including the wait for another replica that migrates.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -84,10 +78,7 @@ pub(crate) async fn lock(path: &Path) -> Result<File, StorageError> {
             }
         }
     };
-    lock.await.map_err(|source: std::io::Error| StorageError::File {
-        path: path.clone(),
-        source,
-    })
+    lock.await.map_err(StorageError::file(&path))
 }
 
 #[cfg(test)]

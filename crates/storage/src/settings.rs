@@ -22,12 +22,6 @@ pub enum Place {
     Server(SecretString),
 }
 
-fn invalid(reason: &str) -> StorageError {
-    StorageError::Url {
-        reason: reason.to_owned(),
-    }
-}
-
 /// The bytes of a path that need no encoding in a URL.
 const PATH: AsciiSet = NON_ALPHANUMERIC
     .remove(b'/')
@@ -45,23 +39,25 @@ impl Place {
     pub fn from_url(url: &SecretString) -> Result<Self, StorageError> {
         let text = url.expose_secret().trim();
         match text.split_once(':') {
-            None => Err(invalid(
+            None => Err(StorageError::url(
                 "it has no scheme; it should begin with `postgres://` or `sqlite:`",
             )),
             Some(("sqlite", rest)) => match rest.trim_start_matches("//") {
                 ":memory:" => Ok(Self::Memory),
-                "" => Err(invalid("it names no file: `sqlite:path/of/a/file`")),
+                "" => Err(StorageError::url("it names no file: `sqlite:path/of/a/file`")),
                 // Messages show the path: the URL of something else must not become one.
-                path if path.contains("://") || path.contains('?') => Err(invalid(
+                path if path.contains("://") || path.contains('?') => Err(StorageError::url(
                     "it should read `sqlite:path/of/a/file`, without parameters",
                 )),
                 path => Ok(Self::File(path.into())),
             },
             Some(("postgres" | "postgresql", _)) => {
-                parse_server(text).map_err(invalid)?;
+                parse_server(text).map_err(StorageError::url)?;
                 Ok(Self::Server(text.into()))
             }
-            Some(_) => Err(invalid("it should begin with `postgres://` or `sqlite:`")),
+            Some(_) => Err(StorageError::url(
+                "it should begin with `postgres://` or `sqlite:`",
+            )),
         }
     }
 
@@ -74,7 +70,7 @@ impl Place {
 
     /// Returns the URL for sqlx. It may hold a password.
     pub(crate) fn url(&self) -> Result<Url, StorageError> {
-        let sqlite = |url: &str| Url::parse(url).map_err(|error| invalid(&error.to_string()));
+        let sqlite = |url: &str| Url::parse(url).map_err(|error| StorageError::url(&error.to_string()));
         match self {
             Self::Memory => sqlite("sqlite::memory:"),
             Self::File(path) => {
@@ -82,7 +78,7 @@ impl Place {
                 sqlite(&format!("sqlite:{path}?mode=rwc"))
             }
             Self::Server(url) => {
-                let mut url = parse_server(url.expose_secret()).map_err(invalid)?;
+                let mut url = parse_server(url.expose_secret()).map_err(StorageError::url)?;
                 if !url.query_pairs().any(|(name, _)| name == "application_name") {
                     url.query_pairs_mut().append_pair("application_name", "likeness");
                 }
@@ -111,7 +107,6 @@ impl Place {
 
 /// Which database to use, and its timeout.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct Settings {
     /// The database.
     pub place: Place,
@@ -130,18 +125,6 @@ impl Settings {
             timeout: Duration::from_secs(5),
             connections: 8,
         }
-    }
-
-    /// Sets the timeout.
-    #[must_use]
-    pub fn with_timeout(self, timeout: Duration) -> Self {
-        Self { timeout, ..self }
-    }
-
-    /// Sets the most connections to a server.
-    #[must_use]
-    pub fn with_connections(self, connections: u32) -> Self {
-        Self { connections, ..self }
     }
 }
 

@@ -174,11 +174,11 @@ impl Database {
         units: u64,
     ) -> Result<Grant, StorageError> {
         let mut session = self.begin().await?;
-        let [day, month] = period.keys();
         // Every transaction locks day and month in this order.
+        let [day, month] = period.keys();
         let used = Used {
-            day: lock(&mut session, app, &day).await?,
-            month: lock(&mut session, app, &month).await?,
+            day: add(&mut session, app, &day, 0).await?,
+            month: add(&mut session, app, &month, 0).await?,
         };
         let units = quotas.left(used).least().map_or(units, |left| units.min(left));
         if units > 0 {
@@ -219,7 +219,6 @@ impl Database {
         for item in usage {
             if item.units != 0 {
                 for key in item.period.keys() {
-                    lock(&mut session, &item.app, &key).await?;
                     add(&mut session, &item.app, &key, item.units).await?;
                 }
             }
@@ -296,23 +295,12 @@ fn count(row: &AnyRow, column: &str) -> Result<u64, sqlx::Error> {
     Ok(u64::try_from(row.try_get::<i64, _>(column)?).unwrap_or(0))
 }
 
-/// Inserts the row of an app and period if it does not exist, locks it, and returns the used units.
-async fn lock(session: &mut Session, app: &str, period: &str) -> Result<u64, StorageError> {
-    let insert = query(
-        "INSERT INTO usage_periods (app, period, used) VALUES ($1, $2, 0) ON CONFLICT (app, period) DO NOTHING",
+/// Adds to the used units of an app in a period, locks their row, and returns the sum.
+async fn add(session: &mut Session, app: &str, period: &str, units: i64) -> Result<u64, StorageError> {
+    let add = query(
+        "INSERT INTO usage_periods (app, period, used) VALUES ($1, $2, $3) ON CONFLICT (app, period) DO UPDATE \
+         SET used = usage_periods.used + excluded.used RETURNING used",
     );
-    session.execute(insert.bind(app).bind(period)).await?;
-    add(session, app, period, 0).await?;
-    let used = query("SELECT used FROM usage_periods WHERE app = $1 AND period = $2");
-    session
-        .fetch_one(used.bind(app).bind(period), |row| count(row, "used"))
-        .await
-}
-
-async fn add(session: &mut Session, app: &str, period: &str, units: i64) -> Result<(), StorageError> {
-    let add = query("UPDATE usage_periods SET used = used + $1 WHERE app = $2 AND period = $3");
-    session
-        .execute(add.bind(units).bind(app).bind(period))
-        .await
-        .map(drop)
+    let add = add.bind(app).bind(period).bind(units);
+    session.fetch_one(add, |row| count(row, "used")).await
 }

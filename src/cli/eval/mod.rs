@@ -77,15 +77,19 @@ impl MatchArguments {
         let work = self.source.read()?;
         let train = self.train.as_deref().map(PairList::read).transpose()?;
         let engine = engine.builder()?.uncalibrated(true).build()?;
-        let options = MatchOptions::default()
-            .with_face(work.face)
-            .with_profile(Profile::builtin(&self.profile).ok_or("unknown profile")?);
+        let mut options = MatchOptions {
+            face: work.face,
+            profile: Profile::builtin(&self.profile).ok_or("unknown profile")?,
+            folds: None,
+        };
         let journal = output.journal(self.resume, JournalContent::Embeddings(work.face), &engine)?;
         let bar = Bar::new();
-        let evaluation = Evaluation::new(&engine, &work.root)
-            .with_data(&work.data)
-            .with_journal(journal.as_ref())
-            .with_progress(&bar);
+        let evaluation = Evaluation {
+            data: &work.data,
+            journal: journal.as_ref(),
+            progress: &bar,
+            ..Evaluation::new(&engine, &work.root)
+        };
         let report = match &work.comparisons {
             Comparisons::All(people) => {
                 let mut file = None;
@@ -100,7 +104,7 @@ impl MatchArguments {
                     Some(train) => Some(evaluation.pairs(train, None, &options)?.1),
                     None => None,
                 };
-                let options = options.with_folds(self.folds.map(|folds| folds as usize));
+                options.folds = self.folds.map(|folds| folds as usize);
                 let (report, scores) = evaluation.pairs(list, training.as_ref(), &options)?;
                 if let Some(file) = output.open("scores.csv")? {
                     scores.write_csv(file)?;
@@ -121,10 +125,12 @@ impl LivenessArguments {
         let engine = engine.builder()?.uncalibrated(true).build()?;
         let journal = output.journal(self.resume, JournalContent::Scores, &engine)?;
         let bar = Bar::new();
-        let evaluation = Evaluation::new(&engine, work.root)
-            .with_data(&work.data)
-            .with_journal(journal.as_ref())
-            .with_progress(&bar);
+        let evaluation = Evaluation {
+            data: &work.data,
+            journal: journal.as_ref(),
+            progress: &bar,
+            ..Evaluation::new(&engine, work.root)
+        };
         let (report, scores) = evaluation.liveness(&work.list)?;
         if let Some(file) = output.open("scores.csv")? {
             scores.write_csv(file)?;

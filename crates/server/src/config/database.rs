@@ -49,8 +49,10 @@ impl DatabaseConfig {
             Some(url) => Place::from_url(url)?,
             None => Place::File(data_folder.join(FILE)),
         };
-        Ok(Settings::new(place)
-            .with_timeout(self.timeout)
-            .with_connections(self.connections))
+        Ok(Settings {
+            place,
+            timeout: self.timeout,
+            connections: self.connections,
+        })
     }
 }

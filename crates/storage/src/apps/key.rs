@@ -103,14 +103,12 @@ pub(super) fn new_label() -> Result<String, StorageError> {
 
 /// The digest of a key: SHA-256 over a salt of its own and the key.
 ///
-/// A fast hash is right here, and a slow one such as Argon2 would be wrong. Slow hashes protect passwords that people choose,
-/// of which a list of a few billion holds many. A key of 256 random bits is in no list, and trying them all takes too long,
-/// however fast each try is. A slow hash would cost every request tens of milliseconds of a processor and megabytes of memory
-/// before the client is authenticated: a denial of service.
+/// A slow hash such as Argon2 would be wrong: it protects passwords that people choose. 256 random bits cannot be guessed
+/// however fast each try is, and a slow hash before the client is authenticated would invite a denial of service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SaltedDigest {
-    salt: [u8; SALT_BYTES],
-    digest: [u8; 32],
+    pub(super) salt: [u8; SALT_BYTES],
+    pub(super) digest: [u8; 32],
 }
 
 impl SaltedDigest {
@@ -143,14 +141,6 @@ impl SaltedDigest {
         hex::decode_to_slice(salt, &mut decoded.salt).ok()?;
         hex::decode_to_slice(digest, &mut decoded.digest).ok()?;
         Some(decoded)
-    }
-
-    pub(super) fn salt_hex(&self) -> String {
-        hex::encode(self.salt)
-    }
-
-    pub(super) fn digest_hex(&self) -> String {
-        hex::encode(self.digest)
     }
 }
 
@@ -208,17 +198,14 @@ mod tests {
     #[test]
     fn a_digest_matches_its_key_only() {
         let digest = SaltedDigest::new(b"the key").unwrap();
-        let again = SaltedDigest::from_hex(&digest.salt_hex(), &digest.digest_hex()).unwrap();
+        let again = SaltedDigest::from_hex(&hex::encode(digest.salt), &hex::encode(digest.digest)).unwrap();
         assert_eq!(digest, again);
         assert!(bool::from(again.matches(b"the key")));
         for wrong in ["", "the key ", "The key", "he key"] {
             assert!(!bool::from(again.matches(wrong.as_bytes())), "{wrong}");
         }
         // The digests of two apps with the same key differ.
-        assert_ne!(
-            digest.digest_hex(),
-            SaltedDigest::new(b"the key").unwrap().digest_hex()
-        );
+        assert_ne!(digest.digest, SaltedDigest::new(b"the key").unwrap().digest);
         assert!(!bool::from(SaltedDigest::of_no_key().unwrap().matches(b"")));
     }
 

@@ -70,27 +70,12 @@ pub struct NewApp {
 
 /// How a key is replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Rotation {
     /// How long the previous keys are still accepted.
     pub grace: Duration,
     /// Revokes the key that expires first if two keys are live; otherwise that is
     /// [`StorageError::TooManyKeys`](crate::StorageError::TooManyKeys).
     pub force: bool,
-}
-
-impl Rotation {
-    /// Returns a rotation that accepts the previous keys for this long.
-    #[must_use]
-    pub fn new(grace: Duration) -> Self {
-        Self { grace, force: false }
-    }
-
-    /// Sets whether a live key may be revoked.
-    #[must_use]
-    pub fn with_force(self, force: bool) -> Self {
-        Self { force, ..self }
-    }
 }
 
 /// The outcome of a rotation.

@@ -10,7 +10,6 @@ use super::{
     AppKey, AppLimits, AppSettings, MAX_LIVE_KEYS, NewApp, Rotated, Rotation, SaltedDigest, StoredApp,
     StoredKey,
 };
-use crate::database::AnyQuery;
 use crate::{Database, Session, StorageError, now};
 
 /// How long a dead key stays in the database, in microseconds: 90 days.
@@ -88,14 +87,7 @@ impl Database {
             return Ok(None);
         }
         let now = now();
-        let insert = query(
-            "INSERT INTO apps (disabled, default_profile, profiles, endpoints, liveness_threshold_floor, \
-             requests_per_second, burst, concurrent_requests, daily_quota, monthly_quota, note, changed, id, created) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-        );
-        session
-            .execute(bind(insert, settings, now).bind(id).bind(now))
-            .await?;
+        write_app(&mut session, id, settings, now).await?;
         insert_key(&mut session, id, &label, &digest, now).await?;
         session.finish().await?;
         Ok(Some(NewApp {
@@ -112,34 +104,33 @@ impl Database {
         id: &str,
         change: impl FnOnce(&mut AppSettings) + Send,
     ) -> Result<AppSettings, StorageError> {
-        let mut session = self.begin().await?;
-        next_revision(&mut session).await?;
-        let Some(app) = select_app(&mut session, id).await? else {
-            session.roll_back().await?;
-            return Err(StorageError::UnknownApp(id.to_owned()));
-        };
+        let (mut session, app) = self.change(id).await?;
         let mut settings = app.settings;
         change(&mut settings);
-        let update = query(
-            "UPDATE apps SET disabled = $1, default_profile = $2, profiles = $3, endpoints = $4, \
-             liveness_threshold_floor = $5, requests_per_second = $6, burst = $7, concurrent_requests = $8, \
-             daily_quota = $9, monthly_quota = $10, note = $11, changed = $12 WHERE id = $13",
-        );
-        session.execute(bind(update, &settings, now()).bind(id)).await?;
+        write_app(&mut session, id, &settings, now()).await?;
         session.finish().await?;
         Ok(settings)
+    }
+
+    /// Begins a change of an app.
+    async fn change(&self, id: &str) -> Result<(Session, StoredApp), StorageError> {
+        let mut session = self.begin().await?;
+        next_revision(&mut session).await?;
+        match select_app(&mut session, id).await? {
+            Some(app) => Ok((session, app)),
+            None => {
+                session.roll_back().await?;
+                Err(StorageError::UnknownApp(id.to_owned()))
+            }
+        }
     }
 
     /// Deletes an app and its keys.
     /// Fails with [`StorageError::UnknownApp`] if there is none.
     pub async fn delete_app(&self, id: &str) -> Result<(), StorageError> {
-        let mut session = self.begin().await?;
-        next_revision(&mut session).await?;
-        let delete = query("DELETE FROM apps WHERE id = $1").bind(id);
-        if session.execute(delete).await? == 0 {
-            session.roll_back().await?;
-            return Err(StorageError::UnknownApp(id.to_owned()));
-        }
+        let (mut session, _) = self.change(id).await?;
+        let delete = query("DELETE FROM apps WHERE id = $1");
+        session.execute(delete.bind(id)).await?;
         session.finish().await
     }
 
@@ -154,20 +145,15 @@ impl Database {
         let label = new_label()?;
         let digest = SaltedDigest::new(key.expose().as_bytes())?;
         let grace = i64::try_from(rotation.grace.as_micros()).unwrap_or(i64::MAX);
-        let mut session = self.begin().await?;
-        next_revision(&mut session).await?;
-        if select_app(&mut session, id).await?.is_none() {
-            session.roll_back().await?;
-            return Err(StorageError::UnknownApp(id.to_owned()));
-        }
+        let (mut session, _) = self.change(id).await?;
         let now = now();
         let mut live = keys(&mut session, id).await?;
         live.retain(|key| key.is_live(now));
+        let is_full = live.len() >= MAX_LIVE_KEYS;
+        let first = |key: &&mut StoredKey| (key.expires.unwrap_or(i64::MAX), key.created);
         if grace > 0
-            && live.len() >= MAX_LIVE_KEYS
-            && let Some(oldest) = live
-                .iter_mut()
-                .min_by_key(|key| (key.expires.unwrap_or(i64::MAX), key.created))
+            && is_full
+            && let Some(oldest) = live.iter_mut().min_by_key(first)
         {
             if !rotation.force {
                 session.roll_back().await?;
@@ -228,36 +214,57 @@ async fn insert_key(
 ) -> Result<(), StorageError> {
     let insert =
         query("INSERT INTO app_keys (label, app, salt, digest, created) VALUES ($1, $2, $3, $4, $5)");
-    let insert = insert.bind(label).bind(app);
-    let insert = insert.bind(digest.salt_hex()).bind(digest.digest_hex()).bind(now);
+    let insert = insert.bind(label).bind(app).bind(hex::encode(digest.salt));
+    let insert = insert.bind(hex::encode(digest.digest)).bind(now);
     session.execute(insert).await.map(drop)
 }
 
-/// Binds the first twelve parameters of a query: the settings, and the time of the change.
-fn bind<'q>(query: AnyQuery<'q>, settings: &AppSettings, now: i64) -> AnyQuery<'q> {
+/// Creates or changes an app.
+async fn write_app(
+    session: &mut Session,
+    id: &str,
+    settings: &AppSettings,
+    now: i64,
+) -> Result<(), StorageError> {
+    let write = query(
+        "INSERT INTO apps (id, disabled, default_profile, profiles, endpoints, liveness_threshold_floor, \
+         requests_per_second, burst, concurrent_requests, daily_quota, monthly_quota, note, created, changed) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (id) DO UPDATE \
+         SET disabled = excluded.disabled, default_profile = excluded.default_profile, \
+         profiles = excluded.profiles, endpoints = excluded.endpoints, \
+         liveness_threshold_floor = excluded.liveness_threshold_floor, \
+         requests_per_second = excluded.requests_per_second, burst = excluded.burst, \
+         concurrent_requests = excluded.concurrent_requests, daily_quota = excluded.daily_quota, \
+         monthly_quota = excluded.monthly_quota, note = excluded.note, changed = excluded.changed",
+    );
+    let limits = &settings.limits;
     let quota = |number: Option<u64>| number.and_then(|number| i64::try_from(number).ok());
     let endpoints = settings.endpoints.as_ref().map(|endpoints| {
-        let names: Vec<&str> = endpoints.iter().map(|endpoint| endpoint.as_str()).collect();
+        let names: Vec<String> = endpoints.iter().map(ToString::to_string).collect();
         names.join(",")
     });
-    query
+    let write = write
+        .bind(id)
         .bind(i64::from(settings.disabled))
         .bind(&settings.default_profile)
         .bind(settings.profiles.as_ref().map(|names| names.join(",")))
         .bind(endpoints)
         .bind(settings.liveness_threshold_floor)
-        .bind(settings.limits.requests_per_second)
-        .bind(settings.limits.burst.map(i64::from))
-        .bind(settings.limits.concurrent_requests.map(i64::from))
-        .bind(quota(settings.limits.daily_quota))
-        .bind(quota(settings.limits.monthly_quota))
+        .bind(limits.requests_per_second)
+        .bind(limits.burst.map(i64::from))
+        .bind(limits.concurrent_requests.map(i64::from))
+        .bind(quota(limits.daily_quota))
+        .bind(quota(limits.monthly_quota))
         .bind(&settings.note)
         .bind(now)
+        .bind(now);
+    session.execute(write).await.map(drop)
 }
 
 /// Reads an app without its keys.
 fn app(row: &AnyRow) -> Result<StoredApp, sqlx::Error> {
-    let endpoints = list(row, "endpoints")?.map(|names| names.iter().map(|name| name.parse()).collect());
+    let endpoints = list(row, "endpoints")?;
+    let endpoints = endpoints.map(|names| names.iter().map(|name| name.parse()).collect());
     Ok(StoredApp {
         id: row.try_get("id")?,
         settings: AppSettings {
