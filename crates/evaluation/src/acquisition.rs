@@ -60,10 +60,8 @@ impl<'a> Evaluation<'a> {
         NonZero::new(self.engine.workers()).unwrap_or(NonZero::<usize>::MIN)
     }
 
-    /// Embeds the face that counts of each file. Memory holds the embeddings and one image for each thread.
-    ///
-    /// # Errors
-    /// [`EvaluationError::Engine`] where a model fails, [`EvaluationError::File`] where the journal cannot be written.
+    /// Embeds the face that counts of each file. Memory holds the embeddings and one image for each thread. Fails where a
+    /// model does, or the journal cannot be written.
     pub fn embed(&self, files: &[String], face: FaceChoice) -> Result<Acquisition, EvaluationError> {
         let embeddings = Mutex::new(None);
         let results = self.measure(

@@ -116,10 +116,7 @@ impl AllPairs {
             for (i, a) in self.block(first) {
                 for (j, b) in self.block(second) {
                     if j > i {
-                        visit(Scored {
-                            score: dot(a, b).clamp(-1.0, 1.0),
-                            of: (i, j),
-                        });
+                        visit((dot(a, b).clamp(-1.0, 1.0), (i, j)));
                     }
                 }
             }
@@ -131,13 +128,14 @@ impl AllPairs {
     pub fn for_each(&self, mut visit: impl FnMut(Scored<(u32, u32)>, bool)) {
         for block in 0..self.blocks() {
             self.visit(block, |scored| {
-                let (a, b) = self.people(scored);
+                let (a, b) = self.people(scored.1);
                 visit(scored, a == b);
             });
         }
     }
 
-    fn people(&self, Scored { of: (a, b), .. }: Scored<(u32, u32)>) -> (u32, u32) {
+    /// Returns the people that two images show.
+    fn people(&self, (a, b): (u32, u32)) -> (u32, u32) {
         let person = |image: u32| self.person_of.get(image as usize).copied().unwrap_or_default();
         (person(a), person(b))
     }
@@ -177,8 +175,8 @@ impl Part {
     }
 
     fn impostor(&mut self, scored: Scored<(u32, u32)>) {
-        self.histogram.add(f64::from(scored.score));
-        if scored.score >= self.cut {
+        self.histogram.add(f64::from(scored.0));
+        if scored.0 >= self.cut {
             self.highest.push(scored);
             if self.highest.len() >= 2 * self.held.max(1) {
                 self.trim();
@@ -191,10 +189,10 @@ impl Part {
         if self.held == 0 {
             self.highest.clear();
         } else if self.highest.len() > self.held {
-            let (_, lowest, _) = self.highest.select_nth_unstable_by(self.held - 1, |a, b| {
-                b.score.total_cmp(&a.score).then(a.of.cmp(&b.of))
-            });
-            self.cut = lowest.score;
+            let (_, lowest, _) = self
+                .highest
+                .select_nth_unstable_by(self.held - 1, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            self.cut = lowest.0;
             self.highest.truncate(self.held);
         }
     }
@@ -206,7 +204,7 @@ impl Part {
 pub fn all_pairs(images: &AllPairs, held: usize, threads: NonZero<usize>) -> MatchScores {
     let compare = |part: &mut Part, block| {
         images.visit(block, |scored| {
-            let (a, b) = images.people(scored);
+            let (a, b) = images.people(scored.1);
             if a == b {
                 part.genuine.push(scored);
             } else {
@@ -224,14 +222,14 @@ pub fn all_pairs(images: &AllPairs, held: usize, threads: NonZero<usize>) -> Mat
     }
     all.trim();
 
-    let genuine = all.genuine.into_iter().map(|scored| Scored {
-        score: scored.score,
-        of: images.people(scored).0,
-    });
-    let impostor = all.highest.into_iter().map(|scored| Scored {
-        score: scored.score,
-        of: images.people(scored),
-    });
+    let genuine = all
+        .genuine
+        .into_iter()
+        .map(|(score, of)| (score, images.people(of).0));
+    let impostor = all
+        .highest
+        .into_iter()
+        .map(|(score, of)| (score, images.people(of)));
     MatchScores::all_pairs(
         images_of_people(&images.person_of),
         genuine.collect(),
@@ -285,7 +283,7 @@ mod tests {
         let (images, vectors) = images(150);
         let mut seen = std::collections::BTreeSet::new();
         images.for_each(|scored, same| {
-            let (i, j) = (scored.of.0 as usize, scored.of.1 as usize);
+            let (i, j) = (scored.1.0 as usize, scored.1.1 as usize);
             assert!(i < j && seen.insert((i, j)));
             assert_eq!(same, i / 3 == j / 3);
             let cosine: f64 = vectors[i]
@@ -293,7 +291,7 @@ mod tests {
                 .zip(&vectors[j])
                 .map(|(&a, &b)| f64::from(a) * f64::from(b))
                 .sum();
-            assert!((f64::from(scored.score) - cosine).abs() < 1e-6);
+            assert!((f64::from(scored.0) - cosine).abs() < 1e-6);
         });
         assert_eq!(seen.len(), 150 * 149 / 2);
     }

@@ -44,10 +44,7 @@ pub struct MatchFit {
 const SIMILARITY_STEPS: f64 = 1e5;
 
 /// Returns the curve through each anchor's confidence at the lowest similarity with its false match rate. `name` and `date`
-/// (YYYY-MM-DD) identify the calibration.
-///
-/// # Errors
-/// [`EvaluationError::Input`] where fewer than two anchors can be measured, or they do not ascend.
+/// (YYYY-MM-DD) identify the calibration. Fails where fewer than two anchors can be measured, or they do not ascend.
 pub fn calibrate_match(
     report: &MatchReport,
     anchors: &[MatchAnchor],
@@ -150,10 +147,7 @@ impl Default for LivenessTargets {
 }
 
 impl LivenessTargets {
-    /// Returns targets for APCER and BPCER.
-    ///
-    /// # Errors
-    /// [`EvaluationError::Input`] for rates that are not between 0 and 1.
+    /// Returns targets; fails for rates that are not between 0 and 1.
     pub fn new(
         apcer_at_review: f64,
         bpcer_at_reject: f64,
@@ -187,11 +181,8 @@ const STEPS: u32 = 10_000;
 /// itself, and 0.40 is as far below it (in log-odds) as for the probability: so no liveness score is above the probability
 /// it comes from, and no presentation passes a threshold that did not before. The BPCER at 0.40 must not exceed the target.
 /// With [`LivenessTargets::allow_easier`] 0.60 may be lower, and 0.40 low enough for its target. The result is counted again
-/// with the curve and the rounding of scores. A species with too few presentations for the target does not pass at all.
-///
-/// # Errors
-/// [`EvaluationError::Input`] where there are too few presentations, or the models do not separate bona fide presentations
-/// from attacks as well as the targets require.
+/// with the curve and the rounding of scores. A species with too few presentations for the target does not pass at all. Fails
+/// where there are too few presentations, or the models do not separate them as well as the targets require.
 pub fn calibrate_liveness(
     scores: &PresentationScores<'_>,
     targets: &LivenessTargets,
@@ -329,21 +320,27 @@ fn rounded(value: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::error::Status;
-    use crate::liveness::ScoredPresentation;
+    use crate::lists::LabelList;
 
-    fn presentations<'a>(species: &[(&'a str, &[f64])]) -> PresentationScores<'a> {
-        let presentations = species
-            .iter()
-            .flat_map(|(species, scores)| {
-                scores.iter().map(|&score| ScoredPresentation {
-                    file: "",
-                    species,
-                    subject: 0,
-                    liveness: Score::new(score).map_err(|_| Status::NoFace),
-                })
-            })
-            .collect();
-        PresentationScores { presentations }
+    /// Presentations and their scores.
+    struct Scored(LabelList, Vec<Result<Score, Status>>);
+
+    fn presentations(species: &[(&str, &[f64])]) -> Scored {
+        let mut all = Vec::new();
+        for (species, scores) in species {
+            all.extend(scores.iter().map(|&score| ((*species).to_owned(), score)));
+        }
+        let (species, scores): (Vec<String>, Vec<f64>) = all.into_iter().unzip();
+        let list = LabelList {
+            files: vec![String::new(); species.len()],
+            subjects: vec![0; species.len()],
+            has_people: true,
+            species,
+        };
+        let scores = scores
+            .into_iter()
+            .map(|score| Score::new(score).map_err(|_| Status::NoFace));
+        Scored(list, scores.collect())
     }
 
     fn targets(apcer: f64, bpcer: f64, allow_easier: bool) -> LivenessTargets {
@@ -351,10 +348,12 @@ mod tests {
     }
 
     fn fit(
-        scores: &PresentationScores<'_>,
+        Scored(list, liveness): &Scored,
         targets: &LivenessTargets,
     ) -> Result<LivenessCalibration, EvaluationError> {
-        calibrate_liveness(scores, targets, "name", "data", "2026-11-25")
+        let liveness = liveness.clone();
+        let scores = PresentationScores { list, liveness };
+        calibrate_liveness(&scores, targets, "name", "data", "2026-11-25")
     }
 
     /// Of each point: probability, liveness, APCER, BPCER.

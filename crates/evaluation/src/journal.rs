@@ -90,11 +90,8 @@ struct Line {
 }
 
 impl Journal {
-    /// Opens the journal of a folder, or creates one that only its owner can read.
-    ///
-    /// # Errors
-    /// [`EvaluationError::Journal`] for a journal of another setup or an earlier format, one that another process writes
-    /// to, and another file of that name; [`EvaluationError::File`] where it cannot be read or written.
+    /// Opens the journal of a folder, or creates one that only its owner can read. Fails with [`EvaluationError::Journal`]
+    /// for one of another setup or an earlier format, one that another process writes to, and another file of that name.
     pub fn open(folder: &Path, content: JournalContent, setup: &Setup) -> Result<Self, EvaluationError> {
         let path = folder.join(content.file_name());
         let refuse = |reason: &str| EvaluationError::Journal {
@@ -152,9 +149,6 @@ impl Journal {
     }
 
     /// Deletes the file, once the reports are written.
-    ///
-    /// # Errors
-    /// [`EvaluationError::File`] where that fails.
     pub fn delete(self) -> Result<(), EvaluationError> {
         std::fs::remove_file(&self.path).map_err(EvaluationError::file(&self.path))
     }

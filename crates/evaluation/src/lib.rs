@@ -37,7 +37,6 @@ mod error;
 mod journal;
 mod lists;
 mod liveness;
-mod liveness_report;
 mod match_report;
 mod matching;
 mod report;
@@ -52,8 +51,7 @@ pub use calibrate::{
 pub use error::{EvaluationError, Status};
 pub use journal::{Journal, JournalContent};
 pub use lists::{KnownFrom, LIVE, LabelList, Pair, PairList, People};
-pub use liveness::{PresentationScores, ScoredPresentation};
-pub use liveness_report::{Apcer, AtThreshold, BpcerAt, LivenessReport, SpeciesReport};
+pub use liveness::{Apcer, AtThreshold, BpcerAt, LivenessReport, PresentationScores, SpeciesReport};
 pub use match_report::{
     AtFalseMatchRate, ComparisonCounts, EqualErrorReport, MatchReport, MovedThresholds, Outcomes,
     ProfileReport, Shares, ThresholdRates, WhatIf,

@@ -41,11 +41,7 @@ pub struct People {
 
 impl People {
     /// Reads a folder with one folder of images for each person, in the order of their names. Hidden files and files
-    /// without an image's ending are ignored.
-    ///
-    /// # Errors
-    /// [`EvaluationError::File`] where a folder cannot be read, [`EvaluationError::Input`] where there is no image or a
-    /// name is not UTF-8.
+    /// without an image's ending are ignored. Fails where there is no image or a name is not UTF-8.
     pub fn read(root: &Path) -> Result<Self, EvaluationError> {
         let (mut files, mut person_of) = (Vec::new(), Vec::new());
         let mut people = IndexSet::new();
@@ -115,11 +111,8 @@ pub struct PairList {
 
 impl PairList {
     /// Reads a CSV file with the columns `left`, `right` and `label` (1 = same person, 0 = different people), found by name,
-    /// and optionally `fold`, or `left_person` and `right_person`. Other columns are ignored.
-    ///
-    /// # Errors
-    /// [`EvaluationError::File`] where the file cannot be read, [`EvaluationError::List`] for an invalid line,
-    /// [`EvaluationError::Input`] where there is no pair.
+    /// and optionally `fold`, or `left_person` and `right_person`. Other columns are ignored. Fails with
+    /// [`EvaluationError::List`] for an invalid line, with [`EvaluationError::Input`] where there is no pair.
     pub fn read(path: &Path) -> Result<Self, EvaluationError> {
         let (mut files, mut people, mut fold_names) = (IndexSet::new(), IndexSet::new(), IndexSet::new());
         let (mut pairs, mut folds) = (Vec::new(), Vec::new());
@@ -182,10 +175,8 @@ impl PairList {
         })
     }
 
-    /// Returns the images of the list, to compare each with all others.
-    ///
-    /// # Errors
-    /// [`EvaluationError::Input`] where the people are known from the genuine pairs only, which is not certain enough.
+    /// Returns the images of the list, to compare each with all others. Fails where the people are known from the genuine
+    /// pairs only, which is not certain enough.
     pub fn into_people(self) -> Result<People, EvaluationError> {
         if self.people.known_from == KnownFrom::GenuinePairs {
             return Err(EvaluationError::Input(
@@ -254,10 +245,7 @@ pub struct LabelList {
 
 impl LabelList {
     /// Reads a CSV file with the columns `file` and `species` (`live` for bona fide, any other word names the attack
-    /// species), found by name, and optionally `person`.
-    ///
-    /// # Errors
-    /// [`EvaluationError::File`] where the file cannot be read, [`EvaluationError::List`] for an invalid line,
+    /// species), found by name, and optionally `person`. Fails with [`EvaluationError::List`] for an invalid line, with
     /// [`EvaluationError::Input`] where there is no presentation.
     pub fn read(path: &Path) -> Result<Self, EvaluationError> {
         let (mut species, mut subjects) = (Vec::new(), Vec::new());

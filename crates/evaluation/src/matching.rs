@@ -12,7 +12,7 @@ use crate::lists::{PairList, People};
 use crate::match_report::{MatchReport, confidence, report};
 use crate::report::{AcquisitionReport, FaceChoice};
 use crate::statistics::{
-    Judged, MatchScores, Scored, accuracy_at, best_threshold, blocks, k_fold_accuracy, pairs_between,
+    Judged, MatchScores, accuracy_at, best_threshold, blocks, k_fold_accuracy, pairs_between,
 };
 
 /// The options of an evaluation of matching.
@@ -105,9 +105,6 @@ pub struct PairScores<'a> {
 
 impl PairScores<'_> {
     /// Writes `scores.csv`: left, right, label, similarity, confidence, decision, left_status, right_status.
-    ///
-    /// # Errors
-    /// The errors of the writer.
     pub fn write_csv(&self, to: impl Write) -> std::io::Result<()> {
         let mut writer = csv::Writer::from_writer(to);
         writer.write_record(COLUMNS.split(','))?;
@@ -124,12 +121,9 @@ impl PairScores<'_> {
 }
 
 impl Evaluation<'_> {
-    /// Compares the pairs of a list. Each image is decoded and embedded once, and not at all where the journal has it.
-    ///
-    /// With `training`, scored pairs of other people, the list is decided at their best threshold as well.
-    ///
-    /// # Errors
-    /// [`EvaluationError::Folds`] where the list cannot be divided into the folds, and those of [`embed`](Self::embed).
+    /// Compares the pairs of a list. Each image is decoded and embedded once, and not at all where the journal has it. With
+    /// `training`, scored pairs of other people, the list is decided at their best threshold as well. Fails also where the
+    /// list cannot be divided into the folds.
     pub fn pairs<'a>(
         &self,
         list: &'a PairList,
@@ -154,8 +148,8 @@ impl Evaluation<'_> {
             pairs.push(scored);
             let of = (people.person(pair.left), people.person(pair.right));
             match (similarity, pair.same) {
-                (Some(score), true) => genuine.push(Scored { score, of: of.0 }),
-                (Some(score), false) => impostor.push(Scored { score, of }),
+                (Some(score), true) => genuine.push((score, of.0)),
+                (Some(score), false) => impostor.push((score, of)),
                 (None, true) => without_score.0 += 1,
                 (None, false) => without_score.1 += 1,
             }
@@ -175,9 +169,6 @@ impl Evaluation<'_> {
 
     /// Compares every image with every other. With `pairs`, each comparison of two acquired images is written there as a
     /// row of `scores.csv`: for n images n (n - 1) / 2 rows.
-    ///
-    /// # Errors
-    /// Those of [`embed`](Self::embed), and [`EvaluationError::File`] where `pairs` cannot be written.
     pub fn all_pairs(
         &self,
         people: &People,
@@ -203,7 +194,7 @@ impl Evaluation<'_> {
             let image = images.get(index as usize).copied().unwrap_or_default();
             (people.file(image as usize), Status::Ok)
         };
-        embeddings.for_each(|Scored { score, of: (a, b) }, same| {
+        embeddings.for_each(|(score, (a, b)), same| {
             if written.is_ok() {
                 written = ScoredPair::new(self.engine, &options.profile, file(a), file(b), same, Some(score))
                     .map_err(EvaluationError::from)

@@ -1,7 +1,7 @@
 //! The audit records in the database.
 
 use sqlx::any::AnyRow;
-use sqlx::{AssertSqlSafe, Row, query};
+use sqlx::{Row, query};
 
 use crate::{Database, StorageError};
 
@@ -62,8 +62,6 @@ impl AuditFilter {
     }
 }
 
-const COLUMNS: &str = "instance, seq, time, kind, request_id, app, status, outcome, line";
-
 impl Database {
     /// Adds rows, all of them or none. Rows that exist stay as they are.
     pub async fn add_audit(&self, rows: Vec<AuditRow>) -> Result<(), StorageError> {
@@ -73,12 +71,9 @@ impl Database {
                 "INSERT INTO audit (instance, seq, time, kind, request_id, app, status, outcome, line) \
                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (instance, seq) DO NOTHING",
             );
-            let insert = insert
-                .bind(row.instance)
-                .bind(row.seq)
-                .bind(row.time)
-                .bind(row.kind);
-            let insert = insert.bind(row.request_id).bind(row.app).bind(row.status);
+            let insert = insert.bind(row.instance).bind(row.seq).bind(row.time);
+            let insert = insert.bind(row.kind).bind(row.request_id).bind(row.app);
+            let insert = insert.bind(row.status);
             session.execute(insert.bind(row.outcome).bind(row.line)).await?;
         }
         session.finish().await
@@ -91,10 +86,10 @@ impl Database {
         seq: i64,
         count: i64,
     ) -> Result<Vec<AuditRow>, StorageError> {
-        let rows = query(AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM audit WHERE instance > $1 OR (instance = $2 AND seq > $3) \
-             ORDER BY instance, seq LIMIT $4"
-        )));
+        let rows = query(
+            "SELECT * FROM audit WHERE instance > $1 OR (instance = $2 AND seq > $3) \
+             ORDER BY instance, seq LIMIT $4",
+        );
         let rows = rows.bind(instance).bind(instance).bind(seq).bind(count);
         self.fetch_all(rows, row).await
     }
@@ -107,23 +102,17 @@ impl Database {
         count: i64,
     ) -> Result<Vec<AuditRow>, StorageError> {
         let (time, instance, seq) = after;
-        let rows = query(AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM audit WHERE time >= $1 AND time < $2 AND (app = $3 OR $4 = 1) AND \
+        let rows = query(
+            "SELECT * FROM audit WHERE time >= $1 AND time < $2 AND (app = $3 OR $4 = 1) AND \
              (time > $5 OR (time = $6 AND (instance > $7 OR (instance = $8 AND seq > $9)))) \
-             ORDER BY time, instance, seq LIMIT $10"
-        )));
-        let rows = rows
-            .bind(filter.since.unwrap_or(i64::MIN))
-            .bind(filter.until.unwrap_or(i64::MAX))
-            .bind(filter.app.as_deref().unwrap_or_default())
-            .bind(i64::from(filter.app.is_none()))
-            .bind(time)
-            .bind(time)
-            .bind(instance)
-            .bind(instance)
-            .bind(seq)
-            .bind(count);
-        self.fetch_all(rows, row).await
+             ORDER BY time, instance, seq LIMIT $10",
+        );
+        let (app, is_any) = (filter.app.as_deref().unwrap_or_default(), filter.app.is_none());
+        let rows = rows.bind(filter.since.unwrap_or(i64::MIN));
+        let rows = rows.bind(filter.until.unwrap_or(i64::MAX));
+        let rows = rows.bind(app).bind(i64::from(is_any));
+        let rows = rows.bind(time).bind(time).bind(instance).bind(instance);
+        self.fetch_all(rows.bind(seq).bind(count), row).await
     }
 
     /// Returns the number of rows, and the time of the latest.
@@ -142,14 +131,11 @@ impl Database {
              ON CONFLICT (instance) DO UPDATE SET seq = excluded.seq, hash = excluded.hash, seal = excluded.seal \
              WHERE audit_anchors.seq < excluded.seq",
         );
-        let keep = keep.bind(&checkpoint.instance).bind(checkpoint.seq);
-        session
-            .execute(keep.bind(&checkpoint.hash).bind(&checkpoint.seal))
-            .await?;
+        let (instance, seq) = (&checkpoint.instance, checkpoint.seq);
+        let keep = keep.bind(instance).bind(seq).bind(&checkpoint.hash);
+        session.execute(keep.bind(&checkpoint.seal)).await?;
         let delete = query("DELETE FROM audit WHERE instance = $1 AND seq <= $2");
-        session
-            .execute(delete.bind(&checkpoint.instance).bind(checkpoint.seq))
-            .await?;
+        session.execute(delete.bind(instance).bind(seq)).await?;
         session.finish().await
     }
 
@@ -160,12 +146,12 @@ impl Database {
         before: i64,
         count: i64,
     ) -> Result<Option<AuditRow>, StorageError> {
-        let last = query(AssertSqlSafe(format!(
+        let last = query(
             "WITH beginning AS (SELECT seq, time FROM audit WHERE instance = $1 ORDER BY seq LIMIT $2) \
-             SELECT {COLUMNS} FROM audit WHERE instance = $3 AND seq = ( \
+             SELECT * FROM audit WHERE instance = $3 AND seq = ( \
              SELECT MAX(seq) FROM beginning WHERE seq < COALESCE( \
-             (SELECT MIN(seq) FROM beginning WHERE time >= $4), 9223372036854775807))"
-        )));
+             (SELECT MIN(seq) FROM beginning WHERE time >= $4), 9223372036854775807))",
+        );
         let last = last.bind(instance).bind(count).bind(instance).bind(before);
         self.fetch_optional(last, row).await
     }

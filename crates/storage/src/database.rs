@@ -25,9 +25,7 @@ const SQLITE_CONNECTIONS: u32 = 4;
 /// How long an unused connection to a server is kept: less than the idle timeout of common firewalls.
 const IDLE: Duration = Duration::from_secs(300);
 
-/// An open database. Clones share its connections.
-///
-/// Its methods fail with a [`StorageError`] that says who must act; they do not retry.
+/// An open database. Clones share its connections. Its methods do not retry.
 ///
 /// Every call ends within [`Settings::timeout`], whatever the network does. A connection whose call failed or was cancelled
 /// is closed. A PostgreSQL server has the same timeout (`statement_timeout`), so that it stops work that has no client.
@@ -61,10 +59,7 @@ impl fmt::Debug for Database {
 
 impl Database {
     /// Opens the database and brings its tables up to date. Several processes may do so at the same time: one migrates, the
-    /// others wait for it.
-    ///
-    /// # Errors
-    /// [`StorageError`]; there is no retry, see [`StorageError::is_transient`].
+    /// others wait for it. There is no retry, see [`StorageError::is_transient`].
     pub async fn open(settings: &Settings) -> Result<Self, StorageError> {
         install_default_drivers();
         let place = &settings.place;
@@ -188,11 +183,8 @@ impl Database {
     }
 
     /// Checks that the file of an SQLite database, and those beside it, are the open ones. If one was removed, a task of its
-    /// own restores the whole database at its path; if one was replaced, nothing is done. Until then every call fails. To be
-    /// called within a tokio runtime.
-    ///
-    /// # Errors
-    /// [`StorageError::Taken`].
+    /// own restores the whole database at its path; if one was replaced, nothing is done. Until then every call fails with
+    /// [`StorageError::Taken`]. To be called within a tokio runtime.
     pub fn check_in_place(&self) -> Result<(), StorageError> {
         let Some(files) = self.inner.files.get() else {
             return Ok(());
@@ -215,11 +207,10 @@ impl Database {
             return Err(io::Error::other("the database is being closed"));
         };
         let restored = self.restore_from(files, &mut keeper).await;
-        if restored.is_ok() {
-            drop(keeper.close().await);
-        } else {
+        match &restored {
+            Ok(()) => drop(keeper.close().await),
             // It has the whole content until that is in place.
-            *self.inner.keeper.lock() = Some(keeper);
+            Err(_) => *self.inner.keeper.lock() = Some(keeper),
         }
         restored
     }
@@ -279,17 +270,16 @@ impl Database {
     }
 
     fn outcome<T>(&self, outcome: Result<Result<T, sqlx::Error>, Elapsed>) -> Result<T, StorageError> {
+        let (database, after) = (&self.inner.name, self.timeout());
         match outcome {
-            Ok(outcome) => outcome.map_err(|error| self.fault(error)),
+            Ok(outcome) => {
+                outcome.map_err(|error| StorageError::from_sqlx(error, self.kind(), database, after))
+            }
             Err(_) => Err(StorageError::TimedOut {
-                database: self.inner.name.clone(),
-                after: self.timeout(),
+                database: database.clone(),
+                after,
             }),
         }
-    }
-
-    fn fault(&self, error: sqlx::Error) -> StorageError {
-        StorageError::from_sqlx(error, self.kind(), &self.inner.name, self.timeout())
     }
 
     /// Brings the tables up to date. A database that is not in memory gets a connection of its own for that: it says why a
@@ -307,8 +297,7 @@ impl Database {
             drop(timeout(self.timeout(), connection.close()).await);
             return migrated;
         }
-        let prepared = prepare(&mut connection, &self.inner.settings).await;
-        prepared.map_err(|error| self.fault(error))?;
+        self.outcome(Ok(prepare(&mut connection, &self.inner.settings).await))?;
         migrations::run(&mut connection, kind, name).await?;
         *self.inner.keeper.lock() = Some(connection);
         Ok(())

@@ -16,7 +16,6 @@ pub enum Operation {
 
 /// The state of a database since it was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Health {
     /// Whether the database can be reached and works. `false` from the third statement in a row that fails, until one
     /// succeeds, and likewise for transactions: while the disk is full, everything can be read and nothing written. A

@@ -32,10 +32,7 @@ const PATH: AsciiSet = NON_ALPHANUMERIC
 impl Place {
     /// Parses a URL: `postgres://user:password@host:port/database` (or `postgresql:`), with the parameters of libpq such
     /// as `sslmode=verify-full`; `sqlite:path/of/a/file`; `sqlite::memory:`. The parser is strict: a URL in which the end of
-    /// the password is ambiguous is rejected.
-    ///
-    /// # Errors
-    /// [`StorageError::Url`], which shows no part of the URL.
+    /// the password is ambiguous is rejected. [`StorageError::Url`] shows no part of the URL.
     pub fn from_url(url: &SecretString) -> Result<Self, StorageError> {
         let text = url.expose_secret().trim();
         match text.split_once(':') {

@@ -150,7 +150,6 @@ impl Usage {
 
 /// The usage of an app on a day.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct UsageDay {
     /// The app.
     pub app: String,

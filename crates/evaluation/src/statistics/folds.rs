@@ -35,10 +35,7 @@ pub enum FoldError {
 }
 
 /// Returns the fold of each comparison, in consecutive blocks of lengths that differ by at most 1, as LFW's ten blocks of
-/// 600.
-///
-/// # Errors
-/// [`FoldError::Count`] for fewer than two folds or more folds than comparisons.
+/// 600. Fails for fewer than two folds or more folds than comparisons.
 pub fn blocks(comparisons: usize, folds: usize) -> Result<Vec<usize>, FoldError> {
     if folds < 2 || folds > comparisons {
         return Err(FoldError::Count { comparisons, folds });
@@ -84,10 +81,7 @@ pub fn best_threshold(comparisons: &[Judged]) -> Option<f64> {
 }
 
 /// Returns the accuracy by LFW's protocol: each fold is decided at the threshold that is best on all others. `folds` has the
-/// fold of each comparison, counted from 0 without a gap.
-///
-/// # Errors
-/// [`FoldError`] where there are fewer than two folds or a fold is empty.
+/// fold of each comparison, counted from 0 without a gap. Fails where there are fewer than two folds or a fold is empty.
 pub fn k_fold_accuracy(comparisons: &[Judged], folds: &[usize]) -> Result<Accuracy, FoldError> {
     let count = folds.iter().max().map_or(0, |last| last + 1);
     if count < 2 || folds.len() != comparisons.len() {

@@ -5,13 +5,7 @@ use super::ranked::{Ranked, SortedScores, draws, share};
 
 /// The cosine similarity of a comparison, -1..=1, with what it is about: the person of a genuine one, the two people of an
 /// impostor one (each counted from 0), or the two images.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Scored<P> {
-    /// Cosine similarity, -1..=1.
-    pub score: f32,
-    /// The person, people or images.
-    pub of: P,
-}
+pub type Scored<P> = (f32, P);
 
 /// The scores of comparisons whose ground truth is known.
 #[derive(Debug, Clone)]
@@ -135,7 +129,7 @@ impl MatchScores {
 }
 
 fn sorted<P: Copy + Ord>(comparisons: Vec<Scored<P>>) -> SortedScores<P> {
-    let entries = comparisons.into_iter().map(|one| (f64::from(one.score), one.of));
+    let entries = comparisons.into_iter().map(|(score, of)| (f64::from(score), of));
     SortedScores::new(entries.collect())
 }
 
@@ -155,11 +149,11 @@ mod tests {
     use super::*;
 
     fn genuine(score: f32, person: u32) -> Scored<u32> {
-        Scored { score, of: person }
+        (score, person)
     }
 
     fn impostor(score: f32, a: u32, b: u32) -> Scored<(u32, u32)> {
-        Scored { score, of: (a, b) }
+        (score, (a, b))
     }
 
     #[test]
@@ -213,7 +207,7 @@ mod tests {
             }
         }
         let listed = MatchScores::listed(images.len(), same.clone(), other.clone());
-        other.sort_by(|a, b| b.score.total_cmp(&a.score));
+        other.sort_by(|a, b| b.0.total_cmp(&a.0));
         other.truncate(held);
         (
             MatchScores::all_pairs(images.to_vec(), same, other, histogram),

@@ -35,10 +35,7 @@ pub enum KeyRule {
 }
 
 impl KeyRule {
-    /// Checks a key.
-    ///
-    /// # Errors
-    /// What is wrong with it, without showing it, and the setting that would accept it.
+    /// Checks a key; an error says what is wrong, without showing the key, and which setting would accept it.
     pub fn check(self, key: &str) -> Result<(), &'static str> {
         if key.is_empty() {
             return Err("is empty");
@@ -79,10 +76,7 @@ impl AppKey {
     }
 
     /// Imports the key of a client that moves here from another service. It should be random, as generated ones are: only
-    /// random keys cannot be guessed from their digests in a stolen database.
-    ///
-    /// # Errors
-    /// [`StorageError::Key`], see [`KeyRule::check`].
+    /// random keys cannot be guessed from their digests in a stolen database. Fails with [`StorageError::Key`].
     pub fn import(key: impl Into<SecretString>, rule: KeyRule) -> Result<Self, StorageError> {
         let key = key.into();
         rule.check(key.expose_secret()).map_err(StorageError::Key)?;

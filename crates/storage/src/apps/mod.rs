@@ -18,7 +18,6 @@ pub const MAX_LIVE_KEYS: usize = 2;
 
 /// A stored app.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct StoredApp {
     /// The `app_id` of its requests.
     pub id: String,
@@ -34,7 +33,6 @@ pub struct StoredApp {
 
 /// A stored key: everything but the key itself.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct StoredKey {
     /// Name of the key in messages and tables; public.
     pub label: String,
@@ -58,7 +56,6 @@ impl StoredKey {
 
 /// A created app.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct NewApp {
     /// The `app_id` of its requests.
     pub id: String,
@@ -80,7 +77,6 @@ pub struct Rotation {
 
 /// The outcome of a rotation.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct Rotated {
     /// Label of the new key.
     pub label: String,

@@ -87,7 +87,12 @@ impl Database {
             return Ok(None);
         }
         let now = now();
-        write_app(&mut session, id, settings, now).await?;
+        let insert = query(
+            "INSERT INTO apps (id, disabled, liveness_threshold_floor, note, created, changed) \
+             VALUES ($1, 0, 0, '', $2, $3)",
+        );
+        session.execute(insert.bind(id).bind(now).bind(now)).await?;
+        update_app(&mut session, id, settings, now).await?;
         insert_key(&mut session, id, &label, &digest, now).await?;
         session.finish().await?;
         Ok(Some(NewApp {
@@ -107,7 +112,7 @@ impl Database {
         let (mut session, app) = self.change(id).await?;
         let mut settings = app.settings;
         change(&mut settings);
-        write_app(&mut session, id, &settings, now()).await?;
+        update_app(&mut session, id, &settings, now()).await?;
         session.finish().await?;
         Ok(settings)
     }
@@ -149,12 +154,9 @@ impl Database {
         let now = now();
         let mut live = keys(&mut session, id).await?;
         live.retain(|key| key.is_live(now));
-        let is_full = live.len() >= MAX_LIVE_KEYS;
+        let room = grace <= 0 || live.len() < MAX_LIVE_KEYS;
         let first = |key: &&mut StoredKey| (key.expires.unwrap_or(i64::MAX), key.created);
-        if grace > 0
-            && is_full
-            && let Some(oldest) = live.iter_mut().min_by_key(first)
-        {
+        if !room && let Some(oldest) = live.iter_mut().min_by_key(first) {
             if !rotation.force {
                 session.roll_back().await?;
                 return Err(StorageError::TooManyKeys {
@@ -219,23 +221,17 @@ async fn insert_key(
     session.execute(insert).await.map(drop)
 }
 
-/// Creates or changes an app.
-async fn write_app(
+/// Writes the settings of an app.
+async fn update_app(
     session: &mut Session,
     id: &str,
     settings: &AppSettings,
     now: i64,
 ) -> Result<(), StorageError> {
-    let write = query(
-        "INSERT INTO apps (id, disabled, default_profile, profiles, endpoints, liveness_threshold_floor, \
-         requests_per_second, burst, concurrent_requests, daily_quota, monthly_quota, note, created, changed) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (id) DO UPDATE \
-         SET disabled = excluded.disabled, default_profile = excluded.default_profile, \
-         profiles = excluded.profiles, endpoints = excluded.endpoints, \
-         liveness_threshold_floor = excluded.liveness_threshold_floor, \
-         requests_per_second = excluded.requests_per_second, burst = excluded.burst, \
-         concurrent_requests = excluded.concurrent_requests, daily_quota = excluded.daily_quota, \
-         monthly_quota = excluded.monthly_quota, note = excluded.note, changed = excluded.changed",
+    let update = query(
+        "UPDATE apps SET disabled = $1, default_profile = $2, profiles = $3, endpoints = $4, \
+         liveness_threshold_floor = $5, requests_per_second = $6, burst = $7, concurrent_requests = $8, \
+         daily_quota = $9, monthly_quota = $10, note = $11, changed = $12 WHERE id = $13",
     );
     let limits = &settings.limits;
     let quota = |number: Option<u64>| number.and_then(|number| i64::try_from(number).ok());
@@ -243,8 +239,7 @@ async fn write_app(
         let names: Vec<String> = endpoints.iter().map(ToString::to_string).collect();
         names.join(",")
     });
-    let write = write
-        .bind(id)
+    let update = update
         .bind(i64::from(settings.disabled))
         .bind(&settings.default_profile)
         .bind(settings.profiles.as_ref().map(|names| names.join(",")))
@@ -255,10 +250,8 @@ async fn write_app(
         .bind(limits.concurrent_requests.map(i64::from))
         .bind(quota(limits.daily_quota))
         .bind(quota(limits.monthly_quota))
-        .bind(&settings.note)
-        .bind(now)
-        .bind(now);
-    session.execute(write).await.map(drop)
+        .bind(&settings.note);
+    session.execute(update.bind(now).bind(id)).await.map(drop)
 }
 
 /// Reads an app without its keys.

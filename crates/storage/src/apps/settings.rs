@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 /// The settings of an app.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-#[non_exhaustive]
 pub struct AppSettings {
     /// Whether every request of the app is rejected.
     pub disabled: bool,
@@ -25,7 +24,6 @@ pub struct AppSettings {
 /// Rate limit, concurrency limit and quotas of an app. Absent: unlimited.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-#[non_exhaustive]
 pub struct AppLimits {
     /// Average requests a second.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,10 +52,8 @@ impl AppLimits {
         *self == Self::default()
     }
 
-    /// Checks the limits. 0 is invalid: to reject all requests, disable the app.
-    ///
-    /// # Errors
-    /// The name of a limit and a clause such as `must be more than 0`.
+    /// Checks the limits; an error has the name of a limit and a clause such as `must be more than 0`. To reject all
+    /// requests, disable the app.
     pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
         let in_range = |limit: Option<u64>| limit.is_none_or(|limit| (1..=MAX_LIMIT).contains(&limit));
         // NaN is in no range.
