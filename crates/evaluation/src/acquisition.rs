@@ -85,8 +85,7 @@ impl<'a> Evaluation<'a> {
         })
     }
 
-    /// Measures each file, unless the journal has it, and converts the numbers by `keep`. Results are in the order of the
-    /// files. The first error ends it.
+    /// Measures each file, unless the journal has it, and converts the numbers by `keep`. The first error ends it.
     pub(crate) fn measure<T: Send>(
         &self,
         files: &[String],
@@ -165,8 +164,7 @@ impl Acquisition {
         similarity.map_err(|error| EngineError::Inference(error.into()))
     }
 
-    /// Returns the embeddings for comparing all pairs, with the people that the images show, and the images they are of.
-    /// Nothing is copied to another place.
+    /// Returns the embeddings for comparing all pairs, in place, and the images they are of.
     #[must_use]
     pub fn into_all_pairs(self, person_of: &[u32]) -> (AllPairs, Vec<u32>) {
         let images = (0..).zip(&self.results).zip(person_of);
@@ -205,9 +203,8 @@ fn embed_face(engine: &Engine, bytes: &[u8], face: FaceChoice) -> Result<Measure
             Err(_) => return Ok(Err(Status::BadImage)),
         },
     };
-    Ok(subject
-        .map(|face| face.embedding.values().to_vec())
-        .ok_or(Status::NoFace))
+    let embedding = subject.map(|face| face.embedding.values().to_vec());
+    Ok(embedding.ok_or(Status::NoFace))
 }
 
 fn nearest_centre(faces: Vec<EmbeddedFace>, width: u32, height: u32) -> Option<EmbeddedFace> {
@@ -216,7 +213,6 @@ fn nearest_centre(faces: Vec<EmbeddedFace>, width: u32, height: u32) -> Option<E
         let bounds = &face.face.bounding_box;
         (bounds.x + bounds.width / 2.0 - centre.0).hypot(bounds.y + bounds.height / 2.0 - centre.1)
     };
-    faces
-        .into_iter()
-        .min_by(|a, b| distance(a).total_cmp(&distance(b)))
+    let faces = faces.into_iter();
+    faces.min_by(|a, b| distance(a).total_cmp(&distance(b)))
 }

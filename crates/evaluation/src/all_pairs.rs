@@ -1,5 +1,4 @@
-//! Comparisons of every embedding with every other: in blocks that stay in the cache, in single precision, on several
-//! threads.
+//! Comparisons of every embedding with every other: in blocks that stay in the cache, in single precision, on many threads.
 
 use std::convert::Infallible;
 use std::num::NonZero;
@@ -123,8 +122,7 @@ impl AllPairs {
         }
     }
 
-    /// Calls `visit` with each pair of images (by index, the lower first) and whether both show the same person, on this
-    /// thread and always in the same order.
+    /// Calls `visit` with each pair of images (by index, the lower first) and whether both show one person, in a fixed order.
     pub fn for_each(&self, mut visit: impl FnMut(Scored<(u32, u32)>, bool)) {
         for block in 0..self.blocks() {
             self.visit(block, |scored| {
@@ -189,9 +187,9 @@ impl Part {
         if self.held == 0 {
             self.highest.clear();
         } else if self.highest.len() > self.held {
-            let (_, lowest, _) = self
-                .highest
-                .select_nth_unstable_by(self.held - 1, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            let order =
+                |a: &Scored<(u32, u32)>, b: &Scored<(u32, u32)>| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+            let (_, lowest, _) = self.highest.select_nth_unstable_by(self.held - 1, order);
             self.cut = lowest.0;
             self.highest.truncate(self.held);
         }
@@ -222,14 +220,10 @@ pub fn all_pairs(images: &AllPairs, held: usize, threads: NonZero<usize>) -> Mat
     }
     all.trim();
 
-    let genuine = all
-        .genuine
-        .into_iter()
-        .map(|(score, of)| (score, images.people(of).0));
-    let impostor = all
-        .highest
-        .into_iter()
-        .map(|(score, of)| (score, images.people(of)));
+    let genuine = all.genuine.into_iter();
+    let genuine = genuine.map(|(score, of)| (score, images.people(of).0));
+    let impostor = all.highest.into_iter();
+    let impostor = impostor.map(|(score, of)| (score, images.people(of)));
     MatchScores::all_pairs(
         images_of_people(&images.person_of),
         genuine.collect(),

@@ -131,8 +131,7 @@ pub struct LivenessTargets {
     pub apcer_at_review: f64,
     /// Highest BPCER at a liveness score of 0.40, between 0 and 1.
     pub bpcer_at_reject: f64,
-    /// Whether a liveness score may be above the models' own where the attacks allow it. A curve that is fitted to easy
-    /// attacks lets harder ones pass, so this is off by default.
+    /// Whether a liveness score may be above the models' own. Off: a curve fitted to easy attacks lets harder ones pass.
     pub allow_easier: bool,
 }
 
@@ -148,12 +147,8 @@ impl Default for LivenessTargets {
 
 impl LivenessTargets {
     /// Returns targets; fails for rates that are not between 0 and 1.
-    pub fn new(
-        apcer_at_review: f64,
-        bpcer_at_reject: f64,
-        allow_easier: bool,
-    ) -> Result<Self, EvaluationError> {
-        for (name, rate) in [("APCER", apcer_at_review), ("BPCER", bpcer_at_reject)] {
+    pub fn new(apcer: f64, bpcer: f64, allow_easier: bool) -> Result<Self, EvaluationError> {
+        for (name, rate) in [("APCER", apcer), ("BPCER", bpcer)] {
             // Also for NaN.
             if !(rate > 0.0 && rate < 1.0) {
                 let reason = format!("invalid target {name} {rate}: must be between 0 and 1");
@@ -161,8 +156,8 @@ impl LivenessTargets {
             }
         }
         Ok(Self {
-            apcer_at_review,
-            bpcer_at_reject,
+            apcer_at_review: apcer,
+            bpcer_at_reject: bpcer,
             allow_easier,
         })
     }
@@ -177,11 +172,10 @@ const STEPS: u32 = 10_000;
 
 /// Returns the curve through the liveness scores 0.40 and 0.60. `name`, `data` and `date` (YYYY-MM-DD) identify it.
 ///
-/// 0.60 is the lowest probability from which on no attack species passes more often than the target, but not below 0.60
-/// itself, and 0.40 is as far below it (in log-odds) as for the probability: so no liveness score is above the probability
-/// it comes from, and no presentation passes a threshold that did not before. The BPCER at 0.40 must not exceed the target.
-/// With [`LivenessTargets::allow_easier`] 0.60 may be lower, and 0.40 low enough for its target. The result is counted again
-/// with the curve and the rounding of scores. A species with too few presentations for the target does not pass at all. Fails
+/// 0.60 is the lowest probability, from 0.60 on, at which no attack species passes more often than the target, and 0.40 is as
+/// far below it (in log-odds) as for the probability: so no presentation passes a threshold that did not before. With
+/// [`LivenessTargets::allow_easier`] 0.60 may be lower, and 0.40 low enough for its target. The rates are counted again with
+/// the curve and the rounding of scores. A species with too few presentations for the target does not pass at all. Fails
 /// where there are too few presentations, or the models do not separate them as well as the targets require.
 pub fn calibrate_liveness(
     scores: &PresentationScores<'_>,
@@ -191,11 +185,7 @@ pub fn calibrate_liveness(
     date: &str,
 ) -> Result<LivenessCalibration, EvaluationError> {
     let scored = scores.by_species();
-    let LivenessTargets {
-        apcer_at_review: apcer,
-        bpcer_at_reject: bpcer,
-        allow_easier,
-    } = *targets;
+    let (apcer, bpcer) = (targets.apcer_at_review, targets.bpcer_at_reject);
     let needed = |rate: f64| (1.0 / rate).ceil() as u64;
     let live = scored.bona_fide.responses();
     if live < needed(bpcer) {
@@ -204,12 +194,8 @@ pub fn calibrate_liveness(
             needed(bpcer)
         )));
     }
-    let most = scored
-        .attacks
-        .iter()
-        .map(Species::responses)
-        .max()
-        .unwrap_or_default();
+    let responses = scored.attacks.iter().map(Species::responses);
+    let most = responses.max().unwrap_or_default();
     if most < needed(apcer) {
         return Err(EvaluationError::Input(format!(
             "insufficient data: no attack species has more than {most} presentations with a score, {} needed for an APCER \
@@ -228,7 +214,7 @@ pub fn calibrate_liveness(
         species: species.name.clone(),
         presentations: species.responses(),
     };
-    let easier = if allow_easier { "may be" } else { "nowhere" };
+    let easier = if targets.allow_easier { "may be" } else { "nowhere" };
     let method = format!(
         "straight lines in log-odds; 0.6 where the APCER of every species is at most {apcer}, 0.4 where the BPCER is at \
          most {bpcer}; {easier} easier than the models"
@@ -279,10 +265,8 @@ fn liveness_thresholds(
             let passed = scores.filter(|score| score.value() >= threshold).count();
             passed as f64 / species.responses().max(1) as f64
         };
-        let attacks = scored
-            .attacks
-            .iter()
-            .map(|species| passing(species, REVIEW_BELOW));
+        let attacks = scored.attacks.iter();
+        let attacks = attacks.map(|species| passing(species, REVIEW_BELOW));
         if attacks.fold(0.0, f64::max) > targets.apcer_at_review {
             continue;
         }

@@ -74,17 +74,14 @@ impl<'a> Chart<'a> {
         }
     }
 
-    /// Returns histograms over each other, each relative to its own total, so that a few genuine comparisons show beside
-    /// millions of others.
+    /// Returns histograms over each other, each relative to its own total: a few comparisons show beside millions.
     pub(crate) fn histograms(kinds: &[(&'a str, &Histogram)], x_name: &'a str) -> Self {
         let share = |histogram: &Histogram, count: u64| count as f64 / histogram.total().max(1) as f64;
-        let highest = kinds
-            .iter()
-            .flat_map(|(_, histogram)| histogram.counts.iter().map(|&count| share(histogram, count)))
-            .fold(f64::MIN_POSITIVE, f64::max);
-        let (low, high) = kinds
-            .first()
-            .map_or((0.0, 1.0), |(_, histogram)| (histogram.low, histogram.high));
+        let histograms = kinds.iter().map(|(_, histogram)| *histogram);
+        let shares = histograms.flat_map(|one| one.counts.iter().map(|&count| share(one, count)));
+        let highest = shares.fold(f64::MIN_POSITIVE, f64::max);
+        let first = kinds.first();
+        let (low, high) = first.map_or((0.0, 1.0), |(_, one)| (one.low, one.high));
         let series = |&(name, histogram): &(&'a str, &Histogram)| {
             let steps = histogram.counts.len() as f64;
             let tops = histogram.counts.iter().enumerate().flat_map(|(index, &count)| {
@@ -120,10 +117,8 @@ impl Render for Chart<'_> {
         let y = |share: f64| format!("{:.1}", top + height * (1.0 - share));
         let below = |units: f64| format!("{:.1}", top + height + units);
         let path = |points: &[(f64, f64)]| {
-            let points: Vec<String> = points
-                .iter()
-                .map(|&(a, b)| format!("{} {}", x(a), y(b)))
-                .collect();
+            let points = points.iter().map(|&(a, b)| format!("{} {}", x(a), y(b)));
+            let points: Vec<String> = points.collect();
             format!("M{}{}", points.join("L"), if self.filled { "Z" } else { "" })
         };
         let coloured = || self.series.iter().zip(COLOURS.iter().cycle());

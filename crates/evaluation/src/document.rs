@@ -73,10 +73,8 @@ fn aligned(header: &str, rows: &[Vec<String>]) -> String {
     let rows = || std::iter::once(&header).chain(rows);
     let width = |column| {
         let cells = rows().filter_map(|row| row.get(column));
-        cells
-            .map(|cell: &String| cell.chars().count())
-            .max()
-            .unwrap_or_default()
+        let widths = cells.map(|cell: &String| cell.chars().count());
+        widths.max().unwrap_or_default()
     };
     let widths: Vec<usize> = (0..header.len()).map(width).collect();
     let line = |row: &Vec<String>| {

@@ -8,9 +8,8 @@
 //! {"image":"<16 bytes>","status":"ok","values":"<little-endian f32>","check":"<8 bytes>"}
 //! ```
 //!
-//! Bytes are hexadecimal, so that values return bit by bit. A line is appended with one write, which survives a killed
-//! process though not always a power cut; the first line that is cut off or corrupt and all after it are truncated, and
-//! those images are measured again.
+//! Bytes are hexadecimal, so that values return bit by bit. A line is appended with one write; the first one that is cut off
+//! or corrupt and all after it are truncated, and those images are measured again.
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -138,9 +137,8 @@ impl Journal {
             end += line.len() as u64;
         }
         drop(reader);
-        file.set_len(end)
-            .and_then(|()| restrict(&file))
-            .map_err(failed())?;
+        let restricted = file.set_len(end).and_then(|()| restrict(&file));
+        restricted.map_err(failed())?;
         // Stable, so that the first of several lines of an image stays.
         lines.sort();
         lines.dedup_by_key(|(key, _)| *key);
@@ -215,11 +213,8 @@ pub(crate) fn key(path: &Path) -> Option<Key> {
 }
 
 fn checksum(key: &Key, status: Status, values: &[u8]) -> [u8; 8] {
-    let digest = Sha256::new()
-        .chain_update(key)
-        .chain_update(status.to_string())
-        .chain_update(values)
-        .finalize();
+    let hash = Sha256::new().chain_update(key).chain_update(status.to_string());
+    let digest = hash.chain_update(values).finalize();
     digest.first_chunk().copied().unwrap_or_default()
 }
 
@@ -293,15 +288,16 @@ fn mismatch(first: &[u8], found: Option<&Value>, wanted: &Value) -> String {
     };
     let text = |value: Option<&Value>| value.map_or_else(|| "absent".to_owned(), Value::to_string);
     let names: BTreeSet<&String> = found.keys().chain(wanted.keys()).collect();
-    let differences: Vec<String> = names
+    let pairs = names
         .into_iter()
-        .map(|name| (name, found.get(name), wanted.get(name)))
-        .filter(|(_, was, is)| was != is)
+        .map(|name| (name, found.get(name), wanted.get(name)));
+    let differences = pairs.filter(|(_, was, is)| was != is);
+    let differences: Vec<String> = differences
         .map(|(name, was, is)| format!("{name} was {}, is now {}", text(was), text(is)))
         .collect();
+    let differences = differences.join("; ");
     format!(
-        "started with another setup ({}): resume with that one, or delete the file to start over",
-        differences.join("; ")
+        "started with another setup ({differences}): resume with that one, or delete the file to start over"
     )
 }
 

@@ -2,8 +2,7 @@
 //! BPCER), and calibrations fitted to them.
 //!
 //! An [`Evaluation`] compares the images of a [`PairList`] or of [`People`] and returns a [`MatchReport`], or scores the
-//! presentations of a [`LabelList`] and returns a [`LivenessReport`]. [`statistics`] is pure: scores in, rates out. No HTTP
-//! and no command line is in here.
+//! presentations of a [`LabelList`] and returns a [`LivenessReport`]. [`statistics`] is pure: scores in, rates out.
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -25,8 +24,7 @@
 //! # }
 //! ```
 //!
-//! Embeddings are biometric data: they are held in memory while an evaluation runs, and written to a [`Journal`] only on
-//! request.
+//! Embeddings are biometric data: they are held in memory, and written to a [`Journal`] only on request.
 
 mod acquisition;
 mod all_pairs;

@@ -23,8 +23,8 @@ pub enum KnownFrom {
     Columns,
     /// From the image's folder; the labels of all pairs agree with it.
     Folders,
-    /// From the genuine pairs: images that they link show one person, every other image another. Where two images of a
-    /// person are never compared, people are counted twice, and intervals come out a little too narrow.
+    /// From the genuine pairs: images that they link show one person, every other image another. People whose images are
+    /// never compared are counted twice, and intervals come out a little too narrow.
     GenuinePairs,
 }
 
@@ -154,9 +154,8 @@ impl PairList {
             return Err(invalid(path, "the list has no pair"));
         }
         let files = Vec::from_iter(files);
-        let by_column: Option<Vec<u32>> = (0..files.len())
-            .map(|file| by_column.get(&file).copied())
-            .collect();
+        let by_column = (0..files.len()).map(|file| by_column.get(&file).copied());
+        let by_column: Option<Vec<u32>> = by_column.collect();
         let (person_of, known_from) = if let Some(person_of) = by_column {
             (person_of, KnownFrom::Columns)
         } else if let Some(person_of) = by_folder(&files, &pairs) {
@@ -200,10 +199,8 @@ fn by_folder(files: &[String], pairs: &[Pair]) -> Option<Vec<u32>> {
         }
         person_of.push(index(&mut folders, folder) as u32);
     }
-    pairs
-        .iter()
-        .all(|pair| (person_of.get(pair.left) == person_of.get(pair.right)) == pair.same)
-        .then_some(person_of)
+    let agrees = |pair: &Pair| (person_of.get(pair.left) == person_of.get(pair.right)) == pair.same;
+    pairs.iter().all(agrees).then_some(person_of)
 }
 
 /// Returns the people where images that genuine pairs link show one person.
@@ -225,9 +222,8 @@ fn by_genuine_pairs(files: usize, pairs: &[Pair]) -> Vec<u32> {
         }
     }
     let mut roots = IndexSet::new();
-    (0..files)
-        .map(|file| roots.insert_full(root(&parent, file)).0 as u32)
-        .collect()
+    let mut number = |file| roots.insert_full(root(&parent, file)).0 as u32;
+    (0..files).map(&mut number).collect()
 }
 
 /// A list of presentations, in its order.

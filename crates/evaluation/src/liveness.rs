@@ -33,8 +33,7 @@ pub struct PresentationScores<'a> {
 }
 
 impl PresentationScores<'_> {
-    /// Returns the scores by species, in the order in which the species first appear. A missing file is not a
-    /// presentation.
+    /// Returns the scores by species, in the order of first appearance. A missing file is not a presentation.
     #[must_use]
     pub fn by_species(&self) -> LivenessScores {
         let mut found: IndexMap<&str, Vec<_>> = IndexMap::new();
@@ -51,9 +50,7 @@ impl PresentationScores<'_> {
         let attacks = found.iter();
         LivenessScores {
             bona_fide: Species::new(LIVE, &live),
-            attacks: attacks
-                .map(|(name, responses)| Species::new(name, responses))
-                .collect(),
+            attacks: attacks.map(|(name, all)| Species::new(name, all)).collect(),
         }
     }
 
@@ -95,10 +92,10 @@ impl Evaluation<'_> {
 /// Scores an image. The four decimals of a score survive single precision.
 fn score(engine: &Engine, bytes: &[u8]) -> Result<Measured, EngineError> {
     match engine.liveness(bytes, &LivenessOptions::default()) {
-        Ok(check) => Ok(check
-            .liveness
-            .map(|score| vec![score.value() as f32])
-            .ok_or(Status::NoFace)),
+        Ok(check) => {
+            let score = check.liveness.map(|score| vec![score.value() as f32]);
+            Ok(score.ok_or(Status::NoFace))
+        }
         Err(EngineError::Image { .. }) => Ok(Err(Status::BadImage)),
         Err(error) => Err(error),
     }
@@ -275,10 +272,9 @@ fn report(
             histogram: species.histogram(SHOWN_STEPS),
         });
     }
-    let over = if list.has_people {
-        "people"
-    } else {
-        "images (the list has no column person): too narrow where several show the same person"
+    let over = match list.has_people {
+        true => "people",
+        false => "images (the list has no column person): too narrow where several show the same person",
     };
     let at_thresholds = what_if.iter().filter(|row| !row.used_as.is_empty());
     LivenessReport {
@@ -317,14 +313,10 @@ impl LivenessReport {
         document.table(AtThreshold::HEADER, &rows);
 
         let species = || self.species.iter();
-        let curves: Vec<_> = species()
-            .map(|one| (one.species.as_str(), one.det.as_slice()))
-            .collect();
-        let attacks = species().map(|one| (one.species.as_str(), &one.histogram));
-        let kinds: Vec<_> = [(LIVE, &self.bona_fide_histogram)]
-            .into_iter()
-            .chain(attacks)
-            .collect();
+        let curves = species().map(|one| (one.species.as_str(), one.det.as_slice()));
+        let curves: Vec<_> = curves.collect();
+        let mut kinds = vec![(LIVE, &self.bona_fide_histogram)];
+        kinds.extend(species().map(|one| (one.species.as_str(), &one.histogram)));
         document.page(&html! {
             h2 { "DET curves" }
             (Chart::det(&curves, "APCER", "BPCER"))
@@ -336,14 +328,11 @@ impl LivenessReport {
         let rows: Vec<_> = species().map(SpeciesReport::row).collect();
         document.table("species | BPCER10 | BPCER20 | BPCER100 | equal error rate", &rows);
         document.heading("What if the threshold were another");
-        let rows = self
-            .what_if
-            .iter()
-            .map(|row| (is_tenth(row.threshold), row.row()));
-        document.shortened(AtThreshold::HEADER, rows.collect());
+        let row = |row: &AtThreshold| (is_tenth(row.threshold), row.row());
+        document.shortened(AtThreshold::HEADER, self.what_if.iter().map(row).collect());
 
         document.heading("Presentations without a score");
-        let row = |(name, found): (&str, Option<NonResponse>)| {
+        let row = |name: &str, found: Option<NonResponse>| {
             let number = |number: fn(NonResponse) -> u64| or_dash(found, |found| grouped(number(found)));
             vec![
                 name.to_owned(),
@@ -352,12 +341,9 @@ impl LivenessReport {
                 or_dash(found, |found| percent(found.rate)),
             ]
         };
-        let attacks = species().map(|one| (one.species.as_str(), one.non_response));
-        let all = [("bona fide", self.bona_fide_non_response)]
-            .into_iter()
-            .chain(attacks);
-        let header = "species | presentations | without a score | rate";
-        document.table(header, &all.map(row).collect::<Vec<_>>());
+        let mut rows = vec![row("bona fide", self.bona_fide_non_response)];
+        rows.extend(species().map(|one| row(&one.species, one.non_response)));
+        document.table("species | presentations | without a score | rate", &rows);
         document.table("image | count", &self.acquisition.rows());
         document.text(&format!("Intervals: {}", self.intervals));
         document
@@ -376,10 +362,9 @@ impl SpeciesReport {
         let equal = or_dash(self.equal_error_rate, |equal| {
             format!("{} at {:.4}", percent(equal.rate), equal.threshold)
         });
-        let name = [self.species.clone()].into_iter();
-        name.chain(self.bpcer_at.iter().map(bpcer))
-            .chain([equal])
-            .collect()
+        let mut row = vec![self.species.clone()];
+        row.extend(self.bpcer_at.iter().map(bpcer).chain([equal]));
+        row
     }
 }
 

@@ -251,9 +251,8 @@ fn similarity_reaching(engine: &Engine, wanted: f64) -> Result<f64, EngineError>
 /// A threshold of the what-if table: confidence, similarity, and what it is used as.
 type Candidate = (f64, f64, Vec<String>);
 
-/// Returns the steps, the thresholds of the profiles, and the thresholds at the false match rates, by similarity. A
-/// threshold that is a step is one row; a false match rate has its own, since it fixes the similarity and not the rounded
-/// confidence.
+/// Returns the steps, the thresholds of the profiles, and the thresholds at the false match rates, by similarity. A false
+/// match rate has a row of its own, since it fixes the similarity and not the rounded confidence.
 fn candidates(engine: &Engine, scores: &MatchScores, rates: &[f64]) -> Result<Vec<Candidate>, EngineError> {
     let mut candidates = Vec::new();
     if !engine.is_calibrated() {
@@ -355,10 +354,12 @@ pub(crate) fn report(
         (rates, used_as)
     };
     let thresholds: Vec<_> = candidates.into_iter().map(rates).collect();
-    let profiles = Profile::BUILTIN_NAMES.into_iter();
-    let profiles: Vec<ProfileReport> = profiles
-        .filter_map(|profile| ProfileReport::of(profile, &thresholds))
-        .collect();
+    let names = Profile::BUILTIN_NAMES.into_iter();
+    let profiles = names.filter_map(|profile| ProfileReport::of(profile, &thresholds));
+    let profiles: Vec<ProfileReport> = profiles.collect();
+    let what_if = thresholds.into_iter();
+    let what_if = what_if.map(|(rates, used_as)| WhatIf::of(rates, used_as, &profiles));
+    let what_if = what_if.collect();
     let fine = &scores.impostor_histogram;
     Ok(MatchReport {
         setup: Setup::of(engine),
@@ -378,10 +379,7 @@ pub(crate) fn report(
         equal_error_rate,
         accuracy: None,
         accuracy_at_trained_threshold: None,
-        what_if: thresholds
-            .into_iter()
-            .map(|(rates, used_as)| WhatIf::of(rates, used_as, &profiles))
-            .collect(),
+        what_if,
         profiles,
         det: det_points(&scores.genuine(), &scores.impostor(), DET_STEP),
         genuine_histogram: scores.genuine_histogram(SHOWN_STEPS),
@@ -534,11 +532,8 @@ impl MatchReport {
         let (mut thresholds, mut outcomes) = (Vec::new(), Vec::new());
         for profile in &self.profiles {
             let name = || profile.profile.clone();
-            let bounds = [
-                ("reject", &profile.reject_below),
-                ("review", &profile.review_below),
-            ];
-            for (bound, at) in bounds {
+            let (reject, review) = (&profile.reject_below, &profile.review_below);
+            for (bound, at) in [("reject", reject), ("review", review)] {
                 let mut row = vec![name(), format!("{bound} < {}", at.confidence)];
                 row.extend(at.cells());
                 thresholds.push(row);

@@ -39,8 +39,7 @@ pub struct ScoredPair<'a> {
     pub similarity: Option<f32>,
     /// Calibrated match confidence; `None` also without a match calibration.
     pub confidence: Option<Score>,
-    /// `pass`, `review` or `reject`; an image without a face is rejected, as by the engine. Empty where there is nothing to
-    /// decide on.
+    /// `pass`, `review` or `reject`, as by the engine for an image without a face. Empty where nothing can be decided.
     pub decision: &'static str,
     /// Outcome of the left image.
     pub left_status: Status,
@@ -60,16 +59,14 @@ impl<'a> ScoredPair<'a> {
         same: bool,
         similarity: Option<f32>,
     ) -> Result<Self, EngineError> {
-        let confidence = match similarity {
-            Some(similarity) => confidence(engine, f64::from(similarity))?,
-            None => None,
-        };
+        let confidence = similarity.map(|similarity| confidence(engine, f64::from(similarity)));
+        let confidence = confidence.transpose()?.flatten();
         let decided = |status| matches!(status, Status::Ok | Status::NoFace);
         let decision = match (similarity, confidence) {
-            (_, Some(confidence)) => profile
-                .face_match()
-                .verdict(confidence)
-                .map_or("pass", Verdict::as_str),
+            (_, Some(confidence)) => {
+                let verdict = profile.face_match().verdict(confidence);
+                verdict.map_or("pass", Verdict::as_str)
+            }
             (None, None) if decided(left_status) && decided(right_status) => "reject",
             _ => "",
         };

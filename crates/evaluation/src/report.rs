@@ -1,5 +1,4 @@
-//! What the reports of both evaluations share: the conditions, estimates with intervals, failures to acquire, thresholds,
-//! and numbers in text.
+//! What the reports of both evaluations share.
 
 use std::collections::BTreeMap;
 
@@ -72,8 +71,7 @@ pub enum FaceChoice {
     /// The largest: the engine's primary face.
     #[default]
     Largest,
-    /// The one whose centre is nearest to that of the image, as LFW defines its subject; among all faces that a thorough
-    /// search finds.
+    /// The one nearest to the centre of the image, as LFW defines its subject, of all that a thorough search finds.
     Centre,
 }
 
@@ -126,8 +124,7 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Returns a rate. Where no error was observed no replicate has one either, and an interval would say that the rate is
-    /// 0.
+    /// Returns a rate. Where no error was observed an interval would say that the rate is 0.
     pub(crate) fn of_rate(value: Option<f64>, interval: Option<Interval>) -> Option<Self> {
         value.map(|value| Self {
             value,
@@ -147,11 +144,9 @@ pub(crate) fn estimate(estimate: Option<Estimate>, at_most: Option<f64>) -> Stri
 
 /// Returns how the intervals of a report were computed.
 pub(crate) fn describe_intervals(bootstrap: &Bootstrap, over: &str) -> String {
+    let (percent, replicates, seed) = (bootstrap.confidence * 100.0, bootstrap.replicates, bootstrap.seed);
     format!(
-        "{} % percentile intervals, {} replicates of a bootstrap over {over}, seed {}",
-        bootstrap.confidence * 100.0,
-        bootstrap.replicates,
-        bootstrap.seed
+        "{percent} % percentile intervals, {replicates} replicates of a bootstrap over {over}, seed {seed}"
     )
 }
 
@@ -160,10 +155,8 @@ pub(crate) fn describe_intervals(bootstrap: &Bootstrap, over: &str) -> String {
 pub(crate) fn steps_and_thresholds(of: fn(&Profile) -> &Thresholds) -> Vec<(f64, Vec<String>)> {
     let step = |step| (f64::from(step) / f64::from(STEPS), Vec::new());
     let mut wanted: Vec<(f64, Vec<String>)> = (1..STEPS).map(step).collect();
-    for profile in Profile::BUILTIN_NAMES
-        .iter()
-        .filter_map(|name| Profile::builtin(name))
-    {
+    let names = Profile::BUILTIN_NAMES.into_iter();
+    for profile in names.filter_map(Profile::builtin) {
         let thresholds = of(&profile);
         for (value, threshold) in [
             (thresholds.reject_below(), "reject_below"),
@@ -200,10 +193,8 @@ pub(crate) fn percent(rate: f64) -> String {
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let groups = digits.as_bytes().rchunks(3).rev();
-    let groups: Vec<_> = groups
-        .filter_map(|group| std::str::from_utf8(group).ok())
-        .collect();
-    groups.join(",")
+    let groups = groups.filter_map(|group| std::str::from_utf8(group).ok());
+    groups.collect::<Vec<_>>().join(",")
 }
 
 /// Returns a value as text, or a dash.

@@ -1,6 +1,8 @@
 //! Work on several threads.
 
 use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::thread::ScopedJoinHandle;
 
 use parking_lot::Mutex;
 
@@ -15,7 +17,7 @@ pub(crate) fn fold<I: Send, T: Send, E: Send>(
     let threads = threads.get().min(items.len().max(1));
     let items = Mutex::new(items);
     let next = || items.lock().next();
-    let work = || {
+    let work = &|| {
         let mut state = new();
         while let Some(item) = next() {
             take(&mut state, item).inspect_err(|_| items.lock().by_ref().for_each(drop))?;
@@ -23,10 +25,9 @@ pub(crate) fn fold<I: Send, T: Send, E: Send>(
         Ok(state)
     };
     std::thread::scope(|scope| {
-        let running: Vec<_> = (0..threads).map(|_| scope.spawn(&work)).collect();
-        let results = running.into_iter().map(|thread| thread.join());
-        results
-            .map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let results = running.into_iter().map(ScopedJoinHandle::join);
+        let results = results.map(|result| result.unwrap_or_else(|panic| resume_unwind(panic)));
+        results.collect()
     })
 }

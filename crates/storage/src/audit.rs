@@ -118,8 +118,8 @@ impl Database {
     /// Returns the number of rows, and the time of the latest.
     pub async fn audit_size(&self) -> Result<(i64, Option<i64>), StorageError> {
         let size = query("SELECT COUNT(*) AS rows, MAX(time) AS latest FROM audit");
-        let size = self.fetch_optional(size, |row| Ok((row.try_get("rows")?, row.try_get("latest")?)));
-        Ok(size.await?.unwrap_or_default())
+        let size = self.fetch_all(size, |row| Ok((row.try_get("rows")?, row.try_get("latest")?)));
+        Ok(size.await?.pop().unwrap_or_default())
     }
 
     /// Removes the rows of an instance up to this checkpoint, and keeps it as the beginning of those that stay. A checkpoint
@@ -153,7 +153,7 @@ impl Database {
              (SELECT MIN(seq) FROM beginning WHERE time >= $4), 9223372036854775807))",
         );
         let last = last.bind(instance).bind(count).bind(instance).bind(before);
-        self.fetch_optional(last, row).await
+        Ok(self.fetch_all(last, row).await?.pop())
     }
 
     /// Returns the next instance by name after this one whose last row is older than `silent_since` and whose first row is
@@ -175,7 +175,7 @@ impl Database {
              WHERE audit.instance = instances.instance ORDER BY seq LIMIT 1) < $3 LIMIT 1",
         );
         let next = next.bind(after).bind(silent_since).bind(before);
-        self.fetch_optional(next, |row| row.try_get(0)).await
+        Ok(self.fetch_all(next, |row| row.try_get(0)).await?.pop())
     }
 
     /// Returns where the chain of each instance begins, of those that retention has shortened.

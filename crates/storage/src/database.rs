@@ -30,9 +30,8 @@ const IDLE: Duration = Duration::from_secs(300);
 /// Every call ends within [`Settings::timeout`], whatever the network does. A connection whose call failed or was cancelled
 /// is closed. A PostgreSQL server has the same timeout (`statement_timeout`), so that it stops work that has no client.
 ///
-/// SQLite is used with a write-ahead log and `synchronous=NORMAL`: a commit survives the end of the process, however it
-/// ends. A power loss or a crash of the operating system may lose the commits of the last moments, never older ones, and
-/// never damages the file.
+/// SQLite is used with a write-ahead log and `synchronous=NORMAL`: a commit survives the end of the process. A power loss may
+/// lose the commits of the last moments, never older ones, and never damages the file.
 #[derive(Clone)]
 pub struct Database {
     inner: Arc<Inner>,
@@ -145,15 +144,6 @@ impl Database {
         let rows = session.fetch_all(query, map).await?;
         session.finish().await?;
         Ok(rows)
-    }
-
-    /// Runs one query that reads, and maps its first row.
-    pub(crate) async fn fetch_optional<T>(
-        &self,
-        query: AnyQuery<'_>,
-        map: Map<T>,
-    ) -> Result<Option<T>, StorageError> {
-        Ok(self.fetch_all(query, map).await?.into_iter().next())
     }
 
     /// Waits until removed files are restored, no longer than a call may take.
@@ -310,10 +300,9 @@ pub(crate) type AnyQuery<'q> = Query<'q, Any, AnyArguments>;
 /// Reads the values of a row.
 pub(crate) type Map<T> = fn(&AnyRow) -> Result<T, sqlx::Error>;
 
-/// A connection for one call, until its deadline; in a transaction if the call writes. A finished one goes back to the pool.
-/// Otherwise it is closed: the next call would wait for the response to a cancelled statement, or run in a failed
-/// transaction. SQLite itself ends a transaction for want of space (<https://www.sqlite.org/lang_transaction.html>, 3), of
-/// which sqlx's own transactions know nothing. Not a public API.
+/// A connection for one call, until its deadline; in a transaction if the call writes. One that is not finished is closed: the
+/// next call would wait for the response to a cancelled statement, or run in a failed transaction. SQLite itself ends one for
+/// want of space (<https://www.sqlite.org/lang_transaction.html>, 3), which sqlx's own do not know. Not a public API.
 #[derive(Debug)]
 pub struct Session {
     database: Database,

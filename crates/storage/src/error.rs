@@ -59,8 +59,7 @@ pub enum StorageError {
     /// Environment: the content is not what was written.
     #[error("database {database} is damaged: {reason}; restore it from a backup")]
     Corrupt { database: String, reason: String },
-    /// Environment, or a bug: the database rejected a statement, for instance because the disk is full or a privilege is
-    /// missing.
+    /// Environment, or a bug: the database rejected a statement, as when the disk is full or a privilege is missing.
     #[error("database {database} failed: {source}")]
     Failed { database: String, source: Source },
     /// Environment: the operating system provided no random numbers.
@@ -101,8 +100,7 @@ impl StorageError {
         |source| Self::File { path, source }
     }
 
-    /// Returns whether the same call may succeed later without a change of the configuration: the database is away, slow or
-    /// busy.
+    /// Returns whether the same call may succeed later: the database is away, slow or busy.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::TimedOut { .. })
@@ -115,42 +113,36 @@ impl StorageError {
         let database = database.to_owned();
         let code = error.as_database_error().and_then(DatabaseError::code);
         let code = code.as_deref().unwrap_or_default().to_owned();
-        match (&error, kind, &*code) {
+        let [class, subclass] = [2, 3].map(|length| code.get(..length).unwrap_or_default());
+        match (&error, kind, &*code, class, subclass) {
             // The message may show a part of the URL.
             (E::Configuration(_), ..) => Self::url("the database driver rejects it"),
             // query_canceled (statement_timeout), lock_not_available: https://www.postgresql.org/docs/15/errcodes-appendix.html
             // SQLITE_BUSY and its extended forms: https://www.sqlite.org/rescode.html
             (E::PoolTimedOut, ..)
-            | (_, Postgres, "57014" | "55P03" | "25P03")
-            | (_, Sqlite, "5" | "261" | "517" | "773") => Self::TimedOut { database, after },
+            | (_, Postgres, "57014" | "55P03" | "25P03", ..)
+            | (_, Sqlite, "5" | "261" | "517" | "773", ..) => Self::TimedOut { database, after },
             // Wrong user, password or database.
-            (_, Postgres, "28000" | "28P01" | "3D000") => Self::Refused {
+            (_, Postgres, "28000" | "28P01" | "3D000", ..) => Self::Refused {
                 database,
                 source: error.into(),
             },
             // SQLITE_CORRUPT with its extended forms, SQLITE_NOTADB.
             (E::ColumnDecode { .. } | E::Decode(_) | E::ColumnNotFound(_) | E::TypeNotFound { .. }, ..)
-            | (_, Sqlite, "11" | "267" | "523" | "779" | "26") => Self::Corrupt {
+            | (_, Postgres, _, "XX", _)
+            | (_, Sqlite, "11" | "267" | "523" | "779" | "26", ..) => Self::Corrupt {
                 database,
                 reason: error.to_string(),
             },
-            (_, Postgres, code) if code.starts_with("XX") => Self::Corrupt {
-                database,
-                reason: error.to_string(),
-            },
-            // SQLITE_CANTOPEN and its extended forms.
+            // Going down, starting, no connection left, or a broken connection; SQLITE_CANTOPEN and its extended forms.
             (E::Io(_) | E::Tls(_) | E::Protocol(_) | E::PoolClosed | E::WorkerCrashed, ..)
-            | (_, Sqlite, "14" | "270" | "526" | "782" | "1038" | "1550") => Self::Unreachable {
+            | (_, Postgres, "53300", ..)
+            | (_, Postgres, _, "08", _)
+            | (_, Postgres, _, _, "57P")
+            | (_, Sqlite, "14" | "270" | "526" | "782" | "1038" | "1550", ..) => Self::Unreachable {
                 database,
                 source: error.into(),
             },
-            // Going down, starting, no connection left, or a broken connection.
-            (_, Postgres, code) if ["57P", "08", "53300"].iter().any(|class| code.starts_with(class)) => {
-                Self::Unreachable {
-                    database,
-                    source: error.into(),
-                }
-            }
             _ => Self::Failed {
                 database,
                 source: error.into(),

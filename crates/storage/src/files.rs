@@ -46,14 +46,13 @@ fn identity(metadata: &fs::Metadata) -> Identity {
     (metadata.dev(), metadata.ino())
 }
 
-#[cfg(unix)]
 fn is_unlinked(file: &File) -> io::Result<bool> {
-    Ok(std::os::unix::fs::MetadataExt::nlink(&file.metadata()?) == 0)
-}
-
-#[cfg(not(unix))]
-fn is_unlinked(_: &File) -> io::Result<bool> {
-    Ok(false)
+    let metadata = file.metadata()?;
+    #[cfg(unix)]
+    let links = std::os::unix::fs::MetadataExt::nlink(&metadata);
+    #[cfg(not(unix))]
+    let links = u64::from(metadata.is_file());
+    Ok(links == 0)
 }
 
 /// Checks that `path` still leads to this open file, and that the file still has at least `length` bytes. The error's message

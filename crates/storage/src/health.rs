@@ -18,8 +18,7 @@ pub enum Operation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
     /// Whether the database can be reached and works. `false` from the third statement in a row that fails, until one
-    /// succeeds, and likewise for transactions: while the disk is full, everything can be read and nothing written. A
-    /// single failed call is no outage.
+    /// succeeds, and likewise for transactions: while the disk is full, everything can be read and nothing written.
     pub is_up: bool,
     /// The number of failed calls by operation.
     pub errors: [(Operation, u64); 3],

@@ -55,30 +55,34 @@ pub(crate) fn parse_server(text: &str) -> Result<Url, &'static str> {
 
 /// Checks a parameter: sqlx logs one that it does not know with its value.
 fn check_parameter(name: &str, value: &str) -> Result<(), &'static str> {
-    let (is_valid, fault) = match name {
-        "sslmode" | "ssl-mode" => (
-            matches!(
-                value,
-                "disable" | "allow" | "prefer" | "require" | "verify-ca" | "verify-full"
-            ),
-            "its sslmode must be disable, allow, prefer, require, verify-ca or verify-full",
-        ),
-        "port" => (value.parse::<u16>().is_ok(), "its parameter port must be a port"),
-        "hostaddr" => (
-            value.parse::<IpAddr>().is_ok(),
-            "its parameter hostaddr must be an IP address",
-        ),
-        "statement-cache-capacity" => (
-            value.parse::<usize>().is_ok(),
-            "its parameter statement-cache-capacity must be a whole number",
-        ),
+    let is_valid = match name {
+        "sslmode" | "ssl-mode" => [
+            "disable",
+            "allow",
+            "prefer",
+            "require",
+            "verify-ca",
+            "verify-full",
+        ]
+        .contains(&value),
+        "port" => value.parse::<u16>().is_ok(),
+        "hostaddr" => value.parse::<IpAddr>().is_ok(),
+        "statement-cache-capacity" => value.parse::<usize>().is_ok(),
         "sslrootcert" | "ssl-root-cert" | "ssl-ca" | "sslcert" | "ssl-cert" | "sslkey" | "ssl-key"
-        | "host" | "dbname" | "user" | "password" | "application_name" | "options" => (true, ""),
-        _ => (
-            name.starts_with("options[") && name.ends_with(']'),
+        | "host" | "dbname" | "user" | "password" | "application_name" | "options" => true,
+        _ => name.starts_with("options[") && name.ends_with(']'),
+    };
+    let fault = match name {
+        "sslmode" | "ssl-mode" => {
+            "its sslmode must be disable, allow, prefer, require, verify-ca or verify-full"
+        }
+        "port" => "its parameter port must be a port",
+        "hostaddr" => "its parameter hostaddr must be an IP address",
+        "statement-cache-capacity" => "its parameter statement-cache-capacity must be a whole number",
+        _ => {
             "it has an unsupported parameter; supported are sslmode, sslrootcert, sslcert, sslkey, \
-             statement-cache-capacity, host, hostaddr, port, dbname, user, password, application_name and options",
-        ),
+             statement-cache-capacity, host, hostaddr, port, dbname, user, password, application_name and options"
+        }
     };
     is_valid.then_some(()).ok_or(fault)
 }

@@ -35,27 +35,21 @@ impl Place {
     /// the password is ambiguous is rejected. [`StorageError::Url`] shows no part of the URL.
     pub fn from_url(url: &SecretString) -> Result<Self, StorageError> {
         let text = url.expose_secret().trim();
-        match text.split_once(':') {
-            None => Err(StorageError::url(
-                "it has no scheme; it should begin with `postgres://` or `sqlite:`",
-            )),
+        let place = match text.split_once(':') {
+            None => Err("it has no scheme; it should begin with `postgres://` or `sqlite:`"),
             Some(("sqlite", rest)) => match rest.trim_start_matches("//") {
                 ":memory:" => Ok(Self::Memory),
-                "" => Err(StorageError::url("it names no file: `sqlite:path/of/a/file`")),
+                "" => Err("it names no file: `sqlite:path/of/a/file`"),
                 // Messages show the path: the URL of something else must not become one.
-                path if path.contains("://") || path.contains('?') => Err(StorageError::url(
-                    "it should read `sqlite:path/of/a/file`, without parameters",
-                )),
+                path if path.contains("://") || path.contains('?') => {
+                    Err("it should read `sqlite:path/of/a/file`, without parameters")
+                }
                 path => Ok(Self::File(path.into())),
             },
-            Some(("postgres" | "postgresql", _)) => {
-                parse_server(text).map_err(StorageError::url)?;
-                Ok(Self::Server(text.into()))
-            }
-            Some(_) => Err(StorageError::url(
-                "it should begin with `postgres://` or `sqlite:`",
-            )),
-        }
+            Some(("postgres" | "postgresql", _)) => parse_server(text).map(|_| Self::Server(text.into())),
+            Some(_) => Err("it should begin with `postgres://` or `sqlite:`"),
+        };
+        place.map_err(StorageError::url)
     }
 
     pub(crate) fn kind(&self) -> Kind {

@@ -85,10 +85,7 @@ impl SqliteFiles {
         }
         let found = self.compare();
         match &found {
-            Ok(())
-                if self.is_logged.load(Ordering::Relaxed)
-                    && self.is_logged.swap(false, Ordering::Relaxed) =>
-            {
+            Ok(()) if self.is_logged.swap(false, Ordering::Relaxed) => {
                 tracing::info!(path = %self.path.display(), "database file is back in place");
             }
             Err(error) if !self.is_logged.swap(true, Ordering::Relaxed) => {

@@ -14,7 +14,7 @@ use crate::{Database, Session, StorageError, now};
 pub const SECONDS_OF_A_DAY: i64 = 86_400;
 
 /// A day and its month, by which quotas are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Period {
     /// Days since 1970-01-01, UTC.
     pub day: i64,
@@ -102,7 +102,7 @@ pub struct Grant {
 }
 
 /// Usage of an app in a period, to be added.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// The app.
     pub app: String,
@@ -126,10 +126,7 @@ impl Usage {
         Self {
             app: app.to_owned(),
             period,
-            units: 0,
-            biometric: 0,
-            liveness: 0,
-            refused: 0,
+            ..Self::default()
         }
     }
 

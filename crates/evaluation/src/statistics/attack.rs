@@ -5,8 +5,7 @@ use serde::Serialize;
 use super::histogram::Histogram;
 use super::ranked::{Ranked, SortedScores, draws, share};
 
-/// The presentations of one attack species (PAI species), or the bona fide ones: their scores, and the number of those
-/// without one.
+/// The presentations of one attack species (PAI species), or the bona fide ones.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Species {
     /// Name of the species.
@@ -30,10 +29,9 @@ impl Species {
     /// Takes liveness scores, 0..=1, each with its subject, counted from 0; `None` for a presentation without a score.
     #[must_use]
     pub fn new(name: &str, presentations: &[(Option<f64>, u32)]) -> Self {
-        let scores = presentations.iter().copied();
-        let scores: Vec<_> = scores
-            .filter_map(|(score, subject)| Some((score?, subject)))
-            .collect();
+        let scores = presentations.iter();
+        let scores = scores.filter_map(|&(score, subject)| Some((score?, subject)));
+        let scores: Vec<_> = scores.collect();
         Self {
             name: name.to_owned(),
             non_responses: (presentations.len() - scores.len()) as u64,

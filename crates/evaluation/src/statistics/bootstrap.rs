@@ -35,8 +35,7 @@ pub struct Bootstrap {
     pub threads: NonZero<usize>,
 }
 
-/// Highest share of replicates that may leave a figure undefined. With more it has no interval: the other replicates would
-/// be a biased choice.
+/// Highest share of replicates that may leave a figure undefined; the others would be a biased choice.
 const MOST_UNDEFINED: f64 = 0.05;
 
 impl Bootstrap {

@@ -4,8 +4,7 @@ use serde::Serialize;
 
 use super::ranked::share;
 
-/// A comparison whose ground truth is known: its score, `None` where an image could not be used, and whether both show the
-/// same person. One without a score counts as "not the same", as the engine decides.
+/// A comparison: its score and whether both images show the same person. One without a score counts as "not the same".
 pub type Judged = (Option<f64>, bool);
 
 /// The accuracy over folds.
@@ -48,9 +47,8 @@ pub fn blocks(comparisons: usize, folds: usize) -> Result<Vec<usize>, FoldError>
 #[must_use]
 pub fn accuracy_at(comparisons: &[Judged], threshold: f64) -> Option<f64> {
     let matches = |score: Option<f64>| score.is_some_and(|score| score >= threshold);
-    let right = comparisons
-        .iter()
-        .filter(|(score, same)| matches(*score) == *same);
+    let right = |(score, same): &&Judged| matches(*score) == *same;
+    let right = comparisons.iter().filter(right);
     share(right.count() as u64, comparisons.len() as u64)
 }
 
@@ -61,8 +59,7 @@ pub fn best_threshold(comparisons: &[Judged]) -> Option<f64> {
     let scores = comparisons.iter().copied();
     let mut scores: Vec<(f64, bool)> = scores.filter_map(|(score, same)| Some((score?, same))).collect();
     scores.sort_by(|a, b| a.0.total_cmp(&b.0));
-    // Right decisions more than at the lowest score, where all match: each excluded impostor is one more, each excluded
-    // genuine comparison one less.
+    // Right decisions more than at the lowest score, where all match.
     let mut gain = 0i64;
     let mut candidates = vec![(0i64, scores.first()?.0)];
     for (index, &(score, same)) in scores.iter().enumerate() {
@@ -75,9 +72,8 @@ pub fn best_threshold(comparisons: &[Judged]) -> Option<f64> {
     }
     let best = candidates.iter().map(|(gain, _)| *gain).max()?;
     candidates.retain(|(gain, _)| *gain == best);
-    candidates
-        .get(candidates.len() / 2)
-        .map(|(_, threshold)| *threshold)
+    let middle = candidates.get(candidates.len() / 2);
+    middle.map(|(_, threshold)| *threshold)
 }
 
 /// Returns the accuracy by LFW's protocol: each fold is decided at the threshold that is best on all others. `folds` has the
@@ -94,10 +90,8 @@ pub fn k_fold_accuracy(comparisons: &[Judged], folds: &[usize]) -> Result<Accura
     for fold in 0..count {
         let part = |held_out: bool| -> Vec<Judged> {
             let of_fold = folds.iter().map(|of| *of == fold).zip(comparisons);
-            of_fold
-                .filter(|(is_in, _)| *is_in == held_out)
-                .map(|(_, comparison)| *comparison)
-                .collect()
+            let part = of_fold.filter(|(is_in, _)| *is_in == held_out);
+            part.map(|(_, comparison)| *comparison).collect()
         };
         // Where the others have no score, nothing matches.
         let threshold = best_threshold(&part(false)).unwrap_or(f64::MAX);

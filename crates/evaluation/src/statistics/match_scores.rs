@@ -37,8 +37,7 @@ impl MatchScores {
         }
     }
 
-    /// Takes the comparisons of all pairs of images: all genuine ones, the highest impostor ones, and the histogram of all
-    /// impostor ones.
+    /// Takes the comparisons of all pairs of images: of the impostor ones the highest, and the histogram of all.
     #[must_use]
     pub fn all_pairs(
         images_of_person: Vec<u32>,

@@ -8,10 +8,8 @@ use super::histogram::Histogram;
 /// Relative tolerance of counts computed from rates: 0.001 times 3,000 comparisons must allow 3 errors.
 const SLACK: f64 = 1e-9;
 
-/// Scores of one kind, ascending, each with a weight.
-///
-/// Where only the highest are held, the total weight of the others is known, and a result that depends on their values is
-/// `None`.
+/// Scores of one kind, ascending, each with a weight. Where only the highest are held, a result that depends on the values of
+/// the others is `None`.
 #[derive(Debug, Clone)]
 pub struct Ranked<'a> {
     scores: &'a [f64],
@@ -167,9 +165,8 @@ pub struct EqualErrorRate {
 /// Returns the equal error rate of scores that should reach the threshold (`positive`) and scores that should not
 /// (`negative`).
 ///
-/// Both rates are step functions, which seldom meet. Between the last threshold where more negatives err and the first
-/// where more positives do, rates and threshold are interpolated linearly: there the straight line of the ROC curve between
-/// the two points crosses the diagonal. `None` where a kind has no score, or the crossing lies below the scores held.
+/// Between the last threshold where more negatives err and the first where more positives do, rates and threshold are
+/// interpolated linearly. `None` where a kind has no score, or the crossing lies below the scores held.
 #[must_use]
 pub fn equal_error_rate(positive: &Ranked<'_>, negative: &Ranked<'_>) -> Option<EqualErrorRate> {
     if positive.total() == 0 || negative.total() == 0 {
@@ -192,7 +189,7 @@ pub fn equal_error_rate(positive: &Ranked<'_>, negative: &Ranked<'_>) -> Option<
     let (up_before, down_before) = rates(before)?;
     let (gap_before, gap_after) = (up_before - down_before, down_after - up_after);
     let way = gap_before / (gap_before + gap_after);
-    way.is_finite().then(|| EqualErrorRate {
+    way.is_finite().then_some(EqualErrorRate {
         rate: up_before + way * (up_after - up_before),
         threshold: before + way * (after - before),
     })
@@ -249,10 +246,9 @@ pub fn probit(probability: f64) -> f64 {
     -std::f64::consts::SQRT_2 * erfc_inv(2.0 * probability)
 }
 
-/// Least number of errors behind a reported rate: Doddington's rule of 30. With 30 errors the true rate lies, with 90 %
-/// confidence, within 30 % of the observed one (Doddington, Przybocki, Martin and Reynolds, "The NIST speaker recognition
-/// evaluation", Speech Communication 31, 2000; taken up by ISO/IEC 19795-1). It assumes independent comparisons, which those
-/// of the same people are not, so it is necessary and not sufficient.
+/// Least number of errors behind a reported rate: with 30 the true rate lies, with 90 % confidence, within 30 % of the
+/// observed one (Doddington, Przybocki, Martin and Reynolds, "The NIST speaker recognition evaluation", Speech Communication
+/// 31, 2000; ISO/IEC 19795-1). It assumes independent comparisons, so it is necessary and not sufficient.
 pub const ERRORS_NEEDED: u64 = 30;
 
 /// Returns the number of comparisons of which `rate`, above 0, is [`ERRORS_NEEDED`] errors.

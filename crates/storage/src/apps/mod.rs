@@ -1,8 +1,7 @@
 //! The apps that may send requests, and their keys.
 //!
-//! A key is stored as a salted SHA-256, see [`SaltedDigest`]. Each change raises the revision
-//! ([`Database::apps_revision`](crate::Database::apps_revision)), so that one small query tells a service whether to read the
-//! apps again.
+//! Each change raises the revision ([`Database::apps_revision`](crate::Database::apps_revision)), so that one small query
+//! tells a service whether to read the apps again.
 
 mod key;
 mod queries;

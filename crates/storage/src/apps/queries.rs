@@ -65,8 +65,7 @@ impl Database {
         created.ok_or_else(|| StorageError::AppExists(id.to_owned()))
     }
 
-    /// Creates an app with this key unless there is or has ever been an app; then returns `None`. Of several replicas that
-    /// start at the same time one creates it.
+    /// Creates an app with this key unless there is or has ever been an app. Of several replicas that start at once one does.
     pub async fn create_first_app(&self, id: &str, key: AppKey) -> Result<Option<NewApp>, StorageError> {
         self.insert_app(id, &AppSettings::default(), key, true).await
     }
@@ -92,7 +91,7 @@ impl Database {
              VALUES ($1, 0, 0, '', $2, $3)",
         );
         session.execute(insert.bind(id).bind(now).bind(now)).await?;
-        update_app(&mut session, id, settings, now).await?;
+        update(&mut session, id, settings, now).await?;
         insert_key(&mut session, id, &label, &digest, now).await?;
         session.finish().await?;
         Ok(Some(NewApp {
@@ -112,7 +111,7 @@ impl Database {
         let (mut session, app) = self.change(id).await?;
         let mut settings = app.settings;
         change(&mut settings);
-        update_app(&mut session, id, &settings, now()).await?;
+        update(&mut session, id, &settings, now()).await?;
         session.finish().await?;
         Ok(settings)
     }
@@ -170,9 +169,8 @@ impl Database {
         for key in &mut live {
             key.expires = Some(key.expires.unwrap_or(i64::MAX).min(end));
             let expire = query("UPDATE app_keys SET expires = $1, revoked = $2 WHERE label = $3");
-            session
-                .execute(expire.bind(key.expires).bind(key.revoked).bind(&key.label))
-                .await?;
+            let expire = expire.bind(key.expires).bind(key.revoked).bind(&key.label);
+            session.execute(expire).await?;
         }
         insert_key(&mut session, id, &label, &digest, now).await?;
         let delete = query("DELETE FROM app_keys WHERE app = $1 AND (expires < $2 OR revoked < $2)");
@@ -222,7 +220,7 @@ async fn insert_key(
 }
 
 /// Writes the settings of an app.
-async fn update_app(
+async fn update(
     session: &mut Session,
     id: &str,
     settings: &AppSettings,
@@ -256,6 +254,7 @@ async fn update_app(
 
 /// Reads an app without its keys.
 fn app(row: &AnyRow) -> Result<StoredApp, sqlx::Error> {
+    let unknown = |error: super::UnknownEndpoint| sqlx::Error::Decode(Box::new(error));
     let endpoints = list(row, "endpoints")?;
     let endpoints = endpoints.map(|names| names.iter().map(|name| name.parse()).collect());
     Ok(StoredApp {
@@ -264,9 +263,7 @@ fn app(row: &AnyRow) -> Result<StoredApp, sqlx::Error> {
             disabled: row.try_get::<i64, _>("disabled")? != 0,
             default_profile: row.try_get("default_profile")?,
             profiles: list(row, "profiles")?,
-            endpoints: endpoints
-                .transpose()
-                .map_err(|error: super::UnknownEndpoint| sqlx::Error::Decode(Box::new(error)))?,
+            endpoints: endpoints.transpose().map_err(unknown)?,
             liveness_threshold_floor: row.try_get("liveness_threshold_floor")?,
             limits: AppLimits {
                 requests_per_second: row.try_get("requests_per_second")?,

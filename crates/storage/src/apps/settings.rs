@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The settings of an app.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct AppSettings {
     /// Whether every request of the app is rejected.
     pub disabled: bool,
@@ -24,6 +25,7 @@ pub struct AppSettings {
 /// Rate limit, concurrency limit and quotas of an app. Absent: unlimited.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct AppLimits {
     /// Average requests a second.
     #[serde(skip_serializing_if = "Option::is_none")]
