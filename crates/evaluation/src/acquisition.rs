@@ -10,7 +10,7 @@ use likeness_engine::{EmbedOptions, EmbeddedFace, Engine, EngineError};
 use parking_lot::Mutex;
 
 use crate::all_pairs::{AllPairs, Rows};
-use crate::error::{EvaluationError, Status};
+use crate::error::{EvaluationError, Result, Status};
 use crate::journal::{Journal, Measured, key};
 use crate::report::FaceChoice;
 use crate::threads::fold;
@@ -62,7 +62,7 @@ impl<'a> Evaluation<'a> {
 
     /// Embeds the face that counts of each file. Memory holds the embeddings and one image for each thread. Fails where a
     /// model does, or the journal cannot be written.
-    pub fn embed(&self, files: &[String], face: FaceChoice) -> Result<Acquisition, EvaluationError> {
+    pub fn embed(&self, files: &[String], face: FaceChoice) -> Result<Acquisition> {
         let embeddings = Mutex::new(None);
         let results = self.measure(
             files,
@@ -91,7 +91,7 @@ impl<'a> Evaluation<'a> {
         files: &[String],
         measure: impl Fn(&[u8]) -> Result<Measured, EngineError> + Sync,
         keep: impl Fn(usize, &[f32]) -> Result<T, EngineError> + Sync,
-    ) -> Result<Vec<Result<T, Status>>, EvaluationError> {
+    ) -> Result<Vec<Result<T, Status>>> {
         self.progress.begin(files.len());
         let done = fold(
             self.threads(),
@@ -118,7 +118,7 @@ impl<'a> Evaluation<'a> {
         &self,
         path: &Path,
         measure: impl Fn(&[u8]) -> Result<Measured, EngineError>,
-    ) -> Result<Measured, EvaluationError> {
+    ) -> Result<Measured> {
         // Before the image is read: if it changes meanwhile, its key differs next time.
         let journal = self.journal.and_then(|journal| Some((journal, key(path)?)));
         if let Some((journal, key)) = &journal

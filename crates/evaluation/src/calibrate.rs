@@ -6,7 +6,7 @@ use likeness_engine::packs::{
     PresentationCount, Provenance, log_odds,
 };
 
-use crate::error::EvaluationError;
+use crate::error::{EvaluationError, Result};
 use crate::liveness::PresentationScores;
 use crate::match_report::MatchReport;
 use crate::statistics::{LivenessScores, Species};
@@ -50,7 +50,7 @@ pub fn calibrate_match(
     anchors: &[MatchAnchor],
     name: &str,
     date: &str,
-) -> Result<MatchFit, EvaluationError> {
+) -> Result<MatchFit> {
     let mut anchors = anchors.to_vec();
     anchors.sort_by(|a, b| a.confidence.total_cmp(&b.confidence));
     let (mut points, mut left_out) = (Vec::new(), Vec::new());
@@ -147,7 +147,7 @@ impl Default for LivenessTargets {
 
 impl LivenessTargets {
     /// Returns targets; fails for rates that are not between 0 and 1.
-    pub fn new(apcer: f64, bpcer: f64, allow_easier: bool) -> Result<Self, EvaluationError> {
+    pub fn new(apcer: f64, bpcer: f64, allow_easier: bool) -> Result<Self> {
         for (name, rate) in [("APCER", apcer), ("BPCER", bpcer)] {
             // Also for NaN.
             if !(rate > 0.0 && rate < 1.0) {
@@ -183,7 +183,7 @@ pub fn calibrate_liveness(
     name: &str,
     data: &str,
     date: &str,
-) -> Result<LivenessCalibration, EvaluationError> {
+) -> Result<LivenessCalibration> {
     let scored = scores.by_species();
     let (apcer, bpcer) = (targets.apcer_at_review, targets.bpcer_at_reject);
     let needed = |rate: f64| (1.0 / rate).ceil() as u64;
@@ -233,10 +233,7 @@ pub fn calibrate_liveness(
 }
 
 /// Returns the probabilities that become 0.40 and 0.60.
-fn liveness_thresholds(
-    scored: &LivenessScores,
-    targets: &LivenessTargets,
-) -> Result<[f64; 2], EvaluationError> {
+fn liveness_thresholds(scored: &LivenessScores, targets: &LivenessTargets) -> Result<[f64; 2]> {
     let step_of = |probability: f64| (probability * f64::from(STEPS)).round() as u32;
     let lowest = if targets.allow_easier {
         1

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::statistics::FoldError;
 
+/// The result of a part of an evaluation, unless it names another error.
+pub(crate) type Result<T, E = EvaluationError> = std::result::Result<T, E>;
+
 /// An error that ends an evaluation. An image that cannot be used does not: it has a [`Status`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::error::{EvaluationError, Status};
+use crate::error::{EvaluationError, Result, Status};
 use crate::report::{FaceChoice, Setup};
 
 /// What the binary journals of earlier versions begin with.
@@ -91,7 +91,7 @@ struct Line {
 impl Journal {
     /// Opens the journal of a folder, or creates one that only its owner can read. Fails with [`EvaluationError::Journal`]
     /// for one of another setup or an earlier format, one that another process writes to, and another file of that name.
-    pub fn open(folder: &Path, content: JournalContent, setup: &Setup) -> Result<Self, EvaluationError> {
+    pub fn open(folder: &Path, content: JournalContent, setup: &Setup) -> Result<Self> {
         let path = folder.join(content.file_name());
         let refuse = |reason: &str| EvaluationError::Journal {
             path: path.clone(),
@@ -147,12 +147,12 @@ impl Journal {
     }
 
     /// Deletes the file, once the reports are written.
-    pub fn delete(self) -> Result<(), EvaluationError> {
+    pub fn delete(self) -> Result<()> {
         std::fs::remove_file(&self.path).map_err(EvaluationError::file(&self.path))
     }
 
     /// Returns the result of an image.
-    pub(crate) fn get(&self, key: &Key) -> Result<Option<Measured>, EvaluationError> {
+    pub(crate) fn get(&self, key: &Key) -> Result<Option<Measured>> {
         let mut state = self.state.lock();
         let Ok(index) = state.lines.binary_search_by(|(other, _)| other.cmp(key)) else {
             return Ok(None);
@@ -165,7 +165,7 @@ impl Journal {
     }
 
     /// Appends the result of an image, unless the next run may find another: a missing file may be there by then.
-    pub(crate) fn add(&self, key: &Key, measured: &Measured) -> Result<(), EvaluationError> {
+    pub(crate) fn add(&self, key: &Key, measured: &Measured) -> Result<()> {
         let (status, values) = match measured {
             Ok(values) => (Status::Ok, values.as_slice()),
             Err(status) if status.is_failure_to_acquire() => (*status, &[][..]),

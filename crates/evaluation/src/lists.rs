@@ -7,7 +7,7 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 use indexmap::IndexSet;
 use serde::Serialize;
 
-use crate::error::EvaluationError;
+use crate::error::{EvaluationError, Result};
 
 /// The species of bona fide presentations in a list.
 pub const LIVE: &str = "live";
@@ -42,7 +42,7 @@ pub struct People {
 impl People {
     /// Reads a folder with one folder of images for each person, in the order of their names. Hidden files and files
     /// without an image's ending are ignored. Fails where there is no image or a name is not UTF-8.
-    pub fn read(root: &Path) -> Result<Self, EvaluationError> {
+    pub fn read(root: &Path) -> Result<Self> {
         let (mut files, mut person_of) = (Vec::new(), Vec::new());
         let mut people = IndexSet::new();
         for folder in entries(root)?.iter().filter(|path| path.is_dir()) {
@@ -113,7 +113,7 @@ impl PairList {
     /// Reads a CSV file with the columns `left`, `right` and `label` (1 = same person, 0 = different people), found by name,
     /// and optionally `fold`, or `left_person` and `right_person`. Other columns are ignored. Fails with
     /// [`EvaluationError::List`] for an invalid line, with [`EvaluationError::Input`] where there is no pair.
-    pub fn read(path: &Path) -> Result<Self, EvaluationError> {
+    pub fn read(path: &Path) -> Result<Self> {
         let (mut files, mut people, mut fold_names) = (IndexSet::new(), IndexSet::new(), IndexSet::new());
         let (mut pairs, mut folds) = (Vec::new(), Vec::new());
         let mut by_column = HashMap::new();
@@ -176,7 +176,7 @@ impl PairList {
 
     /// Returns the images of the list, to compare each with all others. Fails where the people are known from the genuine
     /// pairs only, which is not certain enough.
-    pub fn into_people(self) -> Result<People, EvaluationError> {
+    pub fn into_people(self) -> Result<People> {
         if self.people.known_from == KnownFrom::GenuinePairs {
             return Err(EvaluationError::Input(
                 "comparing all pairs needs the person of each image: one folder for each person, or the columns \
@@ -243,7 +243,7 @@ impl LabelList {
     /// Reads a CSV file with the columns `file` and `species` (`live` for bona fide, any other word names the attack
     /// species), found by name, and optionally `person`. Fails with [`EvaluationError::List`] for an invalid line, with
     /// [`EvaluationError::Input`] where there is no presentation.
-    pub fn read(path: &Path) -> Result<Self, EvaluationError> {
+    pub fn read(path: &Path) -> Result<Self> {
         let (mut species, mut subjects) = (Vec::new(), Vec::new());
         let (mut files, mut people) = (IndexSet::new(), IndexSet::new());
         read_csv(path, &["file", "species"], &["person"], |row| {
@@ -284,7 +284,7 @@ fn index(names: &mut IndexSet<String>, name: &str) -> usize {
 }
 
 /// Returns the entries of a folder by name, without hidden ones.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, EvaluationError> {
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(EvaluationError::file(folder))? {
         let entry = entry.map_err(EvaluationError::file(folder))?;
@@ -313,7 +313,7 @@ fn read_csv(
     required: &[&str],
     optional: &[&str],
     mut visit: impl FnMut(&Row<'_>) -> Result<(), String>,
-) -> Result<(), EvaluationError> {
+) -> Result<()> {
     let bytes = std::fs::read(path).map_err(EvaluationError::file(path))?;
     // The reader's own line numbers do not count the empty lines before a record.
     let fault = |position: Option<&csv::Position>, reason: String| {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::acquisition::Evaluation;
 use crate::chart::Chart;
 use crate::document::Document;
-use crate::error::{EvaluationError, Status};
+use crate::error::{Result, Status};
 use crate::journal::Measured;
 use crate::lists::{LIVE, LabelList};
 use crate::report::{
@@ -70,10 +70,7 @@ impl PresentationScores<'_> {
 
 impl Evaluation<'_> {
     /// Scores the presentations of a list.
-    pub fn liveness<'a>(
-        &self,
-        list: &'a LabelList,
-    ) -> Result<(LivenessReport, PresentationScores<'a>), EvaluationError> {
+    pub fn liveness<'a>(&self, list: &'a LabelList) -> Result<(LivenessReport, PresentationScores<'a>)> {
         let liveness = self.measure(
             &list.files,
             |bytes| score(self.engine, bytes),

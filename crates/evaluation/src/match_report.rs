@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::acquisition::Evaluation;
 use crate::chart::Chart;
 use crate::document::{Document, table};
-use crate::error::EvaluationError;
+use crate::error::Result;
 use crate::lists::{KnownFrom, People};
 use crate::report::{
     AcquisitionReport, DET_STEP, Estimate, FaceChoice, Setup, describe_intervals, estimate, grouped,
@@ -280,7 +280,7 @@ pub(crate) fn report(
     acquisition: AcquisitionReport,
     people: &People,
     face: FaceChoice,
-) -> Result<MatchReport, EvaluationError> {
+) -> Result<MatchReport> {
     let engine = evaluation.engine;
     let enough = |rate: &f64| scores.impostor_count() >= comparisons_needed(*rate);
     let rates: Vec<f64> = FALSE_MATCH_RATES.into_iter().filter(enough).collect();

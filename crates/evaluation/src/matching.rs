@@ -7,7 +7,7 @@ use likeness_engine::{Engine, EngineError};
 
 use crate::acquisition::Evaluation;
 use crate::all_pairs::{HELD_IMPOSTORS, all_pairs, images_of_people};
-use crate::error::{EvaluationError, Status};
+use crate::error::{EvaluationError, Result, Status};
 use crate::lists::{PairList, People};
 use crate::match_report::{MatchReport, confidence, report};
 use crate::report::{AcquisitionReport, FaceChoice};
@@ -126,7 +126,7 @@ impl Evaluation<'_> {
         list: &'a PairList,
         training: Option<&PairScores<'_>>,
         options: &MatchOptions,
-    ) -> Result<(MatchReport, PairScores<'a>), EvaluationError> {
+    ) -> Result<(MatchReport, PairScores<'a>)> {
         // Before the work, which may take hours.
         let folds = match (&list.folds, options.folds) {
             (Some(folds), _) => Some(folds.clone()),
@@ -171,7 +171,7 @@ impl Evaluation<'_> {
         people: &People,
         pairs: Option<&mut dyn Write>,
         options: &MatchOptions,
-    ) -> Result<MatchReport, EvaluationError> {
+    ) -> Result<MatchReport> {
         let acquired = self.embed(&people.files, options.face)?;
         let acquisition = AcquisitionReport::of(&acquired.results);
         let (embeddings, images) = acquired.into_all_pairs(&people.person_of);

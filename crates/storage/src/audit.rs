@@ -3,7 +3,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{Row, query};
 
-use crate::{Database, StorageError};
+use crate::{Database, Result};
 
 /// The row of an audit record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl AuditFilter {
 
 impl Database {
     /// Adds rows, all of them or none. Rows that exist stay as they are.
-    pub async fn add_audit(&self, rows: Vec<AuditRow>) -> Result<(), StorageError> {
+    pub async fn add_audit(&self, rows: Vec<AuditRow>) -> Result<()> {
         let mut session = self.begin().await?;
         for row in rows {
             let insert = query(
@@ -80,12 +80,7 @@ impl Database {
     }
 
     /// Returns up to `count` rows after this one, by instance and number. So all are read, page by page.
-    pub async fn audit_after(
-        &self,
-        instance: &str,
-        seq: i64,
-        count: i64,
-    ) -> Result<Vec<AuditRow>, StorageError> {
+    pub async fn audit_after(&self, instance: &str, seq: i64, count: i64) -> Result<Vec<AuditRow>> {
         let rows = query(
             "SELECT * FROM audit WHERE instance > $1 OR (instance = $2 AND seq > $3) \
              ORDER BY instance, seq LIMIT $4",
@@ -100,7 +95,7 @@ impl Database {
         filter: &AuditFilter,
         after: (i64, &str, i64),
         count: i64,
-    ) -> Result<Vec<AuditRow>, StorageError> {
+    ) -> Result<Vec<AuditRow>> {
         let (time, instance, seq) = after;
         let rows = query(
             "SELECT * FROM audit WHERE time >= $1 AND time < $2 AND (app = $3 OR $4 = 1) AND \
@@ -116,7 +111,7 @@ impl Database {
     }
 
     /// Returns the number of rows, and the time of the latest.
-    pub async fn audit_size(&self) -> Result<(i64, Option<i64>), StorageError> {
+    pub async fn audit_size(&self) -> Result<(i64, Option<i64>)> {
         let size = query("SELECT COUNT(*) AS rows, MAX(time) AS latest FROM audit");
         let size = self.fetch_all(size, |row| Ok((row.try_get("rows")?, row.try_get("latest")?)));
         Ok(size.await?.pop().unwrap_or_default())
@@ -124,7 +119,7 @@ impl Database {
 
     /// Removes the rows of an instance up to this checkpoint, and keeps it as the beginning of those that stay. A checkpoint
     /// never goes back: rows before it may have been sent again.
-    pub async fn remove_audit(&self, checkpoint: AuditCheckpoint) -> Result<(), StorageError> {
+    pub async fn remove_audit(&self, checkpoint: AuditCheckpoint) -> Result<()> {
         let mut session = self.begin().await?;
         let keep = query(
             "INSERT INTO audit_anchors (instance, seq, hash, seal) VALUES ($1, $2, $3, $4) \
@@ -145,7 +140,7 @@ impl Database {
         instance: &str,
         before: i64,
         count: i64,
-    ) -> Result<Option<AuditRow>, StorageError> {
+    ) -> Result<Option<AuditRow>> {
         let last = query(
             "WITH beginning AS (SELECT seq, time FROM audit WHERE instance = $1 ORDER BY seq LIMIT $2) \
              SELECT * FROM audit WHERE instance = $3 AND seq = ( \
@@ -158,12 +153,7 @@ impl Database {
 
     /// Returns the next instance by name after this one whose last row is older than `silent_since` and whose first row is
     /// older than `before`.
-    pub async fn ended_audit(
-        &self,
-        after: &str,
-        silent_since: i64,
-        before: i64,
-    ) -> Result<Option<String>, StorageError> {
+    pub async fn ended_audit(&self, after: &str, silent_since: i64, before: i64) -> Result<Option<String>> {
         // From one instance to the next by the index, since there are far more rows than instances.
         let next = query(
             "WITH RECURSIVE instances (instance) AS ( \
@@ -179,7 +169,7 @@ impl Database {
     }
 
     /// Returns where the chain of each instance begins, of those that retention has shortened.
-    pub async fn audit_checkpoints(&self) -> Result<Vec<AuditCheckpoint>, StorageError> {
+    pub async fn audit_checkpoints(&self) -> Result<Vec<AuditCheckpoint>> {
         let checkpoints = query("SELECT instance, seq, hash, seal FROM audit_anchors ORDER BY instance");
         self.fetch_all(checkpoints, |row| {
             Ok(AuditCheckpoint {

@@ -17,7 +17,7 @@ use crate::error::is_rejection;
 use crate::health::Counts;
 use crate::migrations::LOCK_PAUSE;
 use crate::sqlite_files::{self, SqliteFiles};
-use crate::{Health, Kind, Operation, Place, Settings, StorageError, migrations};
+use crate::{Health, Kind, Operation, Place, Result, Settings, StorageError, migrations};
 
 /// Connections to an SQLite file: readers wait neither for each other nor for the writer.
 const SQLITE_CONNECTIONS: u32 = 4;
@@ -59,7 +59,7 @@ impl fmt::Debug for Database {
 impl Database {
     /// Opens the database and brings its tables up to date. Several processes may do so at the same time: one migrates, the
     /// others wait for it. There is no retry, see [`StorageError::is_transient`].
-    pub async fn open(settings: &Settings) -> Result<Self, StorageError> {
+    pub async fn open(settings: &Settings) -> Result<Self> {
         install_default_drivers();
         let place = &settings.place;
         if let Place::File(path) = place {
@@ -117,14 +117,14 @@ impl Database {
 
     /// Begins a call that only reads, each statement for itself.
     #[doc(hidden)]
-    pub async fn read(&self) -> Result<Session, StorageError> {
+    pub async fn read(&self) -> Result<Session> {
         self.session(Operation::Statement).await
     }
 
     /// Begins a transaction. On SQLite it waits here for the write lock, so that what it reads stays true. On PostgreSQL the
     /// isolation is `READ COMMITTED`: an `UPDATE` must first lock whatever has to stay true.
     #[doc(hidden)]
-    pub async fn begin(&self) -> Result<Session, StorageError> {
+    pub async fn begin(&self) -> Result<Session> {
         let mut session = self.session(Operation::Transaction).await?;
         let begin = match self.kind() {
             Kind::Sqlite => "BEGIN IMMEDIATE",
@@ -135,11 +135,7 @@ impl Database {
     }
 
     /// Runs one query that reads, and maps its rows.
-    pub(crate) async fn fetch_all<T>(
-        &self,
-        query: AnyQuery<'_>,
-        map: Map<T>,
-    ) -> Result<Vec<T>, StorageError> {
+    pub(crate) async fn fetch_all<T>(&self, query: AnyQuery<'_>, map: Map<T>) -> Result<Vec<T>> {
         let mut session = self.read().await?;
         let rows = session.fetch_all(query, map).await?;
         session.finish().await?;
@@ -175,7 +171,7 @@ impl Database {
     /// Checks that the file of an SQLite database, and those beside it, are the open ones. If one was removed, a task of its
     /// own restores the whole database at its path; if one was replaced, nothing is done. Until then every call fails with
     /// [`StorageError::Taken`]. To be called within a tokio runtime.
-    pub fn check_in_place(&self) -> Result<(), StorageError> {
+    pub fn check_in_place(&self) -> Result<()> {
         let Some(files) = self.inner.files.get() else {
             return Ok(());
         };
@@ -229,7 +225,7 @@ impl Database {
         self.inner.pool.read().clone()
     }
 
-    async fn session(&self, operation: Operation) -> Result<Session, StorageError> {
+    async fn session(&self, operation: Operation) -> Result<Session> {
         let deadline = Instant::now() + self.timeout();
         let connection = match self.check_in_place() {
             Ok(()) => self.acquire(deadline).await,
@@ -245,7 +241,7 @@ impl Database {
         })
     }
 
-    async fn acquire(&self, deadline: Instant) -> Result<PoolConnection<Any>, StorageError> {
+    async fn acquire(&self, deadline: Instant) -> Result<PoolConnection<Any>> {
         // The pool would retry until the deadline if a server refuses; a call without any connection fails at once.
         if self.kind() == Kind::Postgres && self.pool().size() == 0 {
             let connection = self.connect(deadline).await?;
@@ -254,12 +250,12 @@ impl Database {
         self.outcome(timeout_at(deadline, self.pool().acquire()).await)
     }
 
-    async fn connect(&self, deadline: Instant) -> Result<AnyConnection, StorageError> {
+    async fn connect(&self, deadline: Instant) -> Result<AnyConnection> {
         let connecting = AnyConnection::connect_with(&self.inner.options);
         self.outcome(timeout_at(deadline, connecting).await)
     }
 
-    fn outcome<T>(&self, outcome: Result<Result<T, sqlx::Error>, Elapsed>) -> Result<T, StorageError> {
+    fn outcome<T>(&self, outcome: Result<Result<T, sqlx::Error>, Elapsed>) -> Result<T> {
         let (database, after) = (&self.inner.name, self.timeout());
         match outcome {
             Ok(outcome) => {
@@ -274,7 +270,7 @@ impl Database {
 
     /// Brings the tables up to date. A database that is not in memory gets a connection of its own for that: it says why a
     /// server does not respond, and its lock ends with it.
-    async fn migrate(&self) -> Result<(), StorageError> {
+    async fn migrate(&self) -> Result<()> {
         let (kind, name) = (self.kind(), &self.inner.name);
         if matches!(self.inner.settings.place, Place::Memory) {
             let mut session = self.session(Operation::Transaction).await?;
@@ -324,25 +320,25 @@ impl Drop for Session {
 #[allow(missing_docs, clippy::missing_errors_doc)]
 impl Session {
     /// Executes a statement, and returns the number of rows that it has changed.
-    pub async fn execute(&mut self, query: AnyQuery<'_>) -> Result<u64, StorageError> {
+    pub async fn execute(&mut self, query: AnyQuery<'_>) -> Result<u64> {
         let done = timeout_at(self.deadline, query.execute(&mut *self.connection)).await;
         Ok(self.check(done)?.rows_affected())
     }
 
-    pub async fn fetch_all<T>(&mut self, query: AnyQuery<'_>, map: Map<T>) -> Result<Vec<T>, StorageError> {
+    pub async fn fetch_all<T>(&mut self, query: AnyQuery<'_>, map: Map<T>) -> Result<Vec<T>> {
         let rows = timeout_at(self.deadline, query.fetch_all(&mut *self.connection)).await;
         let rows = self.check(rows)?;
         self.check(Ok(rows.iter().map(map).collect()))
     }
 
-    pub async fn fetch_one<T>(&mut self, query: AnyQuery<'_>, map: Map<T>) -> Result<T, StorageError> {
+    pub async fn fetch_one<T>(&mut self, query: AnyQuery<'_>, map: Map<T>) -> Result<T> {
         let row = timeout_at(self.deadline, query.fetch_one(&mut *self.connection)).await;
         let row = self.check(row)?;
         self.check(Ok(map(&row)))
     }
 
     /// Ends the call; commits its transaction.
-    pub async fn finish(mut self) -> Result<(), StorageError> {
+    pub async fn finish(mut self) -> Result<()> {
         if self.operation == Operation::Transaction {
             self.command("COMMIT").await?;
             // A commit to a file that was removed meanwhile is lost.
@@ -355,13 +351,13 @@ impl Session {
     }
 
     /// Ends a transaction that changes nothing after all.
-    pub async fn roll_back(mut self) -> Result<(), StorageError> {
+    pub async fn roll_back(mut self) -> Result<()> {
         self.command("ROLLBACK").await?;
         self.succeed();
         Ok(())
     }
 
-    async fn command(&mut self, statement: &'static str) -> Result<(), StorageError> {
+    async fn command(&mut self, statement: &'static str) -> Result<()> {
         let done = timeout_at(self.deadline, self.connection.execute(statement)).await;
         self.check(done).map(drop)
     }
@@ -371,7 +367,7 @@ impl Session {
         self.database.inner.counts.succeeded(self.operation);
     }
 
-    fn check<T>(&self, outcome: Result<Result<T, sqlx::Error>, Elapsed>) -> Result<T, StorageError> {
+    fn check<T>(&self, outcome: Result<Result<T, sqlx::Error>, Elapsed>) -> Result<T> {
         let counts = &self.database.inner.counts;
         match &outcome {
             Ok(Ok(_)) => {}

@@ -28,6 +28,9 @@ pub use error::{Kind, StorageError};
 pub use health::{Health, Operation};
 pub use settings::{Place, Settings};
 
+/// The result of a call to the database, unless it names another error.
+type Result<T, E = StorageError> = std::result::Result<T, E>;
+
 /// Returns the current time in microseconds since 1970-01-01 UTC.
 #[must_use]
 pub fn now() -> i64 {

@@ -10,7 +10,7 @@ use sqlx::{AnyConnection, SqlSafeStr};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::files::{open_lock, with_suffix};
-use crate::{Kind, StorageError};
+use crate::{Kind, Result, StorageError};
 
 /// Every migration: its number, what it adds, its SQL. The numbers ascend. A released migration never changes, since each
 /// database knows the checksums of its own.
@@ -31,11 +31,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 pub(crate) const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Brings the tables up to date.
-pub(crate) async fn run(
-    connection: &mut AnyConnection,
-    kind: Kind,
-    database: &str,
-) -> Result<(), StorageError> {
+pub(crate) async fn run(connection: &mut AnyConnection, kind: Kind, database: &str) -> Result<()> {
     let migrations = MIGRATIONS.iter().map(|&(number, name, sql)| {
         let name = Cow::Borrowed(name);
         Migration::new(number, name, MigrationType::Simple, sql.into_sql_str(), false)
@@ -65,7 +61,7 @@ pub(crate) async fn run(
 
 /// Waits for the lock to migrate an SQLite file, which is released when the returned file is closed. sqlx locks servers
 /// only.
-pub(crate) async fn lock(path: &Path) -> Result<File, StorageError> {
+pub(crate) async fn lock(path: &Path) -> Result<File> {
     let path = with_suffix(path, "-migration");
     let deadline = Instant::now() + TIMEOUT;
     let lock = async {

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::server_url::parse_server;
-use crate::{Kind, StorageError};
+use crate::{Kind, Result, StorageError};
 
 /// Where a database is.
 #[derive(Debug, Clone)]
@@ -33,7 +33,7 @@ impl Place {
     /// Parses a URL: `postgres://user:password@host:port/database` (or `postgresql:`), with the parameters of libpq such
     /// as `sslmode=verify-full`; `sqlite:path/of/a/file`; `sqlite::memory:`. The parser is strict: a URL in which the end of
     /// the password is ambiguous is rejected. [`StorageError::Url`] shows no part of the URL.
-    pub fn from_url(url: &SecretString) -> Result<Self, StorageError> {
+    pub fn from_url(url: &SecretString) -> Result<Self> {
         let text = url.expose_secret().trim();
         let place = match text.split_once(':') {
             None => Err("it has no scheme; it should begin with `postgres://` or `sqlite:`"),
@@ -60,7 +60,7 @@ impl Place {
     }
 
     /// Returns the URL for sqlx. It may hold a password.
-    pub(crate) fn url(&self) -> Result<Url, StorageError> {
+    pub(crate) fn url(&self) -> Result<Url> {
         let sqlite = |url: &str| Url::parse(url).map_err(|error| StorageError::url(&error.to_string()));
         match self {
             Self::Memory => sqlite("sqlite::memory:"),

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 use sqlx::{AnyConnection, AssertSqlSafe, Executor};
 
-use crate::StorageError;
 use crate::files::{self, FileId, with_suffix};
+use crate::{Result, StorageError};
 
 /// What SQLite appends to the name of the database for the files beside it.
 const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
@@ -41,7 +41,7 @@ fn removed(path: PathBuf) -> StorageError {
 }
 
 /// Creates the file of a database and its folder, unless they exist. SQLite gives the files beside it the same mode.
-pub(crate) fn create(path: &Path) -> Result<(), StorageError> {
+pub(crate) fn create(path: &Path) -> Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         files::create_folder(folder).map_err(StorageError::file(folder))?;
     }
@@ -78,7 +78,7 @@ impl SqliteFiles {
     }
 
     /// Checks that all files are in place, and logs when that changes.
-    pub(crate) fn check(&self) -> Result<(), StorageError> {
+    pub(crate) fn check(&self) -> Result<()> {
         if self.is_restoring.load(Ordering::Acquire) {
             // The copy in place of the database is another file until it is opened.
             return Err(removed(self.path.clone()));
@@ -96,7 +96,7 @@ impl SqliteFiles {
         found
     }
 
-    fn compare(&self) -> Result<(), StorageError> {
+    fn compare(&self) -> Result<()> {
         let mut missing = None;
         for (path, id) in &*self.open.lock() {
             let path = path.clone();

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 use sqlx::{Row, query};
 
-use crate::{Database, Session, StorageError, now};
+use crate::{Database, Result, Session, now};
 
 /// Seconds of a day, in UTC.
 pub const SECONDS_OF_A_DAY: i64 = 86_400;
@@ -168,7 +168,7 @@ impl Database {
         period: Period,
         quotas: Quotas,
         units: u64,
-    ) -> Result<Grant, StorageError> {
+    ) -> Result<Grant> {
         let mut session = self.begin().await?;
         // Every transaction locks day and month in this order.
         let [day, month] = period.keys();
@@ -195,12 +195,7 @@ impl Database {
 
     /// Adds a batch of usage, all of it or nothing. Adds nothing if `writer` has already added this batch number or a higher
     /// one: a writer that did not receive the outcome of a batch sends it again.
-    pub async fn add_usage(
-        &self,
-        writer: &str,
-        batch: i64,
-        mut usage: Vec<Usage>,
-    ) -> Result<(), StorageError> {
+    pub async fn add_usage(&self, writer: &str, batch: i64, mut usage: Vec<Usage>) -> Result<()> {
         let mut session = self.begin().await?;
         let register = query(
             "INSERT INTO usage_writers (writer, batch, time) VALUES ($1, $2, $3) ON CONFLICT (writer) DO UPDATE \
@@ -234,7 +229,7 @@ impl Database {
     }
 
     /// Deletes the batch numbers of writers that have added no batch since `before`, in microseconds since 1970-01-01 UTC.
-    pub async fn forget_usage_writers(&self, before: i64) -> Result<(), StorageError> {
+    pub async fn forget_usage_writers(&self, before: i64) -> Result<()> {
         let mut session = self.begin().await?;
         let delete = query("DELETE FROM usage_writers WHERE time < $1").bind(before);
         session.execute(delete).await?;
@@ -242,7 +237,7 @@ impl Database {
     }
 
     /// Returns the units that every app has used of this day and month.
-    pub async fn used_units(&self, period: Period) -> Result<Vec<(String, Used)>, StorageError> {
+    pub async fn used_units(&self, period: Period) -> Result<Vec<(String, Used)>> {
         let [day, month] = period.keys();
         let sums = query(
             "SELECT app, CAST(SUM(CASE WHEN period = $1 THEN used ELSE 0 END) AS BIGINT) AS day_used, \
@@ -262,12 +257,7 @@ impl Database {
     }
 
     /// Returns the days from `since` to `until`, both included, of one app or of all, by app and day.
-    pub async fn usage(
-        &self,
-        app: Option<&str>,
-        since: i64,
-        until: i64,
-    ) -> Result<Vec<UsageDay>, StorageError> {
+    pub async fn usage(&self, app: Option<&str>, since: i64, until: i64) -> Result<Vec<UsageDay>> {
         let days = query(
             "SELECT app, day, biometric, liveness, refused FROM usage_days \
              WHERE day >= $1 AND day <= $2 AND (app = $3 OR $4 = 1) ORDER BY app, day",
@@ -292,7 +282,7 @@ fn count(row: &AnyRow, column: &str) -> Result<u64, sqlx::Error> {
 }
 
 /// Adds to the used units of an app in a period, locks their row, and returns the sum.
-async fn add(session: &mut Session, app: &str, period: &str, units: i64) -> Result<u64, StorageError> {
+async fn add(session: &mut Session, app: &str, period: &str, units: i64) -> Result<u64> {
     let add = query(
         "INSERT INTO usage_periods (app, period, used) VALUES ($1, $2, $3) ON CONFLICT (app, period) DO UPDATE \
          SET used = usage_periods.used + excluded.used RETURNING used",

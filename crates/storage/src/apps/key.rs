@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::StorageError;
+use crate::{Result, StorageError};
 
 /// Prefix of generated keys, by which scanners for leaked secrets find them.
 const PREFIX: &str = "lk_";
@@ -70,14 +70,14 @@ pub struct AppKey(SecretString);
 
 impl AppKey {
     /// Generates a key: `lk_` and 64 hexadecimal digits, 256 bits of the operating system's random numbers.
-    pub fn generate() -> Result<Self, StorageError> {
+    pub fn generate() -> Result<Self> {
         let digits = hex::encode(random::<KEY_BYTES>()?);
         Ok(Self(format!("{PREFIX}{digits}").into()))
     }
 
     /// Imports the key of a client that moves here from another service. It should be random, as generated ones are: only
     /// random keys cannot be guessed from their digests in a stolen database. Fails with [`StorageError::Key`].
-    pub fn import(key: impl Into<SecretString>, rule: KeyRule) -> Result<Self, StorageError> {
+    pub fn import(key: impl Into<SecretString>, rule: KeyRule) -> Result<Self> {
         let key = key.into();
         rule.check(key.expose_secret()).map_err(StorageError::Key)?;
         Ok(Self(key))
@@ -91,7 +91,7 @@ impl AppKey {
 }
 
 /// Returns a new label of a key.
-pub(super) fn new_label() -> Result<String, StorageError> {
+pub(super) fn new_label() -> Result<String> {
     Ok(hex::encode(random::<LABEL_BYTES>()?))
 }
 
@@ -107,14 +107,14 @@ pub struct SaltedDigest {
 
 impl SaltedDigest {
     /// Returns the digest of a key with a new salt.
-    pub fn new(key: &[u8]) -> Result<Self, StorageError> {
+    pub fn new(key: &[u8]) -> Result<Self> {
         let salt = random()?;
         let digest = digest(&salt, key);
         Ok(Self { salt, digest })
     }
 
     /// Returns a digest that no key matches; a comparison takes as long as any other.
-    pub fn of_no_key() -> Result<Self, StorageError> {
+    pub fn of_no_key() -> Result<Self> {
         Ok(Self {
             salt: random()?,
             digest: random()?,
@@ -143,7 +143,7 @@ fn digest(salt: &[u8], key: &[u8]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-fn random<const N: usize>() -> Result<[u8; N], StorageError> {
+fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| StorageError::Random(error.to_string()))?;
     Ok(bytes)

@@ -10,14 +10,14 @@ use super::{
     AppKey, AppLimits, AppSettings, MAX_LIVE_KEYS, NewApp, Rotated, Rotation, SaltedDigest, StoredApp,
     StoredKey,
 };
-use crate::{Database, Session, StorageError, now};
+use crate::{Database, Result, Session, StorageError, now};
 
 /// How long a dead key stays in the database, in microseconds: 90 days.
 const RETENTION: i64 = 90 * 86_400 * 1_000_000;
 
 impl Database {
     /// Returns how often apps were changed. 0: there has never been an app.
-    pub async fn apps_revision(&self) -> Result<i64, StorageError> {
+    pub async fn apps_revision(&self) -> Result<i64> {
         let mut session = self.read().await?;
         let revision = revision(&mut session).await?;
         session.finish().await?;
@@ -25,7 +25,7 @@ impl Database {
     }
 
     /// Returns all apps by their ids, and their revision. They may already be newer.
-    pub async fn apps(&self) -> Result<(i64, Vec<StoredApp>), StorageError> {
+    pub async fn apps(&self) -> Result<(i64, Vec<StoredApp>)> {
         let mut session = self.read().await?;
         // In this order: a change in between raises the revision again.
         let revision = revision(&mut session).await?;
@@ -43,7 +43,7 @@ impl Database {
     }
 
     /// Returns the app of this id.
-    pub async fn app(&self, id: &str) -> Result<Option<StoredApp>, StorageError> {
+    pub async fn app(&self, id: &str) -> Result<Option<StoredApp>> {
         let mut session = self.read().await?;
         let mut found = select_app(&mut session, id).await?;
         if let Some(app) = &mut found {
@@ -55,18 +55,13 @@ impl Database {
 
     /// Creates an app with this key. The settings must be valid.
     /// Fails with [`StorageError::AppExists`] if there is one of this id.
-    pub async fn create_app(
-        &self,
-        id: &str,
-        settings: &AppSettings,
-        key: AppKey,
-    ) -> Result<NewApp, StorageError> {
+    pub async fn create_app(&self, id: &str, settings: &AppSettings, key: AppKey) -> Result<NewApp> {
         let created = self.insert_app(id, settings, key, false).await?;
         created.ok_or_else(|| StorageError::AppExists(id.to_owned()))
     }
 
     /// Creates an app with this key unless there is or has ever been an app. Of several replicas that start at once one does.
-    pub async fn create_first_app(&self, id: &str, key: AppKey) -> Result<Option<NewApp>, StorageError> {
+    pub async fn create_first_app(&self, id: &str, key: AppKey) -> Result<Option<NewApp>> {
         self.insert_app(id, &AppSettings::default(), key, true).await
     }
 
@@ -76,7 +71,7 @@ impl Database {
         settings: &AppSettings,
         key: AppKey,
         only_first: bool,
-    ) -> Result<Option<NewApp>, StorageError> {
+    ) -> Result<Option<NewApp>> {
         let label = new_label()?;
         let digest = SaltedDigest::new(key.expose().as_bytes())?;
         let mut session = self.begin().await?;
@@ -107,7 +102,7 @@ impl Database {
         &self,
         id: &str,
         change: impl FnOnce(&mut AppSettings) + Send,
-    ) -> Result<AppSettings, StorageError> {
+    ) -> Result<AppSettings> {
         let (mut session, app) = self.change(id).await?;
         let mut settings = app.settings;
         change(&mut settings);
@@ -117,7 +112,7 @@ impl Database {
     }
 
     /// Begins a change of an app.
-    async fn change(&self, id: &str) -> Result<(Session, StoredApp), StorageError> {
+    async fn change(&self, id: &str) -> Result<(Session, StoredApp)> {
         let mut session = self.begin().await?;
         next_revision(&mut session).await?;
         match select_app(&mut session, id).await? {
@@ -131,7 +126,7 @@ impl Database {
 
     /// Deletes an app and its keys.
     /// Fails with [`StorageError::UnknownApp`] if there is none.
-    pub async fn delete_app(&self, id: &str) -> Result<(), StorageError> {
+    pub async fn delete_app(&self, id: &str) -> Result<()> {
         let (mut session, _) = self.change(id).await?;
         let delete = query("DELETE FROM apps WHERE id = $1");
         session.execute(delete.bind(id)).await?;
@@ -140,12 +135,7 @@ impl Database {
 
     /// Adds a key to an app, and makes the previous keys expire.
     /// Fails with [`StorageError::UnknownApp`], or with [`StorageError::TooManyKeys`] unless the rotation is forced.
-    pub async fn rotate_key(
-        &self,
-        id: &str,
-        key: &AppKey,
-        rotation: Rotation,
-    ) -> Result<Rotated, StorageError> {
+    pub async fn rotate_key(&self, id: &str, key: &AppKey, rotation: Rotation) -> Result<Rotated> {
         let label = new_label()?;
         let digest = SaltedDigest::new(key.expose().as_bytes())?;
         let grace = i64::try_from(rotation.grace.as_micros()).unwrap_or(i64::MAX);
@@ -182,25 +172,25 @@ impl Database {
     }
 }
 
-async fn revision(session: &mut Session) -> Result<i64, StorageError> {
+async fn revision(session: &mut Session) -> Result<i64> {
     let revision = query("SELECT revision FROM apps_revision WHERE id = 1");
     session.fetch_one(revision, |row| row.try_get(0)).await
 }
 
 /// Counts a change. Every transaction that makes one begins with it: it locks the row, which puts changes in order.
-async fn next_revision(session: &mut Session) -> Result<i64, StorageError> {
+async fn next_revision(session: &mut Session) -> Result<i64> {
     let next = query("UPDATE apps_revision SET revision = revision + 1 WHERE id = 1 RETURNING revision");
     session.fetch_one(next, |row| row.try_get(0)).await
 }
 
 /// Returns an app without its keys.
-async fn select_app(session: &mut Session, id: &str) -> Result<Option<StoredApp>, StorageError> {
+async fn select_app(session: &mut Session, id: &str) -> Result<Option<StoredApp>> {
     let select = query("SELECT * FROM apps WHERE id = $1").bind(id);
     Ok(session.fetch_all(select, app).await?.pop())
 }
 
 /// Returns the keys of an app, the newest first.
-async fn keys(session: &mut Session, app: &str) -> Result<Vec<StoredKey>, StorageError> {
+async fn keys(session: &mut Session, app: &str) -> Result<Vec<StoredKey>> {
     let keys = query("SELECT * FROM app_keys WHERE app = $1 ORDER BY created DESC, label");
     session.fetch_all(keys.bind(app), key).await
 }
@@ -211,7 +201,7 @@ async fn insert_key(
     label: &str,
     digest: &SaltedDigest,
     now: i64,
-) -> Result<(), StorageError> {
+) -> Result<()> {
     let insert =
         query("INSERT INTO app_keys (label, app, salt, digest, created) VALUES ($1, $2, $3, $4, $5)");
     let insert = insert.bind(label).bind(app).bind(hex::encode(digest.salt));
@@ -220,12 +210,7 @@ async fn insert_key(
 }
 
 /// Writes the settings of an app.
-async fn update(
-    session: &mut Session,
-    id: &str,
-    settings: &AppSettings,
-    now: i64,
-) -> Result<(), StorageError> {
+async fn update(session: &mut Session, id: &str, settings: &AppSettings, now: i64) -> Result<()> {
     let update = query(
         "UPDATE apps SET disabled = $1, default_profile = $2, profiles = $3, endpoints = $4, \
          liveness_threshold_floor = $5, requests_per_second = $6, burst = $7, concurrent_requests = $8, \
