@@ -76,8 +76,8 @@ fn compare(shared: &Path, builder: EngineBuilder) -> Result<MatchScores, Failed>
     let root = shared.join("data/lfw-dev/images");
     let acquired = Evaluation::new(&engine, &root).embed(&images, FaceChoice::Centre)?;
     let people: Vec<u32> = (0..).take(images.len()).collect();
-    let (images, _) = acquired.into_all_pairs(&people);
-    ensure!(images.len() == 1_066, "{} images have a face", images.len());
+    let (images, acquired) = acquired.into_all_pairs(&people);
+    ensure!(acquired.len() == 1_066, "{} images have a face", acquired.len());
     Ok(all_pairs(&images, HELD_IMPOSTORS, threads()))
 }
 
@@ -105,7 +105,7 @@ fn calibration(pack: &Pack) -> &MatchCalibration {
 /// The calibration's points whose false match rate is not within the interval of what is found, over people.
 fn contradicted(scores: &MatchScores, pack: &Pack) -> Vec<String> {
     let points = &calibration(pack).points;
-    let intervals = Bootstrap::new(threads()).intervals(scores.people(), |weights| {
+    let intervals = Bootstrap::new(threads()).intervals(scores.people, |weights| {
         let (_, impostor) = scores.weighted(weights);
         points
             .iter()

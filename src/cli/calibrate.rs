@@ -146,10 +146,15 @@ fn fit_match(arguments: &MatchArguments, engine: &EngineArguments) -> Result<(),
     let work = arguments.source.read()?;
     let engine = engine.raw_builder()?.build()?;
     let bar = Bar::new();
-    let evaluation = Evaluation::new(&engine, work.root)
-        .with_data(&work.data)
-        .with_progress(&bar);
-    let options = MatchOptions::default().with_face(arguments.source.face());
+    let evaluation = Evaluation {
+        data: &work.data,
+        progress: &bar,
+        ..Evaluation::new(&engine, work.root)
+    };
+    let options = MatchOptions {
+        face: arguments.source.face(),
+        ..MatchOptions::default()
+    };
     let report = match &work.list {
         Comparisons::All(people) => evaluation.all_pairs(people, None, &options)?,
         Comparisons::Pairs(list) => evaluation.pairs(list, None, &options)?.0,
@@ -185,12 +190,14 @@ fn fit_match(arguments: &MatchArguments, engine: &EngineArguments) -> Result<(),
 
 fn fit_liveness(arguments: &LivenessArguments, engine: &EngineArguments) -> Result<(), Failure> {
     arguments.file.check_folder()?;
-    let targets =
-        LivenessTargets::new(arguments.apcer, arguments.bpcer)?.with_allow_easier(arguments.allow_easier);
+    let targets = LivenessTargets::new(arguments.apcer, arguments.bpcer, arguments.allow_easier)?;
     let work = arguments.source.read()?;
     let engine = engine.raw_builder()?.build()?;
     let bar = Bar::new();
-    let evaluation = Evaluation::new(&engine, work.root).with_progress(&bar);
+    let evaluation = Evaluation {
+        progress: &bar,
+        ..Evaluation::new(&engine, work.root)
+    };
     let (_, scores) = evaluation.liveness(&work.list)?;
     let (name, date) = (
         arguments.file.name.as_deref().unwrap_or(&work.name),

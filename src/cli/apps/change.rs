@@ -252,7 +252,10 @@ impl RotateArguments {
         let id = self.change.id();
         let access = Access::open(&self.change.app.common, true).await?;
         let key = self.key.key(access.config.key_rule())?;
-        let rotation = Rotation::new(self.grace).with_force(self.force);
+        let rotation = Rotation {
+            grace: self.grace,
+            force: self.force,
+        };
         let rotated = access.database.rotate_key(id, &key, rotation).await?;
         self.change.wait(&access).await;
         let shown = self.key.shown(&key);

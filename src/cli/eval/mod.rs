@@ -76,15 +76,19 @@ fn eval_match(arguments: &MatchArguments, engine: &EngineArguments) -> Result<()
     let train = arguments.train.as_deref().map(PairList::read).transpose()?;
     let engine = engine.builder()?.uncalibrated(true).build()?;
     let face = arguments.source.face();
-    let options = MatchOptions::default()
-        .with_face(face)
-        .with_profile(Profile::builtin(&arguments.profile).ok_or("unknown profile")?);
+    let mut options = MatchOptions {
+        face,
+        profile: Profile::builtin(&arguments.profile).ok_or("unknown profile")?,
+        folds: None,
+    };
     let journal = output.journal(arguments.resume, JournalContent::Embeddings(face), &engine)?;
     let bar = Bar::new();
-    let evaluation = Evaluation::new(&engine, work.root)
-        .with_data(&work.data)
-        .with_journal(journal.as_ref())
-        .with_progress(&bar);
+    let evaluation = Evaluation {
+        data: &work.data,
+        journal: journal.as_ref(),
+        progress: &bar,
+        ..Evaluation::new(&engine, work.root)
+    };
     let report = match &work.list {
         Comparisons::All(people) => {
             let mut file = None;
@@ -99,7 +103,7 @@ fn eval_match(arguments: &MatchArguments, engine: &EngineArguments) -> Result<()
                 .as_ref()
                 .map(|train| evaluation.pairs(train, None, &options));
             let training = training.transpose()?.map(|(_, scores)| scores);
-            let options = options.with_folds(arguments.folds.map(|folds| folds as usize));
+            options.folds = arguments.folds.map(|folds| folds as usize);
             let (report, scores) = evaluation.pairs(list, training.as_ref(), &options)?;
             if let Some(file) = output.open("scores.csv")? {
                 scores.write_csv(file)?;
@@ -117,10 +121,12 @@ fn eval_liveness(arguments: &LivenessArguments, engine: &EngineArguments) -> Res
     let engine = engine.builder()?.uncalibrated(true).build()?;
     let journal = output.journal(arguments.resume, JournalContent::Scores, &engine)?;
     let bar = Bar::new();
-    let evaluation = Evaluation::new(&engine, work.root)
-        .with_data(&work.data)
-        .with_journal(journal.as_ref())
-        .with_progress(&bar);
+    let evaluation = Evaluation {
+        data: &work.data,
+        journal: journal.as_ref(),
+        progress: &bar,
+        ..Evaluation::new(&engine, work.root)
+    };
     let (report, scores) = evaluation.liveness(&work.list)?;
     if let Some(file) = output.open("scores.csv")? {
         scores.write_csv(file)?;

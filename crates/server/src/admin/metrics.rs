@@ -68,7 +68,7 @@ fn record(admin: &Admin) {
     let storage = service.database.health();
     gauge!(name::STORAGE_UP).set(if storage.is_up { 1.0 } else { 0.0 });
     for (operation, count) in storage.errors {
-        counter!(name::STORAGE_ERRORS, "operation" => operation.as_str()).absolute(count);
+        counter!(name::STORAGE_ERRORS, "operation" => <&str>::from(operation)).absolute(count);
     }
     if let Some(audit) = &service.observers.audit {
         gauge!(name::AUDIT_LAG).set(audit.lag().as_secs_f64());

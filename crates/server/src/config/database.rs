@@ -45,8 +45,11 @@ impl DatabaseConfig {
             Some(url) => Place::from_url(url)?,
             None => Place::File(data_folder.join(FILE)),
         };
-        let settings = Settings::new(place).with_timeout(self.timeout);
-        Ok(settings.with_connections(self.connections))
+        Ok(Settings {
+            place,
+            timeout: self.timeout,
+            connections: self.connections,
+        })
     }
 }
 

@@ -92,7 +92,7 @@ pub(crate) fn print(runtime: &Runtime, pack: &Pack, data: &Path) -> Result<(), F
         for rate in RATES {
             let missed = scores
                 .threshold_at(rate)
-                .and_then(|threshold| scores.false_non_match_rate(threshold))
+                .and_then(|threshold| scores.genuine().share_below(threshold))
                 .ok_or("too few comparisons")?;
             print!(" {:.2} % |", 100.0 * missed);
         }

@@ -77,7 +77,7 @@ impl App {
             disabled: true,
             default_profile: Profile::default(),
             threshold_floor: 0.0,
-            limits: AppLimits::none(),
+            limits: AppLimits::default(),
             endpoints: None,
             profiles: Vec::new(),
         }

@@ -39,7 +39,9 @@ impl Hang {
 
 /// A database whose calls are not given up in the time of a test.
 fn patient(folder: &Path) -> Settings {
-    Settings::new(Place::File(folder.join("likeness.db"))).with_timeout(Duration::from_secs(600))
+    let mut settings = Settings::new(Place::File(folder.join("likeness.db")));
+    settings.timeout = Duration::from_secs(600);
+    settings
 }
 
 /// Waits until something is so, in real time.
@@ -111,7 +113,7 @@ impl Fixture {
 }
 
 fn app(edit: impl FnOnce(&mut AppLimits)) -> App {
-    let mut limits = AppLimits::none();
+    let mut limits = AppLimits::default();
     edit(&mut limits);
     App::with_limits("acme", Profile::default(), limits)
 }
