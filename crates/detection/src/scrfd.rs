@@ -67,11 +67,7 @@ fn without_landmarks(has: String) -> Misfit {
     )
 }
 
-fn level<'a>(
-    stride: u32,
-    outputs: &'a Outputs<'_>,
-    view: &View,
-) -> Result<Level<'a>, DetectionError> {
+fn level<'a>(stride: u32, outputs: &'a Outputs<'_>, view: &View) -> Result<Level<'a>, DetectionError> {
     read(stride, outputs.all(), view).map_err(|misfit| FAMILY.adapter.misfit(outputs.model(), misfit).into())
 }
 

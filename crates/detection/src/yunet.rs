@@ -45,11 +45,7 @@ fn check(outputs: &[TensorSpec]) -> Result<(), Misfit> {
     Ok(())
 }
 
-fn level<'a>(
-    stride: u32,
-    outputs: &'a Outputs<'_>,
-    view: &View,
-) -> Result<Level<'a>, DetectionError> {
+fn level<'a>(stride: u32, outputs: &'a Outputs<'_>, view: &View) -> Result<Level<'a>, DetectionError> {
     let (columns, rows) = view.cells(stride);
     let cells = columns as usize * rows as usize;
     let numbers = |(kind, per_cell): (&str, usize)| {
@@ -65,7 +61,8 @@ fn level<'a>(
         })
     };
     let [class, objectness, boxes, landmarks] = KINDS.map(numbers);
-    let score = |(class, objectness): (&f32, &f32)| (class.clamp(0.0, 1.0) * objectness.clamp(0.0, 1.0)).sqrt();
+    let score =
+        |(class, objectness): (&f32, &f32)| (class.clamp(0.0, 1.0) * objectness.clamp(0.0, 1.0)).sqrt();
     Ok(Level {
         stride,
         anchors: 1,

@@ -51,7 +51,7 @@ fn enabled(app: &StoredApp) -> &'static str {
 pub(super) fn whole(app: &StoredApp) -> Result<(), Failure> {
     let settings = &app.settings;
     let limits = &settings.limits;
-    let names = |names: &Vec<AppEndpoint>| names.iter().map(|name| name.as_str()).collect::<Vec<_>>();
+    let names = |names: &Vec<AppEndpoint>| names.iter().map(AppEndpoint::to_string).collect::<Vec<_>>();
     let endpoints = settings.endpoints.as_ref().map(|list| names(list).join(", "));
     let default_profile = settings.default_profile.as_ref();
     let profiles = settings.profiles.as_ref().map(|names| names.join(", "));
