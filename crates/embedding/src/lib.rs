@@ -14,6 +14,7 @@
 //! ```
 
 mod aligned_crop;
+mod cohort;
 mod embedding;
 mod ensemble;
 mod error;
@@ -22,6 +23,9 @@ use likeness_face::Landmarks;
 use likeness_imaging::Image;
 
 pub use aligned_crop::{AlignedCropEmbedder, Template, align};
+pub use cohort::{
+    Cohort, CohortBinding, CohortError, MAX_COHORT_BYTES, MIN_CENTROIDS, Similarity, normalise,
+};
 pub use embedding::Embedding;
 pub use ensemble::{open, open_model};
 pub use error::EmbeddingError;
