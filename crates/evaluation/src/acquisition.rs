@@ -201,6 +201,12 @@ impl Acquisition {
         AcquisitionReport::of(self.statuses.iter().copied())
     }
 
+    /// Returns the embeddings of some images.
+    pub(crate) fn into_rows(mut self, images: &[u32]) -> Rows {
+        self.embeddings.retain(images);
+        self.embeddings
+    }
+
     /// Returns the embeddings for comparing all pairs, with the people that the images show, and the images they are of.
     /// Nothing is copied to another place.
     #[must_use]

@@ -56,6 +56,14 @@ impl Rows {
     }
 
     /// Returns a vector without its padding.
+    /// Returns a row with the zeros that [`dot`] takes; empty where there is none.
+    pub(crate) fn padded(&self, index: usize) -> &[f32] {
+        let row = self.row();
+        self.values
+            .get(index * row..(index + 1) * row)
+            .unwrap_or_default()
+    }
+
     pub(crate) fn get(&self, index: usize) -> Option<&[f32]> {
         let begin = index * self.row();
         self.values.get(begin..begin + self.dimensions)
@@ -160,7 +168,7 @@ impl AllPairs {
 
 /// Returns the cosine of two unit vectors, summed in an order that depends only on their length. Within 1e-6 of the
 /// engine's, which sums in double precision.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0f32; LANES];
     for (a, b) in a.chunks_exact(LANES).zip(b.chunks_exact(LANES)) {
         for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
