@@ -29,10 +29,11 @@
 //! the stability policy.
 
 pub use likeness_engine::{
-    Budget, BuildError, CalibrationInfo, Comparison, DEFAULT_MAX_FACES, EmbedOptions, EmbeddedFace, Engine,
-    EngineBuilder, EngineError, EngineInfo, EngineLabels, ImageReport, ImageRole, Input, LivenessCheck,
-    LivenessOptions, ModelCheck, ModelError, PackCheck, PackInfo, Role, RuntimeInfo, SelfTest, Size, Timings,
-    VectorCheck, Verification, VerifyOptions, check, default_passes, self_test,
+    Budget, BuildError, CalibrationInfo, CohortChoice, CohortInfo, Comparison, DEFAULT_MAX_FACES,
+    EmbedOptions, EmbeddedFace, Engine, EngineBuilder, EngineError, EngineInfo, EngineLabels, ImageReport,
+    ImageRole, Input, LivenessCheck, LivenessOptions, ModelCheck, ModelError, PackCheck, PackInfo, Role,
+    RuntimeInfo, SelfTest, Size, Timings, VectorCheck, Verification, VerifyOptions, check, default_passes,
+    self_test,
 };
 
 /// Profiles, thresholds and decisions.

@@ -59,9 +59,14 @@ impl VerifyArguments {
 }
 
 fn print_readable(profile: &str, verification: &Verification) -> Result<(), Failure> {
-    let similarity = verification
-        .similarity
-        .map_or_else(String::new, |similarity| format!(" (similarity {similarity:.4})"));
+    let similarity = verification.similarity.map_or_else(String::new, |similarity| {
+        let kind = if similarity.normalised.is_some() {
+            "normalised "
+        } else {
+            ""
+        };
+        format!(" ({kind}similarity {:.4})", similarity.value())
+    });
     say(format_args!(
         "{}  match {}{similarity}, liveness {}, profile {profile}",
         verification.decision.outcome().as_str().to_uppercase(),

@@ -6,16 +6,13 @@
 //! alternatives, in docs/accuracy.md.
 
 use half::f16;
-use likeness_packs::{ChannelOrder, Manifest};
+use likeness_packs::{ChannelOrder, MAX_COHORT_BYTES, Manifest};
 use sha2::{Digest, Sha256};
 
 use crate::{Embedding, EmbeddingError};
 
 /// Fewest centroids: with fewer, a level says more about single people than about a population.
 pub const MIN_CENTROIDS: usize = 64;
-
-/// Most bytes of a cohort file: 4,096 centroids of 2,048 numbers.
-pub const MAX_COHORT_BYTES: usize = HEADER + 4_096 * 2_048 * 2;
 
 const MAGIC: &[u8; 8] = b"LKCOHORT";
 const VERSION: u32 = 1;
@@ -50,6 +47,15 @@ pub struct Similarity {
 }
 
 impl Similarity {
+    /// Returns the similarity where there is no cohort.
+    #[must_use]
+    pub const fn from_cosine(cosine: f32) -> Self {
+        Self {
+            cosine,
+            normalised: None,
+        }
+    }
+
     /// Returns the similarity that a calibration is about: the normalised one where there is a cohort, else the cosine.
     #[must_use]
     pub fn value(&self) -> f32 {
@@ -141,7 +147,7 @@ impl Cohort {
     /// # Errors
     /// [`CohortError::Invalid`], with the reason.
     pub fn parse(bytes: &[u8]) -> Result<Self, CohortError> {
-        if bytes.len() > MAX_COHORT_BYTES {
+        if bytes.len() as u64 > MAX_COHORT_BYTES {
             return Err(invalid(format!("it has more than {MAX_COHORT_BYTES} bytes")));
         }
         let mut rest = bytes;
@@ -241,6 +247,12 @@ impl Cohort {
         if values.len() != self.dimensions {
             return Err(EmbeddingError::Dimensions(values.len(), self.dimensions));
         }
+        Ok(self.level_of(values))
+    }
+
+    /// Returns the level of a vector of unit length, of as many numbers as the centroids have.
+    #[must_use]
+    pub fn level_of(&self, values: &[f32]) -> f32 {
         let mut cosines: Vec<f64> = self
             .centroids
             .chunks_exact(self.dimensions)
@@ -250,7 +262,7 @@ impl Cohort {
             })
             .collect();
         cosines.sort_unstable_by(|a, b| b.total_cmp(a));
-        Ok((cosines.iter().take(self.k).sum::<f64>() / self.k as f64) as f32)
+        (cosines.iter().take(self.k).sum::<f64>() / self.k as f64) as f32
     }
 
     /// Returns the similarity of two faces, cosine and normalised.
@@ -369,7 +381,7 @@ mod tests {
                 "8192 bytes of centroids expected, 8191 found",
             ),
             (good[..70].to_vec(), "it ends early"),
-            (vec![0; MAX_COHORT_BYTES + 1], "it has more than"),
+            (vec![0; MAX_COHORT_BYTES as usize + 1], "it has more than"),
         ] {
             let error = Cohort::parse(&bytes).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");

@@ -23,9 +23,7 @@ use likeness_face::Landmarks;
 use likeness_imaging::Image;
 
 pub use aligned_crop::{AlignedCropEmbedder, Template, align};
-pub use cohort::{
-    Cohort, CohortBinding, CohortError, MAX_COHORT_BYTES, MIN_CENTROIDS, Similarity, normalise,
-};
+pub use cohort::{Cohort, CohortBinding, CohortError, MIN_CENTROIDS, Similarity, normalise};
 pub use embedding::Embedding;
 pub use ensemble::{open, open_model};
 pub use error::EmbeddingError;

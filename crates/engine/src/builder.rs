@@ -1,16 +1,17 @@
 //! Builds an engine.
 
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use likeness_detection::{self as detection, FaceDetector};
-use likeness_embedding::{self as embedding, FaceEmbedder};
+use likeness_embedding::{self as embedding, Cohort, CohortBinding, FaceEmbedder};
 use likeness_imaging::ImageLimits;
 use likeness_liveness::{LivenessModel, ScaledCropLiveness};
 use likeness_packs::Passes;
 use likeness_packs::{
-    Calibration, CalibrationFile, DEFAULT_PACK, LivenessCalibration, LivenessCurve, MatchCalibration, Pack,
-    PackError, ScoreCurve, Store, StoreSearch,
+    Calibration, CalibrationFile, DEFAULT_PACK, LivenessCalibration, LivenessCurve, MAX_COHORT_BYTES,
+    MatchCalibration, Pack, PackError, ScoreCurve, Store, StoreSearch,
 };
 use likeness_quality::FaceQuality;
 use likeness_runtime::{Execution, LibrarySearch, Provider, Runtime, available_workers};
@@ -18,7 +19,7 @@ use likeness_runtime::{Execution, LibrarySearch, Provider, Runtime, available_wo
 use crate::engine::{Engine, FreedMemory, Inner};
 use crate::error::{BuildError, ModelError};
 use crate::faces::Detail;
-use crate::info::{CalibrationInfo, EngineInfo, EngineLabels, PackInfo, RuntimeInfo};
+use crate::info::{CalibrationInfo, CohortInfo, EngineInfo, EngineLabels, PackInfo, RuntimeInfo};
 use crate::self_test::self_test;
 use crate::workers::{Worker, Workers};
 
@@ -32,6 +33,27 @@ pub fn default_passes(provider: Provider) -> Passes {
     match provider {
         Provider::Cpu => Passes::all(),
         _ => Passes::portable(),
+    }
+}
+
+/// The cohort that similarities are normalised by.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum CohortChoice {
+    /// That of the match calibration in use: the pack's own, or a calibration file's; none where it has none.
+    #[default]
+    Calibrated,
+    /// None: the similarity is the cosine, calibrated by the pack's points for it.
+    None,
+    /// A file written by `likeness calibrate cohort`, which must be the one of the match calibration in use.
+    File(PathBuf),
+}
+
+impl CohortChoice {
+    fn file_name(&self) -> Option<String> {
+        match self {
+            Self::File(path) => Some(path.file_name()?.to_string_lossy().into_owned()),
+            _ => None,
+        }
     }
 }
 
@@ -51,6 +73,7 @@ pub struct EngineBuilder {
     max_faces: usize,
     min_face_score: Option<f32>,
     calibrations: Vec<PathBuf>,
+    cohort: CohortChoice,
     passes: Option<Passes>,
     uncalibrated: bool,
     raw_scores: bool,
@@ -93,6 +116,7 @@ impl EngineBuilder {
             max_faces: DEFAULT_MAX_FACES,
             min_face_score: None,
             calibrations: Vec::new(),
+            cohort: CohortChoice::default(),
             passes: None,
             uncalibrated: false,
             raw_scores: false,
@@ -171,6 +195,12 @@ impl EngineBuilder {
     /// confidence and once for the liveness.
     pub fn calibration_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.calibrations.push(path.into());
+        self
+    }
+
+    /// The cohort that similarities are normalised by. Default: that of the match calibration in use.
+    pub fn cohort(mut self, choice: CohortChoice) -> Self {
+        self.cohort = choice;
         self
     }
 
@@ -257,7 +287,13 @@ impl EngineBuilder {
         if let Some(parts) = parts.filter(|_| self.self_test) {
             parts.self_test()?;
         }
-        let (match_curve, match_calibration) = self.match_curve(parts, calibrations.of_match.as_ref())?;
+        let of_match = calibrations.of_match.as_ref();
+        let cohort = self.find_cohort(parts, of_match.map(|(path, calibration)| (*path, calibration)))?;
+        let (match_curve, match_calibration) = self.match_curve(
+            parts,
+            of_match.map(|(_, calibration)| calibration),
+            cohort.is_some(),
+        )?;
         let (liveness_curve, liveness_calibration) =
             self.liveness_curve(parts, calibrations.of_liveness.as_ref());
         let info = EngineInfo {
@@ -265,12 +301,18 @@ impl EngineBuilder {
             pack: parts.map(|parts| PackInfo::of(parts.pack.manifest())),
             match_calibration,
             liveness_calibration,
+            cohort: cohort.as_ref().map(CohortInfo::of),
             workers,
         };
         Ok(Engine {
             inner: Arc::new(Inner {
                 workers: Workers::start(workers, || self.worker(parts))?,
                 match_curve,
+                cohort,
+                cohort_file: self.cohort.file_name(),
+                cohort_binding: parts
+                    .filter(|_| self.embedder.is_none())
+                    .map(|parts| CohortBinding::of(parts.pack.manifest())),
                 liveness_curve,
                 limits: self.limits,
                 max_faces: self.max_faces,
@@ -313,7 +355,91 @@ impl EngineBuilder {
                 file.pack, file.pack_version, file.pack_digest
             ));
         }
+        match &self.cohort {
+            CohortChoice::Calibrated => {}
+            CohortChoice::None => parts.push("no cohort".to_owned()),
+            CohortChoice::File(path) => {
+                parts.push(format!("cohort {}", read_cohort(path)?.sha256()));
+            }
+        }
         Ok(parts.join(", "))
+    }
+
+    /// Returns the cohort of the match calibration in use: of the file, with its path, or the pack's.
+    fn find_cohort(
+        &self,
+        parts: Option<&Parts>,
+        of_file: Option<(&Path, &MatchCalibration)>,
+    ) -> Result<Option<Cohort>, BuildError> {
+        let Some(pack) = parts.map(|parts| &parts.pack).filter(|_| self.embedder.is_none()) else {
+            return match &self.cohort {
+                CohortChoice::File(path) => Err(BuildError::Setting(format!(
+                    "cohort {}: it is for a pack's embedder, but this engine's is custom",
+                    path.display()
+                ))),
+                _ => Ok(None),
+            };
+        };
+        let wanted = match of_file {
+            Some((_, calibration)) => calibration.cohort.as_ref(),
+            None => pack.manifest().cohort(),
+        };
+        let cohort = match (&self.cohort, wanted, of_file) {
+            (CohortChoice::None, Some(_), Some((path, _))) => {
+                return Err(BuildError::Setting(format!(
+                    "calibration {}: it was measured with a cohort, but none is to be used: calibrate again",
+                    path.display()
+                )));
+            }
+            (CohortChoice::None, ..) | (CohortChoice::Calibrated, None, _) => return Ok(None),
+            (CohortChoice::File(path), ..) => {
+                let cohort = read_cohort(path)?;
+                let measured = self.raw_scores
+                    || wanted.is_some_and(|wanted| wanted.sha256 == cohort.sha256())
+                    || (self.uncalibrated && of_file.is_none() && wanted.is_none());
+                if !measured {
+                    return Err(BuildError::Setting(format!(
+                        "cohort {}: the match calibration was measured {}: run `likeness calibrate match` with this cohort \
+                         and use the calibration file that it writes",
+                        path.display(),
+                        wanted.map_or("without a cohort", |_| "with another cohort")
+                    )));
+                }
+                cohort
+            }
+            (CohortChoice::Calibrated, Some(wanted), of_file) => {
+                let own = pack.cohort().map(Cohort::parse).transpose();
+                let own = own.map_err(|error| cohort_fault("of the pack", &error))?;
+                match (own, of_file) {
+                    (Some(own), _) if own.sha256() == wanted.sha256 => own,
+                    (_, Some((calibration, _))) => {
+                        let Some(file) = &wanted.file else {
+                            return Err(BuildError::Setting(format!(
+                                "calibration {}: it was measured with a cohort that is not the pack's, and names no file",
+                                calibration.display()
+                            )));
+                        };
+                        let path = calibration.with_file_name(file);
+                        let cohort = read_cohort(&path)?;
+                        if cohort.sha256() != wanted.sha256 {
+                            return Err(BuildError::Setting(format!(
+                                "cohort {}: calibration {} was measured with another one: expected SHA-256 {}, found {}",
+                                path.display(),
+                                calibration.display(),
+                                wanted.sha256,
+                                cohort.sha256()
+                            )));
+                        }
+                        cohort
+                    }
+                    // The pack's files were verified.
+                    (_, None) => return Ok(None),
+                }
+            }
+        };
+        let checked = cohort.check(&CohortBinding::of(pack.manifest()));
+        checked.map_err(|error| cohort_fault(cohort.sha256(), &error))?;
+        Ok(Some(cohort))
     }
 
     /// Returns the curve to match confidences, where there is one, and where it comes from.
@@ -321,6 +447,7 @@ impl EngineBuilder {
         &self,
         parts: Option<&Parts>,
         of_file: Option<&MatchCalibration>,
+        has_cohort: bool,
     ) -> Result<(Option<ScoreCurve>, CalibrationInfo), BuildError> {
         if self.raw_scores {
             return Ok((None, CalibrationInfo::Uncalibrated));
@@ -331,7 +458,11 @@ impl EngineBuilder {
         let manifest = parts
             .map(|parts| parts.pack.manifest())
             .ok_or_else(|| missing("embedder"))?;
-        match of_file.or(manifest.calibration.of_match.as_ref()) {
+        let of_pack = match &manifest.calibration {
+            calibration if has_cohort => calibration.normalised.as_ref(),
+            calibration => calibration.of_match.as_ref(),
+        };
+        match of_file.or(of_pack) {
             Some(calibration) => {
                 // Both were checked when they were read.
                 let curve = calibration
@@ -383,7 +514,7 @@ impl EngineBuilder {
     }
 
     /// Reads the calibration files: at most one of a kind, each of the pack in use and of a role that the pack fills.
-    fn calibrations(&self, parts: Option<&Parts>) -> Result<Calibrations, BuildError> {
+    fn calibrations(&self, parts: Option<&Parts>) -> Result<Calibrations<'_>, BuildError> {
         if self.raw_scores && !self.calibrations.is_empty() {
             let message = "raw scores and a calibration file exclude each other";
             return Err(BuildError::Setting(message.to_owned()));
@@ -403,7 +534,9 @@ impl EngineBuilder {
             };
             file.check_pack(&place, parts.pack.manifest())?;
             let is_second = match file.calibration {
-                Calibration::Match(calibration) => found.of_match.replace(calibration).is_some(),
+                Calibration::Match(calibration) => {
+                    found.of_match.replace((path.as_path(), calibration)).is_some()
+                }
                 Calibration::Liveness(calibration) => found.of_liveness.replace(calibration).is_some(),
             };
             if is_second {
@@ -457,9 +590,23 @@ impl EngineBuilder {
 
 /// The calibrations that replace those of the pack.
 #[derive(Default)]
-struct Calibrations {
-    of_match: Option<MatchCalibration>,
+struct Calibrations<'a> {
+    /// With the path of its file.
+    of_match: Option<(&'a Path, MatchCalibration)>,
     of_liveness: Option<LivenessCalibration>,
+}
+
+/// Reads a cohort file, at most as many bytes as one can have.
+fn read_cohort(path: &Path) -> Result<Cohort, BuildError> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_COHORT_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| cohort_fault(path.display(), &error))?;
+    Cohort::parse(&bytes).map_err(|error| cohort_fault(path.display(), &error))
+}
+
+fn cohort_fault(place: impl std::fmt::Display, error: &dyn std::error::Error) -> BuildError {
+    BuildError::Setting(format!("cohort {place}: {error}"))
 }
 
 fn missing(role: &str) -> BuildError {

@@ -2,7 +2,7 @@
 
 use likeness_decision::{self as decision, Evidence, ImageRole};
 use likeness_detection::Search;
-use likeness_embedding::FaceInImage;
+use likeness_embedding::{FaceInImage, Similarity};
 use likeness_imaging::Image;
 
 use crate::engine::Engine;
@@ -84,13 +84,16 @@ impl Engine {
                 budget.check()?;
                 liveness = Some(score(&mut worker)?);
             } else {
-                let align_and_embed =
-                    |worker: &mut Worker| timed(to_embed, || best_match(worker, primary, candidates, budget));
+                let align_and_embed = |worker: &mut Worker| {
+                    timed(to_embed, || self.best_match(worker, primary, candidates, budget))
+                };
                 let (found, scored) = workers.on_idle_worker(&mut *worker, budget, align_and_embed, score)?;
                 (best, liveness) = (Some(found), Some(scored));
             }
         }
-        let face_match = best.map(|best| self.confidence(best.similarity)).transpose()?;
+        let face_match = best
+            .map(|best| self.confidence(best.similarity.value()))
+            .transpose()?;
         let matched_face = best.map(|best| best.index);
 
         // Measure quality.
@@ -208,6 +211,30 @@ impl Engine {
             .map_err(inference)?;
         self.calibrated_liveness(probability)
     }
+
+    /// Aligns and embeds the selfie's primary face and the photo's, and returns the most similar pair.
+    fn best_match(
+        &self,
+        worker: &mut Worker,
+        (image, primary): (&Image, &FoundFace),
+        candidates: Vec<FaceInImage<'_>>,
+        budget: &Budget,
+    ) -> Result<BestMatch, EngineError> {
+        let landmarks = &primary.decoded.landmarks;
+        let mut faces = vec![FaceInImage { image, landmarks }];
+        faces.extend(candidates);
+        let embeddings = worker.embed(&faces, budget)?;
+        let mut best: Option<BestMatch> = None;
+        if let Some((probe, references)) = embeddings.split_first() {
+            for (index, reference) in references.iter().enumerate() {
+                let similarity = self.similarity(probe, reference)?;
+                if best.is_none_or(|best| similarity.value() > best.similarity.value()) {
+                    best = Some(BestMatch { index, similarity });
+                }
+            }
+        }
+        best.ok_or_else(|| EngineError::Inference("there is nothing to compare".into()))
+    }
 }
 
 /// Only a thorough search is sure to find several faces.
@@ -223,33 +250,5 @@ fn search(several_faces: bool) -> Search {
 #[derive(Debug, Clone, Copy)]
 struct BestMatch {
     index: usize,
-    similarity: f32,
-}
-
-/// Aligns and embeds the selfie's primary face and the photo's, and returns the most similar pair.
-fn best_match(
-    worker: &mut Worker,
-    (image, primary): (&Image, &FoundFace),
-    candidates: Vec<FaceInImage<'_>>,
-    budget: &Budget,
-) -> Result<BestMatch, EngineError> {
-    let landmarks = &primary.decoded.landmarks;
-    let mut faces = vec![FaceInImage { image, landmarks }];
-    faces.extend(candidates);
-    let embeddings = worker.embed(&faces, budget)?;
-    let (probe, references) = match embeddings.split_first() {
-        Some((probe, references)) if !references.is_empty() => (probe, references),
-        _ => return Err(EngineError::Inference("there is nothing to compare".into())),
-    };
-    let mut best = BestMatch {
-        index: 0,
-        similarity: f32::NEG_INFINITY,
-    };
-    for (index, reference) in references.iter().enumerate() {
-        let similarity = probe.similarity(reference).map_err(inference)?;
-        if similarity > best.similarity {
-            best = BestMatch { index, similarity };
-        }
-    }
-    Ok(best)
+    similarity: Similarity,
 }

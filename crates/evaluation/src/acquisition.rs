@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use likeness_engine::embedding::Embedding;
+use likeness_engine::embedding::{Cohort, Embedding};
 use likeness_engine::imaging::{self, ImageLimits};
 use likeness_engine::{EmbedOptions, EmbeddedFace, Engine, EngineError};
 use parking_lot::Mutex;
@@ -207,17 +207,28 @@ impl Acquisition {
         self.embeddings
     }
 
-    /// Returns the embeddings for comparing all pairs, with the people that the images show, and the images they are of.
+    /// Returns the embeddings for comparing all pairs, by similarities that a cohort normalises where there is one, with
+    /// the people that the images show, and the images they are of.
     /// Nothing is copied to another place.
     #[must_use]
-    pub fn into_all_pairs(self, person_of: &[u32]) -> (AllPairs, Vec<u32>) {
+    pub fn into_all_pairs(self, person_of: &[u32], cohort: Option<&Cohort>) -> (AllPairs, Vec<u32>) {
         let images = (0..).zip(&self.statuses).zip(person_of);
         let acquired = images.filter(|((_, status), _)| **status == Status::Ok);
         let (images, person_of): (Vec<u32>, Vec<u32>) =
             acquired.map(|((image, _), &person)| (image, person)).unzip();
         let mut rows = self.embeddings;
         rows.retain(&images);
-        (AllPairs { rows, person_of }, images)
+        let rows_of = |cohort| Some((cohort, (0..images.len()).filter_map(|row| rows.get(row))));
+        let levels = match cohort.and_then(rows_of) {
+            Some((cohort, rows)) => rows.map(|row| cohort.level_of(row)).collect(),
+            None => Vec::new(),
+        };
+        let all_pairs = AllPairs {
+            rows,
+            person_of,
+            levels,
+        };
+        (all_pairs, images)
     }
 }
 

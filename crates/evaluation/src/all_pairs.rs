@@ -4,6 +4,8 @@
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use likeness_engine::embedding::normalise;
+
 use crate::statistics::{FINE_STEPS, Histogram, MatchScores, Scored};
 use crate::threads::on_threads;
 
@@ -88,6 +90,8 @@ pub struct AllPairs {
     /// A row for each image.
     pub(crate) rows: Rows,
     pub(crate) person_of: Vec<u32>,
+    /// The level of each image where similarities are normalised, else empty.
+    pub(crate) levels: Vec<f32>,
 }
 
 impl AllPairs {
@@ -97,6 +101,7 @@ impl AllPairs {
         Self {
             rows: Rows::new(dimensions, 0),
             person_of: Vec::new(),
+            levels: Vec::new(),
         }
     }
 
@@ -140,7 +145,7 @@ impl AllPairs {
                 for (j, b) in self.block(second) {
                     if j > i {
                         visit(Scored {
-                            score: dot(a, b).clamp(-1.0, 1.0),
+                            score: self.similarity(dot(a, b).clamp(-1.0, 1.0), i, j),
                             of: (i, j),
                         });
                     }
@@ -157,6 +162,15 @@ impl AllPairs {
                 let (a, b) = self.people(scored);
                 visit(scored, a == b);
             });
+        }
+    }
+
+    /// Returns the similarity of two images from their cosine: that, or less the mean of their levels.
+    fn similarity(&self, cosine: f32, i: u32, j: u32) -> f32 {
+        let level = |image: u32| self.levels.get(image as usize).copied();
+        match (level(i), level(j)) {
+            (Some(one), Some(other)) => normalise(cosine, one, other).value(),
+            _ => cosine,
         }
     }
 

@@ -2,8 +2,8 @@
 
 use likeness_engine::decision::Score;
 use likeness_engine::packs::{
-    LivenessCalibration, LivenessCurve, LivenessPoint, MatchCalibration, MatchPoint, MeasuredRange,
-    PresentationCount, Provenance, log_odds,
+    CohortReference, LivenessCalibration, LivenessCurve, LivenessPoint, MatchCalibration, MatchPoint,
+    MeasuredRange, PresentationCount, Provenance, log_odds,
 };
 
 use crate::error::EvaluationError;
@@ -44,7 +44,7 @@ pub struct MatchFit {
 const SIMILARITY_STEPS: f64 = 1e5;
 
 /// Returns the curve through each anchor's confidence at the lowest similarity with its false match rate. `name` and `date`
-/// (YYYY-MM-DD) identify the calibration.
+/// (YYYY-MM-DD) identify the calibration, and `cohort` is the one that the report's similarities were normalised by.
 ///
 /// # Errors
 /// [`EvaluationError::Input`] where fewer than two anchors can be measured, or they do not ascend.
@@ -53,6 +53,7 @@ pub fn calibrate_match(
     anchors: &[MatchAnchor],
     name: &str,
     date: &str,
+    cohort: Option<CohortReference>,
 ) -> Result<MatchFit, EvaluationError> {
     let mut anchors = anchors.to_vec();
     anchors.sort_by(|a, b| a.confidence.total_cmp(&b.confidence));
@@ -111,9 +112,11 @@ pub fn calibrate_match(
     let calibration = MatchCalibration {
         provenance: Provenance {
             name: name.to_owned(),
-            method: "straight lines in the log-odds of the confidence over the cosine similarity, through the lowest \
-                     similarity with each false match rate"
-                .to_owned(),
+            method: format!(
+                "straight lines in the log-odds of the confidence over the {} similarity, through the lowest similarity \
+                 with each false match rate",
+                if cohort.is_some() { "normalised" } else { "cosine" }
+            ),
             data: report.data.clone(),
             date: date.to_owned(),
         },
@@ -121,6 +124,7 @@ pub fn calibrate_match(
         genuine_comparisons: report.comparisons.genuine,
         impostor_comparisons: report.comparisons.impostor,
         measured: MeasuredRange { from, to },
+        cohort,
         points,
     };
     Ok(MatchFit {

@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::path::Path;
 
 use indexmap::IndexSet;
-use likeness_engine::embedding::{Cohort, CohortBinding, Embedding, MIN_CENTROIDS};
+use likeness_engine::embedding::{Cohort, Embedding, MIN_CENTROIDS};
 
 use crate::acquisition::Evaluation;
 use crate::all_pairs::{Rows, dot};
@@ -41,6 +41,18 @@ pub struct CohortImages {
 }
 
 impl CohortImages {
+    /// Returns the number of images.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Returns whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
     /// Finds the images of a folder and of the folders in it, in the order of their names. Hidden files and files without
     /// an image's ending are ignored, and links to folders are not followed.
     ///
@@ -115,12 +127,10 @@ impl Evaluation<'_> {
     ///
     /// # Errors
     /// As [`embed`](Self::embed), and [`EvaluationError::Input`] for too few images or an engine without a pack's embedder.
-    pub fn cohort(
-        &self,
-        binding: &CohortBinding,
-        images: &CohortImages,
-        face: FaceChoice,
-    ) -> Result<CohortFit, EvaluationError> {
+    pub fn cohort(&self, images: &CohortImages, face: FaceChoice) -> Result<CohortFit, EvaluationError> {
+        let binding = self.engine.cohort_binding().ok_or_else(|| {
+            EvaluationError::Input("a cohort needs a pack's embedder, and this engine's is custom".to_owned())
+        })?;
         let acquired = self.embed(&images.files, face)?;
         let acquisition = acquired.report();
         let usable: Vec<u32> = (0..)

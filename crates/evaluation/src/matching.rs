@@ -165,6 +165,19 @@ impl PairScores<'_> {
 }
 
 impl Evaluation<'_> {
+    /// Returns the similarity of two images, as the engine's calibration takes it; `None` where one has no embedding.
+    fn similarity(
+        &self,
+        acquired: &Acquisition,
+        left: usize,
+        right: usize,
+    ) -> Result<Option<f32>, EngineError> {
+        let (Some(left), Some(right)) = (acquired.embedding(left), acquired.embedding(right)) else {
+            return Ok(None);
+        };
+        Ok(Some(self.engine.similarity(&left, &right)?.value()))
+    }
+
     /// Compares the pairs of a list. Each image is decoded and embedded once, and not at all where the journal has it.
     ///
     /// With `training`, scored pairs of other people, the list is decided at their best threshold as well.
@@ -190,7 +203,7 @@ impl Evaluation<'_> {
         let mut without_score = (0, 0);
         for pair in &list.pairs {
             let image = |image: usize| (people.file(image), acquired.status(image));
-            let similarity = similarity(&acquired, pair.left, pair.right)?;
+            let similarity = self.similarity(&acquired, pair.left, pair.right)?;
             let (left, right) = (image(pair.left), image(pair.right));
             let scored = ScoredPair::new(self.engine, &options.profile, left, right, pair.same, similarity)?;
             pairs.push(scored);
@@ -235,7 +248,7 @@ impl Evaluation<'_> {
     ) -> Result<MatchReport, EvaluationError> {
         let acquired = self.embed(&people.files, options.face)?;
         let acquisition = acquired.report();
-        let (embeddings, images) = acquired.into_all_pairs(&people.person_of);
+        let (embeddings, images) = acquired.into_all_pairs(&people.person_of, self.engine.cohort());
         let scores = all_pairs(&embeddings, HELD_IMPOSTORS, self.threads());
         let (genuine, impostor) = every_pair(&people.person_of);
         let without_score = (
@@ -270,17 +283,6 @@ impl Evaluation<'_> {
         writer.flush().map_err(EvaluationError::file("scores.csv"))?;
         Ok(report)
     }
-}
-
-/// Returns the similarity of two images; `None` where one has no embedding.
-fn similarity(acquired: &Acquisition, left: usize, right: usize) -> Result<Option<f32>, EngineError> {
-    let (Some(left), Some(right)) = (acquired.embedding(left), acquired.embedding(right)) else {
-        return Ok(None);
-    };
-    let similarity = left.similarity(&right);
-    similarity
-        .map(Some)
-        .map_err(|error| EngineError::Inference(error.into()))
 }
 
 /// Returns the number of genuine and of impostor pairs of images.

@@ -14,6 +14,8 @@ pub struct Setup {
     pub match_calibration: String,
     /// The calibration of the liveness score, or that there is none.
     pub liveness_calibration: String,
+    /// The cohort that similarities are normalised by, or that they are cosines.
+    pub cohort: String,
     /// Execution provider.
     pub provider: String,
     /// Version of ONNX Runtime.
@@ -33,6 +35,7 @@ impl Setup {
             },
             match_calibration: info.match_calibration.clone(),
             liveness_calibration: info.liveness_calibration.clone(),
+            cohort: info.cohort.clone(),
             provider: info.provider.clone(),
             onnx_runtime: info.runtime_version.clone(),
         }

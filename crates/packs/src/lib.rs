@@ -36,15 +36,15 @@ mod manifest;
 mod store;
 
 pub use calibration::{
-    LivenessCalibration, LivenessCurve, LivenessPoint, MatchCalibration, MatchPoint, MeasuredRange,
-    PresentationCount, Provenance, ScoreCurve, log_odds,
+    CohortReference, LivenessCalibration, LivenessCurve, LivenessPoint, MatchCalibration, MatchPoint,
+    MeasuredRange, PresentationCount, Provenance, ScoreCurve, log_odds,
 };
 pub use calibration_file::{Calibration, CalibrationFile};
 pub use error::{FailureKind, FetchFailure, ImportError, NotFetched, PackError};
 pub use likeness_onnx::optimize::{Pass, Passes};
 pub use manifest::{
     ChannelOrder, ClassOutput, CropFit, DEFAULT_PACK, DetectorAdapter, DetectorModel, EmbedderAdapter,
-    EmbedderModel, LivenessAdapter, LivenessModelEntry, MAX_FILE_BYTES, Manifest, ModelFile, NamedTemplate,
-    PackCalibration, Preprocessing, Recipe, SelfTestVector, SourceFile, Template,
+    EmbedderModel, LivenessAdapter, LivenessModelEntry, MAX_COHORT_BYTES, MAX_FILE_BYTES, Manifest,
+    ModelFile, NamedTemplate, PackCalibration, Preprocessing, Recipe, SelfTestVector, SourceFile, Template,
 };
 pub use store::{ENV_STORE, Pack, PackPlace, PackStatus, Store, StoreSearch};

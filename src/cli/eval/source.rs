@@ -33,11 +33,20 @@ pub(crate) struct MatchSource {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Face {
+pub(crate) enum Face {
     /// The largest: the engine's primary face.
     Largest,
     /// The one nearest to the image's centre: LFW's subject.
     Centre,
+}
+
+impl Face {
+    pub(crate) fn choice(self) -> FaceChoice {
+        match self {
+            Self::Largest => FaceChoice::Largest,
+            Self::Centre => FaceChoice::Centre,
+        }
+    }
 }
 
 /// Comparisons to make, read and checked.
@@ -78,9 +87,10 @@ impl MatchSource {
             Comparisons::All(_) => "all pairs of the images of",
             Comparisons::Pairs(_) => "the pairs of",
         };
-        let (face, which) = match self.face {
-            Face::Largest => (FaceChoice::Largest, "largest face"),
-            Face::Centre => (FaceChoice::Centre, "face nearest the centre"),
+        let face = self.face.choice();
+        let which = match self.face {
+            Face::Largest => "largest face",
+            Face::Centre => "face nearest the centre",
         };
         Ok(MatchWork {
             name: stem(source),
@@ -126,7 +136,7 @@ impl LivenessSource {
     }
 }
 
-fn root<'a>(root: Option<&'a Path>, list: &'a Path) -> &'a Path {
+pub(crate) fn root<'a>(root: Option<&'a Path>, list: &'a Path) -> &'a Path {
     root.unwrap_or_else(|| list.parent().unwrap_or(Path::new("")))
 }
 

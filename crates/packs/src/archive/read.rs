@@ -11,7 +11,7 @@ use tar::{Entry, EntryType};
 use super::{BLOBS, SUMS_FILE, sums};
 use crate::digest::is_sha256;
 use crate::store::{Located, MANIFEST_FILE, MANIFEST_LIMIT};
-use crate::{Manifest, PackError, Store};
+use crate::{MAX_COHORT_BYTES, Manifest, PackError, Store};
 
 /// Bytes that are read at a time.
 const CHUNK: usize = 1 << 16;
@@ -218,7 +218,10 @@ fn blobs(manifest: &Manifest) -> BTreeMap<&str, (u64, u64)> {
         let least = source.size.unwrap_or(0);
         (source.sha256.as_str(), (least, source.max_bytes()))
     });
-    models.chain(sources).collect()
+    let cohort = manifest
+        .cohort()
+        .map(|cohort| (cohort.sha256.as_str(), (0, MAX_COHORT_BYTES)));
+    models.chain(sources).chain(cohort).collect()
 }
 
 /// The checksums of a list, if it is exactly as an export writes it.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{BLOBS, SUMS_FILE, sums};
 use crate::files::{read_verified, write_atomically};
 use crate::store::{Located, MANIFEST_FILE, read_model};
-use crate::{PackError, Store};
+use crate::{MAX_COHORT_BYTES, PackError, Store};
 
 /// The result of an export.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +56,12 @@ pub fn export(store: &Store, pack: &str, out: &Path) -> Result<Exported, PackErr
             blobs.entry(sha256).or_insert(Blob { path, limit });
         }
     }
+    let sources = blobs.len() - models;
+    if let (Some(reference), Some(path)) = (manifest.cohort(), store.cohort_path(&located)) {
+        store.cohort(&located)?;
+        let limit = MAX_COHORT_BYTES;
+        blobs.insert(reference.sha256.as_str(), Blob { path, limit });
+    }
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
     write_atomically(folder.unwrap_or(Path::new(".")), out, |file| {
         write(file, out, &located, &blobs)
@@ -64,7 +70,7 @@ pub fn export(store: &Store, pack: &str, out: &Path) -> Result<Exported, PackErr
         pack: manifest.name.clone(),
         version: manifest.version.clone(),
         models: manifest.models.len(),
-        sources: blobs.len() - models,
+        sources,
         bytes: std::fs::metadata(out).map_or(0, |metadata| metadata.len()),
     })
 }

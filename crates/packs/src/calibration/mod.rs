@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 pub use curve::{LivenessCurve, ScoreCurve, log_odds};
 
-use crate::digest::short_digest;
+use crate::digest::{is_sha256, short_digest};
+use crate::manifest::is_plain_name;
 
 /// Most points of a curve.
 const MAX_POINTS: usize = 64;
@@ -90,7 +91,7 @@ impl Provenance {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MatchPoint {
-    /// Cosine similarity, -1..=1.
+    /// Similarity, -1..=1: normalised where the calibration has a cohort, else the cosine.
     pub similarity: f64,
     /// Match confidence there, between 0 and 1, both excluded.
     pub confidence: f64,
@@ -101,7 +102,19 @@ pub struct MatchPoint {
     pub false_non_match_rate: Option<f64>,
 }
 
-/// From cosine similarity to match confidence.
+/// The cohort that a normalised similarity was measured with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CohortReference {
+    /// Name of its file, beside the manifest or the calibration file. In a calibration file it may be left out where the
+    /// cohort is the pack's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// SHA-256 of its bytes, 64 hexadecimal digits in lower case.
+    pub sha256: String,
+}
+
+/// From similarity to match confidence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MatchCalibration {
@@ -115,6 +128,9 @@ pub struct MatchCalibration {
     pub impostor_comparisons: u64,
     /// Similarities between which the false match rate was measured.
     pub measured: MeasuredRange,
+    /// The cohort of a normalised similarity; `None`: the similarity is the cosine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cohort: Option<CohortReference>,
     /// Points that the curve goes through, ascending.
     pub points: Vec<MatchPoint>,
 }
@@ -137,6 +153,16 @@ impl MatchCalibration {
     /// Checks it; a fault has the key.
     pub(crate) fn check(&self) -> Result<(), String> {
         check_common(&self.provenance, self.measured, -1.0, self.points.len())?;
+        if let Some(CohortReference { file, sha256 }) = &self.cohort {
+            require(
+                is_sha256(sha256),
+                "cohort.sha256 is not 64 hexadecimal digits in lower case",
+            )?;
+            require(
+                file.as_deref().is_none_or(is_plain_name),
+                "cohort.file is not a plain file name",
+            )?;
+        }
         let in_range = |point: &MatchPoint| {
             (-1.0..=1.0).contains(&point.similarity)
                 && is_rate(point.false_match_rate)
@@ -251,6 +277,7 @@ pub(crate) mod tests {
             genuine_comparisons: 20,
             impostor_comparisons: 100_000,
             measured: MeasuredRange { from: 0.1, to: 0.5 },
+            cohort: None,
             points: vec![
                 match_point(0.3, 0.4, 1e-3),
                 match_point(0.4, 0.56, 1e-4),

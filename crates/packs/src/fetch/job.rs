@@ -296,6 +296,13 @@ impl<'a> Job<'a> {
     }
 
     fn finish(self, fetched: Vec<String>, made: Vec<String>, installed: bool) -> Result<Pulled, PackError> {
+        if installed
+            && let Some(cohort) = self.located.manifest.cohort()
+            && let Some(bytes) = self.store.cohort(&self.located)?
+        {
+            // Verified when read.
+            let _ = self.store.put(&cohort.sha256, &bytes)?;
+        }
         let Located { manifest, text, .. } = self.located;
         if installed {
             self.store.install(&manifest.name, &text)?;

@@ -72,6 +72,21 @@ impl Manifest {
             calibration
                 .check()
                 .map_err(|fault| format!("calibration.match: {fault}"))?;
+            require(calibration.cohort.is_none(), || {
+                "calibration.match: a calibration with a cohort is calibration.normalised".to_owned()
+            })?;
+        }
+        if let Some(calibration) = &self.calibration.normalised {
+            calibration
+                .check()
+                .map_err(|fault| format!("calibration.normalised: {fault}"))?;
+            let has_file = calibration
+                .cohort
+                .as_ref()
+                .is_some_and(|cohort| cohort.file.is_some());
+            require(has_file, || {
+                "calibration.normalised: cohort needs file and sha256".to_owned()
+            })?;
         }
         if let Some(calibration) = &self.calibration.of_liveness {
             calibration

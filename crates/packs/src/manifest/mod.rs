@@ -10,7 +10,7 @@ use likeness_onnx::quote;
 use serde::Deserialize;
 
 use crate::digest::short_digest;
-use crate::{LivenessCalibration, MatchCalibration, PackError};
+use crate::{CohortReference, LivenessCalibration, MatchCalibration, PackError};
 
 pub(crate) use check::is_plain_name;
 pub use recipe::Recipe;
@@ -39,6 +39,9 @@ const BUILTIN: &[(&str, &str)] = &[
         include_str!("../../packs/minifasnet-onnx.toml"),
     ),
 ];
+
+/// The cohorts of built-in packs.
+const COHORTS: &[(&str, &[u8])] = &[];
 
 /// `packs/*.toml` are symbolic links to `models/*/pack.toml`, which `cargo package` follows; a checkout without symbolic
 /// links has files with the links' targets in their place.
@@ -99,10 +102,12 @@ pub struct Manifest {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PackCalibration {
-    /// From cosine similarity to match confidence. A pack without one cannot verify before `likeness calibrate match`
-    /// has written one.
+    /// From cosine similarity to match confidence. A pack without any match calibration cannot verify before `likeness
+    /// calibrate match` has written one.
     #[serde(rename = "match")]
     pub of_match: Option<MatchCalibration>,
+    /// From the similarity normalised by the pack's cohort to match confidence; used before the other.
+    pub normalised: Option<MatchCalibration>,
     /// From the models' mean live probability to liveness; without one the probability is the score.
     #[serde(rename = "liveness")]
     pub of_liveness: Option<LivenessCalibration>,
@@ -147,6 +152,18 @@ impl Manifest {
         found.map(|(_, text)| *text)
     }
 
+    /// Returns the cohort of a built-in pack.
+    pub(crate) fn builtin_cohort(name: &str) -> Option<&'static [u8]> {
+        let found = COHORTS.iter().find(|(builtin, _)| *builtin == name);
+        found.map(|(_, bytes)| *bytes)
+    }
+
+    /// Returns the cohort that similarities are normalised by; `None`: the pack has none.
+    #[must_use]
+    pub fn cohort(&self) -> Option<&CohortReference> {
+        self.calibration.normalised.as_ref()?.cohort.as_ref()
+    }
+
     /// The source that a model is without any import.
     fn plain_source(&self, entry: &ModelFile) -> Option<&SourceFile> {
         match &entry.import {
@@ -176,6 +193,9 @@ impl Manifest {
 
 /// The largest file accepted where a manifest states no size: the limit of protobuf, and so of ONNX in one file, is 2 GiB.
 pub const MAX_FILE_BYTES: u64 = (1 << 31) - 1;
+
+/// The largest cohort file accepted: 4,096 centroids of 2,048 numbers, and a head.
+pub const MAX_COHORT_BYTES: u64 = (1 << 24) + 1024;
 
 /// A file as its publisher offers it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -230,7 +250,14 @@ mod tests {
     #[test]
     fn the_builtin_manifests_are_sound_and_bear_their_names() {
         for name in Manifest::builtin_names() {
-            assert_eq!(Manifest::builtin(name).unwrap().unwrap().name, name);
+            let manifest = Manifest::builtin(name).unwrap().unwrap();
+            assert_eq!(manifest.name, name);
+            let cohort = Manifest::builtin_cohort(name).map(crate::digest::sha256);
+            assert_eq!(
+                manifest.cohort().map(|cohort| &cohort.sha256),
+                cohort.as_ref(),
+                "{name}"
+            );
         }
         assert!(Manifest::builtin("no-such-pack").is_none());
     }

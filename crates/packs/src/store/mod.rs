@@ -26,7 +26,7 @@ pub(crate) use write::{Lock, Partial};
 use crate::digest::is_sha256;
 use crate::files::{exists, read_text, read_verified};
 use crate::manifest::is_plain_name;
-use crate::{Manifest, PackError};
+use crate::{MAX_COHORT_BYTES, Manifest, PackError};
 
 /// A manifest is text that a person writes.
 pub(crate) const MANIFEST_LIMIT: u64 = 1 << 20;
@@ -45,6 +45,7 @@ pub struct Store {
 pub struct Pack {
     manifest: Manifest,
     models: BTreeMap<String, Arc<Vec<u8>>>,
+    cohort: Option<Arc<[u8]>>,
 }
 
 /// A manifest and its folder; files beside it belong to it.
@@ -163,8 +164,46 @@ impl Store {
             }
             models.insert(name.clone(), Arc::new(read_model(&located, name, &path)?));
         }
+        let cohort = self.cohort(&located)?.map(Into::into);
         let manifest = located.manifest;
-        Ok(Pack { manifest, models })
+        Ok(Pack {
+            manifest,
+            models,
+            cohort,
+        })
+    }
+
+    /// Returns the path of a pack's cohort, whether or not it exists: its blob or, if there is none, the file beside the
+    /// manifest. `None` for a pack without one, and for a built-in pack, whose cohort is in the program.
+    pub(crate) fn cohort_path(&self, located: &Located) -> Option<PathBuf> {
+        let reference = located.manifest.cohort()?;
+        if Manifest::builtin_cohort(&located.manifest.name).is_some() {
+            return None;
+        }
+        let blob = self.blob(&reference.sha256);
+        match (&located.folder, &reference.file) {
+            (Some(folder), Some(file)) if !blob.is_file() => Some(folder.join(file)),
+            _ => Some(blob),
+        }
+    }
+
+    /// Reads and verifies the cohort of a pack.
+    pub(crate) fn cohort(&self, located: &Located) -> Result<Option<Vec<u8>>, PackError> {
+        let manifest = &located.manifest;
+        let Some(reference) = manifest.cohort() else {
+            return Ok(None);
+        };
+        let Some(path) = self.cohort_path(located) else {
+            return Ok(Manifest::builtin_cohort(&manifest.name).map(<[u8]>::to_vec));
+        };
+        if !exists(&path)? {
+            return Err(PackError::MissingFile {
+                pack: manifest.name.clone(),
+                file: reference.file.clone().unwrap_or_default(),
+                path,
+            });
+        }
+        read_verified(&manifest.name, &path, &reference.sha256, MAX_COHORT_BYTES).map(Some)
     }
 
     /// Returns the path of a model: its blob or, if there is none, a file beside the manifest.
@@ -199,6 +238,12 @@ impl Pack {
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// Returns the bytes of its cohort file, where it has one.
+    #[must_use]
+    pub fn cohort(&self) -> Option<&[u8]> {
+        self.cohort.as_deref()
     }
 
     /// Applies optimization passes to the pack's models, see [`likeness_onnx::optimize`]: their results stay the same but

@@ -23,9 +23,9 @@ pub struct PackStatus {
     pub place: PackPlace,
     /// The manifest, or its fault.
     pub manifest: Result<Manifest, PackError>,
-    /// Names of the missing models.
+    /// Names of the missing models, and of the cohort's file.
     pub missing: Vec<String>,
-    /// Names of the models with wrong bytes.
+    /// Names of the models with wrong bytes, and `cohort`.
     pub wrong: Vec<String>,
 }
 
@@ -71,6 +71,11 @@ impl Store {
                 } else if read_model(&located, model, &path).is_err() {
                     wrong.push(model.clone());
                 }
+            }
+            match self.cohort(&located) {
+                Ok(_) => {}
+                Err(PackError::MissingFile { file, .. }) => missing.push(file),
+                Err(_) => wrong.push("cohort".to_owned()),
             }
             located.manifest
         });

@@ -7,7 +7,7 @@ use likeness_engine::packs::{DEFAULT_PACK, Pass, Passes, StoreSearch};
 use likeness_engine::runtime::{
     Execution, ExecutionError, LibrarySearch, Precision, Provider, ProviderOptions, available_workers,
 };
-use likeness_engine::{Engine, EngineBuilder, default_passes};
+use likeness_engine::{CohortChoice, Engine, EngineBuilder, default_passes};
 use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
@@ -163,6 +163,11 @@ impl Config {
         }
         if let Some(score) = engine.min_face_score {
             builder = builder.min_face_score(score as f32);
+        }
+        if self.no_cohort {
+            builder = builder.cohort(CohortChoice::None);
+        } else if let Some(file) = &self.cohort_file {
+            builder = builder.cohort(CohortChoice::File(file.clone()));
         }
         self.calibration_files
             .iter()

@@ -91,6 +91,10 @@ pub struct Config {
     /// Files of `likeness calibrate` that replace the pack's calibrations: at most one of the match confidence and one
     /// of the liveness.
     pub calibration_files: Vec<PathBuf>,
+    /// Cohort that similarities are normalised by. Default: that of the match calibration in use.
+    pub cohort_file: Option<PathBuf>,
+    /// Whether to use no cohort. Default: no.
+    pub no_cohort: bool,
     /// The engine.
     pub engine: EngineConfig,
     /// What one request may bring, and how long it may take.

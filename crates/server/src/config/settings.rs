@@ -120,6 +120,10 @@ pub const NAMED: &[Named] = &[
         .flag("pack", Text("NAME"), Store, "Model pack: a name, or the path of a pack.toml"),
     Named::key("calibration_files")
         .flag("calibration", List("FILE"), Engine, "Calibration to use instead of the pack's; once for match, once for liveness"),
+    Named::key("cohort_file").unset("that of the match calibration in use")
+        .flag("cohort", Text("FILE"), Engine, "Cohort of `likeness calibrate cohort` that similarities are normalised by"),
+    Named::key("no_cohort")
+        .flag("no-cohort", Switch, Engine, "Use no cohort: the similarity is the cosine, with the pack's calibration for it"),
     Named::key("engine.provider").unset("cpu")
         .flag("provider", Text("NAME"), Engine, "Execution provider: cpu, openvino, cuda, tensorrt, coreml or directml"),
     Named::key("engine.runtime_library").unset("ORT_DYLIB_PATH, else the one unpacked by `make setup`, else the system's")
