@@ -5,10 +5,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
-use likeness_engine::detection::{BoundingBox, Face, Landmarks, Point, YuNet};
-use likeness_engine::embedding::{
-    AlignedCropEmbedder, Cohort, CohortBinding, Embedding, FaceEmbedder, FaceInImage,
-};
+use likeness_engine::detection::{BoundingBox, Detectors, Face, Landmarks, Point};
+use likeness_engine::embedding::{self, Cohort, CohortBinding, Embedding, FaceInImage};
 use likeness_engine::imaging::{self, Image, ImageLimits};
 use likeness_engine::liveness::{LivenessModel, ScaledCropLiveness};
 use likeness_engine::packs::{CropFit, Manifest, Pack, StoreSearch};
@@ -212,7 +210,7 @@ fn pack() -> Result<&'static Pack, Failed> {
 }
 
 fn detection_agrees(golden: &Golden) -> Outcome {
-    let found = YuNet::open(&runtime()?, pack()?)?.detect_at(&golden.image, 640)?;
+    let found = Detectors::open(&runtime()?, pack()?, None)?.detect_at(&golden.image, 640)?;
     for expected in golden.faces.iter().filter(|face| face.score >= SURE_GOLDEN_SCORE) {
         let (overlap, nearest) = nearest(&found, expected);
         ensure!(
@@ -252,7 +250,7 @@ fn embedding_agrees(golden: &Golden) -> Outcome {
     let (Some(expected), Some(face)) = (&golden.embedding, golden.faces.first()) else {
         return Ok(());
     };
-    let mut embedder = AlignedCropEmbedder::open(&runtime()?, pack()?)?;
+    let mut embedder = embedding::open(&runtime()?, pack()?)?;
     let one = FaceInImage {
         image: &golden.image,
         landmarks: &face.landmarks,

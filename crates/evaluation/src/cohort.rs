@@ -1,5 +1,6 @@
 //! Cohorts made of images: spherical k-means over their embeddings.
 
+use std::convert::Infallible;
 use std::num::NonZero;
 use std::path::Path;
 
@@ -8,12 +9,11 @@ use likeness_engine::embedding::{Cohort, Embedding, MIN_CENTROIDS};
 
 use crate::acquisition::Evaluation;
 use crate::all_pairs::{Rows, dot};
-use crate::error::{EvaluationError, Status};
+use crate::error::{EvaluationError, Result, Status};
 use crate::lists::{EXTENSIONS, entries, index, invalid, read_csv};
-use crate::report::AcquisitionReport;
-use crate::setup::FaceChoice;
+use crate::report::{AcquisitionReport, FaceChoice};
 use crate::statistics::SplitMix64;
-use crate::threads::on_threads;
+use crate::threads::fold;
 
 /// How many of a face's cosines its level is the mean of. This and the constants below were chosen by comparing methods on
 /// LFW's development view and UTKFace (docs/accuracy.md, "Cohort").
@@ -54,12 +54,9 @@ impl CohortImages {
     }
 
     /// Finds the images of a folder and of the folders in it, in the order of their names. Hidden files and files without
-    /// an image's ending are ignored, and links to folders are not followed.
-    ///
-    /// # Errors
-    /// [`EvaluationError::File`] where a folder cannot be read, [`EvaluationError::Input`] where there is no image or a
-    /// name is not UTF-8.
-    pub fn find(root: &Path) -> Result<Self, EvaluationError> {
+    /// an image's ending are ignored, and links to folders are not followed. Fails where there is no image or a name is not
+    /// UTF-8.
+    pub fn find(root: &Path) -> Result<Self> {
         let (mut files, mut rest) = (Vec::new(), vec![root.to_owned()]);
         while let Some(folder) = rest.pop() {
             for path in entries(&folder)? {
@@ -82,12 +79,9 @@ impl CohortImages {
         Ok(Self { files })
     }
 
-    /// Reads a CSV file with the column `file`, by name. Other columns are ignored.
-    ///
-    /// # Errors
-    /// [`EvaluationError::File`] where the file cannot be read, [`EvaluationError::List`] for an invalid line,
-    /// [`EvaluationError::Input`] where there is no image.
-    pub fn read(path: &Path) -> Result<Self, EvaluationError> {
+    /// Reads a CSV file with the column `file`, by name. Other columns are ignored. Fails with [`EvaluationError::List`] for
+    /// an invalid line, with [`EvaluationError::Input`] where there is no image.
+    pub fn read(path: &Path) -> Result<Self> {
         let mut files = IndexSet::new();
         read_csv(path, &["file"], &[], |row| {
             let (file, known) = (row.get("file"), files.len());
@@ -123,16 +117,13 @@ pub struct CohortFit {
 
 impl Evaluation<'_> {
     /// Makes a cohort of images of many people, one person an image; identities are not needed. The same images give the
-    /// same bytes.
-    ///
-    /// # Errors
-    /// As [`embed`](Self::embed), and [`EvaluationError::Input`] for too few images or an engine without a pack's embedder.
-    pub fn cohort(&self, images: &CohortImages, face: FaceChoice) -> Result<CohortFit, EvaluationError> {
+    /// same bytes. Fails also for too few images, and for an engine without a pack's embedder.
+    pub fn cohort(&self, images: &CohortImages, face: FaceChoice) -> Result<CohortFit> {
         let binding = self.engine.cohort_binding().ok_or_else(|| {
             EvaluationError::Input("a cohort needs a pack's embedder, and this engine's is custom".to_owned())
         })?;
         let acquired = self.embed(&images.files, face)?;
-        let acquisition = acquired.report();
+        let acquisition = AcquisitionReport::of(&acquired.results);
         let usable: Vec<u32> = (0..)
             .zip(&images.files)
             .filter(|&(image, _)| acquired.status(image as usize) == Status::Ok)
@@ -217,8 +208,7 @@ impl Clusters {
     fn step(&mut self, rows: &Rows, count: usize, threads: NonZero<usize>) {
         let clusters = self.sizes.len();
         let centroids = &self.centroids;
-        let part = count.div_ceil(threads.get());
-        let nearest = |row: usize| {
+        let take = |found: &mut Vec<(usize, usize)>, row: usize| {
             let vector = rows.padded(row);
             let mut best = (0, f32::NEG_INFINITY);
             for centroid in 0..clusters {
@@ -227,19 +217,16 @@ impl Clusters {
                     best = (centroid, cosine);
                 }
             }
-            best.0
+            found.push((row, best.0));
+            Ok::<_, Infallible>(())
         };
-        let of: Vec<usize> = on_threads(threads.get(), |thread| {
-            let begin = (thread * part).min(count);
-            (begin..(begin + part).min(count))
-                .map(nearest)
-                .collect::<Vec<_>>()
-        })
-        .concat();
+        let Ok(found) = fold(threads, 0..count, Vec::new, take);
+        let mut nearest = found.concat();
+        // So that the sums do not depend on the threads.
+        nearest.sort_unstable();
         let mut sums = vec![vec![0.0f64; rows.dimensions]; clusters];
         self.sizes = vec![0; clusters];
-        // In the order of the vectors, so that the sums do not depend on the threads.
-        for (row, &cluster) in of.iter().enumerate() {
+        for (row, cluster) in nearest {
             if let (Some(sum), Some(size)) = (sums.get_mut(cluster), self.sizes.get_mut(cluster)) {
                 *size += 1;
                 for (sum, &value) in sum.iter_mut().zip(rows.get(row).unwrap_or_default()) {

@@ -1,8 +1,8 @@
 //! Liveness models that look at a square image of the face and its surroundings.
 
 use likeness_face::{BoundingBox, write_input};
-use likeness_imaging::{self as imaging, Image};
-use likeness_packs::{ClassOutput, CropFit, LivenessAdapter, LivenessModelEntry, Pack, Preprocessing};
+use likeness_imaging::{Image, crop_resize_bilinear};
+use likeness_packs::{ClassOutput, CropFit, LivenessAdapter, LivenessModelEntry, Pack};
 use likeness_runtime::{Adapter, ModelSession, Runtime};
 
 use crate::{LivenessError, LivenessModel, crop_rect};
@@ -26,14 +26,7 @@ pub struct ScaledCropLiveness {
 #[derive(Debug)]
 struct Part {
     session: ModelSession,
-    weight: f64,
-    preprocessing: Preprocessing,
-    size: u32,
-    crop_scale: f64,
-    crop_fit: CropFit,
-    classes: usize,
-    live_class: usize,
-    numbers: ClassOutput,
+    model: LivenessModelEntry,
     output: String,
 }
 
@@ -73,7 +66,7 @@ impl ScaledCropLiveness {
     #[must_use]
     pub fn with_crop_fit(mut self, fit: CropFit) -> Self {
         for part in &mut self.parts {
-            part.crop_fit = fit;
+            part.model.crop_fit = fit;
         }
         self
     }
@@ -83,8 +76,8 @@ impl LivenessModel for ScaledCropLiveness {
     fn score(&mut self, image: &Image, face: &BoundingBox) -> Result<f64, LivenessError> {
         let (mut sum, mut weights) = (0.0, 0.0);
         for part in &mut self.parts {
-            sum += part.weight * part.score(image, face, &mut self.input)?;
-            weights += part.weight;
+            sum += part.model.weight * part.score(image, face, &mut self.input)?;
+            weights += part.model.weight;
         }
         Ok(sum / weights)
     }
@@ -92,9 +85,8 @@ impl LivenessModel for ScaledCropLiveness {
 
 impl Part {
     fn open(runtime: &Runtime, pack: &Pack, model: &LivenessModelEntry) -> Result<Self, LivenessError> {
-        match model.adapter {
-            LivenessAdapter::ScaledCrop => {}
-            other => return Err(LivenessError::Unsupported(other)),
+        if model.adapter != LivenessAdapter::ScaledCrop {
+            return Err(LivenessError::Unsupported(model.adapter));
         }
         let session = runtime.open(&model.model, pack.model(&model.model)?)?;
         let output = session
@@ -103,14 +95,7 @@ impl Part {
             .map_err(|misfit| ADAPTER.misfit(session.name(), misfit))?;
         Ok(Self {
             session,
-            weight: model.weight,
-            preprocessing: model.input,
-            size: model.size,
-            crop_scale: model.crop_scale,
-            crop_fit: model.crop_fit,
-            classes: model.classes,
-            live_class: model.live_class,
-            numbers: model.output,
+            model: model.clone(),
             output: output.name,
         })
     }
@@ -121,22 +106,18 @@ impl Part {
         face: &BoundingBox,
         input: &mut Vec<f32>,
     ) -> Result<f64, LivenessError> {
-        let rect = crop_rect(
-            image.width(),
-            image.height(),
-            face,
-            self.crop_scale,
-            self.crop_fit,
-        );
-        let crop = imaging::crop_resize_bilinear(image, rect, self.size, self.size);
-        let side = self.size as usize;
-        input.resize(3 * side * side, 0.0);
-        write_input(&crop, &self.preprocessing, input);
-        let outputs = self.session.run_slice([1, 3, side, side], input)?;
-        let numbers = outputs.vectors(ADAPTER, &self.output, 1, self.classes)?;
-        match self.numbers {
-            ClassOutput::Logits => softmax(&numbers, self.live_class),
-            ClassOutput::Probabilities => probability(&numbers, self.live_class),
+        let model = &self.model;
+        let (width, height) = (image.width(), image.height());
+        let rect = crop_rect(width, height, face, model.crop_scale, model.crop_fit);
+        let crop = crop_resize_bilinear(image, rect, model.size, model.size);
+        input.resize(crop.as_rgb8().len(), 0.0);
+        write_input(&crop, &model.input, input);
+        let side = model.size as usize;
+        let outputs = self.session.run([1, 3, side, side], input)?;
+        let numbers = outputs.vectors(ADAPTER, &self.output, 1, model.classes)?;
+        match model.output {
+            ClassOutput::Logits => softmax(&numbers, model.live_class),
+            ClassOutput::Probabilities => probability(&numbers, model.live_class),
             other => {
                 let reason = format!("class output {other:?} is not supported");
                 Err(LivenessError::Other(reason.into()))
@@ -158,25 +139,21 @@ fn class_of(numbers: &[f32], class: usize) -> Result<f32, LivenessError> {
 
 /// Softmax probability of one class.
 fn softmax(logits: &[f32], class: usize) -> Result<f64, LivenessError> {
-    let wanted = class_of(logits, class)?;
-    let sum: f64 = logits
-        .iter()
-        .map(|&logit| (f64::from(logit) - f64::from(wanted)).exp())
-        .sum();
-    Ok(1.0 / sum)
+    let wanted = f64::from(class_of(logits, class)?);
+    let shares = logits.iter().map(|&logit| (f64::from(logit) - wanted).exp());
+    Ok(1.0 / shares.sum::<f64>())
 }
 
 /// One of numbers that are probabilities already.
 fn probability(probabilities: &[f32], class: usize) -> Result<f64, LivenessError> {
     let wanted = class_of(probabilities, class)?;
-    let lies =
-        |&value: &f32| (-PROBABILITY_TOLERANCE..=1.0 + PROBABILITY_TOLERANCE).contains(&f64::from(value));
-    let sum: f64 = probabilities.iter().map(|&value| f64::from(value)).sum();
-    if probabilities.iter().all(lies) && (sum - 1.0).abs() <= PROBABILITY_TOLERANCE {
-        Ok(f64::from(wanted).clamp(0.0, 1.0))
-    } else {
-        Err(LivenessError::NoProbabilities { sum })
+    let allowed = -PROBABILITY_TOLERANCE..=1.0 + PROBABILITY_TOLERANCE;
+    let mut values = probabilities.iter().map(|&value| f64::from(value));
+    let sum: f64 = values.clone().sum();
+    if !values.all(|value| allowed.contains(&value)) || (sum - 1.0).abs() > PROBABILITY_TOLERANCE {
+        return Err(LivenessError::NoProbabilities { sum });
     }
+    Ok(f64::from(wanted).clamp(0.0, 1.0))
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ const PUBLISHED: [Published; 2] = [
 fn main() -> ExitCode {
     let mut suite = Suite::new();
     for published in PUBLISHED {
-        let name = published.architecture;
+        let name = published.architecture.as_str();
         suite.with_shared_and_models(
             format!("{name}_answers_what_the_reference_answers"),
             move |shared| answers_agree(shared, published),
@@ -130,14 +130,12 @@ fn input(crop: &Image) -> Array4<f32> {
 }
 
 fn logits(session: &mut ModelSession, input: &Array4<f32>) -> Result<Vec<f32>, Failed> {
-    let outputs = session.run(&input.view())?;
+    let (count, channels, height, width) = input.dim();
+    let numbers = input.as_slice().ok_or("not row by row")?;
+    let outputs = session.run([count, channels, height, width], numbers)?;
     let logits = outputs.get("logits")?;
-    ensure!(
-        logits.shape() == [input.shape()[0], 3],
-        "logits of shape {:?}",
-        logits.shape()
-    );
-    Ok(logits.iter().copied().collect())
+    ensure!(logits.shape == [count, 3], "logits of shape {:?}", logits.shape);
+    Ok(logits.numbers.clone())
 }
 
 /// Fails where the numbers are too few or too far apart, or are none.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::cursor::Cursor;
 use super::pickle;
-use super::tensor::{Layout, Storage, Tensor, invalid_tensor};
+use super::tensor::{Storage, Tensor, invalid_tensor};
 use super::value::{Objects, Value};
 use crate::OnnxError;
 use crate::quote::quotable;
@@ -22,13 +22,17 @@ const TIMES_FILE: usize = 2;
 /// How zip files begin.
 const ZIP: &[u8] = b"PK\x03\x04";
 
-/// Reads a file whose object is a dictionary from names to tensors.
-pub(super) fn state_dict(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, OnnxError> {
+/// Reads the tensors of a state dict by their names.
+///
+/// Nothing in the file is run. The memory that it takes is limited to a small multiple of the file's size.
+///
+/// # Errors
+/// [`OnnxError`]; never panics, whatever the bytes.
+pub fn state_dict(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, OnnxError> {
     if bytes.starts_with(ZIP) {
-        return Err(OnnxError::Format(
-            "a PyTorch file in the zip format; only the legacy format, of PyTorch before 1.6, is read"
-                .to_owned(),
-        ));
+        let reason =
+            "a PyTorch file in the zip format; only the legacy format, of PyTorch before 1.6, is read";
+        return Err(OnnxError::Format(reason.to_owned()));
     }
     let mut cursor = Cursor::new(bytes);
     header(&mut cursor)?;
@@ -76,14 +80,14 @@ fn header(cursor: &mut Cursor<'_>) -> Result<(), OnnxError> {
 fn storages<'a>(cursor: &mut Cursor<'a>, objects: &Objects<'a>) -> Result<Vec<Storage<'a>>, OnnxError> {
     let at = cursor.at();
     let (keys, lists) = pickle::load(cursor)?;
+    let malformed = |reason| OnnxError::Malformed { at, reason };
     let Some(keys) = lists.list(keys) else {
-        return Err(OnnxError::Malformed {
-            at,
-            reason: format!("{} instead of a list of the storages' keys", keys.kind()),
-        });
+        return Err(malformed(format!(
+            "{} instead of a list of the storages' keys",
+            keys.kind()
+        )));
     };
-    let wrong =
-        |key: &str, reason: &str| OnnxError::Invalid(format!("storage '{}': {reason}", quotable(key)));
+    let wrong = |key, reason: &str| OnnxError::Invalid(format!("storage '{}': {reason}", quotable(key)));
     let mut named = BTreeMap::new();
     for name in &objects.storages {
         let facts = (name.element, name.len);
@@ -94,18 +98,17 @@ fn storages<'a>(cursor: &mut Cursor<'a>, objects: &Objects<'a>) -> Result<Vec<St
     let mut found = BTreeMap::new();
     for key in keys {
         let Value::Text(key) = *key else {
-            return Err(OnnxError::Malformed {
-                at,
-                reason: format!("{} as a storage's key", key.kind()),
-            });
+            return Err(malformed(format!("{} as a storage's key", key.kind())));
         };
         let Some(&(element, len)) = named.get(key) else {
             return Err(wrong(key, "no tensor names it"));
         };
         let stored = i64::from_le_bytes(cursor.array("a storage")?);
         if usize::try_from(stored) != Ok(len) {
-            let reason = format!("it is named with {len} elements and has {stored}");
-            return Err(wrong(key, &reason));
+            return Err(wrong(
+                key,
+                &format!("it is named with {len} elements and has {stored}"),
+            ));
         }
         let size = len.checked_mul(element.size());
         let bytes = cursor.take(size.unwrap_or(usize::MAX), "a storage")?;
@@ -131,6 +134,13 @@ fn tensors<'a>(
         return Err(no_state_dict(&format!("the file holds {}", root.kind())));
     };
     let mut left = budget;
+    let mut spend = |bytes| {
+        left = left.checked_sub(bytes).ok_or(OnnxError::TooLarge {
+            what: "bytes of tensors, for the size of the file",
+            limit: budget,
+        })?;
+        Ok(())
+    };
     let mut tensors = BTreeMap::new();
     for &(name, value) in pairs {
         let Value::Text(name) = name else {
@@ -148,13 +158,8 @@ fn tensors<'a>(
         if tensors.contains_key(name) {
             return Err(wrong("it is there twice"));
         }
-        let layout = Layout::new(name, view, objects, storage)?;
-        let size = layout.len.saturating_mul(storage.element.size());
-        left = left.checked_sub(size).ok_or(OnnxError::TooLarge {
-            what: "bytes of tensors, for the size of the file",
-            limit: budget,
-        })?;
-        tensors.insert(name.to_owned(), layout.gather(storage));
+        let tensor = Tensor::read(name, view, objects, storage, &mut spend)?;
+        tensors.insert(name.to_owned(), tensor);
     }
     Ok(tensors)
 }

@@ -4,23 +4,10 @@
 //! class or function of Python; this reader makes tensors, dictionaries, tuples, lists, numbers, texts, booleans and
 //! `None`, and refuses everything else by its name. A state dict does not describe the network, so the importer knows the
 //! supported [`Architecture`]s.
-//!
-//! ```no_run
-//! use likeness_onnx::import::pytorch::{Architecture, import};
-//!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let published = std::fs::read("2.7_80x80_MiniFASNetV2.pth")?;
-//! let model = import(&published, Architecture::MiniFasNetV2)?;
-//! std::fs::write("minifasnet_v2.onnx", likeness_onnx::write(&model))?;
-//! # Ok(())
-//! # }
-//! ```
 
 mod cursor;
-mod layers;
 mod legacy;
 mod minifasnet;
-mod opcode;
 mod pickle;
 mod tensor;
 mod value;
@@ -29,29 +16,19 @@ mod value;
 #[path = "../../../tests/support/legacy.rs"]
 mod written;
 
-use std::collections::BTreeMap;
-
+pub use legacy::state_dict;
 pub use minifasnet::Architecture;
 pub use tensor::{Elements, Tensor};
 
 use crate::OnnxError;
 use crate::proto::ModelProto;
 
-/// Reads the tensors of a state dict by their names.
-///
-/// Nothing in the file is run. The memory that it takes is limited to a small multiple of the file's size.
-///
-/// # Errors
-/// [`OnnxError`]; never panics, whatever the bytes.
-pub fn state_dict(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, OnnxError> {
-    legacy::state_dict(bytes)
-}
-
 /// Imports a state dict of this architecture. The same bytes give the same model.
 ///
-/// Input `input`, `f32` of `[N, 3, 80, 80]`, BGR, 0..255; output `logits`, `f32` of `[N, 3]`; the batch is free. Batch norms are folded
-/// into the convolutions and linear layers before them, see [`Architecture`]. The tensors' names may bear the prefix
-/// `module.` of PyTorch's `DataParallel`; counters of training steps (`num_batches_tracked`) are passed over.
+/// Input `input`, `f32` of `[N, 3, 80, 80]`, BGR, 0..255; output `logits`, `f32` of `[N, 3]`; the batch is free. Batch
+/// norms, a product and a sum for each channel, are folded into the convolutions and linear layers before them in `f64`. The
+/// tensors' names may bear the prefix `module.` of PyTorch's `DataParallel`; counters of training steps
+/// (`num_batches_tracked`) are passed over.
 ///
 /// # Errors
 /// [`OnnxError`]; never panics, whatever the bytes.
