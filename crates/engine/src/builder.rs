@@ -420,10 +420,7 @@ impl EngineBuilder {
 
     /// Reads the calibration files: at most one of a kind, each of the pack in use and of a role that the pack fills. Returns
     /// the path of the one of the match confidence as well.
-    fn calibrations(
-        &self,
-        parts: Option<&Parts>,
-    ) -> Result<(PackCalibration, Option<&Path>), BuildError> {
+    fn calibrations(&self, parts: Option<&Parts>) -> Result<(PackCalibration, Option<&Path>), BuildError> {
         if self.raw_scores && !self.calibrations.is_empty() {
             let message = "raw scores and a calibration file exclude each other";
             return Err(BuildError::Setting(message.to_owned()));

@@ -455,6 +455,7 @@ mod tests {
             genuine_comparisons: 20,
             impostor_comparisons: 100_000,
             measured: MeasuredRange { from: 0.1, to: 0.5 },
+            cohort: None,
             points: vec![
                 match_point(0.3, 0.4, 1e-3),
                 match_point(0.4, 0.56, 1e-4),

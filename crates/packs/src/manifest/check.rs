@@ -68,7 +68,9 @@ impl Manifest {
             let checked = calibration.check();
             checked.map_err(|fault| format!("calibration.match: {fault}"))?;
             if calibration.cohort.is_some() {
-                return Err("calibration.match: a calibration with a cohort is calibration.normalised".to_owned());
+                return Err(
+                    "calibration.match: a calibration with a cohort is calibration.normalised".to_owned(),
+                );
             }
         }
         if let Some(calibration) = &self.calibration.normalised {
