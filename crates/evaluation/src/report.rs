@@ -56,13 +56,15 @@ impl Setup {
     /// Returns the setup as text.
     pub(crate) fn describe(&self) -> String {
         format!(
-            "Likeness {}, pack {}, {}, ONNX Runtime {}. Calibration of the match confidence: {}; of the liveness score: {}.",
+            "Likeness {}, pack {}, {}, ONNX Runtime {}. Calibration of the match confidence: {}; of the liveness score: {}. \
+             Cohort: {}.",
             self.likeness,
             self.pack,
             self.provider,
             self.onnx_runtime,
             self.match_calibration,
-            self.liveness_calibration
+            self.liveness_calibration,
+            self.cohort
         )
     }
 }

@@ -204,6 +204,31 @@ mod tests {
     }
 
     #[test]
+    fn a_cohort_and_none_exclude_each_other() {
+        let load = |env: &[(&str, &str)], overrides: &Overrides| {
+            let env = env.iter().map(|(name, value)| (name.into(), value.into()));
+            let explained = Explained::load(None, env, overrides, Config::validate_engine);
+            explained.map(|explained| explained.config)
+        };
+        let config = load(&[("LIKENESS__COHORT_FILE", "a.bin")], &Overrides::default()).unwrap();
+        assert_eq!(
+            (config.cohort_file, config.no_cohort),
+            (Some("a.bin".into()), false)
+        );
+        let none = Overrides::default().with("--no-cohort", "no_cohort", true);
+        assert!(load(&[], &none).unwrap().no_cohort);
+        for overrides in [
+            none.clone().with("--cohort", "cohort_file", "a.bin"),
+            none.with_assignment("--set", "cohort_file=a.bin").unwrap(),
+        ] {
+            assert_eq!(
+                load(&[], &overrides).unwrap_err().to_string(),
+                "configuration: no_cohort (set by --no-cohort): cohort_file is set as well: name a cohort, or use none"
+            );
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named_by_its_key() {
         for (key, value, expected) in [
             (

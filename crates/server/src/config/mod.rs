@@ -109,6 +109,7 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         layers::check_ranges(self, |_| true)?;
         self.engine.validate()?;
+        self.validate_cohort()?;
         self.request_limits.validate()?;
         self.validate_profiles()?;
         self.validate_apps()?;
@@ -125,7 +126,13 @@ impl Config {
         layers::check_ranges(self, |key| {
             key.starts_with("engine.") || key.starts_with("image_limits.")
         })?;
-        self.engine.validate()
+        self.engine.validate()?;
+        self.validate_cohort()
+    }
+
+    fn validate_cohort(&self) -> Result<(), ConfigError> {
+        let both = "cohort_file is set as well: name a cohort, or use none";
+        ensure([(!(self.no_cohort && self.cohort_file.is_some()), "no_cohort", both)])
     }
 
     fn validate_data_folder(&self) -> Result<(), ConfigError> {

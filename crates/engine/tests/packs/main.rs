@@ -1,5 +1,7 @@
 //! Packs of one's own: tiny models made on the spot, opened as packs are, whose answers can be worked out by hand.
 
+mod cohort;
+
 use std::process::ExitCode;
 
 use likeness_engine::detection::{self, Detectors, Face, FaceDetector, Point, Search};
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
     );
     suite.with_models("embedders_count_by_their_weights", embedders);
     suite.with_models("liveness_models_count_by_their_weights", liveness_models);
+    cohort::add_to(&mut suite);
     suite.run()
 }
 
