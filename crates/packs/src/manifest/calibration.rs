@@ -491,6 +491,14 @@ mod tests {
         assert_eq!(one.describe(), other.describe());
         other.points[1].similarity = 0.41;
         assert_ne!(one.describe(), other.describe());
+        let (mut one, mut other) = (of_match(), of_match());
+        let cohort = |digits: &str| CohortReference {
+            file: None,
+            sha256: digits.repeat(32),
+        };
+        one.cohort = Some(cohort("ab"));
+        other.cohort = Some(cohort("cd"));
+        assert_ne!(one.describe(), other.describe());
     }
 
     #[test]
@@ -558,8 +566,17 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back() {
+        let with_cohort = |file: Option<&str>| MatchCalibration {
+            cohort: Some(CohortReference {
+                file: file.map(ToOwned::to_owned),
+                sha256: "ab".repeat(32),
+            }),
+            ..of_match()
+        };
         for calibration in [
             Calibration::Match(of_match()),
+            Calibration::Match(with_cohort(None)),
+            Calibration::Match(with_cohort(Some("cohort.bin"))),
             Calibration::Liveness(of_liveness(&[(0.5, 0.4), (0.9, 0.6)])),
         ] {
             let file = CalibrationFile::new("open-1", "2", "0123abcd", calibration).unwrap();
@@ -570,7 +587,12 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        let text = CalibrationFile::new("open-1", "2", "0123abcd", Calibration::Match(of_match()))
+        let mut calibration = of_match();
+        calibration.cohort = Some(CohortReference {
+            file: Some("cohort.bin".to_owned()),
+            sha256: "ab".repeat(32),
+        });
+        let text = CalibrationFile::new("open-1", "2", "0123abcd", Calibration::Match(calibration))
             .unwrap()
             .to_toml()
             .unwrap();
@@ -592,6 +614,16 @@ mod tests {
             ("name = \"branch\"", "name = \"\"", "name must have"),
             ("name = \"branch\"", "name = \"a\\nb\"", "name must have"),
             ("people = 10", "people = 10\ncolour = 1", "unknown field `colour`"),
+            (
+                "file = \"cohort.bin\"",
+                "file = \"/etc/cohort.bin\"",
+                "cohort.file is not a plain file name",
+            ),
+            (
+                "sha256 = \"ab",
+                "sha256 = \"",
+                "cohort.sha256 is not 64 hexadecimal digits",
+            ),
             (
                 "calibration.match",
                 "calibration.voice",

@@ -5,6 +5,7 @@ mod check;
 mod roles;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use likeness_onnx::import::{openvino, pytorch};
 use likeness_onnx::{quote, read, write};
@@ -151,6 +152,18 @@ impl Manifest {
     #[must_use]
     pub fn cohort(&self) -> Option<&CohortReference> {
         self.calibration.normalised.as_ref()?.cohort.as_ref()
+    }
+
+    /// Returns the error of a cohort that is not at this path.
+    pub(crate) fn missing_cohort(&self, path: PathBuf) -> PackError {
+        PackError::MissingCohort {
+            pack: self.name.clone(),
+            file: self
+                .cohort()
+                .and_then(|cohort| cohort.file.clone())
+                .unwrap_or_default(),
+            path,
+        }
     }
 
     /// The source that a model is without any import.
@@ -324,6 +337,72 @@ mod tests {
             error.contains("data did not match any variant of untagged enum Template"),
             "{error}"
         );
+    }
+
+    /// Rules of `[calibration.normalised]`, whose cohort is a file beside the manifest.
+    #[test]
+    fn a_cohort_is_named_by_its_file_and_its_digest() {
+        let table = |name: &str, cohort: &str| {
+            format!(
+                r#"
+                [calibration.{name}]
+                people = 3
+                genuine_comparisons = 4
+                impostor_comparisons = 5
+                measured = {{ from = 0.1, to = 0.5 }}
+                provenance = {{ name = "test", method = "by hand", data = "none", date = "2026-11-25" }}
+                {cohort}
+                points = [
+                    {{ similarity = 0.2, confidence = 0.4, false_match_rate = 1e-3 }},
+                    {{ similarity = 0.3, confidence = 0.6, false_match_rate = 1e-4 }},
+                ]
+                "#
+            )
+        };
+        let text = include_str!("../../packs/insightface-r50.toml");
+        assert!(!text.contains("[calibration"));
+        let with = |name: &str, cohort: &str| Manifest::parse(&(text.to_owned() + &table(name, cohort)));
+        let sha256 = "ab".repeat(32);
+        let sound = format!("cohort = {{ file = \"cohort.bin\", sha256 = \"{sha256}\" }}");
+        let manifest = with("normalised", &sound).unwrap();
+        let cohort = manifest.cohort().unwrap();
+        assert_eq!(
+            (cohort.file.as_deref(), &cohort.sha256),
+            (Some("cohort.bin"), &sha256)
+        );
+        assert!(manifest.calibration.of_match.is_none());
+        assert!(with("match", "").unwrap().cohort().is_none());
+        for (name, cohort, expected) in [
+            (
+                "match",
+                sound.clone(),
+                "a calibration with a cohort is calibration.normalised",
+            ),
+            (
+                "normalised",
+                String::new(),
+                "calibration.normalised: cohort needs file and sha256",
+            ),
+            (
+                "normalised",
+                format!("cohort = {{ sha256 = \"{sha256}\" }}"),
+                "calibration.normalised: cohort needs file and sha256",
+            ),
+            (
+                "normalised",
+                sound.replace("cohort.bin", "../cohort.bin"),
+                "calibration.normalised: cohort.file is not a plain file name",
+            ),
+            (
+                "normalised",
+                sound.replace("abab", "ABAB"),
+                "calibration.normalised: cohort.sha256 is not 64 hexadecimal digits in lower case",
+            ),
+            ("normalised", sound.replace("}", ", k = 8 }"), "unknown field `k`"),
+        ] {
+            let error = with(name, &cohort).unwrap_err().to_string();
+            assert!(error.contains(expected), "{name}, {cohort}: {error}");
+        }
     }
 
     fn text() -> String {

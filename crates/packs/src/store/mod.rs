@@ -221,11 +221,7 @@ impl Store {
             return Ok(Manifest::builtin_cohort(&manifest.name).map(<[u8]>::to_vec));
         };
         if !exists(&path)? {
-            return Err(PackError::MissingFile {
-                pack: manifest.name.clone(),
-                file: reference.file.clone().unwrap_or_default(),
-                path,
-            });
+            return Err(manifest.missing_cohort(path));
         }
         read_verified(&manifest.name, &path, &reference.sha256, MAX_COHORT_BYTES).map(Some)
     }
@@ -265,7 +261,7 @@ impl Store {
             }
             match self.cohort(&located) {
                 Ok(_) => {}
-                Err(PackError::MissingFile { file, .. }) => missing.push(file),
+                Err(PackError::MissingCohort { file, .. }) => missing.push(file),
                 Err(_) => wrong.push("cohort".to_owned()),
             }
             located.manifest
