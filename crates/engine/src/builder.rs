@@ -289,7 +289,7 @@ impl EngineBuilder {
             Some((_, calibration)) => calibration.cohort.as_ref(),
             None => pack.manifest().cohort(),
         };
-        let cohort = match (&self.cohort, wanted, of_file) {
+        let (cohort, place) = match (&self.cohort, wanted, of_file) {
             (CohortChoice::None, Some(_), Some((path, _))) => {
                 return Err(BuildError::Setting(format!(
                     "calibration {}: it was measured with a cohort, but none is to be used: calibrate again",
@@ -310,13 +310,13 @@ impl EngineBuilder {
                         wanted.map_or("without a cohort", |_| "with another cohort")
                     )));
                 }
-                cohort
+                (cohort, path.display().to_string())
             }
             (CohortChoice::Calibrated, Some(wanted), of_file) => {
                 let own = pack.cohort().map(Cohort::parse).transpose();
                 let own = own.map_err(|error| cohort_fault("of the pack", &error))?;
                 match (own, of_file) {
-                    (Some(own), _) if own.sha256() == wanted.sha256 => own,
+                    (Some(own), _) if own.sha256() == wanted.sha256 => (own, "of the pack".to_owned()),
                     (_, Some((calibration, _))) => {
                         let Some(file) = &wanted.file else {
                             return Err(BuildError::Setting(format!(
@@ -335,7 +335,7 @@ impl EngineBuilder {
                                 cohort.sha256()
                             )));
                         }
-                        cohort
+                        (cohort, path.display().to_string())
                     }
                     // The pack's files were verified.
                     (_, None) => return Ok(None),
@@ -343,7 +343,7 @@ impl EngineBuilder {
             }
         };
         let checked = cohort.check(&CohortBinding::of(pack.manifest()));
-        checked.map_err(|error| cohort_fault(cohort.sha256(), &error))?;
+        checked.map_err(|error| cohort_fault(place, &error))?;
         Ok(Some(cohort))
     }
 

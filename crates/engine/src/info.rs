@@ -89,6 +89,12 @@ impl CohortInfo {
     }
 }
 
+impl std::fmt::Display for CohortInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} centroids ({:.8})", self.centroids, self.sha256)
+    }
+}
+
 impl PackInfo {
     pub(crate) fn of(manifest: &Manifest) -> Self {
         let licenses = manifest.sources.values().map(|source| source.license.clone());
@@ -169,7 +175,7 @@ impl From<&EngineInfo> for EngineLabels {
                 .label("none: the models' mean live probability as it is"),
             cohort: info.cohort.as_ref().map_or_else(
                 || "none: similarities are cosines".to_owned(),
-                |cohort| format!("{} centroids ({:.8})", cohort.centroids, cohort.sha256),
+                CohortInfo::to_string,
             ),
         }
     }

@@ -5,11 +5,11 @@ use std::path::Path;
 use likeness_engine::embedding::{Cohort, CohortBinding, Embedding};
 use likeness_engine::packs::{Manifest, Store};
 use likeness_engine::{
-    BuildError, CalibrationInfo, CohortChoice, EmbedOptions, Engine, EngineBuilder, VerifyOptions,
+    BuildError, CalibrationInfo, CohortChoice, EmbedOptions, Engine, EngineBuilder, VerifyOptions, check,
 };
 use likeness_testing::{Failed, Outcome, Suite, TestPack, ensure};
 
-use crate::{CALIBRATION, builder, image, near, sound};
+use crate::{CALIBRATION, builder, image, near, runtime, sound};
 
 pub(crate) fn add_to(suite: &mut Suite) {
     suite.with_models("similarities_are_normalised_by_the_packs_cohort", packs_own);
@@ -134,7 +134,7 @@ fn refused(builder: EngineBuilder) -> Result<String, Failed> {
 }
 
 fn packs_own() -> Outcome {
-    let (_folder, builder, bytes) = own()?;
+    let (folder, builder, bytes) = own()?;
     let engine = builder.build()?;
     ensure!(
         used(&engine) == Some(sha256(&bytes).as_str()),
@@ -142,6 +142,15 @@ fn packs_own() -> Outcome {
         engine.info()
     );
     ensure!(calibration_name(&engine) == "normalised", "{:?}", engine.info());
+    let pack = Store::at(folder.path()).load(&format!("{}/", folder.path().display()))?;
+    let report = check(&runtime()?, &pack);
+    let text = report.to_string();
+    ensure!(
+        report.is_well()
+            && text.contains("match calibration: normalised (")
+            && text.contains("\ncohort: 64 centroids ("),
+        "{text}"
+    );
     let label = format!("64 centroids ({:.8})", sha256(&bytes));
     ensure!(engine.labels().cohort == label, "{:?}", engine.labels());
     // A calibration that is measured with this engine refers to the cohort by its digest alone: it is the pack's.
@@ -352,8 +361,15 @@ fn of_another() -> Outcome {
         std::fs::write(folder.path().join("cohort.bin"), &cohort)?;
         let error = refused(builder)?;
         ensure!(
-            error.contains(expected) && error.contains(&sha256(&cohort)),
+            error.starts_with("cohort of the pack: the cohort was") && error.contains(expected),
             "{error}"
+        );
+        // The check says the same.
+        let pack = Store::at(folder.path()).load(&format!("{}/", folder.path().display()))?;
+        let report = check(&runtime()?, &pack);
+        ensure!(
+            !report.is_well() && report.faults().collect::<Vec<_>>() == [error],
+            "{report}"
         );
     }
     Ok(())
