@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use likeness_decision::Score;
 use likeness_detection::Search;
-use likeness_embedding::{Cohort, CohortBinding, Embedding, FaceInImage, Similarity};
+use likeness_embedding::{Cohort, CohortBinding, Embedding, EmbeddingError, FaceInImage, Similarity};
 use likeness_face::{BoundingBox, Point};
 use likeness_imaging::{Image, ImageLimits, Interrupt};
 use likeness_packs::{CohortReference, LivenessCurve, ScoreCurve};
@@ -77,11 +77,15 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Option`] for embeddings of different lengths, or of another embedder's length.
     pub fn similarity(&self, a: &Embedding, b: &Embedding) -> Result<Similarity, EngineError> {
-        let found = match &self.inner.cohort {
+        self.measure(a, b)
+            .map_err(|error| EngineError::Option(error.to_string()))
+    }
+
+    pub(crate) fn measure(&self, a: &Embedding, b: &Embedding) -> Result<Similarity, EmbeddingError> {
+        match &self.inner.cohort {
             Some(cohort) => cohort.similarity(a, b),
             None => a.similarity(b).map(Similarity::from_cosine),
-        };
-        found.map_err(|error| EngineError::Option(error.to_string()))
+        }
     }
 
     /// Returns the cohort that similarities are normalised by; `None`: they are cosines.

@@ -211,7 +211,7 @@ impl Engine {
         let mut best: Option<(usize, Similarity)> = None;
         if let [probe, references @ ..] = embeddings.as_slice() {
             for (index, reference) in references.iter().enumerate() {
-                let similarity = self.similarity(probe, reference)?;
+                let similarity = self.measure(probe, reference).map_err(inference)?;
                 if best.is_none_or(|(_, highest)| similarity.value() > highest.value()) {
                     best = Some((index, similarity));
                 }

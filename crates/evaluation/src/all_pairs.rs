@@ -314,6 +314,26 @@ mod tests {
     }
 
     #[test]
+    fn similarities_are_normalised_where_images_have_levels() {
+        let (mut images, _) = images(5);
+        let scores = |images: &AllPairs| {
+            let mut scores = Vec::new();
+            images.for_each(|scored, _| scores.push(scored));
+            scores
+        };
+        let cosines = scores(&images);
+        images.levels = vec![0.1, 0.2, 0.3, 0.4, 0.5];
+        let normalised = scores(&images);
+        assert_eq!(normalised.len(), cosines.len());
+        for ((cosine, of), (similarity, same)) in cosines.into_iter().zip(normalised) {
+            assert_eq!(of, same);
+            let level = |image: u32| images.levels[image as usize];
+            let expected = cosine - (level(of.0) + level(of.1)) / 2.0;
+            assert!((similarity - expected).abs() < 1e-6, "{of:?}: {similarity}");
+        }
+    }
+
+    #[test]
     fn the_highest_are_those_of_all_and_the_same_from_any_number_of_threads() {
         let (images, _) = images(200);
         let all = all_pairs(&images, usize::MAX / 4, threads(1));

@@ -16,7 +16,8 @@ const WIDEST_SHAPES: usize = 44;
 pub struct PackCheck {
     /// The pack.
     pub pack: PackInfo,
-    /// Its match calibration, that of normalised similarities where it has both; a pack without one cannot verify before one is measured.
+    /// Its match calibration, that of normalised similarities where it has both; a pack without one cannot verify before one
+    /// is measured.
     pub match_calibration: Option<String>,
     /// Its liveness calibration; without one the models' mean live probability is the score.
     pub liveness_calibration: Option<String>,
