@@ -2,8 +2,8 @@
 //!
 //! A face's level is the mean of its `k` largest cosines with the centroids of a cohort of many people. The normalised
 //! similarity of two faces is their cosine less the mean of their levels: people of whom many look alike, to the embedder,
-//! have high levels, so that a threshold stands for about the same false match rate within every group. Measured, with the
-//! alternatives, in docs/accuracy.md.
+//! have high levels, so that a threshold stands for about the same false match rate within every group. What that does
+//! not do: docs/evaluate.md, "Cohort".
 
 use half::f16;
 use likeness_packs::{ChannelOrder, MAX_COHORT_BYTES, Manifest};

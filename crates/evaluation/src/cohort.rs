@@ -16,7 +16,7 @@ use crate::statistics::SplitMix64;
 use crate::threads::fold;
 
 /// How many of a face's cosines its level is the mean of. This and the constants below were chosen by comparing methods on
-/// LFW's development view and UTKFace (docs/accuracy.md, "Cohort").
+/// LFW's development view and UTKFace.
 const K: usize = 8;
 
 /// Most clusters at the start.
