@@ -28,10 +28,11 @@
 //! compiles neither axum nor tokio. Features that begin with `unstable-` are not covered by the stability policy.
 
 pub use likeness_engine::{
-    Budget, BuildError, CalibrationInfo, CancelFlag, Comparison, DEFAULT_MAX_FACES, EmbedOptions,
-    EmbeddedFace, Engine, EngineBuilder, EngineError, EngineInfo, EngineLabels, ImageReport, ImageRole,
-    Input, LivenessCheck, LivenessOptions, ModelCheck, ModelError, PackCheck, PackInfo, Role, RuntimeInfo,
-    SelfTest, Size, Timings, VectorCheck, Verification, VerifyOptions, check, default_passes, self_test,
+    Budget, BuildError, CalibrationInfo, CancelFlag, CohortChoice, CohortInfo, Comparison, DEFAULT_MAX_FACES,
+    EmbedOptions, EmbeddedFace, Engine, EngineBuilder, EngineError, EngineInfo, EngineLabels, ImageReport,
+    ImageRole, Input, LivenessCheck, LivenessOptions, ModelCheck, ModelError, PackCheck, PackInfo, Role,
+    RuntimeInfo, SelfTest, Size, Timings, VectorCheck, Verification, VerifyOptions, check, default_passes,
+    self_test,
 };
 
 /// Profiles, thresholds and decisions.

@@ -64,19 +64,19 @@ fn pairs_are_separated(shared: &Path) -> Outcome {
         let comparison = engine.compare(&embeddings[left], &embeddings[right])?;
         let verdict = bounds.verdict(comparison.confidence).map(Verdict::as_str);
         if label == "1" {
-            lowest_genuine = lowest_genuine.min(comparison.similarity);
+            lowest_genuine = lowest_genuine.min(comparison.similarity.value());
             if verdict == Some("reject") {
                 faults.push(format!(
                     "genuine {left} {right} is rejected at {}",
-                    comparison.similarity
+                    comparison.similarity.value()
                 ));
             }
         } else {
-            highest_impostor = highest_impostor.max(comparison.similarity);
+            highest_impostor = highest_impostor.max(comparison.similarity.value());
             if verdict.is_none() {
                 faults.push(format!(
                     "impostor {left} {right} passes at {}",
-                    comparison.similarity
+                    comparison.similarity.value()
                 ));
             }
         }

@@ -17,6 +17,11 @@ fn main() -> ExitCode {
     suite.test("usage_errors_exit_with_2", usage);
     suite.with_models("an_invalid_calibration_is_reported_with_its_name", wrong_files);
     suite.with_models("a_pack_of_ones_own_is_calibrated_and_then_verifies", of_own_pack);
+    suite.with_models(
+        "too_few_faces_for_a_cohort_are_refused_with_their_number",
+        cohort_of_few,
+    );
+    suite.with_shared_and_models("a_cohort_is_made_and_used", cohort);
     suite.with_shared_and_models("match_thresholds_get_their_false_match_rates", of_match);
     suite.with_shared_and_models("liveness_thresholds_get_their_error_rates", of_liveness);
     suite.with_shared_and_models("insufficient_data_is_reported_with_the_number_needed", too_little);
@@ -28,10 +33,25 @@ fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Result<Ended,
 }
 
 fn usage() -> Outcome {
-    let cases: [(&[&str], &str); 6] = [
+    let cases: [(&[&str], &str); 9] = [
         (&["calibrate"], "Usage"),
         (&["calibrate", "match", "--pairs", "a"], "--out"),
         (&["calibrate", "match", "--out", "a"], "--pairs"),
+        (&["calibrate", "cohort", "--images", "a"], "--out"),
+        (&["calibrate", "cohort", "--out", "a"], "--images"),
+        (
+            &[
+                "calibrate",
+                "cohort",
+                "--images",
+                "a",
+                "--list",
+                "b",
+                "--out",
+                "c",
+            ],
+            "cannot be used with",
+        ),
         (
             &["calibrate", "match", "--pairs", "a", "--out", "b", "--at", "0.4"],
             "expected CONFIDENCE=FMR",
@@ -85,6 +105,38 @@ fn usage() -> Outcome {
         ended.code == Some(1) && ended.stderr.contains("no such folder: no/such/folder"),
         "{ended:?}"
     );
+    let ended = run([
+        "calibrate",
+        "cohort",
+        "--images",
+        "a",
+        "--out",
+        "no/such/folder/x.bin",
+    ])?;
+    ensure!(
+        ended.code == Some(1) && ended.stderr.contains("no such folder: no/such/folder"),
+        "{ended:?}"
+    );
+    // A cohort and none.
+    for arguments in [
+        ["verify", "a.jpg", "b.jpg", "--no-cohort", "--cohort=c.bin"],
+        [
+            "serve",
+            "--cohort=c.bin",
+            "--no-cohort",
+            "--demo",
+            "--listen=127.0.0.1:0",
+        ],
+    ] {
+        let ended = run(arguments)?;
+        ensure!(
+            ended.code != Some(0)
+                && ended.stderr.contains(
+                    "no_cohort (set by --no-cohort): cohort_file is set as well: name a cohort, or use none"
+                ),
+            "{ended:?}"
+        );
+    }
     let ended = run([
         "calibrate",
         "match",
@@ -234,6 +286,181 @@ fn of_own_pack() -> Outcome {
                 "FAIL  embedder embedder: the adapter aligned-crop needs output [N,512], the model has [1,3]"
             ),
         "{checked:?}"
+    );
+    Ok(())
+}
+
+fn cohort_of_few() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let (pack, root) = (folder.path().join("pack"), folder.path().join("people"));
+    own_pack(&pack)?;
+    people_of_colours(&root)?;
+    std::fs::write(root.join("person_00/notes.txt"), "not an image")?;
+    let out = folder.path().join("cohort.bin");
+    let list = folder.path().join("list.csv");
+    std::fs::write(
+        &list,
+        "file\nperson_00/0.png\nperson_01/0.png\nperson_02/gone.png\n",
+    )?;
+    for (source, found) in [
+        (vec![OsStr::new("--images"), root.as_os_str()], 84),
+        (
+            vec![
+                OsStr::new("--list"),
+                list.as_os_str(),
+                OsStr::new("--root"),
+                root.as_os_str(),
+            ],
+            2,
+        ),
+    ] {
+        let ended = run([OsStr::new("calibrate"), OsStr::new("cohort")]
+            .into_iter()
+            .chain(source)
+            .chain([
+                OsStr::new("--out"),
+                out.as_os_str(),
+                OsStr::new("--pack"),
+                pack.as_os_str(),
+                OsStr::new("--models"),
+                folder.path().as_os_str(),
+            ]))?;
+        let expected = format!(
+            "{found} images with a face are too few for a cohort: at least 960 are needed, 2000 are advised"
+        );
+        ensure!(
+            ended.code == Some(1) && ended.stderr.contains(&expected),
+            "{ended:?}"
+        );
+    }
+    ensure!(!out.exists(), "a file was written");
+    Ok(())
+}
+
+/// A cohort is made of a third of the faces of every group, a match calibration is measured with it, and then verifies.
+fn cohort(shared: &Path) -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let home = folder.path();
+    let text = std::fs::read_to_string(shared.join("data/people-groups/cohort.csv"))?;
+    let (header, rows) = text.split_once('\n').ok_or("an empty list")?;
+    let rows: Vec<&str> = rows.lines().collect();
+    ensure!(rows.len() > 3_800, "only {} images", rows.len());
+    let rows = rows.into_iter().step_by(3);
+    let list = home.join("some.csv");
+    std::fs::write(
+        &list,
+        [header].into_iter().chain(rows).collect::<Vec<_>>().join("\n"),
+    )?;
+    let images = shared.join("data/people-groups/cohort");
+    let file = home.join("cohort.bin");
+    let made = run([
+        OsStr::new("calibrate"),
+        OsStr::new("cohort"),
+        OsStr::new("--list"),
+        list.as_os_str(),
+        OsStr::new("--root"),
+        images.as_os_str(),
+        OsStr::new("--out"),
+        file.as_os_str(),
+    ])?;
+    ensure!(
+        made.code == Some(0)
+            && made.stdout.contains("images with a face, ")
+            && made.stdout.contains("SHA-256 ")
+            && made.stderr.contains("are few for a cohort: with fewer than 2000"),
+        "{made:?}"
+    );
+
+    let root = home.join("people");
+    std::fs::create_dir(&root)?;
+    people(shared, 80, &root)?;
+    let calibration = home.join("normalised.toml");
+    succeeds([
+        OsStr::new("calibrate"),
+        OsStr::new("match"),
+        OsStr::new("--people"),
+        root.as_os_str(),
+        OsStr::new("--at=0.40=1e-1"),
+        OsStr::new("--at=0.56=1e-2"),
+        OsStr::new("--cohort"),
+        file.as_os_str(),
+        OsStr::new("--out"),
+        calibration.as_os_str(),
+    ])?;
+    let text = std::fs::read_to_string(&calibration)?;
+    for expected in [
+        "over the normalised similarity",
+        "file = \"cohort.bin\"",
+        "sha256 = \"",
+    ] {
+        ensure!(text.contains(expected), "{expected} is not in {text}");
+    }
+
+    // In use, the cohort is the one beside the calibration.
+    let (left, right) = (
+        shared.join("data/faces/img20.jpg"),
+        shared.join("data/faces/img21.jpg"),
+    );
+    let verify = |more: &[&OsStr]| {
+        let arguments = [OsStr::new("verify"), left.as_os_str(), right.as_os_str()];
+        run(arguments.iter().chain(more))
+    };
+    let calibrated = [OsStr::new("--calibration"), calibration.as_os_str()];
+    let verified = verify(&calibrated)?;
+    ensure!(
+        verified.stdout.contains("(normalised similarity ") && verified.stderr.is_empty(),
+        "{verified:?}"
+    );
+    let out = home.join("out");
+    succeeds([
+        OsStr::new("eval"),
+        OsStr::new("match"),
+        OsStr::new("--people"),
+        root.as_os_str(),
+        OsStr::new("--out"),
+        out.as_os_str(),
+        OsStr::new("--calibration"),
+        calibration.as_os_str(),
+    ])?;
+    let report = report(&out)?;
+    let used = report["setup"]["cohort"].as_str().unwrap_or_default();
+    ensure!(used.contains(" centroids ("), "{used}");
+    let profile = report["profiles"]
+        .as_array()
+        .and_then(|profiles| profiles.iter().find(|profile| profile["profile"] == "optimal-v0"))
+        .ok_or("no optimal-v0")?;
+    let (found, impostors) = (
+        number(profile, "/review_below/false_match_rate/value")?,
+        number(&report, "/comparisons/impostor")?,
+    );
+    // Confidences are rounded to four decimals: a comparison or two may fall on the other side.
+    ensure!(
+        found <= 1e-2 + 2.0 / impostors && found >= 1e-2 - 5.0 / impostors,
+        "{found} instead of 1e-2"
+    );
+
+    // Not without it, and not with another.
+    let ended = verify(&[&calibrated[..], &[OsStr::new("--no-cohort")]].concat())?;
+    ensure!(
+        ended.code == Some(1)
+            && ended
+                .stderr
+                .contains("it was measured with a cohort, but none is to be used"),
+        "{ended:?}"
+    );
+    let ended = verify(&[OsStr::new("--cohort"), file.as_os_str()])?;
+    ensure!(
+        ended.code == Some(1)
+            && ended
+                .stderr
+                .contains("the match calibration was measured without a cohort"),
+        "{ended:?}"
+    );
+    std::fs::remove_file(&file)?;
+    let ended = verify(&calibrated)?;
+    ensure!(
+        ended.code == Some(1) && ended.stderr.contains(&format!("cohort {}: ", file.display())),
+        "{ended:?}"
     );
     Ok(())
 }

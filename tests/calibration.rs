@@ -76,7 +76,7 @@ fn compare(shared: &Path, builder: EngineBuilder) -> Result<MatchScores, Failed>
     let root = shared.join("data/lfw-dev/images");
     let acquired = Evaluation::new(&engine, &root).embed(&images, FaceChoice::Centre)?;
     let people: Vec<u32> = (0..).take(images.len()).collect();
-    let (images, acquired) = acquired.into_all_pairs(&people);
+    let (images, acquired) = acquired.into_all_pairs(&people, engine.cohort());
     ensure!(acquired.len() == 1_066, "{} images have a face", acquired.len());
     Ok(all_pairs(&images, HELD_IMPOSTORS, threads()))
 }

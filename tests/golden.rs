@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 
 use likeness_engine::detection::{BoundingBox, Detectors, Face, Landmarks, Point};
-use likeness_engine::embedding::{self, Embedding, FaceInImage};
+use likeness_engine::embedding::{self, Cohort, CohortBinding, Embedding, FaceInImage};
 use likeness_engine::imaging::{self, Image, ImageLimits};
 use likeness_engine::liveness::{LivenessModel, ScaledCropLiveness};
-use likeness_engine::packs::{CropFit, Pack, StoreSearch};
+use likeness_engine::packs::{CropFit, Manifest, Pack, StoreSearch};
 use likeness_engine::runtime::{LibrarySearch, Provider, Runtime};
 use likeness_engine::{EmbedOptions, Engine, default_passes};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
@@ -30,6 +30,10 @@ fn main() -> ExitCode {
     suite.with_shared_and_models("alignment_and_embedding_of_golden_landmarks_agree", |shared| {
         for_each_golden(shared, embedding_agrees)
     });
+    suite.with_shared(
+        "levels_and_normalised_similarities_of_golden_embeddings_agree",
+        cohort_agrees,
+    );
     suite.with_shared_and_models("liveness_of_golden_boxes_agrees", |shared| {
         for_each_golden(shared, liveness_agrees)
     });
@@ -110,6 +114,56 @@ fn face(entry: &Value) -> Face {
         score: entry["score"].as_f64().unwrap_or_default() as f32,
         landmarks,
     }
+}
+
+/// The centroids of the reference, as NumPy writes them: 224 x 256 numbers in single precision.
+fn golden_centroids(shared: &Path) -> Result<Vec<Embedding>, Failed> {
+    let bytes = std::fs::read(shared.join("golden/cohort.npy"))?;
+    let length = bytes.get(8..10).ok_or("cohort.npy is too short")?;
+    let head = 10 + usize::from(u16::from_le_bytes([length[0], length[1]]));
+    let values: Vec<f32> = bytes[head..]
+        .chunks_exact(4)
+        .map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]))
+        .collect();
+    ensure!(values.len() == 224 * 256, "{} numbers", values.len());
+    let rows = values.chunks_exact(256).map(|row| Embedding::new(row.to_vec()));
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Given the reference's centroids and embeddings, its levels and normalised similarities are found, within 1e-3.
+fn cohort_agrees(shared: &Path) -> Outcome {
+    const TOLERANCE: f64 = 1e-3;
+    let read = |file: &str| -> Result<Value, Failed> {
+        let text = std::fs::read_to_string(shared.join("golden").join(file))?;
+        Ok(serde_json::from_str(&text)?)
+    };
+    let (reference, golden) = (read("reference.json")?, read("cohort.json")?);
+    let manifest = Manifest::builtin("open-1").ok_or("open-1 is built in")??;
+    let k = golden["k"].as_u64().ok_or("no k")? as usize;
+    let bytes = Cohort::encode(&CohortBinding::of(&manifest), k, &golden_centroids(shared)?)?;
+    let cohort = Cohort::parse(&bytes)?;
+    let embedding = |name: &str| Embedding::new(numbers(&reference[name]["primary"]["embedding"]));
+    let levels = golden["level"].as_object().ok_or("no levels")?;
+    ensure!(levels.len() > 70, "{} levels", levels.len());
+    for (name, expected) in levels {
+        let found = f64::from(cohort.level(&embedding(name)?)?);
+        let expected = expected.as_f64().unwrap_or(f64::NAN);
+        ensure!(
+            (found - expected).abs() <= TOLERANCE,
+            "{name}: {found}, not {expected}"
+        );
+    }
+    let pairs = golden["pairs"].as_array().ok_or("no pairs")?;
+    ensure!(pairs.len() > 270, "{} pairs", pairs.len());
+    for pair in pairs {
+        let side = |side: &str| embedding(&format!("faces/{}", pair[side].as_str().unwrap_or_default()));
+        let similarity = cohort.similarity(&side("left")?, &side("right")?)?;
+        let found = [similarity.cosine, similarity.value()].map(f64::from);
+        let expected = [&pair["cosine"], &pair["normalised"]].map(|value| value.as_f64().unwrap_or(f64::NAN));
+        let near = |index: usize| (found[index] - expected[index]).abs() <= TOLERANCE;
+        ensure!(near(0) && near(1), "{pair}: {found:?}");
+    }
+    Ok(())
 }
 
 /// Runs a check on every golden image and reports all that fail.

@@ -296,7 +296,11 @@ fn shared_sessions(shared: &Path) -> Outcome {
     for (selfie, answer) in selfies().zip(answers) {
         let answer = answer.map_err(|_| "a thread panicked")??;
         let expected = verify(&own, selfie)?;
-        let similarity = |answer: &Verification| answer.similarity.unwrap_or(f32::NAN);
+        let similarity = |answer: &Verification| {
+            answer
+                .similarity
+                .map_or(f32::NAN, |similarity| similarity.value())
+        };
         let (found, wanted) = (similarity(&answer), similarity(&expected));
         ensure!((found - wanted).abs() < 1e-5, "{found} instead of {wanted}");
         let (found, wanted) = (score(answer.liveness)?, score(expected.liveness)?);

@@ -1,5 +1,6 @@
 //! `likeness calibrate`: calibrations fitted to your own images.
 
+use std::convert::Infallible;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -7,20 +8,22 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use likeness::Engine;
 use likeness::packs::{Calibration, CalibrationFile};
+use likeness::{CohortChoice, Engine};
 use likeness_evaluation::{
-    Evaluation, LivenessTargets, MATCH_ANCHORS, MatchAnchor, MatchOptions, calibrate_liveness,
-    calibrate_match,
+    CohortImages, ENOUGH_IMAGES, Evaluation, LivenessTargets, MATCH_ANCHORS, MatchAnchor, MatchOptions,
+    calibrate_liveness, calibrate_match,
 };
 
-use super::eval::{Bar, Comparisons, LivenessSource, MatchSource};
-use super::{EngineArguments, Failure, or, say};
+use super::eval::{Bar, Comparisons, Face, LivenessSource, MatchSource, root};
+use super::{EngineArguments, Failure, or, say, warn};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CalibrateCommand {
     /// Calibrate match confidences to false match rates measured on images of known people.
     Match(MatchArguments),
+    /// Make a cohort, which levels false match rates between groups of people, of images of many people.
+    Cohort(CohortArguments),
     /// Calibrate liveness scores to APCER and BPCER measured on bona fide presentations and attacks.
     Liveness(LivenessArguments),
 }
@@ -29,8 +32,8 @@ pub(crate) enum CalibrateCommand {
 #[derive(Debug, Args)]
 struct File {
     /// Calibration file to write (TOML), for --calibration and the service's `calibration_files`.
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    #[arg(long, value_name = "FILE", value_parser = out_file)]
+    out: OutFile,
     /// Name in `/info` and reports [default: the name of the list or folder].
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -67,6 +70,34 @@ pub(crate) struct LivenessArguments {
     file: File,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct CohortArguments {
+    /// Folder of images, with folders in it; one person an image, identities are not needed.
+    #[arg(
+        long,
+        value_name = "DIR",
+        required_unless_present = "list",
+        conflicts_with = "list"
+    )]
+    images: Option<PathBuf>,
+    /// CSV list with a column `file`.
+    #[arg(long, value_name = "CSV")]
+    list: Option<PathBuf>,
+    /// Root of the paths in the CSV file [default: the folder of the file].
+    #[arg(long, value_name = "DIR", conflicts_with = "images")]
+    root: Option<PathBuf>,
+    /// Face of an image that counts.
+    #[arg(long, value_enum, default_value_t = Face::Largest)]
+    face: Face,
+    /// Cohort file to write, for --cohort and the service's `cohort_file`.
+    #[arg(long, value_name = "FILE", value_parser = out_file)]
+    out: OutFile,
+}
+
+fn out_file(path: &str) -> Result<OutFile, Infallible> {
+    Ok(OutFile(path.into()))
+}
+
 fn parse_anchor(text: &str) -> Result<MatchAnchor, String> {
     let (confidence, rate) = text
         .split_once('=')
@@ -95,6 +126,7 @@ impl CalibrateCommand {
         }
         match self {
             Self::Match(arguments) => fit_match(arguments, engine),
+            Self::Cohort(arguments) => make_cohort(arguments, engine),
             Self::Liveness(arguments) => fit_liveness(arguments, engine),
         }
     }
@@ -106,43 +138,53 @@ impl File {
         self.date.clone().unwrap_or_else(|| now().date().to_string())
     }
 
-    /// Checks the path, before work that may take hours.
+    fn write(&self, engine: &Engine, calibration: Calibration) -> Result<(), Failure> {
+        let info = engine.labels();
+        let text = CalibrationFile::new(&info.pack, &info.pack_version, &info.pack_digest, calibration)?
+            .to_toml()?;
+        self.out.write(text.as_bytes())
+    }
+}
+
+/// A file to write, at the end of work that may take hours.
+#[derive(Debug, Clone)]
+struct OutFile(PathBuf);
+
+impl OutFile {
+    /// Checks the path, before the work.
     fn check_folder(&self) -> Result<(), Failure> {
         let reason = match self.folder() {
-            _ if self.out.is_dir() => "it is a folder".to_owned(),
+            _ if self.0.is_dir() => "it is a folder".to_owned(),
             folder if folder.is_dir() => return Ok(()),
             folder => format!("no such folder: {}", folder.display()),
         };
-        Err(format!("cannot write {}: {reason}", self.out.display()).into())
+        Err(format!("cannot write {}: {reason}", self.0.display()).into())
     }
 
     fn folder(&self) -> &Path {
-        match self.out.parent() {
+        match self.0.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         }
     }
 
     /// Replaces the file in one step, so that a reader sees the old or the new one.
-    fn write(&self, engine: &Engine, calibration: Calibration) -> Result<(), Failure> {
-        let info = engine.labels();
-        let text = CalibrationFile::new(&info.pack, &info.pack_version, &info.pack_digest, calibration)?
-            .to_toml()?;
+    fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
         tempfile::Builder::new()
             .prefix(".calibration-")
             .make_in(self.folder(), |path| std::fs::File::create_new(path))
             .and_then(|mut file| {
-                file.write_all(text.as_bytes())?;
+                file.write_all(bytes)?;
                 file.as_file().sync_all()?;
-                Ok(file.persist(&self.out)?)
+                Ok(file.persist(&self.0)?)
             })
-            .map_err(|error| format!("cannot write {}: {error}", self.out.display()))?;
-        say(format_args!("wrote {}", self.out.display()))
+            .map_err(|error| format!("cannot write {}: {error}", self.0.display()))?;
+        say(format_args!("wrote {}", self.0.display()))
     }
 }
 
 fn fit_match(arguments: &MatchArguments, engine: &EngineArguments) -> Result<(), Failure> {
-    arguments.file.check_folder()?;
+    arguments.file.out.check_folder()?;
     let work = arguments.source.read()?;
     let engine = engine.raw_builder()?.build()?;
     let bar = Bar::new();
@@ -169,6 +211,7 @@ fn fit_match(arguments: &MatchArguments, engine: &EngineArguments) -> Result<(),
         anchors,
         arguments.file.name.as_deref().unwrap_or(&work.name),
         &arguments.file.date(),
+        engine.cohort_reference(),
     )?;
     for (anchor, needed) in &fit.left_out {
         say(format_args!(
@@ -188,8 +231,41 @@ fn fit_match(arguments: &MatchArguments, engine: &EngineArguments) -> Result<(),
     arguments.file.write(&engine, Calibration::Match(fit.calibration))
 }
 
+fn make_cohort(arguments: &CohortArguments, engine: &EngineArguments) -> Result<(), Failure> {
+    arguments.out.check_folder()?;
+    let (images, root) = match (&arguments.images, &arguments.list) {
+        (Some(folder), _) => (CohortImages::find(folder)?, folder.as_path()),
+        (None, Some(list)) => (CohortImages::read(list)?, root(arguments.root.as_deref(), list)),
+        // The arguments require one of the two.
+        (None, None) => return Err("--images or --list is required".into()),
+    };
+    let engine = engine.raw_builder()?.cohort(CohortChoice::None).build()?;
+    let bar = Bar::new();
+    let evaluation = Evaluation {
+        progress: &bar,
+        ..Evaluation::new(&engine, root)
+    };
+    let fit = evaluation.cohort(&images, arguments.face.choice())?;
+    let without = images.len() - fit.images;
+    say(format_args!(
+        "{} images with a face, {without} without; {} centroids, of {} to {} images each",
+        fit.images,
+        fit.cohort.centroids(),
+        fit.sizes.0,
+        fit.sizes.1
+    ))?;
+    if fit.images < ENOUGH_IMAGES {
+        warn(format_args!(
+            "{} images are few for a cohort: with fewer than {ENOUGH_IMAGES}, levels depend on which they are",
+            fit.images
+        ));
+    }
+    say(format_args!("SHA-256 {}", fit.cohort.sha256()))?;
+    arguments.out.write(&fit.file)
+}
+
 fn fit_liveness(arguments: &LivenessArguments, engine: &EngineArguments) -> Result<(), Failure> {
-    arguments.file.check_folder()?;
+    arguments.file.out.check_folder()?;
     let targets = LivenessTargets::new(arguments.apcer, arguments.bpcer, arguments.allow_easier)?;
     let work = arguments.source.read()?;
     let engine = engine.raw_builder()?.build()?;

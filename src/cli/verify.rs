@@ -55,8 +55,10 @@ impl VerifyArguments {
 }
 
 fn print_readable(profile: &str, verification: &Verification) -> Result<(), Failure> {
-    let similarity = verification.similarity;
-    let similarity = similarity.map(|similarity| format!(" (similarity {similarity:.4})"));
+    let similarity = verification.similarity.map(|similarity| {
+        let kind = similarity.normalised.map_or("", |_| "normalised ");
+        format!(" ({kind}similarity {:.4})", similarity.value())
+    });
     let similarity = similarity.unwrap_or_default();
     say(format_args!(
         "{}  match {}{similarity}, liveness {}, profile {profile}",

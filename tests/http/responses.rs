@@ -255,6 +255,7 @@ fn unreadable(shared: &Path) -> Outcome {
 fn information() -> Outcome {
     let info = SERVER.get()?.get("/info")?.json()?;
     for (key, expected) in [
+        ("cohort", "none: similarities are cosines"),
         (
             "liveness_calibration",
             "none: the models' mean live probability as it is",

@@ -1,16 +1,17 @@
 //! Builds an engine.
 
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use derive_setters::Setters;
 use likeness_detection::{Detectors, FaceDetector};
-use likeness_embedding::{self as embedding, FaceEmbedder};
+use likeness_embedding::{self as embedding, Cohort, CohortBinding, FaceEmbedder};
 use likeness_imaging::ImageLimits;
 use likeness_liveness::{LivenessModel, ScaledCropLiveness};
 use likeness_packs::{
-    Calibration, CalibrationFile, DEFAULT_PACK, LivenessCalibration, LivenessCurve, MatchCalibration, Pack,
-    PackCalibration, PackError, Passes, ScoreCurve, Store, StoreSearch,
+    Calibration, CalibrationFile, DEFAULT_PACK, LivenessCalibration, LivenessCurve, MAX_COHORT_BYTES,
+    MatchCalibration, Pack, PackCalibration, PackError, Passes, ScoreCurve, Store, StoreSearch,
 };
 use likeness_quality::FaceQuality;
 use likeness_runtime::{Execution, LibrarySearch, Provider, Runtime, available_workers};
@@ -19,7 +20,7 @@ use parking_lot::Mutex;
 use crate::engine::{Engine, FreedMemory, Inner};
 use crate::error::{BuildError, ModelError};
 use crate::faces::{Detail, FaceSearch};
-use crate::info::{CalibrationInfo, EngineInfo, EngineLabels, PackInfo, RuntimeInfo};
+use crate::info::{CalibrationInfo, CohortInfo, EngineInfo, EngineLabels, PackInfo, RuntimeInfo};
 use crate::self_test::self_test;
 use crate::workers::{Worker, Workers};
 
@@ -33,6 +34,27 @@ pub fn default_passes(provider: Provider) -> Passes {
     match provider {
         Provider::Cpu => Passes::all(),
         _ => Passes::portable(),
+    }
+}
+
+/// The cohort that similarities are normalised by.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum CohortChoice {
+    /// That of the match calibration in use: the pack's own, or a calibration file's; none where it has none.
+    #[default]
+    Calibrated,
+    /// None: the similarity is the cosine, calibrated by the pack's points for it.
+    None,
+    /// A file written by `likeness calibrate cohort`, which must be the one of the match calibration in use.
+    File(PathBuf),
+}
+
+impl CohortChoice {
+    fn file_name(&self) -> Option<String> {
+        match self {
+            Self::File(path) => Some(path.file_name()?.to_string_lossy().into_owned()),
+            _ => None,
+        }
     }
 }
 
@@ -69,6 +91,8 @@ pub struct EngineBuilder {
     min_face_score: Option<f32>,
     #[setters(skip)]
     calibrations: Vec<PathBuf>,
+    /// The cohort that similarities are normalised by. Default: that of the match calibration in use.
+    cohort: CohortChoice,
     /// The optimization passes that the pack's models go through before ONNX Runtime opens them. Default:
     /// [`default_passes`] of the provider. They change the speed of a model, and its results by rounding only.
     passes: Option<Passes>,
@@ -167,7 +191,7 @@ impl EngineBuilder {
         }
         let parts = self.needs_pack().then(|| Parts::load(&self)).transpose()?;
         let parts = parts.as_ref();
-        let calibrations = self.calibrations(parts)?;
+        let (calibrations, match_file) = self.calibrations(parts)?;
         if let Some(parts) = parts.filter(|_| self.self_test) {
             for test in self_test(&parts.runtime, &parts.pack) {
                 if let Err(reason) = test.outcome {
@@ -176,7 +200,9 @@ impl EngineBuilder {
                 }
             }
         }
-        let (match_curve, match_calibration) = self.match_curve(parts, calibrations.of_match.as_ref())?;
+        let of_match = calibrations.of_match.as_ref();
+        let cohort = self.find_cohort(parts, match_file.zip(of_match))?;
+        let (match_curve, match_calibration) = self.match_curve(parts, of_match, cohort.is_some())?;
         let (liveness_curve, liveness_calibration) =
             self.liveness_curve(parts, calibrations.of_liveness.as_ref());
         let info = EngineInfo {
@@ -184,12 +210,18 @@ impl EngineBuilder {
             pack: parts.map(|parts| PackInfo::of(parts.pack.manifest())),
             match_calibration,
             liveness_calibration,
+            cohort: cohort.as_ref().map(CohortInfo::of),
             workers,
         };
         Ok(Engine {
             inner: Arc::new(Inner {
                 workers: Workers::start(workers, || self.worker(parts))?,
                 match_curve,
+                cohort,
+                cohort_file: self.cohort.file_name(),
+                cohort_binding: parts
+                    .filter(|_| self.embedder.is_none())
+                    .map(|parts| CohortBinding::of(parts.pack.manifest())),
                 liveness_curve,
                 faces: FaceSearch {
                     limits: self.limits,
@@ -228,7 +260,91 @@ impl EngineBuilder {
                 file.pack, file.pack_version, file.pack_digest
             ));
         }
+        match &self.cohort {
+            CohortChoice::Calibrated => {}
+            CohortChoice::None => parts.push("no cohort".to_owned()),
+            CohortChoice::File(path) => {
+                parts.push(format!("cohort {}", read_cohort(path)?.sha256()));
+            }
+        }
         Ok(parts.join(", "))
+    }
+
+    /// Returns the cohort of the match calibration in use: of the file, with its path, or the pack's.
+    fn find_cohort(
+        &self,
+        parts: Option<&Parts>,
+        of_file: Option<(&Path, &MatchCalibration)>,
+    ) -> Result<Option<Cohort>, BuildError> {
+        let Some(pack) = parts.map(|parts| &parts.pack).filter(|_| self.embedder.is_none()) else {
+            return match &self.cohort {
+                CohortChoice::File(path) => Err(BuildError::Setting(format!(
+                    "cohort {}: it is for a pack's embedder, but this engine's is custom",
+                    path.display()
+                ))),
+                _ => Ok(None),
+            };
+        };
+        let wanted = match of_file {
+            Some((_, calibration)) => calibration.cohort.as_ref(),
+            None => pack.manifest().cohort(),
+        };
+        let (cohort, place) = match (&self.cohort, wanted, of_file) {
+            (CohortChoice::None, Some(_), Some((path, _))) => {
+                return Err(BuildError::Setting(format!(
+                    "calibration {}: it was measured with a cohort, but none is to be used: calibrate again",
+                    path.display()
+                )));
+            }
+            (CohortChoice::None, ..) | (CohortChoice::Calibrated, None, _) => return Ok(None),
+            (CohortChoice::File(path), ..) => {
+                let cohort = read_cohort(path)?;
+                let measured = self.raw_scores
+                    || wanted.is_some_and(|wanted| wanted.sha256 == cohort.sha256())
+                    || (self.uncalibrated && of_file.is_none() && wanted.is_none());
+                if !measured {
+                    return Err(BuildError::Setting(format!(
+                        "cohort {}: the match calibration was measured {}: run `likeness calibrate match` with this cohort \
+                         and use the calibration file that it writes",
+                        path.display(),
+                        wanted.map_or("without a cohort", |_| "with another cohort")
+                    )));
+                }
+                (cohort, path.display().to_string())
+            }
+            (CohortChoice::Calibrated, Some(wanted), of_file) => {
+                let own = pack.cohort().map(Cohort::parse).transpose();
+                let own = own.map_err(|error| cohort_fault("of the pack", &error))?;
+                match (own, of_file) {
+                    (Some(own), _) if own.sha256() == wanted.sha256 => (own, "of the pack".to_owned()),
+                    (_, Some((calibration, _))) => {
+                        let Some(file) = &wanted.file else {
+                            return Err(BuildError::Setting(format!(
+                                "calibration {}: it was measured with a cohort that is not the pack's, and names no file",
+                                calibration.display()
+                            )));
+                        };
+                        let path = calibration.with_file_name(file);
+                        let cohort = read_cohort(&path)?;
+                        if cohort.sha256() != wanted.sha256 {
+                            return Err(BuildError::Setting(format!(
+                                "cohort {}: calibration {} was measured with another one: expected SHA-256 {}, found {}",
+                                path.display(),
+                                calibration.display(),
+                                wanted.sha256,
+                                cohort.sha256()
+                            )));
+                        }
+                        (cohort, path.display().to_string())
+                    }
+                    // The pack's files were verified.
+                    (_, None) => return Ok(None),
+                }
+            }
+        };
+        let checked = cohort.check(&CohortBinding::of(pack.manifest()));
+        checked.map_err(|error| cohort_fault(place, &error))?;
+        Ok(Some(cohort))
     }
 
     /// Returns the curve to match confidences, where there is one, and where it comes from.
@@ -236,6 +352,7 @@ impl EngineBuilder {
         &self,
         parts: Option<&Parts>,
         of_file: Option<&MatchCalibration>,
+        has_cohort: bool,
     ) -> Result<(Option<ScoreCurve>, CalibrationInfo), BuildError> {
         if self.raw_scores {
             return Ok((None, CalibrationInfo::Uncalibrated));
@@ -246,7 +363,11 @@ impl EngineBuilder {
         let manifest = parts
             .map(|parts| parts.pack.manifest())
             .ok_or_else(|| missing("embedder"))?;
-        match of_file.or(manifest.calibration.of_match.as_ref()) {
+        let of_pack = match &manifest.calibration {
+            calibration if has_cohort => calibration.normalised.as_ref(),
+            calibration => calibration.of_match.as_ref(),
+        };
+        match of_file.or(of_pack) {
             Some(calibration) => {
                 // Both were checked when they were read.
                 let curve = calibration
@@ -297,13 +418,14 @@ impl EngineBuilder {
         }
     }
 
-    /// Reads the calibration files: at most one of a kind, each of the pack in use and of a role that the pack fills.
-    fn calibrations(&self, parts: Option<&Parts>) -> Result<PackCalibration, BuildError> {
+    /// Reads the calibration files: at most one of a kind, each of the pack in use and of a role that the pack fills. Returns
+    /// the path of the one of the match confidence as well.
+    fn calibrations(&self, parts: Option<&Parts>) -> Result<(PackCalibration, Option<&Path>), BuildError> {
         if self.raw_scores && !self.calibrations.is_empty() {
             let message = "raw scores and a calibration file exclude each other";
             return Err(BuildError::Setting(message.to_owned()));
         }
-        let mut found = PackCalibration::default();
+        let (mut found, mut match_file) = (PackCalibration::default(), None);
         for path in &self.calibrations {
             let place = path.display().to_string();
             let file = CalibrationFile::read(path)?;
@@ -318,7 +440,10 @@ impl EngineBuilder {
             };
             file.check_pack(&place, parts.pack.manifest())?;
             let is_second = match file.calibration {
-                Calibration::Match(calibration) => found.of_match.replace(calibration).is_some(),
+                Calibration::Match(calibration) => {
+                    match_file = Some(path.as_path());
+                    found.of_match.replace(calibration).is_some()
+                }
                 Calibration::Liveness(calibration) => found.of_liveness.replace(calibration).is_some(),
             };
             if is_second {
@@ -327,7 +452,7 @@ impl EngineBuilder {
                 )));
             }
         }
-        Ok(found)
+        Ok((found, match_file))
     }
 
     /// Returns the pixels that a face of either image needs. Those of custom models are unknown: they get images at their own
@@ -370,6 +495,19 @@ impl EngineBuilder {
             },
         })
     }
+}
+
+/// Reads a cohort file, at most as many bytes as one can have.
+fn read_cohort(path: &Path) -> Result<Cohort, BuildError> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_COHORT_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| cohort_fault(path.display(), &error))?;
+    Cohort::parse(&bytes).map_err(|error| cohort_fault(path.display(), &error))
+}
+
+fn cohort_fault(place: impl std::fmt::Display, error: &dyn std::error::Error) -> BuildError {
+    BuildError::Setting(format!("cohort {place}: {error}"))
 }
 
 fn missing(role: &str) -> BuildError {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use likeness_decision::Score;
 use likeness_detection::Search;
-use likeness_embedding::{Embedding, FaceInImage};
+use likeness_embedding::{Cohort, CohortBinding, Embedding, EmbeddingError, FaceInImage, Similarity};
 use likeness_face::{BoundingBox, Point};
 use likeness_imaging::{Image, ImageLimits, Interrupt};
-use likeness_packs::{LivenessCurve, ScoreCurve};
+use likeness_packs::{CohortReference, LivenessCurve, ScoreCurve};
 use likeness_runtime::give_back_freed_memory;
 use parking_lot::Mutex;
 
@@ -29,6 +29,12 @@ pub(crate) struct Inner {
     pub(crate) workers: Workers,
     /// `None`: there is no match confidence.
     pub(crate) match_curve: Option<ScoreCurve>,
+    /// `None`: similarities are cosines.
+    pub(crate) cohort: Option<Cohort>,
+    /// Name of the cohort's file; `None`: it is the pack's own, or there is none.
+    pub(crate) cohort_file: Option<String>,
+    /// `None`: the embedder is custom.
+    pub(crate) cohort_binding: Option<CohortBinding>,
     /// `None`: the models' mean live probability is the score.
     pub(crate) liveness_curve: Option<LivenessCurve>,
     pub(crate) faces: FaceSearch,
@@ -58,16 +64,52 @@ impl Engine {
     /// [`EngineError::Option`] for embeddings of different lengths, [`EngineError::Uncalibrated`] where the engine has no
     /// match calibration; [`Embedding::similarity`] needs none.
     pub fn compare(&self, a: &Embedding, b: &Embedding) -> Result<Comparison, EngineError> {
-        let similarity = a
-            .similarity(b)
-            .map_err(|error| EngineError::Option(error.to_string()))?;
+        let similarity = self.similarity(a, b)?;
         Ok(Comparison {
             similarity,
-            confidence: self.confidence(similarity)?,
+            confidence: self.confidence(similarity.value())?,
         })
     }
 
-    /// Returns the calibrated match confidence of a cosine similarity.
+    /// Returns the similarity of two embeddings of this engine's embedder: the cosine and, where there is a cohort, the
+    /// normalised one.
+    ///
+    /// # Errors
+    /// [`EngineError::Option`] for embeddings of different lengths, or of another embedder's length.
+    pub fn similarity(&self, a: &Embedding, b: &Embedding) -> Result<Similarity, EngineError> {
+        self.measure(a, b)
+            .map_err(|error| EngineError::Option(error.to_string()))
+    }
+
+    pub(crate) fn measure(&self, a: &Embedding, b: &Embedding) -> Result<Similarity, EmbeddingError> {
+        match &self.inner.cohort {
+            Some(cohort) => cohort.similarity(a, b),
+            None => a.similarity(b).map(Similarity::from_cosine),
+        }
+    }
+
+    /// Returns the cohort that similarities are normalised by; `None`: they are cosines.
+    #[must_use]
+    pub fn cohort(&self) -> Option<&Cohort> {
+        self.inner.cohort.as_ref()
+    }
+
+    /// Returns the name by which a calibration that is measured with this engine refers to its cohort.
+    #[must_use]
+    pub fn cohort_reference(&self) -> Option<CohortReference> {
+        Some(CohortReference {
+            file: self.inner.cohort_file.clone(),
+            sha256: self.inner.cohort.as_ref()?.sha256().to_owned(),
+        })
+    }
+
+    /// Returns what a cohort of this engine's embeddings is bound to; `None` where the embedder is custom.
+    #[must_use]
+    pub fn cohort_binding(&self) -> Option<&CohortBinding> {
+        self.inner.cohort_binding.as_ref()
+    }
+
+    /// Returns the calibrated match confidence of a [`Similarity::value`].
     ///
     /// # Errors
     /// [`EngineError::Inference`] for NaN, [`EngineError::Uncalibrated`] where the engine has no match calibration.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use likeness_embedding::Cohort;
 use likeness_packs::Manifest;
 use likeness_runtime::{Precision, Provider, Runtime};
 
@@ -18,6 +19,8 @@ pub struct EngineInfo {
     pub match_calibration: CalibrationInfo,
     /// The calibration of the liveness score.
     pub liveness_calibration: CalibrationInfo,
+    /// The cohort that similarities are normalised by; `None`: they are cosines.
+    pub cohort: Option<CohortInfo>,
     /// How many requests run at the same time.
     pub workers: usize,
 }
@@ -65,6 +68,31 @@ pub struct PackInfo {
     pub commercial_use: bool,
     /// The licences of its files, each once, sorted.
     pub licenses: Vec<String>,
+}
+
+/// The cohort of an engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CohortInfo {
+    /// SHA-256 of its file.
+    pub sha256: String,
+    /// Number of centroids.
+    pub centroids: usize,
+}
+
+impl CohortInfo {
+    pub(crate) fn of(cohort: &Cohort) -> Self {
+        Self {
+            sha256: cohort.sha256().to_owned(),
+            centroids: cohort.centroids(),
+        }
+    }
+}
+
+impl std::fmt::Display for CohortInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} centroids ({:.8})", self.centroids, self.sha256)
+    }
 }
 
 impl PackInfo {
@@ -120,6 +148,7 @@ pub struct EngineLabels {
     pub pack_digest: String,
     pub match_calibration: String,
     pub liveness_calibration: String,
+    pub cohort: String,
 }
 
 impl From<&EngineInfo> for EngineLabels {
@@ -144,6 +173,10 @@ impl From<&EngineInfo> for EngineLabels {
             liveness_calibration: info
                 .liveness_calibration
                 .label("none: the models' mean live probability as it is"),
+            cohort: info.cohort.as_ref().map_or_else(
+                || "none: similarities are cosines".to_owned(),
+                CohortInfo::to_string,
+            ),
         }
     }
 }

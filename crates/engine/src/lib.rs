@@ -31,11 +31,11 @@ mod self_test;
 mod verify;
 mod workers;
 
-pub use builder::{DEFAULT_MAX_FACES, EngineBuilder, default_passes};
+pub use builder::{CohortChoice, DEFAULT_MAX_FACES, EngineBuilder, default_passes};
 pub use check::{ModelCheck, PackCheck, VectorCheck, check};
 pub use engine::Engine;
 pub use error::{BuildError, EngineError, ModelError};
-pub use info::{CalibrationInfo, EngineInfo, EngineLabels, PackInfo, RuntimeInfo};
+pub use info::{CalibrationInfo, CohortInfo, EngineInfo, EngineLabels, PackInfo, RuntimeInfo};
 pub use likeness_decision::ImageRole;
 pub use models::Role;
 pub use options::{Budget, CancelFlag, EmbedOptions, Input, LivenessOptions, VerifyOptions};

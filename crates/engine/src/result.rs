@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use likeness_decision::{Decision, MeasuredFace, Score};
-use likeness_embedding::Embedding;
+use likeness_embedding::{Embedding, Similarity};
 use likeness_face::Face;
 use likeness_quality::FaceQuality;
 
@@ -60,8 +60,8 @@ pub struct Verification {
     pub photo: ImageReport,
     /// Calibrated match confidence; `None` where one of the images shows no face.
     pub face_match: Option<Score>,
-    /// The cosine similarity behind `face_match`, -1..=1; `None` where one of the images shows no face.
-    pub similarity: Option<f32>,
+    /// The similarity behind `face_match`; `None` where one of the images shows no face.
+    pub similarity: Option<Similarity>,
     /// Index into the photo's faces of the one that `similarity` is about; `None` where there is none.
     pub matched_face: Option<usize>,
     /// Liveness score of the selfie's primary face; `None` where it shows none.
@@ -102,8 +102,8 @@ pub struct EmbeddedFace {
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Comparison {
-    /// Cosine similarity, -1..=1.
-    pub similarity: f32,
+    /// The similarity, cosine and normalised.
+    pub similarity: Similarity,
     /// Calibrated match confidence.
     pub confidence: Score,
 }

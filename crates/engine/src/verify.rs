@@ -2,7 +2,7 @@
 
 use likeness_decision::{self as decision, Evidence, ImageRole};
 use likeness_detection::Search;
-use likeness_embedding::FaceInImage;
+use likeness_embedding::{FaceInImage, Similarity};
 use likeness_imaging::Image;
 
 use crate::engine::Engine;
@@ -76,7 +76,7 @@ impl Engine {
             } else {
                 let align_and_embed = |worker: &mut Worker| {
                     timed(&mut timings.embed, || {
-                        best_match(worker, primary, candidates, budget)
+                        self.best_match(worker, primary, candidates, budget)
                     })
                 };
                 let (found, scored) = workers.on_idle_worker(&mut *worker, budget, align_and_embed, score)?;
@@ -85,7 +85,7 @@ impl Engine {
         }
         let (matched_face, similarity) = best.unzip();
         let face_match = similarity
-            .map(|similarity| self.confidence(similarity))
+            .map(|similarity| self.confidence(similarity.value()))
             .transpose()?;
 
         // Measure quality.
@@ -195,6 +195,30 @@ impl Engine {
             .map_err(inference)?;
         self.calibrated_liveness(probability)
     }
+
+    /// Aligns and embeds the selfie's primary face and the photo's; returns which of the latter is most similar, and how much.
+    fn best_match(
+        &self,
+        worker: &mut Worker,
+        (image, primary): (&Image, &FoundFace),
+        candidates: Vec<FaceInImage<'_>>,
+        budget: &Budget,
+    ) -> Result<(usize, Similarity), EngineError> {
+        let landmarks = &primary.decoded.landmarks;
+        let mut faces = vec![FaceInImage { image, landmarks }];
+        faces.extend(candidates);
+        let embeddings = worker.embed(&faces, budget)?;
+        let mut best: Option<(usize, Similarity)> = None;
+        if let [probe, references @ ..] = embeddings.as_slice() {
+            for (index, reference) in references.iter().enumerate() {
+                let similarity = self.measure(probe, reference).map_err(inference)?;
+                if best.is_none_or(|(_, highest)| similarity.value() > highest.value()) {
+                    best = Some((index, similarity));
+                }
+            }
+        }
+        best.ok_or_else(|| EngineError::Inference("there is nothing to compare".into()))
+    }
 }
 
 /// Only a thorough search is sure to find several faces.
@@ -204,27 +228,4 @@ fn search(several_faces: bool) -> Search {
     } else {
         Search::Primary
     }
-}
-
-/// Aligns and embeds the selfie's primary face and the photo's; returns which of the latter is most similar, and how much.
-fn best_match(
-    worker: &mut Worker,
-    (image, primary): (&Image, &FoundFace),
-    candidates: Vec<FaceInImage<'_>>,
-    budget: &Budget,
-) -> Result<(usize, f32), EngineError> {
-    let landmarks = &primary.decoded.landmarks;
-    let mut faces = vec![FaceInImage { image, landmarks }];
-    faces.extend(candidates);
-    let embeddings = worker.embed(&faces, budget)?;
-    let mut best = None;
-    if let [probe, references @ ..] = embeddings.as_slice() {
-        for (index, reference) in references.iter().enumerate() {
-            let similarity = probe.similarity(reference).map_err(inference)?;
-            if best.is_none_or(|(_, highest)| similarity > highest) {
-                best = Some((index, similarity));
-            }
-        }
-    }
-    best.ok_or_else(|| EngineError::Inference("there is nothing to compare".into()))
 }

@@ -86,7 +86,13 @@ fn neither_a_library_nor_a_pack_is_needed() {
         )
         .unwrap();
     assert!(answer.decision.details.is_empty(), "{:?}", answer.decision);
-    assert_eq!((answer.similarity, answer.matched_face), (Some(1.0), Some(0)));
+    assert_eq!(
+        (
+            answer.similarity.map(|similarity| similarity.value()),
+            answer.matched_face
+        ),
+        (Some(1.0), Some(0))
+    );
     assert!(engine.info().pack.is_none() && engine.info().runtime.is_none());
     assert_eq!(engine.labels().pack, "custom");
 }

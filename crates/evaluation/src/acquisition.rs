@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read};
 use std::num::NonZero;
 use std::path::Path;
 
-use likeness_engine::embedding::Embedding;
+use likeness_engine::embedding::{Cohort, Embedding};
 use likeness_engine::imaging::{self, ImageLimits};
 use likeness_engine::{EmbedOptions, EmbeddedFace, Engine, EngineError};
 use parking_lot::Mutex;
@@ -151,8 +151,13 @@ impl Acquisition {
         result.map_or(Status::Missing, |result| result.err().unwrap_or(Status::Ok))
     }
 
-    /// Returns the similarity of two images; `None` where one has no embedding.
-    pub(crate) fn similarity(&self, left: usize, right: usize) -> Result<Option<f32>, EngineError> {
+    /// Returns the similarity of two images, as the engine's calibration takes it; `None` where one has no embedding.
+    pub(crate) fn similarity(
+        &self,
+        engine: &Engine,
+        left: usize,
+        right: usize,
+    ) -> Result<Option<f32>, EngineError> {
         let embedding = |image| match self.status(image) {
             Status::Ok => Embedding::new(self.embeddings.get(image)?.to_vec()).ok(),
             _ => None,
@@ -160,20 +165,36 @@ impl Acquisition {
         let (Some(left), Some(right)) = (embedding(left), embedding(right)) else {
             return Ok(None);
         };
-        let similarity = left.similarity(&right).map(Some);
-        similarity.map_err(|error| EngineError::Inference(error.into()))
+        Ok(Some(engine.similarity(&left, &right)?.value()))
     }
 
-    /// Returns the embeddings for comparing all pairs, in place, and the images they are of.
+    /// Returns the embeddings of some images.
+    pub(crate) fn into_rows(mut self, images: &[u32]) -> Rows {
+        self.embeddings.retain(images);
+        self.embeddings
+    }
+
+    /// Returns the embeddings for comparing all pairs, in place, by similarities that a cohort normalises where there is
+    /// one, and the images they are of.
     #[must_use]
-    pub fn into_all_pairs(self, person_of: &[u32]) -> (AllPairs, Vec<u32>) {
+    pub fn into_all_pairs(self, person_of: &[u32], cohort: Option<&Cohort>) -> (AllPairs, Vec<u32>) {
         let images = (0..).zip(&self.results).zip(person_of);
         let acquired = images.filter(|((_, result), _)| result.is_ok());
         let (images, person_of): (Vec<u32>, Vec<u32>) =
             acquired.map(|((image, _), &person)| (image, person)).unzip();
         let mut rows = self.embeddings;
         rows.retain(&images);
-        (AllPairs { rows, person_of }, images)
+        let rows_of = |cohort| Some((cohort, (0..images.len()).filter_map(|row| rows.get(row))));
+        let levels = match cohort.and_then(rows_of) {
+            Some((cohort, rows)) => rows.map(|row| cohort.level_of(row)).collect(),
+            None => Vec::new(),
+        };
+        let all_pairs = AllPairs {
+            rows,
+            person_of,
+            levels,
+        };
+        (all_pairs, images)
     }
 }
 

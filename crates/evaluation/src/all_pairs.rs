@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 use std::num::NonZero;
 
+use likeness_engine::embedding::normalise;
+
 use crate::statistics::{FINE_STEPS, Histogram, MatchScores, Scored};
 use crate::threads::fold;
 
@@ -56,6 +58,14 @@ impl Rows {
         self.values.get(begin..begin + self.dimensions)
     }
 
+    /// Returns a row with the zeros that [`dot`] takes; empty where there is none.
+    pub(crate) fn padded(&self, index: usize) -> &[f32] {
+        let row = self.row();
+        self.values
+            .get(index * row..(index + 1) * row)
+            .unwrap_or_default()
+    }
+
     /// Moves the rows with these ascending indices to the front and drops the others, in place.
     pub(crate) fn retain(&mut self, indices: &[u32]) {
         let row = self.row();
@@ -75,6 +85,8 @@ pub struct AllPairs {
     /// A row for each image.
     pub(crate) rows: Rows,
     pub(crate) person_of: Vec<u32>,
+    /// The level of each image where similarities are normalised, else empty.
+    pub(crate) levels: Vec<f32>,
 }
 
 impl AllPairs {
@@ -84,6 +96,7 @@ impl AllPairs {
         Self {
             rows: Rows::new(dimensions, 0),
             person_of: Vec::new(),
+            levels: Vec::new(),
         }
     }
 
@@ -115,7 +128,8 @@ impl AllPairs {
             for (i, a) in self.block(first) {
                 for (j, b) in self.block(second) {
                     if j > i {
-                        visit((dot(a, b).clamp(-1.0, 1.0), (i, j)));
+                        let cosine = dot(a, b).clamp(-1.0, 1.0);
+                        visit((self.similarity(cosine, i, j), (i, j)));
                     }
                 }
             }
@@ -132,6 +146,15 @@ impl AllPairs {
         }
     }
 
+    /// Returns the similarity of two images from their cosine: that, or less the mean of their levels.
+    fn similarity(&self, cosine: f32, i: u32, j: u32) -> f32 {
+        let level = |image: u32| self.levels.get(image as usize).copied();
+        match (level(i), level(j)) {
+            (Some(one), Some(other)) => normalise(cosine, one, other).value(),
+            _ => cosine,
+        }
+    }
+
     /// Returns the people that two images show.
     fn people(&self, (a, b): (u32, u32)) -> (u32, u32) {
         let person = |image: u32| self.person_of.get(image as usize).copied().unwrap_or_default();
@@ -141,7 +164,7 @@ impl AllPairs {
 
 /// Returns the cosine of two unit vectors, summed in an order that depends only on their length. Within 1e-6 of the
 /// engine's, which sums in double precision.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0f32; LANES];
     for (a, b) in a.chunks_exact(LANES).zip(b.chunks_exact(LANES)) {
         for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
@@ -288,6 +311,26 @@ mod tests {
             assert!((f64::from(scored.0) - cosine).abs() < 1e-6);
         });
         assert_eq!(seen.len(), 150 * 149 / 2);
+    }
+
+    #[test]
+    fn similarities_are_normalised_where_images_have_levels() {
+        let (mut images, _) = images(5);
+        let scores = |images: &AllPairs| {
+            let mut scores = Vec::new();
+            images.for_each(|scored, _| scores.push(scored));
+            scores
+        };
+        let cosines = scores(&images);
+        images.levels = vec![0.1, 0.2, 0.3, 0.4, 0.5];
+        let normalised = scores(&images);
+        assert_eq!(normalised.len(), cosines.len());
+        for ((cosine, of), (similarity, same)) in cosines.into_iter().zip(normalised) {
+            assert_eq!(of, same);
+            let level = |image: u32| images.levels[image as usize];
+            let expected = cosine - (level(of.0) + level(of.1)) / 2.0;
+            assert!((similarity - expected).abs() < 1e-6, "{of:?}: {similarity}");
+        }
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use likeness_engine::decision::Score;
 use likeness_engine::packs::{
-    LivenessCalibration, LivenessCurve, LivenessPoint, MatchCalibration, MatchPoint, MeasuredRange,
-    PresentationCount, Provenance, log_odds,
+    CohortReference, LivenessCalibration, LivenessCurve, LivenessPoint, MatchCalibration, MatchPoint,
+    MeasuredRange, PresentationCount, Provenance, log_odds,
 };
 
 use crate::error::{EvaluationError, Result};
@@ -44,12 +44,14 @@ pub struct MatchFit {
 const SIMILARITY_STEPS: f64 = 1e5;
 
 /// Returns the curve through each anchor's confidence at the lowest similarity with its false match rate. `name` and `date`
-/// (YYYY-MM-DD) identify the calibration. Fails where fewer than two anchors can be measured, or they do not ascend.
+/// (YYYY-MM-DD) identify the calibration, and `cohort` is the one that the report's similarities were normalised by. Fails
+/// where fewer than two anchors can be measured, or they do not ascend.
 pub fn calibrate_match(
     report: &MatchReport,
     anchors: &[MatchAnchor],
     name: &str,
     date: &str,
+    cohort: Option<CohortReference>,
 ) -> Result<MatchFit> {
     let mut anchors = anchors.to_vec();
     anchors.sort_by(|a, b| a.confidence.total_cmp(&b.confidence));
@@ -99,14 +101,18 @@ pub fn calibrate_match(
     let mut thresholds = rows.filter_map(|row| Some(rounded(row.threshold?.value)));
     let from = thresholds.next().unwrap_or_default();
     let to = thresholds.next_back().unwrap_or(from);
-    let method = "straight lines in the log-odds of the confidence over the cosine similarity, through the lowest \
-                  similarity with each false match rate";
+    let kind = if cohort.is_some() { "normalised" } else { "cosine" };
+    let method = format!(
+        "straight lines in the log-odds of the confidence over the {kind} similarity, through the lowest similarity with \
+         each false match rate"
+    );
     let calibration = MatchCalibration {
-        provenance: provenance(name, method, &report.data, date),
+        provenance: provenance(name, &method, &report.data, date),
         people: report.people as u64,
         genuine_comparisons: report.comparisons.genuine,
         impostor_comparisons: report.comparisons.impostor,
         measured: MeasuredRange { from, to },
+        cohort,
         points,
     };
     Ok(MatchFit {

@@ -313,6 +313,7 @@ mod tests {
             pack: "open-1 1".to_owned(),
             match_calibration: "something".to_owned(),
             liveness_calibration: "none".to_owned(),
+            cohort: "none".to_owned(),
             provider: "cpu".to_owned(),
             onnx_runtime: "1.32.0".to_owned(),
         }

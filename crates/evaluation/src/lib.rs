@@ -30,6 +30,7 @@ mod acquisition;
 mod all_pairs;
 mod calibrate;
 mod chart;
+mod cohort;
 mod document;
 mod error;
 mod journal;
@@ -46,6 +47,7 @@ pub use all_pairs::{AllPairs, HELD_IMPOSTORS, all_pairs};
 pub use calibrate::{
     LivenessTargets, MATCH_ANCHORS, MatchAnchor, MatchFit, calibrate_liveness, calibrate_match,
 };
+pub use cohort::{CohortFit, CohortImages, ENOUGH_IMAGES};
 pub use error::{EvaluationError, Status};
 pub use journal::{Journal, JournalContent};
 pub use lists::{KnownFrom, LIVE, LabelList, Pair, PairList, People};

@@ -13,7 +13,7 @@ use crate::error::{EvaluationError, Result};
 pub const LIVE: &str = "live";
 
 /// Endings of files that are taken for images; other files in a person's folder are ignored.
-const EXTENSIONS: [&str; 9] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif", "jpe"];
+pub(crate) const EXTENSIONS: [&str; 9] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif", "jpe"];
 
 /// How it is known which person an image shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -271,12 +271,12 @@ impl LabelList {
     }
 }
 
-fn invalid(path: &Path, reason: &str) -> EvaluationError {
+pub(crate) fn invalid(path: &Path, reason: &str) -> EvaluationError {
     EvaluationError::Input(format!("{}: {reason}", path.display()))
 }
 
 /// Returns the index of a name among distinct names in the order in which they first appear.
-fn index(names: &mut IndexSet<String>, name: &str) -> usize {
+pub(crate) fn index(names: &mut IndexSet<String>, name: &str) -> usize {
     match names.get_index_of(name) {
         Some(index) => index,
         None => names.insert_full(name.to_owned()).0,
@@ -284,7 +284,7 @@ fn index(names: &mut IndexSet<String>, name: &str) -> usize {
 }
 
 /// Returns the entries of a folder by name, without hidden ones.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(EvaluationError::file(folder))? {
         let entry = entry.map_err(EvaluationError::file(folder))?;
@@ -297,18 +297,18 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// The header and a row of a CSV file, in which no known column is empty.
-struct Row<'a>(&'a StringRecord, &'a StringRecord);
+pub(crate) struct Row<'a>(&'a StringRecord, &'a StringRecord);
 
 impl<'a> Row<'a> {
     /// Returns a field by the name of its column; empty where the file has no such column.
-    fn get(&self, name: &str) -> &'a str {
+    pub(crate) fn get(&self, name: &str) -> &'a str {
         let column = self.0.iter().position(|column| column == name);
         column.and_then(|column| self.1.get(column)).unwrap_or_default()
     }
 }
 
 /// Calls `visit` for each row of a CSV file. An error that it returns is reported with the row's line.
-fn read_csv(
+pub(crate) fn read_csv(
     path: &Path,
     required: &[&str],
     optional: &[&str],

@@ -139,7 +139,7 @@ impl Evaluation<'_> {
         let mut without_score = (0, 0);
         for pair in &list.pairs {
             let image = |image: usize| (people.file(image), acquired.status(image));
-            let similarity = acquired.similarity(pair.left, pair.right)?;
+            let similarity = acquired.similarity(self.engine, pair.left, pair.right)?;
             let (left, right) = (image(pair.left), image(pair.right));
             let scored = ScoredPair::new(self.engine, &options.profile, left, right, pair.same, similarity)?;
             pairs.push(scored);
@@ -174,7 +174,7 @@ impl Evaluation<'_> {
     ) -> Result<MatchReport> {
         let acquired = self.embed(&people.files, options.face)?;
         let acquisition = AcquisitionReport::of(&acquired.results);
-        let (embeddings, images) = acquired.into_all_pairs(&people.person_of);
+        let (embeddings, images) = acquired.into_all_pairs(&people.person_of, self.engine.cohort());
         let scores = all_pairs(&embeddings, HELD_IMPOSTORS, self.threads());
         let (genuine, impostor) = every_pair(&people.person_of);
         let without_score = (

@@ -26,6 +26,8 @@ pub struct Setup {
     pub match_calibration: String,
     /// The calibration of the liveness score, or that there is none.
     pub liveness_calibration: String,
+    /// The cohort that similarities are normalised by, or that they are cosines.
+    pub cohort: String,
     /// Execution provider.
     pub provider: String,
     /// Version of ONNX Runtime.
@@ -45,6 +47,7 @@ impl Setup {
             },
             match_calibration: info.match_calibration.clone(),
             liveness_calibration: info.liveness_calibration.clone(),
+            cohort: info.cohort.clone(),
             provider: info.provider.clone(),
             onnx_runtime: info.runtime_version.clone(),
         }
@@ -53,13 +56,15 @@ impl Setup {
     /// Returns the setup as text.
     pub(crate) fn describe(&self) -> String {
         format!(
-            "Likeness {}, pack {}, {}, ONNX Runtime {}. Calibration of the match confidence: {}; of the liveness score: {}.",
+            "Likeness {}, pack {}, {}, ONNX Runtime {}. Calibration of the match confidence: {}; of the liveness score: {}. \
+             Cohort: {}.",
             self.likeness,
             self.pack,
             self.provider,
             self.onnx_runtime,
             self.match_calibration,
-            self.liveness_calibration
+            self.liveness_calibration,
+            self.cohort
         )
     }
 }

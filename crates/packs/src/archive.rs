@@ -3,7 +3,7 @@
 //! ```text
 //! pack.toml                      the manifest
 //! SHA256SUMS                     every blob's checksum, in the format of `sha256sum --check`
-//! blobs/sha256/<64 digits>       models and sources by the SHA-256 of their bytes
+//! blobs/sha256/<64 digits>       models, sources and the cohort by the SHA-256 of their bytes
 //! ```
 //!
 //! The same pack gives the same bytes. `tar --extract` into an empty folder gives the blobs of a model store.
@@ -21,7 +21,7 @@ use tar::{Entry, EntryType};
 
 use crate::files::{is_sha256, read_verified};
 use crate::store::{Located, MANIFEST_FILE, MANIFEST_LIMIT, read_model, write_atomically};
-use crate::{Manifest, PackError, Store};
+use crate::{MAX_COHORT_BYTES, Manifest, PackError, Store};
 
 /// Name of the list of checksums.
 const SUMS_FILE: &str = "SHA256SUMS";
@@ -71,13 +71,18 @@ pub fn export(store: &Store, pack: &str, out: &Path) -> Result<Exported, PackErr
             blobs.entry(sha256).or_insert_with(|| (store.blob(sha256), limit));
         }
     }
+    let sources = blobs.len() - models;
+    if let (Some(reference), Some(path)) = (manifest.cohort(), store.cohort_path(&located)) {
+        store.cohort(&located)?;
+        blobs.insert(&reference.sha256, (path, MAX_COHORT_BYTES));
+    }
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
     write_atomically(folder.unwrap_or(Path::new(".")), out, |file| {
         write(file, out, &located, &blobs)
     })?;
     Ok(Exported {
         manifest: manifest.clone(),
-        sources: blobs.len() - models,
+        sources,
         bytes: std::fs::metadata(out).map_or(0, |metadata| metadata.len()),
     })
 }
@@ -291,7 +296,10 @@ fn blobs(manifest: &Manifest) -> BTreeMap<&str, (u64, u64)> {
         let least = source.size.unwrap_or(0);
         (source.sha256.as_str(), (least, source.max_bytes()))
     });
-    models.chain(sources).collect()
+    let cohort = manifest
+        .cohort()
+        .map(|cohort| (cohort.sha256.as_str(), (0, MAX_COHORT_BYTES)));
+    models.chain(sources).chain(cohort).collect()
 }
 
 /// The checksums of a list, if it is exactly as an export writes it.

@@ -37,6 +37,16 @@ pub enum PackError {
         file: String,
         path: PathBuf,
     },
+    /// The cohort of the pack is neither in the model store nor beside its manifest.
+    #[error(
+        "model pack '{pack}': its cohort '{file}' is missing (there is no {}); put it beside pack.toml, or {HINT}",
+        path.display()
+    )]
+    MissingCohort {
+        pack: String,
+        file: String,
+        path: PathBuf,
+    },
     /// A file of the pack has another SHA-256, or is larger, than the manifest says.
     #[error(
         "model pack '{pack}': {} is not the file of this pack: expected SHA-256 {expected}, found {found}; delete it \

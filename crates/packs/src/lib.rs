@@ -30,10 +30,10 @@ mod store;
 pub use error::{FailureKind, FetchFailure, ImportError, NotFetched, PackError};
 pub use likeness_onnx::optimize::{Pass, Passes};
 pub use manifest::{
-    Calibration, CalibrationFile, ChannelOrder, ClassOutput, CropFit, DEFAULT_PACK, DetectorAdapter,
-    DetectorModel, EmbedderAdapter, EmbedderModel, LivenessAdapter, LivenessCalibration, LivenessCurve,
-    LivenessModelEntry, LivenessPoint, MAX_FILE_BYTES, Manifest, MatchCalibration, MatchPoint, MeasuredRange,
-    ModelFile, PackCalibration, Preprocessing, PresentationCount, Provenance, Recipe, ScoreCurve,
-    SelfTestVector, SourceFile, Template, log_odds,
+    Calibration, CalibrationFile, ChannelOrder, ClassOutput, CohortReference, CropFit, DEFAULT_PACK,
+    DetectorAdapter, DetectorModel, EmbedderAdapter, EmbedderModel, LivenessAdapter, LivenessCalibration,
+    LivenessCurve, LivenessModelEntry, LivenessPoint, MAX_COHORT_BYTES, MAX_FILE_BYTES, Manifest,
+    MatchCalibration, MatchPoint, MeasuredRange, ModelFile, PackCalibration, Preprocessing,
+    PresentationCount, Provenance, Recipe, ScoreCurve, SelfTestVector, SourceFile, Template, log_odds,
 };
 pub use store::{ENV_STORE, Pack, PackStatus, Store, StoreSearch};

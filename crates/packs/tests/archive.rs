@@ -157,6 +157,55 @@ fn an_export_goes_into_an_empty_store_and_the_pack_is_found_by_its_name() {
 }
 
 #[test]
+fn a_cohort_goes_with_its_pack() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut pack, files) = pack();
+    pack.cohort = Some(b"cohort".to_vec());
+    let home = folder.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    for (name, bytes) in ["a.onnx", "b.onnx"].iter().zip(&files) {
+        std::fs::write(home.join(name), bytes).unwrap();
+    }
+    let path = pack.write(&home);
+    // From beside the manifest.
+    let archive = folder.path().join("tiny.tar");
+    let exported = export(&Store::at(folder.path().join("none")), &path, &archive).unwrap();
+    assert_eq!((exported.manifest.models.len(), exported.sources), (2, 0));
+
+    let store = Store::at(folder.path().join("store"));
+    assert!(take(&archive, &store, None).unwrap().installed);
+    let mut expected = store_of(files.iter().map(Vec::as_slice).chain([&b"cohort"[..]]));
+    expected.insert("packs/tiny/pack.toml".to_owned(), pack.manifest().into_bytes());
+    assert_eq!(tree(store.folder()), expected);
+    assert_eq!(store.load("tiny").unwrap().cohort(), Some(&b"cohort"[..]));
+    // From the store, to the same bytes.
+    let again = folder.path().join("again.tar");
+    export(&store, "tiny", &again).unwrap();
+    assert!(std::fs::read(&again).unwrap() == std::fs::read(&archive).unwrap());
+    // A damaged one is replaced from the archive, and not exported.
+    std::fs::write(store.blob(&sha256(b"cohort")), b"damage").unwrap();
+    let error = export(&store, "tiny", &again).unwrap_err().to_string();
+    assert!(error.contains("is not the file of this pack"), "{error}");
+    take(&archive, &store, None).unwrap();
+    assert_eq!(store.load("tiny").unwrap().cohort(), Some(&b"cohort"[..]));
+}
+
+#[test]
+fn an_archive_without_the_cohort_of_its_pack_is_not_installed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut pack, _) = pack();
+    pack.cohort = Some(b"cohort".to_vec());
+    let mut entries = sound();
+    entries[0].bytes = pack.manifest().into_bytes();
+    let archive = folder.path().join("pack.tar");
+    std::fs::write(&archive, tar_of(&entries)).unwrap();
+    let store = Store::at(folder.path().join("store"));
+    let error = take(&archive, &store, None).unwrap_err().to_string();
+    assert!(error.contains("its cohort 'cohort.bin' is missing"), "{error}");
+    assert!(store.load("tiny").is_err());
+}
+
+#[test]
 fn the_same_pack_gives_the_same_bytes_which_are_those_of_a_plain_tar() {
     let folder = tempfile::tempdir().unwrap();
     let store = installed(folder.path());

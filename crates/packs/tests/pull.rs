@@ -204,6 +204,59 @@ fn files_beside_the_manifest_come_before_addresses() {
 }
 
 #[test]
+fn a_cohort_is_taken_from_beside_the_manifest_and_installed_with_the_pack() {
+    let scene = Scene::new();
+    let file = file();
+    scene.publisher.script("/a", [Step::File(file.clone())]);
+    let mut pack = Pack::of(&file, [scene.url("/a")]);
+    pack.cohort = Some(b"cohort".to_vec());
+    let install = pull(|pull| pull.install = true);
+    assert!(scene.pull_with(&install, &pack).unwrap().installed);
+    let mut expected = store_of([&file[..], b"cohort"]);
+    expected.insert("packs/tiny/pack.toml".to_owned(), pack.manifest().into_bytes());
+    assert_eq!(scene.tree(), expected);
+    let loaded = scene.store().load("tiny").unwrap();
+    assert_eq!(loaded.cohort(), Some(&b"cohort"[..]));
+
+    // What is damaged or missing in the store is replaced from beside the manifest, of an installed pack as well.
+    let blob = scene.store().blob(&sha256(b"cohort"));
+    for change in [&|| std::fs::write(&blob, b"damage").unwrap() as (), &|| {
+        std::fs::remove_file(&blob).unwrap()
+    }] as [&dyn Fn(); 2]
+    {
+        change();
+        scene.store().load("tiny").unwrap_err();
+        scene.pull(&pack).unwrap();
+        assert_eq!(scene.tree(), expected);
+    }
+}
+
+#[test]
+fn a_pack_whose_cohort_is_missing_or_another_is_not_fetched_nor_installed() {
+    let scene = Scene::new();
+    let file = file();
+    let mut pack = Pack::of(&file, [scene.url("/a")]);
+    pack.cohort = Some(b"cohort".to_vec());
+    let path = pack.write(scene.folder.path());
+    let cohort = scene.folder.path().join("cohort.bin");
+    std::fs::write(&cohort, b"another").unwrap();
+    let install = pull(|pull| pull.install = true);
+    let pull = || install.run(&scene.store(), Some(&path), &|_| {}).unwrap_err();
+    let error = pull().to_string();
+    let wrong = format!("{} is not the file of this pack", cohort.display());
+    assert!(error.contains(&wrong), "{error}");
+    std::fs::remove_file(&cohort).unwrap();
+    let error = pull().to_string();
+    let missing = format!(
+        "its cohort 'cohort.bin' is missing (there is no {})",
+        cohort.display()
+    );
+    assert!(error.contains(&missing), "{error}");
+    assert_eq!(scene.ranges(), []);
+    assert!(scene.store().load("tiny").is_err());
+}
+
+#[test]
 fn a_pack_without_commercial_use_requires_acceptance_of_its_licences() {
     let scene = Scene::new();
     let file = file();

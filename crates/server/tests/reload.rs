@@ -238,6 +238,7 @@ fn unchanged_models_are_not_built_again() {
         "digest",
         "match_calibration",
         "liveness_calibration",
+        "cohort",
     ] {
         assert!(response[key].is_string(), "{key} of {response}");
     }

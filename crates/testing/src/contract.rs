@@ -170,6 +170,7 @@ fn health(service: &Service) -> Outcome {
     ensure_eq!(
         keys,
         [
+            "cohort",
             "liveness_calibration",
             "match_calibration",
             "name",

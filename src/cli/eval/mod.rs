@@ -13,7 +13,7 @@ use likeness_evaluation::{Evaluation, JournalContent, MatchOptions, PairList};
 
 pub(crate) use self::output::Bar;
 use self::output::Output;
-pub(crate) use self::source::{Comparisons, LivenessSource, MatchSource};
+pub(crate) use self::source::{Comparisons, Face, LivenessSource, MatchSource, root};
 use super::{EngineArguments, Failure, say};
 
 #[derive(Debug, Subcommand)]

@@ -34,11 +34,20 @@ pub(crate) struct MatchSource {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Face {
+pub(crate) enum Face {
     /// The largest: the engine's primary face.
     Largest,
     /// The one nearest to the image's centre: LFW's subject.
     Centre,
+}
+
+impl Face {
+    pub(crate) fn choice(self) -> FaceChoice {
+        match self {
+            Self::Largest => FaceChoice::Largest,
+            Self::Centre => FaceChoice::Centre,
+        }
+    }
 }
 
 /// What to evaluate, read and checked.
@@ -59,10 +68,7 @@ pub(crate) enum Comparisons {
 
 impl MatchSource {
     pub(crate) fn face(&self) -> FaceChoice {
-        match self.face {
-            Face::Largest => FaceChoice::Largest,
-            Face::Centre => FaceChoice::Centre,
-        }
+        self.face.choice()
     }
 
     /// Reads the list or the folder, but no image.
@@ -122,7 +128,7 @@ impl LivenessSource {
     }
 }
 
-fn root<'a>(root: Option<&'a Path>, list: &'a Path) -> &'a Path {
+pub(crate) fn root<'a>(root: Option<&'a Path>, list: &'a Path) -> &'a Path {
     root.unwrap_or_else(|| list.parent().unwrap_or(Path::new("")))
 }
 

@@ -37,7 +37,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         if run == 0 {
             println!(
                 "similarity {:.4}  live {}",
-                answer.similarity.unwrap_or(f32::NAN),
+                answer
+                    .similarity
+                    .map_or(f32::NAN, |similarity| similarity.value()),
                 answer.liveness.unwrap_or(Score::ZERO)
             );
         }

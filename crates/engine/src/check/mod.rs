@@ -5,7 +5,7 @@ mod report;
 use std::time::{Duration, Instant};
 
 use likeness_detection::{Detectors, FaceDetector, Search};
-use likeness_embedding::{self as embedding, FaceEmbedder, FaceInImage};
+use likeness_embedding::{self as embedding, Cohort, CohortBinding, FaceEmbedder, FaceInImage};
 use likeness_face::{BoundingBox, Landmarks, Point};
 use likeness_imaging::{Image, Interrupt};
 use likeness_liveness::{LivenessModel, ScaledCropLiveness};
@@ -15,7 +15,7 @@ use likeness_runtime::{ModelSession, Runtime, listed};
 pub use report::{ModelCheck, PackCheck, VectorCheck};
 
 use crate::error::ModelError;
-use crate::info::PackInfo;
+use crate::info::{CohortInfo, PackInfo};
 use crate::models::Entry;
 use crate::self_test::{Pattern, compare};
 
@@ -38,7 +38,16 @@ pub fn check(runtime: &Runtime, pack: &Pack) -> PackCheck {
     let models = Entry::all(manifest);
     PackCheck {
         pack: PackInfo::of(manifest),
-        match_calibration: calibration.of_match.as_ref().map(MatchCalibration::describe),
+        match_calibration: calibration
+            .normalised
+            .as_ref()
+            .or(calibration.of_match.as_ref())
+            .map(MatchCalibration::describe),
+        cohort: pack.cohort().map(|bytes| {
+            let cohort = Cohort::parse(bytes)?;
+            cohort.check(&CohortBinding::of(manifest))?;
+            Ok(CohortInfo::of(&cohort))
+        }),
         liveness_calibration: calibration
             .of_liveness
             .as_ref()

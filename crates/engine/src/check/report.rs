@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::info::PackInfo;
+use likeness_embedding::CohortError;
+
+use crate::info::{CohortInfo, PackInfo};
 use crate::models::Role;
 
 /// Characters of the widest column of shapes.
@@ -14,10 +16,13 @@ const WIDEST_SHAPES: usize = 44;
 pub struct PackCheck {
     /// The pack.
     pub pack: PackInfo,
-    /// Its match calibration; a pack without one cannot verify before one is measured.
+    /// Its match calibration, that of normalised similarities where it has both; a pack without one cannot verify before one
+    /// is measured.
     pub match_calibration: Option<String>,
     /// Its liveness calibration; without one the models' mean live probability is the score.
     pub liveness_calibration: Option<String>,
+    /// Its cohort, or why that cannot be used; `None`: it has none.
+    pub cohort: Option<Result<CohortInfo, CohortError>>,
     /// Its models in the manifest's order.
     pub models: Vec<ModelCheck>,
 }
@@ -67,15 +72,15 @@ impl ModelCheck {
 }
 
 impl PackCheck {
-    /// Returns whether every model is well.
+    /// Returns whether every model is well, and the cohort.
     #[must_use]
     pub fn is_well(&self) -> bool {
-        self.models.iter().all(ModelCheck::is_well)
+        self.models.iter().all(ModelCheck::is_well) && !matches!(self.cohort, Some(Err(_)))
     }
 
     /// Returns the faults, one line each.
     pub fn faults(&self) -> impl Iterator<Item = String> {
-        self.models.iter().flat_map(|model| {
+        let of_models = self.models.iter().flat_map(|model| {
             let wrong = match &model.vector {
                 VectorCheck::Wrong(problem) => {
                     Some(format!("{} {}: self-test: {problem}", model.role, model.model))
@@ -83,7 +88,9 @@ impl PackCheck {
                 _ => None,
             };
             model.fault.clone().into_iter().chain(wrong)
-        })
+        });
+        let of_cohort = self.cohort.iter().filter_map(|cohort| cohort.as_ref().err());
+        of_models.chain(of_cohort.map(|fault| format!("cohort of the pack: {fault}")))
     }
 }
 
@@ -155,6 +162,9 @@ impl std::fmt::Display for PackCheck {
                 f,
                 "match calibration: none; before the pack can verify, measure one with `likeness calibrate match`"
             )?,
+        }
+        if let Some(Ok(cohort)) = &self.cohort {
+            writeln!(f, "cohort: {cohort}")?;
         }
         let none = "none; the score is the models' mean live probability";
         let of_liveness = self.liveness_calibration.as_deref();

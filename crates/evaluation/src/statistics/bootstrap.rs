@@ -105,11 +105,11 @@ fn quantile(values: &[f64], share: f64) -> Option<f64> {
 /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014): written here because its
 /// numbers, and so the intervals, must not change with the version of a library.
 #[derive(Debug, Clone)]
-struct SplitMix64(u64);
+pub(crate) struct SplitMix64(u64);
 
 impl SplitMix64 {
     /// Returns the generator of a stream of a seed.
-    fn new(seed: u64, stream: u64) -> Self {
+    pub(crate) fn new(seed: u64, stream: u64) -> Self {
         // Streams are scattered over the period by the generator's own mixing, so that neighbours do not overlap.
         let mut scattered = Self(stream);
         Self(seed ^ scattered.next())
@@ -124,7 +124,7 @@ impl SplitMix64 {
     }
 
     /// Returns a number below `bound`, which is above 0.
-    fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         ((u128::from(self.next()) * bound as u128) >> 64) as usize
     }
 }

@@ -10,6 +10,7 @@ mod match_scores;
 mod ranked;
 
 pub use attack::{LivenessScores, NonResponse, Species};
+pub(crate) use bootstrap::SplitMix64;
 pub use bootstrap::{Bootstrap, Interval};
 pub use folds::{Accuracy, FoldError, Judged, accuracy_at, best_threshold, blocks, k_fold_accuracy};
 pub use histogram::Histogram;

@@ -8,9 +8,9 @@ use super::download::{Fetcher, Stop};
 use super::places::places;
 use super::{Event, Pull, Pulled, Step, Watcher};
 use crate::archive::Archive;
-use crate::files::{read_text, read_verified};
+use crate::files::{exists, read_text, read_verified};
 use crate::store::{Located, Lock};
-use crate::{Manifest, NotFetched, PackError, Recipe, SourceFile, Store};
+use crate::{MAX_COHORT_BYTES, Manifest, NotFetched, PackError, Recipe, SourceFile, Store};
 
 /// A file to fetch, with its name in the manifest.
 type Wanted<'a> = (&'a String, &'a SourceFile);
@@ -45,7 +45,7 @@ impl<'a> Job<'a> {
     /// Pulls from a mirror or the manifest's addresses.
     pub(super) fn fetch(self) -> Result<Pulled, PackError> {
         let installs = self.pull.install && !self.is_installed();
-        if self.missing().is_empty() && !installs {
+        if self.missing().is_empty() && !installs && !self.lacks_cohort() {
             return self.finish(Vec::new(), Vec::new(), false);
         }
         if let Some(mirror) = &self.pull.mirror {
@@ -55,6 +55,7 @@ impl<'a> Job<'a> {
         // The previous owner of the lock may have completed the pack.
         let mut missing = self.missing();
         let mut made = self.take_from_beside(&mut missing)?;
+        self.take_cohort()?;
         let wanted = self.wanted(&missing);
         let fetched = self.fetch_all(&wanted)?;
         missing.iter().try_for_each(|model| self.make(model))?;
@@ -71,6 +72,7 @@ impl<'a> Job<'a> {
         let _lock = self.lock()?;
         let before = self.missing();
         let taken = archive.unpack(self.store)?;
+        self.take_cohort()?;
         self.missing().iter().try_for_each(|model| self.make(model))?;
         let sources = self.located.manifest.sources.values();
         self.drop_sources(sources.filter(|source| taken.contains(&source.sha256)))?;
@@ -120,6 +122,33 @@ impl<'a> Job<'a> {
             }
         }
         Ok(taken)
+    }
+
+    /// Whether the cohort is missing in the model store or has wrong bytes there. That of a built-in pack is in the program.
+    fn lacks_cohort(&self) -> bool {
+        let manifest = &self.located.manifest;
+        let is_builtin = Manifest::builtin_cohort(&manifest.name).is_some();
+        let cohort = manifest.cohort().filter(|_| !is_builtin);
+        cohort.is_some_and(|cohort| !self.store.holds(&cohort.sha256, MAX_COHORT_BYTES))
+    }
+
+    /// Takes the cohort from beside the manifest, if the model store lacks it.
+    fn take_cohort(&self) -> Result<(), PackError> {
+        let manifest = &self.located.manifest;
+        let Some(cohort) = manifest.cohort().filter(|_| self.lacks_cohort()) else {
+            return Ok(());
+        };
+        let path = match (&self.located.folder, &cohort.file) {
+            (Some(folder), Some(file)) => folder.join(file),
+            _ => self.store.blob(&cohort.sha256),
+        };
+        if !exists(&path)? {
+            return Err(manifest.missing_cohort(path));
+        }
+        let bytes = read_verified(&manifest.name, &path, &cohort.sha256, MAX_COHORT_BYTES)?;
+        // Verified when read.
+        let _ = self.store.put(&cohort.sha256, &bytes)?;
+        Ok(())
     }
 
     /// The sources of these models that are not in the model store; each checksum once.

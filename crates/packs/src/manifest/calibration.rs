@@ -8,7 +8,8 @@ use std::path::Path;
 use likeness_onnx::quote;
 use serde::{Deserialize, Serialize};
 
-use crate::files::{read_text, short_digest};
+use super::is_plain_name;
+use crate::files::{is_sha256, read_text, short_digest};
 use crate::{Manifest, PackError};
 
 /// The format of calibration files that this version reads and writes.
@@ -92,7 +93,7 @@ impl Provenance {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MatchPoint {
-    /// Cosine similarity, -1..=1.
+    /// Similarity, -1..=1: normalised where the calibration has a cohort, else the cosine.
     pub similarity: f64,
     /// Match confidence there, between 0 and 1, both excluded.
     pub confidence: f64,
@@ -103,7 +104,19 @@ pub struct MatchPoint {
     pub false_non_match_rate: Option<f64>,
 }
 
-/// From cosine similarity to match confidence.
+/// The cohort that a normalised similarity was measured with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CohortReference {
+    /// Name of its file, beside the manifest or the calibration file. In a calibration file it may be left out where the
+    /// cohort is the pack's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// SHA-256 of its bytes, 64 hexadecimal digits in lower case.
+    pub sha256: String,
+}
+
+/// From similarity to match confidence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MatchCalibration {
@@ -117,6 +130,9 @@ pub struct MatchCalibration {
     pub impostor_comparisons: u64,
     /// Similarities between which the false match rate was measured.
     pub measured: MeasuredRange,
+    /// The cohort of a normalised similarity; `None`: the similarity is the cosine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cohort: Option<CohortReference>,
     /// Points that the curve goes through, ascending.
     pub points: Vec<MatchPoint>,
 }
@@ -139,6 +155,14 @@ impl MatchCalibration {
     /// Checks it; a fault has the key.
     pub(crate) fn check(&self) -> Result<(), String> {
         check_common(&self.provenance, self.measured, -1.0, self.points.len())?;
+        if let Some(CohortReference { file, sha256 }) = &self.cohort {
+            if !is_sha256(sha256) {
+                return Err("cohort.sha256 is not 64 hexadecimal digits in lower case".to_owned());
+            }
+            if !file.as_deref().is_none_or(is_plain_name) {
+                return Err("cohort.file is not a plain file name".to_owned());
+            }
+        }
         let in_range = |point: &MatchPoint| {
             (-1.0..=1.0).contains(&point.similarity)
                 && is_rate(point.false_match_rate)
@@ -431,6 +455,7 @@ mod tests {
             genuine_comparisons: 20,
             impostor_comparisons: 100_000,
             measured: MeasuredRange { from: 0.1, to: 0.5 },
+            cohort: None,
             points: vec![
                 match_point(0.3, 0.4, 1e-3),
                 match_point(0.4, 0.56, 1e-4),
@@ -465,6 +490,14 @@ mod tests {
         assert!(one.describe().starts_with("branch (2026-11-25, "));
         assert_eq!(one.describe(), other.describe());
         other.points[1].similarity = 0.41;
+        assert_ne!(one.describe(), other.describe());
+        let (mut one, mut other) = (of_match(), of_match());
+        let cohort = |digits: &str| CohortReference {
+            file: None,
+            sha256: digits.repeat(32),
+        };
+        one.cohort = Some(cohort("ab"));
+        other.cohort = Some(cohort("cd"));
         assert_ne!(one.describe(), other.describe());
     }
 
@@ -533,8 +566,17 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back() {
+        let with_cohort = |file: Option<&str>| MatchCalibration {
+            cohort: Some(CohortReference {
+                file: file.map(ToOwned::to_owned),
+                sha256: "ab".repeat(32),
+            }),
+            ..of_match()
+        };
         for calibration in [
             Calibration::Match(of_match()),
+            Calibration::Match(with_cohort(None)),
+            Calibration::Match(with_cohort(Some("cohort.bin"))),
             Calibration::Liveness(of_liveness(&[(0.5, 0.4), (0.9, 0.6)])),
         ] {
             let file = CalibrationFile::new("open-1", "2", "0123abcd", calibration).unwrap();
@@ -545,7 +587,12 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        let text = CalibrationFile::new("open-1", "2", "0123abcd", Calibration::Match(of_match()))
+        let mut calibration = of_match();
+        calibration.cohort = Some(CohortReference {
+            file: Some("cohort.bin".to_owned()),
+            sha256: "ab".repeat(32),
+        });
+        let text = CalibrationFile::new("open-1", "2", "0123abcd", Calibration::Match(calibration))
             .unwrap()
             .to_toml()
             .unwrap();
@@ -567,6 +614,16 @@ mod tests {
             ("name = \"branch\"", "name = \"\"", "name must have"),
             ("name = \"branch\"", "name = \"a\\nb\"", "name must have"),
             ("people = 10", "people = 10\ncolour = 1", "unknown field `colour`"),
+            (
+                "file = \"cohort.bin\"",
+                "file = \"/etc/cohort.bin\"",
+                "cohort.file is not a plain file name",
+            ),
+            (
+                "sha256 = \"ab",
+                "sha256 = \"",
+                "cohort.sha256 is not 64 hexadecimal digits",
+            ),
             (
                 "calibration.match",
                 "calibration.voice",

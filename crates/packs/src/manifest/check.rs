@@ -67,6 +67,19 @@ impl Manifest {
         if let Some(calibration) = &self.calibration.of_match {
             let checked = calibration.check();
             checked.map_err(|fault| format!("calibration.match: {fault}"))?;
+            if calibration.cohort.is_some() {
+                return Err(
+                    "calibration.match: a calibration with a cohort is calibration.normalised".to_owned(),
+                );
+            }
+        }
+        if let Some(calibration) = &self.calibration.normalised {
+            let checked = calibration.check();
+            checked.map_err(|fault| format!("calibration.normalised: {fault}"))?;
+            let cohort = calibration.cohort.as_ref();
+            if cohort.is_none_or(|cohort| cohort.file.is_none()) {
+                return Err("calibration.normalised: cohort needs file and sha256".to_owned());
+            }
         }
         if let Some(calibration) = &self.calibration.of_liveness {
             let checked = calibration.check();

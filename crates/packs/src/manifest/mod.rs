@@ -5,6 +5,7 @@ mod check;
 mod roles;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use likeness_onnx::import::{openvino, pytorch};
 use likeness_onnx::{quote, read, write};
@@ -14,8 +15,8 @@ use crate::files::short_digest;
 use crate::{ImportError, PackError};
 
 pub use calibration::{
-    Calibration, CalibrationFile, LivenessCalibration, LivenessCurve, LivenessPoint, MatchCalibration,
-    MatchPoint, MeasuredRange, PresentationCount, Provenance, ScoreCurve, log_odds,
+    Calibration, CalibrationFile, CohortReference, LivenessCalibration, LivenessCurve, LivenessPoint,
+    MatchCalibration, MatchPoint, MeasuredRange, PresentationCount, Provenance, ScoreCurve, log_odds,
 };
 pub(crate) use check::is_plain_name;
 pub use roles::{
@@ -43,6 +44,9 @@ const BUILTIN: &[(&str, &str)] = &[
         include_str!("../../packs/minifasnet-onnx.toml"),
     ),
 ];
+
+/// The cohorts of built-in packs.
+const COHORTS: &[(&str, &[u8])] = &[];
 
 /// `packs/*.toml` are symbolic links to `models/*/pack.toml`, which `cargo package` follows; a checkout without symbolic
 /// links has files with the links' targets in their place.
@@ -94,9 +98,12 @@ pub struct Manifest {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PackCalibration {
-    /// From cosine similarity to match confidence. Without one it cannot verify before `likeness calibrate match` wrote one.
+    /// From cosine similarity to match confidence. A pack without any match calibration cannot verify before `likeness
+    /// calibrate match` has written one.
     #[serde(rename = "match")]
     pub of_match: Option<MatchCalibration>,
+    /// From the similarity normalised by the pack's cohort to match confidence; used before the other.
+    pub normalised: Option<MatchCalibration>,
     /// From the models' mean live probability to liveness; without one the probability is the score.
     #[serde(rename = "liveness")]
     pub of_liveness: Option<LivenessCalibration>,
@@ -135,6 +142,30 @@ impl Manifest {
         found.map(|(_, text)| *text)
     }
 
+    /// Returns the cohort of a built-in pack.
+    pub(crate) fn builtin_cohort(name: &str) -> Option<&'static [u8]> {
+        let found = COHORTS.iter().find(|(builtin, _)| *builtin == name);
+        found.map(|(_, bytes)| *bytes)
+    }
+
+    /// Returns the cohort that similarities are normalised by; `None`: the pack has none.
+    #[must_use]
+    pub fn cohort(&self) -> Option<&CohortReference> {
+        self.calibration.normalised.as_ref()?.cohort.as_ref()
+    }
+
+    /// Returns the error of a cohort that is not at this path.
+    pub(crate) fn missing_cohort(&self, path: PathBuf) -> PackError {
+        PackError::MissingCohort {
+            pack: self.name.clone(),
+            file: self
+                .cohort()
+                .and_then(|cohort| cohort.file.clone())
+                .unwrap_or_default(),
+            path,
+        }
+    }
+
     /// The source that a model is without any import.
     fn plain_source(&self, entry: &ModelFile) -> Option<&SourceFile> {
         match &entry.import {
@@ -167,6 +198,9 @@ impl Manifest {
 
 /// The largest file accepted where a manifest states no size: the limit of protobuf, and so of ONNX in one file, is 2 GiB.
 pub const MAX_FILE_BYTES: u64 = (1 << 31) - 1;
+
+/// The largest cohort file accepted: 4,096 centroids of 2,048 numbers, and a head.
+pub const MAX_COHORT_BYTES: u64 = (1 << 24) + 1024;
 
 /// A file as its publisher offers it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -305,6 +339,72 @@ mod tests {
         );
     }
 
+    /// Rules of `[calibration.normalised]`, whose cohort is a file beside the manifest.
+    #[test]
+    fn a_cohort_is_named_by_its_file_and_its_digest() {
+        let table = |name: &str, cohort: &str| {
+            format!(
+                r#"
+                [calibration.{name}]
+                people = 3
+                genuine_comparisons = 4
+                impostor_comparisons = 5
+                measured = {{ from = 0.1, to = 0.5 }}
+                provenance = {{ name = "test", method = "by hand", data = "none", date = "2026-11-25" }}
+                {cohort}
+                points = [
+                    {{ similarity = 0.2, confidence = 0.4, false_match_rate = 1e-3 }},
+                    {{ similarity = 0.3, confidence = 0.6, false_match_rate = 1e-4 }},
+                ]
+                "#
+            )
+        };
+        let text = include_str!("../../packs/insightface-r50.toml");
+        assert!(!text.contains("[calibration"));
+        let with = |name: &str, cohort: &str| Manifest::parse(&(text.to_owned() + &table(name, cohort)));
+        let sha256 = "ab".repeat(32);
+        let sound = format!("cohort = {{ file = \"cohort.bin\", sha256 = \"{sha256}\" }}");
+        let manifest = with("normalised", &sound).unwrap();
+        let cohort = manifest.cohort().unwrap();
+        assert_eq!(
+            (cohort.file.as_deref(), &cohort.sha256),
+            (Some("cohort.bin"), &sha256)
+        );
+        assert!(manifest.calibration.of_match.is_none());
+        assert!(with("match", "").unwrap().cohort().is_none());
+        for (name, cohort, expected) in [
+            (
+                "match",
+                sound.clone(),
+                "a calibration with a cohort is calibration.normalised",
+            ),
+            (
+                "normalised",
+                String::new(),
+                "calibration.normalised: cohort needs file and sha256",
+            ),
+            (
+                "normalised",
+                format!("cohort = {{ sha256 = \"{sha256}\" }}"),
+                "calibration.normalised: cohort needs file and sha256",
+            ),
+            (
+                "normalised",
+                sound.replace("cohort.bin", "../cohort.bin"),
+                "calibration.normalised: cohort.file is not a plain file name",
+            ),
+            (
+                "normalised",
+                sound.replace("abab", "ABAB"),
+                "calibration.normalised: cohort.sha256 is not 64 hexadecimal digits in lower case",
+            ),
+            ("normalised", sound.replace("}", ", k = 8 }"), "unknown field `k`"),
+        ] {
+            let error = with(name, &cohort).unwrap_err().to_string();
+            assert!(error.contains(expected), "{name}, {cohort}: {error}");
+        }
+    }
+
     fn text() -> String {
         BUILTIN[0].1.to_owned()
     }
@@ -312,7 +412,14 @@ mod tests {
     #[test]
     fn the_builtin_manifests_are_sound_and_bear_their_names() {
         for name in Manifest::builtin_names() {
-            assert_eq!(Manifest::builtin(name).unwrap().unwrap().name, name);
+            let manifest = Manifest::builtin(name).unwrap().unwrap();
+            assert_eq!(manifest.name, name);
+            let cohort = Manifest::builtin_cohort(name).map(crate::files::sha256);
+            assert_eq!(
+                manifest.cohort().map(|cohort| &cohort.sha256),
+                cohort.as_ref(),
+                "{name}"
+            );
         }
         assert!(Manifest::builtin("no-such-pack").is_none());
     }

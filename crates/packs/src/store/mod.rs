@@ -21,7 +21,7 @@ pub(crate) use write::{Lock, Partial, write_atomically};
 
 use crate::files::{exists, is_sha256, read_text, read_verified};
 use crate::manifest::is_plain_name;
-use crate::{Manifest, PackError};
+use crate::{MAX_COHORT_BYTES, Manifest, PackError};
 
 /// A manifest is text that a person writes.
 pub(crate) const MANIFEST_LIMIT: u64 = 1 << 20;
@@ -49,6 +49,7 @@ pub struct Store {
 pub struct Pack {
     manifest: Manifest,
     models: BTreeMap<String, Arc<Vec<u8>>>,
+    cohort: Option<Arc<[u8]>>,
 }
 
 /// A known pack, and how much of it is in the model store.
@@ -61,9 +62,9 @@ pub struct PackStatus {
     pub is_builtin: bool,
     /// The manifest, or its fault.
     pub manifest: Result<Manifest, PackError>,
-    /// Names of the missing models.
+    /// Names of the missing models, and of the cohort's file.
     pub missing: Vec<String>,
-    /// Names of the models with wrong bytes.
+    /// Names of the models with wrong bytes, and `cohort`.
     pub wrong: Vec<String>,
 }
 
@@ -187,8 +188,42 @@ impl Store {
             }
             models.insert(name.clone(), Arc::new(read_model(&located, name, &path)?));
         }
+        let cohort = self.cohort(&located)?.map(Into::into);
         let manifest = located.manifest;
-        Ok(Pack { manifest, models })
+        Ok(Pack {
+            manifest,
+            models,
+            cohort,
+        })
+    }
+
+    /// Returns the path of a pack's cohort, whether or not it exists: its blob or, if there is none, the file beside the
+    /// manifest. `None` for a pack without one, and for a built-in pack, whose cohort is in the program.
+    pub(crate) fn cohort_path(&self, located: &Located) -> Option<PathBuf> {
+        let reference = located.manifest.cohort()?;
+        if Manifest::builtin_cohort(&located.manifest.name).is_some() {
+            return None;
+        }
+        let blob = self.blob(&reference.sha256);
+        match (&located.folder, &reference.file) {
+            (Some(folder), Some(file)) if !blob.is_file() => Some(folder.join(file)),
+            _ => Some(blob),
+        }
+    }
+
+    /// Reads and verifies the cohort of a pack.
+    pub(crate) fn cohort(&self, located: &Located) -> Result<Option<Vec<u8>>, PackError> {
+        let manifest = &located.manifest;
+        let Some(reference) = manifest.cohort() else {
+            return Ok(None);
+        };
+        let Some(path) = self.cohort_path(located) else {
+            return Ok(Manifest::builtin_cohort(&manifest.name).map(<[u8]>::to_vec));
+        };
+        if !exists(&path)? {
+            return Err(manifest.missing_cohort(path));
+        }
+        read_verified(&manifest.name, &path, &reference.sha256, MAX_COHORT_BYTES).map(Some)
     }
 
     /// Returns the built-in packs, then the installed ones by name. Every model is read and verified.
@@ -223,6 +258,11 @@ impl Store {
                 } else if read_model(&located, model, &path).is_err() {
                     wrong.push(model.clone());
                 }
+            }
+            match self.cohort(&located) {
+                Ok(_) => {}
+                Err(PackError::MissingCohort { file, .. }) => missing.push(file),
+                Err(_) => wrong.push("cohort".to_owned()),
             }
             located.manifest
         });
@@ -266,6 +306,12 @@ impl Pack {
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// Returns the bytes of its cohort file, where it has one.
+    #[must_use]
+    pub fn cohort(&self) -> Option<&[u8]> {
+        self.cohort.as_deref()
     }
 
     /// Applies optimization passes to the pack's models, see [`likeness_onnx::optimize`]: their results stay the same but

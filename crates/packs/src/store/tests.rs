@@ -176,3 +176,76 @@ fn a_given_model_store_that_does_not_exist_is_an_error() {
         .to_string();
     assert!(error.contains("/nowhere/store: no such folder"), "{error}");
 }
+
+/// The pack `tiny` with a cohort: any bytes, as a store knows nothing of what is in them.
+fn tiny_with_cohort() -> (tempfile::TempDir, Store) {
+    let (folder, store) = tiny();
+    let pack = folder.path().join("packs/tiny");
+    let mut text = std::fs::read_to_string(pack.join("pack.toml")).unwrap();
+    let table = text.find("[calibration.match]").unwrap();
+    let normalised = text[table..].replace("[calibration.match]", "[calibration.normalised]");
+    let sha256 = crate::files::sha256(b"cohort");
+    text += &normalised.replace(
+        "people = 3",
+        &format!("people = 3\ncohort = {{ file = \"cohort.bin\", sha256 = \"{sha256}\" }}"),
+    );
+    std::fs::write(pack.join("pack.toml"), text).unwrap();
+    std::fs::write(pack.join("cohort.bin"), b"cohort").unwrap();
+    (folder, store)
+}
+
+fn status_of_tiny(store: &Store) -> PackStatus {
+    store
+        .packs()
+        .into_iter()
+        .find(|pack| pack.name == "tiny")
+        .unwrap()
+}
+
+#[test]
+fn a_cohort_is_loaded_from_beside_the_manifest_or_from_the_store() {
+    let (folder, store) = tiny_with_cohort();
+    assert_eq!(store.load("tiny").unwrap().cohort(), Some(&b"cohort"[..]));
+    assert!(status_of_tiny(&store).is_complete());
+    let blob = store.blob(&crate::files::sha256(b"cohort"));
+    std::fs::create_dir_all(blob.parent().unwrap()).unwrap();
+    std::fs::rename(folder.path().join("packs/tiny/cohort.bin"), blob).unwrap();
+    assert_eq!(store.load("tiny").unwrap().cohort(), Some(&b"cohort"[..]));
+    assert!(status_of_tiny(&store).is_complete());
+    let (_folder, store) = tiny();
+    assert_eq!(store.load("tiny").unwrap().cohort(), None);
+}
+
+#[test]
+fn a_missing_or_damaged_cohort_is_named() {
+    let (folder, store) = tiny_with_cohort();
+    let cohort = folder.path().join("packs/tiny/cohort.bin");
+    for bytes in [&b"cohorT"[..], b"cohor", b"cohort and more", b""] {
+        std::fs::write(&cohort, bytes).unwrap();
+        let error = store.load("tiny").unwrap_err();
+        assert!(matches!(error, PackError::WrongFile { .. }), "{error}");
+        let start = format!(
+            "model pack 'tiny': {} is not the file of this pack",
+            cohort.display()
+        );
+        assert!(error.to_string().starts_with(&start), "{error}");
+        let status = status_of_tiny(&store);
+        assert_eq!(
+            (status.missing, status.wrong),
+            (vec![], vec!["cohort".to_owned()])
+        );
+    }
+    std::fs::remove_file(&cohort).unwrap();
+    let error = store.load("tiny").unwrap_err().to_string();
+    let start = format!(
+        "model pack 'tiny': its cohort 'cohort.bin' is missing (there is no {}); put it beside pack.toml, or run `likeness \
+         models pull`",
+        cohort.display()
+    );
+    assert!(error.starts_with(&start), "{error}");
+    let status = status_of_tiny(&store);
+    assert_eq!(
+        (status.missing, status.wrong),
+        (vec!["cohort.bin".to_owned()], vec![])
+    );
+}

@@ -51,6 +51,8 @@ pub(crate) struct Pack {
     pub(crate) sizes: bool,
     /// Put behind the manifest's first lines.
     pub(crate) version: &'static str,
+    /// A cohort beside the manifest, `cohort.bin`.
+    pub(crate) cohort: Option<Vec<u8>>,
 }
 
 impl Pack {
@@ -65,6 +67,7 @@ impl Pack {
             commercial_use: true,
             sizes: true,
             version: "1",
+            cohort: None,
         }
     }
 
@@ -101,13 +104,20 @@ impl Pack {
                 sha256(bytes)
             );
         }
-        text + ROLES
+        text += ROLES;
+        if let Some(cohort) = &self.cohort {
+            text += &NORMALISED.replace("SHA256", &sha256(cohort));
+        }
+        text
     }
 
-    /// Writes the manifest into a folder and gives the pack's path.
+    /// Writes the manifest, and the cohort, into a folder and gives the pack's path.
     pub(crate) fn write(&self, folder: &Path) -> String {
         let path = folder.join("pack.toml");
         std::fs::write(&path, self.manifest()).unwrap();
+        if let Some(cohort) = &self.cohort {
+            std::fs::write(folder.join("cohort.bin"), cohort).unwrap();
+        }
         path.display().to_string()
     }
 }
@@ -134,6 +144,20 @@ size = 80
 crop_scale = 2.7
 classes = 3
 live_class = 1
+"#;
+
+const NORMALISED: &str = r#"
+[calibration.normalised]
+people = 3
+genuine_comparisons = 4
+impostor_comparisons = 5
+measured = { from = 0.1, to = 0.5 }
+provenance = { name = "test", method = "by hand", data = "none", date = "2026-11-25" }
+cohort = { file = "cohort.bin", sha256 = "SHA256" }
+points = [
+    { similarity = 0.2, confidence = 0.4, false_match_rate = 1e-3 },
+    { similarity = 0.3, confidence = 0.6, false_match_rate = 1e-4 },
+]
 "#;
 
 /// A pull without pauses and with a short timeout, changed so.

@@ -64,6 +64,7 @@ pub(super) async fn info(State(admin): State<Arc<Admin>>) -> Response {
             "licenses": pack.map(|pack| pack.licenses).unwrap_or_default(),
             "match_calibration": engine.match_calibration,
             "liveness_calibration": engine.liveness_calibration,
+            "cohort": engine.cohort,
         },
         "configuration": configuration,
     });

@@ -46,6 +46,7 @@ fn record(admin: &Admin) {
         ("digest", info.pack_digest.clone()),
         ("match_calibration", info.match_calibration.clone()),
         ("liveness_calibration", info.liveness_calibration.clone()),
+        ("cohort", info.cohort.clone()),
         ("provider", info.provider.clone()),
         ("device", info.device.clone()),
         ("precision", info.precision.clone()),

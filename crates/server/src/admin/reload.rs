@@ -62,6 +62,7 @@ fn models(info: &EngineLabels) -> Value {
         "digest": info.pack_digest,
         "match_calibration": info.match_calibration,
         "liveness_calibration": info.liveness_calibration,
+        "cohort": info.cohort,
     })
 }
 

@@ -7,7 +7,7 @@ use likeness_engine::packs::{DEFAULT_PACK, Pass, Passes, StoreSearch};
 use likeness_engine::runtime::{
     Execution, ExecutionError, LibrarySearch, Precision, Provider, ProviderOptions, available_workers,
 };
-use likeness_engine::{Engine, EngineBuilder, default_passes};
+use likeness_engine::{CohortChoice, Engine, EngineBuilder, default_passes};
 use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
@@ -144,6 +144,11 @@ impl Config {
         if let Some(score) = engine.min_face_score {
             builder = builder.min_face_score(score as f32);
         }
+        if self.no_cohort {
+            builder = builder.cohort(CohortChoice::None);
+        } else if let Some(file) = &self.cohort_file {
+            builder = builder.cohort(CohortChoice::File(file.clone()));
+        }
         let files = self.calibration_files.iter();
         files.fold(builder, EngineBuilder::calibration_file)
     }
@@ -196,6 +201,31 @@ mod tests {
             "configuration: engine.threads (set by LIKENESS__ENGINE__THREADS): provider cuda: it is an option of openvino"
         );
         assert_eq!(load(&[], &Overrides::default()).unwrap(), EngineConfig::default());
+    }
+
+    #[test]
+    fn a_cohort_and_none_exclude_each_other() {
+        let load = |env: &[(&str, &str)], overrides: &Overrides| {
+            let env = env.iter().map(|(name, value)| (name.into(), value.into()));
+            let explained = Explained::load(None, env, overrides, Config::validate_engine);
+            explained.map(|explained| explained.config)
+        };
+        let config = load(&[("LIKENESS__COHORT_FILE", "a.bin")], &Overrides::default()).unwrap();
+        assert_eq!(
+            (config.cohort_file, config.no_cohort),
+            (Some("a.bin".into()), false)
+        );
+        let none = Overrides::default().with("--no-cohort", "no_cohort", true);
+        assert!(load(&[], &none).unwrap().no_cohort);
+        for overrides in [
+            none.clone().with("--cohort", "cohort_file", "a.bin"),
+            none.with_assignment("--set", "cohort_file=a.bin").unwrap(),
+        ] {
+            assert_eq!(
+                load(&[], &overrides).unwrap_err().to_string(),
+                "configuration: no_cohort (set by --no-cohort): cohort_file is set as well: name a cohort, or use none"
+            );
+        }
     }
 
     #[test]

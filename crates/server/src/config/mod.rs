@@ -74,6 +74,10 @@ pub struct Config {
     pub profiles: Vec<Profile>,
     /// Files of `likeness calibrate` that replace the pack's calibrations: at most one of each kind.
     pub calibration_files: Vec<PathBuf>,
+    /// Cohort that similarities are normalised by. Default: that of the match calibration in use.
+    pub cohort_file: Option<PathBuf>,
+    /// Whether to use no cohort. Default: no.
+    pub no_cohort: bool,
     pub engine: EngineConfig,
     pub request_limits: RequestLimits,
     pub image_limits: ImageLimits,
@@ -105,6 +109,7 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         layers::check_ranges(self, |_| true)?;
         self.engine.validate()?;
+        self.validate_cohort()?;
         self.request_limits.validate()?;
         self.validate_profiles()?;
         self.validate_apps()?;
@@ -121,7 +126,13 @@ impl Config {
         layers::check_ranges(self, |key| {
             key.starts_with("engine.") || key.starts_with("image_limits.")
         })?;
-        self.engine.validate()
+        self.engine.validate()?;
+        self.validate_cohort()
+    }
+
+    fn validate_cohort(&self) -> Result<(), ConfigError> {
+        let both = "cohort_file is set as well: name a cohort, or use none";
+        ensure([(!(self.no_cohort && self.cohort_file.is_some()), "no_cohort", both)])
     }
 
     fn validate_data_folder(&self) -> Result<(), ConfigError> {

@@ -47,6 +47,7 @@ pub(super) async fn info(State(service): State<Arc<Service>>) -> Response {
         "pack_version": engine.pack_version,
         "match_calibration": engine.match_calibration,
         "liveness_calibration": engine.liveness_calibration,
+        "cohort": engine.cohort,
     });
     response::json(StatusCode::OK, &info)
 }

@@ -316,6 +316,7 @@ fn details_are_for_the_operator_only() {
     assert_eq!(
         keys,
         [
+            "cohort",
             "liveness_calibration",
             "match_calibration",
             "name",
