@@ -18,18 +18,10 @@ const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0
 /// `torch.serialization.PROTOCOL_VERSION`.
 const VERSION: i64 = 1001;
 /// The tensors of a state dict may share storages, but not take more than this many times the file.
-const TIMES_FILE: usize = 2;
-/// How zip files begin.
-const ZIP: &[u8] = b"PK\x03\x04";
+pub(super) const TIMES_FILE: usize = 2;
 
 /// Reads a file whose object is a dictionary from names to tensors.
 pub(super) fn state_dict(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, OnnxError> {
-    if bytes.starts_with(ZIP) {
-        return Err(OnnxError::Format(
-            "a PyTorch file in the zip format; only the legacy format, of PyTorch before 1.6, is read"
-                .to_owned(),
-        ));
-    }
     let mut cursor = Cursor::new(bytes);
     header(&mut cursor)?;
     let (root, objects) = pickle::load(&mut cursor)?;
@@ -121,7 +113,7 @@ fn storages<'a>(cursor: &mut Cursor<'a>, objects: &Objects<'a>) -> Result<Vec<St
 }
 
 /// The tensors by name; `budget` is for the bytes of all their elements.
-fn tensors<'a>(
+pub(super) fn tensors<'a>(
     root: Value<'a>,
     objects: &Objects<'a>,
     storages: &[Storage<'a>],

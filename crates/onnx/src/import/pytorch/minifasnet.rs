@@ -12,8 +12,8 @@ use crate::{OnnxError, file};
 
 /// Side of the input in pixels: the publisher's files have it in their names.
 const SIDE: i64 = 80;
-/// Classes of the published weights; the one in the middle is live.
-const CLASSES: usize = 3;
+/// Classes of the publisher's weights; the one in the middle is live.
+pub(super) const CLASSES: usize = 3;
 /// Channels of the first layers, before the image is halved again.
 const STEM: usize = 32;
 /// Channels of the blocks at a quarter of the side (20 pixels).
@@ -45,7 +45,7 @@ const EMBEDDING: usize = 128;
 /// | `conv_6_sep` | 512 x 5 x 5 | 1x1 |
 /// | `conv_6_dw` | 512 x 1 x 1 | 5x5, each channel by itself, not padded |
 /// | `linear`, `bn` | 128 | |
-/// | `prob` | 3 | |
+/// | `prob` | a number for each class | |
 ///
 /// No convolution or linear layer has a bias; a batch norm follows each but `prob`, and a PReLU follows each convolution's
 /// batch norm but those of `conv_6_dw` and of the last convolution of a bottleneck. A bottleneck is a 1x1 convolution to
@@ -124,14 +124,15 @@ impl FromStr for Architecture {
 pub(super) fn model(
     tensors: BTreeMap<String, Tensor>,
     architecture: Architecture,
+    classes: usize,
 ) -> Result<ModelProto, OnnxError> {
     let mut network = Network {
         layers: Layers::new(architecture.as_str(), tensors),
     };
-    network.build(architecture)?;
+    network.build(architecture, classes)?;
     let mut graph = network.layers.finish()?;
     architecture.as_str().clone_into(&mut graph.name);
-    let classes = i64::try_from(CLASSES).unwrap_or(i64::MAX);
+    let classes = i64::try_from(classes).unwrap_or(i64::MAX);
     graph.input = vec![ValueInfoProto::of_f32(
         "input",
         &[None, Some(3), Some(SIDE), Some(SIDE)],
@@ -145,7 +146,7 @@ struct Network {
 }
 
 impl Network {
-    fn build(&mut self, architecture: Architecture) -> Result<(), OnnxError> {
+    fn build(&mut self, architecture: Architecture, classes: usize) -> Result<(), OnnxError> {
         let first = Convolution {
             inputs: 3,
             outputs: STEM,
@@ -188,7 +189,7 @@ impl Network {
             .layers
             .linear_with_norm(&value, "linear", "bn", (LAST, EMBEDDING))?;
         self.layers
-            .linear(&value, "prob", "logits", (EMBEDDING, CLASSES))?;
+            .linear(&value, "prob", "logits", (EMBEDDING, classes))?;
         Ok(())
     }
 
