@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use likeness_detection::{self as detection, FaceDetector};
 use likeness_embedding::{self as embedding, FaceEmbedder};
 use likeness_imaging::ImageLimits;
-use likeness_liveness::{LivenessModel, ScaledCropLiveness};
+use likeness_liveness::{LivenessEnsemble, LivenessModel};
 use likeness_packs::Passes;
 use likeness_packs::{
     Calibration, CalibrationFile, DEFAULT_PACK, LivenessCalibration, LivenessCurve, MatchCalibration, Pack,
@@ -448,7 +448,7 @@ impl EngineBuilder {
             },
             liveness: match (&self.liveness, parts) {
                 (Some(factory), _) => factory().map_err(BuildError::Custom)?,
-                (None, Some(parts)) => Box::new(ScaledCropLiveness::open(&parts.runtime, &parts.pack)?),
+                (None, Some(parts)) => Box::new(LivenessEnsemble::open(&parts.runtime, &parts.pack)?),
                 (None, None) => return Err(missing("liveness model")),
             },
         })

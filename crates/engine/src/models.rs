@@ -82,6 +82,7 @@ impl<'m> Entry<'m> {
             },
             Self::Liveness(entry) => match entry.adapter {
                 LivenessAdapter::ScaledCrop => "scaled-crop",
+                LivenessAdapter::SquareCrop => "square-crop",
                 _ => "unknown",
             },
         }

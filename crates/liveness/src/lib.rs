@@ -20,15 +20,19 @@
 //! ```
 
 mod crop;
+mod ensemble;
 mod error;
-mod scaled_crop;
+mod fusion;
+mod square_crop;
 
 use likeness_face::BoundingBox;
 use likeness_imaging::Image;
 
 pub use crop::crop_rect;
+pub use ensemble::LivenessEnsemble;
 pub use error::LivenessError;
-pub use scaled_crop::ScaledCropLiveness;
+pub use fusion::{Vote, fuse};
+pub use square_crop::square_crop;
 
 /// Side of a face (of a square with its area), in pixels, that an image may be averaged down to. The models of the default
 /// pack see a face with 20 to 30 pixels.

@@ -44,7 +44,7 @@ pub use error::{FailureKind, FetchFailure, ImportError, NotFetched, PackError};
 pub use likeness_onnx::optimize::{Pass, Passes};
 pub use manifest::{
     ChannelOrder, ClassOutput, CropFit, DEFAULT_PACK, DetectorAdapter, DetectorModel, EmbedderAdapter,
-    EmbedderModel, LivenessAdapter, LivenessModelEntry, MAX_FILE_BYTES, Manifest, ModelFile, NamedTemplate,
-    PackCalibration, Preprocessing, Recipe, SelfTestVector, SourceFile, Template,
+    EmbedderModel, LivenessAdapter, LivenessFusion, LivenessModelEntry, MAX_FILE_BYTES, Manifest, ModelFile,
+    NamedTemplate, PackCalibration, Preprocessing, Recipe, SelfTestVector, SourceFile, Template,
 };
 pub use store::{ENV_STORE, Pack, PackPlace, PackStatus, Store, StoreSearch};

@@ -1,10 +1,15 @@
 //! The rules that a manifest must keep.
 
-use super::{FORMAT, MAX_FILE_BYTES, Manifest, Preprocessing, SelfTestVector};
+use super::{
+    CropFit, FORMAT, LivenessAdapter, MAX_FILE_BYTES, Manifest, Preprocessing, Recipe, SelfTestVector,
+};
 use crate::digest::is_sha256;
 
 /// Most models of one role.
 const MAX_MODELS: usize = 8;
+
+/// Classes that a liveness model may have.
+const CLASSES: std::ops::RangeInclusive<usize> = 2..=1024;
 
 /// Accepted weights: any unit will do, and sums and shares of some stay numbers.
 const WEIGHTS: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
@@ -109,6 +114,11 @@ impl Manifest {
                     format!("{key}.import: {source:?} is not among the sources")
                 })?;
             }
+            if let Recipe::Pytorch { classes, .. } = model.import {
+                require(classes.is_none_or(|classes| CLASSES.contains(&classes)), || {
+                    format!("{key}.import: classes must be 2..=1024")
+                })?;
+            }
             let of_source = self.plain_source(model).map(|source| &source.sha256);
             match &model.sha256 {
                 None => require(of_source.is_some(), || {
@@ -174,9 +184,13 @@ impl Manifest {
                 || "liveness: size must be 1..=1024 and crop_scale above 0".to_owned(),
             )?;
             require(
-                (2..=1024).contains(&model.classes) && model.live_class < model.classes,
+                CLASSES.contains(&model.classes) && model.live_class < model.classes,
                 || "liveness: classes must be 2..=1024 and live_class one of them, from 0".to_owned(),
             )?;
+            let is_scaled = model.adapter == LivenessAdapter::ScaledCrop;
+            require(is_scaled || model.crop_fit == CropFit::default(), || {
+                "liveness.crop_fit is for the adapter scaled-crop".to_owned()
+            })?;
             common("liveness", model.weight, &model.input, model.self_test.as_ref())?;
         }
         Ok(())

@@ -16,7 +16,8 @@ pub(crate) use check::is_plain_name;
 pub use recipe::Recipe;
 pub use roles::{
     ChannelOrder, ClassOutput, CropFit, DetectorAdapter, DetectorModel, EmbedderAdapter, EmbedderModel,
-    LivenessAdapter, LivenessModelEntry, NamedTemplate, Preprocessing, SelfTestVector, Template,
+    LivenessAdapter, LivenessFusion, LivenessModelEntry, NamedTemplate, Preprocessing, SelfTestVector,
+    Template,
 };
 
 /// The default pack.
@@ -28,6 +29,7 @@ const FORMAT: u32 = 2;
 /// The built-in packs: the checksums of the default pack are part of the binary.
 const BUILTIN: &[(&str, &str)] = &[
     ("open-1", include_str!("../../packs/open-1.toml")),
+    ("open-2", include_str!("../../packs/open-2.toml")),
     ("sface-1", include_str!("../../packs/sface-1.toml")),
     (
         "insightface-r50",
@@ -89,6 +91,9 @@ pub struct Manifest {
     /// Liveness models.
     #[serde(default)]
     pub liveness: Vec<LivenessModelEntry>,
+    /// How the liveness models' outputs become one score.
+    #[serde(default)]
+    pub fusion: LivenessFusion,
     /// What its scores mean, where measured.
     #[serde(default)]
     pub calibration: PackCalibration,
@@ -103,7 +108,7 @@ pub struct PackCalibration {
     /// has written one.
     #[serde(rename = "match")]
     pub of_match: Option<MatchCalibration>,
-    /// From the models' mean live probability to liveness; without one the probability is the score.
+    /// From the models' fused live probability to liveness; without one the probability is the score.
     #[serde(rename = "liveness")]
     pub of_liveness: Option<LivenessCalibration>,
 }
@@ -329,6 +334,21 @@ mod tests {
                 "unknown field `colour`",
             ),
             ("crop_scale = 4.0", "crop_scale = 0.0", "crop_scale above 0"),
+            (
+                "adapter = \"scaled-crop\"",
+                "adapter = \"square-crop\"",
+                "liveness.crop_fit is for the adapter scaled-crop",
+            ),
+            (
+                "commercial_use = true",
+                "commercial_use = true\nfusion = \"median\"",
+                "unknown variant `median`",
+            ),
+            (
+                "architecture = \"minifasnet-v2\"",
+                "architecture = \"minifasnet-v2\", classes = 1",
+                "classes must be 2..=1024",
+            ),
             (
                 "dimensions = 256",
                 "dimensions = 99999999",

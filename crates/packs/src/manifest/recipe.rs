@@ -23,13 +23,22 @@ pub enum Recipe {
         /// The source with the weights.
         bin: String,
     },
-    /// A PyTorch state dict in the legacy format.
+    /// A PyTorch state dict.
     Pytorch {
         /// The source.
         file: String,
         /// The network that the weights belong to.
         #[serde(deserialize_with = "architecture")]
         architecture: pytorch::Architecture,
+        /// Number of classes; that of the architecture's publisher where none is stated.
+        #[serde(default)]
+        classes: Option<usize>,
+        /// What the tensors' names begin with; taken off there and nowhere else.
+        #[serde(default)]
+        prefix: String,
+        /// Tensors whose names begin with one of these are left out.
+        #[serde(default)]
+        ignore: Vec<String>,
     },
 }
 
@@ -63,8 +72,18 @@ impl Recipe {
                 let model = openvino::import(&source(xml)?, &source(bin)?);
                 (xml, model.map(|model| write(&model)))
             }
-            Self::Pytorch { file, architecture } => {
-                let model = pytorch::import(&source(file)?, *architecture);
+            Self::Pytorch {
+                file,
+                architecture,
+                classes,
+                prefix,
+                ignore,
+            } => {
+                let mut options = pytorch::ImportOptions::default();
+                options.classes = classes.unwrap_or(options.classes);
+                options.prefix.clone_from(prefix);
+                options.ignored.clone_from(ignore);
+                let model = pytorch::import_with(&source(file)?, *architecture, &options);
                 (file, model.map(|model| write(&model)))
             }
         };
