@@ -23,7 +23,6 @@ pub(crate) fn small() -> Vec<Input> {
         vec![file(&memoised(), std::slice::from_ref(&tensor))],
         vec![views(&tensor, 2)],
         vec![zipped()],
-        vec![archive(&[])],
     ]
 }
 

@@ -156,15 +156,17 @@ fn members(bytes: &[u8]) -> Result<BTreeMap<&str, Range<usize>>, OnnxError> {
     }
     listed.sort_by_key(|member| member.at);
     let (mut places, mut free) = (BTreeMap::new(), 0);
-    for member in listed {
+    for member in &listed {
         let place = member.locate(bytes, free..directory.start)?;
-        let data = bytes.get(place.clone()).unwrap_or_default();
-        if crc32fast::hash(data) != member.crc {
-            return Err(member.wrong("its checksum is not that of the directory"));
-        }
         free = place.end;
         if places.insert(member.name, place).is_some() {
             return Err(member.wrong("it is there twice"));
+        }
+    }
+    for member in &listed {
+        let data = places.get(member.name).and_then(|place| bytes.get(place.clone()));
+        if data.map(crc32fast::hash) != Some(member.crc) {
+            return Err(member.wrong("its checksum is not that of the directory"));
         }
     }
     Ok(places)
