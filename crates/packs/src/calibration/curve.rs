@@ -52,7 +52,7 @@ pub fn log_odds(probability: f64) -> f64 {
     (probability / (1.0 - probability)).ln()
 }
 
-/// Maps a mean live probability to a liveness score: a [`ScoreCurve`] over the log-odds of the probability.
+/// Maps a fused live probability to a liveness score: a [`ScoreCurve`] over the log-odds of the probability.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LivenessCurve(ScoreCurve);
 
@@ -67,7 +67,7 @@ impl LivenessCurve {
         ScoreCurve::through(&points).map(Self)
     }
 
-    /// Returns the liveness score, 0..=1, of a mean live probability.
+    /// Returns the liveness score, 0..=1, of a fused live probability.
     #[must_use]
     pub fn at(&self, probability: f64) -> f64 {
         self.0.at(log_odds(

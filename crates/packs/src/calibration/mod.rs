@@ -158,7 +158,7 @@ impl MatchCalibration {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LivenessPoint {
-    /// Mean live probability of the models, between 0 and 1, both excluded.
+    /// Fused live probability of the models, between 0 and 1, both excluded.
     pub probability: f64,
     /// Liveness there, between 0 and 1, both excluded.
     pub liveness: f64,
@@ -178,7 +178,7 @@ pub struct PresentationCount {
     pub presentations: u64,
 }
 
-/// From the models' mean live probability to liveness. The curve's straight lines are in log-odds on both sides, so that
+/// From the models' fused live probability to liveness. The curve's straight lines are in log-odds on both sides, so that
 /// one through `(0.4, 0.4)` and `(0.6, 0.6)` changes nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
