@@ -45,7 +45,7 @@ fn benches(criterion: &mut Criterion) {
     group.bench_function("a million similarities", |bencher| {
         bencher.iter(|| {
             let mut highest = f32::MIN;
-            black_box(&images).for_each(|scored, _| highest = highest.max(scored.score));
+            black_box(&images).for_each(|scored, _| highest = highest.max(scored.0));
             highest
         });
     });

@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use criterion::Criterion;
-use likeness_engine::detection::{FaceDetector, Search, YuNet};
+use likeness_engine::detection::{Detectors, FaceDetector, Search};
 use likeness_engine::imaging::{Interrupt, shrink_area};
 
 mod support;
@@ -16,7 +16,7 @@ fn main() {
 
 fn benches(criterion: &mut Criterion) {
     let (runtime, pack) = support::parts();
-    let mut detector = YuNet::open(&runtime, &pack).unwrap();
+    let mut detector = Detectors::open(&runtime, &pack, None).unwrap();
     let mut group = criterion.benchmark_group("detect");
     let selfie = support::picture(support::SELFIE);
     for side in [160, 320, 640] {

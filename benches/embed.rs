@@ -5,8 +5,8 @@
 use std::hint::black_box;
 
 use criterion::Criterion;
-use likeness_engine::detection::{FaceDetector, Search, YuNet};
-use likeness_engine::embedding::{AlignedCropEmbedder, FaceEmbedder, FaceInImage, align};
+use likeness_engine::detection::{Detectors, FaceDetector, Search};
+use likeness_engine::embedding::{self, FaceInImage, align};
 use likeness_engine::imaging::Interrupt;
 
 mod support;
@@ -17,8 +17,8 @@ fn main() {
 
 fn benches(criterion: &mut Criterion) {
     let (runtime, pack) = support::parts();
-    let mut detector = YuNet::open(&runtime, &pack).unwrap();
-    let mut embedder = AlignedCropEmbedder::open(&runtime, &pack).unwrap();
+    let mut detector = Detectors::open(&runtime, &pack, None).unwrap();
+    let mut embedder = embedding::open(&runtime, &pack).unwrap();
     let images = [
         support::picture(support::SELFIE),
         support::picture(support::PHOTO),

@@ -53,14 +53,7 @@ fn benches(criterion: &mut Criterion) {
         table.push((name, shortest));
         for (what, session) in ["as published", "optimized"].iter().zip(&mut sessions) {
             group.bench_function(format!("{name}, {what}"), |bencher| {
-                bencher.iter(|| {
-                    session
-                        .run(black_box(&input.view()))
-                        .unwrap()
-                        .first()
-                        .unwrap()
-                        .len()
-                });
+                bencher.iter(|| support::infer(session, black_box(&input)).all().len());
             });
         }
     }
@@ -84,6 +77,6 @@ fn benches(criterion: &mut Criterion) {
 
 fn time(session: &mut ModelSession, input: &Array4<f32>) -> Duration {
     let start = Instant::now();
-    session.run(black_box(&input.view())).unwrap();
+    support::infer(session, black_box(input));
     start.elapsed()
 }

@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use criterion::Criterion;
-use likeness_engine::detection::{FaceDetector, Search, YuNet};
+use likeness_engine::detection::{Detectors, FaceDetector, Search};
 use likeness_engine::imaging::{Interrupt, PixelRect, crop_resize_bilinear};
 use likeness_engine::quality::FaceQuality;
 
@@ -17,7 +17,7 @@ fn main() {
 
 fn benches(criterion: &mut Criterion) {
     let (runtime, pack) = support::parts();
-    let mut detector = YuNet::open(&runtime, &pack).unwrap();
+    let mut detector = Detectors::open(&runtime, &pack, None).unwrap();
     let portrait = support::picture(support::SELFIE);
     let phone = crop_resize_bilinear(&portrait, PixelRect::of(&portrait), 4_000, 3_000);
     let mut group = criterion.benchmark_group("quality");

@@ -78,7 +78,8 @@ impl Calls {
         let session = way.open(environment, onnx);
         let binding = (way == Way::Bound).then(|| {
             let mut binding = session.create_binding().unwrap();
-            let tensor = Tensor::from_array(input.clone()).unwrap();
+            let numbers = input.iter().copied().collect::<Vec<_>>();
+            let tensor = Tensor::from_array((input.shape(), numbers)).unwrap();
             binding.bind_input(session.inputs()[0].name(), &tensor).unwrap();
             let memory = MemoryInfo::new(
                 AllocationDevice::CPU,
@@ -104,7 +105,7 @@ impl Calls {
         match &self.binding {
             Some(binding) => drop(self.session.run_binding(binding).unwrap()),
             None => {
-                let tensor = TensorRef::from_array_view(input).unwrap();
+                let tensor = TensorRef::from_array_view((input.shape(), input.as_slice().unwrap())).unwrap();
                 drop(self.session.run(ort::inputs![tensor]).unwrap());
             }
         }

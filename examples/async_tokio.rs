@@ -2,11 +2,9 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use likeness::{Budget, Engine, EngineError, Verification, VerifyOptions};
+use likeness::{Budget, CancelFlag, Engine, EngineError, Verification, VerifyOptions};
 
 /// Runs a verification on a blocking thread. Dropping the future, as when a client disconnects, cancels it.
 async fn verify(
@@ -15,17 +13,17 @@ async fn verify(
     photo: Vec<u8>,
     timeout: Duration,
 ) -> Result<Verification, EngineError> {
-    struct CancelOnDrop(Arc<AtomicBool>);
+    struct CancelOnDrop(CancelFlag);
     impl Drop for CancelOnDrop {
         fn drop(&mut self) {
-            self.0.store(true, Ordering::Relaxed);
+            self.0.cancel();
         }
     }
 
-    let cancel = CancelOnDrop(Arc::default());
+    let cancel = CancelOnDrop(CancelFlag::default());
     let budget = Budget::unlimited()
         .with_deadline(Instant::now() + timeout)
-        .with_cancel_flag(Arc::clone(&cancel.0));
+        .with_cancel_flag(cancel.0.clone());
     let options = VerifyOptions::default().with_budget(budget);
     tokio::task::spawn_blocking(move || engine.verify(&selfie, &photo, &options))
         .await

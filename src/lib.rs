@@ -24,23 +24,22 @@
 //!
 //! # Features
 //!
-//! `server` and `cli` are on by default. An embedder who needs the engine only turns them off
-//! (`default-features = false`) and compiles neither axum nor tokio. Features that begin with `unstable-` are not covered by
-//! the stability policy.
+//! `server` and `cli` are on by default. An embedder of the engine alone turns them off (`default-features = false`) and
+//! compiles neither axum nor tokio. Features that begin with `unstable-` are not covered by the stability policy.
 
 pub use likeness_engine::{
-    Budget, BuildError, CalibrationInfo, Comparison, DEFAULT_MAX_FACES, EmbedOptions, EmbeddedFace, Engine,
-    EngineBuilder, EngineError, EngineInfo, EngineLabels, ImageReport, ImageRole, Input, LivenessCheck,
-    LivenessOptions, ModelCheck, ModelError, PackCheck, PackInfo, Role, RuntimeInfo, SelfTest, Size, Timings,
-    VectorCheck, Verification, VerifyOptions, check, default_passes, self_test,
+    Budget, BuildError, CalibrationInfo, CancelFlag, Comparison, DEFAULT_MAX_FACES, EmbedOptions,
+    EmbeddedFace, Engine, EngineBuilder, EngineError, EngineInfo, EngineLabels, ImageReport, ImageRole,
+    Input, LivenessCheck, LivenessOptions, ModelCheck, ModelError, PackCheck, PackInfo, Role, RuntimeInfo,
+    SelfTest, Size, Timings, VectorCheck, Verification, VerifyOptions, check, default_passes, self_test,
 };
 
 /// Profiles, thresholds and decisions.
 pub mod decision {
     pub use likeness_engine::decision::{
         AtLeast, AtMost, Code, Decision, DecisionError, Detail, Evidence, Finding, MULTIPLE_FACES_AREA_RATIO,
-        MeasuredFace, Measurement, NotAScore, Outcome, PoseWithin, Profile, ProfileError, Quality,
-        QualityBoundError, QualityChecks, Score, Thresholds, ThresholdsError, Verdict, decide,
+        MeasuredFace, Measurement, NotAScore, Outcome, PoseWithin, Profile, ProfileError, QualityBoundError,
+        QualityChecks, Score, Thresholds, ThresholdsError, Verdict, decide,
     };
 }
 
@@ -74,8 +73,7 @@ pub mod liveness {
 pub mod packs {
     pub use likeness_engine::packs::{
         Calibration, CalibrationFile, DEFAULT_PACK, ENV_STORE, LivenessCalibration, MAX_FILE_BYTES, Manifest,
-        MatchCalibration, Pack, PackError, PackPlace, PackStatus, Pass, Passes, ScoreCurve, Store,
-        StoreSearch,
+        MatchCalibration, Pack, PackError, PackStatus, Pass, Passes, ScoreCurve, Store, StoreSearch,
     };
 }
 
@@ -91,7 +89,7 @@ pub mod runtime {
     pub use likeness_engine::runtime::ort;
     pub use likeness_engine::runtime::{
         ENV_LIBRARY, ENV_NO_TELEMETRY, Execution, ExecutionError, LibrarySearch, Precision, Provider,
-        ProviderOption, ProviderOptions, Runtime, RuntimeError, available_workers, keep_freed_memory,
+        ProviderOptions, Runtime, RuntimeError, available_workers, keep_freed_memory,
     };
 }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use likeness::{Engine, EngineBuilder};
-use likeness_engine::detection::{DetectionError, Face, FaceDetector, Point, Search, YuNet};
+use likeness_engine::detection::{DetectionError, Detectors, Face, FaceDetector, Point, Search};
 use likeness_engine::imaging::{Image, Interrupt};
 use likeness_engine::packs::Passes;
 use likeness_engine::packs::{DEFAULT_PACK, MatchCalibration, Pack, StoreSearch};
@@ -76,8 +76,8 @@ fn compare(shared: &Path, builder: EngineBuilder) -> Result<MatchScores, Failed>
     let root = shared.join("data/lfw-dev/images");
     let acquired = Evaluation::new(&engine, &root).embed(&images, FaceChoice::Centre)?;
     let people: Vec<u32> = (0..).take(images.len()).collect();
-    let (images, _) = acquired.into_all_pairs(&people);
-    ensure!(images.len() == 1_066, "{} images have a face", images.len());
+    let (images, acquired) = acquired.into_all_pairs(&people);
+    ensure!(acquired.len() == 1_066, "{} images have a face", acquired.len());
     Ok(all_pairs(&images, HELD_IMPOSTORS, threads()))
 }
 
@@ -105,7 +105,7 @@ fn calibration(pack: &Pack) -> &MatchCalibration {
 /// The calibration's points whose false match rate is not within the interval of what is found, over people.
 fn contradicted(scores: &MatchScores, pack: &Pack) -> Vec<String> {
     let points = &calibration(pack).points;
-    let intervals = Bootstrap::new(threads()).intervals(scores.people(), |weights| {
+    let intervals = Bootstrap::new(threads()).intervals(scores.people, |weights| {
         let (_, impostor) = scores.weighted(weights);
         points
             .iter()
@@ -143,7 +143,7 @@ fn calibrated(shared: &Path) -> Outcome {
 
 /// A detector whose landmarks lie where they should not.
 struct Misplaced {
-    detector: YuNet,
+    detector: Detectors,
     /// Downwards, in units of the face's height.
     down: f32,
     /// Away from their middle, as a share of their distance to it.
@@ -179,7 +179,7 @@ fn worse_alignment(shared: &Path) -> Outcome {
         let opened = pack.clone();
         let builder = Engine::builder().detector(move || {
             Ok(Misplaced {
-                detector: YuNet::open(&runtime, &opened)?,
+                detector: Detectors::open(&runtime, &opened, None)?,
                 down,
                 apart,
             })

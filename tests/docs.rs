@@ -10,7 +10,7 @@ use std::process::Command;
 use likeness::api::ErrorCode;
 use likeness::decision::{Code, Profile, QualityChecks};
 use likeness::packs::Manifest;
-use likeness::runtime::ProviderOption;
+use likeness::runtime::ProviderOptions;
 use likeness::server::REFERENCE;
 
 fn root() -> PathBuf {
@@ -215,8 +215,8 @@ fn keys_of_the_reference() -> Vec<Key> {
             default: is_default.then(|| value.to_owned()),
         });
     }
-    let options = ProviderOption::ALL.map(|option| Key {
-        path: format!("engine.{}", option.as_str()),
+    let options = ProviderOptions::default().table().map(|(option, ..)| Key {
+        path: format!("engine.{option}"),
         default: None,
     });
     keys.extend(options);

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
-use likeness_engine::detection::{BoundingBox, Face, Landmarks, Point, YuNet};
-use likeness_engine::embedding::{AlignedCropEmbedder, Embedding, FaceEmbedder, FaceInImage};
+use likeness_engine::detection::{BoundingBox, Detectors, Face, Landmarks, Point};
+use likeness_engine::embedding::{self, Embedding, FaceInImage};
 use likeness_engine::imaging::{self, Image, ImageLimits};
 use likeness_engine::liveness::{LivenessEnsemble, LivenessModel, Vote, fuse};
 use likeness_engine::packs::{CropFit, LivenessFusion, Pack, StoreSearch};
@@ -182,7 +182,7 @@ fn loaded(name: &str, slot: &'static OnceLock<Pack>) -> Result<&'static Pack, Fa
 }
 
 fn detection_agrees(golden: &Golden) -> Outcome {
-    let found = YuNet::open(&runtime()?, pack()?)?.detect_at(&golden.image, 640)?;
+    let found = Detectors::open(&runtime()?, pack()?, None)?.detect_at(&golden.image, 640)?;
     for expected in golden.faces.iter().filter(|face| face.score >= SURE_GOLDEN_SCORE) {
         let (overlap, nearest) = nearest(&found, expected);
         ensure!(
@@ -222,7 +222,7 @@ fn embedding_agrees(golden: &Golden) -> Outcome {
     let (Some(expected), Some(face)) = (&golden.embedding, golden.faces.first()) else {
         return Ok(());
     };
-    let mut embedder = AlignedCropEmbedder::open(&runtime()?, pack()?)?;
+    let mut embedder = embedding::open(&runtime()?, pack()?)?;
     let one = FaceInImage {
         image: &golden.image,
         landmarks: &face.landmarks,

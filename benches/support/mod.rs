@@ -12,7 +12,7 @@ use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use likeness_engine::default_passes;
 use likeness_engine::imaging::{Image, ImageLimits, decode};
 use likeness_engine::packs::{Pack, StoreSearch};
-use likeness_engine::runtime::{LibrarySearch, ModelSession, Provider, Runtime, keep_freed_memory};
+use likeness_engine::runtime::{LibrarySearch, ModelSession, Outputs, Provider, Runtime, keep_freed_memory};
 use mozjpeg::Decompress;
 use ndarray::Array4;
 
@@ -97,21 +97,29 @@ impl BareModels {
     /// Both detector passes.
     pub(crate) fn detect(&mut self) {
         for _ in 0..2 {
-            self.detector.run(&self.portrait.view()).unwrap();
+            infer(&mut self.detector, &self.portrait);
         }
     }
 
     /// The batch of two embeddings.
     pub(crate) fn embed(&mut self) {
-        self.embedder.run(&self.crops.view()).unwrap();
+        infer(&mut self.embedder, &self.crops);
     }
 
     /// Both liveness models.
     pub(crate) fn judge(&mut self) {
         for model in &mut self.liveness {
-            model.run(&self.face.view()).unwrap();
+            infer(model, &self.face);
         }
     }
+}
+
+/// Runs a model once.
+pub(crate) fn infer<'s>(session: &'s mut ModelSession, input: &Array4<f32>) -> Outputs<'s> {
+    let (count, channels, height, width) = input.dim();
+    session
+        .run([count, channels, height, width], input.as_slice().unwrap())
+        .unwrap()
 }
 
 /// Pixels of so many images.

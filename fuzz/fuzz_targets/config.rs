@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use likeness_fuzz::Bound;
-use likeness_server::{Explained, Overrides, REFERENCE};
+use likeness_server::{Config, Explained, Overrides, REFERENCE};
 
 likeness_fuzz::target!(seeds, run);
 
@@ -94,7 +94,7 @@ fn run(input: &[u8]) {
     };
     let load = |text: &[u8], env: Vec<_>| {
         let file = file_with(text);
-        bound.keep(|| Explained::load(Some(&file), env, &Overrides::default()))
+        bound.keep(|| Explained::load(Some(&file), env, &Overrides::default(), Config::validate))
     };
     let explained = match load(text, env) {
         Ok(explained) => explained,
@@ -115,7 +115,7 @@ fn run(input: &[u8]) {
         let again =
             again.unwrap_or_else(|error| panic!("the printed configuration is refused: {error}\n{shown}"));
         let values = |explained: &Explained| {
-            let settings = explained.settings().iter();
+            let settings = explained.settings.iter();
             settings
                 .map(|setting| (setting.key.clone(), setting.value.to_string()))
                 .collect::<Vec<_>>()

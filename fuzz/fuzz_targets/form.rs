@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use likeness_fuzz::Bound;
-use likeness_server::fuzzing::{self, header_map};
+use likeness_fuzz::headers::header_map;
+use likeness_server::fuzzing;
 
 likeness_fuzz::target!(seeds, run);
 

@@ -9,10 +9,10 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use likeness_fuzz::Bound;
-use likeness_server::fuzzing::{
-    HeaderMap, authenticate, client_address, correlation_id, header_map, operator_admits,
-};
-use likeness_server::{Apps, Config, Overrides};
+use likeness_fuzz::headers::header_map;
+use likeness_server::fuzzing::http::HeaderMap;
+use likeness_server::fuzzing::{authenticate, client_address, correlation_id, operator_admits};
+use likeness_server::{Apps, Config, Explained, Overrides};
 
 likeness_fuzz::target!(seeds, run);
 
@@ -30,7 +30,9 @@ static SERVICE: LazyLock<(Config, Apps)> = LazyLock::new(|| {
         ),
     ]
     .map(|(name, value)| (name.into(), value.into()));
-    let config = Config::load_with_env(None, env, &Overrides::default()).expect("a configuration");
+    let config = Explained::load(None, env, &Overrides::default(), Config::validate)
+        .expect("a configuration")
+        .config;
     let apps = config.apps().expect("its apps");
     (config, apps)
 });

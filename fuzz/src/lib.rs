@@ -3,6 +3,8 @@
 //! `likeness_imaging` catches panics of decoding libraries and refuses the file. Here such a panic ends the process all the same,
 //! because libFuzzer's hook runs before the panic is caught.
 
+#[cfg(feature = "readers")]
+pub mod headers;
 #[cfg(not(sanitized))]
 #[path = "../../crates/imaging/tests/heap/mod.rs"]
 mod heap;

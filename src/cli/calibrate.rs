@@ -2,9 +2,11 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use likeness::Engine;
 use likeness::packs::{Calibration, CalibrationFile};
 use likeness_evaluation::{
@@ -13,7 +15,7 @@ use likeness_evaluation::{
 };
 
 use super::eval::{Bar, Comparisons, LivenessSource, MatchSource};
-use super::{EngineArguments, Failure, say};
+use super::{EngineArguments, Failure, or, say};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CalibrateCommand {
@@ -69,12 +71,9 @@ fn parse_anchor(text: &str) -> Result<MatchAnchor, String> {
     let (confidence, rate) = text
         .split_once('=')
         .ok_or("expected CONFIDENCE=FMR, such as 0.40=1e-3")?;
-    let number = |text: &str| {
-        text.trim()
-            .parse::<f64>()
-            .ok()
-            .filter(|value| *value > 0.0 && *value < 1.0)
-            .ok_or_else(|| format!("{text:?} is not a number between 0 and 1"))
+    let number = |text: &str| match text.trim().parse::<f64>() {
+        Ok(value) if value > 0.0 && value < 1.0 => Ok(value),
+        _ => Err(format!("{text:?} is not a number between 0 and 1")),
     };
     Ok(MatchAnchor {
         confidence: number(confidence)?,
@@ -83,40 +82,28 @@ fn parse_anchor(text: &str) -> Result<MatchAnchor, String> {
 }
 
 fn parse_date(text: &str) -> Result<String, String> {
-    match text.parse::<jiff::civil::Date>() {
-        Ok(date) => Ok(date.to_string()),
-        Err(error) => Err(error.to_string()),
-    }
+    let date = text.parse::<Date>();
+    date.map(|date| date.to_string())
+        .map_err(|error| error.to_string())
 }
 
 impl CalibrateCommand {
-    pub(crate) fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(&self, engine: &EngineArguments) -> Result<(), Failure> {
         if engine.has_calibration() {
-            return Err(
-                "--calibration conflicts with `calibrate`: a calibration is fitted to uncalibrated scores"
-                    .into(),
-            );
+            let why = "a calibration is fitted to uncalibrated scores";
+            return Err(format!("--calibration conflicts with `calibrate`: {why}").into());
         }
         match self {
-            Self::Match(arguments) => arguments.run(engine),
-            Self::Liveness(arguments) => arguments.run(engine),
+            Self::Match(arguments) => fit_match(arguments, engine),
+            Self::Liveness(arguments) => fit_liveness(arguments, engine),
         }
     }
 }
 
 impl File {
-    fn name<'a>(&'a self, source: &'a str) -> &'a str {
-        self.name.as_deref().unwrap_or(source)
-    }
-
     fn date(&self) -> String {
-        let today = || {
-            jiff::tz::TimeZone::UTC
-                .to_datetime(jiff::Timestamp::now())
-                .date()
-                .to_string()
-        };
-        self.date.clone().unwrap_or_else(today)
+        let now = || TimeZone::UTC.to_datetime(Timestamp::now());
+        self.date.clone().unwrap_or_else(|| now().date().to_string())
     }
 
     /// Checks the path, before work that may take hours.
@@ -154,75 +141,78 @@ impl File {
     }
 }
 
-impl MatchArguments {
-    fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
-        self.file.check_folder()?;
-        let work = self.source.read()?;
-        let engine = engine.raw_builder()?.build()?;
-        let bar = Bar::new();
-        let evaluation = Evaluation::new(&engine, &work.root)
-            .with_data(&work.data)
-            .with_progress(&bar);
-        let options = MatchOptions::default().with_face(work.face);
-        let report = match &work.comparisons {
-            Comparisons::All(people) => evaluation.all_pairs(people, None, &options)?,
-            Comparisons::Pairs(list) => evaluation.pairs(list, None, &options)?.0,
-        };
-        let anchors = if self.anchors.is_empty() {
-            &MATCH_ANCHORS[..]
-        } else {
-            &self.anchors
-        };
-        let fit = calibrate_match(&report, anchors, self.file.name(&work.name), &self.file.date())?;
-        for (anchor, needed) in &fit.left_out {
-            say(format_args!(
-                "left out confidence {}: a false match rate of {:e} needs {needed} impostor comparisons, found {}",
-                anchor.confidence, anchor.false_match_rate, report.comparisons.impostor
-            ))?;
-        }
-        for point in &fit.calibration.points {
-            say(format_args!(
-                "confidence {}: similarity {}, false match rate {:e}, false non-match rate {}",
-                point.confidence,
-                point.similarity,
-                point.false_match_rate,
-                point
-                    .false_non_match_rate
-                    .map_or_else(|| "unknown".to_owned(), |rate| rate.to_string())
-            ))?;
-        }
-        self.file.write(&engine, Calibration::Match(fit.calibration))?;
-        Ok(ExitCode::SUCCESS)
+fn fit_match(arguments: &MatchArguments, engine: &EngineArguments) -> Result<(), Failure> {
+    arguments.file.check_folder()?;
+    let work = arguments.source.read()?;
+    let engine = engine.raw_builder()?.build()?;
+    let bar = Bar::new();
+    let evaluation = Evaluation {
+        data: &work.data,
+        progress: &bar,
+        ..Evaluation::new(&engine, work.root)
+    };
+    let options = MatchOptions {
+        face: arguments.source.face(),
+        ..MatchOptions::default()
+    };
+    let report = match &work.list {
+        Comparisons::All(people) => evaluation.all_pairs(people, None, &options)?,
+        Comparisons::Pairs(list) => evaluation.pairs(list, None, &options)?.0,
+    };
+    let anchors = if arguments.anchors.is_empty() {
+        &MATCH_ANCHORS[..]
+    } else {
+        &arguments.anchors
+    };
+    let fit = calibrate_match(
+        &report,
+        anchors,
+        arguments.file.name.as_deref().unwrap_or(&work.name),
+        &arguments.file.date(),
+    )?;
+    for (anchor, needed) in &fit.left_out {
+        say(format_args!(
+            "left out confidence {}: a false match rate of {:e} needs {needed} impostor comparisons, found {}",
+            anchor.confidence, anchor.false_match_rate, report.comparisons.impostor
+        ))?;
     }
+    for point in &fit.calibration.points {
+        say(format_args!(
+            "confidence {}: similarity {}, false match rate {:e}, false non-match rate {}",
+            point.confidence,
+            point.similarity,
+            point.false_match_rate,
+            or(point.false_non_match_rate, "unknown")
+        ))?;
+    }
+    arguments.file.write(&engine, Calibration::Match(fit.calibration))
 }
 
-impl LivenessArguments {
-    fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
-        self.file.check_folder()?;
-        let targets = LivenessTargets::new(self.apcer, self.bpcer)?.with_allow_easier(self.allow_easier);
-        let work = self.source.read()?;
-        let engine = engine.raw_builder()?.build()?;
-        let bar = Bar::new();
-        let evaluation = Evaluation::new(&engine, work.root).with_progress(&bar);
-        let (_, scores) = evaluation.liveness(&work.list)?;
-        let calibration = calibrate_liveness(
-            &scores,
-            &targets,
-            self.file.name(&work.name),
-            &work.data,
-            &self.file.date(),
-        )?;
-        for point in &calibration.points {
-            say(format_args!(
-                "liveness {}: probability {}, APCER of the worst species {}, BPCER {}",
-                point.liveness, point.probability, point.apcer, point.bpcer
-            ))?;
-        }
-        let species = calibration.presentations.len().saturating_sub(1);
-        if species < 2 {
-            say("fitted to one attack species: error rates of others are not measured")?;
-        }
-        self.file.write(&engine, Calibration::Liveness(calibration))?;
-        Ok(ExitCode::SUCCESS)
+fn fit_liveness(arguments: &LivenessArguments, engine: &EngineArguments) -> Result<(), Failure> {
+    arguments.file.check_folder()?;
+    let targets = LivenessTargets::new(arguments.apcer, arguments.bpcer, arguments.allow_easier)?;
+    let work = arguments.source.read()?;
+    let engine = engine.raw_builder()?.build()?;
+    let bar = Bar::new();
+    let evaluation = Evaluation {
+        progress: &bar,
+        ..Evaluation::new(&engine, work.root)
+    };
+    let (_, scores) = evaluation.liveness(&work.list)?;
+    let (name, date) = (
+        arguments.file.name.as_deref().unwrap_or(&work.name),
+        arguments.file.date(),
+    );
+    let calibration = calibrate_liveness(&scores, &targets, name, &work.data, &date)?;
+    for point in &calibration.points {
+        say(format_args!(
+            "liveness {}: probability {}, APCER of the worst species {}, BPCER {}",
+            point.liveness, point.probability, point.apcer, point.bpcer
+        ))?;
     }
+    let species = calibration.presentations.len().saturating_sub(1);
+    if species < 2 {
+        say("fitted to one attack species: error rates of others are not measured")?;
+    }
+    arguments.file.write(&engine, Calibration::Liveness(calibration))
 }

@@ -1,13 +1,11 @@
 //! `likeness config`.
 
-use std::process::ExitCode;
-
 use clap::{Args, Subcommand};
 use likeness::packs::CalibrationFile;
 use likeness::server::{Config, REFERENCE};
 
-use super::settings::ConfigArguments;
-use super::{Failure, exit, say, warn, warn_renamed};
+use super::settings::{ConfigArguments, warn_of_old_names};
+use super::{Failure, say, warn};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
@@ -29,37 +27,27 @@ pub(crate) struct ShowArguments {
 }
 
 impl ConfigCommand {
-    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
         match self {
-            Self::Check(arguments) => check(arguments)?,
-            Self::Show(arguments) => show(arguments)?,
-            Self::Reference => say(REFERENCE.trim_end())?,
+            Self::Check(arguments) => check(arguments),
+            Self::Show(arguments) => show(arguments),
+            Self::Reference => say(REFERENCE.trim_end()),
         }
-        Ok(exit::PASS.into())
     }
 }
 
 fn check(arguments: &ConfigArguments) -> Result<(), Failure> {
     let explained = arguments.explained()?;
     check_files(&explained.config)?;
-    for renamed in explained.renamed() {
-        warn_renamed(&renamed.old, &renamed.new, Some(&renamed.origin));
-    }
-    for file in explained.exposed_files() {
-        warn(file);
-    }
+    warn_of_old_names(&explained);
+    explained.exposed_files.iter().for_each(warn);
     let weak = explained.config.apps_with_weak_keys();
     if !weak.is_empty() {
-        warn(format_args!(
-            "allow_weak_keys admits weak keys of apps: {}",
-            weak.join(", ")
-        ));
+        let weak = weak.join(", ");
+        warn(format_args!("allow_weak_keys admits weak keys of apps: {weak}"));
     }
-    let changed = explained
-        .settings()
-        .iter()
-        .filter(|setting| !setting.is_default)
-        .count();
+    let settings = &explained.settings;
+    let changed = settings.iter().filter(|setting| !setting.is_default).count();
     say(format_args!(
         "The settings of {} are valid: {changed} are not at their default.",
         arguments.sources()
@@ -80,7 +68,7 @@ fn show(arguments: &ShowArguments) -> Result<(), Failure> {
     if !arguments.changed {
         return say(explained.to_string().trim_end());
     }
-    for setting in explained.settings().iter().filter(|setting| !setting.is_default) {
+    for setting in explained.settings.iter().filter(|setting| !setting.is_default) {
         let origin = setting.origin.as_deref().unwrap_or("?");
         say(format_args!("{} = {}  # {origin}", setting.key, setting.value))?;
     }

@@ -1,7 +1,6 @@
 //! `likeness doctor`.
 
 use std::fmt::Display;
-use std::process::ExitCode;
 
 use clap::Args;
 use likeness::packs::{CalibrationFile, Pack};
@@ -10,7 +9,7 @@ use likeness::self_test;
 use likeness::server::Config;
 use likeness::server::audit::{audit_folder, nearly_full};
 
-use super::http::{Peer, service_url};
+use super::healthcheck::{agent, service_url};
 use super::{EngineArguments, Failure, exit, say};
 
 /// Prints each finding and remembers whether there was a problem.
@@ -33,14 +32,13 @@ impl Report {
         say(format_args!("  FAIL  {what}: {problem}"))
     }
 
-    fn end(&self) -> Result<ExitCode, Failure> {
-        if self.well {
-            say("No problem found.")?;
-            Ok(exit::PASS.into())
+    fn end(&self) -> Result<u8, Failure> {
+        let (code, summary) = if self.well {
+            (exit::PASS, "No problem found.")
         } else {
-            say("Problems found: see FAIL above.")?;
-            Ok(exit::ERROR.into())
-        }
+            (exit::ERROR, "Problems found: see FAIL above.")
+        };
+        say(summary).map(|()| code)
     }
 }
 
@@ -57,7 +55,7 @@ pub(crate) struct DoctorArguments {
 }
 
 impl DoctorArguments {
-    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(&self) -> Result<u8, Failure> {
         match (&self.url, &self.app_id) {
             (Some(url), Some(app_id)) => service(url, app_id),
             _ => machine(&self.engine),
@@ -66,64 +64,62 @@ impl DoctorArguments {
 }
 
 /// Checks that the credentials reach a service, whatever proxies are before it.
-fn service(url: &str, app_id: &str) -> Result<ExitCode, Failure> {
+fn service(url: &str, app_id: &str) -> Result<u8, Failure> {
     let key =
         std::env::var("LIKENESS_APP_KEY").map_err(|_| "LIKENESS_APP_KEY must hold the key of the app")?;
     let url = service_url(url)?;
     let mut report = Report { well: true };
     let underscores = probe(url, [("app_id", app_id), ("app_key", &key)])?;
     let dashes = probe(url, [("app-id", app_id), ("app-key", &key)])?;
-    let what = "credentials";
-    match (underscores, dashes) {
-        (true, true) => report.good(what, "app_id, app_key and app-id, app-key both reach the service")?,
-        (false, true) => report.bad(
-            what,
+    let problem = match (underscores, dashes) {
+        (true, true) => {
+            let reach = "app_id, app_key and app-id, app-key both reach the service";
+            report.good("credentials", reach)?;
+            return report.end();
+        }
+        (false, true) => {
             "only app-id and app-key reach the service: a proxy drops header names with underscores\nset \
-             `underscores_in_headers on;` in nginx, or have clients send the names with dashes",
-        )?,
-        (true, false) => report.bad(
-            what,
-            "only app_id and app_key reach the service: a proxy drops or renames app-id and app-key",
-        )?,
-        (false, false) => report.bad(
-            what,
-            "neither spelling is accepted: the app or its key is wrong, or a proxy drops all of these headers",
-        )?,
-    }
+             `underscores_in_headers on;` in nginx, or have clients send the names with dashes"
+        }
+        (true, false) => {
+            "only app_id and app_key reach the service: a proxy drops or renames app-id and app-key"
+        }
+        (false, false) => {
+            "neither spelling is accepted: the app or its key is wrong, or a proxy drops all of these headers"
+        }
+    };
+    report.bad("credentials", problem)?;
     report.end()
 }
 
 /// Whether the service accepts the credentials: it then reports that the request has no form.
 fn probe(url: &str, headers: [(&str, &str); 2]) -> Result<bool, Failure> {
     let url = format!("{url}/v0.2/liveness-verification");
-    let request = headers
-        .into_iter()
-        .fold(Peer::default().agent()?.post(&url), |request, (name, value)| {
-            request.header(name, value)
-        });
+    let mut request = agent(None, None, None)?.post(&url);
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
     let response = request.send_empty().map_err(|error| format!("{url}: {error}"))?;
     match response.status().as_u16() {
         401 => Ok(false),
         400 | 403 | 415 => Ok(true),
-        status => Err(format!(
-            "{url} responds with status {status}, which Likeness does not send to this request"
-        )
-        .into()),
+        status => {
+            let unlike = "which Likeness does not send to this request";
+            Err(format!("{url} responds with status {status}, {unlike}").into())
+        }
     }
 }
 
-fn machine(arguments: &EngineArguments) -> Result<ExitCode, Failure> {
+fn machine(arguments: &EngineArguments) -> Result<u8, Failure> {
     let mut report = Report { well: true };
     say(format_args!("likeness {}", env!("CARGO_PKG_VERSION")))?;
     let loaded = arguments.load_for_engine();
-    let config = loaded.as_ref().map_or_else(|_| Config::default(), Clone::clone);
+    let config = loaded.as_ref().ok().cloned().unwrap_or_default();
     processor(&report)?;
+    let workers = available_workers();
     report.good(
         "workers",
-        format_args!(
-            "{} (processors and CPU quota of this process)",
-            available_workers()
-        ),
+        format_args!("{workers} (processors and CPU quota of this process)"),
     )?;
     let runtime = match &loaded {
         Ok(_) => library(&config, &mut report)?,
@@ -157,12 +153,12 @@ fn machine(arguments: &EngineArguments) -> Result<ExitCode, Failure> {
 fn calibrations(config: &Config, pack: Option<&Pack>, report: &mut Report) -> Result<(), Failure> {
     for path in &config.calibration_files {
         let place = path.display().to_string();
-        let checked = CalibrationFile::read(path).and_then(|file| match pack {
-            Some(pack) => file.check_pack(&place, pack.manifest()).map(|()| file),
-            None => Ok(file),
-        });
-        match checked {
-            Ok(_) => report.good("calibration", place)?,
+        let check = |file: CalibrationFile| match pack {
+            Some(pack) => file.check_pack(&place, pack.manifest()),
+            None => Ok(()),
+        };
+        match CalibrationFile::read(path).and_then(check) {
+            Ok(()) => report.good("calibration", place)?,
             Err(error) => report.bad("calibration", error)?,
         }
     }
@@ -171,14 +167,12 @@ fn calibrations(config: &Config, pack: Option<&Pack>, report: &mut Report) -> Re
 
 fn processor(report: &Report) -> Result<(), Failure> {
     let features = processor_features();
-    let listed = features
-        .iter()
-        .filter(|(_, there)| *there)
-        .map(|(name, _)| *name)
-        .collect::<Vec<_>>()
-        .join(" ");
-    report.good("processor", format_args!("{} {listed}", std::env::consts::ARCH))?;
-    if features.iter().any(|(name, there)| *name == "avx2" && !there) {
+    let found = features.iter().filter(|(_, there)| *there);
+    let listed: Vec<_> = std::iter::once(std::env::consts::ARCH)
+        .chain(found.map(|(name, _)| *name))
+        .collect();
+    report.good("processor", listed.join(" "))?;
+    if features.contains(&("avx2", false)) {
         report.note(
             "processor",
             "no AVX2: several times slower; use a newer host or virtual CPU type",
@@ -206,45 +200,39 @@ fn processor_features() -> Vec<(&'static str, bool)> {
 }
 
 fn library(config: &Config, report: &mut Report) -> Result<Option<Runtime>, Failure> {
-    let error = match Runtime::load(&config.engine.library(), config.engine.execution()) {
-        Ok(runtime) => {
-            let path = runtime.library().map(|path| path.display().to_string());
-            let (version, path) = (runtime.version(), path.unwrap_or_default());
-            report.good("ONNX Runtime", format_args!("{version} from {path}"))?;
-            let execution = runtime.execution();
-            let (provider, device) = (execution.provider(), execution.device());
-            report.good(
-                "provider",
-                format_args!("{provider} on {device}, {}", execution.precision()),
-            )?;
-            return Ok(Some(runtime));
+    let runtime = match Runtime::load(&config.engine.library(), config.engine.execution()) {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let what = match error {
+                RuntimeError::ProviderMissing { .. }
+                | RuntimeError::ProviderUnusable { .. }
+                | RuntimeError::Execution(_) => "provider",
+                _ => "ONNX Runtime",
+            };
+            let remedy = match error {
+                RuntimeError::LibraryUnusable { .. } => {
+                    "\nname another file with --ort-lib FILE or ORT_DYLIB_PATH=FILE, or name none and run `make setup`"
+                }
+                _ => "",
+            };
+            report.bad(what, format_args!("{error}{remedy}"))?;
+            return Ok(None);
         }
-        Err(error) => error,
     };
-    match error {
-        RuntimeError::LibraryUnusable { .. } => report.bad(
-            "ONNX Runtime",
-            format_args!(
-                "{error}\nname another file with --ort-lib FILE or ORT_DYLIB_PATH=FILE, or name none and run `make setup`"
-            ),
-        )?,
-        RuntimeError::ProviderMissing { .. }
-        | RuntimeError::ProviderUnusable { .. }
-        | RuntimeError::Execution(_) => report.bad("provider", error)?,
-        _ => report.bad("ONNX Runtime", error)?,
-    }
-    Ok(None)
+    let path = runtime.library().map(|path| path.display().to_string());
+    let (version, path) = (runtime.version(), path.unwrap_or_default());
+    report.good("ONNX Runtime", format_args!("{version} from {path}"))?;
+    let execution = runtime.execution();
+    let (provider, device, precision) = (execution.provider, execution.device(), execution.precision());
+    report.good("provider", format_args!("{provider} on {device}, {precision}"))?;
+    Ok(Some(runtime))
 }
 
 fn pack(config: &Config, runtime: Option<&Runtime>, report: &mut Report) -> Result<Option<Pack>, Failure> {
-    let passes = config
-        .engine
-        .passes(runtime.map(Runtime::provider).unwrap_or_default());
-    let found = config
-        .engine
-        .store()
-        .find()
-        .and_then(|store| Ok((store.load(config.engine.pack_name())?.optimized(&passes), store)));
+    let engine = &config.engine;
+    let passes = engine.passes(runtime.map(Runtime::provider).unwrap_or_default());
+    let found = engine.store().find();
+    let found = found.and_then(|store| Ok((store.load(engine.pack_name())?.optimized(&passes), store)));
     let (pack, store) = match found {
         Ok(found) => found,
         Err(error) => {

@@ -7,10 +7,7 @@ mod config;
 mod doctor;
 mod eval;
 mod healthcheck;
-mod http;
-mod liveness;
 mod models;
-mod openapi;
 mod serve;
 mod settings;
 mod usage;
@@ -23,8 +20,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use likeness::imaging::ImageLimits;
 use likeness::server::config::RENAMED;
+use likeness::server::openapi;
 
 pub(crate) use settings::{EngineArguments, StoreArguments};
 
@@ -49,7 +46,7 @@ enum Command {
     /// Score the liveness of a selfie
     ///
     /// Exit code: 0 live, 1 error, 2 usage, 4 not live.
-    Liveness(liveness::LivenessArguments),
+    Liveness(verify::LivenessArguments),
     /// Measure error rates on your own images: FMR and FNMR, APCER and BPCER
     Eval(Group<eval::EvalCommand>),
     /// Fit a calibration to your own images
@@ -73,7 +70,7 @@ enum Command {
     #[command(subcommand)]
     Config(config::ConfigCommand),
     /// Write the OpenAPI document of the HTTP API
-    Openapi(openapi::OpenapiArguments),
+    Openapi,
     /// Diagnose processor, ONNX Runtime, execution provider, models and settings
     ///
     /// Exit code: 0 no problem, 1 a problem, 2 usage.
@@ -115,28 +112,27 @@ struct Group<C: Subcommand> {
 /// Runs the command that the arguments name.
 pub(crate) fn run() -> ExitCode {
     let arguments = Arguments::parse_from(with_current_flags(std::env::args_os()));
+    let pass = |()| exit::PASS;
     let result = match &arguments.command {
-        Command::Serve(serve) => serve.run(),
+        Command::Serve(serve) => serve.run().map(pass),
         Command::Verify(verify) => verify.run(),
         Command::Liveness(liveness) => liveness.run(),
-        Command::Eval(eval) => eval.command.run(&eval.engine),
-        Command::Calibrate(calibrate) => calibrate.command.run(&calibrate.engine),
+        Command::Eval(eval) => eval.command.run(&eval.engine).map(pass),
+        Command::Calibrate(calibrate) => calibrate.command.run(&calibrate.engine).map(pass),
         Command::Models(models) => models.run(),
-        Command::Apps(apps) => apps.run(),
+        Command::Apps(apps) => apps.run().map(pass),
         Command::Audit(audit) => audit.run(),
-        Command::Healthcheck(healthcheck) => healthcheck.run(),
-        Command::Usage(usage) => usage.run(),
-        Command::Config(config) => config.run(),
-        Command::Openapi(openapi) => openapi.run(),
+        Command::Healthcheck(healthcheck) => healthcheck.run().map(pass),
+        Command::Usage(usage) => usage.run().map(pass),
+        Command::Config(config) => config.run().map(pass),
+        Command::Openapi => say(format_args!("{:#}", openapi::document())).map(pass),
         Command::Doctor(doctor) => doctor.run(),
     };
-    match result {
-        Ok(code) => code,
-        Err(error) => {
-            complain(&*error);
-            exit::ERROR.into()
-        }
-    }
+    let code = result.unwrap_or_else(|error| {
+        complain(error);
+        exit::ERROR
+    });
+    code.into()
 }
 
 /// Replaces flags that have been renamed, with a warning.
@@ -146,13 +142,12 @@ fn with_current_flags(arguments: impl Iterator<Item = OsString>) -> Vec<OsString
     let mut prefix = "";
     for argument in arguments {
         let text = argument.to_str().unwrap_or_default();
-        let (name, value) = text
-            .split_once('=')
-            .map_or((text, None), |(name, value)| (name, Some(value)));
-        let renamed = RENAMED
-            .iter()
-            .find(|(old, _)| old.starts_with("--") && *old == name);
-        let Some((old, new)) = renamed else {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (text, None),
+        };
+        let mut flags = RENAMED.iter().filter(|(old, _)| old.starts_with("--"));
+        let Some((old, new)) = flags.find(|(old, _)| *old == name) else {
             let mut with_prefix = OsString::from(std::mem::take(&mut prefix));
             with_prefix.push(argument);
             current.push(with_prefix);
@@ -173,21 +168,19 @@ fn with_current_flags(arguments: impl Iterator<Item = OsString>) -> Vec<OsString
 
 /// Runs what waits for a database, on this thread.
 pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(work)
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().build()?.block_on(work)
 }
 
 /// Prints an error to standard error.
-pub(crate) fn complain(error: &(dyn std::error::Error + 'static)) {
+pub(crate) fn complain(error: impl Display) {
     // Nothing is left to do where even standard error is closed.
     let _ = writeln!(std::io::stderr(), "likeness: {error}");
 }
 
 /// Prints a warning to standard error.
 pub(crate) fn warn(warning: impl Display) {
-    let _ = writeln!(std::io::stderr(), "likeness: warning: {warning}");
+    complain(format_args!("warning: {warning}"));
 }
 
 /// Warns of a name that has been renamed.
@@ -204,15 +197,18 @@ pub(crate) fn say(line: impl Display) -> Result<(), Failure> {
     Ok(writeln!(std::io::stdout(), "{line}")?)
 }
 
+/// Returns a value as text, or what stands for an absent one.
+pub(crate) fn or<T: ToString>(value: Option<T>, absent: &str) -> String {
+    value.map_or_else(|| absent.to_owned(), |value| value.to_string())
+}
+
 /// Prints rows in columns as wide as their cells. Columns whose names begin with `>` are aligned to the right.
 pub(crate) fn say_table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> Result<(), Failure> {
     let names = header.map(|name| name.trim_start_matches('>').to_owned());
     let rows: Vec<_> = std::iter::once(&names).chain(rows).collect();
     let widths: [usize; N] = std::array::from_fn(|column| {
-        rows.iter()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or(0)
+        let widths = rows.iter().map(|row| row[column].chars().count());
+        widths.max().unwrap_or(0)
     });
     for row in &rows {
         let cells: [String; N] = std::array::from_fn(|column| {
@@ -228,19 +224,17 @@ pub(crate) fn say_table<const N: usize>(header: [&str; N], rows: &[[String; N]])
     Ok(())
 }
 
-/// Text as a cell of CSV: what a spreadsheet would take for a formula gets an apostrophe before it, since some of it comes
-/// from clients.
+/// Text, perhaps a client's, as a cell of CSV: what a spreadsheet would take for a formula gets an apostrophe before it.
 pub(crate) fn disarmed(text: String) -> String {
     let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
     if is_formula { format!("'{text}") } else { text }
 }
 
-/// Reads an image's file, no more of it than the engine would take: one byte beyond the limit is enough for the engine
-/// to reject it.
-pub(crate) fn read_image(path: &Path, limits: &ImageLimits) -> Result<Vec<u8>, Failure> {
+/// Reads a file, and no more than one byte beyond the limit, by which the reader sees that it is too long.
+pub(crate) fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)
-        .and_then(|file| file.take(limits.max_bytes as u64 + 1).read_to_end(&mut bytes))
+        .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
         .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     Ok(bytes)
 }

@@ -1,14 +1,12 @@
 //! `likeness serve`.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use likeness::server::{DEMO_APP, Hangups, Logs, Server, second_shutdown_signal, shutdown_signal};
 #[cfg(unix)]
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::settings::ServiceArguments;
-use super::{Failure, exit, say};
+use super::{Failure, say};
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArguments {
@@ -17,14 +15,16 @@ pub(crate) struct ServeArguments {
 }
 
 impl ServeArguments {
-    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
         let explained = self.settings.explained()?;
         let logs = Logs::start(&explained.config.log)?;
         explained.log_warnings();
         let config = explained.config;
+        #[cfg(unix)]
         if !config.allow_core_dumps {
             forbid_core_dumps();
         }
+        #[cfg(unix)]
         allow_open_files(config.connections.max)?;
         let is_demo = config.demo;
         let mut apps = config.apps()?;
@@ -35,27 +35,25 @@ impl ServeArguments {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             let hangups = Hangups::listen();
-            let server = Server::bind_reloadable(config, apps, engines)
+            let mut server = Server::bind_reloadable(config, apps, engines)
                 .await?
                 .with_settings(read)
                 .with_logs(logs)
                 .with_hangups(hangups);
             #[cfg(feature = "otel")]
-            let server = match likeness::server::Traces::from_environment()? {
-                Some(traces) => server.with_traces(traces),
-                None => server,
-            };
+            if let Some(traces) = likeness::server::Traces::from_environment()? {
+                server = server.with_traces(traces);
+            }
             // Listening for signals before the service is announced: it may be stopped from then on.
             let shutdown = shutdown_signal();
             let at_once = second_shutdown_signal();
-            let mut server = server;
             announce_first_app(&mut server)?;
             announce(&server)?;
             if is_demo {
                 announce_demo(&server, demo_key.as_deref())?;
             }
             tokio::select! {
-                () = server.run(shutdown) => Ok(exit::PASS.into()),
+                () = server.run(shutdown) => Ok(()),
                 () = at_once => Err("second shutdown signal: in-flight requests aborted".into()),
             }
         })
@@ -77,17 +75,13 @@ fn announce(server: &Server) -> Result<(), Failure> {
         info.runtime_version,
         engine.workers(),
     ))?;
-    match server.admin_addr() {
-        Some(address) => say(format_args!(
-            "Admin listener: {}://{address}",
-            server.admin_scheme()
-        )),
-        None => Ok(()),
+    match (server.admin_scheme(), server.admin_addr()) {
+        (scheme, Some(address)) => say(format_args!("Admin listener: {scheme}://{address}")),
+        _ => Ok(()),
     }
 }
 
-/// Prints the demo app's key, and a request to paste. Where the configuration has such an app already, its key stays a
-/// secret.
+/// Prints the demo app's key, unless the configuration has such an app already, and a request to paste.
 fn announce_demo(server: &Server, key: Option<&str>) -> Result<(), Failure> {
     let (scheme, address) = (server.scheme(), server.local_addr());
     if let Some(key) = key {
@@ -119,27 +113,20 @@ fn announce_first_app(server: &mut Server) -> Result<(), Failure> {
 
 /// Files that the service has open besides the connections of clients: libraries, models, database, audit and log, the 64
 /// connections of the admin listener, those to PostgreSQL; and room.
+#[cfg(unix)]
 const OTHER_FILES: u64 = 256;
 
 /// Turns core dumps off: no image may get onto a disk by a crash.
 #[cfg(unix)]
 fn forbid_core_dumps() {
-    let none = Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
-    if let Err(error) = setrlimit(Resource::Core, none) {
-        super::complain(&error);
+    let (current, maximum) = (Some(0), Some(0));
+    if let Err(error) = setrlimit(Resource::Core, Rlimit { current, maximum }) {
+        super::complain(error);
     }
 }
 
-#[cfg(not(unix))]
-fn forbid_core_dumps() {}
-
-/// Raises the limit of open files for so many connections.
-///
-/// # Errors
-/// Where the hard limit is not enough: with all connections open the audit log and the admin listener would fail.
+/// Raises the limit of open files for so many connections. That the hard limit is not enough is an error: with all
+/// connections open the audit log and the admin listener would fail.
 #[cfg(unix)]
 fn allow_open_files(connections: usize) -> Result<(), Failure> {
     let needed = (connections as u64).saturating_add(OTHER_FILES);
@@ -155,14 +142,6 @@ fn allow_open_files(connections: usize) -> Result<(), Failure> {
         )
         .into());
     }
-    let raised = Rlimit {
-        current: Some(needed),
-        maximum: limit.maximum,
-    };
-    setrlimit(Resource::Nofile, raised).map_err(Into::into)
-}
-
-#[cfg(not(unix))]
-fn allow_open_files(_connections: usize) -> Result<(), Failure> {
-    Ok(())
+    let (current, maximum) = (Some(needed), limit.maximum);
+    Ok(setrlimit(Resource::Nofile, Rlimit { current, maximum })?)
 }

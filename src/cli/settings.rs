@@ -39,29 +39,39 @@ impl<const SCOPE: usize> Settings<SCOPE> {
 
     /// What the settings come from, for messages.
     pub(crate) fn sources(&self) -> String {
-        self.file().map_or_else(
-            || "the environment".to_owned(),
-            |file| format!("{} and the environment", file.display()),
-        )
+        match self.file() {
+            Some(file) => format!("{} and the environment", file.display()),
+            None => "the environment".to_owned(),
+        }
     }
 
     /// Returns the settings with what set each, checked as a whole.
     pub(crate) fn explained(&self) -> Result<Explained, ConfigError> {
-        Explained::load(self.file(), std::env::vars_os(), &self.overrides)
+        Explained::load(
+            self.file(),
+            std::env::vars_os(),
+            &self.overrides,
+            Config::validate,
+        )
     }
 
     /// Returns the settings, checked as a whole.
     pub(crate) fn load(&self) -> Result<Config, Failure> {
-        Ok(warned(self.explained()?))
+        let explained = self.explained()?;
+        warn_of_old_names(&explained);
+        Ok(explained.config)
     }
 
     /// Returns the settings, checked as far as an engine or the model store needs them.
     pub(crate) fn load_for_engine(&self) -> Result<Config, Failure> {
-        Ok(warned(Explained::load_for_engine(
+        let explained = Explained::load(
             self.file(),
             std::env::vars_os(),
             &self.overrides,
-        )?))
+            Config::validate_engine,
+        )?;
+        warn_of_old_names(&explained);
+        Ok(explained.config)
     }
 }
 
@@ -85,26 +95,22 @@ impl EngineArguments {
 }
 
 /// Warns of old names on standard error.
-fn warned(explained: Explained) -> Config {
-    for renamed in explained.renamed() {
+pub(crate) fn warn_of_old_names(explained: &Explained) {
+    for renamed in &explained.renamed {
         warn_renamed(&renamed.old, &renamed.new, Some(&renamed.origin));
     }
-    explained.config
 }
 
 fn argument(named: &Named, flag: Flag) -> Arg {
-    let of = |what: &str, value: Option<&str>| {
-        value
-            .map(|value| format!(" [{what}: {value}]"))
-            .unwrap_or_default()
-    };
-    let default = named
-        .default()
-        .filter(|_| !matches!(flag.kind, Kind::Switch | Kind::List(_)));
-    let (default, variable) = (of("default", default.as_deref()), of("env", named.variable));
-    let arg = Arg::new(flag.name)
-        .long(flag.name)
-        .help(format!("{}{default}{variable}", flag.help));
+    let mut help = flag.help.to_owned();
+    let has_default = !matches!(flag.kind, Kind::Switch | Kind::List(_));
+    if let Some(default) = named.default().filter(|_| has_default) {
+        help += &format!(" [default: {default}]");
+    }
+    if let Some(variable) = named.variable {
+        help += &format!(" [env: {variable}]");
+    }
+    let arg = Arg::new(flag.name).long(flag.name).help(help);
     match flag.kind {
         Kind::Text(name) => arg.value_name(name),
         Kind::List(name) => arg.value_name(name).action(ArgAction::Append),
@@ -148,26 +154,17 @@ impl<const SCOPE: usize> FromArgMatches for Settings<SCOPE> {
             if matches.value_source(flag.name) != Some(ValueSource::CommandLine) {
                 continue;
             }
-            let texts = || {
-                matches
-                    .get_many::<String>(flag.name)
-                    .into_iter()
-                    .flatten()
-                    .cloned()
-            };
+            let texts = || matches.get_many::<String>(flag.name).unwrap_or_default().cloned();
+            let number = || matches.get_one::<i64>(flag.name).copied();
             let value: Value = match flag.kind {
                 Kind::Text(_) => texts().next().unwrap_or_default().into(),
                 Kind::List(_) => texts().collect::<Vec<_>>().into(),
-                Kind::Number => matches
-                    .get_one::<i64>(flag.name)
-                    .copied()
-                    .unwrap_or_default()
-                    .into(),
+                Kind::Number => number().unwrap_or_default().into(),
                 Kind::Switch => true.into(),
             };
             overrides = overrides.with(&format!("--{}", flag.name), named.key, value);
         }
-        for text in matches.get_many::<String>("set").into_iter().flatten() {
+        for text in matches.get_many::<String>("set").unwrap_or_default() {
             overrides = overrides.with_assignment("--set", text).map_err(wrong)?;
         }
         overrides.check().map_err(wrong)?;

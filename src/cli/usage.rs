@@ -1,7 +1,6 @@
 //! `likeness usage`.
 
 use std::collections::BTreeMap;
-use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use jiff::civil::Date;
@@ -12,7 +11,7 @@ use likeness::server::storage::usage::{Period, Quotas, UsageDay, Used};
 use serde_json::{Value, json};
 
 use super::settings::ConfigArguments;
-use super::{Failure, block_on, disarmed, exit, say, say_table};
+use super::{Failure, block_on, disarmed, or, say, say_table};
 
 #[derive(Debug, Args)]
 pub(crate) struct UsageArguments {
@@ -47,11 +46,10 @@ struct Usage {
 }
 
 impl Usage {
-    fn quotas(&self) -> Quotas {
-        Quotas {
-            daily: self.limits.daily_quota,
-            monthly: self.limits.monthly_quota,
-        }
+    /// What remains of the quotas.
+    fn left(&self) -> Quotas {
+        let (daily, monthly) = (self.limits.daily_quota, self.limits.monthly_quota);
+        Quotas { daily, monthly }.left(self.used)
     }
 }
 
@@ -63,19 +61,17 @@ enum Format {
 }
 
 impl UsageArguments {
-    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
         let config = self.config.load()?;
         let now = Timestamp::now();
         let today = TimeZone::UTC.to_datetime(now).date();
         let since = self.since.unwrap_or_else(|| today.first_of_month());
         let until = self.until.unwrap_or(today);
-        let wanted = |app: &str| self.app.as_ref().is_none_or(|wanted| wanted == app);
         let configured = config.apps.iter().map(|app| (app.id.clone(), app.limits));
         let (days, used, limits) = block_on(async {
             let database = config.open_database().await?;
-            let days = database
-                .usage(self.app.as_deref(), number(since)?, number(until)?)
-                .await?;
+            let (since, until) = (number(since)?, number(until)?);
+            let days = database.usage(self.app.as_deref(), since, until).await?;
             let used = database.used_units(Period::at(now)).await?;
             let (_, stored) = database.apps().await?;
             database.close().await;
@@ -85,10 +81,10 @@ impl UsageArguments {
             Ok((days, used, limits))
         })?;
         let mut apps: BTreeMap<String, Usage> = BTreeMap::new();
-        for (app, limits) in limits.into_iter().filter(|(app, _)| wanted(app)) {
+        for (app, limits) in limits {
             apps.entry(app).or_default().limits = limits;
         }
-        for (app, used) in used.into_iter().filter(|(app, _)| wanted(app)) {
+        for (app, used) in used {
             apps.entry(app).or_default().used = used;
         }
         for day in &days {
@@ -97,13 +93,13 @@ impl UsageArguments {
             sum.liveness += day.liveness;
             sum.refused += day.refused;
         }
+        apps.retain(|app, _| self.app.as_ref().is_none_or(|wanted| wanted == app));
         match self.format {
-            Format::Json => list(&apps, &days)?,
-            _ if self.json => list(&apps, &days)?,
-            Format::Table => table(&apps)?,
-            Format::Csv => csv(&days)?,
+            Format::Json => list(&apps, &days),
+            _ if self.json => list(&apps, &days),
+            Format::Table => table(&apps),
+            Format::Csv => csv(&days),
         }
-        Ok(exit::PASS.into())
     }
 }
 
@@ -119,26 +115,21 @@ fn date(day: i64) -> String {
 }
 
 fn table(apps: &BTreeMap<String, Usage>) -> Result<(), Failure> {
-    fn or<T: ToString>(limit: Option<T>) -> String {
-        limit.map_or_else(|| "-".to_owned(), |limit| limit.to_string())
-    }
-    let rows: Vec<_> = apps
-        .iter()
-        .map(|(app, usage)| {
-            let left = usage.quotas().left(usage.used);
-            let of = |used: u64, left: Option<u64>| format!("{used} ({})", or(left));
-            [
-                app.clone(),
-                usage.biometric.to_string(),
-                usage.liveness.to_string(),
-                usage.refused.to_string(),
-                of(usage.used.day, left.daily),
-                of(usage.used.month, left.monthly),
-                or(usage.limits.requests_per_second),
-                or(usage.limits.concurrent_requests),
-            ]
-        })
-        .collect();
+    let row = |(app, usage): (&String, &Usage)| {
+        let left = usage.left();
+        let of = |used: u64, left: Option<u64>| format!("{used} ({})", or(left, "-"));
+        [
+            app.clone(),
+            usage.biometric.to_string(),
+            usage.liveness.to_string(),
+            usage.refused.to_string(),
+            of(usage.used.day, left.daily),
+            of(usage.used.month, left.monthly),
+            or(usage.limits.requests_per_second, "-"),
+            or(usage.limits.concurrent_requests, "-"),
+        ]
+    };
+    let rows: Vec<_> = apps.iter().map(row).collect();
     let header = [
         "app",
         ">biometric",
@@ -153,23 +144,19 @@ fn table(apps: &BTreeMap<String, Usage>) -> Result<(), Failure> {
 }
 
 fn list(apps: &BTreeMap<String, Usage>, days: &[UsageDay]) -> Result<(), Failure> {
-    let days: Vec<_> = days
-        .iter()
-        .map(|day| {
-            json!({
-                "app": day.app, "day": date(day.day), "biometric": day.biometric, "liveness": day.liveness,
-                "refused": day.refused,
-            })
+    let day_as_json = |day: &UsageDay| {
+        json!({
+            "app": day.app, "day": date(day.day), "biometric": day.biometric, "liveness": day.liveness,
+            "refused": day.refused,
         })
-        .collect();
-    let apps: Vec<_> = apps.iter().map(|(app, usage)| as_json(app, usage)).collect();
-    say(serde_json::to_string_pretty(
-        &json!({ "apps": apps, "days": days }),
-    )?)
+    };
+    let days: Vec<_> = days.iter().map(day_as_json).collect();
+    let apps: Vec<_> = apps.iter().map(as_json).collect();
+    say(format_args!("{:#}", json!({ "apps": apps, "days": days })))
 }
 
-fn as_json(app: &str, usage: &Usage) -> Value {
-    let left = usage.quotas().left(usage.used);
+fn as_json((app, usage): (&String, &Usage)) -> Value {
+    let left = usage.left();
     json!({
         "app": app,
         "biometric": usage.biometric,

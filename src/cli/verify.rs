@@ -1,16 +1,15 @@
-//! `likeness verify` and what it shares with `likeness liveness`.
+//! `likeness verify` and `likeness liveness`.
 
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use likeness::api::{ApiError, Meta, biometric_response, error_response};
+use likeness::api::{ApiError, Meta, biometric_response, error_response, liveness_response};
 use likeness::decision::{Profile, Score};
-use likeness::{EngineError, Verification, VerifyOptions};
+use likeness::{Engine, EngineError, LivenessOptions, Verification, VerifyOptions};
 use serde::Serialize;
 
-use super::{EngineArguments, Failure, exit, read_image, say};
+use super::{EngineArguments, Failure, exit, read_limited, say};
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArguments {
@@ -32,12 +31,12 @@ pub(crate) struct VerifyArguments {
 }
 
 impl VerifyArguments {
-    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(&self) -> Result<u8, Failure> {
         let meta = Meta::now();
         let engine = self.engine.builder()?.workers(1).build()?;
         let profile = Profile::builtin(&self.profile).ok_or("no such profile")?;
-        let selfie = read_image(&self.selfie, engine.limits())?;
-        let photo = read_image(&self.photo, engine.limits())?;
+        let selfie = read_image(&self.selfie, &engine)?;
+        let photo = read_image(&self.photo, &engine)?;
         let options = VerifyOptions::default()
             .with_profile(profile)
             .with_photo_multiface(self.multiface);
@@ -46,22 +45,19 @@ impl VerifyArguments {
             Err(error) => return failed(&meta, error, self.json),
         };
         if self.json {
-            print_json(&biometric_response(
-                &meta,
-                Meta::now().requested_at,
-                &verification,
-            ))?;
+            let ended = Meta::now().requested_at;
+            print_json(&biometric_response(&meta, ended, &verification))?;
         } else {
             print_readable(&self.profile, &verification)?;
         }
-        Ok(exit::of(verification.decision.outcome()).into())
+        Ok(exit::of(verification.decision.outcome()))
     }
 }
 
 fn print_readable(profile: &str, verification: &Verification) -> Result<(), Failure> {
-    let similarity = verification
-        .similarity
-        .map_or_else(String::new, |similarity| format!(" (similarity {similarity:.4})"));
+    let similarity = verification.similarity;
+    let similarity = similarity.map(|similarity| format!(" (similarity {similarity:.4})"));
+    let similarity = similarity.unwrap_or_default();
     say(format_args!(
         "{}  match {}{similarity}, liveness {}, profile {profile}",
         verification.decision.outcome().as_str().to_uppercase(),
@@ -69,30 +65,78 @@ fn print_readable(profile: &str, verification: &Verification) -> Result<(), Fail
         verification.liveness.unwrap_or(Score::ZERO),
     ))?;
     for line in &verification.decision.details {
-        say(format_args!(
-            "  {:8}{}: {}",
-            line.verdict.as_str(),
-            line.code.as_str(),
-            line.description
-        ))?;
+        let (verdict, code) = (line.verdict.as_str(), line.code.as_str());
+        say(format_args!("  {verdict:8}{code}: {}", line.description))?;
     }
     Ok(())
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct LivenessArguments {
+    /// Image to score
+    selfie: PathBuf,
+    /// Lowest score of a live face, 0 to 1
+    #[arg(long, value_name = "T", allow_negative_numbers = true, default_value_t = LivenessOptions::default().threshold, value_parser = parse_threshold)]
+    threshold: f64,
+    /// Print the JSON body of the HTTP API
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    engine: EngineArguments,
+}
+
+fn parse_threshold(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(threshold) if (0.0..=1.0).contains(&threshold) => Ok(threshold),
+        _ => Err("must be a number from 0 to 1".to_owned()),
+    }
+}
+
+impl LivenessArguments {
+    pub(crate) fn run(&self) -> Result<u8, Failure> {
+        let meta = Meta::now();
+        // No face is compared with another here.
+        let engine = self.engine.builder()?.uncalibrated(true).workers(1).build()?;
+        let selfie = read_image(&self.selfie, &engine)?;
+        let options = LivenessOptions::default().with_threshold(self.threshold);
+        let check = match engine.liveness(&selfie, &options) {
+            Ok(check) => check,
+            Err(error) => return failed(&meta, error, self.json),
+        };
+        if self.json {
+            print_json(&liveness_response(&meta, Meta::now().requested_at, &check))?;
+        } else {
+            let verdict = match (check.live, check.selfie.faces.is_empty()) {
+                (true, _) => "LIVE",
+                (false, false) => "NOT LIVE",
+                (false, true) => "NO FACE",
+            };
+            say(format_args!(
+                "{verdict}  liveness {}, threshold {}",
+                check.liveness.unwrap_or(Score::ZERO),
+                check.threshold
+            ))?;
+        }
+        Ok(if check.live { exit::PASS } else { exit::REJECT })
+    }
+}
+
+/// Reads an image's file; one byte beyond the limit is enough for the engine to reject it.
+fn read_image(path: &Path, engine: &Engine) -> Result<Vec<u8>, Failure> {
+    read_limited(path, engine.limits().max_bytes as u64)
+}
+
 /// Prints a body as the HTTP service would send it, indented.
-pub(super) fn print_json(body: &impl Serialize) -> Result<(), Failure> {
+fn print_json(body: &impl Serialize) -> Result<(), Failure> {
     say(serde_json::to_string_pretty(body)?)
 }
 
 /// Ends with an error, as a body of the HTTP service where that is wanted.
-pub(super) fn failed(meta: &Meta, error: EngineError, json: bool) -> Result<ExitCode, Failure> {
+fn failed(meta: &Meta, error: EngineError, json: bool) -> Result<u8, Failure> {
     if !json {
         return Err(error.into());
     }
-    print_json(&error_response(
-        meta,
-        Meta::now().requested_at,
-        &ApiError::from(error),
-    ))?;
-    Ok(exit::ERROR.into())
+    let ended = Meta::now().requested_at;
+    print_json(&error_response(meta, ended, &ApiError::from(error)))?;
+    Ok(exit::ERROR)
 }

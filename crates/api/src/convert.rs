@@ -31,8 +31,8 @@ pub fn biometric_response(
         biometric: biometric(
             verification.face_match,
             verification.liveness,
-            Seen::from(&verification.photo),
-            Seen::from(&verification.selfie),
+            reported(&verification.photo),
+            reported(&verification.selfie),
         ),
         decision: DecisionReport::from(&verification.decision),
     };
@@ -51,47 +51,36 @@ pub fn liveness_response(meta: &Meta, processed_at: Timestamp, check: &LivenessC
         meta,
         processed_at,
         code,
-        selfie(check.liveness, Seen::from(&check.selfie)),
+        selfie(check.liveness, reported(&check.selfie)),
     )
 }
 
-/// The part of a [`ImageReport`] that goes over the wire.
-#[derive(Clone, Copy)]
-struct Seen<'a> {
-    faces: &'a [Face],
-    size: Size,
-}
-
-impl<'a> From<&'a ImageReport> for Seen<'a> {
-    fn from(report: &'a ImageReport) -> Self {
-        Self {
-            faces: &report.faces,
-            size: report.size,
-        }
-    }
+/// Returns the part of a report that goes over the wire.
+fn reported(report: &ImageReport) -> (&[Face], Size) {
+    (&report.faces, report.size)
 }
 
 fn biometric(
     face_match: Option<Score>,
     liveness: Option<Score>,
-    photo: Seen<'_>,
-    selfie_seen: Seen<'_>,
+    (faces, size): (&[Face], Size),
+    of_selfie: (&[Face], Size),
 ) -> Biometric {
     Biometric {
         face_match_confidence: shown(face_match),
         image: PhotoReport {
-            faces_predicted: predicted(photo.faces),
-            img: photo.size.into(),
+            faces_predicted: predicted(faces),
+            img: size.into(),
         },
-        selfie: selfie(liveness, selfie_seen),
+        selfie: selfie(liveness, of_selfie),
     }
 }
 
-fn selfie(liveness: Option<Score>, seen: Seen<'_>) -> SelfieReport {
+fn selfie(liveness: Option<Score>, (faces, size): (&[Face], Size)) -> SelfieReport {
     SelfieReport {
         faces_liveness: shown(liveness),
-        faces_predicted: predicted(seen.faces),
-        img: seen.size.into(),
+        faces_predicted: predicted(faces),
+        img: size.into(),
     }
 }
 
@@ -101,24 +90,19 @@ fn shown(score: Option<Score>) -> Decimal {
 }
 
 fn predicted(faces: &[Face]) -> Vec<PredictedFace> {
-    faces.iter().map(PredictedFace::from).collect()
-}
-
-impl From<&Face> for PredictedFace {
-    fn from(face: &Face) -> Self {
-        let area = face.bounding_box;
-        Self {
-            confidence: face.score.into(),
-            delta: Coordinates {
-                x: area.width.into(),
-                y: area.height.into(),
-            },
-            top_left: Coordinates {
-                x: area.x.into(),
-                y: area.y.into(),
-            },
+    let predicted = |face: &Face| {
+        let (area, confidence) = (face.bounding_box, face.score.into());
+        let at = |x: f32, y: f32| Coordinates {
+            x: x.into(),
+            y: y.into(),
+        };
+        PredictedFace {
+            confidence,
+            delta: at(area.width, area.height),
+            top_left: at(area.x, area.y),
         }
-    }
+    };
+    faces.iter().map(predicted).collect()
 }
 
 impl From<Size> for ImageSize {
@@ -132,22 +116,17 @@ impl From<Size> for ImageSize {
 
 impl From<&Decision> for DecisionReport {
     fn from(decision: &Decision) -> Self {
-        Self {
-            details: decision.details.iter().map(DecisionLine::from).collect(),
-            reject_score: decision.reject_score.value().into(),
-            review_score: decision.review_score.value().into(),
-            warning_score: decision.warning_score.value().into(),
-        }
-    }
-}
-
-impl From<&Detail> for DecisionLine {
-    fn from(line: &Detail) -> Self {
-        Self {
+        let line = |line: &Detail| DecisionLine {
             code: line.code.as_str().to_owned(),
             confidence: line.confidence.value().into(),
             decision: line.verdict.as_str().to_owned(),
             description: line.description.clone(),
+        };
+        Self {
+            details: decision.details.iter().map(line).collect(),
+            reject_score: decision.reject_score.value().into(),
+            review_score: decision.review_score.value().into(),
+            warning_score: decision.warning_score.value().into(),
         }
     }
 }
@@ -184,39 +163,40 @@ impl ApiError {
     /// Returns the error of an image that cannot be used. `field` is the form field that it came in.
     #[must_use]
     pub fn from_imaging(field: &str, error: &ImagingError) -> Self {
-        match error {
-            ImagingError::Empty => Self::missing_field(field),
-            ImagingError::NotAnImage => {
-                let message = format!(
+        let (code, message) = match error {
+            ImagingError::Empty => return Self::missing_field(field),
+            ImagingError::NotAnImage => (
+                ErrorCode::UnsupportedImageFormat,
+                format!(
                     "The file in `{field}` is no picture in a supported format: send {SUPPORTED_FORMATS}."
-                );
-                Self::new(ErrorCode::UnsupportedImageFormat, message)
+                ),
+            ),
+            ImagingError::Unsupported { format, reason } => (
+                ErrorCode::UnsupportedImageFormat,
+                format!(
+                    "The {format} file in `{field}` is not supported ({}). Save it as an ordinary JPEG or PNG and send that.",
+                    plain(reason)
+                ),
+            ),
+            ImagingError::Corrupt { format, reason } => (
+                ErrorCode::CorruptImage,
+                format!(
+                    "The {format} file in `{field}` is damaged or incomplete ({}): send the original file.",
+                    plain(reason)
+                ),
+            ),
+            ImagingError::TooManyBytes { bytes, limit } => {
+                return Self::file_too_large(field, Some(*bytes), *limit);
             }
-            ImagingError::Unsupported { format, reason } => {
-                let reason = plain(reason);
-                let message = format!(
-                    "The {format} file in `{field}` is not supported ({reason}). Save it as an ordinary JPEG or PNG and send that."
-                );
-                Self::new(ErrorCode::UnsupportedImageFormat, message)
-            }
-            ImagingError::Corrupt { format, reason } => {
-                let reason = plain(reason);
-                let message = format!(
-                    "The {format} file in `{field}` is damaged or incomplete ({reason}): send the original file."
-                );
-                Self::new(ErrorCode::CorruptImage, message)
-            }
-            ImagingError::TooManyBytes { bytes, limit } => Self::file_too_large(field, Some(*bytes), *limit),
-            ImagingError::TooLarge {
+            &ImagingError::TooLarge {
                 width,
                 height,
                 max_side,
                 max_pixels,
             } => {
-                let message = format!(
-                    "The picture in `{field}` is {width}x{height} pixels; each side may have at most {max_side}, and the whole at most {max_pixels}."
-                );
-                Self::new(ErrorCode::ImageTooLarge, message)
+                let needs =
+                    format_args!("each side may have at most {max_side}, and the whole at most {max_pixels}");
+                return Self::image_size(ErrorCode::ImageTooLarge, field, width, height, needs);
             }
             ImagingError::DecodeTooLarge {
                 format,
@@ -228,18 +208,19 @@ impl ApiError {
                 let message = format!(
                     "Decoding the {format} image in `{field}` ({width}x{height} pixels) needs {needed} MiB of memory; the limit is {limit} MiB. Send a smaller image, or save it as an ordinary JPEG."
                 );
-                Self::new(ErrorCode::ImageTooLarge, message)
+                (ErrorCode::ImageTooLarge, message)
             }
-            ImagingError::TooManyScans { width, height, scans } => {
-                let message = format!(
+            ImagingError::TooManyScans { width, height, scans } => (
+                ErrorCode::ImageTooLarge,
+                format!(
                     "The JPEG image in `{field}` has {scans} scans, too many for {width}x{height} pixels. Send a smaller image, or save it as an ordinary JPEG."
-                );
-                Self::new(ErrorCode::ImageTooLarge, message)
-            }
-            ImagingError::Interrupted => Self::from(ErrorCode::DeadlineExceeded),
+                ),
+            ),
+            ImagingError::Interrupted => return Self::from(ErrorCode::DeadlineExceeded),
             // `BadBuffer` is the embedding program's mistake, and what a newer decoder may add is not known here.
-            other => Self::internal(format_args!("{field}: {other}")),
-        }
+            other => return Self::internal(format_args!("{field}: {other}")),
+        };
+        Self::new(code, message)
     }
 }
 
@@ -247,15 +228,13 @@ impl ApiError {
 /// may repeat bytes of a hostile file.
 fn plain(reason: &str) -> String {
     let line: String = reason
+        .replace(char::is_control, " ")
         .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
         .take(MAX_REASON)
         .collect();
-    let line = line.trim().trim_end_matches('.');
-    if line.is_empty() {
-        "no more is known".to_owned()
-    } else {
-        line.to_owned()
+    match line.trim().trim_end_matches('.') {
+        "" => "no more is known".to_owned(),
+        line => line.to_owned(),
     }
 }
 

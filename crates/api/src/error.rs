@@ -20,14 +20,10 @@ enum Message {
     Fixed(&'static str),
 }
 
-const fn seconds(seconds: u64) -> Option<Duration> {
-    Some(Duration::from_secs(seconds))
-}
-
 /// Makes the enum, the list and the lookup from one table, so that none misses a code.
 macro_rules! error_codes {
-    ($($(#[$attribute:meta])* $variant:ident $name:literal $status:literal {
-        when: $when:literal, message: $message:expr, retry_after: $retry_after:expr $(,)?
+    ($($variant:ident $name:literal $status:literal {
+        when: $when:literal, message: $message:expr $(, retry_after_seconds: $seconds:literal)? $(,)?
     })+) => {
         /// Why a request failed. The table in this file is the only place that names codes and statuses.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,12 +43,14 @@ macro_rules! error_codes {
                         status: $status,
                         when: $when,
                         message: $message,
-                        retry_after: $retry_after,
+                        retry_after: error_codes!(@wait $($seconds)?),
                     },)+
                 }
             }
         }
     };
+    (@wait) => { None };
+    (@wait $seconds:literal) => { Some(Duration::from_secs($seconds)) };
 }
 
 // The HTTP layer replaces these waits where it knows better: a verification takes well under a second, models
@@ -61,17 +59,14 @@ error_codes! {
     MalformedRequest "MALFORMED_REQUEST" 400 {
         when: "the body is not multipart/form-data, or breaks off",
         message: Message::Free("The request body is not well-formed multipart/form-data."),
-        retry_after: None,
     }
     MissingField "MISSING_FIELD" 400 {
         when: "a required field is absent, or a file has no bytes",
         message: Message::Free("A required form field is absent or empty."),
-        retry_after: None,
     }
     InvalidParameter "INVALID_PARAMETER" 400 {
         when: "a value is out of range, not allowed to the app, or given twice",
         message: Message::Free("A form field has a value that is not allowed."),
-        retry_after: None,
     }
     InvalidCredentials "INVALID_CREDENTIALS" 401 {
         when: "the credential headers are absent or wrong",
@@ -79,76 +74,65 @@ error_codes! {
         message: Message::Fixed(
             "The app_id and app_key headers are absent or do not belong together; app-id and app-key are accepted too.",
         ),
-        retry_after: None,
     }
     LimitExceeded "LIMIT_EXCEEDED" 403 {
         when: "the app has used up its rate or quota",
         message: Message::Free("The app has used up its requests for now."),
-        retry_after: seconds(60),
+        retry_after_seconds: 60,
     }
     AppDisabled "APP_DISABLED" 403 {
         when: "the app is switched off",
         message: Message::Fixed("This app is switched off. Ask the operator of this service."),
-        retry_after: None,
     }
     NotFound "NOT_FOUND" 404 {
         when: "there is nothing at the path",
         message: Message::Free("There is nothing at this path."),
-        retry_after: None,
     }
     MethodNotAllowed "METHOD_NOT_ALLOWED" 405 {
         when: "the path does not take the method",
         message: Message::Free("This path does not take this method."),
-        retry_after: None,
     }
     FileTooLarge "FILE_TOO_LARGE" 413 {
         when: "the body or a file has more bytes than its limit",
         message: Message::Free("The request body or a file in it has too many bytes."),
-        retry_after: None,
     }
     UnsupportedImageFormat "UNSUPPORTED_IMAGE_FORMAT" 415 {
         when: "the bytes of a file are no picture in a supported format, whatever its content type says",
         message: Message::Free("A file is no picture in a supported format."),
-        retry_after: None,
     }
     CorruptImage "CORRUPT_IMAGE" 422 {
         when: "a picture cannot be decoded",
         message: Message::Free("A picture is damaged or incomplete."),
-        retry_after: None,
     }
     ImageTooSmall "IMAGE_TOO_SMALL" 422 {
         when: "a picture has fewer pixels a side than the endpoint asks for",
         message: Message::Free("A picture is too small."),
-        retry_after: None,
     }
     ImageTooLarge "IMAGE_TOO_LARGE" 422 {
         when: "a picture has more pixels than the limits allow",
         message: Message::Free("A picture is too large."),
-        retry_after: None,
     }
     Internal "INTERNAL" 500 {
         when: "anything else went wrong",
         message: Message::Fixed(
             "The service failed to answer this request. Try again later; if it fails again, tell the operator the api_req_uid of this answer.",
         ),
-        retry_after: None,
     }
     Overloaded "OVERLOADED" 503 {
         when: "as many requests are being worked on as the service admits",
         message: Message::Free("The service is working on as many requests as it can. Try again shortly."),
-        retry_after: seconds(1),
+        retry_after_seconds: 1,
     }
     NotReady "NOT_READY" 503 {
         when: "the models are not loaded yet, or the service is shutting down",
         message: Message::Free("The service is not ready yet. Try again shortly."),
-        retry_after: seconds(5),
+        retry_after_seconds: 5,
     }
     DeadlineExceeded "DEADLINE_EXCEEDED" 504 {
         when: "the request's time limit passed",
         message: Message::Free(
             "The answer was not ready within the time limit of a request. Try again; smaller files take less time.",
         ),
-        retry_after: None,
     }
 }
 
@@ -215,15 +199,12 @@ impl ApiError {
     /// [the code's own](ErrorCode::default_retry_after).
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        let error = Self::from(code);
-        if code.carries_details() {
-            Self {
-                message: message.into(),
-                ..error
-            }
-        } else {
-            error.with_cause(message)
+        let mut error = Self::from(code);
+        if !code.carries_details() {
+            return error.with_cause(message);
         }
+        error.message = message.into();
+        error
     }
 
     /// Returns `INTERNAL`, with the cause for the log.
@@ -235,19 +216,15 @@ impl ApiError {
     /// Returns `MISSING_FIELD` for a form field that is absent or has no bytes.
     #[must_use]
     pub fn missing_field(field: &str) -> Self {
-        Self::new(
-            ErrorCode::MissingField,
-            format!("The form field `{field}` is absent or empty."),
-        )
+        let message = format!("The form field `{field}` is absent or empty.");
+        Self::new(ErrorCode::MissingField, message)
     }
 
     /// Returns `INVALID_PARAMETER`; `problem` follows the field's name, as in "must be a number from 0 to 1, not 7".
     #[must_use]
     pub fn invalid_parameter(field: &str, problem: impl fmt::Display) -> Self {
-        Self::new(
-            ErrorCode::InvalidParameter,
-            format!("The form field `{field}` {problem}."),
-        )
+        let message = format!("The form field `{field}` {problem}.");
+        Self::new(ErrorCode::InvalidParameter, message)
     }
 
     /// Returns `FILE_TOO_LARGE` for the file of a form field. Both numbers are bytes; `found` is `None` where reading stopped
@@ -264,37 +241,42 @@ impl ApiError {
     /// Returns `IMAGE_TOO_SMALL`. All numbers are pixels of the upright image.
     #[must_use]
     pub fn image_too_small(field: &str, width: u32, height: u32, min_side: u32) -> Self {
-        let message = format!(
-            "The picture in `{field}` is {width}x{height} pixels; each side must have at least {min_side}."
-        );
-        Self::new(ErrorCode::ImageTooSmall, message)
+        let needs = format_args!("each side must have at least {min_side}");
+        Self::image_size(ErrorCode::ImageTooSmall, field, width, height, needs)
     }
 
     /// Returns `IMAGE_TOO_LARGE` for a side. All numbers are pixels of the upright image.
     #[must_use]
     pub fn image_too_large(field: &str, width: u32, height: u32, max_side: u32) -> Self {
-        let message = format!(
-            "The picture in `{field}` is {width}x{height} pixels; each side may have at most {max_side}."
-        );
-        Self::new(ErrorCode::ImageTooLarge, message)
+        let needs = format_args!("each side may have at most {max_side}");
+        Self::image_size(ErrorCode::ImageTooLarge, field, width, height, needs)
+    }
+
+    pub(crate) fn image_size(
+        code: ErrorCode,
+        field: &str,
+        width: u32,
+        height: u32,
+        needs: fmt::Arguments<'_>,
+    ) -> Self {
+        Self::new(
+            code,
+            format!("The picture in `{field}` is {width}x{height} pixels; {needs}."),
+        )
     }
 
     /// Sets the wait after which the client should retry.
     #[must_use]
-    pub fn with_retry_after(self, wait: Duration) -> Self {
-        Self {
-            retry_after: Some(wait),
-            ..self
-        }
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
     }
 
     /// Sets the cause, for the log.
     #[must_use]
-    pub fn with_cause(self, cause: impl Into<String>) -> Self {
-        Self {
-            cause: Some(cause.into()),
-            ..self
-        }
+    pub fn with_cause(mut self, cause: impl Into<String>) -> Self {
+        self.cause = Some(cause.into());
+        self
     }
 
     /// Returns the code.

@@ -17,43 +17,46 @@ fn rounded(value: f64) -> f64 {
     }
 }
 
-/// A number with 4 decimals at most that is always written with a decimal point: `0.0`, `63.2991`.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Default, Serialize, Deserialize)]
-#[serde(from = "f64")]
-pub struct Decimal(f64);
+/// Declares a number that is rounded to 4 decimals.
+macro_rules! rounded {
+    ($(#[$attribute:meta])* $name:ident) => {
+        $(#[$attribute])*
+        #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Default, Deserialize)]
+        #[serde(from = "f64")]
+        pub struct $name(f64);
 
-impl Decimal {
-    /// Returns the number as it is written.
-    #[must_use]
-    pub fn value(self) -> f64 {
-        self.0
-    }
+        impl $name {
+            /// Returns the number as it is written.
+            #[must_use]
+            pub fn value(self) -> f64 {
+                self.0
+            }
+        }
+
+        impl From<f64> for $name {
+            fn from(value: f64) -> Self {
+                Self(rounded(value))
+            }
+        }
+
+        impl From<f32> for $name {
+            fn from(value: f32) -> Self {
+                // Rounded after it is widened: 0.3 in single precision is 0.30000001192…
+                Self::from(f64::from(value))
+            }
+        }
+    };
 }
 
-impl From<f64> for Decimal {
-    fn from(value: f64) -> Self {
-        Self(rounded(value))
-    }
+rounded! {
+    /// A number with 4 decimals at most that is always written with a decimal point: `0.0`, `63.2991`.
+    #[derive(Serialize)]
+    Decimal
 }
 
-impl From<f32> for Decimal {
-    fn from(value: f32) -> Self {
-        // Rounded after it is widened: 0.3 in single precision is 0.30000001192…
-        Self::from(f64::from(value))
-    }
-}
-
-/// A number with 4 decimals at most that is written as a JSON integer where it is whole: `0`, `1`, `0.9999`.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Default, Deserialize)]
-#[serde(from = "f64")]
-pub struct Number(f64);
-
-impl Number {
-    /// Returns the number as it is written.
-    #[must_use]
-    pub fn value(self) -> f64 {
-        self.0
-    }
+rounded! {
+    /// A number with 4 decimals at most that is written as a JSON integer where it is whole: `0`, `1`, `0.9999`.
+    Number
 }
 
 impl Serialize for Number {
@@ -66,18 +69,6 @@ impl Serialize for Number {
         } else {
             serializer.serialize_f64(self.0)
         }
-    }
-}
-
-impl From<f64> for Number {
-    fn from(value: f64) -> Self {
-        Self(rounded(value))
-    }
-}
-
-impl From<f32> for Number {
-    fn from(value: f32) -> Self {
-        Self::from(f64::from(value))
     }
 }
 

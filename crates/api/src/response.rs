@@ -244,17 +244,12 @@ pub fn error_response(meta: &Meta, processed_at: Timestamp, error: &ApiError) ->
 
 /// Returns the body of a response.
 #[cfg(feature = "engine")]
-pub(crate) fn respond<D>(
-    meta: &Meta,
-    processed_at: Timestamp,
-    response_code: u8,
-    response_data: D,
-) -> Response<D> {
+pub(crate) fn respond<D>(meta: &Meta, processed_at: Timestamp, code: u8, data: D) -> Response<D> {
     Response {
         api_req_uid: meta.id,
         processed_at,
         requested_at: meta.requested_at,
-        response_code,
-        response_data,
+        response_code: code,
+        response_data: data,
     }
 }

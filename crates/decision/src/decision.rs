@@ -1,11 +1,12 @@
 //! What is decided: lines with a code each, and the scores over them.
 
-use std::fmt;
+use strum::VariantArray;
 
 use crate::Score;
 
 /// The role of an image in a verification.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+#[strum(serialize_all = "lowercase")]
 pub enum ImageRole {
     /// The image whose liveness is scored.
     Selfie,
@@ -13,17 +14,9 @@ pub enum ImageRole {
     Photo,
 }
 
-impl fmt::Display for ImageRole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Selfie => "selfie",
-            Self::Photo => "photo",
-        })
-    }
-}
-
 /// What one line of a decision asks for, from the mildest to the gravest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Verdict {
     /// Worth knowing.
     Warning,
@@ -36,23 +29,14 @@ pub enum Verdict {
 impl Verdict {
     /// As the HTTP contract writes it: `warning`, `review`, `reject`.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Warning => "warning",
-            Self::Review => "review",
-            Self::Reject => "reject",
-        }
-    }
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
 /// What a whole decision comes to, from the best to the gravest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Outcome {
     /// No line at all.
     Pass,
@@ -67,19 +51,8 @@ pub enum Outcome {
 impl Outcome {
     /// For logs and metrics: `pass`, `warning`, `review`, `reject`.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Warning => "warning",
-            Self::Review => "review",
-            Self::Reject => "reject",
-        }
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -93,15 +66,19 @@ impl From<Verdict> for Outcome {
     }
 }
 
-/// Why a line is there. The first two are documented by Kairos, the others are the HTTP contract's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Why a line is there. Kairos documents the first two, the HTTP contract the others. The verdict of a code about quality,
+/// from `SmallFaceInSelfie` on, is the profile's.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, strum::Display, strum::IntoStaticStr, strum::VariantArray,
+)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 #[non_exhaustive]
 pub enum Code {
     /// The match confidence is below a bound of the profile.
     FailedFaceMatch,
     /// The selfie's liveness is below a bound of the profile.
     FailedSelfieLiveness,
-    /// Nothing to judge in the selfie: reject.
+    /// No face in the selfie: reject.
     NoFaceInSelfie,
     /// Nothing to compare with in the photo: reject.
     NoFaceInImage,
@@ -109,88 +86,42 @@ pub enum Code {
     MultipleFacesInSelfie,
     /// It is not clear whose photo this is: warning.
     MultipleFacesInImage,
-    /// The selfie's eyes are nearer to each other than the profile's bound: as the profile says.
+    /// The selfie's eyes are nearer to each other than the profile's bound.
     SmallFaceInSelfie,
-    /// The selfie's face looks elsewhere than at the camera: as the profile says.
+    /// The selfie's face looks elsewhere than at the camera.
     TurnedFaceInSelfie,
-    /// The selfie's face is blurred, or was enlarged: as the profile says.
+    /// The selfie's face is blurred, or was enlarged.
     BlurredFaceInSelfie,
-    /// The selfie's face is too dark: as the profile says.
+    /// The selfie's face is too dark.
     UnderexposedFaceInSelfie,
-    /// The selfie's face is too bright: as the profile says.
+    /// The selfie's face is too bright.
     OverexposedFaceInSelfie,
-    /// The border of the image cuts the selfie's face: as the profile says.
+    /// The border of the image cuts the selfie's face.
     CutFaceInSelfie,
-    /// The selfie's face is far from the middle of the image: as the profile says.
+    /// The selfie's face is far from the middle of the image.
     OffCentreFaceInSelfie,
-    /// The photo's eyes are nearer to each other than the profile's bound: as the profile says.
+    /// The photo's eyes are nearer to each other than the profile's bound.
     SmallFaceInImage,
-    /// The photo's face looks elsewhere than at the camera: as the profile says.
+    /// The photo's face looks elsewhere than at the camera.
     TurnedFaceInImage,
-    /// The photo's face is blurred, or was enlarged: as the profile says.
+    /// The photo's face is blurred, or was enlarged.
     BlurredFaceInImage,
-    /// The photo's face is too dark: as the profile says.
+    /// The photo's face is too dark.
     UnderexposedFaceInImage,
-    /// The photo's face is too bright: as the profile says.
+    /// The photo's face is too bright.
     OverexposedFaceInImage,
-    /// The border of the image cuts the photo's face: as the profile says.
+    /// The border of the image cuts the photo's face.
     CutFaceInImage,
 }
 
 impl Code {
     /// Every code, in the order in which their lines stand.
-    pub const ALL: &'static [Self] = &[
-        Self::FailedFaceMatch,
-        Self::FailedSelfieLiveness,
-        Self::NoFaceInSelfie,
-        Self::NoFaceInImage,
-        Self::MultipleFacesInSelfie,
-        Self::MultipleFacesInImage,
-        Self::SmallFaceInSelfie,
-        Self::TurnedFaceInSelfie,
-        Self::BlurredFaceInSelfie,
-        Self::UnderexposedFaceInSelfie,
-        Self::OverexposedFaceInSelfie,
-        Self::CutFaceInSelfie,
-        Self::OffCentreFaceInSelfie,
-        Self::SmallFaceInImage,
-        Self::TurnedFaceInImage,
-        Self::BlurredFaceInImage,
-        Self::UnderexposedFaceInImage,
-        Self::OverexposedFaceInImage,
-        Self::CutFaceInImage,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// As the HTTP contract writes it, `FAILED_FACE_MATCH` and so on.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::FailedFaceMatch => "FAILED_FACE_MATCH",
-            Self::FailedSelfieLiveness => "FAILED_SELFIE_LIVENESS",
-            Self::NoFaceInSelfie => "NO_FACE_IN_SELFIE",
-            Self::NoFaceInImage => "NO_FACE_IN_IMAGE",
-            Self::MultipleFacesInSelfie => "MULTIPLE_FACES_IN_SELFIE",
-            Self::MultipleFacesInImage => "MULTIPLE_FACES_IN_IMAGE",
-            Self::SmallFaceInSelfie => "SMALL_FACE_IN_SELFIE",
-            Self::TurnedFaceInSelfie => "TURNED_FACE_IN_SELFIE",
-            Self::BlurredFaceInSelfie => "BLURRED_FACE_IN_SELFIE",
-            Self::UnderexposedFaceInSelfie => "UNDEREXPOSED_FACE_IN_SELFIE",
-            Self::OverexposedFaceInSelfie => "OVEREXPOSED_FACE_IN_SELFIE",
-            Self::CutFaceInSelfie => "CUT_FACE_IN_SELFIE",
-            Self::OffCentreFaceInSelfie => "OFF_CENTRE_FACE_IN_SELFIE",
-            Self::SmallFaceInImage => "SMALL_FACE_IN_IMAGE",
-            Self::TurnedFaceInImage => "TURNED_FACE_IN_IMAGE",
-            Self::BlurredFaceInImage => "BLURRED_FACE_IN_IMAGE",
-            Self::UnderexposedFaceInImage => "UNDEREXPOSED_FACE_IN_IMAGE",
-            Self::OverexposedFaceInImage => "OVEREXPOSED_FACE_IN_IMAGE",
-            Self::CutFaceInImage => "CUT_FACE_IN_IMAGE",
-        }
-    }
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

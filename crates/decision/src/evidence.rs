@@ -1,12 +1,9 @@
 //! The evidence, and the decision about it.
 
-use std::fmt;
-
-use crate::decision::{Code, Decision, Detail, ImageRole, Verdict, line};
+use crate::decision::{Code, Decision, ImageRole, Verdict, line};
 use crate::profile::Profile;
-use crate::quality::{MeasuredFace, Quality};
+use crate::quality::MeasuredFace;
 use crate::score::Score;
-use crate::thresholds::Thresholds;
 
 /// A second face counts as another person, not as the background, from this part of the first one's area on. The HTTP
 /// contract's number.
@@ -33,21 +30,14 @@ pub struct Evidence<'a> {
 }
 
 /// Which score an error is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
 pub enum Measurement {
     /// [`Evidence::face_match`].
+    #[strum(to_string = "face match")]
     FaceMatch,
     /// [`Evidence::liveness`].
+    #[strum(to_string = "liveness")]
     Liveness,
-}
-
-impl fmt::Display for Measurement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::FaceMatch => "face match",
-            Self::Liveness => "liveness",
-        })
-    }
 }
 
 /// The evidence contradicts itself: a bug of the calling program. It is an error because a decision about the rest would let
@@ -79,8 +69,8 @@ pub enum DecisionError {
     ImpossibleQuality {
         /// In which image.
         role: ImageRole,
-        /// Which number.
-        quality: Quality,
+        /// Which number of [`MeasuredFace`], in words.
+        quality: &'static str,
         /// What was given.
         value: f64,
     },
@@ -100,69 +90,77 @@ pub enum DecisionError {
 pub fn decide(profile: &Profile, evidence: &Evidence<'_>) -> Result<Decision, DecisionError> {
     let selfie = Faces::of(ImageRole::Selfie, evidence.selfie_face_areas)?;
     let photo = Faces::of(ImageRole::Photo, evidence.photo_face_areas)?;
-    let face_match = expect_score(
-        Measurement::FaceMatch,
-        evidence.face_match,
-        selfie.any() && photo.any(),
-    )?;
-    let liveness = expect_score(Measurement::Liveness, evidence.liveness, selfie.any())?;
-
-    let lines = [
-        face_match.and_then(|score| {
-            let code = Code::FailedFaceMatch;
-            failed(
-                code,
-                "Faces do not match; threshold failed",
-                profile.face_match(),
-                score,
-            )
-        }),
-        liveness.and_then(|score| {
-            let code = Code::FailedSelfieLiveness;
-            failed(
-                code,
-                "Selfie liveness threshold failed",
-                profile.liveness(),
-                score,
-            )
-        }),
-        (!selfie.any()).then(|| {
-            let text = "No face detected in the selfie image".to_owned();
-            line(Code::NoFaceInSelfie, Verdict::Reject, text)
-        }),
-        (!photo.any()).then(|| {
-            let text = "No face detected in the photo image".to_owned();
-            line(Code::NoFaceInImage, Verdict::Reject, text)
-        }),
-        selfie.several.then(|| {
-            let text = format!("Multiple faces detected in the selfie image: {}", selfie.count);
-            line(Code::MultipleFacesInSelfie, Verdict::Review, text)
-        }),
-        (photo.several && !evidence.photo_multiface).then(|| {
-            let text = format!("Multiple faces detected in the photo image: {}", photo.count);
-            line(Code::MultipleFacesInImage, Verdict::Warning, text)
-        }),
+    let mut lines = Vec::new();
+    let scores = [
+        (
+            Measurement::FaceMatch,
+            evidence.face_match,
+            selfie.any() && photo.any(),
+            profile.face_match(),
+            (Code::FailedFaceMatch, "Faces do not match; threshold failed"),
+        ),
+        (
+            Measurement::Liveness,
+            evidence.liveness,
+            selfie.any(),
+            profile.liveness(),
+            (Code::FailedSelfieLiveness, "Selfie liveness threshold failed"),
+        ),
     ];
-    let mut lines: Vec<Detail> = lines.into_iter().flatten().collect();
-    for (role, faces, quality) in [
-        (ImageRole::Selfie, selfie, evidence.selfie_quality),
-        (ImageRole::Photo, photo, evidence.photo_quality),
-    ] {
-        if let Some(face) = quality {
-            if !faces.any() {
-                return Err(DecisionError::QualityWithoutFace(role));
-            }
-            if let Some((quality, value)) = face.impossible() {
-                return Err(DecisionError::ImpossibleQuality { role, quality, value });
-            }
-            lines.extend(profile.quality().findings(role, &face));
+    for (measurement, score, computable, thresholds, (code, what)) in scores {
+        match (score, computable) {
+            (None, true) => return Err(DecisionError::MissingScore(measurement)),
+            (Some(_), false) => return Err(DecisionError::ScoreWithoutFace(measurement)),
+            _ => {}
         }
+        if let Some((score, verdict)) = score.and_then(|score| Some((score, thresholds.verdict(score)?))) {
+            lines.push(line(
+                code,
+                verdict,
+                format!("{what}: {}", thresholds.describe(score)),
+            ));
+        }
+    }
+    for (faces, code) in [(&selfie, Code::NoFaceInSelfie), (&photo, Code::NoFaceInImage)] {
+        if !faces.any() {
+            let text = format!("No face detected in the {} image", faces.role);
+            lines.push(line(code, Verdict::Reject, text));
+        }
+    }
+    for (faces, is_allowed, code, verdict) in [
+        (&selfie, false, Code::MultipleFacesInSelfie, Verdict::Review),
+        (
+            &photo,
+            evidence.photo_multiface,
+            Code::MultipleFacesInImage,
+            Verdict::Warning,
+        ),
+    ] {
+        if faces.several && !is_allowed {
+            let text = format!(
+                "Multiple faces detected in the {} image: {}",
+                faces.role, faces.count
+            );
+            lines.push(line(code, verdict, text));
+        }
+    }
+    for (faces, quality) in [(selfie, evidence.selfie_quality), (photo, evidence.photo_quality)] {
+        let Some(face) = quality else { continue };
+        let role = faces.role;
+        if !faces.any() {
+            return Err(DecisionError::QualityWithoutFace(role));
+        }
+        if let Some((quality, value)) = face.impossible() {
+            return Err(DecisionError::ImpossibleQuality { role, quality, value });
+        }
+        lines.extend(profile.quality().findings(role, &face));
     }
     Ok(Decision::from_details(lines))
 }
 
 /// The faces in one image, as far as a decision needs them.
 struct Faces {
+    role: ImageRole,
     count: usize,
     /// Whether the second face is large enough to count.
     several: bool,
@@ -180,6 +178,7 @@ impl Faces {
         }
         let several = matches!(areas, [first, second, ..] if *second >= *first * MULTIPLE_FACES_AREA_RATIO);
         Ok(Self {
+            role,
             count: areas.len(),
             several,
         })
@@ -188,26 +187,4 @@ impl Faces {
     fn any(&self) -> bool {
         self.count > 0
     }
-}
-
-/// Returns the score, which must be there exactly when it can be.
-fn expect_score(
-    measurement: Measurement,
-    score: Option<Score>,
-    computable: bool,
-) -> Result<Option<Score>, DecisionError> {
-    match (score, computable) {
-        (None, true) => Err(DecisionError::MissingScore(measurement)),
-        (Some(_), false) => Err(DecisionError::ScoreWithoutFace(measurement)),
-        _ => Ok(score),
-    }
-}
-
-fn failed(code: Code, what: &str, thresholds: &Thresholds, score: Score) -> Option<Detail> {
-    let verdict = thresholds.verdict(score)?;
-    Some(line(
-        code,
-        verdict,
-        format!("{what}: {}", thresholds.describe(score)),
-    ))
 }

@@ -1,11 +1,8 @@
 //! Profiles and thresholds: from scores to pass, warning, review and reject.
 //!
-//! This crate is pure: it sees no image, no model, no clock and does no IO, so that what a decision rests on can be
-//! read in one place and tested as a table. [`decide`] turns [`Evidence`] (two scores, the sizes of the faces and how
-//! they were photographed) into a [`Decision`] under a [`Profile`].
-//!
-//! Codes, texts, bounds and rounding are those of the HTTP contract, which follows the public documentation of the
-//! Kairos IDV API.
+//! This crate is pure: no image, no model, no clock, no IO. [`decide`] turns [`Evidence`] (two scores, the sizes of the faces
+//! and how they were photographed) into a [`Decision`] under a [`Profile`]. Codes, texts, thresholds and rounding are those of
+//! the HTTP contract, which follows the public documentation of the Kairos IDV API.
 //!
 //! ```
 //! use likeness_decision::{Evidence, Outcome, Profile, Score, decide};
@@ -38,8 +35,6 @@ mod thresholds;
 pub use decision::{Code, Decision, Detail, ImageRole, Outcome, Verdict};
 pub use evidence::{DecisionError, Evidence, MULTIPLE_FACES_AREA_RATIO, Measurement, decide};
 pub use profile::{MAX_NAME_LENGTH, Profile, ProfileError};
-pub use quality::{
-    AtLeast, AtMost, Finding, MeasuredFace, PoseWithin, Quality, QualityBoundError, QualityChecks,
-};
+pub use quality::{AtLeast, AtMost, Finding, MeasuredFace, PoseWithin, QualityBoundError, QualityChecks};
 pub use score::{NotAScore, Score};
 pub use thresholds::{Thresholds, ThresholdsError};

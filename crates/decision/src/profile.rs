@@ -7,7 +7,7 @@ use crate::{QualityBoundError, QualityChecks, Thresholds};
 /// How long the name of a profile may be, in bytes. It travels in form fields, logs and metrics.
 pub const MAX_NAME_LENGTH: usize = 64;
 
-/// The bounds of all checks, under a name that callers ask for.
+/// The bounds of all checks, under the name that requests use.
 ///
 /// In configuration, with all fields required except `quality` and what is in it (see [`QualityChecks`]):
 ///
@@ -45,9 +45,31 @@ impl TryFrom<Unchecked> for Profile {
 }
 
 impl Profile {
+    /// Names and thresholds, of the face match and of liveness, of the built-in profiles, from the most permissive to the
+    /// strictest. `optimal-v0` is the documented sample's. Of the others, the Kairos documentation states the reject
+    /// threshold of the face match of `permissive-v0`; the rest is the HTTP contract's. `strict-v0` rejects what
+    /// `optimal-v0` reviews.
+    const BUILTIN: [(&'static str, Thresholds, Thresholds); 3] = [
+        (
+            "permissive-v0",
+            Thresholds::builtin(0.30, 0.40),
+            Thresholds::builtin(0.30, 0.50),
+        ),
+        (
+            "optimal-v0",
+            Thresholds::builtin(0.40, 0.56),
+            Thresholds::builtin(0.40, 0.60),
+        ),
+        (
+            "strict-v0",
+            Thresholds::builtin(0.56, 0.70),
+            Thresholds::builtin(0.60, 0.80),
+        ),
+    ];
+
     /// The names of the built-in profiles, from the most permissive to the strictest. The Kairos documentation names
     /// them; `optimal-v0` is its default.
-    pub const BUILTIN_NAMES: [&'static str; 3] = ["permissive-v0", "optimal-v0", "strict-v0"];
+    pub const BUILTIN_NAMES: [&'static str; 3] = [Self::BUILTIN[0].0, Self::BUILTIN[1].0, Self::BUILTIN[2].0];
 
     /// A profile of the operator's own, with the default quality checks.
     ///
@@ -81,51 +103,31 @@ impl Profile {
         Ok(self)
     }
 
-    /// `permissive-v0`: face match 0.30 / 0.40, liveness 0.30 / 0.50. The Kairos documentation states the reject bound
-    /// of the face match; the others are the HTTP contract's.
-    #[must_use]
-    pub fn permissive_v0() -> Self {
-        Self {
-            name: Self::BUILTIN_NAMES[0].to_owned(),
-            face_match: Thresholds::builtin(0.30, 0.40),
-            liveness: Thresholds::builtin(0.30, 0.50),
-            quality: QualityChecks::default(),
-        }
-    }
-
-    /// `optimal-v0`, the default: face match 0.40 / 0.56, liveness 0.40 / 0.60, all from the documented sample.
+    /// `optimal-v0`, the default: face match 0.40 / 0.56, liveness 0.40 / 0.60.
     #[must_use]
     pub fn optimal_v0() -> Self {
-        Self {
-            name: Self::BUILTIN_NAMES[1].to_owned(),
-            face_match: Thresholds::builtin(0.40, 0.56),
-            liveness: Thresholds::builtin(0.40, 0.60),
-            quality: QualityChecks::default(),
-        }
-    }
-
-    /// `strict-v0`: face match 0.56 / 0.70, liveness 0.60 / 0.80. It rejects what `optimal-v0` reviews; the bounds are
-    /// the HTTP contract's.
-    #[must_use]
-    pub fn strict_v0() -> Self {
-        Self {
-            name: Self::BUILTIN_NAMES[2].to_owned(),
-            face_match: Thresholds::builtin(0.56, 0.70),
-            liveness: Thresholds::builtin(0.60, 0.80),
-            quality: QualityChecks::default(),
-        }
+        Self::of_builtin(&Self::BUILTIN[1])
     }
 
     /// The built-in profile of this name, if there is one. Names are compared as they are written.
     #[must_use]
     pub fn builtin(name: &str) -> Option<Self> {
-        [Self::permissive_v0, Self::optimal_v0, Self::strict_v0]
-            .into_iter()
-            .map(|profile| profile())
-            .find(|profile| profile.name == name)
+        Self::BUILTIN
+            .iter()
+            .find(|row| row.0 == name)
+            .map(Self::of_builtin)
     }
 
-    /// The name that callers ask for.
+    fn of_builtin(&(name, face_match, liveness): &(&str, Thresholds, Thresholds)) -> Self {
+        Self {
+            name: name.to_owned(),
+            face_match,
+            liveness,
+            quality: QualityChecks::default(),
+        }
+    }
+
+    /// The name that requests use.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name

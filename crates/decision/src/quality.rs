@@ -56,35 +56,57 @@ impl Finding {
     }
 }
 
-/// A check of a number that should not be too low.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct AtLeast {
-    /// Lower numbers are a finding.
-    pub below: f64,
-    /// The consequence.
-    pub verdict: Finding,
+/// Declares checks and, for each, what configuration writes of it, in which every field may be left out.
+macro_rules! checks {
+    ($($(#[$doc:meta])* $check:ident $name:literal $written:ident {
+        $($(#[$meaning:meta])* $bound:ident),+ $(,)?
+    })+) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+        pub struct $check {
+            $($(#[$meaning])* pub $bound: f64,)+
+            /// The consequence.
+            pub verdict: Finding,
+        }
+
+        #[derive(Default, Deserialize)]
+        #[serde(deny_unknown_fields, default, rename = $name)]
+        struct $written {
+            $($bound: Option<f64>,)+
+            verdict: Option<Finding>,
+        }
+
+        impl $written {
+            fn or(&self, default: $check) -> $check {
+                $check {
+                    $($bound: self.$bound.unwrap_or(default.$bound),)+
+                    verdict: self.verdict.unwrap_or(default.verdict),
+                }
+            }
+        }
+    )+};
 }
 
-/// A check of a number that should not be too high.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct AtMost {
-    /// Higher numbers are a finding.
-    pub above: f64,
-    /// The consequence.
-    pub verdict: Finding,
-}
-
-/// A check of a head's pose, in degrees to either side.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct PoseWithin {
-    /// A larger turn to the side is a finding.
-    pub yaw_above: f64,
-    /// A larger nod is a finding.
-    pub pitch_above: f64,
-    /// A larger turn in the plane of the image is a finding.
-    pub roll_above: f64,
-    /// The consequence.
-    pub verdict: Finding,
+checks! {
+    /// A check of a number that should not be too low.
+    AtLeast "AtLeast" WrittenAtLeast {
+        /// Lower numbers are a finding.
+        below,
+    }
+    /// A check of a number that should not be too high.
+    AtMost "AtMost" WrittenAtMost {
+        /// Higher numbers are a finding.
+        above,
+    }
+    /// A check of a head's pose, in degrees to either side.
+    PoseWithin "PoseWithin" WrittenPose {
+        /// A larger turn to the side is a finding.
+        yaw_above,
+        /// A larger nod is a finding.
+        pitch_above,
+        /// A larger turn in the plane of the image is a finding.
+        roll_above,
+    }
 }
 
 /// The quality checks of a profile, the same for selfie and photo except where they say otherwise.
@@ -121,23 +143,7 @@ pub struct QualityChecks {
 
 impl Default for QualityChecks {
     fn default() -> Self {
-        let verdict = Finding::Warning;
-        let at_least = |below| AtLeast { below, verdict };
-        let at_most = |above| AtMost { above, verdict };
-        Self {
-            small_face: at_least(32.0),
-            turned_face: PoseWithin {
-                yaw_above: 40.0,
-                pitch_above: 25.0,
-                roll_above: 15.0,
-                verdict,
-            },
-            blurred_face: at_least(0.5),
-            underexposed_face: at_least(0.25),
-            overexposed_face: at_most(0.2),
-            cut_face: at_least(0.9),
-            off_centre_face: at_most(0.65),
-        }
+        Self::all(Finding::Warning)
     }
 }
 
@@ -157,19 +163,27 @@ impl QualityChecks {
     /// Returns checks that are all off.
     #[must_use]
     pub fn off() -> Self {
-        let mut checks = Self::default();
-        for verdict in [
-            &mut checks.small_face.verdict,
-            &mut checks.turned_face.verdict,
-            &mut checks.blurred_face.verdict,
-            &mut checks.underexposed_face.verdict,
-            &mut checks.overexposed_face.verdict,
-            &mut checks.cut_face.verdict,
-            &mut checks.off_centre_face.verdict,
-        ] {
-            *verdict = Finding::Off;
+        Self::all(Finding::Off)
+    }
+
+    /// Returns the default bounds with this verdict for each.
+    fn all(verdict: Finding) -> Self {
+        let at_least = |below| AtLeast { below, verdict };
+        let at_most = |above| AtMost { above, verdict };
+        Self {
+            small_face: at_least(32.0),
+            turned_face: PoseWithin {
+                yaw_above: 40.0,
+                pitch_above: 25.0,
+                roll_above: 15.0,
+                verdict,
+            },
+            blurred_face: at_least(0.5),
+            underexposed_face: at_least(0.25),
+            overexposed_face: at_most(0.2),
+            cut_face: at_least(0.9),
+            off_centre_face: at_most(0.65),
         }
-        checks
     }
 
     /// Checks that every threshold is in its range.
@@ -203,98 +217,84 @@ impl QualityChecks {
 
     /// Returns the findings about one image, in the order of the codes.
     pub(crate) fn findings(&self, role: ImageRole, face: &MeasuredFace) -> Vec<Detail> {
-        let code = |selfie, photo| match role {
-            ImageRole::Selfie => selfie,
-            ImageRole::Photo => photo,
+        let distance = tenths(face.inter_eye_distance);
+        let (sharpness, brightness) = (share(face.sharpness), share(face.brightness));
+        let (glare, visible) = (share(face.overexposed_share), share(face.visible_share));
+        let off_centre = match role {
+            ImageRole::Selfie => share(face.off_centre),
+            ImageRole::Photo => 0.0,
         };
-        let Self {
-            small_face: small,
-            turned_face: turned,
-            blurred_face: blurred,
-            underexposed_face: under,
-            overexposed_face: over,
-            cut_face: cut,
-            off_centre_face: off_centre,
-        } = self;
-        let (distance, sharpness) = (tenths(face.inter_eye_distance), share(face.sharpness));
-        let (brightness, glare) = (share(face.brightness), share(face.overexposed_share));
-        let (visible, off) = (share(face.visible_share), share(face.off_centre));
-        let angles = turned.misses(face);
-        // Where the face is in a photo says nothing.
-        let is_off_centre = role == ImageRole::Selfie && off > off_centre.above;
         let checks = [
             (
-                code(Code::SmallFaceInSelfie, Code::SmallFaceInImage),
-                small.verdict,
-                distance < small.below,
-                format!(
-                    "Face too small in the {role} image: {distance} px between the eyes (actual) < {}",
-                    small.below
-                ),
+                [Code::SmallFaceInSelfie, Code::SmallFaceInImage],
+                "too small in",
+                self.small_face
+                    .failed(distance, format_args!("{distance} px between the eyes")),
             ),
             (
-                code(Code::TurnedFaceInSelfie, Code::TurnedFaceInImage),
-                turned.verdict,
-                !angles.is_empty(),
-                format!("Face turned away in the {role} image: {angles}"),
+                [Code::TurnedFaceInSelfie, Code::TurnedFaceInImage],
+                "turned away in",
+                self.turned_face.failed(face),
             ),
             (
-                code(Code::BlurredFaceInSelfie, Code::BlurredFaceInImage),
-                blurred.verdict,
-                sharpness < blurred.below,
-                format!(
-                    "Face blurred in the {role} image: sharpness {sharpness} (actual) < {}",
-                    blurred.below
-                ),
+                [Code::BlurredFaceInSelfie, Code::BlurredFaceInImage],
+                "blurred in",
+                self.blurred_face
+                    .failed(sharpness, format_args!("sharpness {sharpness}")),
             ),
             (
-                code(Code::UnderexposedFaceInSelfie, Code::UnderexposedFaceInImage),
-                under.verdict,
-                brightness < under.below,
-                format!(
-                    "Face underexposed in the {role} image: brightness {brightness} (actual) < {}",
-                    under.below
-                ),
+                [Code::UnderexposedFaceInSelfie, Code::UnderexposedFaceInImage],
+                "underexposed in",
+                self.underexposed_face
+                    .failed(brightness, format_args!("brightness {brightness}")),
             ),
             (
-                code(Code::OverexposedFaceInSelfie, Code::OverexposedFaceInImage),
-                over.verdict,
-                glare > over.above,
-                format!(
-                    "Face overexposed in the {role} image: {glare} of it too bright (actual) > {}",
-                    over.above
-                ),
+                [Code::OverexposedFaceInSelfie, Code::OverexposedFaceInImage],
+                "overexposed in",
+                self.overexposed_face
+                    .failed(glare, format_args!("{glare} of it too bright")),
             ),
             (
-                code(Code::CutFaceInSelfie, Code::CutFaceInImage),
-                cut.verdict,
-                visible < cut.below,
-                format!(
-                    "Face cut by the border of the {role} image: {visible} of it visible (actual) < {}",
-                    cut.below
-                ),
+                [Code::CutFaceInSelfie, Code::CutFaceInImage],
+                "cut by the border of",
+                self.cut_face
+                    .failed(visible, format_args!("{visible} of it visible")),
             ),
             (
-                Code::OffCentreFaceInSelfie,
-                off_centre.verdict,
-                is_off_centre,
-                format!(
-                    "Face far from the middle of the {role} image: {off} half sides away (actual) > {}",
-                    off_centre.above
-                ),
+                [Code::OffCentreFaceInSelfie; 2],
+                "far from the middle of",
+                self.off_centre_face
+                    .failed(off_centre, format_args!("{off_centre} half sides away")),
             ),
         ];
-        checks
-            .into_iter()
-            .filter(|(_, _, is_found, _)| *is_found)
-            .filter_map(|(code, finding, _, text)| Some(line(code, finding.verdict()?, text)))
-            .collect()
+        let details = checks.into_iter().filter_map(|([selfie, photo], what, failed)| {
+            let (finding, numbers) = failed?;
+            let code = if role == ImageRole::Selfie { selfie } else { photo };
+            let text = format!("Face {what} the {role} image: {numbers}");
+            Some(line(code, finding.verdict()?, text))
+        });
+        details.collect()
+    }
+}
+
+/// A failed check: its consequence, and the numbers that it follows from.
+type Failed = Option<(Finding, String)>;
+
+impl AtLeast {
+    fn failed(&self, actual: f64, shown: fmt::Arguments<'_>) -> Failed {
+        (actual < self.below).then(|| (self.verdict, format!("{shown} (actual) < {}", self.below)))
+    }
+}
+
+impl AtMost {
+    fn failed(&self, actual: f64, shown: fmt::Arguments<'_>) -> Failed {
+        (actual > self.above).then(|| (self.verdict, format!("{shown} (actual) > {}", self.above)))
     }
 }
 
 impl PoseWithin {
-    /// Returns every angle that is too large, with its threshold; empty where none is.
-    fn misses(&self, face: &MeasuredFace) -> String {
+    /// Lists every angle that is too large, with its threshold.
+    fn failed(&self, face: &MeasuredFace) -> Failed {
         let angles: Vec<String> = [
             ("yaw", face.yaw, self.yaw_above),
             ("pitch", face.pitch, self.pitch_above),
@@ -305,66 +305,26 @@ impl PoseWithin {
         .filter(|(_, actual, above)| actual > above)
         .map(|(name, actual, above)| format!("{name} {actual} degrees (actual) > {above}"))
         .collect();
-        angles.join(", ")
+        (!angles.is_empty()).then(|| (self.verdict, angles.join(", ")))
     }
 }
 
 impl MeasuredFace {
-    /// Returns the first number that is infinite or NaN.
-    pub(crate) fn impossible(&self) -> Option<(Quality, f64)> {
+    /// Returns the first number that is infinite or NaN, and which it is.
+    pub(crate) fn impossible(&self) -> Option<(&'static str, f64)> {
         [
-            (Quality::InterEyeDistance, self.inter_eye_distance),
-            (Quality::Yaw, self.yaw),
-            (Quality::Pitch, self.pitch),
-            (Quality::Roll, self.roll),
-            (Quality::Sharpness, self.sharpness),
-            (Quality::Brightness, self.brightness),
-            (Quality::OverexposedShare, self.overexposed_share),
-            (Quality::VisibleShare, self.visible_share),
-            (Quality::OffCentre, self.off_centre),
+            ("inter-eye distance", self.inter_eye_distance),
+            ("yaw", self.yaw),
+            ("pitch", self.pitch),
+            ("roll", self.roll),
+            ("sharpness", self.sharpness),
+            ("brightness", self.brightness),
+            ("overexposed share", self.overexposed_share),
+            ("visible share", self.visible_share),
+            ("distance from the middle", self.off_centre),
         ]
         .into_iter()
         .find(|(_, value)| !value.is_finite())
-    }
-}
-
-/// Which number of a [`MeasuredFace`] an error is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Quality {
-    /// [`MeasuredFace::inter_eye_distance`].
-    InterEyeDistance,
-    /// [`MeasuredFace::yaw`].
-    Yaw,
-    /// [`MeasuredFace::pitch`].
-    Pitch,
-    /// [`MeasuredFace::roll`].
-    Roll,
-    /// [`MeasuredFace::sharpness`].
-    Sharpness,
-    /// [`MeasuredFace::brightness`].
-    Brightness,
-    /// [`MeasuredFace::overexposed_share`].
-    OverexposedShare,
-    /// [`MeasuredFace::visible_share`].
-    VisibleShare,
-    /// [`MeasuredFace::off_centre`].
-    OffCentre,
-}
-
-impl fmt::Display for Quality {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::InterEyeDistance => "inter-eye distance",
-            Self::Yaw => "yaw",
-            Self::Pitch => "pitch",
-            Self::Roll => "roll",
-            Self::Sharpness => "sharpness",
-            Self::Brightness => "brightness",
-            Self::OverexposedShare => "overexposed share",
-            Self::VisibleShare => "visible share",
-            Self::OffCentre => "distance from the middle",
-        })
     }
 }
 
@@ -388,65 +348,13 @@ fn rounded(value: f64, steps: f64) -> f64 {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default, rename = "QualityChecks")]
 struct Unchecked {
-    small_face: PartAtLeast,
-    turned_face: PartPose,
-    blurred_face: PartAtLeast,
-    underexposed_face: PartAtLeast,
-    overexposed_face: PartAtMost,
-    cut_face: PartAtLeast,
-    off_centre_face: PartAtMost,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default, rename = "AtLeast")]
-struct PartAtLeast {
-    below: Option<f64>,
-    verdict: Option<Finding>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default, rename = "AtMost")]
-struct PartAtMost {
-    above: Option<f64>,
-    verdict: Option<Finding>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default, rename = "PoseWithin")]
-struct PartPose {
-    yaw_above: Option<f64>,
-    pitch_above: Option<f64>,
-    roll_above: Option<f64>,
-    verdict: Option<Finding>,
-}
-
-impl PartAtLeast {
-    fn or(&self, default: AtLeast) -> AtLeast {
-        AtLeast {
-            below: self.below.unwrap_or(default.below),
-            verdict: self.verdict.unwrap_or(default.verdict),
-        }
-    }
-}
-
-impl PartAtMost {
-    fn or(&self, default: AtMost) -> AtMost {
-        AtMost {
-            above: self.above.unwrap_or(default.above),
-            verdict: self.verdict.unwrap_or(default.verdict),
-        }
-    }
-}
-
-impl PartPose {
-    fn or(&self, default: PoseWithin) -> PoseWithin {
-        PoseWithin {
-            yaw_above: self.yaw_above.unwrap_or(default.yaw_above),
-            pitch_above: self.pitch_above.unwrap_or(default.pitch_above),
-            roll_above: self.roll_above.unwrap_or(default.roll_above),
-            verdict: self.verdict.unwrap_or(default.verdict),
-        }
-    }
+    small_face: WrittenAtLeast,
+    turned_face: WrittenPose,
+    blurred_face: WrittenAtLeast,
+    underexposed_face: WrittenAtLeast,
+    overexposed_face: WrittenAtMost,
+    cut_face: WrittenAtLeast,
+    off_centre_face: WrittenAtMost,
 }
 
 impl TryFrom<Unchecked> for QualityChecks {

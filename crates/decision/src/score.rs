@@ -1,6 +1,5 @@
 //! Scores.
 
-use std::cmp::Ordering;
 use std::fmt;
 
 /// How many steps there are from 0 to 1: the HTTP contract rounds scores to 4 decimals.
@@ -10,27 +9,28 @@ const STEPS: f64 = 10_000.0;
 /// in single precision sums to 1 within about 1e-7).
 const SLACK: f64 = 1e-6;
 
-/// How far below a half of a step a value may lie and still be rounded up, in steps. 0.55995 is a half as
-/// written, yet times 10,000 it is 5599.499999999999 in double precision. The rounding of such a product is below
-/// 1e-11 steps, and single-precision models tell scores apart by 1e-4 steps at best.
+/// How far below a half of a step a value may lie and still be rounded up, in steps: 0.55995 times 10,000 is
+/// 5599.499999999999 in double precision. Such an error is below 1e-11 steps; models differ by 1e-4 steps at best.
 const HALF_SLACK: f64 = 1e-9;
 
 /// A score from 0 to 1, rounded to 4 decimals.
 ///
 /// It is rounded here, once, so that a verdict rests on the number that the response shows. A value that is not
 /// finite cannot become a `Score`, so no comparison further on can be fooled by one.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Score(f64);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Score(
+    /// In steps.
+    u16,
+);
 
 impl Score {
     /// The lowest score; also shown for a score that could not be computed.
-    pub const ZERO: Self = Self(0.0);
+    pub const ZERO: Self = Self(0);
 
     /// The highest score.
-    pub const ONE: Self = Self(1.0);
+    pub const ONE: Self = Self(STEPS as u16);
 
-    /// Rounds a value to 4 decimals, halves upwards. Values outside of 0..=1 by no more than 1e-6 are taken as
-    /// 0 or 1.
+    /// Rounds a value to 4 decimals, halves upwards. Values outside of 0..=1 by at most 1e-6 become 0 or 1.
     ///
     /// # Errors
     /// [`NotAScore`] for NaN, an infinity, and what lies further outside.
@@ -40,63 +40,25 @@ impl Score {
             return Err(NotAScore(value));
         }
         let steps = (value.clamp(0.0, 1.0) * STEPS + 0.5 + HALF_SLACK).floor();
-        // Dividing last makes the result the double nearest to the decimal, so that it prints with 4 decimals at most
-        // and reads back as itself.
-        Ok(Self(steps / STEPS))
+        Ok(Self(steps as u16))
     }
 
     /// The score, 0..=1, the nearest double to a number of at most 4 decimals; never -0.0.
     #[must_use]
     pub fn value(self) -> f64 {
-        self.0
-    }
-}
-
-// Sound because the value is never NaN.
-impl Eq for Score {}
-
-impl Ord for Score {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0.total_cmp(&other.0)
-    }
-}
-
-impl PartialOrd for Score {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
+        // The quotient is the double nearest to the decimal: it prints with 4 decimals at most and reads back as itself.
+        f64::from(self.0) / STEPS
     }
 }
 
 impl fmt::Display for Score {
     /// Shortest form, always with a decimal point: `0.0`, `0.4803`, `1.0`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.0)
-    }
-}
-
-impl TryFrom<f64> for Score {
-    type Error = NotAScore;
-
-    fn try_from(value: f64) -> Result<Self, NotAScore> {
-        Self::new(value)
-    }
-}
-
-impl From<Score> for f64 {
-    fn from(score: Score) -> Self {
-        score.0
+        write!(f, "{:?}", self.value())
     }
 }
 
 /// A value that is no score: not finite, or outside of 0..=1.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[error("{0} is not a score: it must be a finite number from 0 to 1")]
-pub struct NotAScore(f64);
-
-impl NotAScore {
-    /// The value that was refused.
-    #[must_use]
-    pub fn value(self) -> f64 {
-        self.0
-    }
-}
+pub struct NotAScore(pub f64);

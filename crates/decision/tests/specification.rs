@@ -4,7 +4,7 @@
 
 use likeness_decision::{
     Code, Decision, DecisionError, Evidence, Finding, ImageRole, MeasuredFace, Measurement, Outcome, Profile,
-    Quality, QualityChecks, Score, Thresholds, Verdict, decide,
+    QualityChecks, Score, Thresholds, Verdict, decide,
 };
 
 /// One face in each image and two good scores: passes under every profile.
@@ -541,7 +541,7 @@ fn what_is_no_number_from_0_to_1_is_no_score() {
         100.0,
     ] {
         let refused = Score::new(value).unwrap_err();
-        assert_eq!(refused.value().to_bits(), value.to_bits());
+        assert_eq!(refused.0.to_bits(), value.to_bits());
     }
     assert_eq!(
         Score::new(f64::NAN).unwrap_err().to_string(),
@@ -794,16 +794,16 @@ fn findings_follow_the_other_lines_the_selfies_first() {
 #[test]
 fn quality_that_is_no_number_or_of_no_face_is_an_error() {
     type Change = fn(&mut MeasuredFace) -> &mut f64;
-    let numbers: [(Quality, Change); 9] = [
-        (Quality::InterEyeDistance, |face| &mut face.inter_eye_distance),
-        (Quality::Yaw, |face| &mut face.yaw),
-        (Quality::Pitch, |face| &mut face.pitch),
-        (Quality::Roll, |face| &mut face.roll),
-        (Quality::Sharpness, |face| &mut face.sharpness),
-        (Quality::Brightness, |face| &mut face.brightness),
-        (Quality::OverexposedShare, |face| &mut face.overexposed_share),
-        (Quality::VisibleShare, |face| &mut face.visible_share),
-        (Quality::OffCentre, |face| &mut face.off_centre),
+    let numbers: [(&str, Change); 9] = [
+        ("inter-eye distance", |face| &mut face.inter_eye_distance),
+        ("yaw", |face| &mut face.yaw),
+        ("pitch", |face| &mut face.pitch),
+        ("roll", |face| &mut face.roll),
+        ("sharpness", |face| &mut face.sharpness),
+        ("brightness", |face| &mut face.brightness),
+        ("overexposed share", |face| &mut face.overexposed_share),
+        ("visible share", |face| &mut face.visible_share),
+        ("distance from the middle", |face| &mut face.off_centre),
     ];
     // Also where the check is off: a number that is none says that something is broken.
     let off = Profile::optimal_v0().with_quality(QualityChecks::off()).unwrap();

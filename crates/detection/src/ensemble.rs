@@ -1,4 +1,4 @@
-//! Several detectors as one.
+//! The detectors of a pack, several as one.
 //!
 //! Every pass of a [search](crate::Search) is made by every detector. Detections of different detectors whose boxes
 //! overlap by more than `nms_iou` are one face: its box and landmarks are the means of theirs, weighted by weight times
@@ -8,77 +8,112 @@
 //! pack's first detector; within what one detector sees its own `nms_iou` counts.
 
 use likeness_imaging::{Image, Interrupt};
+use likeness_packs::{DetectorAdapter, DetectorModel, Pack};
+use likeness_runtime::Runtime;
 
-use crate::search::{self, Bounds, DOUBTFUL, suppress};
-use crate::{BoundingBox, DetectionError, Face, FaceDetector, Landmarks, Point, Search};
+use crate::grid::{Bounds, GridDetector};
+use crate::search::{self, DOUBTFUL, suppress};
+use crate::{BoundingBox, DetectionError, Face, FaceDetector, Point, Search, scrfd, yunet};
 
-/// A detector as part of an ensemble.
-pub(crate) trait Candidates: FaceDetector {
-    /// Its thresholds.
-    fn bounds(&self) -> Bounds;
-
-    /// Returns every candidate of one pass with at least this score, overlapping boxes included.
-    fn candidates_at(
-        &mut self,
-        image: &Image,
-        longest_side: u32,
-        score: f32,
-        interrupt: Interrupt<'_>,
-    ) -> Result<Vec<Face>, DetectionError>;
-}
-
-/// Several detectors whose detections are fused.
-pub(crate) struct DetectorEnsemble {
-    /// With their weights.
-    members: Vec<(f64, Box<dyn Candidates>)>,
+/// The detectors of a pack: one, or several whose detections are fused.
+#[derive(Debug)]
+pub struct Detectors {
+    members: Vec<GridDetector>,
     bounds: Bounds,
 }
 
-impl DetectorEnsemble {
-    pub(crate) fn new(members: Vec<(f64, Box<dyn Candidates>)>, bounds: Bounds) -> Self {
-        Self { members, bounds }
+impl Detectors {
+    /// Opens all detectors of a pack; `score_threshold` replaces the first one's, which counts for all.
+    ///
+    /// # Errors
+    /// As [`open_models`](Self::open_models).
+    pub fn open(
+        runtime: &Runtime,
+        pack: &Pack,
+        score_threshold: Option<f32>,
+    ) -> Result<Self, DetectionError> {
+        Self::open_models(runtime, pack, &pack.manifest().detectors, score_threshold)
     }
 
-    /// Returns a pass of every member, one after the other, which returns the faces of all passes so far.
+    /// Opens these detectors of a pack.
+    ///
+    /// # Errors
+    /// No detector at all, a model that the pack does not have, that ONNX Runtime refuses, or whose declared inputs and
+    /// outputs do not fit its adapter.
+    pub fn open_models(
+        runtime: &Runtime,
+        pack: &Pack,
+        models: &[DetectorModel],
+        score_threshold: Option<f32>,
+    ) -> Result<Self, DetectionError> {
+        let open = |model: &DetectorModel| {
+            let family = match model.adapter {
+                DetectorAdapter::Yunet => &yunet::FAMILY,
+                DetectorAdapter::Scrfd => &scrfd::FAMILY,
+                other => return Err(DetectionError::Unsupported(other)),
+            };
+            GridDetector::open(runtime, pack, model, family)
+        };
+        let members: Vec<GridDetector> = models.iter().map(open).collect::<Result<_, _>>()?;
+        let mut bounds = members.first().ok_or(DetectionError::NoModel)?.bounds();
+        bounds.score = score_threshold.unwrap_or(bounds.score);
+        Ok(Self { members, bounds })
+    }
+
+    /// One pass over the whole image, shrunk so that its longest side is at most `longest_side` pixels (never enlarged).
+    /// Faces come largest first.
+    ///
+    /// # Errors
+    /// [`DetectionError`] where a model fails.
+    pub fn detect_at(&mut self, image: &Image, longest_side: u32) -> Result<Vec<Face>, DetectionError> {
+        let score = self.bounds.score;
+        let candidates = self.passes(image, Interrupt::NEVER)(longest_side)?;
+        Ok(search::faces_of(candidates, score))
+    }
+
+    /// Returns a pass of every member, one after the other, which returns the faces of all passes so far, no face twice.
     fn passes<'a>(
         &'a mut self,
         image: &'a Image,
         interrupt: Interrupt<'a>,
     ) -> impl FnMut(u32) -> Result<Vec<Face>, DetectionError> + 'a {
         let Self { members, bounds } = self;
-        let weights: Vec<f64> = members.iter().map(|(weight, _)| *weight).collect();
+        let weights: Vec<f64> = members.iter().map(GridDetector::weight).collect();
         // The candidates of each: the same face may need different scales.
         let mut seen: Vec<Vec<Face>> = vec![Vec::new(); members.len()];
+        let score = DOUBTFUL.min(bounds.score);
         move |side| {
-            for ((_, member), seen) in members.iter_mut().zip(&mut seen) {
-                seen.extend(member.candidates_at(image, side, DOUBTFUL.min(bounds.score), interrupt)?);
+            for (member, seen) in members.iter_mut().zip(&mut seen) {
+                seen.extend(member.candidates_at(image, side, score, interrupt)?);
                 *seen = suppress(std::mem::take(seen), member.bounds().iou);
             }
-            Ok(fuse(&seen, &weights, bounds.iou))
+            Ok(match seen.as_slice() {
+                [only] => only.clone(),
+                several => fuse(several, &weights, bounds.iou),
+            })
         }
     }
 }
 
-impl FaceDetector for DetectorEnsemble {
+impl FaceDetector for Detectors {
     fn detect(
         &mut self,
         image: &Image,
         search: Search,
         interrupt: Interrupt<'_>,
     ) -> Result<Vec<Face>, DetectionError> {
-        let bounds = self.bounds;
-        search::run_with(image, search, bounds, self.passes(image, interrupt))
+        let score = self.bounds.score;
+        search::run(image, search, score, self.passes(image, interrupt))
     }
 
     fn first_pass(&mut self, image: &Image) -> Result<Option<Vec<Face>>, DetectionError> {
-        let bounds = self.bounds;
-        search::first_pass(image, bounds, self.passes(image, Interrupt::NEVER))
+        let score = self.bounds.score;
+        search::first_pass(image, score, self.passes(image, Interrupt::NEVER))
     }
 }
 
 /// Faces of several detectors as one list; `seen` and `weights` are in the same order, weights above 0.
-pub(crate) fn fuse(seen: &[Vec<Face>], weights: &[f64], iou: f32) -> Vec<Face> {
-    let total: f64 = weights.iter().sum();
+fn fuse(seen: &[Vec<Face>], weights: &[f64], iou: f32) -> Vec<Face> {
     let mut detections: Vec<(usize, Face)> = seen
         .iter()
         .enumerate()
@@ -89,50 +124,38 @@ pub(crate) fn fuse(seen: &[Vec<Face>], weights: &[f64], iou: f32) -> Vec<Face> {
     let mut groups: Vec<Vec<(usize, Face)>> = Vec::new();
     for (detector, face) in detections {
         let home = groups.iter_mut().find(|group| {
-            let overlaps = |first: &(usize, Face)| first.1.bounding_box.iou(&face.bounding_box) > iou;
-            group.first().is_some_and(overlaps) && group.iter().all(|(other, _)| *other != detector)
+            group[0].1.bounding_box.iou(&face.bounding_box) > iou
+                && group.iter().all(|(other, _)| *other != detector)
         });
         match home {
             Some(group) => group.push((detector, face)),
             None => groups.push(vec![(detector, face)]),
         }
     }
-    let fused = groups
-        .iter()
-        .map(|group| fused_face(group, weights, total))
-        .collect();
-    suppress(fused, iou)
+    suppress(
+        groups.iter().map(|group| fused_face(group, weights)).collect(),
+        iou,
+    )
 }
 
-fn fused_face(group: &[(usize, Face)], weights: &[f64], total: f64) -> Face {
-    let weight_of = |detector: usize| weights.get(detector).copied().unwrap_or_default();
-    let scored: f64 = group
-        .iter()
-        .map(|(detector, face)| weight_of(*detector) * f64::from(face.score))
-        .sum();
+fn fused_face(group: &[(usize, Face)], weights: &[f64]) -> Face {
+    let weighted = |(detector, face): &(usize, Face)| weights[*detector] * f64::from(face.score);
+    let scored: f64 = group.iter().map(weighted).sum();
     // Of faces without any score the weights alone count.
-    let share = |(detector, face): &(usize, Face)| {
+    let weight = |member: &(usize, Face)| {
         if scored > 0.0 {
-            weight_of(*detector) * f64::from(face.score) / scored
+            weighted(member)
         } else {
-            weight_of(*detector) / group.iter().map(|(other, _)| weight_of(*other)).sum::<f64>()
+            weights[member.0]
         }
     };
+    let total: f64 = group.iter().map(weight).sum();
     let mean = |value: &dyn Fn(&Face) -> f32| -> f32 {
-        let sum: f64 = group
+        let values = group
             .iter()
-            .map(|member| share(member) * f64::from(value(&member.1)))
-            .sum();
-        sum as f32
+            .map(|member| weight(member) / total * f64::from(value(&member.1)));
+        values.sum::<f64>() as f32
     };
-    let mut landmarks = Landmarks::default();
-    for (index, landmark) in landmarks.iter_mut().enumerate() {
-        let at = |face: &Face| face.landmarks.get(index).copied().unwrap_or_default();
-        *landmark = Point {
-            x: mean(&|face| at(face).x),
-            y: mean(&|face| at(face).y),
-        };
-    }
     Face {
         bounding_box: BoundingBox {
             x: mean(&|face| face.bounding_box.x),
@@ -140,8 +163,11 @@ fn fused_face(group: &[(usize, Face)], weights: &[f64], total: f64) -> Face {
             width: mean(&|face| face.bounding_box.width),
             height: mean(&|face| face.bounding_box.height),
         },
-        score: (scored / total) as f32,
-        landmarks,
+        score: (scored / weights.iter().sum::<f64>()) as f32,
+        landmarks: std::array::from_fn(|index| Point {
+            x: mean(&|face| face.landmarks[index].x),
+            y: mean(&|face| face.landmarks[index].y),
+        }),
     }
 }
 

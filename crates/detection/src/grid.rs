@@ -1,16 +1,14 @@
 //! One pass of a network over an image at a scale: shrinking, tiling, padding, running, and back to the image's pixels. The
 //! meaning of the outputs is up to the family of networks.
 
-use std::marker::PhantomData;
+use std::borrow::Cow;
 
 use likeness_face::write_input;
-use likeness_imaging::{self as imaging, Image, Interrupt, PixelRect};
-use likeness_packs::{DetectorAdapter, DetectorModel, Pack, Preprocessing};
+use likeness_imaging::{Image, Interrupt, PixelRect, crop_resize_bilinear, pad_to, shrink_area};
+use likeness_packs::{DetectorModel, Pack};
 use likeness_runtime::{Adapter, Misfit, ModelSession, Outputs, Runtime, TensorSpec};
 
-use crate::ensemble::Candidates;
-use crate::search::{self, Bounds, DOUBTFUL, Search, suppress};
-use crate::{DetectionError, Face, FaceDetector, Point, largest_first};
+use crate::{BoundingBox, DetectionError, Face, Point};
 
 /// Both sides of the input must be multiples of the largest stride.
 const INPUT_MULTIPLE: u32 = 32;
@@ -25,175 +23,123 @@ const TILE_OVERLAP: u32 = 160;
 /// What an input of a fixed size may measure: smaller ones would cut the largest pass into hundreds of tiles.
 const FIXED_SIDES: std::ops::RangeInclusive<usize> = 320..=2560;
 
+/// Cell sizes of the three levels of every family, in pixels of the network's input.
+pub(crate) const STRIDES: [u32; 3] = [8, 16, 32];
+
 /// A family of networks whose outputs are cells of grids over their input.
-pub trait GridFamily: Send + 'static {
-    /// The family as manifests name it.
-    const ADAPTER: DetectorAdapter;
-    /// The same, for messages.
-    const NAMES: Adapter;
-
+#[derive(Debug)]
+pub(crate) struct Family {
+    /// Its name, for messages.
+    pub(crate) adapter: Adapter,
     /// Checks that a model's outputs, as it declares them, can be those of the family.
-    ///
-    /// # Errors
-    /// [`Misfit`] where they cannot.
-    fn check(outputs: &[TensorSpec]) -> Result<(), Misfit>;
+    pub(crate) check: fn(&[TensorSpec]) -> Result<(), Misfit>,
+    /// Reads the numbers of the grid of a stride; fails where the outputs are not those of the family.
+    pub(crate) level: for<'a> fn(u32, &'a Outputs<'_>, &View) -> Result<Level<'a>, DetectionError>,
+    /// Where the box of a cell's four numbers lies, by its column and row.
+    pub(crate) place: fn(&Level<'_>, &View, [f32; 2], [f32; 4]) -> BoundingBox,
+}
 
-    /// Adds the cells at or above a score as faces in the image's pixels.
-    ///
-    /// # Errors
-    /// [`DetectionError`] where the outputs are not those of the family.
-    fn decode(
-        outputs: &Outputs<'_>,
-        view: &View,
-        score: f32,
-        faces: &mut Vec<Face>,
-    ) -> Result<(), DetectionError>;
+/// The numbers of a grid.
+pub(crate) struct Level<'a> {
+    /// Cell size in pixels of the network's input.
+    pub(crate) stride: u32,
+    /// Anchors in each cell. Each has a score, four numbers of a box, and the offsets of the landmarks from the cell's
+    /// upper left corner, in cells.
+    pub(crate) anchors: u32,
+    pub(crate) scores: Cow<'a, [f32]>,
+    pub(crate) boxes: &'a [f32],
+    pub(crate) landmarks: &'a [f32],
+}
+
+impl Level<'_> {
+    /// Returns the anchors at or above a score as faces in the image's pixels.
+    pub(crate) fn faces(&self, family: &Family, view: &View, threshold: f32) -> Vec<Face> {
+        let (columns, _) = view.cells(self.stride);
+        let stride = self.stride as f32;
+        let numbers = self
+            .boxes
+            .as_chunks()
+            .0
+            .iter()
+            .zip(self.landmarks.as_chunks::<10>().0);
+        (0u32..)
+            .zip(self.scores.iter().zip(numbers))
+            // NaN is not a face either.
+            .filter(|(_, (score, _))| **score >= threshold)
+            .map(|(anchor, (score, (bounds, offsets)))| {
+                let cell = anchor / self.anchors;
+                let [column, row] = [cell % columns, cell / columns].map(|number| number as f32);
+                Face {
+                    bounding_box: (family.place)(self, view, [column, row], *bounds),
+                    score: score.clamp(0.0, 1.0),
+                    landmarks: std::array::from_fn(|index| {
+                        let (x, y) = (offsets[2 * index], offsets[2 * index + 1]);
+                        view.point((column + x) * stride, (row + y) * stride)
+                    }),
+                }
+            })
+            .collect()
+    }
+}
+
+/// The thresholds of a face, and of the same face.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Candidates below this score are no faces.
+    pub(crate) score: f32,
+    /// Of two boxes that overlap by more than this the weaker is dropped.
+    pub(crate) iou: f32,
 }
 
 /// A detector of a family on one session.
 #[derive(Debug)]
-pub struct GridDetector<F> {
+pub(crate) struct GridDetector {
     session: ModelSession,
-    preprocessing: Preprocessing,
+    family: &'static Family,
+    model: DetectorModel,
     /// Size that every input has, in pixels; `None` for a side that is free.
     width: Option<u32>,
     height: Option<u32>,
-    bounds: Bounds,
     input: Vec<f32>,
-    family: PhantomData<F>,
 }
 
-impl<F: GridFamily> GridDetector<F> {
-    /// Opens the first detector of this family in a pack.
-    ///
-    /// # Errors
-    /// A pack without one, a model that ONNX Runtime refuses, or one that does not fit the family.
-    pub fn open(runtime: &Runtime, pack: &Pack) -> Result<Self, DetectionError> {
-        let mut detectors = pack.manifest().detectors.iter();
-        let model = detectors
-            .find(|model| model.adapter == F::ADAPTER)
-            .ok_or(DetectionError::NoModel)?;
-        Self::open_model(runtime, pack, model)
-    }
-
-    /// Opens this detector of a pack.
-    ///
-    /// # Errors
-    /// A model that the pack does not have, that ONNX Runtime refuses, or that by its declared inputs and outputs does not
-    /// fit the family.
-    pub fn open_model(runtime: &Runtime, pack: &Pack, model: &DetectorModel) -> Result<Self, DetectionError> {
+impl GridDetector {
+    /// Opens a detector of a pack.
+    pub(crate) fn open(
+        runtime: &Runtime,
+        pack: &Pack,
+        model: &DetectorModel,
+        family: &'static Family,
+    ) -> Result<Self, DetectionError> {
         let session = runtime.open(&model.model, pack.model(&model.model)?)?;
         let (width, height) = fixed_size(&session)
-            .and_then(|size| F::check(session.outputs()).map(|()| size))
-            .map_err(|misfit| F::NAMES.misfit(session.name(), misfit))?;
+            .and_then(|size| (family.check)(session.outputs()).map(|()| size))
+            .map_err(|misfit| family.adapter.misfit(session.name(), misfit))?;
         Ok(Self {
             session,
-            preprocessing: model.input,
+            family,
+            model: model.clone(),
             width,
             height,
-            bounds: Bounds {
-                score: model.score_threshold,
-                iou: model.nms_iou,
-            },
             input: Vec::new(),
-            family: PhantomData,
         })
     }
 
-    /// The same detector with another lowest score of a face, 0..=1.
-    #[must_use]
-    pub fn with_score_threshold(mut self, score: f32) -> Self {
-        self.bounds.score = score;
-        self
+    pub(crate) fn weight(&self) -> f64 {
+        self.model.weight
     }
 
-    /// One pass of the network over the whole image, shrunk by area averaging so that its longest side is at most
-    /// `longest_side` pixels (never enlarged), padded with black on the right and at the bottom. Faces come largest
-    /// first.
-    ///
-    /// # Errors
-    /// [`DetectionError`] where the model fails.
-    pub fn detect_at(&mut self, image: &Image, longest_side: u32) -> Result<Vec<Face>, DetectionError> {
-        let candidates = self.candidates_at(image, longest_side, self.bounds.score, Interrupt::NEVER)?;
-        let mut faces = suppress(candidates, self.bounds.iou);
-        largest_first(&mut faces);
-        Ok(faces)
-    }
-
-    /// The candidates of an image that has its final scale: in one run of the network, or in tiles where it is large.
-    fn candidates_of(
-        &mut self,
-        small: &Image,
-        frame: &Frame,
-        score: f32,
-        interrupt: Interrupt<'_>,
-    ) -> Result<Vec<Face>, DetectionError> {
-        interrupt.check()?;
-        let (rows, columns) = (
-            tiles(small.height(), self.height.unwrap_or(LARGEST_TILE)),
-            tiles(small.width(), self.width.unwrap_or(LARGEST_TILE)),
-        );
-        if rows.len() == 1 && columns.len() == 1 {
-            return self.run(small, frame, score);
+    pub(crate) fn bounds(&self) -> Bounds {
+        Bounds {
+            score: self.model.score_threshold,
+            iou: self.model.nms_iou,
         }
-        let mut faces = Vec::new();
-        for &(top, height) in &rows {
-            for &(left, width) in &columns {
-                let rect = PixelRect {
-                    left,
-                    top,
-                    width,
-                    height,
-                };
-                interrupt.check()?;
-                // To its own size: a copy.
-                let tile = imaging::crop_resize_bilinear(small, rect, width, height);
-                faces.extend(self.run(
-                    &tile,
-                    &Frame {
-                        left: left as f32,
-                        top: top as f32,
-                        ..*frame
-                    },
-                    score,
-                )?);
-            }
-        }
-        Ok(faces)
     }
 
-    fn run(&mut self, tile: &Image, frame: &Frame, score: f32) -> Result<Vec<Face>, DetectionError> {
-        let (width, height) = (
-            self.width
-                .unwrap_or_else(|| tile.width().next_multiple_of(INPUT_MULTIPLE)),
-            self.height
-                .unwrap_or_else(|| tile.height().next_multiple_of(INPUT_MULTIPLE)),
-        );
-        let padded = imaging::pad_to(tile, width, height);
-        self.input.resize(3 * width as usize * height as usize, 0.0);
-        write_input(&padded, &self.preprocessing, &mut self.input);
-        let shape = [1, 3, height as usize, width as usize];
-        let outputs = self.session.run_slice(shape, &self.input)?;
-        let view = View {
-            width,
-            height,
-            frame: *frame,
-        };
-        let mut faces = Vec::new();
-        F::decode(&outputs, &view, score, &mut faces)?;
-        faces.retain(|face| {
-            face.is_finite() && face.bounding_box.width > 0.0 && face.bounding_box.height > 0.0
-        });
-        Ok(faces)
-    }
-}
-
-impl<F: GridFamily> Candidates for GridDetector<F> {
-    fn bounds(&self) -> Bounds {
-        self.bounds
-    }
-
-    fn candidates_at(
+    /// Returns every candidate of at least this score, overlapping boxes included, that the network sees in the whole image,
+    /// shrunk by area averaging so that its longest side is at most `longest_side` pixels (never enlarged), padded with black
+    /// on the right and at the bottom; in one run, or in tiles where it is still large.
+    pub(crate) fn candidates_at(
         &mut self,
         image: &Image,
         longest_side: u32,
@@ -202,52 +148,74 @@ impl<F: GridFamily> Candidates for GridDetector<F> {
     ) -> Result<Vec<Face>, DetectionError> {
         interrupt.check()?;
         let ratio = f64::from(longest_side) / f64::from(image.width().max(image.height()));
-        if ratio >= 1.0 {
-            return self.candidates_of(image, &Frame::of(image, image), score, interrupt);
-        }
         let shrunk = |side: u32| ((f64::from(side) * ratio).round() as u32).max(1);
-        let small = imaging::shrink_area(image, shrunk(image.width()), shrunk(image.height()));
-        self.candidates_of(&small, &Frame::of(&small, image), score, interrupt)
+        let smaller =
+            (ratio < 1.0).then(|| shrink_area(image, shrunk(image.width()), shrunk(image.height())));
+        let small = smaller.as_ref().unwrap_or(image);
+        let view = View::of(small, image);
+        let rows = tiles(small.height(), self.height.unwrap_or(LARGEST_TILE));
+        let columns = tiles(small.width(), self.width.unwrap_or(LARGEST_TILE));
+        if rows.len() == 1 && columns.len() == 1 {
+            interrupt.check()?;
+            return self.run(small, view, score);
+        }
+        let mut faces = Vec::new();
+        for &(top, height) in &rows {
+            for &(left, width) in &columns {
+                interrupt.check()?;
+                let rect = PixelRect {
+                    left,
+                    top,
+                    width,
+                    height,
+                };
+                // To its own size: a copy.
+                let tile = crop_resize_bilinear(small, rect, width, height);
+                let (left, top) = (left as f32, top as f32);
+                faces.extend(self.run(&tile, View { left, top, ..view }, score)?);
+            }
+        }
+        Ok(faces)
     }
-}
 
-impl<F: GridFamily> FaceDetector for GridDetector<F> {
-    fn detect(
-        &mut self,
-        image: &Image,
-        search: Search,
-        interrupt: Interrupt<'_>,
-    ) -> Result<Vec<Face>, DetectionError> {
-        let bounds = self.bounds;
-        search::run(image, search, bounds, |side| {
-            self.candidates_at(image, side, DOUBTFUL.min(bounds.score), interrupt)
-        })
-    }
-
-    fn first_pass(&mut self, image: &Image) -> Result<Option<Vec<Face>>, DetectionError> {
-        let bounds = self.bounds;
-        search::first_pass(image, bounds, |side| {
-            let score = DOUBTFUL.min(bounds.score);
-            let candidates = self.candidates_at(image, side, score, Interrupt::NEVER)?;
-            Ok(suppress(candidates, bounds.iou))
-        })
+    /// Runs the network on a tile as it is. Of the view, the size is set here.
+    fn run(&mut self, tile: &Image, view: View, score: f32) -> Result<Vec<Face>, DetectionError> {
+        let side = |fixed: Option<u32>, side: u32| fixed.unwrap_or(side.next_multiple_of(INPUT_MULTIPLE));
+        let (width, height) = (side(self.width, tile.width()), side(self.height, tile.height()));
+        let padded = pad_to(tile, width, height);
+        self.input.resize(padded.as_rgb8().len(), 0.0);
+        write_input(&padded, &self.model.input, &mut self.input);
+        let shape = [1, 3, height as usize, width as usize];
+        let outputs = self.session.run(shape, &self.input)?;
+        let view = View {
+            width,
+            height,
+            ..view
+        };
+        let mut faces = Vec::new();
+        for stride in STRIDES {
+            let level = (self.family.level)(stride, &outputs, &view)?;
+            faces.extend(level.faces(self.family, &view, score));
+        }
+        faces.retain(|face| {
+            face.is_finite() && face.bounding_box.width > 0.0 && face.bounding_box.height > 0.0
+        });
+        Ok(faces)
     }
 }
 
 /// Width and height that every input must have, where the model says so.
 fn fixed_size(session: &ModelSession) -> Result<(Option<u32>, Option<u32>), Misfit> {
     let input = session.image_input(None)?;
-    let side = |side: Option<usize>| match side {
-        None => Ok(None),
-        Some(side) if FIXED_SIDES.contains(&side) && side.is_multiple_of(INPUT_MULTIPLE as usize) => {
-            Ok(Some(side as u32))
-        }
-        Some(_) => Err(Misfit::new(
-            "an input of any size, or of one of 320 to 2560 pixels a side that is a multiple of 32",
-            likeness_runtime::listed(session.inputs()),
-        )),
-    };
-    Ok((side(input.width)?, side(input.height)?))
+    let fits = |side: &usize| FIXED_SIDES.contains(side) && side.is_multiple_of(INPUT_MULTIPLE as usize);
+    if [input.width, input.height].iter().flatten().all(fits) {
+        let side = |side: usize| side as u32;
+        return Ok((input.width.map(side), input.height.map(side)));
+    }
+    Err(Misfit::new(
+        "an input of any size, or of one of 320 to 2560 pixels a side that is a multiple of 32",
+        likeness_runtime::listed(session.inputs()),
+    ))
 }
 
 /// Splits a side into pieces `(begin, length)` of at most `longest` that overlap by at least [`TILE_OVERLAP`], or by a
@@ -264,27 +232,12 @@ fn tiles(side: u32, longest: u32) -> Vec<(u32, u32)> {
         .collect()
 }
 
-/// The input of a network: its size, and where it lies in the image.
+/// The input of a network, and where it lies in the image.
 #[derive(Debug, Clone, Copy)]
-pub struct View {
-    /// Pixels from left to right, a multiple of 32.
+pub(crate) struct View {
+    /// Size of the input in pixels.
     pub(crate) width: u32,
-    /// Pixels from top to bottom, likewise.
     pub(crate) height: u32,
-    /// Where it lies.
-    pub(crate) frame: Frame,
-}
-
-impl View {
-    /// Columns and rows of the grid of a stride.
-    pub(crate) fn cells(&self, stride: u32) -> (u32, u32) {
-        (self.width / stride, self.height / stride)
-    }
-}
-
-/// Where the network's input lies in the image.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Frame {
     /// Left and top edge of the input, in pixels of the shrunk image.
     pub(crate) left: f32,
     pub(crate) top: f32,
@@ -293,15 +246,22 @@ pub(crate) struct Frame {
     pub(crate) scale_y: f32,
 }
 
-impl Frame {
-    pub(crate) fn of(small: &Image, image: &Image) -> Self {
+impl View {
+    fn of(small: &Image, image: &Image) -> Self {
         let scale = |small: u32, side: u32| (f64::from(side) / f64::from(small)) as f32;
         Self {
+            width: small.width(),
+            height: small.height(),
             left: 0.0,
             top: 0.0,
             scale_x: scale(small.width(), image.width()),
             scale_y: scale(small.height(), image.height()),
         }
+    }
+
+    /// Columns and rows of the grid of a stride.
+    pub(crate) fn cells(&self, stride: u32) -> (u32, u32) {
+        (self.width / stride, self.height / stride)
     }
 
     /// A point of the network's input in pixels of the image.
@@ -339,10 +299,10 @@ mod tests {
         let image = |width: u32, height: u32| {
             Image::from_rgb8(width, height, vec![0; (width * height * 3) as usize]).unwrap()
         };
-        let frame = Frame {
+        let view = View {
             left: 10.0,
-            ..Frame::of(&image(50, 20), &image(200, 100))
+            ..View::of(&image(50, 20), &image(200, 100))
         };
-        assert_eq!(frame.point(15.0, 10.0), Point { x: 100.0, y: 50.0 });
+        assert_eq!(view.point(15.0, 10.0), Point { x: 100.0, y: 50.0 });
     }
 }

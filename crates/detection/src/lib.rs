@@ -1,7 +1,7 @@
 //! Face detection for Likeness: the trait [`FaceDetector`], and YuNet and SCRFD behind it, alone or as an ensemble.
 //!
 //! ```no_run
-//! use likeness_detection::{Search, open};
+//! use likeness_detection::{Detectors, FaceDetector, Search};
 //! use likeness_imaging::{Interrupt, ImageLimits, decode};
 //! use likeness_packs::{DEFAULT_PACK, StoreSearch};
 //! use likeness_runtime::{LibrarySearch, Provider, Runtime};
@@ -9,7 +9,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let runtime = Runtime::load(&LibrarySearch::new(), Provider::Cpu)?;
 //! let pack = StoreSearch::new().find()?.load(DEFAULT_PACK)?;
-//! let mut detector = open(&runtime, &pack, None)?;
+//! let mut detector = Detectors::open(&runtime, &pack, None)?;
 //! let image = decode(&std::fs::read("group.jpg")?, &ImageLimits::default())?;
 //! for face in detector.detect(&image, Search::Thorough, Interrupt::NEVER)? {
 //!     println!("{:?}", face.bounding_box);
@@ -19,22 +19,18 @@
 //! ```
 
 mod ensemble;
-mod error;
 mod grid;
-mod open;
 mod scrfd;
 mod search;
 mod yunet;
 
-use likeness_imaging::{Image, Interrupt};
+use likeness_imaging::{Image, Interrupt, Interrupted};
+use likeness_packs::{DetectorAdapter, PackError};
+use likeness_runtime::RuntimeError;
 
-pub use error::DetectionError;
-pub use grid::GridDetector;
+pub use ensemble::Detectors;
 pub use likeness_face::{BoundingBox, Face, Landmarks, Point, largest_first};
-pub use open::{open, open_model};
-pub use scrfd::Scrfd;
 pub use search::{FIRST_PASS_SIDE, Search};
-pub use yunet::YuNet;
 
 /// Detects faces. Implementations may keep buffers, so a detector is used by one thread at a time.
 pub trait FaceDetector: Send {
@@ -61,4 +57,38 @@ pub trait FaceDetector: Send {
     fn first_pass(&mut self, _image: &Image) -> Result<Option<Vec<Face>>, DetectionError> {
         Ok(None)
     }
+}
+
+/// The errors of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DetectionError {
+    /// The pack has no usable detector: correct the configuration.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// The pack has no detector of this family: correct the pack.
+    #[error("the pack has no detector of this family")]
+    NoModel,
+    /// An adapter that this crate does not know: correct the pack.
+    #[error("detector adapter {0:?} is not supported")]
+    Unsupported(DetectorAdapter),
+    /// The model cannot be opened or run: environment or bug.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The model's output has another shape than its adapter expects: correct the pack.
+    #[error("the detector's output '{output}' has {found} numbers instead of {expected}")]
+    OutputShape {
+        /// Name of the output.
+        output: String,
+        /// How many numbers it should have.
+        expected: usize,
+        /// How many it has.
+        found: usize,
+    },
+    /// The interrupt was due before the search had ended.
+    #[error("the search for faces was interrupted: its deadline has passed, or it was cancelled")]
+    Interrupted(#[from] Interrupted),
+    /// A detector from outside of this crate failed.
+    #[error("the detector failed: {0}")]
+    Other(Box<dyn std::error::Error + Send + Sync>),
 }

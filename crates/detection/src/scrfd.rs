@@ -7,15 +7,12 @@
 //! order, and in whether there is a dimension for the batch, so outputs are told apart by their last dimension and by how
 //! many anchors they have.
 
-use likeness_packs::DetectorAdapter;
-use likeness_runtime::{Adapter, Misfit, Outputs, TensorSpec, listed, shape_text};
-use ndarray::ArrayViewD;
+use std::borrow::Cow;
 
-use crate::grid::{GridDetector, GridFamily, View};
-use crate::{BoundingBox, DetectionError, Face, Landmarks};
+use likeness_runtime::{Adapter, Misfit, Outputs, Tensor, TensorSpec, listed, shape_text};
 
-/// Cell sizes of the three levels, in pixels of the network's input.
-const STRIDES: [u32; 3] = [8, 16, 32];
+use crate::grid::{Family, Level, STRIDES, View};
+use crate::{BoundingBox, DetectionError};
 
 /// Anchors in each cell.
 const ANCHORS: u32 = 2;
@@ -28,61 +25,39 @@ const LANDMARKS: usize = 10;
 /// By how much a score may lie outside of 0..=1: half-precision sigmoids are off by less.
 const SCORE_TOLERANCE: f32 = 1e-3;
 
-/// SCRFD on one session.
-pub type Scrfd = GridDetector<ScrfdFamily>;
-
-/// The outputs of an SCRFD.
-#[derive(Debug, Clone, Copy)]
-pub enum ScrfdFamily {}
-
-impl GridFamily for ScrfdFamily {
-    const ADAPTER: DetectorAdapter = DetectorAdapter::Scrfd;
-    const NAMES: Adapter = Adapter {
+pub(crate) static FAMILY: Family = Family {
+    adapter: Adapter {
         role: "detector",
         name: "scrfd",
-    };
+    },
+    check,
+    level,
+    place,
+};
 
-    fn check(outputs: &[TensorSpec]) -> Result<(), Misfit> {
-        let numbers = |output: &TensorSpec| output.shape.last().copied().flatten();
-        let of = |wanted: usize| {
-            outputs
-                .iter()
-                .filter(move |output| numbers(output) == Some(wanted))
-        };
-        let unknown = outputs.iter().filter(|output| numbers(output).is_none()).count();
-        // Scores and distances alone are six outputs.
-        if of(LANDMARKS).count() == 0 && (unknown == 0 || outputs.len() == 2 * STRIDES.len()) {
-            return Err(without_landmarks(listed(outputs)));
-        }
-        let counted = [SCORE, DISTANCES, LANDMARKS].map(|kind| of(kind).count());
-        let fits = outputs.iter().all(TensorSpec::is_f32)
-            && outputs.len() == 3 * STRIDES.len()
-            && counted.iter().all(|&count| count <= STRIDES.len())
-            && counted.iter().sum::<usize>() + unknown == outputs.len();
-        if fits {
-            Ok(())
-        } else {
-            Err(Misfit::new(
-                "9 outputs of f32, [anchors,1], [anchors,4] and [anchors,10] for strides 8, 16 and 32",
-                listed(outputs),
-            ))
-        }
+fn check(outputs: &[TensorSpec]) -> Result<(), Misfit> {
+    let numbers: Vec<Option<usize>> = outputs
+        .iter()
+        .map(|output| output.shape.last().copied().flatten())
+        .collect();
+    let count = |wanted: Option<usize>| numbers.iter().filter(|found| **found == wanted).count();
+    let unknown = count(None);
+    // Scores and distances alone are six outputs.
+    if count(Some(LANDMARKS)) == 0 && (unknown == 0 || outputs.len() == 2 * STRIDES.len()) {
+        return Err(without_landmarks(listed(outputs)));
     }
-
-    fn decode(
-        outputs: &Outputs<'_>,
-        view: &View,
-        score: f32,
-        faces: &mut Vec<Face>,
-    ) -> Result<(), DetectionError> {
-        let all: Vec<ArrayViewD<'_, f32>> = outputs.all().map(|(_, values)| values).collect();
-        for stride in STRIDES {
-            let level = Level::of(stride, &all, view)
-                .map_err(|misfit| Self::NAMES.misfit(outputs.model(), misfit))?;
-            level.decode(view, score, faces);
-        }
-        Ok(())
+    let counted = [SCORE, DISTANCES, LANDMARKS].map(|kind| count(Some(kind)));
+    let fits = outputs.iter().all(TensorSpec::is_f32)
+        && outputs.len() == 3 * STRIDES.len()
+        && counted.iter().all(|&count| count <= STRIDES.len())
+        && counted.iter().sum::<usize>() + unknown == outputs.len();
+    if fits {
+        return Ok(());
     }
+    Err(Misfit::new(
+        "9 outputs of f32, [anchors,1], [anchors,4] and [anchors,10] for strides 8, 16 and 32",
+        listed(outputs),
+    ))
 }
 
 fn without_landmarks(has: String) -> Misfit {
@@ -92,124 +67,78 @@ fn without_landmarks(has: String) -> Misfit {
     )
 }
 
-/// The numbers of one of the three grids.
-struct Level {
-    stride: u32,
-    scores: Vec<f32>,
-    distances: Vec<f32>,
-    landmarks: Vec<f32>,
+fn level<'a>(stride: u32, outputs: &'a Outputs<'_>, view: &View) -> Result<Level<'a>, DetectionError> {
+    read(stride, outputs.all(), view).map_err(|misfit| FAMILY.adapter.misfit(outputs.model(), misfit).into())
 }
 
-impl Level {
-    fn of(stride: u32, outputs: &[ArrayViewD<'_, f32>], view: &View) -> Result<Self, Misfit> {
-        let (columns, rows) = view.cells(stride);
-        let anchors = (ANCHORS * columns * rows) as usize;
-        let shapes = || {
-            let shapes: Vec<String> = outputs.iter().map(|output| shape_text(output.shape())).collect();
-            shapes.join(" ")
-        };
-        let numbers = |kind: usize| {
-            outputs
-                .iter()
-                .find(|output| output.shape().last() == Some(&kind) && output.len() == anchors * kind)
-                .map(|output| output.iter().copied().collect::<Vec<f32>>())
-        };
-        let missing = |kind: usize| {
-            Misfit::new(
-                format!(
-                    "output [{anchors},{kind}] for stride {stride} of an input of {}x{}",
-                    view.width, view.height
-                ),
-                shapes(),
-            )
-        };
-        let scores = numbers(SCORE).ok_or_else(|| missing(SCORE))?;
-        let distances = numbers(DISTANCES).ok_or_else(|| missing(DISTANCES))?;
-        let landmarks = numbers(LANDMARKS).ok_or_else(|| {
-            if outputs
-                .iter()
-                .any(|output| output.shape().last() == Some(&LANDMARKS))
-            {
-                missing(LANDMARKS)
-            } else {
-                without_landmarks(shapes())
-            }
-        })?;
-        let is_none = |score: &&f32| **score < -SCORE_TOLERANCE || **score > 1.0 + SCORE_TOLERANCE;
-        if let Some(score) = scores.iter().find(is_none) {
-            return Err(Misfit::new(
-                "scores between 0 and 1, a sigmoid behind them",
-                format!("a score of {score}"),
-            ));
-        }
-        Ok(Self {
-            stride,
-            scores,
-            distances,
-            landmarks,
-        })
-    }
-
-    /// The anchors at or above the threshold.
-    fn decode(&self, view: &View, threshold: f32, faces: &mut Vec<Face>) {
-        let (columns, _) = view.cells(self.stride);
-        let (stride, frame) = (self.stride as f32, &view.frame);
-        let anchors = self
-            .scores
+fn read<'a>(stride: u32, outputs: &'a [Tensor], view: &View) -> Result<Level<'a>, Misfit> {
+    let (columns, rows) = view.cells(stride);
+    let anchors = (ANCHORS * columns * rows) as usize;
+    let is = |output: &&Tensor, kind: usize| output.shape.last() == Some(&kind);
+    let numbers = |kind: usize| {
+        let found = outputs
             .iter()
-            .zip(self.distances.chunks_exact(DISTANCES))
-            .zip(self.landmarks.chunks_exact(LANDMARKS));
-        for (anchor, ((&score, distances), offsets)) in (0u32..).zip(anchors) {
-            // NaN is not a face either.
-            if score.is_nan() || score < threshold {
-                continue;
-            }
-            let &[left, top, right, bottom] = distances else {
-                continue;
-            };
-            let cell = anchor / ANCHORS;
-            let (column, row) = ((cell % columns) as f32, (cell / columns) as f32);
-            let upper_left = frame.point((column - left) * stride, (row - top) * stride);
-            let lower_right = frame.point((column + right) * stride, (row + bottom) * stride);
-            let mut landmarks = Landmarks::default();
-            for (landmark, offset) in landmarks.iter_mut().zip(offsets.chunks_exact(2)) {
-                *landmark = frame.point((column + offset[0]) * stride, (row + offset[1]) * stride);
-            }
-            faces.push(Face {
-                bounding_box: BoundingBox {
-                    x: upper_left.x,
-                    y: upper_left.y,
-                    width: lower_right.x - upper_left.x,
-                    height: lower_right.y - upper_left.y,
-                },
-                score: score.clamp(0.0, 1.0),
-                landmarks,
-            });
+            .find(|output| is(output, kind) && output.numbers.len() == anchors * kind);
+        if let Some(output) = found {
+            return Ok(output.numbers.as_slice());
         }
+        let shapes: Vec<String> = outputs.iter().map(|output| shape_text(&output.shape)).collect();
+        if kind == LANDMARKS && !outputs.iter().any(|output| is(&output, LANDMARKS)) {
+            return Err(without_landmarks(shapes.join(" ")));
+        }
+        let (width, height) = (view.width, view.height);
+        Err(Misfit::new(
+            format!("output [{anchors},{kind}] for stride {stride} of an input of {width}x{height}"),
+            shapes.join(" "),
+        ))
+    };
+    let level = Level {
+        stride,
+        anchors: ANCHORS,
+        scores: Cow::Borrowed(numbers(SCORE)?),
+        boxes: numbers(DISTANCES)?,
+        landmarks: numbers(LANDMARKS)?,
+    };
+    let is_none = |score: &&f32| **score < -SCORE_TOLERANCE || **score > 1.0 + SCORE_TOLERANCE;
+    match level.scores.iter().find(is_none) {
+        Some(score) => Err(Misfit::new(
+            "scores between 0 and 1, a sigmoid behind them",
+            format!("a score of {score}"),
+        )),
+        None => Ok(level),
+    }
+}
+
+/// The box of the distances of its sides from the anchor's point, in cells.
+fn place(level: &Level<'_>, view: &View, [column, row]: [f32; 2], distances: [f32; 4]) -> BoundingBox {
+    let [left, top, right, bottom] = distances;
+    let stride = level.stride as f32;
+    let upper_left = view.point((column - left) * stride, (row - top) * stride);
+    let lower_right = view.point((column + right) * stride, (row + bottom) * stride);
+    BoundingBox {
+        x: upper_left.x,
+        y: upper_left.y,
+        width: lower_right.x - upper_left.x,
+        height: lower_right.y - upper_left.y,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use ndarray::{ArrayD, IxDyn};
-
     use super::*;
-    use crate::Point;
-    use crate::grid::Frame;
+    use crate::{Face, Point};
 
     const VIEW: View = View {
         width: 64,
         height: 32,
-        frame: Frame {
-            left: 0.0,
-            top: 0.0,
-            scale_x: 2.0,
-            scale_y: 2.0,
-        },
+        left: 0.0,
+        top: 0.0,
+        scale_x: 2.0,
+        scale_y: 2.0,
     };
 
     /// Answers for [`VIEW`] in which nothing is a face but the second anchor of the cell in column 5 of row 2 of stride 8.
-    fn answers(with_batch: bool) -> Vec<ArrayD<f32>> {
+    fn answers(with_batch: bool) -> Vec<Tensor> {
         let mut answers = Vec::new();
         for kind in [LANDMARKS, SCORE, DISTANCES] {
             for stride in STRIDES.into_iter().rev() {
@@ -220,7 +149,7 @@ mod tests {
                 } else {
                     vec![anchors, kind]
                 };
-                let mut answer = ArrayD::zeros(IxDyn(&shape));
+                let mut answer = vec![0.0; anchors * kind];
                 if stride == 8 {
                     let anchor = (2 * columns + 5) as usize * 2 + 1;
                     let numbers: Vec<f32> = match kind {
@@ -228,23 +157,22 @@ mod tests {
                         DISTANCES => vec![1.0, 2.0, 3.0, 1.5],
                         _ => (0..10).map(|number| number as f32 / 10.0).collect(),
                     };
-                    for (place, number) in numbers.into_iter().enumerate() {
-                        if let Some(to) = answer.iter_mut().nth(anchor * kind + place) {
-                            *to = number;
-                        }
-                    }
+                    answer[anchor * kind..][..kind].copy_from_slice(&numbers);
                 }
-                answers.push(answer);
+                answers.push(Tensor {
+                    name: String::new(),
+                    shape,
+                    numbers: answer,
+                });
             }
         }
         answers
     }
 
-    fn decoded(answers: &[ArrayD<f32>]) -> Result<Vec<Face>, Misfit> {
-        let views: Vec<ArrayViewD<'_, f32>> = answers.iter().map(|answer| answer.view()).collect();
+    fn decoded(answers: &[Tensor]) -> Result<Vec<Face>, Misfit> {
         let mut faces = Vec::new();
         for stride in STRIDES {
-            Level::of(stride, &views, &VIEW)?.decode(&VIEW, 0.5, &mut faces);
+            faces.extend(read(stride, answers, &VIEW)?.faces(&FAMILY, &VIEW, 0.5));
         }
         Ok(faces)
     }
@@ -273,7 +201,7 @@ mod tests {
     #[test]
     fn answers_that_are_no_scrfds_are_told() {
         let mut logits = answers(true);
-        logits[3].fill(-4.0);
+        logits[3].numbers.fill(-4.0);
         assert!(decoded(&logits).unwrap_err().to_string().contains("a sigmoid"));
         let error = decoded(&answers(true)[3..]).unwrap_err().to_string();
         assert!(
@@ -290,7 +218,7 @@ mod tests {
     fn a_score_that_is_no_number_is_no_face() {
         let mut answers = answers(true);
         for answer in &mut answers[3..6] {
-            answer.fill(f32::NAN);
+            answer.numbers.fill(f32::NAN);
         }
         assert!(decoded(&answers).unwrap().is_empty());
     }

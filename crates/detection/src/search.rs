@@ -42,61 +42,42 @@ pub enum Search {
     Thorough,
 }
 
-/// The thresholds of a face, and of the same face.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Bounds {
-    /// Candidates below this score are no faces.
-    pub(crate) score: f32,
-    /// Of two boxes that overlap by more than this the weaker is dropped.
-    pub(crate) iou: f32,
-}
-
-/// Runs the passes of a search; `pass` returns every candidate of at least [`DOUBTFUL`] score that it sees when the
-/// image's longest side is shrunk to the given number of pixels (it is never enlarged).
+/// Runs the passes of a search; `pass` returns every candidate of at least [`DOUBTFUL`] score that it and those before it
+/// have seen, no face twice, when the image's longest side is shrunk to the given number of pixels (it is never enlarged).
+/// Candidates below `score` are no faces.
 pub(crate) fn run(
     image: &Image,
     search: Search,
-    bounds: Bounds,
+    score: f32,
     mut pass: impl FnMut(u32) -> Result<Vec<Face>, DetectionError>,
 ) -> Result<Vec<Face>, DetectionError> {
-    let mut candidates = Vec::new();
-    run_with(image, search, bounds, |side| {
-        candidates.extend(pass(side)?);
-        candidates = suppress(std::mem::take(&mut candidates), bounds.iou);
-        Ok(candidates.clone())
-    })
-}
-
-/// The same where `pass` adds what it sees to what it saw before, and returns all of it, no face twice.
-pub(crate) fn run_with(
-    image: &Image,
-    search: Search,
-    bounds: Bounds,
-    mut pass: impl FnMut(u32) -> Result<Vec<Face>, DetectionError>,
-) -> Result<Vec<Face>, DetectionError> {
-    let longest_side = longest_side(image);
     let passes = match search {
-        Search::Primary => &PRIMARY_PASSES[..],
-        Search::Thorough => &THOROUGH_PASSES[..],
+        Search::Primary => PRIMARY_PASSES,
+        Search::Thorough => THOROUGH_PASSES,
     };
-    let mut candidates = Vec::new();
-    for side in distinct(passes, longest_side) {
+    let (mut candidates, mut made) = (Vec::new(), Vec::new());
+    for side in passes.map(|side| side.min(longest_side(image))) {
+        // A pass that would have to enlarge the image sees what the one at its own size sees.
+        if made.contains(&side) {
+            continue;
+        }
+        made.push(side);
         candidates = pass(side)?;
-        if search == Search::Primary && is_settled(&candidates, bounds.score, image) {
+        if search == Search::Primary && is_settled(&candidates, score, image) {
             break;
         }
     }
-    Ok(faces_of(candidates, bounds))
+    Ok(faces_of(candidates, score))
 }
 
-/// The first pass of a search for the primary face; `None` where the search would go on. `pass` is that of [`run_with`].
+/// The first pass of a search for the primary face; `None` where the search would go on. `pass` is that of [`run`].
 pub(crate) fn first_pass(
     image: &Image,
-    bounds: Bounds,
-    pass: impl FnOnce(u32) -> Result<Vec<Face>, DetectionError>,
+    score: f32,
+    mut pass: impl FnMut(u32) -> Result<Vec<Face>, DetectionError>,
 ) -> Result<Option<Vec<Face>>, DetectionError> {
     let candidates = pass(FIRST_PASS_SIDE.min(longest_side(image)))?;
-    Ok(is_settled(&candidates, bounds.score, image).then(|| faces_of(candidates, bounds)))
+    Ok(is_settled(&candidates, score, image).then(|| faces_of(candidates, score)))
 }
 
 /// More candidates than this are dropped, the weakest first. An image made of nothing but faces has
@@ -110,10 +91,8 @@ pub(crate) fn suppress(mut candidates: Vec<Face>, iou: f32) -> Vec<Face> {
     candidates.truncate(MAX_CANDIDATES);
     let mut kept: Vec<Face> = Vec::new();
     for candidate in candidates {
-        if kept
-            .iter()
-            .all(|face| face.bounding_box.iou(&candidate.bounding_box) <= iou)
-        {
+        let overlaps = |face: &Face| face.bounding_box.iou(&candidate.bounding_box) > iou;
+        if !kept.iter().any(overlaps) {
             kept.push(candidate);
         }
     }
@@ -124,8 +103,9 @@ fn longest_side(image: &Image) -> u32 {
     image.width().max(image.height())
 }
 
-fn faces_of(mut candidates: Vec<Face>, bounds: Bounds) -> Vec<Face> {
-    candidates.retain(|face| face.score >= bounds.score);
+/// The candidates that are faces, largest first.
+pub(crate) fn faces_of(mut candidates: Vec<Face>, score: f32) -> Vec<Face> {
+    candidates.retain(|face| face.score >= score);
     largest_first(&mut candidates);
     candidates
 }
@@ -141,18 +121,6 @@ fn is_settled(candidates: &[Face], score: f32, image: &Image) -> bool {
         && doubtful
             .into_iter()
             .all(|face| visible(face) < RELEVANT_SHARE * visible(main))
-}
-
-/// The passes that differ for an image of this size: one that would have to enlarge it sees what the one at its own
-/// size sees.
-fn distinct(passes: &[u32], longest_side: u32) -> Vec<u32> {
-    let mut sides: Vec<u32> = Vec::with_capacity(passes.len());
-    for side in passes.iter().map(|&side| side.min(longest_side)) {
-        if !sides.contains(&side) {
-            sides.push(side);
-        }
-    }
-    sides
 }
 
 #[cfg(test)]
@@ -180,11 +148,11 @@ mod tests {
 
     /// Runs a search over passes that see what `sees` says, and tells which were run.
     fn searched(size: (u32, u32), search: Search, sees: impl Fn(u32) -> Vec<Face>) -> (Vec<u32>, Vec<Face>) {
-        let mut sides = Vec::new();
-        let bounds = Bounds { score: 0.6, iou: 0.3 };
-        let faces = run(&image(size.0, size.1), search, bounds, |side| {
+        let (mut sides, mut seen) = (Vec::new(), Vec::new());
+        let faces = run(&image(size.0, size.1), search, 0.6, |side| {
             sides.push(side);
-            Ok(sees(side))
+            seen.extend(sees(side));
+            Ok(suppress(seen.clone(), 0.3))
         });
         (sides, faces.unwrap())
     }
@@ -198,12 +166,11 @@ mod tests {
 
     #[test]
     fn the_first_pass_says_whether_it_is_enough() {
-        let bounds = Bounds { score: 0.6, iou: 0.3 };
         let first_pass_of = |(width, height), sees: Vec<Face>| {
             let mut sides = Vec::new();
-            let faces = first_pass(&image(width, height), bounds, |side| {
+            let faces = first_pass(&image(width, height), 0.6, |side| {
                 sides.push(side);
-                Ok(sees)
+                Ok(sees.clone())
             });
             (sides, faces.unwrap().map(|faces| faces.len()))
         };

@@ -2,7 +2,7 @@
 
 use likeness_face::{Landmarks, similarity_transform, write_input};
 use likeness_imaging::{Image, warp_affine};
-use likeness_packs::{EmbedderModel, Pack, Preprocessing};
+use likeness_packs::{EmbedderModel, Pack};
 use likeness_runtime::{Adapter, ModelSession, Runtime};
 
 use crate::{Embedding, EmbeddingError, FaceEmbedder, FaceInImage};
@@ -39,12 +39,9 @@ pub fn align(
 /// An embedder on one session: input `[N,3,size,size]` or `[1,3,size,size]`, pixels as the manifest scales them, output
 /// `[N,dimensions]`, also with more dimensions of 1.
 #[derive(Debug)]
-pub struct AlignedCropEmbedder {
+pub(crate) struct AlignedCropEmbedder {
     session: ModelSession,
-    preprocessing: Preprocessing,
-    size: u32,
-    dimensions: usize,
-    template: Template,
+    model: EmbedderModel,
     /// Faces in one run of the model.
     batch: usize,
     output: String,
@@ -52,56 +49,41 @@ pub struct AlignedCropEmbedder {
 }
 
 impl AlignedCropEmbedder {
-    /// Opens the first embedder of a pack.
-    ///
-    /// # Errors
-    /// A pack without one, a model that ONNX Runtime refuses, or one that does not fit the adapter.
-    pub fn open(runtime: &Runtime, pack: &Pack) -> Result<Self, EmbeddingError> {
-        let model = pack.manifest().embedders.first().ok_or(EmbeddingError::NoModel)?;
-        Self::open_model(runtime, pack, model)
-    }
-
-    /// Opens this embedder of a pack.
-    ///
-    /// # Errors
-    /// A model that the pack does not have, that ONNX Runtime refuses, or whose declared input and outputs are not those
-    /// that the manifest announces.
-    pub fn open_model(runtime: &Runtime, pack: &Pack, model: &EmbedderModel) -> Result<Self, EmbeddingError> {
+    /// Opens an embedder of a pack.
+    pub(crate) fn open(
+        runtime: &Runtime,
+        pack: &Pack,
+        model: &EmbedderModel,
+    ) -> Result<Self, EmbeddingError> {
         let session = runtime.open(&model.model, pack.model(&model.model)?)?;
         let (input, output) = session
             .image_input(Some(model.size))
             .and_then(|input| Ok((input, session.vector_output(model.dimensions)?)))
             .map_err(|misfit| ADAPTER.misfit(session.name(), misfit))?;
+        let single = input.is_single || output.is_single;
         Ok(Self {
             session,
-            preprocessing: model.input,
-            size: model.size,
-            dimensions: model.dimensions,
-            template: model.template.points(),
-            batch: if input.is_single || output.is_single {
-                1
-            } else {
-                MAX_BATCH
-            },
+            model: model.clone(),
+            batch: if single { 1 } else { MAX_BATCH },
             output: output.name,
             input: Vec::new(),
         })
     }
 
     fn embed_batch(&mut self, faces: &[FaceInImage<'_>]) -> Result<Vec<Embedding>, EmbeddingError> {
-        let side = self.size as usize;
+        let (model, template) = (&self.model, self.model.template.points());
+        let side = model.size as usize;
         let numbers = 3 * side * side;
         self.input.resize(numbers * faces.len(), 0.0);
         for (face, planes) in faces.iter().zip(self.input.chunks_exact_mut(numbers)) {
-            let crop = align(face.image, face.landmarks, &self.template, self.size)?;
-            write_input(&crop, &self.preprocessing, planes);
+            let crop = align(face.image, face.landmarks, &template, model.size)?;
+            write_input(&crop, &model.input, planes);
         }
-        let outputs = self
-            .session
-            .run_slice([faces.len(), 3, side, side], &self.input)?;
-        let values = outputs.vectors(ADAPTER, &self.output, faces.len(), self.dimensions)?;
+        let shape = [faces.len(), 3, side, side];
+        let outputs = self.session.run(shape, &self.input)?;
+        let values = outputs.vectors(ADAPTER, &self.output, faces.len(), model.dimensions)?;
         values
-            .chunks_exact(self.dimensions)
+            .chunks_exact(model.dimensions)
             .map(|vector| Embedding::new(vector.to_vec()))
             .collect()
     }

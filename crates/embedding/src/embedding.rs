@@ -14,16 +14,12 @@ impl Embedding {
     ///
     /// # Errors
     /// [`EmbeddingError::NoDirection`] for values that are not finite or all zero.
-    pub fn new(values: Vec<f32>) -> Result<Self, EmbeddingError> {
-        let length = values
-            .iter()
-            .map(|&value| f64::from(value).powi(2))
-            .sum::<f64>()
-            .sqrt();
+    pub fn new(mut values: Vec<f32>) -> Result<Self, EmbeddingError> {
+        let squares = values.iter().map(|&value| f64::from(value).powi(2));
+        let length = squares.sum::<f64>().sqrt();
         if !length.is_finite() || length <= f64::from(f32::MIN_POSITIVE) {
             return Err(EmbeddingError::NoDirection);
         }
-        let mut values = values;
         for value in &mut values {
             *value = (f64::from(*value) / length) as f32;
         }
@@ -40,9 +36,8 @@ impl Embedding {
         let total: f64 = parts.iter().map(|(weight, _)| weight).sum();
         let values = parts.iter().flat_map(|(weight, part)| {
             let root = (weight / total).sqrt();
-            part.values
-                .iter()
-                .map(move |&value| (f64::from(value) * root) as f32)
+            let values = part.values.iter();
+            values.map(move |&value| (f64::from(value) * root) as f32)
         });
         Self::new(values.collect())
     }
@@ -61,13 +56,9 @@ impl Embedding {
         if self.values.len() != other.values.len() {
             return Err(EmbeddingError::Dimensions(self.values.len(), other.values.len()));
         }
-        let product: f64 = self
-            .values
-            .iter()
-            .zip(&other.values)
-            .map(|(&a, &b)| f64::from(a) * f64::from(b))
-            .sum();
-        Ok(product.clamp(-1.0, 1.0) as f32)
+        let pairs = self.values.iter().zip(&other.values);
+        let products = pairs.map(|(&a, &b)| f64::from(a) * f64::from(b));
+        Ok(products.sum::<f64>().clamp(-1.0, 1.0) as f32)
     }
 }
 

@@ -3,7 +3,8 @@
 use likeness_packs::{EmbedderAdapter, EmbedderModel, Pack};
 use likeness_runtime::Runtime;
 
-use crate::{AlignedCropEmbedder, Embedding, EmbeddingError, FaceEmbedder, FaceInImage};
+use crate::aligned_crop::AlignedCropEmbedder;
+use crate::{Embedding, EmbeddingError, FaceEmbedder, FaceInImage};
 
 /// Opens all embedders of a pack. Of several, the embedding is [`Embedding::joined`]: its cosine similarity is the mean of
 /// theirs, by weight.
@@ -34,7 +35,7 @@ pub fn open_model(
     model: &EmbedderModel,
 ) -> Result<Box<dyn FaceEmbedder>, EmbeddingError> {
     match model.adapter {
-        EmbedderAdapter::AlignedCrop => Ok(Box::new(AlignedCropEmbedder::open_model(runtime, pack, model)?)),
+        EmbedderAdapter::AlignedCrop => Ok(Box::new(AlignedCropEmbedder::open(runtime, pack, model)?)),
         other => Err(EmbeddingError::Unsupported(other)),
     }
 }

@@ -16,15 +16,15 @@
 mod aligned_crop;
 mod embedding;
 mod ensemble;
-mod error;
 
 use likeness_face::Landmarks;
 use likeness_imaging::Image;
+use likeness_packs::{EmbedderAdapter, PackError};
+use likeness_runtime::RuntimeError;
 
-pub use aligned_crop::{AlignedCropEmbedder, Template, align};
+pub use aligned_crop::{Template, align};
 pub use embedding::Embedding;
 pub use ensemble::{open, open_model};
-pub use error::EmbeddingError;
 
 /// A face to embed: the upright image that it is in and its landmarks there.
 #[derive(Debug, Clone, Copy)]
@@ -42,4 +42,34 @@ pub trait FaceEmbedder: Send {
     /// # Errors
     /// [`EmbeddingError`] where the model fails or a face's landmarks cannot be aligned.
     fn embed(&mut self, faces: &[FaceInImage<'_>]) -> Result<Vec<Embedding>, EmbeddingError>;
+}
+
+/// The errors of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EmbeddingError {
+    /// The pack has no usable embedder: correct the configuration.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// The pack has no embedder of this family: correct the pack.
+    #[error("the pack has no embedder of this family")]
+    NoModel,
+    /// The model cannot be opened or run: environment or bug.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// All five landmarks are in one place, so there is no way to align the face.
+    #[error("the face's landmarks are all in one place")]
+    Landmarks,
+    /// An adapter that this crate does not know: correct the pack.
+    #[error("embedder adapter {0:?} is not supported")]
+    Unsupported(EmbedderAdapter),
+    /// An embedding must be finite and cannot be all zeros.
+    #[error("the embedder returned a vector without a direction: all zeros, or not finite")]
+    NoDirection,
+    /// Two embeddings of different models cannot be compared.
+    #[error("embeddings of {0} and {1} numbers cannot be compared")]
+    Dimensions(usize, usize),
+    /// An embedder from outside of this crate failed.
+    #[error("the embedder failed: {0}")]
+    Other(Box<dyn std::error::Error + Send + Sync>),
 }

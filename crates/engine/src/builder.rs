@@ -1,23 +1,24 @@
 //! Builds an engine.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use likeness_detection::{self as detection, FaceDetector};
+use derive_setters::Setters;
+use likeness_detection::{Detectors, FaceDetector};
 use likeness_embedding::{self as embedding, FaceEmbedder};
 use likeness_imaging::ImageLimits;
 use likeness_liveness::{LivenessEnsemble, LivenessModel};
-use likeness_packs::Passes;
 use likeness_packs::{
     Calibration, CalibrationFile, DEFAULT_PACK, LivenessCalibration, LivenessCurve, MatchCalibration, Pack,
-    PackError, ScoreCurve, Store, StoreSearch,
+    PackCalibration, PackError, Passes, ScoreCurve, Store, StoreSearch,
 };
 use likeness_quality::FaceQuality;
 use likeness_runtime::{Execution, LibrarySearch, Provider, Runtime, available_workers};
+use parking_lot::Mutex;
 
 use crate::engine::{Engine, FreedMemory, Inner};
 use crate::error::{BuildError, ModelError};
-use crate::faces::Detail;
+use crate::faces::{Detail, FaceSearch};
 use crate::info::{CalibrationInfo, EngineInfo, EngineLabels, PackInfo, RuntimeInfo};
 use crate::self_test::self_test;
 use crate::workers::{Worker, Workers};
@@ -37,38 +38,64 @@ pub fn default_passes(provider: Provider) -> Passes {
 
 type Factory<T> = Arc<dyn Fn() -> Result<Box<T>, ModelError> + Send + Sync>;
 
-/// Builds an [`Engine`]. Each method sets what it is named after and returns the builder.
-#[derive(Clone)]
+/// Builds an [`Engine`]. Each method sets what it is named after and returns the builder. Default: an engine of the default
+/// pack on the CPU.
+#[derive(Clone, Default, Setters)]
+#[setters(strip_option)]
 #[must_use = "nothing is built before `build`"]
 pub struct EngineBuilder {
+    /// Where to search for the ONNX Runtime library.
     library: LibrarySearch,
+    /// The execution provider, a [`Provider`] or one with options. Default: the CPU. Where it is not available,
+    /// [`build`](Self::build) fails; there is no fallback.
+    #[setters(rename = "provider", into)]
     execution: Execution,
+    /// The ONNX Runtime to use instead of searching for one, such as one that other code of the process has loaded.
     runtime: Option<Runtime>,
+    /// Where to search for the model store.
     store: StoreSearch,
-    pack: String,
+    /// The model pack. Default: [`DEFAULT_PACK`].
+    #[setters(into)]
+    pack: Option<String>,
+    /// The largest image that is accepted.
     limits: ImageLimits,
+    /// How many requests run at the same time, 1..=1024. Default: the processors that the process may use. Each worker
+    /// holds the pack's models in memory once.
     workers: Option<usize>,
-    max_faces: usize,
+    /// How many faces of an image count, the largest, 1..=1024. Default: [`DEFAULT_MAX_FACES`]. With
+    /// [`VerifyOptions::photo_multiface`](crate::VerifyOptions::photo_multiface) each costs an embedding.
+    max_faces: Option<usize>,
+    /// The lowest detector score of a face, 0..=1. Default: the pack's own (0.6). It does not apply to a custom detector.
     min_face_score: Option<f32>,
+    #[setters(skip)]
     calibrations: Vec<PathBuf>,
+    /// The optimization passes that the pack's models go through before ONNX Runtime opens them. Default:
+    /// [`default_passes`] of the provider. They change the speed of a model, and its results by rounding only.
     passes: Option<Passes>,
+    /// Whether to accept a pack without a match calibration where no file brings one: liveness, embeddings and similarities
+    /// are then available, and requests that need a confidence fail with
+    /// [`EngineError::Uncalibrated`](crate::EngineError::Uncalibrated). Default: no.
     uncalibrated: bool,
+    /// Whether to apply no calibration at all: the liveness score is the models' fused live probability, and there is no
+    /// match confidence. For fitting calibrations; excludes calibration files. Default: no.
     raw_scores: bool,
+    /// Whether to run the pack's self-test vectors first, on the same bytes that are then used: an engine that does not
+    /// compute what the pack says is not built. Takes as long as opening the models once more. Default: no.
     self_test: bool,
+    #[setters(skip)]
     detector: Option<Factory<dyn FaceDetector>>,
+    #[setters(skip)]
     embedder: Option<(Factory<dyn FaceEmbedder>, ScoreCurve)>,
+    #[setters(skip)]
     liveness: Option<Factory<dyn LivenessModel>>,
 }
 
 impl std::fmt::Debug for EngineBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("EngineBuilder")
-            .field("library", &self.library)
             .field("execution", &self.execution)
             .field("store", &self.store)
             .field("pack", &self.pack)
-            .field("limits", &self.limits)
-            .field("workers", &self.workers)
             .finish_non_exhaustive()
     }
 }
@@ -76,123 +103,15 @@ impl std::fmt::Debug for EngineBuilder {
 impl Engine {
     /// Returns a builder, by default of an engine of the default pack on the CPU.
     pub fn builder() -> EngineBuilder {
-        EngineBuilder::new()
+        EngineBuilder::default()
     }
 }
 
 impl EngineBuilder {
-    fn new() -> Self {
-        Self {
-            library: LibrarySearch::new(),
-            execution: Execution::default(),
-            runtime: None,
-            store: StoreSearch::new(),
-            pack: DEFAULT_PACK.to_owned(),
-            limits: ImageLimits::default(),
-            workers: None,
-            max_faces: DEFAULT_MAX_FACES,
-            min_face_score: None,
-            calibrations: Vec::new(),
-            passes: None,
-            uncalibrated: false,
-            raw_scores: false,
-            self_test: false,
-            detector: None,
-            embedder: None,
-            liveness: None,
-        }
-    }
-
-    /// Where to search for the ONNX Runtime library.
-    pub fn library(mut self, search: LibrarySearch) -> Self {
-        self.library = search;
-        self
-    }
-
-    /// The execution provider, a [`Provider`] or one with options. Default: the CPU. Where it is not available,
-    /// [`build`](Self::build) fails; there is no fallback.
-    pub fn provider(mut self, execution: impl Into<Execution>) -> Self {
-        self.execution = execution.into();
-        self
-    }
-
-    /// The ONNX Runtime to use instead of searching for one, such as one that other code of the process has loaded.
-    pub fn runtime(mut self, runtime: Runtime) -> Self {
-        self.runtime = Some(runtime);
-        self
-    }
-
-    /// Where to search for the model store.
-    pub fn store(mut self, search: StoreSearch) -> Self {
-        self.store = search;
-        self
-    }
-
-    /// The model pack. Default: [`DEFAULT_PACK`].
-    pub fn pack(mut self, name: impl Into<String>) -> Self {
-        self.pack = name.into();
-        self
-    }
-
-    /// The optimization passes that the pack's models go through before ONNX Runtime opens them. Default:
-    /// [`default_passes`] of the provider. They change the speed of a model, and its results by rounding only.
-    pub fn passes(mut self, passes: Passes) -> Self {
-        self.passes = Some(passes);
-        self
-    }
-
-    /// The largest image that is accepted.
-    pub fn limits(mut self, limits: ImageLimits) -> Self {
-        self.limits = limits;
-        self
-    }
-
-    /// How many requests run at the same time, 1..=1024. Default: the processors that the process may use. Each worker
-    /// holds the pack's models in memory once.
-    pub fn workers(mut self, workers: usize) -> Self {
-        self.workers = Some(workers);
-        self
-    }
-
-    /// How many faces of an image count, the largest, 1..=1024. Default: [`DEFAULT_MAX_FACES`]. With
-    /// [`VerifyOptions::photo_multiface`](crate::VerifyOptions::photo_multiface) each costs an embedding.
-    pub fn max_faces(mut self, faces: usize) -> Self {
-        self.max_faces = faces;
-        self
-    }
-
-    /// The lowest detector score of a face, 0..=1. Default: the pack's own (0.6). It does not apply to a custom detector.
-    pub fn min_face_score(mut self, score: f32) -> Self {
-        self.min_face_score = Some(score);
-        self
-    }
-
     /// A calibration written by `likeness calibrate`, which replaces the pack's own. May be set once for the match
     /// confidence and once for the liveness.
     pub fn calibration_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.calibrations.push(path.into());
-        self
-    }
-
-    /// Whether to accept a pack without a match calibration where no file brings one: liveness, embeddings and similarities
-    /// are then available, and requests that need a confidence fail with
-    /// [`EngineError::Uncalibrated`](crate::EngineError::Uncalibrated). Default: no.
-    pub fn uncalibrated(mut self, uncalibrated: bool) -> Self {
-        self.uncalibrated = uncalibrated;
-        self
-    }
-
-    /// Whether to apply no calibration at all: the liveness score is the models' mean live probability, and there is no
-    /// match confidence. For fitting calibrations; excludes calibration files. Default: no.
-    pub fn raw_scores(mut self, raw: bool) -> Self {
-        self.raw_scores = raw;
-        self
-    }
-
-    /// Whether to run the pack's self-test vectors first, on the same bytes that are then used: an engine that does not
-    /// compute what the pack says is not built. Takes as long as opening the models once more. Default: no.
-    pub fn self_test(mut self, self_test: bool) -> Self {
-        self.self_test = self_test;
         self
     }
 
@@ -233,29 +152,29 @@ impl EngineBuilder {
     /// [`BuildError`], by cause.
     pub fn build(self) -> Result<Engine, BuildError> {
         let workers = self.workers.unwrap_or_else(available_workers);
-        if !(1..=1024).contains(&workers) {
-            return Err(BuildError::Setting(format!(
-                "workers must be between 1 and 1024, not {workers}"
-            )));
-        }
-        if !(1..=1024).contains(&self.max_faces) {
-            let message = format!("max_faces must be between 1 and 1024, not {}", self.max_faces);
-            return Err(BuildError::Setting(message));
+        let max_faces = self.max_faces.unwrap_or(DEFAULT_MAX_FACES);
+        for (name, number) in [("workers", workers), ("max_faces", max_faces)] {
+            if !(1..=1024).contains(&number) {
+                return Err(BuildError::Setting(format!(
+                    "{name} must be between 1 and 1024, not {number}"
+                )));
+            }
         }
         if let Some(score) = self.min_face_score.filter(|score| !(0.0..=1.0).contains(score)) {
             return Err(BuildError::Setting(format!(
                 "min_face_score must be between 0 and 1, not {score}"
             )));
         }
-        let parts = if self.needs_pack() {
-            Some(Parts::load(&self)?)
-        } else {
-            None
-        };
+        let parts = self.needs_pack().then(|| Parts::load(&self)).transpose()?;
         let parts = parts.as_ref();
         let calibrations = self.calibrations(parts)?;
         if let Some(parts) = parts.filter(|_| self.self_test) {
-            parts.self_test()?;
+            for test in self_test(&parts.runtime, &parts.pack) {
+                if let Err(reason) = test.outcome {
+                    let model = test.model;
+                    return Err(BuildError::SelfTest { model, reason });
+                }
+            }
         }
         let (match_curve, match_calibration) = self.match_curve(parts, calibrations.of_match.as_ref())?;
         let (liveness_curve, liveness_calibration) =
@@ -272,9 +191,11 @@ impl EngineBuilder {
                 workers: Workers::start(workers, || self.worker(parts))?,
                 match_curve,
                 liveness_curve,
-                limits: self.limits,
-                max_faces: self.max_faces,
-                detail: self.detail(parts),
+                faces: FaceSearch {
+                    limits: self.limits,
+                    max_faces,
+                    detail: self.detail(parts),
+                },
                 labels: EngineLabels::from(&info),
                 info,
                 warming: Mutex::new(()),
@@ -283,23 +204,17 @@ impl EngineBuilder {
         })
     }
 
-    /// Identifies the pack and the calibration files as they are now: the pack's name, version and digest, and a digest of
-    /// each calibration. It changes when [`build`](Self::build) would build another engine, and is readable, for logs. It is
-    /// cheap: of the pack it reads the manifest only, which pins the files. Whether the files exist and are correct, only
-    /// `build` finds out.
+    /// Returns, readable, the name, version and digest of the pack and a digest of each calibration as they are now. It changes
+    /// when [`build`](Self::build) would build another engine. Of the pack only the manifest is read, which pins the files;
+    /// whether those exist and are correct, only `build` finds out.
     ///
     /// # Errors
     /// [`BuildError::Pack`] where the manifest or a calibration is missing or wrong.
     pub fn fingerprint(&self) -> Result<String, BuildError> {
-        let mut parts = Vec::new();
+        let mut parts = vec!["custom models".to_owned()];
         if self.needs_pack() {
-            let manifest = self.model_store()?.manifest(&self.pack)?;
-            parts.push(format!(
-                "{} {} ({})",
-                manifest.name, manifest.version, manifest.digest
-            ));
-        } else {
-            parts.push("custom models".to_owned());
+            let manifest = self.model_store()?.manifest(self.pack_name())?;
+            parts[0] = format!("{} {} ({})", manifest.name, manifest.version, manifest.digest);
         }
         for path in &self.calibrations {
             let file = CalibrationFile::read(path)?;
@@ -370,25 +285,25 @@ impl EngineBuilder {
         self.detector.is_none() || self.embedder.is_none() || self.liveness.is_none()
     }
 
+    fn pack_name(&self) -> &str {
+        self.pack.as_deref().unwrap_or(DEFAULT_PACK)
+    }
+
     /// Returns the model store. A pack that is named by its path needs none: its files may lie beside its manifest.
     fn model_store(&self) -> Result<Store, PackError> {
-        let is_path = self.pack.contains(['/', '\\']);
-        self.store.find().or_else(|error| {
-            if is_path {
-                Ok(self.store.place())
-            } else {
-                Err(error)
-            }
-        })
+        match self.store.find() {
+            Err(_) if self.pack_name().contains(['/', '\\']) => Ok(self.store.place()),
+            found => found,
+        }
     }
 
     /// Reads the calibration files: at most one of a kind, each of the pack in use and of a role that the pack fills.
-    fn calibrations(&self, parts: Option<&Parts>) -> Result<Calibrations, BuildError> {
+    fn calibrations(&self, parts: Option<&Parts>) -> Result<PackCalibration, BuildError> {
         if self.raw_scores && !self.calibrations.is_empty() {
             let message = "raw scores and a calibration file exclude each other";
             return Err(BuildError::Setting(message.to_owned()));
         }
-        let mut found = Calibrations::default();
+        let mut found = PackCalibration::default();
         for path in &self.calibrations {
             let place = path.display().to_string();
             let file = CalibrationFile::read(path)?;
@@ -438,7 +353,9 @@ impl EngineBuilder {
         Ok(Worker {
             detector: match (&self.detector, parts) {
                 (Some(factory), _) => factory().map_err(BuildError::Custom)?,
-                (None, Some(parts)) => detection::open(&parts.runtime, &parts.pack, self.min_face_score)?,
+                (None, Some(parts)) => {
+                    Box::new(Detectors::open(&parts.runtime, &parts.pack, self.min_face_score)?)
+                }
                 (None, None) => return Err(missing("detector")),
             },
             embedder: match (&self.embedder, parts) {
@@ -453,13 +370,6 @@ impl EngineBuilder {
             },
         })
     }
-}
-
-/// The calibrations that replace those of the pack.
-#[derive(Default)]
-struct Calibrations {
-    of_match: Option<MatchCalibration>,
-    of_liveness: Option<LivenessCalibration>,
 }
 
 fn missing(role: &str) -> BuildError {
@@ -478,7 +388,7 @@ impl Parts {
             Some(runtime) => runtime.clone(),
             None => Runtime::load(&builder.library, builder.execution.clone())?,
         };
-        let pack = builder.model_store()?.load(&builder.pack)?;
+        let pack = builder.model_store()?.load(builder.pack_name())?;
         let passes = builder
             .passes
             .unwrap_or_else(|| default_passes(runtime.provider()));
@@ -486,15 +396,5 @@ impl Parts {
             pack: pack.optimized(&passes),
             runtime: runtime.sharing(),
         })
-    }
-
-    fn self_test(&self) -> Result<(), BuildError> {
-        for test in self_test(&self.runtime, &self.pack) {
-            if let Err(reason) = test.outcome {
-                let model = test.model;
-                return Err(BuildError::SelfTest { model, reason });
-            }
-        }
-        Ok(())
     }
 }

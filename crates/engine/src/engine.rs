@@ -1,17 +1,18 @@
 //! The engine: what its workers share, and what it says of itself.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use likeness_decision::Score;
 use likeness_detection::Search;
 use likeness_embedding::{Embedding, FaceInImage};
-use likeness_face::{BoundingBox, Landmarks, Point};
+use likeness_face::{BoundingBox, Point};
 use likeness_imaging::{Image, ImageLimits, Interrupt};
 use likeness_packs::{LivenessCurve, ScoreCurve};
 use likeness_runtime::give_back_freed_memory;
+use parking_lot::Mutex;
 
 use crate::error::EngineError;
-use crate::faces::{Detail, FaceSearch};
+use crate::faces::FaceSearch;
 use crate::info::{EngineInfo, EngineLabels};
 use crate::options::Budget;
 use crate::result::Comparison;
@@ -30,9 +31,7 @@ pub(crate) struct Inner {
     pub(crate) match_curve: Option<ScoreCurve>,
     /// `None`: the models' mean live probability is the score.
     pub(crate) liveness_curve: Option<LivenessCurve>,
-    pub(crate) limits: ImageLimits,
-    pub(crate) max_faces: usize,
-    pub(crate) detail: Detail,
+    pub(crate) faces: FaceSearch,
     pub(crate) info: EngineInfo,
     pub(crate) labels: EngineLabels,
     /// Held while warming up: two threads that did so together would wait for each other's workers.
@@ -87,19 +86,19 @@ impl Engine {
     /// Returns how many requests run at the same time.
     #[must_use]
     pub fn workers(&self) -> usize {
-        self.inner.workers.count()
+        self.inner.workers.pool.size()
     }
 
     /// Returns how many workers are busy at this moment, for metrics.
     #[must_use]
     pub fn workers_in_use(&self) -> usize {
-        self.inner.workers.in_use()
+        self.inner.workers.pool.in_use()
     }
 
     /// Returns the largest image that is accepted.
     #[must_use]
     pub fn limits(&self) -> &ImageLimits {
-        &self.inner.limits
+        &self.inner.faces.limits
     }
 
     /// Returns what the engine is made of.
@@ -119,10 +118,23 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Inference`] where a model fails.
     pub fn warm_up(&self) -> Result<(), EngineError> {
-        let _one_at_a_time = self.inner.warming.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.inner.warming.lock();
         let image = &Image::from_rgb8(640, 480, vec![127; 640 * 480 * 3]).map_err(inference)?;
-        // A plain image shows no face.
-        let (bounding_box, landmarks) = &centered_face(image);
+        // A plain image shows no face: one in the middle is made up.
+        let bounding_box = &BoundingBox {
+            x: 256.0,
+            y: 192.0,
+            width: 128.0,
+            height: 96.0,
+        };
+        let points = [
+            (288.0, 216.0),
+            (352.0, 216.0),
+            (320.0, 240.0),
+            (294.4, 264.0),
+            (345.6, 264.0),
+        ];
+        let landmarks = &points.map(|(x, y)| Point { x, y });
         let faces = [FaceInImage { image, landmarks }; 2];
         self.inner.workers.with_all(|worker| {
             worker
@@ -135,15 +147,6 @@ impl Engine {
         })
     }
 
-    pub(crate) fn face_search<'a>(&'a self, budget: &'a Budget) -> FaceSearch<'a> {
-        FaceSearch {
-            limits: &self.inner.limits,
-            max_faces: self.inner.max_faces,
-            detail: self.inner.detail,
-            budget,
-        }
-    }
-
     pub(crate) fn calibrated_liveness(&self, probability: f64) -> Result<Score, EngineError> {
         let calibrated = match &self.inner.liveness_curve {
             // Anything else than a probability is reported as such below, not clamped into one.
@@ -152,25 +155,6 @@ impl Engine {
         };
         Score::new(calibrated).map_err(inference)
     }
-}
-
-/// Returns a face in the middle of an image, for warming up.
-fn centered_face(image: &Image) -> (BoundingBox, Landmarks) {
-    let (width, height) = (image.width() as f32, image.height() as f32);
-    let bounding_box = BoundingBox {
-        x: width * 0.4,
-        y: height * 0.4,
-        width: width * 0.2,
-        height: height * 0.2,
-    };
-    let landmarks = [(0.45, 0.45), (0.55, 0.45), (0.5, 0.5), (0.46, 0.55), (0.54, 0.55)];
-    (
-        bounding_box,
-        landmarks.map(|(x, y)| Point {
-            x: width * x,
-            y: height * y,
-        }),
-    )
 }
 
 #[cfg(test)]

@@ -21,13 +21,12 @@ const PHOTO_SIDE: u32 = 2 * FIRST_PASS_SIDE;
 /// image: with this side, the first decode suffices from 27 % of it on.
 const SELFIE_SIDE: u32 = 3 * FIRST_PASS_SIDE;
 
-/// How the images of a request are decoded and searched.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct FaceSearch<'a> {
-    pub(crate) limits: &'a ImageLimits,
+/// How images are decoded and searched.
+#[derive(Debug, Clone)]
+pub(crate) struct FaceSearch {
+    pub(crate) limits: ImageLimits,
     pub(crate) max_faces: usize,
     pub(crate) detail: Detail,
-    pub(crate) budget: &'a Budget,
 }
 
 /// Side of a face, in pixels, from which on more pixels tell the models nothing. `None`: every pixel counts, or it is
@@ -68,20 +67,20 @@ pub(crate) struct FoundFace {
     pub(crate) reported: Face,
 }
 
-impl<'a> DetectedFaces<'a> {
+impl FaceSearch {
     /// Decodes an image as far as needed, and detects its faces.
     ///
     /// To find the primary face, a large JPEG is decoded at a part of its size first; where the detector's first pass is sure
     /// of what it sees there, the image is decoded again only if the face needs more pixels.
-    pub(crate) fn decode_and_detect(
+    pub(crate) fn decode_and_detect<'a>(
+        &self,
         worker: &mut Worker,
         role: ImageRole,
         input: Input<'a>,
         search: Search,
-        with: FaceSearch<'_>,
+        budget: &Budget,
         timings: &mut Timings,
-    ) -> Result<Self, EngineError> {
-        let budget = with.budget;
+    ) -> Result<DetectedFaces<'a>, EngineError> {
         let refused = |source| match source {
             ImagingError::Interrupted => budget.exceeded(),
             source => EngineError::Image { role, source },
@@ -89,15 +88,14 @@ impl<'a> DetectedFaces<'a> {
         let opened;
         let encoded = match input {
             Input::Image(image) => {
-                with.limits
-                    .check_size(image.width(), image.height())
-                    .map_err(refused)?;
-                return Self::detect(worker, Reduced::whole(image), search, with, timings);
+                let (width, height) = (image.width(), image.height());
+                self.limits.check_size(width, height).map_err(refused)?;
+                return self.detect(worker, Reduced::whole(image), search, budget, timings);
             }
             Input::Opened(encoded) => encoded,
             Input::Encoded(bytes) => {
                 opened = timed(&mut timings.decode, || {
-                    EncodedImage::open(bytes, with.limits).map_err(refused)
+                    EncodedImage::open(bytes, &self.limits).map_err(refused)
                 })?;
                 &opened
             }
@@ -112,14 +110,14 @@ impl<'a> DetectedFaces<'a> {
             Ok::<_, EngineError>(decoded)
         };
         // No image is as long as `u32::MAX`: it is decoded whole.
-        let (detail, first_side) = with
+        let (detail, first_side) = self
             .detail
             .of(role)
             .filter(|_| search == Search::Primary)
             .unwrap_or((0.0, u32::MAX));
         let mut pixels = decode(first_side)?;
         if pixels.factor() == 1 {
-            return Self::detect(worker, pixels, search, with, timings);
+            return self.detect(worker, pixels, search, budget, timings);
         }
         let sure = timed(&mut timings.detect, || {
             worker.detector.first_pass(pixels.image()).map_err(inference)
@@ -128,9 +126,9 @@ impl<'a> DetectedFaces<'a> {
             // Two decoded images at a time would be twice the memory that a decode may hold.
             drop(pixels);
             let whole = decode(u32::MAX)?;
-            return Self::detect(worker, whole, search, with, timings);
+            return self.detect(worker, whole, search, budget, timings);
         };
-        let mut faces = found(&pixels, faces, with.max_faces)?;
+        let mut faces = found(&pixels, faces, self.max_faces)?;
         budget.check()?;
         let lacking = faces
             .first()
@@ -148,31 +146,33 @@ impl<'a> DetectedFaces<'a> {
                 face.decoded = from_whole(&pixels, &face.decoded);
             }
         }
-        Ok(Self::new(pixels, faces))
+        Ok(DetectedFaces::new(pixels, faces))
     }
 
     /// Detects the faces of a decoded image.
-    fn detect(
+    fn detect<'a>(
+        &self,
         worker: &mut Worker,
         pixels: Reduced<'a>,
         search: Search,
-        with: FaceSearch<'_>,
+        budget: &Budget,
         timings: &mut Timings,
-    ) -> Result<Self, EngineError> {
-        let faces = timed(&mut timings.detect, || {
-            worker
-                .detector
-                .detect(pixels.image(), search, with.budget.interrupt())
-                .map_err(|error| match error {
-                    DetectionError::Interrupted(_) => with.budget.exceeded(),
-                    error => inference(error),
-                })
+    ) -> Result<DetectedFaces<'a>, EngineError> {
+        let detector = &mut worker.detector;
+        let detected = timed(&mut timings.detect, || {
+            detector.detect(pixels.image(), search, budget.interrupt())
+        });
+        let faces = detected.map_err(|error| match error {
+            DetectionError::Interrupted(_) => budget.exceeded(),
+            error => inference(error),
         })?;
-        with.budget.check()?;
-        let faces = found(&pixels, faces, with.max_faces)?;
-        Ok(Self::new(pixels, faces))
+        budget.check()?;
+        let faces = found(&pixels, faces, self.max_faces)?;
+        Ok(DetectedFaces::new(pixels, faces))
     }
+}
 
+impl<'a> DetectedFaces<'a> {
     fn new(pixels: Reduced<'a>, faces: Vec<FoundFace>) -> Self {
         Self {
             size: whole_size(&pixels),
@@ -188,15 +188,12 @@ impl<'a> DetectedFaces<'a> {
 
     /// Returns the faces for the embedder.
     pub(crate) fn to_embed(&self) -> Vec<FaceInImage<'_>> {
-        let image = self.pixels.as_ref().map(Reduced::image);
-        let faces = self.faces.iter().map(|face| &face.decoded.landmarks);
-        image
-            .into_iter()
-            .flat_map(|image| {
-                faces
-                    .clone()
-                    .map(move |landmarks| FaceInImage { image, landmarks })
-            })
+        let Some(image) = self.pixels.as_ref().map(Reduced::image) else {
+            return Vec::new();
+        };
+        let landmarks = self.faces.iter().map(|face| &face.decoded.landmarks);
+        landmarks
+            .map(|landmarks| FaceInImage { image, landmarks })
             .collect()
     }
 

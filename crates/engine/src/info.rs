@@ -44,7 +44,7 @@ impl RuntimeInfo {
         Self {
             version: runtime.version().to_owned(),
             library: runtime.library().map(ToOwned::to_owned),
-            provider: execution.provider(),
+            provider: execution.provider,
             device: execution.device(),
             precision: execution.precision(),
         }
@@ -69,17 +69,13 @@ pub struct PackInfo {
 
 impl PackInfo {
     pub(crate) fn of(manifest: &Manifest) -> Self {
-        let licenses: BTreeSet<&str> = manifest
-            .sources
-            .values()
-            .map(|source| source.license.as_str())
-            .collect();
+        let licenses = manifest.sources.values().map(|source| source.license.clone());
         Self {
             name: manifest.name.clone(),
             version: manifest.version.clone(),
             digest: manifest.digest.clone(),
             commercial_use: manifest.commercial_use,
-            licenses: licenses.into_iter().map(ToOwned::to_owned).collect(),
+            licenses: licenses.collect::<BTreeSet<_>>().into_iter().collect(),
         }
     }
 }

@@ -25,6 +25,7 @@ mod faces;
 mod info;
 mod models;
 mod options;
+mod pool;
 mod result;
 mod self_test;
 mod verify;
@@ -37,7 +38,7 @@ pub use error::{BuildError, EngineError, ModelError};
 pub use info::{CalibrationInfo, EngineInfo, EngineLabels, PackInfo, RuntimeInfo};
 pub use likeness_decision::ImageRole;
 pub use models::Role;
-pub use options::{Budget, EmbedOptions, Input, LivenessOptions, VerifyOptions};
+pub use options::{Budget, CancelFlag, EmbedOptions, Input, LivenessOptions, VerifyOptions};
 pub use result::{Comparison, EmbeddedFace, ImageReport, LivenessCheck, Size, Timings, Verification};
 pub use self_test::{SelfTest, self_test};
 

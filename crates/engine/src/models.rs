@@ -6,7 +6,8 @@ use likeness_packs::{
 };
 
 /// The role of a model in a pack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 #[non_exhaustive]
 pub enum Role {
     /// Finds faces and landmarks.
@@ -20,18 +21,8 @@ pub enum Role {
 impl Role {
     /// Returns the name in manifests.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Detector => "detector",
-            Self::Embedder => "embedder",
-            Self::Liveness => "liveness",
-        }
-    }
-}
-
-impl std::fmt::Display for Role {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.as_str())
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

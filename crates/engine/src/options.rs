@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, Thread};
 use std::time::Instant;
 
+use derive_setters::Setters;
 use likeness_decision::Profile;
 use likeness_imaging::{EncodedImage, Image, Interrupt};
+use parking_lot::Mutex;
 
 use crate::error::EngineError;
 
@@ -44,12 +47,34 @@ impl<'a> From<&'a Image> for Input<'a> {
     }
 }
 
-/// The deadline of a request, and a way to cancel it from another thread. It is checked while waiting for a worker, between
-/// the stages of a request, and inside decoders and detectors: a request ends within half a second of it.
+/// Cancels the requests whose [`Budget`] has it, from any thread.
 #[derive(Debug, Clone, Default)]
+pub struct CancelFlag(Arc<Cancellation>);
+
+#[derive(Debug, Default)]
+struct Cancellation {
+    is_set: AtomicBool,
+    /// The threads that wait for a worker.
+    waiting: Mutex<Vec<Thread>>,
+}
+
+impl CancelFlag {
+    /// Cancels the requests; those that wait for a worker end at once.
+    pub fn cancel(&self) {
+        self.0.is_set.store(true, Ordering::Relaxed);
+        self.0.waiting.lock().iter().for_each(Thread::unpark);
+    }
+}
+
+/// The deadline of a request, and a way to cancel it from another thread. Waiting for a worker ends at either; between the
+/// stages of a request and inside decoders and detectors both are checked: a request ends within half a second.
+#[derive(Debug, Clone, Default, Setters)]
+#[setters(prefix = "with_", strip_option)]
 pub struct Budget {
+    /// Sets the deadline.
     deadline: Option<Instant>,
-    cancelled: Option<Arc<AtomicBool>>,
+    /// Sets the flag that cancels the request.
+    cancel_flag: Option<CancelFlag>,
 }
 
 impl Budget {
@@ -59,34 +84,14 @@ impl Budget {
         Self::default()
     }
 
-    /// Sets the deadline.
-    #[must_use]
-    pub fn with_deadline(mut self, deadline: Instant) -> Self {
-        self.deadline = Some(deadline);
-        self
-    }
-
-    /// Sets a flag that cancels the request once it is true.
-    #[must_use]
-    pub fn with_cancel_flag(mut self, flag: Arc<AtomicBool>) -> Self {
-        self.cancelled = Some(flag);
-        self
-    }
-
-    /// Returns the deadline.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
-    }
-
     /// Returns the same for decoders and detectors.
     pub(crate) fn interrupt(&self) -> Interrupt<'_> {
         let mut interrupt = Interrupt::NEVER;
         if let Some(deadline) = self.deadline {
             interrupt = interrupt.with_deadline(deadline);
         }
-        match &self.cancelled {
-            Some(flag) => interrupt.with_cancel_flag(flag),
+        match &self.cancel_flag {
+            Some(flag) => interrupt.with_cancel_flag(&flag.0.is_set),
             None => interrupt,
         }
     }
@@ -101,8 +106,8 @@ impl Budget {
     /// # Errors
     /// [`EngineError::Cancelled`] or [`EngineError::DeadlineExceeded`].
     pub fn check(&self) -> Result<(), EngineError> {
-        let flag = self.cancelled.as_ref();
-        if flag.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
+        let flag = self.cancel_flag.as_ref();
+        if flag.is_some_and(|flag| flag.0.is_set.load(Ordering::Relaxed)) {
             return Err(EngineError::Cancelled);
         }
         match self.deadline {
@@ -110,13 +115,34 @@ impl Budget {
             _ => Ok(()),
         }
     }
+
+    /// Parks this thread until another unparks it, the deadline passes or the request is cancelled, or for no reason.
+    pub(crate) fn park(&self) {
+        let waiting = self.cancel_flag.as_ref().map(|flag| &flag.0.waiting);
+        let this = thread::current();
+        if let Some(waiting) = waiting {
+            waiting.lock().push(this.clone());
+        }
+        // A flag that is set from here on unparks the thread; one that was set before is seen.
+        match (self.check(), self.deadline) {
+            (Err(_), _) => {}
+            (Ok(()), Some(deadline)) => {
+                thread::park_timeout(deadline.saturating_duration_since(Instant::now()));
+            }
+            (Ok(()), None) => thread::park(),
+        }
+        if let Some(waiting) = waiting {
+            waiting.lock().retain(|thread| thread.id() != this.id());
+        }
+    }
 }
 
 /// Options of [`Engine::verify`](crate::Engine::verify).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default, Setters)]
+#[setters(prefix = "with_")]
 #[non_exhaustive]
 pub struct VerifyOptions {
-    /// The thresholds that the decision applies.
+    /// The profile, whose thresholds the decision applies. Default: `optimal-v0`.
     pub profile: Profile,
     /// Whether to search the photo thoroughly for several faces and take the best match among them. Taking the best of n faces
     /// multiplies the false match rate by up to n.
@@ -125,51 +151,18 @@ pub struct VerifyOptions {
     pub budget: Budget,
 }
 
-impl Default for VerifyOptions {
-    fn default() -> Self {
-        Self {
-            profile: Profile::optimal_v0(),
-            photo_multiface: false,
-            budget: Budget::unlimited(),
-        }
-    }
-}
-
-impl VerifyOptions {
-    /// Sets the profile.
-    #[must_use]
-    pub fn with_profile(mut self, profile: Profile) -> Self {
-        self.profile = profile;
-        self
-    }
-
-    /// Sets whether the photo may show several faces.
-    #[must_use]
-    pub fn with_photo_multiface(mut self, multiface: bool) -> Self {
-        self.photo_multiface = multiface;
-        self
-    }
-
-    /// Sets deadline and cancellation.
-    #[must_use]
-    pub fn with_budget(mut self, budget: Budget) -> Self {
-        self.budget = budget;
-        self
-    }
-}
-
 /// Options of [`Engine::liveness`](crate::Engine::liveness).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Setters)]
+#[setters(prefix = "with_")]
 #[non_exhaustive]
 pub struct LivenessOptions {
-    /// The face counts as live if its score is at least this, 0..=1.
+    /// The lowest score that counts as live, 0..=1. Default: the review threshold of `optimal-v0`.
     pub threshold: f64,
     /// Deadline and cancellation.
     pub budget: Budget,
 }
 
 impl Default for LivenessOptions {
-    /// The review threshold of `optimal-v0`.
     fn default() -> Self {
         Self {
             threshold: Profile::optimal_v0().liveness().review_below(),
@@ -178,44 +171,13 @@ impl Default for LivenessOptions {
     }
 }
 
-impl LivenessOptions {
-    /// Sets the lowest score that counts as live.
-    #[must_use]
-    pub fn with_threshold(mut self, threshold: f64) -> Self {
-        self.threshold = threshold;
-        self
-    }
-
-    /// Sets deadline and cancellation.
-    #[must_use]
-    pub fn with_budget(mut self, budget: Budget) -> Self {
-        self.budget = budget;
-        self
-    }
-}
-
 /// Options of [`Engine::embed`](crate::Engine::embed).
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Setters)]
+#[setters(prefix = "with_")]
 #[non_exhaustive]
 pub struct EmbedOptions {
     /// Whether to search thoroughly and embed every face, not only the primary one.
     pub all_faces: bool,
     /// Deadline and cancellation.
     pub budget: Budget,
-}
-
-impl EmbedOptions {
-    /// Sets whether every face is embedded.
-    #[must_use]
-    pub fn with_all_faces(mut self, all_faces: bool) -> Self {
-        self.all_faces = all_faces;
-        self
-    }
-
-    /// Sets deadline and cancellation.
-    #[must_use]
-    pub fn with_budget(mut self, budget: Budget) -> Self {
-        self.budget = budget;
-        self
-    }
 }

@@ -36,22 +36,17 @@ impl ImageReport {
     /// Returns [`quality`](Self::quality) as evidence of a decision, to decide by a profile of one's own.
     #[must_use]
     pub fn measured_face(&self) -> Option<MeasuredFace> {
-        self.quality.as_ref().map(measured_face)
-    }
-}
-
-/// Returns the quality of a face as evidence of a decision.
-pub(crate) fn measured_face(quality: &FaceQuality) -> MeasuredFace {
-    MeasuredFace {
-        inter_eye_distance: quality.inter_eye_distance,
-        yaw: quality.pose.yaw,
-        pitch: quality.pose.pitch,
-        roll: quality.pose.roll,
-        sharpness: quality.sharpness,
-        brightness: quality.brightness,
-        overexposed_share: quality.overexposed_share,
-        visible_share: quality.visible_share,
-        off_centre: quality.off_centre,
+        self.quality.as_ref().map(|quality| MeasuredFace {
+            inter_eye_distance: quality.inter_eye_distance,
+            yaw: quality.pose.yaw,
+            pitch: quality.pose.pitch,
+            roll: quality.pose.roll,
+            sharpness: quality.sharpness,
+            brightness: quality.brightness,
+            overexposed_share: quality.overexposed_share,
+            visible_share: quality.visible_share,
+            off_centre: quality.off_centre,
+        })
     }
 }
 
@@ -132,16 +127,4 @@ pub struct Timings {
     pub quality: Duration,
     /// Applying the profile's thresholds.
     pub decide: Duration,
-}
-
-impl std::ops::AddAssign for Timings {
-    fn add_assign(&mut self, other: Self) {
-        self.queue += other.queue;
-        self.decode += other.decode;
-        self.detect += other.detect;
-        self.embed += other.embed;
-        self.liveness += other.liveness;
-        self.quality += other.quality;
-        self.decide += other.decide;
-    }
 }

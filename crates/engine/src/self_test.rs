@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use likeness_packs::{Pack, SelfTestVector};
 use likeness_runtime::{Misfit, ModelSession, Outputs, Runtime, RuntimeError};
 
+use crate::error::ModelError;
 use crate::models::Entry;
 
 /// Side of the test input in pixels for a model that takes any size, a multiple of 32.
@@ -29,7 +30,7 @@ pub fn self_test(runtime: &Runtime, pack: &Pack) -> Vec<SelfTest> {
             let vector = entry.self_test()?;
             Some(SelfTest {
                 model: entry.model().to_owned(),
-                outcome: test(runtime, pack, &entry, vector),
+                outcome: test(runtime, pack, &entry, vector).map_err(|error| error.to_string()),
             })
         })
         .collect()
@@ -60,14 +61,14 @@ impl Pattern {
     }
 
     pub(crate) fn run<'s>(&self, session: &'s mut ModelSession) -> Result<Outputs<'s>, RuntimeError> {
-        session.run_slice(self.shape, &self.numbers)
+        session.run(self.shape, &self.numbers)
     }
 }
 
 /// Compares the outputs for [`Pattern`] with what they should be.
 pub(crate) fn compare(outputs: &Outputs<'_>, vector: &SelfTestVector) -> Result<(), String> {
     let output = outputs.get(&vector.output).map_err(|error| error.to_string())?;
-    let found = output.iter().copied().chain(std::iter::repeat(f32::NAN));
+    let found = output.numbers.iter().copied().chain(std::iter::repeat(f32::NAN));
     for (index, (expected, found)) in vector.values.iter().zip(found).enumerate() {
         let off = (found - expected).abs();
         if off.is_nan() || off > vector.tolerance {
@@ -85,14 +86,12 @@ fn test(
     pack: &Pack,
     entry: &Entry<'_>,
     vector: &SelfTestVector,
-) -> Result<Duration, String> {
-    let bytes = pack.model(entry.model()).map_err(|error| error.to_string())?;
-    let mut session = runtime
-        .open(entry.model(), bytes)
-        .map_err(|error| error.to_string())?;
+) -> Result<Duration, ModelError> {
+    let mut session = runtime.open(entry.model(), pack.model(entry.model())?)?;
     let pattern = Pattern::of(&session, entry.size()).map_err(|misfit| format!("the adapter {misfit}"))?;
     let begin = Instant::now();
-    let outputs = pattern.run(&mut session).map_err(|error| error.to_string())?;
+    let outputs = pattern.run(&mut session)?;
     let took = begin.elapsed();
-    compare(&outputs, vector).map(|()| took)
+    compare(&outputs, vector)?;
+    Ok(took)
 }

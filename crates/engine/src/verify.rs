@@ -7,9 +7,9 @@ use likeness_imaging::Image;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::faces::{DetectedFaces, FoundFace};
+use crate::faces::FoundFace;
 use crate::options::{Budget, EmbedOptions, Input, LivenessOptions, VerifyOptions};
-use crate::result::{EmbeddedFace, LivenessCheck, Timings, Verification, measured_face};
+use crate::result::{EmbeddedFace, LivenessCheck, Timings, Verification};
 use crate::workers::{Worker, inference, timed};
 
 impl Engine {
@@ -33,28 +33,21 @@ impl Engine {
             return Err(EngineError::Uncalibrated);
         }
         let (selfie, photo, budget) = (selfie.into(), photo.into(), &options.budget);
-        let workers = &self.inner.workers;
-        let mut timings = Timings::default();
-        let mut worker = timed(&mut timings.queue, || workers.checkout(budget))?;
+        let (workers, faces) = (&self.inner.workers, &self.inner.faces);
+        let (mut timings, mut of_photo) = (Timings::default(), Timings::default());
+        let mut worker = timed(&mut timings.queue, || workers.pool.checkout(budget))?;
 
         // Decode and detect.
-        let mut of_photo = Timings::default();
         let photo_search = search(options.photo_multiface);
         let (selfie, photo) = workers.on_idle_worker(
             &mut *worker,
             budget,
             |worker| {
-                self.detect(
-                    worker,
-                    ImageRole::Selfie,
-                    selfie,
-                    Search::Primary,
-                    budget,
-                    &mut timings,
-                )
+                let role = ImageRole::Selfie;
+                faces.decode_and_detect(worker, role, selfie, Search::Primary, budget, &mut timings)
             },
             |worker| {
-                self.detect(
+                faces.decode_and_detect(
                     worker,
                     ImageRole::Photo,
                     photo,
@@ -64,7 +57,8 @@ impl Engine {
                 )
             },
         )?;
-        timings += of_photo;
+        timings.decode += of_photo.decode;
+        timings.detect += of_photo.detect;
 
         // Align and embed; score liveness.
         let mut candidates = photo.to_embed();
@@ -74,24 +68,25 @@ impl Engine {
         let compared = candidates.len();
         let (mut best, mut liveness) = (None, None);
         if let Some(primary) = selfie.primary() {
-            let Timings {
-                embed: to_embed,
-                liveness: to_score,
-                ..
-            } = &mut timings;
-            let mut score = |worker: &mut Worker| timed(to_score, || self.score_liveness(worker, primary));
+            let mut score =
+                |worker: &mut Worker| timed(&mut timings.liveness, || self.score_liveness(worker, primary));
             if candidates.is_empty() {
                 budget.check()?;
                 liveness = Some(score(&mut worker)?);
             } else {
-                let align_and_embed =
-                    |worker: &mut Worker| timed(to_embed, || best_match(worker, primary, candidates, budget));
+                let align_and_embed = |worker: &mut Worker| {
+                    timed(&mut timings.embed, || {
+                        best_match(worker, primary, candidates, budget)
+                    })
+                };
                 let (found, scored) = workers.on_idle_worker(&mut *worker, budget, align_and_embed, score)?;
                 (best, liveness) = (Some(found), Some(scored));
             }
         }
-        let face_match = best.map(|best| self.confidence(best.similarity)).transpose()?;
-        let matched_face = best.map(|best| best.index);
+        let (matched_face, similarity) = best.unzip();
+        let face_match = similarity
+            .map(|similarity| self.confidence(similarity))
+            .transpose()?;
 
         // Measure quality.
         let (selfie_quality, photo_quality) = timed(&mut timings.quality, || {
@@ -100,26 +95,29 @@ impl Engine {
         drop(worker);
 
         // Decide.
+        let (selfie_face_areas, photo_face_areas) = (selfie.areas(), photo.areas());
+        let selfie = selfie.report(selfie.faces.len(), selfie_quality);
+        let photo = photo.report(compared, photo_quality);
         let evidence = Evidence {
-            selfie_face_areas: &selfie.areas(),
-            photo_face_areas: &photo.areas(),
+            selfie_face_areas: &selfie_face_areas,
+            photo_face_areas: &photo_face_areas,
             photo_multiface: options.photo_multiface,
             face_match,
             liveness,
-            selfie_quality: selfie_quality.as_ref().map(measured_face),
-            photo_quality: photo_quality.as_ref().map(measured_face),
+            selfie_quality: selfie.measured_face(),
+            photo_quality: photo.measured_face(),
         };
         let decision = timed(&mut timings.decide, || {
-            decision::decide(&options.profile, &evidence).map_err(inference)
-        })?;
+            decision::decide(&options.profile, &evidence)
+        });
         Ok(Verification {
-            selfie: selfie.report(selfie.faces.len(), selfie_quality),
-            photo: photo.report(compared, photo_quality),
+            selfie,
+            photo,
             face_match,
-            similarity: best.map(|best| best.similarity),
+            similarity,
             matched_face,
             liveness,
-            decision,
+            decision: decision.map_err(inference)?,
             timings,
         })
     }
@@ -140,9 +138,10 @@ impl Engine {
             )));
         }
         let (selfie, mut timings) = (selfie.into(), Timings::default());
-        let mut worker = timed(&mut timings.queue, || self.inner.workers.checkout(budget))?;
-        let role = ImageRole::Selfie;
-        let selfie = self.detect(&mut worker, role, selfie, Search::Primary, budget, &mut timings)?;
+        let mut worker = timed(&mut timings.queue, || self.inner.workers.pool.checkout(budget))?;
+        let (role, faces) = (ImageRole::Selfie, &self.inner.faces);
+        let selfie =
+            faces.decode_and_detect(&mut worker, role, selfie, Search::Primary, budget, &mut timings)?;
         let liveness = timed(&mut timings.liveness, || {
             let primary = selfie.primary();
             primary
@@ -169,9 +168,10 @@ impl Engine {
         options: &EmbedOptions,
     ) -> Result<Vec<EmbeddedFace>, EngineError> {
         let (image, budget, mut timings) = (image.into(), &options.budget, Timings::default());
-        let mut worker = self.inner.workers.checkout(budget)?;
+        let mut worker = self.inner.workers.pool.checkout(budget)?;
         let (role, search) = (ImageRole::Photo, search(options.all_faces));
-        let mut detected = self.detect(&mut worker, role, image, search, budget, &mut timings)?;
+        let faces = &self.inner.faces;
+        let mut detected = faces.decode_and_detect(&mut worker, role, image, search, budget, &mut timings)?;
         if !options.all_faces {
             detected.faces.truncate(1);
         }
@@ -181,19 +181,6 @@ impl Engine {
             .zip(embeddings)
             .map(|(face, embedding)| EmbeddedFace { face, embedding })
             .collect())
-    }
-
-    fn detect<'a>(
-        &self,
-        worker: &mut Worker,
-        role: ImageRole,
-        input: Input<'a>,
-        search: Search,
-        budget: &Budget,
-        timings: &mut Timings,
-    ) -> Result<DetectedFaces<'a>, EngineError> {
-        let with = self.face_search(budget);
-        DetectedFaces::decode_and_detect(worker, role, input, search, with, timings)
     }
 
     /// Returns the calibrated liveness score of a face.
@@ -219,37 +206,25 @@ fn search(several_faces: bool) -> Search {
     }
 }
 
-/// The face of the photo that is most similar to the selfie's.
-#[derive(Debug, Clone, Copy)]
-struct BestMatch {
-    index: usize,
-    similarity: f32,
-}
-
-/// Aligns and embeds the selfie's primary face and the photo's, and returns the most similar pair.
+/// Aligns and embeds the selfie's primary face and the photo's; returns which of the latter is most similar, and how much.
 fn best_match(
     worker: &mut Worker,
     (image, primary): (&Image, &FoundFace),
     candidates: Vec<FaceInImage<'_>>,
     budget: &Budget,
-) -> Result<BestMatch, EngineError> {
+) -> Result<(usize, f32), EngineError> {
     let landmarks = &primary.decoded.landmarks;
     let mut faces = vec![FaceInImage { image, landmarks }];
     faces.extend(candidates);
     let embeddings = worker.embed(&faces, budget)?;
-    let (probe, references) = match embeddings.split_first() {
-        Some((probe, references)) if !references.is_empty() => (probe, references),
-        _ => return Err(EngineError::Inference("there is nothing to compare".into())),
-    };
-    let mut best = BestMatch {
-        index: 0,
-        similarity: f32::NEG_INFINITY,
-    };
-    for (index, reference) in references.iter().enumerate() {
-        let similarity = probe.similarity(reference).map_err(inference)?;
-        if similarity > best.similarity {
-            best = BestMatch { index, similarity };
+    let mut best = None;
+    if let [probe, references @ ..] = embeddings.as_slice() {
+        for (index, reference) in references.iter().enumerate() {
+            let similarity = probe.similarity(reference).map_err(inference)?;
+            if best.is_none_or(|(_, highest)| similarity > highest) {
+                best = Some((index, similarity));
+            }
         }
     }
-    Ok(best)
+    best.ok_or_else(|| EngineError::Inference("there is nothing to compare".into()))
 }

@@ -5,18 +5,15 @@ use std::time::{Duration, Instant};
 use likeness_detection::FaceDetector;
 use likeness_embedding::{Embedding, FaceEmbedder, FaceInImage};
 use likeness_liveness::LivenessModel;
-use likeness_runtime::{Pool, Pooled};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::{BuildError, EngineError};
 use crate::options::Budget;
+use crate::pool::Pool;
 
 /// Faces that are embedded between two checks of the budget: with the default pack about a tenth of a second.
 const FACES_BETWEEN_CHECKS: usize = 4;
-
-/// How long a request that was cancelled while it waited for a worker may go on waiting.
-const CANCEL_LATENCY: Duration = Duration::from_millis(50);
 
 /// One set of models.
 pub(crate) struct Worker {
@@ -43,12 +40,11 @@ impl Worker {
             budget.check()?;
             embeddings.extend(self.embedder.embed(few).map_err(inference)?);
         }
-        if embeddings.len() == faces.len() {
-            Ok(embeddings)
-        } else {
+        if embeddings.len() != faces.len() {
             let message = format!("{} embeddings for {} faces", embeddings.len(), faces.len());
-            Err(EngineError::Inference(message.into()))
+            return Err(EngineError::Inference(message.into()));
         }
+        Ok(embeddings)
     }
 }
 
@@ -69,7 +65,7 @@ pub(crate) fn timed<T>(spent: &mut Duration, stage: impl FnOnce() -> T) -> T {
 /// its own.
 #[derive(Debug)]
 pub(crate) struct Workers<W = Worker> {
-    pool: Pool<W>,
+    pub(crate) pool: Pool<W>,
     /// `None` with a single worker: while a request runs, none is idle.
     threads: Option<ThreadPool>,
 }
@@ -80,46 +76,20 @@ impl<W: Send> Workers<W> {
         count: usize,
         open: impl Fn() -> Result<W, BuildError> + Send + Sync,
     ) -> Result<Self, BuildError> {
-        let threads = match count {
-            0 | 1 => None,
-            _ => {
-                let pool = ThreadPoolBuilder::new()
-                    .num_threads(count - 1)
-                    .thread_name(|index| format!("likeness-aside-{index}"))
-                    .build();
-                Some(pool.map_err(|error| {
-                    BuildError::Setting(format!("workers {count}: cannot start threads: {error}"))
-                })?)
-            }
+        let start = |threads| {
+            let pool = ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .thread_name(|index| format!("likeness-aside-{index}"));
+            pool.build().map_err(|error| {
+                BuildError::Setting(format!("workers {count}: cannot start threads: {error}"))
+            })
         };
+        let threads = (count > 1).then(|| start(count - 1)).transpose()?;
         let workers = each(threads.as_ref(), vec![(); count], |()| open())?;
         Ok(Self {
             pool: Pool::new(workers),
             threads,
         })
-    }
-
-    pub(crate) fn count(&self) -> usize {
-        self.pool.size()
-    }
-
-    pub(crate) fn in_use(&self) -> usize {
-        self.pool.in_use()
-    }
-
-    /// Waits for a worker for as long as the budget lasts.
-    pub(crate) fn checkout(&self, budget: &Budget) -> Result<Pooled<'_, W>, EngineError> {
-        loop {
-            budget.check()?;
-            let next_check = Instant::now() + CANCEL_LATENCY;
-            let until = budget
-                .deadline()
-                .map_or(next_check, |deadline| deadline.min(next_check));
-            if let Some(worker) = self.pool.checkout(Some(until)) {
-                budget.check()?;
-                return Ok(worker);
-            }
-        }
     }
 
     /// Checks all workers out and runs `work` with each, on all threads.
@@ -128,8 +98,8 @@ impl<W: Send> Workers<W> {
         work: impl Fn(&mut W) -> Result<(), EngineError> + Send + Sync,
     ) -> Result<(), EngineError> {
         // All at the same time: a worker that is given back would be handed out again.
-        let mut workers = (0..self.count())
-            .map(|_| self.checkout(&Budget::unlimited()))
+        let mut workers = (0..self.pool.size())
+            .map(|_| self.pool.checkout(&Budget::unlimited()))
             .collect::<Result<Vec<_>, _>>()?;
         let workers: Vec<&mut W> = workers.iter_mut().map(|worker| &mut **worker).collect();
         each(self.threads.as_ref(), workers, work).map(drop)
@@ -200,7 +170,7 @@ mod tests {
         second: impl FnOnce() -> B,
     ) -> (A, B) {
         let budget = Budget::unlimited();
-        let mut worker = workers.checkout(&budget).unwrap();
+        let mut worker = workers.pool.checkout(&budget).unwrap();
         workers
             .on_idle_worker(&mut *worker, &budget, |()| Ok(first()), |()| Ok(second()))
             .unwrap()
@@ -240,6 +210,6 @@ mod tests {
         }));
         assert!(panicked.is_err());
         assert_eq!(on_idle_worker(&workers, || 1, || 2), (1, 2));
-        assert_eq!(workers.in_use(), 0);
+        assert_eq!(workers.pool.in_use(), 0);
     }
 }

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -13,7 +11,9 @@ use likeness_engine::embedding::{Embedding, EmbeddingError, FaceEmbedder, FaceIn
 use likeness_engine::imaging::{Image, ImageLimits, ImagingError, Interrupt};
 use likeness_engine::liveness::{LivenessError, LivenessModel};
 use likeness_engine::packs::ScoreCurve;
-use likeness_engine::{Budget, BuildError, EmbedOptions, Engine, EngineBuilder, EngineError, VerifyOptions};
+use likeness_engine::{
+    Budget, BuildError, CancelFlag, EmbedOptions, Engine, EngineBuilder, EngineError, VerifyOptions,
+};
 
 /// Finds the same faces in every image.
 struct Finds(Vec<Face>);
@@ -220,10 +220,10 @@ fn who_waits_for_a_worker_can_be_cancelled_and_has_a_deadline() {
         let answer = engine.embed(&image(), &EmbedOptions::default().with_budget(soon));
         assert!(matches!(answer, Err(EngineError::DeadlineExceeded)), "{answer:?}");
 
-        let flag = Arc::new(AtomicBool::new(false));
-        let budget = Budget::unlimited().with_cancel_flag(Arc::clone(&flag));
+        let flag = CancelFlag::default();
+        let budget = Budget::unlimited().with_cancel_flag(flag.clone());
         let waiting = scope.spawn(|| engine.embed(&image(), &EmbedOptions::default().with_budget(budget)));
-        flag.store(true, Ordering::Relaxed);
+        flag.cancel();
         let answer = waiting.join().unwrap();
         assert!(matches!(answer, Err(EngineError::Cancelled)), "{answer:?}");
         release.send(()).unwrap();

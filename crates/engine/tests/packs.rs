@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use likeness_engine::detection::{self, Face, FaceDetector, Point, Scrfd, Search, YuNet};
+use likeness_engine::detection::{self, Detectors, Face, FaceDetector, Point, Search};
 use likeness_engine::embedding::{self, Embedding, FaceInImage};
 use likeness_engine::imaging::{Image, Interrupt, PixelRect, crop_resize_bilinear};
 use likeness_engine::liveness::{LivenessEnsemble, LivenessModel};
@@ -476,7 +476,7 @@ fn checked() -> Outcome {
 /// The faces that the first detector of a pack sees in one pass.
 fn seen(onnx: Vec<u8>, image: &Image, side: u32) -> Result<Vec<Face>, Failed> {
     let (_folder, pack) = load(&with_detector(onnx, SCRFD))?;
-    Ok(Scrfd::open(&runtime()?, &pack)?.detect_at(image, side)?)
+    Ok(Detectors::open(&runtime()?, &pack, None)?.detect_at(image, side)?)
 }
 
 fn scrfd() -> Outcome {
@@ -529,7 +529,8 @@ fn yunet() -> Outcome {
     let shown = image(320, 320, [0, 0, 0], (128, 96))?;
     let onnx = RedFaces::of(InputShape::one_square(320)).yunet();
     let (_folder, pack) = load(&with_detector(onnx, YUNET))?;
-    let found = YuNet::open(&runtime()?, &pack)?.detect(&shown, Search::Primary, Interrupt::NEVER)?;
+    let found =
+        Detectors::open(&runtime()?, &pack, None)?.detect(&shown, Search::Primary, Interrupt::NEVER)?;
     let expected = seen(red_faces(), &shown, 320)?;
     ensure!(found.len() == 1 && expected.len() == 1, "{found:?} {expected:?}");
     let overlap = found[0].bounding_box.iou(&expected[0].bounding_box);
@@ -548,7 +549,7 @@ fn detectors() -> Outcome {
             .embedder("arcface_tiny", means(), ARCFACE)
             .liveness("live_tiny", live(), TWO_CLASSES);
         let (_folder, pack) = load(&pack)?;
-        Ok(detection::open(&runtime()?, &pack, threshold)?.detect(
+        Ok(Detectors::open(&runtime()?, &pack, threshold)?.detect(
             &shown,
             Search::Primary,
             Interrupt::NEVER,

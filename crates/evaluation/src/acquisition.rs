@@ -1,9 +1,8 @@
 //! Reading the images of an evaluation, each once, on as many threads as the engine has workers.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::num::NonZero;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use likeness_engine::embedding::Embedding;
 use likeness_engine::imaging::{self, ImageLimits};
@@ -11,18 +10,15 @@ use likeness_engine::{EmbedOptions, EmbeddedFace, Engine, EngineError};
 use parking_lot::Mutex;
 
 use crate::all_pairs::{AllPairs, Rows};
-use crate::error::{EvaluationError, Status};
+use crate::error::{EvaluationError, Result, Status};
 use crate::journal::{Journal, Measured, key};
-use crate::report::AcquisitionReport;
-use crate::setup::FaceChoice;
-use crate::threads::on_threads;
+use crate::report::FaceChoice;
+use crate::threads::fold;
 
 /// Observes how far an evaluation is; `()` ignores it. The methods are called from several threads.
 pub trait Progress: Sync {
     /// So many images will be read.
-    fn begin(&self, images: usize) {
-        let _ = images;
-    }
+    fn begin(&self, _images: usize) {}
     /// One more image is done.
     fn advance(&self) {}
     /// All images are done.
@@ -31,18 +27,23 @@ pub trait Progress: Sync {
 
 impl Progress for () {}
 
-/// An evaluation: an engine, and the folder of the images.
+/// An evaluation of an engine on a folder of images.
 #[derive(Clone, Copy)]
 pub struct Evaluation<'a> {
-    pub(crate) engine: &'a Engine,
-    root: &'a Path,
-    pub(crate) data: &'a str,
-    journal: Option<&'a Journal>,
-    progress: &'a dyn Progress,
+    /// The engine.
+    pub engine: &'a Engine,
+    /// The folder that the paths of images are relative to.
+    pub root: &'a Path,
+    /// Description of the data, for the report.
+    pub data: &'a str,
+    /// Has the results of an interrupted run, and takes those of this one.
+    pub journal: Option<&'a Journal>,
+    /// Observes the progress.
+    pub progress: &'a dyn Progress,
 }
 
 impl<'a> Evaluation<'a> {
-    /// Returns an evaluation of an engine on images whose paths are relative to `root`.
+    /// Returns an evaluation without a description, a journal and an observer.
     #[must_use]
     pub fn new(engine: &'a Engine, root: &'a Path) -> Self {
         Self {
@@ -54,38 +55,14 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// Sets the description of the data, for the report.
-    #[must_use]
-    pub fn with_data(mut self, data: &'a str) -> Self {
-        self.data = data;
-        self
-    }
-
-    /// Takes results from a journal where it has them, and adds the others to it.
-    #[must_use]
-    pub fn with_journal(mut self, journal: Option<&'a Journal>) -> Self {
-        self.journal = journal;
-        self
-    }
-
-    /// Reports progress.
-    #[must_use]
-    pub fn with_progress(mut self, progress: &'a dyn Progress) -> Self {
-        self.progress = progress;
-        self
-    }
-
-    /// Returns the number of threads for comparisons and for the bootstrap.
+    /// Returns the number of threads for images, comparisons and the bootstrap.
     pub(crate) fn threads(&self) -> NonZero<usize> {
         NonZero::new(self.engine.workers()).unwrap_or(NonZero::<usize>::MIN)
     }
 
-    /// Embeds the face that counts of each file, as many files at a time as the engine has workers. Memory holds the
-    /// embeddings and one image for each worker.
-    ///
-    /// # Errors
-    /// [`EvaluationError::Engine`] where a model fails, [`EvaluationError::File`] where the journal cannot be written.
-    pub fn embed(&self, files: &[String], face: FaceChoice) -> Result<Acquisition, EvaluationError> {
+    /// Embeds the face that counts of each file. Memory holds the embeddings and one image for each thread. Fails where a
+    /// model does, or the journal cannot be written.
+    pub fn embed(&self, files: &[String], face: FaceChoice) -> Result<Acquisition> {
         let embeddings = Mutex::new(None);
         let results = self.measure(
             files,
@@ -103,47 +80,36 @@ impl<'a> Evaluation<'a> {
             },
         )?;
         Ok(Acquisition {
-            statuses: results
-                .iter()
-                .map(|result| result.err().unwrap_or(Status::Ok))
-                .collect(),
+            results,
             embeddings: embeddings.into_inner().unwrap_or_default(),
         })
     }
 
-    /// Measures each file, unless the journal has it, and converts the numbers by `keep`. Results are in the order of the
-    /// files. The first error ends it.
+    /// Measures each file, unless the journal has it, and converts the numbers by `keep`. The first error ends it.
     pub(crate) fn measure<T: Send>(
         &self,
         files: &[String],
         measure: impl Fn(&[u8]) -> Result<Measured, EngineError> + Sync,
         keep: impl Fn(usize, &[f32]) -> Result<T, EngineError> + Sync,
-    ) -> Result<Vec<Result<T, Status>>, EvaluationError> {
-        let one = |index: usize, file: &str| -> Result<Result<T, Status>, EvaluationError> {
-            match self.measure_file(&self.root.join(file), &measure)? {
-                Ok(values) => Ok(Ok(keep(index, &values)?)),
-                Err(status) => Ok(Err(status)),
-            }
-        };
+    ) -> Result<Vec<Result<T, Status>>> {
         self.progress.begin(files.len());
-        let next = AtomicUsize::new(0);
-        let parts = on_threads(self.engine.workers().clamp(1, files.len().max(1)), |_| {
-            let mut done = Vec::new();
-            while let index = next.fetch_add(1, Ordering::Relaxed)
-                && let Some(file) = files.get(index)
-            {
-                // After an error the other threads stop at their next file.
-                let stop = |_: &EvaluationError| next.store(files.len(), Ordering::Relaxed);
-                done.push((index, one(index, file).inspect_err(stop)?));
+        let done = fold(
+            self.threads(),
+            files.iter().enumerate(),
+            Vec::new,
+            |done, (index, file)| {
+                let measured = self.measure_file(&self.root.join(file), &measure)?;
+                let kept = measured.map(|values| keep(index, &values));
+                done.push((
+                    index,
+                    kept.map_or_else(|status| Ok(Err(status)), |kept| kept.map(Ok))?,
+                ));
                 self.progress.advance();
-            }
-            Ok::<_, EvaluationError>(done)
-        });
+                Ok::<_, EvaluationError>(())
+            },
+        );
         self.progress.end();
-        let mut done = Vec::with_capacity(files.len());
-        for part in parts {
-            done.extend(part?);
-        }
+        let mut done: Vec<_> = done?.into_iter().flatten().collect();
         done.sort_unstable_by_key(|(index, _)| *index);
         Ok(done.into_iter().map(|(_, result)| result).collect())
     }
@@ -152,7 +118,7 @@ impl<'a> Evaluation<'a> {
         &self,
         path: &Path,
         measure: impl Fn(&[u8]) -> Result<Measured, EngineError>,
-    ) -> Result<Measured, EvaluationError> {
+    ) -> Result<Measured> {
         // Before the image is read: if it changes meanwhile, its key differs next time.
         let journal = self.journal.and_then(|journal| Some((journal, key(path)?)));
         if let Some((journal, key)) = &journal
@@ -171,42 +137,38 @@ impl<'a> Evaluation<'a> {
     }
 }
 
-/// The outcome of each image; an embedding exactly where it is [`Status::Ok`].
+/// The outcome of each image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Acquisition {
-    statuses: Vec<Status>,
+    pub(crate) results: Vec<Result<(), Status>>,
     /// A row for each image: the only place where its embedding is held.
     embeddings: Rows,
 }
 
 impl Acquisition {
-    /// Returns the outcome of an image.
-    #[must_use]
-    pub fn status(&self, image: usize) -> Status {
-        self.statuses.get(image).copied().unwrap_or(Status::Missing)
+    pub(crate) fn status(&self, image: usize) -> Status {
+        let result = self.results.get(image);
+        result.map_or(Status::Missing, |result| result.err().unwrap_or(Status::Ok))
     }
 
-    /// Returns the embedding of an image, where it has one.
-    #[must_use]
-    pub fn embedding(&self, image: usize) -> Option<Embedding> {
-        if self.status(image) != Status::Ok {
-            return None;
-        }
-        Embedding::new(self.embeddings.get(image)?.to_vec()).ok()
+    /// Returns the similarity of two images; `None` where one has no embedding.
+    pub(crate) fn similarity(&self, left: usize, right: usize) -> Result<Option<f32>, EngineError> {
+        let embedding = |image| match self.status(image) {
+            Status::Ok => Embedding::new(self.embeddings.get(image)?.to_vec()).ok(),
+            _ => None,
+        };
+        let (Some(left), Some(right)) = (embedding(left), embedding(right)) else {
+            return Ok(None);
+        };
+        let similarity = left.similarity(&right).map(Some);
+        similarity.map_err(|error| EngineError::Inference(error.into()))
     }
 
-    /// Returns the number of images with each outcome.
-    #[must_use]
-    pub fn report(&self) -> AcquisitionReport {
-        AcquisitionReport::of(self.statuses.iter().copied())
-    }
-
-    /// Returns the embeddings for comparing all pairs, with the people that the images show, and the images they are of.
-    /// Nothing is copied to another place.
+    /// Returns the embeddings for comparing all pairs, in place, and the images they are of.
     #[must_use]
     pub fn into_all_pairs(self, person_of: &[u32]) -> (AllPairs, Vec<u32>) {
-        let images = (0..).zip(&self.statuses).zip(person_of);
-        let acquired = images.filter(|((_, status), _)| **status == Status::Ok);
+        let images = (0..).zip(&self.results).zip(person_of);
+        let acquired = images.filter(|((_, result), _)| result.is_ok());
         let (images, person_of): (Vec<u32>, Vec<u32>) =
             acquired.map(|((image, _), &person)| (image, person)).unzip();
         let mut rows = self.embeddings;
@@ -218,13 +180,13 @@ impl Acquisition {
 /// Reads an image's file, at most one byte more than the engine takes, which is enough for it to refuse the image.
 fn read_file(path: &Path, limits: &ImageLimits) -> Result<Vec<u8>, Status> {
     let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(limits.max_bytes as u64 + 1).read_to_end(&mut bytes))
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Status::Missing,
-            _ => Status::Unreadable,
-        })?;
-    Ok(bytes)
+    let read = std::fs::File::open(path)
+        .and_then(|file| file.take(limits.max_bytes as u64 + 1).read_to_end(&mut bytes));
+    match read {
+        Ok(_) => Ok(bytes),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(Status::Missing),
+        Err(_) => Err(Status::Unreadable),
+    }
 }
 
 /// Embeds the face that counts.
@@ -241,9 +203,8 @@ fn embed_face(engine: &Engine, bytes: &[u8], face: FaceChoice) -> Result<Measure
             Err(_) => return Ok(Err(Status::BadImage)),
         },
     };
-    Ok(subject
-        .map(|face| face.embedding.values().to_vec())
-        .ok_or(Status::NoFace))
+    let embedding = subject.map(|face| face.embedding.values().to_vec());
+    Ok(embedding.ok_or(Status::NoFace))
 }
 
 fn nearest_centre(faces: Vec<EmbeddedFace>, width: u32, height: u32) -> Option<EmbeddedFace> {
@@ -252,7 +213,6 @@ fn nearest_centre(faces: Vec<EmbeddedFace>, width: u32, height: u32) -> Option<E
         let bounds = &face.face.bounding_box;
         (bounds.x + bounds.width / 2.0 - centre.0).hypot(bounds.y + bounds.height / 2.0 - centre.1)
     };
-    faces
-        .into_iter()
-        .min_by(|a, b| distance(a).total_cmp(&distance(b)))
+    let faces = faces.into_iter();
+    faces.min_by(|a, b| distance(a).total_cmp(&distance(b)))
 }

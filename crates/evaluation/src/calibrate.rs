@@ -6,7 +6,7 @@ use likeness_engine::packs::{
     PresentationCount, Provenance, log_odds,
 };
 
-use crate::error::EvaluationError;
+use crate::error::{EvaluationError, Result};
 use crate::liveness::PresentationScores;
 use crate::match_report::MatchReport;
 use crate::statistics::{LivenessScores, Species};
@@ -44,30 +44,25 @@ pub struct MatchFit {
 const SIMILARITY_STEPS: f64 = 1e5;
 
 /// Returns the curve through each anchor's confidence at the lowest similarity with its false match rate. `name` and `date`
-/// (YYYY-MM-DD) identify the calibration.
-///
-/// # Errors
-/// [`EvaluationError::Input`] where fewer than two anchors can be measured, or they do not ascend.
+/// (YYYY-MM-DD) identify the calibration. Fails where fewer than two anchors can be measured, or they do not ascend.
 pub fn calibrate_match(
     report: &MatchReport,
     anchors: &[MatchAnchor],
     name: &str,
     date: &str,
-) -> Result<MatchFit, EvaluationError> {
+) -> Result<MatchFit> {
     let mut anchors = anchors.to_vec();
     anchors.sort_by(|a, b| a.confidence.total_cmp(&b.confidence));
     let (mut points, mut left_out) = (Vec::new(), Vec::new());
     for anchor in anchors {
-        let row = report
-            .at_false_match_rates
-            .iter()
-            .find(|row| (row.false_match_rate - anchor.false_match_rate).abs() <= 1e-9 * anchor.false_match_rate)
-            .ok_or_else(|| {
-                EvaluationError::Input(format!(
-                    "cannot calibrate to a false match rate of {:e}: use 1e-1, 1e-2, 1e-3, 1e-4, 1e-5 or 1e-6",
-                    anchor.false_match_rate
-                ))
-            })?;
+        let wanted = anchor.false_match_rate;
+        let mut rows = report.at_false_match_rates.iter();
+        let row = rows.find(|row| (row.false_match_rate - wanted).abs() <= 1e-9 * wanted);
+        let row = row.ok_or_else(|| {
+            EvaluationError::Input(format!(
+                "cannot calibrate to a false match rate of {wanted:e}: use 1e-1, 1e-2, 1e-3, 1e-4, 1e-5 or 1e-6"
+            ))
+        })?;
         match &row.threshold {
             Some(threshold) => points.push(MatchPoint {
                 similarity: (threshold.value * SIMILARITY_STEPS).ceil() / SIMILARITY_STEPS,
@@ -79,18 +74,16 @@ pub fn calibrate_match(
         }
     }
     if points.len() < 2 {
-        let measured = points.len();
         let needed = left_out.iter().map(|(_, needed)| *needed).min();
-        return Err(EvaluationError::Input(needed.map_or_else(
-            || "a match calibration needs at least two anchors".to_owned(),
-            |needed| {
-                format!(
-                    "insufficient data: {measured} of at least two anchors can be measured with {} impostor comparisons; \
-                     the next one needs {needed}",
-                    report.comparisons.impostor
-                )
-            },
-        )));
+        return Err(EvaluationError::Input(match needed {
+            None => "a match calibration needs at least two anchors".to_owned(),
+            Some(needed) => format!(
+                "insufficient data: {} of at least two anchors can be measured with {} impostor comparisons; \
+                 the next one needs {needed}",
+                points.len(),
+                report.comparisons.impostor
+            ),
+        }));
     }
     let ascending = |a: &MatchPoint, b: &MatchPoint| {
         a.similarity < b.similarity && a.false_match_rate > b.false_match_rate
@@ -102,21 +95,14 @@ pub fn calibrate_match(
                 .to_owned(),
         ));
     }
-    let mut thresholds = report
-        .at_false_match_rates
-        .iter()
-        .filter_map(|row| row.threshold.map(|threshold| rounded(threshold.value)));
+    let rows = report.at_false_match_rates.iter();
+    let mut thresholds = rows.filter_map(|row| Some(rounded(row.threshold?.value)));
     let from = thresholds.next().unwrap_or_default();
     let to = thresholds.next_back().unwrap_or(from);
+    let method = "straight lines in the log-odds of the confidence over the cosine similarity, through the lowest \
+                  similarity with each false match rate";
     let calibration = MatchCalibration {
-        provenance: Provenance {
-            name: name.to_owned(),
-            method: "straight lines in the log-odds of the confidence over the cosine similarity, through the lowest \
-                     similarity with each false match rate"
-                .to_owned(),
-            data: report.data.clone(),
-            date: date.to_owned(),
-        },
+        provenance: provenance(name, method, &report.data, date),
         people: report.people as u64,
         genuine_comparisons: report.comparisons.genuine,
         impostor_comparisons: report.comparisons.impostor,
@@ -129,16 +115,23 @@ pub fn calibrate_match(
     })
 }
 
+fn provenance(name: &str, method: &str, data: &str, date: &str) -> Provenance {
+    Provenance {
+        name: name.to_owned(),
+        method: method.to_owned(),
+        data: data.to_owned(),
+        date: date.to_owned(),
+    }
+}
+
 /// The error rates to calibrate the two documented liveness thresholds to.
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
 pub struct LivenessTargets {
     /// Highest APCER of any species at a liveness score of 0.60, between 0 and 1.
     pub apcer_at_review: f64,
     /// Highest BPCER at a liveness score of 0.40, between 0 and 1.
     pub bpcer_at_reject: f64,
-    /// Whether a liveness score may be above the models' own where the attacks allow it. A curve that is fitted to easy
-    /// attacks lets harder ones pass, so this is off by default.
+    /// Whether a liveness score may be above the models' own. Off: a curve fitted to easy attacks lets harder ones pass.
     pub allow_easier: bool,
 }
 
@@ -153,12 +146,9 @@ impl Default for LivenessTargets {
 }
 
 impl LivenessTargets {
-    /// Returns targets for APCER and BPCER.
-    ///
-    /// # Errors
-    /// [`EvaluationError::Input`] for rates that are not between 0 and 1.
-    pub fn new(apcer_at_review: f64, bpcer_at_reject: f64) -> Result<Self, EvaluationError> {
-        for (name, rate) in [("APCER", apcer_at_review), ("BPCER", bpcer_at_reject)] {
+    /// Returns targets; fails for rates that are not between 0 and 1.
+    pub fn new(apcer: f64, bpcer: f64, allow_easier: bool) -> Result<Self> {
+        for (name, rate) in [("APCER", apcer), ("BPCER", bpcer)] {
             // Also for NaN.
             if !(rate > 0.0 && rate < 1.0) {
                 let reason = format!("invalid target {name} {rate}: must be between 0 and 1");
@@ -166,17 +156,10 @@ impl LivenessTargets {
             }
         }
         Ok(Self {
-            apcer_at_review,
-            bpcer_at_reject,
-            ..Self::default()
+            apcer_at_review: apcer,
+            bpcer_at_reject: bpcer,
+            allow_easier,
         })
-    }
-
-    /// Sets whether a liveness score may be above the models' own.
-    #[must_use]
-    pub fn with_allow_easier(mut self, allow_easier: bool) -> Self {
-        self.allow_easier = allow_easier;
-        self
     }
 }
 
@@ -189,40 +172,35 @@ const STEPS: u32 = 10_000;
 
 /// Returns the curve through the liveness scores 0.40 and 0.60. `name`, `data` and `date` (YYYY-MM-DD) identify it.
 ///
-/// 0.60 is the lowest probability from which on no attack species passes more often than the target, but not below 0.60
-/// itself, and 0.40 is as far below it (in log-odds) as for the probability: so no liveness score is above the probability
-/// it comes from, and no presentation passes a threshold that did not before. The BPCER at 0.40 must not exceed the target.
-/// With [`LivenessTargets::allow_easier`] 0.60 may be lower, and 0.40 low enough for its target. The result is counted again
-/// with the curve and the rounding of scores. A species with too few presentations for the target does not pass at all.
-///
-/// # Errors
-/// [`EvaluationError::Input`] where there are too few presentations, or the models do not separate bona fide presentations
-/// from attacks as well as the targets require.
+/// 0.60 is the lowest probability, from 0.60 on, at which no attack species passes more often than the target, and 0.40 is as
+/// far below it (in log-odds) as for the probability: so no presentation passes a threshold that did not before. With
+/// [`LivenessTargets::allow_easier`] 0.60 may be lower, and 0.40 low enough for its target. The rates are counted again with
+/// the curve and the rounding of scores. A species with too few presentations for the target does not pass at all. Fails
+/// where there are too few presentations, or the models do not separate them as well as the targets require.
 pub fn calibrate_liveness(
     scores: &PresentationScores<'_>,
     targets: &LivenessTargets,
     name: &str,
     data: &str,
     date: &str,
-) -> Result<LivenessCalibration, EvaluationError> {
+) -> Result<LivenessCalibration> {
     let scored = scores.by_species();
+    let (apcer, bpcer) = (targets.apcer_at_review, targets.bpcer_at_reject);
     let needed = |rate: f64| (1.0 / rate).ceil() as u64;
     let live = scored.bona_fide.responses();
-    if live < needed(targets.bpcer_at_reject) {
+    if live < needed(bpcer) {
         return Err(EvaluationError::Input(format!(
-            "insufficient data: {live} bona fide presentations with a score, {} needed for a BPCER of {}",
-            needed(targets.bpcer_at_reject),
-            targets.bpcer_at_reject
+            "insufficient data: {live} bona fide presentations with a score, {} needed for a BPCER of {bpcer}",
+            needed(bpcer)
         )));
     }
-    let counts = scored.attacks.iter().map(Species::responses);
-    let most = counts.max().unwrap_or_default();
-    if most < needed(targets.apcer_at_review) {
+    let responses = scored.attacks.iter().map(Species::responses);
+    let most = responses.max().unwrap_or_default();
+    if most < needed(apcer) {
         return Err(EvaluationError::Input(format!(
             "insufficient data: no attack species has more than {most} presentations with a score, {} needed for an APCER \
-             of {}",
-            needed(targets.apcer_at_review),
-            targets.apcer_at_review
+             of {apcer}",
+            needed(apcer)
         )));
     }
     let [reject, review] = liveness_thresholds(&scored, targets)?;
@@ -232,104 +210,72 @@ pub fn calibrate_liveness(
         apcer: rounded(scored.worst_apcer(probability).map_or(0.0, |(rate, _)| rate)),
         bpcer: rounded(scored.bpcer(probability).unwrap_or_default()),
     };
-    let presentations = std::iter::once(&scored.bona_fide)
-        .chain(&scored.attacks)
-        .map(|species| PresentationCount {
-            species: species.name.clone(),
-            presentations: species.responses(),
-        })
-        .collect();
-    let all = || {
-        scores
-            .presentations
-            .iter()
-            .filter_map(|one| one.liveness.ok().map(Score::value))
+    let count = |species: &Species| PresentationCount {
+        species: species.name.clone(),
+        presentations: species.responses(),
     };
+    let easier = if targets.allow_easier { "may be" } else { "nowhere" };
+    let method = format!(
+        "straight lines in log-odds; 0.6 where the APCER of every species is at most {apcer}, 0.4 where the BPCER is at \
+         most {bpcer}; {easier} easier than the models"
+    );
+    let species = || [&scored.bona_fide].into_iter().chain(&scored.attacks);
+    let all = || species().flat_map(|species| species.scores().iter().copied());
     Ok(LivenessCalibration {
-        provenance: Provenance {
-            name: name.to_owned(),
-            method: format!(
-                "straight lines in log-odds; 0.6 where the APCER of every species is at most {}, 0.4 where the BPCER is at \
-                 most {}; {}",
-                targets.apcer_at_review,
-                targets.bpcer_at_reject,
-                if targets.allow_easier {
-                    "may be easier than the models"
-                } else {
-                    "nowhere easier than the models"
-                },
-            ),
-            data: data.to_owned(),
-            date: date.to_owned(),
-        },
+        provenance: provenance(name, &method, data, date),
         measured: MeasuredRange {
             from: all().fold(1.0, f64::min),
             to: all().fold(0.0, f64::max),
         },
-        presentations,
+        presentations: species().map(count).collect(),
         points: vec![point(reject, REJECT_BELOW), point(review, REVIEW_BELOW)],
     })
 }
 
 /// Returns the probabilities that become 0.40 and 0.60.
-fn liveness_thresholds(
-    scored: &LivenessScores,
-    targets: &LivenessTargets,
-) -> Result<[f64; 2], EvaluationError> {
+fn liveness_thresholds(scored: &LivenessScores, targets: &LivenessTargets) -> Result<[f64; 2]> {
+    let step_of = |probability: f64| (probability * f64::from(STEPS)).round() as u32;
     let lowest = if targets.allow_easier {
         1
     } else {
-        (REVIEW_BELOW * f64::from(STEPS)).round() as u32
+        step_of(REVIEW_BELOW)
     };
     for step in lowest..STEPS {
         let review = f64::from(step) / f64::from(STEPS);
         // The probabilities rule out most steps without a curve.
-        if scored
-            .worst_apcer(review)
-            .is_some_and(|(rate, _)| rate > targets.apcer_at_review)
-        {
+        let worst = scored.worst_apcer(review);
+        if worst.is_some_and(|(rate, _)| rate > targets.apcer_at_review) {
             continue;
         }
         let own_odds = log_odds(review) - (log_odds(REVIEW_BELOW) - log_odds(REJECT_BELOW));
-        let own = 1.0 / (1.0 + (-own_odds).exp());
-        let tolerable = highest_with_at_most(&scored.bona_fide, targets.bpcer_at_reject);
-        let reject = if targets.allow_easier {
-            own.min(tolerable.max(1.0 / f64::from(STEPS)))
-        } else {
-            own
-        };
+        let mut reject = 1.0 / (1.0 + (-own_odds).exp());
+        if targets.allow_easier {
+            let tolerable = highest_with_at_most(&scored.bona_fide, targets.bpcer_at_reject);
+            reject = reject.min(tolerable.max(1.0 / f64::from(STEPS)));
+        }
         let Some(curve) = LivenessCurve::through(&[(reject, REJECT_BELOW), (review, REVIEW_BELOW)]) else {
             continue;
         };
         let passing = |species: &Species, threshold: f64| {
             let calibrated = |&probability: &f64| Score::new(curve.at(probability)).ok();
-            let passed = species
-                .scores()
-                .iter()
-                .filter_map(calibrated)
-                .filter(|score| score.value() >= threshold);
-            passed.count() as f64 / species.responses().max(1) as f64
+            let scores = species.scores().iter().filter_map(calibrated);
+            let passed = scores.filter(|score| score.value() >= threshold).count();
+            passed as f64 / species.responses().max(1) as f64
         };
-        let attacks = scored
-            .attacks
-            .iter()
-            .map(|species| passing(species, REVIEW_BELOW));
+        let attacks = scored.attacks.iter();
+        let attacks = attacks.map(|species| passing(species, REVIEW_BELOW));
         if attacks.fold(0.0, f64::max) > targets.apcer_at_review {
             continue;
         }
         let rejected = 1.0 - passing(&scored.bona_fide, REJECT_BELOW);
         // The tolerance covers the rounding of the rates.
         if rejected > targets.bpcer_at_reject + 1e-9 {
+            let allow = ", or allow scores above the models' own";
+            let allow = if targets.allow_easier { "" } else { allow };
             return Err(EvaluationError::Input(format!(
                 "the models do not separate these presentations well enough: with an APCER of at most {} at liveness 0.6 \
-                 (probability {review}), the BPCER at 0.4 is {rejected:.4}, above the target {}; raise the targets{}",
-                targets.apcer_at_review,
-                targets.bpcer_at_reject,
-                if targets.allow_easier {
-                    ""
-                } else {
-                    ", or allow scores above the models' own"
-                },
+                 (probability {review}), the BPCER at 0.4 is {rejected:.4}, above the target {}; raise the targets{allow}",
+                targets.apcer_at_review, targets.bpcer_at_reject
             )));
         }
         return Ok([reject, review]);
@@ -355,34 +301,40 @@ fn rounded(value: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::error::Status;
-    use crate::liveness::ScoredPresentation;
+    use crate::lists::LabelList;
 
-    fn presentations<'a>(species: &[(&'a str, &[f64])]) -> PresentationScores<'a> {
-        let presentations = species
-            .iter()
-            .flat_map(|(species, scores)| {
-                scores.iter().map(|&score| ScoredPresentation {
-                    file: "",
-                    species,
-                    subject: 0,
-                    liveness: Score::new(score).map_err(|_| Status::NoFace),
-                })
-            })
-            .collect();
-        PresentationScores { presentations }
+    /// Presentations and their scores.
+    struct Scored(LabelList, Vec<Result<Score, Status>>);
+
+    fn presentations(species: &[(&str, &[f64])]) -> Scored {
+        let mut all = Vec::new();
+        for (species, scores) in species {
+            all.extend(scores.iter().map(|&score| ((*species).to_owned(), score)));
+        }
+        let (species, scores): (Vec<String>, Vec<f64>) = all.into_iter().unzip();
+        let list = LabelList {
+            files: vec![String::new(); species.len()],
+            subjects: vec![0; species.len()],
+            has_people: true,
+            species,
+        };
+        let scores = scores
+            .into_iter()
+            .map(|score| Score::new(score).map_err(|_| Status::NoFace));
+        Scored(list, scores.collect())
     }
 
     fn targets(apcer: f64, bpcer: f64, allow_easier: bool) -> LivenessTargets {
-        LivenessTargets::new(apcer, bpcer)
-            .unwrap()
-            .with_allow_easier(allow_easier)
+        LivenessTargets::new(apcer, bpcer, allow_easier).unwrap()
     }
 
     fn fit(
-        scores: &PresentationScores<'_>,
+        Scored(list, liveness): &Scored,
         targets: &LivenessTargets,
     ) -> Result<LivenessCalibration, EvaluationError> {
-        calibrate_liveness(scores, targets, "name", "data", "2026-11-25")
+        let liveness = liveness.clone();
+        let scores = PresentationScores { list, liveness };
+        calibrate_liveness(&scores, targets, "name", "data", "2026-11-25")
     }
 
     /// Of each point: probability, liveness, APCER, BPCER.
@@ -514,7 +466,7 @@ mod tests {
             (0.0, 0.1, "invalid target APCER 0"),
             (0.1, f64::NAN, "invalid target BPCER NaN"),
         ] {
-            let error = LivenessTargets::new(apcer, bpcer).unwrap_err().to_string();
+            let error = LivenessTargets::new(apcer, bpcer, false).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
         let none = presentations(&[("live", LIVE_SCORES)]);

@@ -8,38 +8,20 @@ use crate::statistics::{Histogram, OperatingPoint, probit};
 /// Colours that people who do not see red or green can tell apart (Okabe and Ito).
 const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
 
-/// Rates that a DET plot marks, and their labels.
-const RATES: [(f64, &str); 12] = [
-    (1e-6, "1e-6"),
-    (1e-5, "1e-5"),
-    (1e-4, "1e-4"),
-    (1e-3, "0.1 %"),
-    (0.01, "1 %"),
-    (0.05, "5 %"),
-    (0.1, "10 %"),
-    (0.2, "20 %"),
-    (0.4, "40 %"),
-    (0.6, "60 %"),
-    (0.8, "80 %"),
-    (0.9, "90 %"),
-];
+/// Rates that a DET plot marks.
+const RATES: [f64; 12] = [1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9];
 
 /// A share of an axis, 0..=1 from left to right and from bottom to top, and its label.
 type Tick = (f64, String);
 
-/// A named curve of points in shares of both axes.
-struct Series {
-    name: String,
-    points: Vec<(f64, f64)>,
-}
-
 /// A diagram with two axes.
-pub(crate) struct Chart {
+pub(crate) struct Chart<'a> {
     title: String,
     /// Names of the x and the y axis.
-    names: (String, String),
+    names: (&'a str, &'a str),
     ticks: (Vec<Tick>, Vec<Tick>),
-    series: Vec<Series>,
+    /// Curves of points in shares of both axes, and their names.
+    series: Vec<(&'a str, Vec<(f64, f64)>)>,
     /// Whether the area between a curve and the x axis is filled.
     filled: bool,
     /// Width and height of the area within the axes, in SVG units.
@@ -50,42 +32,40 @@ pub(crate) struct Chart {
     note: Option<&'static str>,
 }
 
-impl Chart {
+impl<'a> Chart<'a> {
     /// Returns a DET plot. Both axes are normal deviates, so that scores of two normal distributions give a straight line.
-    pub(crate) fn det(curves: &[(&str, &[OperatingPoint])], x_name: &str, y_name: &str) -> Self {
+    pub(crate) fn det(curves: &[(&'a str, &[OperatingPoint])], x_name: &'a str, y_name: &'a str) -> Self {
         let points = || curves.iter().flat_map(|(_, points)| points.iter());
         // An axis begins at the mark below the smallest rate and ends at the mark above the largest.
         let axis = |rate: fn(&OperatingPoint) -> f64| {
             let smallest = points().map(rate).fold(0.5, f64::min);
             let largest = points().map(rate).fold(0.4, f64::max);
-            let mut marks = RATES.iter().map(|(mark, _)| *mark);
-            let low = marks.clone().rfind(|&mark| mark <= smallest).unwrap_or(1e-7);
-            let high = marks.find(|&mark| mark >= largest).unwrap_or(0.99);
+            let low = RATES.into_iter().rfind(|&mark| mark <= smallest).unwrap_or(1e-7);
+            let high = RATES.into_iter().find(|&mark| mark >= largest).unwrap_or(0.99);
             let (low, high) = (probit(low), probit(high));
             move |rate: f64| (probit(rate) - low) / (high - low)
         };
         let x = axis(|point| point.false_positive);
         let y = axis(|point| point.false_negative);
+        let label = |rate: f64| match rate {
+            1e-3.. => format!("{} %", rate * 100.0),
+            _ => format!("{rate:e}"),
+        };
         let ticks = |along: &dyn Fn(f64) -> f64| {
             RATES
                 .iter()
-                .map(|(rate, label)| (along(*rate), (*label).to_owned()))
+                .map(|&rate| (along(rate), label(rate)))
                 .filter(|(at, _)| (-1e-9..=1.0 + 1e-9).contains(at))
                 .collect()
         };
+        let place = |point: &OperatingPoint| (x(point.false_positive), y(point.false_negative));
         Self {
             title: format!("DET curve, {x_name} against {y_name}"),
-            names: (x_name.to_owned(), y_name.to_owned()),
+            names: (x_name, y_name),
             ticks: (ticks(&x), ticks(&y)),
             series: curves
                 .iter()
-                .map(|(name, points)| Series {
-                    name: (*name).to_owned(),
-                    points: points
-                        .iter()
-                        .map(|point| (x(point.false_positive), y(point.false_negative)))
-                        .collect(),
-                })
+                .map(|(name, points)| (*name, points.iter().map(place).collect()))
                 .collect(),
             filled: false,
             size: (520.0, 420.0),
@@ -94,41 +74,32 @@ impl Chart {
         }
     }
 
-    /// Returns histograms over each other, each relative to its own total, so that a few genuine comparisons show beside
-    /// millions of others.
-    pub(crate) fn histograms(kinds: &[(&str, &Histogram)], x_name: &str) -> Self {
+    /// Returns histograms over each other, each relative to its own total: a few comparisons show beside millions.
+    pub(crate) fn histograms(kinds: &[(&'a str, &Histogram)], x_name: &'a str) -> Self {
         let share = |histogram: &Histogram, count: u64| count as f64 / histogram.total().max(1) as f64;
-        let highest = kinds
-            .iter()
-            .flat_map(|(_, histogram)| histogram.counts.iter().map(|&count| share(histogram, count)))
-            .fold(f64::MIN_POSITIVE, f64::max);
-        let (low, high) = kinds
-            .first()
-            .map_or((0.0, 1.0), |(_, histogram)| (histogram.low, histogram.high));
-        let tenths = (0..=10).map(|tenth| f64::from(tenth) / 10.0);
-        let series = |&(name, histogram): &(&str, &Histogram)| {
+        let histograms = kinds.iter().map(|(_, histogram)| *histogram);
+        let shares = histograms.flat_map(|one| one.counts.iter().map(|&count| share(one, count)));
+        let highest = shares.fold(f64::MIN_POSITIVE, f64::max);
+        let first = kinds.first();
+        let (low, high) = first.map_or((0.0, 1.0), |(_, one)| (one.low, one.high));
+        let series = |&(name, histogram): &(&'a str, &Histogram)| {
             let steps = histogram.counts.len() as f64;
             let tops = histogram.counts.iter().enumerate().flat_map(|(index, &count)| {
                 let top = share(histogram, count) / highest;
                 [(index as f64 / steps, top), ((index + 1) as f64 / steps, top)]
             });
-            Series {
-                name: name.to_owned(),
-                points: std::iter::once((0.0, 0.0))
-                    .chain(tops)
-                    .chain([(1.0, 0.0)])
-                    .collect(),
-            }
+            (
+                name,
+                [(0.0, 0.0)].into_iter().chain(tops).chain([(1.0, 0.0)]).collect(),
+            )
         };
+        let tenths = (0..=10).map(|tenth| f64::from(tenth) / 10.0);
+        let labelled = tenths.map(|at| (at, format!("{:.1}", low + (high - low) * at)));
+        let shares = [0.0, 0.5, 1.0].map(|at| (at, percent(highest * at)));
         Self {
             title: format!("Histogram of the {x_name}"),
-            names: (x_name.to_owned(), "share of each kind".to_owned()),
-            ticks: (
-                tenths
-                    .map(|at| (at, format!("{:.1}", low + (high - low) * at)))
-                    .collect(),
-                [0.0, 0.5, 1.0].map(|at| (at, percent(highest * at))).into(),
-            ),
+            names: (x_name, "share of each kind"),
+            ticks: (labelled.collect(), shares.into()),
             series: kinds.iter().map(series).collect(),
             filled: true,
             size: (640.0, 240.0),
@@ -139,17 +110,15 @@ impl Chart {
     }
 }
 
-impl Render for Chart {
+impl Render for Chart<'_> {
     fn render(&self) -> Markup {
         let (left, top, (width, height)) = (84.0, 10.0, self.size);
         let x = |share: f64| format!("{:.1}", left + width * share);
         let y = |share: f64| format!("{:.1}", top + height * (1.0 - share));
         let below = |units: f64| format!("{:.1}", top + height + units);
         let path = |points: &[(f64, f64)]| {
-            let points: Vec<String> = points
-                .iter()
-                .map(|&(a, b)| format!("{} {}", x(a), y(b)))
-                .collect();
+            let points = points.iter().map(|&(a, b)| format!("{} {}", x(a), y(b)));
+            let points: Vec<String> = points.collect();
             format!("M{}{}", points.join("L"), if self.filled { "Z" } else { "" })
         };
         let coloured = || self.series.iter().zip(COLOURS.iter().cycle());
@@ -164,17 +133,17 @@ impl Render for Chart {
                     path d={ "M" (x(0.0)) " " (y(*at)) "H" (x(1.0)) } stroke="#e3e7ee" {}
                     text x=(left - 6.0) y=(y(*at)) dy="4" text-anchor="end" { (label) }
                 }
-                @for (series, colour) in coloured().filter(|(series, _)| !series.points.is_empty()) {
-                    path d=(path(&series.points)) stroke=(colour) stroke-width=(if self.filled { 1 } else { 2 })
+                @for ((_, points), colour) in coloured().filter(|((_, points), _)| !points.is_empty()) {
+                    path d=(path(points)) stroke=(colour) stroke-width=(if self.filled { 1 } else { 2 })
                         fill=(if self.filled { colour } else { &"none" }) fill-opacity="0.35" stroke-linejoin="round" {}
                 }
                 @if let Some(note) = self.note {
                     text x=(x(0.5)) y=(y(0.5)) text-anchor="middle" { (note) }
                 }
                 @if let Some(legend) = self.legend {
-                    @for (index, (series, colour)) in coloured().enumerate() {
+                    @for (index, ((name, _), colour)) in coloured().enumerate() {
                         rect x=(x(legend)) y=(top + 6.0 + 18.0 * index as f64) width="12" height="12" fill=(colour) {}
-                        text x=(x(legend)) dx="18" y=(top + 16.0 + 18.0 * index as f64) { (series.name) }
+                        text x=(x(legend)) dx="18" y=(top + 16.0 + 18.0 * index as f64) { (name) }
                     }
                 }
                 text x=(x(0.5)) y=(below(40.0)) text-anchor="middle" { (self.names.0) }
@@ -196,7 +165,7 @@ mod tests {
         }
     }
 
-    fn drawn(chart: &Chart) -> String {
+    fn drawn(chart: &Chart<'_>) -> String {
         let svg = chart.render().into_string();
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         svg
@@ -221,7 +190,7 @@ mod tests {
             point(0.5, 0.022_750_131_948_179),
         ];
         let chart = Chart::det(&[("a", &points)], "x", "y");
-        let [(x0, y0), (x1, y1), (x2, y2)] = chart.series[0].points[..] else {
+        let [(x0, y0), (x1, y1), (x2, y2)] = chart.series[0].1[..] else {
             panic!("not three points")
         };
         let slope = |x: f64, y: f64| (y - y0) / (x - x0);

@@ -1,8 +1,6 @@
 //! A report for reading: as text for a terminal and as one HTML page that needs nothing else, runs no script and prints.
 
-use maud::{DOCTYPE, PreEscaped, html};
-
-use crate::chart::Chart;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;color:#1d2430;background:#fff;max-width:60rem;\
     margin:2rem auto;padding:0 1rem}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}\
@@ -11,125 +9,93 @@ const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;color:#1d2430;backg
     th{font-weight:600;color:#4a5568}svg{max-width:100%;height:auto}svg text{font:12px system-ui,sans-serif;fill:#4a5568}\
     .row{overflow-x:auto}";
 
-/// A heading, a paragraph, a table or a diagram; its text is plain text.
-pub(crate) enum Block {
-    Heading(String),
-    Text(String),
-    Table(Vec<&'static str>, Vec<Vec<String>>),
-    Chart(Chart),
-}
-
-/// Where a block is shown.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Medium {
-    Both,
-    Page,
-    Terminal,
-}
-
-/// A report as blocks in their order.
+/// A report, made from top to bottom. The header of a table has its columns between ` | `.
+#[derive(Default)]
 pub(crate) struct Document {
-    title: &'static str,
-    blocks: Vec<(Medium, Block)>,
+    /// The report as text.
+    pub(crate) summary: String,
+    body: String,
 }
 
 impl Document {
-    pub(crate) fn new(title: &'static str) -> Self {
-        let blocks = Vec::new();
-        Self { title, blocks }
+    pub(crate) fn heading(&mut self, text: &str) {
+        self.summary += &format!("\n{text}\n");
+        self.page(&html! { h2 { (text) } });
     }
 
-    pub(crate) fn heading(&mut self, text: impl Into<String>) {
-        self.blocks.push((Medium::Both, Block::Heading(text.into())));
+    pub(crate) fn text(&mut self, text: &str) {
+        self.summary += &format!("{text}\n");
+        self.page(&html! { p { (text) } });
     }
 
-    pub(crate) fn text(&mut self, text: impl Into<String>) {
-        self.blocks.push((Medium::Both, Block::Text(text.into())));
-    }
-
-    pub(crate) fn table(&mut self, header: &[&'static str], rows: Vec<Vec<String>>) {
-        self.blocks
-            .push((Medium::Both, Block::Table(header.to_vec(), rows)));
-    }
-
-    /// Adds a block to the page only.
-    pub(crate) fn page(&mut self, block: Block) {
-        self.blocks.push((Medium::Page, block));
+    pub(crate) fn table(&mut self, header: &str, rows: &[Vec<String>]) {
+        self.summary += &aligned(header, rows);
+        self.page(&table(header, rows));
     }
 
     /// Adds a table to the page, and those of its rows that are for a terminal too to the terminal.
-    pub(crate) fn shortened(&mut self, header: &[&'static str], rows: Vec<(bool, Vec<String>)>) {
-        let short = rows
-            .iter()
-            .filter(|(short, _)| *short)
-            .map(|(_, row)| row.clone());
-        let short = Block::Table(header.to_vec(), short.collect());
-        self.blocks.push((Medium::Terminal, short));
-        let all = rows.into_iter().map(|(_, row)| row).collect();
-        self.page(Block::Table(header.to_vec(), all));
+    pub(crate) fn shortened(&mut self, header: &str, rows: Vec<(bool, Vec<String>)>) {
+        let short = rows.iter().filter(|(is_short, _)| *is_short);
+        self.summary += &aligned(header, &short.map(|(_, row)| row.clone()).collect::<Vec<_>>());
+        let all: Vec<_> = rows.into_iter().map(|(_, row)| row).collect();
+        self.page(&table(header, &all));
     }
 
-    /// Returns the report as text.
-    pub(crate) fn summary(&self) -> String {
-        let mut text = String::new();
-        for (_, block) in self.blocks.iter().filter(|(medium, _)| *medium != Medium::Page) {
-            match block {
-                Block::Heading(heading) => text.push_str(&format!("\n{heading}\n")),
-                Block::Text(paragraph) => text.push_str(&format!("{paragraph}\n")),
-                Block::Table(header, rows) => {
-                    let header: Vec<String> = header.iter().map(|&name| name.to_owned()).collect();
-                    let rows = || std::iter::once(&header).chain(rows);
-                    let width = |column: usize| {
-                        let cells = rows().filter_map(|row| row.get(column));
-                        cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
-                    };
-                    for row in rows() {
-                        let cells = row.iter().enumerate();
-                        let line: String = cells
-                            .map(|(at, cell)| format!("{cell:<0$}  ", width(at)))
-                            .collect();
-                        text.push_str(line.trim_end());
-                        text.push('\n');
-                    }
-                }
-                Block::Chart(_) => {}
-            }
-        }
-        text
+    /// Adds something to the page only.
+    pub(crate) fn page(&mut self, markup: &Markup) {
+        self.body += &markup.0;
     }
 
     /// Returns the report as a page.
-    pub(crate) fn html(&self) -> String {
+    pub(crate) fn html(self, title: &str) -> String {
         let page = html! {
             (DOCTYPE)
             html lang="en" {
                 head {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width";
-                    title { (self.title) }
+                    title { (title) }
                     style { (PreEscaped(STYLE)) }
                 }
                 body {
-                    h1 { (self.title) }
-                    @for (_, block) in self.blocks.iter().filter(|(medium, _)| *medium != Medium::Terminal) {
-                        @match block {
-                            Block::Heading(heading) => h2 { (heading) },
-                            Block::Text(paragraph) => p { (paragraph) },
-                            Block::Chart(chart) => (chart),
-                            Block::Table(header, rows) => div.row {
-                                table {
-                                    tr { @for name in header { th { (name) } } }
-                                    @for row in rows {
-                                        tr { @for cell in row { td { (cell) } } }
-                                    }
-                                }
-                            },
-                        }
-                    }
+                    h1 { (title) }
+                    (PreEscaped(self.body))
                 }
             }
         };
         page.into_string()
+    }
+}
+
+/// Returns a table for a terminal.
+fn aligned(header: &str, rows: &[Vec<String>]) -> String {
+    let header: Vec<String> = header.split(" | ").map(str::to_owned).collect();
+    let rows = || std::iter::once(&header).chain(rows);
+    let width = |column| {
+        let cells = rows().filter_map(|row| row.get(column));
+        let widths = cells.map(|cell: &String| cell.chars().count());
+        widths.max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths);
+        let line: String = cells.map(|(cell, width)| format!("{cell:<width$}  ")).collect();
+        format!("{}\n", line.trim_end())
+    };
+    rows().map(line).collect()
+}
+
+/// Returns a table for a page.
+pub(crate) fn table(header: &str, rows: &[Vec<String>]) -> Markup {
+    html! {
+        div.row {
+            table {
+                tr { @for name in header.split(" | ") { th { (name) } } }
+                @for row in rows {
+                    tr { @for cell in row { td { (cell) } } }
+                }
+            }
+        }
     }
 }
 
@@ -138,14 +104,14 @@ mod tests {
     use super::*;
 
     fn document(cell: &str) -> Document {
-        let mut document = Document::new("Title");
+        let mut document = Document::default();
         document.text(cell);
         document.heading("Section");
         let row = |name: &str, value: &str| vec![name.to_owned(), value.to_owned()];
-        document.table(&["name", "value"], vec![row("a", "10 %"), row("longer", "")]);
-        document.page(Block::Text("on the page".to_owned()));
+        document.table("name | value", &[row("a", "10 %"), row("longer", "")]);
+        document.page(&html! { p { "on the page" } });
         document.shortened(
-            &["at"],
+            "at",
             vec![(true, vec!["0.1".to_owned()]), (false, vec!["0.15".to_owned()])],
         );
         document
@@ -154,12 +120,12 @@ mod tests {
     #[test]
     fn a_terminal_shows_aligned_columns_and_the_short_form() {
         let expected = "words\n\nSection\nname    value\na       10 %\nlonger\nat\n0.1\n";
-        assert_eq!(document("words").summary(), expected);
+        assert_eq!(document("words").summary, expected);
     }
 
     #[test]
     fn a_page_shows_everything_and_escapes_it() {
-        let page = document("<script>\"&'").html();
+        let page = document("<script>\"&'").html("Title");
         assert!(
             page.contains("&lt;script&gt;") && !page.contains("<script>"),
             "{page}"

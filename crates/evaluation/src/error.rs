@@ -7,36 +7,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::statistics::FoldError;
 
+/// The result of a part of an evaluation, unless it names another error.
+pub(crate) type Result<T, E = EvaluationError> = std::result::Result<T, E>;
+
 /// An error that ends an evaluation. An image that cannot be used does not: it has a [`Status`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the messages explain the fields")]
 pub enum EvaluationError {
     /// A file or folder cannot be read or written.
     #[error("{path}: {source}")]
-    File {
-        /// The file or folder.
-        path: PathBuf,
-        /// The error of the file system.
-        source: std::io::Error,
-    },
-    /// A list has an invalid line.
+    File { path: PathBuf, source: std::io::Error },
+    /// A list has an invalid line; `line` counts from 1.
     #[error("{path}:{line}: {reason}")]
     List {
-        /// The list.
         path: PathBuf,
-        /// Line, counted from 1.
         line: u64,
-        /// What is wrong and what is expected.
         reason: String,
     },
     /// A journal cannot be resumed.
     #[error("{path}: {reason}")]
-    Journal {
-        /// The journal.
-        path: PathBuf,
-        /// Why, and what to do.
-        reason: String,
-    },
+    Journal { path: PathBuf, reason: String },
     /// The data is empty, insufficient, or does not fit the options; the message says what would.
     #[error("{0}")]
     Input(String),
@@ -56,9 +47,12 @@ impl EvaluationError {
     }
 }
 
-/// The outcome of reading one image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// The outcome of reading one image. Its text is its name in `scores.csv` and `report.json`.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, strum::Display,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
 pub enum Status {
     /// A face was found and used.
@@ -67,6 +61,7 @@ pub enum Status {
     NoFace,
     /// The file is not an image, is corrupt, not supported or beyond the limits.
     #[serde(rename = "bad_picture")]
+    #[strum(serialize = "bad_picture")]
     BadImage,
     /// The file does not exist.
     Missing,
@@ -75,18 +70,6 @@ pub enum Status {
 }
 
 impl Status {
-    /// Returns the name in `scores.csv` and `report.json`: `ok`, `no_face`, `bad_picture`, `missing`, `unreadable`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::NoFace => "no_face",
-            Self::BadImage => "bad_picture",
-            Self::Missing => "missing",
-            Self::Unreadable => "unreadable",
-        }
-    }
-
     /// Returns whether an image was presented and could not be used. A missing file is a fault of the list instead.
     #[must_use]
     pub const fn is_failure_to_acquire(self) -> bool {

@@ -8,9 +8,8 @@
 //! {"image":"<16 bytes>","status":"ok","values":"<little-endian f32>","check":"<8 bytes>"}
 //! ```
 //!
-//! Bytes are hexadecimal, so that values return bit by bit. A line is appended with one write, which survives a killed
-//! process though not always a power cut; the first line that is cut off or corrupt and all after it are truncated, and
-//! those images are measured again.
+//! Bytes are hexadecimal, so that values return bit by bit. A line is appended with one write; the first one that is cut off
+//! or corrupt and all after it are truncated, and those images are measured again.
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -23,8 +22,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::error::{EvaluationError, Status};
-use crate::setup::{FaceChoice, Setup};
+use crate::error::{EvaluationError, Result, Status};
+use crate::report::{FaceChoice, Setup};
 
 /// What the binary journals of earlier versions begin with.
 const BINARY_FORMAT: &[u8] = b"likeness journal 1\n";
@@ -90,29 +89,27 @@ struct Line {
 }
 
 impl Journal {
-    /// Opens the journal of a folder, or creates one that only its owner can read.
-    ///
-    /// # Errors
-    /// [`EvaluationError::Journal`] for a journal of another setup or an earlier format, one that another process writes
-    /// to, and another file of that name; [`EvaluationError::File`] where it cannot be read or written.
-    pub fn open(folder: &Path, content: JournalContent, setup: &Setup) -> Result<Self, EvaluationError> {
+    /// Opens the journal of a folder, or creates one that only its owner can read. Fails with [`EvaluationError::Journal`]
+    /// for one of another setup or an earlier format, one that another process writes to, and another file of that name.
+    pub fn open(folder: &Path, content: JournalContent, setup: &Setup) -> Result<Self> {
         let path = folder.join(content.file_name());
         let refuse = |reason: &str| EvaluationError::Journal {
             path: path.clone(),
             reason: reason.to_owned(),
         };
         if setup.pack == CUSTOM_PACK {
-            let reason =
-                "cannot resume with custom models: results of one cannot be told from those of another";
-            return Err(refuse(reason));
+            return Err(refuse(
+                "cannot resume with custom models: results of one cannot be told from those of another",
+            ));
         }
         let failed = || EvaluationError::file(&path);
         let file = open_private(&path).map_err(failed())?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let reason = "another evaluation is writing to this journal: wait for it, or choose another folder with --out";
-                return Err(refuse(reason));
+                return Err(refuse(
+                    "another evaluation is writing to this journal: wait for it, or choose another folder with --out",
+                ));
             }
             Err(TryLockError::Error(error)) => return Err(failed()(error)),
         }
@@ -140,9 +137,8 @@ impl Journal {
             end += line.len() as u64;
         }
         drop(reader);
-        file.set_len(end)
-            .and_then(|()| restrict(&file))
-            .map_err(failed())?;
+        let restricted = file.set_len(end).and_then(|()| restrict(&file));
+        restricted.map_err(failed())?;
         // Stable, so that the first of several lines of an image stays.
         lines.sort();
         lines.dedup_by_key(|(key, _)| *key);
@@ -151,29 +147,25 @@ impl Journal {
     }
 
     /// Deletes the file, once the reports are written.
-    ///
-    /// # Errors
-    /// [`EvaluationError::File`] where that fails.
-    pub fn delete(self) -> Result<(), EvaluationError> {
+    pub fn delete(self) -> Result<()> {
         std::fs::remove_file(&self.path).map_err(EvaluationError::file(&self.path))
     }
 
     /// Returns the result of an image.
-    pub(crate) fn get(&self, key: &Key) -> Result<Option<Measured>, EvaluationError> {
+    pub(crate) fn get(&self, key: &Key) -> Result<Option<Measured>> {
         let mut state = self.state.lock();
         let Ok(index) = state.lines.binary_search_by(|(other, _)| other.cmp(key)) else {
             return Ok(None);
         };
         let offset = state.lines.get(index).map_or(0, |(_, offset)| *offset);
         let line = state.file.seek(SeekFrom::Start(offset));
-        let line = line
-            .and_then(|_| next_line(&mut BufReader::new(&state.file)))
-            .map_err(EvaluationError::file(&self.path))?;
+        let line = line.and_then(|_| next_line(&mut BufReader::new(&state.file)));
+        let line = line.map_err(EvaluationError::file(&self.path))?;
         Ok(parse(&line).map(|(_, measured)| measured))
     }
 
     /// Appends the result of an image, unless the next run may find another: a missing file may be there by then.
-    pub(crate) fn add(&self, key: &Key, measured: &Measured) -> Result<(), EvaluationError> {
+    pub(crate) fn add(&self, key: &Key, measured: &Measured) -> Result<()> {
         let (status, values) = match measured {
             Ok(values) => (Status::Ok, values.as_slice()),
             Err(status) if status.is_failure_to_acquire() => (*status, &[][..]),
@@ -212,20 +204,17 @@ pub(crate) fn key(path: &Path) -> Option<Key> {
     };
     // The same for every way to write the path.
     let path = std::fs::canonicalize(path).ok()?;
-    let mut hash = Sha256::new();
-    hash.update(metadata.len().to_le_bytes());
-    hash.update([before]);
-    hash.update(since.as_nanos().to_le_bytes());
-    hash.update(path.as_os_str().as_encoded_bytes());
+    let hash = Sha256::new()
+        .chain_update(metadata.len().to_le_bytes())
+        .chain_update([before])
+        .chain_update(since.as_nanos().to_le_bytes())
+        .chain_update(path.as_os_str().as_encoded_bytes());
     hash.finalize().first_chunk().copied()
 }
 
 fn checksum(key: &Key, status: Status, values: &[u8]) -> [u8; 8] {
-    let digest = Sha256::new()
-        .chain_update(key)
-        .chain_update(status.as_str())
-        .chain_update(values)
-        .finalize();
+    let hash = Sha256::new().chain_update(key).chain_update(status.to_string());
+    let digest = hash.chain_update(values).finalize();
     digest.first_chunk().copied().unwrap_or_default()
 }
 
@@ -234,10 +223,7 @@ fn open_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     // Through a link, embeddings would go to a place where they are not expected, and stay there.
     if std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
         return Err(io::Error::other("not a regular file"));
@@ -248,11 +234,7 @@ fn open_private(path: &Path) -> io::Result<File> {
 /// Restores the permissions of a file that may have been copied with others.
 fn restrict(file: &File) -> io::Result<()> {
     #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
-    }
-    #[cfg(not(unix))]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     let _ = file;
     Ok(())
 }
@@ -306,15 +288,16 @@ fn mismatch(first: &[u8], found: Option<&Value>, wanted: &Value) -> String {
     };
     let text = |value: Option<&Value>| value.map_or_else(|| "absent".to_owned(), Value::to_string);
     let names: BTreeSet<&String> = found.keys().chain(wanted.keys()).collect();
-    let differences: Vec<String> = names
+    let pairs = names
         .into_iter()
-        .map(|name| (name, found.get(name), wanted.get(name)))
-        .filter(|(_, was, is)| was != is)
+        .map(|name| (name, found.get(name), wanted.get(name)));
+    let differences = pairs.filter(|(_, was, is)| was != is);
+    let differences: Vec<String> = differences
         .map(|(name, was, is)| format!("{name} was {}, is now {}", text(was), text(is)))
         .collect();
+    let differences = differences.join("; ");
     format!(
-        "started with another setup ({}): resume with that one, or delete the file to start over",
-        differences.join("; ")
+        "started with another setup ({differences}): resume with that one, or delete the file to start over"
     )
 }
 

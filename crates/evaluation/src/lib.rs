@@ -2,8 +2,7 @@
 //! BPCER), and calibrations fitted to them.
 //!
 //! An [`Evaluation`] compares the images of a [`PairList`] or of [`People`] and returns a [`MatchReport`], or scores the
-//! presentations of a [`LabelList`] and returns a [`LivenessReport`]. [`statistics`] is pure: scores in, rates out. No HTTP
-//! and no command line is in here.
+//! presentations of a [`LabelList`] and returns a [`LivenessReport`]. [`statistics`] is pure: scores in, rates out.
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -14,7 +13,10 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let engine = Engine::builder().build()?;
 //! let list = PairList::read(Path::new("images/pairs.csv"))?;
-//! let evaluation = Evaluation::new(&engine, Path::new("images")).with_data("branch customers, 2026");
+//! let evaluation = Evaluation {
+//!     data: "branch customers, 2026",
+//!     ..Evaluation::new(&engine, Path::new("images"))
+//! };
 //! let (report, scores) = evaluation.pairs(&list, None, &MatchOptions::default())?;
 //! println!("{}", report.summary());
 //! scores.write_csv(std::fs::File::create("scores.csv")?)?;
@@ -22,8 +24,7 @@
 //! # }
 //! ```
 //!
-//! Embeddings are biometric data: they are held in memory while an evaluation runs, and written to a [`Journal`] only on
-//! request.
+//! Embeddings are biometric data: they are held in memory, and written to a [`Journal`] only on request.
 
 mod acquisition;
 mod all_pairs;
@@ -34,11 +35,9 @@ mod error;
 mod journal;
 mod lists;
 mod liveness;
-mod liveness_report;
 mod match_report;
 mod matching;
 mod report;
-mod setup;
 pub mod statistics;
 mod threads;
 
@@ -50,12 +49,10 @@ pub use calibrate::{
 pub use error::{EvaluationError, Status};
 pub use journal::{Journal, JournalContent};
 pub use lists::{KnownFrom, LIVE, LabelList, Pair, PairList, People};
-pub use liveness::{PresentationScores, ScoredPresentation};
-pub use liveness_report::{Apcer, AtThreshold, BpcerAt, LivenessReport, SpeciesReport};
+pub use liveness::{Apcer, AtThreshold, BpcerAt, LivenessReport, PresentationScores, SpeciesReport};
 pub use match_report::{
     AtFalseMatchRate, ComparisonCounts, EqualErrorReport, MatchReport, MovedThresholds, Outcomes,
     ProfileReport, Shares, ThresholdRates, WhatIf,
 };
 pub use matching::{MatchOptions, PairScores, ScoredPair};
-pub use report::{AcquisitionReport, Estimate};
-pub use setup::{FaceChoice, Setup};
+pub use report::{AcquisitionReport, Estimate, FaceChoice, Setup};

@@ -7,7 +7,7 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 use indexmap::IndexSet;
 use serde::Serialize;
 
-use crate::error::EvaluationError;
+use crate::error::{EvaluationError, Result};
 
 /// The species of bona fide presentations in a list.
 pub const LIVE: &str = "live";
@@ -23,8 +23,8 @@ pub enum KnownFrom {
     Columns,
     /// From the image's folder; the labels of all pairs agree with it.
     Folders,
-    /// From the genuine pairs: images that they link show one person, every other image another. Where two images of a
-    /// person are never compared, people are counted twice, and intervals come out a little too narrow.
+    /// From the genuine pairs: images that they link show one person, every other image another. People whose images are
+    /// never compared are counted twice, and intervals come out a little too narrow.
     GenuinePairs,
 }
 
@@ -41,12 +41,8 @@ pub struct People {
 
 impl People {
     /// Reads a folder with one folder of images for each person, in the order of their names. Hidden files and files
-    /// without an image's ending are ignored.
-    ///
-    /// # Errors
-    /// [`EvaluationError::File`] where a folder cannot be read, [`EvaluationError::Input`] where there is no image or a
-    /// name is not UTF-8.
-    pub fn read(root: &Path) -> Result<Self, EvaluationError> {
+    /// without an image's ending are ignored. Fails where there is no image or a name is not UTF-8.
+    pub fn read(root: &Path) -> Result<Self> {
         let (mut files, mut person_of) = (Vec::new(), Vec::new());
         let mut people = IndexSet::new();
         for folder in entries(root)?.iter().filter(|path| path.is_dir()) {
@@ -64,10 +60,8 @@ impl People {
             }
         }
         if files.is_empty() {
-            return Err(invalid(
-                root,
-                "no images found; expected one folder of images for each person",
-            ));
+            let reason = "no images found; expected one folder of images for each person";
+            return Err(invalid(root, reason));
         }
         Ok(Self {
             files,
@@ -117,12 +111,9 @@ pub struct PairList {
 
 impl PairList {
     /// Reads a CSV file with the columns `left`, `right` and `label` (1 = same person, 0 = different people), found by name,
-    /// and optionally `fold`, or `left_person` and `right_person`. Other columns are ignored.
-    ///
-    /// # Errors
-    /// [`EvaluationError::File`] where the file cannot be read, [`EvaluationError::List`] for an invalid line,
-    /// [`EvaluationError::Input`] where there is no pair.
-    pub fn read(path: &Path) -> Result<Self, EvaluationError> {
+    /// and optionally `fold`, or `left_person` and `right_person`. Other columns are ignored. Fails with
+    /// [`EvaluationError::List`] for an invalid line, with [`EvaluationError::Input`] where there is no pair.
+    pub fn read(path: &Path) -> Result<Self> {
         let (mut files, mut people, mut fold_names) = (IndexSet::new(), IndexSet::new(), IndexSet::new());
         let (mut pairs, mut folds) = (Vec::new(), Vec::new());
         let mut by_column = HashMap::new();
@@ -132,32 +123,29 @@ impl PairList {
                 left: index(&mut files, row.get("left")),
                 right: index(&mut files, row.get("right")),
                 same: match row.get("label") {
-                    "1" => true,
-                    "0" => false,
-                    other => {
-                        return Err(format!(
-                            "label is {other:?}; use 1 (same person) or 0 (different people)"
-                        ));
-                    }
-                },
+                    "1" => Ok(true),
+                    "0" => Ok(false),
+                    other => Err(format!(
+                        "label is {other:?}; use 1 (same person) or 0 (different people)"
+                    )),
+                }?,
             };
             pairs.push(pair);
             if !row.get("fold").is_empty() {
                 folds.push(index(&mut fold_names, row.get("fold")));
             }
-            match (row.get("left_person"), row.get("right_person")) {
+            let people_of = match (row.get("left_person"), row.get("right_person")) {
                 ("", "") => return Ok(()),
                 ("", _) | (_, "") => return Err("left_person and right_person need each other".to_owned()),
-                (left, right) if (left == right) != pair.same => {
-                    return Err("the label contradicts left_person and right_person".to_owned());
-                }
-                (left, right) => {
-                    for (file, person) in [(pair.left, left), (pair.right, right)] {
-                        let person = index(&mut people, person) as u32;
-                        if *by_column.entry(file).or_insert(person) != person {
-                            return Err("an image has another person in a line above".to_owned());
-                        }
-                    }
+                people => people,
+            };
+            if (people_of.0 == people_of.1) != pair.same {
+                return Err("the label contradicts left_person and right_person".to_owned());
+            }
+            for (file, person) in [(pair.left, people_of.0), (pair.right, people_of.1)] {
+                let person = index(&mut people, person) as u32;
+                if *by_column.entry(file).or_insert(person) != person {
+                    return Err("an image has another person in a line above".to_owned());
                 }
             }
             Ok(())
@@ -166,9 +154,8 @@ impl PairList {
             return Err(invalid(path, "the list has no pair"));
         }
         let files = Vec::from_iter(files);
-        let by_column: Option<Vec<u32>> = (0..files.len())
-            .map(|file| by_column.get(&file).copied())
-            .collect();
+        let by_column = (0..files.len()).map(|file| by_column.get(&file).copied());
+        let by_column: Option<Vec<u32>> = by_column.collect();
         let (person_of, known_from) = if let Some(person_of) = by_column {
             (person_of, KnownFrom::Columns)
         } else if let Some(person_of) = by_folder(&files, &pairs) {
@@ -176,23 +163,20 @@ impl PairList {
         } else {
             (by_genuine_pairs(files.len(), &pairs), KnownFrom::GenuinePairs)
         };
-        let people = People {
-            files,
-            person_of,
-            known_from,
-        };
         Ok(Self {
-            people,
+            people: People {
+                files,
+                person_of,
+                known_from,
+            },
             pairs,
             folds: (!folds.is_empty()).then_some(folds),
         })
     }
 
-    /// Returns the images of the list, to compare each with all others.
-    ///
-    /// # Errors
-    /// [`EvaluationError::Input`] where the people are known from the genuine pairs only, which is not certain enough.
-    pub fn into_people(self) -> Result<People, EvaluationError> {
+    /// Returns the images of the list, to compare each with all others. Fails where the people are known from the genuine
+    /// pairs only, which is not certain enough.
+    pub fn into_people(self) -> Result<People> {
         if self.people.known_from == KnownFrom::GenuinePairs {
             return Err(EvaluationError::Input(
                 "comparing all pairs needs the person of each image: one folder for each person, or the columns \
@@ -215,10 +199,8 @@ fn by_folder(files: &[String], pairs: &[Pair]) -> Option<Vec<u32>> {
         }
         person_of.push(index(&mut folders, folder) as u32);
     }
-    pairs
-        .iter()
-        .all(|pair| (person_of.get(pair.left) == person_of.get(pair.right)) == pair.same)
-        .then_some(person_of)
+    let agrees = |pair: &Pair| (person_of.get(pair.left) == person_of.get(pair.right)) == pair.same;
+    pairs.iter().all(agrees).then_some(person_of)
 }
 
 /// Returns the people where images that genuine pairs link show one person.
@@ -240,9 +222,8 @@ fn by_genuine_pairs(files: usize, pairs: &[Pair]) -> Vec<u32> {
         }
     }
     let mut roots = IndexSet::new();
-    (0..files)
-        .map(|file| roots.insert_full(root(&parent, file)).0 as u32)
-        .collect()
+    let mut number = |file| roots.insert_full(root(&parent, file)).0 as u32;
+    (0..files).map(&mut number).collect()
 }
 
 /// A list of presentations, in its order.
@@ -260,12 +241,9 @@ pub struct LabelList {
 
 impl LabelList {
     /// Reads a CSV file with the columns `file` and `species` (`live` for bona fide, any other word names the attack
-    /// species), found by name, and optionally `person`.
-    ///
-    /// # Errors
-    /// [`EvaluationError::File`] where the file cannot be read, [`EvaluationError::List`] for an invalid line,
+    /// species), found by name, and optionally `person`. Fails with [`EvaluationError::List`] for an invalid line, with
     /// [`EvaluationError::Input`] where there is no presentation.
-    pub fn read(path: &Path) -> Result<Self, EvaluationError> {
+    pub fn read(path: &Path) -> Result<Self> {
         let (mut species, mut subjects) = (Vec::new(), Vec::new());
         let (mut files, mut people) = (IndexSet::new(), IndexSet::new());
         read_csv(path, &["file", "species"], &["person"], |row| {
@@ -306,7 +284,7 @@ fn index(names: &mut IndexSet<String>, name: &str) -> usize {
 }
 
 /// Returns the entries of a folder by name, without hidden ones.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, EvaluationError> {
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(EvaluationError::file(folder))? {
         let entry = entry.map_err(EvaluationError::file(folder))?;
@@ -318,19 +296,14 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, EvaluationError> {
     Ok(paths)
 }
 
-/// A row of a CSV file, in which no known column is empty.
-struct Row<'a> {
-    header: &'a StringRecord,
-    record: &'a StringRecord,
-}
+/// The header and a row of a CSV file, in which no known column is empty.
+struct Row<'a>(&'a StringRecord, &'a StringRecord);
 
 impl<'a> Row<'a> {
     /// Returns a field by the name of its column; empty where the file has no such column.
     fn get(&self, name: &str) -> &'a str {
-        let column = self.header.iter().position(|column| column == name);
-        column
-            .and_then(|column| self.record.get(column))
-            .unwrap_or_default()
+        let column = self.0.iter().position(|column| column == name);
+        column.and_then(|column| self.1.get(column)).unwrap_or_default()
     }
 }
 
@@ -340,7 +313,7 @@ fn read_csv(
     required: &[&str],
     optional: &[&str],
     mut visit: impl FnMut(&Row<'_>) -> Result<(), String>,
-) -> Result<(), EvaluationError> {
+) -> Result<()> {
     let bytes = std::fs::read(path).map_err(EvaluationError::file(path))?;
     // The reader's own line numbers do not count the empty lines before a record.
     let fault = |position: Option<&csv::Position>, reason: String| {
@@ -357,9 +330,7 @@ fn read_csv(
         let reason = match error.kind() {
             csv::ErrorKind::UnequalLengths {
                 expected_len, len, ..
-            } => {
-                format!("{len} fields, but the header has {expected_len}")
-            }
+            } => format!("{len} fields, but the header has {expected_len}"),
             csv::ErrorKind::Utf8 { .. } => "not UTF-8".to_owned(),
             _ => error.to_string(),
         };
@@ -374,10 +345,7 @@ fn read_csv(
     let columns: Vec<&str> = required.iter().chain(optional).copied().filter(known).collect();
     for record in reader.into_records() {
         let record = record.map_err(malformed)?;
-        let row = Row {
-            header: &header,
-            record: &record,
-        };
+        let row = Row(&header, &record);
         let visited = match columns.iter().find(|name| row.get(name).is_empty()) {
             Some(empty) => Err(format!("{empty} is empty")),
             None => visit(&row),

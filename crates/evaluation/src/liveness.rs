@@ -1,78 +1,68 @@
-//! Evaluations of liveness: from images to liveness scores, and `scores.csv`.
+//! Evaluations of liveness: from images to liveness scores, `scores.csv` and the report in the terms of ISO/IEC 30107-3.
 
 use std::io::Write;
 
 use indexmap::IndexMap;
-use likeness_engine::decision::Score;
+use likeness_engine::decision::{Profile, Score};
 use likeness_engine::{Engine, EngineError, LivenessOptions};
+use maud::html;
+use serde::Serialize;
 
 use crate::acquisition::Evaluation;
-use crate::error::{EvaluationError, Status};
+use crate::chart::Chart;
+use crate::document::Document;
+use crate::error::{Result, Status};
 use crate::journal::Measured;
 use crate::lists::{LIVE, LabelList};
-use crate::liveness_report::{LivenessReport, report};
-use crate::report::AcquisitionReport;
-use crate::statistics::{LivenessScores, Species};
+use crate::report::{
+    AcquisitionReport, DET_STEP, Estimate, Setup, describe_intervals, estimate, grouped, is_tenth, or_dash,
+    percent, steps_and_thresholds,
+};
+use crate::statistics::{
+    Bootstrap, EqualErrorRate, Histogram, LivenessScores, NonResponse, OperatingPoint, Species, det_points,
+    equal_error_rate, upper_bound_without_errors,
+};
 
-/// A presentation, as in `scores.csv`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ScoredPresentation<'a> {
-    /// Path of the image, as in the list.
-    pub file: &'a str,
-    /// Species, as in the list.
-    pub species: &'a str,
-    /// The subject, counted from 0.
-    pub subject: u32,
-    /// The liveness score, or the outcome of an image without one.
-    pub liveness: Result<Score, Status>,
-}
-
-/// The presentations of a list, in its order.
+/// The scores of the presentations of a list, in its order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PresentationScores<'a> {
-    /// The presentations.
-    pub presentations: Vec<ScoredPresentation<'a>>,
+    /// The list.
+    pub list: &'a LabelList,
+    /// The liveness score of each presentation, or the outcome of an image without one.
+    pub liveness: Vec<Result<Score, Status>>,
 }
 
 impl PresentationScores<'_> {
-    /// Returns the scores by species, in the order in which the species first appear. A missing file is not a
-    /// presentation.
+    /// Returns the scores by species, in the order of first appearance. A missing file is not a presentation.
     #[must_use]
     pub fn by_species(&self) -> LivenessScores {
         let mut found: IndexMap<&str, Vec<_>> = IndexMap::new();
-        for one in &self.presentations {
-            let responses = found.entry(one.species).or_default();
-            match one.liveness {
-                Ok(score) => responses.push((Some(score.value()), one.subject)),
-                Err(status) if status.is_failure_to_acquire() => responses.push((None, one.subject)),
+        let listed = self.list.species.iter().zip(&self.list.subjects);
+        for ((species, &subject), liveness) in listed.zip(&self.liveness) {
+            let responses = found.entry(species).or_default();
+            match liveness {
+                Ok(score) => responses.push((Some(score.value()), subject)),
+                Err(status) if status.is_failure_to_acquire() => responses.push((None, subject)),
                 Err(_) => {}
             }
         }
-        let mut scores = LivenessScores::default();
-        for (name, responses) in found {
-            let species = Species::new(name, responses);
-            if name == LIVE {
-                scores.bona_fide = species;
-            } else {
-                scores.attacks.push(species);
-            }
+        let live = found.shift_remove(LIVE).unwrap_or_default();
+        let attacks = found.iter();
+        LivenessScores {
+            bona_fide: Species::new(LIVE, &live),
+            attacks: attacks.map(|(name, all)| Species::new(name, all)).collect(),
         }
-        scores
     }
 
     /// Writes `scores.csv`: file, species, liveness, status.
-    ///
-    /// # Errors
-    /// The errors of the writer.
     pub fn write_csv(&self, to: impl Write) -> std::io::Result<()> {
         let mut writer = csv::Writer::from_writer(to);
         writer.write_record(["file", "species", "liveness", "status"])?;
-        for one in &self.presentations {
-            let (liveness, status) = match one.liveness {
-                Ok(score) => (score.to_string(), Status::Ok),
-                Err(status) => (String::new(), status),
-            };
-            writer.write_record([one.file, one.species, &liveness, status.as_str()])?;
+        let listed = self.list.files.iter().zip(&self.list.species);
+        for ((file, species), result) in listed.zip(&self.liveness) {
+            let liveness = result.ok().map(|score| score.to_string());
+            let status = result.err().unwrap_or(Status::Ok);
+            writer.serialize((file, species, liveness, status))?;
         }
         writer.flush()
     }
@@ -80,14 +70,8 @@ impl PresentationScores<'_> {
 
 impl Evaluation<'_> {
     /// Scores the presentations of a list.
-    ///
-    /// # Errors
-    /// [`EvaluationError::Engine`] where a model fails, [`EvaluationError::File`] where the journal cannot be written.
-    pub fn liveness<'a>(
-        &self,
-        list: &'a LabelList,
-    ) -> Result<(LivenessReport, PresentationScores<'a>), EvaluationError> {
-        let results = self.measure(
+    pub fn liveness<'a>(&self, list: &'a LabelList) -> Result<(LivenessReport, PresentationScores<'a>)> {
+        let liveness = self.measure(
             &list.files,
             |bytes| score(self.engine, bytes),
             |_, values| {
@@ -95,19 +79,8 @@ impl Evaluation<'_> {
                 Score::new(f64::from(value)).map_err(|error| EngineError::Inference(error.into()))
             },
         )?;
-        let statuses = results.iter().map(|result| result.err().unwrap_or(Status::Ok));
-        let acquisition = AcquisitionReport::of(statuses);
-        let listed = list.files.iter().zip(&list.species).zip(&list.subjects);
-        let presentations = listed
-            .zip(results)
-            .map(|(((file, species), &subject), liveness)| ScoredPresentation {
-                file,
-                species,
-                subject,
-                liveness,
-            })
-            .collect();
-        let scores = PresentationScores { presentations };
+        let acquisition = AcquisitionReport::of(&liveness);
+        let scores = PresentationScores { list, liveness };
         let report = report(self, list, &scores.by_species(), acquisition);
         Ok((report, scores))
     }
@@ -116,12 +89,301 @@ impl Evaluation<'_> {
 /// Scores an image. The four decimals of a score survive single precision.
 fn score(engine: &Engine, bytes: &[u8]) -> Result<Measured, EngineError> {
     match engine.liveness(bytes, &LivenessOptions::default()) {
-        Ok(check) => Ok(check
-            .liveness
-            .map(|score| vec![score.value() as f32])
-            .ok_or(Status::NoFace)),
+        Ok(check) => {
+            let score = check.liveness.map(|score| vec![score.value() as f32]);
+            Ok(score.ok_or(Status::NoFace))
+        }
         Err(EngineError::Image { .. }) => Ok(Err(Status::BadImage)),
         Err(error) => Err(error),
+    }
+}
+
+/// Steps of the histograms of a report, over 0..=1.
+const SHOWN_STEPS: usize = 50;
+
+/// The APCERs, 1 in so many, at which the BPCER is reported: BPCER10, BPCER20 and BPCER100.
+const APCER_ONE_IN: [u64; 3] = [10, 20, 100];
+
+/// The BPCER at an APCER of a species.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BpcerAt {
+    /// 10, 20 or 100: the APCER is at most 1 in so many.
+    pub apcer_one_in: u64,
+    /// The number of attack presentations with a score that this APCER needs to be observable.
+    pub presentations_needed: u64,
+    /// Whether there are as many. If not, the other figures are `None`: insufficient data.
+    pub sufficient_data: bool,
+    /// The lowest threshold with this APCER, a liveness score of 0..=1.
+    pub threshold: Option<f64>,
+    /// The BPCER at that threshold, 0..=1.
+    pub bpcer: Option<Estimate>,
+}
+
+/// The figures of one attack species.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SpeciesReport {
+    /// Name of the species.
+    pub species: String,
+    /// Attacks without a score (APNRR).
+    pub non_response: Option<NonResponse>,
+    /// BPCER10, BPCER20 and BPCER100.
+    pub bpcer_at: Vec<BpcerAt>,
+    /// The operating point where APCER and BPCER are equal.
+    pub equal_error_rate: Option<EqualErrorRate>,
+    /// The DET curve: APCER as `false_positive`, BPCER as `false_negative`.
+    pub det: Vec<OperatingPoint>,
+    /// Histogram of its scores.
+    pub histogram: Histogram,
+}
+
+/// The APCER of a species at a threshold.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Apcer {
+    /// Name of the species.
+    pub species: String,
+    /// The share of its presentations that pass as live, 0..=1; `None` where none has a score.
+    pub apcer: Option<Estimate>,
+    /// Where none passes, the upper 95 % confidence bound of the rate, if the presentations were independent.
+    pub apcer_at_most: Option<f64>,
+}
+
+/// The error rates at a threshold.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AtThreshold {
+    /// The liveness score, 0..=1, from which on presentations pass as live.
+    pub threshold: f64,
+    /// The thresholds of built-in profiles that it is.
+    pub used_as: Vec<String>,
+    /// The headline figure: the highest APCER of a species, 0..=1.
+    pub apcer: Option<f64>,
+    /// The first species with that APCER.
+    pub worst_species: Option<String>,
+    /// The APCER of each species.
+    pub apcer_by_species: Vec<Apcer>,
+    /// The share of bona fide presentations that do not pass, 0..=1.
+    pub bpcer: Option<Estimate>,
+    /// The mean of APCER and BPCER, 0..=1, for comparison with papers only.
+    pub acer_for_comparison_only: Option<f64>,
+}
+
+/// The report of an evaluation of liveness.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LivenessReport {
+    /// The engine.
+    pub setup: Setup,
+    /// Description of the data.
+    pub data: String,
+    /// Outcomes of the images.
+    pub acquisition: AcquisitionReport,
+    /// Bona fide presentations without a score (BPNRR).
+    pub bona_fide_non_response: Option<NonResponse>,
+    /// How the intervals were computed.
+    pub intervals: String,
+    /// Error rates at the thresholds of the built-in profiles.
+    pub at_thresholds: Vec<AtThreshold>,
+    /// Error rates at those thresholds and in steps of 0.05.
+    pub what_if: Vec<AtThreshold>,
+    /// Each attack species.
+    pub species: Vec<SpeciesReport>,
+    /// Histogram of the scores of bona fide presentations.
+    pub bona_fide_histogram: Histogram,
+}
+
+/// Returns the report of scores.
+fn report(
+    evaluation: &Evaluation<'_>,
+    list: &LabelList,
+    scores: &LivenessScores,
+    acquisition: AcquisitionReport,
+) -> LivenessReport {
+    let thresholds = steps_and_thresholds(Profile::liveness);
+    let bootstrap = Bootstrap::new(evaluation.threads());
+    let subjects = list.subjects.iter().max().map_or(0, |last| *last as usize + 1);
+    // The figures with an interval, in the order in which `next` is called below.
+    let mut intervals = bootstrap
+        .intervals(subjects, |weights| {
+            let live = scores.bona_fide.weighted(weights);
+            let attacks = scores.attacks.iter().map(|species| species.weighted(weights));
+            let attacks: Vec<_> = attacks.collect();
+            let mut figures = Vec::new();
+            for (threshold, _) in &thresholds {
+                figures.extend(attacks.iter().map(|attack| attack.share_at_or_above(*threshold)));
+                figures.push(live.share_below(*threshold));
+            }
+            for attack in &attacks {
+                for one_in in APCER_ONE_IN {
+                    let threshold = attack.threshold_at(1.0 / one_in as f64);
+                    figures.push(threshold.and_then(|threshold| live.share_below(threshold)));
+                }
+            }
+            figures
+        })
+        .into_iter();
+    let mut next = || intervals.next().flatten();
+
+    let mut what_if = Vec::new();
+    for (threshold, used_as) in thresholds {
+        let mut apcer_by_species = Vec::new();
+        for species in &scores.attacks {
+            let apcer = species.ranked().share_at_or_above(threshold);
+            apcer_by_species.push(Apcer {
+                species: species.name.clone(),
+                apcer: Estimate::of_rate(apcer, next()),
+                apcer_at_most: (apcer == Some(0.0)).then(|| upper_bound_without_errors(species.responses())),
+            });
+        }
+        let worst = scores.worst_apcer(threshold);
+        what_if.push(AtThreshold {
+            threshold,
+            used_as,
+            apcer: worst.map(|(rate, _)| rate),
+            worst_species: worst.map(|(_, name)| name.to_owned()),
+            apcer_by_species,
+            bpcer: Estimate::of_rate(scores.bpcer(threshold), next()),
+            acer_for_comparison_only: scores.acer(threshold),
+        });
+    }
+    let live = scores.bona_fide.ranked();
+    let mut species_reports = Vec::new();
+    for species in &scores.attacks {
+        let attack = species.ranked();
+        let bpcer_at = APCER_ONE_IN.map(|one_in| {
+            let sufficient_data = species.responses() >= one_in;
+            let threshold = attack.threshold_at(1.0 / one_in as f64);
+            let threshold = threshold.filter(|_| sufficient_data);
+            let bpcer = threshold.and_then(|threshold| scores.bpcer(threshold));
+            BpcerAt {
+                apcer_one_in: one_in,
+                presentations_needed: one_in,
+                sufficient_data,
+                threshold,
+                bpcer: Estimate::of_rate(bpcer, next()),
+            }
+        });
+        species_reports.push(SpeciesReport {
+            species: species.name.clone(),
+            non_response: species.non_response(),
+            bpcer_at: bpcer_at.into(),
+            equal_error_rate: equal_error_rate(&live, &attack),
+            det: det_points(&live, &attack, DET_STEP),
+            histogram: species.histogram(SHOWN_STEPS),
+        });
+    }
+    let over = match list.has_people {
+        true => "people",
+        false => "images (the list has no column person): too narrow where several show the same person",
+    };
+    let at_thresholds = what_if.iter().filter(|row| !row.used_as.is_empty());
+    LivenessReport {
+        setup: Setup::of(evaluation.engine),
+        data: evaluation.data.to_owned(),
+        acquisition,
+        bona_fide_non_response: scores.bona_fide.non_response(),
+        intervals: describe_intervals(&bootstrap, over),
+        at_thresholds: at_thresholds.cloned().collect(),
+        what_if,
+        species: species_reports,
+        bona_fide_histogram: scores.bona_fide.histogram(SHOWN_STEPS),
+    }
+}
+
+impl LivenessReport {
+    /// Returns the report as text for a terminal.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        self.document().summary
+    }
+
+    /// Returns the report as an HTML page.
+    #[must_use]
+    pub fn html(&self) -> String {
+        self.document().html("Liveness error rates")
+    }
+
+    fn document(&self) -> Document {
+        let mut document = Document::default();
+        let images = grouped(self.acquisition.images);
+        document.text(&format!("{}: {images} images", self.data));
+        document.page(&html! { p { (self.setup.describe()) } });
+        document.heading("Error rates at the thresholds of the profiles");
+        let rows: Vec<_> = self.at_thresholds.iter().map(AtThreshold::row).collect();
+        document.table(AtThreshold::HEADER, &rows);
+
+        let species = || self.species.iter();
+        let curves = species().map(|one| (one.species.as_str(), one.det.as_slice()));
+        let curves: Vec<_> = curves.collect();
+        let mut kinds = vec![(LIVE, &self.bona_fide_histogram)];
+        kinds.extend(species().map(|one| (one.species.as_str(), &one.histogram)));
+        document.page(&html! {
+            h2 { "DET curves" }
+            (Chart::det(&curves, "APCER", "BPCER"))
+            h2 { "Scores" }
+            (Chart::histograms(&kinds, "liveness score"))
+        });
+
+        document.heading("Attack species");
+        let rows: Vec<_> = species().map(SpeciesReport::row).collect();
+        document.table("species | BPCER10 | BPCER20 | BPCER100 | equal error rate", &rows);
+        document.heading("What if the threshold were another");
+        let row = |row: &AtThreshold| (is_tenth(row.threshold), row.row());
+        document.shortened(AtThreshold::HEADER, self.what_if.iter().map(row).collect());
+
+        document.heading("Presentations without a score");
+        let row = |name: &str, found: Option<NonResponse>| {
+            let number = |number: fn(NonResponse) -> u64| or_dash(found, |found| grouped(number(found)));
+            vec![
+                name.to_owned(),
+                number(|found| found.presentations),
+                number(|found| found.count),
+                or_dash(found, |found| percent(found.rate)),
+            ]
+        };
+        let mut rows = vec![row("bona fide", self.bona_fide_non_response)];
+        rows.extend(species().map(|one| row(&one.species, one.non_response)));
+        document.table("species | presentations | without a score | rate", &rows);
+        document.table("image | count", &self.acquisition.rows());
+        document.text(&format!("Intervals: {}", self.intervals));
+        document
+    }
+}
+
+impl SpeciesReport {
+    fn row(&self) -> Vec<String> {
+        let bpcer = |at: &BpcerAt| match at.threshold {
+            Some(threshold) => format!("{} at {threshold:.4}", estimate(at.bpcer, None)),
+            None => {
+                let needed = grouped(at.presentations_needed);
+                format!("insufficient data: {needed} attack presentations needed")
+            }
+        };
+        let equal = or_dash(self.equal_error_rate, |equal| {
+            format!("{} at {:.4}", percent(equal.rate), equal.threshold)
+        });
+        let mut row = vec![self.species.clone()];
+        row.extend(self.bpcer_at.iter().map(bpcer).chain([equal]));
+        row
+    }
+}
+
+impl AtThreshold {
+    const HEADER: &'static str = "threshold | APCER, worst species | BPCER (95 % interval) | ACER, for comparison only | \
+                                  used as | APCER by species";
+
+    fn row(&self) -> Vec<String> {
+        let apcer = match (self.apcer, &self.worst_species) {
+            (Some(rate), Some(species)) => format!("{} ({species})", percent(rate)),
+            _ => "-".to_owned(),
+        };
+        let of_species = |one: &Apcer| format!("{}: {}", one.species, estimate(one.apcer, one.apcer_at_most));
+        let by_species: Vec<String> = self.apcer_by_species.iter().map(of_species).collect();
+        vec![
+            self.threshold.to_string(),
+            apcer,
+            estimate(self.bpcer, None),
+            or_dash(self.acer_for_comparison_only, percent),
+            self.used_as.join(", "),
+            by_species.join("; "),
+        ]
     }
 }
 

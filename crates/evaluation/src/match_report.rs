@@ -2,21 +2,21 @@
 
 use likeness_engine::decision::{Profile, Score};
 use likeness_engine::{Engine, EngineError};
+use maud::html;
 use serde::Serialize;
 
 use crate::acquisition::Evaluation;
 use crate::chart::Chart;
-use crate::document::{Block, Document};
-use crate::error::EvaluationError;
-use crate::lists::KnownFrom;
+use crate::document::{Document, table};
+use crate::error::Result;
+use crate::lists::{KnownFrom, People};
 use crate::report::{
-    AcquisitionReport, DET_STEP, Estimate, describe, describe_intervals, estimate, grouped, is_tenth,
-    or_dash, percent, steps_and_thresholds,
+    AcquisitionReport, DET_STEP, Estimate, FaceChoice, Setup, describe_intervals, estimate, grouped,
+    is_tenth, or_dash, percent, steps_and_thresholds,
 };
-use crate::setup::{FaceChoice, Setup};
 use crate::statistics::{
-    Accuracy, Bootstrap, Histogram, MatchScores, OperatingPoint, Ranked, comparisons_needed, det_points,
-    equal_error_rate, supports, upper_bound_without_errors,
+    Accuracy, Bootstrap, EqualErrorRate, Histogram, MatchScores, OperatingPoint, Ranked, comparisons_needed,
+    det_points, equal_error_rate, upper_bound_without_errors,
 };
 
 /// The false match rates of a report.
@@ -126,6 +126,17 @@ pub struct ThresholdRates {
     pub false_match_rate_at_most: Option<f64>,
     /// The false non-match rate, 0..=1.
     pub false_non_match_rate: Option<Estimate>,
+}
+
+impl ThresholdRates {
+    /// Returns the similarity and the rates as cells of a table.
+    fn cells(&self) -> [String; 3] {
+        [
+            format!("{:.4}", self.similarity),
+            estimate(self.false_match_rate, self.false_match_rate_at_most),
+            estimate(self.false_non_match_rate, None),
+        ]
+    }
 }
 
 /// The decisions of a profile.
@@ -240,23 +251,14 @@ fn similarity_reaching(engine: &Engine, wanted: f64) -> Result<f64, EngineError>
 /// A threshold of the what-if table: confidence, similarity, and what it is used as.
 type Candidate = (f64, f64, Vec<String>);
 
-/// Returns the steps, the thresholds of the profiles, and the thresholds at the false match rates, by similarity. A
-/// threshold that is a step is one row; a false match rate has its own, since it fixes the similarity and not the rounded
-/// confidence.
-fn candidates(
-    engine: &Engine,
-    profiles: &[Profile],
-    scores: &MatchScores,
-    rates: &[f64],
-) -> Result<Vec<Candidate>, EngineError> {
-    if !engine.is_calibrated() {
-        return Ok(Vec::new());
-    }
+/// Returns the steps, the thresholds of the profiles, and the thresholds at the false match rates, by similarity. A false
+/// match rate has a row of its own, since it fixes the similarity and not the rounded confidence.
+fn candidates(engine: &Engine, scores: &MatchScores, rates: &[f64]) -> Result<Vec<Candidate>, EngineError> {
     let mut candidates = Vec::new();
-    let thresholds = profiles
-        .iter()
-        .map(|profile| (profile.name().to_owned(), *profile.face_match()));
-    for (confidence, used_as) in steps_and_thresholds(thresholds) {
+    if !engine.is_calibrated() {
+        return Ok(candidates);
+    }
+    for (confidence, used_as) in steps_and_thresholds(Profile::face_match) {
         candidates.push((confidence, similarity_reaching(engine, confidence)?, used_as));
     }
     for &rate in rates {
@@ -276,19 +278,13 @@ pub(crate) fn report(
     scores: &MatchScores,
     without_score: (u64, u64),
     acquisition: AcquisitionReport,
-    known_from: KnownFrom,
+    people: &People,
     face: FaceChoice,
-) -> Result<MatchReport, EvaluationError> {
+) -> Result<MatchReport> {
     let engine = evaluation.engine;
-    let profiles: Vec<Profile> = Profile::BUILTIN_NAMES
-        .iter()
-        .filter_map(|name| Profile::builtin(name))
-        .collect();
-    let rates: Vec<f64> = FALSE_MATCH_RATES
-        .into_iter()
-        .filter(|&rate| supports(scores.impostor_count(), rate))
-        .collect();
-    let candidates = candidates(engine, &profiles, scores, &rates)?;
+    let enough = |rate: &f64| scores.impostor_count() >= comparisons_needed(*rate);
+    let rates: Vec<f64> = FALSE_MATCH_RATES.into_iter().filter(enough).collect();
+    let candidates = candidates(engine, scores, &rates)?;
 
     // The figures with an interval, in the order in which `next` is called below.
     let figures = |genuine: &Ranked<'_>, impostor: &Ranked<'_>| {
@@ -306,22 +302,20 @@ pub(crate) fn report(
     };
     let bootstrap = Bootstrap::new(evaluation.threads());
     let mut intervals = bootstrap
-        .intervals(scores.people(), |weights| {
+        .intervals(scores.people, |weights| {
             let (genuine, impostor) = scores.weighted(weights);
             figures(&genuine, &impostor)
         })
         .into_iter();
     let mut next = || intervals.next().flatten();
 
-    let interval = next();
-    let equal_error_rate = match scores.equal_error_rate() {
-        Some(equal) => Some(EqualErrorReport {
-            rate: Estimate {
-                value: equal.rate,
-                interval: interval.filter(|_| equal.rate > 0.0),
-            },
-            threshold: equal.threshold,
-            confidence: confidence(engine, equal.threshold)?.map(Score::value),
+    let equal = equal_error_rate(&scores.genuine(), &scores.impostor());
+    let rate = Estimate::of_rate(equal.map(|equal| equal.rate), next());
+    let equal_error_rate = match rate.zip(equal) {
+        Some((rate, EqualErrorRate { threshold, .. })) => Some(EqualErrorReport {
+            rate,
+            threshold,
+            confidence: confidence(engine, threshold)?.map(Score::value),
         }),
         None => None,
     };
@@ -341,14 +335,14 @@ pub(crate) fn report(
                 row.threshold = Some(Estimate { value, interval });
                 row.confidence = confidence(engine, value)?.map(Score::value);
                 row.false_non_match_rate =
-                    Estimate::of_rate(scores.false_non_match_rate(value), fnmr_interval);
+                    Estimate::of_rate(scores.genuine().share_below(value), fnmr_interval);
             }
         }
         at_false_match_rates.push(row);
     }
     let rates = |(confidence, similarity, used_as): Candidate| {
         let false_match_rate = scores.false_match_rate(similarity);
-        let false_non_match_rate = scores.false_non_match_rate(similarity);
+        let false_non_match_rate = scores.genuine().share_below(similarity);
         let rates = ThresholdRates {
             confidence,
             similarity,
@@ -360,17 +354,19 @@ pub(crate) fn report(
         (rates, used_as)
     };
     let thresholds: Vec<_> = candidates.into_iter().map(rates).collect();
-    let profiles: Vec<ProfileReport> = profiles
-        .iter()
-        .filter_map(|profile| ProfileReport::of(profile.name(), &thresholds))
-        .collect();
-    let fine = scores.impostor_histogram();
+    let names = Profile::BUILTIN_NAMES.into_iter();
+    let profiles = names.filter_map(|profile| ProfileReport::of(profile, &thresholds));
+    let profiles: Vec<ProfileReport> = profiles.collect();
+    let what_if = thresholds.into_iter();
+    let what_if = what_if.map(|(rates, used_as)| WhatIf::of(rates, used_as, &profiles));
+    let what_if = what_if.collect();
+    let fine = &scores.impostor_histogram;
     Ok(MatchReport {
         setup: Setup::of(engine),
         data: evaluation.data.to_owned(),
         face,
-        people: scores.people(),
-        people_known_from: known_from,
+        people: scores.people,
+        people_known_from: people.known_from,
         acquisition,
         comparisons: ComparisonCounts {
             genuine: scores.genuine_count(),
@@ -383,10 +379,7 @@ pub(crate) fn report(
         equal_error_rate,
         accuracy: None,
         accuracy_at_trained_threshold: None,
-        what_if: thresholds
-            .into_iter()
-            .map(|(rates, used_as)| WhatIf::of(rates, used_as, &profiles))
-            .collect(),
+        what_if,
         profiles,
         det: det_points(&scores.genuine(), &scores.impostor(), DET_STEP),
         genuine_histogram: scores.genuine_histogram(SHOWN_STEPS),
@@ -414,23 +407,20 @@ impl ProfileReport {
 
 impl WhatIf {
     fn of(rates: ThresholdRates, used_as: Vec<String>, profiles: &[ProfileReport]) -> Self {
-        let profiles = profiles
-            .iter()
-            .map(|profile| {
-                let (reject, review) = (&profile.reject_below, &profile.review_below);
-                MovedThresholds {
-                    profile: profile.profile.clone(),
-                    as_reject_below: (rates.similarity <= review.similarity)
-                        .then(|| Outcomes::between(&rates, review)),
-                    as_review_below: (rates.similarity >= reject.similarity)
-                        .then(|| Outcomes::between(reject, &rates)),
-                }
-            })
-            .collect();
+        let moved = |profile: &ProfileReport| {
+            let (reject, review) = (&profile.reject_below, &profile.review_below);
+            MovedThresholds {
+                profile: profile.profile.clone(),
+                as_reject_below: (rates.similarity <= review.similarity)
+                    .then(|| Outcomes::between(&rates, review)),
+                as_review_below: (rates.similarity >= reject.similarity)
+                    .then(|| Outcomes::between(reject, &rates)),
+            }
+        };
         Self {
+            profiles: profiles.iter().map(moved).collect(),
             rates,
             used_as,
-            profiles,
         }
     }
 }
@@ -439,24 +429,24 @@ impl MatchReport {
     /// Returns the report as text for a terminal.
     #[must_use]
     pub fn summary(&self) -> String {
-        self.document().summary()
+        self.document().summary
     }
 
     /// Returns the report as an HTML page.
     #[must_use]
     pub fn html(&self) -> String {
-        self.document().html()
+        self.document().html("Match error rates")
     }
 
     fn document(&self) -> Document {
-        let mut document = Document::new("Match error rates");
+        let mut document = Document::default();
         let counts = self.comparisons;
         let known_from = match self.people_known_from {
             KnownFrom::Columns => "left_person and right_person",
             KnownFrom::Folders => "the folders",
             KnownFrom::GenuinePairs => "the genuine pairs",
         };
-        document.text(format!(
+        document.text(&format!(
             "{}: {} images of {} people (known from {known_from}), {} genuine and {} impostor comparisons",
             self.data,
             grouped(self.acquisition.images),
@@ -464,21 +454,19 @@ impl MatchReport {
             grouped(counts.genuine),
             grouped(counts.impostor)
         ));
-        document.page(Block::Text(describe(&self.setup)));
+        document.page(&html! { p { (self.setup.describe()) } });
         self.describe_rates(&mut document);
-        document.page(Block::Heading("DET curve".to_owned()));
-        let det = Chart::det(
-            &[("match", &self.det)],
-            "false match rate",
-            "false non-match rate",
-        );
-        document.page(Block::Chart(det));
-        document.page(Block::Heading("Scores".to_owned()));
+        let curves = [("match", self.det.as_slice())];
         let kinds = [
             ("genuine", &self.genuine_histogram),
             ("impostor", &self.impostor_histogram),
         ];
-        document.page(Block::Chart(Chart::histograms(&kinds, "cosine similarity")));
+        document.page(&html! {
+            h2 { "DET curve" }
+            (Chart::det(&curves, "false match rate", "false non-match rate"))
+            h2 { "Scores" }
+            (Chart::histograms(&kinds, "cosine similarity"))
+        });
         if self.profiles.is_empty() {
             document
                 .text("no match calibration: confidences and the decisions of profiles are not available");
@@ -487,49 +475,45 @@ impl MatchReport {
             self.describe_what_if(&mut document);
         }
         document.heading("Failure to acquire");
-        document.text(format!(
+        document.text(&format!(
             "{} images ({}); without a score, and in no error rate: {} genuine and {} impostor comparisons",
             grouped(self.acquisition.failures_to_acquire),
             or_dash(self.acquisition.failure_to_acquire_rate, percent),
             grouped(counts.genuine_without_score),
             grouped(counts.impostor_without_score)
         ));
-        document.table(&["image", "count"], self.acquisition.rows());
-        document.text(format!("Intervals: {}", self.intervals));
+        document.table("image | count", &self.acquisition.rows());
+        document.text(&format!("Intervals: {}", self.intervals));
         document
     }
 
     fn describe_rates(&self, document: &mut Document) {
         document.heading("False non-match rate at false match rates");
         let row = |row: &AtFalseMatchRate| {
-            let rate = format!("{:e}", row.false_match_rate);
-            let Some(threshold) = row.threshold else {
-                let needed = grouped(row.impostor_comparisons_needed);
-                let needed = format!("insufficient data: {needed} impostor comparisons needed");
-                return vec![rate, "-".to_owned(), "-".to_owned(), needed];
-            };
+            let needed = grouped(row.impostor_comparisons_needed);
             vec![
-                rate,
-                format!("{:.4}", threshold.value),
+                format!("{:e}", row.false_match_rate),
+                four_decimals(row.threshold.map(|threshold| threshold.value)),
                 four_decimals(row.confidence),
-                estimate(row.false_non_match_rate, None),
+                match row.threshold {
+                    Some(_) => estimate(row.false_non_match_rate, None),
+                    None => format!("insufficient data: {needed} impostor comparisons needed"),
+                },
             ]
         };
-        document.table(
-            &["FMR", "similarity", "confidence", "FNMR (95 % interval)"],
-            self.at_false_match_rates.iter().map(row).collect(),
-        );
-        document.text(match &self.equal_error_rate {
-            Some(equal) => format!(
-                "equal error rate: {} at similarity {:.4} (confidence {})",
+        let rows: Vec<_> = self.at_false_match_rates.iter().map(row).collect();
+        document.table("FMR | similarity | confidence | FNMR (95 % interval)", &rows);
+        let equal = or_dash(self.equal_error_rate, |equal| {
+            format!(
+                "{} at similarity {:.4} (confidence {})",
                 estimate(Some(equal.rate), None),
                 equal.threshold,
                 four_decimals(equal.confidence)
-            ),
-            None => "equal error rate: -".to_owned(),
+            )
         });
+        document.text(&format!("equal error rate: {equal}"));
         if let Some(accuracy) = &self.accuracy {
-            document.text(format!(
+            document.text(&format!(
                 "accuracy over {} folds: {:.4} ± {:.4} (standard error)",
                 accuracy.folds.len(),
                 accuracy.mean,
@@ -537,7 +521,7 @@ impl MatchReport {
             ));
         }
         if let Some((accuracy, threshold)) = self.accuracy_at_trained_threshold {
-            document.text(format!(
+            document.text(&format!(
                 "accuracy at the best threshold of the training pairs, {threshold:.4}: {accuracy:.4}"
             ));
         }
@@ -547,87 +531,54 @@ impl MatchReport {
         document.heading("Profiles");
         let (mut thresholds, mut outcomes) = (Vec::new(), Vec::new());
         for profile in &self.profiles {
-            for (name, at) in [
-                ("reject", &profile.reject_below),
-                ("review", &profile.review_below),
-            ] {
-                thresholds.push(vec![
-                    profile.profile.clone(),
-                    format!("{name} < {}", at.confidence),
-                    format!("{:.4}", at.similarity),
-                    estimate(at.false_match_rate, at.false_match_rate_at_most),
-                    estimate(at.false_non_match_rate, None),
-                ]);
+            let name = || profile.profile.clone();
+            let (reject, review) = (&profile.reject_below, &profile.review_below);
+            for (bound, at) in [("reject", reject), ("review", review)] {
+                let mut row = vec![name(), format!("{bound} < {}", at.confidence)];
+                row.extend(at.cells());
+                thresholds.push(row);
             }
             let Outcomes { genuine, impostor } = profile.outcomes;
             for (kind, shares) in [("genuine", genuine), ("impostor", impostor)] {
                 if let Some(shares) = shares {
-                    let name = [profile.profile.clone(), kind.to_owned()];
-                    outcomes.push(name.into_iter().chain(shares.text()).collect());
+                    let mut row = vec![name(), kind.to_owned()];
+                    row.extend(shares.text());
+                    outcomes.push(row);
                 }
             }
         }
-        let header = [
-            "profile",
-            "threshold",
-            "similarity",
-            "FMR (95 % interval)",
-            "FNMR (95 % interval)",
-        ];
-        document.table(&header, thresholds);
-        document.table(&["profile", "comparisons", "pass", "review", "reject"], outcomes);
+        let header = "profile | threshold | similarity | FMR (95 % interval) | FNMR (95 % interval)";
+        document.table(header, &thresholds);
+        document.table("profile | comparisons | pass | review | reject", &outcomes);
     }
 
     fn describe_what_if(&self, document: &mut Document) {
         document.heading("What if the threshold were another");
         let row = |row: &WhatIf| {
-            let rates = &row.rates;
-            let cells = vec![
-                rates.confidence.to_string(),
-                format!("{:.4}", rates.similarity),
-                estimate(rates.false_match_rate, rates.false_match_rate_at_most),
-                estimate(rates.false_non_match_rate, None),
-                row.used_as.join(", "),
-            ];
-            (is_tenth(rates.confidence), cells)
+            let mut cells = vec![row.rates.confidence.to_string()];
+            cells.extend(row.rates.cells());
+            cells.push(row.used_as.join(", "));
+            (is_tenth(row.rates.confidence), cells)
         };
-        let header = [
-            "confidence",
-            "similarity",
-            "FMR (95 % interval)",
-            "FNMR (95 % interval)",
-            "used as",
-        ];
-        document.shortened(&header, self.what_if.iter().map(row).collect());
-        let header = [
-            "confidence",
-            "as reject_below: genuine",
-            "impostor",
-            "as review_below: genuine",
-            "impostor",
-        ];
+        let header = "confidence | similarity | FMR (95 % interval) | FNMR (95 % interval) | used as";
+        document.shortened(header, self.what_if.iter().map(row).collect());
+        let header = "confidence | as reject_below: genuine | impostor | as review_below: genuine | impostor";
         for (index, profile) in self.profiles.iter().enumerate() {
-            let heading = format!(
-                "{} with one threshold moved (pass / review / reject)",
-                profile.profile
-            );
-            document.page(Block::Heading(heading));
             let row = |row: &WhatIf| {
                 let moved = row.profiles.get(index)?;
-                let outcomes = [moved.as_reject_below, moved.as_review_below].map(|outcomes| {
-                    outcomes.map_or([None, None], |outcomes| [outcomes.genuine, outcomes.impostor])
-                });
-                let shares = outcomes.into_iter().flatten();
-                let shares =
-                    shares.map(|shares| shares.map_or_else(String::new, |one| one.text().join(" / ")));
-                Some(
-                    std::iter::once(row.rates.confidence.to_string())
-                        .chain(shares)
-                        .collect(),
-                )
+                let mut cells = vec![row.rates.confidence.to_string()];
+                for outcomes in [moved.as_reject_below, moved.as_review_below] {
+                    let shares = outcomes.map_or([None, None], |one| [one.genuine, one.impostor]);
+                    cells
+                        .extend(shares.map(|one| one.map_or_else(String::new, |one| one.text().join(" / "))));
+                }
+                Some(cells)
             };
-            let rows = self.what_if.iter().filter_map(row).collect();
-            document.page(Block::Table(header.to_vec(), rows));
+            let rows: Vec<_> = self.what_if.iter().filter_map(row).collect();
+            document.page(&html! {
+                h2 { (profile.profile) " with one threshold moved (pass / review / reject)" }
+                (table(header, &rows))
+            });
         }
     }
 }

@@ -1,13 +1,12 @@
-//! What the reports of both evaluations share: estimates with intervals, failures to acquire, thresholds, and numbers in
-//! text.
+//! What the reports of both evaluations share.
 
 use std::collections::BTreeMap;
 
-use likeness_engine::decision::Thresholds;
+use likeness_engine::Engine;
+use likeness_engine::decision::{Profile, Thresholds};
 use serde::Serialize;
 
 use crate::error::Status;
-use crate::setup::Setup;
 use crate::statistics::{Bootstrap, Interval};
 
 /// Least distance of two points of a DET curve, in normal deviates: 6 of them on 600 pixels show no more.
@@ -15,6 +14,66 @@ pub(crate) const DET_STEP: f64 = 0.01;
 
 /// Steps of 0.05 over 0..1 in a what-if table.
 const STEPS: u32 = 20;
+
+/// The engine of an evaluation, in words that differ where its scores may.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Setup {
+    /// Version of Likeness.
+    pub likeness: String,
+    /// Model pack, its version and a digest of its manifest.
+    pub pack: String,
+    /// The calibration of the match confidence, or that there is none.
+    pub match_calibration: String,
+    /// The calibration of the liveness score, or that there is none.
+    pub liveness_calibration: String,
+    /// Execution provider.
+    pub provider: String,
+    /// Version of ONNX Runtime.
+    pub onnx_runtime: String,
+}
+
+impl Setup {
+    /// Returns the setup of an engine.
+    #[must_use]
+    pub fn of(engine: &Engine) -> Self {
+        let info = engine.labels();
+        Self {
+            likeness: env!("CARGO_PKG_VERSION").to_owned(),
+            pack: match info.pack_digest.as_str() {
+                "" => info.pack.clone(),
+                digest => format!("{} {} ({digest})", info.pack, info.pack_version),
+            },
+            match_calibration: info.match_calibration.clone(),
+            liveness_calibration: info.liveness_calibration.clone(),
+            provider: info.provider.clone(),
+            onnx_runtime: info.runtime_version.clone(),
+        }
+    }
+
+    /// Returns the setup as text.
+    pub(crate) fn describe(&self) -> String {
+        format!(
+            "Likeness {}, pack {}, {}, ONNX Runtime {}. Calibration of the match confidence: {}; of the liveness score: {}.",
+            self.likeness,
+            self.pack,
+            self.provider,
+            self.onnx_runtime,
+            self.match_calibration,
+            self.liveness_calibration
+        )
+    }
+}
+
+/// The face of an image that counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaceChoice {
+    /// The largest: the engine's primary face.
+    #[default]
+    Largest,
+    /// The one nearest to the centre of the image, as LFW defines its subject, of all that a thorough search finds.
+    Centre,
+}
 
 /// The images by what became of them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -31,9 +90,10 @@ pub struct AcquisitionReport {
 }
 
 impl AcquisitionReport {
-    pub(crate) fn of(statuses: impl Iterator<Item = Status>) -> Self {
+    pub(crate) fn of<T>(results: &[Result<T, Status>]) -> Self {
         let mut by_status = BTreeMap::new();
-        for status in statuses {
+        for result in results {
+            let status = result.as_ref().err().copied().unwrap_or(Status::Ok);
             *by_status.entry(status).or_default() += 1;
         }
         let number = |status| by_status.get(&status).copied().unwrap_or_default();
@@ -49,7 +109,7 @@ impl AcquisitionReport {
 
     /// Returns the outcomes and their numbers as rows of a table.
     pub(crate) fn rows(&self) -> Vec<Vec<String>> {
-        let row = |(status, count): (&Status, &u64)| vec![status.as_str().to_owned(), grouped(*count)];
+        let row = |(status, count): (&Status, &u64)| vec![status.to_string(), grouped(*count)];
         self.by_status.iter().map(row).collect()
     }
 }
@@ -64,8 +124,7 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Returns a rate. Where no error was observed no replicate has one either, and an interval would say that the rate is
-    /// 0.
+    /// Returns a rate. Where no error was observed an interval would say that the rate is 0.
     pub(crate) fn of_rate(value: Option<f64>, interval: Option<Interval>) -> Option<Self> {
         value.map(|value| Self {
             value,
@@ -83,48 +142,34 @@ pub(crate) fn estimate(estimate: Option<Estimate>, at_most: Option<f64>) -> Stri
     }) + &at_most
 }
 
-/// Returns what the engine was, as text.
-pub(crate) fn describe(setup: &Setup) -> String {
-    format!(
-        "Likeness {}, pack {}, {}, ONNX Runtime {}. Calibration of the match confidence: {}; of the liveness score: {}.",
-        setup.likeness,
-        setup.pack,
-        setup.provider,
-        setup.onnx_runtime,
-        setup.match_calibration,
-        setup.liveness_calibration
-    )
-}
-
 /// Returns how the intervals of a report were computed.
 pub(crate) fn describe_intervals(bootstrap: &Bootstrap, over: &str) -> String {
+    let (percent, replicates, seed) = (bootstrap.confidence * 100.0, bootstrap.replicates, bootstrap.seed);
     format!(
-        "{} % percentile intervals, {} replicates of a bootstrap over {over}, seed {}",
-        bootstrap.confidence * 100.0,
-        bootstrap.replicates,
-        bootstrap.seed
+        "{percent} % percentile intervals, {replicates} replicates of a bootstrap over {over}, seed {seed}"
     )
 }
 
-/// Returns the scores from 0.05 to 0.95 in steps of 0.05, each the double nearest to the decimal, then the profiles'
-/// thresholds that are not among them; each with the names of the thresholds that it is.
-pub(crate) fn steps_and_thresholds(
-    profiles: impl IntoIterator<Item = (String, Thresholds)>,
-) -> Vec<(f64, Vec<String>)> {
+/// Returns the scores from 0.05 to 0.95 in steps of 0.05, each the double nearest to the decimal, and the thresholds of the
+/// built-in profiles, ascending; each with the names of the thresholds that it is.
+pub(crate) fn steps_and_thresholds(of: fn(&Profile) -> &Thresholds) -> Vec<(f64, Vec<String>)> {
     let step = |step| (f64::from(step) / f64::from(STEPS), Vec::new());
     let mut wanted: Vec<(f64, Vec<String>)> = (1..STEPS).map(step).collect();
-    for (profile, thresholds) in profiles {
+    let names = Profile::BUILTIN_NAMES.into_iter();
+    for profile in names.filter_map(Profile::builtin) {
+        let thresholds = of(&profile);
         for (value, threshold) in [
             (thresholds.reject_below(), "reject_below"),
             (thresholds.review_below(), "review_below"),
         ] {
-            let name = format!("{profile} {threshold}");
+            let name = format!("{} {threshold}", profile.name());
             match wanted.iter_mut().find(|(other, _)| *other == value) {
                 Some((_, names)) => names.push(name),
                 None => wanted.push((value, vec![name])),
             }
         }
     }
+    wanted.sort_by(|a, b| a.0.total_cmp(&b.0));
     wanted
 }
 
@@ -147,13 +192,9 @@ pub(crate) fn percent(rate: f64) -> String {
 /// Returns a number with its digits in groups of three.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
-    let groups: Vec<&str> = digits
-        .as_bytes()
-        .rchunks(3)
-        .rev()
-        .filter_map(|group| std::str::from_utf8(group).ok())
-        .collect();
-    groups.join(",")
+    let groups = digits.as_bytes().rchunks(3).rev();
+    let groups = groups.filter_map(|group| std::str::from_utf8(group).ok());
+    groups.collect::<Vec<_>>().join(",")
 }
 
 /// Returns a value as text, or a dash.
@@ -189,25 +230,30 @@ mod tests {
             (Status::BadImage, 1),
             (Status::Missing, 4),
         ];
-        let statuses = statuses
+        let results: Vec<Result<(), Status>> = statuses
             .into_iter()
-            .flat_map(|(status, number)| std::iter::repeat_n(status, number));
-        let report = AcquisitionReport::of(statuses);
+            .flat_map(|(status, number)| std::iter::repeat_n(status, number))
+            .map(|status| if status == Status::Ok { Ok(()) } else { Err(status) })
+            .collect();
+        let report = AcquisitionReport::of(&results);
         assert_eq!((report.images, report.failures_to_acquire), (12, 2));
         assert_eq!(report.failure_to_acquire_rate, Some(0.25));
-        let none = AcquisitionReport::of(std::iter::empty());
+        let none = AcquisitionReport::of::<()>(&[]);
         assert_eq!(none.failure_to_acquire_rate, None);
     }
 
     #[test]
-    fn steps_are_the_decimals() {
-        let steps: Vec<f64> = steps_and_thresholds([])
-            .into_iter()
-            .map(|(step, _)| step)
-            .collect();
-        assert_eq!(
-            (steps.len(), steps[0], steps[5], steps[18]),
-            (19, 0.05, 0.3, 0.95)
-        );
+    fn the_thresholds_are_those_of_the_profiles_and_steps_between() {
+        let all = steps_and_thresholds(Profile::liveness);
+        assert!(all.is_sorted_by(|a, b| a.0 < b.0));
+        assert_eq!((all.len(), all[0].0, all[18].0), (19, 0.05, 0.95));
+        let used: Vec<_> = all.iter().filter(|(_, names)| !names.is_empty()).collect();
+        let values: Vec<f64> = used.iter().map(|(value, _)| *value).collect();
+        assert_eq!(values, [0.3, 0.4, 0.5, 0.6, 0.8]);
+        assert_eq!(used[3].1, ["optimal-v0 review_below", "strict-v0 reject_below"]);
+        // 0.56 is no step.
+        let all = steps_and_thresholds(Profile::face_match);
+        assert_eq!((all.len(), all[11].0), (20, 0.56));
+        assert_eq!(all[11].1, ["optimal-v0 review_below", "strict-v0 reject_below"]);
     }
 }

@@ -54,8 +54,7 @@ pub enum ImagingError {
         /// The largest accepted number of pixels.
         max_pixels: u64,
     },
-    /// Decoding would take more memory than [`ImageLimits::max_decode_bytes`](crate::ImageLimits::max_decode_bytes). Known from the
-    /// file's headers, before anything is allocated.
+    /// Decoding would take more memory than [`ImageLimits::max_decode_bytes`](crate::ImageLimits::max_decode_bytes).
     #[error(
         "decoding the {width}x{height} {format} image needs {} MiB of memory, the limit is {} MiB",
         .needed.div_ceil(MIB),
@@ -118,17 +117,21 @@ impl ImagingError {
             _ => None,
         }
     }
+}
 
-    pub(crate) fn corrupt(format: Format, reason: impl Into<String>) -> Self {
-        Self::Corrupt {
-            format,
-            reason: reason.into(),
-        }
+impl Format {
+    pub(crate) fn corrupt(self, reason: impl Into<String>) -> ImagingError {
+        let reason = reason.into();
+        ImagingError::Corrupt { format: self, reason }
     }
 
-    pub(crate) fn unsupported(format: Format, reason: impl Into<String>) -> Self {
-        Self::Unsupported {
-            format: format.name(),
+    pub(crate) fn contradiction(self) -> ImagingError {
+        self.corrupt("its headers contradict each other")
+    }
+
+    pub(crate) fn unsupported(self, reason: impl Into<String>) -> ImagingError {
+        ImagingError::Unsupported {
+            format: self.name(),
             reason: reason.into(),
         }
     }

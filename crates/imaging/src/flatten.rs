@@ -1,6 +1,5 @@
 //! Rows of every pixel layout that a decoder gives, to rows of RGB with eight bits a channel.
 
-use crate::fields::Endian;
 use crate::image::CHANNELS;
 
 /// The channels of a pixel, in their order.
@@ -28,16 +27,14 @@ impl Channels {
 /// How wide a sample is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Depth {
-    Eight,
-    Sixteen(Endian),
+    Eight = 1,
+    /// The high byte first.
+    Sixteen = 2,
 }
 
 impl Depth {
     pub(crate) const fn bytes(self) -> usize {
-        match self {
-            Self::Eight => 1,
-            Self::Sixteen(_) => 2,
-        }
+        self as usize
     }
 }
 
@@ -46,42 +43,29 @@ impl Depth {
 /// Alpha is laid over white, which is what a page or a document shows behind it; sixteen bits are rounded to eight.
 pub(crate) fn to_rgb8(row: &[u8], channels: Channels, depth: Depth, rgb: &mut [u8]) {
     use Channels::{Cmyk, Grey, GreyAlpha, Rgb, Rgba};
+    use Depth::{Eight, Sixteen};
     match (channels, depth) {
-        (Grey, Depth::Eight) => convert(row, rgb, |[v]: [u8; 1]| [v; 3]),
-        (GreyAlpha, Depth::Eight) => convert(row, rgb, |[v, a]: [u8; 2]| [over_white(v, a); 3]),
-        (Rgb, Depth::Eight) => rgb.copy_from_slice(&row[..rgb.len()]),
-        (Rgba, Depth::Eight) => convert(row, rgb, rgba_over_white),
-        (Cmyk, Depth::Eight) => convert(row, rgb, |[c, m, y, k]: [u8; 4]| {
-            [c, m, y].map(|ink| under(255 - ink, 255 - k))
-        }),
-        (Grey, Depth::Sixteen(endian)) => convert(row, rgb, |pixel: [u8; 2]| {
-            let [v] = samples(&pixel, endian);
-            [to_8_bits(v); 3]
-        }),
-        (GreyAlpha, Depth::Sixteen(endian)) => convert(row, rgb, |pixel: [u8; 4]| {
-            let [v, a] = samples(&pixel, endian);
-            [over_white_16(v, a); 3]
-        }),
-        (Rgb, Depth::Sixteen(endian)) => convert(row, rgb, |pixel: [u8; 6]| {
-            samples::<3>(&pixel, endian).map(to_8_bits)
-        }),
-        (Rgba, Depth::Sixteen(endian)) => convert(row, rgb, |pixel: [u8; 8]| {
-            let [r, g, b, a] = samples(&pixel, endian);
-            [r, g, b].map(|value| over_white_16(value, a))
-        }),
-        (Cmyk, Depth::Sixteen(endian)) => convert(row, rgb, |pixel: [u8; 8]| {
-            let [c, m, y, k] = samples::<4>(&pixel, endian).map(to_8_bits);
-            [c, m, y].map(|ink| under(255 - ink, 255 - k))
-        }),
+        (Grey, Eight) => convert(row, rgb, |[v]| [v; 3]),
+        (GreyAlpha, Eight) => convert(row, rgb, |[v, a]| [over_white(v, a); 3]),
+        (Rgb, Eight) => rgb.copy_from_slice(&row[..rgb.len()]),
+        (Rgba, Eight) => convert(row, rgb, rgba_over_white),
+        (Cmyk, Eight) => convert(row, rgb, inks),
+        (Grey, Sixteen) => convert_16(row, rgb, |[v]| [to_8_bits(v); 3]),
+        (GreyAlpha, Sixteen) => convert_16(row, rgb, |[v, a]| [over_white_16(v, a); 3]),
+        (Rgb, Sixteen) => convert_16(row, rgb, |pixel| pixel.map(to_8_bits)),
+        (Rgba, Sixteen) => convert_16(row, rgb, |[r, g, b, a]| [r, g, b].map(|v| over_white_16(v, a))),
+        (Cmyk, Sixteen) => convert_16(row, rgb, |pixel| inks(pixel.map(to_8_bits))),
     }
 }
 
-/// Converts RGBA pixels where they lie: the first three quarters of the buffer are RGB then.
-pub(crate) fn rgba_to_rgb8_in_place(buffer: &mut [u8]) {
-    for index in 0..buffer.len() / 4 {
+/// Converts RGBA pixels to RGB where they lie.
+pub(crate) fn drop_alpha(buffer: &mut Vec<u8>) {
+    let pixels = buffer.len() / 4;
+    for index in 0..pixels {
         let pixel = [0, 1, 2, 3].map(|channel| buffer[4 * index + channel]);
         buffer[CHANNELS * index..][..CHANNELS].copy_from_slice(&rgba_over_white(pixel));
     }
+    buffer.truncate(CHANNELS * pixels);
 }
 
 /// The product of two shares of 255, rounded: a colour that is seen through ink.
@@ -90,15 +74,20 @@ pub(crate) fn under(colour: u8, black: u8) -> u8 {
 }
 
 fn convert<const N: usize>(row: &[u8], rgb: &mut [u8], to_rgb: impl Fn([u8; N]) -> [u8; CHANNELS]) {
-    let (row, _) = row.as_chunks::<N>();
-    let (rgb, _) = rgb.as_chunks_mut::<CHANNELS>();
-    for (pixel, rgb) in row.iter().zip(rgb) {
+    for (pixel, rgb) in row.as_chunks().0.iter().zip(rgb.as_chunks_mut().0) {
         *rgb = to_rgb(*pixel);
     }
 }
 
-fn samples<const N: usize>(pixel: &[u8], endian: Endian) -> [u16; N] {
-    std::array::from_fn(|channel| endian.u16(pixel, 2 * channel).unwrap_or_default())
+fn convert_16<const N: usize>(row: &[u8], rgb: &mut [u8], to_rgb: impl Fn([u16; N]) -> [u8; CHANNELS]) {
+    let (samples, _) = row.as_chunks();
+    for (pixel, rgb) in samples.as_chunks::<N>().0.iter().zip(rgb.as_chunks_mut().0) {
+        *rgb = to_rgb(pixel.map(u16::from_be_bytes));
+    }
+}
+
+fn inks([c, m, y, k]: [u8; 4]) -> [u8; 3] {
+    [c, m, y].map(|ink| under(255 - ink, 255 - k))
 }
 
 fn rgba_over_white([r, g, b, a]: [u8; 4]) -> [u8; 3] {
@@ -127,7 +116,7 @@ mod tests {
 
     use Channels::{Cmyk, Grey, GreyAlpha, Rgb, Rgba};
 
-    const SIXTEEN: Depth = Depth::Sixteen(Endian::Big);
+    const SIXTEEN: Depth = Depth::Sixteen;
 
     fn flat(channels: Channels, depth: Depth, row: &[u8]) -> Vec<u8> {
         let mut rgb = vec![0xEE; row.len() / channels.count() / depth.bytes() * 3];
@@ -171,8 +160,6 @@ mod tests {
             ),
             [1, 2, 3, 4, 5, 6]
         );
-        let little = Depth::Sixteen(Endian::Little);
-        assert_eq!(flat(Rgb, little, &[0, 1, 0, 2, 0, 255]), [1, 2, 254]);
     }
 
     #[test]
@@ -203,9 +190,9 @@ mod tests {
     #[test]
     fn rgba_is_converted_where_it_lies() {
         let pixels = [0, 100, 200, 51, 1, 2, 3, 255, 9, 9, 9, 0];
-        let mut buffer = pixels;
-        rgba_to_rgb8_in_place(&mut buffer);
-        assert_eq!(buffer[..9], flat(Rgba, Depth::Eight, &pixels));
+        let mut buffer = pixels.to_vec();
+        drop_alpha(&mut buffer);
+        assert_eq!(buffer, flat(Rgba, Depth::Eight, &pixels));
     }
 
     #[test]

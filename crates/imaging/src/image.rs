@@ -41,16 +41,6 @@ impl Image {
         })
     }
 
-    /// For the operations of this crate, which know the length they have written.
-    pub(crate) fn from_parts(width: u32, height: u32, pixels: Vec<u8>) -> Self {
-        debug_assert_eq!(pixels.len(), byte_len(width, height));
-        Self {
-            width,
-            height,
-            pixels,
-        }
-    }
-
     /// A black image; sides of zero become one.
     pub(crate) fn black(width: u32, height: u32) -> Self {
         let (width, height) = (width.max(1), height.max(1));
@@ -90,8 +80,9 @@ impl Image {
         self.width as usize * CHANNELS
     }
 
-    pub(crate) fn pixels_mut(&mut self) -> &mut [u8] {
-        &mut self.pixels
+    pub(crate) fn rows_mut(&mut self) -> impl Iterator<Item = &mut [u8]> {
+        let stride = self.stride();
+        self.pixels.chunks_exact_mut(stride)
     }
 }
 
@@ -113,14 +104,12 @@ pub(crate) fn byte_len(width: u32, height: u32) -> usize {
 pub fn pad_to(image: &Image, width: u32, height: u32) -> Image {
     let width = width.max(image.width());
     let height = height.max(image.height());
-    let mut pixels = Vec::with_capacity(byte_len(width, height));
-    let margin = byte_len(width - image.width(), 1);
-    for row in image.as_rgb8().chunks_exact(image.stride()) {
-        pixels.extend_from_slice(row);
-        pixels.resize(pixels.len() + margin, 0);
+    let mut padded = Image::black(width, height);
+    let rows = image.as_rgb8().chunks_exact(image.stride());
+    for (row, to) in rows.zip(padded.rows_mut()) {
+        to[..row.len()].copy_from_slice(row);
     }
-    pixels.resize(byte_len(width, height), 0);
-    Image::from_parts(width, height, pixels)
+    padded
 }
 
 #[cfg(test)]

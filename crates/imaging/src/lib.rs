@@ -23,10 +23,8 @@
 //! # }
 //! ```
 
-mod affine;
 mod decode;
 mod error;
-mod fields;
 mod flatten;
 mod format;
 mod image;
@@ -37,10 +35,8 @@ mod orientation;
 mod probe;
 mod reduced;
 mod resample;
-mod round;
 mod warp;
 
-pub use affine::Affine;
 pub use decode::{EncodedImage, decode};
 pub use error::ImagingError;
 pub use format::Format;
@@ -52,4 +48,4 @@ pub use orientation::Orientation;
 pub use probe::{Header, probe, sniff};
 pub use reduced::Reduced;
 pub use resample::{PixelRect, crop_resize_bilinear, shrink_area};
-pub use warp::warp_affine;
+pub use warp::{Affine, warp_affine};

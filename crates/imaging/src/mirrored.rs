@@ -4,7 +4,7 @@ use multiversion::multiversion;
 
 use crate::Image;
 use crate::image::{CHANNELS, byte_len};
-use crate::round::round;
+use crate::resample::round;
 
 /// Longest side of a square, in sides of the image: what is further out only repeats what is nearer.
 const LONGEST: u32 = 4;
@@ -27,13 +27,9 @@ pub fn crop_resize_mirrored(image: &Image, left: i64, top: i64, side: u32, size:
     let columns_of = columns.shares(side, size);
     let first = byte_len(columns.first, 1);
     let held = first..first + byte_len(columns.count, 1);
-    let mut pixels = vec![0; byte_len(size, size)];
-    let (mut sums, mut row) = (vec![0.0; held.len()], vec![0.0; byte_len(size, 1)]);
-    for (share, out) in rows
-        .shares(side, size)
-        .iter()
-        .zip(pixels.chunks_exact_mut(row.len()))
-    {
+    let mut crop = Image::black(size, size);
+    let (mut sums, mut row) = (vec![0.0; held.len()], vec![0.0; crop.stride()]);
+    for (share, out) in rows.shares(side, size).iter().zip(crop.rows_mut()) {
         // Rows first: values that lie side by side are then summed independently of each other, many at a time.
         sums.fill(0.0);
         for &(y, weight) in share {
@@ -53,7 +49,7 @@ pub fn crop_resize_mirrored(image: &Image, left: i64, top: i64, side: u32, size:
         }
         round(&row, out);
     }
-    Image::from_parts(size, size, pixels)
+    crop
 }
 
 #[multiversion(targets(

@@ -1,7 +1,5 @@
 //! Orientation: which way up an image was stored.
 
-use crate::image::CHANNELS;
-
 /// How the stored pixels have to be turned to stand upright: the eight values of EXIF tag 0x0112 (TIFF tag 274).
 ///
 /// The names say what is done to the stored image.
@@ -9,21 +7,21 @@ use crate::image::CHANNELS;
 pub enum Orientation {
     /// 1: stored upright.
     #[default]
-    Upright,
+    Upright = 1,
     /// 2: mirrored left to right.
-    FlipHorizontal,
+    FlipHorizontal = 2,
     /// 3: half a turn.
-    Rotate180,
+    Rotate180 = 3,
     /// 4: mirrored top to bottom.
-    FlipVertical,
+    FlipVertical = 4,
     /// 5: rows become columns.
-    Transpose,
+    Transpose = 5,
     /// 6: a quarter turn clockwise.
-    Rotate90,
+    Rotate90 = 6,
     /// 7: rows become columns, and then half a turn.
-    Transverse,
+    Transverse = 7,
     /// 8: a quarter turn counter-clockwise.
-    Rotate270,
+    Rotate270 = 8,
 }
 
 impl Orientation {
@@ -46,25 +44,13 @@ impl Orientation {
     /// Returns the EXIF value, `1..=8`.
     #[must_use]
     pub fn to_exif(self) -> u8 {
-        match self {
-            Self::Upright => 1,
-            Self::FlipHorizontal => 2,
-            Self::Rotate180 => 3,
-            Self::FlipVertical => 4,
-            Self::Transpose => 5,
-            Self::Rotate90 => 6,
-            Self::Transverse => 7,
-            Self::Rotate270 => 8,
-        }
+        self as u8
     }
 
     /// Returns whether width and height change places.
     #[must_use]
     pub fn swaps_sides(self) -> bool {
-        matches!(
-            self,
-            Self::Transpose | Self::Rotate90 | Self::Transverse | Self::Rotate270
-        )
+        self.to_exif() >= 5
     }
 
     /// Whether what is stored last comes first, from left to right and from top to bottom, once it stands upright.
@@ -77,7 +63,7 @@ impl Orientation {
         }
     }
 
-    /// The sides as seen after [`apply`](Self::apply).
+    /// The sides once the image stands upright; of an upright image, those as stored.
     pub(crate) fn upright_size(self, width: u32, height: u32) -> (u32, u32) {
         if self.swaps_sides() {
             (height, width)
@@ -85,132 +71,13 @@ impl Orientation {
             (width, height)
         }
     }
-
-    /// Turns stored RGB pixels upright, in one pass; in place where the sides keep their places.
-    pub(crate) fn apply(self, mut pixels: Vec<u8>, width: u32) -> Vec<u8> {
-        let stride = width as usize * CHANNELS;
-        match self {
-            Self::Upright => {}
-            Self::FlipHorizontal => pixels.chunks_exact_mut(stride).for_each(reverse_pixels),
-            Self::Rotate180 => reverse_pixels(&mut pixels),
-            Self::FlipVertical => {
-                let mut rows = pixels.chunks_exact_mut(stride);
-                while let (Some(top), Some(bottom)) = (rows.next(), rows.next_back()) {
-                    top.swap_with_slice(bottom);
-                }
-            }
-            Self::Transpose | Self::Rotate90 | Self::Transverse | Self::Rotate270 => {
-                let mut turned = vec![0; pixels.len()];
-                let height = pixels.len() / stride;
-                self.place_rows(&pixels, &mut turned, (width as usize, height), 0);
-                return turned;
-            }
-        }
-        pixels
-    }
-
-    /// How far it is, in pixels of the upright image, from a stored pixel to the one right of it and to the one below it.
-    /// The sides are those as stored.
-    pub(crate) fn steps(self, width: usize, height: usize) -> (isize, isize) {
-        let (width, height) = (width as isize, height as isize);
-        match self {
-            Self::Upright => (1, width),
-            Self::FlipHorizontal => (-1, width),
-            Self::Rotate180 => (-1, -width),
-            Self::FlipVertical => (1, -width),
-            Self::Transpose => (height, 1),
-            Self::Rotate90 => (height, -1),
-            Self::Transverse => (-height, -1),
-            Self::Rotate270 => (-height, 1),
-        }
-    }
-
-    /// Where a stored pixel lies in the upright image, in pixels from the first.
-    pub(crate) fn index(self, (width, height): (usize, usize), x: usize, y: usize) -> usize {
-        let (across, down) = self.steps(width, height);
-        // With a step backwards the first stored pixel lies at the other end.
-        let begin = |step: isize, count: usize| if step < 0 { -step * (count as isize - 1) } else { 0 };
-        (begin(across, width) + begin(down, height) + x as isize * across + y as isize * down) as usize
-    }
-
-    /// Writes whole stored rows, the first of them at `top`, to where they belong in the upright image.
-    pub(crate) fn place_rows(self, rows: &[u8], upright: &mut [u8], sides: (usize, usize), top: usize) {
-        let (width, height) = sides;
-        let (across, down) = self.steps(width, height);
-        let (source, _) = rows.as_chunks::<CHANNELS>();
-        let (target, _) = upright.as_chunks_mut::<CHANNELS>();
-        let count = source.len() / width;
-        for first in (0..count).step_by(BAND) {
-            let last = count.min(first + BAND);
-            let mut column = self.index(sides, 0, top + first) as isize;
-            for x in 0..width {
-                let mut to = column;
-                for pixel in source[first * width + x..last * width].iter().step_by(width) {
-                    target[to as usize] = *pixel;
-                    to += down;
-                }
-                column += across;
-            }
-        }
-    }
 }
-
-pub(crate) fn reverse_pixels(pixels: &mut [u8]) {
-    let (pixels, _) = pixels.as_chunks_mut::<CHANNELS>();
-    pixels.reverse();
-}
-
-/// Rows that become columns together: what is written of a column then fills whole cache lines, and what is read of the
-/// rows stays in the first level of the cache.
-pub(crate) const BAND: usize = 32;
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    /// One byte a pixel stands for the three of it.
-    fn turn(orientation: Orientation, width: u32, values: &[u8]) -> Vec<u8> {
-        let pixels = values
-            .iter()
-            .flat_map(|&value| [value, value + 100, value + 200])
-            .collect();
-        let turned = orientation.apply(pixels, width);
-        for pixel in turned.chunks_exact(3) {
-            assert_eq!(
-                (pixel[1], pixel[2]),
-                (pixel[0] + 100, pixel[0] + 200),
-                "channels stay together"
-            );
-        }
-        turned.chunks_exact(3).map(|pixel| pixel[0]).collect()
-    }
-
-    #[test]
-    fn each_of_the_eight_values() {
-        // Stored:  1 2 3
-        //          4 5 6
-        let stored = [1, 2, 3, 4, 5, 6];
-        for (value, upright) in [
-            (1, [1, 2, 3, 4, 5, 6]),
-            (2, [3, 2, 1, 6, 5, 4]),
-            (3, [6, 5, 4, 3, 2, 1]),
-            (4, [4, 5, 6, 1, 2, 3]),
-            (5, [1, 4, 2, 5, 3, 6]),
-            (6, [4, 1, 5, 2, 6, 3]),
-            (7, [6, 3, 5, 2, 4, 1]),
-            (8, [3, 6, 2, 5, 1, 4]),
-        ] {
-            let orientation = Orientation::from_exif(value).unwrap();
-            assert_eq!(u32::from(orientation.to_exif()), value);
-            assert_eq!(turn(orientation, 3, &stored), upright, "{orientation:?}");
-            assert_eq!(
-                orientation.upright_size(3, 2),
-                if value > 4 { (2, 3) } else { (3, 2) }
-            );
-        }
-    }
 
     #[test]
     fn other_values_mean_nothing() {
@@ -297,39 +164,6 @@ mod tests {
             };
             block.splice(0..0, magic);
             let _ = crate::probe::tiff::exif_orientation(&block);
-        }
-
-        #[test]
-        fn turns_beyond_one_band_follow_the_definition(width in 1_u32..40, height in 1_u32..40) {
-            let pixels: Vec<u8> = (0..width * height).flat_map(|i| [i as u8, (i >> 8) as u8, 7]).collect();
-            let pixel = |pixels: &[u8], width: u32, x: u32, y: u32| {
-                let at = (y * width + x) as usize * 3;
-                [pixels[at], pixels[at + 1], pixels[at + 2]]
-            };
-            for value in 1..=8 {
-                let orientation = Orientation::from_exif(value).unwrap();
-                let turned = orientation.apply(pixels.clone(), width);
-                let (new_width, _) = orientation.upright_size(width, height);
-                for y in 0..height {
-                    for x in 0..width {
-                        let (right, below) = (width - 1 - x, height - 1 - y);
-                        let (new_x, new_y) = match value {
-                            1 => (x, y),
-                            2 => (right, y),
-                            3 => (right, below),
-                            4 => (x, below),
-                            5 => (y, x),
-                            6 => (below, x),
-                            7 => (below, right),
-                            _ => (y, right),
-                        };
-                        prop_assert_eq!(
-                            pixel(&turned, new_width, new_x, new_y), pixel(&pixels, width, x, y),
-                            "value {} at {},{}", value, x, y
-                        );
-                    }
-                }
-            }
         }
     }
 }

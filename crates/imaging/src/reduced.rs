@@ -5,51 +5,16 @@ use std::borrow::Cow;
 use crate::Image;
 use crate::probe::Header;
 
-/// By how much an image is made smaller while it is decoded, in either direction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reduction {
-    Whole,
-    Half,
-    Quarter,
-    Eighth,
-}
+/// The pixels of a whole image along one of it as it may be decoded.
+pub(crate) const FACTORS: [u32; 4] = [1, 2, 4, 8];
 
-impl Reduction {
-    /// All of them, the one that keeps most first.
-    pub(crate) const ALL: [Self; 4] = [Self::Whole, Self::Half, Self::Quarter, Self::Eighth];
-
-    /// The greatest that leaves a longest side of at least so many pixels; none where there are not as many.
-    pub(crate) fn keeping(longest_side: u32, at_least: u32) -> Self {
-        [Self::Eighth, Self::Quarter, Self::Half]
-            .into_iter()
-            .find(|reduction| reduction.of(longest_side) >= at_least)
-            .unwrap_or(Self::Whole)
-    }
-
-    /// Pixels of the whole along one of the reduced image.
-    pub(crate) fn factor(self) -> u32 {
-        match self {
-            Self::Whole => 1,
-            Self::Half => 2,
-            Self::Quarter => 4,
-            Self::Eighth => 8,
-        }
-    }
-
-    /// Pixels that are made of the eight along a block of a JPEG.
-    pub(crate) fn eighths(self) -> u8 {
-        match self {
-            Self::Whole => 8,
-            Self::Half => 4,
-            Self::Quarter => 2,
-            Self::Eighth => 1,
-        }
-    }
-
-    /// What a side becomes: the last pixel may stand for fewer than the others.
-    pub(crate) fn of(self, side: u32) -> u32 {
-        side.div_ceil(self.factor())
-    }
+/// The greatest factor that leaves a longest side of at least so many pixels; 1 where there are not as many.
+pub(crate) fn factor_keeping(longest_side: u32, at_least: u32) -> u32 {
+    let mut factors = FACTORS.into_iter().rev();
+    // The last pixel may stand for fewer than the others.
+    factors
+        .find(|factor| longest_side.div_ceil(*factor) >= at_least)
+        .unwrap_or(1)
 }
 
 /// An image that may be smaller than its file, and where it lies in the whole.
@@ -58,7 +23,7 @@ pub struct Reduced<'a> {
     image: Cow<'a, Image>,
     width: u32,
     height: u32,
-    reduction: Reduction,
+    factor: u32,
     left: u32,
     top: u32,
 }
@@ -71,21 +36,17 @@ impl<'a> Reduced<'a> {
             width: image.width(),
             height: image.height(),
             image: Cow::Borrowed(image),
-            reduction: Reduction::Whole,
+            factor: 1,
             left: 0,
             top: 0,
         }
     }
 
-    pub(crate) fn new(image: Image, header: &Header, reduction: Reduction) -> Self {
+    pub(crate) fn new(image: Image, header: &Header, factor: u32) -> Self {
         let (from_right, from_bottom) = header.orientation.flips();
+        // The pixel that stands for fewer is the last as stored: turned, it may come first.
         let beyond = |flipped: bool, reduced: u32, whole: u32| {
-            // The pixel that stands for fewer is the last as stored: turned, it may come first.
-            if flipped {
-                (reduced * reduction.factor()).saturating_sub(whole)
-            } else {
-                0
-            }
+            u32::from(flipped) * (reduced * factor).saturating_sub(whole)
         };
         Self {
             left: beyond(from_right, image.width(), header.width),
@@ -93,7 +54,7 @@ impl<'a> Reduced<'a> {
             image: Cow::Owned(image),
             width: header.width,
             height: header.height,
-            reduction,
+            factor,
         }
     }
 
@@ -124,20 +85,20 @@ impl<'a> Reduced<'a> {
     /// Pixels of the whole image along one of this: 1, 2, 4 or 8.
     #[must_use]
     pub fn factor(&self) -> u32 {
-        self.reduction.factor()
+        self.factor
     }
 
     /// Where a point of this image lies in the whole one, both in pixels from the upper left corner.
     #[must_use]
     pub fn to_whole(&self, x: f32, y: f32) -> (f32, f32) {
-        let factor = self.factor() as f32;
+        let factor = self.factor as f32;
         (x * factor - self.left as f32, y * factor - self.top as f32)
     }
 
     /// Where a point of the whole image lies in this one: the reverse of [`to_whole`](Self::to_whole).
     #[must_use]
     pub fn from_whole(&self, x: f32, y: f32) -> (f32, f32) {
-        let factor = self.factor() as f32;
+        let factor = self.factor as f32;
         ((x + self.left as f32) / factor, (y + self.top as f32) / factor)
     }
 }
@@ -149,24 +110,20 @@ mod tests {
 
     #[test]
     fn a_reduction_keeps_what_is_asked_for() {
-        for (longest, at_least, reduction) in [
-            (4032, 640, Reduction::Quarter),
-            (1440, 640, Reduction::Half),
-            (1280, 640, Reduction::Half),
+        for (longest, at_least, factor) in [
+            (4032, 640, 4),
+            (1440, 640, 2),
+            (1280, 640, 2),
             // 639.5 pixels are 640, the last one half empty.
-            (1279, 640, Reduction::Half),
-            (1278, 640, Reduction::Whole),
-            (640, 640, Reduction::Whole),
-            (5120, 640, Reduction::Eighth),
-            (u32::MAX, 1, Reduction::Eighth),
-            (0, 0, Reduction::Eighth),
-            (9, u32::MAX, Reduction::Whole),
+            (1279, 640, 2),
+            (1278, 640, 1),
+            (640, 640, 1),
+            (5120, 640, 8),
+            (u32::MAX, 1, 8),
+            (0, 0, 8),
+            (9, u32::MAX, 1),
         ] {
-            assert_eq!(
-                Reduction::keeping(longest, at_least),
-                reduction,
-                "{longest} {at_least}"
-            );
+            assert_eq!(factor_keeping(longest, at_least), factor, "{longest} {at_least}");
         }
     }
 
@@ -191,11 +148,7 @@ mod tests {
                 orientation,
             };
             let (small_width, small_height) = orientation.upright_size(4, 2);
-            let reduced = Reduced::new(
-                Image::black(small_width, small_height),
-                &header,
-                Reduction::Quarter,
-            );
+            let reduced = Reduced::new(Image::black(small_width, small_height), &header, 4);
             assert_eq!(reduced.to_whole(0.0, 0.0), (-left, -top), "{orientation:?}");
             assert_eq!(
                 reduced.to_whole(1.5, 1.0),

@@ -4,7 +4,6 @@ use multiversion::multiversion;
 
 use crate::Image;
 use crate::image::{CHANNELS, byte_len};
-use crate::round::round;
 
 /// A rectangle of whole pixels of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,16 +55,16 @@ pub fn shrink_area(image: &Image, width: u32, height: u32) -> Image {
     }
     let columns = Share::all(image.width(), width);
     let rows = Share::all(image.height(), height);
-    let mut pixels = vec![0; byte_len(width, height)];
+    let mut shrunk = Image::black(width, height);
     let mut means = vec![0.0; image.stride() + 1];
-    let mut row = vec![0.0; byte_len(width, 1) + 1];
-    for (share, out) in rows.iter().zip(pixels.chunks_exact_mut(byte_len(width, 1))) {
+    let mut row = vec![0.0; shrunk.stride() + 1];
+    for (share, out) in rows.iter().zip(shrunk.rows_mut()) {
         // Rows first: values that lie side by side are then summed independently of each other, many at a time.
         mean_of_rows(image, share, &mut means);
         mean_of_columns(&means, &columns, &mut row);
         round(&row, out);
     }
-    Image::from_parts(width, height, pixels)
+    shrunk
 }
 
 /// The mean over a share of the rows, for each value of a row.
@@ -194,20 +193,19 @@ impl Share {
 #[must_use]
 pub fn crop_resize_bilinear(image: &Image, rect: PixelRect, width: u32, height: u32) -> Image {
     let rect = rect.clamped_to(image);
-    let (width, height) = (width.max(1), height.max(1));
+    let mut resized = Image::black(width, height);
     let stride = image.stride();
     let crop_row = |y: u32| {
         let start = (rect.top + y) as usize * stride + byte_len(rect.left, 1);
         &image.as_rgb8()[start..][..byte_len(rect.width, 1)]
     };
-    let columns = Tap::all(rect.width, width);
-    let rows = Tap::all(rect.height, height);
-    let mut pixels = vec![0; byte_len(width, height)];
+    let columns = Tap::all(rect.width, resized.width());
+    let rows = Tap::all(rect.height, resized.height());
     // Rows that are already interpolated along x, and which row of the rectangle each is. One that is used again, as
     // most are when the image grows, is not computed again.
-    let mut upper = (u32::MAX, vec![0; byte_len(width, 1)]);
-    let mut lower = (u32::MAX, vec![0; byte_len(width, 1)]);
-    for (tap, out) in rows.iter().zip(pixels.chunks_exact_mut(byte_len(width, 1))) {
+    let mut upper = (u32::MAX, vec![0; resized.stride()]);
+    let mut lower = upper.clone();
+    for (tap, out) in rows.iter().zip(resized.rows_mut()) {
         if upper.0 != tap.near {
             std::mem::swap(&mut upper, &mut lower);
         }
@@ -221,7 +219,7 @@ pub fn crop_resize_bilinear(image: &Image, rect: PixelRect, width: u32, height: 
             *out = (mix(above, below, tap.far_share).wrapping_add(HALF) >> (2 * SHARE_BITS)) as u8;
         }
     }
-    Image::from_parts(width, height, pixels)
+    resized
 }
 
 /// Bits of a share of a pixel, as many as OpenCV's: a value mixed twice then takes 8 + 2 * 11 bits.
@@ -273,6 +271,29 @@ impl Tap {
     }
 }
 
+/// Each value to the nearest whole number, halves upwards; all are between 0 and 255.
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma",
+    "x86_64+avx2+bmi1+bmi2+fma"
+))]
+pub(crate) fn round(values: &[f32], out: &mut [u8]) {
+    for (out, value) in out.iter_mut().zip(values) {
+        *out = to_byte(*value);
+    }
+}
+
+/// A value between 0 and 255 to the nearest whole number, halves upwards; a cast would saturate as well, one value at a
+/// time.
+#[inline]
+fn to_byte(value: f32) -> u8 {
+    // 2^23: added to it, a number loses what is behind the point, and its lowest bits are the whole number.
+    const SHIFT: f32 = 8_388_608.0;
+    let raised = value + 0.5;
+    let nearest = (raised + SHIFT) - SHIFT;
+    let floor = if nearest > raised { nearest - 1.0 } else { nearest };
+    (floor + SHIFT).to_bits() as u8
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -293,6 +314,22 @@ mod tests {
             proptest::collection::vec(any::<u8>(), byte_len(width, height))
                 .prop_map(move |pixels| Image::from_rgb8(width, height, pixels).unwrap())
         })
+    }
+
+    #[test]
+    fn halves_are_rounded_up_and_everything_else_to_the_nearest() {
+        for whole in 0..=255_u8 {
+            let value = f32::from(whole);
+            let below_half = (value + 0.5).next_down();
+            let from_half = (value - 0.5).max(0.0);
+            for near in [from_half, value, below_half] {
+                let mut out = [0];
+                // Half a step short of the half, adding the half rounds to the next number, as it would in a cast.
+                let expected = (near + 0.5) as u8;
+                round(&[near], &mut out);
+                assert_eq!(out, [expected], "{near}");
+            }
+        }
     }
 
     #[test]

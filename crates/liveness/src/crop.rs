@@ -25,16 +25,9 @@ pub fn crop_rect(width: u32, height: u32, face: &BoundingBox, scale: f64, fit: C
             crop_height = longer(crop_height, crop_width, area, bottom_most);
         }
     }
-    let (left, right) = inside(
-        f64::from(face.x) + f64::from(face.width) / 2.0,
-        crop_width,
-        right_most,
-    );
-    let (top, bottom) = inside(
-        f64::from(face.y) + f64::from(face.height) / 2.0,
-        crop_height,
-        bottom_most,
-    );
+    let center = |start: f32, length: f32| f64::from(start) + f64::from(length) / 2.0;
+    let (left, right) = inside(center(face.x, face.width), crop_width, right_most);
+    let (top, bottom) = inside(center(face.y, face.height), crop_height, bottom_most);
     PixelRect {
         left,
         top,

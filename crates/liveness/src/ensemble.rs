@@ -177,7 +177,7 @@ impl Part {
 
     fn vote(&mut self, input: &[f32]) -> Result<Vote, LivenessError> {
         let (side, live, weight) = (self.entry.size as usize, self.entry.live_class, self.entry.weight);
-        let outputs = self.session.run_slice([1, 3, side, side], input)?;
+        let outputs = self.session.run([1, 3, side, side], input)?;
         let numbers = outputs.vectors(self.adapter, &self.output, 1, self.entry.classes)?;
         match self.entry.output {
             ClassOutput::Logits => softmax(&numbers, live).map(|(probability, log_odds)| Vote {

@@ -9,239 +9,211 @@ use std::collections::BTreeMap;
 
 use prost::{Message, Oneof};
 
-/// A model file.
-#[derive(Clone, PartialEq, Message)]
-pub struct ModelProto {
-    #[prost(int64, tag = "1")]
-    pub ir_version: i64,
-    #[prost(string, tag = "2")]
-    pub producer_name: String,
-    #[prost(string, tag = "3")]
-    pub producer_version: String,
-    #[prost(string, tag = "4")]
-    pub domain: String,
-    #[prost(int64, tag = "5")]
-    pub model_version: i64,
-    #[prost(string, tag = "6")]
-    pub doc_string: String,
-    #[prost(message, optional, tag = "7")]
-    pub graph: Option<GraphProto>,
-    #[prost(message, repeated, tag = "8")]
-    pub opset_import: Vec<OperatorSetIdProto>,
-    #[prost(message, repeated, tag = "14")]
-    pub metadata_props: Vec<StringStringEntryProto>,
-    #[prost(bytes = "vec", repeated, tag = "25")]
-    pub functions: Vec<Vec<u8>>,
+/// What a length-delimited field takes in memory.
+#[derive(Clone, Copy)]
+pub(crate) struct Kind {
+    /// Bytes of the value itself.
+    pub(crate) fixed: usize,
+    /// Bytes for each byte of the field in the file.
+    pub(crate) each: usize,
+    /// Of a message: what its field of a number is.
+    pub(crate) fields: Option<fn(u64) -> Kind>,
 }
 
-/// Version of an operator set.
-#[derive(Clone, PartialEq, Message)]
-pub struct OperatorSetIdProto {
-    #[prost(string, tag = "1")]
-    pub domain: String,
-    #[prost(int64, tag = "2")]
-    pub version: i64,
+impl Kind {
+    const fn list(fixed: usize, each: usize) -> Self {
+        let fields = None;
+        Self { fixed, each, fields }
+    }
 }
 
-/// A pair of texts.
-#[derive(Clone, PartialEq, Message)]
-pub struct StringStringEntryProto {
-    #[prost(string, tag = "1")]
-    pub key: String,
-    #[prost(string, tag = "2")]
-    pub value: String,
+/// A text, or bytes that are kept as they are.
+const BYTES: Kind = Kind::list(size_of::<Vec<u8>>(), 1);
+
+/// The type of a field.
+pub(crate) trait Field {
+    const KIND: Kind;
 }
 
-/// A graph: nodes in an order in which they can be computed.
-#[derive(Clone, PartialEq, Message)]
-pub struct GraphProto {
-    #[prost(message, repeated, tag = "1")]
-    pub node: Vec<NodeProto>,
-    #[prost(string, tag = "2")]
-    pub name: String,
-    #[prost(message, repeated, tag = "5")]
-    pub initializer: Vec<TensorProto>,
-    #[prost(string, tag = "10")]
-    pub doc_string: String,
-    /// Inputs; those that an initializer bears the name of have a default.
-    #[prost(message, repeated, tag = "11")]
-    pub input: Vec<ValueInfoProto>,
-    #[prost(message, repeated, tag = "12")]
-    pub output: Vec<ValueInfoProto>,
-    #[prost(message, repeated, tag = "13")]
-    pub value_info: Vec<ValueInfoProto>,
-    #[prost(bytes = "vec", repeated, tag = "14")]
-    pub quantization_annotation: Vec<Vec<u8>>,
-    #[prost(bytes = "vec", repeated, tag = "15")]
-    pub sparse_initializer: Vec<Vec<u8>>,
-    #[prost(message, repeated, tag = "16")]
-    pub metadata_props: Vec<StringStringEntryProto>,
+impl<T: Field> Field for Option<T> {
+    const KIND: Kind = T::KIND;
 }
 
-/// An operation.
-#[derive(Clone, PartialEq, Message)]
-pub struct NodeProto {
-    /// Names of what it reads; an empty name stands for an optional input that is absent.
-    #[prost(string, repeated, tag = "1")]
-    pub input: Vec<String>,
-    #[prost(string, repeated, tag = "2")]
-    pub output: Vec<String>,
-    #[prost(string, tag = "3")]
-    pub name: String,
-    #[prost(string, tag = "4")]
-    pub op_type: String,
-    #[prost(message, repeated, tag = "5")]
-    pub attribute: Vec<AttributeProto>,
-    #[prost(string, tag = "6")]
-    pub doc_string: String,
-    #[prost(string, tag = "7")]
-    pub domain: String,
-    /// Which of the functions of one name.
-    #[prost(string, tag = "8")]
-    pub overload: String,
-    #[prost(message, repeated, tag = "9")]
-    pub metadata_props: Vec<StringStringEntryProto>,
+impl<T: Field> Field for Vec<T> {
+    const KIND: Kind = T::KIND;
 }
 
-/// A setting of a node.
-#[derive(Clone, PartialEq, Message)]
-pub struct AttributeProto {
-    #[prost(string, tag = "1")]
-    pub name: String,
-    #[prost(float, tag = "2")]
-    pub f: f32,
-    #[prost(int64, tag = "3")]
-    pub i: i64,
-    #[prost(bytes = "vec", tag = "4")]
-    pub s: Vec<u8>,
-    #[prost(message, optional, tag = "5")]
-    pub t: Option<TensorProto>,
-    #[prost(message, optional, tag = "6")]
-    pub g: Option<GraphProto>,
-    #[prost(float, repeated, tag = "7")]
-    pub floats: Vec<f32>,
-    #[prost(int64, repeated, tag = "8")]
-    pub ints: Vec<i64>,
-    #[prost(bytes = "vec", repeated, tag = "9")]
-    pub strings: Vec<Vec<u8>>,
-    #[prost(message, repeated, tag = "10")]
-    pub tensors: Vec<TensorProto>,
-    #[prost(message, repeated, tag = "11")]
-    pub graphs: Vec<GraphProto>,
-    #[prost(string, tag = "13")]
-    pub doc_string: String,
-    #[prost(bytes = "vec", optional, tag = "14")]
-    pub type_proto: Option<Vec<u8>>,
-    #[prost(bytes = "vec", repeated, tag = "15")]
-    pub type_protos: Vec<Vec<u8>>,
-    #[prost(int32, tag = "20")]
-    pub r#type: i32,
-    /// In functions: the function's attribute that this one takes its value from.
-    #[prost(string, tag = "21")]
-    pub ref_attr_name: String,
-    #[prost(bytes = "vec", optional, tag = "22")]
-    pub sparse_tensor: Option<Vec<u8>>,
-    #[prost(bytes = "vec", repeated, tag = "23")]
-    pub sparse_tensors: Vec<Vec<u8>>,
+macro_rules! kinds {
+    ($($type:ty = $kind:expr;)+) => {$(
+        impl Field for $type {
+            const KIND: Kind = $kind;
+        }
+    )+};
 }
 
-/// `AttributeProto.AttributeType`, those that are made or read here.
-pub mod kind {
-    pub const FLOAT: i32 = 1;
-    pub const INT: i32 = 2;
-    pub const STRING: i32 = 3;
-    pub const TENSOR: i32 = 4;
-    pub const GRAPH: i32 = 5;
-    pub const FLOATS: i32 = 6;
-    pub const INTS: i32 = 7;
+kinds! {
+    u8 = BYTES;
+    String = BYTES;
+    // Packed numbers, which take at least one byte in the file, or as many as in memory.
+    i32 = Kind::list(0, 4);
+    i64 = Kind::list(0, 8);
+    u64 = Kind::list(0, 8);
+    f32 = Kind::list(0, 1);
+    f64 = Kind::list(0, 1);
+    DimensionProto = Kind { fixed: size_of::<Self>(), each: 0, fields: Some(|_| BYTES) };
 }
 
-/// `TensorProto.DataType`, those that are made or read here.
-pub mod data_type {
-    pub const FLOAT: i32 = 1;
-    pub const INT64: i32 = 7;
-    pub const FLOAT16: i32 = 10;
+/// Defines messages of fields `name = tag: type [kind of prost's]`.
+macro_rules! messages {
+    ($($(#[$doc:meta])* $message:ident {
+        $($(#[$field_doc:meta])* $field:ident = $tag:tt: $type:ty [$($kind:tt)+],)+
+    })+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Message)]
+        pub struct $message {
+            $($(#[$field_doc])* #[prost($($kind)+, tag = $tag)] pub $field: $type,)+
+        }
+
+        impl Field for $message {
+            const KIND: Kind = Kind {
+                fixed: size_of::<Self>(),
+                each: 0,
+                fields: Some(|tag| match tag {
+                    $($tag => <$type as Field>::KIND,)+
+                    _ => BYTES,
+                }),
+            };
+        }
+    )+};
 }
 
-/// A constant.
-#[derive(Clone, PartialEq, Message)]
-pub struct TensorProto {
-    #[prost(int64, repeated, tag = "1")]
-    pub dims: Vec<i64>,
-    #[prost(int32, tag = "2")]
-    pub data_type: i32,
-    #[prost(float, repeated, tag = "4")]
-    pub float_data: Vec<f32>,
-    #[prost(int32, repeated, tag = "5")]
-    pub int32_data: Vec<i32>,
-    #[prost(bytes = "vec", repeated, tag = "6")]
-    pub string_data: Vec<Vec<u8>>,
-    #[prost(int64, repeated, tag = "7")]
-    pub int64_data: Vec<i64>,
-    #[prost(string, tag = "8")]
-    pub name: String,
-    #[prost(bytes = "vec", tag = "9")]
-    pub raw_data: Vec<u8>,
-    #[prost(double, repeated, tag = "10")]
-    pub double_data: Vec<f64>,
-    #[prost(uint64, repeated, tag = "11")]
-    pub uint64_data: Vec<u64>,
-    #[prost(string, tag = "12")]
-    pub doc_string: String,
-    #[prost(message, repeated, tag = "13")]
-    pub external_data: Vec<StringStringEntryProto>,
-    #[prost(int32, tag = "14")]
-    pub data_location: i32,
-    #[prost(message, repeated, tag = "16")]
-    pub metadata_props: Vec<StringStringEntryProto>,
-}
+messages! {
+    /// A model file.
+    ModelProto {
+        ir_version = 1: i64 [int64],
+        producer_name = 2: String [string],
+        producer_version = 3: String [string],
+        domain = 4: String [string],
+        model_version = 5: i64 [int64],
+        doc_string = 6: String [string],
+        graph = 7: Option<GraphProto> [message, optional],
+        opset_import = 8: Vec<OperatorSetIdProto> [message, repeated],
+        metadata_props = 14: Vec<StringStringEntryProto> [message, repeated],
+        functions = 25: Vec<Vec<u8>> [bytes = "vec", repeated],
+    }
 
-/// A value's name and type.
-#[derive(Clone, PartialEq, Message)]
-pub struct ValueInfoProto {
-    #[prost(string, tag = "1")]
-    pub name: String,
-    #[prost(message, optional, tag = "2")]
-    pub r#type: Option<TypeProto>,
-    #[prost(string, tag = "3")]
-    pub doc_string: String,
-    #[prost(message, repeated, tag = "4")]
-    pub metadata_props: Vec<StringStringEntryProto>,
-}
+    /// Version of an operator set.
+    OperatorSetIdProto {
+        domain = 1: String [string],
+        version = 2: i64 [int64],
+    }
 
-/// A value's type; those that are no tensor are not looked into.
-#[derive(Clone, PartialEq, Message)]
-pub struct TypeProto {
-    #[prost(message, optional, tag = "1")]
-    pub tensor_type: Option<TensorTypeProto>,
-    #[prost(bytes = "vec", optional, tag = "4")]
-    pub sequence_type: Option<Vec<u8>>,
-    #[prost(bytes = "vec", optional, tag = "5")]
-    pub map_type: Option<Vec<u8>>,
-    #[prost(string, tag = "6")]
-    pub denotation: String,
-    #[prost(bytes = "vec", optional, tag = "7")]
-    pub opaque_type: Option<Vec<u8>>,
-    #[prost(bytes = "vec", optional, tag = "8")]
-    pub sparse_tensor_type: Option<Vec<u8>>,
-    #[prost(bytes = "vec", optional, tag = "9")]
-    pub optional_type: Option<Vec<u8>>,
-}
+    /// A pair of texts.
+    StringStringEntryProto {
+        key = 1: String [string],
+        value = 2: String [string],
+    }
 
-/// A tensor's type.
-#[derive(Clone, PartialEq, Message)]
-pub struct TensorTypeProto {
-    #[prost(int32, tag = "1")]
-    pub elem_type: i32,
-    #[prost(message, optional, tag = "2")]
-    pub shape: Option<TensorShapeProto>,
-}
+    /// A graph: nodes in an order in which they can be computed.
+    GraphProto {
+        node = 1: Vec<NodeProto> [message, repeated],
+        name = 2: String [string],
+        initializer = 5: Vec<TensorProto> [message, repeated],
+        doc_string = 10: String [string],
+        /// Inputs; those that an initializer bears the name of have a default.
+        input = 11: Vec<ValueInfoProto> [message, repeated],
+        output = 12: Vec<ValueInfoProto> [message, repeated],
+        value_info = 13: Vec<ValueInfoProto> [message, repeated],
+        quantization_annotation = 14: Vec<Vec<u8>> [bytes = "vec", repeated],
+        sparse_initializer = 15: Vec<Vec<u8>> [bytes = "vec", repeated],
+        metadata_props = 16: Vec<StringStringEntryProto> [message, repeated],
+    }
 
-/// A shape.
-#[derive(Clone, PartialEq, Message)]
-pub struct TensorShapeProto {
-    #[prost(message, repeated, tag = "1")]
-    pub dim: Vec<DimensionProto>,
+    /// An operation.
+    NodeProto {
+        /// Names of what it reads; an empty name stands for an optional input that is absent.
+        input = 1: Vec<String> [string, repeated],
+        output = 2: Vec<String> [string, repeated],
+        name = 3: String [string],
+        op_type = 4: String [string],
+        attribute = 5: Vec<AttributeProto> [message, repeated],
+        doc_string = 6: String [string],
+        domain = 7: String [string],
+        /// Which of the functions of one name.
+        overload = 8: String [string],
+        metadata_props = 9: Vec<StringStringEntryProto> [message, repeated],
+    }
+
+    /// A setting of a node.
+    AttributeProto {
+        name = 1: String [string],
+        f = 2: f32 [float],
+        i = 3: i64 [int64],
+        s = 4: Vec<u8> [bytes = "vec"],
+        t = 5: Option<TensorProto> [message, optional],
+        g = 6: Option<GraphProto> [message, optional],
+        floats = 7: Vec<f32> [float, repeated],
+        ints = 8: Vec<i64> [int64, repeated],
+        strings = 9: Vec<Vec<u8>> [bytes = "vec", repeated],
+        tensors = 10: Vec<TensorProto> [message, repeated],
+        graphs = 11: Vec<GraphProto> [message, repeated],
+        doc_string = 13: String [string],
+        type_proto = 14: Option<Vec<u8>> [bytes = "vec", optional],
+        type_protos = 15: Vec<Vec<u8>> [bytes = "vec", repeated],
+        r#type = 20: i32 [int32],
+        /// In functions: the function's attribute that this one takes its value from.
+        ref_attr_name = 21: String [string],
+        sparse_tensor = 22: Option<Vec<u8>> [bytes = "vec", optional],
+        sparse_tensors = 23: Vec<Vec<u8>> [bytes = "vec", repeated],
+    }
+
+    /// A constant.
+    TensorProto {
+        dims = 1: Vec<i64> [int64, repeated],
+        data_type = 2: i32 [int32],
+        float_data = 4: Vec<f32> [float, repeated],
+        int32_data = 5: Vec<i32> [int32, repeated],
+        string_data = 6: Vec<Vec<u8>> [bytes = "vec", repeated],
+        int64_data = 7: Vec<i64> [int64, repeated],
+        name = 8: String [string],
+        raw_data = 9: Vec<u8> [bytes = "vec"],
+        double_data = 10: Vec<f64> [double, repeated],
+        uint64_data = 11: Vec<u64> [uint64, repeated],
+        doc_string = 12: String [string],
+        external_data = 13: Vec<StringStringEntryProto> [message, repeated],
+        data_location = 14: i32 [int32],
+        metadata_props = 16: Vec<StringStringEntryProto> [message, repeated],
+    }
+
+    /// A value's name and type.
+    ValueInfoProto {
+        name = 1: String [string],
+        r#type = 2: Option<TypeProto> [message, optional],
+        doc_string = 3: String [string],
+        metadata_props = 4: Vec<StringStringEntryProto> [message, repeated],
+    }
+
+    /// A value's type; those that are no tensor are not looked into.
+    TypeProto {
+        tensor_type = 1: Option<TensorTypeProto> [message, optional],
+        sequence_type = 4: Option<Vec<u8>> [bytes = "vec", optional],
+        map_type = 5: Option<Vec<u8>> [bytes = "vec", optional],
+        denotation = 6: String [string],
+        opaque_type = 7: Option<Vec<u8>> [bytes = "vec", optional],
+        sparse_tensor_type = 8: Option<Vec<u8>> [bytes = "vec", optional],
+        optional_type = 9: Option<Vec<u8>> [bytes = "vec", optional],
+    }
+
+    /// A tensor's type.
+    TensorTypeProto {
+        elem_type = 1: i32 [int32],
+        shape = 2: Option<TensorShapeProto> [message, optional],
+    }
+
+    /// A shape.
+    TensorShapeProto {
+        dim = 1: Vec<DimensionProto> [message, repeated],
+    }
 }
 
 /// A dimension.
@@ -263,80 +235,58 @@ pub enum DimensionValue {
     Named(String),
 }
 
+/// `AttributeProto.AttributeType`, those that are made or read here.
+pub mod kind {
+    pub const FLOAT: i32 = 1;
+    pub const INT: i32 = 2;
+    pub const STRING: i32 = 3;
+    pub const TENSOR: i32 = 4;
+    pub const GRAPH: i32 = 5;
+    pub const FLOATS: i32 = 6;
+    pub const INTS: i32 = 7;
+}
+
+/// `TensorProto.DataType`, those that are made or read here.
+pub mod data_type {
+    pub const FLOAT: i32 = 1;
+    pub const INT64: i32 = 7;
+    pub const FLOAT16: i32 = 10;
+}
+
 impl AttributeProto {
+    fn of(name: &str, kind: i32) -> Self {
+        Self {
+            name: name.to_owned(),
+            r#type: kind,
+            ..Self::default()
+        }
+    }
+
     /// A whole number.
     #[must_use]
     pub fn int(name: &str, i: i64) -> Self {
-        Self {
-            name: name.to_owned(),
-            i,
-            r#type: kind::INT,
-            ..Self::default()
-        }
+        let attribute = Self::of(name, kind::INT);
+        Self { i, ..attribute }
     }
 
     /// A number.
     #[must_use]
     pub fn float(name: &str, f: f32) -> Self {
-        Self {
-            name: name.to_owned(),
-            f,
-            r#type: kind::FLOAT,
-            ..Self::default()
-        }
+        let attribute = Self::of(name, kind::FLOAT);
+        Self { f, ..attribute }
     }
 
     /// Whole numbers.
     #[must_use]
     pub fn ints(name: &str, ints: &[i64]) -> Self {
-        Self {
-            name: name.to_owned(),
-            ints: ints.to_vec(),
-            r#type: kind::INTS,
-            ..Self::default()
-        }
-    }
-}
-
-/// Reads the attributes of nodes: `None` where one is of another type than asked for, or a function's.
-pub mod attribute {
-    use super::{AttributeProto, NodeProto, kind};
-
-    fn of_kind<'n>(node: &'n NodeProto, name: &str, kind: i32) -> Option<Option<&'n AttributeProto>> {
-        match node.attribute(name) {
-            None => Some(None),
-            Some(attribute) if attribute.r#type == kind && attribute.ref_attr_name.is_empty() => {
-                Some(Some(attribute))
-            }
-            Some(_) => None,
-        }
+        let (ints, attribute) = (ints.to_vec(), Self::of(name, kind::INTS));
+        Self { ints, ..attribute }
     }
 
-    /// A whole number, `default` where it is absent.
-    #[must_use]
-    pub fn int(node: &NodeProto, name: &str, default: i64) -> Option<i64> {
-        Some(of_kind(node, name, kind::INT)?.map_or(default, |attribute| attribute.i))
-    }
-
-    /// A number, `default` where it is absent.
-    #[must_use]
-    pub fn float(node: &NodeProto, name: &str, default: f32) -> Option<f32> {
-        Some(of_kind(node, name, kind::FLOAT)?.map_or(default, |attribute| attribute.f))
-    }
-
-    /// Whole numbers; `None` also where they are absent.
-    #[must_use]
-    pub fn ints(node: &NodeProto, name: &str) -> Option<Vec<i64>> {
-        Some(of_kind(node, name, kind::INTS)??.ints.clone())
-    }
-
-    /// A text, `default` where it is absent.
-    #[must_use]
-    pub fn text(node: &NodeProto, name: &str, default: &str) -> Option<String> {
-        match of_kind(node, name, kind::STRING)? {
-            None => Some(default.to_owned()),
-            Some(attribute) => String::from_utf8(attribute.s.clone()).ok(),
-        }
+    /// A text.
+    pub(crate) fn text(name: &str, text: &str) -> Self {
+        let (s, attribute) = (text.as_bytes().to_vec(), Self::of(name, kind::STRING));
+        Self { s, ..attribute }
     }
 }
 
@@ -355,70 +305,111 @@ impl NodeProto {
     }
 
     /// The attribute of this name.
-    #[must_use]
-    pub fn attribute(&self, name: &str) -> Option<&AttributeProto> {
+    pub(crate) fn attribute(&self, name: &str) -> Option<&AttributeProto> {
         self.attribute.iter().find(|attribute| attribute.name == name)
+    }
+
+    /// What is read of an attribute, `None` where it is absent; `None` in all where it is of another kind, or a function's.
+    fn read<'n, T>(
+        &'n self,
+        name: &str,
+        kind: i32,
+        read: impl Fn(&'n AttributeProto) -> T,
+    ) -> Option<Option<T>> {
+        let attribute = self.attribute(name);
+        let is_plain = |it: &AttributeProto| it.r#type == kind && it.ref_attr_name.is_empty();
+        attribute.is_none_or(is_plain).then(|| attribute.map(read))
+    }
+
+    /// A whole number, `default` where it is absent; `None` where it is something else.
+    pub(crate) fn int(&self, name: &str, default: i64) -> Option<i64> {
+        Some(self.read(name, kind::INT, |it| it.i)?.unwrap_or(default))
+    }
+
+    /// A number, likewise.
+    pub(crate) fn float(&self, name: &str, default: f32) -> Option<f32> {
+        Some(self.read(name, kind::FLOAT, |it| it.f)?.unwrap_or(default))
+    }
+
+    /// Whole numbers; `None` also where they are absent.
+    pub(crate) fn ints(&self, name: &str) -> Option<&[i64]> {
+        self.read(name, kind::INTS, |it| it.ints.as_slice())?
+    }
+
+    /// A text, `default` where it is absent; `None` where it is something else.
+    pub(crate) fn text<'n>(&'n self, name: &str, default: &'n str) -> Option<&'n str> {
+        let bytes = self.read(name, kind::STRING, |it| it.s.as_slice())?;
+        str::from_utf8(bytes.unwrap_or(default.as_bytes())).ok()
+    }
+
+    /// An input that is not absent.
+    pub(crate) fn input(&self, index: usize) -> Option<&str> {
+        let name = self.input.get(index).filter(|name| !name.is_empty());
+        name.map(String::as_str)
+    }
+
+    /// Whether it is an operator of ONNX's own.
+    pub(crate) fn is_standard(&self) -> bool {
+        self.domain.is_empty() || self.domain == "ai.onnx"
     }
 
     /// Whether it is an operator of ONNX's own of this name.
     #[must_use]
     pub fn is(&self, op_type: &str) -> bool {
-        self.op_type == op_type && (self.domain.is_empty() || self.domain == "ai.onnx")
+        self.op_type == op_type && self.is_standard()
+    }
+
+    /// Whether it is an operator of ONNX's own of one of these names.
+    pub(crate) fn is_any(&self, op_types: &[&str]) -> bool {
+        op_types.contains(&self.op_type.as_str()) && self.is_standard()
     }
 }
 
 impl TensorProto {
-    /// A tensor of `f32`.
-    #[must_use]
-    pub fn of_f32(name: &str, dims: &[i64], values: &[f32]) -> Self {
+    fn of(name: &str, dims: &[i64], data_type: i32, raw_data: Vec<u8>) -> Self {
         Self {
             name: name.to_owned(),
             dims: dims.to_vec(),
-            data_type: data_type::FLOAT,
-            raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            data_type,
+            raw_data,
             ..Self::default()
         }
+    }
+
+    /// A tensor of `f32`.
+    #[must_use]
+    pub fn of_f32(name: &str, dims: &[i64], values: &[f32]) -> Self {
+        let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Self::of(name, dims, data_type::FLOAT, raw_data)
     }
 
     /// A tensor of `i64`.
     #[must_use]
     pub fn of_i64(name: &str, dims: &[i64], values: &[i64]) -> Self {
-        Self {
-            name: name.to_owned(),
-            dims: dims.to_vec(),
-            data_type: data_type::INT64,
-            raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-            ..Self::default()
-        }
+        let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Self::of(name, dims, data_type::INT64, raw_data)
     }
 
     /// Number of elements; `None` where the shape is no shape.
     #[must_use]
-    pub fn len(&self) -> Option<usize> {
+    pub fn elements(&self) -> Option<usize> {
         self.dims.iter().try_fold(1usize, |product, &dim| {
             product.checked_mul(usize::try_from(dim).ok()?)
         })
     }
 
-    /// Whether it has no elements, or no shape.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len().unwrap_or(0) == 0
-    }
-
     /// Returns its elements, if they are `f32`, in this file, and as many as the shape says.
     #[must_use]
     pub fn f32s(&self) -> Option<Vec<f32>> {
-        self.elements(data_type::FLOAT, &self.float_data, f32::from_le_bytes)
+        self.read(data_type::FLOAT, &self.float_data, f32::from_le_bytes)
     }
 
     /// Returns its elements, if they are `i64`, in this file, and as many as the shape says.
-    #[must_use]
-    pub fn i64s(&self) -> Option<Vec<i64>> {
-        self.elements(data_type::INT64, &self.int64_data, i64::from_le_bytes)
+    pub(crate) fn i64s(&self) -> Option<Vec<i64>> {
+        self.read(data_type::INT64, &self.int64_data, i64::from_le_bytes)
     }
 
-    fn elements<const N: usize, T: Clone>(
+    fn read<const N: usize, T: Clone>(
         &self,
         data_type: i32,
         listed: &[T],
@@ -435,21 +426,17 @@ impl TensorProto {
             };
             chunks.iter().copied().map(element).collect()
         };
-        (Some(values.len()) == self.len()).then_some(values)
+        (Some(values.len()) == self.elements()).then_some(values)
     }
 
     /// Whether [`f32s`](Self::f32s) returns elements, at least one; without making them.
-    #[must_use]
-    pub fn has_f32s(&self) -> bool {
-        let given = if self.raw_data.is_empty() {
-            self.float_data.len().checked_mul(4)
-        } else {
-            Some(self.raw_data.len())
+    pub(crate) fn has_f32s(&self) -> bool {
+        let given = match self.raw_data.len() {
+            0 => self.float_data.len().checked_mul(4),
+            given => Some(given),
         };
-        self.data_type == data_type::FLOAT
-            && self.data_location == 0
-            && !self.is_empty()
-            && self.len().and_then(|len| len.checked_mul(4)) == given
+        let bytes = self.elements().and_then(|elements| elements.checked_mul(4));
+        self.data_type == data_type::FLOAT && self.data_location == 0 && bytes == given && bytes > Some(0)
     }
 }
 
@@ -457,22 +444,23 @@ impl ValueInfoProto {
     /// A tensor of `f32`; `None` for a dimension stands for the batch, which is free.
     #[must_use]
     pub fn of_f32(name: &str, dims: &[Option<i64>]) -> Self {
-        let dim = dims
-            .iter()
-            .map(|dim| DimensionProto {
-                value: Some(match dim {
-                    Some(size) => DimensionValue::Fixed(*size),
-                    None => DimensionValue::Named("batch".to_owned()),
-                }),
-                ..DimensionProto::default()
-            })
-            .collect();
+        let batch = DimensionValue::Named("batch".to_owned());
+        let value = |dim: &Option<i64>| dim.map_or_else(|| batch.clone(), DimensionValue::Fixed);
+        Self::of_dims(name, dims.iter().map(value))
+    }
+
+    /// A tensor of `f32` of these dimensions.
+    pub(crate) fn of_dims(name: &str, dims: impl Iterator<Item = DimensionValue>) -> Self {
+        let dim = dims.map(|value| DimensionProto {
+            value: Some(value),
+            ..DimensionProto::default()
+        });
         Self {
             name: name.to_owned(),
             r#type: Some(TypeProto {
                 tensor_type: Some(TensorTypeProto {
                     elem_type: data_type::FLOAT,
-                    shape: Some(TensorShapeProto { dim }),
+                    shape: Some(TensorShapeProto { dim: dim.collect() }),
                 }),
                 ..TypeProto::default()
             }),
@@ -480,30 +468,33 @@ impl ValueInfoProto {
         }
     }
 
-    /// The shape, `None` for what is not a number; `None` in all where it is not known.
-    #[must_use]
-    pub fn shape(&self) -> Option<Vec<Option<i64>>> {
-        let shape = self.r#type.as_ref()?.tensor_type.as_ref()?.shape.as_ref()?;
-        Some(
-            shape
-                .dim
-                .iter()
-                .map(|dim| match &dim.value {
-                    Some(DimensionValue::Fixed(size)) => Some(*size),
-                    _ => None,
-                })
-                .collect(),
-        )
+    /// Its type, if it is a tensor.
+    pub(crate) fn tensor(&self) -> Option<&TensorTypeProto> {
+        self.r#type.as_ref()?.tensor_type.as_ref()
     }
 }
 
 impl GraphProto {
     /// The constants by name.
-    #[must_use]
-    pub fn constants(&self) -> BTreeMap<&str, &TensorProto> {
-        self.initializer
-            .iter()
-            .map(|tensor| (tensor.name.as_str(), tensor))
-            .collect()
+    pub(crate) fn constants(&self) -> BTreeMap<&str, &TensorProto> {
+        let constants = self.initializer.iter();
+        constants.map(|tensor| (tensor.name.as_str(), tensor)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl ValueInfoProto {
+        /// The shape, `None` for what is not a number; `None` in all where it is not known.
+        pub(crate) fn shape(&self) -> Option<Vec<Option<i64>>> {
+            let dims = self.tensor()?.shape.as_ref()?.dim.iter();
+            let size = |dim: &DimensionProto| match dim.value {
+                Some(DimensionValue::Fixed(size)) => Some(size),
+                _ => None,
+            };
+            Some(dims.map(size).collect())
+        }
     }
 }

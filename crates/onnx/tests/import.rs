@@ -84,7 +84,14 @@ fn open(name: &str, onnx: &[u8]) -> Result<ModelSession, Failed> {
 }
 
 fn answers(session: &mut ModelSession, input: &Array4<f32>) -> Result<ArrayD<f32>, Failed> {
-    Ok(session.run(&input.view())?.first()?.to_owned())
+    let (count, channels, height, width) = input.dim();
+    let numbers = input.as_slice().ok_or("not row by row")?;
+    let outputs = session.run([count, channels, height, width], numbers)?;
+    let first = outputs.all().first().ok_or("no outputs")?;
+    Ok(ArrayD::from_shape_vec(
+        first.shape.clone(),
+        first.numbers.clone(),
+    )?)
 }
 
 /// A face of a real picture.

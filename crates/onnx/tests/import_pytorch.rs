@@ -185,14 +185,16 @@ fn input(crop: &Image) -> Array4<f32> {
 }
 
 fn logits(session: &mut ModelSession, input: &Array4<f32>, classes: usize) -> Result<Vec<f32>, Failed> {
-    let outputs = session.run(&input.view())?;
+    let (count, channels, height, width) = input.dim();
+    let numbers = input.as_slice().ok_or("not row by row")?;
+    let outputs = session.run([count, channels, height, width], numbers)?;
     let logits = outputs.get("logits")?;
     ensure!(
-        logits.shape() == [input.shape()[0], classes],
+        logits.shape == [count, classes],
         "logits of shape {:?}",
-        logits.shape()
+        logits.shape
     );
-    Ok(logits.iter().copied().collect())
+    Ok(logits.numbers.clone())
 }
 
 /// Fails where the numbers are too few or too far apart, or are none.

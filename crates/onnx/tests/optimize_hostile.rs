@@ -113,7 +113,7 @@ fn tensor() -> impl Strategy<Value = TensorProto> {
             dims,
             ..TensorProto::default()
         };
-        let len = tensor.len().filter(|&len| len < 4096).unwrap_or(7);
+        let len = tensor.elements().filter(|&len| len < 4096).unwrap_or(7);
         if whole {
             tensor = TensorProto::of_f32(&tensor.name, &tensor.dims, &vec![0.5; len]);
         } else {

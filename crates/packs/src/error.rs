@@ -9,143 +9,88 @@ const HINT: &str = "run `likeness models pull` (with --mirror or LIKENESS_MODEL_
                     with --from from an archive of `likeness models export`), or name a model store that has them with \
                     --models DIR or LIKENESS_MODELS=DIR";
 
-/// Any failure of this crate. All of them are for the operator to resolve; the message says how.
+/// Any failure of this crate, for the operator to resolve; the message says how.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the message of each variant says what its fields are")]
 pub enum PackError {
-    /// No folder is a model store.
+    /// No folder is a model store: every place that was searched, with the reason why it is none.
     #[error("no model store found; searched:\n{}\n{HINT}", list(.searched))]
-    NoStore {
-        /// Every place that was searched, with the reason why it is none.
-        searched: Vec<String>,
-    },
-    /// The pack is neither built in nor installed.
+    NoStore { searched: Vec<String> },
+    /// The pack is neither among the built-in ones nor installed, where its manifest would be.
     #[error("unknown model pack '{name}': it is not built in ({builtin}), and there is no {}", manifest.display())]
     UnknownPack {
-        /// The requested name.
         name: String,
-        /// The built-in packs.
         builtin: String,
-        /// Where its manifest would be.
         manifest: PathBuf,
     },
-    /// A manifest is invalid.
+    /// The manifest of a pack, or that in a file, is invalid; the reason has the key.
     #[error("model pack '{pack}': {reason}")]
-    Manifest {
-        /// The pack, or the manifest's file.
-        pack: String,
-        /// The fault, with the key.
-        reason: String,
-    },
-    /// A calibration is invalid, or belongs to another pack.
+    Manifest { pack: String, reason: String },
+    /// The calibration in a file is invalid, where the reason has the key, or belongs to another pack.
     #[error("calibration {place}: {reason}")]
-    Calibration {
-        /// The file.
-        place: String,
-        /// The fault, with the key.
-        reason: String,
-    },
+    Calibration { place: String, reason: String },
     /// A model of the pack is not in the model store.
     #[error("model pack '{pack}': model '{file}' is missing (there is no {}); {HINT}", path.display())]
     MissingFile {
-        /// The pack.
         pack: String,
-        /// The model.
         file: String,
-        /// The file.
         path: PathBuf,
     },
-    /// A file of the pack exists but has other bytes than the manifest says.
+    /// A file of the pack has another SHA-256, or is larger, than the manifest says.
     #[error(
         "model pack '{pack}': {} is not the file of this pack: expected SHA-256 {expected}, found {found}; delete it \
          and {HINT}", path.display()
     )]
     WrongFile {
-        /// The pack.
         pack: String,
-        /// The file.
         path: PathBuf,
-        /// SHA-256 in the manifest.
         expected: String,
-        /// SHA-256 of the file, or the fault of its size.
         found: String,
     },
     /// A file exists but cannot be read.
     #[error("cannot read {}: {source}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
+    Unreadable { path: PathBuf, source: std::io::Error },
     /// A file or folder cannot be written.
     #[error("{}", unwritable(path, source))]
-    Unwritable {
-        /// The file or folder.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
-    /// Another process is writing to the model store.
+    Unwritable { path: PathBuf, source: std::io::Error },
+    /// Another process is writing to the model store and holds its lock.
     #[error(
         "another process is pulling into this model store (it holds {}); wait for it, or pull again later",
         lock.display()
     )]
-    StoreBusy {
-        /// The locked file.
-        lock: PathBuf,
-    },
-    /// The licences do not allow commercial use and were not accepted.
+    StoreBusy { lock: PathBuf },
+    /// The licences do not allow commercial use and were not accepted: file, licence and author, one line each.
     #[error(
         "model pack '{pack}' is not free for commercial use, by the licences of its files:\n{}\n\
          give --accept-license if you may use it under these licences", list(.licenses)
     )]
-    License {
-        /// The pack.
-        pack: String,
-        /// File, licence and author, one line each.
-        licenses: Vec<String>,
-    },
-    /// Files are available from none of their places.
+    License { pack: String, licenses: Vec<String> },
+    /// Files, in the order of the manifest, are available from none of their places.
     #[error("{}", not_fetched(pack, files))]
-    NotFetched {
-        /// The pack.
-        pack: String,
-        /// The files, in the order of the manifest.
-        files: Vec<NotFetched>,
-    },
+    NotFetched { pack: String, files: Vec<NotFetched> },
     /// A model cannot be imported from its sources.
     #[error("model pack '{pack}': cannot import model '{model}' from its sources: {source}")]
     Import {
-        /// The pack.
         pack: String,
-        /// The model.
         model: String,
-        /// The cause.
         source: Box<ImportError>,
     },
-    /// The import gave other bytes than the manifest says.
+    /// The import gave another checksum or size than the manifest says.
     #[error(
         "model pack '{pack}': the import of model '{model}' gave another file: expected {expected}, found {found}; this \
          version of likeness ({}) does not fit the pack: use the version that the pack was made with, or a newer pack",
         env!("CARGO_PKG_VERSION")
     )]
     WrongModel {
-        /// The pack.
         pack: String,
-        /// The model.
         model: String,
-        /// Checksum or size in the manifest.
         expected: String,
-        /// Checksum or size of the imported model.
         found: String,
     },
     /// A built-in pack was to be installed.
     #[error("model pack '{pack}' is built in and needs no manifest in the model store: omit --install")]
-    BuiltIn {
-        /// The pack.
-        pack: String,
-    },
+    BuiltIn { pack: String },
     /// The mirror's address has an `@` in it, which may end credentials. It is not shown.
     #[error(
         "the mirror's address has an `@` in it: credentials in an address are not supported (another `@` is written %40)"
@@ -153,18 +98,10 @@ pub enum PackError {
     MirrorCredentials,
     /// The mirror's folder does not exist.
     #[error("the mirror {} is not a folder; name a folder or an http(s) address with --mirror or LIKENESS_MODEL_MIRROR", folder.display())]
-    NoMirror {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// A model archive is damaged, hostile, or of another pack.
+    NoMirror { folder: PathBuf },
+    /// A model archive is damaged, hostile, or of another pack; the reason says what was taken before the fault.
     #[error("{}: {reason}", path.display())]
-    Archive {
-        /// The archive.
-        path: PathBuf,
-        /// The fault, and what was taken before it.
-        reason: String,
-    },
+    Archive { path: PathBuf, reason: String },
 }
 
 impl PackError {
@@ -227,9 +164,12 @@ pub struct NotFetched {
 /// Why one place did not deliver a file.
 #[derive(Debug, thiserror::Error)]
 #[error("{reason}")]
+#[non_exhaustive]
 pub struct FetchFailure {
-    kind: FailureKind,
-    reason: String,
+    /// What can be done about it.
+    pub kind: FailureKind,
+    /// The failure.
+    pub reason: String,
 }
 
 /// What can be done about a [`FetchFailure`].
@@ -248,23 +188,16 @@ pub enum FailureKind {
     WrongFile,
 }
 
+#[cfg(feature = "fetch")]
 impl FetchFailure {
-    #[cfg(feature = "fetch")]
     pub(crate) fn new(kind: FailureKind, reason: impl Into<String>) -> Self {
         let reason = reason.into();
         Self { kind, reason }
     }
-
-    /// Returns what can be done about it.
-    #[must_use]
-    pub fn kind(&self) -> FailureKind {
-        self.kind
-    }
 }
 
 fn list(lines: &[String]) -> String {
-    let lines: Vec<_> = lines.iter().map(|line| format!("  - {line}")).collect();
-    lines.join("\n")
+    format!("  - {}", lines.join("\n  - "))
 }
 
 fn not_fetched(pack: &str, files: &[NotFetched]) -> String {
@@ -278,26 +211,23 @@ fn not_fetched(pack: &str, files: &[NotFetched]) -> String {
             text += "\n    - the manifest has no address for it, and it is not beside the manifest";
         }
     }
-    let any = |kind: FailureKind| {
-        let mut failures = files.iter().flat_map(|file| &file.tried);
-        failures.any(|(_, failure)| failure.kind == kind)
-    };
-    for (kind, remedy) in [
+    let remedies = [
         (
             FailureKind::WrongFile,
-            "the files there are not those of the manifest: nothing of them was kept",
+            "\nthe files there are not those of the manifest: nothing of them was kept",
         ),
         (
             FailureKind::Tls,
-            "if your network has its own certificates, name a CA bundle with SSL_CERT_FILE",
+            "\nif your network has its own certificates, name a CA bundle with SSL_CERT_FILE",
         ),
         (
             FailureKind::Network,
-            "incomplete files were kept: pull again to resume them",
+            "\nincomplete files were kept: pull again to resume them",
         ),
-    ] {
-        if any(kind) {
-            text += "\n";
+    ];
+    for (kind, remedy) in remedies {
+        let mut failures = files.iter().flat_map(|file| &file.tried);
+        if failures.any(|(_, failure)| failure.kind == kind) {
             text += remedy;
         }
     }

@@ -1,8 +1,5 @@
-//! Model packs: the manifest, which says which files a pack consists of and how its models are fed, and the model store,
-//! which holds the files. Decodes no image and runs no model.
-//!
-//! A pack is verified whole before any of it is used: [`Store::load`] returns bytes whose SHA-256 is the one in the
-//! manifest.
+//! Model packs: the manifest, which names the files of a pack and says how its models are fed, and the model store, which
+//! holds the files. [`Store::load`] verifies a pack whole, by the SHA-256 in its manifest, before any of it is used.
 //!
 //! ```no_run
 //! use likeness_packs::{DEFAULT_PACK, Passes, StoreSearch};
@@ -15,19 +12,14 @@
 //! # }
 //! ```
 //!
-//! # Features
-//!
-//! `fetch`, off by default, adds pulling packs into a model store (`fetch`) and model archives (`archive`). Without it
-//! no HTTP client is compiled.
+//! The feature `fetch`, off by default, adds pulling packs (`fetch`) and model archives (`archive`). Without it no HTTP
+//! client is compiled.
 //!
 //! Errors, options, results and what a manifest contains are `#[non_exhaustive]`; calibrations are not, since callers
 //! construct them.
 
 #[cfg(feature = "fetch")]
 pub mod archive;
-mod calibration;
-mod calibration_file;
-mod digest;
 mod error;
 #[cfg(feature = "fetch")]
 pub mod fetch;
@@ -35,16 +27,13 @@ mod files;
 mod manifest;
 mod store;
 
-pub use calibration::{
-    LivenessCalibration, LivenessCurve, LivenessPoint, MatchCalibration, MatchPoint, MeasuredRange,
-    PresentationCount, Provenance, ScoreCurve, log_odds,
-};
-pub use calibration_file::{Calibration, CalibrationFile};
 pub use error::{FailureKind, FetchFailure, ImportError, NotFetched, PackError};
 pub use likeness_onnx::optimize::{Pass, Passes};
 pub use manifest::{
-    ChannelOrder, ClassOutput, CropFit, DEFAULT_PACK, DetectorAdapter, DetectorModel, EmbedderAdapter,
-    EmbedderModel, LivenessAdapter, LivenessFusion, LivenessModelEntry, MAX_FILE_BYTES, Manifest, ModelFile,
-    NamedTemplate, PackCalibration, Preprocessing, Recipe, SelfTestVector, SourceFile, Template,
+    Calibration, CalibrationFile, ChannelOrder, ClassOutput, CropFit, DEFAULT_PACK, DetectorAdapter,
+    DetectorModel, EmbedderAdapter, EmbedderModel, LivenessAdapter, LivenessCalibration, LivenessCurve,
+    LivenessFusion, LivenessModelEntry, LivenessPoint, MAX_FILE_BYTES, Manifest, MatchCalibration,
+    MatchPoint, MeasuredRange, ModelFile, PackCalibration, Preprocessing, PresentationCount, Provenance,
+    Recipe, ScoreCurve, SelfTestVector, SourceFile, Template, log_odds,
 };
-pub use store::{ENV_STORE, Pack, PackPlace, PackStatus, Store, StoreSearch};
+pub use store::{ENV_STORE, Pack, PackStatus, Store, StoreSearch};

@@ -141,7 +141,7 @@ fn an_export_goes_into_an_empty_store_and_the_pack_is_found_by_its_name() {
     let store = installed(folder.path());
     let archive = folder.path().join("tiny.tar");
     let exported = export(&store, "tiny", &archive).unwrap();
-    assert_eq!((exported.models, exported.sources), (2, 0));
+    assert_eq!((exported.manifest.models.len(), exported.sources), (2, 0));
 
     let empty = Store::at(folder.path().join("deep/store"));
     let pulled = take(&archive, &empty, None).unwrap();

@@ -5,12 +5,11 @@
 
 mod support;
 
-use std::num::NonZero;
 use std::path::Path;
 use std::sync::mpsc::channel;
 
 use likeness_packs::fetch::{Event, Mirror, Pull};
-use likeness_packs::{PackError, PackPlace, Store};
+use likeness_packs::{PackError, Store};
 use support::again::again_after;
 use support::publisher::{Step, gate};
 use support::scene::Scene;
@@ -28,7 +27,7 @@ fn several_files_are_fetched_at_the_same_time_up_to_the_number_of_jobs() {
         let pulling = scope.spawn(|| {
             let mut two = Pull::default();
             two.retry.backoff = std::time::Duration::ZERO;
-            two.jobs = NonZero::new(2).unwrap();
+            two.jobs = Some(2);
             scene.pull_with(&two, &pack)
         });
         // Both are half done before either may end.
@@ -47,7 +46,7 @@ fn what_was_fetched_before_a_failure_stays_and_is_not_fetched_again() {
     let files = ["a", "b"].map(|name| onnx_file(name, 10_000));
     scene.publisher.script("/a", [Step::File(files[0].clone())]);
     let pack = Pack::of(&files[0], [scene.url("/a")]).and("b.onnx", &files[1], [scene.url("/b")]);
-    let one = pull(|pull| pull.jobs = NonZero::<usize>::MIN);
+    let one = pull(|pull| pull.jobs = Some(1));
     scene.pull_with(&one, &pack).unwrap_err();
     assert_eq!(scene.tree(), store_of([&files[0][..]]));
 
@@ -93,14 +92,14 @@ fn a_second_pull_waits_for_the_first_and_finds_everything_there() {
     std::thread::scope(|scope| {
         let first = scope.spawn(|| Pull::default().run(&store, Some(&path), &|_| {}));
         is_half.recv().unwrap();
-        let busy = pull(|pull| pull.wait = false)
+        let busy = pull(|pull| pull.no_wait = true)
             .run(&store, Some(&path), &|_| {})
             .unwrap_err();
         assert!(matches!(&busy, PackError::StoreBusy { .. }), "{busy}");
 
         let second = scope.spawn(|| {
             Pull::default().run(&store, Some(&path), &|event| {
-                if let Event::Waiting { .. } = event {
+                if let Event::Waiting(_) = event {
                     waits.send(()).unwrap();
                 }
             })
@@ -155,7 +154,7 @@ fn a_mirror_is_the_only_source() {
         "{error}"
     );
 
-    let server: Mirror = scene.url("/models/").parse().unwrap();
+    let server = Mirror::Server(scene.url("/models/"));
     let error = scene
         .pull_with(&pull(|pull| pull.mirror = Some(server.clone())), &pack)
         .unwrap_err()
@@ -256,7 +255,7 @@ fn a_pack_is_installed_by_its_manifest_and_then_found_by_its_name() {
             .find(|pack| pack.name == "tiny")
             .unwrap()
     };
-    assert!(tiny().is_complete() && tiny().place == PackPlace::Installed);
+    assert!(tiny().is_complete() && !tiny().is_builtin);
     let blob = scene.store().blob(&sha256(&file));
     std::fs::write(&blob, &file[1..]).unwrap();
     assert_eq!((tiny().missing, tiny().wrong), (vec![], vec!["a".to_owned()]));

@@ -1,5 +1,5 @@
-//! ONNX Runtime for Likeness: finding the shared library, execution providers, opening models, and the pool that shares opened models
-//! between threads. The only crate that names `ort`.
+//! ONNX Runtime for Likeness: finding the shared library, execution providers, opening models, and sharing them between
+//! workers. The only crate that names `ort`.
 //!
 //! ```no_run
 //! use likeness_runtime::{LibrarySearch, Provider, Runtime};
@@ -7,9 +7,8 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let runtime = Runtime::load(&LibrarySearch::new(), Provider::Cpu)?;
 //! let mut session = runtime.open("model.onnx", &std::fs::read("model.onnx")?)?;
-//! let input = ndarray::Array4::<f32>::zeros((1, 3, 128, 128));
-//! let outputs = session.run(&input.view())?;
-//! println!("{:?}", outputs.first()?.shape());
+//! let outputs = session.run([1, 3, 128, 128], &[0.0; 3 * 128 * 128])?;
+//! println!("{:?}", outputs.get("scores")?.shape);
 //! # Ok(())
 //! # }
 //! ```
@@ -18,7 +17,6 @@ mod error;
 mod library;
 mod memory;
 mod opener;
-mod pool;
 mod provider;
 mod runtime;
 mod session;
@@ -29,10 +27,10 @@ mod signature;
 pub use error::{Adapter, LibraryAtHand, Misfit, RuntimeError};
 pub use library::{ENV_LIBRARY, LibrarySearch, OLDEST_MINOR_VERSION};
 pub use memory::{give_back_freed_memory, keep_freed_memory};
-pub use pool::{Pool, Pooled};
-pub use provider::{Execution, ExecutionError, Precision, Provider, ProviderOption, ProviderOptions};
+pub use provider::{Execution, ExecutionError, Precision, Provider, ProviderOptions};
 pub use runtime::{ENV_NO_TELEMETRY, Runtime};
 pub use session::{ModelSession, Outputs};
+pub use sessions::Tensor;
 pub use signature::{ImageInput, TensorSpec, VectorOutput, listed, shape_text};
 
 /// The `ort` that this crate is built with, for embedders who bring their own environment to

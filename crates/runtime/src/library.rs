@@ -28,7 +28,7 @@ const LEVELS_ABOVE_EXECUTABLE: usize = 4;
 /// is never searched, since a library is code.
 #[derive(Debug, Clone, Default)]
 pub struct LibrarySearch {
-    file: Option<PathBuf>,
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// A library that was found and loaded, and its version.
@@ -52,70 +52,46 @@ impl LibrarySearch {
         self
     }
 
-    /// Returns the file given to [`with_file`](Self::with_file), if one was.
-    pub(crate) fn file(&self) -> Option<&Path> {
-        self.file.as_deref()
-    }
-
-    /// Returns the file named by argument or environment, if one was.
-    fn ordered(&self) -> Option<PathBuf> {
-        self.file.clone().or_else(|| {
-            std::env::var_os(ENV_LIBRARY)
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
-        })
-    }
-
     pub(crate) fn find(&self, provider: Provider) -> Result<Library, RuntimeError> {
-        if let Some(path) = self.ordered() {
-            return match inspect(&path) {
-                Ok(version) => Ok(Library {
-                    path: absolute(path),
-                    version,
-                }),
-                Err(reason) => Err(RuntimeError::LibraryUnusable { path, reason }),
-            };
+        let of_environment = || std::env::var_os(ENV_LIBRARY).filter(|value| !value.is_empty());
+        if let Some(path) = self.file.clone().or_else(|| of_environment().map(PathBuf::from)) {
+            return Library::at(&path).map_err(|reason| RuntimeError::LibraryUnusable { path, reason });
         }
         let mut looked_for = vec![
             "--ort-lib: not given".to_owned(),
             format!("{ENV_LIBRARY}: not set"),
         ];
         for folder in folders(provider) {
-            match library_in(&folder) {
-                None => looked_for.push(format!(
-                    "{}: nothing there",
-                    folder.join(library_name()).display()
-                )),
-                Some(path) => match inspect(&path) {
-                    Ok(version) => {
-                        return Ok(Library {
-                            path: absolute(path),
-                            version,
-                        });
-                    }
-                    Err(reason) => looked_for.push(format!("{}: {reason}", path.display())),
-                },
+            let Some(path) = library_in(&folder) else {
+                let path = folder.join(library_name());
+                looked_for.push(format!("{}: nothing there", path.display()));
+                continue;
+            };
+            match Library::at(&path) {
+                Ok(library) => return Ok(library),
+                Err(reason) => looked_for.push(format!("{}: {reason}", path.display())),
             }
         }
-        let system = PathBuf::from(library_name());
-        match inspect(&system) {
+        let name = library_name();
+        match inspect(Path::new(&name)) {
             Ok(version) => Ok(Library {
-                path: system,
+                path: name.into(),
                 version,
             }),
             Err(reason) => {
-                looked_for.push(format!(
-                    "{} in the system's library path: {reason}",
-                    system.display()
-                ));
+                looked_for.push(format!("{name} in the system's library path: {reason}"));
                 Err(RuntimeError::LibraryNotFound { looked_for })
             }
         }
     }
 }
 
-fn absolute(path: PathBuf) -> PathBuf {
-    std::path::absolute(&path).unwrap_or(path)
+impl Library {
+    fn at(path: &Path) -> Result<Self, String> {
+        let version = inspect(path)?;
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Ok(Self { path, version })
+    }
 }
 
 fn library_name() -> String {
@@ -141,20 +117,15 @@ fn folders(provider: Provider) -> Vec<PathBuf> {
     };
     let beside = above.first().map(|folder| folder.join("lib"));
     let packaged = above.get(1).map(|folder| folder.join("lib").join("likeness"));
-    let mut folders = Vec::new();
-    if let Some(kind) = folder_of(provider) {
-        folders.extend(setup(&format!("-{kind}")));
-        folders.extend(
-            [&beside, &packaged]
-                .into_iter()
-                .flatten()
-                .map(|folder| folder.join(kind)),
-        );
-    }
-    folders.extend(setup(""));
-    folders.extend(beside);
-    folders.extend(packaged);
-    folders
+    let kind = folder_of(provider);
+    let of_kind = kind.into_iter().flat_map(|kind| {
+        let packaged = [&beside, &packaged].into_iter().flatten();
+        setup(&format!("-{kind}"))
+            .into_iter()
+            .chain(packaged.map(move |folder| folder.join(kind)))
+    });
+    let of_all = [setup(""), beside.clone(), packaged.clone()];
+    of_kind.chain(of_all.into_iter().flatten()).collect()
 }
 
 /// Which library has the provider: the name of its folder, where it is not the library of all.
@@ -173,17 +144,16 @@ fn library_in(folder: &Path) -> Option<PathBuf> {
     if plain.is_file() {
         return Some(plain);
     }
-    let mut versioned: Vec<PathBuf> = std::fs::read_dir(folder)
-        .ok()?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| {
-            path.file_name()
-                .and_then(|name| name.to_str())
-                .is_some_and(|name| name.starts_with(&format!("{}.", library_name())))
+    let prefix = format!("{}.", library_name());
+    let files = std::fs::read_dir(folder).ok()?.filter_map(Result::ok);
+    files
+        .filter(|file| {
+            file.file_name()
+                .to_str()
+                .is_some_and(|name| name.starts_with(&prefix))
         })
-        .collect();
-    versioned.sort();
-    versioned.pop()
+        .map(|file| file.path())
+        .max()
 }
 
 /// Loads the library and asks for its version. ort would do the same later but panics where a library is too old for

@@ -28,7 +28,7 @@ impl Opener {
     /// Checks that the library has the provider, and that it starts here.
     pub(crate) fn check(&self) -> Result<(), RuntimeError> {
         self.execution.check()?;
-        let provider = self.execution.provider();
+        let provider = self.execution.provider;
         if provider != Provider::Cpu && !provider.is_in_library() {
             let library = self.at_hand();
             return Err(RuntimeError::ProviderMissing { provider, library });
@@ -47,20 +47,14 @@ impl Opener {
         onnx: &[u8],
         sizes: &[(&str, i64)],
     ) -> Result<Session, RuntimeError> {
+        let open = |mut builder: SessionBuilder| {
+            for (size, value) in sizes {
+                builder = builder.with_dimension_override(size, *value)?;
+            }
+            builder.commit_from_memory(onnx)
+        };
         let builder = self.session_builder().map_err(|reason| self.unusable(reason))?;
-        sizes
-            .iter()
-            .try_fold(builder, |builder, (size, value)| {
-                builder
-                    .with_dimension_override(size, *value)
-                    .map_err(|error| error.to_string())
-            })
-            .and_then(|mut builder| {
-                builder
-                    .commit_from_memory(onnx)
-                    .map_err(|error| error.to_string())
-            })
-            .map_err(|reason| self.refused(name, reason))
+        open(builder).map_err(|error: ort::Error| self.refused(name, error.to_string()))
     }
 
     fn session_builder(&self) -> Result<SessionBuilder, String> {
@@ -75,7 +69,7 @@ impl Opener {
             if self.execution.refuses_cpu_nodes() {
                 builder = builder.with_disable_cpu_fallback()?;
             }
-            if self.execution.provider() == Provider::DirectMl {
+            if self.execution.provider == Provider::DirectMl {
                 // It takes sessions without memory patterns only.
                 builder = builder.with_memory_pattern(false)?;
             }
@@ -91,7 +85,7 @@ impl Opener {
     /// looked for in the system's places only, unless the process has them already.
     fn preload(&self) -> Result<(), String> {
         let folder = self.library.as_deref().and_then(Path::parent);
-        match (self.execution.provider(), folder) {
+        match (self.execution.provider, folder) {
             (Provider::Cuda | Provider::TensorRt, Some(folder))
                 if folder.join(ep::cuda::CUDA_DYLIBS[0]).is_file() =>
             {
@@ -112,7 +106,7 @@ impl Opener {
 
     fn unusable(&self, reason: String) -> RuntimeError {
         RuntimeError::ProviderUnusable {
-            provider: self.execution.provider(),
+            provider: self.execution.provider,
             device: self.execution.device(),
             library: self.at_hand(),
             reason,
@@ -123,7 +117,7 @@ impl Opener {
         let model = model.to_owned();
         // ONNX Runtime has no code of its own for it.
         if self.execution.refuses_cpu_nodes() && reason.contains(CPU_NODES) {
-            let provider = self.execution.provider();
+            let provider = self.execution.provider;
             return RuntimeError::ProviderPartial {
                 provider,
                 model,

@@ -1,13 +1,15 @@
 //! The process's ONNX Runtime.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 #[cfg(feature = "unstable-ort")]
 use ort::environment::Environment;
 use ort::logging::LogLevel;
+use parking_lot::Mutex;
 
 use crate::error::RuntimeError;
 use crate::library::{Library, LibrarySearch};
@@ -52,14 +54,14 @@ impl Runtime {
     pub fn load(search: &LibrarySearch, execution: impl Into<Execution>) -> Result<Self, RuntimeError> {
         let execution = execution.into();
         execution.check()?;
-        Self::loaded(search, execution.provider())?.with_execution(execution)
+        Self::loaded(search, execution.provider)?.with_execution(execution)
     }
 
     /// Returns the process's library, with the CPU provider.
     fn loaded(search: &LibrarySearch, provider: Provider) -> Result<Self, RuntimeError> {
-        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = LOADED.lock();
         if let Some(runtime) = loaded.as_ref()
-            && search.file().is_none()
+            && search.file.is_none()
         {
             return Ok(runtime.clone());
         }
@@ -146,7 +148,7 @@ impl Runtime {
     /// Returns the execution provider.
     #[must_use]
     pub fn provider(&self) -> Provider {
-        self.opener.execution.provider()
+        self.opener.execution.provider
     }
 
     /// Returns the execution provider and its options.
@@ -164,26 +166,24 @@ impl Runtime {
     /// [`RuntimeError::Model`] where ONNX Runtime refuses the bytes, [`RuntimeError::ProviderPartial`] where the provider
     /// cannot execute all of the model.
     pub fn open(&self, name: &str, onnx: &[u8]) -> Result<ModelSession, RuntimeError> {
+        let open = || {
+            let sessions = Sessions::open(name, onnx, &self.opener)?;
+            let gathers = self.opener.execution.takes_any_batch() && sessions.takes_batches();
+            Ok::<_, RuntimeError>(Arc::new(Shared::new(name, sessions, gathers)))
+        };
         let Some(shared) = &self.shared else {
-            return Ok(ModelSession::own(name, self.sessions(name, onnx)?));
+            return open().map(ModelSession::new);
         };
         let mut hasher = DefaultHasher::new();
         onnx.hash(&mut hasher);
         let key = (name.to_owned(), hasher.finish());
         // Held while the model is opened, so that others wait for it and do not open it again.
-        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let model = match shared.get(&key) {
-            Some(model) => Arc::clone(model),
-            None => {
-                let sessions = self.sessions(name, onnx)?;
-                let gathers = self.opener.execution.takes_any_batch() && sessions.takes_batches();
-                let model = Arc::new(Shared::new(name, sessions, gathers));
-                shared.insert(key, Arc::clone(&model));
-                model
-            }
+        let mut shared = shared.lock();
+        let model = match shared.entry(key) {
+            Entry::Occupied(model) => model.into_mut(),
+            Entry::Vacant(place) => place.insert(open()?),
         };
-        drop(shared);
-        Ok(ModelSession::shared(name, model))
+        Ok(ModelSession::new(Arc::clone(model)))
     }
 
     /// This runtime where its execution [shares sessions](Execution::shares_sessions) with nothing opened so far: what is
@@ -199,18 +199,12 @@ impl Runtime {
             ..self.clone()
         }
     }
-
-    fn sessions(&self, name: &str, onnx: &[u8]) -> Result<Sessions, RuntimeError> {
-        Sessions::open(name, onnx, &self.opener)
-    }
 }
 
 /// Returns whether two paths lead to the same file, by whatever links.
 fn is_same_file(a: &Path, b: &Path) -> bool {
-    match (a.canonicalize(), b.canonicalize()) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => a == b,
-    }
+    let target = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    target(a) == target(b)
 }
 
 fn log(level: LogLevel, category: &str, id: &str, location: &str, message: &str) {

@@ -2,11 +2,8 @@
 
 use std::sync::Arc;
 
-use ndarray::{ArrayView4, ArrayViewD};
-use ort::session::SessionOutputs;
-
-use crate::sessions::Sessions;
-use crate::shared::{Answer, Shared};
+use crate::sessions::Tensor;
+use crate::shared::Shared;
 use crate::signature::{image_input, is_vector_batch, vector_output};
 use crate::{Adapter, ImageInput, Misfit, RuntimeError, TensorSpec, VectorOutput, shape_text};
 
@@ -14,45 +11,28 @@ use crate::{Adapter, ImageInput, Misfit, RuntimeError, TensorSpec, VectorOutput,
 /// what it opens may be [shared](crate::ProviderOptions::shared_sessions) with the others behind that.
 #[derive(Debug)]
 pub struct ModelSession {
-    name: String,
     inputs: Vec<TensorSpec>,
     outputs: Vec<TensorSpec>,
-    model: Model,
-}
-
-#[derive(Debug)]
-enum Model {
-    Own(Box<Sessions>),
-    Shared(Arc<Shared>),
+    model: Arc<Shared>,
 }
 
 impl ModelSession {
-    pub(crate) fn own(name: &str, sessions: Sessions) -> Self {
-        Self {
-            name: name.to_owned(),
-            inputs: sessions.inputs(),
-            outputs: sessions.outputs(),
-            model: Model::Own(Box::new(sessions)),
-        }
-    }
-
-    pub(crate) fn shared(name: &str, model: Arc<Shared>) -> Self {
+    pub(crate) fn new(model: Arc<Shared>) -> Self {
         let (inputs, outputs) = {
-            let sessions = model.model();
+            let sessions = model.model.lock();
             (sessions.inputs(), sessions.outputs())
         };
         Self {
-            name: name.to_owned(),
             inputs,
             outputs,
-            model: Model::Shared(model),
+            model,
         }
     }
 
     /// Returns the name given at [`Runtime::open`](crate::Runtime::open).
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        &self.model.name
     }
 
     /// Returns the model's inputs as it declares them.
@@ -85,50 +65,24 @@ impl ModelSession {
         vector_output(&self.outputs, numbers)
     }
 
-    /// Runs the model on one batch of this shape, its numbers row by row; see [`run`](Self::run).
+    /// Runs the model on one batch of this shape, its numbers row by row. With a provider that compiles models for shapes
+    /// (OpenVINO) the first batch of a shape takes as long as opening the model.
     ///
     /// # Errors
-    /// [`RuntimeError::Inference`] also where the shape has another number of elements.
-    pub fn run_slice(&mut self, shape: [usize; 4], numbers: &[f32]) -> Result<Outputs<'_>, RuntimeError> {
-        let input = ArrayView4::from_shape(shape, numbers).map_err(|error| RuntimeError::Inference {
-            model: self.name.clone(),
-            reason: error.to_string(),
-        })?;
-        self.run(&input)
-    }
-
-    /// Runs the model on one batch. With a provider that compiles models for shapes (OpenVINO) the first batch of a shape
-    /// takes as long as opening the model.
-    ///
-    /// # Errors
-    /// [`RuntimeError::Inference`] with what ONNX Runtime said.
-    pub fn run(&mut self, input: &ArrayView4<'_, f32>) -> Result<Outputs<'_>, RuntimeError> {
-        let Self { name, model, .. } = self;
-        let values = match model {
-            Model::Own(sessions) => Values::Borrowed(sessions.run(input)?),
-            Model::Shared(shared) => Values::Taken(shared.run(input)?),
-        };
-        Ok(Outputs { model: name, values })
+    /// [`RuntimeError::Inference`] with what ONNX Runtime said, also where the shape has another number of elements.
+    pub fn run(&mut self, shape: [usize; 4], numbers: &[f32]) -> Result<Outputs<'_>, RuntimeError> {
+        Ok(Outputs {
+            tensors: self.model.run(shape, numbers)?,
+            model: &self.model.name,
+        })
     }
 }
 
-/// The outputs of a run; borrowed from the session, unless it is shared.
+/// The outputs of `f32` of a run.
+#[derive(Debug)]
 pub struct Outputs<'s> {
     model: &'s str,
-    values: Values<'s>,
-}
-
-enum Values<'s> {
-    Borrowed(SessionOutputs<'s>),
-    Taken(Answer),
-}
-
-impl std::fmt::Debug for Outputs<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Outputs")
-            .field("model", &self.model)
-            .finish_non_exhaustive()
-    }
+    tensors: Vec<Tensor>,
 }
 
 impl Outputs<'_> {
@@ -142,32 +96,13 @@ impl Outputs<'_> {
     ///
     /// # Errors
     /// [`RuntimeError::Output`] where the model has none of this name, or not of `f32`.
-    pub fn get(&self, name: &str) -> Result<ArrayViewD<'_, f32>, RuntimeError> {
-        let missing = || self.unusable(name, "there is no such output");
-        match &self.values {
-            Values::Borrowed(values) => values
-                .get(name)
-                .ok_or_else(missing)?
-                .try_extract_array::<f32>()
-                .map_err(|error| self.unusable(name, &error.to_string())),
-            Values::Taken(answer) => answer
-                .iter()
-                .find(|(known, _)| known == name)
-                .map(|(_, array)| array.view())
-                .ok_or_else(missing),
-        }
-    }
-
-    /// Returns the first output.
-    ///
-    /// # Errors
-    /// [`RuntimeError::Output`] where the model has none, or not of `f32`.
-    pub fn first(&self) -> Result<ArrayViewD<'_, f32>, RuntimeError> {
-        let name = self
-            .names()
-            .next()
-            .ok_or_else(|| self.unusable("", "there are no outputs"))?;
-        self.get(name)
+    pub fn get(&self, name: &str) -> Result<&Tensor, RuntimeError> {
+        let found = self.tensors.iter().find(|tensor| tensor.name == name);
+        found.ok_or_else(|| RuntimeError::Output {
+            model: self.model.to_owned(),
+            output: name.to_owned(),
+            reason: "there is no such output of f32".to_owned(),
+        })
     }
 
     /// Returns the output of this name, where it has so many numbers for each image, one image after the other.
@@ -182,32 +117,17 @@ impl Outputs<'_> {
         length: usize,
     ) -> Result<Vec<f32>, RuntimeError> {
         let output = self.get(name)?;
-        if !is_vector_batch(output.shape(), images, length) {
+        if !is_vector_batch(&output.shape, images, length) {
             let needs = format!("output [{images},{length}]");
-            let misfit = Misfit::new(needs, shape_text(output.shape()));
+            let misfit = Misfit::new(needs, shape_text(&output.shape));
             return Err(adapter.misfit(self.model, misfit));
         }
-        Ok(output.iter().copied().collect())
+        Ok(output.numbers.clone())
     }
 
-    /// Returns every output of `f32`, its name and its numbers, in the model's order.
-    pub fn all(&self) -> impl Iterator<Item = (&str, ArrayViewD<'_, f32>)> {
-        self.names().filter_map(|name| Some((name, self.get(name).ok()?)))
-    }
-
-    fn names(&self) -> impl Iterator<Item = &str> {
-        let (borrowed, taken) = match &self.values {
-            Values::Borrowed(values) => (Some(values.keys()), None),
-            Values::Taken(answer) => (None, Some(answer.iter().map(|(name, _)| name.as_str()))),
-        };
-        borrowed.into_iter().flatten().chain(taken.into_iter().flatten())
-    }
-
-    fn unusable(&self, output: &str, reason: &str) -> RuntimeError {
-        RuntimeError::Output {
-            model: self.model.to_owned(),
-            output: output.to_owned(),
-            reason: reason.to_owned(),
-        }
+    /// Returns every output, in the model's order.
+    #[must_use]
+    pub fn all(&self) -> &[Tensor] {
+        &self.tensors
     }
 }

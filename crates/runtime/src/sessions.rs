@@ -1,8 +1,9 @@
 //! The sessions of one model: one for inputs of any shape, and those for inputs of one shape each, for providers that compile
 //! a model for its shapes.
 
-use ndarray::ArrayView4;
-use ort::session::{Session, SessionOutputs};
+use std::collections::BTreeMap;
+
+use ort::session::Session;
 use ort::value::{Outlet, TensorRef, ValueType};
 
 use crate::error::RuntimeError;
@@ -16,6 +17,23 @@ const MOST_SHAPES: usize = 16;
 /// The largest input that gets a session of its own, in numbers: the detector's first pass over a square, or six aligned
 /// faces of 128 pixels. What a session holds grows with its input, and larger inputs are rare.
 const LARGEST_INPUT: usize = 3 * 320 * 320;
+
+/// An output of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    /// Its name.
+    pub name: String,
+    /// Its sizes.
+    pub shape: Vec<usize>,
+    /// Its elements, row by row.
+    pub numbers: Vec<f32>,
+}
+
+/// A model that can be run.
+pub(crate) trait Compute {
+    /// Returns the outputs of `f32` for a batch, in the model's order.
+    fn compute(&mut self, shape: [usize; 4], numbers: &[f32]) -> Result<Vec<Tensor>, RuntimeError>;
+}
 
 /// Sessions of one model, each for inputs of one shape; the one that was used last is the last.
 #[derive(Debug)]
@@ -81,17 +99,15 @@ impl FixedShapes {
 
     /// The size of each name; `None` where one name would have two.
     fn fixed(&self, shape: [usize; 4]) -> Option<Vec<(&str, i64)>> {
-        let mut fixed: Vec<(&str, i64)> = Vec::new();
+        let mut fixed = BTreeMap::new();
         for (name, size) in self.sizes.iter().zip(shape) {
             let Some(name) = name else { continue };
             let size = i64::try_from(size).ok()?;
-            match fixed.iter().find(|(known, _)| known == name) {
-                Some((_, known)) if *known != size => return None,
-                Some(_) => {}
-                None => fixed.push((name, size)),
+            if *fixed.entry(name.as_str()).or_insert(size) != size {
+                return None;
             }
         }
-        Some(fixed)
+        Some(fixed.into_iter().collect())
     }
 }
 
@@ -109,7 +125,7 @@ impl Sessions {
     pub(crate) fn open(name: &str, onnx: &[u8], opener: &Opener) -> Result<Self, RuntimeError> {
         let session = opener.session(name, onnx, &[])?;
         let fixed_shapes = match session.inputs() {
-            [input] if opener.execution.provider().prefers_fixed_shapes() => {
+            [input] if opener.execution.provider.prefers_fixed_shapes() => {
                 FixedShapes::new(opener, onnx, input)
             }
             _ => None,
@@ -135,16 +151,17 @@ impl Sessions {
             |tensor: &TensorSpec| tensor.is_f32() && matches!(tensor.shape.as_slice(), [None, _, ..]);
         self.inputs().iter().all(is_free) && self.outputs().iter().all(is_free)
     }
+}
 
-    pub(crate) fn run(&mut self, input: &ArrayView4<'_, f32>) -> Result<SessionOutputs<'_>, RuntimeError> {
+impl Compute for Sessions {
+    fn compute(&mut self, shape: [usize; 4], numbers: &[f32]) -> Result<Vec<Tensor>, RuntimeError> {
         let Self {
             name,
             session,
             fixed_shapes,
         } = self;
-        let (count, channels, height, width) = input.dim();
         let fixed = match fixed_shapes {
-            Some(shapes) => shapes.session(name, [count, channels, height, width])?,
+            Some(shapes) => shapes.session(name, shape)?,
             None => None,
         };
         let session = fixed.unwrap_or(session);
@@ -152,7 +169,16 @@ impl Sessions {
             model: name.clone(),
             reason: error.to_string(),
         };
-        let tensor = TensorRef::from_array_view(*input).map_err(failed)?;
-        session.run(ort::inputs![tensor]).map_err(failed)
+        let input = TensorRef::from_array_view((shape, numbers)).map_err(failed)?;
+        let outputs = session.run(ort::inputs![input]).map_err(failed)?;
+        let tensors = outputs.iter().filter_map(|(name, value)| {
+            let (shape, numbers) = value.try_extract_tensor::<f32>().ok()?;
+            Some(Tensor {
+                name: name.to_owned(),
+                shape: shape.iter().map(|&size| size as usize).collect(),
+                numbers: numbers.to_vec(),
+            })
+        });
+        Ok(tensors.collect())
     }
 }

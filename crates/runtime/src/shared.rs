@@ -5,13 +5,11 @@
 //! only waits for work. A device thus gets small batches under low load and large ones under high load.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ndarray::{Array4, ArrayD, ArrayView4, Axis, concatenate};
+use parking_lot::Mutex;
 
-use crate::sessions::Sessions;
+use crate::sessions::{Compute, Sessions, Tensor};
 use crate::{RuntimeError, shape_text};
 
 /// Images that are computed together at most.
@@ -21,32 +19,12 @@ const MOST_IMAGES: usize = 32;
 /// computed by themselves.
 const MOST_NUMBERS: usize = 16 * 3 * 320 * 320;
 
-/// The outputs of `f32` of a run, by name, in the model's order.
-pub(crate) type Answer = Vec<(String, ArrayD<f32>)>;
-
-/// A model that can be run.
-pub(crate) trait Compute {
-    fn compute(&mut self, input: &ArrayView4<'_, f32>) -> Result<Answer, RuntimeError>;
-}
-
-impl Compute for Sessions {
-    fn compute(&mut self, input: &ArrayView4<'_, f32>) -> Result<Answer, RuntimeError> {
-        let values = self.run(input)?;
-        // Outputs of other types are not used.
-        let outputs = values.iter().filter_map(|(name, value)| {
-            let array = value.try_extract_array::<f32>().ok()?;
-            Some((name.to_owned(), array.into_owned()))
-        });
-        Ok(outputs.collect())
-    }
-}
-
 #[derive(Debug)]
 pub(crate) struct Shared<C = Sessions> {
-    name: String,
+    pub(crate) name: String,
     /// Whether inputs of several calls may go in one run.
     gathers: bool,
-    model: Mutex<C>,
+    pub(crate) model: Mutex<C>,
     queue: Mutex<Queue>,
 }
 
@@ -60,7 +38,8 @@ struct Queue {
 /// A waiting thread's input.
 #[derive(Debug)]
 struct Call {
-    input: Array4<f32>,
+    shape: [usize; 4],
+    numbers: Vec<f32>,
     turn: SyncSender<Turn>,
 }
 
@@ -69,7 +48,7 @@ struct Call {
 enum Turn {
     /// To run these inputs, of which the first is its own.
     Compute(Vec<Call>),
-    Answered(Result<Answer, RuntimeError>),
+    Answered(Result<Vec<Tensor>, RuntimeError>),
 }
 
 /// Passes the turn on when it is dropped, also in a panic.
@@ -94,10 +73,10 @@ impl<C: Compute> Shared<C> {
 
     /// Runs the model on this input, possibly in one batch with others. Waits for the current run and for the inputs queued
     /// before.
-    pub(crate) fn run(&self, input: &ArrayView4<'_, f32>) -> Result<Answer, RuntimeError> {
-        let Some(told) = self.queue_up(input) else {
+    pub(crate) fn run(&self, shape: [usize; 4], numbers: &[f32]) -> Result<Vec<Tensor>, RuntimeError> {
+        let Some(told) = self.queue_up(shape, numbers) else {
             let _baton = Baton(self);
-            return self.compute(input);
+            return self.model.lock().compute(shape, numbers);
         };
         match told.recv() {
             Ok(Turn::Answered(answer)) => answer,
@@ -109,20 +88,17 @@ impl<C: Compute> Shared<C> {
         }
     }
 
-    pub(crate) fn model(&self) -> MutexGuard<'_, C> {
-        self.model.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Queues the input and returns the channel of its result; `None` where the model was idle: this thread runs it.
-    fn queue_up(&self, input: &ArrayView4<'_, f32>) -> Option<Receiver<Turn>> {
-        let mut queue = self.queue();
+    fn queue_up(&self, shape: [usize; 4], numbers: &[f32]) -> Option<Receiver<Turn>> {
+        let mut queue = self.queue.lock();
         if !queue.busy {
             queue.busy = true;
             return None;
         }
         let (turn, told) = mpsc::sync_channel(1);
         queue.waiting.push_back(Call {
-            input: input.to_owned(),
+            shape,
+            numbers: numbers.to_vec(),
             turn,
         });
         Some(told)
@@ -130,7 +106,7 @@ impl<C: Compute> Shared<C> {
 
     /// Passes the turn to the first waiting thread, with all inputs after it that fit.
     fn pass_on(&self) {
-        let mut queue = self.queue();
+        let mut queue = self.queue.lock();
         while let Some(first) = queue.waiting.pop_front() {
             let calls = self.gather(first, &mut queue.waiting);
             let Some(turn) = calls.first().map(|call| call.turn.clone()) else {
@@ -146,67 +122,58 @@ impl<C: Compute> Shared<C> {
 
     /// Returns this input and those waiting that have images of the same size, while there is room.
     fn gather(&self, first: Call, waiting: &mut VecDeque<Call>) -> Vec<Call> {
-        let size = |call: &Call| (call.input.dim().1, call.input.dim().2, call.input.dim().3);
-        let wanted = size(&first);
-        let mut images = first.input.dim().0;
-        let mut numbers = first.input.len();
+        let [mut images, size @ ..] = first.shape;
+        let mut numbers = first.numbers.len();
         let mut calls = vec![first];
         if !self.gathers {
             return calls;
         }
-        let mut left = VecDeque::with_capacity(waiting.len());
-        for call in waiting.drain(..) {
-            let (more_images, more_numbers) = (images + call.input.dim().0, numbers + call.input.len());
-            if size(&call) == wanted && more_images <= MOST_IMAGES && more_numbers <= MOST_NUMBERS {
+        for call in std::mem::take(waiting) {
+            let (more_images, more_numbers) = (images + call.shape[0], numbers + call.numbers.len());
+            if call.shape[1..] == size && more_images <= MOST_IMAGES && more_numbers <= MOST_NUMBERS {
                 (images, numbers) = (more_images, more_numbers);
                 calls.push(call);
             } else {
-                left.push_back(call);
+                waiting.push_back(call);
             }
         }
-        *waiting = left;
         calls
     }
 
-    fn compute(&self, input: &ArrayView4<'_, f32>) -> Result<Answer, RuntimeError> {
-        self.model().compute(input)
-    }
-
     /// Runs all of these in one batch, sends the others their results, and returns that of the first.
-    fn compute_together(&self, calls: &[Call]) -> Result<Answer, RuntimeError> {
-        let Some((first, others)) = calls.split_first() else {
-            return Err(self.failed("an empty batch"));
+    fn compute_together(&self, calls: &[Call]) -> Result<Vec<Tensor>, RuntimeError> {
+        let (first, others) = match calls {
+            [] => return Err(self.failed("an empty batch")),
+            [only] => return self.model.lock().compute(only.shape, &only.numbers),
+            [first, others @ ..] => (first, others),
         };
-        if others.is_empty() {
-            return self.compute(&first.input.view());
-        }
         let answer = self.compute_batch(calls);
-        let mut begin = first.input.dim().0;
+        let mut begin = first.shape[0];
         for call in others {
-            let end = begin + call.input.dim().0;
-            let part = answer.as_ref().map(|answer| rows(answer, begin..end));
+            let part = answer.as_ref().map(|answer| rows(answer, begin, call.shape[0]));
             // It waits, and its channel has room for one.
             let _ = call.turn.send(Turn::Answered(part.map_err(Clone::clone)));
-            begin = end;
+            begin += call.shape[0];
         }
-        Ok(rows(&answer?, 0..first.input.dim().0))
+        Ok(rows(&answer?, 0, first.shape[0]))
     }
 
-    /// Runs the inputs as one batch; each output must have a row for each image.
-    fn compute_batch(&self, calls: &[Call]) -> Result<Answer, RuntimeError> {
-        let inputs: Vec<_> = calls.iter().map(|call| call.input.view()).collect();
-        let batch = concatenate(Axis(0), &inputs).map_err(|error| self.failed(&error.to_string()))?;
-        let answer = self.compute(&batch.view())?;
-        let images = batch.dim().0;
-        match answer
+    /// Runs the inputs, of which there is at least one, as one batch; each output must have a row for each image.
+    fn compute_batch(&self, calls: &[Call]) -> Result<Vec<Tensor>, RuntimeError> {
+        let images = calls.iter().map(|call| call.shape[0]).sum();
+        let numbers: Vec<f32> = calls
             .iter()
-            .find(|(_, array)| array.shape().first() != Some(&images))
-        {
+            .flat_map(|call| call.numbers.iter().copied())
+            .collect();
+        let mut shape = calls[0].shape;
+        shape[0] = images;
+        let answer = self.model.lock().compute(shape, &numbers)?;
+        match answer.iter().find(|tensor| tensor.shape.first() != Some(&images)) {
             None => Ok(answer),
-            Some((output, array)) => Err(RuntimeError::Output {
+            Some(Tensor { name, shape, .. }) => Err(RuntimeError::Output {
                 model: self.name.clone(),
-                output: output.clone(),
-                reason: format!("{} for {images} images", shape_text(array.shape())),
+                output: name.clone(),
+                reason: format!("{} for {images} images", shape_text(shape)),
             }),
         }
     }
@@ -217,19 +184,22 @@ impl<C: Compute> Shared<C> {
             reason: reason.to_owned(),
         }
     }
-
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-/// Returns the rows of these images.
-fn rows(answer: &Answer, images: Range<usize>) -> Answer {
-    let part = |array: &ArrayD<f32>| array.slice_axis(Axis(0), images.clone().into()).into_owned();
-    answer
-        .iter()
-        .map(|(name, array)| (name.clone(), part(array)))
-        .collect()
+/// Returns the rows of so many images, in an answer of which each output has a row for each image.
+fn rows(answer: &[Tensor], begin: usize, images: usize) -> Vec<Tensor> {
+    let part = |tensor: &Tensor| {
+        let [_, size @ ..] = tensor.shape.as_slice() else {
+            return tensor.clone();
+        };
+        let row: usize = size.iter().product();
+        Tensor {
+            name: tensor.name.clone(),
+            shape: [&[images], size].concat(),
+            numbers: tensor.numbers[begin * row..(begin + images) * row].to_vec(),
+        }
+    };
+    answer.iter().map(part).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! The declared inputs and outputs of a model, and whether they fit an adapter.
 
-use std::fmt::Write;
-
 use ort::value::{Outlet, TensorElementType, ValueType};
 
 use crate::error::Misfit;
@@ -50,38 +48,29 @@ impl TensorSpec {
 impl std::fmt::Display for TensorSpec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if !self.is_f32() {
-            f.write_str(&self.element)?;
-            f.write_char(' ')?;
+            write!(f, "{} ", self.element)?;
         }
-        f.write_char('[')?;
         if self.shape.is_empty() {
-            f.write_char('?')?;
+            return f.write_str("[?]");
         }
-        for (place, size) in self.shape.iter().enumerate() {
-            if place > 0 {
-                f.write_char(',')?;
-            }
-            match size {
-                Some(size) => write!(f, "{size}")?,
-                None if place == 0 => f.write_char('N')?,
-                None => f.write_char('?')?,
-            }
-        }
-        f.write_char(']')
+        let size = |(place, size): (usize, &Option<usize>)| match size {
+            Some(size) => size.to_string(),
+            None if place == 0 => "N".to_owned(),
+            None => "?".to_owned(),
+        };
+        let sizes: Vec<String> = self.shape.iter().enumerate().map(size).collect();
+        write!(f, "[{}]", sizes.join(","))
     }
 }
 
 /// Lists the shapes of several tensors, for messages.
 #[must_use]
 pub fn listed(tensors: &[TensorSpec]) -> String {
-    match tensors {
-        [] => "none".to_owned(),
-        tensors => tensors
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(" "),
+    if tensors.is_empty() {
+        return "none".to_owned();
     }
+    let shapes: Vec<String> = tensors.iter().map(ToString::to_string).collect();
+    shapes.join(" ")
 }
 
 /// The image input of a model.

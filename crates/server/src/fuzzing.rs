@@ -1,76 +1,28 @@
 //! The request readers, for the fuzz targets in `fuzz/`. Behind the feature `fuzzing`; not a public API.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::net::IpAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-pub use axum::http::HeaderMap;
-use axum::http::{HeaderName, HeaderValue};
-use http_body::Frame;
+use axum::body::Bytes;
+pub use axum::http;
+use axum::http::HeaderMap;
 use likeness_api::ApiError;
-use tokio::runtime::{Builder, Runtime};
 
 use crate::access::apps::Apps;
+use crate::admin::Operator;
 use crate::config::{AdminConfig, ProxiesConfig};
-use crate::http::fuzzed::{self, BodyLimits, Field, Form, Malformed, Parser, Proxies, Sink};
-use crate::{admin, telemetry};
+use crate::http::client_address::Proxies;
+use crate::http::form::{BodyLimits, Field, FormReader};
+use crate::http::multipart::{self, Event, Malformed, Parser};
+use crate::telemetry;
 
 /// Largest head of a part in bytes.
-pub const MAX_HEAD_BYTES: usize = fuzzed::MAX_HEAD_BYTES;
+pub const MAX_HEAD_BYTES: usize = multipart::MAX_HEAD_BYTES;
 /// Most parts of a body.
-pub const MAX_PARTS: usize = fuzzed::MAX_PARTS;
+pub const MAX_PARTS: usize = multipart::MAX_PARTS;
 
-/// Parses lines of `name: value`, skipping those that are not valid in HTTP.
-#[must_use]
-pub fn header_map(lines: &[u8]) -> HeaderMap {
-    let pairs = lines.split(|&byte| byte == b'\n').filter_map(|line| {
-        let colon = line.iter().position(|&byte| byte == b':')?;
-        let name = HeaderName::from_bytes(&line[..colon]).ok()?;
-        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?;
-        Some((name, value))
-    });
-    let mut headers = HeaderMap::new();
-    for (name, value) in pairs {
-        headers.append(name, value);
-    }
-    headers
-}
-
-/// An event of the `multipart/form-data` parser.
-#[derive(Debug, Clone, Copy)]
-pub enum Event<'a> {
-    /// A part with this field name begins.
-    Begin(&'a [u8]),
-    /// Some of its bytes.
-    Data(&'a [u8]),
-    /// It is complete.
-    End,
-}
-
-struct Events<F>(F);
-
-impl<F: FnMut(Event<'_>)> Sink for Events<F> {
-    type Error = Malformed;
-
-    fn begin(&mut self, name: &[u8]) -> Result<(), Malformed> {
-        self.0(Event::Begin(name));
-        Ok(())
-    }
-
-    fn data(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
-        self.0(Event::Data(bytes));
-        Ok(())
-    }
-
-    fn end(&mut self) -> Result<(), Malformed> {
-        self.0(Event::End);
-        Ok(())
-    }
-}
+/// The name and the bytes of a part.
+pub type Part = (Vec<u8>, Vec<u8>);
 
 /// Splits a body, given in chunks, into its parts.
 ///
@@ -79,30 +31,34 @@ impl<F: FnMut(Event<'_>)> Sink for Events<F> {
 pub fn multipart<'a>(
     content_type: &[u8],
     chunks: impl IntoIterator<Item = &'a [u8]>,
-    on_event: impl FnMut(Event<'_>),
-) -> Result<(), String> {
+) -> Result<Vec<Part>, String> {
     let text = |Malformed(reason)| reason.to_owned();
     let mut parser = Parser::new(content_type).map_err(text)?;
-    let mut events = Events(on_event);
+    let (mut names, mut ranges) = (Vec::new(), Vec::new());
     for chunk in chunks {
-        parser.push(chunk, &mut events).map_err(text)?;
+        parser.push(chunk);
+        while let Some(event) = parser.event().map_err(text)? {
+            match event {
+                Event::Begin(name) => names.push(name),
+                Event::Data(_) => {}
+                Event::End(range) => ranges.push(range),
+            }
+        }
     }
-    parser.finish().map_err(text)
+    let bytes = parser.finish().map_err(text)?;
+    let data = ranges.into_iter().map(|range| bytes[range].to_vec());
+    Ok(names.into_iter().zip(data).collect())
 }
 
 /// The values of the form fields.
 #[derive(Debug)]
 #[allow(missing_docs, reason = "the fields of the API")]
 pub struct Fields {
-    pub selfie: Result<Vec<u8>, ApiError>,
-    pub image: Result<Vec<u8>, ApiError>,
+    pub selfie: Result<Bytes, ApiError>,
+    pub image: Result<Bytes, ApiError>,
     pub multiface: Result<bool, ApiError>,
     pub threshold: Result<Option<f64>, ApiError>,
     pub profile: Result<Option<String>, ApiError>,
-}
-
-thread_local! {
-    static RUNTIME: std::io::Result<Runtime> = Builder::new_current_thread().enable_time().build();
 }
 
 /// Reads a body, given in chunks, of at most `file` bytes a file and `body` bytes in all, as the handlers do.
@@ -115,13 +71,13 @@ pub fn form<'a>(
     file: usize,
     body: u64,
 ) -> Result<Fields, ApiError> {
-    let idle = Duration::from_secs(60);
+    let idle = Duration::MAX;
     let limits = BodyLimits { file, body, idle };
-    let mut body = Body::new(Chunks(chunks.into_iter().map(Bytes::copy_from_slice).collect()));
-    let mut form = RUNTIME.with(|runtime| match runtime {
-        Ok(runtime) => runtime.block_on(Form::read(headers, &mut body, Field::ALL, limits)),
-        Err(error) => Err(ApiError::internal(error.to_string())),
-    })?;
+    let mut reader = FormReader::new(headers, &http_body::SizeHint::new(), Field::ALL, limits)?;
+    for chunk in chunks {
+        reader.push(chunk)?;
+    }
+    let mut form = reader.finish()?;
     Ok(Fields {
         selfie: form.file(Field::Selfie),
         image: form.file(Field::Image),
@@ -129,21 +85,6 @@ pub fn form<'a>(
         threshold: form.threshold(),
         profile: form.profile(),
     })
-}
-
-/// A body of ready chunks.
-struct Chunks(VecDeque<Bytes>);
-
-impl http_body::Body for Chunks {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.pop_front().map(|chunk| Ok(Frame::data(chunk))))
-    }
 }
 
 /// Returns the address of the client behind these proxies.
@@ -161,7 +102,7 @@ pub fn authenticate(apps: &Apps, headers: &HeaderMap) -> Option<String> {
 /// Returns whether the headers authorize a reload on the admin listener.
 #[must_use]
 pub fn operator_admits(config: &AdminConfig, headers: &HeaderMap) -> bool {
-    admin::operator_admits(config, headers)
+    Operator::new(config).check(headers, false).is_ok()
 }
 
 /// Returns the correlation id that the client sent, if it is fit for a log.

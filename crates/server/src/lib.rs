@@ -12,19 +12,8 @@
 //! # }
 //! ```
 //!
-//! Each layer is a folder that imports only those below it:
-//!
-//! | layer | holds |
-//! |---|---|
-//! | `serve` | wires the layers, starts, drains |
-//! | `admin` | the admin listener: health, metrics, reload |
-//! | `reload` | changed models and settings |
-//! | `http` | listener, connection, TLS, routes, handlers; `http/verify.rs` is a verification from authentication to JSON |
-//! | `work` | worker threads, their queue, the current engine |
-//! | `telemetry` | the request context; log lines, metrics, traces |
-//! | `audit` | audit records, hash chain, spool, retention |
-//! | `access` | apps, credentials, rate limits and quotas, admission |
-//! | `config`, `endpoint` | settings; endpoints and versions |
+//! Each folder imports only those below it, from `serve`, `admin`, `reload`, `http`, `work` and `telemetry` down to `audit`,
+//! `access` and `config`; docs/architecture.md says what each is for.
 //!
 //! A request waits in one queue, first come first served, and only after it was admitted. Every queue is bounded and every
 //! wait has a deadline.
@@ -39,6 +28,7 @@ mod endpoint;
 pub mod fuzzing;
 mod http;
 mod periodic;
+mod permits;
 mod reload;
 mod sampling;
 mod serve;
@@ -54,7 +44,7 @@ pub use config::{
 };
 pub use http::TlsError;
 pub use http::openapi;
-pub use reload::{EngineSource, Reload, ReloadError, Reloader, SettingsReload, SourceError};
+pub use reload::{EngineSource, SourceError};
 pub use serve::{ServeError, Server};
 pub use signals::{Hangups, second_shutdown_signal, shutdown_signal};
 pub use telemetry::{Logs, LogsError};

@@ -2,12 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use hyper_util::server::graceful::GracefulShutdown;
+use jiff::Timestamp;
 use likeness_engine::{Engine, EngineError};
 use likeness_storage::apps::NewApp;
 use likeness_storage::{Database, StorageError};
@@ -17,10 +18,11 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::access::apps::{AppDirectory, Apps, DEMO_APP};
 use crate::access::limits::Limits;
-use crate::admin::{self, Admin};
+use crate::admin::{self, Admin, Operator};
 use crate::audit::{Audit, AuditError};
 use crate::config::{Config, ConfigError};
-use crate::http::{self, Addresses, ConnectionCount, Listener, ListenerSettings, Service, Tls, TlsError};
+use crate::http::{self, Addresses, Listener, ListenerSettings, Service, Tls, TlsError};
+use crate::permits::Permits;
 use crate::reload::{EngineSource, Reloader, SettingsReloader, SourceError};
 use crate::signals::Hangups;
 #[cfg(unix)]
@@ -35,17 +37,24 @@ const MAX_ADMIN_CONNECTIONS: usize = 64;
 const DATABASE_PAUSE: Duration = Duration::from_millis(250);
 
 /// The service, with its listeners open.
-#[derive(Debug)]
 pub struct Server {
     public: Listener,
     admin: Option<Listener>,
     service: Arc<Service>,
-    reloader: Option<Reloader>,
-    settings: Arc<OnceLock<SettingsReloader>>,
+    reloader: Option<Arc<Reloader>>,
+    settings: Arc<SettingsReloader>,
     hangups: Option<Hangups>,
-    tls: Option<Tls>,
+    tls: Option<Arc<Tls>>,
     first_app: Option<NewApp>,
     config: Config,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server")
+            .field("address", &self.local_addr())
+            .finish_non_exhaustive()
+    }
 }
 
 /// An error from starting the service. The operator must act, except for [`ServeError::WarmUp`].
@@ -123,12 +132,7 @@ impl Server {
         .await?;
         let slot = Arc::new(ArcSwap::from_pointee(engine));
         let metrics = Arc::new(Metrics::new());
-        let reloader = Reloader::new(
-            Box::new(source),
-            Arc::clone(&slot),
-            fingerprint,
-            Arc::clone(&metrics),
-        );
+        let reloader = Reloader::new(source, Arc::clone(&slot), fingerprint, Arc::clone(&metrics));
         Self::open(config, apps, slot, Some(reloader), metrics).await
     }
 
@@ -136,20 +140,21 @@ impl Server {
         config: Config,
         apps: Apps,
         engine: EngineSlot,
-        reloader: Option<Reloader>,
+        reloader: Option<Arc<Reloader>>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, ServeError> {
-        let has_demo = apps.has_demo();
+        let has_demo = apps.has_demo;
         let database = config.open_database().await?;
         let apps = AppDirectory::open(apps, database.clone()).await?;
-        let app_limits = Limits::open(database.clone(), &config.data_folder, &config.quotas).await?;
+        let (folder, clock) = (&config.data_folder, Box::new(Timestamp::now));
+        let app_limits = Limits::open(database.clone(), folder, &config.quotas, clock).await?;
         let audit = Audit::open(&config.audit, &config.data_folder, database.clone())?;
         let service = Service::new(&config, apps, app_limits, engine, database, audit, metrics);
         let service = Arc::new(service.map_err(ServeError::Threads)?);
-        let settings = Arc::new(OnceLock::new());
+        let settings = Arc::new(SettingsReloader::new(Arc::clone(&service), config.clone()));
         let tls = Tls::open(&config.tls)?;
 
-        let listen = async |address, max_per_address, count: &ConnectionCount, tls, router| {
+        let listen = async |address, max_per_address, count: &Permits, tls, router| {
             let settings = ListenerSettings {
                 address,
                 idle: config.connections.header_read,
@@ -160,7 +165,7 @@ impl Server {
             let listener = Listener::open(settings, router).await;
             listener.map_err(|source| ServeError::Bind { address, source })
         };
-        let clients = ConnectionCount::up_to(config.connections.max);
+        let clients = Permits::new(config.connections.max);
         let router = http::router(Arc::clone(&service), &config.cors, config.docs);
         let public = listen(
             config.listen,
@@ -172,12 +177,16 @@ impl Server {
         .await?;
         let admin = match config.admin.listen {
             Some(address) => {
-                let operators = ConnectionCount::up_to(MAX_ADMIN_CONNECTIONS);
-                let mut admin = Admin::new(&config, Arc::clone(&service));
-                admin.reloader.clone_from(&reloader);
-                admin.settings = Arc::clone(&settings);
-                admin.tls.clone_from(&tls);
-                admin.connections = vec![("callers", clients), ("operators", operators.clone())];
+                let operators = Permits::new(MAX_ADMIN_CONNECTIONS);
+                let admin = Admin {
+                    service: Arc::clone(&service),
+                    operator: Operator::new(&config.admin),
+                    reloader: reloader.clone(),
+                    settings: Arc::clone(&settings),
+                    tls: tls.clone(),
+                    connections: vec![("callers", clients), ("operators", operators.clone())],
+                    configuration: admin::summary(&config),
+                };
                 let tls = tls.clone().filter(|_| config.tls.admin);
                 Some(listen(address, 0, &operators, tls, admin::router(admin)).await?)
             }
@@ -247,12 +256,6 @@ impl Server {
         Engine::clone(&self.service.engine.load())
     }
 
-    /// Returns the reloader of a service from [`bind_reloadable`](Self::bind_reloadable).
-    #[must_use]
-    pub fn reloader(&self) -> Option<Reloader> {
-        self.reloader.clone()
-    }
-
     /// Reads the settings with `read` at each reload, and applies those that need no restart. Without this method they stay.
     /// `read` must return the configuration of the service until that changes.
     #[must_use]
@@ -261,11 +264,7 @@ impl Server {
         read: impl Fn() -> Result<Config, ConfigError> + Send + Sync + 'static,
     ) -> Self {
         // A second call changes nothing.
-        let _ = self.settings.set(SettingsReloader::new(
-            Arc::clone(&self.service),
-            self.config.clone(),
-            read,
-        ));
+        let _ = self.settings.read.set(Box::new(read));
         self
     }
 
@@ -395,9 +394,8 @@ impl Server {
         loop {
             hangups.next().await;
             // The reloads log their outcomes.
-            if let Some(settings) = self.settings.get().cloned() {
-                drop(tokio::task::spawn_blocking(move || settings.reload()).await);
-            }
+            let settings = Arc::clone(&self.settings);
+            drop(tokio::task::spawn_blocking(move || settings.reload()).await);
             if let Some(tls) = &self.tls {
                 tls.reload_on_blocking_thread().await;
             }

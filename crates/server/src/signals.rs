@@ -1,43 +1,50 @@
 //! The signals of supervisors and terminals.
 
+#[cfg(unix)]
+use std::task::Poll;
 use std::time::Duration;
 
+#[cfg(unix)]
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
-/// One kind of signal, handled from its creation on.
+/// Signals of some kinds, handled from its creation on.
 #[cfg(unix)]
 #[derive(Debug)]
-pub(crate) struct Signal(Option<tokio::signal::unix::Signal>);
+pub(crate) struct Signals(Vec<Signal>);
 
 #[cfg(unix)]
-impl Signal {
-    /// If the signal cannot be handled, that is logged, and it never comes.
-    pub(crate) fn listen(kind: tokio::signal::unix::SignalKind, name: &str) -> Self {
-        Self(
-            tokio::signal::unix::signal(kind)
-                .inspect_err(|error| tracing::error!(%error, signal = name, "handling a signal failed"))
-                .ok(),
-        )
+impl Signals {
+    /// A signal that cannot be handled is logged, and never comes.
+    fn listen<const N: usize>(kinds: [(SignalKind, &str); N]) -> Self {
+        let signals = kinds.into_iter().filter_map(|(kind, name)| {
+            let failed = |error: &_| tracing::error!(%error, signal = name, "handling a signal failed");
+            signal(kind).inspect_err(failed).ok()
+        });
+        Self(signals.collect())
     }
 
     /// Resolves at the next signal, even if it came before this call.
-    pub(crate) async fn next(&mut self) {
-        if let Some(signal) = &mut self.0
-            && signal.recv().await.is_some()
-        {
-            return;
-        }
-        std::future::pending::<()>().await;
+    async fn next(&mut self) {
+        std::future::poll_fn(|context| {
+            let came = |signal: &mut Signal| matches!(signal.poll_recv(context), Poll::Ready(Some(())));
+            if self.0.iter_mut().any(came) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
     }
 }
 
 /// Makes a write beyond the limit of a file's size (`ulimit -f`) fail, for as long as the result lives; otherwise its signal
 /// ends the process.
 #[cfg(unix)]
-pub(crate) fn survive_file_size_limit() -> Signal {
+pub(crate) fn survive_file_size_limit() -> Signals {
     /// SIGXFSZ, on Linux and macOS alike; tokio has no name for it.
     const SIGXFSZ: i32 = 25;
-    Signal::listen(tokio::signal::unix::SignalKind::from_raw(SIGXFSZ), "SIGXFSZ")
+    Signals::listen([(SignalKind::from_raw(SIGXFSZ), "SIGXFSZ")])
 }
 
 /// How long after the first shutdown signal another one counts as the same: supervisors and terminals signal a process and
@@ -59,45 +66,26 @@ async fn second(mut signal: impl AsyncFnMut()) {
 /// Resolves at the second signal of [`shutdown_signal`], which aborts in-flight requests. A signal within a second of the
 /// first does not count. Must be called within a tokio runtime.
 pub fn second_shutdown_signal() -> impl Future<Output = ()> {
-    let mut shutdown = Shutdown::listen();
-    async move { second(async || shutdown.next().await).await }
+    second(shutdown())
 }
 
 /// Resolves at the first SIGTERM or Ctrl-C after this call, even if it comes before the first poll. Before this call they
 /// end the process. A signal that cannot be handled is logged; the other one works. Must be called within a tokio runtime.
 pub fn shutdown_signal() -> impl Future<Output = ()> {
-    let mut shutdown = Shutdown::listen();
-    async move { shutdown.next().await }
+    let mut shutdown = shutdown();
+    async move { shutdown().await }
 }
 
-/// The signals that ask for a shutdown.
-struct Shutdown {
+/// Handles the signals that ask for a shutdown. Each call resolves at the next one.
+fn shutdown() -> impl AsyncFnMut() {
     #[cfg(unix)]
-    signals: [Signal; 2],
-}
-
-impl Shutdown {
-    fn listen() -> Self {
+    let mut signals = Signals::listen([
+        (SignalKind::interrupt(), "SIGINT"),
+        (SignalKind::terminate(), "SIGTERM"),
+    ]);
+    async move || {
         #[cfg(unix)]
-        use tokio::signal::unix::SignalKind;
-        Self {
-            #[cfg(unix)]
-            signals: [
-                Signal::listen(SignalKind::interrupt(), "SIGINT"),
-                Signal::listen(SignalKind::terminate(), "SIGTERM"),
-            ],
-        }
-    }
-
-    async fn next(&mut self) {
-        #[cfg(unix)]
-        {
-            let [interrupt, terminate] = &mut self.signals;
-            tokio::select! {
-                () = interrupt.next() => {}
-                () = terminate.next() => {}
-            }
-        }
+        signals.next().await;
         #[cfg(not(unix))]
         if let Err(error) = tokio::signal::ctrl_c().await {
             tracing::error!(%error, "handling Ctrl-C failed");
@@ -108,26 +96,23 @@ impl Shutdown {
 
 /// SIGHUP, which tells daemons to read their files again; none if the system has no such signal.
 #[derive(Debug)]
-pub struct Hangups {
-    #[cfg(unix)]
-    signal: Signal,
-}
+pub struct Hangups(#[cfg(unix)] Signals);
 
 impl Hangups {
     /// Handles the signal from now on: it no longer ends the process, so call this before anything slow. A failure is logged.
     /// Must be called within a tokio runtime.
     #[must_use = "a signal that is handled and not awaited has no effect"]
     pub fn listen() -> Self {
-        Self {
+        Self(
             #[cfg(unix)]
-            signal: Signal::listen(tokio::signal::unix::SignalKind::hangup(), "SIGHUP"),
-        }
+            Signals::listen([(SignalKind::hangup(), "SIGHUP")]),
+        )
     }
 
     /// Resolves at the next signal, even if it came before this call.
     pub(crate) async fn next(&mut self) {
         #[cfg(unix)]
-        self.signal.next().await;
+        self.0.next().await;
         #[cfg(not(unix))]
         std::future::pending::<()>().await;
     }

@@ -63,7 +63,9 @@ impl Stored {
 
     fn rotate(&self, id: &str, grace: Duration) -> AppKey {
         let key = AppKey::generate().unwrap();
-        let rotated = self.database.rotate_key(id, &key, Rotation::new(grace));
+        let rotated = self
+            .database
+            .rotate_key(id, &key, Rotation { grace, force: false });
         self.runtime.block_on(rotated).unwrap();
         key
     }

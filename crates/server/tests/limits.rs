@@ -18,7 +18,7 @@ use support::{APP, Client, Form, KEY, Models, Response, TIMEOUT, TestServer, for
 const LIVENESS: &str = "/v0.2/liveness-verification";
 
 fn serve(models: &Models, edit: impl FnOnce(&mut AppLimits)) -> TestServer {
-    let mut limits = AppLimits::none();
+    let mut limits = AppLimits::default();
     edit(&mut limits);
     TestServer::start(models, |config| {
         config.apps.retain(|app| app.id == APP);
@@ -157,7 +157,7 @@ fn an_exhausted_quota_says_when_the_next_one_begins() {
 #[test]
 fn failures_of_the_service_do_not_count() {
     let models = Models::new(1);
-    let mut limits = AppLimits::none();
+    let mut limits = AppLimits::default();
     limits.daily_quota = Some(3);
     let server = TestServer::start(&models, |config| {
         config.apps.retain(|app| app.id == APP);

@@ -216,7 +216,7 @@ fn responses_match_their_description() {
     assert_eq!(blocked.response().status, 200);
 
     let limited = TestServer::start(&Models::new(1), |config| {
-        let mut limits = AppLimits::none();
+        let mut limits = AppLimits::default();
         limits.daily_quota = Some(1);
         config.apps.retain(|app| app.id == APP);
         config.apps[0].limits = limits;

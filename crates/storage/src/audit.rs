@@ -1,9 +1,9 @@
 //! The audit records in the database.
 
 use sqlx::any::AnyRow;
-use sqlx::{AssertSqlSafe, Row, query};
+use sqlx::{Row, query};
 
-use crate::{Database, StorageError};
+use crate::{Database, Result};
 
 /// The row of an audit record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,39 +62,29 @@ impl AuditFilter {
     }
 }
 
-const COLUMNS: &str = "instance, seq, time, kind, request_id, app, status, outcome, line";
-
 impl Database {
     /// Adds rows, all of them or none. Rows that exist stay as they are.
-    pub async fn add_audit(&self, rows: Vec<AuditRow>) -> Result<(), StorageError> {
+    pub async fn add_audit(&self, rows: Vec<AuditRow>) -> Result<()> {
         let mut session = self.begin().await?;
         for row in rows {
             let insert = query(
                 "INSERT INTO audit (instance, seq, time, kind, request_id, app, status, outcome, line) \
                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (instance, seq) DO NOTHING",
             );
-            let insert = insert
-                .bind(row.instance)
-                .bind(row.seq)
-                .bind(row.time)
-                .bind(row.kind);
-            let insert = insert.bind(row.request_id).bind(row.app).bind(row.status);
+            let insert = insert.bind(row.instance).bind(row.seq).bind(row.time);
+            let insert = insert.bind(row.kind).bind(row.request_id).bind(row.app);
+            let insert = insert.bind(row.status);
             session.execute(insert.bind(row.outcome).bind(row.line)).await?;
         }
         session.finish().await
     }
 
     /// Returns up to `count` rows after this one, by instance and number. So all are read, page by page.
-    pub async fn audit_after(
-        &self,
-        instance: &str,
-        seq: i64,
-        count: i64,
-    ) -> Result<Vec<AuditRow>, StorageError> {
-        let rows = query(AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM audit WHERE instance > $1 OR (instance = $2 AND seq > $3) \
-             ORDER BY instance, seq LIMIT $4"
-        )));
+    pub async fn audit_after(&self, instance: &str, seq: i64, count: i64) -> Result<Vec<AuditRow>> {
+        let rows = query(
+            "SELECT * FROM audit WHERE instance > $1 OR (instance = $2 AND seq > $3) \
+             ORDER BY instance, seq LIMIT $4",
+        );
         let rows = rows.bind(instance).bind(instance).bind(seq).bind(count);
         self.fetch_all(rows, row).await
     }
@@ -105,51 +95,42 @@ impl Database {
         filter: &AuditFilter,
         after: (i64, &str, i64),
         count: i64,
-    ) -> Result<Vec<AuditRow>, StorageError> {
+    ) -> Result<Vec<AuditRow>> {
         let (time, instance, seq) = after;
-        let rows = query(AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM audit WHERE time >= $1 AND time < $2 AND (app = $3 OR $4 = 1) AND \
+        let rows = query(
+            "SELECT * FROM audit WHERE time >= $1 AND time < $2 AND (app = $3 OR $4 = 1) AND \
              (time > $5 OR (time = $6 AND (instance > $7 OR (instance = $8 AND seq > $9)))) \
-             ORDER BY time, instance, seq LIMIT $10"
-        )));
-        let rows = rows
-            .bind(filter.since.unwrap_or(i64::MIN))
-            .bind(filter.until.unwrap_or(i64::MAX))
-            .bind(filter.app.as_deref().unwrap_or_default())
-            .bind(i64::from(filter.app.is_none()))
-            .bind(time)
-            .bind(time)
-            .bind(instance)
-            .bind(instance)
-            .bind(seq)
-            .bind(count);
-        self.fetch_all(rows, row).await
+             ORDER BY time, instance, seq LIMIT $10",
+        );
+        let (app, is_any) = (filter.app.as_deref().unwrap_or_default(), filter.app.is_none());
+        let rows = rows.bind(filter.since.unwrap_or(i64::MIN));
+        let rows = rows.bind(filter.until.unwrap_or(i64::MAX));
+        let rows = rows.bind(app).bind(i64::from(is_any));
+        let rows = rows.bind(time).bind(time).bind(instance).bind(instance);
+        self.fetch_all(rows.bind(seq).bind(count), row).await
     }
 
     /// Returns the number of rows, and the time of the latest.
-    pub async fn audit_size(&self) -> Result<(i64, Option<i64>), StorageError> {
+    pub async fn audit_size(&self) -> Result<(i64, Option<i64>)> {
         let size = query("SELECT COUNT(*) AS rows, MAX(time) AS latest FROM audit");
-        let size = self.fetch_optional(size, |row| Ok((row.try_get("rows")?, row.try_get("latest")?)));
-        Ok(size.await?.unwrap_or_default())
+        let size = self.fetch_all(size, |row| Ok((row.try_get("rows")?, row.try_get("latest")?)));
+        Ok(size.await?.pop().unwrap_or_default())
     }
 
     /// Removes the rows of an instance up to this checkpoint, and keeps it as the beginning of those that stay. A checkpoint
     /// never goes back: rows before it may have been sent again.
-    pub async fn remove_audit(&self, checkpoint: AuditCheckpoint) -> Result<(), StorageError> {
+    pub async fn remove_audit(&self, checkpoint: AuditCheckpoint) -> Result<()> {
         let mut session = self.begin().await?;
         let keep = query(
             "INSERT INTO audit_anchors (instance, seq, hash, seal) VALUES ($1, $2, $3, $4) \
              ON CONFLICT (instance) DO UPDATE SET seq = excluded.seq, hash = excluded.hash, seal = excluded.seal \
              WHERE audit_anchors.seq < excluded.seq",
         );
-        let keep = keep.bind(&checkpoint.instance).bind(checkpoint.seq);
-        session
-            .execute(keep.bind(&checkpoint.hash).bind(&checkpoint.seal))
-            .await?;
+        let (instance, seq) = (&checkpoint.instance, checkpoint.seq);
+        let keep = keep.bind(instance).bind(seq).bind(&checkpoint.hash);
+        session.execute(keep.bind(&checkpoint.seal)).await?;
         let delete = query("DELETE FROM audit WHERE instance = $1 AND seq <= $2");
-        session
-            .execute(delete.bind(&checkpoint.instance).bind(checkpoint.seq))
-            .await?;
+        session.execute(delete.bind(instance).bind(seq)).await?;
         session.finish().await
     }
 
@@ -159,25 +140,20 @@ impl Database {
         instance: &str,
         before: i64,
         count: i64,
-    ) -> Result<Option<AuditRow>, StorageError> {
-        let last = query(AssertSqlSafe(format!(
+    ) -> Result<Option<AuditRow>> {
+        let last = query(
             "WITH beginning AS (SELECT seq, time FROM audit WHERE instance = $1 ORDER BY seq LIMIT $2) \
-             SELECT {COLUMNS} FROM audit WHERE instance = $3 AND seq = ( \
+             SELECT * FROM audit WHERE instance = $3 AND seq = ( \
              SELECT MAX(seq) FROM beginning WHERE seq < COALESCE( \
-             (SELECT MIN(seq) FROM beginning WHERE time >= $4), 9223372036854775807))"
-        )));
+             (SELECT MIN(seq) FROM beginning WHERE time >= $4), 9223372036854775807))",
+        );
         let last = last.bind(instance).bind(count).bind(instance).bind(before);
-        self.fetch_optional(last, row).await
+        Ok(self.fetch_all(last, row).await?.pop())
     }
 
     /// Returns the next instance by name after this one whose last row is older than `silent_since` and whose first row is
     /// older than `before`.
-    pub async fn ended_audit(
-        &self,
-        after: &str,
-        silent_since: i64,
-        before: i64,
-    ) -> Result<Option<String>, StorageError> {
+    pub async fn ended_audit(&self, after: &str, silent_since: i64, before: i64) -> Result<Option<String>> {
         // From one instance to the next by the index, since there are far more rows than instances.
         let next = query(
             "WITH RECURSIVE instances (instance) AS ( \
@@ -189,11 +165,11 @@ impl Database {
              WHERE audit.instance = instances.instance ORDER BY seq LIMIT 1) < $3 LIMIT 1",
         );
         let next = next.bind(after).bind(silent_since).bind(before);
-        self.fetch_optional(next, |row| row.try_get(0)).await
+        Ok(self.fetch_all(next, |row| row.try_get(0)).await?.pop())
     }
 
     /// Returns where the chain of each instance begins, of those that retention has shortened.
-    pub async fn audit_checkpoints(&self) -> Result<Vec<AuditCheckpoint>, StorageError> {
+    pub async fn audit_checkpoints(&self) -> Result<Vec<AuditCheckpoint>> {
         let checkpoints = query("SELECT instance, seq, hash, seal FROM audit_anchors ORDER BY instance");
         self.fetch_all(checkpoints, |row| {
             Ok(AuditCheckpoint {

@@ -17,7 +17,7 @@ use crate::error::is_rejection;
 use crate::health::Counts;
 use crate::migrations::LOCK_PAUSE;
 use crate::sqlite_files::{self, SqliteFiles};
-use crate::{Health, Kind, Operation, Place, Settings, StorageError, migrations};
+use crate::{Health, Kind, Operation, Place, Result, Settings, StorageError, migrations};
 
 /// Connections to an SQLite file: readers wait neither for each other nor for the writer.
 const SQLITE_CONNECTIONS: u32 = 4;
@@ -25,16 +25,13 @@ const SQLITE_CONNECTIONS: u32 = 4;
 /// How long an unused connection to a server is kept: less than the idle timeout of common firewalls.
 const IDLE: Duration = Duration::from_secs(300);
 
-/// An open database. Clones share its connections.
-///
-/// Its methods fail with a [`StorageError`] that says who must act; they do not retry.
+/// An open database. Clones share its connections. Its methods do not retry.
 ///
 /// Every call ends within [`Settings::timeout`], whatever the network does. A connection whose call failed or was cancelled
 /// is closed. A PostgreSQL server has the same timeout (`statement_timeout`), so that it stops work that has no client.
 ///
-/// SQLite is used with a write-ahead log and `synchronous=NORMAL`: a commit survives the end of the process, however it
-/// ends. A power loss or a crash of the operating system may lose the commits of the last moments, never older ones, and
-/// never damages the file.
+/// SQLite is used with a write-ahead log and `synchronous=NORMAL`: a commit survives the end of the process. A power loss may
+/// lose the commits of the last moments, never older ones, and never damages the file.
 #[derive(Clone)]
 pub struct Database {
     inner: Arc<Inner>,
@@ -61,19 +58,15 @@ impl fmt::Debug for Database {
 
 impl Database {
     /// Opens the database and brings its tables up to date. Several processes may do so at the same time: one migrates, the
-    /// others wait for it.
-    ///
-    /// # Errors
-    /// [`StorageError`]; there is no retry, see [`StorageError::is_transient`].
-    pub async fn open(settings: &Settings) -> Result<Self, StorageError> {
+    /// others wait for it. There is no retry, see [`StorageError::is_transient`].
+    pub async fn open(settings: &Settings) -> Result<Self> {
         install_default_drivers();
         let place = &settings.place;
         if let Place::File(path) = place {
             sqlite_files::create(path)?;
         }
-        let options = AnyConnectOptions::from_url(&place.url()?).map_err(|_| StorageError::Url {
-            reason: "the database driver cannot read it".to_owned(),
-        })?;
+        let options = AnyConnectOptions::from_url(&place.url()?)
+            .map_err(|_| StorageError::url("the database driver cannot read it"))?;
         let database = Self {
             inner: Arc::new(Inner {
                 pool: RwLock::new(pool_options(settings).connect_lazy_with(options.clone())),
@@ -88,10 +81,7 @@ impl Database {
         if let Place::File(path) = place {
             let lock = migrations::lock(path).await?;
             database.migrate().await?;
-            let files = SqliteFiles::of(path).map_err(|source| StorageError::File {
-                path: path.clone(),
-                source,
-            })?;
+            let files = SqliteFiles::of(path).map_err(StorageError::file(path))?;
             // The cell is new and empty.
             let _ = database.inner.files.set(files);
             drop(lock);
@@ -127,52 +117,35 @@ impl Database {
 
     /// Begins a call that only reads, each statement for itself.
     #[doc(hidden)]
-    pub async fn read(&self) -> Result<Session, StorageError> {
+    pub async fn read(&self) -> Result<Session> {
         self.session(Operation::Statement).await
     }
 
     /// Begins a transaction. On SQLite it waits here for the write lock, so that what it reads stays true. On PostgreSQL the
     /// isolation is `READ COMMITTED`: an `UPDATE` must first lock whatever has to stay true.
     #[doc(hidden)]
-    pub async fn begin(&self) -> Result<Session, StorageError> {
+    pub async fn begin(&self) -> Result<Session> {
         let mut session = self.session(Operation::Transaction).await?;
-        session
-            .command(match self.kind() {
-                Kind::Sqlite => "BEGIN IMMEDIATE",
-                Kind::Postgres => "BEGIN",
-            })
-            .await?;
+        let begin = match self.kind() {
+            Kind::Sqlite => "BEGIN IMMEDIATE",
+            Kind::Postgres => "BEGIN",
+        };
+        session.command(begin).await?;
         Ok(session)
     }
 
     /// Runs one query that reads, and maps its rows.
-    pub(crate) async fn fetch_all<T>(
-        &self,
-        query: AnyQuery<'_>,
-        map: Map<T>,
-    ) -> Result<Vec<T>, StorageError> {
+    pub(crate) async fn fetch_all<T>(&self, query: AnyQuery<'_>, map: Map<T>) -> Result<Vec<T>> {
         let mut session = self.read().await?;
         let rows = session.fetch_all(query, map).await?;
         session.finish().await?;
         Ok(rows)
     }
 
-    /// Runs one query that reads, and maps its first row.
-    pub(crate) async fn fetch_optional<T>(
-        &self,
-        query: AnyQuery<'_>,
-        map: Map<T>,
-    ) -> Result<Option<T>, StorageError> {
-        Ok(self.fetch_all(query, map).await?.into_iter().next())
-    }
-
     /// Waits until removed files are restored, no longer than a call may take.
     pub async fn wait_until_restored(&self) {
         let restored = async {
-            while self
-                .check_in_place()
-                .is_err_and(|error| sqlite_files::is_removed(&error))
-            {
+            while matches!(self.check_in_place(), Err(error) if sqlite_files::is_removed(&error)) {
                 sleep(LOCK_PAUSE).await;
             }
         };
@@ -196,12 +169,9 @@ impl Database {
     }
 
     /// Checks that the file of an SQLite database, and those beside it, are the open ones. If one was removed, a task of its
-    /// own restores the whole database at its path; if one was replaced, nothing is done. Until then every call fails. To be
-    /// called within a tokio runtime.
-    ///
-    /// # Errors
-    /// [`StorageError::Taken`].
-    pub fn check_in_place(&self) -> Result<(), StorageError> {
+    /// own restores the whole database at its path; if one was replaced, nothing is done. Until then every call fails with
+    /// [`StorageError::Taken`]. To be called within a tokio runtime.
+    pub fn check_in_place(&self) -> Result<()> {
         let Some(files) = self.inner.files.get() else {
             return Ok(());
         };
@@ -223,11 +193,10 @@ impl Database {
             return Err(io::Error::other("the database is being closed"));
         };
         let restored = self.restore_from(files, &mut keeper).await;
-        if restored.is_ok() {
-            drop(keeper.close().await);
-        } else {
+        match &restored {
+            Ok(()) => drop(keeper.close().await),
             // It has the whole content until that is in place.
-            *self.inner.keeper.lock() = Some(keeper);
+            Err(_) => *self.inner.keeper.lock() = Some(keeper),
         }
         restored
     }
@@ -256,7 +225,7 @@ impl Database {
         self.inner.pool.read().clone()
     }
 
-    async fn session(&self, operation: Operation) -> Result<Session, StorageError> {
+    async fn session(&self, operation: Operation) -> Result<Session> {
         let deadline = Instant::now() + self.timeout();
         let connection = match self.check_in_place() {
             Ok(()) => self.acquire(deadline).await,
@@ -272,7 +241,7 @@ impl Database {
         })
     }
 
-    async fn acquire(&self, deadline: Instant) -> Result<PoolConnection<Any>, StorageError> {
+    async fn acquire(&self, deadline: Instant) -> Result<PoolConnection<Any>> {
         // The pool would retry until the deadline if a server refuses; a call without any connection fails at once.
         if self.kind() == Kind::Postgres && self.pool().size() == 0 {
             let connection = self.connect(deadline).await?;
@@ -281,28 +250,27 @@ impl Database {
         self.outcome(timeout_at(deadline, self.pool().acquire()).await)
     }
 
-    async fn connect(&self, deadline: Instant) -> Result<AnyConnection, StorageError> {
+    async fn connect(&self, deadline: Instant) -> Result<AnyConnection> {
         let connecting = AnyConnection::connect_with(&self.inner.options);
         self.outcome(timeout_at(deadline, connecting).await)
     }
 
-    fn outcome<T>(&self, outcome: Result<Result<T, sqlx::Error>, Elapsed>) -> Result<T, StorageError> {
+    fn outcome<T>(&self, outcome: Result<Result<T, sqlx::Error>, Elapsed>) -> Result<T> {
+        let (database, after) = (&self.inner.name, self.timeout());
         match outcome {
-            Ok(outcome) => outcome.map_err(|error| self.fault(error)),
+            Ok(outcome) => {
+                outcome.map_err(|error| StorageError::from_sqlx(error, self.kind(), database, after))
+            }
             Err(_) => Err(StorageError::TimedOut {
-                database: self.inner.name.clone(),
-                after: self.timeout(),
+                database: database.clone(),
+                after,
             }),
         }
     }
 
-    fn fault(&self, error: sqlx::Error) -> StorageError {
-        StorageError::from_sqlx(error, self.kind(), &self.inner.name, self.timeout())
-    }
-
     /// Brings the tables up to date. A database that is not in memory gets a connection of its own for that: it says why a
     /// server does not respond, and its lock ends with it.
-    async fn migrate(&self) -> Result<(), StorageError> {
+    async fn migrate(&self) -> Result<()> {
         let (kind, name) = (self.kind(), &self.inner.name);
         if matches!(self.inner.settings.place, Place::Memory) {
             let mut session = self.session(Operation::Transaction).await?;
@@ -315,8 +283,7 @@ impl Database {
             drop(timeout(self.timeout(), connection.close()).await);
             return migrated;
         }
-        let prepared = prepare(&mut connection, &self.inner.settings).await;
-        prepared.map_err(|error| self.fault(error))?;
+        self.outcome(Ok(prepare(&mut connection, &self.inner.settings).await))?;
         migrations::run(&mut connection, kind, name).await?;
         *self.inner.keeper.lock() = Some(connection);
         Ok(())
@@ -329,10 +296,9 @@ pub(crate) type AnyQuery<'q> = Query<'q, Any, AnyArguments>;
 /// Reads the values of a row.
 pub(crate) type Map<T> = fn(&AnyRow) -> Result<T, sqlx::Error>;
 
-/// A connection for one call, until its deadline; in a transaction if the call writes. A finished one goes back to the pool.
-/// Otherwise it is closed: the next call would wait for the response to a cancelled statement, or run in a failed
-/// transaction. SQLite itself ends a transaction for want of space (<https://www.sqlite.org/lang_transaction.html>, 3), of
-/// which sqlx's own transactions know nothing. Not a public API.
+/// A connection for one call, until its deadline; in a transaction if the call writes. One that is not finished is closed: the
+/// next call would wait for the response to a cancelled statement, or run in a failed transaction. SQLite itself ends one for
+/// want of space (<https://www.sqlite.org/lang_transaction.html>, 3), which sqlx's own do not know. Not a public API.
 #[derive(Debug)]
 pub struct Session {
     database: Database,
@@ -354,25 +320,25 @@ impl Drop for Session {
 #[allow(missing_docs, clippy::missing_errors_doc)]
 impl Session {
     /// Executes a statement, and returns the number of rows that it has changed.
-    pub async fn execute(&mut self, query: AnyQuery<'_>) -> Result<u64, StorageError> {
+    pub async fn execute(&mut self, query: AnyQuery<'_>) -> Result<u64> {
         let done = timeout_at(self.deadline, query.execute(&mut *self.connection)).await;
         Ok(self.check(done)?.rows_affected())
     }
 
-    pub async fn fetch_all<T>(&mut self, query: AnyQuery<'_>, map: Map<T>) -> Result<Vec<T>, StorageError> {
+    pub async fn fetch_all<T>(&mut self, query: AnyQuery<'_>, map: Map<T>) -> Result<Vec<T>> {
         let rows = timeout_at(self.deadline, query.fetch_all(&mut *self.connection)).await;
         let rows = self.check(rows)?;
         self.check(Ok(rows.iter().map(map).collect()))
     }
 
-    pub async fn fetch_one<T>(&mut self, query: AnyQuery<'_>, map: Map<T>) -> Result<T, StorageError> {
+    pub async fn fetch_one<T>(&mut self, query: AnyQuery<'_>, map: Map<T>) -> Result<T> {
         let row = timeout_at(self.deadline, query.fetch_one(&mut *self.connection)).await;
         let row = self.check(row)?;
         self.check(Ok(map(&row)))
     }
 
     /// Ends the call; commits its transaction.
-    pub async fn finish(mut self) -> Result<(), StorageError> {
+    pub async fn finish(mut self) -> Result<()> {
         if self.operation == Operation::Transaction {
             self.command("COMMIT").await?;
             // A commit to a file that was removed meanwhile is lost.
@@ -385,13 +351,13 @@ impl Session {
     }
 
     /// Ends a transaction that changes nothing after all.
-    pub async fn roll_back(mut self) -> Result<(), StorageError> {
+    pub async fn roll_back(mut self) -> Result<()> {
         self.command("ROLLBACK").await?;
         self.succeed();
         Ok(())
     }
 
-    async fn command(&mut self, statement: &'static str) -> Result<(), StorageError> {
+    async fn command(&mut self, statement: &'static str) -> Result<()> {
         let done = timeout_at(self.deadline, self.connection.execute(statement)).await;
         self.check(done).map(drop)
     }
@@ -401,7 +367,7 @@ impl Session {
         self.database.inner.counts.succeeded(self.operation);
     }
 
-    fn check<T>(&self, outcome: Result<Result<T, sqlx::Error>, Elapsed>) -> Result<T, StorageError> {
+    fn check<T>(&self, outcome: Result<Result<T, sqlx::Error>, Elapsed>) -> Result<T> {
         let counts = &self.database.inner.counts;
         match &outcome {
             Ok(Ok(_)) => {}

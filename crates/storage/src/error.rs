@@ -1,7 +1,7 @@
 //! The errors of this crate, by kind of database.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::error::{DatabaseError, ErrorKind};
@@ -59,8 +59,7 @@ pub enum StorageError {
     /// Environment: the content is not what was written.
     #[error("database {database} is damaged: {reason}; restore it from a backup")]
     Corrupt { database: String, reason: String },
-    /// Environment, or a bug: the database rejected a statement, for instance because the disk is full or a privilege is
-    /// missing.
+    /// Environment, or a bug: the database rejected a statement, as when the disk is full or a privilege is missing.
     #[error("database {database} failed: {source}")]
     Failed { database: String, source: Source },
     /// Environment: the operating system provided no random numbers.
@@ -90,8 +89,18 @@ pub(crate) fn is_rejection(error: &sqlx::Error) -> bool {
 }
 
 impl StorageError {
-    /// Returns whether the same call may succeed later without a change of the configuration: the database is away, slow or
-    /// busy.
+    pub(crate) fn url(reason: &str) -> Self {
+        let reason = reason.to_owned();
+        Self::Url { reason }
+    }
+
+    /// Returns a function for `map_err` on errors of the file system.
+    pub(crate) fn file(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        |source| Self::File { path, source }
+    }
+
+    /// Returns whether the same call may succeed later: the database is away, slow or busy.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::TimedOut { .. })
@@ -100,55 +109,40 @@ impl StorageError {
     /// Classifies an error of sqlx by who must act.
     pub(crate) fn from_sqlx(error: sqlx::Error, kind: Kind, database: &str, after: Duration) -> Self {
         use sqlx::Error as E;
+        use {Kind::Postgres, Kind::Sqlite};
         let database = database.to_owned();
-        let timed_out = |database| Self::TimedOut { database, after };
-        let corrupt = |database, error: sqlx::Error| Self::Corrupt {
-            database,
-            reason: error.to_string(),
-        };
-        let unreachable = |database, error: sqlx::Error| Self::Unreachable {
-            database,
-            source: error.into(),
-        };
-        match &error {
-            E::PoolTimedOut => return timed_out(database),
-            // The message may show a part of the URL.
-            E::Configuration(_) => {
-                return Self::Url {
-                    reason: "the database driver rejects it".to_owned(),
-                };
-            }
-            E::Io(_) | E::Tls(_) | E::Protocol(_) | E::PoolClosed | E::WorkerCrashed => {
-                return unreachable(database, error);
-            }
-            E::ColumnDecode { .. } | E::Decode(_) | E::ColumnNotFound(_) | E::TypeNotFound { .. } => {
-                return corrupt(database, error);
-            }
-            _ => {}
-        }
         let code = error.as_database_error().and_then(DatabaseError::code);
         let code = code.as_deref().unwrap_or_default().to_owned();
-        match (kind, &*code) {
+        let [class, subclass] = [2, 3].map(|length| code.get(..length).unwrap_or_default());
+        match (&error, kind, &*code, class, subclass) {
+            // The message may show a part of the URL.
+            (E::Configuration(_), ..) => Self::url("the database driver rejects it"),
             // query_canceled (statement_timeout), lock_not_available: https://www.postgresql.org/docs/15/errcodes-appendix.html
-            (Kind::Postgres, "57014" | "55P03" | "25P03") => timed_out(database),
+            // SQLITE_BUSY and its extended forms: https://www.sqlite.org/rescode.html
+            (E::PoolTimedOut, ..)
+            | (_, Postgres, "57014" | "55P03" | "25P03", ..)
+            | (_, Sqlite, "5" | "261" | "517" | "773", ..) => Self::TimedOut { database, after },
             // Wrong user, password or database.
-            (Kind::Postgres, "28000" | "28P01" | "3D000") => Self::Refused {
+            (_, Postgres, "28000" | "28P01" | "3D000", ..) => Self::Refused {
                 database,
                 source: error.into(),
             },
-            // Going down, starting, no connection left, or a broken connection.
-            (Kind::Postgres, code)
-                if code.starts_with("57P") || code.starts_with("08") || code == "53300" =>
-            {
-                unreachable(database, error)
-            }
-            (Kind::Postgres, code) if code.starts_with("XX") => corrupt(database, error),
-            // SQLITE_BUSY and its extended forms: https://www.sqlite.org/rescode.html
-            (Kind::Sqlite, "5" | "261" | "517" | "773") => timed_out(database),
             // SQLITE_CORRUPT with its extended forms, SQLITE_NOTADB.
-            (Kind::Sqlite, "11" | "267" | "523" | "779" | "26") => corrupt(database, error),
-            // SQLITE_CANTOPEN and its extended forms.
-            (Kind::Sqlite, "14" | "270" | "526" | "782" | "1038" | "1550") => unreachable(database, error),
+            (E::ColumnDecode { .. } | E::Decode(_) | E::ColumnNotFound(_) | E::TypeNotFound { .. }, ..)
+            | (_, Postgres, _, "XX", _)
+            | (_, Sqlite, "11" | "267" | "523" | "779" | "26", ..) => Self::Corrupt {
+                database,
+                reason: error.to_string(),
+            },
+            // Going down, starting, no connection left, or a broken connection; SQLITE_CANTOPEN and its extended forms.
+            (E::Io(_) | E::Tls(_) | E::Protocol(_) | E::PoolClosed | E::WorkerCrashed, ..)
+            | (_, Postgres, "53300", ..)
+            | (_, Postgres, _, "08", _)
+            | (_, Postgres, _, _, "57P")
+            | (_, Sqlite, "14" | "270" | "526" | "782" | "1038" | "1550", ..) => Self::Unreachable {
+                database,
+                source: error.into(),
+            },
             _ => Self::Failed {
                 database,
                 source: error.into(),

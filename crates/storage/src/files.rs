@@ -16,9 +16,6 @@ type Identity = std::sync::Arc<same_file::Handle>;
 impl FileId {
     /// Returns the identity of the file at `path`, `None` if there is none. On Unix the file is not opened: closing it
     /// would release SQLite's locks on it in this process (<https://www.sqlite.org/howtocorrupt.html>, 2.2).
-    ///
-    /// # Errors
-    /// The path cannot be looked up.
     pub fn of_path(path: &Path) -> io::Result<Option<Self>> {
         #[cfg(unix)]
         let found = fs::metadata(path).map(|metadata| identity(&metadata));
@@ -34,9 +31,6 @@ impl FileId {
     }
 
     /// Returns the identity of an open file.
-    ///
-    /// # Errors
-    /// Those of the file.
     pub fn of_file(file: &File) -> io::Result<Self> {
         #[cfg(unix)]
         let identity = identity(&file.metadata()?);
@@ -52,20 +46,17 @@ fn identity(metadata: &fs::Metadata) -> Identity {
     (metadata.dev(), metadata.ino())
 }
 
-#[cfg(unix)]
 fn is_unlinked(file: &File) -> io::Result<bool> {
-    Ok(std::os::unix::fs::MetadataExt::nlink(&file.metadata()?) == 0)
+    let metadata = file.metadata()?;
+    #[cfg(unix)]
+    let links = std::os::unix::fs::MetadataExt::nlink(&metadata);
+    #[cfg(not(unix))]
+    let links = u64::from(metadata.is_file());
+    Ok(links == 0)
 }
 
-#[cfg(not(unix))]
-fn is_unlinked(_: &File) -> io::Result<bool> {
-    Ok(false)
-}
-
-/// Checks that `path` still leads to this open file, and that the file still has at least `length` bytes.
-///
-/// # Errors
-/// The message says which file was removed, moved, replaced or truncated.
+/// Checks that `path` still leads to this open file, and that the file still has at least `length` bytes. The error's message
+/// says which file was removed, moved, replaced or truncated.
 pub fn check_in_place(file: &File, path: &Path, length: u64) -> io::Result<()> {
     let what = match FileId::of_path(path)? {
         None => "removed or moved",
@@ -73,16 +64,11 @@ pub fn check_in_place(file: &File, path: &Path, length: u64) -> io::Result<()> {
         Some(_) if file.metadata()?.len() < length => "truncated",
         Some(_) => return Ok(()),
     };
-    Err(io::Error::other(format!(
-        "{} was {what} while in use",
-        path.display()
-    )))
+    let path = path.display();
+    Err(io::Error::other(format!("{path} was {what} while in use")))
 }
 
 /// Creates a folder that only its owner may read, and those above it, unless they exist.
-///
-/// # Errors
-/// The folder cannot be created.
 pub fn create_folder(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -101,19 +87,13 @@ pub fn private() -> OpenOptions {
 }
 
 /// Opens a lock file, and creates it if it does not exist.
-///
-/// # Errors
-/// Those of the file.
 pub fn open_lock(path: &Path) -> io::Result<File> {
     private().create(true).truncate(false).write(true).open(path)
 }
 
-/// Replaces a whole file atomically. `synced`: the new content survives a power loss too. The new content is first written
-/// to a file with the extension `new`: unlike the random name of a temporary file, it leaves nothing behind for ever when
-/// the process is killed again and again.
-///
-/// # Errors
-/// Those of the file; the old content stays.
+/// Replaces a whole file atomically; after an error the old content stays. `synced`: the new content survives a power loss
+/// too. It is first written to a file with the extension `new`: random names would pile up when the process is killed again
+/// and again.
 pub fn replace(path: &Path, bytes: &[u8], synced: bool) -> io::Result<()> {
     let new = path.with_extension("new");
     let mut file = private().create(true).truncate(true).write(true).open(&new)?;
@@ -125,9 +105,6 @@ pub fn replace(path: &Path, bytes: &[u8], synced: bool) -> io::Result<()> {
 }
 
 /// Removes a file unless it does not exist.
-///
-/// # Errors
-/// The file cannot be removed.
 pub fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -136,9 +113,6 @@ pub fn remove(path: &Path) -> io::Result<()> {
 }
 
 /// Makes the names in the folder of `path` survive a power loss. Does nothing on systems that cannot.
-///
-/// # Errors
-/// Those of the folder.
 pub fn sync_folder_of(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(folder) if cfg!(unix) && !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),

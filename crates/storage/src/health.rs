@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A kind of call to the database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A kind of call to the database. Its text is its name in metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Operation {
     /// Opening a connection.
     Connect,
@@ -13,28 +14,11 @@ pub enum Operation {
     Transaction,
 }
 
-impl Operation {
-    /// All operations.
-    pub const ALL: [Self; 3] = [Self::Connect, Self::Statement, Self::Transaction];
-
-    /// Returns the operation's name in metrics.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Connect => "connect",
-            Self::Statement => "statement",
-            Self::Transaction => "transaction",
-        }
-    }
-}
-
 /// The state of a database since it was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Health {
     /// Whether the database can be reached and works. `false` from the third statement in a row that fails, until one
-    /// succeeds, and likewise for transactions: while the disk is full, everything can be read and nothing written. A
-    /// single failed call is no outage.
+    /// succeeds, and likewise for transactions: while the disk is full, everything can be read and nothing written.
     pub is_up: bool,
     /// The number of failed calls by operation.
     pub errors: [(Operation, u64); 3],
@@ -68,10 +52,10 @@ impl Counts {
 
     pub(crate) fn health(&self) -> Health {
         let is_down = |count: &AtomicU64| count.load(Ordering::Relaxed) >= OUTAGE;
-        let errors = |operation| self.errors[operation as usize].load(Ordering::Relaxed);
+        let errors = |operation| (operation, self.errors[operation as usize].load(Ordering::Relaxed));
         Health {
             is_up: !self.failed_in_a_row.iter().any(is_down),
-            errors: Operation::ALL.map(|operation| (operation, errors(operation))),
+            errors: [Operation::Connect, Operation::Statement, Operation::Transaction].map(errors),
         }
     }
 }

@@ -1,13 +1,8 @@
 //! The database of Likeness: apps with their keys, usage, and audit records. SQLite needs no server; PostgreSQL lets several
 //! replicas share it.
 //!
-//! [`Database`] is the handle. It is cheap to clone, and every call on it has a deadline. Numbered migrations create and
-//! change the tables when it is opened. The crate knows no HTTP and no image.
-//!
-//! # One SQL text for both
-//!
-//! Statements are written once, with `$1` for the first parameter, and with the types that both databases and sqlx's `Any`
-//! driver agree on:
+//! [`Database`] is the handle. Statements are written once, with `$1` for the first parameter, and with the types that both
+//! databases and sqlx's `Any` driver agree on:
 //!
 //! - `TEXT`, also for digests, as hexadecimal digits; `BIGINT`; `DOUBLE PRECISION`. No `BOOLEAN`: 0 and 1 as `BIGINT`.
 //! - A time is a `BIGINT`: microseconds since 1970-01-01 UTC ([`now`]).
@@ -32,6 +27,9 @@ pub use database::Session;
 pub use error::{Kind, StorageError};
 pub use health::{Health, Operation};
 pub use settings::{Place, Settings};
+
+/// The result of a call to the database, unless it names another error.
+type Result<T, E = StorageError> = std::result::Result<T, E>;
 
 /// Returns the current time in microseconds since 1970-01-01 UTC.
 #[must_use]

@@ -10,7 +10,7 @@ use sqlx::{AnyConnection, SqlSafeStr};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::files::{open_lock, with_suffix};
-use crate::{Kind, StorageError};
+use crate::{Kind, Result, StorageError};
 
 /// Every migration: its number, what it adds, its SQL. The numbers ascend. A released migration never changes, since each
 /// database knows the checksums of its own.
@@ -18,17 +18,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "apps", include_str!("../migrations/0001_apps.sql")),
     (2, "usage", include_str!("../migrations/0002_usage.sql")),
     (3, "audit", include_str!("../migrations/0003_audit.sql")),
-    (
-        4,
-        "audit seals",
-        include_str!("../migrations/0004_audit_seals.sql"),
-    ),
-    (
-        5,
-        "usage writers",
-        include_str!("../migrations/0005_usage_writers.sql"),
-    ),
+    (4, "audit seals", AUDIT_SEALS),
+    (5, "usage writers", USAGE_WRITERS),
 ];
+const AUDIT_SEALS: &str = include_str!("../migrations/0004_audit_seals.sql");
+const USAGE_WRITERS: &str = include_str!("../migrations/0005_usage_writers.sql");
 
 /// The longest time that migrations may take, including the wait for another replica that migrates.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -37,11 +31,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 pub(crate) const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Brings the tables up to date.
-pub(crate) async fn run(
-    connection: &mut AnyConnection,
-    kind: Kind,
-    database: &str,
-) -> Result<(), StorageError> {
+pub(crate) async fn run(connection: &mut AnyConnection, kind: Kind, database: &str) -> Result<()> {
     let migrations = MIGRATIONS.iter().map(|&(number, name, sql)| {
         let name = Cow::Borrowed(name);
         Migration::new(number, name, MigrationType::Simple, sql.into_sql_str(), false)
@@ -71,7 +61,7 @@ pub(crate) async fn run(
 
 /// Waits for the lock to migrate an SQLite file, which is released when the returned file is closed. sqlx locks servers
 /// only.
-pub(crate) async fn lock(path: &Path) -> Result<File, StorageError> {
+pub(crate) async fn lock(path: &Path) -> Result<File> {
     let path = with_suffix(path, "-migration");
     let deadline = Instant::now() + TIMEOUT;
     let lock = async {
@@ -84,10 +74,7 @@ pub(crate) async fn lock(path: &Path) -> Result<File, StorageError> {
             }
         }
     };
-    lock.await.map_err(|source: std::io::Error| StorageError::File {
-        path: path.clone(),
-        source,
-    })
+    lock.await.map_err(StorageError::file(&path))
 }
 
 #[cfg(test)]

@@ -5,53 +5,14 @@ use std::net::IpAddr;
 
 use url::Url;
 
-/// The schemes of a server's URL.
-const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
-
-/// The parameters that sqlx knows. It logs any other with its value.
-const PARAMETERS: [&str; 18] = [
-    "sslmode",
-    "ssl-mode",
-    "sslrootcert",
-    "ssl-root-cert",
-    "ssl-ca",
-    "sslcert",
-    "ssl-cert",
-    "sslkey",
-    "ssl-key",
-    "statement-cache-capacity",
-    "host",
-    "hostaddr",
-    "port",
-    "dbname",
-    "user",
-    "password",
-    "application_name",
-    "options",
-];
-
-/// The values of `sslmode`.
-const SSL_MODES: [&str; 6] = [
-    "disable",
-    "allow",
-    "prefer",
-    "require",
-    "verify-ca",
-    "verify-full",
-];
-
 /// Parses the URL of a server. An error says what is wrong without showing any part of the URL.
 pub(crate) fn parse_server(text: &str) -> Result<Url, &'static str> {
     const SHAPE: &str = "it should read `postgres://user:password@host:5432/database`; in a password write `:`, `/`, `@`, `#`, `?` \
                          and `%` as %3A, %2F, %40, %23, %3F and %25";
-    let rest = SCHEMES
-        .iter()
-        .find_map(|scheme| text.strip_prefix(scheme))
-        .ok_or("it should begin with `postgres://`, with both slashes")?;
-    if text
-        .chars()
-        .any(|letter| letter.is_control() || letter.is_whitespace())
-    {
+    let rest = text.strip_prefix("postgres://");
+    let rest = rest.or_else(|| text.strip_prefix("postgresql://"));
+    let rest = rest.ok_or("it should begin with `postgres://`, with both slashes")?;
+    if text.contains(|letter: char| letter.is_control() || letter.is_whitespace()) {
         return Err(
             "it contains spaces, line ends or control characters; in a password write them as %20 and so on",
         );
@@ -59,22 +20,14 @@ pub(crate) fn parse_server(text: &str) -> Result<Url, &'static str> {
     if !is_percent_encoded(rest) || rest.contains(['#', '\\']) {
         return Err(SHAPE);
     }
-    let (place, query) = match rest.split_once('?') {
-        Some((place, query)) => (place, Some(query)),
-        None => (rest, None),
-    };
+    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, path) = place.split_once('/').unwrap_or((place, ""));
     let (user, host) = match authority.split_once('@') {
         Some((user, host)) => (Some(user), host),
         None => (None, authority),
     };
     // An `@` elsewhere, or another `/`, may be part of a password.
-    if [Some(host), Some(path), query]
-        .into_iter()
-        .flatten()
-        .any(|part| part.contains('@'))
-        || path.contains(['/', ':'])
-    {
+    if [host, path, query].iter().any(|part| part.contains('@')) || path.contains(['/', ':']) {
         return Err(SHAPE);
     }
     if user.is_some_and(|user| user.is_empty() || user.starts_with(':')) {
@@ -100,28 +53,38 @@ pub(crate) fn parse_server(text: &str) -> Result<Url, &'static str> {
     }
 }
 
+/// Checks a parameter: sqlx logs one that it does not know with its value.
 fn check_parameter(name: &str, value: &str) -> Result<(), &'static str> {
-    let is_known = PARAMETERS.contains(&name)
-        || name
-            .strip_prefix("options[")
-            .is_some_and(|rest| rest.ends_with(']'));
-    if !is_known {
-        return Err(
+    let is_valid = match name {
+        "sslmode" | "ssl-mode" => [
+            "disable",
+            "allow",
+            "prefer",
+            "require",
+            "verify-ca",
+            "verify-full",
+        ]
+        .contains(&value),
+        "port" => value.parse::<u16>().is_ok(),
+        "hostaddr" => value.parse::<IpAddr>().is_ok(),
+        "statement-cache-capacity" => value.parse::<usize>().is_ok(),
+        "sslrootcert" | "ssl-root-cert" | "ssl-ca" | "sslcert" | "ssl-cert" | "sslkey" | "ssl-key"
+        | "host" | "dbname" | "user" | "password" | "application_name" | "options" => true,
+        _ => name.starts_with("options[") && name.ends_with(']'),
+    };
+    let fault = match name {
+        "sslmode" | "ssl-mode" => {
+            "its sslmode must be disable, allow, prefer, require, verify-ca or verify-full"
+        }
+        "port" => "its parameter port must be a port",
+        "hostaddr" => "its parameter hostaddr must be an IP address",
+        "statement-cache-capacity" => "its parameter statement-cache-capacity must be a whole number",
+        _ => {
             "it has an unsupported parameter; supported are sslmode, sslrootcert, sslcert, sslkey, \
-             statement-cache-capacity, host, hostaddr, port, dbname, user, password, application_name and options",
-        );
-    }
-    match name {
-        "sslmode" | "ssl-mode" if !SSL_MODES.contains(&value) => {
-            Err("its sslmode must be disable, allow, prefer, require, verify-ca or verify-full")
+             statement-cache-capacity, host, hostaddr, port, dbname, user, password, application_name and options"
         }
-        "port" if value.parse::<u16>().is_err() => Err("its parameter port must be a port"),
-        "hostaddr" if value.parse::<IpAddr>().is_err() => Err("its parameter hostaddr must be an IP address"),
-        "statement-cache-capacity" if value.parse::<usize>().is_err() => {
-            Err("its parameter statement-cache-capacity must be a whole number")
-        }
-        _ => Ok(()),
-    }
+    };
+    is_valid.then_some(()).ok_or(fault)
 }
 
 /// Returns whether every `%` begins an encoded character.

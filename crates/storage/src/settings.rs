@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::server_url::parse_server;
-use crate::{Kind, StorageError};
+use crate::{Kind, Result, StorageError};
 
 /// Where a database is.
 #[derive(Debug, Clone)]
@@ -22,12 +22,6 @@ pub enum Place {
     Server(SecretString),
 }
 
-fn invalid(reason: &str) -> StorageError {
-    StorageError::Url {
-        reason: reason.to_owned(),
-    }
-}
-
 /// The bytes of a path that need no encoding in a URL.
 const PATH: AsciiSet = NON_ALPHANUMERIC
     .remove(b'/')
@@ -38,31 +32,24 @@ const PATH: AsciiSet = NON_ALPHANUMERIC
 impl Place {
     /// Parses a URL: `postgres://user:password@host:port/database` (or `postgresql:`), with the parameters of libpq such
     /// as `sslmode=verify-full`; `sqlite:path/of/a/file`; `sqlite::memory:`. The parser is strict: a URL in which the end of
-    /// the password is ambiguous is rejected.
-    ///
-    /// # Errors
-    /// [`StorageError::Url`], which shows no part of the URL.
-    pub fn from_url(url: &SecretString) -> Result<Self, StorageError> {
+    /// the password is ambiguous is rejected. [`StorageError::Url`] shows no part of the URL.
+    pub fn from_url(url: &SecretString) -> Result<Self> {
         let text = url.expose_secret().trim();
-        match text.split_once(':') {
-            None => Err(invalid(
-                "it has no scheme; it should begin with `postgres://` or `sqlite:`",
-            )),
+        let place = match text.split_once(':') {
+            None => Err("it has no scheme; it should begin with `postgres://` or `sqlite:`"),
             Some(("sqlite", rest)) => match rest.trim_start_matches("//") {
                 ":memory:" => Ok(Self::Memory),
-                "" => Err(invalid("it names no file: `sqlite:path/of/a/file`")),
+                "" => Err("it names no file: `sqlite:path/of/a/file`"),
                 // Messages show the path: the URL of something else must not become one.
-                path if path.contains("://") || path.contains('?') => Err(invalid(
-                    "it should read `sqlite:path/of/a/file`, without parameters",
-                )),
+                path if path.contains("://") || path.contains('?') => {
+                    Err("it should read `sqlite:path/of/a/file`, without parameters")
+                }
                 path => Ok(Self::File(path.into())),
             },
-            Some(("postgres" | "postgresql", _)) => {
-                parse_server(text).map_err(invalid)?;
-                Ok(Self::Server(text.into()))
-            }
-            Some(_) => Err(invalid("it should begin with `postgres://` or `sqlite:`")),
-        }
+            Some(("postgres" | "postgresql", _)) => parse_server(text).map(|_| Self::Server(text.into())),
+            Some(_) => Err("it should begin with `postgres://` or `sqlite:`"),
+        };
+        place.map_err(StorageError::url)
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -73,8 +60,8 @@ impl Place {
     }
 
     /// Returns the URL for sqlx. It may hold a password.
-    pub(crate) fn url(&self) -> Result<Url, StorageError> {
-        let sqlite = |url: &str| Url::parse(url).map_err(|error| invalid(&error.to_string()));
+    pub(crate) fn url(&self) -> Result<Url> {
+        let sqlite = |url: &str| Url::parse(url).map_err(|error| StorageError::url(&error.to_string()));
         match self {
             Self::Memory => sqlite("sqlite::memory:"),
             Self::File(path) => {
@@ -82,7 +69,7 @@ impl Place {
                 sqlite(&format!("sqlite:{path}?mode=rwc"))
             }
             Self::Server(url) => {
-                let mut url = parse_server(url.expose_secret()).map_err(invalid)?;
+                let mut url = parse_server(url.expose_secret()).map_err(StorageError::url)?;
                 if !url.query_pairs().any(|(name, _)| name == "application_name") {
                     url.query_pairs_mut().append_pair("application_name", "likeness");
                 }
@@ -111,7 +98,6 @@ impl Place {
 
 /// Which database to use, and its timeout.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct Settings {
     /// The database.
     pub place: Place,
@@ -130,18 +116,6 @@ impl Settings {
             timeout: Duration::from_secs(5),
             connections: 8,
         }
-    }
-
-    /// Sets the timeout.
-    #[must_use]
-    pub fn with_timeout(self, timeout: Duration) -> Self {
-        Self { timeout, ..self }
-    }
-
-    /// Sets the most connections to a server.
-    #[must_use]
-    pub fn with_connections(self, connections: u32) -> Self {
-        Self { connections, ..self }
     }
 }
 

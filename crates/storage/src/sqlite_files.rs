@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 use sqlx::{AnyConnection, AssertSqlSafe, Executor};
 
-use crate::StorageError;
 use crate::files::{self, FileId, with_suffix};
+use crate::{Result, StorageError};
 
 /// What SQLite appends to the name of the database for the files beside it.
 const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
@@ -17,7 +17,7 @@ const REMOVED: &str = "removed or moved";
 const REPLACED: &str = "replaced";
 
 /// The files of an open database, as they were when it was opened.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct SqliteFiles {
     path: PathBuf,
     open: Mutex<Vec<(PathBuf, FileId)>>,
@@ -41,18 +41,14 @@ fn removed(path: PathBuf) -> StorageError {
 }
 
 /// Creates the file of a database and its folder, unless they exist. SQLite gives the files beside it the same mode.
-pub(crate) fn create(path: &Path) -> Result<(), StorageError> {
-    let fault = |path: &Path| {
-        let path = path.to_owned();
-        move |source: io::Error| StorageError::File { path, source }
-    };
+pub(crate) fn create(path: &Path) -> Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        files::create_folder(folder).map_err(fault(folder))?;
+        files::create_folder(folder).map_err(StorageError::file(folder))?;
     }
     // An existing file is not even opened: closing it would release SQLite's locks on it in this process
     // (https://www.sqlite.org/howtocorrupt.html, 2.2).
     match files::private().write(true).create_new(true).open(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(fault(path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(StorageError::file(path)(error)),
         _ => Ok(()),
     }
 }
@@ -62,10 +58,7 @@ impl SqliteFiles {
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
         let files = Self {
             path: path.to_owned(),
-            open: Mutex::default(),
-            is_restoring: AtomicBool::new(false),
-            is_logged: AtomicBool::new(false),
-            is_failure_logged: AtomicBool::new(false),
+            ..Self::default()
         };
         files.remember()?;
         Ok(files)
@@ -85,28 +78,25 @@ impl SqliteFiles {
     }
 
     /// Checks that all files are in place, and logs when that changes.
-    pub(crate) fn check(&self) -> Result<(), StorageError> {
+    pub(crate) fn check(&self) -> Result<()> {
         if self.is_restoring.load(Ordering::Acquire) {
             // The copy in place of the database is another file until it is opened.
             return Err(removed(self.path.clone()));
         }
         let found = self.compare();
         match &found {
-            Ok(()) => {
-                if self.is_logged.load(Ordering::Relaxed) && self.is_logged.swap(false, Ordering::Relaxed) {
-                    tracing::info!(path = %self.path.display(), "database file is back in place");
-                }
+            Ok(()) if self.is_logged.swap(false, Ordering::Relaxed) => {
+                tracing::info!(path = %self.path.display(), "database file is back in place");
             }
-            Err(error) => {
-                if !self.is_logged.swap(true, Ordering::Relaxed) {
-                    tracing::error!(%error, "database file was taken away while in use");
-                }
+            Err(error) if !self.is_logged.swap(true, Ordering::Relaxed) => {
+                tracing::error!(%error, "database file was taken away while in use");
             }
+            _ => {}
         }
         found
     }
 
-    fn compare(&self) -> Result<(), StorageError> {
+    fn compare(&self) -> Result<()> {
         let mut missing = None;
         for (path, id) in &*self.open.lock() {
             let path = path.clone();
@@ -139,11 +129,10 @@ impl SqliteFiles {
                 self.is_failure_logged.store(false, Ordering::Relaxed);
                 tracing::warn!(path = %self.path.display(), "restored the database at its path");
             }
-            Err(error) => {
-                if !self.is_failure_logged.swap(true, Ordering::Relaxed) {
-                    tracing::error!(%error, "cannot restore the database; retrying");
-                }
+            Err(error) if !self.is_failure_logged.swap(true, Ordering::Relaxed) => {
+                tracing::error!(%error, "cannot restore the database; retrying");
             }
+            Err(_) => {}
         }
         self.is_restoring.store(false, Ordering::Release);
     }
@@ -154,14 +143,11 @@ impl SqliteFiles {
         files::remove(&copy)?;
         // So that only its owner may read it; SQLite accepts an empty file.
         create(&copy).map_err(io::Error::other)?;
-        let name = copy
-            .to_str()
-            .ok_or_else(|| io::Error::other("its path is not UTF-8"))?
-            .replace('\'', "''");
-        connection
-            .execute(AssertSqlSafe(format!("VACUUM INTO '{name}'")))
-            .await
-            .map_err(io::Error::other)?;
+        let name = copy.to_str();
+        let name = name.ok_or_else(|| io::Error::other("its path is not UTF-8"))?;
+        let vacuum = format!("VACUUM INTO '{}'", name.replace('\'', "''"));
+        let vacuumed = connection.execute(AssertSqlSafe(vacuum)).await;
+        vacuumed.map_err(io::Error::other)?;
         std::fs::File::open(&copy)?.sync_all()
     }
 

@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 use sqlx::{Row, query};
 
-use crate::{Database, Session, StorageError, now};
+use crate::{Database, Result, Session, now};
 
 /// Seconds of a day, in UTC.
 pub const SECONDS_OF_A_DAY: i64 = 86_400;
 
 /// A day and its month, by which quotas are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Period {
     /// Days since 1970-01-01, UTC.
     pub day: i64,
@@ -102,7 +102,7 @@ pub struct Grant {
 }
 
 /// Usage of an app in a period, to be added.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// The app.
     pub app: String,
@@ -126,10 +126,7 @@ impl Usage {
         Self {
             app: app.to_owned(),
             period,
-            units: 0,
-            biometric: 0,
-            liveness: 0,
-            refused: 0,
+            ..Self::default()
         }
     }
 
@@ -150,7 +147,6 @@ impl Usage {
 
 /// The usage of an app on a day.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct UsageDay {
     /// The app.
     pub app: String,
@@ -172,13 +168,13 @@ impl Database {
         period: Period,
         quotas: Quotas,
         units: u64,
-    ) -> Result<Grant, StorageError> {
+    ) -> Result<Grant> {
         let mut session = self.begin().await?;
-        let [day, month] = period.keys();
         // Every transaction locks day and month in this order.
+        let [day, month] = period.keys();
         let used = Used {
-            day: lock(&mut session, app, &day).await?,
-            month: lock(&mut session, app, &month).await?,
+            day: add(&mut session, app, &day, 0).await?,
+            month: add(&mut session, app, &month, 0).await?,
         };
         let units = quotas.left(used).least().map_or(units, |left| units.min(left));
         if units > 0 {
@@ -199,12 +195,7 @@ impl Database {
 
     /// Adds a batch of usage, all of it or nothing. Adds nothing if `writer` has already added this batch number or a higher
     /// one: a writer that did not receive the outcome of a batch sends it again.
-    pub async fn add_usage(
-        &self,
-        writer: &str,
-        batch: i64,
-        mut usage: Vec<Usage>,
-    ) -> Result<(), StorageError> {
+    pub async fn add_usage(&self, writer: &str, batch: i64, mut usage: Vec<Usage>) -> Result<()> {
         let mut session = self.begin().await?;
         let register = query(
             "INSERT INTO usage_writers (writer, batch, time) VALUES ($1, $2, $3) ON CONFLICT (writer) DO UPDATE \
@@ -219,7 +210,6 @@ impl Database {
         for item in usage {
             if item.units != 0 {
                 for key in item.period.keys() {
-                    lock(&mut session, &item.app, &key).await?;
                     add(&mut session, &item.app, &key, item.units).await?;
                 }
             }
@@ -239,7 +229,7 @@ impl Database {
     }
 
     /// Deletes the batch numbers of writers that have added no batch since `before`, in microseconds since 1970-01-01 UTC.
-    pub async fn forget_usage_writers(&self, before: i64) -> Result<(), StorageError> {
+    pub async fn forget_usage_writers(&self, before: i64) -> Result<()> {
         let mut session = self.begin().await?;
         let delete = query("DELETE FROM usage_writers WHERE time < $1").bind(before);
         session.execute(delete).await?;
@@ -247,7 +237,7 @@ impl Database {
     }
 
     /// Returns the units that every app has used of this day and month.
-    pub async fn used_units(&self, period: Period) -> Result<Vec<(String, Used)>, StorageError> {
+    pub async fn used_units(&self, period: Period) -> Result<Vec<(String, Used)>> {
         let [day, month] = period.keys();
         let sums = query(
             "SELECT app, CAST(SUM(CASE WHEN period = $1 THEN used ELSE 0 END) AS BIGINT) AS day_used, \
@@ -267,12 +257,7 @@ impl Database {
     }
 
     /// Returns the days from `since` to `until`, both included, of one app or of all, by app and day.
-    pub async fn usage(
-        &self,
-        app: Option<&str>,
-        since: i64,
-        until: i64,
-    ) -> Result<Vec<UsageDay>, StorageError> {
+    pub async fn usage(&self, app: Option<&str>, since: i64, until: i64) -> Result<Vec<UsageDay>> {
         let days = query(
             "SELECT app, day, biometric, liveness, refused FROM usage_days \
              WHERE day >= $1 AND day <= $2 AND (app = $3 OR $4 = 1) ORDER BY app, day",
@@ -296,23 +281,12 @@ fn count(row: &AnyRow, column: &str) -> Result<u64, sqlx::Error> {
     Ok(u64::try_from(row.try_get::<i64, _>(column)?).unwrap_or(0))
 }
 
-/// Inserts the row of an app and period if it does not exist, locks it, and returns the used units.
-async fn lock(session: &mut Session, app: &str, period: &str) -> Result<u64, StorageError> {
-    let insert = query(
-        "INSERT INTO usage_periods (app, period, used) VALUES ($1, $2, 0) ON CONFLICT (app, period) DO NOTHING",
+/// Adds to the used units of an app in a period, locks their row, and returns the sum.
+async fn add(session: &mut Session, app: &str, period: &str, units: i64) -> Result<u64> {
+    let add = query(
+        "INSERT INTO usage_periods (app, period, used) VALUES ($1, $2, $3) ON CONFLICT (app, period) DO UPDATE \
+         SET used = usage_periods.used + excluded.used RETURNING used",
     );
-    session.execute(insert.bind(app).bind(period)).await?;
-    add(session, app, period, 0).await?;
-    let used = query("SELECT used FROM usage_periods WHERE app = $1 AND period = $2");
-    session
-        .fetch_one(used.bind(app).bind(period), |row| count(row, "used"))
-        .await
-}
-
-async fn add(session: &mut Session, app: &str, period: &str, units: i64) -> Result<(), StorageError> {
-    let add = query("UPDATE usage_periods SET used = used + $1 WHERE app = $2 AND period = $3");
-    session
-        .execute(add.bind(units).bind(app).bind(period))
-        .await
-        .map(drop)
+    let add = add.bind(app).bind(period).bind(units);
+    session.fetch_one(add, |row| count(row, "used")).await
 }

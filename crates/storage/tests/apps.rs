@@ -14,6 +14,10 @@ use support::{block_on, open};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
+fn unforced(grace: Duration) -> Rotation {
+    Rotation { grace, force: false }
+}
+
 fn main() -> ExitCode {
     let mut suite = Suite::new();
     suite.with_databases("an_app_is_read_as_it_was_made", read_back);
@@ -55,7 +59,7 @@ fn full() -> AppSettings {
     settings.profiles = Some(vec!["optimal-v0".to_owned(), "permissive-v0".to_owned()]);
     settings.endpoints = Some(vec![AppEndpoint::Liveness]);
     settings.liveness_threshold_floor = 0.45;
-    let mut limits = AppLimits::none();
+    let mut limits = AppLimits::default();
     limits.requests_per_second = Some(2.5);
     limits.burst = Some(7);
     limits.concurrent_requests = Some(3);
@@ -154,7 +158,7 @@ fn rotation(test: &TestDatabase) -> Outcome {
         let before = now();
         let Rotated {
             label, before: ended, ..
-        } = database.rotate_key("one", &new, Rotation::new(HOUR)).await?;
+        } = database.rotate_key("one", &new, unforced(HOUR)).await?;
         let hour = i64::try_from(HOUR.as_micros())?;
         let expires = ended[0].expires.ok_or("no end")?;
         ensure!(ended.len() == 1 && ended[0].label == made.label, "{ended:?}");
@@ -176,8 +180,8 @@ fn third_key(test: &TestDatabase) -> Outcome {
         let database = open(test).await?;
         let keys = [key()?, key()?, key()?];
         let made = database.create_app("one", &full(), keys[0].clone()).await?;
-        database.rotate_key("one", &keys[1], Rotation::new(HOUR)).await?;
-        let refused = database.rotate_key("one", &keys[2], Rotation::new(HOUR)).await;
+        database.rotate_key("one", &keys[1], unforced(HOUR)).await?;
+        let refused = database.rotate_key("one", &keys[2], unforced(HOUR)).await;
         ensure!(
             matches!(&refused, Err(StorageError::TooManyKeys { oldest, .. }) if *oldest == made.label),
             "{refused:?}"
@@ -188,7 +192,10 @@ fn third_key(test: &TestDatabase) -> Outcome {
             "{unchanged:?}"
         );
 
-        let forced = Rotation::new(HOUR).with_force(true);
+        let forced = Rotation {
+            grace: HOUR,
+            force: true,
+        };
         database.rotate_key("one", &keys[2], forced).await?;
         let app = app(&database, "one").await?;
         let accepted = keys.each_ref().map(|key| accepts(&app, key));
@@ -202,14 +209,14 @@ fn no_grace(test: &TestDatabase) -> Outcome {
         let database = open(test).await?;
         let keys = [key()?, key()?, key()?];
         database.create_app("one", &full(), keys[0].clone()).await?;
-        database.rotate_key("one", &keys[1], Rotation::new(HOUR)).await?;
+        database.rotate_key("one", &keys[1], unforced(HOUR)).await?;
         database
-            .rotate_key("one", &keys[2], Rotation::new(Duration::ZERO))
+            .rotate_key("one", &keys[2], unforced(Duration::ZERO))
             .await?;
         let app = app(&database, "one").await?;
         let accepted = keys.each_ref().map(|key| accepts(&app, key));
         ensure!(accepted == [false, false, true], "{accepted:?} {app:?}");
-        let unknown = database.rotate_key("none", &keys[0], Rotation::new(HOUR)).await;
+        let unknown = database.rotate_key("none", &keys[0], unforced(HOUR)).await;
         ensure!(matches!(unknown, Err(StorageError::UnknownApp(_))), "{unknown:?}");
         Ok(())
     })
@@ -241,12 +248,12 @@ fn revisions(test: &TestDatabase) -> Outcome {
             .change_app("one", |settings| settings.disabled = false)
             .await?;
         ensure!(database.apps_revision().await? == 2, "change");
-        database.rotate_key("one", &key()?, Rotation::new(HOUR)).await?;
+        database.rotate_key("one", &key()?, unforced(HOUR)).await?;
         ensure!(database.apps_revision().await? == 3, "rotate");
         drop(database.create_app("one", &full(), key()?).await);
         drop(database.change_app("none", |_| {}).await);
         drop(database.delete_app("none").await);
-        drop(database.rotate_key("one", &key()?, Rotation::new(HOUR)).await);
+        drop(database.rotate_key("one", &key()?, unforced(HOUR)).await);
         ensure!(database.apps_revision().await? == 3, "what was refused");
         database.delete_app("one").await?;
         ensure!(database.apps().await?.0 == 4, "delete");

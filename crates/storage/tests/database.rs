@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use likeness_storage::{Database, Operation, Session, StorageError};
+use likeness_storage::{Database, Operation, Session, Settings, StorageError};
 use likeness_testing::{Failed, Outcome, Postgres, Suite, TestDatabase, ensure};
 use sqlx::{Row, query};
 
@@ -142,7 +142,10 @@ fn rolled_back(test: &TestDatabase) -> Outcome {
 fn locked(test: &TestDatabase) -> Outcome {
     block_on(async {
         let patient = open(test).await?;
-        let hasty = settings(test.url())?.with_timeout(Duration::from_millis(200));
+        let hasty = Settings {
+            timeout: Duration::from_millis(200),
+            ..settings(test.url())?
+        };
         let hasty = Database::open(&hasty).await?;
         let mut holder = patient.begin().await?;
         set_revision(&mut holder, 1).await?;
@@ -163,7 +166,10 @@ fn locked(test: &TestDatabase) -> Outcome {
 fn busy(postgres: &Postgres) -> Outcome {
     let url = postgres.new_database()?;
     block_on(async {
-        let hasty = settings(&url)?.with_timeout(Duration::from_secs(1));
+        let hasty = Settings {
+            timeout: Duration::from_secs(1),
+            ..settings(&url)?
+        };
         let database = Database::open(&hasty).await?;
         let mut session = database.read().await?;
         let outcome = session.execute(query("SELECT pg_sleep(600)")).await;
@@ -187,7 +193,10 @@ fn away() -> Outcome {
     let postgres = Postgres::start_new()?;
     let url = postgres.new_database()?;
     block_on(async {
-        let hasty = settings(&url)?.with_timeout(Duration::from_millis(500));
+        let hasty = Settings {
+            timeout: Duration::from_millis(500),
+            ..settings(&url)?
+        };
         let database = Database::open(&hasty).await?;
         ensure!(read(&database).await? == 0, "it does not answer");
         ensure!(database.health().is_up, "{:?}", database.health());

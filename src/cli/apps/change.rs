@@ -1,13 +1,22 @@
 //! The commands that change apps.
 
+use std::io::Read;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
-use likeness::server::storage::apps::{AppEndpoint, AppSettings, Rotation};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use likeness::server::storage::apps::{AppEndpoint, AppKey, AppSettings, KeyRule, Rotation};
 use serde_json::json;
 
-use super::key::{KeyArguments, parse_time};
 use super::{Access, AppArguments, Failure, say, show};
+
+/// What a service may take to read the apps, once it has noticed that they have changed.
+const MARGIN: Duration = Duration::from_millis(500);
+
+/// More than the longest key and a line's end.
+const MAX_INPUT: u64 = 1_024;
+
+const DAY: u64 = 86_400;
 
 /// A change of one app.
 #[derive(Debug, Args)]
@@ -27,6 +36,14 @@ pub(crate) struct CreateArguments {
     key: KeyArguments,
     #[command(flatten)]
     settings: SettingArguments,
+}
+
+/// The source of a new key.
+#[derive(Debug, Args)]
+struct KeyArguments {
+    /// Read the key from standard input, at least 16 random characters [default: generate one]
+    #[arg(long)]
+    key_stdin: bool,
 }
 
 #[derive(Debug, Args)]
@@ -50,8 +67,8 @@ pub(crate) struct SetArguments {
     #[command(flatten)]
     settings: SettingArguments,
     /// Settings to unset, comma-separated
-    #[arg(long, value_name = "NAMES", value_enum, value_delimiter = ',')]
-    unset: Vec<Unset>,
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = PossibleValuesParser::new(UNSET.map(|(name, _)| name)))]
+    unset: Vec<String>,
 }
 
 /// Settings of an app. What is not named stays as it is.
@@ -89,20 +106,21 @@ struct SettingArguments {
     note: Option<String>,
 }
 
-/// A setting that can be unset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Unset {
-    DefaultProfile,
-    Profiles,
-    Endpoints,
-    LivenessThresholdFloor,
-    RequestsPerSecond,
-    Burst,
-    ConcurrentRequests,
-    DailyQuota,
-    MonthlyQuota,
-    Note,
-}
+/// The settings that can be unset, by their names.
+const UNSET: [(&str, Reset); 10] = [
+    ("default-profile", |s| s.default_profile = None),
+    ("profiles", |s| s.profiles = None),
+    ("endpoints", |s| s.endpoints = None),
+    ("liveness-threshold-floor", |s| s.liveness_threshold_floor = 0.0),
+    ("requests-per-second", |s| s.limits.requests_per_second = None),
+    ("burst", |s| s.limits.burst = None),
+    ("concurrent-requests", |s| s.limits.concurrent_requests = None),
+    ("daily-quota", |s| s.limits.daily_quota = None),
+    ("monthly-quota", |s| s.limits.monthly_quota = None),
+    ("note", |s| s.note.clear()),
+];
+
+type Reset = fn(&mut AppSettings);
 
 impl SettingArguments {
     fn apply(&self, settings: &mut AppSettings) {
@@ -129,21 +147,42 @@ impl SettingArguments {
     }
 }
 
-impl Unset {
-    fn apply(self, settings: &mut AppSettings) {
-        let limits = &mut settings.limits;
-        match self {
-            Self::DefaultProfile => settings.default_profile = None,
-            Self::Profiles => settings.profiles = None,
-            Self::Endpoints => settings.endpoints = None,
-            Self::LivenessThresholdFloor => settings.liveness_threshold_floor = 0.0,
-            Self::RequestsPerSecond => limits.requests_per_second = None,
-            Self::Burst => limits.burst = None,
-            Self::ConcurrentRequests => limits.concurrent_requests = None,
-            Self::DailyQuota => limits.daily_quota = None,
-            Self::MonthlyQuota => limits.monthly_quota = None,
-            Self::Note => settings.note.clear(),
+impl KeyArguments {
+    /// Returns what is printed of a new key: one that was given is known already.
+    fn shown<'a>(&self, key: &'a AppKey) -> Option<&'a str> {
+        (!self.key_stdin).then(|| key.expose())
+    }
+
+    /// Returns the key, which must keep to this rule where it is given.
+    fn key(&self, rule: KeyRule) -> Result<AppKey, Failure> {
+        if !self.key_stdin {
+            return Ok(AppKey::generate()?);
         }
+        let mut text = String::new();
+        std::io::stdin()
+            .take(MAX_INPUT)
+            .read_to_string(&mut text)
+            .map_err(|_| "standard input is not UTF-8")?;
+        Ok(AppKey::import(text.trim_end_matches(['\r', '\n']), rule)?)
+    }
+}
+
+/// Parses a time such as `7d`, `12h`, `30m`, `90s` or `0`.
+fn parse_time(text: &str) -> Result<Duration, String> {
+    let wrong = || "must be a number with `d`, `h`, `m` or `s`, such as 7d or 12h, or 0".to_owned();
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    let unit = match &text[digits.len()..] {
+        "d" => DAY,
+        "h" => 3_600,
+        "m" => 60,
+        "s" => 1,
+        "" if number == 0 => 1,
+        _ => return Err(wrong()),
+    };
+    match number.checked_mul(unit) {
+        Some(seconds) if seconds <= 3_660 * DAY => Ok(Duration::from_secs(seconds)),
+        _ => Err("must be at most 3660d".to_owned()),
     }
 }
 
@@ -152,9 +191,10 @@ impl ChangeArguments {
         &self.app.id
     }
 
+    /// Waits until every service on this database has noticed a change.
     async fn wait(&self, access: &Access) {
         if !self.no_wait {
-            access.wait_for_services().await;
+            tokio::time::sleep(access.config.database.refresh + MARGIN).await;
         }
     }
 
@@ -163,7 +203,7 @@ impl ChangeArguments {
     }
 
     pub(super) async fn delete(&self) -> Result<(), Failure> {
-        let access = Access::open(&self.app.common).await?;
+        let access = Access::open(&self.app.common, true).await?;
         access.database.delete_app(self.id()).await?;
         self.wait(&access).await;
         if access.json {
@@ -174,7 +214,7 @@ impl ChangeArguments {
 
     /// Changes the settings, if the new ones are valid.
     async fn change(&self, change: impl Fn(&mut AppSettings) + Send) -> Result<(), Failure> {
-        let access = Access::open(&self.app.common).await?;
+        let access = Access::open(&self.app.common, true).await?;
         let mut settings = access.app(self.id()).await?.settings;
         change(&mut settings);
         access.config.check_app(self.id(), &settings)?;
@@ -187,11 +227,10 @@ impl ChangeArguments {
 impl CreateArguments {
     pub(super) async fn run(&self) -> Result<(), Failure> {
         let id = self.change.id();
-        let access = Access::open_or_create(&self.change.app.common).await?;
+        let access = Access::open(&self.change.app.common, false).await?;
         if access.config.apps.iter().any(|app| app.id == id) {
-            return Err(
-                format!("the configuration has an app `{id}`, which overrides the database's").into(),
-            );
+            let reason = format!("the configuration has an app `{id}`, which overrides the database's");
+            return Err(reason.into());
         }
         let mut settings = AppSettings::default();
         self.settings.apply(&mut settings);
@@ -211,9 +250,12 @@ impl CreateArguments {
 impl RotateArguments {
     pub(super) async fn run(&self) -> Result<(), Failure> {
         let id = self.change.id();
-        let access = Access::open(&self.change.app.common).await?;
+        let access = Access::open(&self.change.app.common, true).await?;
         let key = self.key.key(access.config.key_rule())?;
-        let rotation = Rotation::new(self.grace).with_force(self.force);
+        let rotation = Rotation {
+            grace: self.grace,
+            force: self.force,
+        };
         let rotated = access.database.rotate_key(id, &key, rotation).await?;
         self.change.wait(&access).await;
         let shown = self.key.shown(&key);
@@ -233,8 +275,10 @@ impl RotateArguments {
 impl SetArguments {
     pub(super) async fn run(&self) -> Result<(), Failure> {
         let (wanted, unset) = (self.settings.clone(), self.unset.clone());
+        let is_unset = move |name: &str| unset.iter().any(|unset| unset == name);
         let change = move |settings: &mut AppSettings| {
-            unset.iter().for_each(|setting| setting.apply(settings));
+            let resets = UNSET.iter().filter(|(name, _)| is_unset(name));
+            resets.for_each(|(_, reset)| reset(settings));
             wanted.apply(settings);
         };
         self.change.change(change).await
@@ -248,5 +292,39 @@ fn show_key(id: &str, key: Option<&str>) -> Result<(), Failure> {
             "The key is shown only once:\n\n  app_id:  {id}\n  app_key: {key}\n"
         )),
         None => say("Its key is the one from standard input."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_a_unit() {
+        for (text, seconds) in [
+            ("7d", 604_800),
+            ("12h", 43_200),
+            ("30m", 1_800),
+            ("90s", 90),
+            ("0", 0),
+            ("0d", 0),
+        ] {
+            assert_eq!(parse_time(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in [
+            "",
+            "7",
+            "d",
+            "-1d",
+            "1.5h",
+            "7 d",
+            "7w",
+            "1d2h",
+            "99999999999999999999d",
+            "213503982334602d",
+            "3661d",
+        ] {
+            assert!(parse_time(text).is_err(), "{text}");
+        }
     }
 }

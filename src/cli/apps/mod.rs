@@ -1,11 +1,7 @@
 //! `likeness apps`.
 
 mod change;
-mod key;
 mod show;
-
-use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use likeness::server::Config;
@@ -14,12 +10,9 @@ use likeness::server::storage::{Database, Place, StorageError};
 use serde_json::json;
 
 use super::settings::ConfigArguments;
-use super::{Failure, block_on, exit, say};
+use super::{Failure, block_on, say};
 
 use change::{ChangeArguments, CreateArguments, RotateArguments, SetArguments};
-
-/// What a service may take to read the apps, once it has noticed that they have changed.
-const MARGIN: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AppsCommand {
@@ -62,25 +55,24 @@ pub(crate) struct AppArguments {
 }
 
 impl AppsCommand {
-    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
         block_on(async {
             match self {
                 Self::Create(create) => create.run().await,
                 Self::List(common) => list(common).await,
-                Self::Show(app) => Access::open(&app.common).await?.show(&app.id).await,
+                Self::Show(app) => Access::open(&app.common, true).await?.show(&app.id).await,
                 Self::Rotate(rotate) => rotate.run().await,
                 Self::Disable(change) => change.set_disabled(true).await,
                 Self::Enable(change) => change.set_disabled(false).await,
                 Self::Set(set) => set.run().await,
                 Self::Delete(change) => change.delete().await,
             }
-        })?;
-        Ok(exit::PASS.into())
+        })
     }
 }
 
 async fn list(common: &CommonArguments) -> Result<(), Failure> {
-    let access = Access::open(common).await?;
+    let access = Access::open(common, true).await?;
     let (_, apps) = access.database.apps().await?;
     if common.json {
         let apps: Vec<_> = apps.iter().map(show::as_json).collect();
@@ -100,23 +92,13 @@ struct Access {
 }
 
 impl Access {
-    /// Opens the database, which must exist.
-    async fn open(common: &CommonArguments) -> Result<Self, Failure> {
-        Self::of(common, true).await
-    }
-
-    /// Opens the database, and creates it where it does not exist.
-    async fn open_or_create(common: &CommonArguments) -> Result<Self, Failure> {
-        Self::of(common, false).await
-    }
-
-    async fn of(common: &CommonArguments, must_exist: bool) -> Result<Self, Failure> {
+    /// Opens the database. Where it does not exist, that is an error or it is created.
+    async fn open(common: &CommonArguments, must_exist: bool) -> Result<Self, Failure> {
         let config = common.config.load()?;
         match config.database.settings(&config.data_folder)?.place {
             Place::Memory => {
-                return Err(
-                    "the database is in the memory of each process: no other process sees its apps".into(),
-                );
+                let problem = "the database is in the memory of each process: no other process sees its apps";
+                return Err(problem.into());
             }
             Place::File(path) if must_exist && !path.exists() => {
                 return Err(format!(
@@ -147,10 +129,5 @@ impl Access {
         } else {
             show::whole(&app)
         }
-    }
-
-    /// Waits until every service on this database has noticed a change.
-    async fn wait_for_services(&self) {
-        tokio::time::sleep(self.config.database.refresh + MARGIN).await;
     }
 }

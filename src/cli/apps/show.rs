@@ -1,12 +1,12 @@
 //! Apps as text and JSON, with the public part of their keys.
 
 use jiff::Timestamp;
-use likeness::server::storage::apps::{StoredApp, StoredKey};
+use likeness::server::storage::apps::{AppEndpoint, StoredApp, StoredKey};
 use likeness::server::storage::now;
 use serde_json::{Value, json};
 
 use super::{Failure, say};
-use crate::cli::say_table;
+use crate::cli::{or, say_table};
 
 pub(super) fn as_json(app: &StoredApp) -> Value {
     json!({
@@ -30,18 +30,12 @@ pub(super) fn key_as_json(key: &StoredKey) -> Value {
 
 /// Prints a line for each app.
 pub(super) fn table(apps: &[StoredApp]) -> Result<(), Failure> {
-    let rows: Vec<_> = apps
-        .iter()
-        .map(|app| {
-            let live = app.keys.iter().filter(|key| key.is_live(now())).count();
-            [
-                app.id.clone(),
-                enabled(app).to_owned(),
-                live.to_string(),
-                app.settings.note.clone(),
-            ]
-        })
-        .collect();
+    let row = |app: &StoredApp| {
+        let live = app.keys.iter().filter(|key| key.is_live(now())).count();
+        let (state, note) = (enabled(app).to_owned(), app.settings.note.clone());
+        [app.id.clone(), state, live.to_string(), note]
+    };
+    let rows: Vec<_> = apps.iter().map(row).collect();
     say_table(["id", "state", ">live keys", "note"], &rows)
 }
 
@@ -57,44 +51,30 @@ fn enabled(app: &StoredApp) -> &'static str {
 pub(super) fn whole(app: &StoredApp) -> Result<(), Failure> {
     let settings = &app.settings;
     let limits = &settings.limits;
-    fn or<T: ToString>(value: Option<T>, absent: &str) -> String {
-        value.map_or_else(|| absent.to_owned(), |value| value.to_string())
-    }
-    let endpoints: Option<Vec<String>> = settings
-        .endpoints
-        .as_ref()
-        .map(|names| names.iter().map(ToString::to_string).collect());
+    let names = |names: &Vec<AppEndpoint>| names.iter().map(AppEndpoint::to_string).collect::<Vec<_>>();
+    let endpoints = settings.endpoints.as_ref().map(|list| names(list).join(", "));
+    let default_profile = settings.default_profile.as_ref();
+    let profiles = settings.profiles.as_ref().map(|names| names.join(", "));
+    let floor = settings.liveness_threshold_floor.to_string();
     let mut lines = vec![
         ("app", app.id.clone()),
         ("state", enabled(app).to_owned()),
         ("note", settings.note.clone()),
         ("created", time(app.created)),
         ("changed", time(app.changed)),
-        (
-            "default profile",
-            or(settings.default_profile.as_ref(), "the service's"),
-        ),
-        (
-            "profiles",
-            or(settings.profiles.as_ref().map(|names| names.join(", ")), "all"),
-        ),
-        ("endpoints", or(endpoints.map(|names| names.join(", ")), "all")),
-        (
-            "liveness threshold floor",
-            settings.liveness_threshold_floor.to_string(),
-        ),
+        ("default profile", or(default_profile, "the service's")),
+        ("profiles", or(profiles, "all")),
+        ("endpoints", or(endpoints, "all")),
+        ("liveness threshold floor", floor),
         ("requests per second", or(limits.requests_per_second, "unlimited")),
         ("burst", or(limits.burst, "as many as in a second")),
         ("concurrent requests", or(limits.concurrent_requests, "unlimited")),
         ("daily quota", or(limits.daily_quota, "unlimited")),
         ("monthly quota", or(limits.monthly_quota, "unlimited")),
     ];
-    let keys = app.keys.iter();
-    lines.extend(keys.map(|key| {
-        (
-            "key",
-            format!("{}, created {}, {}", key.label, time(key.created), state(key)),
-        )
+    lines.extend(app.keys.iter().map(|key| {
+        let (created, state) = (time(key.created), state(key));
+        ("key", format!("{}, created {created}, {state}", key.label))
     }));
     for (name, value) in lines {
         say(format!("{name:24}  {value}").trim_end())?;

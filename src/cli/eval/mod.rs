@@ -5,7 +5,6 @@ mod source;
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
@@ -62,75 +61,76 @@ pub(crate) struct LivenessArguments {
 }
 
 impl EvalCommand {
-    pub(crate) fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(&self, engine: &EngineArguments) -> Result<(), Failure> {
         match self {
-            Self::Match(arguments) => arguments.run(engine),
-            Self::Liveness(arguments) => arguments.run(engine),
+            Self::Match(arguments) => eval_match(arguments, engine),
+            Self::Liveness(arguments) => eval_liveness(arguments, engine),
         }
     }
 }
 
-impl MatchArguments {
-    fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
-        let output = Output::create(self.out.as_deref())?;
-        // Before the models are loaded, so that errors in the lists are reported at once.
-        let work = self.source.read()?;
-        let train = self.train.as_deref().map(PairList::read).transpose()?;
-        let engine = engine.builder()?.uncalibrated(true).build()?;
-        let options = MatchOptions::default()
-            .with_face(work.face)
-            .with_profile(Profile::builtin(&self.profile).ok_or("unknown profile")?);
-        let journal = output.journal(self.resume, JournalContent::Embeddings(work.face), &engine)?;
-        let bar = Bar::new();
-        let evaluation = Evaluation::new(&engine, &work.root)
-            .with_data(&work.data)
-            .with_journal(journal.as_ref())
-            .with_progress(&bar);
-        let report = match &work.comparisons {
-            Comparisons::All(people) => {
-                let mut file = None;
-                if self.write_pairs {
-                    file = output.open("scores.csv")?;
-                }
-                let pairs = file.as_mut().map(|file| file as &mut dyn Write);
-                evaluation.all_pairs(people, pairs, &options)?
+fn eval_match(arguments: &MatchArguments, engine: &EngineArguments) -> Result<(), Failure> {
+    let output = Output::create(arguments.out.as_deref())?;
+    // Before the models are loaded, so that errors in the lists are reported at once.
+    let work = arguments.source.read()?;
+    let train = arguments.train.as_deref().map(PairList::read).transpose()?;
+    let engine = engine.builder()?.uncalibrated(true).build()?;
+    let face = arguments.source.face();
+    let mut options = MatchOptions {
+        face,
+        profile: Profile::builtin(&arguments.profile).ok_or("unknown profile")?,
+        folds: None,
+    };
+    let journal = output.journal(arguments.resume, JournalContent::Embeddings(face), &engine)?;
+    let bar = Bar::new();
+    let evaluation = Evaluation {
+        data: &work.data,
+        journal: journal.as_ref(),
+        progress: &bar,
+        ..Evaluation::new(&engine, work.root)
+    };
+    let report = match &work.list {
+        Comparisons::All(people) => {
+            let mut file = None;
+            if arguments.write_pairs {
+                file = output.open("scores.csv")?;
             }
-            Comparisons::Pairs(list) => {
-                let training = match &train {
-                    Some(train) => Some(evaluation.pairs(train, None, &options)?.1),
-                    None => None,
-                };
-                let options = options.with_folds(self.folds.map(|folds| folds as usize));
-                let (report, scores) = evaluation.pairs(list, training.as_ref(), &options)?;
-                if let Some(file) = output.open("scores.csv")? {
-                    scores.write_csv(file)?;
-                }
-                report
+            let pairs = file.as_mut().map(|file| file as &mut dyn Write);
+            evaluation.all_pairs(people, pairs, &options)?
+        }
+        Comparisons::Pairs(list) => {
+            let training = train
+                .as_ref()
+                .map(|train| evaluation.pairs(train, None, &options));
+            let training = training.transpose()?.map(|(_, scores)| scores);
+            options.folds = arguments.folds.map(|folds| folds as usize);
+            let (report, scores) = evaluation.pairs(list, training.as_ref(), &options)?;
+            if let Some(file) = output.open("scores.csv")? {
+                scores.write_csv(file)?;
             }
-        };
-        output.finish(&report, &report.html(), journal)?;
-        say(report.summary().trim_end())?;
-        Ok(ExitCode::SUCCESS)
-    }
+            report
+        }
+    };
+    output.finish(&report, &report.html(), journal)?;
+    say(report.summary().trim_end())
 }
 
-impl LivenessArguments {
-    fn run(&self, engine: &EngineArguments) -> Result<ExitCode, Failure> {
-        let output = Output::create(self.out.as_deref())?;
-        let work = self.source.read()?;
-        let engine = engine.builder()?.uncalibrated(true).build()?;
-        let journal = output.journal(self.resume, JournalContent::Scores, &engine)?;
-        let bar = Bar::new();
-        let evaluation = Evaluation::new(&engine, work.root)
-            .with_data(&work.data)
-            .with_journal(journal.as_ref())
-            .with_progress(&bar);
-        let (report, scores) = evaluation.liveness(&work.list)?;
-        if let Some(file) = output.open("scores.csv")? {
-            scores.write_csv(file)?;
-        }
-        output.finish(&report, &report.html(), journal)?;
-        say(report.summary().trim_end())?;
-        Ok(ExitCode::SUCCESS)
+fn eval_liveness(arguments: &LivenessArguments, engine: &EngineArguments) -> Result<(), Failure> {
+    let output = Output::create(arguments.out.as_deref())?;
+    let work = arguments.source.read()?;
+    let engine = engine.builder()?.uncalibrated(true).build()?;
+    let journal = output.journal(arguments.resume, JournalContent::Scores, &engine)?;
+    let bar = Bar::new();
+    let evaluation = Evaluation {
+        data: &work.data,
+        journal: journal.as_ref(),
+        progress: &bar,
+        ..Evaluation::new(&engine, work.root)
+    };
+    let (report, scores) = evaluation.liveness(&work.list)?;
+    if let Some(file) = output.open("scores.csv")? {
+        scores.write_csv(file)?;
     }
+    output.finish(&report, &report.html(), journal)?;
+    say(report.summary().trim_end())
 }

@@ -1,10 +1,10 @@
 //! The output of `likeness eval`: files in a folder, and a progress bar.
 
 use std::fs::File;
-use std::io::{BufWriter, IsTerminal, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use likeness::Engine;
 use likeness_evaluation::{Journal, JournalContent, Progress, Setup};
 use serde::Serialize;
@@ -24,8 +24,7 @@ impl Output {
         Ok(Self(folder.map(Path::to_owned)))
     }
 
-    /// Returns the journal to resume. Without `resume`, warns of one that an interrupted run has left, since it may hold
-    /// biometric data.
+    /// Returns the journal to resume, or warns of one that an interrupted run has left: it may hold biometric data.
     pub(crate) fn journal(
         &self,
         resume: bool,
@@ -38,12 +37,10 @@ impl Output {
         }
         let path = folder.join(content.file_name());
         if path.exists() {
-            let left: Failure = format!(
+            complain(format_args!(
                 "found {} of an interrupted run: resume it with --resume, or delete the file",
                 path.display()
-            )
-            .into();
-            complain(&*left);
+            ));
         }
         Ok(None)
     }
@@ -75,20 +72,14 @@ impl Output {
     }
 }
 
-/// A progress bar on standard error, where that is a terminal.
+/// A progress bar on standard error, hidden where that is no terminal.
 pub(crate) struct Bar(ProgressBar);
 
 impl Bar {
     pub(crate) fn new() -> Self {
         let bar = ProgressBar::new(0);
-        if std::io::stderr().is_terminal() {
-            bar.set_draw_target(ProgressDrawTarget::stderr());
-        } else {
-            bar.set_draw_target(ProgressDrawTarget::hidden());
-        }
-        let style =
-            ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} images, {per_sec}, {eta} left");
-        if let Ok(style) = style {
+        let template = "{bar:40} {human_pos}/{human_len} images, {per_sec}, {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
         Self(bar)

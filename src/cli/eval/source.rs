@@ -1,5 +1,6 @@
 //! The input of `eval` and `calibrate`.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -40,16 +41,15 @@ enum Face {
     Centre,
 }
 
-/// Comparisons to make, read and checked.
-pub(crate) struct MatchWork {
+/// What to evaluate, read and checked.
+pub(crate) struct Work<'a, L> {
     /// Name of the list or folder, without extension.
     pub(crate) name: String,
     /// Description for reports.
     pub(crate) data: String,
     /// Root of the paths.
-    pub(crate) root: PathBuf,
-    pub(crate) face: FaceChoice,
-    pub(crate) comparisons: Comparisons,
+    pub(crate) root: &'a Path,
+    pub(crate) list: L,
 }
 
 pub(crate) enum Comparisons {
@@ -58,36 +58,42 @@ pub(crate) enum Comparisons {
 }
 
 impl MatchSource {
+    pub(crate) fn face(&self) -> FaceChoice {
+        match self.face {
+            Face::Largest => FaceChoice::Largest,
+            Face::Centre => FaceChoice::Centre,
+        }
+    }
+
     /// Reads the list or the folder, but no image.
-    pub(crate) fn read(&self) -> Result<MatchWork, Failure> {
-        let (source, root, comparisons) = match (&self.people, &self.pairs) {
+    pub(crate) fn read(&self) -> Result<Work<'_, Comparisons>, Failure> {
+        let (source, root, list) = match (&self.people, &self.pairs) {
             (Some(people), _) => (people, people.as_path(), Comparisons::All(People::read(people)?)),
             (None, Some(pairs)) => {
                 let list = PairList::read(pairs)?;
-                let comparisons = if self.all_pairs {
+                let list = if self.all_pairs {
                     Comparisons::All(list.into_people()?)
                 } else {
                     Comparisons::Pairs(list)
                 };
-                (pairs, root(self.root.as_deref(), pairs), comparisons)
+                (pairs, root(self.root.as_deref(), pairs), list)
             }
             // The arguments require one of the two.
             (None, None) => return Err("--pairs or --people is required".into()),
         };
-        let pairs = match comparisons {
+        let pairs = match list {
             Comparisons::All(_) => "all pairs of the images of",
             Comparisons::Pairs(_) => "the pairs of",
         };
-        let (face, which) = match self.face {
-            Face::Largest => (FaceChoice::Largest, "largest face"),
-            Face::Centre => (FaceChoice::Centre, "face nearest the centre"),
+        let face = match self.face {
+            Face::Largest => "largest face",
+            Face::Centre => "face nearest the centre",
         };
-        Ok(MatchWork {
-            name: stem(source),
-            data: format!("{pairs} {}, {which}", file_name(source)),
-            root: root.to_owned(),
-            face,
-            comparisons,
+        Ok(Work {
+            name: text(source.file_stem(), source),
+            data: format!("{pairs} {}, {face}", text(source.file_name(), source)),
+            root,
+            list,
         })
     }
 }
@@ -103,25 +109,15 @@ pub(crate) struct LivenessSource {
     root: Option<PathBuf>,
 }
 
-/// Presentations, read and checked.
-pub(crate) struct LivenessWork<'a> {
-    /// Name of the list, without extension.
-    pub(crate) name: String,
-    /// Description for reports.
-    pub(crate) data: String,
-    /// Root of the paths.
-    pub(crate) root: &'a Path,
-    pub(crate) list: LabelList,
-}
-
 impl LivenessSource {
     /// Reads the list, but no image.
-    pub(crate) fn read(&self) -> Result<LivenessWork<'_>, Failure> {
-        Ok(LivenessWork {
-            name: stem(&self.labels),
-            data: format!("the presentations of {}", file_name(&self.labels)),
-            root: root(self.root.as_deref(), &self.labels),
-            list: LabelList::read(&self.labels)?,
+    pub(crate) fn read(&self) -> Result<Work<'_, LabelList>, Failure> {
+        let labels = &self.labels;
+        Ok(Work {
+            name: text(labels.file_stem(), labels),
+            data: format!("the presentations of {}", text(labels.file_name(), labels)),
+            root: root(self.root.as_deref(), labels),
+            list: LabelList::read(labels)?,
         })
     }
 }
@@ -130,12 +126,7 @@ fn root<'a>(root: Option<&'a Path>, list: &'a Path) -> &'a Path {
     root.unwrap_or_else(|| list.parent().unwrap_or(Path::new("")))
 }
 
-fn file_name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or(path.as_os_str());
-    name.to_string_lossy().into_owned()
-}
-
-fn stem(path: &Path) -> String {
-    let name = path.file_stem().unwrap_or(path.as_os_str());
-    name.to_string_lossy().into_owned()
+/// The part of a path as text, or the whole path where it has no such part.
+fn text(part: Option<&OsStr>, path: &Path) -> String {
+    part.unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }

@@ -1,15 +1,16 @@
-//! `likeness models pull`.
+//! `likeness models pull`, with its progress on standard error: bars on a terminal, otherwise lines.
 
-use std::num::NonZero;
+use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 use clap::Args;
-use likeness_packs::fetch::{Mirror, Pull, Pulled};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use likeness_packs::fetch::{Event, Mirror, Pull, Pulled, Step};
 
 use super::count;
-use super::progress::Progress;
-use crate::cli::{Failure, StoreArguments, exit, say};
+use crate::cli::{Failure, StoreArguments, say};
 
 #[derive(Debug, Args)]
 #[command(
@@ -54,29 +55,34 @@ pub(crate) struct PullArguments {
 }
 
 impl PullArguments {
-    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+    pub(super) fn run(&self) -> Result<(), Failure> {
         let engine = self.store.load_for_engine()?.engine;
         let store = engine.store().place();
         let mut pull = Pull::default();
-        pull.jobs = NonZero::new(usize::from(self.jobs)).unwrap_or(NonZero::<usize>::MIN);
+        pull.jobs = Some(self.jobs.into());
         pull.accept_license = self.accept_license;
-        pull.keep_sources = !self.drop_sources;
+        pull.drop_sources = self.drop_sources;
         pull.install = self.install;
-        pull.wait = !self.no_wait;
+        pull.no_wait = self.no_wait;
         let mut name = self.name.as_deref();
         pull.archive.clone_from(&self.from);
         if pull.archive.is_none() {
             name = name.or(Some(engine.pack_name()));
             pull.mirror = self.mirror.clone().or_else(Mirror::from_environment);
         }
-        let progress = Progress::new(self.quiet);
+        let quiet = self.quiet;
+        let progress = Progress {
+            quiet,
+            ..Progress::default()
+        };
         let pulled = pull.run(&store, name, &|event| progress.event(&event));
-        progress.end();
+        // Fails only if the terminal is gone.
+        let _ = progress.bars.clear();
         let pulled = pulled?;
-        if !self.quiet {
-            say(summary(&pulled, &store.folder().display().to_string()))?;
+        if quiet {
+            return Ok(());
         }
-        Ok(exit::PASS.into())
+        say(summary(&pulled, &store.folder().display().to_string()))
     }
 }
 
@@ -89,15 +95,85 @@ fn summary(pulled: &Pulled, folder: &str) -> String {
     } else {
         "imported".to_owned()
     };
+    let installed = if pulled.installed {
+        ", manifest installed"
+    } else {
+        ""
+    };
     format!(
-        "model pack {} {}: {done}{}; {} in {folder}, checksums verified",
+        "model pack {} {}: {done}{installed}; {} in {folder}, checksums verified",
         manifest.name,
         manifest.version,
-        if pulled.installed {
-            ", manifest installed"
-        } else {
-            ""
-        },
         count(manifest.models.len(), "model")
     )
+}
+
+/// Displays the events of a pull.
+#[derive(Default)]
+struct Progress {
+    quiet: bool,
+    /// Hidden where standard error is no terminal.
+    bars: MultiProgress,
+    by_file: Mutex<BTreeMap<String, ProgressBar>>,
+}
+
+impl Progress {
+    fn event(&self, event: &Event<'_>) {
+        if self.quiet {
+            return;
+        }
+        match event {
+            Event::Waiting(store) => self.line(&format!(
+                "waiting for another process that pulls into {}; Ctrl-C to abort",
+                store.display()
+            )),
+            Event::File { file, from, step } => self.step(file, from, step),
+            Event::Made { model, bytes } => {
+                self.line(&format!("model {model}: {bytes} bytes, checksum verified"));
+            }
+            _ => {}
+        }
+    }
+
+    fn step(&self, file: &str, from: &str, step: &Step<'_>) {
+        match step {
+            Step::Fetching { size, there } => self.begin(file, *size, *there),
+            Step::Received(bytes) => self.with_bar(file, |bar| bar.set_position(*bytes)),
+            Step::Retrying(why) => self.line(&format!("{file}: {from}: {why}; retrying")),
+            Step::Refused(why) => {
+                self.with_bar(file, ProgressBar::finish_and_clear);
+                self.line(&format!("{file}: {from} failed: {why}"));
+            }
+            Step::Fetched(bytes) => {
+                self.with_bar(file, ProgressBar::finish_and_clear);
+                self.line(&format!("{file}: {bytes} bytes from {from}, checksum verified"));
+            }
+            _ => {}
+        }
+    }
+
+    fn begin(&self, file: &str, size: Option<u64>, there: u64) {
+        let bar = self
+            .bars
+            .add(size.map_or_else(ProgressBar::new_spinner, ProgressBar::new));
+        let template = "{bar:30} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left, {msg}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message(file.to_owned());
+        bar.set_position(there);
+        let mut by_file = self.by_file.lock().unwrap_or_else(PoisonError::into_inner);
+        by_file.insert(file.to_owned(), bar);
+    }
+
+    fn with_bar(&self, file: &str, show: impl FnOnce(&ProgressBar)) {
+        let by_file = self.by_file.lock().unwrap_or_else(PoisonError::into_inner);
+        by_file.get(file).map(show);
+    }
+
+    fn line(&self, line: &str) {
+        // Fails only if standard error is closed.
+        let print = || writeln!(std::io::stderr(), "{line}");
+        let _ = self.bars.suspend(print);
+    }
 }

@@ -34,6 +34,8 @@ fn score(value: f64) -> Score {
     Score::new(value).unwrap()
 }
 
+type Seen<'a> = (&'a [Face], Size);
+
 /// What the engine gives [`biometric_response`], judged under `optimal-v0`.
 fn biometric_body(
     face_match: Option<f64>,
@@ -42,7 +44,7 @@ fn biometric_body(
     selfie: Seen<'_>,
 ) -> String {
     let areas =
-        |seen: Seen<'_>| -> Vec<f32> { seen.faces.iter().map(|face| face.bounding_box.area()).collect() };
+        |(faces, _): Seen<'_>| -> Vec<f32> { faces.iter().map(|face| face.bounding_box.area()).collect() };
     let evidence = Evidence {
         selfie_face_areas: &areas(selfie),
         photo_face_areas: &areas(photo),
@@ -77,20 +79,20 @@ fn sample_biometric_body() -> String {
     biometric_body(
         Some(0.4803),
         Some(0.0026),
-        Seen {
-            faces: &[face(0.9999, [40.3778, 42.5628, 63.2991, 86.6425])],
-            size: Size {
+        (
+            &[face(0.9999, [40.3778, 42.5628, 63.2991, 86.6425])],
+            Size {
                 width: 150,
                 height: 200,
             },
-        },
-        Seen {
-            faces: &[face(1.0, [153.1597, 169.8101, 235.0864, 290.2446])],
-            size: Size {
+        ),
+        (
+            &[face(1.0, [153.1597, 169.8101, 235.0864, 290.2446])],
+            Size {
                 width: 500,
                 height: 666,
             },
-        },
+        ),
     )
 }
 
@@ -98,13 +100,13 @@ fn sample_liveness_body() -> String {
     liveness_body(
         RESPONSE_CODE_NOT_LIVE,
         0.000_04,
-        Seen {
-            faces: &[face(0.9885, [38.0577, 4.0824, 18.9982, 25.3957])],
-            size: Size {
+        (
+            &[face(0.9885, [38.0577, 4.0824, 18.9982, 25.3957])],
+            Size {
                 width: 95,
                 height: 71,
             },
-        },
+        ),
     )
 }
 
@@ -219,13 +221,13 @@ fn the_documented_liveness_sample() {
 
 #[test]
 fn no_face_anywhere() {
-    let nothing = Seen {
-        faces: &[],
-        size: Size {
+    let nothing: Seen<'_> = (
+        &[],
+        Size {
             width: 640,
             height: 480,
         },
-    };
+    );
     insta::assert_snapshot!(biometric_body(None, None, nothing, nothing));
     insta::assert_snapshot!(liveness_body(RESPONSE_CODE_NOT_LIVE, 0.0, nothing));
 }
@@ -233,13 +235,13 @@ fn no_face_anywhere() {
 #[test]
 fn everything_passes() {
     // Whole numbers, where the two ways of writing them differ, and a box at the corner of the picture.
-    let seen = Seen {
-        faces: &[face(1.0, [0.0, -0.0, 320.0, 400.0])],
-        size: Size {
+    let seen: Seen<'_> = (
+        &[face(1.0, [0.0, -0.0, 320.0, 400.0])],
+        Size {
             width: 640,
             height: 480,
         },
-    };
+    );
     insta::assert_snapshot!(biometric_body(Some(1.0), Some(1.0), seen, seen));
     insta::assert_snapshot!(liveness_body(RESPONSE_CODE_OK, 1.0, seen));
 }
@@ -250,13 +252,13 @@ fn several_faces_are_listed_in_order() {
         face(0.75, [1.0, 2.0, 40.0, 50.0]),
         face(0.999_96, [100.5, 2.25, 30.125, 40.062_5]),
     ];
-    let seen = Seen {
-        faces: &faces,
-        size: Size {
+    let seen: Seen<'_> = (
+        &faces,
+        Size {
             width: 640,
             height: 480,
         },
-    };
+    );
     insta::assert_snapshot!(biometric_body(Some(0.9), Some(0.9), seen, seen));
 }
 

@@ -4,7 +4,7 @@ mod report;
 
 use std::time::{Duration, Instant};
 
-use likeness_detection::{self as detection, Search};
+use likeness_detection::{Detectors, FaceDetector, Search};
 use likeness_embedding::{self as embedding, FaceEmbedder, FaceInImage};
 use likeness_face::{BoundingBox, Landmarks, Point};
 use likeness_imaging::{Image, Interrupt};
@@ -34,19 +34,16 @@ const SAME_FACE: f32 = 0.999;
 #[must_use]
 pub fn check(runtime: &Runtime, pack: &Pack) -> PackCheck {
     let manifest = pack.manifest();
+    let calibration = &manifest.calibration;
+    let models = Entry::all(manifest);
     PackCheck {
         pack: PackInfo::of(manifest),
-        match_calibration: manifest
-            .calibration
-            .of_match
-            .as_ref()
-            .map(MatchCalibration::describe),
-        liveness_calibration: manifest
-            .calibration
+        match_calibration: calibration.of_match.as_ref().map(MatchCalibration::describe),
+        liveness_calibration: calibration
             .of_liveness
             .as_ref()
             .map(LivenessCalibration::describe),
-        models: Entry::all(manifest)
+        models: models
             .iter()
             .map(|entry| check_model(runtime, pack, entry))
             .collect(),
@@ -54,28 +51,44 @@ pub fn check(runtime: &Runtime, pack: &Pack) -> PackCheck {
 }
 
 fn check_model(runtime: &Runtime, pack: &Pack, entry: &Entry<'_>) -> ModelCheck {
-    let mut report = ModelCheck::new(entry.role(), entry.model(), entry.adapter());
-    let bytes = match pack.model(entry.model()) {
-        Ok(bytes) => bytes,
-        Err(error) => return report.with_fault(error),
+    let (role, model) = (entry.role(), entry.model());
+    let mut report = ModelCheck {
+        role,
+        model: model.to_owned(),
+        adapter: entry.adapter(),
+        input: String::new(),
+        output: String::new(),
+        fault: None,
+        vector: VectorCheck::NotRun,
+        median: None,
     };
-    let mut session = match runtime.open(entry.model(), bytes) {
-        Ok(session) => session,
-        Err(error) => return report.with_fault(error),
-    };
+    if let Err(fault) = examine(runtime, pack, entry, &mut report) {
+        let fault = fault.to_string();
+        let is_named = fault.contains(model) && fault.contains(role.as_str());
+        // Whatever failed, the message names role and model.
+        report.fault = Some(if is_named {
+            fault
+        } else {
+            format!("{role} {model}: {fault}")
+        });
+    }
+    report
+}
+
+fn examine(
+    runtime: &Runtime,
+    pack: &Pack,
+    entry: &Entry<'_>,
+    report: &mut ModelCheck,
+) -> Result<(), ModelError> {
+    let mut session = runtime.open(entry.model(), pack.model(entry.model())?)?;
     report.input = listed(session.inputs());
     report.output = listed(session.outputs());
-    if let Err(error) = run_adapter(runtime, pack, entry) {
-        return report.with_fault(error);
-    }
-    match measure(&mut session, entry) {
-        Ok((vector, median)) => {
-            report.vector = vector;
-            report.median = Some(median);
-            report
-        }
-        Err(error) => report.with_fault(error),
-    }
+    run_adapter(runtime, pack, entry)?;
+    let (vector, median) = measure(&mut session, entry)?;
+    report.vector = vector;
+    report.median = Some(median);
+    Ok(())
 }
 
 /// The self-test, and the median time of a run on its input.
@@ -105,11 +118,9 @@ fn run_adapter(runtime: &Runtime, pack: &Pack, entry: &Entry<'_>) -> Result<(), 
     let image = test_image()?;
     match entry {
         Entry::Detector(model) => {
-            detection::open_model(runtime, pack, model, None)?.detect(
-                &image,
-                Search::Thorough,
-                Interrupt::NEVER,
-            )?;
+            let models = std::slice::from_ref(*model);
+            let mut detectors = Detectors::open_models(runtime, pack, models, None)?;
+            detectors.detect(&image, Search::Thorough, Interrupt::NEVER)?;
         }
         Entry::Embedder(model) => {
             let mut embedder = embedding::open_model(runtime, pack, model)?;
@@ -136,21 +147,17 @@ fn embed(embedder: &mut dyn FaceEmbedder, image: &Image) -> Result<(), ModelErro
     let face = |landmarks| FaceInImage { image, landmarks };
     let alone = embedder.embed(&[face(&one)])?;
     let together = embedder.embed(&[face(&other), face(&one)])?;
-    match (alone.as_slice(), together.as_slice()) {
-        ([alone], [_, beside]) => {
-            let similarity = alone.similarity(beside)?;
-            if similarity >= SAME_FACE {
-                Ok(())
-            } else {
-                let problem = format!(
-                    "a face's embedding depends on the faces beside it: alone and in a batch of two its similarity is \
-                     {similarity}"
-                );
-                Err(problem.into())
-            }
-        }
-        _ => Err("the number of embeddings is not that of the faces".into()),
+    let ([alone], [_, beside]) = (alone.as_slice(), together.as_slice()) else {
+        return Err("the number of embeddings is not that of the faces".into());
+    };
+    let similarity = alone.similarity(beside)?;
+    if similarity >= SAME_FACE {
+        return Ok(());
     }
+    let problem = format!(
+        "a face's embedding depends on the faces beside it: alone and in a batch of two its similarity is {similarity}"
+    );
+    Err(problem.into())
 }
 
 /// Returns an image without symmetry.
@@ -166,15 +173,15 @@ fn test_image() -> Result<Image, ModelError> {
 
 /// Returns plausible landmarks of a face of about 200 pixels.
 fn landmarks(left: f32) -> Landmarks {
-    let at = |x: f32, y: f32| Point {
+    let points = [
+        (60.0, 70.0),
+        (140.0, 70.0),
+        (100.0, 115.0),
+        (70.0, 160.0),
+        (130.0, 160.0),
+    ];
+    points.map(|(x, y)| Point {
         x: left + x,
         y: 200.0 + y,
-    };
-    [
-        at(60.0, 70.0),
-        at(140.0, 70.0),
-        at(100.0, 115.0),
-        at(70.0, 160.0),
-        at(130.0, 160.0),
-    ]
+    })
 }

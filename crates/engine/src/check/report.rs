@@ -59,44 +59,10 @@ pub enum VectorCheck {
 }
 
 impl ModelCheck {
-    pub(crate) fn new(role: Role, model: &str, adapter: &'static str) -> Self {
-        Self {
-            role,
-            model: model.to_owned(),
-            adapter,
-            input: String::new(),
-            output: String::new(),
-            fault: None,
-            vector: VectorCheck::NotRun,
-            median: None,
-        }
-    }
-
-    /// Adds a fault; the message names role and model, whatever failed.
-    pub(crate) fn with_fault(mut self, fault: impl std::fmt::Display) -> Self {
-        let fault = fault.to_string();
-        let is_named = fault.contains(&self.model) && fault.contains(self.role.as_str());
-        self.fault = Some(if is_named {
-            fault
-        } else {
-            format!("{} {}: {fault}", self.role, self.model)
-        });
-        self
-    }
-
     /// Returns whether it can be used and its outputs are those of the vector, where there is one.
     #[must_use]
     pub fn is_well(&self) -> bool {
         self.fault.is_none() && !matches!(self.vector, VectorCheck::Wrong(_))
-    }
-
-    fn speed(&self) -> (String, String) {
-        match self.median.map(|median| median.as_secs_f64()) {
-            Some(seconds) if seconds > 0.0 => {
-                (format!("{:.2}", seconds * 1e3), format!("{:.1}", 1.0 / seconds))
-            }
-            _ => ("-".to_owned(), "-".to_owned()),
-        }
     }
 }
 
@@ -150,7 +116,10 @@ impl std::fmt::Display for PackCheck {
                 VectorCheck::Right => "right",
                 VectorCheck::Wrong(_) => "WRONG",
             };
-            let (milliseconds, per_second) = model.speed();
+            let seconds = model
+                .median
+                .map(|median| median.as_secs_f64())
+                .filter(|seconds| *seconds > 0.0);
             rows.push([
                 model.role.to_string(),
                 model.model.clone(),
@@ -158,24 +127,20 @@ impl std::fmt::Display for PackCheck {
                 shortened(&model.input),
                 shortened(&model.output),
                 vector.to_owned(),
-                milliseconds,
-                per_second,
+                seconds.map_or("-".to_owned(), |seconds| format!("{:.2}", seconds * 1e3)),
+                seconds.map_or("-".to_owned(), |seconds| format!("{:.1}", 1.0 / seconds)),
             ]);
         }
-        let width = |column: usize| {
-            rows.iter()
-                .map(|row| row[column].chars().count())
-                .max()
-                .unwrap_or(0)
-        };
-        let widths: [usize; 8] = std::array::from_fn(width);
+        let widths: [usize; 8] = std::array::from_fn(|column| {
+            let widths = rows.iter().map(|row| row[column].chars().count());
+            widths.max().unwrap_or(0)
+        });
         for row in &rows {
-            let cells: Vec<String> = row
+            let cells = row
                 .iter()
                 .zip(widths)
-                .map(|(cell, width)| format!("{cell:width$}"))
-                .collect();
-            writeln!(f, "  {}", cells.join("  ").trim_end())?;
+                .map(|(cell, width)| format!("{cell:width$}"));
+            writeln!(f, "  {}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
         }
         for fault in self.faults() {
             writeln!(f, "  FAIL  {fault}")?;
@@ -191,12 +156,9 @@ impl std::fmt::Display for PackCheck {
                 "match calibration: none; before the pack can verify, measure one with `likeness calibrate match`"
             )?,
         }
-        let liveness = self.liveness_calibration.as_deref();
-        writeln!(
-            f,
-            "liveness calibration: {}",
-            liveness.unwrap_or("none; the score is the models' mean live probability")
-        )?;
+        let none = "none; the score is the models' mean live probability";
+        let of_liveness = self.liveness_calibration.as_deref();
+        writeln!(f, "liveness calibration: {}", of_liveness.unwrap_or(none))?;
         f.write_str(if self.is_well() {
             "All models can be used."
         } else {

@@ -5,8 +5,7 @@ use serde::Serialize;
 use super::histogram::Histogram;
 use super::ranked::{Ranked, SortedScores, draws, share};
 
-/// The presentations of one attack species (PAI species), or the bona fide ones: their scores, and the number of those
-/// without one.
+/// The presentations of one attack species (PAI species), or the bona fide ones.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Species {
     /// Name of the species.
@@ -28,26 +27,22 @@ pub struct NonResponse {
 
 impl Species {
     /// Takes liveness scores, 0..=1, each with its subject, counted from 0; `None` for a presentation without a score.
-    pub fn new(name: &str, presentations: impl IntoIterator<Item = (Option<f64>, u32)>) -> Self {
-        let mut non_responses = 0;
-        let mut scores = Vec::new();
-        for (score, subject) in presentations {
-            match score {
-                Some(score) => scores.push((score, subject)),
-                None => non_responses += 1,
-            }
-        }
+    #[must_use]
+    pub fn new(name: &str, presentations: &[(Option<f64>, u32)]) -> Self {
+        let scores = presentations.iter();
+        let scores = scores.filter_map(|&(score, subject)| Some((score?, subject)));
+        let scores: Vec<_> = scores.collect();
         Self {
             name: name.to_owned(),
+            non_responses: (presentations.len() - scores.len()) as u64,
             scores: SortedScores::new(scores),
-            non_responses,
         }
     }
 
     /// Returns the scores, ascending.
     #[must_use]
     pub fn scores(&self) -> &[f64] {
-        self.scores.scores()
+        &self.scores.scores
     }
 
     /// Returns the scores for rates at thresholds.
@@ -107,26 +102,18 @@ impl LivenessScores {
     /// 30107-3, which forbids to average over species.
     #[must_use]
     pub fn worst_apcer(&self, threshold: f64) -> Option<(f64, &str)> {
-        let mut worst: Option<(f64, &str)> = None;
-        for species in &self.attacks {
-            let Some(rate) = species.ranked().share_at_or_above(threshold) else {
-                continue;
-            };
-            if worst.is_none_or(|(highest, _)| rate > highest) {
-                worst = Some((rate, &species.name));
-            }
-        }
-        worst
+        let attacks = self.attacks.iter();
+        attacks
+            .filter_map(|one| Some((one.ranked().share_at_or_above(threshold)?, one.name.as_str())))
+            .reduce(|worst, one| if one.0 > worst.0 { one } else { worst })
     }
 
     /// Returns the ACER, 0..=1: the mean of the highest APCER and the BPCER. Withdrawn from ISO/IEC 30107-3; for
     /// comparison with papers only.
     #[must_use]
     pub fn acer(&self, threshold: f64) -> Option<f64> {
-        Some(f64::midpoint(
-            self.worst_apcer(threshold)?.0,
-            self.bpcer(threshold)?,
-        ))
+        let (apcer, _) = self.worst_apcer(threshold)?;
+        Some(f64::midpoint(apcer, self.bpcer(threshold)?))
     }
 }
 
@@ -135,14 +122,9 @@ mod tests {
     use super::*;
 
     fn species(name: &str, scores: &[f64], missing: usize) -> Species {
-        Species::new(
-            name,
-            scores
-                .iter()
-                .map(|&score| Some(score))
-                .chain(std::iter::repeat_n(None, missing))
-                .zip(0..),
-        )
+        let scores = scores.iter().map(|&score| Some(score));
+        let all = scores.chain(std::iter::repeat_n(None, missing)).zip(0..);
+        Species::new(name, &all.collect::<Vec<_>>())
     }
 
     fn worked() -> LivenessScores {

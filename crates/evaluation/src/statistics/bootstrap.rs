@@ -5,11 +5,12 @@
 //! drawn, one between two people the product of both (the product or "pigeonhole" bootstrap of Owen, "The pigeonhole
 //! bootstrap", Annals of Applied Statistics 1, 2007, which errs on the wide side).
 
+use std::convert::Infallible;
 use std::num::NonZero;
 
 use serde::Serialize;
 
-use crate::threads::on_threads;
+use crate::threads::fold;
 
 /// A confidence interval by the percentiles of the replicates.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -34,8 +35,7 @@ pub struct Bootstrap {
     pub threads: NonZero<usize>,
 }
 
-/// Highest share of replicates that may leave a figure undefined. With more it has no interval: the other replicates would
-/// be a biased choice.
+/// Highest share of replicates that may leave a figure undefined; the others would be a biased choice.
 const MOST_UNDEFINED: f64 = 0.05;
 
 impl Bootstrap {
@@ -60,7 +60,7 @@ impl Bootstrap {
         if people < 2 || self.replicates == 0 {
             return vec![None; count];
         }
-        let replicate = |index: usize| {
+        let replicate = |drawn: &mut Vec<_>, index| {
             let mut generator = SplitMix64::new(self.seed, index as u64);
             let mut weights = vec![0u32; people];
             for _ in 0..people {
@@ -68,23 +68,16 @@ impl Bootstrap {
                     *weight += 1;
                 }
             }
-            figures(&weights)
+            drawn.push(figures(&weights));
+            Ok::<_, Infallible>(())
         };
-        let threads = self.threads.get().min(self.replicates);
-        // Thread t takes every t-th replicate. The percentiles do not depend on the order.
-        let drawn: Vec<Vec<Option<f64>>> = on_threads(threads, |first| {
-            let replicates = (first..self.replicates).step_by(threads);
-            replicates.map(replicate).collect::<Vec<_>>()
-        })
-        .into_iter()
-        .flatten()
-        .collect();
-        (0..count)
-            .map(|figure| {
-                let values = drawn.iter().filter_map(|values| *values.get(figure)?).collect();
-                self.interval(values)
-            })
-            .collect()
+        let Ok(drawn) = fold(self.threads, 0..self.replicates, Vec::new, replicate);
+        let interval = |figure| {
+            let drawn = drawn.iter().flatten();
+            // The percentiles do not depend on the order of the replicates.
+            self.interval(drawn.filter_map(|values| *values.get(figure)?).collect())
+        };
+        (0..count).map(interval).collect()
     }
 
     fn interval(&self, mut values: Vec<f64>) -> Option<Interval> {

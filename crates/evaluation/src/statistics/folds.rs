@@ -4,8 +4,7 @@ use serde::Serialize;
 
 use super::ranked::share;
 
-/// A comparison whose ground truth is known: its score, `None` where an image could not be used, and whether both show the
-/// same person. One without a score counts as "not the same", as the engine decides.
+/// A comparison: its score and whether both images show the same person. One without a score counts as "not the same".
 pub type Judged = (Option<f64>, bool);
 
 /// The accuracy over folds.
@@ -24,58 +23,45 @@ pub struct Accuracy {
 /// The reason that comparisons cannot be divided into folds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the messages explain the fields")]
 pub enum FoldError {
     /// There are fewer than two folds, or more folds than comparisons.
     #[error("{comparisons} comparisons cannot be divided into {folds} folds")]
-    Count {
-        /// Number of comparisons.
-        comparisons: usize,
-        /// Number of folds.
-        folds: usize,
-    },
+    Count { comparisons: usize, folds: usize },
     /// A fold is empty.
     #[error("fold {0} has no comparison")]
     Empty(usize),
 }
 
 /// Returns the fold of each comparison, in consecutive blocks of lengths that differ by at most 1, as LFW's ten blocks of
-/// 600.
-///
-/// # Errors
-/// [`FoldError::Count`] for fewer than two folds or more folds than comparisons.
+/// 600. Fails for fewer than two folds or more folds than comparisons.
 pub fn blocks(comparisons: usize, folds: usize) -> Result<Vec<usize>, FoldError> {
     if folds < 2 || folds > comparisons {
         return Err(FoldError::Count { comparisons, folds });
     }
-    Ok((0..comparisons)
-        .map(|index| (index as u128 * folds as u128 / comparisons as u128) as usize)
-        .collect())
+    let fold = |index| (index as u128 * folds as u128 / comparisons as u128) as usize;
+    Ok((0..comparisons).map(fold).collect())
 }
 
 /// Returns the share of right decisions at a threshold, 0..=1; `None` of nothing.
 #[must_use]
 pub fn accuracy_at(comparisons: &[Judged], threshold: f64) -> Option<f64> {
-    let right = comparisons
-        .iter()
-        .filter(|(score, same)| score.is_some_and(|score| score >= threshold) == *same)
-        .count();
-    share(right as u64, comparisons.len() as u64)
+    let matches = |score: Option<f64>| score.is_some_and(|score| score >= threshold);
+    let right = |(score, same): &&Judged| matches(*score) == *same;
+    let right = comparisons.iter().filter(right);
+    share(right.count() as u64, comparisons.len() as u64)
 }
 
 /// Returns the threshold with the most right decisions, halfway between two neighbouring scores; of several, the middle
 /// one. `None` where there is no score.
 #[must_use]
 pub fn best_threshold(comparisons: &[Judged]) -> Option<f64> {
-    let mut scores: Vec<(f64, bool)> = comparisons
-        .iter()
-        .filter_map(|&(score, same)| Some((score?, same)))
-        .collect();
+    let scores = comparisons.iter().copied();
+    let mut scores: Vec<(f64, bool)> = scores.filter_map(|(score, same)| Some((score?, same))).collect();
     scores.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let lowest = scores.first()?.0;
-    // Right decisions more than at the lowest score, where all match: each excluded impostor is one more, each excluded
-    // genuine comparison one less.
+    // Right decisions more than at the lowest score, where all match.
     let mut gain = 0i64;
-    let mut candidates = vec![(0i64, lowest)];
+    let mut candidates = vec![(0i64, scores.first()?.0)];
     for (index, &(score, same)) in scores.iter().enumerate() {
         gain += if same { -1 } else { 1 };
         match scores.get(index + 1) {
@@ -84,20 +70,14 @@ pub fn best_threshold(comparisons: &[Judged]) -> Option<f64> {
             None => candidates.push((gain, score.next_up())),
         }
     }
-    let best = candidates.iter().map(|candidate| candidate.0).max()?;
-    let best: Vec<f64> = candidates
-        .into_iter()
-        .filter(|candidate| candidate.0 == best)
-        .map(|candidate| candidate.1)
-        .collect();
-    best.get(best.len() / 2).copied()
+    let best = candidates.iter().map(|(gain, _)| *gain).max()?;
+    candidates.retain(|(gain, _)| *gain == best);
+    let middle = candidates.get(candidates.len() / 2);
+    middle.map(|(_, threshold)| *threshold)
 }
 
 /// Returns the accuracy by LFW's protocol: each fold is decided at the threshold that is best on all others. `folds` has the
-/// fold of each comparison, counted from 0 without a gap.
-///
-/// # Errors
-/// [`FoldError`] where there are fewer than two folds or a fold is empty.
+/// fold of each comparison, counted from 0 without a gap. Fails where there are fewer than two folds or a fold is empty.
 pub fn k_fold_accuracy(comparisons: &[Judged], folds: &[usize]) -> Result<Accuracy, FoldError> {
     let count = folds.iter().max().map_or(0, |last| last + 1);
     if count < 2 || folds.len() != comparisons.len() {
@@ -109,12 +89,9 @@ pub fn k_fold_accuracy(comparisons: &[Judged], folds: &[usize]) -> Result<Accura
     let (mut accuracies, mut thresholds) = (Vec::new(), Vec::new());
     for fold in 0..count {
         let part = |held_out: bool| -> Vec<Judged> {
-            comparisons
-                .iter()
-                .zip(folds)
-                .filter(|(_, of)| (**of == fold) == held_out)
-                .map(|(comparison, _)| *comparison)
-                .collect()
+            let of_fold = folds.iter().map(|of| *of == fold).zip(comparisons);
+            let part = of_fold.filter(|(is_in, _)| *is_in == held_out);
+            part.map(|(_, comparison)| *comparison).collect()
         };
         // Where the others have no score, nothing matches.
         let threshold = best_threshold(&part(false)).unwrap_or(f64::MAX);
@@ -123,11 +100,8 @@ pub fn k_fold_accuracy(comparisons: &[Judged], folds: &[usize]) -> Result<Accura
     }
     let n = count as f64;
     let mean = accuracies.iter().sum::<f64>() / n;
-    let variance = accuracies
-        .iter()
-        .map(|accuracy| (accuracy - mean).powi(2))
-        .sum::<f64>()
-        / (n - 1.0);
+    let squares = accuracies.iter().map(|accuracy| (accuracy - mean).powi(2));
+    let variance = squares.sum::<f64>() / (n - 1.0);
     Ok(Accuracy {
         mean,
         standard_error: (variance / n).sqrt(),

@@ -41,12 +41,6 @@ impl Histogram {
         }
     }
 
-    /// Returns the width of a step, the error of a threshold from this histogram.
-    #[must_use]
-    pub fn step(&self) -> f64 {
-        (self.high - self.low) / self.counts.len() as f64
-    }
-
     /// Returns the number of scores.
     #[must_use]
     pub fn total(&self) -> u64 {
@@ -56,12 +50,9 @@ impl Histogram {
     /// Returns the number of scores in the steps that begin at `threshold` or above: at most those that reach it.
     #[must_use]
     pub fn at_or_above(&self, threshold: f64) -> u64 {
-        self.counts
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| self.begin(*index) >= threshold)
-            .map(|(_, count)| count)
-            .sum()
+        let steps = self.counts.iter().enumerate();
+        let above = steps.filter(|(index, _)| self.begin(*index) >= threshold);
+        above.map(|(_, count)| count).sum()
     }
 
     /// Returns the lowest beginning of a step from which on there are at most `allowed` scores; the upper end where even
@@ -81,14 +72,9 @@ impl Histogram {
     /// Returns the same scores in `1 / factor` as many steps; `factor` divides the number of steps.
     #[must_use]
     pub fn coarser(&self, factor: usize) -> Self {
-        Self {
-            counts: self
-                .counts
-                .chunks(factor.max(1))
-                .map(|chunk| chunk.iter().sum())
-                .collect(),
-            ..*self
-        }
+        let chunks = self.counts.chunks(factor.max(1));
+        let counts = chunks.map(|chunk| chunk.iter().sum()).collect();
+        Self { counts, ..*self }
     }
 
     fn begin(&self, index: usize) -> f64 {
@@ -113,7 +99,6 @@ mod tests {
         let histogram = counted(&[-3.0, -1.0, -0.76, -0.75, 0.0, 0.24, 0.99, 1.0, 2.0]);
         assert_eq!(histogram.counts, [3, 1, 0, 0, 2, 0, 0, 3]);
         assert_eq!(histogram.total(), 9);
-        assert_eq!(histogram.step(), 0.25);
         assert_eq!(histogram.coarser(4).counts, [4, 5]);
     }
 

@@ -1,28 +1,23 @@
 //! The scores of comparisons whose ground truth is known.
 
 use super::histogram::Histogram;
-use super::ranked::{EqualErrorRate, Ranked, SortedScores, draws, equal_error_rate, share};
+use super::ranked::{Ranked, SortedScores, draws, share};
 
 /// The cosine similarity of a comparison, -1..=1, with what it is about: the person of a genuine one, the two people of an
 /// impostor one (each counted from 0), or the two images.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Scored<P> {
-    /// Cosine similarity, -1..=1.
-    pub score: f32,
-    /// The person, people or images.
-    pub of: P,
-}
+pub type Scored<P> = (f32, P);
 
 /// The scores of comparisons whose ground truth is known.
 #[derive(Debug, Clone)]
 pub struct MatchScores {
-    people: usize,
+    /// Number of people.
+    pub people: usize,
+    /// All impostor comparisons in 65,536 steps over -1..=1, for those below the ones held.
+    pub impostor_histogram: Histogram,
     genuine: SortedScores<u32>,
     impostor: SortedScores<(u32, u32)>,
     /// Each person's number of images, where all pairs were compared and only the highest impostor comparisons are held.
     images_of_person: Option<Vec<u32>>,
-    /// All impostor comparisons in fine steps, for those below the ones held.
-    impostor_histogram: Histogram,
 }
 
 /// Steps of the histogram of all impostor comparisons over -1..=1: 3e-5 each.
@@ -42,8 +37,7 @@ impl MatchScores {
         }
     }
 
-    /// Takes the comparisons of all pairs of images: all genuine ones, the highest impostor ones, and the histogram of all
-    /// impostor ones.
+    /// Takes the comparisons of all pairs of images: of the impostor ones the highest, and the histogram of all.
     #[must_use]
     pub fn all_pairs(
         images_of_person: Vec<u32>,
@@ -60,16 +54,10 @@ impl MatchScores {
         }
     }
 
-    /// Returns the number of people.
-    #[must_use]
-    pub fn people(&self) -> usize {
-        self.people
-    }
-
     /// Returns the number of genuine comparisons.
     #[must_use]
     pub fn genuine_count(&self) -> u64 {
-        self.genuine.scores().len() as u64
+        self.genuine.scores.len() as u64
     }
 
     /// Returns the number of impostor comparisons.
@@ -81,38 +69,32 @@ impl MatchScores {
     /// Returns the number of impostor comparisons, the highest, that are held exactly.
     #[must_use]
     pub fn held_impostors(&self) -> u64 {
-        self.impostor.scores().len() as u64
+        self.impostor.scores.len() as u64
     }
 
     /// Returns the genuine scores.
     #[must_use]
     pub fn genuine(&self) -> Ranked<'_> {
-        Ranked::plain(self.genuine.scores(), 0)
+        Ranked::plain(&self.genuine.scores, 0)
     }
 
     /// Returns the impostor scores.
     #[must_use]
     pub fn impostor(&self) -> Ranked<'_> {
-        Ranked::plain(
-            self.impostor.scores(),
-            self.impostor_count() - self.held_impostors(),
-        )
+        let unheld = self.impostor_count() - self.held_impostors();
+        Ranked::plain(&self.impostor.scores, unheld)
     }
 
     /// Returns the genuine and the impostor scores, weighted by how often each person was drawn.
     #[must_use]
     pub fn weighted(&self, weights: &[u32]) -> (Ranked<'_>, Ranked<'_>) {
         let of_pair = |(a, b): (u32, u32)| draws(weights, a) * draws(weights, b);
-        let unheld = match &self.images_of_person {
-            None => 0,
-            Some(images) => {
-                let sizes = (0..)
-                    .zip(images)
-                    .map(|(person, &images)| u64::from(images) * draws(weights, person));
-                pairs_between(sizes)
-                    .saturating_sub(self.impostor.people().iter().map(|&pair| of_pair(pair)).sum())
-            }
-        };
+        let unheld = self.images_of_person.as_ref().map_or(0, |images| {
+            let images = (0..).zip(images);
+            let sizes = images.map(|(person, &images)| u64::from(images) * draws(weights, person));
+            let held: u64 = self.impostor.people.iter().map(|&pair| of_pair(pair)).sum();
+            pairs_between(sizes).saturating_sub(held)
+        });
         (
             self.genuine.weighted(|person| draws(weights, person), 0),
             self.impostor.weighted(of_pair, unheld),
@@ -123,18 +105,9 @@ impl MatchScores {
     /// that is at most 3e-5 higher.
     #[must_use]
     pub fn false_match_rate(&self, threshold: f64) -> Option<f64> {
-        self.impostor().share_at_or_above(threshold).or_else(|| {
-            share(
-                self.impostor_histogram.at_or_above(threshold),
-                self.impostor_count(),
-            )
-        })
-    }
-
-    /// Returns the FNMR, 0..=1, at a threshold.
-    #[must_use]
-    pub fn false_non_match_rate(&self, threshold: f64) -> Option<f64> {
-        self.genuine().share_below(threshold)
+        let all = || self.impostor_histogram.at_or_above(threshold);
+        let exact = self.impostor().share_at_or_above(threshold);
+        exact.or_else(|| share(all(), self.impostor_count()))
     }
 
     /// Returns the lowest threshold with at most this FMR; to within 3e-5 where the comparisons there are not held.
@@ -142,17 +115,9 @@ impl MatchScores {
     pub fn threshold_at(&self, false_match_rate: f64) -> Option<f64> {
         self.impostor().threshold_at(false_match_rate).or_else(|| {
             let count = self.impostor_count();
-            (count > 0).then(|| {
-                let allowed = (false_match_rate * count as f64).floor() as u64;
-                self.impostor_histogram.lowest_with_at_most(allowed)
-            })
+            let allowed = (false_match_rate * count as f64).floor() as u64;
+            (count > 0).then(|| self.impostor_histogram.lowest_with_at_most(allowed))
         })
-    }
-
-    /// Returns the equal error rate; `None` where it lies below the impostor comparisons held.
-    #[must_use]
-    pub fn equal_error_rate(&self) -> Option<EqualErrorRate> {
-        equal_error_rate(&self.genuine(), &self.impostor())
     }
 
     /// Returns the histogram of the genuine scores in `steps` over -1..=1.
@@ -160,16 +125,10 @@ impl MatchScores {
     pub fn genuine_histogram(&self, steps: usize) -> Histogram {
         self.genuine.histogram(-1.0, 1.0, steps)
     }
-
-    /// Returns the histogram of all impostor scores in 65,536 steps over -1..=1.
-    #[must_use]
-    pub fn impostor_histogram(&self) -> &Histogram {
-        &self.impostor_histogram
-    }
 }
 
 fn sorted<P: Copy + Ord>(comparisons: Vec<Scored<P>>) -> SortedScores<P> {
-    let entries = comparisons.into_iter().map(|one| (f64::from(one.score), one.of));
+    let entries = comparisons.into_iter().map(|(score, of)| (f64::from(score), of));
     SortedScores::new(entries.collect())
 }
 
@@ -189,11 +148,11 @@ mod tests {
     use super::*;
 
     fn genuine(score: f32, person: u32) -> Scored<u32> {
-        Scored { score, of: person }
+        (score, person)
     }
 
     fn impostor(score: f32, a: u32, b: u32) -> Scored<(u32, u32)> {
-        Scored { score, of: (a, b) }
+        (score, (a, b))
     }
 
     #[test]
@@ -210,7 +169,7 @@ mod tests {
         );
         assert_eq!(scores.false_match_rate(0.5), Some(0.25));
         assert_eq!(scores.false_match_rate(0.125), Some(0.5));
-        assert_eq!(scores.false_non_match_rate(0.5), Some(1.0 / 3.0));
+        assert_eq!(scores.genuine().share_below(0.5), Some(1.0 / 3.0));
         assert_eq!(scores.threshold_at(0.25), Some(0.125f64.next_up()));
         // Person 1 twice, person 2 not: genuine 0.5, 0.75, twice 0.25; impostors twice 0.5.
         let (genuine, impostor) = scores.weighted(&[1, 2, 0]);
@@ -247,7 +206,7 @@ mod tests {
             }
         }
         let listed = MatchScores::listed(images.len(), same.clone(), other.clone());
-        other.sort_by(|a, b| b.score.total_cmp(&a.score));
+        other.sort_by(|a, b| b.0.total_cmp(&a.0));
         other.truncate(held);
         (
             MatchScores::all_pairs(images.to_vec(), same, other, histogram),

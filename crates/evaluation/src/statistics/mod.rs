@@ -17,5 +17,5 @@ pub(crate) use match_scores::{FINE_STEPS, pairs_between};
 pub use match_scores::{MatchScores, Scored};
 pub use ranked::{
     ERRORS_NEEDED, EqualErrorRate, OperatingPoint, Ranked, comparisons_needed, det_points, equal_error_rate,
-    probit, supports, upper_bound_without_errors,
+    probit, upper_bound_without_errors,
 };

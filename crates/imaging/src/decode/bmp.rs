@@ -3,16 +3,16 @@
 use image::codecs::bmp::BmpDecoder;
 use image::{ColorType, ImageDecoder, ImageError};
 
+use super::WORKING_ROWS;
 use super::watched::Watched;
-use super::{Stored, WORKING_ROWS, contradiction};
-use crate::flatten::rgba_to_rgb8_in_place;
+use crate::flatten::drop_alpha;
 use crate::image::CHANNELS;
-use crate::{Format, ImagingError, Interrupt};
+use crate::{Format, Header, ImagingError, Interrupt};
 
 /// Bytes held at a time: the output, with alpha as the decoder may write it, and rows.
-pub(super) fn needed(bytes: &[u8], width: u32, height: u32) -> u64 {
+pub(super) fn needed(bytes: &[u8], header: &Header) -> u64 {
     let channels = if may_have_alpha(bytes) { 4 } else { 3 };
-    channels * u64::from(width) * u64::from(height) + WORKING_ROWS
+    channels * u64::from(header.width) * u64::from(header.height) + WORKING_ROWS
 }
 
 /// Whether a pixel has 16 or 32 bits, a part of which may be alpha. OS/2's first header has none of them.
@@ -20,38 +20,33 @@ fn may_have_alpha(bytes: &[u8]) -> bool {
     matches!(bytes.get(28..30), Some([16 | 32, 0]))
 }
 
+/// Decodes the pixels, which are always stored upright.
 pub(super) fn decode(
     bytes: &[u8],
-    stored: Stored,
+    header: &Header,
     interrupt: Interrupt<'_>,
 ) -> Result<Vec<u8>, ImagingError> {
-    let decoder = BmpDecoder::new(Watched::new(bytes, interrupt)).map_err(|error| refusal(&error))?;
-    if decoder.dimensions() != (stored.width, stored.height) {
-        return Err(contradiction(Format::Bmp));
+    let decoder = BmpDecoder::new(Watched::new(bytes, interrupt)).map_err(refusal)?;
+    if decoder.dimensions() != (header.width, header.height) {
+        return Err(Format::Bmp.contradiction());
     }
-    let pixels = stored.width as usize * stored.height as usize;
     let has_alpha = match decoder.color_type() {
         ColorType::Rgb8 => false,
         ColorType::Rgba8 if may_have_alpha(bytes) => true,
-        other => {
-            return Err(ImagingError::unsupported(
-                Format::Bmp,
-                format!("the colour type {other:?}"),
-            ));
-        }
+        other => return Err(Format::Bmp.unsupported(format!("the colour type {other:?}"))),
     };
-    let mut buffer = vec![0; pixels * if has_alpha { 4 } else { CHANNELS }];
-    decoder.read_image(&mut buffer).map_err(|error| refusal(&error))?;
+    let channels = if has_alpha { 4 } else { CHANNELS };
+    let mut buffer = vec![0; header.width as usize * header.height as usize * channels];
+    decoder.read_image(&mut buffer).map_err(refusal)?;
     if has_alpha {
-        rgba_to_rgb8_in_place(&mut buffer);
-        buffer.truncate(pixels * CHANNELS);
+        drop_alpha(&mut buffer);
     }
-    Ok(stored.orientation.apply(buffer, stored.width))
+    Ok(buffer)
 }
 
-fn refusal(error: &ImageError) -> ImagingError {
+fn refusal(error: ImageError) -> ImagingError {
     match error {
-        ImageError::Unsupported(error) => ImagingError::unsupported(Format::Bmp, error.to_string()),
-        other => ImagingError::corrupt(Format::Bmp, other.to_string()),
+        ImageError::Unsupported(error) => Format::Bmp.unsupported(error.to_string()),
+        other => Format::Bmp.corrupt(other.to_string()),
     }
 }

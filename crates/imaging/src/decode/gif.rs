@@ -4,9 +4,9 @@ use ::gif::{ColorOutput, DecodeOptions, DecodingError, MemoryLimit};
 
 use super::canvas::Canvas;
 use super::watched::Watched;
-use super::{MEMORY, Stored, WORKING_ROWS, contradiction};
+use super::{MEMORY, WORKING_ROWS};
 use crate::image::CHANNELS;
-use crate::{Format, ImagingError, Interrupt};
+use crate::{Format, Header, ImagingError, Interrupt, Orientation};
 
 /// The four passes of an interlaced frame: the first row of each, and how far apart the next ones are.
 const PASSES: [(usize, usize); 4] = [(0, 8), (4, 8), (2, 4), (1, 2)];
@@ -15,7 +15,7 @@ const WHITE: u8 = 255;
 
 pub(super) fn decode(
     bytes: &[u8],
-    stored: Stored,
+    header: &Header,
     interrupt: Interrupt<'_>,
 ) -> Result<Vec<u8>, ImagingError> {
     let mut options = DecodeOptions::new();
@@ -23,51 +23,40 @@ pub(super) fn decode(
     if let Some(limit) = std::num::NonZeroU64::new(WORKING_ROWS) {
         options.set_memory_limit(MemoryLimit::Bytes(limit));
     }
-    let mut decoder = options
-        .read_info(Watched::new(bytes, interrupt))
-        .map_err(|error| refusal(&error))?;
-    if (u32::from(decoder.width()), u32::from(decoder.height())) != (stored.width, stored.height) {
-        return Err(contradiction(Format::Gif));
+    let watched = Watched::new(bytes, interrupt);
+    let mut decoder = options.read_info(watched).map_err(refusal)?;
+    if (decoder.width().into(), decoder.height().into()) != (header.width, header.height) {
+        return Err(Format::Gif.contradiction());
     }
-    let frame = decoder
-        .next_frame_info()
-        .map_err(|error| refusal(&error))?
-        .ok_or_else(|| ImagingError::corrupt(Format::Gif, "it has no frame"))?;
+    let frame = decoder.next_frame_info().map_err(refusal)?;
+    let frame = frame.ok_or_else(|| Format::Gif.corrupt("it has no frame"))?;
     let (left, top) = (usize::from(frame.left), usize::from(frame.top));
     let (width, height) = (usize::from(frame.width), usize::from(frame.height));
     let (interlaced, transparent) = (frame.interlaced, frame.transparent);
-    if width > stored.width as usize || height > stored.height as usize {
-        return Err(ImagingError::corrupt(
-            Format::Gif,
-            "a frame is larger than the image",
-        ));
+    if width > header.width as usize || height > header.height as usize {
+        return Err(Format::Gif.corrupt("a frame is larger than the image"));
     }
 
     // An index outside the palette counts as transparent, and transparent pixels are white.
     let mut colours = [[WHITE; CHANNELS]; 256];
-    let palette = decoder.palette().map_err(|error| refusal(&error))?;
-    let (palette, _) = palette.as_chunks::<CHANNELS>();
-    for (colour, found) in colours.iter_mut().zip(palette) {
+    let palette = decoder.palette().map_err(refusal)?;
+    for (colour, found) in colours.iter_mut().zip(palette.as_chunks().0) {
         *colour = *found;
     }
     if let Some(index) = transparent {
         colours[usize::from(index)] = [WHITE; CHANNELS];
     }
 
-    let mut canvas = Canvas::new(stored.orientation, stored.width, stored.height, WHITE);
+    let mut canvas = Canvas::new(Orientation::Upright, (header.width, header.height), WHITE);
     let (mut indices, mut rgb) = (vec![0; width], vec![0; width * CHANNELS]);
     let passes: &[(usize, usize)] = if interlaced { &PASSES } else { &[(0, 1)] };
     for &(first, apart) in passes {
         for y in (first..height).step_by(apart) {
             interrupt.check()?;
-            if !decoder
-                .fill_buffer(&mut indices)
-                .map_err(|error| refusal(&error))?
-            {
-                return Err(ImagingError::corrupt(Format::Gif, "it was cut short"));
+            if !decoder.fill_buffer(&mut indices).map_err(refusal)? {
+                return Err(Format::Gif.corrupt("it was cut short"));
             }
-            let (row, _) = rgb.as_chunks_mut::<CHANNELS>();
-            for (pixel, index) in row.iter_mut().zip(&indices) {
+            for (pixel, index) in rgb.as_chunks_mut().0.iter_mut().zip(&indices) {
                 *pixel = colours[usize::from(*index)];
             }
             canvas.put(left, top + y, 1, &rgb);
@@ -76,9 +65,9 @@ pub(super) fn decode(
     Ok(canvas.into_pixels())
 }
 
-fn refusal(error: &DecodingError) -> ImagingError {
-    match error {
-        DecodingError::OutOfMemory => ImagingError::corrupt(Format::Gif, MEMORY),
-        other => ImagingError::corrupt(Format::Gif, other.to_string()),
-    }
+fn refusal(error: DecodingError) -> ImagingError {
+    Format::Gif.corrupt(match error {
+        DecodingError::OutOfMemory => MEMORY.to_owned(),
+        other => other.to_string(),
+    })
 }

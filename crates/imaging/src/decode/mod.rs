@@ -12,9 +12,9 @@ mod webp;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::image::CHANNELS;
-use crate::probe::{self, Declared, Header, sniff};
-use crate::reduced::{Reduced, Reduction};
-use crate::{Format, Image, ImageLimits, ImagingError, Interrupt, Orientation};
+use crate::probe::{self, Header, probe};
+use crate::reduced::{FACTORS, Reduced, factor_keeping};
+use crate::{Format, Image, ImageLimits, ImagingError, Interrupt};
 
 /// Bytes for rows, tables and buffers of the decoding libraries: the share of a decode that does not grow with the image.
 const WORKING_ROWS: u64 = 4 * 1024 * 1024;
@@ -89,29 +89,14 @@ impl<'a> EncodedImage<'a> {
     /// (arithmetic coding, floating-point samples, CIELAB, ...); [`ImagingError::Corrupt`] if its parts contradict each
     /// other.
     pub fn open(bytes: &'a [u8], limits: &ImageLimits) -> Result<Self, ImagingError> {
-        limits.check_bytes(bytes)?;
-        let format = sniff(bytes)?;
-        let checked = |declared: &Declared| Header::checked(format, declared, limits);
-        // Each header is parsed once: what it says is kept for the decode.
-        let (header, content) = match format {
-            Format::Jpeg => {
-                let head = probe::jpeg::Head::read(bytes)?;
-                let header = checked(&head.declared())?;
-                (header, Content::Jpeg(jpeg::Jpeg::open(bytes, head)?))
-            }
-            Format::Tiff => {
-                let directory = probe::tiff::Directory::of_file(bytes)?;
-                let header = checked(&directory.declared()?)?;
-                (header, Content::Tiff(tiff::Tiff::open(bytes, &directory)?))
-            }
-            Format::WebP => {
-                let header = checked(&probe::webp::declared(bytes)?)?;
-                let webp = webp::WebP::open(bytes, header.stored_size(), header.orientation)?;
-                (header, Content::WebP(webp))
-            }
-            Format::Png => (checked(&probe::png::declared(bytes)?)?, Content::Png),
-            Format::Bmp => (checked(&probe::bmp::declared(bytes)?)?, Content::Bmp),
-            Format::Gif => (checked(&probe::gif::declared(bytes)?)?, Content::Gif),
+        let header = probe(bytes, limits)?;
+        let content = match header.format {
+            Format::Jpeg => Content::Jpeg(jpeg::Jpeg::open(bytes, probe::jpeg::Head::read(bytes)?)?),
+            Format::Tiff => Content::Tiff(tiff::Tiff::open(bytes, &probe::tiff::Directory::of_file(bytes)?)?),
+            Format::WebP => Content::WebP(webp::WebP::open(bytes, header)?),
+            Format::Png => Content::Png,
+            Format::Bmp => Content::Bmp,
+            Format::Gif => Content::Gif,
         };
         Ok(Self {
             bytes,
@@ -131,7 +116,7 @@ impl<'a> EncodedImage<'a> {
     /// detected, and refused where that is too much, while it is decoded.
     #[must_use]
     pub fn decode_bytes(&self) -> u64 {
-        self.needed(Reduction::Whole)
+        self.needed(1)
     }
 
     /// Decodes the whole image to upright RGB.
@@ -141,8 +126,7 @@ impl<'a> EncodedImage<'a> {
     /// [`ImagingError::DecodeTooLarge`] before anything is allocated; [`ImagingError::Corrupt`] if the file is damaged or
     /// was cut short; [`ImagingError::Interrupted`] within milliseconds of the interrupt.
     pub fn decode(&self, interrupt: Interrupt<'_>) -> Result<Image, ImagingError> {
-        self.decode_at(Reduction::Whole, interrupt)
-            .map(Reduced::into_image)
+        self.decode_at(1, interrupt).map(Reduced::into_image)
     }
 
     /// Decodes to an upright RGB image whose longest side is at least `longest_side` pixels, as far as the file has them
@@ -161,96 +145,55 @@ impl<'a> EncodedImage<'a> {
         longest_side: u32,
         interrupt: Interrupt<'_>,
     ) -> Result<Reduced<'static>, ImagingError> {
-        let wanted = match self.content {
-            Content::Jpeg(_) => Reduction::keeping(self.header.width.max(self.header.height), longest_side),
-            _ => Reduction::Whole,
+        let Content::Jpeg(_) = self.content else {
+            return self.decode_at(1, interrupt);
         };
-        let reduction = match self.content {
-            Content::Jpeg(_) => Reduction::ALL
-                .into_iter()
-                .filter(|reduction| reduction.factor() >= wanted.factor())
-                .find(|reduction| self.needed(*reduction) <= self.max_decode_bytes)
-                .unwrap_or(Reduction::Eighth),
-            _ => wanted,
-        };
-        self.decode_at(reduction, interrupt)
+        let wanted = factor_keeping(self.header.width.max(self.header.height), longest_side);
+        let factor = FACTORS
+            .into_iter()
+            .find(|factor| *factor >= wanted && self.needed(*factor) <= self.max_decode_bytes)
+            .unwrap_or(8);
+        self.decode_at(factor, interrupt)
     }
 
-    /// Bytes that decoding holds at a time.
-    fn needed(&self, reduction: Reduction) -> u64 {
-        let (width, height) = self.header.stored_size();
+    /// Bytes that decoding holds at a time, of so many pixels in either direction each one of the output.
+    fn needed(&self, factor: u32) -> u64 {
         match &self.content {
-            Content::Jpeg(jpeg) => jpeg.needed(reduction),
-            Content::Png | Content::Gif => pixel_bytes(width, height) + WORKING_ROWS,
+            Content::Jpeg(jpeg) => jpeg.needed(factor),
+            Content::Png | Content::Gif => pixel_bytes(self.header.width, self.header.height) + WORKING_ROWS,
             Content::WebP(webp) => webp.needed(),
-            Content::Bmp => bmp::needed(self.bytes, width, height),
+            Content::Bmp => bmp::needed(self.bytes, &self.header),
             Content::Tiff(tiff) => tiff.needed(),
         }
     }
 
-    fn decode_at(
-        &self,
-        reduction: Reduction,
-        interrupt: Interrupt<'_>,
-    ) -> Result<Reduced<'static>, ImagingError> {
-        let Header {
-            format,
-            width,
-            height,
-            orientation,
-        } = self.header;
-        let needed = self.needed(reduction);
-        if needed > self.max_decode_bytes {
-            return Err(ImagingError::DecodeTooLarge {
-                format,
-                width,
-                height,
-                needed,
-                limit: self.max_decode_bytes,
-            });
+    fn decode_at(&self, factor: u32, interrupt: Interrupt<'_>) -> Result<Reduced<'static>, ImagingError> {
+        let (bytes, header, max_bytes) = (self.bytes, &self.header, self.max_decode_bytes);
+        let needed = self.needed(factor);
+        if needed > max_bytes {
+            return Err(header.decode_too_large(needed, max_bytes));
         }
         interrupt.check()?;
-        let (stored_width, stored_height) = self.header.stored_size();
-        let stored = Stored {
-            width: stored_width,
-            height: stored_height,
-            orientation,
-            reduction,
-        };
-        let bytes = self.bytes;
-        let pixels = catch_unwind(AssertUnwindSafe(|| match &self.content {
-            Content::Jpeg(jpeg) => jpeg.decode(stored, self.max_decode_bytes, interrupt),
-            Content::Png => png::decode(bytes, stored, interrupt),
-            Content::WebP(webp) => webp.decode(self.max_decode_bytes, interrupt),
-            Content::Bmp => bmp::decode(bytes, stored, interrupt),
-            Content::Tiff(tiff) => tiff.decode(stored, interrupt),
-            Content::Gif => gif::decode(bytes, stored, interrupt),
-        }))
+        let fault = || header.format.corrupt("decoder fault");
         // Nothing is shared with the closure that could be left half done: it borrows the input and owns the rest.
-        .unwrap_or_else(|_| Err(ImagingError::corrupt(format, "decoder fault")))
+        let pixels = catch_unwind(AssertUnwindSafe(|| match &self.content {
+            Content::Jpeg(jpeg) => jpeg.decode(header.orientation, factor, max_bytes, interrupt),
+            Content::Png => png::decode(bytes, header, interrupt),
+            Content::WebP(webp) => webp.decode(max_bytes, interrupt),
+            Content::Bmp => bmp::decode(bytes, header, interrupt),
+            Content::Tiff(tiff) => tiff.decode(header.orientation, interrupt),
+            Content::Gif => gif::decode(bytes, header, interrupt),
+        }))
+        .unwrap_or_else(|payload| Err(payload.downcast().map_or_else(|_| fault(), |error| *error)))
         // A decoding library takes an interrupted read for damage.
         .map_err(|error| interrupt.check().err().map_or(error, ImagingError::from))?;
-        Image::from_rgb8(reduction.of(width), reduction.of(height), pixels)
-            .map(|image| Reduced::new(image, &self.header, reduction))
-            .map_err(|_| ImagingError::corrupt(format, "decoder fault"))
+        let (width, height) = (header.width.div_ceil(factor), header.height.div_ceil(factor));
+        let image = Image::from_rgb8(width, height, pixels).map_err(|_| fault())?;
+        Ok(Reduced::new(image, header, factor))
     }
-}
-
-/// The image as it is stored, which the limits have already admitted.
-#[derive(Debug, Clone, Copy)]
-struct Stored {
-    width: u32,
-    height: u32,
-    orientation: Orientation,
-    /// What is made of it.
-    reduction: Reduction,
 }
 
 /// Bytes of RGB pixels.
 fn pixel_bytes(width: u32, height: u32) -> u64 {
     u64::from(width) * u64::from(height) * CHANNELS as u64
-}
-
-fn contradiction(format: Format) -> ImagingError {
-    ImagingError::corrupt(format, "its headers contradict each other")
 }

@@ -4,12 +4,11 @@ use ::png::{BitDepth, ColorType, DecodingError, Limits, Transformations};
 
 use super::canvas::Canvas;
 use super::watched::Watched;
-use super::{MEMORY, Stored, WORKING_ROWS, contradiction};
-use crate::fields::Endian;
+use super::{MEMORY, WORKING_ROWS};
 use crate::flatten::{Channels, Depth, to_rgb8};
 use crate::image::CHANNELS;
 use crate::probe::png::is_whole;
-use crate::{Format, ImagingError, Interrupt};
+use crate::{Format, Header, ImagingError, Interrupt};
 
 /// The seven passes of an interlaced file: the first column and row of each, and how far apart the next ones are.
 const PASSES: [(usize, usize, usize, usize); 7] = [
@@ -24,11 +23,11 @@ const PASSES: [(usize, usize, usize, usize); 7] = [
 
 pub(super) fn decode(
     bytes: &[u8],
-    stored: Stored,
+    header: &Header,
     interrupt: Interrupt<'_>,
 ) -> Result<Vec<u8>, ImagingError> {
     if !is_whole(bytes) {
-        return Err(ImagingError::corrupt(Format::Png, "it was cut short"));
+        return Err(Format::Png.corrupt("it was cut short"));
     }
     // The decoder needs a few rows. Only a profile or a text would need more, and a small file can inflate to a large one.
     let limits = Limits {
@@ -38,31 +37,32 @@ pub(super) fn decode(
     decoder.set_transformations(Transformations::EXPAND);
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
-    let mut reader = decoder.read_info().map_err(|error| refusal(&error))?;
+    let mut reader = decoder.read_info().map_err(refusal)?;
     let info = reader.info();
     let interlaced = info.interlaced;
-    if info.size() != (stored.width, stored.height) {
-        return Err(contradiction(Format::Png));
+    let (width, height) = header.stored_size();
+    if info.size() != (width, height) {
+        return Err(Format::Png.contradiction());
     }
     // The library panics when it expands such a palette.
     let palette = info.palette.as_deref().unwrap_or_default();
     if info.color_type == ColorType::Indexed && !palette.len().is_multiple_of(3) {
-        return Err(ImagingError::corrupt(Format::Png, "its palette is damaged"));
+        return Err(Format::Png.corrupt("its palette is damaged"));
     }
     let (channels, depth) = layout(reader.output_color_type())?;
     let pixel = channels.count() * depth.bytes();
 
-    let mut canvas = Canvas::new(stored.orientation, stored.width, stored.height, 0);
+    let mut canvas = Canvas::new(header.orientation, (width, height), 0);
     let mut next_row = |width: usize, rgb: &mut [u8]| {
-        let row = reader.next_row().map_err(|error| refusal(&error))?;
+        let row = reader.next_row().map_err(refusal)?;
         let row = row.map(|row| row.data()).unwrap_or_default();
         if row.len() != width * pixel {
-            return Err(contradiction(Format::Png));
+            return Err(Format::Png.contradiction());
         }
         to_rgb8(row, channels, depth, rgb);
         Ok(())
     };
-    let (width, height) = (stored.width as usize, stored.height as usize);
+    let (width, height) = (width as usize, height as usize);
     if interlaced {
         let mut rgb = vec![0; width * CHANNELS];
         for (left, top, across, down) in PASSES {
@@ -79,9 +79,9 @@ pub(super) fn decode(
         canvas.fill(&interrupt, |_, rgb| next_row(width, rgb))?;
     }
     // Behind the last row are the checksums.
-    match reader.next_row().map_err(|error| refusal(&error))? {
+    match reader.next_row().map_err(refusal)? {
         None => Ok(canvas.into_pixels()),
-        Some(_) => Err(contradiction(Format::Png)),
+        Some(_) => Err(Format::Png.contradiction()),
     }
 }
 
@@ -92,20 +92,20 @@ fn layout((colour, depth): (ColorType, BitDepth)) -> Result<(Channels, Depth), I
         ColorType::Rgb => Channels::Rgb,
         ColorType::Rgba => Channels::Rgba,
         // The decoder has expanded palettes.
-        ColorType::Indexed => return Err(contradiction(Format::Png)),
+        ColorType::Indexed => return Err(Format::Png.contradiction()),
     };
     match depth {
         BitDepth::Eight => Ok((channels, Depth::Eight)),
-        BitDepth::Sixteen => Ok((channels, Depth::Sixteen(Endian::Big))),
-        BitDepth::One | BitDepth::Two | BitDepth::Four => Err(contradiction(Format::Png)),
+        BitDepth::Sixteen => Ok((channels, Depth::Sixteen)),
+        BitDepth::One | BitDepth::Two | BitDepth::Four => Err(Format::Png.contradiction()),
     }
 }
 
-fn refusal(error: &DecodingError) -> ImagingError {
-    match error {
-        DecodingError::LimitsExceeded => ImagingError::corrupt(Format::Png, MEMORY),
-        other => ImagingError::corrupt(Format::Png, other.to_string()),
-    }
+fn refusal(error: DecodingError) -> ImagingError {
+    Format::Png.corrupt(match error {
+        DecodingError::LimitsExceeded => MEMORY.to_owned(),
+        other => other.to_string(),
+    })
 }
 
 #[cfg(test)]
@@ -131,7 +131,7 @@ mod tests {
             let image = decode(&of_palette(vec![9; length]), &ImageLimits::default());
             assert_eq!(image.unwrap().as_rgb8(), [9; 3], "{length} bytes");
         }
-        let damaged = ImagingError::corrupt(Format::Png, "its palette is damaged");
+        let damaged = Format::Png.corrupt("its palette is damaged");
         for length in [4, 16, 767] {
             let refused = decode(&of_palette(vec![9; length]), &ImageLimits::default());
             assert_eq!(refused, Err(damaged.clone()), "{length} bytes");

@@ -1,6 +1,6 @@
 //! The bytes of a file as the decoding libraries read them: in small pieces, counted, and only while there is time.
 
-use std::io::{self, BufRead, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
 use std::ops::Range;
 
 use crate::Interrupt;
@@ -17,10 +17,9 @@ const JUMPS: u64 = 64 * PIECE as u64;
 /// A reader over a file in memory. It fails once the interrupt is due, or if a decoder reads more than any regular file of
 /// this length needs.
 pub(super) struct Watched<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    file: Cursor<&'a [u8]>,
     /// The piece that is handed out.
-    piece: Range<usize>,
+    piece: Range<u64>,
     left: u64,
     interrupt: Interrupt<'a>,
 }
@@ -28,8 +27,7 @@ pub(super) struct Watched<'a> {
 impl<'a> Watched<'a> {
     pub(super) fn new(bytes: &'a [u8], interrupt: Interrupt<'a>) -> Self {
         Self {
-            bytes,
-            at: 0,
+            file: Cursor::new(bytes),
             piece: 0..0,
             left: READS * bytes.len() as u64 + JUMPS,
             interrupt,
@@ -39,30 +37,30 @@ impl<'a> Watched<'a> {
 
 impl BufRead for Watched<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if !self.piece.contains(&self.at) {
+        let at = self.file.position();
+        if !self.piece.contains(&at) {
             if self.interrupt.is_due() {
                 return Err(io::Error::other("interrupted"));
             }
-            let start = self.at.min(self.bytes.len());
-            self.piece = start..self.bytes.len().min(start + PIECE);
+            let length = self.file.fill_buf()?.len().min(PIECE) as u64;
+            self.piece = at..at.saturating_add(length);
             self.left = self
                 .left
-                .checked_sub(self.piece.len() as u64)
+                .checked_sub(length)
                 .ok_or_else(|| io::Error::other("it refers to the same bytes again and again"))?;
         }
-        Ok(&self.bytes[self.at.min(self.piece.end)..self.piece.end])
+        let rest = self.file.fill_buf()?;
+        Ok(&rest[..(self.piece.end - at) as usize])
     }
 
     fn consume(&mut self, amount: usize) {
-        self.at = self.at.saturating_add(amount);
+        self.file.consume(amount);
     }
 }
 
 impl Read for Watched<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let piece = self.fill_buf()?;
-        let amount = piece.len().min(buffer.len());
-        buffer[..amount].copy_from_slice(&piece[..amount]);
+        let amount = self.fill_buf()?.read(buffer)?;
         self.consume(amount);
         Ok(amount)
     }
@@ -70,17 +68,7 @@ impl Read for Watched<'_> {
 
 impl Seek for Watched<'_> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let (from, by) = match to {
-            SeekFrom::Start(position) => (position, 0),
-            SeekFrom::End(by) => (self.bytes.len() as u64, by),
-            SeekFrom::Current(by) => (self.at as u64, by),
-        };
-        let position = from
-            .checked_add_signed(by)
-            .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-        // Beyond the end there is nothing to read, wherever that is.
-        self.at = usize::try_from(position).unwrap_or(usize::MAX);
-        Ok(position)
+        self.file.seek(to)
     }
 }
 

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use image_webp::{DecodingError, WebPDecoder};
 
-use super::canvas::Canvas;
+use super::canvas::{Canvas, turn};
 use super::watched::Watched;
-use super::{WORKING_ROWS, contradiction, pixel_bytes};
-use crate::flatten::rgba_to_rgb8_in_place;
+use super::{WORKING_ROWS, pixel_bytes};
+use crate::flatten::drop_alpha;
 use crate::image::CHANNELS;
 use crate::probe::vp8;
 use crate::probe::vp8l::{self, Refusal};
-use crate::probe::webp::{First, Placed};
-use crate::{Format, ImagingError, Interrupt, Orientation};
+use crate::probe::webp::First;
+use crate::{Format, Header, ImagingError, Interrupt, PixelRect};
 
 /// Time that the library takes for a pixel at most, on a slow machine. It reads a lossy image's bytes before it decodes
 /// them, and transforms a lossless image after it has read it. Neither can be interrupted, so neither begins without the
@@ -25,22 +25,16 @@ const TIME_A_PIXEL: Duration = Duration::from_nanos(50);
 pub(super) struct WebP<'a> {
     bytes: &'a [u8],
     first: First<'a>,
-    /// Sides of the whole image as stored.
-    width: u32,
-    height: u32,
-    orientation: Orientation,
-    /// Where the first frame lies.
-    placed: Placed,
+    header: Header,
+    /// Where the first frame lies in the image as stored.
+    placed: PixelRect,
 }
 
 impl<'a> WebP<'a> {
-    pub(super) fn open(
-        bytes: &'a [u8],
-        (width, height): (u32, u32),
-        orientation: Orientation,
-    ) -> Result<Self, ImagingError> {
-        let first = First::of(bytes).ok_or_else(|| corrupt("it has no image"))?;
-        let placed = first.frame.unwrap_or(Placed {
+    pub(super) fn open(bytes: &'a [u8], header: Header) -> Result<Self, ImagingError> {
+        let first = First::of(bytes).ok_or_else(|| Format::WebP.corrupt("it has no image"))?;
+        let (width, height) = header.stored_size();
+        let placed = first.frame.unwrap_or(PixelRect {
             left: 0,
             top: 0,
             width,
@@ -49,17 +43,15 @@ impl<'a> WebP<'a> {
         if placed.left.saturating_add(placed.width) > width
             || placed.top.saturating_add(placed.height) > height
         {
-            return Err(corrupt("a frame lies outside the image"));
+            return Err(Format::WebP.corrupt("a frame lies outside the image"));
         }
         if !first.lossy.is_none_or(vp8::holds_its_partitions) {
-            return Err(corrupt("its frame is damaged or was cut short"));
+            return Err(Format::WebP.corrupt("its frame is damaged or was cut short"));
         }
         Ok(Self {
             bytes,
             first,
-            width,
-            height,
-            orientation,
+            header,
             placed,
         })
     }
@@ -69,7 +61,7 @@ impl<'a> WebP<'a> {
     }
 
     fn is_whole(&self) -> bool {
-        (self.placed.width, self.placed.height) == (self.width, self.height)
+        (self.placed.width, self.placed.height) == self.header.stored_size()
     }
 
     /// Bytes held at a time.
@@ -83,22 +75,21 @@ impl<'a> WebP<'a> {
         let pixels = self.pixels();
         let buffer = pixels * if self.first.alpha { 4 } else { 3 };
         let blocks = |side: u32| u64::from(side.next_multiple_of(16));
-        let lossless_extra = self.tables();
         let decoding = if self.first.lossless.is_some() {
-            lossless_extra + if self.first.alpha { 0 } else { 4 * pixels }
+            self.tables() + if self.first.alpha { 0 } else { 4 * pixels }
         } else {
             let planes = blocks(self.placed.width) * blocks(self.placed.height) * 3 / 2;
             let mask = match self.first.mask {
                 Some(mask) if mask.first().is_some_and(|head| head & 3 == 0) => pixels,
-                Some(_) => 5 * pixels + lossless_extra,
+                Some(_) => 5 * pixels + self.tables(),
                 None => 0,
             };
             planes + mask
         };
-        let placing = if self.is_whole() && !self.orientation.swaps_sides() {
+        let placing = if self.is_whole() && !self.header.orientation.swaps_sides() {
             0
         } else {
-            pixel_bytes(self.width, self.height)
+            pixel_bytes(self.header.width, self.header.height)
         };
         buffer + decoding.max(placing) + 2 * self.bytes.len() as u64 + WORKING_ROWS
     }
@@ -124,14 +115,8 @@ impl<'a> WebP<'a> {
         match vp8l::working_bytes(stream, sides, limit, &mut || interrupt.is_due()) {
             Ok(_) => Ok(()),
             Err(Refusal::Interrupted) => Err(ImagingError::Interrupted),
-            Err(Refusal::Damaged) => Err(corrupt("its codes are damaged")),
-            Err(Refusal::OverLimit(tables)) => Err(ImagingError::DecodeTooLarge {
-                format: Format::WebP,
-                width: self.width,
-                height: self.height,
-                needed: besides + tables,
-                limit: max_bytes,
-            }),
+            Err(Refusal::Damaged) => Err(Format::WebP.corrupt("its codes are damaged")),
+            Err(Refusal::OverLimit(tables)) => Err(self.header.decode_too_large(besides + tables, max_bytes)),
         }
     }
 
@@ -146,29 +131,28 @@ impl<'a> WebP<'a> {
         } else {
             Cow::Borrowed(self.bytes)
         };
-        let mut decoder =
-            WebPDecoder::new(Watched::new(&still, interrupt)).map_err(|error| refusal(&error))?;
-        let Placed {
+        let mut decoder = WebPDecoder::new(Watched::new(&still, interrupt)).map_err(refusal)?;
+        let PixelRect {
             left,
             top,
             width,
             height,
         } = self.placed;
         if decoder.dimensions() != (width, height) || decoder.has_alpha() != self.first.alpha {
-            return Err(contradiction(Format::WebP));
+            return Err(Format::WebP.contradiction());
         }
-        let pixels = width as usize * height as usize;
-        let mut buffer = vec![0; pixels * if decoder.has_alpha() { 4 } else { CHANNELS }];
-        decoder.read_image(&mut buffer).map_err(|error| refusal(&error))?;
-        if decoder.has_alpha() {
-            rgba_to_rgb8_in_place(&mut buffer);
-            buffer.truncate(pixels * CHANNELS);
+        let channels = if self.first.alpha { 4 } else { CHANNELS };
+        let mut buffer = vec![0; width as usize * height as usize * channels];
+        decoder.read_image(&mut buffer).map_err(refusal)?;
+        if self.first.alpha {
+            drop_alpha(&mut buffer);
         }
+        let (orientation, size) = (self.header.orientation, self.header.stored_size());
         if self.is_whole() {
-            return Ok(self.orientation.apply(buffer, width));
+            return turn(orientation, size, buffer, &interrupt);
         }
         // The first frame of an animation has nothing behind it: the rest is white.
-        let mut canvas = Canvas::new(self.orientation, self.width, self.height, 255);
+        let mut canvas = Canvas::new(orientation, size, 255);
         for (y, row) in buffer.chunks_exact(width as usize * CHANNELS).enumerate() {
             canvas.put(left as usize, top as usize + y, 1, row);
         }
@@ -179,21 +163,15 @@ impl<'a> WebP<'a> {
     /// checked here. For an animation it would keep a canvas of four bytes a pixel beside the output.
     fn still(&self) -> Vec<u8> {
         const ALPHA: u8 = 0x10;
-        let First {
-            lossy,
-            lossless,
-            mask,
-            ..
-        } = self.first;
         let mut head = vec![if self.first.alpha { ALPHA } else { 0 }, 0, 0, 0];
         for side in [self.placed.width, self.placed.height] {
             head.extend(&(side - 1).to_le_bytes()[..3]);
         }
         let chunks = [
             (b"VP8X", Some(head.as_slice())),
-            (b"ALPH", mask),
-            (b"VP8 ", lossy),
-            (b"VP8L", lossless),
+            (b"ALPH", self.first.mask),
+            (b"VP8 ", self.first.lossy),
+            (b"VP8L", self.first.lossless),
         ];
         let mut file = b"RIFF\0\0\0\0WEBP".to_vec();
         for (kind, data) in chunks {
@@ -209,15 +187,9 @@ impl<'a> WebP<'a> {
     }
 }
 
-fn corrupt(reason: &str) -> ImagingError {
-    ImagingError::corrupt(Format::WebP, reason)
-}
-
-fn refusal(error: &DecodingError) -> ImagingError {
+fn refusal(error: DecodingError) -> ImagingError {
     match error {
-        DecodingError::UnsupportedFeature(feature) => {
-            ImagingError::unsupported(Format::WebP, feature.clone())
-        }
-        other => corrupt(&other.to_string()),
+        DecodingError::UnsupportedFeature(feature) => Format::WebP.unsupported(feature),
+        other => Format::WebP.corrupt(other.to_string()),
     }
 }

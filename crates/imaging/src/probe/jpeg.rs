@@ -2,12 +2,12 @@
 
 use memchr::memchr;
 
+use super::Endian::Big;
 use super::{Declared, tiff};
-use crate::fields::Endian::Big;
 use crate::{Format, ImagingError, Orientation};
 
-/// Start of image, the two bytes that every JPEG begins with.
-const SOI: [u8; 2] = [0xFF, 0xD8];
+/// Bytes of the marker that every JPEG begins with.
+const SOI_BYTES: usize = 2;
 
 const MARKER_EOI: u8 = 0xD9;
 const MARKER_SOS: u8 = 0xDA;
@@ -25,30 +25,30 @@ pub(crate) struct Head<'a> {
 impl<'a> Head<'a> {
     pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, ImagingError> {
         let (mut frame, mut exif, mut first_scan) = (None, None, None);
-        for segment in Segments::of(bytes) {
+        for segment in segments(bytes, SOI_BYTES) {
             match segment.marker {
                 0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF if frame.is_none() => {
                     frame = Some(Frame::of(&segment));
                 }
                 MARKER_APP1 if exif.is_none() => exif = segment.payload.strip_prefix(b"Exif\0\0"),
-                MARKER_SOS => first_scan = Some(segment.start),
+                MARKER_SOS => {
+                    first_scan = Some(segment.start);
+                    break;
+                }
+                MARKER_EOI => break,
                 _ => {}
             }
         }
         let frame = frame.flatten();
         Ok(Self {
-            frame: frame.ok_or_else(|| ImagingError::corrupt(Format::Jpeg, "it has no frame header"))?,
+            frame: frame.ok_or_else(|| Format::Jpeg.corrupt("it has no frame header"))?,
             orientation: exif.map(tiff::exif_orientation).unwrap_or_default(),
             first_scan,
         })
     }
 
     pub(crate) fn declared(&self) -> Declared {
-        Declared {
-            width: self.frame.width,
-            height: self.frame.height,
-            orientation: self.orientation,
-        }
+        ((self.frame.width, self.frame.height), self.orientation)
     }
 }
 
@@ -84,7 +84,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// A marker segment before the first scan.
+/// A marker segment.
 struct Segment<'a> {
     marker: u8,
     /// What follows the length.
@@ -93,41 +93,25 @@ struct Segment<'a> {
     start: usize,
 }
 
-/// The segments up to the first scan's header, that one included. They end early where the file does.
-///
-/// Bytes that belong to no segment are skipped over, as every browser does.
-struct Segments<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Segments<'a> {
-    fn of(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: SOI.len() }
-    }
-}
-
-impl<'a> Iterator for Segments<'a> {
-    type Item = Segment<'a>;
-
-    fn next(&mut self) -> Option<Segment<'a>> {
-        let (marker, after) = next_marker(self.bytes, self.at)?;
-        if marker == MARKER_EOI {
-            self.at = self.bytes.len();
-            return None;
-        }
-        let payload = segment_payload(self.bytes, after)?;
-        self.at = if marker == MARKER_SOS {
-            self.bytes.len()
-        } else {
-            after + 2 + payload.len()
+/// The segments from a position on, those between scans and the end of the image included. They end early where the file
+/// does. Bytes that belong to no segment are skipped over, as every browser does.
+fn segments(bytes: &[u8], mut at: usize) -> impl Iterator<Item = Segment<'_>> {
+    std::iter::from_fn(move || {
+        let (marker, after) = next_marker(bytes, at)?;
+        let payload = match marker {
+            MARKER_EOI => &[],
+            _ => {
+                let length = usize::from(Big.u16(bytes, after)?);
+                bytes.get(after + 2..after + length.max(2))?
+            }
         };
+        at = after + 2 + payload.len();
         Some(Segment {
             marker,
             payload,
             start: after - 2,
         })
-    }
+    })
 }
 
 /// The next marker that is not a fill byte, a stuffed byte, a restart or another one without a segment, and the
@@ -142,11 +126,6 @@ fn next_marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
             &marker => return Some((marker, at + 1)),
         }
     }
-}
-
-fn segment_payload(bytes: &[u8], at: usize) -> Option<&[u8]> {
-    let length = usize::from(Big.u16(bytes, at)?);
-    bytes.get(at + 2..at + length.max(2))
 }
 
 /// The scans from outside, without decoding them.
@@ -166,32 +145,26 @@ impl Scans {
             of_component: [0; 4],
             ended: false,
         };
-        let Some(mut at) = head.first_scan else {
+        let Some(first) = head.first_scan else {
             return scans;
         };
-        while let Some((marker, after)) = next_marker(bytes, at) {
-            if marker == MARKER_EOI {
-                scans.ended = true;
-                break;
+        for segment in segments(bytes, first) {
+            match segment.marker {
+                MARKER_EOI => {
+                    scans.ended = true;
+                    break;
+                }
+                MARKER_SOS => scans.count += 1,
+                _ => continue,
             }
-            let Some(payload) = segment_payload(bytes, after) else {
-                break;
-            };
-            if marker == MARKER_SOS {
-                scans.count += 1;
-                let named = payload.split_first().map_or(0, |(&count, _)| usize::from(count));
-                for selector in payload.get(1..).unwrap_or_default().chunks_exact(2).take(named) {
-                    let position = head
-                        .frame
-                        .components
-                        .iter()
-                        .position(|component| component[0] == selector[0]);
-                    if let Some(count) = position.and_then(|position| scans.of_component.get_mut(position)) {
-                        *count += 1;
-                    }
+            let (named, selectors) = segment.payload.split_first().unwrap_or((&0, &[]));
+            for selector in selectors.chunks_exact(2).take(usize::from(*named)) {
+                let mut components = head.frame.components.iter();
+                let position = components.position(|component| component[0] == selector[0]);
+                if let Some(count) = position.and_then(|position| scans.of_component.get_mut(position)) {
+                    *count += 1;
                 }
             }
-            at = after + 2 + payload.len();
         }
         scans
     }

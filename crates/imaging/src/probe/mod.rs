@@ -3,8 +3,6 @@
 //! Each format's header is read here, without an allocation, and not by the decoding libraries: some of those allocate what a
 //! header declares before the limits can be checked.
 
-pub(crate) mod bmp;
-pub(crate) mod gif;
 pub(crate) mod jpeg;
 pub(crate) mod png;
 mod sniff;
@@ -14,6 +12,8 @@ pub(crate) mod vp8l;
 pub(crate) mod webp;
 
 pub use sniff::sniff;
+
+use Endian::Little;
 
 use crate::error::ImagingError;
 use crate::format::Format;
@@ -35,43 +35,26 @@ pub struct Header {
 }
 
 impl Header {
-    /// Checks what a file declares against the limits.
-    pub(crate) fn checked(
-        format: Format,
-        declared: &Declared,
-        limits: &ImageLimits,
-    ) -> Result<Self, ImagingError> {
-        let &Declared {
-            width,
-            height,
-            orientation,
-        } = declared;
-        if width == 0 || height == 0 {
-            return Err(ImagingError::corrupt(format, "it has no pixels"));
-        }
-        let (width, height) = orientation.upright_size(width, height);
-        limits.check_size(width, height)?;
-        Ok(Self {
-            format,
-            width,
-            height,
-            orientation,
-        })
-    }
-
     /// The sides as they are stored.
     pub(crate) fn stored_size(&self) -> (u32, u32) {
         // The turn that makes the sides upright also makes them stored ones again.
         self.orientation.upright_size(self.width, self.height)
     }
+
+    /// The error of an image that needs so many bytes.
+    pub(crate) fn decode_too_large(&self, needed: u64, limit: u64) -> ImagingError {
+        ImagingError::DecodeTooLarge {
+            format: self.format,
+            width: self.width,
+            height: self.height,
+            needed,
+            limit,
+        }
+    }
 }
 
-/// What a header declares, before anything is checked: the sides as stored.
-pub(crate) struct Declared {
-    pub(crate) width: u32,
-    pub(crate) height: u32,
-    pub(crate) orientation: Orientation,
-}
+/// What a header declares, before anything is checked: the sides as stored, and how to turn them.
+type Declared = ((u32, u32), Orientation);
 
 /// Reads a file's header and checks it against the limits. No pixel is allocated, and none decoded.
 ///
@@ -82,13 +65,70 @@ pub(crate) struct Declared {
 pub fn probe(bytes: &[u8], limits: &ImageLimits) -> Result<Header, ImagingError> {
     limits.check_bytes(bytes)?;
     let format = sniff(bytes)?;
-    let declared = match format {
+    let ((width, height), orientation) = match format {
         Format::Jpeg => jpeg::Head::read(bytes)?.declared(),
         Format::Png => png::declared(bytes)?,
         Format::WebP => webp::declared(bytes)?,
-        Format::Bmp => bmp::declared(bytes)?,
+        Format::Bmp => {
+            let damage = || format.corrupt("it ends within its header or has a negative width");
+            (bmp_sides(bytes).ok_or_else(damage)?, Orientation::Upright)
+        }
         Format::Tiff => tiff::Directory::of_file(bytes)?.declared()?,
-        Format::Gif => gif::declared(bytes)?,
+        Format::Gif => {
+            // Of the logical screen.
+            let sides = Little.u16(bytes, 6).zip(Little.u16(bytes, 8));
+            let (width, height) = sides.ok_or_else(|| format.corrupt("it ends within its header"))?;
+            ((width.into(), height.into()), Orientation::Upright)
+        }
     };
-    Header::checked(format, &declared, limits)
+    if width == 0 || height == 0 {
+        return Err(format.corrupt("it has no pixels"));
+    }
+    let (width, height) = orientation.upright_size(width, height);
+    limits.check_size(width, height)?;
+    Ok(Header {
+        format,
+        width,
+        height,
+        orientation,
+    })
+}
+
+fn bmp_sides(bytes: &[u8]) -> Option<(u32, u32)> {
+    // OS/2's first header has 16-bit sides; all later ones are signed, and a negative height means top to bottom.
+    if Little.u32(bytes, 14)? == 12 {
+        return Some((Little.u16(bytes, 18)?.into(), Little.u16(bytes, 20)?.into()));
+    }
+    let width = Little.u32(bytes, 18)?.cast_signed();
+    let height = Little.u32(bytes, 22)?.cast_signed();
+    Some((u32::try_from(width).ok()?, height.unsigned_abs()))
+}
+
+/// The byte order of a file's numbers, at positions that nobody has vouched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Endian {
+    Little,
+    Big,
+}
+
+impl Endian {
+    /// The number that up to eight bytes at that position are; `None` beyond the end.
+    pub(crate) fn number(self, bytes: &[u8], at: usize, length: usize) -> Option<u64> {
+        let bytes = bytes.get(at..)?.get(..length)?.iter();
+        let join = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
+        Some(match self {
+            Self::Little => bytes.rev().fold(0, join),
+            Self::Big => bytes.fold(0, join),
+        })
+    }
+
+    /// The 16-bit number at that position; `None` beyond the end.
+    pub(crate) fn u16(self, bytes: &[u8], at: usize) -> Option<u16> {
+        self.number(bytes, at, 2).map(|number| number as u16)
+    }
+
+    /// The 32-bit number at that position; `None` beyond the end.
+    pub(crate) fn u32(self, bytes: &[u8], at: usize) -> Option<u32> {
+        self.number(bytes, at, 4).map(|number| number as u32)
+    }
 }

@@ -1,31 +1,20 @@
 //! PNG: the chunks around the pixels.
 
+use super::Endian::Big;
 use super::{Declared, tiff};
-use crate::fields::Endian::Big;
 use crate::{Format, ImagingError};
 
 const SIGNATURE: usize = 8;
 
 pub(crate) fn declared(bytes: &[u8]) -> Result<Declared, ImagingError> {
-    let header = chunks(bytes)
-        .next()
-        .filter(|chunk| chunk.kind == b"IHDR")
-        .map(|chunk| chunk.data);
-    let (Some(width), Some(height)) = (
-        header.and_then(|header| Big.u32(header, 0)),
-        header.and_then(|header| Big.u32(header, 4)),
-    ) else {
-        return Err(ImagingError::corrupt(Format::Png, "it ends within its header"));
+    let sides = || {
+        let header = chunks(bytes).next().filter(|chunk| chunk.kind == b"IHDR")?.data;
+        Big.u32(header, 0).zip(Big.u32(header, 4))
     };
-    let orientation = chunks(bytes)
-        .find(|chunk| chunk.kind == b"eXIf")
-        .map(|chunk| tiff::exif_orientation(chunk.data))
-        .unwrap_or_default();
-    Ok(Declared {
-        width,
-        height,
-        orientation,
-    })
+    let sides = sides().ok_or_else(|| Format::Png.corrupt("it ends within its header"))?;
+    let exif = chunks(bytes).find(|chunk| chunk.kind == b"eXIf");
+    let orientation = exif.map(|chunk| tiff::exif_orientation(chunk.data));
+    Ok((sides, orientation.unwrap_or_default()))
 }
 
 /// Whether the file goes on to its last chunk. A decoder is content once it has the pixels; a file that was cut

@@ -1,8 +1,7 @@
 //! TIFF: the first directory. An EXIF block is a TIFF file without an image, so the same code reads its orientation; an EXIF
 //! library would read every tag of it, and TIFF would need this code still.
 
-use super::Declared;
-use crate::fields::Endian;
+use super::{Declared, Endian};
 use crate::{Format, ImagingError, Orientation};
 
 pub(crate) const IMAGE_WIDTH: u16 = 256;
@@ -28,28 +27,20 @@ pub(crate) struct Directory<'a> {
     bytes: &'a [u8],
     entries: &'a [u8],
     pub(crate) endian: Endian,
-    big: bool,
+    /// Bytes of a position, and of a number of values: 4, in a BigTIFF file 8.
+    word: usize,
 }
 
 impl<'a> Directory<'a> {
     /// Reads the first directory of a file.
     pub(crate) fn of_file(bytes: &'a [u8]) -> Result<Self, ImagingError> {
-        Self::first(bytes)
-            .ok_or_else(|| ImagingError::corrupt(Format::Tiff, "its first directory is out of reach"))
+        Self::first(bytes).ok_or_else(|| Format::Tiff.corrupt("its first directory is out of reach"))
     }
 
     pub(crate) fn declared(&self) -> Result<Declared, ImagingError> {
-        let (Some(width), Some(height)) = (self.number(IMAGE_WIDTH), self.number(IMAGE_LENGTH)) else {
-            return Err(ImagingError::corrupt(
-                Format::Tiff,
-                "its first directory does not say its size",
-            ));
-        };
-        Ok(Declared {
-            width,
-            height,
-            orientation: self.orientation(),
-        })
+        let sides = self.number(IMAGE_WIDTH).zip(self.number(IMAGE_LENGTH));
+        let sides = sides.ok_or_else(|| Format::Tiff.corrupt("its first directory does not say its size"))?;
+        Ok((sides, self.orientation()))
     }
 
     fn orientation(&self) -> Orientation {
@@ -60,38 +51,32 @@ impl<'a> Directory<'a> {
 
     /// Reads the first directory of a TIFF or BigTIFF file.
     fn first(bytes: &'a [u8]) -> Option<Self> {
-        let (endian, big) = match bytes.first_chunk()? {
-            b"II*\0" => (Endian::Little, false),
-            b"MM\0*" => (Endian::Big, false),
-            b"II+\0" => (Endian::Little, true),
-            b"MM\0+" => (Endian::Big, true),
+        let (endian, word) = match bytes.first_chunk()? {
+            b"II*\0" => (Endian::Little, 4),
+            b"MM\0*" => (Endian::Big, 4),
+            b"II+\0" => (Endian::Little, 8),
+            b"MM\0+" => (Endian::Big, 8),
             _ => return None,
         };
-        let at = if big {
-            endian.u64(bytes, 8)?
-        } else {
-            endian.u32(bytes, 4)?.into()
-        };
+        let at = endian.number(bytes, word, word)?;
         let directory = bytes.get(usize::try_from(at).ok()?..)?;
-        let (count, entries) = if big {
-            (endian.u64(directory, 0)?, directory.get(8..)?)
-        } else {
-            (endian.u16(directory, 0)?.into(), directory.get(2..)?)
-        };
+        let counter = if word == 8 { 8 } else { 2 };
+        let count = endian.number(directory, 0, counter)?;
+        let entries = directory.get(counter..)?;
         // As many as are declared and as are there: an orientation is good even if the directory is cut behind it.
-        let length = usize::try_from(count)
-            .unwrap_or(usize::MAX)
-            .saturating_mul(Self::entry_length(big));
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let length = count.saturating_mul(Self::entry_length(word)).min(entries.len());
         Some(Self {
             bytes,
-            entries: &entries[..length.min(entries.len())],
+            entries: &entries[..length],
             endian,
-            big,
+            word,
         })
     }
 
-    const fn entry_length(big: bool) -> usize {
-        if big { 20 } else { 12 }
+    /// A tag, a type, how many values, and these or where they are.
+    const fn entry_length(word: usize) -> usize {
+        2 + 2 + word + word
     }
 
     /// The value of a tag that holds one unsigned number.
@@ -106,34 +91,26 @@ impl<'a> Directory<'a> {
         const SHORT: u16 = 3;
         const LONG: u16 = 4;
         const LONG8: u16 = 16;
-        let endian = self.endian;
+        let (endian, word) = (self.endian, self.word);
         let entry = self
             .entries
-            .chunks(Self::entry_length(self.big))
+            .chunks(Self::entry_length(word))
             .find(|entry| endian.u16(entry, 0) == Some(tag))?;
         let size = match endian.u16(entry, 2)? {
             BYTE => 1,
             SHORT => 2,
             LONG => 4,
-            LONG8 if self.big => 8,
+            LONG8 if word == 8 => 8,
             _ => return None,
         };
-        // What does not fit in the entry's own field lies where that field says.
-        let (count, field) = if self.big {
-            (endian.u64(entry, 4)?, entry.get(12..)?)
-        } else {
-            (endian.u32(entry, 4)?.into(), entry.get(8..)?)
-        };
+        let count = endian.number(entry, 4, word)?;
         let length = usize::try_from(count).ok()?.checked_mul(size)?;
-        let inline = if self.big { 8 } else { 4 };
-        let values = if length <= inline {
+        // What does not fit in the entry's own field lies where that field says.
+        let field = entry.get(4 + word..)?;
+        let values = if length <= word {
             field
         } else {
-            let at = if self.big {
-                endian.u64(field, 0)?
-            } else {
-                endian.u32(field, 0)?.into()
-            };
+            let at = endian.number(field, 0, word)?;
             self.bytes.get(usize::try_from(at).ok()?..)?
         };
         Some(Numbers {
@@ -152,22 +129,17 @@ pub(crate) struct Numbers<'a> {
     endian: Endian,
 }
 
-impl Numbers<'_> {
+impl<'a> Numbers<'a> {
     pub(crate) fn len(&self) -> usize {
         self.values.len() / self.size
     }
 
     pub(crate) fn get(&self, index: usize) -> Option<u64> {
-        let at = index.checked_mul(self.size)?;
-        match self.size {
-            1 => self.values.get(at).map(|&byte| byte.into()),
-            2 => self.endian.u16(self.values, at).map(Into::into),
-            4 => self.endian.u32(self.values, at).map(Into::into),
-            _ => self.endian.u64(self.values, at),
-        }
+        self.endian
+            .number(self.values, index.checked_mul(self.size)?, self.size)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = u64> + '_ {
-        (0..self.len()).filter_map(|index| self.get(index))
+    pub(crate) fn iter(self) -> impl Iterator<Item = u64> + 'a {
+        (0..self.len()).filter_map(move |index| self.get(index))
     }
 }

@@ -3,26 +3,23 @@
 //! The decoding library allocates a partition by the size that the frame declares, up to 16 MiB, before it reads it. The
 //! number of partitions is within the arithmetically coded header, so that much of it is decoded here.
 
+use super::Endian::Little;
+
 /// Frame tag, start code and sides.
 const HEAD_BYTES: usize = 10;
 
 /// Whether the frame is a key frame and holds all partitions that it declares. The library reads other frames by another
 /// layout before it refuses them.
 pub(crate) fn holds_its_partitions(frame: &[u8]) -> bool {
-    partitions(frame).is_some()
+    last_partition(frame).is_some()
 }
 
-/// The bytes of the last partition; `None` if the frame ends before it.
-fn partitions(frame: &[u8]) -> Option<&[u8]> {
-    let tag = frame.first_chunk::<3>().filter(|tag| tag[0] & 1 == 0)?;
-    let first_bytes = u32::from_le_bytes([tag[0], tag[1], tag[2], 0]) >> 5;
-    let (first, rest) = frame
-        .get(HEAD_BYTES..)?
-        .split_at_checked(usize::try_from(first_bytes).ok()?)?;
+fn last_partition(frame: &[u8]) -> Option<&[u8]> {
+    let tag = Little.number(frame, 0, 3).filter(|tag| tag & 1 == 0)?;
+    let (first, rest) = frame.get(HEAD_BYTES..)?.split_at_checked((tag >> 5) as usize)?;
     let (sizes, mut rest) = rest.split_at_checked(3 * (partition_count(first) - 1))?;
-    for size in sizes.as_chunks::<3>().0 {
-        let size = u32::from_le_bytes([size[0], size[1], size[2], 0]);
-        rest = rest.get(usize::try_from(size).ok()?..)?;
+    for size in sizes.chunks_exact(3) {
+        rest = rest.get(Little.number(size, 0, 3)? as usize..)?;
     }
     Some(rest)
 }

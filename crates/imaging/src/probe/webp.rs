@@ -1,8 +1,8 @@
 //! WebP: the RIFF chunks.
 
+use super::Endian::Little;
 use super::{Declared, tiff};
-use crate::fields::Endian::Little;
-use crate::{Format, ImagingError};
+use crate::{Format, ImagingError, PixelRect};
 
 /// `RIFF`, a length, `WEBP`.
 const SIGNATURE: usize = 12;
@@ -15,8 +15,8 @@ const FRAME_HEADER: usize = 16;
 pub(crate) struct First<'a> {
     /// Whether the file says what it has, and has the image among other chunks.
     pub(crate) extended: bool,
-    /// Of an animation: where its frame lies. `None`: the file holds one image, which is all of it.
-    pub(crate) frame: Option<Placed>,
+    /// Where the frame of an animation lies in it. `None`: the file holds one image, which is all of it.
+    pub(crate) frame: Option<PixelRect>,
     /// Whether there is alpha.
     pub(crate) alpha: bool,
     /// The data of the chunks `VP8 ` or `VP8L`, and of `ALPH` for the former.
@@ -25,54 +25,26 @@ pub(crate) struct First<'a> {
     pub(crate) mask: Option<&'a [u8]>,
 }
 
-/// Where a frame lies in its animation, in pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Placed {
-    pub(crate) left: u32,
-    pub(crate) top: u32,
-    pub(crate) width: u32,
-    pub(crate) height: u32,
-}
-
 impl<'a> First<'a> {
     pub(crate) fn of(bytes: &'a [u8]) -> Option<Self> {
         const ALPHA: u8 = 0x10;
         const ANIMATION: u8 = 0x02;
         let all = bytes.get(SIGNATURE..)?;
         let head = chunks(all).next()?;
-        let alone = Self {
-            extended: false,
-            frame: None,
-            alpha: false,
-            lossy: None,
-            lossless: None,
-            mask: None,
+        let extended = !matches!(head.kind, b"VP8 " | b"VP8L");
+        let flags = match head.kind {
+            b"VP8 " => 0,
+            // Below its sides.
+            b"VP8L" => *head.data.get(4)? & ALPHA,
+            _ => *head.data.first()?,
         };
-        match head.kind {
-            b"VP8 " => {
-                return Some(Self {
-                    lossy: Some(head.data),
-                    ..alone
-                });
-            }
-            b"VP8L" => {
-                return Some(Self {
-                    // Below its sides.
-                    alpha: head.data.get(4)? & ALPHA != 0,
-                    lossless: Some(head.data),
-                    ..alone
-                });
-            }
-            _ => {}
-        }
-        let flags = *head.data.first()?;
         let (frame, content) = if flags & ANIMATION == 0 {
             (None, all)
         } else {
             let data = chunks(all).find(|chunk| chunk.kind == b"ANMF")?.data;
             // Numbers of three bytes: positions in pairs of pixels, sides less one.
-            let number = |at| Some(Little.u32(data, at)? & 0xFF_FFFF);
-            let placed = Placed {
+            let number = |at| Some(Little.number(data, at, 3)? as u32);
+            let placed = PixelRect {
                 left: 2 * number(0)?,
                 top: 2 * number(3)?,
                 width: number(6)? + 1,
@@ -81,16 +53,16 @@ impl<'a> First<'a> {
             (Some(placed), data.get(FRAME_HEADER..)?)
         };
         let find = |kind: &[u8; 4]| {
-            chunks(content)
-                .find(|chunk| chunk.kind == kind)
-                .map(|chunk| chunk.data)
+            // A file that does not say what it has has one chunk.
+            let mut chunks = chunks(content).take(if extended { usize::MAX } else { 1 });
+            chunks.find(|chunk| chunk.kind == kind).map(|chunk| chunk.data)
         };
-        let (lossless, mask) = (find(b"VP8L"), find(b"ALPH"));
+        let lossless = find(b"VP8L");
         // In an animation each frame has alpha or not, whatever the flags of the file say.
         let may_have_alpha = frame.is_some() || flags & ALPHA != 0;
-        let mask = mask.filter(|_| may_have_alpha && lossless.is_none());
+        let mask = find(b"ALPH").filter(|_| may_have_alpha && lossless.is_none());
         Some(Self {
-            extended: true,
+            extended,
             frame,
             alpha: mask.is_some() || (may_have_alpha && lossless.is_some()),
             lossy: find(b"VP8 ").filter(|_| lossless.is_none()),
@@ -101,27 +73,19 @@ impl<'a> First<'a> {
 }
 
 pub(crate) fn declared(bytes: &[u8]) -> Result<Declared, ImagingError> {
-    let (width, height) = chunks(bytes.get(SIGNATURE..).unwrap_or_default())
+    let all = || chunks(bytes.get(SIGNATURE..).unwrap_or_default());
+    let (width, height) = all()
         .next()
         .and_then(|chunk| sides(&chunk))
-        .ok_or_else(|| ImagingError::corrupt(Format::WebP, "it has no header that makes sense"))?;
+        .ok_or_else(|| Format::WebP.corrupt("it has no header that makes sense"))?;
     // The decoding library believes each frame's own header before it compares it with the canvas, so a small canvas
     // must not hide a large frame.
-    if !chunks(&bytes[SIGNATURE..]).all(|chunk| fits(&chunk, width, height)) {
-        return Err(ImagingError::corrupt(
-            Format::WebP,
-            "a frame is larger than the image",
-        ));
+    if !all().all(|chunk| fits(&chunk, width, height)) {
+        return Err(Format::WebP.corrupt("a frame is larger than the image"));
     }
-    let orientation = chunks(&bytes[SIGNATURE..])
-        .find(|chunk| chunk.kind == b"EXIF")
-        .map(|chunk| tiff::exif_orientation(chunk.data))
-        .unwrap_or_default();
-    Ok(Declared {
-        width,
-        height,
-        orientation,
-    })
+    let exif = all().find(|chunk| chunk.kind == b"EXIF");
+    let orientation = exif.map(|chunk| tiff::exif_orientation(chunk.data));
+    Ok(((width, height), orientation.unwrap_or_default()))
 }
 
 fn sides(chunk: &Chunk<'_>) -> Option<(u32, u32)> {
@@ -139,11 +103,8 @@ fn sides(chunk: &Chunk<'_>) -> Option<(u32, u32)> {
         }
         // Four bytes of flags, and two sides less one of 24 bits each.
         b"VP8X" => {
-            // The second side's three bytes end the chunk, so it is read from one byte earlier.
-            Some((
-                (Little.u32(data, 4)? & 0xFF_FFFF) + 1,
-                (Little.u32(data, 6)? >> 8) + 1,
-            ))
+            let side = |at| Some(Little.number(data, at, 3)? as u32 + 1);
+            Some((side(4)?, side(7)?))
         }
         _ => None,
     }

@@ -1,15 +1,17 @@
 //! Inspection of ONNX files: contents, operations, and applicable optimization passes.
 
-mod work;
-
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use crate::optimize::{Passes, Report, optimize};
-use crate::proto::{DimensionValue, GraphProto, ValueInfoProto, data_type};
+use crate::proto::{
+    DimensionProto, DimensionValue, GraphProto, NodeProto, TensorProto, ValueInfoProto, data_type,
+};
+use crate::shapes::{Dim, Shapes};
 use crate::{OnnxError, file, quote};
 
-pub use work::Work;
+/// The domain of ONNX's own operators.
+const OWN_DOMAIN: &str = "ai.onnx";
 
 /// Sizes to assume for free dimensions of inputs when operations are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,15 +89,9 @@ pub fn inspect_with(onnx: &[u8], assumptions: Assumptions) -> Result<Inspection,
     let mut model = file::read(onnx)?;
     let no_graph = GraphProto::default();
     let graph = model.graph.as_ref().unwrap_or(&no_graph);
-    let opsets: Vec<(String, i64)> = model
-        .opset_import
-        .iter()
-        .map(|set| match set.domain.as_str() {
-            "" => ("ai.onnx".to_owned(), set.version),
-            domain => (domain.to_owned(), set.version),
-        })
-        .collect();
-    let version = opsets.iter().find(|(domain, _)| domain == "ai.onnx");
+    let sets = model.opset_import.iter();
+    let opsets: Vec<(String, i64)> = sets.map(|set| (named(&set.domain), set.version)).collect();
+    let version = opsets.iter().find(|(domain, _)| domain == OWN_DOMAIN);
     let opset = version.map_or(file::OPSET, |&(_, version)| version);
     let mut inspection = Inspection {
         bytes: onnx.len(),
@@ -119,30 +115,29 @@ pub fn inspect_with(onnx: &[u8], assumptions: Assumptions) -> Result<Inspection,
     Ok(inspection)
 }
 
+/// The name of a domain.
+fn named(domain: &str) -> String {
+    if domain.is_empty() { OWN_DOMAIN } else { domain }.to_owned()
+}
+
 fn inputs(graph: &GraphProto) -> Vec<Port> {
     let constants = graph.constants();
-    let inputs = graph.input.iter();
-    inputs
-        .filter(|input| !constants.contains_key(input.name.as_str()))
-        .map(port)
-        .collect()
+    let is_free = |input: &&ValueInfoProto| !constants.contains_key(input.name.as_str());
+    graph.input.iter().filter(is_free).map(port).collect()
 }
 
 fn port(value: &ValueInfoProto) -> Port {
-    let tensor = value.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
-    let shape = tensor.and_then(|tensor| tensor.shape.as_ref()).map(|shape| {
-        let dims = shape.dim.iter();
-        dims.map(|dim| match &dim.value {
-            Some(DimensionValue::Fixed(size)) => size.to_string(),
-            Some(DimensionValue::Named(name)) if !name.is_empty() => name.clone(),
-            _ => "?".to_owned(),
-        })
-        .collect()
-    });
+    let size = |dim: &DimensionProto| match &dim.value {
+        Some(DimensionValue::Fixed(size)) => size.to_string(),
+        Some(DimensionValue::Named(name)) if !name.is_empty() => name.clone(),
+        _ => "?".to_owned(),
+    };
+    let tensor = value.tensor();
+    let shape = tensor.and_then(|tensor| tensor.shape.as_ref());
     Port {
         name: value.name.clone(),
         elements: tensor.map_or_else(|| "no tensor".to_owned(), |tensor| elements(tensor.elem_type)),
-        shape,
+        shape: shape.map(|shape| shape.dim.iter().map(size).collect()),
     }
 }
 
@@ -165,7 +160,7 @@ fn operators(graph: &GraphProto) -> BTreeMap<String, usize> {
     let mut operators = BTreeMap::new();
     for node in &graph.node {
         let name = match node.domain.as_str() {
-            "" | "ai.onnx" => node.op_type.clone(),
+            "" | OWN_DOMAIN => node.op_type.clone(),
             domain => format!("{domain}.{}", node.op_type),
         };
         *operators.entry(name).or_insert(0usize) += 1;
@@ -174,13 +169,14 @@ fn operators(graph: &GraphProto) -> BTreeMap<String, usize> {
 }
 
 fn parameters(graph: &GraphProto) -> usize {
-    graph
+    let elements = graph
         .initializer
         .iter()
-        .filter(|tensor| matches!(tensor.data_type, data_type::FLOAT | data_type::FLOAT16 | 11))
-        .fold(0usize, |sum, tensor| {
-            sum.saturating_add(tensor.len().unwrap_or(0))
-        })
+        .filter_map(|tensor| match tensor.data_type {
+            data_type::FLOAT | data_type::FLOAT16 | 11 => tensor.elements(),
+            _ => None,
+        });
+    elements.fold(0, usize::saturating_add)
 }
 
 impl fmt::Display for Port {
@@ -197,11 +193,8 @@ impl fmt::Display for Port {
 
 impl fmt::Display for Inspection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let opsets: Vec<String> = self
-            .opsets
-            .iter()
-            .map(|(domain, version)| format!("{} {version}", quote::name(domain)))
-            .collect();
+        let opset = |(domain, version): &(String, i64)| format!("{} {version}", quote::name(domain));
+        let opsets: Vec<String> = self.opsets.iter().map(opset).collect();
         writeln!(f, "file        {} bytes", self.bytes)?;
         writeln!(
             f,
@@ -244,11 +237,86 @@ impl fmt::Display for Inspection {
     }
 }
 
+/// Operations of one run, of convolutions and matrix products.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Work {
+    /// Multiply-accumulates.
+    pub macs: u64,
+    /// Convolutions and matrix products that are not in `macs`, because their shapes are unknown.
+    pub uncounted: usize,
+}
+
+impl Work {
+    /// Returns the floating-point operations: two for each multiply-accumulate.
+    #[must_use]
+    pub fn flops(&self) -> u64 {
+        self.macs.saturating_mul(2)
+    }
+
+    fn of(opset: i64, graph: &GraphProto, assumptions: Assumptions) -> Self {
+        let constants: BTreeMap<&str, &TensorProto> = graph.constants();
+        // Values of `Constant` nodes, which shapes may be computed from.
+        let nodes = graph.node.iter().filter(|node| node.is("Constant"));
+        let of_nodes: HashMap<&str, &TensorProto> = nodes
+            .filter_map(|node| {
+                let tensor = node.attribute("value")?.t.as_ref()?;
+                Some((node.output.first()?.as_str(), tensor))
+            })
+            .collect();
+        let constant = |name: &str| constants.get(name).or_else(|| of_nodes.get(name)).copied();
+        let Assumptions { batch, side } = assumptions;
+        let size_of = |axis| Some(i64::from(if axis == 0 { batch } else { side }));
+        let shapes = Shapes::of(opset, &graph.input, constant, graph.node.iter(), size_of);
+        let mut work = Self::default();
+        for node in &graph.node {
+            if node.is_any(&["Conv", "ConvTranspose", "Gemm", "MatMul"]) {
+                match macs(node, &shapes) {
+                    Some(macs) => work.macs = work.macs.saturating_add(macs),
+                    None => work.uncounted += 1,
+                }
+            }
+        }
+        work
+    }
+}
+
+/// Multiply-accumulates of a node: elements that it makes, times products that go into each.
+fn macs(node: &NodeProto, shapes: &Shapes) -> Option<u64> {
+    let sizes = |value: Option<&String>| -> Option<Vec<u64>> {
+        let known = |dim: &Dim| dim.known().and_then(|size| u64::try_from(size).ok());
+        shapes.dims(value?)?.iter().map(known).collect()
+    };
+    let first = sizes(node.input.first())?;
+    let weights = sizes(node.input.get(1))?;
+    let product = |sizes: &[u64]| sizes.iter().copied().try_fold(1u64, u64::checked_mul);
+    match node.op_type.as_str() {
+        "Conv" => product(&sizes(node.output.first())?)?.checked_mul(product(weights.get(1..)?)?),
+        // Each element of the input meets its group's share of the weights.
+        "ConvTranspose" => product(&first)?.checked_mul(product(weights.get(1..)?)?),
+        "Gemm" => {
+            let inner = usize::from(node.int("transA", 0)? == 0);
+            product(&sizes(node.output.first())?)?.checked_mul(*first.get(inner)?)
+        }
+        _ => product(&sizes(node.output.first())?)?.checked_mul(*first.last()?),
+    }
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2} MFLOPs", self.flops() as f64 / 1e6)?;
+        if self.uncounted > 0 {
+            write!(f, ", {} operators not counted (unknown shapes)", self.uncounted)?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::optimize::Pass;
-    use crate::proto::{AttributeProto, NodeProto, TensorProto};
+    use crate::proto::{AttributeProto, NodeProto};
 
     /// 3 channels to 8 with a window of 3x3 and a PRelu, then a product of 8 with 5.
     fn model(size: Option<i64>) -> Vec<u8> {

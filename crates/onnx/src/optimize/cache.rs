@@ -5,71 +5,44 @@
 //! model could not be verified. Optimization takes milliseconds for a model of a few megabytes, and opening it tens.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Passes, optimize_bytes};
 
 /// Most bytes that are kept, enough for some packs of small models. Larger models are optimized each time.
 const MAX_BYTES: usize = 64 << 20;
 
-struct Entry {
-    sha256: String,
-    passes: Passes,
-    onnx: Arc<Vec<u8>>,
-}
+/// Optimized models with their keys, the oldest first.
+type Cache = Mutex<VecDeque<((String, Passes), Arc<Vec<u8>>)>>;
 
-/// Optimized models, the oldest first.
-struct Cache(Mutex<VecDeque<Entry>>);
-
-static CACHE: Cache = Cache::new();
+static CACHE: Cache = Mutex::new(VecDeque::new());
 
 /// Returns an optimized model; `sha256` is that of `onnx`. Bytes that cannot be read as ONNX stay as they are: ONNX Runtime
 /// reports their fault.
 pub fn cached(sha256: &str, onnx: &Arc<Vec<u8>>, passes: &Passes) -> Arc<Vec<u8>> {
-    CACHE.optimized(sha256, onnx, passes)
+    optimized(&CACHE, sha256, onnx, passes)
 }
 
-impl Cache {
-    const fn new() -> Self {
-        Self(Mutex::new(VecDeque::new()))
+fn optimized(cache: &Cache, sha256: &str, onnx: &Arc<Vec<u8>>, passes: &Passes) -> Arc<Vec<u8>> {
+    let key = (sha256.to_owned(), *passes);
+    let lock = || cache.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, known)) = lock().iter().find(|(known, _)| *known == key) {
+        return Arc::clone(known);
     }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    // Without the lock: another model need not wait for this one.
+    let made = match optimize_bytes(onnx, passes) {
+        Ok((made, report)) if report.total() > 0 => Arc::new(made),
+        _ => Arc::clone(onnx),
+    };
+    let mut kept = lock();
+    if let Some((_, known)) = kept.iter().find(|(known, _)| *known == key) {
+        return Arc::clone(known);
     }
-
-    fn optimized(&self, sha256: &str, onnx: &Arc<Vec<u8>>, passes: &Passes) -> Arc<Vec<u8>> {
-        let found = |kept: &VecDeque<Entry>| {
-            kept.iter()
-                .find(|entry| entry.sha256 == sha256 && entry.passes == *passes)
-                .map(|entry| Arc::clone(&entry.onnx))
-        };
-        if let Some(known) = found(&self.lock()) {
-            return known;
-        }
-        // Without the lock: another model need not wait for this one.
-        let made = match optimize_bytes(onnx, passes) {
-            Ok((made, report)) if report.total() > 0 => Arc::new(made),
-            _ => Arc::clone(onnx),
-        };
-        let mut kept = self.lock();
-        if let Some(known) = found(&kept) {
-            return known;
-        }
-        kept.push_back(Entry {
-            sha256: sha256.to_owned(),
-            passes: *passes,
-            onnx: Arc::clone(&made),
-        });
-        while bytes(&kept) > MAX_BYTES {
-            kept.pop_front();
-        }
-        made
+    kept.push_back((key, Arc::clone(&made)));
+    while kept.iter().map(|(_, onnx)| onnx.len()).sum::<usize>() > MAX_BYTES {
+        kept.pop_front();
     }
-}
-
-fn bytes(kept: &VecDeque<Entry>) -> usize {
-    kept.iter().map(|entry| entry.onnx.len()).sum()
+    made
 }
 
 #[cfg(test)]
@@ -93,12 +66,12 @@ mod tests {
     }
 
     fn optimized(kept: &Cache, sha256: &str, onnx: Vec<u8>, passes: &Passes) -> Arc<Vec<u8>> {
-        kept.optimized(sha256, &Arc::new(onnx), passes)
+        super::optimized(kept, sha256, &Arc::new(onnx), passes)
     }
 
     #[test]
     fn a_model_is_optimized_once_for_each_set_of_passes() {
-        let kept = Cache::new();
+        let kept = Cache::default();
         let all = optimized(&kept, "once", identity(), &Passes::all());
         assert_eq!(read(&all).unwrap().graph.unwrap().node.len(), 1);
         // The checksum is the key: the bytes are not compared.
@@ -110,7 +83,7 @@ mod tests {
 
     #[test]
     fn bytes_that_are_not_onnx_stay_as_they_are() {
-        let kept = Cache::new();
+        let kept = Cache::default();
         assert_eq!(
             *optimized(&kept, "no-onnx", b"abc".to_vec(), &Passes::all()),
             b"abc"
@@ -119,12 +92,17 @@ mod tests {
 
     #[test]
     fn the_cache_is_bounded_and_evicts_the_oldest() {
-        let kept = Cache::new();
+        let kept = Cache::default();
         for number in 0..5 {
             let large = vec![0; MAX_BYTES / 3];
             optimized(&kept, &format!("bound-{number}"), large, &Passes::all());
         }
-        let names: Vec<String> = kept.lock().iter().map(|entry| entry.sha256.clone()).collect();
+        let names: Vec<String> = kept
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(key, _)| key.0.clone())
+            .collect();
         assert_eq!(names, ["bound-2", "bound-3", "bound-4"]);
     }
 }

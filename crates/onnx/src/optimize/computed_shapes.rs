@@ -1,7 +1,7 @@
 //! Makes the shape of a `Reshape` a constant where it is computed from that of its own input, as exporters write a
 //! flattening.
 
-use crate::proto::{NodeProto, TensorProto, attribute};
+use crate::proto::{NodeProto, TensorProto};
 use crate::shapes::{Dim, Shapes};
 
 use super::net::Net;
@@ -15,33 +15,26 @@ pub(super) fn run(net: &mut Net) -> usize {
         let shape = constant_shape(node, &shapes)?;
         let base = node.output.first().cloned().unwrap_or_default();
         let name = net.fresh(&base, "shape");
-        let rank = i64::try_from(shape.len()).unwrap_or(i64::MAX);
-        net.add_constant(TensorProto::of_i64(&name, &[rank], &shape));
-        net.edit(place, |node| {
-            if let Some(input) = node.input.get_mut(1) {
-                *input = name;
-            }
-        });
+        net.set_constant(TensorProto::of_i64(&name, &[shape.len() as i64], &shape));
+        net.set_input(place, 1, name);
         Some(())
     })
 }
 
 /// The shape as a constant: 0 stands for the input's own size at that place, and one size may be inferred (-1).
 fn constant_shape(node: &NodeProto, shapes: &Shapes) -> Option<Vec<i64>> {
-    if attribute::int(node, "allowzero", 0)? != 0 {
+    if node.int("allowzero", 0)? != 0 {
         return None;
     }
     let from = shapes.dims(node.input.first()?)?;
     let to = shapes.facts(node.input.get(1)?)?.contents.as_ref()?;
-    let mut shape = Vec::with_capacity(to.len());
-    for (index, &dim) in to.iter().enumerate() {
-        shape.push(match dim {
-            Dim::Known(size) => Some(size).filter(|&size| size > 0 || size == -1)?,
-            Dim::Free(_) if from.get(index) == Some(&dim) => 0,
-            // A size of 0 would copy, which -1 does not; but then there are no elements at all.
-            Dim::Free(_) => -1,
-        });
-    }
+    let size = |(index, &dim): (usize, &Dim)| match dim {
+        Dim::Known(size) => Some(size).filter(|&size| size > 0 || size == -1),
+        Dim::Free(_) if from.get(index) == Some(&dim) => Some(0),
+        // A size of 0 would copy, which -1 does not; but then there are no elements at all.
+        Dim::Free(_) => Some(-1),
+    };
+    let shape: Vec<i64> = to.iter().enumerate().map(size).collect::<Option<_>>()?;
     (shape.iter().filter(|&&size| size == -1).count() <= 1).then_some(shape)
 }
 

@@ -5,9 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::proto::{
-    AttributeProto, DimensionProto, DimensionValue, NodeProto, TensorProto, ValueInfoProto, data_type, kind,
-};
+use crate::proto::{AttributeProto, DimensionValue, NodeProto, TensorProto, ValueInfoProto, data_type};
 use crate::shapes::{Dim, Shapes};
 
 use super::BLOCK;
@@ -17,7 +15,7 @@ use super::net::Net;
 const LEAST_OPSET: i64 = 13;
 
 pub(super) fn run(net: &mut Net) -> usize {
-    if net.opset() < LEAST_OPSET {
+    if net.opset < LEAST_OPSET {
         return 0;
     }
     let shapes = net.shapes();
@@ -31,30 +29,34 @@ pub(super) fn run(net: &mut Net) -> usize {
         let scale = scales.entry(gate.size).or_insert_with(|| {
             let name = net.fresh(&output, "gate_scales");
             let [height, width] = gate.size.map(|size| size as f32);
-            net.add_constant(TensorProto::of_f32(&name, &[4], &[1.0, 1.0, height, width]));
+            net.set_constant(TensorProto::of_f32(&name, &[4], &[1.0, 1.0, height, width]));
             name
         });
-        let resize = gate.resize(scale, &spread);
-        if let Some(input) = mul.input.get_mut(input) {
-            input.clone_from(&spread);
-        }
-        net.add_type(gate.info(&spread));
+        // The one mode of resizing that works on blocks.
+        let mode = vec![
+            AttributeProto::text("mode", "nearest"),
+            AttributeProto::text("coordinate_transformation_mode", "asymmetric"),
+            AttributeProto::text("nearest_mode", "floor"),
+        ];
+        let resize = NodeProto::new("Resize", &[&mul.input[input], "", scale], &[&spread], mode);
+        // ONNX Runtime does not infer from the scales that the batch is the map's.
+        let dims = gate.dims.into_iter();
+        net.rest.value_info.push(ValueInfoProto::of_dims(&spread, dims));
+        mul.input[input] = spread;
         net.replace(place, vec![resize, mul]);
         Some(())
     })
 }
 
-/// A number for each channel of a map.
+/// A map that is multiplied by a number for each channel.
 struct Gate {
-    value: String,
-    batch: DimensionValue,
-    channels: i64,
-    /// Height and width of the map.
+    dims: [DimensionValue; 4],
+    /// Height and width.
     size: [i64; 2],
 }
 
 impl Gate {
-    /// Returns the input at this index, if the other one is a map, and ONNX Runtime is likely to have both in blocks.
+    /// Returns the map, if the input at this index is such numbers, and ONNX Runtime is likely to have both in blocks.
     fn of(net: &Net, shapes: &Shapes, node: &NodeProto, input: usize) -> Option<Self> {
         let [first, second] = node.input.as_slice() else {
             return None;
@@ -65,73 +67,29 @@ impl Gate {
             (second, first)
         };
         let made_by = |value: &str, op_types: &[&str]| {
-            let node = net.node(net.producer(value)?)?;
-            let is_one = op_types.iter().any(|op_type| node.is(op_type));
-            is_one.then(|| node.input.first()).flatten()
+            let maker = net.maker(value).filter(|node| node.is_any(op_types));
+            maker.and_then(|node| node.input.first())
         };
         made_by(map, &["Conv"])?;
         made_by(made_by(gate, &["Sigmoid", "HardSigmoid"])?, &["Conv"])?;
-        let (&[batch, channels, height, width], &[gate_batch, gate_channels, one, also_one]) =
-            (shapes.dims(map)?, shapes.dims(gate)?)
-        else {
+        let &[batch, channels, height, width] = shapes.dims(map)? else {
             return None;
         };
-        let is_f32 = |value: &str| {
-            shapes
-                .facts(value)
-                .is_some_and(|facts| facts.elem_type == data_type::FLOAT)
-        };
-        let is_gate = is_f32(gate)
-            && is_f32(map)
-            && (gate_batch, gate_channels) == (batch, channels)
-            && [one, also_one] == [Dim::Known(1); 2];
-        let (channels, size) = (channels.known()?, [height.known()?, width.known()?]);
+        let one = Dim::Known(1);
+        let is_f32 = |value: &str| Some(shapes.facts(value)?.elem_type == data_type::FLOAT);
+        let is_gate = is_f32(gate)? && is_f32(map)? && shapes.dims(gate)? == [batch, channels, one, one];
+        let [channels, height, width] = [channels.known()?, height.known()?, width.known()?];
         let is_whole = usize::try_from(channels).ok()?.is_multiple_of(BLOCK);
+        let size = [height, width];
         // Larger sizes are not exact in `f32`.
         let is_map = size.iter().all(|size| (1..1 << 16).contains(size)) && size != [1, 1];
         let batch = match batch {
             Dim::Known(size) => DimensionValue::Fixed(size),
             Dim::Free(dim) => DimensionValue::Named(shapes.name(dim)?.to_owned()),
         };
-        (is_gate && is_whole && is_map).then(|| Self {
-            value: gate.clone(),
-            batch,
-            channels,
-            size,
-        })
-    }
-
-    fn resize(&self, scales: &str, output: &str) -> NodeProto {
-        let text = |name: &str, text: &str| AttributeProto {
-            name: name.to_owned(),
-            s: text.as_bytes().to_vec(),
-            r#type: kind::STRING,
-            ..AttributeProto::default()
-        };
-        // The one mode of resizing that works on blocks.
-        let attributes = vec![
-            text("mode", "nearest"),
-            text("coordinate_transformation_mode", "asymmetric"),
-            text("nearest_mode", "floor"),
-        ];
-        NodeProto::new("Resize", &[&self.value, "", scales], &[output], attributes)
-    }
-
-    /// Returns its type: ONNX Runtime does not infer from the scales that the batch is the map's.
-    fn info(self, name: &str) -> ValueInfoProto {
-        let [height, width] = self.size;
-        let mut info = ValueInfoProto::of_f32(name, &[None, Some(self.channels), Some(height), Some(width)]);
-        let shape = info
-            .r#type
-            .as_mut()
-            .and_then(|kind| kind.tensor_type.as_mut()?.shape.as_mut());
-        if let Some(dim) = shape.and_then(|shape| shape.dim.first_mut()) {
-            *dim = DimensionProto {
-                value: Some(self.batch),
-                ..DimensionProto::default()
-            };
-        }
-        info
+        let [channels, height, width] = [channels, height, width].map(DimensionValue::Fixed);
+        let dims = [batch, channels, height, width];
+        (is_gate && is_whole && is_map).then_some(Self { dims, size })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Turns averaging over the whole map into `GlobalAveragePool`, which works on blocks of channels.
 
-use crate::proto::{NodeProto, attribute, data_type};
+use crate::proto::{NodeProto, data_type};
 use crate::shapes::Shapes;
 
 use super::net::Net;
@@ -9,55 +9,52 @@ pub(super) fn run(net: &mut Net) -> usize {
     let shapes = net.shapes();
     net.change_each(&["AveragePool", "ReduceMean"], |net, place| {
         let node = net.node(place)?;
-        let whole = if node.op_type == "AveragePool" {
-            pools_all(node, &shapes)
-        } else {
-            means_all(node, &shapes, net.opset())
+        let is_whole = match node.op_type.as_str() {
+            "AveragePool" => pools_all(node, &shapes)?,
+            _ => means_all(node, &shapes, net.opset)?,
         };
-        whole.filter(|&whole| whole)?;
-        net.edit(place, |node| {
-            node.op_type = "GlobalAveragePool".to_owned();
-            node.attribute.clear();
-            node.input.truncate(1);
-        });
-        Some(())
+        is_whole.then(|| {
+            net.edit(place, |node| {
+                node.op_type = "GlobalAveragePool".to_owned();
+                node.attribute.clear();
+                node.input.truncate(1);
+            });
+        })
     })
 }
 
 fn pools_all(node: &NodeProto, shapes: &Shapes) -> Option<bool> {
-    let kernel = attribute::ints(node, "kernel_shape")?;
+    let kernel = node.ints("kernel_shape")?;
     let dims = shapes.dims(node.input.first()?)?.get(2..)?.iter();
     let map: Vec<i64> = dims.map(|dim| dim.known()).collect::<Option<_>>()?;
     let is_default = |name: &str, default: i64| match node.attribute(name) {
-        Some(_) => Some(attribute::ints(node, name)?.iter().all(|&value| value == default)),
+        Some(_) => Some(node.ints(name)?.iter().all(|&value| value == default)),
         None => Some(true),
     };
-    let auto_pad = attribute::text(node, "auto_pad", "NOTSET")?;
     // A single window as large as the map; with SAME there would be others beside it.
     let plain = is_default("pads", 0)?
         && is_default("dilations", 1)?
-        && (auto_pad == "NOTSET" || auto_pad == "VALID");
+        && ["NOTSET", "VALID"].contains(&node.text("auto_pad", "NOTSET")?);
     Some(plain && !map.is_empty() && kernel == map && map.iter().all(|&size| size > 0))
 }
 
 /// Whether it is the mean over height and width that keeps the dimensions.
 fn means_all(node: &NodeProto, shapes: &Shapes, opset: i64) -> Option<bool> {
-    let rank = i64::try_from(shapes.dims(node.input.first()?)?.len()).ok()?;
-    let mut axes = if opset < 18 {
-        attribute::ints(node, "axes")?
+    let input = shapes.facts(node.input.first()?)?;
+    let mut axes: Vec<i64> = if opset < 18 {
+        node.ints("axes")?.to_vec()
     } else {
         let axes = shapes.facts(node.input.get(1)?)?.contents.as_ref()?;
         axes.iter().map(|axis| axis.known()).collect::<Option<_>>()?
     };
-    for axis in &mut axes {
-        if *axis < 0 {
-            *axis = axis.checked_add(rank)?;
-        }
-    }
+    axes.iter_mut()
+        .filter(|axis| **axis < 0)
+        .for_each(|axis| *axis += 4);
     axes.sort_unstable();
+    let is_map = input.dims.as_ref()?.len() == 4;
     // The mean of integers is an integer.
-    let is_f32 = shapes.facts(node.input.first()?)?.elem_type == data_type::FLOAT;
-    Some(is_f32 && rank == 4 && axes == [2, 3] && attribute::int(node, "keepdims", 1)? == 1)
+    let is_f32 = input.elem_type == data_type::FLOAT;
+    Some(is_f32 && is_map && axes == [2, 3] && node.int("keepdims", 1)? == 1)
 }
 
 #[cfg(test)]

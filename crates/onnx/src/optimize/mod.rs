@@ -8,20 +8,16 @@
 //! operator on the way supports blocks; one that does not, such as `PRelu` or a depthwise convolution of 103 channels,
 //! costs itself and the reordering before and after it.
 
-pub(crate) mod batch_norm;
+pub(crate) mod affine;
 mod cache;
-mod channel_affine;
 mod computed_shapes;
-mod constant_nodes;
-mod dead_code;
+mod constants;
 mod gates;
 mod global_pool;
-mod layer;
 mod net;
-mod no_ops;
 mod pad_channels;
 mod prelu;
-mod shared_constants;
+mod removal;
 #[cfg(test)]
 mod tests;
 
@@ -65,43 +61,34 @@ pub enum Pass {
     DeadCode,
 }
 
+/// Applies a pass and returns the number of changes.
+type Run = fn(&mut Net) -> usize;
+
+/// Each pass with its name in reports and on the command line, in order.
+const PASSES: [(Pass, &str, Run); 11] = [
+    (Pass::ConstantNodes, "constant-nodes", constants::from_nodes),
+    (Pass::NoOps, "no-ops", removal::no_ops),
+    (Pass::ComputedShapes, "computed-shapes", computed_shapes::run),
+    (Pass::BatchNorm, "batch-norm", affine::batch_norm),
+    (Pass::ChannelAffine, "channel-affine", affine::channel_affine),
+    (Pass::GlobalPool, "global-pool", global_pool::run),
+    (Pass::PadChannels, "pad-channels", pad_channels::run),
+    (Pass::Prelu, "prelu", prelu::run),
+    (Pass::Gates, "gates", gates::run),
+    (Pass::SharedConstants, "shared-constants", constants::share),
+    (Pass::DeadCode, "dead-code", removal::dead_code),
+];
+
 impl Pass {
-    /// Every pass, in order.
-    pub const ALL: [Self; 11] = [
-        Self::ConstantNodes,
-        Self::NoOps,
-        Self::ComputedShapes,
-        Self::BatchNorm,
-        Self::ChannelAffine,
-        Self::GlobalPool,
-        Self::PadChannels,
-        Self::Prelu,
-        Self::Gates,
-        Self::SharedConstants,
-        Self::DeadCode,
-    ];
+    /// Returns every pass, in order.
+    pub fn all() -> impl Iterator<Item = Self> {
+        PASSES.into_iter().map(|(pass, ..)| pass)
+    }
 
     /// Returns the name, as in reports and on the command line.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        self.entry().0
-    }
-
-    /// The name, and the function that applies the pass and returns the number of changes.
-    fn entry(self) -> (&'static str, fn(&mut Net) -> usize) {
-        match self {
-            Self::ConstantNodes => ("constant-nodes", constant_nodes::run),
-            Self::NoOps => ("no-ops", no_ops::run),
-            Self::ComputedShapes => ("computed-shapes", computed_shapes::run),
-            Self::BatchNorm => ("batch-norm", batch_norm::run),
-            Self::ChannelAffine => ("channel-affine", channel_affine::run),
-            Self::GlobalPool => ("global-pool", global_pool::run),
-            Self::PadChannels => ("pad-channels", pad_channels::run),
-            Self::Prelu => ("prelu", prelu::run),
-            Self::Gates => ("gates", gates::run),
-            Self::SharedConstants => ("shared-constants", shared_constants::run),
-            Self::DeadCode => ("dead-code", dead_code::run),
-        }
+        PASSES[self as usize].1
     }
 }
 
@@ -115,27 +102,23 @@ impl FromStr for Pass {
     type Err = OnnxError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let found = Self::ALL.into_iter().find(|pass| pass.as_str() == name);
+        let found = Self::all().find(|pass| pass.as_str() == name);
         found.ok_or_else(|| OnnxError::UnknownPass {
             name: name.to_owned(),
-            known: Self::ALL.map(Self::as_str).join(", "),
+            known: PASSES.map(|(_, name, _)| name).join(", "),
         })
     }
 }
 
 /// A set of passes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Passes {
-    on: [bool; Pass::ALL.len()],
-}
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passes([bool; PASSES.len()]);
 
 impl Passes {
     /// Returns every pass.
     #[must_use]
     pub fn all() -> Self {
-        Self {
-            on: [true; Pass::ALL.len()],
-        }
+        Self([true; PASSES.len()])
     }
 
     /// Returns the passes that make a model smaller and simpler for every execution provider: all but those that keep ONNX
@@ -143,35 +126,28 @@ impl Passes {
     /// OpenVINO).
     #[must_use]
     pub fn portable() -> Self {
-        [Pass::Prelu, Pass::PadChannels, Pass::Gates]
-            .into_iter()
-            .fold(Self::all(), Self::without)
+        let blocks = [Pass::Prelu, Pass::PadChannels, Pass::Gates];
+        blocks.into_iter().fold(Self::all(), Self::without)
     }
 
     /// Returns no pass.
     #[must_use]
     pub fn none() -> Self {
-        Self::default()
+        Self([false; PASSES.len()])
     }
 
     /// Returns these and `pass`.
     #[must_use]
     pub fn with(mut self, pass: Pass) -> Self {
-        self.on[pass as usize] = true;
+        self.0[pass as usize] = true;
         self
     }
 
     /// Returns these without `pass`.
     #[must_use]
     pub fn without(mut self, pass: Pass) -> Self {
-        self.on[pass as usize] = false;
+        self.0[pass as usize] = false;
         self
-    }
-
-    /// Whether `pass` is applied.
-    #[must_use]
-    pub fn contains(&self, pass: Pass) -> bool {
-        self.on[pass as usize]
     }
 }
 
@@ -199,7 +175,7 @@ pub enum Skipped {
 /// The result of an optimization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Report {
-    changes: [usize; Pass::ALL.len()],
+    changes: [usize; PASSES.len()],
     skipped: Option<Skipped>,
 }
 
@@ -212,7 +188,7 @@ impl Report {
 
     /// Returns every pass with its number of changes, in order.
     pub fn iter(&self) -> impl Iterator<Item = (Pass, usize)> + '_ {
-        Pass::ALL.into_iter().map(|pass| (pass, self.count(pass)))
+        Pass::all().zip(self.changes)
     }
 
     /// Returns the number of all changes.
@@ -233,12 +209,12 @@ impl fmt::Display for Report {
         if let Some(reason) = self.skipped {
             return write!(f, "not optimized: {reason}");
         }
+        if self.total() == 0 {
+            return f.write_str("nothing to optimize");
+        }
         let changed = self.iter().filter(|(_, count)| *count > 0);
         let changed: Vec<String> = changed.map(|(pass, count)| format!("{pass} {count}")).collect();
-        match changed.as_slice() {
-            [] => f.write_str("nothing to optimize"),
-            changed => f.write_str(&changed.join(", ")),
-        }
+        f.write_str(&changed.join(", "))
     }
 }
 
@@ -247,19 +223,15 @@ impl fmt::Display for Report {
 /// Never panics, whatever the model: an invalid one stays as it is. Constants grow by no more than half in each dimension.
 pub fn optimize(model: &mut ModelProto, passes: &Passes) -> Report {
     let mut report = Report::default();
-    let mut net = match Net::take(model) {
-        Ok(net) => net,
-        Err(reason) => {
-            report.skipped = Some(reason);
-            return report;
+    match Net::take(model) {
+        Ok(mut net) => {
+            for (pass, _, run) in PASSES.into_iter().filter(|(pass, ..)| passes.0[*pass as usize]) {
+                report.changes[pass as usize] = run(&mut net);
+            }
+            model.graph = Some(net.finish());
         }
-    };
-    for pass in Pass::ALL {
-        if passes.contains(pass) {
-            report.changes[pass as usize] = pass.entry().1(&mut net);
-        }
+        Err(reason) => report.skipped = Some(reason),
     }
-    model.graph = Some(net.finish());
     report
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use crate::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use indexmap::IndexMap;
+
+use crate::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
 use crate::shapes::{MAX_RANK, Shapes};
 
 use super::Skipped;
@@ -17,14 +19,14 @@ const TIMES_CONSTANTS: usize = 16;
 const WORK_ALWAYS: usize = 1 << 22;
 
 /// A graph in optimization.
+#[derive(Default)]
 pub(super) struct Net {
     /// The rest of the graph, without nodes and constants.
-    rest: GraphProto,
-    opset: i64,
+    pub(super) rest: GraphProto,
+    pub(super) opset: i64,
     nodes: Vec<Slot>,
-    constants: BTreeMap<String, TensorProto>,
     /// Constants in the order of the file, then those that were added.
-    constant_order: Vec<String>,
+    pub(super) constants: IndexMap<String, TensorProto>,
     producers: HashMap<String, usize>,
     /// For each value the nodes that read it, with the number of their inputs.
     readers: HashMap<String, BTreeMap<usize, usize>>,
@@ -45,7 +47,7 @@ struct Slot {
 impl Net {
     /// Takes the graph out of a model; a model that is skipped stays as it is.
     pub(super) fn take(model: &mut ModelProto) -> Result<Self, Skipped> {
-        let opset = opset(model)?;
+        let opset = opset(model).ok_or(Skipped::UnknownOpset)?;
         if model.ir_version < LEAST_IR_VERSION {
             return Err(Skipped::OldFormat);
         }
@@ -56,37 +58,27 @@ impl Net {
         if !graph.sparse_initializer.is_empty() || !graph.quantization_annotation.is_empty() {
             return Err(Skipped::SparseOrQuantized);
         }
-        check_order(graph)?;
+        if !is_ordered(graph) {
+            return Err(Skipped::Malformed);
+        }
         let mut rest = model.graph.take().ok_or(Skipped::Malformed)?;
         let mut net = Self {
             opset,
-            nodes: Vec::with_capacity(rest.node.len()),
-            constants: BTreeMap::new(),
-            constant_order: Vec::new(),
-            producers: HashMap::new(),
-            readers: HashMap::new(),
             pinned: rest.output.iter().map(|output| output.name.clone()).collect(),
             inputs: rest.input.iter().map(|input| input.name.clone()).collect(),
-            names: HashSet::new(),
             work_left: WORK_ALWAYS,
-            rest: GraphProto::default(),
+            ..Self::default()
         };
         for (index, node) in std::mem::take(&mut rest.node).into_iter().enumerate() {
-            for attribute in &node.attribute {
-                for graph in attribute.g.iter().chain(&attribute.graphs) {
-                    pin_captures(graph, &mut net.pinned, &mut net.names);
-                }
-            }
+            pin_captures(&node, &mut net.pinned, &mut net.names);
             net.insert(node, (index, 0));
         }
         for tensor in std::mem::take(&mut rest.initializer) {
             // A shape costs nothing to state, so only elements in the file count.
-            let elements = tensor.len().filter(|_| tensor.has_f32s());
+            let elements = tensor.elements().filter(|_| tensor.has_f32s());
             let work = elements.unwrap_or(0).saturating_mul(TIMES_CONSTANTS);
             net.work_left = net.work_left.saturating_add(work);
-            net.constant_order.push(tensor.name.clone());
-            net.names.insert(tensor.name.clone());
-            net.constants.insert(tensor.name.clone(), tensor);
+            net.set_constant(tensor);
         }
         net.rest = rest;
         net.names.extend(net.inputs.iter().cloned());
@@ -99,22 +91,12 @@ impl Net {
         self.nodes.sort_by_key(|slot| slot.order);
         let mut graph = self.rest;
         graph.node = self.nodes.into_iter().filter_map(|slot| slot.node).collect();
-        for name in self.constant_order {
-            graph.initializer.extend(self.constants.remove(&name));
-        }
-        let made: HashSet<&str> = graph
-            .node
-            .iter()
-            .flat_map(|node| &node.output)
-            .chain(graph.initializer.iter().map(|tensor| &tensor.name))
-            .map(String::as_str)
-            .collect();
-        graph.value_info.retain(|info| made.contains(info.name.as_str()));
+        graph.initializer = self.constants.into_values().collect();
+        let constants = graph.initializer.iter().map(|tensor| &tensor.name);
+        let outputs = graph.node.iter().flat_map(|node| &node.output);
+        let made: HashSet<&String> = outputs.chain(constants).collect();
+        graph.value_info.retain(|info| made.contains(&info.name));
         graph
-    }
-
-    pub(super) fn opset(&self) -> i64 {
-        self.opset
     }
 
     /// Infers the shapes of its values.
@@ -131,7 +113,8 @@ impl Net {
         op_types: &[&str],
         mut change: impl FnMut(&mut Self, usize) -> Option<()>,
     ) -> usize {
-        let places = self.places_of(op_types);
+        let mut places = self.places();
+        places.retain(|&place| self.node(place).is_some_and(|node| node.is_any(op_types)));
         places.into_iter().filter_map(|place| change(self, place)).count()
     }
 
@@ -144,16 +127,6 @@ impl Net {
         places
     }
 
-    /// Returns the places of ONNX's own operators of these names.
-    fn places_of(&self, op_types: &[&str]) -> Vec<usize> {
-        let mut places = self.places();
-        places.retain(|&place| {
-            self.node(place)
-                .is_some_and(|node| op_types.iter().any(|op_type| node.is(op_type)))
-        });
-        places
-    }
-
     pub(super) fn node(&self, place: usize) -> Option<&NodeProto> {
         self.nodes.get(place)?.node.as_ref()
     }
@@ -163,6 +136,11 @@ impl Net {
         self.producers.get(value).copied()
     }
 
+    /// Returns the node that makes the value.
+    pub(super) fn maker(&self, value: &str) -> Option<&NodeProto> {
+        self.node(self.producer(value)?)
+    }
+
     /// Whether only [`readers`](Self::readers) read the value.
     pub(super) fn is_inner(&self, value: &str) -> bool {
         !self.pinned.contains(value)
@@ -170,37 +148,32 @@ impl Net {
 
     /// Returns the places of the nodes that read the value.
     pub(super) fn readers(&self, value: &str) -> impl Iterator<Item = usize> + '_ {
-        self.readers
-            .get(value)
-            .into_iter()
-            .flat_map(|readers| readers.keys().copied())
+        let readers = self.readers.get(value).into_iter();
+        readers.flat_map(|readers| readers.keys().copied())
     }
 
     /// Whether exactly one input of one node reads the value.
     pub(super) fn is_read_once(&self, value: &str) -> bool {
-        self.is_inner(value)
-            && self
-                .readers
-                .get(value)
-                // Not summed up: each of thousands of readers may ask.
-                .is_some_and(|readers| readers.len() == 1 && readers.values().eq([&1]))
+        let readers = self.readers.get(value).filter(|_| self.is_inner(value));
+        // Not summed up: each of thousands of readers may ask.
+        readers.is_some_and(|readers| readers.len() == 1 && readers.values().eq([&1]))
     }
 
     /// Whether anything reads the value.
     pub(super) fn is_read(&self, value: &str) -> bool {
-        !self.is_inner(value) || self.readers.get(value).is_some_and(|readers| !readers.is_empty())
+        !self.is_inner(value) || self.readers(value).next().is_some()
     }
 
     /// Returns the constant of this name. Excluded are defaults of inputs, and constants of more dimensions than any model
     /// has, which each of thousands of nodes may read.
     pub(super) fn constant(&self, name: &str) -> Option<&TensorProto> {
-        self.constants
-            .get(name)
-            .filter(|tensor| tensor.dims.len() <= MAX_RANK && !self.inputs.contains(name))
+        let constant = self.constants.get(name);
+        constant.filter(|tensor| tensor.dims.len() <= MAX_RANK && !self.inputs.contains(name))
     }
 
-    pub(super) fn constant_names(&self) -> &[String] {
-        &self.constant_order
+    /// Returns the constant that is this input of a node.
+    pub(super) fn constant_input(&self, node: &NodeProto, index: usize) -> Option<&TensorProto> {
+        self.constant(node.input.get(index)?)
     }
 
     /// Takes that many elements or names from the work that is left; `None` if it is too much.
@@ -213,36 +186,17 @@ impl Net {
     pub(super) fn fresh(&mut self, base: &str, what: &str) -> String {
         let mut name = format!("{base}/{what}");
         let mut count = 1usize;
-        while self.names.contains(&name) {
+        while !self.names.insert(name.clone()) {
             count += 1;
             name = format!("{base}/{what}_{count}");
         }
-        self.names.insert(name.clone());
         name
     }
 
-    /// Adds a constant; one with a single reader should be [replaced](Self::replace_constant) instead.
-    pub(super) fn add_constant(&mut self, tensor: TensorProto) {
+    /// Adds a constant, or replaces that of its name, as should be done with one that has a single reader.
+    pub(super) fn set_constant(&mut self, tensor: TensorProto) {
         self.names.insert(tensor.name.clone());
-        self.constant_order.push(tensor.name.clone());
         self.constants.insert(tensor.name.clone(), tensor);
-    }
-
-    /// Replaces a constant of the same name.
-    pub(super) fn replace_constant(&mut self, tensor: TensorProto) {
-        if let Some(old) = self.constants.get_mut(&tensor.name) {
-            *old = tensor;
-        }
-    }
-
-    pub(super) fn remove_constant(&mut self, name: &str) {
-        self.constants.remove(name);
-    }
-
-    /// Drops the names of removed constants.
-    pub(super) fn forget_removed_constants(&mut self) {
-        let constants = &self.constants;
-        self.constant_order.retain(|name| constants.contains_key(name));
     }
 
     /// Replaces a node by others, which are in order and make its outputs.
@@ -283,52 +237,49 @@ impl Net {
         }
     }
 
-    /// Removes a node whose first output equals `input`. False, and nothing done, if one name would have to stand for two,
+    /// Lets a node read another value as an input that it has.
+    pub(super) fn set_input(&mut self, place: usize, index: usize, value: String) {
+        self.edit(place, |node| {
+            if let Some(input) = node.input.get_mut(index) {
+                *input = value;
+            }
+        });
+    }
+
+    /// Removes a node whose first output equals `input`. `None`, and nothing done, if one name would have to stand for two,
     /// or a long one would be read too often.
-    pub(super) fn bypass(&mut self, place: usize, input: &str) -> bool {
-        let Some(output) = self.node(place).and_then(|node| node.output.first()).cloned() else {
-            return false;
-        };
-        let (input, kept) = if self.is_inner(&output) {
+    pub(super) fn bypass(&mut self, place: usize, input: &str) -> Option<()> {
+        let output = self.node(place)?.output.first()?.clone();
+        let (gone, kept) = if self.is_inner(&output) {
             (output, input.to_owned())
         } else if self.is_inner(input) && self.producer(input).is_some() {
             (input.to_owned(), output)
         } else {
-            return false;
+            return None;
         };
-        let readers = self.readers.get(&input).map_or(0, BTreeMap::len);
-        if self.spend(readers.saturating_add(1)).is_none() {
-            return false;
-        }
-        let maker = self.producer(&input).filter(|&maker| maker != place);
-        let others = self.readers(&input).chain(maker);
-        let others: BTreeSet<usize> = others.filter(|&other| other != place).collect();
-        if !self.rename(&others, &input, &kept) {
-            return false;
-        }
+        let readers = self.readers.get(&gone).map_or(0, BTreeMap::len);
+        self.spend(readers.saturating_add(1))?;
+        let maker = self.producer(&gone).filter(|&maker| maker != place);
+        let others = self.readers(&gone).chain(maker);
+        let others = others.filter(|&other| other != place).collect();
+        self.rename(&others, &gone, &kept)?;
         self.remove(place);
         if let Some(maker) = maker {
             self.producers.insert(kept, maker);
         }
-        true
+        Some(())
     }
 
-    /// Renames a value in these nodes. False, and nothing done, if that is too much work: all of their names are read, and a
-    /// longer name takes its room as often as it is used.
-    pub(super) fn rename(&mut self, places: &BTreeSet<usize>, from: &str, to: &str) -> bool {
+    /// Renames a value in these nodes. `None`, and nothing done, if that is too much work: all of their names are read, and
+    /// a longer name takes its room as often as it is used.
+    pub(super) fn rename(&mut self, places: &BTreeSet<usize>, from: &str, to: &str) -> Option<()> {
         let longer = to.len().saturating_sub(from.len());
-        let work = places
-            .iter()
-            .filter_map(|&place| self.node(place))
-            .fold(0usize, |work, node| {
-                let names = || node.input.iter().chain(&node.output);
-                let uses = names().filter(|name| *name == from).count();
-                work.saturating_add(names().count())
-                    .saturating_add(longer.saturating_mul(uses))
-            });
-        if self.spend(work).is_none() {
-            return false;
-        }
+        let nodes = places.iter().filter_map(|&place| self.node(place));
+        let names = nodes.flat_map(|node| node.input.iter().chain(&node.output));
+        let work = names.fold(0usize, |work, name| {
+            work.saturating_add(if name == from { longer + 1 } else { 1 })
+        });
+        self.spend(work)?;
         for &place in places {
             self.edit(place, |node| {
                 for name in node.input.iter_mut().chain(&mut node.output) {
@@ -338,26 +289,13 @@ impl Net {
                 }
             });
         }
-        true
-    }
-
-    /// Drops the stated types of values that have changed.
-    pub(super) fn forget_types(&mut self, values: &HashSet<String>) {
-        self.rest.value_info.retain(|info| !values.contains(&info.name));
-    }
-
-    /// Adds the type of a value.
-    pub(super) fn add_type(&mut self, info: ValueInfoProto) {
-        self.rest.value_info.push(info);
+        Some(())
     }
 
     fn insert(&mut self, node: NodeProto, order: (usize, usize)) {
-        let place = self.nodes.len();
-        self.index(place, &node);
-        self.nodes.push(Slot {
-            node: Some(node),
-            order,
-        });
+        self.index(self.nodes.len(), &node);
+        let node = Some(node);
+        self.nodes.push(Slot { node, order });
     }
 
     fn index(&mut self, place: usize, node: &NodeProto) {
@@ -373,70 +311,42 @@ impl Net {
     }
 }
 
-fn opset(model: &ModelProto) -> Result<i64, Skipped> {
-    let mut versions = model
-        .opset_import
-        .iter()
-        .filter(|set| set.domain.is_empty() || set.domain == "ai.onnx");
-    match (versions.next(), versions.next()) {
-        (Some(set), None) if OPSETS.contains(&set.version) => Ok(set.version),
-        _ => Err(Skipped::UnknownOpset),
-    }
+/// The version of ONNX's own operators, if it is stated once and known.
+fn opset(model: &ModelProto) -> Option<i64> {
+    let sets = model.opset_import.iter();
+    let mut own = sets.filter(|set| set.domain.is_empty() || set.domain == "ai.onnx");
+    let version = own.next()?.version;
+    (own.next().is_none() && OPSETS.contains(&version)).then_some(version)
 }
 
-/// Checks that every name stands for one value, which is made before it is read.
-fn check_order(graph: &GraphProto) -> Result<(), Skipped> {
-    let mut made: HashSet<&str> = HashSet::new();
-    for tensor in &graph.initializer {
-        if tensor.name.is_empty() || !made.insert(&tensor.name) {
-            return Err(Skipped::Malformed);
-        }
-    }
-    let mut inputs = HashSet::new();
-    for input in &graph.input {
-        if !inputs.insert(input.name.as_str()) {
-            return Err(Skipped::Malformed);
-        }
-    }
-    made.extend(inputs);
-    for node in &graph.node {
-        if node
-            .input
-            .iter()
-            .any(|name| !name.is_empty() && !made.contains(name.as_str()))
-        {
-            return Err(Skipped::Malformed);
-        }
-        for output in node.output.iter().filter(|name| !name.is_empty()) {
-            if !made.insert(output) {
-                return Err(Skipped::Malformed);
-            }
-        }
-    }
-    if graph
-        .output
-        .iter()
-        .all(|output| made.contains(output.name.as_str()))
-    {
-        Ok(())
-    } else {
-        Err(Skipped::Malformed)
-    }
+/// Whether every name stands for one value, which is made before it is read.
+fn is_ordered(graph: &GraphProto) -> bool {
+    let constants: HashSet<&String> = graph.initializer.iter().map(|tensor| &tensor.name).collect();
+    let inputs: HashSet<&String> = graph.input.iter().map(|input| &input.name).collect();
+    let are_unique = constants.len() == graph.initializer.len() && inputs.len() == graph.input.len();
+    let mut made = &constants | &inputs;
+    are_unique
+        && !constants.contains(&String::new())
+        && graph.node.iter().all(|node| {
+            let mut inputs = node.input.iter().filter(|name| !name.is_empty());
+            let mut outputs = node.output.iter().filter(|name| !name.is_empty());
+            inputs.all(|name| made.contains(name)) && outputs.all(|name| made.insert(name))
+        })
+        && graph.output.iter().all(|output| made.contains(&output.name))
 }
 
-/// Pins the values of the outer graph that a subgraph reads by name.
-fn pin_captures(graph: &GraphProto, pinned: &mut HashSet<String>, names: &mut HashSet<String>) {
-    let own = graph.input.iter().chain(&graph.output).map(|value| &value.name);
-    let own = own.chain(graph.initializer.iter().map(|tensor| &tensor.name));
-    names.extend(own.cloned());
-    pinned.extend(graph.output.iter().map(|output| output.name.clone()));
-    for node in &graph.node {
-        pinned.extend(node.input.iter().cloned());
-        names.extend(node.output.iter().cloned());
-        for attribute in &node.attribute {
-            for inner in attribute.g.iter().chain(&attribute.graphs) {
-                pin_captures(inner, pinned, names);
-            }
+/// Pins the values of the outer graph that subgraphs of a node read by name.
+fn pin_captures(node: &NodeProto, pinned: &mut HashSet<String>, names: &mut HashSet<String>) {
+    let attributes = node.attribute.iter();
+    for graph in attributes.flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs)) {
+        let own = graph.input.iter().chain(&graph.output).map(|value| &value.name);
+        let own = own.chain(graph.initializer.iter().map(|tensor| &tensor.name));
+        names.extend(own.cloned());
+        pinned.extend(graph.output.iter().map(|output| output.name.clone()));
+        for node in &graph.node {
+            pinned.extend(node.input.iter().cloned());
+            names.extend(node.output.iter().cloned());
+            pin_captures(node, pinned, names);
         }
     }
 }

@@ -5,67 +5,40 @@
 //! that make them, through operators that keep channels apart, to the convolutions that mix them. If anything else reads
 //! one of them, all stay as they are.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use crate::proto::{NodeProto, TensorProto, attribute};
+use crate::proto::{NodeProto, TensorProto};
 
 use super::BLOCK;
 use super::net::Net;
 
-mod families;
-
-use families::Families;
-
-/// Operators that keep channels apart, have no parameters for each channel, and give a finite result for 0.
-const CHANNELWISE: [&str; 11] = [
-    "Relu",
-    "LeakyRelu",
-    "Sigmoid",
-    "Tanh",
-    "Clip",
-    "Elu",
-    "HardSigmoid",
-    "HardSwish",
-    "MaxPool",
-    "AveragePool",
-    "GlobalAveragePool",
-];
-
 pub(super) fn run(net: &mut Net) -> usize {
     let places = net.places();
     let mut families = Families::default();
-    for &place in &places {
-        if let Some(node) = net.node(place) {
-            place_in_family(net, node, &mut families);
-        }
+    for node in places.iter().filter_map(|&place| net.node(place)) {
+        place_in_family(net, node, &mut families);
     }
-    let padded: Vec<(usize, Padding)> = places
-        .iter()
-        .filter_map(|&place| Some((place, Padding::of(net, net.node(place)?, &mut families)?)))
-        .collect();
-    let elements = padded
-        .iter()
-        .fold(0usize, |sum, (_, padding)| sum.saturating_add(padding.elements));
-    if net.spend(elements).is_none() {
+    let padding = |&place: &usize| Padding::of(net, place, &mut families);
+    let paddings: Vec<Padding> = places.iter().filter_map(padding).collect();
+    let elements = paddings.iter().map(|padding| padding.elements);
+    if net.spend(elements.fold(0, usize::saturating_add)).is_none() {
         return 0;
     }
     let mut changed_values = HashSet::new();
-    let mut changed = 0;
-    for (place, padding) in padded {
-        changed_values.extend(
-            net.node(place)
-                .map(|node| node.output.clone())
-                .unwrap_or_default(),
-        );
-        changed += usize::from(padding.kind == Kind::Mixing && padding.output.is_some());
-        padding.apply(net, place);
+    for padding in &paddings {
+        let outputs = net.node(padding.place).map(|node| node.output.clone());
+        changed_values.extend(outputs.unwrap_or_default());
+        padding.apply(net);
     }
-    net.forget_types(&changed_values);
-    changed
+    // Their stated types.
+    let types = &mut net.rest.value_info;
+    types.retain(|info| !changed_values.contains(&info.name));
+    let is_first = |padding: &&Padding| padding.kind == Kind::Mixing && padding.output.is_some();
+    paddings.iter().filter(is_first).count()
 }
 
 /// The kind of a node that can be padded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq)]
 enum Kind {
     /// A convolution that reads all channels for each output channel.
     Mixing,
@@ -79,34 +52,34 @@ enum Kind {
 
 /// The kind of the node; `None` if it cannot be padded.
 fn kind(net: &Net, node: &NodeProto) -> Option<Kind> {
-    if node.output.len() != 1 {
+    if node.output.len() != 1 || node.input.is_empty() || !node.is_standard() {
         return None;
     }
-    if CHANNELWISE.iter().any(|op_type| node.is(op_type)) {
-        return Some(Kind::Channelwise);
+    match node.op_type.as_str() {
+        // These keep channels apart, have no parameters for each channel, and give a finite result for 0.
+        "Relu" | "LeakyRelu" | "Sigmoid" | "Tanh" | "Clip" | "Elu" | "HardSigmoid" | "HardSwish"
+        | "MaxPool" | "AveragePool" | "GlobalAveragePool" => return Some(Kind::Channelwise),
+        "Add" | "Mul" => return (node.input.len() == 2).then_some(Kind::Channelwise),
+        _ => {}
     }
-    if node.is("Add") || node.is("Mul") {
-        return (node.input.len() == 2).then_some(Kind::Channelwise);
-    }
-    let name = node.input.get(1)?;
-    let tensor = net.constant(name).filter(|tensor| tensor.has_f32s())?;
+    let tensor = net.constant_input(node, 1).filter(|tensor| tensor.has_f32s())?;
+    let is_own = net.is_read_once(&tensor.name);
     if node.is("PRelu") {
-        if tensor.len() == Some(1) {
+        if tensor.elements() == Some(1) {
             return Some(Kind::Channelwise);
         }
-        let is_own = net.is_read_once(name) && tensor.dims.iter().skip(1).all(|&dim| dim == 1);
-        return is_own.then_some(Kind::Slopes);
+        return (is_own && tensor.dims.iter().skip(1).all(|&dim| dim == 1)).then_some(Kind::Slopes);
     }
-    if !node.is("Conv") || !net.is_read_once(name) || tensor.dims.len() < 3 {
+    if !node.is("Conv") || !is_own || tensor.dims.len() < 3 {
         return None;
     }
-    if let Some(bias) = node.input.get(2).filter(|name| !name.is_empty()) {
+    if let Some(bias) = node.input(2) {
         let bias = net.constant(bias).filter(|bias| bias.has_f32s())?;
         if bias.dims.as_slice() != tensor.dims.get(..1)? {
             return None;
         }
     }
-    match (attribute::int(node, "group", 1)?, tensor.dims.as_slice()) {
+    match (node.int("group", 1)?, tensor.dims.as_slice()) {
         (1, _) => Some(Kind::Mixing),
         (group, &[channels, 1, ..]) if group == channels => Some(Kind::Depthwise),
         _ => None,
@@ -114,52 +87,36 @@ fn kind(net: &Net, node: &NodeProto) -> Option<Kind> {
 }
 
 fn place_in_family(net: &Net, node: &NodeProto, families: &mut Families) {
-    let values = || {
-        node.input
-            .iter()
-            .chain(&node.output)
-            .filter(|name| !name.is_empty())
-    };
-    let is_sum = node.is("Add") || node.is("Mul");
-    for value in values().filter(|value| !net.is_inner(value) || net.producer(value).is_none()) {
-        families.spoil(value);
-    }
-    if !is_sum {
-        // Weights and bounds: their producers are independent of channels.
-        node.input.iter().skip(1).for_each(|value| families.spoil(value));
-    }
     let kind = kind(net, node);
+    let is_sum = node.is_any(&["Add", "Mul"]);
+    for (index, value) in node.input.iter().chain(&node.output).enumerate() {
+        // Weights and bounds: their producers are independent of channels.
+        let is_parameter = !is_sum && (1..node.input.len()).contains(&index);
+        if kind.is_none() || is_parameter || !net.is_inner(value) || net.producer(value).is_none() {
+            families.spoil(value);
+        }
+    }
     let (Some(kind), Some(input), Some(output)) = (kind, node.input.first(), node.output.first()) else {
-        values().for_each(|value| families.spoil(value));
         return;
     };
-    let dims = |tensor: &TensorProto| (tensor.dims.clone(), tensor.dims.len());
-    let constant = node.input.get(1).and_then(|name| net.constant(name)).map(dims);
-    match (kind, constant) {
-        (Kind::Mixing, Some((dims, rank))) => {
-            families.size(output, dims.first(), rank);
-            families.size(input, dims.get(1), rank);
+    let dims = net.constant_input(node, 1).map_or(&[][..], |tensor| &tensor.dims);
+    match kind {
+        Kind::Mixing => {
+            families.size(output, dims.first(), dims.len());
+            return families.size(input, dims.get(1), dims.len());
         }
-        (Kind::Depthwise, Some((dims, rank))) => {
-            families.size(input, dims.first(), rank);
-            families.join(input, output);
-        }
-        (Kind::Slopes, Some((dims, rank))) => {
-            // [C, 1, 1]: the batch is left out.
-            families.size(input, dims.first(), rank.saturating_add(1));
-            families.join(input, output);
-        }
-        _ => {
-            families.join(input, output);
-            if let Some(other) = node.input.get(1).filter(|_| is_sum) {
-                families.join(input, other);
-            }
-        }
+        Kind::Depthwise => families.size(input, dims.first(), dims.len()),
+        // [C, 1, 1]: the batch is left out.
+        Kind::Slopes => families.size(input, dims.first(), dims.len() + 1),
+        Kind::Channelwise if is_sum => families.join(input, &node.input[1]),
+        Kind::Channelwise => {}
     }
+    families.join(input, output);
 }
 
 /// The padding of a node.
 struct Padding {
+    place: usize,
     kind: Kind,
     /// New numbers of input and output channels, where they change.
     input: Option<usize>,
@@ -169,20 +126,19 @@ struct Padding {
 }
 
 impl Padding {
-    fn of(net: &Net, node: &NodeProto, families: &mut Families) -> Option<Self> {
+    fn of(net: &Net, place: usize, families: &mut Families) -> Option<Self> {
+        let node = net.node(place)?;
         let kind = kind(net, node)?;
-        let input = node.input.first().and_then(|value| families.padded(value));
-        let output = node.output.first().and_then(|value| families.padded(value));
-        if input.is_none() && output.is_none() {
-            return None;
-        }
-        let constant = node.input.get(1).and_then(|name| net.constant(name));
+        let input = families.padded(node.input.first()?);
+        let output = families.padded(node.output.first()?);
+        input.or(output)?;
         let elements = match kind {
             Kind::Channelwise => 0,
             // Either side grows by half at most.
-            _ => constant.and_then(TensorProto::len)?.checked_mul(3)?,
+            _ => net.constant_input(node, 1)?.elements()?.checked_mul(3)?,
         };
         Some(Self {
+            place,
             kind,
             input,
             output,
@@ -190,53 +146,42 @@ impl Padding {
         })
     }
 
-    fn apply(&self, net: &mut Net, place: usize) -> Option<()> {
+    fn apply(&self, net: &mut Net) -> Option<()> {
         if self.kind == Kind::Channelwise {
             return Some(());
         }
-        let node = net.node(place)?;
-        let weights = net.constant(node.input.get(1)?)?;
+        let weights = net.constant_input(net.node(self.place)?, 1)?;
         let (name, mut dims, values) = (weights.name.clone(), weights.dims.clone(), weights.f32s()?);
-        let before: Vec<usize> = dims
-            .iter()
-            .map(|&dim| usize::try_from(dim).ok())
-            .collect::<Option<_>>()?;
-        let outputs = self.output.unwrap_or(*before.first()?);
-        let inputs = match self.kind {
-            Kind::Mixing => self.input.unwrap_or(*before.get(1)?),
-            _ => before.get(1).copied().unwrap_or(1),
-        };
-        let window: usize = before.iter().skip(2).product();
-        let (row, new_row) = (before.get(1).copied().unwrap_or(1) * window, inputs * window);
+        let size = |axis| usize::try_from(dims.get(axis).copied().unwrap_or(1)).ok();
+        let (old_outputs, old_inputs) = (size(0)?, size(1)?);
+        let outputs = self.output.unwrap_or(old_outputs);
+        let inputs = self.input.filter(|_| self.kind == Kind::Mixing);
+        let inputs = inputs.unwrap_or(old_inputs);
+        let row = values.len().checked_div(old_outputs)?;
+        let new_row = row.checked_div(old_inputs)? * inputs;
         let filler = match self.kind {
             // So that one slope for all stays one.
             Kind::Slopes => values.last().copied().unwrap_or(0.0),
             _ => 0.0,
         };
-        let mut padded = vec![filler; outputs * new_row];
-        for (from, to) in values.chunks_exact(row).zip(padded.chunks_exact_mut(new_row)) {
-            for (to, from) in to.iter_mut().zip(from) {
-                *to = *from;
-            }
+        let mut padded = Vec::with_capacity(outputs * new_row);
+        for (index, kernel) in values.chunks_exact(row).enumerate() {
+            padded.extend(kernel);
+            padded.resize((index + 1) * new_row, filler);
         }
-        *dims.first_mut()? = i64::try_from(outputs).ok()?;
-        if let Some(dim) = dims.get_mut(1) {
-            *dim = i64::try_from(inputs).ok()?;
+        padded.resize(outputs * new_row, filler);
+        for (dim, size) in dims.iter_mut().zip([outputs, inputs]) {
+            *dim = size as i64;
         }
-        net.replace_constant(TensorProto::of_f32(&name, &dims, &padded));
+        net.set_constant(TensorProto::of_f32(&name, &dims, &padded));
         if self.output.is_some() && self.kind != Kind::Slopes {
-            pad_bias(net, place, outputs);
+            pad_bias(net, self.place, outputs);
         }
         if self.kind == Kind::Depthwise {
-            let group = i64::try_from(outputs).ok()?;
-            net.edit(place, |node| {
-                for attribute in node
-                    .attribute
-                    .iter_mut()
-                    .filter(|attribute| attribute.name == "group")
-                {
-                    attribute.i = group;
-                }
+            net.edit(self.place, |node| {
+                let attributes = node.attribute.iter_mut();
+                let groups = attributes.filter(|attribute| attribute.name == "group");
+                groups.for_each(|group| group.i = outputs as i64);
             });
         }
         Some(())
@@ -244,27 +189,15 @@ impl Padding {
 }
 
 fn pad_bias(net: &mut Net, place: usize, channels: usize) -> Option<()> {
-    let old = net
-        .node(place)?
-        .input
-        .get(2)
-        .filter(|name| !name.is_empty())?
-        .clone();
-    let mut values = net.constant(&old)?.f32s()?;
+    let node = net.node(place)?;
+    let (mut name, output) = (node.input(2)?.to_owned(), node.output.first()?.clone());
+    let mut values = net.constant(&name)?.f32s()?;
     values.resize(channels, 0.0);
-    let tensor = |name: &str| TensorProto::of_f32(name, &[i64::try_from(channels).unwrap_or(0)], &values);
-    if net.is_read_once(&old) {
-        net.replace_constant(tensor(&old));
-    } else {
-        let output = net.node(place)?.output.first()?.clone();
-        let name = net.fresh(&output, "bias");
-        net.add_constant(tensor(&name));
-        net.edit(place, |node| {
-            if let Some(bias) = node.input.get_mut(2) {
-                *bias = name;
-            }
-        });
+    if !net.is_read_once(&name) {
+        name = net.fresh(&output, "bias");
     }
+    net.set_constant(TensorProto::of_f32(&name, &[channels as i64], &values));
+    net.set_input(place, 2, name);
     Some(())
 }
 
@@ -273,6 +206,83 @@ fn whole_blocks(channels: usize) -> Option<usize> {
     let padded = channels.checked_next_multiple_of(BLOCK)?;
     let most = channels.checked_add(channels / 2)?;
     (padded != channels && padded <= most).then_some(padded)
+}
+
+/// Sets of values that must have the same number of channels, as a union-find structure.
+#[derive(Default)]
+struct Families {
+    members: HashMap<String, usize>,
+    families: Vec<Family>,
+}
+
+#[derive(Clone, Copy)]
+struct Family {
+    /// Itself at the root.
+    parent: usize,
+    /// Number of channels and of dimensions, once a convolution has determined them.
+    size: Option<(usize, usize)>,
+    /// Whether a node that cannot be padded reads or makes one of them.
+    spoilt: bool,
+}
+
+impl Families {
+    /// Records that the value must stay as it is.
+    fn spoil(&mut self, value: &str) {
+        let family = self.family(value);
+        self.families[family].spoilt = true;
+    }
+
+    /// Records how many channels and dimensions the value has.
+    fn size(&mut self, value: &str, channels: Option<&i64>, rank: usize) {
+        let family = self.family(value);
+        let family = &mut self.families[family];
+        match channels.and_then(|&channels| usize::try_from(channels).ok()) {
+            Some(channels) if family.size.is_none_or(|size| size == (channels, rank)) => {
+                family.size = Some((channels, rank));
+            }
+            _ => family.spoilt = true,
+        }
+    }
+
+    /// Records that both have the same number of channels.
+    fn join(&mut self, a: &str, b: &str) {
+        let (a, b) = (self.family(a), self.family(b));
+        if a == b {
+            return;
+        }
+        let (first, second) = (self.families[a], self.families[b]);
+        let agree = first.size.is_none() || second.size.is_none() || first.size == second.size;
+        self.families[a].parent = b;
+        self.families[b].size = second.size.or(first.size);
+        self.families[b].spoilt = first.spoilt || second.spoilt || !agree;
+    }
+
+    /// Returns the number of channels that the value is to be padded to.
+    fn padded(&mut self, value: &str) -> Option<usize> {
+        let family = self.family(value);
+        let family = self.families[family];
+        let (channels, _) = family.size.filter(|_| !family.spoilt)?;
+        whole_blocks(channels)
+    }
+
+    fn family(&mut self, value: &str) -> usize {
+        let next = self.families.len();
+        let mut family = *self.members.entry(value.to_owned()).or_insert(next);
+        if family == next {
+            self.families.push(Family {
+                parent: next,
+                size: None,
+                spoilt: false,
+            });
+        }
+        while self.families[family].parent != family {
+            // Path halving.
+            let parent = self.families[family].parent;
+            self.families[family].parent = self.families[parent].parent;
+            family = parent;
+        }
+        family
+    }
 }
 
 #[cfg(test)]
@@ -329,7 +339,7 @@ mod tests {
         assert_eq!(dims(&graph, "slope"), [16, 1, 1]);
         assert_eq!(dims(&graph, "depthwise"), [16, 1, 3, 3]);
         assert_eq!(dims(&graph, "v"), [2, 16, 1, 1]);
-        assert_eq!(attribute::int(&graph.node[2], "group", 1), Some(16));
+        assert_eq!(graph.node[2].int("group", 1), Some(16));
         assert_eq!(
             values(&graph, "a", 1)[36..],
             [36.5, 37.5, 38.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]

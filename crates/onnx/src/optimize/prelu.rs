@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use crate::proto::{AttributeProto, NodeProto, TensorProto, attribute};
+use crate::proto::{AttributeProto, NodeProto, TensorProto};
 use crate::shapes::Shapes;
 
 use super::BLOCK;
@@ -18,19 +18,25 @@ use super::net::Net;
 /// the memory of the file. No known model has a hundred.
 const LEAST_WORK: usize = 1 << 11;
 
+/// Weights made of slopes, by the slopes and by what is made of them; nodes that share slopes share the weights.
+type Weights = HashMap<(String, &'static str), String>;
+
 pub(super) fn run(net: &mut Net) -> usize {
     let shapes = net.shapes();
     let mut weights = Weights::default();
     net.change_each(&["PRelu"], |net, place| {
-        let slopes = net.node(place).and_then(|node| net.constant(node.input.get(1)?));
-        net.spend(slopes.and_then(TensorProto::len).unwrap_or(0).max(LEAST_WORK))?;
+        let slopes = net.constant_input(net.node(place)?, 1);
+        let elements = slopes.and_then(TensorProto::elements).unwrap_or(0);
+        net.spend(elements.max(LEAST_WORK))?;
         let prelu = Prelu::of(net, net.node(place)?)?;
-        let nodes = if let Some(slope) = prelu.one_slope() {
+        let first = *prelu.slopes.first()?;
+        let nodes = if prelu.slopes.iter().all(|&slope| slope == first) {
+            let alpha = vec![AttributeProto::float("alpha", first)];
             vec![NodeProto::new(
                 "LeakyRelu",
                 &[&prelu.input],
                 &[&prelu.output],
-                vec![AttributeProto::float("alpha", slope)],
+                alpha,
             )]
         } else if prelu.is_in_blocks(net, &shapes) {
             prelu.on_blocks(net, &mut weights)
@@ -49,7 +55,7 @@ struct Prelu {
     slope: String,
     slopes: Vec<f32>,
     /// Number of channels, if there is one slope for each channel of a map.
-    channels: Option<usize>,
+    channels: Option<i64>,
 }
 
 impl Prelu {
@@ -60,7 +66,7 @@ impl Prelu {
         let tensor = net.constant(slope).filter(|tensor| tensor.has_f32s())?;
         let slopes = tensor.f32s()?;
         let channels = match *tensor.dims.as_slice() {
-            [channels, 1, 1] | [1, channels, 1, 1] => usize::try_from(channels).ok(),
+            [channels, 1, 1] | [1, channels, 1, 1] => Some(channels),
             _ => None,
         };
         slopes.iter().all(|slope| slope.is_finite()).then(|| Self {
@@ -72,54 +78,66 @@ impl Prelu {
         })
     }
 
-    fn one_slope(&self) -> Option<f32> {
-        let first = *self.slopes.first()?;
-        self.slopes.iter().all(|&slope| slope == first).then_some(first)
-    }
-
     /// Whether ONNX Runtime is likely to have the input in blocks of channels.
     fn is_in_blocks(&self, net: &Net, shapes: &Shapes) -> bool {
-        let is_whole = self
-            .channels
-            .is_some_and(|channels| channels.is_multiple_of(BLOCK));
-        let is_map = shapes.dims(&self.input).is_some_and(|dims| dims.len() == 4);
-        let maker = net.producer(&self.input).and_then(|place| net.node(place));
-        is_whole
-            && is_map
-            && maker.is_some_and(|node| node.is("Add") || is_blocked_conv(net, node) == Some(true))
+        let is_blocked = |node: &NodeProto| node.is("Add") || is_blocked_conv(net, node) == Some(true);
+        self.channels.is_some_and(|channels| channels % BLOCK as i64 == 0)
+            && shapes.dims(&self.input).is_some_and(|dims| dims.len() == 4)
+            && net.maker(&self.input).is_some_and(is_blocked)
     }
 
     fn on_blocks(&self, net: &mut Net, weights: &mut Weights) -> Vec<NodeProto> {
         let (input, output) = (self.input.as_str(), self.output.as_str());
         let [scaled, positive] = ["scaled", "positive"].map(|what| net.fresh(output, what));
         if self.slopes.iter().all(|&slope| slope <= 1.0) {
-            let less_one = weights.of(net, self, "less_one", |slope| slope - 1.0);
+            let less_one = self.weights(net, weights, "less_one", |slope| slope - 1.0);
             vec![
                 self.per_channel(input, &less_one, &scaled),
-                NodeProto::new("Relu", &[&scaled], &[&positive], Vec::new()),
-                NodeProto::new("Add", &[input, &positive], &[output], Vec::new()),
+                node("Relu", &[&scaled], &positive),
+                node("Add", &[input, &positive], output),
             ]
         } else {
             let rest = net.fresh(output, "rest");
-            let same = weights.of(net, self, "same", |slope| slope);
-            let one_less = weights.of(net, self, "one_less", |slope| 1.0 - slope);
+            let same = self.weights(net, weights, "same", |slope| slope);
+            let one_less = self.weights(net, weights, "one_less", |slope| 1.0 - slope);
             vec![
-                NodeProto::new("Relu", &[input], &[&positive], Vec::new()),
+                node("Relu", &[input], &positive),
                 self.per_channel(&positive, &one_less, &rest),
                 self.per_channel(input, &same, &scaled),
-                NodeProto::new("Add", &[&rest, &scaled], &[output], Vec::new()),
+                node("Add", &[&rest, &scaled], output),
             ]
         }
     }
 
     /// Each channel times its weight.
     fn per_channel(&self, input: &str, weights: &str, output: &str) -> NodeProto {
-        let group = i64::try_from(self.slopes.len()).unwrap_or(i64::MAX);
         let attributes = vec![
-            AttributeProto::int("group", group),
+            AttributeProto::int("group", self.slopes.len() as i64),
             AttributeProto::ints("kernel_shape", &[1, 1]),
         ];
         NodeProto::new("Conv", &[input, weights], &[output], attributes)
+    }
+
+    /// The name of the weights that `change` makes of the slopes.
+    fn weights(
+        &self,
+        net: &mut Net,
+        made: &mut Weights,
+        what: &'static str,
+        change: fn(f64) -> f64,
+    ) -> String {
+        let made = made.entry((self.slope.clone(), what)).or_insert_with(|| {
+            let name = net.fresh(&self.slope, what);
+            let values = self.slopes.iter().map(|&slope| change(f64::from(slope)) as f32);
+            let values: Vec<f32> = values.collect();
+            net.set_constant(TensorProto::of_f32(
+                &name,
+                &[values.len() as i64, 1, 1, 1],
+                &values,
+            ));
+            name
+        });
+        made.clone()
     }
 
     fn on_vectors(&self, net: &mut Net) -> Vec<NodeProto> {
@@ -127,56 +145,33 @@ impl Prelu {
         let scaled = net.fresh(output, "scaled");
         if self.slopes.iter().all(|&slope| slope <= 1.0) {
             return vec![
-                NodeProto::new("Mul", &[input, &self.slope], &[&scaled], Vec::new()),
-                NodeProto::new("Max", &[input, &scaled], &[output], Vec::new()),
+                node("Mul", &[input, &self.slope], &scaled),
+                node("Max", &[input, &scaled], output),
             ];
         }
         let [positive, negative] = ["positive", "negative"].map(|what| net.fresh(output, what));
         vec![
-            NodeProto::new("Relu", &[input], &[&positive], Vec::new()),
-            NodeProto::new("Sub", &[input, &positive], &[&negative], Vec::new()),
-            NodeProto::new("Mul", &[&negative, &self.slope], &[&scaled], Vec::new()),
-            NodeProto::new("Add", &[&positive, &scaled], &[output], Vec::new()),
+            node("Relu", &[input], &positive),
+            node("Sub", &[input, &positive], &negative),
+            node("Mul", &[&negative, &self.slope], &scaled),
+            node("Add", &[&positive, &scaled], output),
         ]
     }
 }
 
+fn node(op_type: &str, inputs: &[&str], output: &str) -> NodeProto {
+    NodeProto::new(op_type, inputs, &[output], Vec::new())
+}
+
 /// Whether a convolution of maps works on blocks: its channels fill them, or it reads the image itself.
 fn is_blocked_conv(net: &Net, node: &NodeProto) -> Option<bool> {
-    if !node.is("Conv") {
-        return None;
-    }
-    let group = attribute::int(node, "group", 1)?;
-    let input_channels = *net.constant(node.input.get(1)?)?.dims.get(1)?;
-    let block = i64::try_from(BLOCK).ok()?;
-    Some(match group {
+    let input_channels = *net.constant_input(node, 1)?.dims.get(1)?;
+    let block = BLOCK as i64;
+    let is_blocked = match node.int("group", 1)? {
         1 => input_channels < block / 2 || input_channels % block == 0,
         _ => input_channels == 1,
-    })
-}
-
-/// Weights made of slopes; nodes that share slopes share the weights.
-#[derive(Default)]
-struct Weights {
-    made: HashMap<(String, &'static str), String>,
-}
-
-impl Weights {
-    fn of(&mut self, net: &mut Net, prelu: &Prelu, what: &'static str, change: fn(f64) -> f64) -> String {
-        let key = (prelu.slope.clone(), what);
-        let made = self.made.entry(key).or_insert_with(|| {
-            let name = net.fresh(&prelu.slope, what);
-            let values: Vec<f32> = prelu
-                .slopes
-                .iter()
-                .map(|&slope| change(f64::from(slope)) as f32)
-                .collect();
-            let channels = i64::try_from(values.len()).unwrap_or(i64::MAX);
-            net.add_constant(TensorProto::of_f32(&name, &[channels, 1, 1, 1], &values));
-            name
-        });
-        made.clone()
-    }
+    };
+    Some(node.is("Conv") && is_blocked)
 }
 
 #[cfg(test)]
@@ -218,7 +213,7 @@ mod tests {
         for slopes in [&[-2.5][..], &[0.25; 5]] {
             let (graph, changed) = optimized(&[i64::try_from(slopes.len()).unwrap(), 1, 1], slopes);
             assert_eq!((operators(&graph).as_str(), changed), ("Conv LeakyRelu", 1));
-            assert_eq!(attribute::float(&graph.node[1], "alpha", 0.0), Some(slopes[0]));
+            assert_eq!(graph.node[1].float("alpha", 0.0), Some(slopes[0]));
         }
     }
 
@@ -228,7 +223,7 @@ mod tests {
         slopes[3] = -1.0;
         let (graph, _) = optimized(&[16, 1, 1], &slopes);
         assert_eq!(operators(&graph), "Conv Conv Relu Add");
-        assert_eq!(attribute::int(&graph.node[1], "group", 1), Some(16));
+        assert_eq!(graph.node[1].int("group", 1), Some(16));
         assert_eq!(values(&graph, "y/scaled", 1)[2..4], [-0.75, -2.0]);
     }
 

@@ -67,3 +67,9 @@ pub(super) fn values(graph: &GraphProto, output: &str, input: usize) -> Vec<f32>
     let node = graph.node.iter().find(|node| node.output[0] == output).unwrap();
     graph.constants()[node.input[input].as_str()].f32s().unwrap()
 }
+
+#[test]
+fn passes_are_listed_in_their_order() {
+    let places: Vec<usize> = Pass::all().map(|pass| pass as usize).collect();
+    assert!(places.into_iter().eq(0..Pass::all().count()));
+}

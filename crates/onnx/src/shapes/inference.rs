@@ -1,8 +1,6 @@
 //! The output of a node, as far as it follows from its inputs.
 
-mod maps;
-
-use crate::proto::{NodeProto, attribute, data_type};
+use crate::proto::{NodeProto, data_type};
 
 use super::{Dim, Facts, MAX_CONTENTS, MAX_RANK, Shapes};
 
@@ -30,60 +28,34 @@ impl Inference<'_, '_> {
         self.contents(input)?.into_iter().map(Dim::known).collect()
     }
 
-    /// Numbers that are an attribute up to `last_opset` and an input afterwards.
-    fn attribute_or_input(&self, name: &str, last_opset: i64, input: usize) -> Option<Vec<i64>> {
-        if self.opset <= last_opset {
-            attribute::ints(self.node, name)
-        } else {
-            self.numbers(input)
+    /// The axes, which became an input with opset 13.
+    fn axes(&self) -> Option<Vec<i64>> {
+        match self.opset {
+            ..13 => self.node.ints("axes").map(<[i64]>::to_vec),
+            _ => self.numbers(1),
         }
     }
 
     /// Returns the known facts about its first output.
     pub(super) fn first_output(mut self) -> Option<Facts> {
-        if !(self.node.domain.is_empty() || self.node.domain == "ai.onnx") {
+        if !self.node.is_standard() {
             return None;
         }
-        let elem_type = self.facts(0).map_or(0, |facts| facts.elem_type);
+        let mut elem_type = self.facts(0).map_or(0, |facts| facts.elem_type);
         let (dims, contents) = match self.node.op_type.as_str() {
-            "Relu"
-            | "LeakyRelu"
-            | "PRelu"
-            | "Sigmoid"
-            | "Tanh"
-            | "Clip"
-            | "Elu"
-            | "Selu"
-            | "Gelu"
-            | "Mish"
-            | "HardSigmoid"
-            | "HardSwish"
-            | "Softplus"
-            | "Softmax"
-            | "LogSoftmax"
-            | "Exp"
-            | "Log"
-            | "Sqrt"
-            | "Neg"
-            | "Abs"
-            | "Erf"
-            | "Floor"
-            | "Ceil"
-            | "Reciprocal"
-            | "BatchNormalization"
-            | "InstanceNormalization"
-            | "LpNormalization"
-            | "LRN" => (self.dims(0), None),
+            "Relu" | "LeakyRelu" | "PRelu" | "Sigmoid" | "Tanh" | "Clip" | "Elu" | "Selu" | "Gelu"
+            | "Mish" | "HardSigmoid" | "HardSwish" | "Softplus" | "Softmax" | "LogSoftmax" | "Exp"
+            | "Log" | "Sqrt" | "Neg" | "Abs" | "Erf" | "Floor" | "Ceil" | "Reciprocal" => {
+                (self.dims(0), None)
+            }
+            "BatchNormalization" | "LpNormalization" | "LRN" => (self.dims(0), None),
+            "InstanceNormalization" => (self.dims(0), None),
             "Identity" | "Dropout" => (self.dims(0), self.contents(0)),
             "Cast" => {
-                let to = attribute::int(self.node, "to", 0).and_then(|to| i32::try_from(to).ok());
-                let same = to == Some(elem_type);
-                return Some(Facts {
-                    elem_type: to.unwrap_or(0),
-                    dims: self.dims(0),
-                    contents: self.contents(0).filter(|_| same),
-                    scales: None,
-                });
+                let to = self.node.int("to", 0).and_then(|to| i32::try_from(to).ok());
+                let contents = self.contents(0).filter(|_| to == Some(elem_type));
+                elem_type = to.unwrap_or(0);
+                (self.dims(0), contents)
             }
             "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Max" | "Min" | "Sum" => (self.broadcast(), None),
             "Conv" => (self.conv(), None),
@@ -102,17 +74,19 @@ impl Inference<'_, '_> {
             "MatMul" => (self.matmul(), None),
             "Gemm" => (self.gemm(), None),
             "Resize" | "Upsample" => (self.resize(), None),
-            "Shape" => return Some(self.shape()),
+            "Shape" => {
+                let is_absent = |name: &&str| self.node.attribute(name).is_none();
+                let is_whole = ["start", "end"].iter().all(is_absent);
+                let contents = self.dims(0).filter(|_| is_whole);
+                let length = contents.as_ref().map(|dims| Dim::Known(dims.len() as i64));
+                elem_type = data_type::INT64;
+                (length.map(|length| vec![length]), contents)
+            }
             "Gather" => {
                 let contents = self.gather_contents()?;
-                let scalar = self.dims(1)?.is_empty();
-                let length = i64::try_from(contents.len()).ok()?;
-                let dims = if scalar {
-                    Vec::new()
-                } else {
-                    vec![Dim::Known(length)]
-                };
-                (Some(dims), Some(contents))
+                let is_scalar = self.dims(1)?.is_empty();
+                let length = Some(Dim::Known(contents.len() as i64)).filter(|_| !is_scalar);
+                (Some(length.into_iter().collect()), Some(contents))
             }
             _ => return None,
         };
@@ -124,32 +98,12 @@ impl Inference<'_, '_> {
         })
     }
 
-    fn shape(&self) -> Facts {
-        let whole = self.node.attribute("start").is_none() && self.node.attribute("end").is_none();
-        let contents = self.dims(0).filter(|_| whole);
-        let length = contents.as_ref().and_then(|dims| i64::try_from(dims.len()).ok());
-        Facts {
-            elem_type: data_type::INT64,
-            dims: length.map(|length| vec![Dim::Known(length)]),
-            contents,
-            scales: None,
-        }
-    }
-
     fn gather_contents(&self) -> Option<Vec<Dim>> {
         let from = self.contents(0)?;
         if self.dims(0)?.len() != 1 || self.dims(1)?.len() > 1 {
             return None;
         }
-        let pick = |index: i64| {
-            let length = i64::try_from(from.len()).ok()?;
-            let index = if index < 0 {
-                index.checked_add(length)?
-            } else {
-                index
-            };
-            from.get(usize::try_from(index).ok()?).copied()
-        };
+        let pick = |index| from.get(axis(index, from.len())?).copied();
         self.numbers(1)?.into_iter().map(pick).collect()
     }
 
@@ -178,7 +132,7 @@ impl Inference<'_, '_> {
 
     fn concat(&mut self) -> Option<Vec<Dim>> {
         let mut result = self.dims(0)?;
-        let axis = axis(attribute::int(self.node, "axis", i64::MIN)?, result.len())?;
+        let axis = axis(self.node.int("axis", i64::MIN)?, result.len())?;
         for input in 1..self.node.input.len() {
             let other = self.dims(input).filter(|dims| dims.len() == result.len())?;
             for (at, (dim, other)) in result.iter_mut().zip(other).enumerate() {
@@ -212,26 +166,23 @@ impl Inference<'_, '_> {
         if self.node.attribute("perm").is_none() {
             return Some(dims.into_iter().rev().collect());
         }
-        let perm = attribute::ints(self.node, "perm").filter(|perm| perm.len() == dims.len())?;
-        perm.into_iter()
-            .map(|from| dims.get(usize::try_from(from).ok()?).copied())
-            .collect()
+        let perm = self.node.ints("perm").filter(|perm| perm.len() == dims.len())?;
+        let moved = |&from: &i64| dims.get(usize::try_from(from).ok()?).copied();
+        perm.iter().map(moved).collect()
     }
 
     fn flatten(&mut self) -> Option<Vec<Dim>> {
         let dims = self.dims(0)?;
-        let axis = attribute::int(self.node, "axis", 1)?;
-        let rank = i64::try_from(dims.len()).ok()?;
-        let axis = usize::try_from(if axis < 0 { axis.checked_add(rank)? } else { axis }).ok()?;
-        let (outer, inner) = dims.split_at_checked(axis)?;
+        let at = match self.node.int("axis", 1)? {
+            axis if axis == dims.len() as i64 => dims.len(),
+            at => axis(at, dims.len())?,
+        };
+        let (outer, inner) = dims.split_at_checked(at)?;
         Some(vec![self.product(outer)?, self.product(inner)?])
     }
 
     fn product(&mut self, dims: &[Dim]) -> Option<Dim> {
-        let known = dims
-            .iter()
-            .filter_map(|dim| dim.known())
-            .try_fold(1i64, i64::checked_mul)?;
+        let known = known_product(dims)?;
         let mut free = dims.iter().filter(|dim| dim.known().is_none());
         Some(match (free.next(), free.next()) {
             (None, _) => Dim::Known(known),
@@ -243,7 +194,7 @@ impl Inference<'_, '_> {
     fn reshape(&mut self) -> Option<Vec<Dim>> {
         let from = self.dims(0)?;
         let to = self.contents(1)?;
-        let zero_copies = attribute::int(self.node, "allowzero", 0)? == 0;
+        let zero_copies = self.node.int("allowzero", 0)? == 0;
         let mut dims = Vec::with_capacity(to.len());
         let mut left = None;
         for (index, dim) in to.into_iter().enumerate() {
@@ -274,11 +225,7 @@ impl Inference<'_, '_> {
                 None => return Some(self.shapes.fresh()),
             };
         }
-        let known = |dims: &[Dim]| {
-            let mut sizes = dims.iter().filter_map(|dim| dim.known());
-            sizes.try_fold(1i64, i64::checked_mul)
-        };
-        let (all, taken) = (known(from)?, known(others)?);
+        let (all, taken) = (known_product(from)?, known_product(others)?);
         match free.as_slice() {
             [] if taken > 0 && all % taken == 0 => Some(Dim::Known(all / taken)),
             [dim] if all == taken && all > 0 => Some(*dim),
@@ -288,12 +235,9 @@ impl Inference<'_, '_> {
 
     fn unsqueeze(&self) -> Option<Vec<Dim>> {
         let mut dims = self.dims(0)?;
-        let axes = self.attribute_or_input("axes", 12, 1)?;
-        let rank = dims
-            .len()
-            .checked_add(axes.len())
-            .filter(|&rank| rank <= MAX_RANK)?;
-        let mut axes: Vec<usize> = axes.into_iter().map(|at| axis(at, rank)).collect::<Option<_>>()?;
+        let axes = self.axes()?;
+        let rank = Some(dims.len() + axes.len()).filter(|&rank| rank <= MAX_RANK)?;
+        let mut axes = axes_from_start(&axes, rank)?;
         axes.sort_unstable();
         for axis in axes {
             if axis > dims.len() {
@@ -306,11 +250,7 @@ impl Inference<'_, '_> {
 
     fn squeeze(&self) -> Option<Vec<Dim>> {
         let dims = self.dims(0)?;
-        let axes = self.attribute_or_input("axes", 12, 1)?;
-        let axes: Vec<usize> = axes
-            .into_iter()
-            .map(|at| axis(at, dims.len()))
-            .collect::<Option<_>>()?;
+        let axes = axes_from_start(&self.axes()?, dims.len())?;
         let kept = dims.into_iter().enumerate().filter(|(at, _)| !axes.contains(at));
         Some(kept.map(|(_, dim)| dim).collect())
     }
@@ -328,15 +268,118 @@ impl Inference<'_, '_> {
 
     fn gemm(&self) -> Option<Vec<Dim>> {
         let (a, b) = (self.dims(0)?, self.dims(1)?);
-        let side = |name| attribute::int(self.node, name, 0).map(|flag| usize::from(flag != 0));
+        let side = |name| self.node.int(name, 0).map(|flag| usize::from(flag != 0));
         let (rows, columns) = (side("transA")?, 1usize.checked_sub(side("transB")?)?);
         Some(vec![*a.get(rows)?, *b.get(columns)?])
     }
+
+    fn conv(&mut self) -> Option<Vec<Dim>> {
+        let (input, weights) = (self.dims(0)?, self.dims(1)?);
+        if input.len() < 3 || input.len() != weights.len() {
+            return None;
+        }
+        let kernel = weights.iter().skip(2).map(|dim| dim.known());
+        let kernel: Vec<i64> = kernel.collect::<Option<_>>()?;
+        let mut dims = vec![*input.first()?, *weights.first()?];
+        dims.extend(self.windows(input.get(2..)?, &kernel)?);
+        Some(dims)
+    }
+
+    fn pool(&mut self) -> Option<Vec<Dim>> {
+        let input = self.dims(0)?;
+        let kernel = self.node.ints("kernel_shape")?;
+        if input.len() < 3 || self.node.int("ceil_mode", 0)? != 0 {
+            return None;
+        }
+        let mut dims = input.get(..2)?.to_vec();
+        dims.extend(self.windows(input.get(2..)?, kernel)?);
+        Some(dims)
+    }
+
+    /// Sizes after a kernel has gone over the map.
+    fn windows(&mut self, input: &[Dim], kernel: &[i64]) -> Option<Vec<Dim>> {
+        let axes = input.len();
+        let list = |name: &str, length: usize, value: i64| match self.node.attribute(name) {
+            None => Some(vec![value; length]),
+            Some(_) => Some(self.node.ints(name)?.to_vec()).filter(|list| list.len() == length),
+        };
+        let (strides, dilations) = (list("strides", axes, 1)?, list("dilations", axes, 1)?);
+        let pads = list("pads", axes.checked_mul(2)?, 0)?;
+        let auto_pad = self.node.text("auto_pad", "NOTSET")?;
+        if kernel.len() != axes {
+            return None;
+        }
+        let mut result = Vec::with_capacity(axes);
+        for (axis, &size) in input.iter().enumerate() {
+            let stride = Some(*strides.get(axis)?).filter(|&stride| stride > 0)?;
+            let steps = kernel.get(axis)?.checked_sub(1)?;
+            let window = dilations.get(axis)?.checked_mul(steps)?;
+            let window = window.checked_add(1).filter(|&window| window > 0)?;
+            let pads = pads.get(axis)?.checked_add(*pads.get(axis.checked_add(axes)?)?)?;
+            let Dim::Known(size) = size else {
+                result.push(if auto_pad == "NOTSET" && stride == 1 && pads == window - 1 {
+                    size
+                } else {
+                    self.shapes.fresh()
+                });
+                continue;
+            };
+            let size = match auto_pad {
+                "NOTSET" => size.checked_add(pads)?.checked_sub(window)?.div_euclid(stride),
+                "VALID" => size.checked_sub(window)?.div_euclid(stride),
+                "SAME_UPPER" | "SAME_LOWER" => size.checked_sub(1)?.div_euclid(stride),
+                _ => return None,
+            };
+            result.push(Dim::Known(size.checked_add(1).filter(|&size| size >= 0)?));
+        }
+        Some(result)
+    }
+
+    /// With scales that are a constant of the file, one for each dimension in order, and the last input.
+    fn resize(&mut self) -> Option<Vec<Dim>> {
+        let dims = self.dims(0)?;
+        let last = self.node.input.len().checked_sub(1);
+        let last = last.filter(|last| (1..=2).contains(last))?;
+        let mode = self.node.text("coordinate_transformation_mode", "")?;
+        // With `axes` the scales may be in another order; in this mode the sizes depend on a region as well.
+        if self.node.attribute("axes").is_some() || mode == "tf_crop_and_resize" {
+            return None;
+        }
+        let scales = self.facts(last)?.scales.clone()?;
+        if scales.len() != dims.len() {
+            return None;
+        }
+        let scaled = |(dim, scale): (Dim, f32)| match dim {
+            dim if scale == 1.0 => dim,
+            Dim::Known(size) => scaled(size, scale).map_or_else(|| self.shapes.fresh(), Dim::Known),
+            Dim::Free(_) => self.shapes.fresh(),
+        };
+        Some(dims.into_iter().zip(scales).map(scaled).collect())
+    }
 }
 
-/// An axis counted from the start.
+/// The product of the known ones.
+fn known_product(dims: &[Dim]) -> Option<i64> {
+    let mut sizes = dims.iter().filter_map(|dim| dim.known());
+    sizes.try_fold(1i64, i64::checked_mul)
+}
+
+/// An axis, or another index, counted from the start.
 fn axis(axis: i64, rank: usize) -> Option<usize> {
-    let rank = i64::try_from(rank).ok()?;
-    let axis = if axis < 0 { axis.checked_add(rank)? } else { axis };
-    usize::try_from(axis).ok().filter(|_| axis < rank)
+    let axis = if axis < 0 { axis + rank as i64 } else { axis };
+    usize::try_from(axis).ok().filter(|&axis| axis < rank)
+}
+
+fn axes_from_start(axes: &[i64], rank: usize) -> Option<Vec<usize>> {
+    axes.iter().map(|&at| axis(at, rank)).collect()
+}
+
+/// The whole part of a product. ONNX defines it for real numbers, and ONNX Runtime rounds the product to `f32` first: it is
+/// known where both are the same.
+fn scaled(size: i64, scale: f32) -> Option<i64> {
+    let is_exact = (0..1 << 24).contains(&size) && scale > 0.0 && scale.is_finite();
+    let (real, rounded) = (size as f64 * f64::from(scale), size as f32 * scale);
+    let product = real.floor();
+    (is_exact && product == f64::from(rounded.floor()) && product < f64::from(1u32 << 31))
+        .then_some(product as i64)
 }

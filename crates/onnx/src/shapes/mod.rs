@@ -77,14 +77,11 @@ impl Shapes {
                     shapes.values.insert(input.clone(), of_constant(tensor));
                 }
             }
-            let first = Inference {
-                opset,
-                node,
-                shapes: &mut shapes,
-            }
-            .first_output()
-            .filter(|facts| facts.dims.as_ref().is_none_or(|dims| dims.len() <= MAX_RANK));
-            if let (Some(output), Some(facts)) = (node.output.first(), first) {
+            let shapes = &mut shapes;
+            let first = Inference { opset, node, shapes }.first_output();
+            if let (Some(output), Some(facts)) = (node.output.first(), first)
+                && facts.dims.as_ref().is_none_or(|dims| dims.len() <= MAX_RANK)
+            {
                 shapes.values.insert(output.clone(), facts);
             }
         }
@@ -107,21 +104,18 @@ impl Shapes {
     }
 
     fn of_input(&mut self, input: &ValueInfoProto, size_of: impl Fn(usize) -> Option<i64>) -> Facts {
-        let Some(tensor) = input.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref()) else {
+        let Some(tensor) = input.tensor() else {
             return Facts::default();
         };
-        let dims = tensor
-            .shape
-            .as_ref()
-            .filter(|shape| shape.dim.len() <= MAX_RANK)
-            .map(|shape| {
-                let dims = shape.dim.iter().enumerate();
-                dims.map(|(axis, dim)| match &dim.value {
-                    Some(DimensionValue::Fixed(size)) if *size >= 0 => Dim::Known(*size),
-                    value => size_of(axis).map_or_else(|| self.named(value.as_ref()), Dim::Known),
-                })
-                .collect()
-            });
+        let shape = tensor.shape.as_ref().filter(|shape| shape.dim.len() <= MAX_RANK);
+        let dims = shape.map(|shape| {
+            let dims = shape.dim.iter().enumerate();
+            dims.map(|(axis, dim)| match &dim.value {
+                Some(DimensionValue::Fixed(size)) if *size >= 0 => Dim::Known(*size),
+                value => size_of(axis).map_or_else(|| self.named(value.as_ref()), Dim::Known),
+            })
+            .collect()
+        });
         Facts {
             elem_type: tensor.elem_type,
             dims,
@@ -131,10 +125,10 @@ impl Shapes {
 
     fn named(&mut self, value: Option<&DimensionValue>) -> Dim {
         let dim = self.fresh();
-        if let (Dim::Free(free), Some(DimensionValue::Named(name))) = (dim, value)
+        if let Some(DimensionValue::Named(name)) = value
             && !name.is_empty()
         {
-            self.names.insert(free, name.clone());
+            self.names.insert(self.free, name.clone());
         }
         dim
     }
@@ -147,14 +141,12 @@ impl Shapes {
 
 fn of_constant(tensor: &TensorProto) -> Facts {
     let valid = tensor.dims.len() <= MAX_RANK && tensor.dims.iter().all(|&dim| dim >= 0);
-    let few = tensor.dims.len() <= 1 && tensor.len().is_some_and(|len| len <= MAX_CONTENTS);
+    let few = tensor.dims.len() <= 1 && tensor.elements().is_some_and(|len| len <= MAX_CONTENTS);
+    let known = |values: Vec<i64>| values.into_iter().map(Dim::Known).collect();
     Facts {
         elem_type: tensor.data_type,
-        dims: valid.then(|| tensor.dims.iter().copied().map(Dim::Known).collect()),
-        contents: few
-            .then(|| tensor.i64s())
-            .flatten()
-            .map(|values| values.into_iter().map(Dim::Known).collect()),
+        dims: valid.then(|| known(tensor.dims.clone())),
+        contents: few.then(|| tensor.i64s()).flatten().map(known),
         scales: few.then(|| tensor.f32s()).flatten(),
     }
 }

@@ -1,55 +1,45 @@
 //! One pull: finds what is missing, fetches it and imports the models.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::client::Client;
-use super::download::{Fetcher, Stop, Wanted};
+use super::download::{Fetcher, Stop};
 use super::places::places;
-use super::{Event, Pull, Pulled, Watcher};
+use super::{Event, Pull, Pulled, Step, Watcher};
 use crate::archive::Archive;
 use crate::files::{read_text, read_verified};
 use crate::store::{Located, Lock};
-use crate::{Manifest, NotFetched, PackError, Recipe, Store};
+use crate::{Manifest, NotFetched, PackError, Recipe, SourceFile, Store};
+
+/// A file to fetch, with its name in the manifest.
+type Wanted<'a> = (&'a String, &'a SourceFile);
 
 /// A pull in progress.
 pub(super) struct Job<'a> {
-    pull: &'a Pull,
-    store: &'a Store,
-    located: Located,
-    watch: Watcher<'a>,
+    pub(super) pull: &'a Pull,
+    pub(super) store: &'a Store,
+    pub(super) located: Located,
+    pub(super) watch: Watcher<'a>,
 }
 
 impl<'a> Job<'a> {
     /// Refuses a pull that is not permitted, before anything is fetched.
-    pub(super) fn new(
-        pull: &'a Pull,
-        store: &'a Store,
-        located: Located,
-        watch: Watcher<'a>,
-    ) -> Result<Self, PackError> {
-        let manifest = &located.manifest;
-        if !manifest.commercial_use && !pull.accept_license {
-            let line = |(name, source): (&String, &crate::SourceFile)| {
-                format!("{name}: {} ({})", source.license, source.attribution)
+    pub(super) fn check(&self) -> Result<(), PackError> {
+        let manifest = &self.located.manifest;
+        let pack = manifest.name.clone();
+        if !manifest.commercial_use && !self.pull.accept_license {
+            let line = |(name, source): Wanted<'_>| {
+                let (license, author) = (&source.license, &source.attribution);
+                format!("{name}: {license} ({author})")
             };
-            return Err(PackError::License {
-                pack: manifest.name.clone(),
-                licenses: manifest.sources.iter().map(line).collect(),
-            });
+            let licenses = manifest.sources.iter().map(line).collect();
+            return Err(PackError::License { pack, licenses });
         }
-        if pull.install && Manifest::builtin_text(&manifest.name).is_some() {
-            return Err(PackError::BuiltIn {
-                pack: manifest.name.clone(),
-            });
+        if self.pull.install && Manifest::builtin_text(&pack).is_some() {
+            return Err(PackError::BuiltIn { pack });
         }
-        Ok(Self {
-            pull,
-            store,
-            located,
-            watch,
-        })
+        Ok(())
     }
 
     /// Pulls from a mirror or the manifest's addresses.
@@ -67,34 +57,32 @@ impl<'a> Job<'a> {
         let mut made = self.take_from_beside(&mut missing)?;
         let wanted = self.wanted(&missing);
         let fetched = self.fetch_all(&wanted)?;
-        self.make(&missing)?;
+        missing.iter().try_for_each(|model| self.make(model))?;
         made.extend(missing);
-        self.drop_sources(fetched.iter().map(String::as_str))?;
+        let sources = wanted.iter().map(|(_, source)| *source);
+        self.drop_sources(sources)?;
         self.finish(fetched, made, installs)
     }
 
     /// Pulls from an archive.
-    pub(super) fn take(self, archive: Archive) -> Result<Pulled, PackError> {
+    pub(super) fn take(self, archive: &Archive) -> Result<Pulled, PackError> {
         let builtin = Manifest::builtin_text(&self.located.manifest.name).is_some();
         let installs = !builtin && !self.is_installed();
         let _lock = self.lock()?;
         let before = self.missing();
-        let taken = archive.unpack(self.store, &self.located.manifest)?;
-        self.make(&self.missing())?;
-        let sources = self.located.manifest.sources.iter();
-        let taken_sources = sources.filter(|(_, source)| taken.contains(&source.sha256));
-        self.drop_sources(taken_sources.map(|(name, _)| name.as_str()))?;
+        let taken = archive.unpack(self.store)?;
+        self.missing().iter().try_for_each(|model| self.make(model))?;
+        let sources = self.located.manifest.sources.values();
+        self.drop_sources(sources.filter(|source| taken.contains(&source.sha256)))?;
         self.finish(taken, before, installs)
     }
 
     fn lock(&self) -> Result<Lock<'a>, PackError> {
         self.store.lock(|| {
-            if self.pull.wait {
-                (self.watch)(Event::Waiting {
-                    store: self.store.folder(),
-                });
+            if !self.pull.no_wait {
+                (self.watch)(Event::Waiting(self.store.folder()));
             }
-            self.pull.wait
+            !self.pull.no_wait
         })
     }
 
@@ -108,8 +96,8 @@ impl<'a> Job<'a> {
     fn missing(&self) -> Vec<String> {
         let manifest = &self.located.manifest;
         let is_missing = |model: &&String| {
-            let sha256 = manifest.model_sha256(model).unwrap_or_default();
-            !self.store.holds(sha256, manifest.model_max_bytes(model))
+            let (sha256, limit) = manifest.blob(model);
+            !self.store.holds(sha256, limit)
         };
         manifest.models.keys().filter(is_missing).cloned().collect()
     }
@@ -119,18 +107,17 @@ impl<'a> Job<'a> {
         let manifest = &self.located.manifest;
         let mut taken = Vec::new();
         for model in std::mem::take(missing) {
-            let sha256 = manifest.model_sha256(&model).unwrap_or_default();
-            let limit = manifest.model_max_bytes(&model);
+            let (sha256, limit) = manifest.blob(&model);
             let path = self.located.beside(&model);
             let read = path.and_then(|path| read_verified(&manifest.name, &path, sha256, limit).ok());
-            let Some(bytes) = read else {
+            if let Some(bytes) = read {
+                // Verified when read.
+                let _ = self.store.put(sha256, &bytes)?;
+                self.announce_model(&model, &bytes);
+                taken.push(model);
+            } else {
                 missing.push(model);
-                continue;
-            };
-            // Verified when read.
-            let _ = self.store.put(sha256, &bytes)?;
-            self.announce_model(&model, &bytes);
-            taken.push(model);
+            }
         }
         Ok(taken)
     }
@@ -146,7 +133,6 @@ impl<'a> Job<'a> {
             .filter_map(|name| manifest.sources.get_key_value(name))
             .filter(|(_, source)| seen.insert(&source.sha256))
             .filter(|(_, source)| !self.store.holds(&source.sha256, source.max_bytes()))
-            .map(|(name, source)| Wanted { name, source })
             .collect()
     }
 
@@ -157,31 +143,20 @@ impl<'a> Job<'a> {
             return Ok(Vec::new());
         }
         let client = Client::new(&self.pull.retry);
-        let fetcher = Fetcher {
-            store: self.store,
-            client: &client,
-            retry: &self.pull.retry,
-            watch: self.watch,
-        };
         let queue = Mutex::new(wanted.iter().enumerate());
-        let failed = AtomicBool::new(false);
         let failures = Mutex::new(BTreeMap::new());
         let work = || {
-            while !failed.load(Ordering::Relaxed) {
+            while failures.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
                 let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
                 let Some((index, wanted)) = next else { return };
-                let failure = match self.fetch_one(&fetcher, *wanted) {
-                    Ok(None) => continue,
-                    Ok(Some(file)) => Ok(file),
-                    Err(error) => Err(error),
-                };
-                failed.store(true, Ordering::Relaxed);
-                let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
-                failures.insert(index, failure);
+                if let Some(failure) = self.fetch_one(&client, *wanted).transpose() {
+                    let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
+                    failures.insert(index, failure);
+                }
             }
         };
         std::thread::scope(|scope| {
-            for _ in 1..self.pull.jobs.get().min(wanted.len()) {
+            for _ in 1..self.pull.jobs.unwrap_or(4).min(wanted.len()) {
                 scope.spawn(work);
             }
             work();
@@ -189,70 +164,62 @@ impl<'a> Job<'a> {
         let failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
         let files: Vec<NotFetched> = failures.into_values().collect::<Result<_, _>>()?;
         if files.is_empty() {
-            return Ok(wanted.iter().map(|wanted| wanted.name.to_owned()).collect());
+            return Ok(wanted.iter().map(|(name, _)| (*name).clone()).collect());
         }
-        Err(PackError::NotFetched {
-            pack: self.located.manifest.name.clone(),
-            files,
-        })
+        let pack = self.located.manifest.name.clone();
+        Err(PackError::NotFetched { pack, files })
     }
 
     /// Fetches one file; if no place has it, returns why.
-    fn fetch_one(&self, fetcher: &Fetcher<'_>, wanted: Wanted<'_>) -> Result<Option<NotFetched>, PackError> {
+    fn fetch_one(&self, client: &Client, wanted: Wanted<'_>) -> Result<Option<NotFetched>, PackError> {
+        let (file, source) = wanted;
         let mut tried = Vec::new();
         let beside = self.located.folder.as_deref();
-        let file = wanted.name;
-        for place in places(file, wanted.source, self.pull.mirror.as_ref(), beside) {
+        for place in places(file, source, self.pull.mirror.as_ref(), beside) {
             let from = place.name();
-            match fetcher.fetch(wanted, &place) {
+            let fetcher = Fetcher {
+                store: self.store,
+                client,
+                retry: &self.pull.retry,
+                watch: self.watch,
+                file,
+                source,
+                from: &from,
+            };
+            match fetcher.fetch(&place) {
                 Ok(bytes) => {
-                    let from = &from;
-                    (self.watch)(Event::Fetched { file, from, bytes });
+                    fetcher.announce(Step::Fetched(bytes));
                     return Ok(None);
                 }
                 Err(Stop::Store(error)) => return Err(error),
                 Err(Stop::Place(failure)) => {
-                    (self.watch)(Event::Refused {
-                        file,
-                        from: &from,
-                        why: &failure.to_string(),
-                    });
+                    fetcher.announce(Step::Refused(&failure.to_string()));
                     tried.push((from, failure));
                 }
             }
         }
-        let file = file.to_owned();
+        let file = file.clone();
         Ok(Some(NotFetched { file, tried }))
     }
 
-    /// Imports models from sources in the model store.
-    fn make(&self, models: &[String]) -> Result<(), PackError> {
-        for model in models {
-            let bytes = self.make_one(model)?;
-            self.announce_model(model, &bytes);
-        }
-        Ok(())
-    }
-
-    fn make_one(&self, model: &str) -> Result<Vec<u8>, PackError> {
+    /// Imports a model from sources in the model store.
+    fn make(&self, model: &str) -> Result<(), PackError> {
         let manifest = &self.located.manifest;
         // The missing models are those of the manifest.
         let Some(entry) = manifest.models.get(model) else {
-            return Ok(Vec::new());
+            return Ok(());
         };
-        let bytes = entry
-            .import
-            .apply(|name| {
-                let source = manifest.sources.get(name);
-                let (sha256, limit) =
-                    source.map_or(("", 0), |source| (source.sha256.as_str(), source.max_bytes()));
-                read_verified(&manifest.name, &self.store.blob(sha256), sha256, limit)
-            })
-            .map_err(|source| PackError::Import {
-                pack: manifest.name.clone(),
-                model: model.to_owned(),
-                source: source.into(),
-            })?;
+        let read = |name: &str| {
+            let source = manifest.sources.get(name);
+            let (sha256, limit) =
+                source.map_or(("", 0), |source| (source.sha256.as_str(), source.max_bytes()));
+            read_verified(&manifest.name, &self.store.blob(sha256), sha256, limit)
+        };
+        let bytes = entry.import.apply(read).map_err(|source| PackError::Import {
+            pack: manifest.name.clone(),
+            model: model.to_owned(),
+            source: source.into(),
+        })?;
         let wrong = |expected: String, found: String| PackError::WrongModel {
             pack: manifest.name.clone(),
             model: model.to_owned(),
@@ -265,32 +232,29 @@ impl<'a> Job<'a> {
         }
         // A source that is a model as it is is in the model store already.
         if !matches!(entry.import, Recipe::Onnx { .. }) {
-            let sha256 = manifest.model_sha256(model).unwrap_or_default();
+            let (sha256, _) = manifest.blob(model);
             let stored = self.store.put(sha256, &bytes)?;
             stored.map_err(|found| wrong(format!("SHA-256 {sha256}"), format!("SHA-256 {found}")))?;
         }
-        Ok(bytes)
+        self.announce_model(model, &bytes);
+        Ok(())
     }
 
     fn announce_model(&self, model: &str, bytes: &[u8]) {
-        (self.watch)(Event::Made {
-            model,
-            bytes: bytes.len() as u64,
-        });
+        let bytes = bytes.len() as u64;
+        (self.watch)(Event::Made { model, bytes });
     }
 
     /// Deletes sources of this pull that are not models themselves, unless they are kept.
-    fn drop_sources<'n>(&self, names: impl Iterator<Item = &'n str>) -> Result<(), PackError> {
-        if self.pull.keep_sources {
+    fn drop_sources<'n>(&self, sources: impl Iterator<Item = &'n SourceFile>) -> Result<(), PackError> {
+        if !self.pull.drop_sources {
             return Ok(());
         }
         let manifest = &self.located.manifest;
         let models = manifest.models.keys();
         let models: BTreeSet<_> = models.filter_map(|model| manifest.model_sha256(model)).collect();
-        for source in names.filter_map(|name| manifest.sources.get(name)) {
-            if !models.contains(source.sha256.as_str()) {
-                self.store.remove(&source.sha256)?;
-            }
+        for source in sources.filter(|source| !models.contains(source.sha256.as_str())) {
+            self.store.remove(&source.sha256)?;
         }
         Ok(())
     }

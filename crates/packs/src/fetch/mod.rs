@@ -1,29 +1,21 @@
-//! Pulling a pack: its sources are fetched, its models imported, and all of it verified, into a model store.
-//!
-//! Whatever ends a pull, no file in the model store has other bytes than its name says. The next pull resumes what has
-//! arrived.
+//! Pulling a pack: its sources are fetched, its models imported, and all of it verified, into a model store. Whatever ends
+//! a pull, no file there has other bytes than its name says; the next pull resumes what has arrived.
 
 mod client;
 mod download;
-#[doc(hidden)]
-pub mod http;
 mod job;
 mod places;
-mod proxy;
-mod redirect;
 
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+#[doc(hidden)]
+pub use client::{client, native_roots};
 pub use places::{ENV_MIRROR, Mirror};
 
 use crate::archive::Archive;
 use crate::{DEFAULT_PACK, Manifest, PackError, Store};
 use job::Job;
-
-/// Files that are fetched at the same time.
-const JOBS: NonZero<usize> = NonZero::new(4).unwrap();
 
 /// Timeouts and attempts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +23,7 @@ const JOBS: NonZero<usize> = NonZero::new(4).unwrap();
 pub struct RetryPolicy {
     /// Timeout of a name lookup, and of a connection.
     pub connect_timeout: Duration,
-    /// Timeout of a response, and of each part of its body; a server that sends less than a kilobyte a second for as long
-    /// counts as silent.
+    /// Timeout of a response and of each part of its body; less than a kilobyte a second for as long counts as silence.
     pub read_timeout: Duration,
     /// Attempts for each address; those that brought a megabyte do not count.
     pub attempts: u32,
@@ -64,41 +55,25 @@ impl Default for RetryPolicy {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Pull {
     /// An archive of [`export`](crate::archive::export) as the only source.
     pub archive: Option<PathBuf>,
     /// A folder or server as the only source.
     pub mirror: Option<Mirror>,
-    /// Files that are fetched at the same time.
-    pub jobs: NonZero<usize>,
+    /// Files that are fetched at the same time; four where absent.
+    pub jobs: Option<usize>,
     /// Whether licences that do not allow commercial use are accepted.
     pub accept_license: bool,
-    /// Whether sources stay in the model store beside the models that were imported from them.
-    pub keep_sources: bool,
+    /// Whether sources are deleted once the models are imported from them.
+    pub drop_sources: bool,
     /// Whether to copy the manifest into the model store, so that a pack given by its path is found by its name.
     pub install: bool,
-    /// Whether to wait while another process writes to the model store.
-    pub wait: bool,
+    /// Whether to fail, instead of waiting, while another process writes to the model store.
+    pub no_wait: bool,
     /// Timeouts and attempts.
     pub retry: RetryPolicy,
-}
-
-impl Default for Pull {
-    /// Pulls from beside the manifest or its addresses, four files at a time; keeps sources, installs nothing, waits.
-    fn default() -> Self {
-        Self {
-            archive: None,
-            mirror: None,
-            jobs: JOBS,
-            accept_license: false,
-            keep_sources: true,
-            install: false,
-            wait: true,
-            retry: RetryPolicy::default(),
-        }
-    }
 }
 
 /// The result of a pull.
@@ -122,13 +97,23 @@ impl Pull {
     /// # Errors
     /// [`PackError`]; the model store keeps what was fetched so far, all of it verified.
     pub fn run(&self, store: &Store, pack: Option<&str>, watch: Watcher<'_>) -> Result<Pulled, PackError> {
-        if let Some(file) = &self.archive {
-            let archive = Archive::open(file)?;
-            let located = archive.pack(store, pack)?;
-            return Job::new(self, store, located, watch)?.take(archive);
+        let archive = self.archive.as_deref();
+        let archive = archive.map(|file| Archive::open(file, store, pack)).transpose()?;
+        let located = match &archive {
+            Some(archive) => archive.located.clone(),
+            None => store.locate(pack.unwrap_or(DEFAULT_PACK))?,
+        };
+        let job = Job {
+            pull: self,
+            store,
+            located,
+            watch,
+        };
+        job.check()?;
+        match archive {
+            Some(archive) => job.take(&archive),
+            None => job.fetch(),
         }
-        let located = store.locate(pack.unwrap_or(DEFAULT_PACK))?;
-        Job::new(self, store, located, watch)?.fetch()
     }
 }
 
@@ -136,55 +121,16 @@ impl Pull {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// Another process is writing to the model store; the pull waits for it.
-    Waiting {
-        /// Folder of the model store.
-        store: &'a Path,
-    },
-    /// A file is requested.
-    Fetching {
+    /// Another process is writing to the model store in this folder; the pull waits for it.
+    Waiting(&'a Path),
+    /// What became of a file.
+    File {
         /// Its name in the manifest.
         file: &'a str,
         /// Address or path.
         from: &'a str,
-        /// Its size in bytes, if known.
-        size: Option<u64>,
-        /// Bytes from an earlier attempt.
-        there: u64,
-    },
-    /// Another part of it has arrived.
-    Received {
-        /// Its name in the manifest.
-        file: &'a str,
-        /// Bytes so far.
-        bytes: u64,
-    },
-    /// An attempt failed; there will be another one.
-    Retrying {
-        /// Its name in the manifest.
-        file: &'a str,
-        /// Address.
-        from: &'a str,
-        /// The failure.
-        why: &'a str,
-    },
-    /// A place failed; the next one is tried, if there is one.
-    Refused {
-        /// Its name in the manifest.
-        file: &'a str,
-        /// Address or path.
-        from: &'a str,
-        /// The failure.
-        why: &'a str,
-    },
-    /// It is in the model store, verified.
-    Fetched {
-        /// Its name in the manifest.
-        file: &'a str,
-        /// Address or path.
-        from: &'a str,
-        /// Its size in bytes.
-        bytes: u64,
+        /// What happened.
+        step: Step<'a>,
     },
     /// A model is in the model store, verified.
     Made {
@@ -193,6 +139,27 @@ pub enum Event<'a> {
         /// Its size in bytes.
         bytes: u64,
     },
+}
+
+/// Progress of one file.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Step<'a> {
+    /// It is requested.
+    Fetching {
+        /// Its size in bytes, if known.
+        size: Option<u64>,
+        /// Bytes from an earlier attempt.
+        there: u64,
+    },
+    /// Another part of it has arrived: so many bytes in all.
+    Received(u64),
+    /// An attempt failed for this reason; there will be another one.
+    Retrying(&'a str),
+    /// The place failed for this reason; the next one is tried, if there is one.
+    Refused(&'a str),
+    /// It is in the model store, verified, with so many bytes.
+    Fetched(u64),
 }
 
 /// Receives the events of a pull.

@@ -1,8 +1,7 @@
 //! The places that may have a file.
 
-use std::convert::Infallible;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use crate::{PackError, SourceFile};
 
@@ -23,11 +22,8 @@ impl Mirror {
     /// Returns the mirror in [`ENV_MIRROR`], if set.
     #[must_use]
     pub fn from_environment() -> Option<Self> {
-        let named = std::env::var_os(ENV_MIRROR).filter(|value| !value.is_empty())?;
-        Some(match named.to_str() {
-            Some(text) => text.parse().unwrap_or_else(|never: Infallible| match never {}),
-            None => Self::Folder(named.into()),
-        })
+        let named = std::env::var_os(ENV_MIRROR).filter(|value| !value.is_empty());
+        named.map(Self::from)
     }
 
     pub(super) fn check(&self) -> Result<(), PackError> {
@@ -36,29 +32,28 @@ impl Mirror {
             Self::Folder(folder) if has_password(&folder.to_string_lossy()) => {
                 Err(PackError::MirrorCredentials)
             }
-            Self::Folder(folder) => Err(PackError::NoMirror {
-                folder: folder.clone(),
-            }),
+            Self::Folder(folder) => {
+                let folder = folder.clone();
+                Err(PackError::NoMirror { folder })
+            }
             Self::Server(address) if address.contains('@') => Err(PackError::MirrorCredentials),
             Self::Server(_) => Ok(()),
         }
     }
 }
 
-impl FromStr for Mirror {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(if text.starts_with("http://") || text.starts_with("https://") {
-            Self::Server(text.to_owned())
-        } else {
-            Self::Folder(text.into())
-        })
+impl From<OsString> for Mirror {
+    fn from(named: OsString) -> Self {
+        match named.to_str() {
+            Some(text) if text.starts_with("http://") || text.starts_with("https://") => {
+                Self::Server(text.to_owned())
+            }
+            _ => Self::Folder(named.into()),
+        }
     }
 }
 
 /// A place that may have a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
     File(PathBuf),
     Address(String),
@@ -74,8 +69,7 @@ impl Place {
     }
 }
 
-/// Returns the places to try for a file, in order: with a mirror no other one; otherwise the file beside the manifest, if
-/// there is one, and the manifest's addresses.
+/// Returns the places to try for a file, in order: the mirror alone, else the file beside the manifest and its addresses.
 pub(super) fn places(
     name: &str,
     source: &SourceFile,
@@ -89,11 +83,10 @@ pub(super) fn places(
             vec![Place::Address(format!("{address}/{name}"))]
         }
         None => {
-            let beside = beside
-                .map(|folder| folder.join(name))
-                .filter(|path| path.is_file());
+            let beside = beside.map(|folder| folder.join(name));
+            let beside = beside.filter(|path| path.is_file()).map(Place::File);
             let addresses = source.urls.iter().cloned().map(Place::Address);
-            beside.map(Place::File).into_iter().chain(addresses).collect()
+            beside.into_iter().chain(addresses).collect()
         }
     }
 }
@@ -137,7 +130,7 @@ mod tests {
             "http://SECRET@host",
             "https:mirror:SECRET@host",
         ] {
-            let mirror: Mirror = address.parse().unwrap();
+            let mirror = Mirror::from(OsString::from(address));
             let error = mirror.check().unwrap_err().to_string();
             assert!(
                 error.contains("credentials") && !error.contains("SECRET"),
@@ -148,11 +141,9 @@ mod tests {
 
     #[test]
     fn a_mirror_is_a_server_by_its_scheme_and_else_a_folder() {
-        assert_eq!(
-            "http://host/x".parse(),
-            Ok(Mirror::Server("http://host/x".to_owned()))
-        );
-        assert_eq!("https:/x".parse(), Ok(Mirror::Folder("https:/x".into())));
-        assert_eq!("models".parse(), Ok(Mirror::Folder("models".into())));
+        let of = |text: &str| Mirror::from(OsString::from(text));
+        assert_eq!(of("http://host/x"), Mirror::Server("http://host/x".to_owned()));
+        assert_eq!(of("https:/x"), Mirror::Folder("https:/x".into()));
+        assert_eq!(of("models"), Mirror::Folder("models".into()));
     }
 }

@@ -1,23 +1,26 @@
 //! `pack.toml`: the files of a pack and how its models are fed.
 
+mod calibration;
 mod check;
-mod recipe;
 mod roles;
 
 use std::collections::BTreeMap;
 
-use likeness_onnx::quote;
-use serde::Deserialize;
+use likeness_onnx::import::{openvino, pytorch};
+use likeness_onnx::{quote, read, write};
+use serde::{Deserialize, Deserializer};
 
-use crate::digest::short_digest;
-use crate::{LivenessCalibration, MatchCalibration, PackError};
+use crate::files::short_digest;
+use crate::{ImportError, PackError};
 
+pub use calibration::{
+    Calibration, CalibrationFile, LivenessCalibration, LivenessCurve, LivenessPoint, MatchCalibration,
+    MatchPoint, MeasuredRange, PresentationCount, Provenance, ScoreCurve, log_odds,
+};
 pub(crate) use check::is_plain_name;
-pub use recipe::Recipe;
 pub use roles::{
     ChannelOrder, ClassOutput, CropFit, DetectorAdapter, DetectorModel, EmbedderAdapter, EmbedderModel,
-    LivenessAdapter, LivenessFusion, LivenessModelEntry, NamedTemplate, Preprocessing, SelfTestVector,
-    Template,
+    LivenessAdapter, LivenessFusion, LivenessModelEntry, Preprocessing, SelfTestVector, Template,
 };
 
 /// The default pack.
@@ -44,20 +47,13 @@ const BUILTIN: &[(&str, &str)] = &[
 
 /// `packs/*.toml` are symbolic links to `models/*/pack.toml`, which `cargo package` follows; a checkout without symbolic
 /// links has files with the links' targets in their place.
-const _: () = {
-    let mut at = 0;
-    while at < BUILTIN.len() {
-        assert!(
-            BUILTIN[at].1.as_bytes()[0] != b'.',
-            "crates/packs/packs/*.toml must be symbolic links, but this checkout has text files in their place; on \
-             Windows, turn on Developer Mode and clone again with `git clone -c core.symlinks=true`"
-        );
-        at += 1;
-    }
-};
+const _: () = assert!(
+    BUILTIN[0].1.as_bytes()[0] != b'.',
+    "crates/packs/packs/*.toml must be symbolic links, but this checkout has text files in their place; on Windows, turn \
+     on Developer Mode and clone again with `git clone -c core.symlinks=true`"
+);
 
-/// A model pack: the origins of its files, the recipes of its models and, for each role, the adapters that know the
-/// models' families, with their parameters.
+/// A model pack: the origins of its files, the recipes of its models, and the parameters of each for its role.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -71,11 +67,9 @@ pub struct Manifest {
     /// One line about it.
     #[serde(default)]
     pub description: String,
-    /// Whether the licences of all its files allow commercial use. Where they do not, `likeness models pull` requires
-    /// `--accept-license`.
+    /// Whether the licences of all its files allow commercial use; else `likeness models pull` requires `--accept-license`.
     pub commercial_use: bool,
-    /// The first 8 digits of the SHA-256 of the manifest's text, which has the checksum of every file: it tells two packs
-    /// of the same name and version apart.
+    /// The first 8 digits of the SHA-256 of the manifest's text, which pins every file: it tells editions apart.
     #[serde(skip)]
     pub digest: String,
     /// Files as their publishers offer them, by name.
@@ -104,8 +98,7 @@ pub struct Manifest {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PackCalibration {
-    /// From cosine similarity to match confidence. A pack without one cannot verify before `likeness calibrate match`
-    /// has written one.
+    /// From cosine similarity to match confidence. Without one it cannot verify before `likeness calibrate match` wrote one.
     #[serde(rename = "match")]
     pub of_match: Option<MatchCalibration>,
     /// From the models' fused live probability to liveness; without one the probability is the score.
@@ -124,13 +117,10 @@ impl Manifest {
             reason: quote::message(&error.to_string()),
         })?;
         manifest.digest = short_digest(text);
-        match manifest.check() {
-            Ok(()) => Ok(manifest),
-            Err(reason) => Err(PackError::Manifest {
-                pack: manifest.name,
-                reason,
-            }),
-        }
+        let pack = manifest.name.clone();
+        let checked = manifest.check();
+        checked.map_err(|reason| PackError::Manifest { pack, reason })?;
+        Ok(manifest)
     }
 
     /// Returns the names of the built-in packs.
@@ -138,10 +128,7 @@ impl Manifest {
         BUILTIN.iter().map(|(name, _)| *name)
     }
 
-    /// Returns the manifest of a built-in pack; `None` if there is no such one.
-    ///
-    /// # Errors
-    /// None for the packs of a published crate.
+    /// Returns the manifest of a built-in pack; `None` if there is no such one. Those of a published crate are valid.
     pub fn builtin(name: &str) -> Option<Result<Self, PackError>> {
         Self::builtin_text(name).map(Self::parse)
     }
@@ -163,19 +150,22 @@ impl Manifest {
     /// Returns the SHA-256 of a model's ONNX file; `None` if there is no such model.
     #[must_use]
     pub fn model_sha256(&self, model: &str) -> Option<&str> {
-        let entry = self.models.get(model)?;
-        let of_source = || Some(self.plain_source(entry)?.sha256.as_str());
-        entry.sha256.as_deref().or_else(of_source)
+        self.models.contains_key(model).then(|| self.blob(model).0)
     }
 
-    /// Returns the most bytes that a model's ONNX file can have.
+    /// Returns SHA-256 and most bytes of a model's ONNX file; no file has those of an unknown model.
     #[must_use]
-    pub fn model_max_bytes(&self, model: &str) -> u64 {
-        let stated = self.models.get(model).and_then(|entry| {
-            let of_source = || self.plain_source(entry)?.size;
-            entry.size.or_else(of_source)
-        });
-        stated.unwrap_or(MAX_FILE_BYTES)
+    pub fn blob(&self, model: &str) -> (&str, u64) {
+        let Some(entry) = self.models.get(model) else {
+            return ("", 0);
+        };
+        let source = self.plain_source(entry);
+        let sha256 = entry
+            .sha256
+            .as_deref()
+            .or(source.map(|source| source.sha256.as_str()));
+        let size = entry.size.or_else(|| source?.size);
+        (sha256.unwrap_or_default(), size.unwrap_or(MAX_FILE_BYTES))
     }
 }
 
@@ -224,9 +214,119 @@ pub struct ModelFile {
     pub sha256: Option<String>,
 }
 
+/// How an ONNX model is imported from sources, which have their names in the manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(tag = "from", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Recipe {
+    /// An ONNX file as it is.
+    Onnx {
+        /// The source.
+        file: String,
+    },
+    /// OpenVINO IR, version 11.
+    OpenvinoIr {
+        /// The source with the graph.
+        xml: String,
+        /// The source with the weights.
+        bin: String,
+    },
+    /// A PyTorch state dict.
+    Pytorch {
+        /// The source.
+        file: String,
+        /// The network that the weights belong to.
+        #[serde(deserialize_with = "architecture")]
+        architecture: pytorch::Architecture,
+        /// Number of classes; that of the architecture's publisher where none is stated.
+        #[serde(default)]
+        classes: Option<usize>,
+        /// What the tensors' names begin with; taken off there and nowhere else.
+        #[serde(default)]
+        prefix: String,
+        /// Tensors whose names begin with one of these are left out.
+        #[serde(default)]
+        ignore: Vec<String>,
+    },
+}
+
+fn architecture<'de, D: Deserializer<'de>>(deserializer: D) -> Result<pytorch::Architecture, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    name.parse().map_err(serde::de::Error::custom)
+}
+
+impl Recipe {
+    /// Returns the names of the sources that it reads.
+    #[must_use]
+    pub fn sources(&self) -> Vec<&str> {
+        match self {
+            Self::Onnx { file } | Self::Pytorch { file, .. } => vec![file],
+            Self::OpenvinoIr { xml, bin } => vec![xml, bin],
+        }
+    }
+
+    /// Returns the bytes of the ONNX file, the same for the same sources; `source` returns those of a source by its name.
+    ///
+    /// # Errors
+    /// [`ImportError`]; never panics, whatever the sources are.
+    pub fn apply(&self, source: impl Fn(&str) -> Result<Vec<u8>, PackError>) -> Result<Vec<u8>, ImportError> {
+        let (file, imported) = match self {
+            Self::Onnx { file } => {
+                let bytes = source(file)?;
+                (file, read(&bytes).map(|_| bytes))
+            }
+            Self::OpenvinoIr { xml, bin } => {
+                let model = openvino::import(&source(xml)?, &source(bin)?);
+                (xml, model.map(|model| write(&model)))
+            }
+            Self::Pytorch {
+                file,
+                architecture,
+                classes,
+                prefix,
+                ignore,
+            } => {
+                let mut options = pytorch::ImportOptions::default();
+                options.classes = classes.unwrap_or(options.classes);
+                options.prefix.clone_from(prefix);
+                options.ignored.clone_from(ignore);
+                let model = pytorch::import_with(&source(file)?, *architecture, &options);
+                (file, model.map(|model| write(&model)))
+            }
+        };
+        imported.map_err(|source| ImportError::Invalid {
+            file: file.clone(),
+            source,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_template_is_a_known_name_or_five_points() {
+        let points = "[[0.3, 0.5], [0.7, 0.5], [0.5, 0.7], [0.4, 0.8], [0.6, 0.8]]";
+        let with = |template: &str| {
+            let text = include_str!("../../packs/insightface-r50.toml");
+            assert!(text.contains("template = \"arcface\""));
+            Manifest::parse(&text.replace("template = \"arcface\"", &format!("template = {template}")))
+        };
+        assert_eq!(
+            with("\"arcface\"").unwrap().embedders[0].template,
+            Template::Arcface
+        );
+        assert_eq!(
+            with(points).unwrap().embedders[0].template.points()[0],
+            [0.3, 0.5]
+        );
+        let error = with("\"sphere\"").unwrap_err().to_string();
+        assert!(
+            error.contains("data did not match any variant of untagged enum Template"),
+            "{error}"
+        );
+    }
 
     fn text() -> String {
         BUILTIN[0].1.to_owned()

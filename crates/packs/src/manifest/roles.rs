@@ -103,22 +103,14 @@ pub struct EmbedderModel {
 
 /// Position of a face's landmarks in an aligned crop.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-#[serde(untagged)]
-#[non_exhaustive]
-pub enum Template {
-    /// A template with a name.
-    Named(NamedTemplate),
-    /// Right eye, left eye, nose tip, right and left mouth corner, in units of the crop's side.
-    Points([[f64; 2]; 5]),
-}
-
-/// Templates with names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
-pub enum NamedTemplate {
-    /// ArcFace (InsightFace), for crops of 112 pixels.
+pub enum Template {
+    /// That of ArcFace (InsightFace), for crops of 112 pixels.
     Arcface,
+    /// Right eye, left eye, nose tip, right and left mouth corner, in units of the crop's side.
+    #[serde(untagged)]
+    Points([[f64; 2]; 5]),
 }
 
 /// InsightFace's `arcface_dst`, pixels of a crop of 112.
@@ -135,7 +127,7 @@ impl Template {
     #[must_use]
     pub fn points(&self) -> [[f64; 2]; 5] {
         match self {
-            Self::Named(NamedTemplate::Arcface) => ARCFACE_112.map(|point| point.map(|value| value / 112.0)),
+            Self::Arcface => ARCFACE_112.map(|point| point.map(|value| value / 112.0)),
             Self::Points(points) => *points,
         }
     }

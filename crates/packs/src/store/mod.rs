@@ -7,8 +7,6 @@
 //! <store>/lock                         locked by the process that writes to the store
 //! ```
 
-mod packs;
-mod search;
 #[cfg(feature = "fetch")]
 mod write;
 
@@ -18,13 +16,10 @@ use std::sync::Arc;
 
 use likeness_onnx::optimize::{self, Passes};
 
-pub use packs::{PackPlace, PackStatus};
-pub use search::{ENV_STORE, StoreSearch};
 #[cfg(feature = "fetch")]
-pub(crate) use write::{Lock, Partial};
+pub(crate) use write::{Lock, Partial, write_atomically};
 
-use crate::digest::is_sha256;
-use crate::files::{exists, read_text, read_verified};
+use crate::files::{exists, is_sha256, read_text, read_verified};
 use crate::manifest::is_plain_name;
 use crate::{Manifest, PackError};
 
@@ -33,6 +28,15 @@ pub(crate) const MANIFEST_LIMIT: u64 = 1 << 20;
 
 /// Name of a manifest's file.
 pub(crate) const MANIFEST_FILE: &str = "pack.toml";
+
+/// Environment variable with the folder of the model store.
+pub const ENV_STORE: &str = "LIKENESS_MODELS";
+
+/// The model store of a checkout, below its root; `make setup` fills it.
+const CHECKOUT_STORE: &str = "models/store";
+
+/// From `target/release/deps/<test>` to the root of a checkout.
+const LEVELS_ABOVE_EXECUTABLE: usize = 4;
 
 /// A model store: a folder with the files of packs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +49,30 @@ pub struct Store {
 pub struct Pack {
     manifest: Manifest,
     models: BTreeMap<String, Arc<Vec<u8>>>,
+}
+
+/// A known pack, and how much of it is in the model store.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct PackStatus {
+    /// Its name.
+    pub name: String,
+    /// Whether its manifest is in the program, not in the model store.
+    pub is_builtin: bool,
+    /// The manifest, or its fault.
+    pub manifest: Result<Manifest, PackError>,
+    /// Names of the missing models.
+    pub missing: Vec<String>,
+    /// Names of the models with wrong bytes.
+    pub wrong: Vec<String>,
+}
+
+impl PackStatus {
+    /// Whether the pack can be used.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.manifest.is_ok() && self.missing.is_empty() && self.wrong.is_empty()
+    }
 }
 
 /// A manifest and its folder; files beside it belong to it.
@@ -71,8 +99,7 @@ impl Store {
         &self.folder
     }
 
-    /// Returns the path of the file with this SHA-256, whether or not it exists; an invalid SHA-256 gives the path of no
-    /// file.
+    /// Returns the path of the file with this SHA-256, whether or not it exists; that of no file if it is invalid.
     #[must_use]
     pub fn blob(&self, sha256: &str) -> PathBuf {
         let name = if is_sha256(sha256) { sha256 } else { "none" };
@@ -88,10 +115,8 @@ impl Store {
         self.folder.join("packs").join(pack).join(MANIFEST_FILE)
     }
 
-    /// Returns the manifest of a pack: a built-in or installed one by its name, or another by the path of its file or
+    /// Returns the manifest of a pack: a built-in or else installed one by its name, or another by the path of its file or
     /// folder, with a separator in it.
-    ///
-    /// An installed pack cannot replace a built-in one.
     ///
     /// # Errors
     /// [`PackError::UnknownPack`], or the fault of the manifest.
@@ -144,8 +169,7 @@ impl Store {
         })
     }
 
-    /// Reads and verifies every model of a pack, from the model store or from beside its manifest. A file that changes
-    /// afterwards has no effect on the result.
+    /// Reads and verifies every model of a pack, from the model store or from beside its manifest.
     ///
     /// # Errors
     /// The first model that is missing, unreadable or not the one of the manifest.
@@ -167,9 +191,53 @@ impl Store {
         Ok(Pack { manifest, models })
     }
 
+    /// Returns the built-in packs, then the installed ones by name. Every model is read and verified.
+    #[must_use]
+    pub fn packs(&self) -> Vec<PackStatus> {
+        let builtin = Manifest::builtin_names().map(|name| self.status(name.to_owned(), true));
+        let installed = self.installed().into_iter();
+        builtin
+            .chain(installed.map(|name| self.status(name, false)))
+            .collect()
+    }
+
+    fn installed(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder.join("packs"));
+        let mut names: Vec<String> = entries
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| self.manifest_path(name).is_file() && Manifest::builtin_text(name).is_none())
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn status(&self, name: String, is_builtin: bool) -> PackStatus {
+        let (mut missing, mut wrong) = (Vec::new(), Vec::new());
+        let manifest = self.locate(&name).map(|located| {
+            for model in located.manifest.models.keys() {
+                let path = self.model_path(&located, model);
+                if !path.is_file() {
+                    missing.push(model.clone());
+                } else if read_model(&located, model, &path).is_err() {
+                    wrong.push(model.clone());
+                }
+            }
+            located.manifest
+        });
+        PackStatus {
+            name,
+            is_builtin,
+            manifest,
+            missing,
+            wrong,
+        }
+    }
+
     /// Returns the path of a model: its blob or, if there is none, a file beside the manifest.
     pub(crate) fn model_path(&self, located: &Located, model: &str) -> PathBuf {
-        let blob = self.blob(located.manifest.model_sha256(model).unwrap_or_default());
+        let blob = self.blob(located.manifest.blob(model).0);
         match located.beside(model) {
             Some(path) if !blob.is_file() => path,
             _ => blob,
@@ -179,9 +247,8 @@ impl Store {
 
 /// Reads and verifies a model of a pack.
 pub(crate) fn read_model(located: &Located, model: &str, path: &Path) -> Result<Vec<u8>, PackError> {
-    let manifest = &located.manifest;
-    let sha256 = manifest.model_sha256(model).unwrap_or_default();
-    read_verified(&manifest.name, path, sha256, manifest.model_max_bytes(model))
+    let (sha256, limit) = located.manifest.blob(model);
+    read_verified(&located.manifest.name, path, sha256, limit)
 }
 
 impl Located {
@@ -206,8 +273,7 @@ impl Pack {
     #[must_use]
     pub fn optimized(mut self, passes: &Passes) -> Self {
         for (name, onnx) in &mut self.models {
-            let sha256 = self.manifest.model_sha256(name).unwrap_or_default();
-            *onnx = optimize::cached(sha256, onnx, passes);
+            *onnx = optimize::cached(self.manifest.blob(name).0, onnx, passes);
         }
         self
     }
@@ -222,6 +288,64 @@ impl Pack {
             pack: self.manifest.name.clone(),
             reason: format!("{name:?} is not among the models"),
         })
+    }
+}
+
+/// Searches for the model store, in this order: the folder given to [`with_folder`](Self::with_folder), the folder in
+/// [`LIKENESS_MODELS`](ENV_STORE), `models/store` in the working directory, `models/store` above the executable. With
+/// either of the first two no other place is searched.
+#[derive(Debug, Clone, Default)]
+pub struct StoreSearch {
+    folder: Option<PathBuf>,
+}
+
+impl StoreSearch {
+    /// Searches the usual places.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Searches this folder only.
+    #[must_use]
+    pub fn with_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
+    /// Returns the model store to write to: the one that is found, else the given folder or `models/store`.
+    #[must_use]
+    pub fn place(&self) -> Store {
+        let given = || self.given().unwrap_or_else(|| PathBuf::from(CHECKOUT_STORE));
+        self.find().unwrap_or_else(|_| Store::at(given()))
+    }
+
+    fn given(&self) -> Option<PathBuf> {
+        let named = || std::env::var_os(ENV_STORE).filter(|value| !value.is_empty());
+        self.folder.clone().or_else(|| named().map(PathBuf::from))
+    }
+
+    /// Finds the model store.
+    ///
+    /// # Errors
+    /// [`PackError::NoStore`] with every place that was searched.
+    pub fn find(&self) -> Result<Store, PackError> {
+        let mut searched = Vec::new();
+        let mut folders = Vec::from_iter(self.given());
+        if folders.is_empty() {
+            searched = vec!["--models: not given".to_owned(), format!("{ENV_STORE}: not set")];
+            let executable = std::env::current_exe().unwrap_or_default();
+            let above = executable.ancestors().skip(1).take(LEVELS_ABOVE_EXECUTABLE);
+            let roots = std::iter::once(Path::new("")).chain(above);
+            folders.extend(roots.map(|root| root.join(CHECKOUT_STORE)));
+        }
+        for folder in folders {
+            if folder.is_dir() {
+                return Ok(Store::at(folder));
+            }
+            searched.push(format!("{}: no such folder", folder.display()));
+        }
+        Err(PackError::NoStore { searched })
     }
 }
 

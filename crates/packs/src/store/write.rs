@@ -1,15 +1,14 @@
-//! Writing to the model store. Whatever ends the process, at any moment, no file has other bytes than its name says: bytes
-//! are collected in `partial/`, hashed as they are written, and renamed when their checksum is right.
+//! Writing to the model store. Whatever ends the process, no file has other bytes than its name says: they are collected in
+//! `partial/`, hashed as they are written, and renamed when their checksum is right. No link diverts a write.
 
-use std::fs::{File, TryLockError};
-use std::io::{Read, Seek, Write};
-use std::path::PathBuf;
+use std::fs::{File, Permissions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use super::Store;
 use crate::PackError;
-use crate::files::{create_folder, make_readable, move_into_place, open_own, write_atomically};
 
 /// The exclusive right to write to a model store. The kernel holds the lock, so it ends with the process.
 #[derive(Debug)]
@@ -33,7 +32,8 @@ pub(crate) struct Partial {
     blob: PathBuf,
     file: File,
     hasher: Sha256,
-    length: u64,
+    /// Bytes so far.
+    pub(crate) length: u64,
 }
 
 impl Drop for Partial {
@@ -46,11 +46,6 @@ impl Drop for Partial {
 }
 
 impl Partial {
-    /// Returns the number of bytes so far.
-    pub(crate) fn length(&self) -> u64 {
-        self.length
-    }
-
     /// Whether the bytes so far are the whole file.
     pub(crate) fn is_whole(&self) -> bool {
         self.found() == self.sha256
@@ -63,8 +58,8 @@ impl Partial {
     /// Discards the bytes so far.
     pub(crate) fn restart(&mut self) -> Result<(), PackError> {
         if self.length > 0 {
-            (self.file.set_len(0).and_then(|()| self.file.rewind()))
-                .map_err(PackError::unwritable(&self.path))?;
+            let emptied = self.file.set_len(0).and_then(|()| self.file.rewind());
+            emptied.map_err(PackError::unwritable(&self.path))?;
         }
         self.hasher = Sha256::new();
         self.length = 0;
@@ -72,9 +67,8 @@ impl Partial {
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), PackError> {
-        self.file
-            .write_all(bytes)
-            .map_err(PackError::unwritable(&self.path))?;
+        let written = self.file.write_all(bytes);
+        written.map_err(PackError::unwritable(&self.path))?;
         self.hasher.update(bytes);
         self.length += bytes.len() as u64;
         Ok(())
@@ -87,17 +81,16 @@ impl Partial {
             std::fs::remove_file(&self.path).map_err(PackError::unwritable(&self.path))?;
             return Ok(Err(found));
         }
-        make_readable(&self.file)
-            .and_then(|()| self.file.sync_all())
-            .map_err(PackError::unwritable(&self.path))?;
-        move_into_place(&self.path, &self.blob).map_err(PackError::unwritable(&self.blob))?;
+        make_readable(&self.file).map_err(PackError::unwritable(&self.path))?;
+        std::fs::rename(&self.path, &self.blob)
+            .and_then(|()| sync_parent(&self.blob))
+            .map_err(PackError::unwritable(&self.blob))?;
         Ok(Ok(()))
     }
 }
 
 impl Store {
-    /// Locks the model store for writing, and creates it if there is none. If another process holds the lock, `wait`
-    /// says whether to wait for it.
+    /// Locks the model store for writing, and creates it if there is none. `wait`: whether to wait for another process.
     pub(crate) fn lock(&self, wait: impl FnOnce() -> bool) -> Result<Lock<'_>, PackError> {
         create_folder(&self.folder)?;
         let path = self.folder.join("lock");
@@ -123,11 +116,10 @@ impl Store {
     pub(crate) fn resume(&self, sha256: &str, limit: u64) -> Result<Partial, PackError> {
         let path = self.partials().join(sha256);
         let file = open_own(&path)?;
-        let failed = |error| PackError::unwritable(&path)(error);
-        let length = file.metadata().map_err(failed)?.len();
+        let length = file.metadata().map_err(PackError::unwritable(&path))?.len();
         let usable = if length > limit { 0 } else { length };
         let mut hasher = Sha256::new();
-        let read = std::io::copy(&mut (&file).take(usable), &mut hasher).map_err(failed)?;
+        let read = io::copy(&mut (&file).take(usable), &mut hasher).map_err(PackError::unwritable(&path))?;
         let mut partial = Partial {
             sha256: sha256.to_owned(),
             blob: self.blob(sha256),
@@ -175,13 +167,92 @@ impl Store {
     /// Whether the model store has this file with the right bytes.
     pub(crate) fn holds(&self, sha256: &str, limit: u64) -> bool {
         let path = self.blob(sha256);
-        // Not a pipe, which would block.
-        if !path.is_file() {
-            return false;
-        }
         let mut hasher = Sha256::new();
-        let read = File::open(&path)
-            .and_then(|file| std::io::copy(&mut file.take(limit.saturating_add(1)), &mut hasher));
-        read.is_ok_and(|length| length <= limit) && format!("{:x}", hasher.finalize()) == sha256
+        let mut hash = |file: File| io::copy(&mut file.take(limit.saturating_add(1)), &mut hasher);
+        // Not a pipe, which would block.
+        path.is_file()
+            && File::open(&path)
+                .and_then(&mut hash)
+                .is_ok_and(|length| length <= limit)
+            && format!("{:x}", hasher.finalize()) == sha256
     }
+}
+
+/// Opens a file for reading and writing, and creates it if there is none. Anything else in its place is removed: through
+/// a link, another user with write access to the folder could divert the writes.
+fn open_own(path: &Path) -> Result<File, PackError> {
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false);
+    // A link that is placed there meanwhile is not followed.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, rustix::fs::OFlags::NOFOLLOW.bits() as i32);
+    #[cfg(windows)]
+    std::os::windows::fs::OpenOptionsExt::custom_flags(&mut options, FILE_FLAG_OPEN_REPARSE_POINT);
+    let is_other = std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file());
+    let removed = if is_other {
+        std::fs::remove_file(path)
+    } else {
+        Ok(())
+    };
+    removed
+        .and_then(|()| options.open(path))
+        .map_err(PackError::unwritable(path))
+}
+
+#[cfg(windows)]
+const FILE_FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
+
+/// Creates a folder and its parents, readable by all users.
+fn create_folder(path: &Path) -> Result<(), PackError> {
+    let missing: Vec<_> = path
+        .ancestors()
+        .take_while(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
+        .collect();
+    for folder in missing.into_iter().rev() {
+        let permit = |permissions| std::fs::set_permissions(folder, permissions);
+        match std::fs::create_dir(folder).and_then(|()| permit_all(permit, 0o755)) {
+            Err(error) if !folder.is_dir() => return Err(PackError::unwritable(path)(error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Writes a file that appears under its name when it is complete. It is collected in `folder`, on the same file system.
+pub(crate) fn write_atomically(
+    folder: &Path,
+    path: &Path,
+    write: impl FnOnce(&mut File) -> Result<(), PackError>,
+) -> Result<(), PackError> {
+    let mut file = tempfile::Builder::new()
+        .prefix(".likeness-")
+        .tempfile_in(folder)
+        .map_err(PackError::unwritable(folder))?;
+    write(file.as_file_mut())?;
+    make_readable(file.as_file())
+        .and_then(|()| Ok(file.persist(path)?))
+        .and_then(|_| sync_parent(path))
+        .map_err(PackError::unwritable(path))
+}
+
+/// Without this a power failure may lose a file's new name, though the bytes are on the disk.
+fn sync_parent(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if cfg!(unix) {
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Makes a complete file readable by all users, as the service often runs as another user than the pull, and durable.
+fn make_readable(file: &File) -> io::Result<()> {
+    permit_all(|permissions| file.set_permissions(permissions), 0o644)?;
+    file.sync_all()
+}
+
+#[cfg_attr(not(unix), allow(unused_variables))]
+fn permit_all(permit: impl FnOnce(Permissions) -> io::Result<()>, mode: u32) -> io::Result<()> {
+    #[cfg(unix)]
+    permit(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
+    Ok(())
 }

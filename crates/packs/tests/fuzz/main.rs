@@ -102,7 +102,7 @@ fn is_usable(manifest: &Manifest) -> Result<(), String> {
         {
             return Err(format!("the model {name:?} is made of what is not there"));
         }
-        if manifest.model_max_bytes(name) > MAX_FILE_BYTES {
+        if manifest.blob(name).1 > MAX_FILE_BYTES {
             return Err(format!("the model {name:?} may be larger than any"));
         }
     }

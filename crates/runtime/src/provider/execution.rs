@@ -2,60 +2,47 @@
 
 use ort::ep::coreml::ComputeUnits;
 
-use super::{ExecutionError, Precision, Provider, ProviderOption, ProviderOptions, listed};
+use super::{ExecutionError, Precision, Provider, ProviderOptions, listed};
 
 /// Most threads and streams of a session: more than any machine has processors to give to one worker.
 const MAX_THREADS: u16 = 256;
 
-/// An execution provider with its options.
+/// An execution provider with its options. Whether they go together is [checked](Self::check) where they are used, at the
+/// latest.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Execution {
-    provider: Provider,
-    options: ProviderOptions,
+    /// The provider.
+    pub provider: Provider,
+    /// How it executes.
+    pub options: ProviderOptions,
 }
 
 impl From<Provider> for Execution {
     /// With the provider's defaults.
     fn from(provider: Provider) -> Self {
-        Self {
-            provider,
-            options: ProviderOptions::default(),
-        }
+        Self::new(provider, ProviderOptions::default())
     }
 }
 
 impl Execution {
-    /// A provider with these options. Whether they go together is [checked](Self::check) where they are used, at the
-    /// latest.
+    /// Returns a provider with these options.
     #[must_use]
     pub fn new(provider: Provider, options: ProviderOptions) -> Self {
         Self { provider, options }
     }
 
-    /// The provider.
-    #[must_use]
-    pub fn provider(&self) -> Provider {
-        self.provider
-    }
-
-    /// What was said of how it executes.
-    #[must_use]
-    pub fn options(&self) -> &ProviderOptions {
-        &self.options
-    }
-
-    /// The device that it executes on, in the provider's words: `CPU`, `GPU.1`, `GPU 0`.
+    /// Returns the device that it executes on, in the provider's words: `CPU`, `GPU.1`, `GPU 0`.
     #[must_use]
     pub fn device(&self) -> String {
         match self.provider {
             Provider::Cpu => "CPU".to_owned(),
-            Provider::OpenVino => self.device_type("CPU").to_owned(),
-            Provider::CoreMl => self.device_type("ALL").to_owned(),
+            Provider::OpenVino | Provider::CoreMl => self.device_type().to_owned(),
             Provider::Cuda | Provider::TensorRt | Provider::DirectMl => format!("GPU {}", self.device_id()),
         }
     }
 
-    /// With which numbers it computes.
+    /// Returns the numbers with which it computes.
     #[must_use]
     pub fn precision(&self) -> Precision {
         self.options.precision.unwrap_or_default()
@@ -65,81 +52,98 @@ impl Execution {
         self.options.device_id.unwrap_or(0)
     }
 
-    pub(super) fn device_type<'a>(&'a self, default: &'a str) -> &'a str {
+    pub(super) fn device_type(&self) -> &str {
+        let default = if self.provider == Provider::CoreMl {
+            "ALL"
+        } else {
+            "CPU"
+        };
         self.options.device_type.as_deref().unwrap_or(default)
     }
 
-    /// Whether a model that the provider cannot execute whole is refused.
+    /// Returns whether a model that the provider cannot execute whole is refused.
     pub(crate) fn refuses_cpu_nodes(&self) -> bool {
         self.provider != Provider::Cpu && self.options.cpu_nodes != Some(true)
     }
 
-    /// Whether all workers use the same sessions: as the option says, else on devices other than the processor, whose memory
-    /// would hold the models once for each worker, and which compute many images at once sooner than one after the other.
+    /// Returns whether all workers use the same sessions: as the option says, else on devices other than the processor, whose
+    /// memory would hold the models once for each worker, and which compute many images at once sooner than one after the
+    /// other.
     #[must_use]
     pub fn shares_sessions(&self) -> bool {
-        let is_device = match self.provider {
+        self.options.shared_sessions.unwrap_or(match self.provider {
             Provider::Cpu => false,
-            Provider::OpenVino => self.device_type("CPU") != "CPU",
+            Provider::OpenVino => self.device_type() != "CPU",
             Provider::Cuda | Provider::TensorRt | Provider::CoreMl | Provider::DirectMl => true,
-        };
-        self.options.shared_sessions.unwrap_or(is_device)
+        })
     }
 
-    /// Whether a batch of a size that was not met before costs nothing: TensorRT, OpenVINO and Core ML compile a model for
-    /// what it is given.
+    /// Returns whether a batch of a size that was not met before costs nothing: TensorRT, OpenVINO and Core ML compile a model
+    /// for what it is given.
     pub(crate) fn takes_any_batch(&self) -> bool {
         matches!(self.provider, Provider::Cpu | Provider::Cuda | Provider::DirectMl)
     }
 
-    /// Whether the provider has the options and takes their values. Neither library nor device is asked.
+    /// Checks that the provider has the options and takes their values. Neither library nor device is asked.
     ///
     /// # Errors
     /// [`ExecutionError::Option`].
     pub fn check(&self) -> Result<(), ExecutionError> {
-        let provider = self.provider;
-        for option in self.options.set() {
-            if !option.providers().contains(&provider) {
-                let others = listed(option.providers().iter().copied());
-                return Err(self.wrong(option, format!("it is an option of {others}")));
-            }
+        match self.fault() {
+            None => Ok(()),
+            Some((option, reason)) => Err(ExecutionError::Option {
+                option,
+                provider: self.provider,
+                reason,
+            }),
         }
-        self.check_device_type()?;
-        self.check_precision()?;
-        let threads = [
-            (ProviderOption::Threads, self.options.threads),
-            (ProviderOption::Streams, self.options.streams.map(u16::from)),
-        ];
-        for (option, number) in threads {
-            if number.is_some_and(|number| !(1..=MAX_THREADS).contains(&number)) {
-                return Err(self.wrong(option, format!("it must be between 1 and {MAX_THREADS}")));
-            }
-        }
-        if self.options.threads.is_some() && self.device_type("CPU") != "CPU" {
-            return Err(self.wrong(ProviderOption::Threads, "it is for device_type CPU".to_owned()));
-        }
-        if self.options.memory_limit_mib == Some(0) {
-            return Err(self.wrong(ProviderOption::MemoryLimit, "it must be at least 1".to_owned()));
-        }
-        let folder = self.options.cache_folder.as_deref();
-        // ONNX Runtime takes the options as C strings.
-        if folder.is_some_and(|folder| {
-            folder
-                .to_str()
-                .is_none_or(|text| text.is_empty() || text.contains('\0'))
-        }) {
-            return Err(self.wrong(
-                ProviderOption::CacheFolder,
-                "it must be the path of a folder, in UTF-8".to_owned(),
-            ));
-        }
-        Ok(())
     }
 
-    fn check_device_type(&self) -> Result<(), ExecutionError> {
-        let Some(device) = self.options.device_type.as_deref() else {
-            return Ok(());
-        };
+    /// Returns the first option that is wrong, and why.
+    fn fault(&self) -> Option<(&'static str, String)> {
+        let Self { provider, options } = self;
+        for (option, providers, is_set) in options.table() {
+            if is_set && !providers.contains(provider) {
+                return Some((option, format!("it is an option of {}", listed(providers))));
+            }
+        }
+        let is_outside =
+            |number: Option<u16>| number.is_some_and(|number| !(1..=MAX_THREADS).contains(&number));
+        let bounds = format!("it must be between 1 and {MAX_THREADS}");
+        // ONNX Runtime takes the options as C strings.
+        let is_folder = options.cache_folder.as_deref().is_none_or(|folder| {
+            let text = folder.to_str();
+            text.is_some_and(|text| !text.is_empty() && !text.contains('\0'))
+        });
+        let checks = [
+            ("device_type", self.device_type_fault()),
+            ("precision", self.precision_fault()),
+            ("threads", is_outside(options.threads).then(|| bounds.clone())),
+            (
+                "streams",
+                is_outside(options.streams.map(u16::from)).then_some(bounds),
+            ),
+            (
+                "threads",
+                (options.threads.is_some() && self.device_type() != "CPU")
+                    .then(|| "it is for device_type CPU".to_owned()),
+            ),
+            (
+                "memory_limit_mib",
+                (options.memory_limit_mib == Some(0)).then(|| "it must be at least 1".to_owned()),
+            ),
+            (
+                "cache_folder",
+                (!is_folder).then(|| "it must be the path of a folder, in UTF-8".to_owned()),
+            ),
+        ];
+        checks
+            .into_iter()
+            .find_map(|(option, fault)| Some((option, fault?)))
+    }
+
+    fn device_type_fault(&self) -> Option<String> {
+        let device = self.options.device_type.as_deref()?;
         let (is_known, known) = match self.provider {
             // AUTO, MULTI and HETERO would choose by themselves: a silent fall-back.
             Provider::OpenVino => (
@@ -151,41 +155,22 @@ impl Execution {
                 "it must be ALL, CPUAndNeuralEngine, CPUAndGPU or CPUOnly",
             ),
         };
-        if is_known {
-            Ok(())
-        } else {
-            Err(self.wrong(ProviderOption::DeviceType, format!("'{device}': {known}")))
-        }
+        (!is_known).then(|| format!("'{device}': {known}"))
     }
 
-    fn check_precision(&self) -> Result<(), ExecutionError> {
-        let precision = self.precision();
-        let has_it = match (self.provider, precision) {
-            (_, Precision::F32) => true,
-            (provider, Precision::Tf32) => provider == Provider::Cuda,
-            (Provider::OpenVino, Precision::F16) => self.device_type("CPU") != "CPU",
-            (provider, Precision::F16) => matches!(provider, Provider::TensorRt | Provider::CoreMl),
-        };
-        if has_it {
-            return Ok(());
-        }
-        let reason = match (self.provider, precision) {
-            (Provider::OpenVino, Precision::F16) => "f16 is for device_type GPU or NPU".to_owned(),
-            (Provider::Cuda, Precision::F16) => {
+    fn precision_fault(&self) -> Option<String> {
+        match (self.provider, self.precision()) {
+            (_, Precision::F32)
+            | (Provider::Cuda, Precision::Tf32)
+            | (Provider::TensorRt | Provider::CoreMl, Precision::F16) => None,
+            (Provider::OpenVino, Precision::F16) => (self.device_type() == "CPU")
+                .then(|| "f16 is for device_type GPU or NPU".to_owned()),
+            (Provider::Cuda, Precision::F16) => Some(
                 "cuda computes as the model's file says, which is f32: tf32 is what it can do with fewer bits, and tensorrt \
                  has f16"
-                    .to_owned()
-            }
-            (provider, precision) => format!("{provider} has no {precision}"),
-        };
-        Err(self.wrong(ProviderOption::Precision, reason))
-    }
-
-    fn wrong(&self, option: ProviderOption, reason: String) -> ExecutionError {
-        ExecutionError::Option {
-            option,
-            provider: self.provider,
-            reason,
+                    .to_owned(),
+            ),
+            (provider, precision) => Some(format!("{provider} has no {precision}")),
         }
     }
 }
@@ -203,15 +188,10 @@ pub(super) fn compute_units(name: &str) -> Option<ComputeUnits> {
 
 /// `CPU`, `NPU`, `GPU`, or `GPU.` and a number.
 fn is_openvino_device(device: &str) -> bool {
-    match device.split_once('.') {
-        None => matches!(device, "CPU" | "NPU" | "GPU"),
-        Some((kind, number)) => {
-            kind == "GPU"
-                && number.len() <= 2
-                && !number.is_empty()
-                && number.bytes().all(|it| it.is_ascii_digit())
-        }
-    }
+    matches!(device, "CPU" | "NPU" | "GPU")
+        || device.strip_prefix("GPU.").is_some_and(|number| {
+            (1..=2).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
+        })
 }
 
 #[cfg(test)]
@@ -256,12 +236,12 @@ mod tests {
             cpu_nodes: Some(true),
             shared_sessions: Some(true),
         };
-        for provider in Provider::ALL {
-            for option in ProviderOption::ALL {
+        for &provider in Provider::ALL {
+            for (option, providers, _) in ProviderOptions::default().table() {
                 let mut one = ProviderOptions::default();
                 match option {
-                    ProviderOption::DeviceId => one.device_id = values.device_id,
-                    ProviderOption::DeviceType => {
+                    "device_id" => one.device_id = values.device_id,
+                    "device_type" => {
                         let device = if provider == Provider::CoreMl {
                             "ALL"
                         } else {
@@ -269,17 +249,20 @@ mod tests {
                         };
                         one.device_type = Some(device.to_owned());
                     }
-                    ProviderOption::MemoryLimit => one.memory_limit_mib = values.memory_limit_mib,
-                    ProviderOption::Precision => one.precision = values.precision,
-                    ProviderOption::Threads => one.threads = values.threads,
-                    ProviderOption::Streams => one.streams = values.streams,
-                    ProviderOption::CacheFolder => one.cache_folder.clone_from(&values.cache_folder),
-                    ProviderOption::CpuNodes => one.cpu_nodes = values.cpu_nodes,
-                    ProviderOption::SharedSessions => one.shared_sessions = values.shared_sessions,
+                    "memory_limit_mib" => one.memory_limit_mib = values.memory_limit_mib,
+                    "precision" => one.precision = values.precision,
+                    "threads" => one.threads = values.threads,
+                    "streams" => one.streams = values.streams,
+                    "cache_folder" => one.cache_folder.clone_from(&values.cache_folder),
+                    "cpu_nodes" => one.cpu_nodes = values.cpu_nodes,
+                    "shared_sessions" => one.shared_sessions = values.shared_sessions,
+                    other => panic!("{other} has no value"),
                 }
+                let set: Vec<&str> = one.table().iter().filter(|row| row.2).map(|row| row.0).collect();
+                assert_eq!(set, [option]);
                 assert_eq!(
                     Execution::new(provider, one).check().is_ok(),
-                    option.providers().contains(&provider),
+                    providers.contains(&provider),
                     "{option} of {provider}"
                 );
             }
@@ -353,7 +336,7 @@ mod tests {
             };
             Execution::new(provider, options).shares_sessions()
         };
-        for provider in Provider::ALL {
+        for &provider in Provider::ALL {
             let is_device = !matches!(provider, Provider::Cpu | Provider::OpenVino);
             assert_eq!(shares(provider, None, None), is_device, "{provider}");
             assert!(shares(provider, Some(true), None));

@@ -4,16 +4,28 @@ mod execution;
 mod options;
 mod register;
 
-use std::str::FromStr;
-
 use ort::ep::{self, ExecutionProvider};
+use strum::VariantArray;
 
 pub use execution::Execution;
-pub use options::{ExecutionError, Precision, ProviderOption, ProviderOptions};
+pub use options::{ExecutionError, Precision, ProviderOptions};
 
 /// An execution provider. Which are available depends on the ONNX Runtime library alone: nothing but Rust is compiled in for
 /// any.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Default,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[strum(serialize_all = "lowercase", parse_err_ty = ExecutionError, parse_err_fn = ExecutionError::unknown_provider)]
 #[non_exhaustive]
 pub enum Provider {
     /// ONNX Runtime's own CPU kernels.
@@ -33,26 +45,12 @@ pub enum Provider {
 
 impl Provider {
     /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::Cpu,
-        Self::OpenVino,
-        Self::Cuda,
-        Self::TensorRt,
-        Self::CoreMl,
-        Self::DirectMl,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// Returns the name on the command line, in configuration and in `/info`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu",
-            Self::OpenVino => "openvino",
-            Self::Cuda => "cuda",
-            Self::TensorRt => "tensorrt",
-            Self::CoreMl => "coreml",
-            Self::DirectMl => "directml",
-        }
+        self.into()
     }
 
     /// Returns the names of all, for messages.
@@ -76,7 +74,7 @@ impl Provider {
 
     /// Lists the providers that the loaded library was built with.
     pub(crate) fn of_library() -> String {
-        listed(Self::ALL.into_iter().filter(|provider| provider.is_in_library()))
+        listed(Self::ALL.iter().filter(|provider| provider.is_in_library()))
     }
 
     /// Returns whether it is faster with a model compiled for each shape of its input. Measured for OpenVINO only
@@ -112,29 +110,10 @@ impl Provider {
     }
 }
 
-fn listed(providers: impl IntoIterator<Item = Provider>) -> String {
-    let names: Vec<&str> = providers.into_iter().map(Provider::as_str).collect();
+/// Lists the names of providers, for messages.
+fn listed<'a>(providers: impl IntoIterator<Item = &'a Provider>) -> String {
+    let names: Vec<&str> = providers.into_iter().map(Into::into).collect();
     names.join(", ")
-}
-
-impl std::fmt::Display for Provider {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Provider {
-    type Err = ExecutionError;
-
-    /// An unknown provider is an error and never the default.
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|provider| provider.as_str() == name)
-            .ok_or_else(|| ExecutionError::UnknownProvider {
-                name: name.to_owned(),
-            })
-    }
 }
 
 #[cfg(test)]
@@ -144,7 +123,7 @@ mod tests {
     #[test]
     fn every_provider_is_parsed_from_its_name() {
         for provider in Provider::ALL {
-            assert_eq!(provider.as_str().parse::<Provider>().unwrap(), provider);
+            assert_eq!(provider.as_str().parse::<Provider>().unwrap(), *provider);
         }
     }
 

@@ -1,7 +1,8 @@
 //! Options of execution providers.
 
 use std::path::PathBuf;
-use std::str::FromStr;
+
+use strum::VariantArray;
 
 use super::Provider;
 
@@ -27,8 +28,8 @@ pub enum ExecutionError {
     /// The provider does not have this option, or does not take this value.
     #[error("provider {provider}: option {option}: {reason}")]
     Option {
-        /// Which option.
-        option: ProviderOption,
+        /// Its name on the command line and in configuration.
+        option: &'static str,
         /// Which provider.
         provider: Provider,
         /// Why.
@@ -36,8 +37,32 @@ pub enum ExecutionError {
     },
 }
 
+impl ExecutionError {
+    pub(super) fn unknown_provider(name: &str) -> Self {
+        let name = name.to_owned();
+        Self::UnknownProvider { name }
+    }
+
+    fn unknown_precision(name: &str) -> Self {
+        let name = name.to_owned();
+        Self::UnknownPrecision { name }
+    }
+}
+
 /// The numbers with which a provider computes what the models define in `f32`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Default,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[strum(serialize_all = "lowercase", parse_err_ty = ExecutionError, parse_err_fn = ExecutionError::unknown_precision)]
 #[non_exhaustive]
 pub enum Precision {
     /// 32 bits throughout, also where the provider would choose fewer by itself: scores are those of the CPU provider
@@ -52,35 +77,12 @@ pub enum Precision {
 
 impl Precision {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::F32, Self::Tf32, Self::F16];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
-    /// The name in configuration and in `/info`.
+    /// Returns the name in configuration and in `/info`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::Tf32 => "tf32",
-            Self::F16 => "f16",
-        }
-    }
-}
-
-impl std::fmt::Display for Precision {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Precision {
-    type Err = ExecutionError;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|precision| precision.as_str() == name)
-            .ok_or_else(|| ExecutionError::UnknownPrecision {
-                name: name.to_owned(),
-            })
+        self.into()
     }
 }
 
@@ -115,85 +117,12 @@ pub struct ProviderOptions {
     pub shared_sessions: Option<bool>,
 }
 
-/// One of the fields of [`ProviderOptions`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ProviderOption {
-    /// [`ProviderOptions::device_id`].
-    DeviceId,
-    /// [`ProviderOptions::device_type`].
-    DeviceType,
-    /// [`ProviderOptions::memory_limit_mib`].
-    MemoryLimit,
-    /// [`ProviderOptions::precision`].
-    Precision,
-    /// [`ProviderOptions::threads`].
-    Threads,
-    /// [`ProviderOptions::streams`].
-    Streams,
-    /// [`ProviderOptions::cache_folder`].
-    CacheFolder,
-    /// [`ProviderOptions::cpu_nodes`].
-    CpuNodes,
-    /// [`ProviderOptions::shared_sessions`].
-    SharedSessions,
-}
-
-impl ProviderOption {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::DeviceId,
-        Self::DeviceType,
-        Self::MemoryLimit,
-        Self::Precision,
-        Self::Threads,
-        Self::Streams,
-        Self::CacheFolder,
-        Self::CpuNodes,
-        Self::SharedSessions,
-    ];
-
-    /// The name on the command line and in configuration.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::DeviceId => "device_id",
-            Self::DeviceType => "device_type",
-            Self::MemoryLimit => "memory_limit_mib",
-            Self::Precision => "precision",
-            Self::Threads => "threads",
-            Self::Streams => "streams",
-            Self::CacheFolder => "cache_folder",
-            Self::CpuNodes => "cpu_nodes",
-            Self::SharedSessions => "shared_sessions",
-        }
-    }
-
-    /// Which providers have it.
-    #[must_use]
-    pub fn providers(self) -> &'static [Provider] {
-        use Provider::{CoreMl, Cuda, DirectMl, OpenVino, TensorRt};
-        match self {
-            Self::DeviceId => &[Cuda, TensorRt, DirectMl],
-            Self::DeviceType => &[OpenVino, CoreMl],
-            Self::MemoryLimit => &[Cuda, TensorRt],
-            Self::Precision | Self::SharedSessions => &Provider::ALL,
-            Self::Threads | Self::Streams => &[OpenVino],
-            Self::CacheFolder => &[OpenVino, TensorRt, CoreMl],
-            Self::CpuNodes => &[OpenVino, Cuda, TensorRt, CoreMl, DirectMl],
-        }
-    }
-}
-
-impl std::fmt::Display for ProviderOption {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 impl ProviderOptions {
-    /// Those that are set.
-    pub(super) fn set(&self) -> impl Iterator<Item = ProviderOption> {
+    /// Returns each option: its name on the command line and in configuration, the providers that have it, and whether it is
+    /// set.
+    #[must_use]
+    pub fn table(&self) -> [(&'static str, &'static [Provider], bool); 9] {
+        use Provider::{CoreMl, Cuda, DirectMl, OpenVino, TensorRt};
         // By name, so that a new field is not forgotten here.
         let Self {
             device_id,
@@ -206,18 +135,21 @@ impl ProviderOptions {
             cpu_nodes,
             shared_sessions,
         } = self;
+        let all_but_cpu = &[OpenVino, Cuda, TensorRt, CoreMl, DirectMl];
         [
-            (ProviderOption::DeviceId, device_id.is_some()),
-            (ProviderOption::DeviceType, device_type.is_some()),
-            (ProviderOption::MemoryLimit, memory_limit_mib.is_some()),
-            (ProviderOption::Precision, precision.is_some()),
-            (ProviderOption::Threads, threads.is_some()),
-            (ProviderOption::Streams, streams.is_some()),
-            (ProviderOption::CacheFolder, cache_folder.is_some()),
-            (ProviderOption::CpuNodes, cpu_nodes.is_some()),
-            (ProviderOption::SharedSessions, shared_sessions.is_some()),
+            ("device_id", &[Cuda, TensorRt, DirectMl], device_id.is_some()),
+            ("device_type", &[OpenVino, CoreMl], device_type.is_some()),
+            ("memory_limit_mib", &[Cuda, TensorRt], memory_limit_mib.is_some()),
+            ("precision", Provider::ALL, precision.is_some()),
+            ("threads", &[OpenVino], threads.is_some()),
+            ("streams", &[OpenVino], streams.is_some()),
+            (
+                "cache_folder",
+                &[OpenVino, TensorRt, CoreMl],
+                cache_folder.is_some(),
+            ),
+            ("cpu_nodes", all_but_cpu, cpu_nodes.is_some()),
+            ("shared_sessions", Provider::ALL, shared_sessions.is_some()),
         ]
-        .into_iter()
-        .filter_map(|(option, is_set)| is_set.then_some(option))
     }
 }

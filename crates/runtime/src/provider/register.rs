@@ -9,7 +9,7 @@ const MIB: usize = 1024 * 1024;
 impl Execution {
     /// Returns the provider for registration, which must not fail; `None` for `cpu`, which is always there.
     pub(crate) fn dispatch(&self) -> Option<ExecutionProviderDispatch> {
-        let dispatch = match self.provider() {
+        let dispatch = match self.provider {
             Provider::Cpu => return None,
             Provider::OpenVino => self.openvino().build(),
             Provider::Cuda => self.cuda().build(),
@@ -24,11 +24,11 @@ impl Execution {
 
     fn cache_folder(&self) -> Option<&str> {
         // That it is UTF-8 was checked.
-        self.options().cache_folder.as_deref()?.to_str()
+        self.options.cache_folder.as_deref()?.to_str()
     }
 
     fn memory_limit(&self) -> Option<usize> {
-        let mib = usize::try_from(self.options().memory_limit_mib?).ok()?;
+        let mib = usize::try_from(self.options.memory_limit_mib?).ok()?;
         Some(mib.saturating_mul(MIB))
     }
 
@@ -38,13 +38,13 @@ impl Execution {
             Precision::F16 => "FP16",
             _ => "FP32",
         };
-        let device = self.device_type("CPU");
+        let device = self.device_type();
         let mut provider = ep::OpenVINO::default()
             .with_device_type(device)
             .with_precision(precision)
-            .with_num_streams(self.options().streams.unwrap_or(1));
+            .with_num_streams(self.options.streams.unwrap_or(1));
         if device == "CPU" {
-            provider = provider.with_num_threads(self.options().threads.unwrap_or(1).into());
+            provider = provider.with_num_threads(self.options.threads.unwrap_or(1).into());
         }
         match self.cache_folder() {
             Some(folder) => provider.with_cache_dir(folder),
@@ -82,7 +82,7 @@ impl Execution {
 
     fn coreml(&self) -> ep::CoreML {
         let units =
-            super::execution::compute_units(self.device_type("ALL")).unwrap_or(ep::coreml::ComputeUnits::All);
+            super::execution::compute_units(self.device_type()).unwrap_or(ep::coreml::ComputeUnits::All);
         let provider = ep::CoreML::default()
             .with_compute_units(units)
             .with_model_format(ep::coreml::ModelFormat::MLProgram)

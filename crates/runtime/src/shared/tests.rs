@@ -19,8 +19,10 @@ enum Go {
 }
 
 impl Compute for Slow {
-    fn compute(&mut self, input: &ArrayView4<'_, f32>) -> Result<Answer, RuntimeError> {
-        let mut firsts: Vec<f32> = input.outer_iter().map(|image| image[[0, 0, 0]]).collect();
+    fn compute(&mut self, shape: [usize; 4], numbers: &[f32]) -> Result<Vec<Tensor>, RuntimeError> {
+        let images = numbers.chunks_exact(numbers.len() / shape[0]);
+        let mut firsts: Vec<f32> = images.map(|image| image[0]).collect();
+        assert_eq!(firsts.len(), shape[0]);
         self.given.send(firsts.len()).unwrap();
         match self.go_on.recv().unwrap() {
             Go::Answer => {}
@@ -29,9 +31,11 @@ impl Compute for Slow {
             }
             Go::Panic => panic!("as told"),
         }
-        let shape = vec![firsts.len(), 1];
-        let array = ArrayD::from_shape_vec(shape, firsts).unwrap();
-        Ok(vec![("firsts".to_owned(), array)])
+        Ok(vec![Tensor {
+            name: "firsts".to_owned(),
+            shape: vec![firsts.len(), 1],
+            numbers: firsts,
+        }])
     }
 }
 
@@ -68,10 +72,11 @@ impl Scene {
         self.calls += 1;
         let shared = Arc::clone(&self.shared);
         std::thread::spawn(move || {
-            let input = Array4::from_elem((images, 3, side, side), number);
-            let answer = shared.run(&input.view()).map_err(|error| error.to_string())?;
-            assert_eq!(answer.len(), 1);
-            Ok(answer[0].1.iter().copied().collect())
+            let input = vec![number; images * 3 * side * side];
+            let answer = shared.run([images, 3, side, side], &input);
+            let [firsts] = <[Tensor; 1]>::try_from(answer.map_err(|error| error.to_string())?).unwrap();
+            assert_eq!(firsts.shape, [images, 1]);
+            Ok(firsts.numbers)
         })
     }
 
@@ -86,7 +91,7 @@ impl Scene {
     }
 
     fn waiting(&self) -> usize {
-        self.shared.queue().waiting.len()
+        self.shared.queue.lock().waiting.len()
     }
 
     /// Ends the run that is under way; how many images the next one is given.

@@ -1,8 +1,5 @@
-//! Access: apps, their credentials, limits and quotas, and the admission of requests.
+//! Access: apps, their credentials, limits and quotas.
 
-mod admission;
 pub(crate) mod apps;
 pub(crate) mod limits;
 pub(crate) mod proxy_hint;
-
-pub(crate) use admission::Admission;

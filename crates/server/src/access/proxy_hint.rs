@@ -7,7 +7,7 @@ use crate::sampling::Throttle;
 use axum::http::{HeaderMap, HeaderName, header};
 
 /// Time between two hints.
-const PAUSE: Duration = Duration::from_secs(60);
+pub(crate) const PAUSE: Duration = Duration::from_secs(60);
 
 /// Headers that proxies add.
 const PROXY_HEADERS: [HeaderName; 4] = [
@@ -17,29 +17,13 @@ const PROXY_HEADERS: [HeaderName; 4] = [
     HeaderName::from_static("x-real-ip"),
 ];
 
-/// Logs, at most once a minute, that requests come through a proxy without any credentials.
-#[derive(Debug)]
-pub(crate) struct ProxyHint {
-    throttle: Throttle,
-}
-
-impl Default for ProxyHint {
-    fn default() -> Self {
-        Self {
-            throttle: Throttle::new(PAUSE),
-        }
-    }
-}
-
-impl ProxyHint {
-    /// Checks a request without valid credentials.
-    pub(crate) fn check(&self, headers: &HeaderMap) {
-        if seems_dropped(headers) && self.throttle.admit().is_some() {
-            tracing::warn!(
-                "credentials missing behind a proxy: nginx drops header names with underscores (app_id, app_key) unless \
-                 `underscores_in_headers on;` is set; or let clients send app-id and app-key"
-            );
-        }
+/// Checks a request without valid credentials. Logs if requests come through a proxy without any.
+pub(crate) fn check(hints: &Throttle, headers: &HeaderMap) {
+    if seems_dropped(headers) && hints.admit().is_some() {
+        tracing::warn!(
+            "credentials missing behind a proxy: nginx drops header names with underscores (app_id, app_key) unless \
+             `underscores_in_headers on;` is set; or let clients send app-id and app-key"
+        );
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) async fn info(State(admin): State<Arc<Admin>>) -> Response {
         "build": Build::CURRENT,
         "uptime_seconds": service.metrics().uptime().as_secs(),
         "workers": workers,
-        "admitted_requests_max": service.admission.size(),
+        "admitted_requests_max": service.admission.max(),
         "apps": service.apps.current().len(),
         "runtime": {
             "name": "onnxruntime",
@@ -72,7 +72,7 @@ pub(super) async fn info(State(admin): State<Arc<Admin>>) -> Response {
 
 /// Returns the settings as `likeness config show` prints them, secrets redacted, without the apps, which have a command of
 /// their own.
-pub(super) fn summary(config: &Config) -> Value {
+pub(crate) fn summary(config: &Config) -> Value {
     let mut settings =
         serde_json::to_value(toml::Table::try_from(config).unwrap_or_default()).unwrap_or_default();
     if let Some(settings) = settings.as_object_mut() {

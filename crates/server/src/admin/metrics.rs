@@ -24,8 +24,8 @@ pub(super) async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
 
 fn record(admin: &Admin) {
     let service = &admin.service;
-    gauge!(name::ADMITTED).set(service.admission.admitted() as f64);
-    gauge!(name::ADMITTED_MAX).set(service.admission.size() as f64);
+    gauge!(name::ADMITTED).set(service.admission.taken() as f64);
+    gauge!(name::ADMITTED_MAX).set(service.admission.max() as f64);
     let work = service.work.usage();
     gauge!(name::QUEUED).set(work.queued as f64);
     gauge!(name::WORKERS_BUSY).set(work.busy as f64);
@@ -36,7 +36,7 @@ fn record(admin: &Admin) {
     gauge!(name::READY).set(if service.readiness().is_ok() { 1.0 } else { 0.0 });
     gauge!(name::APPS).set(service.apps.current().len() as f64);
     for (port, connections) in &admin.connections {
-        gauge!(name::CONNECTIONS, "port" => *port).set(connections.open() as f64);
+        gauge!(name::CONNECTIONS, "port" => *port).set(connections.taken() as f64);
         gauge!(name::CONNECTIONS_MAX, "port" => *port).set(connections.max() as f64);
     }
     let info = engine.labels();
@@ -68,7 +68,7 @@ fn record(admin: &Admin) {
     let storage = service.database.health();
     gauge!(name::STORAGE_UP).set(if storage.is_up { 1.0 } else { 0.0 });
     for (operation, count) in storage.errors {
-        counter!(name::STORAGE_ERRORS, "operation" => operation.as_str()).absolute(count);
+        counter!(name::STORAGE_ERRORS, "operation" => <&str>::from(operation)).absolute(count);
     }
     if let Some(audit) = &service.observers.audit {
         gauge!(name::AUDIT_LAG).set(audit.lag().as_secs_f64());
@@ -99,8 +99,11 @@ mod tests {
     use super::*;
     use crate::access::apps::AppDirectory;
     use crate::access::limits::Limits;
+    use crate::admin::operator::Operator;
     use crate::config::{AppConfig, Config};
     use crate::http::Service;
+    use crate::permits::Permits;
+    use crate::reload::SettingsReloader;
     use crate::telemetry::metrics::{Metrics, catalog::ALL};
     use crate::work::test_engine::engine;
 
@@ -116,16 +119,27 @@ mod tests {
         let database = config.open_database().await.unwrap();
         let apps = config.apps().unwrap();
         let apps = AppDirectory::open(apps, database.clone()).await.unwrap();
-        let limits = Limits::open(database.clone(), folder, &config.quotas)
-            .await
-            .unwrap();
+        let limits = Limits::open(
+            database.clone(),
+            folder,
+            &config.quotas,
+            Box::new(jiff::Timestamp::now),
+        )
+        .await
+        .unwrap();
         let audit = crate::audit::Audit::open(&config.audit, folder, database.clone()).unwrap();
         let engine = Arc::new(arc_swap::ArcSwap::from_pointee(engine()));
         let metrics = Arc::new(Metrics::new());
         let service = Service::new(&config, apps, limits, engine, database, audit, metrics).unwrap();
+        let service = Arc::new(service);
         Admin {
-            connections: vec![("callers", crate::http::ConnectionCount::up_to(7))],
-            ..Admin::new(&config, Arc::new(service))
+            operator: Operator::new(&config.admin),
+            reloader: None,
+            settings: Arc::new(SettingsReloader::new(Arc::clone(&service), config)),
+            tls: None,
+            connections: vec![("callers", Permits::new(7))],
+            configuration: serde_json::Value::Null,
+            service,
         }
     }
 

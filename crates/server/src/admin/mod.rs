@@ -6,7 +6,7 @@ mod metrics;
 mod operator;
 mod reload;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -15,38 +15,23 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use serde_json::json;
 
-use crate::config::Config;
-use crate::http::{self, ConnectionCount, Service, Tls, observed, probes};
+use crate::http::{self, Service, Tls, observed, probes};
+use crate::permits::Permits;
 use crate::reload::{Reloader, SettingsReloader};
-use operator::Operator;
+pub(crate) use info::summary;
+pub(crate) use operator::Operator;
 
 /// The state that the handlers share.
-#[derive(Debug)]
 pub(crate) struct Admin {
-    service: Arc<Service>,
-    operator: Operator,
-    pub(crate) reloader: Option<Reloader>,
-    pub(crate) settings: Arc<OnceLock<SettingsReloader>>,
-    pub(crate) tls: Option<Tls>,
+    pub(crate) service: Arc<Service>,
+    pub(crate) operator: Operator,
+    pub(crate) reloader: Option<Arc<Reloader>>,
+    pub(crate) settings: Arc<SettingsReloader>,
+    pub(crate) tls: Option<Arc<Tls>>,
     /// By listener.
-    pub(crate) connections: Vec<(&'static str, ConnectionCount)>,
+    pub(crate) connections: Vec<(&'static str, Permits)>,
     /// The configuration at the start, without secrets.
-    configuration: serde_json::Value,
-}
-
-impl Admin {
-    /// Returns the state of a service without TLS or reloads.
-    pub(crate) fn new(config: &Config, service: Arc<Service>) -> Self {
-        Self {
-            service,
-            operator: Operator::new(&config.admin),
-            reloader: None,
-            settings: Arc::default(),
-            tls: None,
-            connections: Vec::new(),
-            configuration: info::summary(config),
-        }
-    }
+    pub(crate) configuration: serde_json::Value,
 }
 
 /// The probes are open, as on the public listener; all other paths need authorization, even unknown ones.
@@ -65,12 +50,6 @@ pub(crate) fn router(admin: Admin) -> Router {
         .layer(from_fn_with_state(Arc::clone(&admin), operator::admit))
         .with_state(admin);
     observed(guarded.merge(probes), observers)
-}
-
-/// Returns whether the headers authorize requests that change something.
-#[cfg(feature = "fuzzing")]
-pub(crate) fn operator_admits(config: &crate::config::AdminConfig, headers: &axum::http::HeaderMap) -> bool {
-    Operator::new(config).check(headers, false).is_ok()
 }
 
 async fn not_found() -> Response {

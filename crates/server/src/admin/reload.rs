@@ -40,12 +40,9 @@ pub(super) async fn reload(State(admin): State<Arc<Admin>>) -> Response {
     }
 }
 
-/// Reloads the settings, if they can be reloaded.
 async fn reload_settings(admin: &Admin) -> Result<SettingsReload, (StatusCode, String)> {
-    let Some(reloader) = admin.settings.get().cloned() else {
-        return Ok(SettingsReload::default());
-    };
-    tokio::task::spawn_blocking(move || reloader.reload())
+    let settings = Arc::clone(&admin.settings);
+    tokio::task::spawn_blocking(move || settings.reload())
         .await
         .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?
         .map_err(|error| (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))

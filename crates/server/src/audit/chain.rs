@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
+use smart_default::SmartDefault;
 use subtle::ConstantTimeEq;
 
 /// The hash before the first record of a chain.
@@ -19,22 +20,22 @@ pub(super) const NO_HASH: &str = "0000000000000000000000000000000000000000000000
 pub(super) struct Record<'a> {
     pub(super) instance: &'a str,
     pub(super) seq: u64,
-    /// The hash of the record before.
     pub(super) prev: &'a str,
     pub(super) hash: &'a str,
     #[serde(borrow)]
     pub(super) event: &'a RawValue,
 }
 
-/// The hash function of a chain: SHA-256, or HMAC-SHA-256 with a key.
-#[derive(Clone, Default)]
-pub struct ChainKey(Option<SecretString>);
-
-impl fmt::Debug for ChainKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ChainKey").field(&self.0.is_some()).finish()
+impl Record<'_> {
+    fn is_of(&self, key: &ChainKey, instance: &str) -> bool {
+        let hash = key.hash(self.instance, self.seq, self.prev, self.event.get());
+        self.instance == instance && is_equal(&hash, self.hash)
     }
 }
+
+/// The hash function of a chain: SHA-256, or HMAC-SHA-256 with a key.
+#[derive(Debug, Clone, Default)]
+pub struct ChainKey(Option<SecretString>);
 
 fn is_equal(expected: &str, found: &str) -> bool {
     expected.as_bytes().ct_eq(found.as_bytes()).into()
@@ -47,13 +48,11 @@ impl ChainKey {
         Self(key)
     }
 
-    /// Returns the hash of a record, in hexadecimal digits.
     pub(super) fn hash(&self, instance: &str, seq: u64, prev: &str, event: &str) -> String {
         self.digest([instance, &seq.to_string(), prev, event])
     }
 
-    /// Returns the seal of a checkpoint, in hexadecimal digits: proof that the chain was shortened up to there by a service
-    /// that has its key. `None` without a key, since then anybody could make it.
+    /// Returns the seal of a checkpoint: proof that a service with the key has shortened the chain. `None` without a key.
     pub(super) fn seal(&self, instance: &str, checkpoint: &Checkpoint) -> Option<String> {
         self.0.as_ref()?;
         // No instance has this name, so that no record has a seal as its hash.
@@ -68,10 +67,7 @@ impl ChainKey {
 
     /// Returns whether this is a record of that chain, hashed with this key.
     pub(super) fn is_hash_of(&self, line: &str, instance: &str) -> bool {
-        serde_json::from_str::<Record<'_>>(line).is_ok_and(|record| {
-            let hash = self.hash(instance, record.seq, record.prev, record.event.get());
-            record.instance == instance && is_equal(&hash, record.hash)
-        })
+        serde_json::from_str::<Record<'_>>(line).is_ok_and(|record| record.is_of(self, instance))
     }
 
     /// Hashes parts that are separated by line ends, which none of them contains.
@@ -92,21 +88,13 @@ impl ChainKey {
 }
 
 /// A position in a chain: the number and the hash of a record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SmartDefault)]
 pub struct Checkpoint {
     /// Number of the record; 0 before the first one.
     pub seq: u64,
     /// Its hash, in hexadecimal digits.
+    #[default(NO_HASH.to_owned())]
     pub hash: String,
-}
-
-impl Default for Checkpoint {
-    fn default() -> Self {
-        Self {
-            seq: 0,
-            hash: NO_HASH.to_owned(),
-        }
-    }
 }
 
 /// A checkpoint of one chain, written as `INSTANCE:NUMBER:HASH`.
@@ -134,68 +122,54 @@ impl FromStr for ChainCheckpoint {
     type Err = InvalidCheckpoint;
 
     fn from_str(text: &str) -> Result<Self, InvalidCheckpoint> {
-        let mut parts = text.rsplitn(3, ':');
-        let (Some(hash), Some(seq), Some(instance)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(InvalidCheckpoint);
-        };
-        Ok(Self {
-            instance: instance.to_owned(),
-            checkpoint: Checkpoint {
-                seq: seq.parse().map_err(|_| InvalidCheckpoint)?,
-                hash: hash.to_owned(),
-            },
-        })
+        let (chain, hash) = text.rsplit_once(':').ok_or(InvalidCheckpoint)?;
+        let (instance, seq) = chain.rsplit_once(':').ok_or(InvalidCheckpoint)?;
+        let (instance, hash) = (instance.to_owned(), hash.to_owned());
+        let seq = seq.parse().map_err(|_| InvalidCheckpoint)?;
+        let checkpoint = Checkpoint { seq, hash };
+        Ok(Self { instance, checkpoint })
     }
 }
 
-/// The first fault of a chain.
+/// The first fault of the chain that an instance wrote.
+#[allow(missing_docs, reason = "said above")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{instance}: {kind}")]
 pub struct Fault {
-    /// The instance that wrote the chain.
     pub instance: String,
-    /// The fault.
     pub kind: FaultKind,
 }
 
 /// A fault of a chain. Its numbers are those of records.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-#[allow(missing_docs, reason = "the messages explain the fields")]
+#[allow(missing_docs, reason = "the messages explain them")]
 pub enum FaultKind {
-    /// A record cannot be read.
     #[error("unparseable audit record after record {after}: {reason}")]
     Unreadable { after: u64, reason: String },
-    /// A record is missing, or at another position.
     #[error("expected record {expected}, found record {found}: records were removed, added or moved")]
     Order { expected: u64, found: u64 },
-    /// A record or its hash has another content.
     #[error("record {seq} or the one before it was changed, or it was hashed with another key")]
     Changed { seq: u64 },
-    /// The beginning was removed without the key, or by a version that made no seals.
     #[error(
         "the checkpoint after record {seq} is not sealed with this key: records may have been removed from the beginning"
     )]
     Checkpoint { seq: u64 },
-    /// The database has more records than the files.
     #[error(
         "the files end at record {last} and the database has records up to {stored}: records were removed from the end, or a \
          power loss took them"
     )]
     FilesEnd { last: u64, stored: u64 },
-    /// The database has fewer records than were moved into it.
     #[error(
         "the database ends at record {last} and the files have moved records up to {moved} into it: rows were removed from the \
          end, the database was restored from an older backup, or a power loss took them"
     )]
     DatabaseEnd { last: u64, moved: u64 },
-    /// The columns of a row differ from its record.
     #[error("the columns of record {seq} differ from the record")]
     Columns { seq: u64 },
 }
 
 impl FaultKind {
-    /// Returns the fault of this instance's chain.
     pub(super) fn of(self, instance: &str) -> Fault {
         Fault {
             instance: instance.to_owned(),
@@ -205,7 +179,6 @@ impl FaultKind {
 }
 
 impl Checkpoint {
-    /// Returns the checkpoint of a record.
     pub(super) fn of(line: &str) -> serde_json::Result<Self> {
         let record: Record<'_> = serde_json::from_str(line)?;
         Ok(Self {
@@ -244,12 +217,10 @@ impl Checkpoint {
         if seq != expected {
             return Err(FaultKind::Order { expected, found: seq });
         }
-        let hash = key.hash(instance, seq, &self.hash, record.event.get());
-        let is_right =
-            record.instance == instance && record.prev == self.hash && is_equal(&hash, record.hash);
-        if !is_right {
+        if record.prev != self.hash || !record.is_of(key, instance) {
             return Err(FaultKind::Changed { seq });
         }
+        let hash = record.hash.to_owned();
         *self = Self { seq, hash };
         Ok(())
     }

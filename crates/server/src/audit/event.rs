@@ -7,6 +7,8 @@ use likeness_api::ErrorCode;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use super::waiting::Subject;
+
 /// Version of the events; it changes when a field does.
 const VERSION: u8 = 1;
 
@@ -15,7 +17,6 @@ const VERSION: u8 = 1;
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub(super) enum Event<'a> {
     Verification(&'a Verification<'a>),
-    /// The service has started with these models.
     Start {
         pack: &'a str,
         pack_version: &'a str,
@@ -23,26 +24,31 @@ pub(super) enum Event<'a> {
         provider: &'a str,
     },
     Stop,
-    /// So many events were lost.
     Lost {
         lost: u64,
     },
     /// So many requests were refused alike that have no record of their own.
     Skipped {
         lost: u64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        app: Option<&'a str>,
-        status: u16,
-        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "code")]
-        error: Option<ErrorCode>,
+        #[serde(flatten)]
+        refused: Refused,
     },
     /// The client has received another response than the record of its request says.
     Withheld {
-        request_id: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        app: Option<&'a str>,
+        #[serde(flatten)]
+        subject: Subject,
         status: u16,
     },
+}
+
+/// What refused requests have in common that are recorded together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub(super) struct Refused {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) app: Option<String>,
+    pub(super) status: u16,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "code")]
+    pub(super) error: Option<ErrorCode>,
 }
 
 #[derive(Serialize)]
@@ -83,8 +89,8 @@ pub(crate) struct Verification<'a> {
     pub(crate) pack_digest: Option<&'a str>,
     pub(crate) match_calibration: Option<&'a str>,
     pub(crate) liveness_calibration: Option<&'a str>,
-    pub(crate) selfie: File,
-    pub(crate) photo: File,
+    pub(crate) selfie: ImageFacts,
+    pub(crate) photo: ImageFacts,
     pub(crate) face_match: Option<f64>,
     pub(crate) liveness: Option<f64>,
     pub(crate) threshold: Option<f64>,
@@ -94,29 +100,24 @@ pub(crate) struct Verification<'a> {
     #[serde(serialize_with = "code")]
     pub(crate) error: Option<ErrorCode>,
     pub(crate) limit: Option<&'static str>,
-    pub(crate) ms: Milliseconds,
+    /// The time of each stage in milliseconds.
+    #[serde(serialize_with = "map")]
+    pub(crate) ms: Vec<(&'static str, Option<f64>)>,
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
-pub(crate) struct File {
+/// The facts about one of the two images; width and height of the upright image, in pixels.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(crate) struct ImageFacts {
     pub(crate) bytes: Option<u64>,
     pub(crate) width: Option<u32>,
     pub(crate) height: Option<u32>,
     pub(crate) faces: Option<u64>,
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
-pub(crate) struct Milliseconds {
-    pub(crate) total: f64,
-    pub(crate) body: Option<f64>,
-    pub(crate) queue: Option<f64>,
-    pub(crate) decode: Option<f64>,
-    pub(crate) detect: Option<f64>,
-    pub(crate) embed: Option<f64>,
-    pub(crate) liveness: Option<f64>,
-    pub(crate) quality: Option<f64>,
-}
-
 fn code<S: Serializer>(code: &Option<ErrorCode>, serializer: S) -> Result<S::Ok, S::Error> {
     code.map(ErrorCode::as_str).serialize(serializer)
+}
+
+fn map<S: Serializer>(entries: &[(&str, Option<f64>)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(entries.iter().copied())
 }

@@ -22,9 +22,8 @@ pub(super) const MAX_RECORD: usize = 64 << 10;
 /// The folder of one instance, which no other process writes to.
 #[derive(Debug)]
 pub(super) struct Folder {
-    path: PathBuf,
-    instance: String,
-    /// Held as long as this lives.
+    pub(super) path: PathBuf,
+    pub(super) instance: String,
     lock: Mutex<File>,
     checkpoint: Mutex<Option<SealedCheckpoint>>,
 }
@@ -32,7 +31,6 @@ pub(super) struct Folder {
 /// Where a chain begins after retention has removed its first files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SealedCheckpoint {
-    /// The last record that was removed.
     #[serde(flatten)]
     pub(super) checkpoint: Checkpoint,
     /// See [`ChainKey::seal`](super::chain::ChainKey::seal).
@@ -44,13 +42,10 @@ impl Folder {
     /// Returns the folders in `audit` that no running process has, one after the other.
     pub(super) fn free(audit: &Path) -> io::Result<impl Iterator<Item = io::Result<Self>>> {
         fs_files::create_folder(audit)?;
-        let locked = instances(audit)?
-            .into_iter()
-            .map(|instance| Self::lock(audit, instance).transpose());
-        Ok(locked.flatten())
+        let instances = instances(audit)?.into_iter();
+        Ok(instances.filter_map(|instance| Self::lock(audit, instance).transpose()))
     }
 
-    /// Creates a folder.
     pub(super) fn create(audit: &Path) -> io::Result<Self> {
         let instance = Uuid::new_v4().to_string();
         fs_files::create_folder(&audit.join(&instance))?;
@@ -104,14 +99,6 @@ impl Folder {
         checkpoint.as_ref().map_or(0, |sealed| sealed.checkpoint.seq)
     }
 
-    pub(super) fn instance(&self) -> &str {
-        &self.instance
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Truncates a partial last record, as a crash leaves one, and returns the end of the chain.
     pub(super) fn recover(&self) -> io::Result<Checkpoint> {
         for file in files(&self.path)?.iter().rev() {
@@ -138,7 +125,6 @@ impl Folder {
     }
 }
 
-/// Returns the name of the file that begins with this record.
 pub(super) fn name(first: u64, day: &str) -> String {
     format!("{first:016}-{day}.{EXTENSION}")
 }
@@ -155,13 +141,12 @@ fn try_lock(folder: &Path) -> io::Result<Option<File>> {
 
 /// Returns the instances with a folder here, sorted.
 pub(super) fn instances(audit: &Path) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
     let entries = match fs::read_dir(audit) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(names),
-        entries => entries?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?.collect::<io::Result<Vec<_>>>()?,
     };
+    let mut names = Vec::new();
     for entry in entries {
-        let entry = entry?;
         if let Ok(name) = entry.file_name().into_string()
             && Uuid::try_parse(&name).is_ok()
             && entry.file_type()?.is_dir()
@@ -187,7 +172,6 @@ pub(super) fn first_record_of(file: &Path) -> Option<u64> {
     file.file_name()?.to_str()?.split('-').next()?.parse().ok()
 }
 
-/// Reads the checkpoint of a folder, if it has one.
 pub(super) fn checkpoint(folder: &Path) -> io::Result<Option<SealedCheckpoint>> {
     for name in [CHECKPOINT, FORMER_CHECKPOINT] {
         match fs::read(folder.join(name)) {
@@ -208,11 +192,8 @@ fn write_checkpoint(folder: &Path, checkpoint: &SealedCheckpoint) -> io::Result<
 
 /// Opens a file for appending, which only its owner may read; creates it if it does not exist.
 pub(super) fn open(path: &Path) -> io::Result<File> {
-    let file = fs_files::private()
-        .create(true)
-        .append(true)
-        .read(true)
-        .open(path)?;
+    let mut options = fs_files::private();
+    let file = options.create(true).append(true).read(true).open(path)?;
     if file.metadata()?.len() == 0 {
         // The name of a new file must survive a power loss, as its records do.
         sync_folder_of(path)?;
@@ -228,11 +209,8 @@ pub(super) fn put_file_back(mut from: File, path: &Path, length: u64) -> io::Res
         return from.set_len(length);
     }
     let new = path.with_extension("new");
-    let mut file = fs_files::private()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .open(&new)?;
+    let mut options = fs_files::private();
+    let mut file = options.create(true).truncate(true).write(true).open(&new)?;
     from.rewind()?;
     io::copy(&mut from.take(length), &mut file)?;
     file.sync_all()?;
@@ -251,7 +229,6 @@ pub(super) fn records(
     records_of(File::open(file)?, from)
 }
 
-/// Returns the records of an open file, likewise.
 pub(super) fn records_of(
     mut file: File,
     from: u64,
@@ -261,10 +238,8 @@ pub(super) fn records_of(
     let mut position = from;
     Ok(std::iter::from_fn(move || {
         let mut bytes = Vec::new();
-        let read = (&mut reader)
-            .take(MAX_RECORD as u64)
-            .read_until(b'\n', &mut bytes);
-        match read {
+        let mut limited = (&mut reader).take(MAX_RECORD as u64);
+        match limited.read_until(b'\n', &mut bytes) {
             Err(error) => Some(Err(error)),
             Ok(_) if bytes.last() != Some(&b'\n') => {
                 (bytes.len() >= MAX_RECORD).then(|| Err(io::Error::other("a record is too long")))
@@ -317,13 +292,13 @@ mod tests {
         let audit = tempfile::tempdir().unwrap();
         let instance = {
             let folder = Folder::create(audit.path()).unwrap();
-            let former = folder.path().join(FORMER_CHECKPOINT);
+            let former = folder.path.join(FORMER_CHECKPOINT);
             std::fs::write(former, r#"{"seq":5,"hash":"aa","seal":"bb"}"#).unwrap();
-            folder.instance().to_owned()
+            folder.instance.clone()
         };
         let folder = Folder::free(audit.path()).unwrap().next().unwrap().unwrap();
-        assert_eq!((folder.instance(), folder.removed()), (&*instance, 5));
-        let read = checkpoint(folder.path()).unwrap().unwrap();
+        assert_eq!((&folder.instance, folder.removed()), (&instance, 5));
+        let read = checkpoint(&folder.path).unwrap().unwrap();
         assert_eq!((&*read.checkpoint.hash, read.seal.as_deref()), ("aa", Some("bb")));
         assert_eq!(folder.recover().unwrap(), read.checkpoint);
         let next = SealedCheckpoint {
@@ -334,7 +309,7 @@ mod tests {
             seal: None,
         };
         folder.set_checkpoint(next.clone()).unwrap();
-        assert!(!folder.path().join(FORMER_CHECKPOINT).exists());
-        assert_eq!(checkpoint(folder.path()).unwrap(), Some(next));
+        assert!(!folder.path.join(FORMER_CHECKPOINT).exists());
+        assert_eq!(checkpoint(&folder.path).unwrap(), Some(next));
     }
 }

@@ -1,8 +1,4 @@
-//! The audit log: a record of every verification, in files with a hash chain, and from there in the database.
-//!
-//! The files come first. An event goes through a bounded queue to one thread, which appends it to the file of this service's
-//! own folder. Only then is the response sent, or a bounded time later if the disk is slow. A task moves the records into the
-//! database. While that is down, they wait in the files: the spool.
+//! The audit log: a record of every verification in files with a hash chain, from which a task moves them into the database.
 
 mod chain;
 mod event;
@@ -23,28 +19,27 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use likeness_api::ErrorCode;
 use likeness_engine::EngineLabels;
 use likeness_storage::{Database, now};
 use parking_lot::Mutex;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
-use crate::config::{AuditConfig, AuditMode};
+use crate::config::AuditConfig;
 use crate::periodic::ticks;
 use crate::sampling::{INTERVAL, Sampler, WINDOW, is_sampled};
-use event::Event;
+use event::{Event, Refused};
 use folder::Folder;
-use shipper::{Retention, Shipper};
+use shipper::Shipper;
 use state::SharedState;
 use waiting::{Subject, Wait, Waiting};
-use writer::{Message, Queued, RealDisk, Settings, Writer};
+use writer::{Message, Queued, RealDisk, Writer};
 
 pub use chain::{ChainCheckpoint, ChainKey, Checkpoint, Fault, FaultKind, InvalidCheckpoint};
-pub(crate) use event::{File, Milliseconds, Verification};
+pub(crate) use event::{ImageFacts, Verification};
 pub use room::{NearlyFull, nearly_full};
-pub use shipper::audit_row;
-pub use verify::{AuditReport, ChainEnd, VerifyError, file_records, verify_database, verify_files};
+pub use shipper::{RecordsError, audit_row};
+pub use verify::{AuditReport, ChainEnd, file_records, verify_database, verify_files};
 pub(crate) use waiting::CLIENT_GONE;
 
 /// Events between requests and the writer.
@@ -53,9 +48,6 @@ const QUEUE: usize = 8_192;
 const UNAUTHENTICATED: u32 = 1;
 /// Records in a second of the requests of one app that are refused for one reason, likewise.
 const REFUSED: u32 = 20;
-/// How long the queue must not have been full before the log says so: an outage is logged twice, not again and again.
-const QUIET: Duration = Duration::from_secs(10);
-/// Time between two checks of the free space on the disk.
 const SPACE_INTERVAL: Duration = Duration::from_secs(60);
 /// How long a graceful shutdown waits for the last records.
 const LAST_RECORDS: Duration = Duration::from_secs(5);
@@ -75,49 +67,21 @@ pub struct AuditError {
 }
 
 /// Records verifications. Clones share it.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Audit {
     inner: Arc<Inner>,
 }
 
+#[derive(Debug)]
 struct Inner {
     messages: SyncSender<Message>,
     state: SharedState,
     shipper: Shipper,
-    wait: Duration,
-    required: bool,
     writer: Mutex<Option<JoinHandle<()>>>,
     /// Refused requests that have no record of their own.
     sampler: Sampler<Refused>,
     config: AuditConfig,
     path: PathBuf,
-}
-
-/// What refused requests have in common that are recorded together.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Refused {
-    error: Option<ErrorCode>,
-    status: u16,
-    app: Option<String>,
-}
-
-impl std::fmt::Debug for Audit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Audit")
-            .field("state", &self.inner.state)
-            .finish_non_exhaustive()
-    }
-}
-
-/// An event on its way to the file, for which its response waits. Dropped: the client has gone.
-pub(crate) enum Pending {
-    /// It is in the queue.
-    Event(Wait),
-    /// Its response does not wait: there is nothing to record, or the event is lost.
-    Decided {
-        /// Whether the response may be sent.
-        may_go: bool,
-    },
 }
 
 impl Audit {
@@ -127,43 +91,16 @@ impl Audit {
         storage: &Path,
         database: Database,
     ) -> Result<Option<Self>, AuditError> {
-        if !config.enabled {
-            return Ok(None);
-        }
         let path = audit_folder(storage);
-        Self::start(config, &path, database)
-            .map(Some)
-            .map_err(|source| AuditError { path, source })
+        let audit = config.enabled.then(|| Self::start(config, &path, database));
+        audit.transpose().map_err(|source| AuditError { path, source })
     }
 
     fn start(config: &AuditConfig, path: &Path, database: Database) -> io::Result<Self> {
         let (folder, end) = take_over(path)?;
         let (folder, state) = (Arc::new(folder), SharedState::default());
-        let days = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
-        let retention = Retention {
-            rows: config.retention_days.map(days),
-            files: config.file_days.or(config.retention_days).map(days),
-        };
-        let key = ChainKey::new(config.chain_key.clone());
-        let shipper = Shipper::new(
-            Arc::clone(&folder),
-            Arc::clone(&state),
-            database,
-            retention,
-            key.clone(),
-            end.seq,
-        )?;
-        let required = config.mode == AuditMode::Required;
-        let settings = Settings {
-            key,
-            sync: config.sync,
-            required,
-            rotate_bytes: config.rotate_mib.saturating_mul(1 << 20),
-            max_spool: config.max_spool_mib.saturating_mul(1 << 20),
-            quiet: QUIET,
-            disk: Box::new(RealDisk),
-        };
-        let writer = Writer::new(folder, Arc::clone(&state), settings, end)?;
+        let shipper = Shipper::new(Arc::clone(&folder), Arc::clone(&state), database, config, end.seq)?;
+        let writer = Writer::new(folder, Arc::clone(&state), config, Box::new(RealDisk), end)?;
         let (messages, received) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("likeness-audit".to_owned())
@@ -173,8 +110,6 @@ impl Audit {
                 messages,
                 state,
                 shipper,
-                wait: Duration::from_millis(config.wait_ms),
-                required,
                 writer: Mutex::new(Some(thread)),
                 sampler: Sampler::new(),
                 config: config.clone(),
@@ -185,29 +120,26 @@ impl Audit {
 
     /// Returns whether to refuse verifications, since they could not be recorded.
     pub(crate) fn refuses(&self) -> bool {
-        self.inner.required && {
+        self.inner.config.is_required() && {
             let state = self.inner.state.lock();
             state.is_failing || state.is_full || state.is_database_taken
         }
     }
 
-    /// Sends an event to the writer, for which its response waits.
-    pub(crate) fn submit(&self, verification: &Verification<'_>) -> Pending {
-        if !self.has_record_of_its_own(verification) {
-            return Pending::Decided { may_go: true };
-        }
+    /// Sends an event to the writer, for which its response waits. Dropped, the result says that the client has gone.
+    pub(crate) fn submit(&self, verification: &Verification<'_>) -> Wait {
+        let is_recorded = self.has_record_of_its_own(verification);
         // A refusal need not be held back.
-        let is_held = self.inner.required && verification.status < 400;
+        let is_held = is_recorded && self.inner.config.is_required() && verification.status < 400;
         let subject = Subject {
             request_id: verification.request_id.clone(),
             app: verification.app.map(ToOwned::to_owned),
         };
         let (waiting, wait) = waiting::wait(subject, is_held);
-        if self.send(&Event::Verification(verification), Some(waiting)) {
-            Pending::Event(wait)
-        } else {
-            Pending::Decided { may_go: !is_held }
+        if is_recorded {
+            self.send(&Event::Verification(verification), Some(waiting));
         }
+        wait
     }
 
     /// Sends an event to the writer, for which no response waits.
@@ -217,44 +149,31 @@ impl Audit {
         }
     }
 
-    /// Only verifications are recorded. A flood of refused requests must not fill the disk: the sampler counts them, and they
-    /// are recorded together.
+    /// Only verifications are recorded, and of a flood of refused requests only some: the sampler counts the others.
     fn has_record_of_its_own(&self, verification: &Verification<'_>) -> bool {
-        let Verification {
-            error, status, app, ..
-        } = *verification;
-        if verification.endpoint.is_none() {
-            return false;
-        }
-        let most = match app {
+        let (error, status) = (verification.error, verification.status);
+        let most = match verification.app {
+            _ if verification.endpoint.is_none() => return false,
             None => UNAUTHENTICATED,
             Some(_) if error.is_some_and(is_sampled) => REFUSED,
             Some(_) => return true,
         };
-        let app = app.map(ToOwned::to_owned);
+        let app = verification.app.map(ToOwned::to_owned);
         self.inner.sampler.admit(Refused { error, status, app }, most)
     }
 
     /// Records, for each reason and at least so much time, the number of refused requests without a record of their own.
     fn record_skipped(&self, age: Duration) {
         for skipped in self.inner.sampler.end_windows(age) {
-            let Refused { error, status, app } = skipped.key;
-            let event = Event::Skipped {
-                lost: skipped.count,
-                app: app.as_deref(),
-                status,
-                error,
-            };
-            self.send(&event, None);
+            let (lost, refused) = (skipped.count, skipped.key);
+            self.send(&Event::Skipped { lost, refused }, None);
         }
     }
 
     /// Waits until the event is in the file, as long as a response may. Returns whether the response may be sent.
-    pub(crate) async fn wait(&self, pending: Pending) -> bool {
-        match pending {
-            Pending::Event(wait) => wait.within(self.inner.wait).await,
-            Pending::Decided { may_go } => may_go,
-        }
+    pub(crate) async fn wait(&self, pending: Wait) -> bool {
+        let most = Duration::from_millis(self.inner.config.wait_ms);
+        pending.within(most).await
     }
 
     /// Records that the service has started.
@@ -268,12 +187,11 @@ impl Audit {
         self.send(&event, None);
     }
 
-    /// Sends an event to the writer. Returns whether the queue had room for it.
-    fn send(&self, event: &Event<'_>, waiting: Option<Waiting>) -> bool {
-        let message = event.json().map(|text| Message::Event(Queued { text, waiting }));
-        let sent = message.is_ok_and(|message| self.inner.messages.try_send(message).is_ok());
-        if sent {
-            return true;
+    /// Sends an event to the writer. If the queue has no room for it, it is lost.
+    fn send(&self, event: &Event<'_>, waiting: Option<Waiting>) {
+        let message = event.json().map(|text| Some(Queued { text, waiting }));
+        if message.is_ok_and(|message| self.inner.messages.try_send(message).is_ok()) {
+            return;
         }
         let was_logged = {
             let mut state = self.inner.state.lock();
@@ -282,7 +200,7 @@ impl Audit {
             std::mem::replace(&mut state.is_overflow_logged, true)
         };
         if !was_logged {
-            let consequence = if self.inner.required {
+            let consequence = if self.inner.config.is_required() {
                 "refusing requests (audit.mode = required)"
             } else {
                 "requests continue; new records are lost (audit.mode = best-effort)"
@@ -293,7 +211,6 @@ impl Audit {
                 "audit queue is full: cannot write fast enough"
             );
         }
-        false
     }
 
     /// Moves records into the database, and records skipped requests each second, as long as it is polled.
@@ -305,11 +222,8 @@ impl Audit {
                 self.record_skipped(WINDOW);
             }
         };
-        tokio::join!(
-            self.inner.shipper.keep_up(),
-            recording_skipped,
-            self.watch_space()
-        );
+        let shipping = self.inner.shipper.keep_up();
+        tokio::join!(shipping, recording_skipped, self.watch_space());
     }
 
     /// Warns when the disk becomes nearly full and records are kept for ever.
@@ -331,17 +245,15 @@ impl Audit {
         let audit = self.clone();
         let written = spawn_blocking(move || {
             // Waits if the queue is full: no other event comes.
-            let _ = audit.inner.messages.send(Message::Stop);
+            let _ = audit.inner.messages.send(None);
             let writer = audit.inner.writer.lock().take();
             writer.map(JoinHandle::join)
         });
         if timeout(LAST_RECORDS, written).await.is_err() {
             tracing::error!("cannot write the last audit records in time");
         }
-        if timeout(LAST_RECORDS, self.inner.shipper.ship_last())
-            .await
-            .is_err()
-        {
+        let shipped = timeout(LAST_RECORDS, self.inner.shipper.ship_last());
+        if shipped.await.is_err() {
             tracing::warn!("the last audit records wait in the spool: database unavailable");
         }
     }
@@ -351,13 +263,11 @@ impl Audit {
         self.inner.state.lock().lag(now())
     }
 
-    /// Returns the number of records that are not in the database.
     pub(crate) fn pending(&self) -> u64 {
         let state = self.inner.state.lock();
         state.pending() + state.queued as u64
     }
 
-    /// Returns the number of records that were lost since the start.
     pub(crate) fn lost(&self) -> u64 {
         self.inner.state.lock().lost
     }
@@ -368,14 +278,14 @@ fn take_over(path: &Path) -> io::Result<(Folder, Checkpoint)> {
     for folder in Folder::free(path)? {
         let folder = folder?;
         match folder.recover() {
-            Ok(end) if shipper::last_stored(folder.path())? <= end.seq => return Ok((folder, end)),
+            Ok(end) if shipper::last_stored(&folder.path)? <= end.seq => return Ok((folder, end)),
             // A power loss took records that the database has. Their numbers must not be used again.
             Ok(_) => tracing::error!(
-                folder = %folder.path().display(),
+                folder = %folder.path.display(),
                 "audit files end before the records in the database; beginning a new chain beside them"
             ),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => tracing::error!(
-                %error, folder = %folder.path().display(),
+                %error, folder = %folder.path.display(),
                 "the end of the audit files is damaged; beginning a new chain beside them; see `likeness audit verify`"
             ),
             Err(error) => return Err(error),

@@ -1,20 +1,17 @@
 //! Warns if records are kept for ever and the disk is nearly full.
 
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::config::AuditConfig;
 
-/// A disk with less than a tenth free, while no retention of audit records is set.
+/// A disk with less than a tenth free, while no retention of audit records is set: the folder of the audit, free space, size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "said above")]
 pub struct NearlyFull {
-    /// The folder of the audit.
     pub folder: PathBuf,
-    /// Free space, in MiB.
     pub available_mib: u64,
-    /// Size of the disk, in MiB.
     pub total_mib: u64,
 }
 
@@ -30,8 +27,7 @@ impl fmt::Display for NearlyFull {
     }
 }
 
-/// Returns whether less than a tenth of the disk is free while `audit.retention_days` is unset. `None` also if the system
-/// does not report the free space. Blocks.
+/// Returns a disk with less than a tenth free while `audit.retention_days` is unset, if the system reports it. Blocks.
 #[must_use]
 pub fn nearly_full(config: &AuditConfig, folder: &Path) -> Option<NearlyFull> {
     if !config.enabled || config.retention_days.is_some() {
@@ -39,8 +35,8 @@ pub fn nearly_full(config: &AuditConfig, folder: &Path) -> Option<NearlyFull> {
     }
     // The folder may not exist yet.
     let existing = folder.ancestors().find(|folder| folder.exists())?;
-    let (available, total) = space(existing).ok()?;
-    is_scarce(available, total).then(|| NearlyFull {
+    let (available, total) = space(existing).filter(|(available, total)| is_scarce(*available, *total))?;
+    Some(NearlyFull {
         folder: folder.to_owned(),
         available_mib: available >> 20,
         total_mib: total >> 20,
@@ -51,21 +47,17 @@ fn is_scarce(available: u64, total: u64) -> bool {
     available < total / 10
 }
 
-/// Returns the free space and the size of a disk, in bytes.
-#[cfg(unix)]
-fn space(folder: &Path) -> io::Result<(u64, u64)> {
-    let found = rustix::fs::statvfs(folder)?;
-    let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
-    // Without the space that is reserved for root.
-    Ok((bytes(found.f_bavail), bytes(found.f_blocks)))
+/// Returns the free space, without what is reserved for root, and the size of a disk, in bytes.
+fn space(folder: &Path) -> Option<(u64, u64)> {
+    #[cfg(unix)]
+    return rustix::fs::statvfs(folder).ok().map(|found| {
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        (bytes(found.f_bavail), bytes(found.f_blocks))
+    });
+    #[cfg(not(unix))]
+    return Some(folder).and(None);
 }
 
-#[cfg(not(unix))]
-fn space(_: &Path) -> io::Result<(u64, u64)> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-/// Logs when a disk becomes nearly full, once while it stays so.
 pub(super) fn log(found: Option<&NearlyFull>, is_logged: &mut bool) {
     let was_logged = std::mem::replace(is_logged, found.is_some());
     if let Some(found) = found.filter(|_| !was_logged) {

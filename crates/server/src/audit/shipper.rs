@@ -1,9 +1,10 @@
 //! Moves audit records from the files into the database, and removes old ones.
 
+use std::cmp::Ordering;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -17,11 +18,10 @@ use tokio::time::Instant;
 use super::chain::{ChainKey, Checkpoint, Record};
 use super::folder::{self, Folder, SealedCheckpoint};
 use super::state::SharedState;
+use crate::config::AuditConfig;
 use crate::periodic::ticks;
 
-/// Rows of one transaction.
 const BATCH: usize = 500;
-/// Time between two shipments.
 const INTERVAL: Duration = Duration::from_millis(200);
 /// Shipments between two removals of old records.
 const CLEANING: u64 = 300;
@@ -36,56 +36,42 @@ const CURSOR: &str = "cursor.json";
 struct Cursor {
     /// Name of the file; empty before the first one.
     file: String,
-    /// Position in it, in bytes.
     place: u64,
-    /// Number of the last record.
     seq: u64,
 }
 
-/// Why nothing was moved or removed.
+/// An error that prevents verifying or moving audit records.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ShipError {
-    #[error("{0}")]
-    Storage(#[from] StorageError),
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the messages explain them")]
+pub enum RecordsError {
     #[error("cannot read the audit files: {0}")]
     Files(#[from] io::Error),
+    #[error(transparent)]
+    Database(#[from] StorageError),
 }
 
-/// How long records are retained; `None`: for ever.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Retention {
-    pub(super) rows: Option<Duration>,
-    /// For files whose records are all in the database.
-    pub(super) files: Option<Duration>,
-}
-
+#[derive(Debug)]
 pub(super) struct Shipper {
     folder: Arc<Folder>,
     state: SharedState,
     database: Database,
-    retention: Retention,
     key: ChainKey,
+    /// How long rows are retained, and files whose records are all in the database; `None`: for ever.
+    rows: Option<Duration>,
+    files: Option<Duration>,
     cursor: tokio::sync::Mutex<Cursor>,
     is_down: AtomicBool,
-    doubt: Mutex<Option<Doubt>>,
+    /// The last record before missing ones, and how often the writer had found all files in place when that was noticed.
+    doubt: Mutex<Option<(u64, u64)>>,
 }
 
-/// Records of one file that are to be moved.
 struct Batch {
     rows: Vec<AuditRow>,
     bytes: u64,
     next: Cursor,
     /// The number of the record that was found instead of the next one.
     gap: Option<u64>,
-}
-
-/// Records that are missing or cannot be read, perhaps only until the writer has restored a file.
-#[derive(Debug, Clone, Copy)]
-struct Doubt {
-    /// Number of the last record before.
-    after: u64,
-    /// How often the writer had found all files in place when that was noticed.
-    checks: u64,
 }
 
 impl Cursor {
@@ -100,6 +86,15 @@ impl Cursor {
             Err(error) => Err(error),
         }
     }
+
+    /// Returns the position in a file from which on its records are not in the database; `None`: all of them are.
+    fn place_in(&self, file: &str) -> Option<u64> {
+        match file.cmp(&self.file) {
+            Ordering::Less => None,
+            Ordering::Equal => Some(self.place),
+            Ordering::Greater => Some(0),
+        }
+    }
 }
 
 /// Returns the number of the last record of this folder that is in the database.
@@ -112,29 +107,26 @@ impl Shipper {
         folder: Arc<Folder>,
         state: SharedState,
         database: Database,
-        retention: Retention,
-        key: ChainKey,
+        config: &AuditConfig,
         written: u64,
     ) -> io::Result<Self> {
-        let cursor = Cursor::of(folder.path())?;
+        let cursor = Cursor::of(&folder.path)?;
         let mut spool = 0;
-        for file in folder::files(folder.path())? {
+        for file in folder::files(&folder.path)? {
             let length = std::fs::metadata(&file)?.len();
-            let name = name(&file);
-            if name == cursor.file {
-                spool += length.saturating_sub(cursor.place);
-            } else if name > cursor.file {
-                spool += length;
-            }
+            spool += length.saturating_sub(cursor.place_in(&name(&file)).unwrap_or(length));
         }
-        let oldest = next_batch(&folder, &cursor, written)?.and_then(|batch| batch.oldest());
+        let batch = next_batch(&folder, &cursor, written)?;
+        let oldest = batch.and_then(|batch| Some(batch.rows.first()?.time));
         state.lock().begin(written, cursor.seq, spool, oldest);
+        let days = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
         Ok(Self {
             folder,
             state,
             database,
-            retention,
-            key,
+            key: ChainKey::new(config.chain_key.clone()),
+            rows: config.retention_days.map(days),
+            files: config.file_days.or(config.retention_days).map(days),
             cursor: tokio::sync::Mutex::new(cursor),
             is_down: AtomicBool::new(false),
             doubt: Mutex::new(None),
@@ -153,15 +145,12 @@ impl Shipper {
                 until_cleaning -= 1;
                 continue;
             }
-            match self.clean().await {
-                // New records go first, and others use the database in between.
-                Ok(true) => {}
-                Ok(false) => until_cleaning = CLEANING,
-                Err(error) => {
-                    tracing::warn!(%error, "cannot remove audit records older than audit.retention_days or audit.file_days");
-                    until_cleaning = CLEANING;
-                }
-            }
+            let is_more = self.clean().await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "cannot remove audit records older than audit.retention_days or audit.file_days");
+                false
+            });
+            // New records go first, and others use the database in between.
+            until_cleaning = if is_more { 0 } else { CLEANING };
         }
     }
 
@@ -171,18 +160,17 @@ impl Shipper {
         self.ship().await;
     }
 
-    /// Moves all records.
     pub(super) async fn ship(&self) {
         loop {
             match self.step().await {
                 Ok(0) => return,
                 Ok(_) => {
-                    if self.is_down.swap(false, Ordering::Relaxed) {
+                    if self.is_down.swap(false, Relaxed) {
                         tracing::info!("moving audit records into the database again");
                     }
                 }
                 Err(error) => {
-                    if !self.is_down.swap(true, Ordering::Relaxed) {
+                    if !self.is_down.swap(true, Relaxed) {
                         tracing::error!(%error, "cannot move audit records into the database; they wait in the spool");
                     }
                     return;
@@ -192,23 +180,21 @@ impl Shipper {
     }
 
     /// Moves a batch. Returns its number of records.
-    async fn step(&self) -> Result<usize, ShipError> {
+    async fn step(&self) -> Result<usize, RecordsError> {
         let mut cursor = self.cursor.lock().await;
         let batch = {
             let (folder, from) = (Arc::clone(&self.folder), cursor.clone());
             let written = self.state.lock().written;
-            spawn_blocking(move || next_batch(&folder, &from, written))
-                .await
-                .map_err(io::Error::other)?
+            let found = spawn_blocking(move || next_batch(&folder, &from, written)).await;
+            found.map_err(io::Error::other)?
         };
         let batch = match batch {
             Ok(batch) => batch,
             Err(error) if self.is_certain(cursor.seq) => return Err(error.into()),
             Err(_) => return Ok(0),
         };
-        self.state
-            .lock()
-            .waits_since(batch.as_ref().and_then(Batch::oldest));
+        let oldest = batch.as_ref().and_then(|batch| Some(batch.rows.first()?.time));
+        self.state.lock().waits_since(oldest);
         let Some(batch) = batch else { return Ok(0) };
         if let Some(found) = batch.gap {
             if !self.is_certain(cursor.seq) {
@@ -225,7 +211,7 @@ impl Shipper {
         let count = batch.rows.len();
         self.database.add_audit(batch.rows).await?;
         // If this is lost, rows are sent again, and those that exist stay as they are.
-        let cursor_file = self.folder.path().join(CURSOR);
+        let cursor_file = self.folder.path.join(CURSOR);
         let bytes = serde_json::to_vec(&batch.next).map_err(io::Error::from)?;
         files::replace(&cursor_file, &bytes, true)?;
         self.state.lock().stored(batch.next.seq, batch.bytes);
@@ -237,17 +223,16 @@ impl Shipper {
     fn is_certain(&self, after: u64) -> bool {
         let checks = self.state.lock().checks;
         let mut doubt = self.doubt.lock();
-        let since = doubt.filter(|doubt| doubt.after == after);
-        let since = *doubt.insert(since.unwrap_or(Doubt { after, checks }));
+        let since = doubt.filter(|(seq, _)| *seq == after);
+        let (_, since) = *doubt.insert(since.unwrap_or((after, checks)));
         // One check may have begun before.
-        checks > since.checks + 1
+        checks > since + 1
     }
 
-    /// Removes records that are too old: rows, those of ended instances included, and files that are in the database. Removes
-    /// at most one batch of rows, and returns whether there may be more.
-    pub(super) async fn clean(&self) -> Result<bool, ShipError> {
-        let Retention { rows, files } = self.retention;
-        let own = self.folder.instance();
+    /// Removes files and at most one batch of rows that are too old. Returns whether there may be more rows.
+    pub(super) async fn clean(&self) -> Result<bool, RecordsError> {
+        let (rows, files) = (self.rows, self.files);
+        let own = &self.folder.instance;
         if let Some(age) = rows
             && self.remove_rows(own, ago(age)).await?
         {
@@ -256,9 +241,8 @@ impl Shipper {
         if let Some(age) = rows.into_iter().chain(files).min() {
             let stored = self.cursor.lock().await.seq;
             let (folder, key) = (Arc::clone(&self.folder), self.key.clone());
-            spawn_blocking(move || remove_files(&folder, &key, stored, ago(age)))
-                .await
-                .map_err(io::Error::other)??;
+            let removed = spawn_blocking(move || remove_files(&folder, &key, stored, ago(age))).await;
+            removed.map_err(io::Error::other)??;
         }
         let Some(age) = rows else {
             return Ok(false);
@@ -274,13 +258,12 @@ impl Shipper {
         Ok(false)
     }
 
-    /// Removes a batch of an instance's rows that are older than that. Returns whether there were any.
-    async fn remove_rows(&self, instance: &str, before: i64) -> Result<bool, ShipError> {
+    async fn remove_rows(&self, instance: &str, before: i64) -> Result<bool, RecordsError> {
         let Some(row) = self.database.last_audit_before(instance, before, REMOVED).await? else {
             return Ok(false);
         };
         // A seal proves that records were removed with the chain's key: this service cannot seal chains of another key.
-        if instance != self.folder.instance() && !self.key.is_hash_of(&row.line, instance) {
+        if instance != self.folder.instance && !self.key.is_hash_of(&row.line, instance) {
             return Ok(false);
         }
         let end = Checkpoint::of(&row.line).map_err(io::Error::from)?;
@@ -302,27 +285,17 @@ fn ago(age: Duration) -> i64 {
 }
 
 fn name(file: &Path) -> String {
-    file.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
-}
-
-impl Batch {
-    /// Returns the time of its first record.
-    fn oldest(&self) -> Option<i64> {
-        self.rows.first().map(|row| row.time)
-    }
+    let name = file.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 /// Returns the next records up to `written`: later ones may not stay.
 fn next_batch(folder: &Folder, from: &Cursor, written: u64) -> io::Result<Option<Batch>> {
-    for file in folder::files(folder.path())? {
+    for file in folder::files(&folder.path)? {
         let name = name(&file);
-        if name < from.file {
+        let Some(place) = from.place_in(&name) else {
             continue;
-        }
-        let place = if name == from.file { from.place } else { 0 };
+        };
         let mut batch = Batch {
             rows: Vec::new(),
             bytes: 0,
@@ -362,31 +335,21 @@ fn next_batch(folder: &Folder, from: &Cursor, written: u64) -> io::Result<Option
 struct Searched {
     time: String,
     kind: String,
-    #[serde(default)]
     request_id: Option<String>,
-    #[serde(default)]
     app: Option<String>,
-    #[serde(default)]
     status: Option<i64>,
-    #[serde(default)]
     outcome: Option<String>,
 }
 
-/// Returns the row of an audit record.
-///
-/// # Errors
-/// The text is not an audit record.
+/// Returns the row of an audit record; an error if the text is none.
 pub fn audit_row(line: &str) -> io::Result<AuditRow> {
     let record: Record<'_> = serde_json::from_str(line)?;
     let event: Searched = serde_json::from_str(record.event.get())?;
+    let time: Timestamp = event.time.parse().map_err(io::Error::other)?;
     Ok(AuditRow {
         instance: record.instance.to_owned(),
         seq: i64::try_from(record.seq).map_err(io::Error::other)?,
-        time: event
-            .time
-            .parse::<Timestamp>()
-            .map_err(io::Error::other)?
-            .as_microsecond(),
+        time: time.as_microsecond(),
         kind: event.kind,
         request_id: event.request_id,
         app: event.app,
@@ -398,7 +361,7 @@ pub fn audit_row(line: &str) -> io::Result<AuditRow> {
 
 /// Removes whole files from the beginning, never the last one.
 fn remove_files(folder: &Folder, key: &ChainKey, stored: u64, before: i64) -> io::Result<()> {
-    let files = folder::files(folder.path())?;
+    let files = folder::files(&folder.path)?;
     for pair in files.windows(2) {
         let [file, next] = pair else { break };
         let Some(last) = folder::first_record_of(next).and_then(|first| first.checked_sub(1)) else {
@@ -414,7 +377,7 @@ fn remove_files(folder: &Folder, key: &ChainKey, stored: u64, before: i64) -> io
         let checkpoint = Checkpoint::of(&row.line)?;
         // Before the file is removed: the chain is valid at every moment.
         folder.set_checkpoint(SealedCheckpoint {
-            seal: key.seal(folder.instance(), &checkpoint),
+            seal: key.seal(&folder.instance, &checkpoint),
             checkpoint,
         })?;
         std::fs::remove_file(file)?;

@@ -9,11 +9,8 @@ use parking_lot::Mutex;
 /// The shared state. One lock guards all of it, so that its numbers agree.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// Events that wait in the writer.
     pub(super) queued: usize,
-    /// Events that were lost.
     pub(super) lost: u64,
-    /// Whether the file cannot be written.
     pub(super) is_failing: bool,
     /// Whether the last event found the queue full.
     pub(super) is_full: bool,
@@ -66,12 +63,10 @@ impl State {
         }
     }
 
-    /// Returns the number of records that wait for the database.
     pub(super) fn pending(&self) -> u64 {
         self.written.saturating_sub(self.stored)
     }
 
-    /// Returns the age of the oldest record that waits for the database, at this time.
     pub(super) fn lag(&self, now: i64) -> Duration {
         let age = self.oldest.map_or(0, |oldest| now.saturating_sub(oldest));
         Duration::from_micros(u64::try_from(age).unwrap_or(0))

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -14,25 +15,17 @@ const AS_RECORDED: u16 = 0;
 /// The status instead of a result that could not be recorded in time.
 const REFUSED: u16 = 503;
 
-/// The request of a record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Subject {
     pub(super) request_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) app: Option<String>,
 }
 
-/// A response that was not sent although its record says so.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Withheld {
-    pub(super) subject: Subject,
-    /// The status that the client has received instead.
-    pub(super) status: u16,
-}
-
-/// The writer's end.
+/// The writer's end. Dropped: the record is not written, and the request need not wait longer.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    told: oneshot::Sender<bool>,
+    told: oneshot::Sender<()>,
     /// The client's status if the request has stopped waiting.
     instead: Arc<AtomicU16>,
     subject: Subject,
@@ -43,12 +36,11 @@ pub(super) struct Waiting {
 /// The request's end. Dropped before it has waited: the client has gone.
 #[derive(Debug)]
 pub(crate) struct Wait {
-    told: oneshot::Receiver<bool>,
+    told: oneshot::Receiver<()>,
     instead: Arc<AtomicU16>,
     is_held: bool,
 }
 
-/// Returns both ends.
 pub(super) fn wait(subject: Subject, is_held: bool) -> (Waiting, Wait) {
     let (sender, told) = oneshot::channel();
     let instead = Arc::new(AtomicU16::new(CLIENT_GONE));
@@ -67,21 +59,11 @@ pub(super) fn wait(subject: Subject, is_held: bool) -> (Waiting, Wait) {
 }
 
 impl Waiting {
-    /// Tells the request that its record is written. Returns what the client has received if that differs from the record,
-    /// which is to be recorded too.
-    pub(super) fn written(self) -> Option<Withheld> {
-        self.told.send(true).err()?;
+    /// Tells the request that its record is written. Returns the status that the client has received instead, if it has.
+    pub(super) fn written(self) -> Option<(Subject, u16)> {
+        self.told.send(()).err()?;
         let status = self.instead.load(Ordering::Acquire);
-        (status != AS_RECORDED).then_some(Withheld {
-            subject: self.subject,
-            status,
-        })
-    }
-
-    /// Tells the request that its record is not written, and that it need not wait longer.
-    pub(super) fn not_written(self) {
-        // A request that no longer waits needs nothing.
-        let _ = self.told.send(false);
+        (status != AS_RECORDED).then_some((self.subject, status))
     }
 }
 
@@ -89,13 +71,13 @@ impl Wait {
     /// Waits until the timeout. Returns whether the response may be sent.
     pub(super) async fn within(mut self, limit: Duration) -> bool {
         let is_written = match timeout(limit, &mut self.told).await {
-            Ok(told) => told.unwrap_or(false),
+            Ok(told) => told.is_ok(),
             Err(_) => {
                 let instead = if self.is_held { REFUSED } else { AS_RECORDED };
                 self.instead.store(instead, Ordering::Release);
                 // From here on the writer cannot tell; what it has told by now counts.
                 self.told.close();
-                self.told.try_recv().unwrap_or(false)
+                self.told.try_recv().is_ok()
             }
         };
         is_written || !self.is_held
@@ -113,11 +95,8 @@ mod tests {
         }
     }
 
-    fn instead(status: u16) -> Option<Withheld> {
-        Some(Withheld {
-            subject: subject(),
-            status,
-        })
+    fn instead(status: u16) -> Option<(Subject, u16)> {
+        Some((subject(), status))
     }
 
     #[tokio::test]
@@ -133,7 +112,7 @@ mod tests {
     async fn only_a_result_without_a_record_is_held_back() {
         for is_held in [false, true] {
             let (waiting, wait) = wait(subject(), is_held);
-            waiting.not_written();
+            drop(waiting);
             assert_eq!(wait.within(Duration::ZERO).await, !is_held);
         }
     }

@@ -16,22 +16,19 @@ use super::chain::{ChainKey, Checkpoint};
 use super::event::Event;
 use super::folder::{self, Folder};
 use super::state::SharedState;
-use super::waiting::{Waiting, Withheld};
+use super::waiting::Waiting;
+use crate::config::AuditConfig;
 
-/// Events that are written with one call.
 const BATCH: usize = 256;
 /// Events that wait in memory while the disk fails.
 const BACKLOG: usize = 8_192;
-/// Pause between two attempts to write to a disk that fails.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// A request to the writer.
-pub(super) enum Message {
-    /// Write this.
-    Event(Queued),
-    /// Write all that is waiting, and end.
-    Stop,
-}
+/// How long the queue must not have been full before the log says so: an outage is logged twice, not again and again.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// An event to write; `None`: write all that is waiting, and end.
+pub(super) type Message = Option<Queued>;
 
 /// An event as JSON, and the request that waits until it is written.
 pub(super) struct Queued {
@@ -51,38 +48,27 @@ pub(super) trait Disk: Send {
         file.sync_data()
     }
 
-    /// Truncates a file to this length.
     fn truncate(&self, file: &File, length: u64) -> io::Result<()> {
         file.set_len(length)
     }
 }
 
-/// The disk of the file system.
 pub(super) struct RealDisk;
 
 impl Disk for RealDisk {}
 
-pub(super) struct Settings {
-    pub(super) key: ChainKey,
-    pub(super) sync: Duration,
-    /// Every record is on the disk before its request learns of it, and a result that cannot be written is not kept: it is
-    /// not sent either.
-    pub(super) required: bool,
-    pub(super) rotate_bytes: u64,
-    pub(super) max_spool: u64,
-    /// How long the queue must not have been full before the log says so.
-    pub(super) quiet: Duration,
-    pub(super) disk: Box<dyn Disk>,
-}
-
 pub(super) struct Writer {
     folder: Arc<Folder>,
     state: SharedState,
-    settings: Settings,
+    config: AuditConfig,
+    key: ChainKey,
+    rotate_bytes: u64,
+    pub(super) quiet: Duration,
+    disk: Box<dyn Disk>,
     end: Checkpoint,
     file: Option<SpoolFile>,
     /// Complete files with records that are not in the database.
-    complete: VecDeque<SpoolFile>,
+    complete: Vec<SpoolFile>,
     /// The latest records that are not in the database, with their numbers: a truncated file has lost them.
     recent: VecDeque<(u64, String)>,
     /// Whether a file or the folder is not in place.
@@ -104,24 +90,20 @@ struct SpoolFile {
     path: PathBuf,
     /// How much of it stays.
     length: u64,
-    /// Number of its last record.
     last: u64,
-    day: i64,
     is_dirty: bool,
     /// Whether there may be more bytes, which do not stay.
     is_torn: bool,
 }
 
 impl SpoolFile {
-    /// Opens a file of this day.
-    fn open(path: PathBuf, day: i64, last: u64) -> io::Result<Self> {
+    fn open(path: PathBuf, last: u64) -> io::Result<Self> {
         let file = folder::open(&path)?;
         Ok(Self {
             length: file.metadata()?.len(),
             file,
             path,
             last,
-            day,
             is_dirty: false,
             is_torn: false,
         })
@@ -132,8 +114,7 @@ impl SpoolFile {
         check_in_place(&self.file, &self.path, self.length + more)
     }
 
-    /// Fails likewise, and if its last record is another one: a truncated file may have grown since, so that its length says
-    /// nothing.
+    /// Fails likewise, and if its last record is another one: the file may have been truncated and have grown since.
     fn check_end(&self) -> io::Result<()> {
         self.check(0)?;
         if self.has_end()? {
@@ -145,11 +126,9 @@ impl SpoolFile {
 
     /// Returns whether its last record ends at its length.
     fn has_end(&self) -> io::Result<bool> {
-        if self.file.metadata()?.len() < self.length {
-            return Ok(false);
-        }
-        if self.length == 0 {
-            return Ok(true);
+        let length = self.file.metadata()?.len();
+        if length < self.length || self.length == 0 {
+            return Ok(self.length == 0);
         }
         let record = folder::last_record(&mut self.file.try_clone()?, self.length);
         Ok(record.is_ok_and(|record| Checkpoint::of(&record).is_ok_and(|end| end.seq == self.last)))
@@ -175,18 +154,23 @@ impl SpoolFile {
 }
 
 impl Writer {
-    /// Continues the chain after `end`. The state must say which records of the folder are in the database.
+    /// Continues the chain after `end`. The state must say which records are in the database.
     pub(super) fn new(
         folder: Arc<Folder>,
         state: SharedState,
-        settings: Settings,
+        config: &AuditConfig,
+        disk: Box<dyn Disk>,
         end: Checkpoint,
     ) -> io::Result<Self> {
         let complete = spool_files(&folder, state.lock().stored, end.seq)?;
         Ok(Self {
             folder,
             state,
-            settings,
+            key: ChainKey::new(config.chain_key.clone()),
+            rotate_bytes: config.rotate_mib.saturating_mul(1 << 20),
+            config: config.clone(),
+            quiet: QUIET,
+            disk,
             end,
             file: None,
             complete,
@@ -202,28 +186,26 @@ impl Writer {
         })
     }
 
-    /// Writes until it gets [`Message::Stop`], or no sender is left.
+    /// Writes until it is told to end, or no sender is left.
     pub(super) fn run(mut self, messages: &Receiver<Message>) {
-        loop {
-            let pause = if self.is_failing {
-                RETRY
-            } else {
-                self.settings.sync
-            };
+        let mut ends = false;
+        while !ends {
+            let pause = if self.is_failing { RETRY } else { self.config.sync };
             let first = match messages.recv_timeout(pause.max(Duration::from_millis(10))) {
                 Ok(message) => Some(message),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => break,
             };
-            let stops = self.receive(first, messages);
+            for message in first.into_iter().chain(messages.try_iter().take(BATCH - 1)) {
+                ends |= message.is_none();
+                self.backlog.extend(message);
+            }
+            self.state.lock().is_full = false;
             self.write_backlog();
-            if self.synced.elapsed() >= self.settings.sync {
+            if self.synced.elapsed() >= self.config.sync {
                 self.sync();
             }
-            self.log_overflow(self.settings.quiet);
-            if stops {
-                break;
-            }
+            self.log_overflow(self.quiet);
         }
         self.write_backlog();
         self.sync();
@@ -231,19 +213,6 @@ impl Writer {
             self.write_backlog();
         }
         self.log_overflow(Duration::ZERO);
-    }
-
-    /// Receives up to a batch of messages. Returns whether to stop.
-    fn receive(&mut self, first: Option<Message>, messages: &Receiver<Message>) -> bool {
-        let mut stops = false;
-        for message in first.into_iter().chain(messages.try_iter().take(BATCH - 1)) {
-            match message {
-                Message::Event(event) => self.backlog.push_back(event),
-                Message::Stop => stops = true,
-            }
-        }
-        self.state.lock().is_full = false;
-        stops
     }
 
     fn write_backlog(&mut self) {
@@ -259,12 +228,9 @@ impl Writer {
         }
         let lost = self.state.lock().lost;
         if lost > self.recorded_lost || (self.is_failing && self.backlog.is_empty()) {
-            // First of all, so that the files say that records are missing; and without anything else to write, to see whether
-            // that is possible.
-            let event = Event::Lost {
-                lost: lost - self.recorded_lost,
-            };
-            self.append(&[event.json()?])?;
+            // First of all, so that the files say that records are missing; and to see whether it is possible to write.
+            let unrecorded = lost - self.recorded_lost;
+            self.append(&[Event::Lost { lost: unrecorded }.json()?])?;
             self.recorded_lost = lost;
             self.recovered();
         }
@@ -274,17 +240,10 @@ impl Writer {
             let texts: Vec<Box<RawValue>> = batch.map(|event| event.text.clone()).collect();
             self.append(&texts)?;
             let waiting = self.backlog.drain(..count).filter_map(|event| event.waiting);
-            let withheld: Vec<Withheld> = waiting.filter_map(Waiting::written).collect();
-            for Withheld { subject, status } in withheld {
-                let event = Event::Withheld {
-                    request_id: &subject.request_id,
-                    app: subject.app.as_deref(),
-                    status,
-                };
-                self.backlog.push_front(Queued {
-                    text: event.json()?,
-                    waiting: None,
-                });
+            let withheld: Vec<_> = waiting.filter_map(Waiting::written).collect();
+            for (subject, status) in withheld {
+                let text = Event::Withheld { subject, status }.json()?;
+                self.backlog.push_front(Queued { text, waiting: None });
             }
             self.recovered();
         }
@@ -293,18 +252,18 @@ impl Writer {
 
     /// Appends records, all of them or none.
     fn append(&mut self, events: &[Box<RawValue>]) -> io::Result<()> {
-        if self.state.lock().spool > self.settings.max_spool {
-            return Err(io::Error::other(format!(
-                "the spool is full: {} MiB wait for the database (audit.max_spool_mib)",
-                self.settings.max_spool >> 20
-            )));
+        let max_mib = self.config.max_spool_mib;
+        if self.state.lock().spool > max_mib.saturating_mul(1 << 20) {
+            let reason =
+                format!("the spool is full: {max_mib} MiB wait for the database (audit.max_spool_mib)");
+            return Err(io::Error::other(reason));
         }
         self.repair()?;
         self.rotate()?;
         let mut end = self.end.clone();
         let mut records = Vec::with_capacity(events.len());
         for event in events {
-            let record = end.extend(&self.settings.key, self.folder.instance(), event)?;
+            let record = end.extend(&self.key, &self.folder.instance, event)?;
             records.push((end.seq, record));
         }
         let text = text_of(&records);
@@ -321,7 +280,7 @@ impl Writer {
         }
         open.length += text.len() as u64;
         open.last = end.seq;
-        open.is_dirty = !self.settings.required;
+        open.is_dirty = !self.config.is_required();
         self.end = end;
         self.recent.extend(records);
         let surplus = self.recent.len().saturating_sub(BACKLOG);
@@ -332,33 +291,27 @@ impl Writer {
 
     /// Appends text to the open file. If that is required, it is then on the disk, in files that are in place.
     fn append_text(&mut self, text: &str) -> io::Result<()> {
-        let open = self
-            .file
-            .as_ref()
-            .ok_or_else(|| io::Error::other("no file is open"))?;
-        self.settings.disk.append(&open.file, text.as_bytes())?;
-        if self.settings.required {
-            self.settings.disk.sync(&open.file)?;
+        let open = self.file.as_ref();
+        let open = open.ok_or_else(|| io::Error::other("no file is open"))?;
+        self.disk.append(&open.file, text.as_bytes())?;
+        if self.config.is_required() {
+            self.disk.sync(&open.file)?;
             self.check(text.len() as u64)?;
         }
         Ok(())
     }
 
-    /// Fails if a file with records that are not in the database, or the folder, is not in place. `more`: bytes of the open
-    /// file beyond those that stay.
+    /// Fails if the folder or a file is not in place. `more`: bytes of the open file beyond those that stay.
     fn check(&mut self, more: u64) -> io::Result<()> {
         let stored = self.state.lock().stored;
         while self.recent.front().is_some_and(|(seq, _)| *seq <= stored) {
             self.recent.pop_front();
         }
-        while self.complete.front().is_some_and(|file| file.last <= stored) {
-            self.complete.pop_front();
-        }
-        let checked = self
-            .folder
-            .check()
-            .and_then(|()| self.complete.iter().try_for_each(|file| file.check(0)))
-            .and_then(|()| self.file.as_ref().map_or(Ok(()), |open| open.check(more)));
+        self.complete.retain(|file| file.last > stored);
+        let complete = || self.complete.iter().try_for_each(|file| file.check(0));
+        let open = || self.file.iter().try_for_each(|open| open.check(more));
+        let folder = self.folder.check();
+        let checked = folder.and_then(|()| complete()).and_then(|()| open());
         self.is_taken = checked.is_err();
         if checked.is_ok() {
             self.state.lock().checks += 1;
@@ -366,37 +319,25 @@ impl Writer {
         checked
     }
 
-    /// Restores the folder and the files that were taken away, with all that open files and memory have of them. The next
-    /// record begins a new file.
+    /// Restores what was taken away, as far as open files and memory have it. The next record begins a new file.
     fn put_back(&mut self) -> io::Result<()> {
         self.folder.put_back()?;
         if self.file.as_ref().is_some_and(|open| open.check_end().is_ok()) {
             self.repair()?;
         }
         self.complete.extend(self.file.take());
-        let (mut files, mut lost) = (0_u64, 0);
-        let mut kept = VecDeque::new();
-        let mut outcome = Ok(());
-        while let Some(file) = self.complete.pop_front() {
+        let (mut files, mut lost, mut next) = (0_u64, 0, 0);
+        while let Some(file) = self.complete.get(next) {
             if file.check_end().is_ok() {
-                kept.push_back(file);
+                next += 1;
                 continue;
             }
-            match self.put_file_back(&file) {
-                Ok((back, records)) => {
-                    kept.extend(back);
-                    (files, lost) = (files + 1, lost + records);
-                }
-                Err(error) => {
-                    kept.push_back(file);
-                    outcome = Err(error);
-                    break;
-                }
-            }
+            let (back, records) = self.put_file_back(file)?;
+            (files, lost) = (files + 1, lost + records);
+            let behind = next + back.len();
+            self.complete.splice(next..=next, back);
+            next = behind;
         }
-        kept.append(&mut self.complete);
-        self.complete = kept;
-        outcome?;
         self.check(0)?;
         self.state.lock().lost += lost;
         if lost == 0 {
@@ -418,21 +359,19 @@ impl Writer {
         folder::put_file_back(file.file.try_clone()?, &file.path, length)?;
         let mut back = Vec::new();
         if length > 0 {
-            back.push(SpoolFile::open(file.path.clone(), file.day, last_kept)?);
+            back.push(SpoolFile::open(file.path.clone(), last_kept)?);
         }
-        let rest = self.recent.iter();
-        let rest: Vec<_> = rest
-            .filter(|(seq, _)| (last_kept + 1..=file.last).contains(seq))
-            .collect();
+        let is_rest = |(seq, _): &&(u64, String)| (last_kept + 1..=file.last).contains(seq);
+        let rest: Vec<_> = self.recent.iter().filter(is_rest).collect();
         let next = rest.first().map_or(file.last + 1, |(seq, _)| *seq);
         let mut is_reused = length > 0;
         if !rest.is_empty() {
             let path = file.path.with_file_name(folder::name(next, &day_of(&file.path)));
             is_reused |= path == file.path;
-            let mut rest_file = SpoolFile::open(path, file.day, file.last)?;
+            let mut rest_file = SpoolFile::open(path, file.last)?;
             let text = text_of(rest);
-            self.settings.disk.append(&rest_file.file, text.as_bytes())?;
-            self.settings.disk.sync(&rest_file.file)?;
+            self.disk.append(&rest_file.file, text.as_bytes())?;
+            self.disk.sync(&rest_file.file)?;
             rest_file.length += text.len() as u64;
             back.push(rest_file);
         }
@@ -443,7 +382,6 @@ impl Writer {
         Ok((back, next.saturating_sub(known + 1)))
     }
 
-    /// Truncates the remains of a failed write.
     fn repair(&mut self) -> io::Result<()> {
         let Some(open) = self.file.as_mut().filter(|open| open.is_torn) else {
             return Ok(());
@@ -453,36 +391,29 @@ impl Writer {
             self.is_taken = true;
             return Err(error);
         }
-        self.settings
-            .disk
-            .truncate(&open.file, open.length)
-            .map_err(|error| {
-                let path = open.path.display();
-                io::Error::new(
-                    error.kind(),
-                    format!("cannot truncate the remains of a failed write in {path}: {error}"),
-                )
-            })?;
+        self.disk.truncate(&open.file, open.length).map_err(|error| {
+            let path = open.path.display();
+            let reason = format!("cannot truncate the remains of a failed write in {path}: {error}");
+            io::Error::new(error.kind(), reason)
+        })?;
         open.is_torn = false;
         Ok(())
     }
 
     /// Begins a new file if the open one is full or of another day.
     fn rotate(&mut self) -> io::Result<()> {
-        let now = Timestamp::now();
-        let day = now.as_second().div_euclid(86_400);
+        let day = Timestamp::now().strftime("%Y%m%d").to_string();
         if let Some(open) = &self.file
-            && open.day == day
-            && open.length < self.settings.rotate_bytes
+            && day_of(&open.path) == day
+            && open.length < self.rotate_bytes
         {
             return Ok(());
         }
         self.check(0)?;
         self.sync();
         self.complete.extend(self.file.take());
-        let name = now.strftime("%Y%m%d").to_string();
-        let path = self.folder.file(self.end.seq + 1, &name);
-        self.file = Some(SpoolFile::open(path, day, self.end.seq)?);
+        let path = self.folder.file(self.end.seq + 1, &day);
+        self.file = Some(SpoolFile::open(path, self.end.seq)?);
         Ok(())
     }
 
@@ -494,15 +425,15 @@ impl Writer {
         let Some(open) = self.file.as_mut().filter(|open| open.is_dirty) else {
             return;
         };
-        match self.settings.disk.sync(&open.file) {
+        match self.disk.sync(&open.file) {
             Ok(()) => {
                 open.is_dirty = false;
                 self.is_sync_failing = false;
             }
+            Err(_) if self.is_sync_failing => {}
             Err(error) => {
-                if !std::mem::replace(&mut self.is_sync_failing, true) {
-                    tracing::error!(%error, "cannot sync the audit file to the disk");
-                }
+                self.is_sync_failing = true;
+                tracing::error!(%error, "cannot sync the audit file to the disk");
             }
         }
     }
@@ -510,22 +441,18 @@ impl Writer {
     fn failed(&mut self, error: &io::Error) {
         if !std::mem::replace(&mut self.is_failing, true) {
             self.state.lock().is_failing = true;
-            let consequence = if self.settings.required {
+            let consequence = if self.config.is_required() {
                 "refusing requests (audit.mode = required)"
             } else {
                 "requests continue; records that memory cannot hold are lost (audit.mode = best-effort)"
             };
-            tracing::error!(%error, folder = %self.folder.path().display(), consequence, "cannot write the audit");
+            tracing::error!(%error, folder = %self.folder.path.display(), consequence, "cannot write the audit");
         }
         let before = self.backlog.len();
         // A result that is not written is not sent: there is nothing to record later.
         self.backlog.retain_mut(|event| {
-            let Some(waiting) = event.waiting.take() else {
-                return true;
-            };
-            let is_kept = !waiting.is_held;
-            waiting.not_written();
-            is_kept
+            let waiting = event.waiting.take();
+            waiting.is_none_or(|waiting| !waiting.is_held)
         });
         let surplus = self.backlog.len().saturating_sub(BACKLOG);
         self.backlog.drain(..surplus);
@@ -540,18 +467,12 @@ impl Writer {
         }
     }
 
-    /// Logs that the queue is no longer full, and how many events that has cost. Not before a while: a queue that is always
-    /// nearly full would be logged again and again.
+    /// Logs, after a while, that the queue is no longer full, and how many events that has cost.
     fn log_overflow(&mut self, quiet: Duration) {
-        let (is_logged, is_full) = {
-            let state = self.state.lock();
-            (state.is_overflow_logged, state.is_full)
-        };
-        if !is_logged {
-            return;
-        }
-        if is_full {
-            self.overflow = None;
+        match &*self.state.lock() {
+            state if !state.is_overflow_logged => return,
+            state if state.is_full => self.overflow = None,
+            _ => {}
         }
         let since = *self.overflow.get_or_insert_with(Instant::now);
         if self.is_failing || since.elapsed() < quiet {
@@ -571,13 +492,11 @@ impl Writer {
     }
 }
 
-/// Returns records as a file has them.
 fn text_of<'a>(records: impl IntoIterator<Item = &'a (u64, String)>) -> String {
     let records = records.into_iter();
     records.flat_map(|(_, record)| [record.as_str(), "\n"]).collect()
 }
 
-/// Returns the day at the end of a file's name.
 fn day_of(file: &Path) -> String {
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
     let (_, day) = name.split_once('-').unwrap_or_default();
@@ -585,13 +504,13 @@ fn day_of(file: &Path) -> String {
 }
 
 /// Opens the files of earlier processes with records after `stored`. The last file ends with the record `last`.
-fn spool_files(folder: &Folder, stored: u64, last: u64) -> io::Result<VecDeque<SpoolFile>> {
-    let files = folder::files(folder.path())?;
+fn spool_files(folder: &Folder, stored: u64, last: u64) -> io::Result<Vec<SpoolFile>> {
+    let files = folder::files(&folder.path)?;
     let begins = files.iter().skip(1).map(|next| folder::first_record_of(next));
     let ends = begins.map(|first| first.map_or(last, |first| first.saturating_sub(1)));
     let ends: Vec<u64> = ends.chain([last]).collect();
     let spool = files.into_iter().zip(ends).filter(|(_, last)| *last > stored);
-    spool.map(|(path, last)| SpoolFile::open(path, 0, last)).collect()
+    spool.map(|(path, last)| SpoolFile::open(path, last)).collect()
 }
 
 #[cfg(test)]

@@ -47,7 +47,6 @@ impl AppConfig {
         }
     }
 
-    /// Returns what it may do.
     pub(crate) fn settings(&self) -> AppSettings {
         let mut settings = AppSettings::default();
         settings.disabled = self.disabled;
@@ -62,7 +61,6 @@ impl AppConfig {
 
 impl Config {
     /// Returns the rule for keys of apps, wherever they come from.
-    #[must_use]
     pub fn key_rule(&self) -> KeyRule {
         if self.allow_weak_keys {
             KeyRule::AnyLength
@@ -72,24 +70,19 @@ impl Config {
     }
 
     /// The ids of the apps whose keys are accepted only because of `allow_weak_keys`.
-    #[must_use]
     pub fn apps_with_weak_keys(&self) -> Vec<&str> {
         let is_weak = |app: &&AppConfig| KeyRule::Strong.check(app.key.expose_secret()).is_err();
-        self.apps
-            .iter()
-            .filter(is_weak)
-            .map(|app| app.id.as_str())
-            .collect()
+        let weak = self.apps.iter().filter(is_weak);
+        weak.map(|app| app.id.as_str()).collect()
     }
 
     pub(super) fn validate_apps(&self) -> Result<(), ConfigError> {
         let mut ids = BTreeSet::new();
         for (index, app) in self.apps.iter().enumerate() {
+            let prefix = format!("apps[{index}].");
             let invalid =
-                |key: &str, reason: String| Err(ConfigError::invalid(format!("apps[{index}].{key}"), reason));
-            if let Err((key, reason)) = self.check_parts(&app.id, &app.settings()) {
-                return invalid(&key, reason);
-            }
+                |key: &str, reason: String| Err(ConfigError::invalid(format!("{prefix}{key}"), reason));
+            self.check_parts(&prefix, &app.id, &app.settings())?;
             if let Err(reason) = self.key_rule().check(app.key.expose_secret()) {
                 return invalid("key", format!("{reason} (app `{}`)", app.id));
             }
@@ -100,69 +93,49 @@ impl Config {
         Ok(())
     }
 
-    /// Checks the id and the settings of an app for the database as those of a configured one.
-    ///
-    /// # Errors
-    /// [`ConfigError::Invalid`], which names the setting.
+    /// Checks the id and the settings of an app for the database as those of a configured one. The error names the setting.
     pub fn check_app(&self, id: &str, settings: &AppSettings) -> Result<(), ConfigError> {
-        self.check_parts(id, settings)
-            .map_err(|(key, reason)| ConfigError::invalid(format!("app `{id}`: {key}"), reason))
+        self.check_parts(&format!("app `{id}`: "), id, settings)
     }
 
-    /// The setting that is wrong, and why.
-    fn check_parts(&self, id: &str, settings: &AppSettings) -> Result<(), (String, String)> {
-        let ensure = |holds: bool, key: &str, reason: &str| {
-            if holds {
-                Ok(())
-            } else {
-                Err((key.to_owned(), reason.to_owned()))
-            }
-        };
-        check_credential(id).map_err(|reason| ("id".to_owned(), reason.to_owned()))?;
-        let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b':' && byte != b',';
-        ensure(
-            id.bytes().all(is_plain),
-            "id",
-            "must be printable ASCII without space, ':' and ','",
-        )?;
-        let default = settings
-            .default_profile
-            .iter()
-            .map(|name| ("default_profile", name));
-        let others = settings.profiles.iter().flatten().map(|name| ("profiles", name));
-        for (key, name) in default.chain(others) {
-            ensure(
-                self.profile(name).is_some(),
-                key,
-                &format!("there is no profile `{name}`"),
-            )?;
+    /// The error names the setting, with this prefix.
+    fn check_parts(&self, prefix: &str, id: &str, settings: &AppSettings) -> Result<(), ConfigError> {
+        let invalid = |key: &str, reason: &str| Err(ConfigError::invalid(format!("{prefix}{key}"), reason));
+        if let Err(reason) = check_credential(id) {
+            return invalid("id", reason);
         }
-        let endpoints = settings.endpoints.as_ref();
-        ensure(
-            endpoints.is_none_or(|endpoints| !endpoints.is_empty()),
-            "endpoints",
-            "is empty; to block an app, disable it",
-        )?;
-        // NaN is in no range.
-        ensure(
-            (0.0..=1.0).contains(&settings.liveness_threshold_floor),
-            "liveness_threshold_floor",
-            "must be a number from 0 to 1",
-        )?;
-        settings
-            .limits
-            .check()
-            .map_err(|(limit, reason)| (format!("limits.{limit}"), reason.to_owned()))
+        let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b':' && byte != b',';
+        let default = settings.default_profile.iter();
+        let default = default.map(|name| ("default_profile", name));
+        let others = settings.profiles.iter().flatten();
+        let mut profiles = default.chain(others.map(|name| ("profiles", name)));
+        let unknown = profiles.find(|(_, name)| self.profile(name).is_none());
+        let floor = settings.liveness_threshold_floor;
+        if !id.bytes().all(is_plain) {
+            invalid("id", "must be printable ASCII without space, ':' and ','")
+        } else if let Some((key, name)) = unknown {
+            invalid(key, &format!("there is no profile `{name}`"))
+        } else if settings.endpoints.as_ref().is_some_and(Vec::is_empty) {
+            invalid("endpoints", "is empty; to block an app, disable it")
+        } else if !(0.0..=1.0).contains(&floor) {
+            // NaN is in no range.
+            invalid("liveness_threshold_floor", "must be a number from 0 to 1")
+        } else if let Err((limit, reason)) = settings.limits.check() {
+            invalid(&format!("limits.{limit}"), reason)
+        } else {
+            Ok(())
+        }
     }
 
     pub(super) fn merge_apps(&mut self, list: &SecretString) -> Result<(), ConfigError> {
         let mut seen = BTreeSet::new();
         for (index, entry) in list.expose_secret().split(',').enumerate() {
             // The entry itself is not shown: what has no colon may well be a key.
+            let entry_number = index + 1;
             let invalid = |reason: &str| {
                 Err(ConfigError::invalid(
                     ENV_APPS,
-                    format!("entry {}: {reason}", index + 1),
+                    format!("entry {entry_number}: {reason}"),
                 ))
             };
             let Some((id, key)) = entry.trim().split_once(':') else {

@@ -14,11 +14,11 @@ use smart_default::SmartDefault;
 use super::values::{by_name, seconds};
 use super::{Config, ConfigError};
 
-/// The engine. What is absent is left to the library or the model pack. An option that the provider does not have is an
-/// error; what the options mean is said at [`ProviderOptions`].
+/// The engine. What is absent is left to the library or the model pack; options of the provider: see [`ProviderOptions`].
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "`ProviderOptions` explains the options")]
 pub struct EngineConfig {
     /// Folder of the model store.
     pub models: Option<PathBuf>,
@@ -37,30 +37,20 @@ pub struct EngineConfig {
     /// The execution provider.
     #[serde(default, with = "by_name")]
     pub provider: Option<Provider>,
-    /// Number of the GPU, from 0.
     pub device_id: Option<u16>,
-    /// Kind of device.
     pub device_type: Option<String>,
-    /// How much of the GPU's memory a session may take, in MiB.
     pub memory_limit_mib: Option<u32>,
-    /// With which numbers it computes.
     #[serde(default, with = "by_name")]
     pub precision: Option<Precision>,
-    /// Threads that compute for one session.
     pub threads: Option<u16>,
-    /// Calls of one session at the same time.
     pub streams: Option<u8>,
-    /// Folder for compiled models.
     pub cache_folder: Option<PathBuf>,
-    /// Whether parts of a model that the provider cannot execute may run on the CPU.
     pub cpu_nodes: Option<bool>,
-    /// Whether all workers use the same sessions.
     pub shared_sessions: Option<bool>,
 }
 
 impl EngineConfig {
     /// Returns the provider with its options.
-    #[must_use]
     pub fn execution(&self) -> Execution {
         let options = ProviderOptions {
             device_id: self.device_id,
@@ -77,38 +67,30 @@ impl EngineConfig {
     }
 
     /// Returns where the ONNX Runtime library is.
-    #[must_use]
     pub fn library(&self) -> LibrarySearch {
         let files = self.runtime_library.iter();
         files.fold(LibrarySearch::new(), LibrarySearch::with_file)
     }
 
     /// Returns where the model store is.
-    #[must_use]
     pub fn store(&self) -> StoreSearch {
-        self.models
-            .iter()
-            .fold(StoreSearch::new(), StoreSearch::with_folder)
+        let folders = self.models.iter();
+        folders.fold(StoreSearch::new(), StoreSearch::with_folder)
     }
 
     /// Returns the optimization passes for models on this provider.
-    #[must_use]
     pub fn passes(&self, provider: Provider) -> Passes {
         // What cannot be parsed was rejected before.
-        self.chosen_passes()
-            .ok()
-            .flatten()
-            .unwrap_or_else(|| default_passes(provider))
+        let chosen = self.chosen_passes().ok().flatten();
+        chosen.unwrap_or_else(|| default_passes(provider))
     }
 
     /// Returns the name or path of the model pack.
-    #[must_use]
     pub fn pack_name(&self) -> &str {
         self.pack.as_deref().unwrap_or(DEFAULT_PACK)
     }
 
     /// Returns how many verifications run in parallel.
-    #[must_use]
     pub fn workers(&self) -> usize {
         self.workers.unwrap_or_else(available_workers)
     }
@@ -155,18 +137,15 @@ impl Config {
             .provider(engine.execution())
             .workers(engine.workers())
             .limits(self.image_limits.into());
-        if let Ok(Some(passes)) = engine.chosen_passes() {
-            builder = builder.passes(passes);
-        }
-        if let Some(faces) = engine.max_faces {
-            builder = builder.max_faces(faces);
-        }
+        let passes = engine.chosen_passes().ok().flatten().into_iter();
+        builder = passes.fold(builder, EngineBuilder::passes);
+        let max_faces = engine.max_faces.into_iter();
+        builder = max_faces.fold(builder, EngineBuilder::max_faces);
         if let Some(score) = engine.min_face_score {
             builder = builder.min_face_score(score as f32);
         }
-        self.calibration_files
-            .iter()
-            .fold(builder, EngineBuilder::calibration_file)
+        let files = self.calibration_files.iter();
+        files.fold(builder, EngineBuilder::calibration_file)
     }
 }
 
@@ -175,8 +154,7 @@ impl Config {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ReloadConfig {
-    /// Pause between two polls of the pack's manifest and the calibration files. 0: they are not polled, and only a
-    /// reload reads them again. Default: 10 s.
+    /// Pause between two polls of the pack's manifest and the calibration files. 0: only a reload reads them. Default: 10 s.
     #[serde(rename = "check_seconds", with = "seconds")]
     #[default(Duration::from_secs(10))]
     pub check: Duration,
@@ -189,7 +167,7 @@ mod tests {
 
     fn load(env: &[(&str, &str)], overrides: &Overrides) -> Result<EngineConfig, String> {
         let env = env.iter().map(|(name, value)| (name.into(), value.into()));
-        let explained = Explained::load_for_engine(None, env, overrides);
+        let explained = Explained::load(None, env, overrides, Config::validate_engine);
         explained
             .map(|explained| explained.config.engine)
             .map_err(|error| error.to_string())
@@ -207,7 +185,7 @@ mod tests {
             (found.provider, found.threads),
             (Some(Provider::OpenVino), Some(2))
         );
-        assert_eq!(found.execution().options().cache_folder, Some("cache".into()));
+        assert_eq!(found.execution().options.cache_folder, Some("cache".into()));
         let flags = Overrides::default()
             .with_assignment("--set", "engine.threads=3")
             .unwrap();

@@ -4,51 +4,38 @@ use std::path::PathBuf;
 
 use figment::error::{Actual, Kind};
 
+use super::values::{SECRETS, below};
+
 /// Names that are less similar than this are not taken for misspellings.
 const SIMILAR: f64 = 0.6;
 
 /// Why a configuration cannot be used. The operator must act.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the messages explain them")]
 pub enum ConfigError {
-    /// The file cannot be read.
     #[error("the configuration {path} cannot be read: {source}", path = path.display())]
-    File {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file is not TOML.
+    File { path: PathBuf, source: std::io::Error },
     #[error("the configuration {path} is not valid TOML: line {line}: {reason}", path = path.display())]
     Syntax {
-        /// Which file.
         path: PathBuf,
-        /// Where, counted from 1.
         line: usize,
-        /// Why.
         reason: String,
     },
-    /// A key is unknown, missing or of a wrong type, or its value cannot be used.
+    /// A key (a path, or an environment variable) or its value cannot be used; `origin`: a file and its line, a variable, a flag.
     #[error("configuration: {key}{}: {reason}", of(origin))]
     Invalid {
-        /// The key, as a path, or the environment variable.
         key: String,
-        /// What set it: a file and its line, an environment variable or a flag.
         origin: Option<String>,
-        /// What is wrong with it.
         reason: String,
     },
-    /// The operating system gave no random numbers.
     #[error("the operating system gave no random numbers: {0}")]
     Random(String),
 }
 
 fn of(origin: &Option<String>) -> String {
-    origin
-        .as_ref()
-        .map(|origin| format!(" (set by {origin})"))
-        .unwrap_or_default()
+    let by = |origin| format!(" (set by {origin})");
+    origin.as_ref().map(by).unwrap_or_default()
 }
 
 impl ConfigError {
@@ -63,25 +50,17 @@ impl ConfigError {
     /// Says what set the key, as `origin` finds it, where that is not known yet.
     pub(super) fn located(mut self, find: impl Fn(&str) -> Option<String>) -> Self {
         if let Self::Invalid { key, origin, .. } = &mut self {
-            *origin = origin
-                .take()
-                .or_else(|| find(&key.replace('[', ".").replace(']', "")));
+            let path = key.replace('[', ".").replace(']', "");
+            *origin = origin.take().or_else(|| find(&path));
         }
         self
     }
 
     pub(super) fn from_figment(error: &figment::Error) -> Self {
-        let path: Vec<&str> = error.path.iter().map(String::as_str).collect();
+        let key = error.path.join(".");
         // What is there in place of a section may have been meant as its secret.
-        let secret = matches!(
-            path[..],
-            ["apps", ..]
-                | ["admin" | "audit" | "database"]
-                | ["admin", "token" | "metrics_token", ..]
-                | ["audit", "chain_key", ..]
-                | ["database", "url", ..]
-        );
-        let key = path.join(".");
+        let is_secret = |secret: &&str| below(&key, secret).or(below(secret, &key)).is_some();
+        let secret = below(&key, "apps").is_some() || SECRETS.iter().any(is_secret);
         let reason = match &error.kind {
             // These show the value that was found. Any text may be a secret that was put under the wrong key.
             Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected)
@@ -103,7 +82,6 @@ impl ConfigError {
     }
 }
 
-/// The known name that was probably meant, or all.
 fn suggestion(name: &str, known: &[&str]) -> String {
     let similar = |known: &&str| strsim::normalized_damerau_levenshtein(name, known);
     let best = known

@@ -1,26 +1,29 @@
 //! Where each setting comes from.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 use toml::Value;
 
 use super::layers::{Layers, Overrides, RenamedSetting, flattened};
 use super::settings::{NAMED, Named};
-use super::{Config, ConfigError, ENV_APPS, ExposedFile};
+use super::{Config, ConfigError, ENV_APPS};
 
-/// A configuration, and what set each of its keys. Written with [`Display`](fmt::Display) it is TOML that could be read
-/// again, but for the secrets, which are shown as `<redacted>`.
+/// A configuration, and what set each of its keys. Displayed, it is TOML, with secrets as `<redacted>`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Explained {
     /// The configuration, checked.
     pub config: Config,
-    settings: Vec<Setting>,
-    exposed: Vec<ExposedFile>,
-    renamed: Vec<RenamedSetting>,
+    /// Every setting, by its key.
+    pub settings: Vec<Setting>,
+    /// The files of this configuration that have secrets in them and that others can read.
+    pub exposed_files: Vec<ExposedFile>,
+    /// The old names of settings that are used.
+    pub renamed: Vec<RenamedSetting>,
 }
 
 /// One setting: a key with a value that has no parts of its own, or the whole of `apps` or `profiles`.
@@ -40,32 +43,9 @@ pub struct Setting {
 }
 
 impl Explained {
-    /// Reads the layers of [`Config::load_with_env`] and checks the whole.
-    ///
-    /// # Errors
-    /// [`ConfigError`], which names the key and what set it, and never shows a secret.
+    /// Reads the layers of [`Config::load`], with these environment variables, and checks the configuration, by
+    /// [`Config::validate`] or [`Config::validate_engine`]. Errors name the key and what set it, and show no secret.
     pub fn load(
-        file: Option<&Path>,
-        env: impl IntoIterator<Item = (OsString, OsString)>,
-        overrides: &Overrides,
-    ) -> Result<Self, ConfigError> {
-        Self::read(file, env, overrides, Config::validate)
-    }
-
-    /// Reads the same layers and checks only what an engine is built of: commands that try models need no secrets of the
-    /// service.
-    ///
-    /// # Errors
-    /// [`ConfigError`], as [`load`](Self::load).
-    pub fn load_for_engine(
-        file: Option<&Path>,
-        env: impl IntoIterator<Item = (OsString, OsString)>,
-        overrides: &Overrides,
-    ) -> Result<Self, ConfigError> {
-        Self::read(file, env, overrides, Config::validate_engine)
-    }
-
-    fn read(
         file: Option<&Path>,
         env: impl IntoIterator<Item = (OsString, OsString)>,
         overrides: &Overrides,
@@ -93,7 +73,7 @@ impl Explained {
             Setting {
                 origin: origin.filter(|_| !is_derived),
                 is_default: is_derived || defaults.get(&key) == Some(&value),
-                derivation: is_derived.then(|| config.why_max_per_address()),
+                derivation: is_derived.then(|| config.derived_max_per_address().1),
                 key,
                 value,
             }
@@ -101,7 +81,7 @@ impl Explained {
         let secret_files = layers.secret_files.iter().chain(&config.tls.key);
         Ok(Self {
             settings: settings.collect(),
-            exposed: secret_files.filter_map(|path| ExposedFile::find(path)).collect(),
+            exposed_files: secret_files.filter_map(|path| ExposedFile::find(path)).collect(),
             renamed: layers.renamed.clone(),
             config,
         })
@@ -117,7 +97,7 @@ impl Explained {
                 "setting has been renamed; the next minor version ignores the old name"
             );
         }
-        for file in &self.exposed {
+        for file in &self.exposed_files {
             tracing::warn!(
                 file = %file.path.display(),
                 mode = format!("{:04o}", file.mode),
@@ -134,57 +114,29 @@ impl Explained {
             );
         }
     }
-
-    /// The files of this configuration that have secrets in them and that others can read.
-    #[must_use]
-    pub fn exposed_files(&self) -> &[ExposedFile] {
-        &self.exposed
-    }
-
-    /// The old names of settings that are used.
-    #[must_use]
-    pub fn renamed(&self) -> &[RenamedSetting] {
-        &self.renamed
-    }
-
-    /// Every setting, by its key.
-    #[must_use]
-    pub fn settings(&self) -> &[Setting] {
-        &self.settings
-    }
 }
 
 impl Config {
-    /// The keys whose values differ between the two configurations, each once, by their path. Secrets are told from each
-    /// other without being shown.
+    /// The keys whose values differ between the two configurations, secrets included, sorted.
     pub(crate) fn differences(&self, other: &Self) -> Result<Vec<String>, ConfigError> {
         let (old, new) = (flattened(self)?, flattened(other)?);
-        let mut keys: Vec<String> = old.keys().chain(new.keys()).cloned().collect();
-        // These are written as redacted, whatever they are.
-        let (before, after) = (self.secrets(), other.secrets());
+        let mut keys: BTreeSet<String> = old.keys().chain(new.keys()).cloned().collect();
         keys.retain(|key| old.get(key) != new.get(key));
-        let differ = before
-            .iter()
-            .zip(&after)
-            .filter(|(before, after)| before != after);
-        keys.extend(differ.map(|((key, _), _)| (*key).to_owned()));
-        keys.sort_unstable();
-        keys.dedup();
-        Ok(keys)
+        // These are written as redacted, whatever they are.
+        let secrets = self.secrets().into_iter().zip(other.secrets());
+        let differ = secrets.filter(|(before, after)| before != after);
+        keys.extend(differ.map(|((key, _), _)| key.to_owned()));
+        Ok(keys.into_iter().collect())
     }
 
-    /// The secrets, by their keys.
     fn secrets(&self) -> [(&'static str, Vec<&str>); 5] {
-        fn exposed(secret: &Option<SecretString>) -> Vec<&str> {
-            secret.iter().map(ExposeSecret::expose_secret).collect()
+        fn exposed<'a>(secrets: impl IntoIterator<Item = &'a SecretString>) -> Vec<&'a str> {
+            secrets.into_iter().map(ExposeSecret::expose_secret).collect()
         }
         [
             ("admin.token", exposed(&self.admin.token)),
             ("admin.metrics_token", exposed(&self.admin.metrics_token)),
-            (
-                "apps",
-                self.apps.iter().map(|app| app.key.expose_secret()).collect(),
-            ),
+            ("apps", exposed(self.apps.iter().map(|app| &app.key))),
             ("audit.chain_key", exposed(&self.audit.chain_key)),
             ("database.url", exposed(&self.database.url)),
         ]
@@ -193,54 +145,33 @@ impl Config {
 
 impl Named {
     /// Returns what holds where nothing sets it.
-    #[must_use]
     pub fn default(&self) -> Option<String> {
-        let value = || flattened(&Config::default()).ok()?.remove(self.key);
-        let text = |value: Value| {
-            value
-                .as_str()
-                .map_or_else(|| value.to_string(), ToOwned::to_owned)
+        let default = || flattened(&Config::default()).ok()?.remove(self.key);
+        let text = |value: Value| match value {
+            Value::String(text) => text,
+            value => value.to_string(),
         };
-        self.unset.map(ToOwned::to_owned).or_else(|| value().map(text))
+        self.unset.map(ToOwned::to_owned).or_else(|| default().map(text))
     }
 }
 
 impl fmt::Display for Explained {
-    /// TOML: first the settings that are in no section, then section by section, each with what set it where
-    /// something did; those that have no value as comments with what holds instead.
+    /// TOML, each setting with what set it; those that have no value as comments with what holds instead.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (lists, others): (Vec<_>, Vec<_>) = self
-            .settings
-            .iter()
-            .partition(|setting| is_list_of_tables(&setting.value));
-        let has_value = |key: &str| self.settings.iter().any(|setting| setting.key == key);
-        let mut lines: Vec<(&str, String)> = others
-            .into_iter()
-            .map(
-                |Setting {
-                     key,
-                     value,
-                     origin,
-                     derivation,
-                     ..
-                 }| {
-                    let why = origin.as_deref().or(*derivation);
-                    (
-                        key.as_str(),
-                        format!(
-                            " = {value}{}",
-                            why.map(|why| format!("  # {why}")).unwrap_or_default()
-                        ),
-                    )
-                },
-            )
-            .collect();
-        lines.extend(
-            NAMED
-                .iter()
-                .filter(|named| !has_value(named.key))
-                .filter_map(|named| Some((named.key, format!("  # unset: {}", named.unset?)))),
-        );
+        let is_list = |setting: &&Setting| {
+            let list = setting.value.as_array().filter(|list| !list.is_empty());
+            list.is_some_and(|list| list.iter().all(Value::is_table))
+        };
+        let (lists, others): (Vec<_>, Vec<_>) = self.settings.iter().partition(is_list);
+        let lines = others.into_iter().map(|setting| {
+            let why = setting.origin.as_deref().or(setting.derivation);
+            let why = why.map(|why| format!("  # {why}")).unwrap_or_default();
+            (setting.key.as_str(), format!(" = {}{why}", setting.value))
+        });
+        let is_unset = |named: &&Named| self.settings.iter().all(|setting| setting.key != named.key);
+        let unset = |named: &Named| Some((named.key, format!("  # unset: {}", named.unset?)));
+        let unset = NAMED.iter().filter(is_unset).filter_map(unset);
+        let mut lines: Vec<_> = lines.chain(unset).collect();
         lines.sort_by_key(|(key, _)| (key.contains('.'), *key));
         let mut current = "";
         for (path, line) in lines {
@@ -267,8 +198,157 @@ impl fmt::Display for Explained {
     }
 }
 
-fn is_list_of_tables(value: &Value) -> bool {
-    value
-        .as_array()
-        .is_some_and(|list| !list.is_empty() && list.iter().all(Value::is_table))
+/// A file with secrets that users other than its owner can read: a warning, as the operator may trust them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "path and permissions, such as `0o644`")]
+pub struct ExposedFile {
+    pub path: PathBuf,
+    pub mode: u32,
+}
+
+impl ExposedFile {
+    /// This file, if everybody can read it, or its group, unless this process is not the owner: the group was made for it.
+    #[cfg(unix)]
+    pub(super) fn find(path: &Path) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt;
+
+        const GROUP: u32 = 0o040;
+        const WORLD: u32 = 0o004;
+        let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+        let is_own = metadata.uid() == rustix::process::geteuid().as_raw();
+        let others = if is_own { GROUP | WORLD } else { WORLD };
+        let mode = metadata.mode() & 0o777;
+        (mode & others != 0).then(|| Self {
+            path: path.to_owned(),
+            mode,
+        })
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn find(_: &Path) -> Option<Self> {
+        None
+    }
+
+    /// The command that takes the rights away.
+    pub fn remedy(&self) -> String {
+        format!("chmod {:o} '{}'", self.mode & 0o700, self.path.display())
+    }
+}
+
+impl fmt::Display for ExposedFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} has secrets in it and can be read by others (mode {:04o}): run `{}` as its owner, who must be the user of the \
+             service, or move the secrets elsewhere",
+            self.path.display(),
+            self.mode,
+            self.remedy()
+        )
+    }
+}
+
+#[cfg(all(test, unix))]
+// Clippy knows tests by `cfg(test)` alone.
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::config::ENV_CREDENTIALS;
+
+    const KEY: &str = "0123456789abcdef";
+
+    fn write(path: &Path, text: &str, mode: u32) {
+        // What may not be written to is replaced.
+        drop(std::fs::remove_file(path));
+        std::fs::write(path, text).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn exposed(file: &Path, env: &[(&str, &str)]) -> Vec<ExposedFile> {
+        let env = env.iter().map(|(name, value)| (name.into(), value.into()));
+        let explained = Explained::load(Some(file), env, &Overrides::default(), Config::validate).unwrap();
+        explained.exposed_files
+    }
+
+    #[test]
+    fn a_file_with_a_secret_is_for_its_owner_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("likeness.toml");
+        for secret in [
+            format!("[[apps]]\nid = 'a'\nkey = '{KEY}'\n"),
+            format!("[admin]\ntoken = '{KEY}'\n"),
+            format!("[admin]\ntoken = '{KEY}'\nmetrics_token = '{KEY}'\n"),
+            format!("[audit]\nchain_key = '{KEY}'\n"),
+            format!("[database]\nurl = 'postgres://u:{KEY}@host/db'\n"),
+            format!("[database]\nurl = 'postgres://u@host/db?password={KEY}'\n"),
+        ] {
+            for (mode, is_exposed) in [
+                (0o600, false),
+                (0o400, false),
+                (0o640, true),
+                (0o644, true),
+                (0o604, true),
+            ] {
+                write(&file, &secret, mode);
+                let found = exposed(&file, &[]);
+                assert_eq!(!found.is_empty(), is_exposed, "{secret} {mode:o}");
+                if let Some(found) = found.first() {
+                    assert_eq!(found.remedy(), format!("chmod 600 '{}'", file.display()));
+                    let said = found.to_string();
+                    assert!(
+                        said.contains(&format!("mode {mode:04o}")) && !said.contains(KEY),
+                        "{said}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_secret_may_be_read_by_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("likeness.toml");
+        for text in [
+            "[request_limits]\ndeadline_seconds = 2\n",
+            "[[apps]]\nid = 'a'\n",
+            "[database]\nurl = 'sqlite:likeness.db'\n",
+            "[database]\nurl = 'postgres://u@host/db?sslmode=require'\n",
+        ] {
+            write(&file, text, 0o644);
+            assert_eq!(
+                exposed(&file, &[("LIKENESS_APPS", &format!("a:{KEY}"))]),
+                [],
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn files_of_single_secrets_count_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, secret) = (
+            folder.path().join("likeness.toml"),
+            folder.path().join("likeness.admin-token"),
+        );
+        write(&file, "", 0o644);
+        write(&secret, KEY, 0o644);
+        let env = [(ENV_CREDENTIALS, folder.path().to_str().unwrap())];
+        let found: Vec<PathBuf> = exposed(&file, &env).into_iter().map(|found| found.path).collect();
+        assert_eq!(found, std::slice::from_ref(&secret));
+        write(&secret, KEY, 0o400);
+        assert_eq!(exposed(&file, &env), []);
+
+        let key = folder.path().join("tls.key");
+        write(&key, "", 0o644);
+        write(
+            &file,
+            &format!("[tls]\ncertificate = '{0}'\nkey = '{0}'\n", key.display()),
+            0o644,
+        );
+        let found: Vec<PathBuf> = exposed(&file, &[]).into_iter().map(|found| found.path).collect();
+        assert_eq!(found, [key]);
+    }
 }

@@ -12,12 +12,11 @@ use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
 use super::settings::{NAMED, Named, RENAMED, check_range, renamed};
+use super::values::SECRETS;
 use super::{Config, ConfigError, ENV_APPS, ENV_CREDENTIALS, ENV_PREFIX};
 
-/// Name of the first layer.
 const DEFAULTS: &str = "the defaults";
 
-/// Longest file with one secret.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
 
 /// What a command line sets over everything else: keys, each with the flag that sets it.
@@ -34,9 +33,6 @@ impl Overrides {
     }
 
     /// Sets a key as `SECTION.KEY=VALUE` says, with a value as environment variables have it.
-    ///
-    /// # Errors
-    /// [`ConfigError::Invalid`] without an equals sign.
     pub fn with_assignment(mut self, flag: &str, text: &str) -> Result<Self, ConfigError> {
         let (key, value) = text
             .split_once('=')
@@ -47,30 +43,25 @@ impl Overrides {
     }
 
     /// Returns whether a key is set.
-    #[must_use]
     pub fn sets(&self, key: &str) -> bool {
         self.0.iter().any(|(_, set, _)| set == key)
     }
 
     /// Checks the keys and the types and ranges of their values, not how they go together.
-    ///
-    /// # Errors
-    /// [`ConfigError::Invalid`].
     pub fn check(&self) -> Result<(), ConfigError> {
         let layers = Layers::read(None, [], self)?;
-        layers.check_ranges(&layers.extract()?)
+        let checked = check_ranges(&layers.extract()?, |_| true);
+        checked.map_err(|error| error.located(|key| layers.origin(key)))
     }
 }
 
-/// A setting with an old name that something still uses.
+/// A setting with an old name that a file, an environment variable or a flag (`origin`) still uses, and its new name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "said above")]
 pub struct RenamedSetting {
-    /// What uses it: a file, an environment variable or a flag.
     pub origin: String,
-    /// The old name.
     pub old: String,
-    /// The name that has taken its place.
     pub new: String,
 }
 
@@ -87,14 +78,12 @@ impl Provider for Layer<'_> {
     }
 }
 
-/// All layers, and where each key comes from.
+#[derive(Default)]
 pub(super) struct Layers {
     figment: Figment,
     /// What [`ENV_APPS`] has.
     pub(super) apps: Option<SecretString>,
-    /// The files that bring secrets.
     pub(super) secret_files: Vec<PathBuf>,
-    /// Old names that are used.
     pub(super) renamed: Vec<RenamedSetting>,
     file: String,
     /// The line of each key of the file, counted from 1.
@@ -107,25 +96,15 @@ impl Layers {
         env: impl IntoIterator<Item = (OsString, OsString)>,
         overrides: &Overrides,
     ) -> Result<Self, ConfigError> {
-        let mut layers = Self {
-            figment: Figment::new(),
-            apps: None,
-            secret_files: Vec::new(),
-            renamed: Vec::new(),
-            file: String::new(),
-            lines: BTreeMap::new(),
-        };
-        let defaults = flattened(&Config::default())?;
-        layers.add(
-            DEFAULTS,
-            defaults.iter().map(|(key, value)| (key.clone(), plain(value))),
-        );
+        let mut layers = Self::default();
+        let defaults = plain(&table(&Config::default())?.into());
+        layers.merge(DEFAULTS, defaults.into_dict().unwrap_or_default());
         if let Some(file) = file {
             layers.add_file(file)?;
         }
         layers.add_environment(env)?;
         for (flag, key, value) in &overrides.0 {
-            layers.add(flag, [(key.clone(), value.clone())]);
+            layers.add([(flag.as_str(), key.clone(), value.clone())]);
         }
         Ok(layers)
     }
@@ -137,22 +116,11 @@ impl Layers {
         })
     }
 
-    pub(super) fn check_ranges(&self, config: &Config) -> Result<(), ConfigError> {
-        let settings = flattened(config)?;
-        let ranges = settings
-            .iter()
-            .try_for_each(|(key, value)| check_range(key, value));
-        ranges.map_err(|error| error.located(|key| self.origin(key)))
-    }
-
     /// What set this key, or what it is in: a file and its line, an environment variable or a flag.
     pub(super) fn origin(&self, key: &str) -> Option<String> {
         let above = std::iter::successors(Some(key), |key| Some(key.rsplit_once('.')?.0));
-        let name = above
-            .clone()
-            .find_map(|key| self.figment.find_metadata(key))?
-            .name
-            .to_string();
+        let metadata = above.clone().find_map(|key| self.figment.find_metadata(key))?;
+        let name = metadata.name.to_string();
         let line = above.clone().find_map(|key| self.lines.get(key));
         match line.filter(|_| name == self.file) {
             Some(line) => Some(format!("{name}:{line}")),
@@ -160,25 +128,26 @@ impl Layers {
         }
     }
 
-    /// Adds a layer of keys. A key by its old name counts less than one by its new name.
-    fn add(&mut self, origin: &str, keys: impl IntoIterator<Item = (String, Value)>) {
-        let (mut settings, mut current) = (Dict::new(), Vec::new());
-        for (key, value) in keys {
-            let Some(new) = renamed(&key) else {
-                current.push((key, value));
-                continue;
-            };
-            insert(&mut settings, &new, value);
+    /// Adds keys, each with what sets it. A key by its old name counts less than one by its new name.
+    fn add<'a>(&mut self, keys: impl IntoIterator<Item = (&'a str, String, Value)>) {
+        let is_old = |(_, key, _): &(&str, String, Value)| renamed(key).is_some();
+        let (old, current): (Vec<_>, Vec<_>) = keys.into_iter().partition(is_old);
+        for (origin, key, value) in old {
+            let new = renamed(&key).unwrap_or_default();
             if origin.starts_with(ENV_PREFIX) {
                 let variable = format!("{ENV_PREFIX}{}", new.replace('.', "__").to_uppercase());
                 self.note_old(origin, origin, &variable);
             } else {
                 self.note_old(origin, &key, &new);
             }
+            self.merge(origin, nested(&new, value));
         }
-        for (key, value) in current {
-            insert(&mut settings, &key, value);
+        for (origin, key, value) in current {
+            self.merge(origin, nested(&key, value));
         }
+    }
+
+    fn merge(&mut self, origin: &str, settings: Dict) {
         self.figment = std::mem::take(&mut self.figment).merge(Layer(origin, settings));
     }
 
@@ -203,24 +172,23 @@ impl Layers {
             line: line(error.span().map_or(0, |span| span.start)),
             reason: error.message().to_owned(),
         };
-        let table = toml::from_str(&text).map_err(wrong)?;
         let mut keys = BTreeMap::new();
-        flatten("", table, &mut keys);
+        flatten("", toml::from_str(&text).map_err(wrong)?, &mut keys);
         if has_secrets(&keys) {
             self.secret_files.push(path.to_owned());
         }
         let tree = DeTable::parse(&text).map_err(wrong)?;
         note_lines(&mut self.lines, "", tree.get_ref(), &line);
-        self.file = path.display().to_string();
+        let file = path.display().to_string();
         self.add(
-            &self.file.clone(),
-            keys.into_iter().map(|(key, value)| (key, plain(&value))),
+            keys.iter()
+                .map(|(key, value)| (file.as_str(), key.clone(), plain(value))),
         );
+        self.file = file;
         Ok(())
     }
 
-    /// Adds secrets that are handed over as files: by systemd (`LoadCredential=`), or by whatever mounts them. A file that is
-    /// not there sets nothing.
+    /// Adds secrets that are handed over as files, as systemd does (`LoadCredential=`).
     fn add_credentials(&mut self, folder: &Path) -> Result<(), ConfigError> {
         for (name, key) in names(|named| named.credential) {
             let path = folder.join(name);
@@ -243,9 +211,9 @@ impl Layers {
         if let Some(folder) = variables.get(ENV_CREDENTIALS).filter(|folder| !folder.is_empty()) {
             self.add_credentials(Path::new(folder))?;
         }
-        let text = |name: &str, value: &OsString| match value.to_str() {
-            Some(text) => Ok(text.to_owned()),
-            None => Err(ConfigError::invalid(name, "is not UTF-8")),
+        let text = |name: &str, value: &OsString| {
+            let text = value.to_str().map(ToOwned::to_owned);
+            text.ok_or_else(|| ConfigError::invalid(name, "is not UTF-8"))
         };
         let mut general = Vec::new();
         for (name, value) in &variables {
@@ -254,18 +222,14 @@ impl Layers {
                 if key.split('.').any(str::is_empty) {
                     return Err(ConfigError::invalid(name, "names no key"));
                 }
-                general.push((renamed(&key).is_none(), name, key, parsed(&text(name, value)?)));
+                general.push((name.as_str(), key, parsed(&text(name, value)?)));
             }
         }
-        general.sort_by_key(|(is_current, ..)| *is_current);
-        for (_, name, key, value) in general {
-            self.add(name, [(key, value)]);
-        }
+        self.add(general);
         let given = |name: &str| -> Result<Option<String>, ConfigError> {
             let value = variables.get(name).map(|value| text(name, value)).transpose()?;
-            Ok(value
-                .map(|value| value.trim().to_owned())
-                .filter(|value| !value.is_empty()))
+            let value = value.map(|value| value.trim().to_owned());
+            Ok(value.filter(|value| !value.is_empty()))
         };
         for (name, key) in names(|named| named.variable) {
             if let Some(value) = given(name)? {
@@ -280,16 +244,15 @@ impl Layers {
         if let Some(new) = renamed(name) {
             self.note_old(origin, name, &new);
         }
-        self.add(origin, [(key.to_owned(), value.into())]);
+        self.add([(origin, key.to_owned(), value.into())]);
     }
 }
 
 /// Names of settings besides their keys, with the keys: first old names, then current ones, which override them.
 fn names(of: fn(&Named) -> Option<&'static str>) -> impl Iterator<Item = (&'static str, &'static str)> {
     let current = move || {
-        NAMED
-            .iter()
-            .filter_map(move |named| Some((of(named)?, named.key)))
+        let named = NAMED.iter();
+        named.filter_map(move |named| Some((of(named)?, named.key)))
     };
     let old = RENAMED.iter().filter_map(move |(old, new)| {
         let (_, key) = current().find(|(name, _)| name == new)?;
@@ -300,12 +263,22 @@ fn names(of: fn(&Named) -> Option<&'static str>) -> impl Iterator<Item = (&'stat
 
 /// The settings by their paths. Lists are not taken apart.
 pub(super) fn flattened(config: &Config) -> Result<BTreeMap<String, toml::Value>, ConfigError> {
-    let table = toml::Table::try_from(config)
-        .map_err(|error| ConfigError::invalid("configuration", error.to_string()))?;
     let mut flat = BTreeMap::new();
-    flatten("", table, &mut flat);
+    flatten("", table(config)?, &mut flat);
     flat.retain(|_, value| value.as_table().is_none_or(|table| !table.is_empty()));
     Ok(flat)
+}
+
+/// Checks the numbers of a configuration, at these keys, against their ranges.
+pub(super) fn check_ranges(config: &Config, selected: fn(&str) -> bool) -> Result<(), ConfigError> {
+    let settings = flattened(config)?;
+    let mut settings = settings.iter().filter(|(key, _)| selected(key));
+    settings.try_for_each(|(key, value)| check_range(key, value))
+}
+
+fn table(config: &Config) -> Result<toml::Table, ConfigError> {
+    let invalid = |error: toml::ser::Error| ConfigError::invalid("configuration", error.to_string());
+    toml::Table::try_from(config).map_err(invalid)
 }
 
 fn flatten(above: &str, table: toml::Table, flat: &mut BTreeMap<String, toml::Value>) {
@@ -343,32 +316,18 @@ fn note_lines(
     for (key, value) in table {
         let path = path(above, key.get_ref());
         note(&path, key.span().start, value.get_ref());
-        let entries = value
-            .get_ref()
-            .as_array()
-            .into_iter()
-            .flat_map(|list| list.iter());
-        for (index, entry) in entries.enumerate() {
+        let entries = value.get_ref().as_array().into_iter();
+        for (index, entry) in entries.flat_map(|list| list.iter()).enumerate() {
             note(&format!("{path}.{index}"), entry.span().start, entry.get_ref());
         }
     }
 }
 
-/// Sets a key by its path. A part of it that has a value of its own is replaced.
-fn insert(dict: &mut Dict, path: &str, value: Value) {
-    let Some((first, rest)) = path.split_once('.') else {
-        // An empty table takes nothing away from one that is there.
-        if !value.as_dict().is_some_and(Dict::is_empty) || !dict.contains_key(path) {
-            dict.insert(path.to_owned(), value);
-        }
-        return;
-    };
-    let inner = dict.entry(first.to_owned()).or_insert_with(|| Dict::new().into());
-    if !matches!(inner, Value::Dict(..)) {
-        *inner = Dict::new().into();
-    }
-    if let Value::Dict(_, inner) = inner {
-        insert(inner, rest, value);
+/// Returns tables along a path with this value at its end.
+fn nested(path: &str, value: Value) -> Dict {
+    match path.split_once('.') {
+        Some((first, rest)) => Dict::from([(first.to_owned(), nested(rest, value).into())]),
+        None => Dict::from([(path.to_owned(), value)]),
     }
 }
 
@@ -378,25 +337,19 @@ fn plain(value: &toml::Value) -> Value {
 
 /// A value as a variable or `--set` writes it.
 fn parsed(text: &str) -> Value {
-    match text.parse() {
-        Ok(value) => value,
-        Err(never) => match never {},
-    }
+    let Ok(value) = text.parse();
+    value
 }
 
 /// Whether a file brings a secret, also where another layer replaces it.
 fn has_secrets(keys: &BTreeMap<String, toml::Value>) -> bool {
-    let text = |key: &str| keys.get(key).and_then(toml::Value::as_str);
-    let apps = keys.get("apps").and_then(toml::Value::as_array);
-    let url = text("database.url").or_else(|| text("storage.url"));
-    apps.into_iter().flatten().any(|app| app.get("key").is_some())
-        || ["admin.token", "admin.metrics_token", "audit.chain_key"]
-            .into_iter()
-            .any(|key| text(key).is_some())
-        || url.is_some_and(has_password)
+    keys.iter().any(|(key, value)| match value {
+        toml::Value::Array(apps) if key == "apps" => apps.iter().any(|app| app.get("key").is_some()),
+        toml::Value::String(url) if ["database.url", "storage.url"].contains(&&**key) => has_password(url),
+        value => value.is_str() && SECRETS.contains(&&**key),
+    })
 }
 
-/// Whether a URL may have a password in it.
 fn has_password(url: &str) -> bool {
     let user = url
         .split_once('@')
@@ -412,15 +365,12 @@ fn read_secret(path: &Path) -> Result<Option<String>, ConfigError> {
     };
     let invalid = |reason| ConfigError::invalid(path.display().to_string(), reason);
     let file = match std::fs::File::open(path) {
-        Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unreadable(error)),
+        file => file.map_err(unreadable)?,
     };
     let mut bytes = Vec::new();
-    file.take(MAX_SECRET_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_SECRET_BYTES {
+    let read = file.take(MAX_SECRET_BYTES + 1).read_to_end(&mut bytes);
+    if read.map_err(unreadable)? as u64 > MAX_SECRET_BYTES {
         return Err(invalid("is longer than 64 KiB"));
     }
     let text = String::from_utf8(bytes).map_err(|_| invalid("is not UTF-8"))?;

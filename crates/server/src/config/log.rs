@@ -8,12 +8,10 @@ use tracing_subscriber::EnvFilter;
 
 use super::ConfigError;
 
-/// Without ONNX Runtime's own messages, and without HTTP/2 connections that clients break, which they can do as often as they
-/// like.
+/// Without ONNX Runtime's own messages, and without HTTP/2 connections that clients break.
 const DEFAULT_FILTER: &str = "info,h2=error,onnxruntime=warn,sqlx=warn";
 
-/// Appended to every filter: sqlx logs parameters of a URL and lines of a password file that it does not understand, with all
-/// that is in them.
+/// Appended to every filter: sqlx logs what it does not understand of a URL or a password file.
 const NEVER: &str = "sqlx_postgres::options=off";
 
 /// Format of log lines.
@@ -34,24 +32,17 @@ pub enum LogFormat {
 pub struct LogConfig {
     /// Format of its lines. Default: text.
     pub format: LogFormat,
-    /// Levels, by target where that is wanted, in the syntax of
-    /// [`EnvFilter`](https://docs.rs/tracing-subscriber/0.3/tracing_subscriber/filter/struct.EnvFilter.html).
+    /// Levels, by target where that is wanted, as `EnvFilter` of `tracing-subscriber` reads them.
     /// Default: `info,h2=error,onnxruntime=warn,sqlx=warn`.
     #[default(DEFAULT_FILTER.to_owned())]
     pub filter: String,
     /// Lines a second, of each reason, for requests that are rejected with 401, 403, 404, 405 or 503, including the line that
-    /// sums up those without one. Metrics count all. 0: no limit. Default: 1, enough to see why and how many: the first one
-    /// of a flood has its own line, which names the client.
+    /// sums up those without one. 0: no limit. Default: 1.
     #[default(1)]
     pub refusals_per_second: u32,
 }
 
 impl LogConfig {
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        self.env_filter().map(drop)
-    }
-
-    /// The filter, ready to be used.
     pub(crate) fn env_filter(&self) -> Result<EnvFilter, ConfigError> {
         let invalid =
             |error: &dyn Display| ConfigError::invalid("log.filter", format!("cannot be used: {error}"));
@@ -70,7 +61,7 @@ mod tests {
             filter: filter.to_owned(),
             ..LogConfig::default()
         };
-        config.validate().err().map(|error| error.to_string())
+        config.env_filter().err().map(|error| error.to_string())
     }
 
     #[test]

@@ -21,13 +21,11 @@ pub struct ConnectionsConfig {
     /// Open connections; those beyond wait in the listening queue. Default: 1,024.
     #[default(1_024)]
     pub max: usize,
-    /// How long a client may take for the headers of a request; also how long a connection may stay idle. Default:
-    /// 75 s, which is longer than proxies keep idle connections (nginx: 60 s).
+    /// How long a client may take for the headers of a request, and a connection stay idle. Default: 75 s (nginx: 60 s).
     #[serde(rename = "header_read_seconds", with = "seconds")]
     #[default(Duration::from_secs(75))]
     pub header_read: Duration,
-    /// How long the rest of a rejected upload is read and discarded, so that the client sees the response rather than
-    /// a reset. Default: 5 s.
+    /// How long the rest of a rejected upload is read, so that the client sees the response. Default: 5 s.
     #[serde(rename = "linger_seconds", with = "seconds")]
     #[default(Duration::from_secs(5))]
     pub linger: Duration,
@@ -35,40 +33,29 @@ pub struct ConnectionsConfig {
     #[serde(rename = "body_idle_seconds", with = "seconds")]
     #[default(Duration::from_secs(5))]
     pub body_idle: Duration,
-    /// Open connections of one address; those beyond are closed at once. Those of trusted proxies are not counted. 0: no
-    /// limit. Absent: see [`Config::max_per_address`].
+    /// Open connections of one address, except trusted proxies; those beyond are closed at once. 0: no limit. Absent: see
+    /// [`Config::max_per_address`].
     pub max_per_address: Option<usize>,
 }
 
 impl Config {
-    /// How many connections one address may have open; 0: no limit.
-    ///
-    /// Where `connections.max_per_address` is absent that is half of `connections.max`, so that no address locks all others
-    /// out. There is no such limit on a loopback address, nor behind trusted proxies, whose connections are those of
-    /// many clients.
-    #[must_use]
+    /// How many connections one address may have open; 0: no limit. Default: half of `connections.max`, but no limit on a
+    /// loopback address and behind trusted proxies, whose connections are those of many clients.
     pub fn max_per_address(&self) -> usize {
-        match self.connections.max_per_address {
-            Some(max) => max,
-            None if self.is_reached_directly() => (self.connections.max / 2).max(1),
-            None => 0,
-        }
+        let derived = || self.derived_max_per_address().0;
+        self.connections.max_per_address.unwrap_or_else(derived)
     }
 
-    /// Why [`max_per_address`](Self::max_per_address) is what it is where nothing sets it.
-    pub(super) fn why_max_per_address(&self) -> &'static str {
-        if self.is_reached_directly() {
-            "half of connections.max, as listen is not a loopback address and proxies.trusted is empty"
-        } else if self.listen.ip().is_loopback() {
-            "no limit, as listen is a loopback address"
-        } else {
-            "no limit, as proxies are trusted"
+    /// Returns what holds where nothing sets it, and why.
+    pub(super) fn derived_max_per_address(&self) -> (usize, &'static str) {
+        if self.listen.ip().is_loopback() {
+            return (0, "no limit, as listen is a loopback address");
         }
-    }
-
-    /// Whether clients connect from other machines, by no proxy that is known.
-    fn is_reached_directly(&self) -> bool {
-        !self.listen.ip().is_loopback() && self.proxies.trusted.is_empty()
+        if !self.proxies.trusted.is_empty() {
+            return (0, "no limit, as proxies are trusted");
+        }
+        let why = "half of connections.max, as listen is not a loopback address and proxies.trusted is empty";
+        ((self.connections.max / 2).max(1), why)
     }
 }
 
@@ -93,53 +80,47 @@ pub struct ShutdownConfig {
 pub struct AdminConfig {
     /// Its address and port. Absent: there is no admin listener.
     pub listen: Option<SocketAddr>,
-    /// What an operator sends as `Authorization: Bearer …`. Absent: nothing is needed, which is allowed on loopback
-    /// addresses only.
-    #[serde(default, with = "secret::optional")]
+    /// What an operator sends as `Authorization: Bearer …`. Absent: nothing; allowed on loopback addresses only.
+    #[serde(default, with = "secret")]
     pub token: Option<SecretString>,
-    /// What may be sent instead of `token` where nothing is changed: for `/metrics` and `/info`. What collects metrics
-    /// need not be able to do what an operator can. Needs `token`.
-    #[serde(default, with = "secret::optional")]
+    /// What may be sent instead of `token` for `/metrics` and `/info`, where nothing is changed. Needs `token`.
+    #[serde(default, with = "secret")]
     pub metrics_token: Option<SecretString>,
 }
 
 impl AdminConfig {
-    /// Checks the settings against each other and against the public listener's address.
     pub(super) fn validate(&self, public: SocketAddr) -> Result<(), ConfigError> {
         let tokens = [
             ("admin.token", &self.token),
             ("admin.metrics_token", &self.metrics_token),
         ];
         for (key, token) in tokens {
-            let Some(token) = token else { continue };
-            let token = token.expose_secret();
+            let Some(token) = token.as_ref().map(ExposeSecret::expose_secret) else {
+                continue;
+            };
             check_credential(token).map_err(|reason| ConfigError::invalid(key, reason))?;
-            ensure(!token.contains(char::is_whitespace), key, "has spaces")?;
+            ensure([(!token.contains(char::is_whitespace), key, "has spaces")])?;
         }
-        ensure(
-            self.metrics_token.is_none() || self.token.is_some(),
-            "admin.metrics_token",
-            "has no effect without admin.token: nothing needs a token then",
-        )?;
+        let has_token = self.token.is_some();
+        let of_use = self.metrics_token.is_none() || has_token;
+        let no_use = "has no effect without admin.token: nothing needs a token then";
+        ensure([(of_use, "admin.metrics_token", no_use)])?;
         let Some(listen) = self.listen else {
             return Ok(());
         };
         let same_host =
             listen.ip() == public.ip() || listen.ip().is_unspecified() || public.ip().is_unspecified();
         // Where both are port 0, each gets one of its own.
-        ensure(
-            listen.port() == 0 || listen.port() != public.port() || !same_host,
-            "admin.listen",
-            format!("{listen} is the address of the public listener (`listen` is {public})"),
-        )?;
-        ensure(
-            listen.ip().is_loopback() || self.token.is_some(),
-            "admin.token",
-            format!(
-                "is needed where admin.listen ({listen}) can be reached from other machines; set it, best by \
-                 LIKENESS_ADMIN_TOKEN, or listen on 127.0.0.1"
-            ),
-        )
+        let apart = listen.port() == 0 || listen.port() != public.port() || !same_host;
+        let same = format!("{listen} is the address of the public listener (`listen` is {public})");
+        let open = format!(
+            "is needed where admin.listen ({listen}) can be reached from other machines; set it, best by \
+             LIKENESS_ADMIN_TOKEN, or listen on 127.0.0.1"
+        );
+        ensure([
+            (apart, "admin.listen", &same),
+            (listen.ip().is_loopback() || has_token, "admin.token", &open),
+        ])
     }
 }
 
@@ -185,33 +166,21 @@ pub enum ClientCertificates {
 
 impl TlsConfig {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        let (has_certificate, has_key) = (self.certificate.is_some(), self.key.is_some());
-        ensure(
-            has_key || !has_certificate,
-            "tls.key",
-            "is needed with tls.certificate",
-        )?;
-        ensure(
-            has_certificate || !has_key,
-            "tls.certificate",
-            "is needed with tls.key",
-        )?;
-        let asks = self.client_certificates != ClientCertificates::Off;
-        ensure(
-            !asks || self.client_ca.is_some(),
-            "tls.client_ca",
-            "is needed where tls.client_certificates asks for certificates",
-        )?;
-        ensure(
-            asks || self.client_ca.is_none(),
-            "tls.client_certificates",
-            "must be \"optional\" or \"required\" with tls.client_ca",
-        )?;
-        ensure(
-            has_certificate || !(asks || self.admin),
-            "tls.certificate",
-            "is needed for TLS",
-        )
+        let (certificate, key) = (self.certificate.is_some(), self.key.is_some());
+        let (asks, ca) = (
+            self.client_certificates != ClientCertificates::Off,
+            self.client_ca.is_some(),
+        );
+        let is_on = asks || self.admin;
+        let no_ca = "is needed where tls.client_certificates asks for certificates";
+        let no_asking = "must be \"optional\" or \"required\" with tls.client_ca";
+        ensure([
+            (key || !certificate, "tls.key", "is needed with tls.certificate"),
+            (certificate || !key, "tls.certificate", "is needed with tls.key"),
+            (!asks || ca, "tls.client_ca", no_ca),
+            (asks || !ca, "tls.client_certificates", no_asking),
+            (certificate || !is_on, "tls.certificate", "is needed for TLS"),
+        ])
     }
 }
 
@@ -235,28 +204,20 @@ pub struct CorsConfig {
 
 impl CorsConfig {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        let reason =
+            "must be a scheme and a host, such as https://onboarding.example or http://localhost:3000";
         self.origins.iter().enumerate().try_for_each(|(index, origin)| {
-            ensure(
-                is_origin(origin),
-                &format!("cors.origins[{index}]"),
-                "must be a scheme and a host, such as https://onboarding.example or http://localhost:3000",
-            )
+            ensure([(is_origin(origin), &format!("cors.origins[{index}]"), reason)])
         })
     }
 }
 
 /// Whether browsers send it as it is: `*` is none, on purpose.
 fn is_origin(text: &str) -> bool {
-    let host = text
-        .strip_prefix("https://")
-        .or_else(|| text.strip_prefix("http://"));
+    let host = text.strip_prefix("https://").or(text.strip_prefix("http://"));
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
     HeaderValue::from_str(text).is_ok()
-        && host.is_some_and(|host| {
-            !host.is_empty()
-                && host
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte))
-        })
+        && host.is_some_and(|host| !host.is_empty() && host.bytes().all(is_plain))
 }
 
 /// The description of the API at `/openapi.json` and the page made of it at `/docs`.

@@ -43,14 +43,13 @@ pub struct VersionLimits {
     pub image: SideLimits,
 }
 
-/// What both sides of an upright image must keep to, in pixels.
+/// The shortest and the longest side of an upright image that are accepted, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "said above")]
 pub struct SideLimits {
-    /// The shortest side that is accepted.
     pub min_side: u32,
-    /// The longest side that is accepted.
     pub max_side: u32,
 }
 
@@ -72,20 +71,16 @@ impl RequestLimits {
             ("request_limits.v0_2.selfie", self.v0_2.selfie),
             ("request_limits.v0_2.image", self.v0_2.image),
         ] {
-            ensure(
-                (1..=max_side).contains(&min_side),
-                key,
-                format!(
-                    "min_side is {min_side} and max_side {max_side}; it must be 1 <= min_side <= max_side"
-                ),
-            )?;
+            let reason = format!(
+                "min_side is {min_side} and max_side {max_side}; it must be 1 <= min_side <= max_side"
+            );
+            ensure([((1..=max_side).contains(&min_side), key, &reason)])?;
         }
         Ok(())
     }
 }
 
-/// The limits of the engine, whatever the API version, checked before a pixel is allocated: see [`imaging::ImageLimits`], whose
-/// defaults they have.
+/// The limits of the engine, checked before a pixel is allocated; defaults: [`imaging::ImageLimits`].
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize, SmartDefault)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -119,18 +114,16 @@ impl From<ImageLimits> for imaging::ImageLimits {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct AdmissionConfig {
-    /// Verifications that are in flight at the same time; those beyond are rejected with 503 at once. Each may hold a body
-    /// of `request_limits.body_bytes` in memory. Absent: 16 for each worker of the engine.
+    /// Verifications in flight at the same time, each with a body in memory; those beyond are rejected with 503 at once. Absent:
+    /// 16 for each worker of the engine.
     pub max_requests: Option<usize>,
 }
 
-/// Verifications that are admitted for each worker of the engine, where nothing is configured. An ordinary one takes about
-/// a tenth of a second, so that the last one meets its deadline with ease. With `image_multiface` and a photo of very
-/// many faces one takes up to two seconds: of those, the last ones may not.
+/// Verifications that are admitted for each worker by default: the last of ordinary ones, of a tenth of a second each, meets
+/// its deadline with ease.
 const ADMITTED_PER_WORKER: usize = 16;
 
 impl AdmissionConfig {
-    /// Verifications that are admitted at the same time with so many workers.
     pub(crate) fn requests(&self, workers: usize) -> usize {
         self.max_requests
             .unwrap_or_else(|| workers.saturating_mul(ADMITTED_PER_WORKER))
@@ -138,10 +131,8 @@ impl AdmissionConfig {
 }
 
 impl Config {
-    /// Bytes of memory that the service takes at most with so many workers: the limit for its container. It is the program,
-    /// and for each worker its models, what ONNX Runtime keeps for the largest input, and two images that are decoded or
-    /// in decoding; and the bodies of all admitted requests. docs/operate.md, "Memory", has the formula.
-    #[must_use]
+    /// Bytes of memory that the service takes at most with so many workers: the limit for its container. docs/operate.md,
+    /// "Memory", has the formula.
     pub fn memory_bytes(&self, workers: usize) -> u64 {
         const PROGRAM: u64 = 128 * 1024 * 1024;
         const WORKER: u64 = 192 * 1024 * 1024;

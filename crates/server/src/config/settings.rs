@@ -1,5 +1,6 @@
 //! The settings with names besides their keys, the ranges of numbers, and the names that have changed.
 
+use super::values::below;
 use super::{ConfigError, Kind::*, Scope::*};
 
 /// Which commands show the flag of a setting: each scope includes those before it.
@@ -28,17 +29,14 @@ pub enum Kind {
     Switch,
 }
 
-/// The flag of a setting.
+/// The flag of a setting, without dashes: what it takes, where it is shown, and its help without the default.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "said above")]
 pub struct Flag {
-    /// Its name, without dashes.
     pub name: &'static str,
-    /// What it takes.
     pub kind: Kind,
-    /// Where it is shown.
     pub scope: Scope,
-    /// What `--help` says of it, without the default.
     pub help: &'static str,
 }
 
@@ -58,82 +56,65 @@ pub struct Named {
     pub unset: Option<&'static str>,
 }
 
-impl Named {
-    const fn key(key: &'static str) -> Self {
-        Self {
-            key,
-            flag: None,
-            variable: None,
-            credential: None,
-            unset: None,
+macro_rules! named {
+    ($key:literal $(, $name:ident: $value:expr)+) => {
+        Named {
+            $($name: Some($value),)+
+            ..Named { key: $key, flag: None, variable: None, credential: None, unset: None }
         }
-    }
+    };
+}
 
-    const fn flag(mut self, name: &'static str, kind: Kind, scope: Scope, help: &'static str) -> Self {
-        self.flag = Some(Flag {
-            name,
-            kind,
-            scope,
-            help,
-        });
-        self
-    }
-
-    const fn variable(mut self, name: &'static str) -> Self {
-        self.variable = Some(name);
-        self
-    }
-
-    const fn credential(mut self, file: &'static str) -> Self {
-        self.credential = Some(file);
-        self
-    }
-
-    const fn unset(mut self, meaning: &'static str) -> Self {
-        self.unset = Some(meaning);
-        self
+const fn flag(name: &'static str, kind: Kind, scope: Scope, help: &'static str) -> Flag {
+    Flag {
+        name,
+        kind,
+        scope,
+        help,
     }
 }
 
 /// The settings with names besides their keys, in the order of `--help`.
 #[rustfmt::skip]
 pub const NAMED: &[Named] = &[
-    Named::key("listen").variable("LIKENESS_LISTEN")
-        .flag("listen", Text("ADDRESS:PORT"), Serve, "Address of the public listener"),
-    Named::key("admin.listen").variable("LIKENESS_ADMIN_LISTEN").unset("none")
-        .flag("admin-listen", Text("ADDRESS:PORT"), Serve, "Address of the admin listener (health, metrics, reload)"),
-    Named::key("admin.token").variable("LIKENESS_ADMIN_TOKEN").credential("likeness.admin-token"),
-    Named::key("admin.metrics_token").credential("likeness.admin-metrics-token"),
-    Named::key("database.url").variable("LIKENESS_DATABASE_URL").credential("likeness.database-url")
-        .unset("SQLite, likeness.db in data_folder"),
-    Named::key("audit.chain_key").variable("LIKENESS_AUDIT_CHAIN_KEY").credential("likeness.audit-chain-key"),
-    Named::key("audit.retention_days").unset("records are kept forever"),
-    Named::key("log.format").flag("log-format", Text("FORMAT"), Serve, "Format of log lines: text or json"),
-    Named::key("log.filter").variable("RUST_LOG"),
-    Named::key("demo").flag("demo", Switch, Serve, "Add an app `demo` with a random key, and print a request"),
-    Named::key("allow_core_dumps")
-        .flag("allow-core-dumps", Switch, Serve, "Leave the core dump limit as it is instead of 0: a dump holds images"),
-    Named::key("admission.max_requests").unset("16 per worker"),
-    Named::key("engine.models").variable("LIKENESS_MODELS").unset("./models/store")
-        .flag("models", Text("DIR"), Store, "Model store"),
-    Named::key("engine.pack").unset("open-1")
-        .flag("pack", Text("NAME"), Store, "Model pack: a name, or the path of a pack.toml"),
-    Named::key("calibration_files")
-        .flag("calibration", List("FILE"), Engine, "Calibration to use instead of the pack's; once for match, once for liveness"),
-    Named::key("engine.provider").unset("cpu")
-        .flag("provider", Text("NAME"), Engine, "Execution provider: cpu, openvino, cuda, tensorrt, coreml or directml"),
-    Named::key("engine.runtime_library").unset("ORT_DYLIB_PATH, else the one unpacked by `make setup`, else the system's")
-        .flag("ort-lib", Text("FILE"), Engine, "ONNX Runtime library"),
-    Named::key("engine.skip_optimizations").unset("none on cpu; those that only cpu gains by elsewhere")
-        .flag("skip-optimizations", Text("PASSES"), Engine, "Graph optimizations to skip, comma-separated, or `all`"),
-    Named::key("engine.workers").unset("one per available processor")
-        .flag("workers", Number, Engine, "Verifications that run in parallel"),
-    Named::key("engine.max_faces").unset("64"),
-    Named::key("engine.min_face_score").unset("the threshold of the model pack"),
+    named!("listen", variable: "LIKENESS_LISTEN",
+        flag: flag("listen", Text("ADDRESS:PORT"), Serve, "Address of the public listener")),
+    named!("admin.listen", variable: "LIKENESS_ADMIN_LISTEN", unset: "none",
+        flag: flag("admin-listen", Text("ADDRESS:PORT"), Serve, "Address of the admin listener (health, metrics, reload)")),
+    named!("admin.token", variable: "LIKENESS_ADMIN_TOKEN", credential: "likeness.admin-token"),
+    named!("admin.metrics_token", credential: "likeness.admin-metrics-token"),
+    named!("database.url", variable: "LIKENESS_DATABASE_URL", credential: "likeness.database-url",
+        unset: "SQLite, likeness.db in data_folder"),
+    named!("audit.chain_key", variable: "LIKENESS_AUDIT_CHAIN_KEY", credential: "likeness.audit-chain-key"),
+    named!("audit.retention_days", unset: "records are kept forever"),
+    named!("log.format",
+        flag: flag("log-format", Text("FORMAT"), Serve, "Format of log lines: text or json")),
+    named!("log.filter", variable: "RUST_LOG"),
+    named!("demo",
+        flag: flag("demo", Switch, Serve, "Add an app `demo` with a random key, and print a request")),
+    named!("allow_core_dumps",
+        flag: flag("allow-core-dumps", Switch, Serve, "Leave the core dump limit as it is instead of 0: a dump holds images")),
+    named!("admission.max_requests", unset: "16 per worker"),
+    named!("engine.models", variable: "LIKENESS_MODELS", unset: "./models/store",
+        flag: flag("models", Text("DIR"), Store, "Model store")),
+    named!("engine.pack", unset: "open-1",
+        flag: flag("pack", Text("NAME"), Store, "Model pack: a name, or the path of a pack.toml")),
+    named!("calibration_files",
+        flag: flag("calibration", List("FILE"), Engine, "Calibration to use instead of the pack's; once for match, once for liveness")),
+    named!("engine.provider", unset: "cpu",
+        flag: flag("provider", Text("NAME"), Engine, "Execution provider: cpu, openvino, cuda, tensorrt, coreml or directml")),
+    named!("engine.runtime_library", unset: "ORT_DYLIB_PATH, else the one unpacked by `make setup`, else the system's",
+        flag: flag("ort-lib", Text("FILE"), Engine, "ONNX Runtime library")),
+    named!("engine.skip_optimizations", unset: "none on cpu; those that only cpu gains by elsewhere",
+        flag: flag("skip-optimizations", Text("PASSES"), Engine, "Graph optimizations to skip, comma-separated, or `all`")),
+    named!("engine.workers", unset: "one per available processor",
+        flag: flag("workers", Number, Engine, "Verifications that run in parallel")),
+    named!("engine.max_faces", unset: "64"),
+    named!("engine.min_face_score", unset: "the threshold of the model pack"),
 ];
 
-/// Names that have changed, and those that have taken their place: keys with all below them, variables, files of credentials,
-/// flags. The old ones go on working until the next minor version, with a warning.
+/// Names that have changed, with the new ones: keys with all below them, variables, files of credentials, flags. The old ones
+/// go on working until the next minor version, with a warning.
 pub const RENAMED: &[(&str, &str)] = &[
     ("limits", "request_limits"),
     ("safety.max_faces", "engine.max_faces"),
@@ -153,8 +134,8 @@ pub const RENAMED: &[(&str, &str)] = &[
 #[must_use]
 pub fn renamed(name: &str) -> Option<String> {
     RENAMED.iter().find_map(|(old, new)| {
-        let rest = name.strip_prefix(old)?;
-        (rest.is_empty() || rest.starts_with('.')).then(|| format!("{new}{rest}"))
+        let rest = below(name, old)?;
+        Some(format!("{new}{rest}"))
     })
 }
 
@@ -206,7 +187,6 @@ const RANGES: &[(&str, f64, f64, bool)] = &[
     ("tls.handshake_seconds", MILLISECOND, DAY, false),
 ];
 
-/// Checks a number against the range of its key.
 pub(super) fn check_range(key: &str, value: &toml::Value) -> Result<(), ConfigError> {
     let number = match value {
         toml::Value::Integer(number) => *number as f64,
@@ -226,8 +206,6 @@ pub(super) fn check_range(key: &str, value: &toml::Value) -> Result<(), ConfigEr
     } else {
         format!("at least {min}")
     };
-    Err(ConfigError::invalid(
-        key,
-        format!("{value} is out of range: must be {zero}{range}"),
-    ))
+    let reason = format!("{value} is out of range: must be {zero}{range}");
+    Err(ConfigError::invalid(key, reason))
 }

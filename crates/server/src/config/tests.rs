@@ -1,5 +1,6 @@
 //! What the layers and checks make of what they are given.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -15,7 +16,15 @@ fn load(file: &str, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let mut toml = tempfile::NamedTempFile::new().unwrap();
     toml.write_all(file.as_bytes()).unwrap();
     let env = env.iter().map(|(name, value)| (name.into(), value.into()));
-    Config::load_with_env(Some(toml.path()), env, &Overrides::default())
+    with_env(Some(toml.path()), env, &Overrides::default())
+}
+
+fn with_env(
+    file: Option<&Path>,
+    env: impl IntoIterator<Item = (OsString, OsString)>,
+    overrides: &Overrides,
+) -> Result<Config, ConfigError> {
+    Explained::load(file, env, overrides, Config::validate).map(|explained| explained.config)
 }
 
 fn error(file: &str, env: &[(&str, &str)]) -> String {
@@ -24,7 +33,7 @@ fn error(file: &str, env: &[(&str, &str)]) -> String {
 
 #[test]
 fn defaults_are_the_contracts() {
-    let config = Config::load_with_env(None, [], &Overrides::default()).unwrap();
+    let config = with_env(None, [], &Overrides::default()).unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(
         config.request_limits.v0_1.selfie,
@@ -112,13 +121,7 @@ fn each_layer_overrides_the_one_before() {
 
     let overrides = Overrides::default().with("--listen", "listen", "127.0.0.1:4");
     let env = env.iter().map(|(name, value)| (name.into(), value.into()));
-    assert_eq!(
-        Config::load_with_env(None, env, &overrides)
-            .unwrap()
-            .listen
-            .port(),
-        4
-    );
+    assert_eq!(with_env(None, env, &overrides).unwrap().listen.port(), 4);
 }
 
 #[test]
@@ -152,7 +155,7 @@ fn the_admin_listener_is_off_until_it_has_an_address() {
 
     let overrides = Overrides::default().with("--admin-listen", "admin.listen", "127.0.0.1:4");
     let env = env.map(|(name, value)| (name.into(), value.into()));
-    assert_eq!(port(&Config::load_with_env(None, env, &overrides).unwrap()), 4);
+    assert_eq!(port(&with_env(None, env, &overrides).unwrap()), 4);
 }
 
 #[test]
@@ -369,7 +372,7 @@ fn one_address_cannot_hold_all_connections_where_clients_come_directly() {
         let explained = explained(text);
         let key = "connections.max_per_address";
         let setting = explained
-            .settings()
+            .settings
             .iter()
             .find(|setting| setting.key == key)
             .unwrap();
@@ -449,7 +452,7 @@ fn explained(text: &str) -> Explained {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("likeness.toml");
     std::fs::write(&file, text).unwrap();
-    Explained::load(Some(&file), [], &Overrides::default()).unwrap()
+    Explained::load(Some(&file), [], &Overrides::default(), Config::validate).unwrap()
 }
 
 #[test]
@@ -465,7 +468,7 @@ fn the_url_of_the_database_is_a_secret_that_a_variable_brings() {
     let config = load("data_folder = 'data'\n", &[("LIKENESS_DATABASE_URL", URL)]).unwrap();
     assert_eq!(config.database.url.as_ref().unwrap().expose_secret(), URL);
     let env = [("LIKENESS_DATABASE_URL".into(), URL.into())];
-    let explained = Explained::load(None, env, &Overrides::default()).unwrap();
+    let explained = Explained::load(None, env, &Overrides::default(), Config::validate).unwrap();
     let shown = explained.to_string();
     assert!(
         shown.contains("url = \"<redacted>\"  # LIKENESS_DATABASE_URL") && !shown.contains("s3cret"),
@@ -544,7 +547,7 @@ const DATABASE_URL: &str = "postgres://likeness:s3cret@db.example/likeness";
 fn load_with_credentials(folder: &Path, more: &[(&str, &str)]) -> Result<Explained, ConfigError> {
     let env = more.iter().map(|(name, value)| (name.into(), value.into()));
     let env = env.chain([(ENV_CREDENTIALS.into(), folder.into())]);
-    Explained::load(None, env, &Overrides::default())
+    Explained::load(None, env, &Overrides::default(), Config::validate)
 }
 
 #[test]
@@ -706,7 +709,7 @@ fn an_unknown_key_is_named_with_its_line_and_the_key_that_was_meant() {
     let overrides = Overrides::default()
         .with_assignment("--set", "engine.worker=1")
         .unwrap();
-    let error = Config::load_with_env(None, [], &overrides).unwrap_err();
+    let error = with_env(None, [], &overrides).unwrap_err();
     assert!(
         error.to_string().contains("engine.worker (set by --set)"),
         "{error}"
@@ -748,7 +751,7 @@ fn old_names_work_and_are_noted() {
     let overrides = Overrides::default()
         .with_assignment("--set", "safety.max_pixels=5")
         .unwrap();
-    let explained = Explained::load(Some(&file), env, &overrides).unwrap();
+    let explained = Explained::load(Some(&file), env, &overrides, Config::validate).unwrap();
     let config = &explained.config;
     assert_eq!(
         (config.request_limits.file_bytes, config.request_limits.body_bytes),
@@ -773,7 +776,7 @@ fn old_names_work_and_are_noted() {
         "sqlite::memory:"
     );
     let noted: Vec<(&str, &str)> = explained
-        .renamed()
+        .renamed
         .iter()
         .map(|renamed| (renamed.old.as_str(), renamed.new.as_str()))
         .collect();
@@ -798,9 +801,9 @@ fn old_names_work_and_are_noted() {
     let line = format!("data_folder = \"old\"  # {}:10", file.display());
     assert!(shown.contains(&line), "{shown}");
     assert!(
-        Explained::load(None, [], &Overrides::default())
+        Explained::load(None, [], &Overrides::default(), Config::validate)
             .unwrap()
-            .renamed()
+            .renamed
             .is_empty()
     );
 }
@@ -831,7 +834,7 @@ fn a_credential_by_its_old_name_is_noted() {
         explained.config.database.url.as_ref().unwrap().expose_secret(),
         "sqlite::memory:"
     );
-    assert_eq!(explained.renamed()[0].new, "likeness.database-url");
+    assert_eq!(explained.renamed[0].new, "likeness.database-url");
 }
 
 #[test]
@@ -839,7 +842,13 @@ fn an_engine_needs_no_secrets_of_the_service() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"[[apps]]\nid = 'a'\n[engine]\npack = 'own'\n")
         .unwrap();
-    assert!(Explained::load(Some(file.path()), [], &Overrides::default()).is_err());
-    let explained = Explained::load_for_engine(Some(file.path()), [], &Overrides::default()).unwrap();
+    assert!(Explained::load(Some(file.path()), [], &Overrides::default(), Config::validate).is_err());
+    let explained = Explained::load(
+        Some(file.path()),
+        [],
+        &Overrides::default(),
+        Config::validate_engine,
+    )
+    .unwrap();
     assert_eq!(explained.config.engine.pack.as_deref(), Some("own"));
 }

@@ -2,23 +2,36 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Longest `id` and `key` of an app in bytes: both travel in headers.
 const MAX_CREDENTIAL_BYTES: usize = 256;
 
+/// The keys of secrets, besides those of apps.
+pub(super) const SECRETS: [&str; 4] = [
+    "admin.metrics_token",
+    "admin.token",
+    "audit.chain_key",
+    "database.url",
+];
+
+/// Returns the rest of a key that is `section` or below it.
+pub(super) fn below<'a>(key: &'a str, section: &str) -> Option<&'a str> {
+    let rest = key.strip_prefix(section)?;
+    (rest.is_empty() || rest.starts_with('.')).then_some(rest)
+}
+
 /// Says why a string cannot be sent in a header as an id or a key.
 pub(super) fn check_credential(value: &str) -> Result<(), &'static str> {
-    if value.is_empty() {
-        return Err("is empty");
+    let is_padded = value.trim() != value;
+    match value.len() {
+        0 => Err("is empty"),
+        length if length > MAX_CREDENTIAL_BYTES => Err("is longer than 256 bytes"),
+        _ if is_padded || value.chars().any(char::is_control) => {
+            Err("has leading or trailing spaces, or control characters")
+        }
+        _ => Ok(()),
     }
-    if value.len() > MAX_CREDENTIAL_BYTES {
-        return Err("is longer than 256 bytes");
-    }
-    if value.trim() != value || value.chars().any(char::is_control) {
-        return Err("has leading or trailing spaces, or control characters");
-    }
-    Ok(())
 }
 
 /// Secrets, which are never shown, neither in a serialized form nor in errors.
@@ -28,54 +41,37 @@ pub(super) mod secret {
 
     use super::*;
 
-    /// Stands for a secret in whatever is shown.
     const REDACTED: &str = "<redacted>";
 
-    pub(in super::super) fn serialize<S: Serializer>(_: &SecretString, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(REDACTED)
+    /// `T` is a secret, or an optional one.
+    pub(crate) fn serialize<'a, T, S: Serializer>(secret: &'a T, to: S) -> Result<S::Ok, S::Error>
+    where
+        &'a T: Into<Option<&'a SecretString>>,
+    {
+        secret.into().map(|_| REDACTED).serialize(to)
     }
 
     /// `key = 12345` is a number in TOML, which an error must not show.
-    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<SecretString, D::Error> {
+    pub(crate) fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
+    where
+        T: From<SecretString>,
+        D: Deserializer<'de>,
+    {
         match <Value as Deserialize>::deserialize(from)? {
-            Value::String(_, value) => Ok(value.into()),
+            Value::String(_, value) => Ok(SecretString::from(value).into()),
             _ => Err(de::Error::custom("must be a string, in quotes")),
-        }
-    }
-
-    /// The same where there may be none.
-    pub(in super::super) mod optional {
-        use super::*;
-
-        pub(in super::super::super) fn serialize<S: Serializer>(
-            secret: &Option<SecretString>,
-            to: S,
-        ) -> Result<S::Ok, S::Error> {
-            match secret {
-                Some(_) => to.serialize_str(REDACTED),
-                None => to.serialize_none(),
-            }
-        }
-
-        pub(in super::super::super) fn deserialize<'de, D: Deserializer<'de>>(
-            from: D,
-        ) -> Result<Option<SecretString>, D::Error> {
-            super::deserialize(from).map(Some)
         }
     }
 }
 
-/// Durations as numbers of seconds.
 pub(super) mod seconds {
     use super::*;
 
-    pub(in super::super) fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_f64(duration.as_secs_f64())
     }
 
-    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         let seconds = f64::deserialize(from)?;
         Duration::try_from_secs_f64(seconds)
             .map_err(|_| de::Error::custom(format!("{seconds} is not a number of seconds")))
@@ -89,17 +85,11 @@ pub(super) mod by_name {
 
     use super::*;
 
-    pub(in super::super) fn serialize<S: Serializer>(
-        value: &Option<impl Display>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        match value {
-            Some(value) => to.collect_str(value),
-            None => to.serialize_none(),
-        }
+    pub(crate) fn serialize<S: Serializer>(value: &Option<impl Display>, to: S) -> Result<S::Ok, S::Error> {
+        value.as_ref().map(ToString::to_string).serialize(to)
     }
 
-    pub(in super::super) fn deserialize<'de, D, T>(from: D) -> Result<Option<T>, D::Error>
+    pub(crate) fn deserialize<'de, D, T>(from: D) -> Result<Option<T>, D::Error>
     where
         D: Deserializer<'de>,
         T: FromStr<Err: Display>,

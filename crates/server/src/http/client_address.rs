@@ -40,14 +40,16 @@ impl Proxies {
         if !self.trusts(client) {
             return client;
         }
-        let hops = if headers.contains_key(X_FORWARDED_FOR) {
-            hops(headers, &X_FORWARDED_FOR, address_of)
+        let (name, read): (_, fn(&str) -> Option<IpAddr>) = if headers.contains_key(X_FORWARDED_FOR) {
+            (X_FORWARDED_FOR, address_of)
         } else {
-            hops(headers, &header::FORWARDED, forwarded_for)
+            (header::FORWARDED, forwarded_for)
         };
-        for hop in hops.into_iter().take(MAX_HOPS) {
+        let values = headers.get_all(name).iter().rev();
+        let hops = values.flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));
+        for hop in hops.take(MAX_HOPS) {
             // A hop that is not an address ends the chain: what comes before it is unknown.
-            let Some(address) = hop else { break };
+            let Some(address) = read(hop.trim()) else { break };
             client = address.to_canonical();
             if !self.trusts(client) {
                 break;
@@ -55,26 +57,6 @@ impl Proxies {
         }
         client
     }
-}
-
-/// Reads the elements of a list header, from its end.
-fn hops(
-    headers: &HeaderMap,
-    name: &HeaderName,
-    read: impl Fn(&str) -> Option<IpAddr>,
-) -> Vec<Option<IpAddr>> {
-    let values: Vec<&str> = headers
-        .get_all(name)
-        .iter()
-        .map(|value| value.to_str().unwrap_or_default())
-        .collect();
-    values
-        .iter()
-        .rev()
-        .flat_map(|value| value.rsplit(','))
-        .take(MAX_HOPS)
-        .map(|hop| read(hop.trim()))
-        .collect()
 }
 
 /// An address with or without a port, IPv6 with or without brackets.

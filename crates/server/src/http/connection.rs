@@ -69,11 +69,13 @@ impl ConnectionServer {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let activity = Arc::new(Activity::default());
+        // How many requests have begun. Each request in flight shares it.
+        let begun = Arc::new(AtomicUsize::new(0));
         let router = TowerToHyperService::new(self.router);
         let service = service_fn(|mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
-            let in_flight = activity.begin();
+            begun.fetch_add(1, Ordering::Relaxed);
+            let in_flight = Arc::clone(&begun);
             let response = router.call(request);
             async move {
                 let response = response.await;
@@ -84,7 +86,7 @@ impl ConnectionServer {
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(watcher.watch(connection));
         // hyper's own timeout begins after it has detected the protocol, and HTTP/2 has none.
-        let mut begun = 0;
+        let mut before = 0;
         loop {
             match tokio::time::timeout(self.idle, &mut connection).await {
                 Ok(Ok(())) => return,
@@ -93,12 +95,12 @@ impl ConnectionServer {
                     return;
                 }
                 Err(_) => {
-                    let now = activity.begun.load(Ordering::Relaxed);
-                    if activity.in_flight.load(Ordering::Relaxed) == 0 && now == begun {
+                    let now = begun.load(Ordering::Relaxed);
+                    if Arc::strong_count(&begun) == 1 && now == before {
                         tracing::debug!("closed an idle connection");
                         return;
                     }
-                    begun = now;
+                    before = now;
                 }
             }
         }
@@ -107,34 +109,6 @@ impl ConnectionServer {
 
 /// Returns an error with its causes: hyper's own texts name only the stage.
 fn describe(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
-}
-
-/// The requests of one connection.
-#[derive(Debug, Default)]
-struct Activity {
-    begun: AtomicUsize,
-    in_flight: AtomicUsize,
-}
-
-impl Activity {
-    fn begin(self: &Arc<Self>) -> InFlight {
-        self.begun.fetch_add(1, Ordering::Relaxed);
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight(Arc::clone(self))
-    }
-}
-
-struct InFlight(Arc<Activity>);
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
+    let errors = std::iter::successors(Some(error), |error| error.source());
+    errors.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -1,14 +1,16 @@
 //! The form fields of the endpoints, read from a request body within its limits.
 
+use std::ops::Range;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::{HeaderMap, header};
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, HeaderValue, header};
+use http_body::{Body as _, SizeHint};
 use http_body_util::BodyExt;
 use likeness_api::{ApiError, ErrorCode};
 use tokio::time::timeout;
 
-use super::multipart::{Malformed, Parser, Sink};
+use super::multipart::{Event, Malformed, Parser};
 use crate::endpoint::Endpoint;
 
 /// Longest value of a field that is not a file, in bytes.
@@ -70,12 +72,12 @@ pub(crate) struct BodyLimits {
 /// The known fields of a request. Unknown ones were read and discarded.
 #[derive(Debug, Default)]
 pub(crate) struct Form {
-    values: Vec<(Field, Vec<u8>)>,
+    values: Vec<(Field, Bytes)>,
 }
 
 impl Form {
     /// The bytes of a file.
-    pub(crate) fn file(&mut self, field: Field) -> Result<Vec<u8>, ApiError> {
+    pub(crate) fn file(&mut self, field: Field) -> Result<Bytes, ApiError> {
         self.take(field)
             .filter(|bytes| !bytes.is_empty())
             .ok_or_else(|| ApiError::missing_field(field.name()))
@@ -83,34 +85,27 @@ impl Form {
 
     /// `image_multiface`; `false` where absent.
     pub(crate) fn multiface(&mut self) -> Result<bool, ApiError> {
-        let field = Field::ImageMultiface;
-        let Some(text) = self.text(field)? else {
-            return Ok(false);
-        };
-        let is_one_of = |words: [&str; 3]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
-        if is_one_of(["true", "1", "yes"]) {
-            Ok(true)
-        } else if is_one_of(["false", "0", "no"]) {
-            Ok(false)
-        } else {
-            Err(ApiError::invalid_parameter(
-                field.name(),
+        let text = self.text(Field::ImageMultiface)?.unwrap_or_default();
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" => Ok(true),
+            "false" | "0" | "no" | "" => Ok(false),
+            _ => Err(ApiError::invalid_parameter(
+                Field::ImageMultiface.name(),
                 "must be true or false (or 1, 0, yes, no)",
-            ))
+            )),
         }
     }
 
     /// `threshold`, 0..=1.
     pub(crate) fn threshold(&mut self) -> Result<Option<f64>, ApiError> {
-        let field = Field::Threshold;
-        let Some(text) = self.text(field)? else {
+        let Some(text) = self.text(Field::Threshold)? else {
             return Ok(None);
         };
         match text.parse::<f64>() {
             // Neither NaN nor an infinity is in the range. Adding 0.0 turns -0.0 into 0.0.
             Ok(threshold) if (0.0..=1.0).contains(&threshold) => Ok(Some(threshold + 0.0)),
             _ => Err(ApiError::invalid_parameter(
-                field.name(),
+                Field::Threshold.name(),
                 "must be a number from 0 to 1, such as 0.6",
             )),
         }
@@ -124,185 +119,165 @@ impl Form {
     /// Returns the trimmed text of an optional field. An empty one counts as absent: HTML forms send fields that were left
     /// blank.
     fn text(&mut self, field: Field) -> Result<Option<String>, ApiError> {
-        let Some(bytes) = self.take(field) else {
-            return Ok(None);
-        };
-        let text = String::from_utf8(bytes)
+        let bytes = self.take(field).unwrap_or_default();
+        let text = std::str::from_utf8(&bytes)
             .map_err(|_| ApiError::invalid_parameter(field.name(), "is not UTF-8 text"))?;
         let text = text.trim();
         Ok((!text.is_empty()).then(|| text.to_owned()))
     }
 
-    fn take(&mut self, field: Field) -> Option<Vec<u8>> {
+    fn take(&mut self, field: Field) -> Option<Bytes> {
         let index = self.values.iter().position(|(found, _)| *found == field)?;
         Some(self.values.swap_remove(index).1)
     }
 
-    /// Reads a whole body and keeps the `known` fields. After an error the rest of the body is unread. A file is copied once,
-    /// from the connection's buffer to its final place.
+    /// Reads a whole body and keeps the `known` fields. After an error the rest of the body is unread.
     pub(crate) async fn read(
         headers: &HeaderMap,
         body: &mut Body,
         known: &'static [Field],
         limits: BodyLimits,
     ) -> Result<Self, ApiError> {
-        let mut parser = Parser::new(content_type(headers)?).map_err(malformed)?;
-        let too_large = || {
-            ApiError::new(
-                ErrorCode::FileTooLarge,
-                format!(
-                    "The request body has more than the {} bytes that are accepted.",
-                    limits.body
-                ),
-            )
+        let mut reader = FormReader::new(headers, &body.size_hint(), known, limits)?;
+        let stalled = |_| {
+            let seconds = limits.idle.as_secs_f64();
+            let message = format!("Nothing came of the request body for {seconds} seconds. Try again.");
+            ApiError::new(ErrorCode::DeadlineExceeded, message)
         };
-        if http_body::Body::size_hint(body).lower() > limits.body {
-            return Err(too_large());
-        }
-        let mut collector = Collector {
-            known,
-            file_limit: limits.file,
-            expected: 0,
-            form: Self::default(),
-            current: None,
-        };
-        let mut left = limits.body;
-        while let Some(frame) = timeout(limits.idle, body.frame())
-            .await
-            .map_err(|_| stalled(limits.idle))?
-        {
-            let frame = frame
-                .map_err(|error| malformed(Malformed("the body breaks off")).with_cause(error.to_string()))?;
-            let Some(chunk) = frame.data_ref() else { continue };
-            left = left.checked_sub(chunk.len() as u64).ok_or_else(too_large)?;
-            let following = http_body::Body::size_hint(body).upper().unwrap_or(0);
-            collector.expected = chunk
-                .len()
-                .saturating_add(usize::try_from(following).unwrap_or(0));
-            parser.push(chunk, &mut collector)?;
+        while let Some(frame) = timeout(limits.idle, body.frame()).await.map_err(stalled)? {
+            let frame = frame.map_err(|error| {
+                ApiError::from(Malformed("the body breaks off")).with_cause(error.to_string())
+            })?;
+            if let Some(chunk) = frame.data_ref() {
+                reader.push(chunk)?;
+            }
         }
         // A chunked body does not report by itself that it has ended.
         *body = Body::empty();
-        parser.finish().map_err(malformed)?;
-        Ok(collector.form)
+        reader.finish()
     }
 }
 
-fn stalled(idle: Duration) -> ApiError {
-    ApiError::new(
-        ErrorCode::DeadlineExceeded,
-        format!(
-            "Nothing came of the request body for {} seconds. Try again.",
-            idle.as_secs_f64()
-        ),
-    )
+/// Reads a form from the chunks of its body.
+pub(crate) struct FormReader {
+    known: &'static [Field],
+    limits: BodyLimits,
+    parser: Parser,
+    /// Bytes that the body may still have.
+    left: u64,
+    values: Vec<(Field, Range<usize>)>,
+    /// The part that is arriving; `None` if it is unknown.
+    current: Option<Field>,
 }
 
-fn content_type(headers: &HeaderMap) -> Result<&[u8], ApiError> {
-    let encoded = headers
-        .get_all(header::CONTENT_ENCODING)
-        .iter()
-        .any(|encoding| !encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"));
-    if encoded {
-        return Err(malformed(Malformed("the body has a Content-Encoding")));
+impl FormReader {
+    /// Begins with a body of this length.
+    pub(crate) fn new(
+        headers: &HeaderMap,
+        length: &SizeHint,
+        known: &'static [Field],
+        limits: BodyLimits,
+    ) -> Result<Self, ApiError> {
+        let mut parser = Parser::new(content_type(headers)?)?;
+        if length.lower() > limits.body {
+            return Err(too_large(limits));
+        }
+        // Room for the whole body, so that it never moves.
+        let room = length.upper().unwrap_or(0).min(limits.body);
+        parser.reserve(usize::try_from(room).unwrap_or(0));
+        Ok(Self {
+            known,
+            limits,
+            parser,
+            left: limits.body,
+            values: Vec::new(),
+            current: None,
+        })
+    }
+
+    /// Reads the next bytes of the body.
+    pub(crate) fn push(&mut self, chunk: &[u8]) -> Result<(), ApiError> {
+        let left = self.left.checked_sub(chunk.len() as u64);
+        self.left = left.ok_or_else(|| too_large(self.limits))?;
+        self.parser.push(chunk);
+        while let Some(event) = self.parser.event()? {
+            match event {
+                Event::Begin(name) => self.begin(&name)?,
+                Event::Data(length) => self.check_length(length)?,
+                Event::End(range) => {
+                    self.check_length(range.len())?;
+                    self.values.extend(self.current.map(|field| (field, range)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, name: &[u8]) -> Result<(), ApiError> {
+        let mut known = self.known.iter().copied();
+        self.current = known.find(|field| field.name().as_bytes() == name);
+        match self.current {
+            None => self.parser.skip_part(),
+            Some(field) if self.values.iter().any(|(seen, _)| *seen == field) => {
+                return Err(ApiError::invalid_parameter(
+                    field.name(),
+                    "is there more than once",
+                ));
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    fn check_length(&self, length: usize) -> Result<(), ApiError> {
+        let Some(field) = self.current else { return Ok(()) };
+        let limit = self.limits.file;
+        if field.is_file() && length > limit {
+            Err(ApiError::file_too_large(field.name(), None, limit))
+        } else if !field.is_file() && length > MAX_TEXT_BYTES {
+            let problem = format!("is longer than {MAX_TEXT_BYTES} bytes");
+            Err(ApiError::invalid_parameter(field.name(), problem))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Returns the form, if the body was complete.
+    pub(crate) fn finish(self) -> Result<Form, ApiError> {
+        let mut bytes = self.parser.finish()?;
+        bytes.shrink_to_fit();
+        let bytes = Bytes::from(bytes);
+        let values = self.values.into_iter();
+        Ok(Form {
+            values: values.map(|(field, range)| (field, bytes.slice(range))).collect(),
+        })
+    }
+}
+
+fn too_large(limits: BodyLimits) -> ApiError {
+    let limit = limits.body;
+    let message = format!("The request body has more than the {limit} bytes that are accepted.");
+    ApiError::new(ErrorCode::FileTooLarge, message)
+}
+
+fn content_type(headers: &HeaderMap) -> Result<&[u8], Malformed> {
+    let is_encoded =
+        |encoding: &HeaderValue| !encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(header::CONTENT_ENCODING).iter().any(is_encoded) {
+        return Err(Malformed("the body has a Content-Encoding"));
     }
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
     match (values.next(), values.next()) {
         (Some(value), None) => Ok(value.as_bytes()),
-        (None, _) => Err(malformed(Malformed("there is no Content-Type"))),
-        _ => Err(malformed(Malformed("there is more than one Content-Type"))),
+        (None, _) => Err(Malformed("there is no Content-Type")),
+        _ => Err(Malformed("there is more than one Content-Type")),
     }
 }
 
-fn malformed(Malformed(reason): Malformed) -> ApiError {
-    ApiError::new(
-        ErrorCode::MalformedRequest,
-        format!("The request is not well-formed multipart/form-data: {reason}."),
-    )
-}
-
-/// The error that ends the reading of a form.
-struct Refused(ApiError);
-
-impl From<Malformed> for Refused {
-    fn from(reason: Malformed) -> Self {
-        Self(malformed(reason))
-    }
-}
-
-impl From<Refused> for ApiError {
-    fn from(Refused(error): Refused) -> Self {
-        error
-    }
-}
-
-struct Collector {
-    known: &'static [Field],
-    file_limit: usize,
-    /// Bytes of the body from the current chunk to its end; fewer if its length is unknown.
-    expected: usize,
-    form: Form,
-    /// The part that is arriving; `None` if it is unknown.
-    current: Option<(Field, Vec<u8>)>,
-}
-
-impl Sink for Collector {
-    type Error = Refused;
-
-    fn begin(&mut self, name: &[u8]) -> Result<(), Refused> {
-        let field = self
-            .known
-            .iter()
-            .copied()
-            .find(|field| field.name().as_bytes() == name);
-        if let Some(field) = field
-            && self.form.values.iter().any(|(seen, _)| *seen == field)
-        {
-            return Err(Refused(ApiError::invalid_parameter(
-                field.name(),
-                "is there more than once",
-            )));
-        }
-        self.current = field.map(|field| {
-            // Room for the longest file that the body may still hold, so that it never moves. Untouched pages cost no memory.
-            let room = if field.is_file() {
-                self.expected.min(self.file_limit)
-            } else {
-                0
-            };
-            (field, Vec::with_capacity(room))
-        });
-        Ok(())
-    }
-
-    fn data(&mut self, bytes: &[u8]) -> Result<(), Refused> {
-        let Some((field, value)) = &mut self.current else {
-            return Ok(());
-        };
-        let length = value.len().saturating_add(bytes.len());
-        if field.is_file() && length > self.file_limit {
-            return Err(Refused(ApiError::file_too_large(
-                field.name(),
-                None,
-                self.file_limit,
-            )));
-        }
-        if !field.is_file() && length > MAX_TEXT_BYTES {
-            return Err(Refused(ApiError::invalid_parameter(
-                field.name(),
-                format!("is longer than {MAX_TEXT_BYTES} bytes"),
-            )));
-        }
-        value.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn end(&mut self) -> Result<(), Refused> {
-        if let Some((field, mut value)) = self.current.take() {
-            value.shrink_to_fit();
-            self.form.values.push((field, value));
-        }
-        Ok(())
+impl From<Malformed> for ApiError {
+    fn from(Malformed(reason): Malformed) -> Self {
+        let message = format!("The request is not well-formed multipart/form-data: {reason}.");
+        Self::new(ErrorCode::MalformedRequest, message)
     }
 }
 
@@ -312,7 +287,7 @@ mod tests {
 
     fn form(field: Field, text: &[u8]) -> Form {
         Form {
-            values: vec![(field, text.to_vec())],
+            values: vec![(field, Bytes::copy_from_slice(text))],
         }
     }
 
@@ -411,8 +386,8 @@ mod tests {
         let body =
             part("other", "x") + &part("image", "I") + &part("other", "y") + &part("selfie", "S") + "--B--";
         let mut form = read(&body, LIMITS).await.unwrap();
-        assert_eq!(form.file(Field::Selfie).unwrap(), b"S");
-        assert_eq!(form.file(Field::Image).unwrap(), b"I");
+        assert_eq!(form.file(Field::Selfie).unwrap(), "S");
+        assert_eq!(form.file(Field::Image).unwrap(), "I");
         assert!(form.values.is_empty());
     }
 

@@ -8,92 +8,69 @@ use std::time::Duration;
 use axum::Router;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::addresses::Addresses;
 use super::connection::ConnectionServer;
 use super::tls::Tls;
+use crate::permits::{Permit, Permits};
 
 /// First and longest pause after a failed accept, as when the system is out of file descriptors.
 const ACCEPT_PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
-/// The open connections of a listener, up to a bound. Clones count together.
-#[derive(Debug, Clone)]
-pub(crate) struct ConnectionCount {
-    permits: Arc<Semaphore>,
-    max: usize,
-}
-
-impl ConnectionCount {
-    /// Starts at 0, with this bound.
-    pub(crate) fn up_to(max: usize) -> Self {
-        Self {
-            permits: Arc::new(Semaphore::new(max)),
-            max,
-        }
-    }
-
-    /// Returns how many connections are open.
-    pub(crate) fn open(&self) -> usize {
-        self.max.saturating_sub(self.permits.available_permits())
-    }
-
-    /// Returns how many may be open at the same time.
-    pub(crate) fn max(&self) -> usize {
-        self.max
-    }
-}
+const GAVE_UP: [io::ErrorKind; 3] = [
+    io::ErrorKind::ConnectionAborted,
+    io::ErrorKind::ConnectionReset,
+    io::ErrorKind::ConnectionRefused,
+];
 
 /// A listening socket. It closes when this is dropped.
-#[derive(Debug)]
 pub(crate) struct Listener {
     socket: TcpListener,
-    address: SocketAddr,
+    settings: ListenerSettings,
     connections: ConnectionServer,
-    addresses: Addresses,
-    tls: Option<Tls>,
-    count: ConnectionCount,
     /// Ends TLS handshakes when the listener closes: they carry no request yet, and a stalled one is not worth waiting for.
     open: watch::Sender<()>,
 }
 
 /// Settings of a listener.
-#[derive(Debug)]
 pub(crate) struct ListenerSettings {
     pub(crate) address: SocketAddr,
     /// Longest time that a connection may be idle.
     pub(crate) idle: Duration,
     /// Counts and bounds the open connections.
-    pub(crate) count: ConnectionCount,
+    pub(crate) count: Permits,
     /// Bounds the connections of each address.
     pub(crate) addresses: Addresses,
-    pub(crate) tls: Option<Tls>,
+    pub(crate) tls: Option<Arc<Tls>>,
 }
 
 impl Listener {
-    pub(crate) async fn open(settings: ListenerSettings, router: Router) -> io::Result<Self> {
+    pub(crate) async fn open(mut settings: ListenerSettings, router: Router) -> io::Result<Self> {
         let socket = TcpListener::bind(settings.address).await?;
+        settings.address = socket.local_addr()?;
         Ok(Self {
-            address: socket.local_addr()?,
             socket,
             connections: ConnectionServer::new(router, settings.idle),
-            addresses: settings.addresses,
-            tls: settings.tls,
-            count: settings.count,
+            settings,
             open: watch::Sender::new(()),
         })
     }
 
     /// Returns the address, with the port that the system chose if it was 0.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.settings.address
     }
 
     /// Returns `https` if this listener speaks TLS, else `http`.
     pub(crate) fn scheme(&self) -> &'static str {
-        if self.tls.is_some() { "https" } else { "http" }
+        if self.settings.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        }
     }
 
     /// Accepts connections and serves them in `tasks`, for as long as this future is polled.
@@ -108,7 +85,7 @@ impl Listener {
             match accepted {
                 Ok((stream, peer, permit)) => {
                     pause = ACCEPT_PAUSES.0;
-                    let Some(of_address) = self.addresses.enter(peer) else {
+                    let Some(of_address) = self.settings.addresses.enter(peer) else {
                         continue;
                     };
                     let serving = self.serve_one(stream, peer, graceful.watcher());
@@ -118,13 +95,7 @@ impl Listener {
                     });
                 }
                 // The client gave up before it was accepted.
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::ConnectionAborted
-                            | io::ErrorKind::ConnectionReset
-                            | io::ErrorKind::ConnectionRefused
-                    ) => {}
+                Err(error) if GAVE_UP.contains(&error.kind()) => {}
                 Err(error) => {
                     tracing::warn!(%error, "accepting a connection failed");
                     sleep(pause).await;
@@ -135,14 +106,15 @@ impl Listener {
     }
 
     /// Accepts the next connection when there is room for one.
-    async fn accept(&self) -> io::Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
-        let permits = &self.count.permits;
-        // Released at once, so that only open connections count. No other task takes permits.
-        drop(permits.acquire().await);
+    async fn accept(&self) -> io::Result<(TcpStream, IpAddr, Permit)> {
+        // Returned at once, so that only open connections count. No other task takes permits.
+        drop(self.settings.count.take().await);
         let (stream, peer) = self.socket.accept().await?;
-        let permit = Arc::clone(permits)
-            .try_acquire_owned()
-            .map_err(io::Error::other)?;
+        let permit = self
+            .settings
+            .count
+            .try_take()
+            .ok_or_else(|| io::Error::other("no permit"))?;
         Ok((stream, peer.ip(), permit))
     }
 
@@ -153,26 +125,24 @@ impl Listener {
         peer: IpAddr,
         watcher: Watcher,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let (connections, tls) = (self.connections.clone(), self.tls.clone());
+        let (connections, tls) = (self.connections.clone(), self.settings.tls.clone());
         let mut open = self.open.subscribe();
         async move {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "setting TCP_NODELAY failed");
             }
-            match tls {
-                None => connections.serve(stream, peer, watcher).await,
-                Some(tls) => {
-                    let accepted = tokio::select! {
-                        biased;
-                        accepted = tls.accept(stream) => accepted,
-                        // Nothing is ever sent: it ends with the listener.
-                        _ = open.changed() => return,
-                    };
-                    match accepted {
-                        Ok(stream) => connections.serve(stream, peer, watcher).await,
-                        Err(error) => tracing::debug!(%peer, %error, "TLS handshake failed"),
-                    }
-                }
+            let Some(tls) = tls else {
+                return connections.serve(stream, peer, watcher).await;
+            };
+            let accepted = tokio::select! {
+                biased;
+                accepted = tls.accept(stream) => accepted,
+                // Nothing is ever sent: it ends with the listener.
+                _ = open.changed() => return,
+            };
+            match accepted {
+                Ok(stream) => connections.serve(stream, peer, watcher).await,
+                Err(error) => tracing::debug!(%peer, %error, "TLS handshake failed"),
             }
         }
     }

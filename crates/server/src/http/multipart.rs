@@ -3,7 +3,9 @@
 //! Why not `multer`: it searches its whole buffer again with each chunk and buffers the headers of a part without a
 //! bound, so that a body within its limit can cost minutes of CPU time on the async reactor; and it takes a `name=`
 //! inside a quoted filename for the field's name. Here each byte is searched a bounded number of times, however the body is
-//! cut into chunks; data is handed on without a copy, and little more than [`MAX_HEAD_BYTES`] are buffered.
+//! cut into chunks, and is copied once.
+
+use std::ops::Range;
 
 use memchr::memmem;
 
@@ -19,32 +21,33 @@ const MAX_PADDING_BYTES: usize = 256;
 const CRLF: &[u8] = b"\r\n";
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 
-/// Receives the parts, in order: `begin`, `data` any number of times, `end`; then the next part.
-pub(crate) trait Sink {
-    type Error: From<Malformed>;
-
-    /// A part with this field name begins.
-    fn begin(&mut self, name: &[u8]) -> Result<(), Self::Error>;
-    /// Some of its bytes.
-    fn data(&mut self, bytes: &[u8]) -> Result<(), Self::Error>;
-    /// It is complete.
-    fn end(&mut self) -> Result<(), Self::Error>;
-}
-
 /// The reason why a body is not `multipart/form-data`, for the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Malformed(pub(crate) &'static str);
 
+/// What the parser has found. Of each part, in order: `Begin`, `Data` any number of times, `End`.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A part with this field name begins.
+    Begin(Vec<u8>),
+    /// At least so many of its bytes have arrived.
+    Data(usize),
+    /// It is complete: this range of the parser's bytes.
+    End(Range<usize>),
+}
+
 /// A parser that is fed chunks.
 pub(crate) struct Parser {
-    /// Finds the line break before a boundary, the two dashes and the boundary.
     delimiter: memmem::Finder<'static>,
     end_of_head: memmem::Finder<'static>,
-    /// The end of the last chunk that could not be parsed yet: less than a delimiter, or less than a head.
-    pending: Vec<u8>,
-    /// How many of the bytes to parse next have been searched for the end of a head.
-    searched: usize,
+    /// What has arrived, without the parts that are not kept.
+    bytes: Vec<u8>,
+    /// What comes before has been searched.
+    position: usize,
+    /// Where the current head, or the data of the current part, begins.
+    begin: usize,
+    keeps_part: bool,
     parts: usize,
     state: State,
 }
@@ -54,8 +57,6 @@ enum State {
     Preamble,
     AfterDelimiter,
     Head,
-    /// After the head, where its last line break may already be the one before the next boundary.
-    FirstData,
     Data,
     Epilogue,
 }
@@ -63,163 +64,138 @@ enum State {
 impl Parser {
     /// Returns a parser for a body with this `Content-Type`.
     pub(crate) fn new(content_type: &[u8]) -> Result<Self, Malformed> {
-        let (kind, parameters) = parameters(content_type)?;
-        if !kind.eq_ignore_ascii_case(b"multipart/form-data") {
-            return Err(Malformed("the Content-Type is not multipart/form-data"));
-        }
-        let boundary = parameter(&parameters, b"boundary")?
-            .filter(|boundary| !boundary.is_empty() && boundary.len() <= MAX_BOUNDARY_BYTES)
+        let wrong = Malformed("the Content-Type is not multipart/form-data");
+        let boundary = parameter(content_type, (b"multipart/form-data", wrong), b"boundary")?
+            .filter(|boundary| (1..=MAX_BOUNDARY_BYTES).contains(&boundary.len()))
             .ok_or(Malformed("the Content-Type has no usable boundary"))?;
-        let delimiter = [b"\r\n--", boundary].concat();
         Ok(Self {
-            delimiter: memmem::Finder::new(&delimiter).into_owned(),
+            delimiter: memmem::Finder::new(&[b"\r\n--", &*boundary].concat()).into_owned(),
             end_of_head: memmem::Finder::new(END_OF_HEAD),
             // As if a line ended before the body: the first boundary has no line break before it.
-            pending: CRLF.to_vec(),
-            searched: 0,
+            bytes: CRLF.to_vec(),
+            position: 0,
+            begin: 0,
+            keeps_part: false,
             parts: 0,
             state: State::Preamble,
         })
     }
 
-    /// Parses the next bytes of the body.
-    pub(crate) fn push<S: Sink>(&mut self, mut chunk: &[u8], sink: &mut S) -> Result<(), S::Error> {
-        while !self.pending.is_empty() && !chunk.is_empty() {
-            // Only as many bytes are copied as complete any construct that began in the chunk before.
-            let completes = match self.state {
-                State::Preamble | State::Data => self.delimiter.needle().len() - 1,
-                _ => MAX_HEAD_BYTES + END_OF_HEAD.len(),
-            };
-            let copied = completes.min(chunk.len());
-            let mut pending = std::mem::take(&mut self.pending);
-            let before = pending.len();
-            pending.extend_from_slice(&chunk[..copied]);
-            let parsed = self.parse(&pending, sink)?;
-            if let Some(of_chunk) = parsed.checked_sub(before) {
-                chunk = &chunk[of_chunk.min(copied)..];
-            } else {
-                pending.drain(..parsed);
-                self.pending = pending;
-                chunk = &chunk[copied..];
+    /// Makes room for so many bytes. Untouched pages cost no memory.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        self.bytes.reserve_exact(bytes);
+    }
+
+    /// Takes the next bytes of the body.
+    pub(crate) fn push(&mut self, chunk: &[u8]) {
+        if self.state != State::Epilogue {
+            self.bytes.extend_from_slice(chunk);
+        }
+    }
+
+    /// Drops the bytes of the part that has just begun.
+    pub(crate) fn skip_part(&mut self) {
+        self.keeps_part = false;
+    }
+
+    /// Returns the next event; `None` if more bytes are needed.
+    pub(crate) fn event(&mut self) -> Result<Option<Event>, Malformed> {
+        loop {
+            match self.state {
+                State::Preamble | State::Data => {
+                    let in_part = self.state == State::Data;
+                    let from = self.position;
+                    let found = search(&self.delimiter, &self.bytes, &mut self.position);
+                    let mut data = self.begin..self.position.max(self.begin);
+                    if !self.keeps_part {
+                        self.bytes.drain(data.clone());
+                        self.position -= data.len();
+                        data.end = data.start;
+                    }
+                    if found {
+                        self.position += self.delimiter.needle().len();
+                        self.state = State::AfterDelimiter;
+                        if in_part {
+                            return Ok(Some(Event::End(data)));
+                        }
+                    } else if in_part && self.position > from {
+                        return Ok(Some(Event::Data(data.len())));
+                    } else {
+                        return Ok(None);
+                    }
+                }
+                State::AfterDelimiter => {
+                    let rest = &self.bytes[self.position..];
+                    if rest.starts_with(b"--") {
+                        self.bytes.truncate(self.position);
+                        self.state = State::Epilogue;
+                        return Ok(None);
+                    }
+                    let is_padding = |byte: &&u8| matches!(byte, b' ' | b'\t');
+                    let padding = rest.iter().take_while(is_padding).count();
+                    if padding > MAX_PADDING_BYTES {
+                        return Err(Malformed("a boundary is followed by too much space"));
+                    }
+                    let after = &rest[padding..];
+                    if after.starts_with(CRLF) {
+                        // The head begins with the line break: a part without any header has none of its own before the empty line.
+                        self.position += padding;
+                        self.begin = self.position;
+                        self.state = State::Head;
+                    } else if CRLF.starts_with(after) || rest == b"-" {
+                        return Ok(None);
+                    } else {
+                        return Err(Malformed("a boundary is followed by something else on its line"));
+                    }
+                }
+                State::Head => {
+                    let found = search(&self.end_of_head, &self.bytes, &mut self.position);
+                    if self.position - self.begin > MAX_HEAD_BYTES {
+                        return Err(Malformed("the headers of a part are too long"));
+                    }
+                    if !found {
+                        return Ok(None);
+                    }
+                    self.parts += 1;
+                    if self.parts > MAX_PARTS {
+                        return Err(Malformed("the body has too many parts"));
+                    }
+                    let head = self.bytes.get(self.begin + CRLF.len()..self.position);
+                    let name = field_name(head.unwrap_or_default())?;
+                    self.begin = self.position + END_OF_HEAD.len();
+                    // The last line break of the head may already be the one before the next boundary.
+                    self.position += CRLF.len();
+                    self.keeps_part = true;
+                    self.state = State::Data;
+                    return Ok(Some(Event::Begin(name)));
+                }
+                State::Epilogue => return Ok(None),
             }
         }
-        if !chunk.is_empty() {
-            let parsed = self.parse(chunk, sink)?;
-            self.pending
-                .extend_from_slice(chunk.get(parsed..).unwrap_or_default());
-        }
-        Ok(())
     }
 
-    /// Parses as much as possible and returns its length.
-    fn parse<S: Sink>(&mut self, bytes: &[u8], sink: &mut S) -> Result<usize, S::Error> {
-        let mut parsed = 0;
-        while let Some(step) = self.step(bytes.get(parsed..).unwrap_or_default(), sink)? {
-            parsed += step;
-        }
-        Ok(parsed)
-    }
-
-    /// Checks that the body was complete.
-    pub(crate) fn finish(&self) -> Result<(), Malformed> {
+    /// Returns the bytes of the parts that were kept, if the body was complete.
+    pub(crate) fn finish(self) -> Result<Vec<u8>, Malformed> {
         match self.state {
-            State::Epilogue => Ok(()),
+            State::Epilogue => Ok(self.bytes),
             State::Preamble => Err(Malformed(
                 "the body does not have the boundary of the Content-Type",
             )),
             _ => Err(Malformed("the body ends before its last boundary")),
         }
     }
+}
 
-    /// Parses one piece and returns its length; `None` if more bytes are needed.
-    fn step<S: Sink>(&mut self, rest: &[u8], sink: &mut S) -> Result<Option<usize>, S::Error> {
-        let delimiter = self.delimiter.needle().len();
-        match self.state {
-            State::Preamble | State::Data => {
-                let in_part = self.state == State::Data;
-                if let Some(length) = self.delimiter.find(rest) {
-                    if in_part {
-                        sink.data(&rest[..length])?;
-                        sink.end()?;
-                    }
-                    self.state = State::AfterDelimiter;
-                    return Ok(Some(length + delimiter));
-                }
-                // The end may be the beginning of a delimiter.
-                let length = rest.len().saturating_sub(delimiter - 1);
-                if length == 0 {
-                    return Ok(None);
-                }
-                if in_part {
-                    sink.data(&rest[..length])?;
-                }
-                Ok(Some(length))
-            }
-            State::AfterDelimiter => {
-                if rest.starts_with(b"--") {
-                    self.state = State::Epilogue;
-                    return Ok(Some(rest.len()));
-                }
-                let padding = rest
-                    .iter()
-                    .take_while(|byte| matches!(byte, b' ' | b'\t'))
-                    .count();
-                if padding > MAX_PADDING_BYTES {
-                    return Err(Malformed("a boundary is followed by too much space").into());
-                }
-                let after = &rest[padding..];
-                if after.starts_with(CRLF) {
-                    // The line break stays: a part without any header has none of its own before the empty line.
-                    self.state = State::Head;
-                    self.searched = 0;
-                    return Ok(Some(padding));
-                }
-                let undecided =
-                    CRLF.starts_with(after) || (padding == 0 && rest.len() < 2 && b"--".starts_with(rest));
-                if undecided {
-                    return Ok(None);
-                }
-                Err(Malformed("a boundary is followed by something else on its line").into())
-            }
-            State::Head => {
-                let found = self
-                    .end_of_head
-                    .find(rest.get(self.searched..).unwrap_or_default());
-                let Some(length) = found.map(|position| position + self.searched) else {
-                    if rest.len() >= MAX_HEAD_BYTES + END_OF_HEAD.len() {
-                        return Err(Malformed("the headers of a part are too long").into());
-                    }
-                    self.searched = rest.len().saturating_sub(END_OF_HEAD.len() - 1);
-                    return Ok(None);
-                };
-                if length > MAX_HEAD_BYTES {
-                    return Err(Malformed("the headers of a part are too long").into());
-                }
-                self.parts += 1;
-                if self.parts > MAX_PARTS {
-                    return Err(Malformed("the body has too many parts").into());
-                }
-                let name = field_name(rest.get(CRLF.len()..length).unwrap_or_default())?;
-                sink.begin(&name)?;
-                self.state = State::FirstData;
-                Ok(Some(length + CRLF.len()))
-            }
-            State::FirstData => {
-                let known = rest.len().min(delimiter);
-                if rest[..known] != self.delimiter.needle()[..known] {
-                    self.state = State::Data;
-                    return Ok(Some(CRLF.len()));
-                }
-                if known < delimiter {
-                    return Ok(None);
-                }
-                self.state = State::Data;
-                Ok(Some(0))
-            }
-            // Ignored.
-            State::Epilogue => Ok((!rest.is_empty()).then_some(rest.len())),
-        }
-    }
+/// Moves `position` to the next occurrence of a text, or to where one may begin once more bytes have come.
+fn search(text: &memmem::Finder<'_>, bytes: &[u8], position: &mut usize) -> bool {
+    let found = text.find(&bytes[*position..]);
+    *position = match found {
+        Some(index) => *position + index,
+        None => (bytes.len() + 1)
+            .saturating_sub(text.needle().len())
+            .max(*position),
+    };
+    found.is_some()
 }
 
 /// Returns the field name of a part with this head.
@@ -244,38 +220,32 @@ fn field_name(head: &[u8]) -> Result<Vec<u8>, Malformed> {
         if in_disposition && disposition.replace(value.to_vec()).is_some() {
             return Err(Malformed("a part has Content-Disposition twice"));
         }
-        if name.eq_ignore_ascii_case(b"content-transfer-encoding") {
-            let identity = [&b"binary"[..], b"8bit", b"7bit"];
-            if !identity
-                .iter()
-                .any(|encoding| value.trim_ascii().eq_ignore_ascii_case(encoding))
-            {
-                return Err(Malformed(
-                    "a part has a Content-Transfer-Encoding other than binary",
-                ));
-            }
+        let is_value = |encoding: &&[u8]| value.trim_ascii().eq_ignore_ascii_case(encoding);
+        if name.eq_ignore_ascii_case(b"content-transfer-encoding")
+            && ![&b"binary"[..], b"8bit", b"7bit"].iter().any(is_value)
+        {
+            return Err(Malformed(
+                "a part has a Content-Transfer-Encoding other than binary",
+            ));
         }
     }
     let disposition = disposition.ok_or(Malformed("a part has no Content-Disposition"))?;
-    let (kind, parameters) = parameters(&disposition)?;
-    if !kind.eq_ignore_ascii_case(b"form-data") {
-        return Err(Malformed("a part's Content-Disposition is not form-data"));
-    }
-    let name = parameter(&parameters, b"name")?.ok_or(Malformed("a part has no field name"))?;
-    Ok(name.to_vec())
+    let wrong = Malformed("a part's Content-Disposition is not form-data");
+    parameter(&disposition, (b"form-data", wrong), b"name")?.ok_or(Malformed("a part has no field name"))
 }
 
-type Parameters = Vec<(Vec<u8>, Vec<u8>)>;
-
-/// Splits `kind; name=value; name="quoted value"`.
-fn parameters(header: &[u8]) -> Result<(Vec<u8>, Parameters), Malformed> {
+/// Returns a parameter of `kind; name=value; name="quoted value"`, if the header is of this kind.
+fn parameter(
+    header: &[u8],
+    (kind, wrong_kind): (&[u8], Malformed),
+    wanted: &[u8],
+) -> Result<Option<Vec<u8>>, Malformed> {
+    let mut found = Vec::new();
     let kind_end = memchr::memchr(b';', header).unwrap_or(header.len());
-    let kind = header[..kind_end].trim_ascii().to_vec();
-    let mut found = Parameters::new();
     let mut rest = header.get(kind_end + 1..).unwrap_or_default().trim_ascii_start();
     while !rest.is_empty() {
         let end = memchr::memchr2(b'=', b';', rest).unwrap_or(rest.len());
-        let name = rest[..end].trim_ascii().to_vec();
+        let name = rest[..end].trim_ascii();
         if rest.get(end) != Some(&b'=') {
             // A name without a value, or nothing between two semicolons: harmless.
             rest = rest.get(end + 1..).unwrap_or_default().trim_ascii_start();
@@ -290,18 +260,25 @@ fn parameters(header: &[u8]) -> Result<(Vec<u8>, Parameters), Malformed> {
             value = rest[..end].trim_ascii().to_vec();
             rest = &rest[end..];
         }
-        found.push((name, value));
-        rest = rest.trim_ascii_start();
-        match rest.split_first() {
-            None => {}
-            Some((b';', after)) => rest = after.trim_ascii_start(),
-            Some(_) => return Err(Malformed("something follows a quoted value in a header")),
+        if name.eq_ignore_ascii_case(wanted) {
+            found.push(value);
         }
+        rest = match rest.trim_ascii_start().split_first() {
+            None => &[],
+            Some((b';', after)) => after.trim_ascii_start(),
+            Some(_) => return Err(Malformed("something follows a quoted value in a header")),
+        };
     }
-    Ok((kind, found))
+    if !header[..kind_end].trim_ascii().eq_ignore_ascii_case(kind) {
+        return Err(wrong_kind);
+    }
+    if found.len() > 1 {
+        return Err(Malformed("a header has a parameter twice"));
+    }
+    Ok(found.pop())
 }
 
-/// The value up to the closing quote, without its escapes, and what follows the quote.
+/// Returns the value up to the closing quote, without its escapes, and what follows the quote.
 fn unquote(quoted: &[u8]) -> Result<(Vec<u8>, &[u8]), Malformed> {
     let mut value = Vec::new();
     let mut bytes = quoted.iter().enumerate();
@@ -320,19 +297,6 @@ fn unquote(quoted: &[u8]) -> Result<(Vec<u8>, &[u8]), Malformed> {
     Err(Malformed("a quoted value in a header has no end"))
 }
 
-/// Returns the parameter of this name.
-fn parameter<'a>(parameters: &'a Parameters, name: &[u8]) -> Result<Option<&'a [u8]>, Malformed> {
-    let mut values = parameters
-        .iter()
-        .filter(|(found, _)| found.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value.as_slice());
-    let value = values.next();
-    if values.next().is_some() {
-        return Err(Malformed("a header has a parameter twice"));
-    }
-    Ok(value)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -342,40 +306,33 @@ mod tests {
     /// A name and its data.
     type Part = (Vec<u8>, Vec<u8>);
 
-    #[derive(Default)]
-    struct Parts {
-        complete: Vec<Part>,
-        current: Option<Part>,
-    }
-
-    impl Sink for Parts {
-        type Error = Malformed;
-
-        fn begin(&mut self, name: &[u8]) -> Result<(), Malformed> {
-            assert!(self.current.is_none());
-            self.current = Some((name.to_vec(), Vec::new()));
-            Ok(())
-        }
-
-        fn data(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
-            self.current.as_mut().unwrap().1.extend_from_slice(bytes);
-            Ok(())
-        }
-
-        fn end(&mut self) -> Result<(), Malformed> {
-            self.complete.push(self.current.take().unwrap());
-            Ok(())
-        }
-    }
-
     fn parse_in_chunks(content_type: &str, body: &[u8], chunk: usize) -> Result<Vec<Part>, Malformed> {
         let mut parser = Parser::new(content_type.as_bytes())?;
-        let mut parts = Parts::default();
+        let (mut names, mut ranges) = (Vec::new(), Vec::new());
+        let mut length = 0;
         for chunk in body.chunks(chunk.max(1)) {
-            parser.push(chunk, &mut parts)?;
+            parser.push(chunk);
+            while let Some(event) = parser.event()? {
+                match event {
+                    Event::Begin(name) => {
+                        assert_eq!(names.len(), ranges.len());
+                        names.push(name);
+                        length = 0;
+                    }
+                    Event::Data(more) => {
+                        assert!(names.len() > ranges.len() && more >= length);
+                        length = more;
+                    }
+                    Event::End(range) => {
+                        assert!(range.len() >= length);
+                        ranges.push(range);
+                    }
+                }
+            }
         }
-        parser.finish()?;
-        Ok(parts.complete)
+        let bytes = parser.finish()?;
+        let data = ranges.into_iter().map(|range| bytes[range].to_vec());
+        Ok(names.into_iter().zip(data).collect())
     }
 
     fn parse(body: &str) -> Result<Vec<(String, String)>, Malformed> {
@@ -403,6 +360,49 @@ mod tests {
              content-disposition:form-data;filename=x;NAME=b\r\nContent-Type: image/jpeg\r\n\r\n\r\n--B--\r\nepilogue";
         let expected = [("a", "one\r\n--"), ("b", "")].map(|(n, d)| (n.to_owned(), d.to_owned()));
         assert_eq!(parse(body).unwrap(), expected);
+    }
+
+    #[test]
+    fn skipped_parts_are_dropped_and_the_others_kept() {
+        let part = |name: &str, data: &str| {
+            format!("--B\r\nContent-Disposition: form-data; name={name}\r\n\r\n{data}\r\n")
+        };
+        let long = "x".repeat(100_000);
+        let body = "y".repeat(100_000)
+            + "\r\n"
+            + &part("skipped", &long)
+            + &part("kept", "one")
+            + &part("skipped", &long)
+            + &part("skipped", "")
+            + &part("kept", "two")
+            + "--B--"
+            + &long;
+        for chunk in [1, 7, 1_000, usize::MAX] {
+            let mut parser = Parser::new(b"multipart/form-data; boundary=B").unwrap();
+            let mut ranges = Vec::new();
+            let mut is_kept = false;
+            for chunk in body.as_bytes().chunks(chunk) {
+                parser.push(chunk);
+                while let Some(event) = parser.event().unwrap() {
+                    match event {
+                        Event::Begin(name) => {
+                            is_kept = name == b"kept";
+                            if !is_kept {
+                                parser.skip_part();
+                            }
+                        }
+                        Event::End(range) if is_kept => ranges.push(range),
+                        Event::End(range) => assert!(range.is_empty()),
+                        Event::Data(_) => {}
+                    }
+                }
+                assert!(chunk.len() > 1_000 || parser.bytes.len() < 2_000);
+            }
+            let bytes = parser.finish().unwrap();
+            assert!(bytes.len() < 1_000, "{}", bytes.len());
+            let data: Vec<&[u8]> = ranges.into_iter().map(|range| &bytes[range]).collect();
+            assert_eq!(data, [&b"one"[..], b"two"]);
+        }
     }
 
     #[test]

@@ -1,15 +1,12 @@
 //! What all responses have in common: headers, and the envelope of errors.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header, request};
-use axum::response::Response;
-use bytes::Bytes;
-use http_body::{Body as HttpBody, Frame, SizeHint};
-use http_body_util::{BodyExt, Full};
+use axum::response::{IntoResponse, Response};
+use http_body::Body as _;
+use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use likeness_api::{ApiError, ErrorCode, Meta, error_response};
 use serde::Serialize;
@@ -43,24 +40,17 @@ pub(crate) fn add_headers(headers: &mut HeaderMap, meta: &Meta) {
 /// Returns a response with this body as JSON.
 pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_vec(body) {
-        Ok(bytes) => with_body(status, Full::from(bytes)),
+        Ok(bytes) => with_body(status, bytes),
         Err(error) => {
             tracing::error!(%error, "serializing a response failed");
-            with_body(StatusCode::INTERNAL_SERVER_ERROR, Full::default())
+            with_body(StatusCode::INTERNAL_SERVER_ERROR, Vec::new())
         }
     }
 }
 
-fn with_body<B>(status: StatusCode, body: B) -> Response
-where
-    B: HttpBody<Data = Bytes, Error = std::convert::Infallible> + Send + 'static,
-{
-    let mut response = Response::new(Body::new(body));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+fn with_body(status: StatusCode, body: Vec<u8>) -> Response {
+    let json = HeaderValue::from_static("application/json");
+    (status, [(header::CONTENT_TYPE, json)], body).into_response()
 }
 
 /// Returns the response of an error, and records the error.
@@ -114,44 +104,23 @@ impl Linger {
                 .headers
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        let lingering = Lingering {
-            response: sent,
-            rest: Some((self, body)),
-        };
-        Response::from_parts(parts, Body::new(lingering))
+        let rest = Rest(Some((self, body)));
+        // The rest is dropped with the response.
+        let sent = sent.map_err(move |error| {
+            let _ = &rest;
+            error
+        });
+        Response::from_parts(parts, Body::new(sent))
     }
 }
 
-/// The body of a response that reads the rest of the request's body after it was sent. Not before: reading asks a client
-/// that waits for `100 Continue` to send.
-struct Lingering {
-    response: Body,
-    rest: Option<(Linger, Body)>,
-}
+/// The rest of a request's body, which is read when the response was sent. Not before: reading asks a client that waits for
+/// `100 Continue` to send.
+struct Rest(Option<(Linger, Body)>);
 
-impl HttpBody for Lingering {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.response).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.response.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.response.size_hint()
-    }
-}
-
-impl Drop for Lingering {
+impl Drop for Rest {
     fn drop(&mut self) {
-        if let Some((linger, body)) = self.rest.take()
+        if let Some((linger, body)) = self.0.take()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             runtime.spawn(discard(linger, body));
@@ -159,17 +128,9 @@ impl Drop for Lingering {
     }
 }
 
-async fn discard(linger: Linger, mut body: Body) {
-    let all = async {
-        let mut left = linger.bytes;
-        while let Some(Ok(frame)) = body.frame().await {
-            let length = frame.data_ref().map_or(0, Bytes::len) as u64;
-            let Some(rest) = left.checked_sub(length) else {
-                break;
-            };
-            left = rest;
-        }
-    };
+async fn discard(linger: Linger, body: Body) {
+    let mut body = Limited::new(body, usize::try_from(linger.bytes).unwrap_or(usize::MAX));
+    let all = async { while let Some(Ok(_)) = body.frame().await {} };
     // Either way there is nothing more to do for this client.
     let _ = tokio::time::timeout(linger.time, all).await;
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{get, post};
+use likeness_api::{ApiError, ErrorCode};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::observe::observed;
@@ -26,38 +27,42 @@ pub(crate) fn router(service: Arc<Service>, cors: &CorsConfig, docs: DocsConfig)
     for version in ApiVersion::ALL {
         for endpoint in Endpoint::ALL {
             let path = format!("{}/{}", version.path(), endpoint.as_str());
+            let handler = post(
+                move |State(service): State<Arc<Service>>,
+                      Extension(context): Extension<SharedContext>,
+                      request| async move {
+                    verify::verification(&service, version, endpoint, &context, request).await
+                },
+            );
             router = router
-                .route(&format!("{path}/"), verification(&service, version, endpoint))
-                .route(&path, verification(&service, version, endpoint));
+                .route(&format!("{path}/"), handler.clone())
+                .route(&path, handler);
         }
     }
     if docs.enabled {
         router = router.merge(openapi::routes());
     }
+    let refuse = |code| {
+        async move |State(service): State<Arc<Service>>,
+                    Extension(context): Extension<SharedContext>,
+                    request: Request| {
+            let (parts, body) = request.into_parts();
+            service
+                .linger
+                .failure(&context, &ApiError::from(code), &parts, body)
+        }
+    };
     let router = router
         .merge(probes::routes())
         .route("/info", get(probes::info))
-        .method_not_allowed_fallback(probes::method_not_allowed)
-        .fallback(probes::not_found);
+        .method_not_allowed_fallback(refuse(ErrorCode::MethodNotAllowed))
+        .fallback(refuse(ErrorCode::NotFound));
     let observers = service.observers.clone();
     let mut router = router.with_state(service);
     if !cors.origins.is_empty() {
         router = router.layer(cross_origin(cors));
     }
     observed(router, observers)
-}
-
-fn verification(
-    service: &Arc<Service>,
-    version: ApiVersion,
-    endpoint: Endpoint,
-) -> MethodRouter<Arc<Service>> {
-    let service = Arc::clone(service);
-    post(
-        move |Extension(context): Extension<SharedContext>, request: Request| async move {
-            verify::verification(&service, version, endpoint, &context, request).await
-        },
-    )
 }
 
 /// Allows pages of these origins; browsers ask before they send headers such as `app_id`.

@@ -5,32 +5,35 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use likeness_api::{ApiError, ErrorCode};
 use likeness_storage::Database;
 
 use super::client_address::Proxies;
 use super::observe::Observers;
 use super::response::Linger;
-use crate::access::Admission;
 use crate::access::apps::AppDirectory;
 use crate::access::limits::Limits;
-use crate::access::proxy_hint::ProxyHint;
+use crate::access::proxy_hint;
 use crate::audit::Audit;
 use crate::config::{Config, RequestLimits};
+use crate::permits::Permits;
+use crate::sampling::Throttle;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{Logs, RefusalLines};
 use crate::work::{EngineSlot, WorkPool};
 
-#[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) engine: EngineSlot,
     pub(crate) apps: AppDirectory,
     pub(crate) app_limits: Limits,
-    pub(crate) admission: Admission,
+    /// Bounds what is in memory and on the CPU. It has no queue: a request beyond the bound is refused at once. A permit is
+    /// held until the last work for its request has ended, even if the client has its response already.
+    pub(crate) admission: Permits,
     pub(crate) work: WorkPool,
     /// The limits of requests that begin now. A request takes them once and keeps to them.
     pub(crate) limits: ArcSwap<RequestLimits>,
     pub(crate) linger: Linger,
-    pub(crate) proxy_hint: ProxyHint,
+    pub(crate) proxy_hints: Throttle,
     /// Longest time without a byte of a request body.
     pub(crate) body_idle: Duration,
     pub(crate) is_stopping: AtomicBool,
@@ -56,14 +59,14 @@ impl Service {
             engine,
             apps,
             app_limits,
-            admission: Admission::new(config.admission.requests(workers)),
+            admission: Permits::new(config.admission.requests(workers)),
             work: WorkPool::start(workers)?,
             limits: ArcSwap::from_pointee(config.request_limits.clone()),
             linger: Linger {
                 time: config.connections.linger,
                 bytes: config.request_limits.body_bytes,
             },
-            proxy_hint: ProxyHint::default(),
+            proxy_hints: Throttle::new(proxy_hint::PAUSE),
             body_idle: config.connections.body_idle,
             is_stopping: AtomicBool::new(false),
             observers: Observers {
@@ -79,12 +82,13 @@ impl Service {
         })
     }
 
-    /// Returns whether new requests should be sent here; if not, why. During the shutdown the reason is obvious.
-    pub(crate) fn readiness(&self) -> Result<(), Option<&'static str>> {
+    /// Returns whether new requests should be sent here. During the shutdown the reason why not is obvious.
+    pub(crate) fn readiness(&self) -> Result<(), ApiError> {
         if self.is_stopping.load(Ordering::Relaxed) {
-            Err(None)
+            Err(ApiError::from(ErrorCode::NotReady))
         } else if self.work.usage().is_stuck() {
-            Err(Some("every worker is past the deadline of its request"))
+            let cause = "every worker is past the deadline of its request";
+            Err(ApiError::from(ErrorCode::NotReady).with_cause(cause))
         } else {
             Ok(())
         }

@@ -1,6 +1,7 @@
 //! A verification, from authentication to the JSON of its response.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -9,7 +10,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 use likeness_api::{ApiError, ErrorCode, biometric_response, liveness_response};
 use likeness_engine::decision::Profile;
-use likeness_engine::imaging::{self, EncodedImage, Header, probe};
+use likeness_engine::imaging::{self, EncodedImage, probe};
 use likeness_engine::{Budget, Engine, LivenessOptions, VerifyOptions};
 use tokio::time::{Instant, timeout_at};
 
@@ -17,10 +18,14 @@ use super::form::{BodyLimits, Field, Form};
 use super::response;
 use super::service::Service;
 use crate::access::apps::App;
+use crate::access::proxy_hint;
 use crate::audit::Audit;
 use crate::config::SideLimits;
 use crate::endpoint::{ApiVersion, Endpoint};
 use crate::telemetry::SharedContext;
+
+/// The `Retry-After` of a request beyond the admission: some verifications have ended by then.
+const OVERLOAD_WAIT: Duration = Duration::from_secs(1);
 
 /// Responds to a verification, under the size limits of the path's version.
 pub(super) async fn verification(
@@ -51,7 +56,7 @@ async fn verify(
 
     // Authentication.
     let app = service.apps.current().authenticate(headers).ok_or_else(|| {
-        service.proxy_hint.check(headers);
+        proxy_hint::check(&service.proxy_hints, headers);
         ApiError::from(ErrorCode::InvalidCredentials)
     })?;
     context.lock().app = Some(app.id.clone());
@@ -76,7 +81,9 @@ async fn verify(
     context.lock().usage = Some(usage);
 
     // Admission. Held until the last work for the request has ended.
-    let held = (service.admission.admit()?, slot);
+    let admitted = service.admission.try_take();
+    let full = || ApiError::from(ErrorCode::Overloaded).with_retry_after(OVERLOAD_WAIT);
+    let held = (admitted.ok_or_else(full)?, slot);
 
     // The body.
     let limits = service.limits.load_full();
@@ -86,11 +93,8 @@ async fn verify(
         body: limits.body_bytes,
         idle: service.body_idle,
     };
-    let form = timeout_at(
-        deadline,
-        Form::read(headers, body, Field::of(endpoint), body_limits),
-    )
-    .await;
+    let form = Form::read(headers, body, Field::of(endpoint), body_limits);
+    let form = timeout_at(deadline, form).await;
     let mut form = form.map_err(|_| ApiError::from(ErrorCode::DeadlineExceeded))??;
     {
         let mut request = context.lock();
@@ -187,38 +191,22 @@ fn open_image<'a>(
     sides: SideLimits,
     limits: &imaging::ImageLimits,
 ) -> Result<EncodedImage<'a>, ApiError> {
-    match EncodedImage::open(bytes, limits) {
-        Ok(image) => {
-            check_sides(field, image.header(), sides)?;
-            Ok(image)
+    let opened = EncodedImage::open(bytes, limits);
+    // Of an image with several faults its sides come first.
+    let size = match &opened {
+        Ok(image) => Some((image.header().width, image.header().height)),
+        Err(_) => probe(bytes, limits)
+            .ok()
+            .map(|header| (header.width, header.height)),
+    };
+    let (name, SideLimits { min_side, max_side }) = (field.name(), sides);
+    match size {
+        Some((width, height)) if width.min(height) < min_side => {
+            Err(ApiError::image_too_small(name, width, height, min_side))
         }
-        Err(error) => {
-            // Of an image with several faults its sides come first.
-            if let Ok(header) = probe(bytes, limits) {
-                check_sides(field, &header, sides)?;
-            }
-            Err(ApiError::from_imaging(field.name(), &error))
+        Some((width, height)) if width.max(height) > max_side => {
+            Err(ApiError::image_too_large(name, width, height, max_side))
         }
+        _ => opened.map_err(|error| ApiError::from_imaging(name, &error)),
     }
-}
-
-fn check_sides(field: Field, header: &Header, sides: SideLimits) -> Result<(), ApiError> {
-    let (width, height) = (header.width, header.height);
-    if width.min(height) < sides.min_side {
-        return Err(ApiError::image_too_small(
-            field.name(),
-            width,
-            height,
-            sides.min_side,
-        ));
-    }
-    if width.max(height) > sides.max_side {
-        return Err(ApiError::image_too_large(
-            field.name(),
-            width,
-            height,
-            sides.max_side,
-        ));
-    }
-    Ok(())
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use likeness_engine::{Engine, EngineBuilder, EngineError, EngineLabels};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
@@ -16,8 +16,7 @@ use crate::telemetry::metrics::{Metrics, Outcome, Reloaded};
 use crate::work::{EngineSlot, describe_panic};
 use watch::Failures;
 
-pub use settings::SettingsReload;
-pub(crate) use settings::SettingsReloader;
+pub(crate) use settings::{SettingsReload, SettingsReloader};
 
 /// An error of an [`EngineSource`], which is shown to the operator and logged.
 pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
@@ -53,13 +52,8 @@ impl EngineSource for EngineBuilder {
     }
 }
 
-/// Replaces the engine of a service by a new one of its [`EngineSource`]. Clones are the same reloader.
-#[derive(Clone)]
-pub struct Reloader {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
+/// Replaces the engine of a service by a new one of its [`EngineSource`].
+pub(crate) struct Reloader {
     source: Box<dyn EngineSource>,
     slot: EngineSlot,
     memory: Mutex<Memory>,
@@ -77,111 +71,79 @@ struct Memory {
 }
 
 /// The result of a reload.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Reload {
+pub(crate) struct Reload {
     /// The current engine.
-    pub serving: EngineLabels,
+    pub(crate) serving: EngineLabels,
     /// The engine before. `None` if nothing had changed.
-    pub previous: Option<EngineLabels>,
+    pub(crate) previous: Option<EngineLabels>,
     /// How long it took.
-    pub took: Duration,
+    pub(crate) took: Duration,
 }
 
 /// An error of a reload. The current engine stays.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReloadError {
-    /// Another reload is running.
+pub(crate) enum ReloadError {
     #[error("another reload is running; try again when it has ended")]
     UnderWay,
-    /// The service is shutting down.
     #[error("the service is shutting down")]
     Stopping,
-    /// The source has no usable engine.
     #[error("{0}")]
     Source(SourceError),
-    /// The new models do not work.
     #[error("the models failed their warm-up: {0}")]
     WarmUp(EngineError),
     /// The worker pool and the admission are sized at the start.
     #[error("the new engine has {found} workers instead of {expected}; restart the service")]
-    Workers {
-        /// Workers of the current engine.
-        expected: usize,
-        /// Workers of the new engine.
-        found: usize,
-    },
+    Workers { expected: usize, found: usize },
     /// A bug.
     #[error("{0}")]
     Panicked(String),
 }
 
-impl std::fmt::Debug for Reloader {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reloader")
-            .field("serving", &self.inner.memory().serving)
-            .finish_non_exhaustive()
-    }
-}
-
 impl Reloader {
     /// `fingerprint` was read before the slot's engine was built: a change in between is noticed later.
     pub(crate) fn new(
-        source: Box<dyn EngineSource>,
+        source: impl EngineSource,
         slot: EngineSlot,
         fingerprint: String,
         metrics: Arc<Metrics>,
-    ) -> Self {
-        Self {
-            inner: Arc::new(Inner {
-                source,
-                slot,
-                memory: Mutex::new(Memory {
-                    serving: fingerprint,
-                    failures: Failures::default(),
-                    unreadable: None,
-                }),
-                turn: Arc::new(Semaphore::new(1)),
-                metrics,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            source: Box::new(source),
+            slot,
+            memory: Mutex::new(Memory {
+                serving: fingerprint,
+                failures: Failures::default(),
+                unreadable: None,
             }),
-        }
+            turn: Arc::new(Semaphore::new(1)),
+            metrics,
+        })
     }
 
     /// Builds, checks and warms up a new engine if the source has changed, and makes it the current one; in-flight requests
     /// keep the engine that they began with. What failed before is tried again. The reload continues if this future is
-    /// dropped. Must be called within a tokio runtime.
-    ///
-    /// # Errors
-    /// [`ReloadError`]; nothing has changed then. [`ReloadError::UnderWay`] at once while another reload is running.
-    pub async fn reload(&self) -> Result<Reload, ReloadError> {
-        let turn = Arc::clone(&self.inner.turn)
-            .try_acquire_owned()
-            .map_err(|_| self.inner.refusal())?;
-        self.run(turn).await
+    /// dropped. After an error nothing has changed: [`ReloadError::UnderWay`] at once while another reload is running.
+    pub(crate) async fn reload(self: &Arc<Self>) -> Result<Reload, ReloadError> {
+        let turn = Arc::clone(&self.turn).try_acquire_owned();
+        self.run(turn.map_err(|_| self.refusal())?).await
     }
 
     /// Like [`reload`](Self::reload), but waits for a running one.
-    pub(crate) async fn reload_in_turn(&self) -> Result<Reload, ReloadError> {
-        let turn = Arc::clone(&self.inner.turn)
-            .acquire_owned()
-            .await
-            .map_err(|_| self.inner.refusal())?;
-        self.run(turn).await
+    pub(crate) async fn reload_in_turn(self: &Arc<Self>) -> Result<Reload, ReloadError> {
+        let turn = Arc::clone(&self.turn).acquire_owned().await;
+        self.run(turn.map_err(|_| self.refusal())?).await
     }
 
     /// Starts no other reload, and aborts a running one before its next step.
     pub(crate) fn stop(&self) {
-        self.inner.turn.close();
+        self.turn.close();
     }
 
-    async fn run(&self, turn: OwnedSemaphorePermit) -> Result<Reload, ReloadError> {
-        let inner = Arc::clone(&self.inner);
+    async fn run(self: &Arc<Self>, turn: OwnedSemaphorePermit) -> Result<Reload, ReloadError> {
+        let reloader = Arc::clone(self);
         let run = move || {
-            let outcome = catch_unwind(AssertUnwindSafe(|| inner.reload()))
-                .unwrap_or_else(|panic| Err(ReloadError::Panicked(describe_panic(&*panic))));
-            inner.count(&outcome);
-            inner.log(&outcome);
+            let outcome = caught(|| reloader.try_reload());
+            reloader.observe(&outcome);
             drop(turn);
             outcome
         };
@@ -189,37 +151,24 @@ impl Reloader {
             .await
             .unwrap_or_else(|error| Err(ReloadError::Panicked(error.to_string())))
     }
-}
 
-impl Inner {
-    fn reload(&self) -> Result<Reload, ReloadError> {
+    fn try_reload(&self) -> Result<Reload, ReloadError> {
         let begun = Instant::now();
         let fingerprint = self.source.fingerprint().map_err(ReloadError::Source)?;
-        if self.memory().serving == fingerprint {
-            self.memory().failures.clear();
-            return Ok(Reload {
-                serving: self.slot.load().labels().clone(),
-                previous: None,
-                took: begun.elapsed(),
-            });
+        let mut previous = None;
+        if self.memory.lock().serving != fingerprint {
+            let engine = caught(|| self.prepare()).inspect_err(|_| {
+                let failures = &mut self.memory.lock().failures;
+                failures.add(&fingerprint, Instant::now());
+            })?;
+            previous = Some(self.slot.swap(Arc::new(engine)).labels().clone());
         }
-        let prepared = catch_unwind(AssertUnwindSafe(|| self.prepare()))
-            .unwrap_or_else(|panic| Err(ReloadError::Panicked(describe_panic(&*panic))));
-        let engine = match prepared {
-            Ok(engine) => engine,
-            Err(error) => {
-                self.memory().failures.add(&fingerprint, Instant::now());
-                return Err(error);
-            }
-        };
-        let serving = engine.labels().clone();
-        let previous = self.slot.swap(Arc::new(engine));
-        let mut memory = self.memory();
+        let mut memory = self.memory.lock();
         memory.serving = fingerprint;
         memory.failures.clear();
         Ok(Reload {
-            serving,
-            previous: Some(previous.labels().clone()),
+            serving: self.slot.load().labels().clone(),
+            previous,
             took: begun.elapsed(),
         })
     }
@@ -248,45 +197,34 @@ impl Inner {
         self.check_stopping().err().unwrap_or(ReloadError::UnderWay)
     }
 
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock()
-    }
-
-    fn count(&self, outcome: &Result<Reload, ReloadError>) {
-        let outcome = match outcome {
-            Ok(Reload {
-                previous: Some(_), ..
-            }) => Outcome::Changed,
-            Ok(Reload { previous: None, .. }) => Outcome::Unchanged,
-            // Nothing was read.
-            Err(ReloadError::Stopping | ReloadError::UnderWay) => return,
-            Err(_) => Outcome::Failed,
-        };
-        self.metrics.reloaded(Reloaded::Models, outcome);
-    }
-
-    fn log(&self, outcome: &Result<Reload, ReloadError>) {
-        match outcome {
+    /// Logs and counts an outcome.
+    fn observe(&self, outcome: &Result<Reload, ReloadError>) {
+        let counted = match outcome {
             Ok(Reload {
                 serving,
                 previous: Some(previous),
                 took,
-            }) => tracing::info!(
-                pack = serving.pack,
-                version = serving.pack_version,
-                digest = serving.pack_digest,
-                match_calibration = serving.match_calibration,
-                liveness_calibration = serving.liveness_calibration,
-                previous_pack = previous.pack,
-                previous_version = previous.pack_version,
-                previous_digest = previous.pack_digest,
-                took_ms = took.as_millis(),
-                "models reloaded"
-            ),
+            }) => {
+                tracing::info!(
+                    pack = serving.pack,
+                    version = serving.pack_version,
+                    digest = serving.pack_digest,
+                    match_calibration = serving.match_calibration,
+                    liveness_calibration = serving.liveness_calibration,
+                    previous_pack = previous.pack,
+                    previous_version = previous.pack_version,
+                    previous_digest = previous.pack_digest,
+                    took_ms = took.as_millis(),
+                    "models reloaded"
+                );
+                Outcome::Changed
+            }
             Ok(Reload { previous: None, .. }) => {
                 tracing::info!("models unchanged; nothing to reload");
+                Outcome::Unchanged
             }
-            Err(ReloadError::Stopping | ReloadError::UnderWay) => {}
+            // Nothing was read.
+            Err(ReloadError::Stopping | ReloadError::UnderWay) => return,
             Err(error) => {
                 let serving = self.slot.load();
                 let info = serving.labels();
@@ -297,7 +235,15 @@ impl Inner {
                     digest = info.pack_digest,
                     "model reload failed; keeping the current models"
                 );
+                Outcome::Failed
             }
-        }
+        };
+        self.metrics.reloaded(Reloaded::Models, counted);
     }
+}
+
+/// Runs `work`. A panic is an error.
+fn caught<T>(work: impl FnOnce() -> Result<T, ReloadError>) -> Result<T, ReloadError> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|panic| Err(ReloadError::Panicked(describe_panic(&*panic))))
 }

@@ -1,6 +1,6 @@
 //! Reload of settings.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
@@ -17,88 +17,72 @@ const RELOADABLE: [&str; 5] = [
     "request_limits",
 ];
 
-/// Reads the configuration again and applies its reloadable settings. Clones are the same reloader.
-#[derive(Clone)]
-pub(crate) struct SettingsReloader {
-    inner: Arc<Inner>,
-}
+/// Reads the configuration.
+type Read = Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
 
-struct Inner {
+/// Reads the configuration again and applies its reloadable settings.
+pub(crate) struct SettingsReloader {
     service: Arc<Service>,
-    read: Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>,
+    /// Without it the settings stay.
+    pub(crate) read: OnceLock<Read>,
     /// The settings in force.
     current: Mutex<Config>,
 }
 
 /// The result of a reload of the settings.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SettingsReload {
+#[derive(Default)]
+pub(crate) struct SettingsReload {
     /// Keys whose new values are in force.
-    pub changed: Vec<String>,
+    pub(crate) changed: Vec<String>,
     /// Keys whose new values need a restart.
-    pub needs_restart: Vec<String>,
-}
-
-impl std::fmt::Debug for SettingsReloader {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SettingsReloader").finish_non_exhaustive()
-    }
+    pub(crate) needs_restart: Vec<String>,
 }
 
 impl SettingsReloader {
-    pub(crate) fn new(
-        service: Arc<Service>,
-        started: Config,
-        read: impl Fn() -> Result<Config, ConfigError> + Send + Sync + 'static,
-    ) -> Self {
+    pub(crate) fn new(service: Arc<Service>, started: Config) -> Self {
         Self {
-            inner: Arc::new(Inner {
-                service,
-                read: Box::new(read),
-                current: Mutex::new(started),
-            }),
+            service,
+            read: OnceLock::new(),
+            current: Mutex::new(started),
         }
     }
 
     /// Reads, applies and logs. After an error nothing has changed. Blocks.
     pub(crate) fn reload(&self) -> Result<SettingsReload, ConfigError> {
-        let outcome = self.inner.reload();
+        let Some(read) = self.read.get() else {
+            return Ok(SettingsReload::default());
+        };
+        let outcome = self.try_reload(read);
         let counted = match &outcome {
             Ok(reload) if reload.changed.is_empty() => Outcome::Unchanged,
-            Ok(_) => Outcome::Changed,
-            Err(_) => Outcome::Failed,
-        };
-        self.inner.service.metrics().reloaded(Reloaded::Settings, counted);
-        match &outcome {
-            Ok(SettingsReload {
-                changed,
-                needs_restart,
-            }) => {
-                if !changed.is_empty() {
-                    tracing::info!(keys = changed.join(", "), "settings reloaded");
-                }
-                if !needs_restart.is_empty() {
-                    tracing::warn!(keys = needs_restart.join(", "), "changed settings need a restart");
-                }
+            Ok(reload) => {
+                tracing::info!(keys = reload.changed.join(", "), "settings reloaded");
+                Outcome::Changed
             }
             Err(error) => {
                 tracing::error!(%error, "settings reload failed; keeping the current settings");
+                Outcome::Failed
             }
+        };
+        self.service.metrics().reloaded(Reloaded::Settings, counted);
+        if let Ok(SettingsReload { needs_restart, .. }) = &outcome
+            && !needs_restart.is_empty()
+        {
+            tracing::warn!(keys = needs_restart.join(", "), "changed settings need a restart");
         }
         outcome
     }
-}
 
-impl Inner {
-    fn reload(&self) -> Result<SettingsReload, ConfigError> {
+    fn try_reload(&self, read: &Read) -> Result<SettingsReload, ConfigError> {
         // Held throughout, so that one reload follows another.
         let mut current = self.current.lock();
-        let new = (self.read)()?;
-        let (changed, needs_restart) = current
-            .differences(&new)?
-            .into_iter()
-            .partition(|key| is_reloadable(key));
+        let new = read()?;
+        let is_reloadable = |key: &String| {
+            let mut rests = RELOADABLE.iter().filter_map(|name| key.strip_prefix(name));
+            rests.any(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let differences = current.differences(&new)?.into_iter();
+        let (changed, needs_restart) = differences.partition(is_reloadable);
         self.service
             .apps
             .configure(new.apps()?)
@@ -119,11 +103,4 @@ impl Inner {
             needs_restart,
         })
     }
-}
-
-fn is_reloadable(key: &str) -> bool {
-    RELOADABLE.iter().any(|name| {
-        key.strip_prefix(name)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    })
 }

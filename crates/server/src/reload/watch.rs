@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Inner, Reloader};
+use super::Reloader;
 use crate::periodic::Checks;
 
 /// First pause before a retry: a file may arrive later than the manifest that names it.
@@ -15,9 +15,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
 
 /// Remembers the latest failure.
 #[derive(Debug, Default)]
-pub(super) struct Failures {
-    latest: Option<Failure>,
-}
+pub(super) struct Failures(Option<Failure>);
 
 #[derive(Debug)]
 struct Failure {
@@ -29,13 +27,11 @@ struct Failure {
 impl Failures {
     /// Records a failure of this fingerprint.
     pub(super) fn add(&mut self, fingerprint: &str, now: Instant) {
-        let pause = match &self.latest {
-            Some(latest) if latest.fingerprint == fingerprint => {
-                latest.pause.saturating_mul(2).min(LONGEST_PAUSE)
-            }
-            _ => FIRST_PAUSE,
-        };
-        self.latest = Some(Failure {
+        let same = self.0.take().filter(|latest| latest.fingerprint == fingerprint);
+        let pause = same.map_or(FIRST_PAUSE, |latest| {
+            latest.pause.saturating_mul(2).min(LONGEST_PAUSE)
+        });
+        self.0 = Some(Failure {
             fingerprint: fingerprint.to_owned(),
             pause,
             again: now + pause,
@@ -44,56 +40,40 @@ impl Failures {
 
     /// Forgets the failure.
     pub(super) fn clear(&mut self) {
-        self.latest = None;
+        self.0 = None;
     }
 
     /// Returns whether this fingerprint should be tried now: it is not the one that failed, or the pause is over.
     pub(super) fn is_due(&self, fingerprint: &str, now: Instant) -> bool {
-        self.latest
-            .as_ref()
-            .is_none_or(|latest| latest.fingerprint != fingerprint || now >= latest.again)
+        let failed = |latest: &Failure| latest.fingerprint == fingerprint && now < latest.again;
+        !self.0.as_ref().is_some_and(failed)
     }
 }
 
 impl Reloader {
-    /// Checks every so often, for as long as it is polled; never if `every` is 0. Files are read rather than the system's
+    /// Checks every so often, for as long as it is polled; never if `period` is 0. Files are read rather than the system's
     /// notifications, which network file systems and many mounts of containers do not send.
-    pub(crate) async fn watch(&self, every: Duration) {
-        let mut checks = Checks::every(every);
+    pub(crate) async fn watch(self: &Arc<Self>, period: Duration) {
+        let mut checks = Checks::every(period);
         loop {
             checks.next().await;
-            self.check().await;
+            // Without the turn, so that a reload by an operator at this moment is not refused.
+            let reloader = Arc::clone(self);
+            match tokio::task::spawn_blocking(move || reloader.is_due()).await {
+                // It logs its outcome; if another reload is running, the next check sees its result.
+                Ok(true) => drop(self.reload().await),
+                Ok(false) => {}
+                Err(error) => tracing::error!(%error, "checking the models for changes failed"),
+            }
         }
     }
 
-    /// Checks once, and reloads if needed.
-    async fn check(&self) {
-        // Without the turn, so that a reload by an operator at this moment is not refused.
-        let inner = Arc::clone(&self.inner);
-        let is_due = tokio::task::spawn_blocking(move || inner.is_due());
-        match is_due.await {
-            // It logs its outcome; if another reload is running, the next check sees its result.
-            Ok(true) => drop(self.reload().await),
-            Ok(false) => {}
-            Err(error) => tracing::error!(%error, "checking the models for changes failed"),
-        }
-    }
-}
-
-impl Inner {
     /// Returns whether the source differs from the current engine and from what failed lately.
     fn is_due(&self) -> bool {
         let fingerprint = self.source.fingerprint();
-        let mut memory = self.memory();
-        match fingerprint {
-            Ok(fingerprint) => {
-                memory.unreadable = None;
-                if memory.serving == fingerprint {
-                    memory.failures.clear();
-                    return false;
-                }
-                memory.failures.is_due(&fingerprint, Instant::now())
-            }
+        let mut memory = self.memory.lock();
+        let fingerprint = match fingerprint {
+            Ok(fingerprint) => fingerprint,
             Err(error) => {
                 // Logged once, not at every check.
                 let error = error.to_string();
@@ -101,9 +81,15 @@ impl Inner {
                     tracing::warn!(%error, "cannot check the models for changes; keeping the current models");
                     memory.unreadable = Some(error);
                 }
-                false
+                return false;
             }
+        };
+        memory.unreadable = None;
+        if memory.serving == fingerprint {
+            memory.failures.clear();
+            return false;
         }
+        memory.failures.is_due(&fingerprint, Instant::now())
     }
 }
 
@@ -164,11 +150,11 @@ mod tests {
     }
 
     /// A reloader that serves what is called `a`, and checks every ten seconds of the test's own clock.
-    fn watched() -> (Disk, Reloader) {
+    fn watched() -> (Disk, Arc<Reloader>) {
         let disk = Disk::default();
         disk.set(|state| state.fingerprint = Some("a"));
         let reloader = Reloader::new(
-            Box::new(disk.clone()),
+            disk.clone(),
             Arc::new(arc_swap::ArcSwap::from_pointee(engine())),
             "a".to_owned(),
             Arc::new(Metrics::new()),
@@ -179,7 +165,7 @@ mod tests {
     }
 
     fn serving(reloader: &Reloader) -> String {
-        reloader.inner.memory().serving.clone()
+        reloader.memory.lock().serving.clone()
     }
 
     /// Lets so many checks happen. The clock stands still but for this, and while files are read and engines built.
@@ -274,7 +260,7 @@ mod tests {
     async fn a_period_of_0_disables_the_check() {
         let disk = Disk::default();
         let reloader = Reloader::new(
-            Box::new(disk.clone()),
+            disk.clone(),
             Arc::new(arc_swap::ArcSwap::from_pointee(engine())),
             "a".to_owned(),
             Arc::new(Metrics::new()),

@@ -9,28 +9,29 @@ use likeness_api::{ApiError, Meta};
 use likeness_engine::decision::Score;
 use likeness_engine::{Engine, ImageReport, LivenessCheck, Timings, Verification};
 use parking_lot::Mutex;
+use smart_default::SmartDefault;
 use tokio::time::Instant;
 
 use crate::access::limits::Taken;
-use crate::audit::CLIENT_GONE;
+use crate::audit::{self, CLIENT_GONE, ImageFacts};
 use crate::endpoint::Endpoint;
 
 /// The header that carries `api_req_uid` in responses and, in requests, an id of the client's.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest `X-Request-ID` of a client that is kept, in bytes.
 const MAX_CORRELATION_BYTES: usize = 128;
-/// Longest path that is kept, in bytes.
 const MAX_PATH_BYTES: usize = 128;
 
 /// The context of a request that is being handled: its handler and its worker add to it.
 pub(crate) type SharedContext = Arc<Mutex<RequestContext>>;
 
 /// All that is known of a request, from its headers to its end.
-#[derive(Debug)]
+#[derive(Debug, SmartDefault)]
 pub(crate) struct RequestContext {
+    #[default(Meta::now())]
     pub(crate) meta: Meta,
+    #[default(Instant::now())]
     pub(crate) started: Instant,
-    /// The client's own id of the request.
     pub(crate) correlation_id: Option<String>,
     /// The client's address, as far as trusted proxies tell.
     pub(crate) client: Option<IpAddr>,
@@ -43,7 +44,6 @@ pub(crate) struct RequestContext {
     pub(crate) parent: opentelemetry::Context,
     /// `None` for all paths but those of verifications.
     pub(crate) endpoint: Option<Endpoint>,
-    /// The app whose credentials were valid.
     pub(crate) app: Option<String>,
     /// The unit of the app's quotas that the request has used.
     pub(crate) usage: Option<Taken>,
@@ -54,7 +54,6 @@ pub(crate) struct RequestContext {
     pub(crate) body_read: Option<Duration>,
     /// When a worker began, after `started`.
     pub(crate) work_begun: Option<Duration>,
-    /// The engine that served the request.
     pub(crate) engine: Option<Engine>,
     pub(crate) timings: Option<Timings>,
     pub(crate) selfie: ImageFacts,
@@ -64,22 +63,13 @@ pub(crate) struct RequestContext {
     /// Of a liveness verification.
     pub(crate) threshold: Option<f64>,
     pub(crate) outcome: Option<&'static str>,
-    /// Codes of the decision lines.
     pub(crate) codes: Vec<&'static str>,
     pub(crate) error: Option<ApiError>,
     /// HTTP status of the response, [`CLIENT_GONE`] until there is one.
+    #[default(CLIENT_GONE)]
     pub(crate) status: u16,
     /// From the end of the request's headers to its response.
     pub(crate) total: Duration,
-}
-
-/// The facts about one of the two images.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct ImageFacts {
-    pub(crate) bytes: Option<u64>,
-    /// Width and height of the upright image, in pixels.
-    pub(crate) size: Option<(u32, u32)>,
-    pub(crate) faces: Option<u64>,
 }
 
 /// Returns the client's span, as the headers `traceparent` and `tracestate` name it (W3C Trace Context).
@@ -87,44 +77,21 @@ pub(crate) struct ImageFacts {
 fn parent(headers: &HeaderMap) -> opentelemetry::Context {
     use opentelemetry::propagation::TextMapPropagator;
 
-    opentelemetry_sdk::propagation::TraceContextPropagator::new().extract_with_context(
-        &opentelemetry::Context::new(),
-        &opentelemetry_http::HeaderExtractor(headers),
-    )
+    let headers = opentelemetry_http::HeaderExtractor(headers);
+    let propagator = opentelemetry_sdk::propagation::TraceContextPropagator::new();
+    propagator.extract_with_context(&opentelemetry::Context::new(), &headers)
 }
 
 impl RequestContext {
-    /// Returns the context of a request that begins now.
     pub(crate) fn new<B>(request: &Request<B>) -> Self {
         Self {
-            meta: Meta::now(),
-            started: Instant::now(),
             correlation_id: correlation_id(request.headers()),
-            client: None,
             method: request.method().clone(),
             path: request.uri().path().chars().take(MAX_PATH_BYTES).collect(),
             version: request.version(),
             #[cfg(feature = "otel")]
             parent: parent(request.headers()),
-            endpoint: None,
-            app: None,
-            usage: None,
-            refused_by: None,
-            profile: None,
-            body_read: None,
-            work_begun: None,
-            engine: None,
-            timings: None,
-            selfie: ImageFacts::default(),
-            photo: ImageFacts::default(),
-            face_match: None,
-            liveness: None,
-            threshold: None,
-            outcome: None,
-            codes: Vec::new(),
-            error: None,
-            status: CLIENT_GONE,
-            total: Duration::ZERO,
+            ..Self::default()
         }
     }
 
@@ -141,7 +108,6 @@ impl RequestContext {
         }
     }
 
-    /// Records the sizes of the uploaded files.
     pub(crate) fn uploaded(&mut self, selfie: &[u8], photo: Option<&[u8]>) {
         self.selfie.bytes = Some(selfie.len() as u64);
         self.photo.bytes = photo.map(|photo| photo.len() as u64);
@@ -153,10 +119,9 @@ impl RequestContext {
         self.engine = Some(engine.clone());
     }
 
-    /// Records the result of a biometric verification.
     pub(crate) fn verified(&mut self, verification: &Verification) {
-        self.selfie.found(&verification.selfie);
-        self.photo.found(&verification.photo);
+        found(&mut self.selfie, &verification.selfie);
+        found(&mut self.photo, &verification.photo);
         let details = verification.decision.details.iter();
         self.codes = details.map(|detail| detail.code.as_str()).collect();
         self.face_match = Some(verification.face_match.map_or(0.0, Score::value));
@@ -165,24 +130,30 @@ impl RequestContext {
         self.timings = Some(verification.timings);
     }
 
-    /// Records the result of a liveness verification.
     pub(crate) fn liveness_checked(&mut self, check: &LivenessCheck) {
-        self.selfie.found(&check.selfie);
+        found(&mut self.selfie, &check.selfie);
         self.threshold = Some(check.threshold);
         self.liveness = Some(check.liveness.map_or(0.0, Score::value));
         self.outcome = Some(if check.live { "live" } else { "not live" });
         self.timings = Some(check.timings);
     }
 
-    /// Returns the time of each stage that the request has reached: `body` from the end of the headers to the end of the body,
-    /// `queue` waiting for a worker thread and for model sessions, then those of the engine.
+    /// Returns the time of each stage that was reached: reading the body, waiting for a worker and sessions, those of the engine.
     pub(crate) fn stages(&self) -> impl Iterator<Item = (&'static str, Duration)> {
-        let timings = self.timings.as_ref();
+        let engine = self.engine_stages();
         // A liveness check embeds nothing.
-        let stage = |time: fn(&Timings) -> Duration| timings.map(time).filter(|time| !time.is_zero());
+        let engine = engine
+            .into_iter()
+            .filter(|(_, time)| time.is_some_and(|time| !time.is_zero()));
+        [("body", self.body_read), ("queue", self.queued())]
+            .into_iter()
+            .chain(engine)
+            .filter_map(|(stage, time)| Some((stage, time?)))
+    }
+
+    fn engine_stages(&self) -> [(&'static str, Option<Duration>); 6] {
+        let stage = |time: fn(&Timings) -> Duration| self.timings.as_ref().map(time);
         [
-            ("body", self.body_read),
-            ("queue", self.queued()),
             ("decode", stage(|timings| timings.decode)),
             ("detect", stage(|timings| timings.detect)),
             ("embed", stage(|timings| timings.embed)),
@@ -190,8 +161,43 @@ impl RequestContext {
             ("quality", stage(|timings| timings.quality)),
             ("decide", stage(|timings| timings.decide)),
         ]
-        .into_iter()
-        .filter_map(|(stage, time)| Some((stage, time?)))
+    }
+
+    /// Returns the event of this request in the audit.
+    pub(crate) fn audit_event(&self) -> audit::Verification<'_> {
+        let info = self.engine.as_ref().map(Engine::labels);
+        let [engine @ .., _decide] = self.engine_stages();
+        let times = [
+            ("total", Some(self.total)),
+            ("body", self.body_read),
+            ("queue", self.queued()),
+        ];
+        let times = times.into_iter().chain(engine);
+        audit::Verification {
+            request_id: self.meta.id.to_string(),
+            correlation_id: self.correlation_id.as_deref(),
+            client: self.client,
+            app: self.app.as_deref(),
+            endpoint: self.endpoint.map(Endpoint::as_str),
+            path: &self.path,
+            profile: self.profile.as_deref(),
+            pack: info.map(|info| info.pack.as_str()),
+            pack_version: info.map(|info| info.pack_version.as_str()),
+            pack_digest: info.map(|info| info.pack_digest.as_str()),
+            match_calibration: info.map(|info| info.match_calibration.as_str()),
+            liveness_calibration: info.map(|info| info.liveness_calibration.as_str()),
+            selfie: self.selfie,
+            photo: self.photo,
+            face_match: self.face_match,
+            liveness: self.liveness,
+            threshold: self.threshold,
+            outcome: self.outcome,
+            codes: &self.codes,
+            status: self.status,
+            error: self.error.as_ref().map(ApiError::code),
+            limit: self.refused_by,
+            ms: times.map(|(stage, time)| (stage, time.map(millis))).collect(),
+        }
     }
 
     /// Returns how long the request waited for a worker thread, and then for model sessions of the engine.
@@ -201,11 +207,9 @@ impl RequestContext {
     }
 }
 
-impl ImageFacts {
-    fn found(&mut self, report: &ImageReport) {
-        self.size = Some((report.size.width, report.size.height));
-        self.faces = Some(report.faces_found as u64);
-    }
+fn found(image: &mut ImageFacts, report: &ImageReport) {
+    (image.width, image.height) = (Some(report.size.width), Some(report.size.height));
+    image.faces = Some(report.faces_found as u64);
 }
 
 /// Returns a duration as logs and audit records write it: milliseconds, to the microsecond.

@@ -17,11 +17,10 @@ pub struct Logs {
 /// An error from starting the log.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the messages explain them")]
 pub enum LogsError {
-    /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Another part of the program has installed a log of its own.
     #[error("cannot install the log: {0}")]
     Taken(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -33,11 +32,7 @@ impl fmt::Debug for Logs {
 }
 
 impl Logs {
-    /// Writes log events to standard error from now on. With [`Server::with_logs`](crate::Server::with_logs)
-    /// the filter follows the configuration.
-    ///
-    /// # Errors
-    /// [`LogsError`].
+    /// Writes log events to standard error from now on.
     pub fn start(config: &LogConfig) -> Result<Self, LogsError> {
         let logs = tracing_subscriber::fmt()
             .with_env_filter(config.env_filter()?)
@@ -61,13 +56,11 @@ impl Logs {
         })
     }
 
-    /// Applies this filter from now on.
     pub(crate) fn set_filter(&self, config: &LogConfig) -> Result<(), ConfigError> {
         (self.set)(config.env_filter()?).map_err(|error| ConfigError::invalid("log.filter", error))
     }
 }
 
-/// Writes the log line of a request that has ended.
 pub(crate) fn write_request(request: &RequestContext) {
     let timings = request.timings;
     macro_rules! line {

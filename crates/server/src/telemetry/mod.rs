@@ -1,6 +1,5 @@
 //! The context of a request, and what is made of it: log lines, metrics and traces.
 
-mod audit_event;
 mod context;
 mod log;
 pub(crate) mod metrics;

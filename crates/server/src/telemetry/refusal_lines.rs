@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use likeness_api::ErrorCode;
+use likeness_api::{ApiError, ErrorCode};
 use tokio::time::Instant;
 
 use super::context::{RequestContext, millis};
 use crate::periodic::ticks;
-use crate::sampling::{INTERVAL, Sampler, Suppressed, WINDOW, is_sampled};
+use crate::sampling::{INTERVAL, Sampler, WINDOW, is_sampled};
 
-/// How many lines each reason has had lately.
 #[derive(Debug)]
 pub(crate) struct RefusalLines {
     /// Lines of a reason in a second, the one that sums up included; 0: no bound.
@@ -27,10 +26,8 @@ impl RefusalLines {
 
     /// Whether this request has a line of its own. It is counted either way.
     pub(crate) fn admit(&self, request: &RequestContext) -> bool {
-        match &request.error {
-            Some(error) => self.admit_code(error.code()),
-            None => true,
-        }
+        let code = request.error.as_ref().map(ApiError::code);
+        code.is_none_or(|code| self.admit_code(code))
     }
 
     fn admit_code(&self, code: ErrorCode) -> bool {
@@ -40,11 +37,7 @@ impl RefusalLines {
     /// One line for each reason of which some had none, for at least so long.
     fn sum_up(&self, age: Duration) {
         for suppressed in self.sampler.end_windows(age) {
-            let Suppressed {
-                key: code,
-                count: requests,
-                within,
-            } = suppressed;
+            let (code, requests) = (suppressed.key, suppressed.count);
             macro_rules! line {
                 ($level:ident) => {
                     tracing::$level!(
@@ -52,7 +45,7 @@ impl RefusalLines {
                         error = code.as_str(),
                         status = code.status(),
                         requests,
-                        within_ms = millis(within),
+                        within_ms = millis(suppressed.within),
                         "more requests were refused than have a line"
                     )
                 };
@@ -75,7 +68,6 @@ impl RefusalLines {
         }
     }
 
-    /// Sums up what is left.
     pub(crate) fn end(&self) {
         self.sum_up(Duration::ZERO);
     }

@@ -1,5 +1,7 @@
 //! An engine for unit tests: it finds no face, and needs neither ONNX Runtime nor a model.
 
+#![cfg(test)]
+
 use likeness_engine::Engine;
 use likeness_engine::detection::{BoundingBox, DetectionError, Face, FaceDetector, Search};
 use likeness_engine::embedding::{Embedding, EmbeddingError, FaceEmbedder, FaceInImage};

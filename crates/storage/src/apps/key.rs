@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::StorageError;
+use crate::{Result, StorageError};
 
 /// Prefix of generated keys, by which scanners for leaked secrets find them.
 const PREFIX: &str = "lk_";
@@ -35,10 +35,7 @@ pub enum KeyRule {
 }
 
 impl KeyRule {
-    /// Checks a key.
-    ///
-    /// # Errors
-    /// What is wrong with it, without showing it, and the setting that would accept it.
+    /// Checks a key; an error says what is wrong, without showing the key, and which setting would accept it.
     pub fn check(self, key: &str) -> Result<(), &'static str> {
         if key.is_empty() {
             return Err("is empty");
@@ -73,17 +70,14 @@ pub struct AppKey(SecretString);
 
 impl AppKey {
     /// Generates a key: `lk_` and 64 hexadecimal digits, 256 bits of the operating system's random numbers.
-    pub fn generate() -> Result<Self, StorageError> {
+    pub fn generate() -> Result<Self> {
         let digits = hex::encode(random::<KEY_BYTES>()?);
         Ok(Self(format!("{PREFIX}{digits}").into()))
     }
 
     /// Imports the key of a client that moves here from another service. It should be random, as generated ones are: only
-    /// random keys cannot be guessed from their digests in a stolen database.
-    ///
-    /// # Errors
-    /// [`StorageError::Key`], see [`KeyRule::check`].
-    pub fn import(key: impl Into<SecretString>, rule: KeyRule) -> Result<Self, StorageError> {
+    /// random keys cannot be guessed from their digests in a stolen database. Fails with [`StorageError::Key`].
+    pub fn import(key: impl Into<SecretString>, rule: KeyRule) -> Result<Self> {
         let key = key.into();
         rule.check(key.expose_secret()).map_err(StorageError::Key)?;
         Ok(Self(key))
@@ -97,32 +91,30 @@ impl AppKey {
 }
 
 /// Returns a new label of a key.
-pub(super) fn new_label() -> Result<String, StorageError> {
+pub(super) fn new_label() -> Result<String> {
     Ok(hex::encode(random::<LABEL_BYTES>()?))
 }
 
 /// The digest of a key: SHA-256 over a salt of its own and the key.
 ///
-/// A fast hash is right here, and a slow one such as Argon2 would be wrong. Slow hashes protect passwords that people choose,
-/// of which a list of a few billion holds many. A key of 256 random bits is in no list, and trying them all takes too long,
-/// however fast each try is. A slow hash would cost every request tens of milliseconds of a processor and megabytes of memory
-/// before the client is authenticated: a denial of service.
+/// A slow hash such as Argon2 would be wrong: it protects passwords that people choose. 256 random bits cannot be guessed
+/// however fast each try is, and a slow hash before the client is authenticated would invite a denial of service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SaltedDigest {
-    salt: [u8; SALT_BYTES],
-    digest: [u8; 32],
+    pub(super) salt: [u8; SALT_BYTES],
+    pub(super) digest: [u8; 32],
 }
 
 impl SaltedDigest {
     /// Returns the digest of a key with a new salt.
-    pub fn new(key: &[u8]) -> Result<Self, StorageError> {
+    pub fn new(key: &[u8]) -> Result<Self> {
         let salt = random()?;
         let digest = digest(&salt, key);
         Ok(Self { salt, digest })
     }
 
     /// Returns a digest that no key matches; a comparison takes as long as any other.
-    pub fn of_no_key() -> Result<Self, StorageError> {
+    pub fn of_no_key() -> Result<Self> {
         Ok(Self {
             salt: random()?,
             digest: random()?,
@@ -144,14 +136,6 @@ impl SaltedDigest {
         hex::decode_to_slice(digest, &mut decoded.digest).ok()?;
         Some(decoded)
     }
-
-    pub(super) fn salt_hex(&self) -> String {
-        hex::encode(self.salt)
-    }
-
-    pub(super) fn digest_hex(&self) -> String {
-        hex::encode(self.digest)
-    }
 }
 
 fn digest(salt: &[u8], key: &[u8]) -> [u8; 32] {
@@ -159,7 +143,7 @@ fn digest(salt: &[u8], key: &[u8]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-fn random<const N: usize>() -> Result<[u8; N], StorageError> {
+fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| StorageError::Random(error.to_string()))?;
     Ok(bytes)
@@ -208,17 +192,14 @@ mod tests {
     #[test]
     fn a_digest_matches_its_key_only() {
         let digest = SaltedDigest::new(b"the key").unwrap();
-        let again = SaltedDigest::from_hex(&digest.salt_hex(), &digest.digest_hex()).unwrap();
+        let again = SaltedDigest::from_hex(&hex::encode(digest.salt), &hex::encode(digest.digest)).unwrap();
         assert_eq!(digest, again);
         assert!(bool::from(again.matches(b"the key")));
         for wrong in ["", "the key ", "The key", "he key"] {
             assert!(!bool::from(again.matches(wrong.as_bytes())), "{wrong}");
         }
         // The digests of two apps with the same key differ.
-        assert_ne!(
-            digest.digest_hex(),
-            SaltedDigest::new(b"the key").unwrap().digest_hex()
-        );
+        assert_ne!(digest.digest, SaltedDigest::new(b"the key").unwrap().digest);
         assert!(!bool::from(SaltedDigest::of_no_key().unwrap().matches(b"")));
     }
 

@@ -1,8 +1,7 @@
 //! The apps that may send requests, and their keys.
 //!
-//! A key is stored as a salted SHA-256, see [`SaltedDigest`]. Each change raises the revision
-//! ([`Database::apps_revision`](crate::Database::apps_revision)), so that one small query tells a service whether to read the
-//! apps again.
+//! Each change raises the revision ([`Database::apps_revision`](crate::Database::apps_revision)), so that one small query
+//! tells a service whether to read the apps again.
 
 mod key;
 mod queries;
@@ -18,7 +17,6 @@ pub const MAX_LIVE_KEYS: usize = 2;
 
 /// A stored app.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct StoredApp {
     /// The `app_id` of its requests.
     pub id: String,
@@ -34,7 +32,6 @@ pub struct StoredApp {
 
 /// A stored key: everything but the key itself.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct StoredKey {
     /// Name of the key in messages and tables; public.
     pub label: String,
@@ -58,7 +55,6 @@ impl StoredKey {
 
 /// A created app.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct NewApp {
     /// The `app_id` of its requests.
     pub id: String,
@@ -70,7 +66,6 @@ pub struct NewApp {
 
 /// How a key is replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Rotation {
     /// How long the previous keys are still accepted.
     pub grace: Duration,
@@ -79,23 +74,8 @@ pub struct Rotation {
     pub force: bool,
 }
 
-impl Rotation {
-    /// Returns a rotation that accepts the previous keys for this long.
-    #[must_use]
-    pub fn new(grace: Duration) -> Self {
-        Self { grace, force: false }
-    }
-
-    /// Sets whether a live key may be revoked.
-    #[must_use]
-    pub fn with_force(self, force: bool) -> Self {
-        Self { force, ..self }
-    }
-}
-
 /// The outcome of a rotation.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct Rotated {
     /// Label of the new key.
     pub label: String,

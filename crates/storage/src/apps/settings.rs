@@ -1,8 +1,5 @@
 //! The settings of an app.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
 /// The settings of an app.
@@ -31,19 +28,19 @@ pub struct AppSettings {
 #[non_exhaustive]
 pub struct AppLimits {
     /// Average requests a second.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_second: Option<f64>,
     /// Requests at once after a pause. Absent: as many as in a second, at least one. Requires `requests_per_second`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub burst: Option<u32>,
     /// In-flight requests.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrent_requests: Option<u32>,
     /// Requests a day, in UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub daily_quota: Option<u64>,
     /// Requests a calendar month, in UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub monthly_quota: Option<u64>,
 }
 
@@ -51,28 +48,21 @@ pub struct AppLimits {
 const MAX_LIMIT: u64 = 1 << 53;
 
 impl AppLimits {
-    /// Returns no limits.
-    #[must_use]
-    pub fn none() -> Self {
-        Self::default()
-    }
-
     /// Returns whether nothing is limited.
     #[must_use]
     pub fn is_none(&self) -> bool {
-        *self == Self::none()
+        *self == Self::default()
     }
 
-    /// Checks the limits. 0 is invalid: to reject all requests, disable the app.
-    ///
-    /// # Errors
-    /// The name of a limit and a clause such as `must be more than 0`.
+    /// Checks the limits; an error has the name of a limit and a clause such as `must be more than 0`. To reject all
+    /// requests, disable the app.
     pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
         let in_range = |limit: Option<u64>| limit.is_none_or(|limit| (1..=MAX_LIMIT).contains(&limit));
+        // NaN is in no range.
+        let rates = f64::MIN_POSITIVE..=1e6;
         if self
             .requests_per_second
-            // NaN is in no range.
-            .is_some_and(|rate| !(f64::MIN_POSITIVE..=1e6).contains(&rate))
+            .is_some_and(|rate| !rates.contains(&rate))
         {
             return Err(("requests_per_second", "must be more than 0 and at most 1,000,000"));
         }
@@ -92,9 +82,10 @@ impl AppLimits {
     }
 }
 
-/// An endpoint that an app may use, in each version of the API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+/// An endpoint that an app may use, in each version of the API. Its text is its name in settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, strum::Display, strum::EnumString)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase", parse_err_ty = UnknownEndpoint, parse_err_fn = unknown_endpoint)]
 pub enum AppEndpoint {
     /// `biometric-verification`.
     Biometric,
@@ -102,35 +93,8 @@ pub enum AppEndpoint {
     Liveness,
 }
 
-impl AppEndpoint {
-    /// All endpoints.
-    pub const ALL: [Self; 2] = [Self::Biometric, Self::Liveness];
-
-    /// Returns the endpoint's name in settings.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Biometric => "biometric",
-            Self::Liveness => "liveness",
-        }
-    }
-}
-
-impl fmt::Display for AppEndpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for AppEndpoint {
-    type Err = UnknownEndpoint;
-
-    fn from_str(name: &str) -> Result<Self, UnknownEndpoint> {
-        Self::ALL
-            .into_iter()
-            .find(|endpoint| endpoint.as_str() == name)
-            .ok_or(UnknownEndpoint)
-    }
+fn unknown_endpoint(_: &str) -> UnknownEndpoint {
+    UnknownEndpoint
 }
 
 /// An unknown endpoint.
@@ -144,16 +108,16 @@ mod tests {
 
     #[test]
     fn limits_are_positive_or_absent() {
-        assert_eq!(AppLimits::none().check(), Ok(()));
+        assert_eq!(AppLimits::default().check(), Ok(()));
         let fault = |change: fn(&mut AppLimits)| {
-            let mut limits = AppLimits::none();
+            let mut limits = AppLimits::default();
             change(&mut limits);
             limits.check().err().map(|(name, _)| name)
         };
         for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             let limits = AppLimits {
                 requests_per_second: Some(rate),
-                ..AppLimits::none()
+                ..AppLimits::default()
             };
             assert!(limits.check().is_err(), "{rate}");
         }

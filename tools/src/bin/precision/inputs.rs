@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use likeness_engine::detection::{BoundingBox, FIRST_PASS_SIDE, Face, FaceDetector, Search, YuNet};
+use likeness_engine::detection::{BoundingBox, Detectors, FIRST_PASS_SIDE, Face, FaceDetector, Search};
 use likeness_engine::embedding::align;
 use likeness_engine::face::write_input;
 use likeness_engine::imaging::{Image, ImageLimits, Interrupt, crop_resize_bilinear, decode, shrink_area};
@@ -29,7 +29,7 @@ pub(crate) fn write(runtime: &Runtime, out: &Path, data: &Path) -> Result<(), Fa
         &load(&Passes::all().without(Pass::Gates))?,
         &out.join("int8-base"),
     )?;
-    let mut detector = YuNet::open(runtime, &pack)?;
+    let mut detector = Detectors::open(runtime, &pack, None)?;
     let training = evenly(&training(data)?, IMAGES);
     let presented = evenly(&presented(data)?, IMAGES);
     embedder(&pack, &mut detector, out, &training)?;
@@ -97,7 +97,7 @@ fn read(path: &Path) -> Result<Image, Failure> {
 }
 
 /// The image with its largest face; `None` where there is none.
-fn largest_face(detector: &mut YuNet, path: &Path) -> Result<Option<(Image, Face)>, Failure> {
+fn largest_face(detector: &mut Detectors, path: &Path) -> Result<Option<(Image, Face)>, Failure> {
     let image = read(path)?;
     let faces = detector.detect(&image, Search::Primary, Interrupt::NEVER)?;
     Ok(faces.into_iter().next().map(|face| (image, face)))
@@ -146,7 +146,7 @@ impl<'a> Inputs<'a> {
     }
 }
 
-fn embedder(pack: &Pack, detector: &mut YuNet, out: &Path, images: &[PathBuf]) -> Result<(), Failure> {
+fn embedder(pack: &Pack, detector: &mut Detectors, out: &Path, images: &[PathBuf]) -> Result<(), Failure> {
     for model in &pack.manifest().embedders {
         let mut inputs = Inputs::create(out, &model.model, model.size, model.size, &model.input)?;
         for path in images {
@@ -164,7 +164,7 @@ fn embedder(pack: &Pack, detector: &mut YuNet, out: &Path, images: &[PathBuf]) -
     Ok(())
 }
 
-fn liveness(pack: &Pack, detector: &mut YuNet, out: &Path, images: &[PathBuf]) -> Result<(), Failure> {
+fn liveness(pack: &Pack, detector: &mut Detectors, out: &Path, images: &[PathBuf]) -> Result<(), Failure> {
     let mut found: Vec<(Image, BoundingBox)> = Vec::new();
     for path in images {
         found.extend(largest_face(detector, path)?.map(|(image, face)| (image, face.bounding_box)));

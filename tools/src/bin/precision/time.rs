@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use likeness_engine::runtime::{ModelSession, Runtime};
 use likeness_testing::noise;
-use ndarray::Array4;
 
 use crate::Failure;
 
@@ -28,18 +27,21 @@ pub(crate) fn print(runtime: &Runtime, folder: &Path) -> Result<(), Failure> {
     println!("| model | images in a call | variant | shortest call | speed ratio to FP32 | size |");
     println!("|---|---|---|---|---|---|");
     for (model, [count, height, width]) in CALLS {
-        let input = Array4::from_shape_simple_fn((count, 3, height, width), noise());
+        let shape = [count, 3, height, width];
+        let input: Vec<f32> = std::iter::repeat_with(noise())
+            .take(shape.iter().product())
+            .collect();
         let mut variants = Vec::new();
         for (variant, onnx) in of(folder, model)? {
             let size = onnx.len() as f64 / f64::from(1 << 20);
-            variants.push((variant, size, opened(runtime, model, &onnx, &input)));
+            variants.push((variant, size, opened(runtime, model, &onnx, (shape, &input))));
         }
         let mut shortest = vec![Duration::MAX; variants.len()];
         for _ in 0..ROUNDS {
             for ((.., session), shortest) in variants.iter_mut().zip(&mut shortest) {
                 if let Ok(session) = session {
                     let start = Instant::now();
-                    session.run(black_box(&input.view()))?;
+                    session.run(shape, black_box(&input))?;
                     *shortest = (*shortest).min(start.elapsed());
                 }
             }
@@ -82,13 +84,18 @@ fn of(folder: &Path, model: &str) -> Result<Vec<(String, Vec<u8>)>, Failure> {
 }
 
 /// A session that has run once; where ONNX Runtime cannot run the model, the reason that it gives, on one line.
-fn opened(runtime: &Runtime, model: &str, onnx: &[u8], input: &Array4<f32>) -> Result<ModelSession, String> {
+fn opened(
+    runtime: &Runtime,
+    model: &str,
+    onnx: &[u8],
+    (shape, input): ([usize; 4], &[f32]),
+) -> Result<ModelSession, String> {
     let brief = |error: &dyn std::error::Error| {
         let text = error.to_string();
         let line = text.lines().next().unwrap_or_default();
         line.rsplit(": ").next().unwrap_or_default().to_owned()
     };
     let mut session = runtime.open(model, onnx).map_err(|error| brief(&error))?;
-    session.run(&input.view()).map_err(|error| brief(&error))?;
+    session.run(shape, input).map_err(|error| brief(&error))?;
     Ok(session)
 }

@@ -170,7 +170,7 @@ fn false_non_match_rate(names: &[&String], found: &[Both], way: usize, rate: f64
     let scores = all_pairs(&matrix, HELD_IMPOSTORS, threads);
     scores
         .threshold_at(rate)
-        .and_then(|threshold| scores.false_non_match_rate(threshold))
+        .and_then(|threshold| scores.genuine().share_below(threshold))
         .ok_or_else(|| "too few comparisons".into())
 }
 

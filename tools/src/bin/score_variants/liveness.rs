@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use likeness_engine::detection::{FaceDetector, Search, YuNet};
+use likeness_engine::detection::{Detectors, FaceDetector, Search};
 use likeness_engine::imaging::{ImageLimits, Interrupt, decode, shrink_area};
 use likeness_engine::liveness::{LivenessEnsemble, LivenessModel};
 use likeness_engine::packs::{CropFit, Pack};
@@ -72,7 +72,7 @@ pub(crate) fn print(runtime: &Runtime, pack: &Pack, data: &Path) -> Result<(), F
         &names,
         || {
             Ok((
-                YuNet::open(runtime, pack)?,
+                Detectors::open(runtime, pack, None)?,
                 LivenessEnsemble::open(runtime, pack)?.with_crop_fit(CropFit::Shrink),
                 LivenessEnsemble::open(runtime, pack)?.with_crop_fit(CropFit::Widen),
             ))
@@ -126,7 +126,7 @@ pub(crate) fn print(runtime: &Runtime, pack: &Pack, data: &Path) -> Result<(), F
 
 /// Every one of [`LIVENESS`] of the largest face; `None` where there is none.
 fn score(
-    detector: &mut YuNet,
+    detector: &mut Detectors,
     shrink: &mut LivenessEnsemble,
     widen: &mut LivenessEnsemble,
     path: &Path,

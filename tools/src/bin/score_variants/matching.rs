@@ -4,10 +4,8 @@ use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
-use likeness_engine::detection::{Face, FaceDetector, Landmarks, Point, Search, YuNet};
-use likeness_engine::embedding::{
-    AlignedCropEmbedder, Embedding, FaceEmbedder, FaceInImage, Template, align,
-};
+use likeness_engine::detection::{Detectors, Face, FaceDetector, Landmarks, Point, Search};
+use likeness_engine::embedding::{self, Embedding, FaceEmbedder, FaceInImage, Template, align};
 use likeness_engine::imaging::{
     Image, ImageLimits, Interrupt, PixelRect, crop_resize_bilinear, decode, shrink_area,
 };
@@ -94,7 +92,7 @@ pub(crate) fn print(runtime: &Runtime, pack: &Pack, data: &Path) -> Result<(), F
         for rate in RATES {
             let missed = scores
                 .threshold_at(rate)
-                .and_then(|threshold| scores.false_non_match_rate(threshold))
+                .and_then(|threshold| scores.genuine().share_below(threshold))
                 .ok_or("too few comparisons")?;
             print!(" {:.2} % |", 100.0 * missed);
         }
@@ -133,8 +131,8 @@ pub(crate) fn print(runtime: &Runtime, pack: &Pack, data: &Path) -> Result<(), F
 }
 
 struct Embedders {
-    detector: YuNet,
-    embedder: AlignedCropEmbedder,
+    detector: Detectors,
+    embedder: Box<dyn FaceEmbedder>,
     template: Template,
     size: u32,
 }
@@ -143,8 +141,8 @@ impl Embedders {
     fn open(runtime: &Runtime, pack: &Pack) -> Result<Self, Failure> {
         let model = &pack.manifest().embedders[0];
         Ok(Self {
-            detector: YuNet::open(runtime, pack)?,
-            embedder: AlignedCropEmbedder::open(runtime, pack)?,
+            detector: Detectors::open(runtime, pack, None)?,
+            embedder: embedding::open(runtime, pack)?,
             template: model.template.points(),
             size: model.size,
         })

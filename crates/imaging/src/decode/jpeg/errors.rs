@@ -4,13 +4,13 @@
 //! it. After a warning it would go on and make up what is missing. Here a warning unwinds too, unless the pixels are
 //! known to be right in spite of it.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::os::raw::c_int;
 use std::panic::resume_unwind;
 use std::ptr;
 
 use mozjpeg_sys::{self as libjpeg, jpeg_common_struct, jpeg_error_mgr};
+
+use crate::{Format, ImagingError};
 
 // Another setting of libjpeg's numbers some messages differently.
 const _: () = assert!(libjpeg::JPEG_LIB_VERSION == 62);
@@ -18,54 +18,35 @@ const _: () = assert!(libjpeg::JPEG_LIB_VERSION == 62);
 #[cfg(panic = "abort")]
 compile_error!("a damaged JPEG would end the process: likeness-imaging needs `panic = \"unwind\"`");
 
-/// The payload of the unwinding.
-pub(super) enum Fault {
-    /// The number of libjpeg's message.
-    Message(c_int),
-    /// The interrupt was due.
-    Interrupted,
+/// The error that a number of libjpeg's stands for.
+fn error(code: c_int) -> ImagingError {
+    let reason = match code {
+        libjpeg::JWRN_HIT_MARKER | libjpeg::JERR_FILE_READ => "it was cut short",
+        libjpeg::JWRN_HUFF_BAD_CODE => "its pixels are in no code that it defines",
+        libjpeg::JWRN_MUST_RESYNC => "a restart marker is missing",
+        libjpeg::JWRN_BOGUS_PROGRESSION | libjpeg::JERR_BAD_PROGRESSION => "its scans contradict each other",
+        libjpeg::JERR_BAD_COMPONENT_ID => "a scan of a component that it does not have",
+        libjpeg::JERR_BAD_HUFF_TABLE | libjpeg::JERR_DHT_INDEX | libjpeg::JERR_NO_HUFF_TABLE => {
+            "a Huffman table is wrong or missing"
+        }
+        libjpeg::JERR_DQT_INDEX | libjpeg::JERR_NO_QUANT_TABLE => "a quantisation table is wrong or missing",
+        libjpeg::JERR_BAD_LENGTH => "a segment has the wrong length",
+        libjpeg::JERR_BAD_SAMPLING | libjpeg::JERR_BAD_MCU_SIZE => "its sampling factors are too large",
+        libjpeg::JERR_SOF_DUPLICATE => "it has two frame headers",
+        libjpeg::JERR_SOI_DUPLICATE
+        | libjpeg::JERR_SOS_NO_SOF
+        | libjpeg::JERR_SOF_NO_SOS
+        | libjpeg::JERR_EOI_EXPECTED
+        | libjpeg::JERR_UNKNOWN_MARKER => "a segment is where it does not belong",
+        libjpeg::JERR_OUT_OF_MEMORY | libjpeg::JERR_NO_BACKING_STORE => {
+            "it asks for more memory than its headers explain"
+        }
+        _ => return Format::Jpeg.corrupt(format!("libjpeg's message {code}")),
+    };
+    Format::Jpeg.corrupt(reason)
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let code = match *self {
-            Self::Message(code) => code,
-            Self::Interrupted => return formatter.write_str("it was interrupted"),
-        };
-        let reason: Cow<'_, str> = match code {
-            libjpeg::JWRN_HIT_MARKER | libjpeg::JERR_FILE_READ => "it was cut short".into(),
-            libjpeg::JWRN_HUFF_BAD_CODE => "its pixels are in no code that it defines".into(),
-            libjpeg::JWRN_MUST_RESYNC => "a restart marker is missing".into(),
-            libjpeg::JWRN_BOGUS_PROGRESSION | libjpeg::JERR_BAD_PROGRESSION => {
-                "its scans contradict each other".into()
-            }
-            libjpeg::JERR_BAD_COMPONENT_ID => "a scan of a component that it does not have".into(),
-            libjpeg::JERR_BAD_HUFF_TABLE | libjpeg::JERR_DHT_INDEX | libjpeg::JERR_NO_HUFF_TABLE => {
-                "a Huffman table is wrong or missing".into()
-            }
-            libjpeg::JERR_DQT_INDEX | libjpeg::JERR_NO_QUANT_TABLE => {
-                "a quantisation table is wrong or missing".into()
-            }
-            libjpeg::JERR_BAD_LENGTH => "a segment has the wrong length".into(),
-            libjpeg::JERR_BAD_SAMPLING | libjpeg::JERR_BAD_MCU_SIZE => {
-                "its sampling factors are too large".into()
-            }
-            libjpeg::JERR_SOF_DUPLICATE => "it has two frame headers".into(),
-            libjpeg::JERR_SOI_DUPLICATE
-            | libjpeg::JERR_SOS_NO_SOF
-            | libjpeg::JERR_SOF_NO_SOS
-            | libjpeg::JERR_EOI_EXPECTED
-            | libjpeg::JERR_UNKNOWN_MARKER => "a segment is where it does not belong".into(),
-            libjpeg::JERR_OUT_OF_MEMORY | libjpeg::JERR_NO_BACKING_STORE => {
-                "it asks for more memory than its headers explain".into()
-            }
-            _ => format!("libjpeg's message {code}").into(),
-        };
-        formatter.write_str(&reason)
-    }
-}
-
-/// Has libjpeg unwind with a [`Fault`], and print nothing.
+/// Has libjpeg unwind with an [`ImagingError`], and print nothing.
 pub(super) fn manager() -> jpeg_error_mgr {
     jpeg_error_mgr {
         error_exit: Some(unwind),
@@ -116,7 +97,7 @@ extern "C-unwind" fn weigh(shared: &mut jpeg_common_struct, level: c_int) {
 #[cold]
 extern "C-unwind" fn unwind(shared: &mut jpeg_common_struct) {
     // Not `panic!`: the hook would print it, and a stranger's file is no bug of ours.
-    resume_unwind(Box::new(Fault::Message(message(shared))));
+    resume_unwind(Box::new(error(message(shared))));
 }
 
 /// The number of the message that libjpeg is calling about.

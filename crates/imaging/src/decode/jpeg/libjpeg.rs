@@ -16,12 +16,12 @@ use mozjpeg_sys::{
     jpeg_progress_mgr,
 };
 
-use super::errors::{self, Fault};
-use crate::Interrupt;
+use super::errors;
+use crate::{ImagingError, Interrupt};
 
 /// A decompressor over a file in memory.
 ///
-/// Every method may unwind with a [`Fault`]: after that only dropping is of use.
+/// Every method may unwind with an [`ImagingError`]: after that only dropping is of use.
 pub(super) struct Decompressor<'a> {
     state: Pin<Box<State<'a>>>,
 }
@@ -97,9 +97,9 @@ impl<'a> Decompressor<'a> {
 
     /// Reads what precedes the first row, of several scans all but the rows, for so many eighths of the size in either
     /// direction and these colours. The sides that rows then have.
-    pub(super) fn start(&mut self, eighths: u8, colours: J_COLOR_SPACE) -> (u32, u32) {
+    pub(super) fn start(&mut self, eighths: u32, colours: J_COLOR_SPACE) -> (u32, u32) {
         let info = &mut self.state().info;
-        info.scale_num = eighths.into();
+        info.scale_num = eighths;
         info.scale_denom = 8;
         info.out_color_space = colours;
         // SAFETY: the header was read.
@@ -141,6 +141,6 @@ extern "C-unwind" fn watch(shared: &mut jpeg_common_struct) {
     let progress = unsafe { shared.progress.cast::<Progress<'_>>().as_ref() };
     if progress.is_some_and(|progress| progress.interrupt.is_due()) {
         // Not `panic!`: the hook would print it, and a passed deadline is no bug.
-        resume_unwind(Box::new(Fault::Interrupted));
+        resume_unwind(Box::new(ImagingError::Interrupted));
     }
 }

@@ -6,18 +6,13 @@
 mod errors;
 mod libjpeg;
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-
 use mozjpeg_sys::J_COLOR_SPACE;
 
 use super::canvas::Canvas;
-use super::{Stored, WORKING_ROWS, contradiction, pixel_bytes};
+use super::{WORKING_ROWS, pixel_bytes};
 use crate::flatten::under;
-use crate::image::CHANNELS;
 use crate::probe::jpeg::{Frame, Head, Scans};
-use crate::reduced::Reduction;
-use crate::{Format, ImagingError, Interrupt};
-use errors::Fault;
+use crate::{Format, ImagingError, Interrupt, Orientation};
 use libjpeg::Decompressor;
 
 /// More scans than any encoder writes (the richest script of mozjpeg has about 20), few enough that a small file
@@ -41,50 +36,36 @@ impl<'a> Jpeg<'a> {
     pub(super) fn open(bytes: &'a [u8], head: Head<'a>) -> Result<Self, ImagingError> {
         check_frame(&head.frame)?;
         let scans = Scans::survey(bytes, &head);
-        let frame = head.frame;
-        check_scans(&scans, &frame)?;
+        check_scans(&scans, &head.frame)?;
         Ok(Self {
             bytes,
-            keeps_coefficients: !frame.is_sequential() || scans.count > 1,
-            frame,
+            keeps_coefficients: !head.frame.is_sequential() || scans.count > 1,
+            frame: head.frame,
         })
     }
 
-    /// Bytes held at a time: the output, the coefficients where they are kept (two bytes each), and rows.
-    pub(super) fn needed(&self, reduction: Reduction) -> u64 {
+    /// Bytes held at a time, at that part of the size: the output, the coefficients where they are kept (two bytes each),
+    /// and rows.
+    pub(super) fn needed(&self, factor: u32) -> u64 {
         const BLOCK_BYTES: u64 = 128;
-        let output = pixel_bytes(reduction.of(self.frame.width), reduction.of(self.frame.height));
-        let coefficients = if self.keeps_coefficients {
-            blocks(&self.frame).sum::<u64>() * BLOCK_BYTES
-        } else {
-            0
-        };
-        output + coefficients + WORKING_ROWS
+        let (width, height) = self.size(factor);
+        let kept = if self.keeps_coefficients { BLOCK_BYTES } else { 0 };
+        pixel_bytes(width, height) + blocks(&self.frame).sum::<u64>() * kept + WORKING_ROWS
     }
 
+    /// The sides as stored, of so many pixels each one of the output.
+    fn size(&self, factor: u32) -> (u32, u32) {
+        (
+            self.frame.width.div_ceil(factor),
+            self.frame.height.div_ceil(factor),
+        )
+    }
+
+    /// Decodes the pixels, or unwinds with an [`ImagingError`].
     pub(super) fn decode(
         &self,
-        stored: Stored,
-        max_bytes: u64,
-        interrupt: Interrupt<'_>,
-    ) -> Result<Vec<u8>, ImagingError> {
-        // Nothing is shared with the closure that could be left half done: it borrows the input and owns the rest.
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.read(stored, max_bytes, interrupt)));
-        match outcome {
-            Ok(pixels) => pixels,
-            Err(payload) => match payload.downcast::<Fault>() {
-                Ok(fault) => Err(match *fault {
-                    Fault::Interrupted => ImagingError::Interrupted,
-                    Fault::Message(_) => corrupt(&fault.to_string()),
-                }),
-                Err(panic) => resume_unwind(panic),
-            },
-        }
-    }
-
-    fn read(
-        &self,
-        stored: Stored,
+        orientation: Orientation,
+        factor: u32,
         max_bytes: u64,
         interrupt: Interrupt<'_>,
     ) -> Result<Vec<u8>, ImagingError> {
@@ -95,32 +76,26 @@ impl<'a> Jpeg<'a> {
         } else {
             J_COLOR_SPACE::JCS_RGB
         };
-        let Stored {
-            width,
-            height,
-            reduction,
-            orientation,
-        } = stored;
-        let reduced = (reduction.of(width), reduction.of(height));
-        if decompressor.size() != (width, height)
-            || decompressor.start(reduction.eighths(), colours) != reduced
-        {
-            return Err(contradiction(Format::Jpeg));
+        let size = self.size(factor);
+        if decompressor.size() != self.size(1) || decompressor.start(8 / factor, colours) != size {
+            return Err(Format::Jpeg.contradiction());
         }
-        let mut canvas = Canvas::new(orientation, reduced.0, reduced.1, 0);
+        let mut read = |row: &mut [u8]| match decompressor.read_row(row) {
+            true => Ok(()),
+            false => Err(Format::Jpeg.contradiction()),
+        };
+        let mut canvas = Canvas::new(orientation, size, 0);
         if !is_cmyk {
-            canvas.fill(&interrupt, |_, row| read_row(&mut decompressor, row))?;
+            canvas.fill(&interrupt, |_, row| read(row))?;
             return Ok(canvas.into_pixels());
         }
         // Adobe's programs store how much of each ink is left out, and libjpeg passes that on. Like Pillow, this takes
         // every file for one of theirs.
-        const INKS: usize = 4;
-        let mut inks = vec![0; reduced.0 as usize * INKS];
+        let mut inks = vec![0; size.0 as usize * 4];
         canvas.fill(&interrupt, |_, row| {
-            read_row(&mut decompressor, &mut inks)?;
-            let (row, _) = row.as_chunks_mut::<CHANNELS>();
-            let (inks, _) = inks.as_chunks::<INKS>();
-            for (rgb, &[c, m, y, k]) in row.iter_mut().zip(inks) {
+            read(&mut inks)?;
+            let (inks, _) = inks.as_chunks();
+            for (rgb, &[c, m, y, k]) in row.as_chunks_mut().0.iter_mut().zip(inks) {
                 *rgb = [c, m, y].map(|ink| under(ink, k));
             }
             Ok(())
@@ -132,33 +107,20 @@ impl<'a> Jpeg<'a> {
 /// Blocks of 8x8 samples of each component, in whole groups as the factors ask for.
 fn blocks(frame: &Frame<'_>) -> impl Iterator<Item = u64> {
     const SIDE: u64 = 8;
-    let factors = |component: &[u8; 3]| (u64::from(component[1] >> 4), u64::from(component[1] & 0x0F));
-    let components = frame.components.iter().map(factors);
+    let components = frame.components.iter();
+    let components = components.map(|[_, factors, _]| (u64::from(factors >> 4), u64::from(factors & 0x0F)));
     let widest = components.clone().map(|(across, _)| across).max().unwrap_or(1);
     let highest = components.clone().map(|(_, down)| down).max().unwrap_or(1);
     let (width, height) = (frame.width, frame.height);
     let count = |side: u32, factor: u64, largest: u64| {
-        (u64::from(side) * factor)
-            .div_ceil(SIDE * largest)
-            .next_multiple_of(factor)
+        let blocks = (u64::from(side) * factor).div_ceil(SIDE * largest);
+        blocks.next_multiple_of(factor)
     };
     components.map(move |(across, down)| count(width, across, widest) * count(height, down, highest))
 }
 
-fn read_row(decompressor: &mut Decompressor<'_>, row: &mut [u8]) -> Result<(), ImagingError> {
-    if decompressor.read_row(row) {
-        Ok(())
-    } else {
-        Err(contradiction(Format::Jpeg))
-    }
-}
-
-fn corrupt(reason: &str) -> ImagingError {
-    ImagingError::corrupt(Format::Jpeg, reason)
-}
-
 fn check_frame(frame: &Frame<'_>) -> Result<(), ImagingError> {
-    let unsupported = |reason: String| Err(ImagingError::unsupported(Format::Jpeg, reason));
+    let unsupported = |reason: String| Err(Format::Jpeg.unsupported(reason));
     match frame.coding {
         0..=2 => {}
         3 => return unsupported("lossless coding".to_owned()),
@@ -172,18 +134,16 @@ fn check_frame(frame: &Frame<'_>) -> Result<(), ImagingError> {
     if !matches!(count, 1 | 3 | 4) {
         return unsupported(format!("{count} colour components"));
     }
-    let factors = |shift: u8| {
-        frame
+    for shift in [4, 0] {
+        let factors = frame
             .components
             .iter()
-            .map(move |component| (component[1] >> shift) & 0x0F)
-    };
-    for shift in [4, 0] {
-        let largest = factors(shift).max().unwrap_or(0);
-        if factors(shift).any(|factor| factor == 0) {
-            return Err(corrupt("a component without samples"));
+            .map(|component| component[1] >> shift & 0x0F);
+        let largest = factors.clone().max().unwrap_or(0);
+        if factors.clone().any(|factor| factor == 0) {
+            return Err(Format::Jpeg.corrupt("a component without samples"));
         }
-        if factors(shift).any(|factor| largest % factor != 0) {
+        if factors.into_iter().any(|factor| largest % factor != 0) {
             return unsupported("fractional subsampling".to_owned());
         }
     }
@@ -195,14 +155,12 @@ fn check_frame(frame: &Frame<'_>) -> Result<(), ImagingError> {
 /// Both read the same markers: where libjpeg would find its way differently, it does so with an error or a warning.
 fn check_scans(scans: &Scans, frame: &Frame<'_>) -> Result<(), ImagingError> {
     if scans.count > MAX_SCANS {
-        return Err(corrupt("it has too many scans"));
+        return Err(Format::Jpeg.corrupt("it has too many scans"));
     }
-    let of_component = scans
-        .of_component
-        .get(..frame.components.len())
-        .unwrap_or_default();
+    // There are one, three or four.
+    let of_component = &scans.of_component[..frame.components.len()];
     if of_component.contains(&0) {
-        return Err(corrupt("the scan of a colour component is missing"));
+        return Err(Format::Jpeg.corrupt("the scan of a colour component is missing"));
     }
     let visited: u64 = blocks(frame)
         .zip(of_component)
@@ -220,6 +178,6 @@ fn check_scans(scans: &Scans, frame: &Frame<'_>) -> Result<(), ImagingError> {
     if scans.ended || (frame.is_sequential() && scans.count == 1) {
         Ok(())
     } else {
-        Err(corrupt("the end of the image is missing"))
+        Err(Format::Jpeg.corrupt("the end of the image is missing"))
     }
 }

@@ -5,15 +5,18 @@
 
 mod stream;
 
+use std::io::{self, Read};
 use std::ops::Range;
 
 use super::canvas::Canvas;
-use super::{Stored, WORKING_ROWS, pixel_bytes};
+use super::watched::Watched;
+use super::{WORKING_ROWS, pixel_bytes};
 use crate::flatten::{Channels, Depth, to_rgb8};
 use crate::image::CHANNELS;
+use crate::probe::Endian;
 use crate::probe::tiff::{Directory, IMAGE_LENGTH, IMAGE_WIDTH, Numbers};
-use crate::{Format, ImagingError, Interrupt};
-use stream::{Compression, Stream};
+use crate::{Format, ImagingError, Interrupt, Orientation};
+use stream::{Expand, expand};
 
 const BITS_PER_SAMPLE: u16 = 258;
 const COMPRESSION: u16 = 259;
@@ -48,13 +51,15 @@ pub(super) struct Tiff<'a> {
     height: usize,
     channels: Channels,
     depth: Bits,
+    /// Whether the low byte of 16 bits comes first.
+    swapped: bool,
     /// Whether 0 is white.
     inverted: bool,
     /// Samples of a pixel that lie together, and in how many planes the others do.
     samples: usize,
     planes: usize,
     differences: bool,
-    compression: Compression,
+    expand: Expand,
     /// Sides of a strip or tile.
     chunk_width: usize,
     chunk_height: usize,
@@ -84,16 +89,15 @@ impl<'a> Tiff<'a> {
             return Err(unsupported(format!("{samples} samples a pixel")));
         }
         let depth = depth(directory)?;
-        let compression = Compression::of(one(COMPRESSION, 1)?)?;
+        let expand = expand(one(COMPRESSION, 1)?)?;
         let differences = match one(PREDICTOR, 1)? {
             1 => false,
             2 if matches!(depth, Bits::Whole(_)) => true,
             other => return Err(unsupported(format!("the predictor {other}"))),
         };
-        let planar = match one(PLANAR_CONFIGURATION, 1)? {
-            1 => false,
-            // One plane is both.
-            2 => samples > 1,
+        let planes = match one(PLANAR_CONFIGURATION, 1)? {
+            1 => 1,
+            2 => samples,
             other => return Err(corrupt(&format!("the planar configuration {other}"))),
         };
         let photometric = directory.number(PHOTOMETRIC);
@@ -115,7 +119,6 @@ impl<'a> Tiff<'a> {
         {
             return Err(corrupt("its strips or tiles have no sides that make sense"));
         }
-        let planes = if planar { samples } else { 1 };
         let count = u64::from(width.div_ceil(chunk_width))
             * u64::from(height.div_ceil(chunk_height))
             * u64::from(planes);
@@ -135,11 +138,12 @@ impl<'a> Tiff<'a> {
             height: height as usize,
             channels,
             depth,
+            swapped: depth == Bits::Whole(Depth::Sixteen) && directory.endian == Endian::Little,
             inverted: photometric == Some(0),
             samples: (samples / planes) as usize,
             planes: planes as usize,
             differences,
-            compression,
+            expand,
             chunk_width: chunk_width as usize,
             chunk_height: chunk_height as usize,
             chunks,
@@ -160,127 +164,130 @@ impl<'a> Tiff<'a> {
         }
     }
 
-    pub(super) fn decode(&self, stored: Stored, interrupt: Interrupt<'_>) -> Result<Vec<u8>, ImagingError> {
-        let mut canvas = Canvas::new(stored.orientation, stored.width, stored.height, 0);
+    pub(super) fn decode(
+        &self,
+        orientation: Orientation,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Vec<u8>, ImagingError> {
+        let mut canvas = Canvas::new(orientation, (self.width as u32, self.height as u32), 0);
         let across = self.width.div_ceil(self.chunk_width);
-        let in_plane = self.chunks.offsets.len() / self.planes;
-        let mut rows = Rows::of(self);
-        if across == 1 && self.chunk_width == self.width {
-            let mut streams = Vec::new();
+        let mut rows = Rows::of(self, interrupt);
+        if self.chunk_width == self.width {
             canvas.fill(&interrupt, |y, rgb| {
                 if y.is_multiple_of(self.chunk_height) {
-                    streams = self.streams(y / self.chunk_height, in_plane, interrupt)?;
+                    rows.open(y / self.chunk_height)?;
                 }
-                rows.read(self, &mut streams, rgb)
+                rows.read(rgb)
             })?;
             return Ok(canvas.into_pixels());
         }
         let mut rgb = vec![0; self.chunk_width * CHANNELS];
-        for number in 0..in_plane {
-            let (left, top) = (
-                number % across * self.chunk_width,
-                number / across * self.chunk_height,
-            );
-            let mut streams = self.streams(number, in_plane, interrupt)?;
+        for number in 0..rows.in_plane {
+            let left = number % across * self.chunk_width;
+            let top = number / across * self.chunk_height;
+            rows.open(number)?;
             for y in top..self.height.min(top + self.chunk_height) {
                 interrupt.check()?;
-                rows.read(self, &mut streams, &mut rgb)?;
+                rows.read(&mut rgb)?;
                 canvas.put(left, y, 1, &rgb);
             }
         }
         Ok(canvas.into_pixels())
     }
-
-    /// What a strip or tile expands to, one stream a plane.
-    fn streams<'b>(
-        &self,
-        number: usize,
-        in_plane: usize,
-        interrupt: Interrupt<'b>,
-    ) -> Result<Vec<Stream<'b>>, ImagingError>
-    where
-        'a: 'b,
-    {
-        (0..self.planes)
-            .map(|plane| {
-                let chunk = self
-                    .chunks
-                    .get(plane * in_plane + number)
-                    .and_then(|range| self.bytes.get(range))
-                    .ok_or_else(|| corrupt("a strip or tile is missing"))?;
-                Ok(Stream::new(self.compression, chunk, interrupt))
-            })
-            .collect()
-    }
 }
 
-/// The buffers of a row.
-struct Rows {
-    /// As the stream gives it, of each plane.
+/// The rows of a strip or tile.
+struct Rows<'a> {
+    tiff: &'a Tiff<'a>,
+    interrupt: Interrupt<'a>,
+    /// Strips or tiles of a plane.
+    in_plane: usize,
+    /// What the strip or tile expands to, of each plane.
+    streams: Vec<Box<dyn Read + 'a>>,
+    /// A row as a stream gives it.
     packed: Vec<u8>,
     /// With the channels of a pixel together and nothing else.
     pixels: Vec<u8>,
 }
 
-impl Rows {
-    fn of(tiff: &Tiff<'_>) -> Self {
+impl<'a> Rows<'a> {
+    fn of(tiff: &'a Tiff<'a>, interrupt: Interrupt<'a>) -> Self {
         let pixel = match tiff.depth {
             Bits::Packed(_) => 1,
             Bits::Whole(depth) => tiff.channels.count() * depth.bytes(),
         };
         Self {
+            tiff,
+            interrupt,
+            in_plane: tiff.chunks.offsets.len() / tiff.planes,
+            streams: Vec::new(),
             packed: vec![0; tiff.packed_row()],
             pixels: vec![0; tiff.chunk_width * pixel],
         }
     }
 
-    /// Reads the next row of a strip or tile as RGB.
-    fn read(
-        &mut self,
-        tiff: &Tiff<'_>,
-        streams: &mut [Stream<'_>],
-        rgb: &mut [u8],
-    ) -> Result<(), ImagingError> {
-        let (packed, pixels) = (&mut self.packed, &mut self.pixels);
-        let depth = match tiff.depth {
-            Bits::Packed(bits) => {
-                for stream in streams {
-                    stream.read_exact(packed)?;
+    /// Goes to the first row of a strip or tile.
+    fn open(&mut self, number: usize) -> Result<(), ImagingError> {
+        self.streams.clear();
+        for plane in 0..self.tiff.planes {
+            let range = self.tiff.chunks.get(plane * self.in_plane + number);
+            let chunk = range.and_then(|range| self.tiff.bytes.get(range));
+            let chunk = chunk.ok_or_else(|| corrupt("a strip or tile is missing"))?;
+            let file = Watched::new(chunk, self.interrupt);
+            self.streams.push((self.tiff.expand)(file));
+        }
+        Ok(())
+    }
+
+    /// Reads the next row as RGB.
+    fn read(&mut self, rgb: &mut [u8]) -> Result<(), ImagingError> {
+        let (tiff, packed, pixels) = (self.tiff, &mut self.packed, &mut self.pixels);
+        let mut depth = Depth::Eight;
+        for (plane, stream) in self.streams.iter_mut().enumerate() {
+            stream.read_exact(packed).map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => corrupt("a strip or tile was cut short"),
+                _ => corrupt(&error.to_string()),
+            })?;
+            match tiff.depth {
+                Bits::Packed(bits) => unpack(packed, bits, pixels),
+                Bits::Whole(whole) => {
+                    depth = whole;
+                    tiff.place(plane, packed, depth.bytes(), pixels);
                 }
-                unpack(packed, bits, pixels);
-                Depth::Eight
             }
-            Bits::Whole(depth) => {
-                let (sample, pixel) = (depth.bytes(), tiff.channels.count() * depth.bytes());
-                for (plane, stream) in streams.iter_mut().enumerate() {
-                    stream.read_exact(packed)?;
-                    if tiff.differences {
-                        add_up(packed, tiff.samples, depth);
-                    }
-                    // The channels are the first samples of a pixel. A plane has one of them. Others are skipped.
-                    let (width, at) = if tiff.planes > 1 {
-                        (sample, plane * sample)
-                    } else {
-                        (pixel, 0)
-                    };
-                    if at >= pixel {
-                        continue;
-                    }
-                    for (to, from) in pixels
-                        .chunks_exact_mut(pixel)
-                        .zip(packed.chunks_exact(tiff.samples * sample))
-                    {
-                        to[at..at + width].copy_from_slice(&from[..width]);
-                    }
-                }
-                depth
-            }
-        };
+        }
         if tiff.inverted {
             pixels.iter_mut().for_each(|byte| *byte = !*byte);
         }
         to_rgb8(pixels, tiff.channels, depth, rgb);
         Ok(())
+    }
+}
+
+impl Tiff<'_> {
+    /// Writes what a plane has of the channels of a row to where it belongs: the first samples of a pixel, or one of them.
+    /// Others are skipped.
+    fn place(&self, plane: usize, packed: &mut [u8], sample: usize, pixels: &mut [u8]) {
+        if self.swapped {
+            for bytes in packed.as_chunks_mut().0 {
+                *bytes = u16::from_le_bytes(*bytes).to_be_bytes();
+            }
+        }
+        if self.differences {
+            add_up(packed, self.samples, sample);
+        }
+        let pixel = self.channels.count() * sample;
+        let (width, at) = if self.planes > 1 {
+            (sample, plane * sample)
+        } else {
+            (pixel, 0)
+        };
+        if at < pixel {
+            let from = packed.chunks_exact(self.samples * sample);
+            for (to, from) in pixels.chunks_exact_mut(pixel).zip(from) {
+                to[at..at + width].copy_from_slice(&from[..width]);
+            }
+        }
     }
 }
 
@@ -294,41 +301,31 @@ fn unpack(packed: &[u8], bits: u8, pixels: &mut [u8]) {
     }
 }
 
-/// Undoes the horizontal predictor: a sample was stored as its difference to that of the pixel before.
-fn add_up(row: &mut [u8], samples: usize, depth: Depth) {
-    match depth {
-        Depth::Eight => {
-            for index in samples..row.len() {
-                row[index] = row[index].wrapping_add(row[index - samples]);
-            }
+/// Undoes the horizontal predictor: a sample, of so many bytes, was stored as its difference to that of the pixel before.
+fn add_up(row: &mut [u8], samples: usize, sample: usize) {
+    if sample == 1 {
+        for index in samples..row.len() {
+            row[index] = row[index].wrapping_add(row[index - samples]);
         }
-        Depth::Sixteen(endian) => {
-            let (row, _) = row.as_chunks_mut::<2>();
-            for index in samples..row.len() {
-                let sum = endian
-                    .u16_of(row[index])
-                    .wrapping_add(endian.u16_of(row[index - samples]));
-                row[index] = endian.bytes_of(sum);
-            }
-        }
+        return;
+    }
+    let (row, _) = row.as_chunks_mut();
+    for index in samples..row.len() {
+        let sum = u16::from_be_bytes(row[index]).wrapping_add(u16::from_be_bytes(row[index - samples]));
+        row[index] = sum.to_be_bytes();
     }
 }
 
 fn depth(directory: &Directory<'_>) -> Result<Bits, ImagingError> {
     const UNSIGNED: u64 = 1;
     const FLOAT: u64 = 3;
-    if let Some(formats) = directory.numbers(SAMPLE_FORMAT)
-        && let Some(format) = formats.iter().find(|format| *format != UNSIGNED)
-    {
-        let what = if format == FLOAT {
-            "floating-point samples".to_owned()
-        } else {
-            format!("the sample format {format}")
-        };
-        return Err(unsupported(what));
+    let all = |tag| directory.numbers(tag).into_iter().flat_map(Numbers::iter);
+    match all(SAMPLE_FORMAT).find(|format| *format != UNSIGNED) {
+        None => {}
+        Some(FLOAT) => return Err(unsupported("floating-point samples".to_owned())),
+        Some(other) => return Err(unsupported(format!("the sample format {other}"))),
     }
-    let bits = directory.numbers(BITS_PER_SAMPLE);
-    let mut bits = bits.iter().flat_map(Numbers::iter);
+    let mut bits = all(BITS_PER_SAMPLE);
     let first = bits.next().unwrap_or(1);
     if bits.any(|other| other != first) {
         return Err(unsupported("channels of different depths".to_owned()));
@@ -336,7 +333,7 @@ fn depth(directory: &Directory<'_>) -> Result<Bits, ImagingError> {
     match first {
         1 | 2 | 4 => Ok(Bits::Packed(first as u8)),
         8 => Ok(Bits::Whole(Depth::Eight)),
-        16 => Ok(Bits::Whole(Depth::Sixteen(directory.endian))),
+        16 => Ok(Bits::Whole(Depth::Sixteen)),
         other => Err(unsupported(format!("{other} bits a sample"))),
     }
 }
@@ -347,9 +344,6 @@ fn channels(
     samples: u32,
     extra: Option<Numbers<'_>>,
 ) -> Result<Channels, ImagingError> {
-    // Premultiplied or not: both are laid over white alike.
-    let is_alpha = |first: Option<u64>| matches!(first, Some(1 | 2));
-    let first_extra = extra.and_then(|extra| extra.get(0));
     let (colours, with_alpha) = match photometric {
         Some(0 | 1) => (Channels::Grey, Channels::GreyAlpha),
         Some(2) => (Channels::Rgb, Channels::Rgba),
@@ -357,8 +351,12 @@ fn channels(
         Some(other) => return Err(unsupported(format!("the colour space {other}"))),
         None => return Err(corrupt("it does not say its colour space")),
     };
-    let unnamed_alpha = photometric == Some(2) && samples == 4 && extra.is_none();
-    let found = if samples as usize > colours.count() && (is_alpha(first_extra) || unnamed_alpha) {
+    let has_alpha = match extra {
+        // Premultiplied or not: both are laid over white alike.
+        Some(extra) => matches!(extra.get(0), Some(1 | 2)),
+        None => photometric == Some(2) && samples == 4,
+    };
+    let found = if samples as usize > colours.count() && has_alpha {
         with_alpha
     } else {
         colours
@@ -392,13 +390,12 @@ impl Chunks<'_> {
         if self.offsets.len() as u64 != count || self.lengths.len() as u64 != count {
             return Err(corrupt("it has not as many strips or tiles as its size asks for"));
         }
-        let mut ranges: Vec<(u32, u32)> = (0..self.offsets.len())
-            .map(|number| {
-                let range = self.get(number).filter(|range| range.end <= file)?;
-                Some((u32::try_from(range.start).ok()?, u32::try_from(range.end).ok()?))
-            })
-            .collect::<Option<_>>()
-            .ok_or_else(|| corrupt("a strip or tile lies outside the file"))?;
+        let range = |number: usize| {
+            let range = self.get(number).filter(|range| range.end <= file)?;
+            Some((u32::try_from(range.start).ok()?, u32::try_from(range.end).ok()?))
+        };
+        let ranges: Option<Vec<(u32, u32)>> = (0..self.offsets.len()).map(range).collect();
+        let mut ranges = ranges.ok_or_else(|| corrupt("a strip or tile lies outside the file"))?;
         ranges.sort_unstable();
         if ranges.windows(2).any(|pair| pair[0].1 > pair[1].0) {
             return Err(corrupt("its strips or tiles overlap"));
@@ -408,9 +405,9 @@ impl Chunks<'_> {
 }
 
 fn corrupt(reason: &str) -> ImagingError {
-    ImagingError::corrupt(Format::Tiff, reason)
+    Format::Tiff.corrupt(reason)
 }
 
 fn unsupported(reason: String) -> ImagingError {
-    ImagingError::unsupported(Format::Tiff, reason)
+    Format::Tiff.unsupported(reason)
 }

@@ -5,83 +5,38 @@ use std::io::{self, BufRead, Read};
 use flate2::bufread::ZlibDecoder;
 use weezl::{BitOrder, LzwStatus, decode::Configuration};
 
-use super::{corrupt, unsupported};
 use crate::decode::watched::Watched;
-use crate::{ImagingError, Interrupt};
+use crate::{Format, ImagingError};
 
-/// How the bytes of a strip or tile are compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Compression {
-    None,
-    Lzw,
-    Deflate,
-    PackBits,
+/// Makes a reader of what a strip or tile expands to. Nothing behind its end is read.
+pub(super) type Expand = for<'a> fn(Watched<'a>) -> Box<dyn Read + 'a>;
+
+/// The reader for a value of the tag.
+pub(super) fn expand(compression: u32) -> Result<Expand, ImagingError> {
+    let unknown = match compression {
+        1 => return Ok(|file| Box::new(file)),
+        5 => return Ok(|file| Box::new(Lzw::new(file))),
+        8 | 32_946 => return Ok(|file| Box::new(ZlibDecoder::new(file))),
+        32_773 => return Ok(|file| Box::new(PackBits::new(file))),
+        2..=4 => "fax compression".to_owned(),
+        6 | 7 => "JPEG compression: send the JPEG".to_owned(),
+        other => format!("the compression {other}"),
+    };
+    Err(Format::Tiff.unsupported(unknown))
 }
 
-impl Compression {
-    /// By the value of the tag.
-    pub(super) fn of(value: u32) -> Result<Self, ImagingError> {
-        let unknown = match value {
-            1 => return Ok(Self::None),
-            5 => return Ok(Self::Lzw),
-            8 | 32_946 => return Ok(Self::Deflate),
-            32_773 => return Ok(Self::PackBits),
-            2..=4 => "fax compression".to_owned(),
-            6 | 7 => "JPEG compression: send the JPEG".to_owned(),
-            other => format!("the compression {other}"),
-        };
-        Err(unsupported(unknown))
-    }
-}
-
-/// The bytes that a strip or tile expands to. Nothing behind its end is read.
-pub(super) enum Stream<'a> {
-    None(Watched<'a>),
-    Lzw(Lzw<'a>),
-    Deflate(Box<ZlibDecoder<Watched<'a>>>),
-    PackBits(PackBits<'a>),
-}
-
-impl<'a> Stream<'a> {
-    pub(super) fn new(compression: Compression, chunk: &'a [u8], interrupt: Interrupt<'a>) -> Self {
-        let file = Watched::new(chunk, interrupt);
-        match compression {
-            Compression::None => Self::None(file),
-            Compression::Lzw => Self::Lzw(Lzw {
-                file,
-                decoder: Configuration::with_tiff_size_switch(BitOrder::Msb, 8)
-                    .with_yield_on_full_buffer(true)
-                    .build(),
-            }),
-            Compression::Deflate => Self::Deflate(Box::new(ZlibDecoder::new(file))),
-            Compression::PackBits => Self::PackBits(PackBits {
-                file,
-                run: Run::Literal(0),
-            }),
-        }
-    }
-
-    /// Fills a row.
-    pub(super) fn read_exact(&mut self, row: &mut [u8]) -> Result<(), ImagingError> {
-        match self {
-            Self::None(file) => file.read_exact(row),
-            Self::Lzw(stream) => stream.read_exact(row),
-            Self::Deflate(stream) => stream.read_exact(row),
-            Self::PackBits(stream) => stream.read_exact(row),
-        }
-        .map_err(|error| {
-            if error.kind() == io::ErrorKind::UnexpectedEof {
-                corrupt("a strip or tile was cut short")
-            } else {
-                corrupt(&error.to_string())
-            }
-        })
-    }
-}
-
-pub(super) struct Lzw<'a> {
+struct Lzw<'a> {
     file: Watched<'a>,
     decoder: weezl::decode::Decoder,
+}
+
+impl<'a> Lzw<'a> {
+    fn new(file: Watched<'a>) -> Self {
+        let decoder = Configuration::with_tiff_size_switch(BitOrder::Msb, 8)
+            .with_yield_on_full_buffer(true)
+            .build();
+        Self { file, decoder }
+    }
 }
 
 impl Read for Lzw<'_> {
@@ -103,62 +58,61 @@ impl Read for Lzw<'_> {
     }
 }
 
-pub(super) struct PackBits<'a> {
+struct PackBits<'a> {
     file: Watched<'a>,
-    run: Run,
+    /// Bytes of the run that are still to come: as they are in the file, or so many times this one.
+    left: usize,
+    repeated: Option<u8>,
 }
 
-enum Run {
-    /// So many bytes as they are.
-    Literal(usize),
-    /// So many times the same.
-    Repeat(usize, u8),
-}
+impl<'a> PackBits<'a> {
+    fn new(file: Watched<'a>) -> Self {
+        Self {
+            file,
+            left: 0,
+            repeated: None,
+        }
+    }
 
-impl PackBits<'_> {
     fn next_byte(&mut self) -> io::Result<Option<u8>> {
-        let byte = self.file.fill_buf()?.first().copied();
-        self.file.consume(byte.iter().len());
-        Ok(byte)
+        self.file.by_ref().bytes().next().transpose()
     }
 }
 
 impl Read for PackBits<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while let Run::Literal(0) | Run::Repeat(0, _) = self.run {
+        while self.left == 0 {
             let Some(head) = self.next_byte()? else {
                 return Ok(0);
             };
-            self.run = match head {
-                0..=127 => Run::Literal(usize::from(head) + 1),
+            (self.left, self.repeated) = match head {
+                0..=127 => (usize::from(head) + 1, None),
                 // Means nothing.
-                128 => Run::Literal(0),
+                128 => (0, None),
                 129..=255 => match self.next_byte()? {
-                    Some(byte) => Run::Repeat(257 - usize::from(head), byte),
+                    Some(byte) => (257 - usize::from(head), Some(byte)),
                     None => return Ok(0),
                 },
             };
         }
-        match &mut self.run {
-            Run::Literal(left) => {
-                let amount = buffer.len().min(*left);
-                let read = self.file.read(&mut buffer[..amount])?;
-                *left -= read;
-                Ok(read)
+        let amount = buffer.len().min(self.left);
+        let buffer = &mut buffer[..amount];
+        let read = match self.repeated {
+            None => self.file.read(buffer)?,
+            Some(byte) => {
+                buffer.fill(byte);
+                amount
             }
-            Run::Repeat(left, byte) => {
-                let amount = buffer.len().min(*left);
-                buffer[..amount].fill(*byte);
-                *left -= amount;
-                Ok(amount)
-            }
-        }
+        };
+        self.left -= read;
+        Ok(read)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Interrupt;
 
     /// Zeros make words that are longer than a row; noise makes short ones.
     #[test]
@@ -169,10 +123,10 @@ mod tests {
                 .encode(&data)
                 .unwrap();
             for length in 1..=200 {
-                let mut stream = Stream::new(Compression::Lzw, &encoded, Interrupt::NEVER);
+                let mut stream = Lzw::new(Watched::new(&encoded, Interrupt::NEVER));
                 let mut row = vec![1; length];
                 for expected in data.chunks_exact(length) {
-                    assert_eq!(stream.read_exact(&mut row), Ok(()), "rows of {length} bytes");
+                    assert!(stream.read_exact(&mut row).is_ok(), "rows of {length} bytes");
                     assert_eq!(row, expected, "rows of {length} bytes");
                 }
             }

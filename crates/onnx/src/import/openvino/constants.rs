@@ -1,8 +1,7 @@
 //! Constants: where they are in the `.bin`, and the `f32` initializers that they become.
 
-use std::collections::BTreeMap;
-
 use half::f16;
+use indexmap::IndexMap;
 
 use super::ir::{ElementType, Label, Layer};
 use crate::OnnxError;
@@ -21,8 +20,8 @@ pub(super) struct Constant<'a> {
     /// Of the elements as they are computed with.
     pub(super) element: ElementType,
     /// Of the elements in the `.bin`.
-    stored: ElementType,
-    bytes: &'a [u8],
+    pub(super) stored: ElementType,
+    pub(super) bytes: &'a [u8],
 }
 
 impl<'a> Constant<'a> {
@@ -36,16 +35,16 @@ impl<'a> Constant<'a> {
             product.checked_mul(usize::try_from(dim).ok()?)
         });
         if expected != Some(size) {
+            let element = stored.name();
             return Err(label.invalid(format!(
-                "its size of {size} bytes is not that of {} {dims:?}",
-                stored.name()
+                "its size of {size} bytes is not that of {element} {dims:?}"
             )));
         }
         let end = offset.checked_add(size);
         let Some(bytes) = end.and_then(|end| bin.get(offset..end)) else {
+            let all = bin.len();
             return Err(label.invalid(format!(
-                "it is outside of the .bin: {size} bytes at {offset} of {}",
-                bin.len()
+                "it is outside of the .bin: {size} bytes at {offset} of {all}"
             )));
         };
         match layer.outputs.as_slice() {
@@ -59,23 +58,14 @@ impl<'a> Constant<'a> {
             _ => Err(label.invalid("its output is not of the type and shape of its data")),
         }
     }
-
-    /// Returns the `f32` of the same values, which a Convert of this label makes.
-    pub(super) fn decompressed(self, label: &'a Label) -> Self {
-        Self {
-            label,
-            element: ElementType::F32,
-            ..self
-        }
-    }
 }
 
 /// The initializers, each made when the first operator reads it.
 pub(super) struct Initializers {
     /// Bytes of the `.bin` that may still be read.
     left: usize,
-    made: Vec<TensorProto>,
-    places: BTreeMap<u32, usize>,
+    /// By the id of the layer.
+    made: IndexMap<u32, TensorProto>,
 }
 
 impl Initializers {
@@ -83,8 +73,7 @@ impl Initializers {
     pub(super) fn of(bin: &[u8]) -> Self {
         Self {
             left: bin.len().saturating_mul(TIMES_BIN),
-            made: Vec::new(),
-            places: BTreeMap::new(),
+            made: IndexMap::new(),
         }
     }
 
@@ -92,8 +81,8 @@ impl Initializers {
     pub(super) fn name(&mut self, constant: &Constant<'_>, dims: &[u64]) -> Result<String, OnnxError> {
         let label = constant.label;
         let dims: Vec<i64> = dims.iter().map(|dim| dim.cast_signed()).collect();
-        if let Some(&place) = self.places.get(&label.id) {
-            if self.made[place].dims != dims {
+        if let Some(made) = self.made.get(&label.id) {
+            if made.dims != dims {
                 return Err(label.unsupported("being read in two shapes"));
             }
         } else {
@@ -102,8 +91,7 @@ impl Initializers {
                 what: "bytes of constants for each byte of the .bin",
                 limit: TIMES_BIN,
             })?;
-            self.places.insert(label.id, self.made.len());
-            self.made.push(TensorProto {
+            let tensor = TensorProto {
                 name: label.name.clone(),
                 dims,
                 data_type: data_type::FLOAT,
@@ -112,21 +100,21 @@ impl Initializers {
                     ElementType::F16 => widened(constant.bytes),
                 },
                 ..TensorProto::default()
-            });
+            };
+            self.made.insert(label.id, tensor);
         }
         Ok(label.name.clone())
     }
 
     /// Returns all that were made, in the order in which they were read.
     pub(super) fn into_vec(self) -> Vec<TensorProto> {
-        self.made
+        self.made.into_values().collect()
     }
 }
 
 /// Little-endian `f32` of little-endian `f16`.
 fn widened(halves: &[u8]) -> Vec<u8> {
     let halves = halves.as_chunks::<2>().0.iter();
-    halves
-        .flat_map(|half| f16::from_le_bytes(*half).to_f32().to_le_bytes())
-        .collect()
+    let floats = halves.map(|half| f16::from_le_bytes(*half).to_f32());
+    floats.flat_map(f32::to_le_bytes).collect()
 }

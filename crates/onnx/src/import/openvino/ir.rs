@@ -30,7 +30,6 @@ pub(super) struct Net {
 /// An operation, a constant, an input or an output.
 pub(super) struct Layer {
     pub(super) label: Label,
-    pub(super) operator: Operator,
     data: Attributes,
     /// In the order of its operands.
     pub(super) inputs: Vec<Port>,
@@ -42,6 +41,7 @@ pub(super) struct Layer {
 pub(super) struct Label {
     pub(super) id: u32,
     pub(super) name: String,
+    /// The operator.
     kind: String,
 }
 
@@ -66,81 +66,33 @@ pub(super) enum ElementType {
     F32,
 }
 
-/// The supported operators, by the names of OpenVINO's operation sets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operator {
-    Parameter,
-    Const,
-    Convert,
-    Add,
-    Multiply,
-    Convolution,
-    GroupConvolution,
-    PRelu,
-    AvgPool,
-    MaxPool,
-    Sigmoid,
-    Result,
-}
-
-impl Operator {
-    /// The operator of a layer type, and its known attributes.
-    fn of(kind: &str) -> Option<(Self, &'static [&'static str])> {
-        const CONVOLUTION: &[&str] = &["auto_pad", "strides", "pads_begin", "pads_end", "dilations"];
-        Some(match kind {
-            "Parameter" => (Self::Parameter, &["element_type", "shape"]),
-            "Const" => (Self::Const, &["element_type", "shape", "offset", "size"]),
-            "Convert" => (Self::Convert, &["destination_type"]),
-            "Add" => (Self::Add, &["auto_broadcast"]),
-            "Multiply" => (Self::Multiply, &["auto_broadcast"]),
-            "Convolution" => (Self::Convolution, CONVOLUTION),
-            "GroupConvolution" => (Self::GroupConvolution, CONVOLUTION),
-            "PReLU" => (Self::PRelu, &[]),
-            "AvgPool" => (
-                Self::AvgPool,
-                &[
-                    "kernel",
-                    "auto_pad",
-                    "strides",
-                    "pads_begin",
-                    "pads_end",
-                    "rounding_type",
-                    "exclude-pad",
-                ],
-            ),
-            "MaxPool" => (
-                Self::MaxPool,
-                &[
-                    "kernel",
-                    "auto_pad",
-                    "strides",
-                    "pads_begin",
-                    "pads_end",
-                    "rounding_type",
-                ],
-            ),
-            "Sigmoid" => (Self::Sigmoid, &[]),
-            "Result" => (Self::Result, &[]),
-            _ => return None,
-        })
-    }
+/// The known attributes of a supported operator, by its name in OpenVINO's operation sets.
+fn known_attributes(kind: &str) -> Option<Vec<&'static str>> {
+    const WINDOW: &[&str] = &["auto_pad", "strides", "pads_begin", "pads_end"];
+    let (window, own): (&[&str], &[&str]) = match kind {
+        "Parameter" => (&[], &["element_type", "shape"]),
+        "Const" => (&[], &["element_type", "shape", "offset", "size"]),
+        "Convert" => (&[], &["destination_type"]),
+        "Add" | "Multiply" => (&[], &["auto_broadcast"]),
+        "Convolution" | "GroupConvolution" => (WINDOW, &["dilations"]),
+        "AvgPool" => (WINDOW, &["kernel", "rounding_type", "exclude-pad"]),
+        "MaxPool" => (WINDOW, &["kernel", "rounding_type"]),
+        "PReLU" | "Sigmoid" | "Result" => (&[], &[]),
+        _ => return None,
+    };
+    Some([window, own].concat())
 }
 
 impl ElementType {
     /// By its name in attributes.
     pub(super) fn of_attribute(name: &str) -> Option<Self> {
-        [Self::F16, Self::F32]
-            .into_iter()
-            .find(|element| element.name() == name)
+        let mut elements = [Self::F16, Self::F32].into_iter();
+        elements.find(|element| element.name() == name)
     }
 
     /// By its name in ports.
     fn of_precision(name: &str) -> Option<Self> {
-        match name {
-            "FP16" => Some(Self::F16),
-            "FP32" => Some(Self::F32),
-            _ => None,
-        }
+        Self::of_attribute(&format!("f{}", name.strip_prefix("FP")?))
     }
 
     /// The name in attributes.
@@ -162,13 +114,15 @@ impl ElementType {
 
 impl fmt::Display for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "layer {} {} ({})",
-            self.id,
-            quoted(&self.name),
-            quotable(&self.kind)
-        )
+        let (name, kind) = (quoted(&self.name), quotable(&self.kind));
+        write!(f, "layer {} {} ({})", self.id, name, kind)
+    }
+}
+
+impl Port {
+    /// Its type and shape.
+    pub(super) fn described(&self) -> String {
+        format!("{} {:?}", self.element.name(), self.dims)
     }
 }
 
@@ -182,10 +136,14 @@ impl Label {
     }
 }
 
-/// The attributes in a layer's `data`.
 impl Layer {
-    pub(super) fn required(&self, name: &str) -> Result<&str, OnnxError> {
-        let value = self.data.get(name);
+    pub(super) fn operator(&self) -> &str {
+        &self.label.kind
+    }
+
+    /// The value of an attribute in its `data`.
+    fn required(&self, name: &str) -> Result<&str, OnnxError> {
+        let value = self.data.get(name).map(String::as_str);
         value.ok_or_else(|| self.label.invalid(format!("its data has no '{name}'")))
     }
 
@@ -195,11 +153,9 @@ impl Layer {
 
     /// Checks a required attribute of which one value is supported.
     pub(super) fn only(&self, name: &str, only: &str) -> Result<(), OnnxError> {
-        let value = self.required(name)?;
-        if value == only {
-            Ok(())
-        } else {
-            Err(self.unsupported_value(name, value))
+        match self.required(name)? {
+            value if value == only => Ok(()),
+            value => Err(self.unsupported_value(name, value)),
         }
     }
 
@@ -214,10 +170,8 @@ impl Layer {
     /// A number of bytes.
     pub(super) fn bytes(&self, name: &str) -> Result<usize, OnnxError> {
         let text = self.required(name)?;
-        text.parse().map_err(|_| {
-            self.label
-                .invalid(format!("its {name} {} is not a number", quoted(text)))
-        })
+        let fault = format!("its {name} {} is not a number", quoted(text));
+        text.parse().map_err(|_| self.label.invalid(fault))
     }
 
     /// An element type.
@@ -229,18 +183,13 @@ impl Layer {
     /// A list of numbers from `least` on, such as a shape, separated by commas.
     pub(super) fn numbers(&self, name: &str, least: u64) -> Result<Vec<u64>, OnnxError> {
         let text = self.required(name)?;
-        let list = || {
-            let mut numbers = Vec::new();
-            // An empty text is an empty list.
-            for part in text.split(',').filter(|_| !text.trim().is_empty()) {
-                if numbers.len() == MAX_RANK {
-                    return None;
-                }
-                numbers.push(number(part.trim(), least)?);
-            }
-            Some(numbers)
-        };
-        list().ok_or_else(|| self.unsupported_value(name, text))
+        // An empty text is an empty list.
+        let parts = text.split(',').filter(|_| !text.trim().is_empty());
+        let numbers = parts.take(MAX_RANK + 1).map(|part| number(part.trim(), least));
+        match numbers.collect::<Option<Vec<_>>>() {
+            Some(numbers) if numbers.len() <= MAX_RANK => Ok(numbers),
+            _ => Err(self.unsupported_value(name, text)),
+        }
     }
 
     /// Two numbers: for rows, for columns.
@@ -252,9 +201,8 @@ impl Layer {
 }
 
 fn number(text: &str, least: u64) -> Option<u64> {
-    text.parse()
-        .ok()
-        .filter(|number| (least..=MAX_NUMBER).contains(number))
+    let number = text.parse().ok();
+    number.filter(|number| (least..=MAX_NUMBER).contains(number))
 }
 
 /// Reads the `.xml`.
@@ -272,14 +220,12 @@ pub(super) fn read(xml: &[u8]) -> Result<Net, OnnxError> {
         None => return Err(reader.malformed("no element")),
     };
     let version = root.attributes.get("version");
-    if version != Some("11") {
-        let found = version.map_or_else(|| "none".to_owned(), quoted);
-        return Err(OnnxError::Format(format!(
-            "OpenVINO IR of version {found}: only version 11 is supported"
-        )));
+    if version.is_none_or(|version| version != "11") {
+        let found = version.map_or_else(|| "none".to_owned(), |version| quoted(version));
+        let reason = format!("OpenVINO IR of version {found}: only version 11 is supported");
+        return Err(OnnxError::Format(reason));
     }
-    let mut layers = None;
-    let mut edges = None;
+    let (mut layers, mut edges) = (None, None);
     while let Some(part) = reader.child()? {
         match part.name.as_str() {
             "layers" if layers.is_none() => {
@@ -332,24 +278,25 @@ fn read_layer(reader: &mut XmlReader<'_>, element: &Element) -> Result<Layer, On
         return Err(label.invalid("it has no name"));
     }
     let opset = required(reader, element, "version")?;
-    let unknown_attribute = |attributes: &Attributes, known: &[&str]| match attributes.unknown(known) {
-        None => Ok(()),
+    let only_known = |attributes: &Attributes, known: &[&str]| match attributes
+        .keys()
+        .find(|name| !known.contains(&name.as_str()))
+    {
         Some(unknown) => Err(label.unsupported(format!("attribute {}", quoted(unknown)))),
+        None => Ok(()),
     };
-    unknown_attribute(&element.attributes, &["id", "name", "type", "version"])?;
-    let Some((operator, known)) = Operator::of(&label.kind) else {
+    only_known(&element.attributes, &["id", "name", "type", "version"])?;
+    let Some(known) = known_attributes(&label.kind) else {
         return Err(label.unsupported(format!("operator {}", quoted(&label.kind))));
     };
     if opset != "opset1" {
         return Err(label.unsupported(format!("operation set {}", quoted(opset))));
     }
-    let mut data = None;
-    let mut inputs = None;
-    let mut outputs = None;
+    let (mut data, mut inputs, mut outputs) = (None, None, None);
     while let Some(part) = reader.child()? {
         match part.name.as_str() {
             "data" if data.is_none() => {
-                unknown_attribute(&part.attributes, known)?;
+                only_known(&part.attributes, &known)?;
                 data = Some(part.attributes);
                 reader.empty("data")?;
             }
@@ -362,7 +309,6 @@ fn read_layer(reader: &mut XmlReader<'_>, element: &Element) -> Result<Layer, On
     }
     Ok(Layer {
         label,
-        operator,
         data: data.unwrap_or_default(),
         inputs: inputs.unwrap_or_default(),
         outputs: outputs.unwrap_or_default(),
@@ -416,12 +362,12 @@ fn read_edge(reader: &mut XmlReader<'_>, element: &Element) -> Result<Edge, Onnx
 }
 
 fn required<'e>(reader: &XmlReader<'_>, element: &'e Element, name: &str) -> Result<&'e str, OnnxError> {
-    let value = element.attributes.get(name);
+    let value = element.attributes.get(name).map(String::as_str);
     value.ok_or_else(|| reader.malformed(format!("{} without '{name}'", quoted(&element.name))))
 }
 
 fn id(reader: &XmlReader<'_>, element: &Element, name: &str) -> Result<u32, OnnxError> {
     let text = required(reader, element, name)?;
-    text.parse()
-        .map_err(|_| reader.malformed(format!("'{name}' {} is not a number", quoted(text))))
+    let id = text.parse().ok();
+    id.ok_or_else(|| reader.malformed(format!("'{name}' {} is not a number", quoted(text))))
 }

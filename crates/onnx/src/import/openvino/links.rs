@@ -1,7 +1,6 @@
 //! The links between layers, and an order in which they can be computed.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::ir::{Edge, Layer, Net};
 use crate::OnnxError;
@@ -19,33 +18,23 @@ impl Links {
     /// Two layers of one id or name, an edge or an end of one that is missing, ends of one that do not agree, a cycle.
     pub(super) fn of(net: &Net) -> Result<Self, OnnxError> {
         let places = places(&net.layers)?;
-        let mut sources: Vec<Vec<Option<usize>>> = net
-            .layers
-            .iter()
-            .map(|layer| vec![None; layer.inputs.len()])
-            .collect();
+        let layers = net.layers.iter();
+        let mut slots: Vec<Vec<Option<usize>>> = layers.map(|layer| vec![None; layer.inputs.len()]).collect();
         for edge in &net.edges {
             let (from, to, input) = ends(net, &places, edge)?;
-            let slot = sources.get_mut(to).and_then(|slots| slots.get_mut(input));
-            if slot.is_none_or(|slot| slot.replace(from).is_some()) {
-                let (_, port) = edge.to;
-                return Err(net.layers[to]
-                    .label
-                    .invalid(format!("two edges lead to port {port}")));
+            if slots[to][input].replace(from).is_some() {
+                let fault = format!("two edges lead to port {}", edge.to.1);
+                return Err(net.layers[to].label.invalid(fault));
             }
         }
-        let sources = sources
-            .into_iter()
-            .zip(&net.layers)
-            .map(|(slots, layer)| {
-                let ports = slots.into_iter().zip(&layer.inputs);
-                ports
-                    .map(|(slot, port)| {
-                        slot.ok_or_else(|| layer.label.invalid(format!("no edge leads to port {}", port.id)))
-                    })
-                    .collect()
-            })
-            .collect::<Result<Vec<Vec<usize>>, _>>()?;
+        let linked = |(slots, layer): (Vec<Option<usize>>, &Layer)| {
+            let dangling = |id| layer.label.invalid(format!("no edge leads to port {id}"));
+            let ports = slots.into_iter().zip(&layer.inputs);
+            let linked = ports.map(|(slot, port)| slot.ok_or_else(|| dangling(port.id)));
+            linked.collect()
+        };
+        let sources = slots.into_iter().zip(&net.layers).map(linked);
+        let sources = sources.collect::<Result<Vec<_>, _>>()?;
         let order = order(&net.layers, &sources)?;
         Ok(Self { sources, order })
     }
@@ -89,45 +78,33 @@ fn ends(net: &Net, places: &BTreeMap<u32, usize>, edge: &Edge) -> Result<(usize,
     };
     let input = &net.layers[to].inputs[place];
     if (input.element, &input.dims) != (output.element, &output.dims) {
-        return Err(net.layers[to].label.invalid(format!(
-            "port {to_port} expects {} {:?}, and {} makes {} {:?}",
-            input.element.name(),
-            input.dims,
-            net.layers[from].label,
-            output.element.name(),
-            output.dims
-        )));
+        let (input, output) = (input.described(), output.described());
+        let maker = &net.layers[from].label;
+        let fault = format!("port {to_port} expects {input}, and {maker} makes {output}");
+        return Err(net.layers[to].label.invalid(fault));
     }
     Ok((from, to, place))
 }
 
 fn order(layers: &[Layer], sources: &[Vec<usize>]) -> Result<Vec<usize>, OnnxError> {
     let mut readers = vec![Vec::new(); layers.len()];
-    let mut waits_for = vec![0usize; layers.len()];
     for (reader, read) in sources.iter().enumerate() {
-        waits_for[reader] = read.len();
-        for &source in read {
-            readers[source].push(reader);
-        }
+        read.iter().for_each(|&source| readers[source].push(reader));
     }
-    let mut ready: BinaryHeap<_> = (0..layers.len())
-        .filter(|&place| waits_for[place] == 0)
-        .map(Reverse)
-        .collect();
+    let mut waits_for: Vec<usize> = sources.iter().map(Vec::len).collect();
+    let mut ready: BTreeSet<usize> = (0..layers.len()).filter(|&place| waits_for[place] == 0).collect();
     let mut order = Vec::with_capacity(layers.len());
-    while let Some(Reverse(place)) = ready.pop() {
+    while let Some(place) = ready.pop_first() {
         order.push(place);
         for &reader in &readers[place] {
             waits_for[reader] -= 1;
             if waits_for[reader] == 0 {
-                ready.push(Reverse(reader));
+                ready.insert(reader);
             }
         }
     }
-    match waits_for.iter().position(|&waits| waits > 0) {
+    match layers.iter().zip(waits_for).find(|&(_, waits)| waits > 0) {
         None => Ok(order),
-        Some(stuck) => Err(layers[stuck]
-            .label
-            .invalid("it reads, directly or not, from a cycle")),
+        Some((stuck, _)) => Err(stuck.label.invalid("it reads, directly or not, from a cycle")),
     }
 }

@@ -32,7 +32,6 @@ mod constants;
 mod graph;
 mod ir;
 mod links;
-mod operators;
 #[cfg(test)]
 mod tests;
 mod xml;

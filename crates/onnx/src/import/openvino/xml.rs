@@ -1,7 +1,9 @@
 //! XML as a sequence of elements, read once and not kept. Nothing that expands or refers to other files is accepted.
 
+use std::collections::BTreeMap;
+
 use quick_xml::XmlVersion;
-use quick_xml::events::Event;
+use quick_xml::events::{BytesStart, Event};
 
 use crate::OnnxError;
 use crate::quote::{quotable, quoted};
@@ -22,29 +24,12 @@ pub(super) struct XmlReader<'x> {
 
 /// The begin tag of an element.
 pub(super) struct Element {
-    /// Its name.
     pub(super) name: String,
-    /// Its attributes.
     pub(super) attributes: Attributes,
 }
 
-/// The attributes of an element.
-#[derive(Default)]
-pub(super) struct Attributes(Vec<(String, String)>);
-
-impl Attributes {
-    /// Returns the value of the attribute of this name.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
-        let found = self.0.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.as_str())
-    }
-
-    /// Returns the name of an attribute that is not among the known ones, the first in the alphabet.
-    pub(super) fn unknown(&self, known: &[&str]) -> Option<&str> {
-        let names = self.0.iter().map(|(key, _)| key.as_str());
-        names.filter(|name| !known.contains(name)).min()
-    }
-}
+/// The attributes of an element by their names.
+pub(super) type Attributes = BTreeMap<String, String>;
 
 impl<'x> XmlReader<'x> {
     /// # Errors
@@ -69,21 +54,48 @@ impl<'x> XmlReader<'x> {
         }
     }
 
+    /// The error of the parser.
+    fn fault(&self, error: &impl ToString) -> OnnxError {
+        self.malformed(quotable(&error.to_string()))
+    }
+
+    /// The next event, after which `depth` is up to date.
     fn event(&mut self) -> Result<Event<'x>, OnnxError> {
-        match self.inner.read_event() {
-            Ok(Event::DocType(_)) => Err(self.malformed("a document type declaration, which no IR has")),
-            Ok(Event::GeneralRef(_)) => Err(self.malformed("a reference between elements, which no IR has")),
-            Ok(event) => Ok(event),
-            Err(error) => Err(self.malformed(quotable(&error.to_string()))),
+        match self.inner.read_event().map_err(|error| self.fault(&error))? {
+            Event::DocType(_) => Err(self.malformed("a document type declaration, which no IR has")),
+            Event::GeneralRef(_) => Err(self.malformed("a reference between elements, which no IR has")),
+            Event::Start(_) if self.depth == MAX_DEPTH => Err(self.malformed("elements nested too deeply")),
+            Event::Start(tag) => {
+                self.depth += 1;
+                Ok(Event::Start(tag))
+            }
+            Event::End(tag) => {
+                self.depth = self.depth.saturating_sub(1);
+                Ok(Event::End(tag))
+            }
+            event => Ok(event),
         }
     }
 
-    fn descend(&mut self) -> Result<(), OnnxError> {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(self.malformed("elements nested too deeply"));
+    fn element(&self, tag: &BytesStart<'_>) -> Result<Element, OnnxError> {
+        let mut attributes = Attributes::new();
+        for attribute in tag.attributes() {
+            if attributes.len() == MAX_ATTRIBUTES {
+                return Err(self.malformed("an element with too many attributes"));
+            }
+            let attribute = attribute.map_err(|error| self.fault(&error))?;
+            if attribute.value.len() > MAX_VALUE || attribute.key.0.len() > MAX_VALUE {
+                return Err(self.malformed("an attribute that is too long"));
+            }
+            let value = attribute.normalized_value(XmlVersion::Implicit1_0);
+            let value = value.map_err(|error| self.fault(&error))?;
+            attributes.insert(attribute.key.0.to_owned(), value.into_owned());
         }
-        Ok(())
+        let name = tag.name().0.to_owned();
+        if name.len() > MAX_VALUE {
+            return Err(self.malformed("a name of an element that is too long"));
+        }
+        Ok(Element { name, attributes })
     }
 
     /// The next element inside of the one that is open; `None` at its end, which is passed then. Before the first
@@ -91,45 +103,16 @@ impl<'x> XmlReader<'x> {
     pub(super) fn child(&mut self) -> Result<Option<Element>, OnnxError> {
         loop {
             match self.event()? {
-                Event::Start(tag) => {
-                    self.descend()?;
-                    let mut attributes = Vec::new();
-                    for attribute in tag.attributes() {
-                        if attributes.len() == MAX_ATTRIBUTES {
-                            return Err(self.malformed("an element with too many attributes"));
-                        }
-                        let attribute =
-                            attribute.map_err(|error| self.malformed(quotable(&error.to_string())))?;
-                        if attribute.value.len() > MAX_VALUE || attribute.key.0.len() > MAX_VALUE {
-                            return Err(self.malformed("an attribute that is too long"));
-                        }
-                        let value = attribute
-                            .normalized_value(XmlVersion::Implicit1_0)
-                            .map_err(|error| self.malformed(quotable(&error.to_string())))?;
-                        attributes.push((attribute.key.0.to_owned(), value.into_owned()));
-                    }
-                    let name = tag.name().0;
-                    if name.len() > MAX_VALUE {
-                        return Err(self.malformed("a name of an element that is too long"));
-                    }
-                    return Ok(Some(Element {
-                        name: name.to_owned(),
-                        attributes: Attributes(attributes),
-                    }));
-                }
-                Event::End(_) => {
-                    self.depth = self.depth.saturating_sub(1);
-                    return Ok(None);
-                }
+                Event::Start(tag) => return self.element(&tag).map(Some),
+                Event::End(_) => return Ok(None),
                 Event::Eof if self.depth == 0 => return Ok(None),
                 Event::Eof => return Err(self.malformed("the text ends inside of an element")),
                 Event::Text(text) if text.trim_matches(['\u{feff}', ' ', '\t', '\r', '\n']).is_empty() => {}
                 Event::Text(_) | Event::CData(_) => {
                     return Err(self.malformed("text where elements are expected"));
                 }
-                Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
-                // The reader is configured to report it as `Start` and `End`; the others are refused in `event`.
-                Event::Empty(_) | Event::DocType(_) | Event::GeneralRef(_) => {}
+                // `Empty` is reported as `Start` and `End`; the other kinds are refused in `event`.
+                _ => {}
             }
         }
     }
@@ -142,29 +125,20 @@ impl<'x> XmlReader<'x> {
                 Event::Text(text) if all.is_empty() && text.len() <= MAX_VALUE => {
                     all = text.trim().to_owned();
                 }
-                Event::End(_) => {
-                    self.depth = self.depth.saturating_sub(1);
-                    return Ok(all);
-                }
+                Event::End(_) => return Ok(all),
                 Event::Comment(_) => {}
-                _ => {
-                    return Err(
-                        self.malformed("an element that should hold a short text holds something else")
-                    );
-                }
+                _ => break,
             }
         }
+        Err(self.malformed("an element that should hold a short text holds something else"))
     }
 
     /// Passes the element that is open and everything in it.
     pub(super) fn skip(&mut self) -> Result<(), OnnxError> {
         let outside = self.depth.saturating_sub(1);
         while self.depth > outside {
-            match self.event()? {
-                Event::Start(_) => self.descend()?,
-                Event::End(_) => self.depth -= 1,
-                Event::Eof => return Err(self.malformed("the text ends inside of an element")),
-                _ => {}
+            if self.event()? == Event::Eof {
+                return Err(self.malformed("the text ends inside of an element"));
             }
         }
         Ok(())

@@ -21,16 +21,16 @@ impl<'a> Cursor<'a> {
         self.bytes.len() - self.at
     }
 
+    fn truncated(&self, what: &'static str) -> OnnxError {
+        let at = self.bytes.len();
+        OnnxError::Truncated { at, what }
+    }
+
     /// Takes the next `count` bytes.
     pub(super) fn take(&mut self, count: usize, what: &'static str) -> Result<&'a [u8], OnnxError> {
-        let taken = self
-            .at
-            .checked_add(count)
-            .and_then(|end| self.bytes.get(self.at..end))
-            .ok_or(OnnxError::Truncated {
-                at: self.bytes.len(),
-                what,
-            })?;
+        let end = self.at.checked_add(count);
+        let taken = end.and_then(|end| self.bytes.get(self.at..end));
+        let taken = taken.ok_or(self.truncated(what))?;
         self.at += count;
         Ok(taken)
     }
@@ -42,8 +42,7 @@ impl<'a> Cursor<'a> {
     }
 
     pub(super) fn byte(&mut self, what: &'static str) -> Result<u8, OnnxError> {
-        let [byte] = self.array(what)?;
-        Ok(byte)
+        self.array(what).map(|[byte]| byte)
     }
 
     pub(super) fn u32(&mut self, what: &'static str) -> Result<u32, OnnxError> {
@@ -54,19 +53,12 @@ impl<'a> Cursor<'a> {
     pub(super) fn line(&mut self, longest: usize, what: &'static str) -> Result<&'a [u8], OnnxError> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         match rest.iter().take(longest + 1).position(|&byte| byte == b'\n') {
-            Some(length) => {
-                let line = self.take(length, what)?;
-                self.take(1, what)?;
-                Ok(line)
-            }
+            Some(length) => Ok(&self.take(length + 1, what)?[..length]),
             None if rest.len() > longest => Err(OnnxError::TooLarge {
                 what: "bytes in a line",
                 limit: longest,
             }),
-            None => Err(OnnxError::Truncated {
-                at: self.bytes.len(),
-                what,
-            }),
+            None => Err(self.truncated(what)),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::cursor::Cursor;
 use super::pickle;
-use super::tensor::{Layout, Storage, Tensor, invalid_tensor};
+use super::tensor::{Storage, Tensor, invalid_tensor};
 use super::value::{Objects, Value};
 use crate::OnnxError;
 use crate::quote::quotable;
@@ -68,14 +68,14 @@ fn header(cursor: &mut Cursor<'_>) -> Result<(), OnnxError> {
 fn storages<'a>(cursor: &mut Cursor<'a>, objects: &Objects<'a>) -> Result<Vec<Storage<'a>>, OnnxError> {
     let at = cursor.at();
     let (keys, lists) = pickle::load(cursor)?;
+    let malformed = |reason| OnnxError::Malformed { at, reason };
     let Some(keys) = lists.list(keys) else {
-        return Err(OnnxError::Malformed {
-            at,
-            reason: format!("{} instead of a list of the storages' keys", keys.kind()),
-        });
+        return Err(malformed(format!(
+            "{} instead of a list of the storages' keys",
+            keys.kind()
+        )));
     };
-    let wrong =
-        |key: &str, reason: &str| OnnxError::Invalid(format!("storage '{}': {reason}", quotable(key)));
+    let wrong = |key, reason: &str| OnnxError::Invalid(format!("storage '{}': {reason}", quotable(key)));
     let mut named = BTreeMap::new();
     for name in &objects.storages {
         let facts = (name.element, name.len);
@@ -86,18 +86,17 @@ fn storages<'a>(cursor: &mut Cursor<'a>, objects: &Objects<'a>) -> Result<Vec<St
     let mut found = BTreeMap::new();
     for key in keys {
         let Value::Text(key) = *key else {
-            return Err(OnnxError::Malformed {
-                at,
-                reason: format!("{} as a storage's key", key.kind()),
-            });
+            return Err(malformed(format!("{} as a storage's key", key.kind())));
         };
         let Some(&(element, len)) = named.get(key) else {
             return Err(wrong(key, "no tensor names it"));
         };
         let stored = i64::from_le_bytes(cursor.array("a storage")?);
         if usize::try_from(stored) != Ok(len) {
-            let reason = format!("it is named with {len} elements and has {stored}");
-            return Err(wrong(key, &reason));
+            return Err(wrong(
+                key,
+                &format!("it is named with {len} elements and has {stored}"),
+            ));
         }
         let size = len.checked_mul(element.size());
         let bytes = cursor.take(size.unwrap_or(usize::MAX), "a storage")?;
@@ -123,6 +122,13 @@ pub(super) fn tensors<'a>(
         return Err(no_state_dict(&format!("the file holds {}", root.kind())));
     };
     let mut left = budget;
+    let mut spend = |bytes| {
+        left = left.checked_sub(bytes).ok_or(OnnxError::TooLarge {
+            what: "bytes of tensors, for the size of the file",
+            limit: budget,
+        })?;
+        Ok(())
+    };
     let mut tensors = BTreeMap::new();
     for &(name, value) in pairs {
         let Value::Text(name) = name else {
@@ -140,13 +146,8 @@ pub(super) fn tensors<'a>(
         if tensors.contains_key(name) {
             return Err(wrong("it is there twice"));
         }
-        let layout = Layout::new(name, view, objects, storage)?;
-        let size = layout.len.saturating_mul(storage.element.size());
-        left = left.checked_sub(size).ok_or(OnnxError::TooLarge {
-            what: "bytes of tensors, for the size of the file",
-            limit: budget,
-        })?;
-        tensors.insert(name.to_owned(), layout.gather(storage));
+        let tensor = Tensor::read(name, view, objects, storage, &mut spend)?;
+        tensors.insert(name.to_owned(), tensor);
     }
     Ok(tensors)
 }

@@ -4,23 +4,10 @@
 //! class or function of Python; this reader makes tensors, dictionaries, tuples, lists, numbers, texts, booleans and
 //! `None`, and refuses everything else by its name. A state dict does not describe the network, so the importer knows the
 //! supported [`Architecture`]s.
-//!
-//! ```no_run
-//! use likeness_onnx::import::pytorch::{Architecture, import};
-//!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let published = std::fs::read("2.7_80x80_MiniFASNetV2.pth")?;
-//! let model = import(&published, Architecture::MiniFasNetV2)?;
-//! std::fs::write("minifasnet_v2.onnx", likeness_onnx::write(&model))?;
-//! # Ok(())
-//! # }
-//! ```
 
 mod cursor;
-mod layers;
 mod legacy;
 mod minifasnet;
-mod opcode;
 mod pickle;
 mod tensor;
 mod value;
@@ -35,10 +22,9 @@ use std::collections::BTreeMap;
 pub use minifasnet::Architecture;
 pub use tensor::{Elements, Tensor};
 
-use tensor::invalid_tensor;
-
 use crate::OnnxError;
 use crate::proto::ModelProto;
+use tensor::invalid_tensor;
 
 /// Reads the tensors of a state dict by their names.
 ///
@@ -95,9 +81,9 @@ impl ImportOptions {
 
 /// Imports a state dict of this architecture. The same bytes give the same model.
 ///
-/// Input `input`, `f32` of `[N, 3, 80, 80]`, BGR, 0..255; output `logits`, `f32` of `[N, classes]`; the batch is free. Batch norms are
-/// folded into the convolutions and linear layers before them, see [`Architecture`]. Counters of training steps
-/// (`num_batches_tracked`) are ignored.
+/// Input `input`, `f32` of `[N, 3, 80, 80]`, BGR, 0..255; output `logits`, `f32` of `[N, classes]`; the batch is free. Batch
+/// norms, a product and a sum for each channel, are folded into the convolutions and linear layers before them in `f64`.
+/// Counters of training steps (`num_batches_tracked`) are ignored.
 ///
 /// # Errors
 /// [`OnnxError`]; never panics, whatever the bytes.

@@ -1,13 +1,12 @@
 //! The part of Python's pickle machine that state dicts need.
 //!
 //! Python's own machine runs any function that the file names. This one knows [`Global`] and refuses the rest by name;
-//! nothing is ever run. Values are small and copied, see [`Value`], so that a memo entry costs only its place on the stack,
-//! nothing recurses, and the number of opcodes limits the memory.
+//! nothing is ever run. Opcodes are those of Python's `pickletools`. Values are small and copied, see [`Value`], so that a
+//! memo entry costs only its place on the stack, nothing recurses, and the number of opcodes limits the memory.
 
 use std::collections::BTreeMap;
 
 use super::cursor::Cursor;
-use super::opcode;
 use super::value::{Global, Objects, StorageName, TensorView, Value};
 use crate::OnnxError;
 use crate::quote::quotable;
@@ -66,104 +65,91 @@ impl<'a> Machine<'a> {
     fn step(&mut self, cursor: &mut Cursor<'a>) -> Result<Option<Value<'a>>, OnnxError> {
         self.at = cursor.at();
         match cursor.byte("a pickle")? {
-            opcode::PROTO => match cursor.byte("PROTO")? {
+            0x80 => match cursor.byte("PROTO")? {
                 2 => {}
                 version => return Err(self.malformed(format!("protocol {version} of pickle, not 2"))),
             },
-            opcode::STOP => {
+            b'.' => {
+                // STOP
                 let root = self.pop()?;
                 if !self.stack.is_empty() || !self.marks.is_empty() {
                     return Err(self.malformed("values are left over at the end"));
                 }
                 return Ok(Some(root));
             }
-            opcode::MARK => {
+            b'(' => {
+                // MARK
                 if self.marks.len() == MAX_MARKS {
                     return Err(too_much("levels of a pickle", MAX_MARKS));
                 }
                 self.marks.push(self.stack.len());
             }
-            opcode::POP => {
-                self.pop()?;
-            }
-            opcode::POP_MARK => {
-                let height = self.pop_mark()?;
-                self.stack.truncate(height);
-            }
-            opcode::NONE => self.push(Value::None)?,
-            opcode::NEWTRUE => self.push(Value::Bool(true))?,
-            opcode::NEWFALSE => self.push(Value::Bool(false))?,
-            opcode::BININT => self.push(Value::Int(i32::from_le_bytes(cursor.array("BININT")?).into()))?,
-            opcode::BININT1 => self.push(Value::Int(cursor.byte("BININT1")?.into()))?,
-            opcode::BININT2 => {
-                self.push(Value::Int(u16::from_le_bytes(cursor.array("BININT2")?).into()))?;
-            }
-            opcode::LONG1 => {
+            b'0' => drop(self.pop()?), // POP
+            b'1' => self.pop_mark().map(|height| self.stack.truncate(height))?, // POP_MARK
+            b'N' => self.push(Value::None)?,
+            0x88 => self.push(Value::Bool(true))?,
+            0x89 => self.push(Value::Bool(false))?,
+            b'J' => self.push(Value::Int(i32::from_le_bytes(cursor.array("BININT")?).into()))?,
+            b'K' => self.push(Value::Int(cursor.byte("BININT1")?.into()))?,
+            b'M' => self.push(Value::Int(u16::from_le_bytes(cursor.array("BININT2")?).into()))?,
+            0x8a => {
                 let len = cursor.byte("LONG1")?;
                 self.push(Value::of_long(cursor.take(len.into(), "LONG1")?))?;
             }
-            opcode::BINFLOAT => {
+            b'G' => {
                 cursor.take(8, "BINFLOAT")?;
                 self.push(Value::Float)?;
             }
-            opcode::BINUNICODE => {
+            b'X' => {
                 let len = cursor.u32("BINUNICODE")?;
                 self.text(cursor, len, "BINUNICODE")?;
             }
-            opcode::SHORT_BINSTRING => {
+            b'U' => {
+                // A text of Python 2.
                 let len = cursor.byte("SHORT_BINSTRING")?;
                 self.text(cursor, len.into(), "SHORT_BINSTRING")?;
             }
-            opcode::EMPTY_TUPLE => self.tuple(self.stack.len())?,
-            opcode::TUPLE1 => self.tuple_of(1)?,
-            opcode::TUPLE2 => self.tuple_of(2)?,
-            opcode::TUPLE3 => self.tuple_of(3)?,
-            opcode::TUPLE => {
-                let height = self.pop_mark()?;
-                self.tuple(height)?;
-            }
-            opcode::EMPTY_LIST => {
+            b')' => self.tuple(self.stack.len())?, // EMPTY_TUPLE
+            // TUPLE1, TUPLE2, TUPLE3. The height of a stack of fewer values is out of its range.
+            opcode @ 0x85..=0x87 => self.tuple(self.stack.len().wrapping_sub((opcode - 0x84).into()))?,
+            b't' => self.pop_mark().and_then(|height| self.tuple(height))?, // TUPLE
+            b']' => {
+                // EMPTY_LIST
                 self.check_containers()?;
                 self.objects.lists.push(Vec::new());
                 self.push(Value::List(self.objects.lists.len() - 1))?;
             }
-            opcode::APPEND => self.append(self.stack.len().saturating_sub(1))?,
-            opcode::APPENDS => {
-                let height = self.pop_mark()?;
-                self.append(height)?;
-            }
-            opcode::EMPTY_DICT => self.dict()?,
-            opcode::SETITEM => self.set_items(self.stack.len().saturating_sub(2))?,
-            opcode::SETITEMS => {
-                let height = self.pop_mark()?;
-                self.set_items(height)?;
-            }
-            opcode::BINPUT => self.put(cursor.byte("BINPUT")?.into())?,
-            opcode::LONG_BINPUT => self.put(cursor.u32("LONG_BINPUT")?)?,
-            opcode::BINGET => self.get(cursor.byte("BINGET")?.into())?,
-            opcode::LONG_BINGET => self.get(cursor.u32("LONG_BINGET")?)?,
-            opcode::GLOBAL => {
-                let (module, name) = self.two_lines(cursor, "GLOBAL")?;
-                let global = Global::find(module, name)
-                    .ok_or_else(|| self.refused(&format!("{module}.{name}"), "GLOBAL"))?;
+            b'a' => self.append(self.stack.len().saturating_sub(1))?, // APPEND
+            b'e' => self.pop_mark().and_then(|height| self.append(height))?, // APPENDS
+            b'}' => self.dict()?,                                     // EMPTY_DICT
+            b's' => self.set_items(self.stack.len().saturating_sub(2))?, // SETITEM
+            b'u' => self.pop_mark().and_then(|height| self.set_items(height))?, // SETITEMS
+            b'q' => self.put(cursor.byte("BINPUT")?.into())?,
+            b'r' => self.put(cursor.u32("LONG_BINPUT")?)?,
+            b'h' => self.get(cursor.byte("BINGET")?.into())?,
+            b'j' => self.get(cursor.u32("LONG_BINGET")?)?,
+            b'c' => {
+                let [module, name] = self.two_lines(cursor, "GLOBAL")?;
+                let global = Global::find(module, name);
+                let global = global.ok_or_else(|| self.refused(&format!("{module}.{name}"), "GLOBAL"))?;
                 self.push(Value::Global(global))?;
             }
-            opcode::INST => {
-                let (module, name) = self.two_lines(cursor, "INST")?;
+            b'i' => {
+                let [module, name] = self.two_lines(cursor, "INST")?;
                 return Err(self.refused(&format!("{module}.{name}"), "INST"));
             }
-            opcode::STACK_GLOBAL => {
+            0x93 => {
                 let what = match (self.pop()?, self.pop()?) {
                     (Value::Text(name), Value::Text(module)) => format!("{module}.{name}"),
                     (other, _) => other.kind().to_owned(),
                 };
                 return Err(self.refused(&what, "STACK_GLOBAL"));
             }
-            opcode::REDUCE => self.reduce()?,
-            opcode::BUILD => self.build()?,
-            opcode::BINPERSID => self.storage()?,
+            b'R' => self.reduce()?,
+            b'b' => self.build()?,
+            b'Q' => self.storage()?, // BINPERSID
             other => {
-                return Err(match opcode::refused(other) {
+                return Err(match name_of_refused(other) {
                     Some(name) => self.refused("an opcode that no state dict needs", name),
                     None => self.malformed(format!("{other:#04x} is no opcode of pickle's")),
                 });
@@ -198,10 +184,8 @@ impl<'a> Machine<'a> {
     /// The value on top; those below a mark are out of reach until the mark is gone.
     fn top(&self) -> Result<Value<'a>, OnnxError> {
         let floor = self.marks.last().copied().unwrap_or(0);
-        match self.stack.get(floor..) {
-            Some([.., top]) => Ok(*top),
-            _ => Err(self.malformed("it takes a value that is not there")),
-        }
+        let top = self.stack.get(floor..).and_then(<[_]>::last).copied();
+        top.ok_or_else(|| self.malformed("it takes a value that is not there"))
     }
 
     fn pop(&mut self) -> Result<Value<'a>, OnnxError> {
@@ -211,19 +195,17 @@ impl<'a> Machine<'a> {
     }
 
     fn pop_mark(&mut self) -> Result<usize, OnnxError> {
-        self.marks
-            .pop()
-            .ok_or_else(|| self.malformed("it takes a mark that is not there"))
+        let mark = self.marks.pop();
+        mark.ok_or_else(|| self.malformed("it takes a mark that is not there"))
     }
 
     /// Whether what lies above a height of the stack may be taken: the height must not be below a mark.
     fn check_above(&self, height: usize) -> Result<(), OnnxError> {
         let floor = self.marks.last().copied().unwrap_or(0);
-        if (floor..=self.stack.len()).contains(&height) {
-            Ok(())
-        } else {
-            Err(self.malformed("it takes values that are not there"))
+        if !(floor..=self.stack.len()).contains(&height) {
+            return Err(self.malformed("it takes values that are not there"));
         }
+        Ok(())
     }
 
     fn text(&mut self, cursor: &mut Cursor<'a>, len: u32, what: &'static str) -> Result<(), OnnxError> {
@@ -236,22 +218,12 @@ impl<'a> Machine<'a> {
         self.push(Value::Text(text))
     }
 
-    fn two_lines(
-        &self,
-        cursor: &mut Cursor<'a>,
-        what: &'static str,
-    ) -> Result<(&'a str, &'a str), OnnxError> {
+    fn two_lines(&self, cursor: &mut Cursor<'a>, what: &'static str) -> Result<[&'a str; 2], OnnxError> {
         let mut line = || {
-            std::str::from_utf8(cursor.line(MAX_LINE, what)?)
-                .map_err(|_| self.malformed("a name that is not UTF-8"))
+            let line = str::from_utf8(cursor.line(MAX_LINE, what)?);
+            line.map_err(|_| self.malformed("a name that is not UTF-8"))
         };
-        Ok((line()?, line()?))
-    }
-
-    fn tuple_of(&mut self, len: usize) -> Result<(), OnnxError> {
-        let height = self.stack.len().checked_sub(len);
-        let height = height.ok_or_else(|| self.malformed("it takes values that are not there"))?;
-        self.tuple(height)
+        Ok([line()?, line()?])
     }
 
     /// Of what lies above a height of the stack.
@@ -261,15 +233,13 @@ impl<'a> Machine<'a> {
         self.objects.items.extend(self.stack.drain(height..));
         let len = self.objects.items.len() - start;
         // Both fit: the number of opcodes limits the items and the stack.
-        let place = |number| u32::try_from(number).unwrap_or(u32::MAX);
-        self.push(Value::Tuple(place(start), place(len)))
+        self.push(Value::Tuple(start as u32, len as u32))
     }
 
     fn check_containers(&self) -> Result<(), OnnxError> {
-        if self.objects.lists.len() + self.objects.dicts.len() < MAX_CONTAINERS {
-            Ok(())
-        } else {
-            Err(too_much("lists and dictionaries in a pickle", MAX_CONTAINERS))
+        match self.objects.lists.len() + self.objects.dicts.len() {
+            ..MAX_CONTAINERS => Ok(()),
+            _ => Err(too_much("lists and dictionaries in a pickle", MAX_CONTAINERS)),
         }
     }
 
@@ -283,14 +253,10 @@ impl<'a> Machine<'a> {
     fn append(&mut self, height: usize) -> Result<(), OnnxError> {
         self.check_above(height)?;
         let mut items = self.stack.split_off(height);
-        let list = match self.top()? {
-            Value::List(place) => self.objects.lists.get_mut(place),
-            _ => None,
+        let Value::List(place) = self.top()? else {
+            return Err(self.malformed("it adds to what is no list"));
         };
-        match list {
-            Some(list) => list.append(&mut items),
-            None => return Err(self.malformed("it adds to what is no list")),
-        }
+        self.objects.lists[place].append(&mut items);
         Ok(())
     }
 
@@ -301,14 +267,10 @@ impl<'a> Machine<'a> {
         let (pairs, []) = items.as_chunks::<2>() else {
             return Err(self.malformed("a key without a value"));
         };
-        let dict = match self.top()? {
-            Value::Dict(place) => self.objects.dicts.get_mut(place),
-            _ => None,
+        let Value::Dict(place) = self.top()? else {
+            return Err(self.malformed("it sets an item of what is no dictionary"));
         };
-        match dict {
-            Some(dict) => dict.extend(pairs.iter().map(|&[key, value]| (key, value))),
-            None => return Err(self.malformed("it sets an item of what is no dictionary")),
-        }
+        self.objects.dicts[place].extend(pairs.iter().map(|&[key, value]| (key, value)));
         Ok(())
     }
 
@@ -338,16 +300,16 @@ impl<'a> Machine<'a> {
             Value::Global(Global::RebuildTensor) => {
                 // The rest: whether it has gradients, and hooks for them; later versions add metadata.
                 let [Value::Storage(storage), offset, shape, strides, _, _, ..] = *arguments else {
-                    return Err(
-                        self.malformed("a tensor that is not made of a storage, offset, shape and strides")
-                    );
+                    let reason = "a tensor that is not made of a storage, offset, shape and strides";
+                    return Err(self.malformed(reason));
                 };
-                self.objects.tensors.push(TensorView {
+                let view = TensorView {
                     storage,
                     offset,
                     shape,
                     strides,
-                });
+                };
+                self.objects.tensors.push(view);
                 self.push(Value::Tensor(self.objects.tensors.len() - 1))
             }
             other => Err(self.refused(other.kind(), "REDUCE")),
@@ -357,14 +319,11 @@ impl<'a> Machine<'a> {
     /// Sets the attributes of an object. A state dict has one, the versions of its modules, which is ignored.
     fn build(&mut self) -> Result<(), OnnxError> {
         let (attributes, object) = (self.pop()?, self.top()?);
-        let known = self
-            .objects
-            .dict(attributes)
-            .is_some_and(|pairs| pairs.iter().all(|pair| pair.0 == Value::Text("_metadata")));
-        if known && matches!(object, Value::Dict(_)) {
-            Ok(())
-        } else {
-            Err(self.refused(&format!("attributes of {}", object.kind()), "BUILD"))
+        let pairs = self.objects.dict(attributes);
+        let is_known = pairs.is_some_and(|pairs| pairs.iter().all(|pair| pair.0 == Value::Text("_metadata")));
+        match object {
+            Value::Dict(_) if is_known => Ok(()),
+            _ => Err(self.refused(&format!("attributes of {}", object.kind()), "BUILD")),
         }
     }
 
@@ -386,10 +345,8 @@ impl<'a> Machine<'a> {
             ],
         ) = parts
         else {
-            return Err(self.refused(
-                "something outside of the pickle that is no whole storage",
-                "BINPERSID",
-            ));
+            let what = "something outside of the pickle that is no whole storage";
+            return Err(self.refused(what, "BINPERSID"));
         };
         let Some(len) = len.size() else {
             return Err(self.malformed("a storage's number of elements that is none"));
@@ -397,6 +354,45 @@ impl<'a> Machine<'a> {
         self.objects.storages.push(StorageName { element, key, len });
         self.push(Value::Storage(self.objects.storages.len() - 1))
     }
+}
+
+/// Pickle's name of an opcode that is always refused; `None` if there is no such opcode.
+fn name_of_refused(opcode: u8) -> Option<&'static str> {
+    Some(match opcode {
+        b'2' => "DUP",
+        b'F' => "FLOAT",
+        b'I' => "INT",
+        b'L' => "LONG",
+        b'P' => "PERSID",
+        b'S' => "STRING",
+        b'T' => "BINSTRING",
+        b'V' => "UNICODE",
+        b'd' => "DICT",
+        b'g' => "GET",
+        b'l' => "LIST",
+        b'o' => "OBJ",
+        b'p' => "PUT",
+        b'B' => "BINBYTES",
+        b'C' => "SHORT_BINBYTES",
+        0x81 => "NEWOBJ",
+        0x82 => "EXT1",
+        0x83 => "EXT2",
+        0x84 => "EXT4",
+        0x8b => "LONG4",
+        0x8c => "SHORT_BINUNICODE",
+        0x8d => "BINUNICODE8",
+        0x8e => "BINBYTES8",
+        0x8f => "EMPTY_SET",
+        0x90 => "ADDITEMS",
+        0x91 => "FROZENSET",
+        0x92 => "NEWOBJ_EX",
+        0x94 => "MEMOIZE",
+        0x95 => "FRAME",
+        0x96 => "BYTEARRAY8",
+        0x97 => "NEXT_BUFFER",
+        0x98 => "READONLY_BUFFER",
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

@@ -35,120 +35,89 @@ pub(super) struct Storage<'a> {
     pub(super) bytes: &'a [u8],
 }
 
-impl ElementType {
-    pub(super) fn size(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::I64 => 8,
-        }
-    }
-}
-
 /// The error of a tensor.
 pub(super) fn invalid_tensor(name: &str, reason: &str) -> OnnxError {
     OnnxError::Invalid(format!("tensor '{}': {reason}", quotable(name)))
 }
 
-/// The layout of a tensor within its storage, checked.
-pub(super) struct Layout {
-    shape: Vec<usize>,
-    strides: Vec<usize>,
-    offset: usize,
-    /// Number of elements.
-    pub(super) len: usize,
-}
-
-impl Layout {
+impl Tensor {
+    /// Reads the elements that a view has of its storage, after `spend` has agreed to their number of bytes.
+    ///
     /// # Errors
-    /// [`OnnxError::Invalid`] where the view does not lie within the storage, or has more elements than it.
-    pub(super) fn new(
+    /// That of `spend`; [`OnnxError::Invalid`] where the view does not lie within the storage, or has more elements than it.
+    pub(super) fn read(
         name: &str,
         view: &TensorView<'_>,
         objects: &Objects<'_>,
         storage: &Storage<'_>,
+        spend: impl FnOnce(usize) -> Result<(), OnnxError>,
     ) -> Result<Self, OnnxError> {
         let wrong = |reason: String| invalid_tensor(name, &reason);
         let sizes = |value: Value<'_>, what: &str| -> Result<Vec<usize>, OnnxError> {
             let values = objects.tuple(value).filter(|values| values.len() <= MAX_RANK);
-            values
-                .and_then(|values| values.iter().map(|value| value.size()).collect())
-                .ok_or_else(|| wrong(format!("its {what} are no tuple of at most {MAX_RANK} sizes")))
+            let sizes = values.and_then(|values| values.iter().map(|value| value.size()).collect());
+            sizes.ok_or_else(|| wrong(format!("its {what} are no tuple of at most {MAX_RANK} sizes")))
         };
         let shape = sizes(view.shape, "dimensions")?;
         let strides = sizes(view.strides, "strides")?;
-        if shape.len() != strides.len() {
-            return Err(wrong(format!(
-                "it has {} dimensions and {} strides",
-                shape.len(),
-                strides.len()
-            )));
+        let (rank, steps) = (shape.len(), strides.len());
+        if rank != steps {
+            return Err(wrong(format!("it has {rank} dimensions and {steps} strides")));
         }
         let offset = view.offset.size();
         let offset = offset.ok_or_else(|| wrong("its offset is no size".to_owned()))?;
-
-        let outside = || {
+        let axes: Vec<(usize, usize)> = shape.iter().copied().zip(strides.iter().copied()).collect();
+        let len = if shape.contains(&0) {
+            Some(0)
+        } else {
+            shape.iter().try_fold(1usize, |len, &size| len.checked_mul(size))
+        };
+        let last = axes.iter().try_fold(offset, |place, &(size, stride)| {
+            place.checked_add(size.saturating_sub(1).checked_mul(stride)?)
+        });
+        let is_inside = last.is_some_and(|last| last < storage.len);
+        // A stride of 0 would repeat one element: more than the file has.
+        let len = len.filter(|&len| len == 0 || is_inside && len <= storage.len);
+        let len = len.ok_or_else(|| {
+            let view = format!("shape {shape:?} with strides {strides:?} from {offset}");
             wrong(format!(
-                "shape {shape:?} with strides {strides:?} from {offset} lies outside of its storage of {} elements",
+                "{view} lies outside of its storage of {} elements",
                 storage.len
             ))
-        };
-        let len = if shape.contains(&0) {
-            0
-        } else {
-            shape
-                .iter()
-                .try_fold(1usize, |len, &size| len.checked_mul(size))
-                .ok_or_else(outside)?
-        };
-        if len > 0 {
-            let last = shape
-                .iter()
-                .zip(&strides)
-                .try_fold(offset, |place, (&size, &stride)| {
-                    place.checked_add((size - 1).checked_mul(stride)?)
-                });
-            // A stride of 0 would repeat one element: more than the file has.
-            if last.is_none_or(|last| last >= storage.len) || len > storage.len {
-                return Err(outside());
-            }
-        }
-        Ok(Self {
-            shape,
-            strides,
-            offset,
-            len,
-        })
-    }
-
-    /// Returns the tensor; `storage` must be the one of the layout.
-    pub(super) fn gather(self, storage: &Storage<'_>) -> Tensor {
+        })?;
+        spend(len.saturating_mul(storage.element.size()))?;
+        let bytes = storage.bytes;
         let elements = match storage.element {
-            ElementType::F32 => Elements::F32(self.elements(storage.bytes, f32::from_le_bytes)),
-            ElementType::I64 => Elements::I64(self.elements(storage.bytes, i64::from_le_bytes)),
+            ElementType::F32 => Elements::F32(gather(bytes, f32::from_le_bytes, offset, len, &axes)),
+            ElementType::I64 => Elements::I64(gather(bytes, i64::from_le_bytes, offset, len, &axes)),
         };
-        Tensor {
-            shape: self.shape,
-            elements,
-        }
+        Ok(Self { shape, elements })
     }
+}
 
-    fn elements<const N: usize, T>(&self, bytes: &[u8], element: impl Fn([u8; N]) -> T) -> Vec<T> {
-        let (stored, _) = bytes.as_chunks::<N>();
-        let mut elements = Vec::with_capacity(self.len);
-        let mut index = vec![0; self.shape.len()];
-        let mut place = self.offset;
-        for _ in 0..self.len {
-            elements.extend(stored.get(place).map(|&bytes| element(bytes)));
-            for ((index, &size), &stride) in index.iter_mut().zip(&self.shape).zip(&self.strides).rev() {
-                if *index + 1 < size {
-                    *index += 1;
-                    place += stride;
-                    break;
-                }
-                place -= *index * stride;
-                *index = 0;
+/// Reads `len` elements of a layout within `bytes`, the last of the `axes` (sizes and strides) running fastest.
+fn gather<const N: usize, T>(
+    bytes: &[u8],
+    element: fn([u8; N]) -> T,
+    offset: usize,
+    len: usize,
+    axes: &[(usize, usize)],
+) -> Vec<T> {
+    let (stored, _) = bytes.as_chunks::<N>();
+    let mut elements = Vec::with_capacity(len);
+    let mut index = vec![0; axes.len()];
+    let mut place = offset;
+    for _ in 0..len {
+        elements.extend(stored.get(place).map(|&bytes| element(bytes)));
+        for (index, &(size, stride)) in index.iter_mut().zip(axes).rev() {
+            if *index + 1 < size {
+                *index += 1;
+                place += stride;
+                break;
             }
+            place -= *index * stride;
+            *index = 0;
         }
-        elements
     }
+    elements
 }

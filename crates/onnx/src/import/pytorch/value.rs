@@ -15,15 +15,22 @@ pub(super) enum ElementType {
     I64,
 }
 
+impl ElementType {
+    /// In bytes.
+    pub(super) fn size(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::I64 => 8,
+        }
+    }
+}
+
 impl Global {
     pub(super) fn find(module: &str, name: &str) -> Option<Self> {
-        Some(match (module, name) {
-            ("collections", "OrderedDict") => Self::OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2") => Self::RebuildTensor,
-            ("torch", "FloatStorage") => Self::Storage(ElementType::F32),
-            ("torch", "LongStorage") => Self::Storage(ElementType::I64),
-            _ => return None,
-        })
+        let storages = [ElementType::F32, ElementType::I64].map(Self::Storage);
+        let functions = [Self::OrderedDict, Self::RebuildTensor];
+        let mut known = functions.into_iter().chain(storages);
+        known.find(|known| known.name().rsplit_once('.') == Some((module, name)))
     }
 
     fn name(self) -> &'static str {
@@ -126,11 +133,10 @@ pub(super) struct Objects<'a> {
 
 impl<'a> Objects<'a> {
     pub(super) fn tuple(&self, value: Value<'a>) -> Option<&[Value<'a>]> {
-        let Value::Tuple(start, len) = value else {
-            return None;
-        };
-        let start = usize::try_from(start).ok()?;
-        self.items.get(start..start + usize::try_from(len).ok()?)
+        match value {
+            Value::Tuple(start, len) => self.items.get(start as usize..)?.get(..len as usize),
+            _ => None,
+        }
     }
 
     pub(super) fn list(&self, value: Value<'a>) -> Option<&[Value<'a>]> {

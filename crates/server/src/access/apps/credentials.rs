@@ -2,7 +2,7 @@
 
 use axum::http::HeaderMap;
 use likeness_storage::StorageError;
-use likeness_storage::apps::{MAX_LIVE_KEYS, SaltedDigest, StoredKey};
+use likeness_storage::apps::{MAX_LIVE_KEYS, SaltedDigest};
 use subtle::Choice;
 
 /// Both spellings of the documentation. A proxy such as nginx drops names with underscores.
@@ -33,61 +33,28 @@ impl<'a> Presented<'a> {
     }
 }
 
-/// The keys of one app: always the same number, so that a check takes the same time whether it has one, two or none.
+/// The keys of one app: always the same number, so that a check takes the same time whether it has one, two or none. Each
+/// has the time from which it is rejected, in microseconds since 1970-01-01 UTC.
 #[derive(Clone)]
-pub(super) struct Credentials {
-    slots: [Slot; MAX_LIVE_KEYS],
-}
-
-#[derive(Clone, Copy)]
-struct Slot {
-    digest: SaltedDigest,
-    /// Time from which the key is rejected, in microseconds since 1970-01-01 UTC.
-    expires: i64,
-}
+pub(super) struct Credentials([(SaltedDigest, i64); MAX_LIVE_KEYS]);
 
 impl Credentials {
-    /// Returns credentials that accept no key.
-    pub(super) fn none() -> Result<Self, StorageError> {
-        let slot = || -> Result<Slot, StorageError> {
-            Ok(Slot {
-                digest: SaltedDigest::of_no_key()?,
-                expires: i64::MIN,
-            })
+    /// Returns credentials with these keys, the first ones if there are too many.
+    pub(super) fn new(keys: impl IntoIterator<Item = (SaltedDigest, i64)>) -> Result<Self, StorageError> {
+        let mut keys = keys.into_iter();
+        let mut next = || match keys.next() {
+            Some(key) => Ok(key),
+            None => Ok::<_, StorageError>((SaltedDigest::of_no_key()?, i64::MIN)),
         };
-        let slots = [slot()?, slot()?];
-        Ok(Self { slots })
-    }
-
-    /// Returns credentials with one key that does not expire.
-    pub(super) fn of_key(key: &[u8]) -> Result<Self, StorageError> {
-        let mut credentials = Self::none()?;
-        credentials.slots[0] = Slot {
-            digest: SaltedDigest::new(key)?,
-            expires: i64::MAX,
-        };
-        Ok(credentials)
-    }
-
-    /// Returns credentials with the keys that are live at this time, the newest if there are too many.
-    pub(super) fn of_keys(keys: &[StoredKey], now: i64) -> Result<Self, StorageError> {
-        let mut credentials = Self::none()?;
-        let live = keys.iter().filter(|key| key.is_live(now));
-        for (slot, key) in credentials.slots.iter_mut().zip(live) {
-            *slot = Slot {
-                digest: key.digest,
-                expires: key.expires.unwrap_or(i64::MAX),
-            };
-        }
-        Ok(credentials)
+        Ok(Self([next()?, next()?]))
     }
 
     /// Returns whether the key is accepted at this time. The time it takes does not depend on the outcome.
     pub(super) fn accept(&self, presented: &Presented<'_>, now: i64) -> Choice {
         let mut right = Choice::from(0);
-        for slot in &self.slots {
-            let live = Choice::from(u8::from(now < slot.expires));
-            right |= slot.digest.matches(presented.key) & live;
+        for (digest, expires) in &self.0 {
+            let live = Choice::from(u8::from(now < *expires));
+            right |= digest.matches(presented.key) & live;
         }
         right & Choice::from(u8::from(presented.usable))
     }

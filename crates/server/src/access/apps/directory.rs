@@ -81,17 +81,14 @@ impl AppDirectory {
         let mut is_reached = true;
         loop {
             sleep(interval).await;
-            match self.refresh().await {
-                Ok(()) => {
-                    if !std::mem::replace(&mut is_reached, true) {
-                        tracing::info!("reading apps from the database again");
-                    }
+            let outcome = self.refresh().await;
+            let was_reached = std::mem::replace(&mut is_reached, outcome.is_ok());
+            match outcome {
+                Ok(()) if !was_reached => tracing::info!("reading apps from the database again"),
+                Err(error) if was_reached => {
+                    tracing::error!(%error, "cannot read apps from the database; known apps and keys stay valid");
                 }
-                Err(error) => {
-                    if std::mem::replace(&mut is_reached, false) {
-                        tracing::error!(%error, "cannot read apps from the database; known apps and keys stay valid");
-                    }
-                }
+                _ => {}
             }
         }
     }

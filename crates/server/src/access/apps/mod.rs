@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use likeness_engine::decision::Profile;
-use likeness_storage::apps::{AppEndpoint, AppLimits, AppSettings, StoredApp};
+use likeness_storage::apps::{AppEndpoint, AppLimits, AppSettings, SaltedDigest, StoredApp};
 use likeness_storage::{StorageError, now};
 use secrecy::ExposeSecret;
 
@@ -41,16 +41,12 @@ pub(crate) struct App {
     profiles: Vec<Profile>,
 }
 
-/// A profile of an app that the configuration does not have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct UnknownProfile(String);
-
 impl App {
-    /// Resolves settings with the profiles of the service.
-    fn new(id: &str, settings: &AppSettings, known: &[Profile]) -> Result<Self, UnknownProfile> {
+    /// Resolves settings with the profiles of the service. The error is the name of an unknown profile.
+    fn new(id: &str, settings: &AppSettings, known: &[Profile]) -> Result<Self, String> {
         let find = |name: &String| {
             let found = known.iter().find(|profile| profile.name() == name);
-            found.cloned().ok_or_else(|| UnknownProfile(name.clone()))
+            found.cloned().ok_or_else(|| name.clone())
         };
         let default_profile = match &settings.default_profile {
             Some(name) => find(name)?,
@@ -81,7 +77,7 @@ impl App {
             disabled: true,
             default_profile: Profile::default(),
             threshold_floor: 0.0,
-            limits: AppLimits::none(),
+            limits: AppLimits::default(),
             endpoints: None,
             profiles: Vec::new(),
         }
@@ -123,7 +119,8 @@ pub struct Apps {
     entries: HashMap<String, Entry>,
     /// Compared with the key of a request that names no known app.
     unknown: Credentials,
-    has_demo: bool,
+    /// Whether [`add_demo`](Self::add_demo) has added an app.
+    pub(crate) has_demo: bool,
     profiles: Arc<[Profile]>,
 }
 
@@ -159,7 +156,7 @@ impl Apps {
         let profiles: Vec<Profile> = names.filter_map(|name| config.profile(name)).collect();
         let mut apps = Self {
             entries: HashMap::new(),
-            unknown: Credentials::none().map_err(no_random)?,
+            unknown: Credentials::new([]).map_err(no_random)?,
             has_demo: false,
             profiles: profiles.into(),
         };
@@ -198,23 +195,17 @@ impl Apps {
         Ok(Some(key))
     }
 
-    /// Returns whether [`add_demo`](Self::add_demo) has added an app.
-    pub(crate) fn has_demo(&self) -> bool {
-        self.has_demo
-    }
-
     fn configure(&mut self, config: &AppConfig) -> Result<(), ConfigError> {
         let app = App::new(&config.id, &config.settings(), &self.profiles).map_err(|unknown| {
             ConfigError::invalid(
                 format!("apps (`{}`)", config.id),
-                format!("there is no profile `{}`", unknown.0),
+                format!("there is no profile `{unknown}`"),
             )
         })?;
-        let key = config.key.expose_secret().as_bytes();
-        self.insert(Entry {
-            credentials: Credentials::of_key(key).map_err(no_random)?,
-            app: Arc::new(app),
-        });
+        let digest = SaltedDigest::new(config.key.expose_secret().as_bytes());
+        let keys = digest.map(|digest| [(digest, i64::MAX)]);
+        let credentials = keys.and_then(Credentials::new).map_err(no_random)?;
+        self.insert(app, credentials);
         Ok(())
     }
 
@@ -224,7 +215,7 @@ impl Apps {
             && !self.entries.contains_key(DEMO_APP)
             && let Some(demo) = other.entries.get(DEMO_APP)
         {
-            self.insert(demo.clone());
+            self.entries.insert(DEMO_APP.to_owned(), demo.clone());
             self.has_demo = true;
         }
         self
@@ -246,21 +237,21 @@ impl Apps {
             let app = App::new(id, &stored.settings, &self.profiles).unwrap_or_else(|unknown| {
                 tracing::error!(
                     app = id,
-                    profile = unknown.0,
+                    profile = unknown,
                     "app has a profile that is not configured; treating the app as disabled"
                 );
                 App::disabled(id)
             });
-            self.insert(Entry {
-                credentials: Credentials::of_keys(&stored.keys, now)?,
-                app: Arc::new(app),
-            });
+            let live = stored.keys.iter().filter(|key| key.is_live(now));
+            let keys = live.map(|key| (key.digest, key.expires.unwrap_or(i64::MAX)));
+            self.insert(app, Credentials::new(keys)?);
         }
         Ok(self)
     }
 
-    fn insert(&mut self, entry: Entry) {
-        self.entries.insert(entry.app.id.clone(), entry);
+    fn insert(&mut self, app: App, credentials: Credentials) {
+        let (id, app) = (app.id.clone(), Arc::new(app));
+        self.entries.insert(id, Entry { credentials, app });
     }
 
     /// Returns the app of the id and key in these headers. An unknown id, a wrong key, an expired one and absent headers take

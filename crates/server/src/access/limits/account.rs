@@ -1,28 +1,64 @@
 //! The limits of one app: its rate, its in-flight requests, and the units of its quotas.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use likeness_storage::apps::{AppEndpoint, AppLimits};
 use likeness_storage::usage::{Period, Quotas, Usage, Used};
-use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::refusal::Refusal;
-use super::usage::PendingUsage;
 
 /// The part of a remaining quota that may be reserved at a time, one in so many: other services need units too.
 const SHARE: u64 = 20;
 
+/// What this process knows of an app.
 #[derive(Debug)]
 pub(super) struct Account {
-    app: String,
-    bucket: Mutex<Option<TokenBucket>>,
-    in_flight: AtomicU32,
-    ledger: Mutex<Option<Ledger>>,
+    bucket: Option<TokenBucket>,
+    /// Shared by the slots of the in-flight requests, which are counted by it.
+    in_flight: Slot,
     /// One reservation at a time: the others use the units that it brings.
-    pub(super) turn: tokio::sync::Mutex<()>,
+    pub(super) turn: Arc<tokio::sync::Mutex<()>>,
+    pub(super) ledger: Ledger,
+}
+
+/// An in-flight request of an app, until this is dropped.
+pub(crate) type Slot = Arc<()>;
+
+impl Account {
+    pub(super) fn new(ledger: Ledger) -> Self {
+        Self {
+            bucket: None,
+            in_flight: Arc::default(),
+            turn: Arc::default(),
+            ledger,
+        }
+    }
+
+    /// Takes a token of the app's rate limit, and one of its in-flight requests.
+    pub(super) fn admit(&mut self, limits: &AppLimits, now: Instant) -> Result<Slot, Refusal> {
+        if let Some(rate) = limits.requests_per_second {
+            let burst = limits.burst.map_or_else(|| rate.max(1.0), f64::from);
+            let same = self
+                .bucket
+                .take()
+                .filter(|bucket| (bucket.rate, bucket.burst) == (rate, burst));
+            let bucket = self
+                .bucket
+                .insert(same.unwrap_or_else(|| TokenBucket::new(rate, burst, now)));
+            bucket.take(now).map_err(|wait| Refusal::Rate { rate, wait })?;
+        } else {
+            self.bucket = None;
+        }
+        match limits.concurrent_requests {
+            // One reference is the account's own.
+            Some(most) if Arc::strong_count(&self.in_flight) > most as usize => {
+                Err(Refusal::Concurrent { most })
+            }
+            _ => Ok(Arc::clone(&self.in_flight)),
+        }
+    }
 }
 
 /// The usage of one day, until it is flushed.
@@ -49,7 +85,7 @@ pub(super) struct Unit {
 }
 
 impl Ledger {
-    fn new(app: &str, period: Period, known: Option<Used>) -> Self {
+    pub(super) fn new(app: &str, period: Period, known: Option<Used>) -> Self {
         Self {
             usage: Usage::none(app, period),
             reserved: 0,
@@ -63,6 +99,35 @@ impl Ledger {
         self.usage.period
     }
 
+    /// Ends a period that is over, and returns its usage. What is known of it counts for a later period; nothing for an
+    /// earlier one, after the clock was set back.
+    pub(super) fn turn_to(&mut self, period: Period) -> Usage {
+        let usage = self.usage();
+        let known = self.known.filter(|_| period.day > self.period().day);
+        let known = known.map(|known| Used {
+            day: 0,
+            // Reserved units are given back.
+            month: if self.period().month == period.month {
+                known.month.saturating_sub(self.reserved)
+            } else {
+                0
+            },
+        });
+        *self = Self::new(&usage.app, period, known);
+        usage
+    }
+
+    /// Takes the usage to flush, each second.
+    pub(super) fn take_usage(&mut self) -> Usage {
+        let usage = self.usage();
+        let mut next = Self::new(&usage.app, usage.period, self.known);
+        // Units that are given back are used no more.
+        next.forget(self.reserved, self.reserved);
+        next.recent = (0, self.recent.0);
+        *self = next;
+        usage
+    }
+
     /// Returns the usage to flush, which gives unused units back.
     fn usage(&self) -> Usage {
         let mut usage = self.usage.clone();
@@ -71,10 +136,14 @@ impl Ledger {
         usage
     }
 
-    /// Uses a reserved unit, if there is one.
-    pub(super) fn spend(&mut self, endpoint: AppEndpoint) -> Option<Unit> {
-        self.reserved = self.reserved.checked_sub(1)?;
-        Some(self.count(endpoint, true))
+    /// Uses a reserved unit, or returns which quota is exhausted, if that is known without the database.
+    pub(super) fn spend(&mut self, quotas: Quotas, endpoint: AppEndpoint) -> Option<Result<Unit, Refusal>> {
+        if let Some(left) = self.reserved.checked_sub(1) {
+            self.reserved = left;
+            return Some(Ok(self.count(endpoint, true)));
+        }
+        let known = self.exhausted.filter(|(of, _)| *of == quotas);
+        known.map(|(_, refusal)| Err(refusal))
     }
 
     /// Uses a unit that the database does not know.
@@ -84,38 +153,6 @@ impl Ledger {
             *known = known.plus(Used { day: 1, month: 1 });
         }
         self.count(endpoint, false)
-    }
-
-    pub(super) fn reserve(&mut self, units: u64, used: Used) {
-        self.reserved += units;
-        self.known = Some(used);
-    }
-
-    /// Returns the units of the day, and so of the month, that the database does not know.
-    pub(super) fn unreserved(&self) -> Used {
-        let units = u64::try_from(self.usage.units).unwrap_or(0);
-        Used {
-            day: units,
-            month: units,
-        }
-    }
-
-    /// Returns which of these quotas is exhausted, if that is known.
-    pub(super) fn exhausted(&self, quotas: Quotas) -> Option<Refusal> {
-        self.exhausted
-            .filter(|(of, _)| *of == quotas)
-            .map(|(_, refusal)| refusal)
-    }
-
-    pub(super) fn exhaust(&mut self, quotas: Quotas, refusal: Refusal) {
-        self.exhausted = Some((quotas, refusal));
-    }
-
-    /// Returns how many units to reserve: about those of a second, and only a small share of what is left.
-    pub(super) fn wanted(&self, quotas: Quotas) -> u64 {
-        let left = quotas.left(self.known.unwrap_or_default()).least();
-        let share = left.map_or(u64::MAX, |left| left / SHARE);
-        self.recent.0.max(self.recent.1).min(share).max(1)
     }
 
     fn count(&mut self, endpoint: AppEndpoint, was_reserved: bool) -> Unit {
@@ -133,6 +170,57 @@ impl Ledger {
         self.usage.refused += 1;
     }
 
+    /// Adds reserved units. `used` are then used, the reserved ones included.
+    pub(super) fn reserve(&mut self, units: u64, used: Used, quotas: Quotas) {
+        self.reserved += units;
+        self.known = Some(used);
+        if self.reserved == 0 {
+            let refusal = Refusal::of(quotas, used, self.period());
+            self.exhausted = refusal.map(|refusal| (quotas, refusal));
+        }
+    }
+
+    /// Returns the units of the day, and so of the month, that the database does not know.
+    pub(super) fn unreserved(&self) -> Used {
+        let units = u64::try_from(self.usage.units).unwrap_or(0);
+        Used {
+            day: units,
+            month: units,
+        }
+    }
+
+    /// Returns how many units to reserve: about those of a second, and only a small share of what is left.
+    pub(super) fn wanted(&self, quotas: Quotas) -> u64 {
+        let left = quotas.left(self.known.unwrap_or_default()).least();
+        let share = left.map_or(u64::MAX, |left| left / SHARE);
+        self.recent.0.max(self.recent.1).min(share).max(1)
+    }
+
+    /// Gives a unit back to the day and month that it was taken from. Returns the usage that takes it off a day that is over.
+    pub(super) fn give_back(&mut self, unit: Unit) -> Option<Usage> {
+        let is_same_month = self.period().month == unit.period.month;
+        if is_same_month {
+            self.exhausted = None;
+        }
+        if self.period() != unit.period {
+            if is_same_month {
+                self.forget(0, 1);
+            }
+            let mut back = Usage::none(&self.usage.app, unit.period);
+            back.units = -1;
+            *requests(&mut back, unit.endpoint) = -1;
+            return Some(back);
+        }
+        *requests(&mut self.usage, unit.endpoint) -= 1;
+        if unit.was_reserved {
+            self.reserved += 1;
+        } else {
+            self.usage.units -= 1;
+            self.forget(1, 1);
+        }
+        None
+    }
+
     /// Takes units off the known ones.
     fn forget(&mut self, day: u64, month: u64) {
         if let Some(known) = &mut self.known {
@@ -140,151 +228,12 @@ impl Ledger {
             known.month = known.month.saturating_sub(month);
         }
     }
-
-    /// Returns what this says of a later period; nothing of an earlier one, after the clock was set back.
-    fn known_in(&self, period: Period) -> Option<Used> {
-        // Reserved units are given back.
-        let month = self.known?.month.saturating_sub(self.reserved);
-        let is_same = self.period().month == period.month;
-        (period.day > self.period().day).then_some(Used {
-            day: 0,
-            month: if is_same { month } else { 0 },
-        })
-    }
 }
 
 fn requests(usage: &mut Usage, endpoint: AppEndpoint) -> &mut i64 {
     match endpoint {
         AppEndpoint::Biometric => &mut usage.biometric,
         AppEndpoint::Liveness => &mut usage.liveness,
-    }
-}
-
-impl Account {
-    pub(super) fn new(app: &str) -> Self {
-        Self {
-            app: app.to_owned(),
-            bucket: Mutex::new(None),
-            in_flight: AtomicU32::new(0),
-            ledger: Mutex::new(None),
-            turn: tokio::sync::Mutex::new(()),
-        }
-    }
-
-    pub(super) fn app(&self) -> &str {
-        &self.app
-    }
-
-    /// Takes a token of the app's rate limit, if it has one. Otherwise returns how long it takes until there is one.
-    pub(super) fn take_token(&self, limits: &AppLimits, now: Instant) -> Result<(), Duration> {
-        let mut bucket = self.bucket.lock();
-        let Some(rate) = limits.requests_per_second else {
-            *bucket = None;
-            return Ok(());
-        };
-        let burst = limits.burst.map_or_else(|| rate.max(1.0), f64::from);
-        if !bucket.as_ref().is_some_and(|bucket| bucket.is(rate, burst)) {
-            *bucket = Some(TokenBucket::new(rate, burst, now));
-        }
-        bucket.as_mut().map_or(Ok(()), |bucket| bucket.take(now))
-    }
-
-    /// Takes one of the app's in-flight requests.
-    pub(super) fn enter(self: &Arc<Self>, most: Option<u32>) -> Option<Slot> {
-        let most = most.unwrap_or(u32::MAX);
-        self.in_flight
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
-                (count < most).then(|| count.saturating_add(1))
-            })
-            .ok()?;
-        Some(Slot(Arc::clone(self)))
-    }
-
-    /// Returns the ledger of the current period. The usage of a period that is over becomes pending. The clock is read under
-    /// the lock: a request from before midnight that gets here after a later one does not turn the day back. Locks are taken
-    /// in the order of pending usage and ledger, never the other way round.
-    pub(super) fn ledger(
-        &self,
-        now: impl Fn() -> Period,
-        pending: &Mutex<PendingUsage>,
-    ) -> MappedMutexGuard<'_, Ledger> {
-        let mut guard = self.ledger.lock();
-        let mut period = now();
-        if guard.as_ref().is_some_and(|ledger| ledger.period() != period) {
-            drop(guard);
-            let mut pending = pending.lock();
-            guard = self.ledger.lock();
-            period = now();
-            if let Some(ledger) = guard.as_ref()
-                && ledger.period() != period
-            {
-                pending.push(&ledger.usage());
-                *guard = Some(Ledger::new(&self.app, period, ledger.known_in(period)));
-            }
-        }
-        MutexGuard::map(guard, |ledger| {
-            ledger.get_or_insert_with(|| Ledger::new(&self.app, period, None))
-        })
-    }
-
-    /// Gives a unit back to the day and month that it was taken from.
-    pub(super) fn give_back(&self, unit: Unit, pending: &Mutex<PendingUsage>) {
-        let mut pending = pending.lock();
-        let mut guard = self.ledger.lock();
-        if let Some(ledger) = guard.as_mut() {
-            if ledger.period() == unit.period {
-                *requests(&mut ledger.usage, unit.endpoint) -= 1;
-                ledger.exhausted = None;
-                if unit.was_reserved {
-                    ledger.reserved += 1;
-                } else {
-                    ledger.usage.units -= 1;
-                    ledger.forget(1, 1);
-                }
-                return;
-            }
-            // Its day is over and the month may not be.
-            if ledger.period().month == unit.period.month {
-                ledger.exhausted = None;
-                ledger.forget(0, 1);
-            }
-        }
-        let mut back = Usage::none(&self.app, unit.period);
-        back.units = -1;
-        *requests(&mut back, unit.endpoint) = -1;
-        pending.push(&back);
-    }
-
-    /// Takes the usage to flush.
-    pub(super) fn take_usage(&self) -> Option<Usage> {
-        let mut guard = self.ledger.lock();
-        let ledger = guard.as_mut()?;
-        let usage = ledger.usage();
-        let mut next = Ledger::new(&self.app, ledger.period(), ledger.known);
-        // Units that are given back are used no more.
-        next.forget(ledger.reserved, ledger.reserved);
-        next.recent = (0, ledger.recent.0);
-        *guard = Some(next);
-        (!usage.is_none()).then_some(usage)
-    }
-
-    /// Sets the used units according to the database, unless they are known.
-    pub(super) fn learn(&self, period: Period, used: Used) {
-        let mut guard = self.ledger.lock();
-        let ledger = guard.get_or_insert_with(|| Ledger::new(&self.app, period, None));
-        if ledger.period() == period {
-            ledger.known.get_or_insert(used);
-        }
-    }
-}
-
-/// An in-flight request of an app, until this is dropped.
-#[derive(Debug)]
-pub(crate) struct Slot(Arc<Account>);
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -306,11 +255,6 @@ impl TokenBucket {
             tokens: burst,
             filled: now,
         }
-    }
-
-    /// Returns whether it has this rate and burst.
-    fn is(&self, rate: f64, burst: f64) -> bool {
-        self.rate.to_bits() == rate.to_bits() && self.burst.to_bits() == burst.to_bits()
     }
 
     /// Takes a token. Otherwise returns how long it takes until there is one.

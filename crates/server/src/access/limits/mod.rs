@@ -15,11 +15,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use likeness_api::{ApiError, ErrorCode};
+use likeness_api::ApiError;
 use likeness_storage::apps::AppEndpoint;
 use likeness_storage::usage::{Period, Quotas, SECONDS_OF_A_DAY, Usage};
 use likeness_storage::{Database, StorageError, now};
-use parking_lot::{MappedMutexGuard, Mutex, RwLock};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
@@ -49,37 +49,52 @@ const WRITER_RETENTION: i64 = 400 * SECONDS_OF_A_DAY * 1_000_000;
 const ATTEMPTS: usize = 3;
 
 /// Tells the time.
-type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
+pub(crate) type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
 
 pub(crate) struct Limits {
-    accounts: RwLock<HashMap<String, Arc<Account>>>,
+    state: Arc<Mutex<State>>,
     database: Database,
     when_unavailable: WhenUnavailable,
     clock: Clock,
-    pending: Arc<Mutex<PendingUsage>>,
-    file: PendingFile,
+    file: Arc<PendingFile>,
     /// Whether the last call to the database failed.
     is_down: AtomicBool,
 }
 
-impl std::fmt::Debug for Limits {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Limits").finish_non_exhaustive()
+#[derive(Debug)]
+struct State {
+    accounts: HashMap<String, Account>,
+    pending: PendingUsage,
+}
+
+impl State {
+    /// Returns the account of an app, with the ledger of this period. The usage of a period that is over becomes pending.
+    fn account(&mut self, app: &str, period: Period) -> &mut Account {
+        let account = self.accounts.entry(app.to_owned());
+        let account = account.or_insert_with(|| Account::new(Ledger::new(app, period, None)));
+        if account.ledger.period() != period {
+            self.pending.push(&account.ledger.turn_to(period));
+        }
+        account
     }
 }
 
 /// The unit that a request has used.
 #[derive(Debug)]
 pub(crate) struct Taken {
-    account: Arc<Account>,
+    app: String,
     unit: Unit,
-    pending: Arc<Mutex<PendingUsage>>,
+    state: Arc<Mutex<State>>,
 }
 
 impl Taken {
     /// Gives the unit back: the request failed by no fault of its client.
     pub(crate) fn give_back(self) {
-        self.account.give_back(self.unit, &self.pending);
+        let state = &mut *self.state.lock();
+        let account = state.accounts.get_mut(&self.app);
+        if let Some(back) = account.and_then(|account| account.ledger.give_back(self.unit)) {
+            state.pending.push(&back);
+        }
     }
 }
 
@@ -98,21 +113,15 @@ impl Limits {
         database: Database,
         folder: &Path,
         config: &QuotasConfig,
-    ) -> Result<Self, StorageError> {
-        Self::open_with_clock(database, folder, config, Box::new(Timestamp::now)).await
-    }
-
-    async fn open_with_clock(
-        database: Database,
-        folder: &Path,
-        config: &QuotasConfig,
         clock: Clock,
     ) -> Result<Self, StorageError> {
         let (file, batches) = PendingFile::open(folder);
         let limits = Self {
-            accounts: RwLock::default(),
-            pending: Arc::new(Mutex::new(PendingUsage::new(batches))),
-            file,
+            state: Arc::new(Mutex::new(State {
+                accounts: HashMap::new(),
+                pending: PendingUsage::new(batches),
+            })),
+            file: Arc::new(file),
             database,
             when_unavailable: config.when_unavailable,
             clock,
@@ -122,161 +131,119 @@ impl Limits {
         let before = now().saturating_sub(WRITER_RETENTION);
         limits.database.forget_usage_writers(before).await?;
         let period = limits.period();
-        for (app, used) in limits.database.used_units(period).await? {
-            limits.account(&app).learn(period, used);
-        }
+        let used = limits.database.used_units(period).await?.into_iter();
+        limits.state.lock().accounts.extend(used.map(|(app, used)| {
+            let ledger = Ledger::new(&app, period, Some(used));
+            (app, Account::new(ledger))
+        }));
         Ok(limits)
     }
 
     /// Accepts a request of an app within its limits. The slot is to be held until all work for it has ended.
     pub(crate) async fn take(&self, app: &App, endpoint: AppEndpoint) -> Result<(Taken, Slot), Refused> {
-        let account = self.account(&app.id);
-        match self.try_take(&account, app, endpoint).await {
-            Ok((unit, slot)) => {
-                let pending = Arc::clone(&self.pending);
-                Ok((
-                    Taken {
-                        account,
-                        unit,
-                        pending,
-                    },
-                    slot,
-                ))
-            }
-            Err(Stop::Limit(refusal)) => {
-                self.ledger(&account).refuse();
-                Err(Refused {
-                    error: refusal.error((self.clock)()),
-                    limit: Some(refusal.limit()),
-                })
-            }
-            Err(Stop::Unavailable) => Err(Refused {
-                error: ApiError::from(ErrorCode::NotReady)
-                    .with_cause("cannot look up the app's quota: database unavailable"),
-                limit: None,
-            }),
-        }
-    }
-
-    async fn try_take(
-        &self,
-        account: &Arc<Account>,
-        app: &App,
-        endpoint: AppEndpoint,
-    ) -> Result<(Unit, Slot), Stop> {
-        let limits = &app.limits;
-        account.take_token(limits, Instant::now()).map_err(|wait| {
-            let rate = limits.requests_per_second.unwrap_or_default();
-            Stop::Limit(Refusal::Rate { rate, wait })
-        })?;
-        let most = limits.concurrent_requests;
-        let slot = account.enter(most).ok_or_else(|| {
-            let most = most.unwrap_or_default();
-            Stop::Limit(Refusal::Concurrent { most })
-        })?;
+        let (app, limits) = (&*app.id, &app.limits);
         let quotas = Quotas {
             daily: limits.daily_quota,
             monthly: limits.monthly_quota,
         };
-        let unit = if quotas == Quotas::default() {
-            self.ledger(account).spend_unreserved(endpoint)
-        } else {
-            self.spend(account, quotas, endpoint).await?
+        let taken = async {
+            let slot = self.account(app, |account| account.admit(limits, Instant::now()))?;
+            let unit = if quotas == Quotas::default() {
+                self.account(app, |account| account.ledger.spend_unreserved(endpoint))
+            } else {
+                self.spend(app, quotas, endpoint).await?
+            };
+            Ok::<_, Refusal>((unit, slot))
         };
-        Ok((unit, slot))
+        match taken.await {
+            Ok((unit, slot)) => {
+                let (app, state) = (app.to_owned(), Arc::clone(&self.state));
+                Ok((Taken { app, unit, state }, slot))
+            }
+            Err(refusal) => {
+                let limit = refusal.limit();
+                if limit.is_some() {
+                    self.account(app, |account| account.ledger.refuse());
+                }
+                let error = refusal.error((self.clock)());
+                Err(Refused { error, limit })
+            }
+        }
     }
 
     /// Uses a unit of the app's quotas: a reserved one, or one of a new reservation.
-    async fn spend(&self, account: &Account, quotas: Quotas, endpoint: AppEndpoint) -> Result<Unit, Stop> {
-        if let Some(outcome) = spend_known(&mut self.ledger(account), quotas, endpoint) {
+    async fn spend(&self, app: &str, quotas: Quotas, endpoint: AppEndpoint) -> Result<Unit, Refusal> {
+        if let Some(outcome) = self.account(app, |account| account.ledger.spend(quotas, endpoint)) {
             return outcome;
         }
-        if self.is_down() {
-            return self.without_database(account, quotas, endpoint);
+        if !self.is_down() {
+            let turn = self.account(app, |account| Arc::clone(&account.turn));
+            // A queue is no outage: the client may retry.
+            let turn = timeout(TURN_TIMEOUT, turn.lock()).await;
+            let _turn = turn.map_err(|_| Refusal::Unavailable)?;
+            // The request before may have found that the database is down.
+            if !self.is_down() {
+                match timeout(RESERVATION_TIMEOUT, self.reserve(app, quotas, endpoint)).await {
+                    Ok(Ok(outcome)) => return outcome,
+                    Ok(Err(error)) => self.database_lost(&error.to_string()),
+                    Err(_) => self.database_lost("it did not respond in time"),
+                }
+            }
         }
-        // A queue is no outage: the client may retry.
-        let Ok(turn) = timeout(TURN_TIMEOUT, account.turn.lock()).await else {
-            return Err(Stop::Unavailable);
-        };
-        // The request before may have found that out.
-        if self.is_down() {
-            return self.without_database(account, quotas, endpoint);
-        }
-        let reserved = timeout(RESERVATION_TIMEOUT, self.reserve(account, quotas, endpoint)).await;
-        let why = match reserved {
-            Ok(Ok(outcome)) => return outcome,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "it did not respond in time".to_owned(),
-        };
-        self.database_lost(&why);
-        drop(turn);
-        self.without_database(account, quotas, endpoint)
+        self.without_database(app, quotas, endpoint)
     }
 
     /// Reserves units and uses one. At a midnight meanwhile they are given back to their day, and the request counts for the
     /// new day.
     async fn reserve(
         &self,
-        account: &Account,
+        app: &str,
         quotas: Quotas,
         endpoint: AppEndpoint,
-    ) -> Result<Result<Unit, Stop>, StorageError> {
+    ) -> Result<Result<Unit, Refusal>, StorageError> {
         for _ in 0..ATTEMPTS {
-            let period = self.period();
-            let (wanted, unreserved) = {
-                let mut ledger = self.ledger(account);
-                if ledger.period() != period {
-                    continue;
-                }
+            let (period, wanted, outstanding) = {
+                let mut state = self.state.lock();
+                let period = self.period();
+                let ledger = &mut state.account(app, period).ledger;
                 // The request before may have reserved enough.
-                if let Some(outcome) = spend_known(&mut ledger, quotas, endpoint) {
+                if let Some(outcome) = ledger.spend(quotas, endpoint) {
                     return Ok(outcome);
                 }
-                (ledger.wanted(quotas), ledger.unreserved())
+                let (wanted, unreserved) = (ledger.wanted(quotas), ledger.unreserved());
+                // Units that the database does not know must not be granted again.
+                (period, wanted, state.pending.units(app, period).plus(unreserved))
             };
-            // Units that the database does not know must not be granted again. In this order: usage that is flushed in between
-            // counts twice rather than not at all.
-            let outstanding = self.pending.lock().units(account.app(), period).plus(unreserved);
             let left = quotas.left(outstanding);
-            let grant = self.database.reserve_units(account.app(), period, left, wanted);
-            let grant = grant.await?;
-            let used = grant.used.plus(outstanding);
+            let grant = self.database.reserve_units(app, period, left, wanted).await?;
             self.database_back();
-            let mut ledger = self.ledger(account);
-            if ledger.period() != period {
-                drop(ledger);
-                let mut back = Usage::none(account.app(), period);
+            let mut state = self.state.lock();
+            if self.period() != period {
+                let mut back = Usage::none(app, period);
                 back.units = -i64::try_from(grant.units).unwrap_or(i64::MAX);
-                self.pending.lock().push(&back);
+                state.pending.push(&back);
                 continue;
             }
-            ledger.reserve(grant.units, used);
-            if let Some(unit) = ledger.spend(endpoint) {
-                return Ok(Ok(unit));
-            }
-            let Some(refusal) = Refusal::of(quotas, used, period) else {
-                break;
-            };
-            ledger.exhaust(quotas, refusal);
-            return Ok(Err(Stop::Limit(refusal)));
+            let ledger = &mut state.account(app, period).ledger;
+            ledger.reserve(grant.units, grant.used.plus(outstanding), quotas);
+            return Ok(ledger
+                .spend(quotas, endpoint)
+                .unwrap_or(Err(Refusal::Unavailable)));
         }
-        Ok(Err(Stop::Unavailable))
+        Ok(Err(Refusal::Unavailable))
     }
 
     /// Decides while the database is down, without waiting: a flush each second finds out whether it is back.
-    fn without_database(
-        &self,
-        account: &Account,
-        quotas: Quotas,
-        endpoint: AppEndpoint,
-    ) -> Result<Unit, Stop> {
-        let mut ledger = self.ledger(account);
-        let serves = self.when_unavailable == WhenUnavailable::Serve;
-        let known = ledger.known.filter(|_| serves).ok_or(Stop::Unavailable)?;
-        match Refusal::of(quotas, known, ledger.period()) {
-            Some(refusal) => Err(Stop::Limit(refusal)),
-            None => Ok(ledger.spend_unreserved(endpoint)),
-        }
+    fn without_database(&self, app: &str, quotas: Quotas, endpoint: AppEndpoint) -> Result<Unit, Refusal> {
+        self.account(app, |account| {
+            let ledger = &mut account.ledger;
+            let serves = self.when_unavailable == WhenUnavailable::Serve;
+            let known = ledger.known.filter(|_| serves).ok_or(Refusal::Unavailable)?;
+            match Refusal::of(quotas, known, ledger.period()) {
+                Some(refusal) => Err(refusal),
+                None => Ok(ledger.spend_unreserved(endpoint)),
+            }
+        })
     }
 
     /// Flushes every second until `end`. A flush that has begun is finished: cancelled half way, its outcome would be
@@ -296,7 +263,7 @@ impl Limits {
     /// Adds pending usage to the database, and gives back reserved units that are not used. After a failure the usage stays
     /// pending, and the next flush begins with it.
     pub(crate) async fn flush(&self) {
-        let waiting = self.pending.lock().waiting();
+        let waiting = self.state.lock().pending.waiting();
         for _ in 0..=waiting {
             if !self.flush_batch().await {
                 return;
@@ -332,10 +299,7 @@ impl Limits {
         if begun.elapsed() < RESERVATION_TIMEOUT {
             self.database_back();
         }
-        let left = {
-            let mut pending = self.pending.lock();
-            pending.confirm()
-        };
+        let left = self.state.lock().pending.confirm();
         self.file.keep(left, false).await;
         true
     }
@@ -343,20 +307,20 @@ impl Limits {
     /// Moves the usage of all accounts to the pending usage, and returns that. It stays there until the database has it:
     /// reservations count it.
     fn gather(&self) -> Vec<Batch> {
-        let accounts = self.all_accounts();
-        let mut pending = self.pending.lock();
-        for usage in accounts.iter().filter_map(|account| account.take_usage()) {
-            pending.push(&usage);
+        let State { accounts, pending } = &mut *self.state.lock();
+        for account in accounts.values_mut() {
+            pending.push(&account.ledger.take_usage());
         }
         pending.close_batch()
     }
 
     /// Finds out, if there is nothing to flush, whether a database that was down is back.
     async fn is_reachable(&self) -> bool {
-        let accounts = self.all_accounts();
-        if let Some(account) = accounts.first().filter(|_| self.is_down()) {
-            let (app, period) = (account.app(), self.period());
-            let nothing = self.database.reserve_units(app, period, Quotas::default(), 0);
+        let app = self.state.lock().accounts.keys().next().cloned();
+        if let Some(app) = app.filter(|_| self.is_down()) {
+            let nothing = self
+                .database
+                .reserve_units(&app, self.period(), Quotas::default(), 0);
             if nothing.await.is_err() {
                 return false;
             }
@@ -365,21 +329,11 @@ impl Limits {
         true
     }
 
-    fn all_accounts(&self) -> Vec<Arc<Account>> {
-        self.accounts.read().values().cloned().collect()
-    }
-
-    fn account(&self, app: &str) -> Arc<Account> {
-        if let Some(account) = self.accounts.read().get(app) {
-            return Arc::clone(account);
-        }
-        let mut accounts = self.accounts.write();
-        let account = accounts.entry(app.to_owned());
-        Arc::clone(account.or_insert_with(|| Arc::new(Account::new(app))))
-    }
-
-    fn ledger<'a>(&self, account: &'a Account) -> MappedMutexGuard<'a, Ledger> {
-        account.ledger(|| self.period(), &self.pending)
+    /// Runs `work` on the account of an app. The clock is read under the lock: a request from before midnight that gets here
+    /// after a later one does not turn the day back.
+    fn account<T>(&self, app: &str, work: impl FnOnce(&mut Account) -> T) -> T {
+        let mut state = self.state.lock();
+        work(state.account(app, self.period()))
     }
 
     fn period(&self) -> Period {
@@ -404,20 +358,6 @@ impl Limits {
             tracing::info!("usage is persisted again: database available");
         }
     }
-}
-
-/// Uses a reserved unit, or returns which quota is exhausted, if that is known without the database.
-fn spend_known(ledger: &mut Ledger, quotas: Quotas, endpoint: AppEndpoint) -> Option<Result<Unit, Stop>> {
-    if let Some(unit) = ledger.spend(endpoint) {
-        return Some(Ok(unit));
-    }
-    ledger.exhausted(quotas).map(|refusal| Err(Stop::Limit(refusal)))
-}
-
-/// Why no unit was used.
-enum Stop {
-    Limit(Refusal),
-    Unavailable,
 }
 
 #[cfg(test)]

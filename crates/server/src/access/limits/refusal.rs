@@ -14,10 +14,23 @@ const CONCURRENT_WAIT: Duration = Duration::from_secs(1);
 /// A limit that a request exceeds, and its value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Refusal {
-    Rate { rate: f64, wait: Duration },
-    Concurrent { most: u32 },
-    Daily { quota: u64, period: Period },
-    Monthly { quota: u64, period: Period },
+    Rate {
+        rate: f64,
+        wait: Duration,
+    },
+    Concurrent {
+        most: u32,
+    },
+    Daily {
+        quota: u64,
+        period: Period,
+    },
+    Monthly {
+        quota: u64,
+        period: Period,
+    },
+    /// The database, which knows what is left of the quotas, does not respond.
+    Unavailable,
 }
 
 impl Refusal {
@@ -31,43 +44,41 @@ impl Refusal {
     }
 
     /// Returns the limit's name in metrics and audit records.
-    pub(super) const fn limit(&self) -> &'static str {
+    pub(super) const fn limit(&self) -> Option<&'static str> {
         match self {
-            Self::Rate { .. } => "rate",
-            Self::Concurrent { .. } => "concurrent",
-            Self::Daily { .. } => "daily",
-            Self::Monthly { .. } => "monthly",
+            Self::Rate { .. } => Some("rate"),
+            Self::Concurrent { .. } => Some("concurrent"),
+            Self::Daily { .. } => Some("daily"),
+            Self::Monthly { .. } => Some("monthly"),
+            Self::Unavailable => None,
         }
     }
 
-    pub(super) fn error(&self, now: Timestamp) -> ApiError {
+    pub(super) fn error(self, now: Timestamp) -> ApiError {
         let (message, wait) = match self {
             Self::Rate { rate, wait } => {
-                let wait = whole_seconds(*wait);
-                let message = format!(
-                    "This app may send {rate} requests a second in the long run. {}",
-                    again(wait)
-                );
+                // Whole seconds, at least one, for the `Retry-After` header.
+                let up = wait.saturating_add(Duration::from_nanos(999_999_999));
+                let wait = Duration::from_secs(up.as_secs().max(1));
+                let again = again(wait);
+                let message = format!("This app may send {rate} requests a second in the long run. {again}");
                 (message, wait)
             }
             Self::Concurrent { most } => {
-                let message = format!(
-                    "This app may have {most} requests under way at the same time. {}",
-                    again(CONCURRENT_WAIT)
-                );
+                let again = again(CONCURRENT_WAIT);
+                let message =
+                    format!("This app may have {most} requests under way at the same time. {again}");
                 (message, CONCURRENT_WAIT)
             }
-            Self::Daily { quota, period } => used_up(*quota, "day", end_of_day(*period), now),
-            Self::Monthly { quota, period } => used_up(*quota, "month", end_of_month(*period), now),
+            Self::Daily { quota, period } => used_up(quota, "day", end_of_day(period), now),
+            Self::Monthly { quota, period } => used_up(quota, "month", end_of_month(period), now),
+            Self::Unavailable => {
+                return ApiError::from(ErrorCode::NotReady)
+                    .with_cause("cannot look up the app's quota: database unavailable");
+            }
         };
         ApiError::new(ErrorCode::LimitExceeded, message).with_retry_after(wait)
     }
-}
-
-/// Rounds up to whole seconds, at least one, for the `Retry-After` header.
-fn whole_seconds(wait: Duration) -> Duration {
-    let part = u64::from(wait.subsec_nanos() > 0);
-    Duration::from_secs(wait.as_secs().saturating_add(part).max(1))
 }
 
 fn again(wait: Duration) -> String {

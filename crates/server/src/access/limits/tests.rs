@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicI64;
 
+use likeness_api::ErrorCode;
 use likeness_engine::decision::Profile;
 use likeness_storage::apps::AppLimits;
 use likeness_storage::{Place, Settings};
@@ -38,7 +39,9 @@ impl Hang {
 
 /// A database whose calls are not given up in the time of a test.
 fn patient(folder: &Path) -> Settings {
-    Settings::new(Place::File(folder.join("likeness.db"))).with_timeout(Duration::from_secs(600))
+    let mut settings = Settings::new(Place::File(folder.join("likeness.db")));
+    settings.timeout = Duration::from_secs(600);
+    settings
 }
 
 /// Waits until something is so, in real time.
@@ -103,14 +106,14 @@ impl Fixture {
 
     async fn limits_by(&self, clock: Clock, when_unavailable: WhenUnavailable) -> Limits {
         let config = QuotasConfig { when_unavailable };
-        Limits::open_with_clock(self.database.clone(), self.folder.path(), &config, clock)
+        Limits::open(self.database.clone(), self.folder.path(), &config, clock)
             .await
             .unwrap()
     }
 }
 
 fn app(edit: impl FnOnce(&mut AppLimits)) -> App {
-    let mut limits = AppLimits::none();
+    let mut limits = AppLimits::default();
     edit(&mut limits);
     App::with_limits("acme", Profile::default(), limits)
 }
@@ -470,7 +473,10 @@ async fn a_kill_while_the_database_hangs_loses_nothing_and_counts_nothing_twice(
     }
     flushing.abort();
     let _ = flushing.await;
+    let file = Arc::downgrade(&limits.file);
     drop(limits);
+    // A killed process writes no more, and its lock is free.
+    wait_until("its last write has not ended", || file.strong_count() == 0).await;
     hang.end().await;
 
     let next = fixture.limits().await;

@@ -58,6 +58,9 @@ impl PendingUsage {
     }
 
     pub(super) fn push(&mut self, usage: &Usage) {
+        if usage.is_none() {
+            return;
+        }
         let key = (usage.app.clone(), usage.period);
         let sum = self.next.entry(key);
         sum.or_insert_with(|| Usage::none(&usage.app, usage.period))
@@ -117,14 +120,9 @@ impl PendingUsage {
     }
 }
 
-/// The file of pending usage. One process has it at a time. Clones are the same file.
-#[derive(Debug, Clone)]
-pub(super) struct PendingFile {
-    inner: Arc<Inner>,
-}
-
+/// The file of pending usage. One process has it at a time.
 #[derive(Debug)]
-struct Inner {
+pub(super) struct PendingFile {
     folder: PathBuf,
     state: Mutex<State>,
 }
@@ -175,13 +173,11 @@ impl PendingFile {
         });
         let is_locked = lock.is_some();
         let file = Self {
-            inner: Arc::new(Inner {
-                folder: folder.to_owned(),
-                state: Mutex::new(State {
-                    lock,
-                    written: None,
-                    is_failing: false,
-                }),
+            folder: folder.to_owned(),
+            state: Mutex::new(State {
+                lock,
+                written: None,
+                is_failing: false,
             }),
         };
         let batches = if is_locked {
@@ -193,7 +189,7 @@ impl PendingFile {
     }
 
     fn path(&self) -> PathBuf {
-        self.inner.folder.join(FILE)
+        self.folder.join(FILE)
     }
 
     /// Reads the file. Moves batches from the file under its former name into it, unless a process of the former version
@@ -201,10 +197,7 @@ impl PendingFile {
     /// interrupted.
     fn read_and_migrate(&self) -> Vec<Batch> {
         let mut batches = read(&self.path());
-        let (former, former_lock) = (
-            self.inner.folder.join(FORMER_FILE),
-            self.inner.folder.join(FORMER_LOCK),
-        );
+        let [former, former_lock] = [FORMER_FILE, FORMER_LOCK].map(|name| self.folder.join(name));
         if !former.exists() && !former_lock.exists() {
             return batches;
         }
@@ -213,7 +206,7 @@ impl PendingFile {
         };
         batches.splice(0..0, read(&former));
         let migrate = || -> io::Result<()> {
-            self.inner.replace(&mut self.inner.state.lock(), &batches, true)?;
+            self.replace(&mut self.state.lock(), &batches, true)?;
             files::sync_folder_of(&former)?;
             files::remove(&former)?;
             files::remove(&former_lock)
@@ -228,19 +221,19 @@ impl PendingFile {
     }
 
     /// Keeps these batches instead of those that are there. `synced`: so that they survive a power loss too.
-    pub(super) async fn keep(&self, batches: Vec<Batch>, synced: bool) {
-        let file = self.clone();
+    pub(super) async fn keep(self: &Arc<Self>, batches: Vec<Batch>, synced: bool) {
+        let file = Arc::clone(self);
         // If this thread panics, the file stays as it is.
         let _ = tokio::task::spawn_blocking(move || file.write(&batches, synced)).await;
     }
 
     fn write(&self, batches: &[Batch], synced: bool) {
-        let mut state = self.inner.state.lock();
+        let mut state = self.state.lock();
         if state.lock.is_none() {
             return;
         }
         let file = self.path();
-        match self.inner.replace(&mut state, batches, synced) {
+        match self.replace(&mut state, batches, synced) {
             Ok(was_taken) => {
                 if was_taken {
                     tracing::error!(
@@ -262,9 +255,7 @@ impl PendingFile {
             }
         }
     }
-}
 
-impl Inner {
     /// Replaces the content of the file. Returns whether the file, its lock or its folder was taken away while it was
     /// needed.
     fn replace(&self, state: &mut State, batches: &[Batch], synced: bool) -> io::Result<bool> {
@@ -325,10 +316,7 @@ mod tests {
             act(&folder);
             file.write(&[batch(1), batch(2)], true);
             let another = open(&folder);
-            assert!(
-                another.inner.state.lock().lock.is_none(),
-                "two processes have the file"
-            );
+            assert!(another.state.lock().lock.is_none(), "two processes have the file");
             drop(file);
             assert_eq!(PendingFile::open(&folder).1, [batch(1), batch(2)]);
         }
@@ -339,8 +327,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = open(folder.path());
         let replace = |batches: &[Batch]| {
-            let mut state = file.inner.state.lock();
-            file.inner.replace(&mut state, batches, false).unwrap()
+            let mut state = file.state.lock();
+            file.replace(&mut state, batches, false).unwrap()
         };
         assert!(!replace(&[batch(1)]));
         assert!(!replace(&[batch(1), batch(2)]));

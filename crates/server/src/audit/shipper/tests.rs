@@ -28,7 +28,7 @@ fn folder_by(key: &ChainKey, audit: &std::path::Path, lines: u64) -> Arc<Folder>
         let time = Timestamp::from_microsecond(FIRST + number as i64 * SECOND).unwrap();
         let event = json!({ "time": time.to_string(), "kind": "verification" });
         let event = serde_json::value::to_raw_value(&event).unwrap();
-        let line = end.extend(key, folder.instance(), &event).unwrap();
+        let line = end.extend(key, &folder.instance, &event).unwrap();
         let path = folder.file(number / 100 * 100 + 1, "20231114");
         let mut file = folder::open(&path).unwrap();
         file.write_all(format!("{line}\n").as_bytes()).unwrap();
@@ -39,15 +39,8 @@ fn folder_by(key: &ChainKey, audit: &std::path::Path, lines: u64) -> Arc<Folder>
 async fn shipper(folder: &Arc<Folder>, written: u64) -> (Shipper, SharedState) {
     let database = Database::open(&Settings::new(Place::Memory)).await.unwrap();
     let state = SharedState::default();
-    let key = ChainKey::default();
-    let shipper = Shipper::new(
-        Arc::clone(folder),
-        Arc::clone(&state),
-        database,
-        Retention::default(),
-        key,
-        written,
-    );
+    let config = AuditConfig::default();
+    let shipper = Shipper::new(Arc::clone(folder), Arc::clone(&state), database, &config, written);
     (shipper.unwrap(), state)
 }
 
@@ -89,11 +82,8 @@ async fn counts(database: &Database) -> Vec<(String, usize)> {
 }
 
 /// Rows and files are removed at the same age.
-fn whole_after(age: Duration) -> Retention {
-    Retention {
-        rows: Some(age),
-        files: Some(age),
-    }
+fn retain(shipper: &mut Shipper, age: Duration) {
+    (shipper.rows, shipper.files) = (Some(age), Some(age));
 }
 
 fn lag(state: &SharedState, seconds: i64) -> u64 {
@@ -147,7 +137,7 @@ async fn records_that_are_permanently_missing_are_skipped_with_their_numbers() {
     let _capturing = log.capture();
     let audit = tempfile::tempdir().unwrap();
     let folder = folder(audit.path(), 250);
-    std::fs::remove_file(&folder::files(folder.path()).unwrap()[1]).unwrap();
+    std::fs::remove_file(&folder::files(&folder.path).unwrap()[1]).unwrap();
     let (shipper, state) = shipper(&folder, 250).await;
     for checks in 0..2 {
         shipper.ship().await;
@@ -187,7 +177,7 @@ async fn records_that_are_permanently_missing_are_skipped_with_their_numbers() {
 async fn restored_records_are_moved_in_order() {
     let audit = tempfile::tempdir().unwrap();
     let folder = folder(audit.path(), 250);
-    let second = folder::files(folder.path()).unwrap().remove(1);
+    let second = folder::files(&folder.path).unwrap().remove(1);
     let aside = second.with_extension("1");
     std::fs::rename(&second, &aside).unwrap();
     let (shipper, state) = shipper(&folder, 250).await;
@@ -206,10 +196,10 @@ async fn files_may_be_removed_as_soon_as_the_database_has_them() {
     let audit = tempfile::tempdir().unwrap();
     let folder = folder(audit.path(), 250);
     let (mut shipper, _) = shipper(&folder, 250).await;
-    shipper.retention.files = Some(Duration::ZERO);
+    shipper.files = Some(Duration::ZERO);
     assert_eq!(shipper.step().await.unwrap(), 100);
     shipper.clean().await.unwrap();
-    let files = || folder::files(folder.path()).unwrap().len();
+    let files = || folder::files(&folder.path).unwrap().len();
     assert_eq!(files(), 2, "the storage has the first of three");
     shipper.ship().await;
     shipper.clean().await.unwrap();
@@ -239,19 +229,19 @@ async fn what_retention_leaves_is_valid_from_its_checkpoint_on() {
     let (mut shipper, _) = shipper(&folder, 250).await;
     // So that the first 220 are older than that.
     let age = Timestamp::now().as_microsecond() - (FIRST + 220 * SECOND) + SECOND / 2;
-    shipper.retention = whole_after(Duration::from_micros(age as u64));
+    retain(&mut shipper, Duration::from_micros(age as u64));
     let key = ChainKey::default();
     let whole = verify_files(audit.path(), &key, &[]).unwrap();
 
     shipper.clean().await.unwrap();
     assert_eq!(
-        folder::files(folder.path()).unwrap().len(),
+        folder::files(&folder.path).unwrap().len(),
         3,
         "what is not in the storage is removed"
     );
     shipper.ship().await;
     clean(&shipper).await;
-    assert_eq!(folder::files(folder.path()).unwrap().len(), 1);
+    assert_eq!(folder::files(&folder.path).unwrap().len(), 1);
     let noted = [whole.chains[0].end.clone()];
     let files = verify_files(audit.path(), &key, &noted).unwrap();
     let rows = verify_database(&shipper.database, &key, &noted, audit.path())
@@ -263,7 +253,7 @@ async fn what_retention_leaves_is_valid_from_its_checkpoint_on() {
         assert_eq!((chain.records, &chain.end), (records, &whole.chains[0].end));
     }
     // Removed by other means, the next file leaves a gap after the checkpoint.
-    std::fs::remove_file(&folder::files(folder.path()).unwrap()[0]).unwrap();
+    std::fs::remove_file(&folder::files(&folder.path).unwrap()[0]).unwrap();
     let report = verify_files(audit.path(), &key, &[]).unwrap();
     assert!(
         matches!(
@@ -292,17 +282,17 @@ async fn nobody_without_the_key_can_remove_a_beginning() {
         let (mut shipper, _) = shipper(&folder, 300).await;
         shipper.key = key.clone();
         let age = Timestamp::now().as_microsecond() - (FIRST + 120 * SECOND) + SECOND / 2;
-        shipper.retention = whole_after(Duration::from_micros(age as u64));
+        retain(&mut shipper, Duration::from_micros(age as u64));
         shipper.ship().await;
         clean(&shipper).await;
         for faults in faults(&shipper, audit.path(), &key).await {
             assert_eq!(faults, [], "retention");
         }
 
-        let second = &folder::files(folder.path()).unwrap()[0];
+        let second = &folder::files(&folder.path).unwrap()[0];
         let (line, _) = folder::records(second, 0).unwrap().last().unwrap().unwrap();
         let before = Checkpoint::of(&line).unwrap();
-        let kept = folder::checkpoint(folder.path()).unwrap().unwrap();
+        let kept = folder::checkpoint(&folder.path).unwrap().unwrap();
         std::fs::remove_file(second).unwrap();
         // With no seal, and with the one that was there.
         for seal in [None, kept.seal] {
@@ -312,7 +302,7 @@ async fn nobody_without_the_key_can_remove_a_beginning() {
             };
             folder.set_checkpoint(sealed).unwrap();
             let checkpoint = AuditCheckpoint {
-                instance: folder.instance().to_owned(),
+                instance: folder.instance.clone(),
                 seq: before.seq as i64,
                 hash: before.hash.clone(),
                 seal,
@@ -402,10 +392,11 @@ async fn a_backlog_is_removed_in_batches_and_is_valid_between_them() {
     let folder = folder(audit.path(), 0);
     let (mut shipper, _) = shipper(&folder, 0).await;
     let key = ChainKey::new(Some("s3cret".into()));
-    (shipper.key, shipper.retention) = (key.clone(), whole_after(DAY * 30));
+    shipper.key = key.clone();
+    retain(&mut shipper, DAY * 30);
     let (old, batches) = (25_000, 3);
     let days = repeat_n(31, old as usize).chain(repeat_n(29, 5));
-    let rows = rows(&key, folder.instance(), days);
+    let rows = rows(&key, &folder.instance, days);
     shipper.database.add_audit(rows).await.unwrap();
     for batch in 1..=batches {
         assert!(shipper.clean().await.unwrap());
@@ -434,7 +425,8 @@ async fn rows_of_ended_instances_are_removed_too() {
     let folder = folder(audit.path(), 0);
     let (mut shipper, _) = shipper(&folder, 0).await;
     let key = ChainKey::new(Some("s3cret".into()));
-    (shipper.key, shipper.retention) = (key.clone(), whole_after(DAY * 30));
+    shipper.key = key.clone();
+    retain(&mut shipper, DAY * 30);
     let other = ChainKey::new(Some("another".into()));
     for rows in [
         rows(&key, "0-runs", repeat_n(31, 10).chain([0])),
@@ -484,6 +476,6 @@ async fn a_database_that_ends_before_its_files_is_not_valid() {
             last: last as u64,
             moved: 20,
         };
-        assert_eq!(report.faults, [kind.of(folder.instance())]);
+        assert_eq!(report.faults, [kind.of(&folder.instance)]);
     }
 }

@@ -2,11 +2,13 @@
 
 pub(super) mod fakes;
 
+use likeness_api::ErrorCode;
 use likeness_storage::{Place, Settings as StorageSettings, files};
 
 use fakes::{FaultyDisk, Log};
 
 use super::*;
+use crate::config::AuditMode;
 
 /// An audit whose writer runs when the test says so. Its queue has room for two events, or as many as are wanted.
 struct Fixture {
@@ -27,36 +29,24 @@ async fn fixture_with_room(required: bool, room: usize) -> Fixture {
     let database = Database::open(&StorageSettings::new(Place::Memory))
         .await
         .unwrap();
-    let shipper = Shipper::new(
-        Arc::clone(&folder),
-        Arc::clone(&state),
-        database,
-        shipper::Retention::default(),
-        ChainKey::default(),
-        0,
-    )
-    .unwrap();
-    let settings = Settings {
-        key: ChainKey::default(),
-        sync: Duration::ZERO,
-        required,
-        rotate_bytes: 1 << 20,
-        max_spool: 1 << 20,
-        quiet: Duration::ZERO,
-        disk: Box::new(FaultyDisk::default()),
-    };
-    let writer = Writer::new(folder, Arc::clone(&state), settings, end).unwrap();
+    let mut config = AuditConfig::default();
+    (config.sync, config.wait_ms) = (Duration::ZERO, 60_000);
+    if required {
+        config.mode = AuditMode::Required;
+    }
+    let shipper = Shipper::new(Arc::clone(&folder), Arc::clone(&state), database, &config, 0).unwrap();
+    let disk = Box::new(FaultyDisk::default());
+    let mut writer = Writer::new(folder, Arc::clone(&state), &config, disk, end).unwrap();
+    writer.quiet = Duration::ZERO;
     let (messages, received) = sync_channel(room);
     let audit = Audit {
         inner: Arc::new(Inner {
             messages,
             state,
             shipper,
-            wait: Duration::from_secs(60),
-            required,
             writer: Mutex::new(None),
             sampler: Sampler::new(),
-            config: AuditConfig::default(),
+            config,
             path: path.path().to_owned(),
         }),
     };
@@ -104,7 +94,7 @@ async fn a_full_queue_refuses_results_where_they_must_be_recorded() {
     for pending in first {
         assert!(audit.wait(pending).await);
     }
-    last.inner.messages.send(Message::Stop).unwrap();
+    last.inner.messages.send(None).unwrap();
     let log = writing.join().unwrap();
     assert!(!audit.refuses(), "it goes on to refuse");
     assert_eq!(log.lines_with("audit queue is full").len(), 1);
@@ -120,14 +110,12 @@ async fn events_lost_by_a_full_queue_are_logged_once_and_recorded_with_their_num
     } = fixture(false).await;
     let log = Log::default();
     let _capturing = log.capture();
-    for _ in 0..7 {
-        let pending = audit.submit(&verification(200));
-        if let Pending::Decided { .. } = pending {
-            assert!(audit.wait(pending).await, "the answer is held back");
-        }
+    let mut pending: Vec<_> = (0..7).map(|_| audit.submit(&verification(200))).collect();
+    for lost in pending.split_off(2) {
+        assert!(audit.wait(lost).await, "the answer is held back");
     }
     let last = audit.clone();
-    let stopping = std::thread::spawn(move || last.inner.messages.send(Message::Stop));
+    let stopping = std::thread::spawn(move || last.inner.messages.send(None));
     writer.run(&received);
     stopping.join().unwrap().unwrap();
     let began = log.lines_with("audit queue is full");
@@ -148,11 +136,11 @@ fn numbers_of_records_in_the_database_are_not_used_again() {
     let audit = tempfile::tempdir().unwrap();
     let (folder, end) = take_over(audit.path()).unwrap();
     assert_eq!(end, Checkpoint::default());
-    let first = folder.instance().to_owned();
+    let first = folder.instance.clone();
     let in_use = take_over(audit.path()).unwrap().0;
-    assert_ne!(in_use.instance(), first, "two services write one chain");
+    assert_ne!(in_use.instance, first, "two services write one chain");
     files::replace(
-        &folder.path().join("cursor.json"),
+        &folder.path.join("cursor.json"),
         br#"{"file":"x","place":9,"seq":3}"#,
         true,
     )
@@ -160,7 +148,7 @@ fn numbers_of_records_in_the_database_are_not_used_again() {
     drop((folder, in_use));
     // And again and again, without a new one each time.
     let taken: Vec<String> = (0..3)
-        .map(|_| take_over(audit.path()).unwrap().0.instance().to_owned())
+        .map(|_| take_over(audit.path()).unwrap().0.instance.clone())
         .collect();
     assert!(!taken.contains(&first), "{taken:?}");
     assert_eq!(taken[0], taken[2]);

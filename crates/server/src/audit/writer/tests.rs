@@ -7,6 +7,7 @@ use crate::audit::chain::FaultKind;
 use crate::audit::tests::fakes::{FaultyDisk, Log};
 use crate::audit::verify::{AuditReport, file_records, verify_files};
 use crate::audit::waiting::{self, Subject, Wait};
+use crate::config::AuditMode;
 
 /// A writer without its thread.
 struct Fixture {
@@ -20,25 +21,27 @@ fn kinds(report: &AuditReport) -> Vec<FaultKind> {
     report.faults.iter().map(|fault| fault.kind.clone()).collect()
 }
 
-fn settings(disk: &FaultyDisk, required: bool) -> Settings {
-    Settings {
-        key: ChainKey::default(),
-        sync: Duration::ZERO,
-        required,
-        rotate_bytes: 32 << 20,
-        max_spool: 1 << 30,
-        quiet: Duration::ZERO,
-        disk: Box::new(disk.clone()),
+fn writer(folder: Folder, state: &SharedState, disk: &FaultyDisk, required: bool, end: Checkpoint) -> Writer {
+    let sync = Duration::ZERO;
+    let mut config = AuditConfig {
+        sync,
+        ..AuditConfig::default()
+    };
+    if required {
+        config.mode = AuditMode::Required;
     }
+    let state = Arc::clone(state);
+    let mut writer = Writer::new(Arc::new(folder), state, &config, Box::new(disk.clone()), end).unwrap();
+    writer.quiet = Duration::ZERO;
+    writer
 }
 
 impl Fixture {
     fn new(required: bool) -> Self {
         let audit = tempfile::tempdir().unwrap();
-        let folder = Arc::new(Folder::create(audit.path()).unwrap());
+        let folder = Folder::create(audit.path()).unwrap();
         let (disk, state) = (FaultyDisk::default(), SharedState::default());
-        let settings = settings(&disk, required);
-        let writer = Writer::new(folder, Arc::clone(&state), settings, Checkpoint::default()).unwrap();
+        let writer = writer(folder, &state, &disk, required, Checkpoint::default());
         Self {
             audit,
             disk,
@@ -185,13 +188,13 @@ fn events_beyond_the_backlog_are_lost_and_recorded_with_their_number() {
 #[test]
 fn a_chain_continues_from_file_to_file_and_none_may_be_missing() {
     let mut fixture = Fixture::new(false);
-    fixture.writer.settings.rotate_bytes = 1_000;
+    fixture.writer.rotate_bytes = 1_000;
     let ids: Vec<String> = (0..20).map(|number| number.to_string()).collect();
     for id in &ids {
         fixture.write(id);
     }
     assert_eq!(fixture.ids(), ids);
-    let files = crate::audit::folder::files(fixture.writer.folder.path()).unwrap();
+    let files = crate::audit::folder::files(&fixture.writer.folder.path).unwrap();
     assert!(files.len() > 3, "{files:?}");
     std::fs::remove_file(&files[1]).unwrap();
     let report = verify_files(fixture.audit.path(), &ChainKey::default(), &[]).unwrap();
@@ -286,7 +289,7 @@ async fn a_result_is_withheld_if_its_file_was_taken_away_and_earlier_records_are
         for id in ["one", "two", "three"] {
             fixture.write(id);
         }
-        act(fixture.writer.folder.path());
+        act(&fixture.writer.folder.path);
         let wait = fixture.wait("withheld", true);
         fixture.writer.write_backlog();
         assert!(!wait.within(Duration::MAX).await, "{what}: it went out");
@@ -318,7 +321,7 @@ fn the_next_sync_notices_a_file_that_was_taken_away_and_nothing_is_lost() {
         for id in ["one", "two"] {
             fixture.write(id);
         }
-        act(fixture.writer.folder.path());
+        act(&fixture.writer.folder.path);
         fixture.write("three");
         fixture.writer.sync();
         assert!(fixture.state.lock().is_failing, "{what}");
@@ -339,7 +342,7 @@ fn files_are_restored_at_the_end_too() {
     for (what, act) in ACTS {
         let mut fixture = Fixture::new(true);
         fixture.write("one");
-        act(fixture.writer.folder.path());
+        act(&fixture.writer.folder.path);
         let (audit, folder) = (fixture.audit, Arc::clone(&fixture.writer.folder));
         let (messages, received) = std::sync::mpsc::sync_channel(1);
         drop(messages);
@@ -355,13 +358,13 @@ fn files_are_restored_at_the_end_too() {
 fn complete_files_that_are_not_in_the_database_are_restored_too() {
     for (what, act) in ACTS {
         let mut fixture = Fixture::new(false);
-        fixture.writer.settings.rotate_bytes = 1;
+        fixture.writer.rotate_bytes = 1;
         for id in ["one", "two", "three"] {
             fixture.write(id);
         }
-        let files = folder::files(fixture.writer.folder.path()).unwrap();
+        let files = folder::files(&fixture.writer.folder.path).unwrap();
         assert_eq!(files.len(), 3);
-        act(fixture.writer.folder.path());
+        act(&fixture.writer.folder.path);
         fixture.writer.sync();
         fixture.write("four");
         assert_eq!(fixture.ids(), ["one", "two", "three", "four"], "{what}");
@@ -372,7 +375,7 @@ fn complete_files_that_are_not_in_the_database_are_restored_too() {
 fn a_file_that_was_put_in_place_of_another_is_kept_aside() {
     let mut fixture = Fixture::new(false);
     fixture.write("one");
-    let file = folder::files(fixture.writer.folder.path()).unwrap().remove(0);
+    let file = folder::files(&fixture.writer.folder.path).unwrap().remove(0);
     std::fs::write(file.with_extension("1"), "forged\n").unwrap();
     std::fs::rename(file.with_extension("1"), &file).unwrap();
     fixture.writer.sync();
@@ -389,7 +392,7 @@ fn records_that_nothing_has_any_more_are_missing_by_number() {
         fixture.add(&number.to_string(), None);
     }
     fixture.writer.write_backlog();
-    each_file(fixture.writer.folder.path(), |file| {
+    each_file(&fixture.writer.folder.path, |file| {
         std::fs::write(file, "").unwrap();
     });
     fixture.writer.sync();
@@ -428,7 +431,7 @@ fn records_in_the_database_are_not_lost_with_their_file() {
     }
     fixture.state.lock().stored(2, 0);
     fixture.writer.sync();
-    each_file(fixture.writer.folder.path(), |file| {
+    each_file(&fixture.writer.folder.path, |file| {
         std::fs::write(file, "").unwrap();
     });
     fixture.writer.sync();
@@ -462,10 +465,8 @@ fn files_of_an_earlier_process_are_restored_too() {
     let end = writer.end.clone();
     drop(writer);
     let folder = Folder::free(audit.path()).unwrap().next().unwrap().unwrap();
-    let state = SharedState::default();
-    let settings = settings(&disk, false);
-    let mut writer = Writer::new(Arc::new(folder), state, settings, end).unwrap();
-    std::fs::remove_dir_all(writer.folder.path()).unwrap();
+    let mut writer = self::writer(folder, &SharedState::default(), &disk, false, end);
+    std::fs::remove_dir_all(&writer.folder.path).unwrap();
     writer.sync();
     writer.write_backlog();
     let report = verify_files(audit.path(), &ChainKey::default(), &[]).unwrap();

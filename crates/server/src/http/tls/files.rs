@@ -66,8 +66,8 @@ pub enum TlsError {
 /// The files that a configuration names.
 #[derive(Debug, Clone)]
 pub(super) struct Files {
-    certificate: PathBuf,
-    key: PathBuf,
+    pub(super) certificate: PathBuf,
+    pub(super) key: PathBuf,
     client_ca: Option<PathBuf>,
     clients: ClientCertificates,
 }
@@ -123,14 +123,6 @@ impl Files {
             client_ca: config.client_ca.clone(),
             clients: config.client_certificates,
         })
-    }
-
-    pub(super) fn certificate(&self) -> &Path {
-        &self.certificate
-    }
-
-    pub(super) fn key(&self) -> &Path {
-        &self.key
     }
 
     /// Returns whether others than the owner and a group may read the key.
@@ -243,12 +235,10 @@ fn content(path: &Path, reason: String) -> TlsError {
 /// Returns the validity: not before, not after.
 fn validity(certificate: &CertificateDer<'_>) -> Result<(SystemTime, SystemTime), String> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).map_err(|error| error.to_string())?;
-    let time = |seconds: i64| {
-        u64::try_from(seconds).map_or(UNIX_EPOCH, |seconds| UNIX_EPOCH + Duration::from_secs(seconds))
-    };
     let validity = parsed.validity();
-    Ok((
-        time(validity.not_before.timestamp()),
-        time(validity.not_after.timestamp()),
-    ))
+    let [not_before, not_after] = [validity.not_before, validity.not_after].map(|time| {
+        let seconds = u64::try_from(time.timestamp()).unwrap_or(0);
+        UNIX_EPOCH + Duration::from_secs(seconds)
+    });
+    Ok((not_before, not_after))
 }

@@ -22,14 +22,9 @@ pub use files::TlsError;
 /// A certificate that expires within this time is loaded with a warning.
 const SOON: Duration = Duration::from_secs(14 * 24 * 3_600);
 
-/// Accepts TLS connections. Clones share the certificate.
-#[derive(Debug, Clone)]
-pub(crate) struct Tls {
-    inner: Arc<Inner>,
-}
-
+/// Accepts TLS connections.
 #[derive(Debug)]
-struct Inner {
+pub(crate) struct Tls {
     files: Files,
     handshake: Duration,
     current: ArcSwap<Loaded>,
@@ -52,7 +47,7 @@ impl TlsConfig {
 
 impl Tls {
     /// Reads the files; `None` if no certificate is configured.
-    pub(crate) fn open(config: &TlsConfig) -> Result<Option<Self>, TlsError> {
+    pub(crate) fn open(config: &TlsConfig) -> Result<Option<Arc<Self>>, TlsError> {
         let Some(files) = Files::of(config) else {
             return Ok(None);
         };
@@ -62,28 +57,26 @@ impl Tls {
             tracing::error!(%error, "clients will reject the TLS certificate");
         }
         warn_about(&files, &loaded);
-        Ok(Some(Self {
-            inner: Arc::new(Inner {
-                files,
-                handshake: config.handshake,
-                current: ArcSwap::from_pointee(loaded),
-                failed: Mutex::new(None),
-            }),
-        }))
+        Ok(Some(Arc::new(Self {
+            files,
+            handshake: config.handshake,
+            current: ArcSwap::from_pointee(loaded),
+            failed: Mutex::default(),
+        })))
     }
 
     /// Performs the handshake of a new connection.
     pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        let config = Arc::clone(&self.inner.current.load().config);
-        timeout(self.inner.handshake, TlsAcceptor::from(config).accept(stream))
+        let config = Arc::clone(&self.current.load().config);
+        timeout(self.handshake, TlsAcceptor::from(config).accept(stream))
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Reads the files again and serves them to new connections. If they cannot be used, the current certificate stays; that
     /// is logged once, until the error changes. Blocks.
-    pub(crate) fn reload(&self) {
-        let mut failed = self.inner.failed.lock();
+    fn reload(&self) {
+        let mut failed = self.failed.lock();
         match self.try_reload() {
             Ok(()) => *failed = None,
             Err(error) => {
@@ -97,22 +90,22 @@ impl Tls {
     }
 
     fn try_reload(&self) -> Result<(), TlsError> {
-        let files = &self.inner.files;
+        let files = &self.files;
         let contents = files.read()?;
-        if self.inner.current.load().digest == contents.digest() {
+        if self.current.load().digest == contents.digest() {
             return Ok(());
         }
         let loaded = files.load(&contents)?;
         loaded.check_time(files)?;
         warn_about(files, &loaded);
-        tracing::info!(file = %files.certificate().display(), "TLS certificate reloaded");
-        self.inner.current.store(Arc::new(loaded));
+        tracing::info!(file = %files.certificate.display(), "TLS certificate reloaded");
+        self.current.store(Arc::new(loaded));
         Ok(())
     }
 
-    /// Reloads changed files every so often, for as long as it is polled; never if `every` is 0.
-    pub(crate) async fn watch(&self, every: Duration) {
-        let mut checks = Checks::every(every);
+    /// Reloads changed files every so often, for as long as it is polled; never if `period` is 0.
+    pub(crate) async fn watch(self: &Arc<Self>, period: Duration) {
+        let mut checks = Checks::every(period);
         loop {
             checks.next().await;
             self.reload_on_blocking_thread().await;
@@ -120,8 +113,8 @@ impl Tls {
     }
 
     /// [`reload`](Self::reload) on a thread that may block.
-    pub(crate) async fn reload_on_blocking_thread(&self) {
-        let tls = self.clone();
+    pub(crate) async fn reload_on_blocking_thread(self: &Arc<Self>) {
+        let tls = Arc::clone(self);
         if let Err(error) = tokio::task::spawn_blocking(move || tls.reload()).await {
             tracing::error!(%error, "checking the TLS files failed");
         }
@@ -129,7 +122,7 @@ impl Tls {
 
     /// Returns when the current certificate expires.
     pub(crate) fn not_after(&self) -> SystemTime {
-        self.inner.current.load().not_after
+        self.current.load().not_after
     }
 }
 
@@ -141,14 +134,14 @@ fn warn_about(files: &Files, loaded: &Loaded) {
         .unwrap_or_default();
     if !left.is_zero() && left < SOON {
         tracing::warn!(
-            file = %files.certificate().display(),
+            file = %files.certificate.display(),
             days = left.as_secs() / 86_400,
             "TLS certificate expires soon"
         );
     }
     if files.key_is_open() {
         tracing::warn!(
-            file = %files.key().display(),
+            file = %files.key.display(),
             "every user of this machine can read the TLS key: chmod 600"
         );
     }

@@ -1,17 +1,12 @@
 //! The catalog of metrics: the name, kind and help of each, in one table.
 
-/// The kind of a metric, as Prometheus defines them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Kind {
-    /// Only increases, from 0 at the start.
     Counter,
-    /// Goes up and down.
     Gauge,
-    /// Counts in buckets with these upper bounds.
     Histogram(&'static [f64]),
 }
 
-/// One metric.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Metric {
     pub(crate) name: &'static str,
@@ -102,14 +97,12 @@ metrics! {
         "When the served certificate expires, in seconds since 1970.";
 }
 
-/// A liveness check takes about 20 ms and a verification about 30 ms (docs/performance.md), so the steps are fine there;
-/// group photographs take up to 2 s; the deadline is 10 s.
+/// A liveness check takes about 20 ms, a verification about 30 ms, group photographs up to 2 s; the deadline is 10 s.
 const REQUEST_BUCKETS: &[f64] = &[
     0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
-/// A stage takes from 0.3 ms (quality) over 2 to 8 ms (detection, liveness, embedding) to 18 ms (decoding a progressive
-/// JPEG) and 70 ms (a WebP); waiting takes up to the deadline.
+/// From 0.3 ms (quality) over 2 to 8 ms (the models) to 18 ms (a progressive JPEG) and 70 ms (a WebP); waiting: the deadline.
 const STAGE_BUCKETS: &[f64] = &[
     0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 1.0, 10.0,
 ];

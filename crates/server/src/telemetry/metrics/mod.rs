@@ -1,5 +1,4 @@
-//! Metrics in Prometheus's text format. Nothing here is global: a process may have several services, each with metrics of
-//! its own.
+//! Metrics in Prometheus's text format. Nothing here is global: each service of a process has its own.
 
 pub(crate) mod catalog;
 mod requests;
@@ -16,72 +15,51 @@ use parking_lot::RwLock;
 use super::RequestContext;
 use catalog::{ALL, Kind};
 
-/// `Content-Type` of the text.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Histograms buffer their samples until they are collected or this time has passed, so that memory stays flat without a
-/// collector.
+/// Histograms buffer their samples for at most this time, so that memory stays flat without a collector.
 pub(crate) const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Most apps that are counted by their ids. They are the operator's own, but each one costs some series.
 const MAX_APPS: usize = 100;
 
-/// The metrics of one service.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     recorder: PrometheusRecorder,
     /// The apps that are counted by their ids. An app named `other` shares the counters of all others.
     apps: RwLock<HashSet<String>>,
-    model_reloads: Reloads,
-    setting_reloads: Reloads,
+    /// Counters of reloads, in the order of [`Reloaded`] and [`Outcome`].
+    reloads: [[Counter; 3]; 2],
     handle: PrometheusHandle,
     started: Instant,
 }
 
-/// Counters of reloads.
-#[derive(Debug)]
-struct Reloads {
-    changed: Counter,
-    unchanged: Counter,
-    failed: Counter,
-}
-
-/// What a reload has read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Reloaded {
     Models,
     Settings,
 }
 
-/// The outcome of a reload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Outcome {
     Changed,
     Unchanged,
     Failed,
 }
 
-impl Reloads {
-    fn register(what: &'static str) -> Self {
-        let outcome = |outcome| counter!(catalog::RELOADS, "what" => what, "outcome" => outcome);
-        Self {
-            changed: outcome("changed"),
-            unchanged: outcome("unchanged"),
-            failed: outcome("failed"),
-        }
-    }
-}
-
 impl Metrics {
     pub(crate) fn new() -> Self {
         let recorder = recorder();
-        let (model_reloads, setting_reloads) = with_local_recorder(&recorder, || {
+        let reloads = |what| {
+            let counter = |outcome| counter!(catalog::RELOADS, "what" => what, "outcome" => outcome);
+            ["changed", "unchanged", "failed"].map(counter)
+        };
+        let reloads = with_local_recorder(&recorder, || {
             requests::register();
-            (Reloads::register("models"), Reloads::register("settings"))
+            ["models", "settings"].map(reloads)
         });
         Self {
-            model_reloads,
-            setting_reloads,
+            reloads,
             handle: recorder.handle(),
             recorder,
             apps: RwLock::default(),
@@ -89,7 +67,6 @@ impl Metrics {
         }
     }
 
-    /// Counts a request that has ended.
     pub(crate) fn add(&self, request: &RequestContext) {
         with_local_recorder(&self.recorder, || {
             let app = request.app.as_deref().map(|app| self.app_label(app));
@@ -111,21 +88,10 @@ impl Metrics {
         app
     }
 
-    /// Counts a reload.
     pub(crate) fn reloaded(&self, what: Reloaded, outcome: Outcome) {
-        let reloads = match what {
-            Reloaded::Models => &self.model_reloads,
-            Reloaded::Settings => &self.setting_reloads,
-        };
-        let counter = match outcome {
-            Outcome::Changed => &reloads.changed,
-            Outcome::Unchanged => &reloads.unchanged,
-            Outcome::Failed => &reloads.failed,
-        };
-        counter.increment(1);
+        self.reloads[what as usize][outcome as usize].increment(1);
     }
 
-    /// Returns the time since the service started.
     pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
@@ -139,8 +105,8 @@ impl Metrics {
         }
     }
 
-    /// Returns all metrics as text. `record_state` records what is only known at this moment; its recorder is a new one
-    /// each time, so that what no longer exists, such as a replaced model, leaves no series behind.
+    /// Returns all metrics as text. `record_state` records what is known only now, with a new recorder each time: what no longer
+    /// exists leaves no series behind.
     pub(crate) fn render(&self, record_state: impl FnOnce()) -> String {
         let state = recorder();
         with_local_recorder(&state, record_state);

@@ -30,8 +30,7 @@ const STAGES: [&str; 9] = [
 /// The label of anything that is not counted by a name of its own.
 pub(super) const OTHER: &str = "other";
 
-/// Registers, at 0, the series of verifications, so that the first error is an increase already. Rarer series are registered
-/// when they first occur. To be called with a local recorder.
+/// Registers, at 0, all but rare series, so that the first error is an increase already. Needs a local recorder.
 pub(super) fn register() {
     for version in VERSIONS {
         let _ = counter!(name::HTTP_REQUESTS, "version" => version);
@@ -108,12 +107,9 @@ pub(super) fn count(request: &RequestContext, app: Option<&str>) {
         counter!(name::APP_REQUESTS, "app" => app.to_owned(), "class" => class).increment(1);
     }
     histogram!(name::REQUEST_SECONDS, "endpoint" => endpoint, "class" => class).record(request.total);
-    // What no stage explains.
     let sum: Duration = request.stages().map(|(_, time)| time).sum();
-    let other = request
-        .timings
-        .map(|_| (OTHER, request.total.saturating_sub(sum)));
-    for (stage, time) in request.stages().chain(other) {
+    let other = (OTHER, request.total.saturating_sub(sum));
+    for (stage, time) in request.stages().chain(request.timings.map(|_| other)) {
         histogram!(name::STAGE_SECONDS, "endpoint" => endpoint, "stage" => stage).record(time);
     }
     if let Some(outcome) = request.outcome {

@@ -25,10 +25,8 @@ impl Client {
     /// Root certificates come from `SSL_CERT_FILE` and `SSL_CERT_DIR` where they are set, else from the system.
     pub(super) fn new() -> Self {
         let found = rustls_native_certs::load_native_certs();
-        let roots = found
-            .certs
-            .iter()
-            .map(|certificate| Certificate::from_der(certificate.as_ref()).to_owned());
+        let roots = found.certs.iter();
+        let roots = roots.map(|found| Certificate::from_der(found).to_owned());
         let tls = TlsConfig::builder()
             .provider(TlsProvider::Rustls)
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))

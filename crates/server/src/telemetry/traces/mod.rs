@@ -1,7 +1,5 @@
-//! Requests as traces, exported by OpenTelemetry's protocol (OTLP).
-//!
-//! A span is made of the context of a request that has ended; the request only hands it over. A thread of its own batches
-//! spans and sends them; while the collector is slow or unavailable, spans are discarded.
+//! Requests as traces, exported by OpenTelemetry's protocol (OTLP) from a thread of its own, which discards spans while the
+//! collector is slow or unavailable.
 
 mod client;
 mod spans;
@@ -14,13 +12,6 @@ use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig, Wit
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
-/// The standard variables that name a collector, the more specific one first.
-const ENV_ENDPOINTS: [&str; 2] = [
-    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-];
-
-/// Timeout of sending the last spans when the service stops.
 const LAST_SPANS: Duration = Duration::from_secs(5);
 
 /// Exports requests to a collector. See [`Traces::from_environment`].
@@ -47,34 +38,24 @@ impl From<ExporterBuildError> for TracesError {
 }
 
 impl Traces {
-    /// Exports traces as the standard variables `OTEL_EXPORTER_OTLP_ENDPOINT`, `…_HEADERS`, `…_TIMEOUT` and their `…_TRACES_…` forms,
-    /// `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER` and `OTEL_BSP_…` configure. Returns `None` if no
-    /// collector is named, or `OTEL_SDK_DISABLED` is `true`.
-    ///
-    /// # Errors
-    /// [`TracesError`].
+    /// Exports traces as the standard variables `OTEL_EXPORTER_OTLP_…`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`,
+    /// `OTEL_TRACES_SAMPLER` and `OTEL_BSP_…` configure. `None`: no collector is named, or `OTEL_SDK_DISABLED` is `true`.
     pub fn from_environment() -> Result<Option<Self>, TracesError> {
         let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let is_disabled =
             std::env::var("OTEL_SDK_DISABLED").is_ok_and(|value| value.eq_ignore_ascii_case("true"));
-        if is_disabled || !ENV_ENDPOINTS.iter().any(|name| is_set(name)) {
-            return Ok(None);
-        }
-        Self::build(None).map(Some)
+        let is_named = is_set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") || is_set("OTEL_EXPORTER_OTLP_ENDPOINT");
+        (is_named && !is_disabled).then(|| Self::build(None)).transpose()
     }
 
     /// Exports traces to the collector at this address, such as `http://collector:4318/v1/traces`.
-    ///
-    /// # Errors
-    /// [`TracesError`].
     pub fn to_collector(address: &str) -> Result<Self, TracesError> {
         Self::build(Some(address))
     }
 
     fn build(address: Option<&str>) -> Result<Self, TracesError> {
-        let mut exporter = SpanExporter::builder()
-            .with_http()
-            .with_http_client(client::Client::new());
+        let exporter = SpanExporter::builder().with_http();
+        let mut exporter = exporter.with_http_client(client::Client::new());
         if let Some(address) = address {
             exporter = exporter.with_endpoint(address);
         }
@@ -86,9 +67,8 @@ impl Traces {
         {
             resource = resource.with_service_name("likeness");
         }
-        let resource = resource
-            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-            .build();
+        let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
+        let resource = resource.with_attribute(version).build();
         let provider = SdkTracerProvider::builder()
             .with_batch_exporter(exporter.build()?)
             .with_resource(resource)

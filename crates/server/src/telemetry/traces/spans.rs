@@ -11,8 +11,7 @@ use super::Traces;
 use crate::telemetry::RequestContext;
 
 impl Traces {
-    /// Exports the span of this request and those of its stages. Only the durations of stages are known, each summed over
-    /// both images; the spans are laid one after the other.
+    /// Exports the span of this request, and those of its stages one after the other: only their durations are known.
     pub(crate) fn add(&self, request: &RequestContext) {
         let Some(name) = name(request) else {
             return;
@@ -55,48 +54,31 @@ fn name(request: &RequestContext) -> Option<Cow<'static, str>> {
 }
 
 /// Returns the method; `_OTHER` for one that HTTP does not define, as the semantic conventions prescribe.
-fn method(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::DELETE => "DELETE",
-        Method::HEAD => "HEAD",
-        Method::OPTIONS => "OPTIONS",
-        Method::PATCH => "PATCH",
+fn method(method: &Method) -> &str {
+    match method.as_str() {
+        known @ ("GET" | "POST" | "PUT" | "DELETE" | "HEAD" | "OPTIONS" | "PATCH") => known,
         _ => "_OTHER",
     }
 }
 
 /// Ids and what was decided. Scores are for the audit requests: traces may go to others.
 fn attributes(request: &RequestContext) -> Vec<KeyValue> {
-    let mut attributes = vec![
-        KeyValue::new("http.request.method", method(&request.method)),
-        KeyValue::new("http.response.status_code", i64::from(request.status)),
-        KeyValue::new("url.path", request.path.clone()),
-        KeyValue::new("likeness.request_id", request.meta.id.to_string()),
-    ];
+    let error = request.error.as_ref().map(|error| error.code().as_str());
+    let engine = request.engine.as_ref();
+    let pack = engine.map(|engine| engine.labels().pack.as_str());
     let texts = [
-        ("likeness.app", request.app.clone()),
-        ("likeness.profile", request.profile.clone()),
-        ("likeness.correlation_id", request.correlation_id.clone()),
-        ("likeness.outcome", request.outcome.map(ToOwned::to_owned)),
-        (
-            "error.type",
-            request
-                .error
-                .as_ref()
-                .map(|error| error.code().as_str().to_owned()),
-        ),
-        (
-            "likeness.pack",
-            request.engine.as_ref().map(|engine| engine.labels().pack.clone()),
-        ),
+        ("http.request.method", Some(method(&request.method))),
+        ("url.path", Some(&*request.path)),
+        ("likeness.request_id", Some(&*request.meta.id.to_string())),
+        ("likeness.app", request.app.as_deref()),
+        ("likeness.profile", request.profile.as_deref()),
+        ("likeness.correlation_id", request.correlation_id.as_deref()),
+        ("likeness.outcome", request.outcome),
+        ("error.type", error),
+        ("likeness.pack", pack),
     ];
-    attributes.extend(
-        texts
-            .into_iter()
-            .filter_map(|(key, text)| Some(KeyValue::new(key, text?))),
-    );
-    attributes
+    let value = |(key, text): (_, Option<&str>)| Some(KeyValue::new(key, text?.to_owned()));
+    let texts = texts.into_iter().filter_map(value);
+    let status = KeyValue::new("http.response.status_code", i64::from(request.status));
+    texts.chain([status]).collect()
 }

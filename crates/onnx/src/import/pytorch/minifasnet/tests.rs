@@ -198,7 +198,7 @@ fn one_architecture_is_not_taken_for_the_other() {
 #[test]
 fn architectures_go_by_their_names_in_manifests() {
     for architecture in Architecture::ALL {
-        assert_eq!(architecture.to_string().parse(), Ok(architecture));
+        assert_eq!(architecture.as_str().parse(), Ok(architecture));
     }
     let error = "resnet-50".parse::<Architecture>().unwrap_err().to_string();
     assert_eq!(

@@ -1,6 +1,6 @@
-//! Removes nodes that return their input.
+//! Removes nodes that return their input, and nodes and constants that nothing reads.
 
-use crate::proto::{NodeProto, TensorProto, attribute};
+use crate::proto::{NodeProto, TensorProto};
 use crate::shapes::{Dim, Shapes};
 
 use super::net::Net;
@@ -8,76 +8,61 @@ use super::net::Net;
 /// Longer constants are not read: one for each channel is never that long.
 const MAX_NEUTRAL: usize = 4096;
 
-const CANDIDATES: [&str; 11] = [
-    "Identity",
-    "Dropout",
-    "Transpose",
-    "Cast",
-    "Reshape",
-    "Flatten",
-    "Add",
-    "Sub",
-    "Mul",
-    "Div",
-    "Concat",
-];
-
-pub(super) fn run(net: &mut Net) -> usize {
+pub(super) fn no_ops(net: &mut Net) -> usize {
     let shapes = net.shapes();
-    net.change_each(&CANDIDATES, |net, place| {
-        net.spend(elements(net, place))?;
-        let kept = unchanged_input(net, &shapes, net.node(place)?)?.clone();
-        (!kept.is_empty() && net.bypass(place, &kept)).then_some(())
-    })
+    let mut places = net.places();
+    places.retain(|&place| remove(net, &shapes, place).is_some());
+    places.len()
 }
 
-/// Elements of constants that may have to be read.
-fn elements(net: &Net, place: usize) -> usize {
-    let node = net.node(place).filter(|node| node.input.len() == 2);
-    let inputs = node.map(|node| node.input.as_slice()).unwrap_or_default();
-    let constants = inputs.iter().filter_map(|name| net.constant(name));
-    constants
-        .filter_map(TensorProto::len)
-        .fold(0, usize::saturating_add)
+fn remove(net: &mut Net, shapes: &Shapes, place: usize) -> Option<()> {
+    let node = net.node(place)?;
+    // Elements of constants that may have to be read.
+    let operands = node.input.iter().filter(|_| is_arithmetic(node));
+    let elements = operands.filter_map(|name| net.constant(name)?.elements());
+    let elements = elements.fold(0, usize::saturating_add);
+    net.spend(elements)?;
+    let kept = unchanged_input(net, shapes, net.node(place)?)?.clone();
+    net.bypass(place, Some(kept.as_str()).filter(|kept| !kept.is_empty())?)
+}
+
+fn is_arithmetic(node: &NodeProto) -> bool {
+    node.is_any(&["Add", "Sub", "Mul", "Div"])
 }
 
 /// Returns the input that the node returns unchanged.
 fn unchanged_input<'n>(net: &Net, shapes: &Shapes, node: &'n NodeProto) -> Option<&'n String> {
     let input = node.input.first()?;
-    if node.output.iter().skip(1).any(|output| net.is_read(output)) {
+    if !node.is_standard() || node.output.iter().skip(1).any(|output| net.is_read(output)) {
         return None;
     }
     let is_same = match node.op_type.as_str() {
         "Identity" => true,
-        "Dropout" => is_inference(net, node),
+        // The input that may enable training came with opset 12.
+        "Dropout" => node.input(2).is_none_or(|training| is_false(net, training)),
         "Concat" => node.input.len() == 1,
         "Transpose" => {
-            let perm = attribute::ints(node, "perm").filter(|perm| !perm.is_empty())?;
+            let perm = node.ints("perm").filter(|perm| !perm.is_empty())?;
             perm.iter().zip(0..).all(|(&from, to)| from == to)
         }
         "Cast" => {
             let elem_type = shapes.facts(input)?.elem_type;
-            elem_type != 0 && attribute::int(node, "to", 0)? == i64::from(elem_type)
+            elem_type != 0 && node.int("to", 0)? == i64::from(elem_type)
         }
         "Reshape" | "Flatten" => {
             let (before, after) = (shapes.dims(input)?, shapes.dims(node.output.first()?)?);
             before == after && !before.contains(&Dim::Known(0))
         }
-        "Add" | "Sub" | "Mul" | "Div" => return unchanged_operand(net, shapes, node),
+        _ if is_arithmetic(node) => return unchanged_operand(net, shapes, node),
         _ => false,
     };
     is_same.then_some(input)
 }
 
-/// Whether nothing is dropped. The input that may enable training came with opset 12.
-fn is_inference(net: &Net, node: &NodeProto) -> bool {
-    match node.input.get(2).filter(|name| !name.is_empty()) {
-        None => true,
-        Some(training) => net.constant(training).is_some_and(|tensor| {
-            let is_false = tensor.raw_data == [0] || tensor.int32_data == [0];
-            tensor.data_location == 0 && is_false
-        }),
-    }
+fn is_false(net: &Net, constant: &str) -> bool {
+    let is_false = |tensor: &TensorProto| tensor.raw_data == [0] || tensor.int32_data == [0];
+    let constant = net.constant(constant);
+    constant.is_some_and(|tensor| tensor.data_location == 0 && is_false(tensor))
 }
 
 /// Returns the operand to which 0 is added, or that is multiplied by 1, and whose shape stays.
@@ -85,37 +70,43 @@ fn unchanged_operand<'n>(net: &Net, shapes: &Shapes, node: &'n NodeProto) -> Opt
     let [first, second] = node.input.as_slice() else {
         return None;
     };
-    let commutes = matches!(node.op_type.as_str(), "Add" | "Mul");
-    let neutral = if matches!(node.op_type.as_str(), "Add" | "Sub") {
-        0
-    } else {
-        1
-    };
+    let neutral = u8::from(node.is_any(&["Mul", "Div"]));
     let is_neutral = |constant: &str| {
         net.constant(constant).is_some_and(|tensor| {
-            let of_f32 = || {
-                tensor
-                    .f32s()
-                    .is_some_and(|all| all.iter().all(|&value| value == neutral as f32))
-            };
-            let of_i64 = || {
-                tensor
-                    .i64s()
-                    .is_some_and(|all| all.iter().all(|&value| value == neutral))
-            };
-            let is_short = tensor.len().is_some_and(|len| (1..=MAX_NEUTRAL).contains(&len));
-            is_short && (of_f32() || of_i64())
+            let is_short = (1..=MAX_NEUTRAL).contains(&tensor.elements().unwrap_or(0));
+            let is_f32 = |all: Vec<f32>| all.iter().all(|&value| value == f32::from(neutral));
+            let is_i64 = |all: Vec<i64>| all.iter().all(|&value| value == i64::from(neutral));
+            is_short && (tensor.f32s().is_some_and(is_f32) || tensor.i64s().is_some_and(is_i64))
         })
     };
     let output = shapes.dims(node.output.first()?)?;
     let stays = |value: &str| shapes.dims(value) == Some(output);
     if stays(first) && is_neutral(second) {
-        Some(first)
-    } else if commutes && stays(second) && is_neutral(first) {
-        Some(second)
-    } else {
-        None
+        return Some(first);
     }
+    let commutes = node.is_any(&["Add", "Mul"]);
+    (commutes && stays(second) && is_neutral(first)).then_some(second)
+}
+
+pub(super) fn dead_code(net: &mut Net) -> usize {
+    let mut changed = 0;
+    for place in net.places().into_iter().rev() {
+        let is_dead = net.node(place).is_some_and(|node| {
+            let mut outputs = node.output.iter().filter(|output| !output.is_empty());
+            // Custom operators may have side effects.
+            node.is_standard() && outputs.all(|output| !net.is_read(output))
+        });
+        if is_dead {
+            net.remove(place);
+            changed += 1;
+        }
+    }
+    let mut constants = std::mem::take(&mut net.constants);
+    let before = constants.len();
+    constants.retain(|name, _| net.is_read(name));
+    changed += before - constants.len();
+    net.constants = constants;
+    changed
 }
 
 #[cfg(test)]
@@ -219,5 +210,26 @@ mod tests {
         let (graph, _) = after(model(4, nodes, Vec::new()), Pass::NoOps);
         assert_eq!(graph.node[0].output[0], "b");
         assert_eq!(graph.node[1].input[0], "b");
+    }
+
+    #[test]
+    fn chains_that_lead_nowhere_go_with_their_constants() {
+        let nodes = vec![
+            node("Mul", &["x", "c"], "a"),
+            node("Relu", &["a"], "b"),
+            node("Mul", &["x", "d"], "y"),
+        ];
+        let constants = vec![constant("c", &[1]), constant("d", &[1]), constant("e", &[1])];
+        let (graph, changed) = after(model(4, nodes, constants), Pass::DeadCode);
+        assert_eq!((operators(&graph).as_str(), changed), ("Mul", 4));
+        assert_eq!(graph.initializer.len(), 1);
+    }
+
+    #[test]
+    fn operators_of_others_stay() {
+        let mut other = node("Log", &["x"], "a");
+        other.domain = "com.example".to_owned();
+        let nodes = vec![other, node("Relu", &["x"], "y")];
+        assert_eq!(after(model(4, nodes, Vec::new()), Pass::DeadCode).1, 0);
     }
 }

@@ -1,0 +1,296 @@
+//! `likeness audit`.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufWriter, Write};
+
+use clap::{Args, Subcommand, ValueEnum};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use likeness::server::Config;
+use likeness::server::audit::{
+    ChainCheckpoint, ChainKey, audit_folder, audit_row, file_records, verify_database, verify_files,
+};
+use likeness::server::storage::audit::AuditFilter;
+use serde_json::Value;
+
+use super::settings::ConfigArguments;
+use super::{Failure, block_on, disarmed, exit, say, warn_renamed};
+
+/// Records that are read at a time.
+const PAGE: i64 = 500;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Verify the hash chains: find records that were changed, removed, added or moved
+    ///
+    /// Exit code: 0 intact, 1 not verifiable or empty, 2 usage, 4 not intact.
+    Verify(VerifyArguments),
+    /// Export audit records as JSON lines or CSV
+    Export(ExportArguments),
+    /// Count audit records in files and database
+    Status(ConfigArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArguments {
+    /// Records to verify
+    #[arg(long, value_enum, default_value_t = Place::Database)]
+    from: Place,
+    /// Checkpoint that must be in its chain; the only way to notice records missing at the end
+    #[arg(long, value_name = "INSTANCE:NUMBER:HASH")]
+    expect_checkpoint: Vec<ChainCheckpoint>,
+    #[command(flatten)]
+    config: ConfigArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArguments {
+    /// Earliest day or time, UTC, such as 2026-11-25 or 2026-11-25T08:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Timestamp,
+    /// Day or time to stop before [default: no end]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    until: Option<Timestamp>,
+    /// Only this app
+    #[arg(long, value_name = "ID")]
+    app: Option<String>,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+    format: Format,
+    /// Records to export
+    #[arg(long, value_enum, default_value_t = Place::Database)]
+    from: Place,
+    #[command(flatten)]
+    config: ConfigArguments,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Place {
+    Database,
+    Files,
+    /// The old name of `database`.
+    #[value(hide = true)]
+    Store,
+}
+
+impl Place {
+    fn is_files(self) -> bool {
+        if self == Self::Store {
+            warn_renamed("--from store", "--from database", None);
+        }
+        self == Self::Files
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Jsonl,
+    Csv,
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    let midnight = |date: Date| TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0));
+    text.parse::<Timestamp>()
+        .or_else(|_| text.parse::<Date>().and_then(midnight))
+        .map_err(|_| "must be a day such as 2026-11-25 or a time such as 2026-11-25T08:00:00Z".to_owned())
+}
+
+impl AuditCommand {
+    pub(crate) fn run(&self) -> Result<u8, Failure> {
+        block_on(async {
+            match self {
+                Self::Verify(arguments) => verify(arguments, &arguments.config.load()?).await,
+                Self::Export(arguments) => export(arguments, &arguments.config.load()?).await,
+                Self::Status(arguments) => status(&arguments.load()?).await,
+            }
+        })
+    }
+}
+
+async fn verify(arguments: &VerifyArguments, config: &Config) -> Result<u8, Failure> {
+    let key = ChainKey::new(config.audit.chain_key.clone());
+    let expected = &arguments.expect_checkpoint;
+    let folder = audit_folder(&config.data_folder);
+    let (report, place) = if arguments.from.is_files() {
+        let report = verify_files(&folder, &key, expected)?;
+        (report, folder.display().to_string())
+    } else {
+        let database = config.open_database().await?;
+        let report = verify_database(&database, &key, expected, &folder).await?;
+        (report, database.name().to_owned())
+    };
+    for chain in &report.chains {
+        let end = &chain.end;
+        if end.checkpoint.seq == 0 {
+            say(format_args!("no records of {}", end.instance))?;
+        } else {
+            say(format_args!("{} records verified, up to {end}", chain.records))?;
+        }
+    }
+    let faults = report.faults.iter().map(ToString::to_string);
+    let missed = report.missed.iter().map(|checkpoint| {
+        format!(
+            "no chain contains the checkpoint {checkpoint}: records are missing at its end, it was forged, or the record has \
+             expired"
+        )
+    });
+    let faults: Vec<String> = faults.chain(missed).collect();
+    for fault in &faults {
+        say(format_args!("FAULT {fault}"))?;
+    }
+    let is_empty = report.chains.iter().all(|chain| chain.records == 0);
+    if !faults.is_empty() {
+        say("The audit log is NOT intact.")?;
+        return Ok(exit::REJECT);
+    }
+    if is_empty {
+        say(format_args!("No audit records in {place}."))?;
+        return Ok(exit::ERROR);
+    }
+    say("The audit log is intact.")?;
+    Ok(exit::PASS)
+}
+
+async fn export(arguments: &ExportArguments, config: &Config) -> Result<u8, Failure> {
+    let filter = AuditFilter {
+        since: Some(arguments.since.as_microsecond()),
+        until: arguments.until.map(Timestamp::as_microsecond),
+        app: arguments.app.clone(),
+    };
+    let mut lines = BufWriter::new(std::io::stdout().lock());
+    let is_csv = arguments.format == Format::Csv;
+    let mut rows = is_csv.then(|| csv::Writer::from_writer(std::io::stdout()));
+    if let Some(rows) = &mut rows {
+        rows.write_record(columns())?;
+    }
+    let mut write = |record: &str| match &mut rows {
+        Some(rows) => write_row(rows, record),
+        None => writeln!(lines, "{record}"),
+    };
+    if arguments.from.is_files() {
+        file_records(&audit_folder(&config.data_folder), |record| {
+            let is_selected = filter.selects(&audit_row(record)?);
+            if is_selected { write(record) } else { Ok(()) }
+        })?;
+    } else {
+        let database = config.open_database().await?;
+        let (mut time, mut instance, mut seq) = (i64::MIN, String::new(), 0);
+        loop {
+            let page = database.find_audit(&filter, (time, &instance, seq), PAGE).await?;
+            let Some(last) = page.last() else { break };
+            (time, instance, seq) = (last.time, last.instance.clone(), last.seq);
+            page.iter().try_for_each(|row| write(&row.line))?;
+        }
+    }
+    lines.flush()?;
+    if let Some(mut rows) = rows {
+        rows.flush()?;
+    }
+    Ok(exit::PASS)
+}
+
+async fn status(config: &Config) -> Result<u8, Failure> {
+    let folder = audit_folder(&config.data_folder);
+    let mut records = 0_u64;
+    file_records(&folder, |_| {
+        records += 1;
+        Ok(())
+    })?;
+    say(format_args!("files in {}: {records} records", folder.display()))?;
+    let database = config.open_database().await?;
+    let (rows, latest) = database.audit_size().await?;
+    let shown =
+        |time| Timestamp::from_microsecond(time).map_or_else(|_| time.to_string(), |time| time.to_string());
+    let latest = latest.map_or_else(|| "none".to_owned(), shown);
+    say(format_args!(
+        "database {}: {rows} records, the latest of {latest}",
+        database.name()
+    ))?;
+    Ok(exit::PASS)
+}
+
+/// The columns, as paths into a record: those of the chain, of requests by their names in its event, and of the service.
+const COLUMNS: &str = "instance seq prev hash \
+                       v time kind request_id correlation_id client app endpoint path profile \
+                       pack pack_version pack_digest provider match_calibration liveness_calibration \
+                       selfie.bytes selfie.width selfie.height selfie.faces \
+                       photo.bytes photo.width photo.height photo.faces \
+                       face_match liveness threshold outcome codes status error limit \
+                       ms.total ms.body ms.queue ms.decode ms.detect ms.embed ms.liveness ms.quality \
+                       version lost";
+
+/// Returns the names of the columns.
+fn columns() -> impl Iterator<Item = &'static str> {
+    COLUMNS.split(' ')
+}
+
+/// Writes the row of a record. A field without a column is an error: a newer version wrote it, and nothing is to be left out
+/// silently.
+fn write_row(out: &mut csv::Writer<impl Write>, record: &str) -> io::Result<()> {
+    let record: Value = serde_json::from_str(record)?;
+    let mut fields = BTreeMap::new();
+    flatten(&record, "", &mut fields);
+    let cells = columns().map(|column| disarmed(fields.remove(column).map_or_else(String::new, text)));
+    let cells: Vec<String> = cells.collect();
+    if let Some(unknown) = fields.keys().next() {
+        return Err(io::Error::other(format!(
+            "a record has the field `{unknown}`, for which this version has no column: use --format jsonl"
+        )));
+    }
+    Ok(out.write_record(cells)?)
+}
+
+/// The fields of a record, as paths; those of its event without that name before them.
+fn flatten<'a>(value: &'a Value, path: &str, fields: &mut BTreeMap<String, &'a Value>) {
+    let Some(object) = value.as_object() else {
+        fields.insert(path.to_owned(), value);
+        return;
+    };
+    for (key, value) in object {
+        match (path, key.as_str()) {
+            ("", "event") => flatten(value, "", fields),
+            ("", _) => flatten(value, key, fields),
+            _ => flatten(value, &format!("{path}.{key}"), fields),
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(list) => list.iter().map(text).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(line: &str) -> io::Result<String> {
+        let mut out = csv::Writer::from_writer(Vec::new());
+        write_row(&mut out, line)?;
+        Ok(String::from_utf8(out.into_inner().unwrap()).unwrap())
+    }
+
+    #[test]
+    fn a_row_has_the_fields_of_the_record_in_their_columns() {
+        let line = r#"{"instance":"i","seq":7,"prev":"p","hash":"h","event":{"v":1,"kind":"verification",
+            "correlation_id":"=1+1","codes":["A","B"],"selfie":{"bytes":9,"width":null},"ms":{"total":1.5}}}"#;
+        let row = row(line).unwrap();
+        assert!(row.starts_with("i,7,p,h,1,,verification,,'=1+1,"), "{row}");
+        assert!(
+            row.contains(",9,,") && row.contains(",A B,") && row.contains(",1.5,"),
+            "{row}"
+        );
+        assert_eq!(row.matches(',').count(), columns().count() - 1);
+    }
+
+    #[test]
+    fn a_field_without_a_column_is_an_error() {
+        let error = row(r#"{"seq":1,"event":{"ms":{"later":1}}}"#).unwrap_err();
+        assert!(error.to_string().contains("`ms.later`"), "{error}");
+    }
+}
