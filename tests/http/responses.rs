@@ -257,7 +257,7 @@ fn information() -> Outcome {
     for (key, expected) in [
         (
             "liveness_calibration",
-            "none: the models' mean live probability as it is",
+            "none: the models' fused live probability as it is",
         ),
         ("match_calibration", "lfw-dev (2026-11-25, *)"),
         ("pack", "open-1"),

@@ -29,7 +29,7 @@ pub(crate) struct Inner {
     pub(crate) workers: Workers,
     /// `None`: there is no match confidence.
     pub(crate) match_curve: Option<ScoreCurve>,
-    /// `None`: the models' mean live probability is the score.
+    /// `None`: the models' fused live probability is the score.
     pub(crate) liveness_curve: Option<LivenessCurve>,
     pub(crate) faces: FaceSearch,
     pub(crate) info: EngineInfo,

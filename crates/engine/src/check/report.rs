@@ -16,7 +16,7 @@ pub struct PackCheck {
     pub pack: PackInfo,
     /// Its match calibration; a pack without one cannot verify before one is measured.
     pub match_calibration: Option<String>,
-    /// Its liveness calibration; without one the models' mean live probability is the score.
+    /// Its liveness calibration; without one the models' fused live probability is the score.
     pub liveness_calibration: Option<String>,
     /// Its models in the manifest's order.
     pub models: Vec<ModelCheck>,
@@ -156,7 +156,7 @@ impl std::fmt::Display for PackCheck {
                 "match calibration: none; before the pack can verify, measure one with `likeness calibrate match`"
             )?,
         }
-        let none = "none; the score is the models' mean live probability";
+        let none = "none; the score is the models' fused live probability";
         let of_liveness = self.liveness_calibration.as_deref();
         writeln!(f, "liveness calibration: {}", of_liveness.unwrap_or(none))?;
         f.write_str(if self.is_well() {
