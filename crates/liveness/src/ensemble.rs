@@ -117,13 +117,10 @@ impl Inputs {
         let (size, scale) = (entry.size, entry.crop_scale);
         let crop = match entry.adapter {
             LivenessAdapter::SquareCrop => Crop::Square(scale),
-            _ => Crop::Scaled(crop_rect(
-                image.width(),
-                image.height(),
-                face,
-                scale,
-                entry.crop_fit,
-            )),
+            _ => {
+                let (width, height) = (image.width(), image.height());
+                Crop::Scaled(crop_rect(width, height, face, scale, entry.crop_fit))
+            }
         };
         let key = InputKey {
             crop,
@@ -224,14 +221,13 @@ fn softmax(logits: &[f32], class: usize) -> Result<(f64, f64), LivenessError> {
 /// One of numbers that are probabilities already.
 fn probability(probabilities: &[f32], class: usize) -> Result<f64, LivenessError> {
     let wanted = class_of(probabilities, class)?;
-    let lies =
-        |&value: &f32| (-PROBABILITY_TOLERANCE..=1.0 + PROBABILITY_TOLERANCE).contains(&f64::from(value));
-    let sum: f64 = probabilities.iter().map(|&value| f64::from(value)).sum();
-    if probabilities.iter().all(lies) && (sum - 1.0).abs() <= PROBABILITY_TOLERANCE {
-        Ok(f64::from(wanted).clamp(0.0, 1.0))
-    } else {
-        Err(LivenessError::NoProbabilities { sum })
+    let allowed = -PROBABILITY_TOLERANCE..=1.0 + PROBABILITY_TOLERANCE;
+    let mut values = probabilities.iter().map(|&value| f64::from(value));
+    let sum: f64 = values.clone().sum();
+    if !values.all(|value| allowed.contains(&value)) || (sum - 1.0).abs() > PROBABILITY_TOLERANCE {
+        return Err(LivenessError::NoProbabilities { sum });
     }
+    Ok(f64::from(wanted).clamp(0.0, 1.0))
 }
 
 #[cfg(test)]

@@ -39,6 +39,10 @@ fn not_legacy(reason: &str) -> OnnxError {
     OnnxError::Format(format!("not a PyTorch file in the legacy format: {reason}"))
 }
 
+pub(super) fn invalid_storage(key: &str, reason: &str) -> OnnxError {
+    OnnxError::Invalid(format!("storage '{}': {reason}", quotable(key)))
+}
+
 fn no_state_dict(reason: &str) -> OnnxError {
     OnnxError::Invalid(format!("no state dict: {reason}"))
 }
@@ -75,12 +79,11 @@ fn storages<'a>(cursor: &mut Cursor<'a>, objects: &Objects<'a>) -> Result<Vec<St
             keys.kind()
         )));
     };
-    let wrong = |key, reason: &str| OnnxError::Invalid(format!("storage '{}': {reason}", quotable(key)));
     let mut named = BTreeMap::new();
     for name in &objects.storages {
         let facts = (name.element, name.len);
         if *named.entry(name.key).or_insert(facts) != facts {
-            return Err(wrong(name.key, "it is named with two types or sizes"));
+            return Err(invalid_storage(name.key, "it is named with two types or sizes"));
         }
     }
     let mut found = BTreeMap::new();
@@ -89,11 +92,11 @@ fn storages<'a>(cursor: &mut Cursor<'a>, objects: &Objects<'a>) -> Result<Vec<St
             return Err(malformed(format!("{} as a storage's key", key.kind())));
         };
         let Some(&(element, len)) = named.get(key) else {
-            return Err(wrong(key, "no tensor names it"));
+            return Err(invalid_storage(key, "no tensor names it"));
         };
         let stored = i64::from_le_bytes(cursor.array("a storage")?);
         if usize::try_from(stored) != Ok(len) {
-            return Err(wrong(
+            return Err(invalid_storage(
                 key,
                 &format!("it is named with {len} elements and has {stored}"),
             ));
@@ -101,12 +104,12 @@ fn storages<'a>(cursor: &mut Cursor<'a>, objects: &Objects<'a>) -> Result<Vec<St
         let size = len.checked_mul(element.size());
         let bytes = cursor.take(size.unwrap_or(usize::MAX), "a storage")?;
         if found.insert(key, Storage { element, len, bytes }).is_some() {
-            return Err(wrong(key, "it is there twice"));
+            return Err(invalid_storage(key, "it is there twice"));
         }
     }
     let storages = objects.storages.iter().map(|name| {
         let storage = found.get(name.key).copied();
-        storage.ok_or_else(|| wrong(name.key, "its elements are not in the file"))
+        storage.ok_or_else(|| invalid_storage(name.key, "its elements are not in the file"))
     });
     storages.collect()
 }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::cursor::Cursor;
-use super::legacy::{TIMES_FILE, tensors};
+use super::legacy::{TIMES_FILE, invalid_storage, tensors};
 use super::pickle;
 use super::tensor::{Storage, Tensor};
 use super::value::StorageName;
@@ -54,10 +54,6 @@ pub(super) fn state_dict(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, OnnxE
         return Err(invalid_storage(key, "no tensor names it"));
     }
     tensors(root, &objects, &storages, bytes.len().saturating_mul(TIMES_FILE))
-}
-
-fn invalid_storage(key: &str, reason: &str) -> OnnxError {
-    OnnxError::Invalid(format!("storage '{}': {reason}", quotable(key)))
 }
 
 /// The elements of a storage that the pickle names.
