@@ -7,7 +7,7 @@ use std::hint::black_box;
 use criterion::Criterion;
 use likeness_engine::detection::{Detectors, FaceDetector, Search};
 use likeness_engine::imaging::{Interrupt, crop_resize_bilinear};
-use likeness_engine::liveness::{LivenessModel, ScaledCropLiveness, crop_rect};
+use likeness_engine::liveness::{LivenessEnsemble, LivenessModel, crop_rect};
 use likeness_engine::packs::CropFit;
 
 mod support;
@@ -19,7 +19,7 @@ fn main() {
 fn benches(criterion: &mut Criterion) {
     let (runtime, pack) = support::parts();
     let mut detector = Detectors::open(&runtime, &pack, None).unwrap();
-    let mut liveness = ScaledCropLiveness::open(&runtime, &pack).unwrap();
+    let mut liveness = LivenessEnsemble::open(&runtime, &pack).unwrap();
     let image = support::picture(support::SELFIE);
     let face = detector
         .detect(&image, Search::Primary, Interrupt::NEVER)

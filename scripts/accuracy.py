@@ -413,7 +413,8 @@ def limits():
         "- **Presentation attacks other than prints.** Liveness is scored from one image, passively, by two small networks. "
         "The attacks above are printed photographs, the easiest kind, taken with one webcam years ago. Not measured here: "
         "replays on good screens, masks, make-up and prostheses. One image does not reliably reveal a sharp screen in good light or a good mask."
-        " No conformance with ISO/IEC 30107-3 at any level is claimed.",
+        " No conformance with ISO/IEC 30107-3 at any level is claimed."
+        " [Liveness of the pack open-2](#liveness-of-the-pack-open-2) has what is known of replays and worn masks.",
         "- **Injected images and deepfakes.** An image that is injected behind the camera, generated or stolen, is a perfect image of a live person; nothing in it need reveal the attack."
         " That needs a trusted capture app or an active challenge.",
         "- **Look-alikes and twins.** The FMRs are those of people who did not try to look like someone else "

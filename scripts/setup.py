@@ -371,11 +371,12 @@ def main():
     commands = parser.add_subparsers(dest="command")
     models = commands.add_parser("models", help="fill models/store with the program that was built")
     models.add_argument("--lenient", action="store_true", help="models that cannot be had are only a warning")
-    models.add_argument("--pack", default="open-1", help="the model pack (default: %(default)s)")
+    models.add_argument("--pack", action="append", help="a model pack (default: open-1 and open-2)")
     commands.add_parser("programs", help="unpack the programs that some tests need")
     arguments = parser.parse_args()
     if arguments.command == "models":
-        set_up_models(arguments.pack, arguments.lenient)
+        for pack in arguments.pack or ["open-1", "open-2"]:
+            set_up_models(pack, arguments.lenient)
         return
     if arguments.command == "programs":
         for program in PROGRAMS:

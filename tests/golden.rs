@@ -1,6 +1,7 @@
 //! Agreement with the golden outputs of an independent reference pipeline, stage by stage: each stage is given the
 //! golden output of the one before, so that a stage is judged by itself.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -8,8 +9,8 @@ use std::sync::OnceLock;
 use likeness_engine::detection::{BoundingBox, Detectors, Face, Landmarks, Point};
 use likeness_engine::embedding::{self, Cohort, CohortBinding, Embedding, FaceInImage};
 use likeness_engine::imaging::{self, Image, ImageLimits};
-use likeness_engine::liveness::{LivenessModel, ScaledCropLiveness};
-use likeness_engine::packs::{CropFit, Manifest, Pack, StoreSearch};
+use likeness_engine::liveness::{LivenessEnsemble, LivenessModel, Vote, fuse};
+use likeness_engine::packs::{CropFit, LivenessFusion, Manifest, Pack, StoreSearch};
 use likeness_engine::runtime::{LibrarySearch, Provider, Runtime};
 use likeness_engine::{EmbedOptions, Engine, default_passes};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
@@ -37,6 +38,15 @@ fn main() -> ExitCode {
     suite.with_shared_and_models("liveness_of_golden_boxes_agrees", |shared| {
         for_each_golden(shared, liveness_agrees)
     });
+    suite.with_shared_and_models("each_liveness_model_of_golden_boxes_agrees", |shared| {
+        for_each_golden(shared, liveness_models_agree)
+    });
+    suite.with_shared_and_models("the_fused_liveness_of_golden_boxes_agrees", |shared| {
+        for_each_golden(shared, fused_liveness_agrees)
+    });
+    suite.with_shared("the_fusion_of_golden_probabilities_agrees", |shared| {
+        for_each_golden(shared, fusion_agrees)
+    });
     suite.with_shared_and_models("the_default_path_finds_every_golden_primary_face", |shared| {
         for_each_golden(shared, primary_is_found)
     });
@@ -53,6 +63,10 @@ struct Golden {
     faces: Vec<Face>,
     embedding: Option<Embedding>,
     live: Option<f64>,
+    /// Live probability of each model of open-2, by name.
+    liveness_models: BTreeMap<String, f64>,
+    /// Their fused score.
+    liveness_fused: Option<f64>,
 }
 
 fn numbers(value: &Value) -> Vec<f32> {
@@ -84,12 +98,16 @@ impl Golden {
             .map(|values| Embedding::new(numbers(values)))
             .transpose()?;
         let live = primary.get("liveness").and_then(|classes| classes[1].as_f64());
+        let models = primary.get("liveness_models").and_then(Value::as_object);
+        let model = |(name, live): (&String, &Value)| Some((name.clone(), live.as_f64()?));
         Ok(Self {
             name: name.to_owned(),
             image,
             faces,
             embedding,
             live,
+            liveness_models: models.into_iter().flatten().filter_map(model).collect(),
+            liveness_fused: primary.get("liveness_fused").and_then(Value::as_f64),
         })
     }
 }
@@ -199,14 +217,22 @@ fn runtime() -> Result<Runtime, Failed> {
 
 fn pack() -> Result<&'static Pack, Failed> {
     static PACK: OnceLock<Pack> = OnceLock::new();
-    if let Some(pack) = PACK.get() {
+    loaded("open-1", &PACK)
+}
+
+/// The pack of five liveness models.
+fn five() -> Result<&'static Pack, Failed> {
+    static PACK: OnceLock<Pack> = OnceLock::new();
+    loaded("open-2", &PACK)
+}
+
+fn loaded(name: &str, slot: &'static OnceLock<Pack>) -> Result<&'static Pack, Failed> {
+    if let Some(pack) = slot.get() {
         return Ok(pack);
     }
-    let pack = StoreSearch::new()
-        .find()?
-        .load("open-1")?
-        .optimized(&default_passes(provider()?));
-    Ok(PACK.get_or_init(|| pack))
+    let pack = StoreSearch::new().find()?.load(name)?;
+    let pack = pack.optimized(&default_passes(provider()?));
+    Ok(slot.get_or_init(|| pack))
 }
 
 fn detection_agrees(golden: &Golden) -> Outcome {
@@ -288,12 +314,70 @@ fn liveness_agrees(golden: &Golden) -> Outcome {
         return Ok(());
     };
     // The reference cuts as the models' makers do; the default pack cuts wider at the image's border.
-    let score = ScaledCropLiveness::open(&runtime()?, pack()?)?
+    let score = LivenessEnsemble::open(&runtime()?, pack()?)?
         .with_crop_fit(CropFit::Shrink)
         .score(&golden.image, &face.bounding_box)?;
     ensure!(
         (score - expected).abs() <= 0.04,
         "live probability {score} instead of {expected}"
+    );
+    Ok(())
+}
+
+fn liveness_models_agree(golden: &Golden) -> Outcome {
+    let Some(face) = golden.faces.first() else {
+        return Ok(());
+    };
+    let models = &five()?.manifest().liveness;
+    ensure!(
+        golden.liveness_models.len() == models.len(),
+        "{:?}",
+        golden.liveness_models
+    );
+    for model in models {
+        let name = &model.model;
+        let expected = golden
+            .liveness_models
+            .get(name)
+            .ok_or_else(|| format!("no {name}"))?;
+        let score = LivenessEnsemble::open_models(&runtime()?, five()?, std::slice::from_ref(model))?
+            .with_crop_fit(CropFit::Shrink)
+            .score(&golden.image, &face.bounding_box)?;
+        ensure!(
+            (score - expected).abs() <= 0.04,
+            "{}: live probability {score} instead of {expected}",
+            model.model
+        );
+    }
+    Ok(())
+}
+
+fn fused_liveness_agrees(golden: &Golden) -> Outcome {
+    let (Some(expected), Some(face)) = (golden.liveness_fused, golden.faces.first()) else {
+        return Ok(());
+    };
+    let score = LivenessEnsemble::open(&runtime()?, five()?)?
+        .with_crop_fit(CropFit::Shrink)
+        .score(&golden.image, &face.bounding_box)?;
+    ensure!(
+        (score - expected).abs() <= 0.03,
+        "score {score} instead of {expected}"
+    );
+    Ok(())
+}
+
+fn fusion_agrees(golden: &Golden) -> Outcome {
+    let Some(expected) = golden.liveness_fused else {
+        return Ok(());
+    };
+    let probabilities = golden.liveness_models.values();
+    let votes: Vec<Vote> = probabilities
+        .map(|&probability| Vote::of_probability(probability, 1.0))
+        .collect();
+    let score = fuse(LivenessFusion::MeanLogOdds, &votes);
+    ensure!(
+        (score - expected).abs() <= 0.001,
+        "score {score} instead of {expected}"
     );
     Ok(())
 }

@@ -258,7 +258,7 @@ fn information() -> Outcome {
         ("cohort", "none: similarities are cosines"),
         (
             "liveness_calibration",
-            "none: the models' mean live probability as it is",
+            "none: the models' fused live probability as it is",
         ),
         ("match_calibration", "lfw-dev (2026-11-25, *)"),
         ("pack", "open-1"),

@@ -8,7 +8,7 @@ use derive_setters::Setters;
 use likeness_detection::{Detectors, FaceDetector};
 use likeness_embedding::{self as embedding, Cohort, CohortBinding, FaceEmbedder};
 use likeness_imaging::ImageLimits;
-use likeness_liveness::{LivenessModel, ScaledCropLiveness};
+use likeness_liveness::{LivenessEnsemble, LivenessModel};
 use likeness_packs::{
     Calibration, CalibrationFile, DEFAULT_PACK, LivenessCalibration, LivenessCurve, MAX_COHORT_BYTES,
     MatchCalibration, Pack, PackCalibration, PackError, Passes, ScoreCurve, Store, StoreSearch,
@@ -100,7 +100,7 @@ pub struct EngineBuilder {
     /// are then available, and requests that need a confidence fail with
     /// [`EngineError::Uncalibrated`](crate::EngineError::Uncalibrated). Default: no.
     uncalibrated: bool,
-    /// Whether to apply no calibration at all: the liveness score is the models' mean live probability, and there is no
+    /// Whether to apply no calibration at all: the liveness score is the models' fused live probability, and there is no
     /// match confidence. For fitting calibrations; excludes calibration files. Default: no.
     raw_scores: bool,
     /// Whether to run the pack's self-test vectors first, on the same bytes that are then used: an engine that does not
@@ -490,7 +490,7 @@ impl EngineBuilder {
             },
             liveness: match (&self.liveness, parts) {
                 (Some(factory), _) => factory().map_err(BuildError::Custom)?,
-                (None, Some(parts)) => Box::new(ScaledCropLiveness::open(&parts.runtime, &parts.pack)?),
+                (None, Some(parts)) => Box::new(LivenessEnsemble::open(&parts.runtime, &parts.pack)?),
                 (None, None) => return Err(missing("liveness model")),
             },
         })

@@ -35,7 +35,7 @@ pub(crate) struct Inner {
     pub(crate) cohort_file: Option<String>,
     /// `None`: the embedder is custom.
     pub(crate) cohort_binding: Option<CohortBinding>,
-    /// `None`: the models' mean live probability is the score.
+    /// `None`: the models' fused live probability is the score.
     pub(crate) liveness_curve: Option<LivenessCurve>,
     pub(crate) faces: FaceSearch,
     pub(crate) info: EngineInfo,

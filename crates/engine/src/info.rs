@@ -112,7 +112,7 @@ impl PackInfo {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CalibrationInfo {
-    /// From nowhere: there is no match confidence, and the liveness score is the models' mean live probability.
+    /// From nowhere: there is no match confidence, and the liveness score is the models' fused live probability.
     Uncalibrated,
     /// From the embedder's own model or curve.
     Custom,
@@ -172,7 +172,7 @@ impl From<&EngineInfo> for EngineLabels {
                 .label("none: similarities only, no confidence"),
             liveness_calibration: info
                 .liveness_calibration
-                .label("none: the models' mean live probability as it is"),
+                .label("none: the models' fused live probability as it is"),
             cohort: info.cohort.as_ref().map_or_else(
                 || "none: similarities are cosines".to_owned(),
                 CohortInfo::to_string,

@@ -73,6 +73,7 @@ impl<'m> Entry<'m> {
             },
             Self::Liveness(entry) => match entry.adapter {
                 LivenessAdapter::ScaledCrop => "scaled-crop",
+                LivenessAdapter::SquareCrop => "square-crop",
                 _ => "unknown",
             },
         }

@@ -6,9 +6,9 @@
 //! back as [`ImagingError::Corrupt`] instead of crossing the border as a panic.
 //!
 //! An [`Image`] is always upright, always RGB with eight bits a channel, and always without padding between rows, so
-//! that no later stage has to ask. The operations on it ([`shrink_area`], [`crop_resize_bilinear`], [`warp_affine`],
-//! [`pad_to`]) agree with OpenCV's to within rounding, because the models were trained on images
-//! that OpenCV had prepared.
+//! that no later stage has to ask. The operations on it ([`shrink_area`], [`crop_resize_bilinear`],
+//! [`crop_resize_mirrored`], [`warp_affine`], [`pad_to`]) agree with OpenCV's to within rounding, because the models were
+//! trained on images that OpenCV had prepared.
 //!
 //! ```
 //! use likeness_imaging::{ImageLimits, Image, decode, shrink_area};
@@ -30,6 +30,7 @@ mod format;
 mod image;
 mod interrupt;
 mod limits;
+mod mirrored;
 mod orientation;
 mod probe;
 mod reduced;
@@ -42,6 +43,7 @@ pub use format::Format;
 pub use image::{Image, pad_to};
 pub use interrupt::{Interrupt, Interrupted};
 pub use limits::ImageLimits;
+pub use mirrored::crop_resize_mirrored;
 pub use orientation::Orientation;
 pub use probe::{Header, probe, sniff};
 pub use reduced::Reduced;

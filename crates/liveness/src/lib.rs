@@ -20,7 +20,9 @@
 //! ```
 
 mod crop;
-mod scaled_crop;
+mod ensemble;
+mod fusion;
+mod square_crop;
 
 use likeness_face::BoundingBox;
 use likeness_imaging::Image;
@@ -28,7 +30,9 @@ use likeness_packs::{LivenessAdapter, PackError};
 use likeness_runtime::RuntimeError;
 
 pub use crop::crop_rect;
-pub use scaled_crop::ScaledCropLiveness;
+pub use ensemble::LivenessEnsemble;
+pub use fusion::{Vote, fuse};
+pub use square_crop::square_crop;
 
 /// Side of a face (of a square with its area), in pixels, that an image may be averaged down to. The models of the default
 /// pack see a face with 20 to 30 pixels.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use likeness_imaging::{self as imaging, Image, ImageLimits, PixelRect};
-use likeness_onnx::import::pytorch::{self, Architecture, Elements};
+use likeness_onnx::import::pytorch::{self, Architecture, Elements, ImportOptions};
 use likeness_onnx::{self as onnx, OnnxError};
 use likeness_runtime::{LibrarySearch, ModelSession, Provider, Runtime, TensorSpec};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
@@ -24,7 +24,12 @@ const BATCH_TOLERANCE: f32 = 1e-5;
 /// A published file and what is known of it.
 #[derive(Clone, Copy)]
 struct Published {
+    name: &'static str,
     architecture: Architecture,
+    classes: usize,
+    /// What the names of its tensors begin with, and those of tensors that only training uses.
+    prefix: &'static str,
+    ignored: &'static [&'static str],
     file: &'static str,
     /// Tensors in the file, counters of training steps included.
     tensors: usize,
@@ -36,9 +41,14 @@ struct Published {
     imported: &'static str,
 }
 
-const PUBLISHED: [Published; 2] = [
+/// Minivision's files, in the legacy format, and Roll-Face's, in the zip format.
+const PUBLISHED: [Published; 4] = [
     Published {
+        name: "minifasnet-v2",
         architecture: Architecture::MiniFasNetV2,
+        classes: 3,
+        prefix: "module.",
+        ignored: &[],
         file: "2.7_80x80_MiniFASNetV2.pth",
         tensors: 334,
         reference: "minifasnet_v2.onnx",
@@ -46,19 +56,47 @@ const PUBLISHED: [Published; 2] = [
         imported: "d21295e109565d7fe3c438422a199ae239bf8afd59fbda90d92c99877c640317",
     },
     Published {
+        name: "minifasnet-v1se",
         architecture: Architecture::MiniFasNetV1Se,
+        classes: 3,
+        prefix: "module.",
+        ignored: &[],
         file: "4_0_0_80x80_MiniFASNetV1SE.pth",
         tensors: 370,
         reference: "minifasnet_v1se.onnx",
         scale: 4.0,
         imported: "81624aa4688af00d61db6f6b1992f306e78d98e19fd3d99d0d02a953b7c62906",
     },
+    Published {
+        name: "zalo-minifasnet-v2",
+        architecture: Architecture::MiniFasNetV2,
+        classes: 3,
+        prefix: "module.model.",
+        ignored: &["module.FTGenerator.ft."],
+        file: "zalo_2.7_80x80_MiniFASNetV2.pth",
+        tensors: 355,
+        reference: "zalo_minifasnet_v2.onnx",
+        scale: 2.7,
+        imported: "a93068c1c816881dabe315e43c79431db81231ef509ce0925491ebf0b6e6f432",
+    },
+    Published {
+        name: "zalo-minifasnet-v1se",
+        architecture: Architecture::MiniFasNetV1Se,
+        classes: 2,
+        prefix: "module.model.",
+        ignored: &["module.FTGenerator.ft."],
+        file: "zalo_4_80x80_MiniFASNetV1SE.pth",
+        tensors: 391,
+        reference: "zalo_minifasnet_v1se.onnx",
+        scale: 4.0,
+        imported: "d7723c25814b5dc9fb6d9cf38faa5b788e05a29bed0b7322994f1b00c407f393",
+    },
 ];
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
     for published in PUBLISHED {
-        let name = published.architecture.as_str();
+        let name = published.name;
         suite.with_shared_and_models(
             format!("{name}_answers_what_the_reference_answers"),
             move |shared| answers_agree(shared, published),
@@ -72,6 +110,11 @@ fn main() -> ExitCode {
         suite.with_shared(format!("{name}_with_a_call_in_it_is_refused"), move |shared| {
             call_is_refused(shared, published)
         });
+        if published.is_zip() {
+            suite.with_shared(format!("{name}_with_a_changed_byte_is_refused"), move |shared| {
+                changed_byte_is_refused(shared, published)
+            });
+        }
     }
     suite.with_shared("one_file_is_not_imported_as_the_other_architecture", |shared| {
         other_architecture(shared)
@@ -85,8 +128,20 @@ impl Published {
     }
 
     fn import(self, shared: &Path) -> Result<Vec<u8>, Failed> {
-        let model = pytorch::import(&self.read(shared)?, self.architecture)?;
+        let model = pytorch::import_with(&self.read(shared)?, self.architecture, &self.options())?;
         Ok(onnx::write(&model))
+    }
+
+    fn options(self) -> ImportOptions {
+        let mut options = ImportOptions::default();
+        options.classes = self.classes;
+        self.prefix.clone_into(&mut options.prefix);
+        options.ignored = self.ignored.iter().map(|&prefix| prefix.to_owned()).collect();
+        options
+    }
+
+    fn is_zip(self) -> bool {
+        self.file.starts_with("zalo")
     }
 }
 
@@ -129,12 +184,16 @@ fn input(crop: &Image) -> Array4<f32> {
     })
 }
 
-fn logits(session: &mut ModelSession, input: &Array4<f32>) -> Result<Vec<f32>, Failed> {
+fn logits(session: &mut ModelSession, input: &Array4<f32>, classes: usize) -> Result<Vec<f32>, Failed> {
     let (count, channels, height, width) = input.dim();
     let numbers = input.as_slice().ok_or("not row by row")?;
     let outputs = session.run([count, channels, height, width], numbers)?;
     let logits = outputs.get("logits")?;
-    ensure!(logits.shape == [count, 3], "logits of shape {:?}", logits.shape);
+    ensure!(
+        logits.shape == [count, classes],
+        "logits of shape {:?}",
+        logits.shape
+    );
     Ok(logits.numbers.clone())
 }
 
@@ -158,7 +217,7 @@ fn answers_agree(shared: &Path, published: Published) -> Outcome {
         imported.inputs()
     );
     ensure!(
-        described(imported.outputs()) == ["logits [N,3]"],
+        described(imported.outputs()) == [format!("logits [N,{}]", published.classes)],
         "outputs {:?}",
         imported.outputs()
     );
@@ -167,8 +226,8 @@ fn answers_agree(shared: &Path, published: Published) -> Outcome {
     ensure!(crops.len() > 60, "only {} crops", crops.len());
     let mut last: Option<(&Array4<f32>, Vec<f32>)> = None;
     for (name, crop) in &crops {
-        let expected = logits(&mut reference, crop)?;
-        let found = logits(&mut imported, crop)?;
+        let expected = logits(&mut reference, crop, published.classes)?;
+        let found = logits(&mut imported, crop, published.classes)?;
         ensure!(
             within(TOLERANCE, &expected, &found),
             "{name}: {found:?} instead of {expected:?}"
@@ -176,13 +235,13 @@ fn answers_agree(shared: &Path, published: Published) -> Outcome {
 
         if let Some((other, others)) = last {
             let pair = concatenate(Axis(0), &[crop.view(), other.view()])?;
-            let together = logits(&mut imported, &pair)?;
+            let together = logits(&mut imported, &pair, published.classes)?;
             let alone = [found.clone(), others].concat();
             ensure!(
                 within(BATCH_TOLERANCE, &alone, &together),
                 "{name}: {together:?} in a batch, {alone:?} alone"
             );
-            let expected = logits(&mut reference, &pair)?;
+            let expected = logits(&mut reference, &pair, published.classes)?;
             ensure!(
                 within(TOLERANCE, &expected, &together),
                 "{name}, in a batch: {together:?} instead of {expected:?}"
@@ -218,7 +277,7 @@ fn is_read_whole(shared: &Path, published: Published) -> Outcome {
     let tensors = pytorch::state_dict(&bytes)?;
     ensure!(tensors.len() == published.tensors, "{} tensors", tensors.len());
     let first = tensors
-        .get("module.conv1.conv.weight")
+        .get(&format!("{}conv1.conv.weight", published.prefix))
         .ok_or("no first convolution")?;
     ensure!(first.shape == [32, 3, 3, 3], "{:?}", first.shape);
     // The weights are nearly all of the file: what is missing here would be missing there.
@@ -245,7 +304,11 @@ fn call_is_refused(shared: &Path, published: Published) -> Outcome {
     );
     let place = bytes.windows(known.len()).position(|window| window == known);
     let place = place.ok_or("the file rebuilds no tensor")?;
-    bytes.splice(place..place + known.len(), call.iter().copied());
+    if published.is_zip() {
+        bytes = rewritten(&bytes, place, call)?;
+    } else {
+        bytes.splice(place..place + known.len(), call.iter().copied());
+    }
     let refused = pytorch::import(&bytes, published.architecture);
     ensure!(
         matches!(&refused, Err(OnnxError::Refused { what, .. }) if what == "posix.system"),
@@ -255,8 +318,47 @@ fn call_is_refused(shared: &Path, published: Published) -> Outcome {
     Ok(())
 }
 
+/// The archive with other bytes at the beginning of a text of its pickle, and the checksum of what the pickle then is.
+fn rewritten(bytes: &[u8], place: usize, call: &[u8]) -> Result<Vec<u8>, Failed> {
+    let mut bytes = bytes.to_vec();
+    bytes[place..place + call.len()].copy_from_slice(call);
+    // The pickle is the first member: its entry is the first of the directory, whose place the record at the end has.
+    let u32_at = |bytes: &[u8], at: usize| {
+        u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap_or_default()) as usize
+    };
+    let u16_at = |bytes: &[u8], at: usize| {
+        usize::from(u16::from_le_bytes(
+            bytes[at..at + 2].try_into().unwrap_or_default(),
+        ))
+    };
+    let entry = u32_at(&bytes, bytes.len() - 6);
+    let (len, start) = (
+        u32_at(&bytes, entry + 24),
+        30 + u16_at(&bytes, 26) + u16_at(&bytes, 28),
+    );
+    ensure!(
+        (start..start + len).contains(&place),
+        "the pickle is not the first member"
+    );
+    let checksum = crc32fast::hash(&bytes[start..start + len]);
+    bytes[entry + 16..entry + 20].copy_from_slice(&checksum.to_le_bytes());
+    Ok(bytes)
+}
+
+fn changed_byte_is_refused(shared: &Path, published: Published) -> Outcome {
+    let mut bytes = published.read(shared)?;
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    let refused = pytorch::state_dict(&bytes).map(drop);
+    ensure!(
+        matches!(&refused, Err(OnnxError::Invalid(reason)) if reason.contains("checksum")),
+        "{refused:?}"
+    );
+    Ok(())
+}
+
 fn other_architecture(shared: &Path) -> Outcome {
-    let [v2, v1se] = PUBLISHED;
+    let [v2, v1se, ..] = PUBLISHED;
     for (published, other) in [(v2, v1se), (v1se, v2)] {
         let result = pytorch::import(&published.read(shared)?, other.architecture).map(drop);
         ensure!(

@@ -32,8 +32,8 @@ pub use likeness_onnx::optimize::{Pass, Passes};
 pub use manifest::{
     Calibration, CalibrationFile, ChannelOrder, ClassOutput, CohortReference, CropFit, DEFAULT_PACK,
     DetectorAdapter, DetectorModel, EmbedderAdapter, EmbedderModel, LivenessAdapter, LivenessCalibration,
-    LivenessCurve, LivenessModelEntry, LivenessPoint, MAX_COHORT_BYTES, MAX_FILE_BYTES, Manifest,
-    MatchCalibration, MatchPoint, MeasuredRange, ModelFile, PackCalibration, Preprocessing,
+    LivenessCurve, LivenessFusion, LivenessModelEntry, LivenessPoint, MAX_COHORT_BYTES, MAX_FILE_BYTES,
+    Manifest, MatchCalibration, MatchPoint, MeasuredRange, ModelFile, PackCalibration, Preprocessing,
     PresentationCount, Provenance, Recipe, ScoreCurve, SelfTestVector, SourceFile, Template, log_odds,
 };
 pub use store::{ENV_STORE, Pack, PackStatus, Store, StoreSearch};

@@ -79,7 +79,7 @@ pub fn workspace() -> PathBuf {
     here.ancestors().nth(2).unwrap_or(here).to_owned()
 }
 
-/// Returns whether set-up has brought the default pack: every model that its manifest names. ONNX Runtime is not required
+/// Returns whether set-up has brought the packs that tests use: every model that their manifests name. ONNX Runtime is not required
 /// here: where there are models, a missing library is an error and no reason to skip.
 #[must_use]
 pub fn has_models() -> bool {
@@ -88,8 +88,10 @@ pub fn has_models() -> bool {
         None => workspace().join("models/store"),
     };
     let blobs = store.join("blobs/sha256");
-    model_checksums(MANIFEST)
-        .is_some_and(|checksums| checksums.iter().all(|checksum| blobs.join(checksum).is_file()))
+    MANIFESTS.iter().all(|manifest| {
+        model_checksums(manifest)
+            .is_some_and(|checksums| checksums.iter().all(|checksum| blobs.join(checksum).is_file()))
+    })
 }
 
 /// Returns the SHA-256 of each model of a manifest: its own, or that of the source that it is a copy of.
@@ -108,8 +110,11 @@ fn model_checksums(manifest: &str) -> Option<Vec<String>> {
     (!checksums.is_empty()).then_some(checksums)
 }
 
-/// The default pack's, compiled in: tests may run where there is no checkout.
-const MANIFEST: &str = include_str!("../../../models/open-1/pack.toml");
+/// Those of the packs that tests use, compiled in: tests may run where there is no checkout.
+const MANIFESTS: [&str; 2] = [
+    include_str!("../../../models/open-1/pack.toml"),
+    include_str!("../../../models/open-2/pack.toml"),
+];
 
 /// What a test needs, or the reason to skip it.
 pub type Needed<T> = Result<T, &'static str>;
@@ -122,7 +127,7 @@ fn data() -> Needed<PathBuf> {
     shared().ok_or("needs ../shared")
 }
 
-/// Why a test is skipped where set-up has not brought the default pack.
+/// Why a test is skipped where set-up has not brought the packs that tests use.
 const NEEDS_MODELS: &str = "needs models/store";
 
 /// Returns the program of this name: what set-up has unpacked, or one on the path.

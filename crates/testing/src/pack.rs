@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 #[derive(Debug, Clone)]
 pub struct TestPack {
     name: String,
+    head: String,
     models: Vec<(String, Vec<u8>)>,
     entries: String,
 }
@@ -19,6 +20,7 @@ impl TestPack {
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
+            head: String::new(),
             models: Vec::new(),
             entries: String::new(),
         }
@@ -42,6 +44,14 @@ impl TestPack {
         self.entry("liveness", model, onnx, keys)
     }
 
+    /// Adds a line to the keys of the pack itself.
+    #[must_use]
+    pub fn key(mut self, line: &str) -> Self {
+        self.head.push_str(line);
+        self.head.push('\n');
+        self
+    }
+
     /// Adds to the manifest, such as a calibration.
     #[must_use]
     pub fn with(mut self, text: &str) -> Self {
@@ -63,8 +73,8 @@ impl TestPack {
     #[must_use]
     pub fn manifest(&self) -> String {
         let mut text = format!(
-            "format = 2\nname = \"{}\"\nversion = \"1\"\ncommercial_use = true\n",
-            self.name
+            "format = 2\nname = \"{}\"\nversion = \"1\"\ncommercial_use = true\n{}",
+            self.name, self.head
         );
         for (name, onnx) in &self.models {
             let digest = Sha256::digest(onnx);

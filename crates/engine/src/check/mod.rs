@@ -8,7 +8,7 @@ use likeness_detection::{Detectors, FaceDetector, Search};
 use likeness_embedding::{self as embedding, Cohort, CohortBinding, FaceEmbedder, FaceInImage};
 use likeness_face::{BoundingBox, Landmarks, Point};
 use likeness_imaging::{Image, Interrupt};
-use likeness_liveness::{LivenessModel, ScaledCropLiveness};
+use likeness_liveness::{LivenessEnsemble, LivenessModel};
 use likeness_packs::{LivenessCalibration, MatchCalibration, Pack};
 use likeness_runtime::{ModelSession, Runtime, listed};
 
@@ -143,7 +143,7 @@ fn run_adapter(runtime: &Runtime, pack: &Pack, entry: &Entry<'_>) -> Result<(), 
                 width: side,
                 height: side,
             };
-            let mut liveness = ScaledCropLiveness::open_models(runtime, pack, std::slice::from_ref(*model))?;
+            let mut liveness = LivenessEnsemble::open_models(runtime, pack, std::slice::from_ref(*model))?;
             liveness.score(&image, &face)?;
         }
     }

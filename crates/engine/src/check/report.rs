@@ -19,7 +19,7 @@ pub struct PackCheck {
     /// Its match calibration, that of normalised similarities where it has both; a pack without one cannot verify before one
     /// is measured.
     pub match_calibration: Option<String>,
-    /// Its liveness calibration; without one the models' mean live probability is the score.
+    /// Its liveness calibration; without one the models' fused live probability is the score.
     pub liveness_calibration: Option<String>,
     /// Its cohort, or why that cannot be used; `None`: it has none.
     pub cohort: Option<Result<CohortInfo, CohortError>>,
@@ -166,7 +166,7 @@ impl std::fmt::Display for PackCheck {
         if let Some(Ok(cohort)) = &self.cohort {
             writeln!(f, "cohort: {cohort}")?;
         }
-        let none = "none; the score is the models' mean live probability";
+        let none = "none; the score is the models' fused live probability";
         let of_liveness = self.liveness_calibration.as_deref();
         writeln!(f, "liveness calibration: {}", of_liveness.unwrap_or(none))?;
         f.write_str(if self.is_well() {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use likeness_engine::detection::{self, Detectors, Face, FaceDetector, Point, Search};
 use likeness_engine::embedding::{self, Embedding, FaceInImage};
 use likeness_engine::imaging::{Image, Interrupt, PixelRect, crop_resize_bilinear};
-use likeness_engine::liveness::{LivenessModel, ScaledCropLiveness};
+use likeness_engine::liveness::{LivenessEnsemble, LivenessModel};
 use likeness_engine::packs::{Pack, Store, StoreSearch};
 use likeness_engine::runtime::{LibrarySearch, Provider, Runtime};
 use likeness_engine::{
@@ -725,11 +725,26 @@ fn liveness_models() -> Outcome {
             .liveness("two", live(), TWO_CLASSES)
             .liveness("three", softmax.onnx(), &three(live_class));
         let (_folder, pack) = load(&pack)?;
-        let score = ScaledCropLiveness::open(&runtime()?, &pack)?.score(&shown, &face)?;
+        let score = LivenessEnsemble::open(&runtime()?, &pack)?.score(&shown, &face)?;
         ensure!(
             near(score, (0.75 + 3.0 * expected) / 4.0),
             "{score} for {expected}"
         );
     }
+    // The log-odds of 3/4 and 5/8 are those of 3 and 5/3; a certain model counts for 10.
+    let certain = Vectors::constant(InputShape::one_square(80), &[90.0, 0.0]);
+    let square = "adapter = \"square-crop\"\ninput = { channels = \"rgb\", std = [255.0, 255.0, 255.0] }\nsize = 80\n\
+                  crop_scale = 1.5\nclasses = 2\nlive_class = 0";
+    let pack = TestPack::new("fused")
+        .key("fusion = \"mean-log-odds\"")
+        .detector("scrfd_tiny", red_faces(), SCRFD)
+        .embedder("arcface_tiny", means(), ARCFACE)
+        .liveness("two", live(), TWO_CLASSES)
+        .liveness("three", softmax.onnx(), &three(2))
+        .liveness("certain", certain.onnx(), square);
+    let (_folder, pack) = load(&pack)?;
+    let score = LivenessEnsemble::open(&runtime()?, &pack)?.score(&shown, &face)?;
+    let odds = (3_f64.ln() + 3.0 * (5.0 / 3.0_f64).ln() + 10.0) / 5.0;
+    ensure!(near(score, 1.0 / (1.0 + (-odds).exp())), "{score}");
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! - A slope for each of a multiple of 16 channels, after a convolution: products with a number for each channel are
 //!   depthwise convolutions of 1x1, which keep the blocks. For slopes up to 1, x + relu((a - 1) x), in which the relu is
 //!   fused into the convolution; otherwise a x + (1 - a) relu(x), in which the sum is.
-//! - Anything else: max(x, a x) for slopes from 0 to 1, otherwise relu(x) + a (x - relu(x)).
+//! - Anything else: max(x, a x) for slopes up to 1, otherwise relu(x) + a (x - relu(x)).
 
 use std::collections::HashMap;
 
@@ -143,7 +143,7 @@ impl Prelu {
     fn on_vectors(&self, net: &mut Net) -> Vec<NodeProto> {
         let (input, output) = (self.input.as_str(), self.output.as_str());
         let scaled = net.fresh(output, "scaled");
-        if self.slopes.iter().all(|slope| (0.0..=1.0).contains(slope)) {
+        if self.slopes.iter().all(|&slope| slope <= 1.0) {
             return vec![
                 node("Mul", &[input, &self.slope], &scaled),
                 node("Max", &[input, &scaled], output),
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn other_slopes_are_vector_operations() {
-        let (graph, _) = optimized(&[3, 1, 1], &[0.0, 0.5, 1.0]);
+        let (graph, _) = optimized(&[3, 1, 1], &[-2.0, 0.5, 1.0]);
         assert_eq!(operators(&graph), "Conv Mul Max");
         let (graph, _) = optimized(&[3, 1, 1], &[0.0, 0.5, 1.5]);
         assert_eq!(operators(&graph), "Conv Relu Sub Mul Add");

@@ -22,6 +22,8 @@ mod seeds;
 mod small;
 mod target;
 mod targets;
+#[path = "../support/zip.rs"]
+mod zip;
 
 use std::process::ExitCode;
 

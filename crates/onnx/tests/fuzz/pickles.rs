@@ -5,10 +5,13 @@ use std::path::Path;
 use likeness_onnx::import::pytorch;
 use likeness_testing::Failed;
 
-use crate::legacy::{Elements, Pickle, Tensor, file, header, seed, state_dict};
+use crate::legacy::{Elements, Pickle, Tensor, file, header, object, seed, state_dict};
 use crate::target::Input;
+use crate::zip::{Member, archive, members};
 
 const PUBLISHED: [&str; 2] = ["2.7_80x80_MiniFASNetV2.pth", "4_0_0_80x80_MiniFASNetV1SE.pth"];
+
+const ZIPPED: &str = "zalo_4_80x80_MiniFASNetV1SE.pth";
 
 /// Files of a few tensors: as the suites have them, with what is read again from the memo as PyTorch writes it, and of
 /// two views of one storage.
@@ -19,7 +22,15 @@ pub(crate) fn small() -> Vec<Input> {
         vec![state_dict(&[])],
         vec![file(&memoised(), std::slice::from_ref(&tensor))],
         vec![views(&tensor, 2)],
+        vec![zipped()],
     ]
+}
+
+/// A tensor in the zip format.
+fn zipped() -> Vec<u8> {
+    let mut tensor = Tensor::new("a", &[2, 2], Elements::F32(vec![1.0, 2.0, 3.0, 4.0]));
+    tensor.key = "0".to_owned();
+    archive(&members(&object(&[tensor]), &[("0", vec![0; 16])]))
 }
 
 /// A dictionary of two names for one tensor, which the memo holds.
@@ -72,6 +83,7 @@ pub(crate) fn real(shared: &Path) -> Result<Vec<Input>, Failed> {
         }
         files.extend([10, 40, tensors.len()].map(|count| vec![state_dict(&tensors[..count])]));
     }
+    files.push(vec![std::fs::read(shared.join("upstream").join(ZIPPED))?]);
     Ok(files)
 }
 
@@ -138,5 +150,14 @@ pub(crate) fn floods() -> Vec<Input> {
         vec![[header(), vec![0x80, 2], b"X\xff\xff\xff\x7f".to_vec()].concat()],
         vec![[header(), vec![0x80, 2], b"\x8a\xff".to_vec()].concat()],
         vec![[header(), vec![0x80, 2], vec![b'c'; 1 << 20]].concat()],
+        // As many members as are read, and one more.
+        vec![archive(&many_members(1 << 12))],
+        vec![archive(&many_members((1 << 12) + 1))],
     ]
+}
+
+fn many_members(count: usize) -> Vec<Member> {
+    (0..count)
+        .map(|at| Member::new(&format!("net/data/{at}"), &[]))
+        .collect()
 }

@@ -185,7 +185,7 @@ impl MatchCalibration {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LivenessPoint {
-    /// Mean live probability of the models, between 0 and 1, both excluded.
+    /// Fused live probability of the models, between 0 and 1, both excluded.
     pub probability: f64,
     /// Liveness there, between 0 and 1, both excluded.
     pub liveness: f64,
@@ -205,7 +205,7 @@ pub struct PresentationCount {
     pub presentations: u64,
 }
 
-/// From the models' mean live probability to liveness. The curve's straight lines are in log-odds on both sides, so that
+/// From the models' fused live probability to liveness. The curve's straight lines are in log-odds on both sides, so that
 /// one through `(0.4, 0.4)` and `(0.6, 0.6)` changes nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -402,7 +402,7 @@ pub fn log_odds(probability: f64) -> f64 {
     (probability / (1.0 - probability)).ln()
 }
 
-/// Maps a mean live probability to a liveness score: a [`ScoreCurve`] over the log-odds of the probability.
+/// Maps a fused live probability to a liveness score: a [`ScoreCurve`] over the log-odds of the probability.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LivenessCurve(ScoreCurve);
 
@@ -415,7 +415,7 @@ impl LivenessCurve {
         ScoreCurve::through(&points).map(Self)
     }
 
-    /// Returns the liveness score, 0..=1, of a mean live probability.
+    /// Returns the liveness score, 0..=1, of a fused live probability.
     #[must_use]
     pub fn at(&self, probability: f64) -> f64 {
         self.0.at(log_odds(

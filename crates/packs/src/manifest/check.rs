@@ -1,10 +1,13 @@
 //! The rules that a manifest must keep.
 
-use super::{FORMAT, MAX_FILE_BYTES, Manifest};
+use super::{CropFit, FORMAT, LivenessAdapter, MAX_FILE_BYTES, Manifest, Recipe};
 use crate::files::is_sha256;
 
 /// Most models of one role.
 const MAX_MODELS: usize = 8;
+
+/// Classes that a liveness model may have.
+const CLASSES: std::ops::RangeInclusive<usize> = 2..=1024;
 
 /// Accepted weights: any unit will do, and sums and shares of some stay numbers.
 const WEIGHTS: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
@@ -114,6 +117,14 @@ impl Manifest {
                     return Err(format!("{key}.import: {source:?} is not among the sources"));
                 }
             }
+            if let Recipe::Pytorch {
+                classes: Some(classes),
+                ..
+            } = model.import
+                && !CLASSES.contains(&classes)
+            {
+                return Err(format!("{key}.import: classes must be 2..=1024"));
+            }
             let of_source = self.plain_source(model).map(|source| &source.sha256);
             let Some(sha256) = model.sha256.as_ref().or(of_source) else {
                 return Err(format!("{key}.sha256 is missing: it pins the imported model"));
@@ -163,9 +174,12 @@ impl Manifest {
             if !((1..=1024).contains(&model.size) && has_scale) {
                 return Err("liveness: size must be 1..=1024 and crop_scale above 0".to_owned());
             }
-            if !((2..=1024).contains(&model.classes) && model.live_class < model.classes) {
+            if !(CLASSES.contains(&model.classes) && model.live_class < model.classes) {
                 let fault = "liveness: classes must be 2..=1024 and live_class one of them, from 0";
                 return Err(fault.to_owned());
+            }
+            if model.adapter != LivenessAdapter::ScaledCrop && model.crop_fit != CropFit::default() {
+                return Err("liveness.crop_fit is for the adapter scaled-crop".to_owned());
             }
         }
         Ok(())

@@ -21,7 +21,7 @@ pub use calibration::{
 pub(crate) use check::is_plain_name;
 pub use roles::{
     ChannelOrder, ClassOutput, CropFit, DetectorAdapter, DetectorModel, EmbedderAdapter, EmbedderModel,
-    LivenessAdapter, LivenessModelEntry, Preprocessing, SelfTestVector, Template,
+    LivenessAdapter, LivenessFusion, LivenessModelEntry, Preprocessing, SelfTestVector, Template,
 };
 
 /// The default pack.
@@ -33,6 +33,7 @@ const FORMAT: u32 = 2;
 /// The built-in packs: the checksums of the default pack are part of the binary.
 const BUILTIN: &[(&str, &str)] = &[
     ("open-1", include_str!("../../packs/open-1.toml")),
+    ("open-2", include_str!("../../packs/open-2.toml")),
     ("sface-1", include_str!("../../packs/sface-1.toml")),
     (
         "insightface-r50",
@@ -88,6 +89,9 @@ pub struct Manifest {
     /// Liveness models.
     #[serde(default)]
     pub liveness: Vec<LivenessModelEntry>,
+    /// How the liveness models' outputs become one score.
+    #[serde(default)]
+    pub fusion: LivenessFusion,
     /// What its scores mean, where measured.
     #[serde(default)]
     pub calibration: PackCalibration,
@@ -104,7 +108,7 @@ pub struct PackCalibration {
     pub of_match: Option<MatchCalibration>,
     /// From the similarity normalised by the pack's cohort to match confidence; used before the other.
     pub normalised: Option<MatchCalibration>,
-    /// From the models' mean live probability to liveness; without one the probability is the score.
+    /// From the models' fused live probability to liveness; without one the probability is the score.
     #[serde(rename = "liveness")]
     pub of_liveness: Option<LivenessCalibration>,
 }
@@ -261,13 +265,22 @@ pub enum Recipe {
         /// The source with the weights.
         bin: String,
     },
-    /// A PyTorch state dict in the legacy format.
+    /// A PyTorch state dict.
     Pytorch {
         /// The source.
         file: String,
         /// The network that the weights belong to.
         #[serde(deserialize_with = "architecture")]
         architecture: pytorch::Architecture,
+        /// Number of classes; that of the architecture's publisher where none is stated.
+        #[serde(default)]
+        classes: Option<usize>,
+        /// What the tensors' names begin with; taken off there and nowhere else.
+        #[serde(default)]
+        prefix: String,
+        /// Tensors whose names begin with one of these are left out.
+        #[serde(default)]
+        ignore: Vec<String>,
     },
 }
 
@@ -300,8 +313,18 @@ impl Recipe {
                 let model = openvino::import(&source(xml)?, &source(bin)?);
                 (xml, model.map(|model| write(&model)))
             }
-            Self::Pytorch { file, architecture } => {
-                let model = pytorch::import(&source(file)?, *architecture);
+            Self::Pytorch {
+                file,
+                architecture,
+                classes,
+                prefix,
+                ignore,
+            } => {
+                let mut options = pytorch::ImportOptions::default();
+                options.classes = classes.unwrap_or(options.classes);
+                options.prefix.clone_from(prefix);
+                options.ignored.clone_from(ignore);
+                let model = pytorch::import_with(&source(file)?, *architecture, &options);
                 (file, model.map(|model| write(&model)))
             }
         };
@@ -518,6 +541,21 @@ mod tests {
                 "unknown field `colour`",
             ),
             ("crop_scale = 4.0", "crop_scale = 0.0", "crop_scale above 0"),
+            (
+                "adapter = \"scaled-crop\"",
+                "adapter = \"square-crop\"",
+                "liveness.crop_fit is for the adapter scaled-crop",
+            ),
+            (
+                "commercial_use = true",
+                "commercial_use = true\nfusion = \"median\"",
+                "unknown variant `median`",
+            ),
+            (
+                "architecture = \"minifasnet-v2\"",
+                "architecture = \"minifasnet-v2\", classes = 1",
+                "classes must be 2..=1024",
+            ),
             (
                 "dimensions = 256",
                 "dimensions = 99999999",

@@ -138,8 +138,22 @@ impl Template {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum LivenessAdapter {
-    /// From a square crop of the face box times `crop_scale` to classes.
+    /// From the face box times `crop_scale`, moved into the image and resized to a square, to classes.
     ScaledCrop,
+    /// From a square of `crop_scale` times the longer side of the face box, mirrored where the image ends, to classes.
+    SquareCrop,
+}
+
+/// How the outputs of several liveness models become one score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum LivenessFusion {
+    /// The mean of the live probabilities, by weight.
+    #[default]
+    MeanProbability,
+    /// The mean of the log-odds of live, each limited to -10..=10, by weight, and the probability that has them.
+    MeanLogOdds,
 }
 
 /// Crop for a liveness model where `crop_scale` times the face box goes beyond the image.
@@ -166,7 +180,7 @@ pub enum ClassOutput {
     Probabilities,
 }
 
-/// A liveness model of a pack. Where there are several, the probability is the mean of theirs, by weight.
+/// A liveness model of a pack. Where there are several, [`LivenessFusion`] makes one score of theirs.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -182,9 +196,9 @@ pub struct LivenessModelEntry {
     pub input: Preprocessing,
     /// Side of the square input in pixels.
     pub size: u32,
-    /// Side of the crop in units of the face box.
+    /// Side of the crop in units of the face box; of its longer side where the crop is a square.
     pub crop_scale: f64,
-    /// Crop where that goes beyond the image.
+    /// Crop where that goes beyond the image; a square is mirrored there.
     #[serde(default)]
     pub crop_fit: CropFit,
     /// Number of classes.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use likeness_engine::detection::{Detectors, FaceDetector, Search};
 use likeness_engine::imaging::{ImageLimits, Interrupt, decode, shrink_area};
-use likeness_engine::liveness::{LivenessModel, ScaledCropLiveness};
+use likeness_engine::liveness::{LivenessEnsemble, LivenessModel};
 use likeness_engine::packs::{CropFit, Pack};
 use likeness_engine::runtime::Runtime;
 
@@ -73,8 +73,8 @@ pub(crate) fn print(runtime: &Runtime, pack: &Pack, data: &Path) -> Result<(), F
         || {
             Ok((
                 Detectors::open(runtime, pack, None)?,
-                ScaledCropLiveness::open(runtime, pack)?.with_crop_fit(CropFit::Shrink),
-                ScaledCropLiveness::open(runtime, pack)?.with_crop_fit(CropFit::Widen),
+                LivenessEnsemble::open(runtime, pack)?.with_crop_fit(CropFit::Shrink),
+                LivenessEnsemble::open(runtime, pack)?.with_crop_fit(CropFit::Widen),
             ))
         },
         |(detector, shrink, widen), name| score(detector, shrink, widen, &root.join(name)),
@@ -127,8 +127,8 @@ pub(crate) fn print(runtime: &Runtime, pack: &Pack, data: &Path) -> Result<(), F
 /// Every one of [`LIVENESS`] of the largest face; `None` where there is none.
 fn score(
     detector: &mut Detectors,
-    shrink: &mut ScaledCropLiveness,
-    widen: &mut ScaledCropLiveness,
+    shrink: &mut LivenessEnsemble,
+    widen: &mut LivenessEnsemble,
     path: &Path,
 ) -> Result<Vec<Option<f64>>, Failure> {
     let whole = decode(&std::fs::read(path)?, &ImageLimits::default())?;

@@ -18,22 +18,10 @@ const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0
 /// `torch.serialization.PROTOCOL_VERSION`.
 const VERSION: i64 = 1001;
 /// The tensors of a state dict may share storages, but not take more than this many times the file.
-const TIMES_FILE: usize = 2;
-/// How zip files begin.
-const ZIP: &[u8] = b"PK\x03\x04";
+pub(super) const TIMES_FILE: usize = 2;
 
-/// Reads the tensors of a state dict by their names.
-///
-/// Nothing in the file is run. The memory that it takes is limited to a small multiple of the file's size.
-///
-/// # Errors
-/// [`OnnxError`]; never panics, whatever the bytes.
-pub fn state_dict(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, OnnxError> {
-    if bytes.starts_with(ZIP) {
-        let reason =
-            "a PyTorch file in the zip format; only the legacy format, of PyTorch before 1.6, is read";
-        return Err(OnnxError::Format(reason.to_owned()));
-    }
+/// Reads a file whose object is a dictionary from names to tensors.
+pub(super) fn state_dict(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, OnnxError> {
     let mut cursor = Cursor::new(bytes);
     header(&mut cursor)?;
     let (root, objects) = pickle::load(&mut cursor)?;
@@ -49,6 +37,10 @@ pub fn state_dict(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, OnnxError> {
 
 fn not_legacy(reason: &str) -> OnnxError {
     OnnxError::Format(format!("not a PyTorch file in the legacy format: {reason}"))
+}
+
+pub(super) fn invalid_storage(key: &str, reason: &str) -> OnnxError {
+    OnnxError::Invalid(format!("storage '{}': {reason}", quotable(key)))
 }
 
 fn no_state_dict(reason: &str) -> OnnxError {
@@ -87,12 +79,11 @@ fn storages<'a>(cursor: &mut Cursor<'a>, objects: &Objects<'a>) -> Result<Vec<St
             keys.kind()
         )));
     };
-    let wrong = |key, reason: &str| OnnxError::Invalid(format!("storage '{}': {reason}", quotable(key)));
     let mut named = BTreeMap::new();
     for name in &objects.storages {
         let facts = (name.element, name.len);
         if *named.entry(name.key).or_insert(facts) != facts {
-            return Err(wrong(name.key, "it is named with two types or sizes"));
+            return Err(invalid_storage(name.key, "it is named with two types or sizes"));
         }
     }
     let mut found = BTreeMap::new();
@@ -101,11 +92,11 @@ fn storages<'a>(cursor: &mut Cursor<'a>, objects: &Objects<'a>) -> Result<Vec<St
             return Err(malformed(format!("{} as a storage's key", key.kind())));
         };
         let Some(&(element, len)) = named.get(key) else {
-            return Err(wrong(key, "no tensor names it"));
+            return Err(invalid_storage(key, "no tensor names it"));
         };
         let stored = i64::from_le_bytes(cursor.array("a storage")?);
         if usize::try_from(stored) != Ok(len) {
-            return Err(wrong(
+            return Err(invalid_storage(
                 key,
                 &format!("it is named with {len} elements and has {stored}"),
             ));
@@ -113,18 +104,18 @@ fn storages<'a>(cursor: &mut Cursor<'a>, objects: &Objects<'a>) -> Result<Vec<St
         let size = len.checked_mul(element.size());
         let bytes = cursor.take(size.unwrap_or(usize::MAX), "a storage")?;
         if found.insert(key, Storage { element, len, bytes }).is_some() {
-            return Err(wrong(key, "it is there twice"));
+            return Err(invalid_storage(key, "it is there twice"));
         }
     }
     let storages = objects.storages.iter().map(|name| {
         let storage = found.get(name.key).copied();
-        storage.ok_or_else(|| wrong(name.key, "its elements are not in the file"))
+        storage.ok_or_else(|| invalid_storage(name.key, "its elements are not in the file"))
     });
     storages.collect()
 }
 
 /// The tensors by name; `budget` is for the bytes of all their elements.
-fn tensors<'a>(
+pub(super) fn tensors<'a>(
     root: Value<'a>,
     objects: &Objects<'a>,
     storages: &[Storage<'a>],

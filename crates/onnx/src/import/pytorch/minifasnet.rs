@@ -11,8 +11,8 @@ use crate::{OnnxError, file};
 
 /// Side of the input in pixels: the publisher's files have it in their names.
 const SIDE: i64 = 80;
-/// Classes of the published weights; the one in the middle is live.
-const CLASSES: usize = 3;
+/// Classes of the publisher's weights; the one in the middle is live.
+pub(super) const CLASSES: usize = 3;
 /// Channels of the first layers, before the image is halved again.
 const STEM: usize = 32;
 /// Channels of the blocks at a quarter of the side (20 pixels).
@@ -51,7 +51,7 @@ const NAMED: usize = 5;
 /// | `conv_6_sep` | 512 x 5 x 5 | 1x1 |
 /// | `conv_6_dw` | 512 x 1 x 1 | 5x5, each channel by itself, not padded |
 /// | `linear`, `bn` | 128 | |
-/// | `prob` | 3 | |
+/// | `prob` | a number for each class | |
 ///
 /// No convolution or linear layer has a bias; a batch norm follows each but `prob`, and a PReLU follows each convolution's
 /// batch norm but those of `conv_6_dw` and of the last convolution of a bottleneck. A bottleneck is a 1x1 convolution to
@@ -113,14 +113,15 @@ impl FromStr for Architecture {
 pub(super) fn model(
     tensors: BTreeMap<String, Tensor>,
     architecture: Architecture,
+    classes: usize,
 ) -> Result<ModelProto, OnnxError> {
     let mut layers = Layers::new(architecture.as_str(), tensors);
-    layers.build(architecture)?;
+    layers.build(architecture, classes)?;
     let mut graph = layers.finish()?;
     architecture.as_str().clone_into(&mut graph.name);
     let sides = [None, Some(3), Some(SIDE), Some(SIDE)];
     graph.input = vec![ValueInfoProto::of_f32("input", &sides)];
-    graph.output = vec![ValueInfoProto::of_f32("logits", &[None, Some(CLASSES as i64)])];
+    graph.output = vec![ValueInfoProto::of_f32("logits", &[None, Some(classes as i64)])];
     Ok(file::model(graph))
 }
 
@@ -323,7 +324,7 @@ impl Layers {
         self.node(op_type, inputs, name, Vec::new())
     }
 
-    fn build(&mut self, architecture: Architecture) -> Result<(), OnnxError> {
+    fn build(&mut self, architecture: Architecture, classes: usize) -> Result<(), OnnxError> {
         let first = Convolution {
             kernel: 3,
             stride: 2,
@@ -365,7 +366,7 @@ impl Layers {
         let axis = vec![AttributeProto::int("axis", 1)];
         value = self.node("Flatten", &[&value], "conv_6_flatten", axis);
         value = self.linear_with_norm(&value, "linear", "bn", [EMBEDDING, LAST])?;
-        self.linear(&value, "prob", "logits", [CLASSES, EMBEDDING])?;
+        self.linear(&value, "prob", "logits", [classes, EMBEDDING])?;
         Ok(())
     }
 

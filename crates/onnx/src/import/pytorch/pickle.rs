@@ -327,9 +327,14 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Reads a reference to a storage: its type, key, device, number of elements, and its part of another storage, if any.
+    /// Reads a reference to a storage: its type, key, device, number of elements, and, in the legacy format, its part of
+    /// another storage, of which it must be none.
     fn storage(&mut self) -> Result<(), OnnxError> {
         let name = self.pop()?;
+        let parts = self.objects.tuple(name).map(|parts| match parts {
+            [whole @ .., Value::None] => whole,
+            whole => whole,
+        });
         let Some(
             &[
                 Value::Text("storage"),
@@ -337,9 +342,8 @@ impl<'a> Machine<'a> {
                 Value::Text(key),
                 Value::Text(_),
                 len,
-                Value::None,
             ],
-        ) = self.objects.tuple(name)
+        ) = parts
         else {
             let what = "something outside of the pickle that is no whole storage";
             return Err(self.refused(what, "BINPERSID"));

@@ -4,14 +4,14 @@ use crate::proto::GraphProto;
 
 /// Why there is no model; models are too long for the message of a failure.
 fn error(tensors: BTreeMap<String, Tensor>, architecture: Architecture) -> OnnxError {
-    model(tensors, architecture).map(drop).unwrap_err()
+    model(tensors, architecture, CLASSES).map(drop).unwrap_err()
 }
 
 /// A state dict of the architecture, grown from nothing by giving what is said to be missing.
 fn grown(architecture: Architecture) -> BTreeMap<String, Tensor> {
     let mut tensors = BTreeMap::new();
     loop {
-        match model(tensors.clone(), architecture) {
+        match model(tensors.clone(), architecture, CLASSES) {
             Err(OnnxError::Tensor {
                 name,
                 expected,
@@ -30,7 +30,7 @@ fn grown(architecture: Architecture) -> BTreeMap<String, Tensor> {
 }
 
 fn graph(tensors: BTreeMap<String, Tensor>, architecture: Architecture) -> GraphProto {
-    model(tensors, architecture).unwrap().graph.unwrap()
+    model(tensors, architecture, CLASSES).unwrap().graph.unwrap()
 }
 
 fn count(graph: &GraphProto, operator: &str) -> usize {
@@ -121,7 +121,7 @@ fn the_prefix_and_the_counters_of_training_are_passed_over() {
         .into_iter()
         .map(|(name, tensor)| (format!("module.{name}"), tensor))
         .collect();
-    let written = |tensors| file::write(&model(tensors, architecture).unwrap());
+    let written = |tensors| file::write(&model(tensors, architecture, CLASSES).unwrap());
     assert_eq!(written(trained), written(plain.clone()));
 
     let mut stray = plain;
@@ -204,5 +204,19 @@ fn architectures_go_by_their_names_in_manifests() {
     assert_eq!(
         error,
         "unknown architecture 'resnet-50'; known are minifasnet-v2 and minifasnet-v1se"
+    );
+}
+
+#[test]
+fn classes_may_be_others_than_the_publishers() {
+    let architecture = Architecture::MiniFasNetV1Se;
+    let mut tensors = grown(architecture);
+    let prob = tensors.get_mut("prob.weight").unwrap();
+    (prob.shape, prob.elements) = (vec![2, 128], Elements::F32(vec![0.5; 256]));
+    let two = model(tensors.clone(), architecture, 2).unwrap().graph.unwrap();
+    assert_eq!(two.output[0].shape(), Some(vec![None, Some(2)]));
+    assert_eq!(
+        error(tensors, architecture).to_string(),
+        "minifasnet-v1se needs a tensor 'prob.weight' of shape [3, 128], found [2, 128]"
     );
 }
