@@ -221,7 +221,7 @@ fn a_cohort_is_taken_from_beside_the_manifest_and_installed_with_the_pack() {
     // What is damaged or missing in the store is replaced from beside the manifest, of an installed pack as well.
     let blob = scene.store().blob(&sha256(b"cohort"));
     for change in [&|| std::fs::write(&blob, b"damage").unwrap() as (), &|| {
-        std::fs::remove_file(&blob).unwrap()
+        std::fs::remove_file(&blob).unwrap();
     }] as [&dyn Fn(); 2]
     {
         change();
