@@ -220,11 +220,11 @@ fn a_cohort_is_taken_from_beside_the_manifest_and_installed_with_the_pack() {
 
     // What is damaged or missing in the store is replaced from beside the manifest, of an installed pack as well.
     let blob = scene.store().blob(&sha256(b"cohort"));
-    for change in [&|| std::fs::write(&blob, b"damage").unwrap() as (), &|| {
-        std::fs::remove_file(&blob).unwrap();
-    }] as [&dyn Fn(); 2]
-    {
-        change();
+    for damage in [Some(b"damage"), None] {
+        match damage {
+            Some(bytes) => std::fs::write(&blob, bytes).unwrap(),
+            None => std::fs::remove_file(&blob).unwrap(),
+        }
         scene.store().load("tiny").unwrap_err();
         scene.pull(&pack).unwrap();
         assert_eq!(scene.tree(), expected);
