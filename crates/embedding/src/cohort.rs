@@ -47,12 +47,13 @@ pub struct Similarity {
 }
 
 impl Similarity {
-    /// Returns the similarity where there is no cohort.
+    /// Returns the similarity of two faces from their cosine and their levels, which are `None` without a cohort.
     #[must_use]
-    pub const fn from_cosine(cosine: f32) -> Self {
+    pub fn new(cosine: f32, level: Option<f32>, other_level: Option<f32>) -> Self {
+        let levels = level.zip(other_level);
         Self {
             cosine,
-            normalised: None,
+            normalised: levels.map(|(level, other)| cosine - (level + other) / 2.0),
         }
     }
 
@@ -270,16 +271,8 @@ impl Cohort {
     /// # Errors
     /// [`EmbeddingError::Dimensions`] for embeddings of another length.
     pub fn similarity(&self, a: &Embedding, b: &Embedding) -> Result<Similarity, EmbeddingError> {
-        Ok(normalise(a.similarity(b)?, self.level(a)?, self.level(b)?))
-    }
-}
-
-/// Returns the similarity of two faces from their cosine and their levels.
-#[must_use]
-pub fn normalise(cosine: f32, level: f32, other_level: f32) -> Similarity {
-    Similarity {
-        cosine,
-        normalised: Some(cosine - (level + other_level) / 2.0),
+        let levels = (self.level(a)?, self.level(b)?);
+        Ok(Similarity::new(a.similarity(b)?, Some(levels.0), Some(levels.1)))
     }
 }
 

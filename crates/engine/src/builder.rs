@@ -500,7 +500,12 @@ impl EngineBuilder {
 /// Reads a cohort file, at most as many bytes as one can have.
 fn read_cohort(path: &Path) -> Result<Cohort, BuildError> {
     let mut bytes = Vec::new();
-    std::fs::File::open(path)
+    std::fs::metadata(path)
+        // Not a pipe, which might never end.
+        .and_then(|found| match found.is_file() {
+            true => std::fs::File::open(path),
+            false => Err(std::io::Error::other("it is not a file")),
+        })
         .and_then(|file| file.take(MAX_COHORT_BYTES + 1).read_to_end(&mut bytes))
         .map_err(|error| cohort_fault(path.display(), &error))?;
     Cohort::parse(&bytes).map_err(|error| cohort_fault(path.display(), &error))

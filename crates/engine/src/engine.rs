@@ -77,15 +77,24 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Option`] for embeddings of different lengths, or of another embedder's length.
     pub fn similarity(&self, a: &Embedding, b: &Embedding) -> Result<Similarity, EngineError> {
-        self.measure(a, b)
-            .map_err(|error| EngineError::Option(error.to_string()))
+        let measured = self.level(a).and_then(|level| self.measure((a, level), b));
+        measured.map_err(|error| EngineError::Option(error.to_string()))
     }
 
-    pub(crate) fn measure(&self, a: &Embedding, b: &Embedding) -> Result<Similarity, EmbeddingError> {
-        match &self.inner.cohort {
-            Some(cohort) => cohort.similarity(a, b),
-            None => a.similarity(b).map(Similarity::from_cosine),
-        }
+    /// Returns the level of a face; `None` without a cohort.
+    pub(crate) fn level(&self, face: &Embedding) -> Result<Option<f32>, EmbeddingError> {
+        let cohort = self.inner.cohort.as_ref();
+        cohort.map(|cohort| cohort.level(face)).transpose()
+    }
+
+    /// Returns the similarity of a face, given with its level, and another.
+    pub(crate) fn measure(
+        &self,
+        (face, level): (&Embedding, Option<f32>),
+        other: &Embedding,
+    ) -> Result<Similarity, EmbeddingError> {
+        let cosine = face.similarity(other)?;
+        Ok(Similarity::new(cosine, level, self.level(other)?))
     }
 
     /// Returns the cohort that similarities are normalised by; `None`: they are cosines.

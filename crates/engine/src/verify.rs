@@ -210,8 +210,9 @@ impl Engine {
         let embeddings = worker.embed(&faces, budget)?;
         let mut best: Option<(usize, Similarity)> = None;
         if let [probe, references @ ..] = embeddings.as_slice() {
+            let level = self.level(probe).map_err(inference)?;
             for (index, reference) in references.iter().enumerate() {
-                let similarity = self.measure(probe, reference).map_err(inference)?;
+                let similarity = self.measure((probe, level), reference).map_err(inference)?;
                 if best.is_none_or(|(_, highest)| similarity.value() > highest.value()) {
                     best = Some((index, similarity));
                 }

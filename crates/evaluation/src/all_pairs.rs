@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::num::NonZero;
 
-use likeness_engine::embedding::normalise;
+use likeness_engine::embedding::Similarity;
 
 use crate::statistics::{FINE_STEPS, Histogram, MatchScores, Scored};
 use crate::threads::fold;
@@ -149,10 +149,7 @@ impl AllPairs {
     /// Returns the similarity of two images from their cosine: that, or less the mean of their levels.
     fn similarity(&self, cosine: f32, i: u32, j: u32) -> f32 {
         let level = |image: u32| self.levels.get(image as usize).copied();
-        match (level(i), level(j)) {
-            (Some(one), Some(other)) => normalise(cosine, one, other).value(),
-            _ => cosine,
-        }
+        Similarity::new(cosine, level(i), level(j)).value()
     }
 
     /// Returns the people that two images show.

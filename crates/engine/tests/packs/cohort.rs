@@ -392,9 +392,16 @@ fn damaged() -> Outcome {
         );
     }
     std::fs::remove_file(&file)?;
-    let error = refused(with_file)?;
+    let error = refused(with_file.clone())?;
     ensure!(
         error.starts_with(&format!("cohort {}: ", file.display())),
+        "{error}"
+    );
+    // Nothing that might never end, such as a pipe, is opened.
+    std::fs::create_dir(&file)?;
+    let error = refused(with_file)?;
+    ensure!(
+        error == format!("cohort {}: it is not a file", file.display()),
         "{error}"
     );
     Ok(())
