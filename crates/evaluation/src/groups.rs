@@ -3,12 +3,11 @@
 use maud::{Markup, html};
 use serde::Serialize;
 
-use crate::acquisition::Evaluation;
 use crate::chart::Chart;
 use crate::error::{Result, Status};
 use crate::lists::Groups;
 use crate::report::{Estimate, estimate, grouped, or_dash};
-use crate::statistics::{Bootstrap, ERRORS_NEEDED, Interval, upper_bound_without_errors};
+use crate::statistics::{ERRORS_NEEDED, Interval, upper_bound_without_errors};
 
 /// The rate of a kind of error in a group.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -211,11 +210,6 @@ pub(crate) fn outcomes<T>(results: &[Result<T, Status>]) -> Vec<Status> {
     outcomes
         .map(|result| result.as_ref().err().copied().unwrap_or(Status::Ok))
         .collect()
-}
-
-/// Returns the bootstrap of an evaluation's figures.
-pub(crate) fn bootstrap(evaluation: &Evaluation<'_>) -> Bootstrap {
-    Bootstrap::new(evaluation.threads())
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ mod groups;
 mod journal;
 mod lists;
 mod liveness;
+mod liveness_groups;
 mod match_groups;
 mod match_report;
 mod matching;
@@ -55,6 +56,7 @@ pub use groups::{GroupRate, NamedRate, RateByGroup};
 pub use journal::{Journal, JournalContent};
 pub use lists::{Groups, KnownFrom, LIVE, LabelList, Pair, PairList, People};
 pub use liveness::{Apcer, AtThreshold, BpcerAt, LivenessReport, PresentationScores, SpeciesReport};
+pub use liveness_groups::{LivenessGroup, LivenessGroups, LivenessGroupsAt, SpeciesByGroup};
 pub use match_groups::{GroupsAtThreshold, MatchGroup, MatchGroups};
 pub use match_report::{
     AtFalseMatchRate, EqualErrorReport, MatchReport, MovedThresholds, Outcomes, ProfileReport, Shares,

@@ -225,8 +225,8 @@ pub struct PairList {
 
 impl PairList {
     /// Reads a CSV file with the columns `left`, `right` and `label` (1 = same person, 0 = different people), found by name,
-    /// and optionally `fold`, `left_person` and `right_person`, `left_group` and `right_group`. Other columns are ignored. Fails with
-    /// [`EvaluationError::List`] for an invalid line, with [`EvaluationError::Input`] where there is no pair.
+    /// and optionally `fold`, `left_person` and `right_person`, `left_group` and `right_group`. Other columns are ignored.
+    /// Fails with [`EvaluationError::List`] for an invalid line, with [`EvaluationError::Input`] where there is no pair.
     pub fn read(path: &Path) -> Result<Self> {
         let (mut files, mut people, mut fold_names) = (IndexSet::new(), IndexSet::new(), IndexSet::new());
         let (mut pairs, mut folds) = (Vec::new(), Vec::new());
@@ -629,6 +629,83 @@ mod tests {
         let people = People::read(root.path()).unwrap();
         assert_eq!(people.files, ["a/x.webp", "b/1.PNG", "b/2.jpg"]);
         assert_eq!((people.person_of.as_slice(), people.count()), (&[0, 1, 1][..], 2));
+    }
+
+    #[test]
+    fn a_list_of_images_has_people_and_groups_where_it_names_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("images.csv");
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            People::read_list(&path)
+        };
+        let people = read("file,source\na,x\nb,x\n").unwrap();
+        assert_eq!(
+            (people.known_from, people.person_of),
+            (KnownFrom::Images, vec![0, 1])
+        );
+        assert_eq!(people.groups, None);
+        let people = read("group,file,person\nx,a,p\ny,b,q\nx,c,p\n").unwrap();
+        assert_eq!(
+            (people.known_from, people.person_of),
+            (KnownFrom::Columns, vec![0, 1, 0])
+        );
+        assert_eq!(people.groups, Some(Groups::new(["x", "y", "x"])));
+        for (text, expected) in [
+            ("file\n", "the list has no image"),
+            ("file,group\na,\n", ":2: group is empty"),
+            ("file\na\na\n", ":3: a is already in a line above"),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_image_needs_a_group_and_groups_of_other_files_are_ignored() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("groups.csv");
+        let files = ["b", "a", "c"].map(str::to_owned);
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            Groups::read(&path, &files)
+        };
+        let groups = read("file,group\na,x\nb,y\nc,x\nd,z\n").unwrap();
+        assert_eq!(
+            (groups.names.as_slice(), groups.group_of.as_slice()),
+            (&["y".to_owned(), "x".to_owned()][..], &[0, 1, 1][..])
+        );
+        let of: Vec<&i32> = groups.of_group(1, &[10, 20, 30]).collect();
+        assert_eq!(of, [&20, &30]);
+        for (text, expected) in [
+            ("file,group\nb,x\n", "2 of the 3 images have no group, first a"),
+            ("file,group\na,x\na,y\n", ":3: a is already in a line above"),
+            ("file\na\n", ":1: the header has no column \"group\""),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_pairs_names_groups_by_columns() {
+        let list = read(b"left,right,label,left_group,right_group\na,b,0,x,y\nc,b,0,x,y\n").unwrap();
+        assert_eq!(list.people.groups, Some(Groups::new(["x", "y", "x"])));
+        for (text, expected) in [
+            (
+                "left,right,label,left_group,right_group\na,b,0,x,y\na,c,0,y,y\n",
+                ":3: an image has another group in a line above",
+            ),
+            (
+                "left,right,label,left_group\na,b,0,x\n",
+                ":2: left_group and right_group need each other",
+            ),
+        ] {
+            let error = read(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text:?}: {error}");
+        }
+        let list = read_labels("species,file,group\nprint,a,x\nlive,b,y\n").unwrap();
+        assert_eq!(list.groups, Some(Groups::new(["x", "y"])));
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! Error rates of matching within each group and across groups.
 
+use std::num::NonZero;
+
 use serde::Serialize;
 
-use crate::acquisition::Evaluation;
 use crate::document::Document;
 use crate::error::Status;
-use crate::groups::{Acquired, Kind, RateByGroup, bootstrap};
+use crate::groups::{Acquired, Kind, RateByGroup};
 use crate::lists::{Groups, People};
 use crate::report::{ComparisonCounts, Estimate, estimate, grouped};
-use crate::statistics::{MatchScores, Ranked, upper_bound_without_errors};
+use crate::statistics::{Bootstrap, MatchScores, Ranked, upper_bound_without_errors};
 
 /// A threshold of profiles: confidence, similarity, and the names of the thresholds that it is.
 pub(crate) type ProfileThreshold = (f64, f64, Vec<String>);
@@ -83,7 +84,7 @@ fn across(all: (Option<f64>, u64), within: impl Iterator<Item = (Option<f64>, u6
 
 /// Returns the error rates by group at thresholds, from all comparisons and those within each group.
 pub(crate) fn match_groups(
-    evaluation: &Evaluation<'_>,
+    threads: NonZero<usize>,
     (people, groups): (&People, &Groups),
     outcomes: &[Status],
     (all, within): (&MatchScores, &[GroupScores]),
@@ -107,7 +108,7 @@ pub(crate) fn match_groups(
         counted(MatchScores::genuine_count),
     );
     // The figures with an interval, in the order in which `next` is called below.
-    let mut intervals = bootstrap(evaluation)
+    let mut intervals = Bootstrap::new(threads)
         .intervals(all.people, |weights| {
             let draws = |person: u32| weights.get(person as usize).map_or(0, |&draws| u64::from(draws));
             let mut figures = fta.figures(acquired.rates(draws));
@@ -235,7 +236,153 @@ impl MatchGroups {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::all_pairs::{AllPairs, all_pairs};
+    use crate::lists::KnownFrom;
+
+    fn threads() -> NonZero<usize> {
+        NonZero::new(2).unwrap()
+    }
+
+    /// Returns people with two images each, whose groups are `names` in turn.
+    fn people(names: &[&str], images: usize) -> People {
+        People {
+            files: (0..images).map(|image| image.to_string()).collect(),
+            person_of: (0..images).map(|image| image as u32 / 2).collect(),
+            known_from: KnownFrom::Folders,
+            groups: Some(Groups::new((0..images).map(|image| names[image % names.len()]))),
+        }
+    }
+
+    /// Returns the comparisons of all pairs of images, with a "similarity" that is a function of the two.
+    fn comparisons(people: &People) -> Vec<(f32, usize, usize)> {
+        let images = people.files.len();
+        let pairs = (0..images).flat_map(|i| (i + 1..images).map(move |j| (i, j)));
+        pairs
+            .map(|(i, j)| (((i * 7 + j * 13) % 16) as f32 / 16.0, i, j))
+            .collect()
+    }
+
+    fn scores(people: &People, comparisons: impl Iterator<Item = (f32, usize, usize)>) -> MatchScores {
+        let (mut genuine, mut impostor) = (Vec::new(), Vec::new());
+        for (score, i, j) in comparisons {
+            match (people.person(i), people.person(j)) {
+                (a, b) if a == b => genuine.push((score, a)),
+                of => impostor.push((score, of)),
+            }
+        }
+        MatchScores::listed(people.count(), genuine, impostor)
+    }
+
+    fn found(people: &People, outcomes: &[Status], threshold: f64) -> MatchGroups {
+        let groups = people.groups.as_ref().unwrap();
+        let all = comparisons(people);
+        let within = groups.each().map(|(group, _)| {
+            let all = all.iter().copied();
+            let within = all.filter(|&(_, i, j)| groups.group(i) == group && groups.group(j) == group);
+            GroupScores {
+                scores: scores(people, within),
+                without_score: (0, 0),
+            }
+        });
+        let within: Vec<_> = within.collect();
+        let thresholds = vec![(0.5, threshold, vec!["p reject_below".to_owned()])];
+        let all = scores(people, all.into_iter());
+        match_groups(threads(), (people, groups), outcomes, (&all, &within), thresholds)
+    }
+
+    #[test]
+    fn worked_by_hand() {
+        // Images 0, 2, 4 .. are of one group and 1, 3, 5 .. of the other: no genuine pair is within one.
+        let people = people(&["even", "odd"], 40);
+        let mut outcomes = vec![Status::Ok; 40];
+        outcomes[0] = Status::NoFace;
+        let found = found(&people, &outcomes, 0.5);
+        let counts = found.groups[0].comparisons;
+        assert_eq!((counts.genuine, counts.impostor), (0, 190));
+        assert_eq!((found.groups[0].images, found.groups[0].people), (20, 20));
+        // 20 x 20 pairs across, less the 20 genuine ones.
+        assert_eq!(found.impostor_comparisons_across, 380);
+        let at = &found.at_thresholds[0];
+        assert_eq!(at.false_non_match_rate.mean, None);
+        assert_eq!(at.false_non_match_rate.cell(0), "insufficient data: 0 of 30");
+        let mut matches = [0.0; 3];
+        for (score, i, j) in comparisons(&people)
+            .into_iter()
+            .filter(|(_, i, j)| i / 2 != j / 2)
+        {
+            let kind = if i % 2 == j % 2 { i % 2 } else { 2 };
+            matches[kind] += f64::from(u8::from(score >= 0.5));
+        }
+        for (group, matches) in matches.iter().take(2).enumerate() {
+            let rate = at.false_match_rate.groups[group].rate.unwrap();
+            assert_eq!(rate.value, matches / 190.0);
+            let interval = rate.interval.unwrap();
+            assert!(interval.low <= rate.value && rate.value <= interval.high);
+        }
+        assert_eq!(at.false_match_rate_across.unwrap().value, matches[2] / 380.0);
+        // 20 images are too few for a rate.
+        assert_eq!(
+            found.failure_to_acquire_rate.cell(0),
+            "insufficient data: 20 of 30"
+        );
+        let mut document = Document::default();
+        found.describe(&mut document);
+        for part in [
+            "even",
+            "insufficient data: 0 of 30",
+            "impostor comparisons across groups: 380",
+        ] {
+            assert!(document.summary.contains(part), "{}", document.summary);
+        }
+        assert_eq!(document.html("t").matches("<svg").count(), 1);
+    }
+
+    #[test]
+    fn the_images_of_a_group_are_compared_as_among_all() {
+        let mut images = AllPairs::new(3);
+        for (person, vector) in
+            (0..).zip([[1.0, 0.0, 0.0], [0.6, 0.8, 0.0], [0.0, 1.0, 0.0], [0.0, 0.6, 0.8]])
+        {
+            images.push(&vector, person);
+        }
+        images.levels = vec![0.125, 0.25, 0.5, 0.0];
+        let mut among_all = Vec::new();
+        images.for_each(|scored, _| among_all.push(scored));
+        let some = images.some(&[1, 3]);
+        let mut found = Vec::new();
+        some.for_each(|scored, _| found.push(scored.0));
+        let expected = among_all.iter().find(|scored| scored.1 == (1, 3)).unwrap();
+        assert_eq!(found, [expected.0]);
+        // People keep their numbers, so that draws of all people weigh them.
+        let scores = all_pairs(&some, 10, threads());
+        assert_eq!(scores.weighted(&[0, 2, 0, 3]).1.total(), 6);
+        assert_eq!(scores.weighted(&[5, 2, 5, 0]).1.total(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn errors_within_and_across_are_all_errors(
+            groups in 1usize..4,
+            images in 20usize..40,
+            threshold in 0.0f64..1.0,
+        ) {
+            let people = people(&["a", "b", "c"][..groups], images);
+            let found = found(&people, &vec![Status::Ok; images], threshold);
+            let at = &found.at_thresholds[0];
+            let all = scores(&people, comparisons(&people).into_iter());
+            let errors = |rate: Option<f64>, total: u64| rate.unwrap_or(0.0) * total as f64;
+            let within = at.false_match_rate.groups.iter();
+            prop_assume!(within.clone().all(|group| group.sufficient_data));
+            let within: f64 = within.map(|group| errors(group.rate.map(|rate| rate.value), group.trials)).sum();
+            let across = errors(at.false_match_rate_across.map(|rate| rate.value), found.impostor_comparisons_across);
+            let expected = errors(all.false_match_rate(threshold), all.impostor_count());
+            prop_assert!((within + across - expected).abs() < 1e-6);
+            prop_assert_eq!(at.false_match_rate_across.is_some(), groups > 1);
+        }
+    }
 
     #[test]
     fn what_is_in_no_group_is_across() {

@@ -163,7 +163,7 @@ impl Evaluation<'_> {
             };
             let within: Vec<_> = groups.each().map(within).collect();
             report.groups = Some(match_groups(
-                self,
+                self.threads(),
                 (people, groups),
                 &outcomes(&acquired.results),
                 (&scores, &within),
@@ -200,7 +200,7 @@ impl Evaluation<'_> {
         if let Some(groups) = &people.groups {
             let within = self.all_pairs_within((people, groups), (&embeddings, &images));
             report.groups = Some(match_groups(
-                self,
+                self.threads(),
                 (people, groups),
                 &outcomes,
                 (&scores, &within),
