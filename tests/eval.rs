@@ -525,7 +525,7 @@ fn match_groups(shared: &Path) -> Outcome {
         let of_group = listed.iter().filter(|row| row[1] == group).take(count);
         lines.extend(of_group.map(|row| format!("{},{group}\n", row[0])));
     }
-    lines.push_str("../../groups/dogs.jpg,black-male\n");
+    lines.push_str("../../awkward/Flag_of_the_Netherlands-16bit.png,black-male\n");
     let list = folder.path().join("list.csv");
     std::fs::write(&list, &lines)?;
     let (root, out) = (data.join("test"), folder.path().join("out"));

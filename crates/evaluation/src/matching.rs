@@ -190,7 +190,9 @@ impl Evaluation<'_> {
         let acquisition = AcquisitionReport::of(&acquired.results);
         let outcomes = outcomes(&acquired.results);
         let (embeddings, images) = acquired.into_all_pairs(&people.person_of, self.engine.cohort());
-        let scores = all_pairs(&embeddings, HELD_IMPOSTORS, self.threads());
+        let mut scores = all_pairs(&embeddings, HELD_IMPOSTORS, self.threads());
+        // Also those without an acquired image, as in a list.
+        scores.people = people.count();
         let (genuine, impostor) = every_pair(&people.person_of);
         let without_score = (
             genuine - scores.genuine_count(),
