@@ -251,6 +251,39 @@ def portraits():
     ]
 
 
+def groups():
+    """False match rates within groups of people who look alike."""
+    people = DATA / "people-groups"
+    report, _, command = evaluate(
+        "groups", "match", "--images", people / "test", "--groups", people / "groups.csv", "--face", "centre")
+    found = report["groups"]
+    rows, thresholds = [], found["at_thresholds"]
+    for index, group in enumerate(found["groups"]):
+        rates = [at["false_match_rate"]["groups"][index] for at in thresholds]
+        rows.append([group["group"], *(estimate(rate["rate"], rate["at_most"]) for rate in rates)])
+    rates = [at["false_match_rate"] for at in thresholds]
+    rows.append(["**mean**", *(estimate(rate["mean"]) for rate in rates)])
+    rows.append(["**worst**", *(f"{rate['worst']['group']} {percent(rate['worst']['rate']['value'])}" for rate in rates)])
+    rows.append(["worst over best", *(
+        "-" if rate["worst_over_best"] is None else f"{rate['worst_over_best']:.1f}" for rate in rates)])
+    rows.append(["across groups", *(
+        estimate(at["false_match_rate_across"], at["false_match_rate_across_at_most"]) for at in thresholds)])
+    return [
+        "## Match: by group",
+        "",
+        *command,
+        *prose(
+            f"{report['acquisition']['pictures']:,} images of UTKFace in {len(found['groups'])} groups, by the data set's own "
+            f"labels of origin and sex; {acquisition(report)}. There are no identities: each image counts as a person of its own, "
+            f"so there are impostor comparisons only, {found['groups'][0]['comparisons']['impostor']:,} in a group, and **FNMR by "
+            "group could not be measured here**. Some people are there more than once; those comparisons count as false matches, "
+            "so the rates are upper bounds.",
+            "FMR within each group, by the confidence of the threshold:",
+        ),
+        *table(["group", *(f"{at['confidence']:.2f}" for at in thresholds)], rows),
+    ]
+
+
 def subject(name):
     """The subject of an image of the list: NUAA's file names begin with the subject's four digits. The samples of the
     models' publishers have one subject each."""
@@ -444,6 +477,7 @@ def main():
         *lfw_largest_face(),
         *lfw_test_pairs(),
         *portraits(),
+        *groups(),
         *liveness(),
         *calibration(),
         *tried(),

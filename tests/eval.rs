@@ -23,6 +23,7 @@ fn main() -> ExitCode {
     suite.with_shared_and_models("match_takes_the_largest_or_the_centre_face", match_faces);
     suite.with_shared_and_models("match_accuracy_over_folds_and_after_training", match_accuracy);
     suite.with_shared_and_models("match_people_compares_all_with_all", match_people);
+    suite.with_shared_and_models("match_rates_by_group_are_counted_from_its_scores", match_groups);
     suite.with_shared_and_models("match_resumes_where_it_was_killed", match_resumes);
     suite.with_shared_and_models("liveness_resumes_where_it_was_killed", liveness_resumes);
     suite.with_shared_and_models(
@@ -30,6 +31,10 @@ fn main() -> ExitCode {
         wrong_journals,
     );
     suite.with_shared_and_models("liveness_rates_are_counted_from_its_scores", liveness);
+    suite.with_shared_and_models(
+        "liveness_rates_by_group_are_counted_from_its_scores",
+        liveness_groups,
+    );
     suite.run()
 }
 
@@ -53,10 +58,14 @@ fn rows(path: &Path) -> Result<Vec<Vec<String>>, Failed> {
 }
 
 fn usage() -> Outcome {
-    let cases: [(&[&str], &str); 10] = [
+    let cases: [(&[&str], &str); 14] = [
         (&[], "Usage"),
         (&["match"], "--pairs"),
         (&["match", "--pairs", "a", "--people", "b"], "cannot be used with"),
+        (&["match", "--list", "a", "--images", "b"], "cannot be used with"),
+        (&["match", "--list", "a", "--all-pairs"], "cannot be used with"),
+        (&["match", "--images", "a", "--root", "b"], "cannot be used with"),
+        (&["match", "--list", "a", "--train", "b"], "cannot be used with"),
         (&["match", "--pairs", "a", "--folds", "1"], "--folds"),
         (
             &["match", "--people", "a", "--folds", "10"],
@@ -484,6 +493,193 @@ fn match_people(shared: &Path) -> Outcome {
         let (a, b): (f64, f64) = (row[3].parse()?, pair[3].parse()?);
         ensure!((a - b).abs() < 1e-6 && row[5] == pair[5], "{row:?} and {pair:?}");
     }
+    Ok(())
+}
+
+/// The figures of a kind of error in a report: each group's trials and rate.
+fn by_group(rates: &Value) -> Result<Vec<(String, f64, Option<f64>)>, Failed> {
+    let groups = rates["groups"].as_array().ok_or("no groups")?;
+    let one = |group: &Value| {
+        let name = group["group"].as_str().unwrap_or_default().to_owned();
+        let rate = group.pointer("/rate/value").and_then(Value::as_f64);
+        Ok((name, number(group, "/trials")?, rate))
+    };
+    groups.iter().map(one).collect()
+}
+
+/// Returns the number of those that hold and of all.
+fn share(of: impl Iterator<Item = bool>) -> (f64, f64) {
+    of.fold((0.0, 0.0), |(those, all), holds| {
+        (those + f64::from(u8::from(holds)), all + 1.0)
+    })
+}
+
+fn match_groups(shared: &Path) -> Outcome {
+    let data = shared.join("data/people-groups");
+    let folder = tempfile::tempdir()?;
+    // Twelve images of each of two groups, 66 comparisons within each, two of a third, and one that shows no face. There are
+    // no people: each image counts as one.
+    let listed = rows(&data.join("groups.csv"))?;
+    let mut lines = String::from("file,group\n");
+    for (group, count) in [("asian-female", 12), ("white-male", 12), ("black-male", 2)] {
+        let of_group = listed.iter().filter(|row| row[1] == group).take(count);
+        lines.extend(of_group.map(|row| format!("{},{group}\n", row[0])));
+    }
+    lines.push_str("../../awkward/Flag_of_the_Netherlands-16bit.png,black-male\n");
+    let list = folder.path().join("list.csv");
+    std::fs::write(&list, &lines)?;
+    let (root, out) = (data.join("test"), folder.path().join("out"));
+    let base = [
+        OsStr::new("match"),
+        OsStr::new("--list"),
+        list.as_os_str(),
+        OsStr::new("--root"),
+        root.as_os_str(),
+        OsStr::new("--face"),
+        OsStr::new("centre"),
+        OsStr::new("--write-pairs"),
+        OsStr::new("--out"),
+    ];
+    let printed = evaluated(base.iter().copied().chain([out.as_os_str()]))?;
+    let report = support::report::report(&out)?;
+    ensure!(report["people_known_from"] == "images", "{report}");
+    for (at, expected) in [
+        ("/people", 27.0),
+        ("/comparisons/genuine", 0.0),
+        ("/comparisons/impostor", 325.0),
+        ("/groups/groups/0/comparisons/impostor", 66.0),
+        ("/groups/groups/2/pictures", 3.0),
+        ("/groups/groups/2/comparisons/impostor", 1.0),
+        ("/groups/groups/2/comparisons/impostor_without_score", 2.0),
+        ("/groups/impostor_comparisons_across", 192.0),
+    ] {
+        let found = number(&report, at)?;
+        ensure!(found == expected, "{at} is {found}");
+    }
+    let scored = rows(&out.join("scores.csv"))?;
+    let group = |file: &str| file.split('/').next().unwrap_or_default().to_owned();
+    let scored: Vec<(String, String, f64)> = scored
+        .iter()
+        .skip(1)
+        .map(|row| Ok((group(&row[0]), group(&row[1]), row[3].parse()?)))
+        .collect::<Result<_, Failed>>()?;
+    let thresholds = report["groups"]["at_thresholds"]
+        .as_array()
+        .ok_or("no thresholds")?;
+    ensure!(!thresholds.is_empty(), "{report}");
+    for at in thresholds {
+        let similarity = number(at, "/similarity")?;
+        for (group, trials, rate) in by_group(&at["false_match_rate"])? {
+            let within = scored.iter().filter(|(a, b, _)| *a == group && *b == group);
+            let (reached, all) = share(within.map(|(.., score)| *score >= similarity));
+            ensure!(trials == all, "{group}: {trials} instead of {all}");
+            let expected = (all >= 30.0).then(|| reached / all);
+            ensure!(rate == expected, "{group}: {rate:?} instead of {expected:?}");
+        }
+        let across = scored.iter().filter(|(a, b, _)| a != b);
+        let (reached, all) = share(across.map(|(.., score)| *score >= similarity));
+        let found = number(at, "/false_match_rate_across/value")?;
+        ensure!((found - reached / all).abs() < 1e-12, "across: {found}");
+        ensure!(at["false_non_match_rate"]["mean"].is_null(), "{at}");
+    }
+    for part in [
+        "each image counts as one",
+        "impostor comparisons across groups: 192",
+        "insufficient data: 1 of 30",
+    ] {
+        ensure!(printed.contains(part), "no {part:?} in {printed}");
+    }
+    let page = std::fs::read_to_string(out.join("report.html"))?;
+    ensure!(
+        page.contains("false match rate by group at confidence 0.56"),
+        "{page}"
+    );
+
+    // The same groups from a file of their own, which may name more images.
+    let without: String = lines
+        .lines()
+        .map(|line| line.split(',').take(1).collect::<String>() + "\n")
+        .collect();
+    std::fs::write(&list, without)?;
+    let groups = folder.path().join("groups.csv");
+    std::fs::write(&groups, lines + "another.jpg,another\n")?;
+    let again = folder.path().join("again");
+    let more = [again.as_os_str(), OsStr::new("--groups"), groups.as_os_str()];
+    evaluated(base.iter().copied().chain(more))?;
+    let found = support::report::report(&again)?;
+    ensure!(found == report, "{found}\ninstead of\n{report}");
+
+    // An image without a group is an error before any is read.
+    std::fs::write(&groups, "file,group\nasian-female/0000.jpg,a\n")?;
+    let ended = eval(base.iter().copied().chain(more))?;
+    ensure!(
+        ended.code == Some(1) && ended.stderr.contains("26 of the 27 images have no group"),
+        "{ended:?}"
+    );
+    Ok(())
+}
+
+fn liveness_groups(shared: &Path) -> Outcome {
+    let data = shared.join("data/liveness");
+    let folder = tempfile::tempdir()?;
+    let list = folder.path().join("labels.csv");
+    // The subjects of NUAA in two groups by their number; every second presentation.
+    let mut lines = String::from("file,species,person,group\n");
+    for row in rows(&data.join("labels.csv"))?.iter().skip(1).step_by(2) {
+        let name = row[0].rsplit('/').next().unwrap_or_default();
+        let group = match name[..4].parse::<u32>() {
+            Ok(subject) if subject % 2 == 0 => "even",
+            _ => "odd",
+        };
+        lines.push_str(&format!("{},{},{},{group}\n", row[0], row[1], &name[..4]));
+    }
+    std::fs::write(&list, lines)?;
+    let out = folder.path().join("out");
+    let printed = evaluated([
+        OsStr::new("liveness"),
+        OsStr::new("--labels"),
+        list.as_os_str(),
+        OsStr::new("--root"),
+        data.as_os_str(),
+        OsStr::new("--out"),
+        out.as_os_str(),
+    ])?;
+    let (listed, scored) = (rows(&list)?, rows(&out.join("scores.csv"))?);
+    let report = support::report::report(&out)?;
+    let mut scores = Vec::new();
+    for (label, row) in listed
+        .iter()
+        .zip(&scored)
+        .skip(1)
+        .filter(|(_, row)| row[3] == "ok")
+    {
+        scores.push((label[3].as_str(), row[1].as_str(), row[2].parse::<f64>()?));
+    }
+    let thresholds = report["groups"]["at_thresholds"]
+        .as_array()
+        .ok_or("no thresholds")?;
+    ensure!(thresholds.len() == 5, "{report}");
+    for at in thresholds {
+        let threshold = number(at, "/threshold")?;
+        let print = at["apcer_by_species"].as_array().ok_or("no species")?.iter();
+        let print = print
+            .clone()
+            .find(|one| one["species"] == "print")
+            .ok_or("no prints")?;
+        for (species, rates) in [("live", &at["bpcer"]), ("print", &print["apcer"])] {
+            for (group, trials, rate) in by_group(rates)? {
+                let of = scores.iter().filter(|one| one.0 == group && one.1 == species);
+                let (wrong, all) = share(of.map(|one| (one.2 >= threshold) == (species != "live")));
+                ensure!(trials == all, "{group}: {trials} instead of {all}");
+                let expected = (all >= 30.0).then(|| wrong / all);
+                ensure!(rate == expected, "{group}: {rate:?} instead of {expected:?}");
+            }
+        }
+    }
+    ensure!(
+        printed.contains("APCER print") && printed.contains("worst over best"),
+        "{printed}"
+    );
     Ok(())
 }
 

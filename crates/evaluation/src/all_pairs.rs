@@ -108,6 +108,18 @@ impl AllPairs {
         self.person_of.push(person);
     }
 
+    /// Returns some of the images, by their rows.
+    pub(crate) fn some(&self, rows: &[u32]) -> Self {
+        let mut some = Self::new(self.rows.dimensions);
+        for &row in rows {
+            let row = row as usize;
+            let person = self.person_of.get(row).copied().unwrap_or_default();
+            some.push(self.rows.padded(row), person);
+            some.levels.extend(self.levels.get(row));
+        }
+        some
+    }
+
     fn blocks(&self) -> usize {
         self.person_of.len().div_ceil(BLOCK)
     }

@@ -322,6 +322,7 @@ mod tests {
             files: vec![String::new(); species.len()],
             subjects: vec![0; species.len()],
             has_people: true,
+            groups: None,
             species,
         };
         let scores = scores

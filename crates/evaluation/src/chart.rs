@@ -2,14 +2,17 @@
 
 use maud::{Markup, Render, html};
 
-use crate::report::percent;
-use crate::statistics::{Histogram, OperatingPoint, probit};
+use crate::report::{Estimate, percent};
+use crate::statistics::{Histogram, Interval, OperatingPoint, probit};
 
 /// Colours that people who do not see red or green can tell apart (Okabe and Ito).
 const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
 
 /// Rates that a DET plot marks.
 const RATES: [f64; 12] = [1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9];
+
+/// Width left of the axes, for ticks and the name of the y axis.
+const LEFT: f64 = 84.0;
 
 /// A share of an axis, 0..=1 from left to right and from bottom to top, and its label.
 type Tick = (f64, String);
@@ -30,6 +33,8 @@ pub(crate) struct Chart<'a> {
     legend: Option<f64>,
     /// Text in place of curves.
     note: Option<&'static str>,
+    /// Width left of the axes, in SVG units.
+    left: f64,
 }
 
 impl<'a> Chart<'a> {
@@ -71,6 +76,69 @@ impl<'a> Chart<'a> {
             size: (520.0, 420.0),
             legend: (curves.len() > 1).then_some(0.71),
             note: (points().next().is_none()).then_some("no threshold at which both kinds of error occur"),
+            left: LEFT,
+        }
+    }
+
+    /// Returns the rate of each group, from top to bottom: a stroke at the rate on a line over its interval, and a line down
+    /// all groups at their mean.
+    pub(crate) fn by_group(
+        rates: &[(&'a str, Option<Estimate>)],
+        mean: Option<Estimate>,
+        x_name: &'a str,
+        title: String,
+    ) -> Self {
+        let interval = |rate: Estimate| {
+            let whole = Interval {
+                low: rate.value,
+                high: rate.value,
+            };
+            rate.interval.unwrap_or(whole)
+        };
+        let known = rates.iter().filter_map(|(_, rate)| *rate);
+        let ends = known.chain(mean).map(|rate| rate.value.max(interval(rate).high));
+        let highest = ends.fold(f64::MIN_POSITIVE, f64::max);
+        let step = 1.0 / rates.len().max(1) as f64;
+        let height = |row: usize| 1.0 - (row as f64 + 0.5) * step;
+        let stroke = |(row, &(name, rate)): (usize, &(&'a str, Option<Estimate>))| {
+            let y = height(row);
+            let points = rate.map(|rate| {
+                let (at, Interval { low, high }) = (rate.value / highest, interval(rate));
+                let (up, down) = ((at, y + step / 4.0), (at, y - step / 4.0));
+                vec![
+                    (low / highest, y),
+                    (at, y),
+                    up,
+                    down,
+                    (at, y),
+                    (high / highest, y),
+                ]
+            });
+            (name, points.unwrap_or_default())
+        };
+        let mut series: Vec<_> = rates.iter().enumerate().map(stroke).collect();
+        if let Some(mean) = mean {
+            let at = mean.value / highest;
+            series.push(("mean", vec![(at, 0.0), (at, 1.0)]));
+        }
+        let quarters = [0.0, 0.25, 0.5, 0.75, 1.0].map(|at| (at, percent(highest * at)));
+        let names = rates.iter().enumerate();
+        let longest = rates.iter().map(|(name, _)| name.chars().count()).max();
+        Self {
+            title,
+            names: (x_name, ""),
+            ticks: (
+                quarters.into(),
+                names
+                    .map(|(row, (name, _))| (height(row), (*name).to_owned()))
+                    .collect(),
+            ),
+            series,
+            filled: false,
+            size: (520.0, 24.0 * rates.len() as f64),
+            legend: None,
+            note: None,
+            left: LEFT.max(20.0 + 7.0 * longest.unwrap_or_default() as f64),
         }
     }
 
@@ -106,13 +174,14 @@ impl<'a> Chart<'a> {
             // Where neither kind of score piles up.
             legend: Some(0.12),
             note: None,
+            left: LEFT,
         }
     }
 }
 
 impl Render for Chart<'_> {
     fn render(&self) -> Markup {
-        let (left, top, (width, height)) = (84.0, 10.0, self.size);
+        let (left, top, (width, height)) = (self.left, 10.0, self.size);
         let x = |share: f64| format!("{:.1}", left + width * share);
         let y = |share: f64| format!("{:.1}", top + height * (1.0 - share));
         let below = |units: f64| format!("{:.1}", top + height + units);
@@ -197,6 +266,24 @@ mod tests {
         assert!((slope(x1, y1) - slope(x2, y2)).abs() < 1e-6);
         let svg = drawn(&chart);
         assert_eq!(svg.matches("fill=\"none\"").count(), 1, "{svg}");
+    }
+
+    #[test]
+    fn a_group_has_its_interval_and_the_mean_a_line_down_all() {
+        let estimate = |value, low, high| Estimate {
+            value,
+            interval: Some(Interval { low, high }),
+        };
+        let rates = [("a", Some(estimate(0.25, 0.125, 0.5))), ("<b>", None)];
+        let chart = Chart::by_group(&rates, Some(estimate(0.25, 0.25, 0.25)), "x", "title".to_owned());
+        let (first, last) = (&chart.series[0].1, &chart.series[2].1);
+        assert_eq!((first[0], first[5]), ((0.25, 0.75), (1.0, 0.75)));
+        assert_eq!((first[2], first[3]), ((0.5, 0.875), (0.5, 0.625)));
+        assert!(chart.series[1].1.is_empty());
+        assert_eq!(last[..], [(0.5, 0.0), (0.5, 1.0)]);
+        let svg = drawn(&chart);
+        assert!(svg.contains("&lt;b&gt;"), "{svg}");
+        drawn(&Chart::by_group(&[], None, "x", String::new()));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use likeness_engine::embedding::{Cohort, Embedding, MIN_CENTROIDS};
 use crate::acquisition::Evaluation;
 use crate::all_pairs::{Rows, dot};
 use crate::error::{EvaluationError, Result, Status};
-use crate::lists::{EXTENSIONS, entries, index, invalid, read_csv};
+use crate::lists::{find_images, index, invalid, read_csv};
 use crate::report::{AcquisitionReport, FaceChoice};
 use crate::statistics::SplitMix64;
 use crate::threads::fold;
@@ -57,25 +57,7 @@ impl CohortImages {
     /// an image's ending are ignored, and links to folders are not followed. Fails where there is no image or a name is not
     /// UTF-8.
     pub fn find(root: &Path) -> Result<Self> {
-        let (mut files, mut rest) = (Vec::new(), vec![root.to_owned()]);
-        while let Some(folder) = rest.pop() {
-            for path in entries(&folder)? {
-                let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
-                if path.is_dir() {
-                    if !path.is_symlink() {
-                        rest.push(path);
-                    }
-                } else if EXTENSIONS.iter().any(|known| extension == *known) {
-                    let file = path.strip_prefix(root).unwrap_or(&path).to_str();
-                    let file = file.ok_or_else(|| invalid(&path, "the name is not UTF-8"))?;
-                    files.push(file.to_owned());
-                }
-            }
-        }
-        if files.is_empty() {
-            return Err(invalid(root, "no images found"));
-        }
-        files.sort();
+        let files = find_images(root)?;
         Ok(Self { files })
     }
 

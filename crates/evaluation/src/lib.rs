@@ -33,9 +33,12 @@ mod chart;
 mod cohort;
 mod document;
 mod error;
+mod groups;
 mod journal;
 mod lists;
 mod liveness;
+mod liveness_groups;
+mod match_groups;
 mod match_report;
 mod matching;
 mod report;
@@ -49,12 +52,15 @@ pub use calibrate::{
 };
 pub use cohort::{CohortFit, CohortImages, ENOUGH_IMAGES};
 pub use error::{EvaluationError, Status};
+pub use groups::{GroupRate, NamedRate, RateByGroup};
 pub use journal::{Journal, JournalContent};
-pub use lists::{KnownFrom, LIVE, LabelList, Pair, PairList, People};
+pub use lists::{Groups, KnownFrom, LIVE, LabelList, Pair, PairList, People};
 pub use liveness::{Apcer, AtThreshold, BpcerAt, LivenessReport, PresentationScores, SpeciesReport};
+pub use liveness_groups::{LivenessGroup, LivenessGroups, LivenessGroupsAt, SpeciesByGroup};
+pub use match_groups::{GroupsAtThreshold, MatchGroup, MatchGroups};
 pub use match_report::{
-    AtFalseMatchRate, ComparisonCounts, EqualErrorReport, MatchReport, MovedThresholds, Outcomes,
-    ProfileReport, Shares, ThresholdRates, WhatIf,
+    AtFalseMatchRate, EqualErrorReport, MatchReport, MovedThresholds, Outcomes, ProfileReport, Shares,
+    ThresholdRates, WhatIf,
 };
 pub use matching::{MatchOptions, PairScores, ScoredPair};
-pub use report::{AcquisitionReport, Estimate, FaceChoice, Setup};
+pub use report::{AcquisitionReport, ComparisonCounts, Estimate, FaceChoice, Setup};

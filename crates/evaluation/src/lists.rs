@@ -13,7 +13,7 @@ use crate::error::{EvaluationError, Result};
 pub const LIVE: &str = "live";
 
 /// Endings of files that are taken for images; other files in a person's folder are ignored.
-pub(crate) const EXTENSIONS: [&str; 9] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif", "jpe"];
+const EXTENSIONS: [&str; 9] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif", "jpe"];
 
 /// How it is known which person an image shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -26,6 +26,75 @@ pub enum KnownFrom {
     /// From the genuine pairs: images that they link show one person, every other image another. People whose images are
     /// never compared are counted twice, and intervals come out a little too narrow.
     GenuinePairs,
+    /// Not known: each image counts as a person of its own, so there are impostor comparisons only.
+    Images,
+}
+
+/// The group of each image of an evaluation, by any labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Groups {
+    /// The distinct groups in the order in which they first appear.
+    pub names: Vec<String>,
+    /// Index into `names` for each image.
+    pub group_of: Vec<u32>,
+}
+
+impl Groups {
+    /// Takes the name of each image's group.
+    pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut distinct = IndexSet::new();
+        let names = names.into_iter();
+        let group_of = names.map(|name| index(&mut distinct, name) as u32).collect();
+        Self {
+            names: Vec::from_iter(distinct),
+            group_of,
+        }
+    }
+
+    /// Reads the groups of `files` from a CSV file with the columns `file` and `group`, by name. Other columns, and lines
+    /// about other files, are ignored. Fails with [`EvaluationError::List`] for an invalid line, with
+    /// [`EvaluationError::Input`] where a file has no group.
+    pub fn read(path: &Path, files: &[String]) -> Result<Self> {
+        let mut groups = HashMap::new();
+        read_csv(path, &["file", "group"], &[], |row| {
+            let file = row.get("file");
+            match groups.insert(file.to_owned(), row.get("group").to_owned()) {
+                None => Ok(()),
+                Some(_) => Err(format!("{file} is already in a line above")),
+            }
+        })?;
+        let mut without = files.iter().filter(|file| !groups.contains_key(*file));
+        if let Some(first) = without.next() {
+            let reason = format!(
+                "{} of the {} images have no group, first {first}; name them as the list does, or relative to the folder",
+                without.count() + 1,
+                files.len()
+            );
+            return Err(invalid(path, &reason));
+        }
+        Ok(Self::new(
+            files
+                .iter()
+                .filter_map(|file| groups.get(file))
+                .map(String::as_str),
+        ))
+    }
+
+    /// Returns the group of an image.
+    pub(crate) fn group(&self, image: usize) -> u32 {
+        self.group_of.get(image).copied().unwrap_or_default()
+    }
+
+    /// Returns the values of a group's images, from those of all.
+    pub(crate) fn of_group<'a, T>(&'a self, group: u32, all: &'a [T]) -> impl Iterator<Item = &'a T> {
+        let all = self.group_of.iter().zip(all);
+        all.filter_map(move |(&of, value)| (of == group).then_some(value))
+    }
+
+    /// Returns the indices of the groups with their names.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (u32, &String)> {
+        (0..).zip(&self.names)
+    }
 }
 
 /// Distinct images, each with the person it shows.
@@ -37,9 +106,53 @@ pub struct People {
     pub person_of: Vec<u32>,
     /// How that is known.
     pub known_from: KnownFrom,
+    /// The group of each of `files`, where they have any.
+    pub groups: Option<Groups>,
 }
 
 impl People {
+    /// Finds the images of a folder and of the folders in it, in the order of their names. Each counts as a person of its
+    /// own. Hidden files and files without an image's ending are ignored, and links to folders are not followed. Fails where
+    /// there is no image or a name is not UTF-8.
+    pub fn find_images(root: &Path) -> Result<Self> {
+        let files = find_images(root)?;
+        Ok(Self {
+            person_of: (0..).take(files.len()).collect(),
+            files,
+            known_from: KnownFrom::Images,
+            groups: None,
+        })
+    }
+
+    /// Reads a CSV file with the column `file`, found by name, and optionally `person` and `group`. Without `person` each
+    /// image counts as a person of its own. Other columns are ignored. Fails with [`EvaluationError::List`] for an invalid
+    /// line, with [`EvaluationError::Input`] where there is no image.
+    pub fn read_list(path: &Path) -> Result<Self> {
+        let (mut files, mut people) = (IndexSet::new(), IndexSet::new());
+        let (mut person_of, mut groups) = (Vec::new(), Vec::new());
+        read_csv(path, &["file"], &["person", "group"], |row| {
+            let file = add_file(&mut files, row)?;
+            person_of.push(match row.get("person") {
+                "" => file,
+                person => index(&mut people, person) as u32,
+            });
+            groups.push(row.get("group").to_owned());
+            Ok(())
+        })?;
+        if files.is_empty() {
+            return Err(invalid(path, "the list has no image"));
+        }
+        Ok(Self {
+            files: Vec::from_iter(files),
+            person_of,
+            known_from: match people.is_empty() {
+                true => KnownFrom::Images,
+                false => KnownFrom::Columns,
+            },
+            groups: column_of_groups(&groups),
+        })
+    }
+
     /// Reads a folder with one folder of images for each person, in the order of their names. Hidden files and files
     /// without an image's ending are ignored. Fails where there is no image or a name is not UTF-8.
     pub fn read(root: &Path) -> Result<Self> {
@@ -67,6 +180,7 @@ impl People {
             files,
             person_of,
             known_from: KnownFrom::Folders,
+            groups: None,
         })
     }
 
@@ -111,14 +225,15 @@ pub struct PairList {
 
 impl PairList {
     /// Reads a CSV file with the columns `left`, `right` and `label` (1 = same person, 0 = different people), found by name,
-    /// and optionally `fold`, or `left_person` and `right_person`. Other columns are ignored. Fails with
-    /// [`EvaluationError::List`] for an invalid line, with [`EvaluationError::Input`] where there is no pair.
+    /// and optionally `fold`, `left_person` and `right_person`, `left_group` and `right_group`. Other columns are ignored.
+    /// Fails with [`EvaluationError::List`] for an invalid line, with [`EvaluationError::Input`] where there is no pair.
     pub fn read(path: &Path) -> Result<Self> {
         let (mut files, mut people, mut fold_names) = (IndexSet::new(), IndexSet::new(), IndexSet::new());
         let (mut pairs, mut folds) = (Vec::new(), Vec::new());
-        let mut by_column = HashMap::new();
+        let (mut by_column, mut group_of) = (HashMap::new(), HashMap::new());
         let columns = ["left", "right", "label"];
-        read_csv(path, &columns, &["fold", "left_person", "right_person"], |row| {
+        let optional = ["fold", "left_person", "right_person", "left_group", "right_group"];
+        read_csv(path, &columns, &optional, |row| {
             let pair = Pair {
                 left: index(&mut files, row.get("left")),
                 right: index(&mut files, row.get("right")),
@@ -133,6 +248,17 @@ impl PairList {
             pairs.push(pair);
             if !row.get("fold").is_empty() {
                 folds.push(index(&mut fold_names, row.get("fold")));
+            }
+            match (row.get("left_group"), row.get("right_group")) {
+                ("", "") => {}
+                ("", _) | (_, "") => return Err("left_group and right_group need each other".to_owned()),
+                (left, right) => {
+                    for (file, group) in [(pair.left, left), (pair.right, right)] {
+                        if group_of.entry(file).or_insert_with(|| group.to_owned()) != group {
+                            return Err("an image has another group in a line above".to_owned());
+                        }
+                    }
+                }
             }
             let people_of = match (row.get("left_person"), row.get("right_person")) {
                 ("", "") => return Ok(()),
@@ -163,11 +289,14 @@ impl PairList {
         } else {
             (by_genuine_pairs(files.len(), &pairs), KnownFrom::GenuinePairs)
         };
+        let groups = (0..files.len()).map(|file| group_of.get(&file).map(String::as_str));
+        let groups: Option<Vec<&str>> = groups.collect();
         Ok(Self {
             people: People {
                 files,
                 person_of,
                 known_from,
+                groups: groups.map(Groups::new),
             },
             pairs,
             folds: (!folds.is_empty()).then_some(folds),
@@ -237,24 +366,23 @@ pub struct LabelList {
     pub subjects: Vec<u32>,
     /// Whether the list has a column `person`.
     pub has_people: bool,
+    /// The group of each file, where they have any.
+    pub groups: Option<Groups>,
 }
 
 impl LabelList {
     /// Reads a CSV file with the columns `file` and `species` (`live` for bona fide, any other word names the attack
-    /// species), found by name, and optionally `person`. Fails with [`EvaluationError::List`] for an invalid line, with
+    /// species), found by name, and optionally `person` and `group`. Fails with [`EvaluationError::List`] for an invalid line, with
     /// [`EvaluationError::Input`] where there is no presentation.
     pub fn read(path: &Path) -> Result<Self> {
-        let (mut species, mut subjects) = (Vec::new(), Vec::new());
+        let (mut species, mut subjects, mut groups) = (Vec::new(), Vec::new(), Vec::new());
         let (mut files, mut people) = (IndexSet::new(), IndexSet::new());
-        read_csv(path, &["file", "species"], &["person"], |row| {
-            let file = row.get("file");
-            let (number, is_new) = files.insert_full(file.to_owned());
-            if !is_new {
-                return Err(format!("{file} is already in a line above"));
-            }
+        read_csv(path, &["file", "species"], &["person", "group"], |row| {
+            let number = add_file(&mut files, row)?;
+            groups.push(row.get("group").to_owned());
             species.push(row.get("species").to_owned());
             subjects.push(match row.get("person") {
-                "" => number as u32,
+                "" => number,
                 person => index(&mut people, person) as u32,
             });
             Ok(())
@@ -267,8 +395,49 @@ impl LabelList {
             species,
             subjects,
             has_people: !people.is_empty(),
+            groups: column_of_groups(&groups),
         })
     }
+}
+
+/// Adds the file of a row to those above, and returns its index.
+fn add_file(files: &mut IndexSet<String>, row: &Row<'_>) -> Result<u32, String> {
+    let (index, is_new) = files.insert_full(row.get("file").to_owned());
+    match is_new {
+        true => Ok(index as u32),
+        false => Err(format!("{} is already in a line above", row.get("file"))),
+    }
+}
+
+/// Returns the groups of a column; `None` where a list has no such column, so that all are empty.
+fn column_of_groups(names: &[String]) -> Option<Groups> {
+    let has_column = names.iter().any(|name| !name.is_empty());
+    has_column.then(|| Groups::new(names.iter().map(String::as_str)))
+}
+
+/// Returns the images of a folder and of the folders in it, in the order of their names. Hidden files and files without an
+/// image's ending are ignored, and links to folders are not followed. Fails where there is none or a name is not UTF-8.
+pub(crate) fn find_images(root: &Path) -> Result<Vec<String>> {
+    let (mut files, mut rest) = (Vec::new(), vec![root.to_owned()]);
+    while let Some(folder) = rest.pop() {
+        for path in entries(&folder)? {
+            let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+            if path.is_dir() {
+                if !path.is_symlink() {
+                    rest.push(path);
+                }
+            } else if EXTENSIONS.iter().any(|known| extension == *known) {
+                let file = path.strip_prefix(root).unwrap_or(&path).to_str();
+                let file = file.ok_or_else(|| invalid(&path, "the name is not UTF-8"))?;
+                files.push(file.to_owned());
+            }
+        }
+    }
+    if files.is_empty() {
+        return Err(invalid(root, "no images found"));
+    }
+    files.sort();
+    Ok(files)
 }
 
 pub(crate) fn invalid(path: &Path, reason: &str) -> EvaluationError {
@@ -284,7 +453,7 @@ pub(crate) fn index(names: &mut IndexSet<String>, name: &str) -> usize {
 }
 
 /// Returns the entries of a folder by name, without hidden ones.
-pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(EvaluationError::file(folder))? {
         let entry = entry.map_err(EvaluationError::file(folder))?;
@@ -460,6 +629,83 @@ mod tests {
         let people = People::read(root.path()).unwrap();
         assert_eq!(people.files, ["a/x.webp", "b/1.PNG", "b/2.jpg"]);
         assert_eq!((people.person_of.as_slice(), people.count()), (&[0, 1, 1][..], 2));
+    }
+
+    #[test]
+    fn a_list_of_images_has_people_and_groups_where_it_names_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("images.csv");
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            People::read_list(&path)
+        };
+        let people = read("file,source\na,x\nb,x\n").unwrap();
+        assert_eq!(
+            (people.known_from, people.person_of),
+            (KnownFrom::Images, vec![0, 1])
+        );
+        assert_eq!(people.groups, None);
+        let people = read("group,file,person\nx,a,p\ny,b,q\nx,c,p\n").unwrap();
+        assert_eq!(
+            (people.known_from, people.person_of),
+            (KnownFrom::Columns, vec![0, 1, 0])
+        );
+        assert_eq!(people.groups, Some(Groups::new(["x", "y", "x"])));
+        for (text, expected) in [
+            ("file\n", "the list has no image"),
+            ("file,group\na,\n", ":2: group is empty"),
+            ("file\na\na\n", ":3: a is already in a line above"),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_image_needs_a_group_and_groups_of_other_files_are_ignored() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("groups.csv");
+        let files = ["b", "a", "c"].map(str::to_owned);
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            Groups::read(&path, &files)
+        };
+        let groups = read("file,group\na,x\nb,y\nc,x\nd,z\n").unwrap();
+        assert_eq!(
+            (groups.names.as_slice(), groups.group_of.as_slice()),
+            (&["y".to_owned(), "x".to_owned()][..], &[0, 1, 1][..])
+        );
+        let of: Vec<&i32> = groups.of_group(1, &[10, 20, 30]).collect();
+        assert_eq!(of, [&20, &30]);
+        for (text, expected) in [
+            ("file,group\nb,x\n", "2 of the 3 images have no group, first a"),
+            ("file,group\na,x\na,y\n", ":3: a is already in a line above"),
+            ("file\na\n", ":1: the header has no column \"group\""),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_pairs_names_groups_by_columns() {
+        let list = read(b"left,right,label,left_group,right_group\na,b,0,x,y\nc,b,0,x,y\n").unwrap();
+        assert_eq!(list.people.groups, Some(Groups::new(["x", "y", "x"])));
+        for (text, expected) in [
+            (
+                "left,right,label,left_group,right_group\na,b,0,x,y\na,c,0,y,y\n",
+                ":3: an image has another group in a line above",
+            ),
+            (
+                "left,right,label,left_group\na,b,0,x\n",
+                ":2: left_group and right_group need each other",
+            ),
+        ] {
+            let error = read(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text:?}: {error}");
+        }
+        let list = read_labels("species,file,group\nprint,a,x\nlive,b,y\n").unwrap();
+        assert_eq!(list.groups, Some(Groups::new(["x", "y"])));
     }
 
     #[test]

@@ -12,8 +12,10 @@ use crate::acquisition::Evaluation;
 use crate::chart::Chart;
 use crate::document::Document;
 use crate::error::{Result, Status};
+use crate::groups::outcomes;
 use crate::journal::Measured;
 use crate::lists::{LIVE, LabelList};
+use crate::liveness_groups::{LivenessGroups, liveness_groups};
 use crate::report::{
     AcquisitionReport, DET_STEP, Estimate, Setup, describe_intervals, estimate, grouped, is_tenth, or_dash,
     percent, steps_and_thresholds,
@@ -36,11 +38,17 @@ impl PresentationScores<'_> {
     /// Returns the scores by species, in the order of first appearance. A missing file is not a presentation.
     #[must_use]
     pub fn by_species(&self) -> LivenessScores {
+        self.by_species_of(|_| true)
+    }
+
+    /// Returns the scores of some presentations, by index. A species is named even where it has none of them.
+    fn by_species_of(&self, is_of: impl Fn(usize) -> bool) -> LivenessScores {
         let mut found: IndexMap<&str, Vec<_>> = IndexMap::new();
         let listed = self.list.species.iter().zip(&self.list.subjects);
-        for ((species, &subject), liveness) in listed.zip(&self.liveness) {
+        for (index, ((species, &subject), liveness)) in listed.zip(&self.liveness).enumerate() {
             let responses = found.entry(species).or_default();
             match liveness {
+                _ if !is_of(index) => {}
                 Ok(score) => responses.push((Some(score.value()), subject)),
                 Err(status) if status.is_failure_to_acquire() => responses.push((None, subject)),
                 Err(_) => {}
@@ -81,7 +89,20 @@ impl Evaluation<'_> {
         )?;
         let acquisition = AcquisitionReport::of(&liveness);
         let scores = PresentationScores { list, liveness };
-        let report = report(self, list, &scores.by_species(), acquisition);
+        let mut report = report(self, list, &scores.by_species(), acquisition);
+        if let Some(groups) = &list.groups {
+            let of_group = |(group, _)| scores.by_species_of(|index| groups.group(index) == group);
+            let within: Vec<_> = groups.each().map(of_group).collect();
+            let thresholds = report.at_thresholds.iter();
+            let thresholds = thresholds.map(|row| (row.threshold, row.used_as.clone()));
+            report.groups = Some(liveness_groups(
+                self.threads(),
+                (list, groups),
+                &outcomes(&scores.liveness),
+                &within,
+                thresholds.collect(),
+            ));
+        }
         Ok((report, scores))
     }
 }
@@ -187,6 +208,9 @@ pub struct LivenessReport {
     pub species: Vec<SpeciesReport>,
     /// Histogram of the scores of bona fide presentations.
     pub bona_fide_histogram: Histogram,
+    /// Error rates by group, where the presentations have groups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups: Option<LivenessGroups>,
 }
 
 /// Returns the report of scores.
@@ -284,6 +308,7 @@ fn report(
         what_if,
         species: species_reports,
         bona_fide_histogram: scores.bona_fide.histogram(SHOWN_STEPS),
+        groups: None,
     }
 }
 
@@ -328,6 +353,9 @@ impl LivenessReport {
         let row = |row: &AtThreshold| (is_tenth(row.threshold), row.row());
         document.shortened(AtThreshold::HEADER, self.what_if.iter().map(row).collect());
 
+        if let Some(groups) = &self.groups {
+            groups.describe(&mut document);
+        }
         document.heading("Presentations without a score");
         let row = |name: &str, found: Option<NonResponse>| {
             let number = |number: fn(NonResponse) -> u64| or_dash(found, |found| grouped(number(found)));

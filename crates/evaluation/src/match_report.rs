@@ -10,9 +10,10 @@ use crate::chart::Chart;
 use crate::document::{Document, table};
 use crate::error::Result;
 use crate::lists::{KnownFrom, People};
+use crate::match_groups::{MatchGroups, ProfileThreshold};
 use crate::report::{
-    AcquisitionReport, DET_STEP, Estimate, FaceChoice, Setup, describe_intervals, estimate, grouped,
-    is_tenth, or_dash, percent, steps_and_thresholds,
+    AcquisitionReport, ComparisonCounts, DET_STEP, Estimate, FaceChoice, Setup, describe_intervals, estimate,
+    grouped, is_tenth, or_dash, percent, steps_and_thresholds,
 };
 use crate::statistics::{
     Accuracy, Bootstrap, EqualErrorRate, Histogram, MatchScores, OperatingPoint, Ranked, comparisons_needed,
@@ -24,19 +25,6 @@ const FALSE_MATCH_RATES: [f64; 6] = [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6];
 
 /// Steps of the histograms of a report, over -1..=1.
 const SHOWN_STEPS: usize = 128;
-
-/// The numbers of comparisons.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct ComparisonCounts {
-    /// Comparisons of images of one person, with a score.
-    pub genuine: u64,
-    /// Comparisons of images of two people, with a score.
-    pub impostor: u64,
-    /// Genuine comparisons without a score, because an image was not acquired. They are in no error rate.
-    pub genuine_without_score: u64,
-    /// Impostor comparisons without a score.
-    pub impostor_without_score: u64,
-}
 
 /// The operating point at a false match rate.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -214,6 +202,9 @@ pub struct MatchReport {
     pub genuine_histogram: Histogram,
     /// Histogram of the impostor similarities.
     pub impostor_histogram: Histogram,
+    /// Error rates by group, where the images have groups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups: Option<MatchGroups>,
 }
 
 /// Returns the calibrated confidence of a similarity, -1..=1; `None` without a match calibration.
@@ -246,6 +237,18 @@ fn similarity_reaching(engine: &Engine, wanted: f64) -> Result<f64, EngineError>
         }
     }
     Ok(f64::from(high as f32))
+}
+
+/// Returns the thresholds of the profiles, by confidence; none without a match calibration.
+pub(crate) fn profile_thresholds(engine: &Engine) -> Result<Vec<ProfileThreshold>, EngineError> {
+    if !engine.is_calibrated() {
+        return Ok(Vec::new());
+    }
+    let steps = steps_and_thresholds(Profile::face_match).into_iter();
+    let thresholds = steps.filter(|(_, used_as)| !used_as.is_empty());
+    thresholds
+        .map(|(confidence, used_as)| Ok((confidence, similarity_reaching(engine, confidence)?, used_as)))
+        .collect()
 }
 
 /// A threshold of the what-if table: confidence, similarity, and what it is used as.
@@ -384,6 +387,7 @@ pub(crate) fn report(
         det: det_points(&scores.genuine(), &scores.impostor(), DET_STEP),
         genuine_histogram: scores.genuine_histogram(SHOWN_STEPS),
         impostor_histogram: fine.coarser(fine.counts.len() / SHOWN_STEPS),
+        groups: None,
     })
 }
 
@@ -442,12 +446,13 @@ impl MatchReport {
         let mut document = Document::default();
         let counts = self.comparisons;
         let known_from = match self.people_known_from {
-            KnownFrom::Columns => "left_person and right_person",
-            KnownFrom::Folders => "the folders",
-            KnownFrom::GenuinePairs => "the genuine pairs",
+            KnownFrom::Columns => "known from the list's columns",
+            KnownFrom::Folders => "known from the folders",
+            KnownFrom::GenuinePairs => "known from the genuine pairs",
+            KnownFrom::Images => "each image counts as one",
         };
         document.text(&format!(
-            "{}: {} images of {} people (known from {known_from}), {} genuine and {} impostor comparisons",
+            "{}: {} images of {} people ({known_from}), {} genuine and {} impostor comparisons",
             self.data,
             grouped(self.acquisition.images),
             grouped(self.people as u64),
@@ -473,6 +478,9 @@ impl MatchReport {
         } else {
             self.describe_profiles(&mut document);
             self.describe_what_if(&mut document);
+        }
+        if let Some(groups) = &self.groups {
+            groups.describe(&mut document);
         }
         document.heading("Failure to acquire");
         document.text(&format!(

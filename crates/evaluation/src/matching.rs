@@ -6,10 +6,12 @@ use likeness_engine::decision::{Profile, Score, Verdict};
 use likeness_engine::{Engine, EngineError};
 
 use crate::acquisition::Evaluation;
-use crate::all_pairs::{HELD_IMPOSTORS, all_pairs, images_of_people};
+use crate::all_pairs::{AllPairs, HELD_IMPOSTORS, all_pairs, images_of_people};
 use crate::error::{EvaluationError, Result, Status};
-use crate::lists::{PairList, People};
-use crate::match_report::{MatchReport, confidence, report};
+use crate::groups::outcomes;
+use crate::lists::{Groups, Pair, PairList, People};
+use crate::match_groups::{GroupScores, match_groups};
+use crate::match_report::{MatchReport, confidence, profile_thresholds, report};
 use crate::report::{AcquisitionReport, FaceChoice};
 use crate::statistics::{
     Judged, MatchScores, accuracy_at, best_threshold, blocks, k_fold_accuracy, pairs_between,
@@ -135,27 +137,39 @@ impl Evaluation<'_> {
         };
         let people = &list.people;
         let acquired = self.embed(&people.files, options.face)?;
-        let (mut pairs, mut genuine, mut impostor) = (Vec::new(), Vec::new(), Vec::new());
-        let mut without_score = (0, 0);
+        let mut pairs = Vec::new();
         for pair in &list.pairs {
             let image = |image: usize| (people.file(image), acquired.status(image));
             let similarity = acquired.similarity(self.engine, pair.left, pair.right)?;
             let (left, right) = (image(pair.left), image(pair.right));
             let scored = ScoredPair::new(self.engine, &options.profile, left, right, pair.same, similarity)?;
             pairs.push(scored);
-            let of = (people.person(pair.left), people.person(pair.right));
-            match (similarity, pair.same) {
-                (Some(score), true) => genuine.push((score, of.0)),
-                (Some(score), false) => impostor.push((score, of)),
-                (None, true) => without_score.0 += 1,
-                (None, false) => without_score.1 += 1,
-            }
         }
-        let scores = MatchScores::listed(people.count(), genuine, impostor);
         let pairs = PairScores { pairs };
+        let scored = || list.pairs.iter().zip(&pairs.pairs);
+        let (scores, without_score) = listed(people, scored());
         let judged = pairs.judged();
         let acquisition = AcquisitionReport::of(&acquired.results);
         let mut report = report(self, &scores, without_score, acquisition, people, options.face)?;
+        if let Some(groups) = &people.groups {
+            let within = |(group, _)| {
+                let is_within =
+                    |pair: &Pair| groups.group(pair.left) == group && groups.group(pair.right) == group;
+                let (scores, without_score) = listed(people, scored().filter(|(pair, _)| is_within(pair)));
+                GroupScores {
+                    scores,
+                    without_score,
+                }
+            };
+            let within: Vec<_> = groups.each().map(within).collect();
+            report.groups = Some(match_groups(
+                self.threads(),
+                (people, groups),
+                &outcomes(&acquired.results),
+                (&scores, &within),
+                profile_thresholds(self.engine)?,
+            ));
+        }
         report.accuracy = folds.map(|folds| k_fold_accuracy(&judged, &folds)).transpose()?;
         report.accuracy_at_trained_threshold = training.and_then(|training| {
             let threshold = best_threshold(&training.judged())?;
@@ -174,14 +188,27 @@ impl Evaluation<'_> {
     ) -> Result<MatchReport> {
         let acquired = self.embed(&people.files, options.face)?;
         let acquisition = AcquisitionReport::of(&acquired.results);
+        let outcomes = outcomes(&acquired.results);
         let (embeddings, images) = acquired.into_all_pairs(&people.person_of, self.engine.cohort());
-        let scores = all_pairs(&embeddings, HELD_IMPOSTORS, self.threads());
+        let mut scores = all_pairs(&embeddings, HELD_IMPOSTORS, self.threads());
+        // Also those without an acquired image, as in a list.
+        scores.people = people.count();
         let (genuine, impostor) = every_pair(&people.person_of);
         let without_score = (
             genuine - scores.genuine_count(),
             impostor - scores.impostor_count(),
         );
-        let report = report(self, &scores, without_score, acquisition, people, options.face)?;
+        let mut report = report(self, &scores, without_score, acquisition, people, options.face)?;
+        if let Some(groups) = &people.groups {
+            let within = self.all_pairs_within((people, groups), (&embeddings, &images));
+            report.groups = Some(match_groups(
+                self.threads(),
+                (people, groups),
+                &outcomes,
+                (&scores, &within),
+                profile_thresholds(self.engine)?,
+            ));
+        }
         let Some(to) = pairs else { return Ok(report) };
 
         let failed = |error: csv::Error| EvaluationError::file("scores.csv")(error.into());
@@ -202,6 +229,54 @@ impl Evaluation<'_> {
         writer.flush().map_err(EvaluationError::file("scores.csv"))?;
         Ok(report)
     }
+
+    /// Compares the images of each group with each other. `images` has the index of each image with an embedding.
+    fn all_pairs_within(
+        &self,
+        (people, groups): (&People, &Groups),
+        (embeddings, images): (&AllPairs, &[u32]),
+    ) -> Vec<GroupScores> {
+        // Together about as many as of all images.
+        let held = (HELD_IMPOSTORS / groups.names.len().max(1)).max(LEAST_HELD);
+        let within = |(group, _)| {
+            let rows = (0..).zip(images);
+            let rows = rows.filter(|&(_, &image)| groups.group(image as usize) == group);
+            let rows: Vec<u32> = rows.map(|(row, _)| row).collect();
+            let scores = all_pairs(&embeddings.some(&rows), held, self.threads());
+            let person_of: Vec<u32> = groups.of_group(group, &people.person_of).copied().collect();
+            let (genuine, impostor) = every_pair(&person_of);
+            GroupScores {
+                without_score: (
+                    genuine - scores.genuine_count(),
+                    impostor - scores.impostor_count(),
+                ),
+                scores,
+            }
+        };
+        groups.each().map(within).collect()
+    }
+}
+
+/// Least impostor comparisons of a group that are held exactly.
+const LEAST_HELD: usize = 1 << 16;
+
+/// Returns the scores of comparisons of a list, and the numbers of genuine and impostor ones without a score.
+fn listed<'a>(
+    people: &People,
+    pairs: impl Iterator<Item = (&'a Pair, &'a ScoredPair<'a>)>,
+) -> (MatchScores, (u64, u64)) {
+    let (mut genuine, mut impostor, mut without_score) = (Vec::new(), Vec::new(), (0, 0));
+    for (pair, scored) in pairs {
+        let of = (people.person(pair.left), people.person(pair.right));
+        match (scored.similarity, pair.same) {
+            (Some(score), true) => genuine.push((score, of.0)),
+            (Some(score), false) => impostor.push((score, of)),
+            (None, true) => without_score.0 += 1,
+            (None, false) => without_score.1 += 1,
+        }
+    }
+    let scores = MatchScores::listed(people.count(), genuine, impostor);
+    (scores, without_score)
 }
 
 /// Returns the number of genuine and of impostor pairs of images.

@@ -80,6 +80,19 @@ pub enum FaceChoice {
     Centre,
 }
 
+/// The numbers of comparisons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ComparisonCounts {
+    /// Comparisons of images of one person, with a score.
+    pub genuine: u64,
+    /// Comparisons of images of two people, with a score.
+    pub impostor: u64,
+    /// Genuine comparisons without a score, because an image was not acquired. They are in no error rate.
+    pub genuine_without_score: u64,
+    /// Impostor comparisons without a score.
+    pub impostor_without_score: u64,
+}
+
 /// The images by what became of them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AcquisitionReport {

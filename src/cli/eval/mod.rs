@@ -13,6 +13,7 @@ use likeness_evaluation::{Evaluation, JournalContent, MatchOptions, PairList};
 
 pub(crate) use self::output::Bar;
 use self::output::Output;
+use self::source::GroupSource;
 pub(crate) use self::source::{Comparisons, Face, LivenessSource, MatchSource, root};
 use super::{EngineArguments, Failure, say};
 
@@ -28,6 +29,8 @@ pub(crate) enum EvalCommand {
 pub(crate) struct MatchArguments {
     #[command(flatten)]
     source: MatchSource,
+    #[command(flatten)]
+    groups: GroupSource,
     /// Folder for scores.csv, report.json and report.html.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -35,10 +38,10 @@ pub(crate) struct MatchArguments {
     #[arg(long, value_name = "NAME", default_value = "optimal-v0", value_parser = PossibleValuesParser::new(Profile::BUILTIN_NAMES))]
     profile: String,
     /// Accuracy by LFW's protocol over N blocks of the list; a column `fold` takes precedence.
-    #[arg(long, value_name = "N", conflicts_with_all = ["people", "all_pairs"], value_parser = clap::value_parser!(u32).range(2..))]
+    #[arg(long, value_name = "N", conflicts_with_all = ["people", "list", "images", "all_pairs"], value_parser = clap::value_parser!(u32).range(2..))]
     folds: Option<u32>,
     /// Accuracy at the best threshold of these pairs of other people.
-    #[arg(long, value_name = "CSV", conflicts_with_all = ["people", "all_pairs"])]
+    #[arg(long, value_name = "CSV", conflicts_with_all = ["people", "list", "images", "all_pairs"])]
     train: Option<PathBuf>,
     /// Write every comparison of all pairs to scores.csv: n (n - 1) / 2 rows.
     #[arg(long, requires = "out")]
@@ -52,6 +55,8 @@ pub(crate) struct MatchArguments {
 pub(crate) struct LivenessArguments {
     #[command(flatten)]
     source: LivenessSource,
+    #[command(flatten)]
+    groups: GroupSource,
     /// Folder for scores.csv, report.json and report.html.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -72,7 +77,8 @@ impl EvalCommand {
 fn eval_match(arguments: &MatchArguments, engine: &EngineArguments) -> Result<(), Failure> {
     let output = Output::create(arguments.out.as_deref())?;
     // Before the models are loaded, so that errors in the lists are reported at once.
-    let work = arguments.source.read()?;
+    let mut work = arguments.source.read()?;
+    arguments.groups.add_to_match(&mut work)?;
     let train = arguments.train.as_deref().map(PairList::read).transpose()?;
     let engine = engine.builder()?.uncalibrated(true).build()?;
     let face = arguments.source.face();
@@ -117,7 +123,8 @@ fn eval_match(arguments: &MatchArguments, engine: &EngineArguments) -> Result<()
 
 fn eval_liveness(arguments: &LivenessArguments, engine: &EngineArguments) -> Result<(), Failure> {
     let output = Output::create(arguments.out.as_deref())?;
-    let work = arguments.source.read()?;
+    let mut work = arguments.source.read()?;
+    arguments.groups.add_to_liveness(&mut work)?;
     let engine = engine.builder()?.uncalibrated(true).build()?;
     let journal = output.journal(arguments.resume, JournalContent::Scores, &engine)?;
     let bar = Bar::new();

@@ -4,29 +4,37 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use likeness_evaluation::{FaceChoice, LabelList, PairList, People};
+use likeness_evaluation::{FaceChoice, Groups, LabelList, PairList, People};
 
 use crate::cli::Failure;
 
 /// Images to compare.
 #[derive(Debug, Args)]
 pub(crate) struct MatchSource {
-    /// CSV list with left, right, label (1 = same person, 0 = not); optional: fold, left_person and right_person.
+    /// CSV list with left, right, label (1 = same person, 0 = not); optional: fold, left_person and
+    /// right_person, left_group and right_group.
     #[arg(
         long,
         value_name = "CSV",
-        required_unless_present = "people",
-        conflicts_with = "people"
+        required_unless_present_any = ["people", "list", "images"],
+        conflicts_with_all = ["people", "list", "images"]
     )]
     pairs: Option<PathBuf>,
     /// Folder with one folder of images for each person; compares all pairs of images.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["list", "images"])]
     people: Option<PathBuf>,
+    /// CSV list with file; optional: person, else each image counts as a person of its own, and group; compares all pairs of
+    /// images.
+    #[arg(long, value_name = "CSV", conflicts_with = "images")]
+    list: Option<PathBuf>,
+    /// Folder of images, with folders in it, each image a person of its own; compares all pairs of images.
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
     /// Root of the paths in CSV files [default: the folder of the file].
-    #[arg(long, value_name = "DIR", conflicts_with = "people")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["people", "images"])]
     root: Option<PathBuf>,
-    /// Compare all pairs of images of the list instead of its own pairs.
-    #[arg(long, conflicts_with = "people")]
+    /// Compare all pairs of images of --pairs instead of its own pairs.
+    #[arg(long, conflicts_with_all = ["people", "list", "images"])]
     all_pairs: bool,
     /// Face of an image that counts.
     #[arg(long, value_enum, default_value_t = Face::Largest)]
@@ -66,6 +74,43 @@ pub(crate) enum Comparisons {
     Pairs(PairList),
 }
 
+impl Comparisons {
+    fn people(&mut self) -> &mut People {
+        match self {
+            Self::All(people) => people,
+            Self::Pairs(list) => &mut list.people,
+        }
+    }
+}
+
+/// Groups of images, for error rates by group.
+#[derive(Debug, Args)]
+pub(crate) struct GroupSource {
+    /// CSV file with file and group, any labels: error rates by group. Takes precedence over groups in the list.
+    #[arg(long, value_name = "CSV")]
+    groups: Option<PathBuf>,
+}
+
+impl GroupSource {
+    /// Reads the groups of the images to compare.
+    pub(crate) fn add_to_match(&self, work: &mut Work<'_, Comparisons>) -> Result<(), Failure> {
+        let people = work.list.people();
+        self.add_to(&people.files, &mut people.groups)
+    }
+
+    /// Reads the groups of presentations.
+    pub(crate) fn add_to_liveness(&self, work: &mut Work<'_, LabelList>) -> Result<(), Failure> {
+        self.add_to(&work.list.files, &mut work.list.groups)
+    }
+
+    fn add_to(&self, files: &[String], groups: &mut Option<Groups>) -> Result<(), Failure> {
+        if let Some(path) = &self.groups {
+            *groups = Some(Groups::read(path, files)?);
+        }
+        Ok(())
+    }
+}
+
 impl MatchSource {
     pub(crate) fn face(&self) -> FaceChoice {
         self.face.choice()
@@ -73,9 +118,17 @@ impl MatchSource {
 
     /// Reads the list or the folder, but no image.
     pub(crate) fn read(&self) -> Result<Work<'_, Comparisons>, Failure> {
-        let (source, root, list) = match (&self.people, &self.pairs) {
-            (Some(people), _) => (people, people.as_path(), Comparisons::All(People::read(people)?)),
-            (None, Some(pairs)) => {
+        let (source, root, list) = match (&self.people, &self.list, &self.images, &self.pairs) {
+            (Some(people), ..) => (people, people.as_path(), Comparisons::All(People::read(people)?)),
+            (_, Some(list), ..) => {
+                let people = People::read_list(list)?;
+                (list, root(self.root.as_deref(), list), Comparisons::All(people))
+            }
+            (.., Some(images), _) => {
+                let people = People::find_images(images)?;
+                (images, images.as_path(), Comparisons::All(people))
+            }
+            (.., Some(pairs)) => {
                 let list = PairList::read(pairs)?;
                 let list = if self.all_pairs {
                     Comparisons::All(list.into_people()?)
@@ -84,8 +137,10 @@ impl MatchSource {
                 };
                 (pairs, root(self.root.as_deref(), pairs), list)
             }
-            // The arguments require one of the two.
-            (None, None) => return Err("--pairs or --people is required".into()),
+            // The arguments require one of them.
+            (None, None, None, None) => {
+                return Err("--pairs, --people, --list or --images is required".into());
+            }
         };
         let pairs = match list {
             Comparisons::All(_) => "all pairs of the images of",
@@ -107,7 +162,7 @@ impl MatchSource {
 /// Presentations to score.
 #[derive(Debug, Args)]
 pub(crate) struct LivenessSource {
-    /// CSV list with file, species (live = bona fide, any other word = the attack species); optional: person.
+    /// CSV list with file, species (live = bona fide, any other word = the attack species); optional: person, group.
     #[arg(long, value_name = "CSV")]
     labels: PathBuf,
     /// Root of the paths in the CSV file [default: the folder of the file].
