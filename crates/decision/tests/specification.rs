@@ -17,6 +17,8 @@ fn good() -> Evidence<'static> {
         liveness: Some(Score::ONE),
         selfie_quality: None,
         photo_quality: None,
+        selfie_rotation: 0,
+        photo_rotation: 0,
     }
 }
 
