@@ -782,6 +782,8 @@ fn findings_follow_the_other_lines_the_selfies_first() {
         photo_face_areas: areas,
         face_match: Some(Score::ZERO),
         liveness: Some(Score::ZERO),
+        selfie_rotation: 180,
+        photo_rotation: 270,
         ..faces(worst, worst)
     };
     let decision = judge(&everything);
@@ -861,8 +863,8 @@ fn an_image_that_was_turned_upright_is_a_warning_after_all_others() {
     assert_eq!(
         lines(&decision)[1..],
         [
-            "ROTATED_IMAGE_IN_SELFIE warning 1: The selfie image lies on its side: turned by 90 degrees",
-            "ROTATED_IMAGE_IN_IMAGE warning 1: The photo image lies on its side: turned by 180 degrees",
+            "ROTATED_IMAGE_IN_SELFIE warning 1.0: The selfie image lies on its side: turned by 90 degrees",
+            "ROTATED_IMAGE_IN_IMAGE warning 1.0: The photo image lies on its side: turned by 180 degrees",
         ]
     );
     assert_eq!(decision.warning_score, Score::ONE);
