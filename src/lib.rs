@@ -61,7 +61,7 @@ pub mod embedding {
 pub mod imaging {
     pub use likeness_engine::imaging::{
         EncodedImage, Format, Header, Image, ImageLimits, ImagingError, Interrupt, Interrupted, Orientation,
-        PixelRect, Reduced, crop_resize_bilinear, decode, pad_to, probe, shrink_area,
+        PixelRect, Reduced, Rotation, crop_resize_bilinear, decode, pad_to, probe, shrink_area,
     };
 }
 

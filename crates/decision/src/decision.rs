@@ -67,7 +67,7 @@ impl From<Verdict> for Outcome {
 }
 
 /// Why a line is there. Kairos documents the first two, the HTTP contract the others. The verdict of a code about quality,
-/// from `SmallFaceInSelfie` on, is the profile's.
+/// from `SmallFaceInSelfie` to `CutFaceInImage`, is the profile's.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, strum::Display, strum::IntoStaticStr, strum::VariantArray,
 )]
@@ -112,6 +112,10 @@ pub enum Code {
     OverexposedFaceInImage,
     /// The border of the image cuts the photo's face.
     CutFaceInImage,
+    /// The selfie was not upright, and was turned: warning.
+    RotatedImageInSelfie,
+    /// The photo was not upright, and was turned: warning.
+    RotatedImageInImage,
 }
 
 impl Code {

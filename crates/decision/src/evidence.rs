@@ -27,6 +27,10 @@ pub struct Evidence<'a> {
     /// How the face of the photo that was compared, else its first, was photographed; `None` where that was not
     /// measured, which adds no line.
     pub photo_quality: Option<MeasuredFace>,
+    /// Degrees clockwise by which the selfie was turned to set it upright; 0 where it was not turned, which adds no line.
+    pub selfie_rotation: u16,
+    /// The same of the photo.
+    pub photo_rotation: u16,
 }
 
 /// Which score an error is about.
@@ -82,8 +86,8 @@ pub enum DecisionError {
 /// Decides about the evidence.
 ///
 /// The lines stand in the order face match, liveness, no face in the selfie, no face in the photo, several faces in the
-/// selfie, several faces in the photo, then what the profile's quality checks find in the selfie and in the photo. A
-/// score that could not be computed adds no line of its own beside the one that says why.
+/// selfie, several faces in the photo, then what the profile's quality checks find in the selfie and in the photo, then
+/// which of them was turned upright. A score that could not be computed adds no line of its own beside the one that says why.
 ///
 /// # Errors
 /// [`DecisionError`] where the evidence contradicts itself.
@@ -154,6 +158,23 @@ pub fn decide(profile: &Profile, evidence: &Evidence<'_>) -> Result<Decision, De
             return Err(DecisionError::ImpossibleQuality { role, quality, value });
         }
         lines.extend(profile.quality().findings(role, &face));
+    }
+    for (role, rotation, code) in [
+        (
+            ImageRole::Selfie,
+            evidence.selfie_rotation,
+            Code::RotatedImageInSelfie,
+        ),
+        (
+            ImageRole::Photo,
+            evidence.photo_rotation,
+            Code::RotatedImageInImage,
+        ),
+    ] {
+        if rotation != 0 {
+            let text = format!("The {role} image lies on its side: turned by {rotation} degrees");
+            lines.push(line(code, Verdict::Warning, text));
+        }
     }
     Ok(Decision::from_details(lines))
 }

@@ -15,6 +15,8 @@
 //!     liveness: Some(Score::new(0.9871)?),
 //!     selfie_quality: None,
 //!     photo_quality: None,
+//!     selfie_rotation: 0,
+//!     photo_rotation: 0,
 //! };
 //! let decision = decide(&Profile::optimal_v0(), &evidence)?;
 //! assert_eq!(decision.outcome(), Outcome::Review);

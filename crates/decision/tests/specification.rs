@@ -17,6 +17,8 @@ fn good() -> Evidence<'static> {
         liveness: Some(Score::ONE),
         selfie_quality: None,
         photo_quality: None,
+        selfie_rotation: 0,
+        photo_rotation: 0,
     }
 }
 
@@ -360,6 +362,8 @@ fn lines_stand_in_the_order_of_the_codes() {
         liveness: Some(Score::ZERO),
         selfie_quality: None,
         photo_quality: None,
+        selfie_rotation: 0,
+        photo_rotation: 0,
     };
     let codes: Vec<_> = judge(&everything).details.iter().map(|line| line.code).collect();
     assert_eq!(
@@ -778,6 +782,8 @@ fn findings_follow_the_other_lines_the_selfies_first() {
         photo_face_areas: areas,
         face_match: Some(Score::ZERO),
         liveness: Some(Score::ZERO),
+        selfie_rotation: 180,
+        photo_rotation: 270,
         ..faces(worst, worst)
     };
     let decision = judge(&everything);
@@ -844,4 +850,22 @@ fn quality_that_is_no_number_or_of_no_face_is_an_error() {
         decide(&Profile::optimal_v0(), &no_selfie),
         Err(DecisionError::QualityWithoutFace(ImageRole::Selfie))
     );
+}
+
+#[test]
+fn an_image_that_was_turned_upright_is_a_warning_after_all_others() {
+    let decision = judge(&Evidence {
+        liveness: score(0.1),
+        selfie_rotation: 90,
+        photo_rotation: 180,
+        ..good()
+    });
+    assert_eq!(
+        lines(&decision)[1..],
+        [
+            "ROTATED_IMAGE_IN_SELFIE warning 1.0: The selfie image lies on its side: turned by 90 degrees",
+            "ROTATED_IMAGE_IN_IMAGE warning 1.0: The photo image lies on its side: turned by 180 degrees",
+        ]
+    );
+    assert_eq!(decision.warning_score, Score::ONE);
 }

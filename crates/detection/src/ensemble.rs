@@ -7,19 +7,25 @@
 //! confirm each other, and one alone is not enough. `score_threshold` and `nms_iou` of the ensemble are those of the
 //! pack's first detector; within what one detector sees its own `nms_iou` counts.
 
-use likeness_imaging::{Image, Interrupt};
+use std::borrow::Cow;
+
+use likeness_imaging::{Image, ImagingError, Interrupt, Interrupted, Rotation, rotate, shrink_area};
 use likeness_packs::{DetectorAdapter, DetectorModel, Pack};
 use likeness_runtime::Runtime;
 
 use crate::grid::{Bounds, GridDetector};
 use crate::search::{self, DOUBTFUL, suppress};
-use crate::{BoundingBox, DetectionError, Face, FaceDetector, Point, Search, scrfd, yunet};
+use crate::{BoundingBox, DetectionError, FIRST_PASS_SIDE, Face, FaceDetector, Point, Search, scrfd, yunet};
 
 /// The detectors of a pack: one, or several whose detections are fused.
 #[derive(Debug)]
 pub struct Detectors {
     members: Vec<GridDetector>,
     bounds: Bounds,
+    /// Score of the primary face from which on an image is upright.
+    upright: Option<f32>,
+    /// That of the image that was searched last, in its first pass; `None` where it had another first pass.
+    first_score: Option<f32>,
 }
 
 impl Detectors {
@@ -55,9 +61,15 @@ impl Detectors {
             GridDetector::open(runtime, pack, model, family)
         };
         let members: Vec<GridDetector> = models.iter().map(open).collect::<Result<_, _>>()?;
-        let mut bounds = members.first().ok_or(DetectionError::NoModel)?.bounds();
+        let first = members.first().ok_or(DetectionError::NoModel)?;
+        let (mut bounds, upright) = (first.bounds(), first.upright_score());
         bounds.score = score_threshold.unwrap_or(bounds.score);
-        Ok(Self { members, bounds })
+        Ok(Self {
+            members,
+            bounds,
+            upright,
+            first_score: None,
+        })
     }
 
     /// One pass over the whole image, shrunk so that its longest side is at most `longest_side` pixels (never enlarged).
@@ -71,13 +83,20 @@ impl Detectors {
         Ok(search::faces_of(candidates, score))
     }
 
+    /// Returns the score of the primary face in a first pass; 0 without one.
+    fn first_pass_score(&mut self, image: &Image, interrupt: Interrupt<'_>) -> Result<f32, DetectionError> {
+        let (score, longest) = (self.bounds.score, image.width().max(image.height()));
+        let candidates = self.passes(image, interrupt)(FIRST_PASS_SIDE.min(longest))?;
+        Ok(search::primary_score(&candidates, score, image))
+    }
+
     /// Returns a pass of every member, one after the other, which returns the faces of all passes so far, no face twice.
     fn passes<'a>(
         &'a mut self,
         image: &'a Image,
         interrupt: Interrupt<'a>,
     ) -> impl FnMut(u32) -> Result<Vec<Face>, DetectionError> + 'a {
-        let Self { members, bounds } = self;
+        let Self { members, bounds, .. } = self;
         let weights: Vec<f64> = members.iter().map(GridDetector::weight).collect();
         // The candidates of each: the same face may need different scales.
         let mut seen: Vec<Vec<Face>> = vec![Vec::new(); members.len()];
@@ -102,13 +121,61 @@ impl FaceDetector for Detectors {
         search: Search,
         interrupt: Interrupt<'_>,
     ) -> Result<Vec<Face>, DetectionError> {
-        let score = self.bounds.score;
-        search::run(image, search, score, self.passes(image, interrupt))
+        let (score, mut first) = (self.bounds.score, None);
+        let mut pass = self.passes(image, interrupt);
+        let faces = search::run(image, search, score, |side| {
+            let candidates = pass(side)?;
+            if search == Search::Primary {
+                first.get_or_insert_with(|| search::primary_score(&candidates, score, image));
+            }
+            Ok(candidates)
+        });
+        drop(pass);
+        self.first_score = first;
+        faces
     }
 
     fn first_pass(&mut self, image: &Image) -> Result<Option<Vec<Face>>, DetectionError> {
-        let score = self.bounds.score;
-        search::first_pass(image, score, self.passes(image, Interrupt::NEVER))
+        let (score, mut first) = (self.bounds.score, None);
+        let mut pass = self.passes(image, Interrupt::NEVER);
+        let faces = search::first_pass(image, score, |side| {
+            let candidates = pass(side)?;
+            first = Some(search::primary_score(&candidates, score, image));
+            Ok(candidates)
+        });
+        drop(pass);
+        self.first_score = first;
+        faces
+    }
+
+    fn upright_rotation(
+        &mut self,
+        image: &Image,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Option<Rotation>, DetectionError> {
+        let Some(upright) = self.upright else {
+            return Ok(None);
+        };
+        let as_is = match self.first_score {
+            Some(score) => score,
+            None => self.first_pass_score(image, interrupt)?,
+        };
+        // Only what a first pass sees is turned.
+        let mut small = None;
+        search::best_rotation(as_is, upright, |rotation| {
+            let small = small.get_or_insert_with(|| {
+                let longest = image.width().max(image.height());
+                let ratio = (f64::from(FIRST_PASS_SIDE) / f64::from(longest)).min(1.0);
+                let shrunk = |side: u32| ((f64::from(side) * ratio).round() as u32).max(1);
+                shrink_area(image, shrunk(image.width()), shrunk(image.height()))
+            });
+            let turned =
+                rotate(Cow::Borrowed(&*small), rotation, interrupt).map_err(|error| match error {
+                    ImagingError::Interrupted => DetectionError::Interrupted(Interrupted),
+                    error => DetectionError::Rotation(error),
+                })?;
+            self.first_pass_score(&turned, interrupt)
+        })
     }
 }
 

@@ -129,6 +129,10 @@ impl GridDetector {
         self.model.weight
     }
 
+    pub(crate) fn upright_score(&self) -> Option<f32> {
+        self.model.upright_score
+    }
+
     pub(crate) fn bounds(&self) -> Bounds {
         Bounds {
             score: self.model.score_threshold,

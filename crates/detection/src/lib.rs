@@ -24,7 +24,7 @@ mod scrfd;
 mod search;
 mod yunet;
 
-use likeness_imaging::{Image, Interrupt, Interrupted};
+use likeness_imaging::{Image, ImagingError, Interrupt, Interrupted, Rotation};
 use likeness_packs::{DetectorAdapter, PackError};
 use likeness_runtime::RuntimeError;
 
@@ -55,6 +55,19 @@ pub trait FaceDetector: Send {
     /// # Errors
     /// As [`detect`](Self::detect).
     fn first_pass(&mut self, _image: &Image) -> Result<Option<Vec<Face>>, DetectionError> {
+        Ok(None)
+    }
+
+    /// Returns the turn after which the primary face of an image stands upright; `None` where it stands so already, where no
+    /// orientation shows a face that is sure, and from detectors that do not tell. The image is the one that was searched last.
+    ///
+    /// # Errors
+    /// As [`detect`](Self::detect).
+    fn upright_rotation(
+        &mut self,
+        _image: &Image,
+        _interrupt: Interrupt<'_>,
+    ) -> Result<Option<Rotation>, DetectionError> {
         Ok(None)
     }
 }
@@ -88,6 +101,9 @@ pub enum DetectionError {
     /// The interrupt was due before the search had ended.
     #[error("the search for faces was interrupted: its deadline has passed, or it was cancelled")]
     Interrupted(#[from] Interrupted),
+    /// An image could not be turned.
+    #[error("the image could not be turned: {0}")]
+    Rotation(ImagingError),
     /// A detector from outside of this crate failed.
     #[error("the detector failed: {0}")]
     Other(Box<dyn std::error::Error + Send + Sync>),

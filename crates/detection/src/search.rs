@@ -7,7 +7,7 @@
 //! no face. A face that only another scale sees well (large and cut by the border, or turned) still leaves a weak
 //! candidate at this one; one in 20 images has such a candidate and pays for a second pass.
 
-use likeness_imaging::Image;
+use likeness_imaging::{Image, Rotation};
 
 use crate::{DetectionError, Face, largest_first};
 
@@ -110,6 +110,35 @@ pub(crate) fn faces_of(mut candidates: Vec<Face>, score: f32) -> Vec<Face> {
     candidates
 }
 
+/// Returns the score of the face with the largest visible area; 0 where no candidate is a face.
+pub(crate) fn primary_score(candidates: &[Face], score: f32, image: &Image) -> f32 {
+    let visible = |face: &Face| face.bounding_box.clipped(image.width(), image.height()).area();
+    let faces = candidates.iter().filter(|face| face.score >= score);
+    faces
+        .max_by(|a, b| visible(a).total_cmp(&visible(b)))
+        .map_or(0.0, |face| face.score)
+}
+
+/// Returns the turn with the highest score of the primary face, at least [`SURE`] and higher than `as_is`; `None` where
+/// there is none, or where the image is upright because `as_is` reaches `upright`.
+pub(crate) fn best_rotation<E>(
+    as_is: f32,
+    upright: f32,
+    mut turned: impl FnMut(Rotation) -> Result<f32, E>,
+) -> Result<Option<Rotation>, E> {
+    if as_is >= upright {
+        return Ok(None);
+    }
+    let (mut best, mut highest) = (None, as_is);
+    for rotation in Rotation::ALL {
+        let score = turned(rotation)?;
+        if score >= SURE && score > highest {
+            (best, highest) = (Some(rotation), score);
+        }
+    }
+    Ok(best)
+}
+
 /// Returns whether the largest face is sure and no other candidate matters.
 fn is_settled(candidates: &[Face], score: f32, image: &Image) -> bool {
     let visible = |face: &Face| face.bounding_box.clipped(image.width(), image.height()).area();
@@ -188,6 +217,38 @@ mod tests {
         ] {
             assert_eq!(first_pass_of((750, 1000), doubtful), (vec![320], None));
         }
+    }
+
+    #[test]
+    fn an_image_is_turned_to_where_its_face_is_surest() {
+        let best = |as_is, scores: [f32; 3]| {
+            let mut looked = 0;
+            let best = best_rotation(as_is, 0.91, |rotation| {
+                looked += 1;
+                Ok::<_, ()>(scores[usize::from(rotation.degrees()) / 90 - 1])
+            });
+            (best.unwrap(), looked)
+        };
+        assert_eq!(best(0.92, [0.95; 3]), (None, 0), "upright images cost nothing");
+        assert_eq!(best(0.7, [0.86, 0.8, 0.93]), (Some(Rotation::ThreeQuarters), 3));
+        assert_eq!(best(0.0, [0.0, 0.9, 0.0]), (Some(Rotation::Half), 3));
+        assert_eq!(best(0.9, [0.9, 0.89, 0.2]), (None, 3), "equal is not better");
+        assert_eq!(best(0.0, [0.84, 0.7, 0.0]), (None, 3), "nothing is sure");
+    }
+
+    #[test]
+    fn the_primary_face_is_the_one_with_the_largest_visible_area() {
+        let cut = BoundingBox {
+            x: -300.0,
+            ..face(0.0, 320.0, 0.7).bounding_box
+        };
+        let cut = Face {
+            bounding_box: cut,
+            ..face(0.0, 0.0, 0.7)
+        };
+        let faces = [cut, face(0.0, 200.0, 0.93), face(0.0, 400.0, 0.5)];
+        assert_eq!(primary_score(&faces, 0.6, &image(500, 500)), 0.93);
+        assert_eq!(primary_score(&[], 0.6, &image(500, 500)), 0.0);
     }
 
     #[test]

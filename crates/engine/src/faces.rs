@@ -1,10 +1,12 @@
 //! The faces of one image of a request: decoded at the size that they need, and detected.
 
+use std::borrow::Cow;
+
 use likeness_decision::ImageRole;
 use likeness_detection::{DetectionError, FIRST_PASS_SIDE, Search};
 use likeness_embedding::FaceInImage;
 use likeness_face::{BoundingBox, Face, Point};
-use likeness_imaging::{EncodedImage, Image, ImageLimits, ImagingError, Reduced};
+use likeness_imaging::{EncodedImage, Image, ImageLimits, ImagingError, Reduced, Rotation, rotate};
 use likeness_quality::FaceQuality;
 
 use crate::error::EngineError;
@@ -49,9 +51,19 @@ impl Detail {
     }
 }
 
+/// Where an image comes from.
+#[derive(Clone, Copy)]
+enum Source<'a, 'b> {
+    Decoded(&'a Image),
+    Encoded(&'b EncodedImage<'b>),
+}
+
 /// An image and its faces.
 pub(crate) struct DetectedFaces<'a> {
+    /// Of the image as sent.
     size: Size,
+    /// The turn that set the image upright.
+    rotation: Option<Rotation>,
     /// `None` where there is no face: nothing is measured then, and a decoded image may take much memory.
     pixels: Option<Reduced<'a>>,
     /// The one with the largest visible box first, ties by score.
@@ -61,17 +73,18 @@ pub(crate) struct DetectedFaces<'a> {
 /// A face in two coordinate systems.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FoundFace {
-    /// As the detector gave it, in the pixels that were decoded: for the models.
+    /// As the detector gave it, in the pixels that were decoded, turned where the image was: for the models.
     pub(crate) decoded: Face,
-    /// Clipped to the image, in the pixels of the whole: for the report.
+    /// Clipped to the image, in the pixels of the whole as sent: for the report.
     pub(crate) reported: Face,
 }
 
 impl FaceSearch {
     /// Decodes an image as far as needed, and detects its faces.
     ///
-    /// To find the primary face, a large JPEG is decoded at a part of its size first; where the detector's first pass is sure
-    /// of what it sees there, the image is decoded again only if the face needs more pixels.
+    /// Where the primary face lies on its side or upside down, all is done again with the image turned upright; the turned
+    /// image takes the place of the other one in memory. Where a turn needs more memory than a decode may hold, the image stays
+    /// as it is.
     pub(crate) fn decode_and_detect<'a>(
         &self,
         worker: &mut Worker,
@@ -81,30 +94,94 @@ impl FaceSearch {
         budget: &Budget,
         timings: &mut Timings,
     ) -> Result<DetectedFaces<'a>, EngineError> {
-        let refused = |source| match source {
-            ImagingError::Interrupted => budget.exceeded(),
-            source => EngineError::Image { role, source },
-        };
+        let refused = |source| refused(role, source, budget);
         let opened;
-        let encoded = match input {
+        let source = match input {
             Input::Image(image) => {
                 let (width, height) = (image.width(), image.height());
                 self.limits.check_size(width, height).map_err(refused)?;
-                return self.detect(worker, Reduced::whole(image), search, budget, timings);
+                Source::Decoded(image)
             }
-            Input::Opened(encoded) => encoded,
+            Input::Opened(encoded) => Source::Encoded(encoded),
             Input::Encoded(bytes) => {
                 opened = timed(&mut timings.decode, || {
                     EncodedImage::open(bytes, &self.limits).map_err(refused)
                 })?;
-                &opened
+                Source::Encoded(&opened)
             }
+        };
+        let find = |worker: &mut Worker, rotation, timings: &mut Timings| {
+            self.find(worker, role, source, rotation, search, budget, timings)
+        };
+        let (pixels, faces) = find(worker, None, timings)?;
+        let rotation = timed(&mut timings.detect, || {
+            worker
+                .detector
+                .upright_rotation(pixels.image(), budget.interrupt())
+        })
+        .map_err(|error| detection_failed(error, budget))?;
+        let Some(rotation) = rotation else {
+            return Ok(DetectedFaces::new(whole_size(&pixels), None, pixels, faces));
+        };
+        let size = whole_size(&pixels);
+        // Two decoded images at a time would be twice the memory that a decode may hold.
+        drop(pixels);
+        match find(worker, Some(rotation), timings) {
+            Ok((pixels, mut faces)) => {
+                let turned = whole_size(&pixels);
+                for face in &mut faces {
+                    face.reported = rotated(&face.reported, rotation.inverse(), turned);
+                }
+                Ok(DetectedFaces::new(size, Some(rotation), pixels, faces))
+            }
+            Err(EngineError::Image {
+                source: ImagingError::DecodeTooLarge { .. },
+                ..
+            }) => {
+                let (pixels, faces) = find(worker, None, timings)?;
+                Ok(DetectedFaces::new(size, None, pixels, faces))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Decodes an image, turned by a rotation, as far as needed, and detects its faces, in the coordinates of the turned image.
+    ///
+    /// To find the primary face, a large JPEG is decoded at a part of its size first; where the detector's first pass is sure
+    /// of what it sees there, the image is decoded again only if the face needs more pixels.
+    #[allow(clippy::too_many_arguments)]
+    fn find<'a>(
+        &self,
+        worker: &mut Worker,
+        role: ImageRole,
+        source: Source<'a, '_>,
+        rotation: Option<Rotation>,
+        search: Search,
+        budget: &Budget,
+        timings: &mut Timings,
+    ) -> Result<(Reduced<'a>, Vec<FoundFace>), EngineError> {
+        let refused = |source| refused(role, source, budget);
+        let encoded = match source {
+            Source::Decoded(image) => {
+                let pixels = match rotation {
+                    None => Reduced::whole(image),
+                    Some(rotation) => timed(&mut timings.decode, || {
+                        rotate(Cow::Borrowed(image), rotation, budget.interrupt())
+                            .map(Reduced::owned)
+                            .map_err(refused)
+                    })?,
+                };
+                return self.detect(worker, pixels, search, budget, timings);
+            }
+            Source::Encoded(encoded) => encoded,
         };
         let mut decode = |longest_side| {
             let decoded = timed(&mut timings.decode, || {
-                encoded
-                    .decode_reduced(longest_side, budget.interrupt())
-                    .map_err(refused)
+                match rotation {
+                    None => encoded.decode_reduced(longest_side, budget.interrupt()),
+                    Some(rotation) => encoded.decode_rotated(longest_side, rotation, budget.interrupt()),
+                }
+                .map_err(refused)
             })?;
             budget.check()?;
             Ok::<_, EngineError>(decoded)
@@ -146,7 +223,7 @@ impl FaceSearch {
                 face.decoded = from_whole(&pixels, &face.decoded);
             }
         }
-        Ok(DetectedFaces::new(pixels, faces))
+        Ok((pixels, faces))
     }
 
     /// Detects the faces of a decoded image.
@@ -157,25 +234,23 @@ impl FaceSearch {
         search: Search,
         budget: &Budget,
         timings: &mut Timings,
-    ) -> Result<DetectedFaces<'a>, EngineError> {
+    ) -> Result<(Reduced<'a>, Vec<FoundFace>), EngineError> {
         let detector = &mut worker.detector;
         let detected = timed(&mut timings.detect, || {
             detector.detect(pixels.image(), search, budget.interrupt())
         });
-        let faces = detected.map_err(|error| match error {
-            DetectionError::Interrupted(_) => budget.exceeded(),
-            error => inference(error),
-        })?;
+        let faces = detected.map_err(|error| detection_failed(error, budget))?;
         budget.check()?;
         let faces = found(&pixels, faces, self.max_faces)?;
-        Ok(DetectedFaces::new(pixels, faces))
+        Ok((pixels, faces))
     }
 }
 
 impl<'a> DetectedFaces<'a> {
-    fn new(pixels: Reduced<'a>, faces: Vec<FoundFace>) -> Self {
+    fn new(size: Size, rotation: Option<Rotation>, pixels: Reduced<'a>, faces: Vec<FoundFace>) -> Self {
         Self {
-            size: whole_size(&pixels),
+            size,
+            rotation,
             pixels: (!faces.is_empty()).then_some(pixels),
             faces,
         }
@@ -214,6 +289,7 @@ impl<'a> DetectedFaces<'a> {
             faces: self.faces.iter().take(listed).map(|face| face.reported).collect(),
             faces_found: self.faces.len(),
             quality,
+            rotation: self.rotation,
         }
     }
 
@@ -227,6 +303,20 @@ impl FoundFace {
     /// The visible area in square pixels of the whole image.
     fn area(&self) -> f32 {
         self.reported.bounding_box.area()
+    }
+}
+
+fn refused(role: ImageRole, source: ImagingError, budget: &Budget) -> EngineError {
+    match source {
+        ImagingError::Interrupted => budget.exceeded(),
+        source => EngineError::Image { role, source },
+    }
+}
+
+fn detection_failed(error: DetectionError, budget: &Budget) -> EngineError {
+    match error {
+        DetectionError::Interrupted(_) => budget.exceeded(),
+        error => inference(error),
     }
 }
 
@@ -263,6 +353,29 @@ fn moved(face: &Face, scale: f32, to: impl Fn(f32, f32) -> (f32, f32)) -> Face {
     }
 }
 
+/// Returns a face of an image of that size where it lies in the turned image. A quarter turn makes the box's width its height;
+/// the landmarks keep their order, which is the person's and not the image's.
+fn rotated(face: &Face, rotation: Rotation, Size { width, height }: Size) -> Face {
+    let turned = |x, y| rotation.point((x, y), (width, height));
+    let of = face.bounding_box;
+    let (one, other) = (turned(of.x, of.y), turned(of.x + of.width, of.y + of.height));
+    let (x, y) = (one.0.min(other.0), one.1.min(other.1));
+    // Not the difference of the corners, which would round the sides.
+    let (width, height) = if rotation.swaps_sides() {
+        (of.height, of.width)
+    } else {
+        (of.width, of.height)
+    };
+    Face {
+        bounding_box: BoundingBox { x, y, width, height },
+        score: face.score,
+        landmarks: face.landmarks.map(|point| {
+            let (x, y) = turned(point.x, point.y);
+            Point { x, y }
+        }),
+    }
+}
+
 /// Returns the faces of an image in the order of [`DetectedFaces`], at most `max_faces`.
 fn found(pixels: &Reduced<'_>, faces: Vec<Face>, max_faces: usize) -> Result<Vec<FoundFace>, EngineError> {
     if !faces.iter().all(Face::is_finite) {
@@ -287,4 +400,34 @@ fn found(pixels: &Reduced<'_>, faces: Vec<Face>, max_faces: usize) -> Result<Vec
     });
     found.truncate(max_faces);
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_face_comes_back_from_the_turned_image(
+            rotation in prop::sample::select(Rotation::ALL.to_vec()), (width, height) in (1_u32..5000, 1_u32..5000),
+            x in -100_f32..4000.0, y in -100_f32..4000.0, sides in prop::array::uniform2(0.0_f32..2000.0),
+        ) {
+            let landmarks = std::array::from_fn(|index| Point { x: x + index as f32, y: y - index as f32 });
+            let bounding_box = BoundingBox { x, y, width: sides[0], height: sides[1] };
+            let face = Face { bounding_box, score: 0.9, landmarks };
+            let (size, mut turned) = (Size { width, height }, Size { width, height });
+            if rotation.swaps_sides() {
+                turned = Size { width: height, height: width };
+            }
+            let back = rotated(&rotated(&face, rotation, size), rotation.inverse(), turned);
+            let near = |a: f32, b: f32| (a - b).abs() < 0.01;
+            prop_assert!(near(back.bounding_box.x, x) && near(back.bounding_box.y, y), "{:?}", back);
+            prop_assert_eq!([back.bounding_box.width, back.bounding_box.height], sides);
+            for (back, landmark) in back.landmarks.iter().zip(&landmarks) {
+                prop_assert!(near(back.x, landmark.x) && near(back.y, landmark.y));
+            }
+        }
+    }
 }

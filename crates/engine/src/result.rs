@@ -5,6 +5,7 @@ use std::time::Duration;
 use likeness_decision::{Decision, MeasuredFace, Score};
 use likeness_embedding::{Embedding, Similarity};
 use likeness_face::Face;
+use likeness_imaging::Rotation;
 use likeness_quality::FaceQuality;
 
 /// The size of an upright image in pixels.
@@ -30,9 +31,18 @@ pub struct ImageReport {
     /// How the primary face was photographed; of a photo the face that was compared, else the primary one. `None` where
     /// there is no face.
     pub quality: Option<FaceQuality>,
+    /// The turn that set the image upright where its primary face was not, as it is used for all but the coordinates here:
+    /// those, and `size`, are of the image as it was sent, after EXIF. `None` where it was not turned.
+    pub rotation: Option<Rotation>,
 }
 
 impl ImageReport {
+    /// Returns [`rotation`](Self::rotation) as evidence of a decision: degrees clockwise, 0 for none.
+    #[must_use]
+    pub fn rotation_degrees(&self) -> u16 {
+        self.rotation.map_or(0, Rotation::degrees)
+    }
+
     /// Returns [`quality`](Self::quality) as evidence of a decision, to decide by a profile of one's own.
     #[must_use]
     pub fn measured_face(&self) -> Option<MeasuredFace> {

@@ -106,6 +106,8 @@ impl Engine {
             liveness,
             selfie_quality: selfie.measured_face(),
             photo_quality: photo.measured_face(),
+            selfie_rotation: selfie.rotation_degrees(),
+            photo_rotation: photo.rotation_degrees(),
         };
         let decision = timed(&mut timings.decide, || {
             decision::decide(&options.profile, &evidence)

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use likeness_engine::decision::{Profile, QualityChecks};
 use likeness_engine::detection::{BoundingBox, DetectionError, Face, FaceDetector, Landmarks, Point, Search};
 use likeness_engine::embedding::{Embedding, EmbeddingError, FaceEmbedder, FaceInImage};
-use likeness_engine::imaging::{Image, ImageLimits, ImagingError, Interrupt};
+use likeness_engine::imaging::{Image, ImageLimits, ImagingError, Interrupt, Rotation};
 use likeness_engine::liveness::{LivenessError, LivenessModel};
 use likeness_engine::packs::ScoreCurve;
 use likeness_engine::{
@@ -234,4 +234,88 @@ fn who_waits_for_a_worker_can_be_cancelled_and_has_a_deadline() {
         assert!(matches!(answer, Err(EngineError::Cancelled)), "{answer:?}");
         release.send(()).unwrap();
     });
+}
+
+/// Sees one face in the upper left corner of images that are higher than wide, once they are turned by 270 degrees.
+struct Sideways;
+
+impl FaceDetector for Sideways {
+    fn detect(&mut self, image: &Image, _: Search, _: Interrupt<'_>) -> Result<Vec<Face>, DetectionError> {
+        let upright = image.width() < image.height();
+        let mut found = face(40.0, (10.0, 5.0));
+        found.bounding_box.height = 50.0;
+        found.score = if upright { 0.95 } else { 0.7 };
+        Ok(vec![found])
+    }
+
+    fn upright_rotation(
+        &mut self,
+        image: &Image,
+        _: Interrupt<'_>,
+    ) -> Result<Option<Rotation>, DetectionError> {
+        Ok((image.width() > image.height()).then_some(Rotation::ThreeQuarters))
+    }
+}
+
+/// Is live where the crop comes from an image that is higher than wide.
+struct LiveUpright;
+
+impl LivenessModel for LiveUpright {
+    fn score(&mut self, image: &Image, face: &BoundingBox) -> Result<f64, LivenessError> {
+        let upright = image.width() < image.height() && face.height > face.width;
+        Ok(if upright { 0.9 } else { 0.1 })
+    }
+}
+
+#[test]
+fn an_image_on_its_side_is_judged_upright_and_reported_as_sent() {
+    let calibration = ScoreCurve::through(&[(0.3, 0.4), (0.4, 0.6)]).unwrap();
+    let engine = Engine::builder()
+        .workers(1)
+        .detector(|| Ok(Sideways))
+        .embedder(calibration, || Ok(Direction))
+        .liveness(|| Ok(LiveUpright))
+        .build()
+        .unwrap();
+    let sized = |width: u32, height: u32| {
+        Image::from_rgb8(width, height, vec![0; (width * height * 3) as usize]).unwrap()
+    };
+    let profile = Profile::default().with_quality(QualityChecks::off()).unwrap();
+    let options = VerifyOptions::default().with_profile(profile);
+    let answer = engine
+        .verify(&sized(200, 100), &sized(100, 200), &options)
+        .unwrap();
+
+    assert_eq!(answer.selfie.rotation, Some(Rotation::ThreeQuarters));
+    assert_eq!(answer.photo.rotation, None);
+    assert_eq!(
+        (answer.selfie.size.width, answer.selfie.size.height),
+        (200, 100),
+        "the size as sent"
+    );
+    // 40 x 50 px at 1, 1 of the turned image of 100 x 200: a clockwise quarter turn leads back to the image as sent.
+    let sent = answer.selfie.faces[0];
+    let bounds = BoundingBox {
+        x: 149.0,
+        y: 1.0,
+        width: 50.0,
+        height: 40.0,
+    };
+    assert_eq!((sent.bounding_box, sent.score), (bounds, 0.95));
+    assert_eq!(sent.landmarks[0], Point { x: 195.0, y: 10.0 });
+    assert_eq!(answer.liveness.unwrap().value(), 0.9);
+    assert_eq!(
+        answer.similarity.unwrap().value(),
+        1.0,
+        "both are embedded upright"
+    );
+    let lines = answer.decision.details;
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(
+        (lines[0].code.as_str(), lines[0].description.as_str()),
+        (
+            "ROTATED_IMAGE_IN_SELFIE",
+            "The selfie image lies on its side: turned by 270 degrees"
+        )
+    );
 }

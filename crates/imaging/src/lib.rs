@@ -35,6 +35,7 @@ mod orientation;
 mod probe;
 mod reduced;
 mod resample;
+mod rotation;
 mod warp;
 
 pub use decode::{EncodedImage, decode};
@@ -48,4 +49,5 @@ pub use orientation::Orientation;
 pub use probe::{Header, probe, sniff};
 pub use reduced::Reduced;
 pub use resample::{PixelRect, crop_resize_bilinear, shrink_area};
+pub use rotation::{Rotation, rotate};
 pub use warp::{Affine, warp_affine};

@@ -42,6 +42,19 @@ impl<'a> Reduced<'a> {
         }
     }
 
+    /// Wraps an image of its own at its own size.
+    #[must_use]
+    pub fn owned(image: Image) -> Self {
+        Self {
+            width: image.width(),
+            height: image.height(),
+            image: Cow::Owned(image),
+            factor: 1,
+            left: 0,
+            top: 0,
+        }
+    }
+
     pub(crate) fn new(image: Image, header: &Header, factor: u32) -> Self {
         let (from_right, from_bottom) = header.orientation.flips();
         // The pixel that stands for fewer is the last as stored: turned, it may come first.

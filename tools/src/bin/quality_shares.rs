@@ -266,6 +266,8 @@ fn flagged(face: &MeasuredFace) -> Result<Vec<Code>, Failure> {
         liveness: Some(Score::ONE),
         selfie_quality: Some(*face),
         photo_quality: None,
+        selfie_rotation: 0,
+        photo_rotation: 0,
     };
     let decision = decide(&Profile::default(), &evidence)?;
     Ok(decision.details.iter().map(|line| line.code).collect())

@@ -53,6 +53,8 @@ fn biometric_body(
         liveness: liveness.map(score),
         selfie_quality: None,
         photo_quality: None,
+        selfie_rotation: 0,
+        photo_rotation: 0,
     };
     let decision = decide(&Profile::optimal_v0(), &evidence).unwrap();
     let data = BiometricData {

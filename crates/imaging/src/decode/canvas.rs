@@ -9,7 +9,7 @@ use crate::{ImagingError, Interrupt, Orientation};
 const BAND: usize = 32;
 
 /// An image in the making.
-pub(super) struct Canvas {
+pub(crate) struct Canvas {
     /// The sides as stored.
     width: usize,
     height: usize,
@@ -23,7 +23,7 @@ pub(super) struct Canvas {
 
 impl Canvas {
     /// A canvas of one value for an image that is stored with these sides.
-    pub(super) fn new(orientation: Orientation, (width, height): (u32, u32), background: u8) -> Self {
+    pub(crate) fn new(orientation: Orientation, (width, height): (u32, u32), background: u8) -> Self {
         let (upright_width, _) = orientation.upright_size(width, height);
         let (width, height) = (width as usize, height as usize);
         let (from_right, from_bottom) = orientation.flips();
@@ -47,12 +47,12 @@ impl Canvas {
     }
 
     /// The upright pixels.
-    pub(super) fn into_pixels(self) -> Vec<u8> {
+    pub(crate) fn into_pixels(self) -> Vec<u8> {
         self.pixels
     }
 
     /// Has every row written, from the first that is stored to the last, each into a buffer of `3 * width` bytes.
-    pub(super) fn fill(
+    pub(crate) fn fill(
         &mut self,
         interrupt: &Interrupt<'_>,
         mut row: impl FnMut(usize, &mut [u8]) -> Result<(), ImagingError>,
@@ -96,7 +96,7 @@ impl Canvas {
 
     /// Writes pixels of the row `y` as stored: the first at `x`, the others `step` pixels apart. What lies outside is
     /// left away.
-    pub(super) fn put(&mut self, x: usize, y: usize, step: usize, rgb: &[u8]) {
+    pub(crate) fn put(&mut self, x: usize, y: usize, step: usize, rgb: &[u8]) {
         if x >= self.width || y >= self.height {
             return;
         }
@@ -122,7 +122,7 @@ impl Canvas {
 }
 
 /// Turns stored pixels upright, where they lie if the sides keep their places.
-pub(super) fn turn(
+pub(crate) fn turn(
     orientation: Orientation,
     (width, height): (u32, u32),
     mut pixels: Vec<u8>,

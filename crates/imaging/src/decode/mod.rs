@@ -1,7 +1,7 @@
 //! Bytes to pixels.
 
 mod bmp;
-mod canvas;
+pub(crate) mod canvas;
 mod gif;
 mod jpeg;
 mod png;
@@ -9,12 +9,13 @@ mod tiff;
 mod watched;
 mod webp;
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::image::CHANNELS;
 use crate::probe::{self, Header, probe};
 use crate::reduced::{FACTORS, Reduced, factor_keeping};
-use crate::{Format, Image, ImageLimits, ImagingError, Interrupt};
+use crate::{Format, Image, ImageLimits, ImagingError, Interrupt, Rotation, rotate};
 
 /// Bytes for rows, tables and buffers of the decoding libraries: the share of a decode that does not grow with the image.
 const WORKING_ROWS: u64 = 4 * 1024 * 1024;
@@ -126,7 +127,8 @@ impl<'a> EncodedImage<'a> {
     /// [`ImagingError::DecodeTooLarge`] before anything is allocated; [`ImagingError::Corrupt`] if the file is damaged or
     /// was cut short; [`ImagingError::Interrupted`] within milliseconds of the interrupt.
     pub fn decode(&self, interrupt: Interrupt<'_>) -> Result<Image, ImagingError> {
-        self.decode_at(1, interrupt).map(Reduced::into_image)
+        self.decode_at(&self.header, 1, interrupt)
+            .map(Reduced::into_image)
     }
 
     /// Decodes to an upright RGB image whose longest side is at least `longest_side` pixels, as far as the file has them
@@ -145,15 +147,50 @@ impl<'a> EncodedImage<'a> {
         longest_side: u32,
         interrupt: Interrupt<'_>,
     ) -> Result<Reduced<'static>, ImagingError> {
+        self.decode_at_least(&self.header, longest_side, interrupt)
+    }
+
+    /// Decodes as [`decode_reduced`](Self::decode_reduced), and turns the upright image by a rotation.
+    ///
+    /// Where the format allows it, rows are decoded to where they belong in the turned image. Of the others (BMP, GIF, WebP) a
+    /// quarter turn needs twice the output.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`decode`](Self::decode).
+    pub fn decode_rotated(
+        &self,
+        longest_side: u32,
+        rotation: Rotation,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Reduced<'static>, ImagingError> {
+        let header = &self.header;
+        if let Content::Jpeg(_) | Content::Png | Content::Tiff(_) = self.content {
+            return self.decode_at_least(&header.rotated(rotation), longest_side, interrupt);
+        }
+        let needed = 2 * pixel_bytes(header.width, header.height) + WORKING_ROWS;
+        if rotation.swaps_sides() && needed > self.max_decode_bytes {
+            return Err(header.decode_too_large(needed, self.max_decode_bytes));
+        }
+        let image = self.decode(interrupt)?;
+        rotate(Cow::Owned(image), rotation, interrupt).map(Reduced::owned)
+    }
+
+    fn decode_at_least(
+        &self,
+        header: &Header,
+        longest_side: u32,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Reduced<'static>, ImagingError> {
         let Content::Jpeg(_) = self.content else {
-            return self.decode_at(1, interrupt);
+            return self.decode_at(header, 1, interrupt);
         };
         let wanted = factor_keeping(self.header.width.max(self.header.height), longest_side);
         let factor = FACTORS
             .into_iter()
             .find(|factor| *factor >= wanted && self.needed(*factor) <= self.max_decode_bytes)
             .unwrap_or(8);
-        self.decode_at(factor, interrupt)
+        self.decode_at(header, factor, interrupt)
     }
 
     /// Bytes that decoding holds at a time, of so many pixels in either direction each one of the output.
@@ -167,8 +204,14 @@ impl<'a> EncodedImage<'a> {
         }
     }
 
-    fn decode_at(&self, factor: u32, interrupt: Interrupt<'_>) -> Result<Reduced<'static>, ImagingError> {
-        let (bytes, header, max_bytes) = (self.bytes, &self.header, self.max_decode_bytes);
+    /// `header` is the file's, or one that turns the image further; only JPEG, PNG and TIFF follow the latter.
+    fn decode_at(
+        &self,
+        header: &Header,
+        factor: u32,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Reduced<'static>, ImagingError> {
+        let (bytes, max_bytes) = (self.bytes, self.max_decode_bytes);
         let needed = self.needed(factor);
         if needed > max_bytes {
             return Err(header.decode_too_large(needed, max_bytes));

@@ -19,6 +19,7 @@ use crate::error::ImagingError;
 use crate::format::Format;
 use crate::limits::ImageLimits;
 use crate::orientation::Orientation;
+use crate::rotation::Rotation;
 
 /// The header of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +40,19 @@ impl Header {
     pub(crate) fn stored_size(&self) -> (u32, u32) {
         // The turn that makes the sides upright also makes them stored ones again.
         self.orientation.upright_size(self.width, self.height)
+    }
+
+    /// The header of the same file if it were to be turned by a rotation once it stands upright.
+    pub(crate) fn rotated(&self, rotation: Rotation) -> Self {
+        let orientation = rotation.after(self.orientation);
+        let (width, height) = self.stored_size();
+        let (width, height) = orientation.upright_size(width, height);
+        Self {
+            format: self.format,
+            width,
+            height,
+            orientation,
+        }
     }
 
     /// The error of an image that needs so many bytes.

@@ -156,6 +156,9 @@ impl Manifest {
             if !(unit.contains(&model.score_threshold) && unit.contains(&model.nms_iou)) {
                 return Err("detector: score_threshold and nms_iou must be 0..=1".to_owned());
             }
+            if !model.upright_score.is_none_or(|score| unit.contains(&score)) {
+                return Err("detector: upright_score must be 0..=1".to_owned());
+            }
         }
         for model in &self.embedders {
             if !((1..=1024).contains(&model.size) && (1..=65_536).contains(&model.dimensions)) {

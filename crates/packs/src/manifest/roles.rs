@@ -62,6 +62,9 @@ pub struct DetectorModel {
     pub input: Preprocessing,
     /// Detections below this score are dropped, 0..=1.
     pub score_threshold: f32,
+    /// Score of the primary face from which on an image is upright, 0..=1; below, the other three orientations are looked at.
+    /// Of several detectors the first one's counts. `None`: images are taken as they are.
+    pub upright_score: Option<f32>,
     /// Non-maximum suppression: of two boxes with a larger intersection over union, the weaker is dropped, 0..=1.
     pub nms_iou: f32,
     /// Output for the self-test's input.
