@@ -47,9 +47,9 @@ const BUILTIN: &[(&str, &str)] = &[
 ];
 
 /// The cohorts of built-in packs.
-const COHORTS: &[(&str, &[u8])] = &[];
+const COHORTS: &[(&str, &[u8])] = &[("open-2", include_bytes!("../../packs/open-2.cohort.bin"))];
 
-/// `packs/*.toml` are symbolic links to `models/*/pack.toml`, which `cargo package` follows; a checkout without symbolic
+/// `packs/*` are symbolic links to files of `models/*`, which `cargo package` follows; a checkout without symbolic
 /// links has files with the links' targets in their place.
 const _: () = assert!(
     BUILTIN[0].1.as_bytes()[0] != b'.',
