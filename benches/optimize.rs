@@ -14,10 +14,13 @@ use ndarray::Array4;
 mod support;
 
 /// Model of the default pack, and height and width of its input.
-const MODELS: [(&str, (usize, usize)); 4] = [
+const MODELS: [(&str, (usize, usize)); 7] = [
     ("face-reidentification-retail-0095", (128, 128)),
     ("minifasnet_v2", (80, 80)),
     ("minifasnet_v1se", (80, 80)),
+    ("zalo_minifasnet_v2", (80, 80)),
+    ("zalo_minifasnet_v1se", (80, 80)),
+    ("facenox_9820", (128, 128)),
     ("yunet_n", (256, 320)),
 ];
 

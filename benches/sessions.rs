@@ -18,12 +18,15 @@ use ndarray::Array4;
 mod support;
 
 /// Model of the default pack, and images, height and width of its input.
-const MODELS: [(&str, [usize; 3]); 5] = [
+const MODELS: [(&str, [usize; 3]); 8] = [
     ("yunet_n", [1, 256, 320]),
     ("face-reidentification-retail-0095", [1, 128, 128]),
     ("face-reidentification-retail-0095", [2, 128, 128]),
     ("minifasnet_v2", [1, 80, 80]),
     ("minifasnet_v1se", [1, 80, 80]),
+    ("zalo_minifasnet_v2", [1, 80, 80]),
+    ("zalo_minifasnet_v1se", [1, 80, 80]),
+    ("facenox_9820", [1, 128, 128]),
 ];
 
 const WAYS: [Way; 4] = [Way::AsItIs, Way::Bound, Way::WithoutPatterns, Way::WithoutArena];

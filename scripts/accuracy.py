@@ -433,7 +433,7 @@ def reduced():
 
 def calibration():
     return ["## Calibration of the default pack", "", *prose(
-        "The default pack's match confidence is straight in log-odds between three measured points (`make calibrate` prints them, `models/open-1/pack.toml` holds them): 0.40 is the similarity that 1 in 1,000 zero-effort impostors reach, 0.56 1 in 10,000, 0.70 1 in 100,000. It was measured from an FMR of 0.1 down to 1e-5; beyond, the lines are extrapolated. A confidence is not a probability of being the same person, which would depend on the share of impostors."
+        "The default pack's match confidence is straight in log-odds between three measured points (`make calibrate` prints them, `models/open-2/pack.toml` holds them): 0.40 is the similarity that 1 in 1,000 zero-effort impostors reach, 0.56 1 in 10,000, 0.70 1 in 100,000. It was measured from an FMR of 0.1 down to 1e-5; beyond, the lines are extrapolated. A confidence is not a probability of being the same person, which would depend on the share of impostors."
         " "
         "`tests/calibration.rs` fails when a change of detection or alignment moves these rates.",
         "Liveness is not calibrated: it is the models' mean live probability. A curve fitted to printed photographs would only let harder attacks in; `likeness calibrate liveness` fits one to attacks of your own ([evaluate.md](evaluate.md#calibrate))."

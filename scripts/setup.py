@@ -371,11 +371,11 @@ def main():
     commands = parser.add_subparsers(dest="command")
     models = commands.add_parser("models", help="fill models/store with the program that was built")
     models.add_argument("--lenient", action="store_true", help="models that cannot be had are only a warning")
-    models.add_argument("--pack", action="append", help="a model pack (default: open-1 and open-2)")
+    models.add_argument("--pack", action="append", help="a model pack (default: open-2 and open-1)")
     commands.add_parser("programs", help="unpack the programs that some tests need")
     arguments = parser.parse_args()
     if arguments.command == "models":
-        for pack in arguments.pack or ["open-1", "open-2"]:
+        for pack in arguments.pack or ["open-2", "open-1"]:
             set_up_models(pack, arguments.lenient)
         return
     if arguments.command == "programs":

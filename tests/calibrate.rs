@@ -545,7 +545,7 @@ fn of_match(shared: &Path) -> Outcome {
     );
     let text = std::fs::read_to_string(&file)?;
     for expected in [
-        "pack = \"open-1\"",
+        "pack = \"open-2\"",
         "name = \"branch\"",
         "date = \"2026-11-25\"",
         "all pairs",
@@ -607,12 +607,12 @@ fn of_match(shared: &Path) -> Outcome {
     };
     let ended = used(&[&other])?;
     ensure!(
-        ended.code == Some(1) && ended.stderr.contains("it was measured with pack open-1 0."),
+        ended.code == Some(1) && ended.stderr.contains("it was measured with pack open-2 0."),
         "{ended:?}"
     );
     let ended = used(&[&changed])?;
     ensure!(
-        ended.code == Some(1) && ended.stderr.contains("(00000000), but pack open-1"),
+        ended.code == Some(1) && ended.stderr.contains("(00000000), but pack open-2"),
         "{ended:?}"
     );
     let ended = used(&[&file, &again])?;

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use likeness::packs::Manifest;
+use likeness::packs::{DEFAULT_PACK, Manifest};
 use likeness_testing::http::{Connection, Form, Json, Response, flat};
 use likeness_testing::{Failed, Outcome, Suite, ensure, workspace};
 
@@ -507,7 +507,7 @@ fn doctor_well() -> Outcome {
         "  ok    workers: * (processors and CPU quota of this process)".to_owned(),
         "  ok    ONNX Runtime: 1.* from *".to_owned(),
         "  ok    provider: cpu on CPU, f32".to_owned(),
-        "  ok    models: pack open-1 * in *models/store, 4 models, checksums match".to_owned(),
+        "  ok    models: pack open-2 * in *models/store, 7 models, checksums match".to_owned(),
         "  ok    self-test of yunet_n: passed, * ms".to_owned(),
         "  ok    self-test of face-reidentification-retail-0095: passed, * ms".to_owned(),
         "  ok    self-test of minifasnet_v2: passed, * ms".to_owned(),
@@ -625,7 +625,7 @@ fn altered_models() -> Outcome {
     let ended = run(&["doctor", "--models", &models])?;
     ensure!(ended.code == Some(0), "a copy of the store is as good: {ended:?}");
 
-    let manifest = Manifest::builtin("open-1").ok_or("no open-1")??;
+    let manifest = Manifest::builtin(DEFAULT_PACK).ok_or("no default pack")??;
     let altered = blobs.join(manifest.model_sha256("minifasnet_v2").ok_or("no such model")?);
     let mut bytes = std::fs::read(&altered)?;
     let middle = bytes.len() / 2;
@@ -811,7 +811,7 @@ fn demo(shared: &Path) -> Outcome {
     ensure!(
         captures(
             &format!(
-                "Likeness {} is ready on http://127.0.0.1:* (pack open-1 *, provider cpu on CPU, ONNX Runtime 1.*, 1 workers)",
+                "Likeness {} is ready on http://127.0.0.1:* (pack open-2 *, provider cpu on CPU, ONNX Runtime 1.*, 1 workers)",
                 env!("CARGO_PKG_VERSION")
             ),
             &server.ready

@@ -132,9 +132,9 @@ fn round_trip() -> Outcome {
     ensure!(list.code == Some(0) && lines.len() == count, "{list:?}");
     ensure!(lines[0] == format!("model store: {other}"), "{list:?}");
     ensure!(
-        lines[1].starts_with("open-1 ")
+        lines[1].starts_with("open-2 ")
             && lines[1].contains(": built in, Apache-2.0 (commercial use allowed); missing: ")
-            && lines[1].ends_with(": run `likeness models pull open-1`"),
+            && lines[1].ends_with(": run `likeness models pull open-2`"),
         "{list:?}"
     );
     ensure!(
@@ -339,7 +339,7 @@ fn usage() -> Outcome {
         ),
         (&["pull", "--from", "a.tar", "--install"], "cannot be used with"),
         (&["pull", "--jobs", "0"], "0 is not in 1..=32"),
-        (&["export", "open-1"], "--out <FILE.tar>"),
+        (&["export", "open-2"], "--out <FILE.tar>"),
         (&["fetch"], "unrecognized subcommand 'fetch'"),
     ] {
         let outcome = scene.run("store", arguments)?;
@@ -377,20 +377,20 @@ fn default_pack() -> Outcome {
     let scene = Scene::new()?;
     let own =
         std::env::var_os("LIKENESS_MODELS").map_or_else(|| workspace().join("models/store"), PathBuf::from);
-    let archive = scene.path("open-1.tar");
+    let archive = scene.path("open-2.tar");
     let exported = Process::run(
         likeness()
             .args(["models", "export", "--out", &archive, "--models"])
             .arg(own),
     )?;
     ensure!(exported.code == Some(0), "{exported:?}");
-    let pulled = scene.run("store", &["pull", "open-1", "--from", &archive, "--drop-sources"])?;
+    let pulled = scene.run("store", &["pull", "open-2", "--from", &archive, "--drop-sources"])?;
     ensure!(pulled.code == Some(0), "{pulled:?}");
     let list = scene.run("store", &["list"])?;
     ensure!(
         list.stdout
             .lines()
-            .any(|line| line.starts_with("open-1 ") && line.ends_with("; complete, 4 models")),
+            .any(|line| line.starts_with("open-2 ") && line.ends_with("; complete, 7 models")),
         "{list:?}"
     );
     let again = scene.run("again", &["pull", "--from", &archive, "--quiet"])?;

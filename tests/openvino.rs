@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use likeness::{Engine, VerifyOptions, default_passes};
-use likeness_engine::packs::StoreSearch;
+use likeness_engine::packs::{DEFAULT_PACK, StoreSearch};
 use likeness_engine::runtime::{
     Execution, LibrarySearch, ModelSession, Provider, ProviderOptions, Runtime, RuntimeError,
 };
@@ -207,7 +207,7 @@ fn shapes(shared: &Path) -> Outcome {
     let runtime = runtime(ProviderOptions::default())?;
     let pack = StoreSearch::new()
         .find()?
-        .load("open-1")?
+        .load(DEFAULT_PACK)?
         .optimized(&default_passes(Provider::OpenVino));
     let mut session = runtime.open("yunet_n", pack.model("yunet_n")?)?;
     let first: Vec<Vec<f32>> = (1..=20)
@@ -260,7 +260,7 @@ fn cache(_: &Path) -> Outcome {
         cache_folder: Some(folder.path().to_owned()),
         ..ProviderOptions::default()
     })?;
-    let pack = StoreSearch::new().find()?.load("open-1")?;
+    let pack = StoreSearch::new().find()?.load(DEFAULT_PACK)?;
     runtime.open("minifasnet_v2", pack.model("minifasnet_v2")?)?;
     ensure!(folder.path().read_dir()?.next().is_some(), "nothing is kept");
     Ok(())

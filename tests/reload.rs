@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use likeness::packs::{DEFAULT_PACK, Store};
 use likeness_testing::http::{Form, Response};
@@ -21,11 +22,18 @@ const PACK: &str = "branch-1";
 fn main() -> ExitCode {
     let mut suite = Suite::new();
     suite.with_shared_and_models("an_operator_reloads_another_version_of_the_pack", operator);
+    suite.with_shared_and_models("packs_are_swapped_under_load", swapped);
     suite.with_models("a_pack_that_fails_its_check_is_not_used", broken);
     suite.with_models("changed_files_are_reloaded", noticed);
     suite.with_models("sighup_reloads", hang_up);
     suite.with_models("the_admin_listener_requires_its_token", token);
     suite.run()
+}
+
+/// The manifest of a built-in pack under the name of the pack of these tests.
+fn manifest_of(pack: &str) -> Result<String, Failed> {
+    let text = std::fs::read_to_string(workspace().join("models").join(pack).join("pack.toml"))?;
+    Ok(text.replacen(&format!("name = \"{pack}\""), &format!("name = \"{PACK}\""), 1))
 }
 
 /// A store of its own with the default pack's models under another name. Only this type knows where its files lie and how
@@ -45,12 +53,13 @@ impl TestStore {
             Some(store) => PathBuf::from(store),
             None => workspace().join("models/store"),
         };
-        let manifest = std::fs::read_to_string(workspace().join("models/open-1/pack.toml"))?;
         let store = Self {
             folder: tempfile::tempdir()?,
-            manifest: manifest.replacen("name = \"open-1\"", &format!("name = \"{PACK}\""), 1),
+            manifest: manifest_of(DEFAULT_PACK)?,
         };
         std::fs::create_dir_all(store.pack())?;
+        let cohort = workspace().join("models").join(DEFAULT_PACK).join("cohort.bin");
+        std::fs::copy(cohort, store.pack().join("cohort.bin"))?;
         let pack = Store::at(original).load(DEFAULT_PACK)?;
         for name in pack.manifest().models.keys() {
             std::fs::write(store.pack().join(format!("{name}.onnx")), pack.model(name)?)?;
@@ -189,6 +198,66 @@ fn operator(shared: &Path) -> Outcome {
 
     server.terminate()?;
     ensure!(server.wait()?.success(), "{}", server.log.text());
+    Ok(())
+}
+
+/// How often the pack is swapped for the other one.
+const SWAPS: usize = 6;
+
+/// Clients of a service whose pack is swapped for another get the response of the one or of the other, never an error or
+/// the match of one with the liveness of the other.
+fn swapped(shared: &Path) -> Outcome {
+    let store = TestStore::new()?;
+    let server = store.serve("0")?;
+    let form = Form::pair(&image(shared, SAME_PERSON.0)?, &image(shared, SAME_PERSON.1)?);
+    let with_cohort = server.post(BIOMETRIC, &form)?.content()?;
+    let other = manifest_of("open-1")?;
+    store.publish("2", |manifest| manifest.clone_from(&other))?;
+    expect_reload(&server, "1", "2")?;
+    let without = server.post(BIOMETRIC, &form)?.content()?;
+    for field in ["face_match_confidence", "selfie.faces_liveness"] {
+        let [one, another] =
+            [&with_cohort, &without].map(|json| json.number(&format!("response_data.biometric.{field}")));
+        ensure!(one? != another?, "both packs have the same {field}");
+    }
+
+    let stop = AtomicBool::new(false);
+    let responses = std::thread::scope(|scope| -> Result<Vec<_>, Failed> {
+        let client = || -> Result<Vec<_>, Failed> {
+            let mut responses = Vec::new();
+            while !stop.load(Ordering::Relaxed) {
+                responses.push(server.post(BIOMETRIC, &form)?.content()?);
+            }
+            Ok(responses)
+        };
+        let clients = [scope.spawn(client), scope.spawn(client)];
+        let swaps = (0..SWAPS).try_for_each(|swap| {
+            let (from, to) = ((swap + 2).to_string(), (swap + 3).to_string());
+            store.publish(&to, |manifest| {
+                if swap % 2 == 1 {
+                    manifest.clone_from(&other);
+                }
+            })?;
+            expect_reload(&server, &from, &to)?;
+            // At least one response of each pack, beside those of the clients.
+            let expected = if swap % 2 == 0 { &with_cohort } else { &without };
+            let found = server.post(BIOMETRIC, &form)?.content()?;
+            ensure_eq!(&found, expected);
+            Ok(())
+        });
+        stop.store(true, Ordering::Relaxed);
+        let mut all = Vec::new();
+        for client in clients {
+            all.extend(client.join().map_err(|_| "a client panicked")??);
+        }
+        swaps.map(|()| all)
+    })?;
+    for response in &responses {
+        ensure!(
+            *response == with_cohort || *response == without,
+            "of neither pack: {response:?}"
+        );
+    }
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use image::imageops::{FilterType, crop_imm, resize};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use likeness_engine::default_passes;
 use likeness_engine::imaging::{Image, ImageLimits, decode};
-use likeness_engine::packs::{Pack, StoreSearch};
+use likeness_engine::packs::{DEFAULT_PACK, Pack, StoreSearch};
 use likeness_engine::runtime::{LibrarySearch, ModelSession, Outputs, Provider, Runtime, keep_freed_memory};
 use mozjpeg::Decompress;
 use ndarray::Array4;
@@ -57,19 +57,27 @@ pub(crate) fn parts() -> (Runtime, Pack) {
 
 /// The default pack as the provider is given it.
 pub(crate) fn pack() -> Pack {
-    let pack = StoreSearch::new().find().unwrap().load("open-1").unwrap();
+    let pack = StoreSearch::new().find().unwrap().load(DEFAULT_PACK).unwrap();
     pack.optimized(&default_passes(provider()))
 }
 
+/// The liveness models of the default pack, and the sides of their inputs.
+const LIVENESS: [(&str, usize); 5] = [
+    ("minifasnet_v2", 80),
+    ("minifasnet_v1se", 80),
+    ("zalo_minifasnet_v2", 80),
+    ("zalo_minifasnet_v1se", 80),
+    ("facenox_9820", 128),
+];
+
 /// The model calls of a verification with nothing around them: two detector passes at 320 pixels, a batch of two
-/// embeddings, two liveness models.
+/// embeddings, five liveness models.
 pub(crate) struct BareModels {
     detector: ModelSession,
     embedder: ModelSession,
-    liveness: [ModelSession; 2],
+    liveness: [(ModelSession, Array4<f32>); 5],
     portrait: Array4<f32>,
     crops: Array4<f32>,
-    face: Array4<f32>,
 }
 
 impl BareModels {
@@ -80,10 +88,9 @@ impl BareModels {
         Self {
             detector: open("yunet_n"),
             embedder: open("face-reidentification-retail-0095"),
-            liveness: [open("minifasnet_v2"), open("minifasnet_v1se")],
+            liveness: LIVENESS.map(|(file, side)| (open(file), pixels(1, side, side))),
             portrait: pixels(1, 320, 256),
             crops: pixels(2, 128, 128),
-            face: pixels(1, 80, 80),
         }
     }
 
@@ -106,10 +113,10 @@ impl BareModels {
         infer(&mut self.embedder, &self.crops);
     }
 
-    /// Both liveness models.
+    /// All liveness models.
     pub(crate) fn judge(&mut self) {
-        for model in &mut self.liveness {
-            infer(model, &self.face);
+        for (model, face) in &mut self.liveness {
+            infer(model, face);
         }
     }
 }

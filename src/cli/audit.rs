@@ -213,10 +213,10 @@ async fn status(config: &Config) -> Result<u8, Failure> {
 /// The columns, as paths into a record: those of the chain, of requests by their names in its event, and of the service.
 const COLUMNS: &str = "instance seq prev hash \
                        v time kind request_id correlation_id client app endpoint path profile \
-                       pack pack_version pack_digest provider match_calibration liveness_calibration \
-                       selfie.bytes selfie.width selfie.height selfie.faces \
-                       photo.bytes photo.width photo.height photo.faces \
-                       face_match liveness threshold outcome codes status error limit \
+                       pack pack_version pack_digest provider match_calibration liveness_calibration cohort \
+                       selfie.bytes selfie.width selfie.height selfie.faces selfie.rotation \
+                       photo.bytes photo.width photo.height photo.faces photo.rotation \
+                       face_match cosine normalised_similarity liveness threshold outcome codes status error limit \
                        ms.total ms.body ms.queue ms.decode ms.detect ms.embed ms.liveness ms.quality \
                        version lost";
 

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Instant;
 
-use likeness_testing::{Outcome, Suite, ensure};
+use likeness::{Engine, VerifyOptions};
+use likeness_testing::{Failed, Outcome, Suite, ensure};
 use serde_json::{Value, json};
 
 use crate::run::{BIOMETRIC, LIVENESS, events_of, files, selfie, serve, stop};
@@ -26,6 +27,7 @@ pub(crate) fn lasting(mut event: Value) -> Value {
         "pack_digest",
         "match_calibration",
         "liveness_calibration",
+        "cohort",
         "pack_version",
     ] {
         if event[key].is_string() {
@@ -79,16 +81,18 @@ fn answered(shared: &Path) -> Outcome {
     // What the client was told is what is on record.
     let told = answer.json()?;
     let score = |key: &str| told.number(&format!("response_data.biometric.{key}"));
+    let compared = compared(shared)?;
     let ms = json!({ "total": "<ms>", "body": "<ms>", "queue": "<ms>", "decode": "<ms>", "detect": "<ms>",
         "embed": "<ms>", "liveness": "<ms>", "quality": "<ms>" });
     let expected = json!({
-        "v": 1, "time": "<text>", "kind": "verification", "request_id": "<text>", "correlation_id": "mine-1",
+        "v": 2, "time": "<text>", "kind": "verification", "request_id": "<text>", "correlation_id": "mine-1",
         "client": "127.0.0.1", "app": APP.id, "endpoint": "biometric-verification", "path": BIOMETRIC,
-        "profile": "optimal-v0", "pack": "open-1", "pack_version": "<text>", "pack_digest": "<text>",
-        "match_calibration": "<text>", "liveness_calibration": "<text>",
-        "selfie": { "bytes": picture(shared, "faces/img2.jpg")?.len(), "width": 1536, "height": 1152, "faces": 1 },
-        "photo": { "bytes": picture(shared, "faces/img11.jpg")?.len(), "width": 600, "height": 800, "faces": 1 },
-        "face_match": score("face_match_confidence")?, "liveness": score("selfie.faces_liveness")?, "threshold": null, "outcome": "pass", "codes": [], "status": 200,
+        "profile": "optimal-v0", "pack": "open-2", "pack_version": "<text>", "pack_digest": "<text>",
+        "match_calibration": "<text>", "liveness_calibration": "<text>", "cohort": "<text>",
+        "selfie": { "bytes": picture(shared, "faces/img2.jpg")?.len(), "width": 1536, "height": 1152, "faces": 1, "rotation": 0 },
+        "photo": { "bytes": picture(shared, "faces/img11.jpg")?.len(), "width": 600, "height": 800, "faces": 1, "rotation": 0 },
+        "face_match": score("face_match_confidence")?, "cosine": compared[0],
+        "normalised_similarity": compared[1], "liveness": score("selfie.faces_liveness")?, "threshold": null, "outcome": "pass", "codes": [], "status": 200,
         "error": null, "limit": null, "ms": ms,
     });
     let event = lasting(found[1].clone());
@@ -115,15 +119,28 @@ fn answered(shared: &Path) -> Outcome {
     )
 }
 
+/// The cosine and the normalised similarity of one person's two images, as the library finds them.
+fn compared(shared: &Path) -> Result<[f64; 2], Failed> {
+    let engine = Engine::builder().workers(1).build()?;
+    let (selfie, photo) = (
+        picture(shared, "faces/img2.jpg")?,
+        picture(shared, "faces/img11.jpg")?,
+    );
+    let verification = engine.verify(&selfie, &photo, &VerifyOptions::default())?;
+    let similarity = verification.similarity.ok_or("an image without a face")?;
+    let normalised = similarity.normalised.ok_or("the default pack has a cohort")?;
+    Ok([similarity.cosine, normalised].map(|value| (f64::from(value) * 1e6).round() / 1e6))
+}
+
 /// An event of [`APP`] of which nothing more is known than this.
 pub(crate) fn expected(known: Value) -> Value {
     let mut event = json!({
-        "v": 1, "time": "<text>", "kind": "verification", "request_id": "<text>", "correlation_id": null,
+        "v": 2, "time": "<text>", "kind": "verification", "request_id": "<text>", "correlation_id": null,
         "client": "127.0.0.1", "app": APP.id, "endpoint": null, "path": null, "profile": null, "pack": null,
-        "pack_version": null, "pack_digest": null, "match_calibration": null, "liveness_calibration": null,
-        "selfie": { "bytes": null, "width": null, "height": null, "faces": null },
-        "photo": { "bytes": null, "width": null, "height": null, "faces": null },
-        "face_match": null, "liveness": null, "threshold": null, "outcome": null, "codes": [], "status": null,
+        "pack_version": null, "pack_digest": null, "match_calibration": null, "liveness_calibration": null, "cohort": null,
+        "selfie": { "bytes": null, "width": null, "height": null, "faces": null, "rotation": null },
+        "photo": { "bytes": null, "width": null, "height": null, "faces": null, "rotation": null },
+        "face_match": null, "cosine": null, "normalised_similarity": null, "liveness": null, "threshold": null, "outcome": null, "codes": [], "status": null,
         "error": null, "limit": null,
         "ms": { "total": "<ms>", "body": null, "queue": null, "decode": null, "detect": null, "embed": null,
             "liveness": null, "quality": null },
@@ -197,6 +214,7 @@ fn gone() -> Outcome {
         "pack_digest",
         "match_calibration",
         "liveness_calibration",
+        "cohort",
     ] {
         wanted[key] = event[key].clone();
     }

@@ -255,13 +255,10 @@ fn unreadable(shared: &Path) -> Outcome {
 fn information() -> Outcome {
     let info = SERVER.get()?.get("/info")?.json()?;
     for (key, expected) in [
-        ("cohort", "none: similarities are cosines"),
-        (
-            "liveness_calibration",
-            "none: the models' fused live probability as it is",
-        ),
+        ("cohort", "228 centroids (*)"),
+        ("liveness_calibration", "five-models (2026-11-30, *)"),
         ("match_calibration", "lfw-dev (2026-11-25, *)"),
-        ("pack", "open-1"),
+        ("pack", "open-2"),
         ("pack_version", "*"),
         ("provider", "cpu"),
     ] {

@@ -58,6 +58,8 @@ fn judged(
         liveness: (!selfie.is_empty()).then_some(liveness),
         selfie_quality: None,
         photo_quality: None,
+        selfie_rotation: 0,
+        photo_rotation: 0,
     };
     decide(profile, &evidence).unwrap()
 }
@@ -229,6 +231,8 @@ proptest! {
             liveness: liveness.and_then(|value| Score::new(value).ok()),
             selfie_quality: None,
             photo_quality: None,
+            selfie_rotation: 0,
+            photo_rotation: 0,
         };
         if let Ok(decision) = decide(&profile, &evidence)
             && decision.outcome() == Outcome::Pass
@@ -264,6 +268,8 @@ proptest! {
             liveness: Some(Score::ONE),
             selfie_quality: Some(face),
             photo_quality: None,
+            selfie_rotation: 0,
+            photo_rotation: 0,
         };
         let finite = [face.inter_eye_distance, face.yaw, face.pitch, face.roll]
             .iter()

@@ -68,6 +68,8 @@ pub struct PackInfo {
     pub commercial_use: bool,
     /// The licences of its files, each once, sorted.
     pub licenses: Vec<String>,
+    /// What is not settled about them, as its manifest says, one sentence each.
+    pub license_notes: Vec<String>,
 }
 
 /// The cohort of an engine.
@@ -104,6 +106,7 @@ impl PackInfo {
             digest: manifest.digest.clone(),
             commercial_use: manifest.commercial_use,
             licenses: licenses.collect::<BTreeSet<_>>().into_iter().collect(),
+            license_notes: manifest.license_notes.clone(),
         }
     }
 }

@@ -8,16 +8,19 @@ use std::time::{Duration, Instant};
 
 use likeness::server::{Config, Overrides};
 use likeness_engine::default_passes;
-use likeness_engine::packs::StoreSearch;
+use likeness_engine::packs::{DEFAULT_PACK, StoreSearch};
 use likeness_engine::runtime::{LibrarySearch, ModelSession, Runtime};
 use likeness_testing::noise;
 
 /// Models of the default pack, and height and width of their inputs: of the detector a portrait at its first pass.
-const MODELS: [(&str, [usize; 2]); 4] = [
+const MODELS: [(&str, [usize; 2]); 7] = [
     ("yunet_n", [320, 256]),
     (EMBEDDER, [128, 128]),
     ("minifasnet_v2", [80, 80]),
     ("minifasnet_v1se", [80, 80]),
+    ("zalo_minifasnet_v2", [80, 80]),
+    ("zalo_minifasnet_v1se", [80, 80]),
+    ("facenox_9820", [128, 128]),
 ];
 
 const EMBEDDER: &str = "face-reidentification-retail-0095";
@@ -38,7 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let runtime = Runtime::load(&LibrarySearch::new(), execution)?;
     let pack = StoreSearch::new()
         .find()?
-        .load("open-1")?
+        .load(DEFAULT_PACK)?
         .optimized(&default_passes(runtime.provider()));
     for (name, [height, width]) in MODELS {
         let mut session = runtime.open(name, pack.model(name)?)?;

@@ -103,6 +103,7 @@ impl std::fmt::Display for PackCheck {
             digest,
             commercial_use,
             licenses,
+            license_notes,
         } = &self.pack;
         writeln!(f, "pack {name} {version} ({digest})")?;
         let header = [
@@ -153,6 +154,9 @@ impl std::fmt::Display for PackCheck {
             writeln!(f, "  FAIL  {fault}")?;
         }
         writeln!(f, "licences: {}", licenses.join("; "))?;
+        for note in license_notes {
+            writeln!(f, "not settled: {note}")?;
+        }
         if !commercial_use {
             writeln!(f, "not for commercial use, according to the manifest")?;
         }

@@ -50,7 +50,7 @@ impl Default for RetryPolicy {
 /// # fn main() -> Result<(), PackError> {
 /// let mut pull = Pull::default();
 /// pull.mirror = Some(Mirror::Folder("/srv/models".into()));
-/// let pulled = pull.run(&StoreSearch::new().place(), Some("open-1"), &|event| println!("{event:?}"))?;
+/// let pulled = pull.run(&StoreSearch::new().place(), Some("open-2"), &|event| println!("{event:?}"))?;
 /// println!("{} files fetched", pulled.fetched.len());
 /// # Ok(())
 /// # }

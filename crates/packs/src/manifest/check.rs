@@ -63,6 +63,9 @@ impl Manifest {
         }
         printable("version", &self.version)?;
         printable("description", &self.description)?;
+        for note in &self.license_notes {
+            printable("license_notes", note)?;
+        }
         self.check_sources()?;
         self.check_models()?;
         self.check_roles()?;

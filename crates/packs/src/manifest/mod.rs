@@ -25,15 +25,15 @@ pub use roles::{
 };
 
 /// The default pack.
-pub const DEFAULT_PACK: &str = "open-1";
+pub const DEFAULT_PACK: &str = "open-2";
 
 /// The manifest format that this version reads.
 const FORMAT: u32 = 2;
 
 /// The built-in packs: the checksums of the default pack are part of the binary.
 const BUILTIN: &[(&str, &str)] = &[
-    ("open-1", include_str!("../../packs/open-1.toml")),
     ("open-2", include_str!("../../packs/open-2.toml")),
+    ("open-1", include_str!("../../packs/open-1.toml")),
     ("sface-1", include_str!("../../packs/sface-1.toml")),
     (
         "insightface-r50",
@@ -73,6 +73,9 @@ pub struct Manifest {
     pub description: String,
     /// Whether the licences of all its files allow commercial use; else `likeness models pull` requires `--accept-license`.
     pub commercial_use: bool,
+    /// What is not settled about the licences, one sentence each: terms of training data, contradictory statements.
+    #[serde(default)]
+    pub license_notes: Vec<String>,
     /// The first 8 digits of the SHA-256 of the manifest's text, which pins every file: it tells editions apart.
     #[serde(skip)]
     pub digest: String,

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::waiting::Subject;
 
 /// Version of the events; it changes when a field does.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// An event: a verification, or something that happened to the service itself.
 #[derive(Debug, Serialize)]
@@ -89,9 +89,12 @@ pub(crate) struct Verification<'a> {
     pub(crate) pack_digest: Option<&'a str>,
     pub(crate) match_calibration: Option<&'a str>,
     pub(crate) liveness_calibration: Option<&'a str>,
+    pub(crate) cohort: Option<&'a str>,
     pub(crate) selfie: ImageFacts,
     pub(crate) photo: ImageFacts,
     pub(crate) face_match: Option<f64>,
+    pub(crate) cosine: Option<f64>,
+    pub(crate) normalised_similarity: Option<f64>,
     pub(crate) liveness: Option<f64>,
     pub(crate) threshold: Option<f64>,
     pub(crate) outcome: Option<&'static str>,
@@ -112,6 +115,8 @@ pub(crate) struct ImageFacts {
     pub(crate) width: Option<u32>,
     pub(crate) height: Option<u32>,
     pub(crate) faces: Option<u64>,
+    /// Degrees clockwise by which the image was turned upright; 0: not at all.
+    pub(crate) rotation: Option<u16>,
 }
 
 fn code<S: Serializer>(code: &Option<ErrorCode>, serializer: S) -> Result<S::Ok, S::Error> {

@@ -97,7 +97,7 @@ pub const NAMED: &[Named] = &[
     named!("admission.max_requests", unset: "16 per worker"),
     named!("engine.models", variable: "LIKENESS_MODELS", unset: "./models/store",
         flag: flag("models", Text("DIR"), Store, "Model store")),
-    named!("engine.pack", unset: "open-1",
+    named!("engine.pack", unset: "open-2",
         flag: flag("pack", Text("NAME"), Store, "Model pack: a name, or the path of a pack.toml")),
     named!("calibration_files",
         flag: flag("calibration", List("FILE"), Engine, "Calibration to use instead of the pack's; once for match, once for liveness")),

@@ -211,6 +211,7 @@ impl Reloader {
                     digest = serving.pack_digest,
                     match_calibration = serving.match_calibration,
                     liveness_calibration = serving.liveness_calibration,
+                    cohort = serving.cohort,
                     previous_pack = previous.pack,
                     previous_version = previous.pack_version,
                     previous_digest = previous.pack_digest,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderName, Method, Request, Version};
 use likeness_api::{ApiError, Meta};
 use likeness_engine::decision::Score;
+use likeness_engine::embedding::Similarity;
 use likeness_engine::{Engine, ImageReport, LivenessCheck, Timings, Verification};
 use parking_lot::Mutex;
 use smart_default::SmartDefault;
@@ -59,6 +60,7 @@ pub(crate) struct RequestContext {
     pub(crate) selfie: ImageFacts,
     pub(crate) photo: ImageFacts,
     pub(crate) face_match: Option<f64>,
+    pub(crate) similarity: Option<Similarity>,
     pub(crate) liveness: Option<f64>,
     /// Of a liveness verification.
     pub(crate) threshold: Option<f64>,
@@ -124,6 +126,7 @@ impl RequestContext {
         found(&mut self.photo, &verification.photo);
         let details = verification.decision.details.iter();
         self.codes = details.map(|detail| detail.code.as_str()).collect();
+        self.similarity = verification.similarity;
         self.face_match = Some(verification.face_match.map_or(0.0, Score::value));
         self.liveness = Some(verification.liveness.map_or(0.0, Score::value));
         self.outcome = Some(verification.decision.outcome().as_str());
@@ -186,9 +189,14 @@ impl RequestContext {
             pack_digest: info.map(|info| info.pack_digest.as_str()),
             match_calibration: info.map(|info| info.match_calibration.as_str()),
             liveness_calibration: info.map(|info| info.liveness_calibration.as_str()),
+            cohort: info.map(|info| info.cohort.as_str()),
             selfie: self.selfie,
             photo: self.photo,
             face_match: self.face_match,
+            cosine: self.similarity.map(|similarity| millionths(similarity.cosine)),
+            normalised_similarity: self
+                .similarity
+                .and_then(|similarity| similarity.normalised.map(millionths)),
             liveness: self.liveness,
             threshold: self.threshold,
             outcome: self.outcome,
@@ -210,6 +218,12 @@ impl RequestContext {
 fn found(image: &mut ImageFacts, report: &ImageReport) {
     (image.width, image.height) = (Some(report.size.width), Some(report.size.height));
     image.faces = Some(report.faces_found as u64);
+    image.rotation = Some(report.rotation_degrees());
+}
+
+/// Returns a similarity as audit records write it, to six decimals.
+fn millionths(similarity: f32) -> f64 {
+    (f64::from(similarity) * 1e6).round() / 1e6
 }
 
 /// Returns a duration as logs and audit records write it: milliseconds, to the microsecond.

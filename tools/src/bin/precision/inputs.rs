@@ -10,7 +10,7 @@ use likeness_engine::embedding::align;
 use likeness_engine::face::write_input;
 use likeness_engine::imaging::{Image, ImageLimits, Interrupt, crop_resize_bilinear, decode, shrink_area};
 use likeness_engine::liveness::crop_rect;
-use likeness_engine::packs::{DEFAULT_PACK, Pack, Preprocessing, StoreSearch};
+use likeness_engine::packs::{Pack, Preprocessing, StoreSearch};
 use likeness_engine::packs::{Pass, Passes};
 use likeness_engine::runtime::Runtime;
 
@@ -22,7 +22,7 @@ const IMAGES: usize = 100;
 /// Writes models and inputs into a folder.
 pub(crate) fn write(runtime: &Runtime, out: &Path, data: &Path) -> Result<(), Failure> {
     let store = StoreSearch::new().find()?;
-    let load = |passes: &Passes| Ok::<_, Failure>(store.load(DEFAULT_PACK)?.optimized(passes));
+    let load = |passes: &Passes| Ok::<_, Failure>(store.load("open-1")?.optimized(passes));
     let pack = load(&Passes::all())?;
     models(&pack, out)?;
     models(
