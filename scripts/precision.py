@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes variants of smaller numbers of the default pack's models, measures how fast they are, and what those that are faster
+"""Makes variants of smaller numbers of the models of the pack open-1, measures how fast they are, and what those that are faster
 do to the error rates: the tables of "Precision" in docs/performance.md. Everything is left in .out/precision; the pack that
 docs/packs.md speaks of, with a match calibration of its own, in .out/precision/open-1-int8.
 
@@ -22,7 +22,7 @@ from bench_reference import medians
 OUT = Path(".out/precision")
 MODELS = ROOT / OUT
 TOOL = "target/release/precision"
-# The default pack with the embedder in 8 bits; and, only to see what that does, with the whole of it and with the liveness
+# The pack open-1 with the embedder in 8 bits; and, only to see what that does, with the whole of it and with the liveness
 # models.
 PACK, WHOLE, LIVENESS = OUT / "open-1-int8", OUT / "whole-int8", OUT / "liveness-int8"
 EMBEDDER = {"face-reidentification-retail-0095": "int8-ends-fp32"}
@@ -45,10 +45,10 @@ def make_variants():
 
 
 def make_pack(pack, variants):
-    """The default pack's manifest with models replaced, their files beside it; without what the scores mean."""
+    """The manifest of open-1 with models replaced, their files beside it; without what the scores mean."""
     text = (ROOT / "models/open-1/pack.toml").read_text(encoding="utf-8")
     text = text[text.index("format = "):text.index("# ---- What the scores mean")]
-    text = "# Made by scripts/precision.py of the default pack: models in 8 bits.\n" + text
+    text = "# Made by scripts/precision.py of the pack open-1: models in 8 bits.\n" + text
     text = text.replace('name = "open-1"', f'name = "{pack.name}"', 1)
     shutil.rmtree(ROOT / pack, ignore_errors=True)
     (ROOT / pack).mkdir(parents=True)
@@ -68,7 +68,7 @@ def make_pack(pack, variants):
 
 
 def calibrate(pack):
-    """Gives the pack a match calibration, fitted as the default pack's is."""
+    """Gives the pack a match calibration, fitted as that of open-1 is."""
     lfw = DATA / "lfw-dev"
     measured, manifest = OUT / "match.toml", ROOT / pack / "pack.toml"
     run(LIKENESS, "calibrate", "match", "--pairs", lfw / "pairs-train.csv", "--root", lfw / "images", "--all-pairs",
@@ -87,7 +87,7 @@ def without_sources(text, model):
 
 
 def evaluate(name, pack, *arguments):
-    """The reports and the scores of the default pack and of this one."""
+    """The reports and the scores of open-1 and of this one."""
     found = [accuracy.evaluate(f"{name}-{Path(one).name}", *arguments, "--pack", one) for one in ("open-1", pack)]
     return [report for report, _, _ in found], [scores for _, scores, _ in found]
 

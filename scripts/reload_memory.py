@@ -6,6 +6,7 @@ Prints the table of docs/performance.md, section "Memory of the C library". Boun
 
 import json
 import re
+import shutil
 import tempfile
 import urllib.request
 from pathlib import Path
@@ -20,7 +21,7 @@ SECONDS = 3
 
 def write_pack(folder, version):
     """The default pack under another name, as an operator installs one: in one step."""
-    manifest = (ROOT / "models/open-1/pack.toml").read_text()
+    manifest = (ROOT / "models/open-2/pack.toml").read_text()
     for key, value in [("name", "changing-1"), ("version", version)]:
         manifest, found = re.subn(rf'^{key} = ".*"$', f'{key} = "{value}"', manifest, count=1, flags=re.MULTILINE)
         assert found == 1, key
@@ -35,6 +36,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         pack = Path(folder)
         write_pack(pack, "0")
+        shutil.copy(ROOT / "models/open-2/cohort.bin", pack)
         with Service(WORKERS, pack=pack) as service:
 
             def show(when):

@@ -433,9 +433,9 @@ fn cohort(shared: &Path) -> Outcome {
         number(profile, "/review_below/false_match_rate/value")?,
         number(&report, "/comparisons/impostor")?,
     );
-    // Confidences are rounded to four decimals: a comparison or two may fall on the other side.
+    // Confidences are rounded to four decimals: a few comparisons may fall on the other side.
     ensure!(
-        found <= 1e-2 + 2.0 / impostors && found >= 1e-2 - 5.0 / impostors,
+        found <= 1e-2 + 5.0 / impostors && found >= 1e-2 - 5.0 / impostors,
         "{found} instead of 1e-2"
     );
 
@@ -453,7 +453,7 @@ fn cohort(shared: &Path) -> Outcome {
         ended.code == Some(1)
             && ended
                 .stderr
-                .contains("the match calibration was measured without a cohort"),
+                .contains("the match calibration was measured with another cohort"),
         "{ended:?}"
     );
     std::fs::remove_file(&file)?;
@@ -580,9 +580,9 @@ fn of_match(shared: &Path) -> Outcome {
     let impostors = number(&report, "/comparisons/impostor")?;
     for (bound, rate) in [("reject_below", 1e-1), ("review_below", 1e-2)] {
         let found = number(profile, &format!("/{bound}/false_match_rate/value"))?;
-        // Confidences are rounded to four decimals: a comparison or two may fall on the other side.
+        // Confidences are rounded to four decimals: a few comparisons may fall on the other side.
         ensure!(
-            found <= rate + 2.0 / impostors && found >= rate - 5.0 / impostors,
+            found <= rate + 5.0 / impostors && found >= rate - 5.0 / impostors,
             "{bound}: {found} instead of {rate}"
         );
     }

@@ -412,7 +412,7 @@ fn match_accuracy(shared: &Path) -> Outcome {
     let train = [OsStr::new("--train"), list.as_os_str()];
     let printed = evaluated(base.iter().chain(&train))?;
     ensure!(
-        printed.contains("best threshold of the training pairs, 0.3") && printed.contains(": 1.0000\n"),
+        printed.contains("best threshold of the training pairs, 0.1") && printed.contains(": 1.0000\n"),
         "{printed}"
     );
 

@@ -38,7 +38,7 @@ mod resample;
 mod rotation;
 mod warp;
 
-pub use decode::{EncodedImage, decode};
+pub use decode::{EncodedImage, decode, rotate};
 pub use error::ImagingError;
 pub use format::Format;
 pub use image::{Image, pad_to};
@@ -49,5 +49,5 @@ pub use orientation::Orientation;
 pub use probe::{Header, probe, sniff};
 pub use reduced::Reduced;
 pub use resample::{PixelRect, crop_resize_bilinear, shrink_area};
-pub use rotation::{Rotation, rotate};
+pub use rotation::Rotation;
 pub use warp::{Affine, warp_affine};

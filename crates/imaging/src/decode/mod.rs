@@ -1,10 +1,11 @@
 //! Bytes to pixels.
 
 mod bmp;
-pub(crate) mod canvas;
+mod canvas;
 mod gif;
 mod jpeg;
 mod png;
+mod rotate;
 mod tiff;
 mod watched;
 mod webp;
@@ -15,7 +16,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::image::CHANNELS;
 use crate::probe::{self, Header, probe};
 use crate::reduced::{FACTORS, Reduced, factor_keeping};
-use crate::{Format, Image, ImageLimits, ImagingError, Interrupt, Rotation, rotate};
+use crate::{Format, Image, ImageLimits, ImagingError, Interrupt, Rotation};
+
+pub use rotate::rotate;
 
 /// Bytes for rows, tables and buffers of the decoding libraries: the share of a decode that does not grow with the image.
 const WORKING_ROWS: u64 = 4 * 1024 * 1024;

@@ -432,7 +432,7 @@ mod tests {
     }
 
     fn text() -> String {
-        BUILTIN[0].1.to_owned()
+        Manifest::builtin_text("open-1").unwrap().to_owned()
     }
 
     #[test]

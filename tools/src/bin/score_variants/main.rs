@@ -12,11 +12,13 @@ mod matching;
 use std::path::Path;
 
 use likeness_engine::imaging::Image;
-use likeness_engine::packs::Passes;
-use likeness_engine::packs::{DEFAULT_PACK, StoreSearch};
+use likeness_engine::packs::{Passes, StoreSearch};
 use likeness_engine::runtime::{LibrarySearch, Provider, Runtime};
 
 use likeness_tools::{Failure, by_person, each};
+
+/// The pack whose models they are of: the choices were made with these.
+const PACK: &str = "open-1";
 
 fn main() -> Result<(), Failure> {
     let data = std::env::args()
@@ -24,10 +26,7 @@ fn main() -> Result<(), Failure> {
         .unwrap_or_else(|| "../shared/data".to_owned());
     let data = Path::new(&data);
     let runtime = Runtime::load(&LibrarySearch::new(), Provider::Cpu)?;
-    let pack = StoreSearch::new()
-        .find()?
-        .load(DEFAULT_PACK)?
-        .optimized(&Passes::all());
+    let pack = StoreSearch::new().find()?.load(PACK)?.optimized(&Passes::all());
     matching::print(&runtime, &pack, data)?;
     println!();
     liveness::print(&runtime, &pack, data)
