@@ -514,7 +514,7 @@ def side_by_side():
         for what, listed, root in (
             ("webcam frames", presentations(), DATA / "liveness"), ("portraits", faces, None),
         ):
-            labels = write_labels(f"{name}-{what.split()[0]}", listed)
+            labels = write_labels(f"{name}-{what}".replace(" ", "-"), listed)
             report, _, _ = evaluate(f"{name}-liveness-{what.split()[0]}", "liveness", "--labels", labels,
                                     *(["--root", root] if root else ["--root", "."]), *choice)
             for at in report["at_thresholds"]:
