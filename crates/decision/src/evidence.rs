@@ -31,6 +31,8 @@ pub struct Evidence<'a> {
     pub selfie_rotation: u16,
     /// The same of the photo.
     pub photo_rotation: u16,
+    /// Whether selfie and photo are the same image: the same bytes, or copies of one photograph.
+    pub same_image: bool,
 }
 
 /// Which score an error is about.
@@ -87,7 +89,7 @@ pub enum DecisionError {
 ///
 /// The lines stand in the order face match, liveness, no face in the selfie, no face in the photo, several faces in the
 /// selfie, several faces in the photo, then what the profile's quality checks find in the selfie and in the photo, then
-/// which of them was turned upright. A score that could not be computed adds no line of its own beside the one that says why.
+/// which of them was turned upright, then why liveness cannot judge the selfie, and whether both are the same image. A score that could not be computed adds no line of its own beside the one that says why.
 ///
 /// # Errors
 /// [`DecisionError`] where the evidence contradicts itself.
@@ -175,6 +177,15 @@ pub fn decide(profile: &Profile, evidence: &Evidence<'_>) -> Result<Decision, De
             let text = format!("The {role} image lies on its side: turned by {rotation} degrees");
             lines.push(line(code, Verdict::Warning, text));
         }
+    }
+    let selfie = evidence.selfie_quality.as_ref();
+    lines.extend(
+        selfie
+            .into_iter()
+            .flat_map(|face| profile.quality().selfie_findings(face)),
+    );
+    if evidence.same_image {
+        lines.extend(profile.quality().same_image_finding());
     }
     Ok(Decision::from_details(lines))
 }

@@ -23,6 +23,24 @@ pub enum Input<'a> {
     Image(&'a Image),
 }
 
+impl Input<'_> {
+    /// Returns whether two inputs are the same file, byte by byte, or the same pixels.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self.bytes(), other.bytes()) {
+            (Some(one), Some(other)) => one == other,
+            _ => matches!((self, other), (Self::Image(one), Self::Image(other)) if one == other),
+        }
+    }
+
+    fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Encoded(bytes) => Some(bytes),
+            Self::Opened(image) => Some(image.bytes()),
+            Self::Image(_) => None,
+        }
+    }
+}
+
 impl<'a> From<&'a EncodedImage<'a>> for Input<'a> {
     fn from(image: &'a EncodedImage<'a>) -> Self {
         Self::Opened(image)

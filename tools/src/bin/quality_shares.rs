@@ -268,6 +268,7 @@ fn flagged(face: &MeasuredFace) -> Result<Vec<Code>, Failure> {
         photo_quality: None,
         selfie_rotation: 0,
         photo_rotation: 0,
+        same_image: false,
     };
     let decision = decide(&Profile::default(), &evidence)?;
     Ok(decision.details.iter().map(|line| line.code).collect())
