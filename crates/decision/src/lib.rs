@@ -36,7 +36,9 @@ mod score;
 mod thresholds;
 
 pub use decision::{Code, Decision, Detail, ImageRole, Outcome, Verdict};
-pub use evidence::{DecisionError, Evidence, MULTIPLE_FACES_AREA_RATIO, Measurement, decide};
+pub use evidence::{
+    DecisionError, Evidence, MULTIPLE_FACES_AREA_RATIO, Measurement, decide, selfie_findings,
+};
 pub use profile::{MAX_NAME_LENGTH, Profile, ProfileError};
 pub use quality::{
     AtLeast, AtMost, Finding, MeasuredFace, PoseWithin, QualityBoundError, QualityChecks, SameImage,

@@ -334,7 +334,7 @@ impl QualityChecks {
     }
 
     /// Returns the findings about a selfie that liveness cannot judge, in the order of the codes.
-    pub(crate) fn selfie_findings(&self, face: &MeasuredFace) -> impl Iterator<Item = Detail> {
+    pub(crate) fn unjudged(&self, face: &MeasuredFace) -> impl Iterator<Item = Detail> {
         let (margin, colour) = (share(face.surroundings), share(face.colour));
         let little = self
             .no_surroundings

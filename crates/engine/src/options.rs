@@ -6,7 +6,7 @@ use std::thread::{self, Thread};
 use std::time::Instant;
 
 use derive_setters::Setters;
-use likeness_decision::Profile;
+use likeness_decision::{Profile, QualityChecks};
 use likeness_imaging::{EncodedImage, Image, Interrupt};
 use parking_lot::Mutex;
 
@@ -176,6 +176,8 @@ pub struct VerifyOptions {
 pub struct LivenessOptions {
     /// The lowest score that counts as live, 0..=1. Default: the review threshold of `optimal-v0`.
     pub threshold: f64,
+    /// The checks of how the selfie was captured. Default: those of `optimal-v0`.
+    pub quality: QualityChecks,
     /// Deadline and cancellation.
     pub budget: Budget,
 }
@@ -184,6 +186,7 @@ impl Default for LivenessOptions {
     fn default() -> Self {
         Self {
             threshold: Profile::optimal_v0().liveness().review_below(),
+            quality: QualityChecks::default(),
             budget: Budget::unlimited(),
         }
     }

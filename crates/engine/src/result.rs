@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use likeness_decision::{Decision, MeasuredFace, Score};
+use likeness_decision::{Decision, Detail, MeasuredFace, Score};
 use likeness_embedding::{Embedding, Similarity};
 use likeness_face::Face;
 use likeness_imaging::Rotation;
@@ -99,6 +99,8 @@ pub struct LivenessCheck {
     pub threshold: f64,
     /// Whether there is a face and its liveness reaches the threshold.
     pub live: bool,
+    /// What the quality checks find about the selfie, which may say why it is not live; it does not change `live`.
+    pub findings: Vec<Detail>,
     /// Time spent in each stage.
     pub timings: Timings,
 }

@@ -155,11 +155,18 @@ impl Engine {
                 .transpose()
         })?;
         let quality = timed(&mut timings.quality, || selfie.quality(0))?;
+        let selfie = selfie.report(selfie.faces.len(), quality);
+        let findings = timed(&mut timings.quality, || {
+            let face = selfie.measured_face();
+            face.map(|face| decision::selfie_findings(&options.quality, &face, selfie.rotation_degrees()))
+                .transpose()
+        });
         Ok(LivenessCheck {
-            selfie: selfie.report(selfie.faces.len(), quality),
+            selfie,
             liveness,
             threshold,
             live: liveness.is_some_and(|score| score.value() >= threshold),
+            findings: findings.map_err(inference)?.unwrap_or_default(),
             timings,
         })
     }
