@@ -138,7 +138,9 @@ fn grey_selfies(shared: &Path) -> Outcome {
         let selfie = read(shared, name)?;
         for tint in [0.0, 0.05] {
             let found = codes(&engine, &grey(&selfie, tint)?, &photo)?;
-            let failed = found.iter().any(|line| line.starts_with("FAILED_SELFIE_LIVENESS"));
+            let failed = found
+                .iter()
+                .any(|line| line.starts_with("FAILED_SELFIE_LIVENESS"));
             ensure!(failed, "tint {tint}: {found:?}");
             ensure!(has(&found, "GREY_SELFIE warning"), "tint {tint}: {found:?}");
         }
