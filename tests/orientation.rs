@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use likeness::decision::Score;
 use likeness::{Engine, LivenessOptions, Verification, VerifyOptions};
 use likeness_engine::detection::BoundingBox;
 use likeness_engine::imaging::{Image, ImageLimits, Interrupt, Rotation, decode, rotate};
@@ -134,8 +135,8 @@ fn difference(
     if iou < 0.9 {
         return Some(format!("IoU {iou}"));
     }
-    let confidence = |verification: &Verification| verification.face_match.map_or(0.0, |score| score.value());
-    let liveness = |verification: &Verification| verification.liveness.map_or(0.0, |score| score.value());
+    let confidence = |verification: &Verification| verification.face_match.map_or(0.0, Score::value);
+    let liveness = |verification: &Verification| verification.liveness.map_or(0.0, Score::value);
     let (matched, live) = (
         confidence(upright) - confidence(turned),
         liveness(upright) - liveness(turned),
