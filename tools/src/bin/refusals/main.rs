@@ -1,10 +1,11 @@
 //! What the findings about a selfie that cannot be judged, and about a photo that it was taken from, rest on:
-//! `refusals surroundings|colour|same-image|tight-crops [DATA]` prints the tables of `docs/accuracy.md`, of the development images
+//! `refusals surroundings|colour|same-image|tight-crops|explained [DATA]` prints the tables of `docs/accuracy.md`, of the development images
 //! in the folder of `../shared/data`.
 
 #![allow(clippy::print_stdout)]
 
 mod colour;
+mod explained;
 mod same_image;
 mod surroundings;
 mod tight_crops;
@@ -30,7 +31,8 @@ fn main() -> Result<(), Failure> {
         "colour" => colour::print(&data),
         "same-image" => same_image::print(&data),
         "tight-crops" => tight_crops::print(&data),
-        _ => Err("usage: refusals surroundings|colour|same-image|tight-crops [DATA]".into()),
+        "explained" => explained::print(&data),
+        _ => Err("usage: refusals surroundings|colour|same-image|tight-crops|explained [DATA]".into()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Copies of an image, and other images of the same face.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use jpeg_encoder::{ColorType, Encoder};
 use likeness_engine::detection::Face;
@@ -15,6 +16,9 @@ const COPIED: [(&str, usize); 3] = [("faces", 2), ("liveness/nuaa/live", 6), ("l
 
 /// Longest side of an image that is copied.
 const LONGEST: u32 = 1200;
+
+/// The engine looks only at pairs with this cosine or a higher one.
+const COMPARED: f32 = 0.6;
 
 /// How many pairs are named.
 const NAMED: usize = 8;
@@ -54,6 +58,7 @@ const COPIES: [Copy; 15] = [
 
 /// What is found of two images.
 struct Pair {
+    took: Duration,
     agreement: f64,
     cosine: f32,
     same_image: bool,
@@ -136,8 +141,11 @@ fn pair(engine: &Engine, selfie: &Image, photo: &Image, what: String) -> Result<
     let face = |image, face: &'_ Face| (image, face.landmarks);
     let ((selfie, one), (photo, other)) = (face(selfie, of_selfie), face(photo, of_photo));
     let in_image = |image, landmarks| FaceInImage { image, landmarks };
+    let begin = Instant::now();
+    let agreement = image_agreement(in_image(selfie, &one), in_image(photo, &other));
     Ok(Some(Pair {
-        agreement: image_agreement(in_image(selfie, &one), in_image(photo, &other)),
+        took: begin.elapsed(),
+        agreement,
         cosine: similarity.cosine,
         same_image: found.same_image,
         what,
@@ -178,9 +186,12 @@ fn summary(what: &str, pairs: &[Pair]) {
 fn others(what: &str, mut pairs: Vec<Pair>) {
     pairs.sort_by(|a, b| b.agreement.total_cmp(&a.agreement));
     let flagged = pairs.iter().filter(|pair| pair.same_image).count();
+    let took: Duration = pairs.iter().map(|pair| pair.took).sum();
     println!(
-        "{what}: {} pairs, flagged {flagged}; those that agree most:",
-        pairs.len()
+        "{what}: {} pairs, {} with a cosine of {COMPARED} or more, flagged {flagged}; {:.1} ms a comparison; those that agree most:",
+        pairs.len(),
+        pairs.iter().filter(|pair| pair.cosine >= COMPARED).count(),
+        took.as_secs_f64() * 1e3 / pairs.len().max(1) as f64
     );
     for pair in pairs.iter().take(NAMED) {
         println!(
