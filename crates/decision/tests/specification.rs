@@ -4,7 +4,7 @@
 
 use likeness_decision::{
     Code, Decision, DecisionError, Evidence, Finding, ImageRole, MeasuredFace, Measurement, Outcome, Profile,
-    QualityChecks, SameImageFinding, Score, Thresholds, Verdict, decide,
+    QualityChecks, SameImageFinding, Score, Thresholds, Verdict, decide, selfie_findings,
 };
 
 /// One face in each image and two good scores: passes under every profile.
@@ -965,4 +965,27 @@ fn the_same_image_twice_is_a_warning_and_what_a_profile_makes_of_it() {
         codes,
         [Code::NoFaceInSelfie, Code::NoFaceInImage, Code::SameImage]
     );
+}
+
+#[test]
+fn what_is_found_about_a_selfie_alone_is_what_a_decision_about_it_says() {
+    let selfie = MeasuredFace {
+        sharpness: 0.1,
+        surroundings: 0.1,
+        colour: 0.0,
+        ..GOOD_FACE
+    };
+    let checks = QualityChecks::default();
+    let alone = selfie_findings(&checks, &selfie, 90).unwrap();
+    let decision = judge(&Evidence {
+        selfie_rotation: 90,
+        ..faces(selfie, GOOD_FACE)
+    });
+    assert_eq!((alone.len(), &alone), (4, &decision.details));
+    assert_eq!(selfie_findings(&checks, &GOOD_FACE, 0), Ok(vec![]));
+    let broken = MeasuredFace {
+        colour: f64::NAN,
+        ..GOOD_FACE
+    };
+    assert!(selfie_findings(&checks, &broken, 0).is_err());
 }
