@@ -228,6 +228,7 @@ fn verify_codes(shared: &Path) -> Outcome {
             lines: &[
                 "  review  MULTIPLE_FACES_IN_SELFIE: Multiple faces detected in the selfie image: 2",
                 "  warning MULTIPLE_FACES_IN_IMAGE: Multiple faces detected in the photo image: 2",
+                "  warning SAME_IMAGE: Selfie and photo are the same image",
             ],
         },
         Case {

@@ -159,6 +159,17 @@ fn the_default_thresholds_of_image_quality_are_documented() {
             "off_centre_face.above",
             checks.off_centre_face.above.to_string(),
         ),
+        (
+            "NO_SURROUNDINGS",
+            "no_surroundings.below",
+            checks.no_surroundings.below.to_string(),
+        ),
+        (
+            "GREY_SELFIE",
+            "grey_selfie.below",
+            checks.grey_selfie.below.to_string(),
+        ),
+        ("SAME_IMAGE", "same_image.verdict", "warning".to_owned()),
     ] {
         let row = rows.iter().find(|row| {
             row.starts_with(&format!("| `{code}`"))

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use likeness::api::{ApiError, Meta, biometric_response, error_response, liveness_response};
-use likeness::decision::{Profile, Score};
+use likeness::decision::{Detail, Profile, Score};
 use likeness::{Engine, EngineError, LivenessOptions, Verification, VerifyOptions};
 use serde::Serialize;
 
@@ -66,7 +66,11 @@ fn print_readable(profile: &str, verification: &Verification) -> Result<(), Fail
         verification.face_match.unwrap_or(Score::ZERO),
         verification.liveness.unwrap_or(Score::ZERO),
     ))?;
-    for line in &verification.decision.details {
+    print_lines(&verification.decision.details)
+}
+
+fn print_lines(lines: &[Detail]) -> Result<(), Failure> {
+    for line in lines {
         let (verdict, code) = (line.verdict.as_str(), line.code.as_str());
         say(format_args!("  {verdict:8}{code}: {}", line.description))?;
     }
@@ -118,6 +122,7 @@ impl LivenessArguments {
                 check.liveness.unwrap_or(Score::ZERO),
                 check.threshold
             ))?;
+            print_lines(&check.findings)?;
         }
         Ok(if check.live { exit::PASS } else { exit::REJECT })
     }

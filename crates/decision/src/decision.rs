@@ -67,7 +67,7 @@ impl From<Verdict> for Outcome {
 }
 
 /// Why a line is there. Kairos documents the first two, the HTTP contract the others. The verdict of a code about quality,
-/// from `SmallFaceInSelfie` to `CutFaceInImage`, is the profile's.
+/// from `SmallFaceInSelfie` to `CutFaceInImage` and from `NoSurroundingsInSelfie` on, is the profile's.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, strum::Display, strum::IntoStaticStr, strum::VariantArray,
 )]
@@ -116,6 +116,12 @@ pub enum Code {
     RotatedImageInSelfie,
     /// The photo was not upright, and was turned: warning.
     RotatedImageInImage,
+    /// The selfie shows too little around the face to judge its liveness.
+    NoSurroundingsInSelfie,
+    /// The selfie's face has no colour.
+    GreySelfie,
+    /// Selfie and photo are the same image, or copies of one.
+    SameImage,
 }
 
 impl Code {

@@ -1,8 +1,8 @@
 //! The evidence, and the decision about it.
 
-use crate::decision::{Code, Decision, ImageRole, Verdict, line};
+use crate::decision::{Code, Decision, Detail, ImageRole, Verdict, line};
 use crate::profile::Profile;
-use crate::quality::MeasuredFace;
+use crate::quality::{MeasuredFace, QualityChecks};
 use crate::score::Score;
 
 /// A second face counts as another person, not as the background, from this part of the first one's area on. The HTTP
@@ -31,6 +31,8 @@ pub struct Evidence<'a> {
     pub selfie_rotation: u16,
     /// The same of the photo.
     pub photo_rotation: u16,
+    /// Whether selfie and photo are the same image: the same bytes, or copies of one photograph.
+    pub same_image: bool,
 }
 
 /// Which score an error is about.
@@ -87,7 +89,7 @@ pub enum DecisionError {
 ///
 /// The lines stand in the order face match, liveness, no face in the selfie, no face in the photo, several faces in the
 /// selfie, several faces in the photo, then what the profile's quality checks find in the selfie and in the photo, then
-/// which of them was turned upright. A score that could not be computed adds no line of its own beside the one that says why.
+/// which of them was turned upright, then why liveness cannot judge the selfie, and whether both are the same image. A score that could not be computed adds no line of its own beside the one that says why.
 ///
 /// # Errors
 /// [`DecisionError`] where the evidence contradicts itself.
@@ -154,29 +156,52 @@ pub fn decide(profile: &Profile, evidence: &Evidence<'_>) -> Result<Decision, De
         if !faces.any() {
             return Err(DecisionError::QualityWithoutFace(role));
         }
-        if let Some((quality, value)) = face.impossible() {
-            return Err(DecisionError::ImpossibleQuality { role, quality, value });
-        }
-        lines.extend(profile.quality().findings(role, &face));
+        lines.extend(profile.quality().findings(role, &possible(role, &face)?));
     }
-    for (role, rotation, code) in [
-        (
-            ImageRole::Selfie,
-            evidence.selfie_rotation,
-            Code::RotatedImageInSelfie,
-        ),
-        (
-            ImageRole::Photo,
-            evidence.photo_rotation,
-            Code::RotatedImageInImage,
-        ),
-    ] {
-        if rotation != 0 {
-            let text = format!("The {role} image lies on its side: turned by {rotation} degrees");
-            lines.push(line(code, Verdict::Warning, text));
-        }
+    lines.extend(rotated(ImageRole::Selfie, evidence.selfie_rotation));
+    lines.extend(rotated(ImageRole::Photo, evidence.photo_rotation));
+    if let Some(face) = &evidence.selfie_quality {
+        lines.extend(profile.quality().unjudged(face));
+    }
+    if evidence.same_image {
+        lines.extend(profile.quality().same_image_finding());
     }
     Ok(Decision::from_details(lines))
+}
+
+/// Returns what is found about a selfie alone, for a check of its liveness: the lines that would stand in a decision about it, in
+/// the same order. `rotation` is [`Evidence::selfie_rotation`].
+///
+/// # Errors
+/// [`DecisionError::ImpossibleQuality`] for a number that is infinite or NaN.
+pub fn selfie_findings(
+    checks: &QualityChecks,
+    face: &MeasuredFace,
+    rotation: u16,
+) -> Result<Vec<Detail>, DecisionError> {
+    let face = possible(ImageRole::Selfie, face)?;
+    let mut lines = checks.findings(ImageRole::Selfie, &face);
+    lines.extend(rotated(ImageRole::Selfie, rotation));
+    lines.extend(checks.unjudged(&face));
+    Ok(lines)
+}
+
+/// Returns a face whose numbers are all finite.
+fn possible(role: ImageRole, face: &MeasuredFace) -> Result<MeasuredFace, DecisionError> {
+    match face.impossible() {
+        Some((quality, value)) => Err(DecisionError::ImpossibleQuality { role, quality, value }),
+        None => Ok(*face),
+    }
+}
+
+/// Returns the line about an image that was turned by so many degrees.
+fn rotated(role: ImageRole, rotation: u16) -> Option<Detail> {
+    let code = match role {
+        ImageRole::Selfie => Code::RotatedImageInSelfie,
+        ImageRole::Photo => Code::RotatedImageInImage,
+    };
+    let text = format!("The {role} image lies on its side: turned by {rotation} degrees");
+    (rotation != 0).then(|| line(code, Verdict::Warning, text))
 }
 
 /// The faces in one image, as far as a decision needs them.

@@ -17,6 +17,7 @@
 //!     photo_quality: None,
 //!     selfie_rotation: 0,
 //!     photo_rotation: 0,
+//!     same_image: false,
 //! };
 //! let decision = decide(&Profile::optimal_v0(), &evidence)?;
 //! assert_eq!(decision.outcome(), Outcome::Review);
@@ -35,8 +36,13 @@ mod score;
 mod thresholds;
 
 pub use decision::{Code, Decision, Detail, ImageRole, Outcome, Verdict};
-pub use evidence::{DecisionError, Evidence, MULTIPLE_FACES_AREA_RATIO, Measurement, decide};
+pub use evidence::{
+    DecisionError, Evidence, MULTIPLE_FACES_AREA_RATIO, Measurement, decide, selfie_findings,
+};
 pub use profile::{MAX_NAME_LENGTH, Profile, ProfileError};
-pub use quality::{AtLeast, AtMost, Finding, MeasuredFace, PoseWithin, QualityBoundError, QualityChecks};
+pub use quality::{
+    AtLeast, AtMost, Finding, MeasuredFace, PoseWithin, QualityBoundError, QualityChecks, SameImage,
+    SameImageFinding,
+};
 pub use score::{NotAScore, Score};
 pub use thresholds::{Thresholds, ThresholdsError};

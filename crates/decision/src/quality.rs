@@ -30,6 +30,10 @@ pub struct MeasuredFace {
     pub visible_share: f64,
     /// Distance of the face's middle from the image's, in half sides: 0 in the middle, 1 on the border.
     pub off_centre: f64,
+    /// How far the image reaches beyond the face to either side, in units of the face's size, 0: not at all.
+    pub surroundings: f64,
+    /// By how much the face's colours differ from those of a grey image, whatever its tint, in units of their luma.
+    pub colour: f64,
 }
 
 /// The consequence of a failed check. Never a reject: a poor image is no sign of an impostor, and its effect on the scores
@@ -87,6 +91,40 @@ macro_rules! checks {
     )+};
 }
 
+/// The consequence of a selfie and a photo that are the same image. Unlike a poor image, that may be a sign of an impostor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SameImageFinding {
+    /// None: the check is off.
+    Off,
+    /// A warning.
+    #[default]
+    Warning,
+    /// A review by a human.
+    Review,
+    /// A reject.
+    Reject,
+}
+
+impl SameImageFinding {
+    fn verdict(self) -> Option<Verdict> {
+        match self {
+            Self::Off => None,
+            Self::Warning => Some(Verdict::Warning),
+            Self::Review => Some(Verdict::Review),
+            Self::Reject => Some(Verdict::Reject),
+        }
+    }
+}
+
+/// The check of whether selfie and photo are the same image. Where that begins is no setting: see the embedding crate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SameImage {
+    /// The consequence.
+    pub verdict: SameImageFinding,
+}
+
 checks! {
     /// A check of a number that should not be too low.
     AtLeast "AtLeast" WrittenAtLeast {
@@ -139,11 +177,19 @@ pub struct QualityChecks {
     pub cut_face: AtLeast,
     /// Half sides of the selfie, 0..=1. Photos are not checked: where a face is in them says nothing.
     pub off_centre_face: AtMost,
+    /// Margin around the selfie's face in units of its size, 0..=10: what liveness needs. A review by default.
+    pub no_surroundings: AtLeast,
+    /// Colour of the selfie's face, 0..=10: liveness needs it.
+    pub grey_selfie: AtLeast,
+    /// Whether selfie and photo are the same image.
+    pub same_image: SameImage,
 }
 
 impl Default for QualityChecks {
     fn default() -> Self {
-        Self::all(Finding::Warning)
+        let mut checks = Self::all(Finding::Warning);
+        checks.no_surroundings.verdict = Finding::Review;
+        checks
     }
 }
 
@@ -163,10 +209,16 @@ impl QualityChecks {
     /// Returns checks that are all off.
     #[must_use]
     pub fn off() -> Self {
-        Self::all(Finding::Off)
+        let same_image = SameImage {
+            verdict: SameImageFinding::Off,
+        };
+        Self {
+            same_image,
+            ..Self::all(Finding::Off)
+        }
     }
 
-    /// Returns the default bounds with this verdict for each.
+    /// Returns the default bounds with this verdict for each that has one.
     fn all(verdict: Finding) -> Self {
         let at_least = |below| AtLeast { below, verdict };
         let at_most = |above| AtMost { above, verdict };
@@ -183,12 +235,15 @@ impl QualityChecks {
             overexposed_face: at_most(0.2),
             cut_face: at_least(0.9),
             off_centre_face: at_most(0.65),
+            no_surroundings: at_least(0.2),
+            grey_selfie: at_least(0.02),
+            same_image: SameImage::default(),
         }
     }
 
     /// Checks that every threshold is in its range.
     pub(crate) fn checked(mut self) -> Result<Self, QualityBoundError> {
-        let bounds: [(&'static str, &mut f64, f64); 9] = [
+        let bounds: [(&'static str, &mut f64, f64); 11] = [
             ("small_face.below", &mut self.small_face.below, 10_000.0),
             ("turned_face.yaw_above", &mut self.turned_face.yaw_above, 180.0),
             (
@@ -202,6 +257,8 @@ impl QualityChecks {
             ("overexposed_face.above", &mut self.overexposed_face.above, 1.0),
             ("cut_face.below", &mut self.cut_face.below, 1.0),
             ("off_centre_face.above", &mut self.off_centre_face.above, 1.0),
+            ("no_surroundings.below", &mut self.no_surroundings.below, 10.0),
+            ("grey_selfie.below", &mut self.grey_selfie.below, 10.0),
         ];
         for (key, bound, highest) in bounds {
             let value = *bound;
@@ -275,6 +332,30 @@ impl QualityChecks {
         });
         details.collect()
     }
+
+    /// Returns the findings about a selfie that liveness cannot judge, in the order of the codes.
+    pub(crate) fn unjudged(&self, face: &MeasuredFace) -> impl Iterator<Item = Detail> {
+        let (margin, colour) = (share(face.surroundings), share(face.colour));
+        let little = self
+            .no_surroundings
+            .failed(margin, format_args!("{margin} of the face's size"));
+        let little = little.and_then(|(finding, numbers)| {
+            let text = format!("Too little around the face in the selfie image to judge liveness: {numbers}");
+            Some(line(Code::NoSurroundingsInSelfie, finding.verdict()?, text))
+        });
+        let grey = (colour < self.grey_selfie.below).then_some(self.grey_selfie.verdict);
+        let grey = grey.and_then(|finding| {
+            let text = "The selfie image has no colour".to_owned();
+            Some(line(Code::GreySelfie, finding.verdict()?, text))
+        });
+        [little, grey].into_iter().flatten()
+    }
+
+    /// Returns the finding about a selfie and a photo that are the same image.
+    pub(crate) fn same_image_finding(&self) -> Option<Detail> {
+        let text = "Selfie and photo are the same image".to_owned();
+        Some(line(Code::SameImage, self.same_image.verdict.verdict()?, text))
+    }
 }
 
 /// A failed check: its consequence, and the numbers that it follows from.
@@ -322,6 +403,8 @@ impl MeasuredFace {
             ("overexposed share", self.overexposed_share),
             ("visible share", self.visible_share),
             ("distance from the middle", self.off_centre),
+            ("margin around", self.surroundings),
+            ("colour", self.colour),
         ]
         .into_iter()
         .find(|(_, value)| !value.is_finite())
@@ -355,6 +438,9 @@ struct Unchecked {
     overexposed_face: WrittenAtMost,
     cut_face: WrittenAtLeast,
     off_centre_face: WrittenAtMost,
+    no_surroundings: WrittenAtLeast,
+    grey_selfie: WrittenAtLeast,
+    same_image: SameImage,
 }
 
 impl TryFrom<Unchecked> for QualityChecks {
@@ -370,6 +456,9 @@ impl TryFrom<Unchecked> for QualityChecks {
             overexposed_face: written.overexposed_face.or(default.overexposed_face),
             cut_face: written.cut_face.or(default.cut_face),
             off_centre_face: written.off_centre_face.or(default.off_centre_face),
+            no_surroundings: written.no_surroundings.or(default.no_surroundings),
+            grey_selfie: written.grey_selfie.or(default.grey_selfie),
+            same_image: written.same_image,
         }
         .checked()
     }

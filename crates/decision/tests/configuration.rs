@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use likeness_decision::{
-    AtLeast, AtMost, Finding, PoseWithin, Profile, ProfileError, QualityBoundError, QualityChecks, Thresholds,
+    AtLeast, AtMost, Finding, PoseWithin, Profile, ProfileError, QualityBoundError, QualityChecks, SameImage,
+    SameImageFinding, Thresholds,
 };
 
 const ONBOARDING: &str = r#"
@@ -120,6 +121,14 @@ fn a_profile_without_quality_has_the_documented_checks() {
         overexposed_face: AtMost { above: 0.2, verdict },
         cut_face: AtLeast { below: 0.9, verdict },
         off_centre_face: AtMost { above: 0.65, verdict },
+        no_surroundings: AtLeast {
+            below: 0.2,
+            verdict: Finding::Review,
+        },
+        grey_selfie: AtLeast { below: 0.02, verdict },
+        same_image: SameImage {
+            verdict: SameImageFinding::Warning,
+        },
     };
     for text in [ONBOARDING.to_owned(), with_quality("")] {
         assert_eq!(*toml::from_str::<Profile>(&text).unwrap().quality(), documented);
@@ -139,6 +148,8 @@ fn what_a_quality_check_leaves_out_stays_as_it_is() {
             small_face = { below = 60, verdict = "review" }
             turned_face = { yaw_above = 30 }
             off_centre_face = { verdict = "off" }
+            no_surroundings = { below = 0.3 }
+            same_image = { verdict = "reject" }
         "#,
     ))
     .unwrap();
@@ -151,6 +162,8 @@ fn what_a_quality_check_leaves_out_stays_as_it_is() {
     };
     expected.turned_face.yaw_above = 30.0;
     expected.off_centre_face.verdict = Finding::Off;
+    expected.no_surroundings.below = 0.3;
+    expected.same_image.verdict = SameImageFinding::Reject;
     assert_eq!(*profile.quality(), expected);
     let text = toml::to_string(&profile).unwrap();
     assert_eq!(toml::from_str::<Profile>(&text).unwrap(), profile);
@@ -188,13 +201,26 @@ fn quality_checks_are_checked() {
             "quality.off_centre_face.above is 50, but must be a number from 0 to 1",
         ),
         (
+            "no_surroundings = { below = 11 }",
+            "quality.no_surroundings.below is 11, but must be a number from 0 to 10",
+        ),
+        (
+            "grey_selfie = { below = -0.1 }",
+            "quality.grey_selfie.below is -0.1, but must be a number from 0 to 10",
+        ),
+        (
+            "same_image = { below = 0.5 }",
+            "unknown field `below`, expected `verdict`",
+        ),
+        (
             "cut_face = { above = 0.5 }",
             "unknown field `above`, expected `below` or `verdict`",
         ),
         (
             "tiny_face = { below = 1 }",
             "unknown field `tiny_face`, expected one of `small_face`, `turned_face`, `blurred_face`, \
-             `underexposed_face`, `overexposed_face`, `cut_face`, `off_centre_face`",
+             `underexposed_face`, `overexposed_face`, `cut_face`, `off_centre_face`, `no_surroundings`, `grey_selfie`, \
+             `same_image`",
         ),
         // A finding is never a reason to turn somebody away.
         (

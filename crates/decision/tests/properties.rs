@@ -60,6 +60,7 @@ fn judged(
         photo_quality: None,
         selfie_rotation: 0,
         photo_rotation: 0,
+        same_image: false,
     };
     decide(profile, &evidence).unwrap()
 }
@@ -233,6 +234,7 @@ proptest! {
             photo_quality: None,
             selfie_rotation: 0,
             photo_rotation: 0,
+            same_image: false,
         };
         if let Ok(decision) = decide(&profile, &evidence)
             && decision.outcome() == Outcome::Pass
@@ -245,10 +247,12 @@ proptest! {
 
     #[test]
     fn a_findings_numbers_are_on_the_wrong_side_of_its_bound_and_it_is_no_reject(
-        numbers in prop::array::uniform9(any_float()),
+        numbers in prop::array::uniform11(any_float()),
     ) {
-        let [inter_eye_distance, yaw, pitch, roll, sharpness, brightness, overexposed_share, visible_share, off_centre] =
-            numbers;
+        let [
+            inter_eye_distance, yaw, pitch, roll, sharpness, brightness, overexposed_share, visible_share, off_centre,
+            surroundings, colour,
+        ] = numbers;
         let face = MeasuredFace {
             inter_eye_distance: inter_eye_distance * 100.0,
             yaw: yaw * 100.0,
@@ -259,6 +263,8 @@ proptest! {
             overexposed_share,
             visible_share,
             off_centre,
+            surroundings,
+            colour,
         };
         let evidence = Evidence {
             selfie_face_areas: &[9.0],
@@ -270,6 +276,7 @@ proptest! {
             photo_quality: None,
             selfie_rotation: 0,
             photo_rotation: 0,
+            same_image: false,
         };
         let finite = [face.inter_eye_distance, face.yaw, face.pitch, face.roll]
             .iter()
@@ -278,7 +285,13 @@ proptest! {
         let decision = decide(&Profile::optimal_v0(), &evidence);
         prop_assert_eq!(decision.is_ok(), finite);
         for line in decision.iter().flat_map(|decision| &decision.details) {
-            prop_assert_eq!(line.verdict, Verdict::Warning);
+            if line.code == Code::GreySelfie {
+                prop_assert!(colour < 0.02);
+                prop_assert_eq!(line.verdict, Verdict::Warning);
+                continue;
+            }
+            let by_default = if line.code == Code::NoSurroundingsInSelfie { Verdict::Review } else { Verdict::Warning };
+            prop_assert_eq!(line.verdict, by_default);
             let (_, numbers) = line.description.split_once(": ").unwrap();
             for part in numbers.split(", ") {
                 let (actual, bound) = part.split_once(" (actual) ").unwrap();

@@ -4,7 +4,7 @@
 
 use likeness_decision::{
     Code, Decision, DecisionError, Evidence, Finding, ImageRole, MeasuredFace, Measurement, Outcome, Profile,
-    QualityChecks, Score, Thresholds, Verdict, decide,
+    QualityChecks, SameImageFinding, Score, Thresholds, Verdict, decide, selfie_findings,
 };
 
 /// One face in each image and two good scores: passes under every profile.
@@ -19,6 +19,7 @@ fn good() -> Evidence<'static> {
         photo_quality: None,
         selfie_rotation: 0,
         photo_rotation: 0,
+        same_image: false,
     }
 }
 
@@ -364,6 +365,7 @@ fn lines_stand_in_the_order_of_the_codes() {
         photo_quality: None,
         selfie_rotation: 0,
         photo_rotation: 0,
+        same_image: false,
     };
     let codes: Vec<_> = judge(&everything).details.iter().map(|line| line.code).collect();
     assert_eq!(
@@ -582,6 +584,8 @@ const GOOD_FACE: MeasuredFace = MeasuredFace {
     overexposed_share: 0.0,
     visible_share: 1.0,
     off_centre: 0.2,
+    surroundings: 0.6,
+    colour: 0.1,
 };
 
 /// Good evidence with these faces in selfie and photo.
@@ -717,6 +721,9 @@ fn a_profile_may_make_a_finding_a_review_or_switch_it_off() {
             checks.cut_face.verdict = finding;
             checks.off_centre_face.verdict = finding;
             if finding == Finding::Off {
+                checks.no_surroundings.verdict = finding;
+                checks.grey_selfie.verdict = finding;
+                checks.same_image.verdict = SameImageFinding::Off;
                 assert_eq!(checks, QualityChecks::off());
             }
             let profile = Profile::optimal_v0().with_quality(checks).unwrap();
@@ -738,6 +745,8 @@ fn a_bound_itself_is_good_enough_and_so_is_what_is_rounded_to_it() {
         overexposed_share: 0.20004,
         visible_share: 0.9,
         off_centre: 0.65,
+        surroundings: 0.19995,
+        colour: 0.01995,
     };
     assert_eq!(judge(&faces(at_the_bounds, at_the_bounds)).details, []);
     let just_beyond = MeasuredFace {
@@ -775,6 +784,8 @@ fn findings_follow_the_other_lines_the_selfies_first() {
         overexposed_share: 1.0,
         visible_share: 0.0,
         off_centre: 2.0,
+        surroundings: 0.0,
+        colour: 0.0,
     };
     let areas = &[400.0, 400.0];
     let everything = Evidence {
@@ -784,6 +795,7 @@ fn findings_follow_the_other_lines_the_selfies_first() {
         liveness: Some(Score::ZERO),
         selfie_rotation: 180,
         photo_rotation: 270,
+        same_image: true,
         ..faces(worst, worst)
     };
     let decision = judge(&everything);
@@ -794,13 +806,13 @@ fn findings_follow_the_other_lines_the_selfies_first() {
     assert_eq!(scores(&decision), [1.0, 1.0, 1.0]);
     // However poor the images, that is no reject.
     let decision = judge(&faces(worst, worst));
-    assert_eq!(decision.outcome(), Outcome::Warning);
+    assert_eq!(decision.outcome(), Outcome::Review);
 }
 
 #[test]
 fn quality_that_is_no_number_or_of_no_face_is_an_error() {
     type Change = fn(&mut MeasuredFace) -> &mut f64;
-    let numbers: [(&str, Change); 9] = [
+    let numbers: [(&str, Change); 11] = [
         ("inter-eye distance", |face| &mut face.inter_eye_distance),
         ("yaw", |face| &mut face.yaw),
         ("pitch", |face| &mut face.pitch),
@@ -810,6 +822,8 @@ fn quality_that_is_no_number_or_of_no_face_is_an_error() {
         ("overexposed share", |face| &mut face.overexposed_share),
         ("visible share", |face| &mut face.visible_share),
         ("distance from the middle", |face| &mut face.off_centre),
+        ("margin around", |face| &mut face.surroundings),
+        ("colour", |face| &mut face.colour),
     ];
     // Also where the check is off: a number that is none says that something is broken.
     let off = Profile::optimal_v0().with_quality(QualityChecks::off()).unwrap();
@@ -868,4 +882,110 @@ fn an_image_that_was_turned_upright_is_a_warning_after_all_others() {
         ]
     );
     assert_eq!(decision.warning_score, Score::ONE);
+}
+
+#[test]
+fn a_selfie_that_liveness_cannot_judge_says_so_beside_its_score() {
+    let selfie = MeasuredFace {
+        surroundings: 0.05123,
+        colour: 0.0,
+        ..GOOD_FACE
+    };
+    let decision = judge(&Evidence {
+        liveness: score(0.06),
+        ..faces(selfie, selfie)
+    });
+    assert_eq!(
+        lines(&decision),
+        [
+            "FAILED_SELFIE_LIVENESS reject 1.0: Selfie liveness threshold failed: 0.4 < 0.06 (actual) < 0.6",
+            "NO_SURROUNDINGS_IN_SELFIE review 1.0: Too little around the face in the selfie image to judge liveness: \
+             0.0512 of the face's size (actual) < 0.2",
+            "GREY_SELFIE warning 1.0: The selfie image has no colour",
+        ]
+    );
+    // A live face whose surroundings are not shown is no pass; of a photo nothing is asked.
+    assert_eq!(scores(&judge(&faces(selfie, GOOD_FACE))), [0.0, 1.0, 1.0]);
+    assert_eq!(judge(&faces(GOOD_FACE, selfie)).details, []);
+}
+
+#[test]
+fn a_profile_says_what_becomes_of_selfies_that_liveness_cannot_judge() {
+    let selfie = MeasuredFace {
+        surroundings: 0.0,
+        colour: 0.0,
+        ..GOOD_FACE
+    };
+    for (finding, expected) in [
+        (Finding::Off, [0.0, 0.0, 0.0]),
+        (Finding::Warning, [0.0, 0.0, 1.0]),
+        (Finding::Review, [0.0, 1.0, 0.0]),
+    ] {
+        let mut checks = QualityChecks::default();
+        checks.no_surroundings.verdict = finding;
+        checks.grey_selfie.verdict = finding;
+        let profile = Profile::optimal_v0().with_quality(checks).unwrap();
+        let decision = decide(&profile, &faces(selfie, GOOD_FACE)).unwrap();
+        assert_eq!(scores(&decision), expected, "{decision:?}");
+    }
+}
+
+#[test]
+fn the_same_image_twice_is_a_warning_and_what_a_profile_makes_of_it() {
+    let evidence = Evidence {
+        same_image: true,
+        ..good()
+    };
+    assert_eq!(
+        lines(&judge(&evidence)),
+        ["SAME_IMAGE warning 1.0: Selfie and photo are the same image"]
+    );
+    for (verdict, expected) in [
+        (SameImageFinding::Off, [0.0, 0.0, 0.0]),
+        (SameImageFinding::Warning, [0.0, 0.0, 1.0]),
+        (SameImageFinding::Review, [0.0, 1.0, 0.0]),
+        (SameImageFinding::Reject, [1.0, 0.0, 0.0]),
+    ] {
+        let mut checks = QualityChecks::default();
+        checks.same_image.verdict = verdict;
+        let profile = Profile::optimal_v0().with_quality(checks).unwrap();
+        let decision = decide(&profile, &evidence).unwrap();
+        assert_eq!(scores(&decision), expected, "{decision:?}");
+    }
+    // Two copies of an image without a face are the same image too.
+    let nobody = Evidence {
+        selfie_face_areas: &[],
+        photo_face_areas: &[],
+        face_match: None,
+        liveness: None,
+        ..evidence
+    };
+    let codes: Vec<_> = judge(&nobody).details.iter().map(|line| line.code).collect();
+    assert_eq!(
+        codes,
+        [Code::NoFaceInSelfie, Code::NoFaceInImage, Code::SameImage]
+    );
+}
+
+#[test]
+fn what_is_found_about_a_selfie_alone_is_what_a_decision_about_it_says() {
+    let selfie = MeasuredFace {
+        sharpness: 0.1,
+        surroundings: 0.1,
+        colour: 0.0,
+        ..GOOD_FACE
+    };
+    let checks = QualityChecks::default();
+    let alone = selfie_findings(&checks, &selfie, 90).unwrap();
+    let decision = judge(&Evidence {
+        selfie_rotation: 90,
+        ..faces(selfie, GOOD_FACE)
+    });
+    assert_eq!((alone.len(), &alone), (4, &decision.details));
+    assert_eq!(selfie_findings(&checks, &GOOD_FACE, 0), Ok(vec![]));
+    let broken = MeasuredFace {
+        colour: f64::NAN,
+        ..GOOD_FACE
+    };
+    assert!(selfie_findings(&checks, &broken, 0).is_err());
 }

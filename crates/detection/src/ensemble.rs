@@ -9,12 +9,14 @@
 
 use std::borrow::Cow;
 
-use likeness_imaging::{Image, ImagingError, Interrupt, Interrupted, Rotation, rotate, shrink_area};
+use likeness_imaging::{
+    Image, ImagingError, Interrupt, Interrupted, Rotation, rotate, shrink_area, with_border,
+};
 use likeness_packs::{DetectorAdapter, DetectorModel, Pack};
 use likeness_runtime::Runtime;
 
 use crate::grid::{Bounds, GridDetector};
-use crate::search::{self, DOUBTFUL, suppress};
+use crate::search::{self, BORDER, BORDER_GREY, DOUBTFUL, suppress};
 use crate::{BoundingBox, DetectionError, FIRST_PASS_SIDE, Face, FaceDetector, Point, Search, scrfd, yunet};
 
 /// The detectors of a pack: one, or several whose detections are fused.
@@ -163,12 +165,7 @@ impl FaceDetector for Detectors {
         // Only what a first pass sees is turned.
         let mut small = None;
         search::best_rotation(as_is, upright, |rotation| {
-            let small = small.get_or_insert_with(|| {
-                let longest = image.width().max(image.height());
-                let ratio = (f64::from(FIRST_PASS_SIDE) / f64::from(longest)).min(1.0);
-                let shrunk = |side: u32| ((f64::from(side) * ratio).round() as u32).max(1);
-                shrink_area(image, shrunk(image.width()), shrunk(image.height()))
-            });
+            let small = small.get_or_insert_with(|| shrunk(image, f64::from(FIRST_PASS_SIDE)));
             let turned =
                 rotate(Cow::Borrowed(&*small), rotation, interrupt).map_err(|error| match error {
                     ImagingError::Interrupted => DetectionError::Interrupted(Interrupted),
@@ -177,6 +174,44 @@ impl FaceDetector for Detectors {
             self.first_pass_score(&turned, interrupt)
         })
     }
+
+    fn filling_face(
+        &mut self,
+        image: &Image,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Option<Face>, DetectionError> {
+        let small = shrunk(image, f64::from(FIRST_PASS_SIDE) / (1.0 + 2.0 * BORDER));
+        let longest = small.width().max(small.height());
+        let border = (f64::from(longest) * BORDER).round() as u32;
+        let bordered = with_border(&small, border, BORDER_GREY).map_err(DetectionError::Border)?;
+        let candidates = self.passes(&bordered, interrupt)(longest + 2 * border)?;
+        let face = search::filling(candidates, self.bounds.score, border, &small);
+        let scale = |of: u32, small: u32| of as f32 / small as f32;
+        let (across, down) = (
+            scale(image.width(), small.width()),
+            scale(image.height(), small.height()),
+        );
+        Ok(face.map(|face| Face {
+            bounding_box: BoundingBox {
+                x: face.bounding_box.x * across,
+                y: face.bounding_box.y * down,
+                width: face.bounding_box.width * across,
+                height: face.bounding_box.height * down,
+            },
+            score: face.score,
+            landmarks: face.landmarks.map(|Point { x, y }| Point {
+                x: x * across,
+                y: y * down,
+            }),
+        }))
+    }
+}
+
+/// Returns an image shrunk to so many pixels on its longest side; never enlarged.
+fn shrunk(image: &Image, longest_side: f64) -> Image {
+    let ratio = (longest_side / f64::from(image.width().max(image.height()))).min(1.0);
+    let side = |side: u32| ((f64::from(side) * ratio).round() as u32).max(1);
+    shrink_area(image, side(image.width()), side(image.height()))
 }
 
 /// Faces of several detectors as one list; `seen` and `weights` are in the same order, weights above 0.

@@ -70,6 +70,20 @@ pub trait FaceDetector: Send {
     ) -> Result<Option<Rotation>, DetectionError> {
         Ok(None)
     }
+
+    /// Returns the face that fills an image in which [`detect`](Self::detect) found none, because it sees such a face only with
+    /// room around it; `None` where there is none, and from detectors that do not look for one. The box may reach outside of
+    /// the image.
+    ///
+    /// # Errors
+    /// As [`detect`](Self::detect).
+    fn filling_face(
+        &mut self,
+        _image: &Image,
+        _interrupt: Interrupt<'_>,
+    ) -> Result<Option<Face>, DetectionError> {
+        Ok(None)
+    }
 }
 
 /// The errors of this crate.
@@ -104,6 +118,9 @@ pub enum DetectionError {
     /// An image could not be turned.
     #[error("the image could not be turned: {0}")]
     Rotation(ImagingError),
+    /// An image could not be given a border.
+    #[error("the image could not be given a border: {0}")]
+    Border(ImagingError),
     /// A detector from outside of this crate failed.
     #[error("the detector failed: {0}")]
     Other(Box<dyn std::error::Error + Send + Sync>),

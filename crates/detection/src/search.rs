@@ -24,6 +24,18 @@ const RELEVANT_SHARE: f32 = 0.25;
 /// [`FaceDetector::first_pass`](crate::FaceDetector::first_pass) makes.
 pub const FIRST_PASS_SIDE: u32 = 320;
 
+/// Border around an image that a face may fill, in units of its longer side. Of 385 crops of LFW's development view, from the face
+/// down to its middle half, in which nothing was found, the default detector sees a face in 202 with this border. A black border
+/// shows it fewer, a mirrored one faces where there are none.
+pub(crate) const BORDER: f64 = 0.25;
+
+/// See [`BORDER`].
+pub(crate) const BORDER_GREY: u8 = 127;
+
+/// What a face must cover of an image that it fills. With it, the default detector sees no face in any of 13,731 development images
+/// without one: what is beside the faces of LFW and the portraits, parts of a photograph of dogs, and images of things.
+const FILLED: f32 = 0.9;
+
 /// Longest sides of the passes of a search for the primary face, in pixels, in order: first the one that finds nearly all,
 /// then larger ones for small faces and a smaller one for what is too large for the first.
 const PRIMARY_PASSES: [u32; 5] = [FIRST_PASS_SIDE, 640, 1280, 160, 2560];
@@ -149,6 +161,31 @@ pub(crate) fn best_rotation<E>(
     Ok(best)
 }
 
+/// Returns the surest of the faces that cover an image which begins at `border` in both directions, in the pixels of the image.
+pub(crate) fn filling(candidates: Vec<Face>, score: f32, border: u32, image: &Image) -> Option<Face> {
+    let border = border as f32;
+    let whole = image.width() as f32 * image.height() as f32;
+    let faces = candidates.into_iter().filter(|face| face.score >= score);
+    faces
+        .map(|mut face| {
+            let points = face
+                .landmarks
+                .iter_mut()
+                .map(|point| (&mut point.x, &mut point.y));
+            let corner = (&mut face.bounding_box.x, &mut face.bounding_box.y);
+            for (x, y) in points.chain([corner]) {
+                *x -= border;
+                *y -= border;
+            }
+            face
+        })
+        .filter(|face| {
+            let covered = face.bounding_box.clipped(image.width(), image.height()).area();
+            covered >= FILLED * whole
+        })
+        .max_by(|a, b| a.score.total_cmp(&b.score))
+}
+
 /// Returns whether the largest face is sure and no other candidate matters.
 fn is_settled(candidates: &[Face], score: f32, image: &Image) -> bool {
     let visible = |face: &Face| face.bounding_box.clipped(image.width(), image.height()).area();
@@ -259,6 +296,23 @@ mod tests {
         let faces = [cut, face(0.0, 200.0, 0.93), face(0.0, 400.0, 0.5)];
         assert_eq!(primary_score(&faces, 0.6, &image(500, 500)), 0.93);
         assert_eq!(primary_score(&[], 0.6, &image(500, 500)), 0.0);
+    }
+
+    #[test]
+    fn only_what_covers_the_image_fills_it() {
+        let image = image(100, 100);
+        let at = |x: f32, y: f32, side: f32, score: f32| {
+            let mut face = face(x, side, score);
+            face.bounding_box.y = y;
+            face
+        };
+        let filling = |faces: &[Face]| super::filling(faces.to_vec(), 0.6, 25, &image);
+        let found = filling(&[at(24.0, 20.0, 104.0, 0.7), at(25.0, 25.0, 60.0, 0.9)]).unwrap();
+        assert_eq!((found.bounding_box.x, found.bounding_box.y), (-1.0, -5.0));
+        // Too weak, too small, beside the image.
+        assert_eq!(filling(&[at(24.0, 20.0, 104.0, 0.59)]), None);
+        assert_eq!(filling(&[at(30.0, 30.0, 90.0, 0.9)]), None);
+        assert_eq!(filling(&[at(60.0, 25.0, 110.0, 0.9)]), None);
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod aligned_crop;
 mod cohort;
 mod embedding;
 mod ensemble;
+mod same_image;
 
 use likeness_face::Landmarks;
 use likeness_imaging::Image;
@@ -27,6 +28,7 @@ pub use aligned_crop::{Template, align};
 pub use cohort::{Cohort, CohortBinding, CohortError, MIN_CENTROIDS, Similarity};
 pub use embedding::Embedding;
 pub use ensemble::{open, open_model};
+pub use same_image::{SAME_IMAGE, image_agreement};
 
 /// A face to embed: the upright image that it is in and its landmarks there.
 #[derive(Debug, Clone, Copy)]

@@ -82,7 +82,8 @@ pub(crate) struct FoundFace {
 impl FaceSearch {
     /// Decodes an image as far as needed, and detects its faces.
     ///
-    /// Where the primary face lies on its side or upside down, all is done again with the image turned upright; the turned
+    /// In a photo without a face, one that fills it is looked for: photos from documents and the press are often cut so. Where
+    /// the primary face lies on its side or upside down, all is done again with the image turned upright; the turned
     /// image takes the place of the other one in memory. Where a turn needs more memory than a decode may hold, the image stays
     /// as it is.
     pub(crate) fn decode_and_detect<'a>(
@@ -121,6 +122,10 @@ impl FaceSearch {
         })
         .map_err(|error| detection_failed(error, budget))?;
         let Some(rotation) = rotation else {
+            let faces = match role {
+                ImageRole::Photo if faces.is_empty() => self.filling(worker, &pixels, budget, timings)?,
+                _ => faces,
+            };
             return Ok(DetectedFaces::new(whole_size(&pixels), None, pixels, faces));
         };
         let size = whole_size(&pixels);
@@ -224,6 +229,22 @@ impl FaceSearch {
             }
         }
         Ok((pixels, faces))
+    }
+
+    /// Looks for the face that fills a decoded image, in which there is no other.
+    fn filling(
+        &self,
+        worker: &mut Worker,
+        pixels: &Reduced<'_>,
+        budget: &Budget,
+        timings: &mut Timings,
+    ) -> Result<Vec<FoundFace>, EngineError> {
+        let detected = timed(&mut timings.detect, || {
+            worker.detector.filling_face(pixels.image(), budget.interrupt())
+        });
+        let face = detected.map_err(|error| detection_failed(error, budget))?;
+        budget.check()?;
+        found(pixels, face.into_iter().collect(), self.max_faces)
     }
 
     /// Detects the faces of a decoded image.

@@ -6,7 +6,7 @@ use std::thread::{self, Thread};
 use std::time::Instant;
 
 use derive_setters::Setters;
-use likeness_decision::Profile;
+use likeness_decision::{Profile, QualityChecks};
 use likeness_imaging::{EncodedImage, Image, Interrupt};
 use parking_lot::Mutex;
 
@@ -21,6 +21,24 @@ pub enum Input<'a> {
     Opened(&'a EncodedImage<'a>),
     /// An upright image.
     Image(&'a Image),
+}
+
+impl Input<'_> {
+    /// Returns whether two inputs are the same file, byte by byte, or the same pixels.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self.bytes(), other.bytes()) {
+            (Some(one), Some(other)) => one == other,
+            _ => matches!((self, other), (Self::Image(one), Self::Image(other)) if one == other),
+        }
+    }
+
+    fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Encoded(bytes) => Some(bytes),
+            Self::Opened(image) => Some(image.bytes()),
+            Self::Image(_) => None,
+        }
+    }
 }
 
 impl<'a> From<&'a EncodedImage<'a>> for Input<'a> {
@@ -158,6 +176,8 @@ pub struct VerifyOptions {
 pub struct LivenessOptions {
     /// The lowest score that counts as live, 0..=1. Default: the review threshold of `optimal-v0`.
     pub threshold: f64,
+    /// The checks of how the selfie was captured. Default: those of `optimal-v0`.
+    pub quality: QualityChecks,
     /// Deadline and cancellation.
     pub budget: Budget,
 }
@@ -166,6 +186,7 @@ impl Default for LivenessOptions {
     fn default() -> Self {
         Self {
             threshold: Profile::optimal_v0().liveness().review_below(),
+            quality: QualityChecks::default(),
             budget: Budget::unlimited(),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use likeness_decision::{Decision, MeasuredFace, Score};
+use likeness_decision::{Decision, Detail, MeasuredFace, Score};
 use likeness_embedding::{Embedding, Similarity};
 use likeness_face::Face;
 use likeness_imaging::Rotation;
@@ -56,6 +56,8 @@ impl ImageReport {
             overexposed_share: quality.overexposed_share,
             visible_share: quality.visible_share,
             off_centre: quality.off_centre,
+            surroundings: quality.surroundings,
+            colour: quality.colour,
         })
     }
 }
@@ -76,6 +78,9 @@ pub struct Verification {
     pub matched_face: Option<usize>,
     /// Liveness score of the selfie's primary face; `None` where it shows none.
     pub liveness: Option<Score>,
+    /// Whether selfie and photo are the same image: the same bytes or pixels, or copies of one photograph as far as their
+    /// faces show.
+    pub same_image: bool,
     /// The decision of the profile.
     pub decision: Decision,
     /// Time spent in each stage.
@@ -94,6 +99,8 @@ pub struct LivenessCheck {
     pub threshold: f64,
     /// Whether there is a face and its liveness reaches the threshold.
     pub live: bool,
+    /// What the quality checks find about the selfie, which may say why it is not live; it does not change `live`.
+    pub findings: Vec<Detail>,
     /// Time spent in each stage.
     pub timings: Timings,
 }

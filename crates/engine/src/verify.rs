@@ -2,7 +2,7 @@
 
 use likeness_decision::{self as decision, Evidence, ImageRole};
 use likeness_detection::Search;
-use likeness_embedding::{FaceInImage, Similarity};
+use likeness_embedding::{FaceInImage, SAME_IMAGE, Similarity, image_agreement};
 use likeness_imaging::Image;
 
 use crate::engine::Engine;
@@ -33,6 +33,7 @@ impl Engine {
             return Err(EngineError::Uncalibrated);
         }
         let (selfie, photo, budget) = (selfie.into(), photo.into(), &options.budget);
+        let same_input = selfie.is_same(&photo);
         let (workers, faces) = (&self.inner.workers, &self.inner.faces);
         let (mut timings, mut of_photo) = (Timings::default(), Timings::default());
         let mut worker = timed(&mut timings.queue, || workers.pool.checkout(budget))?;
@@ -83,7 +84,8 @@ impl Engine {
                 (best, liveness) = (Some(found), Some(scored));
             }
         }
-        let (matched_face, similarity) = best.unzip();
+        let (matched_face, similarity) = best.as_ref().map(|best| (best.index, best.similarity)).unzip();
+        let same_image = same_input || best.is_some_and(|best| best.same_image);
         let face_match = similarity
             .map(|similarity| self.confidence(similarity.value()))
             .transpose()?;
@@ -108,6 +110,7 @@ impl Engine {
             photo_quality: photo.measured_face(),
             selfie_rotation: selfie.rotation_degrees(),
             photo_rotation: photo.rotation_degrees(),
+            same_image,
         };
         let decision = timed(&mut timings.decide, || {
             decision::decide(&options.profile, &evidence)
@@ -119,6 +122,7 @@ impl Engine {
             similarity,
             matched_face,
             liveness,
+            same_image,
             decision: decision.map_err(inference)?,
             timings,
         })
@@ -151,11 +155,18 @@ impl Engine {
                 .transpose()
         })?;
         let quality = timed(&mut timings.quality, || selfie.quality(0))?;
+        let selfie = selfie.report(selfie.faces.len(), quality);
+        let findings = timed(&mut timings.quality, || {
+            let face = selfie.measured_face();
+            face.map(|face| decision::selfie_findings(&options.quality, &face, selfie.rotation_degrees()))
+                .transpose()
+        });
         Ok(LivenessCheck {
-            selfie: selfie.report(selfie.faces.len(), quality),
+            selfie,
             liveness,
             threshold,
             live: liveness.is_some_and(|score| score.value() >= threshold),
+            findings: findings.map_err(inference)?.unwrap_or_default(),
             timings,
         })
     }
@@ -198,14 +209,15 @@ impl Engine {
         self.calibrated_liveness(probability)
     }
 
-    /// Aligns and embeds the selfie's primary face and the photo's; returns which of the latter is most similar, and how much.
+    /// Aligns and embeds the selfie's primary face and the photo's; returns which of the latter is most similar, how much, and
+    /// whether both faces are one photograph.
     fn best_match(
         &self,
         worker: &mut Worker,
         (image, primary): (&Image, &FoundFace),
         candidates: Vec<FaceInImage<'_>>,
         budget: &Budget,
-    ) -> Result<(usize, Similarity), EngineError> {
+    ) -> Result<BestMatch, EngineError> {
         let landmarks = &primary.decoded.landmarks;
         let mut faces = vec![FaceInImage { image, landmarks }];
         faces.extend(candidates);
@@ -220,9 +232,34 @@ impl Engine {
                 }
             }
         }
-        best.ok_or_else(|| EngineError::Inference("there is nothing to compare".into()))
+        let Some((index, similarity)) = best else {
+            return Err(EngineError::Inference("there is nothing to compare".into()));
+        };
+        let same_image = match faces.as_slice() {
+            [probe, references @ ..] if similarity.cosine >= SAME_FACE => {
+                let reference = references.get(index).copied().unwrap_or(*probe);
+                image_agreement(*probe, reference) >= SAME_IMAGE
+            }
+            _ => false,
+        };
+        Ok(BestMatch {
+            index,
+            similarity,
+            same_image,
+        })
     }
 }
+
+/// The most similar of a photo's faces.
+struct BestMatch {
+    index: usize,
+    similarity: Similarity,
+    same_image: bool,
+}
+
+/// Cosine from which on two faces are looked at as one photograph: of copies it is higher, of most genuine pairs it is not. It
+/// saves the time only.
+const SAME_FACE: f32 = 0.6;
 
 /// Only a thorough search is sure to find several faces.
 fn search(several_faces: bool) -> Search {

@@ -5,7 +5,7 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use likeness_engine::decision::{Profile, QualityChecks};
+use likeness_engine::decision::{Code, Profile, QualityChecks};
 use likeness_engine::detection::{BoundingBox, DetectionError, Face, FaceDetector, Landmarks, Point, Search};
 use likeness_engine::embedding::{Embedding, EmbeddingError, FaceEmbedder, FaceInImage};
 use likeness_engine::imaging::{Image, ImageLimits, ImagingError, Interrupt, Rotation};
@@ -317,5 +317,63 @@ fn an_image_on_its_side_is_judged_upright_and_reported_as_sent() {
             "ROTATED_IMAGE_IN_SELFIE",
             "The selfie image lies on its side: turned by 270 degrees"
         )
+    );
+}
+
+/// Sees a face only in an image that it fills.
+struct SeesWhatFills;
+
+impl FaceDetector for SeesWhatFills {
+    fn detect(&mut self, _: &Image, _: Search, _: Interrupt<'_>) -> Result<Vec<Face>, DetectionError> {
+        Ok(Vec::new())
+    }
+
+    fn filling_face(&mut self, _: &Image, _: Interrupt<'_>) -> Result<Option<Face>, DetectionError> {
+        Ok(Some(face(120.0, (1.0, 0.0))))
+    }
+}
+
+#[test]
+fn a_face_that_fills_the_photo_is_compared_and_in_a_selfie_there_is_none() {
+    let engine = builder(vec![], 0.9)
+        .detector(|| Ok(SeesWhatFills))
+        .build()
+        .unwrap();
+    let answer = engine
+        .verify(&image(), &image(), &VerifyOptions::default())
+        .unwrap();
+    assert!(answer.selfie.faces.is_empty(), "{answer:?}");
+    let photo: Vec<_> = answer.photo.faces.iter().map(|face| face.bounding_box).collect();
+    // Clipped to the image as sent.
+    assert!(
+        matches!(photo.as_slice(), [only] if only.width <= 100.0),
+        "{photo:?}"
+    );
+}
+
+#[test]
+fn the_same_pixels_or_bytes_are_the_same_image() {
+    let engine = builder(vec![face(50.0, (1.0, 0.0))], 0.9).build().unwrap();
+    let other = Image::from_rgb8(100, 100, vec![1; 100 * 100 * 3]).unwrap();
+    let verify = |selfie: &Image, photo: &Image| {
+        let answer = engine.verify(selfie, photo, &VerifyOptions::default()).unwrap();
+        let has_line = answer
+            .decision
+            .details
+            .iter()
+            .any(|line| line.code == Code::SameImage);
+        assert_eq!(has_line, answer.same_image);
+        answer.same_image
+    };
+    assert!(verify(&image(), &image().clone()));
+    assert!(!verify(&image(), &other));
+    let white: Vec<u8> =
+        b"GIF89a\x01\0\x01\0\x80\0\0\xff\xff\xff\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;".to_vec();
+    let options = VerifyOptions::default();
+    assert!(
+        engine
+            .verify(&white, &white.clone(), &options)
+            .unwrap()
+            .same_image
     );
 }

@@ -112,9 +112,49 @@ pub fn pad_to(image: &Image, width: u32, height: u32) -> Image {
     padded
 }
 
+/// The image in the middle of a grey one that is larger by `border` pixels on every side.
+///
+/// # Errors
+///
+/// [`ImagingError::TooLarge`] where a side would be longer than `u32::MAX`.
+pub fn with_border(image: &Image, border: u32, grey: u8) -> Result<Image, ImagingError> {
+    let side = |side: u32| side.checked_add(border.checked_mul(2)?);
+    let (Some(width), Some(height)) = (side(image.width()), side(image.height())) else {
+        return Err(ImagingError::TooLarge {
+            width: image.width(),
+            height: image.height(),
+            max_side: u32::MAX,
+            max_pixels: u64::MAX,
+        });
+    };
+    let mut bordered = Image {
+        width,
+        height,
+        pixels: vec![grey; byte_len(width, height)],
+    };
+    let left = border as usize * CHANNELS;
+    let rows = image.as_rgb8().chunks_exact(image.stride());
+    for (row, to) in rows.zip(bordered.rows_mut().skip(border as usize)) {
+        to[left..left + row.len()].copy_from_slice(row);
+    }
+    Ok(bordered)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_border_is_grey_on_every_side() {
+        let image = Image::from_rgb8(2, 1, vec![1, 2, 3, 4, 5, 6]).unwrap();
+        let bordered = with_border(&image, 1, 9).unwrap();
+        assert_eq!((bordered.width(), bordered.height()), (4, 3));
+        let row = |pixels: [[u8; 3]; 2]| [[9; 3], pixels[0], pixels[1], [9; 3]].concat();
+        let expected = [row([[9; 3]; 2]), row([[1, 2, 3], [4, 5, 6]]), row([[9; 3]; 2])];
+        assert_eq!(bordered.as_rgb8(), expected.concat());
+        assert_eq!(with_border(&image, 0, 9).unwrap(), image);
+        assert!(with_border(&image, u32::MAX, 9).is_err());
+    }
 
     #[test]
     fn a_buffer_of_the_wrong_length_is_refused() {

@@ -41,7 +41,7 @@ mod warp;
 pub use decode::{EncodedImage, decode, rotate};
 pub use error::ImagingError;
 pub use format::Format;
-pub use image::{Image, pad_to};
+pub use image::{Image, pad_to, with_border};
 pub use interrupt::{Interrupt, Interrupted};
 pub use limits::ImageLimits;
 pub use mirrored::crop_resize_mirrored;

@@ -68,3 +68,20 @@ pub(crate) fn off_centre(image: &Image, face: &BoundingBox) -> f64 {
     };
     off(face.x, face.width, image.width()).max(off(face.y, face.height, image.height()))
 }
+
+/// Returns the margin of a face in the middle of the largest crop of its proportions that the image holds, made longer to a
+/// square where the image allows it, in units of the face; 0 where the face reaches beyond the image.
+///
+/// The liveness models' crops are limited by the image in the same way, and what they lose in height they get back in width.
+pub(crate) fn surroundings(image: &Image, face: &BoundingBox) -> f64 {
+    // A box without extent has all the room that there is.
+    let (width, height) = (f64::from(face.width).max(1.0), f64::from(face.height).max(1.0));
+    let held = (f64::from(image.width()) / width).min(f64::from(image.height()) / height);
+    let (shorter, longer, available) = if width < height {
+        (width * held, height * held, image.width())
+    } else {
+        (height * held, width * held, image.height())
+    };
+    let shorter = longer.min(f64::from(available)).max(shorter);
+    (((shorter * longer / (width * height)).sqrt() - 1.0) / 2.0).max(0.0)
+}

@@ -37,7 +37,7 @@ use crate::sample::Sample;
 
 /// How a face was photographed.
 ///
-/// `sharpness`, `brightness` and `overexposed_share` are measured on the middle of the face (0.8 of the detector's box in
+/// `sharpness`, `brightness`, `overexposed_share` and `colour` are measured on the middle of the face (0.8 of the detector's box in
 /// either direction), shrunk to about 50 pixels between the eyes where it is larger: what is finer than that, the models
 /// do not see either. They are 0 where nothing of it lies in the image.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -69,6 +69,12 @@ pub struct FaceQuality {
     /// How far the middle of the face's box is from that of the image, in half sides: 0 in the middle, 1 on the
     /// border, of the two directions the greater one.
     pub off_centre: f64,
+    /// How far the image reaches beyond the face, in units of the face's size: the margin around a face in the middle of the
+    /// largest crop that the liveness models could have, which is no longer than a square. 0 where the image ends with the face.
+    pub surroundings: f64,
+    /// Colour: by how much the colours of the face's pixels differ from those of a grey image, whatever its tint, in units of
+    /// their mean luma, 0 or more. 0 of a grey image; the brightness does not matter.
+    pub colour: f64,
 }
 
 /// Why a face cannot be measured.
@@ -105,6 +111,8 @@ impl FaceQuality {
             overexposed_share: sample.map_or(0.0, Sample::overexposed_share),
             visible_share: framing::visible_share(image, face, &pose),
             off_centre: framing::off_centre(image, &face.bounding_box),
+            surroundings: framing::surroundings(image, &face.bounding_box),
+            colour: sample.map_or(0.0, |sample| sample.colour),
         })
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Sample {
     pub(crate) height: usize,
     /// Luma (Rec. 709) of each pixel, row by row.
     pub(crate) luma: Vec<u8>,
+    /// See [`crate::FaceQuality::colour`].
+    pub(crate) colour: f64,
 }
 
 impl Sample {
@@ -65,6 +67,7 @@ impl Sample {
             width: small.width() as usize,
             height: small.height() as usize,
             luma: pixels.iter().map(|pixel| luma(*pixel)).collect(),
+            colour: colour(pixels),
         })
     }
 
@@ -113,4 +116,40 @@ fn pick(image: &Image, rect: PixelRect, stride: u32) -> Option<Image> {
 /// Rec. 709, the weights in 256ths.
 fn luma([red, green, blue]: [u8; 3]) -> u8 {
     ((54 * u32::from(red) + 183 * u32::from(green) + 19 * u32::from(blue) + 128) / 256) as u8
+}
+
+/// Returns the deviation of the pixels' colours from those of a tinted grey image of them, in units of their mean luma; 0 of
+/// black.
+///
+/// What red and blue have more than green rises and falls with the luma in a tinted grey image: what a straight line explains
+/// does not count.
+fn colour(pixels: &[[u8; 3]]) -> f64 {
+    let count = pixels.len().max(1) as f64;
+    let mut sums = [0.0; 3];
+    let mut products = [0.0; 5];
+    for pixel in pixels {
+        let [red, green, blue] = pixel.map(f64::from);
+        let (luma, red, blue) = (f64::from(luma(*pixel)), red - green, blue - green);
+        for (sum, value) in sums.iter_mut().zip([luma, red, blue]) {
+            *sum += value;
+        }
+        let of_pixel = [luma * luma, red * red, blue * blue, luma * red, luma * blue];
+        for (sum, value) in products.iter_mut().zip(of_pixel) {
+            *sum += value;
+        }
+    }
+    let [luma, red, blue] = sums.map(|sum| sum / count);
+    let [of_luma, of_red, of_blue, with_red, with_blue] = products.map(|sum| sum / count);
+    let spread = of_luma - luma * luma;
+    let unexplained = |mean: f64, square: f64, product: f64| {
+        let together = product - mean * luma;
+        let explained = if spread > 0.0 {
+            together * together / spread
+        } else {
+            0.0
+        };
+        (square - mean * mean - explained).max(0.0)
+    };
+    let variance = unexplained(red, of_red, with_red) + unexplained(blue, of_blue, with_blue);
+    if luma > 0.0 { variance.sqrt() / luma } else { 0.0 }
 }

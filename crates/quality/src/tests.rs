@@ -215,6 +215,59 @@ fn framing_worked_by_hand() {
 }
 
 #[test]
+fn surroundings_worked_by_hand() {
+    let box_of = |x: f32, y: f32, width: f32, height: f32| Face {
+        bounding_box: BoundingBox { x, y, width, height },
+        ..face(100.0, 100.0, 40.0)
+    };
+    let of = |width, height, face: &Face| measured(&image(width, height, |_, _| 127.0), face).surroundings;
+    // A tenth of the face on every side, wherever the face is.
+    assert!(near(of(120, 180, &box_of(10.0, 15.0, 100.0, 150.0)), 0.1, 1e-6));
+    assert!(near(of(120, 180, &box_of(0.0, 0.0, 100.0, 150.0)), 0.1, 1e-6));
+    // As high as the face, twice as wide: no crop is wider than it is high. The root of 150 / 100 is 1.2247.
+    assert!(near(
+        of(200, 150, &box_of(50.0, 0.0, 100.0, 150.0)),
+        0.112_372,
+        1e-6
+    ));
+    // As wide as the face: nothing beside it is gained in height.
+    assert_eq!(of(100, 400, &box_of(0.0, 100.0, 100.0, 150.0)), 0.0);
+    // Beyond the image.
+    assert_eq!(of(100, 100, &box_of(-20.0, -20.0, 140.0, 140.0)), 0.0);
+}
+
+#[test]
+fn colour_is_what_no_tint_explains() {
+    let face = face(200.0, 250.0, 60.0);
+    let coloured = |of: &dyn Fn(f64, f64) -> [f64; 3]| {
+        let places = (0..400 * 500).map(|index| (f64::from(index % 400), f64::from(index / 400)));
+        let pixels = places.flat_map(|(x, y)| of(x, y).map(|value| value.round() as u8));
+        measured(&Image::from_rgb8(400, 500, pixels.collect()).unwrap(), &face).colour
+    };
+    let grey = |x: f64, y: f64| 120.0 + 50.0 * (x / 23.0).sin() * (y / 31.0).cos();
+    assert_eq!(coloured(&|x, y| [grey(x, y); 3]), 0.0);
+    // Sepia: the same at every brightness, but for rounding.
+    assert!(coloured(&|x, y| [grey(x, y) * 1.1, grey(x, y), grey(x, y) * 0.8]) < 0.01);
+    // Red and blue stripes of half the light.
+    let stripes = |light: f64| {
+        coloured(&|x, y| {
+            let red = (x / 17.0).sin() * 30.0 * light;
+            [
+                grey(x, y) * light + red,
+                grey(x, y) * light,
+                grey(x, y) * light - red,
+            ]
+        })
+    };
+    assert!(stripes(1.0) > 0.1);
+    assert!(
+        near(stripes(1.0), stripes(0.3), 0.01),
+        "the brightness does not matter"
+    );
+    assert_eq!(coloured(&|_, _| [0.0; 3]), 0.0);
+}
+
+#[test]
 fn what_is_no_number_is_refused() {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let mut broken = face(200.0, 250.0, 50.0);

@@ -38,9 +38,10 @@ fn main() -> Result<(), Failure> {
         .map(|(folder, name)| Ok((name, faces(&engine, &Path::new(&data).join(folder))?)))
         .collect::<Result<Vec<_>, Failure>>()?;
 
-    let codes = Code::ALL
-        .iter()
-        .filter(|code| code.as_str().contains("_FACE_IN_SELFIE"));
+    let codes = Code::ALL.iter().filter(|code| {
+        code.as_str().contains("_FACE_IN_SELFIE")
+            || matches!(code, Code::NoSurroundingsInSelfie | Code::GreySelfie)
+    });
     print!("| percent of faces flagged |");
     for (name, faces) in &sets {
         print!(" {name} ({}) |", faces.len());
@@ -236,7 +237,7 @@ fn cut(image: &Image, face: &Face, share: f32) -> Result<Image, Failure> {
 /// A number of a face, and how it is read.
 type Measure = (&'static str, fn(&MeasuredFace) -> f64);
 
-const MEASURES: [Measure; 9] = [
+const MEASURES: [Measure; 11] = [
     ("inter-eye distance", |face| face.inter_eye_distance),
     ("yaw", |face| face.yaw.abs()),
     ("pitch", |face| face.pitch.abs()),
@@ -246,6 +247,8 @@ const MEASURES: [Measure; 9] = [
     ("overexposed share", |face| face.overexposed_share),
     ("visible share", |face| face.visible_share),
     ("off centre", |face| face.off_centre),
+    ("surroundings", |face| face.surroundings),
+    ("colour", |face| face.colour),
 ];
 
 fn percent(findings: &[Vec<Code>], flagged: impl Fn(&Vec<Code>) -> bool) -> String {
@@ -268,6 +271,7 @@ fn flagged(face: &MeasuredFace) -> Result<Vec<Code>, Failure> {
         photo_quality: None,
         selfie_rotation: 0,
         photo_rotation: 0,
+        same_image: false,
     };
     let decision = decide(&Profile::default(), &evidence)?;
     Ok(decision.details.iter().map(|line| line.code).collect())

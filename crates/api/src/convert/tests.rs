@@ -55,6 +55,7 @@ fn biometric_body(
         photo_quality: None,
         selfie_rotation: 0,
         photo_rotation: 0,
+        same_image: false,
     };
     let decision = decide(&Profile::optimal_v0(), &evidence).unwrap();
     let data = BiometricData {

@@ -110,6 +110,12 @@ impl<'a> EncodedImage<'a> {
         })
     }
 
+    /// Returns the bytes of the file.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// Returns the file's header.
     #[must_use]
     pub fn header(&self) -> &Header {

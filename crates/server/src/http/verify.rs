@@ -126,7 +126,9 @@ async fn verify(
         Endpoint::Liveness => {
             context.lock().uploaded(&selfie, None);
             let threshold = threshold(&app, form.threshold()?)?;
-            let options = LivenessOptions::default().with_threshold(threshold);
+            let options = LivenessOptions::default()
+                .with_threshold(threshold)
+                .with_quality(*app.default_profile.quality());
             let check = move |engine: &Engine, budget| {
                 let selfie = open_image(Field::Selfie, &selfie, sides.selfie, engine.limits())?;
                 Ok(engine.liveness(&selfie, &options.with_budget(budget))?)

@@ -135,6 +135,11 @@ impl RequestContext {
 
     pub(crate) fn liveness_checked(&mut self, check: &LivenessCheck) {
         found(&mut self.selfie, &check.selfie);
+        self.codes = check
+            .findings
+            .iter()
+            .map(|finding| finding.code.as_str())
+            .collect();
         self.threshold = Some(check.threshold);
         self.liveness = Some(check.liveness.map_or(0.0, Score::value));
         self.outcome = Some(if check.live { "live" } else { "not live" });
