@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use criterion::Criterion;
 use likeness_engine::detection::{Detectors, FaceDetector, Search};
-use likeness_engine::embedding::{self, FaceInImage, align};
+use likeness_engine::embedding::{self, FaceInImage, align_for};
 use likeness_engine::imaging::Interrupt;
 
 mod support;
@@ -31,18 +31,10 @@ fn benches(criterion: &mut Criterion) {
         .zip(&landmarks)
         .map(|(image, landmarks)| FaceInImage { image, landmarks })
         .collect();
-    let model = &pack.manifest().embedders[0];
     let mut group = criterion.benchmark_group("embed");
+    let model = &pack.manifest().embedders[0];
     group.bench_function("align one face", |bencher| {
-        bencher.iter(|| {
-            align(
-                black_box(&images[0]),
-                &landmarks[0],
-                &model.template.points(),
-                model.size,
-            )
-            .unwrap()
-        });
+        bencher.iter(|| align_for(model, black_box(&images[0]), &landmarks[0]).unwrap());
     });
     for count in [1, 2] {
         group.bench_function(format!("align and embed a batch of {count}"), |bencher| {

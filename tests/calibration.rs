@@ -41,7 +41,12 @@ const OPEN_1: Guarded = Guarded {
 /// Similarities are normalised.
 const OPEN_2: Guarded = Guarded {
     pack: "open-2",
-    reached: [(0.0451, 5_676.0), (0.14495, 547.0), (0.22665, 56.0), (0.29222, 6.0)],
+    reached: [
+        (0.0451, 5_676.0),
+        (0.14495, 547.0),
+        (0.22665, 56.0),
+        (0.29222, 6.0),
+    ],
 };
 
 /// What may change without anything being wrong: two standard deviations of a binomial count. The images stay the same,

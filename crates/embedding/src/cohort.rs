@@ -69,7 +69,7 @@ impl Similarity {
 pub struct CohortBinding {
     /// SHA-256 over the embedders: model files, preprocessing, dimensions and weights.
     pub embedder: [u8; 32],
-    /// SHA-256 over the sizes and templates of the aligned crops.
+    /// SHA-256 over the sizes and templates of the aligned crops, and whether they are averaged.
     pub alignment: [u8; 32],
 }
 
@@ -93,6 +93,10 @@ impl CohortBinding {
             alignment.update(model.size.to_le_bytes());
             for value in model.template.points().iter().flatten() {
                 alignment.update(value.to_le_bytes());
+            }
+            // Nothing where there is none: cohorts of before it was a choice stay valid.
+            if model.area_averaging {
+                alignment.update(b"area averaging");
             }
         }
         Self {
@@ -401,12 +405,16 @@ mod tests {
             cohort.check(&CohortBinding::of(&other)),
             Err(CohortError::OtherEmbedder)
         );
-        let mut other = manifest.clone();
-        other.embedders[0].size = 112;
-        assert_eq!(
-            cohort.check(&CohortBinding::of(&other)),
-            Err(CohortError::OtherAlignment)
-        );
+        let mut smaller = manifest.clone();
+        smaller.embedders[0].size = 112;
+        let mut averaged = manifest.clone();
+        averaged.embedders[0].area_averaging = true;
+        for other in [smaller, averaged] {
+            assert_eq!(
+                cohort.check(&CohortBinding::of(&other)),
+                Err(CohortError::OtherAlignment)
+            );
+        }
         let other = Embedding::new(vec![1.0, 0.0]).unwrap();
         assert!(cohort.level(&other).is_err());
     }

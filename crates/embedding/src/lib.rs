@@ -24,7 +24,7 @@ use likeness_imaging::Image;
 use likeness_packs::{EmbedderAdapter, PackError};
 use likeness_runtime::RuntimeError;
 
-pub use aligned_crop::{Template, align};
+pub use aligned_crop::{Template, align, align_for};
 pub use cohort::{Cohort, CohortBinding, CohortError, MIN_CENTROIDS, Similarity};
 pub use embedding::Embedding;
 pub use ensemble::{open, open_model};

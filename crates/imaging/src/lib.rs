@@ -23,6 +23,7 @@
 //! # }
 //! ```
 
+mod averaged;
 mod decode;
 mod error;
 mod flatten;
@@ -38,6 +39,7 @@ mod resample;
 mod rotation;
 mod warp;
 
+pub use averaged::warp_affine_averaged;
 pub use decode::{EncodedImage, decode, rotate};
 pub use error::ImagingError;
 pub use format::Format;

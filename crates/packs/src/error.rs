@@ -98,6 +98,13 @@ pub enum PackError {
         expected: String,
         found: String,
     },
+    /// A file was given for a source that the pack does not have.
+    #[error("model pack '{pack}' has no source '{name}'; it has: {known}")]
+    UnknownSource {
+        pack: String,
+        name: String,
+        known: String,
+    },
     /// A built-in pack was to be installed.
     #[error("model pack '{pack}' is built in and needs no manifest in the model store: omit --install")]
     BuiltIn { pack: String },
@@ -218,7 +225,10 @@ fn not_fetched(pack: &str, files: &[NotFetched]) -> String {
             text += &format!("\n    - {place}: {failure}");
         }
         if tried.is_empty() {
-            text += "\n    - the manifest has no address for it, and it is not beside the manifest";
+            text += &format!(
+                "\n    - the manifest has no address for it, and it is not beside the manifest: bring the file and name it \
+                 with --source {file}=FILE"
+            );
         }
     }
     let remedies = [

@@ -189,6 +189,44 @@ fn a_mirror_is_the_only_source() {
 }
 
 #[test]
+fn a_file_that_is_named_for_a_source_is_its_only_place() {
+    let scene = Scene::new();
+    let files = ["a", "b"].map(|name| onnx_file(name, 10_000));
+    scene.publisher.script("/a", [Step::File(files[0].clone())]);
+    // One has an address, the other none.
+    let pack = Pack::of(&files[0], [scene.url("/a")]).and("b.onnx", &files[1], []);
+    let named = |name: &str, path: &Path| {
+        pull(|pull| {
+            pull.sources.insert(name.to_owned(), path.to_owned());
+        })
+    };
+    let own = scene.folder.path().join("of the operator");
+    let refused = |name: &str, expected: &str| {
+        let error = scene
+            .pull_with(&named(name, &own), &pack)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    let error = scene.pull(&pack).unwrap_err().to_string();
+    assert!(
+        error.contains("bring the file and name it with --source b.onnx=FILE"),
+        "{error}"
+    );
+    refused(
+        "c.onnx",
+        "model pack 'tiny' has no source 'c.onnx'; it has: a.onnx, b.onnx",
+    );
+    refused("b.onnx", "of the operator: there is no such file");
+    std::fs::write(&own, &files[0]).unwrap();
+    refused("b.onnx", "not the file: expected SHA-256");
+    assert_eq!(scene.tree(), store_of([&files[0][..]]));
+    std::fs::write(&own, &files[1]).unwrap();
+    scene.pull_with(&named("b.onnx", &own), &pack).unwrap();
+    assert_eq!(scene.tree(), store_of(files.iter().map(Vec::as_slice)));
+}
+
+#[test]
 fn files_beside_the_manifest_come_before_addresses() {
     let scene = Scene::new();
     let file = file();

@@ -7,6 +7,7 @@
 pub mod allocation;
 pub mod contract;
 mod database;
+mod edgeface;
 pub mod http;
 pub mod onnx;
 mod pack;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 pub use database::TestDatabase;
+pub use edgeface::{EDGEFACE, EdgeFaceOutput, edgeface, edgeface_fixture};
 pub use libtest_mimic::Failed;
 use libtest_mimic::{Arguments, Trial};
 pub use pack::TestPack;

@@ -14,7 +14,7 @@ use crate::cli::{Failure, StoreArguments, say};
 
 #[derive(Debug, Args)]
 #[command(
-    after_long_help = "Sources, in this order: the archive of --from; the mirror of --mirror or LIKENESS_MODEL_MIRROR; \
+    after_long_help = "Sources, in this order: the archive of --from; the file of --source; the mirror of --mirror or LIKENESS_MODEL_MIRROR; \
 files beside a manifest given by its path; the addresses in the manifest. With --from or --mirror no other source is tried.\n\n\
 Behind a proxy set HTTPS_PROXY, and NO_PROXY for hosts that need none. If your network has its own \
 certificates, name a CA bundle with SSL_CERT_FILE. An interrupted pull keeps what has arrived, and the next one resumes \
@@ -32,6 +32,10 @@ pub(crate) struct PullArguments {
     /// the manifest's addresses].
     #[arg(long, value_name = "DIR|URL", conflicts_with = "from")]
     mirror: Option<Mirror>,
+    /// File of yours for a source of the pack, by its name in the manifest, as its only place; may be repeated. Its SHA-256 must be
+    /// that in the manifest.
+    #[arg(long = "source", value_name = "NAME=FILE", value_parser = parse_source, conflicts_with = "from")]
+    sources: Vec<(String, PathBuf)>,
     /// Files to fetch at the same time.
     #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u8).range(1..=32))]
     jobs: u8,
@@ -60,6 +64,11 @@ impl PullArguments {
         let store = engine.store().place();
         let mut pull = Pull::default();
         pull.jobs = Some(self.jobs.into());
+        for (name, path) in &self.sources {
+            if pull.sources.insert(name.clone(), path.clone()).is_some() {
+                return Err(format!("--source: the source '{name}' is named twice").into());
+            }
+        }
         pull.accept_license = self.accept_license;
         pull.drop_sources = self.drop_sources;
         pull.install = self.install;
@@ -83,6 +92,13 @@ impl PullArguments {
             return Ok(());
         }
         say(summary(&pulled, &store.folder().display().to_string()))
+    }
+}
+
+fn parse_source(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.to_owned(), file.into())),
+        _ => Err("expected NAME=FILE, such as model.onnx=/srv/model.onnx".to_owned()),
     }
 }
 

@@ -12,7 +12,7 @@ use likeness_engine::packs::{Pack, Store, StoreSearch};
 use likeness_engine::runtime::{LibrarySearch, Provider, Runtime};
 use likeness_engine::{
     BuildError, EmbedOptions, Engine, EngineBuilder, EngineError, LivenessOptions, Role, VectorCheck,
-    VerifyOptions, check,
+    VerifyOptions, check, default_passes,
 };
 use likeness_testing::onnx::{InputShape, RedFaces, Vectors};
 use likeness_testing::{Failed, Outcome, Suite, TestPack, ensure};
@@ -279,8 +279,9 @@ fn refusal(pack: &TestPack) -> Result<String, Failed> {
     let (_folder, builder) = builder(pack)?;
     let built = builder.uncalibrated(true).build();
     let error = built.err().ok_or("an engine was built of it")?.to_string();
+    // As the program checks a pack: with the passes that an engine applies.
     let (_folder, pack) = load(pack)?;
-    let report = check(&runtime()?, &pack);
+    let report = check(&runtime()?, &pack.optimized(&default_passes(Provider::Cpu)));
     let faults: Vec<String> = report.faults().collect();
     ensure!(
         !report.is_well() && faults == [error.clone()],

@@ -12,6 +12,7 @@ pub(crate) mod affine;
 mod cache;
 mod computed_shapes;
 mod constants;
+mod free_batch;
 mod gates;
 mod global_pool;
 mod net;
@@ -41,6 +42,8 @@ pub enum Pass {
     ConstantNodes,
     /// Removes nodes that return their input.
     NoOps,
+    /// Frees a batch that the file fixes at 1, where each image of a larger one gives what it gives by itself.
+    FreeBatch,
     /// Makes the computed shape of a `Reshape` a constant.
     ComputedShapes,
     /// Folds batch normalisation into the convolution or matrix product before it.
@@ -65,9 +68,10 @@ pub enum Pass {
 type Run = fn(&mut Net) -> usize;
 
 /// Each pass with its name in reports and on the command line, in order.
-const PASSES: [(Pass, &str, Run); 11] = [
+const PASSES: [(Pass, &str, Run); 12] = [
     (Pass::ConstantNodes, "constant-nodes", constants::from_nodes),
     (Pass::NoOps, "no-ops", removal::no_ops),
+    (Pass::FreeBatch, "free-batch", free_batch::run),
     (Pass::ComputedShapes, "computed-shapes", computed_shapes::run),
     (Pass::BatchNorm, "batch-norm", affine::batch_norm),
     (Pass::ChannelAffine, "channel-affine", affine::channel_affine),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use indexmap::IndexMap;
 
-use crate::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
+use crate::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use crate::shapes::{MAX_RANK, Shapes};
 
 use super::Skipped;
@@ -101,10 +101,15 @@ impl Net {
 
     /// Infers the shapes of its values.
     pub(super) fn shapes(&self) -> Shapes {
+        self.shapes_of(&self.rest.input)
+    }
+
+    /// Infers the shapes of its values, as if its inputs were these.
+    pub(super) fn shapes_of(&self, inputs: &[ValueInfoProto]) -> Shapes {
         let places = self.places();
         let nodes = places.iter().filter_map(|&place| self.node(place));
         let constant = |name: &str| self.constant(name);
-        Shapes::of(self.opset, &self.rest.input, constant, nodes, |_| None)
+        Shapes::of(self.opset, inputs, constant, nodes, |_| None)
     }
 
     /// Applies a change at every node of ONNX's own operators of these names, and returns how often it was made.

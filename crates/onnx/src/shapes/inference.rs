@@ -192,9 +192,11 @@ impl Inference<'_, '_> {
     }
 
     fn reshape(&mut self) -> Option<Vec<Dim>> {
-        let from = self.dims(0)?;
         let to = self.contents(1)?;
         let zero_copies = self.node.int("allowzero", 0)? == 0;
+        let Some(from) = self.dims(0) else {
+            return self.reshape_of_unknown(&to);
+        };
         let mut dims = Vec::with_capacity(to.len());
         let mut left = None;
         for (index, dim) in to.into_iter().enumerate() {
@@ -213,6 +215,16 @@ impl Inference<'_, '_> {
             *dims.get_mut(index)? = rest;
         }
         Some(dims)
+    }
+
+    /// Of a value of unknown shape at least the sizes that are stated are known.
+    fn reshape_of_unknown(&mut self, to: &[Dim]) -> Option<Vec<Dim>> {
+        let dims = to.iter().map(|dim| match dim {
+            Dim::Known(-1 | 0) => Some(self.shapes.fresh()),
+            Dim::Known(size) if *size < 0 => None,
+            dim => Some(*dim),
+        });
+        dims.collect()
     }
 
     /// The size that -1 stands for in a shape with these other dimensions.

@@ -36,6 +36,15 @@ impl<'a> Job<'a> {
             let licenses = manifest.sources.iter().map(line).collect();
             return Err(PackError::License { pack, licenses });
         }
+        let mut names = self.pull.sources.keys();
+        if let Some(name) = names.find(|name| !manifest.sources.contains_key(*name)) {
+            let known: Vec<&str> = manifest.sources.keys().map(String::as_str).collect();
+            return Err(PackError::UnknownSource {
+                pack,
+                name: name.clone(),
+                known: known.join(", "),
+            });
+        }
         if self.pull.install && Manifest::builtin_text(&pack).is_some() {
             return Err(PackError::BuiltIn { pack });
         }
@@ -204,7 +213,7 @@ impl<'a> Job<'a> {
         let (file, source) = wanted;
         let mut tried = Vec::new();
         let beside = self.located.folder.as_deref();
-        for place in places(file, source, self.pull.mirror.as_ref(), beside) {
+        for place in places(self.pull, file, source, beside) {
             let from = place.name();
             let fetcher = Fetcher {
                 store: self.store,

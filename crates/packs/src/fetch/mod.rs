@@ -6,6 +6,7 @@ mod download;
 mod job;
 mod places;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -62,6 +63,8 @@ pub struct Pull {
     pub archive: Option<PathBuf>,
     /// A folder or server as the only source.
     pub mirror: Option<Mirror>,
+    /// Files of the caller's own by the names of sources: the only place of each. Not for an archive, which has all.
+    pub sources: BTreeMap<String, PathBuf>,
     /// Files that are fetched at the same time; four where absent.
     pub jobs: Option<usize>,
     /// Whether licences that do not allow commercial use are accepted.

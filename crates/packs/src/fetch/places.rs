@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use super::Pull;
 use crate::{PackError, SourceFile};
 
 /// Environment variable with a mirror.
@@ -69,14 +70,13 @@ impl Place {
     }
 }
 
-/// Returns the places to try for a file, in order: the mirror alone, else the file beside the manifest and its addresses.
-pub(super) fn places(
-    name: &str,
-    source: &SourceFile,
-    mirror: Option<&Mirror>,
-    beside: Option<&Path>,
-) -> Vec<Place> {
-    match mirror {
+/// Returns the places to try for a file, in order: the one that the pull names for it alone, else the mirror alone, else the file
+/// beside the manifest and its addresses.
+pub(super) fn places(pull: &Pull, name: &str, source: &SourceFile, beside: Option<&Path>) -> Vec<Place> {
+    if let Some(path) = pull.sources.get(name) {
+        return vec![Place::File(path.clone())];
+    }
+    match &pull.mirror {
         Some(Mirror::Folder(folder)) => vec![Place::File(folder.join(name))],
         Some(Mirror::Server(address)) => {
             let address = address.trim_end_matches('/');

@@ -100,6 +100,10 @@ pub struct EmbedderModel {
     pub dimensions: usize,
     /// Position of the landmarks in the crop.
     pub template: Template,
+    /// Whether a face of which the crop shows two pixels or more in one is averaged over areas before it is cut out, and not only
+    /// sampled.
+    #[serde(default)]
+    pub area_averaging: bool,
     /// Output for the self-test's input.
     pub self_test: Option<SelfTestVector>,
 }

@@ -6,7 +6,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use likeness_engine::detection::{BoundingBox, Detectors, FIRST_PASS_SIDE, Face, FaceDetector, Search};
-use likeness_engine::embedding::align;
+use likeness_engine::embedding::align_for;
 use likeness_engine::face::write_input;
 use likeness_engine::imaging::{Image, ImageLimits, Interrupt, crop_resize_bilinear, decode, shrink_area};
 use likeness_engine::liveness::crop_rect;
@@ -151,12 +151,7 @@ fn embedder(pack: &Pack, detector: &mut Detectors, out: &Path, images: &[PathBuf
         let mut inputs = Inputs::create(out, &model.model, model.size, model.size, &model.input)?;
         for path in images {
             if let Some((image, face)) = largest_face(detector, path)? {
-                inputs.push(&align(
-                    &image,
-                    &face.landmarks,
-                    &model.template.points(),
-                    model.size,
-                )?)?;
+                inputs.push(&align_for(model, &image, &face.landmarks)?)?;
             }
         }
         inputs.finish()?;
