@@ -257,9 +257,9 @@ struct BestMatch {
     same_image: bool,
 }
 
-/// Cosine from which on two faces are looked at as one photograph: of copies it is higher, of most genuine pairs it is not. It
-/// saves the time only.
-const SAME_FACE: f32 = 0.6;
+/// Cosine from which on two faces may be one photograph. It saves the time of most genuine pairs, and misses small copies that are
+/// compressed so much that little of the face is left.
+const SAME_FACE: f32 = 0.75;
 
 /// Only a thorough search is sure to find several faces.
 fn search(several_faces: bool) -> Search {

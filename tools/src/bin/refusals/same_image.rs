@@ -18,7 +18,7 @@ const COPIED: [(&str, usize); 3] = [("faces", 2), ("liveness/nuaa/live", 6), ("l
 const LONGEST: u32 = 1200;
 
 /// The engine looks only at pairs with this cosine or a higher one.
-const COMPARED: f32 = 0.6;
+const COMPARED: f32 = 0.75;
 
 /// How many pairs are named.
 const NAMED: usize = 8;
