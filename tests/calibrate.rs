@@ -283,7 +283,7 @@ fn of_own_pack() -> Outcome {
     ensure!(
         checked.code == Some(1)
             && checked.stdout.contains(
-                "FAIL  embedder embedder: the adapter aligned-crop needs output [N,512], the model has [1,3]"
+                "FAIL  embedder embedder: the adapter aligned-crop needs output [N,512], the model has [N,3]"
             ),
         "{checked:?}"
     );
