@@ -172,7 +172,7 @@ pub struct NotFetched {
 }
 
 /// Why one place did not deliver a file.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{reason}")]
 #[non_exhaustive]
 pub struct FetchFailure {
@@ -218,7 +218,7 @@ fn not_fetched(pack: &str, files: &[NotFetched]) -> String {
             text += &format!("\n    - {place}: {failure}");
         }
         if tried.is_empty() {
-            text += "\n    - the manifest has no address for it, and it is not beside the manifest";
+            text += "\n    - the manifest has no address and no package for it, and it is not beside the manifest";
         }
     }
     let remedies = [
