@@ -47,8 +47,11 @@ const NPM: Clients = &[("npm", if cfg!(windows) { "npm.cmd" } else { "npm" }, &[
 pub(super) struct Packages<'a> {
     timeout: Duration,
     cancellation: &'a Cancellation,
-    archives: Mutex<BTreeMap<String, Slot>>,
+    archives: Mutex<BTreeMap<Key, Slot>>,
 }
+
+/// Registry, name, version and SHA-256.
+type Key = (Registry, String, String, String);
 
 type Slot = Arc<OnceLock<Result<Archive, FetchFailure>>>;
 
@@ -72,7 +75,7 @@ impl<'a> Packages<'a> {
     pub(super) fn archive(&self, package: &PackageFile) -> Result<PathBuf, FetchFailure> {
         let slot = {
             let mut archives = self.archives.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(archives.entry(package.sha256.clone()).or_default())
+            Arc::clone(archives.entry(key(package)).or_default())
         };
         let archive = slot.get_or_init(|| self.fetch(package));
         archive
@@ -163,6 +166,16 @@ impl<'a> Packages<'a> {
             }
         }
     }
+}
+
+fn key(package: &PackageFile) -> Key {
+    let PackageFile {
+        name,
+        version,
+        sha256,
+        ..
+    } = package.clone();
+    (package.registry, name, version, sha256)
 }
 
 fn unavailable(reason: impl Into<String>) -> FetchFailure {
