@@ -23,7 +23,9 @@ const MAX_LOG_SIDE: f32 = 8.0;
 /// A run at 1376x1376 takes some 480 MiB, one at 640x640 some 170 MiB.
 const LARGEST_TILE: u32 = 640;
 
-/// Its cells are half as long as those of the other families, so it sees at this side what they see at twice the side.
+/// Its cells are half as long as those of the other families, so it sees at this side what they see at twice the side. Of the
+/// two larger group images among the development data, a pass at 2560 pixels finds 27 instead of 25 faces in one, and two more
+/// that are none in the other.
 const LONGEST_PASS: u32 = 1280;
 
 pub(crate) static FAMILY: Family = Family {
