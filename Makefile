@@ -34,7 +34,7 @@ export ORT_DISABLE_TELEMETRY := 1
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-otel test-openvino soak fuzz fuzz-short fuzz-images fuzz-readers setup setup-openvino setup-cuda build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-openvino bench-gpu clean
+.PHONY: help run test test-fresh test-otel test-openvino soak fuzz fuzz-short fuzz-images fuzz-readers setup setup-openvino setup-cuda build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-openvino bench-gpu clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -51,6 +51,9 @@ test: ## Set everything up and run the suite; what needs ../shared is skipped wh
 	@# Without them the smoke suite fails, which always runs.
 	@$(PYTHON) scripts/setup.py images
 	$(CARGO) test $(BUILD) --workspace | $(PYTHON) scripts/skipped.py; exit $${PIPESTATUS[0]}
+
+test-fresh: ## `make run` and `make test` from nothing, where only package registries can be reached
+	@scripts/fresh_machine.sh
 
 soak: ## SOAK (20,000) requests at full load: no wrong answer, no memory that grows
 	@$(PYTHON) scripts/setup.py
