@@ -365,7 +365,8 @@ def set_up_models(named, lenient, stand_in=True):
     """Pulls the packs, and writes down which one to serve with; `stand_in`: whether that may be another than the default one."""
     if not LIKENESS.is_file():
         fail(f"{LIKENESS.relative_to(ROOT)} is not there: run `make build` first")
-    named = named or [name for name in [os.environ.get("LIKENESS_PACK")] if name]
+    chosen_by = ["LIKENESS_PACK", "LIKENESS__ENGINE__PACK"]
+    named = named or [os.environ[name] for name in chosen_by if os.environ.get(name)][:1]
     if named:
         if not all([pull(name) for name in named]):
             fail(f"model pack {', '.join(named)} cannot be had (the reason is above), and no other stands in for it")
