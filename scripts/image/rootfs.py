@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Assembles what goes into the image, of what `make build models` has left: binary, ONNX Runtime, models, licences, bill of
+"""Assembles what goes into the image, of what `make setup build models` has left: binary, ONNX Runtime, models, licences, bill of
 materials, configuration.
 
     rootfs.py FOLDER
@@ -8,12 +8,16 @@ The folder must be new or empty. It holds no image and no secret, and nothing th
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+import setup  # noqa: E402
+
 BINARY = ROOT / "target" / "release" / "likeness"
 LIBRARY = ROOT / ".setup" / "onnxruntime"
 STORE = ROOT / "models" / "store"
@@ -34,6 +38,15 @@ def put_binary(target):
     if strip:
         subprocess.run([strip, "--strip-debug", str(target)], check=True)
     target.chmod(0o555)
+
+
+def with_pack(configuration):
+    """The configuration with the pack that set-up has brought, where that is not the default one."""
+    chosen = setup.served_pack()
+    default = re.search(r'^# pack = "(.*)"$', configuration, re.MULTILINE)
+    if chosen in (None, default[1]):
+        return configuration
+    return configuration.replace(default[0], f'pack = "{chosen}"')
 
 
 def main():
@@ -59,7 +72,7 @@ def main():
     # Commands that administer the service find its database by the same file, wherever they are run.
     installed = reference.replace('data_folder = "likeness-data"\n', 'data_folder = "/var/lib/likeness"\n')
     assert installed != reference
-    configuration.write_text(installed)
+    configuration.write_text(with_pack(installed))
     configuration.chmod(0o444)
     # As those of a distribution: the image's own /usr and /etc take over these modes.
     for folder, _, _ in os.walk(root):

@@ -17,7 +17,9 @@ use likeness_runtime::Runtime;
 
 use crate::grid::{Bounds, GridDetector};
 use crate::search::{self, BORDER, BORDER_GREY, DOUBTFUL, suppress};
-use crate::{BoundingBox, DetectionError, FIRST_PASS_SIDE, Face, FaceDetector, Point, Search, scrfd, yunet};
+use crate::{
+    BoundingBox, DetectionError, FIRST_PASS_SIDE, Face, FaceDetector, Point, Search, centerface, scrfd, yunet,
+};
 
 /// The detectors of a pack: one, or several whose detections are fused.
 #[derive(Debug)]
@@ -58,6 +60,7 @@ impl Detectors {
             let family = match model.adapter {
                 DetectorAdapter::Yunet => &yunet::FAMILY,
                 DetectorAdapter::Scrfd => &scrfd::FAMILY,
+                DetectorAdapter::Centerface => &centerface::FAMILY,
                 other => return Err(DetectionError::Unsupported(other)),
             };
             GridDetector::open(runtime, pack, model, family)
@@ -105,6 +108,9 @@ impl Detectors {
         let score = DOUBTFUL.min(bounds.score);
         move |side| {
             for (member, seen) in members.iter_mut().zip(&mut seen) {
+                if side > member.longest_pass() {
+                    continue;
+                }
                 seen.extend(member.candidates_at(image, side, score, interrupt)?);
                 *seen = suppress(std::mem::take(seen), member.bounds().iou);
             }

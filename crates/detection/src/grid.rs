@@ -13,8 +13,8 @@ use crate::{BoundingBox, DetectionError, Face, Point};
 /// Both sides of the input must be multiples of the largest stride.
 const INPUT_MULTIPLE: u32 = 32;
 
-/// A larger input is run in tiles: the network's memory grows with its area.
-const LARGEST_TILE: u32 = 1376;
+/// [`Family::largest_tile`] of YuNet and SCRFD.
+pub(crate) const LARGEST_TILE: u32 = 1376;
 
 /// What neighbouring tiles share, so that a smaller face lies whole in one of them; larger ones are found by the passes
 /// at smaller scales.
@@ -23,7 +23,7 @@ const TILE_OVERLAP: u32 = 160;
 /// What an input of a fixed size may measure: smaller ones would cut the largest pass into hundreds of tiles.
 const FIXED_SIDES: std::ops::RangeInclusive<usize> = 320..=2560;
 
-/// Cell sizes of the three levels of every family, in pixels of the network's input.
+/// Cell sizes of the three levels of YuNet and SCRFD, in pixels of the network's input.
 pub(crate) const STRIDES: [u32; 3] = [8, 16, 32];
 
 /// A family of networks whose outputs are cells of grids over their input.
@@ -31,15 +31,20 @@ pub(crate) const STRIDES: [u32; 3] = [8, 16, 32];
 pub(crate) struct Family {
     /// Its name, for messages.
     pub(crate) adapter: Adapter,
+    /// A larger input is run in tiles of at most this side: the network's memory grows with its area.
+    pub(crate) largest_tile: u32,
+    /// Passes at a longer side find nothing more.
+    pub(crate) longest_pass: u32,
     /// Checks that a model's outputs, as it declares them, can be those of the family.
     pub(crate) check: fn(&[TensorSpec]) -> Result<(), Misfit>,
-    /// Reads the numbers of the grid of a stride; fails where the outputs are not those of the family.
-    pub(crate) level: for<'a> fn(u32, &'a Outputs<'_>, &View) -> Result<Level<'a>, DetectionError>,
-    /// Where the box of a cell's four numbers lies, by its column and row.
-    pub(crate) place: fn(&Level<'_>, &View, [f32; 2], [f32; 4]) -> BoundingBox,
+    /// Returns the candidates of at least a score in the image's pixels; fails where the outputs are not those of the family.
+    pub(crate) faces: fn(&Outputs<'_>, &View, f32) -> Result<Vec<Face>, DetectionError>,
 }
 
-/// The numbers of a grid.
+/// Where the box of a cell's four numbers lies, by its column and row.
+pub(crate) type Place = fn(&Level<'_>, &View, [f32; 2], [f32; 4]) -> BoundingBox;
+
+/// The numbers of a grid, a row of them for each anchor.
 pub(crate) struct Level<'a> {
     /// Cell size in pixels of the network's input.
     pub(crate) stride: u32,
@@ -53,7 +58,7 @@ pub(crate) struct Level<'a> {
 
 impl Level<'_> {
     /// Returns the anchors at or above a score as faces in the image's pixels.
-    pub(crate) fn faces(&self, family: &Family, view: &View, threshold: f32) -> Vec<Face> {
+    pub(crate) fn faces(&self, view: &View, threshold: f32, place: Place) -> Vec<Face> {
         let (columns, _) = view.cells(self.stride);
         let stride = self.stride as f32;
         let numbers = self
@@ -70,7 +75,7 @@ impl Level<'_> {
                 let cell = anchor / self.anchors;
                 let [column, row] = [cell % columns, cell / columns].map(|number| number as f32);
                 Face {
-                    bounding_box: (family.place)(self, view, [column, row], *bounds),
+                    bounding_box: place(self, view, [column, row], *bounds),
                     score: score.clamp(0.0, 1.0),
                     landmarks: std::array::from_fn(|index| {
                         let (x, y) = (offsets[2 * index], offsets[2 * index + 1]);
@@ -133,6 +138,11 @@ impl GridDetector {
         self.model.upright_score
     }
 
+    /// Longest side of the passes in which it may find something more.
+    pub(crate) fn longest_pass(&self) -> u32 {
+        self.family.longest_pass
+    }
+
     pub(crate) fn bounds(&self) -> Bounds {
         Bounds {
             score: self.model.score_threshold,
@@ -157,8 +167,9 @@ impl GridDetector {
             (ratio < 1.0).then(|| shrink_area(image, shrunk(image.width()), shrunk(image.height())));
         let small = smaller.as_ref().unwrap_or(image);
         let view = View::of(small, image);
-        let rows = tiles(small.height(), self.height.unwrap_or(LARGEST_TILE));
-        let columns = tiles(small.width(), self.width.unwrap_or(LARGEST_TILE));
+        let largest = self.family.largest_tile;
+        let rows = tiles(small.height(), self.height.unwrap_or(largest));
+        let columns = tiles(small.width(), self.width.unwrap_or(largest));
         if rows.len() == 1 && columns.len() == 1 {
             interrupt.check()?;
             return self.run(small, view, score);
@@ -196,11 +207,7 @@ impl GridDetector {
             height,
             ..view
         };
-        let mut faces = Vec::new();
-        for stride in STRIDES {
-            let level = (self.family.level)(stride, &outputs, &view)?;
-            faces.extend(level.faces(self.family, &view, score));
-        }
+        let mut faces = (self.family.faces)(&outputs, &view, score)?;
         faces.retain(|face| {
             face.is_finite() && face.bounding_box.width > 0.0 && face.bounding_box.height > 0.0
         });

@@ -1,4 +1,4 @@
-//! Face detection for Likeness: the trait [`FaceDetector`], and YuNet and SCRFD behind it, alone or as an ensemble.
+//! Face detection for Likeness: the trait [`FaceDetector`], and YuNet, SCRFD and CenterFace behind it, alone or as an ensemble.
 //!
 //! ```no_run
 //! use likeness_detection::{Detectors, FaceDetector, Search};
@@ -18,6 +18,7 @@
 //! # }
 //! ```
 
+mod centerface;
 mod ensemble;
 mod grid;
 mod scrfd;

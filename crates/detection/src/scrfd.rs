@@ -11,8 +11,8 @@ use std::borrow::Cow;
 
 use likeness_runtime::{Adapter, Misfit, Outputs, Tensor, TensorSpec, listed, shape_text};
 
-use crate::grid::{Family, Level, STRIDES, View};
-use crate::{BoundingBox, DetectionError};
+use crate::grid::{Family, LARGEST_TILE, Level, STRIDES, View};
+use crate::{BoundingBox, DetectionError, Face};
 
 /// Anchors in each cell.
 const ANCHORS: u32 = 2;
@@ -30,10 +30,19 @@ pub(crate) static FAMILY: Family = Family {
         role: "detector",
         name: "scrfd",
     },
+    largest_tile: LARGEST_TILE,
+    longest_pass: u32::MAX,
     check,
-    level,
-    place,
+    faces,
 };
+
+fn faces(outputs: &Outputs<'_>, view: &View, threshold: f32) -> Result<Vec<Face>, DetectionError> {
+    let mut faces = Vec::new();
+    for stride in STRIDES {
+        faces.extend(level(stride, outputs, view)?.faces(view, threshold, place));
+    }
+    Ok(faces)
+}
 
 fn check(outputs: &[TensorSpec]) -> Result<(), Misfit> {
     let numbers: Vec<Option<usize>> = outputs
@@ -126,7 +135,7 @@ fn place(level: &Level<'_>, view: &View, [column, row]: [f32; 2], distances: [f3
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Face, Point};
+    use crate::Point;
 
     const VIEW: View = View {
         width: 64,
@@ -172,7 +181,7 @@ mod tests {
     fn decoded(answers: &[Tensor]) -> Result<Vec<Face>, Misfit> {
         let mut faces = Vec::new();
         for stride in STRIDES {
-            faces.extend(read(stride, answers, &VIEW)?.faces(&FAMILY, &VIEW, 0.5));
+            faces.extend(read(stride, answers, &VIEW)?.faces(&VIEW, 0.5, place));
         }
         Ok(faces)
     }

@@ -6,8 +6,8 @@
 
 use likeness_runtime::{Adapter, Misfit, Outputs, TensorSpec, listed};
 
-use crate::grid::{Family, Level, STRIDES, View};
-use crate::{BoundingBox, DetectionError};
+use crate::grid::{Family, LARGEST_TILE, Level, STRIDES, View};
+use crate::{BoundingBox, DetectionError, Face};
 
 /// Its outputs for each level, and their numbers for each cell.
 const KINDS: [(&str, usize); 4] = [("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10)];
@@ -20,10 +20,19 @@ pub(crate) static FAMILY: Family = Family {
         role: "detector",
         name: "yunet",
     },
+    largest_tile: LARGEST_TILE,
+    longest_pass: u32::MAX,
     check,
-    level,
-    place,
+    faces,
 };
+
+fn faces(outputs: &Outputs<'_>, view: &View, threshold: f32) -> Result<Vec<Face>, DetectionError> {
+    let mut faces = Vec::new();
+    for stride in STRIDES {
+        faces.extend(level(stride, outputs, view)?.faces(view, threshold, place));
+    }
+    Ok(faces)
+}
 
 fn check(outputs: &[TensorSpec]) -> Result<(), Misfit> {
     for (stride, (kind, numbers)) in STRIDES

@@ -65,6 +65,7 @@ impl<'m> Entry<'m> {
             Self::Detector(entry) => match entry.adapter {
                 DetectorAdapter::Yunet => "yunet",
                 DetectorAdapter::Scrfd => "scrfd",
+                DetectorAdapter::Centerface => "centerface",
                 _ => "unknown",
             },
             Self::Embedder(entry) => match entry.adapter {

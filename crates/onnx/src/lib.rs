@@ -20,6 +20,7 @@ mod error;
 mod file;
 /// Importers of the formats of publishers. The same input always gives the same model.
 pub mod import {
+    pub mod onnx;
     pub mod openvino;
     pub mod pytorch;
 }

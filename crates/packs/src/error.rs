@@ -179,7 +179,7 @@ pub struct NotFetched {
 }
 
 /// Why one place did not deliver a file.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{reason}")]
 #[non_exhaustive]
 pub struct FetchFailure {
@@ -226,7 +226,7 @@ fn not_fetched(pack: &str, files: &[NotFetched]) -> String {
         }
         if tried.is_empty() {
             text += &format!(
-                "\n    - the manifest has no address for it, and it is not beside the manifest: bring the file and name it \
+                "\n    - the manifest has no address and no package for it, and it is not beside the manifest: bring the file and name it \
                  with --source {file}=FILE"
             );
         }

@@ -33,7 +33,8 @@ pub use manifest::{
     Calibration, CalibrationFile, ChannelOrder, ClassOutput, CohortReference, CropFit, DEFAULT_PACK,
     DetectorAdapter, DetectorModel, EmbedderAdapter, EmbedderModel, LivenessAdapter, LivenessCalibration,
     LivenessCurve, LivenessFusion, LivenessModelEntry, LivenessPoint, MAX_COHORT_BYTES, MAX_FILE_BYTES,
-    Manifest, MatchCalibration, MatchPoint, MeasuredRange, ModelFile, PackCalibration, Preprocessing,
-    PresentationCount, Provenance, Recipe, ScoreCurve, SelfTestVector, SourceFile, Template, log_odds,
+    Manifest, MatchCalibration, MatchPoint, MeasuredRange, ModelFile, PackCalibration, PackageFile,
+    Preprocessing, PresentationCount, Provenance, Recipe, Registry, ScoreCurve, SelfTestVector, SourceFile,
+    Template, log_odds,
 };
 pub use store::{ENV_STORE, Pack, PackStatus, Store, StoreSearch};

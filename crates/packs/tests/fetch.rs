@@ -6,6 +6,7 @@
 mod support;
 
 use likeness_packs::PackError;
+use likeness_packs::fetch::{Event, Step as Progress};
 use support::publisher::{Publisher, Step};
 use support::scene::Scene;
 use support::{Pack, file, onnx_file, sha256, store_of};
@@ -352,7 +353,7 @@ fn an_unreachable_server_is_reported_with_a_remedy() {
     let error = scene.pull(&pack).unwrap_err().to_string();
     for expected in [
         &format!("http://{nobody}/a: ")[..],
-        "http://no-such-host.invalid/a: ",
+        "http://no-such-host.invalid/a: unknown host",
         "HTTPS_PROXY",
         "--mirror",
         "--from",
@@ -360,6 +361,27 @@ fn an_unreachable_server_is_reported_with_a_remedy() {
         assert!(error.contains(expected), "{expected} is not in {error}");
     }
     assert_eq!(scene.tree(), store_of([]));
+}
+
+#[test]
+fn a_host_that_is_not_known_is_asked_for_once() {
+    let scene = Scene::new();
+    let pack = Pack::of(&file(), ["http://no-such-host.invalid/a".to_owned()]);
+    let path = pack.write(scene.folder.path());
+    let retried = std::sync::atomic::AtomicBool::new(false);
+    let watch = |event: Event<'_>| {
+        if let Event::File {
+            step: Progress::Retrying(_),
+            ..
+        } = event
+        {
+            retried.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+    };
+    support::pull(|_| {})
+        .run(&scene.store(), Some(&path), &watch)
+        .unwrap_err();
+    assert!(!retried.into_inner());
 }
 
 #[test]

@@ -85,15 +85,18 @@ pub fn workspace() -> PathBuf {
 /// here: where there are models, a missing library is an error and no reason to skip.
 #[must_use]
 pub fn has_models() -> bool {
+    MANIFESTS.iter().all(|manifest| has_models_of(manifest))
+}
+
+/// Returns whether the model store has every model that a manifest names.
+fn has_models_of(manifest: &str) -> bool {
     let store = match std::env::var_os("LIKENESS_MODELS").filter(|value| !value.is_empty()) {
         Some(folder) => PathBuf::from(folder),
         None => workspace().join("models/store"),
     };
     let blobs = store.join("blobs/sha256");
-    MANIFESTS.iter().all(|manifest| {
-        model_checksums(manifest)
-            .is_some_and(|checksums| checksums.iter().all(|checksum| blobs.join(checksum).is_file()))
-    })
+    model_checksums(manifest)
+        .is_some_and(|checksums| checksums.iter().all(|checksum| blobs.join(checksum).is_file()))
 }
 
 /// Returns the SHA-256 of each model of a manifest: its own, or that of the source that it is a copy of.
@@ -118,11 +121,18 @@ const MANIFESTS: [&str; 2] = [
     include_str!("../../../models/open-2/pack.toml"),
 ];
 
+/// That of the pack of package registries, which stands in for the default one where its publishers cannot be reached.
+const REGISTRY: &str = include_str!("../../../models/registry-1/pack.toml");
+
 /// What a test needs, or the reason to skip it.
 pub type Needed<T> = Result<T, &'static str>;
 
 fn models() -> Needed<()> {
     has_models().then_some(()).ok_or(NEEDS_MODELS)
+}
+
+fn registry() -> Needed<()> {
+    has_models_of(REGISTRY).then_some(()).ok_or("needs registry-1")
 }
 
 fn data() -> Needed<PathBuf> {
@@ -205,6 +215,16 @@ impl Suite {
         test: impl FnOnce(&Path) -> Outcome + Send + 'static,
     ) {
         let needed = models().and_then(|()| data());
+        self.with(name, needed, move |folder| test(&folder));
+    }
+
+    /// Adds a test that needs the shared test data, whose folder it gets, and the models of the pack `registry-1`.
+    pub fn with_shared_and_registry(
+        &mut self,
+        name: impl Into<String>,
+        test: impl FnOnce(&Path) -> Outcome + Send + 'static,
+    ) {
+        let needed = registry().and_then(|()| data());
         self.with(name, needed, move |folder| test(&folder));
     }
 

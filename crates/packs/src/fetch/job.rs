@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use super::client::Client;
-use super::download::{Fetcher, Stop};
+use super::download::Fetcher;
+use super::packages::Packages;
 use super::places::places;
+use super::stop::Stop;
 use super::{Event, Pull, Pulled, Step, Watcher};
 use crate::archive::Archive;
 use crate::files::{exists, read_text, read_verified};
 use crate::store::{Located, Lock};
-use crate::{MAX_COHORT_BYTES, Manifest, NotFetched, PackError, Recipe, SourceFile, Store};
+use crate::{MAX_COHORT_BYTES, Manifest, NotFetched, PackError, SourceFile, Store};
 
 /// A file to fetch, with its name in the manifest.
 type Wanted<'a> = (&'a String, &'a SourceFile);
@@ -181,13 +183,14 @@ impl<'a> Job<'a> {
             return Ok(Vec::new());
         }
         let client = Client::new(&self.pull.retry);
+        let packages = Packages::new(self.pull.retry.client_timeout, &self.pull.cancellation);
         let queue = Mutex::new(wanted.iter().enumerate());
         let failures = Mutex::new(BTreeMap::new());
         let work = || {
             while failures.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
                 let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
                 let Some((index, wanted)) = next else { return };
-                if let Some(failure) = self.fetch_one(&client, *wanted).transpose() {
+                if let Some(failure) = self.fetch_one(&client, &packages, *wanted).transpose() {
                     let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
                     failures.insert(index, failure);
                 }
@@ -209,7 +212,12 @@ impl<'a> Job<'a> {
     }
 
     /// Fetches one file; if no place has it, returns why.
-    fn fetch_one(&self, client: &Client, wanted: Wanted<'_>) -> Result<Option<NotFetched>, PackError> {
+    fn fetch_one(
+        &self,
+        client: &Client,
+        packages: &Packages<'_>,
+        wanted: Wanted<'_>,
+    ) -> Result<Option<NotFetched>, PackError> {
         let (file, source) = wanted;
         let mut tried = Vec::new();
         let beside = self.located.folder.as_deref();
@@ -218,6 +226,8 @@ impl<'a> Job<'a> {
             let fetcher = Fetcher {
                 store: self.store,
                 client,
+                packages,
+                cancellation: &self.pull.cancellation,
                 retry: &self.pull.retry,
                 watch: self.watch,
                 file,
@@ -269,7 +279,7 @@ impl<'a> Job<'a> {
             return Err(wrong(format!("{expected} bytes"), format!("{found} bytes")));
         }
         // A source that is a model as it is is in the model store already.
-        if !matches!(entry.import, Recipe::Onnx { .. }) {
+        if manifest.plain_source(entry).is_none() {
             let (sha256, _) = manifest.blob(model);
             let stored = self.store.put(sha256, &bytes)?;
             stored.map_err(|found| wrong(format!("SHA-256 {sha256}"), format!("SHA-256 {found}")))?;

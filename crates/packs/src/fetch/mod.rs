@@ -1,15 +1,20 @@
 //! Pulling a pack: its sources are fetched, its models imported, and all of it verified, into a model store. Whatever ends
 //! a pull, no file there has other bytes than its name says; the next pull resumes what has arrived.
 
+mod cancellation;
 mod client;
 mod download;
 mod job;
+mod member;
+mod packages;
 mod places;
+mod stop;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use cancellation::Cancellation;
 #[doc(hidden)]
 pub use client::{client, native_roots};
 pub use places::{ENV_MIRROR, Mirror};
@@ -30,6 +35,8 @@ pub struct RetryPolicy {
     pub attempts: u32,
     /// Pause before the second attempt; it doubles with each, up to 8 s.
     pub backoff: Duration,
+    /// Timeout of a client of a package registry, which is killed then.
+    pub client_timeout: Duration,
 }
 
 impl Default for RetryPolicy {
@@ -39,6 +46,7 @@ impl Default for RetryPolicy {
             read_timeout: Duration::from_secs(30),
             attempts: 4,
             backoff: Duration::from_millis(500),
+            client_timeout: Duration::from_secs(300),
         }
     }
 }
@@ -77,6 +85,8 @@ pub struct Pull {
     pub no_wait: bool,
     /// Timeouts and attempts.
     pub retry: RetryPolicy,
+    /// Cancels the pull from another thread.
+    pub cancellation: Cancellation,
 }
 
 /// The result of a pull.

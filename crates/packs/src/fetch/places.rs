@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::Pull;
-use crate::{PackError, SourceFile};
+use crate::{PackError, PackageFile, SourceFile};
 
 /// Environment variable with a mirror.
 pub const ENV_MIRROR: &str = "LIKENESS_MODEL_MIRROR";
@@ -58,6 +58,7 @@ impl From<OsString> for Mirror {
 pub(super) enum Place {
     File(PathBuf),
     Address(String),
+    Package(PackageFile),
 }
 
 impl Place {
@@ -66,12 +67,13 @@ impl Place {
         match self {
             Self::File(path) => path.display().to_string(),
             Self::Address(address) => without_password(address),
+            Self::Package(package) => package.to_string(),
         }
     }
 }
 
 /// Returns the places to try for a file, in order: the one that the pull names for it alone, else the mirror alone, else the file
-/// beside the manifest and its addresses.
+/// beside the manifest, its addresses and its packages.
 pub(super) fn places(pull: &Pull, name: &str, source: &SourceFile, beside: Option<&Path>) -> Vec<Place> {
     if let Some(path) = pull.sources.get(name) {
         return vec![Place::File(path.clone())];
@@ -86,7 +88,8 @@ pub(super) fn places(pull: &Pull, name: &str, source: &SourceFile, beside: Optio
             let beside = beside.map(|folder| folder.join(name));
             let beside = beside.filter(|path| path.is_file()).map(Place::File);
             let addresses = source.urls.iter().cloned().map(Place::Address);
-            beside.into_iter().chain(addresses).collect()
+            let packages = source.packages.iter().cloned().map(Place::Package);
+            beside.into_iter().chain(addresses).chain(packages).collect()
         }
     }
 }
@@ -107,6 +110,21 @@ pub(super) fn without_password(address: &str) -> String {
     hidden().unwrap_or_else(|| address.to_owned())
 }
 
+/// Returns a line of text without what may be passwords in the addresses in it.
+pub(super) fn without_passwords(line: &str) -> String {
+    let scheme = |word: &str| {
+        let (before, _) = word.split_once("://")?;
+        let after_last = |(index, c): (usize, char)| index + c.len_utf8();
+        let mut others = before.char_indices().filter(|(_, c)| !c.is_ascii_alphanumeric());
+        Some(others.next_back().map_or(0, after_last))
+    };
+    let shown = |word: &str| {
+        let (before, address) = word.split_at(scheme(word).unwrap_or(word.len()));
+        before.to_owned() + &without_password(address)
+    };
+    line.split(' ').map(shown).collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +137,8 @@ mod tests {
             ("https://host/a@b", "https://host/a@b"),
         ] {
             assert_eq!(Place::Address(address.to_owned()).name(), shown);
+            let line = format!("cannot reach ({address} now");
+            assert_eq!(without_passwords(&line), format!("cannot reach ({shown} now"));
         }
     }
 

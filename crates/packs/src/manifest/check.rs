@@ -107,6 +107,10 @@ impl Manifest {
                     return Err(format!("{key}.urls: {url:?} is not an http(s) address"));
                 }
             }
+            for package in &source.packages {
+                let checked = package.check();
+                checked.map_err(|fault| format!("{key}.packages: {fault}"))?;
+            }
         }
         Ok(())
     }

