@@ -460,7 +460,8 @@ def limits():
         "(zero-effort impostors). Relatives, twins, people chosen for their likeness and morphed photographs match far more often.",
         "- **Demographic differences.** False match rates within eight groups of origin and sex are [above](#match-by-group). **Not measured: "
         "false non-match rates by group**, since those images have no identities, anything by age, and liveness by group. The cohort makes a threshold stand for "
-        "about the same false match rate in every group; it does not separate faces better within a group. Genuine pairs of groups in which "
+        "about the same false match rate in every group.",
+        "- **What the cohort does not do.** It does not separate faces better within a group. Genuine pairs of groups in which "
         "the embedder is weak are therefore sent to review more often than by the cosine. LFW is mostly press photos of men from a few "
         "countries in the early 2000s. NUAA shows a handful of young people from one university.",
         "- **Documents.** A photo of an identity document, with its print, holograms, small size and age, is harder than a press photo. None was measured."
