@@ -35,8 +35,11 @@ fn main() -> ExitCode {
     suite.run()
 }
 
+/// Workers of the engine, each with a thread of its own.
+const WORKERS: usize = 2;
+
 fn engine() -> Result<Engine, Failed> {
-    Ok(Engine::builder().workers(2).build()?)
+    Ok(Engine::builder().workers(WORKERS).build()?)
 }
 
 /// The images of a folder and its folders, by name.
@@ -158,15 +161,27 @@ fn turned_box(of: &BoundingBox, rotation: Rotation, size: (u32, u32)) -> Boundin
 }
 
 fn none_is_turned(paths: &[PathBuf]) -> Outcome {
-    let engine = engine()?;
-    let mut turned = Vec::new();
-    for path in paths {
-        let check = engine.liveness(&read(path)?, &LivenessOptions::default())?;
-        if let Some(rotation) = check.selfie.rotation {
-            turned.push(format!("{} by {} degrees", path.display(), rotation.degrees()));
-        }
-    }
     ensure!(!paths.is_empty(), "no images");
+    let engine = engine()?;
+    let turned_of = |paths: &[PathBuf]| -> Result<Vec<String>, Failed> {
+        let mut turned = Vec::new();
+        for path in paths {
+            let check = engine.liveness(&read(path)?, &LivenessOptions::default())?;
+            if let Some(rotation) = check.selfie.rotation {
+                turned.push(format!("{} by {} degrees", path.display(), rotation.degrees()));
+            }
+        }
+        Ok(turned)
+    };
+    let mut turned = Vec::new();
+    std::thread::scope(|scope| -> Outcome {
+        let parts = paths.chunks(paths.len().div_ceil(WORKERS));
+        let parts: Vec<_> = parts.map(|part| scope.spawn(|| turned_of(part))).collect();
+        for part in parts {
+            turned.extend(part.join().map_err(|_| "a thread panicked")??);
+        }
+        Ok(())
+    })?;
     ensure!(turned.is_empty(), "{turned:#?}");
     Ok(())
 }

@@ -71,7 +71,7 @@ pub struct Pull {
     pub archive: Option<PathBuf>,
     /// A folder or server as the only source.
     pub mirror: Option<Mirror>,
-    /// Files of the caller's own by the names of sources: the only place of each. Not for an archive, which has all.
+    /// Local files by the names of sources; no other place is tried for these. Not used with an archive, which has all.
     pub sources: BTreeMap<String, PathBuf>,
     /// Files that are fetched at the same time; four where absent.
     pub jobs: Option<usize>,

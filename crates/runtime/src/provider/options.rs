@@ -96,7 +96,7 @@ pub struct ProviderOptions {
     /// `CPUAndNeuralEngine`, `CPUAndGPU`, `CPUOnly`.
     pub device_type: Option<String>,
     /// How much of the GPU's memory a session may take, in MiB: for `cuda` its arena, default all there is; for `tensorrt`
-    /// the workspace while it compiles, default 1 GiB. The default pack has four sessions, and each worker has its own unless
+    /// the workspace while it compiles, default 1 GiB. The default pack has seven sessions, and each worker has its own unless
     /// they [share](Self::shared_sessions) them.
     pub memory_limit_mib: Option<u32>,
     /// With which numbers it computes: `f32` (default); `tf32` for `cuda`; `f16` for `openvino` on a GPU or NPU, `tensorrt`

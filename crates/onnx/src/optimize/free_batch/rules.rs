@@ -137,7 +137,7 @@ impl Rules<'_> {
         if matches!(first, Held::Batch { rank, .. } if rank > MAX_RANK) {
             return None;
         }
-        // Of the others nothing is known, and whoever reads one ends the search.
+        // Of the others nothing is known, and a node that reads one ends the search.
         let known = if is_split { count } else { 1 };
         Some(Made {
             outputs: vec![first; known],
