@@ -16,8 +16,10 @@ use likeness_engine::packs::Passes;
 use likeness_engine::packs::{MatchCalibration, Pack, StoreSearch};
 use likeness_engine::runtime::{LibrarySearch, Provider, Runtime, available_workers};
 use likeness_evaluation::statistics::{Bootstrap, MatchScores};
-use likeness_evaluation::{Evaluation, FaceChoice, Groups, HELD_IMPOSTORS, MatchOptions, People, all_pairs};
+use likeness_evaluation::{Evaluation, FaceChoice, HELD_IMPOSTORS, all_pairs};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
+
+mod support;
 
 /// A pack, and how many of the impostor comparisons reached the similarities of its false match rates 1e-2 to 1e-5 when the
 /// calibration was measured. With another calibration `make accuracy` shows whether it is right, and these are counted anew:
@@ -164,44 +166,14 @@ fn calibrated(shared: &Path, guarded: &Guarded) -> Outcome {
     Ok(())
 }
 
-/// The confidence at which they are compared.
-const GROUPS_CONFIDENCE: f64 = 0.56;
-
 /// The highest mean and the highest single false match rate within the groups of people-groups/test. Cohorts of four seeds
 /// gave at most 0.051 % and 0.098 %; the cosine gives 0.296 % and 0.528 %.
 const GROUPS_BOUNDS: (f64, f64) = (0.07e-2, 0.13e-2);
 
 /// The cohort levels them.
 fn groups_are_level(shared: &Path) -> Outcome {
-    let data = shared.join("data/people-groups");
     let engine = Engine::builder().pack(OPEN_2.pack).build()?;
-    let root = data.join("test");
-    let mut people = People::find_images(&root)?;
-    people.groups = Some(Groups::read(&data.join("groups.csv"), &people.files)?);
-    let options = MatchOptions {
-        face: FaceChoice::Centre,
-        ..MatchOptions::default()
-    };
-    let report = Evaluation::new(&engine, &root).all_pairs(&people, None, &options)?;
-    let groups = report.groups.ok_or("no error rates by group")?;
-    let at = groups
-        .at_thresholds
-        .iter()
-        .find(|at| at.confidence == GROUPS_CONFIDENCE);
-    let rates = &at.ok_or("no such threshold")?.false_match_rate;
-    ensure!(
-        rates.groups.len() == 8 && rates.groups.iter().all(|group| group.trials > 11_000),
-        "{rates:?}"
-    );
-    let mean = rates.mean.ok_or("no mean")?.value;
-    let worst = rates.worst.as_ref().ok_or("no worst group")?;
-    ensure!(
-        mean <= GROUPS_BOUNDS.0 && worst.rate.value <= GROUPS_BOUNDS.1,
-        "within groups {mean:.5} in the mean and {:.5} in {} reach confidence {GROUPS_CONFIDENCE}",
-        worst.rate.value,
-        worst.group
-    );
-    Ok(())
+    support::groups::are_level(&engine, shared, GROUPS_BOUNDS)
 }
 
 /// A detector whose landmarks lie where they should not.

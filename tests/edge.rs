@@ -11,7 +11,6 @@ use likeness_engine::imaging::{Image, ImageLimits, decode};
 use likeness_engine::packs::{Manifest, Pack, StoreSearch};
 use likeness_engine::runtime::{LibrarySearch, Provider, Runtime};
 use likeness_engine::{EmbedOptions, Engine, default_passes};
-use likeness_evaluation::{Evaluation, FaceChoice, Groups, MatchOptions, People};
 use likeness_testing::{
     EDGEFACE, Failed, Outcome, Suite, edgeface, edgeface_fixture, ensure, has_models, shared, workspace,
 };
@@ -332,28 +331,10 @@ fn verifies(folder: &Path) -> Outcome {
 const GROUPS_BOUNDS: (f64, f64) = (0.09e-2, 0.17e-2);
 
 fn groups_are_level(folder: &Path) -> Outcome {
-    let data = shared().ok_or("no test data")?.join("data/people-groups");
+    let shared = shared().ok_or("no test data")?;
     let engine = Engine::builder()
         .store(StoreSearch::new().with_folder(store(folder)?))
         .pack("edge-1")
         .build()?;
-    let root = data.join("test");
-    let mut people = People::find_images(&root)?;
-    people.groups = Some(Groups::read(&data.join("groups.csv"), &people.files)?);
-    let options = MatchOptions {
-        face: FaceChoice::Centre,
-        ..MatchOptions::default()
-    };
-    let report = Evaluation::new(&engine, &root).all_pairs(&people, None, &options)?;
-    let groups = report.groups.ok_or("no error rates by group")?;
-    let at = groups.at_thresholds.iter().find(|at| at.confidence == 0.56);
-    let rates = &at.ok_or("no such threshold")?.false_match_rate;
-    let mean = rates.mean.ok_or("no mean")?.value;
-    let worst = rates.worst.as_ref().ok_or("no worst group")?.rate.value;
-    let (highest_mean, highest) = GROUPS_BOUNDS;
-    ensure!(
-        mean <= highest_mean && worst <= highest,
-        "within groups {mean:.5} in the mean and {worst:.5} in the worst"
-    );
-    Ok(())
+    support::groups::are_level(&engine, &shared, GROUPS_BOUNDS)
 }

@@ -8,9 +8,7 @@ use image::{ImageFormat, RgbImage, imageops};
 use likeness::decision::{Code, Finding, Profile, QualityChecks, Verdict};
 use likeness::{EmbedOptions, Engine, LivenessOptions, Verification, VerifyOptions};
 use likeness_engine::detection::{BoundingBox, Point};
-use likeness_engine::imaging::{
-    Affine, Image, ImageLimits, PixelRect, crop_resize_bilinear, decode, shrink_area, warp_affine,
-};
+use likeness_engine::imaging::{Affine, Image, PixelRect, crop_resize_bilinear, shrink_area, warp_affine};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 
 mod support;
@@ -18,7 +16,7 @@ mod support;
 use likeness_testing::http::{Form, Json};
 use support::process::{Process, likeness as command};
 use support::server::{APP, Server};
-use support::{for_each, image as picture};
+use support::{decoded as read, engine, for_each, image as picture};
 
 /// Portraits of one large face each, of seven people.
 const PORTRAITS: [&str; 8] = [
@@ -70,14 +68,6 @@ fn main() -> ExitCode {
     suite.with_shared_and_models("the_command_line_tells_it", command_line);
     suite.with_shared_and_models("a_profile_of_the_service_makes_it_a_review_or_nothing", service);
     suite.run()
-}
-
-fn engine() -> Result<Engine, Failed> {
-    Ok(Engine::builder().workers(1).build()?)
-}
-
-fn read(shared: &Path, name: &str) -> Result<Image, Failed> {
-    Ok(decode(&picture(shared, name)?, &ImageLimits::default())?)
 }
 
 /// What a verification says of how the images were taken; what it says of the faces is not of interest here.

@@ -15,7 +15,7 @@ mod support;
 
 use support::process::{Process, likeness as command};
 use support::server::{APP, Server};
-use support::{for_each, image as file};
+use support::{decoded as read, engine, for_each, image as file};
 
 /// Two portraits of one person, both live.
 const SELFIE: &str = "faces/img2.jpg";
@@ -51,14 +51,6 @@ fn main() -> ExitCode {
     suite.with_shared_and_models("the_service_tells_it_and_a_profile_rejects_it", service);
     suite.with_shared_and_models("the_liveness_command_tells_it", command_line);
     suite.run()
-}
-
-fn engine() -> Result<Engine, Failed> {
-    Ok(Engine::builder().workers(1).build()?)
-}
-
-fn read(shared: &Path, name: &str) -> Result<Image, Failed> {
-    Ok(decode(&file(shared, name)?, &ImageLimits::default())?)
 }
 
 fn jpeg(image: &Image, quality: u8) -> Result<Vec<u8>, Failed> {

@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: the program as a child process, and what it prints and responds.
 #![allow(dead_code, unused_imports, reason = "no suite uses all of it")]
 
+pub(crate) mod groups;
 pub(crate) mod process;
 pub(crate) mod report;
 pub(crate) mod responses;
@@ -9,9 +10,22 @@ pub(crate) mod storage;
 
 use std::path::Path;
 
+use likeness::Engine;
+use likeness_engine::imaging::{Image, ImageLimits, decode};
+
 pub(crate) use likeness_testing::Failed;
 pub(crate) use likeness_testing::for_each;
 pub(crate) use likeness_testing::http::{TIMEOUT, captures};
+
+/// Returns an engine of the default pack with one worker.
+pub(crate) fn engine() -> Result<Engine, Failed> {
+    Ok(Engine::builder().workers(1).build()?)
+}
+
+/// Decodes an image of the shared test data.
+pub(crate) fn decoded(shared: &Path, name: &str) -> Result<Image, Failed> {
+    Ok(decode(&image(shared, name)?, &ImageLimits::default())?)
+}
 
 /// Reads an image of the shared test data.
 pub(crate) fn image(shared: &Path, name: &str) -> Result<Vec<u8>, Failed> {

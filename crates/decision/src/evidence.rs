@@ -89,7 +89,8 @@ pub enum DecisionError {
 ///
 /// The lines stand in the order face match, liveness, no face in the selfie, no face in the photo, several faces in the
 /// selfie, several faces in the photo, then what the profile's quality checks find in the selfie and in the photo, then
-/// which of them was turned upright, then why liveness cannot judge the selfie, and whether both are the same image. A score that could not be computed adds no line of its own beside the one that says why.
+/// which of them was turned upright, then why liveness cannot judge the selfie, and whether both are the same image. A score
+/// that could not be computed adds no line of its own beside the one that says why.
 ///
 /// # Errors
 /// [`DecisionError`] where the evidence contradicts itself.

@@ -236,10 +236,9 @@ impl Engine {
             return Err(EngineError::Inference("there is nothing to compare".into()));
         };
         let same_image = match faces.as_slice() {
-            [probe, references @ ..] if similarity.cosine >= SAME_FACE => {
-                let reference = references.get(index).copied().unwrap_or(*probe);
-                image_agreement(*probe, reference) >= SAME_IMAGE
-            }
+            [probe, references @ ..] if similarity.cosine >= SAME_FACE => references
+                .get(index)
+                .is_some_and(|reference| image_agreement(*probe, *reference) >= SAME_IMAGE),
             _ => false,
         };
         Ok(BestMatch {

@@ -10,7 +10,7 @@ use likeness_engine::embedding::{Cohort, Embedding, MIN_CENTROIDS};
 use crate::acquisition::Evaluation;
 use crate::all_pairs::{Rows, dot};
 use crate::error::{EvaluationError, Result, Status};
-use crate::lists::{find_images, index, invalid, read_csv};
+use crate::lists::{add_file, find_images, invalid, read_csv};
 use crate::report::{AcquisitionReport, FaceChoice};
 use crate::statistics::SplitMix64;
 use crate::threads::fold;
@@ -65,13 +65,7 @@ impl CohortImages {
     /// an invalid line, with [`EvaluationError::Input`] where there is no image.
     pub fn read(path: &Path) -> Result<Self> {
         let mut files = IndexSet::new();
-        read_csv(path, &["file"], &[], |row| {
-            let (file, known) = (row.get("file"), files.len());
-            if index(&mut files, file) < known {
-                return Err(format!("{file} is already in a line above"));
-            }
-            Ok(())
-        })?;
+        read_csv(path, &["file"], &[], |row| add_file(&mut files, row).map(drop))?;
         if files.is_empty() {
             return Err(invalid(path, "the list has no image"));
         }

@@ -401,7 +401,7 @@ impl LabelList {
 }
 
 /// Adds the file of a row to those above, and returns its index.
-fn add_file(files: &mut IndexSet<String>, row: &Row<'_>) -> Result<u32, String> {
+pub(crate) fn add_file(files: &mut IndexSet<String>, row: &Row<'_>) -> Result<u32, String> {
     let (index, is_new) = files.insert_full(row.get("file").to_owned());
     match is_new {
         true => Ok(index as u32),

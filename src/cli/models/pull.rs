@@ -34,8 +34,8 @@ pub(crate) struct PullArguments {
     /// the manifest's addresses].
     #[arg(long, value_name = "DIR|URL", conflicts_with = "from")]
     mirror: Option<Mirror>,
-    /// File of yours for a source of the pack, by its name in the manifest, as its only place; may be repeated. Its SHA-256 must be
-    /// that in the manifest.
+    /// Local file for the source NAME of the manifest, whose SHA-256 it must have; no other place is tried for it; may be
+    /// repeated.
     #[arg(long = "source", value_name = "NAME=FILE", value_parser = parse_source, conflicts_with = "from")]
     sources: Vec<(String, PathBuf)>,
     /// Files to fetch at the same time.

@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use likeness_engine::decision::{Code, Evidence, MeasuredFace, Profile, Score, decide};
+use likeness_engine::decision::{Code, MeasuredFace, QualityChecks, selfie_findings};
 use likeness_engine::detection::Face;
 use likeness_engine::imaging::{
     Affine, Image, PixelRect, crop_resize_bilinear, decode, shrink_area, warp_affine,
@@ -261,20 +261,8 @@ fn percent(findings: &[Vec<Code>], flagged: impl Fn(&Vec<Code>) -> bool) -> Stri
 
 /// What the default profile finds wrong with a face, were it a selfie's.
 fn flagged(face: &MeasuredFace) -> Result<Vec<Code>, Failure> {
-    let evidence = Evidence {
-        selfie_face_areas: &[1.0],
-        photo_face_areas: &[1.0],
-        photo_multiface: false,
-        face_match: Some(Score::ONE),
-        liveness: Some(Score::ONE),
-        selfie_quality: Some(*face),
-        photo_quality: None,
-        selfie_rotation: 0,
-        photo_rotation: 0,
-        same_image: false,
-    };
-    let decision = decide(&Profile::default(), &evidence)?;
-    Ok(decision.details.iter().map(|line| line.code).collect())
+    let found = selfie_findings(&QualityChecks::default(), face, 0)?;
+    Ok(found.iter().map(|line| line.code).collect())
 }
 
 /// The largest face of every image of a folder and its folders.

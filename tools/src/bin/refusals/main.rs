@@ -12,7 +12,7 @@ mod tight_crops;
 
 use std::path::{Path, PathBuf};
 
-use likeness_engine::decision::{Code, Evidence, MeasuredFace, Profile, Score, decide};
+use likeness_engine::decision::{Code, MeasuredFace, QualityChecks, Score, selfie_findings};
 use likeness_engine::detection::BoundingBox;
 use likeness_engine::imaging::{Image, ImageLimits, PixelRect, crop_resize_bilinear, decode, shrink_area};
 use likeness_engine::{Engine, LivenessCheck, LivenessOptions};
@@ -79,20 +79,8 @@ fn score(check: &LivenessCheck) -> f64 {
 
 /// Whether the default profile finds this about a selfie with such a face.
 fn flagged(face: &MeasuredFace, code: Code) -> Result<bool, Failure> {
-    let evidence = Evidence {
-        selfie_face_areas: &[1.0],
-        photo_face_areas: &[1.0],
-        photo_multiface: false,
-        face_match: Some(Score::ONE),
-        liveness: Some(Score::ONE),
-        selfie_quality: Some(*face),
-        photo_quality: None,
-        selfie_rotation: 0,
-        photo_rotation: 0,
-        same_image: false,
-    };
-    let decision = decide(&Profile::default(), &evidence)?;
-    Ok(decision.details.iter().any(|line| line.code == code))
+    let found = selfie_findings(&QualityChecks::default(), face, 0)?;
+    Ok(found.iter().any(|line| line.code == code))
 }
 
 /// The part of an image within these sides, as far as there is one.
