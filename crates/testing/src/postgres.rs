@@ -74,7 +74,7 @@ impl Postgres {
             run(Command::new("chown").args(["-R", user]).arg(folder.path()))?;
         }
         let postgres = Self {
-            port: free_port()?,
+            port: own_port()?,
             folder,
             programs,
             password,
@@ -312,8 +312,24 @@ fn other_user() -> Option<&'static str> {
         .or(Some("65534"))
 }
 
-fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+/// Returns a port that stays this process' own while its server is stopped: outside the ranges that systems pick from
+/// for port 0 and for outgoing connections (from 32768 on Linux, from 49152 elsewhere), and handed out once.
+fn own_port() -> std::io::Result<u16> {
+    const FIRST: u16 = 20_000;
+    const COUNT: u32 = 12_000;
+    static HANDED_OUT: AtomicU32 = AtomicU32::new(0);
+    // Processes that run at the same time begin at different places.
+    let start = std::process::id().wrapping_mul(64);
+    loop {
+        let index = HANDED_OUT.fetch_add(1, Ordering::Relaxed);
+        if index >= COUNT {
+            return Err(std::io::Error::other("no port from 20000 to 31999 is free"));
+        }
+        let offset = u16::try_from(start.wrapping_add(index) % COUNT).unwrap_or_default();
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, FIRST + offset)).is_ok() {
+            return Ok(FIRST + offset);
+        }
+    }
 }
 
 /// Runs a program to its end.
