@@ -6,7 +6,7 @@
 #     fresh_machine.sh --short    the same of what was built here: `make run` and the smoke suite; a minute or two
 #
 # The configuration of cargo, rustup, pip and npm is kept: how a machine reaches its registries is not under test. It takes Linux, and
-# that users may have namespaces of their own (or root), in which the publishers' names lead nowhere.
+# root or that users may have namespaces of their own, in which the publishers' names lead nowhere.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -26,9 +26,15 @@ if [ -z "${FRESH_MACHINE:-}" ]; then
   # A proxy would resolve the names itself.
   no_proxy="${no_proxy:-${NO_PROXY:-}},$(echo "$hosts" | paste --serial --delimiters=,)"
   export no_proxy NO_PROXY=$no_proxy HOME=$folder/home FRESH_MACHINE=$folder
+  # Root needs no namespace of users; others are root in one for the mount and themselves again in one inside it.
+  enter=(unshare --mount) leave=()
+  if [ "$(id -u)" != 0 ]; then
+    enter=(unshare --user --map-root-user --mount)
+    leave=(unshare --user "--map-user=$(id -u)" "--map-group=$(id -g)")
+  fi
   # Not exec: the folder is removed afterwards.
-  unshare --user --map-root-user --mount \
-    sh -c 'mount --bind "$FRESH_MACHINE/hosts" /etc/hosts && exec "$@"' sh bash "$root/scripts/fresh_machine.sh" "$@"
+  "${enter[@]}" sh -c 'mount --bind "$FRESH_MACHINE/hosts" /etc/hosts && exec "$@"' sh \
+    "${leave[@]}" bash "$root/scripts/fresh_machine.sh" "$@"
   exit
 fi
 
@@ -70,7 +76,8 @@ esac
 stop
 
 if [ "${1:-}" = --short ]; then
-  LIKENESS_MODELS=$clone/models/store cargo test --release --locked --target-dir target --test smoke
+  python3 scripts/setup.py images
+  LIKENESS_MODELS=$clone/models/store cargo test --release --locked --target-dir target --workspace --test smoke
 else
   make --directory "$clone" test
 fi

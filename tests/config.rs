@@ -25,30 +25,30 @@ fn main() -> ExitCode {
     #[cfg(unix)]
     suite.test("check_warns_of_a_file_with_keys_that_others_can_read", readable);
     #[cfg(unix)]
-    suite.with_models(
+    suite.with_any_models(
         "serve_warns_of_a_file_with_keys_that_others_can_read",
         readable_serving,
     );
-    suite.with_models("serve_goes_by_the_packs_own_threshold_of_faces", face_threshold);
+    suite.with_any_models("serve_goes_by_the_packs_own_threshold_of_faces", face_threshold);
     suite.test("the_reference_is_a_file_to_begin_with", reference);
-    suite.with_models(
+    suite.with_any_models(
         "a_certificate_that_cannot_be_read_is_one_line_and_no_start",
         certificate,
     );
     #[cfg(unix)]
     suite.test("more_connections_than_open_files_are_refused", too_few_files);
     #[cfg(target_os = "linux")]
-    suite.with_models("the_limit_of_open_files_is_raised_as_needed", raised_files);
-    suite.with_models("sighup_takes_up_what_can_be_changed_while_serving", hang_up);
-    suite.with_models("an_operator_is_told_what_a_reload_took_up", operator);
-    suite.with_models("the_log_follows_its_filter", log_filter);
+    suite.with_any_models("the_limit_of_open_files_is_raised_as_needed", raised_files);
+    suite.with_any_models("sighup_takes_up_what_can_be_changed_while_serving", hang_up);
+    suite.with_any_models("an_operator_is_told_what_a_reload_took_up", operator);
+    suite.with_any_models("the_log_follows_its_filter", log_filter);
     suite.test("old_names_work_with_a_warning_that_names_the_new_ones", old_names);
-    suite.with_models("serve_warns_of_old_names_in_its_log", old_names_while_serving);
+    suite.with_any_models("serve_warns_of_old_names_in_its_log", old_names_while_serving);
     suite.test(
         "flags_of_the_engine_are_shown_where_an_engine_is_opened",
         engine_flags,
     );
-    suite.with_models("every_command_with_an_engine_goes_by_the_same_file", same_engine);
+    suite.with_any_models("every_command_with_an_engine_goes_by_the_same_file", same_engine);
     suite.run()
 }
 

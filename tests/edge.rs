@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     let needed = || {
         has_models()
             .then_some(())
-            .ok_or("needs models/store")
+            .ok_or("needs open-1 and open-2")
             .and_then(|()| edgeface())
     };
     suite.with("the_operator_brings_the_second_embedder", needed(), |folder| {

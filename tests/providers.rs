@@ -12,7 +12,7 @@ use support::process::{Ended, Process, likeness};
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
-    suite.with_models("a_provider_that_the_library_lacks_is_refused", lacking);
+    suite.with_any_models("a_provider_that_the_library_lacks_is_refused", lacking);
     suite.test("configuration_and_environment_name_the_provider_too", configured);
     suite.test("options_that_the_provider_does_not_have_are_refused", options);
     suite.test("options_are_written_as_name_and_value", usage);

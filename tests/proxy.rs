@@ -19,12 +19,12 @@ const NGINX: &str = "nginx";
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
-    suite.with_models_and_program(
+    suite.with_any_models_and_program(
         "the_documented_proxy_passes_credentials_and_addresses",
         NGINX,
         documented,
     );
-    suite.with_models_and_program(
+    suite.with_any_models_and_program(
         "the_log_hints_at_a_proxy_that_drops_the_credentials",
         NGINX,
         dropping,

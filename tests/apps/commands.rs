@@ -10,7 +10,7 @@ pub(crate) fn tests(suite: &mut Suite) {
     suite.with_databases("commands::a_key_is_shown_once_and_never_again", shown_once);
     suite.with_databases("commands::set_changes_what_it_names_and_nothing_else", set);
     suite.with_databases("commands::a_third_live_key_takes_force", third_key);
-    suite.with_models_and_databases("commands::usage_says_what_is_left_of_the_quotas", usage_left);
+    suite.with_any_models_and_databases("commands::usage_says_what_is_left_of_the_quotas", usage_left);
     suite.test("commands::a_key_that_is_brought_along_is_not_repeated", imported);
     suite.test("commands::what_cannot_be_done_is_said", refusals);
     suite.test("commands::without_a_storage_nothing_is_made_up", no_storage);

@@ -9,8 +9,8 @@ use crate::support::server::Server;
 use crate::support::storage::Storage;
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.with_models_and_databases("first_start::makes_an_app_and_prints_its_key_once", once);
-    suite.with_models_and_postgres("first_start::of_two_replicas_one_makes_the_app", replicas);
+    suite.with_any_models_and_databases("first_start::makes_an_app_and_prints_its_key_once", once);
+    suite.with_any_models_and_postgres("first_start::of_two_replicas_one_makes_the_app", replicas);
 }
 
 /// The key that a service has printed until it was ready and asked to stop.

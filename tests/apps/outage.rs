@@ -7,10 +7,10 @@ use crate::support::process::Process;
 use crate::support::storage::{Storage, text};
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.with_models_and_postgres("outage::known_apps_stay_valid_and_it_is_said_once", |_| {
+    suite.with_any_models_and_postgres("outage::known_apps_stay_valid_and_it_is_said_once", |_| {
         while_serving()
     });
-    suite.with_models_and_postgres("outage::a_start_waits_for_the_database_and_then_says_so", |_| {
+    suite.with_any_models_and_postgres("outage::a_start_waits_for_the_database_and_then_says_so", |_| {
         at_start()
     });
 }

@@ -14,13 +14,13 @@ use crate::support::storage::{Storage, text};
 const QUOTA: usize = 60;
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.with_models_and_postgres("quota::it_holds_over_an_outage", outage);
-    suite.with_models_and_postgres(
+    suite.with_any_models_and_postgres("quota::it_holds_over_an_outage", outage);
+    suite.with_any_models_and_postgres(
         "quota::a_storage_that_hangs_holds_nobody_up_and_loses_nothing",
         |_| hanging(),
     );
-    suite.with_models_and_databases("quota::it_is_exact_under_eight_clients_of_two_services", crowd);
-    suite.with_models_and_databases(
+    suite.with_any_models_and_databases("quota::it_is_exact_under_eight_clients_of_two_services", crowd);
+    suite.with_any_models_and_databases(
         "quota::two_services_share_it_and_one_that_is_killed_wins_nothing",
         shared,
     );

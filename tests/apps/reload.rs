@@ -6,7 +6,7 @@ use super::rotation::{ask, headers};
 use crate::support::storage::{Storage, text};
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.with_models("reload::a_key_in_the_file_is_replaced_while_serving", replaced);
+    suite.with_any_models("reload::a_key_in_the_file_is_replaced_while_serving", replaced);
 }
 
 fn replaced() -> Outcome {

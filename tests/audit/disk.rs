@@ -12,13 +12,13 @@ use crate::support::server::{APP, Server};
 use crate::support::storage::Storage;
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.with_models("what_cannot_be_recorded_is_refused_where_it_must_be", required);
-    suite.with_models("a_result_that_is_withheld_costs_no_unit_of_a_quota", withheld);
-    suite.with_models(
+    suite.with_any_models("what_cannot_be_recorded_is_refused_where_it_must_be", required);
+    suite.with_any_models("a_result_that_is_withheld_costs_no_unit_of_a_quota", withheld);
+    suite.with_any_models(
         "a_full_disk_is_told_of_twice_and_ends_with_its_room",
         full_storage,
     );
-    suite.with_models(
+    suite.with_any_models(
         "a_full_disk_does_not_stop_verifications_and_all_is_recorded_later",
         full_disk,
     );

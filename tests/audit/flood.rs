@@ -9,7 +9,7 @@ use crate::support::server::WRONG_KEY;
 use crate::support::storage::Storage;
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.with_models(
+    suite.with_any_models(
         "a_flood_of_unauthenticated_requests_has_one_record_and_one_line_a_second",
         unauthenticated,
     );

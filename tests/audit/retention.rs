@@ -16,8 +16,8 @@ use crate::support::server::APP;
 use crate::support::storage::Storage;
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.with_models("a_file_that_is_full_is_followed_by_another", rotated);
-    suite.with_models("what_is_too_old_goes_and_the_rest_is_whole", removed);
+    suite.with_any_models("a_file_that_is_full_is_followed_by_another", rotated);
+    suite.with_any_models("what_is_too_old_goes_and_the_rest_is_whole", removed);
 }
 
 /// What the service's own chain is keyed with.

@@ -12,8 +12,8 @@ use crate::support::server::APP;
 use crate::support::storage::Storage;
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.with_models_and_databases("answered_requests_are_recorded_after_kill_9", killed);
-    suite.with_models_and_postgres("records_stay_in_the_files_while_the_database_is_down", outage);
+    suite.with_any_models_and_databases("answered_requests_are_recorded_after_kill_9", killed);
+    suite.with_any_models_and_postgres("records_stay_in_the_files_while_the_database_is_down", outage);
 }
 
 fn killed(place: &TestDatabase) -> Outcome {

@@ -12,15 +12,15 @@ use crate::support::storage::Storage;
 use crate::support::{TIMEOUT, for_each};
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.with_models(
+    suite.with_any_models(
         "no_result_goes_out_whose_record_was_taken_away_where_it_must_be_recorded",
         required,
     );
-    suite.with_models(
+    suite.with_any_models(
         "results_go_on_and_their_records_are_put_back_where_they_need_not_be",
         best_effort,
     );
-    suite.with_models(
+    suite.with_any_models(
         "a_database_that_is_replaced_stops_results_that_must_be_recorded",
         replaced,
     );

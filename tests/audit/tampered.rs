@@ -8,7 +8,7 @@ use crate::run::{LIVENESS, audit, files, selfie, serve, stop};
 use crate::support::storage::Storage;
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.with_models("tampering_is_detected", tampered);
+    suite.with_any_models("tampering_is_detected", tampered);
     suite.test("an_absent_audit_is_not_called_valid", nothing);
 }
 

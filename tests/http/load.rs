@@ -16,18 +16,18 @@ pub(crate) fn tests(suite: &mut Suite) {
         "load::parallel_clients_get_the_responses_that_they_get_alone",
         parallel,
     );
-    suite.with_models("load::requests_beyond_the_limit_are_refused_at_once", overloaded);
+    suite.with_any_models("load::requests_beyond_the_limit_are_refused_at_once", overloaded);
     suite.with_shared_and_models(
         "load::many_times_the_capacity_leaves_responses_and_memory_as_they_were",
         overloaded_by_many,
     );
-    suite.with_models("load::a_body_that_stalls_meets_the_deadline", deadline);
+    suite.with_any_models("load::a_body_that_stalls_meets_the_deadline", deadline);
     suite.with_shared_and_models("load::a_graceful_shutdown_finishes_in_flight_requests", shutdown);
-    suite.with_models(
+    suite.with_any_models(
         "load::a_second_signal_a_second_later_aborts_in_flight_requests",
         shutdown_at_once,
     );
-    suite.with_models("load::readiness_ends_before_the_port_closes", notice);
+    suite.with_any_models("load::readiness_ends_before_the_port_closes", notice);
 }
 
 const BIOMETRIC: &str = "/v0.2/biometric-verification";

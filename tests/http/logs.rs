@@ -18,7 +18,7 @@ pub(crate) fn tests(suite: &mut Suite) {
     suite.with_shared_and_models("logs::have_one_line_for_each_request_as_json", |shared| {
         one_line_for_each(shared, "json")
     });
-    suite.with_models("logs::are_quiet_about_resets_of_http_2", quiet_about_resets);
+    suite.with_any_models("logs::are_quiet_about_resets_of_http_2", quiet_about_resets);
 }
 
 /// Resets HTTP/2 streams, which needs no credentials, and returns the warnings and errors of the log.

@@ -9,8 +9,8 @@ use super::support::process::{Ended, Process, likeness};
 use super::support::server::Server;
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.with_models("healthcheck::reports_health_and_readiness", plain);
-    suite.with_models("healthcheck::authenticates_by_a_certificate", tls);
+    suite.with_any_models("healthcheck::reports_health_and_readiness", plain);
+    suite.with_any_models("healthcheck::authenticates_by_a_certificate", tls);
 }
 
 fn plain() -> Outcome {

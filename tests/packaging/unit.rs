@@ -15,12 +15,12 @@ const ANALYZE: &str = "systemd-analyze";
 pub(crate) fn tests(suite: &mut Suite) {
     suite.with_program("unit::systemd_accepts_it", ANALYZE, verified);
     suite.with_program("unit::it_is_hardened", ANALYZE, hardened);
-    suite.with_models_and_program(
+    suite.with_any_models_and_program(
         "unit::the_service_works_with_the_system_calls_that_it_allows",
         ANALYZE,
         confined,
     );
-    suite.with_models_and_program(
+    suite.with_any_models_and_program(
         "unit::the_service_does_not_start_without_system_calls_that_it_needs",
         ANALYZE,
         confined_too_much,

@@ -5,7 +5,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use likeness_testing::{Failed, Outcome, workspace};
+use likeness_testing::{Failed, Outcome, stand_in_pack, workspace};
 
 use super::TIMEOUT;
 
@@ -42,6 +42,13 @@ pub(crate) struct Ended {
 
 impl Process {
     pub(crate) fn start(command: &mut Command) -> Result<Self, Failed> {
+        // What needs a pack holds with any, where the test does not ask for the default one.
+        let needs_pack = command
+            .get_args()
+            .any(|argument| argument == "serve" || argument == "doctor");
+        if let Some(pack) = stand_in_pack().filter(|_| needs_pack) {
+            command.env("LIKENESS__ENGINE__PACK", pack);
+        }
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

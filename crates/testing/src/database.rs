@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tempfile::TempDir;
 
 use crate::postgres::{Postgres, programs};
-use crate::{Failed, NEEDS_MODELS, Outcome, Suite, has_models};
+use crate::{Failed, Outcome, Suite, any_models};
 
 /// An empty database of a test's own.
 #[derive(Debug)]
@@ -81,29 +81,27 @@ impl Suite {
         self.test(name, move || test(&*shared.get()?));
     }
 
-    /// Like [`with_postgres`](Self::with_postgres), for a test that needs the model store as well.
-    pub fn with_models_and_postgres(
+    /// Like [`with_postgres`](Self::with_postgres), for a test that needs some model pack as well.
+    pub fn with_any_models_and_postgres(
         &mut self,
         name: impl Into<String>,
         test: impl FnOnce(&Postgres) -> Outcome + Send + 'static,
     ) {
-        if has_models() {
-            self.with_postgres(name, test);
-        } else {
-            self.skip(name, NEEDS_MODELS);
+        match any_models() {
+            Ok(()) => self.with_postgres(name, test),
+            Err(reason) => self.skip(name, reason),
         }
     }
 
-    /// Like [`with_databases`](Self::with_databases), for a test that needs the model store as well.
-    pub fn with_models_and_databases(
+    /// Like [`with_databases`](Self::with_databases), for a test that needs some model pack as well.
+    pub fn with_any_models_and_databases(
         &mut self,
         name: &str,
         test: impl Fn(&TestDatabase) -> Outcome + Clone + Send + 'static,
     ) {
-        if has_models() {
-            self.with_databases(name, test);
-        } else {
-            self.skip(name, NEEDS_MODELS);
+        match any_models() {
+            Ok(()) => self.with_databases(name, test),
+            Err(reason) => self.skip(name, reason),
         }
     }
 

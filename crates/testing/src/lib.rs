@@ -127,8 +127,20 @@ const REGISTRY: &str = include_str!("../../../models/registry-1/pack.toml");
 /// What a test needs, or the reason to skip it.
 pub type Needed<T> = Result<T, &'static str>;
 
+/// Returns the pack to serve with in tests that hold with any, where that is not the default one: set-up could not get those that
+/// tests use otherwise.
+#[must_use]
+pub fn stand_in_pack() -> Option<&'static str> {
+    (!has_models() && has_models_of(REGISTRY)).then_some("registry-1")
+}
+
 fn models() -> Needed<()> {
-    has_models().then_some(()).ok_or(NEEDS_MODELS)
+    has_models().then_some(()).ok_or("needs open-1 and open-2")
+}
+
+fn any_models() -> Needed<()> {
+    let is_there = has_models() || has_models_of(REGISTRY);
+    is_there.then_some(()).ok_or("needs a model pack")
 }
 
 fn registry() -> Needed<()> {
@@ -138,9 +150,6 @@ fn registry() -> Needed<()> {
 fn data() -> Needed<PathBuf> {
     shared().ok_or("needs ../shared")
 }
-
-/// Why a test is skipped where set-up has not brought the packs that tests use.
-const NEEDS_MODELS: &str = "needs models/store";
 
 /// Returns the program of this name: what set-up has unpacked, or one on the path.
 fn program(name: &'static str) -> Needed<PathBuf> {
@@ -194,9 +203,18 @@ impl Suite {
         }
     }
 
-    /// Adds a test that needs the model store.
+    /// Adds a test that needs the packs `open-1` and `open-2`.
     pub fn with_models(&mut self, name: impl Into<String>, test: impl FnOnce() -> Outcome + Send + 'static) {
         self.with(name, models(), move |()| test());
+    }
+
+    /// Adds a test that holds with any pack: the default one, or else [`stand_in_pack`].
+    pub fn with_any_models(
+        &mut self,
+        name: impl Into<String>,
+        test: impl FnOnce() -> Outcome + Send + 'static,
+    ) {
+        self.with(name, any_models(), move |()| test());
     }
 
     /// Adds a test that needs the shared test data and gets their folder.
@@ -252,14 +270,14 @@ impl Suite {
         self.with(name, program(needed), move |path| test(&path));
     }
 
-    /// Adds a test that needs the model store and a program, whose path it gets.
-    pub fn with_models_and_program(
+    /// Adds a test that holds with any pack and needs a program, whose path it gets.
+    pub fn with_any_models_and_program(
         &mut self,
         name: impl Into<String>,
         needed: &'static str,
         test: impl FnOnce(&Path) -> Outcome + Send + 'static,
     ) {
-        let needed = models().and_then(|()| program(needed));
+        let needed = any_models().and_then(|()| program(needed));
         self.with(name, needed, move |path| test(&path));
     }
 
