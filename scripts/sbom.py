@@ -76,7 +76,7 @@ def bill():
             hashes=hashes(wheel[1] if wheel else None), purl=f"pkg:pypi/onnxruntime@{setup.VERSION}",
         )
     )
-    pack = tomllib.loads((ROOT / "models" / (setup.served_pack() or "open-2") / "pack.toml").read_text())
+    pack = tomllib.loads((ROOT / "models" / (setup.served_pack() or setup.DEFAULT_PACK) / "pack.toml").read_text())
     for name, source in sorted(pack["sources"].items()):
         components.append(
             component(

@@ -51,8 +51,10 @@ LIKENESS = ROOT / "target" / "release" / ("likeness.exe" if platform.system() ==
 POSTGRESQL = ROOT / ".setup" / "postgresql"
 # The pack to serve with.
 PACK = ROOT / ".setup" / "pack"
+# That of the program where nothing names another.
+DEFAULT_PACK = "open-2"
 # Packs that tests use besides the default one, and the one that stands in for it.
-TESTED = ["open-1", "open-2"]
+TESTED = ["open-1", DEFAULT_PACK]
 STAND_IN = "registry-1"
 
 VERSION = "1.32.0"

@@ -8,19 +8,19 @@ The folder must be new or empty. It holds no image and no secret, and nothing th
 """
 
 import os
-import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 import setup  # noqa: E402
+from setup import DEFAULT_PACK  # noqa: E402
 
 BINARY = ROOT / "target" / "release" / "likeness"
 LIBRARY = ROOT / ".setup" / "onnxruntime"
-STORE = ROOT / "models" / "store"
 
 
 def put(source, target, mode):
@@ -40,13 +40,32 @@ def put_binary(target):
     target.chmod(0o555)
 
 
+def put_pack(name, store, documents):
+    """The files of one pack, whatever else is in the model store, with its card and the licences that its publishers keep."""
+    card = ROOT / "models" / name
+    for file in [card / "README.md", *sorted(card.glob("LICENSE.*"))]:
+        put(file, documents / name / file.name, 0o444)
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "pack.tar"
+        likeness("models", "export", name, "--out", archive)
+        # Whoever pulled it has accepted its licences.
+        likeness("models", "pull", "--from", archive, "--accept-license", "--quiet", "--models", store)
+    (store / "lock").unlink()
+    for file in (path for path in store.rglob("*") if path.is_file()):
+        file.chmod(0o444)
+
+
+def likeness(*arguments):
+    """What the program prints."""
+    return subprocess.run([BINARY, *arguments], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
 def with_pack(configuration):
     """The configuration with the pack that set-up has brought, where that is not the default one."""
+    line = f'# pack = "{DEFAULT_PACK}"'
+    assert line in configuration
     chosen = setup.served_pack()
-    default = re.search(r'^# pack = "(.*)"$', configuration, re.MULTILINE)
-    if chosen in (None, default[1]):
-        return configuration
-    return configuration.replace(default[0], f'pack = "{chosen}"')
+    return configuration if chosen in (None, DEFAULT_PACK) else configuration.replace(line, f'pack = "{chosen}"')
 
 
 def main():
@@ -63,12 +82,11 @@ def main():
     put(LIBRARY / "LICENSE", documents / "onnxruntime-LICENSE", 0o444)
     for name in ("LICENSE", "NOTICE", "SECURITY.md"):
         put(ROOT / name, documents / name, 0o444)
-    for file in sorted(path for path in (STORE / "blobs").rglob("*") if path.is_file()):
-        put(file, root / "usr/share/likeness/models" / file.relative_to(STORE), 0o444)
+    put_pack(setup.served_pack() or DEFAULT_PACK, root / "usr/share/likeness/models", documents)
     subprocess.run([sys.executable, str(ROOT / "scripts" / "sbom.py"), str(documents / "sbom.cdx.json")], check=True)
     configuration = root / "etc/likeness/likeness.toml"
     configuration.parent.mkdir(parents=True)
-    reference = subprocess.run([str(BINARY), "config", "reference"], check=True, capture_output=True, text=True).stdout
+    reference = likeness("config", "reference")
     # Commands that administer the service find its database by the same file, wherever they are run.
     installed = reference.replace('data_folder = "likeness-data"\n', 'data_folder = "/var/lib/likeness"\n')
     assert installed != reference
