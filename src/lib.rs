@@ -29,10 +29,10 @@
 
 pub use likeness_engine::{
     Budget, BuildError, CalibrationInfo, CancelFlag, CohortChoice, CohortInfo, Comparison, DEFAULT_MAX_FACES,
-    EmbedOptions, EmbeddedFace, Engine, EngineBuilder, EngineError, EngineInfo, EngineLabels, ImageReport,
-    ImageRole, Input, LivenessCheck, LivenessOptions, ModelCheck, ModelError, PackCheck, PackInfo, Role,
-    RuntimeInfo, SelfTest, Size, Timings, VectorCheck, Verification, VerifyOptions, check, default_passes,
-    self_test,
+    EmbedOptions, EmbeddedFace, Engine, EngineBuilder, EngineError, EngineInfo, EngineLabels, EnrolOptions,
+    Enrolment, ImageReport, ImageRole, Input, LivenessCheck, LivenessOptions, ModelCheck, ModelError,
+    PackCheck, PackInfo, Role, RuntimeInfo, SelfTest, Size, TemplateVerification, Timings, VectorCheck,
+    Verification, VerifyOptions, check, default_passes, self_test,
 };
 
 /// Profiles, thresholds and decisions.
@@ -53,7 +53,8 @@ pub mod detection {
 /// Embeddings, and the trait of embedders, for an embedder of one's own.
 pub mod embedding {
     pub use likeness_engine::embedding::{
-        Embedding, EmbeddingError, FaceEmbedder, FaceInImage, Template, align,
+        Embedding, EmbeddingBinding, EmbeddingError, FaceEmbedder, FaceInImage, FaceTemplate,
+        MAX_TEMPLATE_BYTES, Similarity, Template, TemplateError, align,
     };
 }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 
 use likeness_engine::detection::{BoundingBox, Detectors, Face, Landmarks, Point};
-use likeness_engine::embedding::{self, Cohort, CohortBinding, Embedding, FaceInImage};
+use likeness_engine::embedding::{self, Cohort, Embedding, EmbeddingBinding, FaceInImage};
 use likeness_engine::imaging::{self, Image, ImageLimits};
 use likeness_engine::liveness::{LivenessEnsemble, LivenessModel, Vote, fuse};
 use likeness_engine::packs::{CropFit, LivenessFusion, Manifest, Pack, StoreSearch};
@@ -162,7 +162,7 @@ fn cohort_agrees(shared: &Path) -> Outcome {
     let (reference, golden) = (read("reference.json")?, read("cohort.json")?);
     let manifest = Manifest::builtin("open-1").ok_or("open-1 is built in")??;
     let k = golden["k"].as_u64().ok_or("no k")? as usize;
-    let bytes = Cohort::encode(&CohortBinding::of(&manifest), k, &golden_centroids(shared)?)?;
+    let bytes = Cohort::encode(&EmbeddingBinding::of(&manifest), k, &golden_centroids(shared)?)?;
     let cohort = Cohort::parse(&bytes)?;
     let embedding = |name: &str| Embedding::new(numbers(&reference[name]["primary"]["embedding"]));
     let levels = golden["level"].as_object().ok_or("no levels")?;

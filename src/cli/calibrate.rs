@@ -1,8 +1,6 @@
 //! `likeness calibrate`: calibrations fitted to your own images.
 
-use std::convert::Infallible;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
@@ -16,6 +14,7 @@ use likeness_evaluation::{
 };
 
 use super::eval::{Bar, Comparisons, Face, LivenessSource, MatchSource, root};
+use super::out_file::{OutFile, out_file};
 use super::{EngineArguments, Failure, or, say, warn};
 
 #[derive(Debug, Subcommand)]
@@ -94,10 +93,6 @@ pub(crate) struct CohortArguments {
     out: OutFile,
 }
 
-fn out_file(path: &str) -> Result<OutFile, Infallible> {
-    Ok(OutFile(path.into()))
-}
-
 fn parse_anchor(text: &str) -> Result<MatchAnchor, String> {
     let (confidence, rate) = text
         .split_once('=')
@@ -143,43 +138,6 @@ impl File {
         let text = CalibrationFile::new(&info.pack, &info.pack_version, &info.pack_digest, calibration)?
             .to_toml()?;
         self.out.write(text.as_bytes())
-    }
-}
-
-/// A file to write, at the end of work that may take hours.
-#[derive(Debug, Clone)]
-struct OutFile(PathBuf);
-
-impl OutFile {
-    /// Checks the path, before the work.
-    fn check_folder(&self) -> Result<(), Failure> {
-        let reason = match self.folder() {
-            _ if self.0.is_dir() => "it is a folder".to_owned(),
-            folder if folder.is_dir() => return Ok(()),
-            folder => format!("no such folder: {}", folder.display()),
-        };
-        Err(format!("cannot write {}: {reason}", self.0.display()).into())
-    }
-
-    fn folder(&self) -> &Path {
-        match self.0.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        }
-    }
-
-    /// Replaces the file in one step, so that a reader sees the old or the new one.
-    fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
-        tempfile::Builder::new()
-            .prefix(".calibration-")
-            .make_in(self.folder(), |path| std::fs::File::create_new(path))
-            .and_then(|mut file| {
-                file.write_all(bytes)?;
-                file.as_file().sync_all()?;
-                Ok(file.persist(&self.0)?)
-            })
-            .map_err(|error| format!("cannot write {}: {error}", self.0.display()))?;
-        say(format_args!("wrote {}", self.0.display()))
     }
 }
 

@@ -5,9 +5,11 @@ mod audit;
 mod calibrate;
 mod config;
 mod doctor;
+mod embed;
 mod eval;
 mod healthcheck;
 mod models;
+mod out_file;
 mod serve;
 mod settings;
 mod usage;
@@ -47,6 +49,8 @@ enum Command {
     ///
     /// Exit code: 0 live, 1 error, 2 usage, 4 not live.
     Liveness(verify::LivenessArguments),
+    /// Write the template of a face, to verify selfies against it later without its photo
+    Embed(embed::EmbedArguments),
     /// Measure error rates on your own images: FMR and FNMR, APCER and BPCER
     Eval(Group<eval::EvalCommand>),
     /// Fit a calibration to your own images
@@ -117,6 +121,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(serve) => serve.run().map(pass),
         Command::Verify(verify) => verify.run(),
         Command::Liveness(liveness) => liveness.run(),
+        Command::Embed(embed) => embed.run().map(pass),
         Command::Eval(eval) => eval.command.run(&eval.engine).map(pass),
         Command::Calibrate(calibrate) => calibrate.command.run(&calibrate.engine).map(pass),
         Command::Models(models) => models.run(),

@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use likeness::api::{ApiError, Meta, biometric_response, error_response, liveness_response};
-use likeness::decision::{Detail, Profile, Score};
-use likeness::{Engine, EngineError, LivenessOptions, Verification, VerifyOptions};
+use likeness::api::{
+    ApiError, Meta, biometric_response, error_response, liveness_response, template_response,
+};
+use likeness::decision::{Decision, Detail, Profile, Score};
+use likeness::embedding::{FaceTemplate, MAX_TEMPLATE_BYTES, Similarity};
+use likeness::{Engine, EngineError, LivenessOptions, VerifyOptions};
 use serde::Serialize;
 
 use super::{EngineArguments, Failure, exit, read_limited, say};
@@ -16,7 +19,11 @@ pub(crate) struct VerifyArguments {
     /// Image to score for liveness and to match
     selfie: PathBuf,
     /// Image to match against
-    photo: PathBuf,
+    #[arg(required_unless_present = "template")]
+    photo: Option<PathBuf>,
+    /// Template of `likeness embed` to match against instead of a photo
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["photo", "multiface"])]
+    template: Option<PathBuf>,
     /// Match the best of all faces in the photo
     #[arg(long)]
     multiface: bool,
@@ -35,8 +42,16 @@ impl VerifyArguments {
         let meta = Meta::now();
         let engine = self.engine.builder()?.workers(1).build()?;
         let profile = Profile::builtin(&self.profile).ok_or("no such profile")?;
+        let photo = match (&self.photo, &self.template) {
+            (Some(photo), _) => photo,
+            (None, Some(template)) => {
+                return verify_against(template, &self.selfie, profile, (&engine, &meta, self.json));
+            }
+            // The arguments require one of them.
+            (None, None) => return Err("a photo or --template is required".into()),
+        };
         let selfie = read_image(&self.selfie, &engine)?;
-        let photo = read_image(&self.photo, &engine)?;
+        let photo = read_image(photo, &engine)?;
         let options = VerifyOptions::default()
             .with_profile(profile)
             .with_photo_multiface(self.multiface);
@@ -48,28 +63,71 @@ impl VerifyArguments {
             let ended = Meta::now().requested_at;
             print_json(&biometric_response(&meta, ended, &verification))?;
         } else {
-            print_readable(&self.profile, &verification)?;
+            let scores = (verification.face_match, verification.liveness);
+            print_scores(
+                &self.profile,
+                scores,
+                verification.similarity,
+                &verification.decision,
+            )?;
         }
         Ok(exit::of(verification.decision.outcome()))
     }
 }
 
-fn print_readable(profile: &str, verification: &Verification) -> Result<(), Failure> {
-    let similarity = verification.similarity.map(|similarity| {
+/// Verifies a selfie against a template and prints the result.
+fn verify_against(
+    template: &Path,
+    selfie: &Path,
+    profile: Profile,
+    (engine, meta, json): (&Engine, &Meta, bool),
+) -> Result<u8, Failure> {
+    let template = read_template(template)?;
+    let selfie = read_image(selfie, engine)?;
+    let name = profile.name().to_owned();
+    let options = VerifyOptions::default().with_profile(profile);
+    let verification = match engine.verify_against(&template, &selfie, &options) {
+        Ok(verification) => verification,
+        Err(error) => return failed(meta, error, json),
+    };
+    let decision = &verification.decision;
+    if json {
+        print_json(&template_response(meta, Meta::now().requested_at, &verification))?;
+    } else {
+        let scores = (verification.face_match, verification.liveness);
+        print_scores(&name, scores, verification.similarity, decision)?;
+    }
+    Ok(exit::of(decision.outcome()))
+}
+
+fn read_template(path: &Path) -> Result<FaceTemplate, Failure> {
+    let bytes = read_limited(path, MAX_TEMPLATE_BYTES as u64)?;
+    let template = FaceTemplate::parse(&bytes);
+    Ok(template.map_err(|error| format!("{}: {error}", path.display()))?)
+}
+
+/// Prints the scores, match and liveness, and the lines of a decision.
+fn print_scores(
+    profile: &str,
+    (face_match, liveness): (Option<Score>, Option<Score>),
+    similarity: Option<Similarity>,
+    decision: &Decision,
+) -> Result<(), Failure> {
+    let similarity = similarity.map(|similarity| {
         let kind = similarity.normalised.map_or("", |_| "normalised ");
         format!(" ({kind}similarity {:.4})", similarity.value())
     });
     let similarity = similarity.unwrap_or_default();
     say(format_args!(
         "{}  match {}{similarity}, liveness {}, profile {profile}",
-        verification.decision.outcome().as_str().to_uppercase(),
-        verification.face_match.unwrap_or(Score::ZERO),
-        verification.liveness.unwrap_or(Score::ZERO),
+        decision.outcome().as_str().to_uppercase(),
+        face_match.unwrap_or(Score::ZERO),
+        liveness.unwrap_or(Score::ZERO),
     ))?;
-    print_lines(&verification.decision.details)
+    print_lines(&decision.details)
 }
 
-fn print_lines(lines: &[Detail]) -> Result<(), Failure> {
+pub(crate) fn print_lines(lines: &[Detail]) -> Result<(), Failure> {
     for line in lines {
         let (verdict, code) = (line.verdict.as_str(), line.code.as_str());
         say(format_args!("  {verdict:8}{code}: {}", line.description))?;
@@ -129,7 +187,7 @@ impl LivenessArguments {
 }
 
 /// Reads an image's file; one byte beyond the limit is enough for the engine to reject it.
-fn read_image(path: &Path, engine: &Engine) -> Result<Vec<u8>, Failure> {
+pub(crate) fn read_image(path: &Path, engine: &Engine) -> Result<Vec<u8>, Failure> {
     read_limited(path, engine.limits().max_bytes as u64)
 }
 

@@ -4,14 +4,16 @@ use jiff::Timestamp;
 use likeness_engine::decision::{Decision, Detail, Score};
 use likeness_engine::face::Face;
 use likeness_engine::imaging::ImagingError;
-use likeness_engine::{EngineError, ImageReport, ImageRole, LivenessCheck, Size, Verification};
+use likeness_engine::{
+    EngineError, ImageReport, ImageRole, LivenessCheck, Size, TemplateVerification, Verification,
+};
 
 use crate::Decimal;
 use crate::error::{ApiError, ErrorCode};
 use crate::response::{
     Biometric, BiometricData, BiometricResponse, Coordinates, DecisionLine, DecisionReport, ImageSize,
     LivenessResponse, Meta, PhotoReport, PredictedFace, RESPONSE_CODE_NOT_LIVE, RESPONSE_CODE_OK,
-    SelfieReport, respond,
+    SelfieReport, TemplateBiometric, TemplateData, TemplateResponse, respond,
 };
 
 /// The formats that are accepted, for messages.
@@ -53,6 +55,24 @@ pub fn liveness_response(meta: &Meta, processed_at: Timestamp, check: &LivenessC
         code,
         selfie(check.liveness, reported(&check.selfie)),
     )
+}
+
+/// Returns the body of a verification against a template, which the HTTP API has not: that of a biometric verification without
+/// its photo.
+#[must_use]
+pub fn template_response(
+    meta: &Meta,
+    processed_at: Timestamp,
+    verification: &TemplateVerification,
+) -> TemplateResponse {
+    let data = TemplateData {
+        biometric: TemplateBiometric {
+            face_match_confidence: shown(verification.face_match),
+            selfie: selfie(verification.liveness, reported(&verification.selfie)),
+        },
+        decision: DecisionReport::from(&verification.decision),
+    };
+    respond(meta, processed_at, RESPONSE_CODE_OK, data)
 }
 
 /// Returns the part of a report that goes over the wire.
@@ -137,6 +157,10 @@ impl From<EngineError> for ApiError {
             EngineError::Image { role, source } => Self::from_imaging(form_field(role), &source),
             EngineError::Option(problem) => {
                 let message = format!("A parameter cannot be used: {}.", plain(&problem));
+                Self::new(ErrorCode::InvalidParameter, message)
+            }
+            EngineError::Template(problem) => {
+                let message = format!("The template cannot be used: {}.", plain(&problem.to_string()));
                 Self::new(ErrorCode::InvalidParameter, message)
             }
             EngineError::DeadlineExceeded => Self::from(ErrorCode::DeadlineExceeded),

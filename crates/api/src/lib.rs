@@ -5,8 +5,8 @@
 //!
 //! # Features
 //!
-//! `engine`, off by default, adds the conversion from the engine's results, `biometric_response` and `liveness_response`,
-//! which the service and the command line use. Without it no engine is compiled.
+//! `engine`, off by default, adds the conversion from the engine's results, `biometric_response`, `liveness_response` and
+//! `template_response`, which the service and the command line use. Without it no engine is compiled.
 //!
 //! "The HTTP contract" in this crate's documentation is the public documentation of the Kairos IDV API, with the
 //! project's own rules where that is silent: key order and number formats are those of its sample responses.
@@ -29,11 +29,12 @@ mod number;
 mod response;
 
 #[cfg(feature = "engine")]
-pub use convert::{biometric_response, liveness_response};
+pub use convert::{biometric_response, liveness_response, template_response};
 pub use error::{ApiError, ErrorCode};
 pub use number::{Decimal, Number};
 pub use response::{
     Biometric, BiometricData, BiometricResponse, Coordinates, DecisionLine, DecisionReport, ErrorBody,
     ErrorResponse, ImageSize, LivenessResponse, Meta, PhotoReport, PredictedFace, RESPONSE_CODE_ERROR,
-    RESPONSE_CODE_NOT_LIVE, RESPONSE_CODE_OK, Response, SelfieReport, error_response,
+    RESPONSE_CODE_NOT_LIVE, RESPONSE_CODE_OK, Response, SelfieReport, TemplateBiometric, TemplateData,
+    TemplateResponse, error_response,
 };

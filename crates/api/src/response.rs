@@ -93,6 +93,29 @@ pub struct BiometricData {
     pub decision: DecisionReport,
 }
 
+/// The body of a verification against a template.
+pub type TemplateResponse = Response<TemplateData>;
+
+/// `response_data` of a verification against a template.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TemplateData {
+    /// What was measured.
+    pub biometric: TemplateBiometric,
+    /// What the profile makes of it.
+    pub decision: DecisionReport,
+}
+
+/// What was measured on a selfie and against a template.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TemplateBiometric {
+    /// Calibrated match confidence, 0..=1; 0.0 where the selfie shows no face.
+    pub face_match_confidence: Decimal,
+    /// The selfie.
+    pub selfie: SelfieReport,
+}
+
 /// What was measured on the two pictures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[non_exhaustive]

@@ -128,28 +128,11 @@ pub fn decide(profile: &Profile, evidence: &Evidence<'_>) -> Result<Decision, De
             ));
         }
     }
-    for (faces, code) in [(&selfie, Code::NoFaceInSelfie), (&photo, Code::NoFaceInImage)] {
-        if !faces.any() {
-            let text = format!("No face detected in the {} image", faces.role);
-            lines.push(line(code, Verdict::Reject, text));
-        }
-    }
-    for (faces, is_allowed, code, verdict) in [
-        (&selfie, false, Code::MultipleFacesInSelfie, Verdict::Review),
-        (
-            &photo,
-            evidence.photo_multiface,
-            Code::MultipleFacesInImage,
-            Verdict::Warning,
-        ),
-    ] {
-        if faces.several && !is_allowed {
-            let text = format!(
-                "Multiple faces detected in the {} image: {}",
-                faces.role, faces.count
-            );
-            lines.push(line(code, verdict, text));
-        }
+    lines.extend(selfie.absent(Code::NoFaceInSelfie));
+    lines.extend(photo.absent(Code::NoFaceInImage));
+    lines.extend(selfie.crowd(Code::MultipleFacesInSelfie, Verdict::Review));
+    if !evidence.photo_multiface {
+        lines.extend(photo.crowd(Code::MultipleFacesInImage, Verdict::Warning));
     }
     for (faces, quality) in [(selfie, evidence.selfie_quality), (photo, evidence.photo_quality)] {
         let Some(face) = quality else { continue };
@@ -184,6 +167,31 @@ pub fn selfie_findings(
     let mut lines = checks.findings(ImageRole::Selfie, &face);
     lines.extend(rotated(ImageRole::Selfie, rotation));
     lines.extend(checks.unjudged(&face));
+    Ok(lines)
+}
+
+/// Returns what is found about a photo alone, before a selfie is compared with it: the lines that would stand in a decision about
+/// it, in the same order. `face_areas` and `rotation` are [`Evidence::photo_face_areas`] and [`Evidence::photo_rotation`].
+///
+/// # Errors
+/// [`DecisionError`] where the measurements are impossible or contradict each other.
+pub fn photo_findings(
+    checks: &QualityChecks,
+    face_areas: &[f32],
+    face: Option<&MeasuredFace>,
+    rotation: u16,
+) -> Result<Vec<Detail>, DecisionError> {
+    let role = ImageRole::Photo;
+    let faces = Faces::of(role, face_areas)?;
+    let mut lines = Vec::from_iter(faces.absent(Code::NoFaceInImage));
+    lines.extend(faces.crowd(Code::MultipleFacesInImage, Verdict::Warning));
+    if let Some(face) = face {
+        if !faces.any() {
+            return Err(DecisionError::QualityWithoutFace(role));
+        }
+        lines.extend(checks.findings(role, &possible(role, face)?));
+    }
+    lines.extend(rotated(role, rotation));
     Ok(lines)
 }
 
@@ -233,5 +241,20 @@ impl Faces {
 
     fn any(&self) -> bool {
         self.count > 0
+    }
+
+    /// Returns the line about an image without a face.
+    fn absent(&self, code: Code) -> Option<Detail> {
+        let text = format!("No face detected in the {} image", self.role);
+        (!self.any()).then(|| line(code, Verdict::Reject, text))
+    }
+
+    /// Returns the line about an image with several faces that count.
+    fn crowd(&self, code: Code, verdict: Verdict) -> Option<Detail> {
+        let text = format!(
+            "Multiple faces detected in the {} image: {}",
+            self.role, self.count
+        );
+        self.several.then(|| line(code, verdict, text))
     }
 }

@@ -37,7 +37,7 @@ mod thresholds;
 
 pub use decision::{Code, Decision, Detail, ImageRole, Outcome, Verdict};
 pub use evidence::{
-    DecisionError, Evidence, MULTIPLE_FACES_AREA_RATIO, Measurement, decide, selfie_findings,
+    DecisionError, Evidence, MULTIPLE_FACES_AREA_RATIO, Measurement, decide, photo_findings, selfie_findings,
 };
 pub use profile::{MAX_NAME_LENGTH, Profile, ProfileError};
 pub use quality::{

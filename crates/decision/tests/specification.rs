@@ -4,7 +4,7 @@
 
 use likeness_decision::{
     Code, Decision, DecisionError, Evidence, Finding, ImageRole, MeasuredFace, Measurement, Outcome, Profile,
-    QualityChecks, SameImageFinding, Score, Thresholds, Verdict, decide, selfie_findings,
+    QualityChecks, SameImageFinding, Score, Thresholds, Verdict, decide, photo_findings, selfie_findings,
 };
 
 /// One face in each image and two good scores: passes under every profile.
@@ -988,4 +988,32 @@ fn what_is_found_about_a_selfie_alone_is_what_a_decision_about_it_says() {
         ..GOOD_FACE
     };
     assert!(selfie_findings(&checks, &broken, 0).is_err());
+}
+
+#[test]
+fn what_is_found_about_a_photo_alone_is_what_a_decision_about_it_says() {
+    let photo = MeasuredFace {
+        sharpness: 0.1,
+        ..GOOD_FACE
+    };
+    let checks = QualityChecks::default();
+    let areas = [400.0, 300.0];
+    let alone = photo_findings(&checks, &areas, Some(&photo), 90).unwrap();
+    let decision = judge(&Evidence {
+        photo_face_areas: &areas,
+        photo_rotation: 90,
+        ..faces(GOOD_FACE, photo)
+    });
+    assert_eq!((alone.len(), &alone), (3, &decision.details));
+    assert_eq!(photo_findings(&checks, &[400.0], Some(&GOOD_FACE), 0), Ok(vec![]));
+    let nobody = photo_findings(&checks, &[], None, 0).unwrap();
+    assert_eq!(
+        nobody.iter().map(|line| line.code).collect::<Vec<_>>(),
+        [Code::NoFaceInImage]
+    );
+    assert_eq!(
+        photo_findings(&checks, &[], Some(&photo), 0),
+        Err(DecisionError::QualityWithoutFace(ImageRole::Photo))
+    );
+    assert!(photo_findings(&checks, &[1.0, 2.0], None, 0).is_err());
 }

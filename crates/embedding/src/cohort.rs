@@ -6,10 +6,10 @@
 //! not do: docs/evaluate.md, "Cohort".
 
 use half::f16;
-use likeness_packs::{ChannelOrder, MAX_COHORT_BYTES, Manifest};
+use likeness_packs::MAX_COHORT_BYTES;
 use sha2::{Digest, Sha256};
 
-use crate::{Embedding, EmbeddingError};
+use crate::{Embedding, EmbeddingBinding, EmbeddingError};
 
 /// Fewest centroids: with fewer, a level says more about single people than about a population.
 pub const MIN_CENTROIDS: usize = 64;
@@ -64,52 +64,10 @@ impl Similarity {
     }
 }
 
-/// What embeddings depend on besides the image: a cohort goes with embeddings of one binding only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CohortBinding {
-    /// SHA-256 over the embedders: model files, preprocessing, dimensions and weights.
-    pub embedder: [u8; 32],
-    /// SHA-256 over the sizes and templates of the aligned crops, and whether they are averaged.
-    pub alignment: [u8; 32],
-}
-
-impl CohortBinding {
-    /// Returns the binding of a pack's embedders.
-    #[must_use]
-    pub fn of(manifest: &Manifest) -> Self {
-        let (mut embedder, mut alignment) = (Sha256::new(), Sha256::new());
-        let total: f64 = manifest.embedders.iter().map(|model| model.weight).sum();
-        for model in &manifest.embedders {
-            // Numbers enter with all their bits, texts with their length: no two packs read the same.
-            let sha256 = manifest.model_sha256(&model.model).unwrap_or_default();
-            embedder.update((sha256.len() as u64).to_le_bytes());
-            embedder.update(sha256);
-            embedder.update([u8::from(model.input.channels == ChannelOrder::Bgr)]);
-            for value in model.input.mean.iter().chain(&model.input.std) {
-                embedder.update(value.to_le_bytes());
-            }
-            embedder.update((model.dimensions as u64).to_le_bytes());
-            embedder.update((model.weight / total).to_le_bytes());
-            alignment.update(model.size.to_le_bytes());
-            for value in model.template.points().iter().flatten() {
-                alignment.update(value.to_le_bytes());
-            }
-            // Nothing where there is none: cohorts of before it was a choice stay valid.
-            if model.area_averaging {
-                alignment.update(b"area averaging");
-            }
-        }
-        Self {
-            embedder: embedder.finalize().into(),
-            alignment: alignment.finalize().into(),
-        }
-    }
-}
-
 /// Centroids of the embeddings of many people, none of whom is a person.
 #[derive(Clone, PartialEq)]
 pub struct Cohort {
-    binding: CohortBinding,
+    binding: EmbeddingBinding,
     k: usize,
     dimensions: usize,
     /// Of unit length each, one after the other.
@@ -124,7 +82,7 @@ impl Cohort {
     /// [`CohortError::Invalid`] for fewer centroids than [`MIN_CENTROIDS`], for more than fit into a file, for a `k` of 0 or
     /// above their number, or for centroids of different lengths.
     pub fn encode(
-        binding: &CohortBinding,
+        binding: &EmbeddingBinding,
         k: usize,
         centroids: &[Embedding],
     ) -> Result<Vec<u8>, CohortError> {
@@ -165,7 +123,7 @@ impl Cohort {
                 "version {version} is not supported, only {VERSION}"
             )));
         }
-        let binding = CohortBinding {
+        let binding = EmbeddingBinding {
             embedder: take(&mut rest)?,
             alignment: take(&mut rest)?,
         };
@@ -215,7 +173,7 @@ impl Cohort {
     ///
     /// # Errors
     /// [`CohortError::OtherEmbedder`], [`CohortError::OtherAlignment`].
-    pub fn check(&self, binding: &CohortBinding) -> Result<(), CohortError> {
+    pub fn check(&self, binding: &EmbeddingBinding) -> Result<(), CohortError> {
         if self.binding.embedder != binding.embedder {
             return Err(CohortError::OtherEmbedder);
         }
@@ -300,11 +258,12 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], CohortError> {
 
 #[cfg(test)]
 mod tests {
+    use likeness_packs::Manifest;
     use proptest::prelude::*;
 
     use super::*;
 
-    const BINDING: CohortBinding = CohortBinding {
+    const BINDING: EmbeddingBinding = EmbeddingBinding {
         embedder: [1; 32],
         alignment: [2; 32],
     };
@@ -392,17 +351,17 @@ mod tests {
     #[test]
     fn a_cohort_goes_with_the_embeddings_that_it_was_made_of() {
         let manifest = Manifest::builtin("open-1").unwrap().unwrap();
-        let binding = CohortBinding::of(&manifest);
+        let binding = EmbeddingBinding::of(&manifest);
         let cohort = Cohort::parse(&Cohort::encode(&binding, 8, &axes()).unwrap()).unwrap();
-        assert_eq!(cohort.check(&CohortBinding::of(&manifest)), Ok(()));
+        assert_eq!(cohort.check(&EmbeddingBinding::of(&manifest)), Ok(()));
         // The liveness models and the detector do not matter, nor how the pack is called.
         let mut other = manifest.clone();
         other.name = "other".to_owned();
         other.liveness.clear();
-        assert_eq!(cohort.check(&CohortBinding::of(&other)), Ok(()));
+        assert_eq!(cohort.check(&EmbeddingBinding::of(&other)), Ok(()));
         other.embedders[0].input.mean[1] = 127.5;
         assert_eq!(
-            cohort.check(&CohortBinding::of(&other)),
+            cohort.check(&EmbeddingBinding::of(&other)),
             Err(CohortError::OtherEmbedder)
         );
         let mut smaller = manifest.clone();
@@ -411,7 +370,7 @@ mod tests {
         averaged.embedders[0].area_averaging = true;
         for other in [smaller, averaged] {
             assert_eq!(
-                cohort.check(&CohortBinding::of(&other)),
+                cohort.check(&EmbeddingBinding::of(&other)),
                 Err(CohortError::OtherAlignment)
             );
         }

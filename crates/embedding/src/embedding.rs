@@ -2,8 +2,8 @@
 
 use crate::EmbeddingError;
 
-/// A face's embedding: a vector of unit length. Biometric data: its `Debug` form shows the length only, and nothing in
-/// Likeness logs or stores one.
+/// A face's embedding: a vector of unit length. Biometric data: its `Debug` form shows the length only, nothing in Likeness
+/// logs one, and only [`FaceTemplate`](crate::FaceTemplate) writes one into a file, where that is asked for.
 #[derive(Clone, PartialEq)]
 pub struct Embedding {
     values: Vec<f32>,

@@ -14,10 +14,12 @@
 //! ```
 
 mod aligned_crop;
+mod binding;
 mod cohort;
 mod embedding;
 mod ensemble;
 mod same_image;
+mod template;
 
 use likeness_face::Landmarks;
 use likeness_imaging::Image;
@@ -25,10 +27,12 @@ use likeness_packs::{EmbedderAdapter, PackError};
 use likeness_runtime::RuntimeError;
 
 pub use aligned_crop::{Template, align, align_for};
-pub use cohort::{Cohort, CohortBinding, CohortError, MIN_CENTROIDS, Similarity};
+pub use binding::EmbeddingBinding;
+pub use cohort::{Cohort, CohortError, MIN_CENTROIDS, Similarity};
 pub use embedding::Embedding;
 pub use ensemble::{open, open_model};
 pub use same_image::{SAME_IMAGE, image_agreement};
+pub use template::{FaceTemplate, MAX_TEMPLATE_BYTES, TemplateError};
 
 /// A face to embed: the upright image that it is in and its landmarks there.
 #[derive(Debug, Clone, Copy)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use derive_setters::Setters;
 use likeness_detection::{Detectors, FaceDetector};
-use likeness_embedding::{self as embedding, Cohort, CohortBinding, FaceEmbedder};
+use likeness_embedding::{self as embedding, Cohort, EmbeddingBinding, FaceEmbedder};
 use likeness_imaging::ImageLimits;
 use likeness_liveness::{LivenessEnsemble, LivenessModel};
 use likeness_packs::{
@@ -219,9 +219,9 @@ impl EngineBuilder {
                 match_curve,
                 cohort,
                 cohort_file: self.cohort.file_name(),
-                cohort_binding: parts
+                embedding_binding: parts
                     .filter(|_| self.embedder.is_none())
-                    .map(|parts| CohortBinding::of(parts.pack.manifest())),
+                    .map(|parts| EmbeddingBinding::of(parts.pack.manifest())),
                 liveness_curve,
                 faces: FaceSearch {
                     limits: self.limits,
@@ -342,7 +342,7 @@ impl EngineBuilder {
                 }
             }
         };
-        let checked = cohort.check(&CohortBinding::of(pack.manifest()));
+        let checked = cohort.check(&EmbeddingBinding::of(pack.manifest()));
         checked.map_err(|error| cohort_fault(place, &error))?;
         Ok(Some(cohort))
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use likeness_decision::Score;
 use likeness_detection::Search;
-use likeness_embedding::{Cohort, CohortBinding, Embedding, EmbeddingError, FaceInImage, Similarity};
+use likeness_embedding::{Cohort, Embedding, EmbeddingBinding, EmbeddingError, FaceInImage, Similarity};
 use likeness_face::{BoundingBox, Point};
 use likeness_imaging::{Image, ImageLimits, Interrupt};
 use likeness_packs::{CohortReference, LivenessCurve, ScoreCurve};
@@ -34,7 +34,7 @@ pub(crate) struct Inner {
     /// Name of the cohort's file; `None`: it is the pack's own, or there is none.
     pub(crate) cohort_file: Option<String>,
     /// `None`: the embedder is custom.
-    pub(crate) cohort_binding: Option<CohortBinding>,
+    pub(crate) embedding_binding: Option<EmbeddingBinding>,
     /// `None`: the models' fused live probability is the score.
     pub(crate) liveness_curve: Option<LivenessCurve>,
     pub(crate) faces: FaceSearch,
@@ -112,10 +112,10 @@ impl Engine {
         })
     }
 
-    /// Returns what a cohort of this engine's embeddings is bound to; `None` where the embedder is custom.
+    /// Returns what this engine's embeddings are bound to, and so its cohort and templates; `None` where the embedder is custom.
     #[must_use]
-    pub fn cohort_binding(&self) -> Option<&CohortBinding> {
-        self.inner.cohort_binding.as_ref()
+    pub fn embedding_binding(&self) -> Option<&EmbeddingBinding> {
+        self.inner.embedding_binding.as_ref()
     }
 
     /// Returns the calibrated match confidence of a [`Similarity::value`].

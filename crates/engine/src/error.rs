@@ -2,7 +2,7 @@
 
 use likeness_decision::ImageRole;
 use likeness_detection::DetectionError;
-use likeness_embedding::EmbeddingError;
+use likeness_embedding::{EmbeddingError, TemplateError};
 use likeness_imaging::ImagingError;
 use likeness_liveness::LivenessError;
 use likeness_packs::PackError;
@@ -71,6 +71,9 @@ pub enum EngineError {
     /// An option of the request cannot be used; the message names it.
     #[error("{0}")]
     Option(String),
+    /// The template of the request cannot be used.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
     /// The deadline passed before the result was ready.
     #[error("the deadline passed before the result was ready")]
     DeadlineExceeded,

@@ -28,6 +28,7 @@ mod options;
 mod pool;
 mod result;
 mod self_test;
+mod template;
 mod verify;
 mod workers;
 
@@ -38,8 +39,11 @@ pub use error::{BuildError, EngineError, ModelError};
 pub use info::{CalibrationInfo, CohortInfo, EngineInfo, EngineLabels, PackInfo, RuntimeInfo};
 pub use likeness_decision::ImageRole;
 pub use models::Role;
-pub use options::{Budget, CancelFlag, EmbedOptions, Input, LivenessOptions, VerifyOptions};
-pub use result::{Comparison, EmbeddedFace, ImageReport, LivenessCheck, Size, Timings, Verification};
+pub use options::{Budget, CancelFlag, EmbedOptions, EnrolOptions, Input, LivenessOptions, VerifyOptions};
+pub use result::{
+    Comparison, EmbeddedFace, Enrolment, ImageReport, LivenessCheck, Size, TemplateVerification, Timings,
+    Verification,
+};
 pub use self_test::{SelfTest, self_test};
 
 pub use likeness_decision as decision;

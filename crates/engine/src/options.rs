@@ -202,3 +202,14 @@ pub struct EmbedOptions {
     /// Deadline and cancellation.
     pub budget: Budget,
 }
+
+/// Options of [`Engine::enrol`](crate::Engine::enrol).
+#[derive(Debug, Clone, Default, Setters)]
+#[setters(prefix = "with_")]
+#[non_exhaustive]
+pub struct EnrolOptions {
+    /// The checks of how the photo was captured. Default: those of `optimal-v0`.
+    pub quality: QualityChecks,
+    /// Deadline and cancellation.
+    pub budget: Budget,
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use likeness_decision::{Decision, Detail, MeasuredFace, Score};
-use likeness_embedding::{Embedding, Similarity};
+use likeness_embedding::{Embedding, FaceTemplate, Similarity};
 use likeness_face::Face;
 use likeness_imaging::Rotation;
 use likeness_quality::FaceQuality;
@@ -113,6 +113,36 @@ pub struct EmbeddedFace {
     pub face: Face,
     /// Its embedding.
     pub embedding: Embedding,
+}
+
+/// The result of [`Engine::enrol`](crate::Engine::enrol).
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Enrolment {
+    /// The photo; its first face is the primary one.
+    pub photo: ImageReport,
+    /// The template of the primary face; `None` where there is no face.
+    pub template: Option<FaceTemplate>,
+    /// What is found about the photo. A verification against the template finds none of it.
+    pub findings: Vec<Detail>,
+}
+
+/// The result of [`Engine::verify_against`](crate::Engine::verify_against).
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct TemplateVerification {
+    /// The selfie; its first face is the primary one.
+    pub selfie: ImageReport,
+    /// Calibrated match confidence; `None` where the selfie shows no face.
+    pub face_match: Option<Score>,
+    /// The similarity behind `face_match`; `None` where the selfie shows no face.
+    pub similarity: Option<Similarity>,
+    /// Liveness score of the selfie's primary face; `None` where it shows none.
+    pub liveness: Option<Score>,
+    /// The decision of the profile, without findings about the photo.
+    pub decision: Decision,
+    /// Time spent in each stage.
+    pub timings: Timings,
 }
 
 /// The result of [`Engine::compare`](crate::Engine::compare).

@@ -197,7 +197,7 @@ impl Engine {
     }
 
     /// Returns the calibrated liveness score of a face.
-    fn score_liveness(
+    pub(crate) fn score_liveness(
         &self,
         worker: &mut Worker,
         (image, face): (&Image, &FoundFace),

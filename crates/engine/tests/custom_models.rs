@@ -7,12 +7,15 @@ use std::time::{Duration, Instant};
 
 use likeness_engine::decision::{Code, Profile, QualityChecks};
 use likeness_engine::detection::{BoundingBox, DetectionError, Face, FaceDetector, Landmarks, Point, Search};
-use likeness_engine::embedding::{Embedding, EmbeddingError, FaceEmbedder, FaceInImage};
+use likeness_engine::embedding::{
+    Embedding, EmbeddingBinding, EmbeddingError, FaceEmbedder, FaceInImage, FaceTemplate, TemplateError,
+};
 use likeness_engine::imaging::{Image, ImageLimits, ImagingError, Interrupt, Rotation};
 use likeness_engine::liveness::{LivenessError, LivenessModel};
 use likeness_engine::packs::ScoreCurve;
 use likeness_engine::{
-    Budget, BuildError, CancelFlag, EmbedOptions, Engine, EngineBuilder, EngineError, VerifyOptions,
+    Budget, BuildError, CancelFlag, EmbedOptions, Engine, EngineBuilder, EngineError, EnrolOptions,
+    VerifyOptions,
 };
 
 /// Finds the same faces in every image.
@@ -375,5 +378,31 @@ fn the_same_pixels_or_bytes_are_the_same_image() {
             .verify(&white, &white.clone(), &options)
             .unwrap()
             .same_image
+    );
+}
+
+#[test]
+fn a_custom_embedder_has_no_templates() {
+    let engine = builder(vec![face(50.0, (1.0, 0.0))], 0.9).build().unwrap();
+    let enrolment = engine.enrol(&image(), &EnrolOptions::default());
+    assert!(
+        matches!(
+            enrolment,
+            Err(EngineError::Template(TemplateError::CustomEmbedder))
+        ),
+        "{enrolment:?}"
+    );
+    let binding = EmbeddingBinding {
+        embedder: [0; 32],
+        alignment: [0; 32],
+    };
+    let template = FaceTemplate::new(binding, &Embedding::new(vec![1.0, 0.0]).unwrap()).unwrap();
+    let verified = engine.verify_against(&template, &image(), &VerifyOptions::default());
+    assert!(
+        matches!(
+            verified,
+            Err(EngineError::Template(TemplateError::CustomEmbedder))
+        ),
+        "{verified:?}"
     );
 }

@@ -95,7 +95,7 @@ impl Evaluation<'_> {
     /// Makes a cohort of images of many people, one person an image; identities are not needed. The same images give the
     /// same bytes. Fails also for too few images, and for an engine without a pack's embedder.
     pub fn cohort(&self, images: &CohortImages, face: FaceChoice) -> Result<CohortFit> {
-        let binding = self.engine.cohort_binding().ok_or_else(|| {
+        let binding = self.engine.embedding_binding().ok_or_else(|| {
             EvaluationError::Input("a cohort needs a pack's embedder, and this engine's is custom".to_owned())
         })?;
         let acquired = self.embed(&images.files, face)?;

@@ -5,7 +5,7 @@ mod report;
 use std::time::{Duration, Instant};
 
 use likeness_detection::{Detectors, FaceDetector, Search};
-use likeness_embedding::{self as embedding, Cohort, CohortBinding, FaceEmbedder, FaceInImage};
+use likeness_embedding::{self as embedding, Cohort, EmbeddingBinding, FaceEmbedder, FaceInImage};
 use likeness_face::{BoundingBox, Landmarks, Point};
 use likeness_imaging::{Image, Interrupt};
 use likeness_liveness::{LivenessEnsemble, LivenessModel};
@@ -45,7 +45,7 @@ pub fn check(runtime: &Runtime, pack: &Pack) -> PackCheck {
             .map(MatchCalibration::describe),
         cohort: pack.cohort().map(|bytes| {
             let cohort = Cohort::parse(bytes)?;
-            cohort.check(&CohortBinding::of(manifest))?;
+            cohort.check(&EmbeddingBinding::of(manifest))?;
             Ok(CohortInfo::of(&cohort))
         }),
         liveness_calibration: calibration

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use likeness_engine::embedding::{Cohort, CohortBinding, Embedding};
+use likeness_engine::embedding::{Cohort, Embedding, EmbeddingBinding};
 use likeness_engine::packs::{Manifest, Store};
 use likeness_engine::{
     BuildError, CalibrationInfo, CohortChoice, EmbedOptions, Engine, EngineBuilder, VerifyOptions, check,
@@ -33,7 +33,7 @@ fn cohort_of(manifest: &Manifest, k: usize) -> Result<Vec<u8>, Failed> {
         Embedding::new(vec![angle.sin(), angle.cos(), 0.1])
     };
     let centroids: Vec<Embedding> = (0..64).map(centroid).collect::<Result<_, _>>()?;
-    Ok(Cohort::encode(&CohortBinding::of(manifest), k, &centroids)?)
+    Ok(Cohort::encode(&EmbeddingBinding::of(manifest), k, &centroids)?)
 }
 
 /// The digest of a sound cohort.
