@@ -2,6 +2,7 @@
 
 mod apps;
 mod audit;
+mod batch;
 mod calibrate;
 mod config;
 mod doctor;
@@ -49,6 +50,10 @@ enum Command {
     ///
     /// Exit code: 0 live, 1 error, 2 usage, 4 not live.
     Liveness(verify::LivenessArguments),
+    /// Verify many pairs of selfie and photo, by an engine or a running service
+    ///
+    /// Exit code, of the worst outcome: 0 pass, 1 error, 2 usage, 3 review, 4 reject; see --fail-on.
+    Batch(Box<batch::BatchArguments>),
     /// Write the template of a face, to verify selfies against it later without its photo
     Embed(embed::EmbedArguments),
     /// Measure error rates on your own images: FMR and FNMR, APCER and BPCER
@@ -121,6 +126,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(serve) => serve.run().map(pass),
         Command::Verify(verify) => verify.run(),
         Command::Liveness(liveness) => liveness.run(),
+        Command::Batch(batch) => batch.run(),
         Command::Embed(embed) => embed.run().map(pass),
         Command::Eval(eval) => eval.command.run(&eval.engine).map(pass),
         Command::Calibrate(calibrate) => calibrate.command.run(&calibrate.engine).map(pass),
