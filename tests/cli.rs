@@ -467,7 +467,7 @@ fn liveness(shared: &Path) -> Outcome {
             let with_json = run_on(shared, &[&["liveness", "--json"], options].concat(), &[name])?;
             ensure!(with_json.code == Some(code), "{with_json:?}");
             let body = Json::parse(with_json.stdout.as_bytes())?;
-            let response_code = if code == 0 { 1.0 } else { 2.0 };
+            let response_code = if code == 0 { 0.0 } else { 2.0 };
             ensure!(body.number("response_code")? == response_code, "{with_json:?}");
             let score = body.number("response_data.faces_liveness")?;
             let printed = captures("*liveness *, threshold *", line).ok_or("no score")?[1];

@@ -33,7 +33,8 @@ pub(crate) struct VerifyArguments {
 impl VerifyArguments {
     pub(crate) fn run(&self) -> Result<u8, Failure> {
         let meta = Meta::now();
-        let engine = self.engine.builder()?.workers(1).build()?;
+        let config = self.engine.load_for_engine()?;
+        let engine = config.engine_builder().workers(1).build()?;
         let profile = Profile::builtin(&self.profile).ok_or("no such profile")?;
         let selfie = read_image(&self.selfie, &engine)?;
         let photo = read_image(&self.photo, &engine)?;
@@ -46,7 +47,8 @@ impl VerifyArguments {
         };
         if self.json {
             let ended = Meta::now().requested_at;
-            print_json(&biometric_response(&meta, ended, &verification))?;
+            let codes = config.api.response_codes;
+            print_json(&biometric_response(&meta, ended, &verification, codes))?;
         } else {
             print_readable(&self.profile, &verification)?;
         }
@@ -102,7 +104,8 @@ impl LivenessArguments {
     pub(crate) fn run(&self) -> Result<u8, Failure> {
         let meta = Meta::now();
         // No face is compared with another here.
-        let engine = self.engine.builder()?.uncalibrated(true).workers(1).build()?;
+        let config = self.engine.load_for_engine()?;
+        let engine = config.engine_builder().uncalibrated(true).workers(1).build()?;
         let selfie = read_image(&self.selfie, &engine)?;
         let options = LivenessOptions::default().with_threshold(self.threshold);
         let check = match engine.liveness(&selfie, &options) {
@@ -110,7 +113,8 @@ impl LivenessArguments {
             Err(error) => return failed(&meta, error, self.json),
         };
         if self.json {
-            print_json(&liveness_response(&meta, Meta::now().requested_at, &check))?;
+            let (ended, codes) = (Meta::now().requested_at, config.api.response_codes);
+            print_json(&liveness_response(&meta, ended, &check, codes))?;
         } else {
             let verdict = match (check.live, check.selfie.faces.is_empty()) {
                 (true, _) => "LIVE",
