@@ -9,6 +9,8 @@ use likeness::packs::{DEFAULT_PACK, Manifest};
 use likeness_testing::http::{Connection, Form, Json, Response, flat};
 use likeness_testing::{Failed, Outcome, Suite, ensure, workspace};
 
+#[path = "cli/annotate.rs"]
+mod annotate;
 mod support;
 
 use support::process::{Ended, Process, likeness};
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         "serve_demo_prints_https_with_tls_and_warns_of_other_machines",
         demo_with_tls,
     );
+    annotate::tests(&mut suite);
     suite.run()
 }
 
