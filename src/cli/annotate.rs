@@ -38,7 +38,7 @@ const FACE: Rgb<u8> = Rgb([86, 180, 233]);
 const OTHER_FACE: Rgb<u8> = Rgb([160, 166, 176]);
 const CROP: Rgb<u8> = Rgb([240, 228, 66]);
 
-/// Where to write, which must not be one of the images.
+/// Checks that the file to write is a PNG and none of the images, which it would overwrite.
 pub(super) fn check_target(target: &Path, images: &[&Path]) -> Result<(), Failure> {
     let is_png = target
         .extension()

@@ -2,6 +2,7 @@
 
 use maud::{Markup, Render, html};
 
+use crate::document::whole_numbers;
 use crate::report::{Estimate, percent};
 use crate::statistics::{Histogram, Interval, OperatingPoint, probit};
 
@@ -289,7 +290,7 @@ impl Render for Chart<'_> {
                 text text-anchor="middle" transform={ "translate(14 " (y(0.5)) ") rotate(-90)" } { (self.names.1) }
             }
             @for (mark, style) in marks() {
-                p.mark { (if self.filled { style.line } else { style.circle }) " " (mark.caption) }
+                p.mark { (if self.filled { style.line } else { style.circle }) " " (whole_numbers(&mark.caption)) }
             }
         }
     }

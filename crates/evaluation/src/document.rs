@@ -11,7 +11,8 @@ const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;color:#1d2430;backg
     .sheet{display:flex;flex-wrap:wrap;gap:1rem}.sheet figure{margin:0;border:1px solid #dde2ea;padding:.5rem}\
     .sheet img{max-height:12rem;margin-right:.25rem}figcaption{font-size:.8rem;max-width:24rem;overflow-wrap:anywhere}\
     @page{margin:1.5cm}@media print{body{font-size:8pt;max-width:none;margin:0;padding:0}h2,h3{break-after:avoid}\
-    tr,svg,figure{break-inside:avoid}thead{display:table-header-group}.row{overflow:visible}th,td{padding-right:.5rem}}";
+    tr,svg,figure{break-inside:avoid}thead{display:table-header-group}.row{overflow:visible}th,td{padding-right:.5rem}\
+    td span{white-space:normal}table{font-size:7pt}}";
 
 /// A report, made from top to bottom. The header of a table has its columns between ` | `.
 #[derive(Default)]
@@ -105,6 +106,11 @@ pub(crate) fn table(header: &str, rows: &[Vec<String>]) -> Markup {
     }
 }
 
+/// Returns a text in which no line ends between a number and its unit.
+pub(crate) fn whole_numbers(text: &str) -> String {
+    text.replace(" %", "\u{a0}%")
+}
+
 /// Longest item of a cell that is never broken over lines: a rate with its interval is shorter.
 const UNBROKEN: usize = 36;
 
@@ -119,7 +125,7 @@ fn unbroken(cell: &str) -> Markup {
     let items = ends.map(|end| std::mem::replace(&mut begin, end)..end);
     html! {
         @for item in items {
-            @let item = cell[item].trim_start().replace(" %", "\u{a0}%");
+            @let item = whole_numbers(cell[item].trim_start());
             @if item.chars().count() <= UNBROKEN { span { (item) } } @else { (item) }
             " "
         }

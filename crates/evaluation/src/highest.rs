@@ -42,9 +42,14 @@ impl<T: Ord> Highest<T> {
     }
 
     pub(crate) fn add(&mut self, score: f32, item: T) {
-        self.kept.push(Kept(score, item));
-        if self.kept.len() > self.limit {
-            self.kept.pop();
+        let new = Kept(score, item);
+        if self.kept.len() < self.limit {
+            self.kept.push(new);
+        } else if let Some(mut lowest) = self.kept.peek_mut()
+            && new < *lowest
+        {
+            // Of very many scores nearly all end at the comparison.
+            *lowest = new;
         }
     }
 

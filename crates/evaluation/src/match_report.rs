@@ -181,7 +181,7 @@ pub struct MatchReport {
     pub data: String,
     /// The face of an image that counted.
     pub face: FaceChoice,
-    /// The decision profile of `scores.csv`, whose thresholds the plots mark.
+    /// The decision profile of `scores.csv`; the plots mark its thresholds if it is a built-in one.
     pub profile: String,
     /// Number of people.
     pub people: usize,
