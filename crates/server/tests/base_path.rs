@@ -119,6 +119,30 @@ fn the_log_has_paths_without_the_base_path() {
 }
 
 #[test]
+fn metrics_have_endpoints_without_the_base_path() {
+    let server = TestServer::start(&Models::new(1), |config| {
+        config.base_path = "/idv".to_owned();
+        config.admin.listen = Some("127.0.0.1:0".parse().unwrap());
+    });
+    server.post(&format!("/idv{LIVENESS}"), &form::pair());
+    for path in ["/idv/healthz", "/healthz"] {
+        assert_eq!(server.get(path).status, 200);
+    }
+    server.get("/info").expect(404, "NOT_FOUND");
+    let mut operator = server.operator();
+    // The admin listener has no base path.
+    operator.send(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n");
+    let metrics = operator.admin_response().text();
+    for line in [
+        "likeness_requests_total{endpoint=\"liveness-verification\",status=\"200\"} 1",
+        "likeness_requests_total{endpoint=\"healthz\",status=\"200\"} 2",
+        "likeness_requests_total{endpoint=\"other\",status=\"404\"} 1",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
+    }
+}
+
+#[test]
 fn pages_can_read_that_a_path_is_not_below_the_base_path() {
     let server = server();
     for path in ["/idv/v1/nowhere", "/nowhere"] {
