@@ -1,5 +1,6 @@
 //! The command line: arguments, and what commands share.
 
+mod annotate;
 mod apps;
 mod audit;
 mod calibrate;

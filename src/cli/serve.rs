@@ -64,10 +64,9 @@ fn announce(server: &Server) -> Result<(), Failure> {
     let engine = server.engine();
     let info = engine.labels();
     say(format_args!(
-        "Likeness {} is ready on {}://{} (pack {} {}, provider {} on {}, ONNX Runtime {}, {} workers)",
+        "Likeness {} is ready on {} (pack {} {}, provider {} on {}, ONNX Runtime {}, {} workers)",
         env!("CARGO_PKG_VERSION"),
-        server.scheme(),
-        server.local_addr(),
+        server.url(),
         info.pack,
         info.pack_version,
         info.provider,
@@ -83,16 +82,16 @@ fn announce(server: &Server) -> Result<(), Failure> {
 
 /// Prints the demo app's key, unless the configuration has such an app already, and a request to paste.
 fn announce_demo(server: &Server, key: Option<&str>) -> Result<(), Failure> {
-    let (scheme, address) = (server.scheme(), server.local_addr());
     if let Some(key) = key {
         say(format_args!("\n  app_id:  {DEMO_APP}\n  app_key: {key}\n"))?;
     }
     let key = key.unwrap_or("$DEMO_KEY");
     say(format_args!(
-        "Try it with two images of yours:\n\n  curl -sS {scheme}://{address}/v0.2/biometric-verification \
-         -H 'app_id: {DEMO_APP}' -H \"app_key: {key}\" -F selfie=@selfie.jpg -F image=@photo.jpg\n"
+        "Try it with two images of yours:\n\n  curl -sS {}/v0.2/biometric-verification \
+         -H 'app_id: {DEMO_APP}' -H \"app_key: {key}\" -F selfie=@selfie.jpg -F image=@photo.jpg\n",
+        server.url()
     ))?;
-    if scheme == "https" {
+    if server.scheme() == "https" {
         say("If this machine does not trust the certificate, name its root with --cacert FILE.\n")?;
     }
     say("Press Ctrl-C to stop.")

@@ -9,6 +9,7 @@ use likeness::decision::{Detail, Profile, Score};
 use likeness::{Engine, EngineError, LivenessOptions, Verification, VerifyOptions};
 use serde::Serialize;
 
+use super::annotate::{self, Panel};
 use super::{EngineArguments, Failure, exit, read_limited, say};
 
 #[derive(Debug, Args)]
@@ -26,14 +27,21 @@ pub(crate) struct VerifyArguments {
     /// Print the JSON body of the HTTP API
     #[arg(long)]
     json: bool,
+    /// Draw boxes, landmarks, liveness crops and the result into both images, side by side (PNG)
+    #[arg(long, value_name = "FILE")]
+    annotate: Option<PathBuf>,
     #[command(flatten)]
     engine: EngineArguments,
 }
 
 impl VerifyArguments {
     pub(crate) fn run(&self) -> Result<u8, Failure> {
+        if let Some(target) = &self.annotate {
+            annotate::check_target(target, &[&self.selfie, &self.photo])?;
+        }
         let meta = Meta::now();
-        let engine = self.engine.builder()?.workers(1).build()?;
+        let config = self.engine.load_for_engine()?;
+        let engine = config.engine_builder().workers(1).build()?;
         let profile = Profile::builtin(&self.profile).ok_or("no such profile")?;
         let selfie = read_image(&self.selfie, &engine)?;
         let photo = read_image(&self.photo, &engine)?;
@@ -44,37 +52,52 @@ impl VerifyArguments {
             Ok(verification) => verification,
             Err(error) => return failed(&meta, error, self.json),
         };
+        let result = result(&self.profile, &verification);
+        if let Some(target) = &self.annotate {
+            let (limits, crops) = (engine.limits(), engine.liveness_crops(&verification.selfie)?);
+            let matched = verification.matched_face.unwrap_or_default();
+            let panels = [
+                Panel::draw((&self.selfie, &selfie), limits, &verification.selfie, 0, &crops)?,
+                Panel::draw((&self.photo, &photo), limits, &verification.photo, matched, &[])?,
+            ];
+            let reasons = verification.decision.details.iter().map(reason);
+            annotate::write_sheet(target, &panels, result.clone(), reasons.collect())?;
+        }
         if self.json {
             let ended = Meta::now().requested_at;
-            print_json(&biometric_response(&meta, ended, &verification))?;
+            let codes = config.api.response_codes;
+            print_json(&biometric_response(&meta, ended, &verification, codes))?;
         } else {
-            print_readable(&self.profile, &verification)?;
+            say(result)?;
+            print_lines(&verification.decision.details)?;
         }
         Ok(exit::of(verification.decision.outcome()))
     }
 }
 
-fn print_readable(profile: &str, verification: &Verification) -> Result<(), Failure> {
+/// Returns outcome and scores as one line.
+fn result(profile: &str, verification: &Verification) -> String {
     let similarity = verification.similarity.map(|similarity| {
         let kind = similarity.normalised.map_or("", |_| "normalised ");
         format!(" ({kind}similarity {:.4})", similarity.value())
     });
-    let similarity = similarity.unwrap_or_default();
-    say(format_args!(
-        "{}  match {}{similarity}, liveness {}, profile {profile}",
+    format!(
+        "{}  match {}{}, liveness {}, profile {profile}",
         verification.decision.outcome().as_str().to_uppercase(),
         verification.face_match.unwrap_or(Score::ZERO),
+        similarity.unwrap_or_default(),
         verification.liveness.unwrap_or(Score::ZERO),
-    ))?;
-    print_lines(&verification.decision.details)
+    )
+}
+
+/// Returns a line of a decision, or a finding.
+fn reason(line: &Detail) -> String {
+    let (verdict, code) = (line.verdict.as_str(), line.code.as_str());
+    format!("  {verdict:8}{code}: {}", line.description)
 }
 
 fn print_lines(lines: &[Detail]) -> Result<(), Failure> {
-    for line in lines {
-        let (verdict, code) = (line.verdict.as_str(), line.code.as_str());
-        say(format_args!("  {verdict:8}{code}: {}", line.description))?;
-    }
-    Ok(())
+    lines.iter().try_for_each(|line| say(reason(line)))
 }
 
 #[derive(Debug, Args)]
@@ -87,6 +110,9 @@ pub(crate) struct LivenessArguments {
     /// Print the JSON body of the HTTP API
     #[arg(long)]
     json: bool,
+    /// Draw boxes, landmarks, liveness crops and the result into the image (PNG)
+    #[arg(long, value_name = "FILE")]
+    annotate: Option<PathBuf>,
     #[command(flatten)]
     engine: EngineArguments,
 }
@@ -100,28 +126,38 @@ fn parse_threshold(text: &str) -> Result<f64, String> {
 
 impl LivenessArguments {
     pub(crate) fn run(&self) -> Result<u8, Failure> {
+        if let Some(target) = &self.annotate {
+            annotate::check_target(target, &[&self.selfie])?;
+        }
         let meta = Meta::now();
         // No face is compared with another here.
-        let engine = self.engine.builder()?.uncalibrated(true).workers(1).build()?;
+        let config = self.engine.load_for_engine()?;
+        let engine = config.engine_builder().uncalibrated(true).workers(1).build()?;
         let selfie = read_image(&self.selfie, &engine)?;
         let options = LivenessOptions::default().with_threshold(self.threshold);
         let check = match engine.liveness(&selfie, &options) {
             Ok(check) => check,
             Err(error) => return failed(&meta, error, self.json),
         };
+        let verdict = match (check.live, check.selfie.faces.is_empty()) {
+            (true, _) => "LIVE",
+            (false, false) => "NOT LIVE",
+            (false, true) => "NO FACE",
+        };
+        let score = check.liveness.unwrap_or(Score::ZERO);
+        let result = format!("{verdict}  liveness {score}, threshold {}", check.threshold);
+        if let Some(target) = &self.annotate {
+            let crops = engine.liveness_crops(&check.selfie)?;
+            let image = (self.selfie.as_path(), selfie.as_slice());
+            let panel = Panel::draw(image, engine.limits(), &check.selfie, 0, &crops)?;
+            let reasons = check.findings.iter().map(reason).collect();
+            annotate::write_sheet(target, &[panel], result.clone(), reasons)?;
+        }
         if self.json {
-            print_json(&liveness_response(&meta, Meta::now().requested_at, &check))?;
+            let (ended, codes) = (Meta::now().requested_at, config.api.response_codes);
+            print_json(&liveness_response(&meta, ended, &check, codes))?;
         } else {
-            let verdict = match (check.live, check.selfie.faces.is_empty()) {
-                (true, _) => "LIVE",
-                (false, false) => "NOT LIVE",
-                (false, true) => "NO FACE",
-            };
-            say(format_args!(
-                "{verdict}  liveness {}, threshold {}",
-                check.liveness.unwrap_or(Score::ZERO),
-                check.threshold
-            ))?;
+            say(result)?;
             print_lines(&check.findings)?;
         }
         Ok(if check.live { exit::PASS } else { exit::REJECT })

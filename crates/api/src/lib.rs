@@ -34,6 +34,6 @@ pub use error::{ApiError, ErrorCode};
 pub use number::{Decimal, Number};
 pub use response::{
     Biometric, BiometricData, BiometricResponse, Coordinates, DecisionLine, DecisionReport, ErrorBody,
-    ErrorResponse, ImageSize, LivenessResponse, Meta, PhotoReport, PredictedFace, RESPONSE_CODE_ERROR,
-    RESPONSE_CODE_NOT_LIVE, RESPONSE_CODE_OK, Response, SelfieReport, error_response,
+    ErrorResponse, ImageSize, LivenessResponse, Meta, PhotoReport, PredictedFace, Response, ResponseCodes,
+    SelfieReport, error_response,
 };

@@ -166,7 +166,7 @@ impl Server {
             listener.map_err(|source| ServeError::Bind { address, source })
         };
         let clients = Permits::new(config.connections.max);
-        let router = http::router(Arc::clone(&service), &config.cors, config.docs);
+        let router = http::router(&service, &config);
         let public = listen(
             config.listen,
             config.max_per_address(),
@@ -224,6 +224,17 @@ impl Server {
     #[must_use]
     pub fn scheme(&self) -> &'static str {
         self.public.scheme()
+    }
+
+    /// Returns the URL of the API without a trailing slash: scheme, address and base path of the public listener.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!(
+            "{}://{}{}",
+            self.scheme(),
+            self.local_addr(),
+            self.config.base_path
+        )
     }
 
     /// Returns the scheme of the admin listener's URLs.

@@ -286,7 +286,7 @@ impl Response {
         let (code, message) = (json.text("error.code")?, json.text("error.message")?);
         ensure!(!message.is_empty(), "no message");
         let expected = format!(
-            r#"{{"api_req_uid":"{}","requested_at":"{}","processed_at":"{}","response_code":0,"error":{{"code":"{code}","message":{}}}}}"#,
+            r#"{{"api_req_uid":"{}","requested_at":"{}","processed_at":"{}","error":{{"code":"{code}","message":{}}}}}"#,
             self.id()?,
             json.text("requested_at")?,
             json.text("processed_at")?,

@@ -1,6 +1,7 @@
 //! HTTP: listeners, connections, TLS, routes and handlers.
 
 mod addresses;
+mod base_path;
 pub(crate) mod client_address;
 mod connection;
 pub(crate) mod form;

@@ -15,7 +15,7 @@ use crate::access::apps::AppDirectory;
 use crate::access::limits::Limits;
 use crate::access::proxy_hint;
 use crate::audit::Audit;
-use crate::config::{Config, RequestLimits};
+use crate::config::{ApiConfig, Config, RequestLimits};
 use crate::permits::Permits;
 use crate::sampling::Throttle;
 use crate::telemetry::metrics::Metrics;
@@ -32,6 +32,7 @@ pub(crate) struct Service {
     pub(crate) work: WorkPool,
     /// The limits of requests that begin now. A request takes them once and keeps to them.
     pub(crate) limits: ArcSwap<RequestLimits>,
+    pub(crate) api: ApiConfig,
     pub(crate) linger: Linger,
     pub(crate) proxy_hints: Throttle,
     /// Longest time without a byte of a request body.
@@ -62,6 +63,7 @@ impl Service {
             admission: Permits::new(config.admission.requests(workers)),
             work: WorkPool::start(workers)?,
             limits: ArcSwap::from_pointee(config.request_limits.clone()),
+            api: config.api,
             linger: Linger {
                 time: config.connections.linger,
                 bytes: config.request_limits.body_bytes,

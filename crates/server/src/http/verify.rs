@@ -104,8 +104,8 @@ async fn verify(
     // The engine's work, on a worker thread.
     let sides = version.sides(&limits);
     let selfie = form.file(Field::Selfie)?;
-    let meta = context.lock().meta;
-    match endpoint {
+    let (meta, codes) = (context.lock().meta, service.api.response_codes);
+    let mut response = match endpoint {
         Endpoint::Biometric => {
             let photo = form.file(Field::Image)?;
             context.lock().uploaded(&selfie, Some(&photo));
@@ -120,8 +120,8 @@ async fn verify(
             };
             let verification = on_worker(service, held, deadline, context, verify).await?;
             context.lock().verified(&verification);
-            let body = biometric_response(&meta, Timestamp::now(), &verification);
-            Ok(response::json(StatusCode::OK, &body))
+            let body = biometric_response(&meta, Timestamp::now(), &verification, codes);
+            response::json(StatusCode::OK, &body)
         }
         Endpoint::Liveness => {
             context.lock().uploaded(&selfie, None);
@@ -135,10 +135,14 @@ async fn verify(
             };
             let check = on_worker(service, held, deadline, context, check).await?;
             context.lock().liveness_checked(&check);
-            let body = liveness_response(&meta, Timestamp::now(), &check);
-            Ok(response::json(StatusCode::OK, &body))
+            let body = liveness_response(&meta, Timestamp::now(), &check, codes);
+            response::json(StatusCode::OK, &body)
         }
+    };
+    if service.api.findings_header {
+        response::add_findings(response.headers_mut(), &context.lock().codes);
     }
+    Ok(response)
 }
 
 /// Runs the work on a worker thread, with the engine that is current when it begins.
