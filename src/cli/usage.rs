@@ -11,7 +11,7 @@ use likeness::server::storage::usage::{Period, Quotas, UsageDay, Used};
 use serde_json::{Value, json};
 
 use super::settings::ConfigArguments;
-use super::{Failure, block_on, disarmed, or, say, say_table};
+use super::{Failure, block_on, or, say, say_table};
 
 #[derive(Debug, Args)]
 pub(crate) struct UsageArguments {

@@ -1,11 +1,16 @@
 //! The audit log: a record of every verification in files with a hash chain, from which a task moves them into the database.
 
 mod chain;
+mod csv_export;
 mod event;
 mod folder;
+mod place;
 mod room;
+mod row;
+mod search;
 mod shipper;
 mod state;
+mod statistics;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -36,9 +41,13 @@ use waiting::{Subject, Wait, Waiting};
 use writer::{Message, Queued, RealDisk, Writer};
 
 pub use chain::{ChainCheckpoint, ChainKey, Checkpoint, Fault, FaultKind, InvalidCheckpoint};
+pub use csv_export::{csv_cells, csv_columns, disarmed};
 pub(crate) use event::{ImageFacts, Verification};
 pub use room::{NearlyFull, nearly_full};
-pub use shipper::{RecordsError, audit_row};
+pub(crate) use place::{Link, RecordInChain, record_in_chain};
+pub use row::{audit_row, searchable};
+pub use shipper::RecordsError;
+pub(crate) use statistics::{BINS, OutcomeCounts, RecordedDecisions, Statistics};
 pub use verify::{AuditReport, ChainEnd, file_records, verify_database, verify_files};
 pub(crate) use waiting::CLIENT_GONE;
 
@@ -213,7 +222,8 @@ impl Audit {
         }
     }
 
-    /// Moves records into the database, and records skipped requests each second, as long as it is polled.
+    /// Moves records into the database, makes older ones searchable, and records skipped requests each second, as long as it is
+    /// polled.
     pub(crate) async fn keep_up(&self) {
         let recording_skipped = async {
             let mut ticks = ticks(Instant::now() + INTERVAL, INTERVAL);
@@ -223,7 +233,8 @@ impl Audit {
             }
         };
         let shipping = self.inner.shipper.keep_up();
-        tokio::join!(shipping, recording_skipped, self.watch_space());
+        let searchable = search::keep_up(self.inner.shipper.database());
+        tokio::join!(shipping, recording_skipped, self.watch_space(), searchable);
     }
 
     /// Warns when the disk becomes nearly full and records are kept for ever.

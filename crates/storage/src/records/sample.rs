@@ -1,0 +1,104 @@
+//! Samples of audit records.
+
+use std::time::{Duration, Instant};
+
+use sqlx::Row;
+
+use super::filter::RecordsFilter;
+use super::sql::Statement;
+use crate::{Database, Result};
+
+/// The highest class of records that are sampled: one of 2^30.
+const HIGHEST: i64 = 30;
+
+/// What is known of a record in a sample.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SampledRecord {
+    /// Time of the record, in microseconds since 1970-01-01 UTC.
+    pub time: i64,
+    /// The outcome of the decision, or `error`.
+    pub outcome: String,
+    /// The codes, separated by spaces.
+    pub codes: String,
+    /// Match confidence, 0..=1.
+    pub face_match: Option<f64>,
+    /// Liveness score, 0..=1.
+    pub liveness: Option<f64>,
+}
+
+/// Records of a selection, all or some.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Sample {
+    /// The records, in no order.
+    pub records: Vec<SampledRecord>,
+    /// Each record stands for so many: 1, if these are all.
+    pub one_in: u64,
+}
+
+impl Database {
+    /// Returns the records of a selection, or a sample of them if there are more than `most`: each record is in it with the same
+    /// probability. The same ones are sampled each time, as far as `within` that time they can be: where many records have to be
+    /// read for one that is selected, the sample is smaller.
+    pub async fn sample_records(
+        &self,
+        filter: &RecordsFilter,
+        most: usize,
+        within: Duration,
+    ) -> Result<Sample> {
+        let limit = |room: usize| i64::try_from(room).unwrap_or(i64::MAX).saturating_add(1);
+        let mut sample = Sample {
+            records: self.sampled(filter, None, limit(most)).await?,
+            one_in: 1,
+        };
+        if sample.records.len() <= most {
+            return Ok(sample);
+        }
+        let began = Instant::now();
+        sample.records.clear();
+        let mut class = HIGHEST;
+        while class >= 0 {
+            let begun = Instant::now();
+            let room = most.saturating_sub(sample.records.len());
+            let found = self.sampled(filter, Some(class), limit(room)).await?;
+            if found.len() > room {
+                break;
+            }
+            sample.records.extend(found);
+            sample.one_in = 1 << class;
+            // The next class has twice the records.
+            if began.elapsed() + begun.elapsed() * 2 > within {
+                break;
+            }
+            class -= 1;
+        }
+        Ok(sample)
+    }
+
+    /// Returns up to `count` records of a selection, or of one class of it.
+    async fn sampled(
+        &self,
+        filter: &RecordsFilter,
+        class: Option<i64>,
+        count: i64,
+    ) -> Result<Vec<SampledRecord>> {
+        let mut statement = Statement::new(
+            "SELECT s.time AS time, s.outcome AS outcome, s.codes AS codes, s.face_match AS face_match, \
+             s.liveness AS liveness",
+        );
+        filter.push_to(&mut statement);
+        if let Some(class) = class {
+            statement.push(" AND s.sample = ?", [class.into()]);
+        }
+        statement.push(" LIMIT ?", [count.into()]);
+        self.fetch_all(statement.query(), |row| {
+            Ok(SampledRecord {
+                time: row.try_get("time")?,
+                outcome: row.try_get("outcome")?,
+                codes: row.try_get("codes")?,
+                face_match: row.try_get("face_match")?,
+                liveness: row.try_get("liveness")?,
+            })
+        })
+        .await
+    }
+}
