@@ -36,7 +36,7 @@ use waiting::{Subject, Wait, Waiting};
 use writer::{Message, Queued, RealDisk, Writer};
 
 pub use chain::{ChainCheckpoint, ChainKey, Checkpoint, Fault, FaultKind, InvalidCheckpoint};
-pub(crate) use event::{ImageFacts, Verification};
+pub(crate) use event::{ConsoleAction, ImageFacts, Verification};
 pub use room::{NearlyFull, nearly_full};
 pub use shipper::{RecordsError, audit_row};
 pub use verify::{AuditReport, ChainEnd, file_records, verify_database, verify_files};
@@ -154,6 +154,8 @@ impl Audit {
         let (error, status) = (verification.error, verification.status);
         let most = match verification.app {
             _ if verification.endpoint.is_none() => return false,
+            // An operator has logged in for it.
+            None if verification.source.is_some() => return true,
             None => UNAUTHENTICATED,
             Some(_) if error.is_some_and(is_sampled) => REFUSED,
             Some(_) => return true,
@@ -185,6 +187,11 @@ impl Audit {
             provider: &info.provider,
         };
         self.send(&event, None);
+    }
+
+    /// Records what was done in the console.
+    pub(crate) fn console(&self, action: &ConsoleAction<'_>) {
+        self.send(&Event::Console(action), None);
     }
 
     /// Sends an event to the writer. If the queue has no room for it, it is lost.
