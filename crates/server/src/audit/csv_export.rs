@@ -13,7 +13,7 @@ const COLUMNS: &str = "instance seq prev hash \
                        photo.bytes photo.width photo.height photo.faces photo.rotation \
                        face_match cosine normalised_similarity liveness threshold outcome codes status error limit \
                        ms.total ms.body ms.queue ms.decode ms.detect ms.embed ms.liveness ms.quality \
-                       version lost";
+                       version lost source action session detail";
 
 /// Returns the names of the columns of an export as CSV.
 pub fn csv_columns() -> impl Iterator<Item = &'static str> {

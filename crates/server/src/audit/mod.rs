@@ -42,7 +42,7 @@ use writer::{Message, Queued, RealDisk, Writer};
 
 pub use chain::{ChainCheckpoint, ChainKey, Checkpoint, Fault, FaultKind, InvalidCheckpoint};
 pub use csv_export::{csv_cells, csv_columns, disarmed};
-pub(crate) use event::{ImageFacts, Verification};
+pub(crate) use event::{ConsoleAction, ImageFacts, Verification};
 pub use room::{NearlyFull, nearly_full};
 pub(crate) use place::{Link, RecordInChain, record_in_chain};
 pub use row::{audit_row, searchable};
@@ -163,6 +163,8 @@ impl Audit {
         let (error, status) = (verification.error, verification.status);
         let most = match verification.app {
             _ if verification.endpoint.is_none() => return false,
+            // An operator has logged in for it.
+            None if verification.source.is_some() => return true,
             None => UNAUTHENTICATED,
             Some(_) if error.is_some_and(is_sampled) => REFUSED,
             Some(_) => return true,
@@ -194,6 +196,11 @@ impl Audit {
             provider: &info.provider,
         };
         self.send(&event, None);
+    }
+
+    /// Records what was done in the console.
+    pub(crate) fn console(&self, action: &ConsoleAction<'_>) {
+        self.send(&Event::Console(action), None);
     }
 
     /// Sends an event to the writer. If the queue has no room for it, it is lost.

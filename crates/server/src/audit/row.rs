@@ -11,6 +11,8 @@ use super::chain::Record;
 
 /// The outcome of a request without a decision.
 const ERROR: &str = "error";
+/// The app of what was tried in the console. No app has this id, and in records it has none.
+const CONSOLE_APP: &str = "(console)";
 /// Longest text that is searched for. No field of an event is longer but paths, which are not searched for.
 const MAX_TEXT: usize = 256;
 
@@ -54,6 +56,7 @@ struct Found {
     face_match: Option<f64>,
     liveness: Option<f64>,
     error: Option<String>,
+    source: Option<String>,
     ms: Option<Times>,
 }
 
@@ -85,7 +88,7 @@ pub fn searchable(line: &str) -> io::Result<Option<Searchable>> {
         sample: class(record.hash),
         request_id: text(row.request_id),
         correlation_id: text(found.correlation_id),
-        app: text(row.app),
+        app: text(row.app).or_else(|| found.source.filter(|it| it == "console").map(|_| CONSOLE_APP.to_owned())),
         endpoint: text(found.endpoint),
         profile: text(found.profile),
         outcome: text(row.outcome).unwrap_or_else(|| ERROR.to_owned()),

@@ -1,6 +1,7 @@
 //! The settings of the service: their defaults, and the layers that they are read from.
 
 mod apps;
+mod console;
 mod database;
 mod engine;
 mod error;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
 pub use apps::{AppConfig, QuotasConfig, WhenUnavailable};
+pub use console::ConsoleConfig;
 pub use database::{AuditConfig, AuditMode, DatabaseConfig};
 pub use engine::{EngineConfig, ReloadConfig};
 pub use error::ConfigError;
@@ -85,6 +87,7 @@ pub struct Config {
     pub connections: ConnectionsConfig,
     pub shutdown: ShutdownConfig,
     pub admin: AdminConfig,
+    pub console: ConsoleConfig,
     pub reload: ReloadConfig,
     pub database: DatabaseConfig,
     pub log: LogConfig,
@@ -115,6 +118,7 @@ impl Config {
         self.validate_apps()?;
         self.validate_data_folder()?;
         self.admin.validate(self.listen)?;
+        self.console.validate(&self.admin, &self.tls)?;
         self.audit.validate()?;
         self.tls.validate()?;
         self.cors.validate()?;

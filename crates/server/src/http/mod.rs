@@ -13,6 +13,7 @@ mod response;
 mod routes;
 mod service;
 mod tls;
+pub(crate) mod trial;
 mod verify;
 
 pub(crate) use addresses::Addresses;

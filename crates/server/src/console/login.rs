@@ -1,0 +1,133 @@
+//! Login and logout.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use maud::html;
+
+use super::sessions::{LONGEST, Session};
+use super::{Console, Done, TRY, guard, layout, texts};
+use crate::telemetry::SharedContext;
+
+pub(super) const PATH: &str = "/console/login";
+const COOKIE: &str = "likeness_console";
+const LOGIN: &str = "login";
+
+pub(super) async fn form(State(console): State<Arc<Console>>, headers: HeaderMap) -> Response {
+    let token = console.admin.service.console_token.current();
+    let session = session_id(&headers).and_then(|id| console.sessions.find(id, token));
+    if session.is_some() {
+        return Redirect::to(TRY.path).into_response();
+    }
+    page(StatusCode::OK, None)
+}
+
+/// Begins a session if the form has the token.
+pub(super) async fn login(
+    State(console): State<Arc<Console>>,
+    Extension(context): Extension<SharedContext>,
+    body: Body,
+) -> Response {
+    let address = context.lock().client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    if let Some(wait) = console.throttle.wait(address) {
+        let mut response = page(StatusCode::TOO_MANY_REQUESTS, Some(texts::TOO_MANY_LOGINS));
+        let seconds = wait.as_secs().saturating_add(1);
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        return response;
+    }
+    let form = match guard::form_bytes(&console, body).await {
+        Ok(form) => form,
+        Err(response) => return response,
+    };
+    let given = form_urlencoded::parse(&form).find(|(name, _)| name == "token");
+    let given = given
+        .map(|(_, value)| value.trim().to_owned())
+        .unwrap_or_default();
+    let Some(digest) = console.admin.service.console_token.check(given.as_bytes()) else {
+        console.throttle.failed(address);
+        let refused = Done {
+            action: LOGIN,
+            outcome: "refused",
+            ..Done::default()
+        };
+        console.record(&context, None, refused);
+        return page(StatusCode::UNAUTHORIZED, Some(texts::WRONG_TOKEN));
+    };
+    let (id, session) = match console.sessions.begin(digest) {
+        Ok(begun) => begun,
+        Err(error) => {
+            tracing::error!(%error, "cannot begin a console session: no random bytes");
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+    };
+    let done = Done {
+        action: LOGIN,
+        outcome: "done",
+        ..Done::default()
+    };
+    console.record(&context, Some(&session), done);
+    with_cookie(
+        &console,
+        Redirect::to(TRY.path).into_response(),
+        &id,
+        LONGEST.as_secs(),
+    )
+}
+
+/// Ends the session.
+pub(super) async fn logout(
+    State(console): State<Arc<Console>>,
+    Extension(context): Extension<SharedContext>,
+    Extension(session): Extension<Session>,
+    headers: HeaderMap,
+) -> Response {
+    if let Some(id) = session_id(&headers) {
+        console.sessions.end(id);
+    }
+    let done = Done {
+        action: "logout",
+        outcome: "done",
+        ..Done::default()
+    };
+    console.record(&context, Some(&session), done);
+    with_cookie(&console, Redirect::to(PATH).into_response(), "", 0)
+}
+
+fn with_cookie(console: &Console, mut response: Response, id: &str, seconds: u64) -> Response {
+    let secure = if console.is_tls { "; Secure" } else { "" };
+    let cookie =
+        format!("{COOKIE}={id}; HttpOnly; SameSite=Strict; Path=/console; Max-Age={seconds}{secure}");
+    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+        response.headers_mut().insert(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// Returns the id of a session that the cookies have.
+pub(super) fn session_id(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers.get_all(header::COOKIE).iter();
+    let mut pairs = cookies
+        .filter_map(|cookies| cookies.to_str().ok())
+        .flat_map(|cookies| cookies.split(';'))
+        .filter_map(|cookie| cookie.trim().split_once('='));
+    pairs.find(|(name, _)| *name == COOKIE).map(|(_, id)| id)
+}
+
+fn page(status: StatusCode, error: Option<&str>) -> Response {
+    let content = html! {
+        form class="login" method="post" action=(PATH) {
+            label for="token" { (texts::TOKEN) }
+            input #token type="password" name="token" autocomplete="current-password" required autofocus
+                aria-describedby="token-help token-error" aria-invalid=(error.is_some());
+            p #token-help class="help" { (texts::TOKEN_HELP) }
+            p #token-error class="error" role="alert" { @if let Some(error) = error { (error) } }
+            button type="submit" class="primary" { (texts::LOG_IN) }
+        }
+    };
+    (status, layout::bare(texts::LOG_IN, content)).into_response()
+}
