@@ -8,8 +8,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use likeness::server::Config;
 use likeness::server::audit::{
-    ChainCheckpoint, ChainKey, audit_folder, audit_row, csv_cells, csv_columns, file_records, verify_database,
-    verify_files,
+    ChainCheckpoint, ChainKey, audit_folder, audit_row, csv_cells, csv_columns, file_records,
+    verify_database, verify_files,
 };
 use likeness::server::storage::audit::AuditFilter;
 

@@ -99,7 +99,11 @@ pub fn decide(profile: &Profile, evidence: &Evidence<'_>) -> Result<Decision, De
     let photo = Faces::of(ImageRole::Photo, evidence.photo_face_areas)?;
     let mut lines = Vec::new();
     for (measurement, score, is_computable) in [
-        (Measurement::FaceMatch, evidence.face_match, selfie.any() && photo.any()),
+        (
+            Measurement::FaceMatch,
+            evidence.face_match,
+            selfie.any() && photo.any(),
+        ),
         (Measurement::Liveness, evidence.liveness, selfie.any()),
     ] {
         match (score, is_computable) {

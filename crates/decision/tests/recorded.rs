@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use likeness_decision::{
-    Code, Evidence, Finding, MeasuredFace, Outcome, Profile, QualityChecks, RecordedDecision, SameImageFinding,
-    Score, Thresholds, decide,
+    Code, Evidence, Finding, MeasuredFace, Outcome, Profile, QualityChecks, RecordedDecision,
+    SameImageFinding, Score, Thresholds, decide,
 };
 use proptest::prelude::*;
 
@@ -118,6 +118,10 @@ fn a_missing_face_is_no_low_score() {
     let strict = Profile::builtin("strict-v0").unwrap();
     let record = RecordedDecision::new(Score::ZERO, Score::ONE, &[Code::NoFaceInImage]);
     assert_eq!(record.outcome(&permissive), Outcome::Reject);
-    let record = RecordedDecision::new(Score::ONE, Score::ONE, &[Code::FailedFaceMatch, Code::BlurredFaceInImage]);
+    let record = RecordedDecision::new(
+        Score::ONE,
+        Score::ONE,
+        &[Code::FailedFaceMatch, Code::BlurredFaceInImage],
+    );
     assert_eq!(record.outcome(&strict), Outcome::Warning);
 }

@@ -88,13 +88,22 @@ pub fn searchable(line: &str) -> io::Result<Option<Searchable>> {
         sample: class(record.hash),
         request_id: text(row.request_id),
         correlation_id: text(found.correlation_id),
-        app: text(row.app).or_else(|| found.source.filter(|it| it == "console").map(|_| CONSOLE_APP.to_owned())),
+        app: text(row.app).or_else(|| {
+            found
+                .source
+                .filter(|it| it == "console")
+                .map(|_| CONSOLE_APP.to_owned())
+        }),
         endpoint: text(found.endpoint),
         profile: text(found.profile),
         outcome: text(row.outcome).unwrap_or_else(|| ERROR.to_owned()),
         status: row.status,
         error: text(found.error),
-        codes: found.codes.into_iter().filter_map(|code| text(Some(code))).collect(),
+        codes: found
+            .codes
+            .into_iter()
+            .filter_map(|code| text(Some(code)))
+            .collect(),
         face_match: found.face_match,
         liveness: found.liveness,
         duration: found.ms.and_then(|ms| ms.total),
@@ -108,7 +117,9 @@ fn text(text: Option<String>) -> Option<String> {
 
 /// Returns the number of zeros that the bits of a hash begin with: k for one of 2^(k+1) records.
 fn class(hash: &str) -> i64 {
-    let bits = hash.get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    let bits = hash
+        .get(..8)
+        .and_then(|digits| u32::from_str_radix(digits, 16).ok());
     bits.map_or(0, |bits| i64::from(bits.leading_zeros().min(30)))
 }
 
@@ -155,11 +166,16 @@ mod tests {
 
     #[test]
     fn a_refusal_has_the_outcome_error() {
-        let line = line(r#""kind":"verification","app":null,"status":401,"outcome":null,"codes":[],"error":"UNAUTHORIZED""#);
+        let line = line(
+            r#""kind":"verification","app":null,"status":401,"outcome":null,"codes":[],"error":"UNAUTHORIZED""#,
+        );
         let Some(Searchable::Verification(entry)) = searchable(&line).unwrap() else {
             panic!("no verification");
         };
-        assert_eq!((&*entry.outcome, entry.error.as_deref()), ("error", Some("UNAUTHORIZED")));
+        assert_eq!(
+            (&*entry.outcome, entry.error.as_deref()),
+            ("error", Some("UNAUTHORIZED"))
+        );
     }
 
     #[test]

@@ -44,7 +44,10 @@ async fn pass(database: &Database) -> Result<(), StorageError> {
         }
         made += records.rows.len();
         // A damaged record is for `likeness audit verify` to report.
-        let found = records.rows.iter().filter_map(|row| searchable(&row.line).ok().flatten());
+        let found = records
+            .rows
+            .iter()
+            .filter_map(|row| searchable(&row.line).ok().flatten());
         database.make_searchable(&records, found.collect()).await?;
         sleep(PAUSE).await;
     }

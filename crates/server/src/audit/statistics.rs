@@ -190,9 +190,16 @@ mod tests {
     fn scores_are_counted_where_they_were_computed() {
         let statistics = Statistics::of(&sample());
         let counted = |bins: &[u64]| -> Vec<(usize, u64)> {
-            bins.iter().copied().enumerate().filter(|(_, count)| *count > 0).collect()
+            bins.iter()
+                .copied()
+                .enumerate()
+                .filter(|(_, count)| *count > 0)
+                .collect()
         };
-        assert_eq!(counted(&statistics.face_match), [(0, 1), (25, 1), (45, 1), (49, 1)]);
+        assert_eq!(
+            counted(&statistics.face_match),
+            [(0, 1), (25, 1), (45, 1), (49, 1)]
+        );
         assert_eq!(counted(&statistics.liveness), [(0, 1), (5, 1), (45, 3), (49, 1)]);
         assert_eq!((statistics.sampled, statistics.one_in), (6, 4));
         let days: Vec<_> = statistics.days.into_iter().collect();
@@ -202,7 +209,10 @@ mod tests {
             reject,
             ..OutcomeCounts::default()
         };
-        assert_eq!(days, [(1, counts(1, 0, 1)), (2, counts(0, 2, 0)), (3, counts(0, 0, 1))]);
+        assert_eq!(
+            days,
+            [(1, counts(1, 0, 1)), (2, counts(0, 2, 0)), (3, counts(0, 0, 1))]
+        );
     }
 
     #[test]
@@ -214,7 +224,10 @@ mod tests {
             reject: 1,
             ..OutcomeCounts::default()
         };
-        assert_eq!((decisions.recorded, decisions.unknown, decisions.one_in), (recorded, 1, 4));
+        assert_eq!(
+            (decisions.recorded, decisions.unknown, decisions.one_in),
+            (recorded, 1, 4)
+        );
         assert_eq!(decisions.outcomes(&Profile::optimal_v0()), recorded);
         let low = Thresholds::new(0.1, 0.2).unwrap();
         let permissive = Profile::new("own", low, low).unwrap();

@@ -51,7 +51,11 @@ impl Database {
             [],
         );
         let found = self.fetch_all(statement.query(), |row| {
-            Ok((row.try_get("instance")?, row.try_get("low")?, row.try_get("high")?))
+            Ok((
+                row.try_get("instance")?,
+                row.try_get("low")?,
+                row.try_get("high")?,
+            ))
         });
         let Some((instance, low, high)): Option<(String, i64, i64)> = found.await?.pop() else {
             return Ok(None);
@@ -96,11 +100,15 @@ impl Database {
         add(&mut session, id, found).await?;
         if records.becomes.last != last {
             let extend = query("UPDATE audit_chains SET last_seq = $1 WHERE id = $2 AND last_seq = $3");
-            session.execute(extend.bind(records.becomes.last).bind(id).bind(last)).await?;
+            session
+                .execute(extend.bind(records.becomes.last).bind(id).bind(last))
+                .await?;
         }
         if records.becomes.first != first {
             let extend = query("UPDATE audit_chains SET first_seq = $1 WHERE id = $2 AND first_seq = $3");
-            session.execute(extend.bind(records.becomes.first).bind(id).bind(first)).await?;
+            session
+                .execute(extend.bind(records.becomes.first).bind(id).bind(first))
+                .await?;
         }
         session.finish().await
     }

@@ -142,8 +142,7 @@ impl RecordsFilter {
             PageStart::NewerThan(key) => after(key, '>'),
         }
         let order = if from.is_backwards() { "" } else { " DESC" };
-        let end =
-            format!(" ORDER BY {table}.time{order}, {table}.chain{order}, {table}.seq{order} LIMIT ?");
+        let end = format!(" ORDER BY {table}.time{order}, {table}.chain{order}, {table}.seq{order} LIMIT ?");
         statement.push(&end, [count.into()]);
     }
 }
@@ -160,7 +159,15 @@ mod tests {
             seq: i64::MAX,
         };
         assert_eq!(key.to_string().parse(), Ok(key));
-        for wrong in ["", "1", "1.2", "1.2.x", "1.2.3.4", "1..3", "9223372036854775808.1.1"] {
+        for wrong in [
+            "",
+            "1",
+            "1.2",
+            "1.2.x",
+            "1.2.3.4",
+            "1..3",
+            "9223372036854775808.1.1",
+        ] {
             assert!(wrong.parse::<RecordKey>().is_err(), "{wrong}");
         }
     }

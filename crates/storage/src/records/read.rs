@@ -114,7 +114,12 @@ impl Database {
 
     /// Returns the plan of [`find_records`](Self::find_records), as the database explains it. For tests and benches.
     #[doc(hidden)]
-    pub async fn explain_records(&self, filter: &RecordsFilter, from: PageStart, count: i64) -> Result<String> {
+    pub async fn explain_records(
+        &self,
+        filter: &RecordsFilter,
+        from: PageStart,
+        count: i64,
+    ) -> Result<String> {
         let (explain, column) = match self.kind() {
             crate::Kind::Sqlite => ("EXPLAIN QUERY PLAN ", 3),
             crate::Kind::Postgres => ("EXPLAIN ", 0),
@@ -140,10 +145,11 @@ impl Database {
 
     /// Returns a record of any kind with those beside it in its chain.
     pub async fn record(&self, instance: &str, seq: i64) -> Result<Option<StoredRecord>> {
-        let rows = query(
-            "SELECT * FROM audit WHERE instance = $1 AND seq >= $2 AND seq <= $3 ORDER BY seq",
-        );
-        let rows = rows.bind(instance).bind(seq.saturating_sub(1)).bind(seq.saturating_add(1));
+        let rows = query("SELECT * FROM audit WHERE instance = $1 AND seq >= $2 AND seq <= $3 ORDER BY seq");
+        let rows = rows
+            .bind(instance)
+            .bind(seq.saturating_sub(1))
+            .bind(seq.saturating_add(1));
         let mut rows = self.fetch_all(rows, row).await?;
         let next = rows.pop_if(|row| row.seq > seq);
         let Some(row) = rows.pop_if(|row| row.seq == seq) else {
@@ -156,7 +162,8 @@ impl Database {
     /// Returns the status that the client of a verification received instead of the recorded one, and the number of the record
     /// that says so.
     pub async fn withheld(&self, request_id: &str) -> Result<Option<(i64, i64)>> {
-        let found = query("SELECT status, seq FROM audit_withheld WHERE request_id = $1 ORDER BY chain, seq LIMIT 1");
+        let found =
+            query("SELECT status, seq FROM audit_withheld WHERE request_id = $1 ORDER BY chain, seq LIMIT 1");
         let found = self.fetch_all(found.bind(request_id), |row| {
             Ok((row.try_get("status")?, row.try_get("seq")?))
         });

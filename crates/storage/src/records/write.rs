@@ -95,7 +95,8 @@ pub(super) async fn chain(session: &mut Session, instance: &str, next: i64) -> R
     /// Replicas that begin instances at the same time compute the same number: one of them tries again.
     const ATTEMPTS: usize = 10;
     for _ in 0..ATTEMPTS {
-        let known = query("SELECT id, first_seq, last_seq FROM audit_chains WHERE instance = $1").bind(instance);
+        let known =
+            query("SELECT id, first_seq, last_seq FROM audit_chains WHERE instance = $1").bind(instance);
         let known = session.fetch_all(known, |row| {
             Ok(Chain {
                 id: row.try_get("id")?,
@@ -110,7 +111,9 @@ pub(super) async fn chain(session: &mut Session, instance: &str, next: i64) -> R
             "INSERT INTO audit_chains (id, instance, first_seq, last_seq) \
              SELECT COALESCE(MAX(id), 0) + 1, $1, $2, $3 FROM audit_chains WHERE 1 = 1 ON CONFLICT DO NOTHING",
         );
-        session.execute(begin.bind(instance).bind(next).bind(next.saturating_sub(1))).await?;
+        session
+            .execute(begin.bind(instance).bind(next).bind(next.saturating_sub(1)))
+            .await?;
     }
     Ok(None)
 }
@@ -145,7 +148,10 @@ pub(super) async fn add(session: &mut Session, chain: i64, found: Vec<Searchable
     }
     for statement in insert(ENTRIES, entries)
         .chain(insert("audit_codes (code, time, chain, seq)", codes))
-        .chain(insert("audit_withheld (request_id, chain, seq, status)", withheld))
+        .chain(insert(
+            "audit_withheld (request_id, chain, seq, status)",
+            withheld,
+        ))
     {
         session.execute(statement.query()).await?;
     }
@@ -168,7 +174,11 @@ impl Database {
             let extend = query(
                 "UPDATE audit_chains SET last_seq = $1 WHERE id = $2 AND last_seq >= $3 AND last_seq < $4",
             );
-            let extend = extend.bind(last).bind(chain.id).bind(first.saturating_sub(1)).bind(last);
+            let extend = extend
+                .bind(last)
+                .bind(chain.id)
+                .bind(first.saturating_sub(1))
+                .bind(last);
             session.execute(extend).await?;
         }
         session.finish().await

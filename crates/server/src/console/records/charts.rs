@@ -25,7 +25,10 @@ pub(super) fn histogram(id: &str, name: &str, bins: &[u64], thresholds: Option<&
         (index as f64 * width, height)
     });
     let marks = thresholds.map(|it| {
-        let marks = [(texts::REJECT_BELOW, it.reject_below()), (texts::REVIEW_BELOW, it.review_below())];
+        let marks = [
+            (texts::REJECT_BELOW, it.reject_below()),
+            (texts::REVIEW_BELOW, it.review_below()),
+        ];
         marks.map(|(text, value)| (format!("{text} {value}"), value * WIDTH))
     });
     let zones = thresholds.map(|it| {
@@ -159,8 +162,14 @@ pub(super) fn percent(count: u64, total: u64) -> String {
 /// Returns a day since 1970-01-01 as a date.
 fn day(number: i64) -> String {
     let hours = number.saturating_mul(24);
-    let time = 0.hours().try_hours(hours).and_then(|span| Timestamp::UNIX_EPOCH.checked_add(span));
-    time.map_or_else(|_| number.to_string(), |time| time.strftime("%Y-%m-%d").to_string())
+    let time = 0
+        .hours()
+        .try_hours(hours)
+        .and_then(|span| Timestamp::UNIX_EPOCH.checked_add(span));
+    time.map_or_else(
+        |_| number.to_string(),
+        |time| time.strftime("%Y-%m-%d").to_string(),
+    )
 }
 
 /// Returns a coordinate, to a hundredth.
@@ -219,7 +228,11 @@ mod tests {
         };
         assert_eq!(
             shares(counts),
-            [("day-pass", 0.0, 0.5), ("day-review", 0.5, 0.75), ("day-reject", 0.75, 1.0)]
+            [
+                ("day-pass", 0.0, 0.5),
+                ("day-review", 0.5, 0.75),
+                ("day-reject", 0.75, 1.0)
+            ]
         );
         assert_eq!(shares(OutcomeCounts::default()).map(|share| share.2), [0.0; 3]);
     }

@@ -35,12 +35,18 @@ async fn content(console: &Console, query: &RecordsQuery) -> Result<Markup, Stor
     let state = state(console).await?;
     let (mut statistics, mut invalid) = (Statistics::default(), None);
     match query.filter(database).await? {
-        Ok(filter) => statistics = Statistics::of(&database.sample_records(&filter, MAX_SAMPLE, SAMPLING).await?),
+        Ok(filter) => {
+            statistics = Statistics::of(&database.sample_records(&filter, MAX_SAMPLE, SAMPLING).await?);
+        }
         Err(found) => invalid = Some(found),
     }
     let form = query.form(PATH, database, invalid).await?;
     let default = Profile::default();
-    let name = if query.profile.is_empty() { default.name() } else { &query.profile };
+    let name = if query.profile.is_empty() {
+        default.name()
+    } else {
+        &query.profile
+    };
     let profile = console.admin.settings.with_current(|config| config.profile(name));
     Ok(html! {
         p { a href=(query.link(VERIFICATIONS.path, &[])) { (VERIFICATIONS.name) } }
@@ -90,7 +96,11 @@ fn distribution(
 }
 
 fn by_day(statistics: &Statistics) -> Markup {
-    let all: Vec<_> = statistics.days.iter().map(|(day, counts)| (*day, *counts)).collect();
+    let all: Vec<_> = statistics
+        .days
+        .iter()
+        .map(|(day, counts)| (*day, *counts))
+        .collect();
     let shown = all.get(all.len().saturating_sub(DAYS)..).unwrap_or_default();
     html! {
         @if !shown.is_empty() {

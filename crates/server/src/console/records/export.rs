@@ -61,7 +61,9 @@ pub(super) async fn export(
     let (filter, lines) = match first.await {
         Ok(Some(found)) => found,
         // The form says what is wrong.
-        Ok(None) => return axum::response::Redirect::to(&query.link(VERIFICATIONS.path, &[])).into_response(),
+        Ok(None) => {
+            return axum::response::Redirect::to(&query.link(VERIFICATIONS.path, &[])).into_response();
+        }
         Err(error) => return failed(&session, VERIFICATIONS, &error),
     };
     let (sender, rows) = mpsc::channel(WAITING);
@@ -78,7 +80,10 @@ pub(super) async fn export(
     };
     let headers = [
         (header::CONTENT_TYPE, kind.to_owned()),
-        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
+        (
+            header::CONTENT_DISPOSITION,
+            format!("attachment; filename=\"{name}\""),
+        ),
         (header::CACHE_CONTROL, "no-store".to_owned()),
     ];
     (StatusCode::OK, headers, Body::new(Rows(rows))).into_response()
@@ -103,7 +108,9 @@ async fn send(
             return Ok(());
         };
         is_first = false;
-        let next = database.find_lines(filter, PageStart::OlderThan(last), PAGE).await;
+        let next = database
+            .find_lines(filter, PageStart::OlderThan(last), PAGE)
+            .await;
         lines = next.map_err(|error: StorageError| io::Error::other(error))?;
     }
 }
@@ -120,7 +127,8 @@ fn text(lines: &[Line], format: Format, is_first: bool) -> io::Result<Vec<u8>> {
             for line in lines {
                 rows.write_record(csv_cells(line)?)?;
             }
-            rows.into_inner().map_err(|error| io::Error::other(error.to_string()))
+            rows.into_inner()
+                .map_err(|error| io::Error::other(error.to_string()))
         }
     }
 }

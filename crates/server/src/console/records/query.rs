@@ -49,12 +49,16 @@ fn time(name: &'static str, text: &str, days: i64) -> Result<Option<i64>, Invali
     let time = text
         .parse::<Timestamp>()
         .or_else(|_| text.parse::<Date>().and_then(day));
-    time.map(|time| Some(time.as_microsecond())).map_err(|_| InvalidTime(name))
+    time.map(|time| Some(time.as_microsecond()))
+        .map_err(|_| InvalidTime(name))
 }
 
 impl RecordsQuery {
     /// Returns the selection. An id is that of a request, or else one of a client's.
-    pub(super) async fn filter(&self, database: &Database) -> Result<Result<RecordsFilter, InvalidTime>, StorageError> {
+    pub(super) async fn filter(
+        &self,
+        database: &Database,
+    ) -> Result<Result<RecordsFilter, InvalidTime>, StorageError> {
         let mut filter = match self.without_id() {
             Ok(filter) => filter,
             Err(invalid) => return Ok(Err(invalid)),
@@ -109,7 +113,11 @@ impl RecordsQuery {
         let mut fields = form_urlencoded::Serializer::new(String::new());
         let own = self.fields().into_iter().filter(|(_, value)| !value.is_empty());
         let fields = fields.extend_pairs(own).extend_pairs(more).finish();
-        if fields.is_empty() { path.to_owned() } else { format!("{path}?{fields}") }
+        if fields.is_empty() {
+            path.to_owned()
+        } else {
+            format!("{path}?{fields}")
+        }
     }
 
     /// Returns the form, which works without a script.
@@ -155,7 +163,12 @@ fn set(field: &str) -> Option<String> {
 }
 
 /// Returns a field for a day; for a time of that day if the URL has one.
-pub(super) fn time_field(name: &'static str, label: &str, value: &str, invalid: Option<InvalidTime>) -> Markup {
+pub(super) fn time_field(
+    name: &'static str,
+    label: &str,
+    value: &str,
+    invalid: Option<InvalidTime>,
+) -> Markup {
     let is_invalid = invalid == Some(InvalidTime(name));
     let is_day = value.is_empty() || value.parse::<Date>().is_ok();
     let kind = if is_day { "date" } else { "text" };
@@ -204,13 +217,20 @@ mod tests {
         let (since, until) = (filter.since.unwrap(), filter.until.unwrap());
         assert_eq!(until - since, 86_400_000_000);
         let exact = query("2026-11-25T08:00:00Z", "").without_id().unwrap();
-        assert_eq!((exact.since.unwrap() - since, exact.until), (8 * 3_600_000_000, None));
+        assert_eq!(
+            (exact.since.unwrap() - since, exact.until),
+            (8 * 3_600_000_000, None)
+        );
     }
 
     #[test]
     fn what_is_no_time_is_an_error_of_its_field() {
         for wrong in ["yesterday", "2026-13-01", "9999-12-31", "-9999999-01-01"] {
-            assert_eq!(query("", wrong).without_id(), Err(InvalidTime("until")), "{wrong}");
+            assert_eq!(
+                query("", wrong).without_id(),
+                Err(InvalidTime("until")),
+                "{wrong}"
+            );
         }
         assert_eq!(query("x", "").without_id(), Err(InvalidTime("since")));
     }

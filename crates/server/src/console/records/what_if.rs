@@ -72,7 +72,8 @@ impl Fields {
             Some(_) => format!("{}-adjusted", profile.name()),
             None => profile.name().to_owned(),
         };
-        let chosen = Profile::new(name, face_match, liveness).map_err(|error| ("profile", error.to_string()))?;
+        let chosen =
+            Profile::new(name, face_match, liveness).map_err(|error| ("profile", error.to_string()))?;
         let chosen = chosen.with_quality(*profile.quality());
         chosen.map_err(|error| ("profile", error.to_string()))
     }
@@ -155,7 +156,9 @@ async fn decisions(
     {
         return Ok(Arc::clone(decisions));
     }
-    let decisions = Arc::new(RecordedDecisions::of(&database.sample_records(&filter, MAX_SAMPLE, SAMPLING).await?));
+    let decisions = Arc::new(RecordedDecisions::of(
+        &database.sample_records(&filter, MAX_SAMPLE, SAMPLING).await?,
+    ));
     *last = Some((filter, Instant::now(), Arc::clone(&decisions)));
     Ok(decisions)
 }
@@ -268,10 +271,30 @@ async fn form(
     let invalid_time = fields.query().without_id().err();
     let (face_match, liveness) = (profile.face_match(), profile.liveness());
     let sliders = [
-        ("face_match_reject", texts::FACE_MATCH_REJECT, &fields.face_match_reject, face_match.reject_below()),
-        ("face_match_review", texts::FACE_MATCH_REVIEW, &fields.face_match_review, face_match.review_below()),
-        ("liveness_reject", texts::LIVENESS_REJECT, &fields.liveness_reject, liveness.reject_below()),
-        ("liveness_review", texts::LIVENESS_REVIEW, &fields.liveness_review, liveness.review_below()),
+        (
+            "face_match_reject",
+            texts::FACE_MATCH_REJECT,
+            &fields.face_match_reject,
+            face_match.reject_below(),
+        ),
+        (
+            "face_match_review",
+            texts::FACE_MATCH_REVIEW,
+            &fields.face_match_review,
+            face_match.review_below(),
+        ),
+        (
+            "liveness_reject",
+            texts::LIVENESS_REJECT,
+            &fields.liveness_reject,
+            liveness.reject_below(),
+        ),
+        (
+            "liveness_review",
+            texts::LIVENESS_REVIEW,
+            &fields.liveness_review,
+            liveness.review_below(),
+        ),
     ];
     Ok(html! {
         form #what-if class="panel" method="get" action=(WHAT_IF.path) data-counts=(COUNTS_PATH) {
@@ -301,7 +324,11 @@ async fn form(
 
 /// Returns a field for a threshold. The script adds a slider to it.
 fn slider(name: &str, label: &str, value: &str, default: f64, invalid: Option<&Invalid>) -> Markup {
-    let shown = if value.is_empty() { default.to_string() } else { value.to_owned() };
+    let shown = if value.is_empty() {
+        default.to_string()
+    } else {
+        value.to_owned()
+    };
     html! {
         div class="field threshold" {
             label for=(name) { (label) }
@@ -326,7 +353,11 @@ fn result(recount: &Recount) -> Markup {
         ("reject", texts::REJECT, |counts| counts.reject),
         ("total", texts::TOTAL, OutcomeCounts::total),
     ];
-    let columns = [("recorded", texts::RECORDED), ("now", texts::AS_NOW), ("chosen", texts::AS_CHOSEN)];
+    let columns = [
+        ("recorded", texts::RECORDED),
+        ("now", texts::AS_NOW),
+        ("chosen", texts::AS_CHOSEN),
+    ];
     html! {
         section class="panel" {
             @if total == 0 {

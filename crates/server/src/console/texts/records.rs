@@ -5,11 +5,14 @@ pub(in crate::console) const WHAT_IF: &str = "What if";
 pub(in crate::console) const DISTRIBUTIONS: &str = "Scores and outcomes";
 pub(in crate::console) const RECORD: &str = "Audit record";
 
-pub(in crate::console) const LEAD: &str = "Every request to a verification endpoint, as the audit log has it, the latest first.";
+pub(in crate::console) const LEAD: &str =
+    "Every request to a verification endpoint, as the audit log has it, the latest first.";
 pub(in crate::console) const AUDIT_OFF: &str = "The audit log is off (audit.enabled = false): no new verification is recorded. \
     Records from before are shown.";
-pub(in crate::console) const BACKFILL: &str = "Older records are being made searchable, and are added to this page as they are:";
-pub(in crate::console) const BACKFILL_OFF: &str = "Some older records are not searchable. They become so while the audit log is on:";
+pub(in crate::console) const BACKFILL: &str =
+    "Older records are being made searchable, and are added to this page as they are:";
+pub(in crate::console) const BACKFILL_OFF: &str =
+    "Some older records are not searchable. They become so while the audit log is on:";
 pub(in crate::console) const BACKFILL_LEFT: &str = "left";
 pub(in crate::console) const NO_RECORDS: &str = "No verification has been recorded yet.";
 pub(in crate::console) const NO_RECORDS_HELP: &str = "Verify two images on the page Try, or send a request to the API. Its record \
@@ -23,7 +26,8 @@ pub(in crate::console) const FAILED: &str = "The database cannot be read:";
 pub(in crate::console) const FILTER: &str = "Filter";
 pub(in crate::console) const SINCE: &str = "From (UTC)";
 pub(in crate::console) const UNTIL: &str = "To, this day included (UTC)";
-pub(in crate::console) const NO_TIME: &str = "Write a day such as 2026-11-25, or a time such as 2026-11-25T08:00:00Z.";
+pub(in crate::console) const NO_TIME: &str =
+    "Write a day such as 2026-11-25, or a time such as 2026-11-25T08:00:00Z.";
 pub(in crate::console) const APP: &str = "App";
 pub(in crate::console) const ENDPOINT: &str = "Endpoint";
 pub(in crate::console) const PROFILE: &str = "Profile";
@@ -72,7 +76,8 @@ pub(in crate::console) const CHECKPOINT: &str = "Removed when its retention ende
     valid.";
 pub(in crate::console) const CHECKPOINT_PLAIN: &str = "Removed when its retention ended; the checkpoint that it left fits. \
     Checkpoints have no seal without audit.chain_key.";
-pub(in crate::console) const UNSEALED: &str = "Removed; the checkpoint is not sealed with the audit.chain_key of this service.";
+pub(in crate::console) const UNSEALED: &str =
+    "Removed; the checkpoint is not sealed with the audit.chain_key of this service.";
 pub(in crate::console) const MISSING: &str = "Missing from the database.";
 pub(in crate::console) const LAST: &str = "None yet: this is the last record of its chain in the database.";
 pub(in crate::console) const VERIFY_ALL: &str = "This checks one record. The command `likeness audit verify` checks the whole \
@@ -86,7 +91,8 @@ pub(in crate::console) const ALL_RECORDS: &str = "All records that match:";
 pub(in crate::console) const SAMPLE: &str = "A sample by chance of the records that match:";
 pub(in crate::console) const ONE_IN: &str = "records, one in";
 pub(in crate::console) const THRESHOLDS_OF: &str = "Thresholds drawn in:";
-pub(in crate::console) const NO_PROFILE: &str = "The settings have no profile of this name any more, so no thresholds are drawn in.";
+pub(in crate::console) const NO_PROFILE: &str =
+    "The settings have no profile of this name any more, so no thresholds are drawn in.";
 pub(in crate::console) const BY_DAY: &str = "Share of pass, review and reject by day (UTC)";
 pub(in crate::console) const DAYS_SHOWN: &str = "The latest days with records:";
 pub(in crate::console) const DAY: &str = "Day";
@@ -112,7 +118,9 @@ pub(in crate::console) const RECORDED: &str = "Recorded";
 pub(in crate::console) const AS_NOW: &str = "Profile as it is now";
 pub(in crate::console) const AS_CHOSEN: &str = "These thresholds";
 pub(in crate::console) const TOTAL: &str = "Total";
-pub(in crate::console) const NOT_COUNTED: &str = "Records of a newer version, whose codes this one does not know, are not counted:";
-pub(in crate::console) const NOTHING_TO_COUNT: &str = "No biometric verification with this profile was recorded in this period.";
+pub(in crate::console) const NOT_COUNTED: &str =
+    "Records of a newer version, whose codes this one does not know, are not counted:";
+pub(in crate::console) const NOTHING_TO_COUNT: &str =
+    "No biometric verification with this profile was recorded in this period.";
 pub(in crate::console) const TOML: &str = "The profile, for the settings file";
 pub(in crate::console) const NOT_A_NUMBER: &str = "must be a number from 0 to 1";
