@@ -134,7 +134,7 @@ fn found(place: &TestDatabase) -> Outcome {
     charts.expect(200)?;
     let charts = charts.text();
     ensure!(
-        charts.contains("reject below 0.56") && charts.contains("All records that match: 1<"),
+        charts.contains("reject below 0.56") && charts.contains("All records that match: 2<"),
         "{charts}"
     );
     Ok(())

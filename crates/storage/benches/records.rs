@@ -5,6 +5,8 @@
 //! Fills an empty database with N records (10,000,000), by default in an SQLite file that it removes; some 7 GB with the default
 //! number. Each page is read five times; the first time, and the median of all.
 
+#![allow(missing_docs, clippy::print_stdout)]
+
 use std::error::Error;
 use std::time::{Duration, Instant};
 
