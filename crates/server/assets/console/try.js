@@ -91,8 +91,11 @@ async function choose(field, file) {
 function draw(field, report) {
   const zone = document.getElementById(`${field}-drop`);
   const canvas = zone.querySelector("canvas");
-  const { bitmap } = chosen[field] ?? {};
+  const { bitmap, file } = chosen[field] ?? {};
   const size = bitmap ?? report;
+  const hint = zone.querySelector(".hint .help");
+  hint.dataset.text ??= hint.textContent;
+  hint.textContent = file ? file.name : hint.dataset.text;
   zone.classList.toggle("filled", Boolean(size));
   canvas.hidden = !size;
   if (!size) {
@@ -475,7 +478,7 @@ function requests() {
   if (["0.0.0.0", "[::]"].includes(url.hostname)) {
     url.hostname = location.hostname;
   }
-  const api = `${url.origin}/v0.2/biometric-verification`;
+  const api = `${url.href.replace(/\/$/, "")}/v0.2/biometric-verification`;
   const [selfie, image] = FIELDS.map((field) => chosen[field].file.name.replace(/[^\w. -]/g, "_"));
   const profile = form.elements.profile.value;
   const multiface = form.elements.image_multiface.checked;

@@ -15,6 +15,8 @@ use super::{Console, layout, login, texts};
 
 /// Largest urlencoded form in bytes: settings of an app with its note.
 const MAX_FORM_BYTES: usize = 64 * 1024;
+/// A form up to this length is read to its end, so that its client sees the response.
+const MAX_READ_BYTES: usize = 1024 * 1024;
 const CSRF_HEADER: HeaderName = HeaderName::from_static("x-csrf-token");
 const CSRF_FIELD: &[u8] = b"csrf";
 
@@ -153,9 +155,9 @@ async fn check_csrf(console: &Console, session: &Session, request: Request) -> R
 /// Reads a form within its bounds.
 pub(super) async fn form_bytes(console: &Console, body: Body) -> Result<Bytes, Response> {
     let deadline = console.admin.service.limits.load().deadline;
-    match tokio::time::timeout(deadline, to_bytes(body, MAX_FORM_BYTES)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(_)) => Err(StatusCode::PAYLOAD_TOO_LARGE.into_response()),
+    match tokio::time::timeout(deadline, to_bytes(body, MAX_READ_BYTES)).await {
+        Ok(Ok(bytes)) if bytes.len() <= MAX_FORM_BYTES => Ok(bytes),
+        Ok(_) => Err(StatusCode::PAYLOAD_TOO_LARGE.into_response()),
         Err(_) => Err(StatusCode::REQUEST_TIMEOUT.into_response()),
     }
 }

@@ -34,22 +34,21 @@ pub(super) async fn login(
     body: Body,
 ) -> Response {
     let address = context.lock().client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    if let Some(wait) = console.throttle.wait(address) {
+    let form = match guard::form_bytes(&console, body).await {
+        Ok(form) => form,
+        Err(response) => return response,
+    };
+    if let Err(wait) = console.throttle.attempt(address) {
         let mut response = page(StatusCode::TOO_MANY_REQUESTS, Some(texts::TOO_MANY_LOGINS));
         let seconds = wait.as_secs().saturating_add(1);
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         return response;
     }
-    let form = match guard::form_bytes(&console, body).await {
-        Ok(form) => form,
-        Err(response) => return response,
-    };
     let given = form_urlencoded::parse(&form).find(|(name, _)| name == "token");
     let given = given
         .map(|(_, value)| value.trim().to_owned())
         .unwrap_or_default();
     let Some(digest) = console.admin.service.console_token.check(given.as_bytes()) else {
-        console.throttle.failed(address);
         let refused = Done {
             action: LOGIN,
             outcome: "refused",
@@ -58,6 +57,7 @@ pub(super) async fn login(
         console.record(&context, None, refused);
         return page(StatusCode::UNAUTHORIZED, Some(texts::WRONG_TOKEN));
     };
+    console.throttle.succeeded(address);
     let (id, session) = match console.sessions.begin(digest) {
         Ok(begun) => begun,
         Err(error) => {

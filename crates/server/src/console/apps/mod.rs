@@ -48,7 +48,7 @@ impl From<StorageError> for Unavailable {
 
 impl IntoResponse for Unavailable {
     fn into_response(self) -> Response {
-        tracing::error!(error = %self.0, "console: database failed");
+        tracing::error!(error = %self.0, "console cannot use the database");
         let content = html! {
             p class="notice bad" { (self.0) }
             p { a href=(APPS.path) { (texts::TRY_AGAIN) } }
