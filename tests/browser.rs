@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use likeness_testing::http::Form;
 use likeness_testing::{Failed, Outcome, Suite, ensure, ensure_eq, has_models, shared};
@@ -19,7 +20,7 @@ mod support;
 /// Two images of one person, and one of another, below `shared/data`.
 const SELFIE: &str = "faces/img2.jpg";
 const PHOTO: &str = "faces/img11.jpg";
-const OTHER: &str = "faces/img1.jpg";
+const OTHER: &str = "faces/img3.jpg";
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
@@ -46,16 +47,17 @@ fn main() -> ExitCode {
 fn run<F: Future<Output = Outcome>>(
     programs: &Programs,
     camera: Option<&Path>,
-    test: impl FnOnce(Server, String, Page) -> F,
+    test: impl FnOnce(Arc<Server>, String, Page) -> F,
 ) -> Outcome {
-    let server = serve(|_| {})?;
+    // It ends after the browser.
+    let server = Arc::new(serve(|_| {})?);
     let base = format!("http://{}/console", address(&server)?);
     runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
         .block_on(async {
             let browser = Browser::start(programs, camera).await?;
-            test(server, base, Page(browser)).await
+            test(Arc::clone(&server), base, Page(browser)).await
         })
 }
 
@@ -152,7 +154,8 @@ fn camera(programs: &Programs, data: &Path) -> Outcome {
     run(programs, Some(&film), |_server, base, page| async move {
         page.log_in(&base).await?;
         page.0.click("#camera").await?;
-        page.0.find("#selfie-drop video").await?;
+        let begun = "document.querySelector('#selfie-drop video') ? 'video' : document.getElementById('selfie-error').textContent";
+        ensure_eq!(page.0.until(begun).await?, "video");
         page.0
             .until("document.getElementById('camera').textContent === 'Take the selfie'")
             .await?;

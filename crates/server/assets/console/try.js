@@ -318,7 +318,8 @@ form.addEventListener("submit", async (event) => {
 function show(shown) {
   draw("selfie", shown.selfie);
   draw("image", shown.photo);
-  result.replaceChildren(decision(shown), scores(shown), faces(shown), timings(shown), exchange(shown));
+  const details = element("div", { class: "columns" }, faces(shown), timings(shown));
+  result.replaceChildren(decision(shown), scores(shown), details, exchange(shown));
   result.className = "stack";
   result.hidden = false;
   enableCopying(result);
@@ -393,7 +394,7 @@ function score(name, id, value, thresholds) {
 function bar(name, value, { reject_below, review_below }) {
   const [width, top, height] = [400, 10, 16];
   const drawn = svg("svg", {
-    class: "bar-svg", viewBox: `-6 0 ${width + 12} 46`, role: "img",
+    class: "bar-svg", viewBox: `0 0 ${width} 46`, role: "img",
     "aria-label": `${name} ${fixed(value)}; ${TEXTS.rejectBelow} ${reject_below}, ${TEXTS.reviewBelow} ${review_below}`,
   });
   const zones = [["reject", 0, reject_below], ["review", reject_below, review_below], ["pass", review_below, 1]];

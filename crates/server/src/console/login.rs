@@ -122,6 +122,8 @@ fn page(status: StatusCode, error: Option<&str>) -> Response {
     let content = html! {
         form class="login" method="post" action=(PATH) {
             label for="token" { (texts::TOKEN) }
+            // For password managers.
+            input type="text" name="username" value=(texts::USERNAME) autocomplete="username" hidden;
             input #token type="password" name="token" autocomplete="current-password" required autofocus
                 aria-describedby="token-help token-error" aria-invalid=(error.is_some());
             p #token-help class="help" { (texts::TOKEN_HELP) }
