@@ -140,10 +140,19 @@ fn try_page(programs: &Programs, data: &Path) -> Outcome {
     })
 }
 
-/// Returns a file that a fake camera plays: a JPEG under another name.
+/// Returns a file that a fake camera plays: a baseline JPEG under another name. It has few pixels, since it is decoded for
+/// each frame.
 fn film(data: &Path, folder: &Path) -> Result<PathBuf, Failed> {
     let film = folder.join("camera.mjpeg");
-    std::fs::copy(data.join(SELFIE), &film)?;
+    let frame = image::open(data.join(SELFIE))?.resize(960, 720, image::imageops::FilterType::Triangle);
+    let frame = frame.resize_exact(
+        frame.width() & !1,
+        frame.height() & !1,
+        image::imageops::FilterType::Triangle,
+    );
+    frame
+        .to_rgb8()
+        .save_with_format(&film, image::ImageFormat::Jpeg)?;
     Ok(film)
 }
 
