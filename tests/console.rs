@@ -8,11 +8,11 @@ use likeness_testing::{Failed, Outcome, Suite, ensure, ensure_eq};
 use serde_json::Value;
 
 use support::console::{Client, TOKEN, csrf, expect_redirect, serve};
+use support::image;
 use support::process::{Process, likeness};
 use support::responses::SAME_PERSON;
 use support::server::{APP, Server};
 use support::storage::Storage;
-use support::{for_each, image};
 
 mod support;
 
@@ -159,16 +159,18 @@ fn pages() -> Outcome {
     let server = serve(|_| {})?;
     let mut client = Client::new(&server)?;
     let visit = |client: &Client| {
-        for_each(PAGES, |path| {
-            expect_redirect(&client.get(path)?, "/console/login")
-        })
+        PAGES
+            .iter()
+            .try_for_each(|path| expect_redirect(&client.get(path)?, "/console/login"))
     };
     visit(&client)?;
     client.cookie = Some(format!("likeness_console={}", "0".repeat(64)));
     visit(&client)?;
     let client = Client::logged_in(&server)?;
     expect_redirect(&client.get("/console")?, "/console/try")?;
-    for_each(&PAGES[1..], |path| client.get(path)?.expect(200))?;
+    PAGES[1..]
+        .iter()
+        .try_for_each(|path| client.get(path)?.expect(200))?;
     client.get("/console/nowhere")?.expect(404)
 }
 
@@ -556,7 +558,7 @@ fn tried(shared: &Path) -> Outcome {
     let metrics = server.operate("GET", "/metrics", "")?.text();
     let counted = "likeness_request_duration_seconds_count{endpoint=\"console\",class=\"2xx\"} 1";
     ensure!(metrics.contains(counted), "no {counted} in {metrics}");
-    client.post("/console/try", &[])?.expect(415)?;
+    client.post("/console/try", &[])?.expect(400)?;
     let usage = client.get("/console/apps")?.text();
     ensure!(usage.contains(APP.id), "{usage}");
     Ok(())

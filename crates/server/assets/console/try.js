@@ -91,8 +91,11 @@ async function choose(field, file) {
 function draw(field, report) {
   const zone = document.getElementById(`${field}-drop`);
   const canvas = zone.querySelector("canvas");
-  const { bitmap } = chosen[field] ?? {};
+  const { bitmap, file } = chosen[field] ?? {};
   const size = bitmap ?? report;
+  const hint = zone.querySelector(".hint .help");
+  hint.dataset.text ??= hint.textContent;
+  hint.textContent = file ? file.name : hint.dataset.text;
   zone.classList.toggle("filled", Boolean(size));
   canvas.hidden = !size;
   if (!size) {
@@ -315,7 +318,8 @@ form.addEventListener("submit", async (event) => {
 function show(shown) {
   draw("selfie", shown.selfie);
   draw("image", shown.photo);
-  result.replaceChildren(decision(shown), scores(shown), faces(shown), timings(shown), exchange(shown));
+  const details = element("div", { class: "columns" }, faces(shown), timings(shown));
+  result.replaceChildren(decision(shown), scores(shown), details, exchange(shown));
   result.className = "stack";
   result.hidden = false;
   enableCopying(result);
@@ -390,7 +394,7 @@ function score(name, id, value, thresholds) {
 function bar(name, value, { reject_below, review_below }) {
   const [width, top, height] = [400, 10, 16];
   const drawn = svg("svg", {
-    class: "bar-svg", viewBox: `-6 0 ${width + 12} 46`, role: "img",
+    class: "bar-svg", viewBox: `0 0 ${width} 46`, role: "img",
     "aria-label": `${name} ${fixed(value)}; ${TEXTS.rejectBelow} ${reject_below}, ${TEXTS.reviewBelow} ${review_below}`,
   });
   const zones = [["reject", 0, reject_below], ["review", reject_below, review_below], ["pass", review_below, 1]];
@@ -475,7 +479,7 @@ function requests() {
   if (["0.0.0.0", "[::]"].includes(url.hostname)) {
     url.hostname = location.hostname;
   }
-  const api = `${url.origin}/v0.2/biometric-verification`;
+  const api = `${url.href.replace(/\/$/, "")}/v0.2/biometric-verification`;
   const [selfie, image] = FIELDS.map((field) => chosen[field].file.name.replace(/[^\w. -]/g, "_"));
   const profile = form.elements.profile.value;
   const multiface = form.elements.image_multiface.checked;

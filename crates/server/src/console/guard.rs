@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
@@ -10,11 +10,9 @@ use axum::response::{IntoResponse, Redirect, Response};
 use maud::html;
 use subtle::ConstantTimeEq;
 
-use super::sessions::Session;
-use super::{Console, layout, login, texts};
+use super::sessions::{Session, session_id};
+use super::{Console, form, layout, login, texts};
 
-/// Largest urlencoded form in bytes: settings of an app with its note.
-const MAX_FORM_BYTES: usize = 64 * 1024;
 const CSRF_HEADER: HeaderName = HeaderName::from_static("x-csrf-token");
 const CSRF_FIELD: &[u8] = b"csrf";
 
@@ -112,7 +110,7 @@ pub(super) async fn require_session(
     next: Next,
 ) -> Response {
     let token = console.admin.service.console_token.current();
-    let session = login::session_id(request.headers()).and_then(|id| console.sessions.find(id, token));
+    let session = session_id(request.headers()).and_then(|id| console.sessions.find(id, token));
     let Some(session) = session else {
         return no_session(&request);
     };
@@ -140,23 +138,13 @@ async fn check_csrf(console: &Console, session: &Session, request: Request) -> R
         return Err(refusal(texts::NO_CSRF));
     }
     let (parts, body) = request.into_parts();
-    let body = form_bytes(console, body).await?;
+    let body = form::read(console, body).await?;
     let mut fields = form_urlencoded::parse(&body);
     let found = fields.find(|(name, _)| name.as_bytes() == CSRF_FIELD);
     if found.is_some_and(|(_, value)| matches(value.as_bytes())) {
         Ok(Request::from_parts(parts, Body::from(body)))
     } else {
         Err(refusal(texts::NO_CSRF))
-    }
-}
-
-/// Reads a form within its bounds.
-pub(super) async fn form_bytes(console: &Console, body: Body) -> Result<Bytes, Response> {
-    let deadline = console.admin.service.limits.load().deadline;
-    match tokio::time::timeout(deadline, to_bytes(body, MAX_FORM_BYTES)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(_)) => Err(StatusCode::PAYLOAD_TOO_LARGE.into_response()),
-        Err(_) => Err(StatusCode::REQUEST_TIMEOUT.into_response()),
     }
 }
 

@@ -68,6 +68,11 @@ pub(super) fn script(name: &str) -> Markup {
     html! { script type="module" src=(assets::path(name)) {} }
 }
 
+/// Returns a part that scrolls sideways where it is too wide, also by keyboard.
+pub(super) fn scroll(label: &str, content: &Markup) -> Markup {
+    html! { div class="scroll" tabindex="0" role="region" aria-label=(label) { (content) } }
+}
+
 /// Returns the hidden field that every form with method `post` needs.
 pub(super) fn csrf(session: &Session) -> Markup {
     html! { input type="hidden" name="csrf" value=(session.csrf); }

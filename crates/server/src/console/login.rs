@@ -10,15 +10,14 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::html;
 
-use super::sessions::{LONGEST, Session};
-use super::{Console, Done, TRY, guard, layout, texts};
+use super::sessions::{COOKIE, LONGEST, Session, session_id};
+use super::{Console, Done, TRY, form, layout, texts};
 use crate::telemetry::SharedContext;
 
 pub(super) const PATH: &str = "/console/login";
-const COOKIE: &str = "likeness_console";
 const LOGIN: &str = "login";
 
-pub(super) async fn form(State(console): State<Arc<Console>>, headers: HeaderMap) -> Response {
+pub(super) async fn show(State(console): State<Arc<Console>>, headers: HeaderMap) -> Response {
     let token = console.admin.service.console_token.current();
     let session = session_id(&headers).and_then(|id| console.sessions.find(id, token));
     if session.is_some() {
@@ -34,22 +33,21 @@ pub(super) async fn login(
     body: Body,
 ) -> Response {
     let address = context.lock().client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    if let Some(wait) = console.throttle.wait(address) {
+    let sent = match form::read(&console, body).await {
+        Ok(sent) => sent,
+        Err(response) => return response,
+    };
+    if let Err(wait) = console.throttle.attempt(address) {
         let mut response = page(StatusCode::TOO_MANY_REQUESTS, Some(texts::TOO_MANY_LOGINS));
         let seconds = wait.as_secs().saturating_add(1);
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         return response;
     }
-    let form = match guard::form_bytes(&console, body).await {
-        Ok(form) => form,
-        Err(response) => return response,
-    };
-    let given = form_urlencoded::parse(&form).find(|(name, _)| name == "token");
+    let given = form_urlencoded::parse(&sent).find(|(name, _)| name == "token");
     let given = given
         .map(|(_, value)| value.trim().to_owned())
         .unwrap_or_default();
     let Some(digest) = console.admin.service.console_token.check(given.as_bytes()) else {
-        console.throttle.failed(address);
         let refused = Done {
             action: LOGIN,
             outcome: "refused",
@@ -58,6 +56,7 @@ pub(super) async fn login(
         console.record(&context, None, refused);
         return page(StatusCode::UNAUTHORIZED, Some(texts::WRONG_TOKEN));
     };
+    console.throttle.succeeded(address);
     let (id, session) = match console.sessions.begin(digest) {
         Ok(begun) => begun,
         Err(error) => {
@@ -108,20 +107,12 @@ fn with_cookie(console: &Console, mut response: Response, id: &str, seconds: u64
     response
 }
 
-/// Returns the id of a session that the cookies have.
-pub(super) fn session_id(headers: &HeaderMap) -> Option<&str> {
-    let cookies = headers.get_all(header::COOKIE).iter();
-    let mut pairs = cookies
-        .filter_map(|cookies| cookies.to_str().ok())
-        .flat_map(|cookies| cookies.split(';'))
-        .filter_map(|cookie| cookie.trim().split_once('='));
-    pairs.find(|(name, _)| *name == COOKIE).map(|(_, id)| id)
-}
-
 fn page(status: StatusCode, error: Option<&str>) -> Response {
     let content = html! {
         form class="login" method="post" action=(PATH) {
             label for="token" { (texts::TOKEN) }
+            // For password managers.
+            input type="text" name="username" value=(texts::USERNAME) autocomplete="username" hidden;
             input #token type="password" name="token" autocomplete="current-password" required autofocus
                 aria-describedby="token-help token-error" aria-invalid=(error.is_some());
             p #token-help class="help" { (texts::TOKEN_HELP) }

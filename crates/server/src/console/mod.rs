@@ -18,6 +18,7 @@
 
 mod apps;
 mod assets;
+mod form;
 mod guard;
 mod layout;
 mod login;
@@ -158,7 +159,7 @@ pub(crate) fn router(console: Console) -> Router {
         .route("/console/{*path}", any(not_found))
         .layer(from_fn_with_state(Arc::clone(&console), guard::require_session));
     Router::new()
-        .route("/console/login", get(login::form).post(login::login))
+        .route("/console/login", get(login::show).post(login::login))
         .merge(assets::routes())
         .merge(guarded)
         .layer(from_fn_with_state(Arc::clone(&console), guard::check_site))

@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use axum::http::{HeaderMap, header};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::access::console_token::TokenDigest;
 
+/// The cookie with the id of a session.
+pub(super) const COOKIE: &str = "likeness_console";
 /// A session ends this long after its last request.
 const IDLE: Duration = Duration::from_secs(30 * 60);
 /// A session ends this long after its login.
@@ -98,6 +101,16 @@ impl Sessions {
     pub(super) fn end(&self, id: &str) {
         self.open.lock().remove(&digest(id));
     }
+}
+
+/// Returns the id of a session that the cookies have.
+pub(super) fn session_id(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers.get_all(header::COOKIE).iter();
+    let mut pairs = cookies
+        .filter_map(|cookies| cookies.to_str().ok())
+        .flat_map(|cookies| cookies.split(';'))
+        .filter_map(|cookie| cookie.trim().split_once('='));
+    pairs.find(|(name, _)| *name == COOKIE).map(|(_, id)| id)
 }
 
 /// Ids are looked up by their digests, so that the time of a look-up tells nothing of an id.

@@ -105,7 +105,13 @@ async fn checks(
 fn page(console: &Console, session: &Session, notice: Option<Markup>, found: Option<&[Check]>) -> Markup {
     let content = html! {
         @if let Some(notice) = notice { (notice) }
-        section class="panel" { (service(console)) }
+        div class="columns" {
+            section class="panel" { (service(console)) }
+            div class="stack" {
+                section class="panel" { h2 { (texts::DATABASE_AND_AUDIT) } (database(console)) }
+                section class="panel" { h2 { (texts::RUNTIME) } (runtime(console)) }
+            }
+        }
         section class="panel" {
             div class="row apart" {
                 h2 { (texts::MODELS) }
@@ -118,10 +124,6 @@ fn page(console: &Console, session: &Session, notice: Option<Markup>, found: Opt
             }
             p class="help" { (texts::RELOAD_HELP) }
             (models(console))
-        }
-        div class="columns" {
-            section class="panel" { h2 { (texts::RUNTIME) } (runtime(console)) }
-            section class="panel" { h2 { (texts::DATABASE_AND_AUDIT) } (database(console)) }
         }
         @if console.admin.checks.exist() {
             section class="panel" {
@@ -233,7 +235,7 @@ fn models(console: &Console) -> Markup {
     html! {
         (facts(&[
             (texts::PACK, html! { (labels.pack) " " (labels.pack_version) }),
-            (texts::DIGEST, html! { code { (labels.pack_digest) } }),
+            (texts::DIGEST, html! { code { (pack.map_or(labels.pack_digest.as_str(), |pack| pack.digest.as_str())) } }),
             (texts::MATCH_CALIBRATION, html! { (labels.match_calibration) }),
             (texts::LIVENESS_CALIBRATION, html! { (labels.liveness_calibration) }),
             (texts::COHORT, html! { (labels.cohort) }),

@@ -11,6 +11,7 @@ pub(super) const SYSTEM: &str = "System";
 
 pub(super) const LOG_IN: &str = "Log in";
 pub(super) const LOG_OUT: &str = "Log out";
+pub(super) const USERNAME: &str = "console";
 pub(super) const TOKEN: &str = "Console token";
 pub(super) const TOKEN_HELP: &str = "The value of console.token in the settings of this service.";
 pub(super) const WRONG_TOKEN: &str = "This is not the token of the console.";

@@ -20,18 +20,9 @@ pub(super) struct Throttle {
 }
 
 impl Throttle {
-    /// Returns how long this address has to wait before it may log in again.
-    pub(super) fn wait(&self, address: IpAddr) -> Option<Duration> {
-        let now = Instant::now();
-        let mut failures = self.failures.lock();
-        let of_address = failures.get_mut(&network(address))?;
-        of_address.retain(|failure| now.duration_since(*failure) < WINDOW);
-        let oldest = of_address.len().checked_sub(MOST_FAILURES)?;
-        Some(WINDOW - now.duration_since(of_address[oldest]))
-    }
-
-    /// Counts a failed login.
-    pub(super) fn failed(&self, address: IpAddr) {
+    /// Counts a login as failed, until [`succeeded`](Self::succeeded): of logins at the same time no more are compared than of
+    /// others. Returns how long to wait if there were too many.
+    pub(super) fn attempt(&self, address: IpAddr) -> Result<(), Duration> {
         let now = Instant::now();
         let mut failures = self.failures.lock();
         failures.retain(|_, times| {
@@ -46,10 +37,21 @@ impl Throttle {
             failures.remove(&oldest);
         }
         let of_address = failures.entry(network(address)).or_default();
-        if of_address.len() >= MOST_FAILURES {
-            of_address.remove(0);
+        of_address.retain(|failure| now.duration_since(*failure) < WINDOW);
+        if of_address.len() >= MOST_FAILURES
+            && let Some(oldest) = of_address.first()
+        {
+            return Err(WINDOW - now.duration_since(*oldest));
         }
         of_address.push(now);
+        Ok(())
+    }
+
+    /// Takes back the last attempt of this address.
+    pub(super) fn succeeded(&self, address: IpAddr) {
+        if let Some(of_address) = self.failures.lock().get_mut(&network(address)) {
+            of_address.pop();
+        }
     }
 }
 
@@ -71,31 +73,41 @@ mod tests {
         let throttle = Throttle::default();
         let address = "192.0.2.1".parse().unwrap();
         for _ in 0..MOST_FAILURES {
-            assert_eq!(throttle.wait(address), None);
-            throttle.failed(address);
+            assert_eq!(throttle.attempt(address), Ok(()));
             advance(Duration::from_secs(1)).await;
         }
-        assert_eq!(throttle.wait(address), Some(Duration::from_secs(55)));
-        assert_eq!(throttle.wait("192.0.2.2".parse().unwrap()), None);
+        assert_eq!(throttle.attempt(address), Err(Duration::from_secs(55)));
+        assert_eq!(throttle.attempt("192.0.2.2".parse().unwrap()), Ok(()));
         advance(Duration::from_secs(55)).await;
-        assert_eq!(throttle.wait(address), None);
+        assert_eq!(throttle.attempt(address), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn successful_logins_do_not_count() {
+        let throttle = Throttle::default();
+        let address = "192.0.2.1".parse().unwrap();
+        for _ in 0..3 * MOST_FAILURES {
+            assert_eq!(throttle.attempt(address), Ok(()));
+            throttle.succeeded(address);
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_ipv6_network_is_one_address() {
         let throttle = Throttle::default();
         for number in 0..MOST_FAILURES {
-            throttle.failed(format!("2001:db8::{number}").parse().unwrap());
+            let address = format!("2001:db8::{number}").parse().unwrap();
+            assert_eq!(throttle.attempt(address), Ok(()));
         }
-        assert!(throttle.wait("2001:db8::ffff".parse().unwrap()).is_some());
-        assert_eq!(throttle.wait("2001:db8:0:1::1".parse().unwrap()), None);
+        assert!(throttle.attempt("2001:db8::ffff".parse().unwrap()).is_err());
+        assert_eq!(throttle.attempt("2001:db8:0:1::1".parse().unwrap()), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn addresses_are_bounded_in_number() {
         let throttle = Throttle::default();
         for number in 0..2 * MOST_ADDRESSES as u32 {
-            throttle.failed(IpAddr::V4(number.into()));
+            let _ = throttle.attempt(IpAddr::V4(number.into()));
         }
         assert!(throttle.failures.lock().len() <= MOST_ADDRESSES);
     }

@@ -191,7 +191,7 @@ async fn changed(
     };
     console.record(context, Some(session), done);
     if let Err(error) = console.admin.service.apps.refresh().await {
-        tracing::warn!(%error, app, "cannot read changed apps yet");
+        tracing::warn!(%error, app, "cannot read an app that the console has changed");
     }
 }
 

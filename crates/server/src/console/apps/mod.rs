@@ -48,7 +48,7 @@ impl From<StorageError> for Unavailable {
 
 impl IntoResponse for Unavailable {
     fn into_response(self) -> Response {
-        tracing::error!(error = %self.0, "console: database failed");
+        tracing::error!(error = %self.0, "console cannot use the database");
         let content = html! {
             p class="notice bad" { (self.0) }
             p { a href=(APPS.path) { (texts::TRY_AGAIN) } }
@@ -86,7 +86,7 @@ async fn list_page(console: &Console, session: &Session, form: &Fields) -> Resul
             @if is_empty {
                 div class="empty" { p { (texts::NO_APPS) } p { (texts::NO_APPS_HELP) } }
             } @else {
-                div class="scroll" tabindex="0" role="region" aria-label=(texts::APPS) {
+                (layout::scroll(texts::APPS, &html! {
                     table {
                         thead { tr {
                             th scope="col" { (texts::APP) }
@@ -104,7 +104,7 @@ async fn list_page(console: &Console, session: &Session, form: &Fields) -> Resul
                             }
                         }
                     }
-                }
+                }))
             }
         }
         details class="panel" open[is_open] {

@@ -138,7 +138,7 @@ fn quotas(app: &StoredApp, usage: &Usage) -> Markup {
 
 fn keys(app: &StoredApp) -> Markup {
     html! {
-        div class="scroll" {
+        (layout::scroll(texts::KEYS, &html! {
             table {
                 thead { tr {
                     th scope="col" { (texts::LABEL) }
@@ -151,7 +151,7 @@ fn keys(app: &StoredApp) -> Markup {
                     td { (time(key.created)) }
                 } } }
             }
-        }
+        }))
     }
 }
 

@@ -8,7 +8,7 @@ use likeness_storage::usage::{Period, UsageDay, Used};
 use likeness_storage::{Database, StorageError};
 use maud::{Markup, html};
 
-use super::{number, texts};
+use super::{layout, number, texts};
 
 /// Days that are shown, today included.
 const DAYS: i64 = 30;
@@ -83,7 +83,7 @@ impl Usage {
             }
             details {
                 summary { (texts::AS_TABLE) }
-                div class="scroll" {
+                (layout::scroll(texts::USAGE_BY_DAY, &html! {
                     table {
                         thead { tr {
                             th scope="col" { (texts::DAY_UTC) }
@@ -98,7 +98,7 @@ impl Usage {
                             td class="number" { (number(day.refused)) }
                         } } }
                     }
-                }
+                }))
             }
         }
     }

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::{grouped, texts};
 use crate::audit::{BINS, OutcomeCounts};
+use crate::console::layout;
 
 const WIDTH: f64 = 600.0;
 const HEIGHT: f64 = 140.0;
@@ -114,7 +115,7 @@ pub(super) fn days(id: &str, days: &[(i64, OutcomeCounts)]) -> Markup {
         }
         details {
             summary { (texts::AS_TABLE) }
-            div class="scroll" role="region" aria-label=(texts::BY_DAY) tabindex="0" {
+            (layout::scroll(texts::BY_DAY, &html! {
                 table {
                     thead {
                         tr {
@@ -135,7 +136,7 @@ pub(super) fn days(id: &str, days: &[(i64, OutcomeCounts)]) -> Markup {
                         }
                     }
                 }
-            }
+            }))
         }
     }
 }

@@ -136,46 +136,45 @@ fn score(score: Option<f64>) -> String {
 }
 
 fn table(records: &[FoundRecord]) -> Markup {
-    html! {
-        div class="scroll" role="region" aria-label=(VERIFICATIONS.name) tabindex="0" {
-            table {
-                thead {
-                    tr {
-                        th scope="col" { (texts::TIME) }
-                        th scope="col" { (texts::APP) }
-                        th scope="col" { (texts::ENDPOINT) }
-                        th scope="col" { (texts::PROFILE) }
-                        th scope="col" { (texts::OUTCOME) }
-                        th scope="col" { (texts::CODES) }
-                        th scope="col" class="number" { (texts::FACE_MATCH) }
-                        th scope="col" class="number" { (texts::LIVENESS) }
-                        th scope="col" class="number" { (texts::DURATION) }
-                        th scope="col" { (texts::REQUEST) }
-                    }
+    let table = html! {
+        table {
+            thead {
+                tr {
+                    th scope="col" { (texts::TIME) }
+                    th scope="col" { (texts::APP) }
+                    th scope="col" { (texts::ENDPOINT) }
+                    th scope="col" { (texts::PROFILE) }
+                    th scope="col" { (texts::OUTCOME) }
+                    th scope="col" { (texts::CODES) }
+                    th scope="col" class="number" { (texts::FACE_MATCH) }
+                    th scope="col" class="number" { (texts::LIVENESS) }
+                    th scope="col" class="number" { (texts::DURATION) }
+                    th scope="col" { (texts::REQUEST) }
                 }
-                tbody {
-                    @for FoundRecord { instance, entry, .. } in records {
-                        tr {
-                            td { a href=(record::path(instance, entry.seq)) { (time(entry.time)) } }
-                            td { (entry.app.as_deref().unwrap_or_default()) }
-                            td { (entry.endpoint.as_deref().unwrap_or_default().trim_end_matches("-verification")) }
-                            td { (entry.profile.as_deref().unwrap_or_default()) }
-                            td { (outcome(&entry.outcome)) }
-                            td {
-                                @for code in &entry.codes { code { (code) } " " }
-                                @if let Some(error) = &entry.error {
-                                    @if let Some(status) = entry.status { (status) " " }
-                                    code { (error) }
-                                }
+            }
+            tbody {
+                @for FoundRecord { instance, entry, .. } in records {
+                    tr {
+                        td { a href=(record::path(instance, entry.seq)) { (time(entry.time)) } }
+                        td { (entry.app.as_deref().unwrap_or_default()) }
+                        td { (entry.endpoint.as_deref().unwrap_or_default().trim_end_matches("-verification")) }
+                        td { (entry.profile.as_deref().unwrap_or_default()) }
+                        td { (outcome(&entry.outcome)) }
+                        td {
+                            @for code in &entry.codes { code { (code) } " " }
+                            @if let Some(error) = &entry.error {
+                                @if let Some(status) = entry.status { (status) " " }
+                                code { (error) }
                             }
-                            td class="number" { (score(entry.face_match)) }
-                            td class="number" { (score(entry.liveness)) }
-                            td class="number" { @if let Some(ms) = entry.duration { (format!("{ms:.1}")) } }
-                            td { code { (entry.request_id.as_deref().unwrap_or_default()) } }
                         }
+                        td class="number" { (score(entry.face_match)) }
+                        td class="number" { (score(entry.liveness)) }
+                        td class="number" { @if let Some(ms) = entry.duration { (format!("{ms:.1}")) } }
+                        td { code { (entry.request_id.as_deref().unwrap_or_default()) } }
                     }
                 }
             }
         }
-    }
+    };
+    layout::scroll(VERIFICATIONS.name, &table)
 }

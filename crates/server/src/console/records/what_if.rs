@@ -365,7 +365,7 @@ fn result(recount: &Recount) -> Markup {
             } @else {
                 p id="sample" { (distributions::of(total, decisions.one_in)) }
                 @if decisions.unknown > 0 { p class="help" { (texts::NOT_COUNTED) " " (grouped(decisions.unknown)) } }
-                div class="scroll" role="region" aria-label=(WHAT_IF.name) tabindex="0" {
+                (layout::scroll(WHAT_IF.name, &html! {
                     table {
                         thead {
                             tr {
@@ -388,7 +388,7 @@ fn result(recount: &Recount) -> Markup {
                             }
                         }
                     }
-                }
+                }))
             }
         }
         section class="panel" {
