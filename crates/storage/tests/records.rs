@@ -418,6 +418,11 @@ fn entry(seq: i64) -> Searchable {
         sample: i64::from(seq.trailing_zeros()),
         app: Some(APPS[seq as usize % 3].to_owned()),
         outcome: OUTCOMES[seq as usize % 3].to_owned(),
+        codes: if seq % 3 > 0 {
+            vec!["GREY_SELFIE".to_owned()]
+        } else {
+            vec!["BLURRED".to_owned(), "GREY".to_owned()]
+        },
         ..SearchEntry::default()
     }))
 }
@@ -457,6 +462,21 @@ fn sampled(place: &TestDatabase) -> Outcome {
             (some.one_in, some.records.len()) == (2, 200),
             "{}",
             some.records.len()
+        );
+        let code = RecordsFilter {
+            code: Some("GREY".to_owned()),
+            ..RecordsFilter::default()
+        };
+        let coded = database.sample_records(&code, 100, LONG).await?;
+        ensure!(
+            (coded.one_in, coded.records.len()) == (4, 100),
+            "{}: {}",
+            coded.one_in,
+            coded.records.len()
+        );
+        ensure!(
+            coded.records.iter().all(|record| record.codes.contains("GREY")),
+            "the code"
         );
         let since = RecordsFilter {
             since: Some(count - 9),

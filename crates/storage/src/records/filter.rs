@@ -82,40 +82,57 @@ impl RecordsFilter {
     /// Adds the tables, and the conditions of this selection.
     pub(super) fn push_to(&self, statement: &mut Statement) {
         // The time is that of the table whose index has to give the order.
-        let (tables, time) = match self.code {
-            Some(_) => (
-                " FROM audit_codes k CROSS JOIN audit_search s WHERE s.chain = k.chain AND s.seq = k.seq",
-                "k.time",
-            ),
-            None => (" FROM audit_search s WHERE 1 = 1", "s.time"),
-        };
-        statement.push(tables, []);
-        if let Some(code) = &self.code {
-            statement.push(" AND k.code = ?", [Value::from(&**code)]);
+        match &self.code {
+            Some(code) => {
+                let tables = " FROM audit_codes k CROSS JOIN audit_search s WHERE s.chain = k.chain AND s.seq = k.seq \
+                              AND k.code = ?";
+                statement.push(tables, [Value::from(&**code)]);
+                self.push_period_to(statement, "k.time");
+            }
+            None => {
+                statement.push(" FROM audit_search s WHERE 1 = 1", []);
+                self.push_period_to(statement, "s.time");
+            }
         }
+        self.push_columns_to(
+            statement,
+            self.request_id.is_some() || self.correlation_id.is_some(),
+        );
+    }
+
+    /// Adds the table, and the conditions of the records of this selection that are in a sample of one in 2^`class`, or only in
+    /// that one.
+    pub(super) fn push_class_to(&self, statement: &mut Statement, class: i64, is_only: bool) {
+        let sign = if is_only { "=" } else { ">=" };
+        let table = format!(" FROM audit_search s WHERE s.sample {sign} ?");
+        statement.push(&table, [class.into()]);
+        self.push_period_to(statement, "s.time");
+        self.push_columns_to(statement, true);
+        if let Some(code) = &self.code {
+            let has_code = " AND REPLACE(' ' || s.codes || ' ', ?, '') <> ' ' || s.codes || ' '";
+            statement.push(has_code, [Value::from(&*format!(" {code} "))]);
+        }
+    }
+
+    fn push_period_to(&self, statement: &mut Statement, time: &str) {
         if let Some(since) = self.since {
             statement.push(&format!(" AND {time} >= ?"), [since.into()]);
         }
         if let Some(until) = self.until {
             statement.push(&format!(" AND {time} < ?"), [until.into()]);
         }
-        let ids = [
-            ("request_id", &self.request_id),
-            ("correlation_id", &self.correlation_id),
-        ];
-        let has_id = ids.iter().any(|(_, id)| id.is_some());
-        // An id selects few records: the indexes of the other columns are not to be used then.
-        let no_index = if has_id { " || ''" } else { "" };
-        for (column, value) in ids {
-            if let Some(value) = value {
-                statement.push(&format!(" AND s.{column} = ?"), [Value::from(&**value)]);
-            }
-        }
-        for (column, value) in [
-            ("app", &self.app),
-            ("endpoint", &self.endpoint),
-            ("profile", &self.profile),
-            ("outcome", &self.outcome),
+    }
+
+    /// Adds the conditions of columns. Where the records are few or come from another index, theirs are not to be used.
+    fn push_columns_to(&self, statement: &mut Statement, has_better_index: bool) {
+        let no_index = if has_better_index { " || ''" } else { "" };
+        for (column, no_index, value) in [
+            ("request_id", "", &self.request_id),
+            ("correlation_id", "", &self.correlation_id),
+            ("app", no_index, &self.app),
+            ("endpoint", no_index, &self.endpoint),
+            ("profile", no_index, &self.profile),
+            ("outcome", no_index, &self.outcome),
         ] {
             if let Some(value) = value {
                 let condition = format!(" AND s.{column}{no_index} = ?");

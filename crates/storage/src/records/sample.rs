@@ -45,51 +45,53 @@ impl Database {
         most: usize,
         within: Duration,
     ) -> Result<Sample> {
-        let limit = |room: usize| i64::try_from(room).unwrap_or(i64::MAX).saturating_add(1);
-        let mut sample = Sample {
-            records: self.sampled(filter, None, limit(most)).await?,
-            one_in: 1,
-        };
-        if sample.records.len() <= most {
-            return Ok(sample);
+        if self.count(filter, None, most).await? <= most {
+            let records = self.sampled(filter, None).await?;
+            return Ok(Sample { records, one_in: 1 });
         }
         let began = Instant::now();
-        sample.records.clear();
-        let mut class = HIGHEST;
-        while class >= 0 {
+        let (mut room, mut lowest) = (most, HIGHEST + 1);
+        while lowest > 0 {
             let begun = Instant::now();
-            let room = most.saturating_sub(sample.records.len());
-            let found = self.sampled(filter, Some(class), limit(room)).await?;
-            if found.len() > room {
+            let count = self.count(filter, Some(lowest - 1), room).await?;
+            if count > room {
                 break;
             }
-            sample.records.extend(found);
-            sample.one_in = 1 << class;
+            (room, lowest) = (room - count, lowest - 1);
             // The next class has twice the records.
             if began.elapsed() + begun.elapsed() * 2 > within {
                 break;
             }
-            class -= 1;
         }
-        Ok(sample)
+        Ok(Sample {
+            records: self.sampled(filter, Some(lowest)).await?,
+            one_in: 1 << lowest,
+        })
     }
 
-    /// Returns up to `count` records of a selection, or of one class of it.
-    async fn sampled(
-        &self,
-        filter: &RecordsFilter,
-        class: Option<i64>,
-        count: i64,
-    ) -> Result<Vec<SampledRecord>> {
+    /// Counts the records of a selection, or of one class of it: up to one more than `most`.
+    async fn count(&self, filter: &RecordsFilter, class: Option<i64>, most: usize) -> Result<usize> {
+        let mut statement = Statement::new("SELECT COUNT(*) AS found FROM (SELECT 1 AS one");
+        match class {
+            Some(class) => filter.push_class_to(&mut statement, class, true),
+            None => filter.push_to(&mut statement),
+        }
+        let limit = i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1);
+        statement.push(" LIMIT ?) AS records", [limit.into()]);
+        let count = self.fetch_all(statement.query(), |row| row.try_get::<i64, _>("found"));
+        Ok(usize::try_from(count.await?.pop().unwrap_or(0)).unwrap_or(usize::MAX))
+    }
+
+    /// Returns the records of a selection, or those of a sample of one in 2^`class`.
+    async fn sampled(&self, filter: &RecordsFilter, class: Option<i64>) -> Result<Vec<SampledRecord>> {
         let mut statement = Statement::new(
             "SELECT s.time AS time, s.outcome AS outcome, s.codes AS codes, s.face_match AS face_match, \
              s.liveness AS liveness",
         );
-        filter.push_to(&mut statement);
-        if let Some(class) = class {
-            statement.push(" AND s.sample = ?", [class.into()]);
+        match class {
+            Some(class) => filter.push_class_to(&mut statement, class, false),
+            None => filter.push_to(&mut statement),
         }
-        statement.push(" LIMIT ?", [count.into()]);
         self.fetch_all(statement.query(), |row| {
             Ok(SampledRecord {
                 time: row.try_get("time")?,
