@@ -10,6 +10,8 @@ use crate::console::layout;
 
 const WIDTH: f64 = 600.0;
 const HEIGHT: f64 = 140.0;
+/// Of the chart of days, which is twice as wide on the page.
+const DAYS_WIDTH: f64 = 1_200.0;
 /// Below the bars, for the numbers.
 const AXIS: f64 = 22.0;
 /// Above the bars, for the names of the thresholds.
@@ -88,11 +90,11 @@ pub(super) fn histogram_table(bins: &[u64]) -> Markup {
 
 /// Returns the share of the outcomes of each day, the earliest first.
 pub(super) fn days(id: &str, days: &[(i64, OutcomeCounts)]) -> Markup {
-    let width = WIDTH / days.len().max(1) as f64;
+    let width = DAYS_WIDTH / days.len().max(1) as f64;
     // Bars of few days are no walls.
     let bar = (width * 0.85).min(48.0);
     html! {
-        svg class="bar-svg outcomes" viewBox=(format!("-8 0 {} {}", WIDTH + 16.0, HEIGHT + AXIS)) role="img" aria-labelledby=(id) {
+        svg class="bar-svg outcomes" viewBox=(format!("-8 0 {} {}", DAYS_WIDTH + 16.0, HEIGHT + AXIS)) role="img" aria-labelledby=(id) {
             title id=(id) { (texts::BY_DAY) }
             @for (index, (_, counts)) in days.iter().enumerate() {
                 @for (class, from, to) in shares(*counts) {
@@ -102,10 +104,10 @@ pub(super) fn days(id: &str, days: &[(i64, OutcomeCounts)]) -> Markup {
                     }
                 }
             }
-            line class="edge" x1="0" x2=(px(WIDTH)) y1=(px(HEIGHT)) y2=(px(HEIGHT)) {}
+            line class="edge" x1="0" x2=(px(DAYS_WIDTH)) y1=(px(HEIGHT)) y2=(px(HEIGHT)) {}
             @if let Some((first, _)) = days.first() { text x="0" y=(px(HEIGHT + 16.0)) { (day(*first)) } }
             @if let [_, .., (last, _)] = days {
-                text x=(px(WIDTH)) y=(px(HEIGHT + 16.0)) text-anchor="end" { (day(*last)) }
+                text x=(px(DAYS_WIDTH)) y=(px(HEIGHT + 16.0)) text-anchor="end" { (day(*last)) }
             }
         }
         p class="row help" {
@@ -157,7 +159,7 @@ pub(super) fn percent(count: u64, total: u64) -> String {
     if total == 0 {
         return String::new();
     }
-    format!("{:.1} %", count as f64 / total as f64 * 100.0)
+    format!("{:.1}%", count as f64 / total as f64 * 100.0)
 }
 
 /// Returns a day since 1970-01-01 as a date.

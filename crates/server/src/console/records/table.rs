@@ -135,16 +135,28 @@ fn score(score: Option<f64>) -> String {
     score.map(|score| format!("{score:?}")).unwrap_or_default()
 }
 
+/// Returns the beginning of an id, by which people tell it from others; all of it is in the tooltip and on the record's page.
+fn short(id: &str) -> Markup {
+    /// The first group of a UUID.
+    const LENGTH: usize = 8;
+    html! {
+        @match id.char_indices().nth(LENGTH + 1) {
+            None => code { (id) },
+            Some(_) => code title=(id) { (id.chars().take(LENGTH).collect::<String>()) "…" },
+        }
+    }
+}
+
 fn table(records: &[FoundRecord]) -> Markup {
     let table = html! {
-        table {
+        table class="records" {
             thead {
                 tr {
                     th scope="col" { (texts::TIME) }
+                    th scope="col" { (texts::OUTCOME) }
                     th scope="col" { (texts::APP) }
                     th scope="col" { (texts::ENDPOINT) }
                     th scope="col" { (texts::PROFILE) }
-                    th scope="col" { (texts::OUTCOME) }
                     th scope="col" { (texts::CODES) }
                     th scope="col" class="number" { (texts::FACE_MATCH) }
                     th scope="col" class="number" { (texts::LIVENESS) }
@@ -156,11 +168,11 @@ fn table(records: &[FoundRecord]) -> Markup {
                 @for FoundRecord { instance, entry, .. } in records {
                     tr {
                         td { a href=(record::path(instance, entry.seq)) { (time(entry.time)) } }
+                        td { (outcome(&entry.outcome)) }
                         td { (entry.app.as_deref().unwrap_or_default()) }
                         td { (entry.endpoint.as_deref().unwrap_or_default().trim_end_matches("-verification")) }
                         td { (entry.profile.as_deref().unwrap_or_default()) }
-                        td { (outcome(&entry.outcome)) }
-                        td {
+                        td class="wraps" {
                             @for code in &entry.codes { code { (code) } " " }
                             @if let Some(error) = &entry.error {
                                 @if let Some(status) = entry.status { (status) " " }
@@ -170,7 +182,7 @@ fn table(records: &[FoundRecord]) -> Markup {
                         td class="number" { (score(entry.face_match)) }
                         td class="number" { (score(entry.liveness)) }
                         td class="number" { @if let Some(ms) = entry.duration { (format!("{ms:.1}")) } }
-                        td { code { (entry.request_id.as_deref().unwrap_or_default()) } }
+                        td { (short(entry.request_id.as_deref().unwrap_or_default())) }
                     }
                 }
             }

@@ -80,7 +80,7 @@ pub(in crate::console) const UNSEALED: &str =
     "Removed; the checkpoint is not sealed with the audit.chain_key of this service.";
 pub(in crate::console) const MISSING: &str = "Missing from the database.";
 pub(in crate::console) const LAST: &str = "None yet: this is the last record of its chain in the database.";
-pub(in crate::console) const VERIFY_ALL: &str = "This checks one record. The command `likeness audit verify` checks the whole \
+pub(in crate::console) const VERIFY_ALL: &str = "This checks one record. The command “likeness audit verify” checks the whole \
     chain.";
 pub(in crate::console) const EVERYTHING: &str = "Everything recorded";
 pub(in crate::console) const COPY: &str = "Copy";
