@@ -10,7 +10,8 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use likeness_storage::records::{PageStart, RecordsFilter};
+use likeness_storage::audit::AuditRow;
+use likeness_storage::records::{PageStart, RecordsFilter, SearchEntry, Searchable};
 use likeness_storage::{Database, Place, Settings};
 use sqlx::query;
 
@@ -61,6 +62,7 @@ async fn run(url: &str, records: i64) -> Outcome {
         began.elapsed()
     );
     measure(&database, records).await?;
+    write(&database).await?;
     database.close().await;
     Ok(())
 }
@@ -264,6 +266,67 @@ async fn measure(database: &Database, records: i64) -> Outcome {
         row(name, read).await?;
     }
     Ok(())
+}
+
+/// Measures what recording costs: a batch of the shipper without and with its entries in the search, and one of the backfill.
+async fn write(database: &Database) -> Outcome {
+    const BATCH: i64 = 500;
+    let seq = std::cell::Cell::new(0);
+    let rows = || -> Vec<AuditRow> {
+        let first = seq.get();
+        seq.set(first + BATCH);
+        let row = |seq| AuditRow {
+            instance: "new".to_owned(),
+            seq,
+            time: BEGIN + seq,
+            kind: "verification".to_owned(),
+            request_id: Some(format!("10000000-0000-4000-8000-{seq:012}")),
+            app: Some("app-1".to_owned()),
+            status: Some(200),
+            outcome: Some("pass".to_owned()),
+            line: "x".repeat(1_200),
+        };
+        (first + 1..=first + BATCH).map(row).collect()
+    };
+    let found = |rows: &[AuditRow]| -> Vec<Searchable> {
+        let entry = |row: &AuditRow| {
+            Searchable::Verification(Box::new(SearchEntry {
+                seq: row.seq,
+                time: row.time,
+                request_id: row.request_id.clone(),
+                app: row.app.clone(),
+                endpoint: Some("biometric-verification".to_owned()),
+                profile: Some("optimal-v0".to_owned()),
+                outcome: "review".to_owned(),
+                status: row.status,
+                codes: vec!["FAILED_FACE_MATCH".to_owned()],
+                ..SearchEntry::default()
+            }))
+        };
+        rows.iter().map(entry).collect()
+    };
+    println!("| batch of {BATCH} | records | first, ms | median, ms |");
+    println!("|---|---:|---:|---:|");
+    row("recorded, not searchable", async || {
+        let rows = rows();
+        database.add_audit(rows).await?;
+        Ok(BATCH as usize)
+    })
+    .await?;
+    row("made searchable", async || {
+        let records = database.unsearchable(BATCH).await?.ok_or("all are searchable")?;
+        let found = found(&records.rows);
+        database.make_searchable(&records, found).await?;
+        Ok(records.rows.len())
+    })
+    .await?;
+    row("recorded and searchable", async || {
+        let rows = rows();
+        let found = found(&rows);
+        database.add_records(rows, found).await?;
+        Ok(BATCH as usize)
+    })
+    .await
 }
 
 async fn row(name: &str, read: impl AsyncFn() -> Outcome<usize>) -> Outcome {
