@@ -10,8 +10,6 @@ use crate::console::layout;
 
 const WIDTH: f64 = 600.0;
 const HEIGHT: f64 = 140.0;
-/// Of the chart of days, which is twice as wide on the page.
-const DAYS_WIDTH: f64 = 1_200.0;
 /// Below the bars, for the numbers.
 const AXIS: f64 = 22.0;
 /// Above the bars, for the names of the thresholds.
@@ -90,11 +88,13 @@ pub(super) fn histogram_table(bins: &[u64]) -> Markup {
 
 /// Returns the share of the outcomes of each day, the earliest first.
 pub(super) fn days(id: &str, days: &[(i64, OutcomeCounts)]) -> Markup {
-    let width = DAYS_WIDTH / days.len().max(1) as f64;
+    let width = WIDTH / days.len().max(1) as f64;
     // Bars of few days are no walls.
     let bar = (width * 0.85).min(48.0);
     html! {
-        svg class="bar-svg outcomes" viewBox=(format!("-8 0 {} {}", DAYS_WIDTH + 16.0, HEIGHT + AXIS)) role="img" aria-labelledby=(id) {
+        // Stretched to the page, so without text of its own.
+        svg class="bar-svg outcomes" viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) preserveAspectRatio="none" role="img"
+            aria-labelledby=(id) {
             title id=(id) { (texts::BY_DAY) }
             @for (index, (_, counts)) in days.iter().enumerate() {
                 @for (class, from, to) in shares(*counts) {
@@ -104,11 +104,10 @@ pub(super) fn days(id: &str, days: &[(i64, OutcomeCounts)]) -> Markup {
                     }
                 }
             }
-            line class="edge" x1="0" x2=(px(DAYS_WIDTH)) y1=(px(HEIGHT)) y2=(px(HEIGHT)) {}
-            @if let Some((first, _)) = days.first() { text x="0" y=(px(HEIGHT + 16.0)) { (day(*first)) } }
-            @if let [_, .., (last, _)] = days {
-                text x=(px(DAYS_WIDTH)) y=(px(HEIGHT + 16.0)) text-anchor="end" { (day(*last)) }
-            }
+        }
+        div class="row apart help" {
+            @if let Some((first, _)) = days.first() { span { (day(*first)) } }
+            @if let [_, .., (last, _)] = days { span { (day(*last)) } }
         }
         p class="row help" {
             @for (class, name) in [("pass", texts::PASS), ("review", texts::REVIEW), ("reject", texts::REJECT)] {
