@@ -17,6 +17,8 @@ use support::server::Server;
 mod browser;
 mod support;
 
+type Test = fn(&Programs, &Path) -> Outcome;
+
 /// Two images of one person, and one of another, below `shared/data`.
 const SELFIE: &str = "faces/img2.jpg";
 const PHOTO: &str = "faces/img11.jpg";
@@ -30,7 +32,7 @@ fn main() -> ExitCode {
             .ok_or("needs ../shared and models")?;
         Ok((Programs::find()?, data.join("data")))
     };
-    let tests: [(&str, fn(&Programs, &Path) -> Outcome); 6] = [
+    let tests: [(&str, Test); 6] = [
         ("two_images_are_tried", try_page),
         ("the_camera_takes_the_selfie", camera),
         ("an_app_is_created_and_used", apps),

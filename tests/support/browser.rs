@@ -156,7 +156,7 @@ impl Browser {
     }
 
     /// Sends a command of the Chrome DevTools Protocol.
-    fn devtools(&self, command: &str, parameters: Value) -> Result<Value, Failed> {
+    fn devtools(&self, command: &str, parameters: &Value) -> Result<Value, Failed> {
         self.command(
             "goog/cdp/execute",
             &json!({ "cmd": command, "params": parameters }),
@@ -247,18 +247,18 @@ impl Browser {
         for (look, width, scheme) in LOOKS {
             self.devtools(
                 "Emulation.setEmulatedMedia",
-                json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] }),
+                &json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] }),
             )?;
             self.devtools(
                 "Emulation.setDeviceMetricsOverride",
-                json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false }),
+                &json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false }),
             )?;
             self.check(expected)
                 .await
                 .map_err(|failure| format!("{name}, {look}: {}", failure.message().unwrap_or_default()))?;
             let shot = self.devtools(
                 "Page.captureScreenshot",
-                json!({ "format": "png", "captureBeyondViewport": true }),
+                &json!({ "format": "png", "captureBeyondViewport": true }),
             )?;
             let encoded = shot["data"].as_str().ok_or("no screenshot")?;
             std::fs::write(
@@ -266,8 +266,8 @@ impl Browser {
                 decode_base64(encoded)?,
             )?;
         }
-        self.devtools("Emulation.setEmulatedMedia", json!({ "features": [] }))?;
-        self.devtools("Emulation.clearDeviceMetricsOverride", json!({}))?;
+        self.devtools("Emulation.setEmulatedMedia", &json!({ "features": [] }))?;
+        self.devtools("Emulation.clearDeviceMetricsOverride", &json!({}))?;
         Ok(())
     }
 

@@ -47,9 +47,10 @@ mod tests {
     use super::*;
 
     fn config(token: Option<&str>) -> ConsoleConfig {
-        let mut config = ConsoleConfig::default();
-        config.token = token.map(Into::into);
-        config
+        ConsoleConfig {
+            token: token.map(Into::into),
+            ..ConsoleConfig::default()
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::sessions::Session;
 use super::{PAGES, Page, assets, texts};
 
 /// Returns a page with the navigation. `title` is its heading.
+#[expect(clippy::needless_pass_by_value, reason = "a page makes it for this alone")]
 pub(super) fn page(session: &Session, current: Page, title: &str, content: Markup) -> Markup {
     let body = html! {
         a class="skip" href="#content" { (texts::SKIP) }
@@ -32,6 +33,7 @@ pub(super) fn page(session: &Session, current: Page, title: &str, content: Marku
 }
 
 /// Returns a page without navigation: it needs no session.
+#[expect(clippy::needless_pass_by_value, reason = "a page makes it for this alone")]
 pub(super) fn bare(title: &str, content: Markup) -> Markup {
     let body = html! {
         main #content class="bare" {

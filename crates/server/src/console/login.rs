@@ -98,13 +98,16 @@ pub(super) async fn logout(
 }
 
 fn with_cookie(console: &Console, mut response: Response, id: &str, seconds: u64) -> Response {
-    let secure = if console.is_tls { "; Secure" } else { "" };
-    let cookie =
-        format!("{COOKIE}={id}; HttpOnly; SameSite=Strict; Path=/console; Max-Age={seconds}{secure}");
-    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+    if let Ok(cookie) = HeaderValue::from_str(&cookie(id, seconds, console.is_tls)) {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }
     response
+}
+
+/// Returns the cookie of a session that lasts for so many seconds at most.
+fn cookie(id: &str, seconds: u64, is_tls: bool) -> String {
+    let secure = if is_tls { "; Secure" } else { "" };
+    format!("{COOKIE}={id}; HttpOnly; SameSite=Strict; Path=/console; Max-Age={seconds}{secure}")
 }
 
 fn page(status: StatusCode, error: Option<&str>) -> Response {
@@ -121,4 +124,16 @@ fn page(status: StatusCode, error: Option<&str>) -> Response {
         }
     };
     (status, layout::bare(texts::LOG_IN, content)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cookie_is_for_the_console_alone_and_secure_under_tls() {
+        let plain = "likeness_console=ab; HttpOnly; SameSite=Strict; Path=/console; Max-Age=60";
+        assert_eq!(cookie("ab", 60, false), plain);
+        assert_eq!(cookie("ab", 60, true), format!("{plain}; Secure"));
+    }
 }

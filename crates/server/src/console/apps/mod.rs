@@ -100,7 +100,7 @@ async fn list_page(console: &Console, session: &Session, form: &Fields) -> Resul
                         tbody {
                             @for app in stored.iter().filter(|app| !is_configured(&app.id)) { (stored_row(app, &usage)) }
                             @for (id, settings) in configured.iter().chain(&demo) {
-                                (row(html! { (id) }, id, settings, "1", texts::FROM_CONFIGURATION, &usage))
+                                (row(&html! { (id) }, id, settings, "1", texts::FROM_CONFIGURATION, &usage))
                             }
                         }
                     }
@@ -128,10 +128,10 @@ fn stored_row(app: &StoredApp, usage: &Usage) -> Markup {
         .count()
         .to_string();
     let name = html! { a href=(one::path(&app.id)) { (app.id) } };
-    row(name, &app.id, &app.settings, &live, &app.settings.note, usage)
+    row(&name, &app.id, &app.settings, &live, &app.settings.note, usage)
 }
 
-fn row(name: Markup, id: &str, settings: &AppSettings, live: &str, note: &str, usage: &Usage) -> Markup {
+fn row(name: &Markup, id: &str, settings: &AppSettings, live: &str, note: &str, usage: &Usage) -> Markup {
     let used = usage.used(id);
     let AppLimits {
         daily_quota,
