@@ -42,7 +42,7 @@ clone=$FRESH_MACHINE/likeness log=$FRESH_MACHINE/run.log
 unset LIKENESS_MODELS LIKENESS_MODEL_MIRROR LIKENESS_PACK ORT_DYLIB_PATH LIKENESS_NO_SKIP
 export LIKENESS_SHARED=$FRESH_MACHINE/absent
 git -c safe.directory="$root" clone --quiet "$root" "$clone"
-arguments=(LISTEN=127.0.0.1:0)
+arguments=(LISTEN=127.0.0.1:0 ADMIN_LISTEN=127.0.0.1:0)
 if [ "${1:-}" = --short ]; then
   mkdir --parents "$clone/target/release"
   cp target/release/likeness "$clone/target/release/"

@@ -6,7 +6,7 @@ use likeness::server::{DEMO_APP, Hangups, Logs, Server, second_shutdown_signal, 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::settings::ServiceArguments;
-use super::{Failure, say};
+use super::{Failure, doctor, say};
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArguments {
@@ -32,12 +32,15 @@ impl ServeArguments {
         let engines = config.engine_builder();
         let settings = self.settings.clone();
         let read = move || Ok(settings.explained()?.config);
+        let settings = self.settings.clone();
+        let checks = move || doctor::checks(&settings);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             let hangups = Hangups::listen();
             let mut server = Server::bind_reloadable(config, apps, engines)
                 .await?
                 .with_settings(read)
+                .with_checks(checks)
                 .with_logs(logs)
                 .with_hangups(hangups);
             #[cfg(feature = "otel")]
@@ -74,9 +77,12 @@ fn announce(server: &Server) -> Result<(), Failure> {
         info.runtime_version,
         engine.workers(),
     ))?;
-    match (server.admin_scheme(), server.admin_addr()) {
-        (scheme, Some(address)) => say(format_args!("Admin listener: {scheme}://{address}")),
-        _ => Ok(()),
+    if let (scheme, Some(address)) = (server.admin_scheme(), server.admin_addr()) {
+        say(format_args!("Admin listener: {scheme}://{address}"))?;
+    }
+    match server.console_url() {
+        Some(url) => say(format_args!("Console: {url}")),
+        None => Ok(()),
     }
 }
 

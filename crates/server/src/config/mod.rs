@@ -2,6 +2,7 @@
 
 mod api;
 mod apps;
+mod console;
 mod database;
 mod engine;
 mod error;
@@ -26,6 +27,7 @@ use smart_default::SmartDefault;
 
 pub use api::ApiConfig;
 pub use apps::{AppConfig, QuotasConfig, WhenUnavailable};
+pub use console::ConsoleConfig;
 pub use database::{AuditConfig, AuditMode, DatabaseConfig};
 pub use engine::{EngineConfig, ReloadConfig};
 pub use error::ConfigError;
@@ -90,6 +92,7 @@ pub struct Config {
     pub connections: ConnectionsConfig,
     pub shutdown: ShutdownConfig,
     pub admin: AdminConfig,
+    pub console: ConsoleConfig,
     pub reload: ReloadConfig,
     pub database: DatabaseConfig,
     pub log: LogConfig,
@@ -122,6 +125,7 @@ impl Config {
         self.validate_apps()?;
         self.validate_data_folder()?;
         self.admin.validate(self.listen)?;
+        self.console.validate(&self.admin, &self.tls)?;
         self.audit.validate()?;
         self.tls.validate()?;
         self.cors.validate()?;

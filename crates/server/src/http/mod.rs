@@ -14,6 +14,7 @@ mod response;
 mod routes;
 mod service;
 mod tls;
+pub(crate) mod trial;
 mod verify;
 
 pub(crate) use addresses::Addresses;

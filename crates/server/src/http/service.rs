@@ -12,6 +12,7 @@ use super::client_address::Proxies;
 use super::observe::Observers;
 use super::response::Linger;
 use crate::access::apps::AppDirectory;
+use crate::access::console_token::ConsoleToken;
 use crate::access::limits::Limits;
 use crate::access::proxy_hint;
 use crate::audit::Audit;
@@ -42,6 +43,7 @@ pub(crate) struct Service {
     pub(crate) logs: OnceLock<Logs>,
     pub(crate) observers: Observers,
     pub(crate) database: Database,
+    pub(crate) console_token: ConsoleToken,
 }
 
 impl Service {
@@ -81,6 +83,7 @@ impl Service {
             },
             logs: OnceLock::new(),
             database,
+            console_token: ConsoleToken::new(&config.console),
         })
     }
 

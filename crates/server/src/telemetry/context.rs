@@ -47,6 +47,8 @@ pub(crate) struct RequestContext {
     pub(crate) parent: opentelemetry::Context,
     /// `None` for all paths but those of verifications.
     pub(crate) endpoint: Option<Endpoint>,
+    /// Whether it was tried in the console: it has no app.
+    pub(crate) is_console: bool,
     pub(crate) app: Option<String>,
     /// The unit of the app's quotas that the request has used.
     pub(crate) usage: Option<Taken>,
@@ -185,6 +187,7 @@ impl RequestContext {
             client: self.client,
             app: self.app.as_deref(),
             endpoint: self.endpoint.map(Endpoint::as_str),
+            source: self.is_console.then_some("console"),
             path: &self.path,
             profile: self.profile.as_deref(),
             pack: info.map(|info| info.pack.as_str()),
