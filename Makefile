@@ -6,7 +6,7 @@ CARGO ?= cargo
 # Address of `make run`.
 LISTEN ?= 127.0.0.1:8080
 # Address of its admin listener, with the console.
-ADMIN_LISTEN ?= 127.0.0.1:9090
+ADMIN_LISTEN ?= 127.0.0.1:8081
 FUZZ_INPUTS ?= 1000000
 FUZZ_SECONDS ?= 3600
 SOAK ?= 20000
@@ -44,7 +44,7 @@ help: ## What can be made
 run: setup build models ## Set everything up and serve on LISTEN (127.0.0.1:8080), with the console on ADMIN_LISTEN, until Ctrl-C
 	@LIKENESS_CONSOLE_TOKEN="$$($(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(18))')"; \
 	export LIKENESS_CONSOLE_TOKEN; \
-	echo "Console: http://$(ADMIN_LISTEN)/console, token $$LIKENESS_CONSOLE_TOKEN"; \
+	echo "Token of the console: $$LIKENESS_CONSOLE_TOKEN"; \
 	exec $(LIKENESS) serve --demo --listen $(LISTEN) --admin-listen $(ADMIN_LISTEN) --set console.enabled=true \
 	  --pack "$$(cat .setup/pack)"
 
