@@ -599,6 +599,9 @@ fn audited() -> Outcome {
         !exported.contains(&key) && !exported.contains(TOKEN),
         "a secret is in the audit log"
     );
+    let mut table = storage.command(&["audit", "export", "--since", "2020-01-01", "--format", "csv"]);
+    let table = Process::run(&mut table)?.stdout;
+    ensure!(table.contains(",app.create,"), "no CSV of all fields: {table}");
     let records = exported.lines().map(serde_json::from_str::<Value>);
     let events: Vec<Value> = records
         .map(|record| Ok(record?["event"].clone()))

@@ -25,10 +25,10 @@ fn csv() -> Outcome {
     for line in lines.lines() {
         collect(&serde_json::from_str(line)?, "", &mut fields);
     }
-    // What a whole service has not lost, and what was not done in the console, does not show.
-    for absent in ["lost", "source", "action", "session", "detail"] {
-        fields.insert(absent.to_owned());
-    }
+    // What a whole service has not lost does not show.
+    fields.insert("lost".to_owned());
+    // The console's; tests/console.rs exports them.
+    fields.extend(["source", "action", "session", "detail"].map(ToOwned::to_owned));
     let table = export(&["--format", "csv"])?.stdout;
     let columns: BTreeSet<String> = table
         .lines()

@@ -41,20 +41,35 @@ impl Programs {
     }
 }
 
-/// A process of chromedriver, which ends with this, and all browsers with it.
+/// A process of chromedriver, which ends with this. So does its browser, which would outlive a driver that is only killed.
 struct Driver {
     process: Child,
     address: String,
+    session: String,
 }
 
 impl Drop for Driver {
     fn drop(&mut self) {
+        let _ = self.end_session();
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
 impl Driver {
+    /// Ends the browser. After a test that has ended it itself there is no such session.
+    fn end_session(&self) -> Outcome {
+        let (session, address) = (&self.session, &self.address);
+        if session.is_empty() {
+            return Ok(());
+        }
+        let mut connection = Connection::open(address.parse()?)?;
+        connection.send(&format!(
+            "DELETE /session/{session} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+        ))?;
+        connection.admin_response().map(drop)
+    }
+
     fn start(programs: &Programs) -> Result<Self, Failed> {
         let mut process = Command::new(&programs.driver)
             .args(["--port=0", "--allowed-ips=127.0.0.1"])
@@ -66,6 +81,7 @@ impl Driver {
         let mut driver = Self {
             process,
             address: String::new(),
+            session: String::new(),
         };
         for line in BufReader::new(stdout).lines() {
             let line = line?;
@@ -99,7 +115,7 @@ const LOOKS: [(&str, u32, &str); 4] = [
 impl Browser {
     /// Starts a browser whose camera plays this JPEG.
     pub(crate) async fn start(programs: &Programs, camera: Option<&Path>) -> Result<Self, Failed> {
-        let driver = Driver::start(programs)?;
+        let mut driver = Driver::start(programs)?;
         let mut arguments = vec![
             "--headless=new".to_owned(),
             // In containers there is neither a sandbox nor much shared memory.
@@ -128,6 +144,7 @@ impl Browser {
         let timeouts = TimeoutConfiguration::new(Some(TIMEOUT), Some(TIMEOUT), None);
         client.update_timeouts(timeouts).await?;
         let session = client.session_id().await?.ok_or("no session")?;
+        driver.session.clone_from(&session);
         let out = workspace().join(".out/console");
         std::fs::create_dir_all(&out)?;
         Ok(Self {

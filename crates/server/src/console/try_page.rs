@@ -41,7 +41,7 @@ async fn show(State(console): State<Arc<Console>>, Extension(session): Extension
                 div class="field" {
                     div class="row apart" {
                         span class="label" id="selfie-label" { (texts::SELFIE) }
-                        button type="button" #camera class="quiet" { (texts::CAMERA) }
+                        button type="button" #camera class="small" { (texts::CAMERA) }
                     }
                     (drop_zone("selfie", texts::CHOOSE_SELFIE))
                     p class="error" id="selfie-error" role="alert" {}

@@ -132,3 +132,51 @@ fn date(day: i64) -> String {
     let date = Date::constant(1970, 1, 1).checked_add(day.days());
     date.map_or_else(|_| day.to_string(), |date| date.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chart_has_a_bar_for_each_day_and_a_row_for_those_with_requests() {
+        let (app, today) = ("shop".to_owned(), 20_000);
+        let day = |day, biometric, refused| UsageDay {
+            app: app.clone(),
+            day,
+            biometric,
+            liveness: 0,
+            refused,
+        };
+        let usage = Usage {
+            today,
+            used: BTreeMap::new(),
+            days: vec![day(today - 1, 1_000, 0), day(today, 500, 250)],
+        };
+        assert_eq!(usage.accepted("shop"), 1_500);
+        let chart = usage.chart().into_string();
+        assert_eq!(chart.matches("<g>").count(), 30);
+        assert!(
+            chart.contains("2024-10-04: 500 accepted, 250 refused by a limit"),
+            "{chart}"
+        );
+        // The day with most requests has the whole height, the other one a half, and a quarter above it.
+        for bar in [
+            "y=\"0\" width=\"18\" height=\"100\"",
+            "y=\"50\" width=\"18\" height=\"50\"",
+            "y=\"25\" width=\"18\" height=\"25\"",
+        ] {
+            assert!(chart.contains(bar), "no {bar} in {chart}");
+        }
+        assert_eq!(chart.matches("<tr>").count(), 3);
+    }
+
+    #[test]
+    fn without_requests_there_is_no_chart() {
+        let usage = Usage {
+            today: 20_000,
+            used: BTreeMap::new(),
+            days: Vec::new(),
+        };
+        assert!(usage.chart().into_string().contains(texts::NO_USAGE));
+    }
+}
