@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use likeness::server::audit::audit_row;
+use likeness::server::storage::{Database, Place, Settings};
 use likeness_testing::http::{Form, captures, flat};
 use likeness_testing::{Failed, Outcome, Suite, TestDatabase, ensure, ensure_eq};
 use serde_json::Value;
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
     suite.with_any_models("a_record_shows_its_place_in_the_chain", in_chain);
     suite.with_any_models("an_empty_audit_says_what_to_do_first", empty);
     suite.with_any_models("an_audit_that_is_off_is_said", off);
+    suite.with_any_models_and_databases("records_of_an_earlier_version_become_searchable", earlier);
     suite.with_shared_and_models("what_if_counts_as_the_other_profile_has_decided", what_if);
     suite.run()
 }
@@ -247,6 +250,53 @@ fn off() -> Outcome {
     let page = client.get("/console/verifications")?;
     page.expect(200)?;
     ensure!(page.text().contains("audit.enabled = false"), "{page:?}");
+    Ok(())
+}
+
+/// Adds the rows of a service of an earlier version, which has written only the table of that time.
+async fn add_earlier(place: &TestDatabase, count: i64) -> Outcome {
+    let settings = Settings::new(Place::from_url(&place.url().into())?);
+    let database = Database::open(&settings).await?;
+    let rows = (1..=count).map(|seq| {
+        let event = serde_json::json!({
+            "v": 1,
+            "time": "2020-01-01T00:00:00Z",
+            "kind": "verification",
+            "request_id": format!("old-{seq}"),
+            "app": "branch office",
+            "outcome": "pass",
+            "codes": [],
+            "status": 200,
+        });
+        let hash = "0".repeat(64);
+        let line =
+            format!(r#"{{"instance":"old","seq":{seq},"prev":"{hash}","hash":"{hash}","event":{event}}}"#);
+        Ok(audit_row(&line)?)
+    });
+    database.add_audit(rows.collect::<Result<_, Failed>>()?).await?;
+    database.close().await;
+    Ok(())
+}
+
+fn earlier(place: &TestDatabase) -> Outcome {
+    let storage = Storage::of(place)?;
+    tokio::runtime::Runtime::new()?.block_on(add_earlier(place, 1_200))?;
+    let server = serve(|command| {
+        storage.set_for(command);
+        command.args(["--set", "audit.enabled=false"]);
+    })?;
+    let page = Client::logged_in(&server)?.get("/console/verifications")?.text();
+    ensure!(page.contains("1,200 / 1,200 left"), "{page}");
+    server.terminate()?;
+    server.wait()?;
+    let (_server, client) = serve_at(&storage)?;
+    eventually("the end of the backfill", || {
+        let page = client.get("/console/verifications?app=branch+office")?.text();
+        Ok((rows(&page) == 50 && !page.contains("id=\"backfill\"")).then_some(()))
+    })?;
+    let export = client.get("/console/verifications/export?app=branch+office&format=jsonl")?;
+    ensure_eq!(export.text().lines().count(), 1_200);
+    ensure_eq!(rows(&client.get("/console/verifications?id=old-1")?.text()), 1);
     Ok(())
 }
 

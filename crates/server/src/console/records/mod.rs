@@ -23,7 +23,7 @@ use super::texts::records as texts;
 use super::{Console, Page, VERIFICATIONS, WHAT_IF, layout};
 
 /// Most records that distributions and recounts read.
-const MAX_SAMPLE: usize = 100_000;
+const MAX_SAMPLE: usize = 25_000;
 /// How long sampling may take.
 const SAMPLING: Duration = Duration::from_secs(2);
 
