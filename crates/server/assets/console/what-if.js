@@ -1,6 +1,7 @@
 // What if: a slider beside each threshold. The service counts; this page only shows its counts.
 
 import { request } from "./console.js";
+import { TEXTS } from "./texts.js";
 
 const form = document.getElementById("what-if");
 const status = document.getElementById("status");
@@ -45,7 +46,7 @@ function showError(field, text) {
       input.removeAttribute("aria-invalid");
     }
   }
-  status.textContent = field ? "" : text;
+  status.textContent = form.elements[field]?.closest(".threshold") ? "" : text;
 }
 
 /** Has the service count, and shows the latest result only. */
@@ -65,7 +66,7 @@ async function count() {
     }
   } catch (error) {
     if (own === asked) {
-      showError("", String(error));
+      showError("", TEXTS.failed);
     }
     return;
   }
@@ -86,6 +87,10 @@ async function count() {
 
 for (const input of form.querySelectorAll(".threshold input")) {
   addSlider(input);
+}
+// Other records: the page is loaded anew, with these thresholds.
+for (const field of [form.since, form.until, form.app]) {
+  field.addEventListener("change", () => form.requestSubmit());
 }
 // Other thresholds, and other records: the page is loaded anew.
 form.profile.addEventListener("change", () => {

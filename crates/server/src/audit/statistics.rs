@@ -87,7 +87,8 @@ impl Statistics {
             .filter(|_| has_selfie && !has_no(Code::NoFaceInImage));
         let liveness = record.liveness.filter(|_| has_selfie);
         for (bins, score) in [(&mut self.face_match, face_match), (&mut self.liveness, liveness)] {
-            let bin = score.map(|score| ((score * BINS as f64) as usize).min(BINS - 1));
+            // Scores have four decimals at most: 0.58 times 50 is a little less than 29.
+            let bin = score.map(|score| ((score * BINS as f64 + 1e-9) as usize).min(BINS - 1));
             if let Some(bin) = bin.and_then(|bin| bins.get_mut(bin)) {
                 *bin += 1;
             }

@@ -11,7 +11,8 @@ use maud::html;
 use subtle::ConstantTimeEq;
 
 use super::sessions::{Session, session_id};
-use super::{Console, form, layout, login, texts};
+use super::{Console, LOGOUT, TRY, form, layout, login, texts};
+use crate::audit::Audit;
 
 const CSRF_HEADER: HeaderName = HeaderName::from_static("x-csrf-token");
 const CSRF_FIELD: &[u8] = b"csrf";
@@ -46,7 +47,7 @@ pub(super) async fn check_site(
 ) -> Response {
     let mut response = match site_fault(&console, &request) {
         None => next.run(request).await,
-        Some(fault) => refusal(fault),
+        Some(fault) => refusal(StatusCode::FORBIDDEN, fault),
     };
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
@@ -119,6 +120,12 @@ pub(super) async fn require_session(
             Ok(request) => request,
             Err(response) => return response,
         };
+        // A try says so itself, and a logout makes nothing less safe.
+        let audit = console.admin.service.observers.audit.as_ref();
+        let is_change = ![TRY.path, LOGOUT].contains(&request.uri().path());
+        if is_change && audit.is_some_and(Audit::refuses) {
+            return refusal(StatusCode::SERVICE_UNAVAILABLE, texts::NO_AUDIT);
+        }
     }
     request.extensions_mut().insert(session);
     next.run(request).await
@@ -131,11 +138,11 @@ async fn check_csrf(console: &Console, session: &Session, request: Request) -> R
         return if matches(found.as_bytes()) {
             Ok(request)
         } else {
-            Err(refusal(texts::NO_CSRF))
+            Err(refusal(StatusCode::FORBIDDEN, texts::NO_CSRF))
         };
     }
     if !is_urlencoded(request.headers()) {
-        return Err(refusal(texts::NO_CSRF));
+        return Err(refusal(StatusCode::FORBIDDEN, texts::NO_CSRF));
     }
     let (parts, body) = request.into_parts();
     let body = form::read(console, body).await?;
@@ -144,7 +151,7 @@ async fn check_csrf(console: &Console, session: &Session, request: Request) -> R
     if found.is_some_and(|(_, value)| matches(value.as_bytes())) {
         Ok(Request::from_parts(parts, Body::from(body)))
     } else {
-        Err(refusal(texts::NO_CSRF))
+        Err(refusal(StatusCode::FORBIDDEN, texts::NO_CSRF))
     }
 }
 
@@ -172,9 +179,9 @@ fn no_session(request: &Request) -> Response {
     }
 }
 
-fn refusal(why: &'static str) -> Response {
+fn refusal(status: StatusCode, why: &'static str) -> Response {
     let content = html! { p { (why) } };
-    (StatusCode::FORBIDDEN, layout::bare(texts::REFUSED, content)).into_response()
+    (status, layout::bare(texts::REFUSED, content)).into_response()
 }
 
 #[cfg(test)]

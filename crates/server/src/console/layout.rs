@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::sessions::Session;
-use super::{PAGES, Page, assets, texts};
+use super::{LOGOUT, PAGES, Page, assets, texts};
 
 /// Returns a page with the navigation. `title` is its heading.
 #[expect(clippy::needless_pass_by_value, reason = "a page makes it for this alone")]
@@ -19,7 +19,7 @@ pub(super) fn page(session: &Session, current: Page, title: &str, content: Marku
                     }
                 }
             }
-            form method="post" action="/console/logout" {
+            form method="post" action=(LOGOUT) {
                 (csrf(session))
                 button type="submit" class="quiet" { (texts::LOG_OUT) }
             }

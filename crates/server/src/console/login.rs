@@ -33,16 +33,16 @@ pub(super) async fn login(
     body: Body,
 ) -> Response {
     let address = context.lock().client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let sent = match form::read(&console, body).await {
-        Ok(sent) => sent,
-        Err(response) => return response,
-    };
     if let Err(wait) = console.throttle.attempt(address) {
         let mut response = page(StatusCode::TOO_MANY_REQUESTS, Some(texts::TOO_MANY_LOGINS));
         let seconds = wait.as_secs().saturating_add(1);
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         return response;
     }
+    let sent = match form::read_login(&console, body).await {
+        Ok(sent) => sent,
+        Err(response) => return response,
+    };
     let given = form_urlencoded::parse(&sent).find(|(name, _)| name == "token");
     let given = given
         .map(|(_, value)| value.trim().to_owned())

@@ -73,6 +73,9 @@ const SYSTEM: Page = Page {
     name: texts::SYSTEM,
 };
 
+/// Where a session is ended.
+const LOGOUT: &str = "/console/logout";
+
 /// The pages in the order of the navigation.
 const PAGES: &[Page] = &[TRY, VERIFICATIONS, WHAT_IF, APPS, SYSTEM];
 
@@ -155,7 +158,7 @@ pub(crate) fn router(console: Console) -> Router {
     let guarded = pages()
         .route("/console", get(home))
         .route("/console/", get(home))
-        .route("/console/logout", post(login::logout))
+        .route(LOGOUT, post(login::logout))
         .route("/console/{*path}", any(not_found))
         .layer(from_fn_with_state(Arc::clone(&console), guard::require_session));
     Router::new()

@@ -19,15 +19,17 @@ pub(super) const TOO_MANY_LOGINS: &str = "Too many failed logins. Wait a minute,
 pub(super) const SESSION_ENDED: &str = "The session has ended. Log in again.";
 
 pub(super) const REFUSED: &str = "Request refused";
-pub(super) const WRONG_HOST: &str = "The console may not be opened by this name. Open it by an IP address or as localhost, \
-    or add the name to console.allowed_hosts.";
+pub(super) const WRONG_HOST: &str = "This host name is not allowed. Open the console by an IP address or as localhost, or add \
+    the name to console.allowed_hosts.";
 pub(super) const WRONG_ORIGIN: &str = "The request comes from a page that is not part of this console.";
 pub(super) const NO_CSRF: &str = "The form has expired. Go back, reload the page and try again.";
+pub(super) const NO_AUDIT: &str =
+    "The audit log cannot be written, so nothing is changed. System shows its state.";
 pub(super) const NOT_FOUND: &str = "Page not found";
 pub(super) const NO_PAGE: &str = "The console has no such page.";
 
-pub(super) const TRY_LEAD: &str = "Verify a selfie against a photo with the models and profiles of this service, and see what \
-    is behind the decision. The images stay in this page and in the request; nothing of them is stored, and no app is charged.";
+pub(super) const TRY_LEAD: &str = "Verify a selfie against a photo with the models and profiles of this service, and see the \
+    scores, findings and times of the decision. The images stay in this page and in the request; nothing of them is stored, and no quota is used.";
 pub(super) const TRY_NEEDS_SCRIPT: &str = "This page needs JavaScript.";
 pub(super) const SELFIE: &str = "Selfie";
 pub(super) const PHOTO: &str = "Photo to compare with";
@@ -50,6 +52,7 @@ pub(super) const APP: &str = "App";
 pub(super) const STATE: &str = "State";
 pub(super) const ENABLED: &str = "Enabled";
 pub(super) const DISABLED: &str = "Disabled";
+pub(super) const PROFILE_MISSING: &str = "Refused: a profile is not configured";
 pub(super) const TODAY: &str = "Today";
 pub(super) const THIS_MONTH: &str = "This month";
 pub(super) const LAST_30_DAYS: &str = "30 days";
@@ -62,11 +65,11 @@ pub(super) const NEW_APP: &str = "New app";
 pub(super) const CREATE_APP: &str = "Create app";
 pub(super) const APP_ID: &str = "App id";
 pub(super) const APP_ID_HELP: &str =
-    "What its requests send as app_id. Printable ASCII without space, colon and comma.";
+    "The value of the header app_id. Printable ASCII without space, colon and comma.";
 pub(super) const NOTE_HELP: &str = "For operators, such as the owner of the app.";
 pub(super) const DEFAULT_PROFILE: &str = "Default profile";
 pub(super) const DEFAULT_PROFILE_HELP: &str = "For requests that name none.";
-pub(super) const SERVICE_DEFAULT: &str = "The service's (optimal-v0)";
+pub(super) const SERVICE_DEFAULT: &str = "The service's default (optimal-v0)";
 pub(super) const ALLOWED_PROFILES: &str = "Profiles that requests may name";
 pub(super) const ALLOWED_ENDPOINTS: &str = "Endpoints";
 pub(super) const NONE_IS_ALL: &str = "None ticked: all.";
@@ -114,12 +117,12 @@ pub(super) const GRACES: [(u32, &str); 5] = [
     (24, "1 day"),
     (1, "1 hour"),
     (720, "30 days"),
-    (0, "no longer: it ends now"),
+    (0, "not at all: it ends now"),
 ];
 pub(super) const TWO_KEYS: &str = "Two keys are live";
 pub(super) const FORCE: &str = "End the older one now";
-pub(super) const TOO_MANY_KEYS: &str = "Two keys of this app are live already, since its last rotation is not over. Wait until \
-    the older one has expired, or end it now.";
+pub(super) const TOO_MANY_KEYS: &str = "This app has two live keys already: the grace period of its last rotation has not ended. \
+    Wait until the older one has expired, or end it now.";
 pub(super) const ROTATE: &str = "Rotate key";
 pub(super) const SETTINGS: &str = "Settings";
 pub(super) const SAVE: &str = "Save";
@@ -127,10 +130,10 @@ pub(super) const COPY: &str = "Copy";
 pub(super) const CREATED_APP: &str = "App created";
 pub(super) const ROTATED_APP: &str = "Key rotated";
 pub(super) const KEY_ONCE: &str =
-    "The key is shown only now, and stored nowhere. Copy it before you leave this page.";
+    "The key is shown only now: the database has its digest alone. Copy it before you leave this page.";
 pub(super) const KEY_HELP: &str = "Requests send both as headers. This service accepts the key at once, others on the same \
     database within database.refresh_seconds.";
-pub(super) const TO_APP: &str = "To the app";
+pub(super) const TO_APP: &str = "Open the app";
 pub(super) const DATABASE_FAILED: &str = "The database failed";
 pub(super) const TRY_AGAIN: &str = "Try again";
 
@@ -195,19 +198,20 @@ pub(super) const DATABASE_AND_AUDIT: &str = "Database and audit";
 pub(super) const DATABASE: &str = "Database";
 pub(super) const DATABASE_UP: &str = "Works";
 pub(super) const DATABASE_DOWN: &str = "Does not respond";
-pub(super) const FAILED_CALLS: &str = "Failed calls";
+pub(super) const FAILED_CALLS: &str = "Failed operations";
 pub(super) const AUDIT: &str = "Audit log";
 pub(super) const AUDIT_ON: &str = "Works";
 pub(super) const AUDIT_OFF: &str = "Off (audit.enabled = false)";
 pub(super) const AUDIT_REFUSES: &str = "Cannot be written: requests are refused";
-pub(super) const AUDIT_LAG: &str = "Lag to the database";
-pub(super) const AUDIT_PENDING: &str = "Records to be stored";
+pub(super) const AUDIT_LAG: &str = "Delay until stored";
+pub(super) const AUDIT_PENDING: &str = "Records not yet stored";
 pub(super) const AUDIT_LOST: &str = "Lost records";
 pub(super) const CHECKS: &str = "Checks";
-pub(super) const CHECKS_HELP: &str = "What likeness doctor checks: processor, ONNX Runtime, models with their self-tests, \
+pub(super) const CHECKS_HELP: &str = "The checks of likeness doctor: processor, ONNX Runtime, models with their self-tests, \
     settings. Takes some seconds.";
 pub(super) const RUN_CHECKS: &str = "Run the checks";
-pub(super) const CHECKS_RUNNING: &str = "The checks are running already. Wait until they have ended.";
+pub(super) const CHECKS_RUNNING: &str =
+    "The checks did not run: they are running already, or failed. Wait a moment, then try again.";
 pub(super) const CHECK_GOOD: &str = "OK";
 pub(super) const CHECK_NOTE: &str = "Note";
 pub(super) const CHECK_BAD: &str = "Problem";

@@ -86,7 +86,7 @@ impl Database {
         let mut statement = Statement::new(COLUMNS);
         filter.push_to(&mut statement);
         filter.push_page_to(&mut statement, from, count);
-        let mut records = self.fetch_all(statement.query(), found).await?;
+        let mut records = self.search_all(statement.query(), found).await?;
         if from.is_backwards() {
             records.reverse();
         }
@@ -104,7 +104,7 @@ impl Database {
         let mut statement = Statement::new(LINE);
         filter.push_to(&mut statement);
         filter.push_page_to(&mut statement, from, count);
-        let lines = self.fetch_all(statement.query(), |row| Ok((key(row)?, row.try_get("line")?)));
+        let lines = self.search_all(statement.query(), |row| Ok((key(row)?, row.try_get("line")?)));
         let mut lines = lines.await?;
         if from.is_backwards() {
             lines.reverse();
@@ -129,8 +129,8 @@ impl Database {
         filter.push_to(&mut statement);
         filter.push_page_to(&mut statement, from, count);
         let lines = match column {
-            0 => self.fetch_all(statement.query(), |row| row.try_get::<String, _>(0)),
-            _ => self.fetch_all(statement.query(), |row| row.try_get::<String, _>(3)),
+            0 => self.search_all(statement.query(), |row| row.try_get::<String, _>(0)),
+            _ => self.search_all(statement.query(), |row| row.try_get::<String, _>(3)),
         };
         Ok(lines.await?.join("\n"))
     }
@@ -150,7 +150,7 @@ impl Database {
             .bind(instance)
             .bind(seq.saturating_sub(1))
             .bind(seq.saturating_add(1));
-        let mut rows = self.fetch_all(rows, row).await?;
+        let mut rows = self.search_all(rows, row).await?;
         let next = rows.pop_if(|row| row.seq > seq);
         let Some(row) = rows.pop_if(|row| row.seq == seq) else {
             return Ok(None);
@@ -164,7 +164,7 @@ impl Database {
     pub async fn withheld(&self, request_id: &str) -> Result<Option<(i64, i64)>> {
         let found =
             query("SELECT status, seq FROM audit_withheld WHERE request_id = $1 ORDER BY chain, seq LIMIT 1");
-        let found = self.fetch_all(found.bind(request_id), |row| {
+        let found = self.search_all(found.bind(request_id), |row| {
             Ok((row.try_get("status")?, row.try_get("seq")?))
         });
         Ok(found.await?.pop())
@@ -182,7 +182,7 @@ impl Database {
              SELECT value FROM listed WHERE value IS NOT NULL LIMIT ?"
         );
         statement.push(&text, [count.into()]);
-        self.fetch_all(statement.query(), |row| row.try_get(0)).await
+        self.search_all(statement.query(), |row| row.try_get(0)).await
     }
 
     /// Returns up to `count` apps that have records, by name.

@@ -78,7 +78,7 @@ impl Database {
         }
         let limit = i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1);
         statement.push(" LIMIT ?) AS records", [limit.into()]);
-        let count = self.fetch_all(statement.query(), |row| row.try_get::<i64, _>("found"));
+        let count = self.search_all(statement.query(), |row| row.try_get::<i64, _>("found"));
         Ok(usize::try_from(count.await?.pop().unwrap_or(0)).unwrap_or(usize::MAX))
     }
 
@@ -92,7 +92,7 @@ impl Database {
             Some(class) => filter.push_class_to(&mut statement, class, false),
             None => filter.push_to(&mut statement),
         }
-        self.fetch_all(statement.query(), |row| {
+        self.search_all(statement.query(), |row| {
             Ok(SampledRecord {
                 time: row.try_get("time")?,
                 outcome: row.try_get("outcome")?,

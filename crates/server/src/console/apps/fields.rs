@@ -148,6 +148,14 @@ pub(super) fn id_field(form: &Fields) -> Markup {
 
 /// Returns the fields of the settings.
 pub(super) fn setting_fields(form: &Fields, profiles: &[String]) -> Markup {
+    // With those that the app has and the settings do not: left out, they would be lost with the next change.
+    let own = form.all("default_profile").chain(form.all("profiles"));
+    let mut choosable: Vec<&str> = profiles.iter().map(String::as_str).collect();
+    for name in own.filter(|name| !name.is_empty()) {
+        if !choosable.contains(&name) {
+            choosable.push(name);
+        }
+    }
     let number = |name, label, help| input(form, name, label, help, "decimal");
     html! {
         div class="fields" {
@@ -156,14 +164,14 @@ pub(super) fn setting_fields(form: &Fields, profiles: &[String]) -> Markup {
                 label for="default_profile" { (texts::DEFAULT_PROFILE) }
                 select #default_profile name="default_profile" aria-describedby="default_profile-help" {
                     option value="" { (texts::SERVICE_DEFAULT) }
-                    @for name in profiles {
-                        option value=(name) selected[form.text("default_profile") == name] { (name) }
+                    @for name in &choosable {
+                        option value=(name) selected[form.text("default_profile") == *name] { (name) }
                     }
                 }
                 p class="help" id="default_profile-help" { (texts::DEFAULT_PROFILE_HELP) }
                 (error(form, "default_profile"))
             }
-            (choices(form, "profiles", texts::ALLOWED_PROFILES, profiles.iter().map(String::as_str)))
+            (choices(form, "profiles", texts::ALLOWED_PROFILES, choosable.iter().copied()))
             (choices(form, "endpoints", texts::ALLOWED_ENDPOINTS, ["biometric", "liveness"].into_iter()))
             (number("liveness_threshold_floor", texts::FLOOR, texts::FLOOR_HELP))
             (number("requests_per_second", texts::RATE, texts::UNLIMITED_HELP))
@@ -244,6 +252,21 @@ mod tests {
             Fields::of(&settings).settings(&AppSettings::default()),
             Some(settings)
         );
+    }
+
+    #[test]
+    fn a_profile_that_is_not_configured_stays_chosen() {
+        let mut settings = AppSettings::default();
+        settings.default_profile = Some("bank-default".to_owned());
+        settings.profiles = Some(vec!["bank-strict".to_owned(), "bank-default".to_owned()]);
+        let shown = setting_fields(&Fields::of(&settings), &["optimal-v0".to_owned()]).into_string();
+        for chosen in [
+            r#"<option value="bank-default" selected"#,
+            r#"value="bank-strict" checked"#,
+            r#"value="bank-default" checked"#,
+        ] {
+            assert!(shown.contains(chosen), "{chosen} is not in {shown}");
+        }
     }
 
     #[test]

@@ -98,9 +98,9 @@ async fn list_page(console: &Console, session: &Session, form: &Fields) -> Resul
                             th scope="col" { (texts::NOTE) }
                         } }
                         tbody {
-                            @for app in stored.iter().filter(|app| !is_configured(&app.id)) { (stored_row(app, &usage)) }
+                            @for app in stored.iter().filter(|app| !is_configured(&app.id)) { (stored_row(app, &profiles, &usage)) }
                             @for (id, settings) in configured.iter().chain(&demo) {
-                                (row(&html! { (id) }, id, settings, "1", texts::FROM_CONFIGURATION, &usage))
+                                (row(&html! { (id) }, id, (settings, &profiles), "1", texts::FROM_CONFIGURATION, &usage))
                             }
                         }
                     }
@@ -120,7 +120,7 @@ async fn list_page(console: &Console, session: &Session, form: &Fields) -> Resul
     Ok(layout::page(session, APPS, APPS.name, content))
 }
 
-fn stored_row(app: &StoredApp, usage: &Usage) -> Markup {
+fn stored_row(app: &StoredApp, profiles: &[String], usage: &Usage) -> Markup {
     let live = app
         .keys
         .iter()
@@ -128,10 +128,24 @@ fn stored_row(app: &StoredApp, usage: &Usage) -> Markup {
         .count()
         .to_string();
     let name = html! { a href=(one::path(&app.id)) { (app.id) } };
-    row(&name, &app.id, &app.settings, &live, &app.settings.note, usage)
+    row(
+        &name,
+        &app.id,
+        (&app.settings, profiles),
+        &live,
+        &app.settings.note,
+        usage,
+    )
 }
 
-fn row(name: &Markup, id: &str, settings: &AppSettings, live: &str, note: &str, usage: &Usage) -> Markup {
+fn row(
+    name: &Markup,
+    id: &str,
+    (settings, profiles): (&AppSettings, &[String]),
+    live: &str,
+    note: &str,
+    usage: &Usage,
+) -> Markup {
     let used = usage.used(id);
     let AppLimits {
         daily_quota,
@@ -146,7 +160,7 @@ fn row(name: &Markup, id: &str, settings: &AppSettings, live: &str, note: &str, 
     html! {
         tr {
             th scope="row" { (name) }
-            td { (state_tag(settings)) }
+            td { (state_tag(settings, profiles)) }
             td class="number" { (of(used.day, daily_quota)) }
             td class="number" { (of(used.month, monthly_quota)) }
             td class="number" { (number(usage.accepted(id))) }
@@ -156,8 +170,15 @@ fn row(name: &Markup, id: &str, settings: &AppSettings, live: &str, note: &str, 
     }
 }
 
-fn state_tag(settings: &AppSettings) -> Markup {
-    if settings.disabled {
+/// `profiles` are those that are configured; an app with another one is treated as disabled.
+fn state_tag(settings: &AppSettings, profiles: &[String]) -> Markup {
+    let mut own = settings
+        .default_profile
+        .iter()
+        .chain(settings.profiles.iter().flatten());
+    if own.any(|name| !profiles.contains(name)) {
+        html! { span class="tag bad" { (texts::PROFILE_MISSING) } }
+    } else if settings.disabled {
         html! { span class="tag bad" { (texts::DISABLED) } }
     } else {
         html! { span class="tag good" { (texts::ENABLED) } }

@@ -69,7 +69,7 @@ pub(super) async fn page(
         @if let Some(notice) = notice { (notice) }
         section class="panel" {
             div class="row apart" {
-                div class="row" { (state_tag(&app.settings)) span class="help" { (texts::CHANGED) " " (time(app.changed)) } }
+                div class="row" { (state_tag(&app.settings, &profile_names(console))) span class="help" { (texts::CHANGED) " " (time(app.changed)) } }
                 (state_form(session, &app))
             }
             (quotas(&app, &usage))

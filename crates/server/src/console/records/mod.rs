@@ -44,7 +44,7 @@ fn failed(session: &Session, page: Page, error: &StorageError) -> Response {
     let content = html! {
         p class="notice bad" role="alert" {
             @if matches!(error, StorageError::TimedOut { .. }) {
-                (texts::NO_ANSWER)
+                (texts::NO_RESPONSE)
             } @else {
                 (texts::FAILED) " " (error)
             }

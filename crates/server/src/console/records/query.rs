@@ -34,7 +34,7 @@ pub(super) struct RecordsQuery {
 
 /// A field that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct InvalidTime(&'static str);
+pub(super) struct InvalidTime(pub(super) &'static str);
 
 /// Returns a time in microseconds since 1970: that of a day's beginning, `days` later, or an exact one.
 fn time(name: &'static str, text: &str, days: i64) -> Result<Option<i64>, InvalidTime> {
@@ -158,8 +158,9 @@ impl RecordsQuery {
 }
 
 fn set(field: &str) -> Option<String> {
-    let field = field.trim();
-    (!field.is_empty()).then(|| field.to_owned())
+    // PostgreSQL takes no NUL; no record has one.
+    let field = field.trim().replace('\0', "\u{fffd}");
+    (!field.is_empty()).then_some(field)
 }
 
 /// Returns a field for a day; for a time of that day if the URL has one.

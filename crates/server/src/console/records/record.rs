@@ -35,8 +35,8 @@ pub(super) async fn show(
         .settings
         .with_current(|config| ChainKey::new(config.audit.chain_key.clone()));
     let found = match seq.parse() {
-        Ok(seq) => record_in_chain(database, &key, &instance, seq).await,
-        Err(_) => Ok(None),
+        Ok(seq) if !instance.contains('\0') => record_in_chain(database, &key, &instance, seq).await,
+        _ => Ok(None),
     };
     let found = match found {
         Ok(Some(found)) => content(&console, &key, &found).await.map(Some),

@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::charts::percent;
-use super::query::{RecordsQuery, choice, time_field};
+use super::query::{InvalidTime, RecordsQuery, choice, time_field};
 use super::{MAX_SAMPLE, SAMPLING, distributions, failed, grouped, state, texts};
 use crate::audit::{OutcomeCounts, RecordedDecisions};
 use crate::console::sessions::Session;
@@ -173,8 +173,9 @@ async fn recount(
         Ok(chosen) => chosen,
         Err(invalid) => return Ok(Err(invalid)),
     };
-    let Ok(filter) = fields.query().without_id() else {
-        return Ok(Err(("since", texts::NO_TIME.to_owned())));
+    let filter = match fields.query().without_id() {
+        Ok(filter) => filter,
+        Err(InvalidTime(name)) => return Ok(Err((name, texts::NO_TIME.to_owned()))),
     };
     let filter = RecordsFilter {
         profile: Some(profile.name().to_owned()),
@@ -219,7 +220,7 @@ pub(super) async fn counts(
         }
         Err(error) => {
             tracing::warn!(%error, "cannot recount audit records for the console");
-            let error = json!({ "error": texts::NO_ANSWER });
+            let error = json!({ "error": texts::NO_RESPONSE });
             (StatusCode::SERVICE_UNAVAILABLE, Json(error)).into_response()
         }
     }

@@ -10,7 +10,7 @@ pub(in crate::console) const LEAD: &str =
 pub(in crate::console) const AUDIT_OFF: &str = "The audit log is off (audit.enabled = false): no new verification is recorded. \
     Records from before are shown.";
 pub(in crate::console) const BACKFILL: &str =
-    "Older records are being made searchable, and are added to this page as they are:";
+    "Older records are being made searchable; this page is incomplete until then:";
 pub(in crate::console) const BACKFILL_OFF: &str =
     "Some older records are not searchable. They become so while the audit log is on:";
 pub(in crate::console) const BACKFILL_LEFT: &str = "left";
@@ -19,7 +19,7 @@ pub(in crate::console) const NO_RECORDS_HELP: &str = "Verify two images on the p
     is here a moment later.";
 pub(in crate::console) const NONE_FOUND: &str = "No record matches this filter.";
 pub(in crate::console) const CLEAR_FILTER: &str = "Clear the filter";
-pub(in crate::console) const NO_ANSWER: &str = "The database did not answer in time. Choose a shorter period or a single filter, \
+pub(in crate::console) const NO_RESPONSE: &str = "The database did not respond in time. Choose a shorter period or a single filter, \
     then try again.";
 pub(in crate::console) const FAILED: &str = "The database cannot be read:";
 
@@ -69,13 +69,13 @@ pub(in crate::console) const UNCHANGED: &str = "The hash is that of the record."
 pub(in crate::console) const CHANGED: &str = "The hash is not that of the record: it was changed, or hashed with another \
     audit.chain_key.";
 pub(in crate::console) const COLUMNS_DIFFER: &str = "The columns of the database differ from the record.";
-pub(in crate::console) const INTACT: &str = "Linked: the hashes fit.";
-pub(in crate::console) const BROKEN: &str = "Not linked: the hashes do not fit.";
+pub(in crate::console) const INTACT: &str = "Linked: the hashes match.";
+pub(in crate::console) const BROKEN: &str = "Not linked: the hashes do not match.";
 pub(in crate::console) const FIRST: &str = "None: this is the first record of its chain.";
-pub(in crate::console) const CHECKPOINT: &str = "Removed when its retention ended; the checkpoint that it left fits, and its seal is \
-    valid.";
-pub(in crate::console) const CHECKPOINT_PLAIN: &str = "Removed when its retention ended; the checkpoint that it left fits. \
-    Checkpoints have no seal without audit.chain_key.";
+pub(in crate::console) const CHECKPOINT: &str =
+    "Removed by retention; the checkpoint matches, and its seal is valid.";
+pub(in crate::console) const CHECKPOINT_PLAIN: &str = "Removed by retention; the checkpoint matches. Checkpoints \
+    have no seal without audit.chain_key.";
 pub(in crate::console) const UNSEALED: &str =
     "Removed; the checkpoint is not sealed with the audit.chain_key of this service.";
 pub(in crate::console) const MISSING: &str = "Missing from the database.";
@@ -88,7 +88,7 @@ pub(in crate::console) const COPY: &str = "Copy";
 pub(in crate::console) const DISTRIBUTIONS_LEAD: &str = "How the recorded scores and outcomes of the records that match are \
     distributed, with the thresholds of the profile as it is now.";
 pub(in crate::console) const ALL_RECORDS: &str = "All records that match:";
-pub(in crate::console) const SAMPLE: &str = "A sample by chance of the records that match:";
+pub(in crate::console) const SAMPLE: &str = "A random sample of the records that match:";
 pub(in crate::console) const ONE_IN: &str = "records, one in";
 pub(in crate::console) const THRESHOLDS_OF: &str = "Thresholds drawn in:";
 pub(in crate::console) const NO_PROFILE: &str =
