@@ -441,7 +441,7 @@ fn apps() -> Outcome {
     ensure_eq!(status_with(&server, "shop/1", &second)?, 400);
     let again = client.post("/console/apps/rotate", &[("id", "shop/1"), ("grace", "24")])?;
     ensure!(
-        again.text().contains("Two keys of this app are live already"),
+        again.text().contains("This app has two live keys already"),
         "{again:?}"
     );
     let forced = [("id", "shop/1"), ("grace", "0"), ("force", "true")];

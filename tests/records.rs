@@ -204,7 +204,7 @@ fn in_chain() -> Outcome {
     let middle = client.get(paths[1])?;
     middle.expect(200)?;
     let text = middle.text();
-    ensure_eq!(text.matches("Linked: the hashes fit.").count(), 2);
+    ensure_eq!(text.matches("Linked: the hashes match.").count(), 2);
     ensure!(text.contains("The hash is that of the record."), "{text}");
     ensure!(
         text.contains("&quot;correlation_id&quot;: &quot;=1+1&quot;"),

@@ -158,6 +158,7 @@ mod tests {
     use axum::routing::get;
     use hyper_util::server::graceful::GracefulShutdown;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tokio::task::JoinHandle;
     use tokio::time::{Instant, Sleep, sleep};
 
     use super::*;
@@ -190,8 +191,8 @@ mod tests {
         }
     }
 
-    /// Returns the client's end of a connection that has asked for a body of pieces, and the end of its service.
-    async fn asked(left: u32, pause: Duration) -> (DuplexStream, tokio::task::JoinHandle<()>) {
+    /// Asks for a body of pieces. Returns the client's end of the connection, the end of its service, and what would stop it.
+    async fn asked(left: u32, pause: Duration) -> (DuplexStream, JoinHandle<()>, GracefulShutdown) {
         let body = move || async move {
             let wait = Box::pin(sleep(pause));
             Body::new(Pieces { left, pause, wait })
@@ -205,12 +206,12 @@ mod tests {
             .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             .await
             .unwrap();
-        (client, served)
+        (client, served, graceful)
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_response_is_sent_to_its_end_however_long_it_takes() {
-        let (mut client, served) = asked(10, IDLE * 3 / 4).await;
+        let (mut client, served, _graceful) = asked(10, IDLE * 3 / 4).await;
         let mut received = Vec::new();
         client.read_to_end(&mut received).await.unwrap();
         assert!(received.ends_with(b"0\r\n\r\n"), "{} bytes", received.len());
@@ -219,7 +220,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_nothing_of_its_response_is_disconnected() {
-        let (_client, served) = asked(u32::MAX, Duration::ZERO).await;
+        let (_client, served, _graceful) = asked(u32::MAX, Duration::ZERO).await;
         tokio::time::timeout(IDLE * 10, served).await.unwrap().unwrap();
     }
 }
