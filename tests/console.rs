@@ -593,12 +593,14 @@ fn wrong_file() -> Outcome {
 }
 
 fn unrecordable() -> Outcome {
+    let folder = tempfile::tempdir()?;
     let server = serve(|command| {
         command
             .env("LIKENESS__AUDIT__MODE", "required")
             .env("LIKENESS__AUDIT__WAIT_MS", "5000")
             // SQLite has its own files: they are not to be touched by this.
-            .env("LIKENESS_DATABASE_URL", "sqlite::memory:");
+            .env("LIKENESS_DATABASE_URL", "sqlite::memory:")
+            .env("LIKENESS__DATA_FOLDER", folder.path());
     })?;
     let client = Client::logged_in(&server)?;
     // The longest that a file may be, in bytes.
