@@ -40,12 +40,18 @@ def set_up_browser():
     missing = [package for program, package in PROGRAMS.items() if not shutil.which(program)]
     if not missing:
         return
-    apt = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
-    if os.geteuid() != 0:
-        apt.insert(0, "sudo")
+    as_root = [] if os.geteuid() == 0 else ["sudo"]
+    install = [*as_root, "apt-get", "install", "-y", "--no-install-recommends", *missing]
     say(f"installing {', '.join(missing)}")
-    if not shutil.which("apt-get") or subprocess.run(apt, stdout=sys.stderr).returncode != 0:
+    # The lists of a fresh machine are empty, and old ones name packages that are gone.
+    attempts = [[install], [[*as_root, "apt-get", "update"], install]]
+    if not shutil.which("apt-get") or not any(all(map(succeeds, attempt)) for attempt in attempts):
         fail(f"cannot install {', '.join(missing)}: install chromium and chromedriver of the same version yourself")
+
+
+def succeeds(command):
+    environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
+    return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, env=environment).returncode == 0
 
 
 def set_up_axe():
