@@ -17,6 +17,7 @@ use likeness_storage::apps::{AppLimits, AppSettings, StoredApp};
 use likeness_storage::now;
 use maud::{Markup, html};
 
+use super::layout::grouped;
 use super::sessions::Session;
 use super::{APPS, Console, layout, texts};
 use fields::Fields;
@@ -154,7 +155,7 @@ fn row(
     } = settings.limits;
     let of = |used: u64, quota: Option<u64>| {
         html! {
-            (number(used)) @if let Some(quota) = quota { span class="help" { (texts::of(&number(quota))) } }
+            (grouped(used)) @if let Some(quota) = quota { span class="help" { (texts::of(&grouped(quota))) } }
         }
     };
     html! {
@@ -163,7 +164,7 @@ fn row(
             td { (state_tag(settings, profiles)) }
             td class="number" { (of(used.day, daily_quota)) }
             td class="number" { (of(used.month, monthly_quota)) }
-            td class="number" { (number(usage.accepted(id))) }
+            td class="number" { (grouped(usage.accepted(id))) }
             td class="number" { (live) }
             td { (note) }
         }
@@ -188,34 +189,4 @@ fn state_tag(settings: &AppSettings, profiles: &[String]) -> Markup {
 fn profile_names(console: &Console) -> Vec<String> {
     let settings = &console.admin.settings;
     settings.with_current(|config| config.profile_names().map(ToOwned::to_owned).collect())
-}
-
-/// Formats a number with commas between thousands.
-fn number(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_are_separated() {
-        for (value, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1_000, "1,000"),
-            (12_345_678, "12,345,678"),
-        ] {
-            assert_eq!(number(value), text);
-        }
-    }
 }

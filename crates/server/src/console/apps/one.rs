@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::fields::{self, Fields};
 use super::usage::Usage;
 use super::{
-    APPS, Console, ROTATE, SETTINGS, STATE, Session, Unavailable, layout, number, profile_names, state_tag,
+    APPS, Console, ROTATE, SETTINGS, STATE, Session, Unavailable, grouped, layout, profile_names, state_tag,
     texts,
 };
 
@@ -125,10 +125,10 @@ fn quotas(app: &StoredApp, usage: &Usage) -> Markup {
                 dd {
                     @match quota {
                         Some(quota) => {
-                            (number(used)) " " (texts::of(&number(quota)))
+                            (grouped(used)) " " (texts::of(&grouped(quota)))
                             progress class="meter" max=(quota) value=(used.min(quota)) aria-label=(name) {}
                         }
-                        None => { (number(used)) " " span class="help" { (texts::NO_QUOTA) } }
+                        None => { (grouped(used)) " " span class="help" { (texts::NO_QUOTA) } }
                     }
                 }
             }

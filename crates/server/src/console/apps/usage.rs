@@ -8,7 +8,7 @@ use likeness_storage::usage::{Period, UsageDay, Used};
 use likeness_storage::{Database, StorageError};
 use maud::{Markup, html};
 
-use super::{layout, number, texts};
+use super::{grouped, layout, texts};
 
 /// Days that are shown, today included.
 const DAYS: i64 = 30;
@@ -74,7 +74,7 @@ impl Usage {
                 @for (index, day) in (0..).zip(&days) {
                     @let (accepted, refused) = (height(day.accepted()), height(day.refused));
                     g {
-                        title { (day.date) ": " (number(day.accepted())) " " (texts::ACCEPTED) ", " (number(day.refused)) " " (texts::REFUSED_BY_LIMIT) }
+                        title { (day.date) ": " (grouped(day.accepted())) " " (texts::ACCEPTED) ", " (grouped(day.refused)) " " (texts::REFUSED_BY_LIMIT) }
                         rect x=(index * DAY_WIDTH + 3) y=(HEIGHT - accepted.min(HEIGHT)) width=(DAY_WIDTH - 6) height=(accepted) {}
                         rect class="refused" x=(index * DAY_WIDTH + 3) y=(HEIGHT.saturating_sub(accepted + refused)) width=(DAY_WIDTH - 6) height=(refused) {}
                     }
@@ -93,9 +93,9 @@ impl Usage {
                         } }
                         tbody { @for day in rows { tr {
                             th scope="row" { (day.date) }
-                            td class="number" { (number(day.biometric)) }
-                            td class="number" { (number(day.liveness)) }
-                            td class="number" { (number(day.refused)) }
+                            td class="number" { (grouped(day.biometric)) }
+                            td class="number" { (grouped(day.liveness)) }
+                            td class="number" { (grouped(day.refused)) }
                         } } }
                     }
                 }))

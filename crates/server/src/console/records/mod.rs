@@ -18,6 +18,7 @@ use axum::routing::get;
 use likeness_storage::StorageError;
 use maud::{Markup, html};
 
+use super::layout::grouped;
 use super::sessions::Session;
 use super::texts::records as texts;
 use super::{Console, Page, VERIFICATIONS, WHAT_IF, layout};
@@ -71,19 +72,6 @@ async fn state(console: &Console) -> Result<Markup, StorageError> {
     })
 }
 
-/// Returns a number with its digits in groups of three.
-fn grouped(number: impl std::fmt::Display) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) && !grouped.ends_with('-') {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
 /// Returns a time for `console.js` to show in the reader's zone; without it in UTC.
 fn time(microseconds: i64) -> Markup {
     let time = jiff::Timestamp::from_microsecond(microseconds).unwrap_or_default();
@@ -99,22 +87,4 @@ fn outcome(name: &str) -> Markup {
         name => name,
     };
     html! { span class={ "tag " (class) } { (name) } }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn digits_are_grouped() {
-        for (number, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1_000, "1,000"),
-            (12_345_678, "12,345,678"),
-            (-100, "-100"),
-        ] {
-            assert_eq!(grouped(number), text);
-        }
-    }
 }

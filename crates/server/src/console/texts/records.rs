@@ -1,5 +1,7 @@
 //! The texts of the pages about recorded verifications.
 
+pub(in crate::console) use super::{APP, AS_TABLE, COPY, LIVENESS};
+
 pub(in crate::console) const VERIFICATIONS: &str = "Verifications";
 pub(in crate::console) const WHAT_IF: &str = "What if";
 pub(in crate::console) const DISTRIBUTIONS: &str = "Scores and outcomes";
@@ -28,7 +30,6 @@ pub(in crate::console) const SINCE: &str = "From (UTC)";
 pub(in crate::console) const UNTIL: &str = "To, this day included (UTC)";
 pub(in crate::console) const NO_TIME: &str =
     "Write a day such as 2026-11-25, or a time such as 2026-11-25T08:00:00Z.";
-pub(in crate::console) const APP: &str = "App";
 pub(in crate::console) const ENDPOINT: &str = "Endpoint";
 pub(in crate::console) const PROFILE: &str = "Profile";
 pub(in crate::console) const OUTCOME: &str = "Outcome";
@@ -47,7 +48,6 @@ pub(in crate::console) const JSON_LINES: &str = "JSON lines";
 pub(in crate::console) const TIME: &str = "Time";
 pub(in crate::console) const CODES: &str = "Codes";
 pub(in crate::console) const FACE_MATCH: &str = "Match confidence";
-pub(in crate::console) const LIVENESS: &str = "Liveness";
 pub(in crate::console) const DURATION: &str = "Duration (ms)";
 pub(in crate::console) const REQUEST: &str = "Request ID";
 pub(in crate::console) const CORRELATION: &str = "Correlation ID";
@@ -83,7 +83,6 @@ pub(in crate::console) const LAST: &str = "None yet: this is the last record of 
 pub(in crate::console) const VERIFY_ALL: &str = "This checks one record. The command “likeness audit verify” checks the whole \
     chain.";
 pub(in crate::console) const EVERYTHING: &str = "Everything recorded";
-pub(in crate::console) const COPY: &str = "Copy";
 
 pub(in crate::console) const DISTRIBUTIONS_LEAD: &str = "How the recorded scores and outcomes of the records that match are \
     distributed, with the thresholds of the profile as it is now.";
@@ -98,7 +97,6 @@ pub(in crate::console) const DAYS_SHOWN: &str = "The latest days with records:";
 pub(in crate::console) const DAY: &str = "Day";
 pub(in crate::console) const SCORE: &str = "Score";
 pub(in crate::console) const RECORDS: &str = "Records";
-pub(in crate::console) const AS_TABLE: &str = "As a table";
 pub(in crate::console) const REJECT_BELOW: &str = "reject below";
 pub(in crate::console) const REVIEW_BELOW: &str = "review below";
 
