@@ -5,6 +5,8 @@ PYTHON ?= python3
 CARGO ?= cargo
 # Address of `make run`.
 LISTEN ?= 127.0.0.1:8080
+# Address of its admin listener, with the console.
+ADMIN_LISTEN ?= 127.0.0.1:8081
 FUZZ_INPUTS ?= 1000000
 FUZZ_SECONDS ?= 3600
 SOAK ?= 20000
@@ -34,13 +36,18 @@ export ORT_DISABLE_TELEMETRY := 1
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fresh test-otel test-openvino soak fuzz fuzz-short fuzz-images fuzz-readers setup setup-openvino setup-cuda build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-openvino bench-gpu clean
+.PHONY: help run test test-fresh test-otel test-openvino soak fuzz fuzz-short fuzz-images fuzz-readers setup setup-openvino setup-cuda setup-browser build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-openvino bench-gpu clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
-run: setup build models ## Set everything up and serve on LISTEN (127.0.0.1:8080) until Ctrl-C
-	@exec $(LIKENESS) serve --demo --listen $(LISTEN) --pack "$$(cat .setup/pack)"
+run: setup build models ## Set everything up and serve on LISTEN (127.0.0.1:8080), with the console on ADMIN_LISTEN, until Ctrl-C
+	@if [ -z "$$LIKENESS_CONSOLE_TOKEN" ]; then \
+	  LIKENESS_CONSOLE_TOKEN="$$($(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(18))')"; \
+	  echo "Token of the console: $$LIKENESS_CONSOLE_TOKEN"; fi; \
+	export LIKENESS_CONSOLE_TOKEN; \
+	exec $(LIKENESS) serve --demo --listen $(LISTEN) --admin-listen $(ADMIN_LISTEN) --set console.enabled=true \
+	  --pack "$$(cat .setup/pack)"
 
 test: ## Set everything up and run the suite; what needs ../shared is skipped where it is absent
 	@$(PYTHON) scripts/setup.py
@@ -88,6 +95,9 @@ setup-openvino: ## ONNX Runtime with OpenVINO, pinned and checked, beside the ot
 
 setup-cuda: ## ONNX Runtime with CUDA and NVIDIA's libraries for it (1.4 GB), likewise
 	@$(PYTHON) scripts/setup_provider.py cuda
+
+setup-browser: ## A browser and axe-core for the tests of the console, from apt and npm: installs system packages
+	@$(PYTHON) scripts/setup_browser.py
 
 build: ## Leaves target/release/likeness
 	$(CARGO) build $(BUILD)

@@ -537,7 +537,10 @@ def side_by_side():
         "## The packs side by side",
         "",
         *prose(
-            "Each column repeats the commands above for one pack: `--pack open-1`, the default, `--no-cohort`, `--pack edge-1`, whose licence has to be cleared ([its card](../models/edge-1/README.md)), and `--pack registry-1`, of which it is not known on whom its models were trained: its rows of LFW, webcam frames and portraits may be too good ([its card](../models/registry-1/README.md)). The rows of the portraits take all of `faces/` as live presentations. The cohort lowers false match rates within groups and costs some false non-matches at the same FMR; what it costs on LFW is in the first rows."
+            "Each column repeats the commands above for one pack: `--pack open-1`, the default, `--no-cohort`, `--pack edge-1`, whose licence has to be cleared ([its card](../models/edge-1/README.md)), and `--pack registry-1`, of which it is not known on whom its models were trained: its rows of LFW, webcam frames and portraits may be too good ([its card](../models/registry-1/README.md)). The rows of the portraits take all of `faces/` as live presentations."
+        ),
+        *prose(
+            "The cohort lowers false match rates within groups and costs some false non-matches at the same FMR; what it costs on LFW is in the first rows."
             f" With it {wrong[1]} of the 1,000 test pairs are wrong, without it {wrong[2]}.",
         ),
         *table(["", *(f"`{pack}`" for pack in COMPARED)], rows),

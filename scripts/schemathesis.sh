@@ -13,6 +13,8 @@ python=$(cd scripts && python3 -c 'import environment; print(environment.locked(
 work=$(mktemp -d)
 printf 'listen = "127.0.0.1:0"\ndata_folder = "%s/data"\n[[apps]]\nid = "app"\nkey = "%s"\n' "$work" "$key" \
   > "$work/likeness.toml"
+# Before the service has begun to write there is something to read.
+touch "$work/ready"
 "$likeness" serve --config "$work/likeness.toml" > "$work/ready" 2> "$work/log" &
 server=$!
 trap 'kill $server 2>/dev/null || true; wait $server || true; rm -rf "$work"' EXIT

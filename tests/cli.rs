@@ -9,6 +9,8 @@ use likeness::packs::{DEFAULT_PACK, Manifest};
 use likeness_testing::http::{Connection, Form, Json, Response, flat};
 use likeness_testing::{Failed, Outcome, Suite, ensure, workspace};
 
+#[path = "cli/annotate.rs"]
+mod annotate;
 mod support;
 
 use support::process::{Ended, Process, likeness};
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         "serve_demo_prints_https_with_tls_and_warns_of_other_machines",
         demo_with_tls,
     );
+    annotate::tests(&mut suite);
     suite.run()
 }
 
@@ -467,7 +470,7 @@ fn liveness(shared: &Path) -> Outcome {
             let with_json = run_on(shared, &[&["liveness", "--json"], options].concat(), &[name])?;
             ensure!(with_json.code == Some(code), "{with_json:?}");
             let body = Json::parse(with_json.stdout.as_bytes())?;
-            let response_code = if code == 0 { 1.0 } else { 2.0 };
+            let response_code = if code == 0 { 0.0 } else { 2.0 };
             ensure!(body.number("response_code")? == response_code, "{with_json:?}");
             let score = body.number("response_data.faces_liveness")?;
             let printed = captures("*liveness *, threshold *", line).ok_or("no score")?[1];

@@ -144,8 +144,8 @@ fn brought(folder: &Path) -> Outcome {
             .arg(&store)
             .env("HTTPS_PROXY", "http://127.0.0.1:9"),
     )?;
-    let expected = "edgeface_xs.onnx\n    - the manifest has no address for it, and it is not beside the manifest: bring the file \
-                    and name it with --source edgeface_xs.onnx=FILE";
+    let expected = "edgeface_xs.onnx\n    - the manifest has no address and no package for it, and it is not beside the manifest: bring \
+                    the file and name it with --source edgeface_xs.onnx=FILE";
     ensure!(
         ended.code == Some(1) && ended.stderr.contains(expected),
         "{ended:?}"

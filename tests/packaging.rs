@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use likeness::packs::DEFAULT_PACK;
 use likeness::server::Config;
 use likeness_testing::http::Form;
 use likeness_testing::{Failed, Outcome, Suite, ensure, workspace};
@@ -166,7 +167,12 @@ fn bill() -> Outcome {
     let models = components
         .iter()
         .filter(|component| component["type"] == "machine-learning-model");
-    ensure!(models.clone().count() >= 4, "the models are missing");
+    let models: BTreeSet<&str> = models.filter_map(|model| model["name"].as_str()).collect();
+    let published = published_models()?;
+    ensure!(
+        !published.is_empty() && models.iter().eq(&published),
+        "{models:?} instead of {published:?}"
+    );
     for component in components {
         ensure!(
             !component["licenses"].is_null(),
@@ -175,6 +181,18 @@ fn bill() -> Outcome {
         );
     }
     Ok(())
+}
+
+/// The published files of the pack that set-up has brought.
+fn published_models() -> Result<BTreeSet<String>, Failed> {
+    let chosen = std::fs::read_to_string(workspace().join(".setup/pack")).unwrap_or_default();
+    let pack = if chosen.is_empty() { DEFAULT_PACK } else { &chosen };
+    let text = std::fs::read_to_string(workspace().join("models").join(pack).join("pack.toml"))?;
+    let lines = text.lines().filter_map(|line| line.strip_prefix("[sources.\""));
+    Ok(lines
+        .filter_map(|line| line.strip_suffix("\"]"))
+        .map(str::to_owned)
+        .collect())
 }
 
 fn dockerfile() -> Outcome {

@@ -18,6 +18,7 @@ fn seeds() -> Vec<Vec<u8>> {
         "multipart/form-data; charset=utf-8; boundary=\"a b\"\n--a b\r\nContent-Disposition: form-data;\r\n name=\"image\"\r\n\
          Content-Transfer-Encoding: binary\r\n\r\n\r\n--a b--",
         "multipart/form-data; boundary=B\n--B\r\n\r\n--B--",
+        "multipart/form-data\n--B \t\r\nContent-Disposition: form-data; name=\"selfie\"\r\n\r\nbytes\r\n--B--",
     ])
 }
 

@@ -48,7 +48,7 @@ def put_pack(name, store, documents):
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "pack.tar"
         likeness("models", "export", name, "--out", archive)
-        # Whoever pulled it has accepted its licences.
+        # Its licences were accepted when it was pulled.
         likeness("models", "pull", "--from", archive, "--accept-license", "--quiet", "--models", store)
     (store / "lock").unlink()
     for file in (path for path in store.rglob("*") if path.is_file()):

@@ -1,7 +1,6 @@
 //! `likeness audit`.
 
-use std::collections::BTreeMap;
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
@@ -9,13 +8,13 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use likeness::server::Config;
 use likeness::server::audit::{
-    ChainCheckpoint, ChainKey, audit_folder, audit_row, file_records, verify_database, verify_files,
+    ChainCheckpoint, ChainKey, audit_folder, audit_row, csv_cells, csv_columns, file_records,
+    verify_database, verify_files,
 };
 use likeness::server::storage::audit::AuditFilter;
-use serde_json::Value;
 
 use super::settings::ConfigArguments;
-use super::{Failure, block_on, disarmed, exit, say, warn_renamed};
+use super::{Failure, block_on, exit, say, warn_renamed};
 
 /// Records that are read at a time.
 const PAGE: i64 = 500;
@@ -162,10 +161,10 @@ async fn export(arguments: &ExportArguments, config: &Config) -> Result<u8, Fail
     let is_csv = arguments.format == Format::Csv;
     let mut rows = is_csv.then(|| csv::Writer::from_writer(std::io::stdout()));
     if let Some(rows) = &mut rows {
-        rows.write_record(columns())?;
+        rows.write_record(csv_columns())?;
     }
     let mut write = |record: &str| match &mut rows {
-        Some(rows) => write_row(rows, record),
+        Some(rows) => Ok(rows.write_record(csv_cells(record)?)?),
         None => writeln!(lines, "{record}"),
     };
     if arguments.from.is_files() {
@@ -208,89 +207,4 @@ async fn status(config: &Config) -> Result<u8, Failure> {
         database.name()
     ))?;
     Ok(exit::PASS)
-}
-
-/// The columns, as paths into a record: those of the chain, of requests by their names in its event, and of the service.
-const COLUMNS: &str = "instance seq prev hash \
-                       v time kind request_id correlation_id client app endpoint path profile \
-                       pack pack_version pack_digest provider match_calibration liveness_calibration cohort \
-                       selfie.bytes selfie.width selfie.height selfie.faces selfie.rotation \
-                       photo.bytes photo.width photo.height photo.faces photo.rotation \
-                       face_match cosine normalised_similarity liveness threshold outcome codes status error limit \
-                       ms.total ms.body ms.queue ms.decode ms.detect ms.embed ms.liveness ms.quality \
-                       version lost";
-
-/// Returns the names of the columns.
-fn columns() -> impl Iterator<Item = &'static str> {
-    COLUMNS.split(' ')
-}
-
-/// Writes the row of a record. A field without a column is an error: a newer version wrote it, and nothing is to be left out
-/// silently.
-fn write_row(out: &mut csv::Writer<impl Write>, record: &str) -> io::Result<()> {
-    let record: Value = serde_json::from_str(record)?;
-    let mut fields = BTreeMap::new();
-    flatten(&record, "", &mut fields);
-    let cells = columns().map(|column| disarmed(fields.remove(column).map_or_else(String::new, text)));
-    let cells: Vec<String> = cells.collect();
-    if let Some(unknown) = fields.keys().next() {
-        return Err(io::Error::other(format!(
-            "a record has the field `{unknown}`, for which this version has no column: use --format jsonl"
-        )));
-    }
-    Ok(out.write_record(cells)?)
-}
-
-/// The fields of a record, as paths; those of its event without that name before them.
-fn flatten<'a>(value: &'a Value, path: &str, fields: &mut BTreeMap<String, &'a Value>) {
-    let Some(object) = value.as_object() else {
-        fields.insert(path.to_owned(), value);
-        return;
-    };
-    for (key, value) in object {
-        match (path, key.as_str()) {
-            ("", "event") => flatten(value, "", fields),
-            ("", _) => flatten(value, key, fields),
-            _ => flatten(value, &format!("{path}.{key}"), fields),
-        }
-    }
-}
-
-fn text(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        Value::Array(list) => list.iter().map(text).collect::<Vec<_>>().join(" "),
-        other => other.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(line: &str) -> io::Result<String> {
-        let mut out = csv::Writer::from_writer(Vec::new());
-        write_row(&mut out, line)?;
-        Ok(String::from_utf8(out.into_inner().unwrap()).unwrap())
-    }
-
-    #[test]
-    fn a_row_has_the_fields_of_the_record_in_their_columns() {
-        let line = r#"{"instance":"i","seq":7,"prev":"p","hash":"h","event":{"v":1,"kind":"verification",
-            "correlation_id":"=1+1","codes":["A","B"],"selfie":{"bytes":9,"width":null},"ms":{"total":1.5}}}"#;
-        let row = row(line).unwrap();
-        assert!(row.starts_with("i,7,p,h,1,,verification,,'=1+1,"), "{row}");
-        assert!(
-            row.contains(",9,,") && row.contains(",A B,") && row.contains(",1.5,"),
-            "{row}"
-        );
-        assert_eq!(row.matches(',').count(), columns().count() - 1);
-    }
-
-    #[test]
-    fn a_field_without_a_column_is_an_error() {
-        let error = row(r#"{"seq":1,"event":{"ms":{"later":1}}}"#).unwrap_err();
-        assert!(error.to_string().contains("`ms.later`"), "{error}");
-    }
 }

@@ -6,30 +6,55 @@ use clap::Args;
 use likeness::packs::{CalibrationFile, Pack};
 use likeness::runtime::{Runtime, RuntimeError, available_workers};
 use likeness::self_test;
-use likeness::server::Config;
 use likeness::server::audit::{audit_folder, nearly_full};
+use likeness::server::{Check, CheckState, Config};
 
 use super::healthcheck::{agent, service_url};
+use super::settings::Settings;
 use super::{EngineArguments, Failure, exit, say};
 
-/// Prints each finding and remembers whether there was a problem.
+/// Prints each finding, or lists it, and remembers whether there was a problem.
 struct Report {
     well: bool,
+    /// Where findings are not printed: those so far.
+    listed: Option<Vec<Check>>,
 }
 
 impl Report {
-    fn good(&self, what: &str, found: impl Display) -> Result<(), Failure> {
-        say(format_args!("  ok    {what}: {found}"))
+    fn printed() -> Self {
+        Self {
+            well: true,
+            listed: None,
+        }
     }
 
-    fn note(&self, what: &str, found: impl Display) -> Result<(), Failure> {
-        say(format_args!("  note  {what}: {found}"))
+    fn good(&mut self, what: &str, found: impl Display) -> Result<(), Failure> {
+        self.add(CheckState::Good, what, &found.to_string())
+    }
+
+    fn note(&mut self, what: &str, found: impl Display) -> Result<(), Failure> {
+        self.add(CheckState::Note, what, &found.to_string())
     }
 
     fn bad(&mut self, what: &str, problem: impl Display) -> Result<(), Failure> {
         self.well = false;
-        let problem = problem.to_string().replace('\n', "\n        ");
-        say(format_args!("  FAIL  {what}: {problem}"))
+        self.add(CheckState::Bad, what, &problem.to_string())
+    }
+
+    fn add(&mut self, state: CheckState, what: &str, text: &str) -> Result<(), Failure> {
+        if let Some(listed) = &mut self.listed {
+            let (name, text) = (what.to_owned(), text.to_owned());
+            listed.push(Check { state, name, text });
+            return Ok(());
+        }
+        match state {
+            CheckState::Good => say(format_args!("  ok    {what}: {text}")),
+            CheckState::Note => say(format_args!("  note  {what}: {text}")),
+            CheckState::Bad => {
+                let text = text.replace('\n', "\n        ");
+                say(format_args!("  FAIL  {what}: {text}"))
+            }
+        }
     }
 
     fn end(&self) -> Result<u8, Failure> {
@@ -68,7 +93,7 @@ fn service(url: &str, app_id: &str) -> Result<u8, Failure> {
     let key =
         std::env::var("LIKENESS_APP_KEY").map_err(|_| "LIKENESS_APP_KEY must hold the key of the app")?;
     let url = service_url(url)?;
-    let mut report = Report { well: true };
+    let mut report = Report::printed();
     let underscores = probe(url, [("app_id", app_id), ("app_key", &key)])?;
     let dashes = probe(url, [("app-id", app_id), ("app-key", &key)])?;
     let problem = match (underscores, dashes) {
@@ -111,24 +136,43 @@ fn probe(url: &str, headers: [(&str, &str); 2]) -> Result<bool, Failure> {
 }
 
 fn machine(arguments: &EngineArguments) -> Result<u8, Failure> {
-    let mut report = Report { well: true };
+    let mut report = Report::printed();
     say(format_args!("likeness {}", env!("CARGO_PKG_VERSION")))?;
+    check_machine(arguments, &mut report)?;
+    report.end()
+}
+
+/// Returns the findings about this machine, for the console of a service with these settings.
+pub(crate) fn checks<const SCOPE: usize>(arguments: &Settings<SCOPE>) -> Vec<Check> {
+    let mut report = Report {
+        well: true,
+        listed: Some(Vec::new()),
+    };
+    // Nothing is printed, so nothing fails.
+    let _ = check_machine(arguments, &mut report);
+    report.listed.unwrap_or_default()
+}
+
+fn check_machine<const SCOPE: usize>(
+    arguments: &Settings<SCOPE>,
+    report: &mut Report,
+) -> Result<(), Failure> {
     let loaded = arguments.load_for_engine();
     let config = loaded.as_ref().ok().cloned().unwrap_or_default();
-    processor(&report)?;
+    processor(report)?;
     let workers = available_workers();
     report.good(
         "workers",
         format_args!("{workers} (processors and CPU quota of this process)"),
     )?;
     let runtime = match &loaded {
-        Ok(_) => library(&config, &mut report)?,
+        Ok(_) => library(&config, report)?,
         Err(_) => None,
     };
-    let pack = pack(&config, runtime.as_ref(), &mut report)?;
-    calibrations(&config, pack.as_ref(), &mut report)?;
+    let pack = pack(&config, runtime.as_ref(), report)?;
+    calibrations(&config, pack.as_ref(), report)?;
     match (runtime, pack) {
-        (Some(runtime), Some(pack)) => models(&runtime, &pack, &mut report)?,
+        (Some(runtime), Some(pack)) => models(&runtime, &pack, report)?,
         _ => report.note("self-test", "not run: it needs the library and the models")?,
     }
     match arguments.explained() {
@@ -146,7 +190,7 @@ fn machine(arguments: &EngineArguments) -> Result<u8, Failure> {
         }
         Err(error) => report.bad("settings", error)?,
     }
-    report.end()
+    Ok(())
 }
 
 /// Checks the calibration files.
@@ -165,7 +209,7 @@ fn calibrations(config: &Config, pack: Option<&Pack>, report: &mut Report) -> Re
     Ok(())
 }
 
-fn processor(report: &Report) -> Result<(), Failure> {
+fn processor(report: &mut Report) -> Result<(), Failure> {
     let features = processor_features();
     let found = features.iter().filter(|(_, there)| *there);
     let listed: Vec<_> = std::iter::once(std::env::consts::ARCH)

@@ -1,5 +1,6 @@
 //! The command line: arguments, and what commands share.
 
+mod annotate;
 mod apps;
 mod audit;
 mod batch;
@@ -235,12 +236,6 @@ pub(crate) fn say_table<const N: usize>(header: [&str; N], rows: &[[String; N]])
     Ok(())
 }
 
-/// Text, perhaps a client's, as a cell of CSV: what a spreadsheet would take for a formula gets an apostrophe before it.
-pub(crate) fn disarmed(text: String) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
-    if is_formula { format!("'{text}") } else { text }
-}
-
 /// Reads a file, and no more than one byte beyond the limit, by which the reader sees that it is too long.
 pub(crate) fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
@@ -292,17 +287,5 @@ mod tests {
             current(&["--provider-option=a=1", "--expect-head=i:1:h"]),
             ["--set=engine.a=1", "--expect-checkpoint=i:1:h"]
         );
-    }
-
-    #[test]
-    fn formulas_are_disarmed_and_numbers_are_not() {
-        for (text, expected) in [
-            ("acme", "acme"),
-            ("-0.25", "-0.25"),
-            ("=1+1", "'=1+1"),
-            ("@a,\"b\"", "'@a,\"b\""),
-        ] {
-            assert_eq!(disarmed(text.to_owned()), expected);
-        }
     }
 }

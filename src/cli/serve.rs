@@ -6,7 +6,7 @@ use likeness::server::{DEMO_APP, Hangups, Logs, Server, second_shutdown_signal, 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::settings::ServiceArguments;
-use super::{Failure, say};
+use super::{Failure, doctor, say};
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArguments {
@@ -32,12 +32,15 @@ impl ServeArguments {
         let engines = config.engine_builder();
         let settings = self.settings.clone();
         let read = move || Ok(settings.explained()?.config);
+        let settings = self.settings.clone();
+        let checks = move || doctor::checks(&settings);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             let hangups = Hangups::listen();
             let mut server = Server::bind_reloadable(config, apps, engines)
                 .await?
                 .with_settings(read)
+                .with_checks(checks)
                 .with_logs(logs)
                 .with_hangups(hangups);
             #[cfg(feature = "otel")]
@@ -64,10 +67,9 @@ fn announce(server: &Server) -> Result<(), Failure> {
     let engine = server.engine();
     let info = engine.labels();
     say(format_args!(
-        "Likeness {} is ready on {}://{} (pack {} {}, provider {} on {}, ONNX Runtime {}, {} workers)",
+        "Likeness {} is ready on {} (pack {} {}, provider {} on {}, ONNX Runtime {}, {} workers)",
         env!("CARGO_PKG_VERSION"),
-        server.scheme(),
-        server.local_addr(),
+        server.url(),
         info.pack,
         info.pack_version,
         info.provider,
@@ -75,24 +77,27 @@ fn announce(server: &Server) -> Result<(), Failure> {
         info.runtime_version,
         engine.workers(),
     ))?;
-    match (server.admin_scheme(), server.admin_addr()) {
-        (scheme, Some(address)) => say(format_args!("Admin listener: {scheme}://{address}")),
-        _ => Ok(()),
+    if let (scheme, Some(address)) = (server.admin_scheme(), server.admin_addr()) {
+        say(format_args!("Admin listener: {scheme}://{address}"))?;
+    }
+    match server.console_url() {
+        Some(url) => say(format_args!("Console: {url}")),
+        None => Ok(()),
     }
 }
 
 /// Prints the demo app's key, unless the configuration has such an app already, and a request to paste.
 fn announce_demo(server: &Server, key: Option<&str>) -> Result<(), Failure> {
-    let (scheme, address) = (server.scheme(), server.local_addr());
     if let Some(key) = key {
         say(format_args!("\n  app_id:  {DEMO_APP}\n  app_key: {key}\n"))?;
     }
     let key = key.unwrap_or("$DEMO_KEY");
     say(format_args!(
-        "Try it with two images of yours:\n\n  curl -sS {scheme}://{address}/v0.2/biometric-verification \
-         -H 'app_id: {DEMO_APP}' -H \"app_key: {key}\" -F selfie=@selfie.jpg -F image=@photo.jpg\n"
+        "Try it with two images of yours:\n\n  curl -sS {}/v0.2/biometric-verification \
+         -H 'app_id: {DEMO_APP}' -H \"app_key: {key}\" -F selfie=@selfie.jpg -F image=@photo.jpg\n",
+        server.url()
     ))?;
-    if scheme == "https" {
+    if server.scheme() == "https" {
         say("If this machine does not trust the certificate, name its root with --cacert FILE.\n")?;
     }
     say("Press Ctrl-C to stop.")

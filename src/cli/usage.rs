@@ -6,12 +6,13 @@ use clap::{Args, ValueEnum};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
+use likeness::server::audit::disarmed;
 use likeness::server::storage::apps::AppLimits;
 use likeness::server::storage::usage::{Period, Quotas, UsageDay, Used};
 use serde_json::{Value, json};
 
 use super::settings::ConfigArguments;
-use super::{Failure, block_on, disarmed, or, say, say_table};
+use super::{Failure, block_on, or, say, say_table};
 
 #[derive(Debug, Args)]
 pub(crate) struct UsageArguments {

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use likeness::api::{
-    ApiError, Meta, biometric_response, error_response, liveness_response, template_response,
+    ApiError, Meta, ResponseCodes, biometric_response, error_response, liveness_response, template_response,
 };
 use likeness::decision::{Decision, Detail, Profile, Score};
 use likeness::embedding::{FaceTemplate, MAX_TEMPLATE_BYTES, Similarity};
 use likeness::{Engine, EngineError, LivenessOptions, VerifyOptions};
 use serde::Serialize;
 
+use super::annotate::{self, Panel};
 use super::{EngineArguments, Failure, exit, read_limited, say};
 
 #[derive(Debug, Args)]
@@ -33,106 +34,143 @@ pub(crate) struct VerifyArguments {
     /// Print the JSON body of the HTTP API
     #[arg(long)]
     json: bool,
+    /// Draw boxes, landmarks, liveness crops and the result into both images, side by side (PNG)
+    #[arg(long, value_name = "FILE")]
+    annotate: Option<PathBuf>,
     #[command(flatten)]
     engine: EngineArguments,
 }
 
 impl VerifyArguments {
     pub(crate) fn run(&self) -> Result<u8, Failure> {
+        if let Some(target) = &self.annotate {
+            let read = [Some(&self.selfie), self.photo.as_ref(), self.template.as_ref()];
+            let read = Vec::from_iter(read.into_iter().flatten().map(PathBuf::as_path));
+            annotate::check_target(target, &read)?;
+        }
         let meta = Meta::now();
-        let engine = self.engine.builder()?.workers(1).build()?;
+        let config = self.engine.load_for_engine()?;
+        let engine = config.engine_builder().workers(1).build()?;
+        let codes = config.api.response_codes;
         let profile = Profile::builtin(&self.profile).ok_or("no such profile")?;
-        let photo = match (&self.photo, &self.template) {
-            (Some(photo), _) => photo,
-            (None, Some(template)) => {
-                return verify_against(template, &self.selfie, profile, (&engine, &meta, self.json));
-            }
-            // The arguments require one of them.
-            (None, None) => return Err("a photo or --template is required".into()),
-        };
-        let selfie = read_image(&self.selfie, &engine)?;
-        let photo = read_image(photo, &engine)?;
         let options = VerifyOptions::default()
             .with_profile(profile)
             .with_photo_multiface(self.multiface);
-        let verification = match engine.verify(&selfie, &photo, &options) {
-            Ok(verification) => verification,
-            Err(error) => return failed(&meta, error, self.json),
-        };
-        if self.json {
-            let ended = Meta::now().requested_at;
-            print_json(&biometric_response(&meta, ended, &verification))?;
-        } else {
-            let scores = (verification.face_match, verification.liveness);
-            print_scores(
-                &self.profile,
-                scores,
-                verification.similarity,
-                &verification.decision,
-            )?;
+        match (&self.photo, &self.template) {
+            (Some(photo), _) => self.against_photo(photo, &engine, &meta, codes, &options),
+            (None, Some(template)) => self.against_template(template, &engine, &meta, codes, &options),
+            // The arguments require one of them.
+            (None, None) => Err("a photo or --template is required".into()),
         }
-        Ok(exit::of(verification.decision.outcome()))
     }
-}
 
-/// Verifies a selfie against a template and prints the result.
-fn verify_against(
-    template: &Path,
-    selfie: &Path,
-    profile: Profile,
-    (engine, meta, json): (&Engine, &Meta, bool),
-) -> Result<u8, Failure> {
-    let template = read_template(template)?;
-    let selfie = read_image(selfie, engine)?;
-    let name = profile.name().to_owned();
-    let options = VerifyOptions::default().with_profile(profile);
-    let verification = match engine.verify_against(&template, &selfie, &options) {
-        Ok(verification) => verification,
-        Err(error) => return failed(meta, error, json),
-    };
-    let decision = &verification.decision;
-    if json {
-        print_json(&template_response(meta, Meta::now().requested_at, &verification))?;
-    } else {
+    fn against_photo(
+        &self,
+        photo: &Path,
+        engine: &Engine,
+        meta: &Meta,
+        codes: ResponseCodes,
+        options: &VerifyOptions,
+    ) -> Result<u8, Failure> {
+        let selfie = read_image(&self.selfie, engine)?;
+        let image = read_image(photo, engine)?;
+        let verification = match engine.verify(&selfie, &image, options) {
+            Ok(verification) => verification,
+            Err(error) => return failed(meta, error, self.json),
+        };
         let scores = (verification.face_match, verification.liveness);
-        print_scores(&name, scores, verification.similarity, decision)?;
+        let result = self.result(scores, verification.similarity, &verification.decision);
+        if let Some(target) = &self.annotate {
+            let (limits, crops) = (engine.limits(), engine.liveness_crops(&verification.selfie)?);
+            let matched = verification.matched_face.unwrap_or_default();
+            let panels = [
+                Panel::draw((&self.selfie, &selfie), limits, &verification.selfie, 0, &crops)?,
+                Panel::draw((photo, &image), limits, &verification.photo, matched, &[])?,
+            ];
+            let reasons = verification.decision.details.iter().map(reason);
+            annotate::write_sheet(target, &panels, result.clone(), reasons.collect())?;
+        }
+        let ended = Meta::now().requested_at;
+        let body = biometric_response(meta, ended, &verification, codes);
+        self.print(&body, result, &verification.decision)
     }
-    Ok(exit::of(decision.outcome()))
+
+    fn against_template(
+        &self,
+        template: &Path,
+        engine: &Engine,
+        meta: &Meta,
+        codes: ResponseCodes,
+        options: &VerifyOptions,
+    ) -> Result<u8, Failure> {
+        let template = read_template(template)?;
+        let selfie = read_image(&self.selfie, engine)?;
+        let verification = match engine.verify_against(&template, &selfie, options) {
+            Ok(verification) => verification,
+            Err(error) => return failed(meta, error, self.json),
+        };
+        let scores = (verification.face_match, verification.liveness);
+        let result = self.result(scores, verification.similarity, &verification.decision);
+        if let Some(target) = &self.annotate {
+            let (limits, crops) = (engine.limits(), engine.liveness_crops(&verification.selfie)?);
+            let image = (self.selfie.as_path(), selfie.as_slice());
+            let panel = Panel::draw(image, limits, &verification.selfie, 0, &crops)?;
+            let reasons = verification.decision.details.iter().map(reason);
+            annotate::write_sheet(target, &[panel], result.clone(), reasons.collect())?;
+        }
+        let ended = Meta::now().requested_at;
+        let body = template_response(meta, ended, &verification, codes);
+        self.print(&body, result, &verification.decision)
+    }
+
+    /// Returns outcome and scores, match and liveness, as one line.
+    fn result(
+        &self,
+        (face_match, liveness): (Option<Score>, Option<Score>),
+        similarity: Option<Similarity>,
+        decision: &Decision,
+    ) -> String {
+        let similarity = similarity.map(|similarity| {
+            let kind = similarity.normalised.map_or("", |_| "normalised ");
+            format!(" ({kind}similarity {:.4})", similarity.value())
+        });
+        format!(
+            "{}  match {}{}, liveness {}, profile {}",
+            decision.outcome().as_str().to_uppercase(),
+            face_match.unwrap_or(Score::ZERO),
+            similarity.unwrap_or_default(),
+            liveness.unwrap_or(Score::ZERO),
+            self.profile,
+        )
+    }
+
+    /// Prints the body, or the result with its reasons, and returns the exit code.
+    fn print(&self, body: &impl Serialize, result: String, decision: &Decision) -> Result<u8, Failure> {
+        if self.json {
+            print_json(body)?;
+        } else {
+            say(result)?;
+            print_lines(&decision.details)?;
+        }
+        Ok(exit::of(decision.outcome()))
+    }
 }
 
+/// Reads a template's file.
 fn read_template(path: &Path) -> Result<FaceTemplate, Failure> {
     let bytes = read_limited(path, MAX_TEMPLATE_BYTES as u64)?;
     let template = FaceTemplate::parse(&bytes);
     Ok(template.map_err(|error| format!("{}: {error}", path.display()))?)
 }
 
-/// Prints the scores, match and liveness, and the lines of a decision.
-fn print_scores(
-    profile: &str,
-    (face_match, liveness): (Option<Score>, Option<Score>),
-    similarity: Option<Similarity>,
-    decision: &Decision,
-) -> Result<(), Failure> {
-    let similarity = similarity.map(|similarity| {
-        let kind = similarity.normalised.map_or("", |_| "normalised ");
-        format!(" ({kind}similarity {:.4})", similarity.value())
-    });
-    let similarity = similarity.unwrap_or_default();
-    say(format_args!(
-        "{}  match {}{similarity}, liveness {}, profile {profile}",
-        decision.outcome().as_str().to_uppercase(),
-        face_match.unwrap_or(Score::ZERO),
-        liveness.unwrap_or(Score::ZERO),
-    ))?;
-    print_lines(&decision.details)
+/// Returns a line of a decision, or a finding.
+fn reason(line: &Detail) -> String {
+    let (verdict, code) = (line.verdict.as_str(), line.code.as_str());
+    format!("  {verdict:8}{code}: {}", line.description)
 }
 
 pub(crate) fn print_lines(lines: &[Detail]) -> Result<(), Failure> {
-    for line in lines {
-        let (verdict, code) = (line.verdict.as_str(), line.code.as_str());
-        say(format_args!("  {verdict:8}{code}: {}", line.description))?;
-    }
-    Ok(())
+    lines.iter().try_for_each(|line| say(reason(line)))
 }
 
 #[derive(Debug, Args)]
@@ -145,6 +183,9 @@ pub(crate) struct LivenessArguments {
     /// Print the JSON body of the HTTP API
     #[arg(long)]
     json: bool,
+    /// Draw boxes, landmarks, liveness crops and the result into the image (PNG)
+    #[arg(long, value_name = "FILE")]
+    annotate: Option<PathBuf>,
     #[command(flatten)]
     engine: EngineArguments,
 }
@@ -158,28 +199,38 @@ fn parse_threshold(text: &str) -> Result<f64, String> {
 
 impl LivenessArguments {
     pub(crate) fn run(&self) -> Result<u8, Failure> {
+        if let Some(target) = &self.annotate {
+            annotate::check_target(target, &[&self.selfie])?;
+        }
         let meta = Meta::now();
         // No face is compared with another here.
-        let engine = self.engine.builder()?.uncalibrated(true).workers(1).build()?;
+        let config = self.engine.load_for_engine()?;
+        let engine = config.engine_builder().uncalibrated(true).workers(1).build()?;
         let selfie = read_image(&self.selfie, &engine)?;
         let options = LivenessOptions::default().with_threshold(self.threshold);
         let check = match engine.liveness(&selfie, &options) {
             Ok(check) => check,
             Err(error) => return failed(&meta, error, self.json),
         };
+        let verdict = match (check.live, check.selfie.faces.is_empty()) {
+            (true, _) => "LIVE",
+            (false, false) => "NOT LIVE",
+            (false, true) => "NO FACE",
+        };
+        let score = check.liveness.unwrap_or(Score::ZERO);
+        let result = format!("{verdict}  liveness {score}, threshold {}", check.threshold);
+        if let Some(target) = &self.annotate {
+            let crops = engine.liveness_crops(&check.selfie)?;
+            let image = (self.selfie.as_path(), selfie.as_slice());
+            let panel = Panel::draw(image, engine.limits(), &check.selfie, 0, &crops)?;
+            let reasons = check.findings.iter().map(reason).collect();
+            annotate::write_sheet(target, &[panel], result.clone(), reasons)?;
+        }
         if self.json {
-            print_json(&liveness_response(&meta, Meta::now().requested_at, &check))?;
+            let (ended, codes) = (Meta::now().requested_at, config.api.response_codes);
+            print_json(&liveness_response(&meta, ended, &check, codes))?;
         } else {
-            let verdict = match (check.live, check.selfie.faces.is_empty()) {
-                (true, _) => "LIVE",
-                (false, false) => "NOT LIVE",
-                (false, true) => "NO FACE",
-            };
-            say(format_args!(
-                "{verdict}  liveness {}, threshold {}",
-                check.liveness.unwrap_or(Score::ZERO),
-                check.threshold
-            ))?;
+            say(result)?;
             print_lines(&check.findings)?;
         }
         Ok(if check.live { exit::PASS } else { exit::REJECT })

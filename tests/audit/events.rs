@@ -16,6 +16,10 @@ use likeness_testing::http::{Form, flat};
 pub(crate) fn tests(suite: &mut Suite) {
     suite.with_shared_and_models("each_request_has_an_event_that_says_what_became_of_it", answered);
     suite.with_any_models("a_refusal_has_an_event_that_says_why", refused);
+    suite.with_any_models(
+        "a_selfie_that_is_not_live_has_an_event_that_says_why",
+        not_live_below_a_base_path,
+    );
     suite.with_any_models("who_hangs_up_has_an_event", gone);
 }
 
@@ -149,6 +153,32 @@ pub(crate) fn expected(known: Value) -> Value {
         event.extend(known);
     }
     event
+}
+
+/// The header of the response has the same codes. Paths on record are without the base path, and the header may be off.
+fn not_live_below_a_base_path() -> Outcome {
+    for (setting, header) in [("true", Some("NO_FACE_IN_SELFIE")), ("false", None)] {
+        let storage = Storage::new()?;
+        let server = serve(&storage, |command| {
+            command.args(["--set", "base_path=/idv"]);
+            command.args(["--set", &format!("api.findings_header={setting}")]);
+        })?;
+        let request = selfie()?.request(&format!("/idv{LIVENESS}"), &APP.headers());
+        let response = server.send(&request)?;
+        response.expect(200)?;
+        ensure!(response.header("x-likeness-findings") == header, "{response:?}");
+        stop(&server)?;
+        let found = events_of(&storage, "database")?;
+        let event = found.iter().find(|event| event["status"] == 200);
+        let event = event.ok_or("no event")?;
+        ensure!(
+            event["codes"] == json!(["NO_FACE_IN_SELFIE"])
+                && event["outcome"] == "not live"
+                && event["path"] == LIVENESS,
+            "{event}"
+        );
+    }
+    Ok(())
 }
 
 fn refused() -> Outcome {

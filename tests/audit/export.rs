@@ -27,6 +27,8 @@ fn csv() -> Outcome {
     }
     // What a whole service has not lost does not show.
     fields.insert("lost".to_owned());
+    // The console's; tests/console.rs exports them.
+    fields.extend(["source", "action", "session", "detail"].map(ToOwned::to_owned));
     let table = export(&["--format", "csv"])?.stdout;
     let columns: BTreeSet<String> = table
         .lines()

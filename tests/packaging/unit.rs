@@ -174,11 +174,13 @@ fn credentials() -> Outcome {
         .lines()
         .filter_map(|line| line.strip_prefix("LoadCredential="))
         .collect();
-    ensure!(names.len() == 4, "{names:?}");
+    ensure!(names.len() == 5, "{names:?}");
     let folder = tempfile::tempdir()?;
     for name in &names {
         let secret = match *name {
             "likeness.database-url" => "sqlite:s3cret.db",
+            // At least 16 characters.
+            "likeness.console-token" => "s3cret-of-the-console",
             _ => "s3cret",
         };
         std::fs::write(folder.path().join(name), format!("{secret}\n"))?;

@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: the program as a child process, and what it prints and responds.
 #![allow(dead_code, unused_imports, reason = "no suite uses all of it")]
 
+pub(crate) mod console;
 pub(crate) mod groups;
 pub(crate) mod process;
 pub(crate) mod report;

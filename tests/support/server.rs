@@ -85,7 +85,7 @@ impl Server {
             })?;
         let address = ready
             .split_once("://")
-            .and_then(|(_, rest)| rest.split(' ').next())
+            .and_then(|(_, rest)| rest.split([' ', '/']).next())
             .ok_or_else(|| format!("no address in {ready:?}"))?
             .parse()?;
         let service = Service { address };

@@ -1,7 +1,7 @@
 //! From the engine's results to the wire types.
 
 use jiff::Timestamp;
-use likeness_engine::decision::{Decision, Detail, Score};
+use likeness_engine::decision::{Decision, Detail, Outcome, Score};
 use likeness_engine::face::Face;
 use likeness_engine::imaging::ImagingError;
 use likeness_engine::{
@@ -12,8 +12,8 @@ use crate::Decimal;
 use crate::error::{ApiError, ErrorCode};
 use crate::response::{
     Biometric, BiometricData, BiometricResponse, Coordinates, DecisionLine, DecisionReport, ImageSize,
-    LivenessResponse, Meta, PhotoReport, PredictedFace, RESPONSE_CODE_NOT_LIVE, RESPONSE_CODE_OK,
-    SelfieReport, TemplateBiometric, TemplateData, TemplateResponse, respond,
+    LivenessResponse, Meta, PhotoReport, PredictedFace, ResponseCodes, SelfieReport, TemplateBiometric,
+    TemplateData, TemplateResponse, respond,
 };
 
 /// The formats that are accepted, for messages.
@@ -22,12 +22,14 @@ const SUPPORTED_FORMATS: &str = "JPEG, PNG, WebP, BMP, TIFF or GIF";
 /// How much of a decoder's own words a message repeats, in characters.
 const MAX_REASON: usize = 200;
 
-/// Returns the response body of a biometric verification.
+/// Returns the response body of a biometric verification. Its `response_code` is `codes.pass` where no line of the decision
+/// asks for a review or a reject, else `codes.findings`.
 #[must_use]
 pub fn biometric_response(
     meta: &Meta,
     processed_at: Timestamp,
     verification: &Verification,
+    codes: ResponseCodes,
 ) -> BiometricResponse {
     let data = BiometricData {
         biometric: biometric(
@@ -38,32 +40,35 @@ pub fn biometric_response(
         ),
         decision: DecisionReport::from(&verification.decision),
     };
-    respond(meta, processed_at, RESPONSE_CODE_OK, data)
+    let code = codes.of_decision(verification.decision.outcome());
+    respond(meta, processed_at, code, data)
 }
 
-/// Returns the response body of a liveness verification.
+/// Returns the response body of a liveness verification. Its `response_code` is `codes.pass` for a live selfie, else
+/// `codes.not_live`.
 #[must_use]
-pub fn liveness_response(meta: &Meta, processed_at: Timestamp, check: &LivenessCheck) -> LivenessResponse {
-    let code = if check.live {
-        RESPONSE_CODE_OK
-    } else {
-        RESPONSE_CODE_NOT_LIVE
-    };
+pub fn liveness_response(
+    meta: &Meta,
+    processed_at: Timestamp,
+    check: &LivenessCheck,
+    codes: ResponseCodes,
+) -> LivenessResponse {
     respond(
         meta,
         processed_at,
-        code,
+        codes.of_liveness(check.live),
         selfie(check.liveness, reported(&check.selfie)),
     )
 }
 
 /// Returns the body of a verification against a template, which the HTTP API has not: that of a biometric verification without
-/// its photo.
+/// its photo, and with the same codes.
 #[must_use]
 pub fn template_response(
     meta: &Meta,
     processed_at: Timestamp,
     verification: &TemplateVerification,
+    codes: ResponseCodes,
 ) -> TemplateResponse {
     let data = TemplateData {
         biometric: TemplateBiometric {
@@ -72,7 +77,23 @@ pub fn template_response(
         },
         decision: DecisionReport::from(&verification.decision),
     };
-    respond(meta, processed_at, RESPONSE_CODE_OK, data)
+    let code = codes.of_decision(verification.decision.outcome());
+    respond(meta, processed_at, code, data)
+}
+
+impl ResponseCodes {
+    /// Returns the code of a biometric verification.
+    fn of_decision(self, outcome: Outcome) -> u16 {
+        match outcome {
+            Outcome::Pass | Outcome::Warning => self.pass,
+            Outcome::Review | Outcome::Reject => self.findings,
+        }
+    }
+
+    /// Returns the code of a liveness verification.
+    fn of_liveness(self, live: bool) -> u16 {
+        if live { self.pass } else { self.not_live }
+    }
 }
 
 /// Returns the part of a report that goes over the wire.

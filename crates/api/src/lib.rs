@@ -34,7 +34,6 @@ pub use error::{ApiError, ErrorCode};
 pub use number::{Decimal, Number};
 pub use response::{
     Biometric, BiometricData, BiometricResponse, Coordinates, DecisionLine, DecisionReport, ErrorBody,
-    ErrorResponse, ImageSize, LivenessResponse, Meta, PhotoReport, PredictedFace, RESPONSE_CODE_ERROR,
-    RESPONSE_CODE_NOT_LIVE, RESPONSE_CODE_OK, Response, SelfieReport, TemplateBiometric, TemplateData,
-    TemplateResponse, error_response,
+    ErrorResponse, ImageSize, LivenessResponse, Meta, PhotoReport, PredictedFace, Response, ResponseCodes,
+    SelfieReport, TemplateBiometric, TemplateData, TemplateResponse, error_response,
 };

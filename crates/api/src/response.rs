@@ -47,14 +47,32 @@ mod timestamp {
     }
 }
 
-/// `response_code` of a biometric verification that was carried out, whatever it decides, and of a selfie that is live.
-pub const RESPONSE_CODE_OK: u8 = 1;
+/// The numbers that `response_code` takes.
+///
+/// The public documentation gives them no meaning. The defaults are those of its published responses: 0 for a live selfie,
+/// 1 for a biometric verification with a review and a reject, 2 for a selfie whose liveness is 0. Public clients take 0 for
+/// success, so an error body has no `response_code`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ResponseCodes {
+    /// A biometric verification without a review or reject line, or a live selfie. Default: 0.
+    pub pass: u16,
+    /// A biometric verification with a review or reject line. Default: 1.
+    pub findings: u16,
+    /// A selfie that is not live or shows no face. Default: 2.
+    pub not_live: u16,
+}
 
-/// `response_code` of a selfie that is not live or shows no face.
-pub const RESPONSE_CODE_NOT_LIVE: u8 = 2;
-
-/// `response_code` of a request that was not answered.
-pub const RESPONSE_CODE_ERROR: u8 = 0;
+impl Default for ResponseCodes {
+    fn default() -> Self {
+        Self {
+            pass: 0,
+            findings: 1,
+            not_live: 2,
+        }
+    }
+}
 
 /// The body of an answer, with what it answers in `response_data`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -70,9 +88,9 @@ pub struct Response<D> {
     #[serde(with = "timestamp")]
     #[schema(value_type = String, pattern = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$", example = "2026-11-23 13:47:51")]
     pub requested_at: Timestamp,
-    /// 1: carried out, or live; 2: not live, or no face.
-    #[schema(minimum = 1, maximum = 2)]
-    pub response_code: u8,
+    /// Unless the operator has set other numbers: 0 if no line asks for a review or a reject, or the selfie is live; 1 if a
+    /// line does; 2 if the selfie is not live or shows no face.
+    pub response_code: u16,
     /// The answer.
     pub response_data: D,
 }
@@ -219,7 +237,7 @@ pub struct DecisionLine {
     pub description: String,
 }
 
-/// The body of every answer that is no 200.
+/// The body of every answer that is no 200. It has no `response_code`: clients would take it for a success.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[non_exhaustive]
 pub struct ErrorResponse {
@@ -233,9 +251,6 @@ pub struct ErrorResponse {
     #[serde(with = "timestamp")]
     #[schema(value_type = String, pattern = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$", example = "2026-11-23 13:47:51")]
     pub processed_at: Timestamp,
-    /// Always 0.
-    #[schema(minimum = 0, maximum = 0)]
-    pub response_code: u8,
     /// What went wrong.
     pub error: ErrorBody,
 }
@@ -257,7 +272,6 @@ pub fn error_response(meta: &Meta, processed_at: Timestamp, error: &ApiError) ->
         api_req_uid: meta.id,
         requested_at: meta.requested_at,
         processed_at,
-        response_code: RESPONSE_CODE_ERROR,
         error: ErrorBody {
             code: error.code().as_str().to_owned(),
             message: error.message().to_owned(),
@@ -267,7 +281,7 @@ pub fn error_response(meta: &Meta, processed_at: Timestamp, error: &ApiError) ->
 
 /// Returns the body of a response.
 #[cfg(feature = "engine")]
-pub(crate) fn respond<D>(meta: &Meta, processed_at: Timestamp, code: u8, data: D) -> Response<D> {
+pub(crate) fn respond<D>(meta: &Meta, processed_at: Timestamp, code: u16, data: D) -> Response<D> {
     Response {
         api_req_uid: meta.id,
         processed_at,

@@ -98,41 +98,25 @@ pub fn decide(profile: &Profile, evidence: &Evidence<'_>) -> Result<Decision, De
     let selfie = Faces::of(ImageRole::Selfie, evidence.selfie_face_areas)?;
     let photo = Faces::of(ImageRole::Photo, evidence.photo_face_areas)?;
     let mut lines = Vec::new();
-    let scores = [
+    for (measurement, score, is_computable) in [
         (
             Measurement::FaceMatch,
             evidence.face_match,
             selfie.any() && photo.any(),
-            profile.face_match(),
-            (Code::FailedFaceMatch, "Faces do not match; threshold failed"),
         ),
-        (
-            Measurement::Liveness,
-            evidence.liveness,
-            selfie.any(),
-            profile.liveness(),
-            (Code::FailedSelfieLiveness, "Selfie liveness threshold failed"),
-        ),
-    ];
-    for (measurement, score, computable, thresholds, (code, what)) in scores {
-        match (score, computable) {
+        (Measurement::Liveness, evidence.liveness, selfie.any()),
+    ] {
+        match (score, is_computable) {
             (None, true) => return Err(DecisionError::MissingScore(measurement)),
             (Some(_), false) => return Err(DecisionError::ScoreWithoutFace(measurement)),
-            _ => {}
-        }
-        if let Some((score, verdict)) = score.and_then(|score| Some((score, thresholds.verdict(score)?))) {
-            lines.push(line(
-                code,
-                verdict,
-                format!("{what}: {}", thresholds.describe(score)),
-            ));
+            _ => lines.extend(score.and_then(|score| failed(profile, measurement, score))),
         }
     }
     lines.extend(selfie.absent(Code::NoFaceInSelfie));
     lines.extend(photo.absent(Code::NoFaceInImage));
-    lines.extend(selfie.crowd(Code::MultipleFacesInSelfie, Verdict::Review));
+    lines.extend(selfie.crowd(Code::MultipleFacesInSelfie));
     if !evidence.photo_multiface {
-        lines.extend(photo.crowd(Code::MultipleFacesInImage, Verdict::Warning));
+        lines.extend(photo.crowd(Code::MultipleFacesInImage));
     }
     for (faces, quality) in [(selfie, evidence.selfie_quality), (photo, evidence.photo_quality)] {
         let Some(face) = quality else { continue };
@@ -184,7 +168,7 @@ pub fn photo_findings(
     let role = ImageRole::Photo;
     let faces = Faces::of(role, face_areas)?;
     let mut lines = Vec::from_iter(faces.absent(Code::NoFaceInImage));
-    lines.extend(faces.crowd(Code::MultipleFacesInImage, Verdict::Warning));
+    lines.extend(faces.crowd(Code::MultipleFacesInImage));
     if let Some(face) = face {
         if !faces.any() {
             return Err(DecisionError::QualityWithoutFace(role));
@@ -210,7 +194,38 @@ fn rotated(role: ImageRole, rotation: u16) -> Option<Detail> {
         ImageRole::Photo => Code::RotatedImageInImage,
     };
     let text = format!("The {role} image lies on its side: turned by {rotation} degrees");
-    (rotation != 0).then(|| line(code, Verdict::Warning, text))
+    let verdict = fixed(code).filter(|_| rotation != 0);
+    verdict.map(|verdict| line(code, verdict, text))
+}
+
+/// Returns the line about a score that is below a threshold of the profile.
+pub(crate) fn failed(profile: &Profile, measurement: Measurement, score: Score) -> Option<Detail> {
+    let (thresholds, code, what) = match measurement {
+        Measurement::FaceMatch => (
+            profile.face_match(),
+            Code::FailedFaceMatch,
+            "Faces do not match; threshold failed",
+        ),
+        Measurement::Liveness => (
+            profile.liveness(),
+            Code::FailedSelfieLiveness,
+            "Selfie liveness threshold failed",
+        ),
+    };
+    let text = format!("{what}: {}", thresholds.describe(score));
+    Some(line(code, thresholds.verdict(score)?, text))
+}
+
+/// Returns what a line of this code asks for under every profile; `None` where that is the profile's.
+pub(crate) fn fixed(code: Code) -> Option<Verdict> {
+    match code {
+        Code::NoFaceInSelfie | Code::NoFaceInImage => Some(Verdict::Reject),
+        Code::MultipleFacesInSelfie => Some(Verdict::Review),
+        Code::MultipleFacesInImage | Code::RotatedImageInSelfie | Code::RotatedImageInImage => {
+            Some(Verdict::Warning)
+        }
+        _ => None,
+    }
 }
 
 /// The faces in one image, as far as a decision needs them.
@@ -246,15 +261,17 @@ impl Faces {
     /// Returns the line about an image without a face.
     fn absent(&self, code: Code) -> Option<Detail> {
         let text = format!("No face detected in the {} image", self.role);
-        (!self.any()).then(|| line(code, Verdict::Reject, text))
+        let verdict = fixed(code).filter(|_| !self.any())?;
+        Some(line(code, verdict, text))
     }
 
     /// Returns the line about an image with several faces that count.
-    fn crowd(&self, code: Code, verdict: Verdict) -> Option<Detail> {
+    fn crowd(&self, code: Code) -> Option<Detail> {
         let text = format!(
             "Multiple faces detected in the {} image: {}",
             self.role, self.count
         );
-        self.several.then(|| line(code, verdict, text))
+        let verdict = fixed(code).filter(|_| self.several)?;
+        Some(line(code, verdict, text))
     }
 }

@@ -32,6 +32,7 @@ mod decision;
 mod evidence;
 mod profile;
 mod quality;
+mod recorded;
 mod score;
 mod thresholds;
 
@@ -44,5 +45,6 @@ pub use quality::{
     AtLeast, AtMost, Finding, MeasuredFace, PoseWithin, QualityBoundError, QualityChecks, SameImage,
     SameImageFinding,
 };
+pub use recorded::RecordedDecision;
 pub use score::{NotAScore, Score};
 pub use thresholds::{Thresholds, ThresholdsError};

@@ -325,10 +325,9 @@ impl QualityChecks {
             ),
         ];
         let details = checks.into_iter().filter_map(|([selfie, photo], what, failed)| {
-            let (finding, numbers) = failed?;
             let code = if role == ImageRole::Selfie { selfie } else { photo };
-            let text = format!("Face {what} the {role} image: {numbers}");
-            Some(line(code, finding.verdict()?, text))
+            let text = format!("Face {what} the {role} image: {}", failed?);
+            Some(line(code, self.verdict_of(code)?, text))
         });
         details.collect()
     }
@@ -339,37 +338,52 @@ impl QualityChecks {
         let little = self
             .no_surroundings
             .failed(margin, format_args!("{margin} of the face's size"));
-        let little = little.and_then(|(finding, numbers)| {
-            let text = format!("Too little around the face in the selfie image to judge liveness: {numbers}");
-            Some(line(Code::NoSurroundingsInSelfie, finding.verdict()?, text))
+        let little = little.map(|numbers| {
+            format!("Too little around the face in the selfie image to judge liveness: {numbers}")
         });
-        let grey = (colour < self.grey_selfie.below).then_some(self.grey_selfie.verdict);
-        let grey = grey.and_then(|finding| {
-            let text = "The selfie image has no colour".to_owned();
-            Some(line(Code::GreySelfie, finding.verdict()?, text))
-        });
-        [little, grey].into_iter().flatten()
+        let grey = (colour < self.grey_selfie.below).then(|| "The selfie image has no colour".to_owned());
+        [(Code::NoSurroundingsInSelfie, little), (Code::GreySelfie, grey)]
+            .into_iter()
+            .filter_map(|(code, text)| Some(line(code, self.verdict_of(code)?, text?)))
     }
 
     /// Returns the finding about a selfie and a photo that are the same image.
     pub(crate) fn same_image_finding(&self) -> Option<Detail> {
         let text = "Selfie and photo are the same image".to_owned();
-        Some(line(Code::SameImage, self.same_image.verdict.verdict()?, text))
+        Some(line(Code::SameImage, self.verdict_of(Code::SameImage)?, text))
+    }
+
+    /// Returns what a line of this code asks for; `None` where its check is off, and for codes that are not about quality.
+    pub(crate) fn verdict_of(&self, code: Code) -> Option<Verdict> {
+        let check = match code {
+            Code::SmallFaceInSelfie | Code::SmallFaceInImage => self.small_face.verdict,
+            Code::TurnedFaceInSelfie | Code::TurnedFaceInImage => self.turned_face.verdict,
+            Code::BlurredFaceInSelfie | Code::BlurredFaceInImage => self.blurred_face.verdict,
+            Code::UnderexposedFaceInSelfie | Code::UnderexposedFaceInImage => self.underexposed_face.verdict,
+            Code::OverexposedFaceInSelfie | Code::OverexposedFaceInImage => self.overexposed_face.verdict,
+            Code::CutFaceInSelfie | Code::CutFaceInImage => self.cut_face.verdict,
+            Code::OffCentreFaceInSelfie => self.off_centre_face.verdict,
+            Code::NoSurroundingsInSelfie => self.no_surroundings.verdict,
+            Code::GreySelfie => self.grey_selfie.verdict,
+            Code::SameImage => return self.same_image.verdict.verdict(),
+            _ => Finding::Off,
+        };
+        check.verdict()
     }
 }
 
-/// A failed check: its consequence, and the numbers that it follows from.
-type Failed = Option<(Finding, String)>;
+/// The numbers that a failed check follows from.
+type Failed = Option<String>;
 
 impl AtLeast {
     fn failed(&self, actual: f64, shown: fmt::Arguments<'_>) -> Failed {
-        (actual < self.below).then(|| (self.verdict, format!("{shown} (actual) < {}", self.below)))
+        (actual < self.below).then(|| format!("{shown} (actual) < {}", self.below))
     }
 }
 
 impl AtMost {
     fn failed(&self, actual: f64, shown: fmt::Arguments<'_>) -> Failed {
-        (actual > self.above).then(|| (self.verdict, format!("{shown} (actual) > {}", self.above)))
+        (actual > self.above).then(|| format!("{shown} (actual) > {}", self.above))
     }
 }
 
@@ -386,7 +400,7 @@ impl PoseWithin {
         .filter(|(_, actual, above)| actual > above)
         .map(|(name, actual, above)| format!("{name} {actual} degrees (actual) > {above}"))
         .collect();
-        (!angles.is_empty()).then(|| (self.verdict, angles.join(", ")))
+        (!angles.is_empty()).then(|| angles.join(", "))
     }
 }
 

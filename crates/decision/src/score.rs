@@ -17,7 +17,7 @@ const HALF_SLACK: f64 = 1e-9;
 ///
 /// It is rounded here, once, so that a verdict rests on the number that the response shows. A value that is not
 /// finite cannot become a `Score`, so no comparison further on can be fooled by one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Score(
     /// In steps.
     u16,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use likeness_decision::{Decision, Detail, MeasuredFace, Score};
+use likeness_decision::{Code, Decision, Detail, MeasuredFace, Score};
 use likeness_embedding::{Embedding, FaceTemplate, Similarity};
 use likeness_face::Face;
 use likeness_imaging::Rotation;
@@ -103,6 +103,20 @@ pub struct LivenessCheck {
     pub findings: Vec<Detail>,
     /// Time spent in each stage.
     pub timings: Timings,
+}
+
+impl LivenessCheck {
+    /// Returns why the selfie is not live, if it is not, and what was found about it.
+    pub fn codes(&self) -> impl Iterator<Item = Code> {
+        let reason = match (self.live, self.liveness) {
+            (true, _) => None,
+            (false, Some(_)) => Some(Code::FailedSelfieLiveness),
+            (false, None) => Some(Code::NoFaceInSelfie),
+        };
+        reason
+            .into_iter()
+            .chain(self.findings.iter().map(|finding| finding.code))
+    }
 }
 
 /// A face with its embedding, from [`Engine::embed`](crate::Engine::embed).

@@ -3,13 +3,14 @@
 use likeness_decision::{self as decision, Evidence, ImageRole};
 use likeness_detection::Search;
 use likeness_embedding::{FaceInImage, SAME_IMAGE, Similarity, image_agreement};
-use likeness_imaging::Image;
+use likeness_face::BoundingBox;
+use likeness_imaging::{Image, Rotation};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::faces::FoundFace;
 use crate::options::{Budget, EmbedOptions, Input, LivenessOptions, VerifyOptions};
-use crate::result::{EmbeddedFace, LivenessCheck, Timings, Verification};
+use crate::result::{EmbeddedFace, ImageReport, LivenessCheck, Timings, Verification};
 use crate::workers::{Worker, inference, timed};
 
 impl Engine {
@@ -196,6 +197,31 @@ impl Engine {
             .collect())
     }
 
+    /// Returns the parts of a selfie that its liveness score is computed from, in the coordinates of its report, for showing
+    /// them. They follow from the primary face as reported, which the border of the image may cut. None without a face, or where
+    /// the liveness model is the embedder's own and does not say.
+    ///
+    /// # Errors
+    /// Those of waiting for a worker.
+    pub fn liveness_crops(&self, selfie: &ImageReport) -> Result<Vec<BoundingBox>, EngineError> {
+        let Some(face) = selfie.faces.first() else {
+            return Ok(Vec::new());
+        };
+        let worker = self.inner.workers.pool.checkout(&Budget::unlimited())?;
+        let sides = (selfie.size.width, selfie.size.height);
+        let Some(rotation) = selfie.rotation else {
+            return Ok(worker.liveness.crops(sides.0, sides.1, &face.bounding_box));
+        };
+        let (width, height) = match rotation.swaps_sides() {
+            true => (sides.1, sides.0),
+            false => sides,
+        };
+        let upright = turned(&face.bounding_box, rotation, sides);
+        let crops = worker.liveness.crops(width, height, &upright).into_iter();
+        let back = rotation.inverse();
+        Ok(crops.map(|crop| turned(&crop, back, (width, height))).collect())
+    }
+
     /// Returns the calibrated liveness score of a face.
     pub(crate) fn score_liveness(
         &self,
@@ -249,6 +275,20 @@ impl Engine {
     }
 }
 
+/// Returns a box of an image of these sides in the turned image.
+fn turned(area: &BoundingBox, rotation: Rotation, sides: (u32, u32)) -> BoundingBox {
+    let (a, b) = (
+        rotation.point((area.x, area.y), sides),
+        rotation.point((area.x + area.width, area.y + area.height), sides),
+    );
+    BoundingBox {
+        x: a.0.min(b.0),
+        y: a.1.min(b.1),
+        width: (a.0 - b.0).abs(),
+        height: (a.1 - b.1).abs(),
+    }
+}
+
 /// The most similar of a photo's faces.
 struct BestMatch {
     index: usize,
@@ -266,5 +306,32 @@ fn search(several_faces: bool) -> Search {
         Search::Thorough
     } else {
         Search::Primary
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_box_turned_and_turned_back_is_where_it_was() {
+        let area = BoundingBox {
+            x: 10.0,
+            y: 20.0,
+            width: 30.0,
+            height: 50.0,
+        };
+        let sides = (100, 200);
+        // A quarter clockwise: what was at the left is at the top.
+        let quarter = turned(&area, Rotation::Quarter, sides);
+        assert_eq!(
+            (quarter.x, quarter.y, quarter.width, quarter.height),
+            (130.0, 10.0, 50.0, 30.0)
+        );
+        for rotation in Rotation::ALL {
+            let there = turned(&area, rotation, sides);
+            let turned_sides = if rotation.swaps_sides() { (200, 100) } else { sides };
+            assert_eq!(turned(&there, rotation.inverse(), turned_sides), area);
+        }
     }
 }

@@ -40,10 +40,13 @@ pub struct Evaluation<'a> {
     pub journal: Option<&'a Journal>,
     /// Observes the progress.
     pub progress: &'a dyn Progress,
+    /// How many images or comparisons of each kind of error the page of the report shows, the worst ones; at most
+    /// [`MAX_GALLERY`](crate::MAX_GALLERY). 0: none, and then the page holds no face.
+    pub gallery: usize,
 }
 
 impl<'a> Evaluation<'a> {
-    /// Returns an evaluation without a description, a journal and an observer.
+    /// Returns an evaluation without a description, a journal, an observer and a gallery.
     #[must_use]
     pub fn new(engine: &'a Engine, root: &'a Path) -> Self {
         Self {
@@ -52,6 +55,7 @@ impl<'a> Evaluation<'a> {
             data: "",
             journal: None,
             progress: &(),
+            gallery: 0,
         }
     }
 
@@ -199,7 +203,7 @@ impl Acquisition {
 }
 
 /// Reads an image's file, at most one byte more than the engine takes, which is enough for it to refuse the image.
-fn read_file(path: &Path, limits: &ImageLimits) -> Result<Vec<u8>, Status> {
+pub(crate) fn read_file(path: &Path, limits: &ImageLimits) -> Result<Vec<u8>, Status> {
     let mut bytes = Vec::new();
     let read = std::fs::File::open(path)
         .and_then(|file| file.take(limits.max_bytes as u64 + 1).read_to_end(&mut bytes));

@@ -5,6 +5,7 @@ use std::num::NonZero;
 
 use likeness_engine::embedding::Similarity;
 
+use crate::highest::Highest;
 use crate::statistics::{FINE_STEPS, Histogram, MatchScores, Scored};
 use crate::threads::fold;
 
@@ -264,6 +265,41 @@ pub fn all_pairs(images: &AllPairs, held: usize, threads: NonZero<usize>) -> Mat
     )
 }
 
+/// The comparisons that are worst for matching, each pair of images by its index.
+pub(crate) struct WorstPairs {
+    /// Of two people, the most similar first.
+    pub(crate) impostor: Vec<Scored<(u32, u32)>>,
+    /// Of one person, the least similar first.
+    pub(crate) genuine: Vec<Scored<(u32, u32)>>,
+}
+
+/// Compares every image with every other once more, and returns the `number` worst comparisons of each kind.
+pub(crate) fn worst_pairs(images: &AllPairs, number: usize, threads: NonZero<usize>) -> WorstPairs {
+    let new = || [Highest::new(number), Highest::new(number)];
+    let compare = |[impostor, genuine]: &mut [Highest<(u32, u32)>; 2], block| {
+        images.visit(block, |(score, pair)| {
+            let (a, b) = images.people(pair);
+            if a == b {
+                genuine.add(-score, pair);
+            } else {
+                impostor.add(score, pair);
+            }
+        });
+        Ok::<_, Infallible>(())
+    };
+    let Ok(parts) = fold(threads, 0..images.blocks(), new, compare);
+    let [mut impostor, mut genuine] = new();
+    for [of_two, of_one] in parts {
+        impostor.merge(of_two);
+        genuine.merge(of_one);
+    }
+    let genuine = genuine.into_sorted().into_iter();
+    WorstPairs {
+        impostor: impostor.into_sorted(),
+        genuine: genuine.map(|(score, pair)| (-score, pair)).collect(),
+    }
+}
+
 /// Returns each person's number of images.
 pub(crate) fn images_of_people(person_of: &[u32]) -> Vec<u32> {
     let people = person_of.iter().max().map_or(0, |last| *last as usize + 1);
@@ -320,6 +356,24 @@ mod tests {
             assert!((f64::from(scored.0) - cosine).abs() < 1e-6);
         });
         assert_eq!(seen.len(), 150 * 149 / 2);
+    }
+
+    #[test]
+    fn the_worst_pairs_are_those_of_all_from_any_number_of_threads() {
+        let (images, _) = images(150);
+        let (mut impostor, mut genuine) = (Vec::new(), Vec::new());
+        images.for_each(|scored, same| {
+            let of_kind = if same { &mut genuine } else { &mut impostor };
+            of_kind.push(scored);
+        });
+        impostor.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        genuine.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        for count in [1, 3] {
+            let worst = worst_pairs(&images, 7, threads(count));
+            assert_eq!(worst.impostor, impostor[..7]);
+            assert_eq!(worst.genuine, genuine[..7]);
+        }
+        assert!(worst_pairs(&images, 0, threads(2)).impostor.is_empty());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use maud::{Markup, Render, html};
 
+use crate::document::whole_numbers;
 use crate::report::{Estimate, percent};
 use crate::statistics::{Histogram, Interval, OperatingPoint, probit};
 
@@ -16,6 +17,39 @@ const LEFT: f64 = 84.0;
 
 /// A share of an axis, 0..=1 from left to right and from bottom to top, and its label.
 type Tick = (f64, String);
+
+/// A threshold that a diagram marks: where, and what is there in words.
+pub(crate) struct Mark<P> {
+    pub(crate) at: P,
+    pub(crate) caption: String,
+}
+
+/// Colour of marks.
+const INK: &str = "#1d2430";
+
+/// How a mark is drawn, and the characters before its caption that look like it.
+struct MarkStyle {
+    dashes: &'static str,
+    line: &'static str,
+    inside: &'static str,
+    circle: &'static str,
+}
+
+/// The styles of marks, by their order.
+const MARK_STYLES: [MarkStyle; 2] = [
+    MarkStyle {
+        dashes: "5 3",
+        line: "┄┄",
+        inside: "#ffffff",
+        circle: "○",
+    },
+    MarkStyle {
+        dashes: "none",
+        line: "──",
+        inside: INK,
+        circle: "●",
+    },
+];
 
 /// A diagram with two axes.
 pub(crate) struct Chart<'a> {
@@ -35,11 +69,19 @@ pub(crate) struct Chart<'a> {
     note: Option<&'static str>,
     /// Width left of the axes, in SVG units.
     left: f64,
+    /// The places of each mark, in shares of both axes: a line down the diagram, or circles on its curves.
+    marks: Vec<Mark<Vec<(f64, f64)>>>,
 }
 
 impl<'a> Chart<'a> {
-    /// Returns a DET plot. Both axes are normal deviates, so that scores of two normal distributions give a straight line.
-    pub(crate) fn det(curves: &[(&'a str, &[OperatingPoint])], x_name: &'a str, y_name: &'a str) -> Self {
+    /// Returns a DET plot. Both axes are normal deviates, so that scores of two normal distributions give a straight line. A
+    /// mark has a pair of rates for each curve that it is on; a rate beyond an axis is at the end of that.
+    pub(crate) fn det(
+        curves: &[(&'a str, &[OperatingPoint])],
+        x_name: &'a str,
+        y_name: &'a str,
+        marks: Vec<Mark<Vec<(f64, f64)>>>,
+    ) -> Self {
         let points = || curves.iter().flat_map(|(_, points)| points.iter());
         // An axis begins at the mark below the smallest rate and ends at the mark above the largest.
         let axis = |rate: fn(&OperatingPoint) -> f64| {
@@ -64,6 +106,12 @@ impl<'a> Chart<'a> {
                 .collect()
         };
         let place = |point: &OperatingPoint| (x(point.false_positive), y(point.false_negative));
+        let is_empty = points().next().is_none();
+        let within = |rates: (f64, f64)| (x(rates.0).clamp(0.0, 1.0), y(rates.1).clamp(0.0, 1.0));
+        let marks = marks.into_iter().map(|Mark { at, caption }| Mark {
+            at: at.into_iter().map(within).filter(|_| !is_empty).collect(),
+            caption,
+        });
         Self {
             title: format!("DET curve, {x_name} against {y_name}"),
             names: (x_name, y_name),
@@ -75,8 +123,9 @@ impl<'a> Chart<'a> {
             filled: false,
             size: (520.0, 420.0),
             legend: (curves.len() > 1).then_some(0.71),
-            note: (points().next().is_none()).then_some("no threshold at which both kinds of error occur"),
+            note: is_empty.then_some("no threshold at which both kinds of error occur"),
             left: LEFT,
+            marks: marks.collect(),
         }
     }
 
@@ -139,11 +188,17 @@ impl<'a> Chart<'a> {
             legend: None,
             note: None,
             left: LEFT.max(20.0 + 7.0 * longest.unwrap_or_default() as f64),
+            marks: Vec::new(),
         }
     }
 
-    /// Returns histograms over each other, each relative to its own total: a few comparisons show beside millions.
-    pub(crate) fn histograms(kinds: &[(&'a str, &Histogram)], x_name: &'a str) -> Self {
+    /// Returns histograms over each other, each relative to its own total: a few comparisons show beside millions. A mark is at
+    /// a score.
+    pub(crate) fn histograms(
+        kinds: &[(&'a str, &Histogram)],
+        x_name: &'a str,
+        marks: Vec<Mark<f64>>,
+    ) -> Self {
         let share = |histogram: &Histogram, count: u64| count as f64 / histogram.total().max(1) as f64;
         let histograms = kinds.iter().map(|(_, histogram)| *histogram);
         let shares = histograms.flat_map(|one| one.counts.iter().map(|&count| share(one, count)));
@@ -164,6 +219,11 @@ impl<'a> Chart<'a> {
         let tenths = (0..=10).map(|tenth| f64::from(tenth) / 10.0);
         let labelled = tenths.map(|at| (at, format!("{:.1}", low + (high - low) * at)));
         let shares = [0.0, 0.5, 1.0].map(|at| (at, percent(highest * at)));
+        let marks = marks.into_iter().map(|Mark { at, caption }| {
+            let at = ((at - low) / (high - low)).clamp(0.0, 1.0);
+            let at = vec![(at, 0.0), (at, 1.0)];
+            Mark { at, caption }
+        });
         Self {
             title: format!("Histogram of the {x_name}"),
             names: (x_name, "share of each kind"),
@@ -175,6 +235,7 @@ impl<'a> Chart<'a> {
             legend: Some(0.12),
             note: None,
             left: LEFT,
+            marks: marks.collect(),
         }
     }
 }
@@ -191,6 +252,7 @@ impl Render for Chart<'_> {
             format!("M{}{}", points.join("L"), if self.filled { "Z" } else { "" })
         };
         let coloured = || self.series.iter().zip(COLOURS.iter().cycle());
+        let marks = || self.marks.iter().zip(MARK_STYLES.iter().cycle());
         html! {
             svg xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (left + width + 20.0) " " (top + height + 50.0) }
                 width=(left + width + 20.0) role="img" aria-label=(self.title) {
@@ -206,6 +268,15 @@ impl Render for Chart<'_> {
                     path d=(path(points)) stroke=(colour) stroke-width=(if self.filled { 1 } else { 2 })
                         fill=(if self.filled { colour } else { &"none" }) fill-opacity="0.35" stroke-linejoin="round" {}
                 }
+                @for (mark, style) in marks() {
+                    @if self.filled {
+                        path d=(path(&mark.at)) stroke=(INK) stroke-dasharray=(style.dashes) {}
+                    } @else {
+                        @for &(a, b) in &mark.at {
+                            circle cx=(x(a)) cy=(y(b)) r="5" fill=(style.inside) stroke=(INK) stroke-width="1.5" {}
+                        }
+                    }
+                }
                 @if let Some(note) = self.note {
                     text x=(x(0.5)) y=(y(0.5)) text-anchor="middle" { (note) }
                 }
@@ -217,6 +288,9 @@ impl Render for Chart<'_> {
                 }
                 text x=(x(0.5)) y=(below(40.0)) text-anchor="middle" { (self.names.0) }
                 text text-anchor="middle" transform={ "translate(14 " (y(0.5)) ") rotate(-90)" } { (self.names.1) }
+            }
+            @for (mark, style) in marks() {
+                p.mark { (if self.filled { style.line } else { style.circle }) " " (whole_numbers(&mark.caption)) }
             }
         }
     }
@@ -245,9 +319,9 @@ mod tests {
         let hostile = "</svg><script>";
         let points = [point(0.1, 0.1)];
         let curves: [(&str, &[OperatingPoint]); 2] = [(hostile, &points), ("b", &[])];
-        assert!(!drawn(&Chart::det(&curves, hostile, "y")).contains("<script>"));
+        assert!(!drawn(&Chart::det(&curves, hostile, "y", Vec::new())).contains("<script>"));
         let histogram = Histogram::new(0.0, 1.0, 4);
-        assert!(!drawn(&Chart::histograms(&[(hostile, &histogram)], "x")).contains("<script>"));
+        assert!(!drawn(&Chart::histograms(&[(hostile, &histogram)], "x", Vec::new())).contains("<script>"));
     }
 
     #[test]
@@ -258,7 +332,7 @@ mod tests {
             point(0.022_750_131_948_179, 0.5),
             point(0.5, 0.022_750_131_948_179),
         ];
-        let chart = Chart::det(&[("a", &points)], "x", "y");
+        let chart = Chart::det(&[("a", &points)], "x", "y", Vec::new());
         let [(x0, y0), (x1, y1), (x2, y2)] = chart.series[0].1[..] else {
             panic!("not three points")
         };
@@ -287,12 +361,53 @@ mod tests {
     }
 
     #[test]
+    fn thresholds_are_marked_and_their_captions_are_below() {
+        let points = [point(0.01, 0.2), point(0.2, 0.01)];
+        let mark = |at, caption: &str| Mark {
+            at,
+            caption: caption.to_owned(),
+        };
+        let marks = vec![
+            mark(vec![(0.01, 0.2)], "reject <b>"),
+            // No error of a kind: at the end of its axis.
+            mark(vec![(0.0, 1.0), (0.2, 0.01)], "review"),
+        ];
+        let chart = Chart::det(&[("a", &points)], "x", "y", marks);
+        assert_eq!(chart.marks[0].at, [chart.series[0].1[0]]);
+        assert_eq!(chart.marks[1].at, [(0.0, 1.0), chart.series[0].1[1]]);
+        let svg = drawn(&chart);
+        assert_eq!(svg.matches("<circle").count(), 3, "{svg}");
+        assert!(
+            svg.contains("○ reject &lt;b&gt;</p>") && svg.contains("● review</p>"),
+            "{svg}"
+        );
+
+        let histogram = Histogram::new(-1.0, 1.0, 4);
+        let mark_at = |at| Mark {
+            at,
+            caption: "here".to_owned(),
+        };
+        let marks = vec![mark_at(0.5), mark_at(f64::next_up(1.0))];
+        let chart = Chart::histograms(&[("a", &histogram)], "x", marks);
+        assert_eq!(chart.marks[0].at[0], (0.75, 0.0));
+        assert_eq!(chart.marks[1].at[0], (1.0, 0.0));
+        assert_eq!(drawn(&chart).matches("stroke-dasharray").count(), 2);
+        // Without a curve there is no place for a mark, and its rates are there all the same.
+        let chart = Chart::det(&[("a", &[])], "x", "y", vec![mark(vec![(0.0, 0.0)], "none")]);
+        assert!(chart.marks[0].at.is_empty() && drawn(&chart).contains("none</p>"));
+    }
+
+    #[test]
     fn without_errors_the_plot_says_so() {
-        let svg = drawn(&Chart::det(&[("a", &[])], "x", "y"));
+        let svg = drawn(&Chart::det(&[("a", &[])], "x", "y", Vec::new()));
         assert!(
             svg.contains("no threshold at which both kinds of error occur"),
             "{svg}"
         );
-        drawn(&Chart::histograms(&[("a", &Histogram::new(0.0, 1.0, 4))], "x"));
+        drawn(&Chart::histograms(
+            &[("a", &Histogram::new(0.0, 1.0, 4))],
+            "x",
+            Vec::new(),
+        ));
     }
 }

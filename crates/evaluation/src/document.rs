@@ -2,12 +2,17 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;color:#1d2430;background:#fff;max-width:60rem;\
+const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;color:#1d2430;background:#fff;max-width:72rem;\
     margin:2rem auto;padding:0 1rem}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}\
     table{border-collapse:collapse;font-variant-numeric:tabular-nums}\
     th,td{padding:.25rem .8rem .25rem 0;text-align:left;border-bottom:1px solid #dde2ea;vertical-align:top}\
-    th{font-weight:600;color:#4a5568}svg{max-width:100%;height:auto}svg text{font:12px system-ui,sans-serif;fill:#4a5568}\
-    .row{overflow-x:auto}";
+    th{font-weight:600;color:#4a5568}td span{white-space:nowrap}.row{overflow-x:auto}.mark{margin:0}\
+    svg{max-width:100%;height:auto}svg text{font:12px system-ui,sans-serif;fill:#4a5568}\
+    .sheet{display:flex;flex-wrap:wrap;gap:1rem}.sheet figure{margin:0;border:1px solid #dde2ea;padding:.5rem}\
+    .sheet img{max-height:12rem;margin-right:.25rem}figcaption{font-size:.8rem;max-width:24rem;overflow-wrap:anywhere}\
+    @page{margin:1.5cm}@media print{body{font-size:8pt;max-width:none;margin:0;padding:0}h2,h3{break-after:avoid}\
+    tr,svg,figure{break-inside:avoid}thead{display:table-header-group}.row{overflow:visible}th,td{padding-right:.5rem}\
+    td span{white-space:normal}table{font-size:7pt}}";
 
 /// A report, made from top to bottom. The header of a table has its columns between ` | `.
 #[derive(Default)]
@@ -90,11 +95,39 @@ pub(crate) fn table(header: &str, rows: &[Vec<String>]) -> Markup {
     html! {
         div.row {
             table {
-                tr { @for name in header.split(" | ") { th { (name) } } }
-                @for row in rows {
-                    tr { @for cell in row { td { (cell) } } }
+                thead { tr { @for name in header.split(" | ") { th scope="col" { (name) } } } }
+                tbody {
+                    @for row in rows {
+                        tr { @for cell in row { td { (unbroken(cell)) } } }
+                    }
                 }
             }
+        }
+    }
+}
+
+/// Returns a text in which no line ends between a number and its unit.
+pub(crate) fn whole_numbers(text: &str) -> String {
+    text.replace(" %", "\u{a0}%")
+}
+
+/// Longest item of a cell that is never broken over lines: a rate with its interval is shorter.
+const UNBROKEN: usize = 36;
+
+/// Returns a cell in which numbers stay whole: its items, between commas or semicolons, are not broken over lines unless they are
+/// long, and a number never from its unit.
+fn unbroken(cell: &str) -> Markup {
+    let ends = cell.match_indices([',', ';']).map(|(at, _)| at + 1);
+    let ends = ends
+        .filter(|&end| cell[end..].starts_with(' '))
+        .chain([cell.len()]);
+    let mut begin = 0;
+    let items = ends.map(|end| std::mem::replace(&mut begin, end)..end);
+    html! {
+        @for item in items {
+            @let item = whole_numbers(cell[item].trim_start());
+            @if item.chars().count() <= UNBROKEN { span { (item) } } @else { (item) }
+            " "
         }
     }
 }
@@ -124,6 +157,24 @@ mod tests {
     }
 
     #[test]
+    fn only_the_items_of_a_list_are_broken_over_lines() {
+        let spans = |cell: &str| unbroken(cell).into_string();
+        assert_eq!(
+            spans("0.95 % (0.5 % to 1,000 %)"),
+            "<span>0.95\u{a0}% (0.5\u{a0}% to 1,000\u{a0}%)</span> "
+        );
+        assert_eq!(
+            spans("print: 1 % (0 % to 2 %); \u{e9}, <b>"),
+            "<span>print: 1\u{a0}% (0\u{a0}% to 2\u{a0}%);</span> <span>\u{e9},</span> <span>&lt;b&gt;</span> "
+        );
+        assert_eq!(
+            spans("insufficient data: 100 attack presentations needed, 5 %"),
+            "insufficient data: 100 attack presentations needed, <span>5\u{a0}%</span> "
+        );
+        assert_eq!(spans(""), "<span></span> ");
+    }
+
+    #[test]
     fn a_page_shows_everything_and_escapes_it() {
         let page = document("<script>\"&'").html("Title");
         assert!(
@@ -131,9 +182,9 @@ mod tests {
             "{page}"
         );
         assert!(
-            page.contains("<td>0.15</td>") && page.contains("on the page"),
+            page.contains("<td><span>0.15</span> </td>") && page.contains("on the page"),
             "{page}"
         );
-        assert_eq!(page.matches("<td>0.1</td>").count(), 1, "{page}");
+        assert_eq!(page.matches("<span>0.1</span>").count(), 1, "{page}");
     }
 }

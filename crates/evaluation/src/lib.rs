@@ -24,7 +24,8 @@
 //! # }
 //! ```
 //!
-//! Embeddings are biometric data: they are held in memory, and written to a [`Journal`] only on request.
+//! Embeddings are biometric data: they are held in memory, and written to a [`Journal`] only on request. A report holds no
+//! image unless [`Evaluation::gallery`] asks for it.
 
 mod acquisition;
 mod all_pairs;
@@ -33,7 +34,9 @@ mod chart;
 mod cohort;
 mod document;
 mod error;
+mod gallery;
 mod groups;
+mod highest;
 mod journal;
 mod lists;
 mod liveness;
@@ -52,6 +55,7 @@ pub use calibrate::{
 };
 pub use cohort::{CohortFit, CohortImages, ENOUGH_IMAGES};
 pub use error::{EvaluationError, Status};
+pub use gallery::{Gallery, MAX_GALLERY};
 pub use groups::{GroupRate, NamedRate, RateByGroup};
 pub use journal::{Journal, JournalContent};
 pub use lists::{Groups, KnownFrom, LIVE, LabelList, Pair, PairList, People};

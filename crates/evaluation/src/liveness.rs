@@ -3,15 +3,16 @@
 use std::io::Write;
 
 use indexmap::IndexMap;
-use likeness_engine::decision::{Profile, Score};
+use likeness_engine::decision::{Profile, Score, Verdict};
 use likeness_engine::{Engine, EngineError, LivenessOptions};
 use maud::html;
 use serde::Serialize;
 
 use crate::acquisition::Evaluation;
-use crate::chart::Chart;
+use crate::chart::{Chart, Mark};
 use crate::document::Document;
 use crate::error::{Result, Status};
+use crate::gallery::Gallery;
 use crate::groups::outcomes;
 use crate::journal::Measured;
 use crate::lists::{LIVE, LabelList};
@@ -103,7 +104,51 @@ impl Evaluation<'_> {
                 thresholds.collect(),
             ));
         }
+        if self.gallery > 0 {
+            report.gallery = Some(self.liveness_gallery(&scores));
+        }
         Ok((report, scores))
+    }
+
+    /// Shows the worst presentations, the worst first.
+    fn liveness_gallery(&self, scores: &PresentationScores<'_>) -> Gallery {
+        let list = scores.list;
+        let (mut attacks, mut live) = (self.highest(), self.highest());
+        for (index, (species, score)) in list.species.iter().zip(&scores.liveness).enumerate() {
+            // The four decimals of a score survive single precision.
+            let Ok(score) = score.map(|score| score.value() as f32) else {
+                continue;
+            };
+            if species == LIVE {
+                live.add(-score, index);
+            } else {
+                attacks.add(score, index);
+            }
+        }
+        let mut gallery = Gallery::default();
+        for (title, worst) in [
+            (
+                "Attacks, highest liveness first: accepted wrongly where they pass",
+                attacks,
+            ),
+            (
+                "Live presentations, lowest liveness first: rejected wrongly where they do not pass",
+                live,
+            ),
+        ] {
+            let entry = |(_, index): (f32, usize)| {
+                let (file, species) = (list.files.get(index)?, list.species.get(index)?);
+                let score = scores.liveness.get(index)?.ok()?;
+                let verdict = Profile::default().liveness().verdict(score);
+                let verdict = verdict.map_or("pass", Verdict::as_str);
+                Some((
+                    vec![file.as_str()],
+                    format!("{species}, liveness {score}: {verdict}"),
+                ))
+            };
+            gallery.add(self, title, worst.into_sorted().into_iter().filter_map(entry));
+        }
+        gallery
     }
 }
 
@@ -211,6 +256,9 @@ pub struct LivenessReport {
     /// Error rates by group, where the presentations have groups.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<LivenessGroups>,
+    /// The images of the worst presentations, for the page only; `None` unless [`Evaluation::gallery`] asks for them.
+    #[serde(skip)]
+    pub gallery: Option<Gallery>,
 }
 
 /// Returns the report of scores.
@@ -309,6 +357,7 @@ fn report(
         species: species_reports,
         bona_fide_histogram: scores.bona_fide.histogram(SHOWN_STEPS),
         groups: None,
+        gallery: None,
     }
 }
 
@@ -341,10 +390,13 @@ impl LivenessReport {
         kinds.extend(species().map(|one| (one.species.as_str(), &one.histogram)));
         document.page(&html! {
             h2 { "DET curves" }
-            (Chart::det(&curves, "APCER", "BPCER"))
+            (Chart::det(&curves, "APCER", "BPCER", self.marks(AtThreshold::rates)))
             h2 { "Scores" }
-            (Chart::histograms(&kinds, "liveness score"))
+            (Chart::histograms(&kinds, "liveness score", self.marks(|at| at.threshold)))
         });
+        if let Some(gallery) = &self.gallery {
+            gallery.describe(&mut document);
+        }
 
         document.heading("Attack species");
         let rows: Vec<_> = species().map(SpeciesReport::row).collect();
@@ -375,6 +427,26 @@ impl LivenessReport {
     }
 }
 
+impl LivenessReport {
+    /// Returns the thresholds of the default profile with the rates there.
+    fn marks<P>(&self, at: fn(&AtThreshold) -> P) -> Vec<Mark<P>> {
+        let profile = Profile::default();
+        let profile = profile.name();
+        let mark = |name: &str| {
+            let used_as = format!("{profile} {name}_below");
+            let row = self
+                .at_thresholds
+                .iter()
+                .find(|row| row.used_as.contains(&used_as))?;
+            let (threshold, bpcer) = (row.threshold, estimate(row.bpcer, None));
+            let apcer = row.by_species();
+            let caption = format!("{profile}, {name} below {threshold}: BPCER {bpcer}, APCER {apcer}");
+            Some(Mark { at: at(row), caption })
+        };
+        ["reject", "review"].into_iter().filter_map(mark).collect()
+    }
+}
+
 impl SpeciesReport {
     fn row(&self) -> Vec<String> {
         let bpcer = |at: &BpcerAt| match at.threshold {
@@ -402,16 +474,27 @@ impl AtThreshold {
             (Some(rate), Some(species)) => format!("{} ({species})", percent(rate)),
             _ => "-".to_owned(),
         };
-        let of_species = |one: &Apcer| format!("{}: {}", one.species, estimate(one.apcer, one.apcer_at_most));
-        let by_species: Vec<String> = self.apcer_by_species.iter().map(of_species).collect();
         vec![
             self.threshold.to_string(),
             apcer,
             estimate(self.bpcer, None),
             or_dash(self.acer_for_comparison_only, percent),
             self.used_as.join(", "),
-            by_species.join("; "),
+            self.by_species(),
         ]
+    }
+
+    fn by_species(&self) -> String {
+        let of_species = |one: &Apcer| format!("{}: {}", one.species, estimate(one.apcer, one.apcer_at_most));
+        let by_species: Vec<String> = self.apcer_by_species.iter().map(of_species).collect();
+        by_species.join("; ")
+    }
+
+    /// Returns the APCER of each species with the BPCER, where they are known.
+    fn rates(&self) -> Vec<(f64, f64)> {
+        let apcers = self.apcer_by_species.iter().filter_map(|one| one.apcer);
+        let rates = apcers.filter_map(|apcer| Some((apcer.value, self.bpcer?.value)));
+        rates.collect()
     }
 }
 

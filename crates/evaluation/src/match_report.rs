@@ -6,9 +6,10 @@ use maud::html;
 use serde::Serialize;
 
 use crate::acquisition::Evaluation;
-use crate::chart::Chart;
+use crate::chart::{Chart, Mark};
 use crate::document::{Document, table};
 use crate::error::Result;
+use crate::gallery::Gallery;
 use crate::lists::{KnownFrom, People};
 use crate::match_groups::{MatchGroups, ProfileThreshold};
 use crate::report::{
@@ -117,6 +118,13 @@ pub struct ThresholdRates {
 }
 
 impl ThresholdRates {
+    /// Returns the false match rate and the false non-match rate, if both are known.
+    fn rates(&self) -> Vec<(f64, f64)> {
+        let both = self.false_match_rate.zip(self.false_non_match_rate);
+        let rates = both.map(|(fmr, fnmr)| (fmr.value, fnmr.value));
+        rates.into_iter().collect()
+    }
+
     /// Returns the similarity and the rates as cells of a table.
     fn cells(&self) -> [String; 3] {
         [
@@ -173,6 +181,8 @@ pub struct MatchReport {
     pub data: String,
     /// The face of an image that counted.
     pub face: FaceChoice,
+    /// The decision profile of `scores.csv`; the plots mark its thresholds if it is a built-in one.
+    pub profile: String,
     /// Number of people.
     pub people: usize,
     /// How the people are known.
@@ -205,6 +215,9 @@ pub struct MatchReport {
     /// Error rates by group, where the images have groups.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<MatchGroups>,
+    /// The images of the worst comparisons, for the page only; `None` unless [`Evaluation::gallery`] asks for them.
+    #[serde(skip)]
+    pub gallery: Option<Gallery>,
 }
 
 /// Returns the calibrated confidence of a similarity, -1..=1; `None` without a match calibration.
@@ -282,7 +295,7 @@ pub(crate) fn report(
     without_score: (u64, u64),
     acquisition: AcquisitionReport,
     people: &People,
-    face: FaceChoice,
+    (face, profile): (FaceChoice, &Profile),
 ) -> Result<MatchReport> {
     let engine = evaluation.engine;
     let enough = |rate: &f64| scores.impostor_count() >= comparisons_needed(*rate);
@@ -368,6 +381,7 @@ pub(crate) fn report(
         setup: Setup::of(engine),
         data: evaluation.data.to_owned(),
         face,
+        profile: profile.name().to_owned(),
         people: scores.people,
         people_known_from: people.known_from,
         acquisition,
@@ -388,6 +402,7 @@ pub(crate) fn report(
         genuine_histogram: scores.genuine_histogram(SHOWN_STEPS),
         impostor_histogram: fine.coarser(fine.counts.len() / SHOWN_STEPS),
         groups: None,
+        gallery: None,
     })
 }
 
@@ -466,12 +481,16 @@ impl MatchReport {
             ("genuine", &self.genuine_histogram),
             ("impostor", &self.impostor_histogram),
         ];
+        let rates = self.marks(ThresholdRates::rates);
         document.page(&html! {
             h2 { "DET curve" }
-            (Chart::det(&curves, "false match rate", "false non-match rate"))
+            (Chart::det(&curves, "false match rate", "false non-match rate", rates))
             h2 { "Scores" }
-            (Chart::histograms(&kinds, "cosine similarity"))
+            (Chart::histograms(&kinds, "similarity", self.marks(|at| at.similarity)))
         });
+        if let Some(gallery) = &self.gallery {
+            gallery.describe(&mut document);
+        }
         if self.profiles.is_empty() {
             document
                 .text("no match calibration: confidences and the decisions of profiles are not available");
@@ -493,6 +512,21 @@ impl MatchReport {
         document.table("image | count", &self.acquisition.rows());
         document.text(&format!("Intervals: {}", self.intervals));
         document
+    }
+
+    /// Returns the thresholds of the profile with the rates there; none without a match calibration.
+    fn marks<P>(&self, at: fn(&ThresholdRates) -> P) -> Vec<Mark<P>> {
+        let profile = self.profiles.iter().find(|one| one.profile == self.profile);
+        let thresholds = profile.map(|one| [("reject", &one.reject_below), ("review", &one.review_below)]);
+        let mark = |(name, rates): (&str, &ThresholdRates)| {
+            let [_, fmr, fnmr] = rates.cells();
+            let (profile, confidence) = (&self.profile, rates.confidence);
+            Mark {
+                at: at(rates),
+                caption: format!("{profile}, {name} below {confidence}: FMR {fmr}, FNMR {fnmr}"),
+            }
+        };
+        thresholds.into_iter().flatten().map(mark).collect()
     }
 
     fn describe_rates(&self, document: &mut Document) {

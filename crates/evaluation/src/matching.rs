@@ -6,13 +6,15 @@ use likeness_engine::decision::{Profile, Score, Verdict};
 use likeness_engine::{Engine, EngineError};
 
 use crate::acquisition::Evaluation;
-use crate::all_pairs::{AllPairs, HELD_IMPOSTORS, all_pairs, images_of_people};
+use crate::all_pairs::{AllPairs, HELD_IMPOSTORS, WorstPairs, all_pairs, images_of_people, worst_pairs};
 use crate::error::{EvaluationError, Result, Status};
+use crate::gallery::{Gallery, MAX_GALLERY};
 use crate::groups::outcomes;
+use crate::highest::Highest;
 use crate::lists::{Groups, Pair, PairList, People};
 use crate::match_groups::{GroupScores, match_groups};
 use crate::match_report::{MatchReport, confidence, profile_thresholds, report};
-use crate::report::{AcquisitionReport, FaceChoice};
+use crate::report::{AcquisitionReport, FaceChoice, or_dash};
 use crate::statistics::{
     Judged, MatchScores, accuracy_at, best_threshold, blocks, k_fold_accuracy, pairs_between,
 };
@@ -84,6 +86,20 @@ impl<'a> ScoredPair<'a> {
         })
     }
 
+    /// Returns the scores and the decision in words.
+    fn caption(&self) -> String {
+        let similarity = or_dash(self.similarity, |similarity| format!("{similarity:.4}"));
+        let confidence = self
+            .confidence
+            .map(|confidence| format!(", match confidence {confidence}"));
+        let decision = if self.decision.is_empty() { "" } else { ": " };
+        format!(
+            "similarity {similarity}{}{decision}{}",
+            confidence.unwrap_or_default(),
+            self.decision
+        )
+    }
+
     /// Writes a row of `scores.csv`. The similarity reads back as the same single-precision number.
     fn write(&self, to: &mut csv::Writer<impl Write>) -> csv::Result<()> {
         to.serialize((
@@ -150,7 +166,8 @@ impl Evaluation<'_> {
         let (scores, without_score) = listed(people, scored());
         let judged = pairs.judged();
         let acquisition = AcquisitionReport::of(&acquired.results);
-        let mut report = report(self, &scores, without_score, acquisition, people, options.face)?;
+        let choices = (options.face, &options.profile);
+        let mut report = report(self, &scores, without_score, acquisition, people, choices)?;
         if let Some(groups) = &people.groups {
             let within = |(group, _)| {
                 let is_within =
@@ -169,6 +186,22 @@ impl Evaluation<'_> {
                 (&scores, &within),
                 profile_thresholds(self.engine)?,
             ));
+        }
+        if self.gallery > 0 {
+            let (mut impostor, mut genuine) = (self.highest(), self.highest());
+            for (index, pair) in pairs.pairs.iter().enumerate() {
+                match (pair.similarity, pair.same) {
+                    (Some(score), true) => genuine.add(-score, index),
+                    (Some(score), false) => impostor.add(score, index),
+                    (None, _) => {}
+                }
+            }
+            let pair = |(_, index): (f32, usize)| pairs.pairs.get(index).cloned();
+            let sorted = |highest: Highest<usize>| {
+                let sorted = highest.into_sorted().into_iter();
+                sorted.filter_map(pair).collect()
+            };
+            report.gallery = Some(self.match_gallery(sorted(impostor), sorted(genuine)));
         }
         report.accuracy = folds.map(|folds| k_fold_accuracy(&judged, &folds)).transpose()?;
         report.accuracy_at_trained_threshold = training.and_then(|training| {
@@ -198,7 +231,8 @@ impl Evaluation<'_> {
             genuine - scores.genuine_count(),
             impostor - scores.impostor_count(),
         );
-        let mut report = report(self, &scores, without_score, acquisition, people, options.face)?;
+        let choices = (options.face, &options.profile);
+        let mut report = report(self, &scores, without_score, acquisition, people, choices)?;
         if let Some(groups) = &people.groups {
             let within = self.all_pairs_within((people, groups), (&embeddings, &images));
             report.groups = Some(match_groups(
@@ -209,18 +243,32 @@ impl Evaluation<'_> {
                 profile_thresholds(self.engine)?,
             ));
         }
+        let file = |index: u32| {
+            let image = images.get(index as usize).copied().unwrap_or_default();
+            (people.file(image as usize), Status::Ok)
+        };
+        let scored = |(score, (a, b)), same| {
+            ScoredPair::new(self.engine, &options.profile, file(a), file(b), same, Some(score))
+        };
+        if self.gallery > 0 {
+            let number = self.gallery.min(MAX_GALLERY);
+            let WorstPairs { impostor, genuine } = worst_pairs(&embeddings, number, self.threads());
+            let impostor = impostor.into_iter().map(|worst| scored(worst, false));
+            let genuine = genuine.into_iter().map(|worst| scored(worst, true));
+            let gallery = self.match_gallery(
+                impostor.collect::<Result<_, _>>()?,
+                genuine.collect::<Result<_, _>>()?,
+            );
+            report.gallery = Some(gallery);
+        }
         let Some(to) = pairs else { return Ok(report) };
 
         let failed = |error: csv::Error| EvaluationError::file("scores.csv")(error.into());
         let mut writer = csv::Writer::from_writer(to);
         let mut written = writer.write_record(COLUMNS.split(',')).map_err(failed);
-        let file = |index: u32| {
-            let image = images.get(index as usize).copied().unwrap_or_default();
-            (people.file(image as usize), Status::Ok)
-        };
-        embeddings.for_each(|(score, (a, b)), same| {
+        embeddings.for_each(|pair, same| {
             if written.is_ok() {
-                written = ScoredPair::new(self.engine, &options.profile, file(a), file(b), same, Some(score))
+                written = scored(pair, same)
                     .map_err(EvaluationError::from)
                     .and_then(|pair| pair.write(&mut writer).map_err(failed));
             }
@@ -228,6 +276,25 @@ impl Evaluation<'_> {
         written?;
         writer.flush().map_err(EvaluationError::file("scores.csv"))?;
         Ok(report)
+    }
+
+    /// Shows the worst comparisons, the worst first.
+    fn match_gallery<'a>(&self, impostor: Vec<ScoredPair<'a>>, genuine: Vec<ScoredPair<'a>>) -> Gallery {
+        let mut gallery = Gallery::default();
+        for (title, pairs) in [
+            (
+                "Two people, most similar first: false matches where they pass",
+                impostor,
+            ),
+            (
+                "One person, least similar first: false non-matches where they do not pass",
+                genuine,
+            ),
+        ] {
+            let entry = |pair: &ScoredPair<'a>| (vec![pair.left, pair.right], pair.caption());
+            gallery.add(self, title, pairs.iter().map(entry));
+        }
+        gallery
     }
 
     /// Compares the images of each group with each other. `images` has the index of each image with an embedding.

@@ -8,6 +8,7 @@ use likeness_packs::{
 use likeness_runtime::{Adapter, ModelSession, Runtime};
 
 use crate::fusion::{Vote, fuse};
+use crate::square_crop::square;
 use crate::{LivenessError, LivenessModel, crop_rect, square_crop};
 
 /// By how much probabilities may lie outside of 0..=1, and their sum from 1: half-precision ones are off by less.
@@ -83,6 +84,33 @@ impl LivenessModel for LivenessEnsemble {
         }
         Ok(fuse(self.fusion, &votes))
     }
+
+    fn crops(&self, width: u32, height: u32, face: &BoundingBox) -> Vec<BoundingBox> {
+        let mut crops = Vec::new();
+        for part in &self.parts {
+            let crop = match Crop::of(&part.entry, (width, height), face) {
+                Crop::Scaled(rect) => BoundingBox {
+                    x: rect.left as f32,
+                    y: rect.top as f32,
+                    width: rect.width as f32,
+                    height: rect.height as f32,
+                },
+                Crop::Square(scale) => {
+                    let (left, top, side) = square(face, scale);
+                    BoundingBox {
+                        x: left as f32,
+                        y: top as f32,
+                        width: side as f32,
+                        height: side as f32,
+                    }
+                }
+            };
+            if !crops.contains(&crop) {
+                crops.push(crop);
+            }
+        }
+        crops
+    }
 }
 
 /// Inputs of one image, so that models that look at the same crop share it. The buffers are kept for the next image.
@@ -107,6 +135,16 @@ enum Crop {
     Square(f64),
 }
 
+impl Crop {
+    fn of(entry: &LivenessModelEntry, (width, height): (u32, u32), face: &BoundingBox) -> Self {
+        let scale = entry.crop_scale;
+        match entry.adapter {
+            LivenessAdapter::SquareCrop => Self::Square(scale),
+            _ => Self::Scaled(crop_rect(width, height, face, scale, entry.crop_fit)),
+        }
+    }
+}
+
 impl Inputs {
     fn forget(&mut self) {
         self.unused.extend(self.made.drain(..).map(|(_, buffer)| buffer));
@@ -114,14 +152,8 @@ impl Inputs {
 
     /// Returns the input of a model, `[3,size,size]`.
     fn of(&mut self, entry: &LivenessModelEntry, image: &Image, face: &BoundingBox) -> &[f32] {
-        let (size, scale) = (entry.size, entry.crop_scale);
-        let crop = match entry.adapter {
-            LivenessAdapter::SquareCrop => Crop::Square(scale),
-            _ => {
-                let (width, height) = (image.width(), image.height());
-                Crop::Scaled(crop_rect(width, height, face, scale, entry.crop_fit))
-            }
-        };
+        let size = entry.size;
+        let crop = Crop::of(entry, (image.width(), image.height()), face);
         let key = InputKey {
             crop,
             size,

@@ -49,6 +49,13 @@ pub trait LivenessModel: Send {
     /// # Errors
     /// [`LivenessError`] where the model fails.
     fn score(&mut self, image: &Image, face: &BoundingBox) -> Result<f64, LivenessError>;
+
+    /// Returns the parts of an image of `width` x `height` pixels that [`score`](Self::score) is computed from, in its pixels,
+    /// each once. They may reach outside of it. None by default: those of a model of one's own are not known.
+    fn crops(&self, width: u32, height: u32, face: &BoundingBox) -> Vec<BoundingBox> {
+        let _ = (width, height, face);
+        Vec::new()
+    }
 }
 
 /// The errors of this crate.

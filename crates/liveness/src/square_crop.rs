@@ -9,12 +9,18 @@ use likeness_imaging::{Image, crop_resize_mirrored};
 /// image is mirrored.
 #[must_use]
 pub fn square_crop(image: &Image, face: &BoundingBox, scale: f64, size: u32) -> Image {
+    let (left, top, side) = square(face, scale);
+    crop_resize_mirrored(image, left, top, side, size)
+}
+
+/// Returns left, top and side of the square.
+pub(crate) fn square(face: &BoundingBox, scale: f64) -> (i64, i64, u32) {
     let longer = f64::from(face.width).max(f64::from(face.height));
     // Casts cut towards zero, also below it, as theirs do.
     let corner =
         |low: f32, length: f32| (f64::from(low) + f64::from(length) / 2.0 - longer * scale / 2.0) as i64;
     let (left, top) = (corner(face.x, face.width), corner(face.y, face.height));
-    crop_resize_mirrored(image, left, top, (longer * scale) as u32, size)
+    (left, top, (longer * scale) as u32)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@
 //! # }
 //! ```
 //!
-//! Each folder imports only those below it, from `serve`, `admin`, `reload`, `http`, `work` and `telemetry` down to `audit`,
+//! Each folder imports only those below it, from `serve`, `console`, `admin`, `reload`, `http`, `work` and `telemetry` down to `audit`,
 //! `access` and `config`; docs/architecture.md says what each is for.
 //!
 //! A request waits in one queue, first come first served, and only after it was admitted. Every queue is bounded and every
@@ -21,7 +21,9 @@
 mod access;
 mod admin;
 pub mod audit;
+mod checks;
 pub mod config;
+mod console;
 mod endpoint;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -37,10 +39,11 @@ mod telemetry;
 mod work;
 
 pub use access::apps::{Apps, DEMO_APP, FIRST_APP};
+pub use checks::{Check, CheckState};
 pub use config::{
-    AdminConfig, AppConfig, AuditConfig, AuditMode, ClientCertificates, Config, ConfigError, DatabaseConfig,
-    EngineConfig, Explained, ExposedFile, LogConfig, LogFormat, Overrides, QuotasConfig, REFERENCE,
-    ReloadConfig, TlsConfig, WhenUnavailable,
+    AdminConfig, AppConfig, AuditConfig, AuditMode, ClientCertificates, Config, ConfigError, ConsoleConfig,
+    DatabaseConfig, EngineConfig, Explained, ExposedFile, LogConfig, LogFormat, Overrides, QuotasConfig,
+    REFERENCE, ReloadConfig, TlsConfig, WhenUnavailable,
 };
 pub use http::TlsError;
 pub use http::openapi;

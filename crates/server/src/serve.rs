@@ -20,7 +20,9 @@ use crate::access::apps::{AppDirectory, Apps, DEMO_APP};
 use crate::access::limits::Limits;
 use crate::admin::{self, Admin, Operator};
 use crate::audit::{Audit, AuditError};
-use crate::config::{Config, ConfigError};
+use crate::checks::{Check, Checks};
+use crate::config::{Config, ConfigError, ConsoleConfig};
+use crate::console::{self, Console};
 use crate::http::{self, Addresses, Listener, ListenerSettings, Service, Tls, TlsError};
 use crate::permits::Permits;
 use crate::reload::{EngineSource, Reloader, SettingsReloader, SourceError};
@@ -43,6 +45,7 @@ pub struct Server {
     service: Arc<Service>,
     reloader: Option<Arc<Reloader>>,
     settings: Arc<SettingsReloader>,
+    checks: Arc<Checks>,
     hangups: Option<Hangups>,
     tls: Option<Arc<Tls>>,
     first_app: Option<NewApp>,
@@ -153,6 +156,7 @@ impl Server {
         let service = Arc::new(service.map_err(ServeError::Threads)?);
         let settings = Arc::new(SettingsReloader::new(Arc::clone(&service), config.clone()));
         let tls = Tls::open(&config.tls)?;
+        let checks = Arc::<Checks>::default();
 
         let listen = async |address, max_per_address, count: &Permits, tls, router| {
             let settings = ListenerSettings {
@@ -166,7 +170,7 @@ impl Server {
             listener.map_err(|source| ServeError::Bind { address, source })
         };
         let clients = Permits::new(config.connections.max);
-        let router = http::router(Arc::clone(&service), &config.cors, config.docs);
+        let router = http::router(&service, &config);
         let public = listen(
             config.listen,
             config.max_per_address(),
@@ -178,17 +182,28 @@ impl Server {
         let admin = match config.admin.listen {
             Some(address) => {
                 let operators = Permits::new(MAX_ADMIN_CONNECTIONS);
-                let admin = Admin {
+                let admin = Arc::new(Admin {
                     service: Arc::clone(&service),
                     operator: Operator::new(&config.admin),
                     reloader: reloader.clone(),
                     settings: Arc::clone(&settings),
                     tls: tls.clone(),
+                    checks: Arc::clone(&checks),
                     connections: vec![("callers", clients), ("operators", operators.clone())],
                     configuration: admin::summary(&config),
-                };
+                });
+                let console = config.console.enabled.then(|| {
+                    let public_url = public_url(&public, &config);
+                    let is_tls = ConsoleConfig::is_tls(&config.tls);
+                    console::router(Console::new(
+                        Arc::clone(&admin),
+                        &config.console,
+                        is_tls,
+                        public_url,
+                    ))
+                });
                 let tls = tls.clone().filter(|_| config.tls.admin);
-                Some(listen(address, 0, &operators, tls, admin::router(admin)).await?)
+                Some(listen(address, 0, &operators, tls, admin::router(admin, console)).await?)
             }
             None => None,
         };
@@ -213,6 +228,7 @@ impl Server {
             service,
             reloader,
             settings,
+            checks,
             hangups: None,
             tls,
             first_app,
@@ -224,6 +240,12 @@ impl Server {
     #[must_use]
     pub fn scheme(&self) -> &'static str {
         self.public.scheme()
+    }
+
+    /// Returns the URL of the API without a trailing slash: scheme, address and base path of the public listener.
+    #[must_use]
+    pub fn url(&self) -> String {
+        public_url(&self.public, &self.config)
     }
 
     /// Returns the scheme of the admin listener's URLs.
@@ -266,6 +288,20 @@ impl Server {
         // A second call changes nothing.
         let _ = self.settings.read.set(Box::new(read));
         self
+    }
+
+    /// Has the console run these checks of the installation. They may take some seconds.
+    #[must_use]
+    pub fn with_checks(self, checks: impl Fn() -> Vec<Check> + Send + Sync + 'static) -> Self {
+        self.checks.set(Box::new(checks));
+        self
+    }
+
+    /// Returns the URL of the console, if it is enabled.
+    #[must_use]
+    pub fn console_url(&self) -> Option<String> {
+        let admin = self.admin.as_ref().filter(|_| self.config.console.enabled)?;
+        Some(format!("{}://{}/console", admin.scheme(), admin.address()))
     }
 
     /// Applies a reloaded `log.filter` to this log, which outlives the service.
@@ -430,6 +466,11 @@ impl Config {
             }
         }
     }
+}
+
+/// Returns the URL of the API: scheme, address and base path.
+fn public_url(public: &Listener, config: &Config) -> String {
+    format!("{}://{}{}", public.scheme(), public.address(), config.base_path)
 }
 
 /// Runs a part of the service for ever; without it, waits for ever.

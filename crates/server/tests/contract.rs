@@ -38,9 +38,9 @@ fn the_contract_holds() {
 fn the_default_liveness_threshold_is_the_review_threshold_of_the_apps_profile() {
     for (profile, liveness, response_code) in [
         (None, 0.5999, 2),
-        (None, 0.6, 1),
+        (None, 0.6, 0),
         (Some("strict-v0"), 0.7999, 2),
-        (Some("strict-v0"), 0.8, 1),
+        (Some("strict-v0"), 0.8, 0),
     ] {
         let server = TestServer::start(&Models::new(1).with_liveness(liveness), |config| {
             config.apps[0].default_profile = profile.map(str::to_owned);
@@ -48,6 +48,44 @@ fn the_default_liveness_threshold_is_the_review_threshold_of_the_apps_profile() 
         let response = server.post("/v0.2/liveness-verification", &form::pair());
         assert_eq!(response.json()["response_code"], response_code, "{liveness}");
     }
+}
+
+#[test]
+fn the_response_code_and_the_findings_follow_the_result_and_the_settings() {
+    const LIVENESS: &str = "/v0.2/liveness-verification";
+    let findings = |response: &support::Response| response.header("x-likeness-findings").map(str::to_owned);
+    // The selfie has no colour, and the photo is the same: both are warnings.
+    for (liveness, biometric, check, reason) in [
+        (0.75, 0, 0, ""),
+        (0.5, 1, 2, "FAILED_SELFIE_LIVENESS,"),
+        (0.1, 1, 2, "FAILED_SELFIE_LIVENESS,"),
+    ] {
+        for (shows, numbers) in [(true, [0, 1, 2]), (false, [7, 400, 65_535])] {
+            let server = TestServer::start(&Models::new(1).with_liveness(liveness), |config| {
+                config.api.findings_header = shows;
+                let codes = &mut config.api.response_codes;
+                [codes.pass, codes.findings, codes.not_live] = numbers;
+            });
+            for (path, code, warnings) in [
+                (BIOMETRIC, biometric, "GREY_SELFIE,SAME_IMAGE"),
+                (LIVENESS, check, "GREY_SELFIE"),
+            ] {
+                let response = server.post(path, &form::pair());
+                assert_eq!(
+                    response.json()["response_code"],
+                    numbers[code],
+                    "{path} {liveness}"
+                );
+                let found = shows.then(|| format!("{reason}{warnings}"));
+                assert_eq!(findings(&response), found, "{path} {liveness}");
+            }
+        }
+    }
+    // Without a face there is no other reason.
+    let server = server();
+    let response = server.post(LIVENESS, &form::selfie(support::models::EMPTY, 500));
+    assert_eq!(response.json()["response_code"], 2);
+    assert_eq!(findings(&response).as_deref(), Some("NO_FACE_IN_SELFIE"));
 }
 
 #[test]

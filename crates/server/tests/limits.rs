@@ -61,7 +61,6 @@ fn refusal(response: &Response) -> (String, u64) {
     let wait = response.header("retry-after").unwrap().parse().unwrap();
     let message = response.message();
     let expected = json!({
-        "response_code": 0,
         "error": { "code": "LIMIT_EXCEEDED", "message": message },
     });
     assert_eq!(response.lasting(), expected);

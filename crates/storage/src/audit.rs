@@ -3,7 +3,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{Row, query};
 
-use crate::{Database, Result};
+use crate::{Database, Result, Session};
 
 /// The row of an audit record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,9 +63,15 @@ impl AuditFilter {
 }
 
 impl Database {
-    /// Adds rows, all of them or none. Rows that exist stay as they are.
+    /// Adds rows, all of them or none. Rows that exist stay as they are. They become searchable later; see
+    /// [`add_records`](Self::add_records).
     pub async fn add_audit(&self, rows: Vec<AuditRow>) -> Result<()> {
         let mut session = self.begin().await?;
+        Self::add_rows(&mut session, rows).await?;
+        session.finish().await
+    }
+
+    pub(crate) async fn add_rows(session: &mut Session, rows: Vec<AuditRow>) -> Result<()> {
         for row in rows {
             let insert = query(
                 "INSERT INTO audit (instance, seq, time, kind, request_id, app, status, outcome, line) \
@@ -76,7 +82,7 @@ impl Database {
             let insert = insert.bind(row.status);
             session.execute(insert.bind(row.outcome).bind(row.line)).await?;
         }
-        session.finish().await
+        Ok(())
     }
 
     /// Returns up to `count` rows after this one, by instance and number. So all are read, page by page.
@@ -183,7 +189,7 @@ impl Database {
     }
 }
 
-fn row(row: &AnyRow) -> Result<AuditRow, sqlx::Error> {
+pub(crate) fn row(row: &AnyRow) -> Result<AuditRow, sqlx::Error> {
     Ok(AuditRow {
         instance: row.try_get("instance")?,
         seq: row.try_get("seq")?,

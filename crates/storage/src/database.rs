@@ -22,6 +22,9 @@ use crate::{Health, Kind, Operation, Place, Result, Settings, StorageError, migr
 /// Connections to an SQLite file: readers wait neither for each other nor for the writer.
 const SQLITE_CONNECTIONS: u32 = 4;
 
+/// Connections for searches of audit records.
+const SEARCH_CONNECTIONS: u32 = 2;
+
 /// How long an unused connection to a server is kept: less than the idle timeout of common firewalls.
 const IDLE: Duration = Duration::from_secs(300);
 
@@ -38,7 +41,7 @@ pub struct Database {
 }
 
 struct Inner {
-    pool: RwLock<AnyPool>,
+    pools: RwLock<Pools>,
     options: AnyConnectOptions,
     settings: Settings,
     name: String,
@@ -69,7 +72,7 @@ impl Database {
             .map_err(|_| StorageError::url("the database driver cannot read it"))?;
         let database = Self {
             inner: Arc::new(Inner {
-                pool: RwLock::new(pool_options(settings).connect_lazy_with(options.clone())),
+                pools: RwLock::new(Pools::new(settings, &options)),
                 options,
                 settings: settings.clone(),
                 name: place.name(),
@@ -142,6 +145,16 @@ impl Database {
         Ok(rows)
     }
 
+    /// Like [`fetch_all`](Self::fetch_all), for a query that may read many rows: on a connection that no other call waits for.
+    pub(crate) async fn search_all<T>(&self, query: AnyQuery<'_>, map: Map<T>) -> Result<Vec<T>> {
+        let mut session = self
+            .session_of(self.pools().searches, Operation::Statement)
+            .await?;
+        let rows = session.fetch_all(query, map).await?;
+        session.finish().await?;
+        Ok(rows)
+    }
+
     /// Waits until removed files are restored, no longer than a call may take.
     pub async fn wait_until_restored(&self) {
         let restored = async {
@@ -159,7 +172,7 @@ impl Database {
         self.wait_until_restored().await;
         let keeper = self.inner.keeper.lock().take();
         let close = async {
-            self.pool().close().await;
+            self.pools().close().await;
             if let Some(keeper) = keeper {
                 drop(keeper.close().await);
             }
@@ -204,8 +217,8 @@ impl Database {
     async fn restore_from(&self, files: &SqliteFiles, keeper: &mut AnyConnection) -> io::Result<()> {
         files.copy(keeper).await?;
         let (settings, options) = (&self.inner.settings, &self.inner.options);
-        let pool = pool_options(settings).connect_lazy_with(options.clone());
-        let before = std::mem::replace(&mut *self.inner.pool.write(), pool);
+        let pools = Pools::new(settings, options);
+        let before = std::mem::replace(&mut *self.inner.pools.write(), pools);
         before.close().await;
         files.put_in_place()?;
         let keeper = async {
@@ -221,14 +234,18 @@ impl Database {
         files.remember()
     }
 
-    fn pool(&self) -> AnyPool {
-        self.inner.pool.read().clone()
+    fn pools(&self) -> Pools {
+        self.inner.pools.read().clone()
     }
 
     async fn session(&self, operation: Operation) -> Result<Session> {
+        self.session_of(self.pools().calls, operation).await
+    }
+
+    async fn session_of(&self, pool: AnyPool, operation: Operation) -> Result<Session> {
         let deadline = Instant::now() + self.timeout();
         let connection = match self.check_in_place() {
-            Ok(()) => self.acquire(deadline).await,
+            Ok(()) => self.acquire(pool, deadline).await,
             Err(error) => Err(error),
         };
         let connection = connection.inspect_err(|_| self.inner.counts.not_connected(operation))?;
@@ -241,13 +258,13 @@ impl Database {
         })
     }
 
-    async fn acquire(&self, deadline: Instant) -> Result<PoolConnection<Any>> {
+    async fn acquire(&self, pool: AnyPool, deadline: Instant) -> Result<PoolConnection<Any>> {
         // The pool would retry until the deadline if a server refuses; a call without any connection fails at once.
-        if self.kind() == Kind::Postgres && self.pool().size() == 0 {
+        if self.kind() == Kind::Postgres && pool.size() == 0 {
             let connection = self.connect(deadline).await?;
             drop(timeout_at(deadline, connection.close()).await);
         }
-        self.outcome(timeout_at(deadline, self.pool().acquire()).await)
+        self.outcome(timeout_at(deadline, pool.acquire()).await)
     }
 
     async fn connect(&self, deadline: Instant) -> Result<AnyConnection> {
@@ -375,6 +392,33 @@ impl Session {
             _ => counts.failed(self.operation),
         }
         self.database.outcome(outcome)
+    }
+}
+
+/// The connections. SQLite does not end a statement whose time is up, and it holds its connection until it has ended: searches
+/// have connections of their own, so that those of all other calls stay free.
+#[derive(Debug, Clone)]
+struct Pools {
+    calls: AnyPool,
+    searches: AnyPool,
+}
+
+impl Pools {
+    fn new(settings: &Settings, options: &AnyConnectOptions) -> Self {
+        let calls = pool_options(settings).connect_lazy_with(options.clone());
+        let searches = match settings.place {
+            // It has one connection.
+            Place::Memory => calls.clone(),
+            Place::File(_) | Place::Server(_) => pool_options(settings)
+                .max_connections(SEARCH_CONNECTIONS)
+                .idle_timeout(IDLE)
+                .connect_lazy_with(options.clone()),
+        };
+        Self { calls, searches }
+    }
+
+    async fn close(&self) {
+        tokio::join!(self.calls.close(), self.searches.close());
     }
 }
 

@@ -16,6 +16,7 @@ mod error;
 pub mod files;
 mod health;
 mod migrations;
+pub mod records;
 mod server_url;
 mod settings;
 mod sqlite_files;

@@ -20,8 +20,10 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "audit", include_str!("../migrations/0003_audit.sql")),
     (4, "audit seals", AUDIT_SEALS),
     (5, "usage writers", USAGE_WRITERS),
+    (6, "audit search", AUDIT_SEARCH),
 ];
 const AUDIT_SEALS: &str = include_str!("../migrations/0004_audit_seals.sql");
+const AUDIT_SEARCH: &str = include_str!("../migrations/0006_audit_search.sql");
 const USAGE_WRITERS: &str = include_str!("../migrations/0005_usage_writers.sql");
 
 /// The longest time that migrations may take, including the wait for another replica that migrates.

@@ -65,7 +65,7 @@ impl Service {
 pub type Case = fn(&Service) -> Outcome;
 
 /// The cases by name.
-pub const CASES: [(&str, Case); 20] = [
+pub const CASES: [(&str, Case); 22] = [
     ("endpoints_exist_on_both_versions", endpoints),
     ("health_and_information", health),
     ("parts_are_known_by_their_names_alone", parts),
@@ -89,6 +89,8 @@ pub const CASES: [(&str, Case); 20] = [
     ("errors_come_in_the_order_of_the_checks", order),
     ("errors_come_before_a_large_body_is_sent", before_the_body),
     ("one_connection_carries_request_after_request", keep_alive),
+    ("the_clients_own_id_comes_back", correlation),
+    ("the_codes_of_what_was_found_are_in_a_header", findings),
 ];
 
 const BIOMETRIC: &str = "/v0.1/biometric-verification";
@@ -246,8 +248,14 @@ fn parts(service: &Service) -> Outcome {
     };
     let end = format!("--{boundary}--\r\n");
     let body = [part("selfie", &selfie), part("image", &photo), end.into_bytes()].concat();
-    let content_type = format!("Multipart/Form-Data; charset=\"utf-8\"; Boundary=\"{boundary}\"");
-    expect_both(&service.send(&request(BIOMETRIC, Some(&content_type), &body))?)
+    // Without a boundary in the header the first line of the body has it.
+    for content_type in [
+        format!("Multipart/Form-Data; charset=\"utf-8\"; Boundary=\"{boundary}\""),
+        "multipart/form-data".to_owned(),
+    ] {
+        expect_both(&service.send(&request(BIOMETRIC, Some(&content_type), &body))?)?;
+    }
+    Ok(())
 }
 
 fn fields(service: &Service) -> Outcome {
@@ -450,9 +458,14 @@ fn malformed(service: &Service) -> Outcome {
         ),
         (None, &whole, "there is no Content-Type"),
         (
-            Some("multipart/form-data"),
+            Some("multipart/form-data; boundary="),
             &whole,
             "the Content-Type has no usable boundary",
+        ),
+        (
+            Some("multipart/form-data"),
+            b"{}",
+            "the Content-Type has no boundary, and the body does not begin with one",
         ),
         (
             Some("multipart/form-data; boundary=another"),
@@ -832,6 +845,19 @@ fn other_paths(service: &Service) -> Outcome {
         ensure_eq!(response.header("allow"), None);
         response.expect_error(404, "NOT_FOUND", "There is nothing at this path.")
     })?;
+    let others = ["full-id-verification", "document-verification"];
+    for (version, name) in VERSIONS
+        .iter()
+        .flat_map(|version| others.map(|name| (version, name)))
+    {
+        let message = format!(
+            "This service does not offer {name}: it has biometric-verification and liveness-verification."
+        );
+        for (method, slash) in [("POST", ""), ("POST", "/"), ("GET", "")] {
+            let response = service.request(method, &format!("{version}/{name}{slash}"))?;
+            response.expect_error(404, "NOT_FOUND", &message)?;
+        }
+    }
     let mut methods = vec![
         ("POST", "/healthz".to_owned(), "GET,HEAD"),
         ("POST", "/readyz".to_owned(), "GET,HEAD"),
@@ -989,4 +1015,58 @@ fn keep_alive(service: &Service) -> Outcome {
     connection.send(&[empty, good].concat())?;
     connection.response()?.expect(400)?;
     connection.response()?.expect(200)
+}
+
+/// Whatever the response, and only an id that is fit for a header.
+fn correlation(service: &Service) -> Outcome {
+    let form = Form::new().file("selfie", &selfie()?);
+    let longest = "x".repeat(128);
+    for (id, expected) in [
+        ("client-id 7", Some("client-id 7")),
+        (longest.as_str(), Some(longest.as_str())),
+        (&format!("{longest}x"), None),
+        ("caf\u{e9}", None),
+    ] {
+        let header = format!("X-Request-ID: {id}\r\n");
+        for (path, credentials, status) in [
+            (LIVENESS, APP.headers(), 200),
+            (LIVENESS, String::new(), 401),
+            ("/nowhere", String::new(), 404),
+        ] {
+            let response = service.send(&form.request(path, &format!("{credentials}{header}")))?;
+            response.expect(status)?;
+            ensure_eq!(response.header("x-correlation-id"), expected);
+        }
+    }
+    ensure_eq!(service.get("/healthz")?.header("x-correlation-id"), None);
+    Ok(())
+}
+
+fn findings(service: &Service) -> Outcome {
+    let found = |response: &Response| response.header("x-likeness-findings").map(str::to_owned);
+    let biometric = service.post(BIOMETRIC, &pair()?)?;
+    let details = biometric.content()?.list("response_data.decision.details")?;
+    let codes: Result<Vec<_>, _> = details
+        .iter()
+        .map(|line| line.text("code").map(str::to_owned))
+        .collect();
+    let codes = Some(codes?.join(",")).filter(|codes| !codes.is_empty());
+    ensure_eq!(found(&biometric), codes);
+
+    let liveness = service.post(LIVENESS, &Form::new().file("selfie", &selfie()?))?;
+    let shows_face = !liveness
+        .content()?
+        .list("response_data.faces_predicted")?
+        .is_empty();
+    let first = found(&liveness).and_then(|codes| codes.split(',').next().map(str::to_owned));
+    ensure_eq!(
+        first.as_deref() == Some("NO_FACE_IN_SELFIE"),
+        !shows_face,
+        "{liveness:?}"
+    );
+
+    let failure = service.post(LIVENESS, &Form::new())?;
+    failure.expect(400)?;
+    ensure_eq!(found(&failure), None);
+    Ok(())
 }

@@ -124,10 +124,29 @@ impl Connection {
     /// No response.
     pub fn admin_response(&mut self) -> Result<Response, Failed> {
         let mut response = self.head_response()?;
+        if response.header("transfer-encoding") == Some("chunked") {
+            response.body = self.chunks()?;
+            return Ok(response);
+        }
         let length = response.header("content-length").ok_or("no Content-Length")?;
         response.body.resize(length.parse()?, 0);
         self.stream.read_exact(&mut response.body)?;
         Ok(response)
+    }
+
+    /// Reads a body in chunks, up to the last one, which is empty.
+    fn chunks(&mut self) -> Result<Vec<u8>, Failed> {
+        let mut body = Vec::new();
+        loop {
+            let length = usize::from_str_radix(&self.line()?, 16)?;
+            let begin = body.len();
+            body.resize(begin + length, 0);
+            self.stream.read_exact(&mut body[begin..])?;
+            ensure_eq!(self.line()?, "");
+            if length == 0 {
+                return Ok(body);
+            }
+        }
     }
 
     /// Reads the response to a HEAD request.
@@ -286,7 +305,7 @@ impl Response {
         let (code, message) = (json.text("error.code")?, json.text("error.message")?);
         ensure!(!message.is_empty(), "no message");
         let expected = format!(
-            r#"{{"api_req_uid":"{}","requested_at":"{}","processed_at":"{}","response_code":0,"error":{{"code":"{code}","message":{}}}}}"#,
+            r#"{{"api_req_uid":"{}","requested_at":"{}","processed_at":"{}","error":{{"code":"{code}","message":{}}}}}"#,
             self.id()?,
             json.text("requested_at")?,
             json.text("processed_at")?,

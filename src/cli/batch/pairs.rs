@@ -5,8 +5,9 @@ use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use csv::{ByteRecord, Reader, ReaderBuilder, Trim};
+use likeness::server::audit::disarmed;
 
-use crate::cli::{Failure, disarmed};
+use crate::cli::Failure;
 
 /// Most bytes of a row: several paths and an id. A quote that is not closed would take in the rest of the file.
 const MAX_ROW_BYTES: usize = 64 * 1024;

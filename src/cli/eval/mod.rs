@@ -9,13 +9,13 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use likeness::decision::Profile;
-use likeness_evaluation::{Evaluation, JournalContent, MatchOptions, PairList};
+use likeness_evaluation::{Evaluation, JournalContent, MAX_GALLERY, MatchOptions, PairList};
 
 pub(crate) use self::output::Bar;
 use self::output::Output;
 use self::source::GroupSource;
 pub(crate) use self::source::{Comparisons, Face, LivenessSource, MatchSource, root};
-use super::{EngineArguments, Failure, say};
+use super::{EngineArguments, Failure, say, warn};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum EvalCommand {
@@ -46,6 +46,9 @@ pub(crate) struct MatchArguments {
     /// Write every comparison of all pairs to scores.csv: n (n - 1) / 2 rows.
     #[arg(long, requires = "out")]
     write_pairs: bool,
+    /// Show the N worst errors of each kind as images in report.html, which then holds faces; at most 200.
+    #[arg(long, value_name = "N", requires = "out", value_parser = parse_gallery)]
+    gallery: Option<usize>,
     /// Resume an interrupted run; until the end, embeddings are kept in a private file in --out.
     #[arg(long, requires = "out")]
     resume: bool,
@@ -60,9 +63,27 @@ pub(crate) struct LivenessArguments {
     /// Folder for scores.csv, report.json and report.html.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Show the N worst errors of each kind as images in report.html, which then holds faces; at most 200.
+    #[arg(long, value_name = "N", requires = "out", value_parser = parse_gallery)]
+    gallery: Option<usize>,
     /// Resume an interrupted run; until the end, scores are kept in a file in --out.
     #[arg(long, requires = "out")]
     resume: bool,
+}
+
+fn parse_gallery(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if (1..=MAX_GALLERY).contains(&number) => Ok(number),
+        _ => Err(format!("must be a number from 1 to {MAX_GALLERY}")),
+    }
+}
+
+/// Returns the size of the gallery, and warns of what the report then holds.
+fn gallery(wanted: Option<usize>) -> usize {
+    if wanted.is_some() {
+        warn("report.html will show faces: protect it like the images themselves");
+    }
+    wanted.unwrap_or_default()
 }
 
 impl EvalCommand {
@@ -93,6 +114,7 @@ fn eval_match(arguments: &MatchArguments, engine: &EngineArguments) -> Result<()
         data: &work.data,
         journal: journal.as_ref(),
         progress: &bar,
+        gallery: gallery(arguments.gallery),
         ..Evaluation::new(&engine, work.root)
     };
     let report = match &work.list {
@@ -105,9 +127,14 @@ fn eval_match(arguments: &MatchArguments, engine: &EngineArguments) -> Result<()
             evaluation.all_pairs(people, pairs, &options)?
         }
         Comparisons::Pairs(list) => {
+            // Their images are in no report.
+            let of_training = Evaluation {
+                gallery: 0,
+                ..evaluation
+            };
             let training = train
                 .as_ref()
-                .map(|train| evaluation.pairs(train, None, &options));
+                .map(|train| of_training.pairs(train, None, &options));
             let training = training.transpose()?.map(|(_, scores)| scores);
             options.folds = arguments.folds.map(|folds| folds as usize);
             let (report, scores) = evaluation.pairs(list, training.as_ref(), &options)?;
@@ -132,6 +159,7 @@ fn eval_liveness(arguments: &LivenessArguments, engine: &EngineArguments) -> Res
         data: &work.data,
         journal: journal.as_ref(),
         progress: &bar,
+        gallery: gallery(arguments.gallery),
         ..Evaluation::new(&engine, work.root)
     };
     let (report, scores) = evaluation.liveness(&work.list)?;

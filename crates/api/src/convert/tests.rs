@@ -64,11 +64,13 @@ fn biometric_body(
     };
     let meta = meta("601d8377-03be-481e-a314-d61675154d3e", "2024-04-22T06:36:50.25Z");
     let processed_at = "2024-04-22T06:36:50.999Z".parse().unwrap();
-    serde_json::to_string_pretty(&respond(&meta, processed_at, RESPONSE_CODE_OK, data)).unwrap()
+    let code = ResponseCodes::default().of_decision(decision.outcome());
+    serde_json::to_string_pretty(&respond(&meta, processed_at, code, data)).unwrap()
 }
 
-fn liveness_body(code: u8, liveness: f64, seen: Seen<'_>) -> String {
+fn liveness_body(live: bool, liveness: f64, seen: Seen<'_>) -> String {
     let meta = meta("c6bb825f-871c-4323-8c06-8e5fd3517747", "2024-04-01T20:05:17Z");
+    let code = ResponseCodes::default().of_liveness(live);
     let data = super::selfie(Some(score(liveness)), seen);
     serde_json::to_string_pretty(&respond(&meta, meta.requested_at, code, data)).unwrap()
 }
@@ -101,7 +103,7 @@ fn sample_biometric_body() -> String {
 
 fn sample_liveness_body() -> String {
     liveness_body(
-        RESPONSE_CODE_NOT_LIVE,
+        false,
         0.000_04,
         (
             &[face(0.9885, [38.0577, 4.0824, 18.9982, 25.3957])],
@@ -232,7 +234,7 @@ fn no_face_anywhere() {
         },
     );
     insta::assert_snapshot!(biometric_body(None, None, nothing, nothing));
-    insta::assert_snapshot!(liveness_body(RESPONSE_CODE_NOT_LIVE, 0.0, nothing));
+    insta::assert_snapshot!(liveness_body(false, 0.0, nothing));
 }
 
 #[test]
@@ -246,7 +248,7 @@ fn everything_passes() {
         },
     );
     insta::assert_snapshot!(biometric_body(Some(1.0), Some(1.0), seen, seen));
-    insta::assert_snapshot!(liveness_body(RESPONSE_CODE_OK, 1.0, seen));
+    insta::assert_snapshot!(liveness_body(true, 1.0, seen));
 }
 
 #[test]
@@ -519,4 +521,34 @@ fn times_are_utc_to_the_second_that_has_begun() {
     assert_eq!(shown("2024-02-29T23:59:59.999999999Z"), "2024-02-29 23:59:59");
     assert_eq!(shown("2024-12-31T23:30:00-01:00"), "2025-01-01 00:30:00");
     assert_eq!(shown("2026-01-02T03:04:05Z"), "2026-01-02 03:04:05");
+}
+
+#[test]
+fn the_response_code_says_whether_anything_asks_for_a_review_or_a_reject() {
+    let codes = ResponseCodes {
+        pass: 200,
+        findings: 300,
+        not_live: 65_535,
+    };
+    for (outcome, by_default, configured) in [
+        (Outcome::Pass, 0, 200),
+        (Outcome::Warning, 0, 200),
+        (Outcome::Review, 1, 300),
+        (Outcome::Reject, 1, 300),
+    ] {
+        assert_eq!(ResponseCodes::default().of_decision(outcome), by_default);
+        assert_eq!(codes.of_decision(outcome), configured);
+    }
+    for (live, by_default, configured) in [(true, 0, 200), (false, 2, 65_535)] {
+        assert_eq!(ResponseCodes::default().of_liveness(live), by_default);
+        assert_eq!(codes.of_liveness(live), configured);
+    }
+}
+
+#[test]
+fn an_error_has_no_response_code_that_a_client_could_take_for_success() {
+    for code in ErrorCode::ALL {
+        let body = serde_json::to_value(error_body(&(*code).into())).unwrap();
+        assert_eq!(body.get("response_code"), None, "{code}");
+    }
 }

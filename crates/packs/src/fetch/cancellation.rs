@@ -13,7 +13,7 @@ const POLL: Duration = Duration::from_millis(20);
 /// no more are started. What the pull itself downloads ends at the next piece that arrives.
 ///
 /// Clones cancel the same pull. The programs are process groups of their own, so a signal to the group of this program does
-/// not reach them: whoever ends it while a pull runs cancels that before.
+/// not reach them: a program that exits during a pull must cancel it first.
 #[derive(Debug, Clone, Default)]
 pub struct Cancellation {
     state: Arc<Mutex<State>>,

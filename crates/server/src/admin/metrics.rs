@@ -138,6 +138,7 @@ mod tests {
             reloader: None,
             settings: Arc::new(SettingsReloader::new(Arc::clone(&service), config)),
             tls: None,
+            checks: Arc::default(),
             connections: vec![("callers", Permits::new(7))],
             configuration: serde_json::Value::Null,
             service,

@@ -15,11 +15,13 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use serde_json::json;
 
+use crate::checks::Checks;
 use crate::http::{self, Service, Tls, observed, probes};
 use crate::permits::Permits;
 use crate::reload::{Reloader, SettingsReloader};
-pub(crate) use info::summary;
+pub(crate) use info::{Build, summary};
 pub(crate) use operator::Operator;
+pub(crate) use reload::run_reload;
 
 /// The state that the handlers share.
 pub(crate) struct Admin {
@@ -28,16 +30,17 @@ pub(crate) struct Admin {
     pub(crate) reloader: Option<Arc<Reloader>>,
     pub(crate) settings: Arc<SettingsReloader>,
     pub(crate) tls: Option<Arc<Tls>>,
+    pub(crate) checks: Arc<Checks>,
     /// By listener.
     pub(crate) connections: Vec<(&'static str, Permits)>,
     /// The configuration at the start, without secrets.
     pub(crate) configuration: serde_json::Value,
 }
 
-/// The probes are open, as on the public listener; all other paths need authorization, even unknown ones.
-pub(crate) fn router(admin: Admin) -> Router {
+/// The probes are open, as on the public listener, and the console, if there is one, has a login of its own; all other paths
+/// need authorization, even unknown ones.
+pub(crate) fn router(admin: Arc<Admin>, console: Option<Router>) -> Router {
     let observers = admin.service.observers.clone();
-    let admin = Arc::new(admin);
     let probes = probes()
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(Arc::clone(&admin.service));
@@ -49,7 +52,10 @@ pub(crate) fn router(admin: Admin) -> Router {
         .fallback(not_found)
         .layer(from_fn_with_state(Arc::clone(&admin), operator::admit))
         .with_state(admin);
-    observed(guarded.merge(probes), observers)
+    observed(
+        guarded.merge(probes).merge(console.unwrap_or_default()),
+        observers,
+    )
 }
 
 async fn not_found() -> Response {

@@ -8,21 +8,25 @@ use axum::response::Response;
 use likeness_engine::EngineLabels;
 use serde_json::{Value, json};
 
-use super::{Admin, failure};
+use super::Admin;
 use crate::http;
 use crate::reload::{ReloadError, SettingsReload};
 
 /// Reloads the settings and then the models, and responds when both have ended. It continues if its client does not wait.
 pub(super) async fn reload(State(admin): State<Arc<Admin>>) -> Response {
+    let (status, body) = run_reload(&admin).await;
+    http::json(status, &body)
+}
+
+/// Reloads the settings and then the models; returns the status and body of the response.
+pub(crate) async fn run_reload(admin: &Admin) -> (StatusCode, Value) {
     let Some(reloader) = &admin.reloader else {
-        return failure(
-            StatusCode::NOT_IMPLEMENTED,
-            "the engine of this service is embedded by its program and cannot be reloaded",
-        );
+        let error = "the engine of this service is embedded by its program and cannot be reloaded";
+        return (StatusCode::NOT_IMPLEMENTED, json!({ "error": error }));
     };
-    let settings = match reload_settings(&admin).await {
+    let settings = match reload_settings(admin).await {
         Ok(settings) => settings,
-        Err((status, error)) => return failed(&admin, status, &error, &SettingsReload::default()),
+        Err((status, error)) => return failed(admin, status, &error, &SettingsReload::default()),
     };
     match reloader.reload().await {
         Ok(reload) => {
@@ -34,9 +38,9 @@ pub(super) async fn reload(State(admin): State<Arc<Admin>>) -> Response {
             }
             body["took_ms"] = u64::try_from(reload.took.as_millis()).unwrap_or(u64::MAX).into();
             add_settings(&mut body, &settings);
-            http::json(StatusCode::OK, &body)
+            (StatusCode::OK, body)
         }
-        Err(error) => failed(&admin, status(&error), &error.to_string(), &settings),
+        Err(error) => failed(admin, status(&error), &error.to_string(), &settings),
     }
 }
 
@@ -49,10 +53,10 @@ async fn reload_settings(admin: &Admin) -> Result<SettingsReload, (StatusCode, S
 }
 
 /// Returns the response of an error, with the models that stay.
-fn failed(admin: &Admin, status: StatusCode, error: &str, settings: &SettingsReload) -> Response {
+fn failed(admin: &Admin, status: StatusCode, error: &str, settings: &SettingsReload) -> (StatusCode, Value) {
     let mut body = json!({ "error": error, "serving": models(admin.service.engine.load().labels()) });
     add_settings(&mut body, settings);
-    http::json(status, &body)
+    (status, body)
 }
 
 fn models(info: &EngineLabels) -> Value {

@@ -48,6 +48,11 @@ impl ChainKey {
         Self(key)
     }
 
+    /// Returns whether it has a key.
+    pub(crate) fn is_keyed(&self) -> bool {
+        self.0.is_some()
+    }
+
     pub(super) fn hash(&self, instance: &str, seq: u64, prev: &str, event: &str) -> String {
         self.digest([instance, &seq.to_string(), prev, event])
     }

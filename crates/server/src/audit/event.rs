@@ -33,12 +33,33 @@ pub(super) enum Event<'a> {
         #[serde(flatten)]
         refused: Refused,
     },
+    /// Something was done in the console, or refused.
+    Console(&'a ConsoleAction<'a>),
     /// The client has received another response than the record of its request says.
     Withheld {
         #[serde(flatten)]
         subject: Subject,
         status: u16,
     },
+}
+
+/// Something that an operator did in the console, or that was refused.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct ConsoleAction<'a> {
+    /// Such as `login`, `app.create` or `reload`.
+    pub(crate) action: &'a str,
+    /// `done`, `refused` or `failed`.
+    pub(crate) outcome: &'static str,
+    pub(crate) client: Option<IpAddr>,
+    /// The label of the session, the same from login to logout; it does not open it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) session: Option<&'a str>,
+    /// The app that was changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) app: Option<&'a str>,
+    /// Why it was refused or failed, or which settings it changed. Never a secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) detail: Option<&'a str>,
 }
 
 /// What refused requests have in common that are recorded together.
@@ -82,6 +103,9 @@ pub(crate) struct Verification<'a> {
     pub(crate) client: Option<IpAddr>,
     pub(crate) app: Option<&'a str>,
     pub(crate) endpoint: Option<&'static str>,
+    /// `console` for what was tried there; absent for requests of apps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) source: Option<&'static str>,
     pub(crate) path: &'a str,
     pub(crate) profile: Option<&'a str>,
     pub(crate) pack: Option<&'a str>,

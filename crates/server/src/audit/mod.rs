@@ -1,11 +1,16 @@
 //! The audit log: a record of every verification in files with a hash chain, from which a task moves them into the database.
 
 mod chain;
+mod csv_export;
 mod event;
 mod folder;
+mod place;
 mod room;
+mod row;
+mod search;
 mod shipper;
 mod state;
+mod statistics;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -36,9 +41,13 @@ use waiting::{Subject, Wait, Waiting};
 use writer::{Message, Queued, RealDisk, Writer};
 
 pub use chain::{ChainCheckpoint, ChainKey, Checkpoint, Fault, FaultKind, InvalidCheckpoint};
-pub(crate) use event::{ImageFacts, Verification};
+pub use csv_export::{csv_cells, csv_columns, disarmed};
+pub(crate) use event::{ConsoleAction, ImageFacts, Verification};
+pub(crate) use place::{Link, RecordInChain, record_in_chain};
 pub use room::{NearlyFull, nearly_full};
-pub use shipper::{RecordsError, audit_row};
+pub use row::{audit_row, searchable};
+pub use shipper::RecordsError;
+pub(crate) use statistics::{BINS, OutcomeCounts, RecordedDecisions, Statistics};
 pub use verify::{AuditReport, ChainEnd, file_records, verify_database, verify_files};
 pub(crate) use waiting::CLIENT_GONE;
 
@@ -154,6 +163,8 @@ impl Audit {
         let (error, status) = (verification.error, verification.status);
         let most = match verification.app {
             _ if verification.endpoint.is_none() => return false,
+            // An operator has logged in for it.
+            None if verification.source.is_some() => return true,
             None => UNAUTHENTICATED,
             Some(_) if error.is_some_and(is_sampled) => REFUSED,
             Some(_) => return true,
@@ -187,6 +198,11 @@ impl Audit {
         self.send(&event, None);
     }
 
+    /// Records what was done in the console.
+    pub(crate) fn console(&self, action: &ConsoleAction<'_>) {
+        self.send(&Event::Console(action), None);
+    }
+
     /// Sends an event to the writer. If the queue has no room for it, it is lost.
     fn send(&self, event: &Event<'_>, waiting: Option<Waiting>) {
         let message = event.json().map(|text| Some(Queued { text, waiting }));
@@ -213,7 +229,8 @@ impl Audit {
         }
     }
 
-    /// Moves records into the database, and records skipped requests each second, as long as it is polled.
+    /// Moves records into the database, makes older ones searchable, and records skipped requests each second, as long as it is
+    /// polled.
     pub(crate) async fn keep_up(&self) {
         let recording_skipped = async {
             let mut ticks = ticks(Instant::now() + INTERVAL, INTERVAL);
@@ -223,7 +240,8 @@ impl Audit {
             }
         };
         let shipping = self.inner.shipper.keep_up();
-        tokio::join!(shipping, recording_skipped, self.watch_space());
+        let searchable = search::keep_up(self.inner.shipper.database());
+        tokio::join!(shipping, recording_skipped, self.watch_space(), searchable);
     }
 
     /// Warns when the disk becomes nearly full and records are kept for ever.

@@ -7,16 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use likeness_storage::audit::{AuditCheckpoint, AuditRow};
+use likeness_storage::records::Searchable;
 use likeness_storage::{Database, StorageError, files, now};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
-use super::chain::{ChainKey, Checkpoint, Record};
+use super::chain::{ChainKey, Checkpoint};
 use super::folder::{self, Folder, SealedCheckpoint};
+use super::row::{audit_row, searchable};
 use super::state::SharedState;
 use crate::config::AuditConfig;
 use crate::periodic::ticks;
@@ -68,6 +69,8 @@ pub(super) struct Shipper {
 
 struct Batch {
     rows: Vec<AuditRow>,
+    /// What they are found by.
+    found: Vec<Searchable>,
     bytes: u64,
     next: Cursor,
     /// The number of the record that was found instead of the next one.
@@ -131,6 +134,10 @@ impl Shipper {
             is_down: AtomicBool::new(false),
             doubt: Mutex::new(None),
         })
+    }
+
+    pub(super) fn database(&self) -> &Database {
+        &self.database
     }
 
     /// Moves and removes records as long as it is polled.
@@ -209,7 +216,7 @@ impl Shipper {
             return Ok(1);
         }
         let count = batch.rows.len();
-        self.database.add_audit(batch.rows).await?;
+        self.database.add_records(batch.rows, batch.found).await?;
         // If this is lost, rows are sent again, and those that exist stay as they are.
         let cursor_file = self.folder.path.join(CURSOR);
         let bytes = serde_json::to_vec(&batch.next).map_err(io::Error::from)?;
@@ -298,6 +305,7 @@ fn next_batch(folder: &Folder, from: &Cursor, written: u64) -> io::Result<Option
         };
         let mut batch = Batch {
             rows: Vec::new(),
+            found: Vec::new(),
             bytes: 0,
             next: Cursor {
                 file: name,
@@ -321,6 +329,8 @@ fn next_batch(folder: &Folder, from: &Cursor, written: u64) -> io::Result<Option
             batch.bytes += behind - batch.next.place;
             batch.next.place = behind;
             batch.next.seq = found.max(seq);
+            // A field that this version does not know delays no record.
+            batch.found.extend(searchable(&text).ok().flatten());
             batch.rows.push(row);
         }
         if !batch.rows.is_empty() || batch.gap.is_some() {
@@ -328,35 +338,6 @@ fn next_batch(folder: &Folder, from: &Cursor, written: u64) -> io::Result<Option
         }
     }
     Ok(None)
-}
-
-/// The fields of an event that have columns.
-#[derive(Debug, Deserialize)]
-struct Searched {
-    time: String,
-    kind: String,
-    request_id: Option<String>,
-    app: Option<String>,
-    status: Option<i64>,
-    outcome: Option<String>,
-}
-
-/// Returns the row of an audit record; an error if the text is none.
-pub fn audit_row(line: &str) -> io::Result<AuditRow> {
-    let record: Record<'_> = serde_json::from_str(line)?;
-    let event: Searched = serde_json::from_str(record.event.get())?;
-    let time: Timestamp = event.time.parse().map_err(io::Error::other)?;
-    Ok(AuditRow {
-        instance: record.instance.to_owned(),
-        seq: i64::try_from(record.seq).map_err(io::Error::other)?,
-        time: time.as_microsecond(),
-        kind: event.kind,
-        request_id: event.request_id,
-        app: event.app,
-        status: event.status,
-        outcome: event.outcome,
-        line: line.to_owned(),
-    })
 }
 
 /// Removes whole files from the beginning, never the last one.

@@ -8,6 +8,7 @@ use likeness_storage::Database;
 
 use super::chain::{ChainCheckpoint, ChainKey, Checkpoint, Fault, FaultKind};
 use super::folder::{self, SealedCheckpoint};
+use super::row::audit_row;
 use super::shipper::{self, RecordsError};
 
 const PAGE: i64 = 500;
@@ -168,7 +169,7 @@ pub async fn verify_database(
                 report.begin(key, &row.instance, checkpoints.get(&row.instance).cloned());
             }
             (instance, seq) = (row.instance.clone(), row.seq);
-            report.check(key, &row.line, |seq| match shipper::audit_row(&row.line) {
+            report.check(key, &row.line, |seq| match audit_row(&row.line) {
                 Ok(expected) if expected == row => Ok(()),
                 _ => Err(FaultKind::Columns { seq }),
             });

@@ -129,7 +129,7 @@ impl Config {
         Ok(keys.into_iter().collect())
     }
 
-    fn secrets(&self) -> [(&'static str, Vec<&str>); 5] {
+    fn secrets(&self) -> [(&'static str, Vec<&str>); 6] {
         fn exposed<'a>(secrets: impl IntoIterator<Item = &'a SecretString>) -> Vec<&'a str> {
             secrets.into_iter().map(ExposeSecret::expose_secret).collect()
         }
@@ -138,6 +138,7 @@ impl Config {
             ("admin.metrics_token", exposed(&self.admin.metrics_token)),
             ("apps", exposed(self.apps.iter().map(|app| &app.key))),
             ("audit.chain_key", exposed(&self.audit.chain_key)),
+            ("console.token", exposed(&self.console.token)),
             ("database.url", exposed(&self.database.url)),
         ]
     }

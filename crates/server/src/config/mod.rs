@@ -1,6 +1,8 @@
 //! The settings of the service: their defaults, and the layers that they are read from.
 
+mod api;
 mod apps;
+mod console;
 mod database;
 mod engine;
 mod error;
@@ -23,7 +25,9 @@ use likeness_storage::StorageError;
 use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
+pub use api::ApiConfig;
 pub use apps::{AppConfig, QuotasConfig, WhenUnavailable};
+pub use console::ConsoleConfig;
 pub use database::{AuditConfig, AuditMode, DatabaseConfig};
 pub use engine::{EngineConfig, ReloadConfig};
 pub use error::ConfigError;
@@ -59,6 +63,8 @@ pub struct Config {
     /// Address and port of the public listener.
     #[default(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))]
     pub listen: SocketAddr,
+    /// Path that the public listener serves the API below, such as `/idv`. Default: none.
+    pub base_path: String,
     /// Folder for everything that must survive a restart, created if missing. Default: `likeness-data`.
     #[default("likeness-data".into())]
     pub data_folder: PathBuf,
@@ -79,12 +85,14 @@ pub struct Config {
     /// Whether to use no cohort. Default: no.
     pub no_cohort: bool,
     pub engine: EngineConfig,
+    pub api: ApiConfig,
     pub request_limits: RequestLimits,
     pub image_limits: ImageLimits,
     pub admission: AdmissionConfig,
     pub connections: ConnectionsConfig,
     pub shutdown: ShutdownConfig,
     pub admin: AdminConfig,
+    pub console: ConsoleConfig,
     pub reload: ReloadConfig,
     pub database: DatabaseConfig,
     pub log: LogConfig,
@@ -110,23 +118,27 @@ impl Config {
         layers::check_ranges(self, |_| true)?;
         self.engine.validate()?;
         self.validate_cohort()?;
+        self.validate_base_path()?;
+        self.api.validate()?;
         self.request_limits.validate()?;
         self.validate_profiles()?;
         self.validate_apps()?;
         self.validate_data_folder()?;
         self.admin.validate(self.listen)?;
+        self.console.validate(&self.admin, &self.tls)?;
         self.audit.validate()?;
         self.tls.validate()?;
         self.cors.validate()?;
         self.log.env_filter().map(drop)
     }
 
-    /// Checks only what an engine is built of: that needs no secrets of the service.
+    /// Checks only what an engine is built of, and what is made of its results: that needs no secrets of the service.
     pub fn validate_engine(&self) -> Result<(), ConfigError> {
         layers::check_ranges(self, |key| {
             key.starts_with("engine.") || key.starts_with("image_limits.")
         })?;
         self.engine.validate()?;
+        self.api.validate()?;
         self.validate_cohort()
     }
 

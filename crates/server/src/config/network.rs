@@ -38,7 +38,32 @@ pub struct ConnectionsConfig {
     pub max_per_address: Option<usize>,
 }
 
+/// Longest base path in bytes.
+const MAX_BASE_PATH_BYTES: usize = 256;
+
 impl Config {
+    pub(super) fn validate_base_path(&self) -> Result<(), ConfigError> {
+        let path = self.base_path.as_str();
+        let slashes = "must begin with one slash and end with none, such as \"/idv\"; \"\" for none";
+        let characters = "may have letters, digits and -._~ between its slashes, and no segment `.` or `..`";
+        let segments = || path.split('/').skip(1);
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        let is_name = |segment: &str| segment.bytes().all(is_plain) && !matches!(segment, "." | "..");
+        ensure([
+            (
+                path.is_empty() || (path.starts_with('/') && segments().all(|segment| !segment.is_empty())),
+                "base_path",
+                slashes,
+            ),
+            (segments().all(is_name), "base_path", characters),
+            (
+                path.len() <= MAX_BASE_PATH_BYTES,
+                "base_path",
+                "is longer than 256 bytes",
+            ),
+        ])
+    }
+
     /// How many connections one address may have open; 0: no limit. Default: half of `connections.max`, but no limit on a
     /// loopback address and behind trusted proxies, whose connections are those of many clients.
     pub fn max_per_address(&self) -> usize {
@@ -284,6 +309,42 @@ mod tests {
             let error = fault("127.0.0.1:9090", Some(wrong)).unwrap();
             assert!(error.contains("admin.token") && !error.contains("s3"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_base_path_begins_with_one_slash_and_ends_with_none() {
+        let fault = |path: &str| {
+            let config = Config {
+                base_path: path.to_owned(),
+                ..Config::default()
+            };
+            config.validate_base_path().err().map(|error| error.to_string())
+        };
+        for right in ["", "/idv", "/a/b", "/v1.0/id-v_e~r", "/..."] {
+            assert_eq!(fault(right), None, "{right}");
+        }
+        for wrong in [
+            "/",
+            "idv",
+            "/idv/",
+            "//idv",
+            "/a//b",
+            "idv/",
+            "http://a.example/idv",
+        ] {
+            let error = fault(wrong).unwrap();
+            assert!(
+                error.contains("base_path") && error.contains("one slash"),
+                "{error}"
+            );
+        }
+        for wrong in [
+            "/a b", "/a?b", "/a#b", "/%61", "/a/../b", "/.", "/\u{e9}", "/{a}", "/*a",
+        ] {
+            let error = fault(wrong).unwrap();
+            assert!(error.contains("letters, digits"), "{error}");
+        }
+        assert!(fault(&format!("/{}", "a".repeat(256))).unwrap().contains("256"));
     }
 
     #[test]

@@ -83,6 +83,7 @@ pub const NAMED: &[Named] = &[
         flag: flag("admin-listen", Text("ADDRESS:PORT"), Serve, "Address of the admin listener (health, metrics, reload)")),
     named!("admin.token", variable: "LIKENESS_ADMIN_TOKEN", credential: "likeness.admin-token"),
     named!("admin.metrics_token", credential: "likeness.admin-metrics-token"),
+    named!("console.token", variable: "LIKENESS_CONSOLE_TOKEN", credential: "likeness.console-token"),
     named!("database.url", variable: "LIKENESS_DATABASE_URL", credential: "likeness.database-url",
         unset: "SQLite, likeness.db in data_folder"),
     named!("audit.chain_key", variable: "LIKENESS_AUDIT_CHAIN_KEY", credential: "likeness.audit-chain-key"),

@@ -237,6 +237,12 @@ fn errors_name_the_key_and_hide_secrets() {
         ("[admin]\ntoken = ['s3cret']", &[], "admin.token"),
         ("[admin]\ntoken = ''", &[], "admin.token"),
         ("[admin]\ntocken = 's3cret'", &[], "tocken"),
+        ("[console]\ntoken = ['s3cret']", &[], "console.token"),
+        (
+            "",
+            &[("LIKENESS_CONSOLE_TOKEN", "s3cret s3cret")],
+            "console.token",
+        ),
         ("admin = 's3cret'", &[], "admin"),
         ("", &[("LIKENESS_ADMIN_TOKEN", "s3cret s3cret")], "admin.token"),
         (
@@ -567,6 +573,7 @@ fn each_file_is_a_secret_and_what_is_not_there_sets_nothing() {
         ("likeness.admin-token", "s3cret-of-the-operator"),
         ("likeness.admin-metrics-token", "s3cret-of-prometheus"),
         ("likeness.audit-chain-key", "s3cret-of-the-chain"),
+        ("likeness.console-token", "s3cret-of-the-console"),
         ("somebody.elses", "s3cret"),
     ];
     for (name, secret) in secrets {
@@ -579,6 +586,7 @@ fn each_file_is_a_secret_and_what_is_not_there_sets_nothing() {
         &config.admin.token,
         &config.admin.metrics_token,
         &config.audit.chain_key,
+        &config.console.token,
     ];
     for (found, (_, secret)) in found.into_iter().zip(secrets) {
         assert_eq!(found.as_ref().unwrap().expose_secret(), secret);

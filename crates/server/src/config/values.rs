@@ -8,10 +8,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 const MAX_CREDENTIAL_BYTES: usize = 256;
 
 /// The keys of secrets, besides those of apps.
-pub(super) const SECRETS: [&str; 4] = [
+pub(super) const SECRETS: [&str; 5] = [
     "admin.metrics_token",
     "admin.token",
     "audit.chain_key",
+    "console.token",
     "database.url",
 ];
 

@@ -1,6 +1,7 @@
 //! HTTP: listeners, connections, TLS, routes and handlers.
 
 mod addresses;
+mod base_path;
 pub(crate) mod client_address;
 mod connection;
 pub(crate) mod form;
@@ -13,6 +14,7 @@ mod response;
 mod routes;
 mod service;
 mod tls;
+pub(crate) mod trial;
 mod verify;
 
 pub(crate) use addresses::Addresses;

@@ -54,6 +54,8 @@ pub(crate) struct Parser {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
+    /// The boundary is unknown until the first line is complete.
+    FirstLine,
     Preamble,
     AfterDelimiter,
     Head,
@@ -62,14 +64,20 @@ enum State {
 }
 
 impl Parser {
-    /// Returns a parser for a body with this `Content-Type`.
+    /// Returns a parser for a body with this `Content-Type`. Without a boundary in it the first line of the body has it: the
+    /// documentation lists the bare header, and clients copy that.
     pub(crate) fn new(content_type: &[u8]) -> Result<Self, Malformed> {
         let wrong = Malformed("the Content-Type is not multipart/form-data");
-        let boundary = parameter(content_type, (b"multipart/form-data", wrong), b"boundary")?
-            .filter(|boundary| (1..=MAX_BOUNDARY_BYTES).contains(&boundary.len()))
-            .ok_or(Malformed("the Content-Type has no usable boundary"))?;
+        let boundary = parameter(content_type, (b"multipart/form-data", wrong), b"boundary")?;
+        if boundary
+            .as_ref()
+            .is_some_and(|boundary| !(1..=MAX_BOUNDARY_BYTES).contains(&boundary.len()))
+        {
+            return Err(Malformed("the Content-Type has no usable boundary"));
+        }
+        let is_known = boundary.is_some();
         Ok(Self {
-            delimiter: memmem::Finder::new(&[b"\r\n--", &*boundary].concat()).into_owned(),
+            delimiter: delimiter(&boundary.unwrap_or_default()),
             end_of_head: memmem::Finder::new(END_OF_HEAD),
             // As if a line ended before the body: the first boundary has no line break before it.
             bytes: CRLF.to_vec(),
@@ -77,7 +85,11 @@ impl Parser {
             begin: 0,
             keeps_part: false,
             parts: 0,
-            state: State::Preamble,
+            state: if is_known {
+                State::Preamble
+            } else {
+                State::FirstLine
+            },
         })
     }
 
@@ -102,6 +114,14 @@ impl Parser {
     pub(crate) fn event(&mut self) -> Result<Option<Event>, Malformed> {
         loop {
             match self.state {
+                State::FirstLine => {
+                    let Some(boundary) = boundary_of(self.bytes.get(CRLF.len()..).unwrap_or_default())?
+                    else {
+                        return Ok(None);
+                    };
+                    self.delimiter = delimiter(boundary);
+                    self.state = State::Preamble;
+                }
                 State::Preamble | State::Data => {
                     let in_part = self.state == State::Data;
                     let from = self.position;
@@ -178,12 +198,38 @@ impl Parser {
     pub(crate) fn finish(self) -> Result<Vec<u8>, Malformed> {
         match self.state {
             State::Epilogue => Ok(self.bytes),
+            State::FirstLine => Err(NO_BOUNDARY),
             State::Preamble => Err(Malformed(
                 "the body does not have the boundary of the Content-Type",
             )),
             _ => Err(Malformed("the body ends before its last boundary")),
         }
     }
+}
+
+const NO_BOUNDARY: Malformed =
+    Malformed("the Content-Type has no boundary, and the body does not begin with one");
+
+fn delimiter(boundary: &[u8]) -> memmem::Finder<'static> {
+    memmem::Finder::new(&[b"\r\n--", boundary].concat()).into_owned()
+}
+
+/// Returns the boundary of a body by its first line; `None` if more bytes are needed.
+fn boundary_of(body: &[u8]) -> Result<Option<&[u8]>, Malformed> {
+    const MAX_LINE_BYTES: usize = b"--".len() + MAX_BOUNDARY_BYTES + MAX_PADDING_BYTES + CRLF.len();
+    let start = &body[..body.len().min(MAX_LINE_BYTES)];
+    let Some(end) = memmem::find(start, CRLF) else {
+        let begins = start.starts_with(b"--") || b"--".starts_with(start);
+        let may_end = begins && start.len() < MAX_LINE_BYTES;
+        return if may_end { Ok(None) } else { Err(NO_BOUNDARY) };
+    };
+    let boundary = start[..end]
+        .strip_prefix(b"--")
+        .unwrap_or_default()
+        .trim_ascii_end();
+    let is_usable = (1..=MAX_BOUNDARY_BYTES).contains(&boundary.len())
+        && boundary.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    is_usable.then_some(Some(boundary)).ok_or(NO_BOUNDARY)
 }
 
 /// Moves `position` to the next occurrence of a text, or to where one may begin once more bytes have come.
@@ -406,6 +452,60 @@ mod tests {
     }
 
     #[test]
+    fn without_a_boundary_in_the_header_the_first_line_of_the_body_has_it() {
+        let part = "Content-Disposition: form-data; name=\"a\"\r\n\r\none\r\n--";
+        let parse = |content_type: &str, body: &str| {
+            let whole = parse_in_chunks(content_type, body.as_bytes(), usize::MAX);
+            for chunk in 1..20 {
+                assert_eq!(whole, parse_in_chunks(content_type, body.as_bytes(), chunk));
+            }
+            whole
+        };
+        for boundary in [
+            "B",
+            "----WebKitFormBoundary7MA4YWxkTrZu0gW",
+            "a'(z)+_,-./:=? 9",
+            &"x".repeat(200),
+        ] {
+            for content_type in [
+                "multipart/form-data",
+                "Multipart/Form-Data; charset=utf-8",
+                "multipart/form-data;",
+            ] {
+                let body = format!("--{boundary} \t\r\n{part}{boundary}--\r\n");
+                let expected = vec![(b"a".to_vec(), b"one".to_vec())];
+                assert_eq!(
+                    parse(content_type, &body),
+                    Ok(expected),
+                    "{boundary} {content_type}"
+                );
+            }
+        }
+        for body in [
+            "",
+            "-",
+            "--",
+            "--B",
+            "--\r\n",
+            "B\r\n",
+            "\r\n--B\r\n",
+            "{}",
+            "--B\u{e9}\r\n",
+            "--B\0\r\n",
+            &format!("--{}\r\n", "x".repeat(201)),
+            &format!("--B{}\r\n", " ".repeat(500)),
+            &"-".repeat(100_000),
+        ] {
+            assert_eq!(parse("multipart/form-data", body), Err(NO_BOUNDARY), "{body:.20}");
+        }
+        // A form without a part.
+        let ends = Malformed("the body ends before its last boundary");
+        assert_eq!(parse("multipart/form-data", "--B--\r\n"), Err(ends));
+        let unusable = Malformed("the Content-Type has no usable boundary");
+        assert_eq!(parse("multipart/form-data; boundary=", "--B\r\n"), Err(unusable));
+    }
+
+    #[test]
     fn heads_in_every_shape() {
         for head in [
             "Content-Disposition: form-data; name=\"a\"",
@@ -473,7 +573,7 @@ mod tests {
             "",
             "application/json",
             "multipart/mixed; boundary=a",
-            "multipart/form-data",
+            "multipart/mixed",
             "multipart/form-data; boundary=",
             "multipart/form-data; boundary=\"\"",
             "multipart/form-data; boundary=\"a",

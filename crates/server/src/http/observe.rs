@@ -58,7 +58,7 @@ async fn observe(State(observers): State<Observers>, mut request: Request, next:
     if let Some(Peer(peer)) = request.extensions().get() {
         context.client = Some(observers.proxies.client(*peer, request.headers()));
     }
-    let meta = context.meta;
+    let (meta, correlation_id) = (context.meta, context.correlation_id.clone());
     let context = Arc::new(Mutex::new(context));
     request.extensions_mut().insert(Arc::clone(&context));
     let observation = Observation {
@@ -75,7 +75,7 @@ async fn observe(State(observers): State<Observers>, mut request: Request, next:
     if !observation.finish(response.status()).await {
         response = response::failure(&context, &ApiError::from(ErrorCode::NotReady));
     }
-    response::add_headers(response.headers_mut(), &meta);
+    response::add_headers(response.headers_mut(), &meta, correlation_id.as_deref());
     response
 }
 

@@ -11,7 +11,11 @@ use jiff::Timestamp;
 use likeness_api::{ApiError, ErrorCode, Meta, error_response};
 use serde::Serialize;
 
-use crate::telemetry::{REQUEST_ID, SharedContext};
+use crate::telemetry::{CORRELATION_ID, REQUEST_ID, SharedContext};
+
+/// The header that names the codes of what was found, separated by commas. The documented bodies have no place for those of
+/// a liveness verification.
+pub(crate) const FINDINGS: HeaderName = HeaderName::from_static("x-likeness-findings");
 
 /// Up to this length the rest of a refused upload is read and the connection kept; beyond it the connection is closed, and
 /// a good client stops sending.
@@ -26,14 +30,29 @@ const FIXED_HEADERS: [(HeaderName, &str); 3] = [
     ),
 ];
 
-/// Adds the headers of every response.
-pub(crate) fn add_headers(headers: &mut HeaderMap, meta: &Meta) {
+/// Adds the headers of every response; `correlation_id` is the client's own id of the request.
+pub(crate) fn add_headers(headers: &mut HeaderMap, meta: &Meta, correlation_id: Option<&str>) {
     for (name, value) in FIXED_HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    // A UUID is always a header value.
-    if let Ok(id) = HeaderValue::from_str(&meta.id.to_string()) {
-        headers.insert(REQUEST_ID, id);
+    // Both are printable, and so they are header values.
+    let ids = [
+        (REQUEST_ID, Some(meta.id.to_string())),
+        (CORRELATION_ID, correlation_id.map(str::to_owned)),
+    ];
+    for (name, id) in ids {
+        if let Some(Ok(id)) = id.map(HeaderValue::try_from) {
+            headers.insert(name, id);
+        }
+    }
+}
+
+/// Adds the header with the codes of what was found; without a code there is none.
+pub(crate) fn add_findings(headers: &mut HeaderMap, codes: &[&str]) {
+    if let Ok(codes) = HeaderValue::try_from(codes.join(","))
+        && !codes.is_empty()
+    {
+        headers.insert(FINDINGS, codes);
     }
 }
 

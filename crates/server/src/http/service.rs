@@ -12,10 +12,11 @@ use super::client_address::Proxies;
 use super::observe::Observers;
 use super::response::Linger;
 use crate::access::apps::AppDirectory;
+use crate::access::console_token::ConsoleToken;
 use crate::access::limits::Limits;
 use crate::access::proxy_hint;
 use crate::audit::Audit;
-use crate::config::{Config, RequestLimits};
+use crate::config::{ApiConfig, Config, RequestLimits};
 use crate::permits::Permits;
 use crate::sampling::Throttle;
 use crate::telemetry::metrics::Metrics;
@@ -32,6 +33,7 @@ pub(crate) struct Service {
     pub(crate) work: WorkPool,
     /// The limits of requests that begin now. A request takes them once and keeps to them.
     pub(crate) limits: ArcSwap<RequestLimits>,
+    pub(crate) api: ApiConfig,
     pub(crate) linger: Linger,
     pub(crate) proxy_hints: Throttle,
     /// Longest time without a byte of a request body.
@@ -41,6 +43,7 @@ pub(crate) struct Service {
     pub(crate) logs: OnceLock<Logs>,
     pub(crate) observers: Observers,
     pub(crate) database: Database,
+    pub(crate) console_token: ConsoleToken,
 }
 
 impl Service {
@@ -62,6 +65,7 @@ impl Service {
             admission: Permits::new(config.admission.requests(workers)),
             work: WorkPool::start(workers)?,
             limits: ArcSwap::from_pointee(config.request_limits.clone()),
+            api: config.api,
             linger: Linger {
                 time: config.connections.linger,
                 bytes: config.request_limits.body_bytes,
@@ -79,6 +83,7 @@ impl Service {
             },
             logs: OnceLock::new(),
             database,
+            console_token: ConsoleToken::new(&config.console),
         })
     }
 

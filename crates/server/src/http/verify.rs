@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use likeness_api::{ApiError, ErrorCode, biometric_response, liveness_response};
 use likeness_engine::decision::Profile;
 use likeness_engine::imaging::{self, EncodedImage, probe};
-use likeness_engine::{Budget, Engine, LivenessOptions, VerifyOptions};
+use likeness_engine::{Budget, Engine, LivenessOptions, Verification, VerifyOptions};
 use tokio::time::{Instant, timeout_at};
 
 use super::form::{BodyLimits, Field, Form};
@@ -20,8 +20,9 @@ use super::service::Service;
 use crate::access::apps::App;
 use crate::access::proxy_hint;
 use crate::audit::Audit;
-use crate::config::SideLimits;
+use crate::config::{RequestLimits, SideLimits, VersionLimits};
 use crate::endpoint::{ApiVersion, Endpoint};
+use crate::permits::Permit;
 use crate::telemetry::SharedContext;
 
 /// The `Retry-After` of a request beyond the admission: some verifications have ended by then.
@@ -80,48 +81,29 @@ async fn verify(
     })?;
     context.lock().usage = Some(usage);
 
-    // Admission. Held until the last work for the request has ended.
-    let admitted = service.admission.try_take();
-    let full = || ApiError::from(ErrorCode::Overloaded).with_retry_after(OVERLOAD_WAIT);
-    let held = (admitted.ok_or_else(full)?, slot);
-
-    // The body.
-    let limits = service.limits.load_full();
-    let deadline = context.lock().started + limits.deadline;
-    let body_limits = BodyLimits {
-        file: limits.file_bytes,
-        body: limits.body_bytes,
-        idle: service.body_idle,
-    };
-    let form = Form::read(headers, body, Field::of(endpoint), body_limits);
-    let form = timeout_at(deadline, form).await;
-    let mut form = form.map_err(|_| ApiError::from(ErrorCode::DeadlineExceeded))??;
-    {
-        let mut request = context.lock();
-        request.body_read = Some(request.started.elapsed());
-    }
+    let Upload {
+        admitted,
+        mut form,
+        limits,
+        deadline,
+    } = read_form(service, endpoint, context, headers, body).await?;
+    // Until the last work for the request has ended.
+    let held = (admitted, slot);
 
     // The engine's work, on a worker thread.
     let sides = version.sides(&limits);
     let selfie = form.file(Field::Selfie)?;
-    let meta = context.lock().meta;
-    match endpoint {
+    let (meta, codes) = (context.lock().meta, service.api.response_codes);
+    let mut response = match endpoint {
         Endpoint::Biometric => {
             let photo = form.file(Field::Image)?;
-            context.lock().uploaded(&selfie, Some(&photo));
             let options = VerifyOptions::default()
                 .with_photo_multiface(form.multiface()?)
                 .with_profile(profile(&app, form.profile()?)?);
-            context.lock().profile = Some(options.profile.name().to_owned());
-            let verify = move |engine: &Engine, budget| {
-                let selfie = open_image(Field::Selfie, &selfie, sides.selfie, engine.limits())?;
-                let photo = open_image(Field::Image, &photo, sides.image, engine.limits())?;
-                Ok(engine.verify(&selfie, &photo, &options.with_budget(budget))?)
-            };
-            let verification = on_worker(service, held, deadline, context, verify).await?;
-            context.lock().verified(&verification);
-            let body = biometric_response(&meta, Timestamp::now(), &verification);
-            Ok(response::json(StatusCode::OK, &body))
+            let images = (selfie, photo);
+            let verification = biometric(service, held, deadline, context, sides, images, options).await?;
+            let body = biometric_response(&meta, Timestamp::now(), &verification, codes);
+            response::json(StatusCode::OK, &body)
         }
         Endpoint::Liveness => {
             context.lock().uploaded(&selfie, None);
@@ -135,10 +117,80 @@ async fn verify(
             };
             let check = on_worker(service, held, deadline, context, check).await?;
             context.lock().liveness_checked(&check);
-            let body = liveness_response(&meta, Timestamp::now(), &check);
-            Ok(response::json(StatusCode::OK, &body))
+            let body = liveness_response(&meta, Timestamp::now(), &check, codes);
+            response::json(StatusCode::OK, &body)
         }
+    };
+    if service.api.findings_header {
+        response::add_findings(response.headers_mut(), &context.lock().codes);
     }
+    Ok(response)
+}
+
+/// What a request has sent, within the admission.
+pub(super) struct Upload {
+    /// Held until the last work for the request has ended.
+    pub(super) admitted: Permit,
+    pub(super) form: Form,
+    pub(super) limits: Arc<RequestLimits>,
+    pub(super) deadline: Instant,
+}
+
+/// Takes a place of the admission, and then reads the body.
+pub(super) async fn read_form(
+    service: &Service,
+    endpoint: Endpoint,
+    context: &SharedContext,
+    headers: &HeaderMap,
+    body: &mut Body,
+) -> Result<Upload, ApiError> {
+    let admitted = service.admission.try_take();
+    let full = || ApiError::from(ErrorCode::Overloaded).with_retry_after(OVERLOAD_WAIT);
+    let admitted = admitted.ok_or_else(full)?;
+    let limits = service.limits.load_full();
+    let deadline = context.lock().started + limits.deadline;
+    let body_limits = BodyLimits {
+        file: limits.file_bytes,
+        body: limits.body_bytes,
+        idle: service.body_idle,
+    };
+    let form = Form::read(headers, body, Field::of(endpoint), body_limits);
+    let form = timeout_at(deadline, form).await;
+    let form = form.map_err(|_| ApiError::from(ErrorCode::DeadlineExceeded))??;
+    let mut request = context.lock();
+    request.body_read = Some(request.started.elapsed());
+    drop(request);
+    Ok(Upload {
+        admitted,
+        form,
+        limits,
+        deadline,
+    })
+}
+
+/// Verifies a selfie against a photo on a worker thread, and adds the result to the context.
+pub(super) async fn biometric(
+    service: &Service,
+    held: impl Send + 'static,
+    deadline: Instant,
+    context: &SharedContext,
+    sides: VersionLimits,
+    (selfie, photo): (Bytes, Bytes),
+    options: VerifyOptions,
+) -> Result<Verification, ApiError> {
+    {
+        let mut request = context.lock();
+        request.uploaded(&selfie, Some(&photo));
+        request.profile = Some(options.profile.name().to_owned());
+    }
+    let verify = move |engine: &Engine, budget| {
+        let selfie = open_image(Field::Selfie, &selfie, sides.selfie, engine.limits())?;
+        let photo = open_image(Field::Image, &photo, sides.image, engine.limits())?;
+        Ok(engine.verify(&selfie, &photo, &options.with_budget(budget))?)
+    };
+    let verification = on_worker(service, held, deadline, context, verify).await?;
+    context.lock().verified(&verification);
+    Ok(verification)
 }
 
 /// Runs the work on a worker thread, with the engine that is current when it begins.

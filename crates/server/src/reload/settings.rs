@@ -9,9 +9,10 @@ use crate::http::Service;
 use crate::telemetry::metrics::{Outcome, Reloaded};
 
 /// The reloadable sections and keys. All others need a restart.
-const RELOADABLE: [&str; 5] = [
+const RELOADABLE: [&str; 6] = [
     "allow_weak_keys",
     "apps",
+    "console.token",
     "log.filter",
     "profiles",
     "request_limits",
@@ -45,6 +46,11 @@ impl SettingsReloader {
             read: OnceLock::new(),
             current: Mutex::new(started),
         }
+    }
+
+    /// Reads the settings in force. Waits for a reload that is running.
+    pub(crate) fn with_current<T>(&self, read: impl FnOnce(&Config) -> T) -> T {
+        read(&self.current.lock())
     }
 
     /// Reads, applies and logs. After an error nothing has changed. Blocks.
@@ -94,6 +100,8 @@ impl SettingsReloader {
         }
         current.log.filter = new.log.filter;
         self.service.limits.store(Arc::new(new.request_limits.clone()));
+        self.service.console_token.set(&new.console);
+        current.console.token = new.console.token;
         current.allow_weak_keys = new.allow_weak_keys;
         current.apps = new.apps;
         current.profiles = new.profiles;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, Method, Request, Version};
 use likeness_api::{ApiError, Meta};
-use likeness_engine::decision::Score;
+use likeness_engine::decision::{Code, Score};
 use likeness_engine::embedding::Similarity;
 use likeness_engine::{Engine, ImageReport, LivenessCheck, Timings, Verification};
 use parking_lot::Mutex;
@@ -19,6 +19,8 @@ use crate::endpoint::Endpoint;
 
 /// The header that carries `api_req_uid` in responses and, in requests, an id of the client's.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The header that returns a client's own id.
+pub(crate) const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 /// Longest `X-Request-ID` of a client that is kept, in bytes.
 const MAX_CORRELATION_BYTES: usize = 128;
 const MAX_PATH_BYTES: usize = 128;
@@ -37,7 +39,7 @@ pub(crate) struct RequestContext {
     /// The client's address, as far as trusted proxies tell.
     pub(crate) client: Option<IpAddr>,
     pub(crate) method: Method,
-    /// As requested, truncated if it is long.
+    /// As requested, without the base path, truncated if it is long.
     pub(crate) path: String,
     pub(crate) version: Version,
     /// The client's span that the request belongs to.
@@ -45,6 +47,8 @@ pub(crate) struct RequestContext {
     pub(crate) parent: opentelemetry::Context,
     /// `None` for all paths but those of verifications.
     pub(crate) endpoint: Option<Endpoint>,
+    /// Whether it was tried in the console: it has no app.
+    pub(crate) is_console: bool,
     pub(crate) app: Option<String>,
     /// The unit of the app's quotas that the request has used.
     pub(crate) usage: Option<Taken>,
@@ -135,11 +139,7 @@ impl RequestContext {
 
     pub(crate) fn liveness_checked(&mut self, check: &LivenessCheck) {
         found(&mut self.selfie, &check.selfie);
-        self.codes = check
-            .findings
-            .iter()
-            .map(|finding| finding.code.as_str())
-            .collect();
+        self.codes = check.codes().map(Code::as_str).collect();
         self.threshold = Some(check.threshold);
         self.liveness = Some(check.liveness.map_or(0.0, Score::value));
         self.outcome = Some(if check.live { "live" } else { "not live" });
@@ -187,6 +187,7 @@ impl RequestContext {
             client: self.client,
             app: self.app.as_deref(),
             endpoint: self.endpoint.map(Endpoint::as_str),
+            source: self.is_console.then_some("console"),
             path: &self.path,
             profile: self.profile.as_deref(),
             pack: info.map(|info| info.pack.as_str()),

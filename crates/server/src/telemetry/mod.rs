@@ -9,7 +9,7 @@ mod traces;
 
 #[cfg(feature = "fuzzing")]
 pub(crate) use context::correlation_id;
-pub(crate) use context::{REQUEST_ID, RequestContext, SharedContext};
+pub(crate) use context::{CORRELATION_ID, REQUEST_ID, RequestContext, SharedContext, millis};
 pub(crate) use log::write_request;
 pub use log::{Logs, LogsError};
 pub(crate) use refusal_lines::RefusalLines;

@@ -93,7 +93,8 @@ impl AppDirectory {
         }
     }
 
-    async fn refresh(&self) -> Result<(), StorageError> {
+    /// Reads the apps of the database if they have changed.
+    pub(crate) async fn refresh(&self) -> Result<(), StorageError> {
         let revision = self.database.apps_revision().await?;
         if self.sources.lock().revision == Some(revision) {
             return Ok(());

@@ -1,5 +1,6 @@
 //! Moving records into the database, its lag, and retention.
 
+use jiff::Timestamp;
 use std::io::Write;
 use std::iter::repeat_n;
 

@@ -20,12 +20,22 @@ use crate::endpoint::{ApiVersion, Endpoint};
 #[openapi(components(schemas(Biometric, BiometricData, PhotoReport, SelfieReport, ErrorResponse)))]
 struct Schemas;
 
-const COMMON_HEADERS: [&str; 4] = [
+const COMMON_HEADERS: [&str; 5] = [
     "X-Request-ID",
+    "X-Correlation-ID",
     "X-Content-Type-Options",
     "X-Frame-Options",
     "Strict-Transport-Security",
 ];
+
+/// Returns the OpenAPI 3.1 document of the public listener with its API below this base path.
+pub(super) fn document_at(base_path: &str) -> Value {
+    let mut document = document();
+    if !base_path.is_empty() {
+        document["servers"][0]["url"] = base_path.into();
+    }
+    document
+}
 
 /// Returns the OpenAPI 3.1 document of the public listener. Limits are those of the default configuration.
 #[must_use]
@@ -74,6 +84,12 @@ pub fn document() -> Value {
                 profile["examples"] = json!(Profile::BUILTIN_NAMES);
             }
             add_responses(&mut operation, &codes);
+            let findings = headers(&["X-Likeness-Findings"]);
+            if let (Some(all), Value::Object(findings)) =
+                (operation["responses"]["200"]["headers"].as_object_mut(), findings)
+            {
+                all.extend(findings);
+            }
             document["paths"][format!("{}/{name}", version.path())] = json!({ "post": operation });
         }
     }
@@ -129,7 +145,6 @@ fn errors(codes: &[ErrorCode]) -> Value {
             "api_req_uid": "9240279b-a042-4b83-9374-e40ed374e6ea",
             "requested_at": "2026-11-23 13:47:51",
             "processed_at": "2026-11-23 13:47:51",
-            "response_code": 0,
             "error": { "code": code.as_str(), "message": code.default_message() },
         });
         (

@@ -14,6 +14,8 @@ use utoipa_swagger_ui::Config;
 
 use super::response;
 
+use document::document_at;
+
 pub use document::document;
 
 /// The page loads its own files and requests this service, and nothing else. Swagger UI sets styles inline and has its icons
@@ -32,16 +34,17 @@ const PAGE_FILES: [&str; 7] = [
     "swagger-ui.css",
 ];
 
-static DOCUMENT: LazyLock<Value> = LazyLock::new(document);
 /// Without the validator, which is on another host, and without the bar to load other documents.
 static PAGE: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
-    let config = Config::new(["/openapi.json"]);
+    // Relative to the page, as all its addresses, so that it works below any path.
+    let config = Config::new(["openapi.json"]);
     Arc::new(config.validator_url("none").use_base_layout())
 });
 
-/// Returns the routes of the document, of its page and of the page's files.
-pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    let document = get(async || response::json(StatusCode::OK, &*DOCUMENT));
+/// Returns the routes of the document, of its page and of the page's files. `base_path` is that of the API's URLs.
+pub(super) fn routes<S: Clone + Send + Sync + 'static>(base_path: &str) -> Router<S> {
+    let document: Arc<Value> = Arc::new(document_at(base_path));
+    let document = get(move || async move { response::json(StatusCode::OK, &*document) });
     let router = Router::new()
         .route("/openapi.json", document)
         .route("/docs", get(async || page()));
@@ -53,12 +56,12 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     })
 }
 
-/// Returns the page for `/docs`, where relative addresses would not lead to its files below `/docs/`.
+/// Returns the page for `/docs`, whose relative addresses begin beside it: its files are below `/docs/`.
 fn page() -> Response {
     asset(file_of_page("index.html").map(|(content_type, page)| {
         let page = String::from_utf8_lossy(&page)
-            .replace("=\"./", "=\"/docs/")
-            .replace("=\"index.css", "=\"/docs/index.css")
+            .replace("=\"./", "=\"docs/")
+            .replace("=\"index.css", "=\"docs/index.css")
             .replace("<title>Swagger UI</title>", "<title>Likeness API</title>");
         (content_type, Cow::Owned(page.into_bytes()))
     }))

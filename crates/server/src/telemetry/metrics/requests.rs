@@ -27,6 +27,8 @@ const OUTCOMES: [(Endpoint, &str); 6] = [
 const STAGES: [&str; 9] = [
     "body", "queue", "decode", "detect", "embed", "liveness", "quality", "decide", OTHER,
 ];
+/// The label of what is asked of the console, verifications that are tried there included.
+const CONSOLE: &str = "console";
 /// The label of anything that is not counted by a name of its own.
 pub(super) const OTHER: &str = "other";
 
@@ -95,7 +97,9 @@ pub(super) fn count(request: &RequestContext, app: Option<&str>) {
             counter!(name::REFUSALS, "limit" => limit.unwrap_or(OTHER)).increment(1);
         }
     }
-    let Some(endpoint) = request.endpoint.map(Endpoint::as_str) else {
+    // What is tried in the console has a label of its own, so that it moves no series of apps.
+    let endpoint = request.endpoint.map(Endpoint::as_str);
+    let Some(endpoint) = endpoint.map(|endpoint| if request.is_console { CONSOLE } else { endpoint }) else {
         return;
     };
     let class = match request.status {
@@ -111,6 +115,9 @@ pub(super) fn count(request: &RequestContext, app: Option<&str>) {
     let other = (OTHER, request.total.saturating_sub(sum));
     for (stage, time) in request.stages().chain(request.timings.map(|_| other)) {
         histogram!(name::STAGE_SECONDS, "endpoint" => endpoint, "stage" => stage).record(time);
+    }
+    if request.is_console {
+        return;
     }
     if let Some(outcome) = request.outcome {
         let outcome = if outcome == "not live" {
@@ -142,6 +149,7 @@ pub(super) fn count(request: &RequestContext, app: Option<&str>) {
 /// Returns the label of the route; `other` for unknown paths, and for paths with a wrong method.
 fn route(request: &RequestContext) -> &'static str {
     match (request.endpoint, request.path.as_str()) {
+        _ if request.is_console => CONSOLE,
         (Some(endpoint), _) => endpoint.as_str(),
         _ if matches!(request.status, 404 | 405) => OTHER,
         (None, "/healthz") => "healthz",
@@ -149,6 +157,7 @@ fn route(request: &RequestContext) -> &'static str {
         (None, "/info") => "info",
         (None, "/metrics") => "metrics",
         (None, path) if path.starts_with("/admin/") => "admin",
+        (None, path) if path.starts_with("/console") => CONSOLE,
         _ => OTHER,
     }
 }
