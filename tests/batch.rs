@@ -113,7 +113,7 @@ fn usage() -> Outcome {
     let (pairs, out) = (folder.path().join("pairs.csv"), folder.path().join("out.csv"));
     std::fs::write(&pairs, "selfie,photo\na,b\n")?;
     let (pairs, out) = (pairs.as_os_str(), out.as_os_str());
-    let cases: [(&[&OsStr], i32, &str); 7] = [
+    let cases: [(&[&OsStr], i32, &str); 8] = [
         (&[pairs], 2, "--out"),
         (&["--out".as_ref(), out], 2, "<PAIRS>"),
         (
@@ -146,6 +146,17 @@ fn usage() -> Outcome {
             ],
             1,
             "LIKENESS_APP_KEY or --app-key-file must hold the key of the app",
+        ),
+        (
+            &[
+                pairs,
+                "--out".as_ref(),
+                out,
+                "--url=http://127.0.0.1:1".as_ref(),
+                "--workers=2".as_ref(),
+            ],
+            1,
+            "--workers has no effect with --url",
         ),
     ];
     for_each(cases.map(|case| (case.2, case)), |(arguments, code, expected)| {

@@ -88,6 +88,11 @@ impl EngineArguments {
         Ok(config.engine_builder().raw_scores(true))
     }
 
+    /// Returns the first flag that sets one, other than `--config`, which an environment variable may stand for.
+    pub(crate) fn first_flag(&self) -> Option<&str> {
+        self.overrides.flags().next()
+    }
+
     /// Whether `--calibration` is given.
     pub(crate) fn has_calibration(&self) -> bool {
         self.overrides.sets("calibration_files")

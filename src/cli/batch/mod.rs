@@ -160,6 +160,11 @@ impl BatchArguments {
         };
         let profile = self.profile.clone();
         if let Some(url) = &self.service.url {
+            if let Some(flag) = self.engine.first_flag() {
+                return Err(
+                    format!("{flag} has no effect with --url: the service has its own settings").into(),
+                );
+            }
             let remote = Remote::new(&self.service, url, root, self.multiface)?;
             return Ok((Verifier::Remote(Box::new(remote)), profile.unwrap_or_default()));
         }

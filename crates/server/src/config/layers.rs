@@ -47,6 +47,11 @@ impl Overrides {
         self.0.iter().any(|(_, set, _)| set == key)
     }
 
+    /// Returns the flags, as often as they set a key.
+    pub fn flags(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(flag, _, _)| flag.as_str())
+    }
+
     /// Checks the keys and the types and ranges of their values, not how they go together.
     pub fn check(&self) -> Result<(), ConfigError> {
         let layers = Layers::read(None, [], self)?;
