@@ -36,7 +36,7 @@ export ORT_DISABLE_TELEMETRY := 1
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fresh test-otel test-openvino soak fuzz fuzz-short fuzz-images fuzz-readers setup setup-openvino setup-cuda setup-browser build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-openvino bench-gpu clean
+.PHONY: help run test test-fresh test-otel test-openvino soak fuzz fuzz-short fuzz-images fuzz-readers setup setup-openvino setup-cuda setup-browser build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom wheel rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-openvino bench-gpu clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -148,6 +148,10 @@ measure-evaluation: setup build models ## Pictures per second and peak memory of
 
 sbom: setup ## The bill of materials (CycloneDX) into .out/sbom.cdx.json
 	@$(PYTHON) scripts/sbom.py .out/sbom.cdx.json
+
+wheel: setup build models ## The Python wheel of bindings/python into target/wheels, built, installed and tested
+	@$(PYTHON) scripts/setup.py images
+	@$(PYTHON) scripts/wheel.py
 
 rootfs: setup build ## What goes into the image, into .out/rootfs, with the default pack or PACK
 	@$(PYTHON) scripts/setup.py models --no-stand-in

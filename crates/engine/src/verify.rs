@@ -1,4 +1,4 @@
-//! The requests: verify, check liveness, embed. Each reads from top to bottom.
+//! The requests: verify, check liveness, detect, embed. Each reads from top to bottom.
 
 use likeness_decision::{self as decision, Evidence, ImageRole};
 use likeness_detection::Search;
@@ -170,6 +170,25 @@ impl Engine {
             findings: findings.map_err(inference)?.unwrap_or_default(),
             timings,
         })
+    }
+
+    /// Detects the faces of an image, by the thorough search that photos with several faces have. The report's faces are all that
+    /// were found, its quality is that of the primary face.
+    ///
+    /// # Errors
+    /// Those of [`verify`](Self::verify).
+    pub fn detect<'a>(
+        &self,
+        image: impl Into<Input<'a>>,
+        budget: &Budget,
+    ) -> Result<ImageReport, EngineError> {
+        let (image, mut timings) = (image.into(), Timings::default());
+        let mut worker = self.inner.workers.pool.checkout(budget)?;
+        let (role, search) = (ImageRole::Photo, Search::Thorough);
+        let faces = &self.inner.faces;
+        let detected = faces.decode_and_detect(&mut worker, role, image, search, budget, &mut timings)?;
+        let quality = detected.quality(0)?;
+        Ok(detected.report(detected.faces.len(), quality))
     }
 
     /// Returns the embedding of the primary face, or of all faces, largest first; none where there is no face.

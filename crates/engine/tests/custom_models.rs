@@ -119,6 +119,17 @@ fn the_best_of_several_faces_is_named() {
 }
 
 #[test]
+fn all_faces_are_detected_largest_first_without_the_other_models() {
+    let faces = vec![face(50.0, (1.0, 1.0)), face(40.0, (1.0, 0.0))];
+    let engine = builder(faces.clone(), f64::NAN).build().unwrap();
+    let report = engine.detect(&image(), &Budget::unlimited()).unwrap();
+    assert_eq!((report.faces_found, &report.faces[..]), (2, &faces[..]));
+    assert!(report.quality.is_some());
+    let answer = engine.detect(&image(), &Budget::unlimited().with_deadline(Instant::now()));
+    assert!(matches!(answer, Err(EngineError::DeadlineExceeded)), "{answer:?}");
+}
+
+#[test]
 fn numbers_that_are_none_are_an_error_and_never_a_pass() {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let mut wrong_box = face(50.0, (1.0, 0.0));
