@@ -36,7 +36,7 @@ export ORT_DISABLE_TELEMETRY := 1
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fresh test-otel test-openvino soak fuzz fuzz-short fuzz-images fuzz-readers setup setup-openvino setup-cuda setup-browser build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom wheel rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-openvino bench-gpu clean
+.PHONY: help run test test-fresh test-otel test-openvino soak fuzz fuzz-short fuzz-images fuzz-readers setup setup-openvino setup-cuda setup-browser build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom wheel release check-release rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-openvino bench-gpu clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -152,6 +152,15 @@ sbom: setup ## The bill of materials (CycloneDX) into .out/sbom.cdx.json
 wheel: setup build models ## The Python wheel of bindings/python into target/wheels, built, installed and tested
 	@$(PYTHON) scripts/setup.py images
 	@$(PYTHON) scripts/wheel.py
+
+release: setup ## The archive of a release into .out/release, the same bytes wherever it is built
+	@$(PYTHON) scripts/release.py
+
+check-release: setup build models ## What a release must pass beyond .ci/run: features, packages, wheel, replicas, fuzzing … (an hour or two)
+	@$(PYTHON) scripts/setup.py models --lenient
+	@$(PYTHON) scripts/setup.py images
+	@$(PYTHON) scripts/setup.py programs
+	@$(PYTHON) scripts/check_release.py
 
 rootfs: setup build ## What goes into the image, into .out/rootfs, with the default pack or PACK
 	@$(PYTHON) scripts/setup.py models --no-stand-in

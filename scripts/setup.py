@@ -58,6 +58,8 @@ TESTED = ["open-1", DEFAULT_PACK]
 STAND_IN = "registry-1"
 
 VERSION = "1.32.0"
+# Of the wheel: go wherever its library goes.
+NOTICES = ("LICENSE", "ThirdPartyNotices.txt")
 # (system, machine): (pip's platform tag, SHA-256 of the wheel, member of the wheel, name that the loader looks for).
 # One wheel a platform, whatever Python this machine has: only the shared library in it is used.
 WHEELS = {
@@ -128,7 +130,9 @@ def set_up_runtime():
         )
     tag, wheel_sha256, member, library = WHEELS[key]
     stamp = RUNTIME / "wheel.sha256"
-    if stamp.is_file() and stamp.read_text() == wheel_sha256 and (RUNTIME / library).is_file():
+    members = {member: library} | {f"onnxruntime/{name}": name for name in NOTICES}
+    is_there = all((RUNTIME / name).is_file() for name in members.values())
+    if stamp.is_file() and stamp.read_text() == wheel_sha256 and is_there:
         say(f"ONNX Runtime {VERSION}: there")
         return
 
@@ -145,7 +149,7 @@ def set_up_runtime():
         unpacked = folder / "onnxruntime"
         unpacked.mkdir()
         with zipfile.ZipFile(wheel) as archive:
-            for source, target in ((member, library), ("onnxruntime/LICENSE", "LICENSE")):
+            for source, target in members.items():
                 with archive.open(source) as read, open(unpacked / target, "wb") as write:
                     shutil.copyfileobj(read, write)
         (unpacked / stamp.name).write_text(wheel_sha256)

@@ -79,7 +79,8 @@ def main():
     # The binary looks for the library here by itself.
     put(LIBRARY / "libonnxruntime.so", root / "usr/local/lib/likeness/libonnxruntime.so", 0o444)
     documents = root / "usr/share/doc/likeness"
-    put(LIBRARY / "LICENSE", documents / "onnxruntime-LICENSE", 0o444)
+    for name in setup.NOTICES:
+        put(LIBRARY / name, documents / f"onnxruntime-{name}", 0o444)
     for name in ("LICENSE", "NOTICE", "SECURITY.md"):
         put(ROOT / name, documents / name, 0o444)
     put_pack(setup.served_pack() or DEFAULT_PACK, root / "usr/share/likeness/models", documents)

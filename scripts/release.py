@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""Builds the release of this commit into .out/release: an archive with binary, ONNX Runtime, licences, completions, man pages, systemd unit,
+documentation and bill of materials, and its SHA-256. Models are not in it: `likeness models pull` brings them.
+
+    release.py [--check]
+
+The binary is built apart, into target/dist, with no path of this machine in it. The same commit, toolchain and C compiler give the same
+bytes; --check builds a second time, from a copy of the commit in another folder, and compares.
+"""
+
+import gzip
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import tomllib
+from pathlib import Path
+
+import sbom
+import setup
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / ".out" / "release"
+# What a crate calls the texts of its licences.
+LICENCES = ("license", "licence", "copying", "copyright", "notice", "unlicense")
+# Shell, and where its package manager would put the script.
+COMPLETIONS = {
+    "bash": "share/bash-completion/completions/likeness",
+    "zsh": "share/zsh/site-functions/_likeness",
+    "fish": "share/fish/vendor_completions.d/likeness.fish",
+}
+
+
+def output(*command, cwd=ROOT):
+    return subprocess.run(command, cwd=cwd, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def build(source):
+    """The binary of the sources in a folder, stripped."""
+    home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
+    # The folder of the build is within that of the sources.
+    prefixes = {home: "/cargo", output("rustc", "--print", "sysroot", cwd=source): "/rust", source: "/likeness"}
+    c_flags = " ".join(f"-ffile-prefix-map={path}={name}" for path, name in prefixes.items())
+    settings = {
+        "RUSTFLAGS": " ".join(f"--remap-path-prefix={path}={name}" for path, name in prefixes.items()),
+        "CFLAGS": c_flags,
+        "CXXFLAGS": c_flags,
+        "LIKENESS_GIT_COMMIT": output("git", "rev-parse", "HEAD"),
+    }
+    # Of the installed system or of set-up, the same for both builds.
+    assembler = os.pathsep.join([str(ROOT / ".setup/nasm/usr/bin"), os.environ["PATH"]])
+    command = ["cargo", "build", "--release", "--locked", "--target-dir", "target/dist", "--bin", "likeness"]
+    subprocess.run(command, cwd=source, check=True, env=os.environ | settings | {"PATH": assembler})
+    with tempfile.TemporaryDirectory() as folder:
+        stripped = Path(folder) / "likeness"
+        subprocess.run(["strip", "-o", stripped, source / "target/dist/release/likeness"], check=True)
+        binary = stripped.read_bytes()
+    for path in prefixes:
+        if os.fsencode(str(path)) in binary:
+            sys.exit(f"release: the binary names {path}")
+    return binary
+
+
+def licences():
+    """The texts of the licences of all crates in the binary, each text once."""
+    _, packages = sbom.crates()
+    texts, without = {}, []
+    for package in packages:
+        # Those of the workspace are under its own.
+        if package["source"] is None:
+            continue
+        folder = Path(package["manifest_path"]).parent
+        name = f"{package['name']} {package['version']} ({package['license'] or 'see its file'})"
+        files = [file for file in folder.iterdir() if file.is_file() and file.name.lower().startswith(LICENCES)]
+        for file in sorted(files):
+            text = file.read_text(encoding="utf-8", errors="replace").strip()
+            texts.setdefault(text, set()).add(name)
+        if not files:
+            without.append(name)
+    parts = ["Crates without a file of their own:", *without, "=" * 80, ""]
+    for text, names in sorted(texts.items(), key=lambda entry: sorted(entry[1])):
+        parts.append("\n".join([*sorted(names), "-" * 80, text, "=" * 80, ""]))
+    return "\n".join(parts)
+
+
+def contents(binary, program):
+    """Each file's path below the archive's folder, with its bytes and whether it is a program."""
+    files = {"bin/likeness": (binary, True)}
+
+    def add(path, data):
+        files[path] = (data.encode() if isinstance(data, str) else data, False)
+
+    library = ROOT / ".setup" / "onnxruntime"
+    add("lib/likeness/libonnxruntime.so", (library / "libonnxruntime.so").read_bytes())
+    add("lib/systemd/system/likeness.service", (ROOT / "deploy/systemd/likeness.service").read_bytes())
+    for shell, path in COMPLETIONS.items():
+        add(path, output(program, "completions", shell) + "\n")
+    with tempfile.TemporaryDirectory() as folder:
+        output(program, "man", "--out", folder)
+        for page in Path(folder).iterdir():
+            add(f"share/man/man1/{page.name}", page.read_bytes())
+    reference = output(program, "config", "reference") + "\n"
+    installed = reference.replace('data_folder = "likeness-data"\n', 'data_folder = "/var/lib/likeness"\n')
+    assert installed != reference
+    add("etc/likeness/likeness.toml", installed)
+    documents = "share/doc/likeness"
+    # The files of one commit, at their places beside each other: their links lead somewhere.
+    kept = output("git", "ls-files", "LICENSE", "NOTICE", "*.md", "docs", "models", "deploy").splitlines()
+    for path in kept:
+        if path.startswith(("docs/", "models/", "deploy/")) or "/" not in path:
+            add(f"{documents}/{path}", (ROOT / path).read_bytes())
+    for name in setup.NOTICES:
+        add(f"{documents}/onnxruntime-{name}", (library / name).read_bytes())
+    add(f"{documents}/THIRD-PARTY-LICENSES.txt", licences())
+    with tempfile.TemporaryDirectory() as folder:
+        bill = Path(folder) / "sbom.cdx.json"
+        output(sys.executable, "scripts/sbom.py", bill)
+        add(f"{documents}/sbom.cdx.json", bill.read_bytes())
+    return files
+
+
+def write_archive(target, name, files):
+    """In the order of the names, of nobody, at the time of the commit."""
+    time = int(os.environ.get("SOURCE_DATE_EPOCH") or output("git", "log", "-1", "--format=%ct"))
+    with target.open("wb") as file, gzip.GzipFile("", "wb", 9, file, mtime=0) as packed:
+        with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
+            for path, (data, is_program) in sorted(files.items()):
+                entry = tarfile.TarInfo(f"{name}/{path}")
+                entry.size, entry.mtime, entry.mode = len(data), time, 0o755 if is_program else 0o644
+                archive.addfile(entry, io.BytesIO(data))
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def main():
+    if output("git", "status", "--porcelain", "--untracked-files=no"):
+        print("release: WARNING: what is not committed is in it", file=sys.stderr)
+    version = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
+    name = f"likeness-{version}-{setup.platform.machine()}-{setup.platform.system().lower()}"
+    binary = build(ROOT)
+    shutil.rmtree(OUT, ignore_errors=True)
+    OUT.mkdir(parents=True)
+    archive = OUT / f"{name}.tar.gz"
+    files = contents(binary, ROOT / "target/dist/release/likeness")
+    write_archive(archive, name, files)
+    digest = sha256(archive.read_bytes())
+    (OUT / f"{archive.name}.sha256").write_text(f"{digest}  {archive.name}\n")
+    print(f"release: {archive.relative_to(ROOT)}, {len(files)} files, {archive.stat().st_size / 2**20:.1f} MiB, SHA-256 {digest}")
+    if "--check" in sys.argv[1:]:
+        check(archive, name, binary)
+
+
+def check(archive, name, binary):
+    with tempfile.TemporaryDirectory(prefix="likeness-release-") as folder:
+        copy = Path(folder) / "another-place"
+        subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", ROOT, copy], check=True)
+        again = build(copy)
+        if sha256(again) != sha256(binary):
+            kept = OUT / "likeness-again"
+            kept.write_bytes(again)
+            sys.exit(f"release: the binary is another one when it is built elsewhere: see {kept.relative_to(ROOT)}")
+        second = Path(folder) / archive.name
+        write_archive(second, name, contents(again, copy / "target/dist/release/likeness"))
+        if second.read_bytes() != archive.read_bytes():
+            sys.exit("release: the archive is another one when it is made again")
+    print("release: built again elsewhere, the same bytes")
+
+
+if __name__ == "__main__":
+    main()
