@@ -36,7 +36,7 @@ export ORT_DISABLE_TELEMETRY := 1
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fresh test-otel test-openvino soak fuzz fuzz-short fuzz-images fuzz-readers setup setup-openvino setup-cuda setup-browser build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom wheel release check-release rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-openvino bench-gpu clean
+.PHONY: help run test test-fresh test-otel test-openvino soak fuzz fuzz-short fuzz-images fuzz-readers setup setup-openvino setup-cuda setup-browser build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom wheel release check-release rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-regress bench-openvino bench-gpu clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -197,6 +197,10 @@ reload-memory: setup build models ## What the service holds after its models wer
 
 bench-reference: setup build models ## Likeness and the plain Python reference, alternately in the same minute
 	@$(PYTHON) scripts/bench_reference.py
+
+bench-regress: setup build models ## This program and that of BASE (the last release, else the commit before), in turn; fails on more than 5 %
+	@$(PYTHON) scripts/setup.py images
+	@$(PYTHON) scripts/bench_regress.py $(if $(BASE),--base $(BASE))
 
 bench-openvino: setup setup-openvino build models ## Models and verifications with OpenVINO and with the CPU provider, alternately
 	@$(PYTHON) scripts/bench_providers.py openvino
