@@ -16,6 +16,7 @@ SOURCE ?= unknown
 # A model pack instead of the default one, where none other may stand in for it; also of `make image` and `make rootfs`.
 PACK ?= $(LIKENESS_PACK)
 export LIKENESS_PACK := $(PACK)
+PACKAGE_ARGUMENTS ?= --no-verify
 # Of `make models`.
 MODELS_ARGUMENTS ?=
 # Of `make test-image`: docker or podman.
@@ -36,7 +37,7 @@ export ORT_DISABLE_TELEMETRY := 1
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fresh test-otel test-openvino soak fuzz fuzz-short fuzz-images fuzz-readers setup setup-openvino setup-cuda setup-browser build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom wheel release check-release rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-regress bench-openvino bench-gpu clean
+.PHONY: help run test test-fresh test-otel test-openvino test-embed package soak fuzz fuzz-short fuzz-images fuzz-readers setup setup-openvino setup-cuda setup-browser build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom wheel release check-release rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-regress bench-openvino bench-gpu clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -73,6 +74,12 @@ test-otel: ## Lints and tests of the feature otel, and lints of fuzzing: the sui
 test-openvino: setup setup-openvino build models ## What is computed with OpenVINO agrees with the reference, and only whole
 	$(CARGO) test $(BUILD) --test openvino
 	LIKENESS__ENGINE__PROVIDER=openvino $(CARGO) test $(BUILD) --test golden
+
+test-embed: setup ## The guide for embedders (docs/embed.md) in an empty crate outside of the workspace, built and run
+	$(CARGO) test $(BUILD) --test embed
+
+package: ## The published crates as archives in target/package; PACKAGE_ARGUMENTS= has each built from its archive, too
+	$(CARGO) package --locked --target-dir target --workspace --exclude likeness-tools --exclude likeness-testing $(PACKAGE_ARGUMENTS)
 
 fuzz: ## FUZZ_INPUTS (a million) mutated model files for each of their readers; not coverage-guided
 	LIKENESS_FUZZ_INPUTS=$(FUZZ_INPUTS) $(CARGO) test $(BUILD) -p likeness-onnx -p likeness-packs --test fuzz -- --nocapture --test-threads=1

@@ -7,8 +7,8 @@ the tests and, once the program is built, the files of a model pack.
     setup.py images
     setup.py programs
 
-ONNX Runtime comes from the `onnxruntime` wheel, pinned by version and SHA-256, through pip, and is unpacked into
-.setup/onnxruntime. The assembler nasm, with which the JPEG decoder is built for the processor's vector instructions, is
+ONNX Runtime comes from the `onnxruntime` wheel, pinned by version and SHA-256 (crates/packs/onnxruntime.toml), through pip, and is
+unpacked into .setup/onnxruntime. The assembler nasm, with which the JPEG decoder is built for the processor's vector instructions, is
 unpacked from Debian's package into .setup/nasm where the machine has none; without it decoding is about half as fast. So is
 PostgreSQL's server into .setup/postgresql; without it the tests that need one are reported as skipped. LIKENESS_NO_APT=1
 leaves both out.
@@ -42,6 +42,11 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+if sys.version_info < (3, 11):
+    sys.exit(f"setup: Python 3.11 or newer is required (this is {platform.python_version()})")
+
+import tomllib
+
 import environment as environments
 import registry
 
@@ -57,36 +62,22 @@ DEFAULT_PACK = "open-2"
 TESTED = ["open-1", DEFAULT_PACK]
 STAND_IN = "registry-1"
 
-VERSION = "1.32.0"
+PINNED = tomllib.loads((ROOT / "crates/packs/onnxruntime.toml").read_text())
+VERSION = PINNED["version"]
 # Of the wheel: go wherever its library goes.
 NOTICES = ("LICENSE", "ThirdPartyNotices.txt")
+# As Python names the platforms.
+SYSTEMS = {"linux": "Linux", "macos": "Darwin", "windows": "Windows"}
+MACHINES = {("macos", "aarch64"): "arm64", ("windows", "x86_64"): "AMD64"}
 # (system, machine): (pip's platform tag, SHA-256 of the wheel, member of the wheel, name that the loader looks for).
-# One wheel a platform, whatever Python this machine has: only the shared library in it is used.
 WHEELS = {
-    ("Linux", "x86_64"): (
-        "manylinux_2_28_x86_64",
-        "99e1074c4b2197accd5073052a465361be17b89c093b8ffb6e6bd8f986c52df8",
-        f"onnxruntime/capi/libonnxruntime.so.{VERSION}",
-        "libonnxruntime.so",
-    ),
-    ("Linux", "aarch64"): (
-        "manylinux_2_28_aarch64",
-        "e36c187006e7a7c8b8d6d57f1a209dd63f52430dca6c282b177718ad6b841054",
-        f"onnxruntime/capi/libonnxruntime.so.{VERSION}",
-        "libonnxruntime.so",
-    ),
-    ("Darwin", "arm64"): (
-        "macosx_14_0_arm64",
-        "d52510bbbcc880c13b826f7d75cdf33ac5cf0bb864d960000fc29ce73f0cb83e",
-        f"onnxruntime/capi/libonnxruntime.{VERSION}.dylib",
-        "libonnxruntime.dylib",
-    ),
-    ("Windows", "AMD64"): (
-        "win_amd64",
-        "efe7456952c243a05a53d5b8732953625144642c2f3989094277f6217f0c0c40",
-        "onnxruntime/capi/onnxruntime.dll",
-        "onnxruntime.dll",
-    ),
+    (SYSTEMS[wheel["os"]], MACHINES.get((wheel["os"], wheel["arch"]), wheel["arch"])): (
+        wheel["platform"],
+        wheel["sha256"],
+        wheel["path"],
+        wheel["library"],
+    )
+    for wheel in PINNED["wheels"]
 }
 
 
@@ -105,8 +96,6 @@ def check_tools():
         missing.append("cargo (Rust; see https://rustup.rs)")
     if not any(shutil.which(compiler) for compiler in ("cc", "gcc", "clang", "cl")):
         missing.append("a C compiler (Debian: apt-get install gcc)")
-    if sys.version_info < (3, 11):
-        missing.append(f"Python 3.11 or newer (this is {platform.python_version()})")
     if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True).returncode != 0:
         missing.append("pip for this Python (Debian: apt-get install python3-pip)")
     if missing:
@@ -165,7 +154,7 @@ def download_wheel(folder, name, version, sha256, tags, source=()):
     platforms = [option for tag in tags for option in ("--platform", tag)]
     pip = subprocess.run(
         [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        + ["--require-hashes", "--only-binary=:all:", "--python-version", "3.12", "--implementation", "cp"]
+        + ["--require-hashes", "--only-binary=:all:", "--python-version", PINNED["python"], "--implementation", "cp"]
         + [*platforms, *source, "--dest", str(folder), "--requirement", str(requirements)]
     )
     if pip.returncode != 0:

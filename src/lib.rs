@@ -20,12 +20,29 @@
 //! # }
 //! ```
 //!
-//! `examples/` has more: a detector of one's own, use from tokio, a batch with progress.
+//! `examples/` has more: a detector of one's own, use from tokio, a batch with progress. `docs/embed.md` in the repository
+//! is the guide.
 //!
 //! # Features
 //!
-//! `server` and `cli` are on by default. An embedder of the engine alone turns them off (`default-features = false`) and
-//! compiles neither axum nor tokio. Features that begin with `unstable-` are not covered by the stability policy.
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `server` | yes | `server`, the HTTP service, and `api`, its wire types: axum and tokio |
+//! | `cli` | yes | the program `likeness`; enables `server` and `setup` |
+//! | `setup` | by `cli` | `setup`, which fetches ONNX Runtime and the models: an HTTP client and TLS |
+//! | `otel` | no | traces by OpenTelemetry's protocol, of the HTTP service |
+//! | `unstable-ort` | no | `Runtime::from_environment`, with a type of the crate `ort` |
+//!
+//! An embedder of the engine alone turns the defaults off (`default-features = false`) and compiles neither axum nor tokio.
+//! Features that begin with `unstable-` are not covered by the stability policy.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod report;
+#[cfg(feature = "setup")]
+pub mod setup;
+
+pub use report::Report;
 
 pub use likeness_engine::{
     Budget, BuildError, CalibrationInfo, CancelFlag, CohortChoice, CohortInfo, Comparison, DEFAULT_MAX_FACES,
@@ -107,3 +124,8 @@ pub use likeness_server as server;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+// So does that in the guide for embedders.
+#[cfg(all(doctest, feature = "setup"))]
+#[doc = include_str!("../docs/embed.md")]
+struct Embed;

@@ -54,8 +54,108 @@ const DEPENDENCIES: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// What a registry and docs.rs show of a crate, and what its archive holds, so that it can be published.
 #[test]
-fn each_crate_depends_on_the_crates_that_the_design_lists() {
+fn each_published_crate_describes_itself() {
+    let metadata = metadata();
+    let mut faults = Vec::new();
+    for package in metadata["packages"].as_array().unwrap() {
+        if package["publish"].as_array().is_some_and(Vec::is_empty) {
+            continue;
+        }
+        let name = package["name"].as_str().unwrap();
+        let mut expect = |holds: bool, what: &str| {
+            if !holds {
+                faults.push(format!("{name}: {what}"));
+            }
+        };
+        let count = |key: &str| package[key].as_array().map_or(0, Vec::len);
+        expect(
+            package["description"]
+                .as_str()
+                .is_some_and(|text| text.len() > 20),
+            "no description",
+        );
+        let documentation = format!("https://docs.rs/{name}");
+        expect(
+            package["documentation"] == documentation.as_str(),
+            "documentation",
+        );
+        expect(package["license"] == "Apache-2.0", "license");
+        expect(package["rust_version"].is_string(), "rust-version");
+        expect((1..=5).contains(&count("keywords")), "one to five keywords");
+        expect((1..=5).contains(&count("categories")), "one to five categories");
+        let keywords = package["keywords"].as_array().unwrap().iter();
+        expect(
+            keywords
+                .clone()
+                .all(|word| word.as_str().is_some_and(|word| word.len() <= 20)),
+            "keywords have at most 20 letters",
+        );
+        expect(
+            package["metadata"]["docs"]["rs"]["all-features"] == true,
+            "[package.metadata.docs.rs] without all-features",
+        );
+        let manifest = std::path::Path::new(package["manifest_path"].as_str().unwrap());
+        let folder = manifest.parent().unwrap();
+        let readme = std::fs::read_to_string(folder.join("README.md")).unwrap_or_default();
+        expect(
+            package["readme"] == "README.md" && !readme.is_empty(),
+            "no README.md",
+        );
+        expect(folder.join("LICENSE").is_file(), "no LICENSE");
+        // What is compiled in lies beside the sources.
+        let manifest: toml::Table = std::fs::read_to_string(manifest).unwrap().parse().unwrap();
+        let include: Vec<&str> = manifest["package"]
+            .get("include")
+            .and_then(|list| list.as_array())
+            .into_iter()
+            .flatten()
+            .filter_map(toml::Value::as_str)
+            .collect();
+        for part in ["/src", "/README.md", "/LICENSE"] {
+            expect(include.contains(&part), &format!("include lacks {part}"));
+        }
+        for part in include {
+            expect(
+                folder.join(part.trim_start_matches('/')).exists(),
+                &format!("include has {part}, which does not exist"),
+            );
+        }
+        let gated = std::fs::read_to_string(folder.join("src/lib.rs")).unwrap_or_default();
+        if gated.contains("cfg(feature") {
+            expect(
+                gated.contains("#![cfg_attr(docsrs, feature(doc_cfg))]"),
+                "src/lib.rs does not have docs.rs show its features",
+            );
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// The facade's documentation has a row for each of its features.
+#[test]
+fn each_feature_of_the_facade_is_documented() {
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().unwrap();
+    let facade = packages
+        .iter()
+        .find(|package| package["name"] == "likeness")
+        .unwrap();
+    let root = workspace();
+    for page in ["src/lib.rs", "docs/embed.md"] {
+        let text = std::fs::read_to_string(root.join(page)).unwrap();
+        for feature in facade["features"].as_object().unwrap().keys() {
+            let row = format!("| `{feature}` | ");
+            assert!(
+                feature == "default" || text.contains(&row),
+                "{page} has no row for {feature}"
+            );
+        }
+    }
+}
+
+fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
         .current_dir(workspace())
@@ -66,7 +166,12 @@ fn each_crate_depends_on_the_crates_that_the_design_lists() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn each_crate_depends_on_the_crates_that_the_design_lists() {
+    let metadata = metadata();
     let short = |value: &Value| value.as_str().unwrap().trim_start_matches("likeness-").to_owned();
 
     let mut found = BTreeMap::new();

@@ -11,6 +11,8 @@ use likeness_testing::{Failed, Outcome, Suite, ensure, workspace};
 
 #[path = "cli/annotate.rs"]
 mod annotate;
+#[path = "cli/completions.rs"]
+mod completions;
 mod support;
 
 use support::process::{Ended, Process, likeness};
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         demo_with_tls,
     );
     annotate::tests(&mut suite);
+    completions::tests(&mut suite);
     suite.run()
 }
 

@@ -437,6 +437,31 @@ fn every_error_for_operators_is_explained() {
     complete("docs/troubleshoot.md has no row for", &missing);
 }
 
+#[test]
+fn every_target_that_contributors_are_told_of_exists() {
+    let makefile = text("Makefile");
+    let targets: BTreeSet<&str> = makefile
+        .lines()
+        .filter_map(|line| Some(line.split_once(':')?.0))
+        .collect();
+    let page = text("CONTRIBUTING.md");
+    let named = page.split("make ").skip(1).filter_map(|rest| {
+        let end = rest.find(|letter: char| !letter.is_ascii_lowercase() && letter != '-')?;
+        Some(&rest[..end])
+    });
+    let missing: Vec<String> = named
+        .filter(|target| !targets.contains(target))
+        .map(ToOwned::to_owned)
+        .collect();
+    complete("targets that the Makefile lacks", &missing);
+    let ci = text(".ci/run");
+    let table = page.split("## What CI runs").nth(1).unwrap();
+    let commands = table.lines().filter(|line| line.starts_with("| `"));
+    for command in commands.flat_map(|line| line.split(" | ").next().unwrap().split('`').skip(1).step_by(2)) {
+        assert!(ci.contains(command), ".ci/run does not run {command}");
+    }
+}
+
 /// The anchors of a page, as GitHub makes them of its headings.
 fn anchors(page: &str) -> BTreeSet<String> {
     let mut in_code = false;
@@ -531,7 +556,7 @@ fn every_mention_of_a_page_names_a_page_and_a_heading_that_exist() {
 }
 
 #[test]
-fn every_path_in_the_architecture_exists() {
+fn every_path_in_the_pages_for_developers_exists() {
     const FOLDERS: [&str; 12] = [
         "bindings/",
         "benches/",
@@ -546,17 +571,21 @@ fn every_path_in_the_architecture_exists() {
         "tests/",
         "tools/",
     ];
-    let page = text("docs/architecture.md");
-    let missing: BTreeSet<String> = page
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .filter(|path| FOLDERS.iter().any(|folder| path.starts_with(folder)))
-        .filter(|path| !root().join(path).exists())
-        .map(ToOwned::to_owned)
-        .collect();
+    let mut missing = BTreeSet::new();
+    for page in ["docs/architecture.md", "CONTRIBUTING.md"] {
+        // Blocks of commands hold no paths in backquotes.
+        let prose: String = text(page).split("```").step_by(2).collect();
+        let paths = prose.split('`').skip(1).step_by(2);
+        let paths = paths.map(|path| path.split(' ').next().unwrap());
+        missing.extend(
+            paths
+                .filter(|path| FOLDERS.iter().any(|folder| path.starts_with(folder)))
+                .filter(|path| !root().join(path).exists())
+                .map(|path| format!("{page}: {path}")),
+        );
+    }
     complete(
-        "docs/architecture.md names paths that do not exist",
+        "paths that do not exist",
         &missing.into_iter().collect::<Vec<_>>(),
     );
 }

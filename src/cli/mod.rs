@@ -5,6 +5,7 @@ mod apps;
 mod audit;
 mod batch;
 mod calibrate;
+mod completions;
 mod config;
 mod doctor;
 mod embed;
@@ -85,6 +86,10 @@ enum Command {
     ///
     /// Exit code: 0 no problem, 1 a problem, 2 usage.
     Doctor(Box<doctor::DoctorArguments>),
+    /// Print the completion script of a shell
+    Completions(completions::CompletionsArguments),
+    /// Write the man pages
+    Man(completions::ManArguments),
 }
 
 /// The exit codes of the commands. 2 is clap's, for wrong usage.
@@ -139,6 +144,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Config(config) => config.run().map(pass),
         Command::Openapi => say(format_args!("{:#}", openapi::document())).map(pass),
         Command::Doctor(doctor) => doctor.run(),
+        Command::Completions(completions) => completions.run().map(pass),
+        Command::Man(man) => man.run().map(pass),
     };
     let code = result.unwrap_or_else(|error| {
         complain(error);

@@ -22,6 +22,8 @@
 //! assert_eq!(body.error.code, "MISSING_FIELD");
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "engine")]
 mod convert;
 mod error;

@@ -24,6 +24,12 @@ use crate::info::{CalibrationInfo, CohortInfo, EngineInfo, EngineLabels, PackInf
 use crate::self_test::self_test;
 use crate::workers::{Worker, Workers};
 
+/// Name of the folder with the ONNX Runtime library, below that of [`EngineBuilder::files`].
+pub const LIBRARY_FOLDER: &str = "onnxruntime";
+
+/// Name of the model store, below the folder of [`EngineBuilder::files`].
+pub const MODELS_FOLDER: &str = "models";
+
 /// How many faces of an image count by default.
 pub const DEFAULT_MAX_FACES: usize = 64;
 
@@ -132,6 +138,14 @@ impl Engine {
 }
 
 impl EngineBuilder {
+    /// The folder that `likeness::setup` has filled, for both the ONNX Runtime library ([`LIBRARY_FOLDER`]) and the models
+    /// ([`MODELS_FOLDER`]); no other place is searched.
+    pub fn files(self, folder: impl AsRef<Path>) -> Self {
+        let folder = folder.as_ref();
+        self.library(LibrarySearch::new().with_folder(folder.join(LIBRARY_FOLDER)))
+            .store(StoreSearch::new().with_folder(folder.join(MODELS_FOLDER)))
+    }
+
     /// A calibration written by `likeness calibrate`, which replaces the pack's own. May be set once for the match
     /// confidence and once for the liveness.
     pub fn calibration_file(mut self, path: impl Into<PathBuf>) -> Self {

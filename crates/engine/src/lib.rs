@@ -17,6 +17,8 @@
 //! has workers, each with models of its own; more wait. All methods block; from asynchronous code, call them on threads of
 //! their own (`tokio::task::spawn_blocking`).
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod builder;
 mod check;
 mod engine;
@@ -32,7 +34,9 @@ mod template;
 mod verify;
 mod workers;
 
-pub use builder::{CohortChoice, DEFAULT_MAX_FACES, EngineBuilder, default_passes};
+pub use builder::{
+    CohortChoice, DEFAULT_MAX_FACES, EngineBuilder, LIBRARY_FOLDER, MODELS_FOLDER, default_passes,
+};
 pub use check::{ModelCheck, PackCheck, VectorCheck, check};
 pub use engine::Engine;
 pub use error::{BuildError, EngineError, ModelError};

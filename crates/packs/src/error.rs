@@ -79,6 +79,18 @@ pub enum PackError {
     /// Files, in the order of the manifest, are available from none of their places.
     #[error("{}", not_fetched(pack, files))]
     NotFetched { pack: String, files: Vec<NotFetched> },
+    /// No ONNX Runtime library is pinned for this platform.
+    #[error(
+        "no ONNX Runtime library is pinned for {platform}: install version 1.24 or newer, and name its library with \
+         ORT_DYLIB_PATH=FILE"
+    )]
+    LibraryNotPinned { platform: String },
+    /// The ONNX Runtime library is not available.
+    #[error(
+        "cannot fetch the ONNX Runtime library: {package}: {failure}\npoint pip at a mirror that has it, or install version \
+         1.24 or newer and name its library with ORT_DYLIB_PATH=FILE"
+    )]
+    LibraryNotFetched { package: String, failure: FetchFailure },
     /// A model cannot be imported from its sources.
     #[error("model pack '{pack}': cannot import model '{model}' from its sources: {source}")]
     Import {

@@ -18,6 +18,8 @@
 //! Errors, options, results and what a manifest contains are `#[non_exhaustive]`; calibrations are not, since callers
 //! construct them.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "fetch")]
 pub mod archive;
 mod error;

@@ -11,8 +11,8 @@ use crate::provider::{ExecutionError, Provider};
 pub enum RuntimeError {
     /// No ONNX Runtime library was found.
     #[error(
-        "no ONNX Runtime library found; looked for:\n{}\nrun `make setup`, or name the library with --ort-lib FILE or \
-         ORT_DYLIB_PATH=FILE",
+        "no ONNX Runtime library found; looked for:\n{}\nrun `make setup`, fetch it with `likeness::setup` from a program \
+         of your own, or name it with --ort-lib FILE or ORT_DYLIB_PATH=FILE",
         .looked_for.iter().map(|place| format!("  - {place}")).collect::<Vec<_>>().join("\n")
     )]
     LibraryNotFound {

@@ -18,17 +18,18 @@ const SETUP_FOLDER: &str = ".setup/onnxruntime";
 /// From `target/release/deps/<test>` to the root of a checkout.
 const LEVELS_ABOVE_EXECUTABLE: usize = 4;
 
-/// The places to search for the ONNX Runtime library, in this order: the file given to [`with_file`](Self::with_file), the
-/// file named by [`ORT_DYLIB_PATH`](ENV_LIBRARY), the folder that `make setup` unpacks into above the running
+/// The places to search for the ONNX Runtime library, in this order: the file given to [`with_file`](Self::with_file) or the
+/// folder given to [`with_folder`](Self::with_folder), the file named by [`ORT_DYLIB_PATH`](ENV_LIBRARY), the folder that `make setup` unpacks into above the running
 /// executable, `lib/` beside the executable and `../lib/likeness/`, the system's library path. Where a provider is asked for
 /// that a library of its own has, its folders come before: what `make setup-openvino` or `make setup-cuda` unpacks,
 /// `lib/openvino/` and so on.
 ///
-/// With one of the first two, no other place is searched: a named file that does not load is an error. The working directory
+/// With one of the first three, no other place is searched: a named file that does not load is an error. The working directory
 /// is never searched, since a library is code.
 #[derive(Debug, Clone, Default)]
 pub struct LibrarySearch {
     pub(crate) file: Option<PathBuf>,
+    pub(crate) folder: Option<PathBuf>,
 }
 
 /// A library that was found and loaded, and its version.
@@ -52,9 +53,22 @@ impl LibrarySearch {
         self
     }
 
+    /// Sets the folder that has the library, by its usual name on this platform; no other place is searched.
+    #[must_use]
+    pub fn with_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
+    /// Returns the file that was set, or that of the folder that was set.
+    pub(crate) fn given(&self) -> Option<PathBuf> {
+        let in_folder = |folder: &PathBuf| library_in(folder).unwrap_or_else(|| folder.join(library_name()));
+        self.file.clone().or_else(|| self.folder.as_ref().map(in_folder))
+    }
+
     pub(crate) fn find(&self, provider: Provider) -> Result<Library, RuntimeError> {
         let of_environment = || std::env::var_os(ENV_LIBRARY).filter(|value| !value.is_empty());
-        if let Some(path) = self.file.clone().or_else(|| of_environment().map(PathBuf::from)) {
+        if let Some(path) = self.given().or_else(|| of_environment().map(PathBuf::from)) {
             return Library::at(&path).map_err(|reason| RuntimeError::LibraryUnusable { path, reason });
         }
         let mut looked_for = vec![
@@ -211,6 +225,19 @@ mod tests {
             error.to_string(),
             "cannot load ONNX Runtime from /nowhere/libonnxruntime.so: no such file"
         );
+    }
+
+    #[test]
+    fn a_named_folder_without_the_library_is_an_error_and_nothing_else_is_tried() {
+        let error = LibrarySearch::new()
+            .with_folder("/nowhere")
+            .find(Provider::Cpu)
+            .unwrap_err();
+        let expected = format!(
+            "cannot load ONNX Runtime from {}: no such file",
+            Path::new("/nowhere").join(library_name()).display()
+        );
+        assert_eq!(error.to_string(), expected);
     }
 
     #[test]

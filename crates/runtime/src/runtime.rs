@@ -61,7 +61,7 @@ impl Runtime {
     fn loaded(search: &LibrarySearch, provider: Provider) -> Result<Self, RuntimeError> {
         let mut loaded = LOADED.lock();
         if let Some(runtime) = loaded.as_ref()
-            && search.file.is_none()
+            && search.given().is_none()
         {
             return Ok(runtime.clone());
         }

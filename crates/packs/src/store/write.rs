@@ -203,7 +203,7 @@ fn open_own(path: &Path) -> Result<File, PackError> {
 const FILE_FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
 
 /// Creates a folder and its parents, readable by all users.
-fn create_folder(path: &Path) -> Result<(), PackError> {
+pub(crate) fn create_folder(path: &Path) -> Result<(), PackError> {
     let missing: Vec<_> = path
         .ancestors()
         .take_while(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
