@@ -36,7 +36,7 @@ export ORT_DISABLE_TELEMETRY := 1
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fresh test-otel test-openvino soak fuzz fuzz-short fuzz-images fuzz-readers setup setup-openvino setup-cuda setup-browser build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-openvino bench-gpu clean
+.PHONY: help run test test-fresh test-otel test-openvino test-replicas soak fuzz fuzz-short fuzz-images fuzz-readers setup setup-openvino setup-cuda setup-browser build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-openvino bench-gpu clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -73,6 +73,17 @@ test-otel: ## Lints and tests of the feature otel, and lints of fuzzing: the sui
 test-openvino: setup setup-openvino build models ## What is computed with OpenVINO agrees with the reference, and only whole
 	$(CARGO) test $(BUILD) --test openvino
 	LIKENESS__ENGINE__PROVIDER=openvino $(CARGO) test $(BUILD) --test golden
+
+test-replicas: setup ## Two replicas behind nginx while one is killed, drained, upgraded to a build with another migration; prints what was lost
+	@$(PYTHON) scripts/setup.py programs
+	@# The build that one is upgraded to; no release is built with this feature.
+	@# Both as the suite is built: only what has the feature is built twice.
+	$(CARGO) test $(BUILD) --workspace --no-run --test replicas --features likeness-storage/next-migration
+	@mkdir -p target/next && cp $(LIKENESS) target/next/likeness
+	$(CARGO) test $(BUILD) --workspace --no-run --test replicas
+	@$(PYTHON) scripts/setup.py models --lenient
+	@$(PYTHON) scripts/setup.py images
+	LIKENESS_NEXT_BUILD=$(CURDIR)/target/next/likeness $(CARGO) test $(BUILD) --workspace --test replicas -- --nocapture --test-threads=1
 
 fuzz: ## FUZZ_INPUTS (a million) mutated model files for each of their readers; not coverage-guided
 	LIKENESS_FUZZ_INPUTS=$(FUZZ_INPUTS) $(CARGO) test $(BUILD) -p likeness-onnx -p likeness-packs --test fuzz -- --nocapture --test-threads=1
