@@ -37,7 +37,7 @@ export ORT_DISABLE_TELEMETRY := 1
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fresh test-otel test-openvino test-embed package soak fuzz fuzz-short fuzz-images fuzz-readers setup setup-openvino setup-cuda setup-browser build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom wheel release check-release rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-regress bench-openvino bench-gpu clean
+.PHONY: help run test test-fresh test-otel test-openvino test-embed test-replicas package soak fuzz fuzz-short fuzz-images fuzz-readers setup setup-openvino setup-cuda setup-browser build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom wheel release check-release rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-regress bench-openvino bench-gpu clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -80,6 +80,17 @@ test-embed: setup ## The guide for embedders (docs/embed.md) in an empty crate o
 
 package: ## The published crates as archives in target/package; PACKAGE_ARGUMENTS= has each built from its archive, too
 	$(CARGO) package --locked --target-dir target --workspace --exclude likeness-tools --exclude likeness-testing $(PACKAGE_ARGUMENTS)
+
+test-replicas: setup ## Two replicas behind nginx while one is killed, drained, upgraded to a build with another migration; prints what was lost
+	@$(PYTHON) scripts/setup.py programs
+	@# The build that one is upgraded to; no release is built with this feature.
+	@# Both as the suite is built: only what has the feature is built twice.
+	$(CARGO) test $(BUILD) --workspace --no-run --test replicas --features likeness-storage/next-migration
+	@mkdir -p target/next && cp $(LIKENESS) target/next/likeness
+	$(CARGO) test $(BUILD) --workspace --no-run --test replicas
+	@$(PYTHON) scripts/setup.py models --lenient
+	@$(PYTHON) scripts/setup.py images
+	LIKENESS_NEXT_BUILD=$(CURDIR)/target/next/likeness $(CARGO) test $(BUILD) --workspace --test replicas -- --nocapture --test-threads=1
 
 fuzz: ## FUZZ_INPUTS (a million) mutated model files for each of their readers; not coverage-guided
 	LIKENESS_FUZZ_INPUTS=$(FUZZ_INPUTS) $(CARGO) test $(BUILD) -p likeness-onnx -p likeness-packs --test fuzz -- --nocapture --test-threads=1

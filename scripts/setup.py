@@ -237,7 +237,7 @@ PROGRAMS = [
 
 
 # Python environments that some tests need.
-ENVIRONMENTS = ["schemas", "schemathesis"]
+ENVIRONMENTS = ["schemas", "helm", "schemathesis"]
 
 
 def set_up_environment(name):

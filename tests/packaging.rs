@@ -16,6 +16,8 @@ use support::image;
 use support::process::{Process, likeness};
 use support::server::{APP, Server};
 
+#[path = "packaging/chart.rs"]
+mod chart;
 #[path = "packaging/healthcheck.rs"]
 mod healthcheck;
 #[path = "packaging/schemas.rs"]
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
     );
     suite.with_program("the_manifests_are_complete", "kubectl", manifests);
     suite.test("memory_limits_follow_from_the_formula", memory);
+    chart::tests(&mut suite);
     healthcheck::tests(&mut suite);
     schemas::tests(&mut suite);
     unit::tests(&mut suite);
@@ -84,16 +87,46 @@ fn tree(shared: &Path) -> Outcome {
         "commands would look for the database in their working directory"
     );
 
+    serves(shared, &root, &User::OF_THE_IMAGE)?;
+    // As OpenShift assigns one: any user, of group 0, which may write to the volume.
+    serves(shared, &root, &User::ASSIGNED)
+}
+
+/// Who the pod or container runs as.
+struct User {
+    user: &'static str,
+    group: &'static str,
+    /// Of the volume: its owner and its mode.
+    volume: (&'static str, u32),
+}
+
+impl User {
+    const OF_THE_IMAGE: Self = Self {
+        user: USER,
+        group: USER,
+        volume: (USER, 0o700),
+    };
+    const ASSIGNED: Self = Self {
+        user: "1000660000",
+        group: "0",
+        volume: ("0:0", 0o770),
+    };
+}
+
+/// The file tree serves as this user, or as whoever runs the test where that is not root.
+fn serves(shared: &Path, root: &Path, user: &User) -> Outcome {
     let data = tempfile::tempdir()?;
     let is_root = done(Command::new("id").arg("-u"))?.trim() == "0";
     if is_root {
-        done(Command::new("chown").args([USER]).arg(data.path()))?;
+        let (owner, mode) = user.volume;
+        done(Command::new("chown").arg(owner).arg(data.path()))?;
+        std::fs::set_permissions(data.path(), std::fs::Permissions::from_mode(mode))?;
     }
     let binary = root.join("usr/local/bin/likeness");
     let mut command = if is_root {
         let mut command = Command::new("setpriv");
         command
-            .args(["--reuid", USER, "--regid", USER, "--clear-groups"])
+            .args(["--reuid", user.user, "--regid", user.group, "--clear-groups"])
             .arg(&binary);
         command
     } else {
@@ -106,7 +139,7 @@ fn tree(shared: &Path) -> Outcome {
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("LIKENESS_MODELS", root.join("usr/share/likeness/models"))
-        .env("LIKENESS__DATA_FOLDER", data.path().join("store"))
+        .env("LIKENESS__DATA_FOLDER", data.path())
         .env("LIKENESS_APPS", format!("{}:{}", APP.id, APP.key));
     let server = Server::start_command(&mut command)?;
     let form = Form::pair(
@@ -115,10 +148,7 @@ fn tree(shared: &Path) -> Outcome {
     );
     let response = server.post("/v0.2/biometric-verification", &form)?;
     ensure!(response.status == 200, "{response:?}");
-    ensure!(
-        data.path().join("store/likeness.db").is_file(),
-        "there is no database"
-    );
+    ensure!(data.path().join("likeness.db").is_file(), "there is no database");
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.id()))?;
     let cores = limits
         .lines()
@@ -340,8 +370,13 @@ fn manifests(kubectl: &Path) -> Outcome {
         "readOnlyRootFilesystem: true",
         "runAsNonRoot: true",
         "enableServiceLinks: false",
+        "topologySpreadConstraints:",
+        "startupProbe:",
     ] {
         ensure!(rendered.contains(line), "no {line}");
+    }
+    for line in ["runAsUser:", "runAsGroup:", "fsGroup:"] {
+        ensure!(!rendered.contains(line), "{line} is the cluster's to choose");
     }
     // The configuration in there is one that the service takes.
     let config = std::fs::read_to_string(workspace().join("deploy/kubernetes/config.yaml"))?;

@@ -1,15 +1,13 @@
 //! The program behind nginx with the documented configuration.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Command, ExitCode};
-use std::time::Instant;
+use std::process::ExitCode;
 
-use likeness_testing::http::{Connection, Form, Response, flat};
-use likeness_testing::{Failed, Outcome, Suite, ensure, workspace};
+use likeness_testing::http::{Form, flat};
+use likeness_testing::{Failed, Outcome, Suite, ensure};
 
-use support::TIMEOUT;
 use support::process::{Process, likeness};
+use support::proxy::Proxy;
 use support::server::{APP, Server};
 
 mod support;
@@ -32,57 +30,6 @@ fn main() -> ExitCode {
     suite.run()
 }
 
-struct Proxy {
-    _process: Process,
-    _folder: tempfile::TempDir,
-    address: SocketAddr,
-}
-
-impl Proxy {
-    /// nginx with `deploy/nginx/likeness.conf` before this server, edited.
-    fn before(server: &Server, nginx: &Path, edit: impl FnOnce(String) -> String) -> Result<Self, Failed> {
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let site = std::fs::read_to_string(workspace().join("deploy/nginx/likeness.conf"))?;
-        let site = site
-            .replace("127.0.0.1:8080", &server.address.to_string())
-            .replace("127.0.0.1:8443", &address.to_string());
-        let folder = tempfile::tempdir()?;
-        std::fs::write(folder.path().join("site.conf"), edit(site))?;
-        let here = folder.path().display();
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .iter()
-            .map(|kind| format!("{kind}_temp_path {here}/{kind};\n"))
-            .collect();
-        let configuration = format!(
-            "daemon off;\nmaster_process off;\npid {here}/pid;\nerror_log stderr;\n\
-             events {{ worker_connections 64; }}\nhttp {{\naccess_log off;\n{temporary}include {here}/site.conf;\n}}\n"
-        );
-        let file = folder.path().join("nginx.conf");
-        std::fs::write(&file, configuration)?;
-        let process = Process::start(Command::new(nginx).arg("-e").arg("stderr").arg("-c").arg(&file))?;
-        let begun = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            ensure!(
-                begun.elapsed() < TIMEOUT,
-                "nginx does not listen:\n{}",
-                process.stderr.text()
-            );
-            std::thread::yield_now();
-        }
-        Ok(Self {
-            _process: process,
-            _folder: folder,
-            address,
-        })
-    }
-
-    fn send(&self, bytes: &[u8]) -> Result<Response, Failed> {
-        let mut connection = Connection::open(self.address)?;
-        connection.send(bytes)?;
-        connection.response()
-    }
-}
-
 fn serve() -> Result<Server, Failed> {
     Server::start(|command| {
         command
@@ -103,7 +50,7 @@ fn doctor(proxy: &Proxy) -> Result<(Option<i32>, String), Failed> {
 
 fn documented(nginx: &Path) -> Outcome {
     let server = serve()?;
-    let proxy = Proxy::before(&server, nginx, |site| site)?;
+    let proxy = Proxy::before(nginx, &[server.address], |site| site)?;
     let form = Form::new().file("selfie", &flat(400, 400)?);
     let headers = format!(
         "{}X-Forwarded-For: 198.51.100.7, 203.0.113.5\r\nX-Request-ID: proxied-1\r\n",
@@ -125,7 +72,7 @@ fn documented(nginx: &Path) -> Outcome {
 
 fn dropping(nginx: &Path) -> Outcome {
     let server = serve()?;
-    let proxy = Proxy::before(&server, nginx, |site| {
+    let proxy = Proxy::before(nginx, &[server.address], |site| {
         site.replace("underscores_in_headers on;", "")
     })?;
     let form = Form::new().file("selfie", &flat(400, 400)?);

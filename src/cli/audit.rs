@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use likeness::server::Config;
 use likeness::server::audit::{
-    ChainCheckpoint, ChainKey, audit_folder, audit_row, csv_cells, csv_columns, file_records,
+    AuditReport, ChainCheckpoint, ChainKey, audit_folder, audit_row, csv_cells, csv_columns, file_records,
     verify_database, verify_files,
 };
 use likeness::server::storage::audit::AuditFilter;
@@ -36,6 +36,9 @@ pub(crate) struct VerifyArguments {
     /// Records to verify
     #[arg(long, value_enum, default_value_t = Place::Database)]
     from: Place,
+    /// Verify every chain in the database and in the files here, with a line for each and a summary
+    #[arg(long, conflicts_with = "from")]
+    all: bool,
     /// Checkpoint that must be in its chain; the only way to notice records missing at the end
     #[arg(long, value_name = "INSTANCE:NUMBER:HASH")]
     expect_checkpoint: Vec<ChainCheckpoint>,
@@ -99,6 +102,9 @@ impl AuditCommand {
     pub(crate) fn run(&self) -> Result<u8, Failure> {
         block_on(async {
             match self {
+                Self::Verify(arguments) if arguments.all => {
+                    verify_all(&arguments.expect_checkpoint, &arguments.config.load()?).await
+                }
                 Self::Verify(arguments) => verify(arguments, &arguments.config.load()?).await,
                 Self::Export(arguments) => export(arguments, &arguments.config.load()?).await,
                 Self::Status(arguments) => status(&arguments.load()?).await,
@@ -128,12 +134,7 @@ async fn verify(arguments: &VerifyArguments, config: &Config) -> Result<u8, Fail
         }
     }
     let faults = report.faults.iter().map(ToString::to_string);
-    let missed = report.missed.iter().map(|checkpoint| {
-        format!(
-            "no chain contains the checkpoint {checkpoint}: records are missing at its end, it was forged, or the record has \
-             expired"
-        )
-    });
+    let missed = report.missed.iter().map(missed);
     let faults: Vec<String> = faults.chain(missed).collect();
     for fault in &faults {
         say(format_args!("FAULT {fault}"))?;
@@ -149,6 +150,111 @@ async fn verify(arguments: &VerifyArguments, config: &Config) -> Result<u8, Fail
     }
     say("The audit log is intact.")?;
     Ok(exit::PASS)
+}
+
+/// Describes a checkpoint that no chain contains.
+fn missed(checkpoint: &ChainCheckpoint) -> String {
+    format!(
+        "no chain contains the checkpoint {checkpoint}: records are missing at its end, it was forged, or the record has \
+         expired"
+    )
+}
+
+/// Verifies the chains in the files first: they can be verified while the database is down.
+async fn verify_all(expected: &[ChainCheckpoint], config: &Config) -> Result<u8, Failure> {
+    let key = ChainKey::new(config.audit.chain_key.clone());
+    let folder = audit_folder(&config.data_folder);
+    let mut chains = Chains::default();
+    let files = verify_files(&folder, &key, expected)?;
+    chains.add("files", &files)?;
+    let database = async {
+        let database = config.open_database().await?;
+        let report = verify_database(&database, &key, expected, &folder).await?;
+        Ok::<_, Failure>((report, database.name().to_owned()))
+    };
+    let database = match database.await {
+        Ok((report, name)) => {
+            chains.add("database", &report)?;
+            Ok((report, name))
+        }
+        Err(error) => {
+            say(format_args!("database: not verified: {error}"))?;
+            Err(error)
+        }
+    };
+    let missing = expected.iter().filter(|checkpoint| {
+        let is_missed = |report: &AuditReport| report.missed.contains(checkpoint);
+        is_missed(&files) && database.as_ref().map_or(true, |(report, _)| is_missed(report))
+    });
+    let missing: Vec<_> = missing.collect();
+    for checkpoint in &missing {
+        say(format_args!("FAULT {}", missed(checkpoint)))?;
+    }
+    let Chains { all, intact, records } = chains;
+    say(format_args!(
+        "{intact} of {all} chains are intact, {records} records."
+    ))?;
+    if intact < all || (!missing.is_empty() && database.is_ok()) {
+        say("The audit log is NOT intact.")?;
+        return Ok(exit::REJECT);
+    }
+    let (_, name) = database?;
+    if records == 0 {
+        say(format_args!(
+            "No audit records in {} and {name}.",
+            folder.display()
+        ))?;
+        return Ok(exit::ERROR);
+    }
+    say("The audit log is intact.")?;
+    Ok(exit::PASS)
+}
+
+/// The sums of what was verified.
+#[derive(Debug, Default)]
+struct Chains {
+    all: usize,
+    intact: usize,
+    records: u64,
+}
+
+impl Chains {
+    /// Prints a line for each chain of a place, and counts it.
+    fn add(&mut self, place: &str, report: &AuditReport) -> Result<(), Failure> {
+        for chain in &report.chains {
+            let (end, records) = (&chain.end, chain.records);
+            let fault = report.faults.iter().find(|fault| fault.instance == end.instance);
+            self.all += 1;
+            self.intact += usize::from(fault.is_none());
+            self.records += records;
+            match fault {
+                Some(fault) => say(format_args!(
+                    "{place}: {}: NOT intact after {records} records: {}",
+                    end.instance, fault.kind
+                )),
+                None if end.checkpoint.seq == 0 => say(format_args!("{place}: {}: no records", end.instance)),
+                None => say(format_args!(
+                    "{place}: {}: intact, {records} records, up to {end}",
+                    end.instance
+                )),
+            }?;
+        }
+        // Of instances without a record in this place.
+        for fault in &report.faults {
+            if !report
+                .chains
+                .iter()
+                .any(|chain| chain.end.instance == fault.instance)
+            {
+                self.all += 1;
+                say(format_args!(
+                    "{place}: {}: NOT intact: {}",
+                    fault.instance, fault.kind
+                ))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 async fn export(arguments: &ExportArguments, config: &Config) -> Result<u8, Failure> {

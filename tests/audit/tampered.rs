@@ -1,14 +1,16 @@
 //! An audit that was tampered with.
 
-use likeness_testing::{Failed, Outcome, Suite, ensure};
+use likeness_testing::{Failed, Outcome, Postgres, Suite, ensure, ensure_eq};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::run::{LIVENESS, audit, files, selfie, serve, stop};
+use crate::support::process::Process;
 use crate::support::storage::Storage;
 
 pub(crate) fn tests(suite: &mut Suite) {
     suite.with_any_models("tampering_is_detected", tampered);
+    suite.with_any_models_and_postgres("all_chains_of_two_replicas_are_verified_at_once", all);
     suite.test("an_absent_audit_is_not_called_valid", nothing);
 }
 
@@ -91,6 +93,103 @@ fn tampered() -> Outcome {
     Ok(())
 }
 
+fn all(postgres: &Postgres) -> Outcome {
+    let url = postgres.new_database()?;
+    let storages = [Storage::at(&url)?, Storage::at(&url)?];
+    for storage in &storages {
+        let server = serve(storage, |_| {})?;
+        ensure!(server.post(LIVENESS, &selfie()?)?.status == 200, "a verification");
+        stop(&server)?;
+    }
+    // A line for each chain: its place, its instance, its state.
+    let verify = |arguments: &[&str]| audit(&storages[0], &[&["verify", "--all"], arguments].concat());
+    let states = |stdout: &str| -> Vec<String> {
+        let lines = stdout.lines().filter_map(|line| {
+            let (place, rest) = line.split_once(": ")?;
+            let (_, state) = rest.split_once(": ")?;
+            Some(format!("{place}: {}", state.split(", up to ").next()?))
+        });
+        lines.collect()
+    };
+    let whole = verify(&[])?;
+    ensure!(whole.code == Some(0), "{whole:?}");
+    ensure_eq!(
+        states(&whole.stdout),
+        [
+            "files: intact, 3 records",
+            "database: intact, 3 records",
+            "database: intact, 3 records",
+        ]
+    );
+    ensure!(
+        whole
+            .stdout
+            .ends_with("3 of 3 chains are intact, 9 records.\nThe audit log is intact.\n"),
+        "{whole:?}"
+    );
+
+    // A checkpoint of the other replica is in the database alone, and one of neither is a fault.
+    let other = audit(&storages[1], &["verify", "--from", "files"])?;
+    let checkpoint = other
+        .stdout
+        .split_whitespace()
+        .find(|word| word.matches(':').count() == 2)
+        .ok_or("no checkpoint")?;
+    let found = verify(&["--expect-checkpoint", checkpoint])?;
+    ensure!(found.code == Some(0), "{found:?}");
+    let (rest, _) = checkpoint.rsplit_once(':').ok_or("no hash")?;
+    let found = verify(&["--expect-checkpoint", &format!("{rest}:{}", "0".repeat(64))])?;
+    ensure!(
+        found.code == Some(4) && found.stdout.contains("FAULT no chain contains the checkpoint"),
+        "{found:?}"
+    );
+
+    // One of the chains was changed: the worst counts, and the others are still verified.
+    let file = files(&storages[0])?.remove(0);
+    let right = std::fs::read_to_string(&file)?;
+    std::fs::write(&file, right.replacen("\"liveness\":0.0", "\"liveness\":0.9", 1))?;
+    let found = verify(&[])?;
+    ensure!(found.code == Some(4), "{found:?}");
+    ensure_eq!(
+        states(&found.stdout),
+        [
+            "files: NOT intact after 1 records: record 2 or the one before it was changed, or it was hashed with another key",
+            "database: intact, 3 records",
+            "database: intact, 3 records",
+        ]
+    );
+    ensure!(found.stdout.contains("2 of 3 chains are intact"), "{found:?}");
+    let usage = audit(&storages[0], &["verify", "--all", "--from", "files"])?;
+    ensure!(usage.code == Some(2), "{usage:?}");
+
+    // Without the database a fault in the files is found, and without one nothing is called intact.
+    let without_database = || {
+        let mut command = storages[0].command(&["audit", "verify", "--all"]);
+        command
+            .env(
+                "LIKENESS_DATABASE_URL",
+                "postgres://likeness@127.0.0.1:1/likeness",
+            )
+            .env("LIKENESS__DATABASE__START_SECONDS", "1");
+        Process::run(&mut command)
+    };
+    let found = without_database()?;
+    ensure!(
+        found.code == Some(4)
+            && found
+                .stdout
+                .contains("database: not verified: cannot reach database"),
+        "{found:?}"
+    );
+    std::fs::write(&file, &right)?;
+    let found = without_database()?;
+    ensure!(
+        found.code == Some(1) && found.stdout.contains("files: ") && !found.stdout.contains("log is intact"),
+        "{found:?}"
+    );
+    Ok(())
+}
+
 /// The same lines with another score, and one more, all hashed as they should be.
 fn forged(right: &str) -> Result<String, Failed> {
     let mut events = Vec::new();
@@ -137,6 +236,11 @@ fn nothing() -> Outcome {
                 "{found:?}"
             );
         }
+        let found = audit(&storage, &["verify", "--all"])?;
+        ensure!(
+            found.code == Some(1) && found.stdout.contains("No audit records in"),
+            "{found:?}"
+        );
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ pub(crate) fn tests(suite: &mut Suite) {
     suite.with_python("schemas::the_bill_of_materials_is_valid", "schemas", bill);
 }
 
-fn check(python: &Path, kind: &str, files: &[PathBuf]) -> Result<Ended, Failed> {
+pub(crate) fn check(python: &Path, kind: &str, files: &[PathBuf]) -> Result<Ended, Failed> {
     Process::run(
         Command::new(python)
             .arg(workspace().join("scripts/check_schemas.py"))
@@ -41,13 +41,13 @@ fn pass(python: &Path, kind: &str, files: &[PathBuf], spoilt: &str, complaint: &
     Ok(())
 }
 
-fn spoil(text: &str, from: &str, to: &str) -> Result<String, Failed> {
+pub(crate) fn spoil(text: &str, from: &str, to: &str) -> Result<String, Failed> {
     ensure!(text.contains(from), "no {from}");
     Ok(text.replacen(from, to, 1))
 }
 
 /// Every YAML file below a folder.
-fn yaml(folder: &Path) -> Result<Vec<PathBuf>, Failed> {
+pub(crate) fn yaml(folder: &Path) -> Result<Vec<PathBuf>, Failed> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();

@@ -4,6 +4,7 @@
 pub(crate) mod console;
 pub(crate) mod groups;
 pub(crate) mod process;
+pub(crate) mod proxy;
 pub(crate) mod report;
 pub(crate) mod responses;
 pub(crate) mod server;

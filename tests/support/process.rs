@@ -1,6 +1,7 @@
 //! The program as a child process, and what it prints.
 
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -11,7 +12,12 @@ use super::TIMEOUT;
 
 /// Returns the command that starts the program in the root of the checkout, without the settings of the environment.
 pub(crate) fn likeness() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_likeness"));
+    build(Path::new(env!("CARGO_BIN_EXE_likeness")))
+}
+
+/// Like [`likeness`], for another build of the program.
+pub(crate) fn build(program: &Path) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if (text.starts_with("LIKENESS") && text != "LIKENESS_MODELS")

@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use hyper_util::server::graceful::GracefulShutdown;
 use jiff::Timestamp;
 use likeness_engine::{Engine, EngineError};
 use likeness_storage::apps::NewApp;
@@ -23,7 +22,7 @@ use crate::audit::{Audit, AuditError};
 use crate::checks::{Check, Checks};
 use crate::config::{Config, ConfigError, ConsoleConfig};
 use crate::console::{self, Console};
-use crate::http::{self, Addresses, Listener, ListenerSettings, Service, Tls, TlsError};
+use crate::http::{self, Addresses, Draining, Listener, ListenerSettings, Service, Tls, TlsError};
 use crate::permits::Permits;
 use crate::reload::{EngineSource, Reloader, SettingsReloader, SourceError};
 use crate::signals::Hangups;
@@ -329,13 +328,13 @@ impl Server {
         self
     }
 
-    /// Serves until `shutdown` resolves, see [`shutdown_signal`](crate::shutdown_signal). Then `/readyz` returns 503; after
-    /// `shutdown.delay_seconds` the listeners close; in-flight requests are finished, within the deadline of a request and
+    /// Serves until `shutdown` resolves, see [`shutdown_signal`](crate::shutdown_signal). Then `/readyz` returns 503, and each
+    /// response closes its connection; after `shutdown.delay_seconds` the listeners close; in-flight requests are finished, within the deadline of a request and
     /// `shutdown.grace_seconds` more; then this returns. A running reload is aborted at its next step; until then it occupies
     /// a thread of the runtime's blocking pool.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
         let (mut connections, mut admin_connections) = (JoinSet::new(), JoinSet::new());
-        let graceful = GracefulShutdown::new();
+        let draining = Draining::new();
         #[cfg(unix)]
         let _file_size = survive_file_size_limit();
         let (settled, service) = (Arc::new(Notify::new()), Arc::clone(&self.service));
@@ -347,8 +346,8 @@ impl Server {
             let admin = self.admin.as_ref();
             let serving = async {
                 tokio::join!(
-                    self.public.serve(&mut connections, &graceful),
-                    if_some(admin.map(|admin| admin.serve(&mut admin_connections, &graceful))),
+                    self.public.serve(&mut connections, &draining),
+                    if_some(admin.map(|admin| admin.serve(&mut admin_connections, &draining))),
                     if_some(
                         self.reloader
                             .as_ref()
@@ -369,8 +368,9 @@ impl Server {
                 _ = &mut serving => {}
             }
             self.service.is_stopping.store(true, Ordering::Relaxed);
+            draining.announce();
             tracing::info!(
-                connections = graceful.count(),
+                connections = draining.count(),
                 "shutting down: draining in-flight requests"
             );
             tokio::select! {
@@ -379,14 +379,16 @@ impl Server {
                 _ = &mut serving => {}
             }
         }
+        #[cfg(unix)]
+        self.public.serve_waiting(&mut connections, &draining);
+        drop((self.public, self.admin));
         if let Some(reloader) = &self.reloader {
             reloader.stop();
         }
-        drop((self.public, self.admin));
 
         let deadline = self.service.limits.load().deadline;
         let drained = async {
-            graceful.shutdown().await;
+            draining.close().await;
             self.service.admission.idle().await;
         };
         if timeout(deadline.saturating_add(self.config.shutdown.grace), drained)

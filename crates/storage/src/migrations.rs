@@ -6,25 +6,62 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{AnyConnection, SqlSafeStr};
+use sqlx::{AnyConnection, Row, SqlSafeStr, query};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::files::{open_lock, with_suffix};
 use crate::{Kind, Result, StorageError};
 
-/// Every migration: its number, what it adds, its SQL. The numbers ascend. A released migration never changes, since each
-/// database knows the checksums of its own.
-const MIGRATIONS: &[(i64, &str, &str)] = &[
-    (1, "apps", include_str!("../migrations/0001_apps.sql")),
-    (2, "usage", include_str!("../migrations/0002_usage.sql")),
-    (3, "audit", include_str!("../migrations/0003_audit.sql")),
-    (4, "audit seals", AUDIT_SEALS),
-    (5, "usage writers", USAGE_WRITERS),
-    (6, "audit search", AUDIT_SEARCH),
+/// A change of the tables. A released one never changes, since each database knows the checksums of its own.
+struct Change {
+    number: i64,
+    name: &'static str,
+    /// The newest migration that an earlier program must know to work with the tables after this one. The number of the
+    /// migration itself stops every earlier program. One that only adds tables, indexes, or columns with a default asks for no
+    /// more than the migration before it did.
+    needs: i64,
+    sql: &'static str,
+}
+
+/// Every migration, by ascending number. Programs up to number 6 start with no newer tables, whatever those need.
+const MIGRATIONS: &[Change] = &[
+    change(1, "apps", 1, include_str!("../migrations/0001_apps.sql")),
+    change(2, "usage", 2, include_str!("../migrations/0002_usage.sql")),
+    change(3, "audit", 3, include_str!("../migrations/0003_audit.sql")),
+    change(4, "audit seals", 4, AUDIT_SEALS),
+    change(5, "usage writers", 5, USAGE_WRITERS),
+    change(6, "audit search", 6, AUDIT_SEARCH),
+    #[cfg(feature = "next-migration")]
+    change(7, "the next one", 6, include_str!("../tests/next_migration.sql")),
 ];
 const AUDIT_SEALS: &str = include_str!("../migrations/0004_audit_seals.sql");
 const AUDIT_SEARCH: &str = include_str!("../migrations/0006_audit_search.sql");
 const USAGE_WRITERS: &str = include_str!("../migrations/0005_usage_writers.sql");
+
+const fn change(number: i64, name: &'static str, needs: i64, sql: &'static str) -> Change {
+    Change {
+        number,
+        name,
+        needs,
+        sql,
+    }
+}
+
+impl Change {
+    /// Returns the description that the database keeps, by which earlier programs find out whether they may start.
+    fn description(&self) -> Cow<'static, str> {
+        if self.number <= LAST_WITHOUT_NEEDS {
+            return Cow::Borrowed(self.name);
+        }
+        Cow::Owned(format!("{}{NEEDS}{}", self.name, self.needs))
+    }
+}
+
+/// The last migration whose description does not say what it needs.
+const LAST_WITHOUT_NEEDS: i64 = 6;
+
+/// Precedes, at the end of a description, the number of the migration that a program must know.
+const NEEDS: &str = "; needs ";
 
 /// The longest time that migrations may take, including the wait for another replica that migrates.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -32,20 +69,42 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 /// Pause between two attempts to lock an SQLite file for migration.
 pub(crate) const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
-/// Brings the tables up to date.
+/// Brings the tables up to date. Newer ones are left as they are, and are an error only where a migration says that this
+/// program cannot work with them.
 pub(crate) async fn run(connection: &mut AnyConnection, kind: Kind, database: &str) -> Result<()> {
-    let migrations = MIGRATIONS.iter().map(|&(number, name, sql)| {
-        let name = Cow::Borrowed(name);
-        Migration::new(number, name, MigrationType::Simple, sql.into_sql_str(), false)
+    let migrations = MIGRATIONS.iter().map(|change| {
+        let sql = change.sql.into_sql_str();
+        Migration::new(
+            change.number,
+            change.description(),
+            MigrationType::Simple,
+            sql,
+            false,
+        )
     });
-    let migrator = Migrator::with_migrations(migrations.collect());
+    let mut migrator = Migrator::with_migrations(migrations.collect());
+    let migrate = async {
+        let migrated = migrator.run_direct(None, connection, false).await;
+        let Err(MigrateError::VersionMissing(_)) = migrated else {
+            return migrated;
+        };
+        let newest = check_newer(connection).await?;
+        tracing::info!(
+            database,
+            newest,
+            known = known(),
+            "the tables are newer than this program, and suit it"
+        );
+        migrator.set_ignore_missing(true);
+        migrator.run_direct(None, connection, false).await
+    };
     let database = database.to_owned();
-    match timeout(TIMEOUT, migrator.run_direct(None, connection, false)).await {
+    match timeout(TIMEOUT, migrate).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(MigrateError::VersionMissing(found))) => Err(StorageError::Newer {
             database,
             found,
-            known: MIGRATIONS.last().map_or(0, |(number, ..)| *number),
+            known: known(),
         }),
         Ok(Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _))) => {
             Err(StorageError::from_sqlx(error, kind, &database, TIMEOUT))
@@ -59,6 +118,33 @@ pub(crate) async fn run(connection: &mut AnyConnection, kind: Kind, database: &s
             after: TIMEOUT,
         }),
     }
+}
+
+/// Returns the newest migration that this program knows.
+fn known() -> i64 {
+    MIGRATIONS.last().map_or(0, |change| change.number)
+}
+
+/// Checks that every migration which this program does not know lets it work with the tables, and returns the newest one.
+async fn check_newer(connection: &mut AnyConnection) -> Result<i64, MigrateError> {
+    let known = known();
+    let unknown =
+        query("SELECT version, description FROM _sqlx_migrations WHERE version > $1 ORDER BY version");
+    let unknown = unknown.bind(known).fetch_all(connection).await?;
+    let mut newest = known;
+    for row in unknown {
+        newest = row.try_get("version")?;
+        let description: String = row.try_get("description")?;
+        if needs(&description).is_none_or(|needs| needs > known) {
+            return Err(MigrateError::VersionMissing(newest));
+        }
+    }
+    Ok(newest)
+}
+
+/// Returns the migration that a program must know, from a description.
+fn needs(description: &str) -> Option<i64> {
+    description.rsplit_once(NEEDS)?.1.parse().ok()
 }
 
 /// Waits for the lock to migrate an SQLite file, which is released when the returned file is closed. sqlx locks servers
@@ -85,7 +171,25 @@ mod tests {
 
     #[test]
     fn the_numbers_ascend() {
-        assert!(MIGRATIONS.is_sorted_by(|(one, ..), (other, ..)| one < other));
-        assert_eq!(MIGRATIONS.last().unwrap().0, MIGRATIONS.len() as i64);
+        assert!(MIGRATIONS.is_sorted_by_key(|change| change.number));
+        assert_eq!(known(), MIGRATIONS.len() as i64);
+    }
+
+    #[test]
+    fn what_a_migration_needs_never_decreases_and_is_in_its_description() {
+        assert!(MIGRATIONS.is_sorted_by_key(|change| change.needs));
+        for change in MIGRATIONS {
+            assert!(change.needs <= change.number, "{}", change.name);
+            let stated = (change.number > LAST_WITHOUT_NEEDS).then_some(change.needs);
+            assert_eq!(needs(&change.description()), stated, "{}", change.name);
+        }
+    }
+
+    #[test]
+    fn a_description_without_a_number_needs_a_newer_program() {
+        for description in ["later", "later; needs", "later; needs x", "later; needs 7;", ""] {
+            assert_eq!(needs(description), None, "{description}");
+        }
+        assert_eq!(needs("later; needs 3; needs 7"), Some(7));
     }
 }

@@ -23,6 +23,10 @@ fn main() -> ExitCode {
         opened_together,
     );
     suite.with_databases("what_a_newer_version_changed_is_not_touched", newer);
+    suite.with_databases(
+        "newer_tables_that_suit_this_version_are_used_and_others_are_not",
+        newer_and_suitable,
+    );
     suite.with_databases("a_transaction_that_fails_changes_nothing", rolled_back);
     suite.with_databases("a_call_ends_in_time_while_others_hold_the_lock", locked);
     suite.with_postgres("a_call_ends_in_time_whatever_the_server_is_busy_with", busy);
@@ -96,13 +100,7 @@ fn opened_together(test: &TestDatabase) -> Outcome {
 fn newer(test: &TestDatabase) -> Outcome {
     block_on(async {
         let database = open(test).await?;
-        let mut session = database.begin().await?;
-        let later = query(
-            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-             SELECT 9000, 'later', success, checksum, execution_time FROM _sqlx_migrations WHERE version = 1",
-        );
-        session.execute(later).await?;
-        session.finish().await?;
+        add_migration(&database, 9000, "later").await?;
         let error = Database::open(&settings(test.url())?).await.err();
         ensure!(
             matches!(error, Some(StorageError::Newer { found: 9000, .. })),
@@ -110,6 +108,35 @@ fn newer(test: &TestDatabase) -> Outcome {
         );
         Ok(())
     })
+}
+
+fn newer_and_suitable(test: &TestDatabase) -> Outcome {
+    block_on(async {
+        let database = open(test).await?;
+        write(&database, 7).await?;
+        add_migration(&database, 9000, "adds; needs 1").await?;
+        add_migration(&database, 9001, "adds more; needs 6").await?;
+        ensure!(read(&open(test).await?).await? == 7, "another revision");
+        add_migration(&database, 9002, "renames; needs 9002").await?;
+        add_migration(&database, 9003, "adds; needs 9002").await?;
+        let error = Database::open(&settings(test.url())?).await.err();
+        ensure!(
+            matches!(error, Some(StorageError::Newer { found: 9002, .. })),
+            "{error:?}"
+        );
+        Ok(())
+    })
+}
+
+/// Enters a migration that a later program would have run.
+async fn add_migration(database: &Database, number: i64, description: &str) -> Outcome {
+    let mut session = database.begin().await?;
+    let later = query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         SELECT $1, $2, success, checksum, execution_time FROM _sqlx_migrations WHERE version = 1",
+    );
+    session.execute(later.bind(number).bind(description)).await?;
+    Ok(session.finish().await?)
 }
 
 fn rolled_back(test: &TestDatabase) -> Outcome {

@@ -1,11 +1,12 @@
 //! The same tests over each of the databases.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tempfile::TempDir;
 
 use crate::postgres::{Postgres, programs};
-use crate::{Failed, Outcome, Suite, any_models};
+use crate::{Failed, Outcome, Suite, any_models, program};
 
 /// An empty database of a test's own.
 #[derive(Debug)]
@@ -89,6 +90,20 @@ impl Suite {
     ) {
         match any_models() {
             Ok(()) => self.with_postgres(name, test),
+            Err(reason) => self.skip(name, reason),
+        }
+    }
+
+    /// Like [`with_any_models_and_postgres`](Self::with_any_models_and_postgres), for a test that needs a program as well, whose
+    /// path it gets.
+    pub fn with_any_models_postgres_and_program(
+        &mut self,
+        name: impl Into<String>,
+        needed: &'static str,
+        test: impl FnOnce(&Postgres, &Path) -> Outcome + Send + 'static,
+    ) {
+        match program(needed) {
+            Ok(path) => self.with_any_models_and_postgres(name, move |server| test(server, &path)),
             Err(reason) => self.skip(name, reason),
         }
     }

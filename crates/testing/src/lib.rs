@@ -291,6 +291,17 @@ impl Suite {
         self.with(name, python(environment), move |interpreter| test(&interpreter));
     }
 
+    /// Adds a test that needs two Python environments and gets their interpreters.
+    pub fn with_pythons(
+        &mut self,
+        name: impl Into<String>,
+        [first, second]: [&'static str; 2],
+        test: impl FnOnce(&Path, &Path) -> Outcome + Send + 'static,
+    ) {
+        let needed = python(first).and_then(|first| Ok((first, python(second)?)));
+        self.with(name, needed, move |(first, second)| test(&first, &second));
+    }
+
     /// Adds a test that needs a Python environment, the model store and the shared test data, whose folder it gets.
     pub fn with_shared_models_and_python(
         &mut self,
@@ -300,6 +311,12 @@ impl Suite {
     ) {
         let needed = models().and_then(|()| python(environment)).and_then(|_| data());
         self.with(name, needed, move |folder| test(&folder));
+    }
+
+    /// Adds a test that runs only where another target of `make` has prepared it, also where nothing may be skipped.
+    pub fn leave_out(&mut self, name: impl Into<String>, why: &'static str) {
+        let trial = Trial::test(name, move || Err(why.into()));
+        self.trials.push(trial.with_kind(why).with_ignored_flag(true));
     }
 
     fn skip(&mut self, name: impl Into<String>, why: &'static str) {

@@ -314,7 +314,10 @@ fn other_user() -> Option<&'static str> {
 
 /// Returns a port that stays this process' own while its server is stopped: outside the ranges that systems pick from
 /// for port 0 and for outgoing connections (from 32768 on Linux, from 49152 elsewhere), and handed out once.
-fn own_port() -> std::io::Result<u16> {
+///
+/// # Errors
+/// No port is free.
+pub fn own_port() -> std::io::Result<u16> {
     const FIRST: u16 = 20_000;
     const COUNT: u32 = 12_000;
     static HANDED_OUT: AtomicU32 = AtomicU32::new(0);

@@ -2,11 +2,12 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+#[cfg(unix)]
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -14,6 +15,7 @@ use tokio::time::sleep;
 
 use super::addresses::Addresses;
 use super::connection::ConnectionServer;
+use super::draining::{Draining, Watcher};
 use super::tls::Tls;
 use crate::permits::{Permit, Permits};
 
@@ -74,7 +76,7 @@ impl Listener {
     }
 
     /// Accepts connections and serves them in `tasks`, for as long as this future is polled.
-    pub(crate) async fn serve(&self, tasks: &mut JoinSet<()>, graceful: &GracefulShutdown) {
+    pub(crate) async fn serve(&self, tasks: &mut JoinSet<()>, draining: &Draining) {
         let mut pause = ACCEPT_PAUSES.0;
         loop {
             let accepted = tokio::select! {
@@ -85,14 +87,7 @@ impl Listener {
             match accepted {
                 Ok((stream, peer, permit)) => {
                     pause = ACCEPT_PAUSES.0;
-                    let Some(of_address) = self.settings.addresses.enter(peer) else {
-                        continue;
-                    };
-                    let serving = self.serve_one(stream, peer, graceful.watcher());
-                    tasks.spawn(async move {
-                        serving.await;
-                        drop((of_address, permit));
-                    });
+                    self.begin(stream, peer, permit, tasks, draining);
                 }
                 // The client gave up before it was accepted.
                 Err(error) if GAVE_UP.contains(&error.kind()) => {}
@@ -103,6 +98,46 @@ impl Listener {
                 }
             }
         }
+    }
+
+    /// Serves what the system has accepted for this socket, before that is closed: it would reset these connections, and the
+    /// requests that their clients have sent.
+    #[cfg(unix)]
+    pub(crate) fn serve_waiting(&self, tasks: &mut JoinSet<()>, draining: &Draining) {
+        let socket = self.socket.as_fd().try_clone_to_owned();
+        let Ok(socket) = socket.map(std::net::TcpListener::from) else {
+            return;
+        };
+        while let Some(permit) = self.settings.count.try_take() {
+            let Ok((stream, peer)) = socket.accept() else {
+                return;
+            };
+            let stream = stream
+                .set_nonblocking(true)
+                .and_then(|()| TcpStream::from_std(stream));
+            if let Ok(stream) = stream {
+                self.begin(stream, peer.ip(), permit, tasks, draining);
+            }
+        }
+    }
+
+    /// Serves a connection in `tasks`, unless its address has too many.
+    fn begin(
+        &self,
+        stream: TcpStream,
+        peer: IpAddr,
+        permit: Permit,
+        tasks: &mut JoinSet<()>,
+        draining: &Draining,
+    ) {
+        let Some(of_address) = self.settings.addresses.enter(peer) else {
+            return;
+        };
+        let serving = self.serve_one(stream, peer, draining.watcher());
+        tasks.spawn(async move {
+            serving.await;
+            drop((of_address, permit));
+        });
     }
 
     /// Accepts the next connection when there is room for one.
@@ -145,5 +180,53 @@ impl Listener {
                 Err(error) => tracing::debug!(%peer, %error, "TLS handshake failed"),
             }
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::super::client_address::Proxies;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_waits_to_be_accepted_is_served_before_the_socket_closes() {
+        let settings = ListenerSettings {
+            address: (Ipv4Addr::LOCALHOST, 0).into(),
+            idle: Duration::from_secs(60),
+            count: Permits::new(8),
+            addresses: Addresses::new(0, Proxies::new(&crate::Config::default().proxies)),
+            tls: None,
+        };
+        let router = Router::new().route("/", get(async || "here"));
+        let listener = Listener::open(settings, router).await.unwrap();
+        let mut clients = Vec::new();
+        for _ in 0..3 {
+            let mut client = TcpStream::connect(listener.address()).await.unwrap();
+            client
+                .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                .await
+                .unwrap();
+            clients.push(client);
+        }
+        let (mut tasks, draining) = (JoinSet::new(), Draining::new());
+        draining.announce();
+        listener.serve_waiting(&mut tasks, &draining);
+        let address = listener.address();
+        drop(listener);
+        for mut client in clients {
+            let mut received = String::new();
+            client.read_to_string(&mut received).await.unwrap();
+            assert!(
+                received.ends_with("here") && received.contains("connection: close"),
+                "{received}"
+            );
+        }
+        draining.close().await;
+        assert!(TcpStream::connect(address).await.is_err());
     }
 }

@@ -4,6 +4,7 @@ mod addresses;
 mod base_path;
 pub(crate) mod client_address;
 mod connection;
+mod draining;
 pub(crate) mod form;
 mod listener;
 pub(crate) mod multipart;
@@ -18,6 +19,7 @@ pub(crate) mod trial;
 mod verify;
 
 pub(crate) use addresses::Addresses;
+pub(crate) use draining::Draining;
 pub(crate) use listener::{Listener, ListenerSettings};
 pub(crate) use observe::observed;
 pub(crate) use probes::routes as probes;
