@@ -54,11 +54,11 @@ impl VerifyArguments {
         };
         let result = result(&self.profile, &verification);
         if let Some(target) = &self.annotate {
-            let (limits, crops) = (engine.limits(), engine.liveness_crops(&verification.selfie)?);
+            let crops = engine.liveness_crops(&verification.selfie)?;
             let matched = verification.matched_face.unwrap_or_default();
             let panels = [
-                Panel::draw((&self.selfie, &selfie), limits, &verification.selfie, 0, &crops)?,
-                Panel::draw((&self.photo, &photo), limits, &verification.photo, matched, &[])?,
+                Panel::draw((&self.selfie, &selfie), &engine, &verification.selfie, 0, &crops)?,
+                Panel::draw((&self.photo, &photo), &engine, &verification.photo, matched, &[])?,
             ];
             let reasons = verification.decision.details.iter().map(reason);
             annotate::write_sheet(target, &panels, result.clone(), reasons.collect())?;
@@ -149,7 +149,7 @@ impl LivenessArguments {
         if let Some(target) = &self.annotate {
             let crops = engine.liveness_crops(&check.selfie)?;
             let image = (self.selfie.as_path(), selfie.as_slice());
-            let panel = Panel::draw(image, engine.limits(), &check.selfie, 0, &crops)?;
+            let panel = Panel::draw(image, &engine, &check.selfie, 0, &crops)?;
             let reasons = check.findings.iter().map(reason).collect();
             annotate::write_sheet(target, &[panel], result.clone(), reasons)?;
         }

@@ -31,7 +31,7 @@ mod self_test;
 mod verify;
 mod workers;
 
-pub use builder::{CohortChoice, DEFAULT_MAX_FACES, EngineBuilder, default_passes};
+pub use builder::{CohortChoice, DEFAULT_MAX_FACES, EngineBuilder, HeifChoice, default_passes};
 pub use check::{ModelCheck, PackCheck, VectorCheck, check};
 pub use engine::Engine;
 pub use error::{BuildError, EngineError, ModelError};
@@ -46,6 +46,7 @@ pub use likeness_decision as decision;
 pub use likeness_detection as detection;
 pub use likeness_embedding as embedding;
 pub use likeness_face as face;
+pub use likeness_heif as heif;
 pub use likeness_imaging as imaging;
 pub use likeness_liveness as liveness;
 pub use likeness_packs as packs;

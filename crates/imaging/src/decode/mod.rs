@@ -12,16 +12,21 @@ mod webp;
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
+use crate::heif::{HeifDecoder, HeifFile};
 use crate::image::CHANNELS;
 use crate::probe::{self, Header, probe};
 use crate::reduced::{FACTORS, Reduced, factor_keeping};
-use crate::{Format, Image, ImageLimits, ImagingError, Interrupt, Rotation};
+use crate::{Format, Image, ImageLimits, ImagingError, Interrupt, Orientation, Rotation};
 
 pub use rotate::rotate;
 
 /// Bytes for rows, tables and buffers of the decoding libraries: the share of a decode that does not grow with the image.
 const WORKING_ROWS: u64 = 4 * 1024 * 1024;
+
+/// Bytes for a process that decodes HEIC or AVIF: the program and the libraries, as far as they become its own.
+const HEIF_PROCESS: u64 = 16 * 1024 * 1024;
 
 /// The reason if a decoding library asks for more.
 const MEMORY: &str = "it asks for more memory than its size explains";
@@ -51,6 +56,7 @@ pub fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<Image, ImagingError>
 /// | BMP | one byte a pixel with 16 or 32 bits a pixel |
 /// | WebP, lossy | 1.5 bytes a pixel; with alpha 3.5, or 8.25 where that is compressed |
 /// | WebP, lossless | 4.75 bytes a pixel; with alpha 1.75; more where its codes take more |
+/// | HEIC, AVIF | the file, 4 bytes a pixel, and its planes three times, of a grid of tiles once and a half and a tile's: 8.5 bytes a pixel of an image of 8 bits at 4:2:0, 6.3 of a grid; 16 MiB |
 /// | WebP, turned by EXIF onto its side, or smaller than its animation | at least the output once more |
 ///
 /// ```
@@ -82,6 +88,7 @@ enum Content<'a> {
     Bmp,
     Tiff(tiff::Tiff<'a>),
     Gif,
+    Heif(HeifFile<'a>, Arc<dyn HeifDecoder>),
 }
 
 impl<'a> EncodedImage<'a> {
@@ -101,12 +108,42 @@ impl<'a> EncodedImage<'a> {
             Format::Png => Content::Png,
             Format::Bmp => Content::Bmp,
             Format::Gif => Content::Gif,
+            Format::Heic | Format::Avif => return Err(header.format.unsupported("it takes a decoder")),
         };
         Ok(Self {
             bytes,
             header,
             max_decode_bytes: limits.max_decode_bytes,
             content,
+        })
+    }
+
+    /// Reads and checks a file's headers as [`open`](Self::open) does; HEIC and AVIF, which that refuses, are decoded by this
+    /// decoder.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open).
+    pub fn open_with(
+        bytes: &'a [u8],
+        limits: &ImageLimits,
+        heif: &Arc<dyn HeifDecoder>,
+    ) -> Result<Self, ImagingError> {
+        let Some(brand) = probe::heif_format(bytes) else {
+            return Self::open(bytes, limits);
+        };
+        limits.check_bytes(bytes)?;
+        let file = probe::heif::read(bytes, brand, limits)?;
+        Ok(Self {
+            bytes,
+            header: Header {
+                format: file.format,
+                width: file.width,
+                height: file.height,
+                orientation: Orientation::Upright,
+            },
+            max_decode_bytes: limits.max_decode_bytes,
+            content: Content::Heif(file, Arc::clone(heif)),
         })
     }
 
@@ -161,7 +198,7 @@ impl<'a> EncodedImage<'a> {
 
     /// Decodes as [`decode_reduced`](Self::decode_reduced), and turns the upright image by a rotation.
     ///
-    /// Where the format allows it, rows are decoded to where they belong in the turned image. Of the others (BMP, GIF, WebP) a
+    /// Where the format allows it, rows are decoded to where they belong in the turned image. Of the others (BMP, GIF, HEIC, AVIF, WebP) a
     /// quarter turn needs twice the output.
     ///
     /// # Errors
@@ -210,6 +247,7 @@ impl<'a> EncodedImage<'a> {
             Content::WebP(webp) => webp.needed(),
             Content::Bmp => bmp::needed(self.bytes, &self.header),
             Content::Tiff(tiff) => tiff.needed(),
+            Content::Heif(file, _) => file.pixel_bytes() + file.decoder_bytes() + HEIF_PROCESS + WORKING_ROWS,
         }
     }
 
@@ -235,6 +273,7 @@ impl<'a> EncodedImage<'a> {
             Content::Bmp => bmp::decode(bytes, header, interrupt),
             Content::Tiff(tiff) => tiff.decode(header.orientation, interrupt),
             Content::Gif => gif::decode(bytes, header, interrupt),
+            Content::Heif(file, decoder) => decoder.decode(file, interrupt),
         }))
         .unwrap_or_else(|payload| Err(payload.downcast().map_or_else(|_| fault(), |error| *error)))
         // A decoding library takes an interrupted read for damage.

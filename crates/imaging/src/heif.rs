@@ -1,0 +1,70 @@
+//! HEIC and AVIF files, which a decoder from outside this crate decodes.
+
+use std::fmt;
+
+use crate::image::CHANNELS;
+use crate::{Format, ImagingError, Interrupt};
+
+/// A HEIC or AVIF file whose boxes were read, and are within the limits: the primary image, whatever else it holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HeifFile<'a> {
+    /// The whole file.
+    pub bytes: &'a [u8],
+    /// [`Format::Heic`] or [`Format::Avif`], by how the primary image is coded.
+    pub format: Format,
+    /// The width in pixels once the image is cropped and turned as the file orders (`clap`, `irot`, `imir`).
+    pub width: u32,
+    /// The height in pixels of the same.
+    pub height: u32,
+    /// The longest side in pixels of anything that is decoded: the image as stored, its tiles, its alpha.
+    pub longest_side: u32,
+    pub(crate) planes: u64,
+    pub(crate) stored_pixels: u64,
+}
+
+impl HeifFile<'_> {
+    /// Returns the bytes of memory that decoding may hold besides the pixels that the decoder returns.
+    ///
+    /// Planes are counted as codecs keep them, by the depth and the chroma that the file declares: those of the codec, those of
+    /// the whole image, and one more copy while the image is turned or its depth reduced. Then four bytes a pixel, as RGB with
+    /// alpha, and the file once more.
+    #[must_use]
+    pub fn decoder_bytes(&self) -> u64 {
+        self.planes + self.planes / 2 + 4 * self.stored_pixels + self.bytes.len() as u64
+    }
+
+    /// Returns the length in bytes of the pixels that the decoder returns.
+    #[must_use]
+    pub fn pixel_bytes(&self) -> u64 {
+        u64::from(self.width) * u64::from(self.height) * CHANNELS as u64
+    }
+}
+
+impl fmt::Debug for HeifFile<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            format,
+            width,
+            height,
+            ..
+        } = self;
+        write!(f, "HeifFile({format} {width}x{height})")
+    }
+}
+
+/// Decodes HEIC and AVIF files.
+///
+/// This crate reads their boxes, and leaves the rest to such a decoder: the codecs are libraries in C over hostile input, to be
+/// run apart from the program.
+pub trait HeifDecoder: fmt::Debug + Send + Sync {
+    /// Returns the upright primary image: [`HeifFile::pixel_bytes`] bytes of RGB with eight bits a channel, alpha laid over
+    /// white. EXIF orientation must not be applied: in these formats `irot` and `imir` take its place.
+    ///
+    /// # Errors
+    ///
+    /// [`ImagingError::Unsupported`] where the codec is missing, [`ImagingError::Corrupt`] for a damaged file,
+    /// [`ImagingError::Interrupted`] within milliseconds of the interrupt, [`ImagingError::Decoder`] where the decoder itself
+    /// cannot run.
+    fn decode(&self, file: &HeifFile<'_>, interrupt: Interrupt<'_>) -> Result<Vec<u8>, ImagingError>;
+}
